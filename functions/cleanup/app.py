@@ -1,0 +1,27 @@
+"""Terminate actions -> hosts out of every inventory, hooks completed. The decisions are in rollcall.cleanup."""
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from rollcall.announce import Announcer
+from rollcall.cleanup import Cleanup
+from rollcall.errors import RollcallError
+from rollcall.events import read_action
+from rollcall.model import LifecycleAction
+from rollcall.wiring import installation
+
+announcer = Announcer("cleanup")
+
+
+@announcer.logger.inject_lambda_context
+@announcer.metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """A batch of terminate actions in, Lambda's partial batch response out."""
+    here = installation(announcer, context)
+    cleanup = Cleanup(here.tower, here.fleets)
+
+    def work(actions: list[LifecycleAction]) -> list[RollcallError | None]:
+        return announcer.outcomes(actions, cleanup.clean_up(actions))
+
+    return here.intake.take(event, read_action, lambda action: [action], work)

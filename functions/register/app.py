@@ -1,0 +1,27 @@
+"""Launch actions -> hosts in Tower and one provisioning job per batch. The decisions are in rollcall.register."""
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from rollcall.announce import Announcer
+from rollcall.errors import RollcallError
+from rollcall.events import read_action
+from rollcall.model import LifecycleAction
+from rollcall.register import Register
+from rollcall.wiring import installation
+
+announcer = Announcer("register")
+
+
+@announcer.logger.inject_lambda_context
+@announcer.metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """A batch of launch actions in, Lambda's partial batch response out."""
+    here = installation(announcer, context)
+    register = Register(here.settings, here.tower, here.fleets, here.queues)
+
+    def work(actions: list[LifecycleAction]) -> list[RollcallError | None]:
+        return announcer.outcomes(actions, register.register(actions))
+
+    return here.intake.take(event, read_action, lambda action: [action], work)

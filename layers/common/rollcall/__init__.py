@@ -1,0 +1,1 @@
+"""Rollcall keeps Ansible Tower true to EC2 Auto Scaling."""

@@ -1,0 +1,111 @@
+"""What we tell the world: one structured log line per outcome, and metrics."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from aws_lambda_powertools import Logger, Metrics, single_metric
+from aws_lambda_powertools.metrics import MetricUnit
+
+from .errors import Permanent, Transient
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .errors import RollcallError
+    from .events import Record
+    from .model import LifecycleAction
+    from .reports import Report
+
+NAMESPACE = "Rollcall"
+METRICS = {  # by the first word of an outcome
+    "registered": "Registered",
+    "ready": "Ready",
+    "abandoned": "Abandoned",
+    "struck": "StruckOff",
+}
+
+
+class Announcer:
+    """Speaks for one function."""
+
+    def __init__(self, function: str) -> None:
+        self.logger = Logger(service=function, log_uncaught_exceptions=True)
+        self.metrics = Metrics(namespace=NAMESPACE, service=function)
+
+    def outcomes(self, actions: Sequence[LifecycleAction], reports: Sequence[Report]) -> list[RollcallError | None]:
+        """Tell what became of each action; the errors of those that failed, in the order of the actions."""
+        by_action = {report.action: report for report in reports}
+        for report in by_action.values():
+            if not report.error:
+                self.report(report)
+        return [by_action[action].error for action in actions]
+
+    def report(self, report: Report) -> None:
+        """An action came to an end as far as this function is concerned, or goes on in a message of its own."""
+        if report.error:
+            self._failed(report.error, report.action)
+            return
+        extra = _about(report.action)
+        if report.left_out:
+            extra["tags_left_out"] = list(report.left_out)
+        self.logger.info(report.outcome, extra=extra)
+        if metric := METRICS.get(report.outcome.split()[0].rstrip(":,")):
+            self.metrics.add_metric(metric, MetricUnit.Count, 1)
+
+    def failed(self, record: Record, actions: Sequence[LifecycleAction], error: Exception) -> None:
+        """A message failed at this try."""
+        for action in actions or (None,):
+            self._failed(error, action, tries=record.receives, message_id=record.id)
+        with single_metric(
+            "FailingFor", MetricUnit.Seconds, time.time() - record.first_received_at, namespace=NAMESPACE
+        ) as metric:
+            metric.add_dimension("class", _kind(error))
+
+    def _failed(self, error: Exception, action: LifecycleAction | None, **extra: object) -> None:
+        log = self.logger.warning if isinstance(error, Transient) else self.logger.error
+        log(
+            str(error) or repr(error),
+            extra={"error": type(error).__name__, **extra, **(_about(action) if action else {})},
+            exc_info=None if isinstance(error, (Transient, Permanent)) else error,
+        )
+        with single_metric("FailedActions", MetricUnit.Count, 1, namespace=NAMESPACE) as metric:
+            metric.add_dimension("class", _kind(error))
+
+    def alert(self, reason: str, action: LifecycleAction) -> None:
+        """Somebody should look: an action waits for what does not come by itself."""
+        self.logger.error(reason, extra=_about(action) | {"alert": True})
+        with single_metric("Alerts", MetricUnit.Count, 1, namespace=NAMESPACE) as metric:
+            metric.add_dimension("function", str(self.metrics.service))
+
+    def let_go(self, record: Record, actions: Sequence[LifecycleAction]) -> None:
+        """A message whose launches nobody waits for any more."""
+        for action in actions:
+            self.logger.info("finished elsewhere", extra=_about(action) | {"message_id": record.id})
+
+    def set_aside(self, record: Record, actions: Sequence[LifecycleAction], error: Exception) -> None:
+        """A message went to the dead-letter queue."""
+        for extra in [_about(action) for action in actions] or [{}]:
+            self.logger.error(f"set aside in the dead-letter queue: {error}", extra={"message_id": record.id, **extra})
+
+    def not_put_off(self, record: Record, trouble: Exception) -> None:
+        """A failed message comes back when its visibility timeout ends, not when it should."""
+        self.logger.warning(str(trouble), extra={"message_id": record.id})
+
+    def no_heartbeat(self, action: LifecycleAction, trouble: Exception) -> None:
+        """A hook got no sign of life at this try."""
+        self.logger.warning(str(trouble), extra=_about(action))
+
+
+def _kind(error: Exception) -> str:
+    return "Transient" if isinstance(error, Transient) else "Permanent"
+
+
+def _about(action: LifecycleAction) -> dict[str, object]:
+    return {
+        "group": action.group,
+        "instance_id": action.instance_id,
+        "action": action.transition.name.lower(),
+        "hook": action.hook,
+    }

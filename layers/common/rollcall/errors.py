@@ -1,0 +1,65 @@
+"""The whole error taxonomy.
+
+RollcallError
+├─ Transient               passes by itself: tried again until the action is stale
+│  ├─ TowerUnavailable     no connection, a timeout, 429 or 5xx
+│  ├─ Throttled            AWS asked us to slow down, or had a failure of its own
+│  ├─ InstanceNotVisible   launched, and not yet known to EC2 or Auto Scaling
+│  └─ JobStillLanding      the host is new and has no job: somebody is at work on it
+└─ Permanent               needs a person: tried again for an hour, then set aside in the dead-letter queue
+   ├─ BadEvent             a message that is not a lifecycle action
+   ├─ BadSettings          a tag or parameter that cannot be followed
+   ├─ TowerDenied          401 or 403: the token may not do this
+   ├─ TowerRejected        any other answer Tower should not have given to a right request
+   └─ AwsDenied            a permission missing, or a request that AWS calls wrong
+
+Each fails one action, never its neighbours. Messages name the thing and the remedy.
+"""
+
+
+class RollcallError(Exception):
+    """Base of all errors this package raises on purpose."""
+
+
+class Transient(RollcallError):
+    """Trouble that passes by itself."""
+
+
+class Permanent(RollcallError):
+    """Trouble that a person has to mend."""
+
+
+class TowerUnavailable(Transient):
+    """Tower cannot be asked right now."""
+
+
+class Throttled(Transient):
+    """AWS refused the call for its rate, or failed on its own side."""
+
+
+class InstanceNotVisible(Transient):
+    """AWS announced the instance and does not describe it yet."""
+
+
+class JobStillLanding(Transient):
+    """A host made moments ago by another invocation, whose job is not there yet."""
+
+
+class BadEvent(Permanent):
+    """A message that cannot be read as a lifecycle action."""
+
+
+class BadSettings(Permanent):
+    """A tag or parameter that cannot be followed."""
+
+
+class TowerDenied(Permanent):
+    """Tower refused for lack of permission."""
+
+
+class TowerRejected(Permanent):
+    """Tower gave an answer that a right request would not get."""
+
+
+class AwsDenied(Permanent):
+    """AWS refused the call for a reason that repeating does not mend."""

@@ -1,0 +1,233 @@
+"""EC2 and Auto Scaling, as much of them as we use, in one account and Region.
+
+Clients are made when first needed: the ec2 client alone costs 144 ms of a cold start. botocore's standard mode retries.
+Methods raise Throttled for what passes by itself and AwsDenied for the rest.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import batched
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from .errors import AwsDenied, BadEvent, Throttled
+from .expiring import Expiring
+from .model import AddressKind, Group, Instance, LifecycleAction, Result
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from mypy_boto3_autoscaling import AutoScalingClient
+    from mypy_boto3_ec2 import EC2Client
+
+CLIENT_CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 4}, connect_timeout=5, read_timeout=10)
+GROUPS_TTL = 60.0  # seconds
+GROUPS_PER_CALL = 50
+STATES_PER_CALL = 50  # DescribeAutoScalingInstances' maximum
+INSTANCES_PER_FILTER = 200  # EC2's maximum of values in one filter
+PASSING_CODES = frozenset(
+    {
+        "InternalError",
+        "InternalFailure",
+        "RequestLimitExceeded",
+        "ResourceContention",
+        "ServiceUnavailable",
+        "Throttling",
+        "ThrottlingException",
+        "Unavailable",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Membership:
+    """What Auto Scaling says of an instance: its group and its lifecycle state."""
+
+    group: str
+    state: str
+
+    @property
+    def pending(self) -> bool:
+        """On its way into service."""
+        return self.state.startswith("Pending")
+
+    @property
+    def leaving(self) -> bool:
+        """On its way out, for good or into a warm pool."""
+        return self.state.startswith("Terminat") or self.state.startswith("Warmed:Terminat")
+
+
+def is_leaving(membership: Membership | None) -> bool:
+    """Whether an instance is gone (Auto Scaling does not list it) or going."""
+    return membership is None or membership.leaving
+
+
+@contextmanager
+def aws_errors(what: str) -> Iterator[None]:
+    """Turns botocore's errors into ours, naming what was asked."""
+    try:
+        yield
+    except ClientError as error:
+        details = error.response["Error"]
+        if details["Code"] in PASSING_CODES or error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500:
+            raise Throttled(f"AWS put off {what}: {details['Code']}: {details['Message']}") from error
+        raise AwsDenied(f"AWS refused {what}: {details['Code']}: {details['Message']}") from error
+    except BotoCoreError as error:
+        raise Throttled(f"AWS cannot be asked for {what}: {error}") from error
+
+
+class Fleet:
+    """The Auto Scaling groups and instances of one account and Region."""
+
+    def __init__(self, region: str) -> None:
+        self.region = region
+        self._groups: Expiring[str, Group] = Expiring(GROUPS_TTL)
+
+    @cached_property
+    def _autoscaling(self) -> AutoScalingClient:
+        return boto3.client("autoscaling", region_name=self.region, config=CLIENT_CONFIG)
+
+    @cached_property
+    def _ec2(self) -> EC2Client:
+        return boto3.client("ec2", region_name=self.region, config=CLIENT_CONFIG)
+
+    def groups(self, names: Collection[str]) -> dict[str, Group]:
+        """Groups by name with tags and hooks, remembered for a minute; a group that does not exist is left out."""
+        return self._groups.get_all(names, self._read_groups)
+
+    def _read_groups(self, names: list[str]) -> dict[str, Group]:
+        with aws_errors("DescribeAutoScalingGroups"):
+            pages = self._autoscaling.get_paginator("describe_auto_scaling_groups")
+            return {
+                raw["AutoScalingGroupName"]: Group(
+                    name=raw["AutoScalingGroupName"],
+                    tags={tag["Key"]: tag.get("Value", "") for tag in raw.get("Tags", [])},
+                    heartbeat_timeouts=self._heartbeat_timeouts(raw["AutoScalingGroupName"]),
+                )
+                for chunk in batched(names, GROUPS_PER_CALL)
+                for page in pages.paginate(AutoScalingGroupNames=list(chunk))
+                for raw in page["AutoScalingGroups"]
+            }
+
+    def _heartbeat_timeouts(self, group: str) -> dict[str, int]:
+        answer = self._autoscaling.describe_lifecycle_hooks(AutoScalingGroupName=group)
+        return {hook["LifecycleHookName"]: hook["HeartbeatTimeout"] for hook in answer["LifecycleHooks"]}
+
+    def memberships(self, instance_ids: Collection[str]) -> dict[str, Membership]:
+        """Group and lifecycle state of each instance that Auto Scaling lists."""
+        with aws_errors("DescribeAutoScalingInstances"):
+            return {
+                raw["InstanceId"]: Membership(raw["AutoScalingGroupName"], raw["LifecycleState"])
+                for chunk in batched(sorted(instance_ids), STATES_PER_CALL)
+                for raw in self._autoscaling.describe_auto_scaling_instances(InstanceIds=list(chunk))[
+                    "AutoScalingInstances"
+                ]
+            }
+
+    def instances(self, instance_ids: Collection[str]) -> dict[str, Instance]:
+        """Instances by id; those EC2 does not know are left out (a list of ids would fail on them)."""
+        with aws_errors("DescribeInstances"):
+            pages = self._ec2.get_paginator("describe_instances")
+            return {
+                raw["InstanceId"]: _instance(raw)
+                for chunk in batched(sorted(instance_ids), INSTANCES_PER_FILTER)
+                for page in pages.paginate(Filters=[{"Name": "instance-id", "Values": list(chunk)}])
+                for reservation in page["Reservations"]
+                for raw in reservation["Instances"]
+            }
+
+    def passing_status_checks(self, instance_ids: Collection[str]) -> set[str]:
+        """Those of the instances whose system and instance status checks both passed."""
+        with aws_errors("DescribeInstanceStatus"):
+            pages = self._ec2.get_paginator("describe_instance_status")
+            return {
+                raw["InstanceId"]
+                for chunk in batched(sorted(instance_ids), INSTANCES_PER_FILTER)
+                for page in pages.paginate(Filters=[], InstanceIds=list(chunk))
+                for raw in page["InstanceStatuses"]
+                if raw["InstanceStatus"]["Status"] == raw["SystemStatus"]["Status"] == "ok"
+            }
+
+    def complete(self, action: LifecycleAction, result: Result) -> bool:
+        """Complete the action's hook. False if no such action is open any more: that is finished work, not an error."""
+        return self._act(action, "CompleteLifecycleAction", result)
+
+    def heartbeat(self, action: LifecycleAction) -> bool:
+        """Restart the hook's timeout. False if no such action is open any more."""
+        return self._act(action, "RecordLifecycleActionHeartbeat")
+
+    def _act(self, action: LifecycleAction, call: str, result: Result | None = None) -> bool:
+        assert action.hook, "only an action with a hook can be answered"  # noqa: S101 - a caller's mistake
+        arguments: dict[str, Any] = {"AutoScalingGroupName": action.group, "LifecycleHookName": action.hook}
+        if action.token:
+            arguments["LifecycleActionToken"] = action.token
+        else:
+            arguments["InstanceId"] = action.instance_id
+        with aws_errors(f"{call} for {action.instance_id} of group {action.group}"):
+            try:
+                if result:
+                    self._autoscaling.complete_lifecycle_action(LifecycleActionResult=result, **arguments)
+                else:
+                    self._autoscaling.record_lifecycle_action_heartbeat(**arguments)
+            except ClientError as error:
+                if _is_stale(error):
+                    return False
+                raise
+        return True
+
+
+class Fleets:
+    """Fleets by account and Region. Only this installation's own account is served so far."""
+
+    def __init__(self, account: str) -> None:
+        self._account = account
+        self._fleets: dict[str, Fleet] = {}
+
+    def of(self, action: LifecycleAction) -> Fleet:
+        """The fleet an action belongs to. Raises BadEvent for an account that is not served."""
+        if action.account != self._account:
+            raise BadEvent(
+                f"{action.instance_id} belongs to account {action.account}, and only {self._account} is served: "
+                "send its events to an installation there"
+            )
+        return self._fleets.setdefault(action.region, Fleet(action.region))
+
+
+def _is_stale(error: ClientError) -> bool:
+    """No such action, or its whole group is gone."""
+    details = error.response["Error"]
+    return details["Code"] == "ValidationError" and (
+        "No active Lifecycle Action found" in details["Message"] or "not found" in details["Message"]
+    )
+
+
+def _instance(raw: Any) -> Instance:
+    private, public = raw.get("PrivateIpAddress", ""), raw.get("PublicIpAddress", "")
+    return Instance(
+        instance_id=raw["InstanceId"],
+        state=raw["State"]["Name"],
+        launched_at=raw["LaunchTime"].timestamp(),
+        addresses={
+            AddressKind.PRIVATE: private,
+            AddressKind.PUBLIC: public,
+            AddressKind.PRIVATE_DNS: raw.get("PrivateDnsName", ""),
+            AddressKind.PUBLIC_DNS: raw.get("PublicDnsName", ""),
+        },
+        facts={
+            "id": raw["InstanceId"],
+            "type": raw.get("InstanceType", ""),
+            "image": raw.get("ImageId", ""),
+            "zone": raw.get("Placement", {}).get("AvailabilityZone", ""),
+            "vpc": raw.get("VpcId", ""),
+            "subnet": raw.get("SubnetId", ""),
+            "private_ip": private,
+            "public_ip": public,
+        },
+        tags={tag["Key"]: tag["Value"] for tag in raw.get("Tags", [])},
+    )

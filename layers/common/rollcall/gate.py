@@ -1,0 +1,439 @@
+"""Waiting instances -> job result for each host, and checks -> their hooks completed.
+
+look() takes one message: it gathers what Tower shows about each instance, judge() decides, and what is decided is
+applied. What is still undecided goes on as new messages; what fails goes on in a message of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from . import waiting as timing
+from .errors import BadSettings, RollcallError
+from .events import write_gate_message
+from .fleet import is_leaving
+from .health import failing_checks
+from .model import CheckKind, Decision, OnFailure, Outcome, Result, Verdict
+from .provisioning import JOBS_FROM, job_of, launch, require_limitable
+from .removal import strike_off
+from .reports import Report, failing
+from .settings import read_group_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    from .fleet import Fleet, Fleets
+    from .model import GateMessage, Group, GroupSettings, Inventory, Job, JobTemplate, LifecycleAction, Waiting
+    from .queues import Queues
+    from .settings import Settings
+    from .tower import Tower
+
+BRAKE_JOBS = 3  # in a row that provisioned nobody: it is the playbook that is suspected
+JOBS_LOOKED_BACK = 10  # for those of the group among the template's
+PENDING_TOO_LONG = 600.0  # seconds until somebody is told that a job does not start
+CUT_SHORT_TOO_OFTEN = 3  # jobs of one instance
+CALLS_AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is known about one waiting instance.
+
+    outcome: of the job that decides, ended at job_ended_at. attempts: jobs so far that held it. age: seconds since the
+    first of them started (without jobs: since it was registered). failing: the checks that do not pass, as sentences.
+    braked: its group's last jobs provisioned nobody.
+    """
+
+    outcome: Outcome
+    job_ended_at: float
+    attempts: int
+    age: float
+    failing: tuple[str, ...] = ()
+    braked: bool = False
+
+
+def judge(settings: GroupSettings, seen: Seen, now: float) -> Verdict:
+    """What becomes of an instance. Pure; now in epoch seconds by Tower's clock."""
+    match seen.outcome:
+        case Outcome.OK:
+            return _judge_checks(settings, seen)
+        case Outcome.FAILED if seen.braked:
+            delay = seen.job_ended_at + timing.braked_relaunch_delay(seen.attempts) - now
+            reason = f"its job failed, as did the last {BRAKE_JOBS} of its group for everybody: mend the playbook"
+            return _relaunch_after(delay, Decision.HOLD, reason, alert=True)
+        case Outcome.FAILED:
+            return _against(settings, "its job failed")
+        case Outcome.UNREACHABLE if seen.age >= settings.timeout:
+            return _against(settings, f"unreachable for {seen.age:.0f} s")
+        case Outcome.UNREACHABLE:
+            return _relaunch_after(_until_next_try(seen, now), Decision.WAIT, "unreachable: perhaps still booting")
+        case Outcome.CUT_SHORT:
+            delay = _until_next_try(seen, now) if seen.attempts > 1 else 0
+            reason = "the play was cut short before it was done"
+            return _relaunch_after(delay, Decision.WAIT, reason, alert=seen.attempts >= CUT_SHORT_TOO_OFTEN)
+        case Outcome.UNPROVEN:
+            reason = "its job proved nothing: look at the job in Tower"
+            return _relaunch_after(_until_next_try(seen, now), Decision.WAIT, reason, alert=True)
+
+
+def _judge_checks(settings: GroupSettings, seen: Seen) -> Verdict:
+    if not seen.failing:
+        return Verdict(Decision.READY, "provisioned and every check passed")
+    trouble = "; ".join(seen.failing)
+    if seen.age >= settings.timeout:
+        return _against(settings, f"after {seen.age:.0f} s a check of it fails: {trouble}")
+    return Verdict(Decision.WAIT, f"a check does not pass yet: {trouble}", delay=timing.CHECK_INTERVAL)
+
+
+def _against(settings: GroupSettings, evidence: str) -> Verdict:
+    if settings.on_failure == OnFailure.HOLD:
+        return Verdict(Decision.HOLD, f"{evidence}; held for somebody to look", timing.HOLD_INTERVAL, alert=True)
+    return Verdict(Decision.ABANDON, evidence)
+
+
+def _until_next_try(seen: Seen, now: float) -> float:
+    return seen.job_ended_at + timing.relaunch_delay(seen.attempts) - now
+
+
+def _relaunch_after(delay: float, meanwhile: Decision, reason: str, *, alert: bool = False) -> Verdict:
+    if delay <= 0:
+        return Verdict(Decision.RELAUNCH, reason, alert=alert)
+    return Verdict(meanwhile, reason, delay=delay, alert=alert)
+
+
+@dataclass(frozen=True)
+class Alert:
+    """What somebody should be told about an action that goes on waiting."""
+
+    reason: str
+    action: LifecycleAction
+
+
+@dataclass
+class Round:
+    """What one look at a message brought.
+
+    reports: of the actions that ended, or failed and go on apart. next: the messages that go on, each with a delay in
+    seconds. error: why the whole message failed.
+    """
+
+    reports: list[Report] = field(default_factory=list)
+    next: list[tuple[GateMessage, float]] = field(default_factory=list)
+    alerts: list[Alert] = field(default_factory=list)
+    error: RollcallError | None = None
+
+
+class Gate:
+    """Looks at messages of waiting instances. clock() is this machine's, in epoch seconds."""
+
+    def __init__(
+        self, settings: Settings, tower: Tower, fleets: Fleets, queues: Queues, clock: Callable[[], float]
+    ) -> None:
+        self._settings = settings
+        self._tower = tower
+        self._fleets = fleets
+        self._queues = queues
+        self._clock = clock
+
+    def look(self, messages: Sequence[GateMessage]) -> list[Round]:
+        """One round for each message: decided instances completed, the others sent on."""
+        try:
+            jobs = self._tower.jobs({each.job_id for each in messages if each.job_id is not None})
+        except RollcallError as error:
+            return [Round(error=error) for _ in messages]
+        return [self._look(message, jobs) for message in messages]
+
+    def _look(self, message: GateMessage, jobs: Mapping[int, Job]) -> Round:
+        result = Round()
+        try:
+            fleet = self._fleets.of(message.waiting[0].action)
+            _Look(message, self._tower, fleet, self._clock(), result).run(jobs)
+            self._queues.send(
+                self._settings.gate_queue_url, [(write_gate_message(each), delay) for each, delay in result.next]
+            )
+        except RollcallError as error:
+            result.error = error
+        return result
+
+
+class _Look:
+    """One look at one message, in the order of run()."""
+
+    def __init__(self, message: GateMessage, tower: Tower, fleet: Fleet, now: float, result: Round) -> None:
+        self._message = message
+        self._tower = tower
+        self._fleet = fleet
+        self._now = now
+        self._longest = 0.0
+        self._heartbeat_at = message.heartbeat_at
+        self._round = result
+        self._settings: dict[str, GroupSettings] = {}
+        self._outcomes: dict[int, Mapping[str, Outcome] | None] = {}
+        self._later: defaultdict[tuple[int | None, float, bool], list[Waiting]] = defaultdict(list)
+        self._relaunches: defaultdict[tuple[JobTemplate, Inventory], list[Waiting]] = defaultdict(list)
+
+    def run(self, jobs: Mapping[int, Job]) -> None:
+        waiting = list(self._message.waiting)
+        actions = [each.action for each in waiting]
+        groups = self._fleet.groups({action.group for action in actions})
+        self._longest = timing.longest_wait(groups, actions)
+        waiting = self._read_settings(groups, self._keep_alive(waiting))
+        job = jobs.get(self._message.job_id or 0)
+        by_settings: defaultdict[GroupSettings, list[Waiting]] = defaultdict(list)
+        for each in waiting:
+            settings = self._settings[each.action.group]
+            if job and not job.status.final and _asks_job(settings):
+                self._wait_for(job, each)
+            else:
+                by_settings[settings].append(each)
+        for settings, members in by_settings.items():
+            with self._failing(members):
+                self._decide(settings, members)
+        for (template, inventory), members in self._relaunches.items():
+            with self._failing(members):
+                self._relaunch(template, inventory, members)
+        self._send_on()
+
+    def _failing(self, members: Iterable[Waiting]) -> AbstractContextManager[None]:
+        return failing([each.action for each in members], self._round.reports)
+
+    # Signs of life
+
+    def _keep_alive(self, waiting: list[Waiting]) -> list[Waiting]:
+        """Heartbeats, where they are due. Those still open; the others are finished work."""
+        if self._now - self._message.heartbeat_at < self._longest:
+            return waiting
+        self._heartbeat_at = self._now
+        alive = self._each(waiting, lambda each: self._fleet.heartbeat(each.action))
+        self._finish([each for each in waiting if alive.get(each) is False])
+        return [each for each in waiting if alive.get(each)]
+
+    def _each(self, waiting: Sequence[Waiting], call: Callable[[Waiting], bool]) -> dict[Waiting, bool]:
+        """One call each, a few at once; an instance whose call fails is left out, and reported."""
+        answers: dict[Waiting, bool] = {}
+
+        def answer(each: Waiting) -> None:
+            with self._failing([each]):
+                answers[each] = call(each)
+
+        with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+            list(pool.map(answer, waiting))
+        return answers
+
+    def _finish(self, stale: Sequence[Waiting]) -> None:
+        """Nobody waits for these any more. The host of one that is gone or going goes too."""
+        if not stale:
+            return
+        with self._failing(stale):
+            memberships = self._fleet.memberships({each.action.instance_id for each in stale})
+            gone = {each for each in stale if is_leaving(memberships.get(each.action.instance_id))}
+            refusals = strike_off(self._tower, {each.action.instance_id for each in gone}) if gone else {}
+            for each in stale:
+                outcome = "struck off: left meanwhile" if each in gone else "finished elsewhere"
+                self._round.reports.append(Report(each.action, outcome, refusals.get(each.action.instance_id)))
+
+    def _read_settings(self, groups: Mapping[str, Group], waiting: list[Waiting]) -> list[Waiting]:
+        for each in waiting:
+            with self._failing([each]):
+                name = each.action.group
+                if name not in groups:
+                    self._finish([each])
+                elif name not in self._settings:
+                    self._settings[name] = _opted_in(groups[name])
+        reported = {report.action for report in self._round.reports}
+        return [each for each in waiting if each.action not in reported]
+
+    # Evidence
+
+    def _wait_for(self, job: Job, waiting: Waiting) -> None:
+        """The job is not over: look again when it may be."""
+        tower_now = self._tower.now()
+        elapsed = tower_now - job.started_at if job.started_at else 0.0
+        polls = self._message.polls if job.id == self._message.job_id else 0
+        delay = timing.poll_delay(elapsed, self._tower.usual_duration(job.template_id), polls)
+        stuck = job.started_at is None and tower_now - job.created_at > PENDING_TOO_LONG
+        if stuck:
+            self._alert(f"job {job.id} has not started for {PENDING_TOO_LONG:.0f} s: look at Tower's capacity", waiting)
+        self._put_off(waiting, job.id, delay, alerted=stuck)
+
+    def _decide(self, settings: GroupSettings, members: list[Waiting]) -> None:
+        """Gather what is known about each, judge, and do what was decided."""
+        inventory = self._tower.inventory(settings.inventory)
+        template = self._tower.job_template(settings.job_template) if settings.job_template else None
+        if template and _asks_job(settings):
+            seen = self._see_jobs(settings, template, inventory, members)
+        else:
+            age = self._tower.now() - self._message.since
+            seen = {each: (self._message.job_id, Seen(Outcome.OK, 0, 0, age)) for each in members}
+        seen = self._see_checks(settings, seen)
+        verdicts = {each: (job, judge(settings, one, self._tower.now())) for each, (job, one) in seen.items()}
+        self._apply(template, inventory, verdicts)
+
+    def _see_jobs(
+        self, settings: GroupSettings, template: JobTemplate, inventory: Inventory, members: list[Waiting]
+    ) -> dict[Waiting, tuple[int | None, Seen]]:
+        """What the deciding jobs showed. Those whose job is active are put off, those without one get one."""
+        jobs = self._tower.jobs_holding(
+            template.id,
+            {each.action.instance_id for each in members},
+            min(each.launched_at for each in members) - JOBS_FROM,
+        )
+        seen: dict[Waiting, tuple[int | None, Seen]] = {}
+        for each in members:
+            held = [job for job in jobs if each.action.instance_id in job.hosts]
+            job = job_of(each.action.instance_id, held)
+            if job is None:
+                self._relaunches[template, inventory].append(each)
+            elif not job.status.final:
+                self._wait_for(job, each)
+            elif (outcomes := self._outcomes_of(job)) is None:
+                self._put_off(each, job.id, timing.FIRST_POLL)
+            else:
+                outcome = outcomes[each.action.instance_id]
+                first = min(held, key=lambda one: one.id)
+                seen[each] = (
+                    job.id,
+                    Seen(
+                        outcome=outcome,
+                        job_ended_at=job.finished_at or self._tower.now(),
+                        attempts=len(held),
+                        age=self._tower.now() - (first.started_at or first.created_at),
+                        braked=outcome == Outcome.FAILED and self._is_braked(job, settings.group, inventory),
+                    ),
+                )
+        return seen
+
+    def _outcomes_of(self, job: Job) -> Mapping[str, Outcome] | None:
+        if job.id not in self._outcomes:
+            self._outcomes[job.id] = self._tower.outcomes(job)
+        return self._outcomes[job.id]
+
+    def _is_braked(self, job: Job, group: str, inventory: Inventory) -> bool:
+        """Whether this job and the two before it in which the group's playbook failed provisioned nobody of the group.
+
+        A job names hosts, not groups. A host still in Tower says by its marker whose it is; one that is gone is taken
+        to have been the group's. Jobs that proved nothing, or found machines unreachable, do not count.
+        """
+        jobs = [job, *self._tower.jobs_before(job, inventory.id, JOBS_LOOKED_BACK)]
+        hosts = self._tower.hosts_named(inventory, {name for each in jobs for name in each.hosts})
+        groups = {host.name: host.owner.get("group") for host in hosts if host.owner}
+        failed = 0
+        for each in jobs:
+            outcomes = self._outcomes_of(each) or {}
+            own = {outcome for name, outcome in outcomes.items() if groups.get(name, group) == group}
+            if Outcome.OK in own:
+                return False
+            failed += Outcome.FAILED in own
+            if failed == BRAKE_JOBS:
+                return True
+        return False
+
+    def _see_checks(
+        self, settings: GroupSettings, seen: Mapping[Waiting, tuple[int | None, Seen]]
+    ) -> dict[Waiting, tuple[int | None, Seen]]:
+        """The same, with the checks of those that were provisioned."""
+        provisioned = {each.action.instance_id: each for each, (_, one) in seen.items() if one.outcome == Outcome.OK}
+        failing_by_id = failing_checks(
+            self._fleet,
+            dict.fromkeys(provisioned, settings.gate),
+            {instance_id: each.address for instance_id, each in provisioned.items()},
+        )
+        return {
+            each: (job_id, replace(one, failing=tuple(failing_by_id.get(each.action.instance_id, ()))))
+            for each, (job_id, one) in seen.items()
+        }
+
+    # Deeds
+
+    def _apply(
+        self,
+        template: JobTemplate | None,
+        inventory: Inventory,
+        verdicts: Mapping[Waiting, tuple[int | None, Verdict]],
+    ) -> None:
+        by_decision: defaultdict[Decision, list[Waiting]] = defaultdict(list)
+        for each, (job_id, verdict) in verdicts.items():
+            by_decision[verdict.decision].append(each)
+            if verdict.alert:
+                self._alert(verdict.reason, each)
+            if verdict.decision in (Decision.HOLD, Decision.WAIT):
+                self._put_off(each, job_id, verdict.delay, alerted=verdict.alert)
+            elif verdict.decision == Decision.RELAUNCH and template:
+                self._relaunches[template, inventory].append(each)
+        self._complete(by_decision[Decision.READY], Result.CONTINUE, lambda each: "ready")
+        abandoned = by_decision[Decision.ABANDON]
+        with self._failing(abandoned):
+            ids = {each.action.instance_id for each in abandoned}
+            refusals = strike_off(self._tower, ids) if ids else {}
+            kept = [each for each in abandoned if each.action.instance_id in refusals]
+            self._round.reports += [Report(each.action, error=refusals[each.action.instance_id]) for each in kept]
+            removed = [each for each in abandoned if each not in kept]
+            self._complete(removed, Result.ABANDON, lambda each: f"abandoned: {verdicts[each][1].reason}")
+
+    def _complete(self, members: Sequence[Waiting], result: Result, outcome: Callable[[Waiting], str]) -> None:
+        completed = self._each(members, lambda each: self._fleet.complete(each.action, result))
+        self._finish([each for each, was_open in completed.items() if not was_open])
+        self._round.reports += [Report(each.action, outcome(each)) for each, was_open in completed.items() if was_open]
+
+    def _relaunch(self, template: JobTemplate, inventory: Inventory, members: list[Waiting]) -> None:
+        for each in members:
+            require_limitable(template, inventory, self._settings[each.action.group])
+        launched = launch(self._tower, self._fleet, template, inventory, [each.action.instance_id for each in members])
+        for each in members:
+            instance_id = each.action.instance_id
+            if instance_id in launched.staying:
+                self._put_off(each, launched.job_id, timing.FIRST_POLL, alerted=self._message.alerted)
+            elif instance_id in launched.left:
+                refusal = launched.refusals.get(instance_id)
+                self._round.reports.append(Report(each.action, "struck off: left meanwhile", refusal))
+            else:
+                self._round.reports.append(Report(each.action, "finished elsewhere"))
+
+    def _alert(self, reason: str, waiting: Waiting) -> None:
+        if not self._message.alerted:
+            self._round.alerts.append(Alert(reason, waiting.action))
+
+    # What goes on
+
+    def _put_off(self, waiting: Waiting, job_id: int | None, delay: float, *, alerted: bool = False) -> None:
+        capped = max(1.0, min(math.ceil(delay), self._longest))
+        self._later[job_id, capped, alerted or self._message.alerted].append(waiting)
+
+    def _send_on(self) -> None:
+        """The undecided, by what they wait for; and the failing, by what failed, unless that is the whole message."""
+        for (job_id, delay, alerted), members in self._later.items():
+            polls = self._message.polls + 1 if job_id == self._message.job_id else 0
+            self._send(members, delay, job_id=job_id, polls=polls, alerted=alerted)
+        by_error: defaultdict[str, list[Waiting]] = defaultdict(list)
+        errors = {report.action: report.error for report in self._round.reports if report.error}
+        for each in self._message.waiting:
+            if each.action in errors:
+                by_error[repr(errors[each.action])].append(each)
+        for members in by_error.values():
+            if len(members) == len(self._message.waiting):
+                self._round.error = errors[members[0].action]
+                self._round.reports.clear()
+            else:
+                self._send(members, min(timing.FIRST_RETRY, self._longest))
+
+    def _send(self, members: Sequence[Waiting], delay: float, **changes: Any) -> None:
+        message = replace(self._message, waiting=tuple(members), heartbeat_at=self._heartbeat_at, **changes)
+        self._round.next.append((message, delay))
+
+
+def _asks_job(settings: GroupSettings) -> bool:
+    return any(check.kind == CheckKind.JOB for check in settings.gate)
+
+
+def _opted_in(group: Group) -> GroupSettings:
+    settings = read_group_settings(group)
+    if settings is None:
+        raise BadSettings(
+            f"group {group.name!r} lost the tag rollcall:inventory while instances of it wait: put it back"
+        )
+    return settings

@@ -1,0 +1,116 @@
+"""A batch of messages in, a partial batch response out: the one way into every function.
+
+What a message asks for is done by the function's own module. Here is what they share: what becomes of a message that
+failed. It is tried again with doubling delays, with a sign of life for its hooks at every try; set aside in the
+dead-letter queue when a person has to mend something and an hour has passed; and let go when nobody waits for it.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from . import waiting as timing
+from .errors import RollcallError, Transient
+from .events import read_records
+from .model import Transition
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from .announce import Announcer
+    from .events import Record
+    from .fleet import Fleets
+    from .model import LifecycleAction
+    from .queues import Queues
+    from .settings import Settings
+
+PERMANENT_FAILURE_LIFE = 3600.0  # seconds in which a person may mend what was wrong
+
+
+class Intake:
+    """Reads batches and settles what failed in them."""
+
+    def __init__(self, settings: Settings, fleets: Fleets, queues: Queues, announcer: Announcer) -> None:
+        self._settings = settings
+        self._fleets = fleets
+        self._queues = queues
+        self._announcer = announcer
+
+    def take[M](
+        self,
+        event: dict[str, Any],
+        read: Callable[[Record], M | None],
+        actions_of: Callable[[M], Sequence[LifecycleAction]],
+        work: Callable[[list[M]], Sequence[RollcallError | None]],
+    ) -> dict[str, Any]:
+        """Read each record, work on those that can be read, settle those that failed.
+
+        read: None for a message that asks for nothing. work: for each message the error it failed with, or None.
+        Returns Lambda's partial batch response. An event that came without a queue raises its error instead.
+        """
+        messages: dict[Record, M] = {}
+        failures: dict[Record, Exception] = {}
+        for record in read_records(event):
+            try:
+                message = read(record)
+            except RollcallError as error:
+                failures[record] = error
+            else:
+                if message is not None:
+                    messages[record] = message
+        try:
+            errors: Sequence[Exception | None] = work(list(messages.values())) if messages else []
+        except Exception as error:  # noqa: BLE001 - ours to mend; the messages must outlive it
+            errors = [error] * len(messages)
+        failures |= {record: error for record, error in zip(messages, errors, strict=True) if error}
+        again = [
+            record.id
+            for record, error in failures.items()
+            if self._settle(record, actions_of(messages[record]) if record in messages else (), error)
+        ]
+        return {"batchItemFailures": [{"itemIdentifier": each} for each in again]}
+
+    def _settle(self, record: Record, actions: Sequence[LifecycleAction], error: Exception) -> bool:
+        """Whether the message is to be received again."""
+        self._announcer.failed(record, actions, error)
+        if record.receipt_handle is None:
+            raise error
+        if self._is_finished(actions):
+            self._announcer.let_go(record, actions)
+            return False
+        try:
+            if not isinstance(error, Transient) and time.time() - record.first_received_at > PERMANENT_FAILURE_LIFE:
+                self._queues.set_aside(self._settings.dead_letter_queue_url, record, error)
+                self._announcer.set_aside(record, actions, error)
+                return False
+            delay = min(timing.retry_delay(record.receives), self._longest_wait(actions))
+            self._queues.put_off(self._settings.queue_url, record.receipt_handle, delay)
+        except RollcallError as trouble:  # then the queue's own visibility timeout decides when
+            self._announcer.not_put_off(record, trouble)
+        return True
+
+    def _is_finished(self, actions: Sequence[LifecycleAction]) -> bool:
+        """Give every hook a sign of life. Finished is a message for whose launches nobody waits any more.
+
+        A termination is never finished by that: its host is still to be struck off.
+        """
+        alive = [self._is_open(action) for action in actions if action.hook]
+        return bool(actions) and all(action.transition == Transition.LAUNCHING for action in actions) and not any(alive)
+
+    def _is_open(self, action: LifecycleAction) -> bool:
+        try:
+            return self._fleets.of(action).heartbeat(action)
+        except RollcallError as error:
+            self._announcer.no_heartbeat(action, error)
+            return True
+
+    def _longest_wait(self, actions: Sequence[LifecycleAction]) -> float:
+        try:
+            groups: Mapping[str, Any] = (
+                self._fleets.of(actions[0]).groups({action.group for action in actions}) if actions else {}
+            )
+        except RollcallError as error:
+            self._announcer.no_heartbeat(actions[0], error)
+            groups = {}
+        return timing.longest_wait(groups, actions)

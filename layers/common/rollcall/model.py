@@ -1,0 +1,250 @@
+"""What Rollcall speaks of. Frozen data, no behaviour beyond reading itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Transition(StrEnum):
+    """Which way an instance goes."""
+
+    LAUNCHING = "autoscaling:EC2_INSTANCE_LAUNCHING"
+    TERMINATING = "autoscaling:EC2_INSTANCE_TERMINATING"
+
+
+class Result(StrEnum):
+    """What a lifecycle hook is completed with."""
+
+    CONTINUE = "CONTINUE"
+    ABANDON = "ABANDON"
+
+
+@dataclass(frozen=True)
+class LifecycleAction:
+    """One instance on its way in or out of a group.
+
+    hook is None where nothing waits for an answer (the instance is already terminated).
+    token is None where the action is completed by instance id.
+    """
+
+    transition: Transition
+    account: str
+    region: str
+    group: str
+    instance_id: str
+    hook: str | None = None
+    token: str | None = None
+
+
+@dataclass(frozen=True)
+class Group:
+    """An Auto Scaling group: its tags, and the heartbeat timeout (seconds) of each of its hooks."""
+
+    name: str
+    tags: Mapping[str, str]
+    heartbeat_timeouts: Mapping[str, int]
+
+
+class OnFailure(StrEnum):
+    """What becomes of an instance against which there is evidence."""
+
+    ABANDON = "abandon"
+    HOLD = "hold"
+
+
+class AddressKind(StrEnum):
+    """Which of an instance's addresses Tower connects to."""
+
+    PRIVATE = "private"
+    PUBLIC = "public"
+    PRIVATE_DNS = "private-dns"
+    PUBLIC_DNS = "public-dns"
+
+
+class CheckKind(StrEnum):
+    """A check that a gate can ask for."""
+
+    JOB = "job"
+    EC2 = "ec2"
+    TCP = "tcp"
+    HTTP = "http"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check of a gate; port and path only where the kind has them."""
+
+    kind: CheckKind
+    port: int = 0
+    path: str = ""
+
+    def __str__(self) -> str:
+        match self.kind:
+            case CheckKind.TCP:
+                return f"tcp:{self.port}"
+            case CheckKind.HTTP:
+                return f"http:{self.port}{self.path}"
+            case _:
+                return str(self.kind)
+
+
+@dataclass(frozen=True)
+class GroupSettings:
+    """What a group asks for by its tags. timeout in seconds."""
+
+    group: str
+    inventory: str
+    inventory_groups: tuple[str, ...]
+    job_template: str | None
+    gate: tuple[Check, ...]
+    timeout: int
+    on_failure: OnFailure
+    address: AddressKind
+
+
+@dataclass(frozen=True)
+class Instance:
+    """An EC2 instance as far as Tower is told of it. launched_at in epoch seconds."""
+
+    instance_id: str
+    state: str
+    launched_at: float
+    addresses: Mapping[AddressKind, str]
+    facts: Mapping[str, str]
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """A Tower inventory."""
+
+    id: int
+    name: str
+
+
+@dataclass(frozen=True)
+class JobTemplate:
+    """A Tower job template, with what decides whether a launch can be limited. inventory_id is None if it has none."""
+
+    id: int
+    name: str
+    inventory_id: int | None
+    asks_limit: bool
+    asks_inventory: bool
+    slices: int
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host in Tower. created_at in epoch seconds by Tower's clock; group_ids is None if Tower listed only some."""
+
+    id: int
+    name: str
+    inventory_id: int
+    inventory_name: str
+    instance_id: str
+    variables: Mapping[str, object]
+    created_at: float
+    group_ids: frozenset[int] | None
+
+    @property
+    def owner(self) -> Mapping[str, object] | None:
+        """Our marker, or None for a host that is not ours."""
+        marker = self.variables.get("rollcall")
+        return marker if isinstance(marker, dict) else None
+
+
+class JobStatus(StrEnum):
+    """The states of a Tower job."""
+
+    NEW = "new"
+    PENDING = "pending"
+    WAITING = "waiting"
+    RUNNING = "running"
+    SUCCESSFUL = "successful"
+    FAILED = "failed"
+    ERROR = "error"
+    CANCELED = "canceled"
+
+    @property
+    def final(self) -> bool:
+        """Whether the job has ended."""
+        return self in (JobStatus.SUCCESSFUL, JobStatus.FAILED, JobStatus.ERROR, JobStatus.CANCELED)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A Tower job. Times in epoch seconds by Tower's clock; hosts are the names its limit holds."""
+
+    id: int
+    template_id: int
+    status: JobStatus
+    hosts: frozenset[str]
+    created_at: float
+    started_at: float | None
+    finished_at: float | None
+    explanation: str
+
+
+class Outcome(StrEnum):
+    """What a job showed about one host."""
+
+    OK = "ok"
+    FAILED = "failed"
+    UNREACHABLE = "unreachable"
+    CUT_SHORT = "cut short"
+    UNPROVEN = "unproven"
+
+
+class Decision(StrEnum):
+    """What becomes of a waiting instance now."""
+
+    READY = "ready"
+    ABANDON = "abandon"
+    HOLD = "hold"
+    RELAUNCH = "relaunch"
+    WAIT = "wait"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A decision about one instance and its reason.
+
+    delay: seconds until it is worth looking again (WAIT, HOLD). alert: whether somebody should be told.
+    """
+
+    decision: Decision
+    reason: str
+    delay: float = 0
+    alert: bool = False
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """An instance at the gate: its action, its launch (epoch seconds) and the address its checks go to."""
+
+    action: LifecycleAction
+    launched_at: float
+    address: str
+
+
+@dataclass(frozen=True)
+class GateMessage:
+    """What the gate queue carries.
+
+    job_id: the job last known to hold these instances, None where their groups have no template.
+    since: when they were registered; heartbeat_at: when their hooks last got a sign of life (both epoch seconds).
+    polls: how often the same job has been looked at. alerted: whether somebody was told that they are stuck.
+    """
+
+    waiting: tuple[Waiting, ...]
+    job_id: int | None
+    since: float
+    heartbeat_at: float
+    polls: int = 0
+    alerted: bool = False

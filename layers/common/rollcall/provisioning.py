@@ -1,0 +1,69 @@
+"""Launching a provisioning job, the same for a first try and for every later one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .errors import BadSettings
+from .fleet import is_leaving
+from .removal import strike_off
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from .fleet import Fleet
+    from .model import GroupSettings, Inventory, Job, JobTemplate
+    from .tower import DeleteRefused, Tower
+
+JOBS_FROM = 3600.0  # seconds before an instance's launch; covers clocks that differ
+
+
+@dataclass(frozen=True)
+class Launched:
+    """What became of the instances a job was wanted for.
+
+    job_id: of the job limited to staying, None if nobody stayed. left: gone or going, struck off; refusals: those of
+    them whose hosts an inventory kept. The rest are in service already.
+    """
+
+    job_id: int | None
+    staying: tuple[str, ...]
+    left: tuple[str, ...]
+    refusals: Mapping[str, DeleteRefused]
+
+
+def require_limitable(template: JobTemplate, inventory: Inventory, settings: GroupSettings) -> None:
+    """Refuse a template that would run on other hosts than ours. Raises BadSettings with the remedy."""
+    where = f"group {settings.group!r}: job template {template.name!r} (tag rollcall:job-template)"
+    if not template.asks_limit:
+        raise BadSettings(f"{where} does not prompt for limit and would run on every host: tick 'Prompt on launch'")
+    if template.slices > 1:
+        raise BadSettings(f"{where} is cut into {template.slices} slices, whose jobs have no limit of ours: use 1")
+    if not template.asks_inventory and template.inventory_id != inventory.id:
+        raise BadSettings(
+            f"{where} is fixed to inventory {template.inventory_id}, but the group's is {inventory.name!r} "
+            f"({inventory.id}): let it prompt for the inventory, or set the tag rollcall:inventory"
+        )
+
+
+def launch(
+    tower: Tower, fleet: Fleet, template: JobTemplate, inventory: Inventory, instance_ids: Collection[str]
+) -> Launched:
+    """Launch one job limited to those of the instances that are still pending.
+
+    Their hosts exist already: who terminates one from now on finds its host, and who did so before is seen here.
+    """
+    memberships = fleet.memberships(instance_ids)
+    ordered = sorted(set(instance_ids))
+    left = tuple(each for each in ordered if is_leaving(memberships.get(each)))
+    staying = tuple(each for each in ordered if (known := memberships.get(each)) and known.pending)
+    refusals = strike_off(tower, left) if left else {}
+    job_id = tower.launch(template, inventory, staying) if staying else None
+    return Launched(job_id, staying, left, refusals)
+
+
+def job_of(instance_id: str, jobs: Collection[Job]) -> Job | None:
+    """The job that decides about an instance: an active one, or the newest; None if none holds it."""
+    holding = [job for job in jobs if instance_id in job.hosts]
+    return max(holding, key=lambda job: (not job.status.final, job.id), default=None)

@@ -1,0 +1,362 @@
+"""Launched instances -> hosts in Tower and one provisioning job per template and inventory.
+
+A batch goes through the stages of register() from top to bottom. An error takes the actions it concerns out of the
+batch and lets the others pass on.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from .errors import BadSettings, InstanceNotVisible, JobStillLanding, TowerUnavailable
+from .events import write_gate_message
+from .fleet import is_leaving
+from .model import GateMessage, Result, Waiting
+from .provisioning import JOBS_FROM, job_of, launch, require_limitable
+from .removal import strike_off
+from .reports import Report, failing
+from .settings import read_group_settings
+from .tower import HostsExist, NewHost
+from .waiting import longest_wait, poll_delay
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+    from .fleet import Fleet, Fleets, Membership
+    from .model import Group, GroupSettings, Host, Instance, Inventory, JobTemplate, LifecycleAction
+    from .queues import Queues
+    from .settings import Settings
+    from .tower import Tower
+
+LANDING_TIME = 120.0  # seconds that a host without a job is left to whoever made it; above the function's own timeout
+LOOKS = 4  # at the hosts of a batch while others create the same ones
+ASSOCIATES_AT_ONCE = 6  # Tower takes about 20 group memberships a second, with 4 clients as with 16
+WARM_WAIT = "Warmed:Pending:Wait"
+OUR_KEYS = ("ansible_host", "rollcall", "ec2")
+TEMPLATED = ("{{", "{%", "{#")  # what a playbook run would evaluate on the Tower side
+
+
+@dataclass(frozen=True)
+class Newcomer:
+    """A pending instance of a group that opted in, and where it belongs in Tower."""
+
+    action: LifecycleAction
+    settings: GroupSettings
+    instance: Instance
+    inventory: Inventory
+    template: JobTemplate | None
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A newcomer whose host exists; existing is the host as it was found, None if it was made just now."""
+
+    newcomer: Newcomer
+    host_id: int
+    existing: Host | None
+
+
+class Register:
+    """Registers batches of launch actions."""
+
+    def __init__(self, settings: Settings, tower: Tower, fleets: Fleets, queues: Queues) -> None:
+        self._settings = settings
+        self._tower = tower
+        self._fleets = fleets
+        self._queues = queues
+
+    def register(self, actions: Collection[LifecycleAction]) -> list[Report]:
+        """What became of each action: handed to the gate, done with, or failed."""
+        reports: list[Report] = []
+        for fleet, own in self._by_fleet(actions, reports):
+            with failing(own, reports):
+                newcomers = self._admit(fleet, own, reports)
+                registered = self._make_hosts(newcomers, reports)
+                registered = self._put_into_groups(registered, reports)
+                self._hand_on(fleet, registered, reports)
+        return reports
+
+    def _by_fleet(
+        self, actions: Collection[LifecycleAction], reports: list[Report]
+    ) -> Iterator[tuple[Fleet, list[LifecycleAction]]]:
+        fleets: defaultdict[Fleet, list[LifecycleAction]] = defaultdict(list)
+        for action in dict.fromkeys(actions):
+            with failing([action], reports):
+                fleets[self._fleets.of(action)].append(action)
+        yield from fleets.items()
+
+    # Who is a newcomer
+
+    def _admit(self, fleet: Fleet, actions: list[LifecycleAction], reports: list[Report]) -> list[Newcomer]:
+        ids = {action.instance_id for action in actions}
+        memberships = fleet.memberships(ids)
+        groups = fleet.groups({action.group for action in actions})
+        instances = fleet.instances(ids)
+        gone: list[LifecycleAction] = []
+        newcomers: list[Newcomer] = []
+        for action in actions:
+            membership, instance = memberships.get(action.instance_id), instances.get(action.instance_id)
+            with failing([action], reports):
+                if _is_gone(action, membership, instance, groups):
+                    gone.append(action)
+                elif settings := self._opted_in(action, groups, reports):
+                    assert membership  # noqa: S101 - _is_gone has raised or said yes without one
+                    if membership.state == WARM_WAIT:
+                        fleet.complete(action, Result.CONTINUE)
+                        reports.append(Report(action, "let into the warm pool"))
+                    elif not membership.pending:
+                        reports.append(Report(action, f"no longer pending: {membership.state}"))
+                    else:
+                        newcomers.append(self._newcomer(action, settings, instance))
+        if gone:
+            with failing(gone, reports):
+                refusals = strike_off(self._tower, {action.instance_id for action in gone})
+                reports.extend(
+                    Report(action, "struck off: already gone", refusals.get(action.instance_id)) for action in gone
+                )
+        return newcomers
+
+    def _opted_in(
+        self, action: LifecycleAction, groups: Mapping[str, Group], reports: list[Report]
+    ) -> GroupSettings | None:
+        settings = read_group_settings(groups[action.group])
+        if settings is None:
+            if (action.hook or "").startswith(self._settings.hook_prefix):
+                raise BadSettings(
+                    f"group {action.group!r} has the hook {action.hook!r} but not the tag rollcall:inventory, so its "
+                    "instances wait for nobody: add the tag, or delete the hook"
+                )
+            reports.append(Report(action, "passed over: the group did not opt in"))
+        return settings
+
+    def _newcomer(self, action: LifecycleAction, settings: GroupSettings, instance: Instance | None) -> Newcomer:
+        if instance is None:
+            raise InstanceNotVisible(f"{action.instance_id} is pending, and EC2 does not describe it yet")
+        if not instance.addresses[settings.address]:
+            raise BadSettings(
+                f"group {settings.group!r}: tag rollcall:address asks for the {settings.address} address, and "
+                f"{instance.instance_id} has none: change the tag, or the subnet's settings"
+            )
+        inventory = self._tower.inventory(settings.inventory)
+        template = self._tower.job_template(settings.job_template) if settings.job_template else None
+        if template:
+            require_limitable(template, inventory, settings)
+        return Newcomer(action, settings, instance, inventory, template)
+
+    # Hosts
+
+    def _make_hosts(self, newcomers: list[Newcomer], reports: list[Report]) -> list[Registered]:
+        by_inventory: defaultdict[Inventory, list[Newcomer]] = defaultdict(list)
+        for newcomer in newcomers:
+            by_inventory[newcomer.inventory].append(newcomer)
+        registered: list[Registered] = []
+        for inventory, own in by_inventory.items():
+            with failing([newcomer.action for newcomer in own], reports):
+                registered += self._make_hosts_in(inventory, own, reports)
+        return registered
+
+    def _make_hosts_in(
+        self, inventory: Inventory, newcomers: list[Newcomer], reports: list[Report]
+    ) -> list[Registered]:
+        wanted = {newcomer.instance.instance_id: host_variables(newcomer) for newcomer in newcomers}
+        created: dict[str, int] = {}
+        for _ in range(LOOKS):
+            existing = {host.name: host for host in self._tower.hosts_named(inventory, wanted)}
+            missing = [NewHost(name, variables) for name, variables in wanted.items() if name not in existing]
+            try:
+                created = self._tower.create_hosts(inventory, missing) if missing else {}
+            except HostsExist:
+                continue
+            break
+        else:
+            raise TowerUnavailable(f"hosts of this batch keep appearing in inventory {inventory.name!r}")
+        registered: list[Registered] = []
+        for newcomer in newcomers:
+            name = newcomer.instance.instance_id
+            with failing([newcomer.action], reports):
+                if host := existing.get(name):
+                    self._bring_up_to_date(host, wanted[name])
+                registered.append(Registered(newcomer, host.id if host else created[name], host))
+        return registered
+
+    def _bring_up_to_date(self, host: Host, wanted: Mapping[str, object]) -> None:
+        if host.owner is None and not self._settings.adopt_by_instance_id:
+            raise BadSettings(
+                f"inventory {host.inventory_name!r} has a host {host.name} that is not ours (no variable 'rollcall'): "
+                "remove it, or deploy with AdoptByInstanceId=true to take such hosts over"
+            )
+        kept = {key: value for key, value in host.variables.items() if key not in OUR_KEYS}
+        if host.instance_id != host.name or dict(host.variables) != kept | dict(wanted):
+            self._tower.update_host(host.id, host.name, kept | dict(wanted))
+
+    # Groups
+
+    def _put_into_groups(self, registered: list[Registered], reports: list[Report]) -> list[Registered]:
+        by_settings: defaultdict[tuple[Inventory, GroupSettings], list[Registered]] = defaultdict(list)
+        for each in registered:
+            by_settings[each.newcomer.inventory, each.newcomer.settings].append(each)
+        calls: list[tuple[Registered, int]] = []
+        for (inventory, settings), members in by_settings.items():
+            with failing([each.newcomer.action for each in members], reports):
+                ids = self._tower.group_ids(inventory, settings.inventory_groups)
+                calls += [(each, group_id) for each in members for group_id in ids.values() if _lacks(each, group_id)]
+        with ThreadPoolExecutor(ASSOCIATES_AT_ONCE) as pool:
+            list(pool.map(partial(self._associate, reports), calls))
+        failed = {report.action for report in reports if report.error}
+        return [each for each in registered if each.newcomer.action not in failed]
+
+    def _associate(self, reports: list[Report], call: tuple[Registered, int]) -> None:
+        registered, group_id = call
+        with failing([registered.newcomer.action], reports):
+            self._tower.add_to_group(group_id, registered.host_id)
+
+    # Jobs
+
+    def _hand_on(self, fleet: Fleet, registered: list[Registered], reports: list[Report]) -> None:
+        by_job: defaultdict[tuple[JobTemplate | None, Inventory], list[Registered]] = defaultdict(list)
+        for each in registered:
+            by_job[each.newcomer.template, each.newcomer.inventory].append(each)
+        for (template, inventory), members in by_job.items():
+            with failing([each.newcomer.action for each in members], reports):
+                if template is None:
+                    self._send(fleet, None, None, members, reports)
+                else:
+                    self._provision(fleet, template, inventory, members, reports)
+
+    def _provision(
+        self,
+        fleet: Fleet,
+        template: JobTemplate,
+        inventory: Inventory,
+        members: list[Registered],
+        reports: list[Report],
+    ) -> None:
+        found = [each for each in members if each.existing]
+        jobs = self._tower.jobs_holding(template.id, _ids(found), _earliest_launch(found) - JOBS_FROM) if found else []
+        at_work: defaultdict[int, list[Registered]] = defaultdict(list)
+        unlaunched: list[Registered] = []
+        for each in members:
+            job = job_of(each.newcomer.instance.instance_id, jobs)
+            if job:
+                at_work[job.id].append(each)
+            elif each.existing and self._tower.now() - each.existing.created_at < LANDING_TIME:
+                landing = JobStillLanding(f"host {each.existing.name} is new and has no job yet: somebody is at work")
+                reports.append(Report(each.newcomer.action, error=landing))
+            else:
+                unlaunched.append(each)
+        for job_id, own in at_work.items():
+            self._send(fleet, job_id, template, own, reports)
+        if unlaunched:
+            with failing([each.newcomer.action for each in unlaunched], reports):
+                self._launch(fleet, template, inventory, unlaunched, reports)
+
+    def _launch(
+        self,
+        fleet: Fleet,
+        template: JobTemplate,
+        inventory: Inventory,
+        members: list[Registered],
+        reports: list[Report],
+    ) -> None:
+        launched = launch(self._tower, fleet, template, inventory, _ids(members))
+        if launched.job_id is not None:
+            staying = [each for each in members if each.newcomer.instance.instance_id in launched.staying]
+            self._send(fleet, launched.job_id, template, staying, reports)
+        for each in members:
+            instance_id = each.newcomer.instance.instance_id
+            if instance_id in launched.left:
+                refusal = launched.refusals.get(instance_id)
+                reports.append(Report(each.newcomer.action, "struck off: left meanwhile", refusal))
+            elif instance_id not in launched.staying:
+                reports.append(Report(each.newcomer.action, "no longer pending"))
+
+    def _send(
+        self,
+        fleet: Fleet,
+        job_id: int | None,
+        template: JobTemplate | None,
+        members: list[Registered],
+        reports: list[Report],
+    ) -> None:
+        actions = [each.newcomer.action for each in members]
+        now = self._tower.now()
+        message = GateMessage(
+            waiting=tuple(
+                Waiting(
+                    action=each.newcomer.action,
+                    launched_at=each.newcomer.instance.launched_at,
+                    address=each.newcomer.instance.addresses[each.newcomer.settings.address],
+                )
+                for each in members
+            ),
+            job_id=job_id,
+            since=now,
+            heartbeat_at=0,
+        )
+        usual = self._tower.usual_duration(template.id) if template else None
+        longest = longest_wait(fleet.groups({action.group for action in actions}), actions)
+        delay = min(poll_delay(0, usual, 0), longest) if template else 0
+        self._queues.send(self._settings.gate_queue_url, [(write_gate_message(message), delay)])
+        outcome = f"registered, job {job_id}" if job_id else "registered"
+        reports.extend(
+            Report(each.newcomer.action, outcome, left_out=templated_tags(each.newcomer.instance)) for each in members
+        )
+
+
+def host_variables(newcomer: Newcomer) -> dict[str, object]:
+    """The variables of ours on an instance's host.
+
+    Text from outside that Tower would evaluate as a template is left out.
+    """
+    instance, action = newcomer.instance, newcomer.action
+    return {
+        "ansible_host": instance.addresses[newcomer.settings.address],
+        "rollcall": {
+            "group": action.group,
+            "instance_id": instance.instance_id,
+            "account": action.account,
+            "region": action.region,
+            "vpc": instance.facts["vpc"],
+        },
+        "ec2": {**instance.facts, "tags": {key: text for key, text in instance.tags.items() if _is_plain(key, text)}},
+    }
+
+
+def templated_tags(instance: Instance) -> tuple[str, ...]:
+    """The keys of the tags that host_variables leaves out."""
+    return tuple(key for key, text in instance.tags.items() if not _is_plain(key, text))
+
+
+def _is_plain(*texts: str) -> bool:
+    return not any(mark in text for text in texts for mark in TEMPLATED)
+
+
+def _is_gone(
+    action: LifecycleAction,
+    membership: Membership | None,
+    instance: Instance | None,
+    groups: Mapping[str, Group],
+) -> bool:
+    """Whether the instance is terminated or on its way there. Raises InstanceNotVisible while nobody knows."""
+    if instance and instance.state in ("shutting-down", "terminated"):
+        return True
+    if membership is None and action.group in groups:
+        raise InstanceNotVisible(f"{action.instance_id} is not listed in group {action.group!r} yet")
+    return is_leaving(membership) or action.group not in groups
+
+
+def _lacks(registered: Registered, group_id: int) -> bool:
+    known = registered.existing.group_ids if registered.existing else frozenset[int]()
+    return known is None or group_id not in known
+
+
+def _ids(members: list[Registered]) -> list[str]:
+    return [each.newcomer.instance.instance_id for each in members]
+
+
+def _earliest_launch(members: list[Registered]) -> float:
+    return min(each.newcomer.instance.launched_at for each in members)

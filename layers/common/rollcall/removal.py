@@ -1,0 +1,58 @@
+"""Striking instances off: every host of theirs, out of every inventory the token can read."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from itertools import batched
+from typing import TYPE_CHECKING
+
+from .errors import TowerUnavailable
+from .tower import BULK_DELETE_MAX, DeleteRefused, HostsVanished
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from .model import Host
+    from .tower import Tower
+
+LOOKS = 5  # at the hosts; each look finds fewer unless somebody keeps adding them
+
+
+def strike_off(tower: Tower, instance_ids: Collection[str]) -> dict[str, DeleteRefused]:
+    """Remove every host with one of these instance ids, and look that they are gone.
+
+    Running jobs do not stop it. Returns, by instance id, the refusal of an inventory that keeps its host; all other
+    hosts are gone. Raises TowerUnavailable, TowerDenied or TowerRejected when nothing can be said of any.
+    """
+    refused: dict[int, DeleteRefused] = {}
+    for _ in range(LOOKS):
+        found = tower.hosts_of(instance_ids)
+        hosts = [host for host in found if host.inventory_id not in refused]
+        if not hosts:
+            return {
+                instance_id: refused[host.inventory_id]
+                for host in found
+                for instance_id in {host.name, host.instance_id} & set(instance_ids)
+            }
+        for chunk in batched(hosts, BULK_DELETE_MAX):
+            refused |= _delete(tower, chunk)
+    raise TowerUnavailable(f"hosts of {', '.join(sorted(instance_ids))} are still there after {LOOKS} looks")
+
+
+def _delete(tower: Tower, hosts: Sequence[Host]) -> dict[int, DeleteRefused]:
+    """Delete hosts; a refusal for one inventory must not keep those of the others. The refusals by inventory id."""
+    try:
+        tower.delete_hosts(hosts)
+    except HostsVanished:
+        return {}
+    except DeleteRefused as refusal:
+        by_inventory: defaultdict[int, list[Host]] = defaultdict(list)
+        for host in hosts:
+            by_inventory[host.inventory_id].append(host)
+        if len(by_inventory) == 1:
+            return {hosts[0].inventory_id: refusal}
+        refused: dict[int, DeleteRefused] = {}
+        for each in by_inventory.values():
+            refused |= _delete(tower, each)
+        return refused
+    return {}

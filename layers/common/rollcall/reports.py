@@ -1,0 +1,37 @@
+"""What became of the actions of a batch."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .errors import RollcallError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from .model import LifecycleAction
+
+
+@dataclass(frozen=True)
+class Report:
+    """One action: outcome says what was done for good, or the error why it was not.
+
+    left_out: the tags of the instance that did not become host variables, for Tower would evaluate them.
+    """
+
+    action: LifecycleAction
+    outcome: str = "failed"
+    error: RollcallError | None = field(default=None, compare=False)
+    left_out: tuple[str, ...] = ()
+
+
+@contextmanager
+def failing(actions: Iterable[LifecycleAction], reports: list[Report]) -> Iterator[None]:
+    """An error in here fails these actions, as far as nothing was reported of them yet, and nobody else."""
+    try:
+        yield
+    except RollcallError as error:
+        done = {report.action for report in reports}
+        reports.extend(Report(action, error=error) for action in actions if action not in done)

@@ -1,0 +1,112 @@
+"""What an installation and a group are told: the environment -> Settings, a group's tags -> GroupSettings."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from .errors import BadSettings
+from .model import AddressKind, Check, CheckKind, Group, GroupSettings, OnFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+OPT_IN_TAG = "rollcall:inventory"
+DEFAULT_TIMEOUT = 1800  # seconds
+TIMEOUTS = range(1, 172_801)  # seconds; Auto Scaling itself ends every wait after 48 hours
+PORTS = range(1, 65_536)
+CHECK_FORMS = "job, ec2, tcp:PORT, http:PORT/path"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One installation's parameters; queue_url and dead_letter_queue_url are those of the function's own queue."""
+
+    account: str
+    tower_url: str
+    tower_secret: str
+    hook_prefix: str
+    adopt_by_instance_id: bool
+    gate_queue_url: str
+    queue_url: str
+    dead_letter_queue_url: str
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Settings from environment variables. Raises BadSettings naming the one that is missing."""
+    try:
+        return Settings(
+            account=environment["ACCOUNT_ID"],
+            tower_url=environment["TOWER_URL"],
+            tower_secret=environment["TOWER_SECRET"],
+            hook_prefix=environment["HOOK_PREFIX"],
+            adopt_by_instance_id=environment["ADOPT_BY_INSTANCE_ID"] == "true",
+            gate_queue_url=environment["GATE_QUEUE_URL"],
+            queue_url=environment["QUEUE_URL"],
+            dead_letter_queue_url=environment["DEAD_LETTER_QUEUE_URL"],
+        )
+    except KeyError as error:
+        raise BadSettings(f"environment variable {error} is missing: deploy with template.yaml") from error
+
+
+def read_group_settings(group: Group) -> GroupSettings | None:
+    """A group's settings from its tags; None for a group that did not opt in.
+
+    Raises BadSettings naming the group, the tag, the value and what is allowed.
+    """
+    tags = {key: " ".join(value.split()) for key, value in group.tags.items()}
+    if OPT_IN_TAG not in tags:
+        return None
+    if not tags[OPT_IN_TAG]:
+        raise _unreadable(group, OPT_IN_TAG, "", "an inventory's name, org/name or id")
+    template = tags.get("rollcall:job-template") or None
+    gate = tuple(_check(group, text) for text in tags.get("rollcall:gate", "").split())
+    if template is None and any(check.kind == CheckKind.JOB for check in gate):
+        raise _unreadable(group, "rollcall:gate", tags["rollcall:gate"], "job only together with rollcall:job-template")
+    return GroupSettings(
+        group=group.name,
+        inventory=tags[OPT_IN_TAG],
+        inventory_groups=tuple(dict.fromkeys(tags.get("rollcall:groups", "").split())) or (group.name,),
+        job_template=template,
+        gate=gate or ((Check(CheckKind.JOB),) if template else ()),
+        timeout=_timeout(group, tags.get("rollcall:timeout", "")),
+        on_failure=_choice(group, "rollcall:on-failure", tags, OnFailure.ABANDON),
+        address=_choice(group, "rollcall:address", tags, AddressKind.PRIVATE),
+    )
+
+
+def _unreadable(group: Group, tag: str, value: str, allowed: str) -> BadSettings:
+    return BadSettings(f"group {group.name!r}: tag {tag} is {value!r}; allowed: {allowed}")
+
+
+def _choice[C: StrEnum](group: Group, tag: str, tags: Mapping[str, str], default: C) -> C:
+    value = tags.get(tag) or default
+    try:
+        return type(default)(value)
+    except ValueError:
+        raise _unreadable(group, tag, value, ", ".join(type(default))) from None
+
+
+def _timeout(group: Group, value: str) -> int:
+    if not value:
+        return DEFAULT_TIMEOUT
+    if not value.isdecimal() or int(value) not in TIMEOUTS:
+        raise _unreadable(group, "rollcall:timeout", value, f"whole seconds from 1 to {TIMEOUTS[-1]}")
+    return int(value)
+
+
+def _check(group: Group, text: str) -> Check:
+    match = re.fullmatch(r"(job)|(ec2)|tcp:(\d{1,5})|http:(\d{1,5})(/\S*)", text)
+    if not match:
+        raise _unreadable(group, "rollcall:gate", text, CHECK_FORMS)
+    job, ec2, tcp, http, path = match.groups()
+    if job:
+        return Check(CheckKind.JOB)
+    if ec2:
+        return Check(CheckKind.EC2)
+    port = int(tcp or http)
+    if port not in PORTS:
+        raise _unreadable(group, "rollcall:gate", text, f"a port from 1 to {PORTS[-1]}")
+    return Check(CheckKind.TCP, port) if tcp else Check(CheckKind.HTTP, port, path)

@@ -1,0 +1,73 @@
+"""How long to wait for what. Pure; every number has its reason here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from .model import Group, LifecycleAction
+
+FIRST_RETRY = 15.0  # seconds; doubles
+RETRY_MAX = 900.0  # seconds
+HEARTBEAT_TIMEOUT_MIN = 30  # seconds, Auto Scaling's minimum; assumed where a hook's own is not known
+HEARTBEAT_SHARE = 3  # nothing waits longer than this fraction of the shortest heartbeat timeout
+FIRST_POLL = 2.0  # seconds
+POLL_GROWTH = 1.5
+POLL_MAX = 30.0  # seconds
+NEARLY_DONE = 0.9  # of the usual duration: from here on the end may come
+FIRST_RELAUNCH = 20.0  # seconds; a machine boots in 20 to 120
+RELAUNCH_MAX = 120.0  # seconds
+FIRST_BRAKED_RELAUNCH = 60.0  # seconds; a person has to mend the playbook
+BRAKED_RELAUNCH_MAX = 900.0  # seconds
+CHECK_INTERVAL = 5.0  # seconds between looks at a check that does not pass yet
+HOLD_INTERVAL = 60.0  # seconds between looks at an instance that waits for a person
+
+
+def retry_delay(receives: int) -> float:
+    """Seconds until a message that failed is tried again, by how often it was received."""
+    return _doubled(FIRST_RETRY, receives, RETRY_MAX)
+
+
+def relaunch_delay(attempts: int) -> float:
+    """Seconds from the end of a job that proved nothing to the next one, by the jobs so far."""
+    return _doubled(FIRST_RELAUNCH, attempts, RELAUNCH_MAX)
+
+
+def braked_relaunch_delay(attempts: int) -> float:
+    """Seconds from the end of a job to the next one while its playbook is suspected, by the jobs so far."""
+    return _doubled(FIRST_BRAKED_RELAUNCH, attempts, BRAKED_RELAUNCH_MAX)
+
+
+def _doubled(first: float, times: int, most: float) -> float:
+    # Beyond 2^32 every delay has long reached its maximum; a float would overflow at 2^1024.
+    return min(first * 2.0 ** min(times - 1, 32), most)
+
+
+def poll_delay(elapsed: float, usual: float | None, polls: int) -> float:
+    """Seconds until a running job is looked at again.
+
+    elapsed: since it started (0 if it has not); usual: what the template's jobs usually take; polls: looks so far.
+    Long while nothing can have happened, then short, then growing: a job late already may be much later.
+    """
+    if usual is not None and elapsed < usual * NEARLY_DONE:
+        return max(usual * NEARLY_DONE - elapsed, FIRST_POLL)
+    if usual is not None:
+        return min(max(FIRST_POLL, (elapsed - usual) / 4), POLL_MAX)
+    return min(FIRST_POLL * POLL_GROWTH ** min(polls, 16), POLL_MAX)
+
+
+def longest_wait(groups: Mapping[str, Group], actions: Iterable[LifecycleAction]) -> float:
+    """Seconds that none of these actions may be left without a heartbeat: a third of their shortest timeout.
+
+    An action whose hook is not known is taken to have the shortest timeout there is.
+    """
+    timeouts = [
+        groups[action.group].heartbeat_timeouts.get(action.hook, HEARTBEAT_TIMEOUT_MIN)
+        if action.group in groups
+        else HEARTBEAT_TIMEOUT_MIN
+        for action in actions
+        if action.hook
+    ]
+    return min(timeouts) / HEARTBEAT_SHARE if timeouts else RETRY_MAX

@@ -1,0 +1,76 @@
+"""The pieces of one installation, put together once and kept across warm invocations."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from aws_lambda_powertools.utilities.parameters import get_secret
+from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
+
+from .announce import Announcer
+from .errors import BadSettings
+from .fleet import Fleets, aws_errors
+from .intake import Intake
+from .queues import Queues
+from .settings import Settings, read_settings
+from .tower import Credentials, Tower
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+SECRET_MAX_AGE = 300  # seconds
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What a function works with."""
+
+    settings: Settings
+    tower: Tower
+    fleets: Fleets
+    queues: Queues
+    intake: Intake
+
+
+@cache
+def _installation(announcer: Announcer) -> Installation:
+    settings = read_settings(os.environ)
+    fleets = Fleets(settings.account)
+    queues = Queues()
+    return Installation(
+        settings=settings,
+        tower=Tower(settings.tower_url, lambda refresh: read_credentials(settings.tower_secret, refresh=refresh)),
+        fleets=fleets,
+        queues=queues,
+        intake=Intake(settings, fleets, queues, announcer),
+    )
+
+
+def installation(announcer: Announcer, context: LambdaContext) -> Installation:
+    """The installation this function belongs to; its calls to Tower end before the invocation does."""
+    made = _installation(announcer)
+    made.tower.finish_within(context.get_remaining_time_in_millis() / 1000)
+    return made
+
+
+def read_credentials(secret: str, *, refresh: bool) -> Credentials:
+    """The Tower token from Secrets Manager: the bare token, or JSON with token and, if need be, ca_bundle (PEM).
+
+    It is remembered for five minutes unless refresh asks for it afresh. Raises BadSettings, Throttled or AwsDenied.
+    """
+    with aws_errors(f"secret {secret}"):
+        try:
+            text = str(get_secret(secret, max_age=SECRET_MAX_AGE, force_fetch=refresh))
+        except GetParameterError as error:
+            raise error.__cause__ or error from error
+    if not text.lstrip().startswith("{"):
+        return Credentials(text.strip())
+    try:
+        fields = json.loads(text)
+        return Credentials(fields["token"], fields.get("ca_bundle"))
+    except (ValueError, KeyError) as error:
+        raise BadSettings(f'secret {secret} is neither a bare token nor JSON like {{"token": "…"}}') from error
