@@ -44,6 +44,8 @@ CONNECTIONS = 8  # kept alive per invocation
 REFERENCES_TTL = 60.0  # seconds that inventories and templates are remembered
 USUAL_DURATION_TTL = 300.0  # seconds
 TOO_MANY_HOSTS = "BULK_HOST_MAX_CREATE"  # in the answer of a server with a lower limit
+FAILURE_EVENTS = ("runner_on_failed", "runner_on_unreachable")
+TASK_EVENTS = ("playbook_on_task_start", "playbook_on_handler_task_start")
 HTTP_OK = range(200, 300)
 HTTP_REDIRECT = range(300, 400)
 UNAUTHORIZED, FORBIDDEN, NOT_FOUND, TOO_MANY_REQUESTS, SERVER_ERROR = 401, 403, 404, 429, 500
@@ -378,8 +380,20 @@ class Tower:
         return {host: _outcome(summaries.get(host), cut_short=cut_short) for host in job.hosts}
 
     def _was_cut_short(self, job: Job) -> bool:
-        events = self._get(f"jobs/{job.id}/job_events/", {"event": "playbook_on_no_hosts_remaining", "page_size": "1"})
-        return bool(events["count"])
+        """Whether the play of a failed job ended for everybody at somebody's failure.
+
+        It says so itself [833], but not where any_errors_fatal ended it from ansible-core 2.17 on. So a last failure
+        after which no task started counts too: at worst the others run once more, without the host that failed.
+        """
+        events = f"jobs/{job.id}/job_events/"
+        if self._get(events, {"event": "playbook_on_no_hosts_remaining", "page_size": "1"})["count"]:
+            return True
+        failures = {"event__in": ",".join(FAILURE_EVENTS), "order_by": "-counter", "page_size": "1"}
+        last = self._get(events, failures)["results"]
+        if not last:
+            return False
+        later = {"event__in": ",".join(TASK_EVENTS), "counter__gt": str(last[0]["counter"]), "page_size": "1"}
+        return not self._get(events, later)["count"]
 
     def usual_duration(self, template_id: int) -> float | None:
         """The median seconds of a template's last successful jobs, None without any; remembered for five minutes."""

@@ -1,0 +1,176 @@
+"""The embedded AWS: EC2, Auto Scaling, EventBridge, SQS, Lambda and the rest in one process on this machine.
+
+    with EmbeddedAws(log=Path("aws.log")) as aws:
+        subprocess.run(["sam", "deploy", ...], env={**os.environ, **aws.environment}, check=True)
+        aws.client("autoscaling").set_desired_capacity(AutoScalingGroupName="web", DesiredCapacity=3)
+
+The server is MiniStack with an Auto Scaling engine (`lab.autoscaling`) and event sources (`lab.event_source`) of our
+own. It listens on 127.0.0.1 only, keeps everything in memory and ends with the process that started it.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import boto3
+from botocore.config import Config
+
+from lab.aws_control import CONTROL, Transition
+
+__all__ = ["ACCOUNT", "REGION", "EmbeddedAws", "Transition"]
+
+ACCOUNT = "123456789012"
+REGION = "us-east-1"
+START_TIMEOUT = 30
+"""Seconds until the server has to answer."""
+STOP_TIMEOUT = 10
+"""Seconds until a server that was told to stop is killed."""
+REQUEST_TIMEOUT = 10
+"""Seconds for a request to the server's own paths."""
+INHERITED = ("HOME", "LANG", "PATH", "TMPDIR")
+"""What the server, and with it every function, sees of our environment."""
+HEALTH = "/_ministack/health"
+
+
+class EmbeddedAws:
+    """The embedded AWS as a context manager: started on entry, gone on exit.
+
+    `log` is the file that the server writes to. `address_pool` is the network that instances get their private
+    addresses from; the lowest free address is always given first. `sqs_pollers` is the number of batches that an
+    event source mapping gathers side by side.
+    """
+
+    endpoint_url: str
+    environment: dict[str, str]
+    """What `sam`, the AWS CLI and boto3 need to find the server: endpoint, dummy credentials, Region."""
+
+    def __init__(self, *, log: Path, address_pool: str = "10.0.0.0/24", sqs_pollers: int = 5) -> None:
+        self._log = log
+        self._address_pool = address_pool
+        self._sqs_pollers = sqs_pollers
+        self._clients: dict[str, Any] = {}
+        self._server: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+            self.endpoint_url = f"http://127.0.0.1:{port}"
+            self.environment = {
+                "AWS_ENDPOINT_URL": self.endpoint_url,
+                "AWS_ACCESS_KEY_ID": ACCOUNT,  # Twelve digits: MiniStack takes them as the account.
+                "AWS_SECRET_ACCESS_KEY": "embedded",
+                "AWS_DEFAULT_REGION": REGION,
+                "AWS_REGION": REGION,
+                "AWS_EC2_METADATA_DISABLED": "true",
+            }
+            self._start(listener.fileno(), port)
+        try:
+            self._await_ready()
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for client in self._clients.values():
+            client.close()
+        self._clients.clear()
+        self._stop()
+
+    def client(self, service: str) -> Any:
+        """Return a boto3 client for a service, the same at each call."""
+        if service not in self._clients:
+            session: Any = boto3.Session(
+                aws_access_key_id=ACCOUNT, aws_secret_access_key="embedded", region_name=REGION
+            )
+            config = Config(connect_timeout=5, read_timeout=60, retries={"total_max_attempts": 1})
+            self._clients[service] = session.client(service, endpoint_url=self.endpoint_url, config=config)
+        return self._clients[service]
+
+    def transitions(self) -> list[Transition]:
+        """Return every lifecycle state that any instance has entered, in order."""
+        return [Transition(**record) for record in self._control("GET", "transitions")]
+
+    def drop_events(self, detail_type: str | None) -> None:
+        """Swallow EventBridge events with that detail type from now on; None delivers all again."""
+        self._control("PUT", "dropped-events", detail_type)
+
+    def function_log(self, function_name: str) -> str:
+        """Return what a function has logged, as far as its invocations have ended."""
+        function = self.client("lambda").get_function_configuration(FunctionName=function_name)
+        group = (function.get("LoggingConfig") or {}).get("LogGroup") or f"/aws/lambda/{function_name}"
+        logs = self.client("logs")
+        try:
+            pages = list(logs.get_paginator("filter_log_events").paginate(logGroupName=group))
+        except logs.exceptions.ResourceNotFoundException:
+            return ""
+        return "\n".join(event["message"] for page in pages for event in page["events"])
+
+    def _control(self, method: str, path: str, body: object = None) -> Any:
+        request = urllib.request.Request(
+            f"{self.endpoint_url}{CONTROL}{path}", data=json.dumps(body).encode(), method=method
+        )
+        with urllib.request.urlopen(request, timeout=REQUEST_TIMEOUT) as response:
+            return json.load(response)
+
+    def _start(self, listener: int, port: int) -> None:
+        tests = Path(__file__).parent.parent
+        inherited = {key: os.environ[key] for key in INHERITED if key in os.environ}
+        environment = inherited | {
+            "GATEWAY_PORT": str(port),  # Where functions find the server.
+            "MINISTACK_ACCOUNT_ID": ACCOUNT,
+            "MINISTACK_REGION": REGION,
+            "LAMBDA_ASYNC_RETRY_BASE_SECONDS": "0.2",  # AWS waits one minute, then two.
+            "IOT_MTLS_ENABLED": "0",
+            "SFTP_ENABLED": "0",
+            "PYTHONPATH": str(tests),
+        }
+        command = [sys.executable, "-m", "lab.aws_server", "--listener", str(listener)]
+        command += ["--address-pool", self._address_pool, "--sqs-pollers", str(self._sqs_pollers)]
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        with self._log.open("wb") as log:
+            self._server = subprocess.Popen(
+                command,
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                pass_fds=[listener],
+                start_new_session=True,  # Ctrl-C reaches us, and we stop the server.
+            )
+
+    def _await_ready(self) -> None:
+        deadline = time.monotonic() + START_TIMEOUT
+        while True:
+            if self._server is None or self._server.poll() is not None:
+                raise RuntimeError(f"The embedded AWS did not start:\n{self._log.read_text()}")
+            try:
+                with urllib.request.urlopen(f"{self.endpoint_url}{HEALTH}", timeout=REQUEST_TIMEOUT):
+                    return
+            except (TimeoutError, urllib.error.URLError, ConnectionError):
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+
+    def _stop(self) -> None:
+        server, self._server = self._server, None
+        if server is None:
+            return
+        server.terminate()
+        try:
+            server.wait(STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+        if server.stdin:
+            server.stdin.close()

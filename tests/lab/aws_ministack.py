@@ -1,0 +1,534 @@
+"""The seam to MiniStack: every private name of it that we read, call or replace is in this file and in no other.
+
+MiniStack gives us EC2, EventBridge, SQS, Lambda, CloudFormation and the rest. It has no Auto Scaling lifecycle, and
+its SQS event sources differ from AWS (`lab.autoscaling`, `lab.event_source` say how); those two are ours and reach
+MiniStack through the functions below. The version is pinned in tests/requirements.in. `drift` lists the names that
+moved or changed their parameters; the server refuses to start while there are any.
+
+All functions expect to run on the server's event loop: MiniStack's own request handlers run there one at a time, so
+nothing here needs a lock. `invoke` alone blocks and takes a thread of its own.
+"""
+
+import inspect
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from ministack.core import concurrency, lambda_runtime, responses
+from ministack.core.arn import parse_arn
+from ministack.services import alb, autoscaling, ec2, eventbridge, lambda_svc, sns, sqs
+from ministack.services.cloudformation import provisioners
+
+from lab.aws_recursion import next_header
+
+Record = dict[str, Any]
+Response = tuple[int, dict[str, str], bytes]
+
+EXPECTED = {
+    "ministack.core.concurrency.run_reentrant": "(fn, *args, thread_name: str = 'ministack-reentrant')",
+    "ministack.core.lambda_runtime.reset": "()",
+    "ministack.core.arn.parse_arn": "(value: str) -> ministack.core.arn.Arn",
+    "ministack.core.responses.get_account_id": "() -> str",
+    "ministack.core.responses.get_region": "() -> str",
+    "ministack.core.responses.request_scope": "(account_id: str, region: str)",
+    "ministack.core.responses.AccountRegionScopedDict.all_items": "(self)",
+    "ministack.services.alb._deregister_targets": "(params)",
+    "ministack.services.alb._register_targets": "(params)",
+    "ministack.services.autoscaling._ACTION_MAP": "dict",
+    "ministack.services.autoscaling._asgs": "AccountRegionScopedDict",
+    "ministack.services.autoscaling._create_asg": "(p)",
+    "ministack.services.autoscaling._delete_asg": "(p)",
+    "ministack.services.autoscaling._error": "(code, message, status=400)",
+    "ministack.services.autoscaling._hook_record": "(asg_name, hook_name, fields)",
+    "ministack.services.autoscaling._hooks": "AccountRegionScopedDict",
+    "ministack.services.autoscaling._member_xml": "(value)",
+    "ministack.services.autoscaling._parse_member_list": "(params, prefix)",
+    "ministack.services.autoscaling._parse_nested": "(params, prefix)",
+    "ministack.services.autoscaling._reconcile_instances": "(asg)",
+    "ministack.services.autoscaling._update_asg": "(p)",
+    "ministack.services.autoscaling._xml": "(status, root_tag, inner)",
+    "ministack.services.cloudformation.provisioners._RESOURCE_HANDLERS": "dict",
+    "ministack.services.cloudformation.provisioners._asg_create": "(logical_id, props, stack_name)",
+    "ministack.services.cloudformation.provisioners._asg_fields": "(props)",
+    "ministack.services.cloudformation.provisioners._asg_launch_template": "(spec)",
+    "ministack.services.cloudformation.provisioners._asg_update": (
+        "(physical_id, old_props, new_props, stack_name, logical_id=None)"
+    ),
+    "ministack.services.cloudformation.provisioners._lambda_create": "(logical_id, props, stack_name)",
+    "ministack.services.cloudformation.provisioners._lambda_update": (
+        "(physical_id, old_props, new_props, stack_name, logical_id=None)"
+    ),
+    "ministack.services.ec2._DEFAULT_SUBNET_ID": "str",
+    "ministack.services.ec2._instances": "AccountRegionScopedDict",
+    "ministack.services.ec2._launch_instances_internal": (
+        "(image_id, instance_type, subnet_id, count, key_name='', user_data='', sg_ids=None,"
+        " requested_private_ip=None, iam_profile=None)"
+    ),
+    "ministack.services.ec2._resolve_launch_template_data": "(spec)",
+    "ministack.services.ec2._subnets": "AccountRegionScopedDict",
+    "ministack.services.ec2._tags": "AccountRegionScopedDict",
+    "ministack.services.eventbridge._dispatch_event": "(event, view=None)",
+    "ministack.services.eventbridge._dispatch_to_lambda": "(arn, payload)",
+    "ministack.services.eventbridge._dispatch_to_sqs": "(spec, payload, sqs_parameters=None)",
+    "ministack.services.eventbridge._put_events": "(data, allow_aws_source=False)",
+    "ministack.services.lambda_svc._apply_filter_criteria": "(records: list[dict], esm: dict) -> list[dict]",
+    "ministack.services.lambda_svc._emit_lambda_metrics": (
+        "(function_name: str, duration_ms: float, error: bool, throttle: bool) -> None"
+    ),
+    "ministack.services.lambda_svc._esms": "AccountRegionScopedDict",
+    "ministack.services.lambda_svc._execute_function": "(func: dict, event: dict) -> dict",
+    "ministack.services.lambda_svc._execution_record_for_config": "(func: dict, config: dict) -> dict",
+    "ministack.services.lambda_svc._functions": "AccountRegionScopedDict",
+    "ministack.services.lambda_svc._get_func_record_for_qualifier": (
+        "(name: str, qualifier: str | None) -> tuple[dict | None, dict | None]"
+    ),
+    "ministack.services.lambda_svc._get_func_record_for_ref": (
+        "(function_ref: str) -> tuple[dict | None, dict | None, str]"
+    ),
+    "ministack.services.lambda_svc._poll_sqs": "()",
+    "ministack.services.lambda_svc._reserved_concurrency": "(func: dict, config: dict) -> int | None",
+    "ministack.services.lambda_svc._sqs_message_attributes_to_camel_case": "(attrs: dict) -> dict",
+    "ministack.services.lambda_svc._xray_trace_id_for_invocation": (
+        "(config: dict, inbound_trace_header: str | None = None) -> str | None"
+    ),
+    "ministack.services.lambda_svc.invoke_async_with_retry": "(func: dict, event: dict) -> None",
+    "ministack.services.sns.publish_internal": (
+        "(topic_arn: str, message, subject: str = '', *, message_structure: str = '',"
+        " message_attributes: dict | None = None, message_group_id: str = '',"
+        " message_deduplication_id: str = '') -> dict | None"
+    ),
+    "ministack.services.sqs._build_send_sys_attrs": "(now: float, sys_attrs_input: dict) -> dict",
+    "ministack.services.sqs._delete_messages_for_esm": "(queue_url: str, receipt_handles: set[str]) -> None",
+    "ministack.services.sqs._queue_by_arn": "(arn: str) -> dict | None",
+    "ministack.services.sqs._receive_messages_for_esm": "(queue_url: str, max_number: int) -> list[dict]",
+    "ministack.services.sqs.handle_request": (
+        "(method: str, path: str, headers: dict, body: bytes, query_params: dict) -> tuple"
+    ),
+}
+"""What we use of MiniStack 1.5.33: a function's signature, or the type of anything else."""
+
+_trace_header: ContextVar[str | None] = ContextVar("trace_header", default=None)
+_dropped: set[str] = set()
+
+
+def drift() -> list[str]:
+    """Return a line for every name of MiniStack that is not what it was in the pinned version."""
+    changed = []
+    for name, expected in EXPECTED.items():
+        found = _shape(name)
+        if found != expected:
+            changed.append(f"{name}: expected {expected}, found {found}")
+    return changed
+
+
+def _shape(name: str) -> str:
+    owner, _, attribute = name.rpartition(".")
+    try:
+        found = getattr(import_module(owner), attribute, None)
+    except ModuleNotFoundError:
+        module, _, class_name = owner.rpartition(".")
+        found = getattr(getattr(import_module(module), class_name, None), attribute, None)
+    return str(inspect.signature(found)) if callable(found) else type(found).__name__
+
+
+# Scope: MiniStack keys its stores by the account and Region of the request.
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The account and Region that something belongs to."""
+
+    account: str
+    region: str
+
+
+def within(scope: Scope) -> AbstractContextManager[None]:
+    """Act for that account and Region, as a request from there would."""
+    context: AbstractContextManager[None] = responses.request_scope(scope.account, scope.region)
+    return context
+
+
+def current_scope() -> Scope:
+    """Return the account and Region of the request being served."""
+    return Scope(responses.get_account_id(), responses.get_region())
+
+
+# Auto Scaling: groups, hooks, and answers in the query protocol.
+
+
+def groups() -> list[tuple[Scope, Record]]:
+    """Return every Auto Scaling group of every account and Region."""
+    return [(Scope(account, region), group) for (account, region, _), group in autoscaling._asgs.all_items()]
+
+
+def group_named(name: str) -> Record | None:
+    """Return a group of the current scope."""
+    group: Record | None = autoscaling._asgs.get(name)
+    return group
+
+
+def hooks_of(group: str) -> list[Record]:
+    """Return the lifecycle hooks of a group of the current scope."""
+    return [hook for hook in autoscaling._hooks.values() if hook["AutoScalingGroupName"] == group]
+
+
+def put_hooks(group: str, specifications: Iterable[Record]) -> None:
+    """Store lifecycle hooks given with their group (LifecycleHookSpecificationList)."""
+    for fields in specifications:
+        name = fields["LifecycleHookName"]
+        autoscaling._hooks[f"{group}/{name}"] = autoscaling._hook_record(group, name, fields)
+
+
+def create_group(params: Record) -> Response:
+    """Store a group as MiniStack does, without instances."""
+    response: Response = autoscaling._create_asg(params)
+    return response
+
+
+def update_group(params: Record) -> Response:
+    """Change a stored group as MiniStack does."""
+    response: Response = autoscaling._update_asg(params)
+    return response
+
+
+def delete_group(params: Record) -> Response:
+    """Delete a stored group, its hooks and tags as MiniStack does."""
+    response: Response = autoscaling._delete_asg(params)
+    return response
+
+
+def members(params: Record, prefix: str) -> list[str]:
+    """Return a list parameter of the query protocol."""
+    values: list[str] = autoscaling._parse_member_list(params, prefix)
+    return values
+
+
+def structure(params: Record, prefix: str) -> Any:
+    """Return a nested parameter of the query protocol: dicts, and lists where the levels are numbered."""
+    return autoscaling._parse_nested(params, prefix)
+
+
+def answer(action: str, result: Record) -> Response:
+    """Return a successful answer in the query protocol."""
+    body = f"<{action}Result>{autoscaling._member_xml(result)}</{action}Result>"
+    response: Response = autoscaling._xml(200, f"{action}Response", body)
+    return response
+
+
+def refusal(code: str, message: str) -> Response:
+    """Return an error in the query protocol."""
+    response: Response = autoscaling._error(code, message)
+    return response
+
+
+# EC2 and load balancers.
+
+
+def launch_template_version(specification: Record) -> Record:
+    """Return the launch template's id and name and the number and `Data` of the version that a group names."""
+    known = provisioners._asg_launch_template({key: value for key, value in specification.items() if value})
+    data, template, _ = ec2._resolve_launch_template_data(known)
+    if template:
+        numbers = {"$Default": template["DefaultVersionNumber"], "$Latest": template["LatestVersionNumber"]}
+        known["Version"] = str(numbers.get(known["Version"], known["Version"]))
+    return {**known, "Data": data or {}}
+
+
+def subnet_zone(subnet_id: str) -> str | None:
+    """Return the Availability Zone of a subnet of the current scope."""
+    zone: str | None = ec2._subnets.get(subnet_id, {}).get("AvailabilityZone")
+    return zone
+
+
+def default_subnet() -> str:
+    """Return the subnet for a group that names none."""
+    subnet: str = ec2._DEFAULT_SUBNET_ID
+    return subnet
+
+
+def launch_instance(data: Record, *, subnet: str, zone: str, private: str, public: str, tags: dict[str, str]) -> str:
+    """Create a pending EC2 instance from launch template data and return its id."""
+    (instance,) = ec2._launch_instances_internal(
+        image_id=data.get("ImageId", "ami-00000000"),
+        instance_type=data.get("InstanceType", "t3.micro"),
+        subnet_id=subnet,
+        count=1,
+        key_name=data.get("KeyName", ""),
+        user_data=data.get("UserData", ""),
+        sg_ids=data.get("SecurityGroupIds"),
+        requested_private_ip=private,
+    )
+    region = responses.get_region()
+    suffix = "ec2.internal" if region == "us-east-1" else f"{region}.compute.internal"
+    public_suffix = "compute-1.amazonaws.com" if region == "us-east-1" else f"{region}.compute.amazonaws.com"
+    instance["State"] = {"Code": 0, "Name": "pending"}
+    instance["Placement"]["AvailabilityZone"] = zone
+    instance["PrivateDnsName"] = f"ip-{private.replace('.', '-')}.{suffix}"
+    instance["PublicIpAddress"] = public
+    instance["PublicDnsName"] = f"ec2-{public.replace('.', '-')}.{public_suffix}" if public else ""
+    ec2._tags[instance["InstanceId"]] = [{"Key": key, "Value": value} for key, value in tags.items()]
+    instance_id: str = instance["InstanceId"]
+    return instance_id
+
+
+def instance_state(instance_id: str) -> str:
+    """Return the EC2 state of an instance; one that EC2 has forgotten was terminated."""
+    instance = ec2._instances.get(instance_id)
+    return instance["State"]["Name"] if instance else "terminated"
+
+
+_STATE_CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48}
+
+
+def set_instance_state(instance_id: str, state: str) -> None:
+    """Move an instance to an EC2 state."""
+    instance = ec2._instances.get(instance_id)
+    if instance:
+        instance["State"] = {"Code": _STATE_CODES[state], "Name": state}
+        if state == "terminated":
+            instance["_terminated_at"] = time.time()
+
+
+def release_addresses(instance_id: str) -> None:
+    """Take from a terminated instance what EC2 takes from it: its network interface, so all of its addresses."""
+    instance = ec2._instances.get(instance_id)
+    if instance:
+        keys = ("PrivateIpAddress", "PrivateDnsName", "PublicIpAddress", "PublicDnsName", "SubnetId", "VpcId")
+        instance.update(dict.fromkeys(keys, ""))
+
+
+def instance_type(instance_id: str) -> str:
+    """Return the type of an instance."""
+    value: str = ec2._instances.get(instance_id, {}).get("InstanceType", "")
+    return value
+
+
+def register_target(target_group: str, instance_id: str) -> None:
+    """Register an instance with a load balancer's target group."""
+    alb._register_targets({"TargetGroupArn": target_group, "Targets.member.1.Id": instance_id})
+
+
+def deregister_target(target_group: str, instance_id: str) -> None:
+    """Take an instance out of a load balancer's target group."""
+    alb._deregister_targets({"TargetGroupArn": target_group, "Targets.member.1.Id": instance_id})
+
+
+# EventBridge, SNS and SQS.
+
+
+def put_event(source: str, detail_type: str, detail: Record, resources: list[str]) -> None:
+    """Put an event of an AWS service on the default event bus of the current scope."""
+    entry = {"Source": source, "DetailType": detail_type, "Detail": json.dumps(detail), "Resources": resources}
+    eventbridge._put_events({"Entries": [entry]}, allow_aws_source=True)
+
+
+def drop_events(detail_type: str | None) -> None:
+    """Swallow events with that detail type from now on; None delivers all again."""
+    _dropped.clear()
+    if detail_type is not None:
+        _dropped.add(detail_type)
+
+
+def notify(target_arn: str, subject: str, body: Record) -> None:
+    """Send a notification to an SQS queue or an SNS topic."""
+    if ":sqs:" in target_arn:
+        eventbridge._dispatch_to_sqs(parse_arn(target_arn), json.dumps(body))
+    else:
+        sns.publish_internal(target_arn, json.dumps(body), subject)
+
+
+# Event source mappings and Lambda.
+
+
+def event_source_mappings() -> list[tuple[Scope, Record]]:
+    """Return the event source mappings on SQS queues of every account and Region."""
+    mappings = lambda_svc._esms.all_items()
+    return [(Scope(account, region), esm) for (account, region, _), esm in mappings if ":sqs:" in esm["EventSourceArn"]]
+
+
+def queue(queue_arn: str) -> Record | None:
+    """Return a queue: its `name`, `url`, `attributes`, `messages` and `is_fifo`."""
+    found: Record | None = sqs._queue_by_arn(queue_arn)
+    return found
+
+
+def receive(source: Record, limit: int) -> list[Record]:
+    """Receive up to `limit` (at most 10) messages as a client of the queue does."""
+    messages: list[Record] = sqs._receive_messages_for_esm(source["url"], limit)
+    return messages
+
+
+def delete(source: Record, receipt_handles: Iterable[str]) -> None:
+    """Delete received messages."""
+    sqs._delete_messages_for_esm(source["url"], set(receipt_handles))
+
+
+def dead_letter(source: Record, message: Record) -> None:
+    """Move a received message to the queue's dead-letter queue; without one it is lost."""
+    delete(source, [message["receipt_handle"]])
+    policy = json.loads(source["attributes"].get("RedrivePolicy") or "{}")
+    target = queue(policy.get("deadLetterTargetArn", ""))
+    if target:
+        target["messages"].append({**message, "receipt_handle": None, "visible_at": time.time()})
+
+
+def function(mapping: Record) -> Record | None:
+    """Return the function that a mapping invokes."""
+    found, _ = lambda_svc._get_func_record_for_qualifier(mapping["FunctionName"], mapping.get("Qualifier"))
+    record: Record | None = found
+    return record
+
+
+def reserved_concurrency(record: Record) -> int | None:
+    """Return a function's reserved concurrency, if it has one."""
+    reserved: int | None = lambda_svc._reserved_concurrency(record, record["config"])
+    return reserved
+
+
+def may_recurse(record: Record) -> bool:
+    """Return whether the function's RecursiveLoop is Allow."""
+    return record.get("recursive_loop") == "Allow"
+
+
+def matching(mapping: Record, records: list[Record]) -> list[Record]:
+    """Return the records that pass the mapping's filter criteria."""
+    passed: list[Record] = lambda_svc._apply_filter_criteria(records, mapping)
+    return passed
+
+
+def lambda_attributes(message_attributes: Record) -> Record:
+    """Return message attributes in the shape of a Lambda event."""
+    attributes: Record = lambda_svc._sqs_message_attributes_to_camel_case(message_attributes)
+    return attributes
+
+
+async def invoke(record: Record, event: Record, trace_header: str) -> Record:
+    """Invoke a function and wait for it: `error` and `throttle` say how it went, `body` is what it returned."""
+    started = time.monotonic()
+    token = _trace_header.set(trace_header)
+    try:
+        result: Record = await concurrency.run_reentrant(lambda_svc._execute_function, record, event)
+    finally:
+        _trace_header.reset(token)
+    lambda_svc._emit_lambda_metrics(
+        record["config"]["FunctionName"],
+        duration_ms=(time.monotonic() - started) * 1000,
+        error=bool(result.get("error")),
+        throttle=bool(result.get("throttle")),
+    )
+    return result
+
+
+def stop_workers() -> None:
+    """Stop the processes that run Lambda functions and remove their directories."""
+    lambda_runtime.reset()
+
+
+# What we replace.
+
+
+def install(actions: dict[str, Callable[[Record], Response]]) -> None:
+    """Put our parts in the place of MiniStack's: the Auto Scaling actions, and all below."""
+    autoscaling._ACTION_MAP.update(actions)
+    autoscaling._reconcile_instances = lambda asg: None
+    lambda_svc._poll_sqs = lambda: False
+    eventbridge._dispatch_to_lambda = _invoke_with_retries
+    _follow_chains()
+    _filter_events()
+    _complete_provisioners()
+
+
+def _invoke_with_retries(function_arn: str, payload: str) -> None:
+    """Invoke a function as the target of a rule: asynchronously, so with two retries and its failure destination."""
+    found, config, _ = lambda_svc._get_func_record_for_ref(function_arn)
+    if found:
+        lambda_svc.invoke_async_with_retry(lambda_svc._execution_record_for_config(found, config), json.loads(payload))
+
+
+def _follow_chains() -> None:
+    """Carry the trace header from an invocation through SendMessage into the message, as the SDK and SQS do."""
+    serve_sqs = sqs.handle_request
+    system_attributes = sqs._build_send_sys_attrs
+    sender: ContextVar[str | None] = ContextVar("sender", default=None)
+
+    async def handle_request(method: str, path: str, headers: Record, body: bytes, query_params: Record) -> Any:
+        sender.set(headers.get("x-amzn-trace-id"))
+        return await serve_sqs(method, path, headers, body, query_params)
+
+    def build(now: float, given: Record) -> Record:
+        attributes: Record = system_attributes(now, given)
+        header = sender.get()
+        if header:
+            attributes.setdefault("AWSTraceHeader", header)
+        return attributes
+
+    def trace_header(config: Record, inbound_trace_header: str | None = None) -> str:
+        return _trace_header.get() or next_header([inbound_trace_header], config["FunctionArn"])
+
+    sqs.handle_request = handle_request
+    sqs._build_send_sys_attrs = build
+    lambda_svc._xray_trace_id_for_invocation = trace_header
+
+
+def _filter_events() -> None:
+    dispatch = eventbridge._dispatch_event
+
+    def dispatch_unless_dropped(event: Record, view: Any = None) -> None:
+        if event.get("DetailType") not in _dropped:
+            dispatch(event, view)
+
+    eventbridge._dispatch_event = dispatch_unless_dropped
+
+
+def _complete_provisioners() -> None:
+    """Let CloudFormation keep the properties that MiniStack's provisioners pass over."""
+
+    def keep_group(name: str, properties: Record) -> None:
+        group = autoscaling._asgs[name]
+        group["TargetGroupARNs"] = properties.get("TargetGroupARNs", [])
+
+    def keep_function(name: str, properties: Record) -> None:
+        record = lambda_svc._functions[name]
+        record["recursive_loop"] = properties.get("RecursiveLoop", "Terminate")
+        record["concurrency"] = properties.get("ReservedConcurrentExecutions")
+
+    def create_group(logical_id: str, properties: Record, stack_name: str) -> Any:
+        # Hooks given with the group are there before its first instance.
+        empty = {**properties, "MinSize": 0, "DesiredCapacity": 0}
+        name, attributes = provisioners._asg_create(logical_id, empty, stack_name)
+        put_hooks(name, properties.get("LifecycleHookSpecificationList", []))
+        keep_group(name, properties)
+        autoscaling._asgs[name].update(provisioners._asg_fields(properties))
+        return name, attributes
+
+    def update_group(physical_id: str, old: Record, new: Record, stack_name: str, logical_id: str | None = None) -> Any:
+        name, attributes = provisioners._asg_update(physical_id, old, new, stack_name, logical_id)
+        put_hooks(name, new.get("LifecycleHookSpecificationList", []))
+        keep_group(name, new)
+        return name, attributes
+
+    def create_function(logical_id: str, properties: Record, stack_name: str) -> Any:
+        name, attributes = provisioners._lambda_create(logical_id, properties, stack_name)
+        keep_function(name, properties)
+        return name, attributes
+
+    def update_function(
+        physical_id: str, old: Record, new: Record, stack_name: str, logical_id: str | None = None
+    ) -> Any:
+        name, attributes = provisioners._lambda_update(physical_id, old, new, stack_name, logical_id)
+        keep_function(name, new)
+        return name, attributes
+
+    handlers = provisioners._RESOURCE_HANDLERS
+    handlers["AWS::AutoScaling::AutoScalingGroup"].update(create=create_group, update=update_group)
+    handlers["AWS::Lambda::Function"].update(create=create_function, update=update_function)
+
+
+if __name__ == "__main__":
+    sys.exit("\n".join(drift()) or None)

@@ -1,0 +1,253 @@
+"""Rollcall deployed on the embedded cloud: what the stack tests and the demo work with.
+
+with Cloud(Path("build/lab")) as cloud:
+    cloud.deploy()
+    web = cloud.create_group("web", {"inventory": "fleet", "job-template": "provision"})
+    web.scale(3)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from lab.aws import ACCOUNT, REGION, EmbeddedAws, Transition
+from lab.tower import Tower
+
+STACK = "rollcall"
+SECRET = "tower"
+HOOK_PREFIX = "rollcall"
+HEARTBEAT_TIMEOUT = 30  # seconds, Auto Scaling's own minimum
+SAM_TIMEOUT = 180  # seconds
+REPOSITORY = Path(__file__).parents[2]
+FUNCTIONS = ("register", "gate", "cleanup")
+
+
+class SamError(RuntimeError):
+    """A sam command that did not end well, with what it said."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """An Auto Scaling group with hooks that Rollcall answers."""
+
+    cloud: Cloud
+    name: str
+
+    def scale(self, desired: int) -> None:
+        """Set the desired capacity."""
+        self.cloud.aws.client("autoscaling").set_desired_capacity(
+            AutoScalingGroupName=self.name, DesiredCapacity=desired
+        )
+
+    def exists(self) -> bool:
+        """Whether the group is there."""
+        answer = self.cloud.aws.client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[self.name])
+        return bool(answer["AutoScalingGroups"])
+
+    def states(self) -> dict[str, str]:
+        """The lifecycle state of each instance that is there now, the oldest first."""
+        answer = self.cloud.aws.client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[self.name])
+        return {
+            raw["InstanceId"]: raw["LifecycleState"]
+            for group in answer["AutoScalingGroups"]
+            for raw in group["Instances"]
+        }
+
+    def in_service(self) -> set[str]:
+        """The instances in service."""
+        return {instance_id for instance_id, state in self.states().items() if state == "InService"}
+
+    def transitions(self) -> list[Transition]:
+        """Every lifecycle state that an instance of the group ever entered, in order."""
+        return [each for each in self.cloud.aws.transitions() if each.group == self.name]
+
+    def tag(self, tags: Mapping[str, str | None]) -> None:
+        """Set tags rollcall:KEY; a value of None deletes one."""
+        client = self.cloud.aws.client("autoscaling")
+        for key, value in _tags(tags).items():
+            tag = {"ResourceId": self.name, "ResourceType": "auto-scaling-group", "Key": key}
+            if value is None:
+                client.delete_tags(Tags=[tag])
+            else:
+                client.create_or_update_tags(Tags=[tag | {"Value": value, "PropagateAtLaunch": False}])
+
+    def delete(self) -> None:
+        """Delete the group and its instances without further ado."""
+        self.cloud.aws.client("autoscaling").delete_auto_scaling_group(AutoScalingGroupName=self.name, ForceDelete=True)
+
+
+class Cloud:
+    """The embedded AWS and the embedded Tower, and Rollcall between them.
+
+    directory takes logs. address_pool is the network of the instances' private addresses.
+    """
+
+    def __init__(self, directory: Path, *, address_pool: str = "10.0.0.0/28", tower: Tower | None = None) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.directory = directory
+        self.aws = EmbeddedAws(log=directory / "aws.log", address_pool=address_pool)
+        self.tower = tower or Tower()
+        self.tower_url = ""
+        self._stack = ExitStack()
+        self._images = count(1)
+
+    def __enter__(self) -> Self:
+        with ExitStack() as starting:
+            starting.enter_context(self.aws)
+            self.tower_url = starting.enter_context(self.tower.serve())
+            self._stack = starting.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def deploy(self, built: Path, **parameters: str) -> None:
+        """sam deploy, of what sam_build made; parameters are the template's. Raises SamError."""
+        secrets = self.aws.client("secretsmanager")
+        arn = secrets.create_secret(Name=SECRET, SecretString=json.dumps({"token": self.tower.token}))["ARN"]
+        values = {"TowerUrl": self.tower_url, "TowerSecretArn": arn, "HookPrefix": HOOK_PREFIX, **parameters}
+        _sam(
+            *("deploy", "--template", str(built / "template.yaml"), "--stack-name", STACK),
+            *("--resolve-s3", "--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset"),
+            *("--parameter-overrides", *(f"{key}={value}" for key, value in values.items())),
+            environment=self.aws.environment,
+        )
+
+    def set_token(self, token: str) -> None:
+        """Put another Tower token into the secret."""
+        self.aws.client("secretsmanager").put_secret_value(SecretId=SECRET, SecretString=token)
+
+    def create_group(
+        self,
+        name: str,
+        tags: Mapping[str, str | None],
+        *,
+        heartbeat_timeout: int = HEARTBEAT_TIMEOUT,
+        hooks: bool = True,
+        size: int = 0,
+        most: int = 200,
+    ) -> Group:
+        """An Auto Scaling group with both hooks and these tags rollcall:KEY (a value of None leaves one out)."""
+        template = f"{name}-{next(self._images)}"
+        self.aws.client("ec2").create_launch_template(
+            LaunchTemplateName=template,
+            LaunchTemplateData={"ImageId": "ami-0abcdef1234567890", "InstanceType": "t4g.small"},
+        )
+        client = self.aws.client("autoscaling")
+        client.create_auto_scaling_group(
+            AutoScalingGroupName=name,
+            LaunchTemplate={"LaunchTemplateName": template, "Version": "$Latest"},
+            MinSize=0,
+            MaxSize=most,
+            DesiredCapacity=0,
+            AvailabilityZones=[f"{REGION}a"],
+            Tags=[
+                {"Key": key, "Value": value, "PropagateAtLaunch": False}
+                for key, value in _tags(tags).items()
+                if value is not None
+            ],
+        )
+        group = Group(self, name)
+        if hooks:
+            for transition, result in (("LAUNCHING", "ABANDON"), ("TERMINATING", "CONTINUE")):
+                client.put_lifecycle_hook(
+                    AutoScalingGroupName=name,
+                    LifecycleHookName=f"{HOOK_PREFIX}-{transition.lower()}",
+                    LifecycleTransition=f"autoscaling:EC2_INSTANCE_{transition}",
+                    HeartbeatTimeout=heartbeat_timeout,
+                    DefaultResult=result,
+                )
+        if size:
+            group.scale(size)
+        return group
+
+    def queue_url(self, logical_id: str) -> str:
+        """The URL of a queue of the stack."""
+        return str(self._physical_id(logical_id))
+
+    def function_name(self, logical_id: str) -> str:
+        """The name of a function of the stack."""
+        return str(self._physical_id(logical_id))
+
+    def _physical_id(self, logical_id: str) -> Any:
+        answer = self.aws.client("cloudformation").describe_stack_resource(
+            StackName=STACK, LogicalResourceId=logical_id
+        )
+        return answer["StackResourceDetail"]["PhysicalResourceId"]
+
+    def log_lines(self, function: str) -> list[dict[str, Any]]:
+        """What a function (register, gate or cleanup) logged, an object a line; nothing of the runtime."""
+        text = self.aws.function_log(self.function_name(f"{function.capitalize()}Function"))
+        lines = []
+        for line in text.splitlines():
+            if line.startswith('{"level"'):
+                lines.append(json.loads(line))
+        return lines
+
+    def dead_letters(self) -> dict[str, int]:
+        """Messages in each dead-letter queue."""
+        return {
+            queue: self._depth(f"{queue}DeadLetterQueue", "ApproximateNumberOfMessages")
+            for queue in ("Launch", "Gate", "Terminate")
+        }
+
+    def in_flight(self) -> int:
+        """Messages anywhere in the three queues: waiting, being worked on, or put off."""
+        return sum(
+            self._depth(f"{queue}Queue", f"ApproximateNumberOfMessages{kind}")
+            for queue in ("Launch", "Gate", "Terminate")
+            for kind in ("", "NotVisible", "Delayed")
+        )
+
+    def _depth(self, queue: str, attribute: str) -> int:
+        answer = self.aws.client("sqs").get_queue_attributes(QueueUrl=self.queue_url(queue), AttributeNames=[attribute])
+        return int(answer["Attributes"][attribute])
+
+
+def sam_build(directory: Path) -> None:
+    """sam build of the repository's own template into a directory. Raises SamError."""
+    _sam("build", "--template", str(REPOSITORY / "template.yaml"), "--build-dir", str(directory))
+
+
+def _sam(*arguments: str, environment: Mapping[str, str] | None = None) -> None:
+    done = subprocess.run(
+        ["sam", *arguments],
+        cwd=REPOSITORY,
+        env={**os.environ, **(environment or {}), "SAM_CLI_TELEMETRY": "0"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=SAM_TIMEOUT,
+        check=False,
+    )
+    if done.returncode:
+        raise SamError(f"sam {arguments[0]} failed:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
+
+
+def eventually[T](condition: Any, what: str, timeout: float = 60.0) -> Any:
+    """The first true value of condition(), asked again and again; TimeoutError naming what was waited for."""
+    deadline = time.monotonic() + timeout
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not within {timeout:.0f} s: {what}")
+        time.sleep(0.1)
+    return value
+
+
+def _tags(tags: Mapping[str, str | None]) -> dict[str, str | None]:
+    return {f"rollcall:{key}": value for key, value in tags.items()}
+
+
+__all__ = ["ACCOUNT", "REGION", "Cloud", "Group", "SamError", "eventually", "sam_build"]

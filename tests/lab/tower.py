@@ -1,0 +1,605 @@
+"""The embedded Tower: as much of the Tower/AWX REST API as Rollcall uses, with the oddities of an AWX 24.6.1.
+
+`Tower` is both the model, which a test builds, bends and reads through Python, and a server on 127.0.0.1, which
+Rollcall's functions reach over HTTP. It answers as the recordings in tests/contract/recordings say (a number in
+square brackets anywhere in tests/lab/tower*.py is the number of one), and tests/contract/test_recordings.py holds it
+to them.
+
+    tower_world    the rows, their indexes, the rules for adding and removing them
+    tower_jobs     what a job goes through and does on each host
+    tower_filters  lists: lookups, order, pages
+    tower_shapes   the JSON of each object
+    tower_api      the HTTP views
+    tower_server   uvicorn in a thread, latency, being away
+
+Assumed, not recorded: a URL over 8 kB is refused with 414, as nginx does by default; with only
+/api/controller/v2/ served, as behind a gateway, /api/v2/ is 404 and GET /api/ lists services.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from lab.tower_api import Api, Response
+from lab.tower_jobs import Behaviour, HostMatch, JobEngine
+from lab.tower_server import Front, Latency, serving
+from lab.tower_world import OPERATOR, Group, Host, HostFields, Inventory, Job, JobTemplate, Project, User, World
+
+__all__ = ["OPERATOR", "HostLife", "HostRecord", "JobRecord", "Latency", "RequestRecord", "Tower"]
+
+API_ROOTS = ("/api/v2/", "/api/controller/v2/")
+WAIT_STEP = 0.02  # seconds between two looks at a job
+
+
+@dataclass(frozen=True)
+class HostRecord:
+    """A host as it is now. `variables` is the parsed mapping, `text` what is stored; `created` is epoch seconds."""
+
+    id: int
+    name: str
+    inventory: str
+    inventory_id: int
+    instance_id: str
+    enabled: bool
+    variables: Mapping[str, Any]
+    text: str
+    groups: tuple[str, ...]
+    address: str
+    created: float
+    modified: float
+
+
+@dataclass(frozen=True)
+class HostLife:
+    """A host that is or was there, as it was last. Times in epoch seconds; removed is None while it is there.
+
+    group: the Auto Scaling group that Rollcall's marker names, empty for a host that is not Rollcall's.
+    """
+
+    id: int
+    name: str
+    instance_id: str
+    inventory: str
+    group: str
+    address: str
+    created: float
+    removed: float | None
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """A job as it is now.
+
+    hosts: host name -> "ok", "failed" or "dark" (unreachable), known from its start on. addresses: host name -> the
+    `ansible_host` the run went to. cut_short: the play ended for everybody, so "ok" hosts were not finished.
+    Times are epoch seconds of this computer's clock.
+    """
+
+    id: int
+    template: str
+    inventory: str
+    limit: str
+    status: str
+    created: float
+    started: float | None
+    finished: float | None
+    hosts: Mapping[str, str]
+    addresses: Mapping[str, str]
+    cut_short: bool
+    explanation: str
+    extra_vars: str
+    launched_by: str
+    events_processed: bool
+
+    @property
+    def final(self) -> bool:
+        return self.finished is not None
+
+
+@dataclass(frozen=True)
+class RequestRecord:
+    """One request: its path with the query, the answer's status (None: connection closed), when it came (epoch)."""
+
+    method: str
+    path: str
+    status: int | None
+    time: float
+
+
+type Match = str | Callable[[HostRecord], bool]
+
+
+class Tower:
+    """A Tower to test against: a model that any thread may use, and its server.
+
+    boot_time: seconds after a host's creation during which jobs find it unreachable. job_time: seconds a job runs.
+    capacity: jobs running at once, the others stay pending. token: of the administrator. api_root: what is served;
+    the default serves /api/v2/ and /api/controller/v2/ alike, as AWX does [560-565], /api/controller/v2/ only itself.
+    event_lag: seconds between a job's end and its host summaries [802, 803]. clock: epoch seconds, for tests that do
+    not want to wait.
+
+    A `match` says which hosts a rule is for, whether they exist yet or not: a host name, an instance id, an address,
+    or a function of a HostRecord. Rules are asked when a job starts.
+    """
+
+    def __init__(
+        self,
+        *,
+        boot_time: float = 40.0,
+        job_time: float = 2.0,
+        capacity: int = 20,
+        token: str = "lab-token",  # noqa: S107 - opens nothing but this server
+        api_root: str = "/api/v2/",
+        latency: Latency | None = None,
+        event_lag: float = 1.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if api_root not in API_ROOTS:
+            raise ValueError(f"api_root is one of {API_ROOTS}, not {api_root!r}")
+        self._lock = threading.RLock()
+        self._clock = clock
+        self._latency = latency
+        self._world = World(clock)
+        self._behaviour = Behaviour(boot_time)
+        self._engine = JobEngine(self._world, self._behaviour, job_time, capacity, event_lag)
+        gateway = api_root == API_ROOTS[1]
+        roots = API_ROOTS[1:] if gateway else API_ROOTS
+        self._api = Api(self._world, self._engine, roots=roots, gateway=gateway)
+        self._world.create_token(token, self._world.admin)
+        self._requests: list[RequestRecord] = []
+        self._away: tuple[float, int | None] | None = None
+        self.token = token
+        self.api_root = api_root
+
+    def serve(self) -> AbstractContextManager[str]:
+        """Serves until the block ends. Yields "http://127.0.0.1:PORT"."""
+        front = Front(self.answer, self._away_status, self._log, self._tower_time, self._latency)
+        return serving(front)
+
+    def answer(self, method: str, path: str, query: str, headers: dict[str, str], body: bytes) -> Response:
+        """What the server does with a request, without the server: `path` as sent, header names in lower case."""
+        with self._current():
+            return self._api.answer(method, path, query, headers, body)
+
+    @contextmanager
+    def _current(self) -> Iterator[None]:
+        """The lock, and the jobs brought up to now."""
+        with self._lock:
+            self._engine.advance()
+            yield
+
+    # The world
+
+    def set_next_id(self, kind: str, number: int) -> None:
+        """Gives the next row of a kind this id: "host", "inventory", "job", "template" (projects too), ..."""
+        with self._current():
+            self._world.set_next_id(kind, number)
+
+    def add_organization(self, name: str) -> int:
+        with self._current():
+            return self._world.create_organization(name).id
+
+    def add_inventory(self, name: str, organization: str = "Default", kind: str = "") -> int:
+        """An inventory; its organization is made where missing. Returns its id."""
+        with self._current():
+            rows = [row for row in self._world.organizations.values() if row.name == organization]
+            owner = rows[0] if rows else self._world.create_organization(organization)
+            return self._world.create_inventory(name, owner, kind).id
+
+    def add_project(
+        self, name: str, organization: str = "Default", playbooks: Iterable[str] = ("hello.yml", "prov.yml")
+    ) -> int:
+        with self._current():
+            return self._project(name, organization, tuple(playbooks)).id
+
+    def _project(self, name: str, organization: str, playbooks: tuple[str, ...] | None = None) -> Project:
+        for row in self._world.projects.values():
+            if row.name == name and row.organization and row.organization.name == organization:
+                return row
+        owners = [row for row in self._world.organizations.values() if row.name == organization]
+        owner = owners[0] if owners else self._world.create_organization(organization)
+        if playbooks is None:
+            return self._world.create_project(name, owner)
+        return self._world.create_project(name, owner, playbooks)
+
+    def add_job_template(
+        self,
+        name: str,
+        inventory: int | str | None = None,
+        *,
+        organization: str = "Default",
+        ask_limit: bool = True,
+        ask_inventory: bool = False,
+        ask_variables: bool = False,
+        slice_count: int = 1,
+        allow_simultaneous: bool = True,
+        survey_required: str | Iterable[str] | None = None,
+        timeout: int = 0,
+        playbook: str = "site.yml",
+        project: str | None = None,
+    ) -> int:
+        """A job template; with no inventory it asks for one. survey_required: variables it will not run without.
+
+        timeout: seconds after which a job of it fails as timed out; 0 is none. Returns its id.
+        """
+        with self._current():
+            asks = {"limit": ask_limit, "inventory": ask_inventory or inventory is None, "variables": ask_variables}
+            survey = [
+                {"question_name": variable, "variable": variable, "type": "text", "required": True, "default": ""}
+                for variable in ([survey_required] if isinstance(survey_required, str) else survey_required or ())
+            ]
+            if project is None:
+                project = "Demo Project" if organization == "Default" else f"Project of {organization}"
+            row = self._world.create_template(
+                name,
+                None if inventory is None else self._inventory(inventory),
+                self._project(project, organization),
+                playbook=playbook,
+                asks={ask for ask, wanted in asks.items() if wanted},
+                job_slice_count=slice_count,
+                allow_simultaneous=allow_simultaneous,
+                survey_enabled=bool(survey),
+                survey=survey,
+                timeout=timeout,
+            )
+            return row.id
+
+    def add_host(
+        self,
+        inventory: int | str,
+        name: str,
+        variables: Mapping[str, Any] | str | None = None,
+        instance_id: str = "",
+        *,
+        enabled: bool = True,
+        groups: Iterable[str] = (),
+        bulk: bool = False,
+    ) -> int:
+        """A host as somebody else would make one, in groups that are made where missing. Returns its id.
+
+        bulk: as a bulk create leaves it, without `created_by`.
+        """
+        text = variables if isinstance(variables, str) else json.dumps(dict(variables or {}))
+        with self._current():
+            row = self._inventory(inventory)
+            host = self._world.create_host(
+                row, HostFields(name, "", text, instance_id, enabled), None if bulk else self._world.admin
+            )
+            for group in groups:
+                self._world.join(row.groups.get(group) or self._world.create_group(row, group), host)
+            return host.id
+
+    def add_group(self, inventory: int | str, name: str, variables: str = "", hosts: Iterable[str] = ()) -> int:
+        """A group holding the named hosts. Returns its id."""
+        with self._current():
+            row = self._inventory(inventory)
+            group = self._world.create_group(row, name, variables)
+            for host in hosts:
+                self._world.join(group, row.hosts[host])
+            return group.id
+
+    def add_token(
+        self,
+        token: str,
+        *,
+        read_only: bool = False,
+        inventories: Iterable[int | str] | None = None,
+        templates: Iterable[int | str] | None = None,
+        readable: Iterable[int | str] = (),
+        username: str | None = None,
+    ) -> None:
+        """A token of another user, who may administer these inventories, read `readable` ones and launch these
+        templates, by name or id, existing or not; None is all. Adding a token again replaces what it may do."""
+        with self._current():
+            old = self._world.tokens_by_text.get(token)
+            if old:
+                self._world.remove_token(old)
+            user = old.user if old else User(self._world.next_id("user"), username or f"user of {token}")
+            self._world.create_token(
+                token,
+                user,
+                read_only=read_only,
+                inventories=None if inventories is None else set(inventories),
+                readable=set(readable),
+                templates=None if templates is None else set(templates),
+            )
+
+    def revoke_token(self, token: str) -> None:
+        with self._current():
+            self._world.remove_token(self._world.tokens_by_text[token])
+
+    def remove_host(self, name: str, inventory: int | str | None = None) -> None:
+        """What a person would delete by hand: the hosts of that name, in one inventory or in all."""
+        with self._current():
+            inventories = [self._inventory(inventory)] if inventory is not None else self._world.inventories.values()
+            for row in list(inventories):
+                if name in row.hosts:
+                    self._world.remove_host(row.hosts[name])
+
+    def _inventory(self, key: int | str) -> Inventory:
+        rows = self._world.inventories
+        if isinstance(key, int):
+            return rows[key]
+        found = [row for row in rows.values() if row.name == key]
+        if len(found) != 1:
+            raise KeyError(f"{len(found)} inventories are named {key!r}")
+        return found[0]
+
+    def _template(self, key: int | str) -> JobTemplate:
+        rows = self._world.templates
+        if isinstance(key, int):
+            return rows[key]
+        found = [row for row in rows.values() if row.name == key]
+        if len(found) != 1:
+            raise KeyError(f"{len(found)} job templates are named {key!r}")
+        return found[0]
+
+    # Behaviours
+
+    def fail_host(self, match: Match) -> None:
+        """Playbook runs fail on these hosts."""
+        with self._current():
+            self._behaviour.failing.append(_matcher(match))
+
+    def dark_host(self, match: Match) -> None:
+        """These hosts stay unreachable."""
+        with self._current():
+            self._behaviour.dark.append(_matcher(match))
+
+    def heal_hosts(self) -> None:
+        """No host fails or is dark any more, except for its boot time."""
+        with self._current():
+            self._behaviour.failing.clear()
+            self._behaviour.dark.clear()
+
+    def set_boot_time(self, seconds: float, match: Match | None = None) -> None:
+        """Seconds from a host's creation until it can be reached: for these hosts, or for all without a rule."""
+        with self._current():
+            if match is None:
+                self._behaviour.boot_time = seconds
+            else:
+                self._behaviour.boot_times.append((_matcher(match), seconds))
+
+    def set_job_time(self, seconds: float, template: int | str | None = None) -> None:
+        """Seconds a job runs: of this template, or of all that have none of their own. For jobs that start later."""
+        with self._current():
+            if template is None:
+                self._engine.job_time = seconds
+            else:
+                self._behaviour.job_times[template] = seconds
+
+    def cut_short(self, which: int | str | Callable[[HostRecord], bool], *, events: int = 1) -> None:
+        """A failing or unreachable host ends the play for all: in jobs of a template (id or name), or where a host
+        matches. The hosts not at fault then have `failed: false` in their summaries [832].
+
+        events: how many `playbook_on_no_hosts_remaining` events tell of it. 1 is what was recorded [833], and what
+        `any_errors_fatal` leaves up to ansible-core 2.16; from 2.17 on it leaves none (0). `max_fail_percentage`
+        leaves 2, and there an unreachable host cuts nothing short. (Seen with ansible-core 2.15 to 2.18.)
+        """
+        with self._current():
+            known = {row.name for row in self._world.templates.values()}
+            if isinstance(which, int) or (isinstance(which, str) and which in known):
+                self._behaviour.fatal_templates[which] = events
+            else:
+                self._behaviour.fatal_hosts.append((_matcher(which), events))
+
+    def break_template(self, template: int | str, broken: bool = True, status: str = "failed") -> None:
+        """Jobs of the template fail on every host; with status "error" or "canceled" they end in that, on no host."""
+        with self._current():
+            if broken:
+                self._behaviour.broken[template] = status
+            else:
+                self._behaviour.broken.pop(template, None)
+
+    def end_next_jobs(self, status: str, count: int = 1, explanation: str = "") -> None:
+        """The next jobs to start end in this status ("error", "canceled", "failed"), without host summaries."""
+        with self._current():
+            self._behaviour.next_ends.extend([(status, explanation)] * count)
+
+    def refuse(self, for_seconds: float | None = None, status: int | None = 503) -> None:
+        """Tower is away: every request is answered with this status, or with None its connection is closed."""
+        with self._lock:
+            until = float("inf") if for_seconds is None else time.monotonic() + for_seconds
+            self._away = (until, status)
+
+    def come_back(self) -> None:
+        with self._lock:
+            self._away = None
+
+    @property
+    def no_bulk(self) -> bool:
+        """An older server, without the bulk endpoints."""
+        return self._api.no_bulk
+
+    @no_bulk.setter
+    def no_bulk(self, value: bool) -> None:
+        self._api.no_bulk = value
+
+    @property
+    def race(self) -> bool:
+        """Duplicate hosts are refused in the words of a lost race, the database's own [453, 525]."""
+        return self._world.race
+
+    @race.setter
+    def race(self, value: bool) -> None:
+        self._world.race = value
+
+    @property
+    def clock_skew(self) -> float:
+        """Seconds by which Tower's clock is ahead: in `Date` and in every time its API shows or compares."""
+        return self._world.clock_skew
+
+    @clock_skew.setter
+    def clock_skew(self, seconds: float) -> None:
+        self._world.clock_skew = seconds
+
+    @property
+    def capacity(self) -> int:
+        return self._engine.capacity
+
+    @capacity.setter
+    def capacity(self, jobs: int) -> None:
+        with self._current():
+            self._engine.capacity = jobs
+            self._engine.look_again()
+
+    @property
+    def event_lag(self) -> float:
+        return self._engine.event_lag
+
+    @event_lag.setter
+    def event_lag(self, seconds: float) -> None:
+        self._engine.event_lag = seconds
+
+    # Reading
+
+    def hosts(self, inventory: int | str | None = None) -> list[HostRecord]:
+        """The hosts of one inventory or of all, oldest first."""
+        with self._current():
+            rows: Iterable[Host] = self._world.hosts.values()
+            if inventory is not None:
+                rows = self._inventory(inventory).hosts.values()
+            return [_host_record(row) for row in rows]
+
+    def host(self, name: str, inventory: int | str | None = None) -> HostRecord | None:
+        """The host of that name, None without one; the oldest where several inventories have one."""
+        return next((host for host in self.hosts(inventory) if host.name == name), None)
+
+    def host_lives(self) -> list[HostLife]:
+        """Every host that ever was, the oldest first."""
+        with self._current():
+            return sorted(
+                map(_host_life, [*self._world.gone_hosts, *self._world.hosts.values()]), key=lambda life: life.id
+            )
+
+    def groups(self, inventory: int | str) -> dict[str, tuple[str, ...]]:
+        """Group name -> names of its hosts."""
+        with self._current():
+            rows: Iterable[Group] = self._inventory(inventory).groups.values()
+            return {row.name: tuple(host.name for host in row.hosts.values()) for row in rows}
+
+    def jobs(self, template: int | str | None = None) -> list[JobRecord]:
+        """The jobs, of one template or of all, oldest first; of a sliced launch its slices."""
+        with self._current():
+            rows = self._world.jobs.values() if template is None else self._template(template).jobs
+            return [self._job_record(row) for row in rows]
+
+    def requests(self, method: str | None = None, contains: str = "") -> list[RequestRecord]:
+        """The requests so far, those of a method whose path contains a text."""
+        with self._lock:
+            return [one for one in self._requests if method in (None, one.method) and contains in one.path]
+
+    def request_counts(self) -> Counter[tuple[str, str]]:
+        """How often each (method, path) was asked, ids as `#` and queries left out."""
+        counts: Counter[tuple[str, str]] = Counter()
+        for one in self.requests():
+            parts = one.path.partition("?")[0].split("/")
+            counts[one.method, "/".join("#" if part.isdecimal() else part for part in parts)] += 1
+        return counts
+
+    def forget_requests(self) -> None:
+        with self._lock:
+            self._requests.clear()
+
+    def run_playbook(self, template: int | str, limit: str, inventory: int | str | None = None) -> JobRecord:
+        """Launches what a person would from the UI, say a deployment to a group. Returns the job as just queued."""
+        with self._current():
+            row = self._template(template)
+            where = row.inventory if inventory is None else self._inventory(inventory)
+            job = self._engine.launch(row, where, limit, "{}", self._world.operator)
+            return self._job_record(job if isinstance(job, Job) else job.jobs[0])
+
+    def cancel_job(self, job_id: int) -> None:
+        """What a person would cancel from the UI."""
+        with self._current():
+            self._engine.cancel(self._world.jobs[job_id])
+
+    def wait_for_job(self, job_id: int, timeout: float = 60.0) -> JobRecord:
+        """Waits until a job is final and its host summaries are there. Raises TimeoutError."""
+        deadline = time.monotonic() + timeout
+        while True:
+            with self._current():
+                row = self._world.jobs[job_id]
+                if job_id not in self._engine.open:
+                    return self._job_record(row)
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"job {job_id} is {row.status} after {timeout} s")
+            time.sleep(WAIT_STEP)
+
+    def _job_record(self, row: Job) -> JobRecord:
+        return JobRecord(
+            id=row.id,
+            template=row.template.name,
+            inventory=row.inventory.name if row.inventory else "",
+            limit=row.limit,
+            status=row.status,
+            created=row.created,
+            started=row.started,
+            finished=row.finished,
+            hosts=dict(row.results),
+            addresses=dict(row.addresses),
+            cut_short=row.cut_short,
+            explanation=row.explanation,
+            extra_vars=row.extra_vars,
+            launched_by=row.launched_by.username,
+            events_processed=row.events_done is not None and row.events_done <= self._world.now(),
+        )
+
+    def _log(self, method: str, path: str, status: int | None, when: float) -> None:
+        with self._lock:
+            self._requests.append(RequestRecord(method, path, status, when))
+
+    def _away_status(self) -> int | None:
+        """The status to refuse with, 0 for closing the connection, None while Tower is there."""
+        if self._away is None:
+            return None
+        until, status = self._away
+        if time.monotonic() >= until:
+            return None
+        return 0 if status is None else status
+
+    def _tower_time(self) -> float:
+        return self._clock() + self._world.clock_skew
+
+
+def _matcher(match: Match) -> HostMatch:
+    if isinstance(match, str):
+        return lambda host: match in (host.name, host.instance_id, host.address)
+    return lambda host: match(_host_record(host))
+
+
+def _host_life(row: Host) -> HostLife:
+    return HostLife(
+        id=row.id,
+        name=row.name,
+        instance_id=row.instance_id,
+        inventory=row.inventory.name,
+        group=row.parsed().get("rollcall", {}).get("group", ""),
+        address=row.address,
+        created=row.created,
+        removed=row.removed,
+    )
+
+
+def _host_record(row: Host) -> HostRecord:
+    return HostRecord(
+        id=row.id,
+        name=row.name,
+        inventory=row.inventory.name,
+        inventory_id=row.inventory.id,
+        instance_id=row.instance_id,
+        enabled=row.enabled,
+        variables=row.parsed(),
+        text=row.variables,
+        groups=tuple(group.name for group in row.groups.values()),
+        address=row.address,
+        created=row.created,
+        modified=row.modified,
+    )

@@ -1,0 +1,86 @@
+"""The embedded cloud with Rollcall deployed on it, once for all stack tests; each ends with the invariants."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from lab.cloud import Cloud, Group, eventually, sam_build
+from lab.invariants import broken_invariants
+from lab.tower import Tower
+
+ADDRESS_POOL = "127.77.0.0/24"  # on this machine, so that tcp and http checks reach listeners of the tests
+JOB_TIME = 0.5  # seconds
+EVENT_LAG = 0.3  # seconds
+NUMBERS = count(1)
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What sam build makes of the repository's template; built once, however many workers run tests."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    with FileLock(shared / "build.lock"):
+        directory = shared / "built"
+        if not (directory / "template.yaml").exists():
+            sam_build(directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def cloud(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """Rollcall, deployed by sam on an embedded cloud of this worker's own."""
+    with Cloud(tmp_path_factory.mktemp("lab"), address_pool=ADDRESS_POOL, tower=Tower()) as cloud:
+        cloud.deploy(built)
+        yield cloud
+
+
+@pytest.fixture
+def tower(cloud: Cloud) -> Tower:
+    """The embedded Tower, with nothing wrong with it and every host up at once."""
+    tower = cloud.tower
+    tower.come_back()
+    tower.heal_hosts()
+    tower.set_boot_time(0)
+    tower.set_job_time(JOB_TIME)
+    tower.event_lag = EVENT_LAG
+    return tower
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> str:
+    """A name of the test's own for its group, inventory and template."""
+    return f"{request.node.name.removeprefix('test_')[:40]}-{next(NUMBERS)}"
+
+
+@pytest.fixture
+def make_group(cloud: Cloud, tower: Tower, name: str) -> Iterator[Callable[..., Group]]:
+    """Makes groups with an inventory and a job template named like the test; the tags override.
+
+    When the test is over every action has come to an end, and the invariants hold.
+    """
+    tower.add_inventory(name)
+    tower.add_job_template(name, name)
+    groups: list[Group] = []
+
+    def make(suffix: str = "", *, hooks: bool = True, size: int = 0, **tags: str | None) -> Group:
+        wanted = {"inventory": name, "job-template": name} | {key.replace("_", "-"): text for key, text in tags.items()}
+        groups.append(cloud.create_group(f"{name}{suffix}", wanted, hooks=hooks, size=size))
+        return groups[-1]
+
+    yield make
+    try:
+        eventually(lambda: cloud.in_flight() == 0, "every action comes to an end")
+        assert broken_invariants(cloud, [group.name for group in groups]) == []
+    finally:
+        for group in groups:
+            if group.exists():
+                group.delete()
+        eventually(lambda: not any(group.states() for group in groups), "the groups are gone")
+        eventually(lambda: cloud.in_flight() == 0, "the last terminations are worked off")

@@ -1,0 +1,680 @@
+"""The embedded AWS behaves like AWS where the rest of the stack tests rely on it."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import accumulate, count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from lab.aws import ACCOUNT, REGION, EmbeddedAws
+
+LAUNCHING = "autoscaling:EC2_INSTANCE_LAUNCHING"
+TERMINATING = "autoscaling:EC2_INSTANCE_TERMINATING"
+LAUNCH_EVENT = "EC2 Instance-launch Lifecycle Action"
+LONG = 3600
+"""A heartbeat timeout in seconds that no test outlives."""
+PATIENCE = 20
+"""Seconds after which a condition that has not come true fails the test."""
+PRELUDE = """
+import json, os, time
+
+def say(*values):
+    print(json.dumps(values))
+
+def handler(event, context):
+"""
+"""What the functions of these tests begin with."""
+NUMBERS = count(1)
+"""One for each test, to name its things by."""
+TESTS = Path(__file__).parent.parent
+
+
+def eventually[T](condition: Callable[[], T]) -> T:
+    """Return the first true value of the condition."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, "the condition did not come true"
+        time.sleep(0.05)
+
+
+@dataclass
+class Group:
+    """An Auto Scaling group, seen from outside."""
+
+    aws: EmbeddedAws
+    name: str
+
+    def resize(self, desired: int) -> None:
+        self.aws.client("autoscaling").set_desired_capacity(AutoScalingGroupName=self.name, DesiredCapacity=desired)
+
+    def hook(self, name: str, transition: str, **settings: Any) -> None:
+        self.aws.client("autoscaling").put_lifecycle_hook(
+            AutoScalingGroupName=self.name,
+            LifecycleHookName=name,
+            LifecycleTransition=transition,
+            **{"HeartbeatTimeout": LONG, "DefaultResult": "ABANDON", **settings},
+        )
+
+    def complete(self, hook: str, result: str, **action: str) -> None:
+        self.aws.client("autoscaling").complete_lifecycle_action(
+            AutoScalingGroupName=self.name, LifecycleHookName=hook, LifecycleActionResult=result, **action
+        )
+
+    def members(self, state: str) -> list[str]:
+        """The ids of the instances in a lifecycle state, the oldest first."""
+        answer = self.aws.client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[self.name])
+        (group,) = answer["AutoScalingGroups"]
+        return [one["InstanceId"] for one in group["Instances"] if one["LifecycleState"] == state]
+
+    def await_members(self, state: str, count: int = 1) -> list[str]:
+        eventually(lambda: len(self.members(state)) == count)
+        return self.members(state)
+
+    def history(self, instance_id: str) -> list[str]:
+        """The lifecycle states that an instance has entered."""
+        return [one.state for one in self.aws.transitions() if one.instance_id == instance_id]
+
+    def await_history(self, instance_id: str, last: str) -> list[str]:
+        eventually(lambda: self.history(instance_id)[-1] == last)
+        return self.history(instance_id)
+
+    def addresses(self) -> dict[str, str]:
+        return {one.instance_id: one.address for one in self.aws.transitions() if one.group == self.name}
+
+
+@dataclass
+class Queue:
+    """A queue with a dead-letter queue, seen from outside."""
+
+    aws: EmbeddedAws
+    url: str
+    arn: str
+    dead_url: str
+
+    def send(self, *bodies: str) -> None:
+        for start in range(0, len(bodies), 10):
+            entries = [{"Id": str(index), "MessageBody": body} for index, body in enumerate(bodies[start : start + 10])]
+            self.aws.client("sqs").send_message_batch(QueueUrl=self.url, Entries=entries)
+
+    def visible(self) -> int:
+        name = "ApproximateNumberOfMessages"
+        answer = self.aws.client("sqs").get_queue_attributes(QueueUrl=self.url, AttributeNames=[name])
+        return int(answer["Attributes"][name])
+
+    def receive(self) -> list[str]:
+        return self._receive(self.url)
+
+    def dead(self) -> list[str]:
+        return self._receive(self.dead_url)
+
+    def _receive(self, url: str) -> list[str]:
+        answer = self.aws.client("sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=10)
+        return [message["Body"] for message in answer.get("Messages", [])]
+
+
+@dataclass
+class Function:
+    """A Lambda function, seen through what it says."""
+
+    aws: EmbeddedAws
+    name: str
+
+    def said(self) -> list[Any]:
+        """What the function has said, a list of values each time."""
+        lines = self.aws.function_log(self.name).splitlines()
+        return [json.loads(line) for line in lines if line.startswith("[")]
+
+
+@dataclass
+class Lab:
+    """Makes groups, queues and functions that a test leaves behind no trace of."""
+
+    aws: EmbeddedAws
+    name: str
+    groups: list[Group] = field(default_factory=list)
+    mappings: list[str] = field(default_factory=list)
+
+    def group(self, desired: int = 0, **settings: Any) -> Group:
+        name = f"{self.name}-{len(self.groups)}"
+        self.aws.client("autoscaling").create_auto_scaling_group(
+            AutoScalingGroupName=name,
+            MinSize=0,
+            MaxSize=10,
+            DesiredCapacity=desired,
+            LaunchTemplate={"LaunchTemplateName": "template"},
+            AvailabilityZones=[f"{REGION}a"],
+            **settings,
+        )
+        self.groups.append(Group(self.aws, name))
+        return self.groups[-1]
+
+    def queue(self, name: str = "queue", receives: int = 10, **attributes: str) -> Queue:
+        sqs = self.aws.client("sqs")
+        dead_url = sqs.create_queue(QueueName=f"{self.name}-{name}-dead")["QueueUrl"]
+        arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{self.name}-{name}"
+        policy = json.dumps({"deadLetterTargetArn": f"{arn}-dead", "maxReceiveCount": receives})
+        url = sqs.create_queue(QueueName=f"{self.name}-{name}", Attributes={"RedrivePolicy": policy, **attributes})
+        return Queue(self.aws, url["QueueUrl"], arn, dead_url)
+
+    def function(self, body: str, queue: Queue | None = None, timeout: int = 10, **mapping: Any) -> Function:
+        """A function whose handler is `body`, fed by the queue."""
+        code = PRELUDE + textwrap.indent(textwrap.dedent(body), "    ")
+        archive = io.BytesIO()
+        with zipfile.ZipFile(archive, "w") as files:
+            files.writestr("app.py", code)
+        self.aws.client("lambda").create_function(
+            FunctionName=self.name,
+            Runtime="python3.13",
+            Handler="app.handler",
+            Role=f"arn:aws:iam::{ACCOUNT}:role/any",
+            Code={"ZipFile": archive.getvalue()},
+            Timeout=timeout,
+            Environment={"Variables": {"QUEUE": queue.url if queue else ""}},
+        )
+        if queue:
+            created = self.aws.client("lambda").create_event_source_mapping(
+                FunctionName=self.name, EventSourceArn=queue.arn, **mapping
+            )
+            self.mappings.append(created["UUID"])
+        return Function(self.aws, self.name)
+
+    def clear(self) -> None:
+        self.aws.drop_events(None)
+        for mapping in self.mappings:
+            self.aws.client("lambda").delete_event_source_mapping(UUID=mapping)
+        for group in self.groups:
+            self.aws.client("autoscaling").delete_auto_scaling_group(AutoScalingGroupName=group.name, ForceDelete=True)
+        for instance_id in {instance_id for group in self.groups for instance_id in group.addresses()}:
+            self.groups[0].await_history(instance_id, "Terminated")
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedAws]:
+    with EmbeddedAws(log=tmp_path_factory.mktemp("aws") / "aws.log") as running:
+        running.client("ec2").create_launch_template(
+            LaunchTemplateName="template", LaunchTemplateData={"ImageId": "ami-12345678", "InstanceType": "m5.large"}
+        )
+        yield running
+
+
+@pytest.fixture
+def lab(aws: EmbeddedAws) -> Iterator[Lab]:
+    lab = Lab(aws, f"test-{next(NUMBERS)}")
+    yield lab
+    lab.clear()
+
+
+# Auto Scaling.
+
+
+def test_an_instance_without_hooks_goes_straight_into_service_and_out(lab: Lab) -> None:
+    group = lab.group(desired=1)
+    (instance,) = group.await_members("InService")
+    group.resize(0)
+    assert group.await_history(instance, "Terminated") == ["Pending", "InService", "Terminating", "Terminated"]
+
+
+def test_an_instance_is_in_ec2_as_its_group_describes_it(lab: Lab) -> None:
+    tags = [{"Key": "rollcall:inventory", "Value": "web", "PropagateAtLaunch": True}, {"Key": "own", "Value": "1"}]
+    group = lab.group(desired=1, Tags=tags)
+    (instance_id,) = group.await_members("InService")
+    ec2 = lab.aws.client("ec2")
+    (reservation,) = ec2.describe_instances(InstanceIds=[instance_id])["Reservations"]
+    (instance,) = reservation["Instances"]
+    assert instance["State"]["Name"] == "running"
+    assert (instance["ImageId"], instance["InstanceType"]) == ("ami-12345678", "m5.large")
+    assert instance["PrivateIpAddress"] == group.addresses()[instance_id]
+    assert {tag["Key"]: tag["Value"] for tag in instance["Tags"]} == {
+        "rollcall:inventory": "web",
+        "aws:autoscaling:groupName": group.name,
+    }
+    (status,) = ec2.describe_instance_status(InstanceIds=[instance_id])["InstanceStatuses"]
+    assert (status["InstanceStatus"]["Status"], status["SystemStatus"]["Status"]) == ("ok", "ok")
+
+
+def test_groups_are_found_by_tag_page_by_page(lab: Lab) -> None:
+    tag = {"Key": "rollcall:inventory", "Value": lab.name, "PropagateAtLaunch": False}
+    tagged = {lab.group(Tags=[tag]).name for _ in range(3)}
+    lab.group()
+    pages = lab.aws.client("autoscaling").get_paginator("describe_auto_scaling_groups")
+    filters = [{"Name": "tag:rollcall:inventory", "Values": [lab.name]}]
+    found = [page["AutoScalingGroups"] for page in pages.paginate(Filters=filters, PaginationConfig={"PageSize": 2})]
+    assert [len(page) for page in found] == [2, 1]
+    assert {group["AutoScalingGroupName"] for page in found for group in page} == tagged
+
+
+def test_continue_puts_a_launched_instance_into_service(lab: Lab) -> None:
+    group = lab.group()
+    group.hook("hook", LAUNCHING)
+    group.resize(1)
+    (instance,) = group.await_members("Pending:Wait")
+    group.complete("hook", "CONTINUE", InstanceId=instance)
+    states = ["Pending", "Pending:Wait", "Pending:Proceed", "InService"]
+    assert group.await_history(instance, "InService") == states
+
+
+def test_abandon_terminates_a_launched_instance_through_the_terminate_hooks_and_replaces_it(lab: Lab) -> None:
+    group = lab.group()
+    group.hook("launch", LAUNCHING)
+    group.hook("terminate", TERMINATING)
+    group.resize(1)
+    (instance,) = group.await_members("Pending:Wait")
+    group.complete("launch", "ABANDON", InstanceId=instance)
+    assert group.await_members("Terminating:Wait") == [instance]
+    (replacement,) = group.await_members("Pending:Wait")
+    assert replacement != instance
+    group.complete("terminate", "CONTINUE", InstanceId=instance)
+    assert "InService" not in group.await_history(instance, "Terminated")
+
+
+@pytest.mark.parametrize(("default", "state"), [("CONTINUE", "InService"), ("ABANDON", "Terminated")])
+def test_a_launch_hook_that_times_out_takes_its_default_result(lab: Lab, default: str, state: str) -> None:
+    group = lab.group()
+    group.hook("hook", LAUNCHING, HeartbeatTimeout=1, DefaultResult=default)
+    group.resize(1)
+    (instance,) = group.await_members("Pending:Wait")
+    assert group.await_history(instance, state)
+
+
+def test_a_heartbeat_restarts_the_timeout(lab: Lab) -> None:
+    group = lab.group()
+    group.hook("hook", LAUNCHING, HeartbeatTimeout=2, DefaultResult="CONTINUE")
+    group.resize(1)
+    (instance,) = group.await_members("Pending:Wait")
+    until = time.monotonic() + 2.5
+    while time.monotonic() < until:
+        lab.aws.client("autoscaling").record_lifecycle_action_heartbeat(
+            AutoScalingGroupName=group.name, LifecycleHookName="hook", InstanceId=instance
+        )
+        assert group.members("Pending:Wait") == [instance]
+        time.sleep(0.2)
+
+
+def test_an_instance_waits_for_all_hooks(lab: Lab) -> None:
+    group = lab.group()
+    group.hook("first", LAUNCHING)
+    group.hook("second", LAUNCHING)
+    group.resize(1)
+    (instance,) = group.await_members("Pending:Wait")
+    group.complete("first", "CONTINUE", InstanceId=instance)
+    with pytest.raises(ClientError, match=f"No active Lifecycle Action found with instance ID {instance}"):
+        group.complete("first", "CONTINUE", InstanceId=instance)
+    assert group.members("Pending:Wait") == [instance]
+    group.complete("second", "CONTINUE", InstanceId=instance)
+    group.await_history(instance, "InService")
+
+
+def test_abandon_skips_the_other_terminate_hooks(lab: Lab) -> None:
+    group = lab.group(desired=1)
+    group.hook("first", TERMINATING)
+    group.hook("second", TERMINATING)
+    (instance,) = group.await_members("InService")
+    group.resize(0)
+    assert group.await_members("Terminating:Wait") == [instance]
+    ec2 = lab.aws.client("ec2").describe_instances(InstanceIds=[instance])
+    assert ec2["Reservations"][0]["Instances"][0]["State"]["Name"] == "running"
+    group.complete("first", "ABANDON", InstanceId=instance)
+    states = ["Terminating", "Terminating:Wait", "Terminating:Proceed", "Terminated"]
+    assert group.await_history(instance, "Terminated")[-4:] == states
+
+
+def test_a_stale_action_is_refused_in_the_words_of_aws(lab: Lab) -> None:
+    group = lab.group()
+    token = "87654321-4321-4321-4321-210987654321"
+    with pytest.raises(ClientError) as refusal:
+        group.complete("hook", "CONTINUE", LifecycleActionToken=token)
+    error = refusal.value.response["Error"]
+    assert error["Code"] == "ValidationError"
+    assert error["Message"] == f"No active Lifecycle Action found with token {token}"
+
+
+def test_the_lowest_freed_address_is_used_again(lab: Lab) -> None:
+    group = lab.group(desired=3)
+    oldest, *others = group.await_members("InService", 3)
+    lab.aws.client("autoscaling").terminate_instance_in_auto_scaling_group(
+        InstanceId=oldest, ShouldDecrementDesiredCapacity=True
+    )
+    group.await_history(oldest, "Terminated")
+    group.resize(3)
+    (newest,) = set(group.await_members("InService", 3)) - set(others)
+    assert group.addresses()[newest] == group.addresses()[oldest]
+
+
+def test_an_instance_terminated_behind_the_groups_back_loses_its_address_and_is_replaced(lab: Lab) -> None:
+    group = lab.group(desired=1)
+    group.hook("hook", TERMINATING)
+    (instance,) = group.await_members("InService")
+    lab.aws.client("ec2").terminate_instances(InstanceIds=[instance])
+    assert group.await_members("Terminating:Wait") == [instance]
+    (replacement,) = group.await_members("InService")
+    assert group.addresses()[replacement] == group.addresses()[instance]
+
+
+def test_standby_takes_an_instance_out_of_service_and_back_without_hooks(lab: Lab) -> None:
+    group = lab.group(desired=1)
+    (instance,) = group.await_members("InService")
+    group.hook("launch", LAUNCHING)
+    group.hook("terminate", TERMINATING)
+    autoscaling = lab.aws.client("autoscaling")
+    autoscaling.enter_standby(
+        AutoScalingGroupName=group.name, InstanceIds=[instance], ShouldDecrementDesiredCapacity=True
+    )
+    assert group.await_members("Standby") == [instance]
+    autoscaling.exit_standby(AutoScalingGroupName=group.name, InstanceIds=[instance])
+    assert group.await_members("InService") == [instance]
+    assert group.history(instance) == ["Pending", "InService", "EnteringStandby", "Standby", "Pending", "InService"]
+
+
+def test_a_target_is_registered_only_after_the_launch_hook(lab: Lab) -> None:
+    elb = lab.aws.client("elbv2")
+    target_group = elb.create_target_group(Name=lab.name, Protocol="HTTP", Port=80, VpcId="vpc-00000001")
+    arn = target_group["TargetGroups"][0]["TargetGroupArn"]
+
+    def targets() -> list[str]:
+        health = elb.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
+        return [one["Target"]["Id"] for one in health]
+
+    group = lab.group(TargetGroupARNs=[arn])
+    group.hook("hook", LAUNCHING)
+    group.resize(1)
+    (instance,) = group.await_members("Pending:Wait")
+    assert targets() == []
+    group.complete("hook", "CONTINUE", InstanceId=instance)
+    group.await_members("InService")
+    assert targets() == [instance]
+    group.resize(0)
+    group.await_history(instance, "Terminated")
+    assert targets() == []
+
+
+def test_a_hook_with_a_queue_of_its_own_tests_it_and_then_notifies_it(lab: Lab) -> None:
+    group, queue = lab.group(), lab.queue()
+    group.hook("hook", LAUNCHING, NotificationTargetARN=queue.arn, NotificationMetadata="some data")
+    (test,) = eventually(queue.receive)
+    assert json.loads(test)["Event"] == "autoscaling:TEST_NOTIFICATION"
+    group.resize(1)
+    (instance,) = group.await_members("Pending:Wait")
+    (notification,) = map(json.loads, eventually(queue.receive))
+    action = {
+        "Service": "AWS Auto Scaling",
+        "AccountId": ACCOUNT,
+        "AutoScalingGroupName": group.name,
+        "LifecycleHookName": "hook",
+        "EC2InstanceId": instance,
+        "LifecycleTransition": LAUNCHING,
+        "NotificationMetadata": "some data",
+    }
+    assert action.items() <= notification.items()
+    group.complete("hook", "CONTINUE", LifecycleActionToken=notification["LifecycleActionToken"])
+    group.await_members("InService")
+
+
+def test_a_launch_is_an_event_unless_it_is_dropped(lab: Lab) -> None:
+    group, queue = lab.group(), lab.queue()
+    events = lab.aws.client("events")
+    detail = {"AutoScalingGroupName": [group.name], "LifecycleHookName": [{"prefix": "rollcall-"}]}
+    pattern = {"source": ["aws.autoscaling"], "detail-type": [LAUNCH_EVENT], "detail": detail}
+    events.put_rule(Name=lab.name, EventPattern=json.dumps(pattern))
+    events.put_targets(Rule=lab.name, Targets=[{"Id": "queue", "Arn": queue.arn}])
+    group.hook("rollcall-hook", LAUNCHING)
+    lab.aws.drop_events(LAUNCH_EVENT)
+    group.resize(1)
+    (unheard,) = group.await_members("Pending:Wait")
+    lab.aws.drop_events(None)
+    group.resize(2)
+    heard = next(one for one in group.await_members("Pending:Wait", 2) if one != unheard)
+    (event,) = map(json.loads, eventually(queue.receive))
+    assert event["source"] == "aws.autoscaling"
+    assert event["account"] == ACCOUNT
+    assert event["resources"][0].endswith(f"autoScalingGroupName/{group.name}")
+    action = {
+        "AutoScalingGroupName": group.name,
+        "LifecycleHookName": "rollcall-hook",
+        "EC2InstanceId": heard,
+        "LifecycleTransition": LAUNCHING,
+        "Origin": "EC2",
+        "Destination": "AutoScalingGroup",
+    }
+    assert {**action, "LifecycleActionToken": event["detail"]["LifecycleActionToken"]} == event["detail"]
+
+
+# Event sources.
+
+
+def test_a_storm_of_messages_comes_in_few_large_batches(lab: Lab) -> None:
+    queue = lab.queue()
+    queue.send(*map(str, range(250)))
+    function = lab.function(
+        "say(*[record['body'] for record in event['Records']])",
+        queue,
+        BatchSize=100,
+        MaximumBatchingWindowInSeconds=1,
+    )
+    eventually(lambda: sum(map(len, function.said())) == 250)
+    batches = function.said()
+    assert sorted(int(body) for batch in batches for body in batch) == list(range(250))
+    assert len(batches) <= 5
+    assert max(map(len, batches)) <= 100
+
+
+def test_messages_that_trickle_in_within_the_window_share_a_batch(lab: Lab) -> None:
+    queue = lab.queue()
+    function = lab.function(
+        "say(*[record['body'] for record in event['Records']])",
+        queue,
+        BatchSize=100,
+        MaximumBatchingWindowInSeconds=2,
+        ScalingConfig={"MaximumConcurrency": 2},
+    )
+    for number in range(6):
+        queue.send(str(number))
+        eventually(lambda: queue.visible() == 0)
+    eventually(lambda: sum(map(len, function.said())) == 6)
+    assert len(function.said()) == 2
+
+
+def test_a_record_has_the_shape_that_lambda_gives_it(lab: Lab) -> None:
+    queue = lab.queue()
+    function = lab.function("say(*event['Records'])", queue)
+    attributes = {"Colour": {"DataType": "String", "StringValue": "red"}}
+    lab.aws.client("sqs").send_message(QueueUrl=queue.url, MessageBody="hello", MessageAttributes=attributes)
+    ((record,),) = eventually(function.said)
+    assert set(record) == {
+        "messageId",
+        "receiptHandle",
+        "body",
+        "attributes",
+        "messageAttributes",
+        "md5OfBody",
+        "eventSource",
+        "eventSourceARN",
+        "awsRegion",
+    }
+    assert (record["body"], record["eventSource"]) == ("hello", "aws:sqs")
+    assert (record["eventSourceARN"], record["awsRegion"]) == (queue.arn, REGION)
+    assert record["attributes"]["ApproximateReceiveCount"] == "1"
+    assert record["messageAttributes"]["Colour"]["stringValue"] == "red"
+
+
+def test_only_the_reported_failures_of_a_batch_come_again(lab: Lab) -> None:
+    queue = lab.queue(VisibilityTimeout="1")
+    queue.send("good", "bad", "good too")
+    function = lab.function(
+        """
+        counts = [(r["body"], int(r["attributes"]["ApproximateReceiveCount"])) for r in event["Records"]]
+        say(*counts)
+        failed = [r["messageId"] for r, (body, count) in zip(event["Records"], counts) if body == "bad" and count == 1]
+        return {"batchItemFailures": [{"itemIdentifier": one} for one in failed]}
+        """,
+        queue,
+        FunctionResponseTypes=["ReportBatchItemFailures"],
+    )
+    eventually(lambda: len(function.said()) == 2)
+    first, second = function.said()
+    assert sorted(first) == [["bad", 1], ["good", 1], ["good too", 1]]
+    assert second == [["bad", 2]]
+
+
+def test_a_visibility_that_the_function_has_set_stands(lab: Lab) -> None:
+    queue = lab.queue(VisibilityTimeout="900")
+    queue.send("later")
+    function = lab.function(
+        """
+        (record,) = event["Records"]
+        say(int(record["attributes"]["ApproximateReceiveCount"]))
+        import boto3
+        boto3.client("sqs").change_message_visibility(
+            QueueUrl=os.environ["QUEUE"], ReceiptHandle=record["receiptHandle"], VisibilityTimeout=1
+        )
+        raise RuntimeError("not yet")
+        """,
+        queue,
+    )
+    eventually(lambda: [2] in function.said())
+
+
+def test_a_message_that_keeps_failing_ends_in_the_dead_letter_queue(lab: Lab) -> None:
+    queue = lab.queue(receives=2, VisibilityTimeout="1")
+    function = lab.function("say(1)\nraise RuntimeError('broken')", queue)
+    queue.send("poison")
+    assert eventually(queue.dead) == ["poison"]
+    assert function.said() == [[1], [1]]
+
+
+def test_maximum_concurrency_limits_the_batches_in_flight(lab: Lab) -> None:
+    queue = lab.queue()
+    queue.send(*map(str, range(8)))
+    function = lab.function(
+        "started = time.time()\ntime.sleep(0.3)\nsay(started, time.time())",
+        queue,
+        BatchSize=1,
+        ScalingConfig={"MaximumConcurrency": 2},
+    )
+    eventually(lambda: len(function.said()) == 8)
+    starts, ends = zip(*function.said(), strict=True)
+    changes = sorted([(moment, 1) for moment in starts] + [(moment, -1) for moment in ends])
+    assert max(accumulate(change for _, change in changes)) == 2
+
+
+def test_a_function_that_overruns_its_timeout_is_stopped(lab: Lab) -> None:
+    function = lab.function("time.sleep(60)", timeout=1)
+    answer = lab.aws.client("lambda").invoke(FunctionName=function.name)
+    assert answer["FunctionError"]
+    assert "Task timed out after 1.00 seconds" in answer["Payload"].read().decode()
+
+
+SEND_ON = """
+(record,) = event["Records"]
+round = int(record["body"])
+say(round)
+if round < 20:
+    import boto3
+    boto3.client("sqs").send_message(QueueUrl=os.environ["QUEUE"], MessageBody=str(round + 1))
+"""
+
+
+def test_a_chain_of_messages_is_cut_after_sixteen_rounds(lab: Lab) -> None:
+    queue = lab.queue()
+    function = lab.function(SEND_ON, queue)
+    queue.send("1")
+    assert eventually(queue.dead) == ["17"]
+    assert [round_ for (round_,) in function.said()] == list(range(1, 17))
+
+
+def test_a_chain_goes_on_where_recursive_loops_are_allowed(lab: Lab) -> None:
+    queue = lab.queue()
+    function = lab.function(SEND_ON, queue)
+    lab.aws.client("lambda").put_function_recursion_config(FunctionName=function.name, RecursiveLoop="Allow")
+    queue.send("1")
+    eventually(lambda: [20] in function.said())
+    assert queue.dead() == []
+
+
+def test_a_rule_tries_its_function_three_times(lab: Lab) -> None:
+    function = lab.function("say(event['detail'])\nraise RuntimeError('broken')")
+    arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{function.name}"
+    events = lab.aws.client("events")
+    events.put_rule(Name=lab.name, EventPattern=json.dumps({"source": [lab.name]}))
+    events.put_targets(Rule=lab.name, Targets=[{"Id": "function", "Arn": arn}])
+    events.put_events(Entries=[{"Source": lab.name, "DetailType": "any", "Detail": '{"number": 1}'}])
+    eventually(lambda: function.said() == [[{"number": 1}]] * 3)
+
+
+# The server.
+
+
+def test_nothing_of_ministack_that_we_touch_has_moved() -> None:
+    check = subprocess.run(
+        [sys.executable, "-m", "lab.aws_ministack"],
+        env={**os.environ, "PYTHONPATH": str(TESTS)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (check.returncode, check.stderr) == (0, "")
+
+
+def test_the_server_and_its_running_functions_end_with_the_process_that_started_them(tmp_path: Path) -> None:
+    script = """
+import io, os, sys, time, zipfile
+from pathlib import Path
+from lab.aws import EmbeddedAws
+
+started = Path(sys.argv[1]) / "started"
+aws = EmbeddedAws(log=started.with_name("aws.log")).__enter__()
+code = f'''
+import os, time
+def handler(event, context):
+    with open("{started}.new", "w") as file:
+        file.write(f"{{os.getppid()}} {{os.getpid()}}")
+    os.rename("{started}.new", "{started}")
+    time.sleep(600)
+'''
+archive = io.BytesIO()
+with zipfile.ZipFile(archive, "w") as files:
+    files.writestr("app.py", code)
+functions = aws.client("lambda")
+functions.create_function(
+    FunctionName="f",
+    Runtime="python3.13",
+    Handler="app.handler",
+    Role="r",
+    Code={"ZipFile": archive.getvalue()},
+    Timeout=600,
+)
+functions.invoke(FunctionName="f", InvocationType="Event")
+while not started.exists():
+    time.sleep(0.05)
+os._exit(1)
+"""
+    subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(TESTS)},
+        timeout=60,
+        check=False,
+    )
+    server, worker = map(int, (tmp_path / "started").read_text().split())
+    eventually(lambda: not _alive(server) and not _alive(worker))
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -1,0 +1,162 @@
+"""What goes wrong with instances, playbooks and Tower, and what must not come of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from lab.cloud import Cloud, Group, eventually
+from lab.tower import HostRecord, Tower
+
+type MakeGroup = Callable[..., Group]
+
+
+def test_a_failed_host_in_a_batch_of_ten_is_replaced_and_the_nine_serve(
+    make_group: MakeGroup, tower: Tower, name: str
+) -> None:
+    group = make_group()
+    tower.fail_host(lambda host: host.inventory == name and is_first_of(tower, name, host))
+    group.scale(10)
+    eventually(lambda: len(group.in_service()) == 10, "ten in service")
+    first = tower.jobs(name)[0]
+    assert sorted(first.hosts.values()) == ["failed"] + ["ok"] * 9
+    (failed,) = (host for host, outcome in first.hosts.items() if outcome == "failed")
+    assert [each.state for each in group.transitions() if each.instance_id == failed].count("InService") == 0
+    assert {host.name for host in tower.hosts(name)} == group.in_service()
+    assert set(first.hosts) - {failed} <= group.in_service()
+
+
+@pytest.mark.parametrize("events", [1, 0], ids=["told by an event", "told by nothing"])
+def test_nobody_serves_from_a_play_cut_short(make_group: MakeGroup, tower: Tower, name: str, events: int) -> None:
+    tower.cut_short(name, events=events)
+    tower.fail_host(lambda host: host.inventory == name and is_first_of(tower, name, host))
+    group = make_group()
+    group.scale(4)
+    eventually(lambda: len(group.in_service()) == 4, "four in service")
+    first, second, *_ = tower.jobs(name)
+    assert first.cut_short
+    (failed,) = (host for host, outcome in first.hosts.items() if outcome == "failed")
+    assert set(second.limit.split(",")) == first.hosts.keys() - {failed}
+    assert failed not in group.states()
+
+
+def test_machines_still_booting_are_tried_again_together(make_group: MakeGroup, tower: Tower, name: str) -> None:
+    tower.set_boot_time(12)
+    group = make_group(size=3)
+    eventually(lambda: len(group.in_service()) == 3, "three in service")
+    jobs = tower.jobs(name)
+    assert [set(job.hosts.values()) for job in jobs] == [{"dark"}, {"ok"}]
+    assert len({job.limit for job in jobs}) == 1
+    assert len({each.instance_id for each in group.transitions()}) == 3
+
+
+def test_a_machine_that_stays_dark_is_replaced_after_the_groups_timeout(
+    make_group: MakeGroup, tower: Tower, name: str
+) -> None:
+    tower.dark_host(lambda host: host.inventory == name and is_first_of(tower, name, host))
+    group = make_group(timeout="10")
+    group.scale(2)
+    eventually(lambda: len(group.in_service()) == 2, "two in service")
+    (dark,) = {each.instance_id for each in group.transitions()} - group.in_service()
+    assert {job.hosts[dark] for job in tower.jobs(name) if dark in job.hosts} == {"dark"}
+    assert tower.host(dark) is None
+
+
+def test_the_brake_holds_a_group_whose_playbook_is_broken_until_it_is_mended(
+    make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str
+) -> None:
+    tower.break_template(name)
+    group = make_group(size=2)
+    eventually(lambda: len([job for job in tower.jobs(name) if job.final]) >= 3, "three jobs failed")
+    held = eventually(lambda: alerts(cloud, "mend the playbook", group), "somebody is told")
+    instances = {each.instance_id for each in group.transitions()}
+    tower.break_template(name, broken=False)
+    eventually(lambda: len(group.in_service()) == 2, "in service once the playbook is mended", timeout=120)
+    assert {each.instance_id for each in group.transitions()} == instances, "the brake did not hold: the group churned"
+    assert len(held) == len({line["instance_id"] for line in held}), "somebody was told twice of one instance"
+
+
+def test_a_held_instance_waits_for_somebody_and_goes_on_when_its_job_is_run_again(
+    make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str
+) -> None:
+    tower.fail_host(lambda host: host.inventory == name)
+    group = make_group(on_failure="hold", size=1)
+    eventually(lambda: alerts(cloud, "held for somebody", group), "somebody is told")
+    (instance_id,) = group.states()
+    assert group.states() == {instance_id: "Pending:Wait"}
+    tower.heal_hosts()
+    tower.run_playbook(name, instance_id)
+    eventually(group.in_service, "in service")
+    assert group.in_service() == {instance_id}
+
+
+def test_a_termination_that_overtakes_its_launch_leaves_no_host(
+    make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str
+) -> None:
+    tower.set_boot_time(3600)
+    group = make_group(size=1)
+    eventually(lambda: tower.jobs(name), "a job")
+    (instance_id,) = group.states()
+    cloud.aws.client("ec2").terminate_instances(InstanceIds=[instance_id])
+    group.scale(0)
+    eventually(lambda: not group.states(), "gone")
+    eventually(lambda: tower.hosts(name) == [], "no host is left")
+
+
+def test_tower_away_for_a_while_churns_nothing_and_loses_nothing(
+    make_group: MakeGroup, tower: Tower, name: str
+) -> None:
+    group = make_group(size=2)
+    eventually(lambda: len(group.in_service()) == 2, "two in service")
+    tower.refuse(for_seconds=60)
+    leaving = set(group.states())
+    group.scale(0)
+    group.scale(1)
+    eventually(lambda: not leaving & group.states().keys(), "the two are gone", timeout=150)
+    eventually(group.in_service, "the new one serves", timeout=120)
+    assert len({each.instance_id for each in group.transitions()}) == 3
+    assert {host.name for host in tower.hosts(name)} == group.in_service()
+
+
+def test_a_job_that_proves_nothing_is_run_again_and_nobody_is_abandoned(
+    make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str
+) -> None:
+    tower.end_next_jobs("error")
+    group = make_group(size=2)
+    eventually(lambda: len(group.in_service()) == 2, "two in service")
+    assert [job.status for job in tower.jobs(name)] == ["error", "successful"]
+    assert len({each.instance_id for each in group.transitions()}) == 2
+    assert alerts(cloud, "proved nothing", group)
+
+
+def test_a_rotated_token_is_picked_up(make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str) -> None:
+    group = make_group(size=1)
+    eventually(group.in_service, "in service")
+    tower.add_token("rotated")
+    cloud.set_token("rotated")
+    tower.revoke_token(tower.token)
+    try:
+        group.scale(0)
+        eventually(lambda: not group.states(), "gone")
+        assert tower.hosts(name) == []
+    finally:
+        tower.add_token(tower.token)
+        cloud.set_token(tower.token)
+
+
+def is_first_of(tower: Tower, inventory: str, host: HostRecord) -> bool:
+    """Whether a host was the first ever in an inventory, so that those which replace it are not."""
+    return (
+        host.name
+        == min((life for life in tower.host_lives() if life.inventory == inventory), key=lambda life: life.id).name
+    )
+
+
+def alerts(cloud: Cloud, reason: str, group: Group) -> list[dict[str, object]]:
+    """The gate's alerts about a group."""
+    return [
+        line
+        for line in cloud.log_lines("gate")
+        if line.get("alert") and line["group"] == group.name and reason in line["message"]
+    ]
