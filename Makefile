@@ -1,17 +1,57 @@
 # Everything a contributor runs. Each target sets up what it needs.
 PYTHON ?= python3.13
+PREFIX ?= rollcall
 VENV := .venv
+SOURCES := layers functions scripts tests
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: setup lint test clean
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test contract lint format build requirements uninstall-check clean
 
-setup: $(VENV)/.done
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.done ## the virtual environment, once
 
 $(VENV)/.done: tests/requirements.txt
 	@command -v $(PYTHON) >/dev/null || { echo "Rollcall needs $(PYTHON): install it, or name yours with PYTHON=..."; exit 1; }
 	@echo "Setting up $(VENV) (once; about a minute, seconds with a warm package cache)"
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(VENV)/bin/pip install --quiet --disable-pip-version-check uv
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check uv==0.13.8
 	@$(VENV)/bin/uv pip sync --quiet --require-hashes --python $(VENV)/bin/python tests/requirements.txt
 	@touch $@
+
+test: setup ## all tests, four at a time: most of their time they wait
+	pytest --numprocesses 4 --dist loadfile
+
+contract: setup ## the Tower client against the embedded Tower, or yours with TOWER_URL=... TOWER_TOKEN=...
+	pytest tests/contract
+
+lint: setup ## what a reviewer would run: format, lint, types, template
+	ruff format --check $(SOURCES)
+	ruff check $(SOURCES)
+	mypy layers/common/rollcall scripts tests
+	for function in functions/*/app.py; do mypy $$function || exit 1; done
+	sam validate --lint --region us-east-1
+	cfn-lint examples/*.yaml
+
+format: setup ## format and mend what can be mended by itself
+	ruff format $(SOURCES)
+	ruff check --fix $(SOURCES)
+
+build: setup ## sam build
+	sam build
+
+requirements: setup ## compile the pinned requirements from the short .in files
+	cd layers/common && uv pip compile --quiet --upgrade --generate-hashes --no-header --python-version 3.13 \
+		--no-emit-index-url --no-emit-find-links requirements.in -o requirements.txt
+	cd tests && uv pip compile --quiet --upgrade --generate-hashes --no-header --python-version 3.13 \
+		--no-emit-index-url --no-emit-find-links -c ../layers/common/requirements.txt requirements.in -o requirements.txt
+
+uninstall-check: setup ## groups that still have hooks under PREFIX, in the account and Region of this shell
+	@python scripts/uninstall_check.py --prefix '$(PREFIX)'
+
+clean: ## everything that was built or set up
+	rm -rf $(VENV) .aws-sam build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find $(SOURCES) -name __pycache__ -type d -exec rm -rf {} +

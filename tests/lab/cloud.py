@@ -196,6 +196,14 @@ class Cloud:
                 lines.append(json.loads(line))
         return lines
 
+    def alerts(self, group: Group, words: str) -> list[dict[str, Any]]:
+        """The gate's alerts about a group that hold these words."""
+        return [
+            line
+            for line in self.log_lines("gate")
+            if line.get("alert") and line["group"] == group.name and words in line["message"]
+        ]
+
     def dead_letters(self) -> dict[str, int]:
         """Messages in each dead-letter queue."""
         return {

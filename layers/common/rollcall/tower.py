@@ -454,7 +454,7 @@ class Tower:
                 self.root + path,
                 json=body,
                 params=query,
-                timeout=(CONNECT_TIMEOUT, min(READ_TIMEOUT, left / TRIES)),
+                timeout=(min(CONNECT_TIMEOUT, left / TRIES), min(READ_TIMEOUT, left / TRIES)),
                 allow_redirects=False,
             )
         except requests.exceptions.SSLError as error:
