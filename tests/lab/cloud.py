@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -230,10 +231,16 @@ def sam_build(directory: Path) -> None:
 
 
 def _sam(*arguments: str, environment: Mapping[str, str] | None = None) -> None:
+    programs = str(Path(sys.executable).parent)  # sam, and the python3.13 that sam build asks for
     done = subprocess.run(
-        ["sam", *arguments],
+        [f"{programs}/sam", *arguments],
         cwd=REPOSITORY,
-        env={**os.environ, **(environment or {}), "SAM_CLI_TELEMETRY": "0"},
+        env={
+            **os.environ,
+            **(environment or {}),
+            "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+            "SAM_CLI_TELEMETRY": "0",
+        },
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

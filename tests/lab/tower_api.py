@@ -186,7 +186,10 @@ class Api:
             ("tokens", "#"): (token, {"GET": self._show_token, "DELETE": self._delete_token}),
             ("users", "#", "personal_tokens"): (_number, {"POST": self._create_personal_token}),
             ("organizations",): (None, {"GET": self._organizations, "POST": self._create_organization}),
-            ("organizations", "#"): (organization, {"GET": self._show_organization}),
+            ("organizations", "#"): (
+                organization,
+                {"GET": self._show_organization, "DELETE": self._delete_organization},
+            ),
             ("projects",): (None, {"GET": self._projects, "POST": self._create_project}),
             ("projects", "#"): (project, {"GET": self._show_project, "DELETE": self._delete_project}),
             ("projects", "#", "playbooks"): (project, {"GET": self._playbooks}),
@@ -235,7 +238,7 @@ class Api:
             ("jobs", "#", "job_host_summaries"): (job, {"GET": self._summaries}),
             ("jobs", "#", "job_events"): (job, {"GET": self._events}),
             ("workflow_jobs",): (None, {"GET": self._workflow_jobs}),
-            ("workflow_jobs", "#"): (workflow, {"GET": self._show_workflow_job}),
+            ("workflow_jobs", "#"): (workflow, {"GET": self._show_workflow_job, "DELETE": self._delete_workflow_job}),
             ("workflow_jobs", "#", "cancel"): (
                 workflow,
                 {"GET": self._can_cancel_workflow, "POST": self._cancel_workflow},
@@ -443,6 +446,12 @@ class Api:
         name, description = fields.text("name", required=True, limit=512), fields.text("description")
         fields.check()
         return _created(call.shapes.organization(self._world.create_organization(name, description)))
+
+    def _delete_organization(self, call: Call, row: Organization) -> Result:
+        _admin_only(call)
+        self._check_jobs(lambda job: job.inventory is not None and job.inventory.organization is row)
+        del self._world.organizations[row.id]
+        return 204, None
 
     def _projects(self, call: Call) -> Result:
         rows = self._world.projects.values()
@@ -901,6 +910,14 @@ class Api:
 
     def _show_workflow_job(self, call: Call, row: WorkflowJob) -> Result:
         return 200, call.shapes.workflow_job(_visible(call, row), call.now)
+
+    def _delete_workflow_job(self, call: Call, row: WorkflowJob) -> Result:
+        _admin_only(call)
+        if any(job.active for job in row.jobs):
+            raise denied("Cannot delete running job resource.")
+        del self._world.workflow_jobs[row.id]
+        row.template.workflow_jobs.remove(row)
+        return 204, None
 
     def _can_cancel_workflow(self, call: Call, row: WorkflowJob) -> Result:
         return 200, {"can_cancel": any(job.active for job in _visible(call, row).jobs)}

@@ -68,24 +68,31 @@ def test_an_event_that_comes_twice_launches_one_job(
     assert len(tower.hosts(name)) == 2
 
 
-def test_a_hook_that_notifies_the_queue_itself_is_answered(
-    make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str
+@pytest.mark.parametrize("through", ["queue", "topic"])
+def test_hooks_that_notify_by_themselves_are_answered(
+    make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str, through: str
 ) -> None:
     group = make_group(hooks=False)
-    queue = cloud.aws.client("sqs").get_queue_attributes(
-        QueueUrl=cloud.queue_url("LaunchQueue"), AttributeNames=["QueueArn"]
-    )["Attributes"]["QueueArn"]
-    cloud.aws.client("autoscaling").put_lifecycle_hook(
-        AutoScalingGroupName=group.name,
-        LifecycleHookName="of-somebody-elses-naming",
-        LifecycleTransition="autoscaling:EC2_INSTANCE_LAUNCHING",
-        HeartbeatTimeout=60,
-        NotificationTargetARN=queue,
-        RoleARN="arn:aws:iam::123456789012:role/notify",
-    )
+    for queue, transition in (("LaunchQueue", "LAUNCHING"), ("TerminateQueue", "TERMINATING")):
+        target = queue_arn(cloud, queue)
+        if through == "topic":
+            sns = cloud.aws.client("sns")
+            topic = sns.create_topic(Name=f"{name.split('[')[0][:20]}-{transition}")["TopicArn"]
+            sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=target)
+            target = topic
+        cloud.aws.client("autoscaling").put_lifecycle_hook(
+            AutoScalingGroupName=group.name,
+            LifecycleHookName=f"of-somebody-elses-naming-{transition}",
+            LifecycleTransition=f"autoscaling:EC2_INSTANCE_{transition}",
+            HeartbeatTimeout=60,
+            NotificationTargetARN=target,
+            RoleARN="arn:aws:iam::123456789012:role/notify",
+        )
     group.scale(1)
     eventually(group.in_service, "in service")
     assert len(tower.jobs(name)) == 1
+    group.scale(0)
+    eventually(lambda: not group.states(), "gone")
 
 
 def test_a_group_that_did_not_opt_in_is_left_alone(make_group: MakeGroup, tower: Tower, name: str) -> None:
@@ -173,6 +180,11 @@ def test_the_address_that_the_tag_names_becomes_ansible_host(
     (reservation,) = cloud.aws.client("ec2").describe_instances(InstanceIds=[instance_id])["Reservations"]
     key = {"public": "PublicIpAddress", "private-dns": "PrivateDnsName"}[attribute]
     assert tower.host(instance_id, name).address == reservation["Instances"][0][key]  # type: ignore[union-attr]
+
+
+def queue_arn(cloud: Cloud, queue: str) -> str:
+    answer = cloud.aws.client("sqs").get_queue_attributes(QueueUrl=cloud.queue_url(queue), AttributeNames=["QueueArn"])
+    return str(answer["Attributes"]["QueueArn"])
 
 
 def launch_event(group: Group, instance_id: str) -> dict[str, object]:
