@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
 
-from .model import Result
+from .model import Result, Transition
 from .removal import strike_off
-from .reports import Report, failing
+from .reports import Report, failing, going
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -34,7 +34,7 @@ class Cleanup:
     def clean_up(self, actions: Collection[LifecycleAction]) -> list[Report]:
         """What became of each action. A hook is completed only once no inventory holds the instance's host."""
         reports: list[Report] = []
-        distinct = list(dict.fromkeys(actions))
+        distinct = going(actions, Transition.TERMINATING, reports)
         with failing(distinct, reports):
             refusals = strike_off(self._tower, {action.instance_id for action in distinct})
             with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:

@@ -66,7 +66,7 @@ def read_action(record: Record) -> LifecycleAction | None:
     body = _object(record.body, "message")
     region = record.region
     if body.get("Type") == "Notification" and "Message" in body:
-        region = _text(body, "TopicArn").split(":")[3]
+        region = _region(_text(body, "TopicArn"))
         body = _object(_text(body, "Message"), "SNS Message")
     if body.get("Event") == TEST_NOTIFICATION:
         return None
@@ -81,7 +81,7 @@ def read_action(record: Record) -> LifecycleAction | None:
 
 
 def _event(body: Json) -> LifecycleAction:
-    kind = body["detail-type"]
+    kind = _text(body, "detail-type")
     detail = body.get("detail")
     if not isinstance(detail, dict):
         raise BadEvent("field 'detail' is missing or no object")
@@ -126,7 +126,7 @@ def read_gate_message(record: Record) -> GateMessage:
     """The gate's own message. Raises BadEvent if it is none."""
     body = _object(record.body, "message")
     try:
-        return GateMessage(
+        message = GateMessage(
             waiting=tuple(
                 Waiting(
                     action=LifecycleAction(
@@ -137,7 +137,7 @@ def read_gate_message(record: Record) -> GateMessage:
                 )
                 for each in body["waiting"]
             ),
-            job_id=body["job_id"],
+            job_id=None if body["job_id"] is None else int(body["job_id"]),
             since=float(body["since"]),
             heartbeat_at=float(body["heartbeat_at"]),
             polls=int(body["polls"]),
@@ -145,6 +145,9 @@ def read_gate_message(record: Record) -> GateMessage:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise BadEvent(f"not a message of the gate: {error!r}") from error
+    if not message.waiting:
+        raise BadEvent("not a message of the gate: field 'waiting' is empty")
+    return message
 
 
 def _object(text: str, what: str) -> Json:
@@ -162,6 +165,13 @@ def _text(fields: Json, name: str) -> str:
     if not isinstance(value, str) or not value:
         raise BadEvent(f"field {name!r} is missing or no text")
     return value
+
+
+def _region(topic_arn: str) -> str:
+    parts = topic_arn.split(":")
+    if len(parts) != 6 or not parts[3]:
+        raise BadEvent(f"field 'TopicArn' is {topic_arn!r}, which is no ARN of a topic")
+    return parts[3]
 
 
 def _instance_id(fields: Json) -> str:

@@ -6,15 +6,16 @@ Methods raise Throttled for what passes by itself and AwsDenied for the rest.
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import batched
-from typing import TYPE_CHECKING, Any
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Literal
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from .errors import AwsDenied, BadEvent, Throttled
 from .expiring import Expiring
@@ -31,15 +32,23 @@ GROUPS_TTL = 60.0  # seconds
 GROUPS_PER_CALL = 50
 STATES_PER_CALL = 50  # DescribeAutoScalingInstances' maximum
 INSTANCES_PER_FILTER = 200  # EC2's maximum of values in one filter
+STATUSES_PER_CALL = 100  # DescribeInstanceStatus' maximum of ids whose answer comes in one page
 PASSING_CODES = frozenset(
     {
+        "EC2ThrottledException",
         "InternalError",
         "InternalFailure",
+        "PriorRequestNotComplete",
         "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
         "ResourceContention",
         "ServiceUnavailable",
+        "SlowDown",
+        "ThrottledException",
         "Throttling",
         "ThrottlingException",
+        "TooManyRequestsException",
         "Unavailable",
     }
 )
@@ -78,6 +87,8 @@ def aws_errors(what: str) -> Iterator[None]:
         if details["Code"] in PASSING_CODES or error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500:
             raise Throttled(f"AWS put off {what}: {details['Code']}: {details['Message']}") from error
         raise AwsDenied(f"AWS refused {what}: {details['Code']}: {details['Message']}") from error
+    except ParamValidationError as error:
+        raise AwsDenied(f"AWS would refuse {what}: {error}") from error
     except BotoCoreError as error:
         raise Throttled(f"AWS cannot be asked for {what}: {error}") from error
 
@@ -88,14 +99,24 @@ class Fleet:
     def __init__(self, region: str) -> None:
         self.region = region
         self._groups: Expiring[str, Group] = Expiring(GROUPS_TTL)
+        self._making = Lock()
+        self._clients: dict[str, Any] = {}
 
-    @cached_property
+    @property
     def _autoscaling(self) -> AutoScalingClient:
-        return boto3.client("autoscaling", region_name=self.region, config=CLIENT_CONFIG)
+        client: AutoScalingClient = self._client("autoscaling")
+        return client
 
-    @cached_property
+    @property
     def _ec2(self) -> EC2Client:
-        return boto3.client("ec2", region_name=self.region, config=CLIENT_CONFIG)
+        client: EC2Client = self._client("ec2")
+        return client
+
+    def _client(self, service: Literal["autoscaling", "ec2"]) -> Any:
+        with self._making:  # clients may be shared by threads, but not made by several at once
+            if service not in self._clients:
+                self._clients[service] = boto3.client(service, region_name=self.region, config=CLIENT_CONFIG)
+            return self._clients[service]
 
     def groups(self, names: Collection[str]) -> dict[str, Group]:
         """Groups by name with tags and hooks, remembered for a minute; a group that does not exist is left out."""
@@ -145,14 +166,28 @@ class Fleet:
     def passing_status_checks(self, instance_ids: Collection[str]) -> set[str]:
         """Those of the instances whose system and instance status checks both passed."""
         with aws_errors("DescribeInstanceStatus"):
-            pages = self._ec2.get_paginator("describe_instance_status")
             return {
-                raw["InstanceId"]
-                for chunk in batched(sorted(instance_ids), INSTANCES_PER_FILTER)
-                for page in pages.paginate(Filters=[], InstanceIds=list(chunk))
-                for raw in page["InstanceStatuses"]
-                if raw["InstanceStatus"]["Status"] == raw["SystemStatus"]["Status"] == "ok"
+                instance_id
+                for chunk in batched(sorted(instance_ids), STATUSES_PER_CALL)
+                for instance_id in self._passing(set(chunk))
             }
+
+    def _passing(self, instance_ids: set[str]) -> set[str]:
+        """This call has no filter by id, and fails for all if EC2 does not know one; then it is asked without that."""
+        if not instance_ids:
+            return set()
+        try:
+            answer = self._ec2.describe_instance_status(InstanceIds=sorted(instance_ids))
+        except ClientError as error:
+            unknown = set(re.findall(r"i-\w+", error.response["Error"]["Message"])) & instance_ids
+            if error.response["Error"]["Code"] != "InvalidInstanceID.NotFound" or not unknown:
+                raise
+            return self._passing(instance_ids - unknown)
+        return {
+            raw["InstanceId"]
+            for raw in answer["InstanceStatuses"]
+            if raw["InstanceStatus"]["Status"] == raw["SystemStatus"]["Status"] == "ok"
+        }
 
     def complete(self, action: LifecycleAction, result: Result) -> bool:
         """Complete the action's hook. False if no such action is open any more: that is finished work, not an error."""

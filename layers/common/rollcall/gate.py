@@ -174,6 +174,8 @@ class _Look:
         self._round = result
         self._settings: dict[str, GroupSettings] = {}
         self._outcomes: dict[int, Mapping[str, Outcome] | None] = {}
+        self._braked: dict[tuple[int, str], bool] = {}
+        self._alerted: set[Waiting] = set(message.waiting if message.alerted else ())
         self._later: defaultdict[tuple[int | None, float, bool], list[Waiting]] = defaultdict(list)
         self._relaunches: defaultdict[tuple[JobTemplate, Inventory], list[Waiting]] = defaultdict(list)
 
@@ -259,7 +261,7 @@ class _Look:
         stuck = job.started_at is None and tower_now - job.created_at > PENDING_TOO_LONG
         if stuck:
             self._alert(f"job {job.id} has not started for {PENDING_TOO_LONG:.0f} s: look at Tower's capacity", waiting)
-        self._put_off(waiting, job.id, delay, alerted=stuck)
+        self._put_off(waiting, job.id, delay)
 
     def _decide(self, settings: GroupSettings, members: list[Waiting]) -> None:
         """Gather what is known about each, judge, and do what was decided."""
@@ -314,6 +316,11 @@ class _Look:
         return self._outcomes[job.id]
 
     def _is_braked(self, job: Job, group: str, inventory: Inventory) -> bool:
+        if (job.id, group) not in self._braked:
+            self._braked[job.id, group] = self._provisioned_nobody(job, group, inventory)
+        return self._braked[job.id, group]
+
+    def _provisioned_nobody(self, job: Job, group: str, inventory: Inventory) -> bool:
         """Whether this job and the two before it in which the group's playbook failed provisioned nobody of the group.
 
         A job names hosts, not groups. A host still in Tower says by its marker whose it is; one that is gone is taken
@@ -362,7 +369,7 @@ class _Look:
             if verdict.alert:
                 self._alert(verdict.reason, each)
             if verdict.decision in (Decision.HOLD, Decision.WAIT):
-                self._put_off(each, job_id, verdict.delay, alerted=verdict.alert)
+                self._put_off(each, job_id, verdict.delay)
             elif verdict.decision == Decision.RELAUNCH and template:
                 self._relaunches[template, inventory].append(each)
         self._complete(by_decision[Decision.READY], Result.CONTINUE, lambda each: "ready")
@@ -387,7 +394,7 @@ class _Look:
         for each in members:
             instance_id = each.action.instance_id
             if instance_id in launched.staying:
-                self._put_off(each, launched.job_id, timing.FIRST_POLL, alerted=self._message.alerted)
+                self._put_off(each, launched.job_id, timing.FIRST_POLL)
             elif instance_id in launched.left:
                 refusal = launched.refusals.get(instance_id)
                 self._round.reports.append(Report(each.action, "struck off: left meanwhile", refusal))
@@ -395,22 +402,26 @@ class _Look:
                 self._round.reports.append(Report(each.action, "finished elsewhere"))
 
     def _alert(self, reason: str, waiting: Waiting) -> None:
-        if not self._message.alerted:
+        if waiting not in self._alerted:
+            self._alerted.add(waiting)
             self._round.alerts.append(Alert(reason, waiting.action))
 
     # What goes on
 
-    def _put_off(self, waiting: Waiting, job_id: int | None, delay: float, *, alerted: bool = False) -> None:
+    def _put_off(self, waiting: Waiting, job_id: int | None, delay: float) -> None:
         capped = max(1.0, min(math.ceil(delay), self._longest))
-        self._later[job_id, capped, alerted or self._message.alerted].append(waiting)
+        self._later[job_id, capped, waiting in self._alerted].append(waiting)
 
     def _send_on(self) -> None:
         """The undecided, by what they wait for; and the failing, by what failed, unless that is the whole message."""
         for (job_id, delay, alerted), members in self._later.items():
             polls = self._message.polls + 1 if job_id == self._message.job_id else 0
             self._send(members, delay, job_id=job_id, polls=polls, alerted=alerted)
-        by_error: defaultdict[str, list[Waiting]] = defaultdict(list)
+        # What was put off before something failed goes on once, not twice: messages would double at every failure.
+        sent = {each.action for members in self._later.values() for each in members}
+        self._round.reports = [report for report in self._round.reports if report.action not in sent]
         errors = {report.action: report.error for report in self._round.reports if report.error}
+        by_error: defaultdict[str, list[Waiting]] = defaultdict(list)
         for each in self._message.waiting:
             if each.action in errors:
                 by_error[repr(errors[each.action])].append(each)

@@ -54,7 +54,7 @@ class Intake:
         for record in read_records(event):
             try:
                 message = read(record)
-            except RollcallError as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is this message's alone
                 failures[record] = error
             else:
                 if message is not None:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 from .errors import BadSettings, InstanceNotVisible, JobStillLanding, TowerUnavailable
 from .events import write_gate_message
 from .fleet import is_leaving
-from .model import GateMessage, Result, Waiting
+from .model import GateMessage, Result, Transition, Waiting
 from .provisioning import JOBS_FROM, job_of, launch, require_limitable
 from .removal import strike_off
-from .reports import Report, failing
+from .reports import Report, failing, going
 from .settings import read_group_settings
 from .tower import HostsExist, NewHost
 from .waiting import longest_wait, poll_delay
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 LANDING_TIME = 120.0  # seconds that a host without a job is left to whoever made it; above the function's own timeout
 LOOKS = 4  # at the hosts of a batch while others create the same ones
 ASSOCIATES_AT_ONCE = 6  # Tower takes about 20 group memberships a second, with 4 clients as with 16
-WARM_WAIT = "Warmed:Pending:Wait"
+WARMING = "Warmed:Pending"
 OUR_KEYS = ("ansible_host", "rollcall", "ec2")
 TEMPLATED = ("{{", "{%", "{#")  # what a playbook run would evaluate on the Tower side
 
@@ -84,7 +84,7 @@ class Register:
         self, actions: Collection[LifecycleAction], reports: list[Report]
     ) -> Iterator[tuple[Fleet, list[LifecycleAction]]]:
         fleets: defaultdict[Fleet, list[LifecycleAction]] = defaultdict(list)
-        for action in dict.fromkeys(actions):
+        for action in going(actions, Transition.LAUNCHING, reports):
             with failing([action], reports):
                 fleets[self._fleets.of(action)].append(action)
         yield from fleets.items()
@@ -105,7 +105,7 @@ class Register:
                     gone.append(action)
                 elif settings := self._opted_in(action, groups, reports):
                     assert membership  # noqa: S101 - _is_gone has raised or said yes without one
-                    if membership.state == WARM_WAIT:
+                    if membership.state.startswith(WARMING):
                         fleet.complete(action, Result.CONTINUE)
                         reports.append(Report(action, "let into the warm pool"))
                     elif not membership.pending:

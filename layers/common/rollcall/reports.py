@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .errors import RollcallError
+from .errors import BadEvent, RollcallError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from .model import LifecycleAction
+    from .model import LifecycleAction, Transition
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,19 @@ class Report:
     outcome: str = "failed"
     error: RollcallError | None = field(default=None, compare=False)
     left_out: tuple[str, ...] = ()
+
+
+def going(actions: Iterable[LifecycleAction], wanted: Transition, reports: list[Report]) -> list[LifecycleAction]:
+    """The distinct actions that go the wanted way. One of the other way came to the wrong queue: BadEvent."""
+    distinct = list(dict.fromkeys(actions))
+    for action in distinct:
+        with failing([action], reports):
+            if action.transition != wanted:
+                raise BadEvent(
+                    f"{action.transition} came to the queue for {wanted}: correct the notification target of hook "
+                    f"{action.hook!r} of group {action.group!r}"
+                )
+    return [action for action in distinct if action.transition == wanted]
 
 
 @contextmanager

@@ -98,7 +98,7 @@ def _timeout(group: Group, value: str) -> int:
 
 
 def _check(group: Group, text: str) -> Check:
-    match = re.fullmatch(r"(job)|(ec2)|tcp:(\d{1,5})|http:(\d{1,5})(/\S*)", text)
+    match = re.fullmatch(r"(job)|(ec2)|tcp:(\d{1,5})|http:(\d{1,5})(/[!-~]*)", text)
     if not match:
         raise _unreadable(group, "rollcall:gate", text, CHECK_FORMS)
     job, ec2, tcp, http, path = match.groups()

@@ -43,7 +43,8 @@ BULK_DELETE_MAX = 250  # BULK_HOST_MAX_DELETE, the server's default
 CONNECTIONS = 8  # kept alive per invocation
 REFERENCES_TTL = 60.0  # seconds that inventories and templates are remembered
 USUAL_DURATION_TTL = 300.0  # seconds
-TOO_MANY_HOSTS = "BULK_HOST_MAX_CREATE"  # in the answer of a server with a lower limit
+TOO_MANY_CREATED = "BULK_HOST_MAX_CREATE"  # in the answer of a server with a lower limit [210]
+TOO_MANY_DELETED = "BULK_HOST_MAX_DELETE"  # likewise [225]
 FAILURE_EVENTS = ("runner_on_failed", "runner_on_unreachable")
 TASK_EVENTS = ("playbook_on_task_start", "playbook_on_handler_task_start")
 HTTP_OK = range(200, 300)
@@ -98,7 +99,10 @@ def api_root(url: str) -> str:
 
     Raises BadSettings for anything but https (plain http is allowed to this machine only).
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise BadSettings(f"Tower URL {url!r} is not a URL: {error}") from error
     if not parts.hostname or parts.scheme not in ("http", "https"):
         raise BadSettings(f"Tower URL {url!r} is not a URL: use https://HOST or https://HOST/api/controller/v2/")
     if parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
@@ -236,7 +240,7 @@ class Tower:
         answer = self._send("POST", "bulk/host_create/", body)
         if answer.status_code == NOT_FOUND:
             return {host.instance_id: self._create_one(inventory, host) for host in hosts}
-        if TOO_MANY_HOSTS in answer.text and len(hosts) > 1:
+        if TOO_MANY_CREATED in answer.text and len(hosts) > 1:
             half = len(hosts) // 2
             return self._create_chunk(inventory, hosts[:half]) | self._create_chunk(inventory, hosts[half:])
         if "lack permissions" in answer.text:  # 400 rather than 403 [407]
@@ -260,8 +264,8 @@ class Tower:
     def delete_hosts(self, hosts: Sequence[Host]) -> None:
         """Delete hosts, at most BULK_DELETE_MAX, also while jobs run on their inventories.
 
-        Raises HostsVanished if one is gone already, DeleteRefused naming the inventories if the token may not; in both
-        cases servers with bulk calls have deleted none.
+        Raises HostsVanished if one is gone already, DeleteRefused naming the inventories if the token may not. Then
+        look again: a server with bulk calls has deleted none of the call's hosts, another one some.
         """
         answer = self._send("POST", "bulk/host_delete/", {"hosts": [host.id for host in hosts]})
         if answer.status_code == NOT_FOUND:
@@ -271,6 +275,11 @@ class Tower:
         if answer.status_code == FORBIDDEN:
             inventories = _object(answer).get("inventories", {})
             raise DeleteRefused(self._denied(answer), frozenset(inventories))
+        if TOO_MANY_DELETED in answer.text and len(hosts) > 1:
+            half = len(hosts) // 2
+            self.delete_hosts(hosts[:half])
+            self.delete_hosts(hosts[half:])
+            return
         if answer.status_code == 400 and "do not exist" in answer.text:
             raise HostsVanished
         self._json(answer)

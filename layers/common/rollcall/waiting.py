@@ -17,6 +17,8 @@ FIRST_POLL = 2.0  # seconds
 POLL_GROWTH = 1.5
 POLL_MAX = 30.0  # seconds
 NEARLY_DONE = 0.9  # of the usual duration: from here on the end may come
+END_POLLS = 60  # of the usual duration a part that passes between two looks near the end
+END_POLL_MAX = 5.0  # seconds; later than that nobody should learn of a result
 FIRST_RELAUNCH = 20.0  # seconds; a machine boots in 20 to 120
 RELAUNCH_MAX = 120.0  # seconds
 FIRST_BRAKED_RELAUNCH = 60.0  # seconds; a person has to mend the playbook
@@ -54,7 +56,8 @@ def poll_delay(elapsed: float, usual: float | None, polls: int) -> float:
     if usual is not None and elapsed < usual * NEARLY_DONE:
         return max(usual * NEARLY_DONE - elapsed, FIRST_POLL)
     if usual is not None:
-        return min(max(FIRST_POLL, (elapsed - usual) / 4), POLL_MAX)
+        near_the_end = max(FIRST_POLL, min(usual / END_POLLS, END_POLL_MAX))
+        return min(max(near_the_end, (elapsed - usual) / 4), POLL_MAX)
     return min(FIRST_POLL * POLL_GROWTH ** min(polls, 16), POLL_MAX)
 
 
