@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -29,6 +30,7 @@ SECRET = "tower"
 HOOK_PREFIX = "rollcall"
 HEARTBEAT_TIMEOUT = 30  # seconds, Auto Scaling's own minimum
 SAM_TIMEOUT = 180  # seconds
+SAM_STOP_TIMEOUT = 3  # seconds until an interrupted sam is killed
 REPOSITORY = Path(__file__).parents[2]
 FUNCTIONS = ("register", "gate", "cleanup")
 
@@ -231,8 +233,9 @@ def sam_build(directory: Path) -> None:
 
 
 def _sam(*arguments: str, environment: Mapping[str, str] | None = None) -> None:
+    """A sam command in a session of its own: what interrupts us ends it and its children, too."""
     programs = str(Path(sys.executable).parent)  # sam, and the python3.13 that sam build asks for
-    done = subprocess.run(
+    with subprocess.Popen(
         [f"{programs}/sam", *arguments],
         cwd=REPOSITORY,
         env={
@@ -242,13 +245,31 @@ def _sam(*arguments: str, environment: Mapping[str, str] | None = None) -> None:
             "SAM_CLI_TELEMETRY": "0",
         },
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=SAM_TIMEOUT,
-        check=False,
-    )
-    if done.returncode:
-        raise SamError(f"sam {arguments[0]} failed:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
+        start_new_session=True,
+    ) as sam:
+        try:
+            output, errors = sam.communicate(timeout=SAM_TIMEOUT)
+        except subprocess.TimeoutExpired as error:
+            raise SamError(f"sam {arguments[0]} did not end within {SAM_TIMEOUT} s") from error
+        finally:
+            _end_session(sam)
+    if sam.returncode:
+        raise SamError(f"sam {arguments[0]} failed:\n{output[-4000:]}\n{errors[-4000:]}")
+
+
+def _end_session(leader: subprocess.Popen[str]) -> None:
+    if leader.poll() is not None:
+        return
+    os.killpg(leader.pid, signal.SIGINT)  # sam removes its temporary directories
+    try:
+        leader.wait(SAM_STOP_TIMEOUT)
+    except subprocess.TimeoutExpired:
+        leader.kill()
+    with suppress(ProcessLookupError):  # where no child of it is left
+        os.killpg(leader.pid, signal.SIGKILL)
 
 
 def eventually[T](condition: Any, what: str, timeout: float = 60.0) -> Any:

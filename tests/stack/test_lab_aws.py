@@ -24,7 +24,7 @@ TERMINATING = "autoscaling:EC2_INSTANCE_TERMINATING"
 LAUNCH_EVENT = "EC2 Instance-launch Lifecycle Action"
 LONG = 3600
 """A heartbeat timeout in seconds that no test outlives."""
-PATIENCE = 20
+PATIENCE = 60
 """Seconds after which a condition that has not come true fails the test."""
 PRELUDE = """
 import json, os, time

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,8 +49,8 @@ class Refused:
 
 
 @pytest.fixture(scope="module")
-def refused(cloud: Cloud) -> Iterator[dict[str, Refused]]:
-    """Every mistake made at the same time, each with an instance that comes across it."""
+def refused(cloud: Cloud) -> dict[str, Refused]:
+    """Every mistake made at the same time, each with an instance that comes across it; all is gone when tests begin."""
     tower = cloud.tower
     tower.add_inventory("somewhere else")
     groups: dict[str, Group] = {}
@@ -59,7 +59,7 @@ def refused(cloud: Cloud) -> Iterator[dict[str, Refused]]:
         tower.add_inventory(own)
         tower.add_job_template(own, **{"inventory": own} | (mistake.template or {}))
         groups[name] = cloud.create_group(own, {"inventory": own, "job-template": own} | mistake.tags, size=1)
-    yield {
+    found = {
         name: Refused(
             error=refusal(cloud, group),
             jobs=len(tower.jobs(group.name)),
@@ -72,6 +72,7 @@ def refused(cloud: Cloud) -> Iterator[dict[str, Refused]]:
         group.delete()
     eventually(lambda: cloud.in_flight() == 0, "what nobody waits for any more is let go")
     assert not any(cloud.dead_letters().values())
+    return found
 
 
 @pytest.mark.parametrize("name", MISTAKES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger, Metrics, single_metric
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from .events import Record
     from .model import LifecycleAction
     from .reports import Report
+
+warnings.filterwarnings("ignore", "No application metrics to publish")  # most invocations have none
 
 NAMESPACE = "Rollcall"
 METRICS = {  # by the first word of an outcome
@@ -59,7 +62,7 @@ class Announcer:
         for action in actions or (None,):
             self._failed(error, action, tries=record.receives, message_id=record.id)
         with single_metric(
-            "FailingFor", MetricUnit.Seconds, time.time() - record.first_received_at, namespace=NAMESPACE
+            "FailingFor", MetricUnit.Seconds, max(0, time.time() - record.first_received_at), namespace=NAMESPACE
         ) as metric:
             metric.add_dimension("class", _kind(error))
 

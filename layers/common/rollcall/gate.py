@@ -421,6 +421,8 @@ class _Look:
         sent = {each.action for members in self._later.values() for each in members}
         self._round.reports = [report for report in self._round.reports if report.action not in sent]
         errors = {report.action: report.error for report in self._round.reports if report.error}
+        # An error is told by itself, at every try.
+        self._round.alerts = [alert for alert in self._round.alerts if alert.action not in errors]
         by_error: defaultdict[str, list[Waiting]] = defaultdict(list)
         for each in self._message.waiting:
             if each.action in errors:

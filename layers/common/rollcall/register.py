@@ -136,7 +136,13 @@ class Register:
     def _newcomer(self, action: LifecycleAction, settings: GroupSettings, instance: Instance | None) -> Newcomer:
         if instance is None:
             raise InstanceNotVisible(f"{action.instance_id} is pending, and EC2 does not describe it yet")
+        if not _is_plain(action.group):
+            raise BadSettings(
+                f"group {action.group!r}: Tower would evaluate a name with {', '.join(TEMPLATED)}: rename the group"
+            )
         if not instance.addresses[settings.address]:
+            if instance.state == "pending":
+                raise InstanceNotVisible(f"{instance.instance_id} has no {settings.address} address yet")
             raise BadSettings(
                 f"group {settings.group!r}: tag rollcall:address asks for the {settings.address} address, and "
                 f"{instance.instance_id} has none: change the tag, or the subnet's settings"

@@ -155,7 +155,7 @@ class Tower:
     def _referenced(self, collection: str, kind: str, reference: str) -> Json:
         if reference.isdigit():
             answer = self._send("GET", f"{collection}/{reference}/")
-            if answer.status_code == NOT_FOUND:
+            if answer.status_code == NOT_FOUND and _object(answer):
                 raise BadSettings(f"Tower has no {kind} with id {reference} that the token can read")
             return self._json(answer)
         found = self._named(collection, reference)
@@ -273,7 +273,7 @@ class Tower:
                 self._disassociate(host)
             return
         if answer.status_code == FORBIDDEN:
-            inventories = _object(answer).get("inventories", {})
+            inventories = (_object(answer) or {}).get("inventories", {})
             raise DeleteRefused(self._denied(answer), frozenset(inventories))
         if TOO_MANY_DELETED in answer.text and len(hosts) > 1:
             half = len(hosts) // 2
@@ -487,11 +487,17 @@ class Tower:
             if "still processing events" in answer.text:  # of a job that just ended; passes within a minute [625]
                 raise TowerUnavailable(f"Tower answered {what} with {status}: {_words(answer)}")
             raise TowerDenied(self._denied(answer))
+        if not answer.content and status in HTTP_OK:
+            return {}
+        value = _object(answer)
+        if value is None:
+            raise TowerRejected(
+                f"Tower answered {what} with {status} and something that is not the API's JSON: {_words(answer)}; "
+                f"is {self.root} the API root?"
+            )
         if status not in HTTP_OK:
             raise TowerRejected(f"Tower answered {what} with {status}: {_words(answer)}")
-        if not answer.content:
-            return {}
-        return _object(answer, otherwise=f"Tower answered {what} with something that is not the API's JSON: ")
+        return value
 
     def _denied(self, answer: requests.Response) -> str:
         remedy = (
@@ -527,16 +533,13 @@ def _session(credentials: Credentials) -> requests.Session:
     return session
 
 
-def _object(answer: requests.Response, otherwise: str | None = None) -> Json:
+def _object(answer: requests.Response) -> Json | None:
+    """The answer's JSON object, None if it is something else."""
     try:
         value = answer.json()
     except ValueError:
-        value = None
-    if isinstance(value, dict):
-        return value
-    if otherwise is None:
-        return {}
-    raise TowerRejected(otherwise + _words(answer) + "; is the Tower URL's path the API root?")
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _words(answer: requests.Response) -> str:

@@ -66,7 +66,7 @@ def read_credentials(secret: str, *, refresh: bool) -> Credentials:
         try:
             text = str(get_secret(secret, max_age=SECRET_MAX_AGE, force_fetch=refresh))
         except GetParameterError as error:
-            raise error.__cause__ or error from error
+            raise error.__context__ or error from None  # what botocore said; Powertools only repeats its words
     if not text.lstrip().startswith("{"):
         return Credentials(text.strip())
     try:
