@@ -1,0 +1,158 @@
+"""`make demo`: Rollcall deployed on the embedded cloud, at work before your eyes.
+
+    demo_scenes   the story: what happens, and what has to come of it
+    demo_sights   what the embedded cloud recorded about each instance
+    demo_checks   the invariants, and figures
+    demo_view     how all this is shown: a live table, or plain lines
+
+Exit codes: 0, or 1 if a scene did not come out or an invariant broke, or 128 + the signal that ended it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, NoReturn
+from urllib.error import URLError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lab.cloud import Cloud
+    from lab.demo_scenes import Stage
+    from lab.demo_view import View
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+FUNCTIONS = ("register", "gate", "cleanup")
+LOGS = "build/demo"
+SETTLING = 60.0  # seconds for the last messages to be worked off
+
+
+class Interrupted(KeyboardInterrupt):
+    """Somebody wants the demo to end."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__()
+        self.exit_code = 128 + signal_number
+
+
+def main() -> int:
+    """The demo from beginning to end. Returns the exit code."""
+    for each in SIGNALS:
+        signal.signal(each, _interrupt)
+    try:
+        return _run()
+    except Interrupted as interrupted:
+        print("\nInterrupted: nothing is left running.", flush=True)
+        return interrupted.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python's own last flush would fail
+        return 1
+
+
+def _interrupt(number: int, _frame: object) -> NoReturn:
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)  # once is enough: cleaning up takes a second
+    raise Interrupted(number)
+
+
+def _run() -> int:
+    # Imported here so that an interrupt during these imports, which take a second, ends in a note too.
+    from lab.cloud import REPOSITORY
+    from lab.demo_view import make_view
+
+    began = time.monotonic()
+    _keep_to_this_machine()
+    directory = REPOSITORY / LOGS
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    view = make_view()
+    view.say("Rollcall between an embedded AWS and an embedded Tower, all on this machine", "bold")
+    well = _play(view, directory)
+    view.say(f"{time.monotonic() - began:.0f} s in all. Nothing is left running. Logs: {LOGS}/")
+    return 0 if well else 1
+
+
+def _keep_to_this_machine() -> None:
+    """Whatever this shell is set up for, an account or a proxy, has no part in what goes to 127.0.0.1."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    for name in ("NO_PROXY", "no_proxy"):
+        os.environ[name] = ",".join(filter(None, [os.environ.get(name), "127.0.0.1"]))
+
+
+def _play(view: View, directory: Path) -> bool:
+    """Set up, all scenes, the checks. Returns whether all went well."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from lab.cloud import Cloud, SamError, sam_build
+    from lab.demo_scenes import POOL, Stage
+    from lab.tower import Tower
+
+    built = directory / "built"
+    cloud = Cloud(directory, address_pool=POOL, tower=Tower(boot_time=0))
+    try:
+        with view.step("Building the functions and their layer (sam build)"):
+            sam_build(built)
+        with ExitStack() as running:
+            with view.step("Starting the embedded cloud"):
+                running.enter_context(cloud)
+            with view.step("Deploying template.yaml (sam deploy)"):
+                cloud.deploy(built)
+            stage = Stage(cloud, view)
+            trouble = _tell_the_story(stage, view)
+            well = _sum_up(stage, view, finished=not trouble)
+            _write_logs(cloud)
+    except SamError as error:
+        (directory / "sam.log").write_text(str(error))
+        trouble = f"{error}\nThis is also in {LOGS}/sam.log"
+    except (URLError, BotoCoreError, ClientError) as error:
+        trouble = f"the embedded AWS does not answer as it should: {error}. See {LOGS}/aws.log"
+    if trouble:
+        view.say(f"The demo did not come out: {trouble}", "bold red")
+    return not trouble and well
+
+
+def _tell_the_story(stage: Stage, view: View) -> str:
+    """All scenes, one after the other. Returns why one did not come out, or nothing."""
+    from lab.demo_scenes import SCENES, SceneFailed
+
+    with view.live():
+        try:
+            for scene in SCENES:
+                scene(stage)
+            stage.settle(SETTLING)
+        except SceneFailed as failed:
+            return str(failed)
+    return ""
+
+
+def _sum_up(stage: Stage, view: View, *, finished: bool) -> bool:
+    """What was checked, and figures. Returns whether everything holds."""
+    from lab.demo_checks import check, figures
+
+    checks = check(stage.cloud, stage.groups, finished=finished)
+    view.say("\nChecked on what the embedded AWS and the embedded Tower recorded:", "bold")
+    for each in checks:
+        view.verdict(each.holds, f"{each.invariant}  {each.words:<45}  {each.checked_on}")
+        for sentence in each.broken:
+            view.say(f"        {sentence}", "red")
+    for figure in figures(stage.cloud):
+        view.say(f"  {figure}")
+    return all(each.holds for each in checks)
+
+
+def _write_logs(cloud: Cloud) -> None:
+    for function in FUNCTIONS:
+        text = cloud.aws.function_log(cloud.function_name(f"{function.capitalize()}Function"))
+        (cloud.directory / f"{function}.log").write_text(text)
+    asked = (f"{each.time:.3f} {each.method} {each.path} {each.status}\n" for each in cloud.tower.requests())
+    (cloud.directory / "tower.log").write_text("".join(asked))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""The invariants after the last scene, each with what it was checked on; and figures."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING
+
+from lab.demo_sights import observe
+from lab.invariants import broken_invariants
+from lab.tower import OPERATOR
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from lab.cloud import Cloud
+
+WORDS = {
+    "I1": "No instance served before its job was ok",
+    "I2": "No instance terminated while still in Tower",
+    "I3": "No job ran but on hosts it named, all ours",
+    "I5": "No two hosts had one address at one time",
+    "I6": "No lifecycle action was lost or left waiting",
+}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One invariant: its number and words, what it was checked on, and what broke it, as sentences."""
+
+    invariant: str
+    words: str
+    checked_on: str
+    broken: tuple[str, ...]
+
+    @property
+    def holds(self) -> bool:
+        return not self.broken
+
+
+def check(cloud: Cloud, groups: Collection[str], *, finished: bool) -> list[Check]:
+    """All invariants. Where the story broke off, only those that there was something to check on already.
+
+    Nor does what still waits then prove anything: I6 is left out.
+    """
+    sentences: defaultdict[str, list[str]] = defaultdict(list)
+    for sentence in broken_invariants(cloud, groups):
+        invariant, _, words = sentence.partition(": ")
+        sentences[invariant].append(words)
+    checks = []
+    for invariant, (count, checked_on) in _checked_on(cloud).items():
+        if finished and not count:
+            sentences[invariant].append("there was nothing to check this on")
+        if finished or (count and invariant != "I6"):
+            checks.append(Check(invariant, WORDS[invariant], checked_on, tuple(sentences[invariant])))
+    return checks
+
+
+def _checked_on(cloud: Cloud) -> dict[str, tuple[int, str]]:
+    """What each invariant is about: how many, and in words."""
+    entered = [each.state for each in cloud.aws.transitions()]
+    jobs = [job for job in cloud.tower.jobs() if job.launched_by != OPERATOR]
+    lives = cloud.tower.host_lives()
+    served, left = entered.count("InService"), entered.count("Terminating:Proceed")
+    waits = entered.count("Pending:Wait") + entered.count("Terminating:Wait")
+    return {
+        "I1": (served, _counted(served, "instance")),
+        "I2": (left, _counted(left, "instance")),
+        "I3": (len(jobs), f"{_counted(len(jobs), 'job')}, {_counted(sum(len(job.hosts) for job in jobs), 'host')}"),
+        "I5": (len(lives), f"{_counted(len(lives), 'host')}, {len({life.address for life in lives})} addresses"),
+        "I6": (waits, _counted(waits, "action")),
+    }
+
+
+def figures(cloud: Cloud) -> list[str]:
+    """What all this took, as sentences."""
+    sights = observe(cloud)
+    jobs = [job for job in cloud.tower.jobs() if job.launched_by != OPERATOR]
+    calls = len(cloud.tower.requests())
+    sentences = [f"{_counted(len(sights), 'instance')}, {_counted(len(jobs), 'provisioning job')}"]
+    if sights:
+        sentences[0] += f", {calls} calls to Tower: {calls / len(sights):.1f} an instance"
+    if served := sorted(each.served for each in sights if each.served is not None):
+        sentences.append(
+            f"From launch to service {served[0]:.0f} to {served[-1]:.0f} s, median {median(served):.0f} s,"
+        )
+        sentences.append("of which 5 s to gather a batch and 3 s the playbook")
+    return sentences
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")

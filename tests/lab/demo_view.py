@@ -1,0 +1,199 @@
+"""How the demo shows things: a live table on a terminal, elsewhere a plain line for each change."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+from typing import TYPE_CHECKING, Protocol
+
+from rich.console import Console
+from rich.live import Live
+from rich.padding import Padding
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from lab.demo_sights import Sight
+
+NARROWEST = 80  # columns that the table needs
+WIDE = 120  # columns from which on nothing is abbreviated
+TEXT_COLUMNS = (("Instance", 19), ("State", 19), ("Tower host", 16), ("Job", 13), ("Verdict", 11))
+COLUMNS = (*TEXT_COLUMNS, ("Registered", 10), ("Job over", 8), ("In service", 10))
+NARROW_WIDTHS = (19, 16, 12, 9, 11)
+NARROW_COLUMNS = (
+    *((name, width) for (name, _), width in zip(TEXT_COLUMNS, NARROW_WIDTHS, strict=True)),
+    *(("R", 2), ("J", 2), ("S", 2)),
+)
+FIRST_TIME = len(TEXT_COLUMNS)
+SHORT = {"Terminating:Proceed": "Terminating", "successful": "success"}
+COLOURS = {
+    "InService": "green",
+    "ok": "green",
+    "ready": "green",
+    "failed": "red",
+    "abandoned": "red",
+    "unreachable": "yellow",
+}
+
+
+class View(Protocol):
+    """What the demo asks of either."""
+
+    def say(self, text: str, style: str = "") -> None:
+        """Tell something; style is rich's."""
+
+    def verdict(self, holds: bool, text: str) -> None:
+        """Tell whether something holds."""
+
+    def step(self, text: str) -> AbstractContextManager[None]:
+        """Tell what is being done for the length of the block, and how long it took."""
+
+    def live(self) -> AbstractContextManager[None]:
+        """For the length of the block, show() shows."""
+
+    def show(self, sights: Sequence[Sight]) -> None:
+        """Show the instances as they are now."""
+
+
+def make_view() -> View:
+    """The table where there is a terminal that can show it, else plain lines."""
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+    plain = not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") in (None, "dumb", "unknown")
+    if plain:
+        return Lines()
+    console = Console(highlight=False, markup=False, emoji=False)
+    return Lines() if console.width < NARROWEST else LiveTable(console)
+
+
+class Lines:
+    """A line for each change, in seconds since the demo began; no control codes."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._shown: dict[str, list[str]] = {}
+
+    def say(self, text: str, style: str = "") -> None:
+        print(text, flush=True)
+
+    def verdict(self, holds: bool, text: str) -> None:
+        self.say(f"  {'ok    ' if holds else 'BROKEN'} {text}")
+
+    @contextmanager
+    def step(self, text: str) -> Iterator[None]:
+        began = time.monotonic()
+        self.say(f"{text} ...")
+        yield
+        self.say(f"  done in {time.monotonic() - began:.1f} s")
+
+    @contextmanager
+    def live(self) -> Iterator[None]:
+        yield
+
+    def show(self, sights: Sequence[Sight]) -> None:
+        for sight in sights:
+            facts = _facts(sight)
+            known = self._shown.get(sight.instance_id, [])
+            if news := ", ".join(fact for fact in facts if fact not in known):
+                self.say(f"{time.monotonic() - self._began:6.1f} s  {sight.group:4} {sight.instance_id}  {news}")
+            self._shown[sight.instance_id] = facts
+
+
+def _facts(sight: Sight) -> list[str]:
+    """What is true of an instance now; one that is new is a change."""
+    facts = [f"{sight.state} after {sight.served:.0f} s" if sight.serves and sight.served else sight.state]
+    if sight.inventory_groups:
+        facts.append(f"host {sight.address} in {' '.join(sight.inventory_groups)}")
+    elif sight.registered is not None:
+        facts.append(f"host {sight.address} is out of Tower")
+    if sight.job:
+        facts.append(f"job {sight.job.id} {sight.job.status}")
+    if sight.verdict:
+        facts.append(sight.verdict)
+    return facts
+
+
+class LiveTable:
+    """All instances in a table that is redrawn when something changed, below what was said."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live: Live | None = None
+        self._rows: list[tuple[str, ...]] = []
+
+    def say(self, text: str, style: str = "") -> None:
+        self._console.print(Text(text, style))
+
+    def verdict(self, holds: bool, text: str) -> None:
+        mark = Text("  ✓ ", "green") if holds else Text("  ✗ ", "bold red")
+        self._console.print(mark + Text(text, "" if holds else "red"))
+
+    @contextmanager
+    def step(self, text: str) -> Iterator[None]:
+        began = time.monotonic()
+        columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+        with Progress(*columns, console=self._console, transient=True) as progress:
+            progress.add_task(text, total=None)
+            yield
+        self._console.print(Text("✓ ", "green") + Text(f"{text}: {time.monotonic() - began:.1f} s"))
+
+    @contextmanager
+    def live(self) -> Iterator[None]:
+        with Live(console=self._console, auto_refresh=False, vertical_overflow="crop") as self._live:
+            yield
+        self._live = None
+
+    def show(self, sights: Sequence[Sight]) -> None:
+        now = time.time()
+        rows = [_row(sight, now) for sight in sights]
+        if self._live and rows != self._rows:
+            self._rows = rows
+            self._live.update(_table(sights, rows, wide=self._console.width >= WIDE), refresh=True)
+
+
+def _row(sight: Sight, now: float) -> tuple[str, ...]:
+    """An instance's cells; a time that is still running is shown as it runs."""
+    times = [sight.registered, sight.judged, sight.served]
+    running = next((index for index, each in enumerate(times) if each is None), None)
+    cells = ["" if each is None else f"{each:.0f}" for each in times]
+    if running is not None and sight.state.startswith("Pending"):
+        cells[running] = f"{now - sight.launched:.0f}"
+    return (
+        sight.instance_id,
+        sight.state,
+        f"{sight.address} {' '.join(sight.inventory_groups) or '-'}",
+        f"{sight.job.id} {sight.job.status}" if sight.job else "",
+        sight.verdict,
+        *cells,
+    )
+
+
+def _table(sights: Sequence[Sight], rows: Sequence[tuple[str, ...]], *, wide: bool) -> Padding:
+    """Columns of fixed widths, so that nothing jumps; one block for each Auto Scaling group."""
+    table = Table(box=None, padding=(0, 2 if wide else 1, 0, 0), pad_edge=False, header_style="bold")
+    table.caption = "" if wide else "R, J, S: seconds from launch to registered, job over, in service"
+    for number, (name, width) in enumerate(COLUMNS if wide else NARROW_COLUMNS):
+        table.add_column(name, width=width, no_wrap=True, justify="left" if number < FIRST_TIME else "right")
+    pairs = sorted(zip(sights, rows, strict=True), key=lambda pair: _order(sights, pair[0]))
+    for group, members in groupby(pairs, key=lambda pair: pair[0].group):
+        block = list(members)
+        table.add_row(Text(f"{group}: {sum(sight.serves for sight, _ in block)} in service", "bold cyan"))
+        for sight, row in block:
+            words = row if wide else tuple(" ".join(SHORT.get(word, word) for word in cell.split(" ")) for cell in row)
+            table.add_row(*(_cell(cell) for cell in words), style="dim" if sight.gone else "")
+    return Padding(table, (1, 0, 0, 0))
+
+
+def _order(sights: Sequence[Sight], sight: Sight) -> int:
+    """Groups in the order in which they first launched something."""
+    return next(index for index, each in enumerate(sights) if each.group == sight.group)
+
+
+def _cell(text: str) -> Text:
+    return Text(text, COLOURS.get(text, ""))

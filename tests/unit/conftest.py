@@ -1,0 +1,35 @@
+"""Unit tests open no sockets, and know no AWS account."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+
+from .world import World
+
+settings.register_profile("unit", max_examples=50, deadline=None, derandomize=True)
+settings.load_profile("unit")
+
+
+@pytest.fixture(autouse=True)
+def _closed_sockets(request: pytest.FixtureRequest) -> None:
+    """Sockets stay closed, but for a test that listens on this machine itself (fixture listen)."""
+    if "listen" not in request.fixturenames:
+        request.getfixturevalue("socket_disabled")
+
+
+@pytest.fixture(autouse=True)
+def _no_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+
+
+@pytest.fixture
+def world() -> World:
+    """A world with the group "web", which asks for a job, and nothing in it yet."""
+    made = World()
+    made.group("web")
+    return made

@@ -1,0 +1,406 @@
+"""The clients that decisions work with, in memory. test_fakes.py holds them to the real ones' methods."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from rollcall.announce import Announcer
+from rollcall.errors import AwsDenied, BadEvent, BadSettings, RollcallError, Throttled, TowerUnavailable
+from rollcall.events import Record, read_gate_message
+from rollcall.fleet import Fleet, Fleets, Membership
+from rollcall.model import (
+    GateMessage,
+    Group,
+    Host,
+    Instance,
+    Inventory,
+    Job,
+    JobStatus,
+    JobTemplate,
+    LifecycleAction,
+    Outcome,
+    Result,
+)
+from rollcall.queues import Queues
+from rollcall.tower import DeleteRefused, HostsExist, HostsVanished, NewHost, Tower
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from rollcall.reports import Report
+
+ACCOUNT, REGION = "123456789012", "us-east-1"
+
+
+class Clock:
+    """Time that stands still unless told to pass; in epoch seconds."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        """Let so much time pass."""
+        self.now += seconds
+
+
+@dataclass
+class RunJob:
+    """A job and what it shows of its hosts once processed."""
+
+    job: Job
+    inventory: Inventory
+    outcomes: dict[str, Outcome]
+    processed: bool = False
+
+
+class FakeTower(Tower):
+    """A Tower in memory.
+
+    unavailable: it cannot be asked at all. failing: methods that raise an error. denied: ids of inventories whose
+    hosts it keeps. usual: the seconds that jobs usually take. after_create: what happens as soon as hosts were made.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.unavailable = False
+        self.failing: dict[str, RollcallError] = {}
+        self.denied: set[int] = set()
+        self.usual: float | None = None
+        self.before_create: list[Callable[[], object]] = []
+        self.before_delete: list[Callable[[], object]] = []
+        self.after_create: Callable[[], None] = lambda: None
+        self.calls: Counter[str] = Counter()
+        self.by_reference: dict[str, Inventory] = {}
+        self.templates: dict[str, JobTemplate] = {}
+        self.hosts: dict[int, Host] = {}
+        self.groups: dict[tuple[int, str], int] = {}
+        self.members: set[tuple[int, int]] = set()
+        self.memberships_made: list[tuple[int, int]] = []
+        self.runs: dict[int, RunJob] = {}
+        self.updated: list[int] = []
+        self._ids = count(1)
+
+    # What a test sets up and asks
+
+    def add_inventory(self, reference: str, name: str | None = None) -> Inventory:
+        """An inventory that is found by this reference."""
+        return self.by_reference.setdefault(reference, Inventory(next(self._ids), name or reference))
+
+    def add_template(self, name: str, **changes: Any) -> JobTemplate:
+        """A template that can be limited to hosts, unless changes say otherwise."""
+        template = JobTemplate(
+            id=next(self._ids), name=name, inventory_id=None, asks_limit=True, asks_inventory=True, slices=1
+        )
+        self.templates[name] = replace(template, **changes)
+        return self.templates[name]
+
+    def add_host(self, inventory: Inventory, name: str, **changes: Any) -> Host:
+        """A host named so, ours if its variables carry the marker."""
+        host = Host(
+            id=next(self._ids),
+            name=name,
+            inventory_id=inventory.id,
+            inventory_name=inventory.name,
+            instance_id=name,
+            variables={},
+            created_at=self.clock.now,
+            group_ids=frozenset(),
+        )
+        self.hosts[host.id] = replace(host, **changes)
+        return self.hosts[host.id]
+
+    def add_job(self, template: JobTemplate, inventory: Inventory, *names: str) -> Job:
+        """A job that runs on these hosts since now."""
+        job = Job(
+            id=next(self._ids),
+            template_id=template.id,
+            status=JobStatus.RUNNING,
+            hosts=frozenset(names),
+            created_at=self.clock.now,
+            started_at=self.clock.now,
+            finished_at=None,
+            explanation="",
+        )
+        self.runs[job.id] = RunJob(job, inventory, {})
+        return job
+
+    def end_job(
+        self, job_id: int, outcomes: Mapping[str, Outcome], status: JobStatus | None = None, *, processed: bool = True
+    ) -> Job:
+        """End a job now; it failed unless everybody is ok, or status says otherwise."""
+        run = self.runs[job_id]
+        fine = set(outcomes.values()) == {Outcome.OK}
+        run.job = replace(
+            run.job,
+            status=status or (JobStatus.SUCCESSFUL if fine else JobStatus.FAILED),
+            finished_at=self.clock.now,
+        )
+        run.outcomes, run.processed = dict(outcomes), processed
+        return run.job
+
+    def names_in(self, inventory: Inventory) -> set[str]:
+        """The names of an inventory's hosts."""
+        return {host.name for host in self.hosts.values() if host.inventory_id == inventory.id}
+
+    def _asked(self, method: str) -> None:
+        self.calls[method] += 1
+        if self.unavailable:
+            raise TowerUnavailable("Tower is away")
+        if method in self.failing:
+            raise self.failing[method]
+
+    # What decisions use
+
+    def finish_within(self, seconds: float) -> None: ...
+
+    def now(self) -> float:
+        return self.clock.now
+
+    def inventory(self, reference: str) -> Inventory:
+        self._asked("inventory")
+        if reference not in self.by_reference:
+            raise BadSettings(f"Tower has no inventory {reference!r}")
+        return self.by_reference[reference]
+
+    def job_template(self, reference: str) -> JobTemplate:
+        self._asked("job_template")
+        if reference not in self.templates:
+            raise BadSettings(f"Tower has no job template {reference!r}")
+        return self.templates[reference]
+
+    def hosts_named(self, inventory: Inventory, names: Collection[str]) -> list[Host]:
+        self._asked("hosts_named")
+        return [host for host in self.hosts.values() if host.inventory_id == inventory.id and host.name in names]
+
+    def hosts_of(self, instance_ids: Collection[str]) -> list[Host]:
+        self._asked("hosts_of")
+        return [host for host in self.hosts.values() if {host.name, host.instance_id} & set(instance_ids)]
+
+    def create_hosts(self, inventory: Inventory, hosts: Sequence[NewHost]) -> dict[str, int]:
+        self._asked("create_hosts")
+        if self.before_create:
+            self.before_create.pop(0)()
+        if self.names_in(inventory) & {host.instance_id for host in hosts}:
+            raise HostsExist
+        made = {
+            host.instance_id: self.add_host(inventory, host.instance_id, variables=dict(host.variables)).id
+            for host in hosts
+        }
+        self.after_create()
+        return made
+
+    def update_host(self, host_id: int, instance_id: str, variables: Mapping[str, object]) -> None:
+        self._asked("update_host")
+        self.hosts[host_id] = replace(self.hosts[host_id], instance_id=instance_id, variables=dict(variables))
+        self.updated.append(host_id)
+
+    def delete_hosts(self, hosts: Sequence[Host]) -> None:
+        self._asked("delete_hosts")
+        if self.before_delete:
+            self.before_delete.pop(0)()
+        refusing = {host.inventory_name for host in hosts if host.inventory_id in self.denied}
+        if refusing:
+            raise DeleteRefused(f"the token may not remove hosts of {', '.join(sorted(refusing))}", frozenset(refusing))
+        if any(host.id not in self.hosts for host in hosts):
+            raise HostsVanished
+        for host in hosts:
+            del self.hosts[host.id]
+
+    def group_ids(self, inventory: Inventory, names: Collection[str]) -> dict[str, int]:
+        self._asked("group_ids")
+        return {name: self.groups.setdefault((inventory.id, name), next(self._ids)) for name in names}
+
+    def add_to_group(self, group_id: int, host_id: int) -> None:
+        self._asked("add_to_group")
+        self.members.add((group_id, host_id))
+        self.memberships_made.append((group_id, host_id))
+
+    def launch(self, template: JobTemplate, inventory: Inventory, instance_ids: Sequence[str]) -> int:
+        self._asked("launch")
+        assert instance_ids, "a job without a limit runs on every host"
+        return self.add_job(template, inventory, *instance_ids).id
+
+    def jobs(self, ids: Collection[int]) -> dict[int, Job]:
+        self._asked("jobs")
+        return {each: self.runs[each].job for each in ids if each in self.runs}
+
+    def jobs_holding(self, template_id: int, instance_ids: Collection[str], since: float) -> list[Job]:
+        self._asked("jobs_holding")
+        jobs = [self.runs[each].job for each in sorted(self.runs, reverse=True)]
+        return [
+            job
+            for job in jobs
+            if job.template_id == template_id and job.hosts & set(instance_ids) and job.created_at >= since
+        ]
+
+    def jobs_before(self, job: Job, inventory_id: int, count: int) -> list[Job]:
+        self._asked("jobs_before")
+        ended = (JobStatus.SUCCESSFUL, JobStatus.FAILED)
+        found = [
+            run.job
+            for number, run in sorted(self.runs.items(), reverse=True)
+            if number < job.id
+            and run.job.template_id == job.template_id
+            and run.inventory.id == inventory_id
+            and run.job.status in ended
+        ]
+        return found[:count]
+
+    def outcomes(self, job: Job) -> dict[str, Outcome] | None:
+        self._asked("outcomes")
+        run = self.runs[job.id]
+        if not run.processed:
+            return None
+        return {name: run.outcomes.get(name, Outcome.UNPROVEN) for name in job.hosts}
+
+    def usual_duration(self, template_id: int) -> float | None:
+        self._asked("usual_duration")
+        return self.usual
+
+
+class FakeFleet(Fleet):
+    """The groups and instances of one Region in memory.
+
+    stale: instances whose actions are not open any more. throttled, denied: instances whose hooks cannot be answered.
+    failing: methods that raise an error.
+    """
+
+    def __init__(self, region: str) -> None:
+        self.region = region
+        self.known_groups: dict[str, Group] = {}
+        self.known_memberships: dict[str, Membership] = {}
+        self.known_instances: dict[str, Instance] = {}
+        self.passing: set[str] = set()
+        self.stale: set[str] = set()
+        self.throttled: set[str] = set()
+        self.denied: set[str] = set()
+        self.failing: dict[str, RollcallError] = {}
+        self.completed: dict[LifecycleAction, Result] = {}
+        self.heartbeats: Counter[str] = Counter()
+        self.before_complete: Callable[[LifecycleAction], None] = lambda action: None
+
+    def _asked(self, method: str) -> None:
+        if method in self.failing:
+            raise self.failing[method]
+
+    def groups(self, names: Collection[str]) -> dict[str, Group]:
+        self._asked("groups")
+        return {name: self.known_groups[name] for name in names if name in self.known_groups}
+
+    def memberships(self, instance_ids: Collection[str]) -> dict[str, Membership]:
+        self._asked("memberships")
+        return {each: self.known_memberships[each] for each in instance_ids if each in self.known_memberships}
+
+    def instances(self, instance_ids: Collection[str]) -> dict[str, Instance]:
+        self._asked("instances")
+        return {each: self.known_instances[each] for each in instance_ids if each in self.known_instances}
+
+    def passing_status_checks(self, instance_ids: Collection[str]) -> set[str]:
+        self._asked("passing_status_checks")
+        return self.passing & set(instance_ids)
+
+    def complete(self, action: LifecycleAction, result: Result) -> bool:
+        self._asked("complete")
+        self.before_complete(action)
+        if not self._is_open(action):
+            return False
+        self.completed[action] = result
+        self.stale.add(action.instance_id)
+        return True
+
+    def heartbeat(self, action: LifecycleAction) -> bool:
+        self._asked("heartbeat")
+        if not self._is_open(action):
+            return False
+        self.heartbeats[action.instance_id] += 1
+        return True
+
+    def _is_open(self, action: LifecycleAction) -> bool:
+        assert action.hook, "only an action with a hook can be answered"
+        if action.instance_id in self.throttled:
+            raise Throttled(f"AWS put off {action.instance_id}")
+        if action.instance_id in self.denied:
+            raise AwsDenied(f"AWS refused {action.instance_id}")
+        return action.instance_id not in self.stale
+
+
+class FakeFleets(Fleets):
+    """Fleets of one account."""
+
+    def __init__(self, account: str = ACCOUNT) -> None:
+        self.account = account
+        self.by_region: dict[str, FakeFleet] = {}
+
+    def of(self, action: LifecycleAction) -> FakeFleet:
+        if action.account != self.account:
+            raise BadEvent(f"account {action.account} is not served")
+        return self.by_region.setdefault(action.region, FakeFleet(action.region))
+
+
+class FakeQueues(Queues):
+    """Queues that only remember. failing: methods that raise an error."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, str, float]] = []
+        self.delays: dict[str, float] = {}
+        self.aside: list[tuple[str, Record, Exception]] = []
+        self.failing: dict[str, RollcallError] = {}
+
+    def gate_messages(self) -> list[tuple[GateMessage, float]]:
+        """What was sent to the gate, each with its delay in seconds."""
+        return [(read_gate_message(Record("sent", body, REGION, 1, 0, None)), delay) for _, body, delay in self.sent]
+
+    def _asked(self, method: str) -> None:
+        if method in self.failing:
+            raise self.failing[method]
+
+    def send(self, url: str, messages: Sequence[tuple[str, float]]) -> None:
+        self._asked("send")
+        self.sent += [(url, body, delay) for body, delay in messages]
+
+    def put_off(self, url: str, receipt_handle: str, seconds: float) -> None:
+        self._asked("put_off")
+        self.delays[receipt_handle] = seconds
+
+    def set_aside(self, url: str, record: Record, error: Exception) -> None:
+        self._asked("set_aside")
+        self.aside.append((url, record, error))
+
+
+class FakeAnnouncer(Announcer):
+    """Remembers what it was told, by the name of the method: failed, let_go, set_aside and so on."""
+
+    def __init__(self, function: str = "unit") -> None:
+        self.function = function
+        self.told: list[tuple[str, Exception | None]] = []
+
+    def outcomes(self, actions: Sequence[LifecycleAction], reports: Sequence[Report]) -> list[RollcallError | None]:
+        by_action = {report.action: report.error for report in reports}
+        return [by_action[action] for action in actions]
+
+    def report(self, report: Report) -> None:
+        self.told.append(("report", report.error))
+
+    def failed(self, record: Record, actions: Sequence[LifecycleAction], error: Exception) -> None:
+        self.told.append(("failed", error))
+
+    def alert(self, reason: str, action: LifecycleAction) -> None:
+        self.told.append(("alert", None))
+
+    def let_go(self, record: Record, actions: Sequence[LifecycleAction]) -> None:
+        self.told.append(("let_go", None))
+
+    def set_aside(self, record: Record, actions: Sequence[LifecycleAction], error: Exception) -> None:
+        self.told.append(("set_aside", error))
+
+    def not_put_off(self, record: Record, trouble: Exception) -> None:
+        self.told.append(("not_put_off", trouble))
+
+    def no_heartbeat(self, action: LifecycleAction, trouble: Exception) -> None:
+        self.told.append(("no_heartbeat", trouble))

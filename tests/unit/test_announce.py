@@ -1,0 +1,114 @@
+"""What the world is told: a structured line for each outcome, and metrics."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+from logging import StreamHandler
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rollcall.announce import METRICS, Announcer
+from rollcall.errors import BadSettings, TowerUnavailable
+from rollcall.events import Record
+from rollcall.reports import Report, failing
+
+from .fakes import REGION
+
+if TYPE_CHECKING:
+    from .world import World
+
+RECORD = Record("m0", "{}", REGION, 3, 0.0, "handle")
+
+
+@pytest.fixture
+def output() -> StringIO:
+    """Where the log lines go."""
+    return StringIO()
+
+
+@pytest.fixture
+def announcer(output: StringIO) -> Announcer:
+    made = Announcer("unit")
+    handler = made.logger.registered_handler
+    assert isinstance(handler, StreamHandler)
+    handler.setStream(output)
+    made.metrics.clear_metrics()
+    return made
+
+
+def lines(output: StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in output.getvalue().splitlines()]
+
+
+def test_an_outcome_is_one_line_with_the_group_the_instance_and_the_action(
+    world: World, announcer: Announcer, output: StringIO
+) -> None:
+    announcer.report(Report(world.launching("i-a"), "registered, job 7", left_out=("evil",)))
+    [line] = lines(output)
+    assert (line["message"], line["level"]) == ("registered, job 7", "INFO")
+    assert (line["group"], line["instance_id"], line["action"]) == ("web", "i-a", "launching")
+    assert line["tags_left_out"] == ["evil"]
+
+
+@pytest.mark.parametrize(
+    "outcome", ["registered", "registered, job 7", "ready", "abandoned: its job failed", "struck off: already gone"]
+)
+def test_an_outcome_counts_by_its_first_word(world: World, announcer: Announcer, outcome: str) -> None:
+    announcer.report(Report(world.launching("i-a"), outcome))
+    assert set(announcer.metrics.metric_set) <= set(METRICS.values())
+    assert len(announcer.metrics.metric_set) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "level"),
+    [(TowerUnavailable("away"), "WARNING"), (BadSettings("mend"), "ERROR"), (KeyError("x"), "ERROR")],
+)
+def test_a_failure_is_one_line_that_names_it(
+    world: World, announcer: Announcer, output: StringIO, error: Exception, level: str
+) -> None:
+    announcer.failed(RECORD, [world.launching("i-a")], error)
+    [line] = lines(output)
+    assert (line["level"], line["error"], line["message"]) == (level, type(error).__name__, str(error))
+    assert (line["instance_id"], line["tries"], line["message_id"]) == ("i-a", 3, "m0")
+
+
+def test_a_message_that_could_not_be_read_is_told_without_an_action(announcer: Announcer, output: StringIO) -> None:
+    announcer.failed(RECORD, [], BadSettings("mend"))
+    announcer.set_aside(RECORD, [], BadSettings("mend"))
+    assert [line["message_id"] for line in lines(output)] == ["m0", "m0"]
+
+
+def test_a_secret_token_of_an_action_is_not_told(world: World, announcer: Announcer, output: StringIO) -> None:
+    action = world.launching("i-a")
+    announcer.report(Report(action, "ready"))
+    announcer.failed(RECORD, [action], TowerUnavailable("away"))
+    announcer.let_go(RECORD, [action])
+    announcer.set_aside(RECORD, [action], BadSettings("mend"))
+    announcer.no_heartbeat(action, TowerUnavailable("away"))
+    announcer.not_put_off(RECORD, TowerUnavailable("away"))
+    announcer.alert("look", action)
+    assert action.token
+    assert output.getvalue()
+    assert action.token not in output.getvalue()
+
+
+def test_the_errors_of_a_batch_come_in_the_order_of_its_actions(world: World, announcer: Announcer) -> None:
+    error = TowerUnavailable("away")
+    first, second = world.launching("i-a"), world.launching("i-b")
+    reports = [Report(second, error=error), Report(first, "ready")]
+    assert announcer.outcomes([first, second, first], reports) == [None, error, None]
+
+
+def test_an_error_fails_only_what_nothing_was_reported_of(world: World) -> None:
+    done, open_ = world.launching("i-a"), world.launching("i-b")
+    reports = [Report(done, "ready")]
+    with failing([done, open_], reports):
+        raise TowerUnavailable("away")
+    assert [(report.action, bool(report.error)) for report in reports] == [(done, False), (open_, True)]
+
+
+def test_a_mistake_of_ours_is_not_swallowed(world: World) -> None:
+    with pytest.raises(KeyError), failing([world.launching("i-a")], []):
+        raise KeyError("a mistake of ours")

@@ -1,0 +1,264 @@
+"""Every way in which a message can arrive, and every way in which it can be wrong."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rollcall.errors import BadEvent
+from rollcall.events import Record, read_action, read_gate_message, read_records, write_gate_message
+from rollcall.model import GateMessage, LifecycleAction, Transition, Waiting
+
+SAMPLES = Path(__file__).parents[2] / "events"
+LAUNCH = LifecycleAction(
+    transition=Transition.LAUNCHING,
+    account="123456789012",
+    region="us-east-1",
+    group="web",
+    instance_id="i-1234567890abcdef0",
+    hook="rollcall-launch",
+    token="87654321-4321-4321-4321-210987654321",
+)
+
+
+def sample(name: str) -> Any:
+    return json.loads((SAMPLES / name).read_text())
+
+
+def actions(name: str) -> list[LifecycleAction | None]:
+    return [read_action(record) for record in read_records(sample(name))]
+
+
+def record(body: object, region: str = "us-east-1") -> Record:
+    return Record("one", body if isinstance(body, str) else json.dumps(body), region, 1, 0.0, "handle")
+
+
+def body_of(name: str) -> dict[str, Any]:
+    [only] = read_records(sample(name))
+    body: dict[str, Any] = json.loads(only.body)
+    return body
+
+
+# Every way in
+
+
+@pytest.mark.parametrize("way", ["eventbridge", "eventbridge-bare", "hook-sqs", "hook-sns"])
+def test_a_launch_action_is_the_same_whichever_way_it_comes(way: str) -> None:
+    assert actions(f"launch-{way}.json") == [LAUNCH]
+
+
+@pytest.mark.parametrize("way", ["eventbridge", "hook-sqs", "hook-sns"])
+def test_a_terminate_action_is_the_same_whichever_way_it_comes(way: str) -> None:
+    [action] = actions(f"terminate-{way}.json")
+    assert action
+    assert (action.transition, action.hook) == (Transition.TERMINATING, "rollcall-terminate")
+    assert (action.group, action.instance_id, action.account) == (LAUNCH.group, LAUNCH.instance_id, LAUNCH.account)
+
+
+def test_a_terminated_instance_is_a_terminate_action_that_nobody_waits_for() -> None:
+    [action] = actions("terminate-successful.json")
+    assert action
+    assert (action.transition, action.instance_id) == (Transition.TERMINATING, "i-1234567890abcdef0")
+    assert (action.hook, action.token) == (None, None)
+
+
+def test_the_test_notification_of_a_new_hook_asks_for_nothing() -> None:
+    assert actions("test-notification.json") == [None, None]
+
+
+def test_a_gate_message_is_read() -> None:
+    [only] = read_records(sample("gate.json"))
+    message = read_gate_message(only)
+    assert message.job_id == 121
+    assert [each.action for each in message.waiting] == [LAUNCH]
+
+
+def test_malformed_messages_are_refused_one_by_one() -> None:
+    for each in read_records(sample("malformed.json")):
+        with pytest.raises(BadEvent):
+            read_action(each)
+
+
+def test_every_sample_is_known_to_these_tests() -> None:
+    launches = {f"launch-{way}.json" for way in ("eventbridge", "eventbridge-bare", "hook-sqs", "hook-sns")}
+    terminations = {f"terminate-{way}.json" for way in ("eventbridge", "hook-sqs", "hook-sns", "successful")}
+    others = {"test-notification.json", "gate.json", "malformed.json"}
+    assert {path.name for path in SAMPLES.glob("*.json")} == launches | terminations | others
+
+
+def test_a_record_says_how_often_and_since_when_it_was_received() -> None:
+    [only] = read_records(sample("launch-eventbridge.json"))
+    assert (only.receives, only.first_received_at, only.region) == (1, 1795255200.123, "us-east-1")
+    assert only.receipt_handle
+
+
+def test_an_event_without_a_queue_is_a_batch_of_one_without_a_receipt() -> None:
+    [only] = read_records(sample("launch-eventbridge-bare.json"))
+    assert only.receipt_handle is None
+
+
+def test_the_region_of_an_event_is_its_own_and_that_of_a_notification_the_topics_or_queues() -> None:
+    event = body_of("launch-eventbridge.json") | {"region": "eu-west-1"}
+    through_sns = body_of("launch-hook-sns.json") | {"TopicArn": "arn:aws:sns:eu-west-2:123456789012:t"}
+    read = [
+        read_action(record(event, "us-west-1")),
+        read_action(record(through_sns, "us-west-1")),
+        read_action(record(body_of("launch-hook-sqs.json"), "us-west-1")),
+    ]
+    assert [action.region for action in read if action] == ["eu-west-1", "eu-west-2", "us-west-1"]
+
+
+def test_a_return_to_the_warm_pool_is_a_terminate_action() -> None:
+    event = body_of("terminate-eventbridge.json")
+    event["detail"]["Destination"] = "WarmPool"
+    action = read_action(record(event))
+    assert action
+    assert action.transition == Transition.TERMINATING
+
+
+# Every way to be wrong
+
+HOOK_FIELDS = ["AutoScalingGroupName", "EC2InstanceId", "LifecycleHookName", "LifecycleActionToken"]
+WRONG: list[Any] = [None, "", 7, [], {}]
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+@pytest.mark.parametrize("field", [*HOOK_FIELDS, "AccountId", "LifecycleTransition"])
+def test_a_wrong_field_of_a_notification_is_named(field: str, wrong: object) -> None:
+    with pytest.raises(BadEvent, match=field):
+        read_action(record(body_of("launch-hook-sqs.json") | {field: wrong}))
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+@pytest.mark.parametrize("field", HOOK_FIELDS)
+def test_a_wrong_detail_of_an_event_is_named(field: str, wrong: object) -> None:
+    event = body_of("launch-eventbridge.json")
+    event["detail"][field] = wrong
+    with pytest.raises(BadEvent, match=field):
+        read_action(record(event))
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+@pytest.mark.parametrize("field", ["account", "region", "detail-type"])
+def test_a_wrong_field_of_an_event_is_named(field: str, wrong: object) -> None:
+    with pytest.raises(BadEvent, match=field):
+        read_action(record(body_of("launch-eventbridge.json") | {field: wrong}))
+
+
+@pytest.mark.parametrize("wrong", [None, "", 7, []])
+def test_an_event_without_details_is_refused(wrong: object) -> None:
+    with pytest.raises(BadEvent, match="detail"):
+        read_action(record(body_of("launch-eventbridge.json") | {"detail": wrong}))
+
+
+@pytest.mark.parametrize("wrong", [None, "", 7, "no arn", "arn:aws:sns"])
+def test_a_wrong_topic_is_named(wrong: object) -> None:
+    with pytest.raises(BadEvent, match="TopicArn"):
+        read_action(record(body_of("launch-hook-sns.json") | {"TopicArn": wrong}))
+
+
+@pytest.mark.parametrize("wrong", [None, "", 7, "no json", "[]"])
+def test_a_wrong_sns_message_is_named(wrong: object) -> None:
+    with pytest.raises(BadEvent, match="Message"):
+        read_action(record(body_of("launch-hook-sns.json") | {"Message": wrong}))
+
+
+def test_a_missing_field_is_named() -> None:
+    event = body_of("launch-eventbridge.json")
+    del event["detail"]["EC2InstanceId"]
+    with pytest.raises(BadEvent, match="EC2InstanceId"):
+        read_action(record(event))
+
+
+@pytest.mark.parametrize("wrong", ["1234567890", "i-", "i-1,all", "i-1:&web", "mi-0123", "i-1 2"])
+def test_what_is_no_instance_id_never_gets_into_a_limit(wrong: str) -> None:
+    with pytest.raises(BadEvent, match="EC2InstanceId"):
+        read_action(record(body_of("launch-hook-sqs.json") | {"EC2InstanceId": wrong}))
+
+
+def test_an_unknown_transition_names_those_that_are_known() -> None:
+    with pytest.raises(BadEvent, match="autoscaling:EC2_INSTANCE_TERMINATING"):
+        read_action(record(body_of("launch-hook-sqs.json") | {"LifecycleTransition": "autoscaling:NAPPING"}))
+
+
+@pytest.mark.parametrize(
+    "kind", ["EC2 Instance Launch Successful", "EC2 Instance Terminate Unsuccessful", "EC2 Spot Instance Request"]
+)
+def test_an_event_that_is_no_lifecycle_action_names_its_kind(kind: str) -> None:
+    with pytest.raises(BadEvent, match=kind):
+        read_action(record(body_of("launch-eventbridge.json") | {"detail-type": kind}))
+
+
+@pytest.mark.parametrize("body", ["", "no json", "[]", "7", "null", '"text"', "{}", '{"a": 1}', "{"])
+def test_what_is_no_message_at_all_is_refused(body: str) -> None:
+    with pytest.raises(BadEvent):
+        read_action(record(body))
+    with pytest.raises(BadEvent):
+        read_gate_message(record(body))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner, max_size=2),
+    max_leaves=4,
+)
+FIELDS = st.sampled_from(
+    ["Type", "Message", "TopicArn", "Event", "detail-type", "detail", "account", "region", *HOOK_FIELDS, "AccountId"]
+)
+
+
+@given(st.dictionaries(FIELDS, JSON), st.sampled_from(["launch-eventbridge.json", "launch-hook-sns.json"]))
+def test_whatever_is_wrong_is_a_bad_event_and_nothing_else(wrong: dict[str, Any], name: str) -> None:
+    with suppress(BadEvent):
+        read_action(record(body_of(name) | wrong))
+
+
+@given(st.dictionaries(st.sampled_from(["waiting", "job_id", "since", "heartbeat_at", "polls", "alerted"]), JSON))
+def test_whatever_is_wrong_in_a_gate_message_is_a_bad_event_and_nothing_else(wrong: dict[str, Any]) -> None:
+    with suppress(BadEvent):
+        message = read_gate_message(record(body_of("gate.json") | wrong))
+        assert message.waiting
+        assert message.job_id is None or isinstance(message.job_id, int)
+
+
+# The gate's own messages
+
+NUMBERS = st.floats(0, 4e9)
+ACTIONS = st.builds(
+    LifecycleAction,
+    transition=st.sampled_from(Transition),
+    account=st.text(),
+    region=st.text(),
+    group=st.text(),
+    instance_id=st.text(),
+    hook=st.none() | st.text(),
+    token=st.none() | st.text(),
+)
+MESSAGES = st.builds(
+    GateMessage,
+    waiting=st.lists(st.builds(Waiting, ACTIONS, NUMBERS, st.text()), min_size=1, max_size=3).map(tuple),
+    job_id=st.none() | st.integers(1),
+    since=NUMBERS,
+    heartbeat_at=NUMBERS,
+    polls=st.integers(0),
+    alerted=st.booleans(),
+)
+
+
+@given(MESSAGES)
+def test_a_gate_message_is_read_as_it_was_written(message: GateMessage) -> None:
+    assert read_gate_message(record(write_gate_message(message))) == message
+
+
+def test_a_full_gate_message_fits_into_a_queue() -> None:
+    waiting = tuple(
+        Waiting(LAUNCH, 1_800_000_000.123456, "ip-10-0-0-1.eu-central-1.compute.internal") for _ in range(100)
+    )
+    text = write_gate_message(GateMessage(waiting, 2**31, 1_800_000_000.123456, 1_800_000_000.123456))
+    assert len(text.encode()) < 256 * 1024

@@ -1,0 +1,419 @@
+"""EC2 and Auto Scaling, in the words that AWS has for its answers."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, cast
+
+import boto3
+import pytest
+from botocore.exceptions import EndpointConnectionError
+from botocore.stub import Stubber
+
+from rollcall.errors import AwsDenied, BadEvent, Throttled
+from rollcall.fleet import Fleet, Fleets, Membership, is_leaving
+from rollcall.model import AddressKind, Group, LifecycleAction, Result, Transition
+
+from .fakes import ACCOUNT, REGION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+TOKEN = "87654321-4321-4321-4321-210987654321"
+ACTION = LifecycleAction(Transition.LAUNCHING, ACCOUNT, REGION, "web", "i-a", "rollcall-launch", TOKEN)
+TOLD = {"AutoScalingGroupName": "web", "LifecycleHookName": "rollcall-launch", "LifecycleActionToken": TOKEN}
+COMPLETE, HEARTBEAT = "complete_lifecycle_action", "record_lifecycle_action_heartbeat"
+
+
+@pytest.fixture
+def fleet() -> Fleet:
+    return Fleet(REGION)
+
+
+@pytest.fixture
+def autoscaling(fleet: Fleet) -> Iterator[Stubber]:
+    """Auto Scaling's answers, each with the request that it must answer."""
+    with Stubber(fleet._autoscaling) as stub:
+        yield stub
+        stub.assert_no_pending_responses()
+
+
+@pytest.fixture
+def ec2(fleet: Fleet) -> Iterator[Stubber]:
+    """EC2's answers, each with the request that it must answer."""
+    with Stubber(fleet._ec2) as stub:
+        yield stub
+        stub.assert_no_pending_responses()
+
+
+def hook(name: str, timeout: int) -> dict[str, Any]:
+    return {"LifecycleHookName": name, "HeartbeatTimeout": timeout}
+
+
+def raw_group(name: str, **tags: str) -> dict[str, Any]:
+    return {
+        "AutoScalingGroupName": name,
+        "MinSize": 0,
+        "MaxSize": 1,
+        "DesiredCapacity": 1,
+        "DefaultCooldown": 300,
+        "AvailabilityZones": ["us-east-1a"],
+        "HealthCheckType": "EC2",
+        "CreatedTime": datetime(2026, 11, 21, tzinfo=UTC),
+        "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
+    }
+
+
+def raw_membership(instance_id: str, state: str = "Pending:Wait") -> dict[str, Any]:
+    return {
+        "InstanceId": instance_id,
+        "AutoScalingGroupName": "web",
+        "AvailabilityZone": "us-east-1a",
+        "LifecycleState": state,
+        "HealthStatus": "Healthy",
+        "ProtectedFromScaleIn": False,
+    }
+
+
+def raw_instance(instance_id: str, **changes: Any) -> dict[str, Any]:
+    return {
+        "InstanceId": instance_id,
+        "State": {"Code": 16, "Name": "running"},
+        "LaunchTime": datetime(2026, 11, 21, 10, 0, tzinfo=UTC),
+    } | changes
+
+
+# Groups
+
+
+def test_groups_come_with_their_tags_and_the_timeouts_of_their_hooks(fleet: Fleet, autoscaling: Stubber) -> None:
+    autoscaling.add_response(
+        "describe_auto_scaling_groups",
+        {"AutoScalingGroups": [raw_group("web", Name="x")]},
+        {"AutoScalingGroupNames": ["deleted", "web"]},
+    )
+    autoscaling.add_response(
+        "describe_lifecycle_hooks",
+        {"LifecycleHooks": [hook("rollcall-launch", 300), hook("other", 3600)]},
+        {"AutoScalingGroupName": "web"},
+    )
+    expected = {"web": Group("web", {"Name": "x"}, {"rollcall-launch": 300, "other": 3600})}
+    assert fleet.groups({"web", "deleted"}) == expected
+    assert fleet.groups({"web"}) == expected  # remembered
+
+
+def test_all_pages_of_all_groups_are_read(fleet: Fleet, autoscaling: Stubber) -> None:
+    names = [f"group-{number:03}" for number in range(60)]
+    pages = [(names[:50], names[:30], "more"), (names[:50], names[30:50], None), (names[50:], names[50:], None)]
+    token = None
+    for asked, answered, following in pages:
+        autoscaling.add_response(
+            "describe_auto_scaling_groups",
+            {
+                "AutoScalingGroups": [raw_group(name) for name in answered],
+                **({"NextToken": following} if following else {}),
+            },
+            {"AutoScalingGroupNames": asked, **({"NextToken": token} if token else {})},
+        )
+        token = following
+        for name in answered:
+            autoscaling.add_response("describe_lifecycle_hooks", {"LifecycleHooks": []}, {"AutoScalingGroupName": name})
+    assert set(fleet.groups(names)) == set(names)
+
+
+# Instances
+
+
+def test_memberships_are_asked_for_fifty_at_a_time(fleet: Fleet, autoscaling: Stubber) -> None:
+    ids = [f"i-{number:03}" for number in range(120)]
+    for chunk in (ids[:50], ids[50:100], ids[100:]):
+        autoscaling.add_response(
+            "describe_auto_scaling_instances",
+            {"AutoScalingInstances": [raw_membership(each) for each in chunk if each != "i-007"]},
+            {"InstanceIds": chunk},
+        )
+    known = fleet.memberships(set(ids))
+    assert set(known) == set(ids) - {"i-007"}
+    assert known["i-001"] == Membership("web", "Pending:Wait")
+
+
+@pytest.mark.parametrize(
+    ("state", "pending", "leaving"),
+    [
+        ("Pending", True, False),
+        ("Pending:Wait", True, False),
+        ("Pending:Proceed", True, False),
+        ("InService", False, False),
+        ("Standby", False, False),
+        ("Terminating", False, True),
+        ("Terminating:Wait", False, True),
+        ("Terminating:Retained", False, True),
+        ("Terminated", False, True),
+        ("Warmed:Pending:Wait", False, False),
+        ("Warmed:Terminating:Wait", False, True),
+        ("Warmed:Stopped", False, False),
+    ],
+)
+def test_a_lifecycle_state_says_which_way_an_instance_goes(state: str, pending: bool, leaving: bool) -> None:
+    membership = Membership("web", state)
+    assert (membership.pending, is_leaving(membership)) == (pending, leaving)
+
+
+def test_an_instance_that_auto_scaling_does_not_list_is_gone() -> None:
+    assert is_leaving(None)
+
+
+def test_instances_come_with_what_tower_is_told(fleet: Fleet, ec2: Stubber) -> None:
+    full = raw_instance(
+        "i-a",
+        PrivateIpAddress="10.0.0.7",
+        PublicIpAddress="203.0.113.9",
+        PrivateDnsName="ip-10-0-0-7.ec2.internal",
+        PublicDnsName="ec2-203-0-113-9.compute-1.amazonaws.com",
+        InstanceType="t3.micro",
+        ImageId="ami-1",
+        Placement={"AvailabilityZone": "us-east-1a"},
+        VpcId="vpc-1",
+        SubnetId="subnet-1",
+        Tags=[{"Key": "Name", "Value": "web"}],
+    )
+    ec2.add_response(
+        "describe_instances",
+        {"Reservations": [{"Instances": [full]}, {"Instances": [raw_instance("i-b")]}]},
+        {"Filters": [{"Name": "instance-id", "Values": ["i-a", "i-b", "i-c"]}]},
+    )
+    known = fleet.instances({"i-c", "i-b", "i-a"})
+    assert set(known) == {"i-a", "i-b"}
+    assert known["i-a"].addresses == {
+        AddressKind.PRIVATE: "10.0.0.7",
+        AddressKind.PUBLIC: "203.0.113.9",
+        AddressKind.PRIVATE_DNS: "ip-10-0-0-7.ec2.internal",
+        AddressKind.PUBLIC_DNS: "ec2-203-0-113-9.compute-1.amazonaws.com",
+    }
+    assert known["i-a"].launched_at == datetime(2026, 11, 21, 10, 0, tzinfo=UTC).timestamp()
+    assert known["i-a"].facts == {
+        "id": "i-a",
+        "type": "t3.micro",
+        "image": "ami-1",
+        "zone": "us-east-1a",
+        "vpc": "vpc-1",
+        "subnet": "subnet-1",
+        "private_ip": "10.0.0.7",
+        "public_ip": "203.0.113.9",
+    }
+    assert known["i-a"].tags == {"Name": "web"}
+    assert set(known["i-b"].addresses.values()) == {""}
+
+
+def test_all_pages_of_instances_are_read(fleet: Fleet, ec2: Stubber) -> None:
+    filters = [{"Name": "instance-id", "Values": ["i-a", "i-b"]}]
+    ec2.add_response(
+        "describe_instances",
+        {"Reservations": [{"Instances": [raw_instance("i-a")]}], "NextToken": "more"},
+        {"Filters": filters},
+    )
+    ec2.add_response(
+        "describe_instances",
+        {"Reservations": [{"Instances": [raw_instance("i-b")]}]},
+        {"Filters": filters, "NextToken": "more"},
+    )
+    assert set(fleet.instances(["i-a", "i-b"])) == {"i-a", "i-b"}
+
+
+def raw_status(instance_id: str, instance: str, system: str) -> dict[str, Any]:
+    return {"InstanceId": instance_id, "InstanceStatus": {"Status": instance}, "SystemStatus": {"Status": system}}
+
+
+def test_both_status_checks_must_have_passed(fleet: Fleet, ec2: Stubber) -> None:
+    statuses = [
+        raw_status("i-a", "ok", "ok"),
+        raw_status("i-b", "initializing", "initializing"),
+        raw_status("i-c", "ok", "impaired"),
+        raw_status("i-d", "impaired", "ok"),
+    ]
+    ec2.add_response("describe_instance_status", {"InstanceStatuses": statuses})
+    assert fleet.passing_status_checks(["i-a", "i-b", "i-c", "i-d", "i-e"]) == {"i-a"}
+
+
+def test_one_instance_that_ec2_forgot_does_not_hide_the_others(fleet: Fleet, ec2: Stubber) -> None:
+    asked: list[Any] = []
+
+    def forget(**given: Any) -> None:
+        asked.append(given)
+
+    fleet._ec2.meta.events.register("provide-client-params.ec2.DescribeInstanceStatus", forget)
+    ec2.add_client_error(
+        "describe_instance_status", "InvalidInstanceID.NotFound", "The instance IDs 'i-b' do not exist"
+    )
+    ec2.add_response("describe_instance_status", {"InstanceStatuses": [raw_status("i-a", "ok", "ok")]})
+    assert fleet.passing_status_checks(["i-a", "i-b"]) == {"i-a"}
+
+
+# Answering hooks
+
+
+def test_an_action_is_completed_by_its_token(fleet: Fleet, autoscaling: Stubber) -> None:
+    autoscaling.add_response(COMPLETE, {}, TOLD | {"LifecycleActionResult": "ABANDON"})
+    assert fleet.complete(ACTION, Result.ABANDON)
+
+
+def test_an_action_gets_a_sign_of_life_by_its_token(fleet: Fleet, autoscaling: Stubber) -> None:
+    autoscaling.add_response(HEARTBEAT, {}, TOLD)
+    assert fleet.heartbeat(ACTION)
+
+
+def test_an_action_without_a_token_is_answered_by_its_instance(fleet: Fleet, autoscaling: Stubber) -> None:
+    by_instance = {"AutoScalingGroupName": "web", "LifecycleHookName": "rollcall-launch", "InstanceId": "i-a"}
+    autoscaling.add_response(COMPLETE, {}, by_instance | {"LifecycleActionResult": "CONTINUE"})
+    autoscaling.add_response(HEARTBEAT, {}, by_instance)
+    action = LifecycleAction(Transition.LAUNCHING, ACCOUNT, REGION, "web", "i-a", "rollcall-launch")
+    assert fleet.complete(action, Result.CONTINUE)
+    assert fleet.heartbeat(action)
+
+
+STALE = [
+    f"No active Lifecycle Action found with token {TOKEN}",
+    "No active Lifecycle Action found with instance ID i-a",
+    "AutoScalingGroup name not found - no such group: web",
+]
+ANSWERS: list[tuple[str, Callable[[Fleet], bool]]] = [
+    (COMPLETE, lambda fleet: fleet.complete(ACTION, Result.CONTINUE)),
+    (HEARTBEAT, lambda fleet: fleet.heartbeat(ACTION)),
+]
+
+
+@pytest.mark.parametrize(("method", "call"), ANSWERS)
+@pytest.mark.parametrize("words", STALE)
+def test_an_action_that_is_not_open_any_more_is_no_error(
+    fleet: Fleet, autoscaling: Stubber, method: str, call: Callable[[Fleet], bool], words: str
+) -> None:
+    autoscaling.add_client_error(method, "ValidationError", words, 400)
+    assert call(fleet) is False
+
+
+@pytest.mark.parametrize(("method", "call"), ANSWERS)
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("Throttling", 400),
+        ("ThrottlingException", 400),
+        ("RequestLimitExceeded", 503),
+        ("RequestThrottled", 403),
+        ("ResourceContention", 500),
+        ("ServiceUnavailable", 503),
+        ("InternalFailure", 500),
+        ("Mystery", 502),
+    ],
+)
+def test_what_passes_by_itself_is_transient(
+    fleet: Fleet, autoscaling: Stubber, method: str, call: Callable[[Fleet], bool], code: str, status: int
+) -> None:
+    autoscaling.add_client_error(method, code, "slow down", status)
+    with pytest.raises(Throttled, match=f"i-a of group web: {code}: slow down"):
+        call(fleet)
+
+
+@pytest.mark.parametrize(("method", "call"), ANSWERS)
+@pytest.mark.parametrize(
+    ("code", "words"), [("AccessDenied", "not authorized"), ("ValidationError", "1 validation error detected")]
+)
+def test_what_a_person_has_to_mend_is_permanent(
+    fleet: Fleet, autoscaling: Stubber, method: str, call: Callable[[Fleet], bool], code: str, words: str
+) -> None:
+    autoscaling.add_client_error(method, code, words, 403)
+    with pytest.raises(AwsDenied, match=f"i-a of group web: {code}: {words}"):
+        call(fleet)
+
+
+def test_what_botocore_refuses_to_send_does_not_pass_by_itself(fleet: Fleet) -> None:
+    action = LifecycleAction(Transition.LAUNCHING, ACCOUNT, REGION, "", "i-a", "rollcall-launch", TOKEN)
+    with pytest.raises(AwsDenied, match="AutoScalingGroupName"):
+        fleet.heartbeat(action)
+
+
+def test_aws_that_cannot_be_reached_is_transient(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*args: object) -> None:
+        raise EndpointConnectionError(endpoint_url="https://autoscaling.us-east-1.amazonaws.com")
+
+    monkeypatch.setattr(fleet._autoscaling, "_make_api_call", unreachable)
+    with pytest.raises(Throttled, match="DescribeAutoScalingInstances"):
+        fleet.memberships(["i-a"])
+
+
+@pytest.mark.parametrize(
+    ("method", "read"),
+    [
+        ("describe_auto_scaling_groups", lambda fleet: fleet.groups(["web"])),
+        ("describe_auto_scaling_instances", lambda fleet: fleet.memberships(["i-a"])),
+    ],
+)
+def test_reading_fails_in_our_own_words(
+    fleet: Fleet, autoscaling: Stubber, method: str, read: Callable[[Fleet], object]
+) -> None:
+    autoscaling.add_client_error(method, "Throttling", "Rate exceeded", 400)
+    with pytest.raises(Throttled, match="Rate exceeded"):
+        read(fleet)
+    autoscaling.add_client_error(method, "AccessDenied", "no", 403)
+    with pytest.raises(AwsDenied, match="AccessDenied"):
+        read(fleet)
+
+
+# Clients
+
+
+class Clients:
+    """Counts the clients that are made; with slow, a first one is not ready before a second is asked for."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, slow: bool = False) -> None:
+        self.made: list[str] = []
+        self._second = threading.Event()
+        self._slow = slow
+        monkeypatch.setattr(boto3, "client", self._client)
+
+    def _client(self, service: str, **given: Any) -> Any:
+        self.made.append(service)
+        if len(self.made) > 1:
+            self._second.set()
+        elif self._slow:
+            self._second.wait(0.2)
+        return cast("Any", _Accepting())
+
+
+class _Accepting:
+    def __getattr__(self, name: str) -> Callable[..., dict[str, Any]]:
+        return lambda **given: {}
+
+
+def test_a_client_is_made_only_when_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    clients = Clients(monkeypatch)
+    fleet = Fleet(REGION)
+    assert clients.made == []
+    fleet.heartbeat(ACTION)
+    fleet.complete(ACTION, Result.CONTINUE)
+    assert clients.made == ["autoscaling"]
+
+
+def test_threads_that_need_a_client_at_once_share_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    # boto3 makes clients in one thread at a time only; cleanup completes hooks in several, and asks nothing before.
+    clients = Clients(monkeypatch, slow=True)
+    fleet = Fleet(REGION)
+    threads = [threading.Thread(target=fleet.heartbeat, args=[ACTION]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert clients.made == ["autoscaling"]
+
+
+def test_an_action_is_answered_in_its_own_region() -> None:
+    fleets = Fleets(ACCOUNT)
+    far = LifecycleAction(Transition.LAUNCHING, ACCOUNT, "eu-west-1", "web", "i-b", "rollcall-launch", TOKEN)
+    assert fleets.of(ACTION).region == REGION
+    assert fleets.of(far).region == "eu-west-1"
+    assert fleets.of(ACTION) is fleets.of(ACTION)
+
+
+def test_an_account_that_is_not_served_is_named_with_the_remedy() -> None:
+    with pytest.raises(BadEvent, match=r"i-a belongs to account 123456789012.*only 999999999999 is served"):
+        Fleets("999999999999").of(ACTION)

@@ -1,0 +1,549 @@
+"""One look at waiting instances: what is asked, what is done, and what goes on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rollcall.errors import AwsDenied, BadSettings, Throttled, TowerRejected, TowerUnavailable
+from rollcall.model import JobStatus, Outcome, Result
+
+from .world import World, ids
+
+if TYPE_CHECKING:
+    from rollcall.gate import Round
+    from rollcall.model import GateMessage
+
+OK, FAILED, UNREACHABLE = Outcome.OK, Outcome.FAILED, Outcome.UNREACHABLE
+CUT_SHORT, UNPROVEN = Outcome.CUT_SHORT, Outcome.UNPROVEN
+
+
+def outcomes(result: Round) -> dict[str, str]:
+    """What was reported of each instance."""
+    return {report.action.instance_id: report.outcome for report in result.reports}
+
+
+def completed(world: World) -> dict[str, Result]:
+    return {action.instance_id: result for action, result in world.fleet.completed.items()}
+
+
+def on_its_way(result: Round) -> list[str]:
+    """Every instance that goes on, once for each message that carries it."""
+    return sorted(each for message, _ in result.next for each in ids(message))
+
+
+# While the job runs
+
+
+def test_a_running_job_sends_everybody_on_with_a_delay(world: World) -> None:
+    message = world.waiting("i-a", "i-b")
+    result = world.look_at(message)
+    [(sent, delay)] = result.next
+    assert sent == replace(message, polls=1)
+    assert delay >= 1
+    assert not result.reports
+    assert not world.fleet.completed
+
+
+def test_the_looks_at_one_job_are_counted(world: World) -> None:
+    message = world.waiting("i-a")
+    for looks in range(1, 5):
+        [(message, _)] = world.look_at(message).next
+        assert message.polls == looks
+
+
+def test_a_job_of_usual_length_is_left_alone_until_it_may_end(world: World) -> None:
+    world.tower.usual = 300
+    message = world.waiting("i-a")
+    world.clock.advance(10)
+    [(_, delay)] = world.look_at(message).next
+    assert delay == 260
+
+
+@pytest.mark.parametrize("timeout", [30, 60, 300, 3600])
+def test_no_delay_exceeds_a_third_of_the_shortest_heartbeat_timeout(world: World, timeout: int) -> None:
+    world.tower.usual = 100_000
+    world.group("web", heartbeat_timeout=7200)
+    world.group("db", heartbeat_timeout=timeout)
+    web = world.waiting("i-a")
+    db = world.waiting("i-b", group="db", job=world.tower.runs[web.job_id or 0].job)
+    [(_, delay)] = world.look_at(replace(web, waiting=web.waiting + db.waiting)).next
+    assert delay == timeout / 3
+
+
+def test_a_pending_job_alerts_after_ten_minutes_and_only_once(world: World) -> None:
+    message = world.waiting("i-a")
+    run = world.tower.runs[message.job_id or 0]
+    run.job = replace(run.job, status=JobStatus.PENDING, started_at=None)
+    world.clock.advance(601)
+    result = world.look_at(message)
+    assert [alert.action.instance_id for alert in result.alerts] == ["i-a"]
+    [(message, _)] = result.next
+    assert not world.look_at(message).alerts
+
+
+def test_a_job_whose_events_are_not_processed_decides_nothing_yet(world: World) -> None:
+    message = world.waiting("i-a")
+    world.end(message, processed=False, i_a=OK)
+    result = world.look_at(message)
+    assert on_its_way(result) == ["i-a"]
+    assert not world.fleet.completed
+    world.tower.runs[message.job_id or 0].processed = True
+    world.look_at(result.next[0][0])
+    assert completed(world) == {"i-a": Result.CONTINUE}
+
+
+# Signs of life
+
+
+def test_hooks_get_a_sign_of_life_when_it_is_due_and_not_before(world: World) -> None:
+    message = world.waiting("i-a", "i-b")
+    world.clock.advance(1199)
+    [(message, _)] = world.look_at(message).next
+    assert not world.fleet.heartbeats
+    world.clock.advance(1)
+    [(message, _)] = world.look_at(message).next
+    assert world.fleet.heartbeats == {"i-a": 1, "i-b": 1}
+    assert message.heartbeat_at == world.clock.now
+    world.clock.advance(1199)
+    world.look_at(message)
+    assert world.fleet.heartbeats == {"i-a": 1, "i-b": 1}
+
+
+def test_an_action_that_nobody_waits_for_is_finished_and_its_living_instance_keeps_its_host(world: World) -> None:
+    message = replace(world.waiting("i-a", "i-b"), heartbeat_at=0)
+    world.fleet.stale.add("i-a")
+    world.leaves("i-a", "InService")
+    result = world.look_at(message)
+    assert outcomes(result) == {"i-a": "finished elsewhere"}
+    assert on_its_way(result) == ["i-b"]
+    assert world.tower.names_in(world.inventory) == {"i-a", "i-b"}
+
+
+@pytest.mark.parametrize("state", ["Terminating:Wait", "Terminated", None])
+def test_the_host_of_a_finished_action_goes_if_its_instance_went(world: World, state: str | None) -> None:
+    message = replace(world.waiting("i-a", "i-b"), heartbeat_at=0)
+    world.fleet.stale.add("i-a")
+    if state:
+        world.leaves("i-a", state)
+    else:
+        del world.fleet.known_memberships["i-a"]
+    result = world.look_at(message)
+    assert outcomes(result) == {"i-a": "struck off: left meanwhile"}
+    assert world.tower.names_in(world.inventory) == {"i-b"}
+
+
+def test_an_instance_terminated_before_its_verdict_is_not_completed_but_struck_off(world: World) -> None:
+    message = world.waiting("i-a")
+    world.end(message, i_a=OK)
+    world.fleet.stale.add("i-a")
+    world.leaves("i-a")
+    result = world.look_at(message)
+    assert outcomes(result) == {"i-a": "struck off: left meanwhile"}
+    assert not world.tower.hosts
+
+
+def test_instances_of_a_deleted_group_are_finished(world: World) -> None:
+    message = world.waiting("i-a")
+    del world.fleet.known_groups["web"]
+    world.fleet.known_memberships.clear()
+    result = world.look_at(message)
+    assert outcomes(result) == {"i-a": "struck off: left meanwhile"}
+    assert not result.next
+
+
+# Which job decides
+
+
+def test_a_newer_job_at_work_is_adopted(world: World) -> None:
+    message = world.waiting("i-a")
+    world.end(message, i_a=UNREACHABLE)
+    world.clock.advance(500)
+    newer = world.tower.add_job(world.template, world.inventory, "i-a")
+    result = world.look_at(message)
+    [(sent, _)] = result.next
+    assert (sent.job_id, sent.polls) == (newer.id, 0)
+    assert world.tower.calls["launch"] == 0
+
+
+def test_a_job_still_at_work_is_waited_for_whatever_a_newer_one_showed(world: World) -> None:
+    message = world.waiting("i-a")
+    newer = world.tower.add_job(world.template, world.inventory, "i-a")
+    world.tower.end_job(newer.id, {"i-a": OK})
+    [(sent, _)] = world.look_at(replace(message, job_id=newer.id)).next
+    assert sent.job_id == message.job_id
+    assert not world.fleet.completed
+
+
+@pytest.mark.parametrize(("first", "second", "result"), [(OK, FAILED, Result.ABANDON), (FAILED, OK, Result.CONTINUE)])
+def test_the_newest_final_job_decides(world: World, first: Outcome, second: Outcome, result: Result) -> None:
+    message = world.waiting("i-a")
+    world.end(message, i_a=first)
+    newer = world.tower.add_job(world.template, world.inventory, "i-a")
+    world.tower.end_job(newer.id, {"i-a": second})
+    world.look_at(message)
+    assert completed(world) == {"i-a": result}
+
+
+def test_an_instance_without_any_job_gets_one(world: World) -> None:
+    message = world.waiting("i-a")
+    del world.tower.runs[message.job_id or 0]
+    [(sent, _)] = world.look_at(message).next
+    assert world.tower.runs[sent.job_id or 0].job.hosts == {"i-a"}
+    assert not world.fleet.completed
+
+
+def test_a_job_that_did_not_hold_the_instance_says_nothing_of_it(world: World) -> None:
+    other = world.waiting("i-b")
+    world.end(other, i_b=OK)
+    job = world.tower.runs[other.job_id or 0].job
+    world.look_at(world.waiting("i-a", job=job))
+    assert not world.fleet.completed
+
+
+# Verdicts
+
+
+def test_everybody_of_a_batch_gets_a_verdict_of_its_own(world: World) -> None:
+    message = world.waiting("i-a", "i-b", "i-c")
+    world.end(message, i_a=OK, i_b=FAILED, i_c=UNREACHABLE)
+    result = world.look_at(message)
+    assert completed(world) == {"i-a": Result.CONTINUE, "i-b": Result.ABANDON}
+    assert world.tower.names_in(world.inventory) == {"i-a", "i-c"}
+    assert on_its_way(result) == ["i-c"]
+    assert outcomes(result) == {"i-a": "ready", "i-b": "abandoned: its job failed"}
+
+
+def test_a_failed_host_is_gone_before_its_instance_is_abandoned(world: World) -> None:
+    message = world.waiting("i-a")
+    world.end(message, i_a=FAILED)
+    seen: list[set[str]] = []
+    world.fleet.before_complete = lambda action: seen.append(world.tower.names_in(world.inventory))
+    world.look_at(message)
+    assert seen == [set()]
+
+
+def test_a_failed_host_that_tower_keeps_keeps_its_instance_waiting(world: World) -> None:
+    message = world.waiting("i-a", "i-b")
+    world.end(message, i_a=FAILED, i_b=OK)
+    world.tower.denied.add(world.inventory.id)
+    result = world.look_at(message)
+    assert completed(world) == {"i-b": Result.CONTINUE}
+    assert on_its_way(result) == ["i-a"]
+
+
+def test_a_group_that_holds_keeps_the_failed_host_and_alerts_once(world: World) -> None:
+    world.group("web", on_failure="hold")
+    message = world.waiting("i-a")
+    world.end(message, i_a=FAILED)
+    result = world.look_at(message)
+    assert len(result.alerts) == 1
+    for _ in range(3):
+        [(message, delay)] = result.next
+        world.clock.advance(delay)
+        result = world.look_at(message)
+        assert not result.alerts
+    assert not world.fleet.completed
+    assert world.tower.names_in(world.inventory) == {"i-a"}
+
+
+def test_unreachable_hosts_get_one_job_together_limited_to_them(world: World) -> None:
+    message = world.waiting("i-a", "i-b", "i-c")
+    world.end(message, i_a=OK, i_b=UNREACHABLE, i_c=UNREACHABLE)
+    [(message, delay)] = world.look_at(message).next
+    assert delay == 20
+    assert world.tower.calls["launch"] == 0
+    world.clock.advance(delay)
+    [(message, _)] = world.look_at(message).next
+    assert world.tower.calls["launch"] == 1
+    assert world.tower.runs[message.job_id or 0].job.hosts == {"i-b", "i-c"}
+    assert message.polls == 0
+
+
+def test_an_unreachable_host_is_abandoned_only_after_the_groups_timeout(world: World) -> None:
+    world.group("web", timeout="600")
+    message = world.waiting("i-a")
+    world.end(message, i_a=UNREACHABLE)
+    began = world.clock.now
+    while not world.fleet.completed:
+        assert world.clock.now - began < 1200
+        [(message, delay)] = world.look_at(message).next or [(message, 0)]
+        world.clock.advance(delay)
+        job = world.tower.runs[message.job_id or 0].job
+        if not job.status.final:
+            world.tower.end_job(job.id, {"i-a": UNREACHABLE})
+    assert world.clock.now - began >= 600
+    assert completed(world) == {"i-a": Result.ABANDON}
+
+
+def test_those_cut_short_get_one_job_together_at_once(world: World) -> None:
+    message = world.waiting("i-a", "i-b", "i-c")
+    world.end(message, i_a=FAILED, i_b=CUT_SHORT, i_c=CUT_SHORT)
+    [(sent, _)] = world.look_at(message).next
+    assert completed(world) == {"i-a": Result.ABANDON}
+    assert world.tower.runs[sent.job_id or 0].job.hosts == {"i-b", "i-c"}
+
+
+def test_a_job_that_proves_nothing_is_repeated_without_end_and_alerts_once(world: World) -> None:
+    message = world.waiting("i-a")
+    alerts = 0
+    for _ in range(60):
+        job = world.tower.runs[message.job_id or 0].job
+        if not job.status.final:
+            world.tower.end_job(job.id, {"i-a": UNPROVEN}, JobStatus.CANCELED)
+        result = world.look_at(message)
+        alerts += len(result.alerts)
+        [(message, delay)] = result.next
+        world.clock.advance(delay)
+    assert not world.fleet.completed
+    assert world.tower.calls["launch"] > 10
+    assert alerts == 1
+
+
+@pytest.mark.parametrize("late", [0, 1000])
+@pytest.mark.parametrize("outcome", [UNPROVEN, CUT_SHORT])
+def test_somebody_is_told_once_however_late_the_look(world: World, outcome: Outcome, late: float) -> None:
+    message = world.waiting("i-a")
+    alerts = 0
+    for _ in range(12):
+        job = world.tower.runs[message.job_id or 0].job
+        if not job.status.final:
+            world.tower.end_job(job.id, {"i-a": outcome}, JobStatus.FAILED)
+        world.clock.advance(late)
+        result = world.look_at(message)
+        alerts += len(result.alerts)
+        [(message, _)] = result.next
+        world.clock.advance(130)
+    assert alerts == 1
+
+
+def test_an_instance_that_left_before_the_relaunch_is_struck_off_and_in_no_limit(world: World) -> None:
+    message = world.waiting("i-a", "i-b", "i-c")
+    world.end(message, i_a=CUT_SHORT, i_b=CUT_SHORT, i_c=CUT_SHORT)
+    world.leaves("i-b")
+    world.leaves("i-c", "InService")
+    result = world.look_at(message)
+    [(sent, _)] = result.next
+    assert world.tower.runs[sent.job_id or 0].job.hosts == ids(sent) == {"i-a"}
+    assert outcomes(result) == {"i-b": "struck off: left meanwhile", "i-c": "finished elsewhere"}
+    assert world.tower.names_in(world.inventory) == {"i-a", "i-c"}
+
+
+def test_no_job_is_launched_when_everybody_left(world: World) -> None:
+    message = world.waiting("i-a")
+    world.end(message, i_a=CUT_SHORT)
+    world.leaves("i-a")
+    result = world.look_at(message)
+    assert not result.next
+    assert world.tower.calls["launch"] == 0
+
+
+def test_a_template_that_lost_its_limit_is_not_launched_again(world: World) -> None:
+    message = world.waiting("i-a")
+    world.end(message, i_a=CUT_SHORT)
+    world.tower.templates["provision"] = replace(world.template, asks_limit=False)
+    result = world.look_at(message)
+    assert isinstance(result.error, BadSettings)
+    assert world.tower.calls["launch"] == 0
+
+
+# Checks
+
+
+def test_an_instance_whose_check_fails_is_looked_at_again(world: World) -> None:
+    world.group("web", gate="job ec2")
+    message = world.waiting("i-a", "i-b")
+    world.end(message, i_a=OK, i_b=OK)
+    world.fleet.passing.add("i-a")
+    result = world.look_at(message)
+    assert completed(world) == {"i-a": Result.CONTINUE}
+    [(message, delay)] = result.next
+    assert (ids(message), delay) == ({"i-b"}, 5)
+    world.fleet.passing.add("i-b")
+    world.look_at(message)
+    assert completed(world) == {"i-a": Result.CONTINUE, "i-b": Result.CONTINUE}
+
+
+def test_an_instance_whose_check_fails_until_the_timeout_is_abandoned(world: World) -> None:
+    world.group("web", gate="job ec2", timeout="60")
+    message = world.waiting("i-a")
+    world.end(message, i_a=OK)
+    world.clock.advance(60)
+    world.look_at(message)
+    assert completed(world) == {"i-a": Result.ABANDON}
+
+
+def test_checks_are_not_asked_of_an_instance_that_failed(world: World) -> None:
+    world.group("web", gate="job ec2")
+    message = world.waiting("i-a")
+    world.end(message, i_a=FAILED)
+    world.fleet.failing["passing_status_checks"] = Throttled("no more")
+    world.look_at(message)
+    assert completed(world) == {"i-a": Result.ABANDON}
+
+
+def test_a_group_without_a_template_is_ready_without_a_job(world: World) -> None:
+    world.group("web", job_template="")
+    message = replace(world.waiting("i-a"), job_id=None)
+    world.look_at(message)
+    assert completed(world) == {"i-a": Result.CONTINUE}
+
+
+def test_a_group_without_a_template_still_waits_for_its_checks(world: World) -> None:
+    world.group("web", job_template="", gate="ec2", timeout="60")
+    message = replace(world.waiting("i-a"), job_id=None)
+    [(sent, _)] = world.look_at(message).next
+    assert not world.fleet.completed
+    world.clock.advance(60)
+    world.look_at(sent)
+    assert completed(world) == {"i-a": Result.ABANDON}
+
+
+# What fails for one does not touch the others
+
+
+def mixed(world: World) -> GateMessage:
+    """Two instances of the group web and one of db in one message, whose job went well for all."""
+    world.group("db")
+    job = world.tower.add_job(world.template, world.inventory, "i-a", "i-b", "i-d")
+    web, db = world.waiting("i-a", "i-b", job=job), world.waiting("i-d", group="db", job=job)
+    world.tower.end_job(job.id, {"i-a": OK, "i-b": OK, "i-d": OK})
+    return replace(web, waiting=web.waiting + db.waiting)
+
+
+def test_a_group_whose_tag_broke_goes_on_apart(world: World) -> None:
+    message = mixed(world)
+    world.group("db", gate="elb")
+    result = world.look_at(message)
+    assert completed(world) == {"i-a": Result.CONTINUE, "i-b": Result.CONTINUE}
+    [(sent, delay)] = result.next
+    assert ids(sent) == {"i-d"}
+    assert delay == 15
+    assert result.error is None
+    assert isinstance(world.look_at(sent).error, BadSettings)
+
+
+def test_a_group_that_lost_its_tag_goes_on_apart_and_is_named(world: World) -> None:
+    message = mixed(world)
+    world.group("db", inventory="")
+    result = world.look_at(message)
+    assert [ids(sent) for sent, _ in result.next] == [{"i-d"}]
+    alone = world.look_at(result.next[0][0])
+    assert isinstance(alone.error, BadSettings)
+    assert "'db'" in str(alone.error)
+
+
+def test_a_hook_that_may_not_be_completed_goes_on_apart(world: World) -> None:
+    message = mixed(world)
+    world.fleet.denied.add("i-b")
+    result = world.look_at(message)
+    assert completed(world) == {"i-a": Result.CONTINUE, "i-d": Result.CONTINUE}
+    assert on_its_way(result) == ["i-b"]
+    [failed] = [report for report in result.reports if report.error]
+    assert isinstance(failed.error, AwsDenied)
+
+
+def test_a_hook_that_gets_no_sign_of_life_goes_on_apart(world: World) -> None:
+    message = replace(mixed(world), heartbeat_at=0)
+    world.fleet.throttled.add("i-b")
+    result = world.look_at(message)
+    assert completed(world) == {"i-a": Result.CONTINUE, "i-d": Result.CONTINUE}
+    assert on_its_way(result) == ["i-b"]
+
+
+def test_a_message_that_fails_as_a_whole_returns_its_error_and_sends_nothing(world: World) -> None:
+    world.group("web", gate="elb")
+    result = world.look_at(world.waiting("i-a", "i-b"))
+    assert isinstance(result.error, BadSettings)
+    assert not result.reports
+    assert not world.queues.sent
+
+
+def test_no_message_is_decided_while_tower_is_away(world: World) -> None:
+    messages = [world.waiting("i-a"), world.waiting("i-b")]
+    world.end(messages[0], i_a=FAILED)
+    world.tower.unavailable = True
+    results = world.look(*messages)
+    assert all(isinstance(result.error, TowerUnavailable) for result in results)
+    assert not world.fleet.completed
+    assert not world.queues.sent
+
+
+def test_a_message_that_fails_leaves_its_neighbour_alone(world: World) -> None:
+    world.group("db", gate="elb")
+    good, bad = world.waiting("i-a"), world.waiting("i-d", group="db")
+    world.end(good, i_a=OK)
+    world.end(bad, i_d=OK)
+    failed, fine = world.look(bad, good)
+    assert isinstance(failed.error, BadSettings)
+    assert fine.error is None
+    assert completed(world) == {"i-a": Result.CONTINUE}
+
+
+def test_an_instance_whose_group_fails_is_in_one_message_only(world: World) -> None:
+    # One is adopted by a newer job, one needs a new one, and the check of the third cannot be asked.
+    world.group("web", gate="job ec2")
+    message = world.waiting("i-a", "i-b", "i-c", "i-d")
+    job = world.tower.runs[message.job_id or 0]
+    job.job = replace(job.job, hosts=job.job.hosts - {"i-c"})
+    world.end(message, i_a=UNREACHABLE, i_b=OK, i_d=OK)
+    world.tower.add_job(world.template, world.inventory, "i-a")
+    world.fleet.failing["passing_status_checks"] = Throttled("later")
+    result = world.look_at(message)
+    again = sorted(ids(message)) if result.error else []
+    assert sorted(on_its_way(result) + again) == ["i-a", "i-b", "i-c", "i-d"]
+
+
+def test_completing_is_repeated_safely_when_the_rest_could_not_be_sent_on(world: World) -> None:
+    message = world.waiting("i-a", "i-b")
+    world.end(message, i_a=OK, i_b=UNREACHABLE)
+    world.queues.failing["send"] = Throttled("no more")
+    [result] = world.look(message)
+    assert isinstance(result.error, Throttled)
+    world.queues.failing.clear()
+    world.leaves("i-a", "InService")
+    result = world.look_at(message)
+    assert outcomes(result) == {"i-a": "finished elsewhere"}
+    assert on_its_way(result) == ["i-b"]
+
+
+def test_a_relaunch_that_could_not_be_sent_on_is_adopted(world: World) -> None:
+    message = world.waiting("i-a")
+    world.end(message, i_a=CUT_SHORT)
+    world.queues.failing["send"] = Throttled("no more")
+    world.look(message)
+    world.queues.failing.clear()
+    world.look_at(message)
+    assert world.tower.calls["launch"] == 1
+
+
+def test_a_relaunch_that_tower_rejects_fails_only_those_it_was_for(world: World) -> None:
+    message = world.waiting("i-a", "i-b")
+    world.end(message, i_a=OK, i_b=CUT_SHORT)
+    world.tower.failing["launch"] = TowerRejected("no")
+    result = world.look_at(message)
+    assert completed(world) == {"i-a": Result.CONTINUE}
+    assert on_its_way(result) == ["i-b"]
+
+
+def test_somebody_is_told_once_though_the_relaunch_keeps_failing(world: World) -> None:
+    message = world.waiting("i-a")
+    world.end(message, i_a=UNPROVEN)
+    world.clock.advance(20)
+    world.tower.failing["launch"] = TowerRejected("no")
+    alerts = 0
+    for _ in range(5):
+        result = world.look_at(message)
+        alerts += len(result.alerts)
+        assert isinstance(result.error, TowerRejected)  # which is told by itself, at every try
+        world.clock.advance(60)
+    assert alerts <= 1
+
+
+def test_an_instance_of_another_account_is_refused(world: World) -> None:
+    message = world.waiting("i-a")
+    [each] = message.waiting
+    foreign = replace(message, waiting=(replace(each, action=replace(each.action, account="999999999999")),))
+    assert world.look_at(foreign).error is not None

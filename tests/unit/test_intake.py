@@ -1,0 +1,286 @@
+"""What becomes of a message that fails: tried again, set aside, or let go. None is lost."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rollcall.errors import BadEvent, BadSettings, RollcallError, Throttled, TowerUnavailable
+from rollcall.events import read_action
+from rollcall.intake import PERMANENT_FAILURE_LIFE, Intake
+from rollcall.model import LifecycleAction, Transition
+
+from .fakes import ACCOUNT, REGION, FakeAnnouncer
+from .world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+HOUR_AGO = PERMANENT_FAILURE_LIFE + 60
+LAUNCHING, TERMINATING = Transition.LAUNCHING, Transition.TERMINATING
+
+
+def body(instance_id: str, transition: Transition = LAUNCHING, hook: str = "rollcall-launch") -> str:
+    return json.dumps(
+        {
+            "AccountId": ACCOUNT,
+            "AutoScalingGroupName": "web",
+            "LifecycleHookName": hook,
+            "LifecycleActionToken": f"token-{instance_id}",
+            "EC2InstanceId": instance_id,
+            "LifecycleTransition": transition,
+        }
+    )
+
+
+def batch(*bodies: str, receives: int = 1, age: float = 0) -> dict[str, Any]:
+    """An SQS batch; the messages are called m0, m1 and so on, and first came so many seconds ago."""
+    return {
+        "Records": [
+            {
+                "messageId": f"m{number}",
+                "body": each,
+                "awsRegion": REGION,
+                "receiptHandle": f"handle-m{number}",
+                "attributes": {
+                    "ApproximateReceiveCount": str(receives),
+                    "ApproximateFirstReceiveTimestamp": str(int((time.time() - age) * 1000)),
+                },
+            }
+            for number, each in enumerate(bodies)
+        ]
+    }
+
+
+class Takes:
+    """An intake whose work fails as told, by instance id."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.announcer = FakeAnnouncer()
+        self.errors: dict[str, RollcallError] = {}
+        self.worked: list[str] = []
+        self.work: Callable[[list[LifecycleAction]], Sequence[RollcallError | None]] = self._work
+
+    def _work(self, actions: list[LifecycleAction]) -> list[RollcallError | None]:
+        self.worked += [action.instance_id for action in actions]
+        return [self.errors.get(action.instance_id) for action in actions]
+
+    def take(self, event: dict[str, Any]) -> list[str]:
+        """The ids of the messages to be received again."""
+        intake = Intake(self.world.settings, self.world.fleets, self.world.queues, self.announcer)
+        response = intake.take(event, read_action, lambda action: [action], lambda actions: self.work(actions))
+        return [each["itemIdentifier"] for each in response["batchItemFailures"]]
+
+    @property
+    def told(self) -> list[str]:
+        return [what for what, _ in self.announcer.told]
+
+
+@pytest.fixture
+def takes(world: World) -> Takes:
+    return Takes(world)
+
+
+def test_a_batch_without_trouble_has_no_failures(takes: Takes) -> None:
+    assert takes.take(batch(body("i-a"), body("i-b"))) == []
+    assert takes.worked == ["i-a", "i-b"]
+    assert not takes.told
+
+
+def test_only_the_messages_that_failed_come_again(takes: Takes) -> None:
+    takes.errors["i-b"] = TowerUnavailable("away")
+    assert takes.take(batch(body("i-a"), body("i-b"), body("i-c"))) == ["m1"]
+    assert list(takes.world.queues.delays) == ["handle-m1"]
+
+
+def test_a_message_that_cannot_be_read_fails_alone(takes: Takes) -> None:
+    assert takes.take(batch("no json", body("i-a"))) == ["m0"]
+    assert takes.worked == ["i-a"]
+    assert isinstance(takes.announcer.told[0][1], BadEvent)
+
+
+def test_a_test_notification_is_done_with(takes: Takes) -> None:
+    assert takes.take(batch(json.dumps({"Event": "autoscaling:TEST_NOTIFICATION"}))) == []
+    assert not takes.worked
+
+
+@pytest.mark.parametrize(("receives", "delay"), [(1, 15), (2, 30), (3, 60), (5, 240), (6, 480), (7, 900), (200, 900)])
+def test_tries_come_at_doubling_intervals(takes: Takes, receives: int, delay: float) -> None:
+    takes.world.group("web", heartbeat_timeout=7200)
+    takes.errors["i-a"] = TowerUnavailable("away")
+    takes.take(batch(body("i-a"), receives=receives))
+    assert takes.world.queues.delays == {"handle-m0": delay}
+
+
+@pytest.mark.parametrize("timeout", [30, 60, 900])
+def test_no_interval_exceeds_a_third_of_the_heartbeat_timeout(takes: Takes, timeout: int) -> None:
+    takes.world.group("web", heartbeat_timeout=timeout)
+    takes.errors["i-a"] = TowerUnavailable("away")
+    takes.take(batch(body("i-a"), receives=50))
+    assert takes.world.queues.delays == {"handle-m0": timeout / 3}
+
+
+def test_a_hook_that_is_not_known_is_taken_to_have_the_shortest_timeout_there_is(takes: Takes) -> None:
+    takes.world.fleet.failing["groups"] = Throttled("later")
+    takes.errors["i-a"] = TowerUnavailable("away")
+    assert takes.take(batch(body("i-a"), receives=50)) == ["m0"]
+    assert takes.world.queues.delays == {"handle-m0": 10}
+
+
+def test_every_try_gives_the_hook_a_sign_of_life(takes: Takes) -> None:
+    takes.errors["i-a"] = TowerUnavailable("away")
+    for receives in (1, 2, 3):
+        takes.take(batch(body("i-a"), receives=receives))
+    assert takes.world.fleet.heartbeats == {"i-a": 3}
+
+
+def test_a_hook_that_cannot_be_given_a_sign_of_life_is_tried_again_all_the_same(takes: Takes) -> None:
+    takes.world.fleet.throttled.add("i-a")
+    takes.errors["i-a"] = TowerUnavailable("away")
+    assert takes.take(batch(body("i-a"))) == ["m0"]
+    assert "no_heartbeat" in takes.told
+
+
+def test_a_message_that_cannot_be_put_off_comes_again_all_the_same(takes: Takes) -> None:
+    takes.world.queues.failing["put_off"] = Throttled("later")
+    takes.errors["i-a"] = TowerUnavailable("away")
+    assert takes.take(batch(body("i-a"))) == ["m0"]
+    assert "not_put_off" in takes.told
+
+
+# Setting aside
+
+
+def test_what_needs_a_person_is_set_aside_after_an_hour_with_its_error(takes: Takes) -> None:
+    error = takes.errors["i-a"] = BadSettings("mend the tag")
+    assert takes.take(batch(body("i-a"), body("i-b"), age=HOUR_AGO)) == []
+    [(url, record, why)] = takes.world.queues.aside
+    assert (url, record.body, why) == (takes.world.settings.dead_letter_queue_url, body("i-a"), error)
+    assert "set_aside" in takes.told
+
+
+def test_what_needs_a_person_is_tried_again_for_an_hour(takes: Takes) -> None:
+    takes.errors["i-a"] = BadSettings("mend the tag")
+    assert takes.take(batch(body("i-a"), age=PERMANENT_FAILURE_LIFE - 60)) == ["m0"]
+    assert not takes.world.queues.aside
+
+
+def test_what_passes_by_itself_is_never_set_aside(takes: Takes) -> None:
+    takes.errors["i-a"] = TowerUnavailable("away")
+    assert takes.take(batch(body("i-a"), age=100 * HOUR_AGO)) == ["m0"]
+    assert not takes.world.queues.aside
+
+
+def test_a_message_that_cannot_be_read_is_set_aside_after_an_hour(takes: Takes) -> None:
+    assert takes.take(batch("no json", age=HOUR_AGO)) == []
+    assert [record.body for _, record, _ in takes.world.queues.aside] == ["no json"]
+
+
+def test_a_message_that_cannot_be_set_aside_comes_again(takes: Takes) -> None:
+    takes.errors["i-a"] = BadSettings("mend the tag")
+    takes.world.queues.failing["set_aside"] = Throttled("later")
+    assert takes.take(batch(body("i-a"), age=HOUR_AGO)) == ["m0"]
+
+
+# Letting go
+
+
+@pytest.mark.parametrize("error", [TowerUnavailable("away"), BadSettings("mend the tag")])
+@pytest.mark.parametrize("age", [0, HOUR_AGO])
+def test_a_launch_that_nobody_waits_for_any_more_is_let_go(takes: Takes, error: RollcallError, age: float) -> None:
+    takes.errors["i-a"] = error
+    takes.world.fleet.stale.add("i-a")
+    assert takes.take(batch(body("i-a"), age=age)) == []
+    assert takes.told == ["failed", "let_go"]
+    assert not takes.world.queues.aside
+
+
+def test_a_termination_is_never_let_go(takes: Takes) -> None:
+    takes.errors["i-a"] = TowerUnavailable("away")
+    takes.world.fleet.stale.add("i-a")
+    assert takes.take(batch(body("i-a", TERMINATING))) == ["m0"]
+
+
+def test_a_terminated_instance_without_a_hook_is_never_let_go(takes: Takes) -> None:
+    takes.errors["i-a"] = TowerUnavailable("away")
+    event = {
+        "detail-type": "EC2 Instance Terminate Successful",
+        "account": ACCOUNT,
+        "region": REGION,
+        "detail": {"AutoScalingGroupName": "web", "EC2InstanceId": "i-a"},
+    }
+    assert takes.take(batch(json.dumps(event), receives=9)) == ["m0"]
+    assert takes.world.queues.delays == {"handle-m0": 900}
+
+
+def test_a_message_of_many_is_let_go_only_when_nobody_waits_for_any_of_them(world: World) -> None:
+    actions = [world.launching("i-a"), world.launching("i-b")]
+    intake = Intake(world.settings, world.fleets, world.queues, FakeAnnouncer())
+
+    def take() -> dict[str, Any]:
+        return intake.take(batch("{}"), lambda record: actions, lambda all_: all_, lambda messages: [Throttled("x")])
+
+    world.fleet.stale.add("i-a")
+    assert take()["batchItemFailures"]
+    world.fleet.stale.add("i-b")
+    assert not take()["batchItemFailures"]
+
+
+# What nobody expected
+
+
+def test_an_unexpected_exception_loses_no_message(takes: Takes) -> None:
+    def work(actions: list[LifecycleAction]) -> Sequence[RollcallError | None]:
+        raise KeyError("a mistake of ours")
+
+    takes.work = work
+    assert takes.take(batch(body("i-a"), body("i-b"))) == ["m0", "m1"]
+    assert takes.world.fleet.heartbeats == {"i-a": 1, "i-b": 1}
+    assert all(isinstance(error, KeyError) for _, error in takes.announcer.told)
+
+
+def test_an_unexpected_exception_is_set_aside_after_an_hour(takes: Takes) -> None:
+    def work(actions: list[LifecycleAction]) -> Sequence[RollcallError | None]:
+        raise KeyError("a mistake of ours")
+
+    takes.work = work
+    assert takes.take(batch(body("i-a"), age=HOUR_AGO)) == []
+    assert len(takes.world.queues.aside) == 1
+
+
+def test_an_unexpected_exception_while_reading_fails_its_message_alone(world: World) -> None:
+    intake = Intake(world.settings, world.fleets, world.queues, FakeAnnouncer())
+    worked: list[str] = []
+
+    def read(record: Any) -> str:
+        if record.id == "m0":
+            raise IndexError("a mistake of ours")
+        return str(record.id)
+
+    def work(messages: list[str]) -> list[RollcallError | None]:
+        worked.extend(messages)
+        return [None] * len(messages)
+
+    def no_actions(message: str) -> list[LifecycleAction]:
+        return []
+
+    response = intake.take(batch("{}", "{}"), read, no_actions, work)
+    assert response == {"batchItemFailures": [{"itemIdentifier": "m0"}]}
+    assert worked == ["m1"]
+
+
+def test_an_event_without_a_queue_raises_its_error(takes: Takes) -> None:
+    error = takes.errors["i-a"] = BadSettings("mend the tag")
+    event = {
+        "detail-type": "EC2 Instance-launch Lifecycle Action",
+        "account": ACCOUNT,
+        "region": REGION,
+        "detail": json.loads(body("i-a")),
+    }
+    with pytest.raises(BadSettings) as caught:
+        takes.take(event)
+    assert caught.value is error

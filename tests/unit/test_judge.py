@@ -1,0 +1,180 @@
+"""What becomes of one instance, decided from plain data."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rollcall.gate import Seen, judge
+from rollcall.model import AddressKind, Check, CheckKind, Decision, GroupSettings, OnFailure, Outcome
+
+NOW = 1_800_000_000.0
+TIMEOUT = 1800
+
+
+def settings(on_failure: OnFailure = OnFailure.ABANDON, timeout: int = TIMEOUT) -> GroupSettings:
+    return GroupSettings(
+        group="web",
+        inventory="prod",
+        inventory_groups=("web",),
+        job_template="provision",
+        gate=(Check(CheckKind.JOB),),
+        timeout=timeout,
+        on_failure=on_failure,
+        address=AddressKind.PRIVATE,
+    )
+
+
+def seen(
+    outcome: Outcome,
+    *,
+    ended: float = 0,
+    attempts: int = 1,
+    age: float = 60,
+    failing: tuple[str, ...] = (),
+    braked: bool = False,
+) -> Seen:
+    """What is known of an instance whose job ended so many seconds ago."""
+    return Seen(outcome, NOW - ended, attempts, age, failing, braked)
+
+
+def decide(what: Seen, on_failure: OnFailure = OnFailure.ABANDON) -> Decision:
+    return judge(settings(on_failure), what, NOW).decision
+
+
+ANY_SEEN = st.builds(
+    Seen,
+    outcome=st.sampled_from(Outcome),
+    job_ended_at=st.floats(NOW - 1e6, NOW + 60),
+    attempts=st.integers(1, 500),
+    age=st.floats(0, 200_000),
+    failing=st.lists(st.just("tcp:22: refused"), max_size=2).map(tuple),
+    braked=st.booleans(),
+)
+ANY_SETTINGS = st.builds(settings, st.sampled_from(OnFailure), st.integers(1, 172_800))
+
+
+@given(ANY_SETTINGS, ANY_SEEN)
+def test_only_a_job_that_went_well_with_every_check_passed_makes_an_instance_ready(
+    asked: GroupSettings, what: Seen
+) -> None:
+    verdict = judge(asked, what, NOW)
+    fine = what.outcome == Outcome.OK and not what.failing
+    assert (verdict.decision == Decision.READY) == fine
+
+
+@given(ANY_SETTINGS, ANY_SEEN)
+def test_what_proves_nothing_never_costs_an_instance_its_life(asked: GroupSettings, what: Seen) -> None:
+    verdict = judge(asked, what, NOW)
+    if what.outcome in (Outcome.UNPROVEN, Outcome.CUT_SHORT) or (what.braked and what.outcome == Outcome.FAILED):
+        assert verdict.decision != Decision.ABANDON
+
+
+@given(ANY_SETTINGS, ANY_SEEN)
+def test_an_instance_is_abandoned_only_for_its_own_failure_or_after_the_timeout(
+    asked: GroupSettings, what: Seen
+) -> None:
+    verdict = judge(asked, what, NOW)
+    if verdict.decision == Decision.ABANDON:
+        assert what.outcome == Outcome.FAILED or what.age >= asked.timeout
+        assert asked.on_failure == OnFailure.ABANDON
+
+
+@given(ANY_SETTINGS, ANY_SEEN)
+def test_a_verdict_always_has_a_reason_and_a_delay_where_it_waits(asked: GroupSettings, what: Seen) -> None:
+    verdict = judge(asked, what, NOW)
+    assert verdict.reason
+    assert (verdict.delay > 0) == (verdict.decision in (Decision.WAIT, Decision.HOLD))
+
+
+@pytest.mark.parametrize("age", [0, TIMEOUT - 1, TIMEOUT, 10 * TIMEOUT])
+@pytest.mark.parametrize("attempts", [1, 2, 9])
+class TestWhateverTheAge:
+    def test_an_instance_that_went_well_is_ready(self, age: float, attempts: int) -> None:
+        assert decide(seen(Outcome.OK, age=age, attempts=attempts)) == Decision.READY
+
+    def test_an_instance_that_failed_is_abandoned(self, age: float, attempts: int) -> None:
+        assert decide(seen(Outcome.FAILED, age=age, attempts=attempts)) == Decision.ABANDON
+
+    def test_an_instance_that_failed_is_held_if_the_group_asks_so(self, age: float, attempts: int) -> None:
+        verdict = judge(settings(OnFailure.HOLD), seen(Outcome.FAILED, age=age, attempts=attempts), NOW)
+        assert verdict.decision == Decision.HOLD
+        assert verdict.alert
+
+    def test_a_braked_instance_is_held(self, age: float, attempts: int) -> None:
+        verdict = judge(settings(), seen(Outcome.FAILED, age=age, attempts=attempts, braked=True), NOW)
+        assert verdict.decision == Decision.HOLD
+        assert verdict.alert
+        assert "mend the playbook" in verdict.reason
+
+    def test_a_play_cut_short_again_is_tried_again_after_a_while(self, age: float, attempts: int) -> None:
+        verdict = judge(settings(), seen(Outcome.CUT_SHORT, age=age, attempts=attempts), NOW)
+        assert verdict.decision == (Decision.RELAUNCH if attempts == 1 else Decision.WAIT)
+
+    def test_a_job_that_proved_nothing_is_tried_again_and_told(self, age: float, attempts: int) -> None:
+        verdict = judge(settings(), seen(Outcome.UNPROVEN, age=age, attempts=attempts), NOW)
+        assert (verdict.decision, verdict.alert) == (Decision.WAIT, True)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.UNREACHABLE, Outcome.UNPROVEN, Outcome.CUT_SHORT])
+@pytest.mark.parametrize(("attempts", "seconds"), [(2, 40), (3, 80), (4, 120), (5, 120), (400, 120)])
+def test_relaunches_come_at_doubling_intervals_up_to_two_minutes(
+    outcome: Outcome, attempts: int, seconds: float
+) -> None:
+    early = judge(settings(), seen(outcome, ended=seconds - 1, attempts=attempts), NOW)
+    assert (early.decision, early.delay) == (Decision.WAIT, 1)
+    assert decide(seen(outcome, ended=seconds, attempts=attempts)) == Decision.RELAUNCH
+
+
+@pytest.mark.parametrize("outcome", [Outcome.UNREACHABLE, Outcome.UNPROVEN])
+def test_the_first_relaunch_comes_after_twenty_seconds(outcome: Outcome) -> None:
+    assert judge(settings(), seen(outcome, ended=0), NOW).delay == 20
+    assert decide(seen(outcome, ended=20)) == Decision.RELAUNCH
+
+
+def test_the_first_play_cut_short_is_run_again_at_once() -> None:
+    verdict = judge(settings(), seen(Outcome.CUT_SHORT), NOW)
+    assert (verdict.decision, verdict.alert) == (Decision.RELAUNCH, False)
+
+
+@pytest.mark.parametrize(("attempts", "alert"), [(1, False), (2, False), (3, True), (4, True)])
+def test_somebody_is_told_when_plays_are_cut_short_again_and_again(attempts: int, alert: bool) -> None:
+    assert judge(settings(), seen(Outcome.CUT_SHORT, attempts=attempts), NOW).alert == alert
+
+
+@pytest.mark.parametrize(("attempts", "seconds"), [(3, 240), (4, 480), (5, 900), (60, 900)])
+def test_a_braked_group_tries_again_at_growing_intervals(attempts: int, seconds: float) -> None:
+    early = judge(settings(), seen(Outcome.FAILED, ended=seconds - 1, attempts=attempts, braked=True), NOW)
+    assert (early.decision, early.delay) == (Decision.HOLD, 1)
+    assert decide(seen(Outcome.FAILED, ended=seconds, attempts=attempts, braked=True)) == Decision.RELAUNCH
+
+
+def test_a_machine_that_still_boots_waits_without_an_alert() -> None:
+    verdict = judge(settings(), seen(Outcome.UNREACHABLE), NOW)
+    assert (verdict.decision, verdict.alert) == (Decision.WAIT, False)
+
+
+def test_a_machine_out_of_reach_until_the_timeout_is_abandoned() -> None:
+    assert decide(seen(Outcome.UNREACHABLE, age=TIMEOUT - 0.1)) == Decision.WAIT
+    assert decide(seen(Outcome.UNREACHABLE, age=TIMEOUT)) == Decision.ABANDON
+
+
+def test_a_machine_out_of_reach_until_the_timeout_is_held_if_the_group_asks_so() -> None:
+    assert decide(seen(Outcome.UNREACHABLE, age=TIMEOUT), OnFailure.HOLD) == Decision.HOLD
+
+
+def test_a_check_that_does_not_pass_is_looked_at_again_until_the_timeout() -> None:
+    failing = ("tcp:22: refused", "ec2: not yet")
+    waiting = judge(settings(), seen(Outcome.OK, age=TIMEOUT - 1, failing=failing), NOW)
+    assert waiting.decision == Decision.WAIT
+    assert "tcp:22" in waiting.reason
+    assert "ec2" in waiting.reason
+    over = judge(settings(), seen(Outcome.OK, age=TIMEOUT, failing=failing), NOW)
+    assert over.decision == Decision.ABANDON
+    assert "tcp:22" in over.reason
+
+
+def test_a_check_that_never_passes_holds_the_instance_if_the_group_asks_so() -> None:
+    what = seen(Outcome.OK, age=TIMEOUT, failing=("tcp:22: refused",))
+    assert decide(what, OnFailure.HOLD) == Decision.HOLD

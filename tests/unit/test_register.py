@@ -1,0 +1,588 @@
+"""Launched instances become hosts, and get one job: the stages of a batch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rollcall.errors import (
+    BadEvent,
+    BadSettings,
+    InstanceNotVisible,
+    JobStillLanding,
+    RollcallError,
+    Throttled,
+    TowerDenied,
+    TowerRejected,
+    TowerUnavailable,
+)
+from rollcall.model import LifecycleAction, Outcome, Result
+from rollcall.register import LANDING_TIME
+
+from .fakes import ACCOUNT, REGION
+from .world import World, ids
+
+if TYPE_CHECKING:
+    from rollcall.model import GateMessage
+    from rollcall.reports import Report
+
+
+def outcomes(reports: list[Report]) -> dict[str, str]:
+    return {report.action.instance_id: report.outcome for report in reports if not report.error}
+
+
+def errors(reports: list[Report]) -> dict[str, RollcallError]:
+    return {report.action.instance_id: report.error for report in reports if report.error}
+
+
+def only_error(reports: list[Report]) -> RollcallError:
+    [report] = reports
+    assert report.error
+    return report.error
+
+
+def only_message(world: World) -> GateMessage:
+    [(message, _)] = world.queues.gate_messages()
+    return message
+
+
+# The good day
+
+
+def test_a_burst_costs_one_create_one_job_and_one_message(world: World) -> None:
+    actions = [world.launching(f"i-{number}") for number in range(100)]
+    reports = world.register(*actions)
+    assert set(outcomes(reports)) == {action.instance_id for action in actions}
+    assert world.tower.calls["create_hosts"] == world.tower.calls["launch"] == 1
+    message = only_message(world)
+    assert world.tower.runs[message.job_id or 0].job.hosts == ids(message) == set(outcomes(reports))
+
+
+def test_what_the_gate_is_told(world: World) -> None:
+    action = world.launching("i-a")
+    launched_at = world.clock.now
+    world.clock.advance(7)
+    world.register(action)
+    message = only_message(world)
+    [waiting] = message.waiting
+    assert (waiting.action, waiting.launched_at, waiting.address) == (action, launched_at, "10.0.0.7")
+    assert (message.since, message.polls, message.alerted) == (world.clock.now, 0, False)
+    assert message.heartbeat_at <= world.clock.now - 7200  # due at the first look
+
+
+def test_the_host_is_named_after_its_instance_and_carries_the_marker(world: World) -> None:
+    world.register(world.launching("i-a"))
+    [host] = world.tower.hosts.values()
+    assert (host.name, host.instance_id, host.inventory_id) == ("i-a", "i-a", world.inventory.id)
+    assert host.variables["ansible_host"] == "10.0.0.7"
+    assert host.owner == {
+        "group": "web",
+        "instance_id": "i-a",
+        "account": ACCOUNT,
+        "region": REGION,
+        "vpc": "vpc-1",
+    }
+
+
+def test_groups_of_the_inventory_are_made_and_joined(world: World) -> None:
+    world.group("web", groups="web eu-west db")
+    world.register(world.launching("i-a"))
+    joined = {group_id for group_id, _ in world.tower.members}
+    assert joined == {world.tower.groups[world.inventory.id, name] for name in ("web", "eu-west", "db")}
+
+
+def test_a_host_joins_the_group_named_after_its_auto_scaling_group_by_default(world: World) -> None:
+    world.register(world.launching("i-a"))
+    assert {name for _, name in world.tower.groups} == {"web"}
+
+
+def test_a_group_without_a_template_goes_straight_to_the_gate(world: World) -> None:
+    world.group("web", job_template="")
+    world.register(world.launching("i-a"))
+    [(message, delay)] = world.queues.gate_messages()
+    assert (message.job_id, delay) == (None, 0)
+    assert not world.tower.runs
+
+
+def test_the_first_look_comes_when_jobs_usually_end_but_within_a_third_of_the_heartbeat_timeout(world: World) -> None:
+    world.tower.usual = 100
+    world.register(world.launching("i-a"))
+    world.group("web", heartbeat_timeout=60)
+    world.register(world.launching("i-b"))
+    assert [delay for _, delay in world.queues.gate_messages()] == [90, 20]
+
+
+def test_one_job_for_each_template_and_inventory(world: World) -> None:
+    other = world.tower.add_inventory("other")
+    world.tower.add_template("provision-db")
+    world.group("db", job_template="provision-db")
+    world.group("far", inventory="other")
+    world.group("web2")
+    batch = [("i-a", "web"), ("i-b", "web2"), ("i-c", "db"), ("i-d", "far"), ("i-e", "web")]
+    world.register(*[world.launching(instance_id, group) for instance_id, group in batch])
+    limits = {(run.inventory.name, *sorted(run.job.hosts)) for run in world.tower.runs.values()}
+    assert limits == {("prod", "i-a", "i-b", "i-e"), ("prod", "i-c"), ("other", "i-d")}
+    assert world.tower.names_in(other) == {"i-d"}
+
+
+def test_an_action_that_arrives_twice_in_a_batch_counts_once(world: World) -> None:
+    action = world.launching("i-a")
+    assert len(world.register(action, action)) == 1
+    assert len(only_message(world).waiting) == 1
+
+
+def test_an_instance_with_two_hooks_has_one_host_and_both_hooks_wait(world: World) -> None:
+    first = world.launching("i-a")
+    second = replace(first, hook="rollcall-second", token="t2")
+    world.register(first, second)
+    assert {each.action for each in only_message(world).waiting} == {first, second}
+    assert len(world.tower.hosts) == 1
+    assert world.tower.calls["launch"] == 1
+
+
+# Who is no newcomer
+
+
+def test_a_group_that_did_not_opt_in_is_passed_over(world: World) -> None:
+    world.group("web", tags={"Name": "other"})
+    reports = world.register(replace(world.launching("i-a"), hook="someone-elses"))
+    assert outcomes(reports) == {"i-a": "passed over: the group did not opt in"}
+    assert not world.tower.hosts
+    assert not world.queues.sent
+
+
+def test_a_hook_of_ours_on_a_group_that_did_not_opt_in_is_an_error_that_names_both(world: World) -> None:
+    world.group("web", tags={})
+    error = only_error(world.register(world.launching("i-a")))
+    assert isinstance(error, BadSettings)
+    assert "'web'" in str(error)
+    assert "'rollcall-launch'" in str(error)
+
+
+@pytest.mark.parametrize("state", ["InService", "Standby", "EnteringStandby", "Detached"])
+def test_an_instance_that_is_not_pending_any_more_is_left_alone(world: World, state: str) -> None:
+    reports = world.register(world.launching("i-a", state=state))
+    assert list(outcomes(reports)) == ["i-a"]
+    assert not world.tower.hosts
+    assert not world.queues.sent
+
+
+@pytest.mark.parametrize("state", ["Terminating", "Terminating:Wait", "Terminating:Proceed", "Terminated"])
+def test_the_hosts_of_an_instance_that_is_going_are_struck_off(world: World, state: str) -> None:
+    world.tower.add_host(world.inventory, "i-a")
+    reports = world.register(world.launching("i-a", state=state))
+    assert outcomes(reports) == {"i-a": "struck off: already gone"}
+    assert not world.tower.hosts
+
+
+@pytest.mark.parametrize("state", ["shutting-down", "terminated"])
+def test_the_hosts_of_an_instance_that_ec2_terminated_are_struck_off(world: World, state: str) -> None:
+    action = world.launching("i-a")
+    world.fleet.known_instances["i-a"] = world.instance("i-a", state=state)
+    del world.fleet.known_memberships["i-a"]
+    world.tower.add_host(world.inventory, "i-a")
+    assert outcomes(world.register(action)) == {"i-a": "struck off: already gone"}
+    assert not world.tower.hosts
+
+
+def test_the_hosts_of_an_instance_whose_group_is_deleted_are_struck_off(world: World) -> None:
+    action = world.launching("i-a")
+    world.fleet.known_groups.clear()
+    world.fleet.known_memberships.clear()
+    world.fleet.known_instances.clear()
+    world.tower.add_host(world.inventory, "i-a")
+    assert outcomes(world.register(action)) == {"i-a": "struck off: already gone"}
+    assert not world.tower.hosts
+
+
+def test_a_gone_host_that_tower_keeps_fails_only_its_own_action(world: World) -> None:
+    other = world.tower.add_inventory("other")
+    world.tower.add_host(other, "i-a")
+    world.tower.denied.add(other.id)
+    reports = world.register(world.launching("i-a", state="Terminated"), world.launching("i-b"))
+    assert isinstance(errors(reports)["i-a"], TowerDenied)
+    assert list(outcomes(reports)) == ["i-b"]
+
+
+def test_an_instance_that_auto_scaling_does_not_list_yet_is_waited_for(world: World) -> None:
+    action = world.launching("i-a")
+    world.fleet.known_memberships.clear()
+    assert isinstance(only_error(world.register(action)), InstanceNotVisible)
+
+
+def test_an_instance_that_ec2_does_not_describe_yet_is_waited_for(world: World) -> None:
+    action = world.launching("i-a")
+    world.fleet.known_instances.clear()
+    assert isinstance(only_error(world.register(action)), InstanceNotVisible)
+    assert not world.tower.hosts
+
+
+@pytest.mark.parametrize("state", ["Warmed:Pending:Wait", "Warmed:Pending"])
+def test_an_instance_on_its_way_into_a_warm_pool_is_let_in_without_a_host(world: World, state: str) -> None:
+    action = world.launching("i-a", state=state)
+    world.register(action)
+    assert world.fleet.completed == {action: Result.CONTINUE}
+    assert not world.tower.hosts
+
+
+def test_a_terminate_action_in_the_launch_queue_is_refused(world: World) -> None:
+    # As register would not complete its hook, it would wait for nobody.
+    error = only_error(world.register(world.terminating("i-a")))
+    assert isinstance(error, BadEvent)
+
+
+# Settings that cannot be followed
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"inventory": "nowhere"},
+        {"job_template": "nothing"},
+        {"gate": "elb"},
+        {"timeout": "soon"},
+        {"address": "public"},
+    ],
+)
+def test_a_tag_that_cannot_be_followed_fails_only_its_group(world: World, own: dict[str, str]) -> None:
+    world.group("db", 3600, None, **own)
+    reports = world.register(world.launching("i-a"), world.launching("i-d", "db"))
+    assert list(outcomes(reports)) == ["i-a"]
+    assert isinstance(errors(reports)["i-d"], BadSettings)
+    assert world.tower.names_in(world.inventory) == {"i-a"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"asks_limit": False}, "does not prompt for limit"),
+        ({"slices": 2}, "slices"),
+        ({"asks_inventory": False, "inventory_id": 999}, "fixed to inventory 999"),
+        ({"asks_inventory": False, "inventory_id": None}, "fixed to inventory"),
+    ],
+)
+def test_a_template_that_cannot_be_limited_is_refused_before_anything_happens(
+    world: World, changes: dict[str, Any], words: str
+) -> None:
+    world.tower.templates["provision"] = replace(world.template, **changes)
+    error = only_error(world.register(world.launching("i-a")))
+    assert isinstance(error, BadSettings)
+    assert words in str(error)
+    assert "'web'" in str(error)
+    assert "'provision'" in str(error)
+    assert not world.tower.hosts
+    assert world.tower.calls["launch"] == 0
+
+
+def test_a_template_fixed_to_the_groups_own_inventory_will_do(world: World) -> None:
+    fixed = replace(world.template, asks_inventory=False, inventory_id=world.inventory.id)
+    world.tower.templates["provision"] = fixed
+    world.register(world.launching("i-a"))
+    assert world.tower.calls["launch"] == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "address"),
+    [("private", "10.0.0.7"), ("private-dns", "ip-10-0-0-7.ec2.internal"), ("public", "203.0.113.9")],
+)
+def test_tower_connects_to_the_address_the_group_asks_for(world: World, kind: str, address: str) -> None:
+    world.group("web", address=kind)
+    action = world.launching("i-a")
+    instance = world.fleet.known_instances["i-a"]
+    public = {key: each or "203.0.113.9" for key, each in instance.addresses.items()}
+    world.fleet.known_instances["i-a"] = replace(instance, addresses=public)
+    world.register(action)
+    [host] = world.tower.hosts.values()
+    assert host.variables["ansible_host"] == address
+    assert only_message(world).waiting[0].address == address
+
+
+def test_an_instance_that_still_starts_may_get_the_address_it_lacks(world: World) -> None:
+    world.group("web", address="public")
+    action = world.launching("i-a")
+    world.fleet.known_instances["i-a"] = world.instance("i-a", state="pending")
+    assert isinstance(only_error(world.register(action)), InstanceNotVisible)
+    world.fleet.known_instances["i-a"] = world.instance("i-a", state="running")
+    assert isinstance(only_error(world.register(action)), BadSettings)
+
+
+# Hosts that exist already
+
+
+def test_a_host_of_ours_is_brought_up_to_date_and_keeps_what_is_not_ours(world: World) -> None:
+    host = world.tower.add_host(
+        world.inventory,
+        "i-a",
+        instance_id="",
+        variables={"rollcall": {"group": "old"}, "ansible_host": "10.9.9.9", "ec2": {"old": 1}, "owner": "team-a"},
+        created_at=world.clock.now - 3600,
+    )
+    world.register(world.launching("i-a"))
+    [now] = world.tower.hosts.values()
+    assert now.id == host.id
+    assert now.instance_id == "i-a"
+    assert now.variables["owner"] == "team-a"
+    assert now.variables["ansible_host"] == "10.0.0.7"
+    assert "old" not in str(now.variables)
+
+
+def test_a_host_that_is_as_it_should_be_is_not_written_again(world: World) -> None:
+    action = world.launching("i-a")
+    world.register(action)
+    world.register(action)
+    assert not world.tower.updated
+
+
+def test_a_host_that_is_not_ours_is_left_alone_and_named(world: World) -> None:
+    host = world.tower.add_host(world.inventory, "i-a", variables={"by": "hand"})
+    reports = world.register(world.launching("i-a"), world.launching("i-b"))
+    error = errors(reports)["i-a"]
+    assert isinstance(error, BadSettings)
+    assert "i-a" in str(error)
+    assert "'prod'" in str(error)
+    assert "AdoptByInstanceId" in str(error)
+    assert world.tower.hosts[host.id] == host
+    assert list(outcomes(reports)) == ["i-b"]
+    assert ids(only_message(world)) == {"i-b"}
+
+
+def test_a_host_that_is_not_ours_is_taken_over_where_that_is_allowed(world: World) -> None:
+    world.settings = replace(world.settings, adopt_by_instance_id=True)
+    host = world.tower.add_host(world.inventory, "i-a", variables={"by": "hand"}, created_at=world.clock.now - 9999)
+    world.register(world.launching("i-a"))
+    assert world.tower.hosts[host.id].owner
+    assert world.tower.hosts[host.id].variables["by"] == "hand"
+    assert ids(only_message(world)) == {"i-a"}
+
+
+def test_a_membership_that_exists_is_not_asked_for_again(world: World) -> None:
+    world.group("web", groups="web extra")
+    known = world.tower.group_ids(world.inventory, ["web"])["web"]
+    world.tower.add_host(
+        world.inventory,
+        "i-a",
+        variables={"rollcall": {}},
+        created_at=world.clock.now - 9999,
+        group_ids=frozenset({known}),
+    )
+    world.register(world.launching("i-a"))
+    assert len(world.tower.memberships_made) == 1
+    assert known not in dict(world.tower.memberships_made)
+
+
+def test_a_host_of_so_many_groups_that_tower_lists_only_some_joins_all_of_its_own(world: World) -> None:
+    world.tower.add_host(
+        world.inventory, "i-a", variables={"rollcall": {}}, created_at=world.clock.now - 9999, group_ids=None
+    )
+    world.register(world.launching("i-a"))
+    assert len(world.tower.memberships_made) == 1
+
+
+def test_hosts_that_somebody_else_creates_meanwhile_are_found(world: World) -> None:
+    def lose_the_race() -> None:
+        world.tower.add_host(world.inventory, "i-a", variables={"rollcall": {}})
+
+    world.tower.before_create.append(lose_the_race)
+    reports = world.register(world.launching("i-a"), world.launching("i-b"))
+    assert world.tower.names_in(world.inventory) == {"i-a", "i-b"}
+    assert isinstance(errors(reports)["i-a"], JobStillLanding)  # whoever made it is at work
+    assert ids(only_message(world)) == {"i-b"}
+
+
+def test_a_race_that_does_not_end_is_left_to_a_later_try(world: World) -> None:
+    names = [f"i-{number}" for number in range(9)]
+    for name in names:
+        world.tower.before_create.append(partial(world.tower.add_host, world.inventory, name))
+    reports = world.register(*[world.launching(name) for name in names])
+    assert all(isinstance(error, TowerUnavailable) for error in errors(reports).values())
+    assert len(errors(reports)) == 9
+
+
+# Duplicates
+
+
+def test_a_second_copy_finds_the_job_and_launches_nothing(world: World) -> None:
+    action = world.launching("i-a")
+    world.register(action)
+    world.clock.advance(1)
+    world.register(action)
+    assert world.tower.calls["launch"] == 1
+    first, second = [message.job_id for message, _ in world.queues.gate_messages()]
+    assert first == second
+
+
+def test_a_second_copy_finds_the_job_that_has_ended(world: World) -> None:
+    action = world.launching("i-a")
+    world.register(action)
+    world.clock.advance(3000)
+    job_id = only_message(world).job_id
+    world.tower.end_job(job_id or 0, {"i-a": Outcome.FAILED})
+    world.register(action)
+    assert [message.job_id for message, _ in world.queues.gate_messages()] == [job_id, job_id]
+    assert world.tower.calls["launch"] == 1
+
+
+def test_a_job_older_than_the_instance_is_not_its_own(world: World) -> None:
+    host = world.tower.add_host(world.inventory, "i-a", variables={"rollcall": {}})
+    old = world.tower.add_job(world.template, world.inventory, "i-a")
+    world.clock.advance(2 * 86400)
+    world.register(world.launching("i-a"))
+    assert only_message(world).job_id not in (None, old.id)
+    assert host.id in world.tower.hosts
+
+
+def test_a_host_made_moments_ago_without_a_job_belongs_to_somebody_at_work(world: World) -> None:
+    world.tower.add_host(world.inventory, "i-a", variables={"rollcall": {}})
+    world.clock.advance(LANDING_TIME - 1)
+    action = world.launching("i-a")
+    assert isinstance(only_error(world.register(action)), JobStillLanding)
+    assert not world.queues.sent
+    world.clock.advance(1)
+    assert list(outcomes(world.register(action))) == ["i-a"]
+    assert world.tower.calls["launch"] == 1
+
+
+# The look at Auto Scaling after the hosts exist
+
+
+def test_instances_that_left_while_their_hosts_were_made_are_struck_off_and_in_no_limit(world: World) -> None:
+    actions = [world.launching(each) for each in ("i-a", "i-b", "i-c", "i-d")]
+
+    def meanwhile() -> None:
+        world.leaves("i-b")
+        del world.fleet.known_memberships["i-c"]
+        world.leaves("i-d", "InService")
+
+    world.tower.after_create = meanwhile
+    reports = world.register(*actions)
+    message = only_message(world)
+    assert world.tower.runs[message.job_id or 0].job.hosts == ids(message) == {"i-a"}
+    assert world.tower.names_in(world.inventory) == {"i-a", "i-d"}
+    assert outcomes(reports)["i-b"] == outcomes(reports)["i-c"] == "struck off: left meanwhile"
+    assert outcomes(reports)["i-d"] == "no longer pending"
+
+
+def test_no_job_is_launched_when_everybody_left(world: World) -> None:
+    world.tower.after_create = lambda: world.leaves("i-a")
+    world.register(world.launching("i-a"))
+    assert world.tower.calls["launch"] == 0
+    assert not world.tower.hosts
+    assert not world.queues.sent
+
+
+def test_a_recycled_address_never_reaches_the_old_group(world: World) -> None:
+    world.group("new")
+    world.register(world.launching("i-old"))
+    world.clean_up(world.terminating("i-old"))
+    world.register(world.launching("i-new", "new"))  # with the address that i-old had
+    members = {
+        world.tower.hosts[host_id].name for group_id, host_id in world.tower.members if host_id in world.tower.hosts
+    }
+    assert members == {"i-new"}
+    old_group = world.tower.groups[world.inventory.id, "web"]
+    assert not {host for group, host in world.tower.members if group == old_group} & set(world.tower.hosts)
+
+
+def test_an_instance_without_a_job_that_left_while_its_host_was_made_is_struck_off_at_the_gate(world: World) -> None:
+    world.group("web", job_template="")
+
+    def meanwhile() -> None:
+        world.leaves("i-a")
+        world.fleet.stale.add("i-a")
+
+    world.tower.after_create = meanwhile
+    world.register(world.launching("i-a"))
+    world.look_at(only_message(world))
+    assert not world.tower.hosts
+    assert not world.fleet.completed
+
+
+# Errors
+
+
+@pytest.mark.parametrize("method", ["memberships", "groups", "instances"])
+def test_aws_that_cannot_be_asked_fails_everybody(world: World, method: str) -> None:
+    world.fleet.failing[method] = Throttled("later")
+    reports = world.register(world.launching("i-a"), world.launching("i-b"))
+    assert {type(error) for error in errors(reports).values()} == {Throttled}
+    assert len(errors(reports)) == 2
+
+
+METHODS = ["inventory", "job_template", "hosts_named", "create_hosts", "group_ids", "add_to_group", "launch"]
+
+
+@pytest.mark.parametrize("method", [*METHODS, "usual_duration"])
+@pytest.mark.parametrize("error", [TowerUnavailable("away"), TowerDenied("no"), TowerRejected("what?")])
+def test_every_action_is_reported_whatever_tower_refuses(world: World, method: str, error: RollcallError) -> None:
+    world.tower.failing[method] = error
+    actions = [world.launching("i-a"), world.launching("i-b")]
+    reports = world.register(*actions)
+    assert errors(reports) == {"i-a": error, "i-b": error}
+    assert not world.queues.sent
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_later_try_makes_up_for_what_failed(world: World, method: str) -> None:
+    action = world.launching("i-a")
+    world.tower.failing[method] = TowerUnavailable("away")
+    world.register(action)
+    world.tower.failing.clear()
+    world.clock.advance(LANDING_TIME)
+    assert list(outcomes(world.register(action))) == ["i-a"]
+    assert len(world.tower.hosts) == len(world.tower.runs) == len(world.tower.members) == 1
+
+
+def test_a_queue_that_takes_nothing_fails_everybody_and_a_later_try_finds_the_job(world: World) -> None:
+    action = world.launching("i-a")
+    world.queues.failing["send"] = Throttled("full")
+    assert isinstance(only_error(world.register(action)), Throttled)
+    world.queues.failing.clear()
+    world.register(action)
+    assert world.tower.calls["launch"] == 1
+    assert ids(only_message(world)) == {"i-a"}
+
+
+def test_an_action_of_another_account_fails_alone(world: World) -> None:
+    foreign = replace(world.launching("i-x"), account="999999999999")
+    reports = world.register(foreign, world.launching("i-a"))
+    assert isinstance(errors(reports)["i-x"], BadEvent)
+    assert list(outcomes(reports)) == ["i-a"]
+
+
+def test_a_region_that_fails_leaves_the_others_alone(world: World) -> None:
+    far = replace(world.launching("i-far"), region="eu-west-1")
+    world.fleets.of(far).failing["groups"] = Throttled("later")
+    reports = world.register(far, world.launching("i-a"))
+    assert list(errors(reports)) == ["i-far"]
+    assert list(outcomes(reports)) == ["i-a"]
+
+
+def test_register_has_nothing_to_say_of_an_empty_batch(world: World) -> None:
+    nothing: list[LifecycleAction] = []
+    assert world.register(*nothing) == []
+
+
+# What Tower is told
+
+
+@pytest.mark.parametrize("mark", ["{{", "{%", "{#"])
+def test_text_that_tower_would_evaluate_is_left_out_and_named(world: World, mark: str) -> None:
+    action = world.launching("i-a")
+    tags = {"Name": "web", "evil": f"a {mark} b", f"key{mark}": "fine"}
+    world.fleet.known_instances["i-a"] = world.instance("i-a", tags=tags)
+    [report] = world.register(action)
+    assert set(report.left_out) == {"evil", f"key{mark}"}
+    [host] = world.tower.hosts.values()
+    assert host.variables["ec2"] == {**world.instance("i-a").facts, "tags": {"Name": "web"}}
+    assert mark not in str(host.variables)
+
+
+def test_the_name_of_a_group_that_tower_would_evaluate_never_gets_there(world: World) -> None:
+    name = "web {{ lookup('pipe', 'id') }}"
+    world.group(name, groups="web")
+    world.register(world.launching("i-a", name))
+    assert "{{" not in str([host.variables for host in world.tower.hosts.values()])
+    assert "{{" not in str(world.tower.groups)

@@ -1,0 +1,105 @@
+"""Striking instances off: every host of theirs, out of every inventory."""
+
+from __future__ import annotations
+
+import pytest
+
+from rollcall.errors import TowerRejected, TowerUnavailable
+from rollcall.removal import strike_off
+from rollcall.tower import DeleteRefused
+
+from .world import World
+
+
+def test_every_host_of_an_instance_goes_out_of_every_inventory(world: World) -> None:
+    other = world.tower.add_inventory("other")
+    world.tower.add_host(world.inventory, "i-a")
+    world.tower.add_host(other, "i-a")
+    world.tower.add_host(other, "web-1", instance_id="i-a")
+    assert strike_off(world.tower, {"i-a"}) == {}
+    assert not world.tower.hosts
+
+
+def test_the_hosts_of_other_instances_stay(world: World) -> None:
+    stays = [world.tower.add_host(world.inventory, "i-b"), world.tower.add_host(world.inventory, "by-hand")]
+    world.tower.add_host(world.inventory, "i-a")
+    strike_off(world.tower, {"i-a"})
+    assert list(world.tower.hosts.values()) == stays
+
+
+def test_an_instance_without_hosts_is_struck_off_already(world: World) -> None:
+    assert strike_off(world.tower, {"i-a"}) == {}
+    assert world.tower.calls["delete_hosts"] == 0
+
+
+def test_hosts_that_vanish_meanwhile_are_looked_at_again(world: World) -> None:
+    hosts = [world.tower.add_host(world.inventory, f"i-{number}") for number in range(3)]
+    world.tower.before_delete.append(lambda: world.tower.hosts.pop(hosts[1].id))
+    assert strike_off(world.tower, {host.name for host in hosts}) == {}
+    assert not world.tower.hosts
+
+
+def test_a_host_that_appears_meanwhile_goes_too(world: World) -> None:
+    other = world.tower.add_inventory("other")
+    world.tower.add_host(world.inventory, "i-a")
+    world.tower.before_delete.append(lambda: world.tower.add_host(other, "i-a"))
+    strike_off(world.tower, {"i-a"})
+    assert not world.tower.hosts
+
+
+def test_hosts_that_keep_appearing_are_left_to_a_later_try(world: World) -> None:
+    world.tower.add_host(world.inventory, "i-a")
+    world.tower.before_delete = [lambda: world.tower.add_host(world.inventory, "i-a") for _ in range(99)]
+    with pytest.raises(TowerUnavailable, match="i-a"):
+        strike_off(world.tower, {"i-a"})
+
+
+def test_more_hosts_than_one_call_takes_go_in_several(world: World) -> None:
+    names = [f"i-{number}" for number in range(600)]
+    for name in names:
+        world.tower.add_host(world.inventory, name)
+    strike_off(world.tower, names)
+    assert not world.tower.hosts
+    assert world.tower.calls["delete_hosts"] == 3
+
+
+def test_a_refusal_sets_only_its_inventory_aside(world: World) -> None:
+    kept, other = world.tower.add_inventory("kept"), world.tower.add_inventory("other")
+    world.tower.add_host(world.inventory, "i-a")
+    world.tower.add_host(kept, "i-b")
+    world.tower.add_host(other, "i-c")
+    world.tower.denied.add(kept.id)
+    refusals = strike_off(world.tower, {"i-a", "i-b", "i-c"})
+    assert list(refusals) == ["i-b"]
+    assert isinstance(refusals["i-b"], DeleteRefused)
+    assert "kept" in str(refusals["i-b"])
+    assert [host.name for host in world.tower.hosts.values()] == ["i-b"]
+
+
+def test_an_instance_in_two_inventories_of_which_one_refuses_counts_as_refused(world: World) -> None:
+    kept = world.tower.add_inventory("kept")
+    world.tower.add_host(world.inventory, "i-a")
+    world.tower.add_host(kept, "node", instance_id="i-a")
+    world.tower.denied.add(kept.id)
+    assert list(strike_off(world.tower, {"i-a"})) == ["i-a"]
+    assert world.tower.names_in(world.inventory) == set()
+
+
+def test_inventories_of_one_name_in_two_organizations_are_told_apart(world: World) -> None:
+    mine, theirs = world.tower.add_inventory("mine/prod", "prod"), world.tower.add_inventory("theirs/prod", "prod")
+    world.tower.add_host(mine, "i-a")
+    world.tower.add_host(theirs, "i-b")
+    world.tower.denied.add(theirs.id)
+    assert list(strike_off(world.tower, {"i-a", "i-b"})) == ["i-b"]
+    assert not world.tower.names_in(mine)
+
+
+@pytest.mark.parametrize("method", ["hosts_of", "delete_hosts"])
+@pytest.mark.parametrize("error", [TowerUnavailable("away"), TowerRejected("what?")])
+def test_when_nothing_can_be_said_of_any_it_fails(
+    world: World, method: str, error: TowerUnavailable | TowerRejected
+) -> None:
+    world.tower.add_host(world.inventory, "i-a")
+    world.tower.failing[method] = error
+    with pytest.raises(type(error)):
+        strike_off(world.tower, {"i-a"})

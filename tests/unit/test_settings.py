@@ -1,0 +1,214 @@
+"""What a group says by its tags."""
+
+from __future__ import annotations
+
+import re
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rollcall.errors import BadSettings
+from rollcall.model import AddressKind, Check, CheckKind, Group, GroupSettings, OnFailure
+from rollcall.settings import read_group_settings, read_settings
+
+JOB = Check(CheckKind.JOB)
+
+
+def read(**own: str) -> GroupSettings:
+    """The settings of a group that opted in; own are tags without their prefix, with _ for -."""
+    tags = {f"rollcall:{key.replace('_', '-')}": value for key, value in ({"inventory": "prod"} | own).items()}
+    settings = read_group_settings(Group("web", tags, {}))
+    assert settings
+    return settings
+
+
+def refused(tag: str, value: str, *allowed: str, **others: str) -> None:
+    """The tag's value is refused with the group, the tag, the value and what is allowed in the message."""
+    with pytest.raises(BadSettings) as caught:
+        read(**{tag.replace("-", "_"): value}, **others)
+    text = str(caught.value)
+    for words in ("'web'", f"rollcall:{tag}", *allowed):
+        assert words in text, f"{words!r} is not in {text!r}"
+
+
+# Defaults
+
+
+def test_a_group_without_our_tag_did_not_opt_in() -> None:
+    assert read_group_settings(Group("web", {"Name": "web", "rollcall:groups": "db"}, {})) is None
+
+
+def test_what_a_group_gets_that_says_no_more_than_its_inventory() -> None:
+    assert read() == GroupSettings(
+        group="web",
+        inventory="prod",
+        inventory_groups=("web",),
+        job_template=None,
+        gate=(),
+        timeout=1800,
+        on_failure=OnFailure.ABANDON,
+        address=AddressKind.PRIVATE,
+    )
+
+
+def test_a_template_makes_the_gate_wait_for_the_job() -> None:
+    assert read(job_template="provision").gate == (JOB,)
+
+
+def test_an_auto_scaling_groups_name_is_taken_as_it_is() -> None:
+    settings = read_group_settings(Group("Web Tier (blue)", {"rollcall:inventory": "prod"}, {}))
+    assert settings
+    assert settings.inventory_groups == ("Web Tier (blue)",)
+
+
+# Values
+
+
+@pytest.mark.parametrize("value", ["prod", "org/prod", "42", "Two words"])
+def test_an_inventory_may_be_named_in_every_way(value: str) -> None:
+    assert read(inventory=value).inventory == value
+
+
+def test_blanks_around_and_between_words_do_not_matter() -> None:
+    settings = read(inventory="  Two   words ", job_template=" provision ", groups=" a   b ", timeout=" 60 ")
+    assert settings.inventory == "Two words"
+    assert settings.job_template == "provision"
+    assert settings.inventory_groups == ("a", "b")
+    assert settings.timeout == 60
+
+
+def test_a_group_named_twice_counts_once_and_their_order_stays() -> None:
+    assert read(groups="b a b").inventory_groups == ("b", "a")
+
+
+@pytest.mark.parametrize("tag", ["groups", "job_template", "gate", "timeout", "on_failure", "address"])
+def test_an_empty_tag_is_as_good_as_none(tag: str) -> None:
+    assert read(**{tag: ""}) == read()
+
+
+@pytest.mark.parametrize(
+    ("text", "checks"),
+    [
+        ("job", (JOB,)),
+        ("ec2", (Check(CheckKind.EC2),)),
+        ("tcp:22", (Check(CheckKind.TCP, 22),)),
+        ("tcp:65535", (Check(CheckKind.TCP, 65535),)),
+        ("http:8080/", (Check(CheckKind.HTTP, 8080, "/"),)),
+        ("http:80/a/b.c_d=1", (Check(CheckKind.HTTP, 80, "/a/b.c_d=1"),)),
+        ("job ec2 tcp:1", (JOB, Check(CheckKind.EC2), Check(CheckKind.TCP, 1))),
+    ],
+)
+def test_every_check_can_be_asked_for(text: str, checks: tuple[Check, ...]) -> None:
+    settings = read(gate=text, job_template="provision")
+    assert settings.gate == checks
+    assert " ".join(str(check) for check in settings.gate) == text
+
+
+@pytest.mark.parametrize("value", list(OnFailure))
+def test_every_consequence_can_be_asked_for(value: OnFailure) -> None:
+    assert read(on_failure=str(value)).on_failure == value
+
+
+@pytest.mark.parametrize("value", list(AddressKind))
+def test_every_address_can_be_asked_for(value: AddressKind) -> None:
+    assert read(address=str(value)).address == value
+
+
+@pytest.mark.parametrize("value", ["1", "60", "172800"])
+def test_a_timeout_is_in_seconds(value: str) -> None:
+    assert read(timeout=value).timeout == int(value)
+
+
+# What cannot be read
+
+
+@pytest.mark.parametrize("value", ["", "  "])
+def test_an_empty_inventory_is_refused(value: str) -> None:
+    refused("inventory", value, "org/name", "id")
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "1.5", "soon", "172801", "30 minutes", "1e3", "9" * 200])
+def test_an_unreadable_timeout_is_refused(value: str) -> None:
+    refused("timeout", value, f"'{value}'", "172800")
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["elb", "JOB", "tcp", "tcp:", "tcp:x", "http:80", "http:/x", "http:80/a:b c", "ssh:22", "job,ec2", "tcp:-1"],
+)
+def test_an_unknown_check_is_refused(value: str) -> None:
+    bad = value.split()[-1] if " " in value else value
+    refused("gate", value, f"'{bad}'", "tcp:PORT", "http:PORT/path", job_template="provision")
+
+
+@pytest.mark.parametrize("value", ["tcp:0", "tcp:65536", "http:0/", "http:99999/x"])
+def test_a_port_that_does_not_exist_is_refused(value: str) -> None:
+    refused("gate", value, f"'{value}'", "65535")
+
+
+@pytest.mark.parametrize("path", ["/grüße", "/ß", "/٣"])
+def test_a_path_that_http_cannot_carry_is_refused(path: str) -> None:
+    refused("gate", f"http:80{path}", path)
+
+
+def test_waiting_for_a_job_that_nobody_launches_is_refused() -> None:
+    refused("gate", "ec2 job", "'ec2 job'", "rollcall:job-template")
+
+
+def test_an_unknown_consequence_is_refused() -> None:
+    refused("on-failure", "explode", "'explode'", "abandon", "hold")
+
+
+def test_an_unknown_address_is_refused() -> None:
+    refused("address", "ipv6", "'ipv6'", "private, public, private-dns, public-dns")
+
+
+TAG_TEXT = st.text(alphabet=string.ascii_letters + string.digits + " +-=._:/@äß", max_size=30)
+TAGS = [
+    "rollcall:groups",
+    "rollcall:job-template",
+    "rollcall:gate",
+    "rollcall:timeout",
+    "rollcall:on-failure",
+    "rollcall:address",
+    "rollcall:inventory",
+]
+
+
+@given(st.dictionaries(st.sampled_from(TAGS), TAG_TEXT))
+def test_whatever_a_tag_can_hold_is_read_or_refused_by_name(tags: dict[str, str]) -> None:
+    refusal = ""
+    try:
+        read_group_settings(Group("web", {"rollcall:inventory": "prod"} | tags, {}))
+    except BadSettings as error:
+        refusal = str(error)
+    assert not refusal or re.search(r"group 'web': tag rollcall:[a-z-]+ is '.*'; allowed: .+", refusal)
+
+
+# An installation's parameters
+
+ENVIRONMENT = {
+    "ACCOUNT_ID": "123456789012",
+    "TOWER_URL": "https://tower.example.com",
+    "TOWER_SECRET": "arn:aws:secretsmanager:us-east-1:123456789012:secret:tower",
+    "HOOK_PREFIX": "rollcall",
+    "ADOPT_BY_INSTANCE_ID": "false",
+    "GATE_QUEUE_URL": "https://queue.example.com/gate",
+    "QUEUE_URL": "https://queue.example.com/own",
+    "DEAD_LETTER_QUEUE_URL": "https://queue.example.com/dead",
+}
+
+
+def test_an_installation_is_told_by_its_environment() -> None:
+    settings = read_settings(ENVIRONMENT)
+    assert settings.account == "123456789012"
+    assert settings.adopt_by_instance_id is False
+    assert read_settings(ENVIRONMENT | {"ADOPT_BY_INSTANCE_ID": "true"}).adopt_by_instance_id is True
+
+
+@pytest.mark.parametrize("name", ENVIRONMENT)
+def test_a_missing_variable_is_named(name: str) -> None:
+    with pytest.raises(BadSettings, match=name):
+        read_settings({key: value for key, value in ENVIRONMENT.items() if key != name})

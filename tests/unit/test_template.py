@@ -1,0 +1,293 @@
+"""What the deployment must keep to."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
+
+from rollcall import waiting as timing
+from rollcall.announce import Announcer
+from rollcall.errors import BadSettings, TowerUnavailable
+from rollcall.events import Record
+from rollcall.intake import PERMANENT_FAILURE_LIFE
+from rollcall.register import LANDING_TIME
+from rollcall.settings import read_settings
+
+from .fakes import REGION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .world import World
+
+type Json = dict[str, Any]
+
+TEMPLATE: Json = yaml_parse((Path(__file__).parents[2] / "template.yaml").read_text())
+RESOURCES: dict[str, Json] = TEMPLATE["Resources"]
+DAY = 86_400
+
+
+def of_type(kind: str) -> dict[str, Json]:
+    """Properties of the resources of a type, by logical id."""
+    return {name: each.get("Properties", {}) for name, each in RESOURCES.items() if each["Type"] == kind}
+
+
+def target(value: Json) -> str:
+    """The logical id that a Ref or GetAtt speaks of."""
+    return str(value["Ref"] if "Ref" in value else value["Fn::GetAtt"][0])
+
+
+FUNCTIONS = of_type("AWS::Serverless::Function")
+QUEUES = of_type("AWS::SQS::Queue")
+ALARMS = of_type("AWS::CloudWatch::Alarm")
+WORK_QUEUES = {name: each for name, each in QUEUES.items() if "DeadLetter" not in name}
+
+
+def source_of(function: str) -> Json:
+    """The queue that feeds a function."""
+    [event] = FUNCTIONS[function]["Events"].values()
+    properties: Json = event["Properties"]
+    return properties
+
+
+def statements() -> Iterator[tuple[str, Json]]:
+    """Every statement of the functions' policies."""
+    for role, properties in of_type("AWS::IAM::Role").items():
+        for policy in properties["Policies"]:
+            for statement in policy["PolicyDocument"]["Statement"]:
+                yield role, statement
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def timeout_of(function: str) -> int:
+    return int(FUNCTIONS[function].get("Timeout", TEMPLATE["Globals"]["Function"]["Timeout"]))
+
+
+# Functions
+
+
+def test_every_function_of_this_installation_is_here() -> None:
+    assert set(FUNCTIONS) == {"RegisterFunction", "GateFunction", "CleanupFunction"}
+
+
+def test_only_the_gate_may_send_to_itself() -> None:
+    looping = {name: each.get("RecursiveLoop") for name, each in FUNCTIONS.items()}
+    assert looping == {"RegisterFunction": None, "GateFunction": "Allow", "CleanupFunction": None}
+    assert "RecursiveLoop" not in TEMPLATE["Globals"]["Function"]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_ends_within_two_minutes_and_before_its_messages_come_again(function: str) -> None:
+    queue = QUEUES[target(source_of(function)["Queue"])]
+    assert timeout_of(function) < 120
+    assert queue["VisibilityTimeout"] >= timeout_of(function)
+
+
+def test_a_host_without_a_job_is_left_to_its_maker_for_longer_than_that_one_can_run() -> None:
+    assert timeout_of("RegisterFunction") < LANDING_TIME
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_reports_what_failed_and_is_told_its_queues(function: str) -> None:
+    source = source_of(function)
+    queue = target(source["Queue"])
+    assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert source["ScalingConfig"]["MaximumConcurrency"]
+    variables = FUNCTIONS[function]["Environment"]["Variables"]
+    assert target(variables["QUEUE_URL"]) == queue
+    assert variables["DEAD_LETTER_QUEUE_URL"] == {"Ref": target(QUEUES[queue]["RedrivePolicy"]["deadLetterTargetArn"])}
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_the_environment_of_a_function_is_what_settings_read(function: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
+    variables = variables | FUNCTIONS[function]["Environment"]["Variables"]
+    assert read_settings({name: str(value) for name, value in variables.items()})
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_functions_log_is_kept_for_a_set_time(function: str) -> None:
+    group = FUNCTIONS[function]["LoggingConfig"]["LogGroup"]
+    assert of_type("AWS::Logs::LogGroup")[target(group)]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+
+
+def test_everything_runs_on_the_runtime_of_the_layer() -> None:
+    shared = TEMPLATE["Globals"]["Function"]
+    [layer] = of_type("AWS::Serverless::LayerVersion").values()
+    assert shared["Runtime"] == "python3.13"
+    assert layer["CompatibleRuntimes"] == ["python3.13"]
+    assert shared["Architectures"] == layer["CompatibleArchitectures"] == ["arm64"]
+
+
+# Queues
+
+
+@pytest.mark.parametrize("queue", WORK_QUEUES)
+def test_a_queue_has_a_dead_letter_queue_of_its_own_that_keeps_for_as_long_as_it_can(queue: str) -> None:
+    dead = [target(each["RedrivePolicy"]["deadLetterTargetArn"]) for each in WORK_QUEUES.values()]
+    assert len(set(dead)) == len(WORK_QUEUES)
+    mine = target(WORK_QUEUES[queue]["RedrivePolicy"]["deadLetterTargetArn"])
+    assert QUEUES[mine]["MessageRetentionPeriod"] == 14 * DAY
+
+
+def test_every_dead_letter_queue_has_an_alarm_at_the_first_message() -> None:
+    watched = {
+        target(each["Dimensions"][0]["Value"]): each for each in ALARMS.values() if each["Namespace"] == "AWS/SQS"
+    }
+    assert set(watched) == set(QUEUES) - set(WORK_QUEUES)
+    for each in watched.values():
+        assert each["MetricName"] == "ApproximateNumberOfMessagesVisible"
+        assert (each["Threshold"], each["ComparisonOperator"]) == (0, "GreaterThanThreshold")
+
+
+def tries_within(seconds: float, longest: float) -> int:
+    """How often a message is received that fails for so long, at most."""
+    tries, elapsed = 1, 0.0
+    while elapsed < seconds:
+        elapsed += min(timing.retry_delay(tries), longest)
+        tries += 1
+    return tries
+
+
+@pytest.mark.parametrize("queue", WORK_QUEUES)
+@pytest.mark.parametrize("heartbeat_timeout", [30, 60, 300, 1728, 3600, 7200])
+def test_the_receive_count_never_ends_the_tries_before_auto_scaling_ends_the_wait(
+    queue: str, heartbeat_timeout: int
+) -> None:
+    wait = min(2 * DAY, 100 * heartbeat_timeout)
+    tries = tries_within(wait, heartbeat_timeout / timing.HEARTBEAT_SHARE)
+    assert WORK_QUEUES[queue]["RedrivePolicy"]["maxReceiveCount"] > tries
+
+
+@pytest.mark.parametrize("queue", WORK_QUEUES)
+def test_the_receive_count_never_ends_the_hour_in_which_a_person_may_mend_something(queue: str) -> None:
+    tries = tries_within(PERMANENT_FAILURE_LIFE, timing.HEARTBEAT_TIMEOUT_MIN / timing.HEARTBEAT_SHARE)
+    assert WORK_QUEUES[queue]["RedrivePolicy"]["maxReceiveCount"] > tries
+
+
+def test_rules_choose_by_the_hooks_prefix_and_lose_no_event() -> None:
+    rules = of_type("AWS::Events::Rule")
+    for name, rule in rules.items():
+        [each] = rule["Targets"]
+        assert target(each["DeadLetterConfig"]["Arn"]) in QUEUES
+        if name != "TerminatedRule":
+            assert rule["EventPattern"]["detail"]["LifecycleHookName"] == [{"prefix": {"Ref": "HookPrefix"}}]
+    sources = {
+        target(each)
+        for policy in of_type("AWS::SQS::QueuePolicy").values()
+        for statement in policy["PolicyDocument"]["Statement"]
+        for each in statement["Condition"].get("ArnEquals", {}).get("aws:SourceArn", [])
+    }
+    assert sources == set(rules)
+
+
+def test_nobody_from_outside_may_send_to_a_queue() -> None:
+    for policy in of_type("AWS::SQS::QueuePolicy").values():
+        for statement in policy["PolicyDocument"]["Statement"]:
+            assert as_list(statement["Action"]) == ["sqs:SendMessage"]
+            assert set(statement["Principal"]) == {"Service"}
+            [condition] = statement["Condition"].values()
+            assert set(condition) <= {"aws:SourceArn", "aws:SourceAccount"}
+            assert condition
+
+
+# Permissions
+
+
+def test_no_function_may_do_more_than_what_is_named() -> None:
+    for role, statement in statements():
+        for action in as_list(statement["Action"]):
+            assert "*" not in action, f"{role}: {action}"
+
+
+def test_only_describing_is_allowed_on_everything() -> None:
+    for role, statement in statements():
+        if "*" in as_list(statement["Resource"]):
+            actions = as_list(statement["Action"])
+            assert all(action.split(":")[1].startswith("Describe") for action in actions), f"{role}: {actions}"
+
+
+def test_a_function_may_only_take_from_its_own_queue() -> None:
+    for role, statement in statements():
+        if "sqs:ReceiveMessage" in as_list(statement["Action"]):
+            function = role.replace("Role", "Function")
+            assert target(statement["Resource"]) == target(source_of(function)["Queue"])
+
+
+def test_hooks_may_be_answered_whatever_tags_their_group_has() -> None:
+    answering = [
+        (role, statement)
+        for role, statement in statements()
+        if "autoscaling:CompleteLifecycleAction" in as_list(statement["Action"])
+    ]
+    assert len(answering) == len(FUNCTIONS)
+    assert all("Condition" not in statement for _, statement in answering)
+
+
+# Alarms on our own metrics
+
+
+def emitted(text: str) -> set[tuple[str, str, frozenset[tuple[str, str]]]]:
+    """Namespace, name and dimensions of every metric in a function's output."""
+    found = set()
+    for line in text.splitlines():
+        entry = json.loads(line)
+        for metrics in entry.get("_aws", {}).get("CloudWatchMetrics", []):
+            for names in metrics["Dimensions"]:
+                dimensions = frozenset((name, str(entry[name])) for name in names)
+                found |= {(metrics["Namespace"], metric["Name"], dimensions) for metric in metrics["Metrics"]}
+    return found
+
+
+def test_alarms_watch_metrics_that_are_emitted(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    announcer = Announcer("gate")
+    record = Record("m0", "{}", REGION, 1, 0.0, "handle")
+    action = world.launching("i-a")
+    announcer.failed(record, [action], TowerUnavailable("away"))
+    announcer.failed(record, [action], BadSettings("mend it"))
+    announcer.alert("look", action)
+    metrics = emitted(capsys.readouterr().out)
+    own = {name: each for name, each in ALARMS.items() if each["Namespace"] == "Rollcall"}
+    assert own
+    for name, each in own.items():
+        dimensions = frozenset((one["Name"], one["Value"]) for one in each["Dimensions"])
+        assert (each["Namespace"], each["MetricName"], dimensions) in metrics, name
+
+
+def test_every_function_that_raises_has_an_alarm() -> None:
+    watched = {
+        target(each["Dimensions"][0]["Value"])
+        for each in ALARMS.values()
+        if (each["Namespace"], each["MetricName"]) == ("AWS/Lambda", "Errors")
+    }
+    assert watched == set(FUNCTIONS)
+
+
+def test_permanent_failures_alarm_at_once_and_transient_ones_after_ten_minutes() -> None:
+    assert (ALARMS["PermanentFailureAlarm"]["Threshold"], ALARMS["PermanentFailureAlarm"]["EvaluationPeriods"]) == (
+        0,
+        1,
+    )
+    assert ALARMS["TransientFailureAlarm"]["MetricName"] == "FailingFor"
+    assert ALARMS["TransientFailureAlarm"]["Threshold"] == 600
+
+
+def test_every_alarm_tells_the_topic_if_there_is_one() -> None:
+    for each in ALARMS.values():
+        assert each["AlarmActions"] == [
+            {"Fn::If": ["HasAlarmTopic", {"Ref": "AlarmTopicArn"}, {"Ref": "AWS::NoValue"}]}
+        ]
+
+
+def test_every_parameter_is_described_and_has_its_place_in_the_guide() -> None:
+    groups = TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    placed = [name for group in groups for name in group["Parameters"]]
+    assert sorted(placed) == sorted(TEMPLATE["Parameters"])
+    assert all(each["Description"] for each in TEMPLATE["Parameters"].values())

@@ -1,0 +1,155 @@
+"""How long to wait for what."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rollcall import waiting as timing
+from rollcall.expiring import Expiring
+from rollcall.model import Group, LifecycleAction, Transition
+
+from .fakes import ACCOUNT, REGION, Clock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+BACK_OFFS = [
+    (timing.retry_delay, 15, 900),
+    (timing.relaunch_delay, 20, 120),
+    (timing.braked_relaunch_delay, 60, 900),
+]
+
+
+@pytest.mark.parametrize(("delay", "first", "most"), BACK_OFFS)
+def test_back_offs_double_from_the_first_to_the_most(delay: Callable[[int], float], first: float, most: float) -> None:
+    delays = [delay(times) for times in range(1, 2000)]
+    assert delays[0] == first
+    assert delays[1] == min(2 * first, most)
+    assert delays[-1] == most
+    assert all(before <= after <= most for before, after in pairwise(delays))
+
+
+SECONDS = st.floats(0, 200_000)
+
+
+@given(SECONDS, st.none() | st.floats(0.1, 100_000), st.integers(0, 100_000))
+def test_a_poll_is_never_at_once(elapsed: float, usual: float | None, polls: int) -> None:
+    assert timing.poll_delay(elapsed, usual, polls) >= timing.FIRST_POLL
+
+
+@given(SECONDS, st.none() | st.floats(0.1, 100_000), st.integers(0, 100_000))
+def test_a_poll_waits_long_only_while_nothing_can_have_happened(
+    elapsed: float, usual: float | None, polls: int
+) -> None:
+    nothing_before = (usual or 0) * timing.NEARLY_DONE
+    delay = timing.poll_delay(elapsed, usual, polls)
+    assert delay <= max(nothing_before - elapsed, timing.POLL_MAX)
+
+
+@given(st.floats(1, 100_000), SECONDS, SECONDS)
+def test_a_late_job_is_looked_at_ever_more_rarely(usual: float, first: float, second: float) -> None:
+    early, late = sorted((usual + first, usual + second))
+    assert timing.poll_delay(early, usual, 0) <= timing.poll_delay(late, usual, 0)
+
+
+def polls_of(duration: float, usual: float | None) -> tuple[int, float]:
+    """How often a job of this duration is looked at, and how long after its end that is seen."""
+    elapsed, polls = timing.poll_delay(0, usual, 0), 1
+    while elapsed < duration:
+        elapsed += timing.poll_delay(elapsed, usual, polls)
+        polls += 1
+    return polls, elapsed - duration
+
+
+@given(st.floats(285, 315))
+def test_a_job_of_five_minutes_is_looked_at_a_dozen_times_at_most(duration: float) -> None:
+    polls, _ = polls_of(duration, 300)
+    assert polls <= 12
+
+
+@given(st.floats(1, 20_000), st.floats(0.5, 2))
+def test_the_end_of_a_job_is_seen_soon(usual: float, factor: float) -> None:
+    duration = usual * factor
+    _, late = polls_of(duration, usual)
+    assert late <= max(usual * timing.NEARLY_DONE - duration, timing.POLL_MAX)
+
+
+@given(st.floats(1, 3600))
+def test_a_job_whose_usual_duration_is_not_known_is_looked_at_ever_more_rarely(duration: float) -> None:
+    polls, late = polls_of(duration, None)
+    assert polls <= 8 + duration / timing.POLL_MAX
+    assert late <= timing.POLL_MAX
+
+
+# The longest that hooks may be left alone
+
+
+def action(hook: str | None, group: str = "web") -> LifecycleAction:
+    return LifecycleAction(Transition.LAUNCHING, ACCOUNT, REGION, group, "i-a", hook)
+
+
+GROUPS = {"web": Group("web", {}, {"slow": 3600, "quick": 60}), "db": Group("db", {}, {"slow": 30})}
+
+
+@pytest.mark.parametrize(
+    ("actions", "longest"),
+    [
+        ([action("slow")], 1200),
+        ([action("slow"), action("quick")], 20),
+        ([action("slow"), action("slow", "db")], 10),
+        ([action("unknown")], 10),
+        ([action("slow", "deleted")], 10),
+        ([action(None)], 900),
+        ([], 900),
+        ([action(None), action("slow")], 1200),
+    ],
+)
+def test_hooks_are_left_alone_for_a_third_of_their_shortest_timeout(
+    actions: list[LifecycleAction], longest: float
+) -> None:
+    assert timing.longest_wait(GROUPS, actions) == longest
+
+
+# What warm invocations remember
+
+
+def test_a_value_is_loaded_again_once_it_is_too_old() -> None:
+    clock = Clock()
+    memory: Expiring[str, float] = Expiring(60, clock)
+    first = memory.get("a", clock)
+    clock.advance(59)
+    assert memory.get("a", clock) == first
+    clock.advance(1)
+    assert memory.get("a", clock) == clock.now
+
+
+def test_an_error_is_not_remembered() -> None:
+    memory: Expiring[str, int] = Expiring(60)
+
+    def fail() -> int:
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        memory.get("a", fail)
+    assert memory.get("a", lambda: 7) == 7
+
+
+def test_several_values_are_loaded_together_and_only_those_missing() -> None:
+    clock = Clock()
+    memory: Expiring[str, str] = Expiring(60, clock)
+    asked: list[list[str]] = []
+
+    def load(keys: list[str]) -> dict[str, str]:
+        asked.append(keys)
+        return {key: key.upper() for key in keys if key != "nobody"}
+
+    assert memory.get_all({"a", "b"}, load) == {"a": "A", "b": "B"}
+    assert memory.get_all({"b", "c", "nobody"}, load) == {"b": "B", "c": "C"}
+    clock.advance(60)
+    assert memory.get_all(["a"], load) == {"a": "A"}
+    assert asked == [["a", "b"], ["c", "nobody"], ["a"]]

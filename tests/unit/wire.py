@@ -1,0 +1,114 @@
+"""The wire between the Tower client and a server: answers from a script, below requests and its retries."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+from urllib3.connectionpool import HTTPConnectionPool
+from urllib3.response import HTTPResponse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import pytest
+
+JSON = {"Content-Type": "application/json"}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request as it went out."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: Any
+    timeout: Any
+
+    @property
+    def path(self) -> str:
+        return urlsplit(self.url).path
+
+    @property
+    def query(self) -> dict[str, list[str]]:
+        return parse_qs(urlsplit(self.url).query)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer of the server; a body that is no text is sent as JSON."""
+
+    status: int = 200
+    body: Any = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Wire:
+    """Answers requests from a script, or by a function once the script is at its end."""
+
+    script: list[Answer | Exception] = field(default_factory=list)
+    by_request: Callable[[Asked], Answer] | None = None
+    asked: list[Asked] = field(default_factory=list)
+    naps: list[float] = field(default_factory=list)
+
+    def then(self, status: int = 200, body: Any = None, **headers: str) -> Wire:
+        """The next answer; in the names of headers _ stands for -."""
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.script.append(Answer(status, {} if body is None else body, given))
+        return self
+
+    def page(self, *results: Any) -> Wire:
+        """The next answer is a list's only page."""
+        return self.then(200, page(*results))
+
+    def install(self, monkeypatch: pytest.MonkeyPatch) -> Wire:
+        """Take the place of every connection."""
+        monkeypatch.setattr(
+            HTTPConnectionPool, "_make_request", lambda pool, conn, *args, **given: self._answer(*args, **given)
+        )
+        monkeypatch.setattr("urllib3.util.retry.time", self)
+        return self
+
+    def sleep(self, seconds: float) -> None:
+        """What urllib3 calls between two tries."""
+        self.naps.append(seconds)
+
+    def _answer(self, method: str, url: str, body: bytes | None = None, **given: Any) -> HTTPResponse:
+        asked = Asked(method, url, given["headers"], json.loads(body) if body else None, given["timeout"])
+        self.asked.append(asked)
+        if self.script:
+            answer = self.script.pop(0)
+        elif self.by_request:
+            answer = self.by_request(asked)
+        else:
+            raise AssertionError(f"nobody expected {method} {url}")
+        if isinstance(answer, Exception):
+            raise answer
+        text = answer.body if isinstance(answer.body, str) else json.dumps(answer.body)
+        return HTTPResponse(
+            BytesIO(text.encode()),
+            {**JSON, **answer.headers},
+            answer.status,
+            preload_content=False,
+            request_method=method,
+        )
+
+    @property
+    def calls(self) -> list[str]:
+        """Method and path of every request."""
+        return [f"{each.method} {each.path}" for each in self.asked]
+
+
+def page(*results: Any, following: str | None = None, total: int | None = None) -> dict[str, Any]:
+    """One page of a list."""
+    return {
+        "count": len(results) if total is None else total,
+        "next": following,
+        "previous": None,
+        "results": list(results),
+    }

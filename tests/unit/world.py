@@ -1,0 +1,163 @@
+"""One installation in memory: a Tower, a fleet, queues, and the decisions that work on them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from rollcall.cleanup import Cleanup
+from rollcall.events import write_gate_message
+from rollcall.fleet import Membership
+from rollcall.gate import Gate
+from rollcall.model import (
+    AddressKind,
+    GateMessage,
+    Group,
+    Instance,
+    Inventory,
+    Job,
+    JobTemplate,
+    LifecycleAction,
+    Outcome,
+    Transition,
+    Waiting,
+)
+from rollcall.register import Register
+from rollcall.settings import Settings
+
+from .fakes import ACCOUNT, REGION, Clock, FakeFleet, FakeFleets, FakeQueues, FakeTower
+
+if TYPE_CHECKING:
+    from rollcall.gate import Round
+    from rollcall.reports import Report
+
+HOOK = "rollcall-launch"
+SETTINGS = Settings(
+    account=ACCOUNT,
+    tower_url="https://tower.example.com",
+    tower_secret="arn:aws:secretsmanager:us-east-1:123456789012:secret:tower",
+    hook_prefix="rollcall",
+    adopt_by_instance_id=False,
+    gate_queue_url="https://queue.example.com/gate",
+    queue_url="https://queue.example.com/own",
+    dead_letter_queue_url="https://queue.example.com/dead",
+)
+
+
+class World:
+    """Everything that a decision can see, with short ways to set it up."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.tower = FakeTower(self.clock)
+        self.fleets = FakeFleets()
+        self.fleet = self.fleets.by_region.setdefault(REGION, FakeFleet(REGION))
+        self.queues = FakeQueues()
+        self.settings = SETTINGS
+        self.inventory: Inventory = self.tower.add_inventory("prod")
+        self.template: JobTemplate = self.tower.add_template("provision")
+
+    # Setting up
+
+    def group(self, name: str, heartbeat_timeout: int = 3600, tags: dict[str, str] | None = None, **own: str) -> None:
+        """A group that opted in with a job; own are tags without their prefix, with _ for -, "" takes one away."""
+        wanted = {"inventory": "prod", "job_template": "provision"} | own
+        by_key = {f"rollcall:{key.replace('_', '-')}": value for key, value in wanted.items() if value}
+        self.fleet.known_groups[name] = Group(
+            name, by_key if tags is None else tags, {HOOK: heartbeat_timeout, "rollcall-warm": heartbeat_timeout}
+        )
+
+    def launching(self, instance_id: str, group: str = "web", state: str = "Pending:Wait") -> LifecycleAction:
+        """The launch action of an instance that EC2 and Auto Scaling know."""
+        self.fleet.known_memberships[instance_id] = Membership(group, state)
+        self.fleet.known_instances[instance_id] = self.instance(instance_id)
+        return LifecycleAction(Transition.LAUNCHING, ACCOUNT, REGION, group, instance_id, HOOK, f"token-{instance_id}")
+
+    def terminating(self, instance_id: str, group: str = "web") -> LifecycleAction:
+        """The terminate action of an instance."""
+        self.fleet.known_memberships[instance_id] = Membership(group, "Terminating:Wait")
+        return LifecycleAction(
+            Transition.TERMINATING, ACCOUNT, REGION, group, instance_id, "rollcall-terminate", f"token-{instance_id}"
+        )
+
+    def instance(self, instance_id: str, **changes: Any) -> Instance:
+        """A running instance, launched now."""
+        instance = Instance(
+            instance_id=instance_id,
+            state="running",
+            launched_at=self.clock.now,
+            addresses={
+                AddressKind.PRIVATE: "10.0.0.7",
+                AddressKind.PUBLIC: "",
+                AddressKind.PRIVATE_DNS: "ip-10-0-0-7.ec2.internal",
+                AddressKind.PUBLIC_DNS: "",
+            },
+            facts={
+                "id": instance_id,
+                "type": "t3.micro",
+                "image": "ami-1",
+                "zone": "us-east-1a",
+                "vpc": "vpc-1",
+                "subnet": "subnet-1",
+                "private_ip": "10.0.0.7",
+                "public_ip": "",
+            },
+            tags={"Name": "web"},
+        )
+        return replace(instance, **changes)
+
+    def leaves(self, instance_id: str, state: str = "Terminating:Wait") -> None:
+        """The instance is on its way out."""
+        known = self.fleet.known_memberships[instance_id]
+        self.fleet.known_memberships[instance_id] = replace(known, state=state)
+
+    # register
+
+    def register(self, *actions: LifecycleAction) -> list[Report]:
+        """What register reports of a batch."""
+        return Register(self.settings, self.tower, self.fleets, self.queues).register(actions)
+
+    # gate
+
+    def waiting(self, *instance_ids: str, group: str = "web", job: Job | None = None) -> GateMessage:
+        """A gate message of registered instances, whose job runs since now; and their hosts."""
+        actions = [self.launching(each, group) for each in instance_ids]
+        for each in instance_ids:
+            if each not in self.tower.names_in(self.inventory):
+                self.tower.add_host(self.inventory, each, variables={"rollcall": {"group": group}})
+        job = job or self.tower.add_job(self.template, self.inventory, *instance_ids)
+        return GateMessage(
+            waiting=tuple(Waiting(action, self.clock.now, "10.0.0.7") for action in actions),
+            job_id=job.id,
+            since=self.clock.now,
+            heartbeat_at=self.clock.now,
+        )
+
+    def look(self, *messages: GateMessage) -> list[Round]:
+        """The gate's rounds for these messages. What goes on is in the queue."""
+        return Gate(self.settings, self.tower, self.fleets, self.queues, self.clock).look(messages)
+
+    def look_at(self, message: GateMessage) -> Round:
+        """The gate's round for one message."""
+        [result] = self.look(message)
+        assert sorted(self.queues.sent[-len(result.next) :] if result.next else []) == sorted(
+            (self.settings.gate_queue_url, write_gate_message(each), delay) for each, delay in result.next
+        )
+        return result
+
+    def end(self, message: GateMessage, processed: bool = True, **outcomes: Outcome) -> None:
+        """End a message's job with these outcomes, by instance id with _ for -."""
+        assert message.job_id
+        by_name = {name.replace("_", "-"): outcome for name, outcome in outcomes.items()}
+        self.tower.end_job(message.job_id, by_name, processed=processed)
+
+    # cleanup
+
+    def clean_up(self, *actions: LifecycleAction) -> list[Report]:
+        """What cleanup reports of a batch."""
+        return Cleanup(self.tower, self.fleets).clean_up(actions)
+
+
+def ids(message: GateMessage) -> set[str]:
+    """The instances that a message carries."""
+    return {each.action.instance_id for each in message.waiting}
