@@ -227,6 +227,14 @@ class Cloud:
         return int(answer["Attributes"][attribute])
 
 
+def keep_to_this_machine() -> None:
+    """Whatever this shell is set up for, an account or a proxy, has no part in what goes to 127.0.0.1."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    for name in ("NO_PROXY", "no_proxy"):
+        os.environ[name] = ",".join(filter(None, [os.environ.get(name), "127.0.0.1"]))
+
+
 def sam_build(directory: Path) -> None:
     """sam build of the repository's own template into a directory. Raises SamError."""
     _sam("build", "--template", str(REPOSITORY / "template.yaml"), "--build-dir", str(directory))
@@ -286,4 +294,4 @@ def _tags(tags: Mapping[str, str | None]) -> dict[str, str | None]:
     return {f"rollcall:{key}": value for key, value in tags.items()}
 
 
-__all__ = ["ACCOUNT", "REGION", "Cloud", "Group", "SamError", "eventually", "sam_build"]
+__all__ = ["ACCOUNT", "REGION", "Cloud", "Group", "SamError", "eventually", "keep_to_this_machine", "sam_build"]

@@ -62,11 +62,11 @@ def _interrupt(number: int, _frame: object) -> NoReturn:
 
 def _run() -> int:
     # Imported here so that an interrupt during these imports, which take a second, ends in a note too.
-    from lab.cloud import REPOSITORY
+    from lab.cloud import REPOSITORY, keep_to_this_machine
     from lab.demo_view import make_view
 
     began = time.monotonic()
-    _keep_to_this_machine()
+    keep_to_this_machine()
     directory = REPOSITORY / LOGS
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
@@ -75,14 +75,6 @@ def _run() -> int:
     well = _play(view, directory)
     view.say(f"{time.monotonic() - began:.0f} s in all. Nothing is left running. Logs: {LOGS}/")
     return 0 if well else 1
-
-
-def _keep_to_this_machine() -> None:
-    """Whatever this shell is set up for, an account or a proxy, has no part in what goes to 127.0.0.1."""
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        del os.environ[name]
-    for name in ("NO_PROXY", "no_proxy"):
-        os.environ[name] = ",".join(filter(None, [os.environ.get(name), "127.0.0.1"]))
 
 
 def _play(view: View, directory: Path) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from lab.cloud import Cloud, Group, eventually, sam_build
+from lab.cloud import Cloud, Group, eventually, keep_to_this_machine, sam_build
 from lab.invariants import broken_invariants
 from lab.tower import Tower
 
@@ -18,6 +18,11 @@ ADDRESS_POOL = "127.77.0.0/24"  # on this machine, so that tcp and http checks r
 JOB_TIME = 0.5  # seconds
 EVENT_LAG = 0.3  # seconds
 NUMBERS = count(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _this_machine_only() -> None:
+    keep_to_this_machine()
 
 
 @pytest.fixture(scope="session")

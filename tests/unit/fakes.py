@@ -187,7 +187,7 @@ class FakeTower(Tower):
         if self.before_create:
             self.before_create.pop(0)()
         if self.names_in(inventory) & {host.instance_id for host in hosts}:
-            raise HostsExist
+            raise HostsExist({})
         made = {
             host.instance_id: self.add_host(inventory, host.instance_id, variables=dict(host.variables)).id
             for host in hosts

@@ -323,8 +323,9 @@ class _Look:
     def _provisioned_nobody(self, job: Job, group: str, inventory: Inventory) -> bool:
         """Whether this job and the two before it in which the group's playbook failed provisioned nobody of the group.
 
-        A job names hosts, not groups. A host still in Tower says by its marker whose it is; one that is gone is taken
-        to have been the group's. Jobs that proved nothing, or found machines unreachable, do not count.
+        A job names hosts, not groups. A host still in Tower says by its marker whose it is. One that is gone may have
+        been the group's: its failure counts, its success does not, for a group in doubt is held rather than churned.
+        Jobs that proved nothing, or found machines unreachable, do not count.
         """
         jobs = [job, *self._tower.jobs_before(job, inventory.id, JOBS_LOOKED_BACK)]
         hosts = self._tower.hosts_named(inventory, {name for each in jobs for name in each.hosts})
@@ -332,10 +333,11 @@ class _Look:
         failed = 0
         for each in jobs:
             outcomes = self._outcomes_of(each) or {}
-            own = {outcome for name, outcome in outcomes.items() if groups.get(name, group) == group}
-            if Outcome.OK in own:
+            if any(outcome == Outcome.OK and groups.get(name) == group for name, outcome in outcomes.items()):
                 return False
-            failed += Outcome.FAILED in own
+            failed += any(
+                outcome == Outcome.FAILED and groups.get(name, group) == group for name, outcome in outcomes.items()
+            )
             if failed == BRAKE_JOBS:
                 return True
         return False

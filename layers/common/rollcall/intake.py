@@ -8,6 +8,7 @@ dead-letter queue when a person has to mend something and an hour has passed; an
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from . import waiting as timing
@@ -16,7 +17,7 @@ from .events import read_records
 from .model import Transition
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from .announce import Announcer
     from .events import Record
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from .queues import Queues
     from .settings import Settings
 
+CALLS_AT_ONCE = 8
 PERMANENT_FAILURE_LIFE = 3600.0  # seconds in which a person may mend what was wrong
 
 
@@ -64,19 +66,25 @@ class Intake:
         except Exception as error:  # noqa: BLE001 - ours to mend; the messages must outlive it
             errors = [error] * len(messages)
         failures |= {record: error for record, error in zip(messages, errors, strict=True) if error}
+        failed = {record: actions_of(messages[record]) if record in messages else () for record in failures}
+        still_open = self._give_signs_of_life(failed)
         again = [
-            record.id
-            for record, error in failures.items()
-            if self._settle(record, actions_of(messages[record]) if record in messages else (), error)
+            record.id for record, error in failures.items() if self._settle(record, failed[record], error, still_open)
         ]
         return {"batchItemFailures": [{"itemIdentifier": each} for each in again]}
 
-    def _settle(self, record: Record, actions: Sequence[LifecycleAction], error: Exception) -> bool:
+    def _settle(
+        self,
+        record: Record,
+        actions: Sequence[LifecycleAction],
+        error: Exception,
+        still_open: Collection[LifecycleAction],
+    ) -> bool:
         """Whether the message is to be received again."""
         self._announcer.failed(record, actions, error)
         if record.receipt_handle is None:
             raise error
-        if self._is_finished(actions):
+        if _is_finished(actions, still_open):
             self._announcer.let_go(record, actions)
             return False
         try:
@@ -90,13 +98,13 @@ class Intake:
             self._announcer.not_put_off(record, trouble)
         return True
 
-    def _is_finished(self, actions: Sequence[LifecycleAction]) -> bool:
-        """Give every hook a sign of life. Finished is a message for whose launches nobody waits any more.
-
-        A termination is never finished by that: its host is still to be struck off.
-        """
-        alive = [self._is_open(action) for action in actions if action.hook]
-        return bool(actions) and all(action.transition == Transition.LAUNCHING for action in actions) and not any(alive)
+    def _give_signs_of_life(self, failed: Mapping[Record, Sequence[LifecycleAction]]) -> set[LifecycleAction]:
+        """A heartbeat for every hook of the messages that came through a queue; those that somebody still waits for."""
+        hooked = {
+            action for record, actions in failed.items() if record.receipt_handle for action in actions if action.hook
+        }
+        with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+            return {action for action, is_open in zip(hooked, pool.map(self._is_open, hooked), strict=True) if is_open}
 
     def _is_open(self, action: LifecycleAction) -> bool:
         try:
@@ -114,3 +122,15 @@ class Intake:
             self._announcer.no_heartbeat(actions[0], error)
             groups = {}
         return timing.longest_wait(groups, actions)
+
+
+def _is_finished(actions: Sequence[LifecycleAction], still_open: Collection[LifecycleAction]) -> bool:
+    """Whether a message is about launches that nobody waits for any more.
+
+    A termination is never finished by that: its host is still to be struck off.
+    """
+    return (
+        bool(actions)
+        and all(action.transition == Transition.LAUNCHING for action in actions)
+        and not any(action in still_open for action in actions)
+    )

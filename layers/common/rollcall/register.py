@@ -173,9 +173,11 @@ class Register:
         for _ in range(LOOKS):
             existing = {host.name: host for host in self._tower.hosts_named(inventory, wanted)}
             missing = [NewHost(name, variables) for name, variables in wanted.items() if name not in existing]
+            missing = [host for host in missing if host.instance_id not in created]
             try:
-                created = self._tower.create_hosts(inventory, missing) if missing else {}
-            except HostsExist:
+                created |= self._tower.create_hosts(inventory, missing) if missing else {}
+            except HostsExist as some:
+                created |= some.created
                 continue
             break
         else:
@@ -184,7 +186,8 @@ class Register:
         for newcomer in newcomers:
             name = newcomer.instance.instance_id
             with failing([newcomer.action], reports):
-                if host := existing.get(name):
+                host = None if name in created else existing[name]
+                if host:
                     self._bring_up_to_date(host, wanted[name])
                 registered.append(Registered(newcomer, host.id if host else created[name], host))
         return registered

@@ -13,7 +13,10 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from hashlib import sha256
 from itertools import batched
+from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -70,7 +73,11 @@ class NewHost:
 
 
 class HostsExist(Exception):
-    """Some of the hosts exist already, so none was created."""
+    """Some of the hosts exist already. created: the ids, by instance id, of those that were made before that showed."""
+
+    def __init__(self, created: Mapping[str, int]) -> None:
+        super().__init__()
+        self.created = created
 
 
 class HostsVanished(Exception):
@@ -83,15 +90,6 @@ class DeleteRefused(TowerDenied):
     def __init__(self, message: str, inventories: frozenset[str]) -> None:
         super().__init__(message)
         self.inventories = inventories
-
-
-class _Bearer(requests.auth.AuthBase):
-    def __init__(self, token: str) -> None:
-        self.token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self.token}"
-        return request
 
 
 def api_root(url: str) -> str:
@@ -122,6 +120,7 @@ class Tower:
         self.root = api_root(url)
         self._credentials = credentials
         self._session: requests.Session | None = None
+        self._connecting = Lock()
         self._clock_offset = 0.0
         self._deadline = float("inf")
         self._inventories: Expiring[str, Inventory] = Expiring(REFERENCES_TTL)
@@ -228,32 +227,36 @@ class Tower:
     def create_hosts(self, inventory: Inventory, hosts: Sequence[NewHost]) -> dict[str, int]:
         """Create hosts in bulk, or one by one on servers without bulk calls; the ids by instance id.
 
-        Raises HostsExist if one of them exists; then look again, for others may have been created.
+        Raises HostsExist if one of them exists; then look again.
         """
         created: dict[str, int] = {}
         for chunk in batched(hosts, BULK_CREATE_MAX):
-            created.update(self._create_chunk(inventory, chunk))
+            self._create_chunk(inventory, chunk, created)
         return created
 
-    def _create_chunk(self, inventory: Inventory, hosts: Sequence[NewHost]) -> dict[str, int]:
+    def _create_chunk(self, inventory: Inventory, hosts: Sequence[NewHost], created: dict[str, int]) -> None:
         body = {"inventory": inventory.id, "hosts": [_new_host(host) for host in hosts]}
         answer = self._send("POST", "bulk/host_create/", body)
         if answer.status_code == NOT_FOUND:
-            return {host.instance_id: self._create_one(inventory, host) for host in hosts}
+            for host in hosts:
+                self._create_one(inventory, host, created)
+            return
         if TOO_MANY_CREATED in answer.text and len(hosts) > 1:
             half = len(hosts) // 2
-            return self._create_chunk(inventory, hosts[:half]) | self._create_chunk(inventory, hosts[half:])
+            self._create_chunk(inventory, hosts[:half], created)
+            self._create_chunk(inventory, hosts[half:], created)
+            return
         if "lack permissions" in answer.text:  # 400 rather than 403 [407]
             raise TowerDenied(f"Tower lets the token add no hosts to inventory {inventory.name!r}: {_words(answer)}")
         if _says_duplicate(answer):
-            raise HostsExist
-        return {host["name"]: host["id"] for host in self._json(answer)["hosts"]}
+            raise HostsExist(created)
+        created.update((host["name"], host["id"]) for host in self._json(answer)["hosts"])
 
-    def _create_one(self, inventory: Inventory, host: NewHost) -> int:
+    def _create_one(self, inventory: Inventory, host: NewHost, created: dict[str, int]) -> None:
         answer = self._send("POST", "hosts/", {"inventory": inventory.id} | _new_host(host))
         if _says_duplicate(answer):
-            raise HostsExist
-        return int(self._json(answer)["id"])
+            raise HostsExist(created)
+        created[host.instance_id] = self._json(answer)["id"]
 
     def update_host(self, host_id: int, instance_id: str, variables: Mapping[str, object]) -> None:
         """Replace a host's variables and its instance_id."""
@@ -437,8 +440,7 @@ class Tower:
     ) -> requests.Response:
         answer = self._exchange(method, path, body, query)
         if answer.status_code == UNAUTHORIZED:  # perhaps the token was rotated
-            self._session = None
-            answer = self._exchange(method, path, body, query, refresh=True)
+            answer = self._exchange(method, path, body, query, refused=answer.request.headers["Authorization"])
         if date := answer.headers.get("Date"):
             self._clock_offset = parsedate_to_datetime(date).timestamp() - time.time()
         return answer
@@ -450,15 +452,14 @@ class Tower:
         body: Json | None,
         query: Mapping[str, str] | Sequence[tuple[str, str]],
         *,
-        refresh: bool = False,
+        refused: str | None = None,
     ) -> requests.Response:
         left = self._deadline - time.monotonic()
         if left <= 0:
             raise TowerUnavailable(f"no time left in this invocation to ask Tower for {path}")
-        if self._session is None:
-            self._session = _session(self._credentials(refresh))
+        session = self._connected(refused)
         try:
-            return self._session.request(
+            return session.request(
                 method,
                 self.root + path,
                 json=body,
@@ -472,6 +473,13 @@ class Tower:
             ) from error
         except requests.RequestException as error:
             raise TowerUnavailable(f"Tower at {self.root} cannot be reached for {path}: {error}") from error
+
+    def _connected(self, refused: str | None) -> requests.Session:
+        """The session; a new one with the token read afresh if the present one's was refused. Threads share it."""
+        with self._connecting:
+            if self._session is None or refused == self._session.headers["Authorization"]:
+                self._session = _session(self._credentials(refused is not None))
+            return self._session
 
     def _json(self, answer: requests.Response) -> Json:
         """The answer's object. Raises the taxonomy's error for anything but a success."""
@@ -511,13 +519,13 @@ class Tower:
 
 def _session(credentials: Credentials) -> requests.Session:
     session = requests.Session()
-    session.trust_env = False
-    session.auth = _Bearer(credentials.token)
+    session.trust_env = False  # else a .netrc could replace the token
+    session.headers["Authorization"] = f"Bearer {credentials.token}"
     session.headers["Accept"] = "application/json"
     if credentials.ca_bundle:
-        with tempfile.NamedTemporaryFile("w", suffix=".pem", delete=False) as file:
-            file.write(credentials.ca_bundle)
-        session.verify = file.name
+        file = Path(tempfile.gettempdir()) / f"tower-{sha256(credentials.ca_bundle.encode()).hexdigest()}.pem"
+        file.write_text(credentials.ca_bundle)
+        session.verify = str(file)
     retry = Retry(
         total=TRIES - 1,
         status_forcelist=GATEWAY_BUSY,

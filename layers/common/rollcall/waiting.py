@@ -73,4 +73,4 @@ def longest_wait(groups: Mapping[str, Group], actions: Iterable[LifecycleAction]
         for action in actions
         if action.hook
     ]
-    return min(timeouts) / HEARTBEAT_SHARE if timeouts else RETRY_MAX
+    return float(min(timeouts) // HEARTBEAT_SHARE) if timeouts else RETRY_MAX
