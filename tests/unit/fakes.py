@@ -195,6 +195,10 @@ class FakeTower(Tower):
         self.after_create()
         return made
 
+    def remove_host(self, name: str) -> None:
+        """Every host of that name is gone."""
+        self.hosts = {host.id: host for host in self.hosts.values() if host.name != name}
+
     def update_host(self, host_id: int, instance_id: str, variables: Mapping[str, object]) -> None:
         self._asked("update_host")
         self.hosts[host_id] = replace(self.hosts[host_id], instance_id=instance_id, variables=dict(variables))

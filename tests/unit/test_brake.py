@@ -55,6 +55,15 @@ def test_the_success_of_another_group_does_not_release_it(world: World) -> None:
     assert abandoned(world) == {"i-a", "i-b"}
 
 
+def test_the_success_of_a_host_that_is_gone_does_not_release_it(world: World) -> None:
+    world.group("db")
+    for each in ("i-a", "i-b", "i-c"):
+        ran(world, each, FAILED)
+        ran(world, f"{each}-db", OK, "db")
+        world.tower.remove_host(f"{each}-db")
+    assert abandoned(world) == {"i-a", "i-b"}
+
+
 def test_the_failures_of_another_group_do_not_hold_it(world: World) -> None:
     world.group("db", on_failure="hold")
     ran(world, "i-x", FAILED, "db")

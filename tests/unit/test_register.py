@@ -21,13 +21,17 @@ from rollcall.errors import (
 )
 from rollcall.model import LifecycleAction, Outcome, Result
 from rollcall.register import LANDING_TIME
+from rollcall.tower import HostsExist
 
 from .fakes import ACCOUNT, REGION
 from .world import World, ids
 
 if TYPE_CHECKING:
-    from rollcall.model import GateMessage
+    from collections.abc import Sequence
+
+    from rollcall.model import GateMessage, Inventory
     from rollcall.reports import Report
+    from rollcall.tower import NewHost
 
 
 def outcomes(reports: list[Report]) -> dict[str, str]:
@@ -390,6 +394,21 @@ def test_hosts_that_somebody_else_creates_meanwhile_are_found(world: World) -> N
     assert world.tower.names_in(world.inventory) == {"i-a", "i-b"}
     assert isinstance(errors(reports)["i-a"], JobStillLanding)  # whoever made it is at work
     assert ids(only_message(world)) == {"i-b"}
+
+
+def test_hosts_made_before_a_duplicate_showed_are_not_taken_for_somebody_elses(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def make_one_and_meet_a_duplicate(inventory: Inventory, hosts: Sequence[NewHost]) -> dict[str, int]:
+        monkeypatch.undo()
+        made = world.tower.create_hosts(inventory, hosts[:1])
+        world.tower.add_host(inventory, hosts[1].instance_id, variables={"rollcall": {}})
+        raise HostsExist(made)
+
+    monkeypatch.setattr(world.tower, "create_hosts", make_one_and_meet_a_duplicate)
+    reports = world.register(world.launching("i-a"), world.launching("i-b"), world.launching("i-c"))
+    assert errors(reports).keys() == {"i-b"}
+    assert ids(only_message(world)) == {"i-a", "i-c"}
 
 
 def test_a_race_that_does_not_end_is_left_to_a_later_try(world: World) -> None:

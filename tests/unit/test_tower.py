@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from itertools import batched
+from threading import Barrier
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -280,6 +282,22 @@ def test_a_rotated_token_is_picked_up(tower: Tower, wire: Wire, vault: Vault) ->
     wire.then(401).page(raw_host())
     assert tower.hosts_named(PROD, ["i-a"])
     assert [each.headers["Authorization"] for each in wire.asked] == ["Bearer token-0", "Bearer token-1"]
+    assert vault.reads == [False, True]
+
+
+def test_threads_whose_token_was_refused_share_one_fresh_token(tower: Tower, wire: Wire, vault: Vault) -> None:
+    threads = 6
+    all_refused = Barrier(threads)
+
+    def answer(asked: Asked) -> Answer:
+        if asked.headers["Authorization"] == "Bearer token-0":
+            all_refused.wait(timeout=10)
+            return Answer(401, {"detail": "Authentication credentials were not provided."})
+        return Answer(204, "")
+
+    wire.by_request = answer
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(lambda host: tower.add_to_group(1, host), range(threads)))
     assert vault.reads == [False, True]
 
 
