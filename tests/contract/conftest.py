@@ -27,8 +27,9 @@ import pytest
 import requests
 
 from lab.tower import Tower as EmbeddedTower
+from rollcall.connection import Credentials, api_root
 from rollcall.model import Inventory, JobTemplate
-from rollcall.tower import Credentials, Tower, api_root
+from rollcall.tower import Tower
 
 type Json = dict[str, Any]
 

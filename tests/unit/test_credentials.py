@@ -10,8 +10,8 @@ from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterEr
 from botocore.exceptions import ClientError
 
 from rollcall import wiring
+from rollcall.connection import Credentials
 from rollcall.errors import AwsDenied, BadSettings, Throttled
-from rollcall.tower import Credentials
 
 
 def hold(monkeypatch: pytest.MonkeyPatch, text: str) -> list[bool]:

@@ -14,19 +14,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from urllib3.exceptions import NewConnectionError, ReadTimeoutError, SSLError
 
+from rollcall.connection import READ_TIMEOUT, RETRY_AFTER_MAX, Credentials, api_root
 from rollcall.errors import BadSettings, TowerDenied, TowerRejected, TowerUnavailable
 from rollcall.model import Host, Inventory, Job, JobStatus, JobTemplate, Outcome
-from rollcall.tower import (
-    READ_TIMEOUT,
-    RETRY_AFTER_MAX,
-    Credentials,
-    DeleteRefused,
-    HostsExist,
-    HostsVanished,
-    NewHost,
-    Tower,
-    api_root,
-)
+from rollcall.tower import DeleteRefused, HostsExist, HostsVanished, NewHost, Tower
 
 from .wire import Answer, Asked, Wire, page
 

@@ -8,60 +8,32 @@ its recorded exchanges in tests/contract/recordings.
 from __future__ import annotations
 
 import json
-import tempfile
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from hashlib import sha256
 from itertools import batched
-from pathlib import Path
-from threading import Lock
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
-import requests
-from requests.adapters import HTTPAdapter
-from urllib3.util import Retry
-
-from .errors import BadSettings, TowerDenied, TowerRejected, TowerUnavailable
+from .connection import FORBIDDEN, NOT_FOUND, Connection, object_of, words_of
+from .errors import BadSettings, TowerDenied, TowerRejected
 from .expiring import Expiring
 from .model import Host, Inventory, Job, JobStatus, JobTemplate, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-type Json = dict[str, Any]
+    import requests
 
-DEFAULT_API_ROOT = "/api/v2/"  # AWX, Tower 3.x and AAP up to 2.4; AAP 2.5+ has /api/controller/v2/
-CONNECT_TIMEOUT = 5.0  # seconds
-READ_TIMEOUT = 20.0  # seconds; a bulk delete of 250 hosts takes about five on a small server
-TRIES = 3  # of a call that is safe to repeat
-RETRY_AFTER_MAX = 5  # seconds; beyond that the queue waits better than a running function
-DEADLINE_MARGIN = 15.0  # seconds kept back at the end of an invocation for heartbeats and put-offs
-PAGE_SIZE = 200  # the server's maximum
+    from .connection import Credentials, Json
+
 NAMES_PER_QUERY = 75  # two lists of 75 instance ids stay under the 4 kB that every proxy lets through
 BULK_CREATE_MAX = 100  # BULK_HOST_MAX_CREATE, the server's default
 BULK_DELETE_MAX = 250  # BULK_HOST_MAX_DELETE, the server's default
-CONNECTIONS = 8  # kept alive per invocation
 REFERENCES_TTL = 60.0  # seconds that inventories and templates are remembered
 USUAL_DURATION_TTL = 300.0  # seconds
 TOO_MANY_CREATED = "BULK_HOST_MAX_CREATE"  # in the answer of a server with a lower limit [210]
 TOO_MANY_DELETED = "BULK_HOST_MAX_DELETE"  # likewise [225]
 FAILURE_EVENTS = ("runner_on_failed", "runner_on_unreachable")
 TASK_EVENTS = ("playbook_on_task_start", "playbook_on_handler_task_start")
-HTTP_OK = range(200, 300)
-HTTP_REDIRECT = range(300, 400)
-UNAUTHORIZED, FORBIDDEN, NOT_FOUND, TOO_MANY_REQUESTS, SERVER_ERROR = 401, 403, 404, 429, 500
-GATEWAY_BUSY = (TOO_MANY_REQUESTS, 502, 503, 504)
-
-
-@dataclass(frozen=True)
-class Credentials:
-    """A bearer token, and the certificate authorities (PEM) to trust instead of the public ones, if any."""
-
-    token: str
-    ca_bundle: str | None = None
 
 
 @dataclass(frozen=True)
@@ -92,23 +64,6 @@ class DeleteRefused(TowerDenied):
         self.inventories = inventories
 
 
-def api_root(url: str) -> str:
-    """The API root of a Tower URL, ending in a slash; a URL without a path gets the usual one.
-
-    Raises BadSettings for anything but https (plain http is allowed to this machine only).
-    """
-    try:
-        parts = urlsplit(url)
-    except ValueError as error:
-        raise BadSettings(f"Tower URL {url!r} is not a URL: {error}") from error
-    if not parts.hostname or parts.scheme not in ("http", "https"):
-        raise BadSettings(f"Tower URL {url!r} is not a URL: use https://HOST or https://HOST/api/controller/v2/")
-    if parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
-        raise BadSettings(f"Tower URL {url!r} would send the token in clear text: use https://")
-    path = parts.path.strip("/")
-    return f"{parts.scheme}://{parts.netloc}/{path}/" if path else f"{parts.scheme}://{parts.netloc}{DEFAULT_API_ROOT}"
-
-
 class Tower:
     """One Tower, spoken to through one kept-alive session.
 
@@ -117,23 +72,18 @@ class Tower:
     """
 
     def __init__(self, url: str, credentials: Callable[[bool], Credentials]) -> None:
-        self.root = api_root(url)
-        self._credentials = credentials
-        self._session: requests.Session | None = None
-        self._connecting = Lock()
-        self._clock_offset = 0.0
-        self._deadline = float("inf")
+        self._http = Connection(url, credentials)
         self._inventories: Expiring[str, Inventory] = Expiring(REFERENCES_TTL)
         self._templates: Expiring[str, JobTemplate] = Expiring(REFERENCES_TTL)
         self._durations: Expiring[int, float | None] = Expiring(USUAL_DURATION_TTL)
 
     def finish_within(self, seconds: float) -> None:
         """Bound what follows to the seconds left in this invocation; calls beyond that raise TowerUnavailable."""
-        self._deadline = time.monotonic() + seconds - DEADLINE_MARGIN
+        self._http.finish_within(seconds)
 
     def now(self) -> float:
         """Tower's own clock, in epoch seconds: the Date of its latest answer, carried on."""
-        return time.time() + self._clock_offset
+        return self._http.now()
 
     # Inventories and templates
 
@@ -153,10 +103,10 @@ class Tower:
 
     def _referenced(self, collection: str, kind: str, reference: str) -> Json:
         if reference.isdigit():
-            answer = self._send("GET", f"{collection}/{reference}/")
-            if answer.status_code == NOT_FOUND and _object(answer):
+            answer = self._http.send("GET", f"{collection}/{reference}/")
+            if answer.status_code == NOT_FOUND and object_of(answer):
                 raise BadSettings(f"Tower has no {kind} with id {reference} that the token can read")
-            return self._json(answer)
+            return self._http.read(answer)
         found = self._named(collection, reference)
         if not found:
             raise BadSettings(
@@ -168,10 +118,10 @@ class Tower:
         return found[0]
 
     def _named(self, collection: str, reference: str) -> list[Json]:
-        found = list(self._pages(f"{collection}/", {"name": reference}))
+        found = list(self._http.pages(f"{collection}/", {"name": reference}))
         organization, slash, name = reference.partition("/")
         if slash and not found:
-            found = list(self._pages(f"{collection}/", {"organization__name": organization, "name": name}))
+            found = list(self._http.pages(f"{collection}/", {"organization__name": organization, "name": name}))
         return found
 
     # Hosts
@@ -196,7 +146,7 @@ class Tower:
         return [
             self._host(raw)
             for query in queries
-            for raw in self._pages("hosts/", query)
+            for raw in self._http.pages("hosts/", query)
             if not raw["summary_fields"]["inventory"].get("kind")
         ]
 
@@ -221,7 +171,7 @@ class Tower:
         try:
             variables = json.loads(raw["variables"] or "{}")
         except ValueError:  # a person saved them as YAML; Tower parses that for us
-            variables = self._get(f"hosts/{raw['id']}/variable_data/")
+            variables = self._http.get(f"hosts/{raw['id']}/variable_data/")
         return variables if isinstance(variables, dict) else {}
 
     def create_hosts(self, inventory: Inventory, hosts: Sequence[NewHost]) -> dict[str, int]:
@@ -236,7 +186,7 @@ class Tower:
 
     def _create_chunk(self, inventory: Inventory, hosts: Sequence[NewHost], created: dict[str, int]) -> None:
         body = {"inventory": inventory.id, "hosts": [_new_host(host) for host in hosts]}
-        answer = self._send("POST", "bulk/host_create/", body)
+        answer = self._http.send("POST", "bulk/host_create/", body)
         if answer.status_code == NOT_FOUND:
             for host in hosts:
                 self._create_one(inventory, host, created)
@@ -247,21 +197,23 @@ class Tower:
             self._create_chunk(inventory, hosts[half:], created)
             return
         if "lack permissions" in answer.text:  # 400 rather than 403 [407]
-            raise TowerDenied(f"Tower lets the token add no hosts to inventory {inventory.name!r}: {_words(answer)}")
+            raise TowerDenied(f"Tower lets the token add no hosts to inventory {inventory.name!r}: {words_of(answer)}")
         if _says_duplicate(answer):
             raise HostsExist(created)
-        created.update((host["name"], host["id"]) for host in self._json(answer)["hosts"])
+        created.update((host["name"], host["id"]) for host in self._http.read(answer)["hosts"])
 
     def _create_one(self, inventory: Inventory, host: NewHost, created: dict[str, int]) -> None:
-        answer = self._send("POST", "hosts/", {"inventory": inventory.id} | _new_host(host))
+        answer = self._http.send("POST", "hosts/", {"inventory": inventory.id} | _new_host(host))
         if _says_duplicate(answer):
             raise HostsExist(created)
-        created[host.instance_id] = self._json(answer)["id"]
+        created[host.instance_id] = self._http.read(answer)["id"]
 
     def update_host(self, host_id: int, instance_id: str, variables: Mapping[str, object]) -> None:
         """Replace a host's variables and its instance_id."""
-        self._json(
-            self._send("PATCH", f"hosts/{host_id}/", {"variables": json.dumps(variables), "instance_id": instance_id})
+        self._http.read(
+            self._http.send(
+                "PATCH", f"hosts/{host_id}/", {"variables": json.dumps(variables), "instance_id": instance_id}
+            )
         )
 
     def delete_hosts(self, hosts: Sequence[Host]) -> None:
@@ -270,14 +222,14 @@ class Tower:
         Raises HostsVanished if one is gone already, DeleteRefused naming the inventories if the token may not. Then
         look again: a server with bulk calls has deleted none of the call's hosts, another one some.
         """
-        answer = self._send("POST", "bulk/host_delete/", {"hosts": [host.id for host in hosts]})
+        answer = self._http.send("POST", "bulk/host_delete/", {"hosts": [host.id for host in hosts]})
         if answer.status_code == NOT_FOUND:
             for host in hosts:
                 self._disassociate(host)
             return
         if answer.status_code == FORBIDDEN:
-            inventories = (_object(answer) or {}).get("inventories", {})
-            raise DeleteRefused(self._denied(answer), frozenset(inventories))
+            inventories = (object_of(answer) or {}).get("inventories", {})
+            raise DeleteRefused(self._http.denied(answer), frozenset(inventories))
         if TOO_MANY_DELETED in answer.text and len(hosts) > 1:
             half = len(hosts) // 2
             self.delete_hosts(hosts[:half])
@@ -285,16 +237,18 @@ class Tower:
             return
         if answer.status_code == 400 and "do not exist" in answer.text:
             raise HostsVanished
-        self._json(answer)
+        self._http.read(answer)
 
     def _disassociate(self, host: Host) -> None:
         """Deletes a host the way that running jobs do not stop [862] and that old servers know."""
-        answer = self._send("POST", f"inventories/{host.inventory_id}/hosts/", {"id": host.id, "disassociate": True})
+        answer = self._http.send(
+            "POST", f"inventories/{host.inventory_id}/hosts/", {"id": host.id, "disassociate": True}
+        )
         if answer.status_code == FORBIDDEN:
-            raise DeleteRefused(self._denied(answer), frozenset({host.inventory_name}))
+            raise DeleteRefused(self._http.denied(answer), frozenset({host.inventory_name}))
         if answer.status_code in (400, NOT_FOUND):
             raise HostsVanished
-        self._json(answer)
+        self._http.read(answer)
 
     # Groups
 
@@ -302,9 +256,9 @@ class Tower:
         """The ids of an inventory's groups by name; those missing are created."""
         found = self._groups(inventory, names)
         for name in sorted(set(names) - found.keys()):
-            answer = self._send("POST", "groups/", {"name": name, "inventory": inventory.id})
+            answer = self._http.send("POST", "groups/", {"name": name, "inventory": inventory.id})
             if not _says_duplicate(answer):
-                found[name] = int(self._json(answer)["id"])
+                found[name] = int(self._http.read(answer)["id"])
         missing = set(names) - found.keys()
         return found | self._groups(inventory, missing) if missing else found
 
@@ -313,12 +267,12 @@ class Tower:
         return {
             name: raw["id"]
             for name in names
-            for raw in self._pages("groups/", {"inventory": str(inventory.id), "name": name})
+            for raw in self._http.pages("groups/", {"inventory": str(inventory.id), "name": name})
         }
 
     def add_to_group(self, group_id: int, host_id: int) -> None:
         """Put a host into a group; that it is there already is no error."""
-        self._json(self._send("POST", f"groups/{group_id}/hosts/", {"id": host_id}))
+        self._http.read(self._http.send("POST", f"groups/{group_id}/hosts/", {"id": host_id}))
 
     # Jobs
 
@@ -333,11 +287,11 @@ class Tower:
         body: Json = {"limit": ",".join(instance_ids)}
         if template.asks_inventory:
             body["inventory"] = inventory.id
-        launched = self._json(self._send("POST", f"job_templates/{template.id}/launch/", body))
+        launched = self._http.read(self._http.send("POST", f"job_templates/{template.id}/launch/", body))
         job = launched.get("job")
         if job is None or launched.get("ignored_fields"):
             kind = "jobs" if launched.get("type") == "job" else "workflow_jobs"
-            self._send("POST", f"{kind}/{launched['id']}/cancel/", {})
+            self._http.send("POST", f"{kind}/{launched['id']}/cancel/", {})
             raise TowerRejected(
                 f"job template {template.name!r} did not keep to its limit and was cancelled "
                 f"({kind} {launched['id']}, ignored: {sorted(launched.get('ignored_fields') or [])}): "
@@ -350,7 +304,7 @@ class Tower:
         return {
             job.id: job
             for chunk in batched(sorted(ids), NAMES_PER_QUERY)
-            for job in map(_job, self._pages("jobs/", {"id__in": ",".join(map(str, chunk))}))
+            for job in map(_job, self._http.pages("jobs/", {"id__in": ",".join(map(str, chunk))}))
         }
 
     def jobs_holding(self, template_id: int, instance_ids: Collection[str], since: float) -> list[Job]:
@@ -360,7 +314,7 @@ class Tower:
         found = {
             raw["id"]: _job(raw)
             for chunk in batched(sorted(wanted), NAMES_PER_QUERY)
-            for raw in self._pages(
+            for raw in self._http.pages(
                 f"job_templates/{template_id}/jobs/",
                 [("created__gte", created), *(("or__limit__contains", each) for each in chunk)],
             )
@@ -376,18 +330,18 @@ class Tower:
             "order_by": "-id",
             "page_size": str(count),
         }
-        return [_job(raw) for raw in self._get(f"job_templates/{job.template_id}/jobs/", query)["results"]]
+        return [_job(raw) for raw in self._http.get(f"job_templates/{job.template_id}/jobs/", query)["results"]]
 
     def outcomes(self, job: Job) -> dict[str, Outcome] | None:
         """What an ended job showed about each of its hosts by name; None while Tower still processes its events [802].
 
         A job that ended by its own timeout, by an error of Tower's or by being cancelled proves nothing for anyone.
         """
-        if not self._get(f"jobs/{job.id}/")["event_processing_finished"]:
+        if not self._http.get(f"jobs/{job.id}/")["event_processing_finished"]:
             return None
         if job.status in (JobStatus.ERROR, JobStatus.CANCELED) or job.explanation:
             return dict.fromkeys(job.hosts, Outcome.UNPROVEN)
-        summaries = {raw["host_name"]: raw for raw in self._pages(f"jobs/{job.id}/job_host_summaries/", {})}
+        summaries = {raw["host_name"]: raw for raw in self._http.pages(f"jobs/{job.id}/job_host_summaries/", {})}
         cut_short = job.status == JobStatus.FAILED and self._was_cut_short(job)
         return {host: _outcome(summaries.get(host), cut_short=cut_short) for host in job.hosts}
 
@@ -398,14 +352,14 @@ class Tower:
         after which no task started counts too: at worst the others run once more, without the host that failed.
         """
         events = f"jobs/{job.id}/job_events/"
-        if self._get(events, {"event": "playbook_on_no_hosts_remaining", "page_size": "1"})["count"]:
+        if self._http.get(events, {"event": "playbook_on_no_hosts_remaining", "page_size": "1"})["count"]:
             return True
         failures = {"event__in": ",".join(FAILURE_EVENTS), "order_by": "-counter", "page_size": "1"}
-        last = self._get(events, failures)["results"]
+        last = self._http.get(events, failures)["results"]
         if not last:
             return False
         later = {"event__in": ",".join(TASK_EVENTS), "counter__gt": str(last[0]["counter"]), "page_size": "1"}
-        return not self._get(events, later)["count"]
+        return not self._http.get(events, later)["count"]
 
     def usual_duration(self, template_id: int) -> float | None:
         """The median seconds of a template's last successful jobs, None without any; remembered for five minutes."""
@@ -413,146 +367,10 @@ class Tower:
 
     def _usual_duration(self, template_id: int) -> float | None:
         query = {"status": "successful", "order_by": "-finished", "page_size": "5"}
-        elapsed = sorted(raw["elapsed"] for raw in self._get(f"job_templates/{template_id}/jobs/", query)["results"])
-        return float(elapsed[len(elapsed) // 2]) if elapsed else None
-
-    # HTTP
-
-    def _pages(self, path: str, query: Mapping[str, str] | Sequence[tuple[str, str]]) -> Iterator[Json]:
-        items = list(query.items()) if isinstance(query, dict) else list(query)
-        number = 1
-        while True:
-            page = self._get(path, [*items, ("order_by", "id"), ("page_size", str(PAGE_SIZE)), ("page", str(number))])
-            yield from page["results"]
-            if not page["next"]:
-                return
-            number += 1
-
-    def _get(self, path: str, query: Mapping[str, str] | Sequence[tuple[str, str]] = ()) -> Json:
-        return self._json(self._send("GET", path, query=query))
-
-    def _send(
-        self,
-        method: str,
-        path: str,
-        body: Json | None = None,
-        query: Mapping[str, str] | Sequence[tuple[str, str]] = (),
-    ) -> requests.Response:
-        answer = self._exchange(method, path, body, query)
-        if answer.status_code == UNAUTHORIZED:  # perhaps the token was rotated
-            answer = self._exchange(method, path, body, query, refused=answer.request.headers["Authorization"])
-        if date := answer.headers.get("Date"):
-            self._clock_offset = parsedate_to_datetime(date).timestamp() - time.time()
-        return answer
-
-    def _exchange(
-        self,
-        method: str,
-        path: str,
-        body: Json | None,
-        query: Mapping[str, str] | Sequence[tuple[str, str]],
-        *,
-        refused: str | None = None,
-    ) -> requests.Response:
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise TowerUnavailable(f"no time left in this invocation to ask Tower for {path}")
-        session = self._connected(refused)
-        try:
-            return session.request(
-                method,
-                self.root + path,
-                json=body,
-                params=query,
-                timeout=(min(CONNECT_TIMEOUT, left / TRIES), min(READ_TIMEOUT, left / TRIES)),
-                allow_redirects=False,
-            )
-        except requests.exceptions.SSLError as error:
-            raise TowerRejected(
-                f"Tower's certificate at {self.root} is not trusted: put its CA into the secret's ca_bundle ({error})"
-            ) from error
-        except requests.RequestException as error:
-            raise TowerUnavailable(f"Tower at {self.root} cannot be reached for {path}: {error}") from error
-
-    def _connected(self, refused: str | None) -> requests.Session:
-        """The session; a new one with the token read afresh if the present one's was refused. Threads share it."""
-        with self._connecting:
-            if self._session is None or refused == self._session.headers["Authorization"]:
-                self._session = _session(self._credentials(refused is not None))
-            return self._session
-
-    def _json(self, answer: requests.Response) -> Json:
-        """The answer's object. Raises the taxonomy's error for anything but a success."""
-        status = answer.status_code
-        what = f"{answer.request.method} {answer.request.path_url.partition('?')[0]}"
-        if status in HTTP_REDIRECT:
-            raise TowerRejected(
-                f"{what} was redirected to {answer.headers.get('Location')}: the Tower URL is not the API itself"
-            )
-        if status == TOO_MANY_REQUESTS or status >= SERVER_ERROR:
-            raise TowerUnavailable(f"Tower answered {what} with {status}: {_words(answer)}")
-        if status in (UNAUTHORIZED, FORBIDDEN):
-            if "still processing events" in answer.text:  # of a job that just ended; passes within a minute [625]
-                raise TowerUnavailable(f"Tower answered {what} with {status}: {_words(answer)}")
-            raise TowerDenied(self._denied(answer))
-        if not answer.content and status in HTTP_OK:
-            return {}
-        value = _object(answer)
-        if value is None:
-            raise TowerRejected(
-                f"Tower answered {what} with {status} and something that is not the API's JSON: {_words(answer)}; "
-                f"is {self.root} the API root?"
-            )
-        if status not in HTTP_OK:
-            raise TowerRejected(f"Tower answered {what} with {status}: {_words(answer)}")
-        return value
-
-    def _denied(self, answer: requests.Response) -> str:
-        remedy = (
-            "check the token in the secret"
-            if answer.status_code == UNAUTHORIZED
-            else "grant the token's user the role it lacks"
+        elapsed = sorted(
+            raw["elapsed"] for raw in self._http.get(f"job_templates/{template_id}/jobs/", query)["results"]
         )
-        what = f"{answer.request.method} {answer.request.path_url.partition('?')[0]}"
-        return f"Tower refused {what} with {answer.status_code}: {_words(answer)}; {remedy}"
-
-
-def _session(credentials: Credentials) -> requests.Session:
-    session = requests.Session()
-    session.trust_env = False  # else a .netrc could replace the token
-    session.headers["Authorization"] = f"Bearer {credentials.token}"
-    session.headers["Accept"] = "application/json"
-    if credentials.ca_bundle:
-        file = Path(tempfile.gettempdir()) / f"tower-{sha256(credentials.ca_bundle.encode()).hexdigest()}.pem"
-        file.write_text(credentials.ca_bundle)
-        session.verify = str(file)
-    retry = Retry(
-        total=TRIES - 1,
-        status_forcelist=GATEWAY_BUSY,
-        allowed_methods=("GET",),
-        backoff_factor=0.5,
-        backoff_jitter=0.5,
-        retry_after_max=RETRY_AFTER_MAX,
-        raise_on_status=False,
-    )
-    adapter = HTTPAdapter(pool_maxsize=CONNECTIONS, max_retries=retry)
-    session.mount("https://", adapter)
-    session.mount("http://", adapter)
-    return session
-
-
-def _object(answer: requests.Response) -> Json | None:
-    """The answer's JSON object, None if it is something else."""
-    try:
-        value = answer.json()
-    except ValueError:
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def _words(answer: requests.Response) -> str:
-    """The server's own words, in one line of bounded length."""
-    return " ".join(answer.text.split())[:500] or "(no words)"
+        return float(elapsed[len(elapsed) // 2]) if elapsed else None
 
 
 def _says_duplicate(answer: requests.Response) -> bool:

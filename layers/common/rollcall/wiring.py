@@ -12,12 +12,13 @@ from aws_lambda_powertools.utilities.parameters import get_secret
 from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
 
 from .announce import Announcer
+from .connection import Credentials
 from .errors import BadSettings
 from .fleet import Fleets, aws_errors
 from .intake import Intake
 from .queues import Queues
 from .settings import Settings, read_settings
-from .tower import Credentials, Tower
+from .tower import Tower
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
