@@ -1,6 +1,6 @@
 # Everything a contributor runs. Each target sets up what it needs.
 PYTHON ?= python3.13
-PREFIX ?= rollcall
+STACK ?= rollcall
 VENV := .venv
 SOURCES := layers functions scripts tests
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
@@ -25,8 +25,9 @@ $(VENV)/.done: tests/requirements.txt
 demo: setup ## Rollcall at work on an embedded cloud: under two minutes, nothing needed but Python
 	@PYTHONPATH=tests python -m lab.demo
 
-test: setup ## all tests, four at a time: most of their time they wait
-	pytest --numprocesses 4 --dist loadfile
+test: setup ## all tests, four at a time: those on the embedded cloud mostly wait
+	@echo "About four minutes: the tests on the deployed stack come first, and wait as Auto Scaling and Tower would"
+	pytest --numprocesses 4 --dist loadfile tests/stack tests/contract tests/unit
 
 contract: setup ## the Tower client against the embedded Tower, or yours with TOWER_URL=... TOWER_TOKEN=...
 	pytest tests/contract
@@ -52,8 +53,8 @@ requirements: setup ## compile the pinned requirements from the short .in files
 	cd tests && uv pip compile --quiet --upgrade --generate-hashes --no-header --python-version 3.13 \
 		--no-emit-index-url --no-emit-find-links -c ../layers/common/requirements.txt requirements.in -o requirements.txt
 
-uninstall-check: setup ## groups that still have hooks under PREFIX, in the account and Region of this shell
-	@python scripts/uninstall_check.py --prefix '$(PREFIX)'
+uninstall-check: setup ## groups that still have hooks which the stack STACK answers (gone already: PREFIX=...)
+	@python scripts/uninstall_check.py --stack '$(STACK)' --prefix '$(PREFIX)'
 
 clean: ## everything that was built or set up
 	rm -rf $(VENV) .aws-sam build .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,8 +1,9 @@
-"""Lists the Auto Scaling groups that still have lifecycle hooks under Rollcall's prefix.
+"""Lists the Auto Scaling groups that still have lifecycle hooks which Rollcall answers.
 
-With Rollcall gone nobody would answer those hooks: such a group could launch nothing, and would let each of its
-instances go only after the hook's timeout. Exits with 1 as long as there is one. Uses the AWS credentials and the
-Region of the shell it runs in.
+Those are the hooks under the stack's prefix, and those that notify one of its queues. With Rollcall gone nobody would
+answer them: such a group could launch nothing, and would let each of its instances go only after the hook's timeout.
+Hooks that notify a topic of yours are not seen. Exits with 1 as long as there is a hook, with 2 if AWS cannot be asked.
+Uses the AWS credentials and the Region of the shell it runs in.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import boto3
 from botocore.config import Config
@@ -18,35 +20,63 @@ from botocore.exceptions import BotoCoreError, ClientError
 PATIENT = Config(retries={"mode": "adaptive", "total_max_attempts": 5}, connect_timeout=5, read_timeout=20)
 
 
-def hooks_under(prefix: str) -> Iterator[tuple[str, str]]:
-    """Group and hook name of every hook whose name begins with the prefix."""
+@dataclass(frozen=True)
+class Stack:
+    """What tells a stack's hooks: their prefix, and the ARNs of its queues."""
+
+    prefix: str
+    queues: frozenset[str]
+
+
+def read_stack(name: str) -> Stack:
+    """A Rollcall stack's outputs. Raises ClientError if there is no such stack, KeyError if it is not Rollcall's."""
+    (stack,) = boto3.client("cloudformation", config=PATIENT).describe_stacks(StackName=name)["Stacks"]
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+    return Stack(outputs["HookPrefix"], frozenset({outputs["LaunchQueueArn"], outputs["TerminateQueueArn"]}))
+
+
+def hooks_of(stack: Stack) -> Iterator[tuple[str, str]]:
+    """Group and hook name of every hook that the stack answers."""
     client = boto3.client("autoscaling", config=PATIENT)
     for page in client.get_paginator("describe_auto_scaling_groups").paginate():
-        for number, group in enumerate(page["AutoScalingGroups"], start=1):
+        for group in page["AutoScalingGroups"]:
             name = group["AutoScalingGroupName"]
             if sys.stderr.isatty():
-                sys.stderr.write(f"\rlooking at group {number} of this page: {name[:50]:50}")
+                sys.stderr.write(f"\r  {name[:70]:70}")
             for hook in client.describe_lifecycle_hooks(AutoScalingGroupName=name)["LifecycleHooks"]:
-                if hook["LifecycleHookName"].startswith(prefix):
+                ours = hook["LifecycleHookName"].startswith(stack.prefix)
+                if ours or hook.get("NotificationTargetARN") in stack.queues:
                     yield name, hook["LifecycleHookName"]
+    if sys.stderr.isatty():
+        sys.stderr.write("\r" + " " * 72 + "\r")
 
 
 def main() -> int:
-    """Prints the hooks with the commands that delete them; 0 if there are none, 1 if there are, 2 if AWS refused."""
+    """Prints the hooks with the commands that delete them. Returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--prefix", default="rollcall", help="the stack's parameter HookPrefix (%(default)s)")
-    prefix = parser.parse_args().prefix
+    parser.add_argument("--stack", default="rollcall", help="Rollcall's stack (%(default)s)")
+    parser.add_argument("--prefix", help="look for this hook prefix only, when the stack is gone already")
+    options = parser.parse_args()
     try:
-        found = sorted(hooks_under(prefix))
+        stack = Stack(options.prefix, frozenset()) if options.prefix else read_stack(options.stack)
+        found = sorted(hooks_of(stack))
+    except KeyError:
+        print(f"Stack {options.stack} is not Rollcall's: name it with STACK=...", file=sys.stderr)
+        return 2
     except (BotoCoreError, ClientError) as error:
         print(f"AWS cannot be asked: {error}", file=sys.stderr)
+        print(
+            "Set credentials and a Region (AWS_PROFILE, AWS_REGION); name the stack with STACK=..., or if it is gone "
+            "already the hooks' prefix with PREFIX=...",
+            file=sys.stderr,
+        )
         return 2
-    if sys.stderr.isatty():
-        sys.stderr.write("\r" + " " * 90 + "\r")
     if not found:
-        print(f"No group has a hook whose name begins with {prefix!r}: the stack can be deleted.")
+        print("No group has a hook that Rollcall answers: the stack can be deleted.")
         return 0
-    print(f"{len({group for group, _ in found})} groups still wait for Rollcall. Delete their hooks before the stack:")
+    print(
+        f"{len({group for group, _ in found})} group(s) still wait for Rollcall. Delete their hooks before the stack:"
+    )
     for group, hook in found:
         print(
             "  aws autoscaling delete-lifecycle-hook "

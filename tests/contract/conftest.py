@@ -10,15 +10,17 @@ a real one:
     TOWER_JOB_TEMPLATE  name or id of a job template that prompts for limit and inventory and whose play gathers facts;
                         needed where no project of the server has the playbook hello_world.yml
 
-Everything is made in organizations of its own and removed at the end, also when tests fail.
+Everything is made in organizations of its own and removed at the end, also when tests fail. Before the first test a
+real server is asked once; where that does not go well, one line says why. No report shows its token.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 from uuid import uuid4
@@ -28,6 +30,7 @@ import requests
 
 from lab.tower import Tower as EmbeddedTower
 from rollcall.connection import Credentials, api_root
+from rollcall.errors import BadSettings
 from rollcall.model import Inventory, JobTemplate
 from rollcall.tower import Tower
 
@@ -40,7 +43,9 @@ EMBEDDED = ("embedded", "embedded behind a gateway, losing every race", "embedde
 JOB_TIME = 1.2  # seconds; over the one second that is the shortest timeout of a job template
 EVENT_LAG = 0.3  # seconds
 CLOCK_SKEW = 600.0  # seconds; whoever asks this machine for the time is wrong by them
-NOT_FOUND, CONFLICT = 404, 409
+OK, UNAUTHORIZED, NOT_FOUND, CONFLICT = 200, 401, 404, 409
+TOKEN = re.compile(r"[!-~]+")  # what a header can carry
+UNUSABLE_SERVER = 4  # pytest's exit code for being called in a wrong way
 BUSY = ("still processing events", "Cannot delete running job")  # in refusals that pass
 
 
@@ -49,7 +54,7 @@ class Server:
     """A Tower: its URL as users give it, a token, and the certificate authorities to trust (a PEM file), if any."""
 
     url: str
-    token: str
+    token: str = field(repr=False)
     ca_file: str | None = None
 
     def client(self, token: str | None = None, *, path: str | None = None, renewed: str | None = None) -> Tower:
@@ -211,13 +216,67 @@ def embedded(guise: str) -> EmbeddedTower:
     return tower
 
 
+def real_server() -> Server | None:
+    """The Tower that the environment names, if it does."""
+    if "TOWER_URL" not in os.environ:
+        return None
+    return Server(os.environ["TOWER_URL"], os.environ.get("TOWER_TOKEN", ""), os.environ.get("TOWER_CA_BUNDLE") or None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before a real server is held to anything: it answers, and no report can show its token."""
+    server = real_server()
+    if server is None:
+        return
+    if config.option.tbstyle in ("auto", "long"):
+        config.option.tbstyle = "short"  # longer ones show what functions were called with: headers
+    config.option.showlocals = config.option.fulltrace = False
+    if hasattr(config, "workerinput"):  # the process that started this one has asked
+        return
+    if trouble := trouble_with(server):
+        pytest.exit(f"TOWER_URL={server.url}: {trouble}", returncode=UNUSABLE_SERVER)
+
+
+def trouble_with(server: Server) -> str:
+    """Why no test could pass on this server, with the remedy, or nothing. Asks it twice: for a ping, and who we are."""
+    if not TOKEN.fullmatch(server.token):
+        return "TOWER_TOKEN is not set, or holds what no token does, such as a space or a line's end"
+    if server.ca_file and not os.path.isfile(server.ca_file):
+        return f"TOWER_CA_BUNDLE={server.ca_file} is no file"
+    try:
+        operator = Operator(server)
+    except BadSettings as error:
+        return f"{error}; check TOWER_URL"
+    try:
+        ping, me = (operator.ask("GET", path) for path in ("ping/", "me/"))
+    except requests.exceptions.SSLError as error:
+        return (
+            f"no trusted connection ({first_cause(error)}); where its certificate authority is a private one, "
+            "TOWER_CA_BUNDLE has to name that one's PEM file"
+        )
+    except OSError as error:  # those of requests are, too
+        return f"cannot be reached ({first_cause(error)}); check TOWER_URL and the way there"
+    finally:
+        operator.clear_up()
+    if ping.status_code != OK or "version" not in ping.text:
+        return f"GET {ping.url} is answered with {ping.status_code}, not as Tower's API does; check TOWER_URL"
+    if me.status_code == UNAUTHORIZED:
+        return "the server refuses the token (401); check TOWER_TOKEN"
+    return "" if me.status_code == OK else f"GET {me.url} is answered with {me.status_code}; check TOWER_TOKEN"
+
+
+def first_cause(error: BaseException) -> str:
+    """What began it, in one line."""
+    while before := error.__cause__ or error.__context__:
+        error = before
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 @pytest.fixture(scope="session", params=["real"] if "TOWER_URL" in os.environ else EMBEDDED)
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     """The Tower that the client is held to."""
-    if request.param == "real":
-        if not os.environ.get("TOWER_TOKEN"):
-            pytest.fail("TOWER_URL is set, and TOWER_TOKEN is not")
-        yield Server(os.environ["TOWER_URL"], os.environ["TOWER_TOKEN"], os.environ.get("TOWER_CA_BUNDLE"))
+    if real := real_server():
+        yield real
         return
     tower = embedded(request.param)
     with tower.serve() as base:

@@ -679,9 +679,9 @@ def test_with_no_time_left_tower_is_not_asked(tower: Tower, operator: Operator, 
 
 
 def test_a_wrong_token_is_denied_with_the_remedy(server: Server, inventory: Inventory) -> None:
-    with pytest.raises(TowerDenied, match=r"401.*check the token"):
+    with pytest.raises(TowerDenied, match=r"401.*put a valid token"):
         server.client("no-such-token").inventory(inventory.name)
-    with pytest.raises(TowerDenied, match=r"401.*check the token"):
+    with pytest.raises(TowerDenied, match=r"401.*put a valid token"):
         server.client("no-such-token").create_hosts(inventory, new_hosts(1))
 
 

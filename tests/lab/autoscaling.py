@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv4Network
 
 from lab import aws_ministack as cloud
-from lab.aws_control import Transition
+from lab.aws_control import Timeout, Transition
 from lab.aws_ministack import Record, Scope
 
 logger = logging.getLogger(__name__)
@@ -104,6 +104,7 @@ class Engine:
 
     def __init__(self, address_pool: str) -> None:
         self.transitions: list[Transition] = []
+        self.timeouts: list[Timeout] = []
         self._instances: dict[str, Instance] = {}
         self._tested: set[tuple[Scope, str, str, str | None]] = set()
         self._addresses = Addresses(address_pool)
@@ -206,6 +207,8 @@ class Engine:
                 action.result = "ABANDON" if launching else "CONTINUE"
             elif action.result is None and now >= min(action.deadline, action.limit):
                 action.result = action.hook["DefaultResult"]
+                hook = str(action.hook["LifecycleHookName"])
+                self.timeouts.append(Timeout(now, instance.group, instance.instance_id, hook))
         abandoned = next((action for action in instance.actions if action.result == "ABANDON"), None)
         if abandoned is None and any(action.result is None for action in instance.actions):
             return

@@ -23,9 +23,9 @@ from typing import Any, Self
 import boto3
 from botocore.config import Config
 
-from lab.aws_control import CONTROL, Transition
+from lab.aws_control import CONTROL, Timeout, Transition
 
-__all__ = ["ACCOUNT", "REGION", "EmbeddedAws", "Transition"]
+__all__ = ["ACCOUNT", "REGION", "EmbeddedAws", "Timeout", "Transition"]
 
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
@@ -100,6 +100,10 @@ class EmbeddedAws:
     def transitions(self) -> list[Transition]:
         """Return every lifecycle state that any instance has entered, in order."""
         return [Transition(**record) for record in self._control("GET", "transitions")]
+
+    def timeouts(self) -> list[Timeout]:
+        """Return every wait that a hook's timeout has ended, in order."""
+        return [Timeout(**record) for record in self._control("GET", "timeouts")]
 
     def drop_events(self, detail_type: str | None) -> None:
         """Swallow EventBridge events with that detail type from now on; None delivers all again."""

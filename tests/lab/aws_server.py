@@ -92,6 +92,8 @@ def _controlled(app: Application, engine: Engine) -> Application:
 def _control(method: str, path: str, body: bytes, engine: Engine) -> tuple[int, Any]:
     if (method, path) == ("GET", "transitions"):
         return 200, [asdict(transition) for transition in engine.transitions]
+    if (method, path) == ("GET", "timeouts"):
+        return 200, [asdict(timeout) for timeout in engine.timeouts]
     if (method, path) == ("PUT", "dropped-events"):
         aws_ministack.drop_events(json.loads(body))
         return 200, None

@@ -14,6 +14,7 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NoReturn
@@ -72,7 +73,9 @@ def _run() -> int:
     directory.mkdir(parents=True)
     view = make_view()
     view.say("Rollcall between an embedded AWS and an embedded Tower, all on this machine", "bold")
-    well = _play(view, directory)
+    with tempfile.TemporaryDirectory(dir=directory) as temporary:
+        os.environ["TMPDIR"] = temporary  # sam leaves directories behind
+        well = _play(view, directory)
     view.say(f"{time.monotonic() - began:.0f} s in all. Nothing is left running. Logs: {LOGS}/")
     return 0 if well else 1
 

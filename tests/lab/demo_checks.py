@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from lab.cloud import Cloud
+    from lab.demo_sights import Sight
 
 WORDS = {
     "I1": "No instance served before its job was ok",
@@ -82,11 +83,22 @@ def figures(cloud: Cloud) -> list[str]:
     if sights:
         sentences[0] += f", {calls} calls to Tower: {calls / len(sights):.1f} an instance"
     if served := sorted(each.served for each in sights if each.served is not None):
+        sentences.append(f"From launch to service {served[0]:.0f} to {served[-1]:.0f} s, median {median(served):.0f} s")
+    if stages := [each for sight in sights if (each := _stages(sight))]:
+        to_tower, job, to_service = (median(each) for each in zip(*stages, strict=True))
         sentences.append(
-            f"From launch to service {served[0]:.0f} to {served[-1]:.0f} s, median {median(served):.0f} s,"
+            f"Medians: launch to registered in Tower {to_tower:.1f} s, job running {job:.1f} s, "
+            f"job over to in service {to_service:.1f} s"
         )
-        sentences.append("of which 5 s to gather a batch and 3 s the playbook")
     return sentences
+
+
+def _stages(sight: Sight) -> tuple[float, float, float] | None:
+    """Seconds from launch to registered, of its latest job's run, and from that one's end to service."""
+    job = sight.job
+    if sight.served is None or sight.registered is None or sight.judged is None or not (job and job.started):
+        return None
+    return sight.registered, sight.launched + sight.judged - job.started, sight.served - sight.judged
 
 
 def _counted(number: int, noun: str) -> str:

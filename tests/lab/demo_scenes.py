@@ -64,12 +64,14 @@ class Stage:
     ) -> Sights:
         """Show the instances until the condition holds. Returns them as they are then.
 
-        Raises SceneFailed after timeout seconds, or as soon as `unless` knows a reason.
+        Raises SceneFailed after timeout seconds, as soon as `unless` knows a reason, or when a hook timed out.
         """
 
         def look() -> Sights | None:
             sights = observe(self.cloud)
             self._view.show(sights)
+            if late := [each for each in sights if each.timed_out]:
+                raise SceneFailed(f"nobody answered a hook before its timeout ({late[0]})")
             if reason := unless(sights):
                 raise SceneFailed(reason)
             return sights if condition(sights) else None
@@ -97,7 +99,7 @@ class Stage:
 def scale_out(stage: Stage) -> None:
     """web 0 -> 4: two are ready at once, one fails and is replaced, one boots late and gets a second job."""
     stage.say("1  Scale out: web from 0 to 4", "bold")
-    stage.say("   One job for the whole batch, a verdict for each instance of it.")
+    stage.say("   One job for the whole batch; each instance is judged by its own result in it.")
     stage.say(f"   {FAILING} will fail its playbook; {BOOTING} is slow to boot.")
     stage.cloud.tower.fail_host(FAILING)
     stage.cloud.tower.set_boot_time(BOOT_TIME, BOOTING)

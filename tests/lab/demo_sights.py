@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from lab.cloud import Cloud
     from lab.tower import HostLife, HostRecord, JobRecord
 
-OUTCOMES = {"ok": "ok", "failed": "failed", "dark": "unreachable"}
+RESULTS = {"ok": "ok", "failed": "failed", "dark": "unreachable"}
+RAN_TO_ITS_END = ("successful", "failed")  # statuses of a job; others say why it did not
 
 
 @dataclass(frozen=True)
@@ -21,9 +22,10 @@ class Sight:
     """One instance, as AWS and Tower see it now.
 
     address: its host's in Tower, its own while it has no host. inventory_groups: empty while it has no host.
-    job: the latest of Rollcall's that named it. verdict: ok, failed or unreachable by that job; then ready or
-    abandoned; then struck off. launched: epoch seconds; registered, judged (its latest job's end) and served: seconds
-    since then, None until it happens.
+    job: the latest of Rollcall's that named it. result: ok, failed or unreachable, which is this host's own in that
+    job; while it has none the job's status, as running. outcome: ready, abandoned or struck off, or timed out where
+    nobody answered a hook; empty while it waits. launched: epoch seconds; registered, judged (its latest job's end) and
+    served: seconds since then, None until it happens.
     """
 
     group: str
@@ -32,7 +34,8 @@ class Sight:
     address: str
     inventory_groups: tuple[str, ...]
     job: JobRecord | None
-    verdict: str
+    result: str
+    outcome: str
     launched: float
     registered: float | None
     judged: float | None
@@ -48,12 +51,17 @@ class Sight:
 
     @property
     def abandoned(self) -> bool:
-        """On its way out, or gone, without ever having served."""
-        return self.state.startswith("Terminat") and self.served is None
+        """On its way out, or gone, without ever having served, and by an answer to its hook."""
+        return self.outcome == "abandoned"
+
+    @property
+    def timed_out(self) -> bool:
+        """A hook's timeout ended its wait."""
+        return self.outcome == "timed out"
 
     def __str__(self) -> str:
         host = f"host {self.address} in Tower" if self.inventory_groups else "no host in Tower"
-        job = f"job {self.job.id} {self.job.status}" if self.job else "no job"
+        job = f"job {self.job.id}: {self.result}" if self.job else "no job"
         return f"{self.instance_id} of {self.group}: {self.state}, {host}, {job}"
 
 
@@ -62,19 +70,31 @@ def observe(cloud: Cloud) -> list[Sight]:
     entered: defaultdict[str, list[Transition]] = defaultdict(list)
     for transition in cloud.aws.transitions():
         entered[transition.instance_id].append(transition)
+    timed_out = {timeout.instance_id for timeout in cloud.aws.timeouts()}
     lives = {life.name: life for life in cloud.tower.host_lives()}
     hosts = {host.name: host for host in cloud.tower.hosts()}
     jobs = {
         name: job for job in cloud.tower.jobs() if job.launched_by != OPERATOR for name in job.limit.split(",") if name
     }
     return [
-        _sight(transitions, lives.get(instance_id), hosts.get(instance_id), jobs.get(instance_id))
+        _sight(
+            transitions,
+            lives.get(instance_id),
+            hosts.get(instance_id),
+            jobs.get(instance_id),
+            timed_out=instance_id in timed_out,
+        )
         for instance_id, transitions in entered.items()
     ]
 
 
 def _sight(
-    transitions: list[Transition], life: HostLife | None, host: HostRecord | None, job: JobRecord | None
+    transitions: list[Transition],
+    life: HostLife | None,
+    host: HostRecord | None,
+    job: JobRecord | None,
+    *,
+    timed_out: bool,
 ) -> Sight:
     first, last = transitions[0], transitions[-1]
     launched = first.time
@@ -86,7 +106,8 @@ def _sight(
         address=host.address if host else first.address,
         inventory_groups=host.groups or ("(none)",) if host else (),
         job=job,
-        verdict=_verdict(first.instance_id, {each.state for each in transitions}, life, job),
+        result=_result(first.instance_id, job) if job else "",
+        outcome="timed out" if timed_out else _outcome({each.state for each in transitions}, life),
         launched=launched,
         registered=life.created - launched if life else None,
         judged=job.finished - launched if job and job.finished else None,
@@ -94,12 +115,16 @@ def _sight(
     )
 
 
-def _verdict(instance_id: str, states: set[str], life: HostLife | None, job: JobRecord | None) -> str:
+def _result(instance_id: str, job: JobRecord) -> str:
+    if not job.final or job.status not in RAN_TO_ITS_END:
+        return job.status
+    return RESULTS.get(job.hosts.get(instance_id, ""), "not run")
+
+
+def _outcome(states: set[str], life: HostLife | None) -> str:
     leaving = "Terminating" in states
     if leaving and "InService" not in states:
         return "abandoned"
     if leaving and life and life.removed:
         return "struck off"
-    if "Pending:Proceed" in states:
-        return "ready"
-    return OUTCOMES.get(job.hosts.get(instance_id, ""), "") if job and job.final else ""
+    return "ready" if "Pending:Proceed" in states else ""

@@ -24,21 +24,25 @@ if TYPE_CHECKING:
 
 NARROWEST = 80  # columns that the table needs
 WIDE = 120  # columns from which on nothing is abbreviated
-TEXT_COLUMNS = (("Instance", 19), ("State", 19), ("Tower host", 16), ("Job", 13), ("Verdict", 11))
+TEXT_COLUMNS = (("Instance", 19), ("State", 19), ("Tower host", 16), ("Job", 13), ("Outcome", 10))
 COLUMNS = (*TEXT_COLUMNS, ("Registered", 10), ("Job over", 8), ("In service", 10))
-NARROW_WIDTHS = (19, 16, 12, 9, 11)
+NARROW_WIDTHS = (19, 16, 12, 10, 10)
 NARROW_COLUMNS = (
     *((name, width) for (name, _), width in zip(TEXT_COLUMNS, NARROW_WIDTHS, strict=True)),
     *(("R", 2), ("J", 2), ("S", 2)),
 )
+JOB_LEGEND = "Job: the latest one's number, and this host's own result in it"
+TIMES_LEGEND = "Registered, Job over, In service: seconds after launch, once it happened"
+NARROW_TIMES_LEGEND = "R, J, S: seconds from launch to registered, job over, in service"
 FIRST_TIME = len(TEXT_COLUMNS)
-SHORT = {"Terminating:Proceed": "Terminating", "successful": "success"}
+SHORT = {"Terminating:Proceed": "Terminating", "unreachable": "unreach."}
 COLOURS = {
     "InService": "green",
     "ok": "green",
     "ready": "green",
     "failed": "red",
     "abandoned": "red",
+    "timed out": "red",
     "unreachable": "yellow",
 }
 
@@ -113,9 +117,9 @@ def _facts(sight: Sight) -> list[str]:
     elif sight.registered is not None:
         facts.append(f"host {sight.address} is out of Tower")
     if sight.job:
-        facts.append(f"job {sight.job.id} {sight.job.status}")
-    if sight.verdict:
-        facts.append(sight.verdict)
+        facts.append(f"job {sight.job.id}: {sight.result}")
+    if sight.outcome:
+        facts.append(sight.outcome)
     return facts
 
 
@@ -150,34 +154,29 @@ class LiveTable:
         self._live = None
 
     def show(self, sights: Sequence[Sight]) -> None:
-        now = time.time()
-        rows = [_row(sight, now) for sight in sights]
+        rows = [_row(sight) for sight in sights]
         if self._live and rows != self._rows:
             self._rows = rows
             self._live.update(_table(sights, rows, wide=self._console.width >= WIDE), refresh=True)
 
 
-def _row(sight: Sight, now: float) -> tuple[str, ...]:
-    """An instance's cells; a time that is still running is shown as it runs."""
-    times = [sight.registered, sight.judged, sight.served]
-    running = next((index for index, each in enumerate(times) if each is None), None)
-    cells = ["" if each is None else f"{each:.0f}" for each in times]
-    if running is not None and sight.state.startswith("Pending"):
-        cells[running] = f"{now - sight.launched:.0f}"
+def _row(sight: Sight) -> tuple[str, ...]:
+    """An instance's cells; a time is empty until what it is the time of has happened."""
     return (
         sight.instance_id,
         sight.state,
         f"{sight.address} {' '.join(sight.inventory_groups) or '-'}",
-        f"{sight.job.id} {sight.job.status}" if sight.job else "",
-        sight.verdict,
-        *cells,
+        f"{sight.job.id} {sight.result}" if sight.job else "",
+        sight.outcome,
+        *("" if each is None else f"{each:.0f}" for each in (sight.registered, sight.judged, sight.served)),
     )
 
 
 def _table(sights: Sequence[Sight], rows: Sequence[tuple[str, ...]], *, wide: bool) -> Padding:
     """Columns of fixed widths, so that nothing jumps; one block for each Auto Scaling group."""
     table = Table(box=None, padding=(0, 2 if wide else 1, 0, 0), pad_edge=False, header_style="bold")
-    table.caption = "" if wide else "R, J, S: seconds from launch to registered, job over, in service"
+    table.caption = f"{JOB_LEGEND}\n{TIMES_LEGEND if wide else NARROW_TIMES_LEGEND}"
+    table.caption_justify = "left"
     for number, (name, width) in enumerate(COLUMNS if wide else NARROW_COLUMNS):
         table.add_column(name, width=width, no_wrap=True, justify="left" if number < FIRST_TIME else "right")
     pairs = sorted(zip(sights, rows, strict=True), key=lambda pair: _order(sights, pair[0]))
@@ -185,8 +184,7 @@ def _table(sights: Sequence[Sight], rows: Sequence[tuple[str, ...]], *, wide: bo
         block = list(members)
         table.add_row(Text(f"{group}: {sum(sight.serves for sight, _ in block)} in service", "bold cyan"))
         for sight, row in block:
-            words = row if wide else tuple(" ".join(SHORT.get(word, word) for word in cell.split(" ")) for cell in row)
-            table.add_row(*(_cell(cell) for cell in words), style="dim" if sight.gone else "")
+            table.add_row(*(_cell(cell, wide=wide) for cell in row), style="dim" if sight.gone else "")
     return Padding(table, (1, 0, 0, 0))
 
 
@@ -195,5 +193,7 @@ def _order(sights: Sequence[Sight], sight: Sight) -> int:
     return next(index for index, each in enumerate(sights) if each.group == sight.group)
 
 
-def _cell(text: str) -> Text:
-    return Text(text, COLOURS.get(text, ""))
+def _cell(text: str, *, wide: bool) -> Text:
+    last_word = text.rpartition(" ")[2]  # of "1 failed"
+    shown = text if wide else " ".join(SHORT.get(word, word) for word in text.split(" "))
+    return Text(shown, COLOURS.get(text) or COLOURS.get(last_word, ""))

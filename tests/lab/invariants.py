@@ -22,6 +22,7 @@ def broken_invariants(cloud: Cloud, groups: Collection[str]) -> list[str]:
         *_struck_off_before_the_hook_ends(cloud, groups),
         *_jobs_are_limited(cloud),
         *_one_address_one_host(cloud, groups),
+        *_every_action_is_answered(cloud, groups),
         *_nothing_is_lost(cloud),
     ]
 
@@ -87,6 +88,13 @@ def _one_address_one_host(cloud: Cloud, groups: Collection[str]) -> Iterator[str
 def _overlap(one: HostLife, other: HostLife) -> bool:
     end = min(life.removed if life.removed is not None else float("inf") for life in (one, other))
     return max(one.created, other.created) < end
+
+
+def _every_action_is_answered(cloud: Cloud, groups: Collection[str]) -> Iterator[str]:
+    """I6: no wait is ended by its timeout."""
+    for each in cloud.aws.timeouts():
+        if each.group in groups:
+            yield f"I6: nobody answered {each.hook} of {each.group} for {each.instance_id} until it timed out"
 
 
 def _nothing_is_lost(cloud: Cloud) -> Iterator[str]:

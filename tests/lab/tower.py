@@ -29,7 +29,7 @@ from typing import Any
 
 from lab.tower_api import Api, Response
 from lab.tower_jobs import Behaviour, HostMatch, JobEngine
-from lab.tower_server import Front, Latency, serving
+from lab.tower_server import HANGING, Front, Latency, serving
 from lab.tower_world import OPERATOR, Group, Host, HostFields, Inventory, Job, JobTemplate, Project, User, World
 
 __all__ = ["OPERATOR", "HostLife", "HostRecord", "JobRecord", "Latency", "RequestRecord", "Tower"]
@@ -408,6 +408,10 @@ class Tower:
         with self._lock:
             until = float("inf") if for_seconds is None else time.monotonic() + for_seconds
             self._away = (until, status)
+
+    def hang(self, for_seconds: float) -> None:
+        """Tower takes requests and answers them only when it is back."""
+        self.refuse(for_seconds, HANGING)
 
     def come_back(self) -> None:
         with self._lock:

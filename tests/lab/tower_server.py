@@ -21,6 +21,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from lab.tower_api import Response
 
+HANGING = -1  # away, in that requests are taken and not answered
+HANG_STEP = 0.1  # seconds between two looks whether the Tower is back
 START_TIMEOUT = 10.0  # seconds for the server to listen, and for it to end
 
 Scope = MutableMapping[str, Any]
@@ -100,6 +102,8 @@ class Front:
         query = scope["query_string"].decode("latin-1")
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         method = scope["method"]
+        while self.away() == HANGING:
+            await asyncio.sleep(HANG_STEP)
         if (status := self.away()) is not None:
             words = b"<html><head><title>503 Service Temporarily Unavailable</title></head></html>"
             answer = Response(status, {"Content-Type": "text/html"}, words)

@@ -82,7 +82,8 @@ def make_group(cloud: Cloud, tower: Tower, name: str) -> Iterator[Callable[..., 
     yield make
     try:
         eventually(lambda: cloud.in_flight() == 0, "every action comes to an end")
-        assert broken_invariants(cloud, [group.name for group in groups]) == []
+        broken = broken_invariants(cloud, [group.name for group in groups])
+        assert not broken, "\n".join(broken)
     finally:
         for group in groups:
             if group.exists():

@@ -54,7 +54,31 @@ def test_a_recycled_address_never_reaches_the_old_group(
     assert newcomer not in deploy.hosts
 
 
-def test_an_event_that_comes_twice_launches_one_job(
+def test_events_that_come_twice_launch_one_job_and_remove_once(
+    make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str
+) -> None:
+    # A second rule beside the stack's own: each event comes twice, with one and the same token.
+    events = cloud.aws.client("events")
+    for rule, queue in (("launch", "LaunchQueue"), ("terminate", "TerminateQueue")):
+        pattern = {
+            "source": ["aws.autoscaling"],
+            "detail-type": [f"EC2 Instance-{rule} Lifecycle Action"],
+            "detail": {"AutoScalingGroupName": [name]},
+        }
+        events.put_rule(Name=rule, EventPattern=json.dumps(pattern))
+        events.put_targets(Rule=rule, Targets=[{"Id": queue, "Arn": cloud.queue_arn(queue)}])
+    tower.set_job_time(3)
+    group = make_group()
+    group.scale(2)
+    eventually(lambda: len(group.in_service()) == 2, "both in service")
+    group.scale(0)
+    eventually(lambda: not group.states(), "both are gone")
+    eventually(lambda: cloud.in_flight() == 0, "the second copies are worked off")
+    assert len(tower.jobs(name)) == 1
+    assert len({life.id for life in tower.host_lives() if life.inventory == name}) == 2
+
+
+def test_a_copy_of_an_event_that_comes_late_finds_the_job(
     make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str
 ) -> None:
     tower.set_job_time(3)
@@ -74,7 +98,7 @@ def test_hooks_that_notify_by_themselves_are_answered(
 ) -> None:
     group = make_group(hooks=False)
     for queue, transition in (("LaunchQueue", "LAUNCHING"), ("TerminateQueue", "TERMINATING")):
-        target = queue_arn(cloud, queue)
+        target = cloud.queue_arn(queue)
         if through == "topic":
             sns = cloud.aws.client("sns")
             topic = sns.create_topic(Name=f"{name.split('[')[0][:20]}-{transition}")["TopicArn"]
@@ -180,11 +204,6 @@ def test_the_address_that_the_tag_names_becomes_ansible_host(
     (reservation,) = cloud.aws.client("ec2").describe_instances(InstanceIds=[instance_id])["Reservations"]
     key = {"public": "PublicIpAddress", "private-dns": "PrivateDnsName"}[attribute]
     assert tower.host(instance_id, name).address == reservation["Instances"][0][key]  # type: ignore[union-attr]
-
-
-def queue_arn(cloud: Cloud, queue: str) -> str:
-    answer = cloud.aws.client("sqs").get_queue_attributes(QueueUrl=cloud.queue_url(queue), AttributeNames=["QueueArn"])
-    return str(answer["Attributes"]["QueueArn"])
 
 
 def launch_event(group: Group, instance_id: str) -> dict[str, object]:

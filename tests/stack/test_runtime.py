@@ -169,6 +169,7 @@ def start(
                 "TOWER_SECRET": secret,
                 "HOOK_PREFIX": HOOK_PREFIX,
                 "ADOPT_BY_INSTANCE_ID": "false",
+                "IN_VPC": "false",
                 "GATE_QUEUE_URL": queue_url(here, "GateQueue"),
                 "QUEUE_URL": queue_url(here, FUNCTIONS[name]),
                 "DEAD_LETTER_QUEUE_URL": queue_url(here, "DeadLetterQueue"),

@@ -26,6 +26,18 @@ def test_tower_away_for_a_while_churns_nothing_and_loses_nothing(
     assert {host.name for host in tower.hosts(name)} == group.in_service()
 
 
+def test_a_tower_that_hangs_lets_no_hook_time_out(make_group: MakeGroup, tower: Tower, name: str) -> None:
+    group = make_group(size=1)
+    (leaving,) = eventually(group.in_service, "in service")
+    tower.hang(for_seconds=75)
+    group.scale(0)
+    eventually(lambda: group.states() == {leaving: "Terminating:Wait"}, "leaving")
+    group.scale(1)
+    eventually(lambda: leaving not in group.states(), "gone", timeout=150)
+    eventually(group.in_service, "the new one serves", timeout=120)
+    assert len({each.instance_id for each in group.transitions()}) == 2
+
+
 def test_a_job_that_proves_nothing_is_run_again_and_nobody_is_abandoned(
     make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str
 ) -> None:

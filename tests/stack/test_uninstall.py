@@ -10,40 +10,53 @@ from collections.abc import Callable
 from lab.cloud import REPOSITORY, Cloud, Group
 
 
-def uninstall_check(cloud: Cloud, prefix: str) -> subprocess.CompletedProcess[str]:
+def uninstall_check(cloud: Cloud, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, str(REPOSITORY / "scripts" / "uninstall_check.py"), "--prefix", prefix],
-        env={**os.environ, **cloud.aws.environment},
+        [sys.executable, str(REPOSITORY / "scripts" / "uninstall_check.py"), *options],
+        env={**os.environ, **cloud.aws.environment, **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
 
 
 def test_groups_that_would_wait_for_nobody_are_listed(make_group: Callable[..., Group], cloud: Cloud) -> None:
     group = make_group()
-    before = uninstall_check(cloud, "rollcall")
-    assert before.returncode == 1
-    assert f"--auto-scaling-group-name '{group.name}' --lifecycle-hook-name 'rollcall-launching'" in before.stdout
-    assert f"--auto-scaling-group-name '{group.name}' --lifecycle-hook-name 'rollcall-terminating'" in before.stdout
+    done = uninstall_check(cloud)
+    assert done.returncode == 1
+    assert f"--auto-scaling-group-name '{group.name}' --lifecycle-hook-name 'rollcall-launching'" in done.stdout
+    assert f"--auto-scaling-group-name '{group.name}' --lifecycle-hook-name 'rollcall-terminating'" in done.stdout
+
+
+def test_a_hook_under_another_name_that_notifies_a_queue_of_ours_is_listed(
+    make_group: Callable[..., Group], cloud: Cloud
+) -> None:
+    group = make_group(hooks=False)
+    cloud.aws.client("autoscaling").put_lifecycle_hook(
+        AutoScalingGroupName=group.name,
+        LifecycleHookName="any-name",
+        LifecycleTransition="autoscaling:EC2_INSTANCE_LAUNCHING",
+        NotificationTargetARN=cloud.queue_arn("LaunchQueue"),
+        RoleARN="arn:aws:iam::123456789012:role/notify",
+    )
+    done = uninstall_check(cloud)
+    assert done.returncode == 1
+    assert f"--auto-scaling-group-name '{group.name}' --lifecycle-hook-name 'any-name'" in done.stdout
 
 
 def test_an_account_without_hooks_of_ours_can_be_left(make_group: Callable[..., Group], cloud: Cloud) -> None:
     make_group()
-    after = uninstall_check(cloud, "another-prefix")
-    assert after.returncode == 0
-    assert "can be deleted" in after.stdout
+    done = uninstall_check(cloud, "--prefix", "another-prefix")
+    assert done.returncode == 0
+    assert "can be deleted" in done.stdout
 
 
-def test_aws_refusing_is_no_all_clear(cloud: Cloud) -> None:
-    done = subprocess.run(
-        [sys.executable, str(REPOSITORY / "scripts" / "uninstall_check.py")],
-        env={**os.environ, **cloud.aws.environment, "AWS_ENDPOINT_URL": "http://127.0.0.1:9"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert "AWS cannot be asked" in done.stderr
+def test_what_cannot_be_asked_is_no_all_clear(cloud: Cloud) -> None:
+    for done in (
+        uninstall_check(cloud, "--stack", "no-such-stack"),
+        uninstall_check(cloud, AWS_ENDPOINT_URL="http://127.0.0.1:9"),
+    ):
+        assert done.returncode == 2
+        assert "AWS cannot be asked" in done.stderr
+        assert "STACK=" in done.stderr

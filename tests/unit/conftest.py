@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import settings
 
+from rollcall.tower import Tower
+
+from .wire import Vault, Wire
 from .world import World
 
 settings.register_profile("unit", max_examples=50, deadline=None, derandomize=True)
@@ -33,3 +36,21 @@ def world() -> World:
     made = World()
     made.group("web")
     return made
+
+
+@pytest.fixture
+def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
+    """What takes the place of every connection to Tower."""
+    return Wire().install(monkeypatch)
+
+
+@pytest.fixture
+def vault() -> Vault:
+    """Where the connection's token comes from."""
+    return Vault()
+
+
+@pytest.fixture
+def tower(wire: Wire, vault: Vault) -> Tower:
+    """The client under test, at the end of the wire."""
+    return Tower("https://tower.example.com", vault)

@@ -64,6 +64,7 @@ class FakeTower(Tower):
 
     unavailable: it cannot be asked at all. failing: methods that raise an error. denied: ids of inventories whose
     hosts it keeps. usual: the seconds that jobs usually take. after_create: what happens as soon as hosts were made.
+    before_call: what happens before any method, given its name, is answered.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -75,6 +76,7 @@ class FakeTower(Tower):
         self.before_create: list[Callable[[], object]] = []
         self.before_delete: list[Callable[[], object]] = []
         self.after_create: Callable[[], None] = lambda: None
+        self.before_call: Callable[[str], object] = lambda method: None
         self.calls: Counter[str] = Counter()
         self.by_reference: dict[str, Inventory] = {}
         self.templates: dict[str, JobTemplate] = {}
@@ -150,6 +152,7 @@ class FakeTower(Tower):
 
     def _asked(self, method: str) -> None:
         self.calls[method] += 1
+        self.before_call(method)
         if self.unavailable:
             raise TowerUnavailable("Tower is away")
         if method in self.failing:
@@ -300,6 +303,13 @@ class FakeFleet(Fleet):
     def memberships(self, instance_ids: Collection[str]) -> dict[str, Membership]:
         self._asked("memberships")
         return {each: self.known_memberships[each] for each in instance_ids if each in self.known_memberships}
+
+    def departed(self, instance_ids: Collection[str], memberships: Mapping[str, Membership]) -> set[str]:
+        self._asked("departed")
+        living = {each for each, known in self.known_instances.items() if known.living}
+        return {
+            each for each in instance_ids if (memberships[each].leaving if each in memberships else each not in living)
+        }
 
     def instances(self, instance_ids: Collection[str]) -> dict[str, Instance]:
         self._asked("instances")

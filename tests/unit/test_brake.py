@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
+from rollcall.gate import JOBS_AT_ONCE, JOBS_LOOKED_BACK
 from rollcall.model import Outcome, Result
 
 from .world import World, ids
@@ -138,4 +141,84 @@ def test_asking_whether_a_group_is_held_costs_the_same_for_one_failure_as_for_ma
     [(sent, _)] = world.look_at(message).next
     assert ids(sent) == set(names)
     assert world.tower.calls["jobs_before"] == 1
-    assert world.tower.calls["hosts_named"] == 1
+    assert world.tower.calls["hosts_named"] == 2
+
+
+def between(world: World, number: int) -> None:
+    """So many jobs of another group of the same template went well, and their instances serve."""
+    for _ in range(number):
+        ran(world, f"i-db{len(world.tower.runs)}", OK, "db")
+
+
+@pytest.mark.parametrize("others", [0, 6, JOBS_AT_ONCE + 3, 4 * JOBS_AT_ONCE])
+def test_the_good_jobs_of_another_group_do_not_hide_a_groups_failures(world: World, others: int) -> None:
+    world.group("db")
+    ran(world, "i-a", FAILED)
+    between(world, others)
+    ran(world, "i-b", FAILED)
+    between(world, others)
+    ran(world, "i-c", FAILED)
+    assert abandoned(world) == {"i-a", "i-b"}
+
+
+def test_a_groups_success_releases_it_however_many_jobs_of_another_group_came_since(world: World) -> None:
+    world.group("db")
+    ran(world, "i-a", FAILED)
+    ran(world, "i-b", FAILED)
+    ran(world, "i-fine", OK)
+    between(world, 2 * JOBS_AT_ONCE)
+    ran(world, "i-c", FAILED)
+    assert abandoned(world) == {"i-a", "i-b", "i-c"}
+
+
+@pytest.mark.parametrize(("others", "held"), [(JOBS_LOOKED_BACK - 2, True), (JOBS_LOOKED_BACK + JOBS_AT_ONCE, False)])
+def test_failures_further_back_than_a_hundred_jobs_are_forgotten(world: World, others: int, held: bool) -> None:
+    world.group("db")
+    ran(world, "i-a", FAILED)
+    ran(world, "i-b", FAILED)
+    between(world, others)
+    ran(world, "i-c", FAILED)
+    assert ("i-c" not in abandoned(world)) == held
+
+
+def test_the_jobs_of_another_group_cost_no_look_at_their_outcomes(world: World) -> None:
+    world.group("db")
+    ran(world, "i-a", FAILED)
+    between(world, 3 * JOBS_LOOKED_BACK)
+    message = world.waiting("i-c")
+    world.tower.end_job(message.job_id or 0, {"i-c": FAILED})
+    world.tower.calls.clear()
+    world.look_at(message)
+    assert world.tower.calls["outcomes"] == 1
+    assert world.tower.calls["hosts_named"] <= JOBS_LOOKED_BACK / JOBS_AT_ONCE + 1
+    assert world.tower.calls["jobs_before"] <= JOBS_LOOKED_BACK / JOBS_AT_ONCE
+
+
+def test_looking_back_ends_at_the_third_failure(world: World) -> None:
+    world.group("db")
+    between(world, 5 * JOBS_AT_ONCE)
+    for each in ("i-a", "i-b"):
+        ran(world, each, FAILED)
+    message = world.waiting("i-c")
+    world.tower.end_job(message.job_id or 0, {"i-c": FAILED})
+    world.tower.calls.clear()
+    world.look_at(message)
+    assert world.tower.calls["jobs_before"] == 1
+    assert world.tower.calls["outcomes"] == 3
+
+
+def test_the_success_of_a_host_without_the_groups_marker_does_not_release_it(world: World) -> None:
+    for each in ("i-a", "i-b", "i-c"):
+        other = world.tower.add_host(world.inventory, f"by-hand-{each}")
+        job = world.tower.add_job(world.template, world.inventory, other.name)
+        world.tower.end_job(job.id, {other.name: OK})
+        ran(world, each, FAILED)
+    assert abandoned(world) == {"i-a", "i-b"}
+
+
+def test_the_failure_of_a_host_that_is_gone_counts(world: World) -> None:
+    for each in ("i-a", "i-b"):
+        ran(world, each, FAILED)
+        assert each not in world.tower.names_in(world.inventory)
+    ran(world, "i-c", FAILED)
+    assert abandoned(world) == {"i-a", "i-b"}

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import traceback
+from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
 from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
 from botocore.exceptions import ClientError
@@ -12,6 +15,8 @@ from botocore.exceptions import ClientError
 from rollcall import wiring
 from rollcall.connection import Credentials
 from rollcall.errors import AwsDenied, BadSettings, Throttled
+
+PEM = Path(certifi.where()).read_text().partition("-----END CERTIFICATE-----")[0] + "-----END CERTIFICATE-----\n"
 
 
 def hold(monkeypatch: pytest.MonkeyPatch, text: str) -> list[bool]:
@@ -26,13 +31,22 @@ def hold(monkeypatch: pytest.MonkeyPatch, text: str) -> list[bool]:
     return fresh
 
 
+@pytest.mark.parametrize("bundle", ["-----BEGIN CERTIFICATE----- MIIB", "/etc/ssl/ca.pem", 7])
+def test_a_ca_bundle_without_certificates_is_named(monkeypatch: pytest.MonkeyPatch, bundle: object) -> None:
+    hold(monkeypatch, json.dumps({"token": "abc", "ca_bundle": bundle}))
+    with pytest.raises(BadSettings, match="ca_bundle in secret tower is no PEM"):
+        wiring.read_credentials("tower", refresh=False)
+
+
 @pytest.mark.parametrize(
     ("text", "credentials"),
     [
         ("abc", Credentials("abc")),
         (" abc\n", Credentials("abc")),
         (json.dumps({"token": "abc"}), Credentials("abc")),
-        (json.dumps({"token": "abc", "ca_bundle": "PEM"}), Credentials("abc", "PEM")),
+        (json.dumps({"token": "abc", "ca_bundle": PEM}), Credentials("abc", PEM)),
+        (json.dumps({"token": "abc\n"}), Credentials("abc")),
+        (json.dumps({"token": " abc\r\n", "ca_bundle": PEM}), Credentials("abc", PEM)),
     ],
 )
 def test_a_secret_is_a_bare_token_or_json(monkeypatch: pytest.MonkeyPatch, text: str, credentials: Credentials) -> None:
@@ -48,6 +62,32 @@ def test_a_secret_that_is_neither_is_named_but_not_shown(monkeypatch: pytest.Mon
     with pytest.raises(BadSettings, match="secret tower is neither") as caught:
         wiring.read_credentials("tower", refresh=False)
     assert "abc" not in str(caught.value)
+
+
+BAD_TOKENS = ["", " \n", "s3\ncret", "s3 cret", "s3cr\u00e9t", "s3cret\u200b", "s3\x7fcret", "s3\tcret"]
+
+
+@pytest.mark.parametrize("refresh", [False, True])
+@pytest.mark.parametrize(
+    "text",
+    [*BAD_TOKENS, *(json.dumps({"token": each}) for each in (*BAD_TOKENS, 53, 5.3, None, True, ["s3"], {"s3": 1}))],
+)
+def test_what_cannot_be_a_token_is_refused_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, text: str, refresh: bool
+) -> None:
+    hold(monkeypatch, text)
+    with pytest.raises(BadSettings, match="token in secret tower") as caught:
+        wiring.read_credentials("tower", refresh=refresh)
+    shown = "".join(traceback.format_exception(caught.value, limit=0))
+    assert not any(part in shown for part in ("s3", "53", "5.3"))
+
+
+@pytest.mark.parametrize("text", ['{"token": "s3cret', '{"tokn": "s3cret"}', '{"token": s3cret}'])
+def test_no_error_about_a_secret_shows_what_is_in_it(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    hold(monkeypatch, text)
+    with pytest.raises(BadSettings) as caught:
+        wiring.read_credentials("tower", refresh=False)
+    assert "s3cret" not in "".join(traceback.format_exception(caught.value, limit=0))
 
 
 @pytest.mark.parametrize(("code", "error"), [("AccessDeniedException", AwsDenied), ("ThrottlingException", Throttled)])

@@ -12,10 +12,10 @@ from botocore.exceptions import EndpointConnectionError
 from botocore.stub import Stubber
 
 from rollcall.errors import AwsDenied, BadEvent, Throttled
-from rollcall.fleet import Fleet, Fleets, Membership, is_leaving
+from rollcall.fleet import Fleet, Fleets, Membership
 from rollcall.model import AddressKind, Group, LifecycleAction, Result, Transition
 
-from .fakes import ACCOUNT, REGION
+from .fakes import ACCOUNT, REGION, FakeFleet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -122,6 +122,29 @@ def test_all_pages_of_all_groups_are_read(fleet: Fleet, autoscaling: Stubber) ->
     assert set(fleet.groups(names)) == set(names)
 
 
+def test_a_group_that_is_deleted_while_it_is_read_has_no_hooks_and_leaves_the_others_theirs(
+    fleet: Fleet, autoscaling: Stubber
+) -> None:
+    autoscaling.add_response("describe_auto_scaling_groups", {"AutoScalingGroups": [raw_group("db"), raw_group("web")]})
+    words = "AutoScalingGroup name not found - AutoScalingGroup db not found"
+    autoscaling.add_client_error("describe_lifecycle_hooks", "ValidationError", words, 400)
+    autoscaling.add_response("describe_lifecycle_hooks", {"LifecycleHooks": [hook("rollcall-launch", 300)]})
+    assert fleet.groups(["db", "web"]) == {
+        "db": Group("db", {}, {}),
+        "web": Group("web", {}, {"rollcall-launch": 300}),
+    }
+
+
+@pytest.mark.parametrize(("code", "error"), [("Throttling", Throttled), ("AccessDenied", AwsDenied)])
+def test_hooks_that_cannot_be_read_are_not_taken_for_none(
+    fleet: Fleet, autoscaling: Stubber, code: str, error: type[Exception]
+) -> None:
+    autoscaling.add_response("describe_auto_scaling_groups", {"AutoScalingGroups": [raw_group("web")]})
+    autoscaling.add_client_error("describe_lifecycle_hooks", code, "no", 400)
+    with pytest.raises(error, match=code):
+        fleet.groups(["web"])
+
+
 # Instances
 
 
@@ -157,11 +180,56 @@ def test_memberships_are_asked_for_fifty_at_a_time(fleet: Fleet, autoscaling: St
 )
 def test_a_lifecycle_state_says_which_way_an_instance_goes(state: str, pending: bool, leaving: bool) -> None:
     membership = Membership("web", state)
-    assert (membership.pending, is_leaving(membership)) == (pending, leaving)
+    assert (membership.pending, membership.leaving) == (pending, leaving)
 
 
-def test_an_instance_that_auto_scaling_does_not_list_is_gone() -> None:
-    assert is_leaving(None)
+LIVING = ("pending", "running", "stopping", "stopped")
+DEPARTED = ("shutting-down", "terminated", None)  # None: EC2 does not know it
+
+
+@pytest.mark.parametrize("state", [*LIVING, *DEPARTED])
+def test_an_instance_that_auto_scaling_does_not_list_has_departed_unless_ec2_says_that_it_lives(
+    fleet: Fleet, ec2: Stubber, state: str | None
+) -> None:
+    known = [raw_instance("i-a", State={"Code": 0, "Name": state})] if state else []
+    ec2.add_response(
+        "describe_instances",
+        {"Reservations": [{"Instances": known}]},
+        {"Filters": [{"Name": "instance-id", "Values": ["i-a"]}]},
+    )
+    in_service = {"i-b": Membership("web", "InService")}
+    assert fleet.departed(["i-a", "i-b"], in_service) == ({"i-a"} if state in DEPARTED else set())
+
+
+@pytest.mark.parametrize(
+    ("state", "departed"),
+    [
+        ("Pending:Wait", False),
+        ("InService", False),
+        ("Standby", False),
+        ("Terminating:Wait", True),
+        ("Detached", False),
+    ],
+)
+def test_ec2_is_not_asked_about_an_instance_that_auto_scaling_lists(
+    fleet: Fleet, ec2: Stubber, state: str, departed: bool
+) -> None:
+    assert fleet.departed(["i-a"], {"i-a": Membership("web", state)}) == ({"i-a"} if departed else set())
+
+
+@pytest.mark.parametrize("membership", [None, Membership("web", "InService"), Membership("web", "Terminating:Wait")])
+@pytest.mark.parametrize("state", [*LIVING, *DEPARTED])
+def test_the_fleet_in_memory_calls_the_same_instances_departed(
+    fleet: Fleet, ec2: Stubber, membership: Membership | None, state: str | None
+) -> None:
+    fake = FakeFleet(REGION)
+    known = [raw_instance("i-a", State={"Code": 0, "Name": state})] if state else []
+    memberships = {"i-a": membership} if membership else {}
+    if not membership:
+        for _ in range(2):
+            ec2.add_response("describe_instances", {"Reservations": [{"Instances": known}]})
+        fake.known_instances = fleet.instances(["i-a"])
+    assert fake.departed(["i-a"], memberships) == fleet.departed(["i-a"], memberships)
 
 
 def test_instances_come_with_what_tower_is_told(fleet: Fleet, ec2: Stubber) -> None:

@@ -95,21 +95,101 @@ def test_a_job_whose_events_are_not_processed_decides_nothing_yet(world: World) 
     assert completed(world) == {"i-a": Result.CONTINUE}
 
 
+@pytest.mark.parametrize(("age", "delay"), [(0, 2), (20, 5), (58, 15), (600, 30)])
+def test_a_job_whose_events_are_not_processed_is_looked_at_ever_more_rarely(
+    world: World, age: float, delay: float
+) -> None:
+    message = world.waiting("i-a")
+    world.end(message, processed=False, i_a=OK)
+    world.clock.advance(age)
+    result = world.look_at(message)
+    assert [one for _, one in result.next] == [delay]
+    assert not result.alerts
+
+
+def test_a_job_whose_events_are_never_processed_proves_nothing_and_somebody_is_told(world: World) -> None:
+    message = world.waiting("i-a")
+    world.end(message, processed=False, i_a=FAILED)
+    world.clock.advance(600)
+    assert [sent.job_id for sent, _ in world.look_at(message).next] == [message.job_id]
+    world.clock.advance(1)
+    result = world.look_at(message)
+    assert [alert.action.instance_id for alert in result.alerts] == ["i-a"]
+    [(sent, _)] = result.next
+    assert sent.job_id != message.job_id
+    assert world.tower.runs[sent.job_id or 0].job.hosts == {"i-a"}
+    assert not world.fleet.completed
+    assert world.tower.names_in(world.inventory) == {"i-a"}
+
+
 # Signs of life
 
 
 def test_hooks_get_a_sign_of_life_when_it_is_due_and_not_before(world: World) -> None:
     message = world.waiting("i-a", "i-b")
-    world.clock.advance(1199)
+    world.clock.advance(599)
     [(message, _)] = world.look_at(message).next
     assert not world.fleet.heartbeats
     world.clock.advance(1)
     [(message, _)] = world.look_at(message).next
     assert world.fleet.heartbeats == {"i-a": 1, "i-b": 1}
     assert message.heartbeat_at == world.clock.now
-    world.clock.advance(1199)
+    world.clock.advance(599)
     world.look_at(message)
     assert world.fleet.heartbeats == {"i-a": 1, "i-b": 1}
+
+
+@pytest.mark.parametrize("timeout", [30, 60, 300, 3600, 7200])
+@pytest.mark.parametrize("late", [0, 1, 4])
+def test_hooks_are_never_left_alone_for_more_than_two_thirds_of_their_timeout(
+    world: World, timeout: int, late: float
+) -> None:
+    # late: what a function needs to begin.
+    world.group("web", heartbeat_timeout=timeout)
+    world.tower.usual = 100_000
+    message = replace(world.waiting("i-a"), heartbeat_at=0)
+    alive_at, began, longest = world.clock.now, world.clock.now, 0.0
+    while world.clock.now < began + 3 * timeout:
+        seen = world.fleet.heartbeats.total()
+        [(message, delay)] = world.look_at(message).next
+        if world.fleet.heartbeats.total() > seen:
+            longest, alive_at = max(longest, world.clock.now - alive_at), world.clock.now
+        world.clock.advance(delay + late)
+    assert 0 < longest <= timeout * 2 / 3
+
+
+def due(world: World) -> list[GateMessage]:
+    """Two messages whose hooks wait for a sign of life, and one whose hook does not."""
+    web, db, fresh = world.waiting("i-a", "i-b"), world.waiting("i-c"), world.waiting("i-d")
+    return [replace(web, heartbeat_at=0), replace(db, heartbeat_at=0), fresh]
+
+
+def test_all_messages_get_their_signs_of_life_before_tower_is_asked_anything(world: World) -> None:
+    messages = due(world)
+    at_first: list[set[str]] = []
+    world.tower.before_call = lambda method: at_first.append(set(world.fleet.heartbeats))
+    world.look(*messages)
+    assert at_first[0] == {"i-a", "i-b", "i-c"}
+
+
+def test_all_messages_get_their_signs_of_life_though_tower_is_away(world: World) -> None:
+    messages = due(world)
+    world.tower.unavailable = True
+    results = world.look(*messages)
+    assert world.fleet.heartbeats == {"i-a": 1, "i-b": 1, "i-c": 1}
+    assert all(isinstance(result.error, TowerUnavailable) for result in results)
+
+
+def test_a_message_whose_group_cannot_be_read_fails_alone_and_costs_no_other_its_signs_of_life(world: World) -> None:
+    world.group("db")
+    bad, good = world.waiting("i-d", group="db"), world.waiting("i-a")
+    far = replace(bad.waiting[0], action=replace(bad.waiting[0].action, region="eu-west-1"))
+    world.fleets.of(far.action).failing["groups"] = Throttled("later")
+    failed, fine = world.look(replace(bad, waiting=(far,)), replace(good, heartbeat_at=0))
+    assert isinstance(failed.error, Throttled)
+    assert fine.error is None
+    assert on_its_way(fine) == ["i-a"]
+    assert world.fleet.heartbeats == {"i-a": 1}
 
 
 def test_an_action_that_nobody_waits_for_is_finished_and_its_living_instance_keeps_its_host(world: World) -> None:
@@ -129,10 +209,28 @@ def test_the_host_of_a_finished_action_goes_if_its_instance_went(world: World, s
     if state:
         world.leaves("i-a", state)
     else:
-        del world.fleet.known_memberships["i-a"]
+        world.terminated("i-a")
     result = world.look_at(message)
     assert outcomes(result) == {"i-a": "struck off: left meanwhile"}
     assert world.tower.names_in(world.inventory) == {"i-b"}
+
+
+def test_the_host_of_a_finished_action_stays_if_its_instance_was_detached(world: World) -> None:
+    message = replace(world.waiting("i-a", "i-b"), heartbeat_at=0)
+    world.fleet.stale.add("i-a")
+    world.detached("i-a")
+    result = world.look_at(message)
+    assert outcomes(result) == {"i-a": "finished elsewhere"}
+    assert world.tower.names_in(world.inventory) == {"i-a", "i-b"}
+
+
+def test_an_instance_detached_before_its_verdict_keeps_its_host(world: World) -> None:
+    message = world.waiting("i-a")
+    world.end(message, i_a=OK)
+    world.fleet.stale.add("i-a")
+    world.detached("i-a")
+    assert outcomes(world.look_at(message)) == {"i-a": "finished elsewhere"}
+    assert world.tower.names_in(world.inventory) == {"i-a"}
 
 
 def test_an_instance_terminated_before_its_verdict_is_not_completed_but_struck_off(world: World) -> None:
@@ -148,7 +246,7 @@ def test_an_instance_terminated_before_its_verdict_is_not_completed_but_struck_o
 def test_instances_of_a_deleted_group_are_finished(world: World) -> None:
     message = world.waiting("i-a")
     del world.fleet.known_groups["web"]
-    world.fleet.known_memberships.clear()
+    world.terminated("i-a")
     result = world.look_at(message)
     assert outcomes(result) == {"i-a": "struck off: left meanwhile"}
     assert not result.next
@@ -329,6 +427,17 @@ def test_an_instance_that_left_before_the_relaunch_is_struck_off_and_in_no_limit
     assert world.tower.runs[sent.job_id or 0].job.hosts == ids(sent) == {"i-a"}
     assert outcomes(result) == {"i-b": "struck off: left meanwhile", "i-c": "finished elsewhere"}
     assert world.tower.names_in(world.inventory) == {"i-a", "i-c"}
+
+
+def test_an_instance_that_was_detached_before_the_relaunch_is_in_no_limit_and_keeps_its_host(world: World) -> None:
+    message = world.waiting("i-a", "i-b")
+    world.end(message, i_a=CUT_SHORT, i_b=CUT_SHORT)
+    world.detached("i-b")
+    result = world.look_at(message)
+    [(sent, _)] = result.next
+    assert world.tower.runs[sent.job_id or 0].job.hosts == ids(sent) == {"i-a"}
+    assert outcomes(result) == {"i-b": "finished elsewhere"}
+    assert world.tower.names_in(world.inventory) == {"i-a", "i-b"}
 
 
 def test_no_job_is_launched_when_everybody_left(world: World) -> None:

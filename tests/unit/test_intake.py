@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rollcall.errors import BadEvent, BadSettings, RollcallError, Throttled, TowerUnavailable
+from rollcall.errors import (
+    AwsDenied,
+    BadEvent,
+    BadSettings,
+    InstanceNotVisible,
+    RollcallError,
+    Throttled,
+    TowerUnavailable,
+)
 from rollcall.events import read_action
 from rollcall.intake import PERMANENT_FAILURE_LIFE, Intake
 from rollcall.model import LifecycleAction, Transition
@@ -108,7 +116,7 @@ def test_a_test_notification_is_done_with(takes: Takes) -> None:
     assert not takes.worked
 
 
-@pytest.mark.parametrize(("receives", "delay"), [(1, 15), (2, 30), (3, 60), (5, 240), (6, 480), (7, 900), (200, 900)])
+@pytest.mark.parametrize(("receives", "delay"), [(1, 15), (2, 30), (3, 60), (4, 120), (5, 240), (6, 240), (200, 240)])
 def test_tries_come_at_doubling_intervals(takes: Takes, receives: int, delay: float) -> None:
     takes.world.group("web", heartbeat_timeout=7200)
     takes.errors["i-a"] = TowerUnavailable("away")
@@ -116,7 +124,7 @@ def test_tries_come_at_doubling_intervals(takes: Takes, receives: int, delay: fl
     assert takes.world.queues.delays == {"handle-m0": delay}
 
 
-@pytest.mark.parametrize("timeout", [30, 60, 900])
+@pytest.mark.parametrize("timeout", [30, 60, 300])
 def test_no_interval_exceeds_a_third_of_the_heartbeat_timeout(takes: Takes, timeout: int) -> None:
     takes.world.group("web", heartbeat_timeout=timeout)
     takes.errors["i-a"] = TowerUnavailable("away")
@@ -133,9 +141,33 @@ def test_a_hook_that_is_not_known_is_taken_to_have_the_shortest_timeout_there_is
 
 def test_every_try_gives_the_hook_a_sign_of_life(takes: Takes) -> None:
     takes.errors["i-a"] = TowerUnavailable("away")
+    before = 0
     for receives in (1, 2, 3):
         takes.take(batch(body("i-a"), receives=receives))
-    assert takes.world.fleet.heartbeats == {"i-a": 3}
+        assert takes.world.fleet.heartbeats["i-a"] > before
+        before = takes.world.fleet.heartbeats["i-a"]
+
+
+@pytest.mark.parametrize(("receives", "heartbeats"), [(1, {}), (2, {"i-a": 1, "i-b": 1}), (3, {"i-a": 1, "i-b": 1})])
+def test_hooks_of_a_message_that_failed_before_get_a_sign_of_life_before_the_work(
+    takes: Takes, receives: int, heartbeats: dict[str, int]
+) -> None:
+    seen: list[dict[str, int]] = []
+
+    def work(actions: list[LifecycleAction]) -> Sequence[RollcallError | None]:
+        seen.append(dict(takes.world.fleet.heartbeats))
+        return [None for _ in actions]
+
+    takes.work = work
+    assert takes.take(batch(body("i-a"), body("i-b"), receives=receives)) == []
+    assert seen == [heartbeats]
+
+
+@pytest.mark.parametrize("trouble", ["stale", "throttled", "denied"])
+def test_no_answer_to_a_sign_of_life_keeps_anybody_from_the_work(takes: Takes, trouble: str) -> None:
+    getattr(takes.world.fleet, trouble).add("i-a")
+    assert takes.take(batch(body("i-a"), body("i-b"), receives=2)) == []
+    assert takes.worked == ["i-a", "i-b"]
 
 
 def test_a_hook_that_cannot_be_given_a_sign_of_life_is_tried_again_all_the_same(takes: Takes) -> None:
@@ -192,6 +224,7 @@ def test_a_message_that_cannot_be_set_aside_comes_again(takes: Takes) -> None:
 @pytest.mark.parametrize("error", [TowerUnavailable("away"), BadSettings("mend the tag")])
 @pytest.mark.parametrize("age", [0, HOUR_AGO])
 def test_a_launch_that_nobody_waits_for_any_more_is_let_go(takes: Takes, error: RollcallError, age: float) -> None:
+    takes.world.launching("i-a", state="InService")
     takes.errors["i-a"] = error
     takes.world.fleet.stale.add("i-a")
     assert takes.take(batch(body("i-a"), age=age)) == []
@@ -199,7 +232,81 @@ def test_a_launch_that_nobody_waits_for_any_more_is_let_go(takes: Takes, error: 
     assert not takes.world.queues.aside
 
 
-def test_a_termination_is_never_let_go(takes: Takes) -> None:
+@pytest.mark.parametrize("state", ["Terminating:Wait", "Terminated", None])
+def test_a_launch_whose_instance_went_is_tried_again_so_that_its_host_is_struck_off(
+    takes: Takes, state: str | None
+) -> None:
+    takes.world.launching("i-a", state=state or "InService")
+    if state is None:
+        takes.world.terminated("i-a")
+    takes.world.fleet.stale.add("i-a")
+    takes.errors["i-a"] = TowerUnavailable("away")
+    assert takes.take(batch(body("i-a"))) == ["m0"]
+    assert takes.told == ["failed"]
+    assert takes.world.queues.delays == {"handle-m0": 15}
+
+
+def test_a_launch_whose_instance_went_is_set_aside_if_it_needs_a_person(takes: Takes) -> None:
+    takes.world.launching("i-a", state="Terminated")
+    takes.world.fleet.stale.add("i-a")
+    takes.errors["i-a"] = BadSettings("mend the tag")
+    assert takes.take(batch(body("i-a"), age=HOUR_AGO)) == []
+    assert takes.told == ["failed", "set_aside"]
+
+
+def test_a_launch_whose_instance_was_detached_is_let_go(takes: Takes) -> None:
+    takes.world.launching("i-a")
+    takes.world.detached("i-a")
+    takes.world.fleet.stale.add("i-a")
+    takes.errors["i-a"] = TowerUnavailable("away")
+    assert takes.take(batch(body("i-a"))) == []
+    assert takes.told == ["failed", "let_go"]
+
+
+def test_a_launch_of_an_instance_that_nobody_ever_saw_is_let_go(takes: Takes) -> None:
+    takes.world.fleet.stale.add("i-a")
+    takes.errors["i-a"] = InstanceNotVisible("not yet")
+    assert takes.take(batch(body("i-a"))) == []
+    assert takes.told == ["failed", "let_go"]
+
+
+def test_a_launch_of_an_instance_that_is_not_seen_yet_is_tried_again_while_its_hook_waits(takes: Takes) -> None:
+    takes.errors["i-a"] = InstanceNotVisible("not yet")
+    assert takes.take(batch(body("i-a"))) == ["m0"]
+
+
+def test_a_launch_of_which_nobody_can_say_whether_its_instance_went_comes_again(takes: Takes) -> None:
+    takes.world.fleet.stale.add("i-a")
+    takes.world.fleet.failing["memberships"] = Throttled("later")
+    takes.errors["i-a"] = TowerUnavailable("away")
+    assert takes.take(batch(body("i-a"))) == ["m0"]
+    assert "let_go" not in takes.told
+
+
+def test_a_launch_that_needs_a_person_is_set_aside_after_an_hour_though_its_instance_may_not_be_looked_up(
+    takes: Takes,
+) -> None:
+    takes.world.fleet.stale.add("i-a")
+    takes.world.fleet.failing["memberships"] = AwsDenied("no")
+    takes.errors["i-a"] = BadEvent("came to the wrong queue")
+    assert takes.take(batch(body("i-a"), age=HOUR_AGO)) == []
+    assert len(takes.world.queues.aside) == 1
+
+
+@pytest.mark.parametrize(("receives", "delay"), [(1, 15), (4, 120), (9, 240)])
+def test_a_termination_that_nobody_waits_for_is_tried_at_doubling_intervals_whatever_its_hook(
+    takes: Takes, receives: int, delay: float
+) -> None:
+    takes.world.group("web", heartbeat_timeout=30)
+    takes.world.fleet.stale.add("i-a")
+    takes.errors["i-a"] = TowerUnavailable("away")
+    takes.take(batch(body("i-a", TERMINATING, "rollcall-launch"), receives=receives))
+    assert takes.world.queues.delays == {"handle-m0": delay}
+
+
+@pytest.mark.parametrize("state", ["InService", "Terminating:Wait"])
+def test_a_termination_is_never_let_go(takes: Takes, state: str) -> None:
+    takes.world.launching("i-a", state=state)
     takes.errors["i-a"] = TowerUnavailable("away")
     takes.world.fleet.stale.add("i-a")
     assert takes.take(batch(body("i-a", TERMINATING))) == ["m0"]
@@ -214,7 +321,27 @@ def test_a_terminated_instance_without_a_hook_is_never_let_go(takes: Takes) -> N
         "detail": {"AutoScalingGroupName": "web", "EC2InstanceId": "i-a"},
     }
     assert takes.take(batch(json.dumps(event), receives=9)) == ["m0"]
-    assert takes.world.queues.delays == {"handle-m0": 900}
+    assert takes.world.queues.delays == {"handle-m0": 240}
+
+
+@pytest.mark.parametrize(("stale", "delay"), [("i-quick", 240), ("i-slow", 10), (None, 10)])
+def test_a_message_of_many_is_put_off_no_longer_than_those_waited_for_allow(
+    world: World, stale: str | None, delay: float
+) -> None:
+    world.group("quick", heartbeat_timeout=30)
+    actions = [world.launching("i-slow"), world.launching("i-quick", "quick")]
+    world.fleet.stale |= {stale} if stale else set()
+    intake = Intake(world.settings, world.fleets, world.queues, FakeAnnouncer())
+    intake.take(batch("{}", receives=9), lambda record: actions, lambda all_: all_, lambda messages: [Throttled("x")])
+    assert world.queues.delays == {"handle-m0": delay}
+
+
+def test_a_message_of_many_is_tried_again_when_one_of_their_instances_went(world: World) -> None:
+    actions = [world.launching("i-a", state="InService"), world.launching("i-b", state="Terminated")]
+    world.fleet.stale |= {"i-a", "i-b"}
+    intake = Intake(world.settings, world.fleets, world.queues, FakeAnnouncer())
+    response = intake.take(batch("{}"), lambda record: actions, lambda all_: all_, lambda messages: [Throttled("x")])
+    assert response["batchItemFailures"]
 
 
 def test_a_message_of_many_is_let_go_only_when_nobody_waits_for_any_of_them(world: World) -> None:

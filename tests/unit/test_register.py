@@ -185,8 +185,8 @@ def test_the_hosts_of_an_instance_that_is_going_are_struck_off(world: World, sta
 @pytest.mark.parametrize("state", ["shutting-down", "terminated"])
 def test_the_hosts_of_an_instance_that_ec2_terminated_are_struck_off(world: World, state: str) -> None:
     action = world.launching("i-a")
+    world.terminated("i-a")
     world.fleet.known_instances["i-a"] = world.instance("i-a", state=state)
-    del world.fleet.known_memberships["i-a"]
     world.tower.add_host(world.inventory, "i-a")
     assert outcomes(world.register(action)) == {"i-a": "struck off: already gone"}
     assert not world.tower.hosts
@@ -200,6 +200,35 @@ def test_the_hosts_of_an_instance_whose_group_is_deleted_are_struck_off(world: W
     world.tower.add_host(world.inventory, "i-a")
     assert outcomes(world.register(action)) == {"i-a": "struck off: already gone"}
     assert not world.tower.hosts
+
+
+def test_an_instance_that_was_detached_keeps_its_hosts_though_its_group_is_deleted(world: World) -> None:
+    action = world.launching("i-a")
+    world.detached("i-a")
+    world.fleet.known_groups.clear()
+    host = world.tower.add_host(world.inventory, "i-a")
+    assert isinstance(only_error(world.register(action)), InstanceNotVisible)
+    assert world.tower.hosts == {host.id: host}
+
+
+def test_an_instance_that_nobody_knows_yet_is_waited_for_while_its_group_exists(world: World) -> None:
+    action = world.launching("i-a")
+    world.fleet.known_memberships.clear()
+    world.fleet.known_instances.clear()
+    host = world.tower.add_host(world.inventory, "i-a")
+    assert isinstance(only_error(world.register(action)), InstanceNotVisible)
+    assert world.tower.hosts == {host.id: host}
+
+
+@pytest.mark.parametrize("state", ["Pending:Wait", "InService"])
+def test_an_instance_still_listed_though_its_group_is_deleted_does_not_touch_its_neighbours(
+    world: World, state: str
+) -> None:
+    # Between the look at the instances and the look at the groups, or attached to another group since.
+    deleted = world.launching("i-d", "deleted", state)
+    reports = world.register(deleted, world.launching("i-a"))
+    assert "i-a" in outcomes(reports)
+    assert {report.action.instance_id for report in reports} == {"i-a", "i-d"}
 
 
 def test_a_gone_host_that_tower_keeps_fails_only_its_own_action(world: World) -> None:
@@ -468,20 +497,21 @@ def test_a_host_made_moments_ago_without_a_job_belongs_to_somebody_at_work(world
 
 
 def test_instances_that_left_while_their_hosts_were_made_are_struck_off_and_in_no_limit(world: World) -> None:
-    actions = [world.launching(each) for each in ("i-a", "i-b", "i-c", "i-d")]
+    actions = [world.launching(each) for each in ("i-a", "i-b", "i-c", "i-d", "i-e")]
 
     def meanwhile() -> None:
         world.leaves("i-b")
-        del world.fleet.known_memberships["i-c"]
+        world.terminated("i-c")
         world.leaves("i-d", "InService")
+        world.detached("i-e")
 
     world.tower.after_create = meanwhile
     reports = world.register(*actions)
     message = only_message(world)
     assert world.tower.runs[message.job_id or 0].job.hosts == ids(message) == {"i-a"}
-    assert world.tower.names_in(world.inventory) == {"i-a", "i-d"}
+    assert world.tower.names_in(world.inventory) == {"i-a", "i-d", "i-e"}
     assert outcomes(reports)["i-b"] == outcomes(reports)["i-c"] == "struck off: left meanwhile"
-    assert outcomes(reports)["i-d"] == "no longer pending"
+    assert outcomes(reports)["i-d"] == outcomes(reports)["i-e"] == "no longer pending"
 
 
 def test_no_job_is_launched_when_everybody_left(world: World) -> None:

@@ -195,6 +195,7 @@ ENVIRONMENT = {
     "TOWER_SECRET": "arn:aws:secretsmanager:us-east-1:123456789012:secret:tower",
     "HOOK_PREFIX": "rollcall",
     "ADOPT_BY_INSTANCE_ID": "false",
+    "IN_VPC": "false",
     "GATE_QUEUE_URL": "https://queue.example.com/gate",
     "QUEUE_URL": "https://queue.example.com/own",
     "DEAD_LETTER_QUEUE_URL": "https://queue.example.com/dead",
@@ -206,6 +207,8 @@ def test_an_installation_is_told_by_its_environment() -> None:
     assert settings.account == "123456789012"
     assert settings.adopt_by_instance_id is False
     assert read_settings(ENVIRONMENT | {"ADOPT_BY_INSTANCE_ID": "true"}).adopt_by_instance_id is True
+    assert settings.in_vpc is False
+    assert read_settings(ENVIRONMENT | {"IN_VPC": "true"}).in_vpc is True
 
 
 @pytest.mark.parametrize("name", ENVIRONMENT)

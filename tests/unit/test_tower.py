@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
-from email.utils import format_datetime
 from itertools import batched
-from threading import Barrier
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from urllib3.exceptions import NewConnectionError, ReadTimeoutError, SSLError
+from urllib3.exceptions import ReadTimeoutError
 
-from rollcall.connection import READ_TIMEOUT, RETRY_AFTER_MAX, Credentials, api_root
-from rollcall.errors import BadSettings, TowerDenied, TowerRejected, TowerUnavailable
+from rollcall.errors import BadSettings, TowerDenied, TowerRejected
 from rollcall.model import Host, Inventory, Job, JobStatus, JobTemplate, Outcome
 from rollcall.tower import DeleteRefused, HostsExist, HostsVanished, NewHost, Tower
 
@@ -24,7 +20,6 @@ from .wire import Answer, Asked, Wire, page
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-URL = "https://tower.example.com"
 PROD = Inventory(3, "prod")
 TEMPLATE = JobTemplate(10, "provision", None, asks_limit=True, asks_inventory=True, slices=1)
 DUPLICATES = [
@@ -33,32 +28,6 @@ DUPLICATES = [
     {"__all__": ["Host with this Name and Inventory already exists."]},
     {"detail": 'duplicate key value violates unique constraint "main_host_name_inventory_id_45aecd68_uniq"'},
 ]
-
-
-@pytest.fixture
-def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
-    return Wire().install(monkeypatch)
-
-
-class Vault:
-    """Tokens, a new one at every refresh."""
-
-    def __init__(self) -> None:
-        self.reads: list[bool] = []
-
-    def __call__(self, refresh: bool) -> Credentials:
-        self.reads.append(refresh)
-        return Credentials(f"token-{sum(self.reads)}")
-
-
-@pytest.fixture
-def vault() -> Vault:
-    return Vault()
-
-
-@pytest.fixture
-def tower(wire: Wire, vault: Vault) -> Tower:
-    return Tower(URL, vault)
 
 
 def raw_host(number: int = 1, name: str = "i-a", **changes: Any) -> dict[str, Any]:
@@ -85,6 +54,7 @@ def raw_job(number: int = 7, limit: str = "i-a", **changes: Any) -> dict[str, An
         "job_explanation": "",
         "event_processing_finished": True,
         "elapsed": 1.0,
+        "job_type": "run",
     } | changes
 
 
@@ -111,219 +81,6 @@ def raw_template(**changes: Any) -> dict[str, Any]:
         "job_slice_count": 1,
         "summary_fields": {"organization": {"name": "Default"}},
     } | changes
-
-
-# The URL
-
-
-@pytest.mark.parametrize(
-    ("url", "root"),
-    [
-        ("https://t.example.com", "https://t.example.com/api/v2/"),
-        ("https://t.example.com/", "https://t.example.com/api/v2/"),
-        ("https://t.example.com/api/v2/", "https://t.example.com/api/v2/"),
-        ("https://t.example.com/api/controller/v2", "https://t.example.com/api/controller/v2/"),
-        ("https://t.example.com:8443/tower/api/v2/", "https://t.example.com:8443/tower/api/v2/"),
-        ("http://127.0.0.1:8052", "http://127.0.0.1:8052/api/v2/"),
-        ("http://localhost:8052", "http://localhost:8052/api/v2/"),
-        ("http://[::1]:8052", "http://[::1]:8052/api/v2/"),
-    ],
-)
-def test_the_api_root_is_part_of_the_url_or_the_usual_one(url: str, root: str) -> None:
-    assert api_root(url) == root
-
-
-@pytest.mark.parametrize(
-    "url",
-    ["http://tower.example.com", "http://127.0.0.1.example.com", "http://localhost.example.com", "http://10.0.0.1"],
-)
-def test_a_token_never_goes_out_in_clear_text(url: str) -> None:
-    with pytest.raises(BadSettings, match="clear text"):
-        api_root(url)
-
-
-@pytest.mark.parametrize(
-    "url", ["", "tower.example.com", "ftp://tower.example.com", "https://", "/api/v2/", "https://[::1"]
-)
-def test_what_is_no_url_is_refused(url: str) -> None:
-    with pytest.raises(BadSettings, match="is not a URL"):
-        api_root(url)
-
-
-# Trouble on the way
-
-
-@pytest.mark.parametrize("status", [429, 502, 503, 504])
-def test_reading_is_tried_again_when_a_gateway_is_busy(tower: Tower, wire: Wire, status: int) -> None:
-    wire.then(status).then(status).page(raw_host())
-    assert [each.name for each in tower.hosts_named(PROD, ["i-a"])] == ["i-a"]
-    assert len(wire.asked) == 3
-
-
-@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
-def test_a_server_that_stays_away_is_unavailable_with_its_own_words(tower: Tower, wire: Wire, status: int) -> None:
-    wire.by_request = lambda asked: Answer(status, "<h1>we are\n  busy</h1>")
-    with pytest.raises(TowerUnavailable, match=f"{status}.*we are busy"):
-        tower.hosts_named(PROD, ["i-a"])
-    assert len(wire.asked) == (1 if status == 500 else 3)
-
-
-@pytest.mark.parametrize("status", [429, 502, 503, 504])
-def test_writing_is_never_repeated(tower: Tower, wire: Wire, status: int) -> None:
-    wire.by_request = lambda asked: Answer(status, "busy", {"Retry-After": "1"})
-    with pytest.raises(TowerUnavailable):
-        tower.launch(TEMPLATE, PROD, ["i-a"])
-    assert len(wire.asked) == 1
-
-
-def test_a_launch_whose_answer_is_lost_is_never_repeated(tower: Tower, wire: Wire) -> None:
-    wire.script.append(ReadTimeoutError(None, "/", "timed out"))  # type: ignore[arg-type]
-    with pytest.raises(TowerUnavailable):
-        tower.launch(TEMPLATE, PROD, ["i-a"])
-    assert len(wire.asked) == 1
-
-
-def test_reading_is_tried_again_when_nobody_listens(tower: Tower, wire: Wire) -> None:
-    wire.script.append(NewConnectionError(None, "refused"))  # type: ignore[arg-type]
-    wire.page()
-    assert tower.hosts_named(PROD, ["i-a"]) == []
-
-
-def test_a_server_that_cannot_be_reached_is_unavailable(tower: Tower, wire: Wire) -> None:
-    wire.script += [NewConnectionError(None, "refused") for _ in range(9)]  # type: ignore[arg-type]
-    with pytest.raises(TowerUnavailable, match=r"tower\.example\.com"):
-        tower.hosts_named(PROD, ["i-a"])
-
-
-def test_the_server_says_when_to_come_back(tower: Tower, wire: Wire) -> None:
-    wire.then(503, Retry_After="2").page()
-    tower.hosts_named(PROD, ["i-a"])
-    assert wire.naps == [2]
-
-
-def test_a_server_that_wants_to_be_left_alone_for_long_is_not_waited_for(tower: Tower, wire: Wire) -> None:
-    wire.by_request = lambda asked: Answer(503, "busy", {"Retry-After": "3600"})
-    with pytest.raises(TowerUnavailable):
-        tower.hosts_named(PROD, ["i-a"])
-    assert max(wire.naps, default=0) <= RETRY_AFTER_MAX
-
-
-def test_a_certificate_that_is_not_trusted_names_the_remedy(tower: Tower, wire: Wire) -> None:
-    wire.script += [SSLError("certificate verify failed") for _ in range(9)]
-    with pytest.raises(TowerRejected, match="ca_bundle"):
-        tower.hosts_named(PROD, ["i-a"])
-
-
-def test_a_redirect_is_refused_and_not_followed(tower: Tower, wire: Wire) -> None:
-    wire.then(301, Location="https://elsewhere.example.com/login")
-    with pytest.raises(TowerRejected, match="elsewhere"):
-        tower.hosts_named(PROD, ["i-a"])
-    assert len(wire.asked) == 1
-
-
-@pytest.mark.parametrize("body", ["<html>Welcome</html>", "[]", "null"])
-def test_an_answer_that_is_not_the_apis_is_refused_with_the_remedy(tower: Tower, wire: Wire, body: str) -> None:
-    wire.then(200, body)
-    with pytest.raises(TowerRejected, match="API root"):
-        tower.hosts_named(PROD, ["i-a"])
-
-
-def test_any_other_refusal_keeps_the_servers_words(tower: Tower, wire: Wire) -> None:
-    wire.then(400, {"variables_needed_to_start": ["'region' value missing"]})
-    with pytest.raises(TowerRejected, match="'region' value missing"):
-        tower.launch(TEMPLATE, PROD, ["i-a"])
-
-
-def test_a_refusal_that_passes_within_a_minute_is_no_permission(tower: Tower, wire: Wire) -> None:
-    wire.then(403, {"detail": "Related job job 37 (successful) is still processing events."})
-    with pytest.raises(TowerUnavailable, match="processing events"):
-        tower.update_host(1, "i-a", {})
-
-
-def test_no_call_begins_when_the_invocation_is_about_to_end(tower: Tower, wire: Wire) -> None:
-    tower.finish_within(10)
-    with pytest.raises(TowerUnavailable, match="no time left"):
-        tower.hosts_named(PROD, ["i-a"])
-    assert not wire.asked
-
-
-def test_a_call_with_its_tries_ends_before_the_invocation_does(tower: Tower, wire: Wire) -> None:
-    wire.page()
-    tower.finish_within(45)
-    tower.hosts_named(PROD, ["i-a"])
-    assert wire.asked[0].timeout.read_timeout <= 10
-    wire.page()
-    tower.finish_within(110)
-    tower.hosts_named(PROD, ["i-a"])
-    assert wire.asked[1].timeout.read_timeout == READ_TIMEOUT
-
-
-# The token
-
-
-def test_the_token_is_read_once_and_sent_as_a_bearer(tower: Tower, wire: Wire, vault: Vault) -> None:
-    wire.page().page()
-    tower.hosts_named(PROD, ["i-a"])
-    tower.hosts_named(PROD, ["i-a"])
-    assert [each.headers["Authorization"] for each in wire.asked] == ["Bearer token-0"] * 2
-    assert vault.reads == [False]
-
-
-def test_a_rotated_token_is_picked_up(tower: Tower, wire: Wire, vault: Vault) -> None:
-    wire.then(401).page(raw_host())
-    assert tower.hosts_named(PROD, ["i-a"])
-    assert [each.headers["Authorization"] for each in wire.asked] == ["Bearer token-0", "Bearer token-1"]
-    assert vault.reads == [False, True]
-
-
-def test_threads_whose_token_was_refused_share_one_fresh_token(tower: Tower, wire: Wire, vault: Vault) -> None:
-    threads = 6
-    all_refused = Barrier(threads)
-
-    def answer(asked: Asked) -> Answer:
-        if asked.headers["Authorization"] == "Bearer token-0":
-            all_refused.wait(timeout=10)
-            return Answer(401, {"detail": "Authentication credentials were not provided."})
-        return Answer(204, "")
-
-    wire.by_request = answer
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda host: tower.add_to_group(1, host), range(threads)))
-    assert vault.reads == [False, True]
-
-
-def test_a_bad_token_is_refreshed_only_once_a_call(tower: Tower, wire: Wire, vault: Vault) -> None:
-    wire.by_request = lambda asked: Answer(401, {"detail": "Authentication credentials were not provided."})
-    with pytest.raises(TowerDenied, match=r"credentials were not provided.*token in the secret"):
-        tower.hosts_named(PROD, ["i-a"])
-    assert vault.reads == [False, True]
-    assert len(wire.asked) == 2
-
-
-def test_a_missing_role_is_named_and_the_token_kept(tower: Tower, wire: Wire, vault: Vault) -> None:
-    wire.then(403, {"detail": "You do not have permission to perform this action."})
-    with pytest.raises(TowerDenied, match=r"job_templates/10/launch/.*do not have permission.*role"):
-        tower.launch(TEMPLATE, PROD, ["i-a"])
-    assert vault.reads == [False]
-
-
-def test_nothing_from_the_environment_changes_where_the_token_goes(
-    tower: Tower, wire: Wire, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example.com:3128")
-    wire.page()
-    tower.hosts_named(PROD, ["i-a"])
-    assert wire.calls == ["GET /api/v2/hosts/"]
-
-
-# The clock
-
-
-def test_the_time_is_towers_own(tower: Tower, wire: Wire) -> None:
-    elsewhen = datetime(2031, 5, 1, 12, 0, tzinfo=UTC)
-    wire.then(200, page(), Date=format_datetime(elsewhen, usegmt=True))
-    tower.hosts_named(PROD, ["i-a"])
-    assert abs(tower.now() - elsewhen.timestamp()) < 60
 
 
 # Inventories and templates
@@ -646,9 +403,30 @@ def test_a_job_that_does_not_keep_to_its_limit_is_cancelled_at_once(
     tower: Tower, wire: Wire, answer: object, cancelled: str
 ) -> None:
     wire.then(201, answer).then(202, "")
-    with pytest.raises(TowerRejected, match="limit"):
+    with pytest.raises(TowerRejected, match="limit and was cancelled"):
         tower.launch(TEMPLATE, PROD, ["i-a"])
     assert wire.calls[1] == f"POST /api/v2/{cancelled}/cancel/"
+
+
+BOUNDLESS = {"job": 6, "ignored_fields": {"limit": "i-a"}, "id": 6, "type": "job"}
+
+
+@pytest.mark.parametrize("status", [302, 403, 405, 503])
+def test_a_job_without_a_limit_that_tower_does_not_cancel_is_told_with_towers_words(
+    tower: Tower, wire: Wire, status: int
+) -> None:
+    wire.then(201, BOUNDLESS).then(status, {"detail": "not now"})
+    with pytest.raises(TowerRejected, match=r"COULD NOT BE CANCELLED .*jobs 6"):
+        tower.launch(TEMPLATE, PROD, ["i-a"])
+
+
+def test_a_job_without_a_limit_whose_cancel_gets_no_answer_is_told_and_not_launched_again(
+    tower: Tower, wire: Wire
+) -> None:
+    # As trouble that passes it would be tried again, and run on every host at every try.
+    wire.then(201, BOUNDLESS).script.append(ReadTimeoutError(None, "/", "timed out"))  # type: ignore[arg-type]
+    with pytest.raises(TowerRejected, match=r"COULD NOT BE CANCELLED.*jobs 6"):
+        tower.launch(TEMPLATE, PROD, ["i-a"])
 
 
 # Jobs
@@ -678,6 +456,11 @@ def test_jobs_holding_hosts_come_newest_first_and_only_those_that_hold_exactly_t
     assert [job.id for job in tower.jobs_holding(10, ["i-a"], 1795226411.0)] == [9, 7]
     assert wire.calls == ["GET /api/v2/job_templates/10/jobs/"]
     assert wire.asked[0].query["created__gte"] == ["2026-11-21T02:00:11Z"]
+
+
+def test_a_job_in_check_mode_holds_nobody(tower: Tower, wire: Wire) -> None:
+    wire.page(raw_job(7, "i-a"), raw_job(8, "i-a", job_type="check"))
+    assert [job.id for job in tower.jobs_holding(10, ["i-a"], 0)] == [7]
 
 
 def test_the_jobs_before_one_are_the_newest_that_ended_on_its_inventory(tower: Tower, wire: Wire) -> None:
@@ -714,11 +497,13 @@ def showing(
     says_so: bool = False,
     failures: int = 1,
     tasks_after: int = 1,
+    handlers_after: int = 0,
     processed: bool = True,
 ) -> Callable[[Asked], Answer]:
     """A server with a job that showed this.
 
-    says_so: the play reports that no hosts remained. failures: failed tasks. tasks_after: tasks begun after the last.
+    says_so: the play reports that no hosts remained. failures: failed tasks. tasks_after: tasks begun after the last;
+    handlers_after: likewise handlers.
     """
 
     def answer(asked: Asked) -> Answer:
@@ -728,7 +513,8 @@ def showing(
             kinds = ",".join(asked.query.get("event", []) + asked.query.get("event__in", []))
             if "no_hosts_remaining" in kinds:
                 return Answer(200, page(total=int(says_so)))
-            number = tasks_after if "counter__gt" in asked.query else failures
+            later = tasks_after * ("playbook_on_task_start" in kinds) + handlers_after * ("handler" in kinds)
+            number = later if "counter__gt" in asked.query else failures
             return Answer(200, page(*[{"counter": 5}] * number))
         assert asked.path.endswith("/jobs/7/")
         return Answer(200, raw_job(event_processing_finished=processed))
@@ -746,7 +532,7 @@ def test_every_host_of_a_job_has_its_own_outcome(tower: Tower, wire: Wire) -> No
     }
 
 
-@pytest.mark.parametrize("signs", [{"says_so": True}, {"tasks_after": 0}])
+@pytest.mark.parametrize("signs", [{"says_so": True}, {"tasks_after": 0}, {"tasks_after": 0, "handlers_after": 1}])
 def test_in_a_play_cut_short_only_failures_count(tower: Tower, wire: Wire, signs: dict[str, Any]) -> None:
     wire.by_request = showing(*SUMMARIES, **signs)
     assert tower.outcomes(job_of("failed")) == {

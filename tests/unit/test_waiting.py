@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 BACK_OFFS = [
-    (timing.retry_delay, 15, 900),
+    (timing.retry_delay, 15, 240),
     (timing.relaunch_delay, 20, 120),
     (timing.braked_relaunch_delay, 60, 900),
 ]
@@ -86,6 +86,17 @@ def test_a_job_whose_usual_duration_is_not_known_is_looked_at_ever_more_rarely(d
     assert late <= timing.POLL_MAX
 
 
+@given(SECONDS, SECONDS)
+def test_a_job_whose_events_are_being_processed_is_looked_at_ever_more_rarely(first: float, second: float) -> None:
+    early, late = sorted((first, second))
+    assert timing.FIRST_POLL <= timing.landing_delay(early) <= timing.landing_delay(late) <= timing.POLL_MAX
+
+
+@pytest.mark.parametrize(("age", "delay"), [(-3, 2), (0, 2), (8, 2), (20, 5), (100, 25), (120, 30), (600, 30)])
+def test_events_are_seen_at_most_a_quarter_later_than_they_took(age: float, delay: float) -> None:
+    assert timing.landing_delay(age) == delay
+
+
 # The longest that hooks may be left alone
 
 
@@ -104,8 +115,8 @@ GROUPS = {"web": Group("web", {}, {"slow": 3600, "quick": 60}), "db": Group("db"
         ([action("slow"), action("slow", "db")], 10),
         ([action("unknown")], 10),
         ([action("slow", "deleted")], 10),
-        ([action(None)], 900),
-        ([], 900),
+        ([action(None)], 240),
+        ([], 240),
         ([action(None), action("slow")], 1200),
     ],
 )

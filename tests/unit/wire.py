@@ -11,6 +11,8 @@ from urllib.parse import parse_qs, urlsplit
 from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.response import HTTPResponse
 
+from rollcall.connection import Credentials
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -21,13 +23,14 @@ JSON = {"Content-Type": "application/json"}
 
 @dataclass(frozen=True)
 class Asked:
-    """A request as it went out."""
+    """A request as it went out. trusting: the file with the certificate authorities that the server is held to."""
 
     method: str
     url: str
     headers: Mapping[str, str]
     body: Any
     timeout: Any
+    trusting: str | None
 
     @property
     def path(self) -> str:
@@ -69,7 +72,9 @@ class Wire:
     def install(self, monkeypatch: pytest.MonkeyPatch) -> Wire:
         """Take the place of every connection."""
         monkeypatch.setattr(
-            HTTPConnectionPool, "_make_request", lambda pool, conn, *args, **given: self._answer(*args, **given)
+            HTTPConnectionPool,
+            "_make_request",
+            lambda pool, conn, *args, **given: self._answer(getattr(pool, "ca_certs", None), *args, **given),
         )
         monkeypatch.setattr("urllib3.util.retry.time", self)
         return self
@@ -78,8 +83,10 @@ class Wire:
         """What urllib3 calls between two tries."""
         self.naps.append(seconds)
 
-    def _answer(self, method: str, url: str, body: bytes | None = None, **given: Any) -> HTTPResponse:
-        asked = Asked(method, url, given["headers"], json.loads(body) if body else None, given["timeout"])
+    def _answer(
+        self, trusting: str | None, method: str, url: str, body: bytes | None = None, **given: Any
+    ) -> HTTPResponse:
+        asked = Asked(method, url, given["headers"], json.loads(body) if body else None, given["timeout"], trusting)
         self.asked.append(asked)
         if self.script:
             answer = self.script.pop(0)
@@ -102,6 +109,18 @@ class Wire:
     def calls(self) -> list[str]:
         """Method and path of every request."""
         return [f"{each.method} {each.path}" for each in self.asked]
+
+
+class Vault:
+    """Tokens, a new one at every refresh; and the certificate authorities that the secret holds by now."""
+
+    def __init__(self) -> None:
+        self.reads: list[bool] = []
+        self.ca_bundle: str | None = None
+
+    def __call__(self, refresh: bool) -> Credentials:
+        self.reads.append(refresh)
+        return Credentials(f"token-{sum(self.reads)}", self.ca_bundle)
 
 
 def page(*results: Any, following: str | None = None, total: int | None = None) -> dict[str, Any]:

@@ -38,6 +38,7 @@ SETTINGS = Settings(
     tower_secret="arn:aws:secretsmanager:us-east-1:123456789012:secret:tower",
     hook_prefix="rollcall",
     adopt_by_instance_id=False,
+    in_vpc=True,
     gate_queue_url="https://queue.example.com/gate",
     queue_url="https://queue.example.com/own",
     dead_letter_queue_url="https://queue.example.com/dead",
@@ -110,6 +111,15 @@ class World:
         """The instance is on its way out."""
         known = self.fleet.known_memberships[instance_id]
         self.fleet.known_memberships[instance_id] = replace(known, state=state)
+
+    def terminated(self, instance_id: str) -> None:
+        """The instance is gone; Auto Scaling does not list it any more."""
+        self.fleet.known_memberships.pop(instance_id)
+        self.fleet.known_instances[instance_id] = self.instance(instance_id, state="terminated")
+
+    def detached(self, instance_id: str) -> None:
+        """The instance lives on, and belongs to no group any more."""
+        self.fleet.known_memberships.pop(instance_id)
 
     # register
 

@@ -5,19 +5,26 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import ReadTimeoutError
 from urllib3.util import Retry
 
 from .errors import BadSettings, TowerDenied, TowerRejected, TowerUnavailable
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from urllib3 import BaseHTTPResponse
+    from urllib3.connectionpool import ConnectionPool
 
 type Json = dict[str, Any]
 type Query = Mapping[str, str] | Sequence[tuple[str, str]]
@@ -32,6 +39,8 @@ PAGE_SIZE = 200  # the server's maximum
 CONNECTIONS = 8  # kept alive per invocation
 HTTP_OK = range(200, 300)
 HTTP_REDIRECT = range(300, 400)
+MOVED_FOR_A_WHILE = (302, 303, 307)
+DISTRUST = ("CERTIFICATE_VERIFY_FAILED", "[X509")  # OpenSSL's words; other TLS trouble passes by itself
 UNAUTHORIZED, FORBIDDEN, NOT_FOUND, TOO_MANY_REQUESTS, SERVER_ERROR = 401, 403, 404, 429, 500
 GATEWAY_BUSY = (TOO_MANY_REQUESTS, 502, 503, 504)
 
@@ -40,7 +49,7 @@ GATEWAY_BUSY = (TOO_MANY_REQUESTS, 502, 503, 504)
 class Credentials:
     """A bearer token, and the certificate authorities (PEM) to trust instead of the public ones, if any."""
 
-    token: str
+    token: str = field(repr=False)
     ca_bundle: str | None = None
 
 
@@ -75,10 +84,16 @@ class Connection:
         self._connecting = Lock()
         self._clock_offset = 0.0
         self._deadline = float("inf")
+        self._silent: TowerUnavailable | None = None
+        self._distrusted = False
 
     def finish_within(self, seconds: float) -> None:
-        """Bound what follows to the seconds left in this invocation; calls beyond that raise TowerUnavailable."""
+        """Bound what follows to the seconds left in this invocation; calls beyond that raise TowerUnavailable.
+
+        So do all that follow one which Tower did not answer: hooks wait meanwhile for a sign of life.
+        """
         self._deadline = time.monotonic() + seconds - DEADLINE_MARGIN
+        self._silent = None
 
     def now(self) -> float:
         """Tower's own clock, in epoch seconds: the Date of its latest answer, carried on."""
@@ -123,6 +138,8 @@ class Connection:
         *,
         refused: str | None = None,
     ) -> requests.Response:
+        if self._silent:
+            raise self._silent
         left = self._deadline - time.monotonic()
         if left <= 0:
             raise TowerUnavailable(f"no time left in this invocation to ask Tower for {path}")
@@ -136,18 +153,30 @@ class Connection:
                 timeout=(min(CONNECT_TIMEOUT, left / TRIES), min(READ_TIMEOUT, left / TRIES)),
                 allow_redirects=False,
             )
-        except requests.exceptions.SSLError as error:
-            raise TowerRejected(
-                f"Tower's certificate at {self.root} is not trusted: put its CA into the secret's ca_bundle ({error})"
-            ) from error
         except requests.RequestException as error:
-            raise TowerUnavailable(f"Tower at {self.root} cannot be reached for {path}: {error}") from error
+            if any(words in str(error) for words in DISTRUST):
+                self._distrusted = True
+                raise TowerRejected(
+                    f"Tower's certificate at {self.root} is not trusted: put its CA into the secret, as ca_bundle "
+                    f"({error})"
+                ) from error
+            unavailable = TowerUnavailable(f"Tower at {self.root} cannot be reached for {path}: {error}")
+            if isinstance(error, requests.Timeout) and self._deadline < float("inf"):
+                self._silent = unavailable
+            raise unavailable from error
 
     def _connected(self, refused: str | None) -> requests.Session:
-        """The session; a new one with the token read afresh if the present one's was refused. Threads share it."""
+        """The session; a new one, with the secret read afresh, if the present one's token or CA was not right.
+
+        Threads share it.
+        """
         with self._connecting:
-            if self._session is None or refused == self._session.headers["Authorization"]:
-                self._session = _session(self._credentials(refused is not None))
+            stale = self._distrusted or (
+                self._session is not None and refused == self._session.headers["Authorization"]
+            )
+            if self._session is None or stale:
+                self._session = _session(self._credentials(stale))
+                self._distrusted = False
             return self._session
 
     def read(self, answer: requests.Response) -> Json:
@@ -155,9 +184,10 @@ class Connection:
         status = answer.status_code
         what = f"{answer.request.method} {answer.request.path_url.partition('?')[0]}"
         if status in HTTP_REDIRECT:
-            raise TowerRejected(
-                f"{what} was redirected to {answer.headers.get('Location')}: the Tower URL is not the API itself"
-            )
+            where = f"{what} was redirected to {answer.headers.get('Location')}"
+            if status in MOVED_FOR_A_WHILE:
+                raise TowerUnavailable(f"{where}: Tower may be upgrading, or the Tower URL is not the API itself")
+            raise TowerRejected(f"{where}: the Tower URL is not the API itself")
         if status == TOO_MANY_REQUESTS or status >= SERVER_ERROR:
             raise TowerUnavailable(f"Tower answered {what} with {status}: {words_of(answer)}")
         if status in (UNAUTHORIZED, FORBIDDEN):
@@ -179,12 +209,29 @@ class Connection:
     def denied(self, answer: requests.Response) -> str:
         """What was refused, in the server's words, and the remedy."""
         remedy = (
-            "check the token in the secret"
+            "put a valid token into the secret that TowerSecretArn names"
             if answer.status_code == UNAUTHORIZED
             else "grant the token's user the role it lacks"
         )
         what = f"{answer.request.method} {answer.request.path_url.partition('?')[0]}"
         return f"Tower refused {what} with {answer.status_code}: {words_of(answer)}; {remedy}"
+
+
+class _Retry(Retry):
+    """Does not ask again what was not answered in time: that will not be at once."""
+
+    def increment(
+        self,
+        method: str | None = None,
+        url: str | None = None,
+        response: BaseHTTPResponse | None = None,
+        error: Exception | None = None,
+        _pool: ConnectionPool | None = None,
+        _stacktrace: TracebackType | None = None,
+    ) -> Self:
+        if isinstance(error, ReadTimeoutError):
+            raise error
+        return super().increment(method, url, response, error, _pool, _stacktrace)
 
 
 def _session(credentials: Credentials) -> requests.Session:
@@ -196,8 +243,9 @@ def _session(credentials: Credentials) -> requests.Session:
         file = Path(tempfile.gettempdir()) / f"tower-{sha256(credentials.ca_bundle.encode()).hexdigest()}.pem"
         file.write_text(credentials.ca_bundle)
         session.verify = str(file)
-    retry = Retry(
+    retry = _Retry(
         total=TRIES - 1,
+        other=0,  # TLS trouble, which urllib3 would take for safe to repeat whatever the method
         status_forcelist=GATEWAY_BUSY,
         allowed_methods=("GET",),
         backoff_factor=0.5,

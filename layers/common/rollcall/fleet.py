@@ -22,7 +22,7 @@ from .expiring import Expiring
 from .model import AddressKind, Group, Instance, LifecycleAction, Result
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
     from mypy_boto3_autoscaling import AutoScalingClient
     from mypy_boto3_ec2 import EC2Client
@@ -70,11 +70,6 @@ class Membership:
     def leaving(self) -> bool:
         """On its way out, for good or into a warm pool."""
         return self.state.startswith("Terminat") or self.state.startswith("Warmed:Terminat")
-
-
-def is_leaving(membership: Membership | None) -> bool:
-    """Whether an instance is gone (Auto Scaling does not list it) or going."""
-    return membership is None or membership.leaving
 
 
 @contextmanager
@@ -137,7 +132,12 @@ class Fleet:
             }
 
     def _heartbeat_timeouts(self, group: str) -> dict[str, int]:
-        answer = self._autoscaling.describe_lifecycle_hooks(AutoScalingGroupName=group)
+        try:
+            answer = self._autoscaling.describe_lifecycle_hooks(AutoScalingGroupName=group)
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ValidationError":  # the group was deleted a moment ago
+                return {}
+            raise
         return {hook["LifecycleHookName"]: hook["HeartbeatTimeout"] for hook in answer["LifecycleHooks"]}
 
     def memberships(self, instance_ids: Collection[str]) -> dict[str, Membership]:
@@ -150,6 +150,17 @@ class Fleet:
                     "AutoScalingInstances"
                 ]
             }
+
+    def departed(self, instance_ids: Collection[str], memberships: Mapping[str, Membership]) -> set[str]:
+        """Those of the instances that are gone or going.
+
+        That Auto Scaling does not list one is not enough: it may have been detached, and live on.
+        """
+        unlisted = [each for each in instance_ids if each not in memberships]
+        living = {each.instance_id for each in self.instances(unlisted).values() if each.living} if unlisted else set()
+        return {each for each in unlisted if each not in living} | {
+            each for each, known in memberships.items() if known.leaving
+        }
 
     def instances(self, instance_ids: Collection[str]) -> dict[str, Instance]:
         """Instances by id; those EC2 does not know are left out (a list of ids would fail on them)."""

@@ -9,22 +9,22 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from . import waiting as timing
 from .errors import BadSettings, RollcallError
 from .events import write_gate_message
-from .fleet import is_leaving
 from .health import failing_checks
 from .model import CheckKind, Decision, OnFailure, Outcome, Result, Verdict
-from .provisioning import JOBS_FROM, job_of, launch, require_limitable
+from .provisioning import JOBS_FROM, find_in_tower, job_of, launch, require_limitable
 from .removal import strike_off
 from .reports import Report, failing
 from .settings import read_group_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from .fleet import Fleet, Fleets
@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from .tower import Tower
 
 BRAKE_JOBS = 3  # in a row that provisioned nobody: it is the playbook that is suspected
-JOBS_LOOKED_BACK = 10  # for those of the group among the template's
+JOBS_LOOKED_BACK = 100  # for those of the group among the template's, which other groups may share
+JOBS_AT_ONCE = 10
+EVENTS_TOO_LONG = 600.0  # seconds; Tower processes a job's events within a minute [625]
 PENDING_TOO_LONG = 600.0  # seconds until somebody is told that a job does not start
 CUT_SHORT_TOO_OFTEN = 3  # jobs of one instance
 CALLS_AT_ONCE = 8
@@ -142,36 +144,53 @@ class Gate:
 
     def look(self, messages: Sequence[GateMessage]) -> list[Round]:
         """One round for each message: decided instances completed, the others sent on."""
+        rounds = [Round() for _ in messages]
+        looks: list[_Look] = []
+        for message, result in zip(messages, rounds, strict=True):
+            with _whole_failing(result):
+                looks.append(_Look(message, self._tower, self._fleets.of(message.waiting[0].action), result))
+                # Before anything is asked of Tower, which may let us wait.
+                looks[-1].keep_alive(self._clock())
+        asked = [look for look in looks if not look.round.error]
+        jobs: Mapping[int, Job] = {}
         try:
-            jobs = self._tower.jobs({each.job_id for each in messages if each.job_id is not None})
+            jobs = self._tower.jobs({look.message.job_id for look in asked if look.message.job_id is not None})
         except RollcallError as error:
-            return [Round(error=error) for _ in messages]
-        return [self._look(message, jobs) for message in messages]
+            for look in asked:
+                look.round.error = error
+            asked = []
+        for look in asked:
+            with _whole_failing(look.round):
+                look.run(jobs)
+                self._queues.send(
+                    self._settings.gate_queue_url,
+                    [(write_gate_message(each), delay) for each, delay in look.round.next],
+                )
+        return rounds
 
-    def _look(self, message: GateMessage, jobs: Mapping[int, Job]) -> Round:
-        result = Round()
-        try:
-            fleet = self._fleets.of(message.waiting[0].action)
-            _Look(message, self._tower, fleet, self._clock(), result).run(jobs)
-            self._queues.send(
-                self._settings.gate_queue_url, [(write_gate_message(each), delay) for each, delay in result.next]
-            )
-        except RollcallError as error:
-            result.error = error
-        return result
+
+@contextmanager
+def _whole_failing(result: Round) -> Iterator[None]:
+    """An error in here fails the whole message."""
+    try:
+        yield
+    except RollcallError as error:
+        result.error = error
 
 
 class _Look:
-    """One look at one message, in the order of run()."""
+    """One look at one message: keep_alive() first, then run(), in whose order its methods stand."""
 
-    def __init__(self, message: GateMessage, tower: Tower, fleet: Fleet, now: float, result: Round) -> None:
-        self._message = message
+    def __init__(self, message: GateMessage, tower: Tower, fleet: Fleet, result: Round) -> None:
+        self.message = message
+        self.round = result
         self._tower = tower
         self._fleet = fleet
-        self._now = now
+        self._groups: Mapping[str, Group] = {}
+        self._open = list(message.waiting)
+        self._stale: list[Waiting] = []
         self._longest = 0.0
         self._heartbeat_at = message.heartbeat_at
-        self._round = result
         self._settings: dict[str, GroupSettings] = {}
         self._outcomes: dict[int, Mapping[str, Outcome] | None] = {}
         self._braked: dict[tuple[int, str], bool] = {}
@@ -179,13 +198,23 @@ class _Look:
         self._later: defaultdict[tuple[int | None, float, bool], list[Waiting]] = defaultdict(list)
         self._relaunches: defaultdict[tuple[JobTemplate, Inventory], list[Waiting]] = defaultdict(list)
 
+    def keep_alive(self, now: float) -> None:
+        """Heartbeats, where they are due. now in epoch seconds by this machine's clock."""
+        actions = [each.action for each in self.message.waiting]
+        self._groups = self._fleet.groups({action.group for action in actions})
+        self._longest = timing.longest_wait(self._groups, actions)
+        if now - self.message.heartbeat_at < self._longest / 2:
+            return
+        self._heartbeat_at = now
+        alive = self._each(self.message.waiting, lambda each: self._fleet.heartbeat(each.action))
+        self._open = [each for each in self.message.waiting if alive.get(each)]
+        self._stale = [each for each in self.message.waiting if alive.get(each) is False]
+
     def run(self, jobs: Mapping[int, Job]) -> None:
-        waiting = list(self._message.waiting)
-        actions = [each.action for each in waiting]
-        groups = self._fleet.groups({action.group for action in actions})
-        self._longest = timing.longest_wait(groups, actions)
-        waiting = self._read_settings(groups, self._keep_alive(waiting))
-        job = jobs.get(self._message.job_id or 0)
+        """Judge those that are still open, and do what was decided."""
+        self._finish(self._stale)
+        waiting = self._read_settings(self._open)
+        job = jobs.get(self.message.job_id or 0)
         by_settings: defaultdict[GroupSettings, list[Waiting]] = defaultdict(list)
         for each in waiting:
             settings = self._settings[each.action.group]
@@ -202,18 +231,7 @@ class _Look:
         self._send_on()
 
     def _failing(self, members: Iterable[Waiting]) -> AbstractContextManager[None]:
-        return failing([each.action for each in members], self._round.reports)
-
-    # Signs of life
-
-    def _keep_alive(self, waiting: list[Waiting]) -> list[Waiting]:
-        """Heartbeats, where they are due. Those still open; the others are finished work."""
-        if self._now - self._message.heartbeat_at < self._longest:
-            return waiting
-        self._heartbeat_at = self._now
-        alive = self._each(waiting, lambda each: self._fleet.heartbeat(each.action))
-        self._finish([each for each in waiting if alive.get(each) is False])
-        return [each for each in waiting if alive.get(each)]
+        return failing([each.action for each in members], self.round.reports)
 
     def _each(self, waiting: Sequence[Waiting], call: Callable[[Waiting], bool]) -> dict[Waiting, bool]:
         """One call each, a few at once; an instance whose call fails is left out, and reported."""
@@ -232,22 +250,22 @@ class _Look:
         if not stale:
             return
         with self._failing(stale):
-            memberships = self._fleet.memberships({each.action.instance_id for each in stale})
-            gone = {each for each in stale if is_leaving(memberships.get(each.action.instance_id))}
-            refusals = strike_off(self._tower, {each.action.instance_id for each in gone}) if gone else {}
+            ids = {each.action.instance_id for each in stale}
+            gone = self._fleet.departed(ids, self._fleet.memberships(ids))
+            refusals = strike_off(self._tower, gone) if gone else {}
             for each in stale:
-                outcome = "struck off: left meanwhile" if each in gone else "finished elsewhere"
-                self._round.reports.append(Report(each.action, outcome, refusals.get(each.action.instance_id)))
+                outcome = "struck off: left meanwhile" if each.action.instance_id in gone else "finished elsewhere"
+                self.round.reports.append(Report(each.action, outcome, refusals.get(each.action.instance_id)))
 
-    def _read_settings(self, groups: Mapping[str, Group], waiting: list[Waiting]) -> list[Waiting]:
+    def _read_settings(self, waiting: list[Waiting]) -> list[Waiting]:
         for each in waiting:
             with self._failing([each]):
                 name = each.action.group
-                if name not in groups:
+                if name not in self._groups:
                     self._finish([each])
                 elif name not in self._settings:
-                    self._settings[name] = _opted_in(groups[name])
-        reported = {report.action for report in self._round.reports}
+                    self._settings[name] = _opted_in(self._groups[name])
+        reported = {report.action for report in self.round.reports}
         return [each for each in waiting if each.action not in reported]
 
     # Evidence
@@ -256,7 +274,7 @@ class _Look:
         """The job is not over: look again when it may be."""
         tower_now = self._tower.now()
         elapsed = tower_now - job.started_at if job.started_at else 0.0
-        polls = self._message.polls if job.id == self._message.job_id else 0
+        polls = self.message.polls if job.id == self.message.job_id else 0
         delay = timing.poll_delay(elapsed, self._tower.usual_duration(job.template_id), polls)
         stuck = job.started_at is None and tower_now - job.created_at > PENDING_TOO_LONG
         if stuck:
@@ -265,13 +283,12 @@ class _Look:
 
     def _decide(self, settings: GroupSettings, members: list[Waiting]) -> None:
         """Gather what is known about each, judge, and do what was decided."""
-        inventory = self._tower.inventory(settings.inventory)
-        template = self._tower.job_template(settings.job_template) if settings.job_template else None
+        inventory, template = find_in_tower(self._tower, settings)
         if template and _asks_job(settings):
             seen = self._see_jobs(settings, template, inventory, members)
         else:
-            age = self._tower.now() - self._message.since
-            seen = {each: (self._message.job_id, Seen(Outcome.OK, 0, 0, age)) for each in members}
+            age = self._tower.now() - self.message.since
+            seen = {each: (self.message.job_id, Seen(Outcome.OK, 0, 0, age)) for each in members}
         seen = self._see_checks(settings, seen)
         verdicts = {each: (job, judge(settings, one, self._tower.now())) for each, (job, one) in seen.items()}
         self._apply(template, inventory, verdicts)
@@ -293,10 +310,10 @@ class _Look:
                 self._relaunches[template, inventory].append(each)
             elif not job.status.final:
                 self._wait_for(job, each)
-            elif (outcomes := self._outcomes_of(job)) is None:
-                self._put_off(each, job.id, timing.FIRST_POLL)
+            elif (outcome := self._outcome_of(job, each)) is None:
+                ended_at = job.finished_at or self._tower.now()
+                self._put_off(each, job.id, timing.landing_delay(self._tower.now() - ended_at))
             else:
-                outcome = outcomes[each.action.instance_id]
                 first = min(held, key=lambda one: one.id)
                 seen[each] = (
                     job.id,
@@ -309,6 +326,17 @@ class _Look:
                     ),
                 )
         return seen
+
+    def _outcome_of(self, job: Job, waiting: Waiting) -> Outcome | None:
+        """What an ended job showed about one instance; None while its events are being processed.
+
+        Events that are not processed for long never will be: then the job proves nothing.
+        """
+        outcomes = self._outcomes_of(job)
+        if outcomes is not None:
+            return outcomes[waiting.action.instance_id]
+        since = self._tower.now() - (job.finished_at or self._tower.now())
+        return Outcome.UNPROVEN if since > EVENTS_TOO_LONG else None
 
     def _outcomes_of(self, job: Job) -> Mapping[str, Outcome] | None:
         if job.id not in self._outcomes:
@@ -327,19 +355,22 @@ class _Look:
         been the group's: its failure counts, its success does not, for a group in doubt is held rather than churned.
         Jobs that proved nothing, or found machines unreachable, do not count.
         """
-        jobs = [job, *self._tower.jobs_before(job, inventory.id, JOBS_LOOKED_BACK)]
-        hosts = self._tower.hosts_named(inventory, {name for each in jobs for name in each.hosts})
-        groups = {host.name: host.owner.get("group") for host in hosts if host.owner}
-        failed = 0
-        for each in jobs:
-            outcomes = self._outcomes_of(each) or {}
-            if any(outcome == Outcome.OK and groups.get(name) == group for name, outcome in outcomes.items()):
-                return False
-            failed += any(
-                outcome == Outcome.FAILED and groups.get(name, group) == group for name, outcome in outcomes.items()
-            )
-            if failed == BRAKE_JOBS:
-                return True
+        failed, jobs = 0, [job]
+        for step in range(JOBS_LOOKED_BACK // JOBS_AT_ONCE + 1):
+            if step:
+                jobs = self._tower.jobs_before(jobs[-1], inventory.id, JOBS_AT_ONCE)
+            if not jobs:
+                break
+            hosts = self._tower.hosts_named(inventory, {name for each in jobs for name in each.hosts})
+            groups = {host.name: host.owner.get("group") for host in hosts if host.owner}
+            for each in jobs:
+                names = {name for name in each.hosts if groups.get(name, group) == group}
+                outcomes = (self._outcomes_of(each) if names else None) or {}
+                if any(outcomes.get(name) == Outcome.OK and name in groups for name in names):
+                    return False
+                failed += any(outcomes.get(name) == Outcome.FAILED for name in names)
+                if failed == BRAKE_JOBS:
+                    return True
         return False
 
     def _see_checks(
@@ -380,14 +411,14 @@ class _Look:
             ids = {each.action.instance_id for each in abandoned}
             refusals = strike_off(self._tower, ids) if ids else {}
             kept = [each for each in abandoned if each.action.instance_id in refusals]
-            self._round.reports += [Report(each.action, error=refusals[each.action.instance_id]) for each in kept]
+            self.round.reports += [Report(each.action, error=refusals[each.action.instance_id]) for each in kept]
             removed = [each for each in abandoned if each not in kept]
             self._complete(removed, Result.ABANDON, lambda each: f"abandoned: {verdicts[each][1].reason}")
 
     def _complete(self, members: Sequence[Waiting], result: Result, outcome: Callable[[Waiting], str]) -> None:
         completed = self._each(members, lambda each: self._fleet.complete(each.action, result))
         self._finish([each for each, was_open in completed.items() if not was_open])
-        self._round.reports += [Report(each.action, outcome(each)) for each, was_open in completed.items() if was_open]
+        self.round.reports += [Report(each.action, outcome(each)) for each, was_open in completed.items() if was_open]
 
     def _relaunch(self, template: JobTemplate, inventory: Inventory, members: list[Waiting]) -> None:
         for each in members:
@@ -399,14 +430,14 @@ class _Look:
                 self._put_off(each, launched.job_id, timing.FIRST_POLL)
             elif instance_id in launched.left:
                 refusal = launched.refusals.get(instance_id)
-                self._round.reports.append(Report(each.action, "struck off: left meanwhile", refusal))
+                self.round.reports.append(Report(each.action, "struck off: left meanwhile", refusal))
             else:
-                self._round.reports.append(Report(each.action, "finished elsewhere"))
+                self.round.reports.append(Report(each.action, "finished elsewhere"))
 
     def _alert(self, reason: str, waiting: Waiting) -> None:
         if waiting not in self._alerted:
             self._alerted.add(waiting)
-            self._round.alerts.append(Alert(reason, waiting.action))
+            self.round.alerts.append(Alert(reason, waiting.action))
 
     # What goes on
 
@@ -417,28 +448,28 @@ class _Look:
     def _send_on(self) -> None:
         """The undecided, by what they wait for; and the failing, by what failed, unless that is the whole message."""
         for (job_id, delay, alerted), members in self._later.items():
-            polls = self._message.polls + 1 if job_id == self._message.job_id else 0
+            polls = self.message.polls + 1 if job_id == self.message.job_id else 0
             self._send(members, delay, job_id=job_id, polls=polls, alerted=alerted)
         # What was put off before something failed goes on once, not twice: messages would double at every failure.
         sent = {each.action for members in self._later.values() for each in members}
-        self._round.reports = [report for report in self._round.reports if report.action not in sent]
-        errors = {report.action: report.error for report in self._round.reports if report.error}
+        self.round.reports = [report for report in self.round.reports if report.action not in sent]
+        errors = {report.action: report.error for report in self.round.reports if report.error}
         # An error is told by itself, at every try.
-        self._round.alerts = [alert for alert in self._round.alerts if alert.action not in errors]
+        self.round.alerts = [alert for alert in self.round.alerts if alert.action not in errors]
         by_error: defaultdict[str, list[Waiting]] = defaultdict(list)
-        for each in self._message.waiting:
+        for each in self.message.waiting:
             if each.action in errors:
                 by_error[repr(errors[each.action])].append(each)
         for members in by_error.values():
-            if len(members) == len(self._message.waiting):
-                self._round.error = errors[members[0].action]
-                self._round.reports.clear()
+            if len(members) == len(self.message.waiting):
+                self.round.error = errors[members[0].action]
+                self.round.reports.clear()
             else:
                 self._send(members, min(timing.FIRST_RETRY, self._longest))
 
     def _send(self, members: Sequence[Waiting], delay: float, **changes: Any) -> None:
-        message = replace(self._message, waiting=tuple(members), heartbeat_at=self._heartbeat_at, **changes)
-        self._round.next.append((message, delay))
+        message = replace(self.message, waiting=tuple(members), heartbeat_at=self._heartbeat_at, **changes)
+        self.round.next.append((message, delay))
 
 
 def _asks_job(settings: GroupSettings) -> bool:

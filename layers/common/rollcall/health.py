@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection, HTTPException
+from threading import Timer
 from typing import TYPE_CHECKING
 
 from .model import CheckKind
@@ -53,12 +54,21 @@ def _probe(address: str, check: Check) -> str | None:
         if check.kind == CheckKind.TCP:
             socket.create_connection((address, check.port), CHECK_TIMEOUT).close()
             return None
-        connection = HTTPConnection(address, check.port, timeout=CHECK_TIMEOUT)
-        try:
-            connection.request("GET", check.path, headers={"User-Agent": "rollcall"})
-            status = connection.getresponse().status
-        finally:
-            connection.close()
+        status = _get(address, check)
     except (OSError, HTTPException) as error:
         return f"{type(error).__name__}: {error}"
     return None if status in HTTP_OK else f"answered {status}"
+
+
+def _get(address: str, check: Check) -> int:
+    """The status of a GET that is over within CHECK_TIMEOUT, however slowly its answer drips in."""
+    connection = HTTPConnection(address, check.port, timeout=CHECK_TIMEOUT)
+    hang_up = Timer(CHECK_TIMEOUT, lambda: connection.sock and connection.sock.shutdown(socket.SHUT_RDWR))
+    try:
+        connection.connect()
+        hang_up.start()
+        connection.request("GET", check.path, headers={"User-Agent": "rollcall"})
+        return connection.getresponse().status
+    finally:
+        hang_up.cancel()
+        connection.close()

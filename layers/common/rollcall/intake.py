@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from . import waiting as timing
-from .errors import RollcallError, Transient
+from .errors import InstanceNotVisible, RollcallError, Transient
 from .events import read_records
 from .model import Transition
 
@@ -61,6 +61,7 @@ class Intake:
             else:
                 if message is not None:
                     messages[record] = message
+        self._give_signs_of_life({record: actions_of(each) for record, each in messages.items() if record.receives > 1})
         try:
             errors: Sequence[Exception | None] = work(list(messages.values())) if messages else []
         except Exception as error:  # noqa: BLE001 - ours to mend; the messages must outlive it
@@ -84,15 +85,16 @@ class Intake:
         self._announcer.failed(record, actions, error)
         if record.receipt_handle is None:
             raise error
-        if _is_finished(actions, still_open):
-            self._announcer.let_go(record, actions)
-            return False
         try:
+            if self._is_finished(actions, still_open, error):
+                self._announcer.let_go(record, actions)
+                return False
             if not isinstance(error, Transient) and time.time() - record.first_received_at > PERMANENT_FAILURE_LIFE:
                 self._queues.set_aside(self._settings.dead_letter_queue_url, record, error)
                 self._announcer.set_aside(record, actions, error)
                 return False
-            delay = min(timing.retry_delay(record.receives), self._longest_wait(actions))
+            waited_for = [action for action in actions if action in still_open]
+            delay = min(timing.retry_delay(record.receives), self._longest_wait(waited_for))
             self._queues.put_off(self._settings.queue_url, record.receipt_handle, delay)
         except RollcallError as trouble:  # then the queue's own visibility timeout decides when
             self._announcer.not_put_off(record, trouble)
@@ -105,6 +107,25 @@ class Intake:
         }
         with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
             return {action for action, is_open in zip(hooked, pool.map(self._is_open, hooked), strict=True) if is_open}
+
+    def _is_finished(
+        self, actions: Sequence[LifecycleAction], still_open: Collection[LifecycleAction], error: Exception
+    ) -> bool:
+        """Whether a message is about launches that nobody waits for any more, of instances that live on.
+
+        An instance that goes may still have a host to be struck off, by whatever queue it came.
+        """
+        launches = all(action.transition == Transition.LAUNCHING for action in actions)
+        if not actions or not launches or any(action in still_open for action in actions):
+            return False
+        if isinstance(error, InstanceNotVisible):  # and never will be: nothing was made for it
+            return True
+        try:
+            fleet, ids = self._fleets.of(actions[0]), {action.instance_id for action in actions}
+            return not fleet.departed(ids, fleet.memberships(ids))
+        except RollcallError as trouble:
+            self._announcer.no_heartbeat(actions[0], trouble)
+            return False
 
     def _is_open(self, action: LifecycleAction) -> bool:
         try:
@@ -122,15 +143,3 @@ class Intake:
             self._announcer.no_heartbeat(actions[0], error)
             groups = {}
         return timing.longest_wait(groups, actions)
-
-
-def _is_finished(actions: Sequence[LifecycleAction], still_open: Collection[LifecycleAction]) -> bool:
-    """Whether a message is about launches that nobody waits for any more.
-
-    A termination is never finished by that: its host is still to be struck off.
-    """
-    return (
-        bool(actions)
-        and all(action.transition == Transition.LAUNCHING for action in actions)
-        and not any(action in still_open for action in actions)
-    )

@@ -118,6 +118,11 @@ class Instance:
     facts: Mapping[str, str]
     tags: Mapping[str, str]
 
+    @property
+    def living(self) -> bool:
+        """Neither terminated nor on its way there."""
+        return self.state not in ("shutting-down", "terminated")
+
 
 @dataclass(frozen=True)
 class Inventory:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .errors import BadSettings
-from .fleet import is_leaving
 from .removal import strike_off
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from .fleet import Fleet
     from .model import GroupSettings, Inventory, Job, JobTemplate
@@ -31,6 +31,24 @@ class Launched:
     staying: tuple[str, ...]
     left: tuple[str, ...]
     refusals: Mapping[str, DeleteRefused]
+
+
+def find_in_tower(tower: Tower, settings: GroupSettings) -> tuple[Inventory, JobTemplate | None]:
+    """The inventory and the job template that a group's tags name. BadSettings also names the group and the tag."""
+    with _of_tag(settings, "rollcall:inventory"):
+        inventory = tower.inventory(settings.inventory)
+    if settings.job_template is None:
+        return inventory, None
+    with _of_tag(settings, "rollcall:job-template"):
+        return inventory, tower.job_template(settings.job_template)
+
+
+@contextmanager
+def _of_tag(settings: GroupSettings, tag: str) -> Iterator[None]:
+    try:
+        yield
+    except BadSettings as error:
+        raise BadSettings(f"group {settings.group!r}: tag {tag}: {error}") from error
 
 
 def require_limitable(template: JobTemplate, inventory: Inventory, settings: GroupSettings) -> None:
@@ -56,7 +74,8 @@ def launch(
     """
     memberships = fleet.memberships(instance_ids)
     ordered = sorted(set(instance_ids))
-    left = tuple(each for each in ordered if is_leaving(memberships.get(each)))
+    departed = fleet.departed(ordered, memberships)
+    left = tuple(each for each in ordered if each in departed)
     staying = tuple(each for each in ordered if (known := memberships.get(each)) and known.pending)
     refusals = strike_off(tower, left) if left else {}
     job_id = tower.launch(template, inventory, staying) if staying else None

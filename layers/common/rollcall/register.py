@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 
 from .errors import BadSettings, InstanceNotVisible, JobStillLanding, TowerUnavailable
 from .events import write_gate_message
-from .fleet import is_leaving
-from .model import GateMessage, Result, Transition, Waiting
-from .provisioning import JOBS_FROM, job_of, launch, require_limitable
+from .model import AddressKind, CheckKind, GateMessage, Result, Transition, Waiting
+from .provisioning import JOBS_FROM, find_in_tower, job_of, launch, require_limitable
 from .removal import strike_off
 from .reports import Report, failing, going
 from .settings import read_group_settings
@@ -123,6 +122,8 @@ class Register:
     def _opted_in(
         self, action: LifecycleAction, groups: Mapping[str, Group], reports: list[Report]
     ) -> GroupSettings | None:
+        if action.group not in groups:
+            raise InstanceNotVisible(f"group {action.group!r} is gone, and {action.instance_id} is still listed in it")
         settings = read_group_settings(groups[action.group])
         if settings is None:
             if (action.hook or "").startswith(self._settings.hook_prefix):
@@ -147,8 +148,13 @@ class Register:
                 f"group {settings.group!r}: tag rollcall:address asks for the {settings.address} address, and "
                 f"{instance.instance_id} has none: change the tag, or the subnet's settings"
             )
-        inventory = self._tower.inventory(settings.inventory)
-        template = self._tower.job_template(settings.job_template) if settings.job_template else None
+        probes = [check for check in settings.gate if check.kind in (CheckKind.TCP, CheckKind.HTTP)]
+        if probes and settings.address in (AddressKind.PRIVATE, AddressKind.PRIVATE_DNS) and not self._settings.in_vpc:
+            raise BadSettings(
+                f"group {settings.group!r}: tag rollcall:gate asks for {probes[0]}, which a function outside a VPC "
+                f"cannot try at a {settings.address} address: deploy with SubnetIds, or change the tag"
+            )
+        inventory, template = find_in_tower(self._tower, settings)
         if template:
             require_limitable(template, inventory, settings)
         return Newcomer(action, settings, instance, inventory, template)
@@ -351,11 +357,13 @@ def _is_gone(
     groups: Mapping[str, Group],
 ) -> bool:
     """Whether the instance is terminated or on its way there. Raises InstanceNotVisible while nobody knows."""
-    if instance and instance.state in ("shutting-down", "terminated"):
+    if instance and not instance.living:
         return True
-    if membership is None and action.group in groups:
+    if membership is None:
+        if instance is None and action.group not in groups:
+            return True
         raise InstanceNotVisible(f"{action.instance_id} is not listed in group {action.group!r} yet")
-    return is_leaving(membership) or action.group not in groups
+    return membership.leaving
 
 
 def _lacks(registered: Registered, group_id: int) -> bool:

@@ -29,6 +29,7 @@ class Settings:
     tower_secret: str
     hook_prefix: str
     adopt_by_instance_id: bool
+    in_vpc: bool
     gate_queue_url: str
     queue_url: str
     dead_letter_queue_url: str
@@ -43,6 +44,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             tower_secret=environment["TOWER_SECRET"],
             hook_prefix=environment["HOOK_PREFIX"],
             adopt_by_instance_id=environment["ADOPT_BY_INSTANCE_ID"] == "true",
+            in_vpc=environment["IN_VPC"] == "true",
             gate_queue_url=environment["GATE_QUEUE_URL"],
             queue_url=environment["QUEUE_URL"],
             dead_letter_queue_url=environment["DEAD_LETTER_QUEUE_URL"],

@@ -14,7 +14,7 @@ from itertools import batched
 from typing import TYPE_CHECKING
 
 from .connection import FORBIDDEN, NOT_FOUND, Connection, object_of, words_of
-from .errors import BadSettings, TowerDenied, TowerRejected
+from .errors import BadSettings, RollcallError, TowerDenied, TowerRejected
 from .expiring import Expiring
 from .model import Host, Inventory, Job, JobStatus, JobTemplate, Outcome
 
@@ -33,7 +33,7 @@ USUAL_DURATION_TTL = 300.0  # seconds
 TOO_MANY_CREATED = "BULK_HOST_MAX_CREATE"  # in the answer of a server with a lower limit [210]
 TOO_MANY_DELETED = "BULK_HOST_MAX_DELETE"  # likewise [225]
 FAILURE_EVENTS = ("runner_on_failed", "runner_on_unreachable")
-TASK_EVENTS = ("playbook_on_task_start", "playbook_on_handler_task_start")
+TASK_STARTED = "playbook_on_task_start"  # handlers do not count: force_handlers runs them after a cut too
 
 
 @dataclass(frozen=True)
@@ -105,12 +105,13 @@ class Tower:
         if reference.isdigit():
             answer = self._http.send("GET", f"{collection}/{reference}/")
             if answer.status_code == NOT_FOUND and object_of(answer):
-                raise BadSettings(f"Tower has no {kind} with id {reference} that the token can read")
+                raise BadSettings(f"Tower has no {kind} with id {reference} that the token can read: correct the id")
             return self._http.read(answer)
         found = self._named(collection, reference)
         if not found:
             raise BadSettings(
-                f"Tower has no {kind} {reference!r} that the token can read: create it, or grant its role"
+                f"Tower has no {kind} {reference!r} that the token can read: correct the name, create it, or grant its "
+                "role"
             )
         if len(found) > 1:
             names = " and ".join(f"{_organization(each)}/{each['name']} (id {each['id']})" for each in found[:2])
@@ -291,9 +292,13 @@ class Tower:
         job = launched.get("job")
         if job is None or launched.get("ignored_fields"):
             kind = "jobs" if launched.get("type") == "job" else "workflow_jobs"
-            self._http.send("POST", f"{kind}/{launched['id']}/cancel/", {})
+            try:
+                self._http.read(self._http.send("POST", f"{kind}/{launched['id']}/cancel/", {}))
+                cancelled = "was cancelled"
+            except RollcallError as error:
+                cancelled = f"COULD NOT BE CANCELLED ({error})"
             raise TowerRejected(
-                f"job template {template.name!r} did not keep to its limit and was cancelled "
+                f"job template {template.name!r} did not keep to its limit and {cancelled} "
                 f"({kind} {launched['id']}, ignored: {sorted(launched.get('ignored_fields') or [])}): "
                 "let it prompt for limit on launch, without slicing"
             )
@@ -308,7 +313,10 @@ class Tower:
         }
 
     def jobs_holding(self, template_id: int, instance_ids: Collection[str], since: float) -> list[Job]:
-        """A template's jobs created since then (epoch seconds) whose limit holds one of these hosts, newest first."""
+        """A template's jobs created since then (epoch seconds) whose limit holds one of these hosts, newest first.
+
+        Jobs in check mode change nothing on a host and are left out.
+        """
         wanted = frozenset(instance_ids)
         created = datetime.fromtimestamp(since, UTC).isoformat().replace("+00:00", "Z")
         found = {
@@ -318,6 +326,7 @@ class Tower:
                 f"job_templates/{template_id}/jobs/",
                 [("created__gte", created), *(("or__limit__contains", each) for each in chunk)],
             )
+            if raw["job_type"] == "run"
         }
         return [found[each] for each in sorted(found, reverse=True) if found[each].hosts & wanted]
 
@@ -358,7 +367,7 @@ class Tower:
         last = self._http.get(events, failures)["results"]
         if not last:
             return False
-        later = {"event__in": ",".join(TASK_EVENTS), "counter__gt": str(last[0]["counter"]), "page_size": "1"}
+        later = {"event": TASK_STARTED, "counter__gt": str(last[0]["counter"]), "page_size": "1"}
         return not self._http.get(events, later)["count"]
 
     def usual_duration(self, template_id: int) -> float | None:

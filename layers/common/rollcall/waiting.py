@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .model import Group, LifecycleAction
 
 FIRST_RETRY = 15.0  # seconds; doubles
-RETRY_MAX = 900.0  # seconds
+RETRY_MAX = 240.0  # seconds; so that an alarm on five minutes sees every try
 HEARTBEAT_TIMEOUT_MIN = 30  # seconds, Auto Scaling's minimum; assumed where a hook's own is not known
 HEARTBEAT_SHARE = 3  # nothing waits longer than this fraction of the shortest heartbeat timeout
 FIRST_POLL = 2.0  # seconds
@@ -59,6 +59,11 @@ def poll_delay(elapsed: float, usual: float | None, polls: int) -> float:
         near_the_end = max(FIRST_POLL, min(usual / END_POLLS, END_POLL_MAX))
         return min(max(near_the_end, (elapsed - usual) / 4), POLL_MAX)
     return min(FIRST_POLL * POLL_GROWTH ** min(polls, 16), POLL_MAX)
+
+
+def landing_delay(age: float) -> float:
+    """Seconds until a job that ended age seconds ago is looked at again, for its events are still being processed."""
+    return min(max(FIRST_POLL, age / 4), POLL_MAX)
 
 
 def longest_wait(groups: Mapping[str, Group], actions: Iterable[LifecycleAction]) -> float:

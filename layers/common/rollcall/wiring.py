@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import ssl
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 SECRET_MAX_AGE = 300  # seconds
+TOKEN = re.compile("[!-~]+")  # what an HTTP header can carry
 
 
 @dataclass(frozen=True)
@@ -68,10 +71,18 @@ def read_credentials(secret: str, *, refresh: bool) -> Credentials:
             text = str(get_secret(secret, max_age=SECRET_MAX_AGE, force_fetch=refresh))
         except GetParameterError as error:
             raise error.__context__ or error from None  # what botocore said; Powertools only repeats its words
-    if not text.lstrip().startswith("{"):
-        return Credentials(text.strip())
-    try:
-        fields = json.loads(text)
-        return Credentials(fields["token"], fields.get("ca_bundle"))
-    except (ValueError, KeyError) as error:
-        raise BadSettings(f'secret {secret} is neither a bare token nor JSON like {{"token": "…"}}') from error
+    token, ca_bundle = text, None
+    if text.lstrip().startswith("{"):
+        try:
+            fields = json.loads(text)
+            token, ca_bundle = fields["token"], fields.get("ca_bundle")
+        except (ValueError, KeyError) as error:
+            raise BadSettings(f'secret {secret} is neither a bare token nor JSON like {{"token": "…"}}') from error
+    if not isinstance(token, str) or not TOKEN.fullmatch(token.strip()):
+        raise BadSettings(f"the token in secret {secret} is empty, no text, or has characters that no token has")
+    if ca_bundle is not None:
+        try:
+            ssl.create_default_context(cadata=ca_bundle)
+        except (ssl.SSLError, TypeError, ValueError) as error:
+            raise BadSettings(f"the ca_bundle in secret {secret} is no PEM text with certificates: {error}") from error
+    return Credentials(token.strip(), ca_bundle)

@@ -1,0 +1,411 @@
+"""The connection to Tower: what is asked again, what is given up, and what each trouble is called."""
+
+from __future__ import annotations
+
+import ssl
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from http.client import RemoteDisconnected
+from pathlib import Path
+from threading import Barrier
+from typing import TYPE_CHECKING
+
+import pytest
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ReadTimeoutError
+
+from rollcall.connection import READ_TIMEOUT, RETRY_AFTER_MAX, Connection, Credentials, api_root
+from rollcall.errors import BadSettings, TowerDenied, TowerRejected, TowerUnavailable
+
+from .wire import Answer, Asked, Vault, Wire, page
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DISTRUSTED = "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate (_ssl.c:1028)"
+BROKEN_OFF = "[SSL: UNEXPECTED_EOF_WHILE_READING] EOF occurred in violation of protocol (_ssl.c:1028)"
+INVOCATION = 110.0  # seconds
+
+
+@pytest.fixture
+def http(wire: Wire, vault: Vault) -> Connection:
+    return Connection("https://tower.example.com", vault)
+
+
+def launch(http: Connection) -> None:
+    """A call that must not happen twice."""
+    http.read(http.send("POST", "job_templates/10/launch/", {"limit": "i-a"}))
+
+
+def refused() -> Exception:
+    """Nobody listens."""
+    return NewConnectionError(None, "refused")  # type: ignore[arg-type]
+
+
+def not_connected() -> Exception:
+    """Nobody took the connection."""
+    return ConnectTimeoutError(None, "timed out")
+
+
+def timed_out() -> Exception:
+    """The request went out, and no answer came."""
+    return ReadTimeoutError(None, "/", "timed out")  # type: ignore[arg-type]
+
+
+def hung_up() -> Exception:
+    """The server closed a connection that was kept alive."""
+    return RemoteDisconnected("Remote end closed connection without response")
+
+
+def distrusted() -> Exception:
+    return ssl.SSLCertVerificationError(1, DISTRUSTED)
+
+
+def no_authority() -> Exception:
+    """The secret's ca_bundle is no certificate."""
+    return ssl.SSLError(136, "[X509: NO_CERTIFICATE_OR_CRL_FOUND] no certificate or crl found (_ssl.c:4168)")
+
+
+def broken_off() -> Exception:
+    """TLS ended before its time."""
+    return ssl.SSLEOFError(8, BROKEN_OFF)
+
+
+# The URL
+
+
+@pytest.mark.parametrize(
+    ("url", "root"),
+    [
+        ("https://t.example.com", "https://t.example.com/api/v2/"),
+        ("https://t.example.com/", "https://t.example.com/api/v2/"),
+        ("https://t.example.com/api/v2/", "https://t.example.com/api/v2/"),
+        ("https://t.example.com/api/controller/v2", "https://t.example.com/api/controller/v2/"),
+        ("https://t.example.com:8443/tower/api/v2/", "https://t.example.com:8443/tower/api/v2/"),
+        ("http://127.0.0.1:8052", "http://127.0.0.1:8052/api/v2/"),
+        ("http://localhost:8052", "http://localhost:8052/api/v2/"),
+        ("http://[::1]:8052", "http://[::1]:8052/api/v2/"),
+    ],
+)
+def test_the_api_root_is_part_of_the_url_or_the_usual_one(url: str, root: str) -> None:
+    assert api_root(url) == root
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://tower.example.com", "http://127.0.0.1.example.com", "http://localhost.example.com", "http://10.0.0.1"],
+)
+def test_a_token_never_goes_out_in_clear_text(url: str) -> None:
+    with pytest.raises(BadSettings, match="clear text"):
+        api_root(url)
+
+
+@pytest.mark.parametrize(
+    "url", ["", "tower.example.com", "ftp://tower.example.com", "https://", "/api/v2/", "https://[::1"]
+)
+def test_what_is_no_url_is_refused(url: str) -> None:
+    with pytest.raises(BadSettings, match="is not a URL"):
+        api_root(url)
+
+
+# Trying again
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_reading_is_tried_again_when_a_gateway_is_busy(http: Connection, wire: Wire, status: int) -> None:
+    wire.then(status).then(status).then(200, {"id": 3})
+    assert http.get("inventories/3/") == {"id": 3}
+    assert len(wire.asked) == 3
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+def test_a_server_that_stays_away_is_unavailable_with_its_own_words(http: Connection, wire: Wire, status: int) -> None:
+    wire.by_request = lambda asked: Answer(status, "<h1>we are\n  busy</h1>")
+    with pytest.raises(TowerUnavailable, match=f"{status}.*we are busy"):
+        http.get("hosts/")
+    assert len(wire.asked) == (1 if status == 500 else 3)
+
+
+@pytest.mark.parametrize("trouble", [refused, hung_up])
+def test_reading_is_tried_again_when_a_connection_fails(
+    http: Connection, wire: Wire, trouble: Callable[[], Exception]
+) -> None:
+    wire.script += [trouble(), trouble()]
+    wire.then(200, {"id": 3})
+    assert http.get("inventories/3/") == {"id": 3}
+    assert len(wire.asked) == 3
+
+
+def test_reading_is_not_tried_again_when_no_answer_came_in_time(http: Connection, wire: Wire) -> None:
+    wire.script += [timed_out() for _ in range(9)]
+    with pytest.raises(TowerUnavailable, match=r"tower\.example\.com.*hosts/"):
+        http.get("hosts/")
+    assert len(wire.asked) == 1
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_writing_is_never_repeated(http: Connection, wire: Wire, status: int) -> None:
+    wire.by_request = lambda asked: Answer(status, "busy", {"Retry-After": "1"})
+    with pytest.raises(TowerUnavailable):
+        launch(http)
+    assert len(wire.asked) == 1
+
+
+@pytest.mark.parametrize("trouble", [timed_out, hung_up, broken_off])
+def test_a_launch_whose_answer_is_lost_is_never_repeated(
+    http: Connection, wire: Wire, trouble: Callable[[], Exception]
+) -> None:
+    wire.script += [trouble() for _ in range(9)]
+    with pytest.raises(TowerUnavailable):
+        launch(http)
+    assert len(wire.asked) == 1
+
+
+def test_a_server_that_cannot_be_reached_is_unavailable(http: Connection, wire: Wire) -> None:
+    wire.script += [refused() for _ in range(9)]
+    with pytest.raises(TowerUnavailable, match=r"tower\.example\.com"):
+        http.get("hosts/")
+
+
+def test_the_server_says_when_to_come_back(http: Connection, wire: Wire) -> None:
+    wire.then(503, Retry_After="2").page()
+    http.get("hosts/")
+    assert wire.naps == [2]
+
+
+def test_a_server_that_wants_to_be_left_alone_for_long_is_not_waited_for(http: Connection, wire: Wire) -> None:
+    wire.by_request = lambda asked: Answer(503, "busy", {"Retry-After": "3600"})
+    with pytest.raises(TowerUnavailable):
+        http.get("hosts/")
+    assert max(wire.naps, default=0) <= RETRY_AFTER_MAX
+
+
+# The end of the invocation
+
+
+def test_no_call_begins_when_the_invocation_is_about_to_end(http: Connection, wire: Wire) -> None:
+    http.finish_within(10)
+    with pytest.raises(TowerUnavailable, match="no time left"):
+        http.get("hosts/")
+    assert not wire.asked
+
+
+def test_a_call_with_its_tries_ends_before_the_invocation_does(http: Connection, wire: Wire) -> None:
+    wire.page()
+    http.finish_within(45)
+    http.get("hosts/")
+    assert wire.asked[0].timeout.read_timeout <= 10
+    wire.page()
+    http.finish_within(INVOCATION)
+    http.get("hosts/")
+    assert wire.asked[1].timeout.read_timeout == READ_TIMEOUT
+
+
+@pytest.mark.parametrize("trouble", [timed_out, not_connected])
+def test_a_tower_that_did_not_answer_is_not_asked_again_in_this_invocation(
+    http: Connection, wire: Wire, trouble: Callable[[], Exception]
+) -> None:
+    http.finish_within(INVOCATION)
+    wire.script += [trouble() for _ in range(3)]
+    with pytest.raises(TowerUnavailable) as first:
+        http.get("hosts/")
+    asked = len(wire.asked)
+    wire.script.clear()
+    for _ in range(3):
+        with pytest.raises(TowerUnavailable) as later:
+            launch(http)
+        assert later.value is first.value
+    assert len(wire.asked) == asked
+
+
+def test_a_tower_that_did_not_answer_is_asked_again_in_the_next_invocation(http: Connection, wire: Wire) -> None:
+    http.finish_within(INVOCATION)
+    wire.script.append(timed_out())
+    with pytest.raises(TowerUnavailable):
+        http.get("hosts/")
+    http.finish_within(INVOCATION)
+    wire.then(200, {"id": 3})
+    assert http.get("inventories/3/") == {"id": 3}
+
+
+def test_a_tower_that_did_not_answer_is_asked_again_where_no_invocation_ends(http: Connection, wire: Wire) -> None:
+    wire.script.append(timed_out())
+    with pytest.raises(TowerUnavailable):
+        http.get("hosts/")
+    wire.then(200, {"id": 3})
+    assert http.get("inventories/3/") == {"id": 3}
+
+
+@pytest.mark.parametrize("status", [302, 401, 404, 429, 500, 503])
+def test_a_tower_that_gave_an_answer_of_whatever_kind_is_asked_again(http: Connection, wire: Wire, status: int) -> None:
+    http.finish_within(INVOCATION)
+    wire.by_request = lambda asked: Answer(status)
+    with pytest.raises((TowerUnavailable, TowerDenied, TowerRejected)):
+        launch(http)
+    wire.by_request = None
+    wire.then(200, {"id": 3})
+    assert http.get("inventories/3/") == {"id": 3}
+
+
+# Certificates
+
+
+@pytest.mark.parametrize("trouble", [distrusted, no_authority])
+def test_a_certificate_that_is_not_trusted_names_the_remedy(
+    http: Connection, wire: Wire, trouble: Callable[[], Exception]
+) -> None:
+    wire.script += [trouble() for _ in range(9)]
+    with pytest.raises(TowerRejected, match="ca_bundle"):
+        http.get("hosts/")
+
+
+def test_a_certificate_authority_put_into_the_secret_is_trusted_from_the_next_call_on(
+    http: Connection, wire: Wire, vault: Vault, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    http.finish_within(INVOCATION)
+    wire.script += [distrusted() for _ in range(3)]
+    with pytest.raises(TowerRejected):
+        http.get("hosts/")
+    vault.ca_bundle = "PEM"
+    wire.script.clear()
+    wire.page().page()
+    http.get("hosts/")
+    http.get("hosts/")
+    assert vault.reads == [False, True]
+    for asked in wire.asked[-2:]:
+        assert asked.trusting
+        assert Path(asked.trusting).read_text() == "PEM"
+        assert asked.headers["Authorization"] == "Bearer token-1"
+
+
+@pytest.mark.parametrize("trouble", [distrusted, no_authority])
+def test_the_secret_is_read_afresh_at_every_call_until_the_certificate_is_trusted(
+    http: Connection, wire: Wire, vault: Vault, trouble: Callable[[], Exception]
+) -> None:
+    wire.script += [trouble() for _ in range(9)]
+    for _ in range(3):
+        with pytest.raises(TowerRejected):
+            launch(http)
+    assert vault.reads == [False, True, True]
+
+
+def test_tls_that_breaks_off_passes_by_itself_and_keeps_the_token(http: Connection, wire: Wire, vault: Vault) -> None:
+    wire.script += [broken_off() for _ in range(3)]
+    with pytest.raises(TowerUnavailable, match="UNEXPECTED_EOF"):
+        http.get("hosts/")
+    wire.script.clear()
+    wire.page()
+    http.get("hosts/")
+    assert vault.reads == [False]
+
+
+# Answers that are none
+
+
+@pytest.mark.parametrize("status", [302, 303, 307])
+def test_a_redirect_for_a_while_is_not_followed_and_passes_by_itself(http: Connection, wire: Wire, status: int) -> None:
+    wire.then(status, Location="https://elsewhere.example.com/migrations_notran/")
+    with pytest.raises(TowerUnavailable, match=r"elsewhere.*may be upgrading"):
+        http.get("hosts/")
+    assert len(wire.asked) == 1
+
+
+@pytest.mark.parametrize("status", [301, 308])
+def test_a_redirect_for_good_is_not_followed_and_refused(http: Connection, wire: Wire, status: int) -> None:
+    wire.then(status, Location="https://elsewhere.example.com/login")
+    with pytest.raises(TowerRejected, match=r"elsewhere.*not the API"):
+        http.get("hosts/")
+    assert len(wire.asked) == 1
+
+
+@pytest.mark.parametrize("body", ["<html>Welcome</html>", "[]", "null"])
+def test_an_answer_that_is_not_the_apis_is_refused_with_the_remedy(http: Connection, wire: Wire, body: str) -> None:
+    wire.then(200, body)
+    with pytest.raises(TowerRejected, match="API root"):
+        http.get("hosts/")
+
+
+def test_any_other_refusal_keeps_the_servers_words(http: Connection, wire: Wire) -> None:
+    wire.then(400, {"variables_needed_to_start": ["'region' value missing"]})
+    with pytest.raises(TowerRejected, match="'region' value missing"):
+        launch(http)
+
+
+def test_a_refusal_that_passes_within_a_minute_is_no_permission(http: Connection, wire: Wire) -> None:
+    wire.then(403, {"detail": "Related job job 37 (successful) is still processing events."})
+    with pytest.raises(TowerUnavailable, match="processing events"):
+        launch(http)
+
+
+# The token
+
+
+def test_the_token_is_read_once_and_sent_as_a_bearer(http: Connection, wire: Wire, vault: Vault) -> None:
+    wire.page().page()
+    http.get("hosts/")
+    http.get("hosts/")
+    assert [each.headers["Authorization"] for each in wire.asked] == ["Bearer token-0"] * 2
+    assert vault.reads == [False]
+
+
+def test_a_rotated_token_is_picked_up(http: Connection, wire: Wire, vault: Vault) -> None:
+    wire.then(401).then(200, {"id": 3})
+    assert http.get("inventories/3/") == {"id": 3}
+    assert [each.headers["Authorization"] for each in wire.asked] == ["Bearer token-0", "Bearer token-1"]
+    assert vault.reads == [False, True]
+
+
+def test_threads_whose_token_was_refused_share_one_fresh_token(http: Connection, wire: Wire, vault: Vault) -> None:
+    threads = 6
+    all_refused = Barrier(threads)
+
+    def answer(asked: Asked) -> Answer:
+        if asked.headers["Authorization"] == "Bearer token-0":
+            all_refused.wait(timeout=10)
+            return Answer(401, {"detail": "Authentication credentials were not provided."})
+        return Answer(204, "")
+
+    wire.by_request = answer
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(lambda _: launch(http), range(threads)))
+    assert vault.reads == [False, True]
+
+
+def test_a_bad_token_is_refreshed_only_once_a_call(http: Connection, wire: Wire, vault: Vault) -> None:
+    wire.by_request = lambda asked: Answer(401, {"detail": "Authentication credentials were not provided."})
+    with pytest.raises(TowerDenied, match=r"credentials were not provided.*token into the secret"):
+        http.get("hosts/")
+    assert vault.reads == [False, True]
+    assert len(wire.asked) == 2
+
+
+def test_a_missing_role_is_named_and_the_token_kept(http: Connection, wire: Wire, vault: Vault) -> None:
+    wire.then(403, {"detail": "You do not have permission to perform this action."})
+    with pytest.raises(TowerDenied, match=r"job_templates/10/launch/.*do not have permission.*role"):
+        launch(http)
+    assert vault.reads == [False]
+
+
+def test_a_token_is_not_shown_where_its_holder_is_printed() -> None:
+    assert "s3cret" not in repr(Credentials("s3cret", "PEM"))
+
+
+def test_nothing_from_the_environment_changes_where_the_token_goes(
+    http: Connection, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example.com:3128")
+    wire.page()
+    http.get("hosts/")
+    assert wire.calls == ["GET /api/v2/hosts/"]
+
+
+# The clock
+
+
+def test_the_time_is_towers_own(http: Connection, wire: Wire) -> None:
+    elsewhen = datetime(2031, 5, 1, 12, 0, tzinfo=UTC)
+    wire.then(200, page(), Date=format_datetime(elsewhen, usegmt=True))
+    http.get("hosts/")
+    assert abs(http.now() - elsewhen.timestamp()) < 60

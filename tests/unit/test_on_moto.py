@@ -1,0 +1,105 @@
+"""The AWS clients against moto, which knows more of EC2, Auto Scaling and SQS than a scripted answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from rollcall.events import Record
+from rollcall.fleet import Fleet
+from rollcall.model import AddressKind
+from rollcall.queues import Queues
+
+REGION = "us-east-1"
+
+
+@pytest.fixture(autouse=True)
+def aws() -> Iterator[None]:
+    with mock_aws():
+        yield
+
+
+def make_group(size: int) -> None:
+    ec2 = boto3.client("ec2", region_name=REGION)
+    image = ec2.describe_images()["Images"][0]["ImageId"]
+    ec2.create_launch_template(
+        LaunchTemplateName="web", LaunchTemplateData={"ImageId": image, "InstanceType": "t3.micro"}
+    )
+    autoscaling = boto3.client("autoscaling", region_name=REGION)
+    autoscaling.create_auto_scaling_group(
+        AutoScalingGroupName="web",
+        LaunchTemplate={"LaunchTemplateName": "web", "Version": "$Latest"},
+        MinSize=0,
+        MaxSize=500,
+        DesiredCapacity=size,
+        AvailabilityZones=[f"{REGION}a"],
+        Tags=[{"Key": "rollcall:inventory", "Value": "prod", "PropagateAtLaunch": False}],
+    )
+    autoscaling.put_lifecycle_hook(
+        AutoScalingGroupName="web",
+        LifecycleHookName="rollcall-launching",
+        LifecycleTransition="autoscaling:EC2_INSTANCE_LAUNCHING",
+        HeartbeatTimeout=600,
+    )
+
+
+def instance_ids() -> list[str]:
+    (group,) = boto3.client("autoscaling", region_name=REGION).describe_auto_scaling_groups()["AutoScalingGroups"]
+    return [instance["InstanceId"] for instance in group["Instances"]]
+
+
+def test_a_group_is_read_with_its_tags_and_hooks() -> None:
+    make_group(0)
+    groups = Fleet(REGION).groups(["web", "no-such-group"])
+    assert groups.keys() == {"web"}
+    assert groups["web"].tags == {"rollcall:inventory": "prod"}
+    assert groups["web"].heartbeat_timeouts == {"rollcall-launching": 600}
+
+
+def test_more_instances_than_one_call_takes_are_all_described() -> None:
+    make_group(230)
+    fleet = Fleet(REGION)
+    ids = instance_ids()
+    memberships = fleet.memberships(ids)
+    assert memberships.keys() == set(ids)
+    assert {known.group for known in memberships.values()} == {"web"}
+    instances = fleet.instances([*ids, "i-0123456789abcdef0"])
+    assert instances.keys() == set(ids)
+    assert all(each.living and each.addresses[AddressKind.PRIVATE] for each in instances.values())
+    assert len({each.addresses[AddressKind.PRIVATE] for each in instances.values()}) == 230
+
+
+def test_a_terminated_instance_has_departed_and_a_detached_one_has_not() -> None:
+    make_group(3)
+    gone, detached, staying = instance_ids()
+    autoscaling = boto3.client("autoscaling", region_name=REGION)
+    for each in (gone, detached):
+        autoscaling.detach_instances(
+            InstanceIds=[each], AutoScalingGroupName="web", ShouldDecrementDesiredCapacity=True
+        )
+    boto3.client("ec2", region_name=REGION).terminate_instances(InstanceIds=[gone])
+    fleet = Fleet(REGION)
+    ids = [gone, detached, staying]
+    assert fleet.departed(ids, fleet.memberships(ids)) == {gone}
+
+
+def test_a_message_is_sent_with_its_delay_and_set_aside_with_its_error() -> None:
+    sqs = boto3.client("sqs", region_name=REGION)
+    url, dead = (sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("work", "dead"))
+    queues = Queues()
+    queues.send(url, [(f"body {number}", 0) for number in range(23)] + [("later", 900.0)])
+    counts = sqs.get_queue_attributes(
+        QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesDelayed"]
+    )["Attributes"]
+    assert counts == {"ApproximateNumberOfMessages": "23", "ApproximateNumberOfMessagesDelayed": "1"}
+
+    queues.set_aside(dead, Record("m", "body", REGION, 3, 0.0, "handle"), ValueError("what was wrong"))
+    (message,) = sqs.receive_message(QueueUrl=dead, MessageAttributeNames=["All"])["Messages"]
+    assert message["Body"] == "body"
+    assert {key: value["StringValue"] for key, value in message["MessageAttributes"].items()} == {
+        "Error": "ValueError",
+        "Message": "what was wrong",
+    }
