@@ -219,6 +219,19 @@ def test_a_tower_that_did_not_answer_is_not_asked_again_in_this_invocation(
     assert len(wire.asked) == asked
 
 
+@pytest.mark.parametrize("trouble", [refused, hung_up, broken_off])
+def test_a_tower_whose_trouble_showed_at_once_is_asked_again_in_this_invocation(
+    http: Connection, wire: Wire, trouble: Callable[[], Exception]
+) -> None:
+    http.finish_within(INVOCATION)
+    wire.script += [trouble() for _ in range(3)]
+    with pytest.raises(TowerUnavailable):
+        http.get("hosts/")
+    wire.script.clear()
+    wire.then(200, {"id": 3})
+    assert http.get("inventories/3/") == {"id": 3}
+
+
 def test_a_tower_that_did_not_answer_is_asked_again_in_the_next_invocation(http: Connection, wire: Wire) -> None:
     http.finish_within(INVOCATION)
     wire.script.append(timed_out())
