@@ -18,7 +18,7 @@ from uuid import uuid4
 import pytest
 
 from rollcall.errors import BadSettings, TowerDenied, TowerRejected, TowerUnavailable
-from rollcall.model import Host, Inventory, Job, JobStatus, JobTemplate, Outcome
+from rollcall.model import Durations, Host, Inventory, Job, JobStatus, JobTemplate, Outcome
 from rollcall.tower import HostsExist, HostsVanished, NewHost, Tower
 
 if TYPE_CHECKING:
@@ -376,6 +376,17 @@ def test_a_host_in_more_groups_than_tower_lists_says_so(tower: Tower, inventory:
     assert host.group_ids in (None, frozenset(groups.values())), "some of them would be taken for all"
 
 
+def test_those_of_a_batch_that_are_in_a_group_are_found_in_one_go(tower: Tower, inventory: Inventory) -> None:
+    hosts = new_hosts(100)
+    created = tower.create_hosts(inventory, hosts)
+    group_id = tower.group_ids(inventory, ["web"])["web"]
+    inside = [ids_of(hosts)[place] for place in (0, 50, 99)]
+    for name in inside:
+        tower.add_to_group(group_id, created[name])
+    assert tower.group_members(group_id, ids_of(hosts)) == set(inside)
+    assert tower.group_members(group_id, ids_of(hosts)[1:50]) == set()
+
+
 def test_putting_what_is_not_there_into_a_group_is_an_error(tower: Tower, inventory: Inventory) -> None:
     (new,) = new_hosts(1)
     host_id = tower.create_hosts(inventory, [new])[new.instance_id]
@@ -630,14 +641,13 @@ def test_the_jobs_before_one_are_those_that_ended_by_themselves_on_its_inventory
     assert tower.jobs_before(runs.fine, runs.inventory.id, 5) == []
 
 
-def test_the_usual_duration_is_that_of_successful_jobs(
+def test_the_usual_durations_are_those_of_successful_jobs(
     tower: Tower, operator: Operator, runs: Runs, make_template: Callable[..., JobTemplate]
 ) -> None:
     rows = operator.listed(f"job_templates/{runs.template.id}/jobs/", status="successful")
-    usual = tower.usual_duration(runs.template.id)
-    assert usual is not None
-    assert min(row["elapsed"] for row in rows) <= usual <= max(row["elapsed"] for row in rows)
-    assert tower.usual_duration(make_template().id) is None
+    elapsed = [row["elapsed"] for row in rows]
+    assert tower.usual_durations(runs.template.id) == Durations(min(elapsed), max(elapsed))
+    assert tower.usual_durations(make_template().id) is None
 
 
 def test_asking_for_the_jobs_of_what_is_not_there_is_an_error(tower: Tower, runs: Runs) -> None:
@@ -646,7 +656,7 @@ def test_asking_for_the_jobs_of_what_is_not_there_is_an_error(tower: Tower, runs
     with pytest.raises(TowerRejected, match="404"):
         tower.jobs_holding(NO_SUCH_ID, [runs.well], 0)
     with pytest.raises(TowerRejected, match="404"):
-        tower.usual_duration(NO_SUCH_ID)
+        tower.usual_durations(NO_SUCH_ID)
 
 
 # Time

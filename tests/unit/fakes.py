@@ -12,6 +12,7 @@ from rollcall.errors import AwsDenied, BadEvent, BadSettings, RollcallError, Thr
 from rollcall.events import Record, read_gate_message
 from rollcall.fleet import Fleet, Fleets, Membership
 from rollcall.model import (
+    Durations,
     GateMessage,
     Group,
     Host,
@@ -63,7 +64,7 @@ class FakeTower(Tower):
     """A Tower in memory.
 
     unavailable: it cannot be asked at all. failing: methods that raise an error. denied: ids of inventories whose
-    hosts it keeps. usual: the seconds that jobs usually take. after_create: what happens as soon as hosts were made.
+    hosts it keeps. usual: what jobs usually take. after_create: what happens as soon as hosts were made.
     before_call: what happens before any method, given its name, is answered.
     """
 
@@ -72,7 +73,7 @@ class FakeTower(Tower):
         self.unavailable = False
         self.failing: dict[str, RollcallError] = {}
         self.denied: set[int] = set()
-        self.usual: float | None = None
+        self.usual: Durations | None = None
         self.before_create: list[Callable[[], object]] = []
         self.before_delete: list[Callable[[], object]] = []
         self.after_create: Callable[[], None] = lambda: None
@@ -228,6 +229,10 @@ class FakeTower(Tower):
         self.members.add((group_id, host_id))
         self.memberships_made.append((group_id, host_id))
 
+    def group_members(self, group_id: int, names: Collection[str]) -> set[str]:
+        self._asked("group_members")
+        return {self.hosts[host].name for group, host in self.members if group == group_id} & set(names)
+
     def launch(self, template: JobTemplate, inventory: Inventory, instance_ids: Sequence[str]) -> int:
         self._asked("launch")
         assert instance_ids, "a job without a limit runs on every host"
@@ -266,8 +271,8 @@ class FakeTower(Tower):
             return None
         return {name: run.outcomes.get(name, Outcome.UNPROVEN) for name in job.hosts}
 
-    def usual_duration(self, template_id: int) -> float | None:
-        self._asked("usual_duration")
+    def usual_durations(self, template_id: int) -> Durations | None:
+        self._asked("usual_durations")
         return self.usual
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ReadTimeoutError
 
-from rollcall.connection import READ_TIMEOUT, RETRY_AFTER_MAX, Connection, Credentials, api_root
+from rollcall.connection import BUSY_TRIES, READ_TIMEOUT, RETRY_AFTER_MAX, Connection, Credentials, api_root
 from rollcall.errors import BadSettings, TowerDenied, TowerRejected, TowerUnavailable
 
 from .wire import Answer, Asked, Vault, Wire, page
@@ -124,7 +124,7 @@ def test_a_server_that_stays_away_is_unavailable_with_its_own_words(http: Connec
     wire.by_request = lambda asked: Answer(status, "<h1>we are\n  busy</h1>")
     with pytest.raises(TowerUnavailable, match=f"{status}.*we are busy"):
         http.get("hosts/")
-    assert len(wire.asked) == (1 if status == 500 else 3)
+    assert len(wire.asked) == (1 if status == 500 else BUSY_TRIES)
 
 
 @pytest.mark.parametrize("trouble", [refused, hung_up])
@@ -144,8 +144,18 @@ def test_reading_is_not_tried_again_when_no_answer_came_in_time(http: Connection
     assert len(wire.asked) == 1
 
 
-@pytest.mark.parametrize("status", [429, 502, 503, 504])
-def test_writing_is_never_repeated(http: Connection, wire: Wire, status: int) -> None:
+@pytest.mark.parametrize("status", [429, 503])
+def test_what_tower_turned_away_is_tried_again_whatever_it_was(http: Connection, wire: Wire, status: int) -> None:
+    for _ in range(BUSY_TRIES - 1):
+        wire.then(status, Retry_After="1")
+    wire.then(201, {"job": 7})
+    launch(http)
+    assert len(wire.asked) == BUSY_TRIES
+    assert wire.naps == [1] * (BUSY_TRIES - 1)
+
+
+@pytest.mark.parametrize("status", [500, 502, 504])
+def test_writing_that_was_perhaps_worked_on_is_never_repeated(http: Connection, wire: Wire, status: int) -> None:
     wire.by_request = lambda asked: Answer(status, "busy", {"Retry-After": "1"})
     with pytest.raises(TowerUnavailable):
         launch(http)
@@ -250,7 +260,24 @@ def test_a_tower_that_did_not_answer_is_asked_again_where_no_invocation_ends(htt
     assert http.get("inventories/3/") == {"id": 3}
 
 
-@pytest.mark.parametrize("status", [302, 401, 404, 429, 500, 503])
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_tower_that_keeps_turning_us_away_is_not_asked_again_in_this_invocation(
+    http: Connection, wire: Wire, status: int
+) -> None:
+    http.finish_within(INVOCATION)
+    wire.by_request = lambda asked: Answer(status)
+    with pytest.raises(TowerUnavailable):
+        launch(http)
+    with pytest.raises(TowerUnavailable, match=str(status)):
+        http.get("hosts/")
+    assert len(wire.asked) == BUSY_TRIES
+    http.finish_within(INVOCATION)
+    wire.by_request = None
+    wire.then(200, {"id": 3})
+    assert http.get("inventories/3/") == {"id": 3}
+
+
+@pytest.mark.parametrize("status", [302, 401, 404, 500, 502])
 def test_a_tower_that_gave_an_answer_of_whatever_kind_is_asked_again(http: Connection, wire: Wire, status: int) -> None:
     http.finish_within(INVOCATION)
     wire.by_request = lambda asked: Answer(status)

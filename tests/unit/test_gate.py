@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rollcall.errors import AwsDenied, BadSettings, Throttled, TowerRejected, TowerUnavailable
-from rollcall.model import JobStatus, Outcome, Result
+from rollcall.model import Durations, JobStatus, Outcome, Result
 
 from .world import World, ids
 
@@ -55,16 +55,16 @@ def test_the_looks_at_one_job_are_counted(world: World) -> None:
 
 
 def test_a_job_of_usual_length_is_left_alone_until_it_may_end(world: World) -> None:
-    world.tower.usual = 300
+    world.tower.usual = Durations(300, 320)
     message = world.waiting("i-a")
     world.clock.advance(10)
     [(_, delay)] = world.look_at(message).next
-    assert delay == 260
+    assert delay == 287
 
 
 @pytest.mark.parametrize("timeout", [30, 60, 300, 3600])
 def test_no_delay_exceeds_a_third_of_the_shortest_heartbeat_timeout(world: World, timeout: int) -> None:
-    world.tower.usual = 100_000
+    world.tower.usual = Durations(100_000, 100_000)
     world.group("web", heartbeat_timeout=7200)
     world.group("db", heartbeat_timeout=timeout)
     web = world.waiting("i-a")
@@ -146,7 +146,7 @@ def test_hooks_are_never_left_alone_for_more_than_two_thirds_of_their_timeout(
 ) -> None:
     # late: what a function needs to begin.
     world.group("web", heartbeat_timeout=timeout)
-    world.tower.usual = 100_000
+    world.tower.usual = Durations(100_000, 100_000)
     message = replace(world.waiting("i-a"), heartbeat_at=0)
     alive_at, began, longest = world.clock.now, world.clock.now, 0.0
     while world.clock.now < began + 3 * timeout:
@@ -427,6 +427,43 @@ def test_an_instance_that_left_before_the_relaunch_is_struck_off_and_in_no_limit
     assert world.tower.runs[sent.job_id or 0].job.hosts == ids(sent) == {"i-a"}
     assert outcomes(result) == {"i-b": "struck off: left meanwhile", "i-c": "finished elsewhere"}
     assert world.tower.names_in(world.inventory) == {"i-a", "i-c"}
+
+
+@pytest.mark.parametrize("outcome", [OK, FAILED, UNREACHABLE, UNPROVEN])
+@pytest.mark.parametrize("state", ["Terminating:Wait", None])
+def test_an_instance_that_died_leaves_the_wait_at_once(world: World, outcome: Outcome, state: str | None) -> None:
+    # Whatever it would have waited for: another job, a check that does not pass, or somebody who looks.
+    world.group("web", gate="job ec2", on_failure="hold")
+    message = world.waiting("i-a", "i-b")
+    world.end(message, i_a=outcome, i_b=UNREACHABLE)
+    if state:
+        world.leaves("i-a", state)
+    else:
+        world.terminated("i-a")
+    result = world.look_at(message)
+    assert outcomes(result) == {"i-a": "struck off: left meanwhile"}
+    assert not result.alerts
+    assert on_its_way(result) == ["i-b"]
+    assert world.tower.names_in(world.inventory) == {"i-b"}
+
+
+def test_the_provisioned_come_into_service_though_aws_does_not_say_whether_the_others_live(world: World) -> None:
+    message = world.waiting("i-a", "i-b")
+    world.end(message, i_a=OK, i_b=UNREACHABLE)
+    world.fleet.failing["memberships"] = Throttled("later")
+    result = world.look_at(message)
+    assert completed(world) == {"i-a": Result.CONTINUE}
+    assert on_its_way(result) == ["i-b"]
+
+
+def test_a_relaunch_holds_no_more_hosts_than_a_job_may(world: World) -> None:
+    world.settings = replace(world.settings, max_hosts_per_job=2)
+    message = world.waiting("i-a", "i-b", "i-c")
+    world.end(message, i_a=CUT_SHORT, i_b=CUT_SHORT, i_c=CUT_SHORT)
+    result = world.look_at(message)
+    limits = [world.tower.runs[sent.job_id or 0].job.hosts for sent, _ in result.next]
+    assert sorted(map(sorted, limits)) == [["i-a", "i-b"], ["i-c"]]
+    assert [ids(sent) for sent, _ in result.next] == limits
 
 
 def test_an_instance_that_was_detached_before_the_relaunch_is_in_no_limit_and_keeps_its_host(world: World) -> None:

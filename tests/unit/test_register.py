@@ -19,7 +19,7 @@ from rollcall.errors import (
     TowerRejected,
     TowerUnavailable,
 )
-from rollcall.model import LifecycleAction, Outcome, Result
+from rollcall.model import Durations, LifecycleAction, Outcome, Result
 from rollcall.register import LANDING_TIME
 from rollcall.tower import HostsExist
 
@@ -65,6 +65,33 @@ def test_a_burst_costs_one_create_one_job_and_one_message(world: World) -> None:
     assert world.tower.runs[message.job_id or 0].job.hosts == ids(message) == set(outcomes(reports))
 
 
+def test_a_batch_of_new_instances_is_not_looked_for_in_tower(world: World) -> None:
+    world.register(*[world.launching(f"i-{number}") for number in range(100)])
+    asked = {"inventory", "job_template", "create_hosts", "group_ids", "add_to_group", "launch", "usual_durations"}
+    assert set(world.tower.calls) == asked
+    assert {method: times for method, times in world.tower.calls.items() if times > 1} == {"add_to_group": 100}
+
+
+@pytest.mark.parametrize(("most", "sizes"), [(1, [1, 1, 1, 1, 1]), (2, [2, 2, 1]), (4, [4, 1]), (100, [5])])
+def test_a_job_holds_no_more_hosts_than_it_may(world: World, most: int, sizes: list[int]) -> None:
+    world.settings = replace(world.settings, max_hosts_per_job=most)
+    world.register(*[world.launching(f"i-{number}") for number in range(5)])
+    limits = [run.job.hosts for run in world.tower.runs.values()]
+    assert [len(limit) for limit in limits] == sizes
+    assert [ids(message) for message, _ in world.queues.gate_messages()] == limits
+
+
+def test_a_launch_that_fails_costs_the_other_jobs_of_the_batch_nothing(world: World) -> None:
+    world.settings = replace(world.settings, max_hosts_per_job=1)
+
+    def refuse_the_second(method: str) -> None:
+        world.tower.failing = {"launch": TowerUnavailable("busy")} if len(world.tower.runs) == 1 else {}
+
+    world.tower.before_call = refuse_the_second
+    reports = world.register(world.launching("i-a"), world.launching("i-b"))
+    assert (list(outcomes(reports)), list(errors(reports))) == (["i-a"], ["i-b"])
+
+
 def test_what_the_gate_is_told(world: World) -> None:
     action = world.launching("i-a")
     launched_at = world.clock.now
@@ -74,7 +101,7 @@ def test_what_the_gate_is_told(world: World) -> None:
     [waiting] = message.waiting
     assert (waiting.action, waiting.launched_at, waiting.address) == (action, launched_at, "10.0.0.7")
     assert (message.since, message.polls, message.alerted) == (world.clock.now, 0, False)
-    assert message.heartbeat_at <= world.clock.now - 7200  # due at the first look
+    assert message.heartbeat_at == launched_at  # earlier its hook cannot have begun to wait
 
 
 def test_the_host_is_named_after_its_instance_and_carries_the_marker(world: World) -> None:
@@ -112,11 +139,11 @@ def test_a_group_without_a_template_goes_straight_to_the_gate(world: World) -> N
 
 
 def test_the_first_look_comes_when_jobs_usually_end_but_within_a_third_of_the_heartbeat_timeout(world: World) -> None:
-    world.tower.usual = 100
+    world.tower.usual = Durations(100, 120)
     world.register(world.launching("i-a"))
     world.group("web", heartbeat_timeout=60)
     world.register(world.launching("i-b"))
-    assert [delay for _, delay in world.queues.gate_messages()] == [90, 20]
+    assert [delay for _, delay in world.queues.gate_messages()] == [99, 20]
 
 
 def test_one_job_for_each_template_and_inventory(world: World) -> None:
@@ -310,6 +337,13 @@ def test_a_template_that_cannot_be_limited_is_refused_before_anything_happens(
     assert world.tower.calls["launch"] == 0
 
 
+def test_what_is_wrong_with_a_group_is_asked_of_tower_once_for_all_its_instances(world: World) -> None:
+    world.tower.failing["inventory"] = TowerUnavailable("busy")
+    reports = world.register(*[world.launching(f"i-{number}") for number in range(50)])
+    assert len(errors(reports)) == 50
+    assert world.tower.calls == {"inventory": 1}
+
+
 def test_a_template_fixed_to_the_groups_own_inventory_will_do(world: World) -> None:
     fixed = replace(world.template, asks_inventory=False, inventory_id=world.inventory.id)
     world.tower.templates["provision"] = fixed
@@ -412,6 +446,17 @@ def test_a_host_of_so_many_groups_that_tower_lists_only_some_joins_all_of_its_ow
     )
     world.register(world.launching("i-a"))
     assert len(world.tower.memberships_made) == 1
+
+
+def test_the_groups_of_hosts_that_are_in_many_are_looked_up_for_the_whole_batch(world: World) -> None:
+    known = world.tower.group_ids(world.inventory, ["web"])["web"]
+    old = {"variables": {"rollcall": {}}, "created_at": world.clock.now - 9999, "group_ids": None}
+    inside = [world.tower.add_host(world.inventory, name, **old) for name in ("i-a", "i-b")]
+    world.tower.members = {(known, host.id) for host in inside}
+    outside = world.tower.add_host(world.inventory, "i-c", **old)
+    world.register(*[world.launching(name) for name in ("i-a", "i-b", "i-c")])
+    assert world.tower.memberships_made == [(known, outside.id)]
+    assert world.tower.calls["group_members"] == 1
 
 
 def test_hosts_that_somebody_else_creates_meanwhile_are_found(world: World) -> None:
@@ -560,10 +605,10 @@ def test_aws_that_cannot_be_asked_fails_everybody(world: World, method: str) -> 
     assert len(errors(reports)) == 2
 
 
-METHODS = ["inventory", "job_template", "hosts_named", "create_hosts", "group_ids", "add_to_group", "launch"]
+METHODS = ["inventory", "job_template", "create_hosts", "group_ids", "add_to_group", "launch"]
 
 
-@pytest.mark.parametrize("method", [*METHODS, "usual_duration"])
+@pytest.mark.parametrize("method", [*METHODS, "usual_durations"])
 @pytest.mark.parametrize("error", [TowerUnavailable("away"), TowerDenied("no"), TowerRejected("what?")])
 def test_every_action_is_reported_whatever_tower_refuses(world: World, method: str, error: RollcallError) -> None:
     world.tower.failing[method] = error

@@ -196,6 +196,7 @@ ENVIRONMENT = {
     "HOOK_PREFIX": "rollcall",
     "ADOPT_BY_INSTANCE_ID": "false",
     "IN_VPC": "false",
+    "MAX_HOSTS_PER_JOB": "100",
     "GATE_QUEUE_URL": "https://queue.example.com/gate",
     "QUEUE_URL": "https://queue.example.com/own",
     "DEAD_LETTER_QUEUE_URL": "https://queue.example.com/dead",

@@ -14,7 +14,7 @@ from rollcall.announce import Announcer
 from rollcall.errors import BadSettings, TowerUnavailable
 from rollcall.events import Record
 from rollcall.intake import PERMANENT_FAILURE_LIFE
-from rollcall.register import LANDING_TIME
+from rollcall.register import ASSOCIATES_AT_ONCE, LANDING_TIME
 from rollcall.settings import read_settings
 
 from .fakes import REGION
@@ -109,7 +109,21 @@ def test_a_function_reports_what_failed_and_is_told_its_queues(function: str) ->
 def test_the_environment_of_a_function_is_what_settings_read(function: str, monkeypatch: pytest.MonkeyPatch) -> None:
     variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
     variables = variables | FUNCTIONS[function]["Environment"]["Variables"]
-    assert read_settings({name: str(value) for name, value in variables.items()})
+    settings = read_settings({name: str(by_default(value)) for name, value in variables.items()})
+    assert settings.max_hosts_per_job == 100
+
+
+def by_default(value: Any) -> Any:
+    """What a reference to a parameter with a default stands for."""
+    return TEMPLATE["Parameters"].get(value.get("Ref"), {}).get("Default", value) if isinstance(value, dict) else value
+
+
+def test_one_parameter_bounds_the_requests_that_tower_gets_at_once() -> None:
+    bounds = {function: source_of(function)["ScalingConfig"]["MaximumConcurrency"] for function in FUNCTIONS}
+    assert bounds == {function: {"Ref": "BatchesAtOnce"} for function in FUNCTIONS}
+    gate = cleanup = 1
+    assert ASSOCIATES_AT_ONCE + gate + cleanup == 6
+    assert "six requests at once" in TEMPLATE["Parameters"]["BatchesAtOnce"]["Description"]
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

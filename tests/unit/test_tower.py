@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from urllib3.exceptions import ReadTimeoutError
 
+from rollcall.connection import BUSY_TRIES
 from rollcall.errors import BadSettings, TowerDenied, TowerRejected
-from rollcall.model import Host, Inventory, Job, JobStatus, JobTemplate, Outcome
+from rollcall.model import Durations, Host, Inventory, Job, JobStatus, JobTemplate, Outcome
 from rollcall.tower import DeleteRefused, HostsExist, HostsVanished, NewHost, Tower
 
 from .wire import Answer, Asked, Wire, page
@@ -415,7 +416,9 @@ BOUNDLESS = {"job": 6, "ignored_fields": {"limit": "i-a"}, "id": 6, "type": "job
 def test_a_job_without_a_limit_that_tower_does_not_cancel_is_told_with_towers_words(
     tower: Tower, wire: Wire, status: int
 ) -> None:
-    wire.then(201, BOUNDLESS).then(status, {"detail": "not now"})
+    wire.then(201, BOUNDLESS)
+    for _ in range(BUSY_TRIES):
+        wire.then(status, {"detail": "not now"})
     with pytest.raises(TowerRejected, match=r"COULD NOT BE CANCELLED .*jobs 6"):
         tower.launch(TEMPLATE, PROD, ["i-a"])
 
@@ -470,12 +473,30 @@ def test_the_jobs_before_one_are_the_newest_that_ended_on_its_inventory(tower: T
     assert (query["id__lt"], query["order_by"], query["inventory"]) == (["7"], ["-id"], ["3"])
 
 
-@pytest.mark.parametrize(("elapsed", "usual"), [([9.0, 1.0, 5.0], 5.0), ([4.0], 4.0), ([], None)])
-def test_the_usual_duration_is_the_median_and_remembered(
-    tower: Tower, wire: Wire, elapsed: list[float], usual: float | None
+@pytest.mark.parametrize(
+    ("elapsed", "usual"), [([9.0, 1.0, 5.0], Durations(1, 9)), ([4.0], Durations(4, 4)), ([], None)]
+)
+def test_the_usual_durations_are_those_of_the_last_jobs_and_remembered(
+    tower: Tower, wire: Wire, elapsed: list[float], usual: Durations | None
 ) -> None:
     wire.page(*[{"elapsed": each} for each in elapsed])
-    assert tower.usual_duration(10) == tower.usual_duration(10) == usual
+    assert tower.usual_durations(10) == tower.usual_durations(10) == usual
+    assert len(wire.asked) == 1
+
+
+def test_a_query_for_the_jobs_of_a_whole_batch_fits_into_one_url(tower: Tower, wire: Wire) -> None:
+    batch = [f"i-{number:017x}" for number in range(100)]
+    wire.page(raw_job(7, ",".join(batch)))
+    assert [job.hosts for job in tower.jobs_holding(10, batch, 0)] == [frozenset(batch)]
+    [asked] = wire.asked
+    assert len(asked.url) < 4000
+
+
+def test_the_members_of_a_group_are_looked_up_for_a_whole_batch(tower: Tower, wire: Wire) -> None:
+    wire.page({"name": "i-b"})
+    assert tower.group_members(4, ["i-a", "i-b"]) == {"i-b"}
+    [asked] = wire.asked
+    assert (asked.path, asked.query["name__in"]) == ("/api/v2/groups/4/hosts/", ["i-a,i-b"])
 
 
 # What a job showed

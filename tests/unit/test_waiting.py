@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from rollcall import waiting as timing
 from rollcall.expiring import Expiring
-from rollcall.model import Group, LifecycleAction, Transition
+from rollcall.model import Durations, Group, LifecycleAction, Transition
 
 from .fakes import ACCOUNT, REGION, Clock
 
@@ -37,46 +38,59 @@ def test_back_offs_double_from_the_first_to_the_most(delay: Callable[[int], floa
 SECONDS = st.floats(0, 200_000)
 
 
-@given(SECONDS, st.none() | st.floats(0.1, 100_000), st.integers(0, 100_000))
-def test_a_poll_is_never_at_once(elapsed: float, usual: float | None, polls: int) -> None:
+USUAL = st.builds(lambda one, other: Durations(*sorted((one, other))), st.floats(1, 20_000), st.floats(1, 20_000))
+
+
+@given(SECONDS, st.none() | USUAL, st.integers(0, 100_000))
+def test_a_poll_is_never_at_once(elapsed: float, usual: Durations | None, polls: int) -> None:
     assert timing.poll_delay(elapsed, usual, polls) >= timing.FIRST_POLL
 
 
-@given(SECONDS, st.none() | st.floats(0.1, 100_000), st.integers(0, 100_000))
+@given(SECONDS, st.none() | USUAL, st.integers(0, 100_000))
 def test_a_poll_waits_long_only_while_nothing_can_have_happened(
-    elapsed: float, usual: float | None, polls: int
+    elapsed: float, usual: Durations | None, polls: int
 ) -> None:
-    nothing_before = (usual or 0) * timing.NEARLY_DONE
+    nothing_before = usual.shortest if usual else 0
     delay = timing.poll_delay(elapsed, usual, polls)
     assert delay <= max(nothing_before - elapsed, timing.POLL_MAX)
 
 
-@given(st.floats(1, 100_000), SECONDS, SECONDS)
-def test_a_late_job_is_looked_at_ever_more_rarely(usual: float, first: float, second: float) -> None:
-    early, late = sorted((usual + first, usual + second))
+@given(USUAL, SECONDS, SECONDS)
+def test_a_late_job_is_looked_at_ever_more_rarely(usual: Durations, first: float, second: float) -> None:
+    early, late = sorted((usual.longest + first, usual.longest + second))
     assert timing.poll_delay(early, usual, 0) <= timing.poll_delay(late, usual, 0)
 
 
-def polls_of(duration: float, usual: float | None) -> tuple[int, float]:
-    """How often a job of this duration is looked at, and how long after its end that is seen."""
-    elapsed, polls = timing.poll_delay(0, usual, 0), 1
-    while elapsed < duration:
-        elapsed += timing.poll_delay(elapsed, usual, polls)
+def polls_of(duration: float, usual: Durations | None, longest: float = math.inf) -> tuple[int, float]:
+    """How often a job of this duration is looked at, and how long after its end that is seen.
+
+    A queue delays by whole seconds; longest: seconds that hooks may be left alone.
+    """
+    elapsed, polls = 0.0, 0
+    while True:
+        elapsed += min(math.ceil(timing.poll_delay(elapsed, usual, polls)), longest)
         polls += 1
-    return polls, elapsed - duration
+        if elapsed >= duration:
+            return polls, elapsed - duration
 
 
-@given(st.floats(285, 315))
-def test_a_job_of_five_minutes_is_looked_at_a_dozen_times_at_most(duration: float) -> None:
-    polls, _ = polls_of(duration, 300)
+@pytest.mark.parametrize("longest", [math.inf, 200])
+@given(st.lists(st.floats(285, 315), min_size=5, max_size=5), st.floats(0, 1))
+def test_a_job_of_five_minutes_is_looked_at_a_dozen_times_at_most_and_its_end_seen_soon(
+    longest: float, recent: list[float], place: float
+) -> None:
+    usual = Durations(min(recent), max(recent))
+    duration = usual.shortest + place * (usual.longest - usual.shortest)
+    polls, late = polls_of(duration, usual, longest)
     assert polls <= 12
+    assert late <= 4
 
 
-@given(st.floats(1, 20_000), st.floats(0.5, 2))
-def test_the_end_of_a_job_is_seen_soon(usual: float, factor: float) -> None:
-    duration = usual * factor
+@given(USUAL, st.floats(0.5, 2))
+def test_the_end_of_a_job_is_seen_soon(usual: Durations, factor: float) -> None:
+    duration = usual.longest * factor
     _, late = polls_of(duration, usual)
-    assert late <= max(usual * timing.NEARLY_DONE - duration, timing.POLL_MAX)
+    assert late <= max(usual.shortest - duration, timing.POLL_MAX) + 1
 
 
 @given(st.floats(1, 3600))

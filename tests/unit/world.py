@@ -39,6 +39,7 @@ SETTINGS = Settings(
     hook_prefix="rollcall",
     adopt_by_instance_id=False,
     in_vpc=True,
+    max_hosts_per_job=100,
     gate_queue_url="https://queue.example.com/gate",
     queue_url="https://queue.example.com/own",
     dead_letter_queue_url="https://queue.example.com/dead",

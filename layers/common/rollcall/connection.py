@@ -33,7 +33,8 @@ DEFAULT_API_ROOT = "/api/v2/"  # AWX, Tower 3.x and AAP up to 2.4; AAP 2.5+ has 
 CONNECT_TIMEOUT = 5.0  # seconds
 READ_TIMEOUT = 20.0  # seconds; a bulk delete of 250 hosts takes about five on a small server
 TRIES = 3  # of a call that is safe to repeat
-RETRY_AFTER_MAX = 5  # seconds; beyond that the queue waits better than a running function
+BUSY_TRIES = 5  # of a call that Tower turned away: waits of 0, 0.5, 1 and 2 s
+RETRY_AFTER_MAX = 3  # seconds; beyond that the queue waits better than a running function
 DEADLINE_MARGIN = 15.0  # seconds kept back at the end of an invocation for heartbeats and put-offs
 PAGE_SIZE = 200  # the server's maximum
 CONNECTIONS = 8  # kept alive per invocation
@@ -42,7 +43,8 @@ HTTP_REDIRECT = range(300, 400)
 MOVED_FOR_A_WHILE = (302, 303, 307)
 DISTRUST = ("CERTIFICATE_VERIFY_FAILED", "[X509")  # OpenSSL's words; other TLS trouble passes by itself
 UNAUTHORIZED, FORBIDDEN, NOT_FOUND, TOO_MANY_REQUESTS, SERVER_ERROR = 401, 403, 404, 429, 500
-GATEWAY_BUSY = (TOO_MANY_REQUESTS, 502, 503, 504)
+TURNED_AWAY = (TOO_MANY_REQUESTS, 503)  # not worked on, so that any call may be repeated (RFC 9110, RFC 6585)
+BROKEN_OFF = (502, 504)  # perhaps worked on
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class Connection:
     def finish_within(self, seconds: float) -> None:
         """Bound what follows to the seconds left in this invocation; calls beyond that raise TowerUnavailable.
 
-        So do all that follow one which Tower did not answer: hooks wait meanwhile for a sign of life.
+        So do all that follow one which Tower did not answer, or kept turning away: hooks wait for a sign of life.
         """
         self._deadline = time.monotonic() + seconds - DEADLINE_MARGIN
         self._silent = None
@@ -121,7 +123,10 @@ class Connection:
         body: Json | None = None,
         query: Query = (),
     ) -> requests.Response:
-        """One request and its answer, whatever its status. Only GET is tried again by itself."""
+        """One request and its answer, whatever its status.
+
+        Tried again by itself: what Tower turned away, and any GET.
+        """
         answer = self._exchange(method, path, body, query)
         if answer.status_code == UNAUTHORIZED:  # perhaps the token was rotated
             answer = self._exchange(method, path, body, query, refused=answer.request.headers["Authorization"])
@@ -145,7 +150,7 @@ class Connection:
             raise TowerUnavailable(f"no time left in this invocation to ask Tower for {path}")
         session = self._connected(refused)
         try:
-            return session.request(
+            answer = session.request(
                 method,
                 self.root + path,
                 json=body,
@@ -161,9 +166,17 @@ class Connection:
                     f"({error})"
                 ) from error
             unavailable = TowerUnavailable(f"Tower at {self.root} cannot be reached for {path}: {error}")
-            if isinstance(error, requests.Timeout) and self._deadline < float("inf"):
-                self._silent = unavailable
+            if isinstance(error, requests.Timeout):
+                self._ask_no_more(unavailable)
             raise unavailable from error
+        if answer.status_code in TURNED_AWAY:
+            self._ask_no_more(TowerUnavailable(f"Tower keeps turning us away, with {answer.status_code}"))
+        return answer
+
+    def _ask_no_more(self, why: TowerUnavailable) -> None:
+        """For the rest of this invocation; each further call would cost seconds too."""
+        if self._deadline < float("inf"):
+            self._silent = why
 
     def _connected(self, refused: str | None) -> requests.Session:
         """The session; a new one, with the secret read afresh, if the present one's token or CA was not right.
@@ -218,7 +231,10 @@ class Connection:
 
 
 class _Retry(Retry):
-    """Does not ask again what was not answered in time: that will not be at once."""
+    """Repeats every call that was turned away, and no call that was not answered in time: it will not be at once."""
+
+    def is_retry(self, method: str, status_code: int, has_retry_after: bool = False) -> bool:
+        return status_code in TURNED_AWAY or super().is_retry(method, status_code, has_retry_after)
 
     def increment(
         self,
@@ -244,11 +260,13 @@ def _session(credentials: Credentials) -> requests.Session:
         file.write_text(credentials.ca_bundle)
         session.verify = str(file)
     retry = _Retry(
-        total=TRIES - 1,
+        total=BUSY_TRIES - 1,
+        connect=TRIES - 1,
+        read=TRIES - 1,
         other=0,  # TLS trouble, which urllib3 would take for safe to repeat whatever the method
-        status_forcelist=GATEWAY_BUSY,
+        status_forcelist=BROKEN_OFF,
         allowed_methods=("GET",),
-        backoff_factor=0.5,
+        backoff_factor=0.25,
         backoff_jitter=0.5,
         retry_after_max=RETRY_AFTER_MAX,
         raise_on_status=False,

@@ -11,6 +11,7 @@ from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import batched
 from typing import TYPE_CHECKING, Any
 
 from . import waiting as timing
@@ -148,7 +149,8 @@ class Gate:
         looks: list[_Look] = []
         for message, result in zip(messages, rounds, strict=True):
             with _whole_failing(result):
-                looks.append(_Look(message, self._tower, self._fleets.of(message.waiting[0].action), result))
+                fleet = self._fleets.of(message.waiting[0].action)
+                looks.append(_Look(message, self._tower, fleet, self._settings.max_hosts_per_job, result))
                 # Before anything is asked of Tower, which may let us wait.
                 looks[-1].keep_alive(self._clock())
         asked = [look for look in looks if not look.round.error]
@@ -181,11 +183,12 @@ def _whole_failing(result: Round) -> Iterator[None]:
 class _Look:
     """One look at one message: keep_alive() first, then run(), in whose order its methods stand."""
 
-    def __init__(self, message: GateMessage, tower: Tower, fleet: Fleet, result: Round) -> None:
+    def __init__(self, message: GateMessage, tower: Tower, fleet: Fleet, max_hosts_per_job: int, result: Round) -> None:
         self.message = message
         self.round = result
         self._tower = tower
         self._fleet = fleet
+        self._max_hosts_per_job = max_hosts_per_job
         self._groups: Mapping[str, Group] = {}
         self._open = list(message.waiting)
         self._stale: list[Waiting] = []
@@ -226,8 +229,9 @@ class _Look:
             with self._failing(members):
                 self._decide(settings, members)
         for (template, inventory), members in self._relaunches.items():
-            with self._failing(members):
-                self._relaunch(template, inventory, members)
+            for batch in batched(members, self._max_hosts_per_job):
+                with self._failing(batch):
+                    self._relaunch(template, inventory, batch)
         self._send_on()
 
     def _failing(self, members: Iterable[Waiting]) -> AbstractContextManager[None]:
@@ -246,16 +250,22 @@ class _Look:
         return answers
 
     def _finish(self, stale: Sequence[Waiting]) -> None:
-        """Nobody waits for these any more. The host of one that is gone or going goes too."""
-        if not stale:
-            return
-        with self._failing(stale):
-            ids = {each.action.instance_id for each in stale}
-            gone = self._fleet.departed(ids, self._fleet.memberships(ids))
-            refusals = strike_off(self._tower, gone) if gone else {}
-            for each in stale:
-                outcome = "struck off: left meanwhile" if each.action.instance_id in gone else "finished elsewhere"
-                self.round.reports.append(Report(each.action, outcome, refusals.get(each.action.instance_id)))
+        """Nobody waits for these any more."""
+        if stale:
+            with self._failing(stale):
+                left = self._strike_off_departed(stale)
+                self.round.reports += [Report(each.action, "finished elsewhere") for each in stale if each not in left]
+
+    def _strike_off_departed(self, members: Sequence[Waiting]) -> list[Waiting]:
+        """Those whose instance is gone or going: their hosts go too, and their wait is over."""
+        ids = {each.action.instance_id for each in members}
+        gone = self._fleet.departed(ids, self._fleet.memberships(ids)) if ids else set()
+        refusals = strike_off(self._tower, gone) if gone else {}
+        left = [each for each in members if each.action.instance_id in gone]
+        self.round.reports += [
+            Report(each.action, "struck off: left meanwhile", refusals.get(each.action.instance_id)) for each in left
+        ]
+        return left
 
     def _read_settings(self, waiting: list[Waiting]) -> list[Waiting]:
         for each in waiting:
@@ -275,7 +285,7 @@ class _Look:
         tower_now = self._tower.now()
         elapsed = tower_now - job.started_at if job.started_at else 0.0
         polls = self.message.polls if job.id == self.message.job_id else 0
-        delay = timing.poll_delay(elapsed, self._tower.usual_duration(job.template_id), polls)
+        delay = timing.poll_delay(elapsed, self._tower.usual_durations(job.template_id), polls)
         stuck = job.started_at is None and tower_now - job.created_at > PENDING_TOO_LONG
         if stuck:
             self._alert(f"job {job.id} has not started for {PENDING_TOO_LONG:.0f} s: look at Tower's capacity", waiting)
@@ -397,14 +407,8 @@ class _Look:
         verdicts: Mapping[Waiting, tuple[int | None, Verdict]],
     ) -> None:
         by_decision: defaultdict[Decision, list[Waiting]] = defaultdict(list)
-        for each, (job_id, verdict) in verdicts.items():
+        for each, (_, verdict) in verdicts.items():
             by_decision[verdict.decision].append(each)
-            if verdict.alert:
-                self._alert(verdict.reason, each)
-            if verdict.decision in (Decision.HOLD, Decision.WAIT):
-                self._put_off(each, job_id, verdict.delay)
-            elif verdict.decision == Decision.RELAUNCH and template:
-                self._relaunches[template, inventory].append(each)
         self._complete(by_decision[Decision.READY], Result.CONTINUE, lambda each: "ready")
         abandoned = by_decision[Decision.ABANDON]
         with self._failing(abandoned):
@@ -414,13 +418,25 @@ class _Look:
             self.round.reports += [Report(each.action, error=refusals[each.action.instance_id]) for each in kept]
             removed = [each for each in abandoned if each not in kept]
             self._complete(removed, Result.ABANDON, lambda each: f"abandoned: {verdicts[each][1].reason}")
+        undecided = [*by_decision[Decision.HOLD], *by_decision[Decision.WAIT]]
+        with self._failing(undecided):
+            left = self._strike_off_departed(undecided)
+            for each in undecided:
+                job_id, verdict = verdicts[each]
+                if each not in left:
+                    self._alert_if_due(verdict, each)
+                    self._put_off(each, job_id, verdict.delay)
+        for each in by_decision[Decision.RELAUNCH]:
+            self._alert_if_due(verdicts[each][1], each)
+            if template:
+                self._relaunches[template, inventory].append(each)
 
     def _complete(self, members: Sequence[Waiting], result: Result, outcome: Callable[[Waiting], str]) -> None:
         completed = self._each(members, lambda each: self._fleet.complete(each.action, result))
         self._finish([each for each, was_open in completed.items() if not was_open])
         self.round.reports += [Report(each.action, outcome(each)) for each, was_open in completed.items() if was_open]
 
-    def _relaunch(self, template: JobTemplate, inventory: Inventory, members: list[Waiting]) -> None:
+    def _relaunch(self, template: JobTemplate, inventory: Inventory, members: Sequence[Waiting]) -> None:
         for each in members:
             require_limitable(template, inventory, self._settings[each.action.group])
         launched = launch(self._tower, self._fleet, template, inventory, [each.action.instance_id for each in members])
@@ -433,6 +449,10 @@ class _Look:
                 self.round.reports.append(Report(each.action, "struck off: left meanwhile", refusal))
             else:
                 self.round.reports.append(Report(each.action, "finished elsewhere"))
+
+    def _alert_if_due(self, verdict: Verdict, waiting: Waiting) -> None:
+        if verdict.alert:
+            self._alert(verdict.reason, waiting)
 
     def _alert(self, reason: str, waiting: Waiting) -> None:
         if waiting not in self._alerted:

@@ -196,6 +196,14 @@ class Job:
     explanation: str
 
 
+@dataclass(frozen=True)
+class Durations:
+    """What a template's recent successful jobs took, the shortest and the longest, in seconds."""
+
+    shortest: float
+    longest: float
+
+
 class Outcome(StrEnum):
     """What a job showed about one host."""
 
@@ -243,7 +251,8 @@ class GateMessage:
     """What the gate queue carries.
 
     job_id: the job last known to hold these instances, None where their groups have no template.
-    since: when they were registered; heartbeat_at: when their hooks last got a sign of life (both epoch seconds).
+    since: when they were registered; heartbeat_at: when their hooks began to wait, or last got a sign of life (both
+    epoch seconds).
     polls: how often the same job has been looked at. alerted: whether somebody was told that they are stuck.
     """
 

@@ -10,6 +10,7 @@ from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import batched
 from typing import TYPE_CHECKING
 
 from .errors import BadSettings, InstanceNotVisible, JobStillLanding, TowerUnavailable
@@ -23,7 +24,7 @@ from .tower import HostsExist, NewHost
 from .waiting import longest_wait, poll_delay
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from .fleet import Fleet, Fleets, Membership
     from .model import Group, GroupSettings, Host, Instance, Inventory, JobTemplate, LifecycleAction
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 LANDING_TIME = 120.0  # seconds that a host without a job is left to whoever made it; above the function's own timeout
 LOOKS = 4  # at the hosts of a batch while others create the same ones
-ASSOCIATES_AT_ONCE = 6  # Tower takes about 20 group memberships a second, with 4 clients as with 16
+ASSOCIATES_AT_ONCE = 4  # Tower takes about 20 group memberships a second, with 4 clients as with 16
 WARMING = "Warmed:Pending"
 OUR_KEYS = ("ansible_host", "rollcall", "ec2")
 TEMPLATED = ("{{", "{%", "{#")  # what a playbook run would evaluate on the Tower side
@@ -96,7 +97,7 @@ class Register:
         groups = fleet.groups({action.group for action in actions})
         instances = fleet.instances(ids)
         gone: list[LifecycleAction] = []
-        newcomers: list[Newcomer] = []
+        pending: defaultdict[GroupSettings, list[LifecycleAction]] = defaultdict(list)
         for action in actions:
             membership, instance = memberships.get(action.instance_id), instances.get(action.instance_id)
             with failing([action], reports):
@@ -110,14 +111,18 @@ class Register:
                     elif not membership.pending:
                         reports.append(Report(action, f"no longer pending: {membership.state}"))
                     else:
-                        newcomers.append(self._newcomer(action, settings, instance))
+                        pending[settings].append(action)
         if gone:
             with failing(gone, reports):
                 refusals = strike_off(self._tower, {action.instance_id for action in gone})
                 reports.extend(
                     Report(action, "struck off: already gone", refusals.get(action.instance_id)) for action in gone
                 )
-        return newcomers
+        return [
+            newcomer
+            for settings, own in pending.items()
+            for newcomer in self._newcomers(settings, own, instances, reports)
+        ]
 
     def _opted_in(
         self, action: LifecycleAction, groups: Mapping[str, Group], reports: list[Report]
@@ -134,19 +139,30 @@ class Register:
             reports.append(Report(action, "passed over: the group did not opt in"))
         return settings
 
-    def _newcomer(self, action: LifecycleAction, settings: GroupSettings, instance: Instance | None) -> Newcomer:
-        if instance is None:
-            raise InstanceNotVisible(f"{action.instance_id} is pending, and EC2 does not describe it yet")
-        if not _is_plain(action.group):
+    def _newcomers(
+        self,
+        settings: GroupSettings,
+        actions: list[LifecycleAction],
+        instances: Mapping[str, Instance],
+        reports: list[Report],
+    ) -> list[Newcomer]:
+        """The pending instances of one group; what is wrong with the group fails all of them."""
+        newcomers: list[Newcomer] = []
+        with failing(actions, reports):
+            self._require_followable(settings)
+            inventory, template = find_in_tower(self._tower, settings)
+            if template:
+                require_limitable(template, inventory, settings)
+            for action in actions:
+                with failing([action], reports):
+                    instance = _addressed(action, settings, instances.get(action.instance_id))
+                    newcomers.append(Newcomer(action, settings, instance, inventory, template))
+        return newcomers
+
+    def _require_followable(self, settings: GroupSettings) -> None:
+        if not _is_plain(settings.group):
             raise BadSettings(
-                f"group {action.group!r}: Tower would evaluate a name with {', '.join(TEMPLATED)}: rename the group"
-            )
-        if not instance.addresses[settings.address]:
-            if instance.state == "pending":
-                raise InstanceNotVisible(f"{instance.instance_id} has no {settings.address} address yet")
-            raise BadSettings(
-                f"group {settings.group!r}: tag rollcall:address asks for the {settings.address} address, and "
-                f"{instance.instance_id} has none: change the tag, or the subnet's settings"
+                f"group {settings.group!r}: Tower would evaluate a name with {', '.join(TEMPLATED)}: rename the group"
             )
         probes = [check for check in settings.gate if check.kind in (CheckKind.TCP, CheckKind.HTTP)]
         if probes and settings.address in (AddressKind.PRIVATE, AddressKind.PRIVATE_DNS) and not self._settings.in_vpc:
@@ -154,10 +170,6 @@ class Register:
                 f"group {settings.group!r}: tag rollcall:gate asks for {probes[0]}, which a function outside a VPC "
                 f"cannot try at a {settings.address} address: deploy with SubnetIds, or change the tag"
             )
-        inventory, template = find_in_tower(self._tower, settings)
-        if template:
-            require_limitable(template, inventory, settings)
-        return Newcomer(action, settings, instance, inventory, template)
 
     # Hosts
 
@@ -176,16 +188,16 @@ class Register:
     ) -> list[Registered]:
         wanted = {newcomer.instance.instance_id: host_variables(newcomer) for newcomer in newcomers}
         created: dict[str, int] = {}
+        existing: dict[str, Host] = {}
         for _ in range(LOOKS):
-            existing = {host.name: host for host in self._tower.hosts_named(inventory, wanted)}
-            missing = [NewHost(name, variables) for name, variables in wanted.items() if name not in existing]
-            missing = [host for host in missing if host.instance_id not in created]
+            known = created.keys() | existing.keys()
+            missing = [NewHost(name, variables) for name, variables in wanted.items() if name not in known]
             try:
                 created |= self._tower.create_hosts(inventory, missing) if missing else {}
-            except HostsExist as some:
+                break
+            except HostsExist as some:  # most batches are new, and need no look
                 created |= some.created
-                continue
-            break
+                existing = {host.name: host for host in self._tower.hosts_named(inventory, wanted)}
         else:
             raise TowerUnavailable(f"hosts of this batch keep appearing in inventory {inventory.name!r}")
         registered: list[Registered] = []
@@ -217,12 +229,23 @@ class Register:
         calls: list[tuple[Registered, int]] = []
         for (inventory, settings), members in by_settings.items():
             with failing([each.newcomer.action for each in members], reports):
-                ids = self._tower.group_ids(inventory, settings.inventory_groups)
-                calls += [(each, group_id) for each in members for group_id in ids.values() if _lacks(each, group_id)]
+                for group_id in self._tower.group_ids(inventory, settings.inventory_groups).values():
+                    calls += [(each, group_id) for each in self._outside(group_id, members)]
         with ThreadPoolExecutor(ASSOCIATES_AT_ONCE) as pool:
             list(pool.map(partial(self._associate, reports), calls))
         failed = {report.action for report in reports if report.error}
         return [each for each in registered if each.newcomer.action not in failed]
+
+    def _outside(self, group_id: int, members: list[Registered]) -> list[Registered]:
+        """Those that are not in the group yet. Of hosts in many groups Tower lists only some; these are looked up."""
+        unsure = [each.existing.name for each in members if each.existing and each.existing.group_ids is None]
+        inside = self._tower.group_members(group_id, unsure) if unsure else set()
+        return [
+            each
+            for each in members
+            if each.existing is None
+            or (each.existing.name not in inside and group_id not in (each.existing.group_ids or ()))
+        ]
 
     def _associate(self, reports: list[Report], call: tuple[Registered, int]) -> None:
         registered, group_id = call
@@ -265,16 +288,16 @@ class Register:
                 unlaunched.append(each)
         for job_id, own in at_work.items():
             self._send(fleet, job_id, template, own, reports)
-        if unlaunched:
-            with failing([each.newcomer.action for each in unlaunched], reports):
-                self._launch(fleet, template, inventory, unlaunched, reports)
+        for batch in batched(unlaunched, self._settings.max_hosts_per_job):
+            with failing([each.newcomer.action for each in batch], reports):
+                self._launch(fleet, template, inventory, batch, reports)
 
     def _launch(
         self,
         fleet: Fleet,
         template: JobTemplate,
         inventory: Inventory,
-        members: list[Registered],
+        members: Sequence[Registered],
         reports: list[Report],
     ) -> None:
         launched = launch(self._tower, fleet, template, inventory, _ids(members))
@@ -298,7 +321,6 @@ class Register:
         reports: list[Report],
     ) -> None:
         actions = [each.newcomer.action for each in members]
-        now = self._tower.now()
         message = GateMessage(
             waiting=tuple(
                 Waiting(
@@ -309,10 +331,10 @@ class Register:
                 for each in members
             ),
             job_id=job_id,
-            since=now,
-            heartbeat_at=0,
+            since=self._tower.now(),
+            heartbeat_at=_earliest_launch(members),
         )
-        usual = self._tower.usual_duration(template.id) if template else None
+        usual = self._tower.usual_durations(template.id) if template else None
         longest = longest_wait(fleet.groups({action.group for action in actions}), actions)
         delay = min(poll_delay(0, usual, 0), longest) if template else 0
         self._queues.send(self._settings.gate_queue_url, [(write_gate_message(message), delay)])
@@ -350,6 +372,20 @@ def _is_plain(*texts: str) -> bool:
     return not any(mark in text for text in texts for mark in TEMPLATED)
 
 
+def _addressed(action: LifecycleAction, settings: GroupSettings, instance: Instance | None) -> Instance:
+    """The instance, once it has the address that its group wants. Raises InstanceNotVisible or BadSettings."""
+    if instance is None:
+        raise InstanceNotVisible(f"{action.instance_id} is pending, and EC2 does not describe it yet")
+    if not instance.addresses[settings.address]:
+        if instance.state == "pending":
+            raise InstanceNotVisible(f"{instance.instance_id} has no {settings.address} address yet")
+        raise BadSettings(
+            f"group {settings.group!r}: tag rollcall:address asks for the {settings.address} address, and "
+            f"{instance.instance_id} has none: change the tag, or the subnet's settings"
+        )
+    return instance
+
+
 def _is_gone(
     action: LifecycleAction,
     membership: Membership | None,
@@ -366,14 +402,9 @@ def _is_gone(
     return membership.leaving
 
 
-def _lacks(registered: Registered, group_id: int) -> bool:
-    known = registered.existing.group_ids if registered.existing else frozenset[int]()
-    return known is None or group_id not in known
-
-
-def _ids(members: list[Registered]) -> list[str]:
+def _ids(members: Sequence[Registered]) -> list[str]:
     return [each.newcomer.instance.instance_id for each in members]
 
 
-def _earliest_launch(members: list[Registered]) -> float:
+def _earliest_launch(members: Sequence[Registered]) -> float:
     return min(each.newcomer.instance.launched_at for each in members)

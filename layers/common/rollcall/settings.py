@@ -30,6 +30,7 @@ class Settings:
     hook_prefix: str
     adopt_by_instance_id: bool
     in_vpc: bool
+    max_hosts_per_job: int
     gate_queue_url: str
     queue_url: str
     dead_letter_queue_url: str
@@ -45,6 +46,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             hook_prefix=environment["HOOK_PREFIX"],
             adopt_by_instance_id=environment["ADOPT_BY_INSTANCE_ID"] == "true",
             in_vpc=environment["IN_VPC"] == "true",
+            max_hosts_per_job=int(environment["MAX_HOSTS_PER_JOB"]),
             gate_queue_url=environment["GATE_QUEUE_URL"],
             queue_url=environment["QUEUE_URL"],
             dead_letter_queue_url=environment["DEAD_LETTER_QUEUE_URL"],

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from .connection import FORBIDDEN, NOT_FOUND, Connection, object_of, words_of
 from .errors import BadSettings, RollcallError, TowerDenied, TowerRejected
 from .expiring import Expiring
-from .model import Host, Inventory, Job, JobStatus, JobTemplate, Outcome
+from .model import Durations, Host, Inventory, Job, JobStatus, JobTemplate, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 NAMES_PER_QUERY = 75  # two lists of 75 instance ids stay under the 4 kB that every proxy lets through
 BULK_CREATE_MAX = 100  # BULK_HOST_MAX_CREATE, the server's default
 BULK_DELETE_MAX = 250  # BULK_HOST_MAX_DELETE, the server's default
-REFERENCES_TTL = 60.0  # seconds that inventories and templates are remembered
-USUAL_DURATION_TTL = 300.0  # seconds
+NEEDLES_PER_QUERY = 100  # ends of instance ids, likewise
+NEEDLE = 8  # last characters of an instance id: enough to find few others, short enough for many in a query
+REFERENCES_TTL = 60.0  # seconds that inventories, templates and their usual durations are remembered
 TOO_MANY_CREATED = "BULK_HOST_MAX_CREATE"  # in the answer of a server with a lower limit [210]
 TOO_MANY_DELETED = "BULK_HOST_MAX_DELETE"  # likewise [225]
 FAILURE_EVENTS = ("runner_on_failed", "runner_on_unreachable")
@@ -75,7 +76,7 @@ class Tower:
         self._http = Connection(url, credentials)
         self._inventories: Expiring[str, Inventory] = Expiring(REFERENCES_TTL)
         self._templates: Expiring[str, JobTemplate] = Expiring(REFERENCES_TTL)
-        self._durations: Expiring[int, float | None] = Expiring(USUAL_DURATION_TTL)
+        self._durations: Expiring[int, Durations | None] = Expiring(REFERENCES_TTL)
 
     def finish_within(self, seconds: float) -> None:
         """Bound what follows to the seconds left in this invocation; calls beyond that raise TowerUnavailable."""
@@ -275,6 +276,14 @@ class Tower:
         """Put a host into a group; that it is there already is no error."""
         self._http.read(self._http.send("POST", f"groups/{group_id}/hosts/", {"id": host_id}))
 
+    def group_members(self, group_id: int, names: Collection[str]) -> set[str]:
+        """Those of the names whose hosts are in a group."""
+        return {
+            raw["name"]
+            for chunk in batched(names, NAMES_PER_QUERY)
+            for raw in self._http.pages(f"groups/{group_id}/hosts/", {"name__in": ",".join(chunk)})
+        }
+
     # Jobs
 
     def launch(self, template: JobTemplate, inventory: Inventory, instance_ids: Sequence[str]) -> int:
@@ -321,10 +330,10 @@ class Tower:
         created = datetime.fromtimestamp(since, UTC).isoformat().replace("+00:00", "Z")
         found = {
             raw["id"]: _job(raw)
-            for chunk in batched(sorted(wanted), NAMES_PER_QUERY)
+            for chunk in batched(sorted(wanted), NEEDLES_PER_QUERY)
             for raw in self._http.pages(
                 f"job_templates/{template_id}/jobs/",
-                [("created__gte", created), *(("or__limit__contains", each) for each in chunk)],
+                [("created__gte", created), *(("or__limit__contains", each[-NEEDLE:]) for each in chunk)],
             )
             if raw["job_type"] == "run"
         }
@@ -370,16 +379,14 @@ class Tower:
         later = {"event": TASK_STARTED, "counter__gt": str(last[0]["counter"]), "page_size": "1"}
         return not self._http.get(events, later)["count"]
 
-    def usual_duration(self, template_id: int) -> float | None:
-        """The median seconds of a template's last successful jobs, None without any; remembered for five minutes."""
-        return self._durations.get(template_id, lambda: self._usual_duration(template_id))
+    def usual_durations(self, template_id: int) -> Durations | None:
+        """What a template's last successful jobs took, None without any; remembered for a minute."""
+        return self._durations.get(template_id, lambda: self._usual_durations(template_id))
 
-    def _usual_duration(self, template_id: int) -> float | None:
+    def _usual_durations(self, template_id: int) -> Durations | None:
         query = {"status": "successful", "order_by": "-finished", "page_size": "5"}
-        elapsed = sorted(
-            raw["elapsed"] for raw in self._http.get(f"job_templates/{template_id}/jobs/", query)["results"]
-        )
-        return float(elapsed[len(elapsed) // 2]) if elapsed else None
+        elapsed = [raw["elapsed"] for raw in self._http.get(f"job_templates/{template_id}/jobs/", query)["results"]]
+        return Durations(min(elapsed), max(elapsed)) if elapsed else None
 
 
 def _says_duplicate(answer: requests.Response) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from .model import Group, LifecycleAction
+    from .model import Durations, Group, LifecycleAction
 
 FIRST_RETRY = 15.0  # seconds; doubles
 RETRY_MAX = 240.0  # seconds; so that an alarm on five minutes sees every try
@@ -16,9 +16,10 @@ HEARTBEAT_SHARE = 3  # nothing waits longer than this fraction of the shortest h
 FIRST_POLL = 2.0  # seconds
 POLL_GROWTH = 1.5
 POLL_MAX = 30.0  # seconds
-NEARLY_DONE = 0.9  # of the usual duration: from here on the end may come
-END_POLLS = 60  # of the usual duration a part that passes between two looks near the end
-END_POLL_MAX = 5.0  # seconds; later than that nobody should learn of a result
+USUAL_MARGIN = 0.01  # by which a job may be shorter or longer than the recent ones, and still be a usual one
+END_POLLS = 10  # while the end of a usual job may come
+END_POLL_MAX = 5.0  # seconds; later than that nobody should learn of a usual job's result
+LATE_SHARE = 4  # a job so late is looked at again after this fraction of it
 FIRST_RELAUNCH = 20.0  # seconds; a machine boots in 20 to 120
 RELAUNCH_MAX = 120.0  # seconds
 FIRST_BRAKED_RELAUNCH = 60.0  # seconds; a person has to mend the playbook
@@ -47,18 +48,19 @@ def _doubled(first: float, times: int, most: float) -> float:
     return min(first * 2.0 ** min(times - 1, 32), most)
 
 
-def poll_delay(elapsed: float, usual: float | None, polls: int) -> float:
+def poll_delay(elapsed: float, usual: Durations | None, polls: int) -> float:
     """Seconds until a running job is looked at again.
 
-    elapsed: since it started (0 if it has not); usual: what the template's jobs usually take; polls: looks so far.
+    elapsed: since it started (0 if it has not); usual: what the template's recent jobs took; polls: looks so far.
     Long while nothing can have happened, then short, then growing: a job late already may be much later.
     """
-    if usual is not None and elapsed < usual * NEARLY_DONE:
-        return max(usual * NEARLY_DONE - elapsed, FIRST_POLL)
-    if usual is not None:
-        near_the_end = max(FIRST_POLL, min(usual / END_POLLS, END_POLL_MAX))
-        return min(max(near_the_end, (elapsed - usual) / 4), POLL_MAX)
-    return min(FIRST_POLL * POLL_GROWTH ** min(polls, 16), POLL_MAX)
+    if usual is None:
+        return min(FIRST_POLL * POLL_GROWTH ** min(polls, 16), POLL_MAX)
+    first, last = usual.shortest * (1 - USUAL_MARGIN), usual.longest * (1 + USUAL_MARGIN)
+    if elapsed < first:
+        return max(first - elapsed, FIRST_POLL)
+    near_the_end = max(FIRST_POLL, min((last - first) / END_POLLS, END_POLL_MAX))
+    return min(max(near_the_end, (elapsed - last) / LATE_SHARE), POLL_MAX)
 
 
 def landing_delay(age: float) -> float:
