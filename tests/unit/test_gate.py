@@ -47,6 +47,11 @@ def test_a_running_job_sends_everybody_on_with_a_delay(world: World) -> None:
     assert not world.fleet.completed
 
 
+def test_a_look_at_a_running_job_asks_the_same_of_tower_however_many_wait(world: World) -> None:
+    world.look_at(world.waiting(*[f"i-{number}" for number in range(100)]))
+    assert world.tower.calls == {"jobs": 1, "usual_durations": 1}
+
+
 def test_the_looks_at_one_job_are_counted(world: World) -> None:
     message = world.waiting("i-a")
     for looks in range(1, 5):

@@ -6,6 +6,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -175,6 +176,24 @@ def test_a_job_longer_than_its_template_allows_times_out(tower: Tower, clock: Cl
     assert (job.status, job.explanation, job.hosts) == ("failed", "Job terminated due to timeout", {})
 
 
+def test_the_durations_of_jobs_are_spread_evenly_about_the_job_time(clock: Clock) -> None:
+    def durations(spread: float) -> list[float]:
+        tower = Tower(boot_time=0.0, job_time=10.0, job_spread=spread, capacity=100, clock=clock)
+        tower.add_inventory("fleet")
+        tower.add_job_template("provision", "fleet")
+        tower.add_host("fleet", "a")
+        for _ in range(50):
+            tower.run_playbook("provision", "a")
+        clock.now += 60.0
+        return [job.finished - job.started for job in tower.jobs() if job.finished and job.started]
+
+    assert durations(0.0) == pytest.approx([10.0] * 50)
+    wide = durations(0.5)
+    assert wide == pytest.approx(durations(0.5))
+    assert 5.0 <= min(wide) < 5.5 < 14.5 < max(wide) <= 15.0
+    assert sum(wide) / 50 == pytest.approx(10.0, abs=0.2)
+
+
 def test_a_broken_template_fails_on_every_host(tower: Tower, clock: Clock) -> None:
     tower.add_host("fleet", "a")
     tower.break_template("provision")
@@ -326,3 +345,51 @@ def test_a_slow_answer_does_not_hold_up_the_others(listen: None) -> None:
             assert time.monotonic() - started < 1.0
             assert slow.recv(1024).startswith(b"HTTP/1.1 200")
             assert time.monotonic() - started > 1.0
+
+
+def test_each_nth_request_is_refused_until_told_otherwise(base: str, tower: Tower) -> None:
+    tower.add_host("fleet", "a")
+    tower.refuse_some(2)
+    assert [ping(base).status_code for _ in range(4)] == [200, 503, 200, 503]
+    tower.refuse_some(None)
+    assert ping(base).status_code == 200
+    tower.refuse_some(1, 429, methods={"DELETE"}, contains="/hosts/")
+    headers = {"Authorization": f"Bearer {tower.token}"}
+    refused = requests.delete(f"{base}/api/v2/hosts/1/", headers=headers, timeout=5)
+    assert (refused.status_code, refused.headers["Retry-After"], refused.headers["Content-Type"]) == (
+        429,
+        "1",
+        "text/html",
+    )
+    assert [host.name for host in tower.hosts()] == ["a"]
+    assert requests.get(f"{base}/api/v2/hosts/1/", headers=headers, timeout=5).status_code == 200
+    assert ping(base).status_code == 200
+    tower.come_back()
+    assert requests.delete(f"{base}/api/v2/hosts/1/", headers=headers, timeout=5).status_code == 204
+
+
+def test_the_most_requests_in_hand_at_once_are_counted(listen: None) -> None:
+    tower = Tower(latency=Latency(ping=0.3, workers=1))
+    with tower.serve() as url:
+        assert ping(url).status_code == 200
+        assert tower.most_at_once() == 1
+        with ThreadPoolExecutor(3) as pool:
+            list(pool.map(ping, [url] * 3))
+        assert tower.most_at_once() == 3
+        tower.forget_requests()
+        assert tower.most_at_once() == 0
+        ping(url)
+        assert tower.most_at_once() == 1
+
+
+def test_a_request_is_recorded_from_its_arrival_to_its_answer(listen: None) -> None:
+    tower = Tower(latency=Latency(ping=0.2))
+    with tower.serve() as url:
+        before = time.time()
+        ping(url)
+        (record,) = tower.requests()
+        assert before <= record.time < record.time + 0.2 <= record.ended <= time.time()
+
+
+def ping(url: str) -> requests.Response:
+    return requests.get(f"{url}/api/v2/ping/", timeout=5)

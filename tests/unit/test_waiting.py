@@ -164,6 +164,12 @@ def test_an_error_is_not_remembered() -> None:
     assert memory.get("a", lambda: 7) == 7
 
 
+def test_nothing_is_not_remembered() -> None:
+    memory: Expiring[str, int | None] = Expiring(60)
+    assert memory.get("a", lambda: None) is None
+    assert memory.get("a", lambda: 7) == 7
+
+
 def test_several_values_are_loaded_together_and_only_those_missing() -> None:
     clock = Clock()
     memory: Expiring[str, str] = Expiring(60, clock)

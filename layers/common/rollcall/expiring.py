@@ -18,12 +18,13 @@ class Expiring[K: Hashable, V]:
         self._entries: dict[K, tuple[float, V]] = {}
 
     def get(self, key: K, load: Callable[[], V]) -> V:
-        """The value of one key, loaded if missing or too old. What load raises is not remembered."""
+        """The value of one key, loaded if missing or too old. What load raises is not remembered, nor is None."""
         entry = self._entries.get(key)
         if entry and self._clock() < entry[0]:
             return entry[1]
         value = load()
-        self._entries[key] = (self._clock() + self._ttl, value)
+        if value is not None:
+            self._entries[key] = (self._clock() + self._ttl, value)
         return value
 
     def get_all(self, keys: Collection[K], load: Callable[[list[K]], Mapping[K, V]]) -> dict[K, V]:

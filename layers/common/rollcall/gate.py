@@ -196,6 +196,7 @@ class _Look:
         self._heartbeat_at = message.heartbeat_at
         self._settings: dict[str, GroupSettings] = {}
         self._outcomes: dict[int, Mapping[str, Outcome] | None] = {}
+        self._poll_delays: dict[int, float] = {}
         self._braked: dict[tuple[int, str], bool] = {}
         self._alerted: set[Waiting] = set(message.waiting if message.alerted else ())
         self._later: defaultdict[tuple[int | None, float, bool], list[Waiting]] = defaultdict(list)
@@ -282,14 +283,17 @@ class _Look:
 
     def _wait_for(self, job: Job, waiting: Waiting) -> None:
         """The job is not over: look again when it may be."""
-        tower_now = self._tower.now()
-        elapsed = tower_now - job.started_at if job.started_at else 0.0
-        polls = self.message.polls if job.id == self.message.job_id else 0
-        delay = timing.poll_delay(elapsed, self._tower.usual_durations(job.template_id), polls)
-        stuck = job.started_at is None and tower_now - job.created_at > PENDING_TOO_LONG
-        if stuck:
+        if job.started_at is None and self._tower.now() - job.created_at > PENDING_TOO_LONG:
             self._alert(f"job {job.id} has not started for {PENDING_TOO_LONG:.0f} s: look at Tower's capacity", waiting)
-        self._put_off(waiting, job.id, delay)
+        self._put_off(waiting, job.id, self._poll_delay(job))
+
+    def _poll_delay(self, job: Job) -> float:
+        if job.id not in self._poll_delays:
+            elapsed = self._tower.now() - job.started_at if job.started_at else 0.0
+            polls = self.message.polls if job.id == self.message.job_id else 0
+            usual = self._tower.usual_durations(job.template_id)
+            self._poll_delays[job.id] = timing.poll_delay(elapsed, usual, polls)
+        return self._poll_delays[job.id]
 
     def _decide(self, settings: GroupSettings, members: list[Waiting]) -> None:
         """Gather what is known about each, judge, and do what was decided."""

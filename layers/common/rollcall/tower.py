@@ -380,7 +380,7 @@ class Tower:
         return not self._http.get(events, later)["count"]
 
     def usual_durations(self, template_id: int) -> Durations | None:
-        """What a template's last successful jobs took, None without any; remembered for a minute."""
+        """What a template's last successful jobs took, remembered for a minute; None without any, as long as so."""
         return self._durations.get(template_id, lambda: self._usual_durations(template_id))
 
     def _usual_durations(self, template_id: int) -> Durations | None:
