@@ -21,6 +21,7 @@ from .removal import strike_off
 from .reports import Report, failing, going
 from .settings import read_group_settings
 from .tower import HostsExist, NewHost
+from .variables import TEMPLATED, host_variables, is_plain, templated_tags, with_ours
 from .waiting import longest_wait, poll_delay
 
 if TYPE_CHECKING:
@@ -36,8 +37,6 @@ LANDING_TIME = 120.0  # seconds that a host without a job is left to whoever mad
 LOOKS = 4  # at the hosts of a batch while others create the same ones
 ASSOCIATES_AT_ONCE = 4  # Tower takes about 20 group memberships a second, with 4 clients as with 16
 WARMING = "Warmed:Pending"
-OUR_KEYS = ("ansible_host", "rollcall", "ec2")
-TEMPLATED = ("{{", "{%", "{#")  # what a playbook run would evaluate on the Tower side
 
 
 @dataclass(frozen=True)
@@ -160,7 +159,7 @@ class Register:
         return newcomers
 
     def _require_followable(self, settings: GroupSettings) -> None:
-        if not _is_plain(settings.group):
+        if not is_plain(settings.group):
             raise BadSettings(
                 f"group {settings.group!r}: Tower would evaluate a name with {', '.join(TEMPLATED)}: rename the group"
             )
@@ -186,7 +185,12 @@ class Register:
     def _make_hosts_in(
         self, inventory: Inventory, newcomers: list[Newcomer], reports: list[Report]
     ) -> list[Registered]:
-        wanted = {newcomer.instance.instance_id: host_variables(newcomer) for newcomer in newcomers}
+        wanted = {
+            newcomer.instance.instance_id: host_variables(
+                newcomer.settings, newcomer.instance, newcomer.action.account, newcomer.action.region
+            )
+            for newcomer in newcomers
+        }
         created: dict[str, int] = {}
         existing: dict[str, Host] = {}
         for _ in range(LOOKS):
@@ -216,9 +220,9 @@ class Register:
                 f"inventory {host.inventory_name!r} has a host {host.name} that is not ours (no variable 'rollcall'): "
                 "remove it, or deploy with AdoptByInstanceId=true to take such hosts over"
             )
-        kept = {key: value for key, value in host.variables.items() if key not in OUR_KEYS}
-        if host.instance_id != host.name or dict(host.variables) != kept | dict(wanted):
-            self._tower.update_host(host.id, host.name, kept | dict(wanted))
+        variables = with_ours(host.variables, wanted)
+        if host.instance_id != host.name or dict(host.variables) != variables:
+            self._tower.update_host(host.id, host.name, variables)
 
     # Groups
 
@@ -342,34 +346,6 @@ class Register:
         reports.extend(
             Report(each.newcomer.action, outcome, left_out=templated_tags(each.newcomer.instance)) for each in members
         )
-
-
-def host_variables(newcomer: Newcomer) -> dict[str, object]:
-    """The variables of ours on an instance's host.
-
-    Text from outside that Tower would evaluate as a template is left out.
-    """
-    instance, action = newcomer.instance, newcomer.action
-    return {
-        "ansible_host": instance.addresses[newcomer.settings.address],
-        "rollcall": {
-            "group": action.group,
-            "instance_id": instance.instance_id,
-            "account": action.account,
-            "region": action.region,
-            "vpc": instance.facts["vpc"],
-        },
-        "ec2": {**instance.facts, "tags": {key: text for key, text in instance.tags.items() if _is_plain(key, text)}},
-    }
-
-
-def templated_tags(instance: Instance) -> tuple[str, ...]:
-    """The keys of the tags that host_variables leaves out."""
-    return tuple(key for key, text in instance.tags.items() if not _is_plain(key, text))
-
-
-def _is_plain(*texts: str) -> bool:
-    return not any(mark in text for text in texts for mark in TEMPLATED)
 
 
 def _addressed(action: LifecycleAction, settings: GroupSettings, instance: Instance | None) -> Instance:

@@ -1,0 +1,46 @@
+"""The variables of ours on an instance's host: what they say, and which text never gets into them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .model import GroupSettings, Instance
+
+OUR_KEYS = ("ansible_host", "rollcall", "ec2")
+TEMPLATED = ("{{", "{%", "{#")  # what a playbook run would evaluate on the Tower side
+
+
+def host_variables(settings: GroupSettings, instance: Instance, account: str, region: str) -> dict[str, object]:
+    """The variables of ours for an instance of a group.
+
+    Text from outside that Tower would evaluate as a template is left out.
+    """
+    return {
+        "ansible_host": instance.addresses[settings.address],
+        "rollcall": {
+            "group": settings.group,
+            "instance_id": instance.instance_id,
+            "account": account,
+            "region": region,
+            "vpc": instance.facts["vpc"],
+        },
+        "ec2": {**instance.facts, "tags": {key: text for key, text in instance.tags.items() if is_plain(key, text)}},
+    }
+
+
+def with_ours(variables: Mapping[str, object], ours: Mapping[str, object]) -> dict[str, object]:
+    """A host's variables with ours replaced, and whatever else is set on it kept."""
+    return {key: value for key, value in variables.items() if key not in OUR_KEYS} | dict(ours)
+
+
+def templated_tags(instance: Instance) -> tuple[str, ...]:
+    """The keys of the tags that host_variables leaves out."""
+    return tuple(key for key, text in instance.tags.items() if not is_plain(key, text))
+
+
+def is_plain(*texts: str) -> bool:
+    """Whether Tower would take these texts as they are."""
+    return not any(mark in text for text in texts for mark in TEMPLATED)
