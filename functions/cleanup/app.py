@@ -1,15 +1,19 @@
 """Terminate actions -> hosts out of every inventory, hooks completed. The decisions are in rollcall.cleanup."""
 
-from typing import Any
+from __future__ import annotations
 
-from aws_lambda_powertools.utilities.typing import LambdaContext
+from typing import TYPE_CHECKING, Any
 
 from rollcall.announce import Announcer
 from rollcall.cleanup import Cleanup
-from rollcall.errors import RollcallError
 from rollcall.events import read_action
-from rollcall.model import LifecycleAction
 from rollcall.wiring import installation
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from rollcall.errors import RollcallError
+    from rollcall.model import LifecycleAction
 
 announcer = Announcer("cleanup")
 

@@ -1,16 +1,20 @@
 """Waiting instances -> job results and checks -> hooks completed. The decisions are in rollcall.gate."""
 
-import time
-from typing import Any
+from __future__ import annotations
 
-from aws_lambda_powertools.utilities.typing import LambdaContext
+import time
+from typing import TYPE_CHECKING, Any
 
 from rollcall.announce import Announcer
-from rollcall.errors import RollcallError
 from rollcall.events import read_gate_message
 from rollcall.gate import Gate
-from rollcall.model import GateMessage
 from rollcall.wiring import installation
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from rollcall.errors import RollcallError
+    from rollcall.model import GateMessage
 
 announcer = Announcer("gate")
 
@@ -24,9 +28,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
     def work(messages: list[GateMessage]) -> list[RollcallError | None]:
         rounds = gate.look(messages)
+        announcer.reports([report for each in rounds for report in each.reports])
         for each in rounds:
-            for report in each.reports:
-                announcer.report(report)
             for alert in each.alerts:
                 announcer.alert(alert.reason, alert.action)
         return [each.error for each in rounds]

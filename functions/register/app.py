@@ -1,15 +1,19 @@
 """Launch actions -> hosts in Tower and one provisioning job per batch. The decisions are in rollcall.register."""
 
-from typing import Any
+from __future__ import annotations
 
-from aws_lambda_powertools.utilities.typing import LambdaContext
+from typing import TYPE_CHECKING, Any
 
 from rollcall.announce import Announcer
-from rollcall.errors import RollcallError
 from rollcall.events import read_action
-from rollcall.model import LifecycleAction
 from rollcall.register import Register
 from rollcall.wiring import installation
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from rollcall.errors import RollcallError
+    from rollcall.model import LifecycleAction
 
 announcer = Announcer("register")
 

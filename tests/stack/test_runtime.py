@@ -1,140 +1,53 @@
 """The built functions under Lambda's own runtime: what `sam build` packed is complete.
 
-Each function runs as in Lambda: the runtime interface emulator, which aws-sam-cli ships, starts Lambda's runtime client
-(awslambdaric) with Python. The embedded cloud would not notice a requirement that is missing from the layer, for its
-functions run among the packages of this test environment. Here they do not: the interpreter is started with -S, which
-leaves nothing but the standard library, and PYTHONPATH holds the function, the layer, and a directory with links to
-what Lambda has by itself, boto3 and awslambdaric with their own requirements.
+The embedded cloud would not notice a requirement that is missing from the layer, for its functions run among the
+packages of this test environment. Here they have what Lambda has and no more: see lab.runtime.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import platform
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from importlib import metadata, resources
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
-from packaging.requirements import Requirement
 
 from lab.cloud import ACCOUNT, HOOK_PREFIX, REPOSITORY, SECRET, Cloud, eventually
+from lab.runtime import (
+    FUNCTIONS,
+    Runtime,
+    batch,
+    cpu_ms,
+    delete,
+    environment,
+    free_port,
+    link_what_lambda_has,
+    make_queues,
+    queue_arn,
+    receive,
+)
 from lab.tower import Tower
 
 type Json = dict[str, Any]
 
 EVENTS = REPOSITORY / "events"
-EMULATORS = {"x86_64": "aws-lambda-rie-x86_64", "aarch64": "aws-lambda-rie-arm64"}
-OF_THE_RUNTIME = ("boto3", "awslambdaric")
 LAYER_MAX = 8_000_000  # bytes unzipped; what a cold start has to fetch and unpack
-TIMEOUT = 30  # seconds for an invocation, and for the emulator to listen
 HOOKS = {"LaunchQueue": "LAUNCHING", "TerminateQueue": "TERMINATING"}
-QUEUES = ("LaunchQueue", "GateQueue", "TerminateQueue", "DeadLetterQueue")
-FUNCTIONS = {"RegisterFunction": "LaunchQueue", "GateFunction": "GateQueue", "CleanupFunction": "TerminateQueue"}
 
 pytestmark = pytest.mark.skipif(platform.system() != "Linux", reason="the emulator is a Linux program")
-
-
-class Runtime:
-    """A function under the runtime interface emulator, as a context manager."""
-
-    def __init__(self, function: Path, path: list[Path], environment: dict[str, str], log: Path) -> None:
-        self._command = [
-            *(str(emulator()), "--log-level", "error"),
-            *("--runtime-interface-emulator-address", f"127.0.0.1:{free_port()}"),
-            *("--runtime-api-address", f"127.0.0.1:{free_port()}"),
-            *(sys.executable, "-S", "-m", "awslambdaric", "app.handler"),
-        ]
-        self._address = self._command[4]
-        self._function = function
-        self._environment = environment | {
-            "AWS_LAMBDA_FUNCTION_NAME": function.name,
-            "AWS_LAMBDA_FUNCTION_TIMEOUT": str(TIMEOUT),
-            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
-            "PYTHONPATH": os.pathsep.join(map(str, path)),
-            "PYTHONDONTWRITEBYTECODE": "1",
-        }
-        self._log = log
-
-    def __enter__(self) -> Self:
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                self._command,
-                cwd=self._function,
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # so that the function ends with its emulator
-            )
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-
-    def invoke(self, event: Json) -> Json:
-        """The function's answer; of one that failed, the error that Lambda reports."""
-        request = urllib.request.Request(
-            f"http://{self._address}/2015-03-31/functions/function/invocations", json.dumps(event).encode()
-        )
-        deadline = time.monotonic() + TIMEOUT
-        while True:
-            try:
-                with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
-                    return dict(json.load(answer))
-            except urllib.error.HTTPError as error:
-                with error:  # 502 where the function could not even be loaded
-                    return dict(json.load(error))
-            except (urllib.error.URLError, ConnectionError) as error:
-                if time.monotonic() > deadline or self._process.poll() is not None:
-                    raise AssertionError(f"the emulator does not answer:\n{self._log.read_text()}") from error
-                time.sleep(0.02)
-
-
-def emulator() -> Path:
-    """The runtime interface emulator for this machine."""
-    return Path(str(resources.files("samcli"))) / "local" / "rapid" / EMULATORS[platform.machine()]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
 def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with what Lambda's runtime has beside the standard library, and nothing else."""
-    directory = tmp_path_factory.mktemp("runtime")
-    for name in with_requirements(OF_THE_RUNTIME):
-        distribution = metadata.distribution(name)
-        for top in {file.parts[0] for file in distribution.files or ()} - {"..", "__pycache__"}:
-            (directory / top).symlink_to(str(distribution.locate_file(top)))
-    return directory
-
-
-def with_requirements(names: tuple[str, ...]) -> set[str]:
-    """Distributions and all that they require, without extras."""
-    found: set[str] = set()
-    wanted = list(names)
-    while wanted:
-        name = wanted.pop()
-        if name not in found:
-            found.add(name)
-            required = map(Requirement, metadata.requires(name) or ())
-            wanted += [each.name for each in required if not each.marker or each.marker.evaluate({"extra": ""})]
-    return found
+    return link_what_lambda_has(tmp_path_factory.mktemp("runtime"))
 
 
 @pytest.fixture(scope="module")
@@ -144,14 +57,8 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     tower.add_inventory("fleet")
     tower.add_job_template("provision", "fleet")
     with Cloud(tmp_path_factory.mktemp("lab"), tower=tower) as cloud:
-        cloud.aws.client("secretsmanager").create_secret(Name=SECRET, SecretString=tower.token)
-        for name in QUEUES:
-            cloud.aws.client("sqs").create_queue(QueueName=name)
+        make_queues(cloud)
         yield cloud
-
-
-def queue_url(cloud: Cloud, name: str) -> str:
-    return str(cloud.aws.client("sqs").get_queue_url(QueueName=name)["QueueUrl"])
 
 
 @pytest.fixture(scope="module")
@@ -163,19 +70,10 @@ def start(
     with ExitStack() as running:
 
         def start(name: str, layer: Path = built / "CommonLayer" / "python", secret: str = SECRET) -> Runtime:
-            environment = here.aws.environment | {
-                "ACCOUNT_ID": ACCOUNT,
-                "TOWER_URL": here.tower_url,
-                "TOWER_SECRET": secret,
-                "HOOK_PREFIX": HOOK_PREFIX,
-                "ADOPT_BY_INSTANCE_ID": "false",
-                "IN_VPC": "false",
-                "GATE_QUEUE_URL": queue_url(here, "GateQueue"),
-                "QUEUE_URL": queue_url(here, FUNCTIONS[name]),
-                "DEAD_LETTER_QUEUE_URL": queue_url(here, "DeadLetterQueue"),
-            }
             path = [built / name, layer, given]
-            return running.enter_context(Runtime(built / name, path, environment, logs / f"{name}.{free_port()}.log"))
+            return running.enter_context(
+                Runtime(built / name, path, environment(here, name, secret), logs / f"{name}.{free_port()}.log")
+            )
 
         yield start
 
@@ -252,9 +150,7 @@ def test_the_built_functions_take_an_instance_into_service_and_out_again(
             LifecycleHookName=f"{HOOK_PREFIX}-{transition.lower()}",
             LifecycleTransition=f"autoscaling:EC2_INSTANCE_{transition}",
             HeartbeatTimeout=60,
-            NotificationTargetARN=here.aws.client("sqs").get_queue_attributes(
-                QueueUrl=queue_url(here, name), AttributeNames=["QueueArn"]
-            )["Attributes"]["QueueArn"],
+            NotificationTargetARN=queue_arn(here, name),
             RoleARN=f"arn:aws:iam::{ACCOUNT}:role/notifier",
         )
     group.scale(1)
@@ -271,22 +167,10 @@ def test_the_built_functions_take_an_instance_into_service_and_out_again(
 
 def feed(function: Runtime, cloud: Cloud, queue: str) -> bool:
     """Has a function work on the messages that are in its queue now."""
-    sqs, url = cloud.aws.client("sqs"), queue_url(cloud, queue)
-    messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, AttributeNames=["All"]).get("Messages", [])
+    messages = receive(cloud, queue)
     if messages:
-        records = [
-            {
-                "messageId": message["MessageId"],
-                "receiptHandle": message["ReceiptHandle"],
-                "body": message["Body"],
-                "attributes": message["Attributes"],
-                "awsRegion": sqs.meta.region_name,
-            }
-            for message in messages
-        ]
-        assert function.invoke({"Records": records}) == again()
-    for message in messages:
-        sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        assert function.invoke(batch(messages)) == again()
+        delete(cloud, queue, messages)
     return True
 
 
@@ -305,3 +189,31 @@ def test_the_layer_is_small_and_leaves_to_lambda_what_lambda_has(built: Path) ->
     layer = built / "CommonLayer"
     assert sum(file.stat().st_size for file in layer.rglob("*") if file.is_file()) < LAYER_MAX
     assert not [path.name for path in (layer / "python").iterdir() if path.name.startswith(("boto", "s3transfer"))]
+
+
+def test_cpu_time_and_memory_are_those_of_the_functions_own_process(functions: dict[str, Runtime]) -> None:
+    function = functions["CleanupFunction"]
+    function.invoke(sample("test-notification.json"))
+    assert b"awslambdaric" in Path(f"/proc/{function.process_id}/cmdline").read_bytes()
+    before = function.cpu_ms()
+    function.invoke(sample("test-notification.json"))
+    assert function.cpu_ms() > before > 0
+    assert function.peak_memory_mb() > 1
+
+
+def test_the_cpu_time_of_a_process_counts_threads_that_ended() -> None:
+    busy = """
+import threading, time
+def work():
+    while time.thread_time() < 0.2: pass
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+print("done", flush=True)
+input()
+"""
+    with subprocess.Popen([sys.executable, "-c", busy], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        process.stdout.readline()
+        assert 200 <= cpu_ms(process.pid) < 20_000
+        process.kill()

@@ -29,7 +29,7 @@ from rollcall.queues import Queues
 from rollcall.tower import DeleteRefused, HostsExist, HostsVanished, NewHost, Tower
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from rollcall.reports import Report
 
@@ -403,8 +403,8 @@ class FakeAnnouncer(Announcer):
         by_action = {report.action: report.error for report in reports}
         return [by_action[action] for action in actions]
 
-    def report(self, report: Report) -> None:
-        self.told.append(("report", report.error))
+    def reports(self, reports: Iterable[Report]) -> None:
+        self.told += [("report", report.error) for report in reports]
 
     def failed(self, record: Record, actions: Sequence[LifecycleAction], error: Exception) -> None:
         self.told.append(("failed", error))

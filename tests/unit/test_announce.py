@@ -45,7 +45,7 @@ def lines(output: StringIO) -> list[dict[str, Any]]:
 def test_an_outcome_is_one_line_with_the_group_the_instance_and_the_action(
     world: World, announcer: Announcer, output: StringIO
 ) -> None:
-    announcer.report(Report(world.launching("i-a"), "registered, job 7", left_out=("evil",)))
+    announcer.reports([Report(world.launching("i-a"), "registered, job 7", left_out=("evil",))])
     [line] = lines(output)
     assert (line["message"], line["level"]) == ("registered, job 7", "INFO")
     assert (line["group"], line["instance_id"], line["action"]) == ("web", "i-a", "launching")
@@ -56,9 +56,14 @@ def test_an_outcome_is_one_line_with_the_group_the_instance_and_the_action(
     "outcome", ["registered", "registered, job 7", "ready", "abandoned: its job failed", "struck off: already gone"]
 )
 def test_an_outcome_counts_by_its_first_word(world: World, announcer: Announcer, outcome: str) -> None:
-    announcer.report(Report(world.launching("i-a"), outcome))
+    announcer.reports([Report(world.launching("i-a"), outcome)])
     assert set(announcer.metrics.metric_set) <= set(METRICS.values())
     assert len(announcer.metrics.metric_set) == 1
+
+
+def test_a_batch_counts_all_its_outcomes(world: World, announcer: Announcer) -> None:
+    announcer.reports([Report(world.launching(f"i-{number}"), "ready") for number in range(100)])
+    assert announcer.metrics.metric_set["Ready"]["Value"] == [100]
 
 
 @pytest.mark.parametrize(
@@ -82,7 +87,7 @@ def test_a_message_that_could_not_be_read_is_told_without_an_action(announcer: A
 
 def test_a_secret_token_of_an_action_is_not_told(world: World, announcer: Announcer, output: StringIO) -> None:
     action = world.launching("i-a")
-    announcer.report(Report(action, "ready"))
+    announcer.reports([Report(action, "ready")])
     announcer.failed(RECORD, [action], TowerUnavailable("away"))
     announcer.let_go(RECORD, [action])
     announcer.set_aside(RECORD, [action], BadSettings("mend"))

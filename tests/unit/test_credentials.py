@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import traceback
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import certifi
@@ -23,12 +25,17 @@ def hold(monkeypatch: pytest.MonkeyPatch, text: str) -> list[bool]:
     """Let the secret be this text. Whether each read was to be a fresh one."""
     fresh: list[bool] = []
 
-    def get_secret(name: str, max_age: int, force_fetch: bool) -> str:
+    def get(name: str, max_age: int, force_fetch: bool) -> str:
         fresh.append(force_fetch)
         return text
 
-    monkeypatch.setattr(wiring, "get_secret", get_secret)
+    provide(monkeypatch, get)
     return fresh
+
+
+def provide(monkeypatch: pytest.MonkeyPatch, get: Callable[..., str]) -> None:
+    """Let secrets be read by this."""
+    monkeypatch.setattr(wiring, "_secrets", lambda: SimpleNamespace(get=get))
 
 
 @pytest.mark.parametrize("bundle", ["-----BEGIN CERTIFICATE----- MIIB", "/etc/ssl/ca.pem", 7])
@@ -103,6 +110,6 @@ def test_a_secret_that_cannot_be_read_is_an_error_of_ours(
         except ClientError as error:
             raise GetParameterError(str(error))  # noqa: B904 - as Powertools does
 
-    monkeypatch.setattr(wiring, "get_secret", refuse)
+    provide(monkeypatch, refuse)
     with pytest.raises(error, match="secret tower"):
         wiring.read_credentials("tower", refresh=False)

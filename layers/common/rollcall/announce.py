@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger, Metrics, single_metric
@@ -12,7 +13,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from .errors import Permanent, Transient
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from .errors import RollcallError
     from .events import Record
@@ -40,22 +41,24 @@ class Announcer:
     def outcomes(self, actions: Sequence[LifecycleAction], reports: Sequence[Report]) -> list[RollcallError | None]:
         """Tell what became of each action; the errors of those that failed, in the order of the actions."""
         by_action = {report.action: report for report in reports}
-        for report in by_action.values():
-            if not report.error:
-                self.report(report)
+        self.reports([report for report in by_action.values() if not report.error])
         return [by_action[action].error for action in actions]
 
-    def report(self, report: Report) -> None:
-        """An action came to an end as far as this function is concerned, or goes on in a message of its own."""
-        if report.error:
-            self._failed(report.error, report.action)
-            return
-        extra = _about(report.action)
-        if report.left_out:
-            extra["tags_left_out"] = list(report.left_out)
-        self.logger.info(report.outcome, extra=extra)
-        if metric := METRICS.get(report.outcome.split()[0].rstrip(":,")):
-            self.metrics.add_metric(metric, MetricUnit.Count, 1)
+    def reports(self, reports: Iterable[Report]) -> None:
+        """Actions came to an end as far as this function is concerned, or go on in a message of their own."""
+        counts: Counter[str] = Counter()
+        for report in reports:
+            if report.error:
+                self._failed(report.error, report.action)
+                continue
+            extra = _about(report.action)
+            if report.left_out:
+                extra["tags_left_out"] = list(report.left_out)
+            self.logger.info(report.outcome, extra=extra)
+            if metric := METRICS.get(report.outcome.split()[0].rstrip(":,")):
+                counts[metric] += 1
+        for metric, count in counts.items():
+            self.metrics.add_metric(metric, MetricUnit.Count, count)
 
     def failed(self, record: Record, actions: Sequence[LifecycleAction], error: Exception) -> None:
         """A message failed at this try."""

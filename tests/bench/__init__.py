@@ -1,0 +1,1 @@
+"""The bench: storms through the deployed stack on the embedded cloud, in figures."""
