@@ -15,6 +15,7 @@ import heapq
 import logging
 import time
 import uuid
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -105,7 +106,10 @@ class Engine:
     def __init__(self, address_pool: str) -> None:
         self.transitions: list[Transition] = []
         self.timeouts: list[Timeout] = []
+        # Thousands of instances are looked at many times a second, so each question has its index.
         self._instances: dict[str, Instance] = {}
+        self._members: defaultdict[str, dict[str, Instance]] = defaultdict(dict)  # by the group's ARN
+        self._actions: dict[str, Action] = {}  # those in progress, by token
         self._tested: set[tuple[Scope, str, str, str | None]] = set()
         self._addresses = Addresses(address_pool)
         self._public_addresses = Addresses(PUBLIC_ADDRESSES)
@@ -118,9 +122,10 @@ class Engine:
 
     def tick(self, now: float) -> None:
         """Move every instance by at most one state, then bring every group to its desired capacity."""
-        for instance in list(self._instances.values()):
-            with cloud.within(instance.scope), _failure_logged(instance.instance_id):
-                self._advance(instance, now)
+        for arn, members in list(self._members.items()):
+            self._advance_all(list(members.values()), now)
+            if not members:
+                del self._members[arn]
         for scope, group in cloud.groups():
             with cloud.within(scope), _failure_logged(group["AutoScalingGroupName"]):
                 self._test_targets(scope, group)
@@ -130,14 +135,30 @@ class Engine:
         """Return the instances of an account and Region, the oldest first."""
         return [instance for instance in self._instances.values() if instance.scope == scope]
 
-    def members(self, scope: Scope, group: Record) -> list[Instance]:
+    def members(self, group: Record) -> list[Instance]:
         """Return a group's instances, the oldest first."""
-        return [one for one in self.instances(scope) if one.group_arn == group["AutoScalingGroupARN"]]
+        return list(self._members.get(group["AutoScalingGroupARN"], {}).values())
+
+    def instance(self, scope: Scope, instance_id: str) -> Instance | None:
+        """Return an instance of an account and Region, None if there is none with this id."""
+        instance = self._instances.get(instance_id)
+        return instance if instance and instance.scope == scope else None
+
+    def action(self, token: str) -> Action | None:
+        """Return the action in progress that has this token."""
+        return self._actions.get(token)
+
+    def states(self) -> dict[str, dict[str, str]]:
+        """Return by group name the lifecycle state of each instance that is not terminated, the oldest first."""
+        states: defaultdict[str, dict[str, str]] = defaultdict(dict)
+        for instance in self._instances.values():
+            states[instance.group][instance.instance_id] = instance.state
+        return states
 
     def terminate(self, instance: Instance, now: float, cause: str) -> None:
         """Begin to terminate an instance; hooks that hold it let go."""
         instance.cause = cause
-        instance.actions = []
+        self._end_actions(instance)
         self._leave_targets(instance)
         self._enter(instance, "Terminating", now)
 
@@ -153,25 +174,37 @@ class Engine:
 
     # The life of an instance.
 
-    def _advance(self, instance: Instance, now: float) -> None:
-        group = cloud.group_named(instance.group)
-        if group is None or group["AutoScalingGroupARN"] != instance.group_arn:
-            self._abolish(instance, now)
+    def _advance_all(self, members: list[Instance], now: float) -> None:
+        """Move the instances of one group by at most one state each."""
+        if not members:
             return
+        one = members[0]
+        with cloud.within(one.scope):
+            group = cloud.group_named(one.group)
+            exists = group is not None and group["AutoScalingGroupARN"] == one.group_arn
+            hooks = cloud.hooks_of(one.group) if exists else []
+            for instance in members:
+                with _failure_logged(instance.instance_id):
+                    if group and exists:
+                        self._advance(instance, group, hooks, now)
+                    else:
+                        self._abolish(instance, now)
+
+    def _advance(self, instance: Instance, group: Record, hooks: list[Record], now: float) -> None:
         self._check_health(instance)
         unhealthy = instance.health == "Unhealthy" and instance.state in COUNTED
         if unhealthy:
             self.terminate(instance, now, "an instance was taken out of service in response to an EC2 health check.")
         elif instance.state == "Pending":
-            self._begin(instance, group, now)
+            self._begin(instance, group, hooks, now)
         elif instance.state == "Pending:Proceed":
             self._serve(instance, group, now)
         elif instance.state == "EnteringStandby":
             self._enter(instance, "Standby", now)
         elif instance.state in ("Pending:Wait", "Terminating:Wait"):
-            self._await_hooks(instance, now)
+            self._await_hooks(instance, hooks, now)
         elif instance.state == "Terminating:Proceed" or (
-            instance.state == "Terminating" and not self._hold(instance, TERMINATING, now)
+            instance.state == "Terminating" and not self._hold(instance, TERMINATING, hooks, now)
         ):
             self._shut_down(instance, now)
 
@@ -181,26 +214,35 @@ class Engine:
             if instance.state in COUNTED:
                 instance.health = "Unhealthy"
 
-    def _begin(self, instance: Instance, group: Record, now: float) -> None:
+    def _begin(self, instance: Instance, group: Record, hooks: list[Record], now: float) -> None:
         cloud.set_instance_state(instance.instance_id, "running")
-        if not (instance.hooks_apply and self._hold(instance, LAUNCHING, now)):
+        if not (instance.hooks_apply and self._hold(instance, LAUNCHING, hooks, now)):
             self._serve(instance, group, now)
 
-    def _hold(self, instance: Instance, transition: str, now: float) -> bool:
+    def _hold(self, instance: Instance, transition: str, hooks: list[Record], now: float) -> bool:
         """Let the group's hooks for a transition hold the instance; return False if there are none."""
         if cloud.instance_state(instance.instance_id) == "shutting-down":
             return False
-        hooks = [hook for hook in cloud.hooks_of(instance.group) if hook["LifecycleTransition"] == transition]
-        instance.actions = [Action(hook, now, now + int(hook["HeartbeatTimeout"])) for hook in hooks]
+        instance.actions = [
+            Action(hook, now, now + int(hook["HeartbeatTimeout"]))
+            for hook in hooks
+            if hook["LifecycleTransition"] == transition
+        ]
+        self._actions |= {action.token: action for action in instance.actions}
         if instance.actions:
             self._enter(instance, "Pending:Wait" if transition == LAUNCHING else "Terminating:Wait", now)
         for action in instance.actions:
             self._announce(instance, action, now)
         return bool(instance.actions)
 
-    def _await_hooks(self, instance: Instance, now: float) -> None:
+    def _end_actions(self, instance: Instance) -> None:
+        for action in instance.actions:
+            del self._actions[action.token]
+        instance.actions = []
+
+    def _await_hooks(self, instance: Instance, hooks: list[Record], now: float) -> None:
         launching = instance.state == "Pending:Wait"
-        existing = {hook["LifecycleHookName"] for hook in cloud.hooks_of(instance.group)}
+        existing = {hook["LifecycleHookName"] for hook in hooks}
         for action in instance.actions:
             if action.result is None and action.hook["LifecycleHookName"] not in existing:
                 # DeleteLifecycleHook: outstanding actions are completed first.
@@ -212,7 +254,7 @@ class Engine:
         abandoned = next((action for action in instance.actions if action.result == "ABANDON"), None)
         if abandoned is None and any(action.result is None for action in instance.actions):
             return
-        instance.actions = []
+        self._end_actions(instance)
         if not launching:
             self._enter(instance, "Terminating:Proceed", now)
         elif abandoned is None:
@@ -242,6 +284,7 @@ class Engine:
         self._free_addresses(instance)
         self._tell(instance, "EC2 Instance Terminate Successful", now)
         del self._instances[instance.instance_id]
+        del self._members[instance.group_arn][instance.instance_id]
 
     def _abolish(self, instance: Instance, now: float) -> None:
         """Terminate an instance whose group was deleted: no hooks run."""
@@ -270,17 +313,19 @@ class Engine:
     # The size of a group.
 
     def _adjust(self, scope: Scope, group: Record, now: float) -> None:
-        members = [instance for instance in self.members(scope, group) if instance.state in COUNTED]
+        members = [instance for instance in self.members(group) if instance.state in COUNTED]
         excess = len(members) - int(group["DesiredCapacity"])
         cause = f"a change of the desired capacity to {group['DesiredCapacity']}."
         for instance in [instance for instance in members if not instance.protected][: max(excess, 0)]:
             self.terminate(instance, now, cause)
+        used = Counter(instance.subnet for instance in members)
         for _ in range(-excess):
-            self._launch(scope, group, now, cause)
+            subnet = _emptiest_subnet(group, used)
+            used[subnet] += 1
+            self._launch(scope, group, subnet, now, cause)
 
-    def _launch(self, scope: Scope, group: Record, now: float, cause: str) -> None:
+    def _launch(self, scope: Scope, group: Record, subnet: str, now: float, cause: str) -> None:
         template = cloud.launch_template_version(group.get("LaunchTemplate") or {})
-        subnet = self._emptiest_subnet(scope, group)
         zone = cloud.subnet_zone(subnet) or group["AvailabilityZones"][0]
         address = self._addresses.take()
         if address is None:
@@ -310,14 +355,8 @@ class Engine:
             cause=cause,
             target_groups=[],
         )
-        self._instances[instance_id] = instance
+        self._instances[instance_id] = self._members[instance.group_arn][instance_id] = instance
         self._enter(instance, "Pending", now)
-
-    def _emptiest_subnet(self, scope: Scope, group: Record) -> str:
-        subnets = [subnet.strip() for subnet in group["VPCZoneIdentifier"].split(",") if subnet.strip()]
-        used = [instance.subnet for instance in self.members(scope, group) if instance.state in COUNTED]
-        subnet: str = min(subnets or [cloud.default_subnet()], key=used.count)
-        return subnet
 
     # What the world is told.
 
@@ -399,6 +438,12 @@ def _failure_logged(subject: str) -> Iterator[None]:
         yield
     except Exception:
         logger.exception("The Auto Scaling engine failed at %s and tries again with the next tick", subject)
+
+
+def _emptiest_subnet(group: Record, used: Counter[str]) -> str:
+    subnets = [subnet.strip() for subnet in group["VPCZoneIdentifier"].split(",") if subnet.strip()]
+    subnet: str = min(subnets or [cloud.default_subnet()], key=lambda one: used[one])
+    return subnet
 
 
 def _instance_tags(group: Record, template: Record) -> dict[str, str]:

@@ -16,6 +16,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -23,9 +24,9 @@ from typing import Any, Self
 import boto3
 from botocore.config import Config
 
-from lab.aws_control import CONTROL, Timeout, Transition
+from lab.aws_control import CONTROL, Invocation, Timeout, Transition
 
-__all__ = ["ACCOUNT", "REGION", "EmbeddedAws", "Timeout", "Transition"]
+__all__ = ["ACCOUNT", "REGION", "EmbeddedAws", "Invocation", "Timeout", "Transition"]
 
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
@@ -97,6 +98,15 @@ class EmbeddedAws:
             self._clients[service] = session.client(service, endpoint_url=self.endpoint_url, config=config)
         return self._clients[service]
 
+    def states(self, group: str) -> dict[str, str]:
+        """Return the lifecycle state of each instance of an Auto Scaling group, the oldest first.
+
+        What DescribeAutoScalingGroups tells, at a hundredth of its cost where instances are many, and also of the
+        instances that a deleted group leaves behind for a moment.
+        """
+        states: dict[str, str] = self._control("GET", "states").get(group, {})
+        return states
+
     def transitions(self) -> list[Transition]:
         """Return every lifecycle state that any instance has entered, in order."""
         return [Transition(**record) for record in self._control("GET", "transitions")]
@@ -104,6 +114,31 @@ class EmbeddedAws:
     def timeouts(self) -> list[Timeout]:
         """Return every wait that a hook's timeout has ended, in order."""
         return [Timeout(**record) for record in self._control("GET", "timeouts")]
+
+    def invocations(self) -> list[Invocation]:
+        """Return every invocation by an event source mapping that has ended, in the order of their ends."""
+        return [Invocation(**record) for record in self._control("GET", "invocations")]
+
+    def calls(self) -> Counter[str]:
+        """Return how often functions have called each API action, "autoscaling:CompleteLifecycleAction".
+
+        Since the start or the last `forget_calls`. Every try counts, also one that is throttled; actions of REST
+        protocols (S3, Lambda) do not.
+        """
+        return Counter(self._control("GET", "calls"))
+
+    def forget_calls(self) -> None:
+        """Count the calls of functions from zero."""
+        self._control("DELETE", "calls")
+
+    def throttle(self, action: str | None, every: int = 5) -> None:
+        """Refuse each `every`-th call that functions make of an API action, named as in `calls`, from now on.
+
+        They get AWS's throttling error. Several actions may be throttled at once; None ends it for all.
+        """
+        if every < 1:
+            raise ValueError(f"each {every}th call cannot be refused")
+        self._control("PUT", "throttled-calls", {"action": action, "every": every})
 
     def drop_events(self, detail_type: str | None) -> None:
         """Swallow EventBridge events with that detail type from now on; None delivers all again."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from lab import aws_ministack as cloud
 from lab.autoscaling import COUNTED, Action, Engine, Instance, global_timeout, timestamp
-from lab.aws_ministack import Record, Response, Scope
+from lab.aws_ministack import Record, Response
 
 MAX_INSTANCE_IDS = 50
 """Instances that a DescribeAutoScalingInstances call may name."""
@@ -100,7 +100,7 @@ class Api:
 
     def _delete_group(self, params: Record) -> Response:
         group = _group(params)
-        if params.get("ForceDelete") != "true" and self._engine.members(cloud.current_scope(), group):
+        if params.get("ForceDelete") != "true" and self._engine.members(group):
             message = "You cannot delete an AutoScalingGroup while there are instances still in the group."
             raise RequestRefusedError(message, "ResourceInUse")
         return cloud.delete_group(params)
@@ -188,19 +188,24 @@ class Api:
         """Return the action in progress that a call names by token or by instance id."""
         token, instance_id = params.get("LifecycleActionToken"), params.get("InstanceId")
         named = (params["AutoScalingGroupName"], params["LifecycleHookName"])
-        for instance in self._engine.instances(cloud.current_scope()):
-            for action in instance.actions:
-                if action.result is not None or named != (instance.group, action.hook["LifecycleHookName"]):
-                    continue
-                if action.token == token or (not token and instance.instance_id == instance_id):
-                    return action
+        if token:
+            actions = [action] if (action := self._engine.action(token)) else []
+        else:
+            instance = self._engine.instance(cloud.current_scope(), instance_id or "")
+            actions = instance.actions if instance else []
+        for action in actions:
+            if action.result is None and named == (
+                action.hook["AutoScalingGroupName"],
+                action.hook["LifecycleHookName"],
+            ):
+                return action
         what = f"token {token}" if token else f"instance ID {instance_id}"
         raise RequestRefusedError(f"No active Lifecycle Action found with {what}")
 
     def _instance(self, instance_id: str) -> Instance:
-        for instance in self._engine.instances(cloud.current_scope()):
-            if instance.instance_id == instance_id:
-                return instance
+        instance = self._engine.instance(cloud.current_scope(), instance_id)
+        if instance:
+            return instance
         raise RequestRefusedError(f"Instance Id not found - No managed instance found for instance ID: {instance_id}")
 
     def _describe_groups(self, params: Record) -> Record:
@@ -209,19 +214,19 @@ class Api:
         scope = cloud.current_scope()
         found = [group for owner, group in cloud.groups() if owner == scope]
         chosen = [
-            self._group_description(scope, group)
+            self._group_description(group)
             for group in found
             if (not names or group["AutoScalingGroupName"] in names) and all(_passes(group, one) for one in filters)
         ]
         return _page(chosen, params, "AutoScalingGroups")
 
-    def _group_description(self, scope: Scope, group: Record) -> Record:
+    def _group_description(self, group: Record) -> Record:
         template = {key: value for key, value in (group.get("LaunchTemplate") or {}).items() if value}
         return {
             **{key: group[key] for key in DESCRIBED},
             **({"LaunchTemplate": template} if template else {}),
             "TargetGroupARNs": group.get("TargetGroupARNs", []),
-            "Instances": [_instance_description(one) for one in self._engine.members(scope, group)],
+            "Instances": [_instance_description(one) for one in self._engine.members(group)],
         }
 
     def _describe_instances(self, params: Record) -> Record:
@@ -230,14 +235,16 @@ class Api:
             raise RequestRefusedError(
                 f"The number of instance IDs that can be specified may not exceed {MAX_INSTANCE_IDS}."
             )
+        scope = cloud.current_scope()
+        named = [self._engine.instance(scope, one) for one in dict.fromkeys(wanted)]
         found = [
             {
                 **_instance_description(instance),
                 "AutoScalingGroupName": instance.group,
                 "HealthStatus": instance.health.upper(),
             }
-            for instance in self._engine.instances(cloud.current_scope())
-            if not wanted or instance.instance_id in wanted
+            for instance in (named if wanted else self._engine.instances(scope))
+            if instance
         ]
         return _page(found, params, "AutoScalingInstances")
 

@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 
 CONTROL = "/_lab/"
-"""Paths below this one are ours: GET transitions, GET timeouts, PUT dropped-events."""
+"""Paths below this one are ours.
+
+GET states, transitions, timeouts, invocations; GET and DELETE calls; PUT dropped-events, throttled-calls.
+"""
 
 
 @dataclass(frozen=True)
@@ -29,3 +32,19 @@ class Timeout:
     group: str
     instance_id: str
     hook: str
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """A function was invoked by an event source mapping."""
+
+    function: str
+    """The function's name."""
+    started: float
+    """Seconds since the epoch."""
+    ended: float
+    """Seconds since the epoch."""
+    messages: int
+    """Records that were handed over."""
+    failed: bool
+    """The function ended in an error or its timeout, or was throttled; messages that it gave back do not count."""

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from hypercorn.asyncio import serve
@@ -21,11 +21,21 @@ from ministack.app import app as ministack
 from lab import aws_ministack
 from lab.autoscaling import Engine
 from lab.aws_autoscaling_api import Api
+from lab.aws_calls import TRACE_HEADER, Calls
 from lab.aws_control import CONTROL
 from lab.event_source import EventSources
 
 Message = dict[str, Any]
 Application = Callable[[Any, Any, Any], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What is ours in the server."""
+
+    engine: Engine
+    sources: EventSources
+    calls: Calls
 
 
 def main() -> None:
@@ -47,8 +57,8 @@ def main() -> None:
 
 
 async def _serve(listener: int, address_pool: str, sqs_pollers: int) -> None:
-    engine = Engine(address_pool)
-    aws_ministack.install(Api(engine).actions())
+    parts = Parts(Engine(address_pool), EventSources(sqs_pollers), Calls())
+    aws_ministack.install(Api(parts.engine).actions())
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stopped.set)
@@ -57,7 +67,7 @@ async def _serve(listener: int, address_pool: str, sqs_pollers: int) -> None:
     config.bind = [f"fd://{listener}"]
     config.keep_alive_timeout = 75
     config.graceful_timeout = 1
-    tasks = [asyncio.create_task(engine.run()), asyncio.create_task(EventSources(sqs_pollers).run())]
+    tasks = [asyncio.create_task(parts.engine.run()), asyncio.create_task(parts.sources.run())]
 
     async def stop() -> None:
         await stopped.wait()
@@ -65,39 +75,80 @@ async def _serve(listener: int, address_pool: str, sqs_pollers: int) -> None:
             task.cancel()
         aws_ministack.stop_workers()  # Or the server would wait for the functions that still run.
 
-    await serve(_controlled(ministack, engine), config, shutdown_trigger=stop)
+    await serve(_controlled(ministack, parts), config, shutdown_trigger=stop)
 
 
-def _controlled(app: Application, engine: Engine) -> Application:
-    """Put our control paths in front of MiniStack."""
+def _controlled(app: Application, parts: Parts) -> Application:
+    """Put our control paths, and the count of the calls that functions make, in front of MiniStack."""
 
     async def application(scope: Message, receive: Any, send: Any) -> None:
-        if scope["type"] != "http" or not scope["path"].startswith(CONTROL):
+        if scope["type"] != "http":
             await app(scope, receive, send)
             return
-        body = b""
-        while True:
-            message = await receive()
-            body += message.get("body", b"")
-            if not message.get("more_body"):
-                break
-        status, answer = _control(scope["method"], scope["path"].removeprefix(CONTROL), body, engine)
-        headers = [(b"content-type", b"application/json")]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": json.dumps(answer).encode()})
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        ours = scope["path"].startswith(CONTROL)
+        if not ours and TRACE_HEADER not in headers:
+            await app(scope, receive, send)
+            return
+        body = await _body(receive)
+        if ours:
+            status, answer = _control(scope["method"], scope["path"].removeprefix(CONTROL), body, parts)
+            await _answer(send, status, "application/json", json.dumps(answer).encode())
+        elif refusal := parts.calls.take(headers, body):
+            await _answer(send, refusal.status, refusal.content_type, refusal.body)
+        else:
+            await app(scope, _once_more(body, receive), send)
 
     return application
 
 
-def _control(method: str, path: str, body: bytes, engine: Engine) -> tuple[int, Any]:
-    if (method, path) == ("GET", "transitions"):
-        return 200, [asdict(transition) for transition in engine.transitions]
-    if (method, path) == ("GET", "timeouts"):
-        return 200, [asdict(timeout) for timeout in engine.timeouts]
-    if (method, path) == ("PUT", "dropped-events"):
-        aws_ministack.drop_events(json.loads(body))
-        return 200, None
-    return 404, None
+async def _body(receive: Any) -> bytes:
+    parts: list[bytes] = []
+    while True:
+        message = await receive()
+        parts.append(message.get("body", b""))
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+def _once_more(body: bytes, receive: Any) -> Callable[[], Awaitable[Message]]:
+    """Return a `receive` that gives a body that was read already, and then what else comes."""
+    unread = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive_again() -> Message:
+        message: Message = unread.pop() if unread else await receive()
+        return message
+
+    return receive_again
+
+
+async def _answer(send: Any, status: int, content_type: str, body: bytes) -> None:
+    headers = [(b"content-type", content_type.encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _control(method: str, path: str, body: bytes, parts: Parts) -> tuple[int, Any]:
+    match method, path:
+        case "GET", "states":
+            return 200, parts.engine.states()
+        case "GET", "transitions":
+            return 200, [asdict(transition) for transition in parts.engine.transitions]
+        case "GET", "timeouts":
+            return 200, [asdict(timeout) for timeout in parts.engine.timeouts]
+        case "GET", "invocations":
+            return 200, [asdict(invocation) for invocation in parts.sources.invocations]
+        case "GET", "calls":
+            return 200, parts.calls.counts
+        case "DELETE", "calls":
+            parts.calls.counts.clear()
+        case "PUT", "throttled-calls":
+            parts.calls.throttle(**json.loads(body))
+        case "PUT", "dropped-events":
+            aws_ministack.drop_events(json.loads(body))
+        case _:
+            return 404, None
+    return 200, None
 
 
 if __name__ == "__main__":

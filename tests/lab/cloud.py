@@ -58,13 +58,8 @@ class Group:
         return bool(answer["AutoScalingGroups"])
 
     def states(self) -> dict[str, str]:
-        """The lifecycle state of each instance that is there now, the oldest first."""
-        answer = self.cloud.aws.client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[self.name])
-        return {
-            raw["InstanceId"]: raw["LifecycleState"]
-            for group in answer["AutoScalingGroups"]
-            for raw in group["Instances"]
-        }
+        """The lifecycle state of each instance that is there now, the oldest first; also of a group just deleted."""
+        return self.cloud.aws.states(self.name)
 
     def in_service(self) -> set[str]:
         """The instances in service."""

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from lab import aws_ministack as cloud
+from lab.aws_control import Invocation
 from lab.aws_ministack import Record
 from lab.aws_recursion import MAX_ROUNDS, next_header, rounds
 
@@ -51,6 +52,7 @@ class EventSources:
     """Runs all SQS event source mappings of all accounts and Regions."""
 
     def __init__(self, pollers: int) -> None:
+        self.invocations: list[Invocation] = []
         self._limit = pollers
         self._pollers: dict[str, list[Poller]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -142,8 +144,13 @@ class EventSources:
         name = function["config"]["FunctionName"]
         header = next_header(map(_trace_header, messages), function["config"]["FunctionArn"])
         records = [_record(message, mapping) for message in messages]
-        result = await cloud.invoke(function, {"Records": records}, header)
-        if result.get("error") or result.get("throttle"):
+        started, failed_whole = time.time(), True
+        try:
+            result = await cloud.invoke(function, {"Records": records}, header)
+            failed_whole = bool(result.get("error") or result.get("throttle"))
+        finally:
+            self.invocations.append(Invocation(name, started, time.time(), len(records), failed_whole))
+        if failed_whole:
             mapping["LastProcessingResult"] = "FAILED"
             logger.warning("%s failed a batch of %d from %s: %s", name, len(messages), source["name"], result)
             return

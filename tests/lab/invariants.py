@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -53,14 +54,16 @@ def _asks_job(cloud: Cloud, group: str) -> bool:
 
 def _struck_off_before_the_hook_ends(cloud: Cloud, groups: Collection[str]) -> Iterator[str]:
     """I2: no host with the instance's id once its termination hook is completed."""
-    lives = cloud.tower.host_lives()
+    lives: defaultdict[str, list[HostLife]] = defaultdict(list)
+    for life in cloud.tower.host_lives():
+        for key in {life.name, life.instance_id}:
+            lives[key].append(life)
     for entered in cloud.aws.transitions():
         if entered.group not in groups or entered.state != "Terminating:Proceed":
             continue
-        for life in lives:
+        for life in lives[entered.instance_id]:
             removed = life.removed
-            late = removed is None or removed > entered.time + CLOCK_TOLERANCE
-            if entered.instance_id in (life.name, life.instance_id) and late:
+            if removed is None or removed > entered.time + CLOCK_TOLERANCE:
                 yield f"I2: {life.inventory} still held {entered.instance_id} when its termination went on"
 
 
@@ -79,10 +82,14 @@ def _jobs_are_limited(cloud: Cloud) -> Iterator[str]:
 
 def _one_address_one_host(cloud: Cloud, groups: Collection[str]) -> Iterator[str]:
     """I5: no two hosts of ours in one inventory had one address at one time."""
-    ours = [life for life in cloud.tower.host_lives() if life.group in groups and life.address]
-    for one, other in combinations(ours, 2):
-        if (one.inventory, one.address) == (other.inventory, other.address) and _overlap(one, other):
-            yield f"I5: {one.name} and {other.name} both had {one.address} in {one.inventory}"
+    lives: defaultdict[tuple[str, str], list[HostLife]] = defaultdict(list)
+    for life in cloud.tower.host_lives():
+        if life.group in groups and life.address:
+            lives[life.inventory, life.address].append(life)
+    for (inventory, address), tenants in lives.items():
+        for one, other in combinations(tenants, 2):
+            if _overlap(one, other):
+                yield f"I5: {one.name} and {other.name} both had {address} in {inventory}"
 
 
 def _overlap(one: HostLife, other: HostLife) -> bool:

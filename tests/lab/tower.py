@@ -22,14 +22,14 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from lab.tower_api import Api, Response
 from lab.tower_jobs import Behaviour, HostMatch, JobEngine
-from lab.tower_server import HANGING, Front, Latency, serving
+from lab.tower_server import HANGING, Front, Latency, Refusal, RequestRecord, Traffic, serving
 from lab.tower_world import OPERATOR, Group, Host, HostFields, Inventory, Job, JobTemplate, Project, User, World
 
 __all__ = ["OPERATOR", "HostLife", "HostRecord", "JobRecord", "Latency", "RequestRecord", "Tower"]
@@ -103,16 +103,6 @@ class JobRecord:
         return self.finished is not None
 
 
-@dataclass(frozen=True)
-class RequestRecord:
-    """One request: its path with the query, the answer's status (None: connection closed), when it came (epoch)."""
-
-    method: str
-    path: str
-    status: int | None
-    time: float
-
-
 type Match = str | Callable[[HostRecord], bool]
 
 
@@ -120,6 +110,7 @@ class Tower:
     """A Tower to test against: a model that any thread may use, and its server.
 
     boot_time: seconds after a host's creation during which jobs find it unreachable. job_time: seconds a job runs.
+    job_spread: see `set_job_spread`.
     capacity: jobs running at once, the others stay pending. token: of the administrator. api_root: what is served;
     the default serves /api/v2/ and /api/controller/v2/ alike, as AWX does [560-565], /api/controller/v2/ only itself.
     event_lag: seconds between a job's end and its host summaries [802, 803]. clock: epoch seconds, for tests that do
@@ -134,6 +125,7 @@ class Tower:
         *,
         boot_time: float = 40.0,
         job_time: float = 2.0,
+        job_spread: float = 0.0,
         capacity: int = 20,
         token: str = "lab-token",  # noqa: S107 - opens nothing but this server
         api_root: str = "/api/v2/",
@@ -153,14 +145,15 @@ class Tower:
         roots = API_ROOTS[1:] if gateway else API_ROOTS
         self._api = Api(self._world, self._engine, roots=roots, gateway=gateway)
         self._world.create_token(token, self._world.admin)
-        self._requests: list[RequestRecord] = []
+        self._traffic = Traffic()
         self._away: tuple[float, int | None] | None = None
         self.token = token
         self.api_root = api_root
+        self.set_job_spread(job_spread)
 
     def serve(self) -> AbstractContextManager[str]:
         """Serves until the block ends. Yields "http://127.0.0.1:PORT"."""
-        front = Front(self.answer, self._away_status, self._log, self._tower_time, self._latency)
+        front = Front(self.answer, self._away_status, self._traffic, self._tower_time, self._latency)
         return serving(front)
 
     def answer(self, method: str, path: str, query: str, headers: dict[str, str], body: bytes) -> Response:
@@ -375,6 +368,16 @@ class Tower:
             else:
                 self._behaviour.job_times[template] = seconds
 
+    def set_job_spread(self, fraction: float) -> None:
+        """How far durations are from the job time: each is it times a factor in [1 - fraction, 1 + fraction].
+
+        The factors of successive jobs are spread evenly over that range; a job's id decides which is its.
+        """
+        if not 0 <= fraction <= 1:
+            raise ValueError(f"a spread is a fraction from 0 to 1, not {fraction}")
+        with self._current():
+            self._engine.job_spread = fraction
+
     def cut_short(self, which: int | str | Callable[[HostRecord], bool], *, events: int = 1) -> None:
         """A failing or unreachable host ends the play for all: in jobs of a template (id or name), or where a host
         matches. The hosts not at fault then have `failed: false` in their summaries [832].
@@ -413,9 +416,22 @@ class Tower:
         """Tower takes requests and answers them only when it is back."""
         self.refuse(for_seconds, HANGING)
 
+    def refuse_some(
+        self, every: int | None, status: int = 503, methods: Collection[str] = (), contains: str = ""
+    ) -> None:
+        """Each `every`-th request is refused with this status before the API sees it; None refuses no more.
+
+        Of all requests, or of those of some methods ("POST") whose path contains a text. A 429 has a Retry-After.
+        """
+        if every is not None and every < 1:
+            raise ValueError(f"each {every}th request cannot be refused")
+        self._traffic.refuse(None if every is None else Refusal(every, status, methods, contains))
+
     def come_back(self) -> None:
+        """Tower is there again, and refuses nothing."""
         with self._lock:
             self._away = None
+        self._traffic.refuse(None)
 
     @property
     def no_bulk(self) -> bool:
@@ -497,8 +513,8 @@ class Tower:
 
     def requests(self, method: str | None = None, contains: str = "") -> list[RequestRecord]:
         """The requests so far, those of a method whose path contains a text."""
-        with self._lock:
-            return [one for one in self._requests if method in (None, one.method) and contains in one.path]
+        answered = self._traffic.requests()
+        return [one for one in answered if method in (None, one.method) and contains in one.path]
 
     def request_counts(self) -> Counter[tuple[str, str]]:
         """How often each (method, path) was asked, ids as `#` and queries left out."""
@@ -508,9 +524,15 @@ class Tower:
             counts[one.method, "/".join("#" if part.isdecimal() else part for part in parts)] += 1
         return counts
 
+    def most_at_once(self) -> int:
+        """The most requests that the server had in hand at one time, answered or not.
+
+        Since the start or the last `forget_requests`.
+        """
+        return self._traffic.most_at_once()
+
     def forget_requests(self) -> None:
-        with self._lock:
-            self._requests.clear()
+        self._traffic.forget()
 
     def run_playbook(self, template: int | str, limit: str, inventory: int | str | None = None) -> JobRecord:
         """Launches what a person would from the UI, say a deployment to a group. Returns the job as just queued."""
@@ -555,10 +577,6 @@ class Tower:
             launched_by=row.launched_by.username,
             events_processed=row.events_done is not None and row.events_done <= self._world.now(),
         )
-
-    def _log(self, method: str, path: str, status: int | None, when: float) -> None:
-        with self._lock:
-            self._requests.append(RequestRecord(method, path, status, when))
 
     def _away_status(self) -> int | None:
         """The status to refuse with, 0 for closing the connection, None while Tower is there."""

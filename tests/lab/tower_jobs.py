@@ -26,6 +26,7 @@ WAITING_TIME = 0.1  # seconds from "waiting" to "running"; 0.1 to 0.3 in the rec
 SUMMARIES_AFTER = 0.6  # of the event lag; they come before event_processing_finished [802, 623-625]
 CANCEL_TIME = 0.5  # seconds a running job takes to end once canceled; 2 in the recordings [369]
 TIMED_OUT = "Job terminated due to timeout"
+GOLDEN = (5**0.5 - 1) / 2  # the fractions of its multiples are spread evenly over [0, 1), however many one takes
 
 HostMatch = Callable[[Host], bool]
 
@@ -95,14 +96,15 @@ def hosts_in_limit(inventory: Inventory, limit: str) -> list[Host]:
 class JobEngine:
     """Runs the jobs of one world.
 
-    job_time: seconds a playbook run takes; capacity: jobs waiting or running at once, others stay pending;
-    event_lag: seconds between a job's end and its host summaries.
+    job_time: seconds a playbook run takes; job_spread: see `Tower.set_job_spread`; capacity: jobs waiting or running
+    at once, others stay pending; event_lag: seconds between a job's end and its host summaries.
     """
 
     def __init__(self, world: World, behaviour: Behaviour, job_time: float, capacity: int, event_lag: float) -> None:
         self._world = world
         self._behaviour = behaviour
         self.job_time = job_time
+        self.job_spread = 0.0
         self.capacity = capacity
         self.event_lag = event_lag
         self.open: dict[int, Job] = {}  # active, or its events still being processed
@@ -215,7 +217,7 @@ class JobEngine:
         outcome = {host.name: self._behaviour.result_on(host, job.template, now) for host in hosts}
         struck = [host for host in hosts if outcome[host.name] != "ok"]
         job_time = template_value(self._behaviour.job_times, job.template)
-        duration = self.job_time if job_time is None else job_time
+        duration = self._spread(self.job_time if job_time is None else job_time, job)
         broken = template_value(self._behaviour.broken, job.template)
         if self._behaviour.next_ends:
             job.planned_end = self._behaviour.next_ends.popleft()
@@ -228,6 +230,9 @@ class JobEngine:
             events = self._behaviour.cut_short_events(job.template, struck)
             job.cut_short, job.cut_short_events = events is not None, events or 0
         self.later(now + duration, lambda due: self._finish(job, due))
+
+    def _spread(self, seconds: float, job: Job) -> float:
+        return seconds * (1 + self.job_spread * (2 * (job.id * GOLDEN % 1) - 1))
 
     def _finish(self, job: Job, now: float) -> None:
         if job.status != "running":

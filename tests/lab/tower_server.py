@@ -1,7 +1,8 @@
 """The embedded Tower's HTTP server: uvicorn in a thread, on 127.0.0.1 and a free port.
 
-It stands for nginx too: it closes connections or answers 503 while the Tower is away, and it is where the latency
-model is applied. Everything else is `Api`'s.
+It stands for nginx too: it closes connections or answers 503 while the Tower is away, refuses some requests where it
+is told to, and it is where the latency model is applied. What came through it is in `Traffic`. Everything else is
+`Api`'s.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import formatdate
+from http import HTTPStatus
 from typing import Any
 
 import uvicorn
@@ -23,6 +25,8 @@ from lab.tower_api import Response
 
 HANGING = -1  # away, in that requests are taken and not answered
 HANG_STEP = 0.1  # seconds between two looks whether the Tower is back
+TOO_MANY_REQUESTS = 429
+RETRY_AFTER = 1  # seconds that a 429 asks to wait
 START_TIMEOUT = 10.0  # seconds for the server to listen, and for it to end
 
 Scope = MutableMapping[str, Any]
@@ -77,6 +81,85 @@ class Latency:
         return self.other * self.scale
 
 
+@dataclass(frozen=True)
+class RequestRecord:
+    """One request: its path with the query, and the answer's status (None: connection closed).
+
+    time: when it came; ended: when its answer was sent. Both epoch seconds.
+    """
+
+    method: str
+    path: str
+    status: int | None
+    time: float
+    ended: float
+
+
+class Traffic:
+    """The requests that the server has answered and has in hand, and which of them it refuses. Any thread may ask."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._requests: list[RequestRecord] = []
+        self._in_hand = 0
+        self._most_at_once = 0
+        self._refusal: Refusal | None = None
+
+    def came(self) -> None:
+        with self._lock:
+            self._in_hand += 1
+            self._most_at_once = max(self._most_at_once, self._in_hand)
+
+    def went(self) -> None:
+        with self._lock:
+            self._in_hand -= 1
+
+    def log(self, record: RequestRecord) -> None:
+        with self._lock:
+            self._requests.append(record)
+
+    def requests(self) -> list[RequestRecord]:
+        """The requests that were answered, in the order of their answers."""
+        with self._lock:
+            return list(self._requests)
+
+    def most_at_once(self) -> int:
+        with self._lock:
+            return self._most_at_once
+
+    def forget(self) -> None:
+        with self._lock:
+            self._requests.clear()
+            self._most_at_once = self._in_hand
+
+    def refuse(self, refusal: Refusal | None) -> None:
+        with self._lock:
+            self._refusal = refusal
+
+    def refused(self, method: str, path: str) -> int | None:
+        """The status that a request is refused with, None where it is not."""
+        with self._lock:
+            return self._refusal.status if self._refusal and self._refusal.meets(method, path) else None
+
+
+@dataclass
+class Refusal:
+    """Each `every`-th request is refused, of those of some methods (none: of any) whose path contains a text."""
+
+    every: int
+    status: int
+    methods: Collection[str]
+    contains: str
+    requests: int = 0
+
+    def meets(self, method: str, path: str) -> bool:
+        """Counts a request. Whether it is one to refuse."""
+        if (self.methods and method not in self.methods) or self.contains not in path:
+            return False
+        self.requests += 1
+        return self.requests % self.every == 0
+
+
 class Front:
     """The ASGI application. `handle` answers a request; `away` is a status, 0 for closing, None while all is well."""
 
@@ -84,32 +167,39 @@ class Front:
         self,
         handle: Callable[[str, str, str, dict[str, str], bytes], Response],
         away: Callable[[], int | None],
-        log: Callable[[str, str, int | None, float], None],
+        traffic: Traffic,
         clock: Callable[[], float],
         latency: Latency | None,
     ) -> None:
         self._handle = handle
         self.away = away
-        self.log = log
+        self.traffic = traffic
         self._clock = clock
         self._latency = latency
         self._workers = asyncio.Semaphore(latency.workers) if latency else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         arrived = time.time()
-        body = await _body(receive)
         raw_path = scope["raw_path"].decode("latin-1")
         query = scope["query_string"].decode("latin-1")
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        method = scope["method"]
-        while self.away() == HANGING:
-            await asyncio.sleep(HANG_STEP)
-        if (status := self.away()) is not None:
-            words = b"<html><head><title>503 Service Temporarily Unavailable</title></head></html>"
-            answer = Response(status, {"Content-Type": "text/html"}, words)
-        else:
-            answer = await self._answer(method, raw_path, query, headers, body)
-        self.log(method, f"{raw_path}?{query}" if query else raw_path, answer.status, arrived)
+        method, asked = scope["method"], f"{raw_path}?{query}" if query else raw_path
+        self.traffic.came()
+        try:
+            body = await _body(receive)
+            while self.away() == HANGING:
+                await asyncio.sleep(HANG_STEP)
+            status = self.away()
+            if status is None:
+                status = self.traffic.refused(method, asked)
+            if status is None:
+                answer = await self._answer(method, raw_path, query, headers, body)
+            else:
+                answer = _refusal(status)
+        finally:
+            self.traffic.went()
+        # Before it is sent: who has the answer may look for the record.
+        self.traffic.log(RequestRecord(method, asked, answer.status, arrived, time.time()))
         await _send(send, answer, method, self._clock())
 
     async def _answer(self, method: str, path: str, query: str, headers: dict[str, str], body: bytes) -> Response:
@@ -119,6 +209,14 @@ class Front:
             answer = self._handle(method, path, query, headers, body)
             await asyncio.sleep(self._latency.seconds(answer.kind, answer.items))
         return answer
+
+
+def _refusal(status: int) -> Response:
+    headers = {"Content-Type": "text/html"}
+    if status == TOO_MANY_REQUESTS:
+        headers["Retry-After"] = str(RETRY_AFTER)
+    phrase = f"{status} {HTTPStatus(status).phrase}"
+    return Response(status, headers, f"<html><head><title>{phrase}</title></head></html>".encode())
 
 
 async def _body(receive: Receive) -> bytes:
@@ -146,7 +244,8 @@ def _protocol(front: Front) -> type[asyncio.Protocol]:
         def data_received(self, data: bytes) -> None:
             if front.away() == 0:
                 method, _, rest = data.partition(b"\r\n")[0].decode("latin-1").partition(" ")
-                front.log(method, rest.partition(" ")[0], None, time.time())
+                now = time.time()
+                front.traffic.log(RequestRecord(method, rest.partition(" ")[0], None, now, now))
                 self.transport.abort()
                 return
             super().data_received(data)

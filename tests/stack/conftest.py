@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from lab.cloud import Cloud, Group, eventually, keep_to_this_machine, sam_build
+from lab.cloud import HEARTBEAT_TIMEOUT, Cloud, Group, eventually, keep_to_this_machine, sam_build
 from lab.invariants import broken_invariants
 from lab.tower import Tower
 
@@ -74,9 +74,18 @@ def make_group(cloud: Cloud, tower: Tower, name: str) -> Iterator[Callable[..., 
     tower.add_job_template(name, name)
     groups: list[Group] = []
 
-    def make(suffix: str = "", *, hooks: bool = True, size: int = 0, **tags: str | None) -> Group:
+    def make(
+        suffix: str = "",
+        *,
+        hooks: bool = True,
+        size: int = 0,
+        most: int = 200,
+        heartbeat_timeout: int = HEARTBEAT_TIMEOUT,
+        **tags: str | None,
+    ) -> Group:
         wanted = {"inventory": name, "job-template": name} | {key.replace("_", "-"): text for key, text in tags.items()}
-        groups.append(cloud.create_group(f"{name}{suffix}", wanted, hooks=hooks, size=size))
+        settings = {"heartbeat_timeout": heartbeat_timeout, "size": size, "most": most}
+        groups.append(cloud.create_group(f"{name}{suffix}", wanted, hooks=hooks, **settings))
         return groups[-1]
 
     yield make

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from lab.aws import ACCOUNT, REGION, EmbeddedAws
+from lab.aws import ACCOUNT, REGION, EmbeddedAws, Invocation
 
 LAUNCHING = "autoscaling:EC2_INSTANCE_LAUNCHING"
 TERMINATING = "autoscaling:EC2_INSTANCE_TERMINATING"
@@ -194,6 +194,7 @@ class Lab:
 
     def clear(self) -> None:
         self.aws.drop_events(None)
+        self.aws.throttle(None)
         for mapping in self.mappings:
             self.aws.client("lambda").delete_event_source_mapping(UUID=mapping)
         for group in self.groups:
@@ -340,6 +341,20 @@ def test_a_stale_action_is_refused_in_the_words_of_aws(lab: Lab) -> None:
     error = refusal.value.response["Error"]
     assert error["Code"] == "ValidationError"
     assert error["Message"] == f"No active Lifecycle Action found with token {token}"
+
+
+def test_the_states_are_those_that_the_api_tells(lab: Lab) -> None:
+    group = lab.group(desired=2)
+    group.await_members("InService", 2)
+    group.hook("hook", LAUNCHING)
+    group.resize(3)
+    group.await_members("Pending:Wait")
+    (told,) = lab.aws.client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[group.name])[
+        "AutoScalingGroups"
+    ]
+    expected = [(one["InstanceId"], one["LifecycleState"]) for one in told["Instances"]]
+    assert list(lab.aws.states(group.name).items()) == expected
+    assert lab.aws.states("no such group") == {}
 
 
 def test_the_lowest_freed_address_is_used_again(lab: Lab) -> None:
@@ -612,6 +627,103 @@ def test_a_rule_tries_its_function_three_times(lab: Lab) -> None:
     events.put_targets(Rule=lab.name, Targets=[{"Id": "function", "Arn": arn}])
     events.put_events(Entries=[{"Source": lab.name, "DetailType": "any", "Detail": '{"number": 1}'}])
     eventually(lambda: function.said() == [[{"number": 1}]] * 3)
+
+
+def test_every_invocation_by_an_event_source_is_recorded(lab: Lab) -> None:
+    before = time.time()
+    queue = lab.queue(VisibilityTimeout="1")
+    function = lab.function(
+        """
+        time.sleep(0.2)
+        assert event['Records'][0]['attributes']['ApproximateReceiveCount'] != '1'
+        """,
+        queue,
+        MaximumBatchingWindowInSeconds=1,
+    )
+    queue.send("a", "b", "c")
+    eventually(lambda: len(of_function(lab, function)) == 2)
+    first, second = of_function(lab, function)
+    assert [(one.messages, one.failed) for one in (first, second)] == [(3, True), (3, False)]
+    assert before < first.started < first.started + 0.2 <= first.ended < second.started < second.ended < time.time()
+    lab.aws.client("lambda").invoke(FunctionName=function.name, Payload=json.dumps({"Records": []}))
+    assert len(of_function(lab, function)) == 2
+
+
+def of_function(lab: Lab, function: Function) -> list[Invocation]:
+    return [one for one in lab.aws.invocations() if one.function == function.name]
+
+
+# Calls of functions.
+
+
+CALL_AWS = """
+import boto3
+boto3.client('autoscaling').describe_auto_scaling_groups()
+boto3.client('ec2').describe_instances()
+boto3.client('secretsmanager').list_secrets()
+for text in 'ab':
+    boto3.client('sqs').send_message(QueueUrl=os.environ['QUEUE'], MessageBody=text)
+boto3.client('lambda').list_functions()
+say('done')
+"""
+
+
+def test_the_calls_that_functions_make_are_counted_and_nobody_elses(lab: Lab) -> None:
+    lab.aws.forget_calls()
+    queue = lab.queue()
+    feed = lab.queue("feed")
+    function = lab.function(CALL_AWS.replace("os.environ['QUEUE']", repr(queue.url)), feed)
+    feed.send("go")
+    lab.aws.client("ec2").describe_instances()
+    eventually(lambda: function.said() == [["done"]])
+    expected = {
+        "autoscaling:DescribeAutoScalingGroups": 1,
+        "ec2:DescribeInstances": 1,
+        "secretsmanager:ListSecrets": 1,
+        "sqs:SendMessage": 2,
+    }
+    assert lab.aws.calls() == expected
+    assert sorted(queue.receive()) == ["a", "b"]
+    lab.aws.forget_calls()
+    assert not lab.aws.calls()
+
+
+THROTTLED = """
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+config = Config(retries={'total_max_attempts': 1})
+groups, machines = boto3.client('autoscaling', config=config), boto3.client('ec2', config=config)
+queues = boto3.client('sqs', config=config)
+def outcome(call):
+    try:
+        call()
+    except ClientError as error:
+        answer = error.response
+        return [answer['ResponseMetadata']['HTTPStatusCode'], answer['Error']['Code'], answer['Error']['Message']]
+say(*[outcome(call) for call in (groups.describe_auto_scaling_groups, machines.describe_instances, queues.list_queues)
+      for _ in range(4)])
+"""
+
+
+def test_each_nth_call_of_a_throttled_action_is_refused_to_functions(lab: Lab) -> None:
+    feed = lab.queue("feed")
+    function = lab.function(THROTTLED, feed)
+    lab.aws.throttle("autoscaling:DescribeAutoScalingGroups", every=2)
+    lab.aws.throttle("ec2:DescribeInstances", every=3)
+    lab.aws.throttle("sqs:ListQueues", every=4)
+    feed.send("go")
+    eventually(lambda: function.said())
+    refused = [400, "Throttling", "Rate exceeded"]
+    (outcomes,) = function.said()
+    assert outcomes[:4] == [None, refused, None, refused]
+    assert outcomes[4:8] == [None, None, refused, None]
+    assert outcomes[8:] == [None, None, None, [400, "ThrottlingException", "Rate exceeded"]]
+    for _ in range(2):
+        lab.aws.client("autoscaling").describe_auto_scaling_groups()
+    lab.aws.throttle(None)
+    feed.send("go")
+    eventually(lambda: function.said() == [outcomes, [None] * 12])
 
 
 # The server.

@@ -1,0 +1,95 @@
+"""The API calls that Lambda functions make: counted, and throttled where a test asks for it.
+
+A call is a function's if it carries a trace header: the SDK adds one wherever it runs inside an invocation ("Use
+Lambda recursive loop detection"), and nowhere else, so neither sam nor the lab's own clients count. Every try is a
+call of its own, also one that is throttled.
+"""
+
+import json
+import uuid
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import parse_qs
+
+TRACE_HEADER = "x-amzn-trace-id"
+RATE_EXCEEDED = "Rate exceeded"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """An error in the protocol of a service."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+
+@dataclass
+class Throttle:
+    """Refuses each `every`-th call."""
+
+    every: int
+    calls: int = 0
+
+    def refuses(self) -> bool:
+        """Count a call and return whether it is one to refuse."""
+        self.calls += 1
+        return self.calls % self.every == 0
+
+
+class Calls:
+    """Counts the calls of functions by API action, "autoscaling:CompleteLifecycleAction", and throttles some."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self._throttles: dict[str, Throttle] = {}
+
+    def throttle(self, action: str | None, every: int) -> None:
+        """Refuse each `every`-th call of an action from now on; None refuses none of any action."""
+        if action is None:
+            self._throttles.clear()
+        else:
+            self._throttles[action] = Throttle(every)
+
+    def take(self, headers: Mapping[str, str], body: bytes) -> Refusal | None:
+        """Count a function's call; return what it is refused with, None if it may pass. Header names in lower case."""
+        service, action = service_of(headers), action_of(headers, body)
+        if not service or not action:
+            return None
+        name = f"{service}:{action}"
+        self.counts[name] += 1
+        throttle = self._throttles.get(name)
+        return _refusal(service, headers) if throttle and throttle.refuses() else None
+
+
+def service_of(headers: Mapping[str, str]) -> str:
+    """Return the service that a request is signed for, "" without a signature (Signature Version 4's scope)."""
+    _, _, credential = headers.get("authorization", "").partition("Credential=")
+    scope = credential.partition(",")[0].split("/")  # key/date/region/service/aws4_request
+    return scope[3] if len(scope) == 5 else ""
+
+
+def action_of(headers: Mapping[str, str], body: bytes) -> str:
+    """Return the action of a request in a JSON or query protocol, "" in any other."""
+    if target := headers.get("x-amz-target"):
+        return target.rpartition(".")[2]
+    if not headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        return ""
+    (action,) = parse_qs(body.decode(errors="replace")).get("Action", [""])
+    return action
+
+
+def _refusal(service: str, headers: Mapping[str, str]) -> Refusal:
+    if "x-amz-target" in headers:
+        answer = json.dumps({"__type": "ThrottlingException", "message": RATE_EXCEEDED})
+        return Refusal(400, headers.get("content-type", "application/x-amz-json-1.0"), answer.encode())
+    error = f"<Code>Throttling</Code><Message>{RATE_EXCEEDED}</Message>"
+    request = str(uuid.uuid4())
+    if service == "ec2":
+        answer = f"<Response><Errors><Error>{error}</Error></Errors><RequestID>{request}</RequestID></Response>"
+    else:
+        answer = (
+            f"<ErrorResponse><Error><Type>Sender</Type>{error}</Error><RequestId>{request}</RequestId></ErrorResponse>"
+        )
+    return Refusal(400, "text/xml", answer.encode())
