@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test contract lint format build requirements uninstall-check clean
+.PHONY: help setup demo test contract bench lint format build requirements uninstall-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ test: setup ## all tests, four at a time: those on the embedded cloud mostly wai
 
 contract: setup ## the Tower client against the embedded Tower, or yours with TOWER_URL=... TOWER_TOKEN=...
 	pytest tests/contract
+
+bench: setup ## storms of up to 1,000 instances in figures, in seven minutes; or with TOWER_URL=... TOWER_TOKEN=... on yours
+	@PYTHONPATH=layers/common:tests python -m bench.bench
 
 lint: setup ## what a reviewer would run: format, lint, types, template
 	ruff format --check $(SOURCES)

@@ -533,7 +533,7 @@ def showing(
 
     def answer(asked: Asked) -> Answer:
         if asked.path.endswith("/job_host_summaries/"):
-            return Answer(200, page(*summaries))
+            return Answer(200, page(*[each for each in summaries if passes(each, asked.query)]))
         if asked.path.endswith("/job_events/"):
             kinds = ",".join(asked.query.get("event", []) + asked.query.get("event__in", []))
             if "no_hosts_remaining" in kinds:
@@ -545,6 +545,35 @@ def showing(
         return Answer(200, raw_job(event_processing_finished=processed))
 
     return answer
+
+
+def passes(row: dict[str, Any], query: dict[str, list[str]]) -> bool:
+    """Whether Tower would show a summary to somebody who asks so."""
+    return (
+        row["host_name"] in ",".join(query.get("host_name__in", [row["host_name"]])).split(",")
+        and query.get("failed", [str(row["failed"]).lower()]) == [str(row["failed"]).lower()]
+        and query.get("dark", [str(row["dark"])]) == [str(row["dark"])]
+    )
+
+
+def test_the_hosts_of_a_job_that_went_well_are_counted_and_not_listed(tower: Tower, wire: Wire) -> None:
+    names = LONG_IDS[:100]
+    wire.by_request = showing(*map(summary, names), summary("localhost", failed=True))
+    assert tower.outcomes(job_of("successful", tuple(names))) == dict.fromkeys(names, Outcome.OK)
+    [_, counted] = wire.asked
+    assert counted.query["page_size"] == ["1"]
+    assert len(counted.url) < 4000
+
+
+@pytest.mark.parametrize("trouble", [{"dark": 1}, {"failed": True}])
+def test_a_successful_job_is_no_proof_for_a_host_with_which_it_did_not_go_well(
+    tower: Tower, wire: Wire, trouble: dict[str, Any]
+) -> None:
+    wire.by_request = showing(summary("i-a"), summary("i-b", **trouble))
+    outcomes = tower.outcomes(job_of("successful", ("i-a", "i-b")))
+    assert outcomes
+    assert outcomes["i-a"] == Outcome.OK
+    assert outcomes["i-b"] != Outcome.OK
 
 
 def test_every_host_of_a_job_has_its_own_outcome(tower: Tower, wire: Wire) -> None:
@@ -611,6 +640,8 @@ def test_a_job_of_three_hundred_hosts_is_read_in_pages(tower: Tower, wire: Wire)
     def answer(asked: Asked) -> Answer:
         if not asked.path.endswith("/job_host_summaries/"):
             return Answer(200, raw_job())
+        if asked.query["page_size"] == ["1"]:
+            return Answer(200, page(total=len(names) - 1))
         number = int(asked.query["page"][0])
         chunk = list(batched(names, 200))[number - 1]
         return Answer(200, page(*map(summary, chunk), following="more" if number == 1 else None))

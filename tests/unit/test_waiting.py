@@ -83,7 +83,7 @@ def test_a_job_of_five_minutes_is_looked_at_a_dozen_times_at_most_and_its_end_se
     duration = usual.shortest + place * (usual.longest - usual.shortest)
     polls, late = polls_of(duration, usual, longest)
     assert polls <= 12
-    assert late <= 4
+    assert late <= timing.END_POLL_MAX
 
 
 @given(USUAL, st.floats(0.5, 2))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from .connection import Credentials, Json
 
-NAMES_PER_QUERY = 75  # two lists of 75 instance ids stay under the 4 kB that every proxy lets through
+NAMES_PER_QUERY = 150  # instance ids that stay under the 4 kB of URL that every proxy lets through
 BULK_CREATE_MAX = 100  # BULK_HOST_MAX_CREATE, the server's default
 BULK_DELETE_MAX = 250  # BULK_HOST_MAX_DELETE, the server's default
 NEEDLES_PER_QUERY = 100  # ends of instance ids, likewise
@@ -141,7 +141,7 @@ class Tower:
         """
         return self._hosts(
             {"or__name__in": ",".join(chunk), "or__instance_id__in": ",".join(chunk)}
-            for chunk in batched(instance_ids, NAMES_PER_QUERY)
+            for chunk in batched(instance_ids, NAMES_PER_QUERY // 2)
         )
 
     def _hosts(self, queries: Iterable[dict[str, str]]) -> list[Host]:
@@ -359,9 +359,20 @@ class Tower:
             return None
         if job.status in (JobStatus.ERROR, JobStatus.CANCELED) or job.explanation:
             return dict.fromkeys(job.hosts, Outcome.UNPROVEN)
+        if job.status == JobStatus.SUCCESSFUL and self._went_well(job):
+            return dict.fromkeys(job.hosts, Outcome.OK)
         summaries = {raw["host_name"]: raw for raw in self._http.pages(f"jobs/{job.id}/job_host_summaries/", {})}
         cut_short = job.status == JobStatus.FAILED and self._was_cut_short(job)
         return {host: _outcome(summaries.get(host), cut_short=cut_short) for host in job.hosts}
+
+    def _went_well(self, job: Job) -> bool:
+        """Whether every host has a summary without a failure: counted, for to list them takes Tower 16 ms a host."""
+        well = {"failed": "false", "dark": "0", "page_size": "1"}
+        counts: list[int] = [
+            self._http.get(f"jobs/{job.id}/job_host_summaries/", well | {"host_name__in": ",".join(chunk)})["count"]
+            for chunk in batched(sorted(job.hosts), NAMES_PER_QUERY)
+        ]
+        return sum(counts) == len(job.hosts)
 
     def _was_cut_short(self, job: Job) -> bool:
         """Whether the play of a failed job ended for everybody at somebody's failure.

@@ -1,0 +1,136 @@
+"""`make bench`: storms through the deployed stack, measured beside the per-instance way.
+
+    model         the course of the bench against a model of Tower, with a real server's latencies
+    real          its registration part against a real server
+    places        where in Tower the bench works, on the model or on a real server
+    storms        instances launched and terminated on the embedded AWS, and what was recorded meanwhile
+    per_instance  the per-instance way, through awxkit
+    polls         looks at a job of five minutes, on a simulated clock
+    functions     cold starts, CPU and memory of the built functions
+    own_code      CPU of our own code
+    price         AWS's list price
+    figures       what was recorded, as figures
+    table         the figures as tables, and the goals
+
+The figures go to build/bench.json, one flat object; the tables also to build/bench.md. With TOWER_URL and TOWER_TOKEN
+in the environment (TOWER_CA_BUNDLE and TOWER_JOB_TEMPLATE as the contract tests take them) the registration is
+measured against that server instead.
+
+Exit codes: 0, or 1 if a goal was missed, a result was wrong, or the bench did not come out, or 128 + the signal that
+ended it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import traceback
+from subprocess import SubprocessError
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bench.figures import Findings
+    from bench.progress import View
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+DIRECTORY = "build/bench"  # the logs; the figures are beside it
+TROUBLE = (AssertionError, LookupError, OSError, SubprocessError)  # those of requests are OSErrors, too
+SENTENCES_MAX = 10  # about what was wrong
+MODEL_MINUTES, REAL_MINUTES = 7, 4  # that it takes, about
+
+
+class Interrupted(KeyboardInterrupt):
+    """Somebody wants the bench to end."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__()
+        self.exit_code = 128 + signal_number
+
+
+def main() -> int:
+    """The bench from beginning to end. Returns the exit code."""
+    for each in SIGNALS:
+        signal.signal(each, _interrupt)
+    try:
+        return _run()
+    except Interrupted as interrupted:
+        print("\nInterrupted: nothing is left running.", flush=True)
+        return interrupted.exit_code
+
+
+def _interrupt(number: int, _frame: object) -> NoReturn:
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)  # once is enough: cleaning up takes a second
+    raise Interrupted(number)
+
+
+def _run() -> int:
+    # Imported here so that an interrupt during these imports, which take a second, ends in a note too.
+    from awxkit.exceptions import Common
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from bench import model, real
+    from bench.functions import BenchError
+    from bench.progress import View
+    from contract.conftest import real_server, trouble_with
+    from lab.cloud import REPOSITORY, SamError, keep_to_this_machine
+
+    server = real_server()
+    keep_to_this_machine()
+    directory = REPOSITORY / DIRECTORY
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    for suffix in (".json", ".md"):
+        directory.with_suffix(suffix).unlink(missing_ok=True)
+    view = View()
+    if server and (trouble := trouble_with(server)):
+        view.say(f"TOWER_URL={server.url}: {trouble}", "bold red")
+        return 1
+    where = f"against {server.url}" if server else "all on this machine"
+    minutes = REAL_MINUTES if server else MODEL_MINUTES
+    view.say(f"Storms through the deployed stack on the embedded cloud, {where}: about {minutes} minutes", "bold")
+    try:
+        with tempfile.TemporaryDirectory(dir=directory) as temporary:
+            os.environ["TMPDIR"] = temporary  # sam leaves directories behind
+            findings = real.measure(view, directory, server) if server else model.measure(view, directory)
+    except (*TROUBLE, SamError, BenchError, BotoCoreError, ClientError, Common) as error:
+        (directory / "trouble.log").write_text(traceback.format_exc())
+        view.say(f"The bench did not come out: {type(error).__name__}: {error}\nLogs: {DIRECTORY}/", "bold red")
+        return 1
+    return conclude(view, directory, findings)
+
+
+def conclude(view: View, directory: Path, findings: Findings) -> int:
+    """Write the figures beside the directory of the logs, show them, and say what is not as it should be."""
+    from bench.figures import rounded
+    from bench.table import drawn, how_made, markdown, missed_goals, tables
+
+    figures = rounded({**findings.figures, "wrong_results": len(findings.wrong)})
+    shown, made = tables(figures), how_made(figures)
+    directory.with_suffix(".json").write_text(json.dumps(figures, indent=2) + "\n")
+    directory.with_suffix(".md").write_text("\n".join([*map(markdown, shown), made, ""]))
+    for table in shown:
+        view.say("")
+        view.console.print(drawn(table))
+    view.say(f"\n{made}\n")
+    missed = missed_goals(figures)
+    for sentence in findings.wrong[:SENTENCES_MAX]:
+        view.say(f"Wrong: {sentence}", "bold red")
+    if len(findings.wrong) > SENTENCES_MAX:
+        view.say(f"Wrong: {len(findings.wrong) - SENTENCES_MAX} more like these", "bold red")
+    for sentence in missed:
+        view.say(f"Goal missed: {sentence}", "bold red")
+    if not findings.wrong and not missed:
+        view.say("Every goal that was measured is met, and nothing went wrong.", "green")
+    view.say(f"Figures: {DIRECTORY}.json, tables: {DIRECTORY}.md, logs: {DIRECTORY}/. Nothing is left running.")
+    return 1 if findings.wrong or missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""How often Rollcall looks at a job of five minutes, and how late it learns of its end.
+
+Register and gate are the real ones, over HTTP with an embedded Tower; AWS is in memory. The clock is simulated: what
+is sent with a delay is received when that is over, so a job of five minutes takes no time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bench.figures import percentile
+from bench.places import EVENT_LAG, HISTORY, run_history
+from lab.tower import Tower as EmbeddedTower
+from rollcall.connection import Credentials
+from rollcall.gate import Gate
+from rollcall.register import Register
+from rollcall.tower import Tower
+from unit.world import World
+
+JOB_TIME = 300.0  # seconds
+JOB_SPREAD = 0.05  # of the jobs that ended before
+HEARTBEAT_TIMEOUT = 600  # seconds
+STEP = 2  # seconds between two of the durations that are tried
+LOOKS_MAX = 1000
+
+
+@dataclass(frozen=True)
+class Watch:
+    """One job from its launch to CONTINUE: looks at it, and seconds from its result being readable to CONTINUE."""
+
+    looks: int
+    lag: float
+
+
+def poll_figures() -> dict[str, float]:
+    """The most looks, and p50 and p95 of the lag, over jobs 5 % shorter to 5 % longer than 300 s."""
+    shortest, longest = round(JOB_TIME * (1 - JOB_SPREAD)), round(JOB_TIME * (1 + JOB_SPREAD))
+    watches = [watch(float(seconds)) for seconds in range(shortest, longest + 1, STEP)]
+    lags = [each.lag for each in watches]
+    return {
+        "polls_5min_job": max(each.looks for each in watches),
+        "polls_5min_job_mean": sum(each.looks for each in watches) / len(watches),
+        "poll_lag_5min_p50_s": percentile(lags, 0.5),
+        "poll_lag_5min_p95_s": percentile(lags, 0.95),
+    }
+
+
+def watch(seconds: float) -> Watch:
+    """Register one instance, and look at its job, which takes so many seconds, when Rollcall would."""
+    world = World()
+    embedded = EmbeddedTower(
+        boot_time=0, job_time=JOB_TIME, job_spread=JOB_SPREAD, event_lag=EVENT_LAG, clock=world.clock
+    )
+    inventory = embedded.add_inventory("prod")
+    template = embedded.add_job_template("provision", inventory)
+    run_history(embedded, inventory, template)
+    world.clock.advance(2 * JOB_TIME)
+    embedded.set_job_spread(0)
+    embedded.set_job_time(seconds)
+    world.group("web", heartbeat_timeout=HEARTBEAT_TIMEOUT)
+    action = world.launching("i-0123456789abcdef0")
+    with embedded.serve() as url:
+
+        def client() -> Tower:
+            return Tower(url, lambda refresh: Credentials(embedded.token))
+
+        [report] = Register(world.settings, client(), world.fleets, world.queues).register([action])
+        assert not report.error, report.error
+        gate = Gate(world.settings, client(), world.fleets, world.queues, world.clock)
+        for looks in range(1, LOOKS_MAX):
+            [(message, delay)] = world.queues.gate_messages()
+            world.queues.sent.clear()
+            world.clock.advance(delay)
+            [result] = gate.look([message])
+            assert not result.error, result.error
+            if world.fleet.completed:
+                job = embedded.jobs()[HISTORY]
+                assert job.finished
+                return Watch(looks, world.clock.now - job.finished - embedded.event_lag)
+    raise AssertionError(f"not completed after {LOOKS_MAX} looks")

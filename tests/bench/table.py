@@ -1,0 +1,269 @@
+"""The figures as tables, and which goals they meet. Pure, but for how a table is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from bench.price import MEMORY_SIZES
+
+type Figures = Mapping[str, float | str]
+
+NONE = "-"
+SIZES = (1, 10, 100, 1000)
+REAL_SEQUENTIAL, REAL_EIGHT_WIDE = 536.0, 372.0  # ms an instance, observed on an AWX 24.6.1 on two cores
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a figure has to be: at most, at least, or less than a number, or at most another figure.
+
+    beside: the key of the same figure of the per-instance way, or words for it.
+    """
+
+    words: str
+    key: str
+    at_most: float | str | None = None
+    at_least: float | None = None
+    below: float | None = None
+    beside: str = ""
+
+    def bound(self, figures: Figures) -> str:
+        """The goal in words."""
+        if self.at_least is not None:
+            return f">= {_number(self.at_least)}"
+        if self.below is not None:
+            return f"< {_number(self.below)}"
+        return f"<= {_number(figures.get(self.at_most, NONE) if isinstance(self.at_most, str) else self.at_most)}"
+
+    def met(self, figures: Figures) -> bool | None:
+        """Whether it is met; None where the figure was not measured."""
+        value = figures.get(self.key)
+        most = figures.get(self.at_most) if isinstance(self.at_most, str) else self.at_most
+        if isinstance(self.at_most, str) and most is None:
+            return None
+        if not isinstance(value, int | float) or isinstance(most, str):
+            return None
+        return (
+            (most is None or value <= most)
+            and (self.at_least is None or value >= self.at_least)
+            and (self.below is None or value < self.below)
+        )
+
+
+GOALS = (
+    Goal(
+        "ms per instance, 100 launches, one group",
+        "ms_per_instance_100",
+        at_most=70,
+        beside="per_instance_eight_wide_ms",
+    ),
+    Goal("times faster than eight-wide, same run", "speedup_vs_eight_wide", at_least=5),
+    Goal(
+        "ms per instance, 1,000 launches",
+        "ms_per_instance_1000",
+        at_most="ms_per_instance_100",
+        beside="per_instance_eight_wide_ms",
+    ),
+    Goal(
+        "Tower calls per instance, 1,000 launches",
+        "tower_calls_per_instance_1000",
+        at_most=1.2,
+        beside="per_instance_tower_calls",
+    ),
+    Goal("jobs for 1,000 launches", "jobs_1000", at_most=20, beside="1000"),
+    Goal("result readable to CONTINUE, p95, s", "result_to_continue_p95_s", at_most=5),
+    Goal("looks at a job of 5 min", "polls_5min_job", at_most=12),
+    Goal("cold start / floor", "cold_start_ratio_max", at_most=1.25),
+    Goal("list price of 1,000 lifecycles, USD", "usd_per_1000_lifecycles", at_most=0.02),
+    Goal("CPU of our own code for a batch of 100, ms", "cpu_ms_per_batch_100", below=200),
+    *(
+        Goal(f"memory of {name} in the template, MB", f"memory_size_mb_{name}", at_most=f"cheapest_memory_mb_{name}")
+        for name in ("register", "gate", "cleanup")
+    ),
+)
+
+STORM_ROWS = (  # words, key with the size for {}, and the keys of the two per-instance ways
+    ("ms per instance", "ms_per_instance_{}", "per_instance_sequential_ms", "per_instance_eight_wide_ms"),
+    ("instances launched within, s", "arrival_s_{}", "", ""),
+    ("registered, s after the first launch", "registered_s_{}", "", ""),
+    ("jobs launched, s after the first launch", "launched_s_{}", "", ""),
+    ("handed to the gate, s after the first launch", "handed_on_s_{}", "", ""),
+    ("jobs", "jobs_{}", "per_instance_sequential_jobs", "per_instance_eight_wide_jobs"),
+    ("register invocations", "register_invocations_{}", "", ""),
+    (
+        "Tower calls per instance, to launch",
+        "tower_calls_to_launch_per_instance_{}",
+        "per_instance_tower_calls",
+        "per_instance_tower_calls",
+    ),
+    ("Tower calls per instance, to in service", "tower_calls_per_instance_{}", "", ""),
+    ("AWS calls per instance, to launch", "aws_calls_to_launch_per_instance_{}", "", ""),
+    ("AWS calls per instance, to in service", "aws_calls_per_instance_{}", "", ""),
+    ("    of these: heartbeats", "heartbeats_per_instance_{}", "", ""),
+    ("    of these: completions", "completions_per_instance_{}", "", ""),
+    ("result readable to CONTINUE, p50, s", "result_to_continue_p50_s_{}", "", ""),
+    ("result readable to CONTINUE, p95, s", "result_to_continue_p95_s_{}", "", ""),
+)
+
+ALONE = (
+    ("ms per instance, 100 launches, with the template's share of a CPU", "ms_per_instance_100_in_lambda"),
+    ("ms per instance, 1,000 launches, likewise", "ms_per_instance_1000_in_lambda"),
+    ("result readable to CONTINUE, p95, likewise, s", "result_to_continue_p95_s_in_lambda"),
+    ("requests that Tower had in hand at once, 1,000 launches", "requests_at_once_1000"),
+    ("Tower calls per instance, to in service, storms of 1, 10, 100", "tower_calls_per_instance_111"),
+    ("ms per terminated instance", "ms_per_terminated_instance"),
+    ("Tower calls per terminated instance", "tower_calls_per_terminated_instance"),
+    ("times faster than the real server's eight-wide", "speedup_vs_real_eight_wide"),
+    ("delay of a result of a 5 min job by polling, p95, s", "poll_lag_5min_p95_s"),
+    ("cold start of register, ms", "cold_start_ms_register"),
+    ("    its floor, ms", "cold_start_floor_ms_register"),
+    ("cold start of gate, ms", "cold_start_ms_gate"),
+    ("    its floor, ms", "cold_start_floor_ms_gate"),
+    ("cold start of cleanup, ms", "cold_start_ms_cleanup"),
+    ("    its floor, ms", "cold_start_floor_ms_cleanup"),
+    ("CPU of the whole process for 100 instances, register, ms", "cpu_ms_register_100"),
+    ("CPU of the whole process for 100 instances, gate, ms", "cpu_ms_gate_100"),
+    ("CPU of the whole process for 100 instances, cleanup, ms", "cpu_ms_cleanup_100"),
+    ("CPU of our own code for 100 instances, register, ms", "own_cpu_ms_register_100"),
+    ("CPU of our own code for 100 instances, gate, ms", "own_cpu_ms_gate_100"),
+    ("CPU of our own code for 100 instances, cleanup, ms", "own_cpu_ms_cleanup_100"),
+    ("peak memory of register, MB", "memory_mb_register"),
+    ("peak memory of gate, MB", "memory_mb_gate"),
+    ("peak memory of cleanup, MB", "memory_mb_cleanup"),
+    ("whatever the load, USD a month", "usd_standing_per_month"),
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text below a header."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def missed_goals(figures: Figures) -> list[str]:
+    """The goals that were measured and missed, as sentences."""
+    return [
+        f"{goal.words}: {_number(figures[goal.key])}, and the goal is {goal.bound(figures)}"
+        for goal in GOALS
+        if goal.met(figures) is False
+    ]
+
+
+def tables(figures: Figures) -> list[Table]:
+    """All that was measured and is worth looking at."""
+    return [each for each in (_goals(figures), _storms(figures), _others(figures), _memory(figures)) if each.rows]
+
+
+def _goals(figures: Figures) -> Table:
+    rows = []
+    for goal in GOALS:
+        if (met := goal.met(figures)) is None:
+            continue
+        beside = figures.get(goal.beside, goal.beside or NONE)
+        rows.append(
+            (goal.words, _number(figures[goal.key]), goal.bound(figures), "yes" if met else "NO", _number(beside))
+        )
+    return Table("Goals", ("figure", "Rollcall", "goal", "met", "per-instance way, eight-wide"), tuple(rows))
+
+
+def _storms(figures: Figures) -> Table:
+    rows = []
+    for words, key, *others in STORM_ROWS:
+        cells = [figures.get(key.format(size)) for size in SIZES]
+        if any(cell is not None for cell in cells):
+            shown = [*cells, *(figures.get(other) for other in others)]
+            rows.append((words, *(NONE if cell is None else _number(cell) for cell in shown)))
+    header = ("storm of", *(f"{size:,}" for size in SIZES), "one at a time", "eight-wide")
+    return Table("Storms, beside the per-instance ways", header, tuple(rows))
+
+
+def _others(figures: Figures) -> Table:
+    rows = [(words, _number(figures[key])) for words, key in ALONE if key in figures]
+    return Table("More", ("figure", "Rollcall"), tuple(rows))
+
+
+def _memory(figures: Figures) -> Table:
+    rows = []
+    for name in ("register", "gate", "cleanup"):
+        if f"cheapest_memory_mb_{name}" in figures:
+            cells = [figures.get(f"usd_{name}_at_{size}_mb") for size in MEMORY_SIZES]
+            prices = [NONE if cell is None else _number(cell) for cell in cells]
+            has, best = (_number(figures[f"{key}_mb_{name}"]) for key in ("memory_size", "cheapest_memory"))
+            rows.append((name, has, best, *prices))
+    header = ("function", "MB now", "cheapest", *(f"{size} MB" for size in MEMORY_SIZES))
+    return Table("Lambda's price of 1,000 lifecycles by memory, USD", header, tuple(rows))
+
+
+def _number(value: float | str | None) -> str:
+    if value is None or isinstance(value, str):
+        return value or NONE
+    if value == int(value):
+        return f"{int(value):,}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def markdown(table: Table) -> str:
+    """A table in Markdown."""
+    lines = [f"**{table.title}**", "", _line(table.header), _line(["---", *["---:"] * (len(table.header) - 1)])]
+    return "\n".join([*lines, *map(_line, table.rows), ""])
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cell.strip() for cell in cells)} |"
+
+
+def drawn(table: Table) -> RichTable:
+    """A table for a terminal."""
+    shown = RichTable(title=table.title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for number, name in enumerate(table.header):
+        shown.add_column(name, justify="right" if number else "left", header_style="bold")
+    for row in table.rows:
+        shown.add_row(*(Text(cell, {"yes": "green", "NO": "bold red"}.get(cell, "")) for cell in row))
+    return shown
+
+
+def how_made(figures: Figures) -> str:
+    """How the figures came about, in sentences for people."""
+    if figures.get("server") != "model":
+        return f"""\
+The stack was deployed on the embedded cloud and worked on a real server, version {figures.get("server")}: storms of 1,
+10 and 100 instances in one Auto Scaling group, then the per-instance ways on the same server. ms per instance: from the
+start of the storm's first register invocation to the end of its last one, by the storm's size; every instance is then
+registered, in its group, its job launched, and handed to the gate.
+{PER_INSTANCE}"""
+    return f"""\
+`make bench` deploys template.yaml on the embedded cloud and launches storms of 1, 10, 100 and 1,000 instances in one
+Auto Scaling group. The Tower there takes for each call what an AWX 24.6.1 on two cores took (medians of single calls)
+and works on two at a time. A job takes 110 s, 5 % more or less.
+
+- ms per instance: from the start of the storm's first register invocation to the end of its last one, by the storm's
+  size; every instance is then registered, in its group, its job launched, and handed to the gate. It leaves out the
+  batching window of the event source; "after the first launch" counts from the first instance in Pending:Wait.
+- {PER_INSTANCE.replace(chr(10), chr(10) + "  ")}
+  The real server took {REAL_SEQUENTIAL:.0f} ms (one at a time) and {REAL_EIGHT_WIDE:.0f} ms (eight-wide) an instance.
+  The model, made from medians of single calls, is slower in these ways than that server, so the speed-up beside the
+  real server's {REAL_EIGHT_WIDE:.0f} ms is given too.
+- Result readable: Tower has processed the job's events. CONTINUE: the instance enters Pending:Proceed. The goal is for
+  all instances of all storms.
+- Tower calls of the storm of 1,000: all until its instances are in service. The smaller storms overlap, so theirs are
+  counted to the launch, and for the three together to in service.
+- Looks at a job of 5 min: the real register and gate on a simulated clock, jobs of 285 to 315 s after five such jobs;
+  the most of all. The heartbeat timeout is 600 s.
+- Cold start: from the start of the process under Lambda's runtime to the answer to its first event; the floor does the
+  least such a function can: it imports boto3 and requests and makes the same clients. The least of nine each.
+- List price: us-east-1, arm64, no free tier; Lambda (invocations, durations, initializations), SQS, logs, secret.
+  Waiting is billed as measured here, computing as slower as the memory's share of a CPU makes it. The memory is the
+  cheapest size that holds twice the measured peak. Left out: network traffic, and what costs the same whatever the load
+  (idle polling of the event sources, alarms, metrics), which is given for a month."""
+
+
+PER_INSTANCE = """\
+The per-instance way makes four calls for each instance through awxkit (look the name up, create, associate, launch),
+one instance at a time (20) or eight side by side (100), in the same run on the same server."""
