@@ -260,8 +260,8 @@ and works on two at a time. A job takes 110 s, 5 % more or less.
   least such a function can: it imports boto3 and requests and makes the same clients. The least of nine each.
 - List price: us-east-1, arm64, no free tier; Lambda (invocations, durations, initializations), SQS, logs, secret.
   Waiting is billed as measured here, computing as slower as the memory's share of a CPU makes it. The memory is the
-  cheapest size that holds twice the largest measured peak. Left out: network traffic, and what costs the same whatever the load
-  (idle polling of the event sources, alarms, metrics), which is given for a month."""
+  cheapest size that holds twice the largest measured peak. Left out: network traffic, and what costs the same whatever
+  the load (idle polling of the event sources, alarms, metrics), which is given for a month."""
 
 
 PER_INSTANCE = """\
