@@ -144,7 +144,7 @@ def call_figures(calls: Counter[str], size: int) -> dict[str, float]:
         f"aws_calls_per_instance_{size}": calls.total() / size,
         f"completions_per_instance_{size}": calls[COMPLETION] / size,
         f"heartbeats_per_instance_{size}": calls[HEARTBEAT] / size,
-        f"other_aws_calls_per_instance_{size}": other / size,
+        f"aws_calls_without_heartbeats_per_instance_{size}": (other + calls[COMPLETION]) / size,
     }
 
 

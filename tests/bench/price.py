@@ -182,12 +182,15 @@ def price_figures(usage: Usage) -> dict[str, float]:
 def in_lambda(figures: Mapping[str, float], memory: Mapping[str, int], at_once: int) -> dict[str, float]:
     """What the figures come to where functions compute with the share of a vCPU that comes with their memory.
 
-    Here they had a core. memory: MB by function; at_once: batches side by side.
+    Here they had a core. memory: MB by function, below that of one vCPU; at_once: batches side by side. The cold starts
+    are those of lifecycles that come one at a time, one of each function.
     """
     slower = {name: max(1.0, MB_OF_ONE_CPU / size) - 1 for name, size in memory.items()}
     registering = figures["cpu_ms_register_100"] / 100 * slower["register"] / at_once  # for one instance
     completing = figures["cpu_ms_gate_100"] / 1000 * slower["gate"]
+    cold = sum(figures[f"cpu_ms_cold_{name}"] for name in memory) / 1000 * MB_OF_ONE_CPU / MB_PER_GB
     return {
+        "usd_cold_starts_of_1000": LIFECYCLES * cold * LAMBDA_GB_SECOND,
         "ms_per_instance_100_in_lambda": figures["ms_per_instance_100"] + registering,
         "ms_per_instance_1000_in_lambda": figures["ms_per_instance_1000"] + registering,
         "result_to_continue_p95_s_in_lambda": figures["result_to_continue_p95_s"] + completing,

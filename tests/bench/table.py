@@ -19,7 +19,7 @@ REAL_SEQUENTIAL, REAL_EIGHT_WIDE = 536.0, 372.0  # ms an instance, observed on a
 
 @dataclass(frozen=True)
 class Goal:
-    """What a figure has to be: at most, at least, or less than a number, or at most another figure.
+    """What a figure has to be: at most, at least, or less than a number, at most another figure, or the same.
 
     beside: the key of the same figure of the per-instance way, or words for it.
     """
@@ -29,10 +29,13 @@ class Goal:
     at_most: float | str | None = None
     at_least: float | None = None
     below: float | None = None
+    same_as: str | None = None
     beside: str = ""
 
     def bound(self, figures: Figures) -> str:
         """The goal in words."""
+        if self.same_as is not None:
+            return _number(figures.get(self.same_as, NONE))
         if self.at_least is not None:
             return f">= {_number(self.at_least)}"
         if self.below is not None:
@@ -42,6 +45,8 @@ class Goal:
     def met(self, figures: Figures) -> bool | None:
         """Whether it is met; None where the figure was not measured."""
         value = figures.get(self.key)
+        if self.same_as is not None:
+            return None if value is None else value == figures.get(self.same_as)
         most = figures.get(self.at_most) if isinstance(self.at_most, str) else self.at_most
         if isinstance(self.at_most, str) and most is None:
             return None
@@ -62,6 +67,8 @@ GOALS = (
         beside="per_instance_eight_wide_ms",
     ),
     Goal("times faster than eight-wide, same run", "speedup_vs_eight_wide", at_least=5),
+    Goal("times faster than the real server's eight-wide, 372 ms", "speedup_vs_real_eight_wide", at_least=5),
+    Goal("times faster than eight-wide, from the first launch on", "speedup_from_first_launch", at_least=5),
     Goal(
         "ms per instance, 1,000 launches",
         "ms_per_instance_1000",
@@ -74,14 +81,20 @@ GOALS = (
         at_most=1.2,
         beside="per_instance_tower_calls",
     ),
+    Goal(
+        "AWS calls per instance, 1,000 launches, without signs of life",
+        "aws_calls_without_heartbeats_per_instance_1000",
+        at_most=1.1,
+    ),
     Goal("jobs for 1,000 launches", "jobs_1000", at_most=20, beside="1000"),
     Goal("result readable to CONTINUE, p95, s", "result_to_continue_p95_s", at_most=5),
     Goal("looks at a job of 5 min", "polls_5min_job", at_most=12),
+    Goal("result of a job of 5 min readable to CONTINUE, p95, s", "poll_lag_5min_p95_s", at_most=5),
     Goal("cold start / floor", "cold_start_ratio_max", at_most=1.25),
     Goal("list price of 1,000 lifecycles, USD", "usd_per_1000_lifecycles", at_most=0.02),
     Goal("CPU of our own code for a batch of 100, ms", "cpu_ms_per_batch_100", below=200),
     *(
-        Goal(f"memory of {name} in the template, MB", f"memory_size_mb_{name}", at_most=f"cheapest_memory_mb_{name}")
+        Goal(f"memory of {name} in the template, MB", f"memory_size_mb_{name}", same_as=f"cheapest_memory_mb_{name}")
         for name in ("register", "gate", "cleanup")
     ),
 )
@@ -117,8 +130,6 @@ ALONE = (
     ("Tower calls per instance, to in service, storms of 1, 10, 100", "tower_calls_per_instance_111"),
     ("ms per terminated instance", "ms_per_terminated_instance"),
     ("Tower calls per terminated instance", "tower_calls_per_terminated_instance"),
-    ("times faster than the real server's eight-wide", "speedup_vs_real_eight_wide"),
-    ("delay of a result of a 5 min job by polling, p95, s", "poll_lag_5min_p95_s"),
     ("cold start of register, ms", "cold_start_ms_register"),
     ("    its floor, ms", "cold_start_floor_ms_register"),
     ("cold start of gate, ms", "cold_start_ms_gate"),
@@ -134,6 +145,7 @@ ALONE = (
     ("peak memory of register, MB", "memory_mb_register"),
     ("peak memory of gate, MB", "memory_mb_gate"),
     ("peak memory of cleanup, MB", "memory_mb_cleanup"),
+    ("cold starts of 1,000 lifecycles that come one at a time, USD", "usd_cold_starts_of_1000"),
     ("whatever the load, USD a month", "usd_standing_per_month"),
 )
 
@@ -148,11 +160,12 @@ class Table:
 
 
 def missed_goals(figures: Figures) -> list[str]:
-    """The goals that were measured and missed, as sentences."""
+    """The goals that were missed, as sentences; against the model, one that was not measured is missed too."""
+    met = {goal: goal.met(figures) for goal in GOALS}
     return [
-        f"{goal.words}: {_number(figures[goal.key])}, and the goal is {goal.bound(figures)}"
+        f"{goal.words}: {_number(figures.get(goal.key))}, and the goal is {goal.bound(figures)}"
         for goal in GOALS
-        if goal.met(figures) is False
+        if met[goal] is False or (met[goal] is None and figures.get("server") == "model")
     ]
 
 
@@ -245,23 +258,25 @@ and works on two at a time. A job takes 110 s, 5 % more or less.
 
 - ms per instance: from the start of the storm's first register invocation to the end of its last one, by the storm's
   size; every instance is then registered, in its group, its job launched, and handed to the gate. It leaves out the
-  batching window of the event source; "after the first launch" counts from the first instance in Pending:Wait.
+  batching window of the event source; "after the first launch" and "from the first launch on" count from the first
+  instance in Pending:Wait.
 - {PER_INSTANCE.replace(chr(10), chr(10) + "  ")}
   The real server took {REAL_SEQUENTIAL:.0f} ms (one at a time) and {REAL_EIGHT_WIDE:.0f} ms (eight-wide) an instance.
-  The model, made from medians of single calls, is slower in these ways than that server, so the speed-up beside the
-  real server's {REAL_EIGHT_WIDE:.0f} ms is given too.
+  The model, made from medians of single calls, is slower in these ways than that server: the speed-up beside its
+  {REAL_EIGHT_WIDE:.0f} ms is the one to trust.
 - Result readable: Tower has processed the job's events. CONTINUE: the instance enters Pending:Proceed. The goal is for
   all instances of all storms.
 - Tower calls of the storm of 1,000: all until its instances are in service. The smaller storms overlap, so theirs are
   counted to the launch, and for the three together to in service.
-- Looks at a job of 5 min: the real register and gate on a simulated clock, jobs of 285 to 315 s after five such jobs;
-  the most of all. The heartbeat timeout is 600 s.
+- Looks at a job of 5 min: the real register and gate on a simulated clock, jobs of 285 to 315 s after five such jobs,
+  and after four such jobs and one of 60 s; the most of all. The heartbeat timeout is 600 s.
 - Cold start: from the start of the process under Lambda's runtime to the answer to its first event; the floor does the
   least such a function can: it imports boto3 and requests and makes the same clients. The least of nine each.
-- List price: us-east-1, arm64, no free tier; Lambda (invocations, durations, initializations), SQS, logs, secret.
-  Waiting is billed as measured here, computing as slower as the memory's share of a CPU makes it. The memory is the
-  cheapest size that holds twice the largest measured peak. Left out: network traffic, and what costs the same whatever
-  the load (idle polling of the event sources, alarms, metrics), which is given for a month."""
+- List price: of one storm of 1,000 and the removal of its instances. us-east-1, arm64, no free tier; Lambda
+  (invocations, durations, initializations), SQS, logs, secret. Waiting is billed as measured here, computing as slower
+  as the memory's share of a CPU makes it. The memory is the cheapest size that holds twice the largest measured peak;
+  128 MB would cost less and leave too little. Left out: network traffic, and what costs the same whatever the load
+  (idle polling of the event sources, alarms, metrics), which is given for a month."""
 
 
 PER_INSTANCE = """\

@@ -86,6 +86,7 @@ def models(world: World) -> dict[str, Model]:
         "elapsed": Field("int", lambda row: (row.finished or world.now()) - row.started if row.started else 0),
         "launch_type": Field("text", lambda _: "manual"),
         "job_explanation": _attribute("text", "explanation"),
+        "job_type": Field("text", lambda row: row.template.job_type),
         "modified": time("modified"),
         "hosts": _attribute("many", "hosts", "host"),
     }

@@ -12,7 +12,6 @@ from rollcall.errors import AwsDenied, BadEvent, BadSettings, RollcallError, Thr
 from rollcall.events import Record, read_gate_message
 from rollcall.fleet import Fleet, Fleets, Membership
 from rollcall.model import (
-    Durations,
     GateMessage,
     Group,
     Host,
@@ -64,7 +63,7 @@ class FakeTower(Tower):
     """A Tower in memory.
 
     unavailable: it cannot be asked at all. failing: methods that raise an error. denied: ids of inventories whose
-    hosts it keeps. usual: what jobs usually take. after_create: what happens as soon as hosts were made.
+    hosts it keeps. usual: seconds that jobs took. after_create: what happens as soon as hosts were made.
     before_call: what happens before any method, given its name, is answered.
     """
 
@@ -73,7 +72,7 @@ class FakeTower(Tower):
         self.unavailable = False
         self.failing: dict[str, RollcallError] = {}
         self.denied: set[int] = set()
-        self.usual: Durations | None = None
+        self.usual: tuple[float, ...] = ()
         self.before_create: list[Callable[[], object]] = []
         self.before_delete: list[Callable[[], object]] = []
         self.after_create: Callable[[], None] = lambda: None
@@ -271,7 +270,7 @@ class FakeTower(Tower):
             return None
         return {name: run.outcomes.get(name, Outcome.UNPROVEN) for name in job.hosts}
 
-    def usual_durations(self, template_id: int) -> Durations | None:
+    def usual_durations(self, template_id: int) -> tuple[float, ...]:
         self._asked("usual_durations")
         return self.usual
 

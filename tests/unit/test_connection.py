@@ -144,18 +144,30 @@ def test_reading_is_not_tried_again_when_no_answer_came_in_time(http: Connection
     assert len(wire.asked) == 1
 
 
-@pytest.mark.parametrize("status", [429, 503])
-def test_what_tower_turned_away_is_tried_again_whatever_it_was(http: Connection, wire: Wire, status: int) -> None:
+@pytest.mark.parametrize(
+    ("status", "path"),
+    [(429, "job_templates/10/launch/"), (429, "groups/4/hosts/"), (503, "groups/4/hosts/"), (503, "bulk/host_create/")],
+)
+def test_what_tower_was_too_busy_for_is_tried_again(http: Connection, wire: Wire, status: int, path: str) -> None:
     for _ in range(BUSY_TRIES - 1):
         wire.then(status, Retry_After="1")
-    wire.then(201, {"job": 7})
-    launch(http)
-    assert len(wire.asked) == BUSY_TRIES
+    wire.then(201, {"id": 7})
+    assert http.read(http.send("POST", path, {})) == {"id": 7}
     assert wire.naps == [1] * (BUSY_TRIES - 1)
 
 
-@pytest.mark.parametrize("status", [500, 502, 504])
-def test_writing_that_was_perhaps_worked_on_is_never_repeated(http: Connection, wire: Wire, status: int) -> None:
+@pytest.mark.parametrize("status", [502, 504])
+def test_a_write_that_was_broken_off_is_not_repeated(http: Connection, wire: Wire, status: int) -> None:
+    wire.by_request = lambda asked: Answer(status)
+    with pytest.raises(TowerUnavailable):
+        http.read(http.send("POST", "groups/4/hosts/", {"id": 7}))
+    assert len(wire.asked) == 1
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_a_launch_that_a_gateway_may_have_passed_on_is_never_repeated(
+    http: Connection, wire: Wire, status: int
+) -> None:
     wire.by_request = lambda asked: Answer(status, "busy", {"Retry-After": "1"})
     with pytest.raises(TowerUnavailable):
         launch(http)
@@ -267,7 +279,7 @@ def test_a_tower_that_keeps_turning_us_away_is_not_asked_again_in_this_invocatio
     http.finish_within(INVOCATION)
     wire.by_request = lambda asked: Answer(status)
     with pytest.raises(TowerUnavailable):
-        launch(http)
+        http.get("groups/")
     with pytest.raises(TowerUnavailable, match=str(status)):
         http.get("hosts/")
     assert len(wire.asked) == BUSY_TRIES
@@ -277,7 +289,7 @@ def test_a_tower_that_keeps_turning_us_away_is_not_asked_again_in_this_invocatio
     assert http.get("inventories/3/") == {"id": 3}
 
 
-@pytest.mark.parametrize("status", [302, 401, 404, 500, 502])
+@pytest.mark.parametrize("status", [302, 401, 404, 500, 502, 503])
 def test_a_tower_that_gave_an_answer_of_whatever_kind_is_asked_again(http: Connection, wire: Wire, status: int) -> None:
     http.finish_within(INVOCATION)
     wire.by_request = lambda asked: Answer(status)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rollcall.errors import AwsDenied, BadSettings, Throttled, TowerRejected, TowerUnavailable
-from rollcall.model import Durations, JobStatus, Outcome, Result
+from rollcall.model import JobStatus, Outcome, Result
 
 from .world import World, ids
 
@@ -60,7 +60,7 @@ def test_the_looks_at_one_job_are_counted(world: World) -> None:
 
 
 def test_a_job_of_usual_length_is_left_alone_until_it_may_end(world: World) -> None:
-    world.tower.usual = Durations(300, 320)
+    world.tower.usual = (300.0, 310.0, 320.0)
     message = world.waiting("i-a")
     world.clock.advance(10)
     [(_, delay)] = world.look_at(message).next
@@ -69,7 +69,7 @@ def test_a_job_of_usual_length_is_left_alone_until_it_may_end(world: World) -> N
 
 @pytest.mark.parametrize("timeout", [30, 60, 300, 3600])
 def test_no_delay_exceeds_a_third_of_the_shortest_heartbeat_timeout(world: World, timeout: int) -> None:
-    world.tower.usual = Durations(100_000, 100_000)
+    world.tower.usual = (100_000.0,)
     world.group("web", heartbeat_timeout=7200)
     world.group("db", heartbeat_timeout=timeout)
     web = world.waiting("i-a")
@@ -151,7 +151,7 @@ def test_hooks_are_never_left_alone_for_more_than_two_thirds_of_their_timeout(
 ) -> None:
     # late: what a function needs to begin.
     world.group("web", heartbeat_timeout=timeout)
-    world.tower.usual = Durations(100_000, 100_000)
+    world.tower.usual = (100_000.0,)
     message = replace(world.waiting("i-a"), heartbeat_at=0)
     alive_at, began, longest = world.clock.now, world.clock.now, 0.0
     while world.clock.now < began + 3 * timeout:
@@ -436,7 +436,9 @@ def test_an_instance_that_left_before_the_relaunch_is_struck_off_and_in_no_limit
 
 @pytest.mark.parametrize("outcome", [OK, FAILED, UNREACHABLE, UNPROVEN])
 @pytest.mark.parametrize("state", ["Terminating:Wait", None])
-def test_an_instance_that_died_leaves_the_wait_at_once(world: World, outcome: Outcome, state: str | None) -> None:
+def test_an_instance_that_died_waits_for_nothing_once_its_job_is_over(
+    world: World, outcome: Outcome, state: str | None
+) -> None:
     # Whatever it would have waited for: another job, a check that does not pass, or somebody who looks.
     world.group("web", gate="job ec2", on_failure="hold")
     message = world.waiting("i-a", "i-b")

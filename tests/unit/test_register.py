@@ -19,9 +19,10 @@ from rollcall.errors import (
     TowerRejected,
     TowerUnavailable,
 )
-from rollcall.model import Durations, LifecycleAction, Outcome, Result
+from rollcall.model import LifecycleAction, Outcome, Result
 from rollcall.register import LANDING_TIME
 from rollcall.tower import HostsExist
+from rollcall.waiting import FIRST_POLL
 
 from .fakes import ACCOUNT, REGION
 from .world import World, ids
@@ -139,7 +140,7 @@ def test_a_group_without_a_template_goes_straight_to_the_gate(world: World) -> N
 
 
 def test_the_first_look_comes_when_jobs_usually_end_but_within_a_third_of_the_heartbeat_timeout(world: World) -> None:
-    world.tower.usual = Durations(100, 120)
+    world.tower.usual = (100.0, 110.0, 120.0)
     world.register(world.launching("i-a"))
     world.group("web", heartbeat_timeout=60)
     world.register(world.launching("i-b"))
@@ -608,7 +609,7 @@ def test_aws_that_cannot_be_asked_fails_everybody(world: World, method: str) -> 
 METHODS = ["inventory", "job_template", "create_hosts", "group_ids", "add_to_group", "launch"]
 
 
-@pytest.mark.parametrize("method", [*METHODS, "usual_durations"])
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("error", [TowerUnavailable("away"), TowerDenied("no"), TowerRejected("what?")])
 def test_every_action_is_reported_whatever_tower_refuses(world: World, method: str, error: RollcallError) -> None:
     world.tower.failing[method] = error
@@ -616,6 +617,52 @@ def test_every_action_is_reported_whatever_tower_refuses(world: World, method: s
     reports = world.register(*actions)
     assert errors(reports) == {"i-a": error, "i-b": error}
     assert not world.queues.sent
+
+
+def test_a_job_that_runs_is_handed_on_though_tower_does_not_say_how_long_it_will(world: World) -> None:
+    world.tower.failing["usual_durations"] = TowerUnavailable("busy")
+    reports = world.register(world.launching("i-a"))
+    assert list(outcomes(reports)) == ["i-a"]
+    [(_, delay)] = world.queues.gate_messages()
+    assert delay == FIRST_POLL
+
+
+def test_a_launch_without_an_answer_is_not_repeated_if_tower_has_the_job(world: World) -> None:
+    def launch_and_lose_the_answer(method: str) -> None:
+        if method == "launch" and not world.tower.runs:
+            world.tower.add_job(world.template, world.inventory, "i-a", "i-b")
+            raise TowerUnavailable("a gateway gave up")
+
+    world.tower.before_call = launch_and_lose_the_answer
+    world.register(world.launching("i-a"), world.launching("i-b"))
+    [job_id] = world.tower.runs
+    assert only_message(world).job_id == job_id
+
+
+def test_a_launch_that_was_turned_away_is_repeated_at_once(world: World) -> None:
+    def turn_away_once(method: str) -> None:
+        if method == "launch" and world.tower.calls["launch"] == 1:
+            raise TowerUnavailable("503")
+
+    world.tower.before_call = turn_away_once
+    world.register(world.launching("i-a"))
+    assert world.tower.calls["launch"] == 2
+    assert ids(only_message(world)) == {"i-a"}
+
+
+def test_an_earlier_job_of_the_same_hosts_is_not_taken_for_the_one_whose_answer_was_lost(world: World) -> None:
+    message = world.waiting("i-a")
+    world.end(message, i_a=Outcome.UNREACHABLE)
+    world.clock.advance(30)
+
+    def turn_away_once(method: str) -> None:
+        if method == "launch" and world.tower.calls["launch"] == 1:
+            raise TowerUnavailable("503")
+
+    world.tower.before_call = turn_away_once
+    result = world.look_at(message)
+    [(sent, _)] = result.next
+    assert sent.job_id != message.job_id
 
 
 @pytest.mark.parametrize("method", METHODS)

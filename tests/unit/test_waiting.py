@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rollcall import waiting as timing
 from rollcall.expiring import Expiring
-from rollcall.model import Durations, Group, LifecycleAction, Transition
+from rollcall.model import Group, LifecycleAction, Transition
 
 from .fakes import ACCOUNT, REGION, Clock
 
@@ -38,30 +38,27 @@ def test_back_offs_double_from_the_first_to_the_most(delay: Callable[[int], floa
 SECONDS = st.floats(0, 200_000)
 
 
-USUAL = st.builds(lambda one, other: Durations(*sorted((one, other))), st.floats(1, 20_000), st.floats(1, 20_000))
+USUAL = st.lists(st.floats(1, 20_000), min_size=1, max_size=5).map(sorted)
 
 
-@given(SECONDS, st.none() | USUAL, st.integers(0, 100_000))
-def test_a_poll_is_never_at_once(elapsed: float, usual: Durations | None, polls: int) -> None:
+@given(SECONDS, st.just([]) | USUAL, st.integers(0, 100_000))
+def test_a_poll_is_never_at_once(elapsed: float, usual: list[float], polls: int) -> None:
     assert timing.poll_delay(elapsed, usual, polls) >= timing.FIRST_POLL
 
 
-@given(SECONDS, st.none() | USUAL, st.integers(0, 100_000))
-def test_a_poll_waits_long_only_while_nothing_can_have_happened(
-    elapsed: float, usual: Durations | None, polls: int
-) -> None:
-    nothing_before = usual.shortest if usual else 0
-    delay = timing.poll_delay(elapsed, usual, polls)
-    assert delay <= max(nothing_before - elapsed, timing.POLL_MAX)
+@given(USUAL, st.integers(0, 100_000))
+def test_a_job_is_left_alone_until_it_may_end(usual: list[float], polls: int) -> None:
+    soonest = usual[0] * 0.9
+    assert timing.poll_delay(0, usual, polls) >= soonest
 
 
 @given(USUAL, SECONDS, SECONDS)
-def test_a_late_job_is_looked_at_ever_more_rarely(usual: Durations, first: float, second: float) -> None:
-    early, late = sorted((usual.longest + first, usual.longest + second))
-    assert timing.poll_delay(early, usual, 0) <= timing.poll_delay(late, usual, 0)
+def test_a_late_job_is_looked_at_ever_more_rarely(usual: list[float], first: float, second: float) -> None:
+    early, late = sorted((usual[-1] * 1.04 + first, usual[-1] * 1.04 + second))
+    assert timing.poll_delay(early, usual, 0) <= timing.poll_delay(late, usual, 0) <= timing.POLL_MAX
 
 
-def polls_of(duration: float, usual: Durations | None, longest: float = math.inf) -> tuple[int, float]:
+def polls_of(duration: float, usual: list[float], longest: float = math.inf) -> tuple[int, float]:
     """How often a job of this duration is looked at, and how long after its end that is seen.
 
     A queue delays by whole seconds; longest: seconds that hooks may be left alone.
@@ -74,28 +71,42 @@ def polls_of(duration: float, usual: Durations | None, longest: float = math.inf
             return polls, elapsed - duration
 
 
+def recent(shortest: float, longest: float) -> st.SearchStrategy[list[float]]:
+    return st.lists(st.floats(shortest, longest), min_size=5, max_size=5).map(sorted)
+
+
+def between(usual: list[float], place: float) -> float:
+    return usual[0] + place * (usual[-1] - usual[0])
+
+
 @pytest.mark.parametrize("longest", [math.inf, 200])
-@given(st.lists(st.floats(285, 315), min_size=5, max_size=5), st.floats(0, 1))
+@given(recent(285, 315), st.floats(0, 1))
 def test_a_job_of_five_minutes_is_looked_at_a_dozen_times_at_most_and_its_end_seen_soon(
-    longest: float, recent: list[float], place: float
+    longest: float, usual: list[float], place: float
 ) -> None:
-    usual = Durations(min(recent), max(recent))
-    duration = usual.shortest + place * (usual.longest - usual.shortest)
-    polls, late = polls_of(duration, usual, longest)
+    polls, late = polls_of(between(usual, place), usual, longest)
     assert polls <= 12
     assert late <= timing.END_POLL_MAX
 
 
-@given(USUAL, st.floats(0.5, 2))
-def test_the_end_of_a_job_is_seen_soon(usual: Durations, factor: float) -> None:
-    duration = usual.longest * factor
-    _, late = polls_of(duration, usual)
-    assert late <= max(usual.shortest - duration, timing.POLL_MAX) + 1
+@given(recent(290, 310), st.floats(3, 250), st.floats(0, 1))
+def test_one_job_that_was_much_shorter_changes_nothing_of_that(
+    usual: list[float], outlier: float, place: float
+) -> None:
+    polls, late = polls_of(between(usual, place), [outlier, *usual[1:]], 200)
+    assert polls <= 12
+    assert late <= timing.END_POLL_MAX
+
+
+@given(recent(3, 315), st.floats(0, 1))
+def test_however_much_jobs_differ_they_are_not_hammered(usual: list[float], place: float) -> None:
+    polls, _ = polls_of(between(usual, place), usual, 200)
+    assert polls <= 24
 
 
 @given(st.floats(1, 3600))
 def test_a_job_whose_usual_duration_is_not_known_is_looked_at_ever_more_rarely(duration: float) -> None:
-    polls, late = polls_of(duration, None)
+    polls, late = polls_of(duration, [])
     assert polls <= 8 + duration / timing.POLL_MAX
     assert late <= timing.POLL_MAX
 

@@ -103,6 +103,7 @@ class Wire:
             answer.status,
             preload_content=False,
             request_method=method,
+            retries=given["retries"],
         )
 
     @property

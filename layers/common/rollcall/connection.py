@@ -32,8 +32,8 @@ type Query = Mapping[str, str] | Sequence[tuple[str, str]]
 DEFAULT_API_ROOT = "/api/v2/"  # AWX, Tower 3.x and AAP up to 2.4; AAP 2.5+ has /api/controller/v2/
 CONNECT_TIMEOUT = 5.0  # seconds
 READ_TIMEOUT = 20.0  # seconds; a bulk delete of 250 hosts takes about five on a small server
-TRIES = 3  # of a call that is safe to repeat
-BUSY_TRIES = 5  # of a call that Tower turned away: waits of 0, 0.5, 1 and 2 s
+TRIES = 3  # of a call that found no connection
+BUSY_TRIES = 5  # of a call that Tower, or a gateway before it, was too busy for: waits of 0, 0.5, 1 and 2 s
 RETRY_AFTER_MAX = 3  # seconds; beyond that the queue waits better than a running function
 DEADLINE_MARGIN = 15.0  # seconds kept back at the end of an invocation for heartbeats and put-offs
 PAGE_SIZE = 200  # the server's maximum
@@ -43,8 +43,11 @@ HTTP_REDIRECT = range(300, 400)
 MOVED_FOR_A_WHILE = (302, 303, 307)
 DISTRUST = ("CERTIFICATE_VERIFY_FAILED", "[X509")  # OpenSSL's words; other TLS trouble passes by itself
 UNAUTHORIZED, FORBIDDEN, NOT_FOUND, TOO_MANY_REQUESTS, SERVER_ERROR = 401, 403, 404, 429, 500
-TURNED_AWAY = (TOO_MANY_REQUESTS, 503)  # not worked on, so that any call may be repeated (RFC 9110, RFC 6585)
-BROKEN_OFF = (502, 504)  # perhaps worked on
+TOO_BUSY = (TOO_MANY_REQUESTS, 503)
+BROKEN_OFF = (502, 504)
+LAUNCHES = (
+    "job_templates/"  # below here a POST has an effect each time; elsewhere a second one finds what the first did
+)
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,8 @@ class Connection:
     ) -> requests.Response:
         """One request and its answer, whatever its status.
 
-        Tried again by itself: what Tower turned away, and any GET.
+        Tried again by itself: what found no connection; what Tower was too busy for (429, and 503 unless it is a
+        launch, which a gateway may have passed on); and a GET that was broken off (502, 504).
         """
         answer = self._exchange(method, path, body, query)
         if answer.status_code == UNAUTHORIZED:  # perhaps the token was rotated
@@ -169,7 +173,7 @@ class Connection:
             if isinstance(error, requests.Timeout):
                 self._ask_no_more(unavailable)
             raise unavailable from error
-        if answer.status_code in TURNED_AWAY:
+        if answer.status_code in TOO_BUSY and answer.raw.retries and not answer.raw.retries.total:
             self._ask_no_more(TowerUnavailable(f"Tower keeps turning us away, with {answer.status_code}"))
         return answer
 
@@ -188,7 +192,7 @@ class Connection:
                 self._session is not None and refused == self._session.headers["Authorization"]
             )
             if self._session is None or stale:
-                self._session = _session(self._credentials(stale))
+                self._session = _session(self._credentials(stale), self.root)
                 self._distrusted = False
             return self._session
 
@@ -231,10 +235,10 @@ class Connection:
 
 
 class _Retry(Retry):
-    """Repeats every call that was turned away, and no call that was not answered in time: it will not be at once."""
+    """Repeats every call that Tower was too busy for, and none that got no answer in time: that will not be at once."""
 
     def is_retry(self, method: str, status_code: int, has_retry_after: bool = False) -> bool:
-        return status_code in TURNED_AWAY or super().is_retry(method, status_code, has_retry_after)
+        return status_code in TOO_BUSY or super().is_retry(method, status_code, has_retry_after)
 
     def increment(
         self,
@@ -250,7 +254,16 @@ class _Retry(Retry):
         return super().increment(method, url, response, error, _pool, _stacktrace)
 
 
-def _session(credentials: Credentials) -> requests.Session:
+class _LaunchRetry(_Retry):
+    """Repeats a launch only where it was certainly not worked on."""
+
+    def is_retry(self, method: str, status_code: int, has_retry_after: bool = False) -> bool:
+        if method == "POST":
+            return status_code == TOO_MANY_REQUESTS
+        return super().is_retry(method, status_code, has_retry_after)
+
+
+def _session(credentials: Credentials, root: str) -> requests.Session:
     session = requests.Session()
     session.trust_env = False  # else a .netrc could replace the token
     session.headers["Authorization"] = f"Bearer {credentials.token}"
@@ -259,7 +272,14 @@ def _session(credentials: Credentials) -> requests.Session:
         file = Path(tempfile.gettempdir()) / f"tower-{sha256(credentials.ca_bundle.encode()).hexdigest()}.pem"
         file.write_text(credentials.ca_bundle)
         session.verify = str(file)
-    retry = _Retry(
+    session.mount("https://", _adapter(_Retry))
+    session.mount("http://", _adapter(_Retry))
+    session.mount(root + LAUNCHES, _adapter(_LaunchRetry))
+    return session
+
+
+def _adapter(kind: type[_Retry]) -> HTTPAdapter:
+    retry = kind(
         total=BUSY_TRIES - 1,
         connect=TRIES - 1,
         read=TRIES - 1,
@@ -271,10 +291,7 @@ def _session(credentials: Credentials) -> requests.Session:
         retry_after_max=RETRY_AFTER_MAX,
         raise_on_status=False,
     )
-    adapter = HTTPAdapter(pool_maxsize=CONNECTIONS, max_retries=retry)
-    session.mount("https://", adapter)
-    session.mount("http://", adapter)
-    return session
+    return HTTPAdapter(pool_maxsize=CONNECTIONS, max_retries=retry)
 
 
 def object_of(answer: requests.Response) -> Json | None:

@@ -22,7 +22,14 @@ class RollcallError(Exception):
 
 
 class Transient(RollcallError):
-    """Trouble that passes by itself."""
+    """Trouble that passes by itself.
+
+    retry_in: seconds after which it will have, None where nobody knows.
+    """
+
+    def __init__(self, message: str, retry_in: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_in = retry_in
 
 
 class Permanent(RollcallError):

@@ -94,7 +94,8 @@ class Intake:
                 self._announcer.set_aside(record, actions, error)
                 return False
             waited_for = [action for action in actions if action in still_open]
-            delay = min(timing.retry_delay(record.receives), self._longest_wait(waited_for))
+            delay = (error.retry_in if isinstance(error, Transient) else None) or timing.retry_delay(record.receives)
+            delay = min(delay, self._longest_wait(waited_for))
             self._queues.put_off(self._settings.queue_url, record.receipt_handle, delay)
         except RollcallError as trouble:  # then the queue's own visibility timeout decides when
             self._announcer.not_put_off(record, trouble)

@@ -196,14 +196,6 @@ class Job:
     explanation: str
 
 
-@dataclass(frozen=True)
-class Durations:
-    """What a template's recent successful jobs took, the shortest and the longest, in seconds."""
-
-    shortest: float
-    longest: float
-
-
 class Outcome(StrEnum):
     """What a job showed about one host."""
 

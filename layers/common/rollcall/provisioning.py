@@ -6,16 +6,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .errors import BadSettings
+from .errors import BadSettings, TowerUnavailable
 from .removal import strike_off
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from .fleet import Fleet
     from .model import GroupSettings, Inventory, Job, JobTemplate
     from .tower import DeleteRefused, Tower
 
+CLOCK_STEP = 2.0  # seconds; Tower tells its time in whole ones
 JOBS_FROM = 3600.0  # seconds before an instance's launch; covers clocks that differ
 
 
@@ -78,8 +79,19 @@ def launch(
     left = tuple(each for each in ordered if each in departed)
     staying = tuple(each for each in ordered if (known := memberships.get(each)) and known.pending)
     refusals = strike_off(tower, left) if left else {}
-    job_id = tower.launch(template, inventory, staying) if staying else None
+    job_id = _launch_once(tower, template, inventory, staying) if staying else None
     return Launched(job_id, staying, left, refusals)
+
+
+def _launch_once(tower: Tower, template: JobTemplate, inventory: Inventory, instance_ids: Sequence[str]) -> int:
+    """A launch that got no proper answer is repeated only once Tower says that there is no such job."""
+    began = tower.now()
+    try:
+        return tower.launch(template, inventory, instance_ids)
+    except TowerUnavailable:
+        jobs = tower.jobs_holding(template.id, instance_ids, began - CLOCK_STEP)
+        launched = [job.id for job in jobs if job.hosts == set(instance_ids)]
+        return max(launched) if launched else tower.launch(template, inventory, instance_ids)
 
 
 def job_of(instance_id: str, jobs: Collection[Job]) -> Job | None:

@@ -285,8 +285,9 @@ class Register:
             job = job_of(each.newcomer.instance.instance_id, jobs)
             if job:
                 at_work[job.id].append(each)
-            elif each.existing and self._tower.now() - each.existing.created_at < LANDING_TIME:
-                landing = JobStillLanding(f"host {each.existing.name} is new and has no job yet: somebody is at work")
+            elif each.existing and (age := self._tower.now() - each.existing.created_at) < LANDING_TIME:
+                words = f"host {each.existing.name} is new and has no job yet: somebody is at work"
+                landing = JobStillLanding(words, retry_in=LANDING_TIME - age)
                 reports.append(Report(each.newcomer.action, error=landing))
             else:
                 unlaunched.append(each)
@@ -338,14 +339,20 @@ class Register:
             since=self._tower.now(),
             heartbeat_at=_earliest_launch(members),
         )
-        usual = self._tower.usual_durations(template.id) if template else None
         longest = longest_wait(fleet.groups({action.group for action in actions}), actions)
-        delay = min(poll_delay(0, usual, 0), longest) if template else 0
+        delay = min(self._first_look(template), longest) if template else 0
         self._queues.send(self._settings.gate_queue_url, [(write_gate_message(message), delay)])
         outcome = f"registered, job {job_id}" if job_id else "registered"
         reports.extend(
             Report(each.newcomer.action, outcome, left_out=templated_tags(each.newcomer.instance)) for each in members
         )
+
+    def _first_look(self, template: JobTemplate) -> float:
+        """Seconds until a job just launched is worth a look."""
+        try:
+            return poll_delay(0, self._tower.usual_durations(template.id), 0)
+        except TowerUnavailable:  # no reason to keep a job that runs from the gate
+            return poll_delay(0, (), 0)
 
 
 def _addressed(action: LifecycleAction, settings: GroupSettings, instance: Instance | None) -> Instance:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from .connection import FORBIDDEN, NOT_FOUND, Connection, object_of, words_of
 from .errors import BadSettings, RollcallError, TowerDenied, TowerRejected
 from .expiring import Expiring
-from .model import Durations, Host, Inventory, Job, JobStatus, JobTemplate, Outcome
+from .model import Host, Inventory, Job, JobStatus, JobTemplate, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -76,7 +76,7 @@ class Tower:
         self._http = Connection(url, credentials)
         self._inventories: Expiring[str, Inventory] = Expiring(REFERENCES_TTL)
         self._templates: Expiring[str, JobTemplate] = Expiring(REFERENCES_TTL)
-        self._durations: Expiring[int, Durations | None] = Expiring(REFERENCES_TTL)
+        self._durations: Expiring[int, tuple[float, ...] | None] = Expiring(REFERENCES_TTL)
 
     def finish_within(self, seconds: float) -> None:
         """Bound what follows to the seconds left in this invocation; calls beyond that raise TowerUnavailable."""
@@ -390,14 +390,17 @@ class Tower:
         later = {"event": TASK_STARTED, "counter__gt": str(last[0]["counter"]), "page_size": "1"}
         return not self._http.get(events, later)["count"]
 
-    def usual_durations(self, template_id: int) -> Durations | None:
-        """What a template's last successful jobs took, remembered for a minute; None without any, as long as so."""
-        return self._durations.get(template_id, lambda: self._usual_durations(template_id))
+    def usual_durations(self, template_id: int) -> tuple[float, ...]:
+        """Seconds that a template's last successful jobs took, the shortest first.
 
-    def _usual_durations(self, template_id: int) -> Durations | None:
-        query = {"status": "successful", "order_by": "-finished", "page_size": "5"}
-        elapsed = [raw["elapsed"] for raw in self._http.get(f"job_templates/{template_id}/jobs/", query)["results"]]
-        return Durations(min(elapsed), max(elapsed)) if elapsed else None
+        Remembered for a minute; a template without any is asked again.
+        """
+        return self._durations.get(template_id, lambda: self._usual_durations(template_id)) or ()
+
+    def _usual_durations(self, template_id: int) -> tuple[float, ...] | None:
+        query = {"status": "successful", "job_type": "run", "order_by": "-finished", "page_size": "5"}
+        jobs = self._http.get(f"job_templates/{template_id}/jobs/", query)["results"]
+        return tuple(sorted(raw["elapsed"] for raw in jobs)) or None
 
 
 def _says_duplicate(answer: requests.Response) -> bool:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from .model import Durations, Group, LifecycleAction
+    from .model import Group, LifecycleAction
 
 FIRST_RETRY = 15.0  # seconds; doubles
 RETRY_MAX = 240.0  # seconds; so that an alarm on five minutes sees every try
@@ -16,10 +16,14 @@ HEARTBEAT_SHARE = 3  # nothing waits longer than this fraction of the shortest h
 FIRST_POLL = 2.0  # seconds
 POLL_GROWTH = 1.5
 POLL_MAX = 30.0  # seconds
-USUAL_MARGIN = 0.01  # by which a job may be shorter or longer than the recent ones, and still be a usual one
+BEYOND_EXTREMES = 0.01  # by which a usual job may be shorter or longer than the recent ones
+AROUND_MEDIAN = 0.03  # likewise than the one in their middle
+AGREEING = 0.1  # by which jobs may differ from the one in their middle, and tell when the end is to be expected
 END_POLLS = 8  # while the end of a usual job may come
 END_POLL_MAX = 5.0  # seconds; later than that nobody should learn of a usual job's result
-LATE_SHARE = 4  # a job so late is looked at again after this fraction of it
+SPARSE_POLLS = 5  # likewise where usual jobs differ much
+LATE_POLL = 3.0  # seconds
+LATE_SHARE = 2  # a job so late is looked at again after this fraction of it
 FIRST_RELAUNCH = 20.0  # seconds; a machine boots in 20 to 120
 RELAUNCH_MAX = 120.0  # seconds
 FIRST_BRAKED_RELAUNCH = 60.0  # seconds; a person has to mend the playbook
@@ -48,19 +52,29 @@ def _doubled(first: float, times: int, most: float) -> float:
     return min(first * 2.0 ** min(times - 1, 32), most)
 
 
-def poll_delay(elapsed: float, usual: Durations | None, polls: int) -> float:
+def poll_delay(elapsed: float, usual: Sequence[float], polls: int) -> float:
     """Seconds until a running job is looked at again.
 
-    elapsed: since it started (0 if it has not); usual: what the template's recent jobs took; polls: looks so far.
-    Long while nothing can have happened, then short, then growing: a job late already may be much later.
+    elapsed: since it started (0 if it has not); usual: what the template's recent jobs took, the shortest first; polls:
+    looks so far. Long while nothing can have happened, then short, then growing: a job late already may be much later.
     """
-    if usual is None:
+    if not usual:
         return min(FIRST_POLL * POLL_GROWTH ** min(polls, 16), POLL_MAX)
-    first, last = usual.shortest * (1 - USUAL_MARGIN), usual.longest * (1 + USUAL_MARGIN)
+    median = usual[len(usual) // 2]
+    agreeing = [each for each in usual if abs(each - median) <= AGREEING * median]
+    steady = len(agreeing) * 2 > len(usual)
+    expected = agreeing if steady else usual
+    first = min(expected[0] * (1 - BEYOND_EXTREMES), median * (1 - AROUND_MEDIAN))
+    last = max(expected[-1] * (1 + BEYOND_EXTREMES), median * (1 + AROUND_MEDIAN))
+    ended = [each for each in usual if each > elapsed]
     if elapsed < first:
-        return max(first - elapsed, FIRST_POLL)
-    near_the_end = max(FIRST_POLL, min((last - first) / END_POLLS, END_POLL_MAX))
-    return min(max(near_the_end, (elapsed - last) / LATE_SHARE), POLL_MAX)
+        return max(FIRST_POLL, min(first, *ended) - elapsed)
+    if elapsed >= last:
+        return min(max(LATE_POLL, (elapsed - last) / LATE_SHARE), POLL_MAX)
+    if steady:
+        return max(FIRST_POLL, min((last - first) / END_POLLS, END_POLL_MAX))
+    # They differ too much for that: a look when each of them had ended, and a few between.
+    return max(FIRST_POLL, min(min(ended, default=elapsed + LATE_POLL) - elapsed, (last - first) / SPARSE_POLLS))
 
 
 def landing_delay(age: float) -> float:
