@@ -64,6 +64,7 @@ def test_a_storm_of_a_thousand_launches_told_of_twice_is_served_once(
     assert {host.groups for host in tower.hosts()} == {(group.name,)}
     assert cloud.dead_letters() == {"Launch": 0, "Gate": 0, "Terminate": 0}
     assert any(one.status == 503 for one in tower.requests())
+    assert all(cloud.aws.calls()[action] >= every for action, every in THROTTLED if "Heartbeat" not in action)
 
 
 def test_in_a_storm_the_good_do_not_wait_for_the_failing_the_booting_and_the_dying(

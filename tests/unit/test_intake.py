@@ -13,6 +13,7 @@ from rollcall.errors import (
     BadEvent,
     BadSettings,
     InstanceNotVisible,
+    JobStillLanding,
     RollcallError,
     Throttled,
     TowerUnavailable,
@@ -114,6 +115,13 @@ def test_a_message_that_cannot_be_read_fails_alone(takes: Takes) -> None:
 def test_a_test_notification_is_done_with(takes: Takes) -> None:
     assert takes.take(batch(json.dumps({"Event": "autoscaling:TEST_NOTIFICATION"}))) == []
     assert not takes.worked
+
+
+def test_a_message_whose_trouble_says_when_it_will_be_over_comes_again_then(takes: Takes) -> None:
+    takes.world.group("web", heartbeat_timeout=3600)
+    takes.errors["i-a"] = JobStillLanding("somebody is at work", retry_in=97)
+    takes.take(batch(body("i-a"), receives=2))
+    assert takes.world.queues.delays == {"handle-m0": 97}
 
 
 @pytest.mark.parametrize(("receives", "delay"), [(1, 15), (2, 30), (3, 60), (4, 120), (5, 240), (6, 240), (200, 240)])

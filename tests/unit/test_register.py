@@ -532,7 +532,9 @@ def test_a_host_made_moments_ago_without_a_job_belongs_to_somebody_at_work(world
     world.tower.add_host(world.inventory, "i-a", variables={"rollcall": {}})
     world.clock.advance(LANDING_TIME - 1)
     action = world.launching("i-a")
-    assert isinstance(only_error(world.register(action)), JobStillLanding)
+    error = only_error(world.register(action))
+    assert isinstance(error, JobStillLanding)
+    assert error.retry_in == 1
     assert not world.queues.sent
     world.clock.advance(1)
     assert list(outcomes(world.register(action))) == ["i-a"]
