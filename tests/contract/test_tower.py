@@ -376,6 +376,13 @@ def test_a_host_in_more_groups_than_tower_lists_says_so(tower: Tower, inventory:
     assert host.group_ids in (None, frozenset(groups.values())), "some of them would be taken for all"
 
 
+def test_a_host_tells_who_made_it(tower: Tower, inventory: Inventory) -> None:
+    (new,) = new_hosts(1)
+    tower.create_hosts(inventory, [replace(new, description="Made by Rollcall for message m1")])
+    (host,) = tower.hosts_named(inventory, [new.instance_id])
+    assert host.description == "Made by Rollcall for message m1"
+
+
 def test_those_of_a_batch_that_are_in_a_group_are_found_in_one_go(tower: Tower, inventory: Inventory) -> None:
     hosts = new_hosts(100)
     created = tower.create_hosts(inventory, hosts)

@@ -89,6 +89,7 @@ def make_group(cloud: Cloud, tower: Tower, name: str) -> Iterator[Callable[..., 
         return groups[-1]
 
     yield make
+    eventually(lambda: not any(each.states() for each in groups if not each.exists()), "what a test deleted is gone")
     try:
         eventually(lambda: cloud.in_flight() == 0, "every action comes to an end")
         broken = broken_invariants(cloud, [group.name for group in groups])

@@ -192,7 +192,9 @@ class FakeTower(Tower):
         if self.names_in(inventory) & {host.instance_id for host in hosts}:
             raise HostsExist({})
         made = {
-            host.instance_id: self.add_host(inventory, host.instance_id, variables=dict(host.variables)).id
+            host.instance_id: self.add_host(
+                inventory, host.instance_id, variables=dict(host.variables), description=host.description
+            ).id
             for host in hosts
         }
         self.after_create()

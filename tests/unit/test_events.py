@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,16 @@ def test_a_terminated_instance_is_a_terminate_action_that_nobody_waits_for() -> 
 
 def test_the_test_notification_of_a_new_hook_asks_for_nothing() -> None:
     assert actions("test-notification.json") == [None, None]
+
+
+def test_an_action_knows_the_message_it_came_in_and_is_the_same_in_another() -> None:
+    (one,) = read_records(sample("launch-eventbridge.json"))
+    other = replace(one, id="another")
+    first, second = read_action(one), read_action(other)
+    assert first == second
+    assert first
+    assert second
+    assert (first.message_id, second.message_id) == (one.id, "another")
 
 
 def test_a_gate_message_is_read() -> None:

@@ -673,9 +673,32 @@ def test_a_later_try_makes_up_for_what_failed(world: World, method: str) -> None
     world.tower.failing[method] = TowerUnavailable("away")
     world.register(action)
     world.tower.failing.clear()
-    world.clock.advance(LANDING_TIME)
     assert list(outcomes(world.register(action))) == ["i-a"]
     assert len(world.tower.hosts) == len(world.tower.runs) == len(world.tower.members) == 1
+
+
+def test_hosts_whose_creation_got_no_answer_are_taken_up_at_the_next_try(world: World) -> None:
+    def lose_the_answer() -> None:
+        world.tower.after_create = lambda: None
+        raise TowerUnavailable("timed out")
+
+    world.tower.after_create = lose_the_answer
+    action = world.launching("i-a")
+    assert isinstance(only_error(world.register(action)), TowerUnavailable)
+    assert list(outcomes(world.register(action))) == ["i-a"]
+    assert len(world.tower.runs) == 1
+
+
+def test_a_second_message_about_the_same_action_leaves_a_new_host_to_the_first(world: World) -> None:
+    action = world.launching("i-a")
+    world.tower.failing["launch"] = TowerUnavailable("away")
+    world.register(action)
+    world.tower.failing.clear()
+    second = replace(action, message_id="m2")
+    assert second == action
+    assert isinstance(only_error(world.register(second)), JobStillLanding)
+    assert list(outcomes(world.register(action))) == ["i-a"]
+    assert world.tower.calls["launch"] == 2 + 1  # two at the first try, for it looked before it gave up
 
 
 def test_a_queue_that_takes_nothing_fails_everybody_and_a_later_try_finds_the_job(world: World) -> None:

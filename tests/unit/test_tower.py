@@ -239,7 +239,12 @@ def test_hosts_are_made_in_one_call(tower: Tower, wire: Wire) -> None:
     assert wire.calls == ["POST /api/v2/bulk/host_create/"]
     body = wire.asked[0].body
     assert body["inventory"] == 3
-    assert body["hosts"][0] == {"name": "i-0", "instance_id": "i-0", "variables": '{"ansible_host": "10.0.0.0"}'}
+    assert body["hosts"][0] == {
+        "name": "i-0",
+        "instance_id": "i-0",
+        "variables": '{"ansible_host": "10.0.0.0"}',
+        "description": "",
+    }
 
 
 def test_more_hosts_than_a_call_takes_are_made_in_several(tower: Tower, wire: Wire) -> None:

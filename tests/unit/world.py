@@ -73,7 +73,9 @@ class World:
         """The launch action of an instance that EC2 and Auto Scaling know."""
         self.fleet.known_memberships[instance_id] = Membership(group, state)
         self.fleet.known_instances[instance_id] = self.instance(instance_id)
-        return LifecycleAction(Transition.LAUNCHING, ACCOUNT, REGION, group, instance_id, HOOK, f"token-{instance_id}")
+        return LifecycleAction(
+            Transition.LAUNCHING, ACCOUNT, REGION, group, instance_id, HOOK, f"token-{instance_id}", message_id="m1"
+        )
 
     def terminating(self, instance_id: str, group: str = "web") -> LifecycleAction:
         """The terminate action of an instance."""

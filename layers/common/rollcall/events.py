@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from .errors import BadEvent
@@ -71,9 +71,9 @@ def read_action(record: Record) -> LifecycleAction | None:
     if body.get("Event") == TEST_NOTIFICATION:
         return None
     if "detail-type" in body:
-        return _event(body)
+        return replace(_event(body), message_id=record.id)
     if "LifecycleTransition" in body:
-        return _hook_notification(body, region)
+        return replace(_hook_notification(body, region), message_id=record.id)
     raise BadEvent(
         "the message has neither 'detail-type' (an EventBridge event) nor 'LifecycleTransition' (a lifecycle hook's "
         f"notification); its fields: {', '.join(sorted(body)) or 'none'}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -29,7 +29,8 @@ class LifecycleAction:
     """One instance on its way in or out of a group.
 
     hook is None where nothing waits for an answer (the instance is already terminated).
-    token is None where the action is completed by instance id.
+    token is None where the action is completed by instance id. message_id: of the message it came in; the same action
+    may come in several.
     """
 
     transition: Transition
@@ -39,6 +40,7 @@ class LifecycleAction:
     instance_id: str
     hook: str | None = None
     token: str | None = None
+    message_id: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,7 @@ class Host:
     variables: Mapping[str, object]
     created_at: float
     group_ids: frozenset[int] | None
+    description: str = ""
 
     @property
     def owner(self) -> Mapping[str, object] | None:

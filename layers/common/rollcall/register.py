@@ -6,6 +6,7 @@ batch and lets the others pass on.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -185,17 +186,12 @@ class Register:
     def _make_hosts_in(
         self, inventory: Inventory, newcomers: list[Newcomer], reports: list[Report]
     ) -> list[Registered]:
-        wanted = {
-            newcomer.instance.instance_id: host_variables(
-                newcomer.settings, newcomer.instance, newcomer.action.account, newcomer.action.region
-            )
-            for newcomer in newcomers
-        }
+        wanted = {newcomer.instance.instance_id: _new_host(newcomer) for newcomer in newcomers}
         created: dict[str, int] = {}
         existing: dict[str, Host] = {}
         for _ in range(LOOKS):
             known = created.keys() | existing.keys()
-            missing = [NewHost(name, variables) for name, variables in wanted.items() if name not in known]
+            missing = [host for name, host in wanted.items() if name not in known]
             try:
                 created |= self._tower.create_hosts(inventory, missing) if missing else {}
                 break
@@ -210,7 +206,7 @@ class Register:
             with failing([newcomer.action], reports):
                 host = None if name in created else existing[name]
                 if host:
-                    self._bring_up_to_date(host, wanted[name])
+                    self._bring_up_to_date(host, wanted[name].variables)
                 registered.append(Registered(newcomer, host.id if host else created[name], host))
         return registered
 
@@ -285,8 +281,8 @@ class Register:
             job = job_of(each.newcomer.instance.instance_id, jobs)
             if job:
                 at_work[job.id].append(each)
-            elif each.existing and (age := self._tower.now() - each.existing.created_at) < LANDING_TIME:
-                words = f"host {each.existing.name} is new and has no job yet: somebody is at work"
+            elif (age := self._age_of_anothers(each)) < LANDING_TIME:
+                words = f"host {each.newcomer.instance.instance_id} is new and has no job yet: somebody is at work"
                 landing = JobStillLanding(words, retry_in=LANDING_TIME - age)
                 reports.append(Report(each.newcomer.action, error=landing))
             else:
@@ -296,6 +292,16 @@ class Register:
         for batch in batched(unlaunched, self._settings.max_hosts_per_job):
             with failing([each.newcomer.action for each in batch], reports):
                 self._launch(fleet, template, inventory, batch, reports)
+
+    def _age_of_anothers(self, registered: Registered) -> float:
+        """Seconds since somebody else made this host; infinite if it was made for this message, now or at a try before.
+
+        A message comes again only when nobody works on it any more; a second one about the same action may be at work.
+        """
+        host = registered.existing
+        if host is None or host.description == _made_for(registered.newcomer.action):
+            return math.inf
+        return self._tower.now() - host.created_at
 
     def _launch(
         self,
@@ -353,6 +359,17 @@ class Register:
             return poll_delay(0, self._tower.usual_durations(template.id), 0)
         except TowerUnavailable:  # no reason to keep a job that runs from the gate
             return poll_delay(0, (), 0)
+
+
+def _new_host(newcomer: Newcomer) -> NewHost:
+    action = newcomer.action
+    variables = host_variables(newcomer.settings, newcomer.instance, action.account, action.region)
+    return NewHost(newcomer.instance.instance_id, variables, _made_for(action))
+
+
+def _made_for(action: LifecycleAction) -> str:
+    """What the description of a host says of who made it."""
+    return f"Made by Rollcall for message {action.message_id}"
 
 
 def _addressed(action: LifecycleAction, settings: GroupSettings, instance: Instance | None) -> Instance:

@@ -43,6 +43,7 @@ class NewHost:
 
     instance_id: str
     variables: Mapping[str, object]
+    description: str = ""
 
 
 class HostsExist(Exception):
@@ -167,6 +168,7 @@ class Tower:
                 if groups["count"] == len(groups["results"])
                 else None
             ),
+            description=raw.get("description", ""),
         )
 
     def _variables(self, raw: Json) -> Mapping[str, object]:
@@ -411,7 +413,12 @@ def _says_duplicate(answer: requests.Response) -> bool:
 
 
 def _new_host(host: NewHost) -> Json:
-    return {"name": host.instance_id, "instance_id": host.instance_id, "variables": json.dumps(host.variables)}
+    return {
+        "name": host.instance_id,
+        "instance_id": host.instance_id,
+        "variables": json.dumps(host.variables),
+        "description": host.description,
+    }
 
 
 def _epoch(text: str) -> float:
