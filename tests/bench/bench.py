@@ -86,8 +86,6 @@ def _run() -> int:
     directory = REPOSITORY / DIRECTORY
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
-    for suffix in (".json", ".md"):
-        directory.with_suffix(suffix).unlink(missing_ok=True)
     view = View()
     if server and (trouble := trouble_with(server)):
         view.say(f"TOWER_URL={server.url}: {trouble}", "bold red")

@@ -242,7 +242,7 @@ def _measure(function: str, event: Json, aws: PreparedAws, tower: Tower) -> floa
     with (
         patch.dict(os.environ, variables(function, TOWER_URL, SECRET, queues)),
         patch("boto3.client", aws.client),
-        patch("rollcall.connection._session", lambda credentials: session),
+        patch("rollcall.connection._session", lambda credentials, root: session),
         patch("rollcall.wiring.read_credentials", lambda secret, refresh: Credentials(tower.token)),
         open(os.devnull, "w") as nowhere,
         redirect_stdout(nowhere),

@@ -11,6 +11,7 @@ import pytest
 
 from bench.bench import conclude
 from bench.figures import Findings, Period, percentile, waits_for_continue, wrong_jobs, wrong_services, wrong_sizes
+from bench.own_code import cpu_ms_per_batch_100
 from bench.per_instance import AT_ONCE, EIGHT_WIDE, SEQUENTIAL
 from bench.places import JOB_SPREAD, JOB_TIME
 from bench.price import (
@@ -303,3 +304,10 @@ def test_a_missed_goal_and_a_wrong_result_fail_the_bench(
     missed = "Goal missed: jobs for 1,000 launches: 21, and the goal is <= 20"
     assert (missed in said) == (figures.get("jobs_1000") == 21)
     assert all(sentence in said for sentence in wrong)
+
+
+def test_the_cpu_of_our_own_code_is_measured_for_each_function() -> None:
+    figures = cpu_ms_per_batch_100()
+    own = {figures[f"own_cpu_ms_{name}_100"] for name in ("register", "gate", "cleanup")}
+    assert min(own) > 0
+    assert figures["cpu_ms_per_batch_100"] == max(own)
