@@ -22,10 +22,10 @@ announcer = Announcer("cleanup")
 @announcer.metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """A batch of terminate actions in, Lambda's partial batch response out."""
-    here = installation(announcer, context)
+    here = installation(context)
     cleanup = Cleanup(here.tower, here.fleets)
 
     def work(actions: list[LifecycleAction]) -> list[RollcallError | None]:
         return announcer.outcomes(actions, cleanup.clean_up(actions))
 
-    return here.intake.take(event, read_action, lambda action: [action], work)
+    return here.intake(announcer).take(event, read_action, lambda action: [action], work)

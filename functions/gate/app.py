@@ -23,7 +23,7 @@ announcer = Announcer("gate")
 @announcer.metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """A batch of gate messages in, Lambda's partial batch response out."""
-    here = installation(announcer, context)
+    here = installation(context)
     gate = Gate(here.settings, here.tower, here.fleets, here.queues, time.time)
 
     def work(messages: list[GateMessage]) -> list[RollcallError | None]:
@@ -34,4 +34,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
                 announcer.alert(alert.reason, alert.action)
         return [each.error for each in rounds]
 
-    return here.intake.take(event, read_gate_message, lambda message: [each.action for each in message.waiting], work)
+    intake = here.intake(announcer)
+    return intake.take(event, read_gate_message, lambda message: [each.action for each in message.waiting], work)

@@ -22,10 +22,10 @@ announcer = Announcer("register")
 @announcer.metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """A batch of launch actions in, Lambda's partial batch response out."""
-    here = installation(announcer, context)
+    here = installation(context)
     register = Register(here.settings, here.tower, here.fleets, here.queues)
 
     def work(actions: list[LifecycleAction]) -> list[RollcallError | None]:
         return announcer.outcomes(actions, register.register(actions))
 
-    return here.intake.take(event, read_action, lambda action: [action], work)
+    return here.intake(announcer).take(event, read_action, lambda action: [action], work)

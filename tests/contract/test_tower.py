@@ -394,6 +394,53 @@ def test_those_of_a_batch_that_are_in_a_group_are_found_in_one_go(tower: Tower, 
     assert tower.group_members(group_id, ids_of(hosts)[1:50]) == set()
 
 
+def test_a_host_taken_out_of_a_group_is_out_also_a_second_time(tower: Tower, inventory: Inventory) -> None:
+    (new,) = new_hosts(1)
+    host_id = tower.create_hosts(inventory, [new])[new.instance_id]
+    group_id = tower.group_ids(inventory, ["web"])["web"]
+    tower.add_to_group(group_id, host_id)
+    for _ in range(2):
+        tower.take_out_of_group(group_id, host_id)
+    assert tower.group_members(group_id, [new.instance_id]) == set()
+    assert tower.hosts_named(inventory, [new.instance_id])
+
+
+def test_a_dump_shows_a_whole_inventory(tower: Tower, inventory: Inventory) -> None:
+    hosts = new_hosts(3)
+    created = tower.create_hosts(inventory, hosts)
+    group_id = tower.group_ids(inventory, ["web"])["web"]
+    tower.add_to_group(group_id, created[hosts[0].instance_id])
+    dump = tower.dump(inventory)
+    assert dump.inventory == inventory
+    assert {host.name: (host.id, host.enabled, dict(host.variables), host.groups) for host in dump.hosts} == {
+        new.instance_id: (
+            created[new.instance_id],
+            True,
+            dict(new.variables),
+            frozenset({"web"} if new is hosts[0] else ()),
+        )
+        for new in hosts
+    }
+
+
+def test_inventories_that_hold_a_marked_host_are_found(tower: Tower, inventory: Inventory) -> None:
+    assert inventory not in tower.marked_inventories()
+    (new,) = new_hosts(1)
+    tower.create_hosts(inventory, [replace(new, variables={"rollcall": {"group": "web"}})])
+    assert tower.marked_inventories().count(inventory) == 1
+
+
+def test_the_age_of_hosts_is_told_and_those_not_there_are_left_out(
+    tower: Tower, operator: Operator, inventory: Inventory
+) -> None:
+    before = operator_time(operator)
+    (new,) = new_hosts(1)
+    host_id = tower.create_hosts(inventory, [new])[new.instance_id]
+    created_at = tower.created_at([host_id, NO_SUCH_ID])
+    assert created_at.keys() == {host_id}
+    assert created_at[host_id] >= before - CLOCK_TOLERANCE
+
+
 def test_putting_what_is_not_there_into_a_group_is_an_error(tower: Tower, inventory: Inventory) -> None:
     (new,) = new_hosts(1)
     host_id = tower.create_hosts(inventory, [new])[new.instance_id]

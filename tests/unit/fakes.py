@@ -8,12 +8,23 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from rollcall.announce import Announcer
-from rollcall.errors import AwsDenied, BadEvent, BadSettings, RollcallError, Throttled, TowerUnavailable
+from rollcall.errors import (
+    AwsDenied,
+    BadEvent,
+    BadSettings,
+    RollcallError,
+    Throttled,
+    TowerRejected,
+    TowerUnavailable,
+)
 from rollcall.events import Record, read_gate_message
-from rollcall.fleet import Fleet, Fleets, Membership
+from rollcall.fleet import Fleet, Fleets, Membership, OptedIn
 from rollcall.model import (
+    Dump,
+    DumpedHost,
     GateMessage,
     Group,
+    Hook,
     Host,
     Instance,
     Inventory,
@@ -25,7 +36,7 @@ from rollcall.model import (
     Result,
 )
 from rollcall.queues import Queues
-from rollcall.tower import DeleteRefused, HostsExist, HostsVanished, NewHost, Tower
+from rollcall.tower import MARKER, DeleteRefused, HostsExist, HostsVanished, NewHost, Tower
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -62,16 +73,19 @@ class RunJob:
 class FakeTower(Tower):
     """A Tower in memory.
 
-    unavailable: it cannot be asked at all. failing: methods that raise an error. denied: ids of inventories whose
-    hosts it keeps. usual: seconds that jobs took. after_create: what happens as soon as hosts were made.
-    before_call: what happens before any method, given its name, is answered.
+    unavailable: it cannot be asked at all. failing: methods that raise an error. undumped: ids of inventories that it
+    does not show as a whole. denied: ids of inventories whose hosts it keeps. disabled: ids of hosts. usual: what jobs
+    usually take. after_create: what happens as soon as hosts were made. before_call: what happens before any method,
+    given its name, is answered.
     """
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.unavailable = False
         self.failing: dict[str, RollcallError] = {}
+        self.undumped: dict[int, RollcallError] = {}
         self.denied: set[int] = set()
+        self.disabled: set[int] = set()
         self.usual: tuple[float, ...] = ()
         self.before_create: list[Callable[[], object]] = []
         self.before_delete: list[Callable[[], object]] = []
@@ -146,6 +160,10 @@ class FakeTower(Tower):
         run.outcomes, run.processed = dict(outcomes), processed
         return run.job
 
+    def groups_of(self, host_id: int) -> set[str]:
+        """The names of the groups that a host is in."""
+        return {name for (_, name), group_id in self.groups.items() if (group_id, host_id) in self.members}
+
     def names_in(self, inventory: Inventory) -> set[str]:
         """The names of an inventory's hosts."""
         return {host.name for host in self.hosts.values() if host.inventory_id == inventory.id}
@@ -177,6 +195,39 @@ class FakeTower(Tower):
             raise BadSettings(f"Tower has no job template {reference!r}")
         return self.templates[reference]
 
+    def marked_inventories(self) -> list[Inventory]:
+        self._asked("marked_inventories")
+        marked = {host.inventory_id for host in self.hosts.values() if MARKER in str(host.variables)}
+        return [inventory for inventory in self._inventories_by_id() if inventory.id in marked]
+
+    def _inventories_by_id(self) -> list[Inventory]:
+        return sorted(set(self.by_reference.values()), key=lambda each: each.id)
+
+    def dump(self, inventory: Inventory) -> Dump:
+        self._asked("dump")
+        if inventory.id in self.undumped:
+            raise self.undumped[inventory.id]
+        return Dump(
+            inventory,
+            tuple(
+                DumpedHost(
+                    id=host.id,
+                    name=host.name,
+                    inventory_id=inventory.id,
+                    inventory_name=inventory.name,
+                    enabled=host.id not in self.disabled,
+                    variables=host.variables,
+                    groups=frozenset(self.groups_of(host.id)),
+                )
+                for host in self.hosts.values()
+                if host.inventory_id == inventory.id
+            ),
+        )
+
+    def created_at(self, host_ids: Collection[int]) -> dict[int, float]:
+        self._asked("created_at")
+        return {each: self.hosts[each].created_at for each in host_ids if each in self.hosts}
+
     def hosts_named(self, inventory: Inventory, names: Collection[str]) -> list[Host]:
         self._asked("hosts_named")
         return [host for host in self.hosts.values() if host.inventory_id == inventory.id and host.name in names]
@@ -206,10 +257,15 @@ class FakeTower(Tower):
 
     def update_host(self, host_id: int, instance_id: str, variables: Mapping[str, object]) -> None:
         self._asked("update_host")
+        self._require_host(host_id)
         self.hosts[host_id] = replace(self.hosts[host_id], instance_id=instance_id, variables=dict(variables))
         self.updated.append(host_id)
 
-    def delete_hosts(self, hosts: Sequence[Host]) -> None:
+    def _require_host(self, host_id: int) -> None:
+        if host_id not in self.hosts:
+            raise TowerRejected(f"Tower has no host {host_id}")
+
+    def delete_hosts(self, hosts: Sequence[Host | DumpedHost]) -> None:
         self._asked("delete_hosts")
         if self.before_delete:
             self.before_delete.pop(0)()
@@ -227,8 +283,14 @@ class FakeTower(Tower):
 
     def add_to_group(self, group_id: int, host_id: int) -> None:
         self._asked("add_to_group")
+        self._require_host(host_id)
         self.members.add((group_id, host_id))
         self.memberships_made.append((group_id, host_id))
+
+    def take_out_of_group(self, group_id: int, host_id: int) -> None:
+        self._asked("take_out_of_group")
+        self._require_host(host_id)
+        self.members.discard((group_id, host_id))
 
     def group_members(self, group_id: int, names: Collection[str]) -> set[str]:
         self._asked("group_members")
@@ -281,12 +343,16 @@ class FakeFleet(Fleet):
     """The groups and instances of one Region in memory.
 
     stale: instances whose actions are not open any more. throttled, denied: instances whose hooks cannot be answered.
-    failing: methods that raise an error.
+    failing: methods that raise an error. known_hooks: by group. waits_for: by instance id the one hook whose action is
+    open, where not all are. before_call: what happens before any method, given its name, is answered.
     """
 
     def __init__(self, region: str) -> None:
         self.region = region
         self.known_groups: dict[str, Group] = {}
+        self.known_hooks: dict[str, list[Hook]] = {}
+        self.waits_for: dict[str, str] = {}
+        self.before_call: Callable[[str], object] = lambda method: None
         self.known_memberships: dict[str, Membership] = {}
         self.known_instances: dict[str, Instance] = {}
         self.passing: set[str] = set()
@@ -299,8 +365,21 @@ class FakeFleet(Fleet):
         self.before_complete: Callable[[LifecycleAction], None] = lambda action: None
 
     def _asked(self, method: str) -> None:
+        self.before_call(method)
         if method in self.failing:
             raise self.failing[method]
+
+    def opted_in(self, tag: str) -> dict[str, OptedIn]:
+        self._asked("opted_in")
+        return {
+            name: OptedIn(group, {each: known for each, known in self.known_memberships.items() if known.group == name})
+            for name, group in self.known_groups.items()
+            if tag in group.tags
+        }
+
+    def hooks(self, group: str) -> list[Hook]:
+        self._asked("hooks")
+        return self.known_hooks.get(group, [])
 
     def groups(self, names: Collection[str]) -> dict[str, Group]:
         self._asked("groups")
@@ -308,6 +387,8 @@ class FakeFleet(Fleet):
 
     def memberships(self, instance_ids: Collection[str]) -> dict[str, Membership]:
         self._asked("memberships")
+        if "" in instance_ids:
+            raise AwsDenied("AWS would refuse DescribeAutoScalingInstances: an id is empty")
         return {each: self.known_memberships[each] for each in instance_ids if each in self.known_memberships}
 
     def departed(self, instance_ids: Collection[str], memberships: Mapping[str, Membership]) -> set[str]:
@@ -347,7 +428,9 @@ class FakeFleet(Fleet):
             raise Throttled(f"AWS put off {action.instance_id}")
         if action.instance_id in self.denied:
             raise AwsDenied(f"AWS refused {action.instance_id}")
-        return action.instance_id not in self.stale
+        return action.instance_id not in self.stale and action.hook == self.waits_for.get(
+            action.instance_id, action.hook
+        )
 
 
 class FakeFleets(Fleets):
@@ -360,7 +443,10 @@ class FakeFleets(Fleets):
     def of(self, action: LifecycleAction) -> FakeFleet:
         if action.account != self.account:
             raise BadEvent(f"account {action.account} is not served")
-        return self.by_region.setdefault(action.region, FakeFleet(action.region))
+        return self.in_region(action.region)
+
+    def in_region(self, region: str) -> FakeFleet:
+        return self.by_region.setdefault(region, FakeFleet(region))
 
 
 class FakeQueues(Queues):

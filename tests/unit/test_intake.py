@@ -23,7 +23,7 @@ from rollcall.intake import PERMANENT_FAILURE_LIFE, Intake
 from rollcall.model import LifecycleAction, Transition
 
 from .fakes import ACCOUNT, REGION, FakeAnnouncer
-from .world import World
+from .world import OWN_QUEUE, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -80,7 +80,7 @@ class Takes:
 
     def take(self, event: dict[str, Any]) -> list[str]:
         """The ids of the messages to be received again."""
-        intake = Intake(self.world.settings, self.world.fleets, self.world.queues, self.announcer)
+        intake = Intake(OWN_QUEUE, self.world.fleets, self.world.queues, self.announcer)
         response = intake.take(event, read_action, lambda action: [action], lambda actions: self.work(actions))
         return [each["itemIdentifier"] for each in response["batchItemFailures"]]
 
@@ -199,7 +199,7 @@ def test_what_needs_a_person_is_set_aside_after_an_hour_with_its_error(takes: Ta
     error = takes.errors["i-a"] = BadSettings("mend the tag")
     assert takes.take(batch(body("i-a"), body("i-b"), age=HOUR_AGO)) == []
     [(url, record, why)] = takes.world.queues.aside
-    assert (url, record.body, why) == (takes.world.settings.dead_letter_queue_url, body("i-a"), error)
+    assert (url, record.body, why) == (OWN_QUEUE.dead_letter_url, body("i-a"), error)
     assert "set_aside" in takes.told
 
 
@@ -339,7 +339,7 @@ def test_a_message_of_many_is_put_off_no_longer_than_those_waited_for_allow(
     world.group("quick", heartbeat_timeout=30)
     actions = [world.launching("i-slow"), world.launching("i-quick", "quick")]
     world.fleet.stale |= {stale} if stale else set()
-    intake = Intake(world.settings, world.fleets, world.queues, FakeAnnouncer())
+    intake = Intake(OWN_QUEUE, world.fleets, world.queues, FakeAnnouncer())
     intake.take(batch("{}", receives=9), lambda record: actions, lambda all_: all_, lambda messages: [Throttled("x")])
     assert world.queues.delays == {"handle-m0": delay}
 
@@ -347,14 +347,14 @@ def test_a_message_of_many_is_put_off_no_longer_than_those_waited_for_allow(
 def test_a_message_of_many_is_tried_again_when_one_of_their_instances_went(world: World) -> None:
     actions = [world.launching("i-a", state="InService"), world.launching("i-b", state="Terminated")]
     world.fleet.stale |= {"i-a", "i-b"}
-    intake = Intake(world.settings, world.fleets, world.queues, FakeAnnouncer())
+    intake = Intake(OWN_QUEUE, world.fleets, world.queues, FakeAnnouncer())
     response = intake.take(batch("{}"), lambda record: actions, lambda all_: all_, lambda messages: [Throttled("x")])
     assert response["batchItemFailures"]
 
 
 def test_a_message_of_many_is_let_go_only_when_nobody_waits_for_any_of_them(world: World) -> None:
     actions = [world.launching("i-a"), world.launching("i-b")]
-    intake = Intake(world.settings, world.fleets, world.queues, FakeAnnouncer())
+    intake = Intake(OWN_QUEUE, world.fleets, world.queues, FakeAnnouncer())
 
     def take() -> dict[str, Any]:
         return intake.take(batch("{}"), lambda record: actions, lambda all_: all_, lambda messages: [Throttled("x")])
@@ -388,7 +388,7 @@ def test_an_unexpected_exception_is_set_aside_after_an_hour(takes: Takes) -> Non
 
 
 def test_an_unexpected_exception_while_reading_fails_its_message_alone(world: World) -> None:
-    intake = Intake(world.settings, world.fleets, world.queues, FakeAnnouncer())
+    intake = Intake(OWN_QUEUE, world.fleets, world.queues, FakeAnnouncer())
     worked: list[str] = []
 
     def read(record: Any) -> str:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rollcall.errors import BadSettings
 from rollcall.model import AddressKind, Check, CheckKind, Group, GroupSettings, OnFailure
-from rollcall.settings import read_group_settings, read_settings
+from rollcall.settings import read_group_settings, read_own_queue, read_settings
 
 JOB = Check(CheckKind.JOB)
 
@@ -197,6 +197,8 @@ ENVIRONMENT = {
     "ADOPT_BY_INSTANCE_ID": "false",
     "IN_VPC": "false",
     "MAX_HOSTS_PER_JOB": "100",
+    "LAUNCH_QUEUE_URL": "https://queue.example.com/launch",
+    "TERMINATE_QUEUE_URL": "https://queue.example.com/terminate",
     "GATE_QUEUE_URL": "https://queue.example.com/gate",
     "QUEUE_URL": "https://queue.example.com/own",
     "DEAD_LETTER_QUEUE_URL": "https://queue.example.com/dead",
@@ -214,5 +216,6 @@ def test_an_installation_is_told_by_its_environment() -> None:
 
 @pytest.mark.parametrize("name", ENVIRONMENT)
 def test_a_missing_variable_is_named(name: str) -> None:
+    less = {key: value for key, value in ENVIRONMENT.items() if key != name}
     with pytest.raises(BadSettings, match=name):
-        read_settings({key: value for key, value in ENVIRONMENT.items() if key != name})
+        (read_settings(less), read_own_queue(less))

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rollcall.cleanup import Cleanup
+from rollcall.drift import Wishes
 from rollcall.events import write_gate_message
 from rollcall.fleet import Membership
 from rollcall.gate import Gate
@@ -13,6 +14,8 @@ from rollcall.model import (
     AddressKind,
     GateMessage,
     Group,
+    Hook,
+    Host,
     Instance,
     Inventory,
     Job,
@@ -22,16 +25,21 @@ from rollcall.model import (
     Transition,
     Waiting,
 )
+from rollcall.reconcile import TIME_RESERVE, Reconcile, RunOutcome
 from rollcall.register import Register
-from rollcall.settings import Settings
+from rollcall.settings import OwnQueue, Settings
 
 from .fakes import ACCOUNT, REGION, Clock, FakeFleet, FakeFleets, FakeQueues, FakeTower
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rollcall.gate import Round
     from rollcall.reports import Report
 
 HOOK = "rollcall-launch"
+TERMINATE_HOOK = "rollcall-terminate"
+NO_WISHES = Wishes()
 SETTINGS = Settings(
     account=ACCOUNT,
     tower_url="https://tower.example.com",
@@ -40,10 +48,11 @@ SETTINGS = Settings(
     adopt_by_instance_id=False,
     in_vpc=True,
     max_hosts_per_job=100,
+    launch_queue_url="https://queue.example.com/launch",
     gate_queue_url="https://queue.example.com/gate",
-    queue_url="https://queue.example.com/own",
-    dead_letter_queue_url="https://queue.example.com/dead",
+    terminate_queue_url="https://queue.example.com/terminate",
 )
+OWN_QUEUE = OwnQueue("https://queue.example.com/own", "https://queue.example.com/dead")
 
 
 class World:
@@ -68,6 +77,10 @@ class World:
         self.fleet.known_groups[name] = Group(
             name, by_key if tags is None else tags, {HOOK: heartbeat_timeout, "rollcall-warm": heartbeat_timeout}
         )
+        self.fleet.known_hooks[name] = [
+            Hook(HOOK, Transition.LAUNCHING, ""),
+            Hook(TERMINATE_HOOK, Transition.TERMINATING, ""),
+        ]
 
     def launching(self, instance_id: str, group: str = "web", state: str = "Pending:Wait") -> LifecycleAction:
         """The launch action of an instance that EC2 and Auto Scaling know."""
@@ -81,7 +94,7 @@ class World:
         """The terminate action of an instance."""
         self.fleet.known_memberships[instance_id] = Membership(group, "Terminating:Wait")
         return LifecycleAction(
-            Transition.TERMINATING, ACCOUNT, REGION, group, instance_id, "rollcall-terminate", f"token-{instance_id}"
+            Transition.TERMINATING, ACCOUNT, REGION, group, instance_id, TERMINATE_HOOK, f"token-{instance_id}"
         )
 
     def instance(self, instance_id: str, **changes: Any) -> Instance:
@@ -123,6 +136,56 @@ class World:
     def detached(self, instance_id: str) -> None:
         """The instance lives on, and belongs to no group any more."""
         self.fleet.known_memberships.pop(instance_id)
+
+    # reconcile
+
+    def serving(
+        self, instance_id: str, address: str, group: str = "web", *, state: str = "InService", age: float = 86_400
+    ) -> Instance:
+        """An instance that has served since its launch so many seconds ago, with a private address of its own."""
+        known = self.instance(instance_id, launched_at=self.clock.now - age)
+        addresses = {**known.addresses, AddressKind.PRIVATE: address}
+        instance = replace(known, addresses=addresses, facts={**known.facts, "private_ip": address})
+        self.fleet.known_memberships[instance_id] = Membership(group, state)
+        self.fleet.known_instances[instance_id] = instance
+        return instance
+
+    def host_of(
+        self,
+        instance_id: str,
+        address: str,
+        group: str = "web",
+        *,
+        inventory: Inventory | None = None,
+        age: float = 86_400,
+        **changes: Any,
+    ) -> Host:
+        """A managed host of that age (seconds), in the inventory group that is named after its group."""
+        inventory = inventory or self.inventory
+        marker = {"group": group, "instance_id": instance_id, "account": ACCOUNT, "region": REGION, "vpc": "vpc-1"}
+        host = self.tower.add_host(
+            inventory,
+            changes.pop("name", instance_id),
+            instance_id=instance_id,
+            variables={"ansible_host": address, "rollcall": marker} | changes.pop("variables", {}),
+            created_at=self.clock.now - age,
+            **changes,
+        )
+        self.tower.add_to_group(self.tower.group_ids(inventory, [group])[group], host.id)
+        return host
+
+    def reconcile(
+        self,
+        wishes: Wishes = NO_WISHES,
+        *,
+        dry_run: bool = False,
+        force: bool = False,
+        share: float = 0.2,
+        seconds_left: Callable[[], float] = lambda: TIME_RESERVE + 1,
+    ) -> RunOutcome:
+        """What came of a run."""
+        run = Reconcile(self.settings, self.tower, self.fleet, self.queues, share=share, seconds_left=seconds_left)
+        return run.run(wishes, dry_run=dry_run, force=force)
 
     # register
 

@@ -113,8 +113,20 @@ def _hooked(fields: Json, account: str, region: str, transition: Transition) -> 
         group=_text(fields, "AutoScalingGroupName"),
         instance_id=_instance_id(fields),
         hook=_text(fields, "LifecycleHookName"),
-        token=_text(fields, "LifecycleActionToken"),
+        token=_text(fields, "LifecycleActionToken") if "LifecycleActionToken" in fields else None,
     )
+
+
+def write_action(action: LifecycleAction) -> str:
+    """An action with a hook as the text that read_action reads, in the shape of a hook's own notification."""
+    fields = {
+        "AccountId": action.account,
+        "AutoScalingGroupName": action.group,
+        "EC2InstanceId": action.instance_id,
+        "LifecycleHookName": action.hook,
+        "LifecycleTransition": action.transition,
+    }
+    return json.dumps(fields | ({"LifecycleActionToken": action.token} if action.token else {}))
 
 
 def write_gate_message(message: GateMessage) -> str:

@@ -7,6 +7,7 @@ Methods raise Throttled for what passes by itself and AwsDenied for the rest.
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import batched
@@ -19,15 +20,16 @@ from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from .errors import AwsDenied, BadEvent, Throttled
 from .expiring import Expiring
-from .model import AddressKind, Group, Instance, LifecycleAction, Result
+from .model import AddressKind, Group, Hook, Instance, LifecycleAction, Result, Transition
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from mypy_boto3_autoscaling import AutoScalingClient
     from mypy_boto3_ec2 import EC2Client
 
 CLIENT_CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 4}, connect_timeout=5, read_timeout=10)
+CALLS_AT_ONCE = 8
 GROUPS_TTL = 60.0  # seconds
 GROUPS_PER_CALL = 50
 STATES_PER_CALL = 50  # DescribeAutoScalingInstances' maximum
@@ -70,6 +72,14 @@ class Membership:
     def leaving(self) -> bool:
         """On its way out, for good or into a warm pool."""
         return self.state.startswith("Terminat") or self.state.startswith("Warmed:Terminat")
+
+
+@dataclass(frozen=True)
+class OptedIn:
+    """A group that carries a tag, and its instances by id. Its hooks are not read."""
+
+    group: Group
+    members: Mapping[str, Membership]
 
 
 @contextmanager
@@ -131,14 +141,39 @@ class Fleet:
                 for raw in page["AutoScalingGroups"]
             }
 
+    def opted_in(self, tag: str) -> dict[str, OptedIn]:
+        """Every group that carries this tag, by name, read afresh."""
+        with aws_errors("DescribeAutoScalingGroups"):
+            pages = self._autoscaling.get_paginator("describe_auto_scaling_groups")
+            return {
+                raw["AutoScalingGroupName"]: _opted_in(raw)
+                for page in pages.paginate(Filters=[{"Name": "tag-key", "Values": [tag]}])
+                for raw in page["AutoScalingGroups"]
+            }
+
+    def hooks(self, group: str) -> list[Hook]:
+        """A group's lifecycle hooks; none of a group that does not exist."""
+        with aws_errors(f"DescribeLifecycleHooks of group {group}"):
+            return [
+                Hook(
+                    raw["LifecycleHookName"],
+                    Transition(raw["LifecycleTransition"]),
+                    raw.get("NotificationTargetARN", ""),
+                )
+                for raw in self._hooks(group)
+            ]
+
     def _heartbeat_timeouts(self, group: str) -> dict[str, int]:
+        return {hook["LifecycleHookName"]: hook["HeartbeatTimeout"] for hook in self._hooks(group)}
+
+    def _hooks(self, group: str) -> list[Any]:
         try:
             answer = self._autoscaling.describe_lifecycle_hooks(AutoScalingGroupName=group)
         except ClientError as error:
             if error.response["Error"]["Code"] == "ValidationError":  # the group was deleted a moment ago
-                return {}
+                return []
             raise
-        return {hook["LifecycleHookName"]: hook["HeartbeatTimeout"] for hook in answer["LifecycleHooks"]}
+        return list(answer["LifecycleHooks"])
 
     def memberships(self, instance_ids: Collection[str]) -> dict[str, Membership]:
         """Group and lifecycle state of each instance that Auto Scaling lists."""
@@ -168,11 +203,24 @@ class Fleet:
             pages = self._ec2.get_paginator("describe_instances")
             return {
                 raw["InstanceId"]: _instance(raw)
-                for chunk in batched(sorted(instance_ids), INSTANCES_PER_FILTER)
-                for page in pages.paginate(Filters=[{"Name": "instance-id", "Values": list(chunk)}])
+                for found in self._each_chunk(
+                    lambda chunk: list(pages.paginate(Filters=[{"Name": "instance-id", "Values": list(chunk)}])),
+                    instance_ids,
+                )
+                for page in found
                 for reservation in page["Reservations"]
                 for raw in reservation["Instances"]
             }
+
+    def _each_chunk[P](
+        self, describe: Callable[[tuple[str, ...]], list[P]], instance_ids: Collection[str]
+    ) -> list[list[P]]:
+        """One call for each two hundred ids, a few at once where there are many."""
+        chunks = list(batched(sorted(instance_ids), INSTANCES_PER_FILTER))
+        if len(chunks) < 2:
+            return [describe(chunk) for chunk in chunks]
+        with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+            return list(pool.map(describe, chunks))
 
     def passing_status_checks(self, instance_ids: Collection[str]) -> set[str]:
         """Those of the instances whose system and instance status checks both passed."""
@@ -242,7 +290,19 @@ class Fleets:
                 f"{action.instance_id} belongs to account {action.account}, and only {self._account} is served: "
                 "send its events to an installation there"
             )
-        return self._fleets.setdefault(action.region, Fleet(action.region))
+        return self.in_region(action.region)
+
+    def in_region(self, region: str) -> Fleet:
+        """The fleet of a Region of this account."""
+        return self._fleets.setdefault(region, Fleet(region))
+
+
+def _opted_in(raw: Any) -> OptedIn:
+    name = raw["AutoScalingGroupName"]
+    return OptedIn(
+        group=Group(name, {tag["Key"]: tag.get("Value", "") for tag in raw.get("Tags", [])}, {}),
+        members={each["InstanceId"]: Membership(name, each["LifecycleState"]) for each in raw["Instances"]},
+    )
 
 
 def _is_stale(error: ClientError) -> bool:

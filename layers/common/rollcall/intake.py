@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .fleet import Fleets
     from .model import LifecycleAction
     from .queues import Queues
-    from .settings import Settings
+    from .settings import OwnQueue
 
 CALLS_AT_ONCE = 8
 PERMANENT_FAILURE_LIFE = 3600.0  # seconds in which a person may mend what was wrong
@@ -33,8 +33,8 @@ PERMANENT_FAILURE_LIFE = 3600.0  # seconds in which a person may mend what was w
 class Intake:
     """Reads batches and settles what failed in them."""
 
-    def __init__(self, settings: Settings, fleets: Fleets, queues: Queues, announcer: Announcer) -> None:
-        self._settings = settings
+    def __init__(self, own_queue: OwnQueue, fleets: Fleets, queues: Queues, announcer: Announcer) -> None:
+        self._own_queue = own_queue
         self._fleets = fleets
         self._queues = queues
         self._announcer = announcer
@@ -90,13 +90,13 @@ class Intake:
                 self._announcer.let_go(record, actions)
                 return False
             if not isinstance(error, Transient) and time.time() - record.first_received_at > PERMANENT_FAILURE_LIFE:
-                self._queues.set_aside(self._settings.dead_letter_queue_url, record, error)
+                self._queues.set_aside(self._own_queue.dead_letter_url, record, error)
                 self._announcer.set_aside(record, actions, error)
                 return False
             waited_for = [action for action in actions if action in still_open]
             delay = (error.retry_in if isinstance(error, Transient) else None) or timing.retry_delay(record.receives)
             delay = min(delay, self._longest_wait(waited_for))
-            self._queues.put_off(self._settings.queue_url, record.receipt_handle, delay)
+            self._queues.put_off(self._own_queue.url, record.receipt_handle, delay)
         except RollcallError as trouble:  # then the queue's own visibility timeout decides when
             self._announcer.not_put_off(record, trouble)
         return True

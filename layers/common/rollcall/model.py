@@ -44,6 +44,15 @@ class LifecycleAction:
 
 
 @dataclass(frozen=True)
+class Hook:
+    """A lifecycle hook of a group; target is the ARN that it notifies, empty for EventBridge."""
+
+    name: str
+    transition: Transition
+    target: str
+
+
+@dataclass(frozen=True)
 class Group:
     """An Auto Scaling group: its tags, and the heartbeat timeout (seconds) of each of its hooks."""
 
@@ -165,6 +174,27 @@ class Host:
         """Our marker, or None for a host that is not ours."""
         marker = self.variables.get("rollcall")
         return marker if isinstance(marker, dict) else None
+
+
+@dataclass(frozen=True)
+class DumpedHost:
+    """A host as the dump of its inventory shows it; groups are names."""
+
+    id: int
+    name: str
+    inventory_id: int
+    inventory_name: str
+    enabled: bool
+    variables: Mapping[str, object]
+    groups: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Dump:
+    """A whole inventory."""
+
+    inventory: Inventory
+    hosts: tuple[DumpedHost, ...]
 
 
 class JobStatus(StrEnum):

@@ -23,6 +23,11 @@ MESSAGES_PER_CALL = 10  # SendMessageBatch's maximum
 DELAY_MAX = 900  # seconds, SQS's maximum
 
 
+def is_queue(arn: str, url: str) -> bool:
+    """Whether an ARN and a URL name the same queue: both end in its account and its name."""
+    return arn.split(":")[-2:] == url.split("/")[-2:]
+
+
 class Queues:
     """SQS, as much of it as we use. Methods raise Throttled or AwsDenied."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from .errors import BadSettings
 from .model import AddressKind, Check, CheckKind, Group, GroupSettings, OnFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 OPT_IN_TAG = "rollcall:inventory"
 DEFAULT_TIMEOUT = 1800  # seconds
@@ -22,7 +23,7 @@ CHECK_FORMS = "job, ec2, tcp:PORT, http:PORT/path"
 
 @dataclass(frozen=True)
 class Settings:
-    """One installation's parameters; queue_url and dead_letter_queue_url are those of the function's own queue."""
+    """One installation's parameters."""
 
     account: str
     tower_url: str
@@ -31,14 +32,22 @@ class Settings:
     adopt_by_instance_id: bool
     in_vpc: bool
     max_hosts_per_job: int
+    launch_queue_url: str
     gate_queue_url: str
-    queue_url: str
-    dead_letter_queue_url: str
+    terminate_queue_url: str
+
+
+@dataclass(frozen=True)
+class OwnQueue:
+    """The URLs of the queue that a function is fed from, and of the one for what nobody can work on."""
+
+    url: str
+    dead_letter_url: str
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
     """Settings from environment variables. Raises BadSettings naming the one that is missing."""
-    try:
+    with _naming_the_missing():
         return Settings(
             account=environment["ACCOUNT_ID"],
             tower_url=environment["TOWER_URL"],
@@ -47,10 +56,22 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             adopt_by_instance_id=environment["ADOPT_BY_INSTANCE_ID"] == "true",
             in_vpc=environment["IN_VPC"] == "true",
             max_hosts_per_job=int(environment["MAX_HOSTS_PER_JOB"]),
+            launch_queue_url=environment["LAUNCH_QUEUE_URL"],
             gate_queue_url=environment["GATE_QUEUE_URL"],
-            queue_url=environment["QUEUE_URL"],
-            dead_letter_queue_url=environment["DEAD_LETTER_QUEUE_URL"],
+            terminate_queue_url=environment["TERMINATE_QUEUE_URL"],
         )
+
+
+def read_own_queue(environment: Mapping[str, str]) -> OwnQueue:
+    """A function's own queue from environment variables. Raises BadSettings naming the one that is missing."""
+    with _naming_the_missing():
+        return OwnQueue(environment["QUEUE_URL"], environment["DEAD_LETTER_QUEUE_URL"])
+
+
+@contextmanager
+def _naming_the_missing() -> Iterator[None]:
+    try:
+        yield
     except KeyError as error:
         raise BadSettings(f"environment variable {error} is missing: deploy with template.yaml") from error
 

@@ -8,15 +8,16 @@ its recorded exchanges in tests/contract/recordings.
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import batched
 from typing import TYPE_CHECKING
 
-from .connection import FORBIDDEN, NOT_FOUND, Connection, object_of, words_of
+from .connection import FORBIDDEN, NOT_FOUND, PAGE_SIZE, Connection, object_of, words_of
 from .errors import BadSettings, RollcallError, TowerDenied, TowerRejected
 from .expiring import Expiring
-from .model import Host, Inventory, Job, JobStatus, JobTemplate, Outcome
+from .model import Dump, DumpedHost, Host, Inventory, Job, JobStatus, JobTemplate, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -31,6 +32,8 @@ BULK_DELETE_MAX = 250  # BULK_HOST_MAX_DELETE, the server's default
 NEEDLES_PER_QUERY = 100  # ends of instance ids, likewise
 NEEDLE = 8  # last characters of an instance id: enough to find few others, short enough for many in a query
 REFERENCES_TTL = 60.0  # seconds that inventories, templates and their usual durations are remembered
+MARKER = "rollcall"  # the variable that makes a host ours
+TOWERS_OWN = ("remote_host_enabled", "remote_host_id", "remote_tower_enabled", "remote_tower_id")  # in a dump [700]
 TOO_MANY_CREATED = "BULK_HOST_MAX_CREATE"  # in the answer of a server with a lower limit [210]
 TOO_MANY_DELETED = "BULK_HOST_MAX_DELETE"  # likewise [225]
 FAILURE_EVENTS = ("runner_on_failed", "runner_on_unreachable")
@@ -127,6 +130,32 @@ class Tower:
             found = list(self._http.pages(f"{collection}/", {"organization__name": organization, "name": name}))
         return found
 
+    # Whole inventories
+
+    def marked_inventories(self) -> list[Inventory]:
+        """Every inventory that holds a host with a marker, this installation's or another's [870]."""
+        found = self._http.pages("inventories/", {"hosts__variables__contains": MARKER})
+        return [Inventory(raw["id"], raw["name"]) for raw in found if not raw.get("kind")]
+
+    def dump(self, inventory: Inventory) -> Dump:
+        """A whole inventory in one call, hosts that are disabled too [700]."""
+        raw = self._http.get(f"inventories/{inventory.id}/script/", {"hostvars": "1", "all": "1", "towervars": "1"})
+        groups: defaultdict[str, set[str]] = defaultdict(set)
+        for group, contents in raw.items():
+            if group not in ("all", "_meta"):
+                for name in contents.get("hosts", ()):
+                    groups[name].add(group)
+        hosts = raw["_meta"]["hostvars"].items()
+        return Dump(inventory, tuple(_dumped_host(inventory, name, raw, groups[name]) for name, raw in hosts))
+
+    def created_at(self, host_ids: Collection[int]) -> dict[int, float]:
+        """When each of these hosts was made, in epoch seconds by Tower's clock; those that are gone are left out."""
+        return {
+            raw["id"]: _epoch(raw["created"])
+            for chunk in batched(sorted(host_ids), PAGE_SIZE)
+            for raw in self._http.pages("hosts/", {"id__in": ",".join(map(str, chunk))})
+        }
+
     # Hosts
 
     def hosts_named(self, inventory: Inventory, names: Collection[str]) -> list[Host]:
@@ -220,7 +249,7 @@ class Tower:
             )
         )
 
-    def delete_hosts(self, hosts: Sequence[Host]) -> None:
+    def delete_hosts(self, hosts: Sequence[Host | DumpedHost]) -> None:
         """Delete hosts, at most BULK_DELETE_MAX, also while jobs run on their inventories.
 
         Raises HostsVanished if one is gone already, DeleteRefused naming the inventories if the token may not. Then
@@ -243,7 +272,7 @@ class Tower:
             raise HostsVanished
         self._http.read(answer)
 
-    def _disassociate(self, host: Host) -> None:
+    def _disassociate(self, host: Host | DumpedHost) -> None:
         """Deletes a host the way that running jobs do not stop [862] and that old servers know."""
         answer = self._http.send(
             "POST", f"inventories/{host.inventory_id}/hosts/", {"id": host.id, "disassociate": True}
@@ -277,6 +306,10 @@ class Tower:
     def add_to_group(self, group_id: int, host_id: int) -> None:
         """Put a host into a group; that it is there already is no error."""
         self._http.read(self._http.send("POST", f"groups/{group_id}/hosts/", {"id": host_id}))
+
+    def take_out_of_group(self, group_id: int, host_id: int) -> None:
+        """Take a host out of a group; that it is not there is no error."""
+        self._http.read(self._http.send("POST", f"groups/{group_id}/hosts/", {"id": host_id, "disassociate": True}))
 
     def group_members(self, group_id: int, names: Collection[str]) -> set[str]:
         """Those of the names whose hosts are in a group."""
@@ -419,6 +452,18 @@ def _new_host(host: NewHost) -> Json:
         "variables": json.dumps(host.variables),
         "description": host.description,
     }
+
+
+def _dumped_host(inventory: Inventory, name: str, raw: Json, groups: set[str]) -> DumpedHost:
+    return DumpedHost(
+        id=raw["remote_tower_id"],
+        name=name,
+        inventory_id=inventory.id,
+        inventory_name=inventory.name,
+        enabled=raw["remote_tower_enabled"] == "true",
+        variables={key: value for key, value in raw.items() if key not in TOWERS_OWN},
+        groups=frozenset(groups),
+    )
 
 
 def _epoch(text: str) -> float:

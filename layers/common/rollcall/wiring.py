@@ -14,17 +14,18 @@ import boto3
 from aws_lambda_powertools.utilities.parameters import SecretsProvider
 from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
 
-from .announce import Announcer
 from .connection import Credentials
 from .errors import BadSettings
 from .fleet import CLIENT_CONFIG, Fleets, aws_errors
 from .intake import Intake
 from .queues import Queues
-from .settings import Settings, read_settings
+from .settings import Settings, read_own_queue, read_settings
 from .tower import Tower
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from .announce import Announcer
 
 SECRET_MAX_AGE = 300  # seconds
 TOKEN = re.compile("[!-~]+")  # what an HTTP header can carry
@@ -38,26 +39,26 @@ class Installation:
     tower: Tower
     fleets: Fleets
     queues: Queues
-    intake: Intake
+
+    def intake(self, announcer: Announcer) -> Intake:
+        """The way into a function that is fed from a queue."""
+        return Intake(read_own_queue(os.environ), self.fleets, self.queues, announcer)
 
 
 @cache
-def _installation(announcer: Announcer) -> Installation:
+def _installation() -> Installation:
     settings = read_settings(os.environ)
-    fleets = Fleets(settings.account)
-    queues = Queues()
     return Installation(
         settings=settings,
         tower=Tower(settings.tower_url, lambda refresh: read_credentials(settings.tower_secret, refresh=refresh)),
-        fleets=fleets,
-        queues=queues,
-        intake=Intake(settings, fleets, queues, announcer),
+        fleets=Fleets(settings.account),
+        queues=Queues(),
     )
 
 
-def installation(announcer: Announcer, context: LambdaContext) -> Installation:
+def installation(context: LambdaContext) -> Installation:
     """The installation this function belongs to; its calls to Tower end before the invocation does."""
-    made = _installation(announcer)
+    made = _installation()
     made.tower.finish_within(context.get_remaining_time_in_millis() / 1000)
     return made
 

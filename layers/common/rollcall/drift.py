@@ -1,0 +1,530 @@
+"""What has to change so that Tower and EC2 agree. Pure: everything here is told what was read, and asks nobody."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from .model import Transition
+from .variables import host_variables, with_ours
+from .waiting import RETRY_MAX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from .fleet import Membership
+    from .model import Dump, DumpedHost, GroupSettings, Instance, Inventory
+
+SETTLED = ("InService", "Standby")
+NEWBORN = 900.0  # seconds for which nobody is surprised that AWS does not know an instance whose host is there
+JOB_FORGOTTEN = 900.0  # seconds beyond a group's timeout after which nobody looks at an ended job any more
+BREAKER_MIN = 5  # removals from an inventory that no share of it makes too many
+INSTANCE_ID = re.compile(r"i-[0-9a-z]{1,17}")  # AWS refuses a whole call for one id that is empty or longer
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the hosts of a group belong."""
+
+    settings: GroupSettings
+    inventory: Inventory
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What was read of one account and Region. Times in epoch seconds.
+
+    places: the opted-in groups that could be read; troubled: the names of those that could not. memberships,
+    instances: what Auto Scaling and EC2 say of the groups' instances, and of the suspects, who were asked for one by
+    one. created_at: by host id, of the suspects' hosts. by_instance_id: id of the host without our marker, by the
+    inventory's id and the instance id that its field holds. jobs_ended: when the newest job of a waiting instance
+    ended, infinity while it runs; an instance no job holds is left out.
+    """
+
+    account: str
+    region: str
+    now: float
+    places: Mapping[str, Place]
+    troubled: frozenset[str]
+    memberships: Mapping[str, Membership]
+    instances: Mapping[str, Instance]
+    dumps: Mapping[int, Dump]
+    created_at: Mapping[int, float] = field(default_factory=dict)
+    by_instance_id: Mapping[tuple[int, str], int] = field(default_factory=dict)
+    jobs_ended: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a run is asked for beyond the usual.
+
+    groups: only these, None for all. provision: hosts that were missing are provisioned, however old their instances.
+    forget: groups whose hosts go although their instances live. adopt: hosts of our instances made by somebody else
+    are taken over.
+    """
+
+    groups: frozenset[str] | None = None
+    provision: bool = False
+    forget: frozenset[str] = frozenset()
+    adopt: bool = False
+
+
+@dataclass(frozen=True)
+class Removal:
+    """A host to be removed. moved: it is at home in another inventory, and goes once it is there."""
+
+    inventory: Inventory
+    host: DumpedHost
+    instance_id: str
+    reason: str
+    moved: bool = False
+
+
+@dataclass(frozen=True)
+class Change:
+    """A host to be put right: its variables replaced (None: they are right), inventory groups joined and left."""
+
+    inventory: Inventory
+    host: DumpedHost
+    instance_id: str
+    reason: str
+    variables: Mapping[str, object] | None = None
+    join: tuple[str, ...] = ()
+    leave: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Addition:
+    """An instance without a host. provision: its group's job is to run on it."""
+
+    place: Place
+    instance_id: str
+    variables: Mapping[str, object]
+    provision: bool
+    reason: str
+
+    @property
+    def inventory(self) -> Inventory:
+        """Where its host belongs."""
+        return self.place.inventory
+
+
+@dataclass(frozen=True)
+class Requeue:
+    """A waiting instance whose lifecycle action seems lost."""
+
+    place: Place
+    instance_id: str
+    transition: Transition
+    reason: str
+
+    @property
+    def inventory(self) -> Inventory:
+        """Where its host belongs."""
+        return self.place.inventory
+
+
+class Kind(StrEnum):
+    """What a finding is about."""
+
+    FOREIGN_ADDRESS = "foreign address"
+    IN_THE_WAY = "in the way"
+    ADDRESS_CONFLICT = "address conflict"
+    SECOND_HOST = "second host"
+    NOT_OPTED_IN = "not opted in"
+    DETACHED = "detached"
+    NO_ADDRESS = "no address"
+    MIXED_GROUP = "mixed group"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that a person should know, and that is left as it is."""
+
+    kind: Kind
+    inventory: str
+    subject: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The steps that make Tower and EC2 agree, and what is only reported."""
+
+    removals: tuple[Removal, ...] = ()
+    changes: tuple[Change, ...] = ()
+    additions: tuple[Addition, ...] = ()
+    requeues: tuple[Requeue, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to do in Tower."""
+        return not (self.removals or self.changes or self.additions)
+
+
+@dataclass(frozen=True)
+class Marker:
+    """Whose host it is, as its variables say."""
+
+    group: str
+    instance_id: str
+    vpc: str
+
+
+def marker_of(host: DumpedHost, account: str, region: str) -> Marker | None:
+    """A managed host's marker; None for one that is not this installation's, or names no instance."""
+    raw = host.variables.get("rollcall")
+    if not isinstance(raw, dict) or (raw.get("account"), raw.get("region")) != (account, region):
+        return None
+    instance_id = str(raw.get("instance_id", ""))
+    if not INSTANCE_ID.fullmatch(instance_id):
+        return None
+    return Marker(str(raw.get("group", "")), instance_id, str(raw.get("vpc", "")))
+
+
+def suspects(seen: Snapshot) -> set[str]:
+    """Instances of managed hosts that no opted-in group lists: AWS has to be asked for each before any verdict."""
+    return {
+        marker.instance_id
+        for dump in seen.dumps.values()
+        for host in dump.hosts
+        if (marker := marker_of(host, seen.account, seen.region)) and marker.instance_id not in seen.memberships
+    }
+
+
+def plan(seen: Snapshot, wishes: Wishes) -> Plan:
+    """What to do about what was seen. Every step and every finding has its reason."""
+    return _Planning(seen, wishes).plan()
+
+
+def too_many(removals: Iterable[Removal], managed: Mapping[int, int], share: float) -> dict[int, list[Removal]]:
+    """By inventory id, the removals that the breaker stops.
+
+    managed: hosts of ours in each inventory; share: the fraction of them that may go in one run.
+    """
+    by_inventory: defaultdict[int, list[Removal]] = defaultdict(list)
+    for removal in removals:
+        by_inventory[removal.inventory.id].append(removal)
+    return {
+        inventory_id: own
+        for inventory_id, own in by_inventory.items()
+        if len(own) > BREAKER_MIN and len(own) > share * managed[inventory_id]
+    }
+
+
+def address_key(vpc: str, address: str) -> tuple[str, str]:
+    """Where an address is unique: a private one in its VPC, a public one anywhere."""
+    try:
+        private = not ip_address(address).is_global  # a VPC may also have shared addresses, 100.64.0.0/10
+    except ValueError:
+        private = address.endswith(".internal")
+    return (vpc if private else "", address)
+
+
+def _address_of(host: DumpedHost) -> str:
+    """Where Tower connects to."""
+    return str(host.variables.get("ansible_host") or host.name)
+
+
+class _Planning:
+    """One pass over a snapshot, in the order of plan()."""
+
+    def __init__(self, seen: Snapshot, wishes: Wishes) -> None:
+        self._seen = seen
+        self._wishes = wishes
+        # In an order of our own, so that the same world makes the same plan however it was listed.
+        self._dumps = [
+            (dump.inventory, sorted(dump.hosts, key=lambda each: each.id)) for _, dump in sorted(seen.dumps.items())
+        ]
+        self._members = sorted(seen.memberships.items())
+        self._removals: list[Removal] = []
+        self._changes: list[Change] = []
+        self._additions: list[Addition] = []
+        self._findings: list[Finding] = []
+        self._at_home: dict[tuple[int, str], DumpedHost] = {}
+        self._owners: dict[int, Marker] = {}
+        self._hosted: set[tuple[int, str]] = set()
+
+    def plan(self) -> Plan:
+        for inventory, hosts in self._dumps:
+            for host in hosts:
+                if marker := self._marker_of(host):
+                    self._owners[host.id] = marker
+                    self._hosted.add((inventory.id, marker.instance_id))
+                    self._judge(inventory, host, marker)
+        self._add_missing()
+        self._keep_the_homeless()
+        self._find_foreign()
+        self._find_conflicts()
+        self._find_mixed_groups()
+        return Plan(
+            tuple(self._removals),
+            tuple(self._changes),
+            tuple(self._additions),
+            tuple(self._requeues()),
+            tuple(self._findings),
+        )
+
+    def _marker_of(self, host: DumpedHost) -> Marker | None:
+        return marker_of(host, self._seen.account, self._seen.region)
+
+    def _concerns(self, *groups: str) -> bool:
+        """Whether the run is about one of these groups, and none of them could not be read."""
+        if self._seen.troubled & set(groups):
+            return False
+        return self._wishes.groups is None or bool(self._wishes.groups & set(groups))
+
+    def _find(self, kind: Kind, inventory: Inventory, subject: str, reason: str) -> None:
+        self._findings.append(Finding(kind, inventory.name, subject, reason))
+
+    # Hosts of ours
+
+    def _judge(self, inventory: Inventory, host: DumpedHost, marker: Marker) -> None:
+        membership = self._seen.memberships.get(marker.instance_id)
+        instance = self._seen.instances.get(marker.instance_id)
+        if not self._concerns(marker.group, *([membership.group] if membership else [])):
+            return
+        if membership and (membership.pending or membership.leaving or membership.state.startswith("Warmed")):
+            return  # its lifecycle action is at work on it
+        if gone := self._why_gone(host, membership, instance):
+            self._removals.append(Removal(inventory, host, marker.instance_id, gone))
+        elif membership and membership.group in self._seen.places:
+            if membership.state in SETTLED and instance:
+                self._keep_true(inventory, host, marker, self._seen.places[membership.group], instance)
+        elif instance or membership:
+            self._left_over(inventory, host, marker, membership)
+
+    def _why_gone(self, host: DumpedHost, membership: Membership | None, instance: Instance | None) -> str | None:
+        if instance:
+            return None if instance.living else f"EC2 says that it is {instance.state}"
+        if membership:
+            return None
+        created_at = self._seen.created_at.get(host.id)
+        if created_at is None or self._seen.now - created_at <= NEWBORN:
+            return None
+        return "neither EC2 nor Auto Scaling knows it"
+
+    def _left_over(self, inventory: Inventory, host: DumpedHost, marker: Marker, membership: Membership | None) -> None:
+        """The host of an instance that lives in no group of ours."""
+        if marker.group in self._wishes.forget:
+            reason = f"group {marker.group!r} is to be forgotten"
+            self._removals.append(Removal(inventory, host, marker.instance_id, reason))
+        elif membership:
+            self._find(
+                Kind.NOT_OPTED_IN,
+                inventory,
+                host.name,
+                f"its instance lives in group {membership.group!r}, which has no tag rollcall:inventory: put the tag "
+                f'back, or run with {{"forget": ["{marker.group}"]}}',
+            )
+        else:
+            self._find(
+                Kind.DETACHED,
+                inventory,
+                host.name,
+                "its instance lives and belongs to no Auto Scaling group: attach it, or remove the host",
+            )
+
+    def _keep_true(
+        self, inventory: Inventory, host: DumpedHost, marker: Marker, place: Place, instance: Instance
+    ) -> None:
+        """The host of an instance that serves in a group of ours."""
+        settings = place.settings
+        if place.inventory.id != inventory.id:
+            reason = f"hosts of group {settings.group!r} belong into inventory {place.inventory.name!r}"
+            self._removals.append(Removal(inventory, host, marker.instance_id, reason, moved=True))
+            return
+        if other := self._at_home.get((inventory.id, marker.instance_id)):
+            reason = f"host {other.name} is for the same instance: remove one of them"
+            self._find(Kind.SECOND_HOST, inventory, host.name, reason)
+            return
+        self._at_home[inventory.id, marker.instance_id] = host
+        wanted = self._variables(place, instance)
+        if wanted is None:
+            self._find(Kind.NO_ADDRESS, inventory, host.name, f"its instance has no {settings.address} address")
+            return
+        reasons = []
+        if host.variables.get("ansible_host") != wanted["ansible_host"]:
+            reasons.append(f"its address is {wanted['ansible_host']}, not {host.variables.get('ansible_host')}")
+        if host.variables.get("rollcall") != wanted["rollcall"]:
+            reasons.append(f"its marker is not that of an instance of group {settings.group!r}")
+        join = tuple(name for name in settings.inventory_groups if name not in host.groups)
+        leave = tuple(sorted(self._former_groups(marker, settings) & host.groups))
+        if join:
+            reasons.append(f"it is missing in {', '.join(join)}")
+        if leave:
+            reasons.append(f"it is still in {', '.join(leave)}")
+        if reasons:
+            right = host.variables.get("ansible_host") == wanted["ansible_host"] and (
+                host.variables.get("rollcall") == wanted["rollcall"]
+            )
+            variables = None if right else with_ours(host.variables, wanted)
+            reason = "; ".join(reasons)
+            self._changes.append(Change(inventory, host, marker.instance_id, reason, variables, join, leave))
+
+    def _former_groups(self, marker: Marker, settings: GroupSettings) -> set[str]:
+        """The inventory groups in which the host was for another Auto Scaling group's sake."""
+        if marker.group == settings.group:
+            return set()
+        former = self._seen.places.get(marker.group)
+        names = former.settings.inventory_groups if former else (marker.group,)
+        return set(names) - set(settings.inventory_groups)
+
+    def _variables(self, place: Place, instance: Instance) -> dict[str, object] | None:
+        if not instance.addresses[place.settings.address]:
+            return None
+        return host_variables(place.settings, instance, self._seen.account, self._seen.region)
+
+    def _keep_the_homeless(self) -> None:
+        """Takes back the removals of hosts that cannot be made where they belong."""
+        there = self._hosted | {(each.inventory.id, each.instance_id) for each in self._additions}
+        homes = {each: place.inventory.id for each, known in self._members if (place := self._place_of(known))}
+        self._removals = [
+            each for each in self._removals if not each.moved or (homes[each.instance_id], each.instance_id) in there
+        ]
+
+    def _place_of(self, membership: Membership) -> Place | None:
+        return self._seen.places.get(membership.group)
+
+    # Instances without a host
+
+    def _add_missing(self) -> None:
+        going = {removal.host.id for removal in self._removals if not removal.moved}
+        named = {(inv.id, host.name): host for inv, hosts in self._dumps for host in hosts if host.id not in going}
+        by_id = {host.id: host for host in named.values()}
+        for instance_id, membership in self._members:
+            place, instance = self._place_of(membership), self._seen.instances.get(instance_id)
+            if not place or not instance or not instance.living or membership.state not in SETTLED:
+                continue
+            if not self._concerns(membership.group) or (place.inventory.id, instance_id) in self._hosted:
+                continue
+            wanted = self._variables(place, instance)
+            if wanted is None:
+                reason = f"it has no {place.settings.address} address, and so no host"
+                self._find(Kind.NO_ADDRESS, place.inventory, instance_id, reason)
+                continue
+            field_holder = self._seen.by_instance_id.get((place.inventory.id, instance_id))
+            named_so = named.get((place.inventory.id, instance_id))
+            host = named_so or by_id.get(field_holder or 0)
+            if host and self._wishes.adopt and "rollcall" not in host.variables:
+                self._adopt(place, host, instance_id, wanted)
+            elif named_so:
+                self._find(Kind.IN_THE_WAY, place.inventory, instance_id, self._why_in_the_way(named_so))
+            else:
+                self._add(place, instance, wanted)
+
+    def _why_in_the_way(self, host: DumpedHost) -> str:
+        what = "it has the name of an instance of ours and is"
+        if marker := self._owners.get(host.id):
+            return f"{what} for {marker.instance_id}: rename it"
+        if "rollcall" in host.variables:
+            return f"{what} another installation's: remove it"
+        return f"{what} not ours: remove it, or set AdoptByInstanceId"
+
+    def _adopt(self, place: Place, host: DumpedHost, instance_id: str, wanted: Mapping[str, object]) -> None:
+        self._hosted.add((place.inventory.id, instance_id))
+        join = tuple(name for name in place.settings.inventory_groups if name not in host.groups)
+        reason = f"it is for an instance of group {place.settings.group!r}, and was made by something else"
+        variables = with_ours(host.variables, wanted)
+        self._changes.append(Change(place.inventory, host, instance_id, reason, variables, join))
+
+    def _add(self, place: Place, instance: Instance, wanted: Mapping[str, object]) -> None:
+        young = self._seen.now - instance.launched_at < place.settings.timeout
+        # An instance with a host in another inventory moves; its event was not lost.
+        moves = any((inventory.id, instance.instance_id) in self._hosted for inventory, _ in self._dumps)
+        asked = (young and not moves) or self._wishes.provision
+        provision = place.settings.job_template is not None and asked
+        reason = f"it serves in group {place.settings.group!r} and has no host"
+        self._additions.append(Addition(place, instance.instance_id, wanted, provision, reason))
+
+    # What is only reported
+
+    def _find_foreign(self) -> None:
+        """Hosts that are not ours, and would take a deploy to a machine of ours."""
+        ours: dict[str, str] = {}
+        ours_in_vpcs: dict[tuple[str, str], str] = {}
+        for instance_id, membership in self._members:
+            instance = self._seen.instances.get(instance_id)
+            if instance and instance.living and membership.group in self._seen.places:
+                for address in filter(None, instance.addresses.values()):
+                    ours[address] = instance_id
+                    ours_in_vpcs[address_key(instance.facts["vpc"], address)] = instance_id
+        adopted = {change.host.id for change in self._changes}
+        for inventory, hosts in self._dumps:
+            for host in hosts:
+                if host.id in self._owners or host.id in adopted:
+                    continue
+                address, marker = _address_of(host), host.variables.get("rollcall")
+                # Another installation's host is in a VPC of its own; where anybody else's is, nobody says.
+                holder = (
+                    ours_in_vpcs.get(address_key(str(marker.get("vpc", "")), address))
+                    if isinstance(marker, dict)
+                    else ours.get(address)
+                )
+                if holder:
+                    reason = f"it is not ours, and its address {address} is that of {holder}: remove it"
+                    self._find(Kind.FOREIGN_ADDRESS, inventory, host.name, reason)
+
+    def _find_conflicts(self) -> None:
+        """Managed hosts of one inventory that will have one address when the plan is done."""
+        removed = {removal.host.id for removal in self._removals}
+        changed = {change.host.id: change.variables for change in self._changes if change.variables}
+        for inventory, hosts in self._dumps:
+            holders: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+            for each in hosts:
+                host = replace(each, variables=changed.get(each.id, each.variables))
+                marker = self._marker_of(host)
+                if marker and host.id not in removed:
+                    holders[address_key(marker.vpc, _address_of(host))].append(host.name)
+            for addition in self._additions:
+                if addition.inventory.id == inventory.id:
+                    vpc = self._seen.instances[addition.instance_id].facts["vpc"]
+                    holders[address_key(vpc, str(addition.variables["ansible_host"]))].append(addition.instance_id)
+            for (_, address), names in holders.items():
+                for name in names[1:]:
+                    reason = f"it has the address {address}, as has {names[0]}, and neither may be removed yet"
+                    self._find(Kind.ADDRESS_CONFLICT, inventory, name, reason)
+
+    def _find_mixed_groups(self) -> None:
+        for inventory, hosts in self._dumps:
+            members: defaultdict[str, set[str]] = defaultdict(set)
+            for host in hosts:
+                if marker := self._owners.get(host.id):
+                    for name in host.groups:
+                        members[name].add(marker.group)
+            for name, groups in sorted(members.items()):
+                unsaid = sorted(
+                    group
+                    for group in groups
+                    if group in self._seen.places and name not in self._seen.places[group].settings.inventory_groups
+                )
+                if len(groups) > 1 and unsaid:
+                    reason = f"it holds hosts of {', '.join(sorted(groups))}, and {unsaid[0]} does not ask for it"
+                    self._find(Kind.MIXED_GROUP, inventory, name, reason)
+
+    # Lost events
+
+    def _requeues(self) -> Iterable[Requeue]:
+        for instance_id, membership in self._members:
+            place, instance = self._place_of(membership), self._seen.instances.get(instance_id)
+            if not place or not self._concerns(membership.group) or not membership.state.endswith(":Wait"):
+                continue
+            if membership.leaving:
+                reason = f"it waits in {membership.state}"
+                yield Requeue(place, instance_id, Transition.TERMINATING, reason)
+            elif "Pending" in membership.state and instance and (reason := self._why_lost(place, instance)):
+                yield Requeue(place, instance_id, Transition.LAUNCHING, reason)
+
+    def _why_lost(self, place: Place, instance: Instance) -> str:
+        age = self._seen.now - instance.launched_at
+        forgotten = place.settings.timeout + JOB_FORGOTTEN
+        if (place.inventory.id, instance.instance_id) not in self._hosted:
+            return f"launched {age:.0f} s ago, it waits and has no host" if age > RETRY_MAX else ""
+        ended = self._seen.jobs_ended.get(instance.instance_id, instance.launched_at)
+        since = self._seen.now - ended
+        return f"for {since:.0f} s nobody has looked at its job" if since > forgotten else ""

@@ -1,0 +1,1087 @@
+"""What has to change so that Tower and EC2 agree, decided from plain data."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from itertools import count
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rollcall.drift import (
+    BREAKER_MIN,
+    JOB_FORGOTTEN,
+    NEWBORN,
+    SETTLED,
+    Addition,
+    Change,
+    Finding,
+    Kind,
+    Place,
+    Plan,
+    Removal,
+    Snapshot,
+    Wishes,
+    address_key,
+    marker_of,
+    plan,
+    suspects,
+    too_many,
+)
+from rollcall.fleet import Membership
+from rollcall.model import AddressKind, Dump, DumpedHost, GroupSettings, Instance, Inventory, OnFailure, Transition
+from rollcall.waiting import RETRY_MAX
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+ACCOUNT, REGION, STRANGER = "123456789012", "us-east-1", "999999999999"
+NOW = 1_800_000_000.0
+TIMEOUT = 1800
+LONG_AGO = 86_400.0  # seconds
+PROD, OTHER = Inventory(1, "prod"), Inventory(2, "other")
+LEFT_TO_THEIR_ACTIONS = (
+    "Pending",
+    "Pending:Wait",
+    "Pending:Proceed",
+    "Terminating",
+    "Terminating:Wait",
+    "Terminating:Proceed",
+    "Terminated",
+    "Warmed:Pending:Wait",
+    "Warmed:Stopped",
+    "Warmed:Terminating:Wait",
+)
+UNSETTLED = ("EnteringStandby", "Detaching", "Quarantined", "ReplacingRootVolume:Wait")
+
+
+class Sight:
+    """A snapshot in the making. Ages in seconds before NOW."""
+
+    def __init__(self) -> None:
+        self.places: dict[str, Place] = {}
+        self.troubled: set[str] = set()
+        self.memberships: dict[str, Membership] = {}
+        self.instances: dict[str, Instance] = {}
+        self.hosts: list[DumpedHost] = []
+        self.created_at: dict[int, float] = {}
+        self.by_instance_id: dict[tuple[int, str], int] = {}
+        self.jobs_ended: dict[str, float] = {}
+        self._ids = count(1)
+
+    def group(
+        self,
+        name: str,
+        *inventory_groups: str,
+        inventory: Inventory = PROD,
+        template: str | None = "provision",
+        address: AddressKind = AddressKind.PRIVATE,
+    ) -> Sight:
+        """A group that opted in, with its own name for an inventory group if none is named."""
+        asked = GroupSettings(
+            group=name,
+            inventory=inventory.name,
+            inventory_groups=inventory_groups or (name,),
+            job_template=template,
+            gate=(),
+            timeout=TIMEOUT,
+            on_failure=OnFailure.ABANDON,
+            address=address,
+        )
+        self.places[name] = Place(asked, inventory)
+        return self
+
+    def instance(
+        self,
+        instance_id: str,
+        address: str = "10.0.0.1",
+        *,
+        group: str | None = "web",
+        state: str = "InService",
+        ec2: str | None = "running",
+        age: float = LONG_AGO,
+        vpc: str = "vpc-1",
+        public: str = "",
+    ) -> Sight:
+        """An instance; group is None if Auto Scaling does not list it, ec2 is None if EC2 does not know it."""
+        if group is not None:
+            self.memberships[instance_id] = Membership(group, state)
+        if ec2 is not None:
+            addresses: dict[AddressKind, str] = dict.fromkeys(AddressKind, "") | {
+                AddressKind.PRIVATE: address,
+                AddressKind.PUBLIC: public,
+            }
+            self.instances[instance_id] = Instance(instance_id, ec2, NOW - age, addresses, {"vpc": vpc}, {})
+        return self
+
+    def host(
+        self,
+        instance_id: str,
+        address: str | None = "10.0.0.1",
+        group: str | None = "web",
+        *,
+        name: str | None = None,
+        inventory: Inventory = PROD,
+        groups: Collection[str] | None = None,
+        account: str = ACCOUNT,
+        vpc: str = "vpc-1",
+        enabled: bool = True,
+        age: float = LONG_AGO,
+    ) -> DumpedHost:
+        """A host for that instance, in the inventory group named after its group; without a marker if group is None."""
+        variables: dict[str, object] = {"by_hand": "kept"}
+        if address:
+            variables["ansible_host"] = address
+        if group is not None:
+            owner: dict[str, object] = {"group": group, "instance_id": instance_id}
+            variables["rollcall"] = owner | {"account": account, "region": REGION, "vpc": vpc}
+        host = DumpedHost(
+            id=next(self._ids),
+            name=name or instance_id,
+            inventory_id=inventory.id,
+            inventory_name=inventory.name,
+            enabled=enabled,
+            variables=variables,
+            groups=frozenset(groups if groups is not None else [group] if group else []),
+        )
+        self.hosts.append(host)
+        self.created_at[host.id] = NOW - age
+        return host
+
+    def snapshot(self) -> Snapshot:
+        """What was set up."""
+        return Snapshot(
+            account=ACCOUNT,
+            region=REGION,
+            now=NOW,
+            places=self.places,
+            troubled=frozenset(self.troubled),
+            memberships=self.memberships,
+            instances=self.instances,
+            dumps={
+                inventory.id: Dump(inventory, tuple(each for each in self.hosts if each.inventory_id == inventory.id))
+                for inventory in (PROD, OTHER)
+            },
+            created_at=self.created_at,
+            by_instance_id=self.by_instance_id,
+            jobs_ended=self.jobs_ended,
+        )
+
+    def plan(self, wishes: Wishes | None = None) -> Plan:
+        """What to do about it."""
+        return plan(self.snapshot(), wishes or Wishes())
+
+
+@pytest.fixture
+def sight() -> Sight:
+    """The group "web" in inventory prod, and nothing in it yet."""
+    return Sight().group("web")
+
+
+def kinds(what: Plan) -> list[Kind]:
+    """What the findings are about."""
+    return [finding.kind for finding in what.findings]
+
+
+class TestInstancesThatAreGone:
+    @pytest.mark.parametrize("state", ["shutting-down", "terminated"])
+    @pytest.mark.parametrize("group", ["web", None])
+    def test_the_host_of_an_instance_that_ec2_calls_gone_is_removed(
+        self, sight: Sight, state: str, group: str | None
+    ) -> None:
+        host = sight.host("i-a", age=0)
+        [removal] = sight.instance("i-a", group=group, ec2=state).plan().removals
+        assert (removal.host, removal.inventory, removal.moved) == (host, PROD, False)
+        assert state in removal.reason
+
+    def test_the_host_of_an_instance_that_nobody_knows_is_removed(self, sight: Sight) -> None:
+        sight.host("i-a", age=NEWBORN + 1)
+        [removal] = sight.plan().removals
+        assert removal.reason == "neither EC2 nor Auto Scaling knows it"
+
+    def test_a_young_host_of_an_instance_that_nobody_knows_stays(self, sight: Sight) -> None:
+        sight.host("i-a", age=NEWBORN)
+        assert sight.plan() == Plan()
+
+    def test_a_host_whose_age_tower_does_not_say_stays(self, sight: Sight) -> None:
+        sight.created_at.pop(sight.host("i-a").id)
+        assert sight.plan() == Plan()
+
+    def test_a_host_whose_instance_only_auto_scaling_knows_stays(self, sight: Sight) -> None:
+        sight.host("i-a")
+        assert sight.instance("i-a", ec2=None).plan() == Plan()
+
+    def test_a_stopped_instance_is_not_gone(self, sight: Sight) -> None:
+        sight.host("i-a")
+        assert sight.instance("i-a", ec2="stopped").plan() == Plan()
+
+    def test_the_host_goes_although_its_group_is_gone_too(self, sight: Sight) -> None:
+        host = sight.host("i-a", group="deleted")
+        [removal] = sight.instance("i-a", group=None, ec2="terminated").plan().removals
+        assert removal.host == host
+
+    def test_a_disabled_host_goes_too(self, sight: Sight) -> None:
+        sight.host("i-a", enabled=False)
+        assert len(sight.instance("i-a", group=None, ec2="terminated").plan().removals) == 1
+
+    def test_its_hosts_go_out_of_every_inventory(self, sight: Sight) -> None:
+        hosts = [sight.host("i-a"), sight.host("i-a", inventory=OTHER)]
+        removals = sight.instance("i-a", group=None, ec2="terminated").plan().removals
+        assert [removal.host for removal in removals] == hosts
+
+
+@pytest.mark.parametrize("state", LEFT_TO_THEIR_ACTIONS)
+class TestInstancesOnTheirWay:
+    def test_nothing_is_done_about_the_host_of_one(self, sight: Sight, state: str) -> None:
+        sight.host("i-a", "10.0.0.99", groups=["elsewhere"])
+        sight.host("i-a", inventory=OTHER)
+        assert sight.instance("i-a", state=state).plan().empty
+
+    def test_nothing_is_done_about_the_host_of_one_that_ec2_calls_gone(self, sight: Sight, state: str) -> None:
+        sight.host("i-a")
+        assert sight.instance("i-a", state=state, ec2="terminated").plan().empty
+
+    def test_one_without_a_host_is_not_added(self, sight: Sight, state: str) -> None:
+        assert sight.instance("i-a", state=state).plan().empty
+
+    def test_forgetting_its_group_does_not_touch_its_host(self, sight: Sight, state: str) -> None:
+        sight.host("i-a", group="former")
+        sight.instance("i-a", group="former", state=state)
+        assert sight.plan(Wishes(forget=frozenset({"former"}))).empty
+
+
+@pytest.mark.parametrize("state", UNSETTLED)
+def test_an_instance_between_two_states_is_neither_added_nor_put_right(sight: Sight, state: str) -> None:
+    sight.instance("i-a", state=state).instance("i-b", "10.0.0.2", state=state)
+    sight.host("i-b", "10.0.0.99")
+    sight.jobs_ended["i-b"] = NOW - LONG_AGO
+    assert sight.plan() == Plan()
+
+
+class TestPuttingRight:
+    @pytest.mark.parametrize("state", ["InService", "Standby"])
+    def test_a_host_that_is_right_is_left_alone(self, sight: Sight, state: str) -> None:
+        sight.host("i-a", groups=["web", "by-hand"])
+        assert sight.instance("i-a", state=state).plan() == Plan()
+
+    @pytest.mark.parametrize("state", ["InService", "Standby"])
+    def test_an_address_that_is_not_the_instances_is_replaced(self, sight: Sight, state: str) -> None:
+        host = sight.host("i-a", "10.0.0.99")
+        [change] = sight.instance("i-a", state=state).plan().changes
+        assert (change.host, change.join, change.leave) == (host, (), ())
+        assert change.variables
+        assert (change.variables["ansible_host"], change.variables["by_hand"]) == ("10.0.0.1", "kept")
+        assert change.reason == "its address is 10.0.0.1, not 10.0.0.99"
+
+    def test_a_group_that_it_is_missing_in_is_joined_and_its_variables_stay(self, sight: Sight) -> None:
+        sight.group("web", "a", "b", "c")
+        sight.host("i-a", groups=["b"])
+        [change] = sight.instance("i-a").plan().changes
+        assert (change.variables, change.join, change.leave) == (None, ("a", "c"), ())
+        assert change.reason == "it is missing in a, c"
+
+    def test_groups_that_a_person_put_it_into_are_not_left(self, sight: Sight) -> None:
+        sight.host("i-a", "10.0.0.99", groups=["web", "by-hand"])
+        [change] = sight.instance("i-a").plan().changes
+        assert change.leave == ()
+
+    def test_a_host_whose_instance_went_to_another_group_leaves_the_former_groups(self, sight: Sight) -> None:
+        sight.group("web", "web", "both").group("db", "db", "both")
+        sight.host("i-a", groups=["web", "both", "by-hand"])
+        [change] = sight.instance("i-a", group="db").plan().changes
+        assert (change.join, change.leave) == (("db",), ("web",))
+        assert change.variables
+        marker = change.variables["rollcall"]
+        assert isinstance(marker, dict)
+        assert marker["group"] == "db"
+
+    def test_a_host_whose_marker_alone_is_not_right_gets_a_new_one(self, sight: Sight) -> None:
+        sight.group("web", "shared").group("db", "shared")
+        sight.host("i-a", groups=["shared"])
+        sight.host("i-b", "10.0.0.2", groups=["shared"], vpc="vpc-9")
+        done = sight.instance("i-a", group="db").instance("i-b", "10.0.0.2").plan()
+        assert [(change.join, change.leave) for change in done.changes] == [((), ()), ((), ())]
+        owners = [change.variables and change.variables["rollcall"] for change in done.changes]
+        assert [isinstance(each, dict) and (each["group"], each["vpc"]) for each in owners] == [
+            ("db", "vpc-1"),
+            ("web", "vpc-1"),
+        ]
+
+    def test_a_host_of_a_former_group_that_is_not_known_any_more_leaves_the_one_of_its_name(self, sight: Sight) -> None:
+        sight.host("i-a", group="former", groups=["former", "by-hand"])
+        [change] = sight.instance("i-a").plan().changes
+        assert (change.join, change.leave) == (("web",), ("former",))
+
+    def test_a_host_that_a_person_renamed_is_known_by_its_marker(self, sight: Sight) -> None:
+        sight.host("i-a", name="web-1")
+        assert sight.instance("i-a").plan() == Plan()
+
+    def test_a_disabled_host_stays_disabled(self, sight: Sight) -> None:
+        host = sight.host("i-a", "10.0.0.99", enabled=False)
+        done = sight.instance("i-a").plan()
+        [change] = done.changes
+        assert change.host == host
+        assert not applied(sight.snapshot(), done).dumps[PROD.id].hosts[0].enabled
+
+    def test_a_host_of_another_inventory_moves(self, sight: Sight) -> None:
+        sight.group("web", inventory=OTHER)
+        host = sight.host("i-a")
+        done = sight.instance("i-a").plan()
+        [removal], [addition] = done.removals, done.additions
+        assert (removal.host, removal.moved) == (host, True)
+        assert (addition.instance_id, addition.inventory, addition.provision) == ("i-a", OTHER, False)
+        assert "'other'" in removal.reason
+
+    def test_a_host_that_is_at_home_already_is_not_added_again(self, sight: Sight) -> None:
+        stray, home = sight.host("i-a", inventory=OTHER), sight.host("i-a")
+        done = sight.instance("i-a").plan()
+        assert [removal.host for removal in done.removals] == [stray]
+        assert home not in [removal.host for removal in done.removals]
+        assert not done.additions
+
+    def test_a_host_stays_where_it_is_while_somebody_elses_is_in_its_way_at_home(self, sight: Sight) -> None:
+        sight.group("web", inventory=OTHER)
+        sight.host("i-a")
+        sight.host("i-a", group=None, inventory=OTHER)
+        done = sight.instance("i-a").plan()
+        assert done.empty
+        assert Kind.IN_THE_WAY in kinds(done)
+
+    def test_a_host_stays_where_it_is_while_its_instance_lacks_the_address_asked_for(self, sight: Sight) -> None:
+        sight.group("web", inventory=OTHER, address=AddressKind.PUBLIC)
+        sight.host("i-a")
+        done = sight.instance("i-a").plan()
+        assert done.empty
+        assert kinds(done) == [Kind.NO_ADDRESS]
+
+    def test_a_young_instance_whose_host_moves_is_not_provisioned_again(self, sight: Sight) -> None:
+        sight.group("web", inventory=OTHER)
+        sight.host("i-a")
+        [addition] = sight.instance("i-a", age=0).plan().additions
+        assert not addition.provision
+
+    def test_an_instance_without_the_address_asked_for_is_reported(self, sight: Sight) -> None:
+        sight.group("web", address=AddressKind.PUBLIC)
+        sight.host("i-a")
+        done = sight.instance("i-a").instance("i-b", "10.0.0.2").plan()
+        assert done.empty
+        assert kinds(done) == [Kind.NO_ADDRESS, Kind.NO_ADDRESS]
+        assert {finding.subject for finding in done.findings} == {"i-a", "i-b"}
+
+    def test_a_second_host_of_an_instance_is_reported_and_stays(self, sight: Sight) -> None:
+        sight.host("i-a")
+        sight.host("i-a", name="copy")
+        done = sight.instance("i-a").plan()
+        assert done.empty
+        assert (Kind.SECOND_HOST, "copy") in [(finding.kind, finding.subject) for finding in done.findings]
+
+
+class TestOneAddress:
+    def test_the_host_whose_instance_is_gone_goes_and_the_other_stays(self, sight: Sight) -> None:
+        gone, there = sight.host("i-a"), sight.host("i-b")
+        done = sight.instance("i-a", group=None, ec2="terminated").instance("i-b").plan()
+        assert [removal.host for removal in done.removals] == [gone]
+        assert not done.changes
+        assert not done.findings
+        assert there.id in {host.id for host in applied(sight.snapshot(), done).dumps[PROD.id].hosts}
+
+    def test_the_host_whose_instance_has_another_address_by_now_is_put_right(self, sight: Sight) -> None:
+        sight.host("i-a")
+        other = sight.host("i-b")
+        done = sight.instance("i-a").instance("i-b", "10.0.0.2").plan()
+        assert [change.host for change in done.changes] == [other]
+        assert not done.findings
+
+    def test_it_is_reported_while_neither_may_go(self, sight: Sight) -> None:
+        sight.host("i-a", age=0)
+        sight.host("i-b")
+        done = sight.instance("i-b").plan()
+        assert done.empty
+        [finding] = done.findings
+        assert (finding.kind, finding.subject, finding.inventory) == (Kind.ADDRESS_CONFLICT, "i-b", "prod")
+        assert "10.0.0.1" in finding.reason
+
+    def test_it_is_reported_when_the_other_host_is_only_made_now(self, sight: Sight) -> None:
+        sight.host("i-a", age=0)
+        done = sight.instance("i-b").plan()
+        assert [addition.instance_id for addition in done.additions] == ["i-b"]
+        assert [(finding.kind, finding.subject) for finding in done.findings] == [(Kind.ADDRESS_CONFLICT, "i-b")]
+
+    def test_the_same_private_address_in_another_vpc_is_another_address(self, sight: Sight) -> None:
+        sight.host("i-a")
+        sight.host("i-b", vpc="vpc-2")
+        assert sight.instance("i-a").instance("i-b", vpc="vpc-2").plan() == Plan()
+
+    def test_the_same_address_in_another_inventory_is_no_conflict(self, sight: Sight) -> None:
+        sight.host("i-a", age=0)
+        sight.host("i-b", age=0, inventory=OTHER)
+        assert sight.plan() == Plan()
+
+    def test_hosts_without_an_address_do_not_share_it(self, sight: Sight) -> None:
+        sight.host("i-a", None, age=0)
+        sight.host("i-b", None, age=0)
+        assert sight.plan() == Plan()
+
+    @pytest.mark.parametrize(
+        ("address", "by_vpc"),
+        [
+            ("10.0.0.1", True),
+            ("172.16.3.4", True),
+            ("100.64.0.7", True),
+            ("fd00::1", True),
+            ("ip-10-0-0-1.ec2.internal", True),
+            ("ip-10-0-0-1.eu-west-1.compute.internal", True),
+            ("54.239.28.85", False),
+            ("ec2-54-239-28-85.compute-1.amazonaws.com", False),
+        ],
+    )
+    def test_a_private_address_is_unique_in_its_vpc_and_a_public_one_anywhere(self, address: str, by_vpc: bool) -> None:
+        assert address_key("vpc-1", address) == ("vpc-1" if by_vpc else "", address)
+
+
+class TestInstancesWithoutAHost:
+    @pytest.mark.parametrize("state", ["InService", "Standby"])
+    def test_one_is_added(self, sight: Sight, state: str) -> None:
+        [addition] = sight.instance("i-a", state=state).plan().additions
+        assert (addition.instance_id, addition.inventory, addition.place) == ("i-a", PROD, sight.places["web"])
+        assert addition.variables["ansible_host"] == "10.0.0.1"
+        assert addition.reason == "it serves in group 'web' and has no host"
+
+    @pytest.mark.parametrize(
+        ("age", "provision"), [(0, True), (TIMEOUT - 1, True), (TIMEOUT, False), (LONG_AGO, False)]
+    )
+    def test_one_is_provisioned_only_while_its_launch_is_young(self, sight: Sight, age: float, provision: bool) -> None:
+        [addition] = sight.instance("i-a", age=age).plan().additions
+        assert addition.provision == provision
+
+    def test_opting_in_a_group_of_five_hundred_provisions_none(self, sight: Sight) -> None:
+        for number in range(500):
+            sight.instance(f"i-{number}", f"10.0.{number // 250}.{number % 250}")
+        done = sight.plan()
+        assert len(done.additions) == 500
+        assert not any(addition.provision for addition in done.additions)
+
+    def test_all_are_provisioned_when_that_is_asked_for(self, sight: Sight) -> None:
+        [addition] = sight.instance("i-a").plan(Wishes(provision=True)).additions
+        assert addition.provision
+
+    def test_a_group_without_a_job_provisions_none(self, sight: Sight) -> None:
+        sight.group("web", template=None)
+        [addition] = sight.instance("i-a", age=0).plan(Wishes(provision=True)).additions
+        assert not addition.provision
+
+    @pytest.mark.parametrize("ec2", ["shutting-down", "terminated", None])
+    def test_one_that_ec2_does_not_call_living_is_not_added(self, sight: Sight, ec2: str | None) -> None:
+        assert sight.instance("i-a", ec2=ec2).plan() == Plan()
+
+    def test_one_of_a_group_that_did_not_opt_in_is_not_added(self, sight: Sight) -> None:
+        assert sight.instance("i-a", group="somebody-elses").plan() == Plan()
+
+    def test_a_host_in_a_group_that_could_not_be_read_is_a_host(self, sight: Sight) -> None:
+        sight.troubled.add("former")
+        sight.host("i-a", group="former")
+        assert sight.instance("i-a").plan().empty
+
+    def test_one_whose_name_another_managed_host_has_is_reported_and_not_added(self, sight: Sight) -> None:
+        sight.host("i-b", "10.0.0.2", name="i-a")
+        done = sight.instance("i-a").instance("i-b", "10.0.0.2").plan()
+        assert done.empty
+        assert [(finding.kind, finding.subject) for finding in done.findings] == [(Kind.IN_THE_WAY, "i-a")]
+
+    def test_one_whose_name_a_host_has_that_goes_is_added(self, sight: Sight) -> None:
+        sight.host("i-b", "10.0.0.2", name="i-a")
+        done = sight.instance("i-a").instance("i-b", group=None, ec2="terminated").plan()
+        assert (len(done.removals), len(done.additions), done.findings) == (1, 1, ())
+
+
+class TestGroupsThatLostTheirTag:
+    def test_their_hosts_are_reported_and_stay(self, sight: Sight) -> None:
+        sight.host("i-a", group="former")
+        done = sight.instance("i-a", group="former").plan()
+        assert done.empty
+        [finding] = done.findings
+        assert (finding.kind, finding.subject) == (Kind.NOT_OPTED_IN, "i-a")
+        assert '{"forget": ["former"]}' in finding.reason
+
+    def test_their_hosts_go_when_they_are_to_be_forgotten(self, sight: Sight) -> None:
+        host = sight.host("i-a", group="former")
+        stays = sight.host("i-b", "10.0.0.2", group="other")
+        sight.instance("i-a", group="former").instance("i-b", "10.0.0.2", group="other")
+        done = sight.plan(Wishes(forget=frozenset({"former"})))
+        assert [(removal.host, removal.moved) for removal in done.removals] == [(host, False)]
+        assert [finding.subject for finding in done.findings] == [stays.name]
+
+    def test_forgetting_a_group_that_has_its_tag_removes_nothing_of_it(self, sight: Sight) -> None:
+        sight.host("i-a")
+        assert sight.instance("i-a").plan(Wishes(forget=frozenset({"web"}))) == Plan()
+
+    def test_an_instance_that_was_detached_is_reported_and_stays(self, sight: Sight) -> None:
+        sight.host("i-a")
+        done = sight.instance("i-a", group=None).plan()
+        assert done.empty
+        assert kinds(done) == [Kind.DETACHED]
+
+    def test_the_host_of_a_detached_instance_goes_with_its_forgotten_group(self, sight: Sight) -> None:
+        sight.host("i-a", group="former")
+        done = sight.instance("i-a", group=None).plan(Wishes(forget=frozenset({"former"})))
+        assert len(done.removals) == 1
+
+
+class TestTroubledGroups:
+    @pytest.fixture
+    def troubled(self, sight: Sight) -> Sight:
+        """The group "db" could not be read."""
+        sight.troubled.add("db")
+        return sight
+
+    @pytest.mark.parametrize("ec2", ["running", "terminated", None])
+    @pytest.mark.parametrize("group", ["db", None])
+    def test_nothing_is_done_about_their_hosts(self, troubled: Sight, ec2: str | None, group: str | None) -> None:
+        troubled.host("i-a", "10.0.0.99", group="db")
+        assert troubled.instance("i-a", group=group, ec2=ec2).plan() == Plan()
+
+    def test_nothing_is_done_about_a_host_whose_instance_went_to_one(self, troubled: Sight) -> None:
+        troubled.host("i-a", "10.0.0.99")
+        assert troubled.instance("i-a", group="db").plan() == Plan()
+
+    def test_they_are_not_forgotten(self, troubled: Sight) -> None:
+        troubled.host("i-a", group="db")
+        assert troubled.instance("i-a", group=None).plan(Wishes(forget=frozenset({"db"}))) == Plan()
+
+    def test_their_waiting_instances_are_not_queued_again(self, troubled: Sight) -> None:
+        assert troubled.instance("i-a", group="db", state="Terminating:Wait").plan() == Plan()
+
+    def test_the_others_are_looked_after(self, troubled: Sight) -> None:
+        host = troubled.host("i-a")
+        done = troubled.instance("i-a", group=None, ec2="terminated").plan()
+        assert [removal.host for removal in done.removals] == [host]
+
+
+def test_a_run_for_some_groups_leaves_the_others_alone(sight: Sight) -> None:
+    sight.group("db")
+    sight.host("i-a", "10.0.0.99")
+    sight.host("i-b", "10.0.0.99", group="db")
+    sight.instance("i-a").instance("i-b", "10.0.0.2", group="db")
+    sight.instance("i-c", "10.0.0.3").instance("i-d", "10.0.0.4", group="db")
+    sight.instance("i-e", state="Terminating:Wait").instance("i-f", group="db", state="Terminating:Wait")
+    done = sight.plan(Wishes(groups=frozenset({"db"})))
+    assert [change.instance_id for change in done.changes] == ["i-b"]
+    assert [addition.instance_id for addition in done.additions] == ["i-d"]
+    assert [requeue.instance_id for requeue in done.requeues] == ["i-f"]
+
+
+def test_only_instances_that_no_group_of_ours_lists_are_asked_for_one_by_one(sight: Sight) -> None:
+    sight.host("i-a")
+    sight.host("i-b", inventory=OTHER)
+    sight.host("i-c", group=None)
+    assert suspects(sight.instance("i-a").snapshot()) == {"i-b"}
+
+
+class TestHostsThatAreNotOurs:
+    def test_they_are_left_alone_whatever_became_of_their_instance(self, sight: Sight) -> None:
+        sight.host("i-a", group=None)
+        sight.host("i-b", group=None)
+        assert sight.instance("i-a", group=None, ec2="terminated").plan() == Plan()
+
+    @pytest.mark.parametrize("account", [STRANGER, ""])
+    def test_a_marker_of_another_account_does_not_make_a_host_ours(self, sight: Sight, account: str) -> None:
+        sight.host("i-a", "10.0.0.99", account=account)
+        assert sight.plan() == Plan()
+        assert suspects(sight.snapshot()) == set()
+
+    def test_a_marker_of_another_region_does_not_make_a_host_ours(self, sight: Sight) -> None:
+        sight.host("i-a")
+        seen = replace(sight.snapshot(), region="eu-west-1")
+        assert plan(seen, Wishes()) == Plan()
+
+    @pytest.mark.parametrize("instance_id", ["", "web-1", "i-", "i-a,i-b"])
+    def test_a_marker_without_an_instance_id_does_not_make_a_host_ours(self, sight: Sight, instance_id: str) -> None:
+        sight.host(instance_id, name="web-1")
+        assert sight.plan() == Plan()
+        assert suspects(sight.snapshot()) == set()
+
+    def test_one_at_an_address_of_an_instance_of_ours_is_reported(self, sight: Sight) -> None:
+        sight.host("i-a")
+        sight.host("node", group=None)
+        done = sight.instance("i-a").plan()
+        assert done.empty
+        [finding] = done.findings
+        assert (finding.kind, finding.subject) == (Kind.FOREIGN_ADDRESS, "node")
+        assert "i-a" in finding.reason
+
+    @pytest.mark.parametrize("state", ["InService", "Pending:Wait"])
+    def test_one_named_after_a_public_address_of_ours_is_reported(self, sight: Sight, state: str) -> None:
+        sight.host("i-a")
+        sight.host("54.239.28.85", None, group=None)
+        done = sight.instance("i-a", public="54.239.28.85", state=state).plan()
+        assert kinds(done) == [Kind.FOREIGN_ADDRESS]
+
+    def test_one_at_an_address_of_an_instance_that_is_gone_is_not_reported(self, sight: Sight) -> None:
+        sight.host("node", group=None)
+        assert sight.instance("i-a", state="Terminating", ec2="terminated").plan() == Plan()
+
+    def test_one_of_another_account_may_have_the_private_address_in_its_own_vpc(self, sight: Sight) -> None:
+        sight.host("i-a")
+        sight.host("i-b", account=STRANGER, vpc="vpc-9")
+        assert sight.instance("i-a").plan() == Plan()
+
+    def test_one_that_has_the_name_of_an_instance_of_ours_is_reported(self, sight: Sight) -> None:
+        sight.host("i-a", "10.0.0.99", group=None)
+        done = sight.instance("i-a").plan()
+        assert done.empty
+        [finding] = done.findings
+        assert (finding.kind, finding.subject) == (Kind.IN_THE_WAY, "i-a")
+        assert "AdoptByInstanceId" in finding.reason
+
+
+class TestAdopting:
+    ADOPT = Wishes(adopt=True)
+
+    def test_a_host_named_after_an_instance_of_ours_is_taken_over(self, sight: Sight) -> None:
+        host = sight.host("i-a", "10.0.0.99", group=None, groups=["by-hand"])
+        done = sight.instance("i-a").plan(self.ADOPT)
+        [change] = done.changes
+        assert (change.host, change.join, change.leave) == (host, ("web",), ())
+        assert change.variables
+        assert (change.variables["ansible_host"], change.variables["by_hand"]) == ("10.0.0.1", "kept")
+        assert not done.additions
+        assert not done.findings
+
+    def test_a_host_with_the_instance_id_in_its_field_is_taken_over(self, sight: Sight) -> None:
+        host = sight.host("i-a", group=None, name="node")
+        sight.by_instance_id[PROD.id, "i-a"] = host.id
+        done = sight.instance("i-a").plan(self.ADOPT)
+        assert [change.host for change in done.changes] == [host]
+        assert not done.additions
+
+    def test_a_host_in_another_inventory_is_not_taken_over(self, sight: Sight) -> None:
+        sight.host("i-a", "10.0.0.99", group=None, inventory=OTHER)
+        done = sight.instance("i-a").plan(self.ADOPT)
+        assert not done.changes
+        assert len(done.additions) == 1
+
+    def test_a_host_of_another_account_is_not_taken_over(self, sight: Sight) -> None:
+        sight.host("i-a", "10.0.0.99", account=STRANGER)
+        done = sight.instance("i-a").plan(self.ADOPT)
+        assert done.empty
+        [finding] = done.findings
+        assert finding.kind == Kind.IN_THE_WAY
+        assert "AdoptByInstanceId" not in finding.reason
+
+    def test_only_hosts_of_instances_that_serve_are_taken_over(self, sight: Sight) -> None:
+        for number, state in enumerate(LEFT_TO_THEIR_ACTIONS):
+            sight.instance(f"i-{number}", f"10.0.1.{number}", state=state).host(f"i-{number}", None, group=None)
+        assert sight.plan(self.ADOPT).empty
+
+    def test_a_host_taken_over_takes_the_place_of_one_in_another_inventory(self, sight: Sight) -> None:
+        stray, host = sight.host("i-a", inventory=OTHER), sight.host("i-a", group=None)
+        done = sight.instance("i-a").plan(self.ADOPT)
+        assert [removal.host for removal in done.removals] == [stray]
+        assert [change.host for change in done.changes] == [host]
+
+
+class TestMixedGroups:
+    def test_an_inventory_group_with_hosts_of_two_groups_is_reported(self, sight: Sight) -> None:
+        sight.group("db")
+        sight.host("i-a", groups=["web", "shared"])
+        sight.host("i-b", "10.0.0.2", "db", groups=["db", "shared"])
+        done = sight.instance("i-a").instance("i-b", "10.0.0.2", group="db").plan()
+        assert done.empty
+        [finding] = done.findings
+        assert (finding.kind, finding.subject) == (Kind.MIXED_GROUP, "shared")
+        assert "db, web" in finding.reason
+
+    def test_one_that_the_tags_of_both_ask_for_is_not(self, sight: Sight) -> None:
+        sight.group("web", "web", "shared").group("db", "db", "shared")
+        sight.host("i-a", groups=["web", "shared"])
+        sight.host("i-b", "10.0.0.2", "db", groups=["db", "shared"])
+        assert sight.instance("i-a").instance("i-b", "10.0.0.2", group="db").plan() == Plan()
+
+    def test_groups_of_one_name_in_two_inventories_are_two(self, sight: Sight) -> None:
+        sight.group("db", inventory=OTHER)
+        sight.host("i-a", groups=["web", "shared"])
+        sight.host("i-b", "10.0.0.2", "db", inventory=OTHER, groups=["db", "shared"])
+        assert sight.instance("i-a").instance("i-b", "10.0.0.2", group="db").plan() == Plan()
+
+
+class TestLostEvents:
+    @pytest.mark.parametrize("ec2", ["running", "shutting-down", None])
+    @pytest.mark.parametrize("hosted", [True, False])
+    def test_an_instance_that_waits_to_terminate_is_queued_again_at_once(
+        self, sight: Sight, ec2: str | None, hosted: bool
+    ) -> None:
+        if hosted:
+            sight.host("i-a")
+        [requeue] = sight.instance("i-a", state="Terminating:Wait", ec2=ec2, age=0).plan().requeues
+        assert (requeue.instance_id, requeue.transition) == ("i-a", Transition.TERMINATING)
+        assert requeue.reason == "it waits in Terminating:Wait"
+        assert requeue.inventory == PROD
+
+    @pytest.mark.parametrize(("age", "times"), [(RETRY_MAX, 0), (RETRY_MAX + 1, 1)])
+    def test_one_that_waits_without_a_host_is_queued_again_after_the_longest_back_off(
+        self, sight: Sight, age: float, times: int
+    ) -> None:
+        requeues = sight.instance("i-a", state="Pending:Wait", age=age).plan().requeues
+        assert [requeue.transition for requeue in requeues] == [Transition.LAUNCHING] * times
+
+    def test_a_host_in_another_inventory_does_not_count(self, sight: Sight) -> None:
+        sight.host("i-a", inventory=OTHER)
+        assert len(sight.instance("i-a", state="Pending:Wait").plan().requeues) == 1
+
+    @pytest.mark.parametrize(("since", "times"), [(0, 0), (JOB_FORGOTTEN, 0), (JOB_FORGOTTEN + 1, 1)])
+    def test_one_whose_job_ended_long_ago_is_queued_again(self, sight: Sight, since: float, times: int) -> None:
+        sight.host("i-a")
+        sight.jobs_ended["i-a"] = NOW - TIMEOUT - since
+        assert len(sight.instance("i-a", state="Pending:Wait").plan().requeues) == times
+
+    def test_one_whose_job_still_runs_is_not_queued_again(self, sight: Sight) -> None:
+        sight.host("i-a")
+        sight.jobs_ended["i-a"] = math.inf
+        assert not sight.instance("i-a", state="Pending:Wait").plan().requeues
+
+    @pytest.mark.parametrize(("since", "times"), [(JOB_FORGOTTEN, 0), (JOB_FORGOTTEN + 1, 1)])
+    def test_one_with_a_host_and_no_job_is_queued_again_as_long_after_its_launch(
+        self, sight: Sight, since: float, times: int
+    ) -> None:
+        sight.host("i-a")
+        sight.instance("i-a", state="Pending:Wait", age=TIMEOUT + since)
+        assert len(sight.plan().requeues) == times
+
+    @pytest.mark.parametrize("state", ["Pending", "Pending:Proceed", "Terminating", "Terminating:Proceed", "InService"])
+    def test_one_that_does_not_wait_is_not_queued_again(self, sight: Sight, state: str) -> None:
+        sight.host("i-a")
+        sight.jobs_ended["i-a"] = NOW - LONG_AGO
+        assert not sight.instance("i-a", state=state).plan().requeues
+
+    @pytest.mark.parametrize("state", ["Pending:Wait", "Terminating:Wait"])
+    def test_one_of_a_group_that_did_not_opt_in_is_not_queued_again(self, sight: Sight, state: str) -> None:
+        assert not sight.instance("i-a", group="somebody-elses", state=state).plan().requeues
+
+
+class TestTheBreaker:
+    @staticmethod
+    def removals(sight: Sight, count: int, inventory: Inventory = PROD) -> list[Removal]:
+        """So many removals from an inventory."""
+        return [Removal(inventory, sight.host(f"i-{each}"), f"i-{each}", "gone") for each in range(count)]
+
+    @pytest.mark.parametrize("managed", [5, 6, 100])
+    def test_up_to_five_removals_are_never_too_many(self, sight: Sight, managed: int) -> None:
+        assert too_many(self.removals(sight, BREAKER_MIN), {PROD.id: managed}, 0.0) == {}
+
+    @pytest.mark.parametrize(("managed", "stopped"), [(10, True), (29, True), (30, False), (300, False)])
+    def test_more_than_a_share_of_the_managed_hosts_is_too_many(
+        self, sight: Sight, managed: int, stopped: bool
+    ) -> None:
+        assert bool(too_many(self.removals(sight, 6), {PROD.id: managed}, 0.2)) == stopped
+
+    def test_every_inventory_is_counted_by_itself(self, sight: Sight) -> None:
+        few, many = self.removals(sight, 6), self.removals(sight, 7, OTHER)
+        assert too_many([*few, *many], {PROD.id: 100, OTHER.id: 30}, 0.2) == {OTHER.id: many}
+
+
+# Arbitrary worlds
+
+GROUPS = ("web", "db", "api", "former")
+INVENTORY_GROUPS = ("web", "db", "shared", "by-hand")
+INSTANCE_IDS = [f"i-{number}" for number in range(6)]
+AGES = (60.0, 300.0, 3600.0, LONG_AGO)
+STATES = (*SETTLED * 4, *LEFT_TO_THEIR_ACTIONS, *UNSETTLED)
+
+
+def address_of(number: int) -> tuple[str, str]:
+    """The VPC and the private address of an instance: two have one address, in two VPCs."""
+    return f"vpc-{number % 2}", f"10.0.0.{number // 2}"
+
+
+@st.composite
+def sights(draw: st.DrawFn) -> Sight:
+    """A small world in any state. Only what EC2 rules out is not in it: two living instances at one address."""
+    sight = Sight()
+    for group in GROUPS:
+        asked = draw(st.sampled_from(("opted in", "opted in", "troubled", "without tag")))
+        if asked == "opted in":
+            sight.group(
+                group,
+                *draw(st.sampled_from(((), ("shared",), (group, "shared")))),
+                inventory=draw(st.sampled_from((PROD, PROD, OTHER))),
+                template=draw(st.sampled_from(("provision", None))),
+                address=draw(st.sampled_from((AddressKind.PRIVATE, AddressKind.PRIVATE, AddressKind.PUBLIC))),
+            )
+        elif asked == "troubled":
+            sight.troubled.add(group)
+    for number, instance_id in enumerate(INSTANCE_IDS):
+        vpc, address = address_of(number)
+        sight.instance(
+            instance_id,
+            address,
+            group=draw(st.sampled_from((*GROUPS, None))),
+            state=draw(st.sampled_from(STATES)),
+            ec2=draw(
+                st.sampled_from(("running", "running", "running", "stopped", "shutting-down", "terminated", None))
+            ),
+            age=draw(st.sampled_from(AGES)),
+            vpc=vpc,
+            public=draw(st.sampled_from((f"54.0.0.{number}", ""))),
+        )
+        if draw(st.booleans()):
+            sight.jobs_ended[instance_id] = NOW - draw(st.sampled_from((*AGES, -math.inf)))
+    for number in range(draw(st.integers(0, 8))):
+        _draw_host(draw, sight, number)
+    return sight
+
+
+def _draw_host(draw: st.DrawFn, sight: Sight, number: int) -> None:
+    which = draw(st.integers(0, len(INSTANCE_IDS) - 1))
+    vpc, own = address_of(which)
+    inventory = draw(st.sampled_from((PROD, PROD, OTHER)))
+    taken = {host.name for host in sight.hosts if host.inventory_id == inventory.id}
+    names = [name for name in (INSTANCE_IDS[which], f"node-{number}") if name not in taken]
+    host = sight.host(
+        INSTANCE_IDS[which],
+        draw(st.sampled_from((own, own, f"54.0.0.{which}", "10.0.0.0", "54.0.0.0", None))),
+        draw(st.sampled_from((*GROUPS, *GROUPS, None))),
+        name=names[0] if draw(st.integers(0, 3)) else names[-1],
+        inventory=inventory,
+        groups=draw(st.sets(st.sampled_from(INVENTORY_GROUPS))),
+        account=draw(st.sampled_from((ACCOUNT, ACCOUNT, ACCOUNT, STRANGER))),
+        vpc=draw(st.sampled_from((vpc, vpc, "vpc-9"))),
+        enabled=draw(st.booleans()),
+        age=draw(st.sampled_from((60.0, LONG_AGO))),
+    )
+    if "rollcall" not in host.variables and draw(st.booleans()):
+        sight.by_instance_id[inventory.id, INSTANCE_IDS[which]] = host.id
+
+
+ANY_WISHES = st.builds(
+    Wishes,
+    groups=st.none() | st.frozensets(st.sampled_from(GROUPS)),
+    provision=st.booleans(),
+    forget=st.frozensets(st.sampled_from(GROUPS), max_size=2),
+    adopt=st.booleans(),
+)
+THOROUGHLY = settings(max_examples=300)
+
+
+def applied(seen: Snapshot, done: Plan) -> Snapshot:
+    """The snapshot as it is once every step of the plan is taken."""
+    hosts = {host.id: host for dump in seen.dumps.values() for host in dump.hosts}
+    created_at = dict(seen.created_at)
+    for removal in done.removals:
+        del hosts[removal.host.id]
+    for change in done.changes:
+        assert hosts[change.host.id] == change.host
+        hosts[change.host.id] = replace(
+            change.host,
+            variables=change.host.variables if change.variables is None else change.variables,
+            groups=(change.host.groups | set(change.join)) - set(change.leave),
+        )
+    for addition in done.additions:
+        new = max(created_at, default=0) + 1
+        created_at[new] = seen.now
+        inventory = addition.inventory
+        assert (inventory.id, addition.instance_id) not in {(host.inventory_id, host.name) for host in hosts.values()}
+        hosts[new] = DumpedHost(
+            id=new,
+            name=addition.instance_id,
+            inventory_id=inventory.id,
+            inventory_name=inventory.name,
+            enabled=True,
+            variables=addition.variables,
+            groups=frozenset(addition.place.settings.inventory_groups),
+        )
+    return replace(
+        seen,
+        created_at=created_at,
+        dumps={
+            each: Dump(dump.inventory, tuple(host for host in hosts.values() if host.inventory_id == each))
+            for each, dump in seen.dumps.items()
+        },
+    )
+
+
+def touched(done: Plan) -> list[Removal | Change]:
+    """The steps about hosts that exist."""
+    return [*done.removals, *done.changes]
+
+
+def has_marker(host: DumpedHost) -> bool:
+    return marker_of(host, ACCOUNT, REGION) is not None
+
+
+def serves(seen: Snapshot, instance_id: str) -> bool:
+    """Whether an instance is to have a host: settled in a group that opted in and could be read."""
+    membership, instance = seen.memberships.get(instance_id), seen.instances.get(instance_id)
+    return bool(
+        membership and membership.group in seen.places and membership.state in SETTLED and instance and instance.living
+    )
+
+
+@THOROUGHLY
+@given(sights(), ANY_WISHES)
+def test_a_plan_that_was_carried_out_leaves_nothing_to_do(sight: Sight, wishes: Wishes) -> None:
+    seen = sight.snapshot()
+    after = applied(seen, plan(seen, wishes))
+    assert plan(after, wishes).empty
+
+
+@THOROUGHLY
+@given(sights(), ANY_WISHES)
+def test_a_host_that_is_not_ours_is_in_no_step_unless_it_is_to_be_taken_over(sight: Sight, wishes: Wishes) -> None:
+    for step in touched(sight.plan(wishes)):
+        assert has_marker(step.host) or (
+            wishes.adopt and isinstance(step, Change) and "rollcall" not in step.host.variables
+        )
+
+
+@THOROUGHLY
+@given(sights(), ANY_WISHES)
+def test_the_host_of_a_living_instance_is_removed_only_to_forget_or_to_move_it(sight: Sight, wishes: Wishes) -> None:
+    seen = sight.snapshot()
+    done = plan(seen, wishes)
+    there_after = {
+        (host.inventory_id, marker.instance_id)
+        for dump in applied(seen, done).dumps.values()
+        for host in dump.hosts
+        if (marker := marker_of(host, ACCOUNT, REGION))
+    }
+    for removal in done.removals:
+        marker = marker_of(removal.host, ACCOUNT, REGION)
+        assert marker
+        membership, instance = seen.memberships.get(marker.instance_id), seen.instances.get(marker.instance_id)
+        if removal.moved:
+            assert membership
+            home = seen.places[membership.group].inventory
+            assert home != removal.inventory
+            assert (home.id, marker.instance_id) in there_after
+        elif membership or (instance and instance.living):
+            assert marker.group in wishes.forget or (instance and not instance.living)
+            assert (instance and not instance.living) or not membership or membership.group not in seen.places
+        elif instance is None:
+            assert seen.now - seen.created_at[removal.host.id] > NEWBORN
+
+
+@THOROUGHLY
+@given(sights(), ANY_WISHES)
+def test_nothing_is_planned_for_a_group_that_could_not_be_read(sight: Sight, wishes: Wishes) -> None:
+    seen = sight.snapshot()
+    done = plan(seen, wishes)
+    for step in touched(done):
+        marker = marker_of(step.host, ACCOUNT, REGION)
+        assert marker is None or marker.group not in seen.troubled
+    for instance_id in {step.instance_id for step in (*touched(done), *done.additions, *done.requeues)}:
+        membership = seen.memberships.get(instance_id)
+        assert membership is None or membership.group not in seen.troubled
+
+
+@THOROUGHLY
+@given(sights(), ANY_WISHES)
+def test_what_an_action_is_at_work_on_is_never_touched(sight: Sight, wishes: Wishes) -> None:
+    seen = sight.snapshot()
+    done = plan(seen, wishes)
+    for step in (*touched(done), *done.additions):
+        membership = seen.memberships.get(step.instance_id)
+        assert membership is None or not (membership.pending or membership.leaving)
+
+
+@THOROUGHLY
+@given(sights(), ANY_WISHES)
+def test_only_instances_that_wait_are_queued_again(sight: Sight, wishes: Wishes) -> None:
+    seen = sight.snapshot()
+    for requeue in plan(seen, wishes).requeues:
+        state = seen.memberships[requeue.instance_id].state
+        assert state.endswith(":Wait")
+        assert ("Terminating" in state) == (requeue.transition == Transition.TERMINATING)
+
+
+@THOROUGHLY
+@given(sights(), ANY_WISHES)
+def test_a_run_for_some_groups_takes_no_step_about_others(sight: Sight, wishes: Wishes) -> None:
+    seen = sight.snapshot()
+    done = plan(seen, wishes)
+    if wishes.groups is None:
+        return
+    for step in (*touched(done), *done.additions, *done.requeues):
+        membership = seen.memberships.get(step.instance_id)
+        marker = marker_of(step.host, ACCOUNT, REGION) if isinstance(step, Removal | Change) else None
+        groups = {membership.group if membership else None, marker.group if marker else None}
+        assert groups & wishes.groups
+
+
+@THOROUGHLY
+@given(sights(), st.booleans())
+def test_afterwards_every_instance_that_serves_has_one_host_at_home_that_is_right(sight: Sight, adopt: bool) -> None:
+    seen = sight.snapshot()
+    done = plan(seen, Wishes(adopt=adopt))
+    reported = {finding.subject for finding in done.findings}
+    after = applied(seen, done)
+    hosts = [
+        (host, marker)
+        for dump in after.dumps.values()
+        for host in dump.hosts
+        if (marker := marker_of(host, ACCOUNT, REGION))
+    ]
+    for instance_id in filter(lambda each: serves(seen, each), INSTANCE_IDS):
+        own = [(host, marker) for host, marker in hosts if marker.instance_id == instance_id]
+        if any(marker.group in seen.troubled for _, marker in own) or instance_id in reported:
+            continue
+        right = [each for each in own if each[0].name not in reported]
+        if len(own) > len(right) and not right:
+            continue
+        [(host, marker)] = right
+        place = seen.places[seen.memberships[instance_id].group]
+        assert host.inventory_id == place.inventory.id
+        assert marker.group == place.settings.group
+        assert set(place.settings.inventory_groups) <= host.groups
+        assert host.variables["ansible_host"] == seen.instances[instance_id].addresses[place.settings.address]
+
+
+@THOROUGHLY
+@given(sights(), ANY_WISHES)
+def test_afterwards_hosts_of_one_address_are_not_those_of_instances_that_serve_or_are_reported(
+    sight: Sight, wishes: Wishes
+) -> None:
+    seen = sight.snapshot()
+    done = plan(seen, wishes)
+    for each, dump in applied(seen, done).dumps.items():
+        holders: dict[tuple[str, str], DumpedHost] = {}
+        for host in sorted(dump.hosts, key=lambda host: host.id):
+            marker = marker_of(host, ACCOUNT, REGION)
+            address = host.variables.get("ansible_host")
+            if marker and address:
+                other = holders.setdefault(address_key(marker.vpc, str(address)), host)
+                if other is host:
+                    continue
+                assert (Kind.ADDRESS_CONFLICT, seen.dumps[each].inventory.name, host.name) in {
+                    (finding.kind, finding.inventory, finding.subject) for finding in done.findings
+                }
+
+
+@THOROUGHLY
+@given(sights(), ANY_WISHES)
+def test_every_step_and_every_finding_has_a_reason(sight: Sight, wishes: Wishes) -> None:
+    done = sight.plan(wishes)
+    steps: list[Removal | Change | Addition | Finding] = [*touched(done), *done.additions, *done.findings]
+    assert all(step.reason for step in steps)
+    assert all(requeue.reason for requeue in done.requeues)
+
+
+@THOROUGHLY
+@given(sights(), ANY_WISHES, st.data())
+def test_a_plan_does_not_depend_on_the_order_in_which_things_were_read(
+    sight: Sight, wishes: Wishes, data: st.DataObject
+) -> None:
+    seen = sight.snapshot()
+    shuffled = replace(
+        seen,
+        places=dict(data.draw(st.permutations(list(seen.places.items())))),
+        memberships=dict(data.draw(st.permutations(list(seen.memberships.items())))),
+        instances=dict(data.draw(st.permutations(list(seen.instances.items())))),
+        dumps={
+            each: replace(dump, hosts=tuple(data.draw(st.permutations(dump.hosts))))
+            for each, dump in data.draw(st.permutations(list(seen.dumps.items())))
+        },
+    )
+    assert plan(shuffled, wishes) == plan(seen, wishes)

@@ -1,0 +1,775 @@
+"""Tower and EC2 made to agree, whatever was missed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import count
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rollcall.drift import NEWBORN, Kind, Wishes
+from rollcall.errors import AwsDenied, RollcallError, Throttled, TowerDenied, TowerRejected, TowerUnavailable
+from rollcall.events import Record, read_action
+from rollcall.model import AddressKind, Hook, Inventory, JobStatus, LifecycleAction, Transition
+from rollcall.reconcile import LOOKS, TIME_RESERVE, Summary
+from rollcall.tower import BULK_CREATE_MAX, BULK_DELETE_MAX, HostsExist
+from rollcall.waiting import RETRY_MAX
+
+from .fakes import ACCOUNT, REGION
+from .world import HOOK, TERMINATE_HOOK, World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rollcall.reconcile import RunOutcome
+
+YOUNG = 600.0  # seconds since its launch, less than the group's timeout
+STRANGER = "999999999999"
+
+
+def deeds(outcome: RunOutcome) -> set[tuple[str, str]]:
+    """What was done, and to which instance."""
+    return {(fix.deed, fix.instance_id) for fix in outcome.fixes}
+
+
+def left_alone(world: World) -> Callable[[], bool]:
+    """Whether nothing has changed in Tower and nothing was sent since."""
+
+    def state() -> object:
+        return dict(world.tower.hosts), set(world.tower.members), set(world.tower.runs), list(world.queues.sent)
+
+    before = state()
+    return lambda: state() == before and not world.fleet.heartbeats
+
+
+def a_bit_of_everything(world: World) -> None:
+    """A world in which every kind of step is due."""
+    world.host_of("i-gone", "10.0.0.1")
+    world.serving("i-moved", "10.0.0.2")
+    world.host_of("i-moved", "10.0.0.99")
+    world.serving("i-new", "10.0.0.3", age=YOUNG)
+    world.serving("i-strayed", "10.0.0.4")
+    world.host_of("i-strayed", "10.0.0.4", inventory=world.tower.add_inventory("other"))
+    world.serving("i-leaving", "10.0.0.5", state="Terminating:Wait")
+
+
+def actions_in(world: World, url: str) -> list[LifecycleAction | None]:
+    """The actions that were queued there."""
+    return [read_action(Record("sent", body, REGION, 1, 0, None)) for to, body, _ in world.queues.sent if to == url]
+
+
+class TestARun:
+    def test_every_kind_of_step_is_taken_and_told(self, world: World) -> None:
+        a_bit_of_everything(world)
+        outcome = world.reconcile()
+        assert deeds(outcome) == {
+            ("removed", "i-gone"),
+            ("fixed", "i-moved"),
+            ("added", "i-new"),
+            ("added", "i-strayed"),
+            ("removed", "i-strayed"),
+            ("requeued", "i-leaving"),
+        }
+        assert all(fix.reason and fix.inventory for fix in outcome.fixes)
+        assert world.tower.names_in(world.inventory) == {"i-moved", "i-new", "i-strayed"}
+        assert world.tower.names_in(world.tower.inventory("other")) == set()
+        assert (outcome.troubles, outcome.stopped, outcome.left) == ({}, {}, 0)
+
+    def test_each_inventory_has_a_summary_of_what_was_seen_and_done(self, world: World) -> None:
+        a_bit_of_everything(world)
+        world.tower.add_host(world.inventory, "10.0.0.2")
+        outcome = world.reconcile()
+        assert outcome.by_inventory == {
+            "prod": Summary(hosts=3, managed=2, removed=1, fixed=1, added=2, foreign=1, conflicts=1, requeued=1),
+            "other": Summary(hosts=1, managed=1, removed=1),
+        }
+
+    def test_a_second_run_changes_nothing(self, world: World) -> None:
+        a_bit_of_everything(world)
+        world.reconcile()
+        world.leaves("i-leaving", "Terminating:Proceed")
+        world.fleet.heartbeats.clear()
+        unchanged = left_alone(world)
+        outcome = world.reconcile()
+        assert unchanged()
+        assert outcome.plan.empty
+        assert not outcome.fixes
+
+    def test_a_dry_run_plans_and_changes_nothing(self, world: World) -> None:
+        a_bit_of_everything(world)
+        unchanged = left_alone(world)
+        outcome = world.reconcile(dry_run=True)
+        assert unchanged()
+        assert not outcome.fixes
+        planned = outcome.plan
+        counts = (len(planned.removals), len(planned.changes), len(planned.additions), len(planned.requeues))
+        assert counts == (2, 1, 2, 1)
+
+    def test_a_dry_run_says_what_the_breaker_would_stop(self, world: World) -> None:
+        for number in range(6):
+            world.host_of(f"i-{number}", f"10.0.0.{number}")
+        assert len(world.reconcile(dry_run=True).stopped["prod"]) == 6
+
+    def test_hosts_that_are_not_ours_are_byte_for_byte_what_they_were(self, world: World) -> None:
+        a_bit_of_everything(world)
+        marker = {"group": "web", "instance_id": "i-x", "account": STRANGER, "region": REGION, "vpc": "vpc-1"}
+        foreign = [
+            world.tower.add_host(world.inventory, "10.0.0.2", variables={"ansible_user": "me"}),
+            world.tower.add_host(world.inventory, "i-x", variables={"rollcall": marker}, created_at=0.0),
+        ]
+        world.reconcile(force=True)
+        assert [world.tower.hosts[host.id] for host in foreign] == foreign
+
+    def test_what_a_person_set_on_a_managed_host_is_kept(self, world: World) -> None:
+        world.serving("i-a", "10.0.0.1")
+        host = world.host_of("i-a", "10.0.0.99", variables={"ansible_user": "me"})
+        world.tower.disabled.add(host.id)
+        world.reconcile()
+        variables = world.tower.hosts[host.id].variables
+        assert (variables["ansible_user"], variables["ansible_host"]) == ("me", "10.0.0.1")
+        assert host.id in world.tower.disabled
+
+    def test_a_run_for_one_group_leaves_the_others_alone(self, world: World) -> None:
+        world.group("db")
+        world.serving("i-a", "10.0.0.1")
+        world.serving("i-b", "10.0.0.2", "db")
+        assert deeds(world.reconcile(Wishes(groups=frozenset({"db"})))) == {("added", "i-b")}
+
+
+class TestReading:
+    def test_tower_is_read_before_aws(self, world: World) -> None:
+        a_bit_of_everything(world)
+        asked: list[str] = []
+        world.tower.before_call = asked.append
+        world.fleet.before_call = asked.append
+        world.reconcile(dry_run=True)
+        last_dump = len(asked) - 1 - asked[::-1].index("dump")
+        after = asked[last_dump:]
+        assert "marked_inventories" not in after
+        assert {"opted_in", "memberships", "instances"} <= set(after)
+        assert not {"memberships", "instances"} & set(asked[:last_dump])
+
+    def test_a_host_that_register_makes_while_we_read_is_not_taken_for_a_lost_one(self, world: World) -> None:
+        def launch(method: str) -> None:
+            if method == "opted_in" and "i-a" not in world.fleet.known_instances and world.tower.calls["dump"]:
+                world.serving("i-a", "10.0.0.1", state="Pending:Wait", age=0)
+                world.host_of("i-a", "10.0.0.1", age=0)
+
+        world.fleet.before_call = launch
+        assert world.reconcile().plan.empty
+
+    @pytest.mark.parametrize("method", ["opted_in", "memberships", "instances"])
+    @pytest.mark.parametrize("error", [Throttled("slow down"), AwsDenied("no permission")])
+    def test_an_error_of_aws_ends_the_run_and_nothing_is_changed(
+        self, world: World, method: str, error: RollcallError
+    ) -> None:
+        a_bit_of_everything(world)
+        unchanged = left_alone(world)
+        world.fleet.failing[method] = error
+        with pytest.raises(type(error)):
+            world.reconcile(force=True)
+        assert unchanged()
+
+    def test_an_error_of_tower_about_the_hosts_ages_ends_the_run_and_nothing_is_changed(self, world: World) -> None:
+        a_bit_of_everything(world)
+        unchanged = left_alone(world)
+        world.tower.failing["created_at"] = TowerUnavailable("away")
+        with pytest.raises(TowerUnavailable):
+            world.reconcile()
+        assert unchanged()
+
+    def test_a_tower_that_is_away_ends_the_run(self, world: World) -> None:
+        world.tower.unavailable = True
+        with pytest.raises(TowerUnavailable):
+            world.reconcile()
+
+    def test_a_group_whose_tags_cannot_be_followed_leaves_the_others_alone(self, world: World) -> None:
+        world.group("db", inventory="misspelt")
+        world.host_of("i-a", "10.0.0.1", "db")
+        world.host_of("i-b", "10.0.0.2")
+        outcome = world.reconcile()
+        assert deeds(outcome) == {("removed", "i-b")}
+        assert list(outcome.troubles) == ["group db"]
+        assert "misspelt" in str(outcome.troubles["group db"])
+
+    def test_an_inventory_that_cannot_be_read_leaves_the_others_alone(self, world: World) -> None:
+        other = world.tower.add_inventory("other")
+        world.group("db", inventory="other")
+        world.host_of("i-a", "10.0.0.1", "db", inventory=other)
+        world.serving("i-c", "10.0.0.3", "db")
+        world.host_of("i-b", "10.0.0.2")
+        world.tower.undumped[other.id] = TowerDenied("not for you")
+        outcome = world.reconcile()
+        assert deeds(outcome) == {("removed", "i-b")}
+        assert list(outcome.troubles) == ["inventory other"]
+        assert "other" not in outcome.by_inventory
+
+    def test_a_host_elsewhere_of_a_group_whose_inventory_cannot_be_read_stays(self, world: World) -> None:
+        other = world.tower.add_inventory("other")
+        world.group("db", inventory="other")
+        world.host_of("i-a", "10.0.0.1", "db")
+        world.tower.undumped[other.id] = TowerDenied("not for you")
+        assert world.reconcile().plan.empty
+
+    def test_a_group_that_opts_in_while_we_read_is_left_to_the_next_run(self, world: World) -> None:
+        def opt_in(method: str) -> None:
+            if method == "dump":
+                world.group("db")
+
+        world.serving("i-a", "10.0.0.1", "db")
+        world.tower.before_call = opt_in
+        assert world.reconcile().plan.empty
+        assert deeds(world.reconcile()) == {("added", "i-a")}
+
+    def test_a_group_that_loses_its_tag_while_we_read_is_not_acted_on(self, world: World) -> None:
+        def opt_out(method: str) -> None:
+            if method == "dump":
+                world.group("web", tags={})
+
+        world.serving("i-a", "10.0.0.1")
+        world.host_of("i-a", "10.0.0.99")
+        world.tower.before_call = opt_out
+        outcome = world.reconcile()
+        assert outcome.plan.empty
+        assert [finding.kind for finding in outcome.plan.findings] == [Kind.NOT_OPTED_IN]
+
+    def test_inventories_that_no_group_names_any_more_are_looked_at_too(self, world: World) -> None:
+        old = world.tower.add_inventory("old")
+        world.host_of("i-a", "10.0.0.1", inventory=old)
+        assert deeds(world.reconcile()) == {("removed", "i-a")}
+        assert not world.tower.names_in(old)
+
+    def test_an_inventory_that_is_renamed_meanwhile_is_one_inventory(self, world: World) -> None:
+        renamed = replace(world.inventory, name="production")
+        world.tower.by_reference = {"prod": world.inventory, "production": renamed}
+        world.group("db", inventory="production")
+        world.serving("i-a", "10.0.0.1")
+        world.serving("i-b", "10.0.0.2", "db")
+        world.host_of("i-gone", "10.0.0.3")
+        outcome = world.reconcile()
+        assert deeds(outcome) == {("added", "i-a"), ("added", "i-b"), ("removed", "i-gone")}
+        assert len(outcome.by_inventory) == 1
+
+    def test_a_marker_without_an_instance_does_not_keep_a_run_from_reading(self, world: World) -> None:
+        marker = {"group": "web", "account": ACCOUNT, "region": REGION}
+        world.tower.add_host(world.inventory, "node", variables={"rollcall": marker}, created_at=0.0)
+        assert world.reconcile().plan.empty
+
+
+class TestInstancesThatAreGone:
+    @pytest.mark.parametrize("state", ["shutting-down", "terminated"])
+    def test_what_ec2_says_of_exactly_that_instance_decides(self, world: World, state: str) -> None:
+        world.host_of("i-a", "10.0.0.1", age=0)
+        world.fleet.known_instances["i-a"] = world.instance("i-a", state=state)
+        assert deeds(world.reconcile()) == {("removed", "i-a")}
+
+    @pytest.mark.parametrize(("age", "removed"), [(NEWBORN, 0), (NEWBORN + 1, 1)])
+    def test_the_host_of_one_that_nobody_knows_goes_once_it_is_old(
+        self, world: World, age: float, removed: int
+    ) -> None:
+        world.host_of("i-a", "10.0.0.1", age=age)
+        assert len(world.reconcile().fixes) == removed
+
+    def test_an_answer_without_any_group_does_not_cost_a_living_instance_its_host(self, world: World) -> None:
+        world.serving("i-a", "10.0.0.1")
+        world.host_of("i-a", "10.0.0.1")
+        world.fleet.known_groups.clear()
+        outcome = world.reconcile()
+        assert outcome.plan.empty
+        assert [finding.kind for finding in outcome.plan.findings] == [Kind.NOT_OPTED_IN]
+
+    def test_a_detached_instance_keeps_its_host(self, world: World) -> None:
+        world.serving("i-a", "10.0.0.1")
+        world.host_of("i-a", "10.0.0.1")
+        world.detached("i-a")
+        outcome = world.reconcile()
+        assert outcome.plan.empty
+        assert [finding.kind for finding in outcome.plan.findings] == [Kind.DETACHED]
+
+    def test_a_host_that_cleanup_removes_meanwhile_is_no_trouble(self, world: World) -> None:
+        gone = [world.host_of(f"i-{number}", f"10.0.0.{number}") for number in range(3)]
+        world.tower.before_delete.append(lambda: world.tower.hosts.pop(gone[1].id))
+        assert world.reconcile().troubles == {}
+        assert not world.tower.hosts
+
+    def test_hosts_that_all_vanish_at_the_last_look_are_no_trouble(self, world: World) -> None:
+        gone = [world.host_of(f"i-{number}", f"10.0.0.{number}") for number in range(LOOKS)]
+        world.tower.before_delete = [lambda host=host: world.tower.hosts.pop(host.id) for host in gone]  # type: ignore[misc]
+        assert world.reconcile().troubles == {}
+        assert not world.tower.hosts
+
+    def test_hosts_that_keep_vanishing_are_left_to_the_next_run(self, world: World) -> None:
+        gone = [world.host_of(f"i-{number}", f"10.0.{number // 250}.{number % 250}") for number in range(LOOKS + 1)]
+        world.tower.before_delete = [lambda host=host: world.tower.hosts.pop(host.id) for host in gone]  # type: ignore[misc]
+        outcome = world.reconcile()
+        assert list(outcome.troubles) == ["removing hosts from inventory prod"]
+        assert "i-" in next(iter(world.tower.hosts.values())).name
+
+    def test_a_refusal_leaves_the_other_inventories_alone(self, world: World) -> None:
+        kept = world.tower.add_inventory("kept")
+        world.host_of("i-a", "10.0.0.1", inventory=kept)
+        world.host_of("i-b", "10.0.0.2")
+        world.tower.denied.add(kept.id)
+        outcome = world.reconcile()
+        assert deeds(outcome) == {("removed", "i-b")}
+        assert list(outcome.troubles) == ["removing hosts from inventory kept"]
+
+    def test_many_go_in_few_calls(self, world: World) -> None:
+        for number in range(2 * BULK_DELETE_MAX + 1):
+            world.host_of(f"i-{number}", f"10.0.{number // 250}.{number % 250}")
+        world.reconcile(force=True)
+        assert not world.tower.hosts
+        assert world.tower.calls["delete_hosts"] == 3
+
+
+class TestTheBreaker:
+    @pytest.fixture
+    def failed(self, world: World) -> World:
+        """Six of the 20 hosts in prod and six of 30 in other are those of instances that are gone."""
+        other = world.tower.add_inventory("other")
+        world.group("db", inventory="other")
+        for number in range(20):
+            world.host_of(f"i-{number}", f"10.0.0.{number}")
+            if number >= 6:
+                world.serving(f"i-{number}", f"10.0.0.{number}")
+        for number in range(30):
+            world.host_of(f"i-db{number}", f"10.0.1.{number}", "db", inventory=other)
+            if number >= 6:
+                world.serving(f"i-db{number}", f"10.0.1.{number}", "db")
+        return world
+
+    def test_it_stops_the_removals_from_its_inventory_alone(self, failed: World) -> None:
+        outcome = failed.reconcile()
+        assert {name: len(removals) for name, removals in outcome.stopped.items()} == {"prod": 6}
+        assert len(failed.tower.names_in(failed.inventory)) == 20
+        assert len(failed.tower.names_in(failed.tower.inventory("other"))) == 24
+
+    def test_it_stops_nothing_but_removals(self, failed: World) -> None:
+        failed.serving("i-new", "10.0.0.200")
+        failed.serving("i-7", "10.0.0.201")
+        assert {("added", "i-new"), ("fixed", "i-7")} <= deeds(failed.reconcile())
+
+    def test_force_lets_through(self, failed: World) -> None:
+        outcome = failed.reconcile(force=True)
+        assert outcome.stopped == {}
+        assert len(failed.tower.names_in(failed.inventory)) == 14
+
+    def test_its_share_is_a_setting(self, failed: World) -> None:
+        assert failed.reconcile(share=0.3).stopped == {}
+
+    def test_hosts_that_are_not_ours_do_not_count(self, failed: World) -> None:
+        for number in range(100):
+            failed.tower.add_host(failed.inventory, f"node-{number}")
+        assert set(failed.reconcile().stopped) == {"prod"}
+
+    def test_it_stops_moves_too(self, world: World) -> None:
+        world.tower.add_inventory("new")
+        for number in range(10):
+            world.host_of(f"i-{number}", f"10.0.0.{number}")
+            world.serving(f"i-{number}", f"10.0.0.{number}")
+        world.group("web", inventory="new")
+        assert len(world.reconcile().stopped["prod"]) == 10
+        assert len(world.tower.names_in(world.inventory)) == 10
+        assert world.reconcile(force=True).stopped == {}
+        assert not world.tower.names_in(world.inventory)
+
+
+class TestPuttingRight:
+    def test_a_host_whose_instance_changed_groups_changes_them_too(self, world: World) -> None:
+        world.group("db")
+        world.serving("i-a", "10.0.0.1", "db")
+        host = world.host_of("i-a", "10.0.0.1")
+        world.reconcile()
+        assert world.tower.groups_of(host.id) == {"db"}
+
+    def test_leaving_the_former_groups_is_not_forgotten_when_it_fails(self, world: World) -> None:
+        world.group("db")
+        world.serving("i-a", "10.0.0.1", "db")
+        host = world.host_of("i-a", "10.0.0.1")
+        world.tower.failing["take_out_of_group"] = TowerUnavailable("away")
+        assert list(world.reconcile().troubles) == ["host i-a of inventory prod"]
+        world.tower.failing.clear()
+        world.reconcile()
+        assert world.tower.groups_of(host.id) == {"db"}
+
+    def test_joining_a_group_is_not_forgotten_when_it_fails(self, world: World) -> None:
+        world.group("web", groups="web more")
+        world.serving("i-a", "10.0.0.1")
+        host = world.host_of("i-a", "10.0.0.99")
+        world.tower.failing["add_to_group"] = TowerUnavailable("away")
+        outcome = world.reconcile()
+        assert not outcome.fixes
+        assert outcome.by_inventory["prod"].fixed == 0
+        world.tower.failing.clear()
+        assert deeds(world.reconcile()) == {("fixed", "i-a")}
+        assert world.tower.groups_of(host.id) == {"web", "more"}
+
+    def test_a_host_that_cleanup_removes_meanwhile_is_a_trouble_of_its_own(self, world: World) -> None:
+        def clean_up(method: str) -> None:
+            if method == "update_host":
+                world.tower.remove_host("i-0")
+
+        for number in range(8):
+            world.serving(f"i-{number}", f"10.0.0.{number}")
+            world.host_of(f"i-{number}", f"10.0.1.{number}")
+        world.tower.before_call = clean_up
+        outcome = world.reconcile()
+        assert len(outcome.fixes) == outcome.by_inventory["prod"].fixed == 7
+        assert list(outcome.troubles) == ["host i-0 of inventory prod"]
+
+    def test_a_group_of_many_hosts_is_looked_up_once(self, world: World) -> None:
+        world.group("web", groups="web more")
+        for number in range(40):
+            world.serving(f"i-{number}", f"10.0.0.{number}")
+            world.host_of(f"i-{number}", f"10.0.0.{number}")
+        world.tower.calls.clear()
+        world.reconcile()
+        assert world.tower.calls["add_to_group"] == 40
+        assert world.tower.calls["group_ids"] <= 4
+
+    def test_a_host_stays_in_its_old_inventory_until_it_is_in_the_new_one(self, world: World) -> None:
+        new = world.tower.add_inventory("new")
+        world.group("web", inventory="new")
+        world.serving("i-a", "10.0.0.1")
+        world.host_of("i-a", "10.0.0.1")
+        world.tower.failing["create_hosts"] = TowerDenied("not for you")
+        outcome = world.reconcile()
+        assert world.tower.names_in(world.inventory) == {"i-a"}
+        assert outcome.left == 1
+        world.tower.failing.clear()
+        world.reconcile()
+        assert (world.tower.names_in(world.inventory), world.tower.names_in(new)) == (set(), {"i-a"})
+
+    def test_a_host_stays_in_its_old_inventory_until_the_one_in_its_place_is_taken_over(self, world: World) -> None:
+        new = world.tower.add_inventory("new")
+        world.group("web", inventory="new")
+        world.serving("i-a", "10.0.0.1")
+        world.host_of("i-a", "10.0.0.1")
+        world.tower.add_host(new, "i-a")
+        world.tower.failing["update_host"] = TowerDenied("not for you")
+        outcome = world.reconcile(Wishes(adopt=True))
+        assert world.tower.names_in(world.inventory) == {"i-a"}
+        assert outcome.left == 1
+
+
+class TestInstancesWithoutAHost:
+    def test_one_gets_a_host_in_its_groups_with_our_variables(self, world: World) -> None:
+        world.group("web", groups="a b")
+        world.serving("i-a", "10.0.0.1")
+        world.reconcile()
+        [host] = world.tower.hosts.values()
+        assert world.tower.groups_of(host.id) == {"a", "b"}
+        assert host.variables["ansible_host"] == "10.0.0.1"
+        assert host.owner == {
+            "group": "web",
+            "instance_id": "i-a",
+            "account": ACCOUNT,
+            "region": REGION,
+            "vpc": "vpc-1",
+        }
+
+    def test_only_those_that_are_young_are_provisioned(self, world: World) -> None:
+        world.serving("i-old", "10.0.0.1")
+        world.serving("i-young", "10.0.0.2", age=YOUNG)
+        world.reconcile()
+        [run] = world.tower.runs.values()
+        assert run.job.hosts == {"i-young"}
+        assert (run.job.template_id, run.inventory) == (world.template.id, world.inventory)
+
+    def test_no_job_is_launched_when_none_is_young(self, world: World) -> None:
+        for number in range(500):
+            world.serving(f"i-{number}", f"10.0.{number // 250}.{number % 250}")
+        world.reconcile()
+        assert len(world.tower.names_in(world.inventory)) == 500
+        assert not world.tower.runs
+
+    def test_jobs_hold_no_more_hosts_than_the_setting_allows(self, world: World) -> None:
+        world.settings = replace(world.settings, max_hosts_per_job=40)
+        for number in range(100):
+            world.serving(f"i-{number}", f"10.0.0.{number}")
+        world.reconcile(Wishes(provision=True))
+        limits = [run.job.hosts for run in world.tower.runs.values()]
+        assert sorted(len(limit) for limit in limits) == [20, 40, 40]
+        assert len(frozenset().union(*limits)) == 100
+
+    def test_a_group_without_a_job_gets_none(self, world: World) -> None:
+        world.group("web", job_template="")
+        world.serving("i-a", "10.0.0.1", age=YOUNG)
+        world.reconcile(Wishes(provision=True))
+        assert not world.tower.runs
+
+    def test_a_template_that_would_run_on_other_hosts_is_not_launched(self, world: World) -> None:
+        world.tower.add_template("provision", asks_limit=False)
+        world.serving("i-a", "10.0.0.1", age=YOUNG)
+        outcome = world.reconcile()
+        assert not world.tower.runs
+        assert list(outcome.troubles) == ["adding hosts of group web"]
+        assert deeds(outcome) == {("added", "i-a")}
+
+    def test_one_that_leaves_between_plan_and_host_is_struck_off_again(self, world: World) -> None:
+        world.serving("i-a", "10.0.0.1", age=YOUNG)
+        world.serving("i-b", "10.0.0.2", age=YOUNG)
+        world.tower.after_create = lambda: world.leaves("i-a")
+        outcome = world.reconcile()
+        assert world.tower.names_in(world.inventory) == {"i-b"}
+        assert deeds(outcome) == {("added", "i-b")}
+        assert [run.job.hosts for run in world.tower.runs.values()] == [{"i-b"}]
+
+    def test_one_that_leaves_is_struck_off_although_groups_cannot_be_joined(self, world: World) -> None:
+        world.serving("i-a", "10.0.0.1")
+        world.tower.failing["group_ids"] = TowerDenied("not for you")
+        world.tower.after_create = lambda: world.terminated("i-a")
+        world.reconcile()
+        assert not world.tower.hosts
+
+    def test_one_that_cannot_join_its_groups_is_not_provisioned_and_the_others_are(self, world: World) -> None:
+        def refuse(method: str) -> None:
+            if method == "add_to_group" and len(world.tower.memberships_made) == 1:
+                world.tower.memberships_made.append((0, 0))
+                raise TowerRejected("what?")
+
+        for number in range(3):
+            world.serving(f"i-{number}", f"10.0.0.{number}", age=YOUNG)
+        world.tower.before_call = refuse
+        outcome = world.reconcile()
+        [run] = world.tower.runs.values()
+        assert len(run.job.hosts) == 2
+        assert len(outcome.troubles) == 1
+        assert len(deeds(world.reconcile())) == 1
+
+    def test_one_that_register_makes_meanwhile_is_left_to_it(self, world: World) -> None:
+        world.serving("i-a", "10.0.0.1", age=YOUNG)
+        world.tower.before_create.append(lambda: world.host_of("i-a", "10.0.0.1", age=0))
+        outcome = world.reconcile()
+        assert (outcome.troubles, outcome.fixes) == ({}, [])
+        assert not world.tower.runs
+        assert world.reconcile().plan.empty
+
+    def test_those_that_were_made_before_one_showed_are_seen_through(self, world: World) -> None:
+        world.serving("i-a", "10.0.0.1", age=YOUNG)
+        world.serving("i-b", "10.0.0.2", age=YOUNG)
+
+        def one_by_one() -> None:
+            made = world.tower.add_host(world.inventory, "i-a")
+            raise HostsExist({"i-a": made.id})
+
+        world.tower.before_create.append(one_by_one)
+        assert deeds(world.reconcile()) == {("added", "i-a")}
+        assert [run.job.hosts for run in world.tower.runs.values()] == [{"i-a"}]
+
+    def test_many_are_made_in_few_calls(self, world: World) -> None:
+        for number in range(2 * BULK_CREATE_MAX + 1):
+            world.serving(f"i-{number}", f"10.0.{number // 250}.{number % 250}")
+        world.reconcile()
+        assert world.tower.calls["create_hosts"] == 3
+
+    def test_trouble_with_one_group_leaves_the_others_alone(self, world: World) -> None:
+        def refuse(method: str) -> None:
+            if method == "create_hosts" and world.tower.calls["create_hosts"] == 1:
+                raise TowerRejected("what?")
+
+        world.group("db")
+        world.serving("i-a", "10.0.0.1")
+        world.serving("i-b", "10.0.0.2", "db")
+        world.tower.before_call = refuse
+        outcome = world.reconcile()
+        assert len(outcome.fixes) == len(outcome.troubles) == 1
+
+    def test_a_host_of_somebody_elses_is_taken_over_where_that_is_wished(self, world: World) -> None:
+        world.serving("i-a", "10.0.0.1", age=YOUNG)
+        host = world.tower.add_host(world.inventory, "node", instance_id="i-a", variables={"ansible_user": "me"})
+        theirs = {"rollcall": {"account": STRANGER, "region": REGION, "instance_id": "i-a"}}
+        world.tower.add_host(world.inventory, "theirs", instance_id="i-a", variables=theirs)
+        outcome = world.reconcile(Wishes(adopt=True))
+        assert deeds(outcome) == {("fixed", "i-a")}
+        taken = world.tower.hosts[host.id]
+        assert (taken.name, taken.variables["ansible_user"], taken.owner is None) == ("node", "me", False)
+        assert world.tower.groups_of(host.id) == {"web"}
+        assert not world.tower.runs
+        assert world.reconcile(Wishes(adopt=True)).plan.empty
+
+    def test_a_host_of_somebody_elses_is_not_looked_for_where_that_is_not_wished(self, world: World) -> None:
+        world.serving("i-a", "10.0.0.1")
+        node = world.tower.add_host(world.inventory, "node", instance_id="i-a")
+        world.reconcile()
+        assert world.tower.hosts[node.id] == node
+        assert world.tower.names_in(world.inventory) == {"node", "i-a"}
+
+    def test_a_group_to_be_forgotten_loses_its_hosts(self, world: World) -> None:
+        world.group("web", tags={})
+        world.serving("i-a", "10.0.0.1")
+        world.host_of("i-a", "10.0.0.1")
+        assert world.reconcile().plan.empty
+        assert deeds(world.reconcile(Wishes(forget=frozenset({"web"})))) == {("removed", "i-a")}
+
+
+class TestTheTimeLimit:
+    @staticmethod
+    def ticks(steps: int) -> Callable[[], float]:
+        """A clock by which there is time for so many batches."""
+        looks = count()
+        return lambda: TIME_RESERVE + (1 if next(looks) < steps else 0)
+
+    def test_without_time_nothing_is_begun_and_all_is_left(self, world: World) -> None:
+        a_bit_of_everything(world)
+        unchanged = left_alone(world)
+        outcome = world.reconcile(seconds_left=self.ticks(0))
+        assert unchanged()
+        assert outcome.left == 6
+
+    def test_what_is_left_is_for_the_next_run(self, world: World) -> None:
+        for number in range(250):
+            world.serving(f"i-{number}", f"10.0.0.{number}")
+        outcome = world.reconcile(seconds_left=self.ticks(2))
+        assert (len(outcome.fixes), outcome.left) == (200, 50)
+        assert len(world.tower.names_in(world.inventory)) == 200
+        outcome = world.reconcile()
+        assert (len(outcome.fixes), outcome.left) == (50, 0)
+
+    @pytest.mark.parametrize("steps", range(7))
+    def test_wherever_it_stops_the_next_run_finishes(self, world: World, steps: int) -> None:
+        a_bit_of_everything(world)
+        first = world.reconcile(seconds_left=self.ticks(steps))
+        assert len(first.fixes) + first.left == 6
+        assert "i-strayed" in {host.name for host in world.tower.hosts.values()}
+        world.reconcile()
+        assert world.reconcile(dry_run=True).plan.empty
+        assert world.tower.names_in(world.inventory) == {"i-moved", "i-new", "i-strayed"}
+
+    def test_addresses_are_freed_first(self, world: World) -> None:
+        a_bit_of_everything(world)
+        assert deeds(world.reconcile(seconds_left=self.ticks(1))) == {("removed", "i-gone")}
+
+
+class TestLostEvents:
+    def test_an_instance_that_waits_to_terminate_is_queued_by_instance_id(self, world: World) -> None:
+        world.serving("i-a", "10.0.0.1", state="Terminating:Wait")
+        outcome = world.reconcile()
+        expected = LifecycleAction(Transition.TERMINATING, ACCOUNT, REGION, "web", "i-a", TERMINATE_HOOK, None)
+        assert actions_in(world, world.settings.terminate_queue_url) == [expected]
+        assert len(world.queues.sent) == 1
+        assert world.fleet.heartbeats == {"i-a": 1}
+        assert outcome.by_inventory["prod"].requeued == 1
+
+    def test_an_instance_that_waits_to_launch_is_queued_by_instance_id(self, world: World) -> None:
+        world.serving("i-a", "10.0.0.1", state="Pending:Wait", age=RETRY_MAX + 1)
+        world.reconcile()
+        expected = LifecycleAction(Transition.LAUNCHING, ACCOUNT, REGION, "web", "i-a", HOOK, None)
+        assert actions_in(world, world.settings.launch_queue_url) == [expected]
+        assert len(world.queues.sent) == 1
+
+    @pytest.mark.parametrize("state", ["Pending:Wait", "Terminating:Wait"])
+    def test_one_that_waits_for_somebody_else_is_not(self, world: World, state: str) -> None:
+        world.serving("i-a", "10.0.0.1", state=state)
+        world.fleet.stale.add("i-a")
+        outcome = world.reconcile()
+        assert len(outcome.plan.requeues) == 1
+        assert not world.queues.sent
+        assert not outcome.fixes
+        assert outcome.by_inventory["prod"].requeued == 0
+
+    def test_hooks_of_somebody_elses_get_no_heartbeat(self, world: World) -> None:
+        world.serving("i-a", "10.0.0.1", state="Terminating:Wait")
+        world.fleet.known_hooks["web"] = [Hook("drain", Transition.TERMINATING, "")]
+        world.reconcile()
+        assert not world.queues.sent
+        assert not world.fleet.heartbeats
+
+    def test_a_hook_that_notifies_our_queue_is_ours_whatever_its_name(self, world: World) -> None:
+        world.settings = replace(
+            world.settings, terminate_queue_url=f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/terminate"
+        )
+        world.serving("i-a", "10.0.0.1", state="Terminating:Wait")
+        target = f"arn:aws:sqs:{REGION}:{ACCOUNT}:terminate"
+        world.fleet.known_hooks["web"] = [Hook("bye", Transition.TERMINATING, target)]
+        world.reconcile()
+        [action] = actions_in(world, world.settings.terminate_queue_url)
+        assert action
+        assert action.hook == "bye"
+
+    def test_of_several_hooks_of_ours_only_the_open_one_is_queued(self, world: World) -> None:
+        world.serving("i-a", "10.0.0.1", state="Terminating:Wait")
+        world.fleet.known_hooks["web"].append(Hook("rollcall-second", Transition.TERMINATING, ""))
+        world.fleet.waits_for["i-a"] = "rollcall-second"
+        world.reconcile()
+        [action] = actions_in(world, world.settings.terminate_queue_url)
+        assert action
+        assert action.hook == "rollcall-second"
+
+    def test_one_that_a_job_is_at_work_on_is_not_queued_again(self, world: World) -> None:
+        world.serving("i-a", "10.0.0.1", state="Pending:Wait")
+        world.host_of("i-a", "10.0.0.1")
+        world.tower.add_job(world.template, world.inventory, "i-a")
+        assert not world.reconcile().plan.requeues
+
+    def test_tower_is_not_asked_for_the_jobs_of_instances_that_serve(self, world: World) -> None:
+        world.serving("i-a", "10.0.0.1")
+        world.host_of("i-a", "10.0.0.1")
+        world.reconcile()
+        assert world.tower.calls["jobs_holding"] == 0
+
+    @pytest.mark.parametrize(("since", "times"), [(1800 + 900, 0), (1800 + 901, 1)])
+    def test_one_whose_newest_job_ended_long_ago_is_queued_again(self, world: World, since: float, times: int) -> None:
+        world.serving("i-a", "10.0.0.1", state="Pending:Wait")
+        world.host_of("i-a", "10.0.0.1")
+        first = world.tower.add_job(world.template, world.inventory, "i-a")
+        world.tower.end_job(first.id, {}, JobStatus.FAILED)
+        world.clock.advance(5000)
+        second = world.tower.add_job(world.template, world.inventory, "i-a")
+        world.tower.end_job(second.id, {}, JobStatus.FAILED)
+        world.clock.advance(since)
+        assert len(world.reconcile().plan.requeues) == times
+
+    def test_while_tower_does_not_say_what_its_jobs_hold_nobody_is_queued_and_the_rest_is_done(
+        self, world: World
+    ) -> None:
+        world.serving("i-a", "10.0.0.1", state="Pending:Wait")
+        world.host_of("i-a", "10.0.0.1")
+        world.host_of("i-gone", "10.0.0.2")
+        world.tower.failing["jobs_holding"] = TowerRejected("a status we do not know")
+        outcome = world.reconcile()
+        assert deeds(outcome) == {("removed", "i-gone")}
+        assert len(outcome.troubles) == 1
+
+    def test_trouble_with_one_leaves_the_others_alone(self, world: World) -> None:
+        for name in ("i-a", "i-b", "i-c"):
+            world.serving(name, "10.0.0.1", state="Terminating:Wait")
+        world.fleet.throttled.add("i-a")
+        outcome = world.reconcile()
+        assert deeds(outcome) == {("requeued", "i-b"), ("requeued", "i-c")}
+        assert list(outcome.troubles) == ["waiting instance i-a of group web"]
+
+    def test_the_time_limit_holds_for_them_too(self, world: World) -> None:
+        for number in range(5):
+            world.serving(f"i-{number}", "10.0.0.1", state="Terminating:Wait")
+        outcome = world.reconcile(seconds_left=TestTheTimeLimit.ticks(2))
+        assert (len(outcome.fixes), outcome.left) == (2, 3)
+
+
+def test_what_nobody_may_settle_is_told(world: World) -> None:
+    world.serving("i-a", "10.0.0.1")
+    world.host_of("i-a", "10.0.0.1")
+    world.host_of("i-b", "10.0.0.1", age=0)
+    world.tower.add_host(world.inventory, "10.0.0.1")
+    outcome = world.reconcile()
+    assert outcome.plan.empty
+    assert outcome.by_inventory["prod"].conflicts == 2
+
+
+def test_an_instance_whose_group_asks_for_a_public_address_is_told_and_left_without_a_host(world: World) -> None:
+    world.group("web", address=AddressKind.PUBLIC)
+    world.serving("i-a", "10.0.0.1")
+    outcome = world.reconcile()
+    assert outcome.plan.empty
+    assert [finding.kind for finding in outcome.plan.findings] == [Kind.NO_ADDRESS]
+
+
+def test_inventories_of_one_name_are_told_apart_when_hosts_go(world: World) -> None:
+    theirs = Inventory(4711, world.inventory.name)
+    world.tower.by_reference["theirs/prod"] = theirs
+    world.group("db", inventory="theirs/prod")
+    for number in range(6):
+        world.host_of(f"i-{number}", f"10.0.0.{number}")
+    world.host_of("i-db", "10.0.0.9", "db", inventory=theirs)
+    assert deeds(world.reconcile()) == {("removed", "i-db")}
