@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from rollcall.drift import (
     BREAKER_MIN,
     JOB_FORGOTTEN,
-    NEWBORN,
     SETTLED,
     Addition,
     Change,
@@ -25,13 +24,12 @@ from rollcall.drift import (
     Removal,
     Snapshot,
     Wishes,
-    address_key,
-    marker_of,
     plan,
     suspects,
     too_many,
 )
 from rollcall.fleet import Membership
+from rollcall.identity import NEWBORN, address_key, marker_of
 from rollcall.model import AddressKind, Dump, DumpedHost, GroupSettings, Instance, Inventory, OnFailure, Transition
 from rollcall.waiting import RETRY_MAX
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rollcall.drift import NEWBORN, Kind, Wishes
+from rollcall.drift import Kind, Wishes
 from rollcall.errors import AwsDenied, RollcallError, Throttled, TowerDenied, TowerRejected, TowerUnavailable
 from rollcall.events import Record, read_action
+from rollcall.identity import NEWBORN
 from rollcall.model import AddressKind, Hook, Inventory, JobStatus, LifecycleAction, Transition
 from rollcall.reconcile import LOOKS, TIME_RESERVE, Summary
 from rollcall.tower import BULK_CREATE_MAX, BULK_DELETE_MAX, HostsExist

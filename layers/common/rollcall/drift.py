@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+from .identity import Marker, address_key, address_of, marker_of, why_gone
 from .model import Transition
 from .variables import host_variables, with_ours
 from .waiting import RETRY_MAX
@@ -20,10 +19,8 @@ if TYPE_CHECKING:
     from .model import Dump, DumpedHost, GroupSettings, Instance, Inventory
 
 SETTLED = ("InService", "Standby")
-NEWBORN = 900.0  # seconds for which nobody is surprised that AWS does not know an instance whose host is there
 JOB_FORGOTTEN = 900.0  # seconds beyond a group's timeout after which nobody looks at an ended job any more
 BREAKER_MIN = 5  # removals from an inventory that no share of it makes too many
-INSTANCE_ID = re.compile(r"i-[0-9a-z]{1,17}")  # AWS refuses a whole call for one id that is empty or longer
 
 
 @dataclass(frozen=True)
@@ -167,26 +164,6 @@ class Plan:
         return not (self.removals or self.changes or self.additions)
 
 
-@dataclass(frozen=True)
-class Marker:
-    """Whose host it is, as its variables say."""
-
-    group: str
-    instance_id: str
-    vpc: str
-
-
-def marker_of(host: DumpedHost, account: str, region: str) -> Marker | None:
-    """A managed host's marker; None for one that is not this installation's, or names no instance."""
-    raw = host.variables.get("rollcall")
-    if not isinstance(raw, dict) or (raw.get("account"), raw.get("region")) != (account, region):
-        return None
-    instance_id = str(raw.get("instance_id", ""))
-    if not INSTANCE_ID.fullmatch(instance_id):
-        return None
-    return Marker(str(raw.get("group", "")), instance_id, str(raw.get("vpc", "")))
-
-
 def suspects(seen: Snapshot) -> set[str]:
     """Instances of managed hosts that no opted-in group lists: AWS has to be asked for each before any verdict."""
     return {
@@ -215,20 +192,6 @@ def too_many(removals: Iterable[Removal], managed: Mapping[int, int], share: flo
         for inventory_id, own in by_inventory.items()
         if len(own) > BREAKER_MIN and len(own) > share * managed[inventory_id]
     }
-
-
-def address_key(vpc: str, address: str) -> tuple[str, str]:
-    """Where an address is unique: a private one in its VPC, a public one anywhere."""
-    try:
-        private = not ip_address(address).is_global  # a VPC may also have shared addresses, 100.64.0.0/10
-    except ValueError:
-        private = address.endswith(".internal")
-    return (vpc if private else "", address)
-
-
-def _address_of(host: DumpedHost) -> str:
-    """Where Tower connects to."""
-    return str(host.variables.get("ansible_host") or host.name)
 
 
 class _Planning:
@@ -291,7 +254,7 @@ class _Planning:
             return
         if membership and (membership.pending or membership.leaving or membership.state.startswith("Warmed")):
             return  # its lifecycle action is at work on it
-        if gone := self._why_gone(host, membership, instance):
+        if gone := why_gone(instance, membership, self._age(host)):
             self._removals.append(Removal(inventory, host, marker.instance_id, gone))
         elif membership and membership.group in self._seen.places:
             if membership.state in SETTLED and instance:
@@ -299,15 +262,9 @@ class _Planning:
         elif instance or membership:
             self._left_over(inventory, host, marker, membership)
 
-    def _why_gone(self, host: DumpedHost, membership: Membership | None, instance: Instance | None) -> str | None:
-        if instance:
-            return None if instance.living else f"EC2 says that it is {instance.state}"
-        if membership:
-            return None
+    def _age(self, host: DumpedHost) -> float | None:
         created_at = self._seen.created_at.get(host.id)
-        if created_at is None or self._seen.now - created_at <= NEWBORN:
-            return None
-        return "neither EC2 nor Auto Scaling knows it"
+        return None if created_at is None else self._seen.now - created_at
 
     def _left_over(self, inventory: Inventory, host: DumpedHost, marker: Marker, membership: Membership | None) -> None:
         """The host of an instance that lives in no group of ours."""
@@ -459,7 +416,7 @@ class _Planning:
             for host in hosts:
                 if host.id in self._owners or host.id in adopted:
                     continue
-                address, marker = _address_of(host), host.variables.get("rollcall")
+                address, marker = address_of(host), host.variables.get("rollcall")
                 # Another installation's host is in a VPC of its own; where anybody else's is, nobody says.
                 holder = (
                     ours_in_vpcs.get(address_key(str(marker.get("vpc", "")), address))
@@ -480,7 +437,7 @@ class _Planning:
                 host = replace(each, variables=changed.get(each.id, each.variables))
                 marker = self._marker_of(host)
                 if marker and host.id not in removed:
-                    holders[address_key(marker.vpc, _address_of(host))].append(host.name)
+                    holders[address_key(marker.vpc, address_of(host))].append(host.name)
             for addition in self._additions:
                 if addition.inventory.id == inventory.id:
                     vpc = self._seen.instances[addition.instance_id].facts["vpc"]

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field, replace
 from itertools import batched
 from typing import TYPE_CHECKING
 
-from .drift import Kind, Place, Plan, Snapshot, marker_of, plan, suspects, too_many
+from .drift import Kind, Place, Plan, Snapshot, plan, suspects, too_many
 from .errors import RollcallError, TowerUnavailable
 from .events import write_action
+from .identity import marker_of
 from .model import LifecycleAction, Transition
 from .provisioning import JOBS_FROM, find_in_tower, job_of, require_limitable
 from .queues import is_queue

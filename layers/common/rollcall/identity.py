@@ -1,0 +1,62 @@
+"""Whose host it is, at which address, and whether its instance is gone. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .fleet import Membership
+    from .model import DumpedHost, Host, Instance
+
+NEWBORN = 900.0  # seconds for which nobody is surprised that AWS does not know an instance whose host is there
+INSTANCE_ID = re.compile(r"i-[0-9a-z]{1,17}")  # AWS refuses a whole call for one id that is empty or longer
+
+
+@dataclass(frozen=True)
+class Marker:
+    """Whose host it is, as its variables say."""
+
+    group: str
+    instance_id: str
+    vpc: str
+
+
+def marker_of(host: Host | DumpedHost, account: str, region: str) -> Marker | None:
+    """A managed host's marker; None for one that is not this installation's, or names no instance."""
+    raw = host.variables.get("rollcall")
+    if not isinstance(raw, dict) or (raw.get("account"), raw.get("region")) != (account, region):
+        return None
+    instance_id = str(raw.get("instance_id", ""))
+    if not INSTANCE_ID.fullmatch(instance_id):
+        return None
+    return Marker(str(raw.get("group", "")), instance_id, str(raw.get("vpc", "")))
+
+
+def address_of(host: Host | DumpedHost) -> str:
+    """Where Tower connects to."""
+    return str(host.variables.get("ansible_host") or host.name)
+
+
+def address_key(vpc: str, address: str) -> tuple[str, str]:
+    """Where an address is unique: a private one in its VPC, a public one anywhere."""
+    try:
+        private = not ip_address(address).is_global  # a VPC may also have shared addresses, 100.64.0.0/10
+    except ValueError:
+        private = address.endswith(".internal")
+    return (vpc if private else "", address)
+
+
+def why_gone(instance: Instance | None, membership: Membership | None, host_age: float | None) -> str | None:
+    """The reason why an instance counts as gone, None if it does not.
+
+    instance, membership: what EC2 and Auto Scaling answered when asked about exactly this one, None where they do not
+    know it. host_age: seconds since its host was made, None if Tower does not say.
+    """
+    if instance:
+        return None if instance.living else f"EC2 says that it is {instance.state}"
+    if membership or host_age is None or host_age <= NEWBORN:
+        return None
+    return "neither EC2 nor Auto Scaling knows it"
