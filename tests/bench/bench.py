@@ -25,12 +25,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import sys
 import tempfile
 import traceback
 from subprocess import SubprocessError
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
+
+from lab.interrupts import until_interrupted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,36 +39,15 @@ if TYPE_CHECKING:
     from bench.figures import Findings
     from bench.progress import View
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 DIRECTORY = "build/bench"  # the logs; the figures are beside it
 TROUBLE = (AssertionError, LookupError, OSError, SubprocessError)  # those of requests are OSErrors, too
 SENTENCES_MAX = 10  # about what was wrong
 MODEL_MINUTES, REAL_MINUTES = 7, 4  # that it takes, about
 
 
-class Interrupted(KeyboardInterrupt):
-    """Somebody wants the bench to end."""
-
-    def __init__(self, signal_number: int) -> None:
-        super().__init__()
-        self.exit_code = 128 + signal_number
-
-
 def main() -> int:
     """The bench from beginning to end. Returns the exit code."""
-    for each in SIGNALS:
-        signal.signal(each, _interrupt)
-    try:
-        return _run()
-    except Interrupted as interrupted:
-        print("\nInterrupted: nothing is left running.", flush=True)
-        return interrupted.exit_code
-
-
-def _interrupt(number: int, _frame: object) -> NoReturn:
-    for each in SIGNALS:
-        signal.signal(each, signal.SIG_IGN)  # once is enough: cleaning up takes a second
-    raise Interrupted(number)
+    return until_interrupted(_run)
 
 
 def _run() -> int:

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import sys
 import tempfile
 import time
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 from urllib.error import URLError
+
+from lab.interrupts import until_interrupted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,38 +28,23 @@ if TYPE_CHECKING:
     from lab.demo_scenes import Stage
     from lab.demo_view import View
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 FUNCTIONS = ("register", "gate", "cleanup")
 LOGS = "build/demo"
 SETTLING = 60.0  # seconds for the last messages to be worked off
 
 
-class Interrupted(KeyboardInterrupt):
-    """Somebody wants the demo to end."""
-
-    def __init__(self, signal_number: int) -> None:
-        super().__init__()
-        self.exit_code = 128 + signal_number
-
-
 def main() -> int:
     """The demo from beginning to end. Returns the exit code."""
-    for each in SIGNALS:
-        signal.signal(each, _interrupt)
+    return until_interrupted(_run_while_read)
+
+
+def _run_while_read() -> int:
+    """The same, as long as somebody reads what it prints."""
     try:
         return _run()
-    except Interrupted as interrupted:
-        print("\nInterrupted: nothing is left running.", flush=True)
-        return interrupted.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python's own last flush would fail
         return 1
-
-
-def _interrupt(number: int, _frame: object) -> NoReturn:
-    for each in SIGNALS:
-        signal.signal(each, signal.SIG_IGN)  # once is enough: cleaning up takes a second
-    raise Interrupted(number)
 
 
 def _run() -> int:

@@ -52,6 +52,15 @@ def test_a_look_at_a_running_job_asks_the_same_of_tower_however_many_wait(world:
     assert world.tower.calls == {"jobs": 1, "usual_durations": 1}
 
 
+def test_one_read_of_the_jobs_serves_all_messages_of_a_batch(world: World) -> None:
+    messages = [world.waiting(each) for each in ("i-a", "i-b", "i-c")]
+    world.end(messages[0], i_a=OK)
+    results = world.look(*messages)
+    assert world.tower.calls["jobs"] == 1
+    assert completed(world) == {"i-a": Result.CONTINUE}
+    assert [on_its_way(result) for result in results] == [[], ["i-b"], ["i-c"]]
+
+
 def test_the_looks_at_one_job_are_counted(world: World) -> None:
     message = world.waiting("i-a")
     for looks in range(1, 5):

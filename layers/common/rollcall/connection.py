@@ -45,9 +45,7 @@ DISTRUST = ("CERTIFICATE_VERIFY_FAILED", "[X509")  # OpenSSL's words; other TLS 
 UNAUTHORIZED, FORBIDDEN, NOT_FOUND, TOO_MANY_REQUESTS, SERVER_ERROR = 401, 403, 404, 429, 500
 TOO_BUSY = (TOO_MANY_REQUESTS, 503)
 BROKEN_OFF = (502, 504)
-LAUNCHES = (
-    "job_templates/"  # below here a POST has an effect each time; elsewhere a second one finds what the first did
-)
+LAUNCHES = "job_templates/"  # below here every POST has an effect; elsewhere a second one finds what the first did
 
 
 @dataclass(frozen=True)
