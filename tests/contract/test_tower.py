@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
+from urllib3.util.connection import create_connection
 
 from rollcall.errors import BadSettings, TowerDenied, TowerRejected, TowerUnavailable
 from rollcall.model import Host, Inventory, Job, JobStatus, JobTemplate, Outcome
@@ -23,6 +24,7 @@ from rollcall.tower import HostsExist, HostsVanished, NewHost, Tower
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from socket import socket
 
     from contract.conftest import Operator, Server
 
@@ -234,6 +236,53 @@ def test_hosts_of_asks_for_hundreds_of_instances_and_reads_every_page_of_the_ans
     assert sorted(host.id for host in tower.hosts_of(asked)) == expected
 
 
+def test_hosts_at_finds_who_has_an_address_in_one_inventory_and_nobody_who_only_mentions_it(
+    tower: Tower, operator: Operator, inventory: Inventory, elsewhere: Inventory
+) -> None:
+    def make(where: Inventory, variables: str) -> int:
+        return operator.make_host(where, instance_id(), variables)
+
+    named = "ip-10-0-0-7.ec2.internal"
+    expected = {
+        tower.create_hosts(inventory, [replace(each, variables={"ansible_host": "10.0.0.7"})])[each.instance_id]
+        for each in new_hosts(2)
+    } | {
+        make(inventory, f'{{"note": {{"ansible_host": "10.0.0.8"}}, "ansible_host":\n"{named}"}}'),
+        make(inventory, "---\nrole: db\nansible_host: 10.0.0.7  # for now\n"),
+        make(inventory, "{'ansible_host': '10.0.0.7'}"),
+        make(inventory, f"ansible_host: {named}"),
+    }
+    for text in (
+        '{"ansible_host": "10.0.0.70"}',
+        '{"ansible_host": "110.0.0.7"}',
+        '{"ansible_host": "10a0b0c7"}',
+        '{"ansible_host": "192.0.2.1", "ec2": {"private_ip": "10.0.0.7"}, "old": {"ansible_host": "10.0.0.7"}}',
+        "ansible_host: 10.0.0.71\nnote: 10.0.0.7\n",
+        "",
+    ):
+        make(inventory, text)
+    make(elsewhere, '{"ansible_host": "10.0.0.7"}')
+    found = tower.hosts_at(inventory, ["10.0.0.7", "10.0.0.9", named])
+    assert {host.id for host in found} == expected
+    assert len(found) == len(expected)
+    assert {host.inventory_name for host in found} == {inventory.name}
+
+
+def test_hosts_at_asks_for_hundreds_of_addresses_and_reads_every_page_of_the_answer(
+    tower: Tower, inventory: Inventory
+) -> None:
+    addresses = [f"192.168.{number // 250 + 100}.{number % 250 + 1}" for number in range(500)]
+    wanted = [NewHost(instance_id(), {"ansible_host": each}) for each in addresses[:300]]
+    created = tower.create_hosts(inventory, wanted)
+    assert {host.name: host.id for host in tower.hosts_at(inventory, addresses)} == created
+    assert len(tower.hosts_at(inventory, addresses[:100])) == 100
+    assert tower.hosts_at(inventory, addresses[300:]) == []
+
+
+def test_hosts_at_no_address_are_not_asked_for(server: Server, inventory: Inventory) -> None:
+    assert server.client("no-such-token").hosts_at(inventory, []) == []
+
+
 def test_variables_that_a_person_wrote_as_yaml_are_read(tower: Tower, operator: Operator, inventory: Inventory) -> None:
     name = instance_id()
     text = "---\nrole: db  # the first one\nports: [1, 2]\nrollcall:\n  group: web\nnested: {a: {b: null}}\non: 'yes'\n"
@@ -420,6 +469,15 @@ def test_a_dump_shows_a_whole_inventory(tower: Tower, inventory: Inventory) -> N
             frozenset({"web"} if new is hosts[0] else ()),
         )
         for new in hosts
+    }
+
+
+def test_a_host_that_is_made_disabled_is_disabled(tower: Tower, inventory: Inventory) -> None:
+    on, off = new_hosts(2)
+    tower.create_hosts(inventory, [on, replace(off, enabled=False)])
+    assert {host.name: host.enabled for host in tower.dump(inventory).hosts} == {
+        on.instance_id: True,
+        off.instance_id: False,
     }
 
 
@@ -710,6 +768,36 @@ def test_asking_for_the_jobs_of_what_is_not_there_is_an_error(tower: Tower, runs
         tower.jobs_holding(NO_SUCH_ID, [runs.well], 0)
     with pytest.raises(TowerRejected, match="404"):
         tower.usual_durations(NO_SUCH_ID)
+
+
+# Connections
+
+
+def test_forty_calls_from_four_threads_open_at_most_four_connections(
+    server: Server, tower: Tower, inventory: Inventory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    created = tower.create_hosts(inventory, new_hosts(10))
+    groups = tower.group_ids(inventory, ["web", "blue", "green", "red"])
+    opened: list[object] = []
+
+    def connect(*args: Any, **given: Any) -> socket:
+        opened.append(args)
+        return create_connection(*args, **given)
+
+    monkeypatch.setattr("urllib3.util.connection.create_connection", connect)
+    fresh = server.client()
+    threads = len(groups)
+    start = Barrier(threads, timeout=60)
+
+    def fill(group_id: int) -> None:
+        for host_id in created.values():
+            start.wait()  # calls of a millisecond would seldom meet
+            fresh.add_to_group(group_id, host_id)
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(fill, groups.values()))
+    assert 1 <= len(opened) <= threads
+    assert {host.group_ids for host in tower.hosts_named(inventory, created)} == {frozenset(groups.values())}
 
 
 # Time

@@ -41,6 +41,7 @@ from rollcall.tower import MARKER, DeleteRefused, HostsExist, HostsVanished, New
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
+    from rollcall.reconcile import RunOutcome
     from rollcall.reports import Report
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
@@ -236,6 +237,14 @@ class FakeTower(Tower):
         self._asked("hosts_of")
         return [host for host in self.hosts.values() if {host.name, host.instance_id} & set(instance_ids)]
 
+    def hosts_at(self, inventory: Inventory, addresses: Collection[str]) -> list[Host]:
+        self._asked("hosts_at")
+        return [
+            host
+            for host in self.hosts.values()
+            if host.inventory_id == inventory.id and host.variables.get("ansible_host") in addresses
+        ]
+
     def create_hosts(self, inventory: Inventory, hosts: Sequence[NewHost]) -> dict[str, int]:
         self._asked("create_hosts")
         if self.before_create:
@@ -248,6 +257,7 @@ class FakeTower(Tower):
             ).id
             for host in hosts
         }
+        self.disabled |= {made[host.instance_id] for host in hosts if not host.enabled}
         self.after_create()
         return made
 
@@ -344,7 +354,8 @@ class FakeFleet(Fleet):
 
     stale: instances whose actions are not open any more. throttled, denied: instances whose hooks cannot be answered.
     failing: methods that raise an error. known_hooks: by group. waits_for: by instance id the one hook whose action is
-    open, where not all are. before_call: what happens before any method, given its name, is answered.
+    open, where not all are. before_call: what happens before any method, given its name, is answered; before_instances:
+    likewise, given the ids that EC2 is asked about.
     """
 
     def __init__(self, region: str) -> None:
@@ -353,6 +364,7 @@ class FakeFleet(Fleet):
         self.known_hooks: dict[str, list[Hook]] = {}
         self.waits_for: dict[str, str] = {}
         self.before_call: Callable[[str], object] = lambda method: None
+        self.before_instances: Callable[[Collection[str]], object] = lambda instance_ids: None
         self.known_memberships: dict[str, Membership] = {}
         self.known_instances: dict[str, Instance] = {}
         self.passing: set[str] = set()
@@ -369,10 +381,11 @@ class FakeFleet(Fleet):
         if method in self.failing:
             raise self.failing[method]
 
-    def opted_in(self, tag: str) -> dict[str, OptedIn]:
+    def opted_in(self, tag: str, *, members: bool = True) -> dict[str, OptedIn]:
         self._asked("opted_in")
+        listed = self.known_memberships.items() if members else ()
         return {
-            name: OptedIn(group, {each: known for each, known in self.known_memberships.items() if known.group == name})
+            name: OptedIn(group, {each: known for each, known in listed if known.group == name})
             for name, group in self.known_groups.items()
             if tag in group.tags
         }
@@ -400,6 +413,7 @@ class FakeFleet(Fleet):
 
     def instances(self, instance_ids: Collection[str]) -> dict[str, Instance]:
         self._asked("instances")
+        self.before_instances(instance_ids)
         return {each: self.known_instances[each] for each in instance_ids if each in self.known_instances}
 
     def passing_status_checks(self, instance_ids: Collection[str]) -> set[str]:
@@ -498,6 +512,9 @@ class FakeAnnouncer(Announcer):
 
     def alert(self, reason: str, action: LifecycleAction) -> None:
         self.told.append(("alert", None))
+
+    def reconciled(self, outcome: RunOutcome) -> None:
+        self.told.append(("reconciled", None))
 
     def let_go(self, record: Record, actions: Sequence[LifecycleAction]) -> None:
         self.told.append(("let_go", None))

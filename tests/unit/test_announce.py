@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from io import StringIO
 from logging import StreamHandler
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rollcall.announce import METRICS, Announcer
+from rollcall.announce import METRICS, NAMED_MAX, Announcer
 from rollcall.errors import BadSettings, TowerUnavailable
 from rollcall.events import Record
 from rollcall.reports import Report, failing
@@ -53,12 +54,31 @@ def test_an_outcome_is_one_line_with_the_group_the_instance_and_the_action(
 
 
 @pytest.mark.parametrize(
-    "outcome", ["registered", "registered, job 7", "ready", "abandoned: its job failed", "struck off: already gone"]
+    "outcome",
+    [
+        "registered",
+        "registered, job 7",
+        "ready",
+        "abandoned: its job failed",
+        "struck off: already gone",
+        "evicted: EC2 says that it is terminated, and i-new has its address",
+    ],
 )
 def test_an_outcome_counts_by_its_first_word(world: World, announcer: Announcer, outcome: str) -> None:
     announcer.reports([Report(world.launching("i-a"), outcome)])
     assert set(announcer.metrics.metric_set) <= set(METRICS.values())
     assert len(announcer.metrics.metric_set) == 1
+
+
+def test_an_outcome_of_one_that_is_not_of_the_batch_is_told_too(
+    world: World, announcer: Announcer, output: StringIO
+) -> None:
+    action, evicted = world.launching("i-new"), replace(world.terminating("i-old", "db"), hook=None)
+    reports = [Report(evicted, "evicted: i-new has its address"), Report(action, error=TowerUnavailable("away"))]
+    assert announcer.outcomes([action], reports) == [reports[1].error]
+    [line] = lines(output)
+    assert (line["group"], line["instance_id"], line["action"]) == ("db", "i-old", "terminating")
+    assert announcer.metrics.metric_set["Evicted"]["Value"] == [1]
 
 
 def test_a_batch_counts_all_its_outcomes(world: World, announcer: Announcer) -> None:
@@ -117,3 +137,67 @@ def test_an_error_fails_only_what_nothing_was_reported_of(world: World) -> None:
 def test_a_mistake_of_ours_is_not_swallowed(world: World) -> None:
     with pytest.raises(KeyError), failing([world.launching("i-a")], []):
         raise KeyError("a mistake of ours")
+
+
+# Runs of reconcile
+
+
+def metrics_of(announcer: Announcer) -> dict[str, float]:
+    """The metrics that wait to be written, without their dimensions."""
+    return {name: sum(metric["Value"]) for name, metric in announcer.metrics.metric_set.items()}
+
+
+def test_a_run_of_reconcile_is_told_step_by_step_and_counted(
+    world: World, announcer: Announcer, output: StringIO
+) -> None:
+    world.host_of("i-gone", "10.0.0.1")
+    world.serving("i-new", "10.0.0.2")
+    announcer.reconciled(world.reconcile())
+    removed, added, summary = lines(output)
+    assert (removed["instance_id"], removed["inventory"]) == ("i-gone", "prod")
+    assert "neither EC2 nor Auto Scaling knows it" in removed["message"]
+    assert (added["instance_id"], added["level"]) == ("i-new", "INFO")
+    assert (summary["message"], summary["inventory"], summary["removed"], summary["added"]) == (
+        "reconciled",
+        "prod",
+        1,
+        1,
+    )
+    assert metrics_of(announcer) == {"DriftFound": 2, "DriftFixed": 2, "BreakerTripped": 0, "ReconcileTroubles": 0}
+
+
+def test_what_is_told_in_every_run_is_one_line_however_many_hosts_it_is_about(
+    world: World, announcer: Announcer, output: StringIO
+) -> None:
+    world.group("web", tags={})
+    for number in range(NAMED_MAX + 1):
+        world.serving(f"i-{number}", f"10.0.{number // 250}.{number % 250}")
+        world.host_of(f"i-{number}", f"10.0.{number // 250}.{number % 250}")
+    announcer.reconciled(world.reconcile())
+    finding, _ = lines(output)
+    assert (finding["level"], finding["count"], len(finding["hosts"])) == ("WARNING", NAMED_MAX + 1, NAMED_MAX)
+    assert "forget" in finding["message"]
+    assert metrics_of(announcer)["DriftFound"] == 0
+
+
+def test_a_breaker_that_tripped_is_an_alert_with_the_list(world: World, announcer: Announcer, output: StringIO) -> None:
+    for number in range(6):
+        world.host_of(f"i-{number}", f"10.0.0.{number}")
+    announcer.reconciled(world.reconcile())
+    tripped, _ = lines(output)
+    assert (tripped["level"], tripped["alert"], tripped["inventory"]) == ("ERROR", True, "prod")
+    assert "6 of the 6 managed hosts of inventory 'prod'" in tripped["message"]
+    assert "force" in tripped["message"]
+    assert set(tripped["hosts"]) == {f"i-{number}" for number in range(6)}
+    assert metrics_of(announcer) == {"DriftFound": 6, "DriftFixed": 0, "BreakerTripped": 1, "ReconcileTroubles": 0}
+
+
+def test_what_reconcile_could_not_read_or_change_is_told_and_counted(
+    world: World, announcer: Announcer, output: StringIO
+) -> None:
+    world.group("db", inventory="misspelt")
+    announcer.reconciled(world.reconcile())
+    trouble, _ = lines(output)
+    assert (trouble["level"], trouble["error"]) == ("ERROR", "BadSettings")
+    assert "misspelt" in trouble["message"]
+    assert metrics_of(announcer)["ReconcileTroubles"] == 1

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from rollcall import drift
 from rollcall.drift import (
     BREAKER_MIN,
     JOB_FORGOTTEN,
@@ -23,14 +24,24 @@ from rollcall.drift import (
     Plan,
     Removal,
     Snapshot,
-    Wishes,
     plan,
+    proven,
     suspects,
     too_many,
 )
 from rollcall.fleet import Membership
 from rollcall.identity import NEWBORN, address_key, marker_of
-from rollcall.model import AddressKind, Dump, DumpedHost, GroupSettings, Instance, Inventory, OnFailure, Transition
+from rollcall.model import (
+    AddressKind,
+    Dump,
+    DumpedHost,
+    GroupSettings,
+    Instance,
+    Inventory,
+    OnFailure,
+    Transition,
+    Wishes,
+)
 from rollcall.waiting import RETRY_MAX
 
 if TYPE_CHECKING:
@@ -128,9 +139,14 @@ class Sight:
         vpc: str = "vpc-1",
         enabled: bool = True,
         age: float = LONG_AGO,
+        by_hand: str = "kept",
+        facts: dict[str, str] | None = None,
     ) -> DumpedHost:
-        """A host for that instance, in the inventory group named after its group; without a marker if group is None."""
-        variables: dict[str, object] = {"by_hand": "kept"}
+        """A host for that instance, in the inventory group named after its group; without a marker if group is None.
+
+        facts: what EC2 said of the instance when the host was made.
+        """
+        variables: dict[str, object] = {"by_hand": by_hand} | ({"ec2": facts} if facts else {})
         if address:
             variables["ansible_host"] = address
         if group is not None:
@@ -168,15 +184,20 @@ class Sight:
             jobs_ended=self.jobs_ended,
         )
 
-    def plan(self, wishes: Wishes | None = None) -> Plan:
-        """What to do about it."""
-        return plan(self.snapshot(), wishes or Wishes())
+    def plan(self, wishes: Wishes | None = None, *kept: Inventory) -> Plan:
+        """What to do about it, with nothing removed from inventories that are kept."""
+        return plan(self.snapshot(), wishes or Wishes(), frozenset(each.id for each in kept))
 
 
 @pytest.fixture
 def sight() -> Sight:
     """The group "web" in inventory prod, and nothing in it yet."""
     return Sight().group("web")
+
+
+def idle(what: Plan) -> bool:
+    """Whether there is nothing to do in Tower."""
+    return not (what.removals or what.changes or what.additions)
 
 
 def kinds(what: Plan) -> list[Kind]:
@@ -236,19 +257,71 @@ class TestInstancesOnTheirWay:
     def test_nothing_is_done_about_the_host_of_one(self, sight: Sight, state: str) -> None:
         sight.host("i-a", "10.0.0.99", groups=["elsewhere"])
         sight.host("i-a", inventory=OTHER)
-        assert sight.instance("i-a", state=state).plan().empty
+        assert idle(sight.instance("i-a", state=state).plan())
 
     def test_nothing_is_done_about_the_host_of_one_that_ec2_calls_gone(self, sight: Sight, state: str) -> None:
         sight.host("i-a")
-        assert sight.instance("i-a", state=state, ec2="terminated").plan().empty
+        assert idle(sight.instance("i-a", state=state, ec2="terminated").plan())
 
     def test_one_without_a_host_is_not_added(self, sight: Sight, state: str) -> None:
-        assert sight.instance("i-a", state=state).plan().empty
+        assert idle(sight.instance("i-a", state=state).plan())
 
     def test_forgetting_its_group_does_not_touch_its_host(self, sight: Sight, state: str) -> None:
         sight.host("i-a", group="former")
         sight.instance("i-a", group="former", state=state)
-        assert sight.plan(Wishes(forget=frozenset({"former"}))).empty
+        assert idle(sight.plan(Wishes(forget=frozenset({"former"}))))
+
+
+class TestWarmPools:
+    @pytest.mark.parametrize("state", ["Warmed:Stopped", "Warmed:Running", "Warmed:Hibernated"])
+    @pytest.mark.parametrize("group", ["web", "former"])
+    def test_the_host_of_an_instance_in_one_is_reported_and_stays(self, sight: Sight, state: str, group: str) -> None:
+        host = sight.host("i-a", group=group)
+        done = sight.instance("i-a", group=group, state=state, ec2="stopped").plan()
+        assert idle(done)
+        [finding] = done.findings
+        assert (finding.kind, finding.subject, finding.inventory) == (Kind.IN_WARM_POOL, host.name, PROD)
+        assert state in finding.reason
+        assert "remove the host" in finding.reason
+
+    @pytest.mark.parametrize("state", ["Warmed:Pending", "Warmed:Pending:Wait", "Warmed:Terminating:Wait"])
+    def test_the_host_of_one_on_its_way_in_or_out_is_left_to_its_action(self, sight: Sight, state: str) -> None:
+        sight.host("i-a")
+        assert not sight.instance("i-a", state=state).plan().findings
+
+    def test_an_instance_in_one_needs_no_host(self, sight: Sight) -> None:
+        assert sight.instance("i-a", state="Warmed:Stopped").plan() == Plan()
+
+
+class TestInventoriesThatAreKept:
+    def test_nothing_is_removed_from_them_for_whatever_reason(self, sight: Sight) -> None:
+        sight.group("db", inventory=OTHER)
+        for gone in ("i-a", "i-b", "i-c"):
+            sight.host(gone, f"10.0.0.{gone[-1]}", group="former" if gone == "i-c" else "web")
+        sight.instance("i-a", group=None, ec2="terminated")
+        sight.instance("i-b", "10.0.0.2", group="db")
+        sight.instance("i-c", "10.0.0.3", group=None)
+        wishes = Wishes(forget=frozenset({"former"}))
+        assert len(sight.plan(wishes).removals) == 3
+        assert not sight.plan(wishes, PROD).removals
+        assert sight.plan(wishes, OTHER) == sight.plan(wishes)
+
+    def test_no_host_is_made_at_the_address_of_one_that_they_keep(self, sight: Sight) -> None:
+        kept = sight.host("i-a")
+        sight.instance("i-a", group=None, ec2="terminated").instance("i-b").instance("i-c", "10.0.0.3")
+        assert [addition.instance_id for addition in sight.plan().additions] == ["i-b", "i-c"]
+        done = sight.plan(Wishes(), PROD)
+        assert [addition.instance_id for addition in done.additions] == ["i-c"]
+        [finding] = done.findings
+        assert (finding.kind, finding.subject) == (Kind.ADDRESS_CONFLICT, "i-b")
+        assert kept.name in finding.reason
+
+    def test_a_host_that_they_keep_is_in_the_way_of_one_of_its_name(self, sight: Sight) -> None:
+        sight.host("i-b", "10.0.0.2", name="i-a")
+        sight.instance("i-a").instance("i-b", group=None, ec2="terminated")
+        done = sight.plan(Wishes(), PROD)
+        assert idle(done)
+        assert [(finding.kind, finding.subject) for finding in done.findings] == [(Kind.IN_THE_WAY, "i-a")]
 
 
 @pytest.mark.parametrize("state", UNSETTLED)
@@ -333,6 +406,41 @@ class TestPuttingRight:
         assert (addition.instance_id, addition.inventory, addition.provision) == ("i-a", OTHER, False)
         assert "'other'" in removal.reason
 
+    def test_a_host_that_moves_keeps_what_a_person_set_on_it(self, sight: Sight) -> None:
+        sight.group("web", inventory=OTHER)
+        sight.host("i-a", "10.0.0.99", enabled=False)
+        [addition] = sight.instance("i-a").plan().additions
+        assert (addition.variables["by_hand"], addition.variables["ansible_host"]) == ("kept", "10.0.0.1")
+        assert not addition.enabled
+
+    def test_of_several_hosts_that_move_the_oldest_ones_variables_are_kept_and_one_disabled_disables(
+        self, sight: Sight
+    ) -> None:
+        third = Inventory(0, "third")
+        sight.group("web", inventory=third)
+        sight.host("i-a", inventory=OTHER, by_hand="first")
+        sight.host("i-a", by_hand="second", enabled=False)
+        sight.host("i-a", by_hand="third", name="copy")
+        seen = sight.instance("i-a").snapshot()
+        done = plan(replace(seen, dumps={**seen.dumps, third.id: Dump(third, ())}), Wishes())
+        [addition] = done.additions
+        assert (addition.variables["by_hand"], addition.enabled, addition.inventory) == ("first", False, third)
+        assert len(done.removals) == 3
+
+    def test_a_host_of_somebody_elses_has_no_say_in_what_a_new_one_is_like(self, sight: Sight) -> None:
+        sight.host("i-a", group=None, inventory=OTHER, enabled=False)
+        sight.host("i-a", account=STRANGER, inventory=OTHER, name="theirs", enabled=False)
+        [addition] = sight.instance("i-a").plan().additions
+        assert addition.enabled
+        assert "by_hand" not in addition.variables
+
+    def test_a_host_that_moves_disabled_is_not_provisioned_for_jobs_pass_over_it(self, sight: Sight) -> None:
+        sight.group("web", inventory=OTHER)
+        sight.host("i-a", enabled=False)
+        sight.host("i-b", "10.0.0.2")
+        additions = sight.instance("i-a").instance("i-b", "10.0.0.2").plan(Wishes(provision=True)).additions
+        assert [(each.instance_id, each.provision) for each in additions] == [("i-a", False), ("i-b", True)]
+
     def test_a_host_that_is_at_home_already_is_not_added_again(self, sight: Sight) -> None:
         stray, home = sight.host("i-a", inventory=OTHER), sight.host("i-a")
         done = sight.instance("i-a").plan()
@@ -345,14 +453,14 @@ class TestPuttingRight:
         sight.host("i-a")
         sight.host("i-a", group=None, inventory=OTHER)
         done = sight.instance("i-a").plan()
-        assert done.empty
+        assert idle(done)
         assert Kind.IN_THE_WAY in kinds(done)
 
     def test_a_host_stays_where_it_is_while_its_instance_lacks_the_address_asked_for(self, sight: Sight) -> None:
         sight.group("web", inventory=OTHER, address=AddressKind.PUBLIC)
         sight.host("i-a")
         done = sight.instance("i-a").plan()
-        assert done.empty
+        assert idle(done)
         assert kinds(done) == [Kind.NO_ADDRESS]
 
     def test_a_young_instance_whose_host_moves_is_not_provisioned_again(self, sight: Sight) -> None:
@@ -365,7 +473,7 @@ class TestPuttingRight:
         sight.group("web", address=AddressKind.PUBLIC)
         sight.host("i-a")
         done = sight.instance("i-a").instance("i-b", "10.0.0.2").plan()
-        assert done.empty
+        assert idle(done)
         assert kinds(done) == [Kind.NO_ADDRESS, Kind.NO_ADDRESS]
         assert {finding.subject for finding in done.findings} == {"i-a", "i-b"}
 
@@ -373,7 +481,7 @@ class TestPuttingRight:
         sight.host("i-a")
         sight.host("i-a", name="copy")
         done = sight.instance("i-a").plan()
-        assert done.empty
+        assert idle(done)
         assert (Kind.SECOND_HOST, "copy") in [(finding.kind, finding.subject) for finding in done.findings]
 
 
@@ -397,15 +505,49 @@ class TestOneAddress:
         sight.host("i-a", age=0)
         sight.host("i-b")
         done = sight.instance("i-b").plan()
-        assert done.empty
+        assert idle(done)
         [finding] = done.findings
-        assert (finding.kind, finding.subject, finding.inventory) == (Kind.ADDRESS_CONFLICT, "i-b", "prod")
+        assert (finding.kind, finding.subject, finding.inventory) == (Kind.ADDRESS_CONFLICT, "i-b", PROD)
         assert "10.0.0.1" in finding.reason
 
-    def test_it_is_reported_when_the_other_host_is_only_made_now(self, sight: Sight) -> None:
+    def test_a_host_that_would_be_the_second_at_an_address_is_not_made_and_that_is_reported(self, sight: Sight) -> None:
         sight.host("i-a", age=0)
         done = sight.instance("i-b").plan()
-        assert [addition.instance_id for addition in done.additions] == ["i-b"]
+        assert idle(done)
+        [finding] = done.findings
+        assert (finding.kind, finding.subject, finding.inventory) == (Kind.ADDRESS_CONFLICT, "i-b", PROD)
+        assert "i-a" in finding.reason
+        assert "10.0.0.1" in finding.reason
+
+    def test_a_host_is_made_at_an_address_that_another_one_leaves(self, sight: Sight) -> None:
+        sight.group("db", inventory=OTHER)
+        for gone in ("i-a", "i-b", "i-c"):
+            sight.host(gone)
+        sight.instance("i-a", group=None, ec2="terminated")  # is removed
+        sight.instance("i-b", "10.0.0.2")  # is put right
+        sight.instance("i-c", "10.0.0.3", group="db")  # moves
+        done = sight.instance("i-d").plan()
+        assert [addition.instance_id for addition in done.additions] == ["i-c", "i-d"]
+        assert not done.findings
+
+    def test_a_host_whose_address_is_taken_where_it_belongs_stays_where_it_is_and_keeps_it(self, sight: Sight) -> None:
+        sight.group("db", inventory=OTHER)
+        sight.host("i-a", age=0, inventory=OTHER)
+        stays = sight.host("i-b", "10.0.0.9")
+        sight.instance("i-b", group="db").instance("i-c", "10.0.0.9")
+        done = sight.plan()
+        assert idle(done)
+        assert [(finding.kind, finding.subject) for finding in done.findings] == [
+            (Kind.ADDRESS_CONFLICT, "i-b"),
+            (Kind.ADDRESS_CONFLICT, "i-c"),
+        ]
+        assert stays.name in done.findings[1].reason
+
+    def test_a_true_address_is_set_although_another_host_keeps_it_too(self, sight: Sight) -> None:
+        sight.host("i-a", age=0)
+        host = sight.host("i-b", "10.0.0.9")
+        done = sight.instance("i-b").plan()
+        assert [change.host for change in done.changes] == [host]
         assert [(finding.kind, finding.subject) for finding in done.findings] == [(Kind.ADDRESS_CONFLICT, "i-b")]
 
     def test_the_same_private_address_in_another_vpc_is_another_address(self, sight: Sight) -> None:
@@ -481,12 +623,12 @@ class TestInstancesWithoutAHost:
     def test_a_host_in_a_group_that_could_not_be_read_is_a_host(self, sight: Sight) -> None:
         sight.troubled.add("former")
         sight.host("i-a", group="former")
-        assert sight.instance("i-a").plan().empty
+        assert idle(sight.instance("i-a").plan())
 
     def test_one_whose_name_another_managed_host_has_is_reported_and_not_added(self, sight: Sight) -> None:
         sight.host("i-b", "10.0.0.2", name="i-a")
         done = sight.instance("i-a").instance("i-b", "10.0.0.2").plan()
-        assert done.empty
+        assert idle(done)
         assert [(finding.kind, finding.subject) for finding in done.findings] == [(Kind.IN_THE_WAY, "i-a")]
 
     def test_one_whose_name_a_host_has_that_goes_is_added(self, sight: Sight) -> None:
@@ -499,7 +641,7 @@ class TestGroupsThatLostTheirTag:
     def test_their_hosts_are_reported_and_stay(self, sight: Sight) -> None:
         sight.host("i-a", group="former")
         done = sight.instance("i-a", group="former").plan()
-        assert done.empty
+        assert idle(done)
         [finding] = done.findings
         assert (finding.kind, finding.subject) == (Kind.NOT_OPTED_IN, "i-a")
         assert '{"forget": ["former"]}' in finding.reason
@@ -519,7 +661,7 @@ class TestGroupsThatLostTheirTag:
     def test_an_instance_that_was_detached_is_reported_and_stays(self, sight: Sight) -> None:
         sight.host("i-a")
         done = sight.instance("i-a", group=None).plan()
-        assert done.empty
+        assert idle(done)
         assert kinds(done) == [Kind.DETACHED]
 
     def test_the_host_of_a_detached_instance_goes_with_its_forgotten_group(self, sight: Sight) -> None:
@@ -571,6 +713,75 @@ def test_a_run_for_some_groups_leaves_the_others_alone(sight: Sight) -> None:
     assert [requeue.instance_id for requeue in done.requeues] == ["i-f"]
 
 
+FACTS = {"vpc": "vpc-1", "private_ip": "10.0.0.1", "public_ip": "54.0.0.1"}
+
+
+class TestInstancesThatTheirHostsProve:
+    """EC2 is not asked about them."""
+
+    @pytest.mark.parametrize("state", SETTLED)
+    def test_one_that_serves_with_a_host_that_says_what_ec2_once_said_is_proven(self, sight: Sight, state: str) -> None:
+        sight.instance("i-a", state=state).host("i-a", facts=FACTS)
+        assert proven(sight.snapshot()) == {"i-a"}
+
+    @pytest.mark.parametrize("state", LEFT_TO_THEIR_ACTIONS + UNSETTLED)
+    def test_one_that_does_not_serve_is_not(self, sight: Sight, state: str) -> None:
+        sight.instance("i-a", state=state).host("i-a", facts=FACTS)
+        assert not proven(sight.snapshot())
+
+    @pytest.mark.parametrize("group", ["other", None])
+    def test_one_that_no_group_of_ours_lists_is_not(self, sight: Sight, group: str | None) -> None:
+        sight.instance("i-a", group=group).host("i-a", facts=FACTS)
+        assert not proven(sight.snapshot())
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"address": "10.0.0.2"},
+            {"address": None},
+            {"group": "db"},
+            {"vpc": "vpc-2"},
+            {"inventory": OTHER},
+            {"groups": ["elsewhere"]},
+            {"account": STRANGER},
+            {"facts": None},
+            {"facts": {"vpc": "vpc-1"}},
+            {"facts": FACTS | {"private_ip": "10.0.0.2"}},
+        ],
+        ids=str,
+    )
+    def test_one_whose_host_is_not_right_is_not(self, sight: Sight, wrong: dict[str, Any]) -> None:
+        sight.instance("i-a").host("i-a", **({"facts": FACTS} | wrong))
+        assert not proven(sight.snapshot())
+
+    def test_one_whose_host_is_in_more_groups_than_asked_for_is_proven(self, sight: Sight) -> None:
+        sight.instance("i-a").host("i-a", facts=FACTS, groups=["web", "by-hand"])
+        assert proven(sight.snapshot()) == {"i-a"}
+
+    def test_one_with_two_hosts_is_not(self, sight: Sight) -> None:
+        sight.instance("i-a").host("i-a", facts=FACTS)
+        sight.host("i-a", inventory=OTHER, facts=FACTS)
+        assert not proven(sight.snapshot())
+
+    def test_one_whose_address_another_host_of_its_inventory_has_is_not(self, sight: Sight) -> None:
+        sight.instance("i-a").host("i-a", facts=FACTS)
+        sight.host("i-b", facts=FACTS)
+        assert not proven(sight.snapshot())
+
+    def test_one_of_a_group_that_asks_for_a_public_address_is_not_for_that_may_change(self) -> None:
+        sight = Sight().group("web", address=AddressKind.PUBLIC)
+        sight.instance("i-a", public="54.0.0.1").host("i-a", facts=FACTS)
+        assert not proven(sight.snapshot())
+
+    @pytest.mark.parametrize("address", ["10.0.0.1", "54.0.0.1"])
+    def test_a_host_that_is_not_ours_at_an_address_that_its_host_tells_of_is_reported(
+        self, sight: Sight, address: str
+    ) -> None:
+        sight.instance("i-a", ec2=None).host("i-a", facts=FACTS)
+        sight.host("i-x", address, None, name="node")
+        assert kinds(sight.plan()) == [Kind.FOREIGN_ADDRESS]
+
+
 def test_only_instances_that_no_group_of_ours_lists_are_asked_for_one_by_one(sight: Sight) -> None:
     sight.host("i-a")
     sight.host("i-b", inventory=OTHER)
@@ -605,7 +816,7 @@ class TestHostsThatAreNotOurs:
         sight.host("i-a")
         sight.host("node", group=None)
         done = sight.instance("i-a").plan()
-        assert done.empty
+        assert idle(done)
         [finding] = done.findings
         assert (finding.kind, finding.subject) == (Kind.FOREIGN_ADDRESS, "node")
         assert "i-a" in finding.reason
@@ -629,7 +840,7 @@ class TestHostsThatAreNotOurs:
     def test_one_that_has_the_name_of_an_instance_of_ours_is_reported(self, sight: Sight) -> None:
         sight.host("i-a", "10.0.0.99", group=None)
         done = sight.instance("i-a").plan()
-        assert done.empty
+        assert idle(done)
         [finding] = done.findings
         assert (finding.kind, finding.subject) == (Kind.IN_THE_WAY, "i-a")
         assert "AdoptByInstanceId" in finding.reason
@@ -664,7 +875,7 @@ class TestAdopting:
     def test_a_host_of_another_account_is_not_taken_over(self, sight: Sight) -> None:
         sight.host("i-a", "10.0.0.99", account=STRANGER)
         done = sight.instance("i-a").plan(self.ADOPT)
-        assert done.empty
+        assert idle(done)
         [finding] = done.findings
         assert finding.kind == Kind.IN_THE_WAY
         assert "AdoptByInstanceId" not in finding.reason
@@ -672,7 +883,7 @@ class TestAdopting:
     def test_only_hosts_of_instances_that_serve_are_taken_over(self, sight: Sight) -> None:
         for number, state in enumerate(LEFT_TO_THEIR_ACTIONS):
             sight.instance(f"i-{number}", f"10.0.1.{number}", state=state).host(f"i-{number}", None, group=None)
-        assert sight.plan(self.ADOPT).empty
+        assert idle(sight.plan(self.ADOPT))
 
     def test_a_host_taken_over_takes_the_place_of_one_in_another_inventory(self, sight: Sight) -> None:
         stray, host = sight.host("i-a", inventory=OTHER), sight.host("i-a", group=None)
@@ -687,7 +898,7 @@ class TestMixedGroups:
         sight.host("i-a", groups=["web", "shared"])
         sight.host("i-b", "10.0.0.2", "db", groups=["db", "shared"])
         done = sight.instance("i-a").instance("i-b", "10.0.0.2", group="db").plan()
-        assert done.empty
+        assert idle(done)
         [finding] = done.findings
         assert (finding.kind, finding.subject) == (Kind.MIXED_GROUP, "shared")
         assert "db, web" in finding.reason
@@ -748,6 +959,76 @@ class TestLostEvents:
         sight.instance("i-a", state="Pending:Wait", age=TIMEOUT + since)
         assert len(sight.plan().requeues) == times
 
+    @pytest.mark.parametrize("hosted", [True, False])
+    @pytest.mark.parametrize(
+        ("times_too_old", "scheduled"),
+        [(0.9, 0), (1, 0), (1.01, 1), (1.5, 0), (1.99, 0), (2.01, 1), (3.9, 0), (64.01, 1)],
+    )
+    def test_scheduled_runs_queue_one_again_each_time_that_it_waits_twice_as_long(
+        self, sight: Sight, hosted: bool, times_too_old: float, scheduled: int
+    ) -> None:
+        age = times_too_old * RETRY_MAX
+        if hosted:
+            age = times_too_old * (TIMEOUT + JOB_FORGOTTEN)
+            sight.host("i-a")
+            sight.jobs_ended["i-a"] = NOW - age
+        sight.instance("i-a", state="Pending:Wait", age=age)
+        assert len(sight.plan(Wishes(every=60.0)).requeues) == scheduled
+        assert len(sight.plan().requeues) == (times_too_old > 1)
+
+    @pytest.mark.parametrize("state", ["Terminating:Wait", "Warmed:Terminating:Wait", "Warmed:Pending:Wait"])
+    def test_one_whose_action_starts_nothing_is_queued_again_in_every_scheduled_run(
+        self, sight: Sight, state: str
+    ) -> None:
+        for age in range(241, 3600, 60):
+            sight.instance("i-a", state=state, age=age)
+            assert len(sight.plan(Wishes(every=60.0)).requeues) == 1
+
+    @pytest.mark.parametrize(("age", "times"), [(RETRY_MAX, 0), (RETRY_MAX + 1, 1)])
+    def test_one_that_waits_to_get_into_a_warm_pool_is_queued_again_whatever_is_in_its_way(
+        self, sight: Sight, age: float, times: int
+    ) -> None:
+        sight.host("i-a", group=None)
+        sight.group("web", address=AddressKind.PUBLIC)
+        done = sight.instance("i-a", state="Warmed:Pending:Wait", age=age).plan()
+        assert len(done.requeues) == times
+
+    @pytest.mark.parametrize("every", [None, 60.0])
+    def test_one_that_could_not_be_registered_for_a_hosts_sake_is_reported_instead(
+        self, sight: Sight, every: float | None
+    ) -> None:
+        sight.host("i-a", "10.0.0.99", group=None)
+        sight.instance("i-a", state="Pending:Wait", age=RETRY_MAX + 1)
+        done = sight.plan(Wishes(every=every))
+        assert not done.requeues
+        [finding] = done.findings
+        assert (finding.kind, finding.subject, finding.inventory) == (Kind.IN_THE_WAY, "i-a", PROD)
+        assert "AdoptByInstanceId" in finding.reason
+        assert len(sight.plan(Wishes(every=every, adopt=True)).requeues) == 1
+
+    @pytest.mark.parametrize("every", [None, 60.0])
+    def test_one_that_could_not_be_registered_for_want_of_an_address_is_reported_instead(
+        self, sight: Sight, every: float | None
+    ) -> None:
+        sight.group("web", address=AddressKind.PUBLIC)
+        sight.instance("i-a", state="Pending:Wait", age=RETRY_MAX + 1)
+        done = sight.plan(Wishes(every=every))
+        assert not done.requeues
+        assert [(finding.kind, finding.subject) for finding in done.findings] == [(Kind.NO_ADDRESS, "i-a")]
+
+    def test_what_is_in_the_way_of_one_is_not_reported_before_it_counts_as_lost(self, sight: Sight) -> None:
+        sight.group("web", address=AddressKind.PUBLIC)
+        assert sight.instance("i-a", state="Pending:Wait", age=RETRY_MAX).plan() == Plan()
+
+    def test_what_is_in_the_way_of_one_is_reported_in_every_run(self, sight: Sight) -> None:
+        sight.group("web", address=AddressKind.PUBLIC)
+        sight.instance("i-a", state="Pending:Wait", age=1.9 * RETRY_MAX)
+        assert kinds(sight.plan(Wishes(every=60.0))) == [Kind.NO_ADDRESS]
+
+    def test_one_that_is_gone_and_so_has_no_address_is_queued_again(self, sight: Sight) -> None:
+        sight.instance("i-a", "", state="Pending:Wait", ec2="terminated", age=RETRY_MAX + 1)
+        assert len(sight.plan().requeues) == 1
+
     @pytest.mark.parametrize("state", ["Pending", "Pending:Proceed", "Terminating", "Terminating:Proceed", "InService"])
     def test_one_that_does_not_wait_is_not_queued_again(self, sight: Sight, state: str) -> None:
         sight.host("i-a")
@@ -786,6 +1067,15 @@ GROUPS = ("web", "db", "api", "former")
 INVENTORY_GROUPS = ("web", "db", "shared", "by-hand")
 INSTANCE_IDS = [f"i-{number}" for number in range(6)]
 AGES = (60.0, 300.0, 3600.0, LONG_AGO)
+FATES: tuple[tuple[str | None, str, str | None], ...] = (
+    ("web", "InService", "running"),
+    ("web", "InService", "running"),
+    ("db", "InService", "running"),
+    ("db", "Terminating:Wait", "running"),
+    (None, "", "running"),
+    (None, "", "terminated"),
+    (None, "", None),
+)
 STATES = (*SETTLED * 4, *LEFT_TO_THEIR_ACTIONS, *UNSETTLED)
 
 
@@ -848,18 +1138,43 @@ def _draw_host(draw: st.DrawFn, sight: Sight, number: int) -> None:
         vpc=draw(st.sampled_from((vpc, vpc, "vpc-9"))),
         enabled=draw(st.booleans()),
         age=draw(st.sampled_from((60.0, LONG_AGO))),
+        facts=draw(st.sampled_from((None, {"vpc": vpc, "private_ip": own}))),
     )
     if "rollcall" not in host.variables and draw(st.booleans()):
         sight.by_instance_id[inventory.id, INSTANCE_IDS[which]] = host.id
 
 
+@st.composite
+def crowded_sights(draw: st.DrawFn) -> Sight:
+    """A small world of one VPC with few addresses, where hosts often have the one that another's instance has now."""
+    sight = Sight()
+    for name in ("web", "db"):
+        sight.group(name, inventory=draw(st.sampled_from((PROD, PROD, OTHER))))
+    for number, instance_id in enumerate(INSTANCE_IDS):
+        group, state, ec2 = draw(st.sampled_from(FATES))
+        sight.instance(instance_id, f"10.0.0.{number}", group=group, state=state, ec2=ec2)
+    for number in range(draw(st.integers(1, 6))):
+        sight.host(
+            draw(st.sampled_from(INSTANCE_IDS)),
+            f"10.0.0.{draw(st.integers(0, len(INSTANCE_IDS) - 1))}",
+            draw(st.sampled_from(("web", "db"))),
+            name=f"node-{number}",
+            inventory=draw(st.sampled_from((PROD, PROD, OTHER))),
+            age=draw(st.sampled_from((60.0, LONG_AGO))),
+        )
+    return sight
+
+
+ANY_SIGHT = sights() | crowded_sights()
 ANY_WISHES = st.builds(
     Wishes,
     groups=st.none() | st.frozensets(st.sampled_from(GROUPS)),
     provision=st.booleans(),
     forget=st.frozensets(st.sampled_from(GROUPS), max_size=2),
     adopt=st.booleans(),
+    every=st.sampled_from((None, 60.0, 900.0)),
 )
+ANY_KEPT = st.frozensets(st.sampled_from((PROD.id, OTHER.id)))
 THOROUGHLY = settings(max_examples=300)
 
 
@@ -886,7 +1201,7 @@ def applied(seen: Snapshot, done: Plan) -> Snapshot:
             name=addition.instance_id,
             inventory_id=inventory.id,
             inventory_name=inventory.name,
-            enabled=True,
+            enabled=addition.enabled,
             variables=addition.variables,
             groups=frozenset(addition.place.settings.inventory_groups),
         )
@@ -909,6 +1224,12 @@ def has_marker(host: DumpedHost) -> bool:
     return marker_of(host, ACCOUNT, REGION) is not None
 
 
+def key_of(host: DumpedHost) -> tuple[str, str] | None:
+    """Where a managed host's address is unique; None for a host without an address, or not of ours."""
+    marker, address = marker_of(host, ACCOUNT, REGION), host.variables.get("ansible_host")
+    return address_key(marker.vpc, str(address)) if marker and address else None
+
+
 def serves(seen: Snapshot, instance_id: str) -> bool:
     """Whether an instance is to have a host: settled in a group that opted in and could be read."""
     membership, instance = seen.memberships.get(instance_id), seen.instances.get(instance_id)
@@ -918,15 +1239,15 @@ def serves(seen: Snapshot, instance_id: str) -> bool:
 
 
 @THOROUGHLY
-@given(sights(), ANY_WISHES)
-def test_a_plan_that_was_carried_out_leaves_nothing_to_do(sight: Sight, wishes: Wishes) -> None:
+@given(ANY_SIGHT, ANY_WISHES, ANY_KEPT)
+def test_a_plan_that_was_carried_out_leaves_nothing_to_do(sight: Sight, wishes: Wishes, kept: frozenset[int]) -> None:
     seen = sight.snapshot()
-    after = applied(seen, plan(seen, wishes))
-    assert plan(after, wishes).empty
+    after = applied(seen, plan(seen, wishes, kept))
+    assert idle(plan(after, wishes, kept))
 
 
 @THOROUGHLY
-@given(sights(), ANY_WISHES)
+@given(ANY_SIGHT, ANY_WISHES)
 def test_a_host_that_is_not_ours_is_in_no_step_unless_it_is_to_be_taken_over(sight: Sight, wishes: Wishes) -> None:
     for step in touched(sight.plan(wishes)):
         assert has_marker(step.host) or (
@@ -935,7 +1256,7 @@ def test_a_host_that_is_not_ours_is_in_no_step_unless_it_is_to_be_taken_over(sig
 
 
 @THOROUGHLY
-@given(sights(), ANY_WISHES)
+@given(ANY_SIGHT, ANY_WISHES)
 def test_the_host_of_a_living_instance_is_removed_only_to_forget_or_to_move_it(sight: Sight, wishes: Wishes) -> None:
     seen = sight.snapshot()
     done = plan(seen, wishes)
@@ -962,7 +1283,7 @@ def test_the_host_of_a_living_instance_is_removed_only_to_forget_or_to_move_it(s
 
 
 @THOROUGHLY
-@given(sights(), ANY_WISHES)
+@given(ANY_SIGHT, ANY_WISHES)
 def test_nothing_is_planned_for_a_group_that_could_not_be_read(sight: Sight, wishes: Wishes) -> None:
     seen = sight.snapshot()
     done = plan(seen, wishes)
@@ -975,7 +1296,7 @@ def test_nothing_is_planned_for_a_group_that_could_not_be_read(sight: Sight, wis
 
 
 @THOROUGHLY
-@given(sights(), ANY_WISHES)
+@given(ANY_SIGHT, ANY_WISHES)
 def test_what_an_action_is_at_work_on_is_never_touched(sight: Sight, wishes: Wishes) -> None:
     seen = sight.snapshot()
     done = plan(seen, wishes)
@@ -985,7 +1306,7 @@ def test_what_an_action_is_at_work_on_is_never_touched(sight: Sight, wishes: Wis
 
 
 @THOROUGHLY
-@given(sights(), ANY_WISHES)
+@given(ANY_SIGHT, ANY_WISHES)
 def test_only_instances_that_wait_are_queued_again(sight: Sight, wishes: Wishes) -> None:
     seen = sight.snapshot()
     for requeue in plan(seen, wishes).requeues:
@@ -995,7 +1316,7 @@ def test_only_instances_that_wait_are_queued_again(sight: Sight, wishes: Wishes)
 
 
 @THOROUGHLY
-@given(sights(), ANY_WISHES)
+@given(ANY_SIGHT, ANY_WISHES)
 def test_a_run_for_some_groups_takes_no_step_about_others(sight: Sight, wishes: Wishes) -> None:
     seen = sight.snapshot()
     done = plan(seen, wishes)
@@ -1009,7 +1330,7 @@ def test_a_run_for_some_groups_takes_no_step_about_others(sight: Sight, wishes: 
 
 
 @THOROUGHLY
-@given(sights(), st.booleans())
+@given(ANY_SIGHT, st.booleans())
 def test_afterwards_every_instance_that_serves_has_one_host_at_home_that_is_right(sight: Sight, adopt: bool) -> None:
     seen = sight.snapshot()
     done = plan(seen, Wishes(adopt=adopt))
@@ -1037,28 +1358,93 @@ def test_afterwards_every_instance_that_serves_has_one_host_at_home_that_is_righ
 
 
 @THOROUGHLY
-@given(sights(), ANY_WISHES)
-def test_afterwards_hosts_of_one_address_are_not_those_of_instances_that_serve_or_are_reported(
-    sight: Sight, wishes: Wishes
+@given(ANY_SIGHT, ANY_WISHES, ANY_KEPT)
+def test_afterwards_two_hosts_have_one_address_only_if_that_is_reported(
+    sight: Sight, wishes: Wishes, kept: frozenset[int]
 ) -> None:
     seen = sight.snapshot()
-    done = plan(seen, wishes)
-    for each, dump in applied(seen, done).dumps.items():
+    done = plan(seen, wishes, kept)
+    reported = {(each.kind, each.inventory, each.subject) for each in done.findings}
+    for dump in applied(seen, done).dumps.values():
         holders: dict[tuple[str, str], DumpedHost] = {}
         for host in sorted(dump.hosts, key=lambda host: host.id):
-            marker = marker_of(host, ACCOUNT, REGION)
-            address = host.variables.get("ansible_host")
-            if marker and address:
-                other = holders.setdefault(address_key(marker.vpc, str(address)), host)
-                if other is host:
-                    continue
-                assert (Kind.ADDRESS_CONFLICT, seen.dumps[each].inventory.name, host.name) in {
-                    (finding.kind, finding.inventory, finding.subject) for finding in done.findings
-                }
+            key = key_of(host)
+            if key and holders.setdefault(key, host) is not host:
+                assert (Kind.ADDRESS_CONFLICT, dump.inventory, host.name) in reported
 
 
 @THOROUGHLY
-@given(sights(), ANY_WISHES)
+@given(ANY_SIGHT, ANY_WISHES, ANY_KEPT)
+def test_afterwards_no_host_that_was_made_shares_its_address(
+    sight: Sight, wishes: Wishes, kept: frozenset[int]
+) -> None:
+    seen = sight.snapshot()
+    done = plan(seen, wishes, kept)
+    after = applied(seen, done)
+    for addition in done.additions:
+        hosts = after.dumps[addition.inventory.id].hosts
+        [made] = [host for host in hosts if host.name == addition.instance_id]
+        assert [host for host in hosts if key_of(host) == key_of(made)] == [made]
+
+
+@THOROUGHLY
+@given(ANY_SIGHT, ANY_WISHES)
+def test_who_is_not_added_for_an_address_is_reported_and_added_once_it_is_free(sight: Sight, wishes: Wishes) -> None:
+    seen = sight.snapshot()
+    done = plan(seen, wishes)
+    conflicts = {(each.inventory, each.subject) for each in done.findings if each.kind == Kind.ADDRESS_CONFLICT}
+    freed = replace(
+        seen,
+        dumps={
+            each: replace(dump, hosts=tuple(host for host in dump.hosts if not has_marker(host)))
+            for each, dump in seen.dumps.items()
+        },
+    )
+    concerned = {(each.inventory, each.instance_id) for each in plan(freed, wishes).additions}
+    for place, instance_id in concerned - {(each.inventory, each.instance_id) for each in done.additions}:
+        at_home = [marker_of(host, ACCOUNT, REGION) for host in seen.dumps[place.id].hosts]
+        named_so = [host for host in seen.dumps[place.id].hosts if host.name == instance_id]
+        hosted = any(marker and marker.instance_id == instance_id for marker in at_home)
+        assert hosted or named_so or (place, instance_id) in conflicts
+
+
+@THOROUGHLY
+@given(ANY_SIGHT, ANY_WISHES, ANY_KEPT)
+def test_keeping_inventories_takes_their_removals_and_no_others_in(
+    sight: Sight, wishes: Wishes, kept: frozenset[int]
+) -> None:
+    usual, done = sight.plan(wishes), plan(sight.snapshot(), wishes, kept)
+    assert not {removal.inventory.id for removal in done.removals} & kept
+    assert all(removal in usual.removals for removal in done.removals)
+    assert all(addition in usual.additions for addition in done.additions)
+    assert done.changes == usual.changes
+
+
+@THOROUGHLY
+@given(ANY_SIGHT, ANY_WISHES, st.sampled_from((0.0, 0.3, 0.6)))
+def test_a_plan_without_what_the_breaker_stops_is_one_that_it_lets_through(
+    sight: Sight, wishes: Wishes, share: float
+) -> None:
+    seen = sight.snapshot()
+    managed = {each: sum(map(has_marker, dump.hosts)) for each, dump in seen.dumps.items()}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drift, "BREAKER_MIN", 0)  # these worlds are small
+        stopped = too_many(plan(seen, wishes).removals, managed, share)
+        assert too_many(plan(seen, wishes, frozenset(stopped)).removals, managed, share) == {}
+
+
+@THOROUGHLY
+@given(ANY_SIGHT, ANY_WISHES)
+def test_what_ec2_says_of_proven_instances_that_live_would_change_nothing(sight: Sight, wishes: Wishes) -> None:
+    seen = sight.snapshot()
+    certain = proven(seen)
+    assume(all(each in seen.instances and seen.instances[each].living for each in certain))
+    unasked = {each: known for each, known in seen.instances.items() if each not in certain}
+    assert plan(replace(seen, instances=unasked), wishes) == plan(seen, wishes)
+
+
+@THOROUGHLY
+@given(ANY_SIGHT, ANY_WISHES)
 def test_every_step_and_every_finding_has_a_reason(sight: Sight, wishes: Wishes) -> None:
     done = sight.plan(wishes)
     steps: list[Removal | Change | Addition | Finding] = [*touched(done), *done.additions, *done.findings]
@@ -1067,7 +1453,7 @@ def test_every_step_and_every_finding_has_a_reason(sight: Sight, wishes: Wishes)
 
 
 @THOROUGHLY
-@given(sights(), ANY_WISHES, st.data())
+@given(ANY_SIGHT, ANY_WISHES, st.data())
 def test_a_plan_does_not_depend_on_the_order_in_which_things_were_read(
     sight: Sight, wishes: Wishes, data: st.DataObject
 ) -> None:

@@ -12,7 +12,7 @@ from botocore.exceptions import EndpointConnectionError
 from botocore.stub import Stubber
 
 from rollcall.errors import AwsDenied, BadEvent, Throttled
-from rollcall.fleet import Fleet, Fleets, Membership
+from rollcall.fleet import Fleet, Fleets, Membership, OptedIn
 from rollcall.model import AddressKind, Group, LifecycleAction, Result, Transition
 
 from .fakes import ACCOUNT, REGION, FakeFleet
@@ -101,6 +101,27 @@ def test_groups_come_with_their_tags_and_the_timeouts_of_their_hooks(fleet: Flee
     expected = {"web": Group("web", {"Name": "x"}, {"rollcall-launch": 300, "other": 3600})}
     assert fleet.groups({"web", "deleted"}) == expected
     assert fleet.groups({"web"}) == expected  # remembered
+
+
+def test_groups_with_a_tag_are_read_from_all_pages_with_their_members(fleet: Fleet, autoscaling: Stubber) -> None:
+    asked = {"Filters": [{"Name": "tag-key", "Values": ["rollcall:inventory"]}], "IncludeInstances": True}
+    member = raw_membership("i-a", "InService")
+    del member["AutoScalingGroupName"]
+    web = raw_group("web", **{"rollcall:inventory": "prod"}) | {"Instances": [member]}
+    first: dict[str, Any] = {"AutoScalingGroups": [web], "NextToken": "more"}
+    autoscaling.add_response("describe_auto_scaling_groups", first, asked)
+    second = {"AutoScalingGroups": [raw_group("db") | {"Instances": []}]}
+    autoscaling.add_response("describe_auto_scaling_groups", second, asked | {"NextToken": "more"})
+    assert fleet.opted_in("rollcall:inventory") == {
+        "web": OptedIn(Group("web", {"rollcall:inventory": "prod"}, {}), {"i-a": Membership("web", "InService")}),
+        "db": OptedIn(Group("db", {}, {}), {}),
+    }
+
+
+def test_groups_may_be_read_without_their_members(fleet: Fleet, autoscaling: Stubber) -> None:
+    asked = {"Filters": [{"Name": "tag-key", "Values": ["rollcall:inventory"]}], "IncludeInstances": False}
+    autoscaling.add_response("describe_auto_scaling_groups", {"AutoScalingGroups": [raw_group("web")]}, asked)
+    assert fleet.opted_in("rollcall:inventory", members=False) == {"web": OptedIn(Group("web", {}, {}), {})}
 
 
 def test_all_pages_of_all_groups_are_read(fleet: Fleet, autoscaling: Stubber) -> None:

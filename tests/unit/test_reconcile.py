@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
 
-from rollcall.drift import Kind, Wishes
+from rollcall.drift import Kind
 from rollcall.errors import AwsDenied, RollcallError, Throttled, TowerDenied, TowerRejected, TowerUnavailable
 from rollcall.events import Record, read_action
 from rollcall.identity import NEWBORN
-from rollcall.model import AddressKind, Hook, Inventory, JobStatus, LifecycleAction, Transition
+from rollcall.model import AddressKind, Hook, Inventory, JobStatus, LifecycleAction, Transition, Wishes
+from rollcall.reading import CONTROLS
 from rollcall.reconcile import LOOKS, TIME_RESERVE, Summary
 from rollcall.tower import BULK_CREATE_MAX, BULK_DELETE_MAX, HostsExist
 from rollcall.waiting import RETRY_MAX
@@ -23,6 +25,7 @@ from .world import HOOK, TERMINATE_HOOK, World
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rollcall.drift import Plan
     from rollcall.reconcile import RunOutcome
 
 YOUNG = 600.0  # seconds since its launch, less than the group's timeout
@@ -32,6 +35,11 @@ STRANGER = "999999999999"
 def deeds(outcome: RunOutcome) -> set[tuple[str, str]]:
     """What was done, and to which instance."""
     return {(fix.deed, fix.instance_id) for fix in outcome.fixes}
+
+
+def idle(plan: Plan) -> bool:
+    """Whether there is nothing to do in Tower."""
+    return not (plan.removals or plan.changes or plan.additions)
 
 
 def left_alone(world: World) -> Callable[[], bool]:
@@ -55,6 +63,20 @@ def a_bit_of_everything(world: World) -> None:
     world.serving("i-leaving", "10.0.0.5", state="Terminating:Wait")
 
 
+def a_second_prod(world: World) -> Inventory:
+    """Another organization's inventory of the same name, which the group "db" names."""
+    theirs = Inventory(4711, world.inventory.name)
+    world.tower.by_reference["theirs/prod"] = theirs
+    world.group("db", inventory="theirs/prod")
+    return theirs
+
+
+def prove(world: World, instance_id: str, address: str) -> None:
+    """An instance that serves, with a host that says so itself."""
+    instance = world.serving(instance_id, address)
+    world.host_of(instance_id, address, variables={"ec2": dict(instance.facts)})
+
+
 def actions_in(world: World, url: str) -> list[LifecycleAction | None]:
     """The actions that were queued there."""
     return [read_action(Record("sent", body, REGION, 1, 0, None)) for to, body, _ in world.queues.sent if to == url]
@@ -72,7 +94,7 @@ class TestARun:
             ("removed", "i-strayed"),
             ("requeued", "i-leaving"),
         }
-        assert all(fix.reason and fix.inventory for fix in outcome.fixes)
+        assert all(fix.reason and fix.inventory in outcome.by_inventory for fix in outcome.fixes)
         assert world.tower.names_in(world.inventory) == {"i-moved", "i-new", "i-strayed"}
         assert world.tower.names_in(world.tower.inventory("other")) == set()
         assert (outcome.troubles, outcome.stopped, outcome.left) == ({}, {}, 0)
@@ -82,8 +104,45 @@ class TestARun:
         world.tower.add_host(world.inventory, "10.0.0.2")
         outcome = world.reconcile()
         assert outcome.by_inventory == {
-            "prod": Summary(hosts=3, managed=2, removed=1, fixed=1, added=2, foreign=1, conflicts=1, requeued=1),
-            "other": Summary(hosts=1, managed=1, removed=1),
+            world.inventory: Summary(
+                hosts=3, managed=2, removed=1, fixed=1, added=2, foreign=1, conflicts=1, requeued=1
+            ),
+            world.tower.inventory("other"): Summary(hosts=1, managed=1, removed=1),
+        }
+
+    def test_two_inventories_of_one_name_have_a_summary_each(self, world: World) -> None:
+        theirs = a_second_prod(world)
+        for number in range(6):
+            world.host_of(f"i-{number}", f"10.0.0.{number}")
+        world.host_of("i-db", "10.0.0.9", "db", inventory=theirs)
+        world.host_of("i-a", "10.0.0.1", "db", age=0, inventory=theirs)
+        world.host_of("i-b", "10.0.0.1", "db", age=0, inventory=theirs)
+        outcome = world.reconcile()
+        assert outcome.by_inventory == {
+            world.inventory: Summary(hosts=6, managed=6),
+            theirs: Summary(hosts=3, managed=3, removed=1, conflicts=1),
+        }
+        assert list(outcome.stopped) == [world.inventory]
+        assert [fix.inventory for fix in outcome.fixes] == [theirs]
+        assert [finding.inventory for finding in outcome.plan.findings] == [theirs]
+
+    def test_a_summary_tells_the_seconds_that_its_inventory_took(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        other = world.tower.add_inventory("other")
+        world.host_of("i-gone", "10.0.0.1")
+        world.host_of("i-away", "10.0.0.9", inventory=other, age=0)
+        world.serving("i-moved", "10.0.0.2")
+        world.host_of("i-moved", "10.0.0.99")
+        world.serving("i-new", "10.0.0.3", age=YOUNG)
+        world.serving("i-leaving", "10.0.0.5", state="Terminating:Wait")
+        took = {"dump": 1, "delete_hosts": 10, "update_host": 100, "create_hosts": 1000, "launch": 10_000, "hooks": 1e5}
+        monkeypatch.setattr(time, "monotonic", world.clock)
+        world.tower.before_call = world.fleet.before_call = lambda method: world.clock.advance(took.get(method, 0))
+        outcome = world.reconcile()
+        assert {each: summary.seconds for each, summary in outcome.by_inventory.items()} == {
+            world.inventory: 111_111,
+            other: 1,
         }
 
     def test_a_second_run_changes_nothing(self, world: World) -> None:
@@ -94,7 +153,7 @@ class TestARun:
         unchanged = left_alone(world)
         outcome = world.reconcile()
         assert unchanged()
-        assert outcome.plan.empty
+        assert idle(outcome.plan)
         assert not outcome.fixes
 
     def test_a_dry_run_plans_and_changes_nothing(self, world: World) -> None:
@@ -110,7 +169,7 @@ class TestARun:
     def test_a_dry_run_says_what_the_breaker_would_stop(self, world: World) -> None:
         for number in range(6):
             world.host_of(f"i-{number}", f"10.0.0.{number}")
-        assert len(world.reconcile(dry_run=True).stopped["prod"]) == 6
+        assert len(world.reconcile(dry_run=True).stopped[world.inventory]) == 6
 
     def test_hosts_that_are_not_ours_are_byte_for_byte_what_they_were(self, world: World) -> None:
         a_bit_of_everything(world)
@@ -130,6 +189,22 @@ class TestARun:
         variables = world.tower.hosts[host.id].variables
         assert (variables["ansible_user"], variables["ansible_host"]) == ("me", "10.0.0.1")
         assert host.id in world.tower.disabled
+
+    def test_what_a_person_set_on_a_managed_host_moves_along_with_it(self, world: World) -> None:
+        new = world.tower.add_inventory("new")
+        world.group("web", inventory="new")
+        for name in ("i-a", "i-b"):
+            world.serving(name, f"10.0.0.{name}")
+            world.host_of(name, "10.0.0.99", variables={"ansible_user": name})
+        world.tower.disabled |= {host.id for host in world.tower.hosts.values() if host.name == "i-b"}
+        world.reconcile(force=True)
+        assert not world.tower.names_in(world.inventory)
+        moved = world.tower.dump(new).hosts
+        assert {(host.name, host.variables["ansible_user"], host.enabled) for host in moved} == {
+            ("i-a", "i-a", True),
+            ("i-b", "i-b", False),
+        }
+        assert idle(world.reconcile().plan)
 
     def test_a_run_for_one_group_leaves_the_others_alone(self, world: World) -> None:
         world.group("db")
@@ -151,6 +226,27 @@ class TestReading:
         assert {"opted_in", "memberships", "instances"} <= set(after)
         assert not {"memberships", "instances"} & set(asked[:last_dump])
 
+    def test_ec2_is_asked_about_those_whose_host_does_not_prove_them_and_a_few_who_serve(self, world: World) -> None:
+        for number in range(CONTROLS + 20):
+            prove(world, f"i-{number}", f"10.0.0.{number}")
+        world.serving("i-new", "10.0.1.1")
+        world.host_of("i-gone", "10.0.1.2")
+        asked: set[str] = set()
+        world.fleet.before_instances = asked.update
+        assert deeds(world.reconcile(dry_run=False)) == {("added", "i-new"), ("removed", "i-gone")}
+        assert {"i-new", "i-gone"} < asked
+        assert len(asked) == CONTROLS + 2
+
+    def test_an_empty_answer_of_ec2_is_not_believed_where_all_hosts_are_right(self, world: World) -> None:
+        for number in range(3):
+            prove(world, f"i-{number}", f"10.0.0.{number}")
+        world.host_of("i-x", "10.0.1.2")
+        world.fleet.known_instances.clear()
+        unchanged = left_alone(world)
+        with pytest.raises(Throttled, match="EC2 describes none"):
+            world.reconcile()
+        assert unchanged()
+
     def test_a_host_that_register_makes_while_we_read_is_not_taken_for_a_lost_one(self, world: World) -> None:
         def launch(method: str) -> None:
             if method == "opted_in" and "i-a" not in world.fleet.known_instances and world.tower.calls["dump"]:
@@ -158,7 +254,7 @@ class TestReading:
                 world.host_of("i-a", "10.0.0.1", age=0)
 
         world.fleet.before_call = launch
-        assert world.reconcile().plan.empty
+        assert idle(world.reconcile().plan)
 
     @pytest.mark.parametrize("method", ["opted_in", "memberships", "instances"])
     @pytest.mark.parametrize("error", [Throttled("slow down"), AwsDenied("no permission")])
@@ -171,6 +267,35 @@ class TestReading:
         with pytest.raises(type(error)):
             world.reconcile(force=True)
         assert unchanged()
+
+    @pytest.mark.parametrize("state", ["InService", "Standby"])
+    def test_an_ec2_that_knows_nobody_who_serves_is_not_believed(self, world: World, state: str) -> None:
+        world.host_of("i-gone", "10.0.0.1")
+        for number in range(2):
+            world.serving(f"i-{number}", f"10.0.1.{number}", state=state)
+        world.fleet.known_instances.clear()
+        unchanged = left_alone(world)
+        with pytest.raises(Throttled, match="none of the"):
+            world.reconcile(force=True)
+        assert unchanged()
+
+    def test_an_ec2_that_knows_one_of_those_that_serve_is_believed(self, world: World) -> None:
+        for number in range(3):
+            world.serving(f"i-{number}", f"10.0.1.{number}")
+        del world.fleet.known_instances["i-0"], world.fleet.known_instances["i-1"]
+        assert deeds(world.reconcile()) == {("added", "i-2")}
+
+    def test_a_single_instance_that_ec2_does_not_know_does_not_end_the_run(self, world: World) -> None:
+        world.serving("i-a", "10.0.0.1")
+        world.serving("i-b", "10.0.0.2", state="Pending:Wait", age=0)
+        world.fleet.known_instances.clear()
+        assert idle(world.reconcile().plan)
+
+    def test_instances_on_their_way_that_ec2_does_not_know_do_not_end_the_run(self, world: World) -> None:
+        for number, state in enumerate(("Pending:Wait", "Terminating:Wait", "Warmed:Stopped", "Terminated")):
+            world.serving(f"i-{number}", f"10.0.1.{number}", state=state)
+        world.fleet.known_instances.clear()
+        assert idle(world.reconcile().plan)
 
     def test_an_error_of_tower_about_the_hosts_ages_ends_the_run_and_nothing_is_changed(self, world: World) -> None:
         a_bit_of_everything(world)
@@ -204,14 +329,14 @@ class TestReading:
         outcome = world.reconcile()
         assert deeds(outcome) == {("removed", "i-b")}
         assert list(outcome.troubles) == ["inventory other"]
-        assert "other" not in outcome.by_inventory
+        assert set(outcome.by_inventory) == {world.inventory}
 
     def test_a_host_elsewhere_of_a_group_whose_inventory_cannot_be_read_stays(self, world: World) -> None:
         other = world.tower.add_inventory("other")
         world.group("db", inventory="other")
         world.host_of("i-a", "10.0.0.1", "db")
         world.tower.undumped[other.id] = TowerDenied("not for you")
-        assert world.reconcile().plan.empty
+        assert idle(world.reconcile().plan)
 
     def test_a_group_that_opts_in_while_we_read_is_left_to_the_next_run(self, world: World) -> None:
         def opt_in(method: str) -> None:
@@ -220,7 +345,7 @@ class TestReading:
 
         world.serving("i-a", "10.0.0.1", "db")
         world.tower.before_call = opt_in
-        assert world.reconcile().plan.empty
+        assert idle(world.reconcile().plan)
         assert deeds(world.reconcile()) == {("added", "i-a")}
 
     def test_a_group_that_loses_its_tag_while_we_read_is_not_acted_on(self, world: World) -> None:
@@ -232,7 +357,7 @@ class TestReading:
         world.host_of("i-a", "10.0.0.99")
         world.tower.before_call = opt_out
         outcome = world.reconcile()
-        assert outcome.plan.empty
+        assert idle(outcome.plan)
         assert [finding.kind for finding in outcome.plan.findings] == [Kind.NOT_OPTED_IN]
 
     def test_inventories_that_no_group_names_any_more_are_looked_at_too(self, world: World) -> None:
@@ -255,7 +380,7 @@ class TestReading:
     def test_a_marker_without_an_instance_does_not_keep_a_run_from_reading(self, world: World) -> None:
         marker = {"group": "web", "account": ACCOUNT, "region": REGION}
         world.tower.add_host(world.inventory, "node", variables={"rollcall": marker}, created_at=0.0)
-        assert world.reconcile().plan.empty
+        assert idle(world.reconcile().plan)
 
 
 class TestInstancesThatAreGone:
@@ -277,7 +402,7 @@ class TestInstancesThatAreGone:
         world.host_of("i-a", "10.0.0.1")
         world.fleet.known_groups.clear()
         outcome = world.reconcile()
-        assert outcome.plan.empty
+        assert idle(outcome.plan)
         assert [finding.kind for finding in outcome.plan.findings] == [Kind.NOT_OPTED_IN]
 
     def test_a_detached_instance_keeps_its_host(self, world: World) -> None:
@@ -285,7 +410,7 @@ class TestInstancesThatAreGone:
         world.host_of("i-a", "10.0.0.1")
         world.detached("i-a")
         outcome = world.reconcile()
-        assert outcome.plan.empty
+        assert idle(outcome.plan)
         assert [finding.kind for finding in outcome.plan.findings] == [Kind.DETACHED]
 
     def test_a_host_that_cleanup_removes_meanwhile_is_no_trouble(self, world: World) -> None:
@@ -316,6 +441,17 @@ class TestInstancesThatAreGone:
         assert deeds(outcome) == {("removed", "i-b")}
         assert list(outcome.troubles) == ["removing hosts from inventory kept"]
 
+    def test_a_host_that_could_not_be_removed_keeps_its_address_from_others(self, world: World) -> None:
+        world.host_of("i-a", "10.0.0.1")
+        world.serving("i-b", "10.0.0.1")
+        world.serving("i-c", "10.0.0.3")
+        world.tower.denied.add(world.inventory.id)
+        outcome = world.reconcile()
+        assert deeds(outcome) == {("added", "i-c")}
+        assert outcome.left == 1
+        world.tower.denied.clear()
+        assert deeds(world.reconcile()) == {("removed", "i-a"), ("added", "i-b")}
+
     def test_many_go_in_few_calls(self, world: World) -> None:
         for number in range(2 * BULK_DELETE_MAX + 1):
             world.host_of(f"i-{number}", f"10.0.{number // 250}.{number % 250}")
@@ -342,7 +478,7 @@ class TestTheBreaker:
 
     def test_it_stops_the_removals_from_its_inventory_alone(self, failed: World) -> None:
         outcome = failed.reconcile()
-        assert {name: len(removals) for name, removals in outcome.stopped.items()} == {"prod": 6}
+        assert {each: len(removals) for each, removals in outcome.stopped.items()} == {failed.inventory: 6}
         assert len(failed.tower.names_in(failed.inventory)) == 20
         assert len(failed.tower.names_in(failed.tower.inventory("other"))) == 24
 
@@ -350,6 +486,19 @@ class TestTheBreaker:
         failed.serving("i-new", "10.0.0.200")
         failed.serving("i-7", "10.0.0.201")
         assert {("added", "i-new"), ("fixed", "i-7")} <= deeds(failed.reconcile())
+
+    def test_what_it_stops_is_not_in_the_plan(self, failed: World) -> None:
+        outcome = failed.reconcile(dry_run=True)
+        assert {removal.inventory.name for removal in outcome.plan.removals} == {"other"}
+        assert len(outcome.plan.removals) == len(outcome.stopped[failed.inventory]) == 6
+
+    def test_a_host_that_it_keeps_keeps_its_address_from_others(self, failed: World) -> None:
+        failed.serving("i-new", "10.0.0.0")
+        outcome = failed.reconcile()
+        assert ("added", "i-new") not in deeds(outcome)
+        assert [(each.kind, each.subject) for each in outcome.plan.findings] == [(Kind.ADDRESS_CONFLICT, "i-new")]
+        assert outcome.by_inventory[failed.inventory].conflicts == 1
+        assert ("added", "i-new") in deeds(failed.reconcile(force=True))
 
     def test_force_lets_through(self, failed: World) -> None:
         outcome = failed.reconcile(force=True)
@@ -362,7 +511,7 @@ class TestTheBreaker:
     def test_hosts_that_are_not_ours_do_not_count(self, failed: World) -> None:
         for number in range(100):
             failed.tower.add_host(failed.inventory, f"node-{number}")
-        assert set(failed.reconcile().stopped) == {"prod"}
+        assert set(failed.reconcile().stopped) == {failed.inventory}
 
     def test_it_stops_moves_too(self, world: World) -> None:
         world.tower.add_inventory("new")
@@ -370,7 +519,7 @@ class TestTheBreaker:
             world.host_of(f"i-{number}", f"10.0.0.{number}")
             world.serving(f"i-{number}", f"10.0.0.{number}")
         world.group("web", inventory="new")
-        assert len(world.reconcile().stopped["prod"]) == 10
+        assert len(world.reconcile().stopped[world.inventory]) == 10
         assert len(world.tower.names_in(world.inventory)) == 10
         assert world.reconcile(force=True).stopped == {}
         assert not world.tower.names_in(world.inventory)
@@ -401,23 +550,40 @@ class TestPuttingRight:
         world.tower.failing["add_to_group"] = TowerUnavailable("away")
         outcome = world.reconcile()
         assert not outcome.fixes
-        assert outcome.by_inventory["prod"].fixed == 0
+        assert outcome.by_inventory[world.inventory].fixed == 0
         world.tower.failing.clear()
         assert deeds(world.reconcile()) == {("fixed", "i-a")}
         assert world.tower.groups_of(host.id) == {"web", "more"}
 
-    def test_a_host_that_cleanup_removes_meanwhile_is_a_trouble_of_its_own(self, world: World) -> None:
-        def clean_up(method: str) -> None:
-            if method == "update_host":
+    @pytest.mark.parametrize("method", ["take_out_of_group", "update_host", "add_to_group"])
+    def test_a_host_that_cleanup_removes_between_plan_and_change_is_no_trouble(self, world: World, method: str) -> None:
+        def clean_up(called: str) -> None:
+            if called == method:
                 world.tower.remove_host("i-0")
+
+        world.group("db")
+        for number in range(8):
+            world.serving(f"i-{number}", f"10.0.0.{number}", "db")
+            world.host_of(f"i-{number}", f"10.0.1.{number}")
+        world.tower.before_call = clean_up
+        outcome = world.reconcile()
+        assert len(outcome.fixes) == outcome.by_inventory[world.inventory].fixed == 7
+        assert outcome.troubles == {}
+
+    def test_a_host_that_is_there_and_cannot_be_changed_is_a_trouble_of_its_own(self, world: World) -> None:
+        def refuse(method: str) -> None:
+            if method == "update_host" and world.tower.calls["update_host"] == 1:
+                raise TowerRejected("what?")
 
         for number in range(8):
             world.serving(f"i-{number}", f"10.0.0.{number}")
             world.host_of(f"i-{number}", f"10.0.1.{number}")
-        world.tower.before_call = clean_up
+        world.tower.before_call = refuse
         outcome = world.reconcile()
-        assert len(outcome.fixes) == outcome.by_inventory["prod"].fixed == 7
-        assert list(outcome.troubles) == ["host i-0 of inventory prod"]
+        assert len(outcome.fixes) == outcome.by_inventory[world.inventory].fixed == 7
+        [what] = outcome.troubles
+        assert what.startswith("host i-")
+        assert what.endswith(" of inventory prod")
 
     def test_a_group_of_many_hosts_is_looked_up_once(self, world: World) -> None:
         world.group("web", groups="web more")
@@ -500,13 +666,26 @@ class TestInstancesWithoutAHost:
         world.reconcile(Wishes(provision=True))
         assert not world.tower.runs
 
-    def test_a_template_that_would_run_on_other_hosts_is_not_launched(self, world: World) -> None:
+    def test_where_a_template_would_run_on_other_hosts_only_those_not_to_be_provisioned_are_added(
+        self, world: World
+    ) -> None:
         world.tower.add_template("provision", asks_limit=False)
-        world.serving("i-a", "10.0.0.1", age=YOUNG)
+        world.serving("i-old", "10.0.0.1")
+        world.serving("i-young", "10.0.0.2", age=YOUNG)
         outcome = world.reconcile()
+        assert deeds(outcome) == {("added", "i-old")}
+        assert world.tower.names_in(world.inventory) == {"i-old"}
         assert not world.tower.runs
-        assert list(outcome.troubles) == ["adding hosts of group web"]
-        assert deeds(outcome) == {("added", "i-a")}
+        [(what, error)] = outcome.troubles.items()
+        assert what == "provisioning instances of group web"
+        assert "Prompt on launch" in str(error)
+
+    def test_a_template_that_cannot_be_limited_is_no_trouble_where_nobody_is_to_be_provisioned(
+        self, world: World
+    ) -> None:
+        world.tower.add_template("provision", asks_limit=False)
+        world.serving("i-old", "10.0.0.1")
+        assert world.reconcile().troubles == {}
 
     def test_one_that_leaves_between_plan_and_host_is_struck_off_again(self, world: World) -> None:
         world.serving("i-a", "10.0.0.1", age=YOUNG)
@@ -535,9 +714,28 @@ class TestInstancesWithoutAHost:
         world.tower.before_call = refuse
         outcome = world.reconcile()
         [run] = world.tower.runs.values()
-        assert len(run.job.hosts) == 2
+        assert len(run.job.hosts) == outcome.by_inventory[world.inventory].added == 2
+        assert world.tower.names_in(world.inventory) == run.job.hosts
         assert len(outcome.troubles) == 1
-        assert len(deeds(world.reconcile())) == 1
+        [(deed, last)] = deeds(world.reconcile())
+        assert deed == "added"
+        assert [run.job.hosts for run in world.tower.runs.values()] == [run.job.hosts, {last}]
+
+    def test_one_not_to_be_provisioned_that_cannot_join_its_groups_stays_and_joins_them_later(
+        self, world: World
+    ) -> None:
+        world.serving("i-old", "10.0.0.1")
+        world.tower.failing["group_ids"] = TowerDenied("not for you")
+        outcome = world.reconcile()
+        assert deeds(outcome) == {("added", "i-old")}
+        assert list(outcome.troubles) == ["inventory groups of group web"]
+        world.tower.failing.clear()
+        assert deeds(world.reconcile()) == {("fixed", "i-old")}
+
+    def test_one_that_is_struck_off_before_it_joins_its_groups_is_no_trouble(self, world: World) -> None:
+        world.serving("i-old", "10.0.0.1")
+        world.tower.before_call = lambda method: world.tower.remove_host("i-old") if method == "add_to_group" else None
+        assert world.reconcile().troubles == {}
 
     def test_one_that_register_makes_meanwhile_is_left_to_it(self, world: World) -> None:
         world.serving("i-a", "10.0.0.1", age=YOUNG)
@@ -545,7 +743,7 @@ class TestInstancesWithoutAHost:
         outcome = world.reconcile()
         assert (outcome.troubles, outcome.fixes) == ({}, [])
         assert not world.tower.runs
-        assert world.reconcile().plan.empty
+        assert idle(world.reconcile().plan)
 
     def test_those_that_were_made_before_one_showed_are_seen_through(self, world: World) -> None:
         world.serving("i-a", "10.0.0.1", age=YOUNG)
@@ -588,7 +786,7 @@ class TestInstancesWithoutAHost:
         assert (taken.name, taken.variables["ansible_user"], taken.owner is None) == ("node", "me", False)
         assert world.tower.groups_of(host.id) == {"web"}
         assert not world.tower.runs
-        assert world.reconcile(Wishes(adopt=True)).plan.empty
+        assert idle(world.reconcile(Wishes(adopt=True)).plan)
 
     def test_a_host_of_somebody_elses_is_not_looked_for_where_that_is_not_wished(self, world: World) -> None:
         world.serving("i-a", "10.0.0.1")
@@ -601,8 +799,133 @@ class TestInstancesWithoutAHost:
         world.group("web", tags={})
         world.serving("i-a", "10.0.0.1")
         world.host_of("i-a", "10.0.0.1")
-        assert world.reconcile().plan.empty
+        assert idle(world.reconcile().plan)
         assert deeds(world.reconcile(Wishes(forget=frozenset({"web"})))) == {("removed", "i-a")}
+
+
+class TestProvisioned:
+    """What is to be provisioned is provisioned, or it has no host and the next run tries again."""
+
+    @pytest.fixture
+    def young(self, world: World) -> World:
+        """An instance to be provisioned, and one not to be."""
+        world.serving("i-old", "10.0.0.1")
+        world.serving("i-young", "10.0.0.2", age=YOUNG)
+        return world
+
+    @staticmethod
+    def tries_again(world: World) -> bool:
+        """Whether the young one has no host, and the next run makes it and launches its job."""
+        if "i-young" in {host.name for host in world.tower.hosts.values()}:
+            return False
+        world.tower.failing.clear()
+        world.fleet.failing.clear()
+        world.tower.before_call = world.fleet.before_call = lambda method: None
+        world.tower.after_create = lambda: None
+        launched = len(world.tower.runs)
+        added = ("added", "i-young") in deeds(world.reconcile())
+        return added and [run.job.hosts for run in world.tower.runs.values()][launched:] == [{"i-young"}]
+
+    def test_after_a_launch_that_failed(self, young: World) -> None:
+        young.tower.failing["launch"] = TowerDenied("no role execute")
+        outcome = young.reconcile()
+        assert deeds(outcome) == {("added", "i-old")}
+        assert outcome.by_inventory[young.inventory].added == 1
+        assert list(outcome.troubles) == ["provisioning instances of group web"]
+        assert self.tries_again(young)
+
+    def test_after_one_of_several_launches_failed(self, world: World) -> None:
+        def refuse_the_second(method: str) -> None:
+            if method == "launch" and world.tower.calls["launch"] == 2:
+                raise TowerDenied("no role execute")
+
+        world.settings = replace(world.settings, max_hosts_per_job=1)
+        for name in ("i-a", "i-young"):
+            world.serving(name, f"10.0.0.{name}", age=YOUNG)
+        world.tower.before_call = refuse_the_second
+        assert deeds(world.reconcile()) == {("added", "i-a")}
+        assert self.tries_again(world)
+
+    def test_after_a_creation_without_an_answer(self, young: World) -> None:
+        def lose_the_answer() -> None:
+            raise TowerUnavailable("a gateway gave up")
+
+        young.tower.after_create = lose_the_answer
+        assert not young.reconcile().fixes
+        assert self.tries_again(young)
+
+    def test_after_a_creation_that_was_repeated_and_met_what_it_had_made(self, young: World) -> None:
+        def repeat() -> None:
+            raise HostsExist({})
+
+        young.tower.after_create = repeat
+        assert not young.reconcile().fixes
+        assert self.tries_again(young)
+
+    @pytest.mark.parametrize("method", ["memberships", "departed"])
+    def test_after_aws_did_not_say_who_stays(self, young: World, method: str) -> None:
+        def fail(called: str) -> None:
+            if called == method and young.tower.calls["create_hosts"]:
+                raise Throttled("slow down")
+
+        young.fleet.before_call = fail
+        assert not young.reconcile().fixes
+        assert self.tries_again(young)
+
+    def test_after_its_inventory_groups_were_not_to_be_had(self, young: World) -> None:
+        young.tower.failing["group_ids"] = TowerDenied("not for you")
+        assert deeds(young.reconcile()) == {("added", "i-old")}
+        assert self.tries_again(young)
+
+    def test_a_launch_without_an_answer_is_not_repeated_if_tower_has_the_job(self, young: World) -> None:
+        def launch_and_lose_the_answer(method: str) -> None:
+            if method == "launch" and not young.tower.runs:
+                young.tower.add_job(young.template, young.inventory, "i-young")
+                raise TowerUnavailable("a gateway gave up")
+
+        young.tower.before_call = launch_and_lose_the_answer
+        outcome = young.reconcile()
+        assert deeds(outcome) == {("added", "i-old"), ("added", "i-young")}
+        assert len(young.tower.runs) == 1
+        assert outcome.troubles == {}
+
+    def test_a_launch_that_was_turned_away_is_repeated_at_once(self, young: World) -> None:
+        def turn_away_once(method: str) -> None:
+            if method == "launch" and young.tower.calls["launch"] == 1:
+                raise TowerUnavailable("503")
+
+        young.tower.before_call = turn_away_once
+        assert ("added", "i-young") in deeds(young.reconcile())
+        assert len(young.tower.runs) == 1
+
+    def test_nothing_goes_but_the_host_that_was_made(self, young: World) -> None:
+        new, third = young.tower.add_inventory("new"), young.tower.add_inventory("third")
+        young.group("web", inventory="new")
+        former = young.host_of("i-young", "10.0.0.2", variables={"ansible_user": "me"})
+        node = young.tower.add_host(third, "node", instance_id="i-young")
+        young.tower.failing["launch"] = TowerDenied("no role execute")
+        young.reconcile(Wishes(provision=True))
+        assert not young.tower.names_in(new)
+        assert young.tower.hosts == {former.id: former, node.id: node}
+
+    def test_a_host_that_somebody_else_made_meanwhile_stays(self, young: World) -> None:
+        def make_another(method: str) -> None:
+            if method == "launch":
+                young.tower.remove_host("i-young")
+                young.host_of("i-young", "10.0.0.2", age=0, description="Made by Rollcall for message m1")
+                raise TowerDenied("no role execute")
+
+        young.tower.before_call = make_another
+        young.reconcile()
+        assert "i-young" in young.tower.names_in(young.inventory)
+
+    def test_a_host_that_cannot_be_taken_back_is_named_with_the_remedy(self, young: World) -> None:
+        young.tower.failing["launch"] = TowerDenied("no role execute")
+        young.tower.denied.add(young.inventory.id)
+        outcome = young.reconcile()
+        assert deeds(outcome) == {("added", "i-old")}
+        assert [what for what in outcome.troubles if "i-young" in what and "remove" in what]
+        assert len(outcome.troubles) == 2
 
 
 class TestTheTimeLimit:
@@ -635,7 +958,7 @@ class TestTheTimeLimit:
         assert len(first.fixes) + first.left == 6
         assert "i-strayed" in {host.name for host in world.tower.hosts.values()}
         world.reconcile()
-        assert world.reconcile(dry_run=True).plan.empty
+        assert idle(world.reconcile(dry_run=True).plan)
         assert world.tower.names_in(world.inventory) == {"i-moved", "i-new", "i-strayed"}
 
     def test_addresses_are_freed_first(self, world: World) -> None:
@@ -651,7 +974,7 @@ class TestLostEvents:
         assert actions_in(world, world.settings.terminate_queue_url) == [expected]
         assert len(world.queues.sent) == 1
         assert world.fleet.heartbeats == {"i-a": 1}
-        assert outcome.by_inventory["prod"].requeued == 1
+        assert outcome.by_inventory[world.inventory].requeued == 1
 
     def test_an_instance_that_waits_to_launch_is_queued_by_instance_id(self, world: World) -> None:
         world.serving("i-a", "10.0.0.1", state="Pending:Wait", age=RETRY_MAX + 1)
@@ -659,6 +982,27 @@ class TestLostEvents:
         expected = LifecycleAction(Transition.LAUNCHING, ACCOUNT, REGION, "web", "i-a", HOOK, None)
         assert actions_in(world, world.settings.launch_queue_url) == [expected]
         assert len(world.queues.sent) == 1
+
+    @pytest.mark.parametrize("hosted", [True, False])
+    def test_scheduled_runs_queue_what_a_person_holds_for_two_days_a_handful_of_times(
+        self, world: World, hosted: bool
+    ) -> None:
+        world.serving("i-a", "10.0.0.1", state="Pending:Wait", age=0)
+        if hosted:
+            world.host_of("i-a", "10.0.0.1")
+            job = world.tower.add_job(world.template, world.inventory, "i-a")
+            world.tower.end_job(job.id, {}, JobStatus.FAILED)
+        for _ in range(48 * 6):
+            world.clock.advance(600)
+            world.reconcile(Wishes(every=600.0))
+        assert 5 <= len(world.queues.sent) <= 10
+
+    def test_one_that_register_could_not_register_is_told_and_not_queued(self, world: World) -> None:
+        world.serving("i-a", "10.0.0.1", state="Pending:Wait", age=RETRY_MAX + 1)
+        world.tower.add_host(world.inventory, "i-a")
+        outcome = world.reconcile()
+        assert not world.queues.sent
+        assert [finding.kind for finding in outcome.plan.findings] == [Kind.IN_THE_WAY]
 
     @pytest.mark.parametrize("state", ["Pending:Wait", "Terminating:Wait"])
     def test_one_that_waits_for_somebody_else_is_not(self, world: World, state: str) -> None:
@@ -668,7 +1012,7 @@ class TestLostEvents:
         assert len(outcome.plan.requeues) == 1
         assert not world.queues.sent
         assert not outcome.fixes
-        assert outcome.by_inventory["prod"].requeued == 0
+        assert outcome.by_inventory[world.inventory].requeued == 0
 
     def test_hooks_of_somebody_elses_get_no_heartbeat(self, world: World) -> None:
         world.serving("i-a", "10.0.0.1", state="Terminating:Wait")
@@ -754,23 +1098,13 @@ def test_what_nobody_may_settle_is_told(world: World) -> None:
     world.host_of("i-b", "10.0.0.1", age=0)
     world.tower.add_host(world.inventory, "10.0.0.1")
     outcome = world.reconcile()
-    assert outcome.plan.empty
-    assert outcome.by_inventory["prod"].conflicts == 2
+    assert idle(outcome.plan)
+    assert outcome.by_inventory[world.inventory].conflicts == 2
 
 
 def test_an_instance_whose_group_asks_for_a_public_address_is_told_and_left_without_a_host(world: World) -> None:
     world.group("web", address=AddressKind.PUBLIC)
     world.serving("i-a", "10.0.0.1")
     outcome = world.reconcile()
-    assert outcome.plan.empty
+    assert idle(outcome.plan)
     assert [finding.kind for finding in outcome.plan.findings] == [Kind.NO_ADDRESS]
-
-
-def test_inventories_of_one_name_are_told_apart_when_hosts_go(world: World) -> None:
-    theirs = Inventory(4711, world.inventory.name)
-    world.tower.by_reference["theirs/prod"] = theirs
-    world.group("db", inventory="theirs/prod")
-    for number in range(6):
-        world.host_of(f"i-{number}", f"10.0.0.{number}")
-    world.host_of("i-db", "10.0.0.9", "db", inventory=theirs)
-    assert deeds(world.reconcile()) == {("removed", "i-db")}

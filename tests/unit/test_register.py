@@ -19,7 +19,7 @@ from rollcall.errors import (
     TowerRejected,
     TowerUnavailable,
 )
-from rollcall.model import LifecycleAction, Outcome, Result
+from rollcall.model import AddressKind, LifecycleAction, Outcome, Result, Transition
 from rollcall.register import LANDING_TIME
 from rollcall.tower import HostsExist
 from rollcall.waiting import FIRST_POLL
@@ -30,7 +30,7 @@ from .world import World, ids
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rollcall.model import GateMessage, Inventory
+    from rollcall.model import GateMessage, Host, Inventory
     from rollcall.reports import Report
     from rollcall.tower import NewHost
 
@@ -68,8 +68,8 @@ def test_a_burst_costs_one_create_one_job_and_one_message(world: World) -> None:
 
 def test_a_batch_of_new_instances_is_not_looked_for_in_tower(world: World) -> None:
     world.register(*[world.launching(f"i-{number}") for number in range(100)])
-    asked = {"inventory", "job_template", "create_hosts", "group_ids", "add_to_group", "launch", "usual_durations"}
-    assert set(world.tower.calls) == asked
+    once = {"inventory", "job_template", "hosts_at", "create_hosts", "group_ids", "launch", "usual_durations"}
+    assert set(world.tower.calls) == once | {"add_to_group"}
     assert {method: times for method, times in world.tower.calls.items() if times > 1} == {"add_to_group": 100}
 
 
@@ -495,6 +495,126 @@ def test_a_race_that_does_not_end_is_left_to_a_later_try(world: World) -> None:
     assert len(errors(reports)) == 9
 
 
+# Recycled addresses
+
+
+def at(world: World, instance_id: str, address: str, kind: AddressKind = AddressKind.PRIVATE) -> LifecycleAction:
+    """The launch action of an instance with an address of its own."""
+    action = world.launching(instance_id)
+    instance = world.fleet.known_instances[instance_id]
+    world.fleet.known_instances[instance_id] = replace(instance, addresses={**instance.addresses, kind: address})
+    return action
+
+
+def occupied(world: World, address: str, instance_id: str = "i-old", inventory: Inventory | None = None) -> Host:
+    """The host of an instance that is gone, at this address."""
+    world.fleet.known_instances[instance_id] = world.instance(instance_id, state="terminated")
+    return world.host_of(instance_id, address, "db", inventory=inventory)
+
+
+def test_who_is_gone_and_has_a_newcomers_address_is_out_before_its_host_is_made(world: World) -> None:
+    occupied(world, "10.0.0.7")
+    there: dict[str, set[str]] = {}
+    world.tower.before_call = lambda method: there.setdefault(method, world.tower.names_in(world.inventory))
+    reports = world.register(world.launching("i-new"))
+    assert (there["create_hosts"], there["launch"]) == (set(), {"i-new"})
+    assert outcomes(reports)["i-new"].startswith("registered")
+    [job] = [run.job for run in world.tower.runs.values()]
+    assert job.hosts == {"i-new"}
+
+
+def test_an_eviction_is_reported_as_of_the_one_that_went(world: World) -> None:
+    occupied(world, "10.0.0.7")
+    [report] = [each for each in world.register(world.launching("i-new")) if each.action.instance_id == "i-old"]
+    assert report.outcome == "evicted: EC2 says that it is terminated, and i-new has its address"
+    assert (report.action.transition, report.action.hook) == (Transition.TERMINATING, None)
+    assert (report.action.account, report.action.region, report.action.group) == (ACCOUNT, REGION, "db")
+
+
+def test_an_eviction_is_reported_also_when_the_newcomer_fails(world: World) -> None:
+    occupied(world, "10.0.0.7")
+    world.tower.failing["create_hosts"] = TowerUnavailable("busy")
+    reports = world.register(world.launching("i-new"))
+    assert list(outcomes(reports)) == ["i-old"]
+    assert list(errors(reports)) == ["i-new"]
+
+
+def test_a_newcomer_is_registered_beside_a_host_that_stays(world: World) -> None:
+    world.host_of("i-young", "10.0.0.7", age=60)
+    world.serving("i-living", "10.0.0.8")
+    world.host_of("i-living", "10.0.0.7")
+    reports = world.register(world.launching("i-new"))
+    assert list(outcomes(reports)) == ["i-new"]
+    assert world.tower.names_in(world.inventory) == {"i-young", "i-living", "i-new"}
+
+
+def test_a_private_address_of_another_vpc_is_another(world: World) -> None:
+    host = occupied(world, "10.0.0.7")
+    action = world.launching("i-new")
+    instance = world.fleet.known_instances["i-new"]
+    world.fleet.known_instances["i-new"] = replace(instance, facts={**instance.facts, "vpc": "vpc-2"})
+    assert list(outcomes(world.register(action))) == ["i-new"]
+    assert host.id in world.tower.hosts
+
+
+def test_the_address_that_counts_is_the_one_the_group_asks_for(world: World) -> None:
+    world.group("web", address="public")
+    stays = occupied(world, "10.0.0.7", "i-elsewhere")
+    occupied(world, "54.0.0.9")
+    world.register(at(world, "i-new", "54.0.0.9", AddressKind.PUBLIC))
+    assert world.tower.names_in(world.inventory) == {stays.name, "i-new"}
+
+
+def test_an_inventory_that_keeps_the_old_host_fails_only_who_has_its_address(world: World) -> None:
+    occupied(world, "10.0.0.7")
+    world.tower.denied.add(world.inventory.id)
+    reports = world.register(at(world, "i-new", "10.0.0.7"), at(world, "i-b", "10.0.0.8"))
+    error = errors(reports)["i-new"]
+    assert isinstance(error, TowerDenied)
+    assert "'prod'" in str(error)
+    assert "i-old" in str(error)
+    assert list(outcomes(reports)) == ["i-b"]
+    assert world.tower.names_in(world.inventory) == {"i-old", "i-b"}
+    assert ids(only_message(world)) == {"i-b"}
+
+
+def test_another_inventory_that_keeps_the_old_host_costs_the_newcomer_one_try(world: World) -> None:
+    kept = world.tower.add_inventory("kept")
+    occupied(world, "10.0.0.7")
+    occupied(world, "10.0.0.7", inventory=kept)
+    world.tower.denied.add(kept.id)
+    action = world.launching("i-new")
+    assert "'kept'" in str(only_error(world.register(action)))
+    assert list(outcomes(world.register(action))) == ["i-new"]
+
+
+@pytest.mark.parametrize("method", ["memberships", "instances"])
+def test_aws_that_cannot_be_asked_for_who_has_an_address_fails_only_that_inventory(world: World, method: str) -> None:
+    world.tower.add_inventory("other")
+    world.group("far", inventory="other")
+    occupied(world, "10.0.0.7")
+
+    def only_for_this(asked: str) -> None:
+        world.fleet.failing = {method: Throttled("later")} if asked == "hosts_at" else {}
+
+    actions = [world.launching("i-new"), world.launching("i-far", "far")]
+    world.tower.before_call = only_for_this
+    reports = world.register(*actions)
+    assert {each: type(error) for each, error in errors(reports).items()} == {"i-new": Throttled}
+    assert list(outcomes(reports)) == ["i-far"]
+    assert world.tower.names_in(world.inventory) == {"i-old"}
+
+
+def test_a_second_copy_takes_nobody_for_in_its_own_way(world: World) -> None:
+    actions = [world.launching("i-a"), world.launching("i-b")]
+    world.register(*actions)
+    asked: list[str] = []
+    world.fleet.before_call = asked.append
+    world.register(*actions)
+    assert world.tower.names_in(world.inventory) == {"i-a", "i-b"}
+    assert asked.count("instances") == 1
+
+
 # Duplicates
 
 
@@ -608,7 +728,7 @@ def test_aws_that_cannot_be_asked_fails_everybody(world: World, method: str) -> 
     assert len(errors(reports)) == 2
 
 
-METHODS = ["inventory", "job_template", "create_hosts", "group_ids", "add_to_group", "launch"]
+METHODS = ["inventory", "job_template", "hosts_at", "create_hosts", "group_ids", "add_to_group", "launch"]
 
 
 @pytest.mark.parametrize("method", METHODS)

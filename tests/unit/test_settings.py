@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rollcall.errors import BadSettings
 from rollcall.model import AddressKind, Check, CheckKind, Group, GroupSettings, OnFailure
-from rollcall.settings import read_group_settings, read_own_queue, read_settings
+from rollcall.settings import read_group_settings, read_own_queue, read_removal_share, read_settings
 
 JOB = Check(CheckKind.JOB)
 
@@ -219,3 +219,12 @@ def test_a_missing_variable_is_named(name: str) -> None:
     less = {key: value for key, value in ENVIRONMENT.items() if key != name}
     with pytest.raises(BadSettings, match=name):
         (read_settings(less), read_own_queue(less))
+
+
+def test_the_share_that_may_be_removed_is_a_fraction() -> None:
+    assert read_removal_share({"REMOVE_AT_MOST_PERCENT": "20"}) == 0.2
+
+
+def test_a_share_that_is_not_set_names_its_variable() -> None:
+    with pytest.raises(BadSettings, match="REMOVE_AT_MOST_PERCENT"):
+        read_removal_share({})

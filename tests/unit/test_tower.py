@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import batched
@@ -201,6 +202,7 @@ def test_lists_are_walked_by_id_to_their_end(tower: Tower, wire: Wire) -> None:
 
 
 LONG_IDS = [f"i-{number:017x}" for number in range(500)]
+LONG_ADDRESSES = [f"ec2-203-100-113-{number}.ap-southeast-2.compute.amazonaws.com" for number in range(500)]
 
 
 @pytest.mark.parametrize(
@@ -210,6 +212,7 @@ LONG_IDS = [f"i-{number:017x}" for number in range(500)]
         (lambda tower: tower.hosts_named(PROD, LONG_IDS), ["name__in"]),
         (lambda tower: tower.jobs_holding(10, LONG_IDS, 0), ["or__limit__contains"]),
         (lambda tower: tower.jobs(set(range(2**31, 2**31 + 500))), ["id__in"]),
+        (lambda tower: tower.hosts_at(PROD, LONG_ADDRESSES), []),
     ],
 )
 def test_queries_stay_under_four_kilobytes_and_leave_nobody_out(
@@ -221,6 +224,49 @@ def test_queries_stay_under_four_kilobytes_and_leave_nobody_out(
     for key in values:
         asked_for = [one for each in wire.asked for text in each.query[key] for one in text.split(",")]
         assert len(asked_for) == len(set(asked_for)) == 500
+
+
+def test_hosts_are_looked_for_at_a_hundred_addresses_in_one_call_and_nobody_is_left_out(
+    tower: Tower, wire: Wire
+) -> None:
+    wire.by_request = lambda asked: Answer(200, page())
+    tower.hosts_at(PROD, [f"192.168.100.{number}" for number in range(100, 200)])
+    assert len(wire.asked) == 1
+    tower.hosts_at(PROD, LONG_ADDRESSES)
+    [patterns] = zip(*(each.query["variables__regex"] for each in wire.asked[1:]), strict=True)
+    for address in LONG_ADDRESSES:
+        found = [bool(re.search(pattern, f'{{"ansible_host": "{address}"}}')) for pattern in patterns]
+        assert sum(found) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('{"ansible_host": "10.0.0.7"}', True),
+        ("---\nansible_host: 10.0.0.7 # for now\nrole: db\n", True),
+        ("ansible_host: '10.0.0.7'", True),
+        ("{ansible_host: 10.0.0.7}", True),
+        ('{"ansible_host": "10.0.0.70"}', False),
+        ('{"ansible_host": "110.0.0.7"}', False),
+        ('{"ansible_host": "10a0b0c7"}', False),
+        ('{"ec2": {"private_ip": "10.0.0.7"}}', False),
+        ("ansible_host: 10.0.0.71\n", False),
+    ],
+)
+def test_tower_lists_no_host_that_only_mentions_an_address_for_each_costs_it_time(
+    tower: Tower, wire: Wire, text: str, found: bool
+) -> None:
+    wire.page()
+    tower.hosts_at(PROD, ["10.0.0.7", "ip-10-0-0-8.ec2.internal"])
+    [pattern] = wire.asked[0].query["variables__regex"]
+    assert bool(re.search(pattern, text)) is found
+
+
+def test_a_host_that_several_queries_find_is_found_once(tower: Tower, wire: Wire) -> None:
+    found = raw_host(variables=json.dumps({"ansible_host": LONG_ADDRESSES[0]}))
+    wire.by_request = lambda asked: Answer(200, page(found))
+    assert [host.name for host in tower.hosts_at(PROD, LONG_ADDRESSES)] == ["i-a"]
+    assert len(wire.asked) > 1
 
 
 # Making hosts
@@ -244,6 +290,7 @@ def test_hosts_are_made_in_one_call(tower: Tower, wire: Wire) -> None:
         "instance_id": "i-0",
         "variables": '{"ansible_host": "10.0.0.0"}',
         "description": "",
+        "enabled": True,
     }
 
 

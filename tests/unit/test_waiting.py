@@ -122,6 +122,57 @@ def test_events_are_seen_at_most_a_quarter_later_than_they_took(age: float, dela
     assert timing.landing_delay(age) == delay
 
 
+# What waits in vain
+
+TWO_DAYS = 172_800.0  # seconds, the longest that Auto Scaling lets an instance wait
+FIRST = st.integers(60, 10_000)
+EVERY = st.integers(60, 3600)
+PHASE = st.integers(0, 3600)
+
+
+def tries(first: float, every: float, began: float) -> list[float]:
+    """The ages at which scheduled runs try again what waits for two days and was seen first so many seconds old."""
+    runs = int((TWO_DAYS - began) / every)
+    return [age for run in range(runs) if timing.is_due(age := began + run * every, first, every)]
+
+
+@pytest.mark.parametrize(("first", "every", "most"), [(240, 300, 10), (240, 60, 10), (2700, 300, 6), (2700, 3600, 6)])
+@pytest.mark.parametrize("began", [0, 17, 59])
+def test_what_waits_for_two_days_is_tried_again_a_handful_of_times(
+    first: float, every: float, most: int, began: float
+) -> None:
+    assert 1 <= len(tries(first, every, began)) <= most
+
+
+@given(FIRST, EVERY, PHASE)
+def test_what_waits_in_vain_is_tried_again_by_the_next_run_and_each_time_its_age_has_doubled(
+    first: float, every: float, phase: int
+) -> None:
+    ages = tries(first, every, phase % every)
+    assert first < ages[0] <= first + every
+    assert all(after <= 2 * before + every for before, after in pairwise(ages))
+    assert 2 * ages[-1] > TWO_DAYS - 3 * every
+
+
+@given(FIRST, EVERY, PHASE)
+def test_what_waits_in_vain_is_not_tried_twice_where_runs_come_more_often_than_its_age_doubles(
+    first: float, every: float, phase: int
+) -> None:
+    ages = tries(first, every, phase % every)
+    assert all(after > before + 1.5 * every for before, after in pairwise(ages) if before > 4 * every)
+
+
+@pytest.mark.parametrize("every", [None, 300.0])
+@given(FIRST, st.floats(-1, 1))
+def test_nothing_is_tried_again_before_its_time(every: float | None, first: float, share: float) -> None:
+    assert not timing.is_due(share * first, first, every)
+
+
+@given(FIRST, st.floats(1.001, 1e6))
+def test_a_run_by_hand_tries_whatever_is_old_enough(first: float, times: float) -> None:
+    assert timing.is_due(times * first, first, None)
+
+
 # The longest that hooks may be left alone
 
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rollcall.cleanup import Cleanup
-from rollcall.drift import Wishes
 from rollcall.events import write_gate_message
 from rollcall.fleet import Membership
 from rollcall.gate import Gate
@@ -24,6 +23,7 @@ from rollcall.model import (
     Outcome,
     Transition,
     Waiting,
+    Wishes,
 )
 from rollcall.reconcile import TIME_RESERVE, Reconcile, RunOutcome
 from rollcall.register import Register

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections import Counter
+from collections import Counter, defaultdict
+from dataclasses import asdict
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger, Metrics, single_metric
@@ -15,19 +17,23 @@ from .errors import Permanent, Transient
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from .drift import Finding, Kind
     from .errors import RollcallError
     from .events import Record
-    from .model import LifecycleAction
+    from .model import Inventory, LifecycleAction
+    from .reconcile import RunOutcome
     from .reports import Report
 
 warnings.filterwarnings("ignore", "No application metrics to publish")  # most invocations have none
 
 NAMESPACE = "Rollcall"
+NAMED_MAX = 200  # hosts that one log line names; CloudWatch takes 256 kB
 METRICS = {  # by the first word of an outcome
     "registered": "Registered",
     "ready": "Ready",
     "abandoned": "Abandoned",
     "struck": "StruckOff",
+    "evicted": "Evicted",
 }
 
 
@@ -85,6 +91,41 @@ class Announcer:
         with single_metric("Alerts", MetricUnit.Count, 1, namespace=NAMESPACE) as metric:
             metric.add_dimension("function", str(self.metrics.service))
 
+    def reconciled(self, outcome: RunOutcome) -> None:
+        """A run of reconcile came to its end: a line for each step taken, and for what a person should know."""
+        for fix in outcome.fixes:
+            about = {"inventory": fix.inventory.name, "instance_id": fix.instance_id}
+            self.logger.info(f"{fix.deed}: {fix.reason}", extra=about)
+        self._findings(outcome.plan.findings)
+        for inventory, stopped in outcome.stopped.items():
+            hosts = [removal.host.name for removal in stopped]
+            self.logger.error(
+                f"the breaker tripped: {len(stopped)} of the {outcome.by_inventory[inventory].managed} managed hosts "
+                f"of inventory {inventory.name!r} would go at once, so none did: look at the list, and if it is right "
+                'run reconcile with {"force": true}',
+                extra=_listed(inventory, hosts) | {"alert": True},
+            )
+        for what, error in outcome.troubles.items():
+            log = self.logger.warning if isinstance(error, Transient) else self.logger.error
+            log(f"{what}: {error}", extra={"error": type(error).__name__})
+        for inventory, summary in outcome.by_inventory.items():
+            self.logger.info("reconciled", extra={"inventory": inventory.name, **asdict(summary)})
+        plan = outcome.plan
+        found = [*plan.removals, *plan.changes, *plan.additions, *plan.requeues, *chain(*outcome.stopped.values())]
+        self.metrics.add_metric("DriftFound", MetricUnit.Count, len(found))
+        self.metrics.add_metric("DriftFixed", MetricUnit.Count, len(outcome.fixes))
+        self.metrics.add_metric("BreakerTripped", MetricUnit.Count, len(outcome.stopped))
+        self.metrics.add_metric("ReconcileTroubles", MetricUnit.Count, len(outcome.troubles))
+
+    def _findings(self, findings: Iterable[Finding]) -> None:
+        """One line for those of a kind in an inventory: they are told again in every run, until a person acts."""
+        alike: defaultdict[tuple[Kind, Inventory], list[Finding]] = defaultdict(list)
+        for finding in findings:
+            alike[finding.kind, finding.inventory].append(finding)
+        for (kind, inventory), own in alike.items():
+            extra = _listed(inventory, [finding.subject for finding in own])
+            self.logger.warning(f"{kind}: {own[0].subject}: {own[0].reason}", extra=extra)
+
     def let_go(self, record: Record, actions: Sequence[LifecycleAction]) -> None:
         """A message whose launches nobody waits for any more."""
         for action in actions:
@@ -102,6 +143,10 @@ class Announcer:
     def no_heartbeat(self, action: LifecycleAction, trouble: Exception) -> None:
         """A hook got no sign of life at this try."""
         self.logger.warning(str(trouble), extra=_about(action))
+
+
+def _listed(inventory: Inventory, hosts: Sequence[str]) -> dict[str, object]:
+    return {"inventory": inventory.name, "count": len(hosts), "hosts": list(hosts[:NAMED_MAX])}
 
 
 def _kind(error: Exception) -> str:

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from .identity import Marker, address_key, address_of, marker_of, why_gone
-from .model import Transition
-from .variables import host_variables, with_ours
-from .waiting import RETRY_MAX
+from .model import AddressKind, Transition
+from .variables import host_variables, marker, with_ours
+from .waiting import RETRY_MAX, is_due
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from .fleet import Membership
-    from .model import Dump, DumpedHost, GroupSettings, Instance, Inventory
+    from .model import Dump, DumpedHost, GroupSettings, Instance, Inventory, Wishes
 
 SETTLED = ("InService", "Standby")
+POOLED = ("Warmed:Stopped", "Warmed:Running", "Warmed:Hibernated")
 JOB_FORGOTTEN = 900.0  # seconds beyond a group's timeout after which nobody looks at an ended job any more
 BREAKER_MIN = 5  # removals from an inventory that no share of it makes too many
 
@@ -35,11 +36,11 @@ class Place:
 class Snapshot:
     """What was read of one account and Region. Times in epoch seconds.
 
-    places: the opted-in groups that could be read; troubled: the names of those that could not. memberships,
-    instances: what Auto Scaling and EC2 say of the groups' instances, and of the suspects, who were asked for one by
-    one. created_at: by host id, of the suspects' hosts. by_instance_id: id of the host without our marker, by the
-    inventory's id and the instance id that its field holds. jobs_ended: when the newest job of a waiting instance
-    ended, infinity while it runs; an instance no job holds is left out.
+    places: the opted-in groups that could be read; troubled: the names of those that could not. memberships: what Auto
+    Scaling says of the groups' instances, and of the suspects, who were asked for one by one. instances: what EC2 says
+    of all of these but the proven. created_at: by host id, of the suspects' hosts. by_instance_id: id of the host
+    without our marker, by the inventory's id and the instance id that its field holds. jobs_ended: when the newest job
+    of a waiting instance ended, infinity while it runs; an instance no job holds is left out.
     """
 
     account: str
@@ -53,21 +54,6 @@ class Snapshot:
     created_at: Mapping[int, float] = field(default_factory=dict)
     by_instance_id: Mapping[tuple[int, str], int] = field(default_factory=dict)
     jobs_ended: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Wishes:
-    """What a run is asked for beyond the usual.
-
-    groups: only these, None for all. provision: hosts that were missing are provisioned, however old their instances.
-    forget: groups whose hosts go although their instances live. adopt: hosts of our instances made by somebody else
-    are taken over.
-    """
-
-    groups: frozenset[str] | None = None
-    provision: bool = False
-    forget: frozenset[str] = frozenset()
-    adopt: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,13 +82,14 @@ class Change:
 
 @dataclass(frozen=True)
 class Addition:
-    """An instance without a host. provision: its group's job is to run on it."""
+    """An instance without a host. provision: its group's job is to run on it. enabled: as its host elsewhere was."""
 
     place: Place
     instance_id: str
     variables: Mapping[str, object]
     provision: bool
     reason: str
+    enabled: bool = True
 
     @property
     def inventory(self) -> Inventory:
@@ -135,6 +122,7 @@ class Kind(StrEnum):
     NOT_OPTED_IN = "not opted in"
     DETACHED = "detached"
     NO_ADDRESS = "no address"
+    IN_WARM_POOL = "in the warm pool"
     MIXED_GROUP = "mixed group"
 
 
@@ -143,7 +131,7 @@ class Finding:
     """Something that a person should know, and that is left as it is."""
 
     kind: Kind
-    inventory: str
+    inventory: Inventory
     subject: str
     reason: str
 
@@ -158,11 +146,6 @@ class Plan:
     requeues: tuple[Requeue, ...] = ()
     findings: tuple[Finding, ...] = ()
 
-    @property
-    def empty(self) -> bool:
-        """Whether there is nothing to do in Tower."""
-        return not (self.removals or self.changes or self.additions)
-
 
 def suspects(seen: Snapshot) -> set[str]:
     """Instances of managed hosts that no opted-in group lists: AWS has to be asked for each before any verdict."""
@@ -174,9 +157,50 @@ def suspects(seen: Snapshot) -> set[str]:
     }
 
 
-def plan(seen: Snapshot, wishes: Wishes) -> Plan:
-    """What to do about what was seen. Every step and every finding has its reason."""
-    return _Planning(seen, wishes).plan()
+def proven(seen: Snapshot) -> set[str]:
+    """Instances that serve, and whose one host is right by what it says itself: EC2 need not be asked about them.
+
+    Its variables hold what EC2 said when it was made. A VPC and a private address do not change while an instance
+    lives, and that it lives Auto Scaling says.
+    """
+    hosts: defaultdict[str, list[tuple[DumpedHost, Marker]]] = defaultdict(list)
+    tenants: Counter[tuple[int, str, str]] = Counter()
+    for dump in seen.dumps.values():
+        for host in dump.hosts:
+            if owner := marker_of(host, seen.account, seen.region):
+                hosts[owner.instance_id].append((host, owner))
+                tenants[dump.inventory.id, *address_key(owner.vpc, address_of(host))] += 1
+    found: set[str] = set()
+    for instance_id, own in hosts.items():
+        membership = seen.memberships.get(instance_id)
+        if membership and membership.state in SETTLED and len(own) == 1 and membership.group in seen.places:
+            [(host, owner)] = own
+            alone = tenants[host.inventory_id, *address_key(owner.vpc, address_of(host))] == 1
+            if alone and _is_right(seen, host, owner, seen.places[membership.group]):
+                found.add(instance_id)
+    return found
+
+
+def _is_right(seen: Snapshot, host: DumpedHost, owner: Marker, place: Place) -> bool:
+    settings, facts = place.settings, host.variables.get("ec2")
+    return (
+        isinstance(facts, dict)
+        and settings.address == AddressKind.PRIVATE
+        and host.inventory_id == place.inventory.id
+        and bool(facts.get("private_ip"))
+        and host.variables.get("ansible_host") == facts["private_ip"]
+        and host.variables.get("rollcall")
+        == marker(settings.group, owner.instance_id, seen.account, seen.region, str(facts.get("vpc")))
+        and host.groups.issuperset(settings.inventory_groups)
+    )
+
+
+def plan(seen: Snapshot, wishes: Wishes, kept: frozenset[int] = frozenset()) -> Plan:
+    """What to do about what was seen. Every step and every finding has its reason.
+
+    kept: ids of inventories from which nothing may be removed.
+    """
+    return _Planning(seen, wishes, kept).plan()
 
 
 def too_many(removals: Iterable[Removal], managed: Mapping[int, int], share: float) -> dict[int, list[Removal]]:
@@ -197,9 +221,10 @@ def too_many(removals: Iterable[Removal], managed: Mapping[int, int], share: flo
 class _Planning:
     """One pass over a snapshot, in the order of plan()."""
 
-    def __init__(self, seen: Snapshot, wishes: Wishes) -> None:
+    def __init__(self, seen: Snapshot, wishes: Wishes, kept: frozenset[int]) -> None:
         self._seen = seen
         self._wishes = wishes
+        self._kept = kept
         # In an order of our own, so that the same world makes the same plan however it was listed.
         self._dumps = [
             (dump.inventory, sorted(dump.hosts, key=lambda each: each.id)) for _, dump in sorted(seen.dumps.items())
@@ -208,10 +233,14 @@ class _Planning:
         self._removals: list[Removal] = []
         self._changes: list[Change] = []
         self._additions: list[Addition] = []
+        self._requeues: list[Requeue] = []
         self._findings: list[Finding] = []
         self._at_home: dict[tuple[int, str], DumpedHost] = {}
         self._owners: dict[int, Marker] = {}
         self._hosted: set[tuple[int, str]] = set()
+        self._hosts_of: defaultdict[str, list[DumpedHost]] = defaultdict(list)
+        self._staying: dict[int, DumpedHost] = {}
+        self._named: dict[tuple[int, str], DumpedHost] = {}
 
     def plan(self) -> Plan:
         for inventory, hosts in self._dumps:
@@ -219,17 +248,20 @@ class _Planning:
                 if marker := self._marker_of(host):
                     self._owners[host.id] = marker
                     self._hosted.add((inventory.id, marker.instance_id))
+                    self._hosts_of[marker.instance_id].append(host)
                     self._judge(inventory, host, marker)
+        self._see_who_stays()
         self._add_missing()
-        self._keep_the_homeless()
+        self._take_back_what_cannot_be()
         self._find_foreign()
         self._find_conflicts()
         self._find_mixed_groups()
+        self._requeue_the_lost()
         return Plan(
             tuple(self._removals),
             tuple(self._changes),
             tuple(self._additions),
-            tuple(self._requeues()),
+            tuple(self._requeues),
             tuple(self._findings),
         )
 
@@ -243,7 +275,7 @@ class _Planning:
         return self._wishes.groups is None or bool(self._wishes.groups & set(groups))
 
     def _find(self, kind: Kind, inventory: Inventory, subject: str, reason: str) -> None:
-        self._findings.append(Finding(kind, inventory.name, subject, reason))
+        self._findings.append(Finding(kind, inventory, subject, reason))
 
     # Hosts of ours
 
@@ -252,10 +284,19 @@ class _Planning:
         instance = self._seen.instances.get(marker.instance_id)
         if not self._concerns(marker.group, *([membership.group] if membership else [])):
             return
+        if membership and membership.state in POOLED:
+            self._find(
+                Kind.IN_WARM_POOL,
+                inventory,
+                host.name,
+                f"its instance is in the warm pool ({membership.state}): remove the host, which is made again when the "
+                "instance joins the group",
+            )
+            return
         if membership and (membership.pending or membership.leaving or membership.state.startswith("Warmed")):
             return  # its lifecycle action is at work on it
         if gone := why_gone(instance, membership, self._age(host)):
-            self._removals.append(Removal(inventory, host, marker.instance_id, gone))
+            self._remove(inventory, host, marker, gone)
         elif membership and membership.group in self._seen.places:
             if membership.state in SETTLED and instance:
                 self._keep_true(inventory, host, marker, self._seen.places[membership.group], instance)
@@ -266,11 +307,16 @@ class _Planning:
         created_at = self._seen.created_at.get(host.id)
         return None if created_at is None else self._seen.now - created_at
 
+    def _remove(
+        self, inventory: Inventory, host: DumpedHost, marker: Marker, reason: str, *, moved: bool = False
+    ) -> None:
+        if inventory.id not in self._kept:
+            self._removals.append(Removal(inventory, host, marker.instance_id, reason, moved))
+
     def _left_over(self, inventory: Inventory, host: DumpedHost, marker: Marker, membership: Membership | None) -> None:
         """The host of an instance that lives in no group of ours."""
         if marker.group in self._wishes.forget:
-            reason = f"group {marker.group!r} is to be forgotten"
-            self._removals.append(Removal(inventory, host, marker.instance_id, reason))
+            self._remove(inventory, host, marker, f"group {marker.group!r} is to be forgotten")
         elif membership:
             self._find(
                 Kind.NOT_OPTED_IN,
@@ -294,7 +340,7 @@ class _Planning:
         settings = place.settings
         if place.inventory.id != inventory.id:
             reason = f"hosts of group {settings.group!r} belong into inventory {place.inventory.name!r}"
-            self._removals.append(Removal(inventory, host, marker.instance_id, reason, moved=True))
+            self._remove(inventory, host, marker, reason, moved=True)
             return
         if other := self._at_home.get((inventory.id, marker.instance_id)):
             reason = f"host {other.name} is for the same instance: remove one of them"
@@ -337,43 +383,49 @@ class _Planning:
             return None
         return host_variables(place.settings, instance, self._seen.account, self._seen.region)
 
-    def _keep_the_homeless(self) -> None:
-        """Takes back the removals of hosts that cannot be made where they belong."""
-        there = self._hosted | {(each.inventory.id, each.instance_id) for each in self._additions}
-        homes = {each: place.inventory.id for each, known in self._members if (place := self._place_of(known))}
-        self._removals = [
-            each for each in self._removals if not each.moved or (homes[each.instance_id], each.instance_id) in there
-        ]
-
-    def _place_of(self, membership: Membership) -> Place | None:
-        return self._seen.places.get(membership.group)
-
     # Instances without a host
 
-    def _add_missing(self) -> None:
+    def _see_who_stays(self) -> None:
+        """Notes the hosts that will still be there while others are added, by id and by name."""
         going = {removal.host.id for removal in self._removals if not removal.moved}
-        named = {(inv.id, host.name): host for inv, hosts in self._dumps for host in hosts if host.id not in going}
-        by_id = {host.id: host for host in named.values()}
+        for inventory, hosts in self._dumps:
+            for host in hosts:
+                if host.id not in going:
+                    self._staying[host.id] = self._named[inventory.id, host.name] = host
+
+    def _add_missing(self) -> None:
         for instance_id, membership in self._members:
             place, instance = self._place_of(membership), self._seen.instances.get(instance_id)
             if not place or not instance or not instance.living or membership.state not in SETTLED:
                 continue
             if not self._concerns(membership.group) or (place.inventory.id, instance_id) in self._hosted:
                 continue
-            wanted = self._variables(place, instance)
+            wanted = self._wanted(place, instance)
             if wanted is None:
-                reason = f"it has no {place.settings.address} address, and so no host"
-                self._find(Kind.NO_ADDRESS, place.inventory, instance_id, reason)
                 continue
-            field_holder = self._seen.by_instance_id.get((place.inventory.id, instance_id))
-            named_so = named.get((place.inventory.id, instance_id))
-            host = named_so or by_id.get(field_holder or 0)
-            if host and self._wishes.adopt and "rollcall" not in host.variables:
+            if host := self._to_be_adopted(place, instance_id):
                 self._adopt(place, host, instance_id, wanted)
-            elif named_so:
-                self._find(Kind.IN_THE_WAY, place.inventory, instance_id, self._why_in_the_way(named_so))
             else:
                 self._add(place, instance, wanted)
+
+    def _place_of(self, membership: Membership) -> Place | None:
+        return self._seen.places.get(membership.group)
+
+    def _wanted(self, place: Place, instance: Instance) -> dict[str, object] | None:
+        """The variables of the host that an instance is to get. None if it can get none; then it is reported why."""
+        wanted = self._variables(place, instance)
+        if wanted is None:
+            reason = f"it has no {place.settings.address} address, and so no host"
+            self._find(Kind.NO_ADDRESS, place.inventory, instance.instance_id, reason)
+            return None
+        named_so = self._named.get((place.inventory.id, instance.instance_id))
+        if named_so and not self._may_be_adopted(named_so):
+            self._find(Kind.IN_THE_WAY, place.inventory, instance.instance_id, self._why_in_the_way(named_so))
+            return None
+        return wanted
+
+    def _may_be_adopted(self, host: DumpedHost) -> bool:
+        return self._wishes.adopt and "rollcall" not in host.variables
 
     def _why_in_the_way(self, host: DumpedHost) -> str:
         what = "it has the name of an instance of ours and is"
@@ -382,6 +434,12 @@ class _Planning:
         if "rollcall" in host.variables:
             return f"{what} another installation's: remove it"
         return f"{what} not ours: remove it, or set AdoptByInstanceId"
+
+    def _to_be_adopted(self, place: Place, instance_id: str) -> DumpedHost | None:
+        """The host in an instance's inventory that was made for it by something else."""
+        id_in_field = self._seen.by_instance_id.get((place.inventory.id, instance_id), 0)
+        host = self._named.get((place.inventory.id, instance_id)) or self._staying.get(id_in_field)
+        return host if host and self._may_be_adopted(host) else None
 
     def _adopt(self, place: Place, host: DumpedHost, instance_id: str, wanted: Mapping[str, object]) -> None:
         self._hosted.add((place.inventory.id, instance_id))
@@ -392,12 +450,60 @@ class _Planning:
 
     def _add(self, place: Place, instance: Instance, wanted: Mapping[str, object]) -> None:
         young = self._seen.now - instance.launched_at < place.settings.timeout
-        # An instance with a host in another inventory moves; its event was not lost.
-        moves = any((inventory.id, instance.instance_id) in self._hosted for inventory, _ in self._dumps)
-        asked = (young and not moves) or self._wishes.provision
-        provision = place.settings.job_template is not None and asked
+        # An instance with a host in another inventory moves, with what a person set on it; its event was not lost.
+        elsewhere = self._hosts_of[instance.instance_id]
+        former = min(elsewhere, key=lambda host: host.id, default=None)
+        variables = with_ours(former.variables, wanted) if former else wanted
+        enabled = all(host.enabled for host in elsewhere)
+        asked = (young and not former) or self._wishes.provision
+        provision = place.settings.job_template is not None and asked and enabled  # jobs pass over disabled hosts
         reason = f"it serves in group {place.settings.group!r} and has no host"
-        self._additions.append(Addition(place, instance.instance_id, wanted, provision, reason))
+        self._additions.append(Addition(place, instance.instance_id, variables, provision, reason, enabled))
+
+    # Steps that would not do
+
+    def _take_back_what_cannot_be(self) -> None:
+        self._keep_the_homeless()
+        while self._drop_additions():  # each may leave a host homeless, which then keeps its address too
+            self._keep_the_homeless()
+
+    def _keep_the_homeless(self) -> None:
+        """Takes back the removals of hosts that cannot be made where they belong."""
+        there = self._hosted | {(each.inventory.id, each.instance_id) for each in self._additions}
+        homes = {each: place.inventory.id for each, known in self._members if (place := self._place_of(known))}
+        self._removals = [
+            each for each in self._removals if not each.moved or (homes[each.instance_id], each.instance_id) in there
+        ]
+
+    def _drop_additions(self) -> bool:
+        """Takes back the additions at an address that another managed host keeps; whether there were any."""
+        held = self._addresses()
+        free: list[Addition] = []
+        for each in self._additions:
+            address = str(each.variables["ansible_host"])
+            vpc = self._seen.instances[each.instance_id].facts["vpc"]
+            if names := held[each.inventory.id].get(address_key(vpc, address)):
+                reason = f"it gets no host while {names[0]}, which may not be removed yet, has its address {address}"
+                self._find(Kind.ADDRESS_CONFLICT, each.inventory, each.instance_id, reason)
+            else:
+                free.append(each)
+        dropped = len(free) < len(self._additions)
+        self._additions = free
+        return dropped
+
+    def _addresses(self) -> dict[int, dict[tuple[str, str], list[str]]]:
+        """By inventory id, the names of the managed hosts that exist already at each address once the plan is done."""
+        removed = {removal.host.id for removal in self._removals}
+        changed = {change.host.id: change.variables for change in self._changes if change.variables}
+        held: dict[int, dict[tuple[str, str], list[str]]] = {}
+        for inventory, hosts in self._dumps:
+            names: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+            for each in hosts:
+                host = replace(each, variables=changed[each.id]) if each.id in changed else each
+                if host.id not in removed and (marker := self._marker_of(host)):
+                    names[address_key(marker.vpc, address_of(host))].append(host.name)
+            held[inventory.id] = names
+        return held
 
     # What is only reported
 
@@ -406,11 +512,10 @@ class _Planning:
         ours: dict[str, str] = {}
         ours_in_vpcs: dict[tuple[str, str], str] = {}
         for instance_id, membership in self._members:
-            instance = self._seen.instances.get(instance_id)
-            if instance and instance.living and membership.group in self._seen.places:
-                for address in filter(None, instance.addresses.values()):
+            if membership.group in self._seen.places:
+                for vpc, address in self._known_addresses(instance_id):
                     ours[address] = instance_id
-                    ours_in_vpcs[address_key(instance.facts["vpc"], address)] = instance_id
+                    ours_in_vpcs[address_key(vpc, address)] = instance_id
         adopted = {change.host.id for change in self._changes}
         for inventory, hosts in self._dumps:
             for host in hosts:
@@ -427,22 +532,22 @@ class _Planning:
                     reason = f"it is not ours, and its address {address} is that of {holder}: remove it"
                     self._find(Kind.FOREIGN_ADDRESS, inventory, host.name, reason)
 
+    def _known_addresses(self, instance_id: str) -> Iterator[tuple[str, str]]:
+        """VPC and address, of all the addresses of a living instance; of a proven one, those that its host tells of."""
+        if instance := self._seen.instances.get(instance_id):
+            if instance.living:
+                yield from ((instance.facts["vpc"], each) for each in instance.addresses.values() if each)
+            return
+        for host in self._hosts_of[instance_id]:
+            if isinstance(facts := host.variables.get("ec2"), dict):
+                addresses = (facts.get("private_ip"), facts.get("public_ip"))
+                yield from ((str(facts.get("vpc")), str(each)) for each in addresses if each)
+
     def _find_conflicts(self) -> None:
         """Managed hosts of one inventory that will have one address when the plan is done."""
-        removed = {removal.host.id for removal in self._removals}
-        changed = {change.host.id: change.variables for change in self._changes if change.variables}
-        for inventory, hosts in self._dumps:
-            holders: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
-            for each in hosts:
-                host = replace(each, variables=changed.get(each.id, each.variables))
-                marker = self._marker_of(host)
-                if marker and host.id not in removed:
-                    holders[address_key(marker.vpc, address_of(host))].append(host.name)
-            for addition in self._additions:
-                if addition.inventory.id == inventory.id:
-                    vpc = self._seen.instances[addition.instance_id].facts["vpc"]
-                    holders[address_key(vpc, str(addition.variables["ansible_host"]))].append(addition.instance_id)
-            for (_, address), names in holders.items():
+        held = self._addresses()
+        for inventory, _ in self._dumps:
+            for (_, address), names in held[inventory.id].items():
                 for name in names[1:]:
                     reason = f"it has the address {address}, as has {names[0]}, and neither may be removed yet"
                     self._find(Kind.ADDRESS_CONFLICT, inventory, name, reason)
@@ -466,22 +571,27 @@ class _Planning:
 
     # Lost events
 
-    def _requeues(self) -> Iterable[Requeue]:
+    def _requeue_the_lost(self) -> None:
         for instance_id, membership in self._members:
             place, instance = self._place_of(membership), self._seen.instances.get(instance_id)
             if not place or not self._concerns(membership.group) or not membership.state.endswith(":Wait"):
                 continue
-            if membership.leaving:
+            if membership.leaving:  # to clean up a second time costs nothing and starts nothing
                 reason = f"it waits in {membership.state}"
-                yield Requeue(place, instance_id, Transition.TERMINATING, reason)
-            elif "Pending" in membership.state and instance and (reason := self._why_lost(place, instance)):
-                yield Requeue(place, instance_id, Transition.LAUNCHING, reason)
+                self._requeues.append(Requeue(place, instance_id, Transition.TERMINATING, reason))
+            elif "Pending" in membership.state and instance and (reason := self._why_lost(place, instance, membership)):
+                self._requeues.append(Requeue(place, instance_id, Transition.LAUNCHING, reason))
 
-    def _why_lost(self, place: Place, instance: Instance) -> str:
+    def _why_lost(self, place: Place, instance: Instance, membership: Membership) -> str:
+        """Why a waiting instance is to be registered now; nothing if it is not, or could not be."""
         age = self._seen.now - instance.launched_at
-        forgotten = place.settings.timeout + JOB_FORGOTTEN
-        if (place.inventory.id, instance.instance_id) not in self._hosted:
-            return f"launched {age:.0f} s ago, it waits and has no host" if age > RETRY_MAX else ""
-        ended = self._seen.jobs_ended.get(instance.instance_id, instance.launched_at)
-        since = self._seen.now - ended
-        return f"for {since:.0f} s nobody has looked at its job" if since > forgotten else ""
+        if not membership.pending:  # it is let into the warm pool, which starts nothing either
+            return f"launched {age:.0f} s ago, it waits in {membership.state}" if age > RETRY_MAX else ""
+        if (place.inventory.id, instance.instance_id) in self._hosted:
+            since = self._seen.now - self._seen.jobs_ended.get(instance.instance_id, instance.launched_at)
+            due = is_due(since, place.settings.timeout + JOB_FORGOTTEN, self._wishes.every)
+            return f"for {since:.0f} s nobody has looked at its job" if due else ""
+        if age > RETRY_MAX and instance.living and self._wanted(place, instance) is None:
+            return ""
+        due = is_due(age, RETRY_MAX, self._wishes.every)
+        return f"launched {age:.0f} s ago, it waits and has no host" if due else ""

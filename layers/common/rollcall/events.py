@@ -2,7 +2,7 @@
 
 An action arrives as an EventBridge event or as the notification of a lifecycle hook, straight or through SNS, in a
 record of an SQS batch; or as a bare EventBridge event, when a function is invoked by hand. The gate's own messages are
-written and read here too.
+written and read here too, and what a run of reconcile is asked for.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from .errors import BadEvent
-from .model import GateMessage, LifecycleAction, Transition, Waiting
+from .model import GateMessage, LifecycleAction, RunRequest, Transition, Waiting, Wishes
 
 type Json = dict[str, Any]
 
@@ -22,6 +22,7 @@ HOOK_DETAIL_TYPES = {
     "EC2 Instance-terminate Lifecycle Action": Transition.TERMINATING,
 }
 TERMINATED_DETAIL_TYPE = "EC2 Instance Terminate Successful"
+RUN_FIELDS = ("dry_run", "force", "provision", "groups", "forget", "every")
 TEST_NOTIFICATION = "autoscaling:TEST_NOTIFICATION"  # sent once when a hook gets a notification target
 
 
@@ -160,6 +161,41 @@ def read_gate_message(record: Record) -> GateMessage:
     if not message.waiting:
         raise BadEvent("not a message of the gate: field 'waiting' is empty")
     return message
+
+
+def read_run_request(event: Json) -> RunRequest:
+    """What a run of reconcile is asked for: its own schedule's event, or one made by hand; {} is a run for all groups.
+
+    Raises BadEvent for a field that is unknown, or not what it should be: a misspelt dry_run must not be a real run.
+    """
+    if unknown := sorted(event.keys() - set(RUN_FIELDS)):
+        raise BadEvent(f"field {unknown[0]!r} is unknown: use {', '.join(RUN_FIELDS)}")
+    every = event.get("every")
+    if every is not None and (isinstance(every, bool) or not isinstance(every, int) or every < 1):
+        raise BadEvent(f"field 'every' is {every!r}: use whole minutes")
+    wishes = Wishes(
+        groups=_names(event, "groups") if "groups" in event else None,
+        provision=_flag(event, "provision"),
+        forget=_names(event, "forget"),
+        every=every * 60.0 if every else None,
+    )
+    return RunRequest(wishes, dry_run=_flag(event, "dry_run"), force=_flag(event, "force"))
+
+
+def _flag(event: Json, name: str) -> bool:
+    value = event.get(name, False)
+    if not isinstance(value, bool):
+        raise BadEvent(f"field {name!r} is {value!r}: use true or false")
+    return value
+
+
+def _names(event: Json, name: str) -> frozenset[str]:
+    value = event.get(name, [])
+    if not isinstance(value, list) or not all(isinstance(each, str) and each for each in value):
+        raise BadEvent(f'field {name!r} is {value!r}: use a list of names, like ["web"]')
+    if name in event and not value:
+        raise BadEvent(f"field {name!r} is an empty list: name a group, or leave the field out")
+    return frozenset(value)
 
 
 def _object(text: str, what: str) -> Json:

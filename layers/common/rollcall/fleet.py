@@ -141,13 +141,13 @@ class Fleet:
                 for raw in page["AutoScalingGroups"]
             }
 
-    def opted_in(self, tag: str) -> dict[str, OptedIn]:
-        """Every group that carries this tag, by name, read afresh."""
+    def opted_in(self, tag: str, *, members: bool = True) -> dict[str, OptedIn]:
+        """Every group that carries this tag, by name, read afresh; without its members where these are not needed."""
         with aws_errors("DescribeAutoScalingGroups"):
             pages = self._autoscaling.get_paginator("describe_auto_scaling_groups")
             return {
                 raw["AutoScalingGroupName"]: _opted_in(raw)
-                for page in pages.paginate(Filters=[{"Name": "tag-key", "Values": [tag]}])
+                for page in pages.paginate(Filters=[{"Name": "tag-key", "Values": [tag]}], IncludeInstances=members)
                 for raw in page["AutoScalingGroups"]
             }
 
@@ -301,7 +301,7 @@ def _opted_in(raw: Any) -> OptedIn:
     name = raw["AutoScalingGroupName"]
     return OptedIn(
         group=Group(name, {tag["Key"]: tag.get("Value", "") for tag in raw.get("Tags", [])}, {}),
-        members={each["InstanceId"]: Membership(name, each["LifecycleState"]) for each in raw["Instances"]},
+        members={each["InstanceId"]: Membership(name, each["LifecycleState"]) for each in raw.get("Instances", ())},
     )
 
 

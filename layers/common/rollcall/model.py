@@ -287,3 +287,28 @@ class GateMessage:
     heartbeat_at: float
     polls: int = 0
     alerted: bool = False
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a run of reconcile is asked for beyond the usual.
+
+    groups: only these, None for all. provision: hosts that were missing are provisioned, however old their instances.
+    forget: groups whose hosts go although their instances live. adopt: hosts of our instances made by somebody else
+    are taken over. every: seconds from one scheduled run to the next, None for a run by hand.
+    """
+
+    groups: frozenset[str] | None = None
+    provision: bool = False
+    forget: frozenset[str] = frozenset()
+    adopt: bool = False
+    every: float | None = None
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """A run of reconcile. dry_run: nothing is changed. force: the breaker stops nothing."""
+
+    wishes: Wishes = Wishes()
+    dry_run: bool = False
+    force: bool = False

@@ -79,12 +79,15 @@ def launch(
     left = tuple(each for each in ordered if each in departed)
     staying = tuple(each for each in ordered if (known := memberships.get(each)) and known.pending)
     refusals = strike_off(tower, left) if left else {}
-    job_id = _launch_once(tower, template, inventory, staying) if staying else None
+    job_id = launch_once(tower, template, inventory, staying) if staying else None
     return Launched(job_id, staying, left, refusals)
 
 
-def _launch_once(tower: Tower, template: JobTemplate, inventory: Inventory, instance_ids: Sequence[str]) -> int:
-    """A launch that got no proper answer is repeated only once Tower says that there is no such job."""
+def launch_once(tower: Tower, template: JobTemplate, inventory: Inventory, instance_ids: Sequence[str]) -> int:
+    """Launch one job limited to exactly these instances; its id.
+
+    A launch that got no proper answer is repeated only once Tower says that there is no such job.
+    """
     began = tower.now()
     try:
         return tower.launch(template, inventory, instance_ids)

@@ -14,9 +14,11 @@ from functools import partial
 from itertools import batched
 from typing import TYPE_CHECKING
 
-from .errors import BadSettings, InstanceNotVisible, JobStillLanding, TowerUnavailable
+from .errors import BadSettings, InstanceNotVisible, JobStillLanding, TowerDenied, TowerUnavailable
 from .events import write_gate_message
-from .model import AddressKind, CheckKind, GateMessage, Result, Transition, Waiting
+from .eviction import evict
+from .identity import address_key
+from .model import AddressKind, CheckKind, GateMessage, LifecycleAction, Result, Transition, Waiting
 from .provisioning import JOBS_FROM, find_in_tower, job_of, launch, require_limitable
 from .removal import strike_off
 from .reports import Report, failing, going
@@ -28,11 +30,12 @@ from .waiting import longest_wait, poll_delay
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
+    from .eviction import Eviction
     from .fleet import Fleet, Fleets, Membership
-    from .model import Group, GroupSettings, Host, Instance, Inventory, JobTemplate, LifecycleAction
+    from .model import Group, GroupSettings, Host, Instance, Inventory, JobTemplate
     from .queues import Queues
     from .settings import Settings
-    from .tower import Tower
+    from .tower import DeleteRefused, Tower
 
 LANDING_TIME = 120.0  # seconds that a host without a job is left to whoever made it; above the function's own timeout
 LOOKS = 4  # at the hosts of a batch while others create the same ones
@@ -49,6 +52,11 @@ class Newcomer:
     instance: Instance
     inventory: Inventory
     template: JobTemplate | None
+
+    @property
+    def address(self) -> str:
+        """The address of the kind that its group asks for."""
+        return self.instance.addresses[self.settings.address]
 
 
 @dataclass(frozen=True)
@@ -70,12 +78,12 @@ class Register:
         self._queues = queues
 
     def register(self, actions: Collection[LifecycleAction]) -> list[Report]:
-        """What became of each action: handed to the gate, done with, or failed."""
+        """What became of each action: handed to the gate, done with, or failed; and who was evicted for their sake."""
         reports: list[Report] = []
         for fleet, own in self._by_fleet(actions, reports):
             with failing(own, reports):
                 newcomers = self._admit(fleet, own, reports)
-                registered = self._make_hosts(newcomers, reports)
+                registered = self._make_hosts(fleet, newcomers, reports)
                 registered = self._put_into_groups(registered, reports)
                 self._hand_on(fleet, registered, reports)
         return reports
@@ -173,15 +181,32 @@ class Register:
 
     # Hosts
 
-    def _make_hosts(self, newcomers: list[Newcomer], reports: list[Report]) -> list[Registered]:
+    def _make_hosts(self, fleet: Fleet, newcomers: list[Newcomer], reports: list[Report]) -> list[Registered]:
         by_inventory: defaultdict[Inventory, list[Newcomer]] = defaultdict(list)
         for newcomer in newcomers:
             by_inventory[newcomer.inventory].append(newcomer)
         registered: list[Registered] = []
         for inventory, own in by_inventory.items():
             with failing([newcomer.action for newcomer in own], reports):
-                registered += self._make_hosts_in(inventory, own, reports)
+                free = self._make_way(fleet, inventory, own, reports)
+                registered += self._make_hosts_in(inventory, free, reports)
         return registered
+
+    def _make_way(
+        self, fleet: Fleet, inventory: Inventory, newcomers: list[Newcomer], reports: list[Report]
+    ) -> list[Newcomer]:
+        """Strikes off who is gone and has a newcomer's address; the newcomers whose address is free of such hosts."""
+        keys = {each.instance.instance_id: address_key(each.instance.facts["vpc"], each.address) for each in newcomers}
+        refused: dict[str, TowerDenied] = {}
+        for eviction in evict(self._tower, fleet, self._settings.account, inventory, keys):
+            if eviction.refusal:
+                refused |= dict.fromkeys(eviction.newcomers, _host_kept(eviction, eviction.refusal))
+            else:
+                reports.append(_evicted(eviction, self._settings.account, fleet.region))
+        for newcomer in newcomers:
+            if error := refused.get(newcomer.instance.instance_id):
+                reports.append(Report(newcomer.action, error=error))
+        return [newcomer for newcomer in newcomers if newcomer.instance.instance_id not in refused]
 
     def _make_hosts_in(
         self, inventory: Inventory, newcomers: list[Newcomer], reports: list[Report]
@@ -337,7 +362,7 @@ class Register:
                 Waiting(
                     action=each.newcomer.action,
                     launched_at=each.newcomer.instance.launched_at,
-                    address=each.newcomer.instance.addresses[each.newcomer.settings.address],
+                    address=each.newcomer.address,
                 )
                 for each in members
             ),
@@ -370,6 +395,21 @@ def _new_host(newcomer: Newcomer) -> NewHost:
 def _made_for(action: LifecycleAction) -> str:
     """What the description of a host says of who made it."""
     return f"Made by Rollcall for message {action.message_id}"
+
+
+def _evicted(eviction: Eviction, account: str, region: str) -> Report:
+    """Of an instance that is not of the batch: as of the terminate action that cleanup never got for it."""
+    action = LifecycleAction(Transition.TERMINATING, account, region, eviction.group, eviction.instance_id)
+    return Report(action, f"evicted: {eviction.reason}, and {', '.join(sorted(eviction.newcomers))} has its address")
+
+
+def _host_kept(eviction: Eviction, refusal: DeleteRefused) -> TowerDenied:
+    """Why a newcomer cannot have its address: the old host would be reached there too."""
+    keepers = ", ".join(repr(name) for name in sorted(refusal.inventories))
+    return TowerDenied(
+        f"its address is still that of a host of {eviction.instance_id} ({eviction.reason}), which inventory {keepers} "
+        f"does not let go: {refusal}"
+    )
 
 
 def _addressed(action: LifecycleAction, settings: GroupSettings, instance: Instance | None) -> Instance:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class Report:
     """One action: outcome says what was done for good, or the error why it was not.
 
-    left_out: the tags of the instance that did not become host variables, for Tower would evaluate them.
+    left_out: the tags of the instance that did not become host variables, for Tower would evaluate them. An instance
+    that was evicted for the sake of a batch is reported as of a terminate action without a hook.
     """
 
     action: LifecycleAction

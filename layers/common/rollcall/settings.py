@@ -68,6 +68,12 @@ def read_own_queue(environment: Mapping[str, str]) -> OwnQueue:
         return OwnQueue(environment["QUEUE_URL"], environment["DEAD_LETTER_QUEUE_URL"])
 
 
+def read_removal_share(environment: Mapping[str, str]) -> float:
+    """The fraction of an inventory's managed hosts that one run of reconcile may remove. Raises BadSettings."""
+    with _naming_the_missing():
+        return int(environment["REMOVE_AT_MOST_PERCENT"]) / 100
+
+
 @contextmanager
 def _naming_the_missing() -> Iterator[None]:
     try:

@@ -20,15 +20,14 @@ def host_variables(settings: GroupSettings, instance: Instance, account: str, re
     """
     return {
         "ansible_host": instance.addresses[settings.address],
-        "rollcall": {
-            "group": settings.group,
-            "instance_id": instance.instance_id,
-            "account": account,
-            "region": region,
-            "vpc": instance.facts["vpc"],
-        },
+        "rollcall": marker(settings.group, instance.instance_id, account, region, instance.facts["vpc"]),
         "ec2": {**instance.facts, "tags": {key: text for key, text in instance.tags.items() if is_plain(key, text)}},
     }
+
+
+def marker(group: str, instance_id: str, account: str, region: str, vpc: str) -> dict[str, object]:
+    """What makes a host ours."""
+    return {"group": group, "instance_id": instance_id, "account": account, "region": region, "vpc": vpc}
 
 
 def with_ours(variables: Mapping[str, object], ours: Mapping[str, object]) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -80,6 +81,19 @@ def poll_delay(elapsed: float, usual: Sequence[float], polls: int) -> float:
 def landing_delay(age: float) -> float:
     """Seconds until a job that ended age seconds ago is looked at again, for its events are still being processed."""
     return min(max(FIRST_POLL, age / 4), POLL_MAX)
+
+
+def is_due(age: float, first: float, every: float | None) -> bool:
+    """Whether what has waited in vain for age seconds is to be tried again in this run of reconcile.
+
+    every: seconds from one scheduled run to the next. They try first as soon as the age is beyond first (seconds), and
+    then each time that it has doubled: a try may start a chain of messages of its own, and what a person holds waits
+    for two days. None for a run by hand, which tries whatever is beyond first.
+    """
+    if age <= first or every is None:
+        return age > first
+    passed = first * 2.0 ** (math.ceil(math.log2(age / first)) - 1)  # the last of first, 2 first, 4 first … below age
+    return age - passed <= every
 
 
 def longest_wait(groups: Mapping[str, Group], actions: Iterable[LifecycleAction]) -> float:

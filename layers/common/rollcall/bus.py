@@ -1,0 +1,45 @@
+"""The event bus: what happened, told to whoever has a rule for it."""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from itertools import batched
+from typing import TYPE_CHECKING, Any
+
+import boto3
+
+from .errors import Throttled
+from .fleet import CLIENT_CONFIG, aws_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mypy_boto3_events import EventBridgeClient
+
+SOURCE = "rollcall"
+EVENTS_PER_CALL = 10  # PutEvents' maximum
+
+
+class Bus:
+    """The account's default event bus."""
+
+    @cached_property
+    def _events(self) -> EventBridgeClient:
+        return boto3.client("events", config=CLIENT_CONFIG)
+
+    def put(self, detail_type: str, details: Sequence[Mapping[str, Any]]) -> None:
+        """Tell of events of one kind. Raises Throttled or AwsDenied; some of them may have been taken then."""
+        for chunk in batched(details, EVENTS_PER_CALL):
+            with aws_errors("PutEvents"):
+                answer = self._events.put_events(
+                    Entries=[
+                        {"Source": SOURCE, "DetailType": detail_type, "Detail": json.dumps(each)} for each in chunk
+                    ]
+                )
+            if answer["FailedEntryCount"]:
+                failed = next(each for each in answer["Entries"] if "ErrorCode" in each)
+                raise Throttled(
+                    f"EventBridge took {answer['FailedEntryCount']} of {len(chunk)} events not: "
+                    f"{failed['ErrorCode']}: {failed.get('ErrorMessage', '')}"
+                )

@@ -1,0 +1,93 @@
+"""Recycled addresses: the hosts of an instance that is gone make way for the newcomer that has its address now."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .identity import address_key, address_of, marker_of, why_gone
+from .removal import strike_off
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .fleet import Fleet
+    from .identity import Marker
+    from .model import Host, Inventory
+    from .tower import DeleteRefused, Tower
+
+
+@dataclass(frozen=True)
+class Eviction:
+    """An instance that was struck off, for it is gone and newcomers have its address.
+
+    group: as its host's marker has it. reason: why it counts as gone. newcomers: their instance ids. refusal: of an
+    inventory that keeps a host of it, None if all are gone.
+    """
+
+    group: str
+    instance_id: str
+    reason: str
+    newcomers: frozenset[str]
+    refusal: DeleteRefused | None
+
+
+@dataclass(frozen=True)
+class _Occupant:
+    """A host of ours for another instance, at an address of newcomers."""
+
+    host: Host
+    marker: Marker
+    newcomers: frozenset[str]
+
+
+def evict(
+    tower: Tower, fleet: Fleet, account: str, inventory: Inventory, newcomers: Mapping[str, tuple[str, str]]
+) -> list[Eviction]:
+    """Strike off the instances that are gone and whose hosts in this inventory have an address of a newcomer.
+
+    newcomers: by instance id, the address_key of what its host will have. Only hosts of this account and the fleet's
+    Region count; AWS is asked about their instances, and about nothing where there are none. One that lives keeps its
+    hosts, and so does one too young for AWS to know it. Raises what the methods of Tower and Fleet raise.
+    """
+    occupants = _occupants(tower, account, fleet.region, inventory, newcomers)
+    if not occupants:
+        return []
+    memberships, instances = fleet.memberships(occupants.keys()), fleet.instances(occupants.keys())
+    gone: dict[str, str] = {}
+    for instance_id, own in occupants.items():
+        age = tower.now() - min(each.host.created_at for each in own)
+        if reason := why_gone(instances.get(instance_id), memberships.get(instance_id), age):
+            gone[instance_id] = reason
+    refusals = strike_off(tower, gone.keys()) if gone else {}
+    return [
+        Eviction(
+            group=occupants[instance_id][0].marker.group,
+            instance_id=instance_id,
+            reason=reason,
+            newcomers=frozenset[str]().union(*(each.newcomers for each in occupants[instance_id])),
+            refusal=refusals.get(instance_id),
+        )
+        for instance_id, reason in gone.items()
+    ]
+
+
+def _occupants(
+    tower: Tower, account: str, region: str, inventory: Inventory, newcomers: Mapping[str, tuple[str, str]]
+) -> dict[str, list[_Occupant]]:
+    """The hosts in the newcomers' way by the instance ids of their markers.
+
+    One that bears this id neither as its name nor in its field is left to reconcile: striking off would not find it.
+    """
+    at_address: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    for instance_id, key in newcomers.items():
+        at_address[key].add(instance_id)
+    occupants: defaultdict[str, list[_Occupant]] = defaultdict(list)
+    for host in tower.hosts_at(inventory, {address for _, address in at_address}):
+        marker = marker_of(host, account, region)
+        if not marker or marker.instance_id in newcomers or marker.instance_id not in (host.name, host.instance_id):
+            continue
+        if claimants := at_address.get(address_key(marker.vpc, address_of(host))):
+            occupants[marker.instance_id].append(_Occupant(host, marker, frozenset(claimants)))
+    return occupants

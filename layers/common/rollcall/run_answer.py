@@ -1,0 +1,79 @@
+"""What a run of reconcile answers, and tells the event bus of: its outcome as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .drift import Plan
+    from .model import Inventory
+    from .reconcile import RunOutcome
+
+type Json = dict[str, Any]
+
+LISTED_MAX = 2000  # of each kind; Lambda's answer has room for 6 MB
+
+
+def run_answer(outcome: RunOutcome, *, dry_run: bool, seconds: float) -> Json:
+    """A run's answer. Its fields:
+
+    failed: the breaker tripped or something failed, so that a person has to look. seconds: the whole run took.
+    inventories: the summary of each. steps: what was done, or in a dry run would be. findings: what a person should
+    know, and nothing was done about. stopped: removals that the breaker did not let through. troubles: what failed, and
+    why. left: steps left to the next run. left_out: how many more of a list there are, for long ones are cut.
+    """
+    lists = {
+        "steps": _planned(outcome.plan) if dry_run else [_step(each.deed, each) for each in outcome.fixes],
+        "findings": [
+            {**_named(each.inventory), "kind": each.kind, "subject": each.subject, "reason": each.reason}
+            for each in outcome.plan.findings
+        ],
+        "stopped": [
+            {**_step("remove", each), "host": each.host.name} for own in outcome.stopped.values() for each in own
+        ],
+        "troubles": [
+            {"what": what, "error": type(error).__name__, "message": str(error)}
+            for what, error in outcome.troubles.items()
+        ],
+    }
+    return {
+        "failed": bool(outcome.stopped or outcome.troubles),
+        "dry_run": dry_run,
+        "seconds": round(seconds, 3),
+        "inventories": [
+            _named(inventory) | asdict(summary) | {"seconds": round(summary.seconds, 3)}
+            for inventory, summary in outcome.by_inventory.items()
+        ],
+        **{name: each[:LISTED_MAX] for name, each in lists.items()},
+        "left": outcome.left,
+        "left_out": {name: len(each) - LISTED_MAX for name, each in lists.items() if len(each) > LISTED_MAX},
+    }
+
+
+def drift_fixed(outcome: RunOutcome) -> list[Json]:
+    """The detail of an event for each step that was taken."""
+    return [_step(each.deed, each) for each in outcome.fixes]
+
+
+def _planned(plan: Plan) -> list[Json]:
+    return [
+        *_steps("remove", plan.removals),
+        *_steps("fix", plan.changes),
+        *(_step("add and provision" if each.provision else "add", each) for each in plan.additions),
+        *_steps("requeue", plan.requeues),
+    ]
+
+
+def _steps(deed: str, steps: Iterable[Any]) -> list[Json]:
+    return [_step(deed, each) for each in steps]
+
+
+def _step(deed: str, step: Any) -> Json:
+    return {"step": deed, **_named(step.inventory), "instance_id": step.instance_id, "reason": step.reason}
+
+
+def _named(inventory: Inventory) -> Json:
+    return {"inventory": inventory.name, "inventory_id": inventory.id}
