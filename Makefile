@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test contract bench lint format build requirements uninstall-check clean
+.PHONY: help setup demo test contract bench lint format build requirements reconcile uninstall-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ requirements: setup ## compile the pinned requirements from the short .in files
 		--no-emit-index-url --no-emit-find-links requirements.in -o requirements.txt
 	cd tests && uv pip compile --quiet --upgrade --generate-hashes --no-header --python-version 3.13 \
 		--no-emit-index-url --no-emit-find-links -c ../layers/common/requirements.txt requirements.in -o requirements.txt
+
+reconcile: setup ## one run of reconcile on the stack STACK, for people: ARGS='--dry-run --group web', ARGS=--help
+	@python scripts/reconcile.py --stack '$(STACK)' $(ARGS)
 
 uninstall-check: setup ## groups that still have hooks which the stack STACK answers (gone already: PREFIX=...)
 	@python scripts/uninstall_check.py --stack '$(STACK)' --prefix '$(PREFIX)'

@@ -41,7 +41,7 @@ type Json = dict[str, Any]
 
 EMULATORS = {"x86_64": "aws-lambda-rie-x86_64", "aarch64": "aws-lambda-rie-arm64"}
 OF_THE_RUNTIME = ("boto3", "awslambdaric")
-TIMEOUT = 30  # seconds for an invocation, and for the emulator to listen
+TIMEOUT = 30  # seconds for an invocation unless said otherwise, and for the emulator to listen
 STEP = 0.01  # seconds between two looks whether it listens
 RECEIVED_AT_ONCE = 10  # SQS's maximum
 QUEUES = ("LaunchQueue", "GateQueue", "TerminateQueue", "DeadLetterQueue")
@@ -52,10 +52,13 @@ class Runtime:
     """A function under the runtime interface emulator, as a context manager.
 
     function: the directory with its app.py. path: what else its Python finds, in this order. log: a file for what the
-    function and its emulator say. The function's process starts with the first event.
+    function and its emulator say. timeout: seconds for an invocation. The function's process starts with the first
+    event.
     """
 
-    def __init__(self, function: Path, path: list[Path], environment: dict[str, str], log: Path) -> None:
+    def __init__(
+        self, function: Path, path: list[Path], environment: dict[str, str], log: Path, timeout: int = TIMEOUT
+    ) -> None:
         self._port = free_port()
         self._command = [
             *(str(emulator()), "--log-level", "error"),
@@ -66,12 +69,13 @@ class Runtime:
         self._function = function
         self._environment = environment | {
             "AWS_LAMBDA_FUNCTION_NAME": function.name,
-            "AWS_LAMBDA_FUNCTION_TIMEOUT": str(TIMEOUT),
+            "AWS_LAMBDA_FUNCTION_TIMEOUT": str(timeout),
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "192",
             "PYTHONPATH": os.pathsep.join(map(str, path)),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
         self._log = log
+        self._timeout = timeout
         self._invoked = False
 
     def __enter__(self) -> Self:
@@ -115,7 +119,7 @@ class Runtime:
             f"http://127.0.0.1:{self._port}/2015-03-31/functions/function/invocations", json.dumps(event).encode()
         )
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+            with urllib.request.urlopen(request, timeout=self._timeout) as answer:
                 return dict(json.load(answer))
         except urllib.error.HTTPError as error:
             with error:  # 502 where the function could not even be loaded
@@ -213,7 +217,10 @@ def environment(cloud: Cloud, function: str, secret: str = SECRET) -> dict[str, 
 
 def variables(function: str, tower_url: str, secret: str, queue_urls: Mapping[str, str]) -> dict[str, str]:
     """What template.yaml tells a function; queue_urls by the names in QUEUES."""
-    return {
+    own = {"REMOVE_AT_MOST_PERCENT": "20"}
+    if function in FUNCTIONS:
+        own = {"QUEUE_URL": queue_urls[FUNCTIONS[function]], "DEAD_LETTER_QUEUE_URL": queue_urls["DeadLetterQueue"]}
+    return own | {
         "ACCOUNT_ID": ACCOUNT,
         "TOWER_URL": tower_url,
         "TOWER_SECRET": secret,
@@ -224,8 +231,6 @@ def variables(function: str, tower_url: str, secret: str, queue_urls: Mapping[st
         "LAUNCH_QUEUE_URL": queue_urls["LaunchQueue"],
         "GATE_QUEUE_URL": queue_urls["GateQueue"],
         "TERMINATE_QUEUE_URL": queue_urls["TerminateQueue"],
-        "QUEUE_URL": queue_urls[FUNCTIONS[function]],
-        "DEAD_LETTER_QUEUE_URL": queue_urls["DeadLetterQueue"],
         "POWERTOOLS_LOG_LEVEL": "INFO",
     }
 

@@ -13,8 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollcall.errors import BadEvent
-from rollcall.events import Record, read_action, read_gate_message, read_records, write_gate_message
-from rollcall.model import GateMessage, LifecycleAction, Transition, Waiting
+from rollcall.events import (
+    Record,
+    read_action,
+    read_gate_message,
+    read_records,
+    read_run_request,
+    write_gate_message,
+)
+from rollcall.model import GateMessage, LifecycleAction, RunRequest, Transition, Waiting, Wishes
 
 SAMPLES = Path(__file__).parents[2] / "events"
 LAUNCH = LifecycleAction(
@@ -99,7 +106,7 @@ def test_malformed_messages_are_refused_one_by_one() -> None:
 def test_every_sample_is_known_to_these_tests() -> None:
     launches = {f"launch-{way}.json" for way in ("eventbridge", "eventbridge-bare", "hook-sqs", "hook-sns")}
     terminations = {f"terminate-{way}.json" for way in ("eventbridge", "hook-sqs", "hook-sns", "successful")}
-    others = {"test-notification.json", "gate.json", "malformed.json"}
+    others = {"test-notification.json", "gate.json", "malformed.json", "reconcile-dry-run.json"}
     assert {path.name for path in SAMPLES.glob("*.json")} == launches | terminations | others
 
 
@@ -273,3 +280,54 @@ def test_a_full_gate_message_fits_into_a_queue() -> None:
     )
     text = write_gate_message(GateMessage(waiting, 2**31, 1_800_000_000.123456, 1_800_000_000.123456))
     assert len(text.encode()) < 256 * 1024
+
+
+# What a run of reconcile is asked for
+
+
+def test_a_run_that_is_asked_for_nothing_is_for_all_groups() -> None:
+    assert read_run_request({}) == RunRequest(Wishes(), dry_run=False, force=False)
+
+
+def test_a_run_is_asked_for_by_field() -> None:
+    asked = {"dry_run": True, "force": True, "provision": True, "groups": ["web", "db"], "forget": ["old"]}
+    wishes = Wishes(groups=frozenset({"web", "db"}), provision=True, forget=frozenset({"old"}))
+    assert read_run_request(asked) == RunRequest(wishes, dry_run=True, force=True)
+
+
+def test_the_schedule_says_in_minutes_how_often_it_runs() -> None:
+    assert read_run_request({"every": 5}).wishes.every == 300
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("dryrun", True),
+        ("dry_run", "true"),
+        ("dry_run", 1),
+        ("force", None),
+        ("provision", "web"),
+        ("groups", "web"),
+        ("groups", []),
+        ("groups", [""]),
+        ("groups", [1]),
+        ("forget", "web"),
+        ("forget", []),
+        ("every", "5"),
+        ("every", 0),
+        ("every", True),
+        ("every", 2.5),
+    ],
+)
+def test_a_run_that_is_asked_for_wrongly_does_not_begin(field: str, value: object) -> None:
+    with pytest.raises(BadEvent, match=field):
+        read_run_request({field: value})
+
+
+def test_the_sample_asks_for_a_dry_run() -> None:
+    assert read_run_request(sample("reconcile-dry-run.json")).dry_run
+
+
+def test_a_record_of_a_queue_does_not_begin_a_run() -> None:
+    with pytest.raises(BadEvent, match="Records"):
+        read_run_request(sample("terminate-successful.json"))

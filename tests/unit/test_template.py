@@ -12,10 +12,12 @@ from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 from rollcall import waiting as timing
 from rollcall.announce import Announcer
 from rollcall.errors import BadSettings, TowerUnavailable
-from rollcall.events import Record
+from rollcall.events import Record, read_run_request
 from rollcall.intake import PERMANENT_FAILURE_LIFE
+from rollcall.model import RunRequest, Wishes
+from rollcall.reconcile import RunOutcome
 from rollcall.register import ASSOCIATES_AT_ONCE, LANDING_TIME
-from rollcall.settings import read_settings
+from rollcall.settings import read_own_queue, read_removal_share, read_settings
 
 from .fakes import REGION
 
@@ -47,6 +49,9 @@ ALARMS = of_type("AWS::CloudWatch::Alarm")
 WORK_QUEUES = {name: each for name, each in QUEUES.items() if "DeadLetter" not in name}
 
 
+FED = [name for name in FUNCTIONS if name != "ReconcileFunction"]  # from a queue
+
+
 def source_of(function: str) -> Json:
     """The queue that feeds a function."""
     [event] = FUNCTIONS[function]["Events"].values()
@@ -74,16 +79,17 @@ def timeout_of(function: str) -> int:
 
 
 def test_every_function_of_this_installation_is_here() -> None:
-    assert set(FUNCTIONS) == {"RegisterFunction", "GateFunction", "CleanupFunction"}
+    assert set(FUNCTIONS) == {"RegisterFunction", "GateFunction", "CleanupFunction", "ReconcileFunction"}
 
 
 def test_only_the_gate_may_send_to_itself() -> None:
-    looping = {name: each.get("RecursiveLoop") for name, each in FUNCTIONS.items()}
-    assert looping == {"RegisterFunction": None, "GateFunction": "Allow", "CleanupFunction": None}
+    looping = [name for name, each in FUNCTIONS.items() if "RecursiveLoop" in each]
+    assert looping == ["GateFunction"]
+    assert FUNCTIONS["GateFunction"]["RecursiveLoop"] == "Allow"
     assert "RecursiveLoop" not in TEMPLATE["Globals"]["Function"]
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("function", FED)
 def test_a_function_ends_within_two_minutes_and_before_its_messages_come_again(function: str) -> None:
     queue = QUEUES[target(source_of(function)["Queue"])]
     assert timeout_of(function) < 120
@@ -94,7 +100,7 @@ def test_a_host_without_a_job_is_left_to_its_maker_for_longer_than_that_one_can_
     assert timeout_of("RegisterFunction") < LANDING_TIME
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("function", FED)
 def test_a_function_reports_what_failed_and_is_told_its_queues(function: str) -> None:
     source = source_of(function)
     queue = target(source["Queue"])
@@ -109,8 +115,12 @@ def test_a_function_reports_what_failed_and_is_told_its_queues(function: str) ->
 def test_the_environment_of_a_function_is_what_settings_read(function: str, monkeypatch: pytest.MonkeyPatch) -> None:
     variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
     variables = variables | FUNCTIONS[function]["Environment"]["Variables"]
-    settings = read_settings({name: str(by_default(value)) for name, value in variables.items()})
-    assert settings.max_hosts_per_job == 100
+    environment = {name: str(by_default(value)) for name, value in variables.items()}
+    assert read_settings(environment).max_hosts_per_job == 100
+    if function in FED:
+        assert read_own_queue(environment)
+    else:
+        assert read_removal_share(environment) == 0.2
 
 
 def by_default(value: Any) -> Any:
@@ -119,8 +129,8 @@ def by_default(value: Any) -> Any:
 
 
 def test_one_parameter_bounds_the_requests_that_tower_gets_at_once() -> None:
-    bounds = {function: source_of(function)["ScalingConfig"]["MaximumConcurrency"] for function in FUNCTIONS}
-    assert bounds == {function: {"Ref": "BatchesAtOnce"} for function in FUNCTIONS}
+    bounds = {function: source_of(function)["ScalingConfig"]["MaximumConcurrency"] for function in FED}
+    assert bounds == {function: {"Ref": "BatchesAtOnce"} for function in FED}
     gate = cleanup = 1
     assert ASSOCIATES_AT_ONCE + gate + cleanup == 6
     assert "six requests at once" in TEMPLATE["Parameters"]["BatchesAtOnce"]["Description"]
@@ -130,6 +140,31 @@ def test_one_parameter_bounds_the_requests_that_tower_gets_at_once() -> None:
 def test_a_functions_log_is_kept_for_a_set_time(function: str) -> None:
     group = FUNCTIONS[function]["LoggingConfig"]["LogGroup"]
     assert of_type("AWS::Logs::LogGroup")[target(group)]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+
+
+def test_reconcile_is_scheduled_so_that_a_run_ends_before_the_next_one_begins() -> None:
+    schedule = FUNCTIONS["ReconcileFunction"]["Events"]["Schedule"]
+    assert schedule["Type"] == "ScheduleV2"
+    assert schedule["Properties"]["ScheduleExpression"] == {"Fn::Sub": "rate(${ReconcileEvery} minutes)"}
+    assert timeout_of("ReconcileFunction") < 60 * TEMPLATE["Parameters"]["ReconcileEvery"]["MinValue"]
+
+
+def test_the_schedule_asks_for_a_run_that_is_not_by_hand() -> None:
+    said = FUNCTIONS["ReconcileFunction"]["Events"]["Schedule"]["Properties"]["Input"]["Fn::Sub"]
+    every = TEMPLATE["Parameters"]["ReconcileEvery"]["Default"]
+    request = read_run_request(json.loads(said.replace("${ReconcileEvery}", str(every))))
+    assert request == RunRequest(Wishes(every=60.0 * every))
+
+
+def test_a_run_that_failed_is_repeated_by_nobody_but_the_schedule() -> None:
+    function = FUNCTIONS["ReconcileFunction"]
+    assert function["EventInvokeConfig"]["MaximumRetryAttempts"] == 0
+    assert function["Events"]["Schedule"]["Properties"]["RetryPolicy"]["MaximumRetryAttempts"] == 0
+
+
+def test_two_stacks_of_one_region_have_schedules_of_their_own() -> None:
+    name = FUNCTIONS["ReconcileFunction"]["Events"]["Schedule"]["Properties"]["Name"]
+    assert name == {"Fn::Sub": "${AWS::StackName}-reconcile"}
 
 
 def test_everything_runs_on_the_runtime_of_the_layer() -> None:
@@ -241,7 +276,7 @@ def test_hooks_may_be_answered_whatever_tags_their_group_has() -> None:
         for role, statement in statements()
         if "autoscaling:CompleteLifecycleAction" in as_list(statement["Action"])
     ]
-    assert len(answering) == len(FUNCTIONS)
+    assert len(answering) == len(FED)
     assert all("Condition" not in statement for _, statement in answering)
 
 
@@ -267,6 +302,9 @@ def test_alarms_watch_metrics_that_are_emitted(world: World, capsys: pytest.Capt
     announcer.failed(record, [action], TowerUnavailable("away"))
     announcer.failed(record, [action], BadSettings("mend it"))
     announcer.alert("look", action)
+    reconcile = Announcer("reconcile")
+    reconcile.reconciled(RunOutcome())
+    reconcile.metrics.flush_metrics()
     metrics = emitted(capsys.readouterr().out)
     own = {name: each for name, each in ALARMS.items() if each["Namespace"] == "Rollcall"}
     assert own

@@ -1,0 +1,49 @@
+"""By schedule, or by hand: EC2 and Tower made to agree. The decisions are in rollcall.drift and rollcall.reconcile."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from rollcall.announce import Announcer
+from rollcall.bus import Bus
+from rollcall.errors import RollcallError
+from rollcall.events import read_run_request
+from rollcall.reconcile import Reconcile
+from rollcall.run_answer import drift_fixed, run_answer
+from rollcall.settings import read_removal_share
+from rollcall.wiring import installation
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+announcer = Announcer("reconcile")
+bus = Bus()
+
+
+@announcer.logger.inject_lambda_context
+@announcer.metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """What a run is asked for in, what came of it out: see rollcall.run_answer."""
+    began = time.monotonic()
+    request = read_run_request(event)
+    here = installation(context)
+    run = Reconcile(
+        here.settings,
+        here.tower,
+        here.fleets.in_region(os.environ["AWS_REGION"]),
+        here.queues,
+        share=read_removal_share(os.environ),
+        seconds_left=lambda: context.get_remaining_time_in_millis() / 1000,
+    )
+    wishes = replace(request.wishes, adopt=here.settings.adopt_by_instance_id)
+    outcome = run.run(wishes, dry_run=request.dry_run, force=request.force)
+    try:
+        bus.put("Drift Fixed", drift_fixed(outcome))
+    except RollcallError as error:
+        outcome.troubles["events on the event bus"] = error
+    if not request.dry_run:
+        announcer.reconciled(outcome)
+    return run_answer(outcome, dry_run=request.dry_run, seconds=time.monotonic() - began)
