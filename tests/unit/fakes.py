@@ -41,7 +41,7 @@ from rollcall.tower import MARKER, DeleteRefused, HostsExist, HostsVanished, New
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-    from rollcall.reconcile import RunOutcome
+    from rollcall.applying import RunOutcome
     from rollcall.reports import Report
 
 ACCOUNT, REGION = "123456789012", "us-east-1"

@@ -12,23 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from rollcall import drift
-from rollcall.drift import (
-    BREAKER_MIN,
-    JOB_FORGOTTEN,
-    SETTLED,
-    Addition,
-    Change,
-    Finding,
-    Kind,
-    Place,
-    Plan,
-    Removal,
-    Snapshot,
-    plan,
-    proven,
-    suspects,
-    too_many,
-)
+from rollcall.drift import BREAKER_MIN, JOB_FORGOTTEN, plan, too_many
 from rollcall.fleet import Membership
 from rollcall.identity import NEWBORN, address_key, marker_of
 from rollcall.model import (
@@ -42,6 +26,8 @@ from rollcall.model import (
     Transition,
     Wishes,
 )
+from rollcall.snapshot import SETTLED, Place, Snapshot, proven, suspects
+from rollcall.steps import Addition, Change, Finding, Kind, Plan, Removal
 from rollcall.waiting import RETRY_MAX
 
 if TYPE_CHECKING:

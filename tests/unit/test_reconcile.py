@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rollcall.drift import Kind
+from rollcall.applying import LOOKS, Summary
 from rollcall.errors import AwsDenied, RollcallError, Throttled, TowerDenied, TowerRejected, TowerUnavailable
 from rollcall.events import Record, read_action
 from rollcall.identity import NEWBORN
 from rollcall.model import AddressKind, Hook, Inventory, JobStatus, LifecycleAction, Transition, Wishes
 from rollcall.reading import CONTROLS
-from rollcall.reconcile import LOOKS, TIME_RESERVE, Summary
+from rollcall.reconcile import TIME_RESERVE
+from rollcall.steps import Kind
 from rollcall.tower import BULK_CREATE_MAX, BULK_DELETE_MAX, HostsExist
 from rollcall.waiting import RETRY_MAX
 
@@ -25,8 +26,8 @@ from .world import HOOK, TERMINATE_HOOK, World
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rollcall.drift import Plan
-    from rollcall.reconcile import RunOutcome
+    from rollcall.applying import RunOutcome
+    from rollcall.steps import Plan
 
 YOUNG = 600.0  # seconds since its launch, less than the group's timeout
 STRANGER = "999999999999"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from rollcall.applying import RunOutcome
 from rollcall.cleanup import Cleanup
 from rollcall.events import write_gate_message
 from rollcall.fleet import Membership
@@ -25,7 +26,7 @@ from rollcall.model import (
     Waiting,
     Wishes,
 )
-from rollcall.reconcile import TIME_RESERVE, Reconcile, RunOutcome
+from rollcall.reconcile import TIME_RESERVE, Reconcile
 from rollcall.register import Register
 from rollcall.settings import OwnQueue, Settings
 

@@ -17,12 +17,12 @@ from .errors import Permanent, Transient
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from .drift import Finding, Kind
+    from .applying import RunOutcome
     from .errors import RollcallError
     from .events import Record
     from .model import Inventory, LifecycleAction
-    from .reconcile import RunOutcome
     from .reports import Report
+    from .steps import Finding, Kind
 
 warnings.filterwarnings("ignore", "No application metrics to publish")  # most invocations have none
 

@@ -2,197 +2,28 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .identity import Marker, address_key, address_of, marker_of, why_gone
-from .model import AddressKind, Transition
-from .variables import host_variables, marker, with_ours
+from .identity import address_key, address_of, marker_of, why_gone
+from .model import Transition
+from .snapshot import SETTLED
+from .steps import Addition, Change, Finding, Kind, Plan, Removal, Requeue
+from .variables import host_variables, with_ours
 from .waiting import RETRY_MAX, is_due
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from .fleet import Membership
-    from .model import Dump, DumpedHost, GroupSettings, Instance, Inventory, Wishes
+    from .identity import Marker
+    from .model import DumpedHost, GroupSettings, Instance, Inventory, Wishes
+    from .snapshot import Place, Snapshot
 
-SETTLED = ("InService", "Standby")
 POOLED = ("Warmed:Stopped", "Warmed:Running", "Warmed:Hibernated")
 JOB_FORGOTTEN = 900.0  # seconds beyond a group's timeout after which nobody looks at an ended job any more
 BREAKER_MIN = 5  # removals from an inventory that no share of it makes too many
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where the hosts of a group belong."""
-
-    settings: GroupSettings
-    inventory: Inventory
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """What was read of one account and Region. Times in epoch seconds.
-
-    places: the opted-in groups that could be read; troubled: the names of those that could not. memberships: what Auto
-    Scaling says of the groups' instances, and of the suspects, who were asked for one by one. instances: what EC2 says
-    of all of these but the proven. created_at: by host id, of the suspects' hosts. by_instance_id: id of the host
-    without our marker, by the inventory's id and the instance id that its field holds. jobs_ended: when the newest job
-    of a waiting instance ended, infinity while it runs; an instance no job holds is left out.
-    """
-
-    account: str
-    region: str
-    now: float
-    places: Mapping[str, Place]
-    troubled: frozenset[str]
-    memberships: Mapping[str, Membership]
-    instances: Mapping[str, Instance]
-    dumps: Mapping[int, Dump]
-    created_at: Mapping[int, float] = field(default_factory=dict)
-    by_instance_id: Mapping[tuple[int, str], int] = field(default_factory=dict)
-    jobs_ended: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Removal:
-    """A host to be removed. moved: it is at home in another inventory, and goes once it is there."""
-
-    inventory: Inventory
-    host: DumpedHost
-    instance_id: str
-    reason: str
-    moved: bool = False
-
-
-@dataclass(frozen=True)
-class Change:
-    """A host to be put right: its variables replaced (None: they are right), inventory groups joined and left."""
-
-    inventory: Inventory
-    host: DumpedHost
-    instance_id: str
-    reason: str
-    variables: Mapping[str, object] | None = None
-    join: tuple[str, ...] = ()
-    leave: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Addition:
-    """An instance without a host. provision: its group's job is to run on it. enabled: as its host elsewhere was."""
-
-    place: Place
-    instance_id: str
-    variables: Mapping[str, object]
-    provision: bool
-    reason: str
-    enabled: bool = True
-
-    @property
-    def inventory(self) -> Inventory:
-        """Where its host belongs."""
-        return self.place.inventory
-
-
-@dataclass(frozen=True)
-class Requeue:
-    """A waiting instance whose lifecycle action seems lost."""
-
-    place: Place
-    instance_id: str
-    transition: Transition
-    reason: str
-
-    @property
-    def inventory(self) -> Inventory:
-        """Where its host belongs."""
-        return self.place.inventory
-
-
-class Kind(StrEnum):
-    """What a finding is about."""
-
-    FOREIGN_ADDRESS = "foreign address"
-    IN_THE_WAY = "in the way"
-    ADDRESS_CONFLICT = "address conflict"
-    SECOND_HOST = "second host"
-    NOT_OPTED_IN = "not opted in"
-    DETACHED = "detached"
-    NO_ADDRESS = "no address"
-    IN_WARM_POOL = "in the warm pool"
-    MIXED_GROUP = "mixed group"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something that a person should know, and that is left as it is."""
-
-    kind: Kind
-    inventory: Inventory
-    subject: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The steps that make Tower and EC2 agree, and what is only reported."""
-
-    removals: tuple[Removal, ...] = ()
-    changes: tuple[Change, ...] = ()
-    additions: tuple[Addition, ...] = ()
-    requeues: tuple[Requeue, ...] = ()
-    findings: tuple[Finding, ...] = ()
-
-
-def suspects(seen: Snapshot) -> set[str]:
-    """Instances of managed hosts that no opted-in group lists: AWS has to be asked for each before any verdict."""
-    return {
-        marker.instance_id
-        for dump in seen.dumps.values()
-        for host in dump.hosts
-        if (marker := marker_of(host, seen.account, seen.region)) and marker.instance_id not in seen.memberships
-    }
-
-
-def proven(seen: Snapshot) -> set[str]:
-    """Instances that serve, and whose one host is right by what it says itself: EC2 need not be asked about them.
-
-    Its variables hold what EC2 said when it was made. A VPC and a private address do not change while an instance
-    lives, and that it lives Auto Scaling says.
-    """
-    hosts: defaultdict[str, list[tuple[DumpedHost, Marker]]] = defaultdict(list)
-    tenants: Counter[tuple[int, str, str]] = Counter()
-    for dump in seen.dumps.values():
-        for host in dump.hosts:
-            if owner := marker_of(host, seen.account, seen.region):
-                hosts[owner.instance_id].append((host, owner))
-                tenants[dump.inventory.id, *address_key(owner.vpc, address_of(host))] += 1
-    found: set[str] = set()
-    for instance_id, own in hosts.items():
-        membership = seen.memberships.get(instance_id)
-        if membership and membership.state in SETTLED and len(own) == 1 and membership.group in seen.places:
-            [(host, owner)] = own
-            alone = tenants[host.inventory_id, *address_key(owner.vpc, address_of(host))] == 1
-            if alone and _is_right(seen, host, owner, seen.places[membership.group]):
-                found.add(instance_id)
-    return found
-
-
-def _is_right(seen: Snapshot, host: DumpedHost, owner: Marker, place: Place) -> bool:
-    settings, facts = place.settings, host.variables.get("ec2")
-    return (
-        isinstance(facts, dict)
-        and settings.address == AddressKind.PRIVATE
-        and host.inventory_id == place.inventory.id
-        and bool(facts.get("private_ip"))
-        and host.variables.get("ansible_host") == facts["private_ip"]
-        and host.variables.get("rollcall")
-        == marker(settings.group, owner.instance_id, seen.account, seen.region, str(facts.get("vpc")))
-        and host.groups.issuperset(settings.inventory_groups)
-    )
 
 
 def plan(seen: Snapshot, wishes: Wishes, kept: frozenset[int] = frozenset()) -> Plan:

@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .drift import SETTLED, Place, Snapshot, proven, suspects
 from .errors import RollcallError, Throttled
 from .identity import marker_of
 from .provisioning import JOBS_FROM, find_in_tower, job_of
 from .settings import OPT_IN_TAG, read_group_settings
+from .snapshot import SETTLED, Place, Snapshot, proven, suspects
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping

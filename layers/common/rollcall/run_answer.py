@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .drift import Plan
+    from .applying import RunOutcome
     from .model import Inventory
-    from .reconcile import RunOutcome
+    from .steps import Plan
 
 type Json = dict[str, Any]
 

@@ -1,0 +1,346 @@
+"""The steps of a plan taken, as far as the time goes: safe to take twice, and beside register and cleanup."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import batched
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from .errors import RollcallError, TowerRejected, TowerUnavailable
+from .events import write_action
+from .identity import address_of
+from .model import LifecycleAction, Transition
+from .provisioning import launch_once, require_limitable
+from .queues import is_queue
+from .removal import strike_off
+from .steps import Plan
+from .tower import BULK_CREATE_MAX, BULK_DELETE_MAX, HostsExist, HostsVanished, NewHost
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+
+    from .fleet import Fleet
+    from .model import DumpedHost, Hook, Host, Inventory, JobTemplate
+    from .queues import Queues
+    from .settings import Settings
+    from .snapshot import Place
+    from .steps import Addition, Change, Removal, Requeue
+    from .tower import Tower
+
+CALLS_AT_ONCE = 4
+LOOKS = 3  # at hosts to be removed while others remove the same ones
+
+
+@dataclass
+class Summary:
+    """What a run saw in one inventory, and did: numbers of hosts.
+
+    conflicts: of one address. seconds: that it took to read the inventory and to change it.
+    """
+
+    hosts: int = 0
+    managed: int = 0
+    removed: int = 0
+    fixed: int = 0
+    added: int = 0
+    foreign: int = 0
+    conflicts: int = 0
+    requeued: int = 0
+    seconds: float = field(default=0.0, compare=False)
+
+
+@dataclass(frozen=True)
+class Fix:
+    """A step that was taken: removed, fixed, added or requeued."""
+
+    deed: str
+    inventory: Inventory
+    instance_id: str
+    reason: str
+
+
+@dataclass
+class RunOutcome:
+    """What came of a run.
+
+    plan: what was to be done, without the removals that the breaker stopped. by_inventory: those that were read. fixes:
+    every step taken. troubles: what failed of groups, inventories and steps. stopped: by inventory, the removals that
+    the breaker did not let through. left: steps that wait for the next run, for want of time or because the host's new
+    place is not there yet, or its address not free.
+    """
+
+    plan: Plan = field(default_factory=Plan)
+    by_inventory: dict[Inventory, Summary] = field(default_factory=dict)
+    fixes: list[Fix] = field(default_factory=list)
+    troubles: dict[str, RollcallError] = field(default_factory=dict)
+    stopped: dict[Inventory, list[Removal]] = field(default_factory=dict)
+    left: int = 0
+
+
+class Applying:
+    """Takes the steps of a plan, as far as the time goes."""
+
+    def __init__(self, settings: Settings, tower: Tower, fleet: Fleet, queues: Queues, outcome: RunOutcome) -> None:
+        self._settings = settings
+        self._tower = tower
+        self._fleet = fleet
+        self._queues = queues
+        self._outcome = outcome
+        self._templates: Mapping[str, JobTemplate | None] = {}
+        self._in_time: Callable[[], bool] = lambda: True
+        self._group_ids: dict[tuple[int, str], int] = {}
+        self._hooks: dict[str, list[Hook]] = {}
+        self._made_by = f"Made by Rollcall in run {uuid4().hex[:12]}"  # tells our hosts from those made meanwhile
+
+    def apply(self, templates: Mapping[str, JobTemplate | None], in_time: Callable[[], bool]) -> None:
+        """All steps. templates: by group."""
+        self._templates, self._in_time = templates, in_time
+        planned = self._outcome.plan
+        # First the hosts of instances that are gone, for their addresses may be others' by now.
+        gone = [each for each in planned.removals if not each.moved]
+        self._remove(gone)
+        free = self._at_free_addresses(planned.additions, gone)
+        self._change(planned.changes)
+        self._add(free)
+        done = {(fix.deed, fix.instance_id) for fix in self._outcome.fixes}
+        homeless = {each.instance_id for each in planned.additions if ("added", each.instance_id) not in done} | {
+            each.instance_id for each in planned.changes if ("fixed", each.instance_id) not in done
+        }
+        moved = [each for each in planned.removals if each.moved]
+        ready = [each for each in moved if each.instance_id not in homeless]
+        self._outcome.left += len(moved) - len(ready)
+        self._remove(ready)
+        self._requeue(planned.requeues)
+
+    def _at_free_addresses(self, additions: Sequence[Addition], removals: Iterable[Removal]) -> list[Addition]:
+        """Those at no address of a host that should have been removed and was not; the others wait for the next run."""
+        removed = {(fix.inventory, fix.instance_id) for fix in self._outcome.fixes}
+        held = {
+            (each.inventory, address_of(each.host))
+            for each in removals
+            if (each.inventory, each.instance_id) not in removed
+        }
+        free = [each for each in additions if (each.inventory, each.variables["ansible_host"]) not in held]
+        self._outcome.left += len(additions) - len(free)
+        return free
+
+    def _by_inventory[S: (Removal, Change, Requeue)](self, steps: Iterable[S]) -> Iterator[tuple[Inventory, list[S]]]:
+        """The steps of one inventory after the other's. Until the next is asked for, the time is that inventory's."""
+        by_inventory: defaultdict[Inventory, list[S]] = defaultdict(list)
+        for each in steps:
+            by_inventory[each.inventory].append(each)
+        for inventory, own in by_inventory.items():
+            with self._timing(inventory):
+                yield inventory, own
+
+    def _taking[S](self, steps: Sequence[S], size: int) -> Iterator[tuple[S, ...]]:
+        """The steps in batches, as long as there is time."""
+        for batch in batched(steps, size):
+            if self._in_time():
+                yield batch
+            else:
+                self._outcome.left += len(batch)
+
+    @contextmanager
+    def _timing(self, inventory: Inventory) -> Iterator[None]:
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._outcome.by_inventory[inventory].seconds += time.monotonic() - began
+
+    @contextmanager
+    def _telling(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except RollcallError as error:
+            self._outcome.troubles[what] = error
+
+    @contextmanager
+    def _telling_of_host(self, inventory: Inventory, host_id: int, name: str) -> Iterator[None]:
+        """A host that is gone by now is no trouble: cleanup is at work too."""
+        with self._telling(f"host {name} of inventory {inventory.name}"):
+            try:
+                yield
+            except TowerRejected:
+                if self._tower.created_at([host_id]):
+                    raise
+
+    def _remove(self, removals: Iterable[Removal]) -> None:
+        for inventory, own in self._by_inventory(removals):
+            for batch in self._taking(own, BULK_DELETE_MAX):
+                with self._telling(f"removing hosts from inventory {inventory.name}"):
+                    self._delete([each.host for each in batch])
+                    self._outcome.by_inventory[inventory].removed += len(batch)
+                    self._tell("removed", batch)
+
+    def _delete(self, hosts: Sequence[DumpedHost | Host]) -> None:
+        for _ in range(LOOKS):
+            try:
+                self._tower.delete_hosts(hosts)
+            except HostsVanished:  # cleanup is at work too
+                there = self._tower.created_at([host.id for host in hosts])
+                hosts = [host for host in hosts if host.id in there]
+                if not hosts:
+                    return
+            else:
+                return
+        raise TowerUnavailable(f"hosts keep vanishing from inventory {hosts[0].inventory_name!r}: others remove them")
+
+    def _change(self, changes: Iterable[Change]) -> None:
+        for inventory, own in self._by_inventory(changes):
+            for batch in self._taking(own, CALLS_AT_ONCE):
+                with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+                    right = list(pool.map(self._put_right, batch))
+                righted = [change for change, done in zip(batch, right, strict=True) if done]
+                self._outcome.by_inventory[inventory].fixed += len(righted)
+                self._tell("fixed", righted)
+
+    def _put_right(self, change: Change) -> bool:
+        """Whether the host is right now."""
+        with self._telling_of_host(change.inventory, change.host.id, change.host.name):
+            # First out of the former groups, which the next run would not know any more once the marker is replaced.
+            for name in change.leave:
+                self._tower.take_out_of_group(self._group_id(change.inventory, name), change.host.id)
+            if change.variables is not None:
+                self._tower.update_host(change.host.id, change.instance_id, change.variables)
+            for name in change.join:
+                self._tower.add_to_group(self._group_id(change.inventory, name), change.host.id)
+            return True
+        return False
+
+    def _group_id(self, inventory: Inventory, name: str) -> int:
+        """A group's id, looked up once a run."""
+        if (inventory.id, name) not in self._group_ids:
+            self._group_ids[inventory.id, name] = self._tower.group_ids(inventory, [name])[name]
+        return self._group_ids[inventory.id, name]
+
+    def _add(self, additions: Iterable[Addition]) -> None:
+        by_place: defaultdict[Place, list[Addition]] = defaultdict(list)
+        for each in additions:
+            by_place[each.place].append(each)
+        for place, own in by_place.items():
+            with self._timing(place.inventory):
+                for batch in self._taking(self._limitable(place, own), BULK_CREATE_MAX):
+                    with self._telling(f"adding hosts of group {place.settings.group}"):
+                        self._add_batch(place, batch)
+
+    def _limitable(self, place: Place, additions: list[Addition]) -> list[Addition]:
+        """All of them; without those to be provisioned where the job would run on other hosts too."""
+        template = self._templates[place.settings.group]
+        if template and any(each.provision for each in additions):
+            with self._telling(f"provisioning instances of group {place.settings.group}"):
+                require_limitable(template, place.inventory, place.settings)
+                return additions
+            return [each for each in additions if not each.provision]
+        return additions
+
+    def _add_batch(self, place: Place, additions: Sequence[Addition]) -> None:
+        """Makes hosts. Those to be provisioned on which no job is launched do not stay, so that the next run tries."""
+        unprovisioned = {each.instance_id for each in additions if each.provision}
+        try:
+            made = self._make(place, additions)
+            grouped = self._put_into_groups(place, made)
+            unprovisioned -= self._provision(place, sorted(unprovisioned & grouped))
+        finally:
+            if unprovisioned:
+                self._take_back(place, unprovisioned)
+        staying = [each for each in additions if each.instance_id in made.keys() - unprovisioned]
+        self._outcome.by_inventory[place.inventory].added += len(staying)
+        self._tell("added", staying)
+
+    def _make(self, place: Place, additions: Sequence[Addition]) -> dict[str, int]:
+        """Makes hosts; their ids by instance id, for the instances that stay."""
+        wanted = [NewHost(each.instance_id, each.variables, self._made_by, each.enabled) for each in additions]
+        try:
+            made = self._tower.create_hosts(place.inventory, wanted)
+        except HostsExist as some:  # somebody else is at work; the next run sees what is still missing
+            made = dict(some.created)
+        # As at registration: cleanup looks after the state changed, we look again after the host exists.
+        left = self._fleet.departed(list(made), self._fleet.memberships(made))
+        if left:
+            strike_off(self._tower, left)
+        return {instance_id: host_id for instance_id, host_id in made.items() if instance_id not in left}
+
+    def _put_into_groups(self, place: Place, made: Mapping[str, int]) -> set[str]:
+        """The instances whose hosts are in all their groups now; without these a playbook would do the wrong thing."""
+        with self._telling(f"inventory groups of group {place.settings.group}"):
+            ids = [self._group_id(place.inventory, name) for name in place.settings.inventory_groups] if made else []
+            calls = [(place.inventory, *host, group_id) for host in made.items() for group_id in ids]
+            with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+                joined = list(pool.map(lambda call: self._join(*call), calls))
+            return made.keys() - {name for (_, name, *_), inside in zip(calls, joined, strict=True) if not inside}
+        return set()
+
+    def _join(self, inventory: Inventory, name: str, host_id: int, group_id: int) -> bool:
+        with self._telling_of_host(inventory, host_id, name):
+            self._tower.add_to_group(group_id, host_id)
+            return True
+        return False
+
+    def _provision(self, place: Place, instance_ids: Sequence[str]) -> set[str]:
+        """The instances on which a job was launched."""
+        template = self._templates[place.settings.group]
+        launched: set[str] = set()
+        if template is None:
+            return launched
+        for batch in batched(instance_ids, self._settings.max_hosts_per_job):
+            with self._telling(f"provisioning instances of group {place.settings.group}"):
+                launch_once(self._tower, template, place.inventory, batch)
+                launched.update(batch)
+        return launched
+
+    def _take_back(self, place: Place, instance_ids: Collection[str]) -> None:
+        """Removes the hosts that this run made for instances. Nothing else of theirs goes, for they live."""
+        what = f"hosts of inventory {place.inventory.name} for which no job was launched"
+        with self._telling(f"{what} (remove them where they exist): {', '.join(sorted(instance_ids))}"):
+            found = self._tower.hosts_named(place.inventory, instance_ids)
+            if own := [host for host in found if host.description == self._made_by]:
+                self._delete(own)
+
+    def _requeue(self, requeues: Iterable[Requeue]) -> None:
+        for inventory, own in self._by_inventory(requeues):
+            for batch in self._taking(own, 1):
+                [requeue] = batch
+                group = requeue.place.settings.group
+                with self._telling(f"waiting instance {requeue.instance_id} of group {group}"):
+                    hooks = [hook for hook in self._own_hooks(group) if hook.transition == requeue.transition]
+                    sent = [self._queue(requeue, hook) for hook in hooks]  # each of them may be open
+                    if any(sent):
+                        self._outcome.by_inventory[inventory].requeued += 1
+                        self._tell("requeued", batch)
+
+    def _own_hooks(self, group: str) -> list[Hook]:
+        """A group's hooks that are ours, looked up once a run."""
+        if group not in self._hooks:
+            self._hooks[group] = [hook for hook in self._fleet.hooks(group) if self._is_ours(hook)]
+        return self._hooks[group]
+
+    def _is_ours(self, hook: Hook) -> bool:
+        queues = (self._settings.launch_queue_url, self._settings.terminate_queue_url)
+        return hook.name.startswith(self._settings.hook_prefix) or any(is_queue(hook.target, url) for url in queues)
+
+    def _queue(self, requeue: Requeue, hook: Hook) -> bool:
+        """Whether our hook is what the instance waits for, and its action was queued again."""
+        launching = requeue.transition == Transition.LAUNCHING
+        url = self._settings.launch_queue_url if launching else self._settings.terminate_queue_url
+        action = LifecycleAction(
+            requeue.transition,
+            self._settings.account,
+            self._fleet.region,
+            requeue.place.settings.group,
+            requeue.instance_id,
+            hook.name,
+        )
+        if not self._fleet.heartbeat(action):
+            return False
+        self._queues.send(url, [(write_action(action), 0)])
+        return True
+
+    def _tell(self, deed: str, steps: Iterable[Removal | Change | Addition | Requeue]) -> None:
+        self._outcome.fixes += [Fix(deed, each.inventory, each.instance_id, each.reason) for each in steps]
