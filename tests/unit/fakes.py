@@ -291,6 +291,10 @@ class FakeTower(Tower):
         self._asked("group_ids")
         return {name: self.groups.setdefault((inventory.id, name), next(self._ids)) for name in names}
 
+    def groups_named(self, inventory: Inventory, names: Collection[str]) -> dict[str, int]:
+        self._asked("groups_named")
+        return {name: self.groups[inventory.id, name] for name in names if (inventory.id, name) in self.groups}
+
     def add_to_group(self, group_id: int, host_id: int) -> None:
         self._asked("add_to_group")
         self._require_host(host_id)

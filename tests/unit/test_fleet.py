@@ -104,7 +104,11 @@ def test_groups_come_with_their_tags_and_the_timeouts_of_their_hooks(fleet: Flee
 
 
 def test_groups_with_a_tag_are_read_from_all_pages_with_their_members(fleet: Fleet, autoscaling: Stubber) -> None:
-    asked = {"Filters": [{"Name": "tag-key", "Values": ["rollcall:inventory"]}], "IncludeInstances": True}
+    asked = {
+        "Filters": [{"Name": "tag-key", "Values": ["rollcall:inventory"]}],
+        "IncludeInstances": True,
+        "MaxRecords": 100,
+    }
     member = raw_membership("i-a", "InService")
     del member["AutoScalingGroupName"]
     web = raw_group("web", **{"rollcall:inventory": "prod"}) | {"Instances": [member]}
@@ -119,7 +123,11 @@ def test_groups_with_a_tag_are_read_from_all_pages_with_their_members(fleet: Fle
 
 
 def test_groups_may_be_read_without_their_members(fleet: Fleet, autoscaling: Stubber) -> None:
-    asked = {"Filters": [{"Name": "tag-key", "Values": ["rollcall:inventory"]}], "IncludeInstances": False}
+    asked = {
+        "Filters": [{"Name": "tag-key", "Values": ["rollcall:inventory"]}],
+        "IncludeInstances": False,
+        "MaxRecords": 100,
+    }
     autoscaling.add_response("describe_auto_scaling_groups", {"AutoScalingGroups": [raw_group("web")]}, asked)
     assert fleet.opted_in("rollcall:inventory", members=False) == {"web": OptedIn(Group("web", {}, {}), {})}
 
@@ -290,6 +298,7 @@ def test_instances_come_with_what_tower_is_told(fleet: Fleet, ec2: Stubber) -> N
         "subnet": "subnet-1",
         "private_ip": "10.0.0.7",
         "public_ip": "203.0.113.9",
+        "private_dns": "ip-10-0-0-7.ec2.internal",
     }
     assert known["i-a"].tags == {"Name": "web"}
     assert set(known["i-b"].addresses.values()) == {""}

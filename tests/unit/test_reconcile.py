@@ -764,17 +764,30 @@ class TestInstancesWithoutAHost:
         world.reconcile()
         assert world.tower.calls["create_hosts"] == 3
 
-    def test_trouble_with_one_group_leaves_the_others_alone(self, world: World) -> None:
+    def test_trouble_with_one_inventory_leaves_the_others_alone(self, world: World) -> None:
         def refuse(method: str) -> None:
             if method == "create_hosts" and world.tower.calls["create_hosts"] == 1:
                 raise TowerRejected("what?")
 
-        world.group("db")
+        world.tower.add_inventory("other")
+        world.group("db", inventory="other")
         world.serving("i-a", "10.0.0.1")
         world.serving("i-b", "10.0.0.2", "db")
         world.tower.before_call = refuse
         outcome = world.reconcile()
         assert len(outcome.fixes) == len(outcome.troubles) == 1
+
+    def test_those_of_many_groups_are_made_in_one_call_and_their_groups_found_in_one(self, world: World) -> None:
+        for number in range(20):
+            name = f"group-{number}"
+            world.group(name)
+            world.serving(f"i-{number}", f"10.0.0.{number}", name)
+            world.tower.group_ids(world.inventory, [name])
+        world.tower.calls.clear()
+        assert len(world.reconcile().fixes) == 20
+        calls = world.tower.calls
+        assert (calls["create_hosts"], calls["groups_named"], calls["group_ids"]) == (1, 1, 0)
+        assert all(len(world.tower.groups_of(host)) == 1 for host in world.tower.hosts)
 
     def test_a_host_of_somebody_elses_is_taken_over_where_that_is_wished(self, world: World) -> None:
         world.serving("i-a", "10.0.0.1", age=YOUNG)

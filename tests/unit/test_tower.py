@@ -399,9 +399,18 @@ def test_a_server_that_deletes_fewer_at_once_gets_fewer(tower: Tower, wire: Wire
 
 
 def test_groups_that_are_missing_are_made(tower: Tower, wire: Wire) -> None:
-    wire.page({"id": 5, "name": "a"}).page().then(201, {"id": 6, "name": "b, c"})
+    wire.page({"id": 5, "name": "a"}).then(201, {"id": 6, "name": "b, c"})
     assert tower.group_ids(PROD, ["a", "b, c"]) == {"a": 5, "b, c": 6}
-    assert wire.asked[2].body == {"name": "b, c", "inventory": 3}
+    assert wire.asked[1].body == {"name": "b, c", "inventory": 3}
+
+
+def test_groups_are_looked_up_as_many_at_a_time_as_a_url_has_room_for(tower: Tower, wire: Wire) -> None:
+    names = [f"{number:03}" + "ä" * 97 for number in range(20)]
+    for _ in range(4):
+        wire.page()
+    assert tower.groups_named(PROD, names) == {}
+    assert len(wire.calls) == 4
+    assert max(map(len, wire.calls)) < 4096
 
 
 def test_a_group_that_somebody_else_makes_meanwhile_is_found(tower: Tower, wire: Wire) -> None:

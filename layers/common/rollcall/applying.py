@@ -103,7 +103,10 @@ class Applying:
         planned = self._outcome.plan
         # First the hosts of instances that are gone, for their addresses may be others' by now.
         gone = [each for each in planned.removals if not each.moved]
-        self._remove(gone)
+        with ThreadPoolExecutor(1) as pool:
+            looking = pool.submit(self._look_groups_up, planned.changes, planned.additions)
+            self._remove(gone)
+            looking.result()
         free = self._at_free_addresses(planned.additions, gone)
         self._change(planned.changes)
         self._add(free)
@@ -129,7 +132,9 @@ class Applying:
         self._outcome.left += len(additions) - len(free)
         return free
 
-    def _by_inventory[S: (Removal, Change, Requeue)](self, steps: Iterable[S]) -> Iterator[tuple[Inventory, list[S]]]:
+    def _by_inventory[S: (Removal, Change, Addition, Requeue)](
+        self, steps: Iterable[S]
+    ) -> Iterator[tuple[Inventory, list[S]]]:
         """The steps of one inventory after the other's. Until the next is asked for, the time is that inventory's."""
         by_inventory: defaultdict[Inventory, list[S]] = defaultdict(list)
         for each in steps:
@@ -192,17 +197,31 @@ class Applying:
                 return
         raise TowerUnavailable(f"hosts keep vanishing from inventory {hosts[0].inventory_name!r}: others remove them")
 
+    def _look_groups_up(self, changes: Sequence[Change], additions: Sequence[Addition]) -> None:
+        """The ids of all groups that are there already, in one query an inventory; the others are made when needed."""
+        names: defaultdict[Inventory, set[str]] = defaultdict(set)
+        for change in changes:
+            names[change.inventory].update(change.join, change.leave)
+        for addition in additions:
+            names[addition.inventory].update(addition.place.settings.inventory_groups)
+        for inventory, wanted in names.items():
+            with self._telling(f"inventory groups of inventory {inventory.name}"):
+                found = self._tower.groups_named(inventory, wanted)
+                self._group_ids |= {(inventory.id, name): group_id for name, group_id in found.items()}
+
     def _change(self, changes: Iterable[Change]) -> None:
         for inventory, own in self._by_inventory(changes):
-            for batch in self._taking(own, CALLS_AT_ONCE):
-                with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
-                    right = list(pool.map(self._put_right, batch))
-                righted = [change for change, done in zip(batch, right, strict=True) if done]
-                self._outcome.by_inventory[inventory].fixed += len(righted)
-                self._tell("fixed", righted)
+            with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+                right = list(pool.map(self._put_right, own))
+            righted = [change for change, done in zip(own, right, strict=True) if done]
+            self._outcome.by_inventory[inventory].fixed += len(righted)
+            self._outcome.left += right.count(None)
+            self._tell("fixed", righted)
 
-    def _put_right(self, change: Change) -> bool:
-        """Whether the host is right now."""
+    def _put_right(self, change: Change) -> bool | None:
+        """Whether the host is right now; None if there was no time to begin."""
+        if not self._in_time():
+            return None
         with self._telling_of_host(change.inventory, change.host.id, change.host.name):
             # First out of the former groups, which the next run would not know any more once the marker is replaced.
             for name in change.leave:
@@ -215,50 +234,48 @@ class Applying:
         return False
 
     def _group_id(self, inventory: Inventory, name: str) -> int:
-        """A group's id, looked up once a run."""
+        """A group's id; the group is made if need be."""
         if (inventory.id, name) not in self._group_ids:
             self._group_ids[inventory.id, name] = self._tower.group_ids(inventory, [name])[name]
         return self._group_ids[inventory.id, name]
 
     def _add(self, additions: Iterable[Addition]) -> None:
-        by_place: defaultdict[Place, list[Addition]] = defaultdict(list)
-        for each in additions:
-            by_place[each.place].append(each)
-        for place, own in by_place.items():
-            with self._timing(place.inventory):
-                for batch in self._taking(self._limitable(place, own), BULK_CREATE_MAX):
-                    with self._telling(f"adding hosts of group {place.settings.group}"):
-                        self._add_batch(place, batch)
+        for inventory, own in self._by_inventory(additions):
+            for batch in self._taking(self._limitable(own), BULK_CREATE_MAX):
+                with self._telling(f"adding hosts to inventory {inventory.name}"):
+                    self._add_batch(inventory, batch)
 
-    def _limitable(self, place: Place, additions: list[Addition]) -> list[Addition]:
+    def _limitable(self, additions: list[Addition]) -> list[Addition]:
         """All of them; without those to be provisioned where the job would run on other hosts too."""
-        template = self._templates[place.settings.group]
-        if template and any(each.provision for each in additions):
-            with self._telling(f"provisioning instances of group {place.settings.group}"):
-                require_limitable(template, place.inventory, place.settings)
-                return additions
-            return [each for each in additions if not each.provision]
-        return additions
+        refused: set[Place] = set()
+        for place in {each.place for each in additions if each.provision}:
+            refused.add(place)
+            if template := self._templates[place.settings.group]:
+                with self._telling(f"provisioning instances of group {place.settings.group}"):
+                    require_limitable(template, place.inventory, place.settings)
+                    refused.remove(place)
+        return [each for each in additions if not (each.provision and each.place in refused)]
 
-    def _add_batch(self, place: Place, additions: Sequence[Addition]) -> None:
+    def _add_batch(self, inventory: Inventory, additions: Sequence[Addition]) -> None:
         """Makes hosts. Those to be provisioned on which no job is launched do not stay, so that the next run tries."""
         unprovisioned = {each.instance_id for each in additions if each.provision}
         try:
-            made = self._make(place, additions)
-            grouped = self._put_into_groups(place, made)
-            unprovisioned -= self._provision(place, sorted(unprovisioned & grouped))
+            made = self._make(inventory, additions)
+            staying = [each for each in additions if each.instance_id in made]
+            grouped = self._put_into_groups(staying, made)
+            unprovisioned -= self._provision([each for each in staying if each.provision and each in grouped])
         finally:
             if unprovisioned:
-                self._take_back(place, unprovisioned)
-        staying = [each for each in additions if each.instance_id in made.keys() - unprovisioned]
-        self._outcome.by_inventory[place.inventory].added += len(staying)
+                self._take_back(inventory, unprovisioned)
+        staying = [each for each in staying if each.instance_id not in unprovisioned]
+        self._outcome.by_inventory[inventory].added += len(staying)
         self._tell("added", staying)
 
-    def _make(self, place: Place, additions: Sequence[Addition]) -> dict[str, int]:
+    def _make(self, inventory: Inventory, additions: Sequence[Addition]) -> dict[str, int]:
         """Makes hosts; their ids by instance id, for the instances that stay."""
         wanted = [NewHost(each.instance_id, each.variables, self._made_by, each.enabled) for each in additions]
         try:
-            made = self._tower.create_hosts(place.inventory, wanted)
+            made = self._tower.create_hosts(inventory, wanted)
         except HostsExist as some:  # somebody else is at work; the next run sees what is still missing
             made = dict(some.created)
         # As at registration: cleanup looks after the state changed, we look again after the host exists.
@@ -267,39 +284,46 @@ class Applying:
             strike_off(self._tower, left)
         return {instance_id: host_id for instance_id, host_id in made.items() if instance_id not in left}
 
-    def _put_into_groups(self, place: Place, made: Mapping[str, int]) -> set[str]:
-        """The instances whose hosts are in all their groups now; without these a playbook would do the wrong thing."""
-        with self._telling(f"inventory groups of group {place.settings.group}"):
-            ids = [self._group_id(place.inventory, name) for name in place.settings.inventory_groups] if made else []
-            calls = [(place.inventory, *host, group_id) for host in made.items() for group_id in ids]
-            with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
-                joined = list(pool.map(lambda call: self._join(*call), calls))
-            return made.keys() - {name for (_, name, *_), inside in zip(calls, joined, strict=True) if not inside}
-        return set()
+    def _put_into_groups(self, additions: Sequence[Addition], made: Mapping[str, int]) -> list[Addition]:
+        """Those whose hosts are in all their groups now; without these a playbook would do the wrong thing."""
+        ready: set[Place] = set()
+        for place in {each.place for each in additions}:
+            with self._telling(f"inventory groups of group {place.settings.group}"):
+                for name in place.settings.inventory_groups:
+                    self._group_id(place.inventory, name)
+                ready.add(place)
+        able = [each for each in additions if each.place in ready]
+        with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+            joined = list(pool.map(lambda each: self._join_all(each, made[each.instance_id]), able))
+        return [each for each, inside in zip(able, joined, strict=True) if inside]
 
-    def _join(self, inventory: Inventory, name: str, host_id: int, group_id: int) -> bool:
-        with self._telling_of_host(inventory, host_id, name):
-            self._tower.add_to_group(group_id, host_id)
+    def _join_all(self, addition: Addition, host_id: int) -> bool:
+        with self._telling_of_host(addition.inventory, host_id, addition.instance_id):
+            for name in addition.place.settings.inventory_groups:
+                self._tower.add_to_group(self._group_id(addition.inventory, name), host_id)
             return True
         return False
 
-    def _provision(self, place: Place, instance_ids: Sequence[str]) -> set[str]:
+    def _provision(self, additions: Iterable[Addition]) -> set[str]:
         """The instances on which a job was launched."""
-        template = self._templates[place.settings.group]
+        by_place: defaultdict[Place, list[str]] = defaultdict(list)
+        for each in additions:
+            by_place[each.place].append(each.instance_id)
         launched: set[str] = set()
-        if template is None:
-            return launched
-        for batch in batched(instance_ids, self._settings.max_hosts_per_job):
-            with self._telling(f"provisioning instances of group {place.settings.group}"):
-                launch_once(self._tower, template, place.inventory, batch)
-                launched.update(batch)
+        for place, own in by_place.items():
+            template = self._templates[place.settings.group]
+            assert template, "what has no job is not to be provisioned"  # noqa: S101 - the plan says so
+            for batch in batched(sorted(own), self._settings.max_hosts_per_job):
+                with self._telling(f"provisioning instances of group {place.settings.group}"):
+                    launch_once(self._tower, template, place.inventory, batch)
+                    launched.update(batch)
         return launched
 
-    def _take_back(self, place: Place, instance_ids: Collection[str]) -> None:
+    def _take_back(self, inventory: Inventory, instance_ids: Collection[str]) -> None:
         """Removes the hosts that this run made for instances. Nothing else of theirs goes, for they live."""
-        what = f"hosts of inventory {place.inventory.name} for which no job was launched"
+        what = f"hosts of inventory {inventory.name} for which no job was launched"
         with self._telling(f"{what} (remove them where they exist): {', '.join(sorted(instance_ids))}"):
-            found = self._tower.hosts_named(place.inventory, instance_ids)
+            found = self._tower.hosts_named(inventory, instance_ids)
             if own := [host for host in found if host.description == self._made_by]:
                 self._delete(own)
 

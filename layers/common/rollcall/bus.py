@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from itertools import batched
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
 
 SOURCE = "rollcall"
+CALLS_AT_ONCE = 4
 EVENTS_PER_CALL = 10  # PutEvents' maximum
 
 
@@ -30,16 +32,22 @@ class Bus:
 
     def put(self, detail_type: str, details: Sequence[Mapping[str, Any]]) -> None:
         """Tell of events of one kind. Raises Throttled or AwsDenied; some of them may have been taken then."""
-        for chunk in batched(details, EVENTS_PER_CALL):
-            with aws_errors("PutEvents"):
-                answer = self._events.put_events(
-                    Entries=[
-                        {"Source": SOURCE, "DetailType": detail_type, "Detail": json.dumps(each)} for each in chunk
-                    ]
-                )
-            if answer["FailedEntryCount"]:
-                failed = next(each for each in answer["Entries"] if "ErrorCode" in each)
-                raise Throttled(
-                    f"EventBridge took {answer['FailedEntryCount']} of {len(chunk)} events not: "
-                    f"{failed['ErrorCode']}: {failed.get('ErrorMessage', '')}"
-                )
+        chunks = list(batched(details, EVENTS_PER_CALL))
+        if not chunks:
+            return
+        client = self._events  # made before there are threads
+        with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+            list(pool.map(lambda chunk: _put(client, detail_type, chunk), chunks))
+
+
+def _put(client: EventBridgeClient, detail_type: str, details: Sequence[Mapping[str, Any]]) -> None:
+    with aws_errors("PutEvents"):
+        answer = client.put_events(
+            Entries=[{"Source": SOURCE, "DetailType": detail_type, "Detail": json.dumps(each)} for each in details]
+        )
+    if answer["FailedEntryCount"]:
+        failed = next(each for each in answer["Entries"] if "ErrorCode" in each)
+        raise Throttled(
+            f"EventBridge took {answer['FailedEntryCount']} of {len(details)} events not: {failed['ErrorCode']}: "
+            f"{failed.get('ErrorMessage', '')}"
+        )

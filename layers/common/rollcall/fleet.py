@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 CLIENT_CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 4}, connect_timeout=5, read_timeout=10)
 CALLS_AT_ONCE = 8
 GROUPS_TTL = 60.0  # seconds
-GROUPS_PER_CALL = 50
+GROUPS_PER_CALL = 50  # by name
+GROUPS_PER_PAGE = 100  # DescribeAutoScalingGroups' maximum
 STATES_PER_CALL = 50  # DescribeAutoScalingInstances' maximum
 INSTANCES_PER_FILTER = 200  # EC2's maximum of values in one filter
 STATUSES_PER_CALL = 100  # DescribeInstanceStatus' maximum of ids whose answer comes in one page
@@ -147,7 +148,11 @@ class Fleet:
             pages = self._autoscaling.get_paginator("describe_auto_scaling_groups")
             return {
                 raw["AutoScalingGroupName"]: _opted_in(raw)
-                for page in pages.paginate(Filters=[{"Name": "tag-key", "Values": [tag]}], IncludeInstances=members)
+                for page in pages.paginate(
+                    Filters=[{"Name": "tag-key", "Values": [tag]}],
+                    IncludeInstances=members,
+                    PaginationConfig={"PageSize": GROUPS_PER_PAGE},
+                )
                 for raw in page["AutoScalingGroups"]
             }
 
@@ -334,6 +339,7 @@ def _instance(raw: Any) -> Instance:
             "subnet": raw.get("SubnetId", ""),
             "private_ip": private,
             "public_ip": public,
+            "private_dns": raw.get("PrivateDnsName", ""),
         },
         tags={tag["Key"]: tag["Value"] for tag in raw.get("Tags", [])},
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from .model import DumpedHost, Host, Instance
 
 NEWBORN = 900.0  # seconds for which nobody is surprised that AWS does not know an instance whose host is there
+ADDRESSES_KEPT = 65_536  # a large fleet's; what kind one is takes longer to find out than all else asked of a host
 INSTANCE_ID = re.compile(r"i-[0-9a-z]{1,17}")  # AWS refuses a whole call for one id that is empty or longer
 
 
@@ -42,11 +44,15 @@ def address_of(host: Host | DumpedHost) -> str:
 
 def address_key(vpc: str, address: str) -> tuple[str, str]:
     """Where an address is unique: a private one in its VPC, a public one anywhere."""
+    return (vpc if _is_private(address) else "", address)
+
+
+@lru_cache(ADDRESSES_KEPT)
+def _is_private(address: str) -> bool:
     try:
-        private = not ip_address(address).is_global  # a VPC may also have shared addresses, 100.64.0.0/10
+        return not ip_address(address).is_global  # a VPC may also have shared addresses, 100.64.0.0/10
     except ValueError:
-        private = address.endswith(".internal")
-    return (vpc if private else "", address)
+        return address.endswith(".internal")
 
 
 def why_gone(instance: Instance | None, membership: Membership | None, host_age: float | None) -> str | None:

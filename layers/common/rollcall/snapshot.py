@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .model import Dump, DumpedHost, GroupSettings, Instance, Inventory
 
 SETTLED = ("InService", "Standby")
+LASTING = {AddressKind.PRIVATE: "private_ip", AddressKind.PRIVATE_DNS: "private_dns"}  # the facts that hold them
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,8 @@ def suspects(seen: Snapshot) -> set[str]:
 def proven(seen: Snapshot) -> set[str]:
     """Instances that serve, and whose one host is right by what it says itself: EC2 need not be asked about them.
 
-    Its variables hold what EC2 said when it was made. A VPC and a private address do not change while an instance
-    lives, and that it lives Auto Scaling says.
+    Its variables hold what EC2 said when it was made. A VPC, a private address and its name do not change while an
+    instance lives, and that it lives Auto Scaling says.
     """
     hosts: defaultdict[str, list[tuple[DumpedHost, Marker]]] = defaultdict(list)
     tenants: Counter[tuple[int, str, str]] = Counter()
@@ -87,12 +88,13 @@ def proven(seen: Snapshot) -> set[str]:
 
 def _is_right(seen: Snapshot, host: DumpedHost, owner: Marker, place: Place) -> bool:
     settings, facts = place.settings, host.variables.get("ec2")
+    fact = LASTING.get(settings.address)
     return (
         isinstance(facts, dict)
-        and settings.address == AddressKind.PRIVATE
+        and fact is not None
         and host.inventory_id == place.inventory.id
-        and bool(facts.get("private_ip"))
-        and host.variables.get("ansible_host") == facts["private_ip"]
+        and bool(facts.get(fact))
+        and host.variables.get("ansible_host") == facts[fact]
         and host.variables.get("rollcall")
         == marker(settings.group, owner.instance_id, seen.account, seen.region, str(facts.get("vpc")))
         and host.groups.issuperset(settings.inventory_groups)

@@ -22,7 +22,7 @@ from .expiring import Expiring
 from .model import Dump, DumpedHost, Host, Inventory, Job, JobStatus, JobTemplate, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     import requests
 
@@ -32,7 +32,7 @@ NAMES_PER_QUERY = 150  # instance ids that stay under the 4 kB of URL that every
 BULK_CREATE_MAX = 100  # BULK_HOST_MAX_CREATE, the server's default
 BULK_DELETE_MAX = 250  # BULK_HOST_MAX_DELETE, the server's default
 NEEDLES_PER_QUERY = 100  # ends of instance ids, likewise
-ADDRESSES_LENGTH = 3600  # characters of a URL for addresses to look for, likewise: 130 of IPv4, 40 long names
+TERMS_LENGTH = 3600  # characters of a URL for what is looked for, likewise: 130 IPv4 addresses, 40 long names
 NEEDLE = 8  # last characters of an instance id: enough to find few others, short enough for many in a query
 REFERENCES_TTL = 60.0  # seconds that inventories, templates and their usual durations are remembered
 MARKER = "rollcall"  # the variable that makes a host ours
@@ -187,11 +187,9 @@ class Tower:
         expressions agree on this one.
         """
         wanted = frozenset(addresses)
-        alternatives = [re.escape(each) for each in sorted(wanted)]
-        longest = max((len(quote(f"{each}|")) for each in alternatives), default=1)
         found = self._hosts(
             {"inventory": str(inventory.id), "variables__regex": _connects_to(chunk)}
-            for chunk in batched(alternatives, ADDRESSES_LENGTH // longest)
+            for chunk in _fitting("|", [re.escape(each) for each in wanted])
         )
         by_id = {host.id: host for host in found if str(host.variables.get("ansible_host")) in wanted}
         return list(by_id.values())
@@ -309,20 +307,23 @@ class Tower:
 
     def group_ids(self, inventory: Inventory, names: Collection[str]) -> dict[str, int]:
         """The ids of an inventory's groups by name; those missing are created."""
-        found = self._groups(inventory, names)
+        found = self.groups_named(inventory, names)
         for name in sorted(set(names) - found.keys()):
             answer = self._http.send("POST", "groups/", {"name": name, "inventory": inventory.id})
             if not _says_duplicate(answer):
                 found[name] = int(self._http.read(answer)["id"])
         missing = set(names) - found.keys()
-        return found | self._groups(inventory, missing) if missing else found
+        return found | self.groups_named(inventory, missing) if missing else found
 
-    def _groups(self, inventory: Inventory, names: Collection[str]) -> dict[str, int]:
-        # One query a name: a group's name may hold the comma that separates the names of a list.
+    def groups_named(self, inventory: Inventory, names: Collection[str]) -> dict[str, int]:
+        """The ids of an inventory's groups that have one of these names, by name."""
+        # A term for each: a group's name may hold the comma that separates the names of a list.
         return {
-            name: raw["id"]
-            for name in names
-            for raw in self._http.pages("groups/", {"inventory": str(inventory.id), "name": name})
+            raw["name"]: raw["id"]
+            for chunk in _fitting("or__name=", names)
+            for raw in self._http.pages(
+                "groups/", [("inventory", str(inventory.id)), *(("or__name", each) for each in chunk)]
+            )
         }
 
     def add_to_group(self, group_id: int, host_id: int) -> None:
@@ -465,6 +466,13 @@ def _says_duplicate(answer: requests.Response) -> bool:
     return answer.status_code == 400 and any(
         words in answer.text for words in ("already exists", "Duplicates found", "duplicate key value")
     )
+
+
+def _fitting(before: str, texts: Collection[str]) -> Iterator[tuple[str, ...]]:
+    """The texts, in an order of their own, in chunks that a URL has room for with that before each."""
+    ordered = sorted(texts)
+    longest = max((len(quote(f"{before}&{each}")) for each in ordered), default=1)
+    return batched(ordered, max(1, TERMS_LENGTH // longest))
 
 
 def _connects_to(alternatives: Iterable[str]) -> str:
