@@ -26,7 +26,8 @@ from bench.own_code import cpu_ms_per_batch_100
 from bench.per_instance import per_instance_figures
 from bench.places import Model
 from bench.polls import poll_figures
-from bench.price import in_lambda, memory_size, price_figures, standing_price, usage_of
+from bench.price import in_lambda, memory_size, price_figures, reconcile_in_lambda, standing_price, usage_of
+from bench.reconciling import FUNCTION, measure_reconcile
 from bench.storms import FUNCTIONS, Stage
 from bench.table import REAL_EIGHT_WIDE
 from lab.cloud import REPOSITORY, Cloud, sam_build
@@ -54,6 +55,9 @@ def measure(view: View, directory: Path) -> Findings:
         figures |= cpu_ms_per_batch_100()
     with view.step("Looks at jobs of five minutes, on a simulated clock"):
         figures |= poll_figures()
+    with view.step("Runs of reconcile, and the list API") as tell:
+        reconciled, left_wrong = measure_reconcile(built, directory / "reconcile", tell)
+        figures |= reconciled
     with ExitStack() as running:
         with view.step("Starting the embedded cloud"):
             side = Model()
@@ -65,7 +69,7 @@ def measure(view: View, directory: Path) -> Findings:
         running.callback(stage.write_logs)
         course = _Course(view, stage, side, figures)
         wrong = course.run()
-    return Findings({"server": side.version, **course.figures}, wrong)
+    return Findings({"server": side.version, **course.figures}, [*left_wrong, *wrong])
 
 
 class _Course:
@@ -144,6 +148,8 @@ class _Course:
         at_once = int(template["Parameters"]["BatchesAtOnce"]["Default"])
         usage = usage_of(launching, removal, self.figures, memory, at_once)
         self.figures |= price_figures(usage) | in_lambda(self.figures, memory, at_once)
+        every = int(template["Parameters"]["ReconcileEvery"]["Default"])
+        self.figures |= reconcile_in_lambda(self.figures, memory_size(template, FUNCTION), every)
         self.figures["usd_standing_per_month"] = standing_price(template)
 
     def _wrong(self) -> list[str]:

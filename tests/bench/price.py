@@ -38,8 +38,9 @@ MESSAGES_A_CALL = 10  # the most of ReceiveMessage and DeleteMessageBatch
 POLLERS = 5  # of an event source while its queue is empty: Lambda developer guide, "Using Lambda with Amazon SQS"
 LONG_POLL = 20  # seconds that a receive on an empty queue waits
 MONTH = 30 * 86_400  # seconds
-CUSTOM_METRICS = 11  # Registered, Ready, Abandoned; StruckOff of three functions; FailedActions, FailingFor of two
-# classes; Alerts. A metric costs only in the hours in which it is published, so this is the most.
+CUSTOM_METRICS = 16  # Registered, Evicted, Ready, Abandoned; StruckOff of three functions; FailedActions, FailingFor
+# of two classes; Alerts; reconcile's four. A metric costs only in the hours in which it is published, so this is the
+# most.
 
 
 @dataclass(frozen=True)
@@ -194,6 +195,24 @@ def in_lambda(figures: Mapping[str, float], memory: Mapping[str, int], at_once: 
         "ms_per_instance_100_in_lambda": figures["ms_per_instance_100"] + registering,
         "ms_per_instance_1000_in_lambda": figures["ms_per_instance_1000"] + registering,
         "result_to_continue_p95_s_in_lambda": figures["result_to_continue_p95_s"] + completing,
+    }
+
+
+def reconcile_in_lambda(figures: Mapping[str, float], memory_mb: int, every: int) -> dict[str, float]:
+    """What runs over 10,000 hosts come to with the share of a vCPU that comes with that memory.
+
+    every: minutes from one run to the next; each is priced as if it were the first of its process.
+    """
+    slower = max(1.0, MB_OF_ONE_CPU / memory_mb) - 1
+    seconds, described = (
+        figures[f"{run}_s"] + figures[f"{run}_cpu_s"] * slower
+        for run in ("reconcile_10000", "reconcile_10000_described")
+    )
+    price = seconds * memory_mb / MB_PER_GB * LAMBDA_GB_SECOND + LAMBDA_REQUEST
+    return {
+        "reconcile_10000_s_in_lambda": seconds,
+        "reconcile_10000_described_s_in_lambda": described,
+        "usd_reconcile_10000_per_month": price * MONTH / (every * 60),
     }
 
 

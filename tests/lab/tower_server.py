@@ -206,8 +206,10 @@ class Front:
         if self._latency is None or self._workers is None:
             return self._handle(method, path, query, headers, body)
         async with self._workers:
+            began = time.monotonic()
             answer = self._handle(method, path, query, headers, body)
-            await asyncio.sleep(self._latency.seconds(answer.kind, answer.items))
+            taken = time.monotonic() - began
+            await asyncio.sleep(max(0.0, self._latency.seconds(answer.kind, answer.items) - taken))
         return answer
 
 

@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import pytest
+from botocore.parsers import create_parser
+from botocore.session import get_session
 
 from bench.bench import conclude
+from bench.drifted import GROUP_SIZE, INVENTORY, Drift, drifted
 from bench.figures import Findings, Period, percentile, waits_for_continue, wrong_jobs, wrong_services, wrong_sizes
 from bench.own_code import cpu_ms_per_batch_100
 from bench.per_instance import AT_ONCE, EIGHT_WIDE, SEQUENTIAL
 from bench.places import JOB_SPREAD, JOB_TIME
+from bench.prepared_aws import CALL, GROUPS_PER_PAGE, INSTANCE, PER_INSTANCE, PreparedAws
 from bench.price import (
     LAMBDA_GB_SECOND,
     LAMBDA_REQUEST,
@@ -21,12 +26,24 @@ from bench.price import (
     Work,
     memory_size,
     price_figures,
+    reconcile_in_lambda,
     sqs_requests,
     standing_price,
     usage_of,
 )
 from bench.progress import View
-from bench.table import GOALS, Goal, how_made, markdown, missed_goals, tables
+from bench.reconciling import (
+    COMPARED,
+    PAGE_SIZE,
+    PAGES,
+    SIZES,
+    Run,
+    complaints,
+    reconcile_figures,
+    tower_of,
+    wrong_hosts,
+)
+from bench.table import GOALS, RECONCILED, Goal, how_made, markdown, missed_goals, tables
 from lab.aws import Invocation, Transition
 from lab.tower import JobRecord
 
@@ -51,6 +68,10 @@ GOOD: dict[str, float | str] = {
     "cold_start_ratio_max": 1.2,
     "usd_per_1000_lifecycles": 0.01,
     "cpu_ms_per_batch_100": 199.0,
+    "reconcile_10000_s": 10.0,
+    "reconcile_10000_mb": 512.0,
+    "reconcile_speedup_vs_list": 50.0,
+    "reconcile_growth_20000_over_5000": 4.4,
     **{f"memory_size_mb_{name}": 192 for name in ("register", "gate", "cleanup")},
 }
 CHEAPEST = {f"cheapest_memory_mb_{name}": 192 for name in ("register", "gate", "cleanup")}
@@ -70,6 +91,10 @@ BAD: dict[str, float | str] = {
     "cold_start_ratio_max": 1.3,
     "usd_per_1000_lifecycles": 0.021,
     "cpu_ms_per_batch_100": 200.0,
+    "reconcile_10000_s": 10.1,
+    "reconcile_10000_mb": 513.0,
+    "reconcile_speedup_vs_list": 49.0,
+    "reconcile_growth_20000_over_5000": 4.5,
     **{f"memory_size_mb_{name}": 256 for name in ("register", "gate", "cleanup")},
 }
 WORK = Work(
@@ -242,6 +267,108 @@ def test_the_memory_is_the_templates(function: str) -> None:
     assert memory_size(TEMPLATE, function) >= 128
 
 
+def test_a_run_in_lambda_computes_with_its_memorys_share_of_a_cpu() -> None:
+    measured = {"reconcile_10000_s": 9.0, "reconcile_10000_cpu_s": 4.0}
+    measured |= {"reconcile_10000_described_s": 30.0, "reconcile_10000_described_cpu_s": 20.0}
+    figures = reconcile_in_lambda(measured, memory_mb=1769 // 2, every=5)
+    assert figures["reconcile_10000_s_in_lambda"] == pytest.approx(9 + 4, rel=0.01)
+    assert figures["reconcile_10000_described_s_in_lambda"] == pytest.approx(30 + 20, rel=0.01)
+    monthly = 30 * 24 * 12 * (13 * 884 / 1024 * LAMBDA_GB_SECOND + LAMBDA_REQUEST)
+    assert figures["usd_reconcile_10000_per_month"] == pytest.approx(monthly, rel=0.01)
+    assert reconcile_in_lambda(measured, 3538, every=5)["reconcile_10000_s_in_lambda"] == 9
+
+
+# Reconcile
+
+
+def test_the_figures_of_runs_compare_them_with_the_list_and_with_each_other() -> None:
+    runs = {hosts: Run(hosts / 1000, 1.0, hosts / 10_000, 200.0, 50, 20) for hosts in SIZES}
+    figures = reconcile_figures(runs, described=Run(30.0, 20.0, 1.0, 300.0, 50, 70), walk=250.0)
+    assert (figures["reconcile_20000_s"], figures["reconcile_growth_20000_over_5000"]) == (20, 4)
+    assert (figures["reconcile_speedup_vs_list"], figures["reconcile_run_speedup_vs_list"]) == (250, 25)
+    assert (figures["reconcile_10000_s"], figures["reconcile_10000_described_s"]) == (10, 30)
+
+
+def test_one_host_in_a_hundred_is_drifted() -> None:
+    world = drifted(2 * len(Drift))
+    instances = [each for own in world.members.values() for each in own]
+    assert len(world.rows) == len(instances) == 2 * len(Drift) * GROUP_SIZE
+    there = {row.name: row for row in world.rows}
+    right = {row.name: row for row in world.right_rows()}
+    differing = [name for name in there.keys() | right.keys() if there.get(name) != right.get(name)]
+    assert len(differing) == 2 * len(Drift)
+    assert wrong_hosts(world, tower_of(world)) != []
+
+
+def test_a_recycled_address_is_that_of_an_instance_without_a_host() -> None:
+    world = drifted(len(Drift))
+    hosted = {row.name for row in world.rows}
+    unhosted = {each.address for own in world.members.values() for each in own if each.instance_id not in hosted}
+    recycled = [row for row in world.rows if row.variables["ansible_host"] in unhosted]
+    assert [row.name for row in recycled] == [world.terminated[1].instance_id]
+
+
+def test_a_host_too_many_is_wrong_until_it_is_gone() -> None:
+    world = drifted(1)
+    tower = tower_of(world)
+    [former] = world.terminated
+    [sentence] = wrong_hosts(world, tower)
+    assert former.instance_id in sentence
+    tower.remove_host(former.instance_id, INVENTORY)
+    assert wrong_hosts(world, tower) == []
+
+
+def parsed(service: str, operation: str, aws: PreparedAws, **asked: str) -> Any:
+    """What botocore makes of an answer."""
+    service_model = get_session().get_service_model(service)
+    body = aws.answer("", urlencode({"Action": operation, **asked})).encode()
+    parser = create_parser(service_model.metadata["protocol"])
+    shape = service_model.operation_model(operation).output_shape
+    assert shape
+    return parser.parse({"body": body, "headers": {}, "status_code": 200}, shape)
+
+
+def test_botocore_reads_what_the_prepared_aws_writes() -> None:
+    world = drifted(1)
+    [machine, *_], [former] = world.members["web-000"], world.terminated
+    aws = PreparedAws(world, "token")
+    asked = {f"Filter.1.Value.{n}": each for n, each in enumerate([machine.instance_id, former.instance_id, "i-0"], 1)}
+    found = parsed("ec2", "DescribeInstances", aws, **asked)["Reservations"]
+    first, second = (each["Instances"][0] for each in found)
+    assert (first["InstanceId"], first["PrivateIpAddress"]) == (machine.instance_id, machine.address)
+    assert (first["State"]["Name"], second["State"]["Name"]) == ("running", "terminated")
+    assert {"Key": "aws:autoscaling:groupName", "Value": "web-000"} in first["Tags"]
+    members = parsed(
+        "autoscaling", "DescribeAutoScalingInstances", aws, **{"InstanceIds.member.1": machine.instance_id}
+    )
+    assert members["AutoScalingInstances"][0]["AutoScalingGroupName"] == "web-000"
+    assert aws.calls == {"DescribeInstances": 1, "DescribeAutoScalingInstances": 1}
+
+
+def test_the_prepared_auto_scaling_lists_groups_by_pages_with_or_without_instances() -> None:
+    aws = PreparedAws(drifted(GROUPS_PER_PAGE + 1), "token")
+    first = parsed("autoscaling", "DescribeAutoScalingGroups", aws)
+    second = parsed("autoscaling", "DescribeAutoScalingGroups", aws, NextToken=first["NextToken"])
+    groups = [*first["AutoScalingGroups"], *second["AutoScalingGroups"]]
+    assert [len(each["Instances"]) for each in groups] == [GROUP_SIZE] * (GROUPS_PER_PAGE + 1)
+    assert {"rollcall:inventory": INVENTORY}.items() <= {tag["Key"]: tag["Value"] for tag in groups[0]["Tags"]}.items()
+    alone = parsed("autoscaling", "DescribeAutoScalingGroups", aws, IncludeInstances="false")
+    assert not any(each.get("Instances") for each in alone["AutoScalingGroups"])
+
+
+def test_an_instance_is_described_as_long_windedly_as_ec2_does() -> None:
+    assert 9_000 <= len(INSTANCE) <= 10_000
+
+
+def test_what_a_run_should_not_have_to_say_is_wrong() -> None:
+    quiet = {"findings": [], "stopped": [], "troubles": [], "left": 0, "steps": [{"step": "removed"}]}
+    assert complaints(quiet) == []
+    assert complaints(quiet | {"troubles": [{"what": "group web"}], "left": 2}) == [
+        "{'what': 'group web'}",
+        "steps left to the next run: 2",
+    ]
+
+
 # Goals
 
 
@@ -273,6 +400,11 @@ def test_the_words_about_how_it_was_made_are_true() -> None:
     assert f"A job takes {JOB_TIME:.0f} s, {JOB_SPREAD:.0%}".replace("%", " %") in words
     assert f"one instance at a time ({SEQUENTIAL}) or eight side by side ({EIGHT_WIDE})" in words
     assert AT_ONCE == 8
+    assert f"groups of {GROUP_SIZE} instances" in words
+    assert f"{CALL * 1000:.0f} ms after each call and {PER_INSTANCE * 1000:.0f} ms more for each instance" in words
+    assert f"{PAGES} of the {COMPARED // PAGE_SIZE} pages" in words
+    assert f"{COMPARED:,} hosts, {PAGE_SIZE} a page" in words
+    assert RECONCILED == SIZES
 
 
 def test_tables_show_what_was_measured_and_leave_out_the_rest() -> None:
