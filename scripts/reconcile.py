@@ -9,22 +9,28 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 type Json = dict[str, Any]
 
 # A run may take nearly two minutes, and is not to be asked for twice.
-ONCE = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=150)
-COLUMNS = ("hosts", "managed", "removed", "fixed", "added", "requeued", "foreign", "conflicts", "seconds")
-PIPE_WIDTH = 160  # characters, where there is no terminal
-SHOWN_MAX = 50  # lines of a list, unless all are asked for
+ANSWER_TIMEOUT = 150  # seconds
+ONCE = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=ANSWER_TIMEOUT)
+SEEN = ("hosts", "managed", "foreign", "conflicts")
+DONE = ("removed", "fixed", "added", "requeued")
+LISTS = ("steps", "findings", "stopped", "troubles")
+PIPE_WIDTH = 100_000  # characters, where there is no terminal: an entry is a line
+INDENT, SUBJECTS_INDENT = (0, 0, 0, 2), (0, 0, 0, 6)  # characters
+SHOWN_MAX = 50  # entries of a list, and hosts of an entry, unless all are asked for
 
 
 class NotRun(Exception):
@@ -58,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--forget", action="append", default=[], metavar="GROUP", help="remove the hosts of a group that lost its tag"
     )
-    parser.add_argument("--all", action="store_true", help=f"print whole lists, not only their first {SHOWN_MAX} lines")
+    parser.add_argument("--all", action="store_true", help=f"print whole lists, not only the first {SHOWN_MAX} entries")
     parser.add_argument("--json", action="store_true", help="print the answer as it came")
     return parser
 
@@ -82,7 +88,9 @@ def invoke(stack: str, request: Json) -> Json:
         answer = boto3.client("lambda", config=ONCE).invoke(
             FunctionName=resource["StackResourceDetail"]["PhysicalResourceId"], Payload=json.dumps(request)
         )
-        said: Json = json.loads(answer["Payload"].read())
+        said = json.loads(answer["Payload"].read())
+    except ReadTimeoutError as error:
+        raise NotRun(f"No answer within {ANSWER_TIMEOUT} s: the function's log tells what became of the run") from error
     except (BotoCoreError, ClientError) as error:
         raise NotRun(
             f"AWS cannot be asked: {error}\n"
@@ -90,52 +98,75 @@ def invoke(stack: str, request: Json) -> Json:
         ) from error
     if "FunctionError" in answer:
         raise NotRun(
-            f"Reconcile did nothing: {said.get('errorType', 'error')}: {said.get('errorMessage', said)}\n"
-            "Nothing is changed where not everything could be read. The function's log may say more."
+            f"Reconcile ended in an error: {said.get('errorType', 'error')}: {said.get('errorMessage', said)}\n"
+            "Where AWS or Tower cannot be read completely, nothing is changed. The function's log says more."
+        )
+    if not isinstance(said, dict) or not {"failed", "inventories", *LISTS} <= said.keys():
+        raise NotRun(
+            f"The function of stack {stack} does not answer as reconcile does: {json.dumps(said)[:200]}\n"
+            "Deploy this version, or use the script of the version that is deployed."
         )
     return said
 
 
 def show(console: Console, answer: Json, most: int) -> None:
-    """Prints an answer; of each list so many lines at most."""
-    table = Table(title="dry run: nothing was changed" if answer["dry_run"] else None, title_justify="left")
+    """Prints an answer; of each list so many entries at most."""
+    if answer["dry_run"]:
+        console.print("dry run: nothing was changed", style="bold")
+    if answer["inventories"]:
+        console.print(_table(answer))
+    else:
+        console.print("No Auto Scaling group has the tag rollcall:inventory, and no host is Rollcall's.")
+    done = "would be done" if answer["dry_run"] else "done"
+    _list(console, answer, "steps", done, most, lambda each: (each["step"], each["instance_id"], each["reason"]))
+    _list(console, answer, "findings", "to know", most, lambda each: (each["kind"], each["subject"], each["reason"]))
+    stopped = "NOT removed, for the breaker tripped: too many of an inventory at once. If the list is right: --force"
+    _list(console, answer, "stopped", stopped, most, lambda each: (each["step"], each["host"], each["reason"]))
+    _list(console, answer, "troubles", "FAILED", most, lambda each: (each["what"], "", each["message"]))
+    if answer["left"]:
+        console.print(f"\n{answer['left']:,} steps are left to the next run.")
+    agree = "" if any(answer[name] for name in LISTS) or answer["left"] else "Tower and EC2 agree. "
+    console.print(f"\n{agree}{answer['seconds']:.1f} s")
+
+
+def _table(answer: Json) -> Table:
+    """What was seen in each inventory, and in a real run what was done."""
+    columns = (*SEEN, *(() if answer["dry_run"] else DONE))
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("inventory")
-    for name in COLUMNS:
+    for name in (*columns, "seconds"):
         table.add_column(name, justify="right")
     for each in answer["inventories"]:
-        table.add_row(Text(each["inventory"]), *(f"{each[name]:,}" for name in COLUMNS))
-    console.print(table)
-    steps = "would be done" if answer["dry_run"] else "done"
-    _list(console, answer, "steps", steps, most, lambda each: (each["step"], each["instance_id"], each["reason"]))
-    _list(console, answer, "findings", "to know", most, lambda each: (each["kind"], each["subject"], each["reason"]))
-    _list(
-        console,
-        answer,
-        "stopped",
-        "NOT removed, for the breaker tripped: so many hosts of an inventory do not go at once unless you say --force",
-        most,
-        lambda each: (each["step"], each["host"], each["reason"]),
-    )
-    _list(console, answer, "troubles", "FAILED", most, lambda each: (each["what"], each["error"], each["message"]))
-    if answer["left"]:
-        console.print(f"{answer['left']:,} steps are left to the next run.")
-    console.print(f"{answer['seconds']:.1f} s")
+        numbers = [f"{each[name]:,}" for name in columns]
+        table.add_row(Text(each["inventory"]), *numbers, f"{each['seconds']:.1f}")
+    return table
 
 
-def _list(console: Console, answer: Json, name: str, title: str, most: int, words: Any) -> None:
-    entries = answer[name]
-    more = len(entries[most:]) + answer["left_out"].get(name, 0)
-    if not entries:
+def _list(
+    console: Console, answer: Json, name: str, title: str, most: int, words: Callable[[Json], tuple[str, str, str]]
+) -> None:
+    """Prints a list; what differs only in its subject is one entry."""
+    alike: dict[tuple[str, str, str], list[str]] = {}
+    for each in answer[name]:
+        what, subject, reason = words(each)
+        alike.setdefault((each.get("inventory", ""), what, reason), []).append(subject)
+    if not alike:
         return
-    table = Table(title=f"{len(entries) + answer['left_out'].get(name, 0):,} {title}", title_justify="left")
-    for _ in range(4):
-        table.add_column(overflow="fold")
-    table.show_header = False
-    for each in entries[:most]:
-        table.add_row(*(Text(text) for text in (each.get("inventory", ""), *words(each))))
-    console.print(table)
-    if more:
-        console.print(f"and {more:,} more (--all shows up to 2,000, narrow it with --group)")
+    total = len(answer[name]) + answer["left_out"].get(name, 0)
+    console.print(f"\n{total:,} {title}", style="bold")
+    shown = 0
+    for (inventory, what, reason), subjects in list(alike.items())[:most]:
+        where = f"{inventory}: {what}" if inventory else what
+        if len(subjects) == 1:
+            console.print(Padding(Text(f"{where} {subjects[0]}".rstrip() + f": {reason}"), INDENT, expand=False))
+        else:
+            console.print(Padding(Text(f"{where} ({len(subjects):,}): {reason}"), INDENT, expand=False))
+            console.print(Padding(Text("  ".join(subjects[:most])), SUBJECTS_INDENT, expand=False))
+        shown += len(subjects[:most])
+    if shown < total:
+        console.print(
+            Padding(f"and {total - shown:,} more (--all shows up to 2,000, --group fewer)", INDENT, expand=False)
+        )
 
 
 if __name__ == "__main__":

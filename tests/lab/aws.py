@@ -17,6 +17,7 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -122,7 +123,7 @@ class EmbeddedAws:
     def calls(self) -> Counter[str]:
         """Return how often functions have called each API action, "autoscaling:CompleteLifecycleAction".
 
-        Since the start or the last `forget_calls`. Every try counts, also one that is throttled; actions of REST
+        Since the start or the last `forget_calls`. Every try counts, also one that is refused; actions of REST
         protocols (S3, Lambda) do not.
         """
         return Counter(self._control("GET", "calls"))
@@ -140,9 +141,39 @@ class EmbeddedAws:
             raise ValueError(f"each {every}th call cannot be refused")
         self._control("PUT", "throttled-calls", {"action": action, "every": every})
 
-    def drop_events(self, detail_type: str | None) -> None:
-        """Swallow EventBridge events with that detail type from now on; None delivers all again."""
-        self._control("PUT", "dropped-events", detail_type)
+    def deny(self, action: str | None, only: int | None = None) -> None:
+        """Deny functions an API action, named as in `calls`: each call from now on, or only the one of this number.
+
+        They get AWS's error for what they have no permission for. Several actions may be denied at once; None ends it
+        for all.
+        """
+        self._control("PUT", "denied-calls", {"action": action, "only": only})
+
+    def drop_events(self, *detail_types: str) -> None:
+        """Swallow EventBridge events with these detail types, and deliver all others, from now on."""
+        self._control("PUT", "dropped-events", detail_types)
+
+    def hide(self, *instance_ids: str) -> None:
+        """Leave these instances, and no others, out of what EC2 describes from now on.
+
+        As it does with one that was launched a moment ago, and with one that was terminated an hour ago.
+        """
+        self._control("PUT", "hidden-instances", instance_ids)
+
+    def age(self, instance_ids: Iterable[str], seconds: float) -> None:
+        """Let EC2 say that these instances were launched so many seconds earlier; nothing else gets older."""
+        self._control("PUT", "aged-instances", {"instance_ids": list(instance_ids), "seconds": seconds})
+
+    def fire_schedule(self, name: str) -> None:
+        """Let a schedule with a rate be due at once, without waiting for its time."""
+        self._control("PUT", "due-schedule", name)
+
+    def mend(self) -> None:
+        """Nothing is wrong any more: every event is delivered, no call is refused, no instance is hidden."""
+        self.drop_events()
+        self.hide()
+        self.deny(None)
+        self.throttle(None)
 
     def function_log(self, function_name: str) -> str:
         """Return what a function has logged, as far as its invocations have ended."""

@@ -1,8 +1,8 @@
-"""The API calls that Lambda functions make: counted, and throttled where a test asks for it.
+"""The API calls that Lambda functions make: counted, and refused where a test asks for it.
 
 A call is a function's if it carries a trace header: the SDK adds one wherever it runs inside an invocation ("Use
 Lambda recursive loop detection"), and nowhere else, so neither sam nor the lab's own clients count. Every try is a
-call of its own, also one that is throttled.
+call of its own, also one that is refused.
 """
 
 import json
@@ -14,6 +14,7 @@ from urllib.parse import parse_qs
 
 TRACE_HEADER = "x-amzn-trace-id"
 RATE_EXCEEDED = "Rate exceeded"
+NOT_AUTHORIZED = "You are not authorized to perform this operation."
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,21 @@ class Refusal:
 
 
 @dataclass
+class Denials:
+    """Refuses each call, or only the one of this number, as what the function may not do."""
+
+    only: int | None
+    calls: int = 0
+
+    def refuses(self) -> bool:
+        """Count a call and return whether it is one to refuse."""
+        self.calls += 1
+        return self.only in (None, self.calls)
+
+
+@dataclass
 class Throttle:
-    """Refuses each `every`-th call."""
+    """Refuses each `every`-th call, as one too many."""
 
     every: int
     calls: int = 0
@@ -39,10 +53,11 @@ class Throttle:
 
 
 class Calls:
-    """Counts the calls of functions by API action, "autoscaling:CompleteLifecycleAction", and throttles some."""
+    """Counts the calls of functions by API action, "autoscaling:CompleteLifecycleAction", and refuses some."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
+        self._denials: dict[str, Denials] = {}
         self._throttles: dict[str, Throttle] = {}
 
     def throttle(self, action: str | None, every: int) -> None:
@@ -52,6 +67,13 @@ class Calls:
         else:
             self._throttles[action] = Throttle(every)
 
+    def deny(self, action: str | None, only: int | None) -> None:
+        """Deny the calls of an action from now on, or only the one of this number; None denies none of any action."""
+        if action is None:
+            self._denials.clear()
+        else:
+            self._denials[action] = Denials(only)
+
     def take(self, headers: Mapping[str, str], body: bytes) -> Refusal | None:
         """Count a function's call; return what it is refused with, None if it may pass. Header names in lower case."""
         service, action = service_of(headers), action_of(headers, body)
@@ -59,8 +81,12 @@ class Calls:
             return None
         name = f"{service}:{action}"
         self.counts[name] += 1
-        throttle = self._throttles.get(name)
-        return _refusal(service, headers) if throttle and throttle.refuses() else None
+        denials, throttle = self._denials.get(name), self._throttles.get(name)
+        if denials and denials.refuses():
+            return _denial(service, name, headers)
+        if throttle and throttle.refuses():
+            return _refusal(service, headers, 400, ("ThrottlingException", "Throttling"), RATE_EXCEEDED)
+        return None
 
 
 def service_of(headers: Mapping[str, str]) -> str:
@@ -80,11 +106,21 @@ def action_of(headers: Mapping[str, str], body: bytes) -> str:
     return action
 
 
-def _refusal(service: str, headers: Mapping[str, str]) -> Refusal:
+def _denial(service: str, action: str, headers: Mapping[str, str]) -> Refusal:
+    if service == "ec2":
+        return _refusal(service, headers, 403, ("", "UnauthorizedOperation"), NOT_AUTHORIZED)
+    words = f"User is not authorized to perform: {action}"
+    return _refusal(
+        service, headers, 400 if "x-amz-target" in headers else 403, ("AccessDeniedException", "AccessDenied"), words
+    )
+
+
+def _refusal(service: str, headers: Mapping[str, str], status: int, codes: tuple[str, str], message: str) -> Refusal:
+    """An error in the service's protocol; codes: as JSON and as XML services name it."""
     if "x-amz-target" in headers:
-        answer = json.dumps({"__type": "ThrottlingException", "message": RATE_EXCEEDED})
-        return Refusal(400, headers.get("content-type", "application/x-amz-json-1.0"), answer.encode())
-    error = f"<Code>Throttling</Code><Message>{RATE_EXCEEDED}</Message>"
+        answer = json.dumps({"__type": codes[0], "message": message})
+        return Refusal(status, headers.get("content-type", "application/x-amz-json-1.0"), answer.encode())
+    error = f"<Code>{codes[1]}</Code><Message>{message}</Message>"
     request = str(uuid.uuid4())
     if service == "ec2":
         answer = f"<Response><Errors><Error>{error}</Error></Errors><RequestID>{request}</RequestID></Response>"
@@ -92,4 +128,4 @@ def _refusal(service: str, headers: Mapping[str, str]) -> Refusal:
         answer = (
             f"<ErrorResponse><Error><Type>Sender</Type>{error}</Error><RequestId>{request}</RequestId></ErrorResponse>"
         )
-    return Refusal(400, "text/xml", answer.encode())
+    return Refusal(status, "text/xml", answer.encode())

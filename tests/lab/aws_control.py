@@ -5,7 +5,8 @@ from dataclasses import dataclass
 CONTROL = "/_lab/"
 """Paths below this one are ours.
 
-GET states, transitions, timeouts, invocations; GET and DELETE calls; PUT dropped-events, throttled-calls.
+GET states, transitions, timeouts, invocations; GET and DELETE calls; PUT dropped-events, throttled-calls, denied-calls,
+hidden-instances, aged-instances, due-schedule.
 """
 
 

@@ -17,12 +17,13 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from importlib import import_module
 from typing import Any
 
 from ministack.core import concurrency, lambda_runtime, responses
 from ministack.core.arn import parse_arn
-from ministack.services import alb, autoscaling, ec2, eventbridge, lambda_svc, sns, sqs
+from ministack.services import alb, autoscaling, ec2, eventbridge, lambda_svc, scheduler, sns, sqs
 from ministack.services.cloudformation import provisioners
 
 from lab.aws_recursion import next_header
@@ -70,6 +71,7 @@ EXPECTED = {
         "(image_id, instance_type, subnet_id, count, key_name='', user_data='', sg_ids=None,"
         " requested_private_ip=None, iam_profile=None)"
     ),
+    "ministack.services.ec2._matches_filters": "(inst, filters)",
     "ministack.services.ec2._resolve_launch_template_data": "(spec)",
     "ministack.services.ec2._subnets": "AccountRegionScopedDict",
     "ministack.services.ec2._tags": "AccountRegionScopedDict",
@@ -98,6 +100,9 @@ EXPECTED = {
         "(config: dict, inbound_trace_header: str | None = None) -> str | None"
     ),
     "ministack.services.lambda_svc.invoke_async_with_retry": "(func: dict, event: dict) -> None",
+    "ministack.services.scheduler._schedule_last_fired": "dict",
+    "ministack.services.scheduler._schedules": "AccountRegionScopedDict",
+    "ministack.services.scheduler._tick_schedules": "()",
     "ministack.services.sns.publish_internal": (
         "(topic_arn: str, message, subject: str = '', *, message_structure: str = '',"
         " message_attributes: dict | None = None, message_group_id: str = '',"
@@ -115,6 +120,7 @@ EXPECTED = {
 
 _trace_header: ContextVar[str | None] = ContextVar("trace_header", default=None)
 _dropped: set[str] = set()
+_hidden: set[str] = set()
 
 
 def drift() -> list[str]:
@@ -309,6 +315,21 @@ def instance_type(instance_id: str) -> str:
     return value
 
 
+def age_instances(instance_ids: Iterable[str], seconds: float) -> None:
+    """Let EC2 say that these instances were launched so many seconds earlier."""
+    aged = set(instance_ids)
+    for (_, _, instance_id), instance in ec2._instances.all_items():
+        if instance_id in aged:
+            launched = datetime.fromisoformat(instance["LaunchTime"]) - timedelta(seconds=seconds)
+            instance["LaunchTime"] = launched.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+def hide_instances(instance_ids: Iterable[str]) -> None:
+    """Leave these instances, and no others, out of what DescribeInstances answers."""
+    _hidden.clear()
+    _hidden.update(instance_ids)
+
+
 def register_target(target_group: str, instance_id: str) -> None:
     """Register an instance with a load balancer's target group."""
     alb._register_targets({"TargetGroupArn": target_group, "Targets.member.1.Id": instance_id})
@@ -328,11 +349,18 @@ def put_event(source: str, detail_type: str, detail: Record, resources: list[str
     eventbridge._put_events({"Entries": [entry]}, allow_aws_source=True)
 
 
-def drop_events(detail_type: str | None) -> None:
-    """Swallow events with that detail type from now on; None delivers all again."""
+def drop_events(detail_types: Iterable[str]) -> None:
+    """Swallow events with these detail types, and deliver all others, from now on."""
     _dropped.clear()
-    if detail_type is not None:
-        _dropped.add(detail_type)
+    _dropped.update(detail_types)
+
+
+def fire_schedule(name: str) -> bool:
+    """Let a rate schedule of the default group be due now; whether there is one of that name."""
+    due = [key for key, _ in scheduler._schedules.all_items() if key[2] == f"default/{name}"]
+    scheduler._schedule_last_fired.update(dict.fromkeys(due, 0.0))
+    scheduler._tick_schedules()
+    return bool(due)
 
 
 def notify(target_arn: str, subject: str, body: Record) -> None:
@@ -441,6 +469,7 @@ def install(actions: dict[str, Callable[[Record], Response]]) -> None:
     eventbridge._dispatch_to_lambda = _invoke_with_retries
     _follow_chains()
     _filter_events()
+    _filter_instances()
     _complete_provisioners()
 
 
@@ -484,6 +513,19 @@ def _filter_events() -> None:
             dispatch(event, view)
 
     eventbridge._dispatch_event = dispatch_unless_dropped
+
+
+def _filter_instances() -> None:
+    """Let DescribeInstances heed the filter instance-id, which MiniStack passes over, and know no hidden instance."""
+    matches = ec2._matches_filters
+
+    def matches_also_id(instance: Record, filters: dict[str, list[str]]) -> bool:
+        instance_id = instance["InstanceId"]
+        if instance_id in _hidden or instance_id not in filters.get("instance-id", [instance_id]):
+            return False
+        return bool(matches(instance, filters))
+
+    ec2._matches_filters = matches_also_id
 
 
 def _complete_provisioners() -> None:

@@ -144,8 +144,17 @@ def _control(method: str, path: str, body: bytes, parts: Parts) -> tuple[int, An
             parts.calls.counts.clear()
         case "PUT", "throttled-calls":
             parts.calls.throttle(**json.loads(body))
+        case "PUT", "denied-calls":
+            parts.calls.deny(**json.loads(body))
         case "PUT", "dropped-events":
             aws_ministack.drop_events(json.loads(body))
+        case "PUT", "hidden-instances":
+            aws_ministack.hide_instances(json.loads(body))
+        case "PUT", "aged-instances":
+            aws_ministack.age_instances(**json.loads(body))
+        case "PUT", "due-schedule":
+            if not aws_ministack.fire_schedule(json.loads(body)):
+                return 404, None
         case _:
             return 404, None
     return 200, None

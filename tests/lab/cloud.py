@@ -14,10 +14,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from itertools import count
+from itertools import batched, count
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -28,15 +28,39 @@ from lab.tower import Tower
 STACK = "rollcall"
 SECRET = "tower"
 HOOK_PREFIX = "rollcall"
+SERVING = ("InService", "Standby")
 HEARTBEAT_TIMEOUT = 30  # seconds, Auto Scaling's own minimum
 SAM_TIMEOUT = 180  # seconds
 SAM_STOP_TIMEOUT = 3  # seconds until an interrupted sam is killed
 REPOSITORY = Path(__file__).parents[2]
-FUNCTIONS = ("register", "gate", "cleanup")
+NEVER = 1440  # minutes from one scheduled run of reconcile to the next: none comes while a test runs
+SECONDS_OF_A_GROUP = 1800  # its tag rollcall:timeout if it has none
+DESCRIBED_AT_ONCE = 200  # instances; EC2's maximum of values in one filter
+
+type Json = dict[str, Any]
 
 
 class SamError(RuntimeError):
     """A sam command that did not end well, with what it said."""
+
+
+class ReconcileFailed(Exception):
+    """A run of reconcile ended in an error: what Lambda reports of it."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of reconcile by hand. Times in epoch seconds.
+
+    asked: its event. answer: None if it ended in an error. seasoned: instances that were in service when it began, and
+    launched longer ago than their group's timeout.
+    """
+
+    asked: Json
+    answer: Json | None
+    began: float
+    ended: float
+    seasoned: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -72,6 +96,7 @@ class Group:
     def tag(self, tags: Mapping[str, str | None]) -> None:
         """Set tags rollcall:KEY; a value of None deletes one."""
         client = self.cloud.aws.client("autoscaling")
+        self.cloud.note_asking(self.name, tags)
         for key, value in _tags(tags).items():
             tag = {"ResourceId": self.name, "ResourceType": "auto-scaling-group", "Key": key}
             if value is None:
@@ -87,7 +112,8 @@ class Group:
 class Cloud:
     """The embedded AWS and the embedded Tower, and Rollcall between them.
 
-    directory takes logs. address_pool is the network of the instances' private addresses.
+    directory takes logs. address_pool is the network of the instances' private addresses. runs: of reconcile, by hand,
+    as they ended. asking_since: by group, when it got the job template that it has; epoch seconds.
     """
 
     def __init__(self, directory: Path, *, address_pool: str = "10.0.0.0/28", tower: Tower | None = None) -> None:
@@ -96,6 +122,8 @@ class Cloud:
         self.aws = EmbeddedAws(log=directory / "aws.log", address_pool=address_pool)
         self.tower = tower or Tower()
         self.tower_url = ""
+        self.runs: list[Run] = []
+        self.asking_since: dict[str, float] = {}
         self._stack = ExitStack()
         self._images = count(1)
 
@@ -121,6 +149,7 @@ class Cloud:
             "HookPrefix": HOOK_PREFIX,
             "SubnetIds": "subnet-00000001",  # so that checks may go to private addresses
             "SecurityGroupIds": "sg-00000001",
+            "ReconcileEvery": str(NEVER),
             **parameters,
         }
         _sam(
@@ -151,6 +180,7 @@ class Cloud:
             LaunchTemplateData={"ImageId": "ami-0abcdef1234567890", "InstanceType": "t4g.small"},
         )
         client = self.aws.client("autoscaling")
+        self.note_asking(name, tags)
         client.create_auto_scaling_group(
             AutoScalingGroupName=name,
             LaunchTemplate={"LaunchTemplateName": template, "Version": "$Latest"},
@@ -178,6 +208,53 @@ class Cloud:
             group.scale(size)
         return group
 
+    def note_asking(self, group: str, tags: Mapping[str, str | None]) -> None:
+        """A group gets these tags rollcall:KEY."""
+        if "job-template" in tags:
+            since = self.asking_since.pop(group, time.time())
+            if tags["job-template"]:
+                self.asking_since[group] = since
+
+    def reconcile(self, **asked: Any) -> Json:
+        """A run of reconcile that is asked for this, and its answer. Raises ReconcileFailed."""
+        seasoned = frozenset(self._seasoned())
+        began = time.time()
+        invoked = self.aws.client("lambda").invoke(
+            FunctionName=self.function_name("ReconcileFunction"), Payload=json.dumps(asked)
+        )
+        said: Json = json.loads(invoked["Payload"].read())
+        failed = "FunctionError" in invoked
+        self.runs.append(Run(asked, None if failed else said, began, time.time(), seasoned))
+        if failed:
+            raise ReconcileFailed(f"{said['errorType']}: {said['errorMessage']}")
+        return said
+
+    def _seasoned(self) -> Iterator[str]:
+        timeouts: dict[str, float] = {}
+        for group in self.opted_in():
+            tags = {tag["Key"]: tag["Value"] for tag in group["Tags"]}
+            timeout = float(tags.get("rollcall:timeout", SECONDS_OF_A_GROUP))
+            serving = [each for each in group["Instances"] if each["LifecycleState"] in SERVING]
+            timeouts |= {each["InstanceId"]: timeout for each in serving}
+        for instance_id, described in self.describe(timeouts).items():
+            if described["LaunchTime"].timestamp() + timeouts[instance_id] < time.time():
+                yield instance_id
+
+    def opted_in(self) -> list[Json]:
+        """The Auto Scaling groups with the tag rollcall:inventory, as AWS describes them."""
+        pages = self.aws.client("autoscaling").get_paginator("describe_auto_scaling_groups")
+        filters = [{"Name": "tag-key", "Values": ["rollcall:inventory"]}]
+        return [group for page in pages.paginate(Filters=filters) for group in page["AutoScalingGroups"]]
+
+    def describe(self, instance_ids: Iterable[str]) -> dict[str, Json]:
+        """Those of the instances that EC2 knows, as it describes them, by id."""
+        found: dict[str, Json] = {}
+        for some in batched(instance_ids, DESCRIBED_AT_ONCE):
+            filters = [{"Name": "instance-id", "Values": list(some)}]
+            answer = self.aws.client("ec2").describe_instances(Filters=filters)
+            found |= {one["InstanceId"]: one for each in answer["Reservations"] for one in each["Instances"]}
+        return found
+
     def queue_url(self, logical_id: str) -> str:
         """The URL of a queue of the stack."""
         return str(self._physical_id(logical_id))
@@ -200,13 +277,16 @@ class Cloud:
         return answer["StackResourceDetail"]["PhysicalResourceId"]
 
     def log_lines(self, function: str) -> list[dict[str, Any]]:
-        """What a function (register, gate or cleanup) logged, an object a line; nothing of the runtime."""
+        """What a function (register, gate …) logged, an object a line; nothing of the runtime, and no metrics."""
+        return [line for line in self._printed(function) if "level" in line]
+
+    def metrics(self, function: str) -> list[Json]:
+        """What a function counted: the metrics of each invocation, in CloudWatch's embedded metric format."""
+        return [line for line in self._printed(function) if "_aws" in line]
+
+    def _printed(self, function: str) -> list[Json]:
         text = self.aws.function_log(self.function_name(f"{function.capitalize()}Function"))
-        lines = []
-        for line in text.splitlines():
-            if line.startswith('{"level"'):
-                lines.append(json.loads(line))
-        return lines
+        return [json.loads(line) for line in text.splitlines() if line.startswith(('{"level"', '{"_aws"'))]
 
     def alerts(self, group: Group, words: str) -> list[dict[str, Any]]:
         """The gate's alerts about a group that hold these words."""
@@ -303,4 +383,15 @@ def _tags(tags: Mapping[str, str | None]) -> dict[str, str | None]:
     return {f"rollcall:{key}": value for key, value in tags.items()}
 
 
-__all__ = ["ACCOUNT", "REGION", "Cloud", "Group", "SamError", "eventually", "keep_to_this_machine", "sam_build"]
+__all__ = [
+    "ACCOUNT",
+    "REGION",
+    "Cloud",
+    "Group",
+    "ReconcileFailed",
+    "Run",
+    "SamError",
+    "eventually",
+    "keep_to_this_machine",
+    "sam_build",
+]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from lab.demo_scenes import Stage
     from lab.demo_view import View
 
-FUNCTIONS = ("register", "gate", "cleanup")
+FUNCTIONS = ("register", "gate", "cleanup", "reconcile")
 LOGS = "build/demo"
 SETTLING = 60.0  # seconds for the last messages to be worked off
 
@@ -116,7 +116,7 @@ def _sum_up(stage: Stage, view: View, *, finished: bool) -> bool:
     """What was checked, and figures. Returns whether everything holds."""
     from lab.demo_checks import check, figures
 
-    checks = check(stage.cloud, stage.groups, finished=finished)
+    checks = check(stage.cloud, stage.groups, stage.others, finished=finished)
     view.say("\nChecked on what the embedded AWS and the embedded Tower recorded:", "bold")
     for each in checks:
         view.verdict(each.holds, f"{each.invariant}  {each.words:<45}  {each.checked_on}")

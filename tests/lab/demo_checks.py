@@ -8,21 +8,24 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from lab.demo_sights import observe
-from lab.invariants import broken_invariants
+from lab.invariants import broken_invariants, disagreements, is_ours
 from lab.tower import OPERATOR
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from lab.cloud import Cloud
     from lab.demo_sights import Sight
+    from lab.tower import HostRecord
 
 WORDS = {
     "I1": "No instance served before its job was ok",
     "I2": "No instance terminated while still in Tower",
     "I3": "No job ran but on hosts it named, all ours",
+    "I4": "Hosts are what serves; others' are untouched",
     "I5": "No two hosts had one address at one time",
     "I6": "No lifecycle action was lost or left waiting",
+    "I7": "No reconcile took a large step unasked",
 }
 
 
@@ -40,20 +43,20 @@ class Check:
         return not self.broken
 
 
-def check(cloud: Cloud, groups: Collection[str], *, finished: bool) -> list[Check]:
+def check(cloud: Cloud, groups: Collection[str], others: Mapping[int, HostRecord], *, finished: bool) -> list[Check]:
     """All invariants. Where the story broke off, only those that there was something to check on already.
 
-    Nor does what still waits then prove anything: I6 is left out.
+    Nor does what still waits then prove anything: I4 and I6 are left out. others: the hosts not ours before, by id.
     """
     sentences: defaultdict[str, list[str]] = defaultdict(list)
-    for sentence in broken_invariants(cloud, groups):
+    for sentence in [*broken_invariants(cloud, groups), *disagreements(cloud, others)]:
         invariant, _, words = sentence.partition(": ")
         sentences[invariant].append(words)
     checks = []
     for invariant, (count, checked_on) in _checked_on(cloud).items():
         if finished and not count:
             sentences[invariant].append("there was nothing to check this on")
-        if finished or (count and invariant != "I6"):
+        if finished or (count and invariant not in ("I4", "I6")):
             checks.append(Check(invariant, WORDS[invariant], checked_on, tuple(sentences[invariant])))
     return checks
 
@@ -62,15 +65,18 @@ def _checked_on(cloud: Cloud) -> dict[str, tuple[int, str]]:
     """What each invariant is about: how many, and in words."""
     entered = [each.state for each in cloud.aws.transitions()]
     jobs = [job for job in cloud.tower.jobs() if job.launched_by != OPERATOR]
-    lives = cloud.tower.host_lives()
+    lives, hosts = cloud.tower.host_lives(), cloud.tower.hosts()
+    ours = sum(map(is_ours, hosts))
     served, left = entered.count("InService"), entered.count("Terminating:Proceed")
     waits = entered.count("Pending:Wait") + entered.count("Terminating:Wait")
     return {
         "I1": (served, _counted(served, "instance")),
         "I2": (left, _counted(left, "instance")),
         "I3": (len(jobs), f"{_counted(len(jobs), 'job')}, {_counted(sum(len(job.hosts) for job in jobs), 'host')}"),
+        "I4": (ours, f"{_counted(ours, 'host')} and {_counted(len(hosts) - ours, 'other')}"),
         "I5": (len(lives), f"{_counted(len(lives), 'host')}, {len({life.address for life in lives})} addresses"),
         "I6": (waits, _counted(waits, "action")),
+        "I7": (len(cloud.runs), _counted(len(cloud.runs), "run")),
     }
 
 

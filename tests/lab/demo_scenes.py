@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lab.cloud import eventually
 from lab.demo_sights import observe
+from lab.invariants import disagreements, others_hosts
 
 if TYPE_CHECKING:
     from lab.cloud import Cloud, Group
@@ -22,6 +23,8 @@ HEARTBEAT_TIMEOUT = 60  # seconds
 SCALE_OUT_TIMEOUT = 120.0  # seconds; with the second job it takes 40
 SCALE_IN_TIMEOUT = HEARTBEAT_TIMEOUT - 5.0  # what comes later was not Rollcall's doing
 DEPLOY_TIMEOUT = 30.0  # seconds
+TERMINATION = "EC2 Instance-terminate Lifecycle Action"
+LOSS_TIMEOUT = 10.0  # seconds until an instance waits of which nobody is told
 
 type Sights = list[Sight]
 
@@ -31,7 +34,10 @@ class SceneFailed(Exception):
 
 
 class Stage:
-    """Where the scenes play: the cloud with its two groups, and the view that shows it."""
+    """Where the scenes play: the cloud with its two groups, and the view that shows it.
+
+    others: the hosts in Tower that are not Rollcall's, by id.
+    """
 
     def __init__(self, cloud: Cloud, view: View) -> None:
         self.cloud = cloud
@@ -40,6 +46,8 @@ class Stage:
         cloud.tower.add_inventory(INVENTORY)
         for template in (TEMPLATE, DEPLOY):
             cloud.tower.add_job_template(template, INVENTORY)
+        cloud.tower.add_host(INVENTORY, "vpn-1.example.com", "# by hand\nansible_host: 192.0.2.7\n", groups=["network"])
+        self.others = others_hosts(cloud)
         self.web = self._group("web")
         self.db = self._group("db")
 
@@ -191,6 +199,37 @@ def recycle_an_address(stage: Stage) -> None:
     stage.say(f"   would have made a web server of a database, {newcomer.instance_id}.")
 
 
+def lose_an_event(stage: Stage) -> None:
+    """db loses an instance and nobody is told: reconcile finds out, and Tower holds what serves and nothing else."""
+    cloud = stage.cloud
+    stage.say("4  An event gets lost: db from 3 to 2", "bold")
+    cloud.aws.drop_events(TERMINATION)
+    stage.db.scale(2)
+    sights = stage.wait(lambda sights: any(map(_is_held, sights)), "an instance of db is leaving", LOSS_TIMEOUT)
+    cloud.aws.drop_events()
+    leaver = next(filter(_is_held, sights))
+    stage.expect(bool(leaver.inventory_groups), f"{leaver.instance_id} was struck off although nobody was told of it")
+    stage.say(f"   {leaver.instance_id} waits, and is in Tower still. Reconcile, due every five minutes, comes early.")
+    for step in cloud.reconcile()["steps"]:
+        stage.say(f"   Reconcile: {step['instance_id']} {step['step']}, for {step['reason']}.", "green")
+    stage.wait(
+        lambda sights: any(each.gone for each in sights if each.instance_id == leaver.instance_id),
+        f"{leaver.instance_id} is gone",
+        SCALE_IN_TIMEOUT,
+    )
+    stage.settle(SCALE_IN_TIMEOUT)
+    cloud.reconcile()
+    wrong = disagreements(cloud, stage.others)
+    stage.expect(not wrong, f"after two runs Tower and EC2 do not agree: {'; '.join(wrong)}")
+    stage.say(
+        "   Tower now holds the instances that serve, each once, and an untouched host that is not Rollcall's.", "green"
+    )
+
+
+def _is_held(sight: Sight) -> bool:
+    return sight.state == "Terminating:Wait"
+
+
 def _removed(stage: Stage, leaver: Sight) -> float:
     removed = (life.removed for life in stage.cloud.tower.host_lives() if life.name == leaver.instance_id)
     return max(time for time in removed if time)
@@ -204,4 +243,4 @@ def _abandoned(sights: Sights, group: Group) -> Sights:
     return [each for each in sights if each.group == group.name and each.abandoned]
 
 
-SCENES: tuple[Callable[[Stage], None], ...] = (scale_out, scale_in, recycle_an_address)
+SCENES: tuple[Callable[[Stage], None], ...] = (scale_out, scale_in, recycle_an_address, lose_an_event)

@@ -1,39 +1,65 @@
-"""The design's invariants, checked on what the embedded cloud recorded. Used by the stack tests and the demo."""
+"""The design's invariants, checked on what the embedded cloud recorded. Used by the stack tests and the demo.
+
+What holds at any time is in broken_invariants(). I4 holds once nothing moves any more and reconcile has run twice:
+
+    others = others_hosts(cloud)
+    ...
+    assert not disagreements(cloud, others)
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from ipaddress import ip_address
 from itertools import combinations
 from typing import TYPE_CHECKING
 
+from lab.aws import ACCOUNT, REGION
 from lab.tower import OPERATOR
 
 if TYPE_CHECKING:
-    from lab.cloud import Cloud
-    from lab.tower import HostLife
+    from lab.cloud import Cloud, Json, Run
+    from lab.tower import HostLife, HostRecord
 
 CLOCK_TOLERANCE = 0.05  # seconds between two processes' readings of one clock
+BREAKER_SHARE = 0.2  # of an inventory's managed hosts, and
+BREAKER_MIN = 5  # hosts: what a run may always remove
+SETTLED = ("InService", "Standby")
+LOG_TIME = "%Y-%m-%d %H:%M:%S,%f%z"
+ADDRESSES = {
+    "private": "PrivateIpAddress",
+    "public": "PublicIpAddress",
+    "private-dns": "PrivateDnsName",
+    "public-dns": "PublicDnsName",
+}
 
 
-def broken_invariants(cloud: Cloud, groups: Collection[str]) -> list[str]:
-    """What does not hold for these groups and everything that ever happened to them, as sentences."""
+def broken_invariants(cloud: Cloud, groups: Collection[str], unheard: Collection[str] = ()) -> list[str]:
+    """What does not hold for these groups and everything that ever happened to them, as sentences.
+
+    unheard: those whose terminations waited for their timeout, for nobody was told; that breaks I2 and I6.
+    """
+    heard = set(groups) - set(unheard)
     return [
         *_provisioned_before_service(cloud, groups),
-        *_struck_off_before_the_hook_ends(cloud, groups),
+        *_struck_off_before_the_hook_ends(cloud, heard),
         *_jobs_are_limited(cloud),
         *_one_address_one_host(cloud, groups),
-        *_every_action_is_answered(cloud, groups),
+        *_every_action_is_answered(cloud, heard),
         *_nothing_is_lost(cloud),
+        *_no_large_step_unasked(cloud),
     ]
 
 
 def _provisioned_before_service(cloud: Cloud, groups: Collection[str]) -> Iterator[str]:
-    """I1: InService only after a job result ok for that host."""
-    jobs = cloud.tower.jobs()
-    asking = {name for name in groups if _asks_job(cloud, name)}
+    """I1: InService only after a job result ok for that host, from when on the group asks for one."""
+    jobs = cloud.tower.jobs_ever()
+    asking = {name: cloud.asking_since.get(name, 0.0) for name in groups if _asks_job(cloud, name)}
     for entered in cloud.aws.transitions():
-        if entered.group not in asking or entered.state != "InService":
+        if entered.state != "InService" or entered.time < asking.get(entered.group, float("inf")):
             continue
         proven = any(
             job.hosts.get(entered.instance_id) == "ok"
@@ -63,6 +89,8 @@ def _struck_off_before_the_hook_ends(cloud: Cloud, groups: Collection[str]) -> I
             continue
         for life in lives[entered.instance_id]:
             removed = life.removed
+            if life.restored and life.created > entered.time:
+                continue  # then it was not there: Tower was put back to a state of before
             if removed is None or removed > entered.time + CLOCK_TOLERANCE:
                 yield f"I2: {life.inventory} still held {entered.instance_id} when its termination went on"
 
@@ -70,7 +98,7 @@ def _struck_off_before_the_hook_ends(cloud: Cloud, groups: Collection[str]) -> I
 def _jobs_are_limited(cloud: Cloud) -> Iterator[str]:
     """I3: every job of ours names its hosts, and ran on no other."""
     instances = {each.instance_id for each in cloud.aws.transitions()}
-    for job in cloud.tower.jobs():
+    for job in cloud.tower.jobs_ever():
         if job.launched_by == OPERATOR:
             continue
         limit = set(job.limit.split(",")) - {""}
@@ -81,15 +109,22 @@ def _jobs_are_limited(cloud: Cloud) -> Iterator[str]:
 
 
 def _one_address_one_host(cloud: Cloud, groups: Collection[str]) -> Iterator[str]:
-    """I5: no two hosts of ours in one inventory had one address at one time."""
-    lives: defaultdict[tuple[str, str], list[HostLife]] = defaultdict(list)
+    """I5: no two hosts of ours in one inventory had one address at one time; private ones, in one VPC."""
+    lives: defaultdict[tuple[str, str, str], list[HostLife]] = defaultdict(list)
     for life in cloud.tower.host_lives():
-        if life.group in groups and life.address:
-            lives[life.inventory, life.address].append(life)
-    for (inventory, address), tenants in lives.items():
+        if life.group in groups and life.account == ACCOUNT and life.address:
+            lives[life.inventory, "" if _is_public(life.address) else life.vpc, life.address].append(life)
+    for (inventory, _, address), tenants in lives.items():
         for one, other in combinations(tenants, 2):
             if _overlap(one, other):
                 yield f"I5: {one.name} and {other.name} both had {address} in {inventory}"
+
+
+def _is_public(address: str) -> bool:
+    try:
+        return ip_address(address).is_global
+    except ValueError:
+        return not address.endswith(".internal")
 
 
 def _overlap(one: HostLife, other: HostLife) -> bool:
@@ -111,3 +146,117 @@ def _nothing_is_lost(cloud: Cloud) -> Iterator[str]:
     for queue, messages in cloud.dead_letters().items():
         if messages:
             yield f"I6: {messages} messages in the {queue} dead-letter queue"
+
+
+def _no_large_step_unasked(cloud: Cloud) -> Iterator[str]:
+    """I7: no run of reconcile removed a large share, or provisioned what served, unless it was asked to.
+
+    A removal in a run's time counts as the run's: nothing else is to remove hosts meanwhile.
+    """
+    lives = [life for life in cloud.tower.host_lives() if life.account == ACCOUNT]
+    ends = {each.instance_id: each.time for each in cloud.aws.transitions() if each.state == "Terminated"}
+    for run in cloud.runs:
+        if not run.asked.get("force"):
+            yield from _no_large_removal(cloud, run, lives, ends)
+        if not run.asked.get("provision"):
+            for job in cloud.tower.jobs_ever():
+                again = run.seasoned & set(job.limit.split(","))
+                if job.launched_by != OPERATOR and run.began <= job.created <= run.ended and again:
+                    yield f"I7: job {job.id} provisioned {', '.join(sorted(again))}, which served already"
+
+
+def _no_large_removal(cloud: Cloud, run: Run, lives: list[HostLife], ends: Mapping[str, float]) -> Iterator[str]:
+    may_be_silent = run.answer is None or bool(run.asked.keys() & {"groups", "dry_run"})
+    by_inventory: defaultdict[str, list[HostLife]] = defaultdict(list)
+    for life in lives:
+        if life.created < run.began and (life.removed is None or life.removed >= run.began):
+            by_inventory[life.inventory].append(life)
+    for inventory, managed in by_inventory.items():
+        most = max(BREAKER_MIN, BREAKER_SHARE * len(managed))
+        removed = sum(1 for life in managed if life.removed and life.removed <= run.ended)
+        due = sum(1 for life in managed if ends.get(life.instance_id, run.began) < run.began)
+        if removed > most or (removed and due > most):
+            yield f"I7: a run removed {removed} of the {len(managed)} hosts of ours in {inventory} unasked"
+        if due > most and not may_be_silent and not _alerted(cloud, run, inventory):
+            yield f"I7: {due} of the {len(managed)} hosts of ours in {inventory} were to go, and nobody was told"
+
+
+def _alerted(cloud: Cloud, run: Run, inventory: str) -> bool:
+    def told(line: Json) -> bool:
+        at = datetime.strptime(line["timestamp"], LOG_TIME).timestamp()
+        return bool(line.get("alert")) and line.get("inventory") == inventory and run.began <= at <= run.ended
+
+    return bool(run.answer and run.answer["failed"]) and any(told(line) for line in cloud.log_lines("reconcile"))
+
+
+def others_hosts(cloud: Cloud) -> dict[int, HostRecord]:
+    """The hosts that are not ours as they are now, by id."""
+    return {host.id: host for host in cloud.tower.hosts() if not is_ours(host)}
+
+
+def disagreements(cloud: Cloud, others: Mapping[int, HostRecord]) -> list[str]:
+    """What does not hold of I4, as sentences. others: the hosts that were not ours before, by id."""
+    return [*_our_hosts_are_what_serves(cloud), *_others_hosts_are_what_they_were(cloud, others)]
+
+
+@dataclass(frozen=True)
+class _Home:
+    """What the host of an instance that serves is to say."""
+
+    group: str
+    inventory: str
+    address: str
+    inventory_groups: frozenset[str]
+
+
+def _our_hosts_are_what_serves(cloud: Cloud) -> Iterator[str]:
+    """I4: each instance in service or in Standby of a group that opted in has one host, and nothing else has one."""
+    homes = _homes(cloud)
+    ours = [host for host in cloud.tower.hosts() if is_ours(host)]
+    hosts_of = Counter(host.variables["rollcall"]["instance_id"] for host in ours)
+    for instance_id, home in homes.items():
+        if hosts_of[instance_id] != 1:
+            yield f"I4: {instance_id} of {home.group} serves and has {hosts_of[instance_id]} hosts"
+    for host in ours:
+        marker = host.variables["rollcall"]
+        wanted = homes.get(marker["instance_id"])
+        if not wanted:
+            yield f"I4: {host.name} is a host of {host.inventory}, and its instance serves in no group"
+            continue
+        found = _Home(marker["group"], host.inventory, host.address, wanted.inventory_groups & set(host.groups))
+        if found != wanted:
+            yield f"I4: host {host.name} says {found}, and should say {wanted}"
+
+
+def _homes(cloud: Cloud) -> dict[str, _Home]:
+    """By instance id; the tags rollcall:inventory are to be names."""
+    tags_of: dict[str, Mapping[str, str]] = {}
+    for group in cloud.opted_in():
+        tags = {"group": group["AutoScalingGroupName"], **{tag["Key"]: tag["Value"] for tag in group["Tags"]}}
+        serving = [each["InstanceId"] for each in group["Instances"] if each["LifecycleState"] in SETTLED]
+        tags_of |= dict.fromkeys(serving, tags)
+    described = cloud.describe(tags_of)
+    return {
+        instance_id: _Home(
+            tags["group"],
+            tags["rollcall:inventory"],
+            described.get(instance_id, {}).get(ADDRESSES[tags.get("rollcall:address", "private")], ""),
+            frozenset(tags.get("rollcall:groups", tags["group"]).split()),
+        )
+        for instance_id, tags in tags_of.items()
+    }
+
+
+def is_ours(host: HostRecord) -> bool:
+    """Whether a host has the marker of this installation."""
+    marker = host.variables.get("rollcall")
+    return isinstance(marker, dict) and (marker.get("account"), marker.get("region")) == (ACCOUNT, REGION)
+
+
+def _others_hosts_are_what_they_were(cloud: Cloud, others: Mapping[int, HostRecord]) -> Iterator[str]:
+    """I4: a host that is not ours and whose instance lives is byte for byte what it was."""
+    ended = {each.instance_id for each in cloud.aws.transitions() if each.state == "Terminated"}
+    now = {host.id: host for host in cloud.tower.hosts()}
+    for host_id, before in others.items():
+        if not ended & {before.name, before.instance_id} and now.get(host_id) != before:
+            yield f"I4: host {before.name} of {before.inventory} is not ours, and is not what it was"

@@ -30,9 +30,9 @@ from typing import Any
 from lab.tower_api import Api, Response
 from lab.tower_jobs import Behaviour, HostMatch, JobEngine
 from lab.tower_server import HANGING, Front, Latency, Refusal, RequestRecord, Traffic, serving
-from lab.tower_world import OPERATOR, Group, Host, HostFields, Inventory, Job, JobTemplate, Project, User, World
+from lab.tower_world import OPERATOR, Backup, Group, Host, HostFields, Inventory, Job, JobTemplate, Project, User, World
 
-__all__ = ["OPERATOR", "HostLife", "HostRecord", "JobRecord", "Latency", "RequestRecord", "Tower"]
+__all__ = ["OPERATOR", "Backup", "HostLife", "HostRecord", "JobRecord", "Latency", "RequestRecord", "Tower"]
 
 API_ROOTS = ("/api/v2/", "/api/controller/v2/")
 WAIT_STEP = 0.02  # seconds between two looks at a job
@@ -60,7 +60,8 @@ class HostRecord:
 class HostLife:
     """A host that is or was there, as it was last. Times in epoch seconds; removed is None while it is there.
 
-    group: the Auto Scaling group that Rollcall's marker names, empty for a host that is not Rollcall's.
+    group, account, vpc: what Rollcall's marker names, empty for a host without one. restored: it was put back from a
+    backup, at `created`; what it was until then is a life of its own, which ended.
     """
 
     id: int
@@ -71,6 +72,9 @@ class HostLife:
     address: str
     created: float
     removed: float | None
+    account: str = ""
+    vpc: str = ""
+    restored: bool = False
 
 
 @dataclass(frozen=True)
@@ -308,6 +312,35 @@ class Tower:
         with self._current():
             self._world.remove_token(self._world.tokens_by_text[token])
 
+    def edit_host(
+        self,
+        name: str,
+        inventory: int | str,
+        variables: Mapping[str, Any] | str | None = None,
+        *,
+        enabled: bool | None = None,
+        leave: Iterable[str] = (),
+    ) -> None:
+        """What a person would change by hand: all the variables of a host, whether it is enabled, groups it leaves."""
+        with self._current():
+            row = self._inventory(inventory).hosts[name]
+            text = variables if isinstance(variables, str) else json.dumps(dict(variables or {}))
+            fields = HostFields(
+                row.name,
+                row.description,
+                row.variables if variables is None else text,
+                row.instance_id,
+                row.enabled if enabled is None else enabled,
+            )
+            self._world.change_host(row, fields)
+            for group in leave:
+                self._world.leave(row.inventory.groups[group], row)
+
+    def age_host(self, name: str, inventory: int | str, seconds: float) -> None:
+        """Lets Tower say that a host was made so many seconds earlier."""
+        with self._current():
+            self._inventory(inventory).hosts[name].created -= seconds
+
     def remove_host(self, name: str, inventory: int | str | None = None) -> None:
         """What a person would delete by hand: the hosts of that name, in one inventory or in all."""
         with self._current():
@@ -315,6 +348,20 @@ class Tower:
             for row in list(inventories):
                 if name in row.hosts:
                     self._world.remove_host(row.hosts[name])
+
+    def back_up(self) -> Backup:
+        """All that is in Tower now, for `restore`."""
+        with self._current():
+            return self._world.back_up()
+
+    def restore(self, backup: Backup) -> None:
+        """Puts back what was there then, and nothing else, as a restore of Tower's database does.
+
+        Hosts have their old ids and times, and what was made since is gone; a job that ran then has failed.
+        """
+        with self._current():
+            self._engine.forget()
+            self._world.restore(backup)
 
     def _inventory(self, key: int | str) -> Inventory:
         rows = self._world.inventories
@@ -511,6 +558,12 @@ class Tower:
             rows = self._world.jobs.values() if template is None else self._template(template).jobs
             return [self._job_record(row) for row in rows]
 
+    def jobs_ever(self) -> list[JobRecord]:
+        """Every job that ever was, also those that a restore of an older state has undone."""
+        with self._current():
+            rows = [*self._world.gone_jobs, *(row for row in self._world.jobs.values() if not row.restored)]
+            return [self._job_record(row) for row in rows]
+
     def requests(self, method: str | None = None, contains: str = "") -> list[RequestRecord]:
         """The requests so far, those of a method whose path contains a text."""
         answered = self._traffic.requests()
@@ -598,15 +651,20 @@ def _matcher(match: Match) -> HostMatch:
 
 
 def _host_life(row: Host) -> HostLife:
+    found = row.parsed().get("rollcall")
+    marker = found if isinstance(found, dict) else {}
     return HostLife(
         id=row.id,
         name=row.name,
         instance_id=row.instance_id,
         inventory=row.inventory.name,
-        group=row.parsed().get("rollcall", {}).get("group", ""),
+        group=str(marker.get("group", "")),
         address=row.address,
-        created=row.created,
+        created=row.restored or row.created,
         removed=row.removed,
+        account=str(marker.get("account", "")),
+        vpc=str(marker.get("vpc", "")),
+        restored=row.restored is not None,
     )
 
 

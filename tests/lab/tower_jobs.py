@@ -132,6 +132,12 @@ class JobEngine:
         """Has `step` called with its due time once that has come (epoch seconds)."""
         heapq.heappush(self._agenda, (due, next(self._order), step))
 
+    def forget(self) -> None:
+        """Lets go of every job, as if none had been launched."""
+        for table in (self.open, self._pending, self._occupied):
+            table.clear()
+        self._agenda.clear()
+
     def look_again(self) -> None:
         """Lets pending jobs start that a change has made room for."""
         self._schedule(self._world.now())

@@ -9,6 +9,7 @@ Times are epoch seconds of the computer's clock; what the API shows is shifted b
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -27,8 +28,20 @@ FALSE_WORDS = frozenset(("false", "f", "no", "n", "off", "0"))
 
 ACTIVE = frozenset(("new", "pending", "waiting", "running"))
 
+BACKED_UP = (
+    *("organizations", "projects", "inventories", "groups", "hosts", "templates", "jobs", "workflow_jobs"),
+    *("tokens", "tokens_by_text", "_last_id"),
+)
+INTERRUPTED = (
+    "Task was marked as running at system start up. The system must have not shut down properly, so it has been marked "
+    "as failed."
+)
+
 DENIED = "You do not have permission to perform this action."
 OPERATOR = "operator"  # the person who launches jobs by hand
+
+
+type Backup = dict[str, Any]
 
 
 class Refusal(Exception):
@@ -155,6 +168,7 @@ class Host:
     recent_jobs: list[Job] = field(default_factory=list)
     deleted: bool = False
     removed: float | None = None
+    restored: float | None = None
     _parsed: tuple[str, dict[str, Any]] | None = None
 
     @property
@@ -249,6 +263,7 @@ class Job:
     cut_short_events: int = 0
     planned_end: tuple[str, str] | None = None  # status and explanation its run will end with
     summaries: list[Summary] = field(default_factory=list)
+    restored: bool = False
 
     @property
     def active(self) -> bool:
@@ -461,6 +476,7 @@ class World:
         self.gone_hosts: list[Host] = []
         self.templates: dict[int, JobTemplate] = {}
         self.jobs: dict[int, Job] = {}
+        self.gone_jobs: list[Job] = []
         self.workflow_jobs: dict[int, WorkflowJob] = {}
         self.tokens: dict[int, Token] = {}
         self.tokens_by_text: dict[str, Token] = {}
@@ -479,6 +495,31 @@ class World:
 
     def set_next_id(self, kind: str, number: int) -> None:
         self._last_id[kind] = number - 1
+
+    def back_up(self) -> Backup:
+        """Every row as it is now, and the next ids."""
+        users = {id(user): user for user in (self.admin, self.operator)}
+        return copy.deepcopy({name: getattr(self, name) for name in BACKED_UP}, users)
+
+    def restore(self, backup: Backup) -> None:
+        """Every row as it was; what has come since is gone, and its ids are given once more."""
+        now = self.now()
+        for host in self.hosts.values():
+            host.deleted, host.removed = True, now
+        self.gone_hosts += self.hosts.values()
+        self.gone_jobs += [job for job in self.jobs.values() if not job.restored]
+        users = {id(user): user for user in (self.admin, self.operator)}
+        for name, table in copy.deepcopy(backup, users).items():
+            rows = getattr(self, name)  # the API and the engine hold on to it
+            rows.clear()
+            rows.update(table)
+        for host in self.hosts.values():
+            host.restored = now
+        for job in self.jobs.values():
+            job.restored = True
+            if job.active:
+                job.status, job.explanation, job.results = "failed", INTERRUPTED, {}
+                job.finished = job.events_done = now
 
     def create_organization(self, name: str, description: str = "") -> Organization:
         if any(row.name == name for row in self.organizations.values()):

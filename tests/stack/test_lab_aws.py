@@ -10,6 +10,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import accumulate, count
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from lab.aws import ACCOUNT, REGION, EmbeddedAws, Invocation
 LAUNCHING = "autoscaling:EC2_INSTANCE_LAUNCHING"
 TERMINATING = "autoscaling:EC2_INSTANCE_TERMINATING"
 LAUNCH_EVENT = "EC2 Instance-launch Lifecycle Action"
+AGAIN = "6"  # seconds until a message comes again: longer than any invocation here, also on a busy machine
 LONG = 3600
 """A heartbeat timeout in seconds that no test outlives."""
 PATIENCE = 60
@@ -193,8 +195,7 @@ class Lab:
         return Function(self.aws, self.name)
 
     def clear(self) -> None:
-        self.aws.drop_events(None)
-        self.aws.throttle(None)
+        self.aws.mend()
         for mapping in self.mappings:
             self.aws.client("lambda").delete_event_source_mapping(UUID=mapping)
         for group in self.groups:
@@ -379,6 +380,38 @@ def test_an_instance_terminated_behind_the_groups_back_loses_its_address_and_is_
     assert group.addresses()[replacement] == group.addresses()[instance]
 
 
+def test_instances_are_found_by_filter_and_by_no_other(lab: Lab) -> None:
+    group = lab.group(desired=2)
+    one, _ = group.await_members("InService", 2)
+    assert described(lab, one, "i-00000000000000000").keys() == {one}
+
+
+def test_an_instance_that_is_hidden_serves_and_ec2_does_not_know_it(lab: Lab) -> None:
+    group = lab.group(desired=2)
+    one, other = group.await_members("InService", 2)
+    lab.aws.hide(one)
+    assert described(lab, one, other).keys() == {other}
+    assert group.await_members("InService", 2) == [one, other]
+    lab.aws.hide()
+    assert described(lab, one, other).keys() == {one, other}
+
+
+def test_an_instance_can_be_made_older_than_it_is(lab: Lab) -> None:
+    group = lab.group(desired=2)
+    one, other = group.await_members("InService", 2)
+    before = described(lab, one, other)
+    lab.aws.age([one], 3600)
+    launched = {name: (before[name] - after).total_seconds() for name, after in described(lab, one, other).items()}
+    assert launched == {one: 3600, other: 0}
+
+
+def described(lab: Lab, *instance_ids: str) -> dict[str, datetime]:
+    """When each of these instances was launched, of those that EC2 finds by a filter."""
+    filters = [{"Name": "instance-id", "Values": list(instance_ids)}]
+    answer = lab.aws.client("ec2").describe_instances(Filters=filters)
+    return {one["InstanceId"]: one["LaunchTime"] for each in answer["Reservations"] for one in each["Instances"]}
+
+
 def test_standby_takes_an_instance_out_of_service_and_back_without_hooks(lab: Lab) -> None:
     group = lab.group(desired=1)
     (instance,) = group.await_members("InService")
@@ -449,7 +482,7 @@ def test_a_launch_is_an_event_unless_it_is_dropped(lab: Lab) -> None:
     lab.aws.drop_events(LAUNCH_EVENT)
     group.resize(1)
     (unheard,) = group.await_members("Pending:Wait")
-    lab.aws.drop_events(None)
+    lab.aws.drop_events()
     group.resize(2)
     heard = next(one for one in group.await_members("Pending:Wait", 2) if one != unheard)
     (event,) = map(json.loads, eventually(queue.receive))
@@ -526,7 +559,7 @@ def test_a_record_has_the_shape_that_lambda_gives_it(lab: Lab) -> None:
 
 
 def test_only_the_reported_failures_of_a_batch_come_again(lab: Lab) -> None:
-    queue = lab.queue(VisibilityTimeout="1")
+    queue = lab.queue(VisibilityTimeout=AGAIN)
     queue.send("good", "bad", "good too")
     function = lab.function(
         """
@@ -563,7 +596,7 @@ def test_a_visibility_that_the_function_has_set_stands(lab: Lab) -> None:
 
 
 def test_a_message_that_keeps_failing_ends_in_the_dead_letter_queue(lab: Lab) -> None:
-    queue = lab.queue(receives=2, VisibilityTimeout="1")
+    queue = lab.queue(receives=2, VisibilityTimeout=AGAIN)
     function = lab.function("say(1)\nraise RuntimeError('broken')", queue)
     queue.send("poison")
     assert eventually(queue.dead) == ["poison"]
@@ -631,7 +664,7 @@ def test_a_rule_tries_its_function_three_times(lab: Lab) -> None:
 
 def test_every_invocation_by_an_event_source_is_recorded(lab: Lab) -> None:
     before = time.time()
-    queue = lab.queue(VisibilityTimeout="1")
+    queue = lab.queue(VisibilityTimeout=AGAIN)
     function = lab.function(
         """
         time.sleep(0.2)
@@ -688,7 +721,7 @@ def test_the_calls_that_functions_make_are_counted_and_nobody_elses(lab: Lab) ->
     assert not lab.aws.calls()
 
 
-THROTTLED = """
+REFUSED = """
 import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
@@ -708,7 +741,7 @@ say(*[outcome(call) for call in (groups.describe_auto_scaling_groups, machines.d
 
 def test_each_nth_call_of_a_throttled_action_is_refused_to_functions(lab: Lab) -> None:
     feed = lab.queue("feed")
-    function = lab.function(THROTTLED, feed)
+    function = lab.function(REFUSED, feed)
     lab.aws.throttle("autoscaling:DescribeAutoScalingGroups", every=2)
     lab.aws.throttle("ec2:DescribeInstances", every=3)
     lab.aws.throttle("sqs:ListQueues", every=4)
@@ -724,6 +757,45 @@ def test_each_nth_call_of_a_throttled_action_is_refused_to_functions(lab: Lab) -
     lab.aws.throttle(None)
     feed.send("go")
     eventually(lambda: function.said() == [outcomes, [None] * 12])
+
+
+def test_calls_of_a_denied_action_are_refused_for_good_to_functions(lab: Lab) -> None:
+    feed = lab.queue("feed")
+    function = lab.function(REFUSED, feed)
+    lab.aws.deny("autoscaling:DescribeAutoScalingGroups", only=2)
+    lab.aws.deny("ec2:DescribeInstances")
+    lab.aws.deny("sqs:ListQueues", only=4)
+    feed.send("go")
+    eventually(lambda: function.said())
+    words = "User is not authorized to perform: "
+    (outcomes,) = function.said()
+    assert outcomes[:4] == [None, [403, "AccessDenied", f"{words}autoscaling:DescribeAutoScalingGroups"], None, None]
+    assert outcomes[4:8] == [[403, "UnauthorizedOperation", "You are not authorized to perform this operation."]] * 4
+    assert outcomes[8:] == [None, None, None, [400, "AccessDeniedException", f"{words}sqs:ListQueues"]]
+    lab.aws.client("ec2").describe_instances()
+    lab.aws.deny(None)
+    feed.send("go")
+    eventually(lambda: function.said() == [outcomes, [None] * 12])
+
+
+# Schedules.
+
+
+def test_a_schedule_that_is_made_due_invokes_its_function_once_with_its_input(lab: Lab) -> None:
+    function = lab.function("say(event)")
+    lab.aws.client("scheduler").create_schedule(
+        Name=lab.name,
+        ScheduleExpression="rate(5 minutes)",
+        FlexibleTimeWindow={"Mode": "OFF"},
+        Target={
+            "Arn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{function.name}",
+            "RoleArn": f"arn:aws:iam::{ACCOUNT}:role/any",
+            "Input": '{"every": 5}',
+        },
+    )
+    lab.aws.fire_schedule(lab.name)
+    eventually(function.said)
+    assert function.said() == [[{"every": 5}]]
 
 
 # The server.

@@ -124,6 +124,29 @@ def test_a_built_function_asks_again_for_messages_it_cannot_read(functions: dict
     assert functions[function].invoke(event) == again(*event["Records"])
 
 
+def test_the_built_reconcile_function_plans_and_does(start: Callable[..., Runtime], here: Cloud) -> None:
+    reconcile = start("ReconcileFunction")
+    group = here.create_group("web", {"inventory": "fleet"}, hooks=False, size=1)
+    eventually(group.in_service, "in service")
+    planned = reconcile.invoke(sample("reconcile-dry-run.json"))
+    assert (planned["dry_run"], planned["failed"]) == (True, False)
+    assert [each["step"] for each in planned["steps"]] == ["add"]
+    assert here.tower.hosts() == []
+    done = reconcile.invoke({"every": 5})
+    assert (done["failed"], done["troubles"]) == (False, [])
+    assert {host.name for host in here.tower.hosts()} == group.in_service()
+    group.delete()
+    eventually(lambda: not group.states(), "gone")
+    assert [each["step"] for each in reconcile.invoke({})["steps"]] == ["removed"]
+    assert here.tower.hosts() == []
+
+
+def test_a_run_that_is_asked_for_what_does_not_exist_fails(start: Callable[..., Runtime]) -> None:
+    answer = start("ReconcileFunction").invoke({"dryrun": True})
+    assert answer["errorType"] == "BadEvent"
+    assert "'dryrun' is unknown" in answer["errorMessage"]
+
+
 def test_an_event_without_a_queue_fails_with_an_error_that_names_what_is_wrong(functions: dict[str, Runtime]) -> None:
     event = sample("launch-eventbridge-bare.json")
     del event["detail"]["EC2InstanceId"]

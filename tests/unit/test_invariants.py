@@ -6,10 +6,10 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
-from lab.aws import Timeout, Transition
-from lab.cloud import Cloud
-from lab.invariants import broken_invariants
-from lab.tower import HostLife, JobRecord
+from lab.aws import ACCOUNT, REGION, Timeout, Transition
+from lab.cloud import Cloud, Run
+from lab.invariants import broken_invariants, disagreements, others_hosts
+from lab.tower import OPERATOR, HostLife, HostRecord, JobRecord
 
 LAUNCHED = Transition(100, "web", "i-a", "10.0.0.1", "Pending")
 SERVING = Transition(110, "web", "i-a", "10.0.0.1", "InService")
@@ -31,7 +31,10 @@ JOB = JobRecord(
     launched_by="admin",
     events_processed=True,
 )
-HOST = HostLife(1, "i-a", "i-a", "prod", "web", "10.0.0.1", created=101, removed=199)
+HOST = HostLife(1, "i-a", "i-a", "prod", "web", "10.0.0.1", created=101, removed=199, account=ACCOUNT, vpc="vpc-1")
+RUN = Run({}, {"failed": False}, began=300, ended=301, seasoned=frozenset({"i-a"}))
+TRIPPED = replace(RUN, answer={"failed": True})
+ALERT = {"alert": True, "inventory": "prod", "timestamp": "1970-01-01 00:05:00,500+0000"}
 
 
 def broken(
@@ -41,6 +44,10 @@ def broken(
     timeouts: list[Timeout] | None = None,
     in_flight: int = 0,
     dead: int = 0,
+    asking_since: float = 100,
+    runs: list[Run] | None = None,
+    logged: list[dict[str, Any]] | None = None,
+    unheard: tuple[str, ...] = (),
 ) -> list[str]:
     """What is broken in a world that is whole but for what is given; the invariants' names."""
     tags = [{"Key": "rollcall:job-template", "Value": "provision"}]
@@ -52,13 +59,21 @@ def broken(
             client=lambda service: SimpleNamespace(describe_auto_scaling_groups=lambda **asked: group),
         ),
         tower=SimpleNamespace(
-            jobs=lambda: [JOB] if jobs is None else jobs,
+            jobs_ever=lambda: [JOB] if jobs is None else jobs,
             host_lives=lambda: [HOST] if lives is None else lives,
         ),
         in_flight=lambda: in_flight,
         dead_letters=lambda: {"Launch": dead},
+        asking_since={"web": asking_since},
+        runs=runs or [],
+        log_lines=lambda function: logged or [],
     )
-    return [sentence.partition(":")[0] for sentence in broken_invariants(cast("Cloud", world), ["web"])]
+    return names(broken_invariants(cast("Cloud", world), ["web"], unheard))
+
+
+def names(sentences: list[str]) -> list[str]:
+    """The invariants that sentences are about."""
+    return [sentence.partition(":")[0] for sentence in sentences]
 
 
 def test_a_world_in_which_all_went_well_breaks_nothing() -> None:
@@ -78,9 +93,20 @@ def test_a_job_that_failed_or_was_cut_short_proves_nothing() -> None:
     assert broken(jobs=[replace(JOB, cut_short=True)]) == ["I1"]
 
 
+def test_what_served_before_its_group_asked_for_a_job_needs_none() -> None:
+    assert broken(jobs=[], asking_since=111) == []
+
+
 def test_a_host_that_is_still_there_when_its_hook_ends_is_found() -> None:
     assert broken(lives=[replace(HOST, removed=201)]) == ["I2"]
     assert broken(lives=[replace(HOST, removed=None)]) == ["I2"]
+
+
+def test_a_host_put_back_with_an_old_state_of_tower_was_not_there_when_the_hook_ended() -> None:
+    restored = replace(HOST, created=250, removed=None, restored=True)
+    assert broken(lives=[HOST, restored]) == []
+    assert broken(lives=[replace(restored, created=150)]) == ["I2"]
+    assert broken(lives=[HOST, replace(restored, restored=False)]) == ["I2"]
 
 
 def test_a_host_of_somebody_elses_with_the_instances_id_is_found_too() -> None:
@@ -104,6 +130,18 @@ def test_two_hosts_with_one_address_at_one_time_are_found() -> None:
     assert broken(lives=[HOST, other]) == ["I5"]
     assert broken(lives=[HOST, replace(other, created=199)]) == []
     assert broken(lives=[HOST, replace(other, inventory="other")]) == []
+    assert broken(lives=[HOST, replace(other, account="210987654321")]) == []
+
+
+def test_one_private_address_in_two_vpcs_is_two_places_and_a_public_one_is_one() -> None:
+    other = replace(HOST, id=2, name="i-b", instance_id="i-b", created=150, removed=None, vpc="vpc-2")
+    assert broken(lives=[HOST, other]) == []
+    for address, found in (
+        ("8.8.8.8", ["I5"]),
+        ("ec2-8-8-8-8.compute-1.amazonaws.com", ["I5"]),
+        ("ip-10-0-0-1.ec2.internal", []),
+    ):
+        assert broken(lives=[replace(HOST, address=address), replace(other, address=address)]) == found
 
 
 def test_a_wait_that_nobody_answered_is_found() -> None:
@@ -114,3 +152,148 @@ def test_a_wait_that_nobody_answered_is_found() -> None:
 def test_what_is_left_in_a_queue_or_set_aside_is_found() -> None:
     assert broken(in_flight=1) == ["I6"]
     assert broken(dead=1) == ["I6"]
+
+
+def test_only_what_a_termination_that_nobody_was_told_of_must_break_is_not_asked_of_its_group() -> None:
+    late, timed_out = replace(HOST, removed=201), Timeout(200, "web", "i-a", "rollcall-terminating")
+    other = replace(late, id=2, name="i-b", instance_id="i-b", removed=None)
+    assert broken(lives=[late], timeouts=[timed_out], unheard=("web",)) == []
+    assert broken(lives=[late, other], timeouts=[timed_out], unheard=("web",)) == ["I5"]
+    assert broken(lives=[late], timeouts=[timed_out]) == ["I2", "I6"]
+
+
+def due(count: int, removed: float | None = None) -> list[HostLife]:
+    """Hosts of ours in one inventory whose instances are gone when RUN begins."""
+    return [
+        replace(HOST, id=number, name=name, instance_id=name, address=f"10.0.1.{number}", removed=removed)
+        for number, name in enumerate(f"i-{number}" for number in range(count))
+    ]
+
+
+def gone(count: int) -> list[Transition]:
+    """The ends of their instances, which had no hook."""
+    return [Transition(250, "web", f"i-{number}", f"10.0.1.{number}", "Terminated") for number in range(count)]
+
+
+def test_a_run_that_removes_more_than_its_share_is_found() -> None:
+    six = due(6, removed=300.5)
+    assert broken(gone(6), [], six, runs=[TRIPPED], logged=[ALERT]) == ["I7"]
+    assert broken([], [], six, runs=[RUN]) == ["I7"]
+    assert broken(gone(6), [], six, runs=[replace(RUN, asked={"force": True})]) == []
+
+
+def test_a_run_may_remove_a_few_or_a_small_share() -> None:
+    assert broken(gone(5), [], due(5, removed=300.5), runs=[RUN]) == []
+    staying = due(30)[6:]
+    assert broken(gone(6), [], due(6, removed=300.5) + staying, runs=[RUN]) == []
+
+
+def test_a_run_that_removes_some_of_too_many_is_found() -> None:
+    lives = due(8)
+    some = [*lives[:6], *(replace(life, removed=300.5) for life in lives[6:])]
+    assert broken(gone(8), [], some, runs=[TRIPPED], logged=[ALERT]) == ["I7"]
+    assert broken(gone(8), [], lives, runs=[TRIPPED], logged=[ALERT]) == []
+
+
+def test_a_run_that_tells_nobody_of_too_many_removals_is_found() -> None:
+    lives = due(6)
+    assert broken(gone(6), [], lives, runs=[TRIPPED]) == ["I7"]
+    assert broken(gone(6), [], lives, runs=[RUN], logged=[ALERT]) == ["I7"]
+    late, other = ALERT | {"timestamp": "1970-01-01 00:06:00,000+0000"}, ALERT | {"inventory": "other"}
+    assert broken(gone(6), [], lives, runs=[TRIPPED], logged=[late, other]) == ["I7"]
+    for excused in (replace(RUN, asked={"dry_run": True}), replace(RUN, answer=None)):
+        assert broken(gone(6), [], lives, runs=[excused]) == []
+
+
+def test_a_run_that_provisions_what_serves_is_found() -> None:
+    again = replace(JOB, id=2, created=300.5)
+    assert broken(jobs=[JOB, again], runs=[RUN]) == ["I7"]
+    assert broken(jobs=[JOB, replace(again, launched_by=OPERATOR)], runs=[RUN]) == []
+    assert broken(jobs=[JOB, again], runs=[replace(RUN, asked={"provision": True})]) == []
+    assert broken(jobs=[JOB, again], runs=[replace(RUN, seasoned=frozenset())]) == []
+
+
+MARKER = {"group": "web", "instance_id": "i-a", "account": ACCOUNT, "region": REGION, "vpc": "vpc-1"}
+OURS = HostRecord(
+    id=1,
+    name="i-a",
+    inventory="prod",
+    inventory_id=1,
+    instance_id="i-a",
+    enabled=True,
+    variables={"rollcall": MARKER, "ansible_host": "10.0.0.1"},
+    text="",
+    groups=("web",),
+    address="10.0.0.1",
+    created=101,
+    modified=101,
+)
+OTHER = replace(OURS, id=2, name="db-1", instance_id="", variables={"colour": "red"}, text="colour: red", groups=())
+
+
+def disagreeing(
+    hosts: list[HostRecord],
+    state: str = "InService",
+    tags: dict[str, str] | None = None,
+    ended: tuple[str, ...] = (),
+    others: list[HostRecord] | None = None,
+) -> list[str]:
+    """What I4 says of a world with one instance in this state, and these hosts."""
+    wanted = {"rollcall:inventory": "prod"} | (tags or {})
+    group = {
+        "AutoScalingGroupName": "web",
+        "Tags": [{"Key": key, "Value": value} for key, value in wanted.items()],
+        "Instances": [{"InstanceId": "i-a", "LifecycleState": state}],
+    }
+    instance = {"PrivateIpAddress": "10.0.0.1", "PublicIpAddress": "8.8.8.8"}
+    world: Any = SimpleNamespace(
+        opted_in=lambda: [group],
+        describe=lambda ids: dict.fromkeys(ids, instance),
+        tower=SimpleNamespace(hosts=lambda: hosts),
+        aws=SimpleNamespace(
+            transitions=lambda: [Transition(200, "web", each, "10.0.0.9", "Terminated") for each in ended]
+        ),
+    )
+    before = others_hosts(cast("Cloud", SimpleNamespace(tower=SimpleNamespace(hosts=lambda: others or []))))
+    return names(disagreements(cast("Cloud", world), before))
+
+
+def test_what_serves_and_has_its_host_agrees() -> None:
+    for state in ("InService", "Standby"):
+        assert disagreeing([OURS], state) == []
+
+
+def test_an_instance_that_serves_without_a_host_or_with_two_is_found() -> None:
+    assert disagreeing([]) == ["I4"]
+    assert disagreeing([OURS, replace(OURS, id=3, name="web-1")]) == ["I4"]
+    assert disagreeing([replace(OURS, variables={"ansible_host": "10.0.0.1"})]) == ["I4"]
+
+
+def test_a_host_of_what_does_not_serve_is_found() -> None:
+    for state in ("Pending:Wait", "Terminating:Wait", "Terminated"):
+        assert disagreeing([OURS], state) == ["I4"]
+    assert disagreeing([], "Terminating:Wait") == []
+
+
+def test_a_host_that_is_not_true_is_found() -> None:
+    assert disagreeing([replace(OURS, inventory="other")]) == ["I4"]
+    assert disagreeing([replace(OURS, address="10.0.0.2")]) == ["I4"]
+    assert disagreeing([replace(OURS, variables={"rollcall": MARKER | {"group": "db"}})]) == ["I4"]
+    assert disagreeing([OURS], tags={"rollcall:groups": "web canary"}) == ["I4"]
+    assert disagreeing([OURS], tags={"rollcall:address": "public"}) == ["I4"]
+    assert disagreeing([replace(OURS, groups=("web", "of-a-person"))]) == []
+
+
+def test_a_host_of_somebody_elses_that_was_touched_is_found() -> None:
+    assert disagreeing([OURS, OTHER], others=[OTHER]) == []
+    assert disagreeing([OURS, replace(OTHER, text="colour:  red")], others=[OTHER]) == ["I4"]
+    assert disagreeing([OURS, replace(OTHER, modified=102)], others=[OTHER]) == ["I4"]
+    assert disagreeing([OURS, replace(OTHER, enabled=False)], others=[OTHER]) == ["I4"]
+    assert disagreeing([OURS], others=[OTHER]) == ["I4"]
+    assert disagreeing([OURS], others=[OURS]) == []
+
+
+def test_a_host_of_somebody_elses_may_go_with_its_instance_and_not_before() -> None:
+    of_instance = replace(OTHER, instance_id="i-z")
+    assert disagreeing([OURS], others=[of_instance], ended=("i-z",)) == []
+    assert disagreeing([OURS], others=[of_instance], ended=("i-y",)) == ["I4"]

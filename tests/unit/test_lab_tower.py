@@ -334,6 +334,65 @@ def test_a_tower_that_is_away_refuses_and_comes_back(base: str, tower: Tower) ->
     assert requests.get(f"{base}/api/v2/ping/", timeout=5).status_code == 200
 
 
+def test_a_restore_puts_back_what_was_there_then_and_nothing_else(tower: Tower, clock: Clock) -> None:
+    tower.add_host("fleet", "kept", {"colour": "red"}, groups=["web"])
+    tower.add_host("fleet", "removed", groups=["web"])
+    before = tower.hosts()
+    backup = tower.back_up()
+    clock.now += 100
+    tower.remove_host("removed")
+    ask(tower, "PATCH", "hosts/1/", {"variables": "colour: blue"})
+    tower.add_host("fleet", "new", groups=["db"])
+    tower.run_playbook("provision", "new")
+    clock.now += 100
+    tower.restore(backup)
+    assert tower.hosts() == before
+    assert tower.groups("fleet") == {"web": ("kept", "removed")}
+    assert tower.jobs() == []
+    assert ask(tower, "GET", "hosts/3/")[0] == 404
+    assert tower.add_host("fleet", "newer") == 3
+    tower.remove_host("kept")
+    tower.restore(backup)
+    assert tower.hosts() == before
+
+
+def test_what_a_restore_undid_is_remembered(tower: Tower, clock: Clock) -> None:
+    tower.add_host("fleet", "kept")
+    first = tower.run_playbook("provision", "kept")
+    clock.now += 10
+    backup = tower.back_up()
+    tower.add_host("fleet", "new")
+    second = tower.run_playbook("provision", "new")
+    clock.now += 10
+    restored_at = clock.now
+    tower.restore(backup)
+    assert [(job.id, job.hosts) for job in tower.jobs()] == [(first.id, {"kept": "ok"})]
+    assert [(job.id, job.hosts) for job in tower.jobs_ever()] == [
+        (first.id, {"kept": "ok"}),
+        (second.id, {"new": "ok"}),
+    ]
+    lives = {(life.name, life.restored): (life.created, life.removed) for life in tower.host_lives()}
+    assert lives == {
+        ("kept", False): (restored_at - 20, restored_at),
+        ("kept", True): (restored_at, None),
+        ("new", False): (restored_at - 10, restored_at),
+    }
+
+
+def test_a_job_that_ran_in_the_state_restored_has_failed_and_new_ones_run(tower: Tower, clock: Clock) -> None:
+    tower.add_host("fleet", "kept")
+    tower.run_playbook("provision", "kept")
+    clock.now += 1
+    backup = tower.back_up()
+    tower.restore(backup)
+    (job,) = tower.jobs()
+    assert (job.status, job.hosts) == ("failed", {})
+    assert "marked as running at system start up" in job.explanation
+    tower.run_playbook("provision", "kept")
+    clock.now += 10
+    assert [job.status for job in tower.jobs()] == ["failed", "successful"]
+
+
 def test_a_slow_answer_does_not_hold_up_the_others(listen: None) -> None:
     tower = Tower(latency=Latency(ping=0.0, other=1.5))
     with tower.serve() as url:

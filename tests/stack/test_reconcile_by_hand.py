@@ -1,0 +1,181 @@
+"""What `make reconcile` tells a person, and the exit codes that other programs go by."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+
+import pytest
+
+from lab.cloud import ACCOUNT, REPOSITORY, STACK, Cloud, Group, eventually
+from lab.tower import Tower
+
+type MakeGroup = Callable[..., Group]
+type Told = subprocess.CompletedProcess[str]
+
+TERMINATED = "EC2 Instance Terminate Successful"
+
+
+def reconcile(cloud: Cloud, *options: str, **environment: str) -> Told:
+    return subprocess.run(
+        [sys.executable, str(REPOSITORY / "scripts" / "reconcile.py"), *options],
+        env={**os.environ, **cloud.aws.environment, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.fixture
+def group(make_group: MakeGroup) -> Group:
+    """A group of eight that serve and have no host yet."""
+    group = make_group(hooks=False, job_template=None, size=8)
+    eventually(lambda: len(group.in_service()) == 8, "eight in service")
+    return group
+
+
+def test_a_dry_run_tells_what_would_be_done_and_why_and_a_run_what_was_done(
+    group: Group, cloud: Cloud, tower: Tower, name: str
+) -> None:
+    planned = reconcile(cloud, "--dry-run")
+    assert planned.returncode == 0
+    assert "nothing was changed" in planned.stdout
+    assert "8 would be done" in planned.stdout
+    assert f"{name}: add (8): it serves in group '{group.name}' and has no host" in planned.stdout
+    assert all(instance_id in planned.stdout for instance_id in group.states())
+    assert tower.hosts(name) == []
+
+    done = reconcile(cloud)
+    assert done.returncode == 0
+    assert f"{name}: added (8): it serves in group" in done.stdout
+    assert {host.name for host in tower.hosts(name)} == group.in_service()
+
+    again = reconcile(cloud)
+    assert again.returncode == 0
+    assert "Tower and EC2 agree." in again.stdout
+    assert not any(each.stderr for each in (planned, done, again))
+
+
+def test_of_a_long_list_a_part_is_shown_unless_all_is_asked_for(group: Group, cloud: Cloud) -> None:
+    group.scale(60)
+    eventually(lambda: len(group.in_service()) == 60, "sixty in service")
+    short, whole = reconcile(cloud, "--dry-run"), reconcile(cloud, "--dry-run", "--all")
+    assert sum(instance_id in short.stdout for instance_id in group.states()) == 50
+    assert "and 10 more" in short.stdout
+    assert all(instance_id in whole.stdout for instance_id in group.states())
+
+
+def test_the_breaker_is_a_failure_that_says_why_and_lists_the_hosts_and_force_overrides_it(
+    group: Group, cloud: Cloud, tower: Tower, name: str
+) -> None:
+    cloud.reconcile()
+    cloud.aws.drop_events(TERMINATED)
+    group.scale(1)
+    eventually(lambda: len(group.states()) == 1, "seven are gone")
+    gone = {host.name for host in tower.hosts(name)} - group.states().keys()
+    for options in ((), ("--dry-run",)):
+        stopped = reconcile(cloud, *options)
+        assert stopped.returncode == 1
+        assert "7 NOT removed, for the breaker tripped" in stopped.stdout
+        assert "--force" in stopped.stdout
+        assert f"{name}: remove (7): EC2 says that it is terminated" in stopped.stdout
+        assert all(instance_id in stopped.stdout for instance_id in gone)
+    assert {host.name for host in tower.hosts(name)} >= gone
+    forced = reconcile(cloud, "--force")
+    assert forced.returncode == 0
+    assert f"{name}: removed (7)" in forced.stdout
+    assert {host.name for host in tower.hosts(name)} == group.in_service()
+
+
+def test_what_cannot_be_read_of_a_group_is_a_failure_that_names_it(
+    group: Group, cloud: Cloud, tower: Tower, name: str
+) -> None:
+    group.tag({"inventory": "nowhere"})
+    failed = reconcile(cloud)
+    assert failed.returncode == 1
+    assert "1 FAILED" in failed.stdout
+    assert f"group {group.name}" in failed.stdout
+    assert "Tower has no inventory 'nowhere'" in failed.stdout
+
+
+def test_the_options_are_what_the_function_is_asked_for(
+    make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str
+) -> None:
+    one, other = (make_group(suffix, hooks=False, job_template=None, size=1) for suffix in ("-one", "-other"))
+    eventually(lambda: one.in_service() and other.in_service(), "both serve")
+    told = reconcile(cloud, "--group", one.name, "--json")
+    assert told.returncode == 0
+    assert {each["instance_id"] for each in json.loads(told.stdout)["steps"]} == one.in_service()
+    one.tag({"inventory": None})
+    assert reconcile(cloud, "--forget", one.name).returncode == 0
+    assert {host.name for host in tower.hosts(name)} == other.in_service()
+
+
+def test_what_cannot_be_run_is_told_with_its_remedy(cloud: Cloud) -> None:
+    for told in (
+        reconcile(cloud, "--stack", "no-such-stack"),
+        reconcile(cloud, AWS_ENDPOINT_URL="http://127.0.0.1:9"),
+    ):
+        assert (told.returncode, told.stdout) == (2, "")
+        assert "AWS cannot be asked" in told.stderr
+        assert "STACK=" in told.stderr
+
+
+def test_a_run_that_ends_in_an_error_is_told_with_the_error(make_group: MakeGroup, cloud: Cloud) -> None:
+    cloud.aws.deny("autoscaling:DescribeAutoScalingGroups")
+    told = reconcile(cloud)
+    assert (told.returncode, told.stdout) == (2, "")
+    assert "Reconcile ended in an error" in told.stderr
+    assert "AWS refused DescribeAutoScalingGroups" in told.stderr
+    assert "nothing is changed" in told.stderr
+
+
+@pytest.mark.parametrize("answer", ["None", "[]", "{'failed': False}"])
+def test_an_answer_that_is_not_reconciles_is_no_all_clear(cloud: Cloud, answer: str) -> None:
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as archive:
+        archive.writestr("app.py", f"def handler(event, context):\n    return {answer}\n")
+    function = f"not-reconcile-{len(answer)}"
+    stranger = {
+        "Type": "AWS::Lambda::Function",
+        "Properties": {
+            "FunctionName": function,
+            "Runtime": "python3.13",
+            "Handler": "app.handler",
+            "Role": f"arn:aws:iam::{ACCOUNT}:role/any",
+            "Code": {"ZipFile": "def handler(event, context): ..."},
+        },
+    }
+    template = json.dumps({"Resources": {"ReconcileFunction": stranger}})
+    cloud.aws.client("cloudformation").create_stack(StackName=function, TemplateBody=template)
+    eventually(lambda: status(cloud, function) == "CREATE_COMPLETE", "the other stack is there")
+    cloud.aws.client("lambda").update_function_code(FunctionName=function, ZipFile=code.getvalue())
+    told = reconcile(cloud, "--stack", function)
+    assert (told.returncode, told.stdout) == (2, "")
+    assert f"stack {function} does not answer as reconcile does" in told.stderr
+
+
+def status(cloud: Cloud, stack: str) -> str:
+    (found,) = cloud.aws.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
+    return str(found["StackStatus"])
+
+
+def test_make_reconcile_passes_on_what_it_is_asked_for(group: Group, cloud: Cloud, tower: Tower, name: str) -> None:
+    told = subprocess.run(
+        ["make", "--silent", "--old-file=setup", "reconcile", f"STACK={STACK}", f"ARGS=--dry-run --group {group.name}"],
+        cwd=REPOSITORY,
+        env={**os.environ, **cloud.aws.environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (told.returncode, told.stderr) == (0, "")
+    assert "8 would be done" in told.stdout
+    assert tower.hosts(name) == []
