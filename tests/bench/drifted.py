@@ -53,6 +53,11 @@ class Machine:
         """Its private DNS name."""
         return f"ip-{self.address.replace('.', '-')}.ec2.internal"
 
+    @property
+    def public(self) -> str:
+        """Its public address."""
+        return f"52{self.address.removeprefix(self.address.split('.')[0])}"
+
 
 @dataclass(frozen=True)
 class Row:
@@ -67,7 +72,7 @@ class Row:
 class Drifted:
     """As many instances as managed hosts.
 
-    address: that hosts are to have, private or private-dns. members: by group, its instances, which are in service.
+    address: that hosts are to have, private or public. members: by group, its instances, which are in service.
     terminated: instances of no group that EC2 still tells of.
     """
 
@@ -120,9 +125,9 @@ def _machine(group: int, place: int) -> Machine:
 def _row(machine: Machine, address: AddressKind) -> Row:
     """The host that an instance should have."""
     marker = {"group": machine.group, "instance_id": machine.instance_id, "account": ACCOUNT, "region": REGION}
-    facts = {**FACTS, "id": machine.instance_id, "private_ip": machine.address, "public_ip": ""}
+    facts = {**FACTS, "id": machine.instance_id, "private_ip": machine.address, "public_ip": machine.public}
     variables = {
-        "ansible_host": machine.address if address == AddressKind.PRIVATE else machine.dns,
+        "ansible_host": machine.address if address == AddressKind.PRIVATE else machine.public,
         "rollcall": {**marker, "vpc": FACTS["vpc"]},
         "ec2": {**facts, "tags": {"aws:autoscaling:groupName": machine.group, "environment": "production"}},
     }

@@ -210,6 +210,7 @@ def _described(form: str, machine: Machine, launched: str) -> str:
         group=machine.group,
         address=machine.address,
         dns=machine.dns,
+        public=machine.public,
         end=machine.instance_id.removeprefix("i-"),
         launched=launched,
     )

@@ -205,7 +205,7 @@ def reconcile_in_lambda(figures: Mapping[str, float], memory_mb: int, every: int
     """
     slower = max(1.0, MB_OF_ONE_CPU / memory_mb) - 1
     seconds, described = (
-        figures[f"{run}_s"] + figures[f"{run}_cpu_s"] * slower
+        figures[f"{run}_with_cold_start_s"] + figures[f"{run}_cpu_s"] * slower
         for run in ("reconcile_10000", "reconcile_10000_described")
     )
     price = seconds * memory_mb / MB_PER_GB * LAMBDA_GB_SECOND + LAMBDA_REQUEST

@@ -128,6 +128,7 @@ STORM_ROWS = (  # words, key with the size for {}, and the keys of the two per-i
 RECONCILED = (1_000, 5_000, 10_000, 20_000)  # managed hosts
 RECONCILE_ROWS = (  # words, and key with the number of hosts for {}
     ("s", "reconcile_{}_s"),
+    ("    with the cold start, s", "reconcile_{}_with_cold_start_s"),
     ("    of these, reading the inventory (in a second run)", "reconcile_{}_reading_s"),
     ("CPU of the whole process, s", "reconcile_{}_cpu_s"),
     ("peak memory, MB", "reconcile_{}_mb"),
@@ -301,14 +302,15 @@ and works on two at a time. A job takes 110 s, 5 % more or less.
   counted to the launch, and for the three together to in service.
 - Looks at a job of 5 min: the real register and gate on a simulated clock, jobs of 285 to 315 s after five such jobs,
   and after four such jobs and one of 60 s; the most of all. The heartbeat timeout is 600 s.
-- A run of reconcile: the built function under Lambda's runtime, from the start of its process to its answer. One
+- A run of reconcile: the built function under Lambda's runtime, from the event to its answer, in a process that has
+  just started and knows nothing; the start itself is given beside it. One
   inventory, groups of 100 instances, one of which drifted: a host too many, of an instance that is terminated, that
   nobody knows, or whose address another instance has by now (3 in 10), an instance without a host (3 in 10), or a host
   that is wrong: its address, none, its inventory group, its Auto Scaling group (4 in 10). Nobody is so new that a job
   would be launched. Afterwards every host has to be right, and a second run, a dry one, must find nothing to do. In the
   place of AWS is a server that answers as AWS writes, 50 ms after each call and 1 ms more for each instance that EC2
   describes: assumed, not measured. Hosts that prove by themselves to be right spare EC2 most of that; "all described":
-  they have private DNS names for addresses, which prove nothing.
+  they have public addresses, which prove nothing, for they change.
 - The list API: awxkit reads the 10,000 hosts, 200 a page, from the same model. 3 of the 50 pages are read, and the
   others counted as long. It is compared with reading the inventory in the run's way, and with the whole run.
 - Cold start: from the start of the process under Lambda's runtime to the answer to its first event; the floor does the

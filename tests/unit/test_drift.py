@@ -26,7 +26,7 @@ from rollcall.model import (
     Transition,
     Wishes,
 )
-from rollcall.snapshot import SETTLED, Place, Snapshot, proven, suspects
+from rollcall.snapshot import SETTLED, Place, Snapshot, owners_of, proven, suspects
 from rollcall.steps import Addition, Change, Finding, Kind, Plan, Removal
 from rollcall.waiting import RETRY_MAX
 
@@ -153,6 +153,10 @@ class Sight:
 
     def snapshot(self) -> Snapshot:
         """What was set up."""
+        dumps = {
+            inventory.id: Dump(inventory, tuple(each for each in self.hosts if each.inventory_id == inventory.id))
+            for inventory in (PROD, OTHER)
+        }
         return Snapshot(
             account=ACCOUNT,
             region=REGION,
@@ -161,10 +165,8 @@ class Sight:
             troubled=frozenset(self.troubled),
             memberships=self.memberships,
             instances=self.instances,
-            dumps={
-                inventory.id: Dump(inventory, tuple(each for each in self.hosts if each.inventory_id == inventory.id))
-                for inventory in (PROD, OTHER)
-            },
+            dumps=dumps,
+            owners=owners_of(dumps, ACCOUNT, REGION),
             created_at=self.created_at,
             by_instance_id=self.by_instance_id,
             jobs_ended=self.jobs_ended,
@@ -789,8 +791,9 @@ class TestHostsThatAreNotOurs:
 
     def test_a_marker_of_another_region_does_not_make_a_host_ours(self, sight: Sight) -> None:
         sight.host("i-a")
-        seen = replace(sight.snapshot(), region="eu-west-1")
-        assert plan(seen, Wishes()) == Plan()
+        dumps = sight.snapshot().dumps
+        assert owners_of(dumps, ACCOUNT, REGION).keys() == {sight.hosts[0].id}
+        assert owners_of(dumps, ACCOUNT, "eu-west-1") == owners_of(dumps, "210987654321", REGION) == {}
 
     @pytest.mark.parametrize("instance_id", ["", "web-1", "i-", "i-a,i-b"])
     def test_a_marker_without_an_instance_id_does_not_make_a_host_ours(self, sight: Sight, instance_id: str) -> None:

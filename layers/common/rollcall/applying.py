@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import batched
@@ -94,6 +94,7 @@ class Applying:
         self._templates: Mapping[str, JobTemplate | None] = {}
         self._in_time: Callable[[], bool] = lambda: True
         self._group_ids: dict[tuple[int, str], int] = {}
+        self._groups_looked_up: Future[None] = Future()
         self._hooks: dict[str, list[Hook]] = {}
         self._made_by = f"Made by Rollcall in run {uuid4().hex[:12]}"  # tells our hosts from those made meanwhile
 
@@ -104,12 +105,11 @@ class Applying:
         # First the hosts of instances that are gone, for their addresses may be others' by now.
         gone = [each for each in planned.removals if not each.moved]
         with ThreadPoolExecutor(1) as pool:
-            looking = pool.submit(self._look_groups_up, planned.changes, planned.additions)
+            self._groups_looked_up = pool.submit(self._look_groups_up, planned.changes, planned.additions)
             self._remove(gone)
-            looking.result()
-        free = self._at_free_addresses(planned.additions, gone)
-        self._change(planned.changes)
-        self._add(free)
+            free = self._at_free_addresses(planned.additions, gone)
+            self._change(planned.changes)
+            self._add(free)
         done = {(fix.deed, fix.instance_id) for fix in self._outcome.fixes}
         homeless = {each.instance_id for each in planned.additions if ("added", each.instance_id) not in done} | {
             each.instance_id for each in planned.changes if ("fixed", each.instance_id) not in done
@@ -235,6 +235,7 @@ class Applying:
 
     def _group_id(self, inventory: Inventory, name: str) -> int:
         """A group's id; the group is made if need be."""
+        self._groups_looked_up.result()
         if (inventory.id, name) not in self._group_ids:
             self._group_ids[inventory.id, name] = self._tower.group_ids(inventory, [name])[name]
         return self._group_ids[inventory.id, name]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
 
 SOURCE = "rollcall"
-CALLS_AT_ONCE = 4
+CALLS_AT_ONCE = 10
 EVENTS_PER_CALL = 10  # PutEvents' maximum
 
 

@@ -67,7 +67,6 @@ class _Planning:
         self._requeues: list[Requeue] = []
         self._findings: list[Finding] = []
         self._at_home: dict[tuple[int, str], DumpedHost] = {}
-        self._owners: dict[int, Marker] = {}
         self._hosted: set[tuple[int, str]] = set()
         self._hosts_of: defaultdict[str, list[DumpedHost]] = defaultdict(list)
         self._staying: dict[int, DumpedHost] = {}
@@ -76,8 +75,7 @@ class _Planning:
     def plan(self) -> Plan:
         for inventory, hosts in self._dumps:
             for host in hosts:
-                if marker := self._marker_of(host):
-                    self._owners[host.id] = marker
+                if marker := self._seen.owners.get(host.id):
                     self._hosted.add((inventory.id, marker.instance_id))
                     self._hosts_of[marker.instance_id].append(host)
                     self._judge(inventory, host, marker)
@@ -95,9 +93,6 @@ class _Planning:
             tuple(self._requeues),
             tuple(self._findings),
         )
-
-    def _marker_of(self, host: DumpedHost) -> Marker | None:
-        return marker_of(host, self._seen.account, self._seen.region)
 
     def _concerns(self, *groups: str) -> bool:
         """Whether the run is about one of these groups, and none of them could not be read."""
@@ -260,7 +255,7 @@ class _Planning:
 
     def _why_in_the_way(self, host: DumpedHost) -> str:
         what = "it has the name of an instance of ours and is"
-        if marker := self._owners.get(host.id):
+        if marker := self._seen.owners.get(host.id):
             return f"{what} for {marker.instance_id}: rename it"
         if "rollcall" in host.variables:
             return f"{what} another installation's: remove it"
@@ -329,9 +324,12 @@ class _Planning:
         held: dict[int, dict[tuple[str, str], list[str]]] = {}
         for inventory, hosts in self._dumps:
             names: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
-            for each in hosts:
-                host = replace(each, variables=changed[each.id]) if each.id in changed else each
-                if host.id not in removed and (marker := self._marker_of(host)):
+            for host in hosts:
+                marker = self._seen.owners.get(host.id)
+                if variables := changed.get(host.id):
+                    host = replace(host, variables=variables)
+                    marker = marker_of(host, self._seen.account, self._seen.region)
+                if marker and host.id not in removed:
                     names[address_key(marker.vpc, address_of(host))].append(host.name)
             held[inventory.id] = names
         return held
@@ -350,7 +348,7 @@ class _Planning:
         adopted = {change.host.id for change in self._changes}
         for inventory, hosts in self._dumps:
             for host in hosts:
-                if host.id in self._owners or host.id in adopted:
+                if host.id in self._seen.owners or host.id in adopted:
                     continue
                 address, marker = address_of(host), host.variables.get("rollcall")
                 # Another installation's host is in a VPC of its own; where anybody else's is, nobody says.
@@ -387,7 +385,7 @@ class _Planning:
         for inventory, hosts in self._dumps:
             members: defaultdict[str, set[str]] = defaultdict(set)
             for host in hosts:
-                if marker := self._owners.get(host.id):
+                if marker := self._seen.owners.get(host.id):
                     for name in host.groups:
                         members[name].add(marker.group)
             for name, groups in sorted(members.items()):

@@ -14,10 +14,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .errors import RollcallError, Throttled
-from .identity import marker_of
 from .provisioning import JOBS_FROM, find_in_tower, job_of
 from .settings import OPT_IN_TAG, read_group_settings
-from .snapshot import SETTLED, Place, Snapshot, proven, suspects
+from .snapshot import SETTLED, Place, Snapshot, owners_of, proven, suspects
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -67,17 +66,13 @@ class Reading:
             memberships={each: known for group in opted_in.values() for each, known in group.members.items()},
             instances={},
             dumps=dumps,
+            owners=owners_of(dumps, self._settings.account, self._fleet.region),
         )
         asked = suspects(seen)
         seen = replace(seen, memberships={**seen.memberships, **self._fleet.memberships(asked)})
         seen = replace(seen, instances=self._instances(seen, seen.memberships.keys() | asked))
         known = seen.memberships.keys() | seen.instances.keys()
-        unknown = {
-            host.id
-            for dump in dumps.values()
-            for host in dump.hosts
-            if (marker := marker_of(host, seen.account, seen.region)) and marker.instance_id not in known
-        }
+        unknown = {host_id for host_id, marker in seen.owners.items() if marker.instance_id not in known}
         return replace(
             seen,
             now=self._tower.now(),
@@ -127,7 +122,7 @@ class Reading:
             (dump.inventory.id, marker.instance_id)
             for dump in seen.dumps.values()
             for host in dump.hosts
-            if (marker := marker_of(host, seen.account, seen.region))
+            if (marker := seen.owners.get(host.id))
         }
         wanted = {
             instance_id

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from .applying import Applying, RunOutcome, Summary
 from .drift import plan, too_many
-from .identity import marker_of
 from .reading import Reading
 from .steps import Kind
 
@@ -68,7 +67,7 @@ class Reconcile:
 def _managed(seen: Snapshot) -> dict[int, int]:
     """How many hosts of ours each inventory holds, by its id."""
     return {
-        inventory_id: sum(1 for host in dump.hosts if marker_of(host, seen.account, seen.region))
+        inventory_id: sum(1 for host in dump.hosts if host.id in seen.owners)
         for inventory_id, dump in seen.dumps.items()
     }
 

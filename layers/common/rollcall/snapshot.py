@@ -34,9 +34,10 @@ class Snapshot:
 
     places: the opted-in groups that could be read; troubled: the names of those that could not. memberships: what Auto
     Scaling says of the groups' instances, and of the suspects, who were asked for one by one. instances: what EC2 says
-    of all of these but the proven. created_at: by host id, of the suspects' hosts. by_instance_id: id of the host
-    without our marker, by the inventory's id and the instance id that its field holds. jobs_ended: when the newest job
-    of a waiting instance ended, infinity while it runs; an instance no job holds is left out.
+    of all of these but the proven. owners: by id of the managed hosts. created_at: by host id, of the suspects' hosts.
+    by_instance_id: id of the host without our marker, by the inventory's id and the instance id that its field holds.
+    jobs_ended: when the newest job of a waiting instance ended, infinity while it runs; an instance no job holds is
+    left out.
     """
 
     account: str
@@ -47,19 +48,25 @@ class Snapshot:
     memberships: Mapping[str, Membership]
     instances: Mapping[str, Instance]
     dumps: Mapping[int, Dump]
+    owners: Mapping[int, Marker]
     created_at: Mapping[int, float] = field(default_factory=dict)
     by_instance_id: Mapping[tuple[int, str], int] = field(default_factory=dict)
     jobs_ended: Mapping[str, float] = field(default_factory=dict)
 
 
+def owners_of(dumps: Mapping[int, Dump], account: str, region: str) -> dict[int, Marker]:
+    """Whose hosts the managed ones are, by id."""
+    return {
+        host.id: marker
+        for dump in dumps.values()
+        for host in dump.hosts
+        if (marker := marker_of(host, account, region))
+    }
+
+
 def suspects(seen: Snapshot) -> set[str]:
     """Instances of managed hosts that no opted-in group lists: AWS has to be asked for each before any verdict."""
-    return {
-        marker.instance_id
-        for dump in seen.dumps.values()
-        for host in dump.hosts
-        if (marker := marker_of(host, seen.account, seen.region)) and marker.instance_id not in seen.memberships
-    }
+    return {marker.instance_id for marker in seen.owners.values()} - seen.memberships.keys()
 
 
 def proven(seen: Snapshot) -> set[str]:
@@ -72,7 +79,7 @@ def proven(seen: Snapshot) -> set[str]:
     tenants: Counter[tuple[int, str, str]] = Counter()
     for dump in seen.dumps.values():
         for host in dump.hosts:
-            if owner := marker_of(host, seen.account, seen.region):
+            if owner := seen.owners.get(host.id):
                 hosts[owner.instance_id].append((host, owner))
                 tenants[dump.inventory.id, *address_key(owner.vpc, address_of(host))] += 1
     found: set[str] = set()
