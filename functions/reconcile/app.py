@@ -20,6 +20,8 @@ from rollcall.wiring import installation
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+EVENTS = "events on the event bus"
+
 announcer = Announcer("reconcile")
 bus = Bus()
 
@@ -45,10 +47,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         outcome = run.run(wishes, dry_run=request.dry_run, force=request.force)
     finally:
         gc.enable()
+        announcer.fixed(run.outcome.fixes)
+    if not request.dry_run:
+        announcer.reconciled(outcome)
     try:
         bus.put("Drift Fixed", drift_fixed(outcome))
     except RollcallError as error:
-        outcome.troubles["events on the event bus"] = error
-    if not request.dry_run:
-        announcer.reconciled(outcome)
+        outcome.troubles[EVENTS] = error
+        announcer.no_events(EVENTS, error)
     return run_answer(outcome, dry_run=request.dry_run, seconds=time.monotonic() - began)

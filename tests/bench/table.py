@@ -92,7 +92,7 @@ GOALS = (
     Goal("result of a job of 5 min readable to CONTINUE, p95, s", "poll_lag_5min_p95_s", at_most=5),
     Goal("a run of reconcile, 10,000 managed hosts, 1 % drifted, s", "reconcile_10000_s", at_most=10),
     Goal("peak memory of reconcile, 10,000 managed hosts, MB", "reconcile_10000_mb", at_most=512),
-    Goal("reconcile reads 10,000 hosts, times faster than the list API", "reconcile_speedup_vs_list", at_least=50),
+    Goal("a run that finds 10,000 hosts right, times faster than the list", "reconcile_speedup_vs_list", at_least=50),
     Goal("a run of reconcile, 20,000 hosts / 5,000 hosts", "reconcile_growth_20000_over_5000", at_most=4.4),
     Goal("cold start / floor", "cold_start_ratio_max", at_most=1.25),
     Goal("list price of 1,000 lifecycles, USD", "usd_per_1000_lifecycles", at_most=0.02),
@@ -129,7 +129,8 @@ RECONCILED = (1_000, 5_000, 10_000, 20_000)  # managed hosts
 RECONCILE_ROWS = (  # words, and key with the number of hosts for {}
     ("s", "reconcile_{}_s"),
     ("    with the cold start, s", "reconcile_{}_with_cold_start_s"),
-    ("    of these, reading the inventory (in a second run)", "reconcile_{}_reading_s"),
+    ("a run that finds nothing to do, s", "reconcile_{}_quiet_s"),
+    ("    of these, reading the inventory", "reconcile_{}_reading_s"),
     ("CPU of the whole process, s", "reconcile_{}_cpu_s"),
     ("peak memory, MB", "reconcile_{}_mb"),
     ("Tower calls", "reconcile_{}_tower_calls"),
@@ -142,7 +143,7 @@ ALONE = (
     ("    with the template's share of a CPU, s", "reconcile_10000_described_s_in_lambda"),
     ("    its peak memory, MB", "reconcile_10000_described_mb"),
     ("reading 10,000 hosts from the list API, s", "list_walk_10000_s"),
-    ("    times as long as the whole run of reconcile", "reconcile_run_speedup_vs_list"),
+    ("    times as long as the run of reconcile that found 1 % drifted", "reconcile_run_speedup_vs_list"),
     ("reconciling 10,000 hosts every 5 minutes, USD a month", "usd_reconcile_10000_per_month"),
     ("ms per instance, 100 launches, with the template's share of a CPU", "ms_per_instance_100_in_lambda"),
     ("ms per instance, 1,000 launches, likewise", "ms_per_instance_1000_in_lambda"),
@@ -312,7 +313,8 @@ and works on two at a time. A job takes 110 s, 5 % more or less.
   describes: assumed, not measured. Hosts that prove by themselves to be right spare EC2 most of that; "all described":
   they have public addresses, which prove nothing, for they change.
 - The list API: awxkit reads the 10,000 hosts, 200 a page, from the same model. 3 of the 50 pages are read, and the
-  others counted as long. It is compared with reading the inventory in the run's way, and with the whole run.
+  others counted as long. It is compared with a whole run that finds
+  nothing to do, which reads the inventory and all groups, and with the one that put right what had drifted.
 - Cold start: from the start of the process under Lambda's runtime to the answer to its first event; the floor does the
   least such a function can: it imports boto3 and requests and makes the same clients. The least of nine each.
 - List price: of one storm of 1,000 and the removal of its instances. us-east-1, arm64, no free tier; Lambda

@@ -41,8 +41,8 @@ from rollcall.tower import MARKER, DeleteRefused, HostsExist, HostsVanished, New
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-    from rollcall.applying import RunOutcome
     from rollcall.reports import Report
+    from rollcall.steps import Fix, RunOutcome
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 
@@ -517,8 +517,14 @@ class FakeAnnouncer(Announcer):
     def alert(self, reason: str, action: LifecycleAction) -> None:
         self.told.append(("alert", None))
 
+    def fixed(self, fixes: Iterable[Fix]) -> None:
+        self.told.append(("fixed", None))
+
     def reconciled(self, outcome: RunOutcome) -> None:
         self.told.append(("reconciled", None))
+
+    def no_events(self, what: str, error: RollcallError) -> None:
+        self.told.append(("no_events", error))
 
     def let_go(self, record: Record, actions: Sequence[LifecycleAction]) -> None:
         self.told.append(("let_go", None))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rollcall.announce import METRICS, NAMED_MAX, Announcer
-from rollcall.errors import BadSettings, TowerUnavailable
+from rollcall.errors import BadSettings, Throttled, TowerUnavailable
 from rollcall.events import Record
 from rollcall.reports import Report, failing
 
@@ -152,7 +152,9 @@ def test_a_run_of_reconcile_is_told_step_by_step_and_counted(
 ) -> None:
     world.host_of("i-gone", "10.0.0.1")
     world.serving("i-new", "10.0.0.2")
-    announcer.reconciled(world.reconcile())
+    outcome = world.reconcile()
+    announcer.fixed(outcome.fixes)
+    announcer.reconciled(outcome)
     removed, added, summary = lines(output)
     assert (removed["instance_id"], removed["inventory"]) == ("i-gone", "prod")
     assert "neither EC2 nor Auto Scaling knows it" in removed["message"]
@@ -178,6 +180,17 @@ def test_what_is_told_in_every_run_is_one_line_however_many_hosts_it_is_about(
     assert (finding["level"], finding["count"], len(finding["hosts"])) == ("WARNING", NAMED_MAX + 1, NAMED_MAX)
     assert "forget" in finding["message"]
     assert metrics_of(announcer)["DriftFound"] == 0
+
+
+def test_events_that_the_bus_did_not_take_are_told_and_counted(announcer: Announcer, output: StringIO) -> None:
+    announcer.no_events("events on the event bus", Throttled("slow down"))
+    [line] = lines(output)
+    assert (line["level"], line["message"], line["error"]) == (
+        "WARNING",
+        "events on the event bus: slow down",
+        "Throttled",
+    )
+    assert metrics_of(announcer) == {"ReconcileTroubles": 1}
 
 
 def test_a_breaker_that_tripped_is_an_alert_with_the_list(world: World, announcer: Announcer, output: StringIO) -> None:

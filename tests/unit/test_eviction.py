@@ -26,6 +26,9 @@ NEWCOMER = {"i-new": address_key("vpc-1", PRIVATE)}
 
 
 def make_way(world: World, newcomers: Mapping[str, tuple[str, str]] = NEWCOMER) -> list[Eviction]:
+    """Evicts for newcomers that EC2 knows."""
+    for newcomer in newcomers:
+        world.fleet.known_instances.setdefault(newcomer, world.instance(newcomer))
     return evict(world.tower, world.fleet, ACCOUNT, world.inventory, newcomers)
 
 
@@ -195,20 +198,28 @@ def test_tower_is_asked_once_and_aws_for_nothing_where_nobody_is_in_the_way(worl
     assert asked == []
 
 
-def test_aws_is_asked_about_those_in_the_way_and_about_nobody_else(
+def test_an_answer_of_ec2_that_does_not_know_the_newcomers_either_is_not_believed(world: World) -> None:
+    world.host_of("i-old", PRIVATE)
+    world.fleet.known_instances.clear()
+    with pytest.raises(Throttled, match="cannot be trusted"):
+        evict(world.tower, world.fleet, ACCOUNT, world.inventory, NEWCOMER)
+    assert world.tower.names_in(world.inventory) == {"i-old"}
+
+
+def test_aws_is_asked_about_those_in_the_way_and_the_newcomers_and_about_nobody_else(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[set[str]] = []
 
     def instances(instance_ids: Collection[str]) -> dict[str, Instance]:
         asked.append(set(instance_ids))
-        return {}
+        return {"i-new": world.instance("i-new")}
 
     world.host_of("i-old", PRIVATE)
     world.host_of("i-neighbour", "10.0.0.8")
     monkeypatch.setattr(world.fleet, "instances", instances)
     make_way(world)
-    assert asked == [{"i-old"}]
+    assert asked == [{"i-old", "i-new"}]
     assert world.tower.names_in(world.inventory) == {"i-neighbour"}
 
 

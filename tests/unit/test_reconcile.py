@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rollcall.applying import LOOKS, Summary
+from rollcall.applying import LOOKS
 from rollcall.errors import AwsDenied, RollcallError, Throttled, TowerDenied, TowerRejected, TowerUnavailable
 from rollcall.events import Record, read_action
 from rollcall.identity import NEWBORN
 from rollcall.model import AddressKind, Hook, Inventory, JobStatus, LifecycleAction, Transition, Wishes
 from rollcall.reading import CONTROLS
 from rollcall.reconcile import TIME_RESERVE
-from rollcall.steps import Kind
+from rollcall.steps import Kind, Summary
 from rollcall.tower import BULK_CREATE_MAX, BULK_DELETE_MAX, HostsExist
 from rollcall.waiting import RETRY_MAX
 
@@ -24,10 +24,9 @@ from .fakes import ACCOUNT, REGION
 from .world import HOOK, TERMINATE_HOOK, World
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
-    from rollcall.applying import RunOutcome
-    from rollcall.steps import Plan
+    from rollcall.steps import Plan, RunOutcome
 
 YOUNG = 600.0  # seconds since its launch, less than the group's timeout
 STRANGER = "999999999999"
@@ -142,7 +141,7 @@ class TestARun:
         world.tower.before_call = world.fleet.before_call = lambda method: world.clock.advance(took.get(method, 0))
         outcome = world.reconcile()
         assert {each: summary.seconds for each, summary in outcome.by_inventory.items()} == {
-            world.inventory: 111_111,
+            world.inventory: 111_211,
             other: 1,
         }
 
@@ -285,6 +284,50 @@ class TestReading:
             world.serving(f"i-{number}", f"10.0.1.{number}")
         del world.fleet.known_instances["i-0"], world.fleet.known_instances["i-1"]
         assert deeds(world.reconcile()) == {("added", "i-2")}
+
+    def test_who_ec2_does_not_know_is_asked_for_twice_beside_some_that_it_knows(self, world: World) -> None:
+        asked: list[Collection[str]] = []
+        world.serving("i-a", "10.0.0.1")
+        world.host_of("i-gone", "10.0.0.2")
+        world.fleet.before_instances = asked.append
+        assert ("removed", "i-gone") in deeds(world.reconcile())
+        assert asked[:2] == [{"i-a", "i-gone"}] * 2
+
+    def test_who_ec2_knows_only_the_second_time_is_not_gone(self, world: World) -> None:
+        def remember(asked: Collection[str]) -> None:
+            answers.append(asked)
+            if len(answers) == 2:
+                world.fleet.known_instances["i-slow"] = world.instance("i-slow")
+
+        answers: list[Collection[str]] = []
+        world.host_of("i-slow", "10.0.0.2")
+        world.fleet.before_instances = remember
+        assert not world.reconcile().plan.removals
+
+    def test_an_ec2_that_forgets_whom_it_knew_a_moment_ago_is_not_believed(self, world: World) -> None:
+        def forget(asked: Collection[str]) -> None:
+            answers.append(asked)
+            if len(answers) == 2:
+                world.fleet.known_instances.clear()
+
+        answers: list[Collection[str]] = []
+        world.serving("i-a", "10.0.0.1")
+        world.host_of("i-x", "10.0.0.2")
+        unchanged = left_alone(world)
+        world.fleet.before_instances = forget
+        with pytest.raises(Throttled, match="a moment ago"):
+            world.reconcile()
+        assert unchanged()
+
+    def test_a_group_that_does_not_exist_is_no_all_clear(self, world: World) -> None:
+        world.group("unreadable", inventory="misspelt")
+        world.host_of("i-a", "10.0.0.1", "deleted")
+        for wishes in (Wishes(groups=frozenset({"web", "wbe"})), Wishes(forget=frozenset({"wbe"}))):
+            outcome = world.reconcile(wishes, dry_run=True)
+            assert outcome.troubles.keys() == {"group wbe", "group unreadable"}
+        known = frozenset({"web", "deleted"})
+        outcome = world.reconcile(Wishes(groups=known, forget=known), dry_run=True)
+        assert outcome.troubles.keys() == {"group unreadable"}
 
     def test_a_single_instance_that_ec2_does_not_know_does_not_end_the_run(self, world: World) -> None:
         world.serving("i-a", "10.0.0.1")
@@ -667,15 +710,12 @@ class TestInstancesWithoutAHost:
         world.reconcile(Wishes(provision=True))
         assert not world.tower.runs
 
-    def test_where_a_template_would_run_on_other_hosts_only_those_not_to_be_provisioned_are_added(
-        self, world: World
-    ) -> None:
+    def test_where_a_template_would_run_on_other_hosts_none_is_launched(self, world: World) -> None:
         world.tower.add_template("provision", asks_limit=False)
         world.serving("i-old", "10.0.0.1")
         world.serving("i-young", "10.0.0.2", age=YOUNG)
         outcome = world.reconcile()
-        assert deeds(outcome) == {("added", "i-old")}
-        assert world.tower.names_in(world.inventory) == {"i-old"}
+        assert deeds(outcome) == {("added", "i-old"), ("added", "i-young")}
         assert not world.tower.runs
         [(what, error)] = outcome.troubles.items()
         assert what == "provisioning instances of group web"
@@ -715,11 +755,11 @@ class TestInstancesWithoutAHost:
         world.tower.before_call = refuse
         outcome = world.reconcile()
         [run] = world.tower.runs.values()
-        assert len(run.job.hosts) == outcome.by_inventory[world.inventory].added == 2
-        assert world.tower.names_in(world.inventory) == run.job.hosts
+        assert outcome.by_inventory[world.inventory].added == 3
+        assert len(run.job.hosts) == 2
         assert len(outcome.troubles) == 1
         [(deed, last)] = deeds(world.reconcile())
-        assert deed == "added"
+        assert deed == "fixed"
         assert [run.job.hosts for run in world.tower.runs.values()] == [run.job.hosts, {last}]
 
     def test_one_not_to_be_provisioned_that_cannot_join_its_groups_stays_and_joins_them_later(
@@ -755,8 +795,26 @@ class TestInstancesWithoutAHost:
             raise HostsExist({"i-a": made.id})
 
         world.tower.before_create.append(one_by_one)
-        assert deeds(world.reconcile()) == {("added", "i-a")}
-        assert [run.job.hosts for run in world.tower.runs.values()] == [{"i-a"}]
+        assert deeds(world.reconcile()) == {("added", "i-a"), ("added", "i-b")}
+        assert [run.job.hosts for run in world.tower.runs.values()] == [{"i-a", "i-b"}]
+
+    def test_those_that_others_make_meanwhile_do_not_keep_the_rest_from_being_made(self, world: World) -> None:
+        for number in range(5):
+            world.serving(f"i-{number}", f"10.0.0.{number}", age=YOUNG)
+        world.tower.before_create += [lambda: world.host_of("i-3", "10.0.0.3", age=0)]
+        outcome = world.reconcile()
+        assert deeds(outcome) == {("added", f"i-{number}") for number in (0, 1, 2, 4)}
+        assert (outcome.troubles, outcome.left) == ({}, 0)
+
+    def test_where_others_make_one_after_the_other_the_rest_is_left_to_the_next_run(self, world: World) -> None:
+        def make(number: int) -> Callable[[], object]:
+            return lambda: world.host_of(f"i-{number}", f"10.0.0.{number}", age=0)
+
+        for number in range(LOOKS + 2):
+            world.serving(f"i-{number}", f"10.0.0.{number}")
+        world.tower.before_create += [make(number) for number in range(LOOKS)]
+        outcome = world.reconcile()
+        assert (outcome.fixes, outcome.left) == ([], 2)
 
     def test_many_are_made_in_few_calls(self, world: World) -> None:
         for number in range(2 * BULK_CREATE_MAX + 1):
@@ -818,7 +876,7 @@ class TestInstancesWithoutAHost:
 
 
 class TestProvisioned:
-    """What is to be provisioned is provisioned, or it has no host and the next run tries again."""
+    """What is to be provisioned is provisioned, or its host says that it is not, and the next run tries again."""
 
     @pytest.fixture
     def young(self, world: World) -> World:
@@ -829,22 +887,23 @@ class TestProvisioned:
 
     @staticmethod
     def tries_again(world: World) -> bool:
-        """Whether the young one has no host, and the next run makes it and launches its job."""
-        if "i-young" in {host.name for host in world.tower.hosts.values()}:
-            return False
+        """Whether the next run launches the young one's job, and nothing is left to do then."""
         world.tower.failing.clear()
         world.fleet.failing.clear()
         world.tower.before_call = world.fleet.before_call = lambda method: None
         world.tower.after_create = lambda: None
         launched = len(world.tower.runs)
-        added = ("added", "i-young") in deeds(world.reconcile())
-        return added and [run.job.hosts for run in world.tower.runs.values()][launched:] == [{"i-young"}]
+        told = {deed for deed, instance_id in deeds(world.reconcile()) if instance_id == "i-young"}
+        jobs = [run.job.hosts for run in world.tower.runs.values()][launched:]
+        return len(told) == 1 and jobs == [{"i-young"}] and idle(world.reconcile().plan)
 
     def test_after_a_launch_that_failed(self, young: World) -> None:
         young.tower.failing["launch"] = TowerDenied("no role execute")
         outcome = young.reconcile()
-        assert deeds(outcome) == {("added", "i-old")}
-        assert outcome.by_inventory[young.inventory].added == 1
+        assert deeds(outcome) == {("added", "i-old"), ("added", "i-young")}
+        assert list(outcome.troubles) == ["provisioning instances of group web"]
+        outcome = young.reconcile()
+        assert (deeds(outcome), outcome.by_inventory[young.inventory].fixed) == (set(), 0)
         assert list(outcome.troubles) == ["provisioning instances of group web"]
         assert self.tries_again(young)
 
@@ -857,7 +916,8 @@ class TestProvisioned:
         for name in ("i-a", "i-young"):
             world.serving(name, f"10.0.0.{name}", age=YOUNG)
         world.tower.before_call = refuse_the_second
-        assert deeds(world.reconcile()) == {("added", "i-a")}
+        world.reconcile()
+        assert [run.job.hosts for run in world.tower.runs.values()] == [{"i-a"}]
         assert self.tries_again(world)
 
     def test_after_a_creation_without_an_answer(self, young: World) -> None:
@@ -888,7 +948,8 @@ class TestProvisioned:
 
     def test_after_its_inventory_groups_were_not_to_be_had(self, young: World) -> None:
         young.tower.failing["group_ids"] = TowerDenied("not for you")
-        assert deeds(young.reconcile()) == {("added", "i-old")}
+        assert list(young.reconcile().troubles) == ["inventory groups of group web"]
+        assert not young.tower.runs
         assert self.tries_again(young)
 
     def test_a_launch_without_an_answer_is_not_repeated_if_tower_has_the_job(self, young: World) -> None:
@@ -912,34 +973,74 @@ class TestProvisioned:
         assert ("added", "i-young") in deeds(young.reconcile())
         assert len(young.tower.runs) == 1
 
-    def test_nothing_goes_but_the_host_that_was_made(self, young: World) -> None:
-        new, third = young.tower.add_inventory("new"), young.tower.add_inventory("third")
-        young.group("web", inventory="new")
-        former = young.host_of("i-young", "10.0.0.2", variables={"ansible_user": "me"})
-        node = young.tower.add_host(third, "node", instance_id="i-young")
-        young.tower.failing["launch"] = TowerDenied("no role execute")
-        young.reconcile(Wishes(provision=True))
-        assert not young.tower.names_in(new)
-        assert young.tower.hosts == {former.id: former, node.id: node}
+    def test_after_a_job_whose_host_could_not_be_noted_no_second_one_is_launched(self, young: World) -> None:
+        young.tower.failing["update_host"] = TowerUnavailable("away")
+        assert list(young.reconcile().troubles) == ["host i-young of inventory prod"]
+        young.tower.failing.clear()
+        assert deeds(young.reconcile()) == {("fixed", "i-young")}
+        assert [run.job.hosts for run in young.tower.runs.values()] == [{"i-young"}]
+        assert idle(young.reconcile().plan)
 
-    def test_a_host_that_somebody_else_made_meanwhile_stays(self, young: World) -> None:
-        def make_another(method: str) -> None:
-            if method == "launch":
-                young.tower.remove_host("i-young")
-                young.host_of("i-young", "10.0.0.2", age=0, description="Made by Rollcall for message m1")
-                raise TowerDenied("no role execute")
-
-        young.tower.before_call = make_another
+    def test_also_where_that_job_has_ended_by_then(self, young: World) -> None:
+        young.tower.failing["update_host"] = TowerUnavailable("away")
         young.reconcile()
-        assert "i-young" in young.tower.names_in(young.inventory)
+        young.tower.failing.clear()
+        young.clock.advance(60)
+        [run] = young.tower.runs.values()
+        young.tower.end_job(run.job.id, {})
+        assert deeds(young.reconcile()) == {("fixed", "i-young")}
+        assert len(young.tower.runs) == 1
 
-    def test_a_host_that_cannot_be_taken_back_is_named_with_the_remedy(self, young: World) -> None:
+    def test_it_is_in_its_groups_and_has_its_address_before_its_job_is_launched(self, young: World) -> None:
+        def check(method: str) -> None:
+            if method == "launch":
+                host = next(each for each in young.tower.hosts.values() if each.name == "i-young")
+                launched_on.append((host.variables["ansible_host"], young.tower.groups_of(host.id)))
+
+        launched_on: list[object] = []
         young.tower.failing["launch"] = TowerDenied("no role execute")
-        young.tower.denied.add(young.inventory.id)
-        outcome = young.reconcile()
-        assert deeds(outcome) == {("added", "i-old")}
-        assert [what for what in outcome.troubles if "i-young" in what and "remove" in what]
-        assert len(outcome.troubles) == 2
+        young.reconcile()
+        young.tower.failing.clear()
+        host = next(each for each in young.tower.hosts.values() if each.name == "i-young")
+        young.tower.update_host(host.id, "i-young", {**host.variables, "ansible_host": "10.9.9.9"})
+        young.tower.members.clear()
+        young.tower.before_call = check
+        young.reconcile()
+        assert launched_on == [("10.0.0.2", {"web"})]
+
+    @pytest.mark.parametrize("ended", [True, False])
+    def test_not_where_a_job_holds_it_already(self, world: World, ended: bool) -> None:
+        world.serving("i-young", "10.0.0.2", age=YOUNG)
+        job = world.tower.add_job(world.template, world.inventory, "i-young")
+        if ended:
+            world.tower.end_job(job.id, {})
+        assert deeds(world.reconcile()) == {("added", "i-young")}
+        assert len(world.tower.runs) == 1
+        assert idle(world.reconcile().plan)
+
+    def test_by_request_once_more_though_not_while_a_job_runs(self, world: World) -> None:
+        for name in ("i-a", "i-b"):
+            world.serving(name, f"10.0.0.{name}")
+            job = world.tower.add_job(world.template, world.inventory, name)
+        world.clock.advance(60)
+        world.tower.end_job(job.id, {})
+        world.clock.advance(60)
+        world.reconcile(Wishes(provision=True))
+        assert [run.job.hosts for run in world.tower.runs.values()] == [{"i-a"}, {"i-b"}, {"i-b"}]
+
+    def test_while_tower_does_not_say_what_its_jobs_hold_its_group_is_left_alone(self, young: World) -> None:
+        young.tower.failing["jobs_holding"] = TowerUnavailable("away")
+        assert not young.reconcile().fixes
+        assert self.tries_again(young)
+
+    def test_one_that_a_person_disabled_meanwhile_owes_no_job_any_more(self, young: World) -> None:
+        young.tower.failing["launch"] = TowerDenied("no role execute")
+        young.reconcile()
+        young.tower.failing.clear()
+        young.tower.disabled |= {host.id for host in young.tower.hosts.values() if host.name == "i-young"}
+        young.reconcile()
+        assert not young.tower.runs
+        assert idle(young.reconcile().plan)
 
 
 class TestTheTimeLimit:
@@ -1009,7 +1110,7 @@ class TestLostEvents:
         for _ in range(48 * 6):
             world.clock.advance(600)
             world.reconcile(Wishes(every=600.0))
-        assert 5 <= len(world.queues.sent) <= 10
+        assert 5 <= len(world.queues.sent) <= 16
 
     def test_one_that_register_could_not_register_is_told_and_not_queued(self, world: World) -> None:
         world.serving("i-a", "10.0.0.1", state="Pending:Wait", age=RETRY_MAX + 1)
@@ -1080,15 +1181,15 @@ class TestLostEvents:
         world.clock.advance(since)
         assert len(world.reconcile().plan.requeues) == times
 
-    def test_while_tower_does_not_say_what_its_jobs_hold_nobody_is_queued_and_the_rest_is_done(
-        self, world: World
-    ) -> None:
+    def test_while_tower_does_not_say_what_its_jobs_hold_that_group_is_left_alone(self, world: World) -> None:
+        world.group("db", job_template="")
         world.serving("i-a", "10.0.0.1", state="Pending:Wait")
         world.host_of("i-a", "10.0.0.1")
         world.host_of("i-gone", "10.0.0.2")
+        world.host_of("i-dead", "10.0.0.3", "db")
         world.tower.failing["jobs_holding"] = TowerRejected("a status we do not know")
         outcome = world.reconcile()
-        assert deeds(outcome) == {("removed", "i-gone")}
+        assert deeds(outcome) == {("removed", "i-dead")}
         assert len(outcome.troubles) == 1
 
     def test_trouble_with_one_leaves_the_others_alone(self, world: World) -> None:

@@ -11,13 +11,13 @@ from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 from rollcall import waiting as timing
 from rollcall.announce import Announcer
-from rollcall.applying import RunOutcome
 from rollcall.errors import BadSettings, TowerUnavailable
 from rollcall.events import Record, read_run_request
 from rollcall.intake import PERMANENT_FAILURE_LIFE
 from rollcall.model import RunRequest, Wishes
 from rollcall.register import ASSOCIATES_AT_ONCE, LANDING_TIME
 from rollcall.settings import read_own_queue, read_removal_share, read_settings
+from rollcall.steps import RunOutcome
 
 from .fakes import REGION
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -136,7 +137,13 @@ def tries(first: float, every: float, began: float) -> list[float]:
     return [age for run in range(runs) if timing.is_due(age := began + run * every, first, every)]
 
 
-@pytest.mark.parametrize(("first", "every", "most"), [(240, 300, 10), (240, 60, 10), (2700, 300, 6), (2700, 3600, 6)])
+def jittered(first: float, every: float, late: list[float]) -> list[float]:
+    """The same, of runs that come so much of an interval too late."""
+    runs = itertools.accumulate(every * (1 + share) for share in itertools.cycle(late))
+    return [age for age in itertools.takewhile(lambda age: age < TWO_DAYS, runs) if timing.is_due(age, first, every)]
+
+
+@pytest.mark.parametrize(("first", "every", "most"), [(240, 300, 16), (240, 60, 20), (2700, 300, 12), (2700, 3600, 10)])
 @pytest.mark.parametrize("began", [0, 17, 59])
 def test_what_waits_for_two_days_is_tried_again_a_handful_of_times(
     first: float, every: float, most: int, began: float
@@ -155,11 +162,18 @@ def test_what_waits_in_vain_is_tried_again_by_the_next_run_and_each_time_its_age
 
 
 @given(FIRST, EVERY, PHASE)
-def test_what_waits_in_vain_is_not_tried_twice_where_runs_come_more_often_than_its_age_doubles(
+def test_what_waits_in_vain_is_tried_twice_at_most_before_its_age_doubles(
     first: float, every: float, phase: int
 ) -> None:
-    ages = tries(first, every, phase % every)
-    assert all(after > before + 1.5 * every for before, after in pairwise(ages) if before > 4 * every)
+    ages = [age for age in tries(first, every, phase % every) if age > 4 * every]
+    assert all(third > 1.5 * age for age, third in zip(ages, ages[2:], strict=False))
+
+
+@given(FIRST, EVERY, st.lists(st.floats(0, 0.2), min_size=1, max_size=20))
+def test_runs_that_are_never_quite_on_time_miss_no_try(first: float, every: float, late: list[float]) -> None:
+    ages = jittered(first, every, late)
+    assert all(after <= 2 * before + 1.2 * every for before, after in pairwise(ages))
+    assert 2 * ages[-1] > TWO_DAYS - 3 * every
 
 
 @pytest.mark.parametrize("every", [None, 300.0])

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from rollcall.applying import RunOutcome
 from rollcall.cleanup import Cleanup
 from rollcall.events import write_gate_message
 from rollcall.fleet import Membership
@@ -29,6 +28,7 @@ from rollcall.model import (
 from rollcall.reconcile import TIME_RESERVE, Reconcile
 from rollcall.register import Register
 from rollcall.settings import OwnQueue, Settings
+from rollcall.steps import RunOutcome
 
 from .fakes import ACCOUNT, REGION, Clock, FakeFleet, FakeFleets, FakeQueues, FakeTower
 

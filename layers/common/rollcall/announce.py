@@ -17,12 +17,11 @@ from .errors import Permanent, Transient
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from .applying import RunOutcome
     from .errors import RollcallError
     from .events import Record
     from .model import Inventory, LifecycleAction
     from .reports import Report
-    from .steps import Finding, Kind
+    from .steps import Finding, Fix, Kind, RunOutcome
 
 warnings.filterwarnings("ignore", "No application metrics to publish")  # most invocations have none
 
@@ -91,11 +90,14 @@ class Announcer:
         with single_metric("Alerts", MetricUnit.Count, 1, namespace=NAMESPACE) as metric:
             metric.add_dimension("function", str(self.metrics.service))
 
-    def reconciled(self, outcome: RunOutcome) -> None:
-        """A run of reconcile came to its end: a line for each step taken, and for what a person should know."""
-        for fix in outcome.fixes:
+    def fixed(self, fixes: Iterable[Fix]) -> None:
+        """Steps that a run of reconcile has taken, whatever becomes of the run."""
+        for fix in fixes:
             about = {"inventory": fix.inventory.name, "instance_id": fix.instance_id}
             self.logger.info(f"{fix.deed}: {fix.reason}", extra=about)
+
+    def reconciled(self, outcome: RunOutcome) -> None:
+        """A run of reconcile came to its end: what a person should know, and the numbers."""
         self._findings(outcome.plan.findings)
         for inventory, stopped in outcome.stopped.items():
             hosts = [removal.host.name for removal in stopped]
@@ -106,8 +108,7 @@ class Announcer:
                 extra=_listed(inventory, hosts) | {"alert": True},
             )
         for what, error in outcome.troubles.items():
-            log = self.logger.warning if isinstance(error, Transient) else self.logger.error
-            log(f"{what}: {error}", extra={"error": type(error).__name__})
+            self._trouble(what, error)
         for inventory, summary in outcome.by_inventory.items():
             self.logger.info("reconciled", extra={"inventory": inventory.name, **asdict(summary)})
         plan = outcome.plan
@@ -116,6 +117,15 @@ class Announcer:
         self.metrics.add_metric("DriftFixed", MetricUnit.Count, len(outcome.fixes))
         self.metrics.add_metric("BreakerTripped", MetricUnit.Count, len(outcome.stopped))
         self.metrics.add_metric("ReconcileTroubles", MetricUnit.Count, len(outcome.troubles))
+
+    def no_events(self, what: str, error: RollcallError) -> None:
+        """The event bus did not take what a run of reconcile had to tell."""
+        self._trouble(what, error)
+        self.metrics.add_metric("ReconcileTroubles", MetricUnit.Count, 1)
+
+    def _trouble(self, what: str, error: RollcallError) -> None:
+        log = self.logger.warning if isinstance(error, Transient) else self.logger.error
+        log(f"{what}: {error}", extra={"error": type(error).__name__})
 
     def _findings(self, findings: Iterable[Finding]) -> None:
         """One line for those of a kind in an inventory: they are told again in every run, until a person acts."""

@@ -6,7 +6,7 @@ import time
 from collections import defaultdict
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import batched
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -18,68 +18,33 @@ from .model import LifecycleAction, Transition
 from .provisioning import launch_once, require_limitable
 from .queues import is_queue
 from .removal import strike_off
-from .steps import Plan
+from .steps import Fix
 from .tower import BULK_CREATE_MAX, BULK_DELETE_MAX, HostsExist, HostsVanished, NewHost
+from .variables import owing_job
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from .fleet import Fleet
     from .model import DumpedHost, Hook, Host, Inventory, JobTemplate
     from .queues import Queues
     from .settings import Settings
     from .snapshot import Place
-    from .steps import Addition, Change, Removal, Requeue
+    from .steps import Addition, Change, Removal, Requeue, RunOutcome
     from .tower import Tower
 
 CALLS_AT_ONCE = 4
 LOOKS = 3  # at hosts to be removed while others remove the same ones
 
 
-@dataclass
-class Summary:
-    """What a run saw in one inventory, and did: numbers of hosts.
-
-    conflicts: of one address. seconds: that it took to read the inventory and to change it.
-    """
-
-    hosts: int = 0
-    managed: int = 0
-    removed: int = 0
-    fixed: int = 0
-    added: int = 0
-    foreign: int = 0
-    conflicts: int = 0
-    requeued: int = 0
-    seconds: float = field(default=0.0, compare=False)
-
-
 @dataclass(frozen=True)
-class Fix:
-    """A step that was taken: removed, fixed, added or requeued."""
+class _Owing:
+    """A host on which its group's job is to be launched. variables: without the note of that."""
 
-    deed: str
-    inventory: Inventory
+    place: Place
     instance_id: str
-    reason: str
-
-
-@dataclass
-class RunOutcome:
-    """What came of a run.
-
-    plan: what was to be done, without the removals that the breaker stopped. by_inventory: those that were read. fixes:
-    every step taken. troubles: what failed of groups, inventories and steps. stopped: by inventory, the removals that
-    the breaker did not let through. left: steps that wait for the next run, for want of time or because the host's new
-    place is not there yet, or its address not free.
-    """
-
-    plan: Plan = field(default_factory=Plan)
-    by_inventory: dict[Inventory, Summary] = field(default_factory=dict)
-    fixes: list[Fix] = field(default_factory=list)
-    troubles: dict[str, RollcallError] = field(default_factory=dict)
-    stopped: dict[Inventory, list[Removal]] = field(default_factory=dict)
-    left: int = 0
+    host_id: int
+    variables: Mapping[str, object]
 
 
 class Applying:
@@ -96,7 +61,7 @@ class Applying:
         self._group_ids: dict[tuple[int, str], int] = {}
         self._groups_looked_up: Future[None] = Future()
         self._hooks: dict[str, list[Hook]] = {}
-        self._made_by = f"Made by Rollcall in run {uuid4().hex[:12]}"  # tells our hosts from those made meanwhile
+        self._made_by = f"Made by Rollcall in run {uuid4().hex[:12]}"
 
     def apply(self, templates: Mapping[str, JobTemplate | None], in_time: Callable[[], bool]) -> None:
         """All steps. templates: by group."""
@@ -214,6 +179,13 @@ class Applying:
             with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
                 right = list(pool.map(self._put_right, own))
             righted = [change for change, done in zip(own, right, strict=True) if done]
+            owing = [
+                _Owing(change.provision, change.instance_id, change.host.id, change.variables)
+                for change in righted
+                if change.provision and change.variables
+            ]
+            unprovisioned = {each.instance_id for each in owing} - self._provision(owing)
+            righted = [change for change in righted if change.instance_id not in unprovisioned]
             self._outcome.by_inventory[inventory].fixed += len(righted)
             self._outcome.left += right.count(None)
             self._tell("fixed", righted)
@@ -227,7 +199,8 @@ class Applying:
             for name in change.leave:
                 self._tower.take_out_of_group(self._group_id(change.inventory, name), change.host.id)
             if change.variables is not None:
-                self._tower.update_host(change.host.id, change.instance_id, change.variables)
+                variables = owing_job(change.variables, self._tower.now()) if change.provision else change.variables
+                self._tower.update_host(change.host.id, change.instance_id, variables)
             for name in change.join:
                 self._tower.add_to_group(self._group_id(change.inventory, name), change.host.id)
             return True
@@ -242,48 +215,47 @@ class Applying:
 
     def _add(self, additions: Iterable[Addition]) -> None:
         for inventory, own in self._by_inventory(additions):
-            for batch in self._taking(self._limitable(own), BULK_CREATE_MAX):
+            for batch in self._taking(own, BULK_CREATE_MAX):
                 with self._telling(f"adding hosts to inventory {inventory.name}"):
                     self._add_batch(inventory, batch)
 
-    def _limitable(self, additions: list[Addition]) -> list[Addition]:
-        """All of them; without those to be provisioned where the job would run on other hosts too."""
-        refused: set[Place] = set()
-        for place in {each.place for each in additions if each.provision}:
-            refused.add(place)
-            if template := self._templates[place.settings.group]:
-                with self._telling(f"provisioning instances of group {place.settings.group}"):
-                    require_limitable(template, place.inventory, place.settings)
-                    refused.remove(place)
-        return [each for each in additions if not (each.provision and each.place in refused)]
-
     def _add_batch(self, inventory: Inventory, additions: Sequence[Addition]) -> None:
-        """Makes hosts. Those to be provisioned on which no job is launched do not stay, so that the next run tries."""
-        unprovisioned = {each.instance_id for each in additions if each.provision}
-        try:
-            made = self._make(inventory, additions)
-            staying = [each for each in additions if each.instance_id in made]
-            grouped = self._put_into_groups(staying, made)
-            unprovisioned -= self._provision([each for each in staying if each.provision and each in grouped])
-        finally:
-            if unprovisioned:
-                self._take_back(inventory, unprovisioned)
-        staying = [each for each in staying if each.instance_id not in unprovisioned]
+        made = self._make(inventory, additions)
+        staying = [each for each in additions if each.instance_id in made]
         self._outcome.by_inventory[inventory].added += len(staying)
         self._tell("added", staying)
+        grouped = self._put_into_groups(staying, made)
+        self._provision(
+            _Owing(each.place, each.instance_id, made[each.instance_id], each.variables)
+            for each in grouped
+            if each.provision
+        )
 
     def _make(self, inventory: Inventory, additions: Sequence[Addition]) -> dict[str, int]:
         """Makes hosts; their ids by instance id, for the instances that stay."""
-        wanted = [NewHost(each.instance_id, each.variables, self._made_by, each.enabled) for each in additions]
-        try:
-            made = self._tower.create_hosts(inventory, wanted)
-        except HostsExist as some:  # somebody else is at work; the next run sees what is still missing
-            made = dict(some.created)
+        now = self._tower.now()
+        missing = {each.instance_id: self._new_host(each, now) for each in additions}
+        made: dict[str, int] = {}
+        for _ in range(LOOKS):
+            try:
+                made |= self._tower.create_hosts(inventory, list(missing.values())) if missing else {}
+                break
+            except HostsExist as some:  # somebody else is at work, and has made these
+                made |= some.created
+                there = {host.name for host in self._tower.hosts_named(inventory, missing)}
+                missing = {name: host for name, host in missing.items() if name not in there}
+        else:
+            self._outcome.left += len(missing)
         # As at registration: cleanup looks after the state changed, we look again after the host exists.
         left = self._fleet.departed(list(made), self._fleet.memberships(made))
         if left:
             strike_off(self._tower, left)
         return {instance_id: host_id for instance_id, host_id in made.items() if instance_id not in left}
+
+    def _new_host(self, addition: Addition, now: float) -> NewHost:
+        """The host says itself that its job is still to be launched, for whatever becomes of this run."""
+        variables = owing_job(addition.variables, now) if addition.provision else addition.variables
+        return NewHost(addition.instance_id, variables, self._made_by, addition.enabled)
 
     def _put_into_groups(self, additions: Sequence[Addition], made: Mapping[str, int]) -> list[Addition]:
         """Those whose hosts are in all their groups now; without these a playbook would do the wrong thing."""
@@ -305,28 +277,29 @@ class Applying:
             return True
         return False
 
-    def _provision(self, additions: Iterable[Addition]) -> set[str]:
-        """The instances on which a job was launched."""
-        by_place: defaultdict[Place, list[str]] = defaultdict(list)
-        for each in additions:
-            by_place[each.place].append(each.instance_id)
-        launched: set[str] = set()
+    def _provision(self, owing: Iterable[_Owing]) -> set[str]:
+        """Launches jobs; the instances whose hosts owe none any more. The others are left to the next run."""
+        by_place: defaultdict[Place, list[_Owing]] = defaultdict(list)
+        for each in owing:
+            by_place[each.place].append(each)
+        provisioned: set[str] = set()
         for place, own in by_place.items():
             template = self._templates[place.settings.group]
             assert template, "what has no job is not to be provisioned"  # noqa: S101 - the plan says so
-            for batch in batched(sorted(own), self._settings.max_hosts_per_job):
-                with self._telling(f"provisioning instances of group {place.settings.group}"):
-                    launch_once(self._tower, template, place.inventory, batch)
-                    launched.update(batch)
-        return launched
+            with self._telling(f"provisioning instances of group {place.settings.group}"):
+                require_limitable(template, place.inventory, place.settings)
+                for batch in batched(sorted(own, key=lambda each: each.instance_id), self._settings.max_hosts_per_job):
+                    launch_once(self._tower, template, place.inventory, [each.instance_id for each in batch])
+                    with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+                        noted = list(pool.map(self._note_job, batch))
+                    provisioned |= {each.instance_id for each, done in zip(batch, noted, strict=True) if done}
+        return provisioned
 
-    def _take_back(self, inventory: Inventory, instance_ids: Collection[str]) -> None:
-        """Removes the hosts that this run made for instances. Nothing else of theirs goes, for they live."""
-        what = f"hosts of inventory {inventory.name} for which no job was launched"
-        with self._telling(f"{what} (remove them where they exist): {', '.join(sorted(instance_ids))}"):
-            found = self._tower.hosts_named(inventory, instance_ids)
-            if own := [host for host in found if host.description == self._made_by]:
-                self._delete(own)
+    def _note_job(self, owing: _Owing) -> bool:
+        with self._telling_of_host(owing.place.inventory, owing.host_id, owing.instance_id):
+            self._tower.update_host(owing.host_id, owing.instance_id, owing.variables)
+            return True
+        return False
 
     def _requeue(self, requeues: Iterable[Requeue]) -> None:
         for inventory, own in self._by_inventory(requeues):

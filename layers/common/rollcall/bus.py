@@ -9,17 +9,21 @@ from itertools import batched
 from typing import TYPE_CHECKING, Any
 
 import boto3
+from botocore.config import Config
 
 from .errors import Throttled
-from .fleet import CLIENT_CONFIG, aws_errors
+from .fleet import aws_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_events.type_defs import PutEventsRequestEntryTypeDef
 
 SOURCE = "rollcall"
 CALLS_AT_ONCE = 10
+CONFIG = Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 2, "mode": "standard"})  # seconds
+TRIES = 2  # for events of which EventBridge took some and not the others
 EVENTS_PER_CALL = 10  # PutEvents' maximum
 
 
@@ -28,7 +32,7 @@ class Bus:
 
     @cached_property
     def _events(self) -> EventBridgeClient:
-        return boto3.client("events", config=CLIENT_CONFIG)
+        return boto3.client("events", config=CONFIG)
 
     def put(self, detail_type: str, details: Sequence[Mapping[str, Any]]) -> None:
         """Tell of events of one kind. Raises Throttled or AwsDenied; some of them may have been taken then."""
@@ -41,13 +45,18 @@ class Bus:
 
 
 def _put(client: EventBridgeClient, detail_type: str, details: Sequence[Mapping[str, Any]]) -> None:
-    with aws_errors("PutEvents"):
-        answer = client.put_events(
-            Entries=[{"Source": SOURCE, "DetailType": detail_type, "Detail": json.dumps(each)} for each in details]
-        )
-    if answer["FailedEntryCount"]:
-        failed = next(each for each in answer["Entries"] if "ErrorCode" in each)
-        raise Throttled(
-            f"EventBridge took {answer['FailedEntryCount']} of {len(details)} events not: {failed['ErrorCode']}: "
-            f"{failed.get('ErrorMessage', '')}"
-        )
+    entries: list[PutEventsRequestEntryTypeDef] = [
+        {"Source": SOURCE, "DetailType": detail_type, "Detail": json.dumps(each)} for each in details
+    ]
+    for _ in range(TRIES):
+        with aws_errors("PutEvents"):
+            answer = client.put_events(Entries=entries)
+        refused = [(entry, said) for entry, said in zip(entries, answer["Entries"], strict=True) if "ErrorCode" in said]
+        if not refused:
+            return
+        entries = [entry for entry, _ in refused]
+    _, said = refused[0]
+    raise Throttled(
+        f"EventBridge took {len(refused)} of {len(details)} events not: {said['ErrorCode']}: "
+        f"{said.get('ErrorMessage', '')}"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from .identity import address_key, address_of, marker_of, why_gone
 from .model import Transition
 from .snapshot import SETTLED
 from .steps import Addition, Change, Finding, Kind, Plan, Removal, Requeue
-from .variables import host_variables, with_ours
+from .variables import host_variables, job_owed_since, with_ours
 from .waiting import RETRY_MAX, is_due
 
 if TYPE_CHECKING:
@@ -180,7 +181,10 @@ class _Planning:
         reasons = []
         if host.variables.get("ansible_host") != wanted["ansible_host"]:
             reasons.append(f"its address is {wanted['ansible_host']}, not {host.variables.get('ansible_host')}")
-        if host.variables.get("rollcall") != wanted["rollcall"]:
+        owed_since = job_owed_since(host.variables)
+        if owed_since is not None:
+            reasons.append("its group's job was to be launched on it")
+        elif host.variables.get("rollcall") != wanted["rollcall"]:
             reasons.append(f"its marker is not that of an instance of group {settings.group!r}")
         join = tuple(name for name in settings.inventory_groups if name not in host.groups)
         leave = tuple(sorted(self._former_groups(marker, settings) & host.groups))
@@ -194,7 +198,13 @@ class _Planning:
             )
             variables = None if right else with_ours(host.variables, wanted)
             reason = "; ".join(reasons)
-            self._changes.append(Change(inventory, host, marker.instance_id, reason, variables, join, leave))
+            owing = owed_since is not None and host.enabled and self._is_free_since(marker.instance_id, owed_since)
+            provision = place if owing and settings.job_template is not None else None
+            self._changes.append(Change(inventory, host, marker.instance_id, reason, variables, join, leave, provision))
+
+    def _is_free_since(self, instance_id: str, moment: float) -> bool:
+        """Whether no job holds an instance that runs, or ended after a moment."""
+        return self._seen.jobs_ended.get(instance_id, -math.inf) < moment
 
     def _former_groups(self, marker: Marker, settings: GroupSettings) -> set[str]:
         """The inventory groups in which the host was for another Auto Scaling group's sake."""
@@ -281,8 +291,10 @@ class _Planning:
         former = min(elsewhere, key=lambda host: host.id, default=None)
         variables = with_ours(former.variables, wanted) if former else wanted
         enabled = all(host.enabled for host in elsewhere)
-        asked = (young and not former) or self._wishes.provision
-        provision = place.settings.job_template is not None and asked and enabled  # jobs pass over disabled hosts
+        lost = young and not former and instance.instance_id not in self._seen.jobs_ended
+        asked = self._wishes.provision and self._is_free_since(instance.instance_id, self._seen.now)
+        wanted_job = place.settings.job_template is not None and (lost or asked)
+        provision = wanted_job and enabled  # jobs pass over disabled hosts
         reason = f"it serves in group {place.settings.group!r} and has no host"
         self._additions.append(Addition(place, instance.instance_id, variables, provision, reason, enabled))
 

@@ -6,6 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .errors import Throttled
 from .identity import address_key, address_of, marker_of, why_gone
 from .removal import strike_off
 
@@ -49,12 +50,17 @@ def evict(
 
     newcomers: by instance id, the address_key of what its host will have. Only hosts of this account and the fleet's
     Region count; AWS is asked about their instances, and about nothing where there are none. One that lives keeps its
-    hosts, and so does one too young for AWS to know it. Raises what the methods of Tower and Fleet raise.
+    hosts, and so does one too young for AWS to know it. EC2 is asked
+    about the newcomers too: it has just described them, and an answer without them proves nothing. Raises what the
+    methods of Tower and Fleet raise, and Throttled for such an answer.
     """
     occupants = _occupants(tower, account, fleet.region, inventory, newcomers)
     if not occupants:
         return []
-    memberships, instances = fleet.memberships(occupants.keys()), fleet.instances(occupants.keys())
+    memberships = fleet.memberships(occupants.keys())
+    instances = fleet.instances(occupants.keys() | newcomers.keys())
+    if not instances.keys() & newcomers.keys():
+        raise Throttled("EC2 describes none of the instances of this batch any more: an answer that cannot be trusted")
     gone: dict[str, str] = {}
     for instance_id, own in occupants.items():
         age = tower.now() - min(each.host.created_at for each in own)

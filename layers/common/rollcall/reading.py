@@ -11,12 +11,15 @@ import time
 from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import batched
 from typing import TYPE_CHECKING
 
 from .errors import RollcallError, Throttled
+from .fleet import INSTANCES_PER_FILTER
 from .provisioning import JOBS_FROM, find_in_tower, job_of
 from .settings import OPT_IN_TAG, read_group_settings
-from .snapshot import SETTLED, Place, Snapshot, owners_of, proven, suspects
+from .snapshot import SETTLED, Place, Snapshot, homes, owners_of, proven, suspects
+from .variables import job_owed_since
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -73,12 +76,14 @@ class Reading:
         seen = replace(seen, instances=self._instances(seen, seen.memberships.keys() | asked))
         known = seen.memberships.keys() | seen.instances.keys()
         unknown = {host_id for host_id, marker in seen.owners.items() if marker.instance_id not in known}
+        jobs_ended, untold = self._jobs_ended(seen, wishes)
         return replace(
             seen,
             now=self._tower.now(),
+            troubled=seen.troubled | untold,
             created_at=self._tower.created_at(unknown) if unknown else {},
             by_instance_id=self._by_instance_id(seen) if wishes.adopt else {},
-            jobs_ended=self._jobs_ended(seen),
+            jobs_ended=jobs_ended,
         )
 
     def _instances(self, seen: Snapshot, wanted: Collection[str]) -> dict[str, Instance]:
@@ -87,7 +92,27 @@ class Reading:
         asked = set(wanted) - certain | set(sorted(certain)[:CONTROLS])
         instances = self._fleet.instances(asked)
         _require_credible({each: seen.memberships[each] for each in asked & seen.memberships.keys()}, instances)
-        return instances
+        return instances | self._asked_again(seen, asked - instances.keys() - seen.memberships.keys(), instances)
+
+    def _asked_again(
+        self, seen: Snapshot, unknown: Collection[str], instances: Mapping[str, Instance]
+    ) -> dict[str, Instance]:
+        """What EC2 says of those it did not know, asked once more and together with some that it did know.
+
+        Raises Throttled if it does not know one of these any more: then nobody is gone for its silence.
+        """
+        serving = {each for each, known in seen.memberships.items() if known.state in SETTLED}
+        controls = sorted(serving & instances.keys())[:CONTROLS]
+        found: dict[str, Instance] = {}
+        for chunk in batched(sorted(unknown), INSTANCES_PER_FILTER - CONTROLS):
+            answer = self._fleet.instances({*chunk, *controls})
+            if missing := [each for each in controls if each not in answer]:
+                raise Throttled(
+                    f"EC2 does not describe {missing[0]} any more, which it described a moment ago: an answer that "
+                    "cannot be trusted, and nothing is done; the next run asks again"
+                )
+            found |= {each: answer[each] for each in chunk if each in answer}
+        return found
 
     def _places(self, opted_in: Mapping[str, OptedIn]) -> dict[str, Place]:
         places: dict[str, Place] = {}
@@ -118,12 +143,7 @@ class Reading:
 
     def _by_instance_id(self, seen: Snapshot) -> dict[tuple[int, str], int]:
         """The hosts without our marker whose field instance_id names an instance that has no host yet."""
-        hosted = {
-            (dump.inventory.id, marker.instance_id)
-            for dump in seen.dumps.values()
-            for host in dump.hosts
-            if (marker := seen.owners.get(host.id))
-        }
+        hosted = homes(seen)
         wanted = {
             instance_id
             for instance_id, membership in seen.memberships.items()
@@ -133,25 +153,48 @@ class Reading:
             (host.inventory_id, host.instance_id): host.id for host in self._tower.hosts_of(wanted) if not host.owner
         }
 
-    def _jobs_ended(self, seen: Snapshot) -> dict[str, float]:
-        waiting: defaultdict[int, set[str]] = defaultdict(set)
-        for instance_id, membership in seen.memberships.items():
-            template = self.templates.get(membership.group)
-            if template and membership.state == "Pending:Wait" and instance_id in seen.instances:
-                waiting[template.id].add(instance_id)
+    def _jobs_ended(self, seen: Snapshot, wishes: Wishes) -> tuple[dict[str, float], set[str]]:
+        """When the newest jobs ended, of those for whom it matters; and the groups of which Tower does not say it."""
+        groups: defaultdict[int, set[str]] = defaultdict(set)
+        wanted: defaultdict[int, set[str]] = defaultdict(set)
+        for instance_id in self._of_jobs(seen, wishes):
+            group = seen.memberships[instance_id].group
+            if template := self.templates.get(group):
+                groups[template.id].add(group)
+                wanted[template.id].add(instance_id)
         ended: dict[str, float] = {}
-        for template_id, ids in waiting.items():
+        untold: set[str] = set()
+        for template_id, ids in wanted.items():
             since = min(seen.instances[each].launched_at for each in ids) - JOBS_FROM
             try:
                 jobs = self._tower.jobs_holding(template_id, ids, since)
             except RollcallError as error:
                 self._troubles[f"jobs of job template {template_id}"] = error
-                ended |= dict.fromkeys(ids, math.inf)  # nobody says that they are forgotten
+                untold |= groups[template_id]
                 continue
             for instance_id in ids:
                 if job := job_of(instance_id, jobs):
                     ended[instance_id] = (job.finished_at or self._tower.now()) if job.status.final else math.inf
-        return ended
+        return ended, untold
+
+    def _of_jobs(self, seen: Snapshot, wishes: Wishes) -> Iterator[str]:
+        """The instances whose jobs matter: those that wait, and those on which one may be launched."""
+        hosted = homes(seen)
+        owing = {
+            marker.instance_id
+            for dump in seen.dumps.values()
+            for host in dump.hosts
+            if (marker := seen.owners.get(host.id)) and job_owed_since(host.variables) is not None
+        }
+        for instance_id, membership in seen.memberships.items():
+            place, instance = seen.places.get(membership.group), seen.instances.get(instance_id)
+            if not place or not instance:
+                continue
+            homeless = (place.inventory.id, instance_id) not in hosted
+            young = seen.now - instance.launched_at < place.settings.timeout
+            launchable = instance_id in owing or (homeless and (young or wishes.provision))
+            if membership.state == "Pending:Wait" or (membership.state in SETTLED and launchable):
+                yield instance_id
 
 
 def _require_credible(memberships: Mapping[str, Membership], instances: Collection[str]) -> None:

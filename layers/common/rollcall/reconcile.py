@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .applying import Applying, RunOutcome, Summary
+from .applying import Applying
+from .connection import DEADLINE_MARGIN
 from .drift import plan, too_many
+from .errors import BadSettings
 from .reading import Reading
-from .steps import Kind
+from .steps import Kind, RunOutcome, Summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,14 +21,15 @@ if TYPE_CHECKING:
     from .snapshot import Snapshot
     from .tower import Tower
 
-TIME_RESERVE = 20.0  # seconds before the function's end in which nothing more is begun
+BATCH_TIME = 20.0  # seconds for a batch begun
+TIME_RESERVE = DEADLINE_MARGIN + BATCH_TIME  # seconds before the function's end in which nothing more is begun
 
 
 class Reconcile:
     """Makes one Region's groups and their inventories agree.
 
     share: the fraction of an inventory's managed hosts that may be removed in one run. seconds_left: of this
-    invocation.
+    invocation. outcome: what has come of the run so far.
     """
 
     def __init__(
@@ -45,13 +48,15 @@ class Reconcile:
         self._queues = queues
         self._share = share
         self._seconds_left = seconds_left
+        self.outcome = RunOutcome()
 
     def run(self, wishes: Wishes, *, dry_run: bool = False, force: bool = False) -> RunOutcome:
         """One run. dry_run: only plan. force: the breaker stops nothing. Raises what kept it from reading anything."""
-        outcome = RunOutcome()
+        outcome = self.outcome
         reading = Reading(self._settings, self._tower, self._fleet, outcome.troubles)
         seen = reading.read(wishes)
         managed = _managed(seen)
+        outcome.troubles |= _unknown_groups(seen, wishes)
         outcome.plan = plan(seen, wishes)
         stopped = {} if force else too_many(outcome.plan.removals, managed, self._share)
         if stopped:  # hosts that stay keep their addresses from others
@@ -62,6 +67,16 @@ class Reconcile:
             applying = Applying(self._settings, self._tower, self._fleet, self._queues, outcome)
             applying.apply(reading.templates, lambda: self._seconds_left() > TIME_RESERVE)
         return outcome
+
+
+def _unknown_groups(seen: Snapshot, wishes: Wishes) -> dict[str, BadSettings]:
+    """A trouble for each group that the run is asked for and that does not exist: misspelt, it would look all right."""
+    marked = {marker.group for marker in seen.owners.values()}
+    unknown = (wishes.forget | (wishes.groups or frozenset())) - seen.places.keys() - seen.troubled - marked
+    return {
+        f"group {name}": BadSettings("no group of this name has the tag rollcall:inventory, and no host is of it")
+        for name in sorted(unknown)
+    }
 
 
 def _managed(seen: Snapshot) -> dict[int, int]:

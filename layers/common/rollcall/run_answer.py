@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .applying import RunOutcome
     from .model import Inventory
-    from .steps import Plan
+    from .steps import Plan, RunOutcome
 
 type Json = dict[str, Any]
 
@@ -61,7 +60,7 @@ def drift_fixed(outcome: RunOutcome) -> list[Json]:
 def _planned(plan: Plan) -> list[Json]:
     return [
         *_steps("remove", plan.removals),
-        *_steps("fix", plan.changes),
+        *(_step("fix and provision" if each.provision else "fix", each) for each in plan.changes),
         *(_step("add and provision" if each.provision else "add", each) for each in plan.additions),
         *_steps("requeue", plan.requeues),
     ]

@@ -36,8 +36,8 @@ class Snapshot:
     Scaling says of the groups' instances, and of the suspects, who were asked for one by one. instances: what EC2 says
     of all of these but the proven. owners: by id of the managed hosts. created_at: by host id, of the suspects' hosts.
     by_instance_id: id of the host without our marker, by the inventory's id and the instance id that its field holds.
-    jobs_ended: when the newest job of a waiting instance ended, infinity while it runs; an instance no job holds is
-    left out.
+    jobs_ended: when the newest job ended of an instance that waits or may be provisioned, infinity while it runs; an
+    instance no job holds is left out.
     """
 
     account: str
@@ -61,6 +61,16 @@ def owners_of(dumps: Mapping[int, Dump], account: str, region: str) -> dict[int,
         for dump in dumps.values()
         for host in dump.hosts
         if (marker := marker_of(host, account, region))
+    }
+
+
+def homes(seen: Snapshot) -> set[tuple[int, str]]:
+    """Inventory's id and instance id, of every managed host."""
+    return {
+        (dump.inventory.id, marker.instance_id)
+        for dump in seen.dumps.values()
+        for host in dump.hosts
+        if (marker := seen.owners.get(host.id))
     }
 
 

@@ -1,14 +1,15 @@
-"""What a plan of reconcile consists of. Frozen data."""
+"""What a plan of reconcile consists of, and what came of it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .errors import RollcallError
     from .model import DumpedHost, Inventory, Transition
     from .snapshot import Place
 
@@ -26,7 +27,10 @@ class Removal:
 
 @dataclass(frozen=True)
 class Change:
-    """A host to be put right: its variables replaced (None: they are right), inventory groups joined and left."""
+    """A host to be put right: its variables replaced (None: they are right), inventory groups joined and left.
+
+    provision: where it belongs, if its group's job is to run on it then.
+    """
 
     inventory: Inventory
     host: DumpedHost
@@ -35,6 +39,7 @@ class Change:
     variables: Mapping[str, object] | None = None
     join: tuple[str, ...] = ()
     leave: tuple[str, ...] = ()
+    provision: Place | None = None
 
 
 @dataclass(frozen=True)
@@ -102,3 +107,49 @@ class Plan:
     additions: tuple[Addition, ...] = ()
     requeues: tuple[Requeue, ...] = ()
     findings: tuple[Finding, ...] = ()
+
+
+@dataclass
+class Summary:
+    """What a run saw in one inventory, and did: numbers of hosts.
+
+    conflicts: of one address. seconds: that it took to read the inventory and to change it.
+    """
+
+    hosts: int = 0
+    managed: int = 0
+    removed: int = 0
+    fixed: int = 0
+    added: int = 0
+    foreign: int = 0
+    conflicts: int = 0
+    requeued: int = 0
+    seconds: float = field(default=0.0, compare=False)
+
+
+@dataclass(frozen=True)
+class Fix:
+    """A step that was taken: removed, fixed, added or requeued."""
+
+    deed: str
+    inventory: Inventory
+    instance_id: str
+    reason: str
+
+
+@dataclass
+class RunOutcome:
+    """What came of a run.
+
+    plan: what was to be done, without the removals that the breaker stopped. by_inventory: those that were read. fixes:
+    every step taken. troubles: what failed of groups, inventories and steps. stopped: by inventory, the removals that
+    the breaker did not let through. left: steps that wait for the next run, for want of time or because the host's new
+    place is not there yet, or its address not free.
+    """
+
+    plan: Plan = field(default_factory=Plan)
+    by_inventory: dict[Inventory, Summary] = field(default_factory=dict)
+    fixes: list[Fix] = field(default_factory=list)
+    troubles: dict[str, RollcallError] = field(default_factory=dict)
+    stopped: dict[Inventory, list[Removal]] = field(default_factory=dict)
+    left: int = 0

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .model import GroupSettings, Instance
 
 OUR_KEYS = ("ansible_host", "rollcall", "ec2")
+OWED_SINCE = "job_owed_since"  # in the marker
 TEMPLATED = ("{{", "{%", "{#")  # what a playbook run would evaluate on the Tower side
 
 
@@ -28,6 +29,23 @@ def host_variables(settings: GroupSettings, instance: Instance, account: str, re
 def marker(group: str, instance_id: str, account: str, region: str, vpc: str) -> dict[str, object]:
     """What makes a host ours."""
     return {"group": group, "instance_id": instance_id, "account": account, "region": region, "vpc": vpc}
+
+
+def owing_job(variables: Mapping[str, object], since: float) -> dict[str, object]:
+    """A host's variables with the note that its group's job is to be launched.
+
+    since: epoch seconds by Tower's clock.
+    """
+    raw = variables["rollcall"]
+    assert isinstance(raw, dict), "only hosts of ours owe a job"  # noqa: S101 - a caller's mistake
+    return {**variables, "rollcall": {**raw, OWED_SINCE: int(since)}}
+
+
+def job_owed_since(variables: Mapping[str, object]) -> float | None:
+    """Since when a host's job is to be launched (epoch seconds), None if it is not."""
+    raw = variables.get("rollcall")
+    since = raw.get(OWED_SINCE) if isinstance(raw, dict) else None
+    return float(since) if isinstance(since, int) else None
 
 
 def with_ours(variables: Mapping[str, object], ours: Mapping[str, object]) -> dict[str, object]:

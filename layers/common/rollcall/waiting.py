@@ -30,6 +30,7 @@ RELAUNCH_MAX = 120.0  # seconds
 FIRST_BRAKED_RELAUNCH = 60.0  # seconds; a person has to mend the playbook
 BRAKED_RELAUNCH_MAX = 900.0  # seconds
 CHECK_INTERVAL = 5.0  # seconds between looks at a check that does not pass yet
+DUE_FOR = 1.5  # intervals between two runs, for these are never quite the same
 HOLD_INTERVAL = 60.0  # seconds between looks at an instance that waits for a person
 
 
@@ -93,7 +94,7 @@ def is_due(age: float, first: float, every: float | None) -> bool:
     if age <= first or every is None:
         return age > first
     passed = first * 2.0 ** (math.ceil(math.log2(age / first)) - 1)  # the last of first, 2 first, 4 first … below age
-    return age - passed <= every
+    return age - passed <= DUE_FOR * every
 
 
 def longest_wait(groups: Mapping[str, Group], actions: Iterable[LifecycleAction]) -> float:
