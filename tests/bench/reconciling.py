@@ -36,7 +36,6 @@ SIZES = (1_000, 5_000, 10_000, 20_000)  # managed hosts
 COMPARED = 10_000  # hosts, of the run that is compared with others
 PAGE_SIZE = 200  # hosts, the most that a list shows at once
 PAGES = 3  # that are read of the list; the rest would take as long each
-TIMEOUT = 110  # seconds, as in template.yaml
 HOST_AGE = 3600.0  # seconds; old enough for a host whose instance nobody knows to be removed
 
 
@@ -128,7 +127,7 @@ class _Bench:
             queues = {name: f"{finding_aws['AWS_ENDPOINT_URL']}/{name}" for name in QUEUES}
             environment = finding_aws | variables(FUNCTION, tower_url, SECRET, queues)
             log = self._directory / f"{len(world.rows)}-{world.address}.log"
-            with Runtime(self._code, self._path, environment, log, TIMEOUT) as function:
+            with Runtime(self._code, self._path, environment, log) as function:
                 began = time.perf_counter()
                 first = _invoked(function, {})
                 with_cold_start, cpu_seconds = time.perf_counter() - began, function.cpu_ms() / 1000

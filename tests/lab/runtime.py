@@ -41,7 +41,8 @@ type Json = dict[str, Any]
 
 EMULATORS = {"x86_64": "aws-lambda-rie-x86_64", "aarch64": "aws-lambda-rie-arm64"}
 OF_THE_RUNTIME = ("boto3", "awslambdaric")
-TIMEOUT = 30  # seconds for an invocation unless said otherwise, and for the emulator to listen
+TIMEOUT = 110  # seconds for an invocation, as in template.yaml
+LISTENING = 30  # seconds for the emulator to listen
 STEP = 0.01  # seconds between two looks whether it listens
 RECEIVED_AT_ONCE = 10  # SQS's maximum
 QUEUES = ("LaunchQueue", "GateQueue", "TerminateQueue", "DeadLetterQueue")
@@ -52,13 +53,10 @@ class Runtime:
     """A function under the runtime interface emulator, as a context manager.
 
     function: the directory with its app.py. path: what else its Python finds, in this order. log: a file for what the
-    function and its emulator say. timeout: seconds for an invocation. The function's process starts with the first
-    event.
+    function and its emulator say. The function's process starts with the first event.
     """
 
-    def __init__(
-        self, function: Path, path: list[Path], environment: dict[str, str], log: Path, timeout: int = TIMEOUT
-    ) -> None:
+    def __init__(self, function: Path, path: list[Path], environment: dict[str, str], log: Path) -> None:
         self._port = free_port()
         self._command = [
             *(str(emulator()), "--log-level", "error"),
@@ -69,13 +67,12 @@ class Runtime:
         self._function = function
         self._environment = environment | {
             "AWS_LAMBDA_FUNCTION_NAME": function.name,
-            "AWS_LAMBDA_FUNCTION_TIMEOUT": str(timeout),
+            "AWS_LAMBDA_FUNCTION_TIMEOUT": str(TIMEOUT),
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "192",
             "PYTHONPATH": os.pathsep.join(map(str, path)),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
         self._log = log
-        self._timeout = timeout
         self._invoked = False
 
     def __enter__(self) -> Self:
@@ -101,10 +98,10 @@ class Runtime:
         self._process.wait()
 
     def _await_emulator(self) -> None:
-        deadline = time.monotonic() + TIMEOUT
+        deadline = time.monotonic() + LISTENING
         while True:
             try:
-                socket.create_connection(("127.0.0.1", self._port), TIMEOUT).close()
+                socket.create_connection(("127.0.0.1", self._port), LISTENING).close()
             except ConnectionError as error:
                 if time.monotonic() > deadline or self._process.poll() is not None:
                     raise AssertionError(f"the emulator does not listen:\n{self._log.read_text()}") from error
@@ -119,7 +116,7 @@ class Runtime:
             f"http://127.0.0.1:{self._port}/2015-03-31/functions/function/invocations", json.dumps(event).encode()
         )
         try:
-            with urllib.request.urlopen(request, timeout=self._timeout) as answer:
+            with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
                 return dict(json.load(answer))
         except urllib.error.HTTPError as error:
             with error:  # 502 where the function could not even be loaded
