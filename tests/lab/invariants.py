@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_address
-from itertools import combinations
+from itertools import combinations, groupby, pairwise
 from typing import TYPE_CHECKING
 
 from lab.aws import ACCOUNT, REGION
@@ -22,7 +22,7 @@ from lab.tower import OPERATOR
 
 if TYPE_CHECKING:
     from lab.cloud import Cloud, Json, Run
-    from lab.tower import HostLife, HostRecord
+    from lab.tower import HostLife, HostPeriod, HostRecord
 
 CLOCK_TOLERANCE = 0.05  # seconds between two processes' readings of one clock
 BREAKER_SHARE = 0.2  # of an inventory's managed hosts, and
@@ -108,16 +108,41 @@ def _jobs_are_limited(cloud: Cloud) -> Iterator[str]:
             yield f"I3: job {job.id} ran on {', '.join(job.hosts.keys() - limit)} outside its limit"
 
 
+@dataclass(frozen=True)
+class _Stay:
+    """While a host of ours was at one address without a break. by_hand: a person put it there."""
+
+    host: str
+    begun: float
+    ended: float
+    by_hand: bool
+
+
 def _one_address_one_host(cloud: Cloud, groups: Collection[str]) -> Iterator[str]:
-    """I5: no two hosts of ours in one inventory had one address at one time; private ones, in one VPC."""
-    lives: defaultdict[tuple[str, str, str], list[HostLife]] = defaultdict(list)
+    """I5: no two hosts of ours in one inventory had one address at one time; private ones, in one VPC.
+
+    At any time, also where it was put right later. Two that came together because a person put the later one there, by
+    an edit or a restore, are not ours to answer for, however long they stay; a host that we put beside one which a
+    person moved is.
+    """
+    stays: defaultdict[tuple[str, str, str], list[_Stay]] = defaultdict(list)
     for life in cloud.tower.host_lives():
-        if life.group in groups and life.account == ACCOUNT and life.address:
-            lives[life.inventory, "" if _is_public(life.address) else life.vpc, life.address].append(life)
-    for (inventory, _, address), tenants in lives.items():
-        for one, other in combinations(tenants, 2):
-            if _overlap(one, other):
-                yield f"I5: {one.name} and {other.name} both had {address} in {inventory}"
+        for place, periods in groupby(life.periods, lambda period: _place(period, groups)):
+            if place:
+                own = list(periods)
+                stay = _Stay(life.name, own[0].begun, own[-1].ended or float("inf"), own[0].by_hand)
+                stays[life.inventory, *place].append(stay)
+    for (inventory, _, address), tenants in stays.items():
+        for one, other in combinations(sorted(tenants, key=lambda stay: (stay.begun, not stay.by_hand)), 2):
+            if other.begun < one.ended and not other.by_hand:
+                yield f"I5: {one.host} and {other.host} both had {address} in {inventory}"
+
+
+def _place(period: HostPeriod, groups: Collection[str]) -> tuple[str, str] | None:
+    """Where the address of a host of ours is unique, and the address; None while it was not a host of these groups."""
+    if period.group not in groups or period.account != ACCOUNT:
+        return None
+    return "" if _is_public(period.address) else period.vpc, period.address
 
 
 def _is_public(address: str) -> bool:
@@ -125,11 +150,6 @@ def _is_public(address: str) -> bool:
         return ip_address(address).is_global
     except ValueError:
         return not address.endswith(".internal")
-
-
-def _overlap(one: HostLife, other: HostLife) -> bool:
-    end = min(life.removed if life.removed is not None else float("inf") for life in (one, other))
-    return max(one.created, other.created) < end
 
 
 def _every_action_is_answered(cloud: Cloud, groups: Collection[str]) -> Iterator[str]:
@@ -149,9 +169,10 @@ def _nothing_is_lost(cloud: Cloud) -> Iterator[str]:
 
 
 def _no_large_step_unasked(cloud: Cloud) -> Iterator[str]:
-    """I7: no run of reconcile removed a large share, or provisioned what served, unless it was asked to.
+    """I7: no run of reconcile by hand removed a large share, or provisioned what served, unless it was asked to.
 
-    A removal in a run's time counts as the run's: nothing else is to remove hosts meanwhile.
+    A removal in a run's time counts as the run's: nothing else is to remove hosts meanwhile. Of a run by schedule
+    nobody records when it began and ended.
     """
     lives = [life for life in cloud.tower.host_lives() if life.account == ACCOUNT]
     ends = {each.instance_id: each.time for each in cloud.aws.transitions() if each.state == "Terminated"}
@@ -210,7 +231,10 @@ class _Home:
 
 
 def _our_hosts_are_what_serves(cloud: Cloud) -> Iterator[str]:
-    """I4: each instance in service or in Standby of a group that opted in has one host, and nothing else has one."""
+    """I4: each instance in service or in Standby of a group that opted in has one host, and nothing else has one.
+
+    A host that lost our marker is still ours if it was not a person who took it away.
+    """
     homes = _homes(cloud)
     ours = [host for host in cloud.tower.hosts() if is_ours(host)]
     hosts_of = Counter(host.variables["rollcall"]["instance_id"] for host in ours)
@@ -226,6 +250,15 @@ def _our_hosts_are_what_serves(cloud: Cloud) -> Iterator[str]:
         found = _Home(marker["group"], host.inventory, host.address, wanted.inventory_groups & set(host.groups))
         if found != wanted:
             yield f"I4: host {host.name} says {found}, and should say {wanted}"
+    for life in cloud.tower.host_lives():
+        if life.removed is None and _lost_its_marker(life):
+            yield f"I4: {life.name} is a host of {life.inventory}, and lost our marker instead of going"
+
+
+def _lost_its_marker(life: HostLife) -> bool:
+    """Whether a host was ours, and is not because of a request to the API."""
+    taken = [after for before, after in pairwise(life.periods) if before.account == ACCOUNT != after.account]
+    return bool(taken) and life.account != ACCOUNT and not taken[-1].by_hand
 
 
 def _homes(cloud: Cloud) -> dict[str, _Home]:

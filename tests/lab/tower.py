@@ -30,9 +30,32 @@ from typing import Any
 from lab.tower_api import Api, Response
 from lab.tower_jobs import Behaviour, HostMatch, JobEngine
 from lab.tower_server import HANGING, Front, Latency, Refusal, RequestRecord, Traffic, serving
-from lab.tower_world import OPERATOR, Backup, Group, Host, HostFields, Inventory, Job, JobTemplate, Project, User, World
+from lab.tower_world import (
+    OPERATOR,
+    Backup,
+    Group,
+    Host,
+    HostFields,
+    HostPeriod,
+    Inventory,
+    Job,
+    JobTemplate,
+    Project,
+    User,
+    World,
+)
 
-__all__ = ["OPERATOR", "Backup", "HostLife", "HostRecord", "JobRecord", "Latency", "RequestRecord", "Tower"]
+__all__ = [
+    "OPERATOR",
+    "Backup",
+    "HostLife",
+    "HostPeriod",
+    "HostRecord",
+    "JobRecord",
+    "Latency",
+    "RequestRecord",
+    "Tower",
+]
 
 API_ROOTS = ("/api/v2/", "/api/controller/v2/")
 WAIT_STEP = 0.02  # seconds between two looks at a job
@@ -61,7 +84,8 @@ class HostLife:
     """A host that is or was there, as it was last. Times in epoch seconds; removed is None while it is there.
 
     group, account, vpc: what Rollcall's marker names, empty for a host without one. restored: it was put back from a
-    backup, at `created`; what it was until then is a life of its own, which ended.
+    backup, at `created`; what it was until then is a life of its own, which ended. periods: what it was before it was
+    this, one after the other, and this; they begin when it was really made, however it was aged.
     """
 
     id: int
@@ -75,6 +99,7 @@ class HostLife:
     account: str = ""
     vpc: str = ""
     restored: bool = False
+    periods: tuple[HostPeriod, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -267,7 +292,7 @@ class Tower:
         with self._current():
             row = self._inventory(inventory)
             host = self._world.create_host(
-                row, HostFields(name, "", text, instance_id, enabled), None if bulk else self._world.admin
+                row, HostFields(name, "", text, instance_id, enabled), None if bulk else self._world.admin, by_hand=True
             )
             for group in groups:
                 self._world.join(row.groups.get(group) or self._world.create_group(row, group), host)
@@ -332,7 +357,7 @@ class Tower:
                 row.instance_id,
                 row.enabled if enabled is None else enabled,
             )
-            self._world.change_host(row, fields)
+            self._world.change_host(row, fields, by_hand=True)
             for group in leave:
                 self._world.leave(row.inventory.groups[group], row)
 
@@ -651,20 +676,19 @@ def _matcher(match: Match) -> HostMatch:
 
 
 def _host_life(row: Host) -> HostLife:
-    found = row.parsed().get("rollcall")
-    marker = found if isinstance(found, dict) else {}
     return HostLife(
         id=row.id,
         name=row.name,
         instance_id=row.instance_id,
         inventory=row.inventory.name,
-        group=str(marker.get("group", "")),
+        group=str(row.marker.get("group", "")),
         address=row.address,
         created=row.restored or row.created,
         removed=row.removed,
-        account=str(marker.get("account", "")),
-        vpc=str(marker.get("vpc", "")),
+        account=str(row.marker.get("account", "")),
+        vpc=str(row.marker.get("vpc", "")),
         restored=row.restored is not None,
+        periods=tuple(row.periods),
     )
 
 

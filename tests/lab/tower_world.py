@@ -12,7 +12,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import yaml
@@ -151,6 +151,23 @@ class Group:
     hosts: dict[int, Host] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class HostPeriod:
+    """While a host had one address and one marker. Times in epoch seconds; ended is None while it lasts.
+
+    address: where a playbook run went. group, account, vpc: what Rollcall's marker named, empty for a host without one.
+    by_hand: a person began it, with an edit, a host of their own or a restore, and not a request to the API.
+    """
+
+    begun: float
+    ended: float | None
+    address: str
+    group: str
+    account: str
+    vpc: str
+    by_hand: bool = False
+
+
 @dataclass(slots=True, eq=False)
 class Host:
     id: int
@@ -169,6 +186,7 @@ class Host:
     deleted: bool = False
     removed: float | None = None
     restored: float | None = None
+    periods: list[HostPeriod] = field(default_factory=list)
     _parsed: tuple[str, dict[str, Any]] | None = None
 
     @property
@@ -185,6 +203,26 @@ class Host:
     def address(self) -> str:
         """Where a playbook run goes: `ansible_host`, or the name without it."""
         return str(self.parsed().get("ansible_host") or self.name)
+
+    @property
+    def marker(self) -> dict[str, Any]:
+        """What Rollcall left in its variables, empty without it."""
+        found = self.parsed().get("rollcall")
+        return found if isinstance(found, dict) else {}
+
+    def note(self, now: float, *, by_hand: bool) -> None:
+        """Begins a period if the address or the marker is not what it was."""
+        marker = self.marker
+        group, account, vpc = (str(marker.get(key, "")) for key in ("group", "account", "vpc"))
+        new = HostPeriod(now, None, self.address, group, account, vpc, by_hand)
+        if not self.periods or replace(self.periods[-1], begun=now, by_hand=by_hand) != new:
+            self.end_period(now)
+            self.periods.append(new)
+
+    def end_period(self, now: float) -> None:
+        """It is not any more what it was until now."""
+        if self.periods:
+            self.periods[-1] = replace(self.periods[-1], ended=now)
 
 
 @dataclass(slots=True, eq=False)
@@ -506,6 +544,7 @@ class World:
         now = self.now()
         for host in self.hosts.values():
             host.deleted, host.removed = True, now
+            host.end_period(now)
         self.gone_hosts += self.hosts.values()
         self.gone_jobs += [job for job in self.jobs.values() if not job.restored]
         users = {id(user): user for user in (self.admin, self.operator)}
@@ -515,6 +554,8 @@ class World:
             rows.update(table)
         for host in self.hosts.values():
             host.restored = now
+            host.periods.clear()
+            host.note(now, by_hand=True)
         for job in self.jobs.values():
             job.restored = True
             if job.active:
@@ -561,12 +602,14 @@ class World:
         self.groups[row.id] = inventory.groups[name] = row
         return row
 
-    def create_host(self, inventory: Inventory, fields: HostFields, user: User | None) -> Host:
+    def create_host(
+        self, inventory: Inventory, fields: HostFields, user: User | None, *, by_hand: bool = False
+    ) -> Host:
         if inventory.kind:
             raise Refusal(400, _smart("Host"))
         if fields.name in inventory.hosts:
             raise self.duplicate_host(inventory, fields.name)
-        return self._add_host(inventory, fields, user)
+        return self._add_host(inventory, fields, user, by_hand=by_hand)
 
     def duplicate_host(self, inventory: Inventory, name: str) -> Refusal:
         if self.race:
@@ -588,7 +631,7 @@ class World:
             raise _everywhere(f"Hostnames must be unique in an inventory. Duplicates found: {duplicates}")
         return [self._add_host(inventory, host, None) for host in new]
 
-    def _add_host(self, inventory: Inventory, fields: HostFields, user: User | None) -> Host:
+    def _add_host(self, inventory: Inventory, fields: HostFields, user: User | None, *, by_hand: bool = False) -> Host:
         now = self.now()
         row = Host(
             self.next_id("host"),
@@ -602,10 +645,11 @@ class World:
             fields.enabled,
             user,
         )
+        row.note(now, by_hand=by_hand)
         self.hosts[row.id] = inventory.hosts[row.name] = row
         return row
 
-    def change_host(self, host: Host, fields: HostFields) -> None:
+    def change_host(self, host: Host, fields: HostFields, *, by_hand: bool = False) -> None:
         if fields.name != host.name:
             if fields.name in host.inventory.hosts:
                 raise Refusal(400, {"detail": _unique_violation(host.inventory, fields.name)})
@@ -613,10 +657,12 @@ class World:
         host.name, host.description, host.variables = fields.name, fields.description, fields.variables
         host.instance_id, host.enabled = fields.instance_id, fields.enabled
         host.modified = self.now()
+        host.note(host.modified, by_hand=by_hand)
 
     def remove_host(self, host: Host) -> None:
         host.deleted = True
         host.removed = self.now()
+        host.end_period(host.removed)
         self.gone_hosts.append(host)
         del self.hosts[host.id]
         del host.inventory.hosts[host.name]

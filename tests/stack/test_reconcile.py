@@ -25,6 +25,7 @@ TERMINATION = "EC2 Instance-terminate Lifecycle Action"
 TERMINATED = "EC2 Instance Terminate Successful"
 LATE = 300  # seconds since its launch, beyond the longest back-off of register
 SEASONED = 3600  # seconds since its launch, beyond a group's timeout
+GROUPS_PER_PAGE = 100  # that reconcile asks Auto Scaling for, and the most that it gives
 FORGOTTEN = 7200  # seconds after which AWS knows nothing of a terminated instance any more
 LATER = float("inf")
 UNKNOWN_INSTANCE = "i-0fedcba9876543210"
@@ -392,7 +393,8 @@ def test_a_newborn_that_ec2_does_not_know_yet_is_left_alone_and_added_later(
 def test_where_aws_does_not_answer_completely_nothing_is_changed_and_the_next_run_makes_up_for_it(
     make_group: MakeGroup, registered: Registered, cloud: Cloud, tower: Tower, name: str, settle: Settle
 ) -> None:
-    for number in range(50):  # so that Auto Scaling describes the groups in two pages
+    listing = "autoscaling:DescribeAutoScalingGroups"
+    for number in range(GROUPS_PER_PAGE):
         make_group(f"-{number}", hooks=False)
     group, instances = registered("-of-the-second-page", size=3)
     with lost(cloud, TERMINATED):
@@ -400,14 +402,19 @@ def test_where_aws_does_not_answer_completely_nothing_is_changed_and_the_next_ru
         (gone,) = instances - serving(group, 2)
     tower.remove_host(min(group.states()), name)
     before = everything_in(tower)
-    for action, only in (
-        ("autoscaling:DescribeAutoScalingGroups", 2),
-        ("autoscaling:DescribeAutoScalingInstances", None),
-        ("ec2:DescribeInstances", None),
+    for action, only, inventories_read in (
+        (listing, 2, False),  # the groups are listed for their inventories, in two pages,
+        (listing, 4, True),  # and with their members once these are read, in two pages again
+        ("autoscaling:DescribeAutoScalingInstances", None, True),
+        ("ec2:DescribeInstances", None, True),
     ):
+        cloud.aws.forget_calls()
+        tower.forget_requests()
         cloud.aws.deny(action, only)
         with pytest.raises(ReconcileFailed, match=f"AWS refused {action.partition(':')[2]}"):
             cloud.reconcile(force=True)
+        assert cloud.aws.calls()[listing] == (only or 4)
+        assert bool(tower.requests("GET", "/script/")) == inventories_read
         assert everything_in(tower) == before
         cloud.aws.deny(None)
     settle()

@@ -24,6 +24,7 @@ TOKEN = "87654321-4321-4321-4321-210987654321"
 ACTION = LifecycleAction(Transition.LAUNCHING, ACCOUNT, REGION, "web", "i-a", "rollcall-launch", TOKEN)
 TOLD = {"AutoScalingGroupName": "web", "LifecycleHookName": "rollcall-launch", "LifecycleActionToken": TOKEN}
 COMPLETE, HEARTBEAT = "complete_lifecycle_action", "record_lifecycle_action_heartbeat"
+REFUSALS = pytest.mark.parametrize(("code", "error"), [("Throttling", Throttled), ("AccessDenied", AwsDenied)])
 
 
 @pytest.fixture
@@ -132,6 +133,18 @@ def test_groups_may_be_read_without_their_members(fleet: Fleet, autoscaling: Stu
     assert fleet.opted_in("rollcall:inventory", members=False) == {"web": OptedIn(Group("web", {}, {}), {})}
 
 
+@REFUSALS
+@pytest.mark.parametrize("members", [True, False])
+def test_groups_whose_second_page_is_refused_are_not_taken_for_all(
+    fleet: Fleet, autoscaling: Stubber, code: str, error: type[Exception], members: bool
+) -> None:
+    first: dict[str, Any] = {"AutoScalingGroups": [raw_group("web")], "NextToken": "more"}
+    autoscaling.add_response("describe_auto_scaling_groups", first)
+    autoscaling.add_client_error("describe_auto_scaling_groups", code, "no", 400)
+    with pytest.raises(error, match=f"DescribeAutoScalingGroups: {code}"):
+        fleet.opted_in("rollcall:inventory", members=members)
+
+
 def test_all_pages_of_all_groups_are_read(fleet: Fleet, autoscaling: Stubber) -> None:
     names = [f"group-{number:03}" for number in range(60)]
     pages = [(names[:50], names[:30], "more"), (names[:50], names[30:50], None), (names[50:], names[50:], None)]
@@ -164,7 +177,7 @@ def test_a_group_that_is_deleted_while_it_is_read_has_no_hooks_and_leaves_the_ot
     }
 
 
-@pytest.mark.parametrize(("code", "error"), [("Throttling", Throttled), ("AccessDenied", AwsDenied)])
+@REFUSALS
 def test_hooks_that_cannot_be_read_are_not_taken_for_none(
     fleet: Fleet, autoscaling: Stubber, code: str, error: type[Exception]
 ) -> None:
@@ -188,6 +201,16 @@ def test_memberships_are_asked_for_fifty_at_a_time(fleet: Fleet, autoscaling: St
     known = fleet.memberships(set(ids))
     assert set(known) == set(ids) - {"i-007"}
     assert known["i-001"] == Membership("web", "Pending:Wait")
+
+
+@REFUSALS
+def test_memberships_whose_second_fifty_are_refused_are_not_taken_for_all(
+    fleet: Fleet, autoscaling: Stubber, code: str, error: type[Exception]
+) -> None:
+    autoscaling.add_response("describe_auto_scaling_instances", {"AutoScalingInstances": [raw_membership("i-000")]})
+    autoscaling.add_client_error("describe_auto_scaling_instances", code, "no", 400)
+    with pytest.raises(error, match=f"DescribeAutoScalingInstances: {code}"):
+        fleet.memberships({f"i-{number:03}" for number in range(51)})
 
 
 @pytest.mark.parametrize(
@@ -317,6 +340,27 @@ def test_all_pages_of_instances_are_read(fleet: Fleet, ec2: Stubber) -> None:
         {"Filters": filters, "NextToken": "more"},
     )
     assert set(fleet.instances(["i-a", "i-b"])) == {"i-a", "i-b"}
+
+
+@REFUSALS
+def test_instances_whose_second_two_hundred_are_refused_are_not_taken_for_all(
+    fleet: Fleet, ec2: Stubber, code: str, error: type[Exception]
+) -> None:
+    ec2.add_response("describe_instances", {"Reservations": [{"Instances": [raw_instance("i-000")]}]})
+    ec2.add_client_error("describe_instances", code, "no", 400)
+    with pytest.raises(error, match=f"DescribeInstances: {code}"):
+        fleet.instances({f"i-{number:03}" for number in range(201)})
+
+
+@REFUSALS
+def test_instances_whose_second_page_is_refused_are_not_taken_for_all(
+    fleet: Fleet, ec2: Stubber, code: str, error: type[Exception]
+) -> None:
+    first = {"Reservations": [{"Instances": [raw_instance("i-a")]}], "NextToken": "more"}
+    ec2.add_response("describe_instances", first)
+    ec2.add_client_error("describe_instances", code, "no", 400)
+    with pytest.raises(error, match=f"DescribeInstances: {code}"):
+        fleet.instances(["i-a", "i-b"])
 
 
 def raw_status(instance_id: str, instance: str, system: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any, cast
 from lab.aws import ACCOUNT, REGION, Timeout, Transition
 from lab.cloud import Cloud, Run
 from lab.invariants import broken_invariants, disagreements, others_hosts
-from lab.tower import OPERATOR, HostLife, HostRecord, JobRecord
+from lab.tower import OPERATOR, HostLife, HostPeriod, HostRecord, JobRecord
 
 LAUNCHED = Transition(100, "web", "i-a", "10.0.0.1", "Pending")
 SERVING = Transition(110, "web", "i-a", "10.0.0.1", "InService")
@@ -37,6 +37,37 @@ TRIPPED = replace(RUN, answer={"failed": True})
 ALERT = {"alert": True, "inventory": "prod", "timestamp": "1970-01-01 00:05:00,500+0000"}
 
 
+def at(begun: float, address: str, ended: float | None = None, *, by_hand: bool = False, **marker: str) -> HostPeriod:
+    """A while in which a host of ours had this address."""
+    return HostPeriod(
+        begun, ended, address, **{"group": "web", "account": ACCOUNT, "vpc": "vpc-1"} | marker, by_hand=by_hand
+    )
+
+
+def living(*periods: HostPeriod, name: str = "i-a") -> HostLife:
+    """A host that was this, one after the other; each ends with the next."""
+    ends = [each.begun for each in periods[1:]] + [periods[-1].ended]
+    last = periods[-1]
+    return replace(
+        HOST,
+        name=name,
+        instance_id=name,
+        address=last.address,
+        group=last.group,
+        account=last.account,
+        vpc=last.vpc,
+        created=periods[0].begun,
+        removed=last.ended,
+        periods=tuple(replace(each, ended=end) for each, end in zip(periods, ends, strict=True)),
+    )
+
+
+def unchanged(life: HostLife) -> HostLife:
+    """A host that was always what it was last, unless its periods say otherwise."""
+    always = HostPeriod(life.created, life.removed, life.address, life.group, life.account, life.vpc)
+    return life if life.periods else replace(life, periods=(always,))
+
+
 def broken(
     transitions: list[Transition] | None = None,
     jobs: list[JobRecord] | None = None,
@@ -60,7 +91,7 @@ def broken(
         ),
         tower=SimpleNamespace(
             jobs_ever=lambda: [JOB] if jobs is None else jobs,
-            host_lives=lambda: [HOST] if lives is None else lives,
+            host_lives=lambda: [unchanged(life) for life in ([HOST] if lives is None else lives)],
         ),
         in_flight=lambda: in_flight,
         dead_letters=lambda: {"Launch": dead},
@@ -142,6 +173,36 @@ def test_one_private_address_in_two_vpcs_is_two_places_and_a_public_one_is_one()
         ("ip-10-0-0-1.ec2.internal", []),
     ):
         assert broken(lives=[replace(HOST, address=address), replace(other, address=address)]) == found
+
+
+def test_two_hosts_at_one_address_for_a_while_are_found_though_it_was_put_right() -> None:
+    here, there = living(at(101, "10.0.0.1", 199)), "10.0.0.2"
+    assert broken(lives=[here, living(at(150, "10.0.0.1"), at(160, there), name="i-b")]) == ["I5"]
+    assert broken(lives=[here, living(at(150, there), at(160, "10.0.0.1"), at(170, there), name="i-b")]) == ["I5"]
+    moved = living(at(101, "10.0.0.1"), at(160, "10.0.0.3", 199))
+    assert broken(lives=[moved, living(at(150, "10.0.0.1"), name="i-b")]) == ["I5"]
+
+
+def test_an_address_that_a_host_left_before_another_came_is_no_conflict() -> None:
+    moved = living(at(101, "10.0.0.2"), at(150, "10.0.0.1", 199))
+    assert broken(lives=[moved, living(at(150, "10.0.0.2"), name="i-b")]) == []
+    before = living(at(102, "10.0.0.1", 150), name="i-b")
+    assert broken(lives=[moved, before]) == []
+    unmarked = living(at(101, "10.0.0.1", group="", account=""), at(150, "10.0.0.1", 199))
+    assert broken(lives=[unmarked, before]) == []
+
+
+def test_where_a_person_put_a_host_beside_another_is_not_ours_to_answer_for() -> None:
+    here = living(at(101, "10.0.0.1", 199))
+    beside = at(150, "10.0.0.1", by_hand=True)
+    assert broken(lives=[here, living(at(102, "10.0.0.2"), beside, name="i-b")]) == []
+    assert broken(lives=[here, living(beside, at(160, "10.0.0.1", group="web", vpc="vpc-1"), name="i-b")]) == []
+
+
+def test_a_host_that_we_put_beside_one_that_a_person_moved_is_found() -> None:
+    moved = living(at(101, "10.0.0.2"), at(140, "10.0.0.1", 199, by_hand=True))
+    assert broken(lives=[moved, living(at(150, "10.0.0.1"), name="i-b")]) == ["I5"]
+    assert broken(lives=[moved, living(at(140, "10.0.0.1"), name="i-b")]) == ["I5"]
 
 
 def test_a_wait_that_nobody_answered_is_found() -> None:
@@ -237,6 +298,7 @@ def disagreeing(
     tags: dict[str, str] | None = None,
     ended: tuple[str, ...] = (),
     others: list[HostRecord] | None = None,
+    lives: list[HostLife] | None = None,
 ) -> list[str]:
     """What I4 says of a world with one instance in this state, and these hosts."""
     wanted = {"rollcall:inventory": "prod"} | (tags or {})
@@ -249,7 +311,7 @@ def disagreeing(
     world: Any = SimpleNamespace(
         opted_in=lambda: [group],
         describe=lambda ids: dict.fromkeys(ids, instance),
-        tower=SimpleNamespace(hosts=lambda: hosts),
+        tower=SimpleNamespace(hosts=lambda: hosts, host_lives=lambda: lives or []),
         aws=SimpleNamespace(
             transitions=lambda: [Transition(200, "web", each, "10.0.0.9", "Terminated") for each in ended]
         ),
@@ -273,6 +335,20 @@ def test_a_host_of_what_does_not_serve_is_found() -> None:
     for state in ("Pending:Wait", "Terminating:Wait", "Terminated"):
         assert disagreeing([OURS], state) == ["I4"]
     assert disagreeing([], "Terminating:Wait") == []
+
+
+def test_a_host_that_lost_our_marker_instead_of_going_is_found() -> None:
+    ours, nobodys = at(101, "10.0.0.1"), at(200, "10.0.0.1", group="", account="", vpc="")
+    bare = replace(OURS, id=3, name="i-z", variables={"ansible_host": "10.0.0.1"})
+    for periods, found in (
+        ((ours, nobodys), ["I4"]),
+        ((ours, nobodys, replace(nobodys, begun=210, address="10.0.0.2", by_hand=True)), ["I4"]),
+        ((ours, replace(nobodys, by_hand=True)), []),
+        ((ours, replace(nobodys, ended=210)), []),
+        ((ours, nobodys, replace(ours, begun=210)), []),
+        ((nobodys,), []),
+    ):
+        assert disagreeing([OURS, bare], lives=[living(*periods, name="i-z")]) == found
 
 
 def test_a_host_that_is_not_true_is_found() -> None:

@@ -379,6 +379,52 @@ def test_what_a_restore_undid_is_remembered(tower: Tower, clock: Clock) -> None:
     }
 
 
+def test_what_a_host_was_before_it_was_changed_is_remembered(tower: Tower, clock: Clock) -> None:
+    def periods() -> list[tuple[float, float | None, str, str, str, str, bool]]:
+        (life,) = tower.host_lives()
+        return [
+            (
+                *(each.begun - start, each.ended and each.ended - start, each.address),
+                *(each.group, each.account, each.vpc, each.by_hand),
+            )
+            for each in life.periods
+        ]
+
+    start = clock.now
+    marker = {"group": "web", "account": "1", "vpc": "vpc-1", "instance_id": "i-a"}
+    variables = {"ansible_host": "10.0.0.1", "rollcall": marker}
+    ask(tower, "POST", "hosts/", {"name": "i-a", "inventory": 1, "variables": json.dumps(variables)})
+    clock.now += 10
+    ask(tower, "PATCH", "hosts/1/", {"variables": json.dumps(variables | {"colour": "red"}), "enabled": False})
+    tower.age_host("i-a", "fleet", 3600)
+    first = (0, None, "10.0.0.1", "web", "1", "vpc-1", False)
+    assert periods() == [first]
+    tower.edit_host("i-a", "fleet", variables | {"ansible_host": "10.0.0.2"})
+    clock.now += 10
+    ask(tower, "PATCH", "hosts/1/", {"variables": ""})
+    clock.now += 10
+    tower.remove_host("i-a")
+    assert periods() == [
+        (0, 10, *first[2:]),
+        (10, 20, "10.0.0.2", "web", "1", "vpc-1", True),
+        (20, 30, "i-a", "", "", "", False),
+    ]
+
+
+def test_what_a_person_made_or_restored_is_known_as_theirs(tower: Tower, clock: Clock) -> None:
+    tower.add_host("fleet", "of-a-person")
+    ask(tower, "POST", "bulk/host_create/", {"inventory": 1, "hosts": [{"name": "of-a-client"}]})
+    clock.now += 10
+    tower.restore(tower.back_up())
+    lives = {(life.name, life.restored): life.periods for life in tower.host_lives()}
+    assert {each: [(period.begun, period.ended, period.by_hand) for period in lives[each]] for each in lives} == {
+        ("of-a-person", False): [(clock.now - 10, clock.now, True)],
+        ("of-a-client", False): [(clock.now - 10, clock.now, False)],
+        ("of-a-person", True): [(clock.now, None, True)],
+        ("of-a-client", True): [(clock.now, None, True)],
+    }
+
+
 def test_a_job_that_ran_in_the_state_restored_has_failed_and_new_ones_run(tower: Tower, clock: Clock) -> None:
     tower.add_host("fleet", "kept")
     tower.run_playbook("provision", "kept")
