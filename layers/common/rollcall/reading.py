@@ -17,7 +17,7 @@ from .errors import RollcallError, Throttled
 from .identity import marker_of
 from .provisioning import JOBS_FROM, find_in_tower, job_of
 from .settings import OPT_IN_TAG, read_group_settings
-from .snapshot import SETTLED, Place, Snapshot, proven, suspects
+from .snapshot import Place, Snapshot, proven, suspects
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -165,7 +165,7 @@ def _require_credible(memberships: Mapping[str, Membership], instances: Collecti
     It would make every instance that no group lists look gone. Of a single one EC2 may really not know yet, or any
     more, when Auto Scaling lists it; with two or more that is less likely than an empty answer.
     """
-    serving = [each for each, known in memberships.items() if known.state in SETTLED]
+    serving = [each for each, known in memberships.items() if known.settled]
     if len(serving) > 1 and not any(each in instances for each in serving):
         raise Throttled(
             f"EC2 describes none of the {len(serving)} instances that Auto Scaling says are in service: an answer that "
