@@ -204,7 +204,9 @@ def test_at_the_timeout_an_instance_that_serves_is_decided(asked: GroupSettings,
 @pytest.mark.parametrize("braked", [True, False])
 def test_an_instance_that_serves_and_failed_is_left_at_once(on_failure: OnFailure, braked: bool) -> None:
     what = replace(seen(Outcome.FAILED, braked=braked), awaited=False)
-    assert decide(what, on_failure) == Decision.LEAVE
+    verdict = judge(settings(on_failure), what, NOW)
+    assert verdict.decision == Decision.LEAVE
+    assert "held" not in verdict.reason
 
 
 @pytest.mark.parametrize("outcome", [Outcome.UNREACHABLE, Outcome.CUT_SHORT, Outcome.UNPROVEN])
