@@ -22,7 +22,7 @@ TOPIC = f"arn:aws:sns:us-east-1:{ACCOUNT}:notifications"
 
 @pytest.fixture(scope="module")
 def cloud(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    """Rollcall, deployed with an existing topic, where EventBridge tells nobody of terminated instances."""
+    """Rollcall, deployed with a topic that was there before."""
     with Cloud(tmp_path_factory.mktemp("lab"), address_pool="127.78.0.0/24", tower=Tower()) as cloud:
         assert cloud.aws.client("sns").create_topic(Name="notifications")["TopicArn"] == TOPIC
         cloud.deploy(built, NotificationTopicArn=TOPIC)
@@ -30,7 +30,7 @@ def cloud(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clo
 
 
 @pytest.fixture
-def unheard(cloud: Cloud, make_group: MakeGroup) -> Iterator[None]:
+def unheard_of(cloud: Cloud, make_group: MakeGroup) -> Iterator[None]:
     """EventBridge tells nobody of terminated instances, so that a notification is all there is."""
     cloud.aws.drop_events(TERMINATED)
     yield
@@ -55,15 +55,14 @@ def topic(request: pytest.FixtureRequest, cloud: Cloud, name: str) -> str:
     return topic
 
 
-@pytest.mark.usefixtures("unheard")
+@pytest.mark.usefixtures("unheard_of")
 def test_a_group_without_hooks_is_registered_provisioned_watched_and_struck_off(
     make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str, topic: str
 ) -> None:
     group = make_group(hooks=False)
     group.notify(topic)
     group.scale(2)
-    eventually(lambda: said(cloud, "gate", group, "ready") == group.in_service() != set(), "both are ready")
-    assert len(group.in_service()) == 2
+    eventually(lambda: len(said(cloud, "gate", group, "ready")) == 2, "both are ready")
     assert {host.name for host in tower.hosts(name)} == group.in_service()
     assert [set(job.limit.split(",")) for job in tower.jobs(name)] == [group.in_service()]
     assert cloud.reconcile(groups=[group.name])["steps"] == []
@@ -75,7 +74,7 @@ def test_a_group_without_hooks_is_registered_provisioned_watched_and_struck_off(
     eventually(lambda: tower.hosts(name) == [], "no host is left")
 
 
-@pytest.mark.usefixtures("unheard")
+@pytest.mark.usefixtures("unheard_of")
 def test_a_group_with_hooks_and_notifications_is_handled_once(
     make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str
 ) -> None:
@@ -107,7 +106,7 @@ def test_an_instance_that_fails_goes_on_serving_and_somebody_is_told(
     assert len(tower.jobs(name)) == 1
 
 
-@pytest.mark.usefixtures("unheard")
+@pytest.mark.usefixtures("unheard_of")
 def test_a_termination_while_the_job_runs_leaves_no_host(
     make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str
 ) -> None:
@@ -126,7 +125,7 @@ def test_a_termination_while_the_job_runs_leaves_no_host(
     assert said(cloud, "gate", group, "struck off: left meanwhile") == {instance_id}
 
 
-@pytest.mark.usefixtures("unheard")
+@pytest.mark.usefixtures("unheard_of")
 def test_a_termination_that_overtakes_its_launch_leaves_no_host(
     make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str
 ) -> None:
@@ -158,7 +157,6 @@ def test_copies_of_a_notification_launch_one_job(make_group: MakeGroup, cloud: C
     publish(cloud, launch)
     eventually(lambda: cloud.in_flight() == 0, "the copies are worked off")
     assert len(tower.jobs(name)) == 1
-    assert [line for line in cloud.log_lines("gate") if line.get("group") == group.name] != []
     assert len([line for line in cloud.log_lines("gate") if is_of(line, group, "ready")]) == 1
 
 
@@ -177,7 +175,7 @@ def test_what_else_a_topic_is_told_does_not_reach_the_queues(make_group: MakeGro
     cloud.aws.client("sns").publish(TopicArn=TOPIC, Message="no JSON at all")
     publish(cloud, launch)
     eventually(lambda: said(cloud, "gate", group, "ready") == group.in_service(), "what is for us has come")
-    assert cloud.in_flight() == 0
+    eventually(lambda: cloud.in_flight() == 0, "nothing else is there")
     wrong = [line for function in ("register", "cleanup") for line in cloud.log_lines(function) if "error" in line]
     assert not wrong
 
