@@ -19,12 +19,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv4Network
 
 from lab import aws_ministack as cloud
 from lab.aws_control import Timeout, Transition
 from lab.aws_ministack import Record, Scope
+from lab.aws_notifications import send, send_test, timestamp
 
 logger = logging.getLogger(__name__)
 
@@ -409,26 +409,19 @@ class Engine:
             "Destination": "AutoScalingGroup" if launching else "EC2",
         }
         cloud.put_event("aws.autoscaling", detail_type, detail, [instance.group_arn, instance_arn])
+        group = cloud.group_named(instance.group)
+        if group and group["AutoScalingGroupARN"] == instance.group_arn:
+            send(group, detail_type, detail)
 
     def _test_targets(self, scope: Scope, group: Record) -> None:
         """Send a hook's notification target its test message, once."""
-        name = group["AutoScalingGroupName"]
-        for hook in cloud.hooks_of(name):
+        for hook in cloud.hooks_of(group["AutoScalingGroupName"]):
             target = hook.get("NotificationTargetARN")
             key = (scope, group["AutoScalingGroupARN"], hook["LifecycleHookName"], target)
             if not target or key in self._tested:
                 continue
             self._tested.add(key)
-            body = {
-                "AccountId": scope.account,
-                "RequestId": str(uuid.uuid4()),
-                "AutoScalingGroupARN": group["AutoScalingGroupARN"],
-                "AutoScalingGroupName": name,
-                "Service": "AWS Auto Scaling",
-                "Event": "autoscaling:TEST_NOTIFICATION",
-                "Time": timestamp(time.time()),
-            }
-            cloud.notify(target, f'Auto Scaling: test notification for group "{name}"', body)
+            send_test(group, target)
 
 
 @contextmanager
@@ -456,8 +449,3 @@ def _instance_tags(group: Record, template: Record) -> dict[str, str]:
 def global_timeout(hook: Record) -> int:
     """Return the seconds for which a hook may hold an instance, whatever its heartbeats."""
     return min(GLOBAL_LIMIT, 100 * int(hook["HeartbeatTimeout"]))
-
-
-def timestamp(now: float) -> str:
-    """Return a moment as AWS writes it."""
-    return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"

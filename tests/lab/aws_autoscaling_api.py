@@ -8,8 +8,10 @@ import uuid
 from collections.abc import Callable
 
 from lab import aws_ministack as cloud
-from lab.autoscaling import COUNTED, Action, Engine, Instance, global_timeout, timestamp
+from lab import aws_notifications
+from lab.autoscaling import COUNTED, Action, Engine, Instance, global_timeout
 from lab.aws_ministack import Record, Response
+from lab.aws_notifications import timestamp
 
 MAX_INSTANCE_IDS = 50
 """Instances that a DescribeAutoScalingInstances call may name."""
@@ -56,6 +58,9 @@ class Api:
             "DescribeAutoScalingGroups": self._describe_groups,
             "DescribeAutoScalingInstances": self._describe_instances,
             "DescribeLifecycleHooks": self._describe_hooks,
+            "DescribeNotificationConfigurations": self._describe_notifications,
+            "PutNotificationConfiguration": self._put_notification,
+            "DeleteNotificationConfiguration": self._delete_notification,
             "SetDesiredCapacity": self._set_desired_capacity,
             "SetInstanceHealth": self._set_instance_health,
             "CompleteLifecycleAction": self._complete,
@@ -261,6 +266,25 @@ class Api:
                 if not names or hook["LifecycleHookName"] in names
             ]
         }
+
+    def _put_notification(self, params: Record) -> Record:
+        kinds = cloud.members(params, "NotificationTypes")
+        for kind in kinds:
+            if kind not in aws_notifications.TYPES:
+                raise RequestRefusedError(f"{kind} is no notification type")
+        aws_notifications.configure(_group(params), params["TopicARN"], kinds)
+        return {}
+
+    def _delete_notification(self, params: Record) -> Record:
+        aws_notifications.forget(_group(params), params["TopicARN"])
+        return {}
+
+    def _describe_notifications(self, params: Record) -> Record:
+        names = cloud.members(params, "AutoScalingGroupNames")
+        scope = cloud.current_scope()
+        found = [group for owner, group in cloud.groups() if owner == scope]
+        chosen = [group for group in found if not names or group["AutoScalingGroupName"] in names]
+        return _page(aws_notifications.configurations(chosen), params, "NotificationConfigurations")
 
 
 def _answering(name: str, handler: Callable[[Record], Record]) -> Callable[[Record], Response]:

@@ -104,6 +104,17 @@ class Group:
             else:
                 client.create_or_update_tags(Tags=[tag | {"Value": value, "PropagateAtLaunch": False}])
 
+    def notify(self, topic: str) -> None:
+        """Let the group notify a topic of its launches and terminations, and of those that failed."""
+        self.cloud.aws.client("autoscaling").put_notification_configuration(
+            AutoScalingGroupName=self.name,
+            TopicARN=topic,
+            NotificationTypes=[
+                f"autoscaling:EC2_INSTANCE_{what}"
+                for what in ("LAUNCH", "LAUNCH_ERROR", "TERMINATE", "TERMINATE_ERROR")
+            ],
+        )
+
     def delete(self) -> None:
         """Delete the group and its instances without further ado."""
         self.cloud.aws.client("autoscaling").delete_auto_scaling_group(AutoScalingGroupName=self.name, ForceDelete=True)

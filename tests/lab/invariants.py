@@ -55,9 +55,11 @@ def broken_invariants(cloud: Cloud, groups: Collection[str], unheard: Collection
 
 
 def _provisioned_before_service(cloud: Cloud, groups: Collection[str]) -> Iterator[str]:
-    """I1: InService only after a job result ok for that host, from when on the group asks for one."""
+    """I1: InService only after a job result ok for that host, from when on the group asks for one and has a hook."""
     jobs = cloud.tower.jobs_ever()
-    asking = {name: cloud.asking_since.get(name, 0.0) for name in groups if _asks_job(cloud, name)}
+    asking = {
+        name: cloud.asking_since.get(name, 0.0) for name in groups if _asks_job(cloud, name) and _holds(cloud, name)
+    }
     for entered in cloud.aws.transitions():
         if entered.state != "InService" or entered.time < asking.get(entered.group, float("inf")):
             continue
@@ -76,6 +78,12 @@ def _asks_job(cloud: Cloud, group: str) -> bool:
     answer = cloud.aws.client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[group])
     tags = {tag["Key"]: tag["Value"] for each in answer["AutoScalingGroups"] for tag in each["Tags"]}
     return "rollcall:job-template" in tags and "job" in tags.get("rollcall:gate", "job").split()
+
+
+def _holds(cloud: Cloud, group: str) -> bool:
+    """Whether a hook keeps the group's instances from service."""
+    answer = cloud.aws.client("autoscaling").describe_lifecycle_hooks(AutoScalingGroupName=group)
+    return any(hook["LifecycleTransition"] == "autoscaling:EC2_INSTANCE_LAUNCHING" for hook in answer["LifecycleHooks"])
 
 
 def _struck_off_before_the_hook_ends(cloud: Cloud, groups: Collection[str]) -> Iterator[str]:

@@ -471,6 +471,68 @@ def test_a_hook_with_a_queue_of_its_own_tests_it_and_then_notifies_it(lab: Lab) 
     group.await_members("InService")
 
 
+def test_a_group_notifies_its_topic_of_what_it_was_asked_to(lab: Lab) -> None:
+    group, queue = lab.group(), lab.queue()
+    sns, autoscaling = lab.aws.client("sns"), lab.aws.client("autoscaling")
+    topic = sns.create_topic(Name=lab.name)["TopicArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue.arn)
+    asked = {"AutoScalingGroupName": group.name, "TopicARN": topic}
+    kinds = ["autoscaling:EC2_INSTANCE_LAUNCH", "autoscaling:EC2_INSTANCE_TERMINATE"]
+    autoscaling.put_notification_configuration(**asked, NotificationTypes=kinds)
+    answer = autoscaling.describe_notification_configurations(AutoScalingGroupNames=[group.name])
+    assert answer["NotificationConfigurations"] == [{**asked, "NotificationType": kind} for kind in kinds]
+    (test,) = map(json.loads, eventually(queue.receive))
+    assert json.loads(test["Message"])["Event"] == "autoscaling:TEST_NOTIFICATION"
+
+    group.resize(1)
+    (instance,) = group.await_members("InService")
+    (launch,) = map(json.loads, eventually(queue.receive))
+    assert (launch["TopicArn"], launch["Subject"]) == (topic, f'Auto Scaling: launch for group "{group.name}"')
+    fields = {
+        "Service": "AWS Auto Scaling",
+        "AccountId": ACCOUNT,
+        "AutoScalingGroupName": group.name,
+        "EC2InstanceId": instance,
+        "Description": f"Launching a new EC2 instance: {instance}",
+        "StatusCode": "InProgress",
+        "Progress": 50,
+        "Event": kinds[0],
+    }
+    assert fields.items() <= json.loads(launch["Message"]).items()
+
+    autoscaling.put_notification_configuration(**asked, NotificationTypes=kinds[1:])
+    eventually(queue.receive)  # another test
+    group.resize(2)
+    first, _ = group.await_members("InService", 2)
+    group.resize(1)
+    group.await_history(first, "Terminated")
+    (termination,) = map(json.loads, eventually(queue.receive))
+    said = json.loads(termination["Message"])
+    assert (said["Event"], said["EC2InstanceId"]) == (kinds[1], first)
+
+    autoscaling.delete_notification_configuration(**asked)
+    answer = autoscaling.describe_notification_configurations(AutoScalingGroupNames=[group.name])
+    assert answer["NotificationConfigurations"] == []
+
+
+def test_a_launch_that_was_abandoned_is_notified_as_failed_and_not_as_a_launch(lab: Lab) -> None:
+    group, queue = lab.group(), lab.queue()
+    sns, autoscaling = lab.aws.client("sns"), lab.aws.client("autoscaling")
+    topic = sns.create_topic(Name=lab.name)["TopicArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue.arn, Attributes={"RawMessageDelivery": "true"})
+    kinds = ["autoscaling:EC2_INSTANCE_LAUNCH", "autoscaling:EC2_INSTANCE_LAUNCH_ERROR"]
+    autoscaling.put_notification_configuration(AutoScalingGroupName=group.name, TopicARN=topic, NotificationTypes=kinds)
+    eventually(queue.receive)  # the test
+    group.hook("hook", LAUNCHING)
+    group.resize(1)
+    (instance,) = group.await_members("Pending:Wait")
+    group.complete("hook", "ABANDON", InstanceId=instance)
+    group.await_history(instance, "Terminated")
+    group.resize(0)
+    (failure,) = map(json.loads, eventually(queue.receive))
+    assert (failure["Event"], failure["StatusCode"]) == (kinds[1], "Failed")
+
+
 def test_a_launch_is_an_event_unless_it_is_dropped(lab: Lab) -> None:
     group, queue = lab.group(), lab.queue()
     events = lab.aws.client("events")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rollcall import drift
 from rollcall.drift import BREAKER_MIN, JOB_FORGOTTEN, plan, too_many
-from rollcall.fleet import Membership
+from rollcall.fleet import SETTLED, Membership
 from rollcall.identity import NEWBORN, address_key, marker_of
 from rollcall.model import (
     AddressKind,
@@ -26,7 +26,7 @@ from rollcall.model import (
     Transition,
     Wishes,
 )
-from rollcall.snapshot import SETTLED, Place, Snapshot, owners_of, proven, suspects
+from rollcall.snapshot import Place, Snapshot, owners_of, proven, suspects
 from rollcall.steps import Addition, Change, Finding, Kind, Plan, Removal
 from rollcall.waiting import RETRY_MAX
 

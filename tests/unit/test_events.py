@@ -76,6 +76,23 @@ def test_a_terminated_instance_is_a_terminate_action_that_nobody_waits_for() -> 
     assert (action.hook, action.token) == (None, None)
 
 
+@pytest.mark.parametrize("way", ["notification-sqs", "notification-sns"])
+def test_a_groups_notification_is_an_action_that_nobody_waits_for(way: str) -> None:
+    nobody_waits = replace(LAUNCH, hook=None, token=None)
+    assert actions(f"launch-{way}.json") == [nobody_waits]
+    assert actions(f"terminate-{way}.json") == [replace(nobody_waits, transition=Transition.TERMINATING)]
+    assert not nobody_waits.awaited
+
+
+@pytest.mark.parametrize("event", ["TEST_NOTIFICATION", "EC2_INSTANCE_LAUNCH_ERROR", "EC2_INSTANCE_TERMINATE_ERROR"])
+@pytest.mark.parametrize("way", ["notification-sqs", "notification-sns"])
+def test_a_groups_notification_of_what_did_not_happen_asks_for_nothing(way: str, event: str) -> None:
+    body = body_of(f"launch-{way}.json")
+    text = json.dumps(body).replace("EC2_INSTANCE_LAUNCH", event)
+    assert event in text
+    assert read_action(record(text)) is None
+
+
 def test_the_test_notification_of_a_new_hook_asks_for_nothing() -> None:
     assert actions("test-notification.json") == [None, None]
 
@@ -104,8 +121,9 @@ def test_malformed_messages_are_refused_one_by_one() -> None:
 
 
 def test_every_sample_is_known_to_these_tests() -> None:
-    launches = {f"launch-{way}.json" for way in ("eventbridge", "eventbridge-bare", "hook-sqs", "hook-sns")}
-    terminations = {f"terminate-{way}.json" for way in ("eventbridge", "hook-sqs", "hook-sns", "successful")}
+    shared = ("eventbridge", "hook-sqs", "hook-sns", "notification-sqs", "notification-sns")
+    launches = {f"launch-{way}.json" for way in (*shared, "eventbridge-bare")}
+    terminations = {f"terminate-{way}.json" for way in (*shared, "successful")}
     others = {"test-notification.json", "gate.json", "malformed.json", "reconcile-dry-run.json"}
     assert {path.name for path in SAMPLES.glob("*.json")} == launches | terminations | others
 
@@ -151,6 +169,19 @@ WRONG: list[Any] = [None, "", 7, [], {}]
 def test_a_wrong_field_of_a_notification_is_named(field: str, wrong: object) -> None:
     with pytest.raises(BadEvent, match=field):
         read_action(record(body_of("launch-hook-sqs.json") | {field: wrong}))
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+@pytest.mark.parametrize("field", ["AccountId", "AutoScalingGroupName", "EC2InstanceId", "Event"])
+def test_a_wrong_field_of_a_groups_notification_is_named(field: str, wrong: object) -> None:
+    with pytest.raises(BadEvent, match=field):
+        read_action(record(body_of("terminate-notification-sqs.json") | {field: wrong}))
+
+
+def test_a_notification_of_something_else_is_refused_with_what_to_notify_of() -> None:
+    other = body_of("launch-notification-sqs.json") | {"Event": "autoscaling:EC2_INSTANCE_HIBERNATE"}
+    with pytest.raises(BadEvent, match=r"EC2_INSTANCE_HIBERNATE.*let the group notify of .*EC2_INSTANCE_LAUNCH"):
+        read_action(record(other))
 
 
 @pytest.mark.parametrize("wrong", WRONG)

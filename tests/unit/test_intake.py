@@ -19,7 +19,7 @@ from rollcall.errors import (
     TowerUnavailable,
 )
 from rollcall.events import read_action
-from rollcall.intake import PERMANENT_FAILURE_LIFE, Intake
+from rollcall.intake import PERMANENT_FAILURE_LIFE, UNSEEN_LIFE, Intake
 from rollcall.model import LifecycleAction, Transition
 
 from .fakes import ACCOUNT, REGION, FakeAnnouncer
@@ -299,6 +299,36 @@ def test_a_launch_that_needs_a_person_is_set_aside_after_an_hour_though_its_inst
     takes.errors["i-a"] = BadEvent("came to the wrong queue")
     assert takes.take(batch(body("i-a"), age=HOUR_AGO)) == []
     assert len(takes.world.queues.aside) == 1
+
+
+def notification(instance_id: str) -> str:
+    """A group's notification of a launch."""
+    fields = {"AccountId": ACCOUNT, "AutoScalingGroupName": "web", "EC2InstanceId": instance_id}
+    return json.dumps(fields | {"Event": "autoscaling:EC2_INSTANCE_LAUNCH"})
+
+
+@pytest.mark.parametrize("error", [TowerUnavailable("away"), BadSettings("no"), JobStillLanding("new")])
+def test_a_launch_without_a_hook_is_tried_again_though_its_instance_serves(takes: Takes, error: RollcallError) -> None:
+    takes.world.launching("i-a", state="InService")
+    takes.errors["i-a"] = error
+    assert takes.take(batch(notification("i-a"), receives=9)) == ["m0"]
+    assert takes.world.queues.delays == {"handle-m0": 240}
+    assert not takes.world.fleet.heartbeats
+
+
+def test_a_launch_without_a_hook_that_needs_a_person_is_set_aside_after_an_hour(takes: Takes) -> None:
+    takes.errors["i-a"] = BadSettings("no")
+    assert takes.take(batch(notification("i-a"), age=HOUR_AGO)) == []
+    assert len(takes.world.queues.aside) == 1
+
+
+@pytest.mark.parametrize(("age", "again"), [(UNSEEN_LIFE - 5, ["m0"]), (UNSEEN_LIFE + 5, [])])
+def test_a_launch_without_a_hook_is_let_go_once_aws_should_know_its_instance(
+    takes: Takes, age: float, again: list[str]
+) -> None:
+    takes.errors["i-a"] = InstanceNotVisible("unknown")
+    assert takes.take(batch(notification("i-a"), age=age)) == again
+    assert ("let_go" in takes.told) == (not again)
 
 
 @pytest.mark.parametrize(("receives", "delay"), [(1, 15), (4, 120), (9, 240)])

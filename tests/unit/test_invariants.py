@@ -79,15 +79,19 @@ def broken(
     runs: list[Run] | None = None,
     logged: list[dict[str, Any]] | None = None,
     unheard: tuple[str, ...] = (),
+    hooks: tuple[str, ...] = ("LAUNCHING", "TERMINATING"),
 ) -> list[str]:
     """What is broken in a world that is whole but for what is given; the invariants' names."""
     tags = [{"Key": "rollcall:job-template", "Value": "provision"}]
     group = {"AutoScalingGroups": [{"AutoScalingGroupName": "web", "Tags": tags}]}
+    held = {"LifecycleHooks": [{"LifecycleTransition": f"autoscaling:EC2_INSTANCE_{each}"} for each in hooks]}
     world: Any = SimpleNamespace(
         aws=SimpleNamespace(
             transitions=lambda: [LAUNCHED, SERVING, GOING] if transitions is None else transitions,
             timeouts=lambda: timeouts or [],
-            client=lambda service: SimpleNamespace(describe_auto_scaling_groups=lambda **asked: group),
+            client=lambda service: SimpleNamespace(
+                describe_auto_scaling_groups=lambda **asked: group, describe_lifecycle_hooks=lambda **asked: held
+            ),
         ),
         tower=SimpleNamespace(
             jobs_ever=lambda: [JOB] if jobs is None else jobs,
@@ -126,6 +130,10 @@ def test_a_job_that_failed_or_was_cut_short_proves_nothing() -> None:
 
 def test_what_served_before_its_group_asked_for_a_job_needs_none() -> None:
     assert broken(jobs=[], asking_since=111) == []
+
+
+def test_what_no_launch_hook_can_keep_from_service_needs_none() -> None:
+    assert broken(jobs=[], hooks=("TERMINATING",)) == []
 
 
 def test_a_host_that_is_still_there_when_its_hook_ends_is_found() -> None:

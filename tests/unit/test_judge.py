@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -178,3 +180,37 @@ def test_a_check_that_does_not_pass_is_looked_at_again_until_the_timeout() -> No
 def test_a_check_that_never_passes_holds_the_instance_if_the_group_asks_so() -> None:
     what = seen(Outcome.OK, age=TIMEOUT, failing=("tcp:22: refused",))
     assert decide(what, OnFailure.HOLD) == Decision.HOLD
+
+
+# Of instances that serve already, for no hook holds them
+
+
+@given(ANY_SETTINGS, ANY_SEEN)
+def test_an_instance_that_serves_is_neither_abandoned_nor_held(asked: GroupSettings, what: Seen) -> None:
+    verdict = judge(asked, replace(what, awaited=False), NOW)
+    assert verdict.decision not in (Decision.ABANDON, Decision.HOLD)
+    assert (verdict.decision == Decision.READY) == (judge(asked, what, NOW).decision == Decision.READY)
+    if verdict.decision == Decision.LEAVE:
+        assert verdict.alert
+
+
+@given(ANY_SETTINGS, ANY_SEEN)
+def test_at_the_timeout_an_instance_that_serves_is_decided(asked: GroupSettings, what: Seen) -> None:
+    late = replace(what, awaited=False, age=asked.timeout)
+    assert judge(asked, late, NOW).decision in (Decision.READY, Decision.LEAVE)
+
+
+@pytest.mark.parametrize("on_failure", OnFailure)
+@pytest.mark.parametrize("braked", [True, False])
+def test_an_instance_that_serves_and_failed_is_left_at_once(on_failure: OnFailure, braked: bool) -> None:
+    what = replace(seen(Outcome.FAILED, braked=braked), awaited=False)
+    verdict = judge(settings(on_failure), what, NOW)
+    assert verdict.decision == Decision.LEAVE
+    assert "held" not in verdict.reason
+
+
+@pytest.mark.parametrize("outcome", [Outcome.UNREACHABLE, Outcome.CUT_SHORT, Outcome.UNPROVEN])
+def test_an_instance_that_serves_and_proved_nothing_is_tried_again_until_the_timeout(outcome: Outcome) -> None:
+    what = replace(seen(outcome, ended=200, age=TIMEOUT - 1), awaited=False)
+    assert decide(what) == Decision.RELAUNCH
+    assert decide(replace(what, age=TIMEOUT)) == Decision.LEAVE

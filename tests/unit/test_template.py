@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,9 @@ from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 from rollcall import waiting as timing
 from rollcall.announce import Announcer
 from rollcall.errors import BadSettings, TowerUnavailable
-from rollcall.events import Record, read_run_request
+from rollcall.events import GROUP_EVENTS, Record, read_run_request
 from rollcall.intake import PERMANENT_FAILURE_LIFE
-from rollcall.model import RunRequest, Wishes
+from rollcall.model import RunRequest, Transition, Wishes
 from rollcall.register import ASSOCIATES_AT_ONCE, LANDING_TIME
 from rollcall.settings import read_own_queue, read_removal_share, read_settings
 from rollcall.steps import RunOutcome
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
 
 type Json = dict[str, Any]
 
-TEMPLATE: Json = yaml_parse((Path(__file__).parents[2] / "template.yaml").read_text())
+REPOSITORY = Path(__file__).parents[2]
+TEMPLATE: Json = yaml_parse((REPOSITORY / "template.yaml").read_text())
+SAMPLE: Json = json.loads((REPOSITORY / "events" / "launch-notification-sqs.json").read_text())
 RESOURCES: dict[str, Json] = TEMPLATE["Resources"]
 DAY = 86_400
 
@@ -230,21 +233,84 @@ def test_rules_choose_by_the_hooks_prefix_and_lose_no_event() -> None:
             assert rule["EventPattern"]["detail"]["LifecycleHookName"] == [{"prefix": {"Ref": "HookPrefix"}}]
     sources = {
         target(each)
-        for policy in of_type("AWS::SQS::QueuePolicy").values()
-        for statement in policy["PolicyDocument"]["Statement"]
-        for each in statement["Condition"].get("ArnEquals", {}).get("aws:SourceArn", [])
+        for statement in queue_statements()
+        if statement["Principal"] == {"Service": "events.amazonaws.com"}
+        for each in statement["Condition"]["ArnEquals"]["aws:SourceArn"]
     }
     assert sources == set(rules)
 
 
-def test_nobody_from_outside_may_send_to_a_queue() -> None:
+def queue_statements() -> Iterator[Json]:
+    """Every statement of the queues' policies, also those that only some installations have."""
     for policy in of_type("AWS::SQS::QueuePolicy").values():
         for statement in policy["PolicyDocument"]["Statement"]:
-            assert as_list(statement["Action"]) == ["sqs:SendMessage"]
-            assert set(statement["Principal"]) == {"Service"}
-            [condition] = statement["Condition"].values()
-            assert set(condition) <= {"aws:SourceArn", "aws:SourceAccount"}
-            assert condition
+            yield statement["Fn::If"][1] if "Fn::If" in statement else statement
+
+
+def test_nobody_from_outside_may_send_to_a_queue() -> None:
+    for statement in queue_statements():
+        assert as_list(statement["Action"]) == ["sqs:SendMessage"]
+        assert set(statement["Principal"]) == {"Service"}
+        [condition] = statement["Condition"].values()
+        assert set(condition) <= {"aws:SourceArn", "aws:SourceAccount"}
+        assert condition
+
+
+# Notifications
+
+SUBSCRIPTIONS = of_type("AWS::SNS::Subscription")
+
+
+def test_a_topic_is_asked_only_for_what_is_read_and_each_queue_gets_its_own() -> None:
+    asked = {
+        target(each["Endpoint"]): GROUP_EVENTS[kind]
+        for each in SUBSCRIPTIONS.values()
+        for kind in each["FilterPolicy"]["Event"]
+    }
+    assert asked == {"LaunchQueue": Transition.LAUNCHING, "TerminateQueue": Transition.TERMINATING}
+    assert len(SUBSCRIPTIONS) == len(GROUP_EVENTS)
+
+
+@pytest.mark.parametrize("name", SUBSCRIPTIONS)
+def test_the_filter_is_on_the_fields_of_a_notification(name: str) -> None:
+    subscription = SUBSCRIPTIONS[name]
+    assert (subscription["FilterPolicyScope"], subscription["RawMessageDelivery"]) == ("MessageBody", True)
+    body = json.loads(SAMPLE["Records"][0]["body"])
+    assert subscription["FilterPolicy"].keys() <= body.keys()
+    assert subscription["FilterPolicy"]["AccountId"] == [{"Ref": "AWS::AccountId"}]
+
+
+@pytest.mark.parametrize("name", SUBSCRIPTIONS)
+def test_a_notification_that_its_queue_does_not_take_goes_to_the_queues_dead_letters(name: str) -> None:
+    subscription = SUBSCRIPTIONS[name]
+    queue = QUEUES[target(subscription["Endpoint"])]
+    assert subscription["RedrivePolicy"] == {"deadLetterTargetArn": queue["RedrivePolicy"]["deadLetterTargetArn"]}
+
+
+def test_an_installation_without_a_topic_has_nothing_of_it() -> None:
+    parameter = TEMPLATE["Parameters"]["NotificationTopicArn"]
+    assert parameter["Default"] == ""
+    for name in SUBSCRIPTIONS:
+        assert RESOURCES[name]["Condition"] == "HasNotificationTopic"
+    mentions = [
+        each["Fn::If"]
+        for policy in of_type("AWS::SQS::QueuePolicy").values()
+        for each in policy["PolicyDocument"]["Statement"]
+        if "NotificationTopicArn" in json.dumps(each)
+    ]
+    [[condition, statement, otherwise]] = mentions
+    assert (condition, otherwise) == ("HasNotificationTopic", {"Ref": "AWS::NoValue"})
+    assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": {"Ref": "NotificationTopicArn"}}}
+
+
+@pytest.mark.parametrize("arn", ["", "arn:aws:sns:us-east-1:123456789012:t", "arn:aws-cn:sns:cn-north-1:1:a-b_c"])
+def test_a_topic_may_be_named(arn: str) -> None:
+    assert re.fullmatch(TEMPLATE["Parameters"]["NotificationTopicArn"]["AllowedPattern"], arn)
+
+
+@pytest.mark.parametrize("arn", ["t", "arn:aws:sqs:us-east-1:1:q", "arn:aws:sns:us-east-1:1:t.fifo", "arn:aws:sns:::t"])
+def test_what_is_no_topic_that_groups_can_notify_is_refused(arn: str) -> None:
+    assert not re.fullmatch(TEMPLATE["Parameters"]["NotificationTopicArn"]["AllowedPattern"], arn)
 
 
 # Permissions

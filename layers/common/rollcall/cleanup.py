@@ -45,6 +45,6 @@ class Cleanup:
         with failing([action], reports):
             if refusal := refusals.get(action.instance_id):
                 raise refusal
-            if action.hook:
+            if action.awaited:
                 self._fleets.of(action).complete(action, Result.CONTINUE)
             reports.append(Report(action, "struck off"))

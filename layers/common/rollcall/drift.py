@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from .identity import address_key, address_of, marker_of, why_gone
 from .model import Transition
-from .snapshot import SETTLED
 from .steps import Addition, Change, Finding, Kind, Plan, Removal, Requeue
 from .variables import host_variables, job_owed_since, with_ours
 from .waiting import RETRY_MAX, is_due
@@ -125,7 +124,7 @@ class _Planning:
         if gone := why_gone(instance, membership, self._age(host)):
             self._remove(inventory, host, marker, gone)
         elif membership and membership.group in self._seen.places:
-            if membership.state in SETTLED and instance:
+            if membership.settled and instance:
                 self._keep_true(inventory, host, marker, self._seen.places[membership.group], instance)
         elif instance or membership:
             self._left_over(inventory, host, marker, membership)
@@ -232,7 +231,7 @@ class _Planning:
     def _add_missing(self) -> None:
         for instance_id, membership in self._members:
             place, instance = self._place_of(membership), self._seen.instances.get(instance_id)
-            if not place or not instance or not instance.living or membership.state not in SETTLED:
+            if not place or not instance or not instance.living or not membership.settled:
                 continue
             if not self._concerns(membership.group) or (place.inventory.id, instance_id) in self._hosted:
                 continue

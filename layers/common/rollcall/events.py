@@ -1,8 +1,8 @@
 """Every shape a message arrives in. The only place raw events are read.
 
-An action arrives as an EventBridge event or as the notification of a lifecycle hook, straight or through SNS, in a
-record of an SQS batch; or as a bare EventBridge event, when a function is invoked by hand. The gate's own messages are
-written and read here too, and what a run of reconcile is asked for.
+An action arrives as an EventBridge event or as the notification of a lifecycle hook or of a group, straight or through
+SNS, in a record of an SQS batch; or as a bare EventBridge event, when a function is invoked by hand. The gate's own
+messages are written and read here too, and what a run of reconcile is asked for.
 """
 
 from __future__ import annotations
@@ -23,7 +23,15 @@ HOOK_DETAIL_TYPES = {
 }
 TERMINATED_DETAIL_TYPE = "EC2 Instance Terminate Successful"
 RUN_FIELDS = ("dry_run", "force", "provision", "groups", "forget", "every")
-TEST_NOTIFICATION = "autoscaling:TEST_NOTIFICATION"  # sent once when a hook gets a notification target
+GROUP_EVENTS = {
+    "autoscaling:EC2_INSTANCE_LAUNCH": Transition.LAUNCHING,
+    "autoscaling:EC2_INSTANCE_TERMINATE": Transition.TERMINATING,
+}
+EVENTS_WITHOUT_ACTION = (
+    "autoscaling:TEST_NOTIFICATION",  # sent once when a hook gets a notification target, or a group a topic
+    "autoscaling:EC2_INSTANCE_LAUNCH_ERROR",  # nobody came
+    "autoscaling:EC2_INSTANCE_TERMINATE_ERROR",  # nobody went
+)
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,7 @@ def read_records(event: Json) -> list[Record]:
 
 
 def read_action(record: Record) -> LifecycleAction | None:
-    """The lifecycle action a message speaks of; None for the test notification of a new hook.
+    """The lifecycle action a message speaks of; None for a notification that asks for nothing.
 
     Raises BadEvent naming the field that is missing or wrong.
     """
@@ -69,15 +77,17 @@ def read_action(record: Record) -> LifecycleAction | None:
     if body.get("Type") == "Notification" and "Message" in body:
         region = _region(_text(body, "TopicArn"))
         body = _object(_text(body, "Message"), "SNS Message")
-    if body.get("Event") == TEST_NOTIFICATION:
+    if body.get("Event") in EVENTS_WITHOUT_ACTION:
         return None
     if "detail-type" in body:
         return replace(_event(body), message_id=record.id)
     if "LifecycleTransition" in body:
         return replace(_hook_notification(body, region), message_id=record.id)
+    if "Event" in body:
+        return replace(_group_notification(body, region), message_id=record.id)
     raise BadEvent(
         "the message has neither 'detail-type' (an EventBridge event) nor 'LifecycleTransition' (a lifecycle hook's "
-        f"notification); its fields: {', '.join(sorted(body)) or 'none'}"
+        f"notification) nor 'Event' (a group's); its fields: {', '.join(sorted(body)) or 'none'}"
     )
 
 
@@ -87,13 +97,7 @@ def _event(body: Json) -> LifecycleAction:
     if not isinstance(detail, dict):
         raise BadEvent("field 'detail' is missing or no object")
     if kind == TERMINATED_DETAIL_TYPE:
-        return LifecycleAction(
-            transition=Transition.TERMINATING,
-            account=_text(body, "account"),
-            region=_text(body, "region"),
-            group=_text(detail, "AutoScalingGroupName"),
-            instance_id=_instance_id(detail),
-        )
+        return _unhooked(detail, _text(body, "account"), _text(body, "region"), Transition.TERMINATING)
     if kind not in HOOK_DETAIL_TYPES:
         raise BadEvent(f"field 'detail-type' is {kind!r}, which is no lifecycle action: narrow the rule that sent it")
     return _hooked(detail, _text(body, "account"), _text(body, "region"), HOOK_DETAIL_TYPES[kind])
@@ -106,13 +110,26 @@ def _hook_notification(body: Json, region: str) -> LifecycleAction:
     return _hooked(body, _text(body, "AccountId"), region, Transition(transition))
 
 
-def _hooked(fields: Json, account: str, region: str, transition: Transition) -> LifecycleAction:
+def _group_notification(body: Json, region: str) -> LifecycleAction:
+    event = _text(body, "Event")
+    if event not in GROUP_EVENTS:
+        raise BadEvent(f"field 'Event' is {event!r}: let the group notify of {', '.join(GROUP_EVENTS)}")
+    return _unhooked(body, _text(body, "AccountId"), region, GROUP_EVENTS[event])
+
+
+def _unhooked(fields: Json, account: str, region: str, transition: Transition) -> LifecycleAction:
     return LifecycleAction(
         transition=transition,
         account=account,
         region=region,
         group=_text(fields, "AutoScalingGroupName"),
         instance_id=_instance_id(fields),
+    )
+
+
+def _hooked(fields: Json, account: str, region: str, transition: Transition) -> LifecycleAction:
+    return replace(
+        _unhooked(fields, account, region, transition),
         hook=_text(fields, "LifecycleHookName"),
         token=_text(fields, "LifecycleActionToken") if "LifecycleActionToken" in fields else None,
     )

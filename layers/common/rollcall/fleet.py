@@ -36,6 +36,7 @@ GROUPS_PER_PAGE = 100  # DescribeAutoScalingGroups' maximum
 STATES_PER_CALL = 50  # DescribeAutoScalingInstances' maximum
 INSTANCES_PER_FILTER = 200  # EC2's maximum of values in one filter
 STATUSES_PER_CALL = 100  # DescribeInstanceStatus' maximum of ids whose answer comes in one page
+SETTLED = ("InService", "Standby")
 PASSING_CODES = frozenset(
     {
         "EC2ThrottledException",
@@ -68,6 +69,11 @@ class Membership:
     def pending(self) -> bool:
         """On its way into service."""
         return self.state.startswith("Pending")
+
+    @property
+    def settled(self) -> bool:
+        """In service, or taken out of it for a while."""
+        return self.state in SETTLED
 
     @property
     def leaving(self) -> bool:

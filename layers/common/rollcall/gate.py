@@ -49,7 +49,7 @@ class Seen:
 
     outcome: of the job that decides, ended at job_ended_at. attempts: jobs so far that held it. age: seconds since the
     first of them started (without jobs: since it was registered). failing: the checks that do not pass, as sentences.
-    braked: its group's last jobs provisioned nobody.
+    braked: its group's last jobs provisioned nobody. awaited: a hook holds it; otherwise it serves already.
     """
 
     outcome: Outcome
@@ -58,10 +58,21 @@ class Seen:
     age: float
     failing: tuple[str, ...] = ()
     braked: bool = False
+    awaited: bool = True
 
 
 def judge(settings: GroupSettings, seen: Seen, now: float) -> Verdict:
     """What becomes of an instance. Pure; now in epoch seconds by Tower's clock."""
+    if seen.awaited:
+        return _judge(settings, seen, now)
+    verdict = _judge(replace(settings, on_failure=OnFailure.ABANDON), seen, now)  # nobody can hold it
+    against = verdict.decision in (Decision.ABANDON, Decision.HOLD)
+    if against or (verdict.decision != Decision.READY and seen.age >= settings.timeout):
+        return Verdict(Decision.LEAVE, f"{verdict.reason}; it serves all the same, for no hook holds it", alert=True)
+    return verdict
+
+
+def _judge(settings: GroupSettings, seen: Seen, now: float) -> Verdict:
     match seen.outcome:
         case Outcome.OK:
             return _judge_checks(settings, seen)
@@ -111,7 +122,7 @@ def _relaunch_after(delay: float, meanwhile: Decision, reason: str, *, alert: bo
 
 @dataclass(frozen=True)
 class Alert:
-    """What somebody should be told about an action that goes on waiting."""
+    """What somebody should be told about an action: it goes on waiting, or its instance serves unproven."""
 
     reason: str
     action: LifecycleAction
@@ -210,9 +221,10 @@ class _Look:
         if now - self.message.heartbeat_at < self._longest / 2:
             return
         self._heartbeat_at = now
-        alive = self._each(self.message.waiting, lambda each: self._fleet.heartbeat(each.action))
-        self._open = [each for each in self.message.waiting if alive.get(each)]
-        self._stale = [each for each in self.message.waiting if alive.get(each) is False]
+        awaited, serving = _by_awaited(self.message.waiting)
+        alive = self._each(awaited, lambda each: self._fleet.heartbeat(each.action))
+        self._open = [*serving, *(each for each in awaited if alive.get(each))]
+        self._stale = [each for each in awaited if alive.get(each) is False]
 
     def run(self, jobs: Mapping[int, Job]) -> None:
         """Judge those that are still open, and do what was decided."""
@@ -302,7 +314,10 @@ class _Look:
             seen = self._see_jobs(settings, template, inventory, members)
         else:
             age = self._tower.now() - self.message.since
-            seen = {each: (self.message.job_id, Seen(Outcome.OK, 0, 0, age)) for each in members}
+            seen = {
+                each: (self.message.job_id, Seen(Outcome.OK, 0, 0, age, awaited=each.action.awaited))
+                for each in members
+            }
         seen = self._see_checks(settings, seen)
         verdicts = {each: (job, judge(settings, one, self._tower.now())) for each, (job, one) in seen.items()}
         self._apply(template, inventory, verdicts)
@@ -337,6 +352,7 @@ class _Look:
                         attempts=len(held),
                         age=self._tower.now() - (first.started_at or first.created_at),
                         braked=outcome == Outcome.FAILED and self._is_braked(job, settings.group, inventory),
+                        awaited=each.action.awaited,
                     ),
                 )
         return seen
@@ -413,7 +429,8 @@ class _Look:
         by_decision: defaultdict[Decision, list[Waiting]] = defaultdict(list)
         for each, (_, verdict) in verdicts.items():
             by_decision[verdict.decision].append(each)
-        self._complete(by_decision[Decision.READY], Result.CONTINUE, lambda each: "ready")
+        ready, serving = _by_awaited(by_decision[Decision.READY])
+        self._complete(ready, Result.CONTINUE, lambda each: "ready")
         abandoned = by_decision[Decision.ABANDON]
         with self._failing(abandoned):
             ids = {each.action.instance_id for each in abandoned}
@@ -422,14 +439,14 @@ class _Look:
             self.round.reports += [Report(each.action, error=refusals[each.action.instance_id]) for each in kept]
             removed = [each for each in abandoned if each not in kept]
             self._complete(removed, Result.ABANDON, lambda each: f"abandoned: {verdicts[each][1].reason}")
+        # Of these no completed hook tells whether the instance is still there.
         undecided = [*by_decision[Decision.HOLD], *by_decision[Decision.WAIT]]
-        with self._failing(undecided):
-            left = self._strike_off_departed(undecided)
-            for each in undecided:
-                job_id, verdict = verdicts[each]
+        unanswered = [*serving, *by_decision[Decision.LEAVE], *undecided]
+        with self._failing(unanswered):
+            left = self._strike_off_departed(unanswered)
+            for each in unanswered:
                 if each not in left:
-                    self._alert_if_due(verdict, each)
-                    self._put_off(each, job_id, verdict.delay)
+                    self._leave_or_put_off(each, *verdicts[each])
         for each in by_decision[Decision.RELAUNCH]:
             self._alert_if_due(verdicts[each][1], each)
             if template:
@@ -440,10 +457,22 @@ class _Look:
         self._finish([each for each, was_open in completed.items() if not was_open])
         self.round.reports += [Report(each.action, outcome(each)) for each, was_open in completed.items() if was_open]
 
+    def _leave_or_put_off(self, each: Waiting, job_id: int | None, verdict: Verdict) -> None:
+        match verdict.decision:
+            case Decision.READY:
+                self.round.reports.append(Report(each.action, "ready"))
+            case Decision.LEAVE:  # said at the end, whatever was said before
+                self.round.alerts.append(Alert(verdict.reason, each.action))
+                self.round.reports.append(Report(each.action, f"left in service: {verdict.reason}"))
+            case _:
+                self._alert_if_due(verdict, each)
+                self._put_off(each, job_id, verdict.delay)
+
     def _relaunch(self, template: JobTemplate, inventory: Inventory, members: Sequence[Waiting]) -> None:
         for each in members:
             require_limitable(template, inventory, self._settings[each.action.group])
-        launched = launch(self._tower, self._fleet, template, inventory, [each.action.instance_id for each in members])
+        awaited, serving = ([each.action.instance_id for each in some] for some in _by_awaited(members))
+        launched = launch(self._tower, self._fleet, template, inventory, [*awaited, *serving], serving)
         for each in members:
             instance_id = each.action.instance_id
             if instance_id in launched.staying:
@@ -494,6 +523,15 @@ class _Look:
     def _send(self, members: Sequence[Waiting], delay: float, **changes: Any) -> None:
         message = replace(self.message, waiting=tuple(members), heartbeat_at=self._heartbeat_at, **changes)
         self.round.next.append((message, delay))
+
+
+def _by_awaited(waiting: Iterable[Waiting]) -> tuple[list[Waiting], list[Waiting]]:
+    """Those that a hook holds, and those that serve already."""
+    awaited: list[Waiting] = []
+    serving: list[Waiting] = []
+    for each in waiting:
+        (awaited if each.action.awaited else serving).append(each)
+    return awaited, serving
 
 
 def _asks_job(settings: GroupSettings) -> bool:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 CALLS_AT_ONCE = 8
 PERMANENT_FAILURE_LIFE = 3600.0  # seconds in which a person may mend what was wrong
+UNSEEN_LIFE = 120.0  # seconds in which AWS may come to know an instance whose launch it told of
 
 
 class Intake:
@@ -86,7 +87,7 @@ class Intake:
         if record.receipt_handle is None:
             raise error
         try:
-            if self._is_finished(actions, still_open, error):
+            if self._is_finished(record, actions, still_open, error):
                 self._announcer.let_go(record, actions)
                 return False
             if not isinstance(error, Transient) and time.time() - record.first_received_at > PERMANENT_FAILURE_LIFE:
@@ -110,7 +111,11 @@ class Intake:
             return {action for action, is_open in zip(hooked, pool.map(self._is_open, hooked), strict=True) if is_open}
 
     def _is_finished(
-        self, actions: Sequence[LifecycleAction], still_open: Collection[LifecycleAction], error: Exception
+        self,
+        record: Record,
+        actions: Sequence[LifecycleAction],
+        still_open: Collection[LifecycleAction],
+        error: Exception,
     ) -> bool:
         """Whether a message is about launches that nobody waits for any more, of instances that live on.
 
@@ -119,8 +124,11 @@ class Intake:
         launches = all(action.transition == Transition.LAUNCHING for action in actions)
         if not actions or not launches or any(action in still_open for action in actions):
             return False
+        awaited = all(action.awaited for action in actions)
         if isinstance(error, InstanceNotVisible):  # and never will be: nothing was made for it
-            return True
+            return awaited or time.time() - record.first_received_at > UNSEEN_LIFE
+        if not awaited:  # nobody ever waited for them: they serve already
+            return False
         try:
             fleet, ids = self._fleets.of(actions[0]), {action.instance_id for action in actions}
             return not fleet.departed(ids, fleet.memberships(ids))

@@ -28,7 +28,7 @@ class Result(StrEnum):
 class LifecycleAction:
     """One instance on its way in or out of a group.
 
-    hook is None where nothing waits for an answer (the instance is already terminated).
+    hook is None where nothing waits for an answer: the instance serves already, or is already terminated.
     token is None where the action is completed by instance id. message_id: of the message it came in; the same action
     may come in several.
     """
@@ -41,6 +41,11 @@ class LifecycleAction:
     hook: str | None = None
     token: str | None = None
     message_id: str = field(default="", compare=False)
+
+    @property
+    def awaited(self) -> bool:
+        """Whether a hook holds the instance until it is answered."""
+        return self.hook is not None
 
 
 @dataclass(frozen=True)
@@ -245,6 +250,7 @@ class Decision(StrEnum):
     READY = "ready"
     ABANDON = "abandon"
     HOLD = "hold"
+    LEAVE = "leave"
     RELAUNCH = "relaunch"
     WAIT = "wait"
 

@@ -25,7 +25,7 @@ class Launched:
     """What became of the instances a job was wanted for.
 
     job_id: of the job limited to staying, None if nobody stayed. left: gone or going, struck off; refusals: those of
-    them whose hosts an inventory kept. The rest are in service already.
+    them whose hosts an inventory kept. The rest need no job any more.
     """
 
     job_id: int | None
@@ -67,17 +67,27 @@ def require_limitable(template: JobTemplate, inventory: Inventory, settings: Gro
 
 
 def launch(
-    tower: Tower, fleet: Fleet, template: JobTemplate, inventory: Inventory, instance_ids: Collection[str]
+    tower: Tower,
+    fleet: Fleet,
+    template: JobTemplate,
+    inventory: Inventory,
+    instance_ids: Collection[str],
+    unawaited: Collection[str],
 ) -> Launched:
     """Launch one job limited to those of the instances that are still pending.
 
+    unawaited: those that may as well be in service already, for no hook of ours holds them.
     Their hosts exist already: who terminates one from now on finds its host, and who did so before is seen here.
     """
     memberships = fleet.memberships(instance_ids)
     ordered = sorted(set(instance_ids))
     departed = fleet.departed(ordered, memberships)
     left = tuple(each for each in ordered if each in departed)
-    staying = tuple(each for each in ordered if (known := memberships.get(each)) and known.pending)
+    staying = tuple(
+        each
+        for each in ordered
+        if (known := memberships.get(each)) and (known.pending or (known.settled and each in unawaited))
+    )
     refusals = strike_off(tower, left) if left else {}
     job_id = launch_once(tower, template, inventory, staying) if staying else None
     return Launched(job_id, staying, left, refusals)

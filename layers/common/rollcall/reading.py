@@ -18,7 +18,7 @@ from .errors import RollcallError, Throttled
 from .fleet import INSTANCES_PER_FILTER
 from .provisioning import JOBS_FROM, find_in_tower, job_of
 from .settings import OPT_IN_TAG, read_group_settings
-from .snapshot import SETTLED, Place, Snapshot, homes, owners_of, proven, suspects
+from .snapshot import Place, Snapshot, homes, owners_of, proven, suspects
 from .variables import job_owed_since
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Reading:
 
         Raises Throttled if it does not know one of these any more: then nobody is gone for its silence.
         """
-        serving = {each for each, known in seen.memberships.items() if known.state in SETTLED}
+        serving = {each for each, known in seen.memberships.items() if known.settled}
         controls = sorted(serving & instances.keys())[:CONTROLS]
         found: dict[str, Instance] = {}
         for chunk in batched(sorted(unknown), INSTANCES_PER_FILTER - CONTROLS):
@@ -193,7 +193,7 @@ class Reading:
             homeless = (place.inventory.id, instance_id) not in hosted
             young = seen.now - instance.launched_at < place.settings.timeout
             launchable = instance_id in owing or (homeless and (young or wishes.provision))
-            if membership.state == "Pending:Wait" or (membership.state in SETTLED and launchable):
+            if membership.state == "Pending:Wait" or (membership.settled and launchable):
                 yield instance_id
 
 
@@ -203,7 +203,7 @@ def _require_credible(memberships: Mapping[str, Membership], instances: Collecti
     It would make every instance that no group lists look gone. Of a single one EC2 may really not know yet, or any
     more, when Auto Scaling lists it; with two or more that is less likely than an empty answer.
     """
-    serving = [each for each, known in memberships.items() if known.state in SETTLED]
+    serving = [each for each, known in memberships.items() if known.settled]
     if len(serving) > 1 and not any(each in instances for each in serving):
         raise Throttled(
             f"EC2 describes none of the {len(serving)} instances that Auto Scaling says are in service: an answer that "

@@ -45,7 +45,10 @@ WARMING = "Warmed:Pending"
 
 @dataclass(frozen=True)
 class Newcomer:
-    """A pending instance of a group that opted in, and where it belongs in Tower."""
+    """An instance of a group that opted in, and where it belongs in Tower.
+
+    It is pending; or in service already, where no hook waits.
+    """
 
     action: LifecycleAction
     settings: GroupSettings
@@ -105,7 +108,7 @@ class Register:
         groups = fleet.groups({action.group for action in actions})
         instances = fleet.instances(ids)
         gone: list[LifecycleAction] = []
-        pending: defaultdict[GroupSettings, list[LifecycleAction]] = defaultdict(list)
+        newcomers: defaultdict[GroupSettings, list[LifecycleAction]] = defaultdict(list)
         for action in actions:
             membership, instance = memberships.get(action.instance_id), instances.get(action.instance_id)
             with failing([action], reports):
@@ -113,13 +116,13 @@ class Register:
                     gone.append(action)
                 elif settings := self._opted_in(action, groups, reports):
                     assert membership  # noqa: S101 - _is_gone has raised or said yes without one
-                    if membership.state.startswith(WARMING):
+                    if action.awaited and membership.state.startswith(WARMING):
                         fleet.complete(action, Result.CONTINUE)
                         reports.append(Report(action, "let into the warm pool"))
-                    elif not membership.pending:
-                        reports.append(Report(action, f"no longer pending: {membership.state}"))
+                    elif membership.pending or (membership.settled and not action.awaited):
+                        newcomers[settings].append(action)
                     else:
-                        pending[settings].append(action)
+                        reports.append(Report(action, f"no longer pending: {membership.state}"))
         if gone:
             with failing(gone, reports):
                 refusals = strike_off(self._tower, {action.instance_id for action in gone})
@@ -128,7 +131,7 @@ class Register:
                 )
         return [
             newcomer
-            for settings, own in pending.items()
+            for settings, own in newcomers.items()
             for newcomer in self._newcomers(settings, own, instances, reports)
         ]
 
@@ -154,7 +157,7 @@ class Register:
         instances: Mapping[str, Instance],
         reports: list[Report],
     ) -> list[Newcomer]:
-        """The pending instances of one group; what is wrong with the group fails all of them."""
+        """Instances of one group; what is wrong with the group fails all of them."""
         newcomers: list[Newcomer] = []
         with failing(actions, reports):
             self._require_followable(settings)
@@ -188,9 +191,26 @@ class Register:
         registered: list[Registered] = []
         for inventory, own in by_inventory.items():
             with failing([newcomer.action for newcomer in own], reports):
-                free = self._make_way(fleet, inventory, own, reports)
+                in_time = self._in_time(inventory, own, reports)
+                free = self._make_way(fleet, inventory, in_time, reports)
                 registered += self._make_hosts_in(inventory, free, reports)
         return registered
+
+    def _in_time(self, inventory: Inventory, newcomers: list[Newcomer], reports: list[Report]) -> list[Newcomer]:
+        """Without those that serve for too long to be provisioned unasked; reconcile adds their hosts.
+
+        What was begun in time, at a try before, is brought to its end.
+        """
+        late = {each.instance.instance_id: each for each in newcomers if self._is_late(each)}
+        found = self._tower.hosts_named(inventory, late) if late else []
+        begun = {host.name for host in found if host.description == _made_for(late[host.name].action)}
+        left = [each for name, each in late.items() if name not in begun]
+        reports += [Report(each.action, "left to reconcile: it serves for too long") for each in left]
+        return [each for each in newcomers if each not in left]
+
+    def _is_late(self, newcomer: Newcomer) -> bool:
+        served = self._tower.now() - newcomer.instance.launched_at
+        return not newcomer.action.awaited and newcomer.template is not None and served >= newcomer.settings.timeout
 
     def _make_way(
         self, fleet: Fleet, inventory: Inventory, newcomers: list[Newcomer], reports: list[Report]
@@ -286,7 +306,10 @@ class Register:
         for (template, inventory), members in by_job.items():
             with failing([each.newcomer.action for each in members], reports):
                 if template is None:
-                    self._send(fleet, None, None, members, reports)
+                    doubled = [each for each in members if _is_cared_for(each)]
+                    reports += [Report(each.newcomer.action, "has its host already") for each in doubled]
+                    if new := [each for each in members if each not in doubled]:
+                        self._send(fleet, None, None, new, reports)
                 else:
                     self._provision(fleet, template, inventory, members, reports)
 
@@ -304,7 +327,9 @@ class Register:
         unlaunched: list[Registered] = []
         for each in members:
             job = job_of(each.newcomer.instance.instance_id, jobs)
-            if job:
+            if job and _is_cared_for(each):
+                reports.append(Report(each.newcomer.action, f"is in job {job.id} already"))
+            elif job:
                 at_work[job.id].append(each)
             elif (age := self._age_of_anothers(each)) < LANDING_TIME:
                 words = f"host {each.newcomer.instance.instance_id} is new and has no job yet: somebody is at work"
@@ -324,9 +349,7 @@ class Register:
         A message comes again only when nobody works on it any more; a second one about the same action may be at work.
         """
         host = registered.existing
-        if host is None or host.description == _made_for(registered.newcomer.action):
-            return math.inf
-        return self._tower.now() - host.created_at
+        return self._tower.now() - host.created_at if host and _is_anothers(host, registered) else math.inf
 
     def _launch(
         self,
@@ -336,7 +359,8 @@ class Register:
         members: Sequence[Registered],
         reports: list[Report],
     ) -> None:
-        launched = launch(self._tower, fleet, template, inventory, _ids(members))
+        unawaited = [each.newcomer.action.instance_id for each in members if not each.newcomer.action.awaited]
+        launched = launch(self._tower, fleet, template, inventory, _ids(members), unawaited)
         if launched.job_id is not None:
             staying = [each for each in members if each.newcomer.instance.instance_id in launched.staying]
             self._send(fleet, launched.job_id, template, staying, reports)
@@ -395,6 +419,17 @@ def _new_host(newcomer: Newcomer) -> NewHost:
 def _made_for(action: LifecycleAction) -> str:
     """What the description of a host says of who made it."""
     return f"Made by Rollcall for message {action.message_id}"
+
+
+def _is_anothers(host: Host, registered: Registered) -> bool:
+    """Whether a host was made for another message, or by reconcile, or by a person."""
+    return host.description != _made_for(registered.newcomer.action)
+
+
+def _is_cared_for(registered: Registered) -> bool:
+    """Whether nobody waits for this message's answer, and another one made the host: that one sees it through."""
+    host = registered.existing
+    return host is not None and not registered.newcomer.action.awaited and _is_anothers(host, registered)
 
 
 def _evicted(eviction: Eviction, account: str, region: str) -> Report:

@@ -29,11 +29,17 @@ class Report:
 
 
 def going(actions: Iterable[LifecycleAction], wanted: Transition, reports: list[Report]) -> list[LifecycleAction]:
-    """The distinct actions that go the wanted way. One of the other way came to the wrong queue: BadEvent."""
+    """The distinct actions that go the wanted way.
+
+    One of the other way came to the wrong queue: a BadEvent where a hook waits. A group's notifications of both ways
+    come where a topic is subscribed without a filter; the other queue gets them too.
+    """
     distinct = list(dict.fromkeys(actions))
     for action in distinct:
         with failing([action], reports):
-            if action.transition != wanted:
+            if action.transition != wanted and not action.awaited:
+                reports.append(Report(action, f"passed over: this queue is for {wanted}"))
+            elif action.transition != wanted:
                 raise BadEvent(
                     f"{action.transition} came to the queue for {wanted}: correct the notification target of hook "
                     f"{action.hook!r} of group {action.group!r}"

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from .fleet import Membership
     from .model import Dump, DumpedHost, GroupSettings, Instance, Inventory
 
-SETTLED = ("InService", "Standby")
 LASTING = {AddressKind.PRIVATE: "private_ip", AddressKind.PRIVATE_DNS: "private_dns"}  # the facts that hold them
 
 
@@ -95,7 +94,7 @@ def proven(seen: Snapshot) -> set[str]:
     found: set[str] = set()
     for instance_id, own in hosts.items():
         membership = seen.memberships.get(instance_id)
-        if membership and membership.state in SETTLED and len(own) == 1 and membership.group in seen.places:
+        if membership and membership.settled and len(own) == 1 and membership.group in seen.places:
             [(host, owner)] = own
             alone = tenants[host.inventory_id, *address_key(owner.vpc, address_of(host))] == 1
             if alone and _is_right(seen, host, owner, seen.places[membership.group]):

@@ -1,0 +1,214 @@
+"""Groups that notify a topic of their launches and terminations, with hooks or without."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.cloud import ACCOUNT, Cloud, Group, eventually
+from lab.tower import Tower
+
+type MakeGroup = Callable[..., Group]
+type Json = dict[str, Any]
+
+LAUNCH, TERMINATE = "autoscaling:EC2_INSTANCE_LAUNCH", "autoscaling:EC2_INSTANCE_TERMINATE"
+TERMINATED = "EC2 Instance Terminate Successful"
+TOPIC = f"arn:aws:sns:us-east-1:{ACCOUNT}:notifications"
+
+
+@pytest.fixture(scope="module")
+def cloud(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """Rollcall, deployed with a topic that was there before."""
+    with Cloud(tmp_path_factory.mktemp("lab"), address_pool="127.78.0.0/24", tower=Tower()) as cloud:
+        assert cloud.aws.client("sns").create_topic(Name="notifications")["TopicArn"] == TOPIC
+        cloud.deploy(built, NotificationTopicArn=TOPIC)
+        yield cloud
+
+
+@pytest.fixture
+def unheard_of(cloud: Cloud, make_group: MakeGroup) -> Iterator[None]:
+    """EventBridge tells nobody of terminated instances, so that a notification is all there is."""
+    cloud.aws.drop_events(TERMINATED)
+    yield
+    cloud.aws.drop_events()
+
+
+@pytest.fixture(params=["the template's", "wrapped and unfiltered", "raw and unfiltered"])
+def topic(request: pytest.FixtureRequest, cloud: Cloud, name: str) -> str:
+    """A topic to which both queues are subscribed."""
+    if request.param == "the template's":
+        return TOPIC
+    sns = cloud.aws.client("sns")
+    topic = str(sns.create_topic(Name=request.param.replace(" ", "-"))["TopicArn"])
+    raw = "true" if request.param.startswith("raw") else "false"
+    for queue in ("LaunchQueue", "TerminateQueue"):
+        sns.subscribe(
+            TopicArn=topic,
+            Protocol="sqs",
+            Endpoint=cloud.queue_arn(queue),
+            Attributes={"RawMessageDelivery": raw},
+        )
+    return topic
+
+
+@pytest.mark.usefixtures("unheard_of")
+def test_a_group_without_hooks_is_registered_provisioned_watched_and_struck_off(
+    make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str, topic: str
+) -> None:
+    group = make_group(hooks=False)
+    group.notify(topic)
+    group.scale(2)
+    eventually(lambda: len(said(cloud, "gate", group, "ready")) == 2, "both are ready")
+    assert {host.name for host in tower.hosts(name)} == group.in_service()
+    assert [set(job.limit.split(",")) for job in tower.jobs(name)] == [group.in_service()]
+    assert cloud.reconcile(groups=[group.name])["steps"] == []
+
+    group.scale(1)
+    eventually(lambda: len(tower.hosts(name)) == 1, "one host is gone")
+    assert {host.name for host in tower.hosts(name)} == group.in_service()
+    group.scale(0)
+    eventually(lambda: tower.hosts(name) == [], "no host is left")
+
+
+@pytest.mark.usefixtures("unheard_of")
+def test_a_group_with_hooks_and_notifications_is_handled_once(
+    make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str
+) -> None:
+    group = make_group()
+    group.notify(TOPIC)
+    cloud.aws.forget_calls()
+    group.scale(2)
+    eventually(lambda: len(group.in_service()) == 2, "both in service")
+    instances = group.in_service()
+    eventually(lambda: said(cloud, "register", group, "is in job") == instances, "the notifications are worked off")
+    group.scale(0)
+    eventually(lambda: not group.states(), "both are gone")
+    eventually(lambda: cloud.in_flight() == 0, "the notifications are worked off")
+    assert len(tower.jobs(name)) == 1
+    assert len([life for life in tower.host_lives() if life.inventory == name]) == 2
+    assert cloud.aws.calls()["autoscaling:CompleteLifecycleAction"] == 4
+    assert said(cloud, "gate", group, "ready") == instances
+
+
+def test_an_instance_that_fails_goes_on_serving_and_somebody_is_told(
+    make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str
+) -> None:
+    tower.fail_host(lambda host: host.inventory == name)
+    group = make_group(hooks=False)
+    group.notify(TOPIC)
+    group.scale(1)
+    [alert] = eventually(lambda: cloud.alerts(group, "its job failed; it serves all the same"), "somebody is told")
+    assert {alert["instance_id"]} == group.in_service() == {host.name for host in tower.hosts(name)}
+    assert len(tower.jobs(name)) == 1
+
+
+@pytest.mark.usefixtures("unheard_of")
+def test_a_termination_while_the_job_runs_leaves_no_host(
+    make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str
+) -> None:
+    tower.set_job_time(8)
+    group = make_group(hooks=False)
+    group.notify(TOPIC)
+    group.scale(1)
+    eventually(lambda: tower.jobs(name), "a job")
+    (instance_id,) = group.states()
+    group.scale(0)
+    eventually(lambda: tower.hosts(name) == [], "its host is gone")
+    assert not tower.jobs(name)[0].final
+    eventually(lambda: cloud.in_flight() == 0, "nobody waits any more")
+    assert tower.hosts(name) == []
+    assert len(tower.jobs(name)) == 1
+    assert said(cloud, "gate", group, "struck off: left meanwhile") == {instance_id}
+
+
+@pytest.mark.usefixtures("unheard_of")
+def test_a_termination_that_overtakes_its_launch_leaves_no_host(
+    make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str
+) -> None:
+    group = make_group(hooks=False)
+    notifications = held_back(cloud, group)
+    group.scale(1)
+    (instance_id,) = eventually(group.in_service, "in service")
+    group.scale(0)
+    eventually(lambda: not group.states(), "gone")
+    launch, termination = notifications(2)
+    publish(cloud, termination)
+    eventually(lambda: said(cloud, "cleanup", group, "struck off") == {instance_id}, "the termination is worked off")
+    publish(cloud, launch)
+    eventually(lambda: said(cloud, "register", group, "struck off: already gone") == {instance_id}, "the launch, too")
+    assert not [life for life in tower.host_lives() if life.inventory == name]
+    assert tower.jobs(name) == []
+
+
+def test_copies_of_a_notification_launch_one_job(make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str) -> None:
+    tower.set_job_time(3)
+    group = make_group(hooks=False)
+    notifications = held_back(cloud, group)
+    group.scale(1)
+    (launch,) = notifications(1)
+    publish(cloud, *[launch] * 5)
+    eventually(lambda: tower.jobs(name), "a job")
+    publish(cloud, launch)
+    eventually(lambda: said(cloud, "gate", group, "ready") == group.in_service(), "ready")
+    publish(cloud, launch)
+    eventually(lambda: cloud.in_flight() == 0, "the copies are worked off")
+    assert len(tower.jobs(name)) == 1
+    assert len([line for line in cloud.log_lines("gate") if is_of(line, group, "ready")]) == 1
+
+
+def test_what_else_a_topic_is_told_does_not_reach_the_queues(make_group: MakeGroup, cloud: Cloud) -> None:
+    group = make_group(hooks=False)
+    notifications = held_back(cloud, group)
+    group.scale(1)
+    (launch,) = notifications(1)
+    events = ("TEST_NOTIFICATION", "EC2_INSTANCE_LAUNCH_ERROR", "EC2_INSTANCE_TERMINATE_ERROR")
+    publish(
+        cloud,
+        *({**launch, "Event": f"autoscaling:{event}"} for event in events),
+        {**launch, "AccountId": "210987654321"},
+        {"AlarmName": "somebody else's", "NewStateValue": "ALARM"},
+    )
+    cloud.aws.client("sns").publish(TopicArn=TOPIC, Message="no JSON at all")
+    publish(cloud, launch)
+    eventually(lambda: said(cloud, "gate", group, "ready") == group.in_service(), "what is for us has come")
+    eventually(lambda: cloud.in_flight() == 0, "nothing else is there")
+    wrong = [line for function in ("register", "cleanup") for line in cloud.log_lines(function) if "error" in line]
+    assert not wrong
+
+
+def held_back(cloud: Cloud, group: Group) -> Callable[[int], list[Json]]:
+    """Lets the group notify a topic that only the test listens to: so many notifications, in their order."""
+    sns, sqs = cloud.aws.client("sns"), cloud.aws.client("sqs")
+    topic = sns.create_topic(Name="held-back")["TopicArn"]
+    url = sqs.create_queue(QueueName="held-back")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
+    found: list[Json] = []
+
+    def received(wanted: int) -> list[Json]:
+        answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)
+        bodies = [json.loads(message["Body"]) for message in answer.get("Messages", [])]
+        found.extend(body for body in bodies if body["AutoScalingGroupName"] == group.name and "EC2InstanceId" in body)
+        return sorted(found, key=lambda body: str(body["Time"])) if len(found) == wanted else []
+
+    group.notify(topic)
+    return lambda wanted: list(eventually(lambda: received(wanted), f"{wanted} notifications"))
+
+
+def publish(cloud: Cloud, *bodies: Json) -> None:
+    """Tells the template's topic."""
+    for body in bodies:
+        cloud.aws.client("sns").publish(TopicArn=TOPIC, Message=json.dumps(body))
+
+
+def said(cloud: Cloud, function: str, group: Group, words: str) -> set[str]:
+    """The instances of a group of which a function's log says something that begins so."""
+    return {line["instance_id"] for line in cloud.log_lines(function) if is_of(line, group, words)}
+
+
+def is_of(line: Json, group: Group, words: str) -> bool:
+    return line.get("group") == group.name and str(line["message"]).startswith(words)
