@@ -1,6 +1,6 @@
 """EC2 and Auto Scaling, as much of them as we use, in one account and Region.
 
-Clients are made when first needed: the ec2 client alone costs 144 ms of a cold start. botocore's standard mode retries.
+Clients are made when first needed: the ec2 client alone costs 144 ms of a cold start.
 Methods raise Throttled for what passes by itself and AwsDenied for the rest.
 """
 
@@ -8,27 +8,25 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import batched
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
 
 import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+from botocore.exceptions import ClientError
 
-from .errors import AwsDenied, BadEvent, Throttled
+from .aws import CLIENT_CONFIG, aws_errors
+from .errors import BadEvent
 from .expiring import Expiring
 from .model import AddressKind, Group, Hook, Instance, LifecycleAction, Result, Transition
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from mypy_boto3_autoscaling import AutoScalingClient
     from mypy_boto3_ec2 import EC2Client
 
-CLIENT_CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 4}, connect_timeout=5, read_timeout=10)
 CALLS_AT_ONCE = 8
 GROUPS_TTL = 60.0  # seconds
 GROUPS_PER_CALL = 50  # by name
@@ -36,25 +34,6 @@ GROUPS_PER_PAGE = 100  # DescribeAutoScalingGroups' maximum
 STATES_PER_CALL = 50  # DescribeAutoScalingInstances' maximum
 INSTANCES_PER_FILTER = 200  # EC2's maximum of values in one filter
 STATUSES_PER_CALL = 100  # DescribeInstanceStatus' maximum of ids whose answer comes in one page
-PASSING_CODES = frozenset(
-    {
-        "EC2ThrottledException",
-        "InternalError",
-        "InternalFailure",
-        "PriorRequestNotComplete",
-        "RequestLimitExceeded",
-        "RequestThrottled",
-        "RequestThrottledException",
-        "ResourceContention",
-        "ServiceUnavailable",
-        "SlowDown",
-        "ThrottledException",
-        "Throttling",
-        "ThrottlingException",
-        "TooManyRequestsException",
-        "Unavailable",
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -81,22 +60,6 @@ class OptedIn:
 
     group: Group
     members: Mapping[str, Membership]
-
-
-@contextmanager
-def aws_errors(what: str) -> Iterator[None]:
-    """Turns botocore's errors into ours, naming what was asked."""
-    try:
-        yield
-    except ClientError as error:
-        details = error.response["Error"]
-        if details["Code"] in PASSING_CODES or error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500:
-            raise Throttled(f"AWS put off {what}: {details['Code']}: {details['Message']}") from error
-        raise AwsDenied(f"AWS refused {what}: {details['Code']}: {details['Message']}") from error
-    except ParamValidationError as error:
-        raise AwsDenied(f"AWS would refuse {what}: {error}") from error
-    except BotoCoreError as error:
-        raise Throttled(f"AWS cannot be asked for {what}: {error}") from error
 
 
 class Fleet:
