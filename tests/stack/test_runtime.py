@@ -105,6 +105,7 @@ def again(*messages: Json) -> Json:
         ("RegisterFunction", "launch-hook-sns.json"),
         ("RegisterFunction", "test-notification.json"),
         ("GateFunction", "gate.json"),
+        ("GateFunction", "gate-watch.json"),
         ("CleanupFunction", "terminate-eventbridge.json"),
         ("CleanupFunction", "terminate-hook-sqs.json"),
         ("CleanupFunction", "terminate-hook-sns.json"),

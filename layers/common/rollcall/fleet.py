@@ -20,12 +20,14 @@ from .aws import CLIENT_CONFIG, aws_errors
 from .errors import BadEvent
 from .expiring import Expiring
 from .model import AddressKind, Group, Hook, Instance, LifecycleAction, Result, Transition
+from .targets import Targets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from mypy_boto3_autoscaling import AutoScalingClient
     from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
 
 CALLS_AT_ONCE = 8
 GROUPS_TTL = 60.0  # seconds
@@ -56,7 +58,7 @@ class Membership:
 
 @dataclass(frozen=True)
 class OptedIn:
-    """A group that carries a tag, and its instances by id. Its hooks are not read."""
+    """A group that carries a tag, and its instances by id. Its hooks and its load balancers are not read."""
 
     group: Group
     members: Mapping[str, Membership]
@@ -81,14 +83,24 @@ class Fleet:
         client: EC2Client = self._client("ec2")
         return client
 
-    def _client(self, service: Literal["autoscaling", "ec2"]) -> Any:
+    @property
+    def _elbv2(self) -> ElasticLoadBalancingv2Client:
+        client: ElasticLoadBalancingv2Client = self._client("elbv2")
+        return client
+
+    @property
+    def targets(self) -> Targets:
+        """The target groups of its load balancers."""
+        return Targets(self._elbv2)
+
+    def _client(self, service: Literal["autoscaling", "ec2", "elbv2"]) -> Any:
         with self._making:  # clients may be shared by threads, but not made by several at once
             if service not in self._clients:
                 self._clients[service] = boto3.client(service, region_name=self.region, config=CLIENT_CONFIG)
             return self._clients[service]
 
     def groups(self, names: Collection[str]) -> dict[str, Group]:
-        """Groups by name with tags and hooks, remembered for a minute; a group that does not exist is left out."""
+        """Groups by name with all that Group holds, remembered for a minute; one that does not exist is left out."""
         return self._groups.get_all(names, self._read_groups)
 
     def _read_groups(self, names: list[str]) -> dict[str, Group]:
@@ -99,6 +111,8 @@ class Fleet:
                     name=raw["AutoScalingGroupName"],
                     tags={tag["Key"]: tag.get("Value", "") for tag in raw.get("Tags", [])},
                     heartbeat_timeouts=self._heartbeat_timeouts(raw["AutoScalingGroupName"]),
+                    target_groups=_target_groups(raw),
+                    other_traffic=_other_traffic(raw),
                 )
                 for chunk in batched(names, GROUPS_PER_CALL)
                 for page in pages.paginate(AutoScalingGroupNames=list(chunk))
@@ -271,6 +285,23 @@ def _opted_in(raw: Any) -> OptedIn:
         group=Group(name, {tag["Key"]: tag.get("Value", "") for tag in raw.get("Tags", [])}, {}),
         members={each["InstanceId"]: Membership(name, each["LifecycleState"]) for each in raw.get("Instances", ())},
     )
+
+
+def _target_groups(raw: Any) -> tuple[str, ...]:
+    """ARNs; those attached as target groups, and those attached as traffic sources."""
+    sources = [each["Identifier"] for each in raw.get("TrafficSources", ()) if each.get("Type") == "elbv2"]
+    return tuple(dict.fromkeys([*raw.get("TargetGroupARNs", ()), *sources]))
+
+
+def _other_traffic(raw: Any) -> tuple[str, ...]:
+    classic = [*raw.get("LoadBalancerNames", ())]
+    words = []
+    for source in raw.get("TrafficSources", ()):
+        if source.get("Type") == "elb":
+            classic.append(source["Identifier"])
+        elif source.get("Type") != "elbv2":
+            words.append(f"{source.get('Type', 'traffic source')} {source['Identifier']}")
+    return (*(f"classic load balancer {each}" for each in dict.fromkeys(classic)), *words)
 
 
 def _is_stale(error: ClientError) -> bool:
