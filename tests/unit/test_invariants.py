@@ -6,7 +6,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
-from lab.aws import ACCOUNT, REGION, Timeout, Transition
+from lab.aws import ACCOUNT, REGION, TargetEvent, Timeout, Transition
 from lab.cloud import Cloud, Run
 from lab.invariants import broken_invariants, disagreements, others_hosts
 from lab.tower import OPERATOR, HostLife, HostRecord, JobRecord
@@ -48,14 +48,18 @@ def broken(
     runs: list[Run] | None = None,
     logged: list[dict[str, Any]] | None = None,
     unheard: tuple[str, ...] = (),
+    gate: str = "job",
+    target_events: list[TargetEvent] | None = None,
 ) -> list[str]:
     """What is broken in a world that is whole but for what is given; the invariants' names."""
-    tags = [{"Key": "rollcall:job-template", "Value": "provision"}]
-    group = {"AutoScalingGroups": [{"AutoScalingGroupName": "web", "Tags": tags}]}
+    tags = [{"Key": "rollcall:job-template", "Value": "provision"}, {"Key": "rollcall:gate", "Value": gate}]
+    sources = [{"Identifier": "arn:web", "Type": "elbv2"}, {"Identifier": "old", "Type": "elb"}]
+    group = {"AutoScalingGroups": [{"AutoScalingGroupName": "web", "Tags": tags, "TrafficSources": sources}]}
     world: Any = SimpleNamespace(
         aws=SimpleNamespace(
             transitions=lambda: [LAUNCHED, SERVING, GOING] if transitions is None else transitions,
             timeouts=lambda: timeouts or [],
+            target_events=lambda: target_events or [],
             client=lambda service: SimpleNamespace(describe_auto_scaling_groups=lambda **asked: group),
         ),
         tower=SimpleNamespace(
@@ -95,6 +99,18 @@ def test_a_job_that_failed_or_was_cut_short_proves_nothing() -> None:
 
 def test_what_served_before_its_group_asked_for_a_job_needs_none() -> None:
     assert broken(jobs=[], asking_since=111) == []
+
+
+def test_an_instance_that_serves_before_its_target_group_calls_it_healthy_is_found() -> None:
+    registered, healthy = (
+        TargetEvent(106, "arn:web", "i-a", "registered"),
+        TargetEvent(109, "arn:web", "i-a", "healthy"),
+    )
+    assert broken(gate="job elb", target_events=[registered, healthy]) == []
+    assert broken(gate="job elb", target_events=[registered]) == ["I1"]
+    assert broken(gate="job elb", target_events=[registered, replace(healthy, time=111)]) == ["I1"]
+    assert broken(gate="job elb", target_events=[replace(healthy, target_group="arn:other")]) == ["I1"]
+    assert broken(gate="job", target_events=[registered]) == []
 
 
 def test_a_host_that_is_still_there_when_its_hook_ends_is_found() -> None:

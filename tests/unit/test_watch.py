@@ -193,6 +193,14 @@ def test_who_never_served_is_told_at_the_end_with_the_reason(world: World, state
     assert detail["seconds"] == 60 + WATCH
 
 
+def test_who_serves_no_more_is_told_only_once(world: World) -> None:
+    message = watched(world, "i-a")
+    everywhere(world, "i-a", "unhealthy", "Target.Timeout")
+    message = replace(message, watched=tuple(replace(each, serving=False) for each in message.watched))
+    assert look(world, message, after=WATCH) is None
+    assert not world.bus.told
+
+
 def test_who_serves_only_at_the_end_is_told_to_serve(world: World) -> None:
     message = watched(world, "i-a")
     everywhere(world, "i-a", "healthy")
