@@ -87,7 +87,7 @@ def test_an_instance_that_is_never_healthy_leaves_its_target_group_and_is_replac
     assert "unhealthy (Target.FailedHealthChecks)" in line["message"]
 
 
-def test_what_is_not_the_instances_fault_holds_it_until_it_is_mended(
+def test_what_says_nothing_against_an_instance_holds_it_until_it_is_mended(
     make_group: MakeGroup, cloud: Cloud, arn: str
 ) -> None:
     cloud.aws.say_of_target(arn, "unused", "Target.NotInUse")

@@ -134,7 +134,6 @@ def test_an_instance_is_ready_once_every_target_group_calls_it_healthy(world: Wo
 @pytest.mark.parametrize(
     ("state", "reason"),
     [
-        ("initial", "Elb.InitialHealthChecking"),
         ("unhealthy", "Target.FailedHealthChecks"),
         ("unhealthy.draining", "Target.Timeout"),
         ("unused", "Target.InvalidState"),
@@ -156,12 +155,16 @@ def test_an_instance_that_is_not_healthy_in_time_is_abandoned_for_what_its_targe
 @pytest.mark.parametrize(
     ("state", "reason"),
     [
+        ("initial", "Elb.InitialHealthChecking"),
+        ("unhealthy", "Elb.InternalError"),
         ("unused", "Target.NotInUse"),
         ("unavailable", "Elb.InternalError"),
         ("unavailable", "Target.HealthCheckDisabled"),
     ],
 )
-def test_what_is_not_the_instances_fault_holds_it_and_somebody_is_told(world: World, state: str, reason: str) -> None:
+def test_what_says_nothing_against_an_instance_holds_it_and_somebody_is_told(
+    world: World, state: str, reason: str
+) -> None:
     message = let_in(world, "i-a")
     everywhere(world, "i-a", state, reason)
     world.clock.advance(1800)
@@ -174,6 +177,19 @@ def test_what_is_not_the_instances_fault_holds_it_and_somebody_is_told(world: Wo
     everywhere(world, "i-a", "healthy")
     world.look_at(message)
     assert completed(world) == {"i-a": Result.CONTINUE}
+
+
+def test_an_instance_whose_job_took_all_the_time_is_not_abandoned_before_its_target_group_has_looked(
+    world: World,
+) -> None:
+    message = provisioned(world, "i-a")
+    world.clock.advance(1800)
+    [(message, _)] = world.look_at(message).next
+    [(message, _)] = world.look_at(message).next
+    assert not world.fleet.completed
+    everywhere(world, "i-a", "unhealthy", "Target.Timeout")
+    world.look_at(message)
+    assert completed(world) == {"i-a": Result.ABANDON}
 
 
 def test_what_speaks_against_the_instance_counts_whatever_else_is_wrong(world: World) -> None:
@@ -218,6 +234,7 @@ def test_an_instance_is_out_of_the_target_groups_before_it_is_abandoned(world: W
 
 def test_an_instance_that_cannot_be_taken_out_is_not_abandoned(world: World) -> None:
     message = let_in(world, "i-a")
+    everywhere(world, "i-a", "unhealthy", "Target.Timeout")
     world.fleet.targets.failing["deregister"] = Throttled("later")
     world.clock.advance(1800)
     assert isinstance(world.look_at(message).error, Throttled)

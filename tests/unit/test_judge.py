@@ -178,7 +178,7 @@ def test_a_check_that_does_not_pass_is_looked_at_again_until_the_timeout() -> No
     assert "tcp:22" in over.reason
 
 
-def test_a_check_that_cannot_pass_through_no_fault_of_the_instance_holds_it_after_the_timeout() -> None:
+def test_a_check_that_does_not_pass_though_nothing_speaks_against_the_instance_holds_it_after_the_timeout() -> None:
     blocked = ("elb: target group web: unused (Target.NotInUse)",)
     assert decide(seen(Outcome.OK, age=TIMEOUT - 1, blocked=blocked)) == Decision.WAIT
     over = judge(settings(), seen(Outcome.OK, age=TIMEOUT, blocked=blocked), NOW)

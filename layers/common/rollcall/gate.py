@@ -50,7 +50,7 @@ class Seen:
 
     outcome: of the job that decides, ended at job_ended_at. attempts: jobs so far that held it. age: seconds since the
     first of them started (without jobs: since it was registered). failing: the checks that do not pass, as sentences.
-    braked: its group's last jobs provisioned nobody. blocked: what keeps a check from passing and is not its fault.
+    braked: its group's last jobs provisioned nobody. blocked: why a check does not pass that says nothing against it.
     """
 
     outcome: Outcome
@@ -93,7 +93,7 @@ def _judge_checks(settings: GroupSettings, seen: Seen) -> Verdict:
     if seen.age >= settings.timeout:
         if seen.failing:
             return _against(settings, f"after {seen.age:.0f} s a check of it fails: {trouble}")
-        reason = f"after {seen.age:.0f} s a check of it cannot pass, through no fault of its own: {trouble}"
+        reason = f"after {seen.age:.0f} s a check of it does not pass, and nothing speaks against it: {trouble}"
         return Verdict(Decision.HOLD, reason, timing.HOLD_INTERVAL, alert=True)
     return Verdict(Decision.WAIT, f"a check does not pass yet: {trouble}", delay=timing.CHECK_INTERVAL)
 

@@ -19,14 +19,17 @@ if TYPE_CHECKING:
     from .model import Group, GroupSettings
     from .targets import TargetHealth, Targets
 
-NOT_OF_THE_INSTANCE = frozenset({"Target.NotInUse", "Target.HealthCheckDisabled", "Elb.InternalError"})
+UNHEALTHY = ("unhealthy", "unhealthy.draining")
+STOPPED = "Target.InvalidState"
+TROUBLE_OF_ITS_OWN = "Elb.InternalError"  # the load balancer's
 
 
 @dataclass(frozen=True)
 class Doubt:
     """Why a target group does not call an instance healthy, as a sentence; and whether that speaks against it.
 
-    That its Availability Zone is not enabled does not: every other instance would fare the same.
+    That the first health checks are still to come does not, nor that its Availability Zone is not enabled: every other
+    instance would fare the same.
     """
 
     words: str
@@ -65,7 +68,7 @@ def admit(targets: Targets, group: Group, instance_ids: Collection[str]) -> dict
             refused = targets.register(target_group, missing)
             for each in missing:
                 words = refused.get(each, "it was registered just now")
-                doubts[each].append(Doubt(f"{_called(target_group)}: {words}", against=each not in refused))
+                doubts[each].append(Doubt(f"{_called(target_group)}: {words}", against=False))
         for each in health.keys() - set(missing):
             doubts[each] += _doubt(target_group, health[each])
     return doubts
@@ -101,7 +104,8 @@ def _doubt(target_group: str, health: TargetHealth) -> list[Doubt]:
         return []
     said = ": ".join(filter(None, (health.reason, health.description)))
     words = f"{_called(target_group)}: {health.state}" + (f" ({said})" if said else "")
-    return [Doubt(words, against=health.reason not in NOT_OF_THE_INSTANCE)]
+    unhealthy = health.state in UNHEALTHY and health.reason != TROUBLE_OF_ITS_OWN
+    return [Doubt(words, against=unhealthy or health.reason == STOPPED)]
 
 
 def _called(target_group: str) -> str:
