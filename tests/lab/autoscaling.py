@@ -25,6 +25,7 @@ from lab import aws_ministack as cloud
 from lab.aws_control import Timeout, Transition
 from lab.aws_ministack import Record, Scope
 from lab.aws_notifications import send, send_test, timestamp
+from lab.target_groups import TargetGroups
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +104,8 @@ class Addresses:
 class Engine:
     """Runs all groups of all accounts and Regions."""
 
-    def __init__(self, address_pool: str) -> None:
+    def __init__(self, address_pool: str, targets: TargetGroups) -> None:
+        self._targets = targets
         self.transitions: list[Transition] = []
         self.timeouts: list[Timeout] = []
         # Thousands of instances are looked at many times a second, so each question has its index.
@@ -269,9 +271,9 @@ class Engine:
 
     def _serve(self, instance: Instance, group: Record, now: float) -> None:
         self._enter(instance, "InService", now)
-        instance.target_groups = list(group.get("TargetGroupARNs", []))
+        instance.target_groups = [one["Identifier"] for one in traffic_sources(group) if one["Type"] == "elbv2"]
         for target_group in instance.target_groups:
-            cloud.register_target(target_group, instance.instance_id)
+            self._targets.register(target_group, [instance.instance_id])
         if instance.hooks_apply:
             self._tell(instance, "EC2 Instance Launch Successful", now)
 
@@ -302,7 +304,7 @@ class Engine:
 
     def _leave_targets(self, instance: Instance) -> None:
         for target_group in instance.target_groups:
-            cloud.deregister_target(target_group, instance.instance_id)
+            self._targets.deregister(target_group, [instance.instance_id])
         instance.target_groups = []
 
     def _enter(self, instance: Instance, state: str, now: float) -> None:
@@ -444,6 +446,16 @@ def _instance_tags(group: Record, template: Record) -> dict[str, str]:
     tags = {tag["Key"]: tag["Value"] for one in specifications for tag in one.get("Tags", [])}
     tags |= {tag["Key"]: tag["Value"] for tag in group["Tags"] if tag["PropagateAtLaunch"]}
     return {**tags, "aws:autoscaling:groupName": group["AutoScalingGroupName"]}
+
+
+def traffic_sources(group: Record) -> list[Record]:
+    """Return whatever sends a group traffic, however it was attached."""
+    attached = [
+        *({"Identifier": one, "Type": "elbv2"} for one in group.get("TargetGroupARNs", [])),
+        *({"Identifier": one, "Type": "elb"} for one in group.get("LoadBalancerNames", [])),
+        *group.get("TrafficSources", []),
+    ]
+    return list({one["Identifier"]: one for one in attached}.values())
 
 
 def global_timeout(hook: Record) -> int:

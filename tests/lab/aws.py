@@ -25,9 +25,9 @@ from typing import Any, Self
 import boto3
 from botocore.config import Config
 
-from lab.aws_control import CONTROL, Invocation, Timeout, Transition
+from lab.aws_control import CONTROL, Invocation, TargetEvent, Timeout, Transition
 
-__all__ = ["ACCOUNT", "REGION", "EmbeddedAws", "Invocation", "Timeout", "Transition"]
+__all__ = ["ACCOUNT", "REGION", "EmbeddedAws", "Invocation", "TargetEvent", "Timeout", "Transition"]
 
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
@@ -115,6 +115,20 @@ class EmbeddedAws:
     def timeouts(self) -> list[Timeout]:
         """Return every wait that a hook's timeout has ended, in order."""
         return [Timeout(**record) for record in self._control("GET", "timeouts")]
+
+    def target_events(self) -> list[TargetEvent]:
+        """Return what happened to the targets of load balancers, in order."""
+        return [TargetEvent(**record) for record in self._control("GET", "target-events")]
+
+    def say_of_target(
+        self, target_group: str, state: str | None, reason: str = "", *, instance_id: str | None = None
+    ) -> None:
+        """Let a target group say this of all its targets, or of one, from now on: "healthy", "unhealthy" and so on.
+
+        None: a target is what it is without a word: initial for a moment, and then healthy.
+        """
+        body = {"target_group": target_group, "instance_id": instance_id, "state": state, "reason": reason}
+        self._control("PUT", "target-health", body)
 
     def invocations(self) -> list[Invocation]:
         """Return every invocation by an event source mapping that has ended, in the order of their ends."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from lab import aws_ministack as cloud
 from lab import aws_notifications
-from lab.autoscaling import COUNTED, Action, Engine, Instance, global_timeout
+from lab.autoscaling import COUNTED, Action, Engine, Instance, global_timeout, traffic_sources
 from lab.aws_ministack import Record, Response
 from lab.aws_notifications import timestamp
 
@@ -83,7 +83,9 @@ class Api:
         response = cloud.create_group(params)
         if response[0] == 200:
             group = _group(params)
-            group["TargetGroupARNs"] = cloud.members(params, "TargetGroupARNs")
+            for key in ("TargetGroupARNs", "LoadBalancerNames"):
+                group[key] = cloud.members(params, key)
+            group["TrafficSources"] = cloud.structure(params, "TrafficSources") or []
             group["LaunchTemplate"] = cloud.structure(params, "LaunchTemplate")
             hooks = cloud.structure(params, "LifecycleHookSpecificationList")
             cloud.put_hooks(group["AutoScalingGroupName"], hooks or [])
@@ -231,6 +233,8 @@ class Api:
             **{key: group[key] for key in DESCRIBED},
             **({"LaunchTemplate": template} if template else {}),
             "TargetGroupARNs": group.get("TargetGroupARNs", []),
+            "LoadBalancerNames": group.get("LoadBalancerNames", []),
+            "TrafficSources": traffic_sources(group),
             "Instances": [_instance_description(one) for one in self._engine.members(group)],
         }
 

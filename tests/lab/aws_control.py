@@ -5,8 +5,8 @@ from dataclasses import dataclass
 CONTROL = "/_lab/"
 """Paths below this one are ours.
 
-GET states, transitions, timeouts, invocations; GET and DELETE calls; PUT dropped-events, throttled-calls, denied-calls,
-hidden-instances, aged-instances, due-schedule.
+GET states, transitions, timeouts, invocations, target-events; GET and DELETE calls; PUT dropped-events,
+throttled-calls, denied-calls, hidden-instances, aged-instances, due-schedule, target-health.
 """
 
 
@@ -33,6 +33,19 @@ class Timeout:
     group: str
     instance_id: str
     hook: str
+
+
+@dataclass(frozen=True)
+class TargetEvent:
+    """Something happened to a target of a load balancer's target group."""
+
+    time: float
+    """Seconds since the epoch."""
+    target_group: str
+    """Its ARN."""
+    instance_id: str
+    what: str
+    """'registered', 'deregistered', or 'healthy' when the target group first told somebody so."""
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
 """The seam to MiniStack: every private name of it that we read, call or replace is in this file and in no other.
 
-MiniStack gives us EC2, EventBridge, SQS, Lambda, CloudFormation and the rest. It has no Auto Scaling lifecycle, and
-its SQS event sources differ from AWS (`lab.autoscaling`, `lab.event_source` say how); those two are ours and reach
-MiniStack through the functions below. The version is pinned in tests/requirements.in. `drift` lists the names that
-moved or changed their parameters; the server refuses to start while there are any.
+MiniStack gives us EC2, EventBridge, SQS, Lambda, CloudFormation and the rest. It has no Auto Scaling lifecycle, all
+targets of its load balancers are healthy, and its SQS event sources differ from AWS (`lab.autoscaling`,
+`lab.target_groups`, `lab.event_source` say how); these three are ours and reach MiniStack through the functions below.
+The version is pinned in tests/requirements.in. `drift` lists the names that moved or changed their parameters; the
+server refuses to start while there are any.
 
 All functions expect to run on the server's event loop: MiniStack's own request handlers run there one at a time, so
 nothing here needs a lock. `invoke` alone blocks and takes a thread of its own.
@@ -39,8 +40,12 @@ EXPECTED = {
     "ministack.core.responses.get_region": "() -> str",
     "ministack.core.responses.request_scope": "(account_id: str, region: str)",
     "ministack.core.responses.AccountRegionScopedDict.all_items": "(self)",
-    "ministack.services.alb._deregister_targets": "(params)",
-    "ministack.services.alb._register_targets": "(params)",
+    "ministack.services.alb._ACTION_MAP": "dict",
+    "ministack.services.alb._error": "(code, message, status=400)",
+    "ministack.services.alb._p": "(params, key, default='')",
+    "ministack.services.alb._parse_targets_param": "(params, prefix='Targets')",
+    "ministack.services.alb._tgs": "AccountRegionScopedDict",
+    "ministack.services.alb._xml": "(status, action, inner)",
     "ministack.services.autoscaling._ACTION_MAP": "dict",
     "ministack.services.autoscaling._asgs": "AccountRegionScopedDict",
     "ministack.services.autoscaling._create_asg": "(p)",
@@ -330,14 +335,32 @@ def hide_instances(instance_ids: Iterable[str]) -> None:
     _hidden.update(instance_ids)
 
 
-def register_target(target_group: str, instance_id: str) -> None:
-    """Register an instance with a load balancer's target group."""
-    alb._register_targets({"TargetGroupArn": target_group, "Targets.member.1.Id": instance_id})
+def target_group(arn: str) -> Record | None:
+    """Return a load balancer's target group: its `TargetType`, `Port` and the rest."""
+    found: Record | None = alb._tgs.get(arn)
+    return found
 
 
-def deregister_target(target_group: str, instance_id: str) -> None:
-    """Take an instance out of a load balancer's target group."""
-    alb._deregister_targets({"TargetGroupArn": target_group, "Targets.member.1.Id": instance_id})
+def targets_named(params: Record) -> tuple[str, list[str]]:
+    """Return the target group and the targets that a request names."""
+    return alb._p(params, "TargetGroupArn"), [one["Id"] for one in alb._parse_targets_param(params)]
+
+
+def target_answer(action: str, result: Record) -> Response:
+    """Return a successful answer of Elastic Load Balancing."""
+    response: Response = alb._xml(200, action, autoscaling._member_xml(result))
+    return response
+
+
+def target_refusal(code: str, message: str) -> Response:
+    """Return an error of Elastic Load Balancing."""
+    response: Response = alb._error(code, message)
+    return response
+
+
+def no_target_group(arn: str) -> Response:
+    """Return what Elastic Load Balancing says of a target group that does not exist."""
+    return target_refusal("TargetGroupNotFound", f"Target groups '{arn}' not found")
 
 
 # EventBridge, SNS and SQS.
@@ -461,9 +484,12 @@ def stop_workers() -> None:
 # What we replace.
 
 
-def install(actions: dict[str, Callable[[Record], Response]]) -> None:
-    """Put our parts in the place of MiniStack's: the Auto Scaling actions, and all below."""
+def install(
+    actions: dict[str, Callable[[Record], Response]], target_actions: dict[str, Callable[[Record], Response]]
+) -> None:
+    """Put our parts in the place of MiniStack's: the actions of Auto Scaling and of target groups, and all below."""
     autoscaling._ACTION_MAP.update(actions)
+    alb._ACTION_MAP.update(target_actions)
     autoscaling._reconcile_instances = lambda asg: None
     lambda_svc._poll_sqs = lambda: False
     eventbridge._dispatch_to_lambda = _invoke_with_retries
@@ -533,7 +559,8 @@ def _complete_provisioners() -> None:
 
     def keep_group(name: str, properties: Record) -> None:
         group = autoscaling._asgs[name]
-        group["TargetGroupARNs"] = properties.get("TargetGroupARNs", [])
+        for key in ("TargetGroupARNs", "LoadBalancerNames", "TrafficSources"):
+            group[key] = properties.get(key, [])
 
     def keep_function(name: str, properties: Record) -> None:
         record = lambda_svc._functions[name]

@@ -24,6 +24,7 @@ from lab.aws_autoscaling_api import Api
 from lab.aws_calls import TRACE_HEADER, Calls
 from lab.aws_control import CONTROL
 from lab.event_source import EventSources
+from lab.target_groups import TargetGroups
 
 Message = dict[str, Any]
 Application = Callable[[Any, Any, Any], Awaitable[None]]
@@ -36,6 +37,7 @@ class Parts:
     engine: Engine
     sources: EventSources
     calls: Calls
+    targets: TargetGroups
 
 
 def main() -> None:
@@ -57,8 +59,9 @@ def main() -> None:
 
 
 async def _serve(listener: int, address_pool: str, sqs_pollers: int) -> None:
-    parts = Parts(Engine(address_pool), EventSources(sqs_pollers), Calls())
-    aws_ministack.install(Api(parts.engine).actions())
+    targets = TargetGroups()
+    parts = Parts(Engine(address_pool, targets), EventSources(sqs_pollers), Calls(), targets)
+    aws_ministack.install(Api(parts.engine).actions(), targets.actions())
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stopped.set)
@@ -138,6 +141,10 @@ def _control(method: str, path: str, body: bytes, parts: Parts) -> tuple[int, An
             return 200, [asdict(timeout) for timeout in parts.engine.timeouts]
         case "GET", "invocations":
             return 200, [asdict(invocation) for invocation in parts.sources.invocations]
+        case "GET", "target-events":
+            return 200, [asdict(event) for event in parts.targets.events]
+        case "PUT", "target-health":
+            parts.targets.say(**json.loads(body))
         case "GET", "calls":
             return 200, parts.calls.counts
         case "DELETE", "calls":

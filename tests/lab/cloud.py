@@ -183,8 +183,12 @@ class Cloud:
         hooks: bool = True,
         size: int = 0,
         most: int = 200,
+        **settings: Any,
     ) -> Group:
-        """An Auto Scaling group with both hooks and these tags rollcall:KEY (a value of None leaves one out)."""
+        """An Auto Scaling group with both hooks and these tags rollcall:KEY (a value of None leaves one out).
+
+        settings: of CreateAutoScalingGroup, as its API names them.
+        """
         template = f"{name}-{next(self._images)}"
         self.aws.client("ec2").create_launch_template(
             LaunchTemplateName=template,
@@ -204,6 +208,7 @@ class Cloud:
                 for key, value in _tags(tags).items()
                 if value is not None
             ],
+            **settings,
         )
         group = Group(self, name)
         if hooks:
@@ -218,6 +223,13 @@ class Cloud:
         if size:
             group.scale(size)
         return group
+
+    def create_target_group(self, name: str, kind: str = "instance") -> str:
+        """A load balancer's target group, and its ARN."""
+        answer = self.aws.client("elbv2").create_target_group(
+            Name=name, Protocol="HTTP", Port=80, VpcId="vpc-00000001", TargetType=kind
+        )
+        return str(answer["TargetGroups"][0]["TargetGroupArn"])
 
     def note_asking(self, group: str, tags: Mapping[str, str | None]) -> None:
         """A group gets these tags rollcall:KEY."""
@@ -309,22 +321,19 @@ class Cloud:
 
     def dead_letters(self) -> dict[str, int]:
         """Messages in each dead-letter queue."""
-        return {
-            queue: self._depth(f"{queue}DeadLetterQueue", "ApproximateNumberOfMessages")
-            for queue in ("Launch", "Gate", "Terminate")
-        }
+        return {queue: self._depth(f"{queue}DeadLetterQueue", "") for queue in ("Launch", "Gate", "Terminate")}
 
     def in_flight(self) -> int:
         """Messages anywhere in the three queues: waiting, being worked on, or put off."""
         return sum(
-            self._depth(f"{queue}Queue", f"ApproximateNumberOfMessages{kind}")
-            for queue in ("Launch", "Gate", "Terminate")
-            for kind in ("", "NotVisible", "Delayed")
+            self._depth(f"{queue}Queue", "", "NotVisible", "Delayed") for queue in ("Launch", "Gate", "Terminate")
         )
 
-    def _depth(self, queue: str, attribute: str) -> int:
-        answer = self.aws.client("sqs").get_queue_attributes(QueueUrl=self.queue_url(queue), AttributeNames=[attribute])
-        return int(answer["Attributes"][attribute])
+    def _depth(self, queue: str, *kinds: str) -> int:
+        """Messages of these kinds, counted at one moment: one that changes its kind is not missed."""
+        names = [f"ApproximateNumberOfMessages{kind}" for kind in kinds]
+        answer = self.aws.client("sqs").get_queue_attributes(QueueUrl=self.queue_url(queue), AttributeNames=names)
+        return sum(int(answer["Attributes"][name]) for name in names)
 
 
 def keep_to_this_machine() -> None:

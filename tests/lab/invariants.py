@@ -45,6 +45,7 @@ def broken_invariants(cloud: Cloud, groups: Collection[str], unheard: Collection
     heard = set(groups) - set(unheard)
     return [
         *_provisioned_before_service(cloud, groups),
+        *_healthy_before_service(cloud, groups),
         *_struck_off_before_the_hook_ends(cloud, heard),
         *_jobs_are_limited(cloud),
         *_one_address_one_host(cloud, groups),
@@ -72,6 +73,33 @@ def _provisioned_before_service(cloud: Cloud, groups: Collection[str]) -> Iterat
         )
         if not proven:
             yield f"I1: {entered.instance_id} of {entered.group} went into service unprovisioned"
+
+
+def _healthy_before_service(cloud: Cloud, groups: Collection[str]) -> Iterator[str]:
+    """I1: where the gate asks for elb, InService only after every target group has called the instance healthy."""
+    asking = {name: arns for name in groups if (arns := _asks_target_groups(cloud, name))}
+    if not asking:
+        return
+    healthy: dict[tuple[str, str], float] = {}
+    for event in cloud.aws.target_events():
+        if event.what == "healthy":
+            healthy.setdefault((event.target_group, event.instance_id), event.time)
+    for entered in cloud.aws.transitions():
+        if entered.state == "InService":
+            for arn in asking.get(entered.group, ()):
+                if healthy.get((arn, entered.instance_id), float("inf")) > entered.time:
+                    yield f"I1: {entered.instance_id} of {entered.group} went into service, not healthy in {arn}"
+
+
+def _asks_target_groups(cloud: Cloud, group: str) -> list[str]:
+    answer = cloud.aws.client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[group])
+    return [
+        source["Identifier"]
+        for each in answer["AutoScalingGroups"]
+        if "elb" in next((tag["Value"] for tag in each["Tags"] if tag["Key"] == "rollcall:gate"), "").split()
+        for source in each["TrafficSources"]
+        if source["Type"] == "elbv2"
+    ]
 
 
 def _asks_job(cloud: Cloud, group: str) -> bool:

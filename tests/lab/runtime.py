@@ -224,6 +224,7 @@ def variables(function: str, tower_url: str, secret: str, queue_urls: Mapping[st
         "HOOK_PREFIX": HOOK_PREFIX,
         "ADOPT_BY_INSTANCE_ID": "false",
         "IN_VPC": "false",
+        "LOAD_BALANCERS": "false",
         "MAX_HOSTS_PER_JOB": "100",
         "LAUNCH_QUEUE_URL": queue_urls["LaunchQueue"],
         "GATE_QUEUE_URL": queue_urls["GateQueue"],

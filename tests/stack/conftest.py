@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
@@ -42,7 +43,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cloud(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """Rollcall, deployed by sam on an embedded cloud of this worker's own."""
     with Cloud(tmp_path_factory.mktemp("lab"), address_pool=ADDRESS_POOL, tower=Tower()) as cloud:
-        cloud.deploy(built)
+        cloud.deploy(built, LoadBalancers="true")
         yield cloud
 
 
@@ -69,7 +70,8 @@ def make_group(cloud: Cloud, tower: Tower, name: str) -> Iterator[Callable[..., 
     """Makes groups with an inventory and a job template named like the test; the tags override.
 
     When the test is over every action has come to an end, and the invariants hold. unheard: terminations of the group
-    wait for their timeout, for the test lets nobody be told, and so I2 and I6 are not asked of it.
+    wait for their timeout, for the test lets nobody be told, and so I2 and I6 are not asked of it. traffic: what sends
+    the group traffic, as CreateAutoScalingGroup names it.
     """
     tower.add_inventory(name)
     tower.add_job_template(name, name)
@@ -85,11 +87,12 @@ def make_group(cloud: Cloud, tower: Tower, name: str) -> Iterator[Callable[..., 
         size: int = 0,
         most: int = 200,
         heartbeat_timeout: int = HEARTBEAT_TIMEOUT,
+        traffic: Mapping[str, Any] | None = None,
         **tags: str | None,
     ) -> Group:
         wanted = {"inventory": name, "job-template": name} | {key.replace("_", "-"): text for key, text in tags.items()}
         settings = {"heartbeat_timeout": heartbeat_timeout, "size": size, "most": most}
-        groups.append(cloud.create_group(f"{name}{suffix}", wanted, hooks=hooks, **settings))
+        groups.append(cloud.create_group(f"{name}{suffix}", wanted, hooks=hooks, **settings, **(traffic or {})))
         if unheard:
             unheard_of.append(groups[-1].name)
         return groups[-1]

@@ -434,7 +434,7 @@ def test_a_target_is_registered_only_after_the_launch_hook(lab: Lab) -> None:
 
     def targets() -> list[str]:
         health = elb.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
-        return [one["Target"]["Id"] for one in health]
+        return [one["Target"]["Id"] for one in health if one["TargetHealth"]["State"] != "draining"]
 
     group = lab.group(TargetGroupARNs=[arn])
     group.hook("hook", LAUNCHING)
@@ -447,6 +447,53 @@ def test_a_target_is_registered_only_after_the_launch_hook(lab: Lab) -> None:
     group.resize(0)
     group.await_history(instance, "Terminated")
     assert targets() == []
+
+
+def test_a_target_is_initial_then_healthy_and_drains_in_the_end(lab: Lab) -> None:
+    elb = lab.aws.client("elbv2")
+    made = elb.create_target_group(Name=lab.name, Protocol="HTTP", Port=80, VpcId="vpc-00000001")
+    asked = {"TargetGroupArn": made["TargetGroups"][0]["TargetGroupArn"]}
+    group = lab.group(desired=1)
+    (instance,) = group.await_members("InService")
+    asked["Targets"] = [{"Id": instance}]
+
+    def health() -> tuple[str, str]:
+        (one,) = elb.describe_target_health(**asked)["TargetHealthDescriptions"]
+        return one["TargetHealth"]["State"], one["TargetHealth"].get("Reason", "")
+
+    assert health() == ("unused", "Target.NotRegistered")
+    elb.deregister_targets(**asked)
+    elb.register_targets(**asked)
+    assert health() == ("initial", "Elb.InitialHealthChecking")
+    eventually(lambda: health() == ("healthy", ""))
+    elb.register_targets(**asked)
+    assert health() == ("healthy", "")
+    lab.aws.say_of_target(asked["TargetGroupArn"], "unhealthy", "Target.Timeout", instance_id=instance)
+    assert health() == ("unhealthy", "Target.Timeout")
+    elb.deregister_targets(**asked)
+    assert health() == ("draining", "Target.DeregistrationInProgress")
+    events = [each.what for each in lab.aws.target_events() if each.instance_id == instance]
+    assert events == ["registered", "healthy", "deregistered"]
+    lab.aws.client("ec2").terminate_instances(InstanceIds=[instance])
+    with pytest.raises(elb.exceptions.InvalidTargetException, match=f"not in a running state.*{instance}"):
+        elb.register_targets(**asked)
+    with pytest.raises(elb.exceptions.TargetGroupNotFoundException):
+        elb.describe_target_health(TargetGroupArn="arn:aws:elasticloadbalancing:us-east-1:1:targetgroup/no/0")
+
+
+def test_a_group_tells_of_whatever_sends_it_traffic(lab: Lab) -> None:
+    arns = [f"arn:aws:elasticloadbalancing:{REGION}:{ACCOUNT}:targetgroup/{name}/0123456789abcdef" for name in "ab"]
+    source = {"Identifier": arns[1], "Type": "elbv2"}
+    group = lab.group(TargetGroupARNs=arns[:1], LoadBalancerNames=["old"], TrafficSources=[source])
+    answer = lab.aws.client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[group.name])
+    (described,) = answer["AutoScalingGroups"]
+    assert described["TargetGroupARNs"] == arns[:1]
+    assert described["LoadBalancerNames"] == ["old"]
+    assert described["TrafficSources"] == [
+        {"Identifier": arns[0], "Type": "elbv2"},
+        {"Identifier": "old", "Type": "elb"},
+        source,
+    ]
 
 
 def test_a_hook_with_a_queue_of_its_own_tests_it_and_then_notifies_it(lab: Lab) -> None:

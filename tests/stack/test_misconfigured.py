@@ -16,11 +16,16 @@ type MakeGroup = Callable[..., Group]
 
 @dataclass(frozen=True)
 class Mistake:
-    """A mistake in a group's set-up, and the words that name it. template: the keyword arguments of a job template."""
+    """A mistake in a group's set-up, and the words that name it.
+
+    template: the keyword arguments of a job template. traffic: what sends the group traffic, as CreateAutoScalingGroup
+    names it.
+    """
 
     words: str
     tags: dict[str, str | None] = field(default_factory=dict)
     template: dict[str, Any] | None = None
+    traffic: dict[str, Any] = field(default_factory=dict)
 
 
 MISTAKES = {
@@ -33,6 +38,24 @@ MISTAKES = {
     "an unknown inventory": Mistake("Tower has no inventory 'nowhere'", tags={"inventory": "nowhere"}),
     "an unknown template": Mistake("Tower has no job template 'nothing'", tags={"job-template": "nothing"}),
     "an unknown check": Mistake("tag rollcall:gate is 'icmp'; allowed: job, ec2, tcp:PORT", tags={"gate": "job icmp"}),
+    "a load balancer that is none of ours": Mistake(
+        "cannot ask classic load balancer old: attach target groups",
+        tags={"gate": "job elb"},
+        traffic={"LoadBalancerNames": ["old"]},
+    ),
+    "a traffic source that is none of ours": Mistake(
+        "cannot ask vpc-lattice arn:aws:vpc-lattice:us-east-1:123456789012:targetgroup/tg-0123456789abcdef0",
+        tags={"watch": "60"},
+        traffic={
+            "TrafficSources": [
+                {
+                    "Identifier": "arn:aws:vpc-lattice:us-east-1:123456789012:targetgroup/tg-0123456789abcdef0",
+                    "Type": "vpc-lattice",
+                }
+            ]
+        },
+    ),
+    "the check elb without a target group": Mistake("attached to no target group", tags={"gate": "elb job"}),
     "a timeout that is no number": Mistake("tag rollcall:timeout is 'soon'; allowed: whole", tags={"timeout": "soon"}),
     "a hook without the tag": Mistake("not the tag rollcall:inventory", tags={"inventory": None}),
 }
@@ -58,7 +81,8 @@ def refused(cloud: Cloud) -> dict[str, Refused]:
         own = f"mistake-{number}"
         tower.add_inventory(own)
         tower.add_job_template(own, **{"inventory": own} | (mistake.template or {}))
-        groups[name] = cloud.create_group(own, {"inventory": own, "job-template": own} | mistake.tags, size=1)
+        tags = {"inventory": own, "job-template": own} | mistake.tags
+        groups[name] = cloud.create_group(own, tags, size=1, **mistake.traffic)
     found = {
         name: Refused(
             error=refusal(cloud, group),

@@ -107,6 +107,7 @@ def again(*messages: Json) -> Json:
         ("RegisterFunction", "launch-notification-sns.json"),
         ("RegisterFunction", "test-notification.json"),
         ("GateFunction", "gate.json"),
+        ("GateFunction", "gate-watch.json"),
         ("CleanupFunction", "terminate-eventbridge.json"),
         ("CleanupFunction", "terminate-hook-sqs.json"),
         ("CleanupFunction", "terminate-hook-sns.json"),

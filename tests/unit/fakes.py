@@ -8,6 +8,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from rollcall.announce import Announcer
+from rollcall.bus import Bus
 from rollcall.errors import (
     AwsDenied,
     BadEvent,
@@ -34,8 +35,10 @@ from rollcall.model import (
     LifecycleAction,
     Outcome,
     Result,
+    WatchMessage,
 )
 from rollcall.queues import Queues
+from rollcall.targets import NOT_REGISTERED, TargetHealth, Targets
 from rollcall.tower import MARKER, DeleteRefused, HostsExist, HostsVanished, NewHost, Tower
 
 if TYPE_CHECKING:
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
 
     from rollcall.reports import Report
     from rollcall.steps import Fix, RunOutcome
+    from rollcall.watch import Sight
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 
@@ -353,6 +357,59 @@ class FakeTower(Tower):
         return self.usual
 
 
+class FakeTargets(Targets):
+    """Target groups in memory: who becomes a target is initial until said() says otherwise.
+
+    kinds: of target groups that take no instances. refusing: why AWS does not take an instance, by id. failing: methods
+    that raise an error. before_call: what happens before any method, given its name, is answered.
+    """
+
+    def __init__(self) -> None:
+        self.kinds: dict[str, str] = {}
+        self.refusing: dict[str, str] = {}
+        self.failing: dict[str, RollcallError] = {}
+        self.before_call: Callable[[str], object] = lambda method: None
+        self.calls: Counter[str] = Counter()
+        self.known: dict[tuple[str, str], TargetHealth] = {}
+
+    def said(self, state: str, reason: str = "", *, of: str, by: str) -> None:
+        """What the target group says of an instance from now on."""
+        self.known[by, of] = TargetHealth(state, reason)
+
+    def registered(self, target_group: str) -> set[str]:
+        """The targets of a target group that are not on their way out."""
+        return {
+            each for (known_by, each), health in self.known.items() if known_by == target_group if health.registered
+        }
+
+    def _asked(self, method: str) -> None:
+        self.calls[method] += 1
+        self.before_call(method)
+        if method in self.failing:
+            raise self.failing[method]
+
+    def types(self, target_groups: Collection[str]) -> dict[str, str]:
+        self._asked("types")
+        return {each: self.kinds.get(each, "instance") for each in target_groups}
+
+    def health(self, target_group: str, instance_ids: Collection[str]) -> dict[str, TargetHealth]:
+        self._asked("health")
+        stranger = TargetHealth("unused", NOT_REGISTERED)
+        return {each: self.known.get((target_group, each), stranger) for each in instance_ids}
+
+    def register(self, target_group: str, instance_ids: Collection[str]) -> dict[str, str]:
+        self._asked("register")
+        for each in set(instance_ids) - self.refusing.keys():
+            self.said("initial", "Elb.RegistrationInProgress", of=each, by=target_group)
+        return {each: self.refusing[each] for each in instance_ids if each in self.refusing}
+
+    def deregister(self, target_group: str, instance_ids: Collection[str]) -> None:
+        self._asked("deregister")
+        for each in instance_ids:
+            if (target_group, each) in self.known:
+                self.said("draining", "Target.DeregistrationInProgress", of=each, by=target_group)
+
+
 class FakeFleet(Fleet):
     """The groups and instances of one Region in memory.
 
@@ -379,6 +436,11 @@ class FakeFleet(Fleet):
         self.completed: dict[LifecycleAction, Result] = {}
         self.heartbeats: Counter[str] = Counter()
         self.before_complete: Callable[[LifecycleAction], None] = lambda action: None
+        self.known_targets = FakeTargets()
+
+    @property
+    def targets(self) -> FakeTargets:
+        return self.known_targets
 
     def _asked(self, method: str) -> None:
         self.before_call(method)
@@ -478,6 +540,13 @@ class FakeQueues(Queues):
 
     def gate_messages(self) -> list[tuple[GateMessage, float]]:
         """What was sent to the gate, each with its delay in seconds."""
+        return [(each, delay) for each, delay in self._gate_messages() if isinstance(each, GateMessage)]
+
+    def watch_messages(self) -> list[tuple[WatchMessage, float]]:
+        """Likewise of those who are watched."""
+        return [(each, delay) for each, delay in self._gate_messages() if isinstance(each, WatchMessage)]
+
+    def _gate_messages(self) -> list[tuple[GateMessage | WatchMessage, float]]:
         return [(read_gate_message(Record("sent", body, REGION, 1, 0, None)), delay) for _, body, delay in self.sent]
 
     def _asked(self, method: str) -> None:
@@ -495,6 +564,19 @@ class FakeQueues(Queues):
     def set_aside(self, url: str, record: Record, error: Exception) -> None:
         self._asked("set_aside")
         self.aside.append((url, record, error))
+
+
+class FakeBus(Bus):
+    """An event bus that only remembers. failing: methods that raise an error."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, Mapping[str, Any]]] = []
+        self.failing: dict[str, RollcallError] = {}
+
+    def put(self, detail_type: str, details: Sequence[Mapping[str, Any]]) -> None:
+        if details and "put" in self.failing:
+            raise self.failing["put"]
+        self.told += [(detail_type, each) for each in details]
 
 
 class FakeAnnouncer(Announcer):
@@ -525,6 +607,9 @@ class FakeAnnouncer(Announcer):
 
     def no_events(self, what: str, error: RollcallError) -> None:
         self.told.append(("no_events", error))
+
+    def seen(self, sights: Iterable[Sight]) -> None:
+        self.told += [("seen", None) for _ in sights]
 
     def let_go(self, record: Record, actions: Sequence[LifecycleAction]) -> None:
         self.told.append(("let_go", None))

@@ -14,6 +14,7 @@ from rollcall.announce import METRICS, NAMED_MAX, Announcer
 from rollcall.errors import BadSettings, Throttled, TowerUnavailable
 from rollcall.events import Record
 from rollcall.reports import Report, failing
+from rollcall.watch import Sight
 
 from .fakes import REGION
 
@@ -84,6 +85,30 @@ def test_an_outcome_of_one_that_is_not_of_the_batch_is_told_too(
 def test_a_batch_counts_all_its_outcomes(world: World, announcer: Announcer) -> None:
     announcer.reports([Report(world.launching(f"i-{number}"), "ready") for number in range(100)])
     assert announcer.metrics.metric_set["Ready"]["Value"] == [100]
+
+
+def test_what_load_balancers_say_is_a_line_each_and_the_first_yes_is_measured(
+    world: World, announcer: Announcer, output: StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    action = world.launching("i-a")
+    announcer.seen(
+        [
+            Sight(action, True, 65.04, "every target group calls it healthy", first=True),
+            Sight(action, False, 90, "target group web: unhealthy", first=False),
+            Sight(action, True, 120, "every target group calls it healthy", first=False),
+        ]
+    )
+    assert [(line["message"], line["level"], line["seconds"]) for line in lines(output)] == [
+        ("serving: every target group calls it healthy", "INFO", 65.0),
+        ("not serving: target group web: unhealthy", "WARNING", 90),
+        ("serving: every target group calls it healthy", "INFO", 120),
+    ]
+    assert {(line["group"], line["instance_id"]) for line in lines(output)} == {("web", "i-a")}
+    [measured] = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert (measured["TimeToServing"], measured["group"]) == ([65.04], "web")
+    [metrics] = measured["_aws"]["CloudWatchMetrics"]
+    assert [(each["Name"], each["Unit"]) for each in metrics["Metrics"]] == [("TimeToServing", "Seconds")]
+    assert metrics["Namespace"] == "Rollcall"
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from rollcall.events import (
     read_run_request,
     write_gate_message,
 )
-from rollcall.model import GateMessage, LifecycleAction, RunRequest, Transition, Waiting, Wishes
+from rollcall.model import GateMessage, LifecycleAction, RunRequest, Transition, Waiting, Watched, WatchMessage, Wishes
 
 SAMPLES = Path(__file__).parents[2] / "events"
 LAUNCH = LifecycleAction(
@@ -110,8 +110,17 @@ def test_an_action_knows_the_message_it_came_in_and_is_the_same_in_another() -> 
 def test_a_gate_message_is_read() -> None:
     [only] = read_records(sample("gate.json"))
     message = read_gate_message(only)
+    assert isinstance(message, GateMessage)
     assert message.job_id == 121
     assert [each.action for each in message.waiting] == [LAUNCH]
+
+
+def test_a_message_of_those_who_are_watched_is_read() -> None:
+    [only] = read_records(sample("gate-watch.json"))
+    message = read_gate_message(only)
+    assert isinstance(message, WatchMessage)
+    assert message.until - message.since == 300
+    assert message.watched == (Watched(LAUNCH, 1_795_255_170.0),)
 
 
 def test_malformed_messages_are_refused_one_by_one() -> None:
@@ -124,7 +133,7 @@ def test_every_sample_is_known_to_these_tests() -> None:
     shared = ("eventbridge", "hook-sqs", "hook-sns", "notification-sqs", "notification-sns")
     launches = {f"launch-{way}.json" for way in (*shared, "eventbridge-bare")}
     terminations = {f"terminate-{way}.json" for way in (*shared, "successful")}
-    others = {"test-notification.json", "gate.json", "malformed.json", "reconcile-dry-run.json"}
+    others = {"test-notification.json", "gate.json", "gate-watch.json", "malformed.json", "reconcile-dry-run.json"}
     assert {path.name for path in SAMPLES.glob("*.json")} == launches | terminations | others
 
 
@@ -272,8 +281,17 @@ def test_whatever_is_wrong_is_a_bad_event_and_nothing_else(wrong: dict[str, Any]
 def test_whatever_is_wrong_in_a_gate_message_is_a_bad_event_and_nothing_else(wrong: dict[str, Any]) -> None:
     with suppress(BadEvent):
         message = read_gate_message(record(body_of("gate.json") | wrong))
+        assert isinstance(message, GateMessage)
         assert message.waiting
         assert message.job_id is None or isinstance(message.job_id, int)
+
+
+@given(st.dictionaries(st.sampled_from(["watched", "since", "until"]), JSON))
+def test_whatever_is_wrong_in_a_watch_message_is_a_bad_event_and_nothing_else(wrong: dict[str, Any]) -> None:
+    with suppress(BadEvent):
+        message = read_gate_message(record(body_of("gate-watch.json") | wrong))
+        assert isinstance(message, WatchMessage)
+        assert message.watched
 
 
 # The gate's own messages
@@ -300,8 +318,18 @@ MESSAGES = st.builds(
 )
 
 
-@given(MESSAGES)
-def test_a_gate_message_is_read_as_it_was_written(message: GateMessage) -> None:
+WATCHES = st.builds(
+    WatchMessage,
+    watched=st.lists(st.builds(Watched, ACTIONS, NUMBERS, st.none() | st.booleans()), min_size=1, max_size=3).map(
+        tuple
+    ),
+    since=NUMBERS,
+    until=NUMBERS,
+)
+
+
+@given(MESSAGES | WATCHES)
+def test_a_gate_message_is_read_as_it_was_written(message: GateMessage | WatchMessage) -> None:
     assert read_gate_message(record(write_gate_message(message))) == message
 
 

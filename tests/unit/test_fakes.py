@@ -8,9 +8,9 @@ import socket
 import pytest
 from pytest_socket import SocketBlockedError
 
-from .fakes import FakeAnnouncer, FakeFleet, FakeFleets, FakeQueues, FakeTower
+from .fakes import FakeAnnouncer, FakeBus, FakeFleet, FakeFleets, FakeQueues, FakeTargets, FakeTower
 
-FAKES = [FakeTower, FakeFleet, FakeFleets, FakeQueues, FakeAnnouncer]
+FAKES = [FakeTower, FakeFleet, FakeFleets, FakeTargets, FakeQueues, FakeBus, FakeAnnouncer]
 
 
 def _public_methods(kind: type) -> dict[str, object]:

@@ -66,6 +66,10 @@ def raw_group(name: str, **tags: str) -> dict[str, Any]:
     }
 
 
+def source(identifier: str, kind: str) -> dict[str, str]:
+    return {"Identifier": identifier, "Type": kind}
+
+
 def raw_membership(instance_id: str, state: str = "Pending:Wait") -> dict[str, Any]:
     return {
         "InstanceId": instance_id,
@@ -102,6 +106,37 @@ def test_groups_come_with_their_tags_and_the_timeouts_of_their_hooks(fleet: Flee
     expected = {"web": Group("web", {"Name": "x"}, {"rollcall-launch": 300, "other": 3600})}
     assert fleet.groups({"web", "deleted"}) == expected
     assert fleet.groups({"web"}) == expected  # remembered
+
+
+@pytest.mark.parametrize(
+    ("raw", "target_groups", "other"),
+    [
+        ({}, (), ()),
+        ({"TargetGroupARNs": ["arn:a", "arn:b"]}, ("arn:a", "arn:b"), ()),
+        (
+            {"TargetGroupARNs": ["arn:a"], "TrafficSources": [source("arn:a", "elbv2"), source("arn:b", "elbv2")]},
+            ("arn:a", "arn:b"),
+            (),
+        ),
+        (
+            {"LoadBalancerNames": ["old"], "TrafficSources": [source("old", "elb"), source("older", "elb")]},
+            (),
+            ("classic load balancer old", "classic load balancer older"),
+        ),
+        ({"TrafficSources": [source("arn:c", "vpc-lattice")]}, (), ("vpc-lattice arn:c",)),
+        ({"TrafficSources": [{"Identifier": "arn:c"}]}, (), ("traffic source arn:c",)),
+    ],
+)
+def test_a_group_is_known_with_whatever_sends_it_traffic(
+    fleet: Fleet,
+    autoscaling: Stubber,
+    raw: dict[str, Any],
+    target_groups: tuple[str, ...],
+    other: tuple[str, ...],
+) -> None:
+    autoscaling.add_response("describe_auto_scaling_groups", {"AutoScalingGroups": [raw_group("web") | raw]})
+    autoscaling.add_response("describe_lifecycle_hooks", {"LifecycleHooks": []})
+    assert fleet.groups(["web"]) == {"web": Group("web", {}, {}, target_groups, other)}
 
 
 def test_groups_with_a_tag_are_read_from_all_pages_with_their_members(fleet: Fleet, autoscaling: Stubber) -> None:

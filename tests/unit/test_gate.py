@@ -577,7 +577,7 @@ def mixed(world: World) -> GateMessage:
 
 def test_a_group_whose_tag_broke_goes_on_apart(world: World) -> None:
     message = mixed(world)
-    world.group("db", gate="elb")
+    world.group("db", gate="icmp")
     result = world.look_at(message)
     assert completed(world) == {"i-a": Result.CONTINUE, "i-b": Result.CONTINUE}
     [(sent, delay)] = result.next
@@ -616,7 +616,7 @@ def test_a_hook_that_gets_no_sign_of_life_goes_on_apart(world: World) -> None:
 
 
 def test_a_message_that_fails_as_a_whole_returns_its_error_and_sends_nothing(world: World) -> None:
-    world.group("web", gate="elb")
+    world.group("web", gate="icmp")
     result = world.look_at(world.waiting("i-a", "i-b"))
     assert isinstance(result.error, BadSettings)
     assert not result.reports
@@ -634,7 +634,7 @@ def test_no_message_is_decided_while_tower_is_away(world: World) -> None:
 
 
 def test_a_message_that_fails_leaves_its_neighbour_alone(world: World) -> None:
-    world.group("db", gate="elb")
+    world.group("db", gate="icmp")
     good, bad = world.waiting("i-a"), world.waiting("i-d", group="db")
     world.end(good, i_a=OK)
     world.end(bad, i_d=OK)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
-from lab.aws import ACCOUNT, REGION, Timeout, Transition
+from lab.aws import ACCOUNT, REGION, TargetEvent, Timeout, Transition
 from lab.cloud import Cloud, Run
 from lab.invariants import broken_invariants, disagreements, others_hosts
 from lab.tower import OPERATOR, HostLife, HostPeriod, HostRecord, JobRecord
@@ -80,10 +80,13 @@ def broken(
     logged: list[dict[str, Any]] | None = None,
     unheard: tuple[str, ...] = (),
     hooks: tuple[str, ...] = ("LAUNCHING", "TERMINATING"),
+    gate: str = "job",
+    target_events: list[TargetEvent] | None = None,
 ) -> list[str]:
     """What is broken in a world that is whole but for what is given; the invariants' names."""
-    tags = [{"Key": "rollcall:job-template", "Value": "provision"}]
-    group = {"AutoScalingGroups": [{"AutoScalingGroupName": "web", "Tags": tags}]}
+    tags = [{"Key": "rollcall:job-template", "Value": "provision"}, {"Key": "rollcall:gate", "Value": gate}]
+    sources = [{"Identifier": "arn:web", "Type": "elbv2"}, {"Identifier": "old", "Type": "elb"}]
+    group = {"AutoScalingGroups": [{"AutoScalingGroupName": "web", "Tags": tags, "TrafficSources": sources}]}
     held = {"LifecycleHooks": [{"LifecycleTransition": f"autoscaling:EC2_INSTANCE_{each}"} for each in hooks]}
     world: Any = SimpleNamespace(
         aws=SimpleNamespace(
@@ -92,6 +95,7 @@ def broken(
             client=lambda service: SimpleNamespace(
                 describe_auto_scaling_groups=lambda **asked: group, describe_lifecycle_hooks=lambda **asked: held
             ),
+            target_events=lambda: target_events or [],
         ),
         tower=SimpleNamespace(
             jobs_ever=lambda: [JOB] if jobs is None else jobs,
@@ -134,6 +138,18 @@ def test_what_served_before_its_group_asked_for_a_job_needs_none() -> None:
 
 def test_what_no_launch_hook_can_keep_from_service_needs_none() -> None:
     assert broken(jobs=[], hooks=("TERMINATING",)) == []
+
+
+def test_an_instance_that_serves_before_its_target_group_calls_it_healthy_is_found() -> None:
+    registered, healthy = (
+        TargetEvent(106, "arn:web", "i-a", "registered"),
+        TargetEvent(109, "arn:web", "i-a", "healthy"),
+    )
+    assert broken(gate="job elb", target_events=[registered, healthy]) == []
+    assert broken(gate="job elb", target_events=[registered]) == ["I1"]
+    assert broken(gate="job elb", target_events=[registered, replace(healthy, time=111)]) == ["I1"]
+    assert broken(gate="job elb", target_events=[replace(healthy, target_group="arn:other")]) == ["I1"]
+    assert broken(gate="job", target_events=[registered]) == []
 
 
 def test_a_host_that_is_still_there_when_its_hook_ends_is_found() -> None:

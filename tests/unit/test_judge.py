@@ -36,9 +36,10 @@ def seen(
     age: float = 60,
     failing: tuple[str, ...] = (),
     braked: bool = False,
+    blocked: tuple[str, ...] = (),
 ) -> Seen:
     """What is known of an instance whose job ended so many seconds ago."""
-    return Seen(outcome, NOW - ended, attempts, age, failing, braked)
+    return Seen(outcome, NOW - ended, attempts, age, failing, braked, blocked)
 
 
 def decide(what: Seen, on_failure: OnFailure = OnFailure.ABANDON) -> Decision:
@@ -53,6 +54,7 @@ ANY_SEEN = st.builds(
     age=st.floats(0, 200_000),
     failing=st.lists(st.just("tcp:22: refused"), max_size=2).map(tuple),
     braked=st.booleans(),
+    blocked=st.lists(st.just("elb: unused"), max_size=2).map(tuple),
 )
 ANY_SETTINGS = st.builds(settings, st.sampled_from(OnFailure), st.integers(1, 172_800))
 
@@ -62,7 +64,7 @@ def test_only_a_job_that_went_well_with_every_check_passed_makes_an_instance_rea
     asked: GroupSettings, what: Seen
 ) -> None:
     verdict = judge(asked, what, NOW)
-    fine = what.outcome == Outcome.OK and not what.failing
+    fine = what.outcome == Outcome.OK and not what.failing and not what.blocked
     assert (verdict.decision == Decision.READY) == fine
 
 
@@ -80,6 +82,7 @@ def test_an_instance_is_abandoned_only_for_its_own_failure_or_after_the_timeout(
     verdict = judge(asked, what, NOW)
     if verdict.decision == Decision.ABANDON:
         assert what.outcome == Outcome.FAILED or what.age >= asked.timeout
+        assert what.outcome != Outcome.OK or what.failing
         assert asked.on_failure == OnFailure.ABANDON
 
 
@@ -175,6 +178,14 @@ def test_a_check_that_does_not_pass_is_looked_at_again_until_the_timeout() -> No
     over = judge(settings(), seen(Outcome.OK, age=TIMEOUT, failing=failing), NOW)
     assert over.decision == Decision.ABANDON
     assert "tcp:22" in over.reason
+
+
+def test_a_check_that_does_not_pass_though_nothing_speaks_against_the_instance_holds_it_after_the_timeout() -> None:
+    blocked = ("elb: target group web: unused (Target.NotInUse)",)
+    assert decide(seen(Outcome.OK, age=TIMEOUT - 1, blocked=blocked)) == Decision.WAIT
+    over = judge(settings(), seen(Outcome.OK, age=TIMEOUT, blocked=blocked), NOW)
+    assert (over.decision, over.alert) == (Decision.HOLD, True)
+    assert blocked[0] in over.reason
 
 
 def test_a_check_that_never_passes_holds_the_instance_if_the_group_asks_so() -> None:

@@ -303,7 +303,7 @@ def test_a_terminate_action_in_the_launch_queue_is_refused(world: World) -> None
     [
         {"inventory": "nowhere"},
         {"job_template": "nothing"},
-        {"gate": "elb"},
+        {"gate": "icmp"},
         {"timeout": "soon"},
         {"address": "public"},
     ],

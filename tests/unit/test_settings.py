@@ -93,6 +93,7 @@ def test_an_empty_tag_is_as_good_as_none(tag: str) -> None:
     [
         ("job", (JOB,)),
         ("ec2", (Check(CheckKind.EC2),)),
+        ("elb", (Check(CheckKind.ELB),)),
         ("tcp:22", (Check(CheckKind.TCP, 22),)),
         ("tcp:65535", (Check(CheckKind.TCP, 65535),)),
         ("http:8080/", (Check(CheckKind.HTTP, 8080, "/"),)),
@@ -121,6 +122,16 @@ def test_a_timeout_is_in_seconds(value: str) -> None:
     assert read(timeout=value).timeout == int(value)
 
 
+@pytest.mark.parametrize("value", ["1", "60", "3600"])
+def test_a_watch_is_in_seconds(value: str) -> None:
+    assert read(watch=value).watch == int(value)
+
+
+def test_a_check_that_is_asked_for_is_known_by_its_kind() -> None:
+    settings = read(gate="ec2 tcp:80")
+    assert [kind for kind in CheckKind if settings.asks(kind)] == [CheckKind.EC2, CheckKind.TCP]
+
+
 # What cannot be read
 
 
@@ -134,9 +145,27 @@ def test_an_unreadable_timeout_is_refused(value: str) -> None:
     refused("timeout", value, f"'{value}'", "172800")
 
 
+@pytest.mark.parametrize("value", ["0", "-1", "1.5", "soon", "3601", "9" * 200])
+def test_an_unreadable_watch_is_refused(value: str) -> None:
+    refused("watch", value, f"'{value}'", "3600")
+
+
 @pytest.mark.parametrize(
     "value",
-    ["elb", "JOB", "tcp", "tcp:", "tcp:x", "http:80", "http:/x", "http:80/a:b c", "ssh:22", "job,ec2", "tcp:-1"],
+    [
+        "icmp",
+        "JOB",
+        "elb:80",
+        "tcp",
+        "tcp:",
+        "tcp:x",
+        "http:80",
+        "http:/x",
+        "http:80/a:b c",
+        "ssh:22",
+        "job,ec2",
+        "tcp:-1",
+    ],
 )
 def test_an_unknown_check_is_refused(value: str) -> None:
     bad = value.split()[-1] if " " in value else value
@@ -196,6 +225,7 @@ ENVIRONMENT = {
     "HOOK_PREFIX": "rollcall",
     "ADOPT_BY_INSTANCE_ID": "false",
     "IN_VPC": "false",
+    "LOAD_BALANCERS": "false",
     "MAX_HOSTS_PER_JOB": "100",
     "LAUNCH_QUEUE_URL": "https://queue.example.com/launch",
     "TERMINATE_QUEUE_URL": "https://queue.example.com/terminate",
@@ -212,6 +242,8 @@ def test_an_installation_is_told_by_its_environment() -> None:
     assert read_settings(ENVIRONMENT | {"ADOPT_BY_INSTANCE_ID": "true"}).adopt_by_instance_id is True
     assert settings.in_vpc is False
     assert read_settings(ENVIRONMENT | {"IN_VPC": "true"}).in_vpc is True
+    assert settings.load_balancers is False
+    assert read_settings(ENVIRONMENT | {"LOAD_BALANCERS": "true"}).load_balancers is True
 
 
 @pytest.mark.parametrize("name", ENVIRONMENT)

@@ -64,10 +64,11 @@ def source_of(function: str) -> Json:
 
 def statements() -> Iterator[tuple[str, Json]]:
     """Every statement of the functions' policies."""
-    for role, properties in of_type("AWS::IAM::Role").items():
-        for policy in properties["Policies"]:
-            for statement in policy["PolicyDocument"]["Statement"]:
-                yield role, statement
+    policies = [(role, each) for role, own in of_type("AWS::IAM::Role").items() for each in own["Policies"]]
+    policies += [(target(each["Roles"][0]), each) for each in of_type("AWS::IAM::Policy").values()]
+    for role, policy in policies:
+        for statement in policy["PolicyDocument"]["Statement"]:
+            yield role, statement
 
 
 def as_list(value: Any) -> list[Any]:
@@ -344,6 +345,19 @@ def test_hooks_may_be_answered_whatever_tags_their_group_has() -> None:
     ]
     assert len(answering) == len(FED)
     assert all("Condition" not in statement for _, statement in answering)
+
+
+def test_only_the_gate_may_touch_load_balancers_and_only_where_they_are_asked_for() -> None:
+    asking = [(role, as_list(each["Action"])) for role, each in statements() if "elasticload" in str(each["Action"])]
+    assert {role for role, _ in asking} == {"GateRole"}
+    actions = {action.removeprefix("elasticloadbalancing:") for _, some in asking for action in some}
+    assert actions == {"RegisterTargets", "DeregisterTargets", "DescribeTargetGroups", "DescribeTargetHealth"}
+    [(name, policy)] = of_type("AWS::IAM::Policy").items()
+    assert policy["Roles"] == [{"Ref": "GateRole"}]
+    assert RESOURCES[name]["Condition"] == "UsesLoadBalancers"
+    assert TEMPLATE["Conditions"]["UsesLoadBalancers"] == {"Fn::Equals": [{"Ref": "LoadBalancers"}, "true"]}
+    assert TEMPLATE["Parameters"]["LoadBalancers"]["Default"] == "false"
+    assert "elasticload" not in str(RESOURCES["GateRole"])
 
 
 # Alarms on our own metrics

@@ -187,6 +187,23 @@ def test_a_run_by_hand_tries_whatever_is_old_enough(first: float, times: float) 
     assert timing.is_due(times * first, first, None)
 
 
+# Watching
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "left", "delay"),
+    [(0, 3600, 5), (50, 3550, 5), (100, 3500, 10), (299, 3301, 29.9), (300, 3300, 30), (3000, 600, 30), (3590, 10, 10)],
+)
+def test_watched_instances_are_looked_at_ever_more_rarely_and_at_the_end(
+    elapsed: float, left: float, delay: float
+) -> None:
+    assert timing.watch_delay(elapsed, left) == delay
+
+
+def test_a_watch_that_is_over_waits_for_nothing() -> None:
+    assert timing.watch_delay(60, -1) == 0
+
+
 # The longest that hooks may be left alone
 
 

@@ -23,20 +23,23 @@ from rollcall.model import (
     Outcome,
     Transition,
     Waiting,
+    WatchMessage,
     Wishes,
 )
 from rollcall.reconcile import TIME_RESERVE, Reconcile
 from rollcall.register import Register
 from rollcall.settings import OwnQueue, Settings
 from rollcall.steps import RunOutcome
+from rollcall.watch import Watch
 
-from .fakes import ACCOUNT, REGION, Clock, FakeFleet, FakeFleets, FakeQueues, FakeTower
+from .fakes import ACCOUNT, REGION, Clock, FakeBus, FakeFleet, FakeFleets, FakeQueues, FakeTower
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rollcall.gate import Round
     from rollcall.reports import Report
+    from rollcall.watch import Sighting
 
 HOOK = "rollcall-launch"
 TERMINATE_HOOK = "rollcall-terminate"
@@ -48,6 +51,7 @@ SETTINGS = Settings(
     hook_prefix="rollcall",
     adopt_by_instance_id=False,
     in_vpc=True,
+    load_balancers=False,
     max_hosts_per_job=100,
     launch_queue_url="https://queue.example.com/launch",
     gate_queue_url="https://queue.example.com/gate",
@@ -65,6 +69,7 @@ class World:
         self.fleets = FakeFleets()
         self.fleet = self.fleets.by_region.setdefault(REGION, FakeFleet(REGION))
         self.queues = FakeQueues()
+        self.bus = FakeBus()
         self.settings = SETTINGS
         self.inventory: Inventory = self.tower.add_inventory("prod")
         self.template: JobTemplate = self.tower.add_template("provision")
@@ -82,6 +87,12 @@ class World:
             Hook(HOOK, Transition.LAUNCHING, ""),
             Hook(TERMINATE_HOOK, Transition.TERMINATING, ""),
         ]
+
+    def behind(self, *target_groups: str, group: str = "web", other: tuple[str, ...] = ()) -> None:
+        """The group is attached to these target groups, and gets traffic from these others."""
+        known = self.fleet.known_groups[group]
+        self.fleet.known_groups[group] = replace(known, target_groups=target_groups, other_traffic=other)
+        self.settings = replace(self.settings, load_balancers=True)
 
     def launching(self, instance_id: str, group: str = "web", state: str = "Pending:Wait") -> LifecycleAction:
         """The launch action of an instance that EC2 and Auto Scaling know."""
@@ -227,6 +238,12 @@ class World:
         assert message.job_id
         by_name = {name.replace("_", "-"): outcome for name, outcome in outcomes.items()}
         self.tower.end_job(message.job_id, by_name, processed=processed)
+
+    # watch
+
+    def watch(self, *messages: WatchMessage) -> list[Sighting]:
+        """What a look at these messages brought. What is to be watched on is in the queue."""
+        return Watch(self.settings, self.fleets, self.queues, self.bus, self.clock).look(messages)
 
     # cleanup
 

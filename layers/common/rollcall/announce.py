@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .model import Inventory, LifecycleAction
     from .reports import Report
     from .steps import Finding, Fix, Kind, RunOutcome
+    from .watch import Sight
 
 warnings.filterwarnings("ignore", "No application metrics to publish")  # most invocations have none
 
@@ -89,6 +90,16 @@ class Announcer:
         self.logger.error(reason, extra=_about(action) | {"alert": True})
         with single_metric("Alerts", MetricUnit.Count, 1, namespace=NAMESPACE) as metric:
             metric.add_dimension("function", str(self.metrics.service))
+
+    def seen(self, sights: Iterable[Sight]) -> None:
+        """What load balancers say of instances that were let through the gate; how long each took to its first yes."""
+        for sight in sights:
+            log = self.logger.info if sight.serving else self.logger.warning
+            words = "serving" if sight.serving else "not serving"
+            log(f"{words}: {sight.reason}", extra=_about(sight.action) | {"seconds": round(sight.seconds, 1)})
+            if sight.serving and sight.first:
+                with single_metric("TimeToServing", MetricUnit.Seconds, sight.seconds, namespace=NAMESPACE) as metric:
+                    metric.add_dimension("group", sight.action.group)
 
     def fixed(self, fixes: Iterable[Fix]) -> None:
         """Steps that a run of reconcile has taken, whatever becomes of the run."""

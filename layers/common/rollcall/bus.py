@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.config import Config
 
+from .aws import aws_errors
 from .errors import Throttled
-from .fleet import aws_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import BadEvent
-from .model import GateMessage, LifecycleAction, RunRequest, Transition, Waiting, Wishes
+from .model import GateMessage, LifecycleAction, RunRequest, Transition, Waiting, Watched, WatchMessage, Wishes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 type Json = dict[str, Any]
 
@@ -147,24 +151,22 @@ def write_action(action: LifecycleAction) -> str:
     return json.dumps(fields | ({"LifecycleActionToken": action.token} if action.token else {}))
 
 
-def write_gate_message(message: GateMessage) -> str:
-    """The gate message as the text that read_gate_message reads."""
+def write_gate_message(message: GateMessage | WatchMessage) -> str:
+    """A message of the gate's queue as the text that read_gate_message reads."""
     return json.dumps(asdict(message))
 
 
-def read_gate_message(record: Record) -> GateMessage:
-    """The gate's own message. Raises BadEvent if it is none."""
+def read_gate_message(record: Record) -> GateMessage | WatchMessage:
+    """The gate's own message: of those who wait, or of those who are watched. Raises BadEvent if it is neither."""
     body = _object(record.body, "message")
-    try:
-        message = GateMessage(
+    return _watch_message(body) if "watched" in body else _gate_message(body)
+
+
+def _gate_message(body: Json) -> GateMessage:
+    with _of_the_gate("waiting", body):
+        return GateMessage(
             waiting=tuple(
-                Waiting(
-                    action=LifecycleAction(
-                        **{**each["action"], "transition": Transition(each["action"]["transition"])}
-                    ),
-                    launched_at=float(each["launched_at"]),
-                    address=str(each["address"]),
-                )
+                Waiting(_action(each), launched_at=float(each["launched_at"]), address=str(each["address"]))
                 for each in body["waiting"]
             ),
             job_id=None if body["job_id"] is None else int(body["job_id"]),
@@ -173,11 +175,36 @@ def read_gate_message(record: Record) -> GateMessage:
             polls=int(body["polls"]),
             alerted=bool(body["alerted"]),
         )
+
+
+def _watch_message(body: Json) -> WatchMessage:
+    with _of_the_gate("watched", body):
+        return WatchMessage(
+            watched=tuple(
+                Watched(
+                    _action(each),
+                    launched_at=float(each["launched_at"]),
+                    serving=None if each["serving"] is None else bool(each["serving"]),
+                )
+                for each in body["watched"]
+            ),
+            since=float(body["since"]),
+            until=float(body["until"]),
+        )
+
+
+def _action(each: Json) -> LifecycleAction:
+    return LifecycleAction(**{**each["action"], "transition": Transition(each["action"]["transition"])})
+
+
+@contextmanager
+def _of_the_gate(field: str, body: Json) -> Iterator[None]:
+    try:
+        yield
     except (KeyError, TypeError, ValueError) as error:
         raise BadEvent(f"not a message of the gate: {error!r}") from error
-    if not message.waiting:
-        raise BadEvent("not a message of the gate: field 'waiting' is empty")
-    return message
+    if not body[field]:
+        raise BadEvent(f"not a message of the gate: field {field!r} is empty")
 
 
 def read_run_request(event: Json) -> RunRequest:

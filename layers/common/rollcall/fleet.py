@@ -1,6 +1,6 @@
 """EC2 and Auto Scaling, as much of them as we use, in one account and Region.
 
-Clients are made when first needed: the ec2 client alone costs 144 ms of a cold start. botocore's standard mode retries.
+Clients are made when first needed: the ec2 client alone costs 144 ms of a cold start.
 Methods raise Throttled for what passes by itself and AwsDenied for the rest.
 """
 
@@ -8,27 +8,27 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import batched
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
 
 import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+from botocore.exceptions import ClientError
 
-from .errors import AwsDenied, BadEvent, Throttled
+from .aws import CLIENT_CONFIG, aws_errors
+from .errors import BadEvent
 from .expiring import Expiring
 from .model import AddressKind, Group, Hook, Instance, LifecycleAction, Result, Transition
+from .targets import Targets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from mypy_boto3_autoscaling import AutoScalingClient
     from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
 
-CLIENT_CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 4}, connect_timeout=5, read_timeout=10)
 CALLS_AT_ONCE = 8
 GROUPS_TTL = 60.0  # seconds
 GROUPS_PER_CALL = 50  # by name
@@ -37,25 +37,6 @@ STATES_PER_CALL = 50  # DescribeAutoScalingInstances' maximum
 INSTANCES_PER_FILTER = 200  # EC2's maximum of values in one filter
 STATUSES_PER_CALL = 100  # DescribeInstanceStatus' maximum of ids whose answer comes in one page
 SETTLED = ("InService", "Standby")
-PASSING_CODES = frozenset(
-    {
-        "EC2ThrottledException",
-        "InternalError",
-        "InternalFailure",
-        "PriorRequestNotComplete",
-        "RequestLimitExceeded",
-        "RequestThrottled",
-        "RequestThrottledException",
-        "ResourceContention",
-        "ServiceUnavailable",
-        "SlowDown",
-        "ThrottledException",
-        "Throttling",
-        "ThrottlingException",
-        "TooManyRequestsException",
-        "Unavailable",
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -83,26 +64,10 @@ class Membership:
 
 @dataclass(frozen=True)
 class OptedIn:
-    """A group that carries a tag, and its instances by id. Its hooks are not read."""
+    """A group that carries a tag, and its instances by id. Its hooks and its load balancers are not read."""
 
     group: Group
     members: Mapping[str, Membership]
-
-
-@contextmanager
-def aws_errors(what: str) -> Iterator[None]:
-    """Turns botocore's errors into ours, naming what was asked."""
-    try:
-        yield
-    except ClientError as error:
-        details = error.response["Error"]
-        if details["Code"] in PASSING_CODES or error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500:
-            raise Throttled(f"AWS put off {what}: {details['Code']}: {details['Message']}") from error
-        raise AwsDenied(f"AWS refused {what}: {details['Code']}: {details['Message']}") from error
-    except ParamValidationError as error:
-        raise AwsDenied(f"AWS would refuse {what}: {error}") from error
-    except BotoCoreError as error:
-        raise Throttled(f"AWS cannot be asked for {what}: {error}") from error
 
 
 class Fleet:
@@ -124,14 +89,24 @@ class Fleet:
         client: EC2Client = self._client("ec2")
         return client
 
-    def _client(self, service: Literal["autoscaling", "ec2"]) -> Any:
+    @property
+    def _elbv2(self) -> ElasticLoadBalancingv2Client:
+        client: ElasticLoadBalancingv2Client = self._client("elbv2")
+        return client
+
+    @property
+    def targets(self) -> Targets:
+        """The target groups of its load balancers."""
+        return Targets(self._elbv2)
+
+    def _client(self, service: Literal["autoscaling", "ec2", "elbv2"]) -> Any:
         with self._making:  # clients may be shared by threads, but not made by several at once
             if service not in self._clients:
                 self._clients[service] = boto3.client(service, region_name=self.region, config=CLIENT_CONFIG)
             return self._clients[service]
 
     def groups(self, names: Collection[str]) -> dict[str, Group]:
-        """Groups by name with tags and hooks, remembered for a minute; a group that does not exist is left out."""
+        """Groups by name with all that Group holds, remembered for a minute; one that does not exist is left out."""
         return self._groups.get_all(names, self._read_groups)
 
     def _read_groups(self, names: list[str]) -> dict[str, Group]:
@@ -142,6 +117,8 @@ class Fleet:
                     name=raw["AutoScalingGroupName"],
                     tags={tag["Key"]: tag.get("Value", "") for tag in raw.get("Tags", [])},
                     heartbeat_timeouts=self._heartbeat_timeouts(raw["AutoScalingGroupName"]),
+                    target_groups=_target_groups(raw),
+                    other_traffic=_other_traffic(raw),
                 )
                 for chunk in batched(names, GROUPS_PER_CALL)
                 for page in pages.paginate(AutoScalingGroupNames=list(chunk))
@@ -314,6 +291,23 @@ def _opted_in(raw: Any) -> OptedIn:
         group=Group(name, {tag["Key"]: tag.get("Value", "") for tag in raw.get("Tags", [])}, {}),
         members={each["InstanceId"]: Membership(name, each["LifecycleState"]) for each in raw.get("Instances", ())},
     )
+
+
+def _target_groups(raw: Any) -> tuple[str, ...]:
+    """ARNs; those attached as target groups, and those attached as traffic sources."""
+    sources = [each["Identifier"] for each in raw.get("TrafficSources", ()) if each.get("Type") == "elbv2"]
+    return tuple(dict.fromkeys([*raw.get("TargetGroupARNs", ()), *sources]))
+
+
+def _other_traffic(raw: Any) -> tuple[str, ...]:
+    classic = [*raw.get("LoadBalancerNames", ())]
+    words = []
+    for source in raw.get("TrafficSources", ()):
+        if source.get("Type") == "elb":
+            classic.append(source["Identifier"])
+        elif source.get("Type") != "elbv2":
+            words.append(f"{source.get('Type', 'traffic source')} {source['Identifier']}")
+    return (*(f"classic load balancer {each}" for each in dict.fromkeys(classic)), *words)
 
 
 def _is_stale(error: ClientError) -> bool:

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field, replace
 from itertools import batched
 from typing import TYPE_CHECKING, Any
 
+from . import traffic
 from . import waiting as timing
 from .errors import BadSettings, RollcallError
 from .events import write_gate_message
 from .health import failing_checks
-from .model import CheckKind, Decision, OnFailure, Outcome, Result, Verdict
+from .model import CheckKind, Decision, OnFailure, Outcome, Result, Verdict, Watched, WatchMessage
 from .provisioning import JOBS_FROM, find_in_tower, job_of, launch, require_limitable
 from .removal import strike_off
 from .reports import Report, failing
@@ -49,7 +50,8 @@ class Seen:
 
     outcome: of the job that decides, ended at job_ended_at. attempts: jobs so far that held it. age: seconds since the
     first of them started (without jobs: since it was registered). failing: the checks that do not pass, as sentences.
-    braked: its group's last jobs provisioned nobody. awaited: a hook holds it; otherwise it serves already.
+    braked: its group's last jobs provisioned nobody. blocked: why a check does not pass that says nothing against it.
+    awaited: a hook holds it; otherwise it serves already.
     """
 
     outcome: Outcome
@@ -58,6 +60,7 @@ class Seen:
     age: float
     failing: tuple[str, ...] = ()
     braked: bool = False
+    blocked: tuple[str, ...] = ()
     awaited: bool = True
 
 
@@ -96,11 +99,14 @@ def _judge(settings: GroupSettings, seen: Seen, now: float) -> Verdict:
 
 
 def _judge_checks(settings: GroupSettings, seen: Seen) -> Verdict:
-    if not seen.failing:
+    if not seen.failing and not seen.blocked:
         return Verdict(Decision.READY, "provisioned and every check passed")
-    trouble = "; ".join(seen.failing)
+    trouble = "; ".join([*seen.failing, *seen.blocked])
     if seen.age >= settings.timeout:
-        return _against(settings, f"after {seen.age:.0f} s a check of it fails: {trouble}")
+        if seen.failing:
+            return _against(settings, f"after {seen.age:.0f} s a check of it fails: {trouble}")
+        reason = f"after {seen.age:.0f} s a check of it does not pass, and nothing speaks against it: {trouble}"
+        return Verdict(Decision.HOLD, reason, timing.HOLD_INTERVAL, alert=True)
     return Verdict(Decision.WAIT, f"a check does not pass yet: {trouble}", delay=timing.CHECK_INTERVAL)
 
 
@@ -161,7 +167,7 @@ class Gate:
         for message, result in zip(messages, rounds, strict=True):
             with _whole_failing(result):
                 fleet = self._fleets.of(message.waiting[0].action)
-                looks.append(_Look(message, self._tower, fleet, self._settings.max_hosts_per_job, result))
+                looks.append(_Look(message, self._tower, fleet, self._queues, self._settings, result))
                 # Before anything is asked of Tower, which may let us wait.
                 looks[-1].keep_alive(self._clock())
         asked = [look for look in looks if not look.round.error]
@@ -194,12 +200,16 @@ def _whole_failing(result: Round) -> Iterator[None]:
 class _Look:
     """One look at one message: keep_alive() first, then run(), in whose order its methods stand."""
 
-    def __init__(self, message: GateMessage, tower: Tower, fleet: Fleet, max_hosts_per_job: int, result: Round) -> None:
+    def __init__(
+        self, message: GateMessage, tower: Tower, fleet: Fleet, queues: Queues, installation: Settings, result: Round
+    ) -> None:
         self.message = message
         self.round = result
         self._tower = tower
         self._fleet = fleet
-        self._max_hosts_per_job = max_hosts_per_job
+        self._queues = queues
+        self._installation = installation
+        self._now = 0.0
         self._groups: Mapping[str, Group] = {}
         self._open = list(message.waiting)
         self._stale: list[Waiting] = []
@@ -209,12 +219,14 @@ class _Look:
         self._outcomes: dict[int, Mapping[str, Outcome] | None] = {}
         self._poll_delays: dict[int, float] = {}
         self._braked: dict[tuple[int, str], bool] = {}
+        self._admitted: set[Waiting] = set()
         self._alerted: set[Waiting] = set(message.waiting if message.alerted else ())
         self._later: defaultdict[tuple[int | None, float, bool], list[Waiting]] = defaultdict(list)
         self._relaunches: defaultdict[tuple[JobTemplate, Inventory], list[Waiting]] = defaultdict(list)
 
     def keep_alive(self, now: float) -> None:
         """Heartbeats, where they are due. now in epoch seconds by this machine's clock."""
+        self._now = now
         actions = [each.action for each in self.message.waiting]
         self._groups = self._fleet.groups({action.group for action in actions})
         self._longest = timing.longest_wait(self._groups, actions)
@@ -234,7 +246,7 @@ class _Look:
         by_settings: defaultdict[GroupSettings, list[Waiting]] = defaultdict(list)
         for each in waiting:
             settings = self._settings[each.action.group]
-            if job and not job.status.final and _asks_job(settings):
+            if job and not job.status.final and settings.asks(CheckKind.JOB):
                 self._wait_for(job, each)
             else:
                 by_settings[settings].append(each)
@@ -242,7 +254,7 @@ class _Look:
             with self._failing(members):
                 self._decide(settings, members)
         for (template, inventory), members in self._relaunches.items():
-            for batch in batched(members, self._max_hosts_per_job):
+            for batch in batched(members, self._installation.max_hosts_per_job):
                 with self._failing(batch):
                     self._relaunch(template, inventory, batch)
         self._send_on()
@@ -273,12 +285,23 @@ class _Look:
         """Those whose instance is gone or going: their hosts go too, and their wait is over."""
         ids = {each.action.instance_id for each in members}
         gone = self._fleet.departed(ids, self._fleet.memberships(ids)) if ids else set()
-        refusals = strike_off(self._tower, gone) if gone else {}
         left = [each for each in members if each.action.instance_id in gone]
+        self._withdraw(left)
+        refusals = strike_off(self._tower, gone) if gone else {}
         self.round.reports += [
             Report(each.action, "struck off: left meanwhile", refusals.get(each.action.instance_id)) for each in left
         ]
         return left
+
+    def _withdraw(self, members: Sequence[Waiting]) -> None:
+        """Take them out of the target groups of their group, whether or not its tags still ask for elb."""
+        if self._installation.load_balancers:
+            by_group: defaultdict[str, set[str]] = defaultdict(set)
+            for each in members:
+                by_group[each.action.group].add(each.action.instance_id)
+            for name, ids in by_group.items():
+                if (group := self._groups.get(name)) and group.target_groups:
+                    traffic.withdraw(self._fleet.targets, group, ids)
 
     def _read_settings(self, waiting: list[Waiting]) -> list[Waiting]:
         for each in waiting:
@@ -287,7 +310,7 @@ class _Look:
                 if name not in self._groups:
                     self._finish([each])
                 elif name not in self._settings:
-                    self._settings[name] = _opted_in(self._groups[name])
+                    self._settings[name] = _opted_in(self._groups[name], self._installation)
         reported = {report.action for report in self.round.reports}
         return [each for each in waiting if each.action not in reported]
 
@@ -310,7 +333,7 @@ class _Look:
     def _decide(self, settings: GroupSettings, members: list[Waiting]) -> None:
         """Gather what is known about each, judge, and do what was decided."""
         inventory, template = find_in_tower(self._tower, settings)
-        if template and _asks_job(settings):
+        if template and settings.asks(CheckKind.JOB):
             seen = self._see_jobs(settings, template, inventory, members)
         else:
             age = self._tower.now() - self.message.since
@@ -318,7 +341,7 @@ class _Look:
                 each: (self.message.job_id, Seen(Outcome.OK, 0, 0, age, awaited=each.action.awaited))
                 for each in members
             }
-        seen = self._see_checks(settings, seen)
+        seen = self._see_traffic(settings, self._see_checks(settings, seen))
         verdicts = {each: (job, judge(settings, one, self._tower.now())) for each, (job, one) in seen.items()}
         self._apply(template, inventory, verdicts)
 
@@ -418,6 +441,21 @@ class _Look:
             for each, (job_id, one) in seen.items()
         }
 
+    def _see_traffic(
+        self, settings: GroupSettings, seen: Mapping[Waiting, tuple[int | None, Seen]]
+    ) -> dict[Waiting, tuple[int | None, Seen]]:
+        """The same, with what load balancers say of those that pass all else; nobody else is let at their traffic."""
+        if not settings.asks(CheckKind.ELB):
+            return dict(seen)
+        passing = {each for each, (_, one) in seen.items() if one.outcome == Outcome.OK and not one.failing}
+        self._admitted |= passing
+        ids = {each.action.instance_id for each in passing}
+        doubts = traffic.admit(self._fleet.targets, self._groups[settings.group], ids) if ids else {}
+        return {
+            each: (job_id, _doubted(one, doubts.get(each.action.instance_id, ())))
+            for each, (job_id, one) in seen.items()
+        }
+
     # Deeds
 
     def _apply(
@@ -430,9 +468,12 @@ class _Look:
         for each, (_, verdict) in verdicts.items():
             by_decision[verdict.decision].append(each)
         ready, serving = _by_awaited(by_decision[Decision.READY])
-        self._complete(ready, Result.CONTINUE, lambda each: "ready")
+        with self._failing([*ready, *serving]):
+            self._begin_watch([*ready, *serving])
+            self._complete(ready, Result.CONTINUE, lambda each: "ready")
         abandoned = by_decision[Decision.ABANDON]
         with self._failing(abandoned):
+            self._withdraw(abandoned)
             ids = {each.action.instance_id for each in abandoned}
             refusals = strike_off(self._tower, ids) if ids else {}
             kept = [each for each in abandoned if each.action.instance_id in refusals]
@@ -444,6 +485,7 @@ class _Look:
         unanswered = [*serving, *by_decision[Decision.LEAVE], *undecided]
         with self._failing(unanswered):
             left = self._strike_off_departed(unanswered)
+            self._withdraw([each for each in by_decision[Decision.HOLD] if self._is_no_longer_to_serve(each)])
             for each in unanswered:
                 if each not in left:
                     self._leave_or_put_off(each, *verdicts[each])
@@ -451,6 +493,18 @@ class _Look:
             self._alert_if_due(verdicts[each][1], each)
             if template:
                 self._relaunches[template, inventory].append(each)
+
+    def _is_no_longer_to_serve(self, waiting: Waiting) -> bool:
+        """Whether something other than its load balancers speaks against an instance that may have been a target."""
+        return self._settings[waiting.action.group].asks(CheckKind.ELB) and waiting not in self._admitted
+
+    def _begin_watch(self, ready: Sequence[Waiting]) -> None:
+        """Before CONTINUE: whatever becomes of this look, nobody goes unwatched; at worst somebody is watched twice."""
+        watch = self._settings[ready[0].action.group].watch if ready else 0
+        if watch:
+            watched = tuple(Watched(each.action, each.launched_at) for each in ready)
+            message = WatchMessage(watched, since=self._now, until=self._now + watch)
+            self._queues.send(self._installation.gate_queue_url, [(write_gate_message(message), 0)])
 
     def _complete(self, members: Sequence[Waiting], result: Result, outcome: Callable[[Waiting], str]) -> None:
         completed = self._each(members, lambda each: self._fleet.complete(each.action, result))
@@ -473,6 +527,7 @@ class _Look:
             require_limitable(template, inventory, self._settings[each.action.group])
         awaited, serving = ([each.action.instance_id for each in some] for some in _by_awaited(members))
         launched = launch(self._tower, self._fleet, template, inventory, [*awaited, *serving], serving)
+        self._withdraw([each for each in members if each.action.instance_id in launched.left])
         for each in members:
             instance_id = each.action.instance_id
             if instance_id in launched.staying:
@@ -534,14 +589,18 @@ def _by_awaited(waiting: Iterable[Waiting]) -> tuple[list[Waiting], list[Waiting
     return awaited, serving
 
 
-def _asks_job(settings: GroupSettings) -> bool:
-    return any(check.kind == CheckKind.JOB for check in settings.gate)
+def _doubted(seen: Seen, doubts: Sequence[traffic.Doubt]) -> Seen:
+    """The same, with what its target groups have against it, and what keeps them from saying."""
+    against = tuple(f"elb: {each.words}" for each in doubts if each.against)
+    blocked = tuple(f"elb: {each.words}" for each in doubts if not each.against)
+    return replace(seen, failing=seen.failing + against, blocked=blocked)
 
 
-def _opted_in(group: Group) -> GroupSettings:
+def _opted_in(group: Group, installation: Settings) -> GroupSettings:
     settings = read_group_settings(group)
     if settings is None:
         raise BadSettings(
             f"group {group.name!r} lost the tag rollcall:inventory while instances of it wait: put it back"
         )
+    traffic.require_askable(settings, group, load_balancers=installation.load_balancers)
     return settings

@@ -59,11 +59,17 @@ class Hook:
 
 @dataclass(frozen=True)
 class Group:
-    """An Auto Scaling group: its tags, and the heartbeat timeout (seconds) of each of its hooks."""
+    """An Auto Scaling group: its tags, and the heartbeat timeout (seconds) of each of its hooks.
+
+    target_groups: the ARNs of the target groups of load balancers that it is attached to. other_traffic: what else
+    sends it traffic, in words: classic load balancers, VPC Lattice.
+    """
 
     name: str
     tags: Mapping[str, str]
     heartbeat_timeouts: Mapping[str, int]
+    target_groups: tuple[str, ...] = ()
+    other_traffic: tuple[str, ...] = ()
 
 
 class OnFailure(StrEnum):
@@ -87,6 +93,7 @@ class CheckKind(StrEnum):
 
     JOB = "job"
     EC2 = "ec2"
+    ELB = "elb"
     TCP = "tcp"
     HTTP = "http"
 
@@ -111,7 +118,7 @@ class Check:
 
 @dataclass(frozen=True)
 class GroupSettings:
-    """What a group asks for by its tags. timeout in seconds."""
+    """What a group asks for by its tags. timeout in seconds; watch likewise, 0 for none."""
 
     group: str
     inventory: str
@@ -121,6 +128,11 @@ class GroupSettings:
     timeout: int
     on_failure: OnFailure
     address: AddressKind
+    watch: int = 0
+
+    def asks(self, kind: CheckKind) -> bool:
+        """Whether its gate holds a check of this kind."""
+        return any(check.kind == kind for check in self.gate)
 
 
 @dataclass(frozen=True)
@@ -293,6 +305,27 @@ class GateMessage:
     heartbeat_at: float
     polls: int = 0
     alerted: bool = False
+
+
+@dataclass(frozen=True)
+class Watched:
+    """An instance let through the gate: its action, its launch (epoch seconds), and what was last told of it.
+
+    serving is None as long as nothing was told.
+    """
+
+    action: LifecycleAction
+    launched_at: float
+    serving: bool | None = None
+
+
+@dataclass(frozen=True)
+class WatchMessage:
+    """What the gate queue carries after CONTINUE: instances of one group; since and until in epoch seconds."""
+
+    watched: tuple[Watched, ...]
+    since: float
+    until: float
 
 
 @dataclass(frozen=True)

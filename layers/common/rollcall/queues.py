@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import boto3
 
+from .aws import CLIENT_CONFIG, aws_errors
 from .errors import Throttled
-from .fleet import CLIENT_CONFIG, aws_errors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -24,6 +24,7 @@ from .removal import strike_off
 from .reports import Report, failing, going
 from .settings import read_group_settings
 from .tower import HostsExist, NewHost
+from .traffic import require_askable
 from .variables import TEMPLATED, host_variables, is_plain, templated_tags, with_ours
 from .waiting import longest_wait, poll_delay
 
@@ -132,7 +133,7 @@ class Register:
         return [
             newcomer
             for settings, own in newcomers.items()
-            for newcomer in self._newcomers(settings, own, instances, reports)
+            for newcomer in self._newcomers(settings, groups[settings.group], own, instances, reports)
         ]
 
     def _opted_in(
@@ -153,6 +154,7 @@ class Register:
     def _newcomers(
         self,
         settings: GroupSettings,
+        group: Group,
         actions: list[LifecycleAction],
         instances: Mapping[str, Instance],
         reports: list[Report],
@@ -161,6 +163,7 @@ class Register:
         newcomers: list[Newcomer] = []
         with failing(actions, reports):
             self._require_followable(settings)
+            require_askable(settings, group, load_balancers=self._settings.load_balancers)
             inventory, template = find_in_tower(self._tower, settings)
             if template:
                 require_limitable(template, inventory, settings)

@@ -18,7 +18,8 @@ OPT_IN_TAG = "rollcall:inventory"
 DEFAULT_TIMEOUT = 1800  # seconds
 TIMEOUTS = range(1, 172_801)  # seconds; Auto Scaling itself ends every wait after 48 hours
 PORTS = range(1, 65_536)
-CHECK_FORMS = "job, ec2, tcp:PORT, http:PORT/path"
+WATCHES = range(1, 3601)  # seconds; a load balancer's first checks take a few minutes at most
+CHECK_FORMS = "job, ec2, tcp:PORT, http:PORT/path, elb"
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Settings:
     hook_prefix: str
     adopt_by_instance_id: bool
     in_vpc: bool
+    load_balancers: bool
     max_hosts_per_job: int
     launch_queue_url: str
     gate_queue_url: str
@@ -55,6 +57,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             hook_prefix=environment["HOOK_PREFIX"],
             adopt_by_instance_id=environment["ADOPT_BY_INSTANCE_ID"] == "true",
             in_vpc=environment["IN_VPC"] == "true",
+            load_balancers=environment["LOAD_BALANCERS"] == "true",
             max_hosts_per_job=int(environment["MAX_HOSTS_PER_JOB"]),
             launch_queue_url=environment["LAUNCH_QUEUE_URL"],
             gate_queue_url=environment["GATE_QUEUE_URL"],
@@ -102,9 +105,10 @@ def read_group_settings(group: Group) -> GroupSettings | None:
         inventory_groups=tuple(dict.fromkeys(tags.get("rollcall:groups", "").split())) or (group.name,),
         job_template=template,
         gate=gate or ((Check(CheckKind.JOB),) if template else ()),
-        timeout=_timeout(group, tags.get("rollcall:timeout", "")),
+        timeout=_seconds(group, "rollcall:timeout", tags, TIMEOUTS) or DEFAULT_TIMEOUT,
         on_failure=_choice(group, "rollcall:on-failure", tags, OnFailure.ABANDON),
         address=_choice(group, "rollcall:address", tags, AddressKind.PRIVATE),
+        watch=_seconds(group, "rollcall:watch", tags, WATCHES),
     )
 
 
@@ -120,23 +124,23 @@ def _choice[C: StrEnum](group: Group, tag: str, tags: Mapping[str, str], default
         raise _unreadable(group, tag, value, ", ".join(type(default))) from None
 
 
-def _timeout(group: Group, value: str) -> int:
+def _seconds(group: Group, tag: str, tags: Mapping[str, str], allowed: range) -> int:
+    """Whole seconds; 0 without the tag."""
+    value = tags.get(tag, "")
     if not value:
-        return DEFAULT_TIMEOUT
-    if not value.isdecimal() or int(value) not in TIMEOUTS:
-        raise _unreadable(group, "rollcall:timeout", value, f"whole seconds from 1 to {TIMEOUTS[-1]}")
+        return 0
+    if not value.isdecimal() or int(value) not in allowed:
+        raise _unreadable(group, tag, value, f"whole seconds from 1 to {allowed[-1]}")
     return int(value)
 
 
 def _check(group: Group, text: str) -> Check:
-    match = re.fullmatch(r"(job)|(ec2)|tcp:(\d{1,5})|http:(\d{1,5})(/[!-~]*)", text)
+    match = re.fullmatch(r"(job|ec2|elb)|tcp:(\d{1,5})|http:(\d{1,5})(/[!-~]*)", text)
     if not match:
         raise _unreadable(group, "rollcall:gate", text, CHECK_FORMS)
-    job, ec2, tcp, http, path = match.groups()
-    if job:
-        return Check(CheckKind.JOB)
-    if ec2:
-        return Check(CheckKind.EC2)
+    bare, tcp, http, path = match.groups()
+    if bare:
+        return Check(CheckKind(bare))
     port = int(tcp or http)
     if port not in PORTS:
         raise _unreadable(group, "rollcall:gate", text, f"a port from 1 to {PORTS[-1]}")

@@ -32,6 +32,8 @@ BRAKED_RELAUNCH_MAX = 900.0  # seconds
 CHECK_INTERVAL = 5.0  # seconds between looks at a check that does not pass yet
 DUE_FOR = 1.5  # intervals between two runs, for these are never quite the same
 HOLD_INTERVAL = 60.0  # seconds between looks at an instance that waits for a person
+WATCH_SHARE = 10  # what has been watched for long is looked at again after this fraction of it
+WATCH_INTERVAL_MAX = 30.0  # seconds; what load balancers themselves usually take from one health check to the next
 
 
 def retry_delay(receives: int) -> float:
@@ -82,6 +84,11 @@ def poll_delay(elapsed: float, usual: Sequence[float], polls: int) -> float:
 def landing_delay(age: float) -> float:
     """Seconds until a job that ended age seconds ago is looked at again, for its events are still being processed."""
     return min(max(FIRST_POLL, age / 4), POLL_MAX)
+
+
+def watch_delay(elapsed: float, left: float) -> float:
+    """Seconds to the next look at instances that were watched for so many seconds; left: to the last look."""
+    return max(0.0, min(max(CHECK_INTERVAL, elapsed / WATCH_SHARE), WATCH_INTERVAL_MAX, left))
 
 
 def is_due(age: float, first: float, every: float | None) -> bool:

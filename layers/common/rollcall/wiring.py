@@ -14,9 +14,10 @@ import boto3
 from aws_lambda_powertools.utilities.parameters import SecretsProvider
 from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
 
+from .aws import CLIENT_CONFIG, aws_errors
 from .connection import Credentials
 from .errors import BadSettings
-from .fleet import CLIENT_CONFIG, Fleets, aws_errors
+from .fleet import Fleets
 from .intake import Intake
 from .queues import Queues
 from .settings import Settings, read_own_queue, read_settings

@@ -1,0 +1,140 @@
+"""Instances let through the gate -> whether their load balancers find that they serve, told as it changes.
+
+A message is looked at again and again until its time is over. Told are the first time that all target groups of an
+instance's group call it healthy, and every change after that; and at the end the instances that never came so far. An
+instance that leaves its group is watched no longer: what becomes of it Auto Scaling tells.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from . import waiting as timing
+from .errors import RollcallError
+from .events import write_gate_message
+from .traffic import doubts_about
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from .bus import Bus
+    from .fleet import Fleets, Membership
+    from .model import LifecycleAction, Watched, WatchMessage
+    from .queues import Queues
+    from .settings import Settings
+
+SERVING = "Instance Serving"
+NOT_SERVING = "Instance Not Serving"
+OUT_OF_SERVICE = ("EnteringStandby", "Standby", "Detach")
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What is to be told of a watched instance: seconds since its launch, and whether it is the first to be told."""
+
+    action: LifecycleAction
+    serving: bool
+    seconds: float
+    reason: str
+    first: bool
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """What one look at a message brought. error: why nothing was told."""
+
+    sights: tuple[Sight, ...] = ()
+    error: RollcallError | None = None
+
+
+def judge_sight(watched: Watched, doubts: Sequence[str], *, gone: bool, over: bool, now: float) -> Sight | None:
+    """What is to be told of an instance, None for nothing. Pure; now in epoch seconds.
+
+    doubts: why it does not serve. gone: it left its group; over: this is the last look at its message.
+    """
+    seconds, first = now - watched.launched_at, watched.serving is None
+    if gone and not first:
+        return None
+    if not doubts and not watched.serving:
+        return Sight(watched.action, True, seconds, "every target group calls it healthy", first)
+    if doubts and (watched.serving or (first and (gone or over))):
+        return Sight(watched.action, False, seconds, "; ".join(doubts), first)
+    return None
+
+
+class Watch:
+    """Looks at messages of watched instances. clock() in epoch seconds."""
+
+    def __init__(
+        self, settings: Settings, fleets: Fleets, queues: Queues, bus: Bus, clock: Callable[[], float]
+    ) -> None:
+        self._settings = settings
+        self._fleets = fleets
+        self._queues = queues
+        self._bus = bus
+        self._clock = clock
+
+    def look(self, messages: Sequence[WatchMessage]) -> list[Sighting]:
+        """One sighting for each message, told on the event bus; those who are to be watched on are sent on."""
+        return [self._look(each) for each in messages]
+
+    def _look(self, message: WatchMessage) -> Sighting:
+        try:
+            now = self._clock()
+            over = now >= message.until
+            doubts, left = self._doubts(message)
+            sights: list[Sight] = []
+            staying: list[Watched] = []
+            for each in message.watched:
+                instance_id = each.action.instance_id
+                sight = judge_sight(each, doubts[instance_id], gone=instance_id in left, over=over, now=now)
+                if sight:
+                    sights.append(sight)
+                if instance_id not in left:
+                    staying.append(replace(each, serving=sight.serving if sight else each.serving))
+            self._tell(sights)
+            if staying and not over:
+                delay = timing.watch_delay(now - message.since, message.until - now)
+                following = replace(message, watched=tuple(staying))
+                self._queues.send(self._settings.gate_queue_url, [(write_gate_message(following), delay)])
+        except RollcallError as error:
+            return Sighting(error=error)
+        return Sighting(tuple(sights))
+
+    def _doubts(self, message: WatchMessage) -> tuple[dict[str, list[str]], set[str]]:
+        """By instance id, why each does not serve; and those that left their group, or are out of service."""
+        action = message.watched[0].action
+        fleet = self._fleets.of(action)
+        ids = {each.action.instance_id for each in message.watched}
+        memberships = fleet.memberships(ids)
+        doubts = {each: [why] for each in ids if (why := _why_left(memberships.get(each)))}
+        left = set(doubts)
+        group = fleet.groups({action.group}).get(action.group)
+        if group is None or not group.target_groups:
+            return doubts | {each: ["its group is attached to no target group"] for each in ids - left}, left
+        found = doubts_about(fleet.targets, group, ids - left) if ids - left else {}
+        return doubts | {each: [doubt.words for doubt in own] for each, own in found.items()}, left
+
+    def _tell(self, sights: Sequence[Sight]) -> None:
+        for detail_type, serving in ((SERVING, True), (NOT_SERVING, False)):
+            self._bus.put(detail_type, [_detail(each) for each in sights if each.serving == serving])
+
+
+def _why_left(membership: Membership | None) -> str | None:
+    if membership is None:
+        return "it left its group"
+    if membership.leaving or membership.state.startswith(OUT_OF_SERVICE):
+        return f"it is {membership.state}"
+    return None
+
+
+def _detail(sight: Sight) -> dict[str, object]:
+    return {
+        "group": sight.action.group,
+        "instance_id": sight.action.instance_id,
+        "account": sight.action.account,
+        "region": sight.action.region,
+        "seconds": round(sight.seconds, 1),
+        "reason": sight.reason,
+    }
