@@ -8,6 +8,7 @@ with Cloud(Path("build/lab")) as cloud:
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -150,6 +151,7 @@ class Cloud:
             "SubnetIds": "subnet-00000001",  # so that checks may go to private addresses
             "SecurityGroupIds": "sg-00000001",
             "ReconcileEvery": str(NEVER),
+            "UserData": "true",
             **parameters,
         }
         _sam(
@@ -172,12 +174,20 @@ class Cloud:
         hooks: bool = True,
         size: int = 0,
         most: int = 200,
+        user_data: bytes = b"",
     ) -> Group:
-        """An Auto Scaling group with both hooks and these tags rollcall:KEY (a value of None leaves one out)."""
+        """An Auto Scaling group with both hooks and these tags rollcall:KEY (a value of None leaves one out).
+
+        user_data: of its launch template.
+        """
         template = f"{name}-{next(self._images)}"
         self.aws.client("ec2").create_launch_template(
             LaunchTemplateName=template,
-            LaunchTemplateData={"ImageId": "ami-0abcdef1234567890", "InstanceType": "t4g.small"},
+            LaunchTemplateData={
+                "ImageId": "ami-0abcdef1234567890",
+                "InstanceType": "t4g.small",
+                "UserData": base64.b64encode(user_data).decode(),
+            },
         )
         client = self.aws.client("autoscaling")
         self.note_asking(name, tags)

@@ -228,6 +228,7 @@ def variables(function: str, tower_url: str, secret: str, queue_urls: Mapping[st
         "ADOPT_BY_INSTANCE_ID": "false",
         "IN_VPC": "false",
         "MAX_HOSTS_PER_JOB": "100",
+        "USER_DATA": "false",
         "LAUNCH_QUEUE_URL": queue_urls["LaunchQueue"],
         "GATE_QUEUE_URL": queue_urls["GateQueue"],
         "TERMINATE_QUEUE_URL": queue_urls["TerminateQueue"],

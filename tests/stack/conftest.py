@@ -85,11 +85,12 @@ def make_group(cloud: Cloud, tower: Tower, name: str) -> Iterator[Callable[..., 
         size: int = 0,
         most: int = 200,
         heartbeat_timeout: int = HEARTBEAT_TIMEOUT,
+        user_data: bytes = b"",
         **tags: str | None,
     ) -> Group:
         wanted = {"inventory": name, "job-template": name} | {key.replace("_", "-"): text for key, text in tags.items()}
         settings = {"heartbeat_timeout": heartbeat_timeout, "size": size, "most": most}
-        groups.append(cloud.create_group(f"{name}{suffix}", wanted, hooks=hooks, **settings))
+        groups.append(cloud.create_group(f"{name}{suffix}", wanted, hooks=hooks, user_data=user_data, **settings))
         if unheard:
             unheard_of.append(groups[-1].name)
         return groups[-1]

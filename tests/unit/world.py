@@ -48,6 +48,7 @@ SETTINGS = Settings(
     hook_prefix="rollcall",
     adopt_by_instance_id=False,
     in_vpc=True,
+    user_data=True,
     max_hosts_per_job=100,
     launch_queue_url="https://queue.example.com/launch",
     gate_queue_url="https://queue.example.com/gate",

@@ -6,7 +6,7 @@ import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import batched
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -15,17 +15,18 @@ from .errors import RollcallError, TowerRejected, TowerUnavailable
 from .events import write_action
 from .identity import address_of
 from .model import LifecycleAction, Transition
+from .parameters import read_parameters
 from .provisioning import launch_once, require_limitable
 from .queues import is_queue
 from .removal import strike_off
-from .steps import Plan
+from .steps import Finding, Kind, Plan
 from .tower import BULK_CREATE_MAX, BULK_DELETE_MAX, HostsExist, HostsVanished, NewHost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from .fleet import Fleet
-    from .model import DumpedHost, Hook, Host, Inventory, JobTemplate
+    from .model import DumpedHost, Hook, Host, Inventory, JobTemplate, Parameters
     from .queues import Queues
     from .settings import Settings
     from .snapshot import Place
@@ -68,7 +69,8 @@ class Fix:
 class RunOutcome:
     """What came of a run.
 
-    plan: what was to be done, without the removals that the breaker stopped. by_inventory: those that were read. fixes:
+    plan: what was to be done, without the removals that the breaker stopped; its findings grow by those that only doing
+    it showed. by_inventory: those that were read. fixes:
     every step taken. troubles: what failed of groups, inventories and steps. stopped: by inventory, the removals that
     the breaker did not let through. left: steps that wait for the next run, for want of time or because the host's new
     place is not there yet, or its address not free.
@@ -95,6 +97,7 @@ class Applying:
         self._in_time: Callable[[], bool] = lambda: True
         self._group_ids: dict[tuple[int, str], int] = {}
         self._hooks: dict[str, list[Hook]] = {}
+        self._findings: list[Finding] = []
         self._made_by = f"Made by Rollcall in run {uuid4().hex[:12]}"  # tells our hosts from those made meanwhile
 
     def apply(self, templates: Mapping[str, JobTemplate | None], in_time: Callable[[], bool]) -> None:
@@ -119,6 +122,7 @@ class Applying:
         self._outcome.left += len(moved) - len(ready)
         self._remove(ready)
         self._requeue(planned.requeues)
+        self._outcome.plan = replace(planned, findings=(*planned.findings, *self._findings))
 
     def _at_free_addresses(self, additions: Sequence[Addition], removals: Iterable[Removal]) -> list[Addition]:
         """Those at no address of a host that should have been removed and was not; the others wait for the next run."""
@@ -223,6 +227,7 @@ class Applying:
         if not self._in_time():
             return None
         with self._telling_of_host(change.inventory, change.host.id, change.host.name):
+            change = self._as_asked(change)
             # First out of the former groups, which the next run would not know any more once the marker is replaced.
             for name in change.leave:
                 self._tower.take_out_of_group(self._group_id(change.inventory, name), change.host.id)
@@ -232,6 +237,28 @@ class Applying:
                 self._tower.add_to_group(self._group_id(change.inventory, name), change.host.id)
             return True
         return False
+
+    def _as_asked(self, change: Change) -> Change:
+        """A host that is taken over also gets what its instance's user data asks for, as far as it lacks it."""
+        if change.adopted_by is None:
+            return change
+        asked = self._parameters({change.instance_id: change.adopted_by}).get(change.instance_id)
+        if asked is None:
+            return change
+        join = tuple(name for name in asked.groups if name not in change.host.groups and name not in change.join)
+        variables = {**asked.variables, **(change.variables or {})}
+        return replace(change, variables=variables, join=(*change.join, *join))
+
+    def _parameters(self, places: Mapping[str, Place]) -> dict[str, Parameters]:
+        """What instances of groups that let them ask for by their user data; what is wrong with it is a finding."""
+        asking = {each: place.settings.group for each, place in places.items() if place.settings.user_data}
+        asked = read_parameters(self._fleet, asking, allowed=self._settings.user_data)
+        self._findings += [
+            Finding(Kind.USER_DATA, places[each].inventory, each, parameters.warning)
+            for each, parameters in asked.items()
+            if parameters.warning
+        ]
+        return asked
 
     def _group_id(self, inventory: Inventory, name: str) -> int:
         """A group's id; the group is made if need be."""
@@ -258,6 +285,7 @@ class Applying:
 
     def _add_batch(self, inventory: Inventory, additions: Sequence[Addition]) -> None:
         """Makes hosts. Those to be provisioned on which no job is launched do not stay, so that the next run tries."""
+        additions = self._with_parameters(additions)
         unprovisioned = {each.instance_id for each in additions if each.provision}
         try:
             made = self._make(inventory, additions)
@@ -270,6 +298,16 @@ class Applying:
         staying = [each for each in staying if each.instance_id not in unprovisioned]
         self._outcome.by_inventory[inventory].added += len(staying)
         self._tell("added", staying)
+
+    def _with_parameters(self, additions: Sequence[Addition]) -> list[Addition]:
+        """What a person set on a host that moves is kept against what its instance's user data asks for."""
+        asked = self._parameters({each.instance_id: each.place for each in additions})
+        return [
+            replace(each, variables={**own.variables, **each.variables}, asked_groups=own.groups)
+            if (own := asked.get(each.instance_id))
+            else each
+            for each in additions
+        ]
 
     def _make(self, inventory: Inventory, additions: Sequence[Addition]) -> dict[str, int]:
         """Makes hosts; their ids by instance id, for the instances that stay."""
@@ -299,7 +337,7 @@ class Applying:
 
     def _join_all(self, addition: Addition, host_id: int) -> bool:
         with self._telling_of_host(addition.inventory, host_id, addition.instance_id):
-            for name in addition.place.settings.inventory_groups:
+            for name in addition.groups:
                 self._tower.add_to_group(self._group_id(addition.inventory, name), host_id)
             return True
         return False

@@ -277,7 +277,7 @@ class _Planning:
         join = tuple(name for name in place.settings.inventory_groups if name not in host.groups)
         reason = f"it is for an instance of group {place.settings.group!r}, and was made by something else"
         variables = with_ours(host.variables, wanted)
-        self._changes.append(Change(place.inventory, host, instance_id, reason, variables, join))
+        self._changes.append(Change(place.inventory, host, instance_id, reason, variables, join, adopted_by=place))
 
     def _add(self, place: Place, instance: Instance, wanted: Mapping[str, object]) -> None:
         young = self._seen.now - instance.launched_at < place.settings.timeout
@@ -394,7 +394,7 @@ class _Planning:
                 unsaid = sorted(
                     group
                     for group in groups
-                    if group in self._seen.places and name not in self._seen.places[group].settings.inventory_groups
+                    if group in self._seen.places and not _may_ask(self._seen.places[group].settings, name)
                 )
                 if len(groups) > 1 and unsaid:
                     reason = f"it holds hosts of {', '.join(sorted(groups))}, and {unsaid[0]} does not ask for it"
@@ -426,3 +426,8 @@ class _Planning:
             return ""
         due = is_due(age, RETRY_MAX, self._wishes.every)
         return f"launched {age:.0f} s ago, it waits and has no host" if due else ""
+
+
+def _may_ask(settings: GroupSettings, inventory_group: str) -> bool:
+    """Whether hosts of a group are in an inventory group for its sake; what user data asked for nobody remembers."""
+    return settings.user_data or inventory_group in settings.inventory_groups

@@ -106,7 +106,7 @@ class Check:
 
 @dataclass(frozen=True)
 class GroupSettings:
-    """What a group asks for by its tags. timeout in seconds."""
+    """What a group asks for by its tags. timeout in seconds. user_data: its instances ask for more by theirs."""
 
     group: str
     inventory: str
@@ -116,6 +116,19 @@ class GroupSettings:
     timeout: int
     on_failure: OnFailure
     address: AddressKind
+    user_data: bool = False
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What an instance asks for by its user data: variables of its host, and inventory groups beside its group's.
+
+    warning: why that is not followed, or not all of it; without anything that stands in it but names of variables.
+    """
+
+    variables: Mapping[str, object] = field(default_factory=dict)
+    groups: tuple[str, ...] = ()
+    warning: str = ""
 
 
 @dataclass(frozen=True)

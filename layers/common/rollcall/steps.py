@@ -26,7 +26,10 @@ class Removal:
 
 @dataclass(frozen=True)
 class Change:
-    """A host to be put right: its variables replaced (None: they are right), inventory groups joined and left."""
+    """A host to be put right: its variables replaced (None: they are right), inventory groups joined and left.
+
+    adopted_by: where a host belongs that was made by something else, and is taken over.
+    """
 
     inventory: Inventory
     host: DumpedHost
@@ -35,11 +38,15 @@ class Change:
     variables: Mapping[str, object] | None = None
     join: tuple[str, ...] = ()
     leave: tuple[str, ...] = ()
+    adopted_by: Place | None = None
 
 
 @dataclass(frozen=True)
 class Addition:
-    """An instance without a host. provision: its group's job is to run on it. enabled: as its host elsewhere was."""
+    """An instance without a host. provision: its group's job is to run on it. enabled: as its host elsewhere was.
+
+    asked_groups: inventory groups that its user data asks for, known once its host is about to be made.
+    """
 
     place: Place
     instance_id: str
@@ -47,6 +54,12 @@ class Addition:
     provision: bool
     reason: str
     enabled: bool = True
+    asked_groups: tuple[str, ...] = ()
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The inventory groups that its host is put into."""
+        return tuple(dict.fromkeys((*self.place.settings.inventory_groups, *self.asked_groups)))
 
     @property
     def inventory(self) -> Inventory:
@@ -81,6 +94,7 @@ class Kind(StrEnum):
     NO_ADDRESS = "no address"
     IN_WARM_POOL = "in the warm pool"
     MIXED_GROUP = "mixed group"
+    USER_DATA = "user data"
 
 
 @dataclass(frozen=True)

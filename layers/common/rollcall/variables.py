@@ -30,9 +30,10 @@ def marker(group: str, instance_id: str, account: str, region: str, vpc: str) ->
     return {"group": group, "instance_id": instance_id, "account": account, "region": region, "vpc": vpc}
 
 
-def with_ours(variables: Mapping[str, object], ours: Mapping[str, object]) -> dict[str, object]:
-    """A host's variables with ours replaced, and whatever else is set on it kept."""
-    return {key: value for key, value in variables.items() if key not in OUR_KEYS} | dict(ours)
+def with_ours(variables: Mapping[str, object], wanted: Mapping[str, object]) -> dict[str, object]:
+    """A host's variables with ours replaced, and whatever else is set on it kept, also against what is wanted."""
+    kept = {key: value for key, value in variables.items() if key not in OUR_KEYS}
+    return kept | {key: value for key, value in wanted.items() if key not in kept}
 
 
 def templated_tags(instance: Instance) -> tuple[str, ...]:
