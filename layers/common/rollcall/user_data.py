@@ -45,13 +45,9 @@ class Reason(StrEnum):
     NONE = "there is none: give the launch template some that holds an object 'rollcall'"
     TOO_LARGE = f"unpacked it is larger than {MAX_UNPACKED} bytes: make it smaller"
     TOO_WRAPPED = f"it is wrapped in gzip and base64 more than {MAX_WRAPPINGS} times: unwrap it"
-    NO_FORM = (
-        f"it is neither JSON, nor base64 of JSON, nor multipart with a part {JSON_TYPE}: make it one of these"
-    )
+    NO_FORM = f"it is neither JSON, nor base64 of JSON, nor multipart with a part {JSON_TYPE}: make it one of these"
     BAD_GZIP = "its gzip is damaged: pack it again"
-    BAD_MULTIPART = (
-        "its multipart cannot be read: make it again, with cloud-init devel make-mime"
-    )
+    BAD_MULTIPART = "its multipart cannot be read: make it again, with cloud-init devel make-mime"
     BAD_JSON = "its JSON cannot be read: check it with jq"
     NO_OBJECT = "it holds JSON without an object 'rollcall', or none: add the object"
     TWO_OBJECTS = "two of its parts hold an object 'rollcall': leave one"
