@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib import import_module
 from typing import Any
+from xml.sax.saxutils import escape
 
 from ministack.core import concurrency, lambda_runtime, responses
 from ministack.core.arn import parse_arn
@@ -70,16 +71,21 @@ EXPECTED = {
     "ministack.services.cloudformation.provisioners._lambda_update": (
         "(physical_id, old_props, new_props, stack_name, logical_id=None)"
     ),
+    "ministack.services.ec2._ACTION_MAP": "dict",
     "ministack.services.ec2._DEFAULT_SUBNET_ID": "str",
+    "ministack.services.ec2._describe_instance_attribute": "(p)",
+    "ministack.services.ec2._error": "(code, message, status)",
     "ministack.services.ec2._instances": "AccountRegionScopedDict",
     "ministack.services.ec2._launch_instances_internal": (
         "(image_id, instance_type, subnet_id, count, key_name='', user_data='', sg_ids=None,"
         " requested_private_ip=None, iam_profile=None)"
     ),
     "ministack.services.ec2._matches_filters": "(inst, filters)",
+    "ministack.services.ec2._p": "(params, key, default='')",
     "ministack.services.ec2._resolve_launch_template_data": "(spec)",
     "ministack.services.ec2._subnets": "AccountRegionScopedDict",
     "ministack.services.ec2._tags": "AccountRegionScopedDict",
+    "ministack.services.ec2._xml": "(status, root_tag, inner)",
     "ministack.services.eventbridge._dispatch_event": "(event, view=None)",
     "ministack.services.eventbridge._dispatch_to_lambda": "(arn, payload)",
     "ministack.services.eventbridge._dispatch_to_sqs": "(spec, payload, sqs_parameters=None)",
@@ -496,6 +502,7 @@ def install(
     _follow_chains()
     _filter_events()
     _filter_instances()
+    _tell_user_data()
     _complete_provisioners()
 
 
@@ -552,6 +559,29 @@ def _filter_instances() -> None:
         return bool(matches(instance, filters))
 
     ec2._matches_filters = matches_also_id
+
+
+def _tell_user_data() -> None:
+    """Let DescribeInstanceAttribute tell the user data of an instance, and know no hidden one."""
+    describe = ec2._describe_instance_attribute
+
+    def describe_instance_attribute(params: Record) -> Response:
+        instance_id = ec2._p(params, "InstanceId")
+        instance = None if instance_id in _hidden else ec2._instances.get(instance_id)
+        if instance is None:
+            unknown = f"The instance ID '{instance_id}' does not exist"
+            refused: Response = ec2._error("InvalidInstanceID.NotFound", unknown, 400)
+            return refused
+        if ec2._p(params, "Attribute") != "userData":
+            other: Response = describe(params)
+            return other
+        text = escape(instance["UserData"])
+        told = f"<userData><value>{text}</value></userData>" if text else "<userData/>"
+        name = "DescribeInstanceAttributeResponse"
+        answered: Response = ec2._xml(200, name, f"<instanceId>{instance_id}</instanceId>{told}")
+        return answered
+
+    ec2._ACTION_MAP["DescribeInstanceAttribute"] = describe_instance_attribute
 
 
 def _complete_provisioners() -> None:

@@ -8,6 +8,7 @@ with Cloud(Path("build/lab")) as cloud:
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -161,6 +162,7 @@ class Cloud:
             "SubnetIds": "subnet-00000001",  # so that checks may go to private addresses
             "SecurityGroupIds": "sg-00000001",
             "ReconcileEvery": str(NEVER),
+            "UserData": "true",
             **parameters,
         }
         _sam(
@@ -183,16 +185,21 @@ class Cloud:
         hooks: bool = True,
         size: int = 0,
         most: int = 200,
+        user_data: bytes = b"",
         **settings: Any,
     ) -> Group:
         """An Auto Scaling group with both hooks and these tags rollcall:KEY (a value of None leaves one out).
 
-        settings: of CreateAutoScalingGroup, as its API names them.
+        user_data: of its launch template. settings: of CreateAutoScalingGroup, as its API names them.
         """
         template = f"{name}-{next(self._images)}"
         self.aws.client("ec2").create_launch_template(
             LaunchTemplateName=template,
-            LaunchTemplateData={"ImageId": "ami-0abcdef1234567890", "InstanceType": "t4g.small"},
+            LaunchTemplateData={
+                "ImageId": "ami-0abcdef1234567890",
+                "InstanceType": "t4g.small",
+                "UserData": base64.b64encode(user_data).decode(),
+            },
         )
         client = self.aws.client("autoscaling")
         self.note_asking(name, tags)

@@ -88,11 +88,13 @@ def make_group(cloud: Cloud, tower: Tower, name: str) -> Iterator[Callable[..., 
         most: int = 200,
         heartbeat_timeout: int = HEARTBEAT_TIMEOUT,
         traffic: Mapping[str, Any] | None = None,
+        user_data: bytes = b"",
         **tags: str | None,
     ) -> Group:
         wanted = {"inventory": name, "job-template": name} | {key.replace("_", "-"): text for key, text in tags.items()}
-        settings = {"heartbeat_timeout": heartbeat_timeout, "size": size, "most": most}
-        groups.append(cloud.create_group(f"{name}{suffix}", wanted, hooks=hooks, **settings, **(traffic or {})))
+        settings: dict[str, Any] = {"heartbeat_timeout": heartbeat_timeout, "size": size, "most": most}
+        settings |= {"user_data": user_data, **(traffic or {})}
+        groups.append(cloud.create_group(f"{name}{suffix}", wanted, hooks=hooks, **settings))
         if unheard:
             unheard_of.append(groups[-1].name)
         return groups[-1]

@@ -26,6 +26,8 @@ LAUNCH_EVENT = "EC2 Instance-launch Lifecycle Action"
 AGAIN = "6"  # seconds until a message comes again: longer than any invocation here, also on a busy machine
 LONG = 3600
 """A heartbeat timeout in seconds that no test outlives."""
+USER_DATA = "IyEvYmluL3NoCg=="
+"""What instances are launched with, in base64."""
 PATIENCE = 60
 """Seconds after which a condition that has not come true fails the test."""
 PRELUDE = """
@@ -208,7 +210,8 @@ class Lab:
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedAws]:
     with EmbeddedAws(log=tmp_path_factory.mktemp("aws") / "aws.log") as running:
         running.client("ec2").create_launch_template(
-            LaunchTemplateName="template", LaunchTemplateData={"ImageId": "ami-12345678", "InstanceType": "m5.large"}
+            LaunchTemplateName="template",
+            LaunchTemplateData={"ImageId": "ami-12345678", "InstanceType": "m5.large", "UserData": USER_DATA},
         )
         yield running
 
@@ -394,6 +397,19 @@ def test_an_instance_that_is_hidden_serves_and_ec2_does_not_know_it(lab: Lab) ->
     assert group.await_members("InService", 2) == [one, other]
     lab.aws.hide()
     assert described(lab, one, other).keys() == {one, other}
+
+
+def test_user_data_is_that_of_the_launch_template(lab: Lab) -> None:
+    (instance,) = lab.group(desired=1).await_members("InService")
+    ec2 = lab.aws.client("ec2")
+    told = ec2.describe_instance_attribute(InstanceId=instance, Attribute="userData")
+    assert told["UserData"] == {"Value": USER_DATA}
+    lab.aws.hide(instance)
+    with pytest.raises(ClientError, match=r"InvalidInstanceID\.NotFound"):
+        ec2.describe_instance_attribute(InstanceId=instance, Attribute="userData")
+    lab.aws.hide()
+    shape = ec2.describe_instance_attribute(InstanceId=instance, Attribute="instanceType")
+    assert shape["InstanceType"] == {"Value": "m5.large"}
 
 
 def test_an_instance_can_be_made_older_than_it_is(lab: Lab) -> None:

@@ -416,7 +416,8 @@ class FakeFleet(Fleet):
     stale: instances whose actions are not open any more. throttled, denied: instances whose hooks cannot be answered.
     failing: methods that raise an error. known_hooks: by group. waits_for: by instance id the one hook whose action is
     open, where not all are. before_call: what happens before any method, given its name, is answered; before_instances:
-    likewise, given the ids that EC2 is asked about.
+    likewise, given the ids that EC2 is asked about. known_user_data: by instance id what EC2 tells, others have none;
+    asked_user_data: the instances it was asked about.
     """
 
     def __init__(self, region: str) -> None:
@@ -429,6 +430,8 @@ class FakeFleet(Fleet):
         self.known_memberships: dict[str, Membership] = {}
         self.known_instances: dict[str, Instance] = {}
         self.passing: set[str] = set()
+        self.known_user_data: dict[str, str | RollcallError] = {}
+        self.asked_user_data: list[str] = []
         self.stale: set[str] = set()
         self.throttled: set[str] = set()
         self.denied: set[str] = set()
@@ -485,6 +488,11 @@ class FakeFleet(Fleet):
     def passing_status_checks(self, instance_ids: Collection[str]) -> set[str]:
         self._asked("passing_status_checks")
         return self.passing & set(instance_ids)
+
+    def user_data(self, instance_ids: Collection[str], seconds: float) -> dict[str, str | RollcallError]:
+        self._asked("user_data")
+        self.asked_user_data += instance_ids
+        return {each: self.known_user_data.get(each, "") for each in instance_ids}
 
     def complete(self, action: LifecycleAction, result: Result) -> bool:
         self._asked("complete")

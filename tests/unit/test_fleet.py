@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from botocore.stub import Stubber
 
-from rollcall.errors import AwsDenied, BadEvent, Throttled
+from rollcall.errors import AwsDenied, BadEvent, InstanceNotVisible, Throttled
 from rollcall.fleet import Fleet, Fleets, Membership, OptedIn
 from rollcall.model import AddressKind, Group, LifecycleAction, Result, Transition
 
@@ -425,6 +425,100 @@ def test_one_instance_that_ec2_forgot_does_not_hide_the_others(fleet: Fleet, ec2
     )
     ec2.add_response("describe_instance_status", {"InstanceStatuses": [raw_status("i-a", "ok", "ok")]})
     assert fleet.passing_status_checks(["i-a", "i-b"]) == {"i-a"}
+
+
+# User data
+
+USER_DATA, NOT_FOUND = "describe_instance_attribute", "InvalidInstanceID.NotFound"
+
+
+@pytest.fixture
+def attributes(fleet: Fleet) -> Iterator[Stubber]:
+    """EC2's answers about single instances."""
+    with Stubber(fleet._ec2_once) as stub:
+        yield stub
+        stub.assert_no_pending_responses()
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds of each pause, in which the clock goes on at once."""
+    taken: list[float] = []
+    monkeypatch.setattr("rollcall.fleet.time.monotonic", lambda: sum(taken))
+    monkeypatch.setattr("rollcall.fleet.time.sleep", taken.append)
+    return taken
+
+
+def attribute(instance_id: str) -> dict[str, str]:
+    return {"InstanceId": instance_id, "Attribute": "userData"}
+
+
+def test_user_data_is_told_as_ec2_has_it(fleet: Fleet, attributes: Stubber) -> None:
+    attributes.add_response(USER_DATA, {"InstanceId": "i-a", "UserData": {"Value": "e30="}}, attribute("i-a"))
+    assert fleet.user_data(["i-a"], 10) == {"i-a": "e30="}
+
+
+@pytest.mark.parametrize("none", [{}, {"UserData": {}}])
+def test_an_instance_may_have_no_user_data(fleet: Fleet, attributes: Stubber, none: dict[str, Any]) -> None:
+    attributes.add_response(USER_DATA, none, attribute("i-a"))
+    assert fleet.user_data(["i-a"], 10) == {"i-a": ""}
+
+
+@pytest.mark.parametrize("code", ["RequestLimitExceeded", "ServiceUnavailable", NOT_FOUND])
+def test_user_data_that_ec2_puts_off_is_asked_for_again(
+    fleet: Fleet, attributes: Stubber, pauses: list[float], code: str
+) -> None:
+    for _ in range(2):
+        attributes.add_client_error(USER_DATA, code, "later", 400)
+    attributes.add_response(USER_DATA, {"UserData": {"Value": "e30="}}, attribute("i-a"))
+    assert fleet.user_data(["i-a"], 10) == {"i-a": "e30="}
+    assert pauses == [0.5, 1.0]
+
+
+def test_only_those_are_asked_for_again_that_were_put_off(
+    fleet: Fleet, pauses: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def answer(operation: str, given: dict[str, str]) -> dict[str, Any]:
+        asked.append(given["InstanceId"])
+        if asked.count("i-3") == 1 and given["InstanceId"] == "i-3":
+            raise EndpointConnectionError(endpoint_url="https://ec2.us-east-1.amazonaws.com")
+        return {"UserData": {"Value": given["InstanceId"]}}
+
+    monkeypatch.setattr(fleet._ec2_once, "_make_api_call", answer)
+    ids = [f"i-{number}" for number in range(100)]
+    assert fleet.user_data(ids, 10) == {each: each for each in ids}
+    assert sorted(asked) == sorted([*ids, "i-3"])
+
+
+@pytest.mark.parametrize(("code", "kind"), [("RequestLimitExceeded", Throttled), (NOT_FOUND, InstanceNotVisible)])
+def test_user_data_is_not_waited_for_any_longer_than_asked(
+    fleet: Fleet, attributes: Stubber, pauses: list[float], code: str, kind: type
+) -> None:
+    for _ in range(5):
+        attributes.add_client_error(USER_DATA, code, "later", 400)
+    assert isinstance(fleet.user_data(["i-a"], 10)["i-a"], kind)
+    assert pauses == [0.5, 1.0, 2.0, 4.0]
+
+
+def test_nobody_is_asked_once_the_time_is_over(fleet: Fleet, attributes: Stubber, pauses: list[float]) -> None:
+    answer = fleet.user_data(["i-a"], -1)["i-a"]
+    assert isinstance(answer, Throttled)
+    assert "there was no time to ask" in str(answer)
+    assert pauses == []
+
+
+def test_user_data_that_may_not_be_read_is_asked_for_once(
+    fleet: Fleet, attributes: Stubber, pauses: list[float]
+) -> None:
+    attributes.add_client_error(USER_DATA, "UnauthorizedOperation", "no", 403)
+    assert isinstance(fleet.user_data(["i-a"], 10)["i-a"], AwsDenied)
+    assert pauses == []
+
+
+def test_botocore_repeats_nothing_behind_our_back(fleet: Fleet) -> None:
+    assert fleet._ec2_once.meta.config.retries["total_max_attempts"] == 1  # type: ignore[attr-defined]
 
 
 # Answering hooks

@@ -83,7 +83,7 @@ def test_a_group_named_twice_counts_once_and_their_order_stays() -> None:
     assert read(groups="b a b").inventory_groups == ("b", "a")
 
 
-@pytest.mark.parametrize("tag", ["groups", "job_template", "gate", "timeout", "on_failure", "address"])
+@pytest.mark.parametrize("tag", ["groups", "job_template", "gate", "timeout", "on_failure", "address", "user_data"])
 def test_an_empty_tag_is_as_good_as_none(tag: str) -> None:
     assert read(**{tag: ""}) == read()
 
@@ -115,6 +115,11 @@ def test_every_consequence_can_be_asked_for(value: OnFailure) -> None:
 @pytest.mark.parametrize("value", list(AddressKind))
 def test_every_address_can_be_asked_for(value: AddressKind) -> None:
     assert read(address=str(value)).address == value
+
+
+@pytest.mark.parametrize(("value", "wanted"), [("true", True), ("false", False)])
+def test_a_group_may_let_its_instances_ask_for_more(value: str, *, wanted: bool) -> None:
+    assert read(user_data=value).user_data is wanted
 
 
 @pytest.mark.parametrize("value", ["1", "60", "172800"])
@@ -194,6 +199,11 @@ def test_an_unknown_address_is_refused() -> None:
     refused("address", "ipv6", "'ipv6'", "private, public, private-dns, public-dns")
 
 
+@pytest.mark.parametrize("value", ["yes", "True", "1", "true false"])
+def test_neither_true_nor_false_is_refused(value: str) -> None:
+    refused("user-data", value, f"'{value}'", "true, false")
+
+
 TAG_TEXT = st.text(alphabet=string.ascii_letters + string.digits + " +-=._:/@äß", max_size=30)
 TAGS = [
     "rollcall:groups",
@@ -202,6 +212,7 @@ TAGS = [
     "rollcall:timeout",
     "rollcall:on-failure",
     "rollcall:address",
+    "rollcall:user-data",
     "rollcall:inventory",
 ]
 
@@ -227,6 +238,7 @@ ENVIRONMENT = {
     "IN_VPC": "false",
     "LOAD_BALANCERS": "false",
     "MAX_HOSTS_PER_JOB": "100",
+    "USER_DATA": "false",
     "LAUNCH_QUEUE_URL": "https://queue.example.com/launch",
     "TERMINATE_QUEUE_URL": "https://queue.example.com/terminate",
     "GATE_QUEUE_URL": "https://queue.example.com/gate",
@@ -244,6 +256,8 @@ def test_an_installation_is_told_by_its_environment() -> None:
     assert read_settings(ENVIRONMENT | {"IN_VPC": "true"}).in_vpc is True
     assert settings.load_balancers is False
     assert read_settings(ENVIRONMENT | {"LOAD_BALANCERS": "true"}).load_balancers is True
+    assert settings.user_data is False
+    assert read_settings(ENVIRONMENT | {"USER_DATA": "true"}).user_data is True
 
 
 @pytest.mark.parametrize("name", ENVIRONMENT)

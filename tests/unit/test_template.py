@@ -68,6 +68,7 @@ def statements() -> Iterator[tuple[str, Json]]:
     policies += [(target(each["Roles"][0]), each) for each in of_type("AWS::IAM::Policy").values()]
     for role, policy in policies:
         for statement in policy["PolicyDocument"]["Statement"]:
+            _, statement, _ = statement.get("Fn::If", (None, statement, None))
             yield role, statement
 
 
@@ -335,6 +336,25 @@ def test_a_function_may_only_take_from_its_own_queue() -> None:
         if "sqs:ReceiveMessage" in as_list(statement["Action"]):
             function = role.replace("Role", "Function")
             assert target(statement["Resource"]) == target(source_of(function)["Queue"])
+
+
+def test_user_data_may_be_read_only_where_it_is_asked_for_and_of_instances_alone() -> None:
+    conditional = [
+        (role, statement)
+        for role, properties in of_type("AWS::IAM::Role").items()
+        for policy in properties["Policies"]
+        for statement in policy["PolicyDocument"]["Statement"]
+        if "Fn::If" in statement
+    ]
+    assert [role for role, _ in conditional] == ["RegisterRole", "ReconcileRole"]
+    for _, statement in conditional:
+        condition, allowed, otherwise = statement["Fn::If"]
+        assert TEMPLATE["Conditions"][condition] == {"Fn::Equals": [{"Ref": "UserData"}, "true"]}
+        assert otherwise == {"Ref": "AWS::NoValue"}
+        assert allowed["Resource"]["Fn::Sub"].endswith(":instance/*")
+    reading = [role for role, each in statements() if "ec2:DescribeInstanceAttribute" in as_list(each["Action"])]
+    assert reading == [role for role, _ in conditional]
+    assert TEMPLATE["Parameters"]["UserData"]["Default"] == "false"
 
 
 def test_hooks_may_be_answered_whatever_tags_their_group_has() -> None:

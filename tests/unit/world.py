@@ -52,6 +52,7 @@ SETTINGS = Settings(
     adopt_by_instance_id=False,
     in_vpc=True,
     load_balancers=False,
+    user_data=True,
     max_hosts_per_job=100,
     launch_queue_url="https://queue.example.com/launch",
     gate_queue_url="https://queue.example.com/gate",

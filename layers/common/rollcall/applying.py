@@ -6,7 +6,7 @@ import time
 from collections import defaultdict
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import batched
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -15,10 +15,11 @@ from .errors import RollcallError, TowerRejected, TowerUnavailable
 from .events import write_action
 from .identity import address_of
 from .model import LifecycleAction, Transition
+from .parameters import read_parameters
 from .provisioning import launch_once, require_limitable
 from .queues import is_queue
 from .removal import strike_off
-from .steps import Fix
+from .steps import Finding, Fix, Kind
 from .tower import BULK_CREATE_MAX, BULK_DELETE_MAX, HostsExist, HostsVanished, NewHost
 from .variables import owing_job
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from .fleet import Fleet
-    from .model import DumpedHost, Hook, Host, Inventory, JobTemplate
+    from .model import DumpedHost, Hook, Host, Inventory, JobTemplate, Parameters
     from .queues import Queues
     from .settings import Settings
     from .snapshot import Place
@@ -61,6 +62,7 @@ class Applying:
         self._group_ids: dict[tuple[int, str], int] = {}
         self._groups_looked_up: Future[None] = Future()
         self._hooks: dict[str, list[Hook]] = {}
+        self._findings: list[Finding] = []
         self._made_by = f"Made by Rollcall in run {uuid4().hex[:12]}"
 
     def apply(self, templates: Mapping[str, JobTemplate | None], in_time: Callable[[], bool]) -> None:
@@ -84,6 +86,7 @@ class Applying:
         self._outcome.left += len(moved) - len(ready)
         self._remove(ready)
         self._requeue(planned.requeues)
+        self._outcome.plan = replace(planned, findings=(*planned.findings, *self._findings))
 
     def _at_free_addresses(self, additions: Sequence[Addition], removals: Iterable[Removal]) -> list[Addition]:
         """Those at no address of a host that should have been removed and was not; the others wait for the next run."""
@@ -175,14 +178,15 @@ class Applying:
                 self._group_ids |= {(inventory.id, name): group_id for name, group_id in found.items()}
 
     def _change(self, changes: Iterable[Change]) -> None:
-        for inventory, own in self._by_inventory(changes):
+        for inventory, planned in self._by_inventory(changes):
+            own = self._as_asked(planned)
             with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
                 right = list(pool.map(self._put_right, own))
             righted = [change for change, done in zip(own, right, strict=True) if done]
             owing = [
-                _Owing(change.provision, change.instance_id, change.host.id, change.variables)
+                _Owing(change.new_in, change.instance_id, change.host.id, change.variables)
                 for change in righted
-                if change.provision and change.variables
+                if change.provision and change.new_in and change.variables
             ]
             unprovisioned = {each.instance_id for each in owing} - self._provision(owing)
             righted = [change for change in righted if change.instance_id not in unprovisioned]
@@ -206,6 +210,22 @@ class Applying:
             return True
         return False
 
+    def _as_asked(self, changes: Sequence[Change]) -> list[Change]:
+        """New hosts also get what their instances' user data asks for, as far as they lack it."""
+        asked = self._parameters({each.instance_id: each.new_in for each in changes if each.new_in})
+        return [_with_asked(each, asked[each.instance_id]) if each.instance_id in asked else each for each in changes]
+
+    def _parameters(self, places: Mapping[str, Place]) -> dict[str, Parameters]:
+        """What instances of groups that let them ask for by their user data; what is wrong with it is a finding."""
+        asking = {each: place.settings.group for each, place in places.items() if place.settings.user_data}
+        asked = read_parameters(self._fleet, asking, allowed=self._settings.user_data)
+        self._findings += [
+            Finding(Kind.USER_DATA, places[each].inventory, each, parameters.warning)
+            for each, parameters in asked.items()
+            if parameters.warning
+        ]
+        return asked
+
     def _group_id(self, inventory: Inventory, name: str) -> int:
         """A group's id; the group is made if need be."""
         self._groups_looked_up.result()
@@ -220,6 +240,7 @@ class Applying:
                     self._add_batch(inventory, batch)
 
     def _add_batch(self, inventory: Inventory, additions: Sequence[Addition]) -> None:
+        additions = self._with_parameters(additions)
         made = self._make(inventory, additions)
         staying = [each for each in additions if each.instance_id in made]
         self._outcome.by_inventory[inventory].added += len(staying)
@@ -230,6 +251,16 @@ class Applying:
             for each in grouped
             if each.provision
         )
+
+    def _with_parameters(self, additions: Sequence[Addition]) -> list[Addition]:
+        """What a person set on a host that moves is kept against what its instance's user data asks for."""
+        asked = self._parameters({each.instance_id: each.place for each in additions})
+        return [
+            replace(each, variables={**own.variables, **each.variables}, asked_groups=own.groups)
+            if (own := asked.get(each.instance_id))
+            else each
+            for each in additions
+        ]
 
     def _make(self, inventory: Inventory, additions: Sequence[Addition]) -> dict[str, int]:
         """Makes hosts; their ids by instance id, for the instances that stay."""
@@ -272,7 +303,7 @@ class Applying:
 
     def _join_all(self, addition: Addition, host_id: int) -> bool:
         with self._telling_of_host(addition.inventory, host_id, addition.instance_id):
-            for name in addition.place.settings.inventory_groups:
+            for name in addition.groups:
                 self._tower.add_to_group(self._group_id(addition.inventory, name), host_id)
             return True
         return False
@@ -342,3 +373,9 @@ class Applying:
 
     def _tell(self, deed: str, steps: Iterable[Removal | Change | Addition | Requeue]) -> None:
         self._outcome.fixes += [Fix(deed, each.inventory, each.instance_id, each.reason) for each in steps]
+
+
+def _with_asked(change: Change, asked: Parameters) -> Change:
+    join = tuple(name for name in asked.groups if name not in change.host.groups and name not in change.join)
+    variables = {**asked.variables, **(change.variables or {})}
+    return replace(change, variables=variables, join=(*change.join, *join))

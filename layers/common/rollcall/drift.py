@@ -198,8 +198,10 @@ class _Planning:
             variables = None if right else with_ours(host.variables, wanted)
             reason = "; ".join(reasons)
             owing = owed_since is not None and host.enabled and self._is_free_since(marker.instance_id, owed_since)
-            provision = place if owing and settings.job_template is not None else None
-            self._changes.append(Change(inventory, host, marker.instance_id, reason, variables, join, leave, provision))
+            new_in = place if owed_since is not None else None
+            provision = owing and settings.job_template is not None
+            change = Change(inventory, host, marker.instance_id, reason, variables, join, leave, new_in, provision)
+            self._changes.append(change)
 
     def _is_free_since(self, instance_id: str, moment: float) -> bool:
         """Whether no job holds an instance that runs, or ended after a moment."""
@@ -281,7 +283,7 @@ class _Planning:
         join = tuple(name for name in place.settings.inventory_groups if name not in host.groups)
         reason = f"it is for an instance of group {place.settings.group!r}, and was made by something else"
         variables = with_ours(host.variables, wanted)
-        self._changes.append(Change(place.inventory, host, instance_id, reason, variables, join))
+        self._changes.append(Change(place.inventory, host, instance_id, reason, variables, join, new_in=place))
 
     def _add(self, place: Place, instance: Instance, wanted: Mapping[str, object]) -> None:
         young = self._seen.now - instance.launched_at < place.settings.timeout
@@ -403,7 +405,7 @@ class _Planning:
                 unsaid = sorted(
                     group
                     for group in groups
-                    if group in self._seen.places and name not in self._seen.places[group].settings.inventory_groups
+                    if group in self._seen.places and not _may_ask(self._seen.places[group].settings, name)
                 )
                 if len(groups) > 1 and unsaid:
                     reason = f"it holds hosts of {', '.join(sorted(groups))}, and {unsaid[0]} does not ask for it"
@@ -435,3 +437,8 @@ class _Planning:
             return ""
         due = is_due(age, RETRY_MAX, self._wishes.every)
         return f"launched {age:.0f} s ago, it waits and has no host" if due else ""
+
+
+def _may_ask(settings: GroupSettings, inventory_group: str) -> bool:
+    """Whether hosts of a group are in an inventory group for its sake; what user data asked for nobody remembers."""
+    return settings.user_data or inventory_group in settings.inventory_groups

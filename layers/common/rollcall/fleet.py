@@ -7,6 +7,7 @@ Methods raise Throttled for what passes by itself and AwsDenied for the rest.
 from __future__ import annotations
 
 import re
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import batched
@@ -14,10 +15,11 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
 
 import boto3
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from .aws import CLIENT_CONFIG, aws_errors
-from .errors import BadEvent
+from .errors import BadEvent, InstanceNotVisible, RollcallError, Throttled, Transient
 from .expiring import Expiring
 from .model import AddressKind, Group, Hook, Instance, LifecycleAction, Result, Transition
 from .targets import Targets
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
 
+ONE_TRY = Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=3)  # where we repeat by ourselves
 CALLS_AT_ONCE = 8
 GROUPS_TTL = 60.0  # seconds
 GROUPS_PER_CALL = 50  # by name
@@ -37,6 +40,7 @@ STATES_PER_CALL = 50  # DescribeAutoScalingInstances' maximum
 INSTANCES_PER_FILTER = 200  # EC2's maximum of values in one filter
 STATUSES_PER_CALL = 100  # DescribeInstanceStatus' maximum of ids whose answer comes in one page
 SETTLED = ("InService", "Standby")
+USER_DATA_PAUSE = 0.5  # seconds before those are asked for again that EC2 put off, doubling
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ class Fleet:
         self.region = region
         self._groups: Expiring[str, Group] = Expiring(GROUPS_TTL)
         self._making = Lock()
-        self._clients: dict[str, Any] = {}
+        self._clients: dict[tuple[str, Config], Any] = {}
 
     @property
     def _autoscaling(self) -> AutoScalingClient:
@@ -90,6 +94,11 @@ class Fleet:
         return client
 
     @property
+    def _ec2_once(self) -> EC2Client:
+        client: EC2Client = self._client("ec2", ONE_TRY)
+        return client
+
+    @property
     def _elbv2(self) -> ElasticLoadBalancingv2Client:
         client: ElasticLoadBalancingv2Client = self._client("elbv2")
         return client
@@ -99,11 +108,11 @@ class Fleet:
         """The target groups of its load balancers."""
         return Targets(self._elbv2)
 
-    def _client(self, service: Literal["autoscaling", "ec2", "elbv2"]) -> Any:
+    def _client(self, service: Literal["autoscaling", "ec2", "elbv2"], config: Config = CLIENT_CONFIG) -> Any:
         with self._making:  # clients may be shared by threads, but not made by several at once
-            if service not in self._clients:
-                self._clients[service] = boto3.client(service, region_name=self.region, config=CLIENT_CONFIG)
-            return self._clients[service]
+            if (service, config) not in self._clients:
+                self._clients[service, config] = boto3.client(service, region_name=self.region, config=config)
+            return self._clients[service, config]
 
     def groups(self, names: Collection[str]) -> dict[str, Group]:
         """Groups by name with all that Group holds, remembered for a minute; one that does not exist is left out."""
@@ -209,6 +218,38 @@ class Fleet:
             return [describe(chunk) for chunk in chunks]
         with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
             return list(pool.map(describe, chunks))
+
+    def user_data(self, instance_ids: Collection[str], seconds: float) -> dict[str, str | RollcallError]:
+        """The user data of each instance in base64, "" where it has none; or why EC2 did not tell within the seconds.
+
+        EC2 tells it of one instance a call, a hundred at once and then twenty a second for the whole account ("Request
+        throttling for the Amazon EC2 API"). Those that it puts off, or does not know yet, are asked for again.
+        """
+        deadline = time.monotonic() + seconds
+        answers: dict[str, str | RollcallError] = {}
+        waiting, pause = sorted(instance_ids), USER_DATA_PAUSE
+        while True:
+            with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+                told = pool.map(lambda each: self._user_data(each, deadline), waiting)
+                answers |= zip(waiting, told, strict=True)
+            waiting = [each for each in waiting if isinstance(answers[each], Transient)]
+            if not waiting or time.monotonic() + pause > deadline:
+                return answers
+            time.sleep(pause)
+            pause *= 2
+
+    def _user_data(self, instance_id: str, deadline: float) -> str | RollcallError:
+        if time.monotonic() > deadline:
+            return Throttled(f"there was no time to ask EC2 for the user data of {instance_id}")
+        try:
+            with aws_errors("DescribeInstanceAttribute"):
+                answer = self._ec2_once.describe_instance_attribute(InstanceId=instance_id, Attribute="userData")
+        except RollcallError as error:
+            cause = error.__cause__
+            if isinstance(cause, ClientError) and cause.response["Error"]["Code"] == "InvalidInstanceID.NotFound":
+                return InstanceNotVisible(f"EC2 does not tell the attributes of {instance_id} yet")
+            return error
+        return answer.get("UserData", {}).get("Value", "")
 
     def passing_status_checks(self, instance_ids: Collection[str]) -> set[str]:
         """Those of the instances whose system and instance status checks both passed."""

@@ -118,7 +118,10 @@ class Check:
 
 @dataclass(frozen=True)
 class GroupSettings:
-    """What a group asks for by its tags. timeout in seconds; watch likewise, 0 for none."""
+    """What a group asks for by its tags.
+
+    timeout in seconds; watch likewise, 0 for none. user_data: its instances ask for more by theirs.
+    """
 
     group: str
     inventory: str
@@ -129,10 +132,23 @@ class GroupSettings:
     on_failure: OnFailure
     address: AddressKind
     watch: int = 0
+    user_data: bool = False
 
     def asks(self, kind: CheckKind) -> bool:
         """Whether its gate holds a check of this kind."""
         return any(check.kind == kind for check in self.gate)
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What an instance asks for by its user data: variables of its host, and inventory groups beside its group's.
+
+    warning: why that is not followed, or not all of it; without anything that stands in it but names of variables.
+    """
+
+    variables: Mapping[str, object] = field(default_factory=dict)
+    groups: tuple[str, ...] = ()
+    warning: str = ""
 
 
 @dataclass(frozen=True)

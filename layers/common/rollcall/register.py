@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import batched
 from typing import TYPE_CHECKING
@@ -18,7 +18,8 @@ from .errors import BadSettings, InstanceNotVisible, JobStillLanding, TowerDenie
 from .events import write_gate_message
 from .eviction import evict
 from .identity import address_key
-from .model import AddressKind, CheckKind, GateMessage, LifecycleAction, Result, Transition, Waiting
+from .model import AddressKind, CheckKind, GateMessage, LifecycleAction, Parameters, Result, Transition, Waiting
+from .parameters import read_parameters
 from .provisioning import JOBS_FROM, find_in_tower, job_of, launch, require_limitable
 from .removal import strike_off
 from .reports import Report, failing, going
@@ -46,7 +47,7 @@ WARMING = "Warmed:Pending"
 
 @dataclass(frozen=True)
 class Newcomer:
-    """An instance of a group that opted in, and where it belongs in Tower.
+    """An instance of a group that opted in, where it belongs in Tower, and what it asks for itself.
 
     It is pending; or in service already, where no hook waits.
     """
@@ -56,6 +57,12 @@ class Newcomer:
     instance: Instance
     inventory: Inventory
     template: JobTemplate | None
+    asked: Parameters = field(default_factory=Parameters)
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The inventory groups that its host is put into."""
+        return tuple(dict.fromkeys((*self.settings.inventory_groups, *self.asked.groups)))
 
     @property
     def address(self) -> str:
@@ -109,7 +116,7 @@ class Register:
         groups = fleet.groups({action.group for action in actions})
         instances = fleet.instances(ids)
         gone: list[LifecycleAction] = []
-        newcomers: defaultdict[GroupSettings, list[LifecycleAction]] = defaultdict(list)
+        wanted: defaultdict[GroupSettings, list[LifecycleAction]] = defaultdict(list)
         for action in actions:
             membership, instance = memberships.get(action.instance_id), instances.get(action.instance_id)
             with failing([action], reports):
@@ -121,7 +128,7 @@ class Register:
                         fleet.complete(action, Result.CONTINUE)
                         reports.append(Report(action, "let into the warm pool"))
                     elif membership.pending or (membership.settled and not action.awaited):
-                        newcomers[settings].append(action)
+                        wanted[settings].append(action)
                     else:
                         reports.append(Report(action, f"no longer pending: {membership.state}"))
         if gone:
@@ -130,11 +137,12 @@ class Register:
                 reports.extend(
                     Report(action, "struck off: already gone", refusals.get(action.instance_id)) for action in gone
                 )
-        return [
+        newcomers = [
             newcomer
-            for settings, own in newcomers.items()
+            for settings, own in wanted.items()
             for newcomer in self._newcomers(settings, groups[settings.group], own, instances, reports)
         ]
+        return self._with_parameters(fleet, newcomers)
 
     def _opted_in(
         self, action: LifecycleAction, groups: Mapping[str, Group], reports: list[Report]
@@ -172,6 +180,12 @@ class Register:
                     instance = _addressed(action, settings, instances.get(action.instance_id))
                     newcomers.append(Newcomer(action, settings, instance, inventory, template))
         return newcomers
+
+    def _with_parameters(self, fleet: Fleet, newcomers: list[Newcomer]) -> list[Newcomer]:
+        """Those of groups that let their instances ask for more, with what they ask for; and all the others."""
+        asking = {each.instance.instance_id: each.settings.group for each in newcomers if each.settings.user_data}
+        asked = read_parameters(fleet, asking, allowed=self._settings.user_data)
+        return [replace(each, asked=asked.get(each.instance.instance_id, each.asked)) for each in newcomers]
 
     def _require_followable(self, settings: GroupSettings) -> None:
         if not is_plain(settings.group):
@@ -271,13 +285,13 @@ class Register:
     # Groups
 
     def _put_into_groups(self, registered: list[Registered], reports: list[Report]) -> list[Registered]:
-        by_settings: defaultdict[tuple[Inventory, GroupSettings], list[Registered]] = defaultdict(list)
+        by_groups: defaultdict[tuple[Inventory, tuple[str, ...]], list[Registered]] = defaultdict(list)
         for each in registered:
-            by_settings[each.newcomer.inventory, each.newcomer.settings].append(each)
+            by_groups[each.newcomer.inventory, each.newcomer.groups].append(each)
         calls: list[tuple[Registered, int]] = []
-        for (inventory, settings), members in by_settings.items():
+        for (inventory, names), members in by_groups.items():
             with failing([each.newcomer.action for each in members], reports):
-                for group_id in self._tower.group_ids(inventory, settings.inventory_groups).values():
+                for group_id in self._tower.group_ids(inventory, names).values():
                     calls += [(each, group_id) for each in self._outside(group_id, members)]
         with ThreadPoolExecutor(ASSOCIATES_AT_ONCE) as pool:
             list(pool.map(partial(self._associate, reports), calls))
@@ -402,7 +416,13 @@ class Register:
         self._queues.send(self._settings.gate_queue_url, [(write_gate_message(message), delay)])
         outcome = f"registered, job {job_id}" if job_id else "registered"
         reports.extend(
-            Report(each.newcomer.action, outcome, left_out=templated_tags(each.newcomer.instance)) for each in members
+            Report(
+                each.newcomer.action,
+                outcome,
+                left_out=templated_tags(each.newcomer.instance),
+                warning=each.newcomer.asked.warning,
+            )
+            for each in members
         )
 
     def _first_look(self, template: JobTemplate) -> float:
@@ -415,8 +435,8 @@ class Register:
 
 def _new_host(newcomer: Newcomer) -> NewHost:
     action = newcomer.action
-    variables = host_variables(newcomer.settings, newcomer.instance, action.account, action.region)
-    return NewHost(newcomer.instance.instance_id, variables, _made_for(action))
+    ours = host_variables(newcomer.settings, newcomer.instance, action.account, action.region)
+    return NewHost(newcomer.instance.instance_id, {**newcomer.asked.variables, **ours}, _made_for(action))
 
 
 def _made_for(action: LifecycleAction) -> str:

@@ -33,6 +33,7 @@ class Settings:
     adopt_by_instance_id: bool
     in_vpc: bool
     load_balancers: bool
+    user_data: bool
     max_hosts_per_job: int
     launch_queue_url: str
     gate_queue_url: str
@@ -58,6 +59,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             adopt_by_instance_id=environment["ADOPT_BY_INSTANCE_ID"] == "true",
             in_vpc=environment["IN_VPC"] == "true",
             load_balancers=environment["LOAD_BALANCERS"] == "true",
+            user_data=environment["USER_DATA"] == "true",
             max_hosts_per_job=int(environment["MAX_HOSTS_PER_JOB"]),
             launch_queue_url=environment["LAUNCH_QUEUE_URL"],
             gate_queue_url=environment["GATE_QUEUE_URL"],
@@ -109,6 +111,7 @@ def read_group_settings(group: Group) -> GroupSettings | None:
         on_failure=_choice(group, "rollcall:on-failure", tags, OnFailure.ABANDON),
         address=_choice(group, "rollcall:address", tags, AddressKind.PRIVATE),
         watch=_seconds(group, "rollcall:watch", tags, WATCHES),
+        user_data=_flag(group, "rollcall:user-data", tags),
     )
 
 
@@ -122,6 +125,13 @@ def _choice[C: StrEnum](group: Group, tag: str, tags: Mapping[str, str], default
         return type(default)(value)
     except ValueError:
         raise _unreadable(group, tag, value, ", ".join(type(default))) from None
+
+
+def _flag(group: Group, tag: str, tags: Mapping[str, str]) -> bool:
+    value = tags.get(tag) or "false"
+    if value not in ("true", "false"):
+        raise _unreadable(group, tag, value, "true, false")
+    return value == "true"
 
 
 def _seconds(group: Group, tag: str, tags: Mapping[str, str], allowed: range) -> int:

@@ -29,7 +29,8 @@ class Removal:
 class Change:
     """A host to be put right: its variables replaced (None: they are right), inventory groups joined and left.
 
-    provision: where it belongs, if its group's job is to run on it then.
+    new_in: where a host belongs that was made by something else and is taken over, or by a run that did not end; what
+    its instance's user data asks for counts then. provision: its group's job is to run on it; only where it is new.
     """
 
     inventory: Inventory
@@ -39,12 +40,16 @@ class Change:
     variables: Mapping[str, object] | None = None
     join: tuple[str, ...] = ()
     leave: tuple[str, ...] = ()
-    provision: Place | None = None
+    new_in: Place | None = None
+    provision: bool = False
 
 
 @dataclass(frozen=True)
 class Addition:
-    """An instance without a host. provision: its group's job is to run on it. enabled: as its host elsewhere was."""
+    """An instance without a host. provision: its group's job is to run on it. enabled: as its host elsewhere was.
+
+    asked_groups: inventory groups that its user data asks for, known once its host is about to be made.
+    """
 
     place: Place
     instance_id: str
@@ -52,6 +57,12 @@ class Addition:
     provision: bool
     reason: str
     enabled: bool = True
+    asked_groups: tuple[str, ...] = ()
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The inventory groups that its host is put into."""
+        return tuple(dict.fromkeys((*self.place.settings.inventory_groups, *self.asked_groups)))
 
     @property
     def inventory(self) -> Inventory:
@@ -86,6 +97,7 @@ class Kind(StrEnum):
     NO_ADDRESS = "no address"
     IN_WARM_POOL = "in the warm pool"
     MIXED_GROUP = "mixed group"
+    USER_DATA = "user data"
 
 
 @dataclass(frozen=True)

@@ -48,9 +48,10 @@ def job_owed_since(variables: Mapping[str, object]) -> float | None:
     return float(since) if isinstance(since, int) else None
 
 
-def with_ours(variables: Mapping[str, object], ours: Mapping[str, object]) -> dict[str, object]:
-    """A host's variables with ours replaced, and whatever else is set on it kept."""
-    return {key: value for key, value in variables.items() if key not in OUR_KEYS} | dict(ours)
+def with_ours(variables: Mapping[str, object], wanted: Mapping[str, object]) -> dict[str, object]:
+    """A host's variables with ours replaced, and whatever else is set on it kept, also against what is wanted."""
+    kept = {key: value for key, value in variables.items() if key not in OUR_KEYS}
+    return kept | {key: value for key, value in wanted.items() if key not in kept}
 
 
 def templated_tags(instance: Instance) -> tuple[str, ...]:
