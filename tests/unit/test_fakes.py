@@ -8,9 +8,9 @@ import socket
 import pytest
 from pytest_socket import SocketBlockedError
 
-from .fakes import FakeAnnouncer, FakeFleet, FakeFleets, FakeQueues, FakeTower
+from .fakes import FakeAnnouncer, FakeChef, FakeFleet, FakeFleets, FakeQueues, FakeTower
 
-FAKES = [FakeTower, FakeFleet, FakeFleets, FakeQueues, FakeAnnouncer]
+FAKES = [FakeTower, FakeChef, FakeFleet, FakeFleets, FakeQueues, FakeAnnouncer]
 
 
 def _public_methods(kind: type) -> dict[str, object]:

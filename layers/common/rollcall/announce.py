@@ -17,7 +17,7 @@ from .errors import Permanent, Transient
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from .applying import RunOutcome
+    from .applying import NodesOutcome, RunOutcome
     from .errors import RollcallError
     from .events import Record
     from .model import Inventory, LifecycleAction
@@ -61,6 +61,8 @@ class Announcer:
             if report.left_out:
                 extra["tags_left_out"] = list(report.left_out)
             self.logger.info(report.outcome, extra=extra)
+            if report.alert:
+                self.alert(report.alert, report.action)
             if metric := METRICS.get(report.outcome.split()[0].rstrip(":,")):
                 counts[metric] += 1
         for metric, count in counts.items():
@@ -105,6 +107,7 @@ class Announcer:
                 'run reconcile with {"force": true}',
                 extra=_listed(inventory, hosts) | {"alert": True},
             )
+        self._nodes(outcome.nodes)
         for what, error in outcome.troubles.items():
             log = self.logger.warning if isinstance(error, Transient) else self.logger.error
             log(f"{what}: {error}", extra={"error": type(error).__name__})
@@ -112,10 +115,25 @@ class Announcer:
             self.logger.info("reconciled", extra={"inventory": inventory.name, **asdict(summary)})
         plan = outcome.plan
         found = [*plan.removals, *plan.changes, *plan.additions, *plan.requeues, *chain(*outcome.stopped.values())]
-        self.metrics.add_metric("DriftFound", MetricUnit.Count, len(found))
-        self.metrics.add_metric("DriftFixed", MetricUnit.Count, len(outcome.fixes))
-        self.metrics.add_metric("BreakerTripped", MetricUnit.Count, len(outcome.stopped))
+        nodes = outcome.nodes
+        found_in_chef = [*nodes.plan.removals, *nodes.stopped]
+        self.metrics.add_metric("DriftFound", MetricUnit.Count, len(found) + len(found_in_chef))
+        self.metrics.add_metric("DriftFixed", MetricUnit.Count, len(outcome.fixes) + len(nodes.removed))
+        self.metrics.add_metric("BreakerTripped", MetricUnit.Count, len(outcome.stopped) + bool(nodes.stopped))
         self.metrics.add_metric("ReconcileTroubles", MetricUnit.Count, len(outcome.troubles))
+
+    def _nodes(self, nodes: NodesOutcome) -> None:
+        for removal in nodes.removed:
+            about = {"node": removal.node, "instance_id": removal.instance_id}
+            self.logger.info(f"removed from Chef: {removal.reason}", extra=about)
+        if nodes.stopped:
+            self.logger.error(
+                f"the breaker tripped: {len(nodes.stopped)} of our {nodes.plan.ours} nodes in Chef would go at once, "
+                'so none did: look at the list, and if it is right run reconcile with {"force": true}',
+                extra={"nodes": [removal.node for removal in nodes.stopped[:NAMED_MAX]], "alert": True},
+            )
+        if nodes.plan.ours:
+            self.logger.info("reconciled Chef", extra={"ours": nodes.plan.ours, "removed": len(nodes.removed)})
 
     def _findings(self, findings: Iterable[Finding]) -> None:
         """One line for those of a kind in an inventory: they are told again in every run, until a person acts."""

@@ -18,7 +18,7 @@ from .model import LifecycleAction, Transition
 from .provisioning import launch_once, require_limitable
 from .queues import is_queue
 from .removal import strike_off
-from .steps import Plan
+from .steps import NodePlan, Plan
 from .tower import BULK_CREATE_MAX, BULK_DELETE_MAX, HostsExist, HostsVanished, NewHost
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .queues import Queues
     from .settings import Settings
     from .snapshot import Place
-    from .steps import Addition, Change, Removal, Requeue
+    from .steps import Addition, Change, NodeRemoval, Removal, Requeue
     from .tower import Tower
 
 CALLS_AT_ONCE = 4
@@ -65,13 +65,25 @@ class Fix:
 
 
 @dataclass
+class NodesOutcome:
+    """What came of a run in Chef.
+
+    plan: what was to be done. removed: what was. stopped: the removals that the breaker did not let through.
+    """
+
+    plan: NodePlan = field(default_factory=NodePlan)
+    removed: list[NodeRemoval] = field(default_factory=list)
+    stopped: tuple[NodeRemoval, ...] = ()
+
+
+@dataclass
 class RunOutcome:
     """What came of a run.
 
     plan: what was to be done, without the removals that the breaker stopped. by_inventory: those that were read. fixes:
     every step taken. troubles: what failed of groups, inventories and steps. stopped: by inventory, the removals that
     the breaker did not let through. left: steps that wait for the next run, for want of time or because the host's new
-    place is not there yet, or its address not free.
+    place is not there yet, or its address not free. nodes: what came of it in Chef.
     """
 
     plan: Plan = field(default_factory=Plan)
@@ -80,6 +92,7 @@ class RunOutcome:
     troubles: dict[str, RollcallError] = field(default_factory=dict)
     stopped: dict[Inventory, list[Removal]] = field(default_factory=dict)
     left: int = 0
+    nodes: NodesOutcome = field(default_factory=NodesOutcome)
 
 
 class Applying:

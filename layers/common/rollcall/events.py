@@ -72,9 +72,9 @@ def read_action(record: Record) -> LifecycleAction | None:
     if body.get("Event") == TEST_NOTIFICATION:
         return None
     if "detail-type" in body:
-        return replace(_event(body), message_id=record.id)
+        return replace(_event(body), message_id=record.id, received_at=record.first_received_at)
     if "LifecycleTransition" in body:
-        return replace(_hook_notification(body, region), message_id=record.id)
+        return replace(_hook_notification(body, region), message_id=record.id, received_at=record.first_received_at)
     raise BadEvent(
         "the message has neither 'detail-type' (an EventBridge event) nor 'LifecycleTransition' (a lifecycle hook's "
         f"notification); its fields: {', '.join(sorted(body)) or 'none'}"
@@ -115,6 +115,7 @@ def _hooked(fields: Json, account: str, region: str, transition: Transition) -> 
         instance_id=_instance_id(fields),
         hook=_text(fields, "LifecycleHookName"),
         token=_text(fields, "LifecycleActionToken") if "LifecycleActionToken" in fields else None,
+        to_warm_pool=fields.get("Destination") == "WarmPool",
     )
 
 

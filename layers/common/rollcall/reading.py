@@ -91,7 +91,7 @@ class Reading:
         certain = proven(seen)
         asked = set(wanted) - certain | set(sorted(certain)[:CONTROLS])
         instances = self._fleet.instances(asked)
-        _require_credible({each: seen.memberships[each] for each in asked & seen.memberships.keys()}, instances)
+        require_credible({each: seen.memberships[each] for each in asked & seen.memberships.keys()}, instances)
         return instances
 
     def _places(self, opted_in: Mapping[str, OptedIn]) -> dict[str, Place]:
@@ -159,7 +159,7 @@ class Reading:
         return ended
 
 
-def _require_credible(memberships: Mapping[str, Membership], instances: Collection[str]) -> None:
+def require_credible(memberships: Mapping[str, Membership], instances: Collection[str]) -> None:
     """Refuse an answer of EC2 that knows nobody of those who serve and were asked for. Raises Throttled.
 
     It would make every instance that no group lists look gone. Of a single one EC2 may really not know yet, or any

@@ -69,6 +69,24 @@ class Requeue:
         return self.place.inventory
 
 
+@dataclass(frozen=True)
+class NodeRemoval:
+    """A node in Chef to be removed with its client. certain: nobody else's can have this name."""
+
+    node: str
+    instance_id: str
+    reason: str
+    certain: bool
+
+
+@dataclass(frozen=True)
+class NodePlan:
+    """The nodes to be removed, of how many of ours: those whose instances are of this account and Region."""
+
+    ours: int = 0
+    removals: tuple[NodeRemoval, ...] = ()
+
+
 class Kind(StrEnum):
     """What a finding is about."""
 
