@@ -34,6 +34,8 @@ MISTAKES = {
     "an unknown template": Mistake("Tower has no job template 'nothing'", tags={"job-template": "nothing"}),
     "an unknown check": Mistake("tag rollcall:gate is 'icmp'; allowed: job, ec2, tcp:PORT", tags={"gate": "job icmp"}),
     "a timeout that is no number": Mistake("tag rollcall:timeout is 'soon'; allowed: whole", tags={"timeout": "soon"}),
+    "nodes in Chef without a Chef server": Mistake("deploy with ChefSecretArn", tags={"chef": "@instance_id@"}),
+    "a pattern of node names that is none": Mistake("allowed: @instance_id@ or @private_dns@", tags={"chef": "web"}),
     "a hook without the tag": Mistake("not the tag rollcall:inventory", tags={"inventory": None}),
 }
 

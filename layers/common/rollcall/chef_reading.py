@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from .chef import Chef
     from .fleet import Fleet
-    from .model import DumpedHost, NodePattern, Wishes
+    from .model import DumpedHost, Instance, NodePattern, Wishes
     from .snapshot import Snapshot
 
 
@@ -56,16 +56,23 @@ def read_nodes(chef: Chef, fleet: Fleet, seen: Snapshot, patterns: tuple[NodePat
     nodes = replace(nodes, nodes=chef.nodes([name for name in names if not instance_of(nodes, name)]))
     named = {name: found for name in names if (found := instance_of(nodes, name))}
     suspects = set(named.values()) - seen.memberships.keys()
-    controls = {each: known for each, known in sorted(seen.memberships.items()) if known.state in SETTLED}
-    asked = dict(list(controls.items())[:CONTROLS])
-    instances = fleet.instances(suspects | asked.keys()) if suspects else {}
-    if suspects:
-        require_credible(asked, instances)
+    instances = _instances(fleet, seen, suspects)
     unknown = suspects - instances.keys()
     unseen = [name for name, instance_id in named.items() if instance_id in unknown and id_in(nodes, name)]
     nodes = replace(nodes, nodes={**nodes.nodes, **chef.nodes(unseen)}, instances=instances)
     memberships = fleet.memberships(unknown) if unknown else {}
     return replace(nodes, memberships={**seen.memberships, **memberships})
+
+
+def _instances(fleet: Fleet, seen: Snapshot, suspects: set[str]) -> dict[str, Instance]:
+    """What EC2 says of the suspects, and of a few who serve, to see that it answers."""
+    if not suspects:
+        return {}
+    serving = sorted(each for each, known in seen.memberships.items() if known.state in SETTLED)
+    controls = {each: seen.memberships[each] for each in serving[:CONTROLS]}
+    instances = fleet.instances(suspects | controls.keys())
+    require_credible(controls, instances)
+    return instances
 
 
 def _private_dns_names(seen: Snapshot) -> Iterator[tuple[str, str]]:
