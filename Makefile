@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test contract bench lint format build requirements reconcile uninstall-check clean
+.PHONY: help setup demo test contract bench lint format build chef-signatures requirements reconcile uninstall-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,11 +50,17 @@ format: setup ## format and mend what can be mended by itself
 build: setup ## sam build
 	sam build
 
+chef-signatures: ## sign the unit tests' requests anew with Chef's reference implementation (ruby-mixlib-authentication)
+	cd tests/unit/chef_signatures && ruby sign.rb key.pem < requests.json > signed.json.new && mv signed.json.new signed.json
+
 requirements: setup ## compile the pinned requirements from the short .in files
 	cd layers/common && uv pip compile --quiet --upgrade --generate-hashes --no-header --python-version 3.13 \
 		--no-emit-index-url --no-emit-find-links requirements.in -o requirements.txt
+	cd layers/chef && uv pip compile --quiet --upgrade --generate-hashes --no-header --python-version 3.13 \
+		--no-emit-index-url --no-emit-find-links requirements.in -o requirements.txt
 	cd tests && uv pip compile --quiet --upgrade --generate-hashes --no-header --python-version 3.13 \
-		--no-emit-index-url --no-emit-find-links -c ../layers/common/requirements.txt requirements.in -o requirements.txt
+		--no-emit-index-url --no-emit-find-links -c ../layers/common/requirements.txt -c ../layers/chef/requirements.txt \
+		requirements.in -o requirements.txt
 
 reconcile: setup ## one run of reconcile on the stack STACK, for people: ARGS='--dry-run --group web', ARGS=--help
 	@python scripts/reconcile.py --stack '$(STACK)' $(ARGS)

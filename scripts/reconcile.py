@@ -101,7 +101,7 @@ def invoke(stack: str, request: Json) -> Json:
             f"Reconcile ended in an error: {said.get('errorType', 'error')}: {said.get('errorMessage', said)}\n"
             "Where AWS or Tower cannot be read completely, nothing is changed. The function's log says more."
         )
-    if not isinstance(said, dict) or not {"failed", "inventories", *LISTS} <= said.keys():
+    if not isinstance(said, dict) or not {"failed", "inventories", "nodes", *LISTS} <= said.keys():
         raise NotRun(
             f"The function of stack {stack} does not answer as reconcile does: {json.dumps(said)[:200]}\n"
             "Deploy this version, or use the script of the version that is deployed."
@@ -117,11 +117,16 @@ def show(console: Console, answer: Json, most: int) -> None:
         console.print(_table(answer))
     else:
         console.print("No Auto Scaling group has the tag rollcall:inventory, and no host is Rollcall's.")
+    nodes = answer["nodes"]
+    if nodes["ours"]:
+        console.print(
+            f"Chef: {nodes['ours']:,} nodes are ours" + ("" if answer["dry_run"] else f", {nodes['removed']:,} removed")
+        )
     done = "would be done" if answer["dry_run"] else "done"
-    _list(console, answer, "steps", done, most, lambda each: (each["step"], each["instance_id"], each["reason"]))
+    _list(console, answer, "steps", done, most, lambda each: (each["step"], _subject(each), each["reason"]))
     _list(console, answer, "findings", "to know", most, lambda each: (each["kind"], each["subject"], each["reason"]))
     stopped = "NOT removed, for the breaker tripped: too many of an inventory at once. If the list is right: --force"
-    _list(console, answer, "stopped", stopped, most, lambda each: (each["step"], each["host"], each["reason"]))
+    _list(console, answer, "stopped", stopped, most, lambda each: (each["step"], _subject(each), each["reason"]))
     _list(console, answer, "troubles", "FAILED", most, lambda each: (each["what"], "", each["message"]))
     if answer["left"]:
         console.print(f"\n{answer['left']:,} steps are left to the next run.")
@@ -140,6 +145,11 @@ def _table(answer: Json) -> Table:
         numbers = [f"{each[name]:,}" for name in columns]
         table.add_row(Text(each["inventory"]), *numbers, f"{each['seconds']:.1f}")
     return table
+
+
+def _subject(step: Json) -> str:
+    """What a step is about: a node in Chef, a host that is not to go, or an instance."""
+    return str(step.get("node") or step.get("host") or step["instance_id"])
 
 
 def _list(

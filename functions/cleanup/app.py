@@ -1,4 +1,4 @@
-"""Terminate actions -> hosts out of every inventory, hooks completed. The decisions are in rollcall.cleanup."""
+"""Terminate actions -> hosts and nodes removed, hooks completed. The decisions are in rollcall.cleanup."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rollcall.announce import Announcer
 from rollcall.cleanup import Cleanup
 from rollcall.events import read_action
-from rollcall.wiring import installation
+from rollcall.wiring import chef, installation
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -23,7 +23,7 @@ announcer = Announcer("cleanup")
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """A batch of terminate actions in, Lambda's partial batch response out."""
     here = installation(context)
-    cleanup = Cleanup(here.tower, here.fleets)
+    cleanup = Cleanup(here.tower, here.fleets, chef(context))
 
     def work(actions: list[LifecycleAction]) -> list[RollcallError | None]:
         return announcer.outcomes(actions, cleanup.clean_up(actions))

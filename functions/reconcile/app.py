@@ -15,7 +15,7 @@ from rollcall.events import read_run_request
 from rollcall.reconcile import Reconcile
 from rollcall.run_answer import drift_fixed, run_answer
 from rollcall.settings import read_removal_share
-from rollcall.wiring import installation
+from rollcall.wiring import chef, installation
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -38,6 +38,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         here.tower,
         here.fleets.in_region(os.environ["AWS_REGION"]),
         here.queues,
+        chef=chef(context),
         share=read_removal_share(os.environ),
         seconds_left=lambda: context.get_remaining_time_in_millis() / 1000,
     )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -34,6 +35,7 @@ HEARTBEAT_TIMEOUT = 30  # seconds, Auto Scaling's own minimum
 SAM_TIMEOUT = 180  # seconds
 SAM_STOP_TIMEOUT = 3  # seconds until an interrupted sam is killed
 REPOSITORY = Path(__file__).parents[2]
+ARCHITECTURE = "x86_64" if platform.machine() in ("x86_64", "AMD64") else "arm64"
 NEVER = 1440  # minutes from one scheduled run of reconcile to the next: none comes while a test runs
 SECONDS_OF_A_GROUP = 1800  # its tag rollcall:timeout if it has none
 DESCRIBED_AT_ONCE = 200  # instances; EC2's maximum of values in one filter
@@ -352,8 +354,14 @@ def keep_to_this_machine() -> None:
 
 
 def sam_build(directory: Path) -> None:
-    """sam build of the repository's own template into a directory. Raises SamError."""
-    _sam("build", "--template", str(REPOSITORY / "template.yaml"), "--build-dir", str(directory))
+    """sam build of the repository's own template into a directory, for this machine's kind of processor.
+
+    The functions run on this machine, and the layer for Chef has code of the processor's. Raises SamError.
+    """
+    template = directory.with_name(f"{directory.name}.yaml")
+    template.parent.mkdir(parents=True, exist_ok=True)
+    template.write_text((REPOSITORY / "template.yaml").read_text().replace("arm64", ARCHITECTURE))
+    _sam("build", "--template", str(template), "--base-dir", str(REPOSITORY), "--build-dir", str(directory))
 
 
 def _sam(*arguments: str, environment: Mapping[str, str] | None = None) -> None:

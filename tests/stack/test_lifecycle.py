@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from lab.cloud import HOOK_PREFIX, Cloud, Group, eventually
+from lab.cloud import HOOK_PREFIX, STACK, Cloud, Group, eventually
 from lab.tower import Tower
 
 type MakeGroup = Callable[..., Group]
@@ -32,6 +32,17 @@ def test_instances_serve_once_provisioned_and_leave_tower_when_they_go(
     group.scale(1)
     eventually(lambda: len(group.states()) == 1, "two instances are gone")
     assert {host.name for host in tower.hosts(name)} == group.in_service()
+
+
+def test_without_a_chef_server_no_function_has_anything_of_it(cloud: Cloud) -> None:
+    for function in ("Register", "Gate", "Cleanup", "Reconcile"):
+        deployed = cloud.aws.client("lambda").get_function_configuration(
+            FunctionName=cloud.function_name(f"{function}Function")
+        )
+        assert len(deployed["Layers"]) == 1
+        assert "CHEF_SECRET" not in deployed["Environment"]["Variables"]
+    resources = cloud.aws.client("cloudformation").describe_stack_resources(StackName=STACK)["StackResources"]
+    assert not [each["LogicalResourceId"] for each in resources if each["LogicalResourceId"].startswith("Chef")]
 
 
 def test_a_recycled_address_never_reaches_the_old_group(

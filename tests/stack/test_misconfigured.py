@@ -57,6 +57,8 @@ MISTAKES = {
     ),
     "the check elb without a target group": Mistake("attached to no target group", tags={"gate": "elb job"}),
     "a timeout that is no number": Mistake("tag rollcall:timeout is 'soon'; allowed: whole", tags={"timeout": "soon"}),
+    "nodes in Chef without a Chef server": Mistake("deploy with ChefSecretArn", tags={"chef": "@instance_id@"}),
+    "a pattern of node names that is none": Mistake("allowed: @instance_id@ or @private_dns@", tags={"chef": "web"}),
     "a hook without the tag": Mistake("not the tag rollcall:inventory", tags={"inventory": None}),
 }
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollcall.announce import Announcer
 from rollcall.bus import Bus
+from rollcall.chef import Chef
 from rollcall.errors import (
     AwsDenied,
     BadEvent,
@@ -33,6 +34,7 @@ from rollcall.model import (
     JobStatus,
     JobTemplate,
     LifecycleAction,
+    Node,
     Outcome,
     Result,
     WatchMessage,
@@ -535,6 +537,65 @@ class FakeFleets(Fleets):
 
     def in_region(self, region: str) -> FakeFleet:
         return self.by_region.setdefault(region, FakeFleet(region))
+
+
+class FakeChef(Chef):
+    """An organization of a Chef server in memory.
+
+    failing: methods that raise an error. kept: names of nodes and clients that it does not let go. deleted: what was,
+    in order. before_call: what happens before any method, given its name, is answered.
+    """
+
+    def __init__(self) -> None:
+        self.held: dict[str, Node] = {}
+        self.clients: set[str] = set()
+        self.failing: dict[str, RollcallError] = {}
+        self.kept: dict[str, RollcallError] = {}
+        self.deleted: list[tuple[str, str]] = []
+        self.calls: Counter[str] = Counter()
+        self.before_call: Callable[[str], object] = lambda method: None
+
+    def bootstrap(self, *names: str, **said: Any) -> None:
+        """A node and a client of each name; the nodes say this of themselves."""
+        self.held |= {name: Node(name, **said) for name in names}
+        self.clients.update(names)
+
+    def _asked(self, method: str) -> None:
+        self.calls[method] += 1
+        self.before_call(method)
+        if method in self.failing:
+            raise self.failing[method]
+
+    def finish_within(self, seconds: float) -> None:
+        self._asked("finish_within")
+
+    def delete_client(self, name: str) -> bool:
+        self._asked("delete_client")
+        if name in self.kept:
+            raise self.kept[name]
+        if name not in self.clients:
+            return False
+        self.clients.remove(name)
+        self.deleted.append(("client", name))
+        return True
+
+    def delete_node(self, name: str) -> bool:
+        self._asked("delete_node")
+        if name in self.kept:
+            raise self.kept[name]
+        if self.held.pop(name, None) is None:
+            return False
+        self.deleted.append(("node", name))
+        return True
+
+    def node_names(self) -> set[str]:
+        self._asked("node_names")
+        return set(self.held)
+
+    def nodes(self, names: Collection[str]) -> dict[str, Node]:
+        if names:
+            self._asked("nodes")
+        return {name: self.held[name] for name in names if name in self.held}
 
 
 class FakeQueues(Queues):

@@ -164,6 +164,17 @@ def test_a_mistake_of_ours_is_not_swallowed(world: World) -> None:
         raise KeyError("a mistake of ours")
 
 
+def test_what_a_person_should_look_at_all_the_same_is_an_alert(
+    world: World, announcer: Announcer, output: StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    announcer.reports([Report(world.terminating("i-a"), "struck off, but not from Chef", alert="left in Chef")])
+    outcome, alert = lines(output)
+    assert (outcome["level"], outcome["message"]) == ("INFO", "struck off, but not from Chef")
+    assert (alert["level"], alert["alert"], alert["message"]) == ("ERROR", True, "left in Chef")
+    assert metrics_of(announcer) == {"StruckOff": 1}
+    assert '"Alerts"' in capsys.readouterr().out
+
+
 # Runs of reconcile
 
 

@@ -56,6 +56,22 @@ def body_of(name: str) -> dict[str, Any]:
 # Every way in
 
 
+@pytest.mark.parametrize(("destination", "to_warm_pool"), [("EC2", False), ("WarmPool", True)])
+def test_an_instance_that_goes_into_a_warm_pool_may_come_back(destination: str, to_warm_pool: bool) -> None:
+    body = body_of("terminate-eventbridge.json")
+    body["detail"]["Destination"] = destination
+    action = read_action(record(body))
+    assert action
+    assert action.to_warm_pool == to_warm_pool
+
+
+@pytest.mark.parametrize("way", ["eventbridge", "hook-sqs", "hook-sns"])
+def test_an_action_tells_when_its_message_was_first_received(way: str) -> None:
+    [action] = actions(f"terminate-{way}.json")
+    assert action
+    assert action.received_at == 1795255200.123
+
+
 @pytest.mark.parametrize("way", ["eventbridge", "eventbridge-bare", "hook-sqs", "hook-sns"])
 def test_a_launch_action_is_the_same_whichever_way_it_comes(way: str) -> None:
     assert actions(f"launch-{way}.json") == [LAUNCH]

@@ -8,9 +8,9 @@ import socket
 import pytest
 from pytest_socket import SocketBlockedError
 
-from .fakes import FakeAnnouncer, FakeBus, FakeFleet, FakeFleets, FakeQueues, FakeTargets, FakeTower
+from .fakes import FakeAnnouncer, FakeBus, FakeChef, FakeFleet, FakeFleets, FakeQueues, FakeTargets, FakeTower
 
-FAKES = [FakeTower, FakeFleet, FakeFleets, FakeTargets, FakeQueues, FakeBus, FakeAnnouncer]
+FAKES = [FakeTower, FakeChef, FakeFleet, FakeFleets, FakeTargets, FakeQueues, FakeBus, FakeAnnouncer]
 
 
 def _public_methods(kind: type) -> dict[str, object]:

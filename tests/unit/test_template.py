@@ -65,7 +65,7 @@ def source_of(function: str) -> Json:
 def statements() -> Iterator[tuple[str, Json]]:
     """Every statement of the functions' policies."""
     policies = [(role, each) for role, own in of_type("AWS::IAM::Role").items() for each in own["Policies"]]
-    policies += [(target(each["Roles"][0]), each) for each in of_type("AWS::IAM::Policy").values()]
+    policies += [(target(role), each) for each in of_type("AWS::IAM::Policy").values() for role in each["Roles"]]
     for role, policy in policies:
         for statement in policy["PolicyDocument"]["Statement"]:
             _, statement, _ = statement.get("Fn::If", (None, statement, None))
@@ -174,10 +174,58 @@ def test_two_stacks_of_one_region_have_schedules_of_their_own() -> None:
 
 def test_everything_runs_on_the_runtime_of_the_layer() -> None:
     shared = TEMPLATE["Globals"]["Function"]
-    [layer] = of_type("AWS::Serverless::LayerVersion").values()
-    assert shared["Runtime"] == "python3.13"
-    assert layer["CompatibleRuntimes"] == ["python3.13"]
-    assert shared["Architectures"] == layer["CompatibleArchitectures"] == ["arm64"]
+    assert (shared["Runtime"], shared["Architectures"]) == ("python3.13", ["arm64"])
+    for name, layer in of_type("AWS::Serverless::LayerVersion").items():
+        assert RESOURCES[name]["Metadata"] == {"BuildMethod": "python3.13", "BuildArchitecture": "arm64"}
+        assert layer["CompatibleRuntimes"] == ["python3.13"]
+        assert layer["CompatibleArchitectures"] == ["arm64"]
+
+
+# Chef
+
+
+def speaking_of(name: str) -> set[str]:
+    """The resources that name a parameter or another resource."""
+    return {each for each, resource in RESOURCES.items() if re.search(rf'"{name}[".]', json.dumps(resource))}
+
+
+def test_without_a_chef_server_nobody_has_its_layer_its_permissions_or_its_alarm() -> None:
+    conditional = {name for name, each in RESOURCES.items() if each.get("Condition") == "HasChef"}
+    assert conditional == {"ChefLayer", "ChefPolicy", "ChefAlarm"}
+    assert TEMPLATE["Parameters"]["ChefSecretArn"]["Default"] == ""
+    assert TEMPLATE["Conditions"]["HasChef"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "ChefSecretArn"}, ""]}]}
+    assert speaking_of("ChefSecretArn") == {"ChefPolicy"}
+    shared = TEMPLATE["Globals"]["Function"]
+    assert shared["Layers"] == [{"Ref": "CommonLayer"}]
+    assert shared["Environment"]["Variables"]["CHEF_SECRET"] == with_chef({"Ref": "ChefSecretArn"})
+
+
+def test_only_who_asks_chef_has_its_layer_and_its_secret() -> None:
+    asking = {"CleanupFunction", "ReconcileFunction"}
+    assert speaking_of("ChefLayer") == asking
+    assert all(FUNCTIONS[name]["Layers"] == [with_chef({"Ref": "ChefLayer"})] for name in asking)
+    reading = {role for role, statement in statements() if statement["Resource"] == {"Ref": "ChefSecretArn"}}
+    assert {role.replace("Role", "Function") for role in reading} == asking
+
+
+def with_chef(value: Json) -> Json:
+    """A value where there is a Chef server, and nothing elsewhere."""
+    return {"Fn::If": ["HasChef", value, {"Ref": "AWS::NoValue"}]}
+
+
+def test_what_signs_for_chef_is_in_its_own_layer_only() -> None:
+    pinned = {
+        layer: (Path(__file__).parents[2] / "layers" / layer / "requirements.txt").read_text()
+        for layer in ("common", "chef")
+    }
+    assert "cryptography==" in pinned["chef"]
+    assert "cryptography" not in pinned["common"]
+
+
+@pytest.mark.parametrize(("given", "held"), [({}, ""), ({"CHEF_SECRET": "arn:x"}, "arn:x")])
+def test_settings_tell_whether_there_is_a_chef_server(given: dict[str, str], held: str) -> None:
+    variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"].keys() - {"CHEF_SECRET"}
+    assert read_settings(dict.fromkeys(variables, "1") | given).chef_secret == held
 
 
 # Queues
@@ -372,7 +420,8 @@ def test_only_the_gate_may_touch_load_balancers_and_only_where_they_are_asked_fo
     assert {role for role, _ in asking} == {"GateRole"}
     actions = {action.removeprefix("elasticloadbalancing:") for _, some in asking for action in some}
     assert actions == {"RegisterTargets", "DeregisterTargets", "DescribeTargetGroups", "DescribeTargetHealth"}
-    [(name, policy)] = of_type("AWS::IAM::Policy").items()
+    [name] = [each for each, own in of_type("AWS::IAM::Policy").items() if "elasticload" in str(own)]
+    policy = of_type("AWS::IAM::Policy")[name]
     assert policy["Roles"] == [{"Ref": "GateRole"}]
     assert RESOURCES[name]["Condition"] == "UsesLoadBalancers"
     assert TEMPLATE["Conditions"]["UsesLoadBalancers"] == {"Fn::Equals": [{"Ref": "LoadBalancers"}, "true"]}
@@ -402,6 +451,7 @@ def test_alarms_watch_metrics_that_are_emitted(world: World, capsys: pytest.Capt
     announcer.failed(record, [action], TowerUnavailable("away"))
     announcer.failed(record, [action], BadSettings("mend it"))
     announcer.alert("look", action)
+    Announcer("cleanup").alert("look", world.terminating("i-b"))
     reconcile = Announcer("reconcile")
     reconcile.reconciled(RunOutcome())
     reconcile.metrics.flush_metrics()

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from rollcall.reports import Report
     from rollcall.watch import Sighting
 
+    from .fakes import FakeChef
+
 HOOK = "rollcall-launch"
 TERMINATE_HOOK = "rollcall-terminate"
 NO_WISHES = Wishes()
@@ -71,6 +73,7 @@ class World:
         self.fleet = self.fleets.by_region.setdefault(REGION, FakeFleet(REGION))
         self.queues = FakeQueues()
         self.bus = FakeBus()
+        self.chef: FakeChef | None = None
         self.settings = SETTINGS
         self.inventory: Inventory = self.tower.add_inventory("prod")
         self.template: JobTemplate = self.tower.add_template("provision")
@@ -197,7 +200,15 @@ class World:
         seconds_left: Callable[[], float] = lambda: TIME_RESERVE + 1,
     ) -> RunOutcome:
         """What came of a run."""
-        run = Reconcile(self.settings, self.tower, self.fleet, self.queues, share=share, seconds_left=seconds_left)
+        run = Reconcile(
+            self.settings,
+            self.tower,
+            self.fleet,
+            self.queues,
+            chef=self.chef,
+            share=share,
+            seconds_left=seconds_left,
+        )
         return run.run(wishes, dry_run=dry_run, force=force)
 
     # register
@@ -250,7 +261,7 @@ class World:
 
     def clean_up(self, *actions: LifecycleAction) -> list[Report]:
         """What cleanup reports of a batch."""
-        return Cleanup(self.tower, self.fleets).clean_up(actions)
+        return Cleanup(self.tower, self.fleets, self.chef, self.clock).clean_up(actions)
 
 
 def ids(message: GateMessage) -> set[str]:

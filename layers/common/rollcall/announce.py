@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .events import Record
     from .model import Inventory, LifecycleAction
     from .reports import Report
-    from .steps import Finding, Fix, Kind, RunOutcome
+    from .steps import Finding, Fix, Kind, NodesOutcome, RunOutcome
     from .watch import Sight
 
 warnings.filterwarnings("ignore", "No application metrics to publish")  # most invocations have none
@@ -63,6 +63,8 @@ class Announcer:
             self.logger.info(report.outcome, extra=extra)
             if report.warning:
                 self.logger.warning(report.warning, extra=_about(report.action))
+            if report.alert:
+                self.alert(report.alert, report.action)
             if metric := METRICS.get(report.outcome.split()[0].rstrip(":,")):
                 counts[metric] += 1
         for metric, count in counts.items():
@@ -120,15 +122,18 @@ class Announcer:
                 'run reconcile with {"force": true}',
                 extra=_listed(inventory, hosts) | {"alert": True},
             )
+        self._nodes(outcome.nodes)
         for what, error in outcome.troubles.items():
             self._trouble(what, error)
         for inventory, summary in outcome.by_inventory.items():
             self.logger.info("reconciled", extra={"inventory": inventory.name, **asdict(summary)})
         plan = outcome.plan
         found = [*plan.removals, *plan.changes, *plan.additions, *plan.requeues, *chain(*outcome.stopped.values())]
-        self.metrics.add_metric("DriftFound", MetricUnit.Count, len(found))
-        self.metrics.add_metric("DriftFixed", MetricUnit.Count, len(outcome.fixes))
-        self.metrics.add_metric("BreakerTripped", MetricUnit.Count, len(outcome.stopped))
+        nodes = outcome.nodes
+        found_in_chef = [*nodes.plan.removals, *nodes.stopped]
+        self.metrics.add_metric("DriftFound", MetricUnit.Count, len(found) + len(found_in_chef))
+        self.metrics.add_metric("DriftFixed", MetricUnit.Count, len(outcome.fixes) + len(nodes.removed))
+        self.metrics.add_metric("BreakerTripped", MetricUnit.Count, len(outcome.stopped) + bool(nodes.stopped))
         self.metrics.add_metric("ReconcileTroubles", MetricUnit.Count, len(outcome.troubles))
 
     def no_events(self, what: str, error: RollcallError) -> None:
@@ -139,6 +144,19 @@ class Announcer:
     def _trouble(self, what: str, error: RollcallError) -> None:
         log = self.logger.warning if isinstance(error, Transient) else self.logger.error
         log(f"{what}: {error}", extra={"error": type(error).__name__})
+
+    def _nodes(self, nodes: NodesOutcome) -> None:
+        for removal in nodes.removed:
+            about = {"node": removal.node, "instance_id": removal.instance_id}
+            self.logger.info(f"removed from Chef: {removal.reason}", extra=about)
+        if nodes.stopped:
+            self.logger.error(
+                f"the breaker tripped: {len(nodes.stopped)} of our {nodes.plan.ours} nodes in Chef would go at once, "
+                'so none did: look at the list, and if it is right run reconcile with {"force": true}',
+                extra={"nodes": [removal.node for removal in nodes.stopped[:NAMED_MAX]], "alert": True},
+            )
+        if nodes.plan.ours:
+            self.logger.info("reconciled Chef", extra={"ours": nodes.plan.ours, "removed": len(nodes.removed)})
 
     def _findings(self, findings: Iterable[Finding]) -> None:
         """One line for those of a kind in an inventory: they are told again in every run, until a person acts."""

@@ -267,23 +267,29 @@ def _session(credentials: Credentials, root: str) -> requests.Session:
     session.headers["Authorization"] = f"Bearer {credentials.token}"
     session.headers["Accept"] = "application/json"
     if credentials.ca_bundle:
-        file = Path(tempfile.gettempdir()) / f"tower-{sha256(credentials.ca_bundle.encode()).hexdigest()}.pem"
-        file.write_text(credentials.ca_bundle)
-        session.verify = str(file)
-    session.mount("https://", _adapter(_Retry))
-    session.mount("http://", _adapter(_Retry))
-    session.mount(root + LAUNCHES, _adapter(_LaunchRetry))
+        trust(session, credentials.ca_bundle)
+    session.mount("https://", adapter())
+    session.mount("http://", adapter())
+    session.mount(root + LAUNCHES, adapter(_LaunchRetry))
     return session
 
 
-def _adapter(kind: type[_Retry]) -> HTTPAdapter:
+def trust(session: requests.Session, ca_bundle: str) -> None:
+    """Hold servers to these certificate authorities (PEM) instead of the public ones."""
+    file = Path(tempfile.gettempdir()) / f"ca-{sha256(ca_bundle.encode()).hexdigest()}.pem"
+    file.write_text(ca_bundle)
+    session.verify = str(file)
+
+
+def adapter(kind: type[_Retry] = _Retry, repeatable: Sequence[str] = ("GET",)) -> HTTPAdapter:
+    """What tries a session's calls again. repeatable: the methods that may be, once they were perhaps worked on."""
     retry = kind(
         total=BUSY_TRIES - 1,
         connect=TRIES - 1,
         read=TRIES - 1,
         other=0,  # TLS trouble, which urllib3 would take for safe to repeat whatever the method
         status_forcelist=BROKEN_OFF,
-        allowed_methods=("GET",),
+        allowed_methods=repeatable,
         backoff_factor=0.25,
         backoff_jitter=0.5,
         retry_after_max=RETRY_AFTER_MAX,

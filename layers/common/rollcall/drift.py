@@ -45,8 +45,13 @@ def too_many(removals: Iterable[Removal], managed: Mapping[int, int], share: flo
     return {
         inventory_id: own
         for inventory_id, own in by_inventory.items()
-        if len(own) > BREAKER_MIN and len(own) > share * managed[inventory_id]
+        if is_too_many(len(own), managed[inventory_id], share)
     }
+
+
+def is_too_many(removals: int, managed: int, share: float) -> bool:
+    """Whether the breaker stops so many removals of so many that are ours."""
+    return removals > BREAKER_MIN and removals > share * managed
 
 
 class _Planning:

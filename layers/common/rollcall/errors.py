@@ -3,6 +3,7 @@
 RollcallError
 ├─ Transient               passes by itself: tried again until the action is stale
 │  ├─ TowerUnavailable     no connection, a timeout, 429 or 5xx
+│  ├─ ChefUnavailable      likewise
 │  ├─ Throttled            AWS asked us to slow down, or had a failure of its own
 │  ├─ InstanceNotVisible   launched, and not yet known to EC2 or Auto Scaling
 │  └─ JobStillLanding      the host is new and has no job: somebody is at work on it
@@ -11,6 +12,8 @@ RollcallError
    ├─ BadSettings          a tag or parameter that cannot be followed
    ├─ TowerDenied          401 or 403: the token may not do this
    ├─ TowerRejected        any other answer Tower should not have given to a right request
+   ├─ ChefDenied           401 or 403: the user or its key may not do this
+   ├─ ChefRejected         any other answer a Chef server should not have given to a right request
    └─ AwsDenied            a permission missing, or a request that AWS calls wrong
 
 Each fails one action, never its neighbours. Messages name the thing and the remedy.
@@ -40,6 +43,10 @@ class TowerUnavailable(Transient):
     """Tower cannot be asked right now."""
 
 
+class ChefUnavailable(Transient):
+    """The Chef server cannot be asked right now."""
+
+
 class Throttled(Transient):
     """AWS refused the call for its rate, or failed on its own side."""
 
@@ -66,6 +73,14 @@ class TowerDenied(Permanent):
 
 class TowerRejected(Permanent):
     """Tower gave an answer that a right request would not get."""
+
+
+class ChefDenied(Permanent):
+    """The Chef server refused the signature, or for lack of permission."""
+
+
+class ChefRejected(Permanent):
+    """The Chef server gave an answer that a right request would not get."""
 
 
 class AwsDenied(Permanent):

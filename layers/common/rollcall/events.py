@@ -84,11 +84,11 @@ def read_action(record: Record) -> LifecycleAction | None:
     if body.get("Event") in EVENTS_WITHOUT_ACTION:
         return None
     if "detail-type" in body:
-        return replace(_event(body), message_id=record.id)
+        return replace(_event(body), message_id=record.id, received_at=record.first_received_at)
     if "LifecycleTransition" in body:
-        return replace(_hook_notification(body, region), message_id=record.id)
+        return replace(_hook_notification(body, region), message_id=record.id, received_at=record.first_received_at)
     if "Event" in body:
-        return replace(_group_notification(body, region), message_id=record.id)
+        return replace(_group_notification(body, region), message_id=record.id, received_at=record.first_received_at)
     raise BadEvent(
         "the message has neither 'detail-type' (an EventBridge event) nor 'LifecycleTransition' (a lifecycle hook's "
         f"notification) nor 'Event' (a group's); its fields: {', '.join(sorted(body)) or 'none'}"
@@ -136,6 +136,7 @@ def _hooked(fields: Json, account: str, region: str, transition: Transition) -> 
         _unhooked(fields, account, region, transition),
         hook=_text(fields, "LifecycleHookName"),
         token=_text(fields, "LifecycleActionToken") if "LifecycleActionToken" in fields else None,
+        to_warm_pool=fields.get("Destination") == "WarmPool",
     )
 
 

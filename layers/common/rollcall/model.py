@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -29,8 +30,9 @@ class LifecycleAction:
     """One instance on its way in or out of a group.
 
     hook is None where nothing waits for an answer: the instance serves already, or is already terminated.
-    token is None where the action is completed by instance id. message_id: of the message it came in; the same action
-    may come in several.
+    token is None where the action is completed by instance id. to_warm_pool: it goes, and may come back. message_id: of
+    the message it came in; the same action may come in several. received_at: when that was first received, in epoch
+    seconds; infinity if it came in none.
     """
 
     transition: Transition
@@ -40,7 +42,9 @@ class LifecycleAction:
     instance_id: str
     hook: str | None = None
     token: str | None = None
+    to_warm_pool: bool = field(default=False, compare=False)
     message_id: str = field(default="", compare=False)
+    received_at: float = field(default=math.inf, compare=False)
 
     @property
     def awaited(self) -> bool:
@@ -116,11 +120,31 @@ class Check:
                 return str(self.kind)
 
 
+class NamedAfter(StrEnum):
+    """What of its instance a node in Chef is named after: what stands for it in a pattern."""
+
+    INSTANCE_ID = "@instance_id@"
+    PRIVATE_DNS = "@private_dns@"
+
+
+@dataclass(frozen=True)
+class NodePattern:
+    """How nodes in Chef are named: after what of their instances, and the text on both sides of it."""
+
+    named_after: NamedAfter
+    before: str = ""
+    behind: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.before}{self.named_after}{self.behind}"
+
+
 @dataclass(frozen=True)
 class GroupSettings:
     """What a group asks for by its tags.
 
-    timeout in seconds; watch likewise, 0 for none. user_data: its instances ask for more by theirs.
+    timeout in seconds; watch likewise, 0 for none. user_data: its instances ask for more by theirs. nodes: None if its
+    instances are not in Chef.
     """
 
     group: str
@@ -133,6 +157,7 @@ class GroupSettings:
     address: AddressKind
     watch: int = 0
     user_data: bool = False
+    nodes: NodePattern | None = None
 
     def asks(self, kind: CheckKind) -> bool:
         """Whether its gate holds a check of this kind."""
@@ -228,6 +253,20 @@ class Dump:
 
     inventory: Inventory
     hosts: tuple[DumpedHost, ...]
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node in Chef, as it describes itself: empty is what it does not say.
+
+    seen_at: when chef-client last ran on it, in epoch seconds by its own clock; None if it never did.
+    """
+
+    name: str
+    instance_id: str = ""
+    account: str = ""
+    region: str = ""
+    seen_at: float | None = None
 
 
 class JobStatus(StrEnum):

@@ -91,28 +91,9 @@ class Reading:
         certain = proven(seen)
         asked = set(wanted) - certain | set(sorted(certain)[:CONTROLS])
         instances = self._fleet.instances(asked)
-        _require_credible({each: seen.memberships[each] for each in asked & seen.memberships.keys()}, instances)
-        return instances | self._asked_again(seen, asked - instances.keys() - seen.memberships.keys(), instances)
-
-    def _asked_again(
-        self, seen: Snapshot, unknown: Collection[str], instances: Mapping[str, Instance]
-    ) -> dict[str, Instance]:
-        """What EC2 says of those it did not know, asked once more and together with some that it did know.
-
-        Raises Throttled if it does not know one of these any more: then nobody is gone for its silence.
-        """
-        serving = {each for each, known in seen.memberships.items() if known.settled}
-        controls = sorted(serving & instances.keys())[:CONTROLS]
-        found: dict[str, Instance] = {}
-        for chunk in batched(sorted(unknown), INSTANCES_PER_FILTER - CONTROLS):
-            answer = self._fleet.instances({*chunk, *controls})
-            if missing := [each for each in controls if each not in answer]:
-                raise Throttled(
-                    f"EC2 does not describe {missing[0]} any more, which it described a moment ago: an answer that "
-                    "cannot be trusted, and nothing is done; the next run asks again"
-                )
-            found |= {each: answer[each] for each in chunk if each in answer}
-        return found
+        require_credible({each: seen.memberships[each] for each in asked & seen.memberships.keys()}, instances)
+        unknown = asked - instances.keys() - seen.memberships.keys()
+        return instances | asked_again(self._fleet, seen.memberships, unknown, instances)
 
     def _places(self, opted_in: Mapping[str, OptedIn]) -> dict[str, Place]:
         places: dict[str, Place] = {}
@@ -197,7 +178,7 @@ class Reading:
                 yield instance_id
 
 
-def _require_credible(memberships: Mapping[str, Membership], instances: Collection[str]) -> None:
+def require_credible(memberships: Mapping[str, Membership], instances: Collection[str]) -> None:
     """Refuse an answer of EC2 that knows nobody of those who serve and were asked for. Raises Throttled.
 
     It would make every instance that no group lists look gone. Of a single one EC2 may really not know yet, or any
@@ -209,3 +190,24 @@ def _require_credible(memberships: Mapping[str, Membership], instances: Collecti
             f"EC2 describes none of the {len(serving)} instances that Auto Scaling says are in service: an answer that "
             "cannot be trusted, and nothing is done; the next run asks again"
         )
+
+
+def asked_again(
+    fleet: Fleet, memberships: Mapping[str, Membership], unknown: Collection[str], instances: Collection[str]
+) -> dict[str, Instance]:
+    """What EC2 says of those it did not know, asked once more and together with some of the instances it did know.
+
+    Raises Throttled if it does not know one of these any more: then nobody is gone for its silence.
+    """
+    serving = {each for each, known in memberships.items() if known.settled}
+    controls = sorted(serving & set(instances))[:CONTROLS]
+    found: dict[str, Instance] = {}
+    for chunk in batched(sorted(unknown), INSTANCES_PER_FILTER - CONTROLS):
+        answer = fleet.instances({*chunk, *controls})
+        if missing := [each for each in controls if each not in answer]:
+            raise Throttled(
+                f"EC2 does not describe {missing[0]} any more, which it described a moment ago: an answer that cannot "
+                "be trusted, and nothing is done; the next run asks again"
+            )
+        found |= {each: answer[each] for each in chunk if each in answer}
+    return found

@@ -1,10 +1,12 @@
-"""Tower and EC2 made to agree, whatever was missed: read (reading), plan (drift), apply (applying)."""
+"""Tower and EC2 made to agree, whatever was missed: read (reading), plan (drift), apply (applying); then Chef too."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from .applying import Applying
+from .chef_reconcile import ChefReconcile
 from .connection import DEADLINE_MARGIN
 from .drift import plan, too_many
 from .errors import BadSettings
@@ -14,6 +16,7 @@ from .steps import Kind, RunOutcome, Summary
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from .chef import Chef
     from .fleet import Fleet
     from .model import Wishes
     from .queues import Queues
@@ -28,8 +31,8 @@ TIME_RESERVE = DEADLINE_MARGIN + BATCH_TIME  # seconds before the function's end
 class Reconcile:
     """Makes one Region's groups and their inventories agree.
 
-    share: the fraction of an inventory's managed hosts that may be removed in one run. seconds_left: of this
-    invocation. outcome: what has come of the run so far.
+    chef: None where there is none. share: the fraction of an inventory's managed hosts, and of our nodes in Chef, that
+    may be removed in one run. seconds_left: of this invocation. outcome: what has come of the run so far.
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class Reconcile:
         fleet: Fleet,
         queues: Queues,
         *,
+        chef: Chef | None = None,
         share: float,
         seconds_left: Callable[[], float],
     ) -> None:
@@ -46,6 +50,7 @@ class Reconcile:
         self._tower = tower
         self._fleet = fleet
         self._queues = queues
+        self._chef = chef
         self._share = share
         self._seconds_left = seconds_left
         self.outcome = RunOutcome()
@@ -65,8 +70,14 @@ class Reconcile:
         _count(seen, managed, reading.dump_seconds, outcome)
         if not dry_run:
             applying = Applying(self._settings, self._tower, self._fleet, self._queues, outcome)
-            applying.apply(reading.templates, lambda: self._seconds_left() > TIME_RESERVE)
+            applying.apply(reading.templates, self._in_time)
+        if self._chef:
+            nodes = ChefReconcile(self._chef, self._fleet, outcome, self._in_time)
+            nodes.run(seen, wishes, math.inf if force else self._share, dry_run=dry_run)
         return outcome
+
+    def _in_time(self) -> bool:
+        return self._seconds_left() > TIME_RESERVE
 
 
 def _unknown_groups(seen: Snapshot, wishes: Wishes) -> dict[str, BadSettings]:

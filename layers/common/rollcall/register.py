@@ -198,6 +198,11 @@ class Register:
                 f"group {settings.group!r}: tag rollcall:gate asks for {probes[0]}, which a function outside a VPC "
                 f"cannot try at a {settings.address} address: deploy with SubnetIds, or change the tag"
             )
+        if settings.nodes and not self._settings.chef_secret:
+            raise BadSettings(
+                f"group {settings.group!r}: tag rollcall:chef asks for a Chef server: deploy with ChefSecretArn, or "
+                "remove the tag"
+            )
 
     # Hosts
 

@@ -20,7 +20,7 @@ class Report:
 
     left_out: the tags of the instance that did not become host variables, for Tower would evaluate them. An instance
     that was evicted for the sake of a batch is reported as of a terminate action without a hook. warning: what a person
-    should know although it went well.
+    should know although it went well; alert: what a person should look at all the same. Empty for nothing.
     """
 
     action: LifecycleAction
@@ -28,6 +28,7 @@ class Report:
     error: RollcallError | None = field(default=None, compare=False)
     left_out: tuple[str, ...] = ()
     warning: str = ""
+    alert: str = ""
 
 
 def going(actions: Iterable[LifecycleAction], wanted: Transition, reports: list[Report]) -> list[LifecycleAction]:

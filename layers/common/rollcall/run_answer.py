@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from .model import Inventory
-    from .steps import Plan, RunOutcome
+    from .steps import NodeRemoval, RunOutcome
 
 type Json = dict[str, Any]
 
@@ -20,18 +20,21 @@ def run_answer(outcome: RunOutcome, *, dry_run: bool, seconds: float) -> Json:
     """A run's answer. Its fields:
 
     failed: the breaker tripped or something failed, so that a person has to look. seconds: the whole run took.
-    inventories: the summary of each. steps: what was done, or in a dry run would be. findings: what a person should
-    know, and nothing was done about. stopped: removals that the breaker did not let through. troubles: what failed, and
-    why. left: steps left to the next run. left_out: how many more of a list there are, for long ones are cut.
+    inventories: the summary of each. nodes: numbers of those in Chef. steps: what was done, or in a dry run would be.
+    findings: what a person should know, and nothing was done about. stopped: removals that the breaker did not let
+    through. troubles: what failed, and why. left: steps left to the next run. left_out: how many more of a list there
+    are, for long ones are cut.
     """
+    nodes = outcome.nodes
     lists = {
-        "steps": _planned(outcome.plan) if dry_run else [_step(each.deed, each) for each in outcome.fixes],
+        "steps": _planned(outcome) if dry_run else drift_fixed(outcome),
         "findings": [
             {**_named(each.inventory), "kind": each.kind, "subject": each.subject, "reason": each.reason}
             for each in outcome.plan.findings
         ],
         "stopped": [
-            {**_step("remove", each), "host": each.host.name} for own in outcome.stopped.values() for each in own
+            *({**_step("remove", each), "host": each.host.name} for own in outcome.stopped.values() for each in own),
+            *_node_steps("remove from Chef", nodes.stopped),
         ],
         "troubles": [
             {"what": what, "error": type(error).__name__, "message": str(error)}
@@ -39,13 +42,14 @@ def run_answer(outcome: RunOutcome, *, dry_run: bool, seconds: float) -> Json:
         ],
     }
     return {
-        "failed": bool(outcome.stopped or outcome.troubles),
+        "failed": bool(outcome.stopped or nodes.stopped or outcome.troubles),
         "dry_run": dry_run,
         "seconds": round(seconds, 3),
         "inventories": [
             _named(inventory) | asdict(summary) | {"seconds": round(summary.seconds, 3)}
             for inventory, summary in outcome.by_inventory.items()
         ],
+        "nodes": {"ours": nodes.plan.ours, "removed": len(nodes.removed)},
         **{name: each[:LISTED_MAX] for name, each in lists.items()},
         "left": outcome.left,
         "left_out": {name: len(each) - LISTED_MAX for name, each in lists.items() if len(each) > LISTED_MAX},
@@ -54,15 +58,18 @@ def run_answer(outcome: RunOutcome, *, dry_run: bool, seconds: float) -> Json:
 
 def drift_fixed(outcome: RunOutcome) -> list[Json]:
     """The detail of an event for each step that was taken."""
-    return [_step(each.deed, each) for each in outcome.fixes]
+    nodes = _node_steps("removed from Chef", outcome.nodes.removed)
+    return [*(_step(each.deed, each) for each in outcome.fixes), *nodes]
 
 
-def _planned(plan: Plan) -> list[Json]:
+def _planned(outcome: RunOutcome) -> list[Json]:
+    plan = outcome.plan
     return [
         *_steps("remove", plan.removals),
         *(_step("fix and provision" if each.provision else "fix", each) for each in plan.changes),
         *(_step("add and provision" if each.provision else "add", each) for each in plan.additions),
         *_steps("requeue", plan.requeues),
+        *_node_steps("remove from Chef", outcome.nodes.plan.removals),
     ]
 
 
@@ -72,6 +79,12 @@ def _steps(deed: str, steps: Iterable[Any]) -> list[Json]:
 
 def _step(deed: str, step: Any) -> Json:
     return {"step": deed, **_named(step.inventory), "instance_id": step.instance_id, "reason": step.reason}
+
+
+def _node_steps(deed: str, removals: Iterable[NodeRemoval]) -> list[Json]:
+    return [
+        {"step": deed, "node": each.node, "instance_id": each.instance_id, "reason": each.reason} for each in removals
+    ]
 
 
 def _named(inventory: Inventory) -> Json:

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from .chef_names import PATTERN_FORMS, read_pattern
 from .errors import BadSettings
-from .model import AddressKind, Check, CheckKind, Group, GroupSettings, OnFailure
+from .model import AddressKind, Check, CheckKind, Group, GroupSettings, NodePattern, OnFailure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 OPT_IN_TAG = "rollcall:inventory"
+CHEF_TAG = "rollcall:chef"
 DEFAULT_TIMEOUT = 1800  # seconds
 TIMEOUTS = range(1, 172_801)  # seconds; Auto Scaling itself ends every wait after 48 hours
 PORTS = range(1, 65_536)
@@ -24,7 +26,7 @@ CHECK_FORMS = "job, ec2, tcp:PORT, http:PORT/path, elb"
 
 @dataclass(frozen=True)
 class Settings:
-    """One installation's parameters."""
+    """One installation's parameters. chef_secret is empty where there is no Chef server."""
 
     account: str
     tower_url: str
@@ -38,6 +40,7 @@ class Settings:
     launch_queue_url: str
     gate_queue_url: str
     terminate_queue_url: str
+    chef_secret: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             launch_queue_url=environment["LAUNCH_QUEUE_URL"],
             gate_queue_url=environment["GATE_QUEUE_URL"],
             terminate_queue_url=environment["TERMINATE_QUEUE_URL"],
+            chef_secret=environment.get("CHEF_SECRET", ""),
         )
 
 
@@ -112,7 +116,21 @@ def read_group_settings(group: Group) -> GroupSettings | None:
         address=_choice(group, "rollcall:address", tags, AddressKind.PRIVATE),
         watch=_seconds(group, "rollcall:watch", tags, WATCHES),
         user_data=_flag(group, "rollcall:user-data", tags),
+        nodes=read_node_pattern(group),
     )
+
+
+def read_node_pattern(group: Group) -> NodePattern | None:
+    """How a group's nodes in Chef are named; None for a group that did not opt in, or not for Chef.
+
+    Raises BadSettings as read_group_settings does, for this tag alone.
+    """
+    if OPT_IN_TAG not in group.tags or CHEF_TAG not in group.tags:
+        return None
+    try:
+        return read_pattern(group.tags[CHEF_TAG].strip())
+    except ValueError as error:
+        raise _unreadable(group, CHEF_TAG, group.tags[CHEF_TAG], PATTERN_FORMS) from error
 
 
 def _unreadable(group: Group, tag: str, value: str, allowed: str) -> BadSettings:

@@ -112,6 +112,6 @@ def _is_right(seen: Snapshot, host: DumpedHost, owner: Marker, place: Place) -> 
         and bool(facts.get(fact))
         and host.variables.get("ansible_host") == facts[fact]
         and host.variables.get("rollcall")
-        == marker(settings.group, owner.instance_id, seen.account, seen.region, str(facts.get("vpc")))
+        == marker(settings, owner.instance_id, seen.account, seen.region, str(facts.get("vpc")))
         and host.groups.issuperset(settings.inventory_groups)
     )

@@ -85,6 +85,24 @@ class Requeue:
         return self.place.inventory
 
 
+@dataclass(frozen=True)
+class NodeRemoval:
+    """A node in Chef to be removed with its client. certain: nobody else's can have this name."""
+
+    node: str
+    instance_id: str
+    reason: str
+    certain: bool
+
+
+@dataclass(frozen=True)
+class NodePlan:
+    """The nodes to be removed, of how many of ours: those whose instances are of this account and Region."""
+
+    ours: int = 0
+    removals: tuple[NodeRemoval, ...] = ()
+
+
 class Kind(StrEnum):
     """What a finding is about."""
 
@@ -150,13 +168,25 @@ class Fix:
 
 
 @dataclass
+class NodesOutcome:
+    """What came of a run in Chef.
+
+    plan: what was to be done. removed: what was. stopped: the removals that the breaker did not let through.
+    """
+
+    plan: NodePlan = field(default_factory=NodePlan)
+    removed: list[NodeRemoval] = field(default_factory=list)
+    stopped: tuple[NodeRemoval, ...] = ()
+
+
+@dataclass
 class RunOutcome:
     """What came of a run.
 
     plan: what was to be done, without the removals that the breaker stopped. by_inventory: those that were read. fixes:
     every step taken. troubles: what failed of groups, inventories and steps. stopped: by inventory, the removals that
     the breaker did not let through. left: steps that wait for the next run, for want of time or because the host's new
-    place is not there yet, or its address not free.
+    place is not there yet, or its address not free. nodes: what came of it in Chef.
     """
 
     plan: Plan = field(default_factory=Plan)
@@ -165,3 +195,4 @@ class RunOutcome:
     troubles: dict[str, RollcallError] = field(default_factory=dict)
     stopped: dict[Inventory, list[Removal]] = field(default_factory=dict)
     left: int = 0
+    nodes: NodesOutcome = field(default_factory=NodesOutcome)

@@ -21,14 +21,15 @@ def host_variables(settings: GroupSettings, instance: Instance, account: str, re
     """
     return {
         "ansible_host": instance.addresses[settings.address],
-        "rollcall": marker(settings.group, instance.instance_id, account, region, instance.facts["vpc"]),
+        "rollcall": marker(settings, instance.instance_id, account, region, instance.facts["vpc"]),
         "ec2": {**instance.facts, "tags": {key: text for key, text in instance.tags.items() if is_plain(key, text)}},
     }
 
 
-def marker(group: str, instance_id: str, account: str, region: str, vpc: str) -> dict[str, object]:
-    """What makes a host ours."""
-    return {"group": group, "instance_id": instance_id, "account": account, "region": region, "vpc": vpc}
+def marker(settings: GroupSettings, instance_id: str, account: str, region: str, vpc: str) -> dict[str, object]:
+    """What makes a host ours. It tells how the instance's node in Chef is named, for the group may go before it."""
+    made = {"group": settings.group, "instance_id": instance_id, "account": account, "region": region, "vpc": vpc}
+    return {**made, "chef": str(settings.nodes)} if settings.nodes else {**made}
 
 
 def owing_job(variables: Mapping[str, object], since: float) -> dict[str, object]:

@@ -104,6 +104,16 @@ def is_due(age: float, first: float, every: float | None) -> bool:
     return age - passed <= DUE_FOR * every
 
 
+def patience_with_chef(groups: Mapping[str, Group], action: LifecycleAction) -> float:
+    """Seconds, since its message came, after which a termination goes on though its node is still in Chef.
+
+    As many as its hook's heartbeat timeout, for after so long its group wants no wait without a sign of life. A host
+    may not stay so, for its address goes to others; a node harms nobody until it is removed.
+    """
+    timeouts = groups[action.group].heartbeat_timeouts if action.group in groups else {}
+    return float(timeouts.get(action.hook or "", HEARTBEAT_TIMEOUT_MIN))
+
+
 def longest_wait(groups: Mapping[str, Group], actions: Iterable[LifecycleAction]) -> float:
     """Seconds that none of these actions may be left without a heartbeat: a third of their shortest timeout.
 

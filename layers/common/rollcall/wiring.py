@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from .announce import Announcer
+    from .chef import Chef
 
 SECRET_MAX_AGE = 300  # seconds
 TOKEN = re.compile("[!-~]+")  # what an HTTP header can carry
@@ -65,9 +66,34 @@ def installation(context: LambdaContext) -> Installation:
 
 
 @cache
+def _chef(secret: str) -> Chef:
+    from .chef import Chef, read_chef_credentials  # with its layer, which only who needs it has
+
+    return Chef(lambda refresh: read_chef_credentials(_text_of(secret, refresh=refresh), secret))
+
+
+def chef(context: LambdaContext) -> Chef | None:
+    """This installation's Chef server, None if it has none; its calls, too, end before the invocation does."""
+    secret = _installation().settings.chef_secret
+    if not secret:
+        return None
+    made = _chef(secret)
+    made.finish_within(context.get_remaining_time_in_millis() / 1000)
+    return made
+
+
+@cache
 def _secrets() -> SecretsProvider:
     # With a client of our own: Powertools' has a session to itself, at 40 ms of a cold start, and no timeouts of ours.
     return SecretsProvider(boto3_client=boto3.client("secretsmanager", config=CLIENT_CONFIG))
+
+
+def _text_of(secret: str, *, refresh: bool) -> str:
+    with aws_errors(f"secret {secret}"):
+        try:
+            return str(_secrets().get(secret, max_age=SECRET_MAX_AGE, force_fetch=refresh))
+        except GetParameterError as error:
+            raise error.__context__ or error from None  # what botocore said; Powertools only repeats its words
 
 
 def read_credentials(secret: str, *, refresh: bool) -> Credentials:
@@ -75,11 +101,7 @@ def read_credentials(secret: str, *, refresh: bool) -> Credentials:
 
     It is remembered for five minutes unless refresh asks for it afresh. Raises BadSettings, Throttled or AwsDenied.
     """
-    with aws_errors(f"secret {secret}"):
-        try:
-            text = str(_secrets().get(secret, max_age=SECRET_MAX_AGE, force_fetch=refresh))
-        except GetParameterError as error:
-            raise error.__context__ or error from None  # what botocore said; Powertools only repeats its words
+    text = _text_of(secret, refresh=refresh)
     token, ca_bundle = text, None
     if text.lstrip().startswith("{"):
         try:

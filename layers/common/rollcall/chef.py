@@ -1,0 +1,311 @@
+"""The Chef server's REST API, as much of it as we use: nodes listed and looked at, nodes and clients deleted.
+
+Imported only where an installation has a Chef server: it needs `cryptography`, which other installations do not pay
+for. What the server answers is taken from its source (chef/chef-server, oc_chef_wm), and where a node says what it is
+from Ohai's (chef/ohai, plugins ec2 and ohai_time).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import ssl
+import time
+from dataclasses import dataclass, field
+from itertools import batched
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+import requests
+
+from .chef_signature import Signature, read_key
+from .connection import (
+    CONNECT_TIMEOUT,
+    DEADLINE_MARGIN,
+    DISTRUST,
+    FORBIDDEN,
+    HTTP_OK,
+    NOT_FOUND,
+    READ_TIMEOUT,
+    SERVER_ERROR,
+    TOO_BUSY,
+    TOO_MANY_REQUESTS,
+    TRIES,
+    UNAUTHORIZED,
+    adapter,
+    object_of,
+    trust,
+    words_of,
+)
+from .errors import BadSettings, ChefDenied, ChefRejected, ChefUnavailable
+from .model import Node
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+    from .errors import RollcallError
+
+ORGANIZATION_PATH = re.compile(r"(/[^/]+)*/organizations/[^/]+")
+CLIENT_VERSION = "18.0.0"  # the API's documentation wants one from every client
+NAMES_PER_SEARCH = 50  # they go into the URL, which a gateway may cut at 8 kB
+WANTED = {  # of each node, by where it has it
+    "name": ["name"],
+    "instance_id": ["ec2", "instance_id"],
+    "account": ["ec2", "account_id"],
+    "region": ["ec2", "region"],
+    "seen_at": ["ohai_time"],
+}
+REPEATABLE = ("GET", "DELETE")  # deleting what is gone is an answer, so whatever got none may be asked again
+
+
+@dataclass(frozen=True)
+class ChefCredentials:
+    """Whom a Chef server knows us as, and where.
+
+    organization_url: without a slash at its end. ca_bundle: certificate authorities (PEM) to trust instead of the
+    public ones, if any.
+    """
+
+    organization_url: str
+    user: str
+    key: RSAPrivateKey = field(repr=False)
+    ca_bundle: str | None = None
+
+
+def read_chef_credentials(text: str, secret: str) -> ChefCredentials:
+    """What a secret holds: JSON with organization_url, user, key (PEM) and, if need be, ca_bundle (PEM).
+
+    Raises BadSettings naming the secret, and nothing that is in it but the URL.
+    """
+    try:
+        fields = json.loads(text)
+        url, user, key = (str(fields[name]).strip() for name in ("organization_url", "user", "key"))
+        ca_bundle = fields.get("ca_bundle")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise BadSettings(
+            f'secret {secret} is not JSON like {{"organization_url": "…", "user": "…", "key": "PEM"}}'
+        ) from None
+    if not re.fullmatch("[!-~]+", user):
+        raise BadSettings(f"the user in secret {secret} is empty, or has characters that no name has")
+    try:
+        private_key = read_key(key)
+    except ValueError as error:
+        raise BadSettings(f"the key in secret {secret} is {error}: put the user's RSA private key there") from None
+    if ca_bundle is not None:
+        try:
+            ssl.create_default_context(cadata=ca_bundle)
+        except (ssl.SSLError, TypeError, ValueError) as error:
+            raise BadSettings(f"the ca_bundle in secret {secret} is no PEM text with certificates: {error}") from error
+    return ChefCredentials(_organization(url, secret), user, private_key, ca_bundle)
+
+
+def _organization(url: str, secret: str) -> str:
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        host = None
+    path = parts.path.rstrip("/") if host else ""
+    if not host or parts.scheme not in ("http", "https") or not ORGANIZATION_PATH.fullmatch(path):
+        raise BadSettings(
+            f"the organization_url in secret {secret} is {url!r}: use one like https://HOST/organizations/NAME"
+        )
+    if parts.scheme == "http" and host not in ("127.0.0.1", "localhost", "::1"):
+        raise BadSettings(f"the organization_url in secret {secret} is {url!r}: use https://")
+    return f"{parts.scheme}://{parts.netloc}{path}"
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A session, and the organization that its requests go to."""
+
+    session: requests.Session
+    organization_url: str
+
+
+class Chef:
+    """One organization of a Chef server, spoken to through one session that threads may share.
+
+    credentials(refresh) gives whom we are; with refresh=True it must be read afresh. Methods raise ChefUnavailable,
+    ChefDenied or ChefRejected, and what credentials raises.
+    """
+
+    def __init__(self, credentials: Callable[[bool], ChefCredentials]) -> None:
+        self._credentials = credentials
+        self._known: _Known | None = None
+        self._connecting = Lock()
+        self._deadline = float("inf")
+        self._silent: RollcallError | None = None
+        self._distrusted = False
+
+    def finish_within(self, seconds: float) -> None:
+        """Bound what follows to the seconds left in this invocation; calls beyond that raise ChefUnavailable.
+
+        So do all that follow one which the server did not answer, or kept turning away. After a signature that the
+        server does not take they raise ChefDenied.
+        """
+        self._deadline = time.monotonic() + seconds - DEADLINE_MARGIN
+        self._silent = None
+
+    def delete_client(self, name: str) -> bool:
+        """Take a client's key away. False if there is no such client (any more)."""
+        return self._delete("clients", name)
+
+    def delete_node(self, name: str) -> bool:
+        """Delete a node, and nothing else: its client stays. False if there is no such node (any more)."""
+        return self._delete("nodes", name)
+
+    def node_names(self) -> set[str]:
+        """The names of all nodes, in one call: the API has no pages for them."""
+        return set(_read(self._send("GET", "/nodes")))
+
+    def nodes(self, names: Collection[str]) -> dict[str, Node]:
+        """Nodes by name; left out are those that are gone, or so new that the server's search does not know them.
+
+        What it says of the others is not the search's, but what they say now. The names are letters, digits and ._-
+        """
+        found: dict[str, Node] = {}
+        for chunk in batched(sorted(names), NAMES_PER_SEARCH):
+            query = {"q": " OR ".join(f"name:{name}" for name in chunk), "start": "0", "rows": str(len(chunk))}
+            answer = self._send("POST", "/search/node", query=query, body=WANTED)
+            rows = _read(answer).get("rows")
+            if not isinstance(rows, list):
+                raise _rejected(answer)
+            read = [_node(row.get("data")) for row in rows if isinstance(row, dict)]
+            found |= {node.name: node for node in read if node and node.name in chunk}
+        return found
+
+    def _delete(self, kind: str, name: str) -> bool:
+        answer = self._send("DELETE", f"/{kind}/{quote(name, safe='')}")
+        if answer.status_code in HTTP_OK:
+            return True
+        if _says_gone(answer, name):
+            return False
+        raise _rejected(answer)
+
+    def _send(
+        self, method: str, path: str, query: Mapping[str, str] | None = None, body: Any = None
+    ) -> requests.Response:
+        """One request and its answer, unless that tells of trouble which is the same whatever was asked for."""
+        known = self._connected()
+        answer = self._exchange(known, method, path, query, body)
+        if answer.status_code == UNAUTHORIZED:  # perhaps the key was rotated
+            answer = self._exchange(self._connected(refused=known), method, path, query, body)
+        status = answer.status_code
+        if status == TOO_MANY_REQUESTS or status >= SERVER_ERROR:
+            raise ChefUnavailable(f"the Chef server answered {_what(answer)} with {status}: {words_of(answer)}")
+        if status == UNAUTHORIZED:
+            denied = _denied(answer, "put the user and its key into the secret that ChefSecretArn names")
+            self._ask_no_more(denied)
+            raise denied
+        if status == FORBIDDEN:
+            raise _denied(answer, "let the user read and delete nodes, and delete clients, of the organization")
+        return answer
+
+    def _exchange(
+        self, known: _Known, method: str, path: str, query: Mapping[str, str] | None, body: Any
+    ) -> requests.Response:
+        if self._silent:
+            raise self._silent
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise ChefUnavailable(f"no time left in this invocation to ask the Chef server for {path}")
+        try:
+            answer = known.session.request(
+                method,
+                known.organization_url + path,
+                params=query,
+                json=body,
+                timeout=(min(CONNECT_TIMEOUT, left / TRIES), min(READ_TIMEOUT, left / TRIES)),
+                allow_redirects=False,
+            )
+        except requests.RequestException as error:
+            where = known.organization_url
+            if any(words in str(error) for words in DISTRUST):
+                self._distrusted = True
+                raise ChefRejected(
+                    f"the Chef server's certificate at {where} is not trusted: put its CA into the secret, as "
+                    f"ca_bundle ({error})"
+                ) from error
+            unavailable = ChefUnavailable(f"the Chef server at {where} cannot be reached for {path}: {error}")
+            if isinstance(error, requests.Timeout):
+                self._ask_no_more(unavailable)
+            raise unavailable from error
+        if answer.status_code in TOO_BUSY and answer.raw.retries and not answer.raw.retries.total:
+            self._ask_no_more(ChefUnavailable(f"the Chef server keeps turning us away, with {answer.status_code}"))
+        return answer
+
+    def _ask_no_more(self, why: RollcallError) -> None:
+        """For the rest of this invocation: each further call would cost time too, and end the same way."""
+        if self._deadline < float("inf"):
+            self._silent = why
+
+    def _connected(self, refused: _Known | None = None) -> _Known:
+        """The session; a new one, with the secret read afresh, if what the present one knew was not right.
+
+        Threads share it.
+        """
+        with self._connecting:
+            stale = self._distrusted or (refused is not None and refused is self._known)
+            if self._known is None or stale:
+                self._known = _session(self._credentials(stale))
+                self._distrusted = False
+            return self._known
+
+
+def _session(credentials: ChefCredentials) -> _Known:
+    session = requests.Session()
+    session.trust_env = False  # else a .netrc could replace the signature
+    session.auth = Signature(credentials.user, credentials.key)
+    session.headers["Accept"] = "application/json"
+    session.headers["X-Chef-Version"] = CLIENT_VERSION
+    if credentials.ca_bundle:
+        trust(session, credentials.ca_bundle)
+    session.mount("https://", adapter(repeatable=REPEATABLE))
+    session.mount("http://", adapter(repeatable=REPEATABLE))
+    return _Known(session, credentials.organization_url)
+
+
+def _read(answer: requests.Response) -> Mapping[str, Any]:
+    """The object that an answer holds."""
+    value = object_of(answer)
+    if answer.status_code not in HTTP_OK or value is None:
+        raise _rejected(answer)
+    return value
+
+
+def _node(data: object) -> Node | None:
+    """A node as a search shows it; whatever it has where something else is wanted, it does not say."""
+    if not isinstance(data, dict) or not isinstance(data.get("name"), str):
+        return None
+    said = {key: data[key] for key in ("instance_id", "account", "region") if isinstance(data.get(key), str)}
+    seen_at = data.get("seen_at")
+    return Node(data["name"], **said, seen_at=float(seen_at) if isinstance(seen_at, (int, float)) else None)
+
+
+def _denied(answer: requests.Response, remedy: str) -> ChefDenied:
+    status = answer.status_code
+    return ChefDenied(f"the Chef server refused {_what(answer)} with {status}: {words_of(answer)}; {remedy}")
+
+
+def _rejected(answer: requests.Response) -> ChefRejected:
+    return ChefRejected(
+        f"the Chef server answered {_what(answer)} with {answer.status_code}: {words_of(answer)}; is the "
+        f"organization_url in the secret that ChefSecretArn names the organization's own?"
+    )
+
+
+def _what(answer: requests.Response) -> str:
+    return f"{answer.request.method} {answer.request.path_url.partition('?')[0]}"
+
+
+def _says_gone(answer: requests.Response, name: str) -> bool:
+    """Whether an answer is about this very name.
+
+    An organization that does not exist, and a server that is none of Chef's, answer 404 too.
+    """
+    words = object_of(answer) or {}
+    return answer.status_code == NOT_FOUND and name in str(words.get("error", ""))

@@ -1,0 +1,85 @@
+"""Which nodes in Chef have no instance any more. Pure: everything here is told what was read, and asks nobody."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .chef_names import named_after
+from .identity import INSTANCE_ID, why_gone
+from .model import NamedAfter
+from .steps import NodePlan, NodeRemoval
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .fleet import Membership
+    from .model import Instance, Node, NodePattern
+
+
+@dataclass(frozen=True)
+class NodesSeen:
+    """What was read of Chef, and of AWS about it. now in epoch seconds.
+
+    patterns: how our groups' nodes are named. names: of the nodes that are named so. by_private_dns: instance ids of
+    our groups' instances, by the name that each has now. nodes: those that had to be looked at, by name. memberships,
+    instances: what Auto Scaling and EC2 say; EC2 of those only that none of our groups lists.
+    """
+
+    account: str
+    region: str
+    now: float
+    patterns: tuple[NodePattern, ...]
+    names: frozenset[str]
+    by_private_dns: Mapping[str, str] = field(default_factory=dict)
+    nodes: Mapping[str, Node] = field(default_factory=dict)
+    memberships: Mapping[str, Membership] = field(default_factory=dict)
+    instances: Mapping[str, Instance] = field(default_factory=dict)
+
+
+def id_in(seen: NodesSeen, name: str) -> str | None:
+    """The instance id that a node's name holds."""
+    for pattern in seen.patterns:
+        if pattern.named_after == NamedAfter.INSTANCE_ID and (found := named_after(pattern, name)):
+            return found
+    return None
+
+
+def instance_of(seen: NodesSeen, name: str) -> str | None:
+    """The id of the instance that a node is for: by its name, by whose name that is now, or as it says itself.
+
+    None if nobody says. A node that names an instance of another account or Region is not ours to judge.
+    """
+    if found := id_in(seen, name):
+        return found
+    for pattern in seen.patterns:
+        if (private_dns := named_after(pattern, name)) and private_dns in seen.by_private_dns:
+            return seen.by_private_dns[private_dns]
+    node = seen.nodes.get(name)
+    return node.instance_id if node and is_from_here(seen, node) and INSTANCE_ID.fullmatch(node.instance_id) else None
+
+
+def is_from_here(seen: NodesSeen, node: Node) -> bool:
+    """Whether a node says itself that its instance is of this account and Region."""
+    return (node.account, node.region) == (seen.account, seen.region)
+
+
+def plan_nodes(seen: NodesSeen) -> NodePlan:
+    """What is to be removed, for the reasons for which a host would be.
+
+    How old a node is nobody tells. But it is at least as old as its last report, and one that reports lives.
+    """
+    ours = 0
+    removals: list[NodeRemoval] = []
+    for name in sorted(seen.names):
+        instance_id, node = instance_of(seen, name), seen.nodes.get(name)
+        if not instance_id:
+            continue
+        membership, instance = seen.memberships.get(instance_id), seen.instances.get(instance_id)
+        if not (membership or instance or (node and is_from_here(seen, node))):
+            continue  # another account's, or Region's, for all that one can know
+        ours += 1
+        age = seen.now - node.seen_at if node and node.seen_at is not None else None
+        if gone := why_gone(instance, membership, age):
+            removals.append(NodeRemoval(name, instance_id, gone, certain=id_in(seen, name) is not None))
+    return NodePlan(ours, tuple(removals))

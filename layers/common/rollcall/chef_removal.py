@@ -1,0 +1,148 @@
+"""Striking instances off in Chef: their clients, and then their nodes.
+
+A chef-client that still runs could make its node anew as long as its client is there; and a node tells whose it is, and
+is what reconcile lists. So the node goes last, and what was broken off between the two is found again.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .chef_names import node_name, read_pattern
+from .errors import RollcallError
+from .identity import marker_of
+from .model import AddressKind, NamedAfter
+from .settings import read_node_pattern
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from .chef import Chef
+    from .fleet import Fleet, Fleets
+    from .model import Host, LifecycleAction, NodePattern
+
+CALLS_AT_ONCE = 4
+
+
+@dataclass(frozen=True)
+class NamedNode:
+    """The name of an instance's node.
+
+    certain: nobody else's can have it. A private DNS name goes to the next instance with its address; then the node
+    itself has to say whose it is.
+    """
+
+    name: str
+    instance_id: str
+    certain: bool
+
+
+@dataclass(frozen=True)
+class NodesStruckOff:
+    """What became of the nodes of a batch, by instance id: the names of those that are gone, and what kept others."""
+
+    names: Mapping[str, str] = field(default_factory=dict)
+    troubles: Mapping[str, RollcallError] = field(default_factory=dict)
+
+
+def strike_nodes_off(
+    chef: Chef, fleets: Fleets, actions: Sequence[LifecycleAction], hosts: Collection[Host]
+) -> NodesStruckOff:
+    """Remove the nodes and clients of instances that go for good, as far as their groups ask for it.
+
+    hosts: of these instances, as Tower had them before. Raises nothing of the taxonomy.
+    """
+    by_place: defaultdict[tuple[str, str], list[LifecycleAction]] = defaultdict(list)
+    for action in actions:
+        if not action.to_warm_pool:  # it comes back with the key that its client has
+            by_place[action.account, action.region].append(action)
+    troubles: dict[str, RollcallError] = {}
+    nodes: list[NamedNode] = []
+    for own in by_place.values():
+        try:
+            nodes += _named_nodes(fleets.of(own[0]), own, hosts, troubles)
+        except RollcallError as error:
+            troubles |= {action.instance_id: error for action in own}
+
+    def remove(node: NamedNode) -> bool:
+        try:
+            return remove_node(chef, node)
+        except RollcallError as error:
+            troubles[node.instance_id] = error
+            return False
+
+    with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+        gone = [node for node, is_gone in zip(nodes, pool.map(remove, nodes), strict=True) if is_gone]
+    return NodesStruckOff({node.instance_id: node.name for node in gone}, troubles)
+
+
+def remove_node(chef: Chef, node: NamedNode) -> bool:
+    """Delete a node's client and the node; False if by now the name may be another instance's, and so both stay.
+
+    That one of them is gone already makes no difference. Raises ChefUnavailable, ChefDenied or ChefRejected.
+    """
+    if not node.certain:
+        known = chef.nodes([node.name]).get(node.name)
+        if known is None or known.instance_id != node.instance_id:
+            return False
+    chef.delete_client(node.name)
+    chef.delete_node(node.name)
+    return True
+
+
+def _named_nodes(
+    fleet: Fleet, actions: Collection[LifecycleAction], hosts: Collection[Host], troubles: dict[str, RollcallError]
+) -> list[NamedNode]:
+    """The nodes of instances of one account and Region. What is wrong with a group's tag becomes its own trouble."""
+    groups = fleet.groups({action.group for action in actions})
+    told = {action.instance_id: _variables_of(action, hosts) for action in actions}
+    patterns: dict[str, NodePattern] = {}
+    for action in actions:
+        try:
+            group = groups.get(action.group)
+            pattern = read_node_pattern(group) if group else _remembered_pattern(told[action.instance_id])
+        except RollcallError as error:
+            troubles[action.instance_id] = error
+        else:
+            if pattern:
+                patterns[action.instance_id] = pattern
+    return list(_name(fleet, patterns, told))
+
+
+def _variables_of(action: LifecycleAction, hosts: Collection[Host]) -> Mapping[str, object]:
+    """What the instance's host had, if it was ours."""
+    for host in hosts:
+        marker = marker_of(host, action.account, action.region)
+        if marker and marker.instance_id == action.instance_id:
+            return host.variables
+    return {}
+
+
+def _remembered_pattern(variables: Mapping[str, object]) -> NodePattern | None:
+    """How the nodes of a group that is gone were named, as its hosts tell."""
+    marker = variables.get("rollcall")
+    try:
+        return read_pattern(str(marker["chef"])) if isinstance(marker, dict) and marker.get("chef") else None
+    except ValueError:  # a person has been at it
+        return None
+
+
+def _name(
+    fleet: Fleet, patterns: Mapping[str, NodePattern], told: Mapping[str, Mapping[str, object]]
+) -> Iterator[NamedNode]:
+    """As long as an instance lives EC2 knows its private DNS name, which is its own; afterwards its host tells it."""
+    by_dns = {each for each, pattern in patterns.items() if pattern.named_after == NamedAfter.PRIVATE_DNS}
+    instances = fleet.instances(by_dns) if by_dns else {}
+    for instance_id, pattern in patterns.items():
+        instance = instances.get(instance_id)
+        if instance and instance.living:
+            private_dns = instance.addresses[AddressKind.PRIVATE_DNS]
+        else:
+            facts = told[instance_id].get("ec2")
+            private_dns = str(facts.get("private_dns", "")) if isinstance(facts, dict) else ""
+        certain = pattern.named_after == NamedAfter.INSTANCE_ID or (instance is not None and instance.living)
+        if name := node_name(pattern, instance_id, private_dns):
+            yield NamedNode(name, instance_id, certain)

@@ -1,0 +1,210 @@
+"""Instances that are nodes in Chef leave it when they terminate, and keep nobody waiting for long while it is away."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.chef import ChefServer
+from lab.cloud import ACCOUNT, REGION, REPOSITORY, Cloud, Group, eventually
+from lab.tower import Tower
+
+type MakeGroup = Callable[..., Group]
+
+ADDRESS_POOL = "127.78.0.0/24"
+TERMINATED = "EC2 Instance Terminate Successful"
+PATIENT = 300  # seconds of heartbeat timeout, and so of patience with Chef
+BOTH, NEITHER = (True, True), (False, False)
+SECRET = "chef"
+
+
+@pytest.fixture(scope="module")
+def listening() -> Iterator[tuple[ChefServer, str]]:
+    """A Chef server and its organization's URL."""
+    server = ChefServer()
+    with server.serve() as url:
+        yield server, url
+
+
+@pytest.fixture(scope="module")
+def cloud(built: Path, listening: tuple[ChefServer, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """Rollcall, deployed with a Chef server."""
+    server, url = listening
+    with Cloud(tmp_path_factory.mktemp("lab-with-chef"), address_pool=ADDRESS_POOL, tower=Tower()) as cloud:
+        secrets = cloud.aws.client("secretsmanager")
+        arn = secrets.create_secret(Name=SECRET, SecretString=server.secret(url))["ARN"]
+        cloud.deploy(built, ChefSecretArn=arn)
+        yield cloud
+
+
+@pytest.fixture
+def chef(listening: tuple[ChefServer, str]) -> ChefServer:
+    """The Chef server, well and empty."""
+    server, _ = listening
+    server.away = None
+    server.nodes.clear()
+    server.clients.clear()
+    server.denied.clear()
+    return server
+
+
+def bootstrapped(chef: ChefServer, group: Group, size: int) -> set[str]:
+    """The instances of a group once so many serve and each is a node of the name that it has in Chef by default."""
+    eventually(lambda: len(group.in_service()) == size, f"{size} in service")
+    for instance_id in group.in_service():
+        chef.bootstrap(instance_id, **reported(instance_id))
+    return group.in_service()
+
+
+def reported(instance_id: str) -> dict[str, Any]:
+    """What a node on an instance says of itself after chef-client has run."""
+    ec2 = {"instance_id": instance_id, "account_id": ACCOUNT, "region": REGION}
+    return {"ec2": ec2, "ohai_time": time.time()}
+
+
+def waits(group: Group, instance_id: str) -> bool:
+    return group.states().get(instance_id) == "Terminating:Wait"
+
+
+def test_node_and_client_are_gone_when_the_termination_goes_on(
+    make_group: MakeGroup, cloud: Cloud, chef: ChefServer, tower: Tower, name: str
+) -> None:
+    group = make_group(chef="@instance_id@", size=2)
+    before = bootstrapped(chef, group, 2)
+    group.scale(1)
+    eventually(lambda: len(group.states()) == 1, "one is gone")
+    (gone,) = before - group.states().keys()
+    assert {each: chef.holds(each) for each in before} == {gone: NEITHER, **dict.fromkeys(group.in_service(), BOTH)}
+    went_on = [each.time for each in group.transitions() if each.state == "Terminating:Proceed"]
+    deletions = [each for each in chef.requests() if each.method == "DELETE" and each.path.endswith(gone)]
+    assert [each.status for each in deletions[:2]] == [200, 200]
+    assert all(each.ended <= went_on[0] for each in deletions[:2])
+    assert {host.name for host in tower.hosts(name)} == group.in_service()
+
+
+def test_nodes_that_are_named_after_their_private_dns_names_leave_too(
+    make_group: MakeGroup, cloud: Cloud, chef: ChefServer
+) -> None:
+    group = make_group(chef="web-@private_dns@", size=1)
+    eventually(group.in_service, "in service")
+    (instance,) = cloud.describe(group.in_service()).values()
+    node = f"web-{instance['PrivateDnsName']}"
+    chef.bootstrap(node, "web-db", instance["PrivateDnsName"])
+    group.scale(0)
+    eventually(lambda: not group.states(), "it is gone")
+    assert (chef.holds(node), chef.holds("web-db"), chef.holds(instance["PrivateDnsName"])) == (NEITHER, BOTH, BOTH)
+
+
+@pytest.mark.parametrize("kind", ["node", "client"])
+def test_what_somebody_deleted_already_keeps_nobody_waiting(make_group: MakeGroup, chef: ChefServer, kind: str) -> None:
+    group = make_group(chef="", size=1)
+    (instance_id,) = bootstrapped(chef, group, 1)
+    if kind == "node":
+        chef.nodes.clear()
+    else:
+        chef.clients.clear()
+    group.scale(0)
+    eventually(lambda: not group.states(), "it is gone")
+    assert chef.holds(instance_id) == NEITHER
+
+
+def test_a_group_without_the_tag_is_none_of_chefs_business(make_group: MakeGroup, chef: ChefServer) -> None:
+    group = make_group(size=1)
+    (instance_id,) = bootstrapped(chef, group, 1)
+    asked = len(chef.requests())
+    group.scale(0)
+    eventually(lambda: not group.states(), "it is gone")
+    assert len(chef.requests()) == asked
+    assert chef.holds(instance_id) == BOTH
+
+
+def test_while_chef_is_away_the_host_is_gone_and_the_termination_waits_until_it_is_back(
+    make_group: MakeGroup, chef: ChefServer, tower: Tower, name: str
+) -> None:
+    group = make_group(chef="@instance_id@", size=1, heartbeat_timeout=PATIENT)
+    (instance_id,) = bootstrapped(chef, group, 1)
+    chef.away = 503
+    asked = len(chef.requests())
+    group.scale(0)
+    eventually(lambda: len(chef.requests()) > asked, "Chef is asked")
+    assert tower.hosts(name) == []
+    assert waits(group, instance_id)
+    chef.away = None
+    eventually(lambda: not group.states(), "it is gone")
+    assert chef.holds(instance_id) == NEITHER
+
+
+def test_a_key_that_was_rotated_is_found_in_the_secret(
+    make_group: MakeGroup, cloud: Cloud, listening: tuple[ChefServer, str], chef: ChefServer
+) -> None:
+    group = make_group(chef="@instance_id@", size=1)
+    (instance_id,) = bootstrapped(chef, group, 1)
+    chef.rotate_key()
+    secret = chef.secret(listening[1])
+    cloud.aws.client("secretsmanager").put_secret_value(SecretId=SECRET, SecretString=secret)
+    group.scale(0)
+    eventually(lambda: not group.states(), "it is gone")
+    assert chef.holds(instance_id) == NEITHER
+
+
+def test_what_chef_refuses_for_too_long_goes_on_with_an_alert_and_is_left_to_reconcile(
+    make_group: MakeGroup, cloud: Cloud, chef: ChefServer, tower: Tower, name: str
+) -> None:
+    group = make_group(chef="@instance_id@", size=2)
+    before = bootstrapped(chef, group, 2)
+    chef.denied.add("nodes")
+    cloud.aws.drop_events(TERMINATED)  # else it would be tried until Chef lets it
+    group.scale(1)
+    (leaving,) = eventually(lambda: {each for each in before if waits(group, each)}, "one waits")
+    eventually(lambda: len(group.states()) == 1, "it is not waited for any longer", timeout=120)
+    assert chef.holds(leaving) == (True, False)
+    [alert] = [line for line in cloud.log_lines("cleanup") if line.get("alert") and line["instance_id"] == leaving]
+    assert "missing delete permission" in alert["message"]
+    assert not any(each.instance_id == leaving for each in cloud.aws.timeouts())
+    assert {host.name for host in tower.hosts(name)} == group.in_service()
+
+    refused = cloud.reconcile()
+    assert [each["what"] for each in refused["troubles"]] == [f"node {leaving} in Chef"]
+    chef.denied.clear()
+    planned = by_hand(cloud, "--dry-run")
+    assert "Chef: 2 nodes are ours\n" in planned
+    assert f"remove from Chef {leaving}: EC2 says that it is terminated" in planned
+    assert chef.holds(leaving) == (True, False)
+    done = cloud.reconcile()
+    assert [(each["step"], each["node"]) for each in done["steps"]] == [("removed from Chef", leaving)]
+    assert done["nodes"] == {"ours": 2, "removed": 1}
+    assert {each: chef.holds(each) for each in before} == {leaving: NEITHER, **dict.fromkeys(group.in_service(), BOTH)}
+    assert cloud.reconcile()["steps"] == []
+
+
+def by_hand(cloud: Cloud, *options: str) -> str:
+    """What make reconcile prints."""
+    told = subprocess.run(
+        [sys.executable, str(REPOSITORY / "scripts" / "reconcile.py"), *options],
+        env={**os.environ, **cloud.aws.environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    return told.stdout
+
+
+def test_only_who_asks_chef_has_its_layer(cloud: Cloud) -> None:
+    layers = {function: len(configuration(cloud, function)["Layers"]) for function in ("Register", "Gate")}
+    asking = {function: len(configuration(cloud, function)["Layers"]) for function in ("Cleanup", "Reconcile")}
+    assert (set(layers.values()), set(asking.values())) == ({1}, {2})
+
+
+def configuration(cloud: Cloud, function: str) -> dict[str, Any]:
+    found: dict[str, Any] = cloud.aws.client("lambda").get_function_configuration(
+        FunctionName=cloud.function_name(f"{function}Function")
+    )
+    return found

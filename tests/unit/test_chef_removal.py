@@ -1,0 +1,360 @@
+"""Terminating instances leave Chef too: node and client, after Tower, and only what is certainly theirs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from rollcall.chef_removal import NamedNode, remove_node
+from rollcall.errors import BadSettings, ChefDenied, ChefUnavailable, RollcallError, Throttled, TowerDenied
+from rollcall.model import AddressKind, Instance, LifecycleAction, Result
+
+from .fakes import ACCOUNT, REGION, FakeChef
+from .world import TERMINATE_HOOK, World
+
+HEARTBEAT_TIMEOUT = 600
+DNS, OTHER_DNS = "ip-10-0-0-7.ec2.internal", "ip-10-0-0-8.ec2.internal"
+AWAY = ChefUnavailable("the Chef server is away")
+
+
+@pytest.fixture
+def chef(world: World) -> FakeChef:
+    """A Chef server, and the group "web" whose nodes are named after their instances."""
+    world.chef = FakeChef()
+    web(world, "@instance_id@")
+    return world.chef
+
+
+def web(world: World, pattern: str, inventory: str = "prod") -> None:
+    """The group "web" with this pattern."""
+    world.group("web", chef=pattern, inventory=inventory)
+    group = world.fleet.known_groups["web"]
+    world.fleet.known_groups["web"] = replace(group, heartbeat_timeouts={TERMINATE_HOOK: HEARTBEAT_TIMEOUT})
+
+
+def going(world: World, instance_id: str, **changes: Any) -> LifecycleAction:
+    """A termination that came just now, of an instance that still runs."""
+    world.fleet.known_instances[instance_id] = world.instance(instance_id)
+    return replace(world.terminating(instance_id), received_at=world.clock.now, **changes)
+
+
+def terminated(world: World, instance_id: str) -> LifecycleAction:
+    """A termination that nothing waits for, of an instance of which EC2 tells no addresses any more."""
+    action = replace(going(world, instance_id), hook=None, token=None)
+    blank: Instance = world.instance(instance_id, state="terminated", addresses=dict.fromkeys(AddressKind, ""))
+    world.fleet.known_instances[instance_id] = blank
+    return action
+
+
+def host(world: World, instance_id: str, **facts: str) -> None:
+    """The instance's host, which tells these facts."""
+    world.host_of(instance_id, "10.0.0.7", variables={"ec2": facts})
+
+
+# What goes
+
+
+def test_node_and_client_go_before_the_hook_is_completed(world: World, chef: FakeChef) -> None:
+    chef.bootstrap("i-a", "i-b", "i-stays")
+    left: list[set[str]] = []
+    world.fleet.before_complete = lambda action: left.append(chef.held.keys() | chef.clients)
+    actions = [going(world, "i-a"), going(world, "i-b")]
+    reports = world.clean_up(*actions)
+    assert left == [{"i-stays"}] * 2
+    assert world.fleet.completed == dict.fromkeys(actions, Result.CONTINUE)
+    assert {report.outcome for report in reports} == {f"struck off, and from Chef as {each}" for each in ("i-a", "i-b")}
+
+
+def test_the_client_goes_first_for_its_key_could_make_the_node_anew(world: World, chef: FakeChef) -> None:
+    chef.bootstrap("i-a")
+    world.clean_up(going(world, "i-a"))
+    assert chef.deleted == [("client", "i-a"), ("node", "i-a")]
+
+
+def test_hosts_leave_tower_before_chef_is_asked(world: World, chef: FakeChef) -> None:
+    host(world, "i-a")
+    left: list[int] = []
+    chef.before_call = lambda method: left.append(len(world.tower.hosts))
+    world.clean_up(going(world, "i-a"))
+    assert set(left) == {0}
+
+
+@pytest.mark.parametrize("kind", ["node", "client", "both"])
+def test_what_is_gone_already_keeps_nothing_back(world: World, chef: FakeChef, kind: str) -> None:
+    chef.bootstrap("i-a")
+    if kind != "client":
+        chef.held.clear()
+    if kind != "node":
+        chef.clients.clear()
+    action = going(world, "i-a")
+    [report] = world.clean_up(action)
+    assert report.error is None
+    assert not chef.held.keys() | chef.clients
+    assert world.fleet.completed == {action: Result.CONTINUE}
+
+
+def test_an_instance_that_is_terminated_already_leaves_chef_too(world: World, chef: FakeChef) -> None:
+    chef.bootstrap("i-a")
+    [report] = world.clean_up(terminated(world, "i-a"))
+    assert report.error is None
+    assert not chef.held.keys() | chef.clients
+
+
+def test_both_hooks_of_an_instance_wait_for_its_one_node(world: World, chef: FakeChef) -> None:
+    chef.bootstrap("i-a")
+    first = going(world, "i-a")
+    second = replace(first, hook="rollcall-second", token="t2")
+    assert len(world.clean_up(first, second)) == 2
+    assert chef.calls["delete_node"] == 1
+
+
+# Who is asked for
+
+
+def test_without_the_tag_chef_is_not_asked(world: World, chef: FakeChef) -> None:
+    world.group("web")
+    chef.bootstrap("i-a")
+    [report] = world.clean_up(going(world, "i-a"))
+    assert report.outcome == "struck off"
+    assert not chef.calls
+
+
+def test_a_group_that_lost_its_inventory_is_not_opted_in(world: World, chef: FakeChef) -> None:
+    web(world, "@instance_id@", inventory="")
+    chef.bootstrap("i-a")
+    world.clean_up(going(world, "i-a"))
+    assert not chef.calls
+
+
+def test_without_a_chef_server_nothing_is_asked_of_aws(world: World) -> None:
+    web(world, "@instance_id@")
+    asked: list[str] = []
+    world.fleet.before_call = asked.append
+    world.clean_up(going(world, "i-a"))
+    assert asked == ["complete"]
+
+
+def test_what_returns_to_a_warm_pool_keeps_its_key_for_it_comes_back(world: World, chef: FakeChef) -> None:
+    chef.bootstrap("i-a")
+    action = going(world, "i-a", to_warm_pool=True)
+    host(world, "i-a")
+    world.clean_up(action)
+    assert not world.tower.hosts
+    assert not chef.deleted
+    assert world.fleet.completed == {action: Result.CONTINUE}
+
+
+def test_a_host_that_tower_keeps_keeps_its_node(world: World, chef: FakeChef) -> None:
+    chef.bootstrap("i-a")
+    host(world, "i-a")
+    world.tower.denied.add(world.inventory.id)
+    [report] = world.clean_up(going(world, "i-a"))
+    assert isinstance(report.error, TowerDenied)
+    assert not chef.calls
+
+
+# How nodes are named
+
+
+def test_nodes_are_named_as_the_tag_says(world: World, chef: FakeChef) -> None:
+    web(world, "web-@instance_id@.example.com")
+    chef.bootstrap("i-a", "web-i-a.example.com")
+    world.clean_up(going(world, "i-a"))
+    assert chef.held.keys() == {"i-a"}
+
+
+def test_the_private_dns_name_of_a_living_instance_is_its_own(world: World, chef: FakeChef) -> None:
+    web(world, "@private_dns@")
+    chef.bootstrap(DNS)
+    world.clean_up(going(world, "i-a"))
+    assert not chef.held.keys() | chef.clients
+    assert not chef.calls["nodes"]
+
+
+def test_what_ec2_has_forgotten_the_host_tells_and_the_node_confirms(world: World, chef: FakeChef) -> None:
+    web(world, "@private_dns@")
+    chef.bootstrap(DNS, instance_id="i-a")
+    host(world, "i-a", private_dns=DNS)
+    [report] = world.clean_up(terminated(world, "i-a"))
+    assert report.outcome == f"struck off, and from Chef as {DNS}"
+    assert not chef.held.keys() | chef.clients
+
+
+@pytest.mark.parametrize("said", ["i-newcomer", ""])
+def test_a_node_that_has_a_recycled_name_stays(world: World, chef: FakeChef, said: str) -> None:
+    web(world, "@private_dns@")
+    chef.bootstrap(DNS, instance_id=said)
+    host(world, "i-a", private_dns=DNS)
+    [report] = world.clean_up(terminated(world, "i-a"))
+    assert report.outcome == "struck off"
+    assert chef.held.keys() == chef.clients == {DNS}
+
+
+def test_a_client_whose_name_may_be_recycled_stays_when_no_node_tells_whose_it_is(world: World, chef: FakeChef) -> None:
+    web(world, "@private_dns@")
+    chef.clients.add(DNS)
+    host(world, "i-a", private_dns=DNS)
+    world.clean_up(terminated(world, "i-a"))
+    assert chef.clients == {DNS}
+
+
+@pytest.mark.parametrize(
+    "private_dns", ["", "chef-server", "../clients/chef-validator", "ip-10-0-0-7.ec2.internal OR x"]
+)
+def test_what_no_private_dns_name_looks_like_is_not_asked_for(world: World, chef: FakeChef, private_dns: str) -> None:
+    web(world, "@private_dns@")
+    host(world, "i-a", private_dns=private_dns)
+    [report] = world.clean_up(terminated(world, "i-a"))
+    assert report.error is None
+    assert not chef.calls
+
+
+def test_of_a_group_that_is_gone_the_host_tells_how_its_nodes_were_named(world: World, chef: FakeChef) -> None:
+    chef.bootstrap("i-a", "web-i-a")
+    action = terminated(world, "i-a")
+    world.host_of("i-a", "10.0.0.7", variables={"rollcall": marker("i-a", chef="web-@instance_id@")})
+    world.fleet.known_groups.clear()
+    world.clean_up(action)
+    assert chef.held.keys() == {"i-a"}
+
+
+@pytest.mark.parametrize("text", ["chef-server", "@instance_id@ OR name:*", "", 7, None, {"x": 1}])
+def test_what_a_person_made_of_the_marker_reaches_no_node(world: World, chef: FakeChef, text: object) -> None:
+    chef.bootstrap("i-a", "chef-server")
+    action = terminated(world, "i-a")
+    world.host_of("i-a", "10.0.0.7", variables={"rollcall": marker("i-a", chef=text)})
+    world.fleet.known_groups.clear()
+    [report] = world.clean_up(action)
+    assert report.error is None
+    assert not chef.calls
+
+
+@pytest.mark.parametrize("changes", [{"account": "999999999999"}, {"instance_id": "i-b"}])
+def test_the_host_of_somebody_else_tells_nothing(world: World, chef: FakeChef, changes: dict[str, str]) -> None:
+    chef.bootstrap("i-a")
+    action = terminated(world, "i-a")
+    world.host_of("i-a", "10.0.0.7", variables={"rollcall": marker("i-a", chef="@instance_id@") | changes})
+    world.fleet.known_groups.clear()
+    world.clean_up(action)
+    assert chef.held.keys() == {"i-a"}
+
+
+def marker(instance_id: str, **more: object) -> dict[str, object]:
+    return {
+        "group": "web",
+        "instance_id": instance_id,
+        "account": ACCOUNT,
+        "region": REGION,
+        "vpc": "vpc-1",
+        **more,
+    }
+
+
+# Trouble
+
+
+@pytest.mark.parametrize("error", [AWAY, ChefDenied("the user may not")])
+@pytest.mark.parametrize("method", ["delete_client", "delete_node"])
+def test_while_chef_refuses_the_host_goes_and_the_hook_waits(
+    world: World, chef: FakeChef, method: str, error: RollcallError
+) -> None:
+    chef.bootstrap("i-a")
+    host(world, "i-a")
+    chef.failing[method] = error
+    action = going(world, "i-a")
+    [report] = world.clean_up(action)
+    assert report.error is error
+    assert not world.tower.hosts
+    assert not world.fleet.completed
+    chef.failing.clear()
+    [report] = world.clean_up(action)
+    assert report.error is None
+    assert not chef.held.keys() | chef.clients
+    assert chef.deleted == [("client", "i-a"), ("node", "i-a")]
+    assert world.fleet.completed == {action: Result.CONTINUE}
+
+
+def test_trouble_with_one_node_fails_its_own_instance_only(world: World, chef: FakeChef) -> None:
+    chef.bootstrap("i-a", "i-b")
+    chef.kept["i-a"] = ChefDenied("the user may not")
+    kept, fine = going(world, "i-a"), going(world, "i-b")
+    reports = {report.action: report for report in world.clean_up(kept, fine)}
+    assert isinstance(reports[kept].error, ChefDenied)
+    assert reports[fine].error is None
+    assert world.fleet.completed == {fine: Result.CONTINUE}
+
+
+def test_a_tag_that_cannot_be_followed_fails_its_own_group_only(world: World, chef: FakeChef) -> None:
+    web(world, "nonsense")
+    world.group("db", chef="@instance_id@")
+    chef.bootstrap("i-a", "i-b")
+    wrong, fine = going(world, "i-a"), replace(going(world, "i-b"), group="db")
+    reports = {report.action: report for report in world.clean_up(wrong, fine)}
+    assert isinstance(reports[wrong].error, BadSettings)
+    assert reports[fine].error is None
+    assert chef.held.keys() == {"i-a"}
+
+
+def test_while_aws_cannot_be_asked_the_host_goes_and_the_hook_waits(world: World, chef: FakeChef) -> None:
+    host(world, "i-a")
+    world.fleet.failing["groups"] = Throttled("slow down")
+    [report] = world.clean_up(going(world, "i-a"))
+    assert isinstance(report.error, Throttled)
+    assert not world.tower.hosts
+    assert not world.fleet.completed
+
+
+@pytest.mark.parametrize("error", [AWAY, ChefDenied("the user may not")])
+def test_after_the_hooks_own_timeout_the_termination_goes_on_and_somebody_is_told(
+    world: World, chef: FakeChef, error: RollcallError
+) -> None:
+    chef.bootstrap("i-a")
+    chef.failing["delete_client"] = error
+    action = going(world, "i-a")
+    world.clock.advance(HEARTBEAT_TIMEOUT - 1)
+    [report] = world.clean_up(action)
+    assert report.error is error
+    assert not world.fleet.completed
+    world.clock.advance(1)
+    [report] = world.clean_up(action)
+    assert (report.error, report.outcome) == (None, "struck off, but not from Chef")
+    assert str(error) in report.alert
+    assert world.fleet.completed == {action: Result.CONTINUE}
+
+
+def test_tower_is_waited_for_however_long_it_takes(world: World, chef: FakeChef) -> None:
+    world.tower.unavailable = True
+    action = going(world, "i-a")
+    world.clock.advance(100 * HEARTBEAT_TIMEOUT)
+    [report] = world.clean_up(action)
+    assert report.error
+    assert not world.fleet.completed
+
+
+def test_where_nothing_waits_chef_is_tried_until_it_answers(world: World, chef: FakeChef) -> None:
+    chef.failing["delete_client"] = AWAY
+    action = terminated(world, "i-a")
+    world.clock.advance(100 * HEARTBEAT_TIMEOUT)
+    [report] = world.clean_up(action)
+    assert report.error is AWAY
+
+
+def test_what_chef_has_done_by_then_is_no_alert(world: World, chef: FakeChef) -> None:
+    chef.bootstrap("i-a")
+    action = going(world, "i-a")
+    world.clock.advance(100 * HEARTBEAT_TIMEOUT)
+    [report] = world.clean_up(action)
+    assert not report.alert
+
+
+# A single removal
+
+
+@pytest.mark.parametrize(("certain", "said", "goes"), [(True, "", True), (False, "i-a", True), (False, "i-b", False)])
+def test_a_node_whose_name_others_may_have_says_itself_whose_it_is(certain: bool, said: str, goes: bool) -> None:
+    chef = FakeChef()
+    chef.bootstrap(OTHER_DNS, instance_id=said)
+    assert remove_node(chef, NamedNode(OTHER_DNS, "i-a", certain)) == goes
+    assert (not chef.held.keys() | chef.clients) == goes
