@@ -1,4 +1,7 @@
-"""Waiting instances -> job results and checks -> hooks completed. The decisions are in rollcall.gate."""
+"""Waiting instances -> job results and checks -> hooks completed. The decisions are in rollcall.gate.
+
+Instances on their way out wait here too, for their retire job: rollcall.retire.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,17 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from rollcall.announce import Announcer
-from rollcall.events import read_gate_message
+from rollcall.events import read_from_gate_queue
 from rollcall.gate import Gate
+from rollcall.model import RetireMessage
+from rollcall.retire import Retire
 from rollcall.wiring import installation
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from rollcall.errors import RollcallError
-    from rollcall.model import GateMessage
+    from rollcall.model import GateMessage, LifecycleAction
 
 announcer = Announcer("gate")
 
@@ -25,14 +30,23 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """A batch of gate messages in, Lambda's partial batch response out."""
     here = installation(context)
     gate = Gate(here.settings, here.tower, here.fleets, here.queues, time.time)
+    retire = Retire(here.settings, here.tower, here.fleets, here.queues, time.time)
 
-    def work(messages: list[GateMessage]) -> list[RollcallError | None]:
-        rounds = gate.look(messages)
+    def work(messages: list[GateMessage | RetireMessage]) -> list[RollcallError | None]:
+        rounds = gate.look([each for each in messages if not isinstance(each, RetireMessage)])
+        partings = retire.look([each for each in messages if isinstance(each, RetireMessage)])
         announcer.reports([report for each in rounds for report in each.reports])
+        announcer.reports([report for each in partings for report in each.reports])
         for each in rounds:
             for alert in each.alerts:
                 announcer.alert(alert.reason, alert.action)
-        return [each.error for each in rounds]
+        coming, leaving = iter([each.error for each in rounds]), iter([each.error for each in partings])
+        return [next(leaving if isinstance(each, RetireMessage) else coming) for each in messages]
 
-    intake = here.intake(announcer)
-    return intake.take(event, read_gate_message, lambda message: [each.action for each in message.waiting], work)
+    return here.intake(announcer).take(event, read_from_gate_queue, _actions_of, work)
+
+
+def _actions_of(message: GateMessage | RetireMessage) -> list[LifecycleAction]:
+    if isinstance(message, RetireMessage):
+        return list(message.retiring)
+    return [each.action for each in message.waiting]

@@ -17,7 +17,7 @@ from rollcall.errors import (
     TowerRejected,
     TowerUnavailable,
 )
-from rollcall.events import Record, read_gate_message
+from rollcall.events import Record, read_gate_message, read_retire_message
 from rollcall.fleet import Fleet, Fleets, Membership, OptedIn
 from rollcall.model import (
     Dump,
@@ -34,6 +34,7 @@ from rollcall.model import (
     LifecycleAction,
     Outcome,
     Result,
+    RetireMessage,
 )
 from rollcall.queues import Queues
 from rollcall.tower import MARKER, DeleteRefused, HostsExist, HostsVanished, NewHost, Tower
@@ -231,7 +232,11 @@ class FakeTower(Tower):
 
     def hosts_named(self, inventory: Inventory, names: Collection[str]) -> list[Host]:
         self._asked("hosts_named")
-        return [host for host in self.hosts.values() if host.inventory_id == inventory.id and host.name in names]
+        return [
+            replace(host, enabled=host.id not in self.disabled)
+            for host in self.hosts.values()
+            if host.inventory_id == inventory.id and host.name in names
+        ]
 
     def hosts_of(self, instance_ids: Collection[str]) -> list[Host]:
         self._asked("hosts_of")
@@ -314,6 +319,12 @@ class FakeTower(Tower):
         self._asked("launch")
         assert instance_ids, "a job without a limit runs on every host"
         return self.add_job(template, inventory, *instance_ids).id
+
+    def cancel(self, job_id: int) -> None:
+        self._asked("cancel")
+        run = self.runs[job_id]
+        if not run.job.status.final:
+            run.job = replace(run.job, status=JobStatus.CANCELED, finished_at=self.clock.now)
 
     def jobs(self, ids: Collection[int]) -> dict[int, Job]:
         self._asked("jobs")
@@ -479,6 +490,10 @@ class FakeQueues(Queues):
     def gate_messages(self) -> list[tuple[GateMessage, float]]:
         """What was sent to the gate, each with its delay in seconds."""
         return [(read_gate_message(Record("sent", body, REGION, 1, 0, None)), delay) for _, body, delay in self.sent]
+
+    def retire_messages(self) -> list[tuple[RetireMessage, float]]:
+        """Likewise of instances on their way out."""
+        return [(read_retire_message(Record("sent", body, REGION, 1, 0, None)), delay) for _, body, delay in self.sent]
 
     def _asked(self, method: str) -> None:
         if method in self.failing:

@@ -16,13 +16,15 @@ from rollcall.errors import BadEvent
 from rollcall.events import (
     Record,
     read_action,
+    read_from_gate_queue,
     read_gate_message,
     read_records,
     read_run_request,
     write_gate_message,
 )
-from rollcall.model import GateMessage, LifecycleAction, RunRequest, Transition, Waiting, Wishes
+from rollcall.model import GateMessage, LifecycleAction, RetireMessage, RunRequest, Transition, Waiting, Wishes
 
+TERMINATION = "terminate-eventbridge.json"
 SAMPLES = Path(__file__).parents[2] / "events"
 LAUNCH = LifecycleAction(
     transition=Transition.LAUNCHING,
@@ -97,6 +99,14 @@ def test_a_gate_message_is_read() -> None:
     assert [each.action for each in message.waiting] == [LAUNCH]
 
 
+def test_a_message_of_instances_on_their_way_out_is_told_from_one_of_those_that_come() -> None:
+    [leaving], [coming] = (read_records(sample(name)) for name in ("gate-retiring.json", "gate.json"))
+    message = read_from_gate_queue(leaving)
+    assert isinstance(message, RetireMessage)
+    assert (message.job_id, message.retiring) == (None, (read_action(read_records(sample(TERMINATION))[0]),))
+    assert read_from_gate_queue(coming) == read_gate_message(coming)
+
+
 def test_malformed_messages_are_refused_one_by_one() -> None:
     for each in read_records(sample("malformed.json")):
         with pytest.raises(BadEvent):
@@ -106,7 +116,7 @@ def test_malformed_messages_are_refused_one_by_one() -> None:
 def test_every_sample_is_known_to_these_tests() -> None:
     launches = {f"launch-{way}.json" for way in ("eventbridge", "eventbridge-bare", "hook-sqs", "hook-sns")}
     terminations = {f"terminate-{way}.json" for way in ("eventbridge", "hook-sqs", "hook-sns", "successful")}
-    others = {"test-notification.json", "gate.json", "malformed.json", "reconcile-dry-run.json"}
+    others = {"test-notification.json", "gate.json", "gate-retiring.json", "malformed.json", "reconcile-dry-run.json"}
     assert {path.name for path in SAMPLES.glob("*.json")} == launches | terminations | others
 
 
@@ -218,7 +228,7 @@ def test_what_is_no_message_at_all_is_refused(body: str) -> None:
     with pytest.raises(BadEvent):
         read_action(record(body))
     with pytest.raises(BadEvent):
-        read_gate_message(record(body))
+        read_from_gate_queue(record(body))
 
 
 JSON = st.recursive(
@@ -243,6 +253,14 @@ def test_whatever_is_wrong_in_a_gate_message_is_a_bad_event_and_nothing_else(wro
         message = read_gate_message(record(body_of("gate.json") | wrong))
         assert message.waiting
         assert message.job_id is None or isinstance(message.job_id, int)
+
+
+@given(st.dictionaries(st.sampled_from(["retiring", "job_id", "since", "heartbeat_at", "polls"]), JSON))
+def test_whatever_is_wrong_in_a_message_of_who_leaves_is_a_bad_event_and_nothing_else(wrong: dict[str, Any]) -> None:
+    with suppress(BadEvent):
+        message = read_from_gate_queue(record(body_of("gate-retiring.json") | wrong))
+        assert isinstance(message, RetireMessage)
+        assert message.retiring
 
 
 # The gate's own messages
@@ -272,6 +290,20 @@ MESSAGES = st.builds(
 @given(MESSAGES)
 def test_a_gate_message_is_read_as_it_was_written(message: GateMessage) -> None:
     assert read_gate_message(record(write_gate_message(message))) == message
+
+
+@given(
+    st.builds(
+        RetireMessage,
+        retiring=st.lists(ACTIONS, min_size=1, max_size=3).map(tuple),
+        job_id=st.none() | st.integers(1),
+        since=NUMBERS,
+        heartbeat_at=NUMBERS,
+        polls=st.integers(0),
+    )
+)
+def test_a_message_of_who_leaves_is_read_as_it_was_written(message: RetireMessage) -> None:
+    assert read_from_gate_queue(record(write_gate_message(message))) == message
 
 
 def test_a_full_gate_message_fits_into_a_queue() -> None:

@@ -270,6 +270,17 @@ def test_a_function_may_only_take_from_its_own_queue() -> None:
             assert target(statement["Resource"]) == target(source_of(function)["Queue"])
 
 
+@pytest.mark.parametrize("role", ["RegisterRole", "GateRole", "CleanupRole"])
+def test_whoever_hands_something_to_the_gate_may_send_to_its_queue(role: str) -> None:
+    queues = {
+        target(queue)
+        for own, statement in statements()
+        if own == role and "sqs:SendMessage" in as_list(statement["Action"])
+        for queue in as_list(statement["Resource"])
+    }
+    assert "GateQueue" in queues
+
+
 def test_hooks_may_be_answered_whatever_tags_their_group_has() -> None:
     answering = [
         (role, statement)

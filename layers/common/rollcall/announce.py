@@ -61,6 +61,8 @@ class Announcer:
             if report.left_out:
                 extra["tags_left_out"] = list(report.left_out)
             self.logger.info(report.outcome, extra=extra)
+            if report.alert:
+                self.alert(report.alert, report.action)
             if metric := METRICS.get(report.outcome.split()[0].rstrip(":,")):
                 counts[metric] += 1
         for metric, count in counts.items():

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from .errors import BadEvent
-from .model import GateMessage, LifecycleAction, RunRequest, Transition, Waiting, Wishes
+from .model import GateMessage, LifecycleAction, RetireMessage, RunRequest, Transition, Waiting, Wishes
 
 type Json = dict[str, Any]
 
@@ -130,8 +130,8 @@ def write_action(action: LifecycleAction) -> str:
     return json.dumps(fields | ({"LifecycleActionToken": action.token} if action.token else {}))
 
 
-def write_gate_message(message: GateMessage) -> str:
-    """The gate message as the text that read_gate_message reads."""
+def write_gate_message(message: GateMessage | RetireMessage) -> str:
+    """The gate message as the text that read_gate_message or read_retire_message reads."""
     return json.dumps(asdict(message))
 
 
@@ -161,6 +161,31 @@ def read_gate_message(record: Record) -> GateMessage:
     if not message.waiting:
         raise BadEvent("not a message of the gate: field 'waiting' is empty")
     return message
+
+
+def read_retire_message(record: Record) -> RetireMessage:
+    """Cleanup's message to the gate. Raises BadEvent if it is none."""
+    body = _object(record.body, "message")
+    try:
+        message = RetireMessage(
+            retiring=tuple(
+                LifecycleAction(**{**each, "transition": Transition(each["transition"])}) for each in body["retiring"]
+            ),
+            job_id=None if body["job_id"] is None else int(body["job_id"]),
+            since=float(body["since"]),
+            heartbeat_at=float(body["heartbeat_at"]),
+            polls=int(body["polls"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadEvent(f"not a message of instances on their way out: {error!r}") from error
+    if not message.retiring:
+        raise BadEvent("not a message of instances on their way out: field 'retiring' is empty")
+    return message
+
+
+def read_from_gate_queue(record: Record) -> GateMessage | RetireMessage:
+    """Whichever of the two kinds of messages in the gate's queue it is. Raises BadEvent if it is neither."""
+    return read_retire_message(record) if "retiring" in _object(record.body, "message") else read_gate_message(record)
 
 
 def read_run_request(event: Json) -> RunRequest:

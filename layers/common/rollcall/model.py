@@ -116,6 +116,7 @@ class GroupSettings:
     timeout: int
     on_failure: OnFailure
     address: AddressKind
+    retire_job_template: str | None = None
 
 
 @dataclass(frozen=True)
@@ -168,6 +169,7 @@ class Host:
     created_at: float
     group_ids: frozenset[int] | None
     description: str = ""
+    enabled: bool = True
 
     @property
     def owner(self) -> Mapping[str, object] | None:
@@ -287,6 +289,22 @@ class GateMessage:
     heartbeat_at: float
     polls: int = 0
     alerted: bool = False
+
+
+@dataclass(frozen=True)
+class RetireMessage:
+    """What the gate queue carries of instances on their way out, all of one group.
+
+    job_id: the retire job that is known to hold them, None as long as none is. since: when cleanup handed them over;
+    heartbeat_at: when their hooks last got a sign of life (both epoch seconds). polls: how often the same job has been
+    looked at.
+    """
+
+    retiring: tuple[LifecycleAction, ...]
+    job_id: int | None
+    since: float
+    heartbeat_at: float
+    polls: int = 0
 
 
 @dataclass(frozen=True)

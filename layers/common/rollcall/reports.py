@@ -19,13 +19,15 @@ class Report:
     """One action: outcome says what was done for good, or the error why it was not.
 
     left_out: the tags of the instance that did not become host variables, for Tower would evaluate them. An instance
-    that was evicted for the sake of a batch is reported as of a terminate action without a hook.
+    that was evicted for the sake of a batch is reported as of a terminate action without a hook. alert: what a person
+    should be told although the action came to its end, empty for nothing.
     """
 
     action: LifecycleAction
     outcome: str = "failed"
     error: RollcallError | None = field(default=None, compare=False)
     left_out: tuple[str, ...] = ()
+    alert: str = ""
 
 
 def going(actions: Iterable[LifecycleAction], wanted: Transition, reports: list[Report]) -> list[LifecycleAction]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 OPT_IN_TAG = "rollcall:inventory"
+RETIRE_TAG = "rollcall:retire-job-template"
 DEFAULT_TIMEOUT = 1800  # seconds
 TIMEOUTS = range(1, 172_801)  # seconds; Auto Scaling itself ends every wait after 48 hours
 PORTS = range(1, 65_536)
@@ -105,7 +106,13 @@ def read_group_settings(group: Group) -> GroupSettings | None:
         timeout=_timeout(group, tags.get("rollcall:timeout", "")),
         on_failure=_choice(group, "rollcall:on-failure", tags, OnFailure.ABANDON),
         address=_choice(group, "rollcall:address", tags, AddressKind.PRIVATE),
+        retire_job_template=tags.get(RETIRE_TAG) or None,
     )
+
+
+def asks_to_retire(group: Group) -> bool:
+    """Whether a group opted in and names a retire job template, whatever its other tags say."""
+    return OPT_IN_TAG in group.tags and bool(group.tags.get(RETIRE_TAG, "").split())
 
 
 def _unreadable(group: Group, tag: str, value: str, allowed: str) -> BadSettings:
