@@ -413,6 +413,24 @@ def test_when_the_group_or_its_tag_goes_meanwhile_its_instances_do_too(world: Wo
     assert world.tower.runs[message.job_id or 0].job.status == JobStatus.CANCELED
 
 
+def test_a_late_job_is_cancelled_for_whomever_else_it_works(world: World) -> None:
+    both = launched(world, "i-a", "i-b")
+    one = replace(both, retiring=both.retiring[:1])
+    world.clock.advance(1800)
+    world.part_from(one)
+    assert completed(world) == {"i-a": Result.CONTINUE}
+    assert world.tower.runs[both.job_id or 0].job.status == JobStatus.CANCELED
+
+
+def test_nobody_is_told_of_a_job_that_failed_an_instance_which_another_message_let_go(world: World) -> None:
+    message = launched(world, "i-a")
+    end(world, message, i_a=FAILED)
+    assert alerts(world.part_from(message))
+    again = world.part_from(message)
+    assert outcomes(again) == {"i-a": "finished elsewhere"}
+    assert not alerts(again)
+
+
 def test_whoever_dies_during_the_job_leaves_the_wait_and_the_others_keep_their_job(world: World) -> None:
     message = launched(world, "i-a", "i-b")
     world.terminated("i-a")
@@ -548,6 +566,18 @@ def test_a_job_of_an_earlier_life_in_the_group_does_not_count(world: World) -> N
     assert len(retire_jobs(world)) == 2
 
 
+def test_the_age_of_one_host_says_nothing_of_the_jobs_of_another(world: World) -> None:
+    old = world.tower.add_job(retire_template(world), world.inventory, "i-a", "i-b")
+    world.tower.end_job(old.id, {"i-a": OK, "i-b": OK})
+    world.clock.advance(10)
+    message = world.retiring("i-a", "i-b")
+    [returned] = (host for host in world.tower.hosts.values() if host.name == "i-a")
+    world.tower.hosts[returned.id] = replace(returned, created_at=world.clock.now - 5)
+    world.part_from(message)
+    assert retire_jobs(world)[1:] == [{"i-a"}]
+    assert completed(world) == {"i-b": Result.CONTINUE}
+
+
 def test_a_job_older_than_any_hook_can_wait_does_not_count(world: World) -> None:
     world.group("web", 60, retire_job_template="retire")
     by_hand = world.tower.add_job(retire_template(world), world.inventory, "i-a")
@@ -590,15 +620,22 @@ def test_a_younger_rival_gives_way_by_itself(world: World) -> None:
     assert world.tower.calls["cancel"] == 0
 
 
-def test_a_job_that_gave_way_does_not_count_once_the_older_one_is_over(world: World) -> None:
-    older = world.tower.add_job(retire_template(world), world.inventory, "i-a")
-    younger = world.tower.add_job(retire_template(world), world.inventory, "i-a")
-    world.tower.cancel(younger.id)
-    world.tower.end_job(older.id, {"i-a": OK})
-    message = world.retiring("i-a")
-    [host] = world.tower.hosts.values()
-    assert host.created_at < older.created_at
-    assert outcomes(world.part_from(message)) == {"i-a": f"struck off: retired by job {older.id}"}
+@pytest.mark.parametrize(
+    ("first", "second", "decides"),
+    [
+        (JobStatus.SUCCESSFUL, JobStatus.CANCELED, 0),
+        (JobStatus.CANCELED, JobStatus.SUCCESSFUL, 1),
+        (JobStatus.SUCCESSFUL, JobStatus.SUCCESSFUL, 0),
+    ],
+)
+def test_of_several_jobs_the_first_decides_and_one_that_gave_way_does_not(
+    world: World, first: JobStatus, second: JobStatus, decides: int
+) -> None:
+    jobs = [world.tower.add_job(retire_template(world), world.inventory, "i-a") for _ in range(2)]
+    for job, status in zip(jobs, (first, second), strict=True):
+        world.tower.end_job(job.id, {"i-a": OK}, status)
+    result = world.part_from(world.retiring("i-a"))
+    assert outcomes(result) == {"i-a": f"struck off: retired by job {jobs[decides].id}"}
 
 
 # What fails for one does not touch the others
@@ -611,6 +648,17 @@ def test_the_first_look_gives_every_hook_a_sign_of_life_before_tower_is_asked(wo
     world.tower.before_call = lambda method: at_first.append(set(world.fleet.heartbeats))
     world.part_from(message)
     assert at_first[0] == {"i-a", "i-b"}
+
+
+def test_later_signs_of_life_come_when_they_are_due_and_not_before(world: World) -> None:
+    message = launched(world, "i-a")
+    world.clock.advance(599)
+    [(message, _)] = world.part_from(message).next
+    assert world.fleet.heartbeats == {"i-a": 1}
+    world.clock.advance(1)
+    [(message, _)] = world.part_from(message).next
+    assert world.fleet.heartbeats == {"i-a": 2}
+    assert message.heartbeat_at == world.clock.now
 
 
 def test_a_hook_that_may_not_be_completed_goes_on_apart(world: World) -> None:
