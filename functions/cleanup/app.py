@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from rollcall.announce import Announcer
@@ -23,7 +24,7 @@ announcer = Announcer("cleanup")
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """A batch of terminate actions in, Lambda's partial batch response out."""
     here = installation(context)
-    cleanup = Cleanup(here.tower, here.fleets, chef(context))
+    cleanup = Cleanup(here.settings, here.tower, here.fleets, here.queues, time.time, chef(context))
 
     def work(actions: list[LifecycleAction]) -> list[RollcallError | None]:
         return announcer.outcomes(actions, cleanup.clean_up(actions))

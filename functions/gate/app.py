@@ -1,6 +1,7 @@
 """Waiting instances -> job results and checks -> hooks completed; and a while after that, whether they serve.
 
-The decisions are in rollcall.gate and rollcall.watch.
+Instances on their way out wait here too, for their retire job. The decisions are in rollcall.gate, rollcall.watch and
+rollcall.retire.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from rollcall.announce import Announcer
 from rollcall.bus import Bus
 from rollcall.events import read_gate_message
 from rollcall.gate import Gate
-from rollcall.model import GateMessage, WatchMessage
+from rollcall.model import GateMessage, RetireMessage, WatchMessage
+from rollcall.retire import Retire
 from rollcall.watch import Watch
 from rollcall.wiring import installation
 
@@ -33,21 +35,34 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     here = installation(context)
     gate = Gate(here.settings, here.tower, here.fleets, here.queues, time.time)
     watch = Watch(here.settings, here.fleets, here.queues, bus, time.time)
+    retire = Retire(here.settings, here.tower, here.fleets, here.queues, time.time)
 
-    def work(messages: list[GateMessage | WatchMessage]) -> list[RollcallError | None]:
+    def work(messages: list[GateMessage | WatchMessage | RetireMessage]) -> list[RollcallError | None]:
         rounds = gate.look([each for each in messages if isinstance(each, GateMessage)])
+        partings = retire.look([each for each in messages if isinstance(each, RetireMessage)])
         announcer.reports([report for each in rounds for report in each.reports])
+        announcer.reports([report for each in partings for report in each.reports])
         for each in rounds:
             for alert in each.alerts:
                 announcer.alert(alert.reason, alert.action)
         sightings = watch.look([each for each in messages if isinstance(each, WatchMessage)])
         announcer.seen(sight for each in sightings for sight in each.sights)
-        waiting, watched = (each.error for each in rounds), (each.error for each in sightings)
-        return [next(waiting if isinstance(each, GateMessage) else watched) for each in messages]
+        errors = {
+            GateMessage: (each.error for each in rounds),
+            RetireMessage: (each.error for each in partings),
+            WatchMessage: (each.error for each in sightings),
+        }
+        return [next(errors[type(each)]) for each in messages]
 
     return here.intake(announcer).take(event, read_gate_message, _waited_for, work)
 
 
-def _waited_for(message: GateMessage | WatchMessage) -> list[LifecycleAction]:
+def _waited_for(message: GateMessage | WatchMessage | RetireMessage) -> list[LifecycleAction]:
     """The actions whose hooks are open; nobody waits for those who are watched."""
-    return [each.action for each in message.waiting] if isinstance(message, GateMessage) else []
+    match message:
+        case GateMessage():
+            return [each.action for each in message.waiting]
+        case RetireMessage():
+            return list(message.retiring)
+        case WatchMessage():
+            return []

@@ -535,6 +535,27 @@ def test_a_job_that_would_not_keep_to_its_limit_is_cancelled_at_once(
     assert status == "canceled"
 
 
+def test_a_job_is_cancelled_and_then_again_without_an_error(
+    tower: Tower, operator: Operator, template: JobTemplate, inventory: Inventory
+) -> None:
+    (host,) = new_hosts(1)
+    tower.create_hosts(inventory, [host])
+    job_id = tower.launch(template, inventory, [host.instance_id])
+    tower.cancel(job_id)
+    job = ended(tower, operator, job_id)
+    assert job.status == JobStatus.CANCELED
+    tower.cancel(job_id)
+    assert tower.jobs([job_id])[job_id].status == JobStatus.CANCELED
+
+
+def test_a_host_says_whether_jobs_pass_over_it(tower: Tower, inventory: Inventory) -> None:
+    (host,) = new_hosts(1)
+    asleep = replace(new_hosts(1)[0], enabled=False)
+    tower.create_hosts(inventory, [host, asleep])
+    found = {each.name: each.enabled for each in tower.hosts_named(inventory, ids_of([host, asleep]))}
+    assert found == {host.instance_id: True, asleep.instance_id: False}
+
+
 def test_a_launch_that_makes_several_jobs_of_one_is_cancelled_at_once(
     tower: Tower, operator: Operator, inventory: Inventory, make_template: Callable[..., JobTemplate]
 ) -> None:

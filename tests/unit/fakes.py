@@ -37,6 +37,7 @@ from rollcall.model import (
     Node,
     Outcome,
     Result,
+    RetireMessage,
     WatchMessage,
 )
 from rollcall.queues import Queues
@@ -237,7 +238,11 @@ class FakeTower(Tower):
 
     def hosts_named(self, inventory: Inventory, names: Collection[str]) -> list[Host]:
         self._asked("hosts_named")
-        return [host for host in self.hosts.values() if host.inventory_id == inventory.id and host.name in names]
+        return [
+            replace(host, enabled=host.id not in self.disabled)
+            for host in self.hosts.values()
+            if host.inventory_id == inventory.id and host.name in names
+        ]
 
     def hosts_of(self, instance_ids: Collection[str]) -> list[Host]:
         self._asked("hosts_of")
@@ -320,6 +325,12 @@ class FakeTower(Tower):
         self._asked("launch")
         assert instance_ids, "a job without a limit runs on every host"
         return self.add_job(template, inventory, *instance_ids).id
+
+    def cancel(self, job_id: int) -> None:
+        self._asked("cancel")
+        run = self.runs[job_id]
+        if not run.job.status.final:
+            run.job = replace(run.job, status=JobStatus.CANCELED, finished_at=self.clock.now)
 
     def jobs(self, ids: Collection[int]) -> dict[int, Job]:
         self._asked("jobs")
@@ -615,8 +626,12 @@ class FakeQueues(Queues):
         """Likewise of those who are watched."""
         return [(each, delay) for each, delay in self._gate_messages() if isinstance(each, WatchMessage)]
 
-    def _gate_messages(self) -> list[tuple[GateMessage | WatchMessage, float]]:
+    def _gate_messages(self) -> list[tuple[GateMessage | WatchMessage | RetireMessage, float]]:
         return [(read_gate_message(Record("sent", body, REGION, 1, 0, None)), delay) for _, body, delay in self.sent]
+
+    def retire_messages(self) -> list[tuple[RetireMessage, float]]:
+        """Likewise of instances on their way out."""
+        return [(each, delay) for each, delay in self._gate_messages() if isinstance(each, RetireMessage)]
 
     def _asked(self, method: str) -> None:
         if method in self.failing:

@@ -54,6 +54,16 @@ def test_an_outcome_is_one_line_with_the_group_the_instance_and_the_action(
     assert line["tags_left_out"] == ["evil"]
 
 
+def test_what_a_person_should_know_of_an_action_that_ended_is_an_alert_beside_its_outcome(
+    world: World, announcer: Announcer, output: StringIO
+) -> None:
+    announcer.reports([Report(world.terminating("i-a"), "struck off", alert="its retire job 7 failed on it")])
+    outcome, alert = lines(output)
+    assert (outcome["message"], outcome["level"]) == ("struck off", "INFO")
+    assert (alert["message"], alert["level"], alert["alert"]) == ("its retire job 7 failed on it", "ERROR", True)
+    assert (alert["group"], alert["instance_id"], alert["action"]) == ("web", "i-a", "terminating")
+
+
 @pytest.mark.parametrize(
     "outcome",
     [

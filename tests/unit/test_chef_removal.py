@@ -128,12 +128,12 @@ def test_a_group_that_lost_its_inventory_is_not_opted_in(world: World, chef: Fak
     assert not chef.calls
 
 
-def test_without_a_chef_server_nothing_is_asked_of_aws(world: World) -> None:
+def test_without_a_chef_server_aws_is_asked_for_the_group_alone(world: World) -> None:
     web(world, "@instance_id@")
     asked: list[str] = []
     world.fleet.before_call = asked.append
     world.clean_up(going(world, "i-a"))
-    assert asked == ["complete"]
+    assert asked == ["groups", "complete"]
 
 
 def test_what_returns_to_a_warm_pool_keeps_its_key_for_it_comes_back(world: World, chef: FakeChef) -> None:
@@ -297,12 +297,12 @@ def test_a_tag_that_cannot_be_followed_fails_its_own_group_only(world: World, ch
     assert chef.held.keys() == {"i-a"}
 
 
-def test_while_aws_cannot_be_asked_the_host_goes_and_the_hook_waits(world: World, chef: FakeChef) -> None:
+def test_while_aws_cannot_be_asked_the_instance_waits(world: World, chef: FakeChef) -> None:
     host(world, "i-a")
     world.fleet.failing["groups"] = Throttled("slow down")
     [report] = world.clean_up(going(world, "i-a"))
     assert isinstance(report.error, Throttled)
-    assert not world.tower.hosts
+    assert world.tower.hosts
     assert not world.fleet.completed
 
 

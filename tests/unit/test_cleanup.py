@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rollcall.errors import AwsDenied, BadEvent, TowerDenied, TowerUnavailable
+import pytest
+
+from rollcall.errors import AwsDenied, BadEvent, Throttled, TowerDenied, TowerUnavailable
 from rollcall.model import LifecycleAction, Result
 
 from .world import World
@@ -87,6 +89,80 @@ def test_an_action_of_another_account_fails_alone(world: World) -> None:
     reports = {report.action: report for report in world.clean_up(foreign, fine)}
     assert isinstance(reports[foreign].error, BadEvent)
     assert reports[fine].error is None
+
+
+# Instances whose group wants a job before they go
+
+
+@pytest.fixture
+def retiring(world: World) -> World:
+    """The world, whose group "web" retires its instances, and a host of each of two."""
+    world.group("web", retire_job_template="retire")
+    world.tower.add_host(world.inventory, "i-a")
+    world.tower.add_host(world.inventory, "i-b")
+    return world
+
+
+def test_who_is_to_be_retired_is_handed_to_the_gate_with_host_and_hook_untouched(retiring: World) -> None:
+    actions = [retiring.terminating("i-a"), retiring.terminating("i-b")]
+    reports = retiring.clean_up(*actions)
+    assert [report.outcome.split(":")[0] for report in reports] == ["handed to the gate"] * 2
+    [(message, delay)] = retiring.queues.retire_messages()
+    assert message.retiring == tuple(actions)
+    assert (message.job_id, message.since, delay) == (None, retiring.clock.now, 0)
+    assert not retiring.fleet.completed
+    assert retiring.tower.names_in(retiring.inventory) == {"i-a", "i-b"}
+
+
+def test_a_group_that_retires_nobody_is_cleaned_up_beside_one_that_does(retiring: World) -> None:
+    retiring.group("db")
+    retiring.clean_up(retiring.terminating("i-a", "db"), retiring.terminating("i-b"))
+    assert retiring.tower.names_in(retiring.inventory) == {"i-b"}
+    assert [action.instance_id for action in retiring.fleet.completed] == ["i-a"]
+    assert len(retiring.queues.sent) == 1
+
+
+def test_an_instance_that_no_hook_holds_is_struck_off_at_once(retiring: World) -> None:
+    retiring.clean_up(replace(retiring.terminating("i-a"), hook=None, token=None))
+    assert retiring.tower.names_in(retiring.inventory) == {"i-b"}
+    assert not retiring.queues.sent
+
+
+def test_a_message_to_the_gate_holds_as_many_of_one_group_as_a_job_may(retiring: World) -> None:
+    retiring.settings = replace(retiring.settings, max_hosts_per_job=2)
+    retiring.group("db", retire_job_template="retire")
+    retiring.clean_up(*[retiring.terminating(f"i-{each}") for each in "abc"], retiring.terminating("i-d", "db"))
+    held = [[action.instance_id for action in message.retiring] for message, _ in retiring.queues.retire_messages()]
+    assert held == [["i-a", "i-b"], ["i-c"], ["i-d"]]
+
+
+@pytest.mark.parametrize("tag", ["", "  "])
+def test_an_empty_tag_asks_for_no_job(retiring: World, tag: str) -> None:
+    retiring.group("web", tags={"rollcall:inventory": "prod", "rollcall:retire-job-template": tag})
+    retiring.clean_up(retiring.terminating("i-a"))
+    assert not retiring.queues.sent
+    assert len(retiring.fleet.completed) == 1
+
+
+def test_tags_of_which_one_cannot_be_read_are_the_gates_to_judge(retiring: World) -> None:
+    retiring.group("web", retire_job_template="retire", timeout="soon")
+    retiring.clean_up(retiring.terminating("i-a"))
+    assert len(retiring.queues.sent) == 1
+
+
+def test_nobody_goes_without_a_job_because_aws_did_not_say_whether_one_is_wanted(retiring: World) -> None:
+    retiring.fleet.failing["groups"] = Throttled("later")
+    [report] = retiring.clean_up(retiring.terminating("i-a"))
+    assert isinstance(report.error, Throttled)
+    assert retiring.tower.names_in(retiring.inventory) == {"i-a", "i-b"}
+    assert not retiring.fleet.completed
+
+
+def test_what_could_not_be_handed_to_the_gate_fails_and_is_not_let_go(retiring: World) -> None:
+    retiring.queues.failing["send"] = Throttled("no more")
+    [report] = retiring.clean_up(retiring.terminating("i-a"))
+    assert isinstance(report.error, Throttled)
+    assert not retiring.fleet.completed
 
 
 def test_both_hooks_of_an_instance_are_completed(world: World) -> None:

@@ -21,8 +21,19 @@ from rollcall.events import (
     read_run_request,
     write_gate_message,
 )
-from rollcall.model import GateMessage, LifecycleAction, RunRequest, Transition, Waiting, Watched, WatchMessage, Wishes
+from rollcall.model import (
+    GateMessage,
+    LifecycleAction,
+    RetireMessage,
+    RunRequest,
+    Transition,
+    Waiting,
+    Watched,
+    WatchMessage,
+    Wishes,
+)
 
+TERMINATION = "terminate-eventbridge.json"
 SAMPLES = Path(__file__).parents[2] / "events"
 LAUNCH = LifecycleAction(
     transition=Transition.LAUNCHING,
@@ -139,6 +150,14 @@ def test_a_message_of_those_who_are_watched_is_read() -> None:
     assert message.watched == (Watched(LAUNCH, 1_795_255_170.0),)
 
 
+def test_a_message_of_instances_on_their_way_out_is_told_from_one_of_those_that_come() -> None:
+    [leaving], [coming] = (read_records(sample(name)) for name in ("gate-retiring.json", "gate.json"))
+    message = read_gate_message(leaving)
+    assert isinstance(message, RetireMessage)
+    assert (message.job_id, message.retiring) == (None, (read_action(read_records(sample(TERMINATION))[0]),))
+    assert isinstance(read_gate_message(coming), GateMessage)
+
+
 def test_malformed_messages_are_refused_one_by_one() -> None:
     for each in read_records(sample("malformed.json")):
         with pytest.raises(BadEvent):
@@ -149,7 +168,14 @@ def test_every_sample_is_known_to_these_tests() -> None:
     shared = ("eventbridge", "hook-sqs", "hook-sns", "notification-sqs", "notification-sns")
     launches = {f"launch-{way}.json" for way in (*shared, "eventbridge-bare")}
     terminations = {f"terminate-{way}.json" for way in (*shared, "successful")}
-    others = {"test-notification.json", "gate.json", "gate-watch.json", "malformed.json", "reconcile-dry-run.json"}
+    others = {
+        "test-notification.json",
+        "gate.json",
+        "gate-watch.json",
+        "gate-retiring.json",
+        "malformed.json",
+        "reconcile-dry-run.json",
+    }
     assert {path.name for path in SAMPLES.glob("*.json")} == launches | terminations | others
 
 
@@ -310,6 +336,14 @@ def test_whatever_is_wrong_in_a_watch_message_is_a_bad_event_and_nothing_else(wr
         assert message.watched
 
 
+@given(st.dictionaries(st.sampled_from(["retiring", "job_id", "since", "heartbeat_at", "polls"]), JSON))
+def test_whatever_is_wrong_in_a_message_of_who_leaves_is_a_bad_event_and_nothing_else(wrong: dict[str, Any]) -> None:
+    with suppress(BadEvent):
+        message = read_gate_message(record(body_of("gate-retiring.json") | wrong))
+        assert isinstance(message, RetireMessage)
+        assert message.retiring
+
+
 # The gate's own messages
 
 NUMBERS = st.floats(0, 4e9)
@@ -346,6 +380,20 @@ WATCHES = st.builds(
 
 @given(MESSAGES | WATCHES)
 def test_a_gate_message_is_read_as_it_was_written(message: GateMessage | WatchMessage) -> None:
+    assert read_gate_message(record(write_gate_message(message))) == message
+
+
+@given(
+    st.builds(
+        RetireMessage,
+        retiring=st.lists(ACTIONS, min_size=1, max_size=3).map(tuple),
+        job_id=st.none() | st.integers(1),
+        since=NUMBERS,
+        heartbeat_at=NUMBERS,
+        polls=st.integers(0),
+    )
+)
+def test_a_message_of_who_leaves_is_read_as_it_was_written(message: RetireMessage) -> None:
     assert read_gate_message(record(write_gate_message(message))) == message
 
 

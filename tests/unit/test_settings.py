@@ -79,11 +79,19 @@ def test_blanks_around_and_between_words_do_not_matter() -> None:
     assert settings.timeout == 60
 
 
+@pytest.mark.parametrize("value", ["drain", "org/drain", "42", "Two words"])
+def test_a_retire_job_template_may_be_named_in_every_way(value: str) -> None:
+    assert read(retire_job_template=f" {value} ").retire_job_template == value
+    assert read(retire_job_template=value).job_template is None
+
+
 def test_a_group_named_twice_counts_once_and_their_order_stays() -> None:
     assert read(groups="b a b").inventory_groups == ("b", "a")
 
 
-@pytest.mark.parametrize("tag", ["groups", "job_template", "gate", "timeout", "on_failure", "address", "user_data"])
+@pytest.mark.parametrize(
+    "tag", ["groups", "job_template", "retire_job_template", "gate", "timeout", "on_failure", "address", "user_data"]
+)
 def test_an_empty_tag_is_as_good_as_none(tag: str) -> None:
     assert read(**{tag: ""}) == read()
 
@@ -208,6 +216,7 @@ TAG_TEXT = st.text(alphabet=string.ascii_letters + string.digits + " +-=._:/@Ã¤Ã
 TAGS = [
     "rollcall:groups",
     "rollcall:job-template",
+    "rollcall:retire-job-template",
     "rollcall:gate",
     "rollcall:timeout",
     "rollcall:on-failure",

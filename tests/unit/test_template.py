@@ -405,6 +405,18 @@ def test_user_data_may_be_read_only_where_it_is_asked_for_and_of_instances_alone
     assert TEMPLATE["Parameters"]["UserData"]["Default"] == "false"
 
 
+@pytest.mark.parametrize("role", ["RegisterRole", "GateRole", "CleanupRole"])
+def test_whoever_hands_something_to_the_gate_may_send_to_its_queue(role: str) -> None:
+    queues = {
+        target(queue)
+        for own, statement in statements()
+        if own == role and "sqs:SendMessage" in as_list(statement["Action"])
+        for queue in as_list(statement["Resource"])
+    }
+    assert "GateQueue" in queues
+    assert ("TerminateQueue" in queues) == (role == "GateRole")
+
+
 def test_hooks_may_be_answered_whatever_tags_their_group_has() -> None:
     answering = [
         (role, statement)

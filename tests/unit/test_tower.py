@@ -13,7 +13,7 @@ import pytest
 from urllib3.exceptions import ReadTimeoutError
 
 from rollcall.connection import BUSY_TRIES
-from rollcall.errors import BadSettings, TowerDenied, TowerRejected
+from rollcall.errors import BadSettings, TowerDenied, TowerRejected, TowerUnavailable
 from rollcall.model import Host, Inventory, Job, JobStatus, JobTemplate, Outcome
 from rollcall.tower import DeleteRefused, HostsExist, HostsVanished, NewHost, Tower
 
@@ -491,6 +491,26 @@ def test_a_job_without_a_limit_whose_cancel_gets_no_answer_is_told_and_not_launc
     wire.then(201, BOUNDLESS).script.append(ReadTimeoutError(None, "/", "timed out"))  # type: ignore[arg-type]
     with pytest.raises(TowerRejected, match=r"COULD NOT BE CANCELLED.*jobs 6"):
         tower.launch(TEMPLATE, PROD, ["i-a"])
+
+
+def test_a_job_is_cancelled(tower: Tower, wire: Wire) -> None:
+    wire.then(202, "")
+    tower.cancel(6)
+    assert wire.calls == ["POST /api/v2/jobs/6/cancel/"]
+
+
+def test_a_job_that_has_ended_need_not_be_cancelled(tower: Tower, wire: Wire) -> None:
+    wire.then(405, {"detail": 'Method "POST" not allowed.'})
+    tower.cancel(6)
+
+
+@pytest.mark.parametrize(("status", "error"), [(403, TowerDenied), (404, TowerRejected), (502, TowerUnavailable)])
+def test_a_job_that_tower_does_not_cancel_is_an_error(
+    tower: Tower, wire: Wire, status: int, error: type[Exception]
+) -> None:
+    wire.then(status, {"detail": "no"})
+    with pytest.raises(error):
+        tower.cancel(6)
 
 
 # Jobs

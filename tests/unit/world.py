@@ -28,6 +28,7 @@ from rollcall.model import (
 )
 from rollcall.reconcile import TIME_RESERVE, Reconcile
 from rollcall.register import Register
+from rollcall.retire import Retire
 from rollcall.settings import OwnQueue, Settings
 from rollcall.steps import RunOutcome
 from rollcall.watch import Watch
@@ -38,7 +39,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rollcall.gate import Round
+    from rollcall.model import RetireMessage
     from rollcall.reports import Report
+    from rollcall.retire import Round as Parting
     from rollcall.watch import Sighting
 
     from .fakes import FakeChef
@@ -85,7 +88,9 @@ class World:
         wanted = {"inventory": "prod", "job_template": "provision"} | own
         by_key = {f"rollcall:{key.replace('_', '-')}": value for key, value in wanted.items() if value}
         self.fleet.known_groups[name] = Group(
-            name, by_key if tags is None else tags, {HOOK: heartbeat_timeout, "rollcall-warm": heartbeat_timeout}
+            name,
+            by_key if tags is None else tags,
+            dict.fromkeys((HOOK, TERMINATE_HOOK, "rollcall-warm"), heartbeat_timeout),
         )
         self.fleet.known_hooks[name] = [
             Hook(HOOK, Transition.LAUNCHING, ""),
@@ -261,7 +266,30 @@ class World:
 
     def clean_up(self, *actions: LifecycleAction) -> list[Report]:
         """What cleanup reports of a batch."""
-        return Cleanup(self.tower, self.fleets, self.chef, self.clock).clean_up(actions)
+        return Cleanup(self.settings, self.tower, self.fleets, self.queues, self.clock, self.chef).clean_up(actions)
+
+    # retire
+
+    def retiring(self, *instance_ids: str, group: str = "web") -> RetireMessage:
+        """What cleanup sends to the gate of instances in service that are to go now."""
+        self.queues.sent.clear()
+        actions = [self.terminating(each, group) for each in instance_ids]
+        for each in instance_ids:
+            if each not in self.fleet.known_instances:
+                self.serving(each, "10.0.0.7", group, state="Terminating:Wait")
+                self.host_of(each, "10.0.0.7", group)
+        self.clean_up(*actions)
+        [(message, _)] = self.queues.retire_messages()
+        return message
+
+    def part(self, *messages: RetireMessage) -> list[Parting]:
+        """What looks at these messages bring."""
+        return Retire(self.settings, self.tower, self.fleets, self.queues, self.clock).look(messages)
+
+    def part_from(self, message: RetireMessage) -> Parting:
+        """What a look at one message brings."""
+        [result] = self.part(message)
+        return result
 
 
 def ids(message: GateMessage) -> set[str]:

@@ -14,7 +14,17 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from .errors import BadEvent
-from .model import GateMessage, LifecycleAction, RunRequest, Transition, Waiting, Watched, WatchMessage, Wishes
+from .model import (
+    GateMessage,
+    LifecycleAction,
+    RetireMessage,
+    RunRequest,
+    Transition,
+    Waiting,
+    Watched,
+    WatchMessage,
+    Wishes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +36,8 @@ HOOK_DETAIL_TYPES = {
     "EC2 Instance-terminate Lifecycle Action": Transition.TERMINATING,
 }
 TERMINATED_DETAIL_TYPE = "EC2 Instance Terminate Successful"
+WARM_POOL = "WarmPool"
+RETIRED = "RetiredByRollcall"  # our own field: its retire job is over
 RUN_FIELDS = ("dry_run", "force", "provision", "groups", "forget", "every")
 GROUP_EVENTS = {
     "autoscaling:EC2_INSTANCE_LAUNCH": Transition.LAUNCHING,
@@ -136,7 +148,8 @@ def _hooked(fields: Json, account: str, region: str, transition: Transition) -> 
         _unhooked(fields, account, region, transition),
         hook=_text(fields, "LifecycleHookName"),
         token=_text(fields, "LifecycleActionToken") if "LifecycleActionToken" in fields else None,
-        to_warm_pool=fields.get("Destination") == "WarmPool",
+        to_warm_pool=fields.get("Destination") == WARM_POOL,
+        retired=fields.get(RETIRED) is True,
     )
 
 
@@ -149,18 +162,25 @@ def write_action(action: LifecycleAction) -> str:
         "LifecycleHookName": action.hook,
         "LifecycleTransition": action.transition,
     }
-    return json.dumps(fields | ({"LifecycleActionToken": action.token} if action.token else {}))
+    fields |= {"LifecycleActionToken": action.token} if action.token else {}
+    fields |= {"Destination": WARM_POOL} if action.to_warm_pool else {}
+    return json.dumps(fields | ({RETIRED: True} if action.retired else {}))
 
 
-def write_gate_message(message: GateMessage | WatchMessage) -> str:
+def write_gate_message(message: GateMessage | WatchMessage | RetireMessage) -> str:
     """A message of the gate's queue as the text that read_gate_message reads."""
     return json.dumps(asdict(message))
 
 
-def read_gate_message(record: Record) -> GateMessage | WatchMessage:
-    """The gate's own message: of those who wait, or of those who are watched. Raises BadEvent if it is neither."""
+def read_gate_message(record: Record) -> GateMessage | WatchMessage | RetireMessage:
+    """A message of the gate's queue: of those who wait, of those who are watched, or of those who leave.
+
+    Raises BadEvent if it is none of these.
+    """
     body = _object(record.body, "message")
-    return _watch_message(body) if "watched" in body else _gate_message(body)
+    if "watched" in body:
+        return _watch_message(body)
+    return _retire_message(body) if "retiring" in body else _gate_message(body)
 
 
 def _gate_message(body: Json) -> GateMessage:
@@ -191,6 +211,19 @@ def _watch_message(body: Json) -> WatchMessage:
             ),
             since=float(body["since"]),
             until=float(body["until"]),
+        )
+
+
+def _retire_message(body: Json) -> RetireMessage:
+    with _of_the_gate("retiring", body):
+        return RetireMessage(
+            retiring=tuple(
+                LifecycleAction(**{**each, "transition": Transition(each["transition"])}) for each in body["retiring"]
+            ),
+            job_id=None if body["job_id"] is None else int(body["job_id"]),
+            since=float(body["since"]),
+            heartbeat_at=float(body["heartbeat_at"]),
+            polls=int(body["polls"]),
         )
 
 

@@ -30,9 +30,9 @@ class LifecycleAction:
     """One instance on its way in or out of a group.
 
     hook is None where nothing waits for an answer: the instance serves already, or is already terminated.
-    token is None where the action is completed by instance id. to_warm_pool: it goes, and may come back. message_id: of
-    the message it came in; the same action may come in several. received_at: when that was first received, in epoch
-    seconds; infinity if it came in none.
+    token is None where the action is completed by instance id. to_warm_pool: it goes, and may come back. retired: its
+    retire job is over. message_id: of the message it came in; the same action may come in several. received_at: when
+    that was first received, in epoch seconds; infinity if it came in none.
     """
 
     transition: Transition
@@ -43,6 +43,7 @@ class LifecycleAction:
     hook: str | None = None
     token: str | None = None
     to_warm_pool: bool = field(default=False, compare=False)
+    retired: bool = field(default=False, compare=False)
     message_id: str = field(default="", compare=False)
     received_at: float = field(default=math.inf, compare=False)
 
@@ -158,6 +159,7 @@ class GroupSettings:
     watch: int = 0
     user_data: bool = False
     nodes: NodePattern | None = None
+    retire_job_template: str | None = None
 
     def asks(self, kind: CheckKind) -> bool:
         """Whether its gate holds a check of this kind."""
@@ -226,6 +228,7 @@ class Host:
     created_at: float
     group_ids: frozenset[int] | None
     description: str = ""
+    enabled: bool = True
 
     @property
     def owner(self) -> Mapping[str, object] | None:
@@ -381,6 +384,22 @@ class WatchMessage:
     watched: tuple[Watched, ...]
     since: float
     until: float
+
+
+@dataclass(frozen=True)
+class RetireMessage:
+    """What the gate queue carries of instances on their way out, all of one group.
+
+    job_id: the retire job that is known to hold them, None as long as none is. since: when cleanup handed them over;
+    heartbeat_at: when their hooks last got a sign of life (both epoch seconds). polls: how often the same job has been
+    looked at.
+    """
+
+    retiring: tuple[LifecycleAction, ...]
+    job_id: int | None
+    since: float
+    heartbeat_at: float
+    polls: int = 0
 
 
 @dataclass(frozen=True)

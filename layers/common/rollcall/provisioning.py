@@ -1,4 +1,4 @@
-"""Launching a provisioning job, the same for a first try and for every later one."""
+"""Launching a provisioning or a retire job: which template, limited to whom, and never twice."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from .errors import BadSettings, TowerUnavailable
 from .removal import strike_off
+from .settings import RETIRE_TAG
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from .tower import DeleteRefused, Tower
 
 CLOCK_STEP = 2.0  # seconds; Tower tells its time in whole ones
+JOB_TAG = "rollcall:job-template"
 JOBS_FROM = 3600.0  # seconds before an instance's launch; covers clocks that differ
 
 
@@ -40,8 +42,23 @@ def find_in_tower(tower: Tower, settings: GroupSettings) -> tuple[Inventory, Job
         inventory = tower.inventory(settings.inventory)
     if settings.job_template is None:
         return inventory, None
-    with _of_tag(settings, "rollcall:job-template"):
+    with _of_tag(settings, JOB_TAG):
         return inventory, tower.job_template(settings.job_template)
+
+
+def find_retire_template(
+    tower: Tower, settings: GroupSettings, reference: str, inventory: Inventory, provisioning: JobTemplate | None
+) -> JobTemplate:
+    """The job template that a group retires its instances with. Raises BadSettings for one that must not be used."""
+    with _of_tag(settings, RETIRE_TAG):
+        template = tower.job_template(reference)
+    require_limitable(template, inventory, settings, RETIRE_TAG)
+    if provisioning and template.id == provisioning.id:
+        raise BadSettings(
+            f"group {settings.group!r}: tags {RETIRE_TAG} and {JOB_TAG} both name job template {template.name!r}, so "
+            "nobody can tell which of them a job of it ran for: use two"
+        )
+    return template
 
 
 @contextmanager
@@ -52,9 +69,9 @@ def _of_tag(settings: GroupSettings, tag: str) -> Iterator[None]:
         raise BadSettings(f"group {settings.group!r}: tag {tag}: {error}") from error
 
 
-def require_limitable(template: JobTemplate, inventory: Inventory, settings: GroupSettings) -> None:
+def require_limitable(template: JobTemplate, inventory: Inventory, settings: GroupSettings, tag: str = JOB_TAG) -> None:
     """Refuse a template that would run on other hosts than ours. Raises BadSettings with the remedy."""
-    where = f"group {settings.group!r}: job template {template.name!r} (tag rollcall:job-template)"
+    where = f"group {settings.group!r}: job template {template.name!r} (tag {tag})"
     if not template.asks_limit:
         raise BadSettings(f"{where} does not prompt for limit and would run on every host: tick 'Prompt on launch'")
     if template.slices > 1:
@@ -105,6 +122,27 @@ def launch_once(tower: Tower, template: JobTemplate, inventory: Inventory, insta
         jobs = tower.jobs_holding(template.id, instance_ids, began - CLOCK_STEP)
         launched = [job.id for job in jobs if job.hosts == set(instance_ids)]
         return max(launched) if launched else tower.launch(template, inventory, instance_ids)
+
+
+def launch_alone(
+    tower: Tower, template: JobTemplate, inventory: Inventory, instance_ids: Sequence[str], since: float
+) -> dict[str, int]:
+    """Launch one job limited to exactly these instances; the id of the job that holds each.
+
+    Nothing in Tower keeps two who look at one moment from both finding no job. So each looks again once it has launched
+    one, and gives way to an older one that runs: its own is cancelled, and launched again without those that the older
+    one holds. since: from when on jobs are looked at, in epoch seconds.
+    """
+    job_id = launch_once(tower, template, inventory, instance_ids)
+    rivals = [
+        job for job in tower.jobs_holding(template.id, instance_ids, since) if job.id < job_id and not job.status.final
+    ]
+    held = {name: job.id for job in rivals for name in job.hosts & set(instance_ids)}
+    if not held:
+        return dict.fromkeys(instance_ids, job_id)
+    tower.cancel(job_id)
+    rest = [each for each in instance_ids if each not in held]
+    return held | (launch_alone(tower, template, inventory, rest, since) if rest else {})
 
 
 def job_of(instance_id: str, jobs: Collection[Job]) -> Job | None:

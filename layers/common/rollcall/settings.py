@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 OPT_IN_TAG = "rollcall:inventory"
 CHEF_TAG = "rollcall:chef"
+RETIRE_TAG = "rollcall:retire-job-template"
 DEFAULT_TIMEOUT = 1800  # seconds
 TIMEOUTS = range(1, 172_801)  # seconds; Auto Scaling itself ends every wait after 48 hours
 PORTS = range(1, 65_536)
@@ -117,6 +118,7 @@ def read_group_settings(group: Group) -> GroupSettings | None:
         watch=_seconds(group, "rollcall:watch", tags, WATCHES),
         user_data=_flag(group, "rollcall:user-data", tags),
         nodes=read_node_pattern(group),
+        retire_job_template=tags.get(RETIRE_TAG) or None,
     )
 
 
@@ -131,6 +133,11 @@ def read_node_pattern(group: Group) -> NodePattern | None:
         return read_pattern(group.tags[CHEF_TAG].strip())
     except ValueError as error:
         raise _unreadable(group, CHEF_TAG, group.tags[CHEF_TAG], PATTERN_FORMS) from error
+
+
+def asks_to_retire(group: Group) -> bool:
+    """Whether a group opted in and names a retire job template, whatever its other tags say."""
+    return OPT_IN_TAG in group.tags and bool(group.tags.get(RETIRE_TAG, "").split())
 
 
 def _unreadable(group: Group, tag: str, value: str, allowed: str) -> BadSettings:

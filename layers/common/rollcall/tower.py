@@ -40,6 +40,7 @@ TOWERS_OWN = ("remote_host_enabled", "remote_host_id", "remote_tower_enabled", "
 TOO_MANY_CREATED = "BULK_HOST_MAX_CREATE"  # in the answer of a server with a lower limit [210]
 TOO_MANY_DELETED = "BULK_HOST_MAX_DELETE"  # likewise [225]
 FAILURE_EVENTS = ("runner_on_failed", "runner_on_unreachable")
+NOT_ALLOWED = 405
 TASK_STARTED = "playbook_on_task_start"  # handlers do not count: force_handlers runs them after a cut too
 
 
@@ -218,6 +219,7 @@ class Tower:
                 else None
             ),
             description=raw.get("description", ""),
+            enabled=raw.get("enabled", True),
         )
 
     def _variables(self, raw: Json) -> Mapping[str, object]:
@@ -370,6 +372,12 @@ class Tower:
                 "let it prompt for limit on launch, without slicing"
             )
         return int(job)
+
+    def cancel(self, job_id: int) -> None:
+        """Cancel a job; that it has ended already is no error [370]. Whoever launched one may do so."""
+        answer = self._http.send("POST", f"jobs/{job_id}/cancel/", {})
+        if answer.status_code != NOT_ALLOWED:
+            self._http.read(answer)
 
     def jobs(self, ids: Collection[int]) -> dict[int, Job]:
         """Jobs by id; those that Tower does not have are left out."""

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 FIRST_RETRY = 15.0  # seconds; doubles
 RETRY_MAX = 240.0  # seconds; so that an alarm on five minutes sees every try
 HEARTBEAT_TIMEOUT_MIN = 30  # seconds, Auto Scaling's minimum; assumed where a hook's own is not known
+HOOK_LIFE_MAX = 172_800.0  # seconds; Auto Scaling ends every wait after that (PutLifecycleHook, GlobalTimeout), or
+HOOK_LIFE_HEARTBEATS = 100  # after so many heartbeat timeouts, whichever comes first
+RETIRE_SHARE = 2  # a retire job may take this fraction of its hook's life; the rest is for removing the hosts
 HEARTBEAT_SHARE = 3  # nothing waits longer than this fraction of the shortest heartbeat timeout
 FIRST_POLL = 2.0  # seconds
 POLL_GROWTH = 1.5
@@ -127,3 +130,9 @@ def longest_wait(groups: Mapping[str, Group], actions: Iterable[LifecycleAction]
         if action.hook
     ]
     return float(min(timeouts) // HEARTBEAT_SHARE) if timeouts else RETRY_MAX
+
+
+def hook_life(group: Group, action: LifecycleAction) -> float:
+    """Seconds after which Auto Scaling ends an action's wait, whatever signs of life its hook gets."""
+    timeout = group.heartbeat_timeouts.get(action.hook or "", HEARTBEAT_TIMEOUT_MIN)
+    return min(HOOK_LIFE_MAX, float(HOOK_LIFE_HEARTBEATS * timeout))
