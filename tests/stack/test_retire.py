@@ -113,22 +113,29 @@ def test_an_instance_that_dies_under_its_job_leaves_with_it(
     assert not cloud.alerts(group, "")
 
 
-def test_an_event_that_comes_twice_retires_once(make_group: MakeGroup, cloud: Cloud, tower: Tower, retire: str) -> None:
-    tower.set_job_time(3, retire)
+def test_an_event_that_comes_again_retires_once(make_group: MakeGroup, cloud: Cloud, tower: Tower, retire: str) -> None:
+    tower.set_job_time(6, retire)
     group = make_group(retire_job_template=retire)
-    before = serving(group, 3)
-    events = cloud.aws.client("events")
+    before = serving(group, 2)
+    sqs, events = cloud.aws.client("sqs"), cloud.aws.client("events")
+    copies = sqs.create_queue(QueueName="copies")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=copies, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     pattern = {
         "source": ["aws.autoscaling"],
         "detail-type": ["EC2 Instance-terminate Lifecycle Action"],
         "detail": {"AutoScalingGroupName": [group.name]},
     }
-    events.put_rule(Name="terminate-again", EventPattern=json.dumps(pattern))
-    events.put_targets(Rule="terminate-again", Targets=[{"Id": "again", "Arn": cloud.queue_arn("TerminateQueue")}])
+    events.put_rule(Name="copy-terminations", EventPattern=json.dumps(pattern))
+    events.put_targets(Rule="copy-terminations", Targets=[{"Id": "copies", "Arn": arn}])
     group.scale(0)
+    eventually(lambda: len({host for job in running(tower, retire) for host in job.hosts}) == 2, "the job runs")
+    for _ in before:
+        (copy,) = eventually(lambda: sqs.receive_message(QueueUrl=copies).get("Messages"), "a copy")
+        sqs.send_message(QueueUrl=cloud.queue_url("TerminateQueue"), MessageBody=copy["Body"])
     eventually(lambda: not group.states(), "gone")
     eventually(lambda: cloud.in_flight() == 0, "the second copies are worked off")
     assert ran_on(tower, retire) == Counter(before)
+    assert [job.status for job in tower.jobs(retire) if job.hosts] == ["successful"] * len(tower.jobs(retire))
 
 
 def test_a_run_of_reconcile_starts_no_second_job_and_ends_no_wait(
