@@ -14,8 +14,6 @@ from rollcall.bus import Bus
 from rollcall.events import read_gate_message
 from rollcall.gate import Gate
 from rollcall.model import GateMessage, RetireMessage, WatchMessage
-from rollcall.retire import Retire
-from rollcall.watch import Watch
 from rollcall.wiring import installation
 
 if TYPE_CHECKING:
@@ -23,6 +21,9 @@ if TYPE_CHECKING:
 
     from rollcall.errors import RollcallError
     from rollcall.model import LifecycleAction
+    from rollcall.retire import Round as Parting
+    from rollcall.watch import Sighting
+    from rollcall.wiring import Installation
 
 announcer = Announcer("gate")
 bus = Bus()
@@ -34,18 +35,16 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """A batch of gate messages in, Lambda's partial batch response out."""
     here = installation(context)
     gate = Gate(here.settings, here.tower, here.fleets, here.queues, time.time)
-    watch = Watch(here.settings, here.fleets, here.queues, bus, time.time)
-    retire = Retire(here.settings, here.tower, here.fleets, here.queues, time.time)
 
     def work(messages: list[GateMessage | WatchMessage | RetireMessage]) -> list[RollcallError | None]:
         rounds = gate.look([each for each in messages if isinstance(each, GateMessage)])
-        partings = retire.look([each for each in messages if isinstance(each, RetireMessage)])
+        partings = _see_out(here, [each for each in messages if isinstance(each, RetireMessage)])
         announcer.reports([report for each in rounds for report in each.reports])
         announcer.reports([report for each in partings for report in each.reports])
         for each in rounds:
             for alert in each.alerts:
                 announcer.alert(alert.reason, alert.action)
-        sightings = watch.look([each for each in messages if isinstance(each, WatchMessage)])
+        sightings = _watch(here, [each for each in messages if isinstance(each, WatchMessage)])
         announcer.seen(sight for each in sightings for sight in each.sights)
         errors = {
             GateMessage: (each.error for each in rounds),
@@ -55,6 +54,22 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         return [next(errors[type(each)]) for each in messages]
 
     return here.intake(announcer).take(event, read_gate_message, _waited_for, work)
+
+
+def _see_out(here: Installation, messages: list[RetireMessage]) -> list[Parting]:
+    if not messages:
+        return []
+    from rollcall.retire import Retire  # only those pay for it in a cold start who use it
+
+    return Retire(here.settings, here.tower, here.fleets, here.queues, time.time).look(messages)
+
+
+def _watch(here: Installation, messages: list[WatchMessage]) -> list[Sighting]:
+    if not messages:
+        return []
+    from rollcall.watch import Watch  # likewise
+
+    return Watch(here.settings, here.fleets, here.queues, bus, time.time).look(messages)
 
 
 def _waited_for(message: GateMessage | WatchMessage | RetireMessage) -> list[LifecycleAction]:

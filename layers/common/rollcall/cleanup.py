@@ -14,7 +14,6 @@ from itertools import batched
 from typing import TYPE_CHECKING
 
 from . import waiting as timing
-from .chef_removal import NodesStruckOff, strike_nodes_off
 from .events import write_gate_message
 from .model import Result, RetireMessage, Transition
 from .removal import strike_off
@@ -25,9 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from .chef import Chef
+    from .chef_removal import NodesStruckOff
     from .errors import RollcallError
     from .fleet import Fleet, Fleets
-    from .model import LifecycleAction
+    from .model import Host, LifecycleAction
     from .queues import Queues
     from .settings import Settings
     from .tower import DeleteRefused, Tower
@@ -72,10 +72,7 @@ class Cleanup:
         with failing(leaving, reports):
             hosts = self._tower.hosts_of(ids) if self._chef else []  # soon nobody can ask what they tell of the nodes
             refusals = strike_off(self._tower, ids)
-            nodes = NodesStruckOff()
-            if self._chef:
-                free = [action for action in leaving if action.instance_id not in refusals]
-                nodes = strike_nodes_off(self._chef, self._fleets, free, hosts)
+            nodes = self._strike_nodes_off([each for each in leaving if each.instance_id not in refusals], hosts)
             with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
                 list(pool.map(partial(self._complete, reports, refusals, nodes), leaving))
         return reports
@@ -107,22 +104,29 @@ class Cleanup:
         ]
         self._queues.send(self._settings.gate_queue_url, [(write_gate_message(each), 0) for each in messages])
 
+    def _strike_nodes_off(self, actions: Sequence[LifecycleAction], hosts: Sequence[Host]) -> NodesStruckOff | None:
+        if not self._chef:
+            return None
+        from .chef_removal import strike_nodes_off  # only those pay for it in a cold start who use it
+
+        return strike_nodes_off(self._chef, self._fleets, actions, hosts)
+
     def _complete(
         self,
         reports: list[Report],
         refusals: Mapping[str, DeleteRefused],
-        nodes: NodesStruckOff,
+        nodes: NodesStruckOff | None,
         action: LifecycleAction,
     ) -> None:
         with failing([action], reports):
             if refusal := refusals.get(action.instance_id):
                 raise refusal
-            trouble = nodes.troubles.get(action.instance_id)
+            trouble = nodes.troubles.get(action.instance_id) if nodes else None
             if trouble and not self._waited_long_enough(action):
                 raise trouble
             if action.awaited:
                 self._fleets.of(action).complete(action, Result.CONTINUE)
-            reports.append(_report(action, nodes.names.get(action.instance_id), trouble))
+            reports.append(_report(action, nodes.names.get(action.instance_id) if nodes else None, trouble))
 
     def _waited_long_enough(self, action: LifecycleAction) -> bool:
         """Whether a termination goes on without Chef. Where nothing waits there is no haste."""

@@ -6,7 +6,6 @@ import math
 from typing import TYPE_CHECKING
 
 from .applying import Applying
-from .chef_reconcile import ChefReconcile
 from .connection import DEADLINE_MARGIN
 from .drift import plan, too_many
 from .errors import BadSettings
@@ -72,6 +71,8 @@ class Reconcile:
             applying = Applying(self._settings, self._tower, self._fleet, self._queues, outcome)
             applying.apply(reading.templates, self._in_time)
         if self._chef:
+            from .chef_reconcile import ChefReconcile  # only those pay for it in a cold start who use it
+
             nodes = ChefReconcile(self._chef, self._fleet, outcome, self._in_time)
             nodes.run(seen, wishes, math.inf if force else self._share, dry_run=dry_run)
         return outcome
