@@ -27,7 +27,7 @@ demo: setup ## Rollcall at work on an embedded cloud: under two minutes, nothing
 
 test: setup ## all tests, four at a time: those on the embedded cloud mostly wait
 	@echo "About six minutes: the tests on the deployed stack come first, and wait as Auto Scaling and Tower would"
-	pytest --numprocesses 4 --dist loadfile tests/stack tests/contract tests/unit
+	pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder tests/stack tests/contract tests/unit
 
 contract: setup ## the Tower client against the embedded Tower, or yours with TOWER_URL=... TOWER_TOKEN=...
 	pytest tests/contract

@@ -765,7 +765,7 @@ def test_a_chain_of_messages_is_cut_after_sixteen_rounds(lab: Lab) -> None:
     function = lab.function(SEND_ON, queue)
     queue.send("1")
     assert eventually(queue.dead) == ["17"]
-    assert [round_ for (round_,) in function.said()] == list(range(1, 17))
+    assert sorted(round_ for (round_,) in function.said()) == list(range(1, 17))
 
 
 def test_a_chain_goes_on_where_recursive_loops_are_allowed(lab: Lab) -> None:
