@@ -165,6 +165,7 @@ class Cloud:
             "SecurityGroupIds": "sg-00000001",
             "ReconcileEvery": str(NEVER),
             "UserData": "true",
+            "RetireJobs": "true",
             **parameters,
         }
         _sam(

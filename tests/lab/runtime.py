@@ -227,6 +227,7 @@ def variables(function: str, tower_url: str, secret: str, queue_urls: Mapping[st
         "LOAD_BALANCERS": "false",
         "MAX_HOSTS_PER_JOB": "100",
         "USER_DATA": "false",
+        "RETIRE_JOBS": "true",
         "LAUNCH_QUEUE_URL": queue_urls["LaunchQueue"],
         "GATE_QUEUE_URL": queue_urls["GateQueue"],
         "TERMINATE_QUEUE_URL": queue_urls["TerminateQueue"],

@@ -872,3 +872,15 @@ def test_the_name_of_a_group_that_tower_would_evaluate_never_gets_there(world: W
     world.register(world.launching("i-a", name))
     assert "{{" not in str([host.variables for host in world.tower.hosts.values()])
     assert "{{" not in str(world.tower.groups)
+
+
+def test_a_tag_that_the_installation_does_not_follow_is_told_with_the_parameter_and_keeps_nobody(world: World) -> None:
+    world.group("web", retire_job_template="retire")
+    world.settings = replace(world.settings, retire_jobs=False)
+    [report] = world.register(world.launching("i-a"))
+    assert report.error is None
+    assert report.warning.startswith("group 'web': tag rollcall:retire-job-template is not followed")
+    assert "RetireJobs=true" in report.warning
+    world.settings = replace(world.settings, retire_jobs=True)
+    [report] = world.register(world.launching("i-b"))
+    assert report.warning == ""

@@ -248,6 +248,7 @@ ENVIRONMENT = {
     "LOAD_BALANCERS": "false",
     "MAX_HOSTS_PER_JOB": "100",
     "USER_DATA": "false",
+    "RETIRE_JOBS": "false",
     "LAUNCH_QUEUE_URL": "https://queue.example.com/launch",
     "TERMINATE_QUEUE_URL": "https://queue.example.com/terminate",
     "GATE_QUEUE_URL": "https://queue.example.com/gate",
@@ -265,6 +266,8 @@ def test_an_installation_is_told_by_its_environment() -> None:
     assert read_settings(ENVIRONMENT | {"IN_VPC": "true"}).in_vpc is True
     assert settings.load_balancers is False
     assert read_settings(ENVIRONMENT | {"LOAD_BALANCERS": "true"}).load_balancers is True
+    assert settings.retire_jobs is False
+    assert read_settings(ENVIRONMENT | {"RETIRE_JOBS": "true"}).retire_jobs is True
     assert settings.user_data is False
     assert read_settings(ENVIRONMENT | {"USER_DATA": "true"}).user_data is True
 

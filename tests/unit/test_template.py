@@ -405,16 +405,29 @@ def test_user_data_may_be_read_only_where_it_is_asked_for_and_of_instances_alone
     assert TEMPLATE["Parameters"]["UserData"]["Default"] == "false"
 
 
-@pytest.mark.parametrize("role", ["RegisterRole", "GateRole", "CleanupRole"])
-def test_whoever_hands_something_to_the_gate_may_send_to_its_queue(role: str) -> None:
-    queues = {
+def sendable(role: str) -> set[str]:
+    """The queues that a role may send to."""
+    return {
         target(queue)
         for own, statement in statements()
         if own == role and "sqs:SendMessage" in as_list(statement["Action"])
         for queue in as_list(statement["Resource"])
     }
-    assert "GateQueue" in queues
-    assert ("TerminateQueue" in queues) == (role == "GateRole")
+
+
+@pytest.mark.parametrize("role", ["RegisterRole", "GateRole", "CleanupRole"])
+def test_whoever_hands_something_to_the_gate_may_send_to_its_queue(role: str) -> None:
+    assert "GateQueue" in sendable(role)
+
+
+def test_only_where_jobs_retire_instances_do_gate_and_cleanup_hand_them_to_each_other() -> None:
+    [policy] = [each for each, own in RESOURCES.items() if own.get("Condition") == "RunsRetireJobs"]
+    assert TEMPLATE["Conditions"]["RunsRetireJobs"] == {"Fn::Equals": [{"Ref": "RetireJobs"}, "true"]}
+    assert TEMPLATE["Parameters"]["RetireJobs"]["Default"] == "false"
+    assert RESOURCES[policy]["Properties"]["Roles"] == [{"Ref": "CleanupRole"}, {"Ref": "GateRole"}]
+    assert "TerminateQueue" in sendable("GateRole")
+    assert "TerminateQueue" not in str(RESOURCES["GateRole"])
+    assert "GateQueue" not in str(RESOURCES["CleanupRole"])
 
 
 def test_hooks_may_be_answered_whatever_tags_their_group_has() -> None:

@@ -58,6 +58,7 @@ SETTINGS = Settings(
     in_vpc=True,
     load_balancers=False,
     user_data=True,
+    retire_jobs=True,
     max_hosts_per_job=100,
     launch_queue_url="https://queue.example.com/launch",
     gate_queue_url="https://queue.example.com/gate",

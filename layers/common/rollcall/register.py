@@ -23,7 +23,7 @@ from .parameters import read_parameters
 from .provisioning import JOBS_FROM, find_in_tower, job_of, launch, require_limitable
 from .removal import strike_off
 from .reports import Report, failing, going
-from .settings import read_group_settings
+from .settings import RETIRE_TAG, read_group_settings
 from .tower import HostsExist, NewHost
 from .traffic import require_askable
 from .variables import TEMPLATED, host_variables, is_plain, templated_tags, with_ours
@@ -425,10 +425,16 @@ class Register:
                 each.newcomer.action,
                 outcome,
                 left_out=templated_tags(each.newcomer.instance),
-                warning=each.newcomer.asked.warning,
+                warning=self._warning(each.newcomer),
             )
             for each in members
         )
+
+    def _warning(self, newcomer: Newcomer) -> str:
+        tag = f"group {newcomer.settings.group!r}: tag {RETIRE_TAG}"
+        deaf = newcomer.settings.retire_job_template and not self._settings.retire_jobs
+        note = f"{tag} is not followed: deploy with RetireJobs=true, or take the tag away" if deaf else ""
+        return "; ".join(filter(None, (note, newcomer.asked.warning)))
 
     def _first_look(self, template: JobTemplate) -> float:
         """Seconds until a job just launched is worth a look."""

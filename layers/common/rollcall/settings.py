@@ -37,6 +37,7 @@ class Settings:
     in_vpc: bool
     load_balancers: bool
     user_data: bool
+    retire_jobs: bool
     max_hosts_per_job: int
     launch_queue_url: str
     gate_queue_url: str
@@ -64,6 +65,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             in_vpc=environment["IN_VPC"] == "true",
             load_balancers=environment["LOAD_BALANCERS"] == "true",
             user_data=environment["USER_DATA"] == "true",
+            retire_jobs=environment["RETIRE_JOBS"] == "true",
             max_hosts_per_job=int(environment["MAX_HOSTS_PER_JOB"]),
             launch_queue_url=environment["LAUNCH_QUEUE_URL"],
             gate_queue_url=environment["GATE_QUEUE_URL"],
