@@ -69,6 +69,30 @@ def test_an_instance_serves_once_its_job_is_done_and_every_target_group_calls_it
     assert {what for each in instances for what in events_of(cloud, each, arn)} == {"registered", "healthy"}
 
 
+def test_target_groups_that_call_an_instance_healthy_one_after_the_other_keep_it_waiting(
+    make_group: MakeGroup, cloud: Cloud, name: str, arn: str
+) -> None:
+    other = cloud.create_target_group(f"b-{short(name)}"[:32])
+    for each in (arn, other):
+        cloud.aws.say_of_target(each, "initial", "Elb.InitialHealthChecking")
+    group = make_group(gate="job elb", traffic={"TargetGroupARNs": [arn, other]}, size=1)
+    (instance_id,) = eventually(group.states, "launched")
+    cloud.aws.say_of_target(arn, "healthy")
+    eventually(lambda: "healthy" in events_of(cloud, instance_id, arn), "healthy in the first one")
+    cloud.aws.say_of_target(arn, "unhealthy", "Target.FailedHealthChecks")
+    cloud.aws.say_of_target(other, "healthy")
+    eventually(lambda: "healthy" in events_of(cloud, instance_id, other), "healthy in the other one")
+    cloud.aws.forget_calls()
+    eventually(
+        lambda: cloud.aws.calls()["elasticloadbalancing:DescribeTargetHealth"] >= 4, "both are asked again, and again"
+    )
+    assert group.states() == {instance_id: "Pending:Wait"}
+    assert not cloud.aws.calls()["autoscaling:CompleteLifecycleAction"]
+    cloud.aws.say_of_target(arn, "healthy")
+    eventually(lambda: group.in_service() == {instance_id}, "healthy in both at once")
+    assert events_of(cloud, instance_id, arn) == events_of(cloud, instance_id, other) == ["registered", "healthy"]
+
+
 def test_an_instance_that_is_never_healthy_leaves_its_target_group_and_is_replaced(
     make_group: MakeGroup, cloud: Cloud, arn: str
 ) -> None:

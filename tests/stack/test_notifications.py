@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lab.cloud import ACCOUNT, Cloud, Group, eventually
+from lab.cloud import ACCOUNT, HEARTBEAT_TIMEOUT, HOOK_PREFIX, Cloud, Group, eventually
 from lab.tower import Tower
 
 type MakeGroup = Callable[..., Group]
@@ -17,6 +17,11 @@ type Json = dict[str, Any]
 
 LAUNCH, TERMINATE = "autoscaling:EC2_INSTANCE_LAUNCH", "autoscaling:EC2_INSTANCE_TERMINATE"
 TERMINATED = "EC2 Instance Terminate Successful"
+LIFECYCLE_EVENTS = (
+    "EC2 Instance-launch Lifecycle Action",
+    "EC2 Instance-terminate Lifecycle Action",
+    "EC2 Instance Terminate Successful",
+)
 TOPIC = f"arn:aws:sns:us-east-1:{ACCOUNT}:notifications"
 
 
@@ -144,6 +149,55 @@ def test_a_termination_that_overtakes_its_launch_leaves_no_host(
     assert tower.jobs(name) == []
 
 
+@pytest.mark.usefixtures("unheard_of")
+def test_notifications_that_come_straight_into_the_queues_are_worked_off(
+    make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str
+) -> None:
+    group = make_group(hooks=False)
+    notifications = held_back(cloud, group)
+    group.scale(1)
+    [launch] = notifications(1)
+    put(cloud, "LaunchQueue", launch)
+    eventually(lambda: said(cloud, "gate", group, "ready") == group.in_service(), "ready")
+    (instance_id,) = group.in_service()
+    group.scale(0)
+    eventually(lambda: not group.states(), "gone")
+    _, termination = notifications(2)
+    assert {host.name for host in tower.hosts(name)} == {instance_id}
+    put(cloud, "TerminateQueue", termination)
+    eventually(lambda: tower.hosts(name) == [], "its host is gone")
+    eventually(lambda: said(cloud, "cleanup", group, "struck off") == {instance_id}, "that is said")
+
+
+def test_hooks_that_notify_the_same_topic_are_answered(
+    make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str
+) -> None:
+    cloud.aws.drop_events(*LIFECYCLE_EVENTS)  # so that the topic is all there is
+    group = make_group(hooks=False)
+    for what in ("LAUNCHING", "TERMINATING"):
+        cloud.aws.client("autoscaling").put_lifecycle_hook(
+            AutoScalingGroupName=group.name,
+            LifecycleHookName=f"{HOOK_PREFIX}-{what.lower()}",
+            LifecycleTransition=f"autoscaling:EC2_INSTANCE_{what}",
+            HeartbeatTimeout=HEARTBEAT_TIMEOUT,
+            DefaultResult="ABANDON",
+            NotificationTargetARN=TOPIC,
+            RoleARN=f"arn:aws:iam::{ACCOUNT}:role/notifier",
+        )
+    group.notify(TOPIC)
+    cloud.aws.forget_calls()
+    group.scale(2)
+    eventually(lambda: len(group.in_service()) == 2, "both in service")
+    assert {host.name for host in tower.hosts(name)} == group.in_service() == said(cloud, "gate", group, "ready")
+    group.scale(0)
+    eventually(lambda: not group.states(), "both are gone")
+    assert tower.hosts(name) == []
+    eventually(lambda: cloud.in_flight() == 0, "the notifications are worked off")
+    assert len(tower.jobs(name)) == 1
+    assert cloud.aws.calls()["autoscaling:CompleteLifecycleAction"] == 4
+    assert not [line for line in cloud.log_lines("register") if line.get("group") == group.name and "error" in line]
+
+
 def test_copies_of_a_notification_launch_one_job(make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str) -> None:
     tower.set_job_time(3)
     group = make_group(hooks=False)
@@ -170,6 +224,9 @@ def test_what_else_a_topic_is_told_does_not_reach_the_queues(make_group: MakeGro
         cloud,
         *({**launch, "Event": f"autoscaling:{event}"} for event in events),
         {**launch, "AccountId": "210987654321"},
+        {**hook_message(launch), "AccountId": "210987654321"},
+        {**hook_message(launch), "LifecycleHookName": "somebody-elses"},
+        {**hook_message(launch), "LifecycleTransition": "autoscaling:EC2_INSTANCE_REBOOTING"},
         {"AlarmName": "somebody else's", "NewStateValue": "ALARM"},
     )
     cloud.aws.client("sns").publish(TopicArn=TOPIC, Message="no JSON at all")
@@ -199,10 +256,26 @@ def held_back(cloud: Cloud, group: Group) -> Callable[[int], list[Json]]:
     return lambda wanted: list(eventually(lambda: received(wanted), f"{wanted} notifications"))
 
 
+def hook_message(notification: Json) -> Json:
+    """What a hook would tell a topic of the same launch."""
+    fields = ("AccountId", "AutoScalingGroupName", "EC2InstanceId", "Time", "Service")
+    return {
+        **{name: notification[name] for name in fields},
+        "LifecycleTransition": "autoscaling:EC2_INSTANCE_LAUNCHING",
+        "LifecycleHookName": f"{HOOK_PREFIX}-launching",
+        "LifecycleActionToken": "87654321-4321-4321-4321-210987654321",
+    }
+
+
 def publish(cloud: Cloud, *bodies: Json) -> None:
     """Tells the template's topic."""
     for body in bodies:
         cloud.aws.client("sns").publish(TopicArn=TOPIC, Message=json.dumps(body))
+
+
+def put(cloud: Cloud, queue: str, body: Json) -> None:
+    """Sends a queue of the stack what Auto Scaling tells a topic, as it is."""
+    cloud.aws.client("sqs").send_message(QueueUrl=cloud.queue_url(queue), MessageBody=json.dumps(body))
 
 
 def said(cloud: Cloud, function: str, group: Group, words: str) -> set[str]:

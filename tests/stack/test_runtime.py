@@ -108,6 +108,7 @@ def again(*messages: Json) -> Json:
         ("RegisterFunction", "test-notification.json"),
         ("GateFunction", "gate.json"),
         ("GateFunction", "gate-watch.json"),
+        ("GateFunction", "gate-retiring.json"),
         ("CleanupFunction", "terminate-eventbridge.json"),
         ("CleanupFunction", "terminate-hook-sqs.json"),
         ("CleanupFunction", "terminate-hook-sns.json"),

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
+import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from rollcall.errors import AwsDenied, BadSettings, Throttled, TowerRejected, TowerUnavailable
-from rollcall.model import JobStatus, Outcome, Result
+from rollcall.events import write_gate_message
+from rollcall.intake import Intake
+from rollcall.model import JobStatus, Outcome, Result, RetireMessage, Watched, WatchMessage
 
-from .world import World, ids
+from .fakes import REGION
+from .world import OWN_QUEUE, World, ids
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rollcall.gate import Round
     from rollcall.model import GateMessage
 
 OK, FAILED, UNREACHABLE = Outcome.OK, Outcome.FAILED, Outcome.UNREACHABLE
 CUT_SHORT, UNPROVEN = Outcome.CUT_SHORT, Outcome.UNPROVEN
+NO_METRICS = pytest.mark.filterwarnings("ignore:No application metrics")  # as rollcall.announce has it
 
 
 def outcomes(result: Round) -> dict[str, str]:
@@ -709,3 +720,129 @@ def test_an_instance_of_another_account_is_refused(world: World) -> None:
     [each] = message.waiting
     foreign = replace(message, waiting=(replace(each, action=replace(each.action, account="999999999999")),))
     assert world.look_at(foreign).error is not None
+
+
+def test_an_error_that_nobody_foresaw_fails_its_message_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    running, ended, later = (world.waiting(each) for each in ("i-a", "i-b", "i-c"))
+    world.end(ended, i_b=OK)
+
+    def fail(*given: object) -> None:
+        raise KeyError("a bug")
+
+    monkeypatch.setattr("rollcall.gate.judge", fail)
+    results = world.look(running, ended, later)
+    assert [type(result.error) for result in results] == [type(None), KeyError, type(None)]
+    assert sorted(each for message, _ in world.queues.gate_messages() for each in ids(message)) == ["i-a", "i-c"]
+
+
+# A batch that the function is given
+
+
+@pytest.fixture
+def handle(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """Gives the gate's function a batch of messages; the ids of those that are to come again: m0, m1 and so on."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    path = Path(__file__).parents[2] / "functions" / "gate" / "app.py"
+    spec = importlib.util.spec_from_file_location("gate_app", path)
+    assert spec
+    assert spec.loader
+    app = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(app)
+    here = SimpleNamespace(
+        settings=world.settings,
+        tower=world.tower,
+        fleets=world.fleets,
+        queues=world.queues,
+        intake=lambda announcer: Intake(OWN_QUEUE, world.fleets, world.queues, announcer),
+    )
+    monkeypatch.setattr(app, "installation", lambda context: here)
+    monkeypatch.setattr(app, "bus", world.bus)
+    context: Any = SimpleNamespace(
+        function_name="gate", memory_limit_in_mb=256, invoked_function_arn="arn", aws_request_id="1"
+    )
+
+    def handle(*messages: GateMessage | WatchMessage | RetireMessage) -> list[str]:
+        records = [
+            {
+                "messageId": f"m{number}",
+                "body": write_gate_message(message),
+                "awsRegion": REGION,
+                "receiptHandle": f"handle-m{number}",
+                "attributes": {
+                    "ApproximateReceiveCount": "1",
+                    "ApproximateFirstReceiveTimestamp": str(int(time.time() * 1000)),
+                },
+            }
+            for number, message in enumerate(messages)
+        ]
+        answer = app.handler({"Records": records}, context)
+        return [each["itemIdentifier"] for each in answer["batchItemFailures"]]
+
+    return handle
+
+
+def of_every_kind(world: World) -> list[GateMessage | WatchMessage | RetireMessage]:
+    """One who leaves, one who waits for a running job, and one who is watched."""
+    now = time.time()
+    world.group("web", retire_job_template="goodbye")
+    world.tower.add_template("goodbye")
+    watched = Watched(world.launching("i-w", state="InService"), now)
+    world.host_of("i-r", "10.0.0.8")
+    leaving = world.terminating("i-r")
+    world.fleet.known_instances["i-r"] = world.instance("i-r")
+    return [
+        RetireMessage(retiring=(leaving,), job_id=None, since=now, heartbeat_at=now),
+        replace(world.waiting("i-a"), heartbeat_at=now),
+        WatchMessage((watched,), since=now, until=now + 600),
+    ]
+
+
+def sent_on(world: World) -> dict[str, int]:
+    """How many messages of each kind are in the gate's queue."""
+    found = {
+        "gate": len(world.queues.gate_messages()),
+        "watch": len(world.queues.watch_messages()),
+        "retire": len(world.queues.retire_messages()),
+    }
+    return {kind: number for kind, number in found.items() if number}
+
+
+@NO_METRICS
+def test_a_batch_of_every_kind_is_looked_at(world: World, handle: Callable[..., list[str]]) -> None:
+    assert handle(*of_every_kind(world)) == []
+    assert sent_on(world) == {"gate": 1, "watch": 1, "retire": 1}
+
+
+@NO_METRICS
+@pytest.mark.parametrize(
+    ("kind", "look", "failed"), [("gate", "Gate", "m1"), ("watch", "Watch", "m2"), ("retire", "Retire", "m0")]
+)
+def test_an_error_that_nobody_foresaw_fails_the_messages_of_its_kind_and_is_logged(
+    world: World,
+    handle: Callable[..., list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    kind: str,
+    look: str,
+    failed: str,
+) -> None:
+    def fail(*given: object) -> None:
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(f"rollcall.{kind}.{look}.look", fail)
+    assert handle(*of_every_kind(world)) == [failed]
+    assert sent_on(world) == {each: 1 for each in ("gate", "watch", "retire") if each != kind}
+    [line] = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert line.exc_info
+    assert isinstance(line.exc_info[1], KeyError)
+
+
+@NO_METRICS
+@pytest.mark.parametrize(("kind", "failed"), [("watch", "m2"), ("retire", "m0")])
+def test_a_kind_that_cannot_even_be_loaded_fails_alone(
+    world: World, handle: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch, kind: str, failed: str
+) -> None:
+    messages = of_every_kind(world)
+    monkeypatch.setitem(sys.modules, f"rollcall.{kind}", None)
+    assert handle(*messages) == [failed]
+    assert sent_on(world) == {each: 1 for each in ("gate", "watch", "retire") if each != kind}

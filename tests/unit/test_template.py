@@ -32,6 +32,7 @@ type Json = dict[str, Any]
 REPOSITORY = Path(__file__).parents[2]
 TEMPLATE: Json = yaml_parse((REPOSITORY / "template.yaml").read_text())
 SAMPLE: Json = json.loads((REPOSITORY / "events" / "launch-notification-sqs.json").read_text())
+HOOK_SAMPLE: Json = json.loads((REPOSITORY / "events" / "launch-hook-sqs.json").read_text())
 RESOURCES: dict[str, Json] = TEMPLATE["Resources"]
 DAY = 86_400
 
@@ -313,21 +314,38 @@ SUBSCRIPTIONS = of_type("AWS::SNS::Subscription")
 
 def test_a_topic_is_asked_only_for_what_is_read_and_each_queue_gets_its_own() -> None:
     asked = {
-        target(each["Endpoint"]): GROUP_EVENTS[kind]
+        target(each["Endpoint"]): (
+            [GROUP_EVENTS[kind] for kind in choice(each, "Event")],
+            choice(each, "LifecycleTransition"),
+        )
         for each in SUBSCRIPTIONS.values()
-        for kind in each["FilterPolicy"]["Event"]
     }
-    assert asked == {"LaunchQueue": Transition.LAUNCHING, "TerminateQueue": Transition.TERMINATING}
+    assert asked == {
+        "LaunchQueue": ([Transition.LAUNCHING], [Transition.LAUNCHING]),
+        "TerminateQueue": ([Transition.TERMINATING], [Transition.TERMINATING]),
+    }
     assert len(SUBSCRIPTIONS) == len(GROUP_EVENTS)
+
+
+def choice(subscription: Json, field: str) -> list[str]:
+    """The values of a field that alone let a message through, whatever its other choices say."""
+    [values] = [each[field] for each in subscription["FilterPolicy"]["$or"] if each.keys() == {field}]
+    return list(values)
 
 
 @pytest.mark.parametrize("name", SUBSCRIPTIONS)
 def test_the_filter_is_on_the_fields_of_a_notification(name: str) -> None:
     subscription = SUBSCRIPTIONS[name]
     assert (subscription["FilterPolicyScope"], subscription["RawMessageDelivery"]) == ("MessageBody", True)
-    body = json.loads(SAMPLE["Records"][0]["body"])
-    assert subscription["FilterPolicy"].keys() <= body.keys()
-    assert subscription["FilterPolicy"]["AccountId"] == [{"Ref": "AWS::AccountId"}]
+    policy = subscription["FilterPolicy"]
+    assert policy.keys() == {"AccountId", "$or"}
+    assert policy["AccountId"] == [{"Ref": "AWS::AccountId"}]
+    # SNS takes "$or" for an operator only with two objects or more: its developer guide, "AND/OR logic".
+    assert len(policy["$or"]) == 2
+    for sample, field in ((SAMPLE, "Event"), (HOOK_SAMPLE, "LifecycleTransition")):
+        body = json.loads(sample["Records"][0]["body"])
+        assert {"AccountId", field} <= body.keys()
+        assert choice(subscription, field)
 
 
 @pytest.mark.parametrize("name", SUBSCRIPTIONS)

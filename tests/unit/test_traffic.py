@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from rollcall.errors import BadSettings
-from rollcall.model import Group, Result
+from rollcall.model import GateMessage, Group, Outcome, Result
 from rollcall.settings import read_group_settings
 from rollcall.traffic import require_askable
 
@@ -82,3 +82,88 @@ def test_a_group_that_may_ask_is_registered_and_waits(world: World) -> None:
     assert [report.error for report in world.register(world.launching("i-a"))] == [None]
     assert Result.CONTINUE not in world.fleet.completed.values()
     assert not world.fleet.targets.calls
+
+
+# Who serves already
+
+
+WEB = GROUP.target_groups[0]
+
+
+def provisioned(world: World, instance_id: str, *, awaited: bool) -> GateMessage:
+    """One whose job went well and whose gate asks for elb: a hook holds it, or it serves without one."""
+    world.group("web", gate="job elb")
+    world.behind(WEB)
+    message = world.waiting(instance_id)
+    world.tower.end_job(message.job_id or 0, {instance_id: Outcome.OK})
+    if awaited:
+        return message
+    world.leaves(instance_id, "InService")
+    [waiting] = message.waiting
+    return replace(message, waiting=(replace(waiting, action=replace(waiting.action, hook=None, token=None)),))
+
+
+def takes_out(world: World, instance_id: str, state: str | None) -> None:
+    """Auto Scaling takes the instance out of its target groups: it goes to this state, or is detached."""
+    world.fleet.targets.said("healthy", of=instance_id, by=WEB)
+    world.fleet.targets.deregister(WEB, [instance_id])
+    if state:
+        world.leaves(instance_id, state)
+    else:
+        world.detached(instance_id)
+    world.fleet.targets.calls.clear()
+
+
+@pytest.mark.parametrize("awaited", [False, True])
+@pytest.mark.parametrize("state", ["EnteringStandby", "Standby", "Detaching", None, "Terminating", "InService"])
+def test_who_is_not_pending_any_more_never_becomes_a_target(world: World, state: str | None, awaited: bool) -> None:
+    message = provisioned(world, "i-a", awaited=awaited)
+    takes_out(world, "i-a", state)
+    result = world.look_at(message)
+    assert not result.error
+    assert not world.fleet.targets.calls["register"]
+    assert not world.fleet.targets.registered(WEB)
+    assert not world.fleet.completed
+
+
+def test_who_serves_without_a_hook_is_ready_once_its_target_groups_call_it_healthy(world: World) -> None:
+    message = provisioned(world, "i-a", awaited=False)
+    world.fleet.targets.said("initial", "Elb.InitialHealthChecking", of="i-a", by=WEB)
+    [(message, _)] = world.look_at(message).next
+    world.fleet.targets.said("healthy", of="i-a", by=WEB)
+    [report] = world.look_at(message).reports
+    assert report.outcome == "ready"
+    assert world.fleet.targets.calls == {"health": 2}
+
+
+def test_who_serves_without_a_hook_and_is_no_target_in_time_is_left_and_somebody_is_told(world: World) -> None:
+    message = provisioned(world, "i-a", awaited=False)
+    takes_out(world, "i-a", "Standby")
+    world.clock.advance(1800)
+    [alert] = world.look_at(message).alerts
+    assert "elb: target group web: draining" in alert.reason
+    assert world.fleet.targets.calls == {"health": 1}
+
+
+@pytest.mark.parametrize("outcome", list(Outcome))
+@pytest.mark.parametrize("leaves", [False, True])
+def test_who_serves_without_a_hook_is_never_taken_out(world: World, outcome: Outcome, leaves: bool) -> None:
+    message = provisioned(world, "i-a", awaited=False)
+    world.end(message, i_a=outcome)
+    world.fleet.targets.said("unhealthy", "Target.Timeout", of="i-a", by=WEB)
+    if leaves:
+        world.leaves("i-a", "Terminating:Wait")
+    world.clock.advance(1800)
+    world.look_at(message)
+    assert not world.fleet.targets.calls["deregister"]
+
+
+def test_of_those_who_wait_together_only_the_pending_become_targets(world: World) -> None:
+    serving = provisioned(world, "i-s", awaited=False)
+    held = provisioned(world, "i-h", awaited=True)
+    freed = provisioned(world, "i-f", awaited=True)
+    world.leaves("i-f", "Standby")
+    job = world.tower.add_job(world.template, world.inventory, "i-s", "i-h", "i-f")
+    world.tower.end_job(job.id, dict.fromkeys(("i-s", "i-h", "i-f"), Outcome.OK))
+    world.look_at(replace(held, waiting=serving.waiting + held.waiting + freed.waiting, job_id=job.id))
+    assert world.fleet.targets.registered(WEB) == {"i-h"}

@@ -312,3 +312,14 @@ def test_an_instance_of_another_account_is_refused(world: World) -> None:
     foreign = replace(message, watched=(replace(each, action=replace(each.action, account="999999999999")),))
     [sighting] = world.watch(foreign)
     assert sighting.error is not None
+
+
+def test_an_error_that_nobody_foresaw_fails_its_message_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def judge_sight(watched: Watched, *given: object, **named: object) -> None:
+        if watched.action.instance_id == "i-b":
+            raise KeyError("a bug")
+
+    monkeypatch.setattr("rollcall.watch.judge_sight", judge_sight)
+    sightings = world.watch(watched(world, "i-a"), watched(world, "i-b"))
+    assert [type(sighting.error) for sighting in sightings] == [type(None), KeyError]
+    assert [each.watched[0].action.instance_id for each, _ in world.queues.watch_messages()] == ["i-a"]

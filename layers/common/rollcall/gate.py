@@ -26,7 +26,7 @@ from .reports import Report, failing
 from .settings import read_group_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from .fleet import Fleet, Fleets
@@ -145,7 +145,7 @@ class Round:
     reports: list[Report] = field(default_factory=list)
     next: list[tuple[GateMessage, float]] = field(default_factory=list)
     alerts: list[Alert] = field(default_factory=list)
-    error: RollcallError | None = None
+    error: Exception | None = None
 
 
 class Gate:
@@ -190,10 +190,10 @@ class Gate:
 
 @contextmanager
 def _whole_failing(result: Round) -> Iterator[None]:
-    """An error in here fails the whole message."""
+    """An error in here fails the whole message, and no other: those may have been sent on, and would go on twice."""
     try:
         yield
-    except RollcallError as error:
+    except Exception as error:  # noqa: BLE001 - if nobody foresaw it, it is ours to mend, and the intake logs it
         result.error = error
 
 
@@ -294,10 +294,14 @@ class _Look:
         return left
 
     def _withdraw(self, members: Sequence[Waiting]) -> None:
-        """Take them out of the target groups of their group, whether or not its tags still ask for elb."""
+        """Take them out of the target groups of their group, whether or not its tags still ask for elb.
+
+        Who serves without a hook was registered by Auto Scaling, and is its to take out.
+        """
         if self._installation.load_balancers:
             by_group: defaultdict[str, set[str]] = defaultdict(set)
-            for each in members:
+            awaited, _ = _by_awaited(members)
+            for each in awaited:
                 by_group[each.action.group].add(each.action.instance_id)
             for name, ids in by_group.items():
                 if (group := self._groups.get(name)) and group.target_groups:
@@ -444,17 +448,29 @@ class _Look:
     def _see_traffic(
         self, settings: GroupSettings, seen: Mapping[Waiting, tuple[int | None, Seen]]
     ) -> dict[Waiting, tuple[int | None, Seen]]:
-        """The same, with what load balancers say of those that pass all else; nobody else is let at their traffic."""
+        """The same, with what load balancers say of those that pass all else.
+
+        Of these whoever a hook still holds is let at their traffic, and nobody else: Auto Scaling takes out again who
+        serves already, when it goes to Standby, is detached or terminates.
+        """
         if not settings.asks(CheckKind.ELB):
             return dict(seen)
         passing = {each for each, (_, one) in seen.items() if one.outcome == Outcome.OK and not one.failing}
         self._admitted |= passing
-        ids = {each.action.instance_id for each in passing}
-        doubts = traffic.admit(self._fleet.targets, self._groups[settings.group], ids) if ids else {}
+        group = self._groups[settings.group]
+        awaited, serving = ({each.action.instance_id for each in some} for some in _by_awaited(passing))
+        doubts: dict[str, list[traffic.Doubt]] = {}
+        if serving:
+            doubts |= traffic.doubts_about(self._fleet.targets, group, serving)
+        if awaited:
+            doubts |= traffic.admit(self._fleet.targets, group, awaited, self._pending)
         return {
             each: (job_id, _doubted(one, doubts.get(each.action.instance_id, ())))
             for each, (job_id, one) in seen.items()
         }
+
+    def _pending(self, instance_ids: Collection[str]) -> list[str]:
+        return [each for each, known in self._fleet.memberships(instance_ids).items() if known.pending]
 
     # Deeds
 

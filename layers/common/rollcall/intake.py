@@ -45,7 +45,7 @@ class Intake:
         event: dict[str, Any],
         read: Callable[[Record], M | None],
         actions_of: Callable[[M], Sequence[LifecycleAction]],
-        work: Callable[[list[M]], Sequence[RollcallError | None]],
+        work: Callable[[list[M]], Sequence[Exception | None]],
     ) -> dict[str, Any]:
         """Read each record, work on those that can be read, settle those that failed.
 
@@ -64,7 +64,7 @@ class Intake:
                     messages[record] = message
         self._give_signs_of_life({record: actions_of(each) for record, each in messages.items() if record.receives > 1})
         try:
-            errors: Sequence[Exception | None] = work(list(messages.values())) if messages else []
+            errors = work(list(messages.values())) if messages else []
         except Exception as error:  # noqa: BLE001 - ours to mend; the messages must outlive it
             errors = [error] * len(messages)
         failures |= {record: error for record, error in zip(messages, errors, strict=True) if error}

@@ -1,7 +1,8 @@
 """Load balancers before a group: who is let at their traffic, and what keeps them from finding that an instance serves.
 
 Auto Scaling registers an instance with its group's target groups once it is in service, and so before anybody knows
-whether it serves. A gate that asks for elb registers it itself, as the last of its checks.
+whether it serves. A gate that asks for elb registers it itself, as the last of its checks, while a hook keeps it from
+service. From then on that is up to Auto Scaling: who is in Standby, detached or terminating must get no requests.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from .model import CheckKind
 from .targets import name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from .model import Group, GroupSettings
     from .targets import TargetHealth, Targets
@@ -53,16 +54,23 @@ def require_askable(settings: GroupSettings, group: Group, *, load_balancers: bo
         raise BadSettings(f"{where}, and it is attached to no target group: attach one, or change the tag")
 
 
-def admit(targets: Targets, group: Group, instance_ids: Collection[str]) -> dict[str, list[Doubt]]:
-    """Let instances at the group's traffic: who is no target of its target groups becomes one.
+def admit(
+    targets: Targets,
+    group: Group,
+    instance_ids: Collection[str],
+    pending: Callable[[Collection[str]], Collection[str]],
+) -> dict[str, list[Doubt]]:
+    """Let instances at the group's traffic: who is no target of its target groups, and still pending, becomes one.
 
+    pending: those of the instances that are on their way into service now; asked only where somebody is no target.
     By instance id, what keeps them from calling it healthy; nothing if all of them do. Raises BadSettings for a target
     group that does not take instances.
     """
     doubts: dict[str, list[Doubt]] = {each: [] for each in instance_ids}
     for target_group in group.target_groups:
         health = targets.health(target_group, instance_ids)
-        missing = [each for each, known in health.items() if not known.registered]
+        strangers = [each for each, known in health.items() if not known.registered]
+        missing = pending(strangers) if strangers else ()
         if missing:
             _require_instances(targets, group)
             refused = targets.register(target_group, missing)

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from . import waiting as timing
-from .errors import RollcallError
 from .events import write_gate_message
 from .traffic import doubts_about
 
@@ -45,7 +44,7 @@ class Sighting:
     """What one look at a message brought. error: why nothing was told."""
 
     sights: tuple[Sight, ...] = ()
-    error: RollcallError | None = None
+    error: Exception | None = None
 
 
 def judge_sight(watched: Watched, doubts: Sequence[str], *, gone: bool, over: bool, now: float) -> Sight | None:
@@ -98,7 +97,7 @@ class Watch:
                 delay = timing.watch_delay(now - message.since, message.until - now)
                 following = replace(message, watched=tuple(staying))
                 self._queues.send(self._settings.gate_queue_url, [(write_gate_message(following), delay)])
-        except RollcallError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, those that were sent on must not come again
             return Sighting(error=error)
         return Sighting(tuple(sights))
 
