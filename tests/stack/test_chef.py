@@ -23,6 +23,7 @@ TERMINATED = "EC2 Instance Terminate Successful"
 PATIENT = 300  # seconds of heartbeat timeout, and so of patience with Chef
 BOTH, NEITHER = (True, True), (False, False)
 SECRET = "chef"
+TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:notifications"
 
 
 @pytest.fixture(scope="module")
@@ -35,12 +36,13 @@ def listening() -> Iterator[tuple[ChefServer, str]]:
 
 @pytest.fixture(scope="module")
 def cloud(built: Path, listening: tuple[ChefServer, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    """Rollcall, deployed with a Chef server."""
+    """Rollcall, deployed with a Chef server, and with a topic that groups may notify."""
     server, url = listening
     with Cloud(tmp_path_factory.mktemp("lab-with-chef"), address_pool=ADDRESS_POOL, tower=Tower()) as cloud:
         secrets = cloud.aws.client("secretsmanager")
         arn = secrets.create_secret(Name=SECRET, SecretString=server.secret(url))["ARN"]
-        cloud.deploy(built, ChefSecretArn=arn)
+        assert cloud.aws.client("sns").create_topic(Name="notifications")["TopicArn"] == TOPIC
+        cloud.deploy(built, ChefSecretArn=arn, NotificationTopicArn=TOPIC)
         yield cloud
 
 
@@ -102,6 +104,25 @@ def test_nodes_that_are_named_after_their_private_dns_names_leave_too(
     assert (chef.holds(node), chef.holds("web-db"), chef.holds(instance["PrivateDnsName"])) == (NEITHER, BOTH, BOTH)
 
 
+def test_of_a_group_without_hooks_a_notification_through_its_topic_is_enough(
+    make_group: MakeGroup, cloud: Cloud, chef: ChefServer, tower: Tower, name: str
+) -> None:
+    cloud.aws.drop_events(TERMINATED)  # so that what comes through SNS is all there is
+    group = make_group(hooks=False, chef="@instance_id@")
+    group.notify(TOPIC)
+    group.scale(2)
+    before = bootstrapped(chef, group, 2)
+    eventually(lambda: {host.name for host in tower.hosts(name)} == before, "both have hosts")
+    group.scale(1)
+    eventually(lambda: len(group.states()) == 1, "one is gone")
+    (gone,) = before - group.states().keys()
+    eventually(lambda: chef.holds(gone) == NEITHER, "it is gone from Chef")
+    assert {host.name for host in tower.hosts(name)} == group.in_service()
+    assert {each: chef.holds(each) for each in group.in_service()} == dict.fromkeys(group.in_service(), BOTH)
+    eventually(lambda: said(cloud, gone), "cleanup tells of it")
+    assert said(cloud, gone) == [(f"struck off, and from Chef as {gone}", None)]
+
+
 @pytest.mark.parametrize("kind", ["node", "client"])
 def test_what_somebody_deleted_already_keeps_nobody_waiting(make_group: MakeGroup, chef: ChefServer, kind: str) -> None:
     group = make_group(chef="", size=1)
@@ -139,6 +160,37 @@ def test_while_chef_is_away_the_host_is_gone_and_the_termination_waits_until_it_
     chef.away = None
     eventually(lambda: not group.states(), "it is gone")
     assert chef.holds(instance_id) == NEITHER
+
+
+def test_of_a_group_that_is_gone_the_node_goes_when_chef_is_back(
+    make_group: MakeGroup, chef: ChefServer, tower: Tower, name: str
+) -> None:
+    group = make_group(chef="old-@instance_id@", size=1)
+    (instance_id,) = eventually(group.in_service, "in service")
+    chef.bootstrap(f"old-{instance_id}", **reported(instance_id))
+    chef.away = 503
+    asked = len(chef.requests())
+    group.delete()
+    eventually(lambda: len(chef.requests()) > asked, "Chef is asked")
+    assert tower.hosts(name) == []
+    chef.away = None
+    eventually(lambda: chef.holds(f"old-{instance_id}") == NEITHER, "it is gone from Chef")
+
+
+def test_an_instance_that_is_retired_keeps_its_host_for_its_job_and_leaves_chef_then(
+    make_group: MakeGroup, cloud: Cloud, chef: ChefServer, tower: Tower, name: str
+) -> None:
+    tower.add_job_template(f"{name}-retire", name)
+    group = make_group(chef="@instance_id@", retire_job_template=f"{name}-retire", size=1)
+    (instance_id,) = bootstrapped(chef, group, 1)
+    group.scale(0)
+    eventually(lambda: not group.states(), "it is gone")
+    assert chef.holds(instance_id) == NEITHER
+    assert tower.hosts(name) == []
+    (job,) = tower.jobs(f"{name}-retire")
+    assert job.hosts == {instance_id: "ok"}
+    told = [each["message"] for each in cloud.log_lines("gate") if each.get("instance_id") == instance_id]
+    assert [each for each in told if "retired by" in each] == [f"retired: retired by job {job.id}"]
 
 
 def test_a_key_that_was_rotated_is_found_in_the_secret(
@@ -182,6 +234,12 @@ def test_what_chef_refuses_for_too_long_goes_on_with_an_alert_and_is_left_to_rec
     assert done["nodes"] == {"ours": 2, "removed": 1}
     assert {each: chef.holds(each) for each in before} == {leaving: NEITHER, **dict.fromkeys(group.in_service(), BOTH)}
     assert cloud.reconcile()["steps"] == []
+
+
+def said(cloud: Cloud, instance_id: str) -> list[tuple[str, str | None]]:
+    """What cleanup's log says of an instance, and of which hook."""
+    lines = [each for each in cloud.log_lines("cleanup") if each.get("instance_id") == instance_id]
+    return [(line["message"], line.get("hook")) for line in lines]
 
 
 def by_hand(cloud: Cloud, *options: str) -> str:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rollcall.announce import Announcer
+from rollcall.chef_drift import QUIET
 from rollcall.errors import BadSettings, ChefDenied, ChefUnavailable, Throttled
-from rollcall.identity import NEWBORN
+from rollcall.fleet import Membership
 from rollcall.model import Wishes
 from rollcall.reading import CONTROLS
 from rollcall.reconcile import TIME_RESERVE
@@ -38,7 +39,7 @@ def chef(world: World) -> FakeChef:
     return world.chef
 
 
-def node(world: World, name: str, *, age: float | None = NEWBORN + 1, **said: Any) -> None:
+def node(world: World, name: str, *, age: float | None = QUIET + 1, **said: Any) -> None:
     """A node that reported so many seconds ago, of an instance of this account and Region, and its client."""
     assert world.chef
     seen_at = None if age is None else world.clock.now - age
@@ -80,7 +81,7 @@ class TestWhatGoes:
         assert removed(world.reconcile()) == {"i-a"}
 
     def test_a_node_that_nobody_knows_and_that_has_not_reported_for_long(self, world: World, chef: FakeChef) -> None:
-        node(world, "i-a", age=NEWBORN + 1)
+        node(world, "i-a", age=QUIET + 1)
         outcome = world.reconcile()
         assert reasons(outcome) == {"i-a": "neither EC2 nor Auto Scaling knows it"}
         assert not chef.held
@@ -88,7 +89,7 @@ class TestWhatGoes:
     @pytest.mark.parametrize(
         "change",
         [
-            {"age": NEWBORN},
+            {"age": QUIET},
             {"age": None},
             {"account": STRANGER},
             {"region": "eu-west-1"},
@@ -130,6 +131,21 @@ class TestWhatGoes:
         outcome = world.reconcile(force=True)
         assert (outcome.nodes.plan.ours, removed(outcome)) == (0, set())
         assert not chef.calls["nodes"]
+
+    def test_chef_client_runs_every_half_hour_and_so_nodes_are_quiet_for_more_than_one(self) -> None:
+        assert QUIET > 3600
+
+    @pytest.mark.parametrize("forgotten", [True, False])
+    def test_a_node_whose_name_was_baked_into_an_image_is_another_instances_by_now(
+        self, world: World, chef: FakeChef, forgotten: bool
+    ) -> None:
+        node(world, "i-a", instance_id="i-copy")
+        world.serving("i-copy", "10.0.0.1")
+        if not forgotten:
+            dead(world, "i-a")
+        outcome = world.reconcile()
+        assert not reasons(outcome)
+        assert chef.held.keys() == chef.clients == {"i-a"}
 
     def test_a_client_without_a_node_stays(self, world: World, chef: FakeChef) -> None:
         chef.clients.add("i-a")
@@ -209,7 +225,26 @@ class TestPatterns:
         world.group("db", chef="db-@instance_id@")
         node(world, "i-a")
         node(world, "db-i-b", instance_id="i-b")
+        world.host_of("i-b", "10.0.0.1", "db")
         assert removed(world.reconcile(Wishes(groups=frozenset({"db"})))) == {"db-i-b"}
+
+    def test_a_run_for_one_group_leaves_the_nodes_of_others_that_are_named_alike(
+        self, world: World, chef: FakeChef
+    ) -> None:
+        world.group("db", chef="@instance_id@")
+        for number in range(10):
+            node(world, f"i-web{number}")
+            world.host_of(f"i-web{number}", f"10.0.0.{number}", "web")
+        node(world, "i-db")
+        world.host_of("i-db", "10.0.1.1", "db")
+        node(world, "i-leaving")
+        dead(world, "i-leaving")
+        world.fleet.known_memberships["i-leaving"] = Membership("db", "Terminating")
+        node(world, "i-anybodys")
+        outcome = world.reconcile(Wishes(groups=frozenset({"db"})), force=True)
+        assert removed(outcome) == {"i-db"}
+        assert outcome.nodes.plan.ours == 2
+        assert "i-anybodys" in removed(world.reconcile(force=True))
 
     def test_of_a_group_that_is_gone_its_hosts_tell_the_pattern(self, world: World, chef: FakeChef) -> None:
         world.host_of("i-a", "10.0.0.1", variables={"rollcall": marked("old", "i-a", "old-@instance_id@")})
@@ -309,7 +344,7 @@ class TestTrouble:
 
     def test_aws_is_asked_after_chef_so_that_a_node_made_meanwhile_stays(self, world: World, chef: FakeChef) -> None:
         def newcomer(method: str) -> None:
-            node(world, "i-new", age=NEWBORN + 1)
+            node(world, "i-new", age=QUIET + 1)
             world.serving("i-new", "10.0.0.9")
 
         chef.before_call = newcomer

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rollcall.chef_removal import NamedNode, remove_node
-from rollcall.errors import BadSettings, ChefDenied, ChefUnavailable, RollcallError, Throttled, TowerDenied
+from rollcall.errors import (
+    BadSettings,
+    ChefDenied,
+    ChefUnavailable,
+    RollcallError,
+    Throttled,
+    TowerDenied,
+    TowerUnavailable,
+)
+from rollcall.events import Record, read_action, read_records
+from rollcall.intake import PERMANENT_FAILURE_LIFE
 from rollcall.model import AddressKind, Instance, LifecycleAction, Result
+from rollcall.waiting import RETRY_MAX
 
 from .fakes import ACCOUNT, REGION, FakeChef
 from .world import TERMINATE_HOOK, World
 
 HEARTBEAT_TIMEOUT = 600
+SAMPLES = Path(__file__).parents[2] / "events"
 DNS, OTHER_DNS = "ip-10-0-0-7.ec2.internal", "ip-10-0-0-8.ec2.internal"
 AWAY = ChefUnavailable("the Chef server is away")
 
@@ -170,7 +184,6 @@ def test_the_private_dns_name_of_a_living_instance_is_its_own(world: World, chef
     chef.bootstrap(DNS)
     world.clean_up(going(world, "i-a"))
     assert not chef.held.keys() | chef.clients
-    assert not chef.calls["nodes"]
 
 
 def test_what_ec2_has_forgotten_the_host_tells_and_the_node_confirms(world: World, chef: FakeChef) -> None:
@@ -349,10 +362,200 @@ def test_what_chef_has_done_by_then_is_no_alert(world: World, chef: FakeChef) ->
     assert not report.alert
 
 
+@pytest.mark.parametrize("timeout", [7200, 172_800])
+def test_patience_ends_before_a_message_is_set_aside(world: World, chef: FakeChef, timeout: int) -> None:
+    group = world.fleet.known_groups["web"]
+    world.fleet.known_groups["web"] = replace(group, heartbeat_timeouts={TERMINATE_HOOK: timeout})
+    chef.bootstrap("i-a")
+    chef.failing["delete_client"] = ChefDenied("the user may not")
+    action = going(world, "i-a")
+    world.clock.advance(PERMANENT_FAILURE_LIFE - 2 * RETRY_MAX)
+    [report] = world.clean_up(action)
+    assert report.alert
+    assert world.fleet.completed == {action: Result.CONTINUE}
+
+
+def test_a_copy_of_an_action_that_went_on_without_chef_tells_nobody_again(world: World, chef: FakeChef) -> None:
+    chef.bootstrap("i-a")
+    chef.failing["delete_client"] = AWAY
+    action = going(world, "i-a")
+    world.clock.advance(HEARTBEAT_TIMEOUT)
+    assert [report.alert != "" for report in (*world.clean_up(action), *world.clean_up(action))] == [True, False]
+
+
+# What only the host tells
+
+
+def kept(world: World) -> LifecycleAction:
+    """The one action that cleanup has sent to its own queue, as it comes back; it is taken out."""
+    [(url, body, delay)] = world.queues.sent
+    world.queues.sent.clear()
+    assert (url, delay) == (world.settings.terminate_queue_url, 10)
+    action = read_action(Record("kept", body, REGION, 1, world.clock.now, "handle"))
+    assert action
+    return action
+
+
+def test_of_a_group_that_is_gone_the_pattern_outlives_the_host(world: World, chef: FakeChef) -> None:
+    chef.bootstrap("web-i-a")
+    action = going(world, "i-a")
+    world.host_of("i-a", "10.0.0.7", variables={"rollcall": marker("i-a", chef="web-@instance_id@")})
+    world.fleet.known_groups.clear()
+    chef.failing["delete_client"] = AWAY
+    [report] = world.clean_up(action)
+    assert (report.error, report.warning) == (None, str(AWAY))
+    assert not world.tower.hosts
+    assert not world.fleet.completed
+    assert world.fleet.heartbeats["i-a"] == 1
+    chef.failing.clear()
+    [report] = world.clean_up(kept(world))
+    assert report.outcome == "struck off, and from Chef as web-i-a"
+    assert not chef.held.keys() | chef.clients
+    assert world.fleet.completed == {action: Result.CONTINUE}
+
+
+def test_the_private_dns_name_of_a_terminated_instance_outlives_the_host(world: World, chef: FakeChef) -> None:
+    web(world, "@private_dns@")
+    chef.bootstrap(DNS, instance_id="i-a")
+    host(world, "i-a", private_dns=DNS)
+    action = terminated(world, "i-a")
+    chef.failing["nodes"] = AWAY
+    world.clean_up(action)
+    assert not world.tower.hosts
+    back = kept(world)
+    assert back == action
+    assert not back.awaited
+    chef.failing.clear()
+    [report] = world.clean_up(back)
+    assert report.outcome == f"struck off, and from Chef as {DNS}"
+    assert not chef.held.keys() | chef.clients
+
+
+def test_what_is_kept_already_is_tried_again_in_its_own_message(world: World, chef: FakeChef) -> None:
+    world.host_of("i-a", "10.0.0.7", variables={"rollcall": marker("i-a", chef="@instance_id@")})
+    chef.failing["delete_client"] = AWAY
+    world.clean_up(going(world, "i-a"))
+    [report] = world.clean_up(kept(world))
+    assert report.error is AWAY
+    assert not world.queues.sent
+
+
+def test_what_is_kept_makes_the_patience_with_chef_no_longer(world: World, chef: FakeChef) -> None:
+    world.host_of("i-a", "10.0.0.7", variables={"rollcall": marker("i-a", chef="@instance_id@")})
+    chef.bootstrap("i-a")
+    chef.failing["delete_client"] = AWAY
+    action = going(world, "i-a")
+    world.clock.advance(HEARTBEAT_TIMEOUT)
+    world.clean_up(action)
+    [report] = world.clean_up(kept(world))
+    assert report.alert
+    assert world.fleet.completed == {action: Result.CONTINUE}
+
+
+def test_hosts_that_went_though_tower_gave_no_answer_have_told_of_their_nodes(world: World, chef: FakeChef) -> None:
+    chef.bootstrap("web-i-a")
+    action = terminated(world, "i-a")
+    world.host_of("i-a", "10.0.0.7", variables={"rollcall": marker("i-a", chef="web-@instance_id@")})
+    world.fleet.known_groups.clear()
+    world.tower.failing["delete_hosts"] = TowerUnavailable("no answer")
+    world.tower.before_call = lambda method: world.tower.remove_host("i-a") if method == "delete_hosts" else None
+    [report] = world.clean_up(action)
+    assert report.warning == "no answer"
+    world.tower.failing.clear()
+    [report] = world.clean_up(kept(world))
+    assert report.outcome == "struck off, and from Chef as web-i-a"
+
+
+def test_what_cannot_be_kept_fails(world: World, chef: FakeChef) -> None:
+    world.host_of("i-a", "10.0.0.7", variables={"rollcall": marker("i-a", chef="@instance_id@")})
+    chef.failing["delete_client"] = AWAY
+    world.queues.failing["send"] = Throttled("no more")
+    [report] = world.clean_up(going(world, "i-a"))
+    assert isinstance(report.error, Throttled)
+    assert not world.fleet.completed
+
+
+# Who lives
+
+
+@pytest.mark.parametrize("state", ["running", "stopped", "stopping", "pending"])
+def test_an_instance_that_lives_keeps_its_node_though_a_message_calls_it_terminated(
+    world: World, chef: FakeChef, state: str
+) -> None:
+    chef.bootstrap("i-a")
+    action = terminated(world, "i-a")
+    world.fleet.known_instances["i-a"] = world.instance("i-a", state=state)
+    [report] = world.clean_up(action)
+    assert report.outcome == "struck off"
+    assert chef.held.keys() == chef.clients == {"i-a"}
+
+
+def test_an_instance_that_a_hook_holds_goes_whatever_else_is_said_of_it(world: World, chef: FakeChef) -> None:
+    chef.bootstrap("i-a")
+    action = going(world, "i-a")
+    world.clean_up(action, replace(action, hook=None, token=None))
+    assert not chef.held.keys() | chef.clients
+
+
+def test_an_instance_in_a_warm_pool_keeps_its_node_though_ec2_does_not_know_it(world: World, chef: FakeChef) -> None:
+    chef.bootstrap("i-a", "i-b")
+    actions = [terminated(world, "i-a"), terminated(world, "i-b")]
+    world.fleet.known_instances.clear()
+    world.leaves("i-a", state="Warmed:Stopped")
+    world.fleet.known_memberships.pop("i-b")
+    world.clean_up(*actions)
+    assert chef.held.keys() == chef.clients == {"i-a"}
+
+
+@pytest.mark.parametrize("way", ["terminate-successful", "terminate-notification-sqs", "terminate-notification-sns"])
+def test_what_a_message_without_a_hook_says_to_return_to_a_warm_pool_keeps_its_key(
+    world: World, chef: FakeChef, way: str
+) -> None:
+    chef.bootstrap("i-1234567890abcdef0")
+    [raw] = read_records(json.loads((SAMPLES / f"{way}.json").read_text()))
+    action = read_action(replace(raw, body=returning(raw.body)))
+    assert action
+    assert action.to_warm_pool
+    world.clean_up(action)
+    assert not chef.deleted
+
+
+def returning(body: str) -> str:
+    """The message with the destination that is of an instance that comes back."""
+    fields = json.loads(body)
+    if "Message" in fields:
+        return json.dumps(fields | {"Message": returning(fields["Message"])})
+    if "detail" in fields:
+        return json.dumps(fields | {"detail": fields["detail"] | {"Destination": "WarmPool"}})
+    return json.dumps(fields | {"Destination": "WarmPool"})
+
+
+def test_what_reconcile_queues_again_of_a_warm_pool_keeps_its_key(world: World, chef: FakeChef) -> None:
+    chef.bootstrap("i-a")
+    world.serving("i-a", "10.0.0.7", state="Warmed:Terminating:Wait")
+    world.reconcile()
+    [(_, body, _)] = world.queues.sent
+    action = read_action(Record("queued", body, REGION, 1, world.clock.now, "handle"))
+    assert action
+    world.clean_up(action)
+    assert not chef.deleted
+    assert list(world.fleet.completed.values()) == [Result.CONTINUE]
+
+
+def test_a_node_whose_name_was_baked_into_an_image_is_another_instances_by_now(world: World, chef: FakeChef) -> None:
+    chef.bootstrap("i-a", instance_id="i-copy")
+    [report] = world.clean_up(going(world, "i-a"))
+    assert report.outcome == "struck off"
+    assert chef.held.keys() == chef.clients == {"i-a"}
+
+
 # A single removal
 
 
-@pytest.mark.parametrize(("certain", "said", "goes"), [(True, "", True), (False, "i-a", True), (False, "i-b", False)])
+@pytest.mark.parametrize(
+    ("certain", "said", "goes"),
+    [(True, "", True), (True, "i-a", True), (True, "i-b", False), (False, "i-a", True), (False, "i-b", False)],
+)
 def test_a_node_whose_name_others_may_have_says_itself_whose_it_is(certain: bool, said: str, goes: bool) -> None:
     chef = FakeChef()
     chef.bootstrap(OTHER_DNS, instance_id=said)

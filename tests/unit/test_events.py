@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from rollcall.events import (
     read_gate_message,
     read_records,
     read_run_request,
+    write_action,
     write_gate_message,
 )
 from rollcall.model import (
@@ -199,6 +201,67 @@ def test_the_region_of_an_event_is_its_own_and_that_of_a_notification_the_topics
         read_action(record(body_of("launch-hook-sqs.json"), "us-west-1")),
     ]
     assert [action.region for action in read if action] == ["eu-west-1", "eu-west-2", "us-west-1"]
+
+
+@pytest.mark.parametrize(("destination", "to_warm_pool"), [("EC2", False), ("WarmPool", True), (None, False)])
+@pytest.mark.parametrize("way", ["successful", "notification-sqs"])
+def test_what_no_hook_waits_for_may_come_back_too(way: str, destination: str | None, to_warm_pool: bool) -> None:
+    body = body_of(f"terminate-{way}.json")
+    body.get("detail", body)["Destination"] = destination
+    action = read_action(record(body))
+    assert action
+    assert action.to_warm_pool == to_warm_pool
+
+
+@pytest.mark.parametrize("hook", ["rollcall-terminate", None])
+@pytest.mark.parametrize("transition", list(Transition))
+def test_an_action_that_is_sent_on_loses_nothing(transition: Transition, hook: str | None) -> None:
+    sent = replace(
+        LAUNCH,
+        transition=transition,
+        hook=hook,
+        token=LAUNCH.token if hook else None,
+        to_warm_pool=True,
+        retired=True,
+        node_pattern="web-@private_dns@",
+        private_dns="ip-10-0-0-7.ec2.internal",
+        message_id="one",
+        received_at=1_795_255_200.5,
+    )
+    read = read_action(record(write_action(sent)))
+    assert read
+    assert asdict(read) == asdict(sent)
+
+
+def test_an_action_that_came_in_no_message_is_received_when_its_own_is() -> None:
+    read = read_action(replace(record(write_action(LAUNCH)), first_received_at=7.0))
+    assert read
+    assert read.received_at == 7.0
+
+
+@pytest.mark.parametrize("wrong", [None, "", "now", True, [], math.inf])
+def test_a_wrong_time_in_a_message_of_our_own_is_named(wrong: object) -> None:
+    with pytest.raises(BadEvent, match="ReceivedAtByRollcall"):
+        read_action(record(body_of("terminate-hook-sqs.json") | {"ReceivedAtByRollcall": wrong}))
+
+
+def test_messages_to_the_gate_are_json_for_everybody() -> None:
+    assert math.isinf(LAUNCH.received_at)
+    messages: list[GateMessage | WatchMessage | RetireMessage] = [
+        GateMessage((Waiting(LAUNCH, 1.0, "10.0.0.7"),), None, 1.0, 2.0),
+        WatchMessage((Watched(LAUNCH, 1.0),), 1.0, 2.0),
+        RetireMessage((LAUNCH,), None, 1.0, 2.0),
+    ]
+    for message in messages:
+        text = write_gate_message(message)
+        assert "Infinity" not in text
+        assert asdict(read_gate_message(record(text))) == asdict(message)
+
+
+def test_a_message_to_the_gate_that_was_written_with_infinity_is_read() -> None:
+    message = RetireMessage((LAUNCH,), None, 1.0, 2.0)
+    read = read_gate_message(record(json.dumps(asdict(message))))
+    assert asdict(read) == asdict(message)
 
 
 def test_a_return_to_the_warm_pool_is_a_terminate_action() -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rollcall import waiting as timing
 from rollcall.errors import (
     AwsDenied,
     BadSettings,
@@ -23,7 +24,7 @@ from rollcall.model import Job, JobStatus, Outcome, Result
 from rollcall.provisioning import launch_alone
 from rollcall.retire import Move, Seen, judge
 
-from .fakes import REGION
+from .fakes import REGION, FakeChef
 from .world import TERMINATE_HOOK, World
 
 if TYPE_CHECKING:
@@ -222,11 +223,19 @@ def test_while_the_job_runs_everybody_waits(world: World) -> None:
 
 
 def test_a_job_of_usual_length_is_left_alone_until_it_may_end(world: World) -> None:
-    world.tower.usual = (300.0, 310.0, 320.0)
+    world.tower.usual = (20.0, 21.0, 22.0)
     message = launched(world, "i-a")
-    world.clock.advance(10)
+    world.clock.advance(5)
     [(_, delay)] = world.part_from(message).next
-    assert delay == 287
+    assert delay == 15
+
+
+def test_an_instance_that_dies_during_a_long_job_is_noticed_within_half_a_minute(world: World) -> None:
+    world.tower.usual = (3000.0, 3100.0, 3200.0)
+    [(message, delay)] = world.part_from(world.retiring("i-a")).next
+    assert delay == timing.RETIRE_POLL_MAX == 30
+    [(_, delay)] = world.part_from(message).next
+    assert delay == 30
 
 
 def test_one_read_of_the_jobs_serves_all_messages_of_a_batch(world: World) -> None:
@@ -422,7 +431,7 @@ def test_when_the_group_or_its_tag_goes_meanwhile_its_instances_do_too(world: Wo
     if gone:
         world.fleet.known_groups.clear()
     result = world.part_from(message)
-    assert not world.tower.hosts
+    assert bool(world.tower.hosts) == gone
     assert handed_back(world) == (["i-a"] if gone else [])
     assert completed(world) == ({} if gone else {"i-a": Result.CONTINUE})
     assert not alerts(result)
@@ -433,15 +442,61 @@ def test_a_group_whose_instances_are_in_chef_gets_them_back_for_cleanup_to_see_t
     world.group("web", retire_job_template="retire", chef="@instance_id@")
     message = launched(world, "i-a")
     world.tower.end_job(message.job_id or 0, {"i-a": Outcome.OK})
-    world.part_from(message)
-    assert not world.tower.hosts
+    result = world.part_from(message)
+    assert outcomes(result) == {"i-a": f"retired: retired by job {message.job_id}"}
+    assert world.tower.names_in(world.inventory) == {"i-a"}
     assert completed(world) == {}
     [action] = (action for url, body, _ in world.queues.sent if (action := sent_back(world, url, body)))
     assert action.retired
     sent = len(world.queues.sent)
-    world.clean_up(action)
+    [report] = world.clean_up(action)
+    assert report.outcome == "struck off"
+    assert not world.tower.hosts
     assert completed(world) == {"i-a": Result.CONTINUE}
     assert len(world.queues.sent) == sent
+
+
+def test_what_only_its_host_tells_of_a_node_outlives_the_retire_job(world: World) -> None:
+    world.chef = FakeChef()
+    message = launched(world, "i-a")
+    world.chef.bootstrap("old-i-a")
+    [host] = world.tower.hosts.values()
+    variables = {"rollcall": {**(host.owner or {}), "chef": "old-@instance_id@"}}
+    world.tower.hosts[host.id] = replace(host, variables=variables)
+    world.fleet.known_groups.clear()
+    world.part_from(message)
+    [action] = (action for url, body, _ in world.queues.sent if (action := sent_back(world, url, body)))
+    [report] = world.clean_up(action)
+    assert report.outcome == "struck off, and from Chef as old-i-a"
+    assert not world.chef.held.keys() | world.chef.clients
+    assert not world.tower.hosts
+
+
+def test_the_wait_for_a_job_is_no_part_of_the_patience_with_chef(world: World) -> None:
+    world.group("web", retire_job_template="retire", chef="@instance_id@")
+    [action] = world.retiring("i-a").retiring
+    early = replace(action, received_at=world.clock.now - 10_000)
+    world.queues.sent.clear()
+    world.clean_up(early)
+    [(message, _)] = world.queues.retire_messages()
+    assert message.retiring[0].received_at == early.received_at
+    world.fleet.stale.add("i-a")
+    world.queues.sent.clear()
+    world.part_from(message)
+    [(url, body, _)] = world.queues.sent
+    back = read_action(Record("sent", body, REGION, 1, world.clock.now, None))
+    assert back
+    assert (url, back.received_at) == (world.settings.terminate_queue_url, world.clock.now)
+
+
+def test_nobody_is_told_twice_of_a_job_that_failed_whom_cleanup_gets_back(world: World) -> None:
+    world.group("web", retire_job_template="retire", chef="@instance_id@")
+    message = launched(world, "i-a")
+    end(world, message, i_a=FAILED)
+    assert alerts(world.part_from(message)).keys() == {"i-a"}
+    world.fleet.stale.add("i-a")
+    world.clock.advance(10_000)
+    assert not alerts(world.part_from(message))
 
 
 def test_a_late_job_is_cancelled_for_whomever_else_it_works(world: World) -> None:
@@ -651,6 +706,28 @@ def test_a_younger_rival_gives_way_by_itself(world: World) -> None:
     assert world.tower.calls["cancel"] == 0
 
 
+@pytest.mark.parametrize("error", [TowerDenied("no"), TowerRejected("odd")])
+def test_whose_second_job_tower_does_not_let_be_cancelled_waits_for_the_older_one(
+    world: World, error: RollcallError
+) -> None:
+    older: list[Job] = []
+
+    def rival(method: str) -> None:
+        if method == "launch" and not older:
+            older.append(world.tower.add_job(retire_template(world), world.inventory, "i-a", "i-b"))
+
+    message = world.retiring("i-b", "i-c")
+    world.tower.before_call = rival
+    world.tower.failing["cancel"] = error
+    result = world.part_from(message)
+    by_job = {sent.job_id: {action.instance_id for action in sent.retiring} for sent, _ in result.next}
+    assert by_job.pop(older[0].id) == {"i-b"}
+    assert list(by_job.values()) == [{"i-c"}]
+    assert retire_jobs(world) == [{"i-a", "i-b"}, {"i-b", "i-c"}]
+    assert not alerts(result)
+    assert not world.fleet.completed
+
+
 @pytest.mark.parametrize(
     ("first", "second", "decides"),
     [
@@ -767,3 +844,13 @@ def test_settings_that_broke_while_a_job_runs_end_the_wait_and_the_job(world: Wo
     message = launched(world, "i-a")
     world.group("web", retire_job_template="retire", gate="nonsense")
     trouble(world, world.part_from(message), str(BadSettings("rollcall:gate")))
+
+
+def test_where_jobs_retire_nobody_cleanup_asks_nothing_of_the_group(world: World) -> None:
+    world.group("web", retire_job_template="retire")
+    world.settings = replace(world.settings, retire_jobs=False)
+    world.fleet.failing["groups"] = Throttled("not to be asked")
+    action = world.terminating("i-a")
+    world.clean_up(action)
+    assert completed(world) == {"i-a": Result.CONTINUE}
+    assert not world.queues.sent

@@ -365,6 +365,7 @@ class Applying:
             requeue.place.settings.group,
             requeue.instance_id,
             hook.name,
+            to_warm_pool=requeue.to_warm_pool,
         )
         if not self._fleet.heartbeat(action):
             return False

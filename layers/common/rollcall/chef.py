@@ -103,6 +103,11 @@ def read_chef_credentials(text: str, secret: str) -> ChefCredentials:
 
 
 def _organization(url: str, secret: str) -> str:
+    if "@" in url:
+        raise BadSettings(
+            f"the organization_url in secret {secret} has an @, as before which a password stands, and it is logged: "
+            "put the user into the field user, and its key into key"
+        )
     try:
         parts = urlsplit(url)
         host = parts.hostname

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from .fleet import Membership
     from .model import Instance, Node, NodePattern
 
+# Seconds without a report after which a node that AWS does not know counts as dead: two intervals of chef-client and
+# their splay by default, 1800 and 300 s (cookbook chef-client, attributes/default.rb, node['chef_client']['interval']).
+QUIET = 2 * (1800.0 + 300.0)
+
 
 @dataclass(frozen=True)
 class NodesSeen:
@@ -23,7 +27,8 @@ class NodesSeen:
 
     patterns: how our groups' nodes are named. names: of the nodes that are named so. by_private_dns: instance ids of
     our groups' instances, by the name that each has now. nodes: those that had to be looked at, by name. memberships,
-    instances: what Auto Scaling and EC2 say; EC2 of those only that none of our groups lists.
+    instances: what Auto Scaling and EC2 say; EC2 of those only that none of our groups lists. groups: those that the
+    run is about, None for all. groups_by_host: of which groups the hosts of an instance say that it is.
     """
 
     account: str
@@ -35,6 +40,8 @@ class NodesSeen:
     nodes: Mapping[str, Node] = field(default_factory=dict)
     memberships: Mapping[str, Membership] = field(default_factory=dict)
     instances: Mapping[str, Instance] = field(default_factory=dict)
+    groups: frozenset[str] | None = None
+    groups_by_host: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 def id_in(seen: NodesSeen, name: str) -> str | None:
@@ -64,6 +71,20 @@ def is_from_here(seen: NodesSeen, node: Node) -> bool:
     return (node.account, node.region) == (seen.account, seen.region)
 
 
+def is_of_another(node: Node | None, instance_id: str) -> bool:
+    """Whether a node says itself that it is on another instance: its name was baked into an image, or is recycled."""
+    return node is not None and node.instance_id not in ("", instance_id)
+
+
+def is_asked_for(seen: NodesSeen, instance_id: str) -> bool:
+    """Whether an instance is of a group that the run is about, which its host or Auto Scaling says."""
+    if seen.groups is None:
+        return True
+    membership = seen.memberships.get(instance_id)
+    said = seen.groups_by_host.get(instance_id, frozenset()) | ({membership.group} if membership else set())
+    return bool(said & seen.groups)
+
+
 def plan_nodes(seen: NodesSeen) -> NodePlan:
     """What is to be removed, for the reasons for which a host would be.
 
@@ -73,13 +94,20 @@ def plan_nodes(seen: NodesSeen) -> NodePlan:
     removals: list[NodeRemoval] = []
     for name in sorted(seen.names):
         instance_id, node = instance_of(seen, name), seen.nodes.get(name)
-        if not instance_id:
+        if not instance_id or is_of_another(node, instance_id) or not is_asked_for(seen, instance_id):
             continue
         membership, instance = seen.memberships.get(instance_id), seen.instances.get(instance_id)
         if not (membership or instance or (node and is_from_here(seen, node))):
             continue  # another account's, or Region's, for all that one can know
         ours += 1
-        age = seen.now - node.seen_at if node and node.seen_at is not None else None
-        if gone := why_gone(instance, membership, age):
+        if gone := why_gone(instance, membership, _age(seen, node)):
             removals.append(NodeRemoval(name, instance_id, gone, certain=id_in(seen, name) is not None))
     return NodePlan(ours, tuple(removals))
+
+
+def _age(seen: NodesSeen, node: Node | None) -> float | None:
+    """Seconds for which a node is known to have been there and been silent; None if it may yet report."""
+    if node is None or node.seen_at is None:
+        return None
+    silent = seen.now - node.seen_at
+    return silent if silent > QUIET else None

@@ -1,15 +1,16 @@
 """What there is in Chef, and in AWS of it, read for a plan to be made of it (rollcall.chef_drift).
 
 Chef is read before AWS, so that a node made meanwhile is not taken for one whose instance is gone. AWS is asked only
-about nodes that none of our groups' instances explains, and Chef about those of them only that AWS does not know.
+about nodes that none of our groups' instances explains, and Chef about those of them only that may have to go.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .chef_drift import NodesSeen, id_in, instance_of
+from .chef_drift import NodesSeen, instance_of
 from .chef_names import named_after, read_pattern
 from .model import AddressKind
 from .reading import CONTROLS, asked_again, require_credible
@@ -39,7 +40,9 @@ def patterns_of(seen: Snapshot, wishes: Wishes) -> tuple[NodePattern, ...]:
     return tuple(sorted(wanted, key=str))
 
 
-def read_nodes(chef: Chef, fleet: Fleet, seen: Snapshot, patterns: tuple[NodePattern, ...]) -> NodesSeen:
+def read_nodes(
+    chef: Chef, fleet: Fleet, seen: Snapshot, patterns: tuple[NodePattern, ...], wishes: Wishes
+) -> NodesSeen:
     """Everything that a plan needs to know. Raises what Chef or AWS did not answer."""
     names = frozenset(name for name in chef.node_names() if any(named_after(each, name) for each in patterns))
     nodes = NodesSeen(
@@ -50,13 +53,16 @@ def read_nodes(chef: Chef, fleet: Fleet, seen: Snapshot, patterns: tuple[NodePat
         names=names,
         by_private_dns=dict(_private_dns_names(seen)),
         memberships=seen.memberships,
+        groups=wishes.groups,
+        groups_by_host=_groups_by_host(seen),
     )
     nodes = replace(nodes, nodes=chef.nodes([name for name in names if not instance_of(nodes, name)]))
     named = {name: found for name in names if (found := instance_of(nodes, name))}
     suspects = set(named.values()) - seen.memberships.keys()
     instances = _instances(fleet, seen, suspects)
     unknown = suspects - instances.keys()
-    unseen = [name for name, instance_id in named.items() if instance_id in unknown and id_in(nodes, name)]
+    dead = unknown | {each for each, instance in instances.items() if not instance.living}
+    unseen = [name for name, instance_id in named.items() if instance_id in dead and name not in nodes.nodes]
     nodes = replace(nodes, nodes={**nodes.nodes, **chef.nodes(unseen)}, instances=instances)
     memberships = fleet.memberships(unknown) if unknown else {}
     return replace(nodes, memberships={**seen.memberships, **memberships})
@@ -71,6 +77,13 @@ def _instances(fleet: Fleet, seen: Snapshot, suspects: set[str]) -> dict[str, In
     instances = fleet.instances(suspects | controls.keys())
     require_credible(controls, instances)
     return instances | asked_again(fleet, seen.memberships, suspects - instances.keys(), instances)
+
+
+def _groups_by_host(seen: Snapshot) -> dict[str, frozenset[str]]:
+    groups: defaultdict[str, set[str]] = defaultdict(set)
+    for marker in seen.owners.values():
+        groups[marker.instance_id].add(marker.group)
+    return {instance_id: frozenset(own) for instance_id, own in groups.items()}
 
 
 def _private_dns_names(seen: Snapshot) -> Iterator[tuple[str, str]]:

@@ -39,7 +39,7 @@ class ChefReconcile:
             return
         nodes = self._outcome.nodes
         with self._telling("nodes in Chef"):
-            nodes.plan = plan_nodes(read_nodes(self._chef, self._fleet, seen, patterns))
+            nodes.plan = plan_nodes(read_nodes(self._chef, self._fleet, seen, patterns, wishes))
             if is_too_many(len(nodes.plan.removals), nodes.plan.ours, share):
                 nodes.plan, nodes.stopped = NodePlan(nodes.plan.ours), nodes.plan.removals
         if not dry_run:

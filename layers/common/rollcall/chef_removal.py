@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from .chef_drift import is_of_another
 from .chef_names import node_name, read_pattern
 from .errors import RollcallError
 from .identity import marker_of
@@ -18,7 +19,7 @@ from .model import AddressKind, NamedAfter
 from .settings import read_node_pattern
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from .chef import Chef
     from .fleet import Fleet, Fleets
@@ -48,12 +49,29 @@ class NodesStruckOff:
     troubles: Mapping[str, RollcallError] = field(default_factory=dict)
 
 
-def strike_nodes_off(
-    chef: Chef, fleets: Fleets, actions: Sequence[LifecycleAction], hosts: Collection[Host]
-) -> NodesStruckOff:
+def with_told(actions: Iterable[LifecycleAction], hosts: Collection[Host]) -> list[LifecycleAction]:
+    """The actions with what their instances' hosts tell of the nodes, which soon nobody can ask any more."""
+    return [_with_told(action, hosts) for action in actions]
+
+
+def _with_told(action: LifecycleAction, hosts: Collection[Host]) -> LifecycleAction:
+    for host in hosts:
+        marker = marker_of(host, action.account, action.region)
+        if marker and marker.instance_id == action.instance_id:
+            owner, facts = host.owner or {}, host.variables.get("ec2")
+            private_dns = facts.get("private_dns") if isinstance(facts, dict) else None
+            return replace(
+                action,
+                node_pattern=str(owner.get("chef") or action.node_pattern),
+                private_dns=str(private_dns or action.private_dns),
+            )
+    return action
+
+
+def strike_nodes_off(chef: Chef, fleets: Fleets, actions: Sequence[LifecycleAction]) -> NodesStruckOff:
     """Remove the nodes and clients of instances that go for good, as far as their groups ask for it.
 
-    hosts: of these instances, as Tower had them before. Raises nothing of the taxonomy.
+    The actions have what the hosts told. Raises nothing of the taxonomy.
     """
     by_place: defaultdict[tuple[str, str], list[LifecycleAction]] = defaultdict(list)
     for action in actions:
@@ -63,7 +81,7 @@ def strike_nodes_off(
     nodes: list[NamedNode] = []
     for own in by_place.values():
         try:
-            nodes += _named_nodes(fleets.of(own[0]), own, hosts, troubles)
+            nodes += _named_nodes(fleets.of(own[0]), own, troubles)
         except RollcallError as error:
             troubles |= {action.instance_id: error for action in own}
 
@@ -80,69 +98,66 @@ def strike_nodes_off(
 
 
 def remove_node(chef: Chef, node: NamedNode) -> bool:
-    """Delete a node's client and the node; False if by now the name may be another instance's, and so both stay.
+    """Delete a node's client and the node; False if the name is, or may be, another instance's, and so both stay.
 
     That one of them is gone already makes no difference. Raises ChefUnavailable, ChefDenied or ChefRejected.
     """
-    if not node.certain:
-        known = chef.nodes([node.name]).get(node.name)
-        if known is None or known.instance_id != node.instance_id:
-            return False
+    known = chef.nodes([node.name]).get(node.name)
+    if is_of_another(known, node.instance_id):
+        return False
+    if not node.certain and (known is None or not known.instance_id):
+        return False
     chef.delete_client(node.name)
     chef.delete_node(node.name)
     return True
 
 
 def _named_nodes(
-    fleet: Fleet, actions: Collection[LifecycleAction], hosts: Collection[Host], troubles: dict[str, RollcallError]
+    fleet: Fleet, actions: Collection[LifecycleAction], troubles: dict[str, RollcallError]
 ) -> list[NamedNode]:
     """The nodes of instances of one account and Region. What is wrong with a group's tag becomes its own trouble."""
     groups = fleet.groups({action.group for action in actions})
-    told = {action.instance_id: _variables_of(action, hosts) for action in actions}
     patterns: dict[str, NodePattern] = {}
     for action in actions:
         try:
             group = groups.get(action.group)
-            pattern = read_node_pattern(group) if group else _remembered_pattern(told[action.instance_id])
+            pattern = read_node_pattern(group) if group else _remembered_pattern(action)
         except RollcallError as error:
             troubles[action.instance_id] = error
         else:
             if pattern:
                 patterns[action.instance_id] = pattern
-    return list(_name(fleet, patterns, told))
+    awaited = {action.instance_id for action in actions if action.awaited}
+    staying = _staying(fleet, patterns.keys() - awaited)
+    told = {action.instance_id: action.private_dns for action in actions}
+    return list(_name(fleet, {each: own for each, own in patterns.items() if each not in staying}, told))
 
 
-def _variables_of(action: LifecycleAction, hosts: Collection[Host]) -> Mapping[str, object]:
-    """What the instance's host had, if it was ours."""
-    for host in hosts:
-        marker = marker_of(host, action.account, action.region)
-        if marker and marker.instance_id == action.instance_id:
-            return host.variables
-    return {}
+def _staying(fleet: Fleet, unawaited: set[str]) -> set[str]:
+    """Those of which a message says that they are terminated, and that live, or are in a warm pool."""
+    known = fleet.instances(unawaited) if unawaited else {}
+    unknown = unawaited - known.keys()
+    memberships = fleet.memberships(unknown) if unknown else {}
+    living = {each for each, instance in known.items() if instance.living}
+    return living | {each for each, membership in memberships.items() if membership.state.startswith("Warmed")}
 
 
-def _remembered_pattern(variables: Mapping[str, object]) -> NodePattern | None:
-    """How the nodes of a group that is gone were named, as its hosts tell."""
-    marker = variables.get("rollcall")
+def _remembered_pattern(action: LifecycleAction) -> NodePattern | None:
+    """How the nodes of a group that is gone were named, as its host told."""
     try:
-        return read_pattern(str(marker["chef"])) if isinstance(marker, dict) and marker.get("chef") else None
+        return read_pattern(action.node_pattern) if action.node_pattern else None
     except ValueError:  # a person has been at it
         return None
 
 
-def _name(
-    fleet: Fleet, patterns: Mapping[str, NodePattern], told: Mapping[str, Mapping[str, object]]
-) -> Iterator[NamedNode]:
-    """As long as an instance lives EC2 knows its private DNS name, which is its own; afterwards its host tells it."""
+def _name(fleet: Fleet, patterns: Mapping[str, NodePattern], told: Mapping[str, str]) -> Iterator[NamedNode]:
+    """As long as an instance lives EC2 knows its private DNS name, which is its own; afterwards its host told it."""
     by_dns = {each for each, pattern in patterns.items() if pattern.named_after == NamedAfter.PRIVATE_DNS}
     instances = fleet.instances(by_dns) if by_dns else {}
     for instance_id, pattern in patterns.items():
         instance = instances.get(instance_id)
-        if instance and instance.living:
-            private_dns = instance.addresses[AddressKind.PRIVATE_DNS]
-        else:
-            facts = told[instance_id].get("ec2")
-            private_dns = str(facts.get("private_dns", "")) if isinstance(facts, dict) else ""
-        certain = pattern.named_after == NamedAfter.INSTANCE_ID or (instance is not None and instance.living)
+        lives = instance is not None and instance.living
+        private_dns = instance.addresses[AddressKind.PRIVATE_DNS] if instance and lives else told[instance_id]
+        certain = lives or pattern.named_after == NamedAfter.INSTANCE_ID
         if name := node_name(pattern, instance_id, private_dns):
             yield NamedNode(name, instance_id, certain)

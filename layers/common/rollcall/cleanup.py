@@ -1,8 +1,9 @@
 """Terminating instances -> their hosts out of every inventory, their nodes out of Chef -> their hooks completed.
 
-AWS is asked for one thing only: whether a waiting instance's group wants a job to run on it before it goes. Then it is
+Where jobs may retire instances, AWS is asked whether a waiting one's group wants that before it goes. Then it is
 handed to the gate. That the group is gone, or lost its tags, keeps no host. Chef comes after Tower, so that nothing
-that is wrong there keeps a host.
+that is wrong there keeps a host. What only the host could tell of the node is then kept in a message of our own, until
+Chef is done with it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from itertools import batched
 from typing import TYPE_CHECKING
 
 from . import waiting as timing
-from .events import write_gate_message
+from .errors import RollcallError
+from .events import write_action, write_gate_message
 from .model import Result, RetireMessage, Transition
 from .removal import strike_off
 from .reports import Report, failing, going
@@ -25,9 +27,8 @@ if TYPE_CHECKING:
 
     from .chef import Chef
     from .chef_removal import NodesStruckOff
-    from .errors import RollcallError
     from .fleet import Fleet, Fleets
-    from .model import Host, LifecycleAction
+    from .model import LifecycleAction
     from .queues import Queues
     from .settings import Settings
     from .tower import DeleteRefused, Tower
@@ -65,16 +66,23 @@ class Cleanup:
         """
         reports: list[Report] = []
         distinct = going(actions, Transition.TERMINATING, reports)
-        self._hand_to_the_gate(distinct, reports)
+        if self._settings.retire_jobs:
+            self._hand_to_the_gate(distinct, reports)
         settled = {report.action for report in reports}
         leaving = [action for action in distinct if action not in settled]
         ids = {action.instance_id for action in leaving}
         with failing(leaving, reports):
-            hosts = self._tower.hosts_of(ids) if self._chef else []  # soon nobody can ask what they tell of the nodes
-            refusals = strike_off(self._tower, ids)
-            nodes = self._strike_nodes_off([each for each in leaving if each.instance_id not in refusals], hosts)
+            told = self._with_told(leaving, ids)
+            news = {each for each, before in zip(told, leaving, strict=True) if _tells_more(each, before)}
+            try:
+                refusals = strike_off(self._tower, ids)
+            except RollcallError as error:  # some of the hosts may be gone by now
+                for action in news:
+                    self._keep_told(action, error, reports)
+                raise
+            nodes = self._strike_nodes_off([each for each in told if each.instance_id not in refusals])
             with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
-                list(pool.map(partial(self._complete, reports, refusals, nodes), leaving))
+                list(pool.map(partial(self._complete, reports, refusals, nodes, news), told))
         return reports
 
     def _hand_to_the_gate(self, actions: Sequence[LifecycleAction], reports: list[Report]) -> None:
@@ -104,29 +112,49 @@ class Cleanup:
         ]
         self._queues.send(self._settings.gate_queue_url, [(write_gate_message(each), 0) for each in messages])
 
-    def _strike_nodes_off(self, actions: Sequence[LifecycleAction], hosts: Sequence[Host]) -> NodesStruckOff | None:
+    def _with_told(self, actions: Sequence[LifecycleAction], ids: Collection[str]) -> Sequence[LifecycleAction]:
+        """The actions with what the hosts tell of the nodes: soon nobody can ask them any more."""
+        if not self._chef:
+            return actions
+        from .chef_removal import with_told  # only those pay for it in a cold start who use it
+
+        return with_told(actions, self._tower.hosts_of(ids))
+
+    def _strike_nodes_off(self, actions: Sequence[LifecycleAction]) -> NodesStruckOff | None:
         if not self._chef:
             return None
-        from .chef_removal import strike_nodes_off  # only those pay for it in a cold start who use it
+        from .chef_removal import strike_nodes_off  # likewise
 
-        return strike_nodes_off(self._chef, self._fleets, actions, hosts)
+        return strike_nodes_off(self._chef, self._fleets, actions)
+
+    def _keep_told(self, action: LifecycleAction, error: RollcallError, reports: list[Report]) -> None:
+        """A message that has what its host told takes the place of the action's own, which cannot learn it any more."""
+        with failing([action], reports):
+            self._queues.send(self._settings.terminate_queue_url, [(write_action(action), timing.KEPT_RETRY)])
+            if action.awaited:
+                self._fleets.of(action).heartbeat(action)
+            reports.append(Report(action, "tried again with what its host told of its node", warning=str(error)))
 
     def _complete(
         self,
         reports: list[Report],
         refusals: Mapping[str, DeleteRefused],
         nodes: NodesStruckOff | None,
+        news: Collection[LifecycleAction],
         action: LifecycleAction,
     ) -> None:
         with failing([action], reports):
             if refusal := refusals.get(action.instance_id):
                 raise refusal
             trouble = nodes.troubles.get(action.instance_id) if nodes else None
+            if trouble and action in news:
+                self._keep_told(action, trouble, reports)
+                return
             if trouble and not self._waited_long_enough(action):
                 raise trouble
-            if action.awaited:
-                self._fleets.of(action).complete(action, Result.CONTINUE)
-            reports.append(_report(action, nodes.names.get(action.instance_id) if nodes else None, trouble))
+            was_open = action.awaited and self._fleets.of(action).complete(action, Result.CONTINUE)
+            node = nodes.names.get(action.instance_id) if nodes else None
+            reports.append(_report(action, node, trouble, was_open=was_open))
 
     def _waited_long_enough(self, action: LifecycleAction) -> bool:
         """Whether a termination goes on without Chef. Where nothing waits there is no haste."""
@@ -136,8 +164,15 @@ class Cleanup:
         return self._clock() - action.received_at >= timing.patience_with_chef(groups, action)
 
 
-def _report(action: LifecycleAction, node: str | None, trouble: RollcallError | None) -> Report:
+def _tells_more(told: LifecycleAction, before: LifecycleAction) -> bool:
+    """Whether a host told of its node what the message did not."""
+    more = (told.node_pattern, told.private_dns) != (before.node_pattern, before.private_dns)
+    return more and not told.to_warm_pool
+
+
+def _report(action: LifecycleAction, node: str | None, trouble: RollcallError | None, *, was_open: bool) -> Report:
+    """was_open: a hook waited until now. Where none did, nothing goes on that did not before."""
     if trouble:
-        alert = f"the termination goes on, and its node and client may be left in Chef: {trouble}"
+        alert = f"the termination goes on, and its node and client may be left in Chef: {trouble}" if was_open else ""
         return Report(action, "struck off, but not from Chef", alert=alert)
     return Report(action, f"struck off, and from Chef as {node}" if node else "struck off")

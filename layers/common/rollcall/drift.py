@@ -425,7 +425,8 @@ class _Planning:
                 continue
             if membership.leaving:  # to clean up a second time costs nothing and starts nothing
                 reason = f"it waits in {membership.state}"
-                self._requeues.append(Requeue(place, instance_id, Transition.TERMINATING, reason))
+                pooled = membership.state.startswith("Warmed")
+                self._requeues.append(Requeue(place, instance_id, Transition.TERMINATING, reason, pooled))
             elif "Pending" in membership.state and instance and (reason := self._why_lost(place, instance, membership)):
                 self._requeues.append(Requeue(place, instance_id, Transition.LAUNCHING, reason))
 

@@ -8,6 +8,7 @@ messages are written and read here too, and what a run of reconcile is asked for
 from __future__ import annotations
 
 import json
+import math
 import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -38,6 +39,9 @@ HOOK_DETAIL_TYPES = {
 TERMINATED_DETAIL_TYPE = "EC2 Instance Terminate Successful"
 WARM_POOL = "WarmPool"
 RETIRED = "RetiredByRollcall"  # our own field: its retire job is over
+RECEIVED_AT = "ReceivedAtByRollcall"  # our own field: when its first message was first received, in epoch seconds
+NODE_PATTERN = "ChefNodePattern"  # our own field, as the next: what its host told before it was struck off
+PRIVATE_DNS = "ChefPrivateDnsName"
 RUN_FIELDS = ("dry_run", "force", "provision", "groups", "forget", "every")
 GROUP_EVENTS = {
     "autoscaling:EC2_INSTANCE_LAUNCH": Transition.LAUNCHING,
@@ -98,9 +102,9 @@ def read_action(record: Record) -> LifecycleAction | None:
     if "detail-type" in body:
         return replace(_event(body), message_id=record.id, received_at=record.first_received_at)
     if "LifecycleTransition" in body:
-        return replace(_hook_notification(body, region), message_id=record.id, received_at=record.first_received_at)
+        return _notified(_hook_notification(body, region), body, record)
     if "Event" in body:
-        return replace(_group_notification(body, region), message_id=record.id, received_at=record.first_received_at)
+        return _notified(_group_notification(body, region), body, record)
     raise BadEvent(
         "the message has neither 'detail-type' (an EventBridge event) nor 'LifecycleTransition' (a lifecycle hook's "
         f"notification) nor 'Event' (a group's); its fields: {', '.join(sorted(body)) or 'none'}"
@@ -140,6 +144,7 @@ def _unhooked(fields: Json, account: str, region: str, transition: Transition) -
         region=region,
         group=_text(fields, "AutoScalingGroupName"),
         instance_id=_instance_id(fields),
+        to_warm_pool=fields.get("Destination") == WARM_POOL,
     )
 
 
@@ -148,28 +153,52 @@ def _hooked(fields: Json, account: str, region: str, transition: Transition) -> 
         _unhooked(fields, account, region, transition),
         hook=_text(fields, "LifecycleHookName"),
         token=_text(fields, "LifecycleActionToken") if "LifecycleActionToken" in fields else None,
-        to_warm_pool=fields.get("Destination") == WARM_POOL,
+    )
+
+
+def _notified(action: LifecycleAction, fields: Json, record: Record) -> LifecycleAction:
+    """The action of a notification, with what one of our own says beyond AWS's."""
+    return replace(
+        action,
         retired=fields.get(RETIRED) is True,
+        node_pattern=_text(fields, NODE_PATTERN) if NODE_PATTERN in fields else "",
+        private_dns=_text(fields, PRIVATE_DNS) if PRIVATE_DNS in fields else "",
+        message_id=record.id,
+        received_at=_seconds(fields, RECEIVED_AT) if RECEIVED_AT in fields else record.first_received_at,
     )
 
 
 def write_action(action: LifecycleAction) -> str:
-    """An action with a hook as the text that read_action reads, in the shape of a hook's own notification."""
-    fields = {
+    """An action as the text that read_action reads, in the shape of a hook's own notification, or of a group's."""
+    fields: Json = {
         "AccountId": action.account,
         "AutoScalingGroupName": action.group,
         "EC2InstanceId": action.instance_id,
-        "LifecycleHookName": action.hook,
-        "LifecycleTransition": action.transition,
     }
+    if action.hook:
+        fields |= {"LifecycleHookName": action.hook, "LifecycleTransition": action.transition}
+    else:
+        fields |= {"Event": next(event for event, way in GROUP_EVENTS.items() if way == action.transition)}
     fields |= {"LifecycleActionToken": action.token} if action.token else {}
     fields |= {"Destination": WARM_POOL} if action.to_warm_pool else {}
-    return json.dumps(fields | ({RETIRED: True} if action.retired else {}))
+    fields |= {RETIRED: True} if action.retired else {}
+    fields |= {NODE_PATTERN: action.node_pattern} if action.node_pattern else {}
+    fields |= {PRIVATE_DNS: action.private_dns} if action.private_dns else {}
+    return json.dumps(fields | ({RECEIVED_AT: action.received_at} if math.isfinite(action.received_at) else {}))
 
 
 def write_gate_message(message: GateMessage | WatchMessage | RetireMessage) -> str:
     """A message of the gate's queue as the text that read_gate_message reads."""
-    return json.dumps(asdict(message))
+    return json.dumps(_plain(asdict(message)), allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    """The same with null for infinity, which JSON has no word for."""
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    return None if value == math.inf else value
 
 
 def read_gate_message(record: Record) -> GateMessage | WatchMessage | RetireMessage:
@@ -187,7 +216,7 @@ def _gate_message(body: Json) -> GateMessage:
     with _of_the_gate("waiting", body):
         return GateMessage(
             waiting=tuple(
-                Waiting(_action(each), launched_at=float(each["launched_at"]), address=str(each["address"]))
+                Waiting(_action(each["action"]), launched_at=float(each["launched_at"]), address=str(each["address"]))
                 for each in body["waiting"]
             ),
             job_id=None if body["job_id"] is None else int(body["job_id"]),
@@ -203,7 +232,7 @@ def _watch_message(body: Json) -> WatchMessage:
         return WatchMessage(
             watched=tuple(
                 Watched(
-                    _action(each),
+                    _action(each["action"]),
                     launched_at=float(each["launched_at"]),
                     serving=None if each["serving"] is None else bool(each["serving"]),
                 )
@@ -217,9 +246,7 @@ def _watch_message(body: Json) -> WatchMessage:
 def _retire_message(body: Json) -> RetireMessage:
     with _of_the_gate("retiring", body):
         return RetireMessage(
-            retiring=tuple(
-                LifecycleAction(**{**each, "transition": Transition(each["transition"])}) for each in body["retiring"]
-            ),
+            retiring=tuple(_action(each) for each in body["retiring"]),
             job_id=None if body["job_id"] is None else int(body["job_id"]),
             since=float(body["since"]),
             heartbeat_at=float(body["heartbeat_at"]),
@@ -228,7 +255,10 @@ def _retire_message(body: Json) -> RetireMessage:
 
 
 def _action(each: Json) -> LifecycleAction:
-    return LifecycleAction(**{**each["action"], "transition": Transition(each["action"]["transition"])})
+    fields = {**each, "transition": Transition(each["transition"])}
+    if fields.get("received_at") is None:
+        fields["received_at"] = math.inf
+    return LifecycleAction(**fields)
 
 
 @contextmanager
@@ -291,6 +321,13 @@ def _text(fields: Json, name: str) -> str:
     if not isinstance(value, str) or not value:
         raise BadEvent(f"field {name!r} is missing or no text")
     return value
+
+
+def _seconds(fields: Json, name: str) -> float:
+    value = fields.get(name)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise BadEvent(f"field {name!r} is no time in epoch seconds")
+    return float(value)
 
 
 def _region(topic_arn: str) -> str:

@@ -31,8 +31,9 @@ class LifecycleAction:
 
     hook is None where nothing waits for an answer: the instance serves already, or is already terminated.
     token is None where the action is completed by instance id. to_warm_pool: it goes, and may come back. retired: its
-    retire job is over. message_id: of the message it came in; the same action may come in several. received_at: when
-    that was first received, in epoch seconds; infinity if it came in none.
+    retire job is over. node_pattern, private_dns: what its host told of its node in Chef before it was struck off, as
+    text; empty if nothing. message_id: of the message it came in; the same action may come in several. received_at:
+    when that was first received, in epoch seconds; infinity if it came in none.
     """
 
     transition: Transition
@@ -44,6 +45,8 @@ class LifecycleAction:
     token: str | None = None
     to_warm_pool: bool = field(default=False, compare=False)
     retired: bool = field(default=False, compare=False)
+    node_pattern: str = field(default="", compare=False)
+    private_dns: str = field(default="", compare=False)
     message_id: str = field(default="", compare=False)
     received_at: float = field(default=math.inf, compare=False)
 

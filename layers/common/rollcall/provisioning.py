@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .errors import BadSettings, TowerUnavailable
+from .errors import BadSettings, TowerDenied, TowerRejected, TowerUnavailable
 from .removal import strike_off
 from .settings import RETIRE_TAG
 
@@ -131,7 +131,8 @@ def launch_alone(
 
     Nothing in Tower keeps two who look at one moment from both finding no job. So each looks again once it has launched
     one, and gives way to an older one that runs: its own is cancelled, and launched again without those that the older
-    one holds. since: from when on jobs are looked at, in epoch seconds.
+    one holds. Where Tower does not let it be cancelled it runs too, and the older one is waited for all the same.
+    since: from when on jobs are looked at, in epoch seconds.
     """
     job_id = launch_once(tower, template, inventory, instance_ids)
     rivals = [
@@ -140,8 +141,11 @@ def launch_alone(
     held = {name: job.id for job in rivals for name in job.hosts & set(instance_ids)}
     if not held:
         return dict.fromkeys(instance_ids, job_id)
-    tower.cancel(job_id)
     rest = [each for each in instance_ids if each not in held]
+    try:
+        tower.cancel(job_id)
+    except (TowerDenied, TowerRejected):
+        return held | dict.fromkeys(rest, job_id)
     return held | (launch_alone(tower, template, inventory, rest, since) if rest else {})
 
 

@@ -402,23 +402,28 @@ class _Look:
         return timing.poll_delay(elapsed, self._tower.usual_durations(job.template_id), polls)
 
     def _let_go(self, going: Mapping[LifecycleAction, Verdict], seen: Mapping[LifecycleAction, Seen]) -> None:
-        """Their hosts out of every inventory, and then their hooks completed; those in Chef go back to cleanup."""
+        """Their hosts out of every inventory, and then their hooks completed; those in Chef go back to cleanup.
+
+        Those keep their hosts until then, for these tell how their nodes are named: cleanup removes both at once.
+        """
         ids = {action.instance_id for action in going}
         if not ids:
             return
         overdue = {one.job for action, verdict in going.items() if (one := seen[action]).job and verdict.alert}
         left_alone = {job for action in going if (job := seen[action].job) and job.hosts <= ids}
         ends = {job.id: self._cancel(job) for job in overdue | left_alone if job and not job.status.final}
-        refusals = strike_off(self._tower, ids)
+        back = self._may_be_in_chef()
+        refusals = {} if back else strike_off(self._tower, ids)
         free = [action for action in going if action.instance_id not in refusals]
         kept = [action for action in going if action.instance_id in refusals]
         self.round.reports += [Report(action, error=refusals[action.instance_id]) for action in kept]
-        completed = self._each(free, self._hand_back if self._may_be_in_chef() else self._continue)
+        completed = self._each(free, self._hand_back if back else self._continue)
         for action, was_open in completed.items():
             job = seen[action].job
             reason = going[action].reason + (ends.get(job.id, "") if job else "")
             alert = f"{reason}; it goes all the same" if going[action].alert and was_open else ""
-            outcome = f"struck off: {reason}" if was_open else "finished elsewhere"
+            done = f"retired: {reason}" if back else f"struck off: {reason}"
+            outcome = done if was_open or back else "finished elsewhere"
             self.round.reports.append(Report(action, outcome, alert=alert))
 
     def _may_be_in_chef(self) -> bool:
@@ -426,9 +431,10 @@ class _Look:
         return self._group is None or CHEF_TAG in self._group.tags
 
     def _hand_back(self, action: LifecycleAction) -> bool:
-        body = write_action(replace(action, retired=True))
+        """Whether its hook is open, as far as one knows. That its message came is forgotten: it waited for a job."""
+        body = write_action(replace(action, retired=True, received_at=math.inf))
         self._queues.send(self._settings.terminate_queue_url, [(body, 0)])
-        return True
+        return action not in self._closed
 
     def _continue(self, action: LifecycleAction) -> bool:
         return self._fleet.complete(action, Result.CONTINUE)
@@ -444,7 +450,8 @@ class _Look:
     # What goes on
 
     def _put_off(self, action: LifecycleAction, job_id: int, delay: float) -> None:
-        self._later[job_id, max(1.0, min(math.ceil(delay), self._longest))].append(action)
+        delay = min(math.ceil(delay), self._longest, timing.RETIRE_POLL_MAX)
+        self._later[job_id, max(1.0, delay)].append(action)
 
     def _send_on(self) -> None:
         """Those that wait, by their job; and the failing, by what failed, unless that is the whole message."""

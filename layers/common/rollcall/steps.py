@@ -72,12 +72,13 @@ class Addition:
 
 @dataclass(frozen=True)
 class Requeue:
-    """A waiting instance whose lifecycle action seems lost."""
+    """A waiting instance whose lifecycle action seems lost. to_warm_pool: it goes, and may come back."""
 
     place: Place
     instance_id: str
     transition: Transition
     reason: str
+    to_warm_pool: bool = False
 
     @property
     def inventory(self) -> Inventory:

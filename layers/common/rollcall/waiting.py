@@ -15,7 +15,12 @@ RETRY_MAX = 240.0  # seconds; so that an alarm on five minutes sees every try
 HEARTBEAT_TIMEOUT_MIN = 30  # seconds, Auto Scaling's minimum; assumed where a hook's own is not known
 HOOK_LIFE_MAX = 172_800.0  # seconds; Auto Scaling ends every wait after that (PutLifecycleHook, GlobalTimeout), or
 HOOK_LIFE_HEARTBEATS = 100  # after so many heartbeat timeouts, whichever comes first
+RETIRE_POLL_MAX = 30.0  # seconds; its instance may die while the job runs, and its address go to another one
 RETIRE_SHARE = 2  # a retire job may take this fraction of its hook's life; the rest is for removing the hosts
+CHEF_PATIENCE_MAX = (
+    3000.0  # seconds; a message that a person has to mend is set aside after 3600, and must not be first
+)
+KEPT_RETRY = 10.0  # seconds until Chef is asked again, once; a third of the shortest heartbeat timeout there is
 HEARTBEAT_SHARE = 3  # nothing waits longer than this fraction of the shortest heartbeat timeout
 FIRST_POLL = 2.0  # seconds
 POLL_GROWTH = 1.5
@@ -111,10 +116,11 @@ def patience_with_chef(groups: Mapping[str, Group], action: LifecycleAction) -> 
     """Seconds, since its message came, after which a termination goes on though its node is still in Chef.
 
     As many as its hook's heartbeat timeout, for after so long its group wants no wait without a sign of life. A host
-    may not stay so, for its address goes to others; a node harms nobody until it is removed.
+    may not stay so, for its address goes to others; a node harms nobody until it is removed. At most so many that the
+    message is still there then.
     """
     timeouts = groups[action.group].heartbeat_timeouts if action.group in groups else {}
-    return float(timeouts.get(action.hook or "", HEARTBEAT_TIMEOUT_MIN))
+    return min(float(timeouts.get(action.hook or "", HEARTBEAT_TIMEOUT_MIN)), CHEF_PATIENCE_MAX)
 
 
 def longest_wait(groups: Mapping[str, Group], actions: Iterable[LifecycleAction]) -> float:
