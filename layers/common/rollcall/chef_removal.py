@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from . import waiting as timing
 from .chef_names import node_name, read_pattern
 from .errors import RollcallError
 from .identity import marker_of
@@ -77,6 +78,17 @@ def strike_nodes_off(
     with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
         gone = [node for node, is_gone in zip(nodes, pool.map(remove, nodes), strict=True) if is_gone]
     return NodesStruckOff({node.instance_id: node.name for node in gone}, troubles)
+
+
+def waited_long_enough(fleets: Fleets, action: LifecycleAction, now: float) -> bool:
+    """Whether a termination goes on although its node is still in Chef. now: in epoch seconds.
+
+    Where nothing waits there is no haste. Raises Throttled or AwsDenied.
+    """
+    if not action.hook:
+        return False
+    groups = fleets.of(action).groups({action.group})
+    return now - action.received_at >= timing.patience_with_chef(groups, action)
 
 
 def remove_node(chef: Chef, node: NamedNode) -> bool:

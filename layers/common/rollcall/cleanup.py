@@ -11,8 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
 
-from . import waiting as timing
-from .chef_removal import NodesStruckOff, strike_nodes_off
+from .chef_removal import NodesStruckOff, strike_nodes_off, waited_long_enough
 from .model import Result, Transition
 from .removal import strike_off
 from .reports import Report, failing, going
@@ -71,18 +70,11 @@ class Cleanup:
             if refusal := refusals.get(action.instance_id):
                 raise refusal
             trouble = nodes.troubles.get(action.instance_id)
-            if trouble and not self._waited_long_enough(action):
+            if trouble and not waited_long_enough(self._fleets, action, self._now()):
                 raise trouble
             if action.hook:
                 self._fleets.of(action).complete(action, Result.CONTINUE)
             reports.append(_report(action, nodes.names.get(action.instance_id), trouble))
-
-    def _waited_long_enough(self, action: LifecycleAction) -> bool:
-        """Whether a termination goes on without Chef. Where nothing waits there is no haste."""
-        if not action.hook:
-            return False
-        groups = self._fleets.of(action).groups({action.group})
-        return self._now() - action.received_at >= timing.patience_with_chef(groups, action)
 
 
 def _report(action: LifecycleAction, node: str | None, trouble: RollcallError | None) -> Report:
