@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from lab.chef import ChefServer
 from lab.cloud import ACCOUNT, HOOK_PREFIX, REPOSITORY, SECRET, Cloud, eventually
 from lab.runtime import (
     FUNCTIONS,
@@ -201,6 +202,32 @@ def feed(function: Runtime, cloud: Cloud, queue: str) -> bool:
         assert function.invoke(batch(messages)) == again()
         delete(cloud, queue, messages)
     return True
+
+
+@pytest.mark.parametrize("has_layer", [True, False])
+def test_the_built_layer_for_chef_is_what_a_function_needs_beside_the_common_one(
+    built: Path, given: Path, here: Cloud, tmp_path: Path, has_layer: bool
+) -> None:
+    event = sample("terminate-successful.json")
+    action = json.loads(event["Records"][0]["body"])["detail"]
+    chef, node = ChefServer(), action["EC2InstanceId"]
+    chef.bootstrap(node)
+    group = here.create_group(action["AutoScalingGroupName"], {"inventory": "fleet", "chef": ""}, hooks=False)
+    layers = ["CommonLayer", "ChefLayer"] if has_layer else ["CommonLayer"]
+    function, path = built / "CleanupFunction", [built / layer / "python" for layer in layers]
+    with chef.serve() as url:
+        secrets = here.aws.client("secretsmanager")
+        arn = secrets.create_secret(Name=tmp_path.name, SecretString=chef.secret(url))["ARN"]
+        variables = environment(here, function.name) | {"CHEF_SECRET": arn}
+        with Runtime(function, [function, *path, given], variables, tmp_path / "cleanup.log") as cleanup:
+            answer = cleanup.invoke(event)
+    if has_layer:
+        assert answer == again()
+    else:
+        assert "No module named 'cryptography'" in answer["errorMessage"]
+    assert chef.holds(node) == (not has_layer, not has_layer)
+    group.delete()
+    eventually(lambda: not group.exists(), "the group is gone")
 
 
 @pytest.mark.parametrize("package", ["requests", "aws_lambda_powertools"])
