@@ -9,6 +9,7 @@ with Cloud(Path("build/lab")) as cloud:
 from __future__ import annotations
 
 import base64
+import compileall
 import json
 import os
 import platform
@@ -21,6 +22,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from itertools import batched, count
 from pathlib import Path
+from py_compile import PycInvalidationMode
 from types import TracebackType
 from typing import Any, Self
 
@@ -355,7 +357,7 @@ def keep_to_this_machine() -> None:
 
 
 def sam_build(directory: Path) -> None:
-    """sam build of the repository's own template into a directory, for this machine's kind of processor.
+    """What `make build` does, into a directory and for this machine's kind of processor.
 
     The functions run on this machine, and the layer for Chef has code of the processor's. Raises SamError.
     """
@@ -363,6 +365,9 @@ def sam_build(directory: Path) -> None:
     template.parent.mkdir(parents=True, exist_ok=True)
     template.write_text((REPOSITORY / "template.yaml").read_text().replace("arm64", ARCHITECTURE))
     _sam("build", "--template", str(template), "--base-dir", str(REPOSITORY), "--build-dir", str(directory))
+    code = directory / "CommonLayer" / "python" / "rollcall"
+    if not compileall.compile_dir(code, quiet=1, invalidation_mode=PycInvalidationMode.UNCHECKED_HASH):
+        raise SamError(f"{code} cannot be compiled")
 
 
 def _sam(*arguments: str, environment: Mapping[str, str] | None = None) -> None:

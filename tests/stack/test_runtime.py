@@ -273,3 +273,10 @@ input()
         process.stdout.readline()
         assert 200 <= cpu_ms(process.pid) < 20_000
         process.kill()
+
+
+def test_the_layer_holds_our_code_compiled_so_that_no_cold_start_compiles_it(built: Path) -> None:
+    code = built / "CommonLayer" / "python" / "rollcall"
+    modules = {path.stem for path in code.glob("*.py")}
+    assert modules
+    assert {path.name.split(".")[0] for path in (code / "__pycache__").glob("*.cpython-313.pyc")} == modules

@@ -23,7 +23,7 @@ from .world import OWN_QUEUE, World, ids
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rollcall.gate import Round
+    from rollcall.looking import Round
     from rollcall.model import GateMessage
 
 OK, FAILED, UNREACHABLE = Outcome.OK, Outcome.FAILED, Outcome.UNREACHABLE
@@ -31,7 +31,7 @@ CUT_SHORT, UNPROVEN = Outcome.CUT_SHORT, Outcome.UNPROVEN
 NO_METRICS = pytest.mark.filterwarnings("ignore:No application metrics")  # as rollcall.announce has it
 
 
-def outcomes(result: Round) -> dict[str, str]:
+def outcomes(result: Round[GateMessage]) -> dict[str, str]:
     """What was reported of each instance."""
     return {report.action.instance_id: report.outcome for report in result.reports}
 
@@ -40,7 +40,7 @@ def completed(world: World) -> dict[str, Result]:
     return {action.instance_id: result for action, result in world.fleet.completed.items()}
 
 
-def on_its_way(result: Round) -> list[str]:
+def on_its_way(result: Round[GateMessage]) -> list[str]:
     """Every instance that goes on, once for each message that carries it."""
     return sorted(each for message, _ in result.next for each in ids(message))
 

@@ -14,7 +14,7 @@ from .world import World, ids
 
 if TYPE_CHECKING:
     from rollcall.fleet import Fleet
-    from rollcall.gate import Round
+    from rollcall.looking import Round
     from rollcall.model import GateMessage
 
 OK, FAILED, UNREACHABLE = Outcome.OK, Outcome.FAILED, Outcome.UNREACHABLE
@@ -55,7 +55,7 @@ def everywhere(world: World, instance_id: str, state: str, reason: str = "") -> 
         world.fleet.targets.said(state, reason, of=instance_id, by=target_group)
 
 
-def why(result: Round) -> str:
+def why(result: Round[GateMessage]) -> str:
     [report] = result.reports
     return report.outcome
 

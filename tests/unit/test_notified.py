@@ -15,7 +15,7 @@ from rollcall.register import LANDING_TIME
 from .world import World, ids
 
 if TYPE_CHECKING:
-    from rollcall.gate import Round
+    from rollcall.looking import Round
     from rollcall.model import LifecycleAction
     from rollcall.reports import Report
 
@@ -46,7 +46,7 @@ def at_the_gate(world: World) -> list[GateMessage]:
     return [message for message, _ in world.queues.gate_messages()]
 
 
-def told(result: Round) -> dict[str, str]:
+def told(result: Round[GateMessage]) -> dict[str, str]:
     return {report.action.instance_id: report.outcome for report in result.reports}
 
 

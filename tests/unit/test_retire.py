@@ -28,8 +28,8 @@ from .fakes import REGION, FakeChef
 from .world import TERMINATE_HOOK, World
 
 if TYPE_CHECKING:
+    from rollcall.looking import Round
     from rollcall.model import JobTemplate, LifecycleAction, RetireMessage
-    from rollcall.retire import Round
 
 OK, FAILED, UNREACHABLE = Outcome.OK, Outcome.FAILED, Outcome.UNREACHABLE
 RUNNING = Job(7, 1, JobStatus.RUNNING, frozenset({"i-a"}), 0.0, 0.0, None, "")
@@ -71,11 +71,11 @@ def handed_back(world: World) -> list[str]:
     return [action.instance_id for url, body, _ in world.queues.sent if (action := sent_back(world, url, body))]
 
 
-def outcomes(result: Round) -> dict[str, str]:
+def outcomes(result: Round[RetireMessage]) -> dict[str, str]:
     return {report.action.instance_id: report.outcome for report in result.reports}
 
 
-def alerts(result: Round) -> dict[str, str]:
+def alerts(result: Round[RetireMessage]) -> dict[str, str]:
     return {report.action.instance_id: report.alert for report in result.reports if report.alert}
 
 
@@ -540,7 +540,7 @@ def test_a_job_whose_last_instance_died_is_cancelled_for_its_address_may_be_anot
 # Mistakes in the group's set-up
 
 
-def trouble(world: World, result: Round, words: str) -> None:
+def trouble(world: World, result: Round[RetireMessage], words: str) -> None:
     """The instance went at once, without a job, and somebody is told of group, tag and remedy."""
     assert completed(world) == {"i-a": Result.CONTINUE}
     assert not world.tower.hosts

@@ -38,10 +38,9 @@ from .fakes import ACCOUNT, REGION, Clock, FakeBus, FakeFleet, FakeFleets, FakeQ
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rollcall.gate import Round
+    from rollcall.looking import Round
     from rollcall.model import RetireMessage
     from rollcall.reports import Report
-    from rollcall.retire import Round as Parting
     from rollcall.watch import Sighting
 
     from .fakes import FakeChef
@@ -239,11 +238,11 @@ class World:
             heartbeat_at=self.clock.now,
         )
 
-    def look(self, *messages: GateMessage) -> list[Round]:
+    def look(self, *messages: GateMessage) -> list[Round[GateMessage]]:
         """The gate's rounds for these messages. What goes on is in the queue."""
         return Gate(self.settings, self.tower, self.fleets, self.queues, self.clock).look(messages)
 
-    def look_at(self, message: GateMessage) -> Round:
+    def look_at(self, message: GateMessage) -> Round[GateMessage]:
         """The gate's round for one message."""
         [result] = self.look(message)
         assert sorted(self.queues.sent[-len(result.next) :] if result.next else []) == sorted(
@@ -283,11 +282,11 @@ class World:
         [(message, _)] = self.queues.retire_messages()
         return message
 
-    def part(self, *messages: RetireMessage) -> list[Parting]:
+    def part(self, *messages: RetireMessage) -> list[Round[RetireMessage]]:
         """What looks at these messages bring."""
         return Retire(self.settings, self.tower, self.fleets, self.queues, self.clock).look(messages)
 
-    def part_from(self, message: RetireMessage) -> Parting:
+    def part_from(self, message: RetireMessage) -> Round[RetireMessage]:
         """What a look at one message brings."""
         [result] = self.part(message)
         return result

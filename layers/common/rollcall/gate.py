@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import batched
 from typing import TYPE_CHECKING, Any
 
 from . import traffic
 from . import waiting as timing
-from .errors import BadSettings, RollcallError
+from .errors import BadSettings
 from .events import write_gate_message
 from .health import failing_checks
+from .looking import Alert, Round, each_apart, take_looks
 from .model import CheckKind, Decision, OnFailure, Outcome, Result, Verdict, Watched, WatchMessage
 from .provisioning import JOBS_FROM, find_in_tower, job_of, launch, require_limitable
 from .removal import strike_off
@@ -26,11 +25,11 @@ from .reports import Report, failing
 from .settings import read_group_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from .fleet import Fleet, Fleets
-    from .model import GateMessage, Group, GroupSettings, Inventory, Job, JobTemplate, LifecycleAction, Waiting
+    from .model import GateMessage, Group, GroupSettings, Inventory, Job, JobTemplate, Waiting
     from .queues import Queues
     from .settings import Settings
     from .tower import Tower
@@ -41,7 +40,6 @@ JOBS_AT_ONCE = 10
 EVENTS_TOO_LONG = 600.0  # seconds; Tower processes a job's events within a minute [625]
 PENDING_TOO_LONG = 600.0  # seconds until somebody is told that a job does not start
 CUT_SHORT_TOO_OFTEN = 3  # jobs of one instance
-CALLS_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -126,28 +124,6 @@ def _relaunch_after(delay: float, meanwhile: Decision, reason: str, *, alert: bo
     return Verdict(meanwhile, reason, delay=delay, alert=alert)
 
 
-@dataclass(frozen=True)
-class Alert:
-    """What somebody should be told about an action: it goes on waiting, or its instance serves unproven."""
-
-    reason: str
-    action: LifecycleAction
-
-
-@dataclass
-class Round:
-    """What one look at a message brought.
-
-    reports: of the actions that ended, or failed and go on apart. next: the messages that go on, each with a delay in
-    seconds. error: why the whole message failed.
-    """
-
-    reports: list[Report] = field(default_factory=list)
-    next: list[tuple[GateMessage, float]] = field(default_factory=list)
-    alerts: list[Alert] = field(default_factory=list)
-    error: Exception | None = None
-
-
 class Gate:
     """Looks at messages of waiting instances. clock() is this machine's, in epoch seconds."""
 
@@ -160,48 +136,27 @@ class Gate:
         self._queues = queues
         self._clock = clock
 
-    def look(self, messages: Sequence[GateMessage]) -> list[Round]:
+    def look(self, messages: Sequence[GateMessage]) -> list[Round[GateMessage]]:
         """One round for each message: decided instances completed, the others sent on."""
-        rounds = [Round() for _ in messages]
-        looks: list[_Look] = []
-        for message, result in zip(messages, rounds, strict=True):
-            with _whole_failing(result):
-                fleet = self._fleets.of(message.waiting[0].action)
-                looks.append(_Look(message, self._tower, fleet, self._queues, self._settings, result))
-                # Before anything is asked of Tower, which may let us wait.
-                looks[-1].keep_alive(self._clock())
-        asked = [look for look in looks if not look.round.error]
-        jobs: Mapping[int, Job] = {}
-        try:
-            jobs = self._tower.jobs({look.message.job_id for look in asked if look.message.job_id is not None})
-        except RollcallError as error:
-            for look in asked:
-                look.round.error = error
-            asked = []
-        for look in asked:
-            with _whole_failing(look.round):
-                look.run(jobs)
-                self._queues.send(
-                    self._settings.gate_queue_url,
-                    [(write_gate_message(each), delay) for each, delay in look.round.next],
-                )
-        return rounds
 
+        def look_at(message: GateMessage, result: Round[GateMessage]) -> _Look:
+            fleet = self._fleets.of(message.waiting[0].action)
+            return _Look(message, self._tower, fleet, self._queues, self._settings, result)
 
-@contextmanager
-def _whole_failing(result: Round) -> Iterator[None]:
-    """An error in here fails the whole message, and no other: those may have been sent on, and would go on twice."""
-    try:
-        yield
-    except Exception as error:  # noqa: BLE001 - if nobody foresaw it, it is ours to mend, and the intake logs it
-        result.error = error
+        return take_looks(messages, look_at, self._tower, self._queues, self._settings.gate_queue_url, self._clock)
 
 
 class _Look:
     """One look at one message: keep_alive() first, then run(), in whose order its methods stand."""
 
     def __init__(
-        self, message: GateMessage, tower: Tower, fleet: Fleet, queues: Queues, installation: Settings, result: Round
+        self,
+        message: GateMessage,
+        tower: Tower,
+        fleet: Fleet,
+        queues: Queues,
+        installation: Settings,
+        result: Round[GateMessage],
     ) -> None:
         self.message = message
         self.round = result
@@ -263,16 +218,7 @@ class _Look:
         return failing([each.action for each in members], self.round.reports)
 
     def _each(self, waiting: Sequence[Waiting], call: Callable[[Waiting], bool]) -> dict[Waiting, bool]:
-        """One call each, a few at once; an instance whose call fails is left out, and reported."""
-        answers: dict[Waiting, bool] = {}
-
-        def answer(each: Waiting) -> None:
-            with self._failing([each]):
-                answers[each] = call(each)
-
-        with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
-            list(pool.map(answer, waiting))
-        return answers
+        return each_apart(waiting, lambda each: each.action, call, self.round.reports)
 
     def _finish(self, stale: Sequence[Waiting]) -> None:
         """Nobody waits for these any more."""
@@ -577,19 +523,11 @@ class _Look:
         # What was put off before something failed goes on once, not twice: messages would double at every failure.
         sent = {each.action for members in self._later.values() for each in members}
         self.round.reports = [report for report in self.round.reports if report.action not in sent]
-        errors = {report.action: report.error for report in self.round.reports if report.error}
         # An error is told by itself, at every try.
-        self.round.alerts = [alert for alert in self.round.alerts if alert.action not in errors]
-        by_error: defaultdict[str, list[Waiting]] = defaultdict(list)
-        for each in self.message.waiting:
-            if each.action in errors:
-                by_error[repr(errors[each.action])].append(each)
-        for members in by_error.values():
-            if len(members) == len(self.message.waiting):
-                self.round.error = errors[members[0].action]
-                self.round.reports.clear()
-            else:
-                self._send(members, min(timing.FIRST_RETRY, self._longest))
+        failing_now = {report.action for report in self.round.reports if report.error}
+        self.round.alerts = [alert for alert in self.round.alerts if alert.action not in failing_now]
+        for failed in self.round.failed_apart(self.message.waiting, lambda each: each.action):
+            self._send(failed, min(timing.FIRST_RETRY, self._longest))
 
     def _send(self, members: Sequence[Waiting], delay: float, **changes: Any) -> None:
         message = replace(self.message, waiting=tuple(members), heartbeat_at=self._heartbeat_at, **changes)

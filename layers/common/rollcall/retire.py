@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from . import waiting as timing
 from .errors import Permanent, RollcallError
-from .events import write_action, write_gate_message
+from .events import write_action
 from .identity import marker_of
+from .looking import Round, each_apart, take_looks
 from .model import JobStatus, Outcome, Result
 from .provisioning import find_in_tower, find_retire_template, launch_alone
 from .removal import strike_off
@@ -26,7 +25,7 @@ from .reports import Report, failing
 from .settings import CHEF_TAG, read_group_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from .fleet import Fleet, Fleets
     from .model import (
@@ -45,7 +44,6 @@ if TYPE_CHECKING:
     from .tower import Tower
 
 EVENTS_TOO_LONG = 120.0  # seconds; Tower processes a job's events within a minute [625]
-CALLS_AT_ONCE = 8
 WORDS = {
     Outcome.FAILED: "failed on it",
     Outcome.UNREACHABLE: "could not reach it",
@@ -117,19 +115,6 @@ def _without_its_job(trouble: str) -> Verdict:
     return Verdict(Move.GO, f"no retire job could be run: {trouble}", alert=True)
 
 
-@dataclass
-class Round:
-    """What one look at a message brought.
-
-    reports: of the actions that ended, or failed and go on apart. next: the messages that go on, each with a delay in
-    seconds. error: why the whole message failed.
-    """
-
-    reports: list[Report] = field(default_factory=list)
-    next: list[tuple[RetireMessage, float]] = field(default_factory=list)
-    error: RollcallError | None = None
-
-
 class Retire:
     """Looks at messages of instances on their way out. clock() is this machine's, in epoch seconds."""
 
@@ -142,41 +127,14 @@ class Retire:
         self._queues = queues
         self._clock = clock
 
-    def look(self, messages: Sequence[RetireMessage]) -> list[Round]:
+    def look(self, messages: Sequence[RetireMessage]) -> list[Round[RetireMessage]]:
         """One round for each message: those that need wait no longer struck off and let go, the others sent on."""
-        rounds = [Round() for _ in messages]
-        looks: list[_Look] = []
-        for message, result in zip(messages, rounds, strict=True):
-            with _whole_failing(result):
-                fleet = self._fleets.of(message.retiring[0])
-                looks.append(_Look(message, self._settings, self._tower, fleet, self._queues, self._clock(), result))
-                # Before anything is asked of Tower, which may let us wait.
-                looks[-1].keep_alive()
-        asked = [look for look in looks if not look.round.error]
-        jobs: Mapping[int, Job] = {}
-        try:
-            jobs = self._tower.jobs({look.message.job_id for look in asked if look.message.job_id is not None})
-        except RollcallError as error:
-            for look in asked:
-                look.round.error = error
-            asked = []
-        for look in asked:
-            with _whole_failing(look.round):
-                look.run(jobs)
-                self._queues.send(
-                    self._settings.gate_queue_url,
-                    [(write_gate_message(each), delay) for each, delay in look.round.next],
-                )
-        return rounds
 
+        def look_at(message: RetireMessage, result: Round[RetireMessage]) -> _Look:
+            fleet = self._fleets.of(message.retiring[0])
+            return _Look(message, self._settings, self._tower, fleet, self._queues, result)
 
-@contextmanager
-def _whole_failing(result: Round) -> Iterator[None]:
-    """An error in here fails the whole message."""
-    try:
-        yield
-    except RollcallError as error:
-        result.error = error
+        return take_looks(messages, look_at, self._tower, self._queues, self._settings.gate_queue_url, self._clock)
 
 
 @dataclass(frozen=True)
@@ -189,10 +147,7 @@ class _Source:
 
 
 class _Look:
-    """One look at one message: keep_alive() first, then run(), in whose order its methods stand.
-
-    now: epoch seconds by this machine's clock.
-    """
+    """One look at one message: keep_alive() first, then run(), in whose order its methods stand."""
 
     def __init__(
         self,
@@ -201,8 +156,7 @@ class _Look:
         tower: Tower,
         fleet: Fleet,
         queues: Queues,
-        now: float,
-        result: Round,
+        result: Round[RetireMessage],
     ) -> None:
         self.message = message
         self.round = result
@@ -210,7 +164,7 @@ class _Look:
         self._queues = queues
         self._tower = tower
         self._fleet = fleet
-        self._now = now
+        self._now = 0.0
         self._group: Group | None = None
         self._longest = 0.0
         self._heartbeat_at = message.heartbeat_at
@@ -219,8 +173,12 @@ class _Look:
         self._outcomes: dict[int, Mapping[str, Outcome] | None] = {}
         self._later: defaultdict[tuple[int, float], list[LifecycleAction]] = defaultdict(list)
 
-    def keep_alive(self) -> None:
-        """Heartbeats, where they are due. At the first look they are: no job runs on whom nobody waits for."""
+    def keep_alive(self, now: float) -> None:
+        """Heartbeats, where they are due. At the first look they are: no job runs on whom nobody waits for.
+
+        now: epoch seconds by this machine's clock.
+        """
+        self._now = now
         actions = self.message.retiring
         groups = self._fleet.groups({action.group for action in actions})
         self._group = groups.get(actions[0].group)
@@ -251,16 +209,7 @@ class _Look:
     def _each(
         self, actions: Collection[LifecycleAction], call: Callable[[LifecycleAction], bool]
     ) -> dict[LifecycleAction, bool]:
-        """One call each, a few at once; an action whose call fails is left out, and reported."""
-        answers: dict[LifecycleAction, bool] = {}
-
-        def answer(action: LifecycleAction) -> None:
-            with failing([action], self.round.reports):
-                answers[action] = call(action)
-
-        with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
-            list(pool.map(answer, actions))
-        return answers
+        return each_apart(actions, lambda each: each, call, self.round.reports)
 
     # What is known
 
@@ -458,16 +407,8 @@ class _Look:
         for (job_id, delay), actions in self._later.items():
             polls = self.message.polls + 1 if job_id == self.message.job_id else 0
             self._send(actions, delay, job_id=job_id, polls=polls)
-        by_error: defaultdict[str, list[LifecycleAction]] = defaultdict(list)
-        errors = {report.action: report.error for report in self.round.reports if report.error}
-        for action, error in errors.items():
-            by_error[repr(error)].append(action)
-        for failed in by_error.values():
-            if len(failed) == len(self.message.retiring):
-                self.round.error = errors[failed[0]]
-                self.round.reports.clear()
-            else:
-                self._send(failed, min(timing.FIRST_RETRY, self._longest))
+        for failed in self.round.failed_apart(self.message.retiring, lambda each: each):
+            self._send(failed, min(timing.FIRST_RETRY, self._longest))
 
     def _send(self, actions: Sequence[LifecycleAction], delay: float, **changes: Any) -> None:
         message = replace(self.message, retiring=tuple(actions), heartbeat_at=self._heartbeat_at, **changes)
