@@ -64,7 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--forget", action="append", default=[], metavar="GROUP", help="remove the hosts of a group that lost its tag"
     )
-    parser.add_argument("--all", action="store_true", help=f"print whole lists, not only the first {SHOWN_MAX} entries")
+    parser.add_argument(
+        "--all", action="store_true", help=f"print up to 2,000 entries of each list, not only the first {SHOWN_MAX}"
+    )
     parser.add_argument("--json", action="store_true", help="print the answer as it came")
     return parser
 
@@ -94,7 +96,7 @@ def invoke(stack: str, request: Json) -> Json:
     except (BotoCoreError, ClientError) as error:
         raise NotRun(
             f"AWS cannot be asked: {error}\n"
-            "Set credentials and a Region (AWS_PROFILE, AWS_REGION); name the stack with STACK=..."
+            "Set credentials and a Region (AWS_PROFILE, AWS_DEFAULT_REGION); name the stack with STACK=..."
         ) from error
     if "FunctionError" in answer:
         raise NotRun(
@@ -125,7 +127,7 @@ def show(console: Console, answer: Json, most: int) -> None:
     done = "would be done" if answer["dry_run"] else "done"
     _list(console, answer, "steps", done, most, lambda each: (each["step"], _subject(each), each["reason"]))
     _list(console, answer, "findings", "to know", most, lambda each: (each["kind"], each["subject"], each["reason"]))
-    stopped = "NOT removed, for the breaker tripped: too many of an inventory at once. If the list is right: --force"
+    stopped = "NOT removed, for the breaker tripped: too many at once. If the list is right: --force --group NAME"
     _list(console, answer, "stopped", stopped, most, lambda each: (each["step"], _subject(each), each["reason"]))
     _list(console, answer, "troubles", "FAILED", most, lambda each: (each["what"], "", each["message"]))
     if answer["left"]:

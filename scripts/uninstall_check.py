@@ -66,13 +66,17 @@ def main() -> int:
     except (BotoCoreError, ClientError) as error:
         print(f"AWS cannot be asked: {error}", file=sys.stderr)
         print(
-            "Set credentials and a Region (AWS_PROFILE, AWS_REGION); name the stack with STACK=..., or if it is gone "
-            "already the hooks' prefix with PREFIX=...",
+            "Set credentials and a Region (AWS_PROFILE, AWS_DEFAULT_REGION); name the stack with STACK=..., or if it "
+            "is gone already the hooks' prefix with PREFIX=...",
             file=sys.stderr,
         )
         return 2
     if not found:
-        print("No group has a hook that Rollcall answers: the stack can be deleted.")
+        told = "" if options.prefix else ", or one that notifies the stack's queues"
+        print(f"No group has a hook that begins with {stack.prefix}{told}.")
+        print(
+            "Not seen: hooks that notify a topic of yours" + (", or a queue of the stack." if options.prefix else ".")
+        )
         return 0
     print(
         f"{len({group for group, _ in found})} group(s) still wait for Rollcall. Delete their hooks before the stack:"
