@@ -585,6 +585,23 @@ def test_each_fix_is_an_event_on_the_bus(
     events.delete_rule(Name="drift")
 
 
+def test_a_run_whose_events_the_bus_does_not_take_has_done_its_work_and_says_so(
+    make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str, settle: Settle
+) -> None:
+    group = make_group(hooks=False, job_template=None, size=2)
+    instances = serving(group, 2)
+    cloud.aws.deny("events:PutEvents")
+    answer = cloud.reconcile()
+    assert names(tower, name) == instances
+    assert answer["failed"]
+    assert [each["what"] for each in answer["troubles"]] == ["events on the event bus"]
+    told = [line["instance_id"] for line in cloud.log_lines("reconcile") if line["message"].startswith("added:")]
+    assert set(told[-2:]) == instances
+    assert cloud.metrics("reconcile")[-1]["ReconcileTroubles"] == [0.0, 1.0]
+    cloud.aws.deny(None)
+    settle()
+
+
 def received(cloud: Cloud, queue: str, count: int) -> list[str]:
     """What a queue holds, once that are so many messages."""
     bodies: list[str] = []
