@@ -235,14 +235,15 @@ def _measure(function: str, event: Json, aws: PreparedAws, tower: Tower) -> floa
     """Milliseconds of CPU, of all threads, that a handler takes for an event: the median."""
     from rollcall import wiring
     from rollcall.connection import Credentials
+    from rollcall.transport import Opened
 
-    session = PreparedTower(tower, {"Authorization": f"Bearer {tower.token}"})
+    session: Any = PreparedTower(tower, {"Authorization": f"Bearer {tower.token}"})
     queues = {name: f"https://queue.example.com/{name}" for name in QUEUES}
     taken: list[float] = []
     with (
         patch.dict(os.environ, variables(function, TOWER_URL, SECRET, queues)),
         patch("boto3.client", aws.client),
-        patch("rollcall.connection._session", lambda credentials, root: session),
+        patch("rollcall.connection._opened", lambda credentials, root: Opened(session, root)),
         patch("rollcall.wiring.read_credentials", lambda secret, refresh: Credentials(tower.token)),
         open(os.devnull, "w") as nowhere,
         redirect_stdout(nowhere),

@@ -47,8 +47,8 @@ from rollcall.tower import MARKER, DeleteRefused, HostsExist, HostsVanished, New
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
+    from rollcall.outcome import Fix, RunOutcome
     from rollcall.reports import Report
-    from rollcall.steps import Fix, RunOutcome
     from rollcall.watch import Sight
 
 ACCOUNT, REGION = "123456789012", "us-east-1"

@@ -25,7 +25,7 @@ from .world import World
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from rollcall.steps import RunOutcome
+    from rollcall.outcome import RunOutcome
 
 DNS = "ip-10-0-0-7.ec2.internal"
 STRANGER = "999999999999"

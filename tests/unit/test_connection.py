@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 import pytest
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ReadTimeoutError
 
-from rollcall.connection import BUSY_TRIES, READ_TIMEOUT, RETRY_AFTER_MAX, Connection, Credentials, api_root
+from rollcall.connection import Connection, Credentials, api_root
 from rollcall.errors import BadSettings, TowerDenied, TowerRejected, TowerUnavailable
+from rollcall.transport import BUSY_TRIES, READ_TIMEOUT, RETRY_AFTER_MAX
 
 from .wire import Answer, Asked, Vault, Wire, page
 

@@ -14,9 +14,10 @@ from rollcall.errors import AwsDenied, RollcallError, Throttled, TowerDenied, To
 from rollcall.events import Record, read_action
 from rollcall.identity import NEWBORN
 from rollcall.model import AddressKind, Hook, Inventory, JobStatus, LifecycleAction, Transition, Wishes
+from rollcall.outcome import Summary
 from rollcall.reading import CONTROLS
 from rollcall.reconcile import TIME_RESERVE
-from rollcall.steps import Kind, Summary
+from rollcall.steps import Kind
 from rollcall.tower import BULK_CREATE_MAX, BULK_DELETE_MAX, HostsExist
 from rollcall.waiting import RETRY_MAX
 
@@ -26,7 +27,8 @@ from .world import HOOK, TERMINATE_HOOK, World
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from rollcall.steps import Plan, RunOutcome
+    from rollcall.outcome import RunOutcome
+    from rollcall.steps import Plan
 
 YOUNG = 600.0  # seconds since its launch, less than the group's timeout
 STRANGER = "999999999999"

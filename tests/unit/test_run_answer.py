@@ -9,7 +9,7 @@ from rollcall.model import Wishes
 from rollcall.run_answer import LISTED_MAX, drift_fixed, run_answer
 
 if TYPE_CHECKING:
-    from rollcall.steps import RunOutcome
+    from rollcall.outcome import RunOutcome
 
     from .world import World
 

@@ -16,9 +16,9 @@ from rollcall.errors import BadSettings, TowerUnavailable
 from rollcall.events import GROUP_EVENTS, Record, read_run_request
 from rollcall.intake import PERMANENT_FAILURE_LIFE
 from rollcall.model import RunRequest, Transition, Wishes
+from rollcall.outcome import RunOutcome
 from rollcall.register import ASSOCIATES_AT_ONCE, LANDING_TIME
 from rollcall.settings import read_own_queue, read_removal_share, read_settings
-from rollcall.steps import RunOutcome
 
 from .fakes import REGION
 

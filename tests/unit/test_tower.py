@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from urllib3.exceptions import ReadTimeoutError
 
-from rollcall.connection import BUSY_TRIES
 from rollcall.errors import BadSettings, TowerDenied, TowerRejected, TowerUnavailable
 from rollcall.model import Host, Inventory, Job, JobStatus, JobTemplate, Outcome
 from rollcall.tower import DeleteRefused, HostsExist, HostsVanished, NewHost, Tower
+from rollcall.transport import BUSY_TRIES
 
 from .wire import Answer, Asked, Wire, page
 

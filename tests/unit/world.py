@@ -26,11 +26,11 @@ from rollcall.model import (
     WatchMessage,
     Wishes,
 )
+from rollcall.outcome import RunOutcome
 from rollcall.reconcile import TIME_RESERVE, Reconcile
 from rollcall.register import Register
 from rollcall.retire import Retire
 from rollcall.settings import OwnQueue, Settings
-from rollcall.steps import RunOutcome
 from rollcall.watch import Watch
 
 from .fakes import ACCOUNT, REGION, Clock, FakeBus, FakeFleet, FakeFleets, FakeQueues, FakeTower

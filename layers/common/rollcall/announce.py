@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from .errors import RollcallError
     from .events import Record
     from .model import Inventory, LifecycleAction
+    from .outcome import Fix, NodesOutcome, RunOutcome
     from .reports import Report
-    from .steps import Finding, Fix, Kind, NodesOutcome, RunOutcome
+    from .steps import Finding, Kind
     from .watch import Sight
 
 warnings.filterwarnings("ignore", "No application metrics to publish")  # most invocations have none

@@ -15,11 +15,12 @@ from .errors import RollcallError, TowerRejected, TowerUnavailable
 from .events import write_action
 from .identity import address_of
 from .model import LifecycleAction, Transition
+from .outcome import Fix
 from .parameters import read_parameters
 from .provisioning import launch_once, require_limitable
 from .queues import is_queue
 from .removal import strike_off
-from .steps import Finding, Fix, Kind
+from .steps import Finding, Kind
 from .tower import BULK_CREATE_MAX, BULK_DELETE_MAX, HostsExist, HostsVanished, NewHost
 from .variables import owing_job
 
@@ -28,10 +29,11 @@ if TYPE_CHECKING:
 
     from .fleet import Fleet
     from .model import DumpedHost, Hook, Host, Inventory, JobTemplate, Parameters
+    from .outcome import RunOutcome
     from .queues import Queues
     from .settings import Settings
     from .snapshot import Place
-    from .steps import Addition, Change, Removal, Requeue, RunOutcome
+    from .steps import Addition, Change, Removal, Requeue
     from .tower import Tower
 
 CALLS_AT_ONCE = 4

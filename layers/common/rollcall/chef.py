@@ -10,43 +10,37 @@ from __future__ import annotations
 import json
 import re
 import ssl
-import time
 from dataclasses import dataclass, field
 from itertools import batched
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 import requests
 
 from .chef_signature import Signature, read_key
-from .connection import (
-    CONNECT_TIMEOUT,
-    DEADLINE_MARGIN,
-    DISTRUST,
+from .errors import BadSettings, ChefDenied, ChefRejected, ChefUnavailable
+from .model import Node
+from .transport import (
     FORBIDDEN,
     HTTP_OK,
     NOT_FOUND,
-    READ_TIMEOUT,
     SERVER_ERROR,
-    TOO_BUSY,
     TOO_MANY_REQUESTS,
-    TRIES,
     UNAUTHORIZED,
+    Opened,
+    Transport,
     adapter,
     object_of,
     trust,
     words_of,
 )
-from .errors import BadSettings, ChefDenied, ChefRejected, ChefUnavailable
-from .model import Node
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-    from .errors import RollcallError
+    from .transport import Json, Query
 
 ORGANIZATION_PATH = re.compile(r"(/[^/]+)*/organizations/[^/]+")
 CLIENT_VERSION = "18.0.0"  # the API's documentation wants one from every client
@@ -123,14 +117,6 @@ def _organization(url: str, secret: str) -> str:
     return f"{parts.scheme}://{parts.netloc}{path}"
 
 
-@dataclass(frozen=True)
-class _Known:
-    """A session, and the organization that its requests go to."""
-
-    session: requests.Session
-    organization_url: str
-
-
 class Chef:
     """One organization of a Chef server, spoken to through one session that threads may share.
 
@@ -139,21 +125,16 @@ class Chef:
     """
 
     def __init__(self, credentials: Callable[[bool], ChefCredentials]) -> None:
-        self._credentials = credentials
-        self._known: _Known | None = None
-        self._connecting = Lock()
-        self._deadline = float("inf")
-        self._silent: RollcallError | None = None
-        self._distrusted = False
+        self._transport = Transport(
+            "the Chef server", lambda refresh: _opened(credentials(refresh)), ChefUnavailable, ChefRejected
+        )
 
     def finish_within(self, seconds: float) -> None:
-        """Bound what follows to the seconds left in this invocation; calls beyond that raise ChefUnavailable.
+        """Bound what follows to the seconds left in this invocation: see Transport.finish_within.
 
-        So do all that follow one which the server did not answer, or kept turning away. After a signature that the
-        server does not take they raise ChefDenied.
+        After a signature that the server does not take all that follows raises ChefDenied.
         """
-        self._deadline = time.monotonic() + seconds - DEADLINE_MARGIN
-        self._silent = None
+        self._transport.finish_within(seconds)
 
     def delete_client(self, name: str) -> bool:
         """Take a client's key away. False if there is no such client (any more)."""
@@ -191,77 +172,22 @@ class Chef:
             return False
         raise _rejected(answer)
 
-    def _send(
-        self, method: str, path: str, query: Mapping[str, str] | None = None, body: Any = None
-    ) -> requests.Response:
+    def _send(self, method: str, path: str, query: Query = (), body: Json | None = None) -> requests.Response:
         """One request and its answer, unless that tells of trouble which is the same whatever was asked for."""
-        known = self._connected()
-        answer = self._exchange(known, method, path, query, body)
-        if answer.status_code == UNAUTHORIZED:  # perhaps the key was rotated
-            answer = self._exchange(self._connected(refused=known), method, path, query, body)
+        answer = self._transport.send(method, path, body, query)
         status = answer.status_code
         if status == TOO_MANY_REQUESTS or status >= SERVER_ERROR:
             raise ChefUnavailable(f"the Chef server answered {_what(answer)} with {status}: {words_of(answer)}")
         if status == UNAUTHORIZED:
             denied = _denied(answer, "put the user and its key into the secret that ChefSecretArn names")
-            self._ask_no_more(denied)
+            self._transport.ask_no_more(denied)
             raise denied
         if status == FORBIDDEN:
             raise _denied(answer, "let the user read and delete nodes, and delete clients, of the organization")
         return answer
 
-    def _exchange(
-        self, known: _Known, method: str, path: str, query: Mapping[str, str] | None, body: Any
-    ) -> requests.Response:
-        if self._silent:
-            raise self._silent
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise ChefUnavailable(f"no time left in this invocation to ask the Chef server for {path}")
-        try:
-            answer = known.session.request(
-                method,
-                known.organization_url + path,
-                params=query,
-                json=body,
-                timeout=(min(CONNECT_TIMEOUT, left / TRIES), min(READ_TIMEOUT, left / TRIES)),
-                allow_redirects=False,
-            )
-        except requests.RequestException as error:
-            where = known.organization_url
-            if any(words in str(error) for words in DISTRUST):
-                self._distrusted = True
-                raise ChefRejected(
-                    f"the Chef server's certificate at {where} is not trusted: put its CA into the secret, as "
-                    f"ca_bundle ({error})"
-                ) from error
-            unavailable = ChefUnavailable(f"the Chef server at {where} cannot be reached for {path}: {error}")
-            if isinstance(error, requests.Timeout):
-                self._ask_no_more(unavailable)
-            raise unavailable from error
-        if answer.status_code in TOO_BUSY and answer.raw.retries and not answer.raw.retries.total:
-            self._ask_no_more(ChefUnavailable(f"the Chef server keeps turning us away, with {answer.status_code}"))
-        return answer
 
-    def _ask_no_more(self, why: RollcallError) -> None:
-        """For the rest of this invocation: each further call would cost time too, and end the same way."""
-        if self._deadline < float("inf"):
-            self._silent = why
-
-    def _connected(self, refused: _Known | None = None) -> _Known:
-        """The session; a new one, with the secret read afresh, if what the present one knew was not right.
-
-        Threads share it.
-        """
-        with self._connecting:
-            stale = self._distrusted or (refused is not None and refused is self._known)
-            if self._known is None or stale:
-                self._known = _session(self._credentials(stale))
-                self._distrusted = False
-            return self._known
-
-
-def _session(credentials: ChefCredentials) -> _Known:
+def _opened(credentials: ChefCredentials) -> Opened:
     session = requests.Session()
     session.trust_env = False  # else a .netrc could replace the signature
     session.auth = Signature(credentials.user, credentials.key)
@@ -271,7 +197,7 @@ def _session(credentials: ChefCredentials) -> _Known:
         trust(session, credentials.ca_bundle)
     session.mount("https://", adapter(repeatable=REPEATABLE))
     session.mount("http://", adapter(repeatable=REPEATABLE))
-    return _Known(session, credentials.organization_url)
+    return Opened(session, credentials.organization_url)
 
 
 def _read(answer: requests.Response) -> Mapping[str, Any]:

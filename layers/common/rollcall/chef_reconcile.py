@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from .chef import Chef
     from .fleet import Fleet
     from .model import Wishes
+    from .outcome import RunOutcome
     from .snapshot import Snapshot
-    from .steps import NodeRemoval, RunOutcome
+    from .steps import NodeRemoval
 
 
 class ChefReconcile:

@@ -6,11 +6,12 @@ import math
 from typing import TYPE_CHECKING
 
 from .applying import Applying
-from .connection import DEADLINE_MARGIN
 from .drift import plan, too_many
 from .errors import BadSettings
+from .outcome import RunOutcome, Summary
 from .reading import Reading
-from .steps import Kind, RunOutcome, Summary
+from .steps import Kind
+from .transport import DEADLINE_MARGIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from .model import Inventory
-    from .steps import NodeRemoval, RunOutcome
+    from .outcome import RunOutcome
+    from .steps import NodeRemoval
 
 type Json = dict[str, Any]
 

@@ -16,17 +16,19 @@ from itertools import batched
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from .connection import FORBIDDEN, NOT_FOUND, PAGE_SIZE, Connection, object_of, words_of
+from .connection import PAGE_SIZE, Connection
 from .errors import BadSettings, RollcallError, TowerDenied, TowerRejected
 from .expiring import Expiring
 from .model import Dump, DumpedHost, Host, Inventory, Job, JobStatus, JobTemplate, Outcome
+from .transport import FORBIDDEN, NOT_FOUND, object_of, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     import requests
 
-    from .connection import Credentials, Json
+    from .connection import Credentials
+    from .transport import Json
 
 NAMES_PER_QUERY = 150  # instance ids that stay under the 4 kB of URL that every proxy lets through
 BULK_CREATE_MAX = 100  # BULK_HOST_MAX_CREATE, the server's default
