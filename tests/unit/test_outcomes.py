@@ -12,7 +12,7 @@ from rollcall.fleet import Membership
 from rollcall.model import JobStatus, Outcome, Result
 from rollcall.reports import Event
 
-from .fakes import FakeChef
+from .fakes import ACCOUNT, REGION, FakeChef
 from .world import alerts
 
 if TYPE_CHECKING:
@@ -120,14 +120,42 @@ def test_a_termination_that_comes_twice_is_told_once(world: World) -> None:
     assert events(world.clean_up(unawaited(action))) == {}
 
 
-def test_who_waits_for_chef_without_a_hook_is_told_of_once_when_its_host_goes(world: World) -> None:
+@pytest.mark.parametrize("told_by_its_host", [True, False])
+def test_who_waits_for_chef_without_a_hook_is_told_of_once_when_its_host_goes(
+    world: World, told_by_its_host: bool
+) -> None:
+    world.group("web", chef="@instance_id@")
+    world.chef = FakeChef()
+    world.chef.failing["delete_client"] = ChefUnavailable("away")
+    marker = {"instance_id": "i-a", "account": ACCOUNT, "region": REGION, "chef": "@instance_id@"}
+    world.host_of("i-a", "10.0.0.1", variables={"rollcall": marker} if told_by_its_host else {})
+    action = unawaited(world.terminating("i-a"))
+    if not told_by_its_host:
+        action = replace(action, node_pattern="@instance_id@")
+    first = world.clean_up(action)
+    assert events(first) == {"i-a": Event.RETIRED}
+    assert bool(first[0].error) != told_by_its_host  # then a message of our own takes the place of this one
+    assert events(world.clean_up(action)) == {}
+
+
+def test_who_waits_for_chef_with_a_hook_is_told_of_when_that_is_answered(world: World) -> None:
     world.group("web", chef="@instance_id@")
     world.chef = FakeChef()
     world.chef.failing["delete_client"] = ChefUnavailable("away")
     world.host_of("i-a", "10.0.0.1")
-    action = replace(unawaited(world.terminating("i-a")), node_pattern="@instance_id@")
-    told = [list(events(world.clean_up(action)).values()) for _ in range(3)]
-    assert [each for some in told for each in some] == [Event.RETIRED]
+    action = replace(world.terminating("i-a"), received_at=world.clock.now)
+    assert events(world.clean_up(action)) == {}
+    del world.chef.failing["delete_client"]
+    assert events(world.clean_up(action)) == {"i-a": Event.RETIRED}
+
+
+def test_what_is_told_of_one_without_its_retire_job_does_not_end_by_its_going(world: World) -> None:
+    world.group("web", chef="@instance_id@")
+    world.chef = FakeChef()
+    action = world.terminating("i-a")
+    [back] = world.clean_up(replace(action, retired=True))
+    [alone] = world.clean_up(replace(action, instance_id="i-b"))
+    assert (back.troubled, alone.troubled) == (False, None)
 
 
 def test_who_is_handed_to_the_gate_is_not_retired_yet(world: World) -> None:
