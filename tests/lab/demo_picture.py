@@ -48,13 +48,13 @@ STYLE = """
   color-scheme: light dark;
   --paper: #ffffff; --ink: #1b2128; --soft: #5a6572; --rule: #dfe3e8; --bad: #b3261e;
   --r: #74b9ee; --w: #dde1e6; --j: #12588f; --b: #c8321a; --b2: #f3b9ad; --c: #e8a200; --s: #7fd0aa; --a: #c9a9dd;
-  --l: #7d8792; --dark: #1b2128; --on-w: #333b44; --on-j: #ffffff; --on-l: #ffffff;
+  --l: #7d8792; --dark: #1b2128; --on-w: #333b44; --on-j: #ffffff;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --paper: #14181d; --ink: #e7ebef; --soft: #9aa5b1; --rule: #2c333b; --bad: #ff8a75;
     --r: #9bd6fb; --w: #4a535d; --j: #3d8fd6; --b: #f0563a; --b2: #7a2213; --c: #ffc53d; --s: #2f7d5c; --a: #a884c2;
-    --l: #98a2ad; --on-w: #e7ebef; --on-j: #04121f; --on-l: #10151a;
+    --l: #98a2ad; --on-w: #e7ebef; --on-j: #04121f;
   }
 }
 body {
@@ -81,7 +81,7 @@ text { fill: var(--ink); stroke: var(--paper); stroke-width: 3px; paint-order: s
 .soft { color: var(--soft); fill: var(--soft); }
 .bad { color: var(--bad); fill: var(--bad); font-weight: 600; }
 .rule { stroke: var(--rule); }
-.act { stroke: var(--soft); stroke-dasharray: 2 3; }
+.act { stroke: var(--soft); stroke-dasharray: 2 3; opacity: 0.7; }
 .struck { stroke: var(--ink); stroke-width: 2; }
 .r { --own: var(--r); --on: var(--dark); }
 .w { --own: var(--w); --on: var(--on-w); }
@@ -90,14 +90,14 @@ text { fill: var(--ink); stroke: var(--paper); stroke-width: 3px; paint-order: s
 .c { --own: var(--c); --on: var(--dark); }
 .s { --own: var(--s); }
 .a { --own: var(--a); --on: var(--dark); }
-.l { --own: var(--l); --on: var(--on-l); }
+.l { --own: var(--l); }
 .key { background: var(--own); }
 .key.hatched { background: repeating-linear-gradient(135deg, var(--b) 0 4px, var(--b2) 4px 6px); }
 .way rect { fill: var(--own); }
 .way .hatched { fill: url(#bad); }
 .way:hover rect { opacity: 0.75; }
 .way .on { fill: var(--on); stroke: none; }
-.way .on.b { stroke: var(--b); font-weight: 600; }
+.way .on.b { stroke: var(--b); stroke-width: 6px; font-weight: 600; }
 .thin rect { shape-rendering: crispEdges; }
 .thin .s { opacity: 0.75; }
 """
@@ -243,12 +243,15 @@ class _Drawing:
             x = max(self._x(act.time), LEFT)
             if x > RIGHT:
                 continue
-            yield f'<line class="act" x1="{x:.1f}" y1="4" x2="{x:.1f}" y2="{self._bottom:.0f}"/>'
-            end = x + 8 + _width(act.name, 11)
-            top = next((top for top in ACTS_TOPS if free[top] <= x), None)
-            if top is not None and end <= WIDTH:
-                yield _text(x + 4, top, act.name, 11, "name")
-                free[top] = end
+            above, below = AXIS_TOP - 13, AXIS_TOP + 6  # the axis's labels
+            yield f'<path class="act" d="M{x:.1f} 4V{above:.0f}M{x:.1f} {below:.0f}V{self._bottom:.0f}"/>'
+            words = f"{act.number} {act.name}"
+            width = _width(words, 11)
+            left = x + 4 if x + 4 + width <= WIDTH else x - 4 - width
+            top = next((top for top in ACTS_TOPS if free[top] <= left), None)
+            if top is not None:
+                yield _text(left, top, words, 11, "name")
+                free[top] = left + width + 4
 
     def _head(self, name: str, ways: Sequence[Way], y: float) -> Iterator[str]:
         """What a group is, and what came of its instances."""
@@ -306,7 +309,7 @@ class _Drawing:
 
     def _written(self, stretch: Stretch, x: float, width: float, top: float) -> str:
         """What is written into a bar, as much as it has room for."""
-        if not self._rows.told or stretch.stage == Stage.SERVICE:
+        if not self._rows.told or stretch.stage in (Stage.SERVICE, Stage.LEAVING):
             return ""
         number = f"job {stretch.run.job}" if stretch.run else ""
         seconds = shortly(stretch.seconds)

@@ -64,7 +64,7 @@ class Stage:
 
     def play(self, scene: Callable[[Stage], None]) -> None:
         """A scene, from its beginning to its end. Raises SceneFailed."""
-        self.acts.append(Act(time.time(), f"{len(self.acts) + 1} {scene.__name__.replace('_', ' ')}"))
+        self.acts.append(Act(time.time(), len(self.acts) + 1, scene.__name__.replace("_", " ")))
         scene(self)
 
     def say(self, text: str, style: str = "") -> None:

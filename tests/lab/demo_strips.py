@@ -34,8 +34,7 @@ MOST_GROUPS = 4  # that are shown apart
 MOST_ALONE, MOST_OF_A_KIND = 9, 3  # instances that are shown by themselves, and of those that stand out for one reason
 NAME, TIME = 19, 8  # columns of an instance's or a stage's name, and of a time
 OUTCOME = 14  # columns
-TICK_WIDTH = 9  # columns that a tick takes at least
-ACT_LINES = 2  # for the names of what was begun
+TICK_WIDTH = 7  # columns that a tick takes at least
 
 GLYPHS = {
     Stage.REGISTERING: "▒",
@@ -145,14 +144,17 @@ def _style(way: Way) -> str:
 
 
 def _strip(sheet: Sheet, way: Way) -> Text:
-    """Its stages over time. What is shorter than a column has one, too, where that is not all another one has."""
+    """Its stages over time.
+
+    What is shorter than a column has one, too, where that is not all another one has; but a wait too short is none.
+    """
     cells: list[int | None] = [None] * sheet.strip
     for column in range(sheet.strip):
         shares = [_overlap(sheet, stretch.began, stretch.ended, column) for stretch in way.stretches]
         if any(shares):
             cells[column] = shares.index(max(shares))
     for number, stretch in enumerate(way.stretches):
-        if number not in cells:
+        if number not in cells and stretch.stage != Stage.WAITING:
             column = min(int(sheet.column((stretch.began + stretch.ended) / 2)), sheet.strip - 1)
             if cells.count(cells[column]) > 1 or cells[column] is None:
                 cells[column] = number
@@ -261,27 +263,26 @@ def _axis(sheet: Sheet, name: str) -> Text:
     length = sheet.shown.seconds
     moments = ticks(length, max(sheet.strip // TICK_WIDTH, 3))
     found = [(sheet.column(sheet.shown.began + tick), moment(tick, length)) for tick in moments]
-    return Text(f"{name:{NAME}} ", "bold").append(_placed(found, sheet.strip)[0], "not bold dim")
+    return Text(f"{name:{NAME}} ", "bold").append(_placed(found, sheet.strip), "not bold dim")
 
 
 def _acts(sheet: Sheet) -> Iterator[Text]:
-    left = [(sheet.column(act.time), act.name) for act in sheet.shown.acts]
-    for _ in range(ACT_LINES):
-        if left:
-            line, left = _placed(left, sheet.strip)
-            yield Text(" " * (NAME + 1)).append(line, "dim")
+    """What was begun, and where in the strips."""
+    acts = sheet.shown.acts
+    if acts:
+        yield Text(", ".join(f"{act.number} {act.name}" for act in acts), "dim")
+        found = [(sheet.column(act.time), str(act.number)) for act in acts]
+        yield Text(" " * (NAME + 1)).append(_placed(found, sheet.strip))
 
 
-def _placed(found: Iterable[tuple[float, str]], width: int) -> tuple[str, list[tuple[float, str]]]:
-    """A line with words at their columns, and those for which it has no room."""
-    line, left = "", []
+def _placed(found: Iterable[tuple[float, str]], width: int) -> str:
+    """Words at their columns, those for which there is room."""
+    line = ""
     for column, words in found:
         at = max(int(column), 0)
-        if at + len(words) <= width and (at > len(line) or not line):
+        if at + len(words) <= width and at >= len(line):
             line = f"{line:{at}}{words}"
-        else:
-            left.append((column, words))
-    return f"{line:{width}}", left
+    return f"{line:{width}}"
 
 
 def _ascii(line: Text) -> Text:

@@ -172,9 +172,10 @@ class Way:
 
 @dataclass(frozen=True)
 class Act:
-    """Something that was begun at a moment (epoch seconds)."""
+    """Something that was begun at a moment (epoch seconds), and the number that it has."""
 
     time: float
+    number: int
     name: str
 
 

@@ -440,7 +440,12 @@ def test_every_instance_is_in_the_picture_once(count: int) -> None:
 @pytest.mark.parametrize("count", [1, 5, 16, 17, 80, 500])
 @pytest.mark.parametrize("groups", [1, 3])
 def test_no_text_is_over_another_or_outside(count: int, groups: int) -> None:
-    acts = [Act(999.5, "1 scale out"), Act(1030, "2 scale in"), Act(1031, "3 too near"), Act(1118, "4 at the very end")]
+    acts = [
+        Act(999.5, 1, "scale out"),
+        Act(1030, 2, "scale in"),
+        Act(1031, 3, "too near"),
+        Act(1118, 4, "at the very end"),
+    ]
     found = list(boxes(drawn(many(count, groups, acts))))
     assert len(found) > 5
     for left, top, right, bottom, words in found:
@@ -525,8 +530,8 @@ def test_names_are_escaped_and_cut_where_they_are_long() -> None:
     assert all(right <= WIDTH for _, _, right, _, _ in boxes(page))
     long = many(100, name=name)
     assert rows(drawn(long))
-    acts = [Act(1000, "<1>")]
-    assert "<1>" in {words for *_, words in boxes(drawn(many(5, acts=acts)))}
+    acts = [Act(1000, 1, "<a>")]
+    assert "1 <a>" in {words for *_, words in boxes(drawn(many(5, acts=acts)))}
 
 
 def test_without_instances_there_is_a_page_that_says_so() -> None:
@@ -573,6 +578,21 @@ def test_a_stage_shorter_than_a_column_is_seen() -> None:
     strip = line.removeprefix("i-a").split()[0]
     assert strip.startswith("rJ")
     assert "Jc=" in strip
+
+
+def test_a_wait_too_short_to_see_takes_no_column_from_others() -> None:
+    shown = timeline(moved(SERVED), (), [living(101, 103.9)], [ran()], {"web": TAGS}, 120)
+    (line,) = (line.plain for line in strips(shown, 80, blocks=False) if line.plain.startswith("i-a"))
+    assert "rJ" in line
+
+
+def test_what_was_begun_is_named_and_numbered_where_it_began() -> None:
+    acts = [Act(999, 1, "first"), Act(1060, 2, "second"), Act(1060.1, 3, "third"), Act(1119, 4, "last")]
+    lines = [line.plain for line in strips(many(5, acts=acts), 80, blocks=True)]
+    assert lines[3] == "1 first, 2 second, 3 third, 4 last"
+    assert lines[4] == f"{'':20}1{'':17}2{'':17}4"
+    assert lines[5].startswith("Instance")
+    assert [line.plain for line in strips(many(5), 80, blocks=True)][3].startswith("Instance")
 
 
 def test_a_strip_shows_the_stages_in_their_places() -> None:
@@ -643,6 +663,20 @@ def test_a_terminal_that_has_only_ascii_gets_only_that() -> None:
 # The demo
 
 
+def test_a_scene_that_is_played_is_noted_with_its_number() -> None:
+    stage = DemoStage.__new__(DemoStage)
+    stage.acts = []
+    played: list[DemoStage] = []
+
+    def scale_out(stage: DemoStage) -> None:
+        played.append(stage)
+
+    stage.play(scale_out)
+    stage.play(scale_out)
+    assert [(act.number, act.name) for act in stage.acts] == [(1, "scale out"), (2, "scale out")]
+    assert played == [stage, stage]
+
+
 class FakeCloud:
     """What was recorded of one instance."""
 
@@ -657,14 +691,14 @@ class FakeCloud:
 
 
 def test_the_records_of_a_cloud_are_read(tmp_path: Path) -> None:
-    shown = read_timeline(cast("Cloud", FakeCloud(tmp_path)), [Act(99, "1 scale out")])
+    shown = read_timeline(cast("Cloud", FakeCloud(tmp_path)), [Act(99, 1, "scale out")])
     assert shown.ways[0].outcome == Outcome.SERVES
     assert shown.asks == {"web": "job provision; no checks but the job's result"}
-    assert shown.acts == (Act(99, "1 scale out"),)
+    assert shown.acts == (Act(99, 1, "scale out"),)
 
 
 def test_the_demo_draws_its_timeline_and_says_where_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    stage = SimpleNamespace(cloud=FakeCloud(tmp_path), acts=[Act(99, "1 scale out")])
+    stage = SimpleNamespace(cloud=FakeCloud(tmp_path), acts=[Act(99, 1, "scale out")])
     demo.draw(cast("DemoStage", stage), Lines())
     said = capsys.readouterr().out
     assert "i-a" in said
