@@ -16,7 +16,7 @@ from rich.console import Console
 from lab import demo
 from lab.aws import Timeout, Transition
 from lab.cloud import Cloud
-from lab.demo_picture import CHARACTER, RIGHT, WIDTH, picture
+from lab.demo_picture import CHARACTER, LEFT, RIGHT, WIDTH, picture
 from lab.demo_scenes import Stage as DemoStage
 from lab.demo_strips import FEW, LEVELS, NARROWEST, TENTHS, strips
 from lab.demo_timeline import (
@@ -339,6 +339,16 @@ def test_groups_come_in_the_order_of_their_first_launch_and_instances_in_theirs(
     assert (shown.began, shown.ended) == (101, NOW)
 
 
+def test_of_those_launched_together_the_ones_in_trouble_come_last() -> None:
+    records = [
+        *moved(ABANDONED, "i-1"),
+        *moved((*SERVED[:2], ("Pending:Proceed", 140), ("InService", 141)), "i-2"),
+        *moved(SERVED, "i-3"),
+        *moved([("Pending", 101), ("InService", 102)], "i-4"),
+    ]
+    assert [way.instance_id for way in timeline(records, (), (), (), {}, NOW).ways] == ["i-3", "i-2", "i-1", "i-4"]
+
+
 def test_what_a_group_asks_for_is_told_also_where_it_asks_for_nothing() -> None:
     asked = {
         "a": {"rollcall:job-template": "setup"},
@@ -402,6 +412,24 @@ def test_what_stands_out_are_failures_then_waits_then_second_jobs_then_the_slowe
         ("needed another job", ["i-again"]),
         ("slowest", ["i-slow"]),
     ]
+
+
+def test_the_slowest_are_few_and_only_where_half_of_all_were_twice_as_fast() -> None:
+    records = [
+        each
+        for number in range(20)
+        for served in (150 + number if number < 6 else 110,)
+        for each in moved((("Pending", 100), ("Pending:Wait", 100), ("InService", served)), f"i-{number:02}")
+    ]
+    found = standing_out(timeline(records, (), (), (), {}, NOW).ways)
+    assert [way.instance_id for way in found["slowest"]] == ["i-05", "i-04", "i-03"]
+    assert standing_out(timeline(records[:18], (), (), (), {}, NOW).ways) == {}
+
+
+def test_an_instance_that_never_was_registered_is_none_that_registration_took_so_long() -> None:
+    shown = timeline(moved(ABANDONED), (), (), (), {"web": TAGS}, NOW)
+    assert stages(shown.ways[0])[0] == (Stage.REGISTERING, 100, 112)
+    assert [each.name for each in waits(shown.ways)] == []
 
 
 def test_times_are_short() -> None:
@@ -469,6 +497,21 @@ def test_at_five_everything_is_written() -> None:
     assert "job provision; no checks but the job's result" in written
 
 
+def test_what_is_written_of_an_instance_launched_late_ends_with_the_drawing() -> None:
+    records = [*moved(SERVED), *moved([("Pending", 195)], "i-b")]
+    found = list(boxes(drawn(timeline(records, (), (), [ran(names=["i-a", "i-b"])], {"web": TAGS}, NOW))))
+    (late,) = (box for box in found if box[4] == "job 1 ok, 6.0 s · still waiting")
+    assert late[2] == RIGHT
+
+
+def test_what_was_begun_before_the_first_launch_is_where_time_begins() -> None:
+    found = {
+        words: left for left, *_, words in boxes(drawn(many(5, acts=[Act(900, 1, "early"), Act(9999, 2, "late")])))
+    }
+    assert found["1 early"] == LEFT + 4
+    assert "2 late" not in found
+
+
 def test_a_bar_is_where_its_time_is_and_looks_like_its_stage() -> None:
     shown = timeline(moved(SERVED), (), [living(101, 102)], [ran("failed")], {"web": TAGS}, 200)
     (row,) = rows(drawn(shown))
@@ -508,6 +551,11 @@ def test_rows_in_trouble_are_flagged_where_nothing_is_written() -> None:
     flags = [each for each in drawing.iter(f"{SVG}rect") if each.get("class") == "bad" and id(each) not in inside]
     pitch = 7.0
     assert sum(float(flag.get("height", 0)) for flag in flags) == pitch * sum(way.troubled for way in shown.ways)
+
+
+def test_the_drawing_says_what_one_sees_also_to_who_does_not_see_it() -> None:
+    (drawing,) = drawn(many(5)).iter(f"{SVG}svg")
+    assert drawing.get("aria-label") == "5 instances of 1 group: 3 in service, 1 terminated, 1 abandoned"
 
 
 def test_time_of_more_than_two_minutes_is_in_minutes() -> None:
