@@ -286,4 +286,4 @@ def _placed(found: Iterable[tuple[float, str]], width: int) -> str:
 
 
 def _ascii(line: Text) -> Text:
-    return Text(line.plain.replace("·", "-").encode("ascii", "replace").decode())
+    return Text(line.plain.encode("ascii", "replace").decode())

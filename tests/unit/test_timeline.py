@@ -16,7 +16,7 @@ from rich.console import Console
 from lab import demo
 from lab.aws import Timeout, Transition
 from lab.cloud import Cloud
-from lab.demo_picture import CHARACTER, LEFT, RIGHT, WIDTH, picture
+from lab.demo_picture import CHARACTER, LEFT, RIGHT, SHORTEST, WIDTH, picture
 from lab.demo_scenes import Stage as DemoStage
 from lab.demo_strips import FEW, LEVELS, NARROWEST, TENTHS, strips
 from lab.demo_timeline import (
@@ -493,7 +493,7 @@ def test_at_five_everything_is_written() -> None:
         assert str(way) in written
     assert "web" in written
     assert "job 1" in written
-    assert "✕ abandoned" in written
+    assert written.count("✕") == written.count("✕ abandoned") == 1
     assert "job provision; no checks but the job's result" in written
 
 
@@ -520,6 +520,12 @@ def test_a_bar_is_where_its_time_is_and_looks_like_its_stage() -> None:
     assert [bar.get("x") for bar in bars] == ["210.0", "229.5", "249.0", "307.4", "326.9"]
     assert [bar.get("width") for bar in bars] == ["19.5", "19.5", "58.4", "19.5", "857.1"]
     assert float(bars[4].get("height", 0)) < float(bars[0].get("height", 0))
+
+
+def test_what_took_no_time_is_seen_all_the_same() -> None:
+    shown = timeline(moved(SERVED), (), [living(101, 103.999)], [ran()], {"web": TAGS}, 5000)
+    (row,) = rows(drawn(shown))
+    assert min(float(bar.get("width", 0)) for bar in row.findall(f"{SVG}rect")) == SHORTEST
 
 
 def test_the_legend_has_the_stages_that_there_are_and_no_others() -> None:
@@ -599,7 +605,7 @@ def test_an_instance_launched_this_moment_is_drawn() -> None:
 
 
 @pytest.mark.parametrize("width", [80, 100, 120, 200])
-@pytest.mark.parametrize(("count", "groups"), [(5, 2), (20, 20), (21, 1), (500, 1), (500, 4), (2000, 150)])
+@pytest.mark.parametrize(("count", "groups"), [(5, 2), (20, 20), (21, 1), (500, 1), (500, 4), (1000, 150)])
 @pytest.mark.parametrize("blocks", [True, False])
 def test_the_lines_are_few_and_fit(width: int, count: int, groups: int, blocks: bool) -> None:
     lines = strips(many(count, groups), width, blocks=blocks)
@@ -626,6 +632,12 @@ def test_a_stage_shorter_than_a_column_is_seen() -> None:
     strip = line.removeprefix("i-a").split()[0]
     assert strip.startswith("rJ")
     assert "Jc=" in strip
+
+
+def test_a_short_stage_does_not_take_the_only_column_of_another() -> None:
+    states = (("Pending", 100), ("Pending:Wait", 100.1), ("Pending:Proceed", 105), ("InService", 105))
+    shown = timeline(moved(states), (), [living(101, 102)], [ran(started=103, finished=104)], {"web": TAGS}, 1100)
+    assert strips(shown, 80, blocks=False)[-1].plain.startswith(f"{'i-a':19} r====")
 
 
 def test_a_wait_too_short_to_see_takes_no_column_from_others() -> None:
@@ -680,6 +692,23 @@ def test_the_first_to_look_at_have_lines_of_their_own() -> None:
     assert "Look at these first" in lines
     assert "abandoned: 3 of 50" in lines
     assert sum(line.startswith("i-") for line in lines) <= 9
+
+
+def test_no_more_than_nine_have_lines_of_their_own_whatever_they_stand_out_for() -> None:
+    slow = (*SERVED[:2], ("Pending:Proceed", 180), ("InService", 180))
+    kinds = {"late": ABANDONED, "bad": ABANDONED, "waits": SERVED[:2], "again": SERVED, "slow": slow, "fine": SERVED}
+    records = [each for kind, states in kinds.items() for n in range(6) for each in moved(states, f"i-{kind}{n}")]
+    late = [Timeout(112, "web", f"i-late{n}", "rollcall-launching") for n in range(6)]
+    names = [f"i-again{n}" for n in range(6)]
+    jobs = [ran("dark", names=names), ran("ok", 2, started=110.5, finished=111, names=names)]
+    shown = timeline(records, late, (), jobs, {}, NOW)
+    assert len(standing_out(shown.ways)) == 5
+    assert sum(line.plain.startswith("i-") for line in strips(shown, 100, blocks=True)) == 9
+
+
+def test_a_groups_name_that_is_not_ascii_stays_out_of_plain_lines() -> None:
+    for count in (5, 50):
+        assert all(line.plain.isascii() for line in strips(many(count, name="wéb"), 80, blocks=False))
 
 
 def test_a_terminal_narrower_than_anything_is_as_wide_as_the_narrowest() -> None:
