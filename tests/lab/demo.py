@@ -5,6 +5,12 @@
     demo_checks   the invariants, and figures
     demo_view     how all this is shown: a live table, or plain lines
 
+At its end there is a picture of it:
+
+    demo_timeline  when each instance was in which stage, as data
+    demo_picture   the picture, a file
+    demo_strips    the same in the terminal
+
 Exit codes: 0, or 1 if a scene did not come out or an invariant broke, or 128 + the signal that ended it.
 """
 
@@ -30,6 +36,7 @@ if TYPE_CHECKING:
 
 FUNCTIONS = ("register", "gate", "cleanup", "reconcile")
 LOGS = "build/demo"
+TIMELINE = "timeline.html"
 SETTLING = 60.0  # seconds for the last messages to be worked off
 
 
@@ -88,6 +95,7 @@ def _play(view: View, directory: Path) -> bool:
             trouble = _tell_the_story(stage, view)
             well = _sum_up(stage, view, finished=not trouble)
             _write_logs(cloud)
+            draw(stage, view)
     except SamError as error:
         (directory / "sam.log").write_text(str(error))
         trouble = f"{error}\nThis is also in {LOGS}/sam.log"
@@ -105,7 +113,7 @@ def _tell_the_story(stage: Stage, view: View) -> str:
     with view.live():
         try:
             for scene in SCENES:
-                scene(stage)
+                stage.play(scene)
             stage.settle(SETTLING)
         except SceneFailed as failed:
             return str(failed)
@@ -125,6 +133,18 @@ def _sum_up(stage: Stage, view: View, *, finished: bool) -> bool:
     for figure in figures(stage.cloud):
         view.say(f"  {figure}")
     return all(each.holds for each in checks)
+
+
+def draw(stage: Stage, view: View) -> None:
+    """When each instance was in which stage: a picture, and the same in the terminal."""
+    from lab.demo_picture import picture
+    from lab.demo_timeline import read_timeline
+
+    shown = read_timeline(stage.cloud, stage.acts)
+    (stage.cloud.directory / TIMELINE).write_text(picture(shown), encoding="utf-8")
+    view.say("")
+    view.draw(shown)
+    view.say(f"Timeline: {LOGS}/{TIMELINE}")
 
 
 def _write_logs(cloud: Cloud) -> None:

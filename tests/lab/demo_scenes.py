@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from lab.cloud import eventually
 from lab.demo_sights import observe
+from lab.demo_timeline import Act
 from lab.invariants import disagreements, others_hosts
 
 if TYPE_CHECKING:
@@ -36,11 +38,12 @@ class SceneFailed(Exception):
 class Stage:
     """Where the scenes play: the cloud with its two groups, and the view that shows it.
 
-    others: the hosts in Tower that are not Rollcall's, by id.
+    others: the hosts in Tower that are not Rollcall's, by id. acts: the scenes that have begun.
     """
 
     def __init__(self, cloud: Cloud, view: View) -> None:
         self.cloud = cloud
+        self.acts: list[Act] = []
         self._view = view
         cloud.tower.set_job_time(JOB_TIME)
         cloud.tower.add_inventory(INVENTORY)
@@ -58,6 +61,11 @@ class Stage:
     @property
     def groups(self) -> tuple[str, ...]:
         return self.web.name, self.db.name
+
+    def play(self, scene: Callable[[Stage], None]) -> None:
+        """A scene, from its beginning to its end. Raises SceneFailed."""
+        self.acts.append(Act(time.time(), len(self.acts) + 1, scene.__name__.replace("_", " ")))
+        scene(self)
 
     def say(self, text: str, style: str = "") -> None:
         self._view.say(text, style)

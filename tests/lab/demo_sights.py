@@ -106,16 +106,17 @@ def _sight(
         address=host.address if host else first.address,
         inventory_groups=host.groups or ("(none)",) if host else (),
         job=job,
-        result=_result(first.instance_id, job) if job else "",
+        result=result_of(first.instance_id, job) if job else "",
         outcome="timed out" if timed_out else _outcome({each.state for each in transitions}, life),
         launched=launched,
-        registered=life.created - launched if life else None,
+        registered=life.joined - launched if life and life.joined else None,
         judged=job.finished - launched if job and job.finished else None,
         served=served,
     )
 
 
-def _result(instance_id: str, job: JobRecord) -> str:
+def result_of(instance_id: str, job: JobRecord) -> str:
+    """This host's own result in a job: ok, failed or unreachable; while it has none the job's status, as running."""
     if not job.final or job.status not in RAN_TO_ITS_END:
         return job.status
     return RESULTS.get(job.hosts.get(instance_id, ""), "not run")

@@ -17,11 +17,15 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from lab.demo_strips import strips
+
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from lab.demo_sights import Sight
+    from lab.demo_timeline import Timeline
 
+PLAIN_WIDTH = 100  # columns of the timeline where there is no terminal
 NARROWEST = 80  # columns that the table needs
 WIDE = 120  # columns from which on nothing is abbreviated
 TEXT_COLUMNS = (("Instance", 19), ("State", 19), ("Tower host", 16), ("Job", 13), ("Outcome", 10))
@@ -65,6 +69,9 @@ class View(Protocol):
     def show(self, sights: Sequence[Sight]) -> None:
         """Show the instances as they are now."""
 
+    def draw(self, shown: Timeline) -> None:
+        """Show when each instance was in which stage."""
+
 
 def make_view() -> View:
     """The table where there is a terminal that can show it, else plain lines."""
@@ -107,6 +114,10 @@ class Lines:
             if news := ", ".join(fact for fact in facts if fact not in known):
                 self.say(f"{time.monotonic() - self._began:6.1f} s  {sight.group:4} {sight.instance_id}  {news}")
             self._shown[sight.instance_id] = facts
+
+    def draw(self, shown: Timeline) -> None:
+        for line in strips(shown, PLAIN_WIDTH, blocks=False):
+            self.say(line.plain)
 
 
 def _facts(sight: Sight) -> list[str]:
@@ -158,6 +169,10 @@ class LiveTable:
         if self._live and rows != self._rows:
             self._rows = rows
             self._live.update(_table(sights, rows, wide=self._console.width >= WIDE), refresh=True)
+
+    def draw(self, shown: Timeline) -> None:
+        for line in strips(shown, self._console.width, blocks=not self._console.options.ascii_only):
+            self._console.print(line, no_wrap=True, crop=True)
 
 
 def _row(sight: Sight) -> tuple[str, ...]:

@@ -85,7 +85,8 @@ class HostLife:
 
     group, account, vpc: what Rollcall's marker names, empty for a host without one. restored: it was put back from a
     backup, at `created`; what it was until then is a life of its own, which ended. periods: what it was before it was
-    this, one after the other, and this; they begin when it was really made, however it was aged.
+    this, one after the other, and this; they begin when it was really made, however it was aged. joined: when it was
+    put into the first of its groups.
     """
 
     id: int
@@ -100,6 +101,7 @@ class HostLife:
     vpc: str = ""
     restored: bool = False
     periods: tuple[HostPeriod, ...] = ()
+    joined: float | None = None
 
 
 @dataclass(frozen=True)
@@ -689,6 +691,7 @@ def _host_life(row: Host) -> HostLife:
         vpc=str(row.marker.get("vpc", "")),
         restored=row.restored is not None,
         periods=tuple(row.periods),
+        joined=row.joined,
     )
 
 

@@ -186,6 +186,7 @@ class Host:
     deleted: bool = False
     removed: float | None = None
     restored: float | None = None
+    joined: float | None = None  # its first group
     periods: list[HostPeriod] = field(default_factory=list)
     _parsed: tuple[str, dict[str, Any]] | None = None
 
@@ -691,6 +692,7 @@ class World:
             raise Refusal(400, {"detail": "Cannot associate two items from different inventories."})
         group.hosts[host.id] = host
         host.groups[group.id] = group
+        host.joined = host.joined or self.now()
 
     def leave(self, group: Group, host: Host) -> None:
         group.hosts.pop(host.id, None)

@@ -356,6 +356,18 @@ def test_a_restore_puts_back_what_was_there_then_and_nothing_else(tower: Tower, 
     assert tower.hosts() == before
 
 
+def test_a_life_tells_when_its_host_joined_its_first_group(tower: Tower, clock: Clock) -> None:
+    tower.add_host("fleet", "a")
+    assert [life.joined for life in tower.host_lives()] == [None]
+    clock.now += 5
+    tower.add_group("fleet", "web", hosts=["a"])
+    clock.now += 5
+    tower.add_group("fleet", "db", hosts=["a"])
+    assert [life.joined for life in tower.host_lives()] == [clock.now - 5]
+    tower.remove_host("a")
+    assert [life.joined for life in tower.host_lives()] == [clock.now - 5]
+
+
 def test_what_a_restore_undid_is_remembered(tower: Tower, clock: Clock) -> None:
     tower.add_host("fleet", "kept")
     first = tower.run_playbook("provision", "kept")
