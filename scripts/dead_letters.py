@@ -129,7 +129,7 @@ def _action(record: Record) -> Content:
     action = read_action(record)
     if not action:
         return Content("notification that asks for nothing")
-    kind = DIRECTION[action.transition] + ("" if action.hook else " that no hook waits for")
+    kind = DIRECTION[action.transition] + ("" if action.hook else " without a hook")
     return Content(kind, ((action, _came_at(record)),))
 
 

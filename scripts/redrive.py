@@ -266,7 +266,7 @@ def _show_alike(console: Console, alike: Sequence[Entry], result: Result, now: f
     """Prints entries that differ only in their instances: what, since when, why, whose, and what becomes of them."""
     first = min(alike, key=lambda each: each.since)
     many = f"{len(alike):,} x " if len(alike) > 1 else ""
-    of = f" of group {', '.join(first.groups)}" if first.groups else ""
+    of = f", group {', '.join(first.groups)}" if first.groups else ""
     latest = max(each.since for each in alike)
     until = f" to {moment(latest)}" if moment(latest) != moment(first.since) else ""
     when = f"since {moment(first.since)}{until}, {duration(now - first.since)} old"

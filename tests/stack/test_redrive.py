@@ -94,7 +94,7 @@ def test_what_was_set_aside_for_a_mistake_is_told_in_words_and_provisioned_once_
     told = redrive(cloud)
     assert (told.returncode, told.stderr) == (1, "")
     assert "LaunchDeadLetterQueue: 1 message" in told.stdout
-    assert f"launch of group {group.name}, since" in told.stdout
+    assert f"launch, group {group.name}, since" in told.stdout
     assert "2 hours old" in told.stdout
     assert f"BadSettings: group '{group.name}': tag rollcall:gate is 'icmp'; allowed:" in told.stdout
     assert instance_id in told.stdout

@@ -81,11 +81,11 @@ LAUNCHES = [
 ]
 TERMINATIONS = ["terminate-eventbridge.json", "terminate-hook-sqs.json", "terminate-hook-sns.json"]
 UNHOOKED = {
-    "launch-notification-sqs.json": ("Launch", "launch that no hook waits for"),
-    "launch-notification-sns.json": ("Launch", "launch that no hook waits for"),
-    "terminate-notification-sqs.json": ("Terminate", "termination that no hook waits for"),
-    "terminate-notification-sns.json": ("Terminate", "termination that no hook waits for"),
-    "terminate-successful.json": ("Terminate", "termination that no hook waits for"),
+    "launch-notification-sqs.json": ("Launch", "launch without a hook"),
+    "launch-notification-sns.json": ("Launch", "launch without a hook"),
+    "terminate-notification-sqs.json": ("Terminate", "termination without a hook"),
+    "terminate-notification-sns.json": ("Terminate", "termination without a hook"),
+    "terminate-successful.json": ("Terminate", "termination without a hook"),
 }
 
 

@@ -147,7 +147,7 @@ class TestShowing:
         code, told, errors = run()
         assert (code, errors) == (1, "")
         assert "TerminateDeadLetterQueue: 1 message\n" in told
-        assert "termination that no hook waits for of group web, since" in told
+        assert "termination without a hook, group web, since" in told
         assert "BadSettings: tag rollcall:gate is 'icmp'" in told
         assert "-> goes back to TerminateQueue" in told
         assert "LaunchDeadLetterQueue: 2 messages" in told

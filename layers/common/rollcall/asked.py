@@ -57,7 +57,9 @@ class _Answering:
                 self._open[step.instance_id].append(f"to {planned}: {step.reason}")
         for own in self._outcome.stopped.values():
             for removal in own:
-                self._open[removal.instance_id].append(f"stopped by the breaker, to remove: {removal.reason}")
+                self._open[removal.instance_id].append(
+                    f"the breaker stops its removal, unless forced: {removal.reason}"
+                )
 
     def _steps(self) -> Iterator[tuple[str, str, Step]]:
         plan = self._outcome.plan
@@ -79,7 +81,7 @@ class _Answering:
             else:
                 self._open[removal.instance_id].append(f"to remove node {removal.node} from Chef: {removal.reason}")
         for removal in nodes.stopped:
-            words = f"stopped by the breaker, to remove node {removal.node} from Chef: {removal.reason}"
+            words = f"the breaker stops the removal of node {removal.node}, unless forced: {removal.reason}"
             self._open[removal.instance_id].append(words)
 
     def _answer(self, instance_id: str) -> Answer:
