@@ -12,8 +12,9 @@ import boto3
 import mailroom
 import pytest
 import redrive
+from botocore.stub import Stubber
 from dead_letters import Entry, Letter
-from mailroom import BYTES_PER_CALL, in_batches
+from mailroom import BYTES_PER_CALL, HELD, LOOKS, Contents, Mailroom, Queue, in_batches
 from moto import mock_aws
 
 from rollcall.errors import Throttled
@@ -406,6 +407,37 @@ def vars_of(instance_id: str, hook: str | None) -> Json:
         "hook": hook,
         "token": None,
     }
+
+
+def received(*handles: str) -> Json:
+    """SQS's answer with these messages: the id before the slash."""
+    messages = [
+        {"MessageId": each.split("/")[0], "ReceiptHandle": each, "Body": "x", "Attributes": {"SentTimestamp": "1000"}}
+        for each in handles
+    ]
+    return {"Messages": messages} if messages else {}
+
+
+@pytest.mark.parametrize(("about", "empty_answers"), [(2, 1), (5, LOOKS)])
+def test_what_comes_twice_is_one_message_and_a_queue_is_empty_once_it_says_so_often_enough(
+    about: int, empty_answers: int
+) -> None:
+    room = Mailroom(STACK)
+    queue = Queue("Launch", "https://queue.example.com/dead", "https://queue.example.com/launch")
+    contents = Contents(queue)
+    with Stubber(room._sqs) as sqs:
+        sizes = {"ApproximateNumberOfMessages": str(about), "ApproximateNumberOfMessagesNotVisible": "4"}
+        sqs.add_response("get_queue_attributes", {"Attributes": sizes})
+        for handles in (("a/1",), (), ("a/2", "b/1"), *[()] * empty_answers):
+            asked = {"QueueUrl": queue.url, "VisibilityTimeout": HELD, "WaitTimeSeconds": 1, "MaxNumberOfMessages": 10}
+            every = {"MessageSystemAttributeNames": ["All"], "MessageAttributeNames": ["All"]}
+            sqs.add_response("receive_message", received(*handles), asked | every)
+        progress: list[str] = []
+        room.take(contents, progress.append)
+        sqs.assert_no_pending_responses()
+    assert [each.receipt_handle for each in contents.letters] == ["a/2", "b/1"], "only the newest handle is good"
+    assert contents.held == 4
+    assert progress[-1] == f"reading LaunchDeadLetterQueue: 2 of about {about}"
 
 
 def test_one_call_sends_as_many_as_it_takes_by_number_and_by_size() -> None:
