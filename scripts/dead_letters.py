@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from rollcall.events import Record, read_action, read_gate_message, write_gate_message
+from rollcall.events import RECEIVED_AT, Record, read_action, read_gate_message, write_gate_message
 from rollcall.identity import INSTANCE_ID
 from rollcall.model import GateMessage, LifecycleAction, RetireMessage, Transition, WatchMessage
 from rollcall.waiting import hook_life
@@ -168,12 +168,10 @@ def _came_at(record: Record) -> float:
     if body.get("Type") == "Notification":
         body = json.loads(str(body["Message"]))
     try:
-        return min(
-            datetime.fromisoformat(str(body.get("time") or body.get("Time"))).timestamp(), record.first_received_at
-        )
+        came_at = datetime.fromisoformat(str(body.get("time") or body.get("Time"))).timestamp()
     except ValueError:
-        own = body.get("ReceivedAtByRollcall")
-        return float(own) if isinstance(own, (int, float)) else record.first_received_at
+        came_at = float(body.get(RECEIVED_AT, record.first_received_at))
+    return min(came_at, record.first_received_at)
 
 
 def trouble(letter: Letter) -> tuple[str, str]:
