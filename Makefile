@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test contract bench lint format build chef-signatures requirements reconcile uninstall-check clean
+.PHONY: help setup demo test contract bench lint format build chef-signatures requirements reconcile redrive uninstall-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ requirements: setup ## compile the pinned requirements from the short .in files
 
 reconcile: setup ## one run of reconcile on the stack STACK, for people: ARGS='--dry-run --group web', ARGS=--help
 	@python scripts/reconcile.py --stack '$(STACK)' $(ARGS)
+
+redrive: setup ## what is in the dead-letter queues of the stack STACK, in words; ARGS=--send sends it back, ARGS=--help
+	@PYTHONPATH=layers/common python scripts/redrive.py --stack '$(STACK)' $(ARGS)
 
 uninstall-check: setup ## groups that still have hooks which the stack STACK answers (gone already: PREFIX=...)
 	@python scripts/uninstall_check.py --stack '$(STACK)' --prefix '$(PREFIX)'

@@ -12,19 +12,15 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from stack import NotRun, invoke
+
 type Json = dict[str, Any]
 
-# A run may take nearly two minutes, and is not to be asked for twice.
-ANSWER_TIMEOUT = 150  # seconds
-ONCE = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=ANSWER_TIMEOUT)
 SEEN = ("hosts", "managed", "foreign", "conflicts")
 DONE = ("removed", "fixed", "added", "requeued")
 LISTS = ("steps", "findings", "stopped", "troubles")
@@ -33,17 +29,13 @@ INDENT, SUBJECTS_INDENT = (0, 0, 0, 2), (0, 0, 0, 6)  # characters
 SHOWN_MAX = 50  # entries of a list, and hosts of an entry, unless all are asked for
 
 
-class NotRun(Exception):
-    """Reconcile did not come to an answer. The text says why."""
-
-
 def main() -> int:
     """Runs reconcile and prints its answer. Returns the exit code."""
     options = _parser().parse_args()
     console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
     try:
         with console.status("reconciling Tower and EC2"):
-            answer = invoke(options.stack, request_of(options))
+            answer = reconcile(options.stack, request_of(options))
     except NotRun as error:
         print(error, file=sys.stderr)
         return 2
@@ -59,6 +51,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--stack", default="rollcall", help="Rollcall's stack (%(default)s)")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and change nothing")
     parser.add_argument("--group", action="append", default=[], help="only this Auto Scaling group; repeat for more")
+    parser.add_argument(
+        "--instance", action="append", default=[], metavar="ID", help="only this instance; repeat for more"
+    )
     parser.add_argument("--provision", action="store_true", help="run the job on every instance that had no host")
     parser.add_argument("--force", action="store_true", help="remove hosts although the breaker would stop it")
     parser.add_argument(
@@ -76,36 +71,19 @@ def request_of(options: argparse.Namespace) -> Json:
     request: Json = {name: True for name in ("dry_run", "provision", "force") if getattr(options, name)}
     if options.group:
         request["groups"] = options.group
+    if options.instance:
+        request["instances"] = options.instance
     if options.forget:
         request["forget"] = options.forget
     return request
 
 
-def invoke(stack: str, request: Json) -> Json:
-    """The function's answer. Raises NotRun."""
-    try:
-        resource = boto3.client("cloudformation", config=ONCE).describe_stack_resource(
-            StackName=stack, LogicalResourceId="ReconcileFunction"
-        )
-        answer = boto3.client("lambda", config=ONCE).invoke(
-            FunctionName=resource["StackResourceDetail"]["PhysicalResourceId"], Payload=json.dumps(request)
-        )
-        said = json.loads(answer["Payload"].read())
-    except ReadTimeoutError as error:
-        raise NotRun(f"No answer within {ANSWER_TIMEOUT} s: the function's log tells what became of the run") from error
-    except (BotoCoreError, ClientError) as error:
+def reconcile(stack: str, request: Json) -> Json:
+    """The answer of the stack's reconcile. Raises NotRun."""
+    said = invoke(stack, "ReconcileFunction", request)
+    if not {"failed", "inventories", "instances", "nodes", *LISTS} <= said.keys():
         raise NotRun(
-            f"AWS cannot be asked: {error}\n"
-            "Set credentials and a Region (AWS_PROFILE, AWS_DEFAULT_REGION); name the stack with STACK=..."
-        ) from error
-    if "FunctionError" in answer:
-        raise NotRun(
-            f"Reconcile ended in an error: {said.get('errorType', 'error')}: {said.get('errorMessage', said)}\n"
-            "Where AWS or Tower cannot be read completely, nothing is changed. The function's log says more."
-        )
-    if not isinstance(said, dict) or not {"failed", "inventories", "nodes", *LISTS} <= said.keys():
-        raise NotRun(
-            f"The function of stack {stack} does not answer as reconcile does: {json.dumps(said)[:200]}\n"
+            f"ReconcileFunction of stack {stack} does not answer as it should: {json.dumps(said)[:200]}\n"
             "Deploy this version, or use the script of the version that is deployed."
         )
     return said
@@ -132,7 +110,14 @@ def show(console: Console, answer: Json, most: int) -> None:
     _list(console, answer, "troubles", "FAILED", most, lambda each: (each["what"], "", each["message"]))
     if answer["left"]:
         console.print(f"\n{answer['left']:,} steps are left to the next run.")
-    agree = "" if any(answer[name] for name in LISTS) or answer["left"] else "Tower and EC2 agree. "
+    if answer["instances"]:
+        console.print("\nasked for", style="bold")
+        for instance_id, said in answer["instances"].items():
+            left = "" if said["settled"] else "not settled: "
+            console.print(Padding(Text(f"{instance_id}: {left}{said['reason']}"), INDENT, expand=False))
+    agree = (
+        "" if answer["instances"] or any(answer[name] for name in LISTS) or answer["left"] else "Tower and EC2 agree. "
+    )
     console.print(f"\n{agree}{answer['seconds']:.1f} s")
 
 

@@ -27,7 +27,7 @@ from rollcall.model import (
     Wishes,
 )
 from rollcall.snapshot import Place, Snapshot, owners_of, proven, suspects
-from rollcall.steps import Addition, Change, Finding, Kind, Plan, Removal
+from rollcall.steps import Addition, Change, Finding, Kind, Plan, Removal, Requeue
 from rollcall.waiting import RETRY_MAX
 
 if TYPE_CHECKING:
@@ -1158,6 +1158,7 @@ ANY_SIGHT = sights() | crowded_sights()
 ANY_WISHES = st.builds(
     Wishes,
     groups=st.none() | st.frozensets(st.sampled_from(GROUPS)),
+    instances=st.none() | st.none() | st.frozensets(st.sampled_from(INSTANCE_IDS)),
     provision=st.booleans(),
     forget=st.frozensets(st.sampled_from(GROUPS), max_size=2),
     adopt=st.booleans(),
@@ -1430,6 +1431,17 @@ def test_what_ec2_says_of_proven_instances_that_live_would_change_nothing(sight:
     assume(all(each in seen.instances and seen.instances[each].living for each in certain))
     unasked = {each: known for each, known in seen.instances.items() if each not in certain}
     assert plan(replace(seen, instances=unasked), wishes) == plan(seen, wishes)
+
+
+@THOROUGHLY
+@given(ANY_SIGHT, ANY_WISHES, st.frozensets(st.sampled_from(INSTANCE_IDS)))
+def test_a_plan_for_certain_instances_holds_steps_about_no_others(
+    sight: Sight, wishes: Wishes, instances: frozenset[str]
+) -> None:
+    done = sight.plan(replace(wishes, instances=instances))
+    steps: list[Removal | Change | Addition | Requeue] = [*touched(done), *done.additions, *done.requeues]
+    assert {step.instance_id for step in steps} <= instances
+    assert {finding.instance_id for finding in done.findings} <= {*instances, ""}
 
 
 @THOROUGHLY

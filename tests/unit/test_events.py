@@ -484,6 +484,11 @@ def test_a_run_is_asked_for_by_field() -> None:
     assert read_run_request(asked) == RunRequest(wishes, dry_run=True, force=True)
 
 
+def test_a_run_for_certain_instances_names_them() -> None:
+    asked = read_run_request({"instances": ["i-0123456789abcdef0", "i-1"], "dry_run": True})
+    assert asked == RunRequest(Wishes(instances=frozenset({"i-0123456789abcdef0", "i-1"})), dry_run=True)
+
+
 def test_the_schedule_says_in_minutes_how_often_it_runs() -> None:
     assert read_run_request({"every": 5}).wishes.every == 300
 
@@ -500,6 +505,11 @@ def test_the_schedule_says_in_minutes_how_often_it_runs() -> None:
         ("groups", []),
         ("groups", [""]),
         ("groups", [1]),
+        ("instances", "i-0"),
+        ("instances", []),
+        ("instances", ["web"]),
+        ("instances", ["i-0", "i-"]),
+        ("instances", ["i-0123456789abcdef01"]),
         ("forget", "web"),
         ("forget", []),
         ("every", "5"),

@@ -29,6 +29,7 @@ def test_a_run_that_finds_nothing_answers_with_its_inventories(world: World) -> 
         "failed": False,
         "dry_run": False,
         "seconds": 1.235,
+        "instances": {},
         "nodes": {"ours": 0, "removed": 0},
         "steps": [],
         "findings": [],

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from dead_letters import RECEIVES_MAX
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 from rollcall import waiting as timing
@@ -239,6 +240,12 @@ def test_a_queue_has_a_dead_letter_queue_of_its_own_that_keeps_for_as_long_as_it
     assert len(set(dead)) == len(WORK_QUEUES)
     mine = target(WORK_QUEUES[queue]["RedrivePolicy"]["deadLetterTargetArn"])
     assert QUEUES[mine]["MessageRetentionPeriod"] == 14 * DAY
+
+
+def test_who_reads_dead_letters_finds_the_queue_of_each_and_knows_how_often_it_was_received() -> None:
+    dead = {name.removesuffix("DeadLetterQueue") for name in QUEUES if name.endswith("DeadLetterQueue")}
+    assert dead == {name.removesuffix("Queue") for name in WORK_QUEUES}
+    assert {each["RedrivePolicy"]["maxReceiveCount"] for each in WORK_QUEUES.values()} == {RECEIVES_MAX}
 
 
 def test_every_dead_letter_queue_has_an_alarm_at_the_first_message() -> None:

@@ -28,7 +28,8 @@ class NodesSeen:
     patterns: how our groups' nodes are named. names: of the nodes that are named so. by_private_dns: instance ids of
     our groups' instances, by the name that each has now. nodes: those that had to be looked at, by name. memberships,
     instances: what Auto Scaling and EC2 say; EC2 of those only that none of our groups lists. groups: those that the
-    run is about, None for all. groups_by_host: of which groups the hosts of an instance say that it is.
+    run is about, None for all. groups_by_host: of which groups the hosts of an instance say that it is. asked: the
+    instances that the run is about, None for all.
     """
 
     account: str
@@ -42,6 +43,7 @@ class NodesSeen:
     instances: Mapping[str, Instance] = field(default_factory=dict)
     groups: frozenset[str] | None = None
     groups_by_host: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    asked: frozenset[str] | None = None
 
 
 def id_in(seen: NodesSeen, name: str) -> str | None:
@@ -100,6 +102,8 @@ def plan_nodes(seen: NodesSeen) -> NodePlan:
         if not (membership or instance or (node and is_from_here(seen, node))):
             continue  # another account's, or Region's, for all that one can know
         ours += 1
+        if seen.asked is not None and instance_id not in seen.asked:
+            continue
         if gone := why_gone(instance, membership, _age(seen, node)):
             removals.append(NodeRemoval(name, instance_id, gone, certain=id_in(seen, name) is not None))
     return NodePlan(ours, tuple(removals))

@@ -55,6 +55,7 @@ def read_nodes(
         memberships=seen.memberships,
         groups=wishes.groups,
         groups_by_host=_groups_by_host(seen),
+        asked=wishes.instances,
     )
     nodes = replace(nodes, nodes=chef.nodes([name for name in names if not instance_of(nodes, name)]))
     named = {name: found for name in names if (found := instance_of(nodes, name))}

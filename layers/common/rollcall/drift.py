@@ -99,21 +99,23 @@ class _Planning:
             tuple(self._findings),
         )
 
-    def _concerns(self, *groups: str) -> bool:
-        """Whether the run is about one of these groups, and none of them could not be read."""
+    def _concerns(self, instance_id: str, *groups: str) -> bool:
+        """Whether the run is about this instance of one of these groups, and all of them could be read."""
         if self._seen.troubled & set(groups):
+            return False
+        if self._wishes.instances is not None and instance_id not in self._wishes.instances:
             return False
         return self._wishes.groups is None or bool(self._wishes.groups & set(groups))
 
-    def _find(self, kind: Kind, inventory: Inventory, subject: str, reason: str) -> None:
-        self._findings.append(Finding(kind, inventory, subject, reason))
+    def _find(self, kind: Kind, inventory: Inventory, subject: str, reason: str, instance_id: str = "") -> None:
+        self._findings.append(Finding(kind, inventory, subject, reason, instance_id))
 
     # Hosts of ours
 
     def _judge(self, inventory: Inventory, host: DumpedHost, marker: Marker) -> None:
         membership = self._seen.memberships.get(marker.instance_id)
         instance = self._seen.instances.get(marker.instance_id)
-        if not self._concerns(marker.group, *([membership.group] if membership else [])):
+        if not self._concerns(marker.instance_id, marker.group, *([membership.group] if membership else [])):
             return
         if membership and membership.state in POOLED:
             self._find(
@@ -122,6 +124,7 @@ class _Planning:
                 host.name,
                 f"its instance is in the warm pool ({membership.state}): remove the host, which is made again when the "
                 "instance joins the group",
+                marker.instance_id,
             )
             return
         if membership and (membership.pending or membership.leaving or membership.state.startswith("Warmed")):
@@ -155,6 +158,7 @@ class _Planning:
                 host.name,
                 f"its instance lives in group {membership.group!r}, which has no tag rollcall:inventory: put the tag "
                 f'back, or run with {{"forget": ["{marker.group}"]}}',
+                marker.instance_id,
             )
         else:
             self._find(
@@ -162,6 +166,7 @@ class _Planning:
                 inventory,
                 host.name,
                 "its instance lives and belongs to no Auto Scaling group: attach it, or remove the host",
+                marker.instance_id,
             )
 
     def _keep_true(
@@ -175,12 +180,13 @@ class _Planning:
             return
         if other := self._at_home.get((inventory.id, marker.instance_id)):
             reason = f"host {other.name} is for the same instance: remove one of them"
-            self._find(Kind.SECOND_HOST, inventory, host.name, reason)
+            self._find(Kind.SECOND_HOST, inventory, host.name, reason, marker.instance_id)
             return
         self._at_home[inventory.id, marker.instance_id] = host
         wanted = self._variables(place, instance)
         if wanted is None:
-            self._find(Kind.NO_ADDRESS, inventory, host.name, f"its instance has no {settings.address} address")
+            reason = f"its instance has no {settings.address} address"
+            self._find(Kind.NO_ADDRESS, inventory, host.name, reason, marker.instance_id)
             return
         reasons = []
         if host.variables.get("ansible_host") != wanted["ansible_host"]:
@@ -240,7 +246,7 @@ class _Planning:
             place, instance = self._place_of(membership), self._seen.instances.get(instance_id)
             if not place or not instance or not instance.living or not membership.settled:
                 continue
-            if not self._concerns(membership.group) or (place.inventory.id, instance_id) in self._hosted:
+            if not self._concerns(instance_id, membership.group) or (place.inventory.id, instance_id) in self._hosted:
                 continue
             wanted = self._wanted(place, instance)
             if wanted is None:
@@ -258,11 +264,12 @@ class _Planning:
         wanted = self._variables(place, instance)
         if wanted is None:
             reason = f"it has no {place.settings.address} address, and so no host"
-            self._find(Kind.NO_ADDRESS, place.inventory, instance.instance_id, reason)
+            self._find(Kind.NO_ADDRESS, place.inventory, instance.instance_id, reason, instance.instance_id)
             return None
         named_so = self._named.get((place.inventory.id, instance.instance_id))
         if named_so and not self._may_be_adopted(named_so):
-            self._find(Kind.IN_THE_WAY, place.inventory, instance.instance_id, self._why_in_the_way(named_so))
+            reason = self._why_in_the_way(named_so)
+            self._find(Kind.IN_THE_WAY, place.inventory, instance.instance_id, reason, instance.instance_id)
             return None
         return wanted
 
@@ -328,7 +335,7 @@ class _Planning:
             vpc = self._seen.instances[each.instance_id].facts["vpc"]
             if names := held[each.inventory.id].get(address_key(vpc, address)):
                 reason = f"it gets no host while {names[0]}, which may not be removed yet, has its address {address}"
-                self._find(Kind.ADDRESS_CONFLICT, each.inventory, each.instance_id, reason)
+                self._find(Kind.ADDRESS_CONFLICT, each.inventory, each.instance_id, reason, each.instance_id)
             else:
                 free.append(each)
         dropped = len(free) < len(self._additions)
@@ -421,7 +428,9 @@ class _Planning:
     def _requeue_the_lost(self) -> None:
         for instance_id, membership in self._members:
             place, instance = self._place_of(membership), self._seen.instances.get(instance_id)
-            if not place or not self._concerns(membership.group) or not membership.state.endswith(":Wait"):
+            if not place or not self._concerns(instance_id, membership.group):
+                continue
+            if not membership.state.endswith(":Wait"):
                 continue
             if membership.leaving:  # to clean up a second time costs nothing and starts nothing
                 reason = f"it waits in {membership.state}"
@@ -431,17 +440,23 @@ class _Planning:
                 self._requeues.append(Requeue(place, instance_id, Transition.LAUNCHING, reason))
 
     def _why_lost(self, place: Place, instance: Instance, membership: Membership) -> str:
-        """Why a waiting instance is to be registered now; nothing if it is not, or could not be."""
+        """Why a waiting instance is to be registered now; nothing if it is not, or could not be.
+
+        One that the run is asked for by its id is at once: whoever asks knows that nobody works on it.
+        """
         age = self._seen.now - instance.launched_at
+        named = self._wishes.instances is not None
         if not membership.pending:  # it is let into the warm pool, which starts nothing either
-            return f"launched {age:.0f} s ago, it waits in {membership.state}" if age > RETRY_MAX else ""
+            return f"launched {age:.0f} s ago, it waits in {membership.state}" if named or age > RETRY_MAX else ""
         if (place.inventory.id, instance.instance_id) in self._hosted:
+            if named:
+                return f"launched {age:.0f} s ago, it waits in {membership.state}"
             since = self._seen.now - self._seen.jobs_ended.get(instance.instance_id, instance.launched_at)
             due = is_due(since, place.settings.timeout + JOB_FORGOTTEN, self._wishes.every)
             return f"for {since:.0f} s nobody has looked at its job" if due else ""
-        if age > RETRY_MAX and instance.living and self._wanted(place, instance) is None:
+        if (named or age > RETRY_MAX) and instance.living and self._wanted(place, instance) is None:
             return ""
-        due = is_due(age, RETRY_MAX, self._wishes.every)
+        due = named or is_due(age, RETRY_MAX, self._wishes.every)
         return f"launched {age:.0f} s ago, it waits and has no host" if due else ""
 
 

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from .errors import BadEvent
+from .identity import INSTANCE_ID
 from .model import (
     GateMessage,
     LifecycleAction,
@@ -44,7 +45,7 @@ TROUBLED = "TroubledByRollcall"  # our own field: its message failed before
 RECEIVED_AT = "ReceivedAtByRollcall"  # our own field: when its first message was first received, in epoch seconds
 NODE_PATTERN = "ChefNodePattern"  # our own field, as the next: what its host told before it was struck off
 PRIVATE_DNS = "ChefPrivateDnsName"
-RUN_FIELDS = ("dry_run", "force", "provision", "groups", "forget", "every")
+RUN_FIELDS = ("dry_run", "force", "provision", "groups", "instances", "forget", "every")
 GROUP_EVENTS = {
     "autoscaling:EC2_INSTANCE_LAUNCH": Transition.LAUNCHING,
     "autoscaling:EC2_INSTANCE_TERMINATE": Transition.TERMINATING,
@@ -309,6 +310,7 @@ def read_run_request(event: Json) -> RunRequest:
         raise BadEvent(f"field 'every' is {every!r}: use whole minutes")
     wishes = Wishes(
         groups=_names(event, "groups") if "groups" in event else None,
+        instances=_instance_ids(event) if "instances" in event else None,
         provision=_flag(event, "provision"),
         forget=_names(event, "forget"),
         every=every * 60.0 if every else None,
@@ -323,13 +325,20 @@ def _flag(event: Json, name: str) -> bool:
     return value
 
 
-def _names(event: Json, name: str) -> frozenset[str]:
+def _names(event: Json, name: str, like: str = "web", what: str = "a group") -> frozenset[str]:
     value = event.get(name, [])
     if not isinstance(value, list) or not all(isinstance(each, str) and each for each in value):
-        raise BadEvent(f'field {name!r} is {value!r}: use a list of names, like ["web"]')
+        raise BadEvent(f'field {name!r} is {value!r}: use a list of names, like ["{like}"]')
     if name in event and not value:
-        raise BadEvent(f"field {name!r} is an empty list: name a group, or leave the field out")
+        raise BadEvent(f"field {name!r} is an empty list: name {what}, or leave the field out")
     return frozenset(value)
+
+
+def _instance_ids(event: Json) -> frozenset[str]:
+    ids = _names(event, "instances", "i-0123456789abcdef0", "an instance")
+    if malformed := sorted(each for each in ids if not INSTANCE_ID.fullmatch(each)):
+        raise BadEvent(f"field 'instances' holds {malformed[0]!r}, which is no instance id")
+    return ids
 
 
 def _object(text: str, what: str) -> Json:

@@ -412,12 +412,14 @@ class RetireMessage:
 class Wishes:
     """What a run of reconcile is asked for beyond the usual.
 
-    groups: only these, None for all. provision: hosts that were missing are provisioned, however old their instances.
-    forget: groups whose hosts go although their instances live. adopt: hosts of our instances made by somebody else
-    are taken over. every: seconds from one scheduled run to the next, None for a run by hand.
+    groups: only these, None for all. instances: only these, by id, None for all; those that wait are queued at once.
+    provision: hosts that were missing are provisioned, however old their instances. forget: groups whose hosts go
+    although their instances live. adopt: hosts of our instances made by somebody else are taken over. every: seconds
+    from one scheduled run to the next, None for a run by hand.
     """
 
     groups: frozenset[str] | None = None
+    instances: frozenset[str] | None = None
     provision: bool = False
     forget: frozenset[str] = frozenset()
     adopt: bool = False

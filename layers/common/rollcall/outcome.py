@@ -54,6 +54,17 @@ class NodesOutcome:
     stopped: tuple[NodeRemoval, ...] = ()
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a run came to about an instance that it was asked for.
+
+    settled: nothing is left to do about it; if not, the reason says why.
+    """
+
+    settled: bool
+    reason: str
+
+
 @dataclass
 class RunOutcome:
     """What came of a run.
@@ -61,7 +72,8 @@ class RunOutcome:
     plan: what was to be done, without the removals that the breaker stopped. by_inventory: those that were read. fixes:
     every step taken. troubles: what failed of groups, inventories and steps. stopped: by inventory, the removals that
     the breaker did not let through. left: steps that wait for the next run, for want of time or because the host's new
-    place is not there yet, or its address not free. nodes: what came of it in Chef.
+    place is not there yet, or its address not free. nodes: what came of it in Chef. answers: by id, about the instances
+    that the run was asked for.
     """
 
     plan: Plan = field(default_factory=Plan)
@@ -71,3 +83,4 @@ class RunOutcome:
     stopped: dict[Inventory, list[Removal]] = field(default_factory=dict)
     left: int = 0
     nodes: NodesOutcome = field(default_factory=NodesOutcome)
+    answers: dict[str, Answer] = field(default_factory=dict)

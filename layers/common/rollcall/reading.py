@@ -38,7 +38,7 @@ class Reading:
     """Reads one Region's groups and their inventories.
 
     troubles: takes what cannot be read of a group or an inventory. templates: of the groups that were read.
-    dump_seconds: what each inventory took, by id.
+    dump_seconds: what each inventory took, by id. unread: the names of the inventories that could not be read.
     """
 
     def __init__(self, settings: Settings, tower: Tower, fleet: Fleet, troubles: dict[str, RollcallError]) -> None:
@@ -48,6 +48,7 @@ class Reading:
         self._troubles = troubles
         self.templates: dict[str, JobTemplate | None] = {}
         self.dump_seconds: dict[int, float] = {}
+        self.unread: list[str] = []
 
     def read(self, wishes: Wishes) -> Snapshot:
         """Everything that a plan needs to know. Raises what AWS, or Tower about all of them, did not answer."""
@@ -113,6 +114,7 @@ class Reading:
             with self._telling(f"inventory {inventory.name}"):
                 dumps[inventory.id] = self._tower.dump(inventory)
             self.dump_seconds[inventory.id] = time.monotonic() - began
+        self.unread = [inventory.name for inventory in by_id.values() if inventory.id not in dumps]
         return dumps
 
     @contextmanager

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from .applying import Applying
+from .asked import answers
 from .drift import plan, too_many
 from .errors import BadSettings
 from .outcome import RunOutcome, Summary
@@ -76,6 +77,8 @@ class Reconcile:
 
             nodes = ChefReconcile(self._chef, self._fleet, outcome, self._in_time)
             nodes.run(seen, wishes, math.inf if force else self._share, dry_run=dry_run)
+        if wishes.instances is not None:
+            outcome.answers = answers(wishes.instances, seen, reading.unread, outcome, dry_run=dry_run)
         return outcome
 
     def _in_time(self) -> bool:

@@ -22,6 +22,7 @@ def run_answer(outcome: RunOutcome, *, dry_run: bool, seconds: float) -> Json:
 
     failed: the breaker tripped or something failed, so that a person has to look. seconds: the whole run took.
     inventories: the summary of each. nodes: numbers of those in Chef. steps: what was done, or in a dry run would be.
+    instances: for each that the run was asked for, whether it is settled, and why (not): see outcome.Answer.
     findings: what a person should know, and nothing was done about. stopped: removals that the breaker did not let
     through. troubles: what failed, and why. left: steps left to the next run. left_out: how many more of a list there
     are, for long ones are cut.
@@ -50,6 +51,7 @@ def run_answer(outcome: RunOutcome, *, dry_run: bool, seconds: float) -> Json:
             _named(inventory) | asdict(summary) | {"seconds": round(summary.seconds, 3)}
             for inventory, summary in outcome.by_inventory.items()
         ],
+        "instances": {each: asdict(answer) for each, answer in outcome.answers.items()},
         "nodes": {"ours": nodes.plan.ours, "removed": len(nodes.removed)},
         **{name: each[:LISTED_MAX] for name, each in lists.items()},
         "left": outcome.left,

@@ -146,12 +146,16 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that a person should know, and that is left as it is."""
+    """Something that a person should know, and that is left as it is.
+
+    instance_id: of the instance whose host is not as it should be for that; empty where it is about no single one.
+    """
 
     kind: Kind
     inventory: Inventory
     subject: str
     reason: str
+    instance_id: str = ""
 
 
 @dataclass(frozen=True)

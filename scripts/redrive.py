@@ -1,0 +1,315 @@
+"""Shows what is in a stack's dead-letter queues, in words; with --send sends it back, once what was wrong is mended.
+
+A message whose hook waits no more is not sent back: what is left to do about its instance a run of reconcile does. A
+message leaves its queue only when it was sent, or its instances are settled; a send that is broken off may send twice,
+which does no harm.
+
+Exits with 0 when nothing is left in the queues, with 1 as long as something is, with 2 if AWS cannot be asked. Uses the
+AWS credentials and the Region of the shell it runs in.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import batched
+from time import time
+from typing import Any
+
+from dead_letters import Entry, about_group, duration, entry, gathered, moment, read
+from mailroom import DEAD_LETTER_QUEUE, HELD, MESSAGES_PER_CALL, Contents, Mailroom, Progress, Queue, in_batches
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from rollcall.errors import BadSettings, RollcallError
+from stack import NotRun, invoke
+
+type Json = dict[str, Any]
+type Settled = Mapping[str, tuple[bool, str]]  # by instance id, whether reconcile left nothing to do, and in what words
+
+SAMPLES = 5  # instances named of an entry, and messages shown that cannot be read
+RAW_MAX = 500  # characters shown of what cannot be read
+PIPE_WIDTH = 100_000  # characters, where there is no terminal: an entry is a line
+INDENT, DEEPER = (0, 0, 0, 2), (0, 0, 0, 6)  # characters
+
+
+@dataclass
+class Result:
+    """What became of the messages, by id: what was done with those that are gone, and why others stayed."""
+
+    done: dict[str, str] = field(default_factory=dict)
+    stayed: dict[str, str] = field(default_factory=dict)
+
+
+class Redrive:
+    """Carries out what is to become of entries, and notes what came of it in result."""
+
+    def __init__(self, mailroom: Mailroom, stack: str, result: Result, progress: Progress) -> None:
+        self._mailroom = mailroom
+        self._stack = stack
+        self._result = result
+        self._progress = progress
+
+    def send_all(self, taken: Iterable[Contents], entries: Sequence[Entry]) -> None:
+        """Sends back what goes back, has the rest reconciled, and deletes what needs no more."""
+        settled = self._reconcile(entries)
+        for contents in taken:
+            self._send(contents.queue, [each for each in entries if each.letter.queue == contents.queue.name], settled)
+
+    def _send(self, queue: Queue, entries: Sequence[Entry], settled: Settled) -> None:
+        self._result.stayed |= {each.letter.id: each.stays for each in entries if each.stays}
+        sending = [each for each in entries if each.back is not None]
+        sent = 0
+        for batch in in_batches(sending):
+            refused = self._mailroom.send_back(queue, batch)
+            self._result.stayed |= refused
+            self._finish(queue, [each for each in batch if each.letter.id not in refused], settled)
+            sent += len(batch)
+            self._progress(f"sending back to {queue.name}Queue: {sent:,} of {len(sending):,}")
+        for some in batched([each for each in entries if each.back is None and each.over], MESSAGES_PER_CALL):
+            self._finish(queue, some, settled)
+
+    def _finish(self, queue: Queue, entries: Sequence[Entry], settled: Settled) -> None:
+        """Deletes those whose instances are settled, if any were left to reconcile."""
+        words: dict[str, str] = {}
+        for each in entries:
+            answers = [settled[instance_id] for instance_id in each.over]
+            if left := sorted({reason for is_settled, reason in answers if not is_settled}):
+                self._result.stayed[each.letter.id] = "; ".join(left)
+            else:
+                sent = ["sent back"] if each.back is not None else []
+                reasons = sorted({f"settled by reconcile: {reason}" for _, reason in answers})
+                words[each.letter.id] = "; ".join([*sent, *reasons])
+        gone = self._mailroom.delete(queue, [each.letter for each in entries if each.letter.id in words])
+        for letter_id, said in words.items():
+            if letter_id in gone:
+                self._result.done[letter_id] = said
+            else:
+                self._result.stayed[letter_id] = f"{said}, but SQS did not delete it: --delete {letter_id}"
+
+    def _reconcile(self, entries: Iterable[Entry]) -> Settled:
+        """What a run of reconcile came to about all instances that are left to it, by id."""
+        instances = sorted({instance_id for each in entries for instance_id in each.over})
+        if not instances:
+            return {}
+        self._progress(f"reconciling {len(instances):,} instances")
+        try:
+            answers = invoke(self._stack, "ReconcileFunction", {"instances": instances}).get("instances", {})
+        except NotRun as error:
+            return dict.fromkeys(instances, (False, str(error).replace("\n", " ")))
+        silent = {"settled": False, "reason": "reconcile does not answer for it: deploy this version"}
+        said = {each: answers.get(each, silent) for each in instances}
+        return {each: (bool(answer["settled"]), str(answer["reason"])) for each, answer in said.items()}
+
+
+def main() -> int:
+    """Shows the queues' messages, and sends or deletes what is asked for. Returns the exit code."""
+    options = _parser().parse_args()
+    console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+    taken: list[Contents] = []
+    result = Result()
+    try:
+        with console.status("asking AWS") as status:
+            mailroom = Mailroom(options.stack)
+            try:
+                entries = _take(mailroom, options, taken, status.update)
+                if options.send:
+                    Redrive(mailroom, options.stack, result, status.update).send_all(taken, entries)
+                elif options.delete:
+                    _delete(mailroom, taken, entries, options.delete, result)
+            finally:
+                for contents in taken:
+                    mailroom.give_back(contents, result.done)
+    except KeyboardInterrupt:
+        print("Interrupted. Nothing is lost: what was not sent is still in its queue.", file=sys.stderr)
+        return 130
+    except BadSettings as error:
+        print(error, file=sys.stderr)
+        return 2
+    except RollcallError as error:
+        print(f"AWS cannot be asked: {error}", file=sys.stderr)
+        print(
+            "Set credentials and a Region (AWS_PROFILE, AWS_DEFAULT_REGION); name the stack with STACK=...",
+            file=sys.stderr,
+        )
+        return 2
+    if options.json:
+        print(json.dumps(as_json(taken, entries, result), indent=2))
+    else:
+        show(console, taken, entries, result, changing=bool(options.send or options.delete))
+    missing = set(options.delete) - {each.letter.id for each in entries}
+    for each in sorted(missing):
+        print(f"No message {each} is in the dead-letter queues, or somebody else holds it.", file=sys.stderr)
+    return 1 if missing or _left(taken, entries, result) else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--stack", default="rollcall", help="Rollcall's stack (%(default)s)")
+    doing = parser.add_mutually_exclusive_group()
+    doing.add_argument("--send", action="store_true", help="send back what is shown; reconcile what is over")
+    doing.add_argument(
+        "--delete", action="append", default=[], metavar="ID", help="delete this message for good; repeat for more"
+    )
+    parser.add_argument("--queue", help="only this queue's dead letters: Launch, Gate, Terminate")
+    parser.add_argument("--group", help="only messages about this Auto Scaling group")
+    parser.add_argument("--json", action="store_true", help="print every message as JSON")
+    return parser
+
+
+def _take(mailroom: Mailroom, options: argparse.Namespace, taken: list[Contents], progress: Progress) -> list[Entry]:
+    """What the queues hold of what is asked for. taken: gets what was received, all of which is to be given back."""
+    queues = mailroom.queues()
+    if options.queue:
+        wanted = options.queue.removesuffix(DEAD_LETTER_QUEUE).removesuffix("Queue")
+        known = ", ".join(each.name for each in queues)
+        queues = [each for each in queues if each.name == wanted]
+        if not queues:
+            raise BadSettings(
+                f"stack {options.stack} has no dead-letter queue {wanted!r}: use one of {known or 'none'}"
+            )
+    elif not queues:
+        raise BadSettings(f"stack {options.stack} has no dead-letter queues, and so is not Rollcall's")
+    for queue in queues:
+        taken.append(Contents(queue))
+        mailroom.take(taken[-1], progress)
+    letters = [each for contents in taken for each in contents.letters]
+    seen = mailroom.seen(queues, letters, progress) if letters else None
+    entries = [entry(each, read(each), seen) for each in letters] if seen else []
+    return about_group(entries, options.group) if options.group else entries
+
+
+def _delete(
+    mailroom: Mailroom, taken: Iterable[Contents], entries: Iterable[Entry], ids: Sequence[str], result: Result
+) -> None:
+    named = [each.letter for each in entries if each.letter.id in ids]
+    for contents in taken:
+        own = [each for each in named if each.queue == contents.queue.name]
+        result.done |= dict.fromkeys(mailroom.delete(contents.queue, own), "deleted")
+
+
+def _left(taken: Iterable[Contents], entries: Iterable[Entry], result: Result) -> int:
+    """How many messages there still are, as far as one can know."""
+    return sum(1 for each in entries if each.letter.id not in result.done) + sum(each.held for each in taken)
+
+
+def as_json(taken: Iterable[Contents], entries: Iterable[Entry], result: Result) -> Json:
+    """Every message, with what is to become of it, or became of it."""
+    return {
+        "queues": [
+            {
+                "queue": each.queue.name + DEAD_LETTER_QUEUE,
+                "received": len(each.letters),
+                "held_by_others": each.held,
+            }
+            for each in taken
+        ],
+        "messages": [
+            {
+                "id": each.letter.id,
+                "queue": each.letter.queue + DEAD_LETTER_QUEUE,
+                "kind": each.kind,
+                "groups": each.groups,
+                "instances": each.instances,
+                "since": each.since,
+                "set_aside_at": each.letter.sent_at,
+                "error": each.error,
+                "message": each.remedy,
+                "goes_back": each.back is not None,
+                "reconciled": each.over,
+                "stays": each.stays,
+                "done": result.done.get(each.letter.id),
+                "stayed": result.stayed.get(each.letter.id),
+                "body": each.letter.body,
+            }
+            for each in entries
+        ],
+    }
+
+
+def show(
+    console: Console, taken: Sequence[Contents], entries: Sequence[Entry], result: Result, *, changing: bool
+) -> None:
+    """Prints what is in the queues, or what became of it; what is alike is one entry."""
+    now = time()
+    for contents in taken:
+        own = [each for each in entries if each.letter.queue == contents.queue.name]
+        if own:
+            console.print(f"{contents.queue.name}{DEAD_LETTER_QUEUE}: {_messages(len(own))}", style="bold")
+        for alike in gathered(own):
+            _show_alike(console, alike, result, now)
+        if contents.held:
+            console.print(
+                f"{contents.queue.name}{DEAD_LETTER_QUEUE}: about {_messages(contents.held)} more in other hands (a "
+                f"console that polls, or a run of this that was broken off): look again in {duration(HELD)}"
+            )
+    left = _left(taken, entries, result)
+    if changing:
+        done = [each for each in entries if each.letter.id in result.done]
+        sent = sum(result.done[each.letter.id].startswith("sent back") for each in done)
+        deleted = sum(result.done[each.letter.id] == "deleted" for each in done)
+        settled = len(done) - sent - deleted
+        counts = {"sent back": sent, "settled by reconcile": settled, "deleted": deleted, "left": left}
+        told = [f"{count:,} {what}" for what, count in counts.items() if count or what == "left"]
+        console.print("\n" + ", ".join(told), style="bold")
+    elif left:
+        console.print("\nNothing was changed. Mend what is wrong; then ARGS=--send sends it back.", style="bold")
+    else:
+        console.print("The dead-letter queues are empty.")
+
+
+def _show_alike(console: Console, alike: Sequence[Entry], result: Result, now: float) -> None:
+    """Prints entries that differ only in their instances: what, since when, why, whose, and what becomes of them."""
+    first = min(alike, key=lambda each: each.since)
+    many = f"{len(alike):,} x " if len(alike) > 1 else ""
+    of = f", group {', '.join(first.groups)}" if first.groups else ""
+    latest = max(each.since for each in alike)
+    until = f" to {moment(latest)}" if moment(latest) != moment(first.since) else ""
+    when = f"since {moment(first.since)}{until}, {duration(now - first.since)} old"
+    _print(console, f"{many}{first.kind}{of}, {when}", INDENT)
+    _print(console, f"{first.error}: {first.remedy}", DEEPER)
+    instances = sorted({one for each in alike for one in each.instances})
+    if instances:
+        more = f"  and {len(instances) - SAMPLES:,} more" if len(instances) > SAMPLES else ""
+        _print(console, "  ".join(instances[:SAMPLES]) + more, DEEPER)
+    by_fate: dict[str, list[Entry]] = {}
+    for each in alike:
+        by_fate.setdefault(_fate(each, result), []).append(each)
+    for fate, own in list(by_fate.items())[:SAMPLES]:
+        _print(console, f"-> {fate}" + (f" ({len(own):,})" if len(by_fate) > 1 else ""), DEEPER)
+    if len(by_fate) > SAMPLES:
+        _print(console, f"-> and {len(by_fate) - SAMPLES:,} more (--json shows all)", DEEPER)
+    if first.stays:
+        for each in alike[:SAMPLES]:
+            _print(console, f"{each.letter.id}: {each.letter.body[:RAW_MAX]}", DEEPER)
+
+
+def _fate(each: Entry, result: Result) -> str:
+    """What becomes, or became, of a message."""
+    if done := result.done.get(each.letter.id):
+        return done
+    if stayed := result.stayed.get(each.letter.id):
+        return f"stays: {stayed}"
+    if each.stays:
+        return f"stays: {each.stays}: look at it, then --delete ID"
+    ways = [f"goes back to {each.letter.queue}Queue"] if each.back is not None else []
+    if each.over:
+        of = "of its instance" if len(each.over) == 1 else f"of {len(each.over)} of its instances"
+        ways.append(f"a reconcile {of} takes its place: {', '.join(sorted(set(each.over.values())))}")
+    return "; ".join(ways)
+
+
+def _print(console: Console, words: str, indent: tuple[int, int, int, int]) -> None:
+    console.print(Padding(Text(words), indent, expand=False))
+
+
+def _messages(count: int) -> str:
+    return f"{count:,} message" + ("" if count == 1 else "s")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

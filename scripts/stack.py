@@ -1,0 +1,62 @@
+"""A deployed stack, as the scripts ask it: its resources by logical id, and its functions."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
+
+type Json = dict[str, Any]
+
+# A run of a function may take nearly two minutes, and is not to be asked for twice.
+ANSWER_TIMEOUT = 150  # seconds
+ONCE = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=ANSWER_TIMEOUT)
+
+
+class NotRun(Exception):
+    """A function did not come to an answer. The text says why, and what to do."""
+
+
+def physical_id(stack: str, logical_id: str) -> str:
+    """What a resource of a stack is called in AWS: a function's name, a queue's URL. Raises NotRun."""
+    try:
+        answer = boto3.client("cloudformation", config=ONCE).describe_stack_resource(
+            StackName=stack, LogicalResourceId=logical_id
+        )
+    except (BotoCoreError, ClientError) as error:
+        raise not_asked(error) from error
+    return str(answer["StackResourceDetail"]["PhysicalResourceId"])
+
+
+def invoke(stack: str, function: str, request: Json) -> Json:
+    """The answer of a function, named by its logical id. Raises NotRun."""
+    name = physical_id(stack, function)
+    try:
+        answer = boto3.client("lambda", config=ONCE).invoke(FunctionName=name, Payload=json.dumps(request))
+        said = json.loads(answer["Payload"].read())
+    except ReadTimeoutError as error:
+        raise NotRun(f"No answer within {ANSWER_TIMEOUT} s: the function's log tells what became of the run") from error
+    except (BotoCoreError, ClientError) as error:
+        raise not_asked(error) from error
+    if "FunctionError" in answer:
+        raise NotRun(
+            f"{function.removesuffix('Function')} ended in an error: {said.get('errorType', 'error')}: "
+            f"{said.get('errorMessage', said)}\nThe function's log says more."
+        )
+    if not isinstance(said, dict):
+        raise NotRun(
+            f"{function} of stack {stack} does not answer as it should: {json.dumps(said)[:200]}\n"
+            "Deploy this version, or use the script of the version that is deployed."
+        )
+    return said
+
+
+def not_asked(error: Exception) -> NotRun:
+    """The same error as one that says what to do."""
+    return NotRun(
+        f"AWS cannot be asked: {error}\n"
+        "Set credentials and a Region (AWS_PROFILE, AWS_DEFAULT_REGION); name the stack with STACK=..."
+    )
