@@ -28,6 +28,7 @@ LETTER = 6.2  # pixels that a letter of the legend is wide, on average
 POINTS = 72  # of a curve: five minutes each, six hours
 STORMS = (0.3, 0.75)  # when they are, as shares of the time shown
 LARGER = {"p95": 1.6, "p99": 2.2}
+RARE = {"abandoned", "evicted", "alerts", "drift fixed", "troubles", "breaker tripped", "alerts lost", "events lost"}
 COLORS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f")
 FOUND = {  # what a search finds, by the dimension that it goes by
     "group": ("web", "api", "batch-eu", "canary"),
@@ -182,7 +183,7 @@ def _made_up(properties: Json, label: str, stat: str) -> tuple[float, ...]:
     chance = random.Random(f"{properties['title']} {label}")  # noqa: S311 - a picture, not a secret
     count = max(POINTS * 300 // properties.get("period", 300), 14)
     size, late = chance.uniform(6, 14) * LARGER.get(stat, 1.0), chance.uniform(0, 0.02)
-    if "(good: none" in properties["title"]:
+    if "(good: none" in properties["title"] or label in RARE:
         only = chance.randrange(2 * count)
         return tuple(float(at == only) for at in range(count))
     return tuple(

@@ -59,13 +59,9 @@ AWS_METRICS = {
 NOT_SHOWN = {  # what is emitted and not on the dashboard, and why
     **dict.fromkeys(
         (
-            ("Registered", "group"),
-            ("Retired", "group"),
             ("Evicted", "group"),
-            ("Retries", "group"),
             ("SecondsToRegistered", "group"),
             ("SecondsToProvisioned", "group"),
-            ("SecondsToRetired", "group"),
         ),
         "in all it is shown; by group it is for those who look into one",
     ),
