@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from .emitted import emitted_metrics as announced_metrics
-from .test_template import ALARMS, FUNCTIONS, QUEUES, REPOSITORY, RESOURCES, TEMPLATE, of_type, target, timeout_of
+from .test_template import ALARMS, DAY, FUNCTIONS, QUEUES, REPOSITORY, RESOURCES, TEMPLATE, of_type, target, timeout_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -338,6 +338,20 @@ def test_a_widgets_period_is_one_that_its_metrics_are_kept_at(title: str) -> Non
         assert each.period % 60 == 0
         assert each.period == METRIC_WIDGETS[title]["period"], each.name
         assert each.stat in ("Sum", "Maximum", "p50", "p95", "p99"), each.name
+
+
+def test_what_is_shown_is_as_new_as_can_be_and_each_period_is_obeyed() -> None:
+    assert BODY["periodOverride"] == "inherit"
+    for title, properties in METRIC_WIDGETS.items():
+        a_point_a_day = properties["period"] == DAY
+        assert properties.get("liveData", False) != a_point_a_day, title
+        assert ("start" in properties) == a_point_a_day, title  # six hours may have no such point
+
+
+def test_numbers_are_of_the_time_shown() -> None:
+    numbers = {title: each for title, each in METRIC_WIDGETS.items() if each.get("view") == "singleValue"}
+    assert all(each["setPeriodToTimeRange"] for each in numbers.values())
+    assert {each.stat for title, each in SHOWN if title in numbers} == {"Sum"}
 
 
 @pytest.mark.parametrize("title", METRIC_WIDGETS)
