@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test contract bench lint format build chef-signatures requirements reconcile redrive uninstall-check clean
+.PHONY: help setup demo test contract bench lint format build chef-signatures requirements reconcile redrive uninstall-check dashboard clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ redrive: setup ## what is in the dead-letter queues of the stack STACK, in words
 
 uninstall-check: setup ## groups that still have hooks which the stack STACK answers (gone already: PREFIX=...)
 	@python scripts/uninstall_check.py --stack '$(STACK)' --prefix '$(PREFIX)'
+
+dashboard: setup ## a picture of the CloudWatch dashboard's layout: build/dashboard.html
+	@python scripts/dashboard.py
 
 clean: ## everything that was built or set up
 	rm -rf $(VENV) .aws-sam build .mypy_cache .pytest_cache .ruff_cache .hypothesis

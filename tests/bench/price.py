@@ -24,7 +24,8 @@ SQS_REQUEST = 0.40 / 1_000_000  # aws.amazon.com/sqs/pricing: standard queues; e
 LOG_GB = 0.50  # aws.amazon.com/cloudwatch/pricing: ingestion of logs
 SECRET_CALL = 0.05 / 10_000  # aws.amazon.com/secrets-manager/pricing
 CUSTOM_EVENT = 1.00 / 1_000_000  # aws.amazon.com/eventbridge/pricing: of up to 64 kB, on the default bus
-ALARM_MONTH = 0.10  # aws.amazon.com/cloudwatch/pricing: standard resolution
+ALARM_MONTH = 0.10  # aws.amazon.com/cloudwatch/pricing: standard resolution, for each metric that an alarm watches
+DASHBOARD_MONTH = 3.00  # the same; an account's first three are free if they show no more than 50 metrics
 METRIC_MONTH = 0.30  # the same: the first 10,000 custom metrics
 
 MB_OF_ONE_CPU = 1769  # Lambda developer guide, "Configure Lambda function memory": memory that comes with one vCPU
@@ -224,11 +225,13 @@ def reconcile_in_lambda(figures: Mapping[str, float], memory_mb: int, every: int
 
 
 def standing_price(template: Mapping[str, Any]) -> float:
-    """USD a month that a deployed template costs whatever the load: event sources that poll, alarms, metrics."""
-    kinds = [resource["Type"] for resource in template["Resources"].values()]
-    sources = len(event_sources(template))
-    polling = sources * POLLERS * MONTH / LONG_POLL * SQS_REQUEST
-    return polling + kinds.count("AWS::CloudWatch::Alarm") * ALARM_MONTH + CUSTOM_METRICS * METRIC_MONTH
+    """USD a month that a deployed template costs whatever the load: polling, alarms, dashboards, metrics."""
+    resources = template["Resources"].values()
+    polling = len(event_sources(template)) * POLLERS * MONTH / LONG_POLL * SQS_REQUEST
+    alarms = [each.get("Properties", {}) for each in resources if each["Type"] == "AWS::CloudWatch::Alarm"]
+    alarmed = sum(sum("MetricStat" in each for each in alarm.get("Metrics", [])) or 1 for alarm in alarms)
+    dashboards = [each["Type"] for each in resources].count("AWS::CloudWatch::Dashboard")
+    return polling + alarmed * ALARM_MONTH + dashboards * DASHBOARD_MONTH + CUSTOM_METRICS * METRIC_MONTH
 
 
 def event_sources(template: Mapping[str, Any]) -> list[Mapping[str, Any]]:

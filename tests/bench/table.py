@@ -322,8 +322,8 @@ and works on two at a time. A job takes 110 s, 5 % more or less.
   (invocations, durations, initializations), SQS, logs, secret, events (three for each instance). Waiting is billed as
   measured here, computing as slower as the memory's share of a CPU makes it. The memory is the cheapest size that holds
   twice the largest measured peak; 128 MB would cost less and leave too little. Left out: network traffic, and what
-  costs the same whatever the load (idle polling of the event sources, alarms, metrics, with those of one group), which
-  is given for a month."""
+  costs the same whatever the load (idle polling of the event sources, alarms, the dashboard, metrics, with those of one
+  group), which is given for a month."""
 
 
 PER_INSTANCE = """\

@@ -67,6 +67,7 @@ EXPECTED = {
     "ministack.services.cloudformation.provisioners._asg_update": (
         "(physical_id, old_props, new_props, stack_name, logical_id=None)"
     ),
+    "ministack.services.cloudformation.provisioners._cw_metric_alarm_record": "(name, props)",
     "ministack.services.cloudformation.provisioners._lambda_create": "(logical_id, props, stack_name)",
     "ministack.services.cloudformation.provisioners._lambda_update": (
         "(physical_id, old_props, new_props, stack_name, logical_id=None)"
@@ -624,6 +625,17 @@ def _complete_provisioners() -> None:
         keep_function(name, new)
         return name, attributes
 
+    alarm_record = provisioners._cw_metric_alarm_record
+
+    def keep_alarm(name: str, properties: Record) -> Any:
+        # MiniStack knows no metric math. An alarm on an expression is kept under its name, and never evaluated.
+        of_expression = [each["Expression"] for each in properties.get("Metrics", []) if "Expression" in each]
+        if not of_expression:
+            return alarm_record(name, properties)
+        plain = {key: value for key, value in properties.items() if key != "Metrics"}
+        return alarm_record(name, {**plain, "Namespace": "metric math", "MetricName": of_expression[0]})
+
+    provisioners._cw_metric_alarm_record = keep_alarm
     handlers = provisioners._RESOURCE_HANDLERS
     handlers["AWS::AutoScaling::AutoScalingGroup"].update(create=create_group, update=update_group)
     handlers["AWS::Lambda::Function"].update(create=create_function, update=update_function)

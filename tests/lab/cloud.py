@@ -38,7 +38,7 @@ SAM_TIMEOUT = 180  # seconds
 SAM_STOP_TIMEOUT = 3  # seconds until an interrupted sam is killed
 REPOSITORY = Path(__file__).parents[2]
 ARCHITECTURE = "x86_64" if platform.machine() in ("x86_64", "AMD64") else "arm64"
-NEVER = 1440  # minutes from one scheduled run of reconcile to the next: none comes while a test runs
+NEVER = 480  # minutes from one scheduled run of reconcile to the next: none comes while a test runs
 SECONDS_OF_A_GROUP = 1800  # its tag rollcall:timeout if it has none
 DESCRIBED_AT_ONCE = 200  # instances; EC2's maximum of values in one filter
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lab.cloud import ACCOUNT, REGION, Cloud, Group, ReconcileFailed, eventually
+from lab.cloud import ACCOUNT, NEVER, REGION, Cloud, Group, ReconcileFailed, eventually
 from lab.invariants import disagreements, is_ours, others_hosts
 from lab.tower import HostRecord, Tower
 
@@ -629,8 +629,8 @@ def test_the_schedule_runs_it_for_all_groups(
     instances = serving(group, 2)
     schedule = cloud.aws.client("scheduler").get_schedule(Name="rollcall-reconcile")
     assert schedule["State"] == "ENABLED"
-    assert schedule["ScheduleExpression"] == "rate(1440 minutes)"
-    assert json.loads(schedule["Target"]["Input"]) == {"every": 1440}
+    assert schedule["ScheduleExpression"] == f"rate({NEVER} minutes)"
+    assert json.loads(schedule["Target"]["Input"]) == {"every": NEVER}
     cloud.aws.fire_schedule("rollcall-reconcile")
     eventually(lambda: names(tower, name) == instances, "the scheduled run added the hosts")
     settle()

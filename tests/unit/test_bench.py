@@ -289,6 +289,25 @@ def test_the_standing_price_counts_event_sources_alarms_and_metrics() -> None:
     assert standing_price(TEMPLATE) > standing_price(bare) > standing_price({"Resources": {}}) > 0
 
 
+@pytest.mark.parametrize(
+    ("resource", "price"),
+    [
+        ({"Type": "AWS::CloudWatch::Alarm", "Properties": {"MetricName": "Errors"}}, 0.10),
+        (
+            {
+                "Type": "AWS::CloudWatch::Alarm",
+                "Properties": {"Metrics": [{"Expression": "a / b"}, {"MetricStat": {}}, {"MetricStat": {}}]},
+            },
+            0.20,
+        ),
+        ({"Type": "AWS::CloudWatch::Dashboard"}, 3.00),
+        ({"Type": "AWS::SQS::Queue"}, 0),
+    ],
+)
+def test_an_alarm_costs_for_each_metric_and_a_dashboard_as_a_whole(resource: dict[str, Any], price: float) -> None:
+    assert standing_price({"Resources": {"It": resource}}) - standing_price({"Resources": {}}) == pytest.approx(price)
+
+
 @pytest.mark.parametrize("function", ["RegisterFunction", "GateFunction", "CleanupFunction"])
 def test_the_memory_is_the_templates(function: str) -> None:
     assert memory_size(TEMPLATE, function) >= 128

@@ -18,6 +18,7 @@ from rollcall.events import GROUP_EVENTS, Record, read_run_request
 from rollcall.intake import PERMANENT_FAILURE_LIFE
 from rollcall.model import RunRequest, Transition, Wishes
 from rollcall.outcome import RunOutcome
+from rollcall.queues import DELAY_MAX
 from rollcall.register import ASSOCIATES_AT_ONCE, LANDING_TIME
 from rollcall.reports import Note, Report
 from rollcall.settings import read_own_queue, read_removal_share, read_settings
@@ -248,14 +249,39 @@ def test_who_reads_dead_letters_finds_the_queue_of_each_and_knows_how_often_it_w
     assert {each["RedrivePolicy"]["maxReceiveCount"] for each in WORK_QUEUES.values()} == {RECEIVES_MAX}
 
 
-def test_every_dead_letter_queue_has_an_alarm_at_the_first_message() -> None:
-    watched = {
-        target(each["Dimensions"][0]["Value"]): each for each in ALARMS.values() if each["Namespace"] == "AWS/SQS"
+def of_queues(metric: str) -> dict[str, Json]:
+    """The alarms on a metric of SQS, by the queue that they watch."""
+    return {
+        target(each["Dimensions"][0]["Value"]): each for each in ALARMS.values() if each.get("MetricName") == metric
     }
+
+
+def test_every_dead_letter_queue_has_an_alarm_at_the_first_message() -> None:
+    watched = of_queues("ApproximateNumberOfMessagesVisible")
     assert set(watched) == set(QUEUES) - set(WORK_QUEUES)
     for each in watched.values():
-        assert each["MetricName"] == "ApproximateNumberOfMessagesVisible"
+        assert each["Namespace"] == "AWS/SQS"
         assert (each["Threshold"], each["ComparisonOperator"]) == (0, "GreaterThanThreshold")
+
+
+def test_every_queue_has_an_alarm_on_messages_that_nobody_takes() -> None:
+    watched = of_queues("ApproximateAgeOfOldestMessage")
+    assert set(watched) == set(WORK_QUEUES)
+    for each in watched.values():
+        assert (each["Namespace"], each["Statistic"]) == ("AWS/SQS", "Maximum")
+        assert each["ComparisonOperator"] == "GreaterThanThreshold"
+        assert each["TreatMissingData"] == "notBreaching"
+
+
+def test_ten_minutes_of_trouble_with_tower_are_told_by_one_alarm() -> None:
+    trouble = ALARMS["TransientFailureAlarm"]["Threshold"]
+    for each in of_queues("ApproximateAgeOfOldestMessage").values():
+        assert each["Threshold"] > trouble + timing.RETRY_MAX
+
+
+def test_what_the_gate_puts_off_for_as_long_as_it_may_is_not_forgotten() -> None:
+    longest = DELAY_MAX + timing.RETRY_MAX + WORK_QUEUES["GateQueue"]["VisibilityTimeout"]
+    assert of_queues("ApproximateAgeOfOldestMessage")["GateQueue"]["Threshold"] > longest
 
 
 def tries_within(seconds: float, longest: float) -> int:
@@ -511,7 +537,7 @@ def test_alarms_watch_metrics_that_are_emitted(world: World, capsys: pytest.Capt
     for speaking in (announcer, cleanup, reconcile):
         speaking.measures.write()
     metrics = emitted(capsys.readouterr().out)
-    own = {name: each for name, each in ALARMS.items() if each["Namespace"] == "Rollcall"}
+    own = {name: each for name, each in ALARMS.items() if each.get("Namespace") == "Rollcall"}
     assert own
     for name, each in own.items():
         dimensions = frozenset((one["Name"], one["Value"]) for one in each["Dimensions"])
@@ -522,7 +548,7 @@ def test_every_function_that_raises_has_an_alarm() -> None:
     watched = {
         target(each["Dimensions"][0]["Value"])
         for each in ALARMS.values()
-        if (each["Namespace"], each["MetricName"]) == ("AWS/Lambda", "Errors")
+        if (each.get("Namespace"), each.get("MetricName")) == ("AWS/Lambda", "Errors")
     }
     assert watched == set(FUNCTIONS)
 
@@ -534,6 +560,68 @@ def test_permanent_failures_alarm_at_once_and_transient_ones_after_ten_minutes()
     )
     assert ALARMS["TransientFailureAlarm"]["MetricName"] == "FailingFor"
     assert ALARMS["TransientFailureAlarm"]["Threshold"] == 600
+
+
+@pytest.mark.parametrize("every", [2, 5, 60, 480])
+def test_three_runs_of_reconcile_that_did_not_come_sound_an_alarm(every: int) -> None:
+    parameter = TEMPLATE["Parameters"]["ReconcileEvery"]
+    assert parameter["MinValue"] <= every <= parameter["MaxValue"]
+    alarm = ALARMS["ReconcileSilentAlarm"]
+    assert alarm["EvaluationPeriods"] == {"Ref": "ReconcileEvery"}
+    assert alarm["Period"] * every == 3 * 60 * every
+    assert "DatapointsToAlarm" not in alarm
+    assert (alarm["Statistic"], alarm["Threshold"], alarm["ComparisonOperator"]) == ("Sum", 1, "LessThanThreshold")
+    assert alarm["TreatMissingData"] == "breaching"
+
+
+def test_no_alarm_looks_back_further_than_cloudwatch_lets_it() -> None:
+    longest = TEMPLATE["Parameters"]["ReconcileEvery"]["MaxValue"]
+    for name, alarm in ALARMS.items():
+        [period] = {each["MetricStat"]["Period"] for each in alarm.get("Metrics", []) if "MetricStat" in each} or {
+            alarm.get("Period")
+        }
+        periods = alarm["EvaluationPeriods"]
+        # PutMetricAlarm, EvaluationPeriods: a day where the period is shorter than an hour.
+        assert period % 60 == 0
+        assert period < 3600
+        assert period * (longest if periods == {"Ref": "ReconcileEvery"} else periods) <= DAY, name
+
+
+def test_reconcile_has_its_schedule_before_its_silence_is_listened_to() -> None:
+    [event] = FUNCTIONS["ReconcileFunction"]["Events"]
+    assert RESOURCES["ReconcileSilentAlarm"]["DependsOn"] == f"ReconcileFunction{event}"
+
+
+@pytest.mark.parametrize(
+    ("abandoned", "ready", "sounds"),
+    [
+        (1, 0, False),  # one bad machine in a small group
+        (2, 0, False),  # its replacement too
+        (3, 0, True),  # and the one after that
+        (0, 100, False),
+        (3, 12, False),  # a fifth
+        (4, 12, True),
+        (40, 160, False),
+        (41, 160, True),
+    ],
+)
+def test_many_abandoned_instances_sound_an_alarm_and_single_ones_do_not(
+    abandoned: int, ready: int, sounds: bool
+) -> None:
+    alarm = ALARMS["AbandonRateAlarm"]
+    expression, *metrics = alarm["Metrics"]
+    names = {each["Id"]: each["MetricStat"]["Metric"]["MetricName"] for each in metrics}
+    assert names == {"abandoned": "Abandoned", "ready": "Ready"}
+    assert {each["MetricStat"]["Stat"] for each in metrics} == {"Sum"}
+    assert [each.get("ReturnData", True) for each in alarm["Metrics"]] == [True, False, False]
+    match = re.fullmatch(
+        r"IF\(abandoned >= (\d+), 100 \* abandoned / \(abandoned \+ ready\), 0\)", expression["Expression"]
+    )
+    assert match
+    rate = 100 * abandoned / (abandoned + ready) if abandoned >= int(match[1]) else 0
+    assert alarm["ComparisonOperator"] == "GreaterThanThreshold"
+    assert (rate > alarm["Threshold"]) == sounds
+    assert alarm["TreatMissingData"] == "notBreaching"
 
 
 def test_every_alarm_tells_the_topic_if_there_is_one() -> None:

@@ -1,0 +1,105 @@
+"""What a person who runs it looks at: the dashboard, and the alarms."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from lab.cloud import REGION, STACK, Cloud, Group, eventually
+from lab.tower import Tower
+
+type Json = dict[str, Any]
+
+FUNCTIONS = ("register", "gate", "cleanup", "reconcile")
+IN_TROUBLE = {  # what nobody emits as long as all goes well
+    ("Abandoned", "gate"),
+    ("Alerts", "gate"),
+    ("Retired", "gate"),
+    ("Retired", "register"),
+    ("SecondsToRetired", "gate"),
+}
+
+
+@pytest.fixture(scope="module")
+def dashboard(cloud: Cloud) -> Json:
+    """The body of the dashboard that was deployed."""
+    answer = cloud.aws.client("cloudwatch").get_dashboard(DashboardName=f"{STACK}-{REGION}")
+    body: Json = json.loads(answer["DashboardBody"])
+    return body
+
+
+@pytest.fixture(scope="module")
+def resources(cloud: Cloud) -> list[Json]:
+    """What the stack consists of."""
+    pages = cloud.aws.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=STACK)
+    return [resource for page in pages for resource in page["StackResourceSummaries"]]
+
+
+def physical(resources: list[Json], kind: str) -> set[str]:
+    return {each["PhysicalResourceId"] for each in resources if each["ResourceType"] == kind}
+
+
+def metrics(dashboard: Json) -> Iterator[list[str]]:
+    for widget in dashboard["widgets"]:
+        for *metric, _ in widget["properties"].get("metrics", []):
+            yield metric
+
+
+def test_the_dashboard_names_what_was_deployed(dashboard: Json, resources: list[Json]) -> None:
+    by_dimension = {
+        name: {value for *_, dimension, value in filter(None, metrics(dashboard)) if dimension == name}
+        for name in ("QueueName", "FunctionName")
+    }
+    queues = {url.rpartition("/")[2] for url in physical(resources, "AWS::SQS::Queue")}
+    assert by_dimension["QueueName"] == queues
+    assert by_dimension["FunctionName"] == physical(resources, "AWS::Lambda::Function")
+    assert "${" not in json.dumps(dashboard).replace("${PROP(", "")
+    assert {widget["properties"].get("region", REGION) for widget in dashboard["widgets"]} == {REGION}
+
+
+def test_the_dashboard_shows_every_alarm(cloud: Cloud, dashboard: Json, resources: list[Json]) -> None:
+    described = cloud.aws.client("cloudwatch").describe_alarms(AlarmNamePrefix=f"{STACK}-")["MetricAlarms"]
+    assert {each["AlarmName"] for each in described} == physical(resources, "AWS::CloudWatch::Alarm")
+    [shown] = [each["properties"]["alarms"] for each in dashboard["widgets"] if each["type"] == "alarm"]
+    assert sorted(shown) == sorted(each["AlarmArn"] for each in described)
+
+
+def test_the_dashboard_reads_the_logs_of_the_functions(dashboard: Json, resources: list[Json]) -> None:
+    [query] = [each["properties"]["query"] for each in dashboard["widgets"] if each["type"] == "log"]
+    for group in physical(resources, "AWS::Logs::LogGroup"):
+        assert f"SOURCE '{group}'" in query
+
+
+def test_who_the_dashboard_says_emits_a_metric_does(
+    make_group: Callable[..., Group], cloud: Cloud, tower: Tower, dashboard: Json, name: str
+) -> None:
+    group = make_group(size=2)
+    eventually(lambda: len(group.in_service()) == 2, "two instances in service")
+    group.scale(1)
+    eventually(lambda: len(group.states()) == 1, "one is gone")
+    cloud.reconcile(groups=[group.name])
+    shown = {
+        (metric, value)
+        for namespace, metric, dimension, value in filter(None, metrics(dashboard))
+        if (namespace, dimension) == ("Rollcall", "service")
+    }
+    assert len(shown) > len(IN_TROUBLE)
+
+    # Each by itself, so that the one that is missing has a name when the time is up.
+    for metric, service in sorted(shown - IN_TROUBLE):
+        eventually(lambda: (metric, service) in emitted(cloud), f"{service} emits {metric}")  # noqa: B023 - at once
+
+
+def emitted(cloud: Cloud) -> set[tuple[str, str]]:
+    """Every metric that the functions wrote for the dimension service, with its value."""
+    return {
+        (metric["Name"], entry["service"])
+        for function in FUNCTIONS
+        for entry in cloud.metrics(function)
+        for each in entry["_aws"]["CloudWatchMetrics"]
+        if ["service"] in each["Dimensions"]
+        for metric in each["Metrics"]
+    }
