@@ -314,3 +314,14 @@ def test_a_host_that_is_taken_over_is_of_its_instances_group(world: World) -> No
     world.tower.add_host(world.inventory, "i-a", variables={"ansible_host": "10.0.0.1"})
     outcome = world.reconcile(Wishes(adopt=True))
     assert [(fix.deed, fix.group) for fix in outcome.fixes] == [("fixed", "web")]
+
+
+@pytest.mark.parametrize("hosted", [True, False])
+def test_who_waited_for_nobody_on_its_way_out_was_retired_only_if_it_had_a_host(world: World, hosted: bool) -> None:
+    world.group("web", retire_job_template="goodbye")
+    world.tower.add_template("goodbye")
+    message = world.retiring("i-a")
+    world.fleet.stale.add("i-a")
+    if not hosted:
+        world.tower.hosts.clear()
+    assert events(world.part_from(message).reports) == ({"i-a": Event.RETIRED} if hosted else {})
