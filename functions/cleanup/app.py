@@ -20,7 +20,6 @@ announcer = Announcer("cleanup")
 
 
 @announcer.logger.inject_lambda_context
-@announcer.metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """A batch of terminate actions in, Lambda's partial batch response out."""
     here = installation(context)
@@ -29,4 +28,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     def work(actions: list[LifecycleAction]) -> list[RollcallError | None]:
         return announcer.outcomes(actions, cleanup.clean_up(actions))
 
-    return here.intake(announcer).take(event, read_action, lambda action: [action], work)
+    with announcer.telling(here, context):
+        return here.intake(announcer).take(event, read_action, lambda action: [action], work)

@@ -12,7 +12,6 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from rollcall.announce import Announcer
-from rollcall.bus import Bus
 from rollcall.events import read_gate_message
 from rollcall.gate import Gate
 from rollcall.model import GateMessage, RetireMessage, WatchMessage
@@ -27,11 +26,9 @@ if TYPE_CHECKING:
     from rollcall.wiring import Installation
 
 announcer = Announcer("gate")
-bus = Bus()
 
 
 @announcer.logger.inject_lambda_context
-@announcer.metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """A batch of gate messages in, Lambda's partial batch response out."""
     here = installation(context)
@@ -44,7 +41,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         }
         return [next(errors[type(each)]) for each in messages]
 
-    return here.intake(announcer).take(event, read_gate_message, _waited_for, work)
+    with announcer.telling(here, context):
+        return here.intake(announcer).take(event, read_gate_message, _waited_for, work)
 
 
 def _guarded[M](
@@ -65,8 +63,6 @@ def _guarded[M](
 def _wait(here: Installation, messages: list[GateMessage]) -> list[Exception | None]:
     rounds = Gate(here.settings, here.tower, here.fleets, here.queues, time.time).look(messages)
     announcer.reports([report for each in rounds for report in each.reports])
-    for alert in [alert for each in rounds for alert in each.alerts]:
-        announcer.alert(alert.reason, alert.action)
     return [each.error for each in rounds]
 
 
@@ -81,7 +77,7 @@ def _see_out(here: Installation, messages: list[RetireMessage]) -> Sequence[Exce
 def _watch(here: Installation, messages: list[WatchMessage]) -> list[Exception | None]:
     from rollcall.watch import Watch  # likewise
 
-    sightings = Watch(here.settings, here.fleets, here.queues, bus, time.time).look(messages)
+    sightings = Watch(here.settings, here.fleets, here.queues, time.time).look(messages)
     announcer.seen(sight for each in sightings for sight in each.sights)
     return [each.error for each in sightings]
 

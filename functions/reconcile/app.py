@@ -9,25 +9,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rollcall.announce import Announcer
-from rollcall.bus import Bus
-from rollcall.errors import RollcallError
 from rollcall.events import read_run_request
 from rollcall.reconcile import Reconcile
-from rollcall.run_answer import drift_fixed, run_answer
+from rollcall.run_answer import run_answer
 from rollcall.settings import read_removal_share
 from rollcall.wiring import chef, installation
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-EVENTS = "events on the event bus"
-
 announcer = Announcer("reconcile")
-bus = Bus()
 
 
 @announcer.logger.inject_lambda_context
-@announcer.metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """What a run is asked for in, what came of it out: see rollcall.run_answer."""
     began = time.monotonic()
@@ -44,16 +38,16 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     )
     wishes = replace(request.wishes, adopt=here.settings.adopt_by_instance_id)
     gc.disable()  # a large fleet is millions of small objects without cycles; to look for some takes a third of the CPU
-    try:
-        outcome = run.run(wishes, dry_run=request.dry_run, force=request.force)
-    finally:
-        gc.enable()
-        announcer.fixed(run.outcome.fixes)
-    if not request.dry_run:
-        announcer.reconciled(outcome)
-    try:
-        bus.put("Drift Fixed", drift_fixed(outcome))
-    except RollcallError as error:
-        outcome.troubles[EVENTS] = error
-        announcer.no_events(EVENTS, error)
+    with announcer.telling(here, context):
+        try:
+            outcome = run.run(wishes, dry_run=request.dry_run, force=request.force)
+        except Exception as error:
+            if not request.dry_run:
+                announcer.run_failed(error, wishes.every)
+            raise
+        finally:
+            gc.enable()
+            announcer.fixed(run.outcome)
+        if not request.dry_run:
+            announcer.reconciled(outcome, wishes.every)
     return run_answer(outcome, dry_run=request.dry_run, seconds=time.monotonic() - began)

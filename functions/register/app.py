@@ -19,7 +19,6 @@ announcer = Announcer("register")
 
 
 @announcer.logger.inject_lambda_context
-@announcer.metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """A batch of launch actions in, Lambda's partial batch response out."""
     here = installation(context)
@@ -28,4 +27,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     def work(actions: list[LifecycleAction]) -> list[RollcallError | None]:
         return announcer.outcomes(actions, register.register(actions))
 
-    return here.intake(announcer).take(event, read_action, lambda action: [action], work)
+    with announcer.telling(here, context):
+        return here.intake(announcer).take(event, read_action, lambda action: [action], work)

@@ -7,6 +7,7 @@ from hypothesis import settings
 
 from rollcall.tower import Tower
 
+from .audience import Audience
 from .wire import Vault, Wire
 from .world import World
 
@@ -26,6 +27,7 @@ def _no_account(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.delenv("AWS_PROFILE", raising=False)
 
@@ -36,6 +38,12 @@ def world() -> World:
     made = World()
     made.group("web")
     return made
+
+
+@pytest.fixture
+def audience(world: World, capsys: pytest.CaptureFixture[str]) -> Audience:
+    """Whoever a function "unit" tells."""
+    return Audience(world.tower, capsys)
 
 
 @pytest.fixture

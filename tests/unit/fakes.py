@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -45,11 +46,16 @@ from rollcall.targets import NOT_REGISTERED, TargetHealth, Targets
 from rollcall.tower import MARKER, DeleteRefused, HostsExist, HostsVanished, NewHost, Tower
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-    from rollcall.outcome import Fix, RunOutcome
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from rollcall.outcome import RunOutcome
     from rollcall.reports import Report
+    from rollcall.telling import Told
+    from rollcall.transport import Exchange
     from rollcall.watch import Sight
+    from rollcall.wiring import Installation
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 
@@ -108,6 +114,7 @@ class FakeTower(Tower):
         self.memberships_made: list[tuple[int, int]] = []
         self.runs: dict[int, RunJob] = {}
         self.updated: list[int] = []
+        self.asked: list[Exchange] = []
         self._ids = count(1)
 
     # What a test sets up and asks
@@ -187,6 +194,14 @@ class FakeTower(Tower):
     # What decisions use
 
     def finish_within(self, seconds: float) -> None: ...
+
+    @property
+    def root(self) -> str:
+        return "https://tower.example.com/api/v2/"
+
+    def exchanges(self) -> list[Exchange]:
+        told, self.asked = self.asked, []
+        return told
 
     def now(self) -> float:
         return self.clock.now
@@ -651,16 +666,17 @@ class FakeQueues(Queues):
 
 
 class FakeBus(Bus):
-    """An event bus that only remembers. failing: methods that raise an error."""
+    """An event bus that only remembers. failing: methods that take nothing for this reason."""
 
     def __init__(self) -> None:
         self.told: list[tuple[str, Mapping[str, Any]]] = []
         self.failing: dict[str, RollcallError] = {}
 
-    def put(self, detail_type: str, details: Sequence[Mapping[str, Any]]) -> None:
-        if details and "put" in self.failing:
-            raise self.failing["put"]
-        self.told += [(detail_type, each) for each in details]
+    def put(self, events: Sequence[Told], seconds_left: Callable[[], float]) -> list[tuple[Told, RollcallError]]:
+        if error := self.failing.get("put"):
+            return [(each, error) for each in events]
+        self.told += [(each.kind, each.detail) for each in events]
+        return []
 
 
 class FakeAnnouncer(Announcer):
@@ -669,6 +685,7 @@ class FakeAnnouncer(Announcer):
     def __init__(self, function: str = "unit") -> None:
         self.function = function
         self.told: list[tuple[str, Exception | None]] = []
+        self.delays: list[float] = []
 
     def outcomes(self, actions: Sequence[LifecycleAction], reports: Sequence[Report]) -> list[RollcallError | None]:
         by_action = {report.action: report.error for report in reports}
@@ -680,17 +697,22 @@ class FakeAnnouncer(Announcer):
     def failed(self, record: Record, actions: Sequence[LifecycleAction], error: Exception) -> None:
         self.told.append(("failed", error))
 
-    def alert(self, reason: str, action: LifecycleAction) -> None:
-        self.told.append(("alert", None))
+    def tried_again(self, record: Record, actions: Sequence[LifecycleAction], error: Exception, delay: float) -> None:
+        self.told.append(("tried_again", error))
+        self.delays.append(delay)
 
-    def fixed(self, fixes: Iterable[Fix]) -> None:
+    @contextmanager
+    def telling(self, here: Installation, context: LambdaContext) -> Iterator[None]:
+        yield
+
+    def fixed(self, outcome: RunOutcome) -> None:
         self.told.append(("fixed", None))
 
-    def reconciled(self, outcome: RunOutcome) -> None:
+    def reconciled(self, outcome: RunOutcome, every: float | None) -> None:
         self.told.append(("reconciled", None))
 
-    def no_events(self, what: str, error: RollcallError) -> None:
-        self.told.append(("no_events", error))
+    def run_failed(self, error: Exception, every: float | None) -> None:
+        self.told.append(("run_failed", error))
 
     def seen(self, sights: Iterable[Sight]) -> None:
         self.told += [("seen", None) for _ in sights]

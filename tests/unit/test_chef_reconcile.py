@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from io import StringIO
-from logging import StreamHandler
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rollcall.announce import Announcer
 from rollcall.chef_drift import QUIET
 from rollcall.errors import BadSettings, ChefDenied, ChefUnavailable, Throttled
 from rollcall.fleet import Membership
@@ -26,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from rollcall.outcome import RunOutcome
+
+    from .audience import Audience
 
 DNS = "ip-10-0-0-7.ec2.internal"
 STRANGER = "999999999999"
@@ -432,32 +431,29 @@ class TestWhatIsTold:
         assert said["failed"]
         assert {each["node"] for each in said["stopped"]} == {f"i-{number}" for number in range(6)}
 
-    def told(self, outcome: RunOutcome) -> tuple[list[dict[str, Any]], dict[str, float]]:
+    def told(self, audience: Audience, outcome: RunOutcome) -> tuple[list[dict[str, Any]], dict[str, float]]:
         """The log lines of a run, and its metrics."""
-        output, announcer = StringIO(), Announcer("unit")
-        handler = announcer.logger.registered_handler
-        assert isinstance(handler, StreamHandler)
-        handler.setStream(output)
-        announcer.metrics.clear_metrics()
-        announcer.reconciled(outcome)
-        counted = {name: sum(metric["Value"]) for name, metric in announcer.metrics.metric_set.items()}
-        announcer.metrics.clear_metrics()
-        return [json.loads(line) for line in output.getvalue().splitlines()], counted
+        audience.announcer.fixed(outcome)
+        audience.announcer.reconciled(outcome, None)
+        counted = {name: number for name, number in audience.counted().items() if number and name != "ReconcileRuns"}
+        return audience.lines(), counted
 
-    def test_a_removal_is_a_line_and_counted(self, world: World, chef: FakeChef) -> None:
+    def test_a_removal_is_a_line_and_counted(self, world: World, chef: FakeChef, audience: Audience) -> None:
         node(world, "i-a")
-        lines, counted = self.told(world.reconcile())
+        lines, counted = self.told(audience, world.reconcile())
         assert [(line["message"], line.get("node")) for line in lines[:2]] == [
             ("removed from Chef: neither EC2 nor Auto Scaling knows it", "i-a"),
             ("reconciled Chef", None),
         ]
-        assert counted == {"DriftFound": 1, "DriftFixed": 1, "BreakerTripped": 0, "ReconcileTroubles": 0}
+        assert counted == {"DriftFound": 1, "DriftFixed": 1}
 
-    def test_a_breaker_that_tripped_is_an_alert_with_the_list_and_counted(self, world: World, chef: FakeChef) -> None:
+    def test_a_breaker_that_tripped_is_an_alert_with_the_list_and_counted(
+        self, world: World, chef: FakeChef, audience: Audience
+    ) -> None:
         for number in range(6):
             node(world, f"i-{number}")
-        lines, counted = self.told(world.reconcile())
+        lines, counted = self.told(audience, world.reconcile())
         [tripped] = [line for line in lines if line.get("alert")]
         assert "6 of our 6 nodes in Chef" in tripped["message"]
         assert set(tripped["nodes"]) == {f"i-{number}" for number in range(6)}
-        assert counted == {"DriftFound": 6, "DriftFixed": 0, "BreakerTripped": 1, "ReconcileTroubles": 0}
+        assert counted == {"DriftFound": 6, "BreakerTripped": 1}

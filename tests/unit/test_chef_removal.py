@@ -25,7 +25,7 @@ from rollcall.model import AddressKind, Instance, LifecycleAction, Result
 from rollcall.waiting import RETRY_MAX
 
 from .fakes import ACCOUNT, REGION, FakeChef
-from .world import TERMINATE_HOOK, World
+from .world import TERMINATE_HOOK, World, alerted, warning
 
 HEARTBEAT_TIMEOUT = 600
 SAMPLES = Path(__file__).parents[2] / "events"
@@ -333,7 +333,7 @@ def test_after_the_hooks_own_timeout_the_termination_goes_on_and_somebody_is_tol
     world.clock.advance(1)
     [report] = world.clean_up(action)
     assert (report.error, report.outcome) == (None, "struck off, but not from Chef")
-    assert str(error) in report.alert
+    assert str(error) in alerted(report)
     assert world.fleet.completed == {action: Result.CONTINUE}
 
 
@@ -359,7 +359,7 @@ def test_what_chef_has_done_by_then_is_no_alert(world: World, chef: FakeChef) ->
     action = going(world, "i-a")
     world.clock.advance(100 * HEARTBEAT_TIMEOUT)
     [report] = world.clean_up(action)
-    assert not report.alert
+    assert not alerted(report)
 
 
 @pytest.mark.parametrize("timeout", [7200, 172_800])
@@ -371,7 +371,7 @@ def test_patience_ends_before_a_message_is_set_aside(world: World, chef: FakeChe
     action = going(world, "i-a")
     world.clock.advance(PERMANENT_FAILURE_LIFE - 2 * RETRY_MAX)
     [report] = world.clean_up(action)
-    assert report.alert
+    assert alerted(report)
     assert world.fleet.completed == {action: Result.CONTINUE}
 
 
@@ -380,7 +380,7 @@ def test_a_copy_of_an_action_that_went_on_without_chef_tells_nobody_again(world:
     chef.failing["delete_client"] = AWAY
     action = going(world, "i-a")
     world.clock.advance(HEARTBEAT_TIMEOUT)
-    assert [report.alert != "" for report in (*world.clean_up(action), *world.clean_up(action))] == [True, False]
+    assert [alerted(report) != "" for report in (*world.clean_up(action), *world.clean_up(action))] == [True, False]
 
 
 # What only the host tells
@@ -403,7 +403,7 @@ def test_of_a_group_that_is_gone_the_pattern_outlives_the_host(world: World, che
     world.fleet.known_groups.clear()
     chef.failing["delete_client"] = AWAY
     [report] = world.clean_up(action)
-    assert (report.error, report.warning) == (None, str(AWAY))
+    assert (report.error, warning(report)) == (None, str(AWAY))
     assert not world.tower.hosts
     assert not world.fleet.completed
     assert world.fleet.heartbeats["i-a"] == 1
@@ -448,7 +448,7 @@ def test_what_is_kept_makes_the_patience_with_chef_no_longer(world: World, chef:
     world.clock.advance(HEARTBEAT_TIMEOUT)
     world.clean_up(action)
     [report] = world.clean_up(kept(world))
-    assert report.alert
+    assert alerted(report)
     assert world.fleet.completed == {action: Result.CONTINUE}
 
 
@@ -460,7 +460,7 @@ def test_hosts_that_went_though_tower_gave_no_answer_have_told_of_their_nodes(wo
     world.tower.failing["delete_hosts"] = TowerUnavailable("no answer")
     world.tower.before_call = lambda method: world.tower.remove_host("i-a") if method == "delete_hosts" else None
     [report] = world.clean_up(action)
-    assert report.warning == "no answer"
+    assert warning(report) == "no answer"
     world.tower.failing.clear()
     [report] = world.clean_up(kept(world))
     assert report.outcome == "struck off, and from Chef as web-i-a"

@@ -227,6 +227,8 @@ def test_an_action_that_is_sent_on_loses_nothing(transition: Transition, hook: s
         private_dns="ip-10-0-0-7.ec2.internal",
         message_id="one",
         received_at=1_795_255_200.5,
+        at=1_795_255_190.25,
+        troubled=True,
     )
     read = read_action(record(write_action(sent)))
     assert read
@@ -247,10 +249,11 @@ def test_a_wrong_time_in_a_message_of_our_own_is_named(wrong: object) -> None:
 
 def test_messages_to_the_gate_are_json_for_everybody() -> None:
     assert math.isinf(LAUNCH.received_at)
+    launch = replace(LAUNCH, at=7.0)
     messages: list[GateMessage | WatchMessage | RetireMessage] = [
-        GateMessage((Waiting(LAUNCH, 1.0, "10.0.0.7"),), None, 1.0, 2.0),
-        WatchMessage((Watched(LAUNCH, 1.0),), 1.0, 2.0),
-        RetireMessage((LAUNCH,), None, 1.0, 2.0),
+        GateMessage((Waiting(launch, 1.0, "10.0.0.7"),), None, 1.0, 2.0),
+        WatchMessage((Watched(launch, 1.0),), 1.0, 2.0),
+        RetireMessage((launch,), None, 1.0, 2.0),
     ]
     for message in messages:
         text = write_gate_message(message)
@@ -259,7 +262,7 @@ def test_messages_to_the_gate_are_json_for_everybody() -> None:
 
 
 def test_a_message_to_the_gate_that_was_written_with_infinity_is_read() -> None:
-    message = RetireMessage((LAUNCH,), None, 1.0, 2.0)
+    message = RetireMessage((replace(LAUNCH, at=7.0),), None, 1.0, 2.0)
     read = read_gate_message(record(json.dumps(asdict(message))))
     assert asdict(read) == asdict(message)
 

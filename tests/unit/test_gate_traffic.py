@@ -10,7 +10,7 @@ import pytest
 from rollcall.errors import AwsDenied, BadSettings, Throttled
 from rollcall.model import Outcome, Result
 
-from .world import World, ids
+from .world import World, alerts, ids
 
 if TYPE_CHECKING:
     from rollcall.fleet import Fleet
@@ -169,7 +169,7 @@ def test_what_says_nothing_against_an_instance_holds_it_and_somebody_is_told(
     everywhere(world, "i-a", state, reason)
     world.clock.advance(1800)
     result = world.look_at(message)
-    [alert] = result.alerts
+    [alert] = alerts(result)
     assert f"elb: target group web: {state} ({reason})" in alert.reason
     [(message, delay)] = result.next
     assert delay == 60
@@ -206,7 +206,7 @@ def test_an_instance_that_its_target_group_does_not_take_waits_and_the_others_do
     message = let_in(world, "i-a", "i-b")
     everywhere(world, "i-a", "healthy")
     world.clock.advance(1800)
-    [alert] = world.look_at(message).alerts
+    [alert] = alerts(world.look_at(message))
     assert "target group web: not in the same VPC" in alert.reason
     assert completed(world) == {"i-a": Result.CONTINUE}
 

@@ -250,7 +250,7 @@ def test_a_launch_whose_instance_went_is_tried_again_so_that_its_host_is_struck_
     takes.world.fleet.stale.add("i-a")
     takes.errors["i-a"] = TowerUnavailable("away")
     assert takes.take(batch(body("i-a"))) == ["m0"]
-    assert takes.told == ["failed"]
+    assert takes.told == ["failed", "tried_again"]
     assert takes.world.queues.delays == {"handle-m0": 15}
 
 

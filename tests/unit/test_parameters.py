@@ -20,7 +20,7 @@ from rollcall.model import Wishes
 from rollcall.steps import Finding, Kind
 from rollcall.variables import OUR_KEYS
 
-from .world import World
+from .world import World, warning
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -62,7 +62,7 @@ def groups(world: World, instance_id: str) -> set[str]:
 
 def warnings(reports: list[Report]) -> dict[str, str]:
     assert not [report.error for report in reports if report.error]
-    return {report.action.instance_id: report.warning for report in reports if report.warning}
+    return {report.action.instance_id: warning(report) for report in reports if report.notes}
 
 
 # Registration
@@ -189,7 +189,6 @@ def announced(action: LifecycleAction, reports: list[Report]) -> list[dict[str, 
     assert isinstance(handler, StreamHandler)
     handler.setStream(output)
     announcer.outcomes([action], reports)
-    announcer.metrics.clear_metrics()
     return [json.loads(line) for line in output.getvalue().splitlines()]
 
 

@@ -25,7 +25,7 @@ from rollcall.tower import HostsExist
 from rollcall.waiting import FIRST_POLL
 
 from .fakes import ACCOUNT, REGION
-from .world import World, ids
+from .world import World, ids, warning
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -879,8 +879,8 @@ def test_a_tag_that_the_installation_does_not_follow_is_told_with_the_parameter_
     world.settings = replace(world.settings, retire_jobs=False)
     [report] = world.register(world.launching("i-a"))
     assert report.error is None
-    assert report.warning.startswith("group 'web': tag rollcall:retire-job-template is not followed")
-    assert "RetireJobs=true" in report.warning
+    assert warning(report).startswith("group 'web': tag rollcall:retire-job-template is not followed")
+    assert "RetireJobs=true" in warning(report)
     world.settings = replace(world.settings, retire_jobs=True)
     [report] = world.register(world.launching("i-b"))
-    assert report.warning == ""
+    assert warning(report) == ""

@@ -76,7 +76,7 @@ def outcomes(result: Round[RetireMessage]) -> dict[str, str]:
 
 
 def alerts(result: Round[RetireMessage]) -> dict[str, str]:
-    return {report.action.instance_id: report.alert for report in result.reports if report.alert}
+    return {each.action.instance_id: note.words for each in result.reports for note in each.notes if note.alert}
 
 
 def launched(world: World, *instance_ids: str, group: str = "web") -> RetireMessage:

@@ -18,6 +18,7 @@ from rollcall.intake import PERMANENT_FAILURE_LIFE
 from rollcall.model import RunRequest, Transition, Wishes
 from rollcall.outcome import RunOutcome
 from rollcall.register import ASSOCIATES_AT_ONCE, LANDING_TIME
+from rollcall.reports import Note, Report
 from rollcall.settings import read_own_queue, read_removal_share, read_settings
 
 from .fakes import REGION
@@ -494,11 +495,14 @@ def test_alarms_watch_metrics_that_are_emitted(world: World, capsys: pytest.Capt
     action = world.launching("i-a")
     announcer.failed(record, [action], TowerUnavailable("away"))
     announcer.failed(record, [action], BadSettings("mend it"))
-    announcer.alert("look", action)
-    Announcer("cleanup").alert("look", world.terminating("i-b"))
+    look = (Note("look", alert=True),)
+    announcer.reports([Report(action, "left in service", notes=look)])
+    cleanup = Announcer("cleanup")
+    cleanup.reports([Report(world.terminating("i-b"), "struck off, but not from Chef", notes=look)])
     reconcile = Announcer("reconcile")
-    reconcile.reconciled(RunOutcome())
-    reconcile.metrics.flush_metrics()
+    reconcile.reconciled(RunOutcome(), 300.0)
+    for speaking in (announcer, cleanup, reconcile):
+        speaking.measures.write()
     metrics = emitted(capsys.readouterr().out)
     own = {name: each for name, each in ALARMS.items() if each["Namespace"] == "Rollcall"}
     assert own

@@ -11,7 +11,7 @@ from rollcall.model import GateMessage, Group, Outcome, Result
 from rollcall.settings import read_group_settings
 from rollcall.traffic import require_askable
 
-from .world import World, ids
+from .world import World, alerts, ids
 
 GROUP = Group("web", {}, {}, target_groups=("arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/web/0",))
 ASKING = pytest.mark.parametrize("tag", ["rollcall:gate", "rollcall:watch"])
@@ -140,7 +140,7 @@ def test_who_serves_without_a_hook_and_is_no_target_in_time_is_left_and_somebody
     message = provisioned(world, "i-a", awaited=False)
     takes_out(world, "i-a", "Standby")
     world.clock.advance(1800)
-    [alert] = world.look_at(message).alerts
+    [alert] = alerts(world.look_at(message))
     assert "elb: target group web: draining" in alert.reason
     assert world.fleet.targets.calls == {"health": 1}
 

@@ -282,7 +282,7 @@ def test_looks_are_ever_rarer_and_the_last_one_is_at_the_end(world: World) -> No
 
 
 @pytest.mark.parametrize("error", [Throttled("later"), AwsDenied("no permission")])
-@pytest.mark.parametrize("what", ["memberships", "groups", "health", "put", "send"])
+@pytest.mark.parametrize("what", ["memberships", "groups", "health", "send"])
 def test_a_message_that_fails_is_tried_again_as_it_was_and_its_neighbour_is_not(
     world: World, what: str, error: RollcallError
 ) -> None:
@@ -295,7 +295,6 @@ def test_a_message_that_fails_is_tried_again_as_it_was_and_its_neighbour_is_not(
     for failing in (
         world.fleet.failing,
         world.fleet.targets.failing,
-        world.bus.failing,
         world.queues.failing,
     ):
         failing[what] = error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from rollcall.cleanup import Cleanup
@@ -31,6 +31,7 @@ from rollcall.reconcile import TIME_RESERVE, Reconcile
 from rollcall.register import Register
 from rollcall.retire import Retire
 from rollcall.settings import OwnQueue, Settings
+from rollcall.telling import sight_of
 from rollcall.watch import Watch
 
 from .fakes import ACCOUNT, REGION, Clock, FakeBus, FakeFleet, FakeFleets, FakeQueues, FakeTower
@@ -259,8 +260,11 @@ class World:
     # watch
 
     def watch(self, *messages: WatchMessage) -> list[Sighting]:
-        """What a look at these messages brought. What is to be watched on is in the queue."""
-        return Watch(self.settings, self.fleets, self.queues, self.bus, self.clock).look(messages)
+        """What a look at these messages brought, and is told. What is to be watched on is in the queue."""
+        sightings = Watch(self.settings, self.fleets, self.queues, self.clock).look(messages)
+        told = [sight_of(sight) for each in sightings for sight in each.sights]
+        assert self.bus.put(told, lambda: 60) == []
+        return sightings
 
     # cleanup
 
@@ -290,6 +294,34 @@ class World:
         """What a look at one message brings."""
         [result] = self.part(message)
         return result
+
+
+@dataclass(frozen=True)
+class Alerted:
+    """What somebody should look at, and whom it is about."""
+
+    action: LifecycleAction
+    reason: str
+
+
+def alerts(result: Round[Any]) -> list[Alerted]:
+    """What a round alerts of."""
+    return [Alerted(each.action, note.words) for each in result.reports for note in each.notes if note.alert]
+
+
+def outcomes(result: Round[Any]) -> dict[str, str]:
+    """What was reported of each instance that does not go on waiting."""
+    return {each.action.instance_id: each.outcome for each in result.reports if each.outcome}
+
+
+def alerted(report: Report) -> str:
+    """What somebody should look at."""
+    return "; ".join(note.words for note in report.notes if note.alert)
+
+
+def warning(report: Report) -> str:
+    """What a person should know beside what went well."""
+    return "; ".join(note.words for note in report.notes if not note.alert)
 
 
 def ids(message: GateMessage) -> set[str]:

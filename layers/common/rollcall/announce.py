@@ -1,84 +1,148 @@
-"""What we tell the world: one structured log line per outcome, and metrics."""
+"""What we tell the world: one structured log line per outcome, metrics, and events on the event bus.
+
+Log lines are written at once; metrics and events at the end of an invocation, so that nothing waits for them.
+"""
 
 from __future__ import annotations
 
+import os
 import time
-import warnings
-from collections import Counter, defaultdict
+from collections import defaultdict
+from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from aws_lambda_powertools import Logger, Metrics, single_metric
-from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools import Logger
 
+from .bus import Bus
+from .connection import job_page
 from .errors import Permanent, Transient
+from .measures import Measures
+from .model import Transition
+from .reports import Event
+from .telling import (
+    Told,
+    alert_of,
+    breaker_words,
+    chef_breaker_words,
+    failure_of,
+    outcome_of,
+    run_of,
+    seconds_since,
+    sight_of,
+    steps_of,
+    told_within,
+    trouble_of,
+)
+from .waiting import FIRST_RETRY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from .errors import RollcallError
     from .events import Record
     from .model import Inventory, LifecycleAction
-    from .outcome import Fix, NodesOutcome, RunOutcome
+    from .outcome import NodesOutcome, RunOutcome
     from .reports import Report
     from .steps import Finding, Kind
     from .watch import Sight
+    from .wiring import Installation
 
-warnings.filterwarnings("ignore", "No application metrics to publish")  # most invocations have none
-
-NAMESPACE = "Rollcall"
-NAMED_MAX = 200  # hosts that one log line names; CloudWatch takes 256 kB
-METRICS = {  # by the first word of an outcome
-    "registered": "Registered",
-    "ready": "Ready",
-    "abandoned": "Abandoned",
-    "struck": "StruckOff",
-    "evicted": "Evicted",
+NAMED_MAX = 200  # hosts, or lost events, that one log line names; CloudWatch takes 256 kB
+METRICS = {  # a number of each, and how long they took since the lifecycle event
+    Event.REGISTERED: ("Registered", "SecondsToRegistered"),
+    Event.READY: ("Ready", "SecondsToReady"),
+    Event.ABANDONED: ("Abandoned", ""),
+    Event.RETIRED: ("Retired", "SecondsToRetired"),
 }
 
 
 class Announcer:
-    """Speaks for one function."""
+    """Speaks for one function. bus: the account's own unless there is another."""
 
-    def __init__(self, function: str) -> None:
+    def __init__(self, function: str, bus: Bus | None = None) -> None:
         self.logger = Logger(service=function, log_uncaught_exceptions=True)
-        self.metrics = Metrics(namespace=NAMESPACE, service=function)
+        self._function = function
+        self.measures = Measures(function)
+        self._bus = bus or Bus()
+        self._events: list[Told] = []
+
+    @contextmanager
+    def telling(self, here: Installation, context: LambdaContext) -> Iterator[None]:
+        """What an invocation does, after which its metrics and events are told, whatever became of it."""
+        try:
+            yield
+        finally:
+            self._tell(here, lambda: context.get_remaining_time_in_millis() / 1000)
 
     def outcomes(self, actions: Sequence[LifecycleAction], reports: Sequence[Report]) -> list[RollcallError | None]:
         """Tell what became of each action; the errors of those that failed, in the order of the actions."""
         by_action = {report.action: report for report in reports}
-        self.reports([report for report in by_action.values() if not report.error])
+        for report in by_action.values():
+            if report.error:  # which the intake tells
+                self._event(report)
+            else:
+                self._report(report)
         return [by_action[action].error for action in actions]
 
     def reports(self, reports: Iterable[Report]) -> None:
         """Actions came to an end as far as this function is concerned, or go on in a message of their own."""
-        counts: Counter[str] = Counter()
         for report in reports:
             if report.error:
                 self._failed(report.error, report.action)
-                continue
-            extra = _about(report.action)
-            if report.left_out:
-                extra["tags_left_out"] = list(report.left_out)
-            self.logger.info(report.outcome, extra=extra)
-            if report.warning:
-                self.logger.warning(report.warning, extra=_about(report.action))
-            if report.alert:
-                self.alert(report.alert, report.action)
-            if metric := METRICS.get(report.outcome.split()[0].rstrip(":,")):
-                counts[metric] += 1
-        for metric, count in counts.items():
-            self.metrics.add_metric(metric, MetricUnit.Count, count)
+                self._tried_again(report.error, report.action, FIRST_RETRY, job=report.job)
+            else:
+                self._report(report)
+
+    def _report(self, report: Report) -> None:
+        about = _about(report.action)
+        if report.outcome:
+            left_out = {"tags_left_out": list(report.left_out)} if report.left_out else {}
+            self.logger.info(report.outcome, extra=about | left_out)
+        for note in report.notes:
+            if note.alert:
+                self.logger.error(note.words, extra=about | {"alert": True})
+                self.measures.count("Alerts")
+                self._events.append(alert_of(report, note, time.time()))
+            else:
+                self.logger.warning(note.words, extra=about)
+        self._event(report)
+
+    def _event(self, report: Report) -> None:
+        now = time.time()
+        told = outcome_of(report, now)
+        if told is None or report.event is None:
+            return
+        self._events.append(told)
+        action, (counted, took) = report.action, METRICS[report.event]
+        self.measures.count(counted, group=action.group)
+        if report.evicted:
+            self.measures.count("Evicted", group=action.group)
+        seconds = seconds_since(action, now)
+        # An instance that is struck off at its launch was not retired since then: it never was ours.
+        if (
+            took
+            and seconds is not None
+            and (action.transition == Transition.TERMINATING) == (report.event == Event.RETIRED)
+        ):
+            self.measures.seconds(took, seconds, group=action.group)
+        if report.provisioned_at is not None and seconds is not None:
+            provisioned = max(0.0, report.provisioned_at - action.at)
+            self.measures.seconds("SecondsToProvisioned", provisioned, group=action.group)
 
     def failed(self, record: Record, actions: Sequence[LifecycleAction], error: Exception) -> None:
         """A message failed at this try."""
         for action in actions or (None,):
             self._failed(error, action, tries=record.receives, message_id=record.id)
-        with single_metric(
-            "FailingFor", MetricUnit.Seconds, max(0, time.time() - record.first_received_at), namespace=NAMESPACE
-        ) as metric:
-            metric.add_dimension("class", _kind(error))
+        self.measures.seconds_of_kind("FailingFor", _failing_for(record), _kind(error))
+
+    def tried_again(self, record: Record, actions: Sequence[LifecycleAction], error: Exception, delay: float) -> None:
+        """A message that failed comes again after this delay, in seconds."""
+        for action in actions or (None,):
+            self._tried_again(error, action, delay, tries=record.receives, failing_for=_failing_for(record))
 
     def _failed(self, error: Exception, action: LifecycleAction | None, **extra: object) -> None:
         log = self.logger.warning if isinstance(error, Transient) else self.logger.error
@@ -87,14 +151,23 @@ class Announcer:
             extra={"error": type(error).__name__, **extra, **(_about(action) if action else {})},
             exc_info=None if isinstance(error, (Transient, Permanent)) else error,
         )
-        with single_metric("FailedActions", MetricUnit.Count, 1, namespace=NAMESPACE) as metric:
-            metric.add_dimension("class", _kind(error))
+        self.measures.count_kind("FailedActions", _kind(error))
 
-    def alert(self, reason: str, action: LifecycleAction) -> None:
-        """Somebody should look: an action waits for what does not come by itself."""
-        self.logger.error(reason, extra=_about(action) | {"alert": True})
-        with single_metric("Alerts", MetricUnit.Count, 1, namespace=NAMESPACE) as metric:
-            metric.add_dimension("function", str(self.metrics.service))
+    def _tried_again(
+        self,
+        error: Exception,
+        action: LifecycleAction | None,
+        delay: float,
+        *,
+        tries: int = 1,
+        failing_for: float = 0.0,
+        job: int | None = None,
+    ) -> None:
+        # Terminations of every group of the account come in: whose hook waits for us is ours for certain.
+        self.measures.count("Retries", group=action.group if action and action.awaited else None)
+        self._events.append(
+            failure_of(error, action, again_within=told_within(delay), tries=tries, failing_for=failing_for, job=job)
+        )
 
     def seen(self, sights: Iterable[Sight]) -> None:
         """What load balancers say of instances that were let through the gate; how long each took to its first yes."""
@@ -102,27 +175,32 @@ class Announcer:
             log = self.logger.info if sight.serving else self.logger.warning
             words = "serving" if sight.serving else "not serving"
             log(f"{words}: {sight.reason}", extra=_about(sight.action) | {"seconds": round(sight.seconds, 1)})
+            self._events.append(sight_of(sight))
             if sight.serving and sight.first:
-                with single_metric("TimeToServing", MetricUnit.Seconds, sight.seconds, namespace=NAMESPACE) as metric:
-                    metric.add_dimension("group", sight.action.group)
+                self.measures.seconds_of_group("TimeToServing", sight.seconds, sight.action.group)
 
-    def fixed(self, fixes: Iterable[Fix]) -> None:
+    # Runs of reconcile
+
+    def fixed(self, outcome: RunOutcome) -> None:
         """Steps that a run of reconcile has taken, whatever becomes of the run."""
-        for fix in fixes:
+        for fix in outcome.fixes:
             about = {"inventory": fix.inventory.name, "instance_id": fix.instance_id}
             self.logger.info(f"{fix.deed}: {fix.reason}", extra=about)
+            self.measures.count("DriftFixed", group=fix.group)
+        if outcome.nodes.removed:
+            self.measures.count("DriftFixed", len(outcome.nodes.removed))
+        self._events += steps_of(outcome)
 
-    def reconciled(self, outcome: RunOutcome) -> None:
-        """A run of reconcile came to its end: what a person should know, and the numbers."""
+    def reconciled(self, outcome: RunOutcome, every: float | None) -> None:
+        """A run of reconcile came to its end: what a person should know, and the numbers.
+
+        every: seconds from one scheduled run to the next, None for a run by hand.
+        """
         self._findings(outcome.plan.findings)
         for inventory, stopped in outcome.stopped.items():
             hosts = [removal.host.name for removal in stopped]
-            self.logger.error(
-                f"the breaker tripped: {len(stopped)} of the {outcome.by_inventory[inventory].managed} managed hosts "
-                f"of inventory {inventory.name!r} would go at once, so none did: look at the list, and if it is right "
-                'run reconcile with {"force": true}',
-                extra=_listed(inventory, hosts) | {"alert": True},
-            )
+            words = breaker_words(len(stopped), outcome.by_inventory[inventory].managed, inventory.name)
+            self.logger.error(words, extra=_listed(inventory, hosts) | {"alert": True})
         self._nodes(outcome.nodes)
         for what, error in outcome.troubles.items():
             self._trouble(what, error)
@@ -132,15 +210,16 @@ class Announcer:
         found = [*plan.removals, *plan.changes, *plan.additions, *plan.requeues, *chain(*outcome.stopped.values())]
         nodes = outcome.nodes
         found_in_chef = [*nodes.plan.removals, *nodes.stopped]
-        self.metrics.add_metric("DriftFound", MetricUnit.Count, len(found) + len(found_in_chef))
-        self.metrics.add_metric("DriftFixed", MetricUnit.Count, len(outcome.fixes) + len(nodes.removed))
-        self.metrics.add_metric("BreakerTripped", MetricUnit.Count, len(outcome.stopped) + bool(nodes.stopped))
-        self.metrics.add_metric("ReconcileTroubles", MetricUnit.Count, len(outcome.troubles))
+        self.measures.count("DriftFound", len(found) + len(found_in_chef))
+        self.measures.count("DriftFixed", 0)  # what was fixed is counted already
+        self.measures.count("BreakerTripped", len(outcome.stopped) + bool(nodes.stopped))
+        self.measures.count("ReconcileTroubles", len(outcome.troubles))
+        self.measures.count("ReconcileRuns")
+        self._events += run_of(outcome, every)
 
-    def no_events(self, what: str, error: RollcallError) -> None:
-        """The event bus did not take what a run of reconcile had to tell."""
-        self._trouble(what, error)
-        self.metrics.add_metric("ReconcileTroubles", MetricUnit.Count, 1)
+    def run_failed(self, error: Exception, every: float | None) -> None:
+        """A run of reconcile ends in an error, which Lambda logs and counts."""
+        self._events.append(trouble_of("the run", error, every))
 
     def _trouble(self, what: str, error: RollcallError) -> None:
         log = self.logger.warning if isinstance(error, Transient) else self.logger.error
@@ -152,8 +231,7 @@ class Announcer:
             self.logger.info(f"removed from Chef: {removal.reason}", extra=about)
         if nodes.stopped:
             self.logger.error(
-                f"the breaker tripped: {len(nodes.stopped)} of our {nodes.plan.ours} nodes in Chef would go at once, "
-                'so none did: look at the list, and if it is right run reconcile with {"force": true}',
+                chef_breaker_words(len(nodes.stopped), nodes.plan.ours),
                 extra={"nodes": [removal.node for removal in nodes.stopped[:NAMED_MAX]], "alert": True},
             )
         if nodes.plan.ours:
@@ -168,6 +246,8 @@ class Announcer:
             extra = _listed(inventory, [finding.subject for finding in own])
             self.logger.warning(f"{kind}: {own[0].subject}: {own[0].reason}", extra=extra)
 
+    # What becomes of messages
+
     def let_go(self, record: Record, actions: Sequence[LifecycleAction]) -> None:
         """A message whose launches nobody waits for any more."""
         for action in actions:
@@ -175,8 +255,18 @@ class Announcer:
 
     def set_aside(self, record: Record, actions: Sequence[LifecycleAction], error: Exception) -> None:
         """A message went to the dead-letter queue."""
-        for extra in [_about(action) for action in actions] or [{}]:
-            self.logger.error(f"set aside in the dead-letter queue: {error}", extra={"message_id": record.id, **extra})
+        words = f"set aside in the dead-letter queue: {error}"
+        for action in actions or (None,):
+            self.logger.error(words, extra={"message_id": record.id, **(_about(action) if action else {})})
+            told = failure_of(
+                error,
+                action,
+                again_within=None,
+                tries=record.receives,
+                failing_for=_failing_for(record),
+                reason=words,
+            )
+            self._events.append(told)
 
     def not_put_off(self, record: Record, trouble: Exception) -> None:
         """A failed message comes back when its visibility timeout ends, not when it should."""
@@ -185,6 +275,48 @@ class Announcer:
     def no_heartbeat(self, action: LifecycleAction, trouble: Exception) -> None:
         """A hook got no sign of life at this try."""
         self.logger.warning(str(trouble), extra=_about(action))
+
+    # The end of an invocation
+
+    def _tell(self, here: Installation, seconds_left: Callable[[], float]) -> None:
+        exchanges = here.tower.exchanges()
+        self.measures.milliseconds("TowerLatency", [each.milliseconds for each in exchanges])
+        if exchanges:
+            self.measures.count("TowerErrors", sum(each.unwell for each in exchanges))
+        events, self._events = self._events, []
+        origin = {
+            "account": here.settings.account,
+            "region": os.environ["AWS_REGION"],
+            "function": self._function,
+        }
+        lost = self._bus.put([_from_here(each, origin, here.tower.root) for each in events], seconds_left)
+        if lost:
+            self._lost(lost)
+        self.measures.write()
+
+    def _lost(self, lost: Sequence[tuple[Told, RollcallError]]) -> None:
+        """Work that was done is not done again because nobody could be told of it."""
+        named = [
+            {"event": told.kind, **{name: told.detail.get(name) for name in ("group", "instance_id", "cause")}}
+            for told, _ in lost[:NAMED_MAX]
+        ]
+        _, error = lost[0]
+        self.logger.warning(
+            f"{len(lost)} events were not taken by the event bus: {error}",
+            extra={"error": type(error).__name__, "events": named},
+        )
+        self.measures.count("EventsLost", len(lost))
+
+
+def _from_here(told: Told, origin: Mapping[str, str], tower_root: str) -> Told:
+    detail = {**origin, **told.detail}
+    if "job" in detail:
+        detail["job_url"] = job_page(tower_root, detail["job"]) if detail["job"] is not None else None
+    return Told(told.kind, detail)
+
+
+def _failing_for(record: Record) -> float:
+    return max(0.0, time.time() - record.first_received_at)
 
 
 def _listed(inventory: Inventory, hosts: Sequence[str]) -> dict[str, object]:

@@ -281,8 +281,7 @@ class Applying:
             self._outcome.left += len(missing)
         # As at registration: cleanup looks after the state changed, we look again after the host exists.
         left = self._fleet.departed(list(made), self._fleet.memberships(made))
-        if left:
-            strike_off(self._tower, left)
+        strike_off(self._tower, left)
         return {instance_id: host_id for instance_id, host_id in made.items() if instance_id not in left}
 
     def _new_host(self, addition: Addition, now: float) -> NewHost:
@@ -368,6 +367,7 @@ class Applying:
             requeue.instance_id,
             hook.name,
             to_warm_pool=requeue.to_warm_pool,
+            at=time.time(),  # nobody told when it began to wait
         )
         if not self._fleet.heartbeat(action):
             return False
@@ -375,7 +375,7 @@ class Applying:
         return True
 
     def _tell(self, deed: str, steps: Iterable[Removal | Change | Addition | Requeue]) -> None:
-        self._outcome.fixes += [Fix(deed, each.inventory, each.instance_id, each.reason) for each in steps]
+        self._outcome.fixes += [Fix(deed, each.inventory, each.instance_id, each.reason, each.group) for each in steps]
 
 
 def _with_asked(change: Change, asked: Parameters) -> Change:

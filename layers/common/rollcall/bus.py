@@ -6,24 +6,27 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from itertools import batched
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import boto3
 from botocore.config import Config
 
 from .aws import aws_errors
-from .errors import Throttled
+from .errors import RollcallError, Throttled
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_events.type_defs import PutEventsRequestEntryTypeDef
 
+    from .telling import Told
+
 SOURCE = "rollcall"
 CALLS_AT_ONCE = 10
-CONFIG = Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 2, "mode": "standard"})  # seconds
-TRIES = 2  # for events of which EventBridge took some and not the others
+CONFIG = Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 1, "mode": "standard"})  # seconds
+TRIES = 2  # of a call
+TRY_TIME = 8.0  # seconds that one may take
 EVENTS_PER_CALL = 10  # PutEvents' maximum
 
 
@@ -34,29 +37,57 @@ class Bus:
     def _events(self) -> EventBridgeClient:
         return boto3.client("events", config=CONFIG)
 
-    def put(self, detail_type: str, details: Sequence[Mapping[str, Any]]) -> None:
-        """Tell of events of one kind. Raises Throttled or AwsDenied; some of them may have been taken then."""
-        chunks = list(batched(details, EVENTS_PER_CALL))
+    def put(self, events: Sequence[Told], seconds_left: Callable[[], float]) -> list[tuple[Told, RollcallError]]:
+        """Tell of events; those that were not taken, and why. Raises nothing of ours.
+
+        seconds_left: of this invocation, none of which is spent on a bus that does not answer: what comes after a call
+        in vain is not tried at all.
+        """
+        chunks = list(batched(events, EVENTS_PER_CALL))
         if not chunks:
-            return
-        client = self._events  # made before there are threads
+            return []
+        putting = _Putting(self._events, seconds_left)  # its client is made before there are threads
         with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
-            list(pool.map(lambda chunk: _put(client, detail_type, chunk), chunks))
+            return [each for refused in pool.map(putting.put, chunks) for each in refused]
 
 
-def _put(client: EventBridgeClient, detail_type: str, details: Sequence[Mapping[str, Any]]) -> None:
-    entries: list[PutEventsRequestEntryTypeDef] = [
-        {"Source": SOURCE, "DetailType": detail_type, "Detail": json.dumps(each)} for each in details
-    ]
-    for _ in range(TRIES):
+class _Putting:
+    """Calls side by side, until one of them is in vain."""
+
+    def __init__(self, client: EventBridgeClient, seconds_left: Callable[[], float]) -> None:
+        self._client = client
+        self._seconds_left = seconds_left
+        self._in_vain: RollcallError | None = None
+
+    def put(self, events: Sequence[Told]) -> list[tuple[Told, RollcallError]]:
+        left = list(events)
+        error: RollcallError = Throttled("no time left in this invocation for PutEvents")
+        for _ in range(TRIES):
+            if self._in_vain or self._seconds_left() < TRY_TIME:
+                return [(each, self._in_vain or error) for each in left]
+            try:
+                left, words = self._try(left)
+            except RollcallError as trouble:
+                error = trouble
+                continue
+            if not left:
+                return []
+            error = Throttled(f"EventBridge took {len(left)} of {len(events)} events not: {words}")
+        if len(left) == len(events):
+            self._in_vain = error
+        return [(each, error) for each in left]
+
+    def _try(self, events: Sequence[Told]) -> tuple[list[Told], str]:
+        """The events that were not taken, and what was said of the first of them."""
+        entries: list[PutEventsRequestEntryTypeDef] = [
+            {"Source": SOURCE, "DetailType": each.kind, "Detail": json.dumps(each.detail)} for each in events
+        ]
         with aws_errors("PutEvents"):
-            answer = client.put_events(Entries=entries)
-        refused = [(entry, said) for entry, said in zip(entries, answer["Entries"], strict=True) if "ErrorCode" in said]
-        if not refused:
-            return
-        entries = [entry for entry, _ in refused]
-    _, said = refused[0]
-    raise Throttled(
-        f"EventBridge took {len(refused)} of {len(details)} events not: {said['ErrorCode']}: "
-        f"{said.get('ErrorMessage', '')}"
-    )
+            answers = self._client.put_events(Entries=entries)["Entries"]
+        refused = [(event, said) for event, said in zip(events, answers, strict=True) if "ErrorCode" in said]
+        words = (
+            ": ".join(filter(None, (refused[0][1].get("ErrorCode"), refused[0][1].get("ErrorMessage"))))
+            if refused
+            else ""
+        )
+        return [event for event, _ in refused], words

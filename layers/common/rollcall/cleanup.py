@@ -19,19 +19,20 @@ from .errors import RollcallError
 from .events import write_action, write_gate_message
 from .model import Result, RetireMessage, Transition
 from .removal import strike_off
-from .reports import Report, failing, going
+from .reports import Event, Note, Report, failing, going, gone
 from .settings import asks_to_retire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from .chef import Chef
     from .chef_removal import NodesStruckOff
     from .fleet import Fleet, Fleets
     from .model import LifecycleAction
     from .queues import Queues
+    from .removal import StruckOff
     from .settings import Settings
-    from .tower import DeleteRefused, Tower
+    from .tower import Tower
 
 CALLS_AT_ONCE = 8
 
@@ -75,14 +76,14 @@ class Cleanup:
             told = self._with_told(leaving, ids)
             news = {each for each, before in zip(told, leaving, strict=True) if _tells_more(each, before)}
             try:
-                refusals = strike_off(self._tower, ids)
+                struck = strike_off(self._tower, ids)
             except RollcallError as error:  # some of the hosts may be gone by now
                 for action in news:
                     self._keep_told(action, error, reports)
                 raise
-            nodes = self._strike_nodes_off([each for each in told if each.instance_id not in refusals])
+            nodes = self._strike_nodes_off([each for each in told if each.instance_id not in struck.refusals])
             with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
-                list(pool.map(partial(self._complete, reports, refusals, nodes, news), told))
+                list(pool.map(partial(self._complete, reports, struck, nodes, news), told))
         return reports
 
     def _hand_to_the_gate(self, actions: Sequence[LifecycleAction], reports: list[Report]) -> None:
@@ -127,34 +128,41 @@ class Cleanup:
 
         return strike_nodes_off(self._chef, self._fleets, actions)
 
-    def _keep_told(self, action: LifecycleAction, error: RollcallError, reports: list[Report]) -> None:
+    def _keep_told(
+        self, action: LifecycleAction, error: RollcallError, reports: list[Report], event: Event | None = None
+    ) -> None:
         """A message that has what its host told takes the place of the action's own, which cannot learn it any more."""
         with failing([action], reports):
             self._queues.send(self._settings.terminate_queue_url, [(write_action(action), timing.KEPT_RETRY)])
             if action.awaited:
                 self._fleets.of(action).heartbeat(action)
-            reports.append(Report(action, "tried again with what its host told of its node", warning=str(error)))
+            outcome = "tried again with what its host told of its node"
+            reports.append(Report(action, outcome, event=event, notes=(Note(str(error)),)))
 
     def _complete(
         self,
         reports: list[Report],
-        refusals: Mapping[str, DeleteRefused],
+        struck: StruckOff,
         nodes: NodesStruckOff | None,
         news: Collection[LifecycleAction],
         action: LifecycleAction,
     ) -> None:
         with failing([action], reports):
-            if refusal := refusals.get(action.instance_id):
+            if refusal := struck.refusals.get(action.instance_id):
                 raise refusal
             trouble = nodes.troubles.get(action.instance_id) if nodes else None
+            removed = action.instance_id in struck.removed
+            # Where a hook waits it is told when that is answered. Otherwise now: the next try finds no host to tell of.
+            meanwhile = Event.RETIRED if removed and not action.awaited else None
             if trouble and action in news:
-                self._keep_told(action, trouble, reports)
+                self._keep_told(action, trouble, reports, meanwhile)
                 return
             if trouble and not self._waited_long_enough(action):
-                raise trouble
+                reports.append(Report(action, error=trouble, event=meanwhile))
+                return
             was_open = action.awaited and self._fleets.of(action).complete(action, Result.CONTINUE)
             node = nodes.names.get(action.instance_id) if nodes else None
-            reports.append(_report(action, node, trouble, was_open=was_open))
+            reports.append(_report(action, node, trouble, was_open=was_open, removed=removed))
 
     def _waited_long_enough(self, action: LifecycleAction) -> bool:
         """Whether a termination goes on without Chef. Where nothing waits there is no haste."""
@@ -170,9 +178,14 @@ def _tells_more(told: LifecycleAction, before: LifecycleAction) -> bool:
     return more and not told.to_warm_pool
 
 
-def _report(action: LifecycleAction, node: str | None, trouble: RollcallError | None, *, was_open: bool) -> Report:
+def _report(
+    action: LifecycleAction, node: str | None, trouble: RollcallError | None, *, was_open: bool, removed: bool
+) -> Report:
     """was_open: a hook waited until now. Where none did, nothing goes on that did not before."""
+    told = was_open or removed
     if trouble:
-        alert = f"the termination goes on, and its node and client may be left in Chef: {trouble}" if was_open else ""
-        return Report(action, "struck off, but not from Chef", alert=alert)
-    return Report(action, f"struck off, and from Chef as {node}" if node else "struck off")
+        words = f"the termination goes on, and its node and client may be left in Chef: {trouble}"
+        notes = (Note(words, alert=True),) if was_open else ()
+        return gone(action, "struck off, but not from Chef", None, told=told, notes=notes)
+    outcome = f"struck off, and from Chef as {node}" if node else "struck off"
+    return gone(action, outcome, None, told=told, troubled=False if action.retired else None)

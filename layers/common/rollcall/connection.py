@@ -29,9 +29,10 @@ from .transport import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from .transport import Json, Query
+    from .transport import Exchange, Json, Query
 
 DEFAULT_API_ROOT = "/api/v2/"  # AWX, Tower 3.x and AAP up to 2.4; AAP 2.5+ has /api/controller/v2/
+PLATFORM_PATH = "/api/controller/"
 PAGE_SIZE = 200  # the server's maximum
 HTTP_REDIRECT = range(300, 400)
 MOVED_FOR_A_WHILE = (302, 303, 307)
@@ -63,6 +64,13 @@ def api_root(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}/{path}/" if path else f"{parts.scheme}://{parts.netloc}{DEFAULT_API_ROOT}"
 
 
+def job_page(root: str, job_id: int) -> str:
+    """Where people look at a job in a browser, by the API root: AAP since 2.5 has a user interface of its own."""
+    parts = urlsplit(root)
+    ui = "execution" if parts.path.startswith(PLATFORM_PATH) else "#"
+    return f"{parts.scheme}://{parts.netloc}/{ui}/jobs/playbook/{job_id}/output"
+
+
 class Connection:
     """Speaks to one Tower, through one session that threads may share.
 
@@ -80,6 +88,10 @@ class Connection:
     def finish_within(self, seconds: float) -> None:
         """Bound what follows to the seconds left in this invocation: see Transport.finish_within."""
         self._transport.finish_within(seconds)
+
+    def exchanges(self) -> list[Exchange]:
+        """What the requests took of which this was not told yet: see Transport.exchanges."""
+        return self._transport.exchanges()
 
     def now(self) -> float:
         """Tower's own clock, in epoch seconds: the Date of its latest answer, carried on."""

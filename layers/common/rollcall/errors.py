@@ -21,9 +21,24 @@ RollcallError
 Each fails one action, never its neighbours. Messages name the thing and the remedy.
 """
 
+from __future__ import annotations
+
+from enum import Enum
+from typing import ClassVar
+
+
+class Scope(Enum):
+    """Who suffers from one and the same cause: all of the installation, a group, or one instance."""
+
+    INSTALLATION = "installation"
+    GROUP = "group"
+    INSTANCE = "instance"
+
 
 class RollcallError(Exception):
-    """Base of all errors this package raises on purpose."""
+    """Base of all errors this package raises on purpose. scope: of what is told of each kind below."""
+
+    scope: ClassVar[Scope] = Scope.INSTALLATION
 
 
 class Transient(RollcallError):
@@ -60,9 +75,13 @@ class Throttled(Transient):
 class InstanceNotVisible(Transient):
     """AWS announced the instance and does not describe it yet."""
 
+    scope = Scope.INSTANCE
+
 
 class JobStillLanding(Transient):
     """A host made moments ago by another invocation, whose job is not there yet."""
+
+    scope = Scope.INSTANCE
 
 
 class BadEvent(Permanent):
@@ -72,6 +91,8 @@ class BadEvent(Permanent):
 class BadSettings(Permanent):
     """A tag or parameter that cannot be followed."""
 
+    scope = Scope.GROUP
+
 
 class TowerDenied(Permanent):
     """Tower refused for lack of permission."""
@@ -79,6 +100,8 @@ class TowerDenied(Permanent):
 
 class TowerRejected(Permanent):
     """Tower gave an answer that a right request would not get."""
+
+    scope = Scope.GROUP
 
 
 class ChefDenied(Permanent):

@@ -12,6 +12,7 @@ import math
 import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from .errors import BadEvent
@@ -39,6 +40,7 @@ HOOK_DETAIL_TYPES = {
 TERMINATED_DETAIL_TYPE = "EC2 Instance Terminate Successful"
 WARM_POOL = "WarmPool"
 RETIRED = "RetiredByRollcall"  # our own field: its retire job is over
+TROUBLED = "TroubledByRollcall"  # our own field: its message failed before
 RECEIVED_AT = "ReceivedAtByRollcall"  # our own field: when its first message was first received, in epoch seconds
 NODE_PATTERN = "ChefNodePattern"  # our own field, as the next: what its host told before it was struck off
 PRIVATE_DNS = "ChefPrivateDnsName"
@@ -59,7 +61,7 @@ class Record:
     """One message of a batch.
 
     region: where the queue is. receives: how often it was received; first_received_at: epoch seconds.
-    receipt_handle is None for an event that came without a queue.
+    receipt_handle is None for an event that came without a queue. troubled: it failed before, or was set aside.
     """
 
     id: str
@@ -68,6 +70,12 @@ class Record:
     receives: int
     first_received_at: float
     receipt_handle: str | None
+    set_aside: bool = False
+
+    @property
+    def troubled(self) -> bool:
+        """Whether it failed before, at an earlier try or until it was set aside."""
+        return self.receives > 1 or self.set_aside
 
 
 def read_records(event: Json) -> list[Record]:
@@ -82,6 +90,7 @@ def read_records(event: Json) -> list[Record]:
             receives=int(raw["attributes"]["ApproximateReceiveCount"]),
             first_received_at=int(raw["attributes"]["ApproximateFirstReceiveTimestamp"]) / 1000,
             receipt_handle=raw["receiptHandle"],
+            set_aside="Error" in raw.get("messageAttributes", {}),  # Queues.set_aside gives it that
         )
         for raw in event["Records"]
     ]
@@ -100,7 +109,13 @@ def read_action(record: Record) -> LifecycleAction | None:
     if body.get("Event") in EVENTS_WITHOUT_ACTION:
         return None
     if "detail-type" in body:
-        return replace(_event(body), message_id=record.id, received_at=record.first_received_at)
+        return replace(
+            _event(body),
+            message_id=record.id,
+            received_at=record.first_received_at,
+            at=_time(body.get("time"), record.first_received_at),
+            troubled=record.troubled,
+        )
     if "LifecycleTransition" in body:
         return _notified(_hook_notification(body, region), body, record)
     if "Event" in body:
@@ -165,6 +180,8 @@ def _notified(action: LifecycleAction, fields: Json, record: Record) -> Lifecycl
         private_dns=_text(fields, PRIVATE_DNS) if PRIVATE_DNS in fields else "",
         message_id=record.id,
         received_at=_seconds(fields, RECEIVED_AT) if RECEIVED_AT in fields else record.first_received_at,
+        at=_time(fields.get("Time"), record.first_received_at),
+        troubled=record.troubled or fields.get(TROUBLED) is True,
     )
 
 
@@ -182,6 +199,8 @@ def write_action(action: LifecycleAction) -> str:
     fields |= {"LifecycleActionToken": action.token} if action.token else {}
     fields |= {"Destination": WARM_POOL} if action.to_warm_pool else {}
     fields |= {RETIRED: True} if action.retired else {}
+    fields |= {TROUBLED: True} if action.troubled else {}
+    fields |= {"Time": datetime.fromtimestamp(action.at, UTC).isoformat()} if math.isfinite(action.at) else {}
     fields |= {NODE_PATTERN: action.node_pattern} if action.node_pattern else {}
     fields |= {PRIVATE_DNS: action.private_dns} if action.private_dns else {}
     return json.dumps(fields | ({RECEIVED_AT: action.received_at} if math.isfinite(action.received_at) else {}))
@@ -208,15 +227,19 @@ def read_gate_message(record: Record) -> GateMessage | WatchMessage | RetireMess
     """
     body = _object(record.body, "message")
     if "watched" in body:
-        return _watch_message(body)
-    return _retire_message(body) if "retiring" in body else _gate_message(body)
+        return _watch_message(body, record)
+    return _retire_message(body, record) if "retiring" in body else _gate_message(body, record)
 
 
-def _gate_message(body: Json) -> GateMessage:
+def _gate_message(body: Json, record: Record) -> GateMessage:
     with _of_the_gate("waiting", body):
         return GateMessage(
             waiting=tuple(
-                Waiting(_action(each["action"]), launched_at=float(each["launched_at"]), address=str(each["address"]))
+                Waiting(
+                    _action(each["action"], record),
+                    launched_at=float(each["launched_at"]),
+                    address=str(each["address"]),
+                )
                 for each in body["waiting"]
             ),
             job_id=None if body["job_id"] is None else int(body["job_id"]),
@@ -227,12 +250,12 @@ def _gate_message(body: Json) -> GateMessage:
         )
 
 
-def _watch_message(body: Json) -> WatchMessage:
+def _watch_message(body: Json, record: Record) -> WatchMessage:
     with _of_the_gate("watched", body):
         return WatchMessage(
             watched=tuple(
                 Watched(
-                    _action(each["action"]),
+                    _action(each["action"], record),
                     launched_at=float(each["launched_at"]),
                     serving=None if each["serving"] is None else bool(each["serving"]),
                 )
@@ -243,10 +266,10 @@ def _watch_message(body: Json) -> WatchMessage:
         )
 
 
-def _retire_message(body: Json) -> RetireMessage:
+def _retire_message(body: Json, record: Record) -> RetireMessage:
     with _of_the_gate("retiring", body):
         return RetireMessage(
-            retiring=tuple(_action(each) for each in body["retiring"]),
+            retiring=tuple(_action(each, record) for each in body["retiring"]),
             job_id=None if body["job_id"] is None else int(body["job_id"]),
             since=float(body["since"]),
             heartbeat_at=float(body["heartbeat_at"]),
@@ -254,10 +277,13 @@ def _retire_message(body: Json) -> RetireMessage:
         )
 
 
-def _action(each: Json) -> LifecycleAction:
+def _action(each: Json, record: Record) -> LifecycleAction:
     fields = {**each, "transition": Transition(each["transition"])}
     if fields.get("received_at") is None:
         fields["received_at"] = math.inf
+    if fields.get("at") is None:  # a message from before an upgrade
+        fields["at"] = record.first_received_at
+    fields["troubled"] = record.troubled or fields.get("troubled") is True
     return LifecycleAction(**fields)
 
 
@@ -321,6 +347,18 @@ def _text(fields: Json, name: str) -> str:
     if not isinstance(value, str) or not value:
         raise BadEvent(f"field {name!r} is missing or no text")
     return value
+
+
+def _time(text: object, otherwise: float) -> float:
+    """When an event happened, in epoch seconds; nothing depends on it but what is told, so a strange one is no error.
+
+    otherwise: for one that says nothing, or of no time zone.
+    """
+    try:
+        moment = datetime.fromisoformat(str(text))
+    except ValueError:
+        return otherwise
+    return moment.timestamp() if moment.tzinfo else otherwise
 
 
 def _seconds(fields: Json, name: str) -> float:

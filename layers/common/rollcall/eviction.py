@@ -66,7 +66,7 @@ def evict(
         age = tower.now() - min(each.host.created_at for each in own)
         if reason := why_gone(instances.get(instance_id), memberships.get(instance_id), age):
             gone[instance_id] = reason
-    refusals = strike_off(tower, gone.keys()) if gone else {}
+    refusals = strike_off(tower, gone.keys()).refusals
     return [
         Eviction(
             group=occupants[instance_id][0].marker.group,

@@ -17,11 +17,11 @@ from . import waiting as timing
 from .errors import BadSettings
 from .events import write_gate_message
 from .health import failing_checks
-from .looking import Alert, Round, each_apart, take_looks
+from .looking import Round, each_apart, take_looks
 from .model import CheckKind, Decision, OnFailure, Outcome, Result, Verdict, Watched, WatchMessage
 from .provisioning import JOBS_FROM, find_in_tower, job_of, launch, require_limitable
 from .removal import strike_off
-from .reports import Report, failing
+from .reports import Event, Note, Report, failing, gone
 from .settings import read_group_settings
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .fleet import Fleet, Fleets
     from .model import GateMessage, Group, GroupSettings, Inventory, Job, JobTemplate, Waiting
     from .queues import Queues
+    from .removal import StruckOff
     from .settings import Settings
     from .tower import Tower
 
@@ -176,6 +177,8 @@ class _Look:
         self._braked: dict[tuple[int, str], bool] = {}
         self._admitted: set[Waiting] = set()
         self._alerted: set[Waiting] = set(message.waiting if message.alerted else ())
+        self._alerts: dict[Waiting, tuple[int | None, Note]] = {}
+        self._provisioned: dict[Waiting, float] = {}
         self._later: defaultdict[tuple[int | None, float, bool], list[Waiting]] = defaultdict(list)
         self._relaunches: defaultdict[tuple[JobTemplate, Inventory], list[Waiting]] = defaultdict(list)
 
@@ -230,14 +233,22 @@ class _Look:
     def _strike_off_departed(self, members: Sequence[Waiting]) -> list[Waiting]:
         """Those whose instance is gone or going: their hosts go too, and their wait is over."""
         ids = {each.action.instance_id for each in members}
-        gone = self._fleet.departed(ids, self._fleet.memberships(ids)) if ids else set()
-        left = [each for each in members if each.action.instance_id in gone]
+        departed = self._fleet.departed(ids, self._fleet.memberships(ids)) if ids else set()
+        left = [each for each in members if each.action.instance_id in departed]
         self._withdraw(left)
-        refusals = strike_off(self._tower, gone) if gone else {}
-        self.round.reports += [
-            Report(each.action, "struck off: left meanwhile", refusals.get(each.action.instance_id)) for each in left
-        ]
+        struck = strike_off(self._tower, departed)
+        self.round.reports += [self._left_meanwhile(each, struck) for each in left]
         return left
+
+    def _left_meanwhile(self, waiting: Waiting, struck: StruckOff) -> Report:
+        instance_id = waiting.action.instance_id
+        return gone(
+            waiting.action,
+            "struck off: left meanwhile",
+            struck.refusals.get(instance_id),
+            told=instance_id in struck.removed,
+            troubled=waiting in self._alerted,
+        )
 
     def _withdraw(self, members: Sequence[Waiting]) -> None:
         """Take them out of the target groups of their group, whether or not its tags still ask for elb.
@@ -269,7 +280,8 @@ class _Look:
     def _wait_for(self, job: Job, waiting: Waiting) -> None:
         """The job is not over: look again when it may be."""
         if job.started_at is None and self._tower.now() - job.created_at > PENDING_TOO_LONG:
-            self._alert(f"job {job.id} has not started for {PENDING_TOO_LONG:.0f} s: look at Tower's capacity", waiting)
+            reason = f"job {job.id} has not started for {PENDING_TOO_LONG:.0f} s: look at Tower's capacity"
+            self._alert(reason, job.id, waiting)
         self._put_off(waiting, job.id, self._poll_delay(job))
 
     def _poll_delay(self, job: Job) -> float:
@@ -317,6 +329,8 @@ class _Look:
                 self._put_off(each, job.id, timing.landing_delay(self._tower.now() - ended_at))
             else:
                 first = min(held, key=lambda one: one.id)
+                if outcome == Outcome.OK and job.finished_at is not None:
+                    self._provisioned[each] = job.finished_at
                 seen[each] = (
                     job.id,
                     Seen(
@@ -432,16 +446,16 @@ class _Look:
         ready, serving = _by_awaited(by_decision[Decision.READY])
         with self._failing([*ready, *serving]):
             self._begin_watch([*ready, *serving])
-            self._complete(ready, Result.CONTINUE, lambda each: "ready")
+            self._complete(ready, Result.CONTINUE, lambda each: self._ready(each, verdicts[each][0]))
         abandoned = by_decision[Decision.ABANDON]
         with self._failing(abandoned):
             self._withdraw(abandoned)
             ids = {each.action.instance_id for each in abandoned}
-            refusals = strike_off(self._tower, ids) if ids else {}
+            refusals = strike_off(self._tower, ids).refusals
             kept = [each for each in abandoned if each.action.instance_id in refusals]
             self.round.reports += [Report(each.action, error=refusals[each.action.instance_id]) for each in kept]
             removed = [each for each in abandoned if each not in kept]
-            self._complete(removed, Result.ABANDON, lambda each: f"abandoned: {verdicts[each][1].reason}")
+            self._complete(removed, Result.ABANDON, lambda each: self._abandoned(each, *verdicts[each]))
         # Of these no completed hook tells whether the instance is still there.
         undecided = [*by_decision[Decision.HOLD], *by_decision[Decision.WAIT]]
         unanswered = [*serving, *by_decision[Decision.LEAVE], *undecided]
@@ -452,7 +466,7 @@ class _Look:
                 if each not in left:
                     self._leave_or_put_off(each, *verdicts[each])
         for each in by_decision[Decision.RELAUNCH]:
-            self._alert_if_due(verdicts[each][1], each)
+            self._alert_if_due(*verdicts[each], each)
             if template:
                 self._relaunches[template, inventory].append(each)
 
@@ -468,20 +482,36 @@ class _Look:
             message = WatchMessage(watched, since=self._now, until=self._now + watch)
             self._queues.send(self._installation.gate_queue_url, [(write_gate_message(message), 0)])
 
-    def _complete(self, members: Sequence[Waiting], result: Result, outcome: Callable[[Waiting], str]) -> None:
+    def _complete(self, members: Sequence[Waiting], result: Result, report: Callable[[Waiting], Report]) -> None:
         completed = self._each(members, lambda each: self._fleet.complete(each.action, result))
         self._finish([each for each, was_open in completed.items() if not was_open])
-        self.round.reports += [Report(each.action, outcome(each)) for each, was_open in completed.items() if was_open]
+        self.round.reports += [report(each) for each, was_open in completed.items() if was_open]
+
+    def _ready(self, waiting: Waiting, job_id: int | None) -> Report:
+        return self._ended(waiting, "ready", Event.READY, job_id)
+
+    def _abandoned(self, waiting: Waiting, job_id: int | None, verdict: Verdict) -> Report:
+        return self._ended(waiting, f"abandoned: {verdict.reason}", Event.ABANDONED, job_id)
+
+    def _ended(self, waiting: Waiting, outcome: str, event: Event | None, job_id: int | None) -> Report:
+        return Report(
+            waiting.action,
+            outcome,
+            event=event,
+            job=job_id,
+            provisioned_at=self._provisioned.get(waiting),
+            troubled=waiting in self._alerted,
+        )
 
     def _leave_or_put_off(self, each: Waiting, job_id: int | None, verdict: Verdict) -> None:
         match verdict.decision:
             case Decision.READY:
-                self.round.reports.append(Report(each.action, "ready"))
+                self.round.reports.append(self._ready(each, job_id))
             case Decision.LEAVE:  # said at the end, whatever was said before
-                self.round.alerts.append(Alert(verdict.reason, each.action))
-                self.round.reports.append(Report(each.action, f"left in service: {verdict.reason}"))
+                left = self._ended(each, f"left in service: {verdict.reason}", None, job_id)
+                self.round.reports.append(replace(left, notes=(Note(verdict.reason, alert=True),)))
             case _:
-                self._alert_if_due(verdict, each)
+                self._alert_if_due(job_id, verdict, each)
                 self._put_off(each, job_id, verdict.delay)
 
     def _relaunch(self, template: JobTemplate, inventory: Inventory, members: Sequence[Waiting]) -> None:
@@ -495,19 +525,18 @@ class _Look:
             if instance_id in launched.staying:
                 self._put_off(each, launched.job_id, timing.FIRST_POLL)
             elif instance_id in launched.left:
-                refusal = launched.refusals.get(instance_id)
-                self.round.reports.append(Report(each.action, "struck off: left meanwhile", refusal))
+                self.round.reports.append(self._left_meanwhile(each, launched.struck))
             else:
                 self.round.reports.append(Report(each.action, "finished elsewhere"))
 
-    def _alert_if_due(self, verdict: Verdict, waiting: Waiting) -> None:
+    def _alert_if_due(self, job_id: int | None, verdict: Verdict, waiting: Waiting) -> None:
         if verdict.alert:
-            self._alert(verdict.reason, waiting)
+            self._alert(verdict.reason, job_id, waiting)
 
-    def _alert(self, reason: str, waiting: Waiting) -> None:
+    def _alert(self, reason: str, job_id: int | None, waiting: Waiting) -> None:
         if waiting not in self._alerted:
             self._alerted.add(waiting)
-            self.round.alerts.append(Alert(reason, waiting.action))
+            self._alerts[waiting] = (job_id, Note(reason, alert=True))
 
     # What goes on
 
@@ -523,11 +552,15 @@ class _Look:
         # What was put off before something failed goes on once, not twice: messages would double at every failure.
         sent = {each.action for members in self._later.values() for each in members}
         self.round.reports = [report for report in self.round.reports if report.action not in sent]
-        # An error is told by itself, at every try.
-        failing_now = {report.action for report in self.round.reports if report.error}
-        self.round.alerts = [alert for alert in self.round.alerts if alert.action not in failing_now]
         for failed in self.round.failed_apart(self.message.waiting, lambda each: each.action):
-            self._send(failed, min(timing.FIRST_RETRY, self._longest))
+            troubled = [replace(each, action=replace(each.action, troubled=True)) for each in failed]
+            self._send(troubled, min(timing.FIRST_RETRY, self._longest))
+        if not self.round.error:  # then they come again, and it is told then
+            self.round.reports += [
+                Report(each.action, "", job=job_id, notes=(note,))
+                for each, (job_id, note) in self._alerts.items()
+                if each.action in sent
+            ]
 
     def _send(self, members: Sequence[Waiting], delay: float, **changes: Any) -> None:
         message = replace(self.message, waiting=tuple(members), heartbeat_at=self._heartbeat_at, **changes)

@@ -98,8 +98,10 @@ class Intake:
             delay = (error.retry_in if isinstance(error, Transient) else None) or timing.retry_delay(record.receives)
             delay = min(delay, self._longest_wait(waited_for))
             self._queues.put_off(self._own_queue.url, record.receipt_handle, delay)
-        except RollcallError as trouble:  # then the queue's own visibility timeout decides when
+        except RollcallError as trouble:
             self._announcer.not_put_off(record, trouble)
+            delay = timing.VISIBILITY
+        self._announcer.tried_again(record, actions, error, delay)
         return True
 
     def _give_signs_of_life(self, failed: Mapping[Record, Sequence[LifecycleAction]]) -> set[LifecycleAction]:

@@ -26,25 +26,16 @@ if TYPE_CHECKING:
 CALLS_AT_ONCE = 8
 
 
-@dataclass(frozen=True)
-class Alert:
-    """What somebody should be told about an action: it goes on waiting, or its instance serves unproven."""
-
-    reason: str
-    action: LifecycleAction
-
-
 @dataclass
 class Round[M: (GateMessage, RetireMessage)]:
     """What one look at a message brought.
 
-    reports: of the actions that ended, or failed and go on apart. next: the messages that go on, each with a delay in
-    seconds. error: why the whole message failed.
+    reports: of the actions that ended, or failed and go on apart, or of which somebody should know while they wait.
+    next: the messages that go on, each with a delay in seconds. error: why the whole message failed.
     """
 
     reports: list[Report] = field(default_factory=list)
     next: list[tuple[M, float]] = field(default_factory=list)
-    alerts: list[Alert] = field(default_factory=list)
     error: Exception | None = None
 
     def failed_apart[T](

@@ -33,7 +33,8 @@ class LifecycleAction:
     token is None where the action is completed by instance id. to_warm_pool: it goes, and may come back. retired: its
     retire job is over. node_pattern, private_dns: what its host told of its node in Chef before it was struck off, as
     text; empty if nothing. message_id: of the message it came in; the same action may come in several. received_at:
-    when that was first received, in epoch seconds; infinity if it came in none.
+    when that was first received, in epoch seconds; infinity if it came in none. at: when Auto Scaling told of it,
+    likewise; infinity if nobody knows. troubled: its message failed before, so that somebody may have been alerted.
     """
 
     transition: Transition
@@ -49,6 +50,8 @@ class LifecycleAction:
     private_dns: str = field(default="", compare=False)
     message_id: str = field(default="", compare=False)
     received_at: float = field(default=math.inf, compare=False)
+    at: float = field(default=math.inf, compare=False)
+    troubled: bool = field(default=False, compare=False)
 
     @property
     def awaited(self) -> bool:

@@ -33,12 +33,13 @@ class Summary:
 
 @dataclass(frozen=True)
 class Fix:
-    """A step that was taken: removed, fixed, added or requeued."""
+    """A step that was taken: removed, fixed, added or requeued. group: of its instance, None where nobody knows."""
 
     deed: str
     inventory: Inventory
     instance_id: str
     reason: str
+    group: str | None = None
 
 
 @dataclass

@@ -11,11 +11,12 @@ from .removal import strike_off
 from .settings import RETIRE_TAG
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from .fleet import Fleet
     from .model import GroupSettings, Inventory, Job, JobTemplate
-    from .tower import DeleteRefused, Tower
+    from .removal import StruckOff
+    from .tower import Tower
 
 CLOCK_STEP = 2.0  # seconds; Tower tells its time in whole ones
 JOB_TAG = "rollcall:job-template"
@@ -26,14 +27,14 @@ JOBS_FROM = 3600.0  # seconds before an instance's launch; covers clocks that di
 class Launched:
     """What became of the instances a job was wanted for.
 
-    job_id: of the job limited to staying, None if nobody stayed. left: gone or going, struck off; refusals: those of
-    them whose hosts an inventory kept. The rest need no job any more.
+    job_id: of the job limited to staying, None if nobody stayed. left: gone or going; struck: what came of striking
+    those off. The rest need no job any more.
     """
 
     job_id: int | None
     staying: tuple[str, ...]
     left: tuple[str, ...]
-    refusals: Mapping[str, DeleteRefused]
+    struck: StruckOff
 
 
 def find_in_tower(tower: Tower, settings: GroupSettings) -> tuple[Inventory, JobTemplate | None]:
@@ -105,9 +106,9 @@ def launch(
         for each in ordered
         if (known := memberships.get(each)) and (known.pending or (known.settled and each in unawaited))
     )
-    refusals = strike_off(tower, left) if left else {}
+    struck = strike_off(tower, left)
     job_id = launch_once(tower, template, inventory, staying) if staying else None
-    return Launched(job_id, staying, left, refusals)
+    return Launched(job_id, staying, left, struck)
 
 
 def launch_once(tower: Tower, template: JobTemplate, inventory: Inventory, instance_ids: Sequence[str]) -> int:

@@ -22,7 +22,7 @@ from .model import AddressKind, CheckKind, GateMessage, LifecycleAction, Paramet
 from .parameters import read_parameters
 from .provisioning import JOBS_FROM, find_in_tower, job_of, launch, require_limitable
 from .removal import strike_off
-from .reports import Report, failing, going
+from .reports import Event, Note, Report, failing, going, gone
 from .settings import RETIRE_TAG, read_group_settings
 from .tower import HostsExist, NewHost
 from .traffic import require_askable
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from .fleet import Fleet, Fleets, Membership
     from .model import Group, GroupSettings, Host, Instance, Inventory, JobTemplate
     from .queues import Queues
+    from .removal import StruckOff
     from .settings import Settings
     from .tower import DeleteRefused, Tower
 
@@ -115,13 +116,13 @@ class Register:
         memberships = fleet.memberships(ids)
         groups = fleet.groups({action.group for action in actions})
         instances = fleet.instances(ids)
-        gone: list[LifecycleAction] = []
+        away: list[LifecycleAction] = []
         wanted: defaultdict[GroupSettings, list[LifecycleAction]] = defaultdict(list)
         for action in actions:
             membership, instance = memberships.get(action.instance_id), instances.get(action.instance_id)
             with failing([action], reports):
                 if _is_gone(action, membership, instance, groups):
-                    gone.append(action)
+                    away.append(action)
                 elif settings := self._opted_in(action, groups, reports):
                     assert membership  # noqa: S101 - _is_gone has raised or said yes without one
                     if action.awaited and membership.state.startswith(WARMING):
@@ -131,12 +132,9 @@ class Register:
                         wanted[settings].append(action)
                     else:
                         reports.append(Report(action, f"no longer pending: {membership.state}"))
-        if gone:
-            with failing(gone, reports):
-                refusals = strike_off(self._tower, {action.instance_id for action in gone})
-                reports.extend(
-                    Report(action, "struck off: already gone", refusals.get(action.instance_id)) for action in gone
-                )
+        with failing(away, reports):
+            struck = strike_off(self._tower, {action.instance_id for action in away})
+            reports += [_struck_off(action, "already gone", struck) for action in away]
         newcomers = [
             newcomer
             for settings, own in wanted.items()
@@ -389,8 +387,7 @@ class Register:
         for each in members:
             instance_id = each.newcomer.instance.instance_id
             if instance_id in launched.left:
-                refusal = launched.refusals.get(instance_id)
-                reports.append(Report(each.newcomer.action, "struck off: left meanwhile", refusal))
+                reports.append(_struck_off(each.newcomer.action, "left meanwhile", launched.struck))
             elif instance_id not in launched.staying:
                 reports.append(Report(each.newcomer.action, "no longer pending"))
 
@@ -424,17 +421,19 @@ class Register:
             Report(
                 each.newcomer.action,
                 outcome,
+                event=Event.REGISTERED,
+                job=job_id,
+                notes=self._notes(each.newcomer),
                 left_out=templated_tags(each.newcomer.instance),
-                warning=self._warning(each.newcomer),
             )
             for each in members
         )
 
-    def _warning(self, newcomer: Newcomer) -> str:
+    def _notes(self, newcomer: Newcomer) -> tuple[Note, ...]:
         tag = f"group {newcomer.settings.group!r}: tag {RETIRE_TAG}"
         deaf = newcomer.settings.retire_job_template and not self._settings.retire_jobs
         note = f"{tag} is not followed: deploy with RetireJobs=true, or take the tag away" if deaf else ""
-        return "; ".join(filter(None, (note, newcomer.asked.warning)))
+        return tuple(Note(words) for words in (note, newcomer.asked.warning) if words)
 
     def _first_look(self, template: JobTemplate) -> float:
         """Seconds until a job just launched is worth a look."""
@@ -469,7 +468,14 @@ def _is_cared_for(registered: Registered) -> bool:
 def _evicted(eviction: Eviction, account: str, region: str) -> Report:
     """Of an instance that is not of the batch: as of the terminate action that cleanup never got for it."""
     action = LifecycleAction(Transition.TERMINATING, account, region, eviction.group, eviction.instance_id)
-    return Report(action, f"evicted: {eviction.reason}, and {', '.join(sorted(eviction.newcomers))} has its address")
+    outcome = f"evicted: {eviction.reason}, and {', '.join(sorted(eviction.newcomers))} has its address"
+    return Report(action, outcome, event=Event.RETIRED, evicted=True)
+
+
+def _struck_off(action: LifecycleAction, why: str, struck: StruckOff) -> Report:
+    instance_id = action.instance_id
+    refusal = struck.refusals.get(instance_id)
+    return gone(action, f"struck off: {why}", refusal, told=instance_id in struck.removed)
 
 
 def _host_kept(eviction: Eviction, refusal: DeleteRefused) -> TowerDenied:

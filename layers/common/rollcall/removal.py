@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass, field
 from itertools import batched
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from .errors import TowerUnavailable
 from .tower import BULK_DELETE_MAX, DeleteRefused, HostsVanished
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from .model import Host
     from .tower import Tower
@@ -18,22 +19,40 @@ if TYPE_CHECKING:
 LOOKS = 5  # at the hosts; each look finds fewer unless somebody keeps adding them
 
 
-def strike_off(tower: Tower, instance_ids: Collection[str]) -> dict[str, DeleteRefused]:
-    """Remove every host with one of these instance ids, and look that they are gone.
+@dataclass(frozen=True)
+class StruckOff:
+    """What came of striking instances off. removed: the ids of those that had a host.
 
-    Running jobs do not stop it. Returns, by instance id, the refusal of an inventory that keeps its host; all other
-    hosts are gone. Raises TowerUnavailable, TowerDenied or TowerRejected when nothing can be said of any.
+    refusals: by instance id, of an inventory that keeps its host; all other hosts are gone.
     """
+
+    removed: frozenset[str] = frozenset()
+    refusals: Mapping[str, DeleteRefused] = field(default_factory=dict)
+
+
+def strike_off(tower: Tower, instance_ids: Collection[str]) -> StruckOff:
+    """Remove every host with one of these instance ids, and look that they are gone. Nobody is asked of none.
+
+    Running jobs do not stop it. Raises TowerUnavailable, TowerDenied or TowerRejected when nothing can be said of any.
+    """
+    if not instance_ids:
+        return StruckOff()
+    wanted = set(instance_ids)
     refused: dict[int, DeleteRefused] = {}
+    removed: set[str] = set()
     for _ in range(LOOKS):
         found = tower.hosts_of(instance_ids)
         hosts = [host for host in found if host.inventory_id not in refused]
         if not hosts:
-            return {
-                instance_id: refused[host.inventory_id]
-                for host in found
-                for instance_id in {host.name, host.instance_id} & set(instance_ids)
-            }
+            return StruckOff(
+                frozenset(removed),
+                {
+                    instance_id: refused[host.inventory_id]
+                    for host in found
+                    for instance_id in {host.name, host.instance_id} & wanted
+                },
+            )
+        removed |= {instance_id for host in hosts for instance_id in {host.name, host.instance_id} & wanted}
         for chunk in batched(hosts, BULK_DELETE_MAX):
             refused |= _delete(tower, chunk)
     raise TowerUnavailable(f"hosts of {', '.join(sorted(instance_ids))} are still there after {LOOKS} looks")

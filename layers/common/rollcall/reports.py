@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
 
 from .errors import BadEvent, RollcallError
 
@@ -14,21 +15,55 @@ if TYPE_CHECKING:
     from .model import LifecycleAction, Transition
 
 
+class Event(StrEnum):
+    """What becomes of an instance, as the event bus is told of it."""
+
+    REGISTERED = "Instance Registered"
+    READY = "Instance Ready"
+    ABANDONED = "Instance Abandoned"
+    RETIRED = "Instance Retired"
+
+
+@dataclass(frozen=True)
+class Note:
+    """What a person should know. alert: somebody should look; otherwise it is a warning beside what went well."""
+
+    words: str
+    alert: bool = False
+
+
 @dataclass(frozen=True)
 class Report:
-    """One action: outcome says what was done for good, or the error why it was not.
+    """One action: outcome says what was done for good, or the error why it was not; empty while it goes on waiting.
 
-    left_out: the tags of the instance that did not become host variables, for Tower would evaluate them. An instance
-    that was evicted for the sake of a batch is reported as of a terminate action without a hook. warning: what a person
-    should know although it went well; alert: what a person should look at all the same. Empty for nothing.
+    event: what the event bus is told of its instance, None for nothing. job: the id of the Tower job that this is
+    about. provisioned_at: when the job ended that went well on its instance, in epoch seconds. troubled: whether
+    somebody was alerted about it before, None where nobody knows. left_out: the tags of the instance that did not
+    become host variables, for Tower would evaluate them. evicted: for the sake of a batch; such an instance is reported
+    as of a terminate action without a hook.
     """
 
     action: LifecycleAction
     outcome: str = "failed"
     error: RollcallError | None = field(default=None, compare=False)
+    event: Event | None = None
+    job: int | None = None
+    notes: tuple[Note, ...] = ()
+    provisioned_at: float | None = None
+    troubled: bool | None = None
     left_out: tuple[str, ...] = ()
-    warning: str = ""
-    alert: str = ""
+    evicted: bool = False
+
+
+def gone(action: LifecycleAction, outcome: str, refusal: RollcallError | None, *, told: bool, **own: Any) -> Report:
+    """The report of an instance that was struck off, or whose host an inventory keeps (refusal).
+
+    told: whether the event bus is to hear of it: there was a host, or a hook waited. Events of every group of the
+    account come in.
+    """
+    if refusal:
+        return Report(action, error=refusal)
+    return Report(action, outcome, event=Event.RETIRED if told else None, **own)
 
 
 def going(actions: Iterable[LifecycleAction], wanted: Transition, reports: list[Report]) -> list[LifecycleAction]:

@@ -20,8 +20,8 @@ from .identity import marker_of
 from .looking import Round, each_apart, take_looks
 from .model import JobStatus, Outcome, Result
 from .provisioning import find_in_tower, find_retire_template, launch_alone
-from .removal import strike_off
-from .reports import Report, failing
+from .removal import StruckOff, strike_off
+from .reports import Event, Note, Report, failing
 from .settings import CHEF_TAG, read_group_settings
 
 if TYPE_CHECKING:
@@ -362,18 +362,27 @@ class _Look:
         left_alone = {job for action in going if (job := seen[action].job) and job.hosts <= ids}
         ends = {job.id: self._cancel(job) for job in overdue | left_alone if job and not job.status.final}
         back = self._may_be_in_chef()
-        refusals = {} if back else strike_off(self._tower, ids)
-        free = [action for action in going if action.instance_id not in refusals]
-        kept = [action for action in going if action.instance_id in refusals]
-        self.round.reports += [Report(action, error=refusals[action.instance_id]) for action in kept]
+        struck = StruckOff() if back else strike_off(self._tower, ids)
+        free = [action for action in going if action.instance_id not in struck.refusals]
+        kept = [action for action in going if action.instance_id in struck.refusals]
+        self.round.reports += [Report(action, error=struck.refusals[action.instance_id]) for action in kept]
         completed = self._each(free, self._hand_back if back else self._continue)
         for action, was_open in completed.items():
             job = seen[action].job
             reason = going[action].reason + (ends.get(job.id, "") if job else "")
-            alert = f"{reason}; it goes all the same" if going[action].alert and was_open else ""
+            alerts = going[action].alert and was_open
             done = f"retired: {reason}" if back else f"struck off: {reason}"
-            outcome = done if was_open or back else "finished elsewhere"
-            self.round.reports.append(Report(action, outcome, alert=alert))
+            self.round.reports.append(
+                Report(
+                    action,
+                    done if was_open or back else "finished elsewhere",
+                    # Cleanup tells of those that go back to it.
+                    event=Event.RETIRED if not back and (was_open or action.instance_id in struck.removed) else None,
+                    job=job.id if job else None,
+                    notes=(Note(f"{reason}; it goes all the same", alert=True),) if alerts else (),
+                    troubled=False,  # nobody is alerted about who still waits
+                )
+            )
 
     def _may_be_in_chef(self) -> bool:
         """Also where the group is gone: its hosts told how its nodes were named."""
@@ -408,7 +417,8 @@ class _Look:
             polls = self.message.polls + 1 if job_id == self.message.job_id else 0
             self._send(actions, delay, job_id=job_id, polls=polls)
         for failed in self.round.failed_apart(self.message.retiring, lambda each: each):
-            self._send(failed, min(timing.FIRST_RETRY, self._longest))
+            troubled = [replace(action, troubled=True) for action in failed]
+            self._send(troubled, min(timing.FIRST_RETRY, self._longest))
 
     def _send(self, actions: Sequence[LifecycleAction], delay: float, **changes: Any) -> None:
         message = replace(self.message, retiring=tuple(actions), heartbeat_at=self._heartbeat_at, **changes)

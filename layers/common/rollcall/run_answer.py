@@ -1,4 +1,4 @@
-"""What a run of reconcile answers, and tells the event bus of: its outcome as JSON."""
+"""What a run of reconcile answers: its outcome as JSON; of it the event bus is told too."""
 
 from __future__ import annotations
 
@@ -79,7 +79,8 @@ def _steps(deed: str, steps: Iterable[Any]) -> list[Json]:
 
 
 def _step(deed: str, step: Any) -> Json:
-    return {"step": deed, **_named(step.inventory), "instance_id": step.instance_id, "reason": step.reason}
+    about = {"group": step.group, "instance_id": step.instance_id, "reason": step.reason}
+    return {"step": deed, **_named(step.inventory), **about}
 
 
 def _node_steps(deed: str, removals: Iterable[NodeRemoval]) -> list[Json]:

@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from .snapshot import Place
 
 
+def _marked_group(host: DumpedHost) -> str | None:
+    marker = host.variables.get("rollcall")
+    group = marker.get("group") if isinstance(marker, dict) else None
+    return group if isinstance(group, str) and group else None
+
+
 @dataclass(frozen=True)
 class Removal:
     """A host to be removed. moved: it is at home in another inventory, and goes once it is there."""
@@ -22,6 +28,11 @@ class Removal:
     instance_id: str
     reason: str
     moved: bool = False
+
+    @property
+    def group(self) -> str | None:
+        """The group that the host is of, as its marker says."""
+        return _marked_group(self.host)
 
 
 @dataclass(frozen=True)
@@ -42,6 +53,11 @@ class Change:
     new_in: Place | None = None
     provision: bool = False
 
+    @property
+    def group(self) -> str | None:
+        """The group that its instance is of, as far as that is known."""
+        return self.new_in.settings.group if self.new_in else _marked_group(self.host)
+
 
 @dataclass(frozen=True)
 class Addition:
@@ -57,6 +73,11 @@ class Addition:
     reason: str
     enabled: bool = True
     asked_groups: tuple[str, ...] = ()
+
+    @property
+    def group(self) -> str:
+        """The group that its instance is of."""
+        return self.place.settings.group
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -78,6 +99,11 @@ class Requeue:
     transition: Transition
     reason: str
     to_warm_pool: bool = False
+
+    @property
+    def group(self) -> str:
+        """The group that its instance is of."""
+        return self.place.settings.group
 
     @property
     def inventory(self) -> Inventory:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import requests
 
     from .connection import Credentials
-    from .transport import Json
+    from .transport import Exchange, Json
 
 NAMES_PER_QUERY = 150  # instance ids that stay under the 4 kB of URL that every proxy lets through
 BULK_CREATE_MAX = 100  # BULK_HOST_MAX_CREATE, the server's default
@@ -92,6 +92,15 @@ class Tower:
     def finish_within(self, seconds: float) -> None:
         """Bound what follows to the seconds left in this invocation; calls beyond that raise TowerUnavailable."""
         self._http.finish_within(seconds)
+
+    @property
+    def root(self) -> str:
+        """The API root, ending in a slash."""
+        return self._http.root
+
+    def exchanges(self) -> list[Exchange]:
+        """What the requests took of which this was not told yet: see Transport.exchanges."""
+        return self._http.exchanges()
 
     def now(self) -> float:
         """Tower's own clock, in epoch seconds: the Date of its latest answer, carried on."""

@@ -41,6 +41,14 @@ TOO_BUSY = (TOO_MANY_REQUESTS, 503)
 BROKEN_OFF = (502, 504)
 
 
+@dataclass(frozen=True)
+class Exchange:
+    """What one request took, its repetitions and the waits between them included; unwell: no answer, 429 or 5xx."""
+
+    milliseconds: float
+    unwell: bool
+
+
 @dataclass(frozen=True, eq=False)
 class Opened:
     """A session that knows who we are, and what its requests' paths are appended to."""
@@ -73,12 +81,19 @@ class Transport:
         self._deadline = float("inf")
         self._silent: RollcallError | None = None
         self._distrusted = False
+        self._exchanges: list[Exchange] = []
+
+    def exchanges(self) -> list[Exchange]:
+        """What the requests took of which this was not told yet."""
+        known, self._exchanges = self._exchanges, []
+        return known
 
     def finish_within(self, seconds: float) -> None:
         """Bound what follows to the seconds left in this invocation; requests beyond that fail.
 
         So do all that follow one which the server did not answer, or kept turning away: hooks wait for a sign of life.
         """
+        self._exchanges = []
         self._deadline = time.monotonic() + seconds - DEADLINE_MARGIN
         self._silent = None
 
@@ -101,6 +116,8 @@ class Transport:
         left = self._deadline - time.monotonic()
         if left <= 0:
             raise self._unavailable(f"no time left in this invocation to ask {self._server} for {path}")
+        began = time.monotonic()
+        unwell = True
         try:
             answer = known.session.request(
                 method,
@@ -110,6 +127,7 @@ class Transport:
                 timeout=(min(CONNECT_TIMEOUT, left / TRIES), min(READ_TIMEOUT, left / TRIES)),
                 allow_redirects=False,
             )
+            unwell = answer.status_code == TOO_MANY_REQUESTS or answer.status_code >= SERVER_ERROR
         except requests.RequestException as error:
             if any(words in str(error) for words in DISTRUST):
                 self._distrusted = True
@@ -121,6 +139,8 @@ class Transport:
             if isinstance(error, requests.Timeout):
                 self.ask_no_more(unavailable)
             raise unavailable from error
+        finally:
+            self._exchanges.append(Exchange(1000 * (time.monotonic() - began), unwell))
         if answer.status_code in TOO_BUSY and answer.raw.retries and not answer.raw.retries.total:
             self.ask_no_more(self._unavailable(f"{self._server} keeps turning us away, with {answer.status_code}"))
         return answer

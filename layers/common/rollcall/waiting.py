@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .model import Group, LifecycleAction
 
 FIRST_RETRY = 15.0  # seconds; doubles
+VISIBILITY = 120.0  # seconds, the queues' in template.yaml: when a message comes again that could not be put off
 RETRY_MAX = 240.0  # seconds; so that an alarm on five minutes sees every try
 HEARTBEAT_TIMEOUT_MIN = 30  # seconds, Auto Scaling's minimum; assumed where a hook's own is not known
 HOOK_LIFE_MAX = 172_800.0  # seconds; Auto Scaling ends every wait after that (PutLifecycleHook, GlobalTimeout), or

@@ -17,14 +17,11 @@ from .traffic import doubts_about
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from .bus import Bus
     from .fleet import Fleets, Membership
     from .model import LifecycleAction, Watched, WatchMessage
     from .queues import Queues
     from .settings import Settings
 
-SERVING = "Instance Serving"
-NOT_SERVING = "Instance Not Serving"
 OUT_OF_SERVICE = ("EnteringStandby", "Standby", "Detach")
 
 
@@ -65,17 +62,14 @@ def judge_sight(watched: Watched, doubts: Sequence[str], *, gone: bool, over: bo
 class Watch:
     """Looks at messages of watched instances. clock() in epoch seconds."""
 
-    def __init__(
-        self, settings: Settings, fleets: Fleets, queues: Queues, bus: Bus, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, settings: Settings, fleets: Fleets, queues: Queues, clock: Callable[[], float]) -> None:
         self._settings = settings
         self._fleets = fleets
         self._queues = queues
-        self._bus = bus
         self._clock = clock
 
     def look(self, messages: Sequence[WatchMessage]) -> list[Sighting]:
-        """One sighting for each message, told on the event bus; those who are to be watched on are sent on."""
+        """One sighting for each message; those who are to be watched on are sent on."""
         return [self._look(each) for each in messages]
 
     def _look(self, message: WatchMessage) -> Sighting:
@@ -92,7 +86,6 @@ class Watch:
                     sights.append(sight)
                 if instance_id not in left:
                     staying.append(replace(each, serving=sight.serving if sight else each.serving))
-            self._tell(sights)
             if staying and not over:
                 delay = timing.watch_delay(now - message.since, message.until - now)
                 following = replace(message, watched=tuple(staying))
@@ -115,10 +108,6 @@ class Watch:
         found = doubts_about(fleet.targets, group, ids - left) if ids - left else {}
         return doubts | {each: [doubt.words for doubt in own] for each, own in found.items()}, left
 
-    def _tell(self, sights: Sequence[Sight]) -> None:
-        for detail_type, serving in ((SERVING, True), (NOT_SERVING, False)):
-            self._bus.put(detail_type, [_detail(each) for each in sights if each.serving == serving])
-
 
 def _why_left(membership: Membership | None) -> str | None:
     if membership is None:
@@ -126,14 +115,3 @@ def _why_left(membership: Membership | None) -> str | None:
     if membership.leaving or membership.state.startswith(OUT_OF_SERVICE):
         return f"it is {membership.state}"
     return None
-
-
-def _detail(sight: Sight) -> dict[str, object]:
-    return {
-        "group": sight.action.group,
-        "instance_id": sight.action.instance_id,
-        "account": sight.action.account,
-        "region": sight.action.region,
-        "seconds": round(sight.seconds, 1),
-        "reason": sight.reason,
-    }

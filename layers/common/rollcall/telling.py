@@ -1,0 +1,253 @@
+"""What the event bus is told: each kind of event, and its detail. Pure.
+
+A detail begins with where it comes from (account, Region, function). What a link is made of is left to whoever sends
+it: as long as a detail is on its way here it names a job by its id alone.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .errors import Permanent, RollcallError, Scope, Transient
+from .reports import Event
+from .run_answer import drift_fixed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .model import LifecycleAction
+    from .outcome import RunOutcome
+    from .reports import Note, Report
+    from .steps import Finding
+    from .watch import Sight
+
+type Json = dict[str, Any]
+
+WORK_FAILED = "Work Failed"
+DRIFT_FIXED = "Drift Fixed"
+CONFLICT_FOUND = "Conflict Found"
+SERVING = "Instance Serving"
+NOT_SERVING = "Instance Not Serving"
+IN_TROUBLE = "InstanceInTrouble"  # in place of an error's name: nothing failed, and a person should look all the same
+BREAKER_TRIPPED = "BreakerTripped"  # likewise
+REASON_MAX = 4000  # characters; PutEvents takes 256 kB for ten events, and refuses them all beyond that
+SLACK = 120.0  # seconds; a try may be late by the queue's visibility timeout, and be told at its very end
+PERIODS = 2  # runs of reconcile are never quite evenly spaced, and one may be lost
+BY_HAND = 3600.0  # seconds; nobody knows when the next run comes, and who called this one has its answer
+
+
+@dataclass(frozen=True)
+class Told:
+    """An event: its detail type, and its detail."""
+
+    kind: str
+    detail: Json
+
+
+def cause_of(error: Exception, action: LifecycleAction | None) -> str:
+    """What is wrong, in the same few words for all that suffer from it."""
+    scope = error.scope if isinstance(error, RollcallError) else Scope.INSTALLATION
+    if action is None or scope == Scope.INSTALLATION:
+        return _name_of(error)
+    if scope == Scope.GROUP:
+        return f"{_name_of(error)}: group {action.group}"
+    return _of_instance(action)
+
+
+def _name_of(error: Exception) -> str:
+    """The error's name in the taxonomy: a client may have finer ones."""
+    for kind in type(error).__mro__:
+        if {Transient, Permanent} & set(kind.__bases__):
+            return kind.__name__
+    return type(error).__name__
+
+
+def _of_instance(action: LifecycleAction) -> str:
+    return f"instance: {action.group}/{action.instance_id}"
+
+
+def told_within(delay: float) -> float:
+    """Seconds within which a trouble is told again that is met again after this delay."""
+    return delay + SLACK
+
+
+def run_told_within(every: float | None) -> float:
+    """Seconds within which what a run of reconcile found is told again if it lasts. every: its period in seconds."""
+    return PERIODS * every + SLACK if every else BY_HAND
+
+
+def outcome_of(report: Report, now: float) -> Told | None:
+    """What became of an instance; None for what is no event. now in epoch seconds."""
+    if report.event is None:
+        return None
+    action = report.action
+    detail: Json = {
+        **_about(action),
+        "seconds": _rounded(seconds_since(action, now)),
+        "reason": _short(report.outcome),
+        "job": report.job,
+    }
+    if report.event != Event.REGISTERED:
+        detail["troubled"] = _troubled(report)
+    return Told(report.event, detail)
+
+
+def _troubled(report: Report) -> bool | None:
+    """Whether somebody was alerted before this. What they are alerted of beside it is not to end with it."""
+    if any(note.alert for note in report.notes):
+        return False
+    return True if report.action.troubled else report.troubled
+
+
+def alert_of(report: Report, note: Note, now: float) -> Told:
+    """Somebody should look at an instance: it waits for what does not come by itself, or went or serves all the same.
+
+    It is told once.
+    """
+    action = report.action
+    waited = seconds_since(action, now)
+    detail = {
+        **_about(action),
+        "error": IN_TROUBLE,
+        "transient": False,
+        "reason": _short(note.words),
+        "cause": _of_instance(action),
+        "tries": 1,
+        "failing_for": _rounded(waited or 0.0),
+        "again_within": None,
+        "job": report.job,
+    }
+    return Told(WORK_FAILED, detail)
+
+
+def failure_of(
+    error: Exception,
+    action: LifecycleAction | None,
+    *,
+    again_within: float | None,
+    tries: int = 1,
+    failing_for: float = 0.0,
+    job: int | None = None,
+    reason: str = "",
+    cause: str = "",
+) -> Told:
+    """A try of an action failed; action is None where no action is known.
+
+    again_within: seconds within which it is told again if it fails again, None if it is not tried again. reason, cause:
+    other ones than the error's own.
+    """
+    detail = {
+        **(_about(action) if action else {"group": None, "instance_id": None}),
+        "error": type(error).__name__,
+        "transient": isinstance(error, Transient),
+        "reason": _short(reason or str(error) or repr(error)),
+        "cause": cause or cause_of(error, action),
+        "tries": tries,
+        "failing_for": _rounded(failing_for),
+        "again_within": _rounded(again_within),
+        "job": job,
+    }
+    return Told(WORK_FAILED, detail)
+
+
+def sight_of(sight: Sight) -> Told:
+    """What load balancers say of an instance that was let through the gate."""
+    about = _about(sight.action) | {"seconds": _rounded(sight.seconds), "reason": _short(sight.reason)}
+    return Told(SERVING if sight.serving else NOT_SERVING, about)
+
+
+def run_of(outcome: RunOutcome, every: float | None) -> Iterator[Told]:
+    """What came of a run of reconcile, but for the steps that were taken: those are told whatever becomes of it."""
+    again_within = run_told_within(every)
+    for finding in outcome.plan.findings:
+        yield _conflict(finding, again_within)
+    for inventory, stopped in outcome.stopped.items():
+        managed = outcome.by_inventory[inventory].managed
+        yield _breaker(inventory.name, breaker_words(len(stopped), managed, inventory.name), again_within)
+    if nodes := outcome.nodes.stopped:
+        yield _breaker("Chef", chef_breaker_words(len(nodes), outcome.nodes.plan.ours), again_within)
+    for what, error in outcome.troubles.items():
+        yield trouble_of(what, error, every)
+
+
+def trouble_of(what: str, error: Exception, every: float | None) -> Told:
+    """Something that a run of reconcile could not do, or the whole run."""
+    installation = not isinstance(error, RollcallError) or error.scope == Scope.INSTALLATION
+    cause = cause_of(error, None) if installation else f"reconcile: {what}"
+    reason = f"{what}: {str(error) or repr(error)}"
+    return failure_of(error, None, again_within=run_told_within(every), reason=reason, cause=cause)
+
+
+def steps_of(outcome: RunOutcome) -> list[Told]:
+    """The steps that a run of reconcile has taken."""
+    return [Told(DRIFT_FIXED, {**step, "reason": _short(step["reason"])}) for step in drift_fixed(outcome)]
+
+
+def breaker_words(stopped: int, managed: int, inventory: str) -> str:
+    """What the breaker of an inventory says, with the remedy."""
+    return (
+        f"the breaker tripped: {stopped} of the {managed} managed hosts of inventory {inventory!r} would go at once, "
+        'so none did: look at the list, and if it is right run reconcile with {"force": true}'
+    )
+
+
+def chef_breaker_words(stopped: int, ours: int) -> str:
+    """What the breaker of our nodes in Chef says, with the remedy."""
+    return (
+        f"the breaker tripped: {stopped} of our {ours} nodes in Chef would go at once, so none did: look at the list, "
+        'and if it is right run reconcile with {"force": true}'
+    )
+
+
+def seconds_since(action: LifecycleAction, now: float) -> float | None:
+    """Seconds since Auto Scaling told of the action, None where nobody knows when that was."""
+    return max(0.0, now - action.at) if math.isfinite(action.at) else None
+
+
+def _about(action: LifecycleAction) -> Json:
+    return {
+        "account": action.account,
+        "region": action.region,
+        "group": action.group,
+        "instance_id": action.instance_id,
+    }
+
+
+def _conflict(finding: Finding, again_within: float) -> Told:
+    inventory = finding.inventory
+    detail = {
+        "kind": finding.kind,
+        "inventory": inventory.name,
+        "inventory_id": inventory.id,
+        "subject": finding.subject,
+        "reason": _short(finding.reason),
+        "cause": f"conflict: {finding.kind}: {inventory.name}/{finding.subject}",
+        "again_within": _rounded(again_within),
+    }
+    return Told(CONFLICT_FOUND, detail)
+
+
+def _breaker(name: str, words: str, again_within: float) -> Told:
+    detail = {
+        "group": None,
+        "instance_id": None,
+        "error": BREAKER_TRIPPED,
+        "transient": False,
+        "reason": _short(words),
+        "cause": f"breaker: {name}",
+        "tries": 1,
+        "failing_for": 0.0,
+        "again_within": _rounded(again_within),
+        "job": None,
+    }
+    return Told(WORK_FAILED, detail)
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(float(seconds), 1)
+
+
+def _short(words: str) -> str:
+    return words if len(words) <= REASON_MAX else f"{words[: REASON_MAX - 1]}…"
