@@ -10,16 +10,15 @@ import time
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools import single_metric
-from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools import Logger
 
 from rollcall.alert import Alert
 from rollcall.alert_events import read_message
 from rollcall.alert_settings import read_alert_settings
-from rollcall.announce import NAMESPACE, Announcer
 from rollcall.errors import BadEvent, Permanent, RollcallError
 from rollcall.events import read_records
 from rollcall.incidents import Incidents
+from rollcall.measures import Measures
 from rollcall.pagerduty import PagerDuty
 from rollcall.queues import Queues
 from rollcall.secret import text_of
@@ -35,12 +34,12 @@ if TYPE_CHECKING:
     from rollcall.events import Record
     from rollcall.trouble import Ending, Occurrence
 
-announcer = Announcer("alert")
+logger = Logger(service="alert", log_uncaught_exceptions=True)
+measures = Measures("alert")
 queues = Queues()
 
 
-@announcer.logger.inject_lambda_context
-@announcer.metrics.log_metrics
+@logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """A batch of events and alarms in, Lambda's partial batch response out; or {"sweep": true} in."""
     alert = _alert(context)
@@ -56,6 +55,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     finally:
         for telling in alert.tellings:
             _say(telling)
+        measures.write()
 
 
 def _take(alert: Alert, event: dict[str, Any]) -> dict[str, Any]:
@@ -71,20 +71,20 @@ def _take(alert: Alert, event: dict[str, Any]) -> dict[str, Any]:
                 messages[record] = message
     for record, trouble in zip(messages, alert.take(list(messages.values())), strict=True):
         if trouble:
-            announcer.logger.error(str(trouble), extra={"message_id": record.id, "error": type(trouble).__name__})
+            logger.error(str(trouble), extra={"message_id": record.id, "error": type(trouble).__name__})
             again.append(record.id)
     for trouble in alert.troubles:  # kept already, and due again with the next sweep
-        announcer.logger.warning(str(trouble), extra={"error": type(trouble).__name__})
+        logger.warning(str(trouble), extra={"error": type(trouble).__name__})
     return {"batchItemFailures": [{"itemIdentifier": each} for each in again]}
 
 
 def _set_aside(record: Record, error: BadEvent) -> list[str]:
     """What cannot be read will not be readable later. The message's id, if it has to come again all the same."""
-    announcer.logger.error(str(error), extra={"message_id": record.id, "error": type(error).__name__})
+    logger.error(str(error), extra={"message_id": record.id, "error": type(error).__name__})
     try:
         queues.set_aside(_settings().dead_letter_queue_url, record, error)
     except RollcallError as trouble:
-        announcer.logger.warning(str(trouble), extra={"message_id": record.id})
+        logger.warning(str(trouble), extra={"message_id": record.id})
         return [record.id]
     return []
 
@@ -95,17 +95,13 @@ def _say(telling: Telling) -> None:
     extra: dict[str, Any] = {"channel": telling.channel, "cause": incident.cause, "count": incident.count}
     what = "told that it is over" if telling.deed == Deed.END else "told"
     if error is None:
-        announcer.logger.info(f"{what}: {incident.reason}", extra=extra)
+        logger.info(f"{what}: {incident.reason}", extra=extra)
     else:
-        log = announcer.logger.error if isinstance(error, Permanent) else announcer.logger.warning
+        log = logger.error if isinstance(error, Permanent) else logger.warning
         log(f"not {what}: {error}", extra=extra | {"error": type(error).__name__})
         if not isinstance(error, Permanent):
             return  # a later sweep does it
-    metric = "AlertsLost" if error else "AlertsSent"
-    with single_metric(metric, MetricUnit.Count, 1, namespace=NAMESPACE) as one:
-        one.add_dimension("channel", telling.channel)
-    if error:
-        announcer.metrics.add_metric(metric, MetricUnit.Count, 1)
+    measures.count_of_channel("AlertsLost" if error else "AlertsSent", telling.channel)
 
 
 _settings = cache(lambda: read_alert_settings(os.environ))

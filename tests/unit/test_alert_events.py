@@ -52,6 +52,12 @@ def test_an_instance_that_is_done_with_is_an_end(kind: str) -> None:
     assert (ending.id, ending.at, ending.subject, ending.home) == ("e2", NOW, "web/i-0a", "stuck instances: group web")
 
 
+@pytest.mark.parametrize(("troubled", "ends"), [(True, True), (None, True), (False, False)])
+def test_the_end_of_what_nobody_was_told_of_is_nothing_to_anybody(troubled: bool | None, ends: bool) -> None:
+    message = read_message(record(event("Instance Retired", group="web", instance_id="i-0a", troubled=troubled)))
+    assert (message is not None) == ends
+
+
 def test_an_instance_that_serves_ends_what_load_balancers_had_against_it_and_nothing_else() -> None:
     told = trouble(event("Instance Not Serving", group="web", instance_id="i-0a", seconds=9, reason="unhealthy"))
     ending = end(event("Instance Serving", group="web", instance_id="i-0a", seconds=9, reason="all well"))

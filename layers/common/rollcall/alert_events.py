@@ -106,6 +106,8 @@ def _event(body: Json) -> Occurrence | Ending | None:
     if kind in TROUBLES:
         return TROUBLES[kind](told, at, detail)
     if kind in DONE_WITH:
+        if detail.get("troubled") is False:  # nobody was told anything; null: nobody knows
+            return None
         return Ending(told, at, subject_of(detail["group"], detail["instance_id"]), stuck(detail["group"]))
     if kind == SERVING:
         return Ending(told, at, _serving(detail), not_serving(detail["group"]))
