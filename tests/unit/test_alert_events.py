@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rollcall import alert_events
-from rollcall.alert_events import LATE, read_message
+from rollcall.alert_events import DONE_WITH, LATE, MENDED, SERVING, TROUBLES, read_message
 from rollcall.errors import BadEvent
-from rollcall.trouble import Severity
+from rollcall.trouble import Ending, Occurrence, Severity
 
 from .alert_world import NOW, alarm, end, event, failed, record, trouble
 
+SAMPLES = Path(__file__).parents[2] / "events"
 STUCK: dict[str, Any] = {"cause": "instance: web/i-0a", "transient": False, "again_within": None}
 
 
@@ -190,6 +193,31 @@ def test_how_bad_trouble_is_is_decided_by_what_it_is_about(body: dict[str, Any],
 def test_every_word_of_the_table_of_severities_is_tried() -> None:
     assert {severity for _, severity in SEVERITIES} == set(Severity)
     assert all(re.search(rf"^{each} ", alert_events.__doc__ or "", re.MULTILINE) for each in Severity)
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (SAMPLES / "announced").iterdir()))
+def test_what_our_functions_announce_is_read_where_anybody_is_to_be_told(name: str) -> None:
+    body = json.loads((SAMPLES / "announced" / name).read_text())
+    if body["detail-type"] in {*TROUBLES, *DONE_WITH, SERVING, MENDED}:
+        message = read_message(record(body))
+        assert message is None or message.id == body["id"]
+    else:
+        with pytest.raises(BadEvent, match="narrow the rule"):
+            read_message(record(body))
+
+
+def test_the_samples_in_a_queue_are_what_they_are_called() -> None:
+    read_as = {
+        path.stem: [type(read_message(record(each["body"]))) for each in json.loads(path.read_text())["Records"]]
+        for path in SAMPLES.glob("alert-*.json")
+        if path.stem != "alert-sweep"
+    }
+    assert read_as == {
+        "alert-trouble": [Occurrence] * 3,
+        "alert-over": [Ending],
+        "alert-alarm": [Occurrence],
+        "alert-alarm-ok": [Ending],
+    }
 
 
 @pytest.mark.parametrize(
