@@ -46,9 +46,9 @@ HEARTBEAT_TIMEOUT = 3600  # seconds; nobody's wait may end while something is me
 ADDRESS_POOL = "10.0.0.0/23"
 NAMES = {"RegisterFunction": "register", "GateFunction": "gate", "CleanupFunction": "cleanup"}
 CLIENTS = {  # that the function makes on the path that is measured
-    "RegisterFunction": "secretsmanager autoscaling ec2 sqs",
-    "GateFunction": "secretsmanager autoscaling sqs",
-    "CleanupFunction": "secretsmanager autoscaling",
+    "RegisterFunction": "secretsmanager autoscaling ec2 sqs events",
+    "GateFunction": "secretsmanager autoscaling sqs events",
+    "CleanupFunction": "secretsmanager autoscaling events",
 }
 RULES = {
     "LaunchQueue": "EC2 Instance-launch Lifecycle Action",

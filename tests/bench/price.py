@@ -23,6 +23,7 @@ LAMBDA_REQUEST = 0.20 / 1_000_000  # the same
 SQS_REQUEST = 0.40 / 1_000_000  # aws.amazon.com/sqs/pricing: standard queues; each 64 kB of a message is one
 LOG_GB = 0.50  # aws.amazon.com/cloudwatch/pricing: ingestion of logs
 SECRET_CALL = 0.05 / 10_000  # aws.amazon.com/secrets-manager/pricing
+CUSTOM_EVENT = 1.00 / 1_000_000  # aws.amazon.com/eventbridge/pricing: of up to 64 kB, on the default bus
 ALARM_MONTH = 0.10  # aws.amazon.com/cloudwatch/pricing: standard resolution
 METRIC_MONTH = 0.30  # the same: the first 10,000 custom metrics
 
@@ -38,9 +39,9 @@ MESSAGES_A_CALL = 10  # the most of ReceiveMessage and DeleteMessageBatch
 POLLERS = 5  # of an event source while its queue is empty: Lambda developer guide, "Using Lambda with Amazon SQS"
 LONG_POLL = 20  # seconds that a receive on an empty queue waits
 MONTH = 30 * 86_400  # seconds
-CUSTOM_METRICS = 16  # Registered, Evicted, Ready, Abandoned; StruckOff of three functions; FailedActions, FailingFor
-# of two classes; Alerts; reconcile's four. A metric costs only in the hours in which it is published, so this is the
-# most.
+EVENTS_OF_A_LIFECYCLE = 3  # Instance Registered, Ready and Retired
+CUSTOM_METRICS = 38 + 12  # register's 8, gate's 11, cleanup's 7, reconcile's 8; FailedActions and FailingFor of two
+# classes; and those of one group. A metric costs only in the hours in which it is published, so this is the most.
 
 
 @dataclass(frozen=True)
@@ -85,12 +86,16 @@ class Work:
 
 @dataclass(frozen=True)
 class Usage:
-    """What 1,000 lifecycles use: works by function, requests to SQS, bytes of logs as billed, calls for the secret."""
+    """What 1,000 lifecycles use: works by function, requests to SQS, bytes of logs as billed, calls for the secret.
+
+    events: that the event bus is told of.
+    """
 
     works: Mapping[str, Work]
     sqs_requests: float
     log_bytes: float
     secret_calls: float
+    events: float
 
     def price(self) -> dict[str, float]:
         """USD by service."""
@@ -99,6 +104,7 @@ class Usage:
             "sqs": self.sqs_requests * SQS_REQUEST,
             "logs": self.log_bytes / BYTES_PER_GB * LOG_GB,
             "secrets": self.secret_calls * SECRET_CALL,
+            "events": self.events * CUSTOM_EVENT,
         }
 
 
@@ -136,6 +142,7 @@ def usage_of(
         sqs_requests=sum(part * sqs_requests(period) for period, part in parts),
         log_bytes=sum(part * log_bytes(period) for period, part in parts),
         secret_calls=sum(part * period.aws_calls[SECRET_READ] for period, part in parts) + len(works) * at_once,
+        events=LIFECYCLES * EVENTS_OF_A_LIFECYCLE,
     )
 
 

@@ -82,8 +82,8 @@ GOALS = (
         beside="per_instance_tower_calls",
     ),
     Goal(
-        "AWS calls per instance, 1,000 launches, without signs of life",
-        "aws_calls_without_heartbeats_per_instance_1000",
+        "AWS calls per instance, 1,000 launches, without signs of life and announcements",
+        "aws_calls_to_work_per_instance_1000",
         at_most=1.1,
     ),
     Goal("jobs for 1,000 launches", "jobs_1000", at_most=20),
@@ -121,6 +121,7 @@ STORM_ROWS = (  # words, key with the size for {}, and the keys of the two per-i
     ("AWS calls per instance, to in service", "aws_calls_per_instance_{}", "", ""),
     ("    of these: heartbeats", "heartbeats_per_instance_{}", "", ""),
     ("    of these: completions", "completions_per_instance_{}", "", ""),
+    ("    of these: announcements", "announcements_per_instance_{}", "", ""),
     ("result readable to CONTINUE, p50, s", "result_to_continue_p50_s_{}", "", ""),
     ("result readable to CONTINUE, p95, s", "result_to_continue_p95_s_{}", "", ""),
 )
@@ -318,10 +319,11 @@ and works on two at a time. A job takes 110 s, 5 % more or less.
 - Cold start: from the start of the process under Lambda's runtime to the answer to its first event; the floor does the
   least such a function can: it imports boto3 and requests and makes the same clients. The least of nine each.
 - List price: of one storm of 1,000 and the removal of its instances. us-east-1, arm64, no free tier; Lambda
-  (invocations, durations, initializations), SQS, logs, secret. Waiting is billed as measured here, computing as slower
-  as the memory's share of a CPU makes it. The memory is the cheapest size that holds twice the largest measured peak;
-  128 MB would cost less and leave too little. Left out: network traffic, and what costs the same whatever the load
-  (idle polling of the event sources, alarms, metrics), which is given for a month."""
+  (invocations, durations, initializations), SQS, logs, secret, events (three for each instance). Waiting is billed as
+  measured here, computing as slower as the memory's share of a CPU makes it. The memory is the cheapest size that holds
+  twice the largest measured peak; 128 MB would cost less and leave too little. Left out: network traffic, and what
+  costs the same whatever the load (idle polling of the event sources, alarms, metrics, with those of one group), which
+  is given for a month."""
 
 
 PER_INSTANCE = """\

@@ -325,6 +325,21 @@ def test_what_the_bus_does_not_take_is_a_warning_and_counted_and_not_told_again(
     assert audience.end() == []
 
 
+def test_a_mistake_in_telling_does_not_have_the_work_done_again(
+    world: World, audience: Audience, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(audience.bus, "put", fail)
+    audience.announcer.reports([Report(world.launching("i-a"), "ready", event=Event.READY)])
+    audience.end()
+    line = audience.lines()[-1]
+    assert (line["error"], line["level"], len(line["events"])) == ("KeyError", "WARNING", 1)
+    assert "exception" in line
+    assert audience.counted()["EventsLost"] == 1
+
+
 # Runs of reconcile
 
 

@@ -14,7 +14,16 @@ from botocore.session import get_session
 
 from bench.bench import conclude
 from bench.drifted import GROUP_SIZE, INVENTORY, Drift, drifted
-from bench.figures import Findings, Period, percentile, waits_for_continue, wrong_jobs, wrong_services, wrong_sizes
+from bench.figures import (
+    Findings,
+    Period,
+    call_figures,
+    percentile,
+    waits_for_continue,
+    wrong_jobs,
+    wrong_services,
+    wrong_sizes,
+)
 from bench.own_code import cpu_ms_per_batch_100
 from bench.per_instance import AT_ONCE, EIGHT_WIDE, SEQUENTIAL
 from bench.places import JOB_SPREAD, JOB_TIME
@@ -60,7 +69,7 @@ GOOD: dict[str, float | str] = {
     "tower_calls_per_instance_1000": 1.1,
     "speedup_vs_real_eight_wide": 5.9,
     "speedup_from_first_launch": 6.0,
-    "aws_calls_without_heartbeats_per_instance_1000": 1.09,
+    "aws_calls_to_work_per_instance_1000": 1.09,
     "poll_lag_5min_p95_s": 4.0,
     "jobs_1000": 11,
     "result_to_continue_p95_s": 3.0,
@@ -83,7 +92,7 @@ BAD: dict[str, float | str] = {
     "tower_calls_per_instance_1000": 1.3,
     "speedup_vs_real_eight_wide": 4.9,
     "speedup_from_first_launch": 4.9,
-    "aws_calls_without_heartbeats_per_instance_1000": 1.11,
+    "aws_calls_to_work_per_instance_1000": 1.11,
     "poll_lag_5min_p95_s": 5.1,
     "jobs_1000": 21,
     "result_to_continue_p95_s": 5.1,
@@ -162,6 +171,22 @@ def test_who_has_no_result_or_has_not_gone_on_does_not_count_as_waiting() -> Non
     assert not waits_for_continue([ended("i-b", finished=10)], transitions, event_lag=1)
 
 
+def test_signs_of_life_and_announcements_are_counted_apart_from_the_work() -> None:
+    calls = Counter(
+        {
+            "autoscaling:CompleteLifecycleAction": 100,
+            "autoscaling:RecordLifecycleActionHeartbeat": 50,
+            "events:PutEvents": 20,
+            "ec2:DescribeInstances": 5,
+        }
+    )
+    figures = call_figures(calls, 100)
+    assert figures["aws_calls_per_instance_100"] == 1.75
+    assert figures["announcements_per_instance_100"] == 0.2
+    assert figures["heartbeats_per_instance_100"] == 0.5
+    assert figures["aws_calls_to_work_per_instance_100"] == 1.05
+
+
 def test_an_instance_in_no_job_or_in_two_is_wrong() -> None:
     limits = [frozenset({"i-a", "i-b"}), frozenset({"i-b", "other"})]
     assert wrong_jobs(["i-a", "i-b", "i-c"], limits) == ["i-b is in 2 jobs", "i-c is in 0 jobs"]
@@ -210,9 +235,10 @@ def test_no_memory_fits_a_function_that_is_larger_than_all() -> None:
 
 
 def test_the_price_is_the_sum_over_the_services() -> None:
-    usage = Usage({"register": WORK}, sqs_requests=1_000_000, log_bytes=1024**3, secret_calls=10_000)
+    usage = Usage({"register": WORK}, sqs_requests=1_000_000, log_bytes=1024**3, secret_calls=10_000, events=1_000_000)
     prices = usage.price()
     assert (prices["sqs"], prices["logs"], prices["secrets"]) == pytest.approx((0.40, 0.50, 0.05))
+    assert prices["events"] == pytest.approx(1.00)
     figures = price_figures(usage)
     assert figures["usd_per_1000_lifecycles"] == pytest.approx(sum(prices.values()))
     assert figures["memory_size_mb_register"] == 512
@@ -255,6 +281,7 @@ def test_terminations_count_as_if_they_were_a_thousand() -> None:
     assert gate.cpu_seconds == pytest.approx(1 + 0.2)  # a thousand let in, and two looks that found a job running
     assert (cleanup.invocations, cleanup.seconds, cleanup.cpu_seconds) == (1, 1, 2)
     assert usage.secret_calls == 1 + 0.5 + 6
+    assert usage.events == 3000  # of each instance: registered, ready, retired
 
 
 def test_the_standing_price_counts_event_sources_alarms_and_metrics() -> None:

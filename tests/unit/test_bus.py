@@ -24,6 +24,7 @@ def bus() -> Bus:
 @pytest.fixture
 def events(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
     monkeypatch.setattr("rollcall.bus.CALLS_AT_ONCE", 1)  # answers come in the order of the calls
+    monkeypatch.setattr("rollcall.bus.sleep", lambda seconds: None)
     with Stubber(bus._events) as stub:
         yield stub
         stub.assert_no_pending_responses()

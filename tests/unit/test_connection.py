@@ -462,3 +462,46 @@ def test_the_time_is_towers_own(http: Connection, wire: Wire) -> None:
     wire.then(200, page(), Date=format_datetime(elsewhen, usegmt=True))
     http.get("hosts/")
     assert abs(http.now() - elsewhen.timestamp()) < 60
+
+
+# What requests take
+
+
+def test_each_request_is_timed_and_told_once(http: Connection, wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("rollcall.transport.time.monotonic", lambda: now[0])
+
+    def answer(asked: Asked) -> Answer:
+        now[0] += 0.25
+        return Answer()
+
+    wire.by_request = answer
+    http.get("a/")
+    http.get("b/")
+    assert [(each.milliseconds, each.unwell) for each in http.exchanges()] == [(250, False), (250, False)]
+    assert http.exchanges() == []
+
+
+@pytest.mark.parametrize(
+    ("status", "unwell"), [(200, False), (404, False), (403, False), (429, True), (500, True), (503, True)]
+)
+def test_tower_is_unwell_where_it_turns_away_or_fails(http: Connection, wire: Wire, status: int, unwell: bool) -> None:
+    wire.by_request = lambda asked: Answer(status)
+    http.send("GET", "a/")
+    assert [each.unwell for each in http.exchanges()] == [unwell]
+
+
+def test_tower_is_unwell_where_it_gives_no_answer_and_is_not_asked_more_than_once(http: Connection, wire: Wire) -> None:
+    http.finish_within(INVOCATION)
+    wire.script += [timed_out()]
+    for _ in range(3):
+        with pytest.raises(TowerUnavailable):
+            http.get("a/")
+    assert [each.unwell for each in http.exchanges()] == [True]
+
+
+def test_what_an_invocation_that_broke_off_asked_is_not_told_by_the_next(http: Connection, wire: Wire) -> None:
+    wire.by_request = lambda asked: Answer()
+    http.get("a/")
+    http.finish_within(INVOCATION)
+    assert http.exchanges() == []

@@ -520,3 +520,75 @@ def test_the_sample_asks_for_a_dry_run() -> None:
 def test_a_record_of_a_queue_does_not_begin_a_run() -> None:
     with pytest.raises(BadEvent, match="Records"):
         read_run_request(sample("terminate-successful.json"))
+
+
+# When it happened
+
+
+AT = 1_795_255_200.0
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [
+        "launch-eventbridge",
+        "launch-hook-sqs",
+        "launch-hook-sns",
+        "launch-notification-sqs",
+        "launch-notification-sns",
+        "terminate-eventbridge",
+        "terminate-hook-sqs",
+    ],
+)
+def test_an_action_says_when_auto_scaling_told_of_it(sample: str) -> None:
+    body = json.dumps(body_of(f"{sample}.json"))
+    action = read_action(replace(record(body), first_received_at=AT + 3600))
+    assert action
+    assert action.at == AT
+
+
+@pytest.mark.parametrize("time", [None, "", "yesterday", 7, "2026-11-21T10:00:00"])
+def test_an_event_of_an_unreadable_time_happened_when_it_was_received(time: object) -> None:
+    body = body_of("launch-eventbridge.json") | {"time": time}
+    action = read_action(replace(record(json.dumps(body)), first_received_at=7.0))
+    assert action
+    assert action.at == 7.0
+
+
+def test_a_gate_message_from_before_an_upgrade_happened_when_it_was_received() -> None:
+    text = json.loads(write_gate_message(GateMessage((Waiting(LAUNCH, 1.0, "10.0.0.7"),), None, 1.0, 2.0)))
+    for name in ("at", "troubled"):
+        del text["waiting"][0]["action"][name]
+    message = read_gate_message(replace(record(json.dumps(text)), first_received_at=7.0))
+    assert isinstance(message, GateMessage)
+    assert (message.waiting[0].action.at, message.waiting[0].action.troubled) == (7.0, False)
+
+
+@pytest.mark.parametrize(("receives", "aside", "troubled"), [(1, False, False), (2, False, True), (1, True, True)])
+def test_a_message_that_failed_before_is_of_an_instance_in_trouble(receives: int, aside: bool, troubled: bool) -> None:
+    text = write_gate_message(GateMessage((Waiting(LAUNCH, 1.0, "10.0.0.7"),), None, 1.0, 2.0))
+    event = {
+        "Records": [
+            {
+                "messageId": f"m{number}",
+                "body": body,
+                "awsRegion": "us-east-1",
+                "receiptHandle": "handle",
+                "attributes": {"ApproximateReceiveCount": str(receives), "ApproximateFirstReceiveTimestamp": "7000"},
+                "messageAttributes": {"Error": {"stringValue": "BadSettings"}} if aside else {},
+            }
+            for number, body in enumerate((json.dumps(body_of("launch-eventbridge.json")), write_action(LAUNCH), text))
+        ]
+    }
+    event_bridge, own, gate = read_records(event)
+    actions = [read_action(event_bridge), read_action(own)]
+    message = read_gate_message(gate)
+    assert isinstance(message, GateMessage)
+    assert [each.troubled for each in (*actions, message.waiting[0].action) if each] == [troubled] * 3
+
+
+def test_that_it_is_in_trouble_goes_on_with_it() -> None:
+    text = write_gate_message(GateMessage((Waiting(replace(LAUNCH, troubled=True), 1.0, "10.0.0.7"),), None, 1.0, 2.0))
+    message = read_gate_message(record(text))
+    assert isinstance(message, GateMessage)
+    assert message.waiting[0].action.troubled

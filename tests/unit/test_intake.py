@@ -21,6 +21,7 @@ from rollcall.errors import (
 from rollcall.events import read_action
 from rollcall.intake import PERMANENT_FAILURE_LIFE, UNSEEN_LIFE, Intake
 from rollcall.model import LifecycleAction, Transition
+from rollcall.waiting import VISIBILITY
 
 from .fakes import ACCOUNT, REGION, FakeAnnouncer
 from .world import OWN_QUEUE, World
@@ -449,3 +450,44 @@ def test_an_event_without_a_queue_raises_its_error(takes: Takes) -> None:
     with pytest.raises(BadSettings) as caught:
         takes.take(event)
     assert caught.value is error
+
+
+# What is told of the next try
+
+
+def test_a_try_in_vain_is_told_with_the_time_of_the_next(takes: Takes) -> None:
+    takes.errors["i-a"] = TowerUnavailable("away")
+    takes.take(batch(body("i-a"), receives=3))
+    assert takes.told == ["failed", "tried_again"]
+    assert takes.announcer.delays == list(takes.world.queues.delays.values()) == [60]
+
+
+def test_what_cannot_be_put_off_comes_again_when_its_visibility_ends(takes: Takes) -> None:
+    takes.world.queues.failing["put_off"] = Throttled("later")
+    takes.errors["i-a"] = TowerUnavailable("away")
+    assert takes.take(batch(body("i-a"))) == ["m0"]
+    assert takes.announcer.delays == [VISIBILITY]
+
+
+@pytest.mark.parametrize("age", [0, HOUR_AGO])
+def test_what_is_let_go_or_set_aside_is_not_tried_again(takes: Takes, age: float) -> None:
+    takes.world.launching("i-a", state="InService")
+    if not age:
+        takes.world.fleet.stale.add("i-a")
+    takes.errors["i-a"] = BadSettings("mend the tag")
+    assert takes.take(batch(body("i-a"), age=age)) == []
+    assert takes.told == ["failed", "set_aside" if age else "let_go"]
+
+
+def test_what_cannot_even_be_set_aside_is_tried_again(takes: Takes) -> None:
+    takes.world.queues.failing["set_aside"] = Throttled("later")
+    takes.errors["i-a"] = BadSettings("mend the tag")
+    assert takes.take(batch(body("i-a"), age=HOUR_AGO)) == ["m0"]
+    assert takes.told == ["failed", "not_put_off", "tried_again"]
+
+
+def test_an_event_by_hand_raises_its_error_and_is_not_tried_again(takes: Takes) -> None:
+    takes.errors["i-a"] = BadSettings("mend the tag")
+    with pytest.raises(BadSettings):
+        takes.take(json.loads(body("i-a")))
+    assert takes.told == ["failed"]

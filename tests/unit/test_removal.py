@@ -103,3 +103,16 @@ def test_when_nothing_can_be_said_of_any_it_fails(
     world.tower.failing[method] = error
     with pytest.raises(type(error)):
         strike_off(world.tower, {"i-a"})
+
+
+def test_who_had_a_host_is_known_and_who_had_none_too(world: World) -> None:
+    world.tower.add_host(world.inventory, "i-a")
+    world.tower.add_host(world.inventory, "db-1", instance_id="i-b")
+    struck = strike_off(world.tower, {"i-a", "i-b", "i-none"})
+    assert struck.removed == {"i-a", "i-b"}
+    assert strike_off(world.tower, {"i-a", "i-b"}).removed == frozenset()
+
+
+def test_of_nobody_nothing_is_asked(world: World) -> None:
+    assert strike_off(world.tower, set()).removed == frozenset()
+    assert not world.tower.calls

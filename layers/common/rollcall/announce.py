@@ -289,21 +289,27 @@ class Announcer:
             "region": os.environ["AWS_REGION"],
             "function": self._function,
         }
-        lost = self._bus.put([_from_here(each, origin, here.tower.root) for each in events], seconds_left)
-        if lost:
+        try:
+            lost = self._bus.put([_from_here(each, origin, here.tower.root) for each in events], seconds_left)
+        except Exception as error:  # noqa: BLE001 - a mistake of ours, and no reason to do the work again
+            self._lost([(each, error) for each in events])
+        else:
             self._lost(lost)
         self.measures.write()
 
-    def _lost(self, lost: Sequence[tuple[Told, RollcallError]]) -> None:
+    def _lost(self, lost: Sequence[tuple[Told, Exception]]) -> None:
         """Work that was done is not done again because nobody could be told of it."""
+        if not lost:
+            return
         named = [
             {"event": told.kind, **{name: told.detail.get(name) for name in ("group", "instance_id", "cause")}}
             for told, _ in lost[:NAMED_MAX]
         ]
         _, error = lost[0]
         self.logger.warning(
-            f"{len(lost)} events were not taken by the event bus: {error}",
+            f"{len(lost)} events were not taken by the event bus: {str(error) or repr(error)}",
             extra={"error": type(error).__name__, "events": named},
+            exc_info=None if isinstance(error, (Transient, Permanent)) else error,
         )
         self.measures.count("EventsLost", len(lost))
 

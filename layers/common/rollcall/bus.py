@@ -6,6 +6,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from itertools import batched
+from time import sleep
 from typing import TYPE_CHECKING
 
 import boto3
@@ -26,6 +27,7 @@ SOURCE = "rollcall"
 CALLS_AT_ONCE = 10
 CONFIG = Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 1, "mode": "standard"})  # seconds
 TRIES = 2  # of a call
+PAUSE = 0.5  # seconds between them
 TRY_TIME = 8.0  # seconds that one may take
 EVENTS_PER_CALL = 10  # PutEvents' maximum
 
@@ -62,32 +64,33 @@ class _Putting:
     def put(self, events: Sequence[Told]) -> list[tuple[Told, RollcallError]]:
         left = list(events)
         error: RollcallError = Throttled("no time left in this invocation for PutEvents")
-        for _ in range(TRIES):
+        for number in range(TRIES):
+            if number:
+                sleep(PAUSE)
             if self._in_vain or self._seconds_left() < TRY_TIME:
                 return [(each, self._in_vain or error) for each in left]
             try:
-                left, words = self._try(left)
+                refused = self._try(left)
             except RollcallError as trouble:
                 error = trouble
                 continue
-            if not left:
+            if not refused:
                 return []
-            error = Throttled(f"EventBridge took {len(left)} of {len(events)} events not: {words}")
+            left = [each for each, _ in refused]
+            error = Throttled(f"EventBridge took {len(left)} of {len(events)} events not: {refused[0][1]}")
         if len(left) == len(events):
             self._in_vain = error
         return [(each, error) for each in left]
 
-    def _try(self, events: Sequence[Told]) -> tuple[list[Told], str]:
-        """The events that were not taken, and what was said of the first of them."""
+    def _try(self, events: Sequence[Told]) -> list[tuple[Told, str]]:
+        """The events that were not taken, and what EventBridge says of each."""
         entries: list[PutEventsRequestEntryTypeDef] = [
             {"Source": SOURCE, "DetailType": each.kind, "Detail": json.dumps(each.detail)} for each in events
         ]
         with aws_errors("PutEvents"):
             answers = self._client.put_events(Entries=entries)["Entries"]
-        refused = [(event, said) for event, said in zip(events, answers, strict=True) if "ErrorCode" in said]
-        words = (
-            ": ".join(filter(None, (refused[0][1].get("ErrorCode"), refused[0][1].get("ErrorMessage"))))
-            if refused
-            else ""
-        )
-        return [event for event, _ in refused], words
+        return [
+            (event, f"{said['ErrorCode']}: {said.get('ErrorMessage', '')}")
+            for event, said in zip(events, answers, strict=True)
+            if "ErrorCode" in said
+        ]

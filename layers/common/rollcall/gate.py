@@ -555,12 +555,11 @@ class _Look:
         for failed in self.round.failed_apart(self.message.waiting, lambda each: each.action):
             troubled = [replace(each, action=replace(each.action, troubled=True)) for each in failed]
             self._send(troubled, min(timing.FIRST_RETRY, self._longest))
-        if not self.round.error:  # then they come again, and it is told then
-            self.round.reports += [
-                Report(each.action, "", job=job_id, notes=(note,))
-                for each, (job_id, note) in self._alerts.items()
-                if each.action in sent
-            ]
+        self.round.reports += [
+            Report(each.action, "", job=job_id, notes=(note,))
+            for each, (job_id, note) in self._alerts.items()
+            if each.action in sent  # of who failed the error is told, at every try, and of who left meanwhile that
+        ]
 
     def _send(self, members: Sequence[Waiting], delay: float, **changes: Any) -> None:
         message = replace(self.message, waiting=tuple(members), heartbeat_at=self._heartbeat_at, **changes)

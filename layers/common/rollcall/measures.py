@@ -73,7 +73,6 @@ class Measures:
 def _write(dimensions: Dimensions, counts: dict[str, float], values: dict[tuple[str, MetricUnit], list[float]]) -> None:
     """One line, or several: a metric has room for a hundred values in each, and Powertools begins a new one."""
     metrics = EphemeralMetrics(namespace=NAMESPACE)
-    metrics.service = ""  # its dimension is among ours, if it is wanted
     (name, value), *others = dimensions
     metrics.add_dimension(name, value)
     for other, own in others:

@@ -9,12 +9,12 @@ from typing import Any
 
 import boto3
 import requests
-from aws_lambda_powertools import Logger, Metrics, single_metric
-from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from aws_lambda_powertools.utilities.parameters import SecretsProvider
 from botocore.config import Config
 
-IMPORTED = (Logger, Metrics, MetricUnit, SecretsProvider, requests, single_metric)
+IMPORTED = (Logger, EphemeralMetrics, MetricUnit, SecretsProvider, requests)
 CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 4}, connect_timeout=5, read_timeout=10)
 
 
