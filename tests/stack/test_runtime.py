@@ -247,7 +247,7 @@ def test_the_built_alert_function_tells_people_and_tells_them_that_it_is_over(
             assert alert.invoke(sample("alert-sweep.json")) == {"told": 0}
     causes = {each.key.rpartition("rollcall/")[2]: each.resolved for each in channels.pagerduty.alerts()}
     assert causes == {
-        "stuck instances: group web": True,
+        "instances: group web": True,
         "conflict: not opted in: fleet": False,
         "alarm: rollcall-TerminateDeadLetterAlarm-1A2B3C4D5E6F": True,
     }

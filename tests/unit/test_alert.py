@@ -15,7 +15,7 @@ from .alert_world import NOW, PATIENCE, Desk, alarm, event, failed, read
 
 AWAY = "TowerUnavailable"
 BAD = "BadSettings: group web"
-STUCK = "stuck instances: group web"
+STUCK = "instances: group web"
 QUIET = 60 + LATE  # seconds after which what is told again within a minute is over
 
 
@@ -85,8 +85,9 @@ def test_without_patience_everything_is_told_at_once() -> None:
     assert desk.slack.opened() == [AWAY]
 
 
-def test_one_of_many_that_does_not_pass_by_itself_is_told_at_once(desk: Desk) -> None:
-    desk.take(failed(), failed(transient=False))
+@pytest.mark.parametrize("transient", [(True, False), (False, True)])
+def test_one_of_many_that_does_not_pass_by_itself_is_told_at_once(desk: Desk, transient: tuple[bool, bool]) -> None:
+    desk.take(*[failed(transient=each) for each in transient])
     assert desk.slack.opened() == [AWAY]
 
 
@@ -336,12 +337,47 @@ def test_who_was_not_told_of_the_end_goes_on_with_the_relapse(desk: Desk) -> Non
     desk.take(bad(desk.now))
     assert desk.slack.opened() == [BAD, BAD]
     assert desk.pagerduty.opened() == [BAD]
+    assert (desk.incident(BAD).count, desk.incident(BAD).since) == (1, desk.now)
     desk.sweep(desk.now + QUIET)
     assert desk.pagerduty.over() == [BAD]
     assert desk.slack.over() == [BAD, BAD]
 
 
+def test_what_comes_back_while_its_end_is_told_is_told_after_it(desk: Desk) -> None:
+    desk.take(bad())
+    desk.now = NOW + QUIET + 1
+
+    def storm() -> None:
+        desk.take(*[bad(desk.now) for _ in range(10)])
+
+    desk.pagerduty.meanwhile = storm
+    desk.sweep()
+    desk.sweep()
+    for channel in (desk.pagerduty, desk.slack):
+        assert [each.deed for each in channel.heard] == [Deed.OPEN, Deed.END, Deed.OPEN]
+    assert desk.slack.heard[-1].count == 10
+
+
 # Late, twice, out of order
+
+
+def test_what_happened_in_the_second_of_its_end_belongs_to_it(desk: Desk) -> None:
+    desk.take(held("i-0a"))
+    desk.take(done("i-0a", NOW + 60))
+    desk.take(held("i-0a", NOW + 60))
+    desk.take(bad())
+    desk.sweep(NOW + QUIET)
+    desk.take(bad(NOW + QUIET))
+    assert desk.slack.opened() == [STUCK, BAD]
+    assert desk.table.open() == []
+
+
+def test_what_comes_late_says_nothing_new(desk: Desk) -> None:
+    desk.take(bad(NOW + 30, reason="the latest", job_url="https://tower/8", function="gate"))
+    desk.take(bad(NOW + 20, reason="older", job_url="https://tower/7"))
+    incident = desk.incident(BAD)
+    assert (incident.reason, incident.job_url, incident.function) == ("the latest", "https://tower/8", "gate")
+    assert (incident.count, incident.since, incident.last_at) == (2, NOW + 20, NOW + 30)
 
 
 def test_what_happened_before_the_end_and_comes_after_it_is_passed_over(desk: Desk) -> None:
@@ -359,8 +395,10 @@ def test_an_end_that_overtook_what_it_ends_is_remembered(desk: Desk) -> None:
     desk.take(alarm("OK", NOW + 60))
     desk.take(alarm("ALARM", NOW))
     assert desk.slack.heard == []
-    desk.take(held("i-0a", NOW + 61))
+    desk.take(held("i-0b", NOW + 61))
+    desk.take(held("i-0a", NOW))
     assert desk.slack.opened() == [STUCK]
+    assert desk.incident(STUCK).subjects == ("web/i-0b",)
 
 
 def test_an_end_that_comes_late_does_not_end_what_began_after_it(desk: Desk) -> None:
@@ -368,6 +406,8 @@ def test_an_end_that_comes_late_does_not_end_what_began_after_it(desk: Desk) -> 
     desk.take(done("i-0a", NOW))
     desk.take(alarm("ALARM", NOW + 60))
     desk.take(alarm("OK", NOW))
+    desk.take(failed(NOW + 60, cause="instance: web/i-0c", failing_for=700.0, instance_id="i-0c"), done("i-0c", NOW))
+    desk.take(done("i-0c", NOW))
     assert desk.slack.over() == []
 
 

@@ -36,7 +36,7 @@ def test_what_is_told_once_of_an_instance_waits_for_the_end_of_that_instance() -
 
 def test_all_stuck_instances_of_a_group_are_one_incident() -> None:
     causes = {trouble(failed(**STUCK | {"instance_id": each, "cause": f"instance: web/{each}"})).cause for each in "ab"}
-    assert causes == {"stuck instances: group web"}
+    assert causes == {"instances: group web"}
 
 
 def test_an_instance_that_is_tried_again_is_an_incident_of_its_own() -> None:
@@ -52,7 +52,7 @@ def test_what_is_told_once_of_nobody_waits_for_itself() -> None:
 @pytest.mark.parametrize("kind", ["Instance Ready", "Instance Abandoned", "Instance Retired"])
 def test_an_instance_that_is_done_with_is_an_end(kind: str) -> None:
     ending = end(event(kind, event_id="e2", group="web", instance_id="i-0a", troubled=True))
-    assert (ending.id, ending.at, ending.subject, ending.home) == ("e2", NOW, "web/i-0a", "stuck instances: group web")
+    assert (ending.id, ending.at, ending.subject, ending.home) == ("e2", NOW, "web/i-0a", "instances: group web")
 
 
 @pytest.mark.parametrize(("troubled", "ends"), [(True, True), (None, True), (False, False)])

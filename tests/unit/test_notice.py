@@ -13,7 +13,7 @@ from .alert_world import NOW, SETTINGS
 from .test_log_query import read_back
 
 ONE = Incident(
-    "stuck instances: group web",
+    "instances: group web",
     count=1,
     since=NOW,
     last_at=NOW,
@@ -93,5 +93,5 @@ def test_the_log_is_asked_for_what_the_incident_is_about(incident: Incident, wan
 def test_a_notice_names_stack_and_key() -> None:
     notice = notice_of(ONE, Deed.END, SETTINGS)
     assert (notice.stack, notice.source) == ("rollcall", "123456789012/us-east-1/rollcall")
-    assert notice.key == "rollcall/123456789012/us-east-1/rollcall/stuck instances: group web"
+    assert notice.key == "rollcall/123456789012/us-east-1/rollcall/instances: group web"
     assert notice.deed == Deed.END

@@ -555,6 +555,7 @@ def test_every_alarm_tells_the_topic_if_there_is_one() -> None:
 # Alerts
 
 REPEATING = {  # an event that tells people
+    "ReconcileErrorAlarm",
     "BreakerAlarm",
     "ReconcileTroubleAlarm",
     "PermanentFailureAlarm",

@@ -66,7 +66,6 @@ def noted(known: Incident, told: Occurrence) -> Incident:
             left=known.left,
             seen=known.seen,
             told=dict.fromkeys(known.told, 1),
-            refused=known.refused,
             claimed_until=known.claimed_until,
             ended_at=known.ended_at,
         )

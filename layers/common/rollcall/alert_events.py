@@ -69,9 +69,9 @@ def subject_of(group: str, instance_id: str) -> str:
     return f"{group}/{instance_id}"
 
 
-def stuck(group: str) -> str:
-    """The cause of all that a group's instances wait for in vain: a broken playbook holds all of them, not one."""
-    return f"stuck instances: group {group}"
+def in_trouble(group: str) -> str:
+    """The cause of all that is told once of a group's instances: a broken playbook holds all of them, not one."""
+    return f"instances: group {group}"
 
 
 def not_serving(group: str) -> str:
@@ -108,7 +108,7 @@ def _event(body: Json) -> Occurrence | Ending | None:
     if kind in DONE_WITH:
         if detail.get("troubled") is False:  # nobody was told anything; null: nobody knows
             return None
-        return Ending(told, at, subject_of(detail["group"], detail["instance_id"]), stuck(detail["group"]))
+        return Ending(told, at, subject_of(detail["group"], detail["instance_id"]), in_trouble(detail["group"]))
     if kind == SERVING:
         return Ending(told, at, _serving(detail), not_serving(detail["group"]))
     if kind == MENDED:
@@ -122,7 +122,7 @@ def _failure(told: str, at: float, detail: Json) -> Occurrence:
     subject = subject_of(group, instance_id) if instance_id else group
     once = again_within is None
     if once and cause.startswith(OF_AN_INSTANCE) and group:
-        cause = stuck(group)
+        cause = in_trouble(group)
     if cause in DENIED or cause.startswith(BREAKER):
         severity = Severity.CRITICAL
     elif transient and cause != TOWER_AWAY:

@@ -82,5 +82,10 @@ def _query(incident: Incident) -> str:
         return log_query(instance_id=incident.subjects[0].rpartition("/")[2])
     what, of_group, group = incident.cause.partition(OF_A_GROUP)
     if of_group:
-        return log_query(group=group, error=what) if what.isidentifier() else log_query(group=group)
-    return log_query(error=what) if what.isidentifier() else log_query()
+        return log_query(group=group, error=what) if _is_error(what) else log_query(group=group)
+    return log_query(error=what) if _is_error(what) else log_query()
+
+
+def _is_error(what: str) -> bool:
+    """Whether a cause is the name of an error, as it stands in the log lines about it."""
+    return what.isidentifier() and what[0].isupper()
