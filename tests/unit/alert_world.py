@@ -148,6 +148,10 @@ class Table:
                 self.then_broken.clear()
                 return changed
 
+    def claim(self, cause: str, until: float) -> None:
+        """Somebody else claims an incident."""
+        self.items[cause] = replace(self.items[cause], claimed_until=until)
+
     def open(self) -> list[Incident]:
         if error := self.broken.get("open"):
             raise error

@@ -160,10 +160,13 @@ def test_two_invocations_at_once_tell_once(desk: Desk) -> None:
 
 def test_who_claims_after_somebody_else_did_does_not_tell(desk: Desk) -> None:
     desk.pagerduty.always = desk.slack.always = ChannelUnavailable("away")
-    desk.take(bad())
+    desk.take(bad(again_within=1000))
     desk.pagerduty.always = desk.slack.always = None
-    desk.table.meanwhile = desk.sweep  # between the read and the put of our claim
+    desk.table.meanwhile = lambda: desk.table.claim(BAD, NOW + CLAIM)  # between the read and the put of our own claim
     desk.sweep()
+    assert desk.slack.opened() == []
+    desk.table.meanwhile = desk.sweep
+    desk.sweep(NOW + CLAIM)
     assert desk.slack.opened() == [BAD]
 
 
@@ -460,8 +463,10 @@ def test_a_channel_that_is_away_is_asked_once_an_invocation(desk: Desk) -> None:
     desk.take(*[bad(cause=f"BadSettings: group g{number}") for number in range(5)])
     assert desk.slack.asked == 1
     assert len(desk.pagerduty.opened()) == 5
+    writes = desk.table.writes
     desk.sweep(NOW + 10)
     assert desk.slack.asked == 2
+    assert desk.table.writes - writes == 2, "only one of the five is claimed, and given back"
     desk.slack.always = None
     desk.sweep(NOW + 20)
     assert len(desk.slack.opened()) == len(desk.pagerduty.opened()) == 5

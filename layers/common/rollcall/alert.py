@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, Protocol
 
 from .alert_events import OF_AN_INSTANCE
@@ -162,7 +163,6 @@ def settled(known: Incident, tellings: Sequence[Telling], now: float, channels: 
             refused[each.channel] = now
         else:
             told[each.channel] = each.incident.size
-            refused.pop(each.channel, None)
     known = replace(known, told=told, refused=refused, claimed_until=0.0)
     if told or not is_over(known, now):
         return known
@@ -198,7 +198,7 @@ class Alert:
         by_cause = self._by_cause(messages, errors)
         kept = []
         for cause, numbers in by_cause.items():
-            own = sorted((messages[each] for each in numbers), key=_in_order)
+            own = sorted((messages[each] for each in numbers), key=attrgetter("at"))
             try:
                 kept.append(self._incidents.update(cause, partial(_with_all, messages=own)))
             except RollcallError as error:
@@ -277,11 +277,6 @@ class Alert:
                 self._away[channel] = error
             return Telling(channel, deed, known, error)
         return Telling(channel, deed, known)
-
-
-def _in_order(each: Occurrence | Ending) -> tuple[float, bool]:
-    """By time; the bus tells whole seconds, and within one trouble comes before its end."""
-    return each.at, isinstance(each, Ending)
 
 
 def _with_all(known: Incident, messages: Iterable[Occurrence | Ending]) -> Incident:
