@@ -163,12 +163,13 @@ def test_a_target_group_that_takes_no_instances_is_refused(make_group: MakeGroup
 
 @pytest.fixture
 def heard(cloud: Cloud, name: str) -> Iterator[Callable[[], list[tuple[str, Json]]]]:
-    """The events that were told of the test's own group so far: their kinds and details, in order."""
+    """What was told so far of who serves in the test's own group: kinds of events and details, in order."""
     sqs, events = cloud.aws.client("sqs"), cloud.aws.client("events")
     url = sqs.create_queue(QueueName=f"heard-{short(name)}")["QueueUrl"]
     queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     rule = f"heard-{short(name)}"
-    pattern = {"source": ["rollcall"], "detail": {"group": [name]}}
+    kinds = ["Instance Serving", "Instance Not Serving"]
+    pattern = {"source": ["rollcall"], "detail-type": kinds, "detail": {"group": [name]}}
     events.put_rule(Name=rule, EventPattern=json.dumps(pattern))
     events.put_targets(Rule=rule, Targets=[{"Id": "queue", "Arn": queue}])
     known: list[tuple[str, Json]] = []

@@ -116,3 +116,9 @@ def test_who_had_a_host_is_known_and_who_had_none_too(world: World) -> None:
 def test_of_nobody_nothing_is_asked(world: World) -> None:
     assert strike_off(world.tower, set()).removed == frozenset()
     assert not world.tower.calls
+
+
+def test_who_had_a_host_is_known_however_many_looks_it_takes(world: World) -> None:
+    world.tower.add_host(world.inventory, "i-a")
+    world.tower.before_delete.append(lambda: world.tower.add_host(world.inventory, "i-b"))
+    assert strike_off(world.tower, {"i-a", "i-b"}).removed == {"i-a", "i-b"}
