@@ -251,6 +251,14 @@ def test_what_is_refused_is_not_sent_again(wire: Wire, make: Make, status: int) 
 
 
 @BOTH
+def test_nobody_is_told_anything_elsewhere(wire: Wire, make: Make) -> None:
+    wire.then(307, Location="https://elsewhere.example.com/")
+    with pytest.raises(ChannelRefused, match="307"):
+        make().send(OPEN, SECONDS)
+    assert len(wire.asked) == 1
+
+
+@BOTH
 @pytest.mark.parametrize(
     ("status", "tries"), [(408, 1), (429, BUSY_TRIES), (500, 1), (503, BUSY_TRIES), (504, BUSY_TRIES)]
 )
