@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lab.alert_channels import AlertChannels
 from lab.chef import ChefServer
 from lab.cloud import ACCOUNT, HOOK_PREFIX, REPOSITORY, SECRET, Cloud, eventually
 from lab.runtime import (
@@ -32,6 +35,7 @@ from lab.runtime import (
     link_what_lambda_has,
     make_queues,
     queue_arn,
+    queue_url,
     receive,
 )
 from lab.tower import Tower
@@ -228,6 +232,63 @@ def test_the_built_layer_for_chef_is_what_a_function_needs_beside_the_common_one
     assert chef.holds(node) == (not has_layer, not has_layer)
     group.delete()
     eventually(lambda: not group.exists(), "the group is gone")
+
+
+def test_the_built_alert_function_tells_people_and_tells_them_that_it_is_over(
+    built: Path, given: Path, here: Cloud, tmp_path: Path
+) -> None:
+    function, channels = built / "AlertFunction", AlertChannels()
+    path = [function, built / "CommonLayer" / "python", given]
+    with channels.serve():
+        variables = alert_environment(here, channels, tmp_path.name)
+        with Runtime(function, path, variables, tmp_path / "alert.log") as alert:
+            for name in ("alert-trouble", "alert-alarm", "alert-over", "alert-alarm-ok", "malformed"):
+                assert alert.invoke(happening_now(sample(f"{name}.json"))) == again()
+            assert alert.invoke(sample("alert-sweep.json")) == {"told": 0}
+    causes = {each.key.rpartition("rollcall/")[2]: each.resolved for each in channels.pagerduty.alerts()}
+    assert causes == {
+        "instances: group web": True,
+        "conflict: not opted in: fleet": False,
+        "alarm: rollcall-TerminateDeadLetterAlarm-1A2B3C4D5E6F": True,
+    }
+    assert len(channels.slack.texts()) == 5
+    assert len(receive(here, "DeadLetterQueue")) == len(sample("malformed.json")["Records"])
+
+
+def alert_environment(cloud: Cloud, channels: AlertChannels, name: str) -> dict[str, str]:
+    """The environment of the built alert function, and what it needs in the cloud."""
+    secrets = cloud.aws.client("secretsmanager")
+    cloud.aws.client("dynamodb").create_table(
+        TableName=name,
+        AttributeDefinitions=[{"AttributeName": "key", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "key", "KeyType": "HASH"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    held = {"pagerduty": channels.pagerduty_secret(), "slack": channels.slack_secret()}
+    arns = {each: secrets.create_secret(Name=f"{name}/{each}", SecretString=text)["ARN"] for each, text in held.items()}
+    return cloud.aws.environment | {
+        "ACCOUNT_ID": ACCOUNT,
+        "STACK_NAME": "rollcall",
+        "TOLD_TABLE": name,
+        "ALERT_AFTER": "600",
+        "LOG_GROUPS": "register gate",
+        "DEAD_LETTER_QUEUE_URL": queue_url(cloud, "DeadLetterQueue"),
+        "PAGERDUTY_SECRET": arns["pagerduty"],
+        "SLACK_SECRET": arns["slack"],
+        "POWERTOOLS_LOG_LEVEL": "INFO",
+    }
+
+
+def happening_now(event: Json) -> Json:
+    """A sample of the alert function's queue, the first moment of it being now: what is long past is over."""
+    now = datetime.now(UTC)
+    for number, record in enumerate(event["Records"]):
+        body = record["body"]
+        for field in ("time", "StateChangeTime"):
+            at = (now + timedelta(seconds=number)).isoformat(timespec="seconds")
+            body = re.sub(rf'"{field}": "[^"]*"', f'"{field}": "{at}"', body)
+        record["body"] = body
+    return event
 
 
 @pytest.mark.parametrize("package", ["requests", "aws_lambda_powertools"])

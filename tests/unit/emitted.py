@@ -15,6 +15,7 @@ from typing import Any
 from rollcall.announce import Announcer
 from rollcall.errors import Throttled
 from rollcall.events import Record
+from rollcall.measures import Measures
 from rollcall.outcome import Fix, RunOutcome
 from rollcall.reports import Event, Note, Report
 from rollcall.transport import Exchange
@@ -58,3 +59,7 @@ def _say_everything() -> None:
         outcome = RunOutcome(fixes=[Fix("removed", world.inventory, "i-a", "it is gone", "web")])
         announcer.fixed(outcome)
         announcer.reconciled(outcome, 300.0)
+    alert = Measures("alert")
+    for name in ("AlertsSent", "AlertsLost"):
+        alert.count_of_channel(name, "slack")
+    alert.write()

@@ -14,7 +14,7 @@ import pytest
 from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
 from botocore.exceptions import ClientError
 
-from rollcall import wiring
+from rollcall import secret, wiring
 from rollcall.connection import Credentials
 from rollcall.errors import AwsDenied, BadSettings, Throttled
 
@@ -35,7 +35,7 @@ def hold(monkeypatch: pytest.MonkeyPatch, text: str) -> list[bool]:
 
 def provide(monkeypatch: pytest.MonkeyPatch, get: Callable[..., str]) -> None:
     """Let secrets be read by this."""
-    monkeypatch.setattr(wiring, "_secrets", lambda: SimpleNamespace(get=get))
+    monkeypatch.setattr(secret, "_secrets", lambda: SimpleNamespace(get=get))
 
 
 @pytest.mark.parametrize("bundle", ["-----BEGIN CERTIFICATE----- MIIB", "/etc/ssl/ca.pem", 7])

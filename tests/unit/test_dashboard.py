@@ -18,7 +18,7 @@ from .emitted import emitted_metrics as announced_metrics
 from .test_template import ALARMS, DAY, FUNCTIONS, QUEUES, REPOSITORY, RESOURCES, TEMPLATE, of_type, target, timeout_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
 type Json = dict[str, Any]
@@ -65,12 +65,10 @@ NOT_SHOWN = {  # what is emitted and not on the dashboard, and why
         ),
         "in all it is shown; by group it is for those who look into one",
     ),
+    **dict.fromkeys((("AlertsSent", "service"), ("AlertsLost", "service")), "an alarm's; by channel it is shown"),
 }
-BY_THEMSELVES = {  # what the functions that tell people emit: alert of its channels, doctor of its findings
-    ("AlertsSent", frozenset({"channel"})),
-    ("AlertsLost", frozenset({"channel"})),
-    ("Findings", frozenset({"severity"})),
-}
+BY_THEMSELVES = {("Findings", frozenset({"severity"}))}  # doctor's
+OPTIONAL = ("HasAlerts", "HasChef")  # conditions under which the dashboard shows more
 SEARCH = re.compile(
     r"SEARCH\('\{(?P<namespace>[\w/]+),(?P<dimensions>[\w,]+)\} "
     r"MetricName=\"(?P<name>\w+)\"', '(?P<stat>\w+)', (?P<period>\d+)\)"
@@ -93,7 +91,7 @@ class Shown:
         return frozenset(name for name, _ in self.dimensions)
 
 
-def resolved(text: str, given: Json, *, chef: bool) -> str:
+def resolved(text: str, given: Json, holding: Collection[str]) -> str:
     """What CloudFormation makes of the body: every reference of the template becomes the name of what it is to."""
 
     def value(match: re.Match[str]) -> str:
@@ -102,8 +100,8 @@ def resolved(text: str, given: Json, *, chef: bool) -> str:
             return f"${{{name[1:]}}}"
         if name in given:
             condition, having, lacking = given[name]["Fn::If"]
-            assert condition == "HasChef"
-            return resolved(having["Fn::Sub"], {}, chef=chef) if chef else str(lacking)
+            assert condition in OPTIONAL
+            return resolved(having["Fn::Sub"], {}, holding) if condition in holding else str(lacking)
         logical, _, attribute = name.partition(".")
         if logical in TEMPLATE["Parameters"]:
             return str(TEMPLATE["Parameters"][logical]["Default"])
@@ -116,9 +114,9 @@ def resolved(text: str, given: Json, *, chef: bool) -> str:
     return re.sub(r"\$\{([^}]+)\}", value, text)
 
 
-def body(*, chef: bool = True) -> Json:
+def body(holding: Collection[str] = OPTIONAL) -> Json:
     text, given = of_type("AWS::CloudWatch::Dashboard")["Dashboard"]["DashboardBody"]["Fn::Sub"]
-    told: Json = json.loads(resolved(text, given, chef=chef))
+    told: Json = json.loads(resolved(text, given, holding))
     return told
 
 
@@ -266,11 +264,11 @@ def test_what_a_group_is_called_is_the_label_of_its_line() -> None:
 # Alarms
 
 
-@pytest.mark.parametrize("chef", [True, False])
-def test_every_alarm_that_the_stack_has_is_on_the_dashboard(chef: bool) -> None:
-    [widget] = [each for each in body(chef=chef)["widgets"] if each["type"] == "alarm"]
+@pytest.mark.parametrize("holding", [OPTIONAL, *((each,) for each in OPTIONAL), ()])
+def test_every_alarm_that_the_stack_has_is_on_the_dashboard(holding: Collection[str]) -> None:
+    [widget] = [each for each in body(holding)["widgets"] if each["type"] == "alarm"]
     shown = [arn.rpartition(":")[2] for arn in widget["properties"]["alarms"]]
-    expected = {name for name in ALARMS if chef or RESOURCES[name].get("Condition") != "HasChef"}
+    expected = {name for name in ALARMS if RESOURCES[name].get("Condition") in (None, *holding)}
     assert sorted(shown) == sorted(expected)
     assert len(shown) <= ALARMS_MAX
     assert widget["properties"]["sortBy"] == "stateUpdatedTimestamp"  # which shows those in alarm first
@@ -284,7 +282,9 @@ def lines(title: str) -> list[float]:
 def test_the_lines_are_where_alarms_sound() -> None:
     ages = {ALARMS[f"{name}AgeAlarm"]["Threshold"] for name in ("Launch", "Gate", "Terminate")}
     assert set(lines("Age of the oldest message, s (good: minutes)")) == ages
-    assert lines("Failing for, s (good: none)") == [ALARMS["TransientFailureAlarm"]["Threshold"]]
+    assert lines("Alert: age of the oldest message, s (good: seconds)") == [ALARMS["AlertAgeAlarm"]["Threshold"]]
+    assert ALARMS["TransientFailureAlarm"]["Threshold"] == {"Ref": "AlertAfter"}
+    assert lines("Failing for, s (good: none)") == [TEMPLATE["Parameters"]["AlertAfter"]["Default"]]
 
 
 def test_the_lines_of_durations_are_where_functions_are_cut_off() -> None:

@@ -12,10 +12,15 @@ from dead_letters import RECEIVES_MAX
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 from rollcall import waiting as timing
+from rollcall.alert import CLAIM
+from rollcall.alert_events import DONE_WITH, MENDED, SERVING, TROUBLES
+from rollcall.alert_settings import read_alert_settings
 from rollcall.announce import Announcer
+from rollcall.bus import SOURCE
 from rollcall.errors import BadSettings, TowerUnavailable
 from rollcall.events import GROUP_EVENTS, Record, read_run_request
 from rollcall.intake import PERMANENT_FAILURE_LIFE
+from rollcall.measures import Measures
 from rollcall.model import RunRequest, Transition, Wishes
 from rollcall.outcome import RunOutcome
 from rollcall.queues import DELAY_MAX
@@ -56,12 +61,12 @@ ALARMS = of_type("AWS::CloudWatch::Alarm")
 WORK_QUEUES = {name: each for name, each in QUEUES.items() if "DeadLetter" not in name}
 
 
-FED = [name for name in FUNCTIONS if name != "ReconcileFunction"]  # from a queue
+FED = [name for name in FUNCTIONS if name not in ("ReconcileFunction", "AlertFunction")]  # with lifecycle actions
 
 
 def source_of(function: str) -> Json:
     """The queue that feeds a function."""
-    [event] = FUNCTIONS[function]["Events"].values()
+    [event] = [each for each in FUNCTIONS[function]["Events"].values() if each["Type"] == "SQS"]
     properties: Json = event["Properties"]
     return properties
 
@@ -88,7 +93,13 @@ def timeout_of(function: str) -> int:
 
 
 def test_every_function_of_this_installation_is_here() -> None:
-    assert set(FUNCTIONS) == {"RegisterFunction", "GateFunction", "CleanupFunction", "ReconcileFunction"}
+    assert set(FUNCTIONS) == {
+        "RegisterFunction",
+        "GateFunction",
+        "CleanupFunction",
+        "ReconcileFunction",
+        "AlertFunction",
+    }
 
 
 def test_only_the_gate_may_send_to_itself() -> None:
@@ -98,7 +109,7 @@ def test_only_the_gate_may_send_to_itself() -> None:
     assert "RecursiveLoop" not in TEMPLATE["Globals"]["Function"]
 
 
-@pytest.mark.parametrize("function", FED)
+@pytest.mark.parametrize("function", [*FED, "AlertFunction"])
 def test_a_function_ends_within_two_minutes_and_before_its_messages_come_again(function: str) -> None:
     queue = QUEUES[target(source_of(function)["Queue"])]
     assert timeout_of(function) < 120
@@ -120,7 +131,7 @@ def test_a_function_reports_what_failed_and_is_told_its_queues(function: str) ->
     assert variables["DEAD_LETTER_QUEUE_URL"] == {"Ref": target(QUEUES[queue]["RedrivePolicy"]["deadLetterTargetArn"])}
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("function", [*FED, "ReconcileFunction"])
 def test_the_environment_of_a_function_is_what_settings_read(function: str, monkeypatch: pytest.MonkeyPatch) -> None:
     variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
     variables = variables | FUNCTIONS[function]["Environment"]["Variables"]
@@ -274,7 +285,7 @@ def test_every_queue_has_an_alarm_on_messages_that_nobody_takes() -> None:
 
 
 def test_ten_minutes_of_trouble_with_tower_are_told_by_one_alarm() -> None:
-    trouble = ALARMS["TransientFailureAlarm"]["Threshold"]
+    trouble = TEMPLATE["Parameters"]["AlertAfter"]["Default"]
     for each in of_queues("ApproximateAgeOfOldestMessage").values():
         assert each["Threshold"] > trouble + timing.RETRY_MAX
 
@@ -313,8 +324,8 @@ def test_rules_choose_by_the_hooks_prefix_and_lose_no_event() -> None:
     rules = of_type("AWS::Events::Rule")
     for name, rule in rules.items():
         [each] = rule["Targets"]
-        assert target(each["DeadLetterConfig"]["Arn"]) in QUEUES
-        if name != "TerminatedRule":
+        assert each["DeadLetterConfig"]["Arn"] == QUEUES[target(each["Arn"])]["RedrivePolicy"]["deadLetterTargetArn"]
+        if name in ("LaunchRule", "TerminateRule"):
             assert rule["EventPattern"]["detail"]["LifecycleHookName"] == [{"prefix": {"Ref": "HookPrefix"}}]
     sources = {
         target(each)
@@ -343,7 +354,9 @@ def test_nobody_from_outside_may_send_to_a_queue() -> None:
 
 # Notifications
 
-SUBSCRIPTIONS = of_type("AWS::SNS::Subscription")
+SUBSCRIPTIONS = {
+    name: each for name, each in of_type("AWS::SNS::Subscription").items() if each["TopicArn"] != {"Ref": "AlarmTopic"}
+}
 
 
 def test_a_topic_is_asked_only_for_what_is_read_and_each_queue_gets_its_own() -> None:
@@ -534,8 +547,10 @@ def test_alarms_watch_metrics_that_are_emitted(world: World, capsys: pytest.Capt
     cleanup.reports([Report(world.terminating("i-b"), "struck off, but not from Chef", notes=look)])
     reconcile = Announcer("reconcile")
     reconcile.reconciled(RunOutcome(), 300.0)
-    for speaking in (announcer, cleanup, reconcile):
-        speaking.measures.write()
+    alert = Measures("alert")
+    alert.count_of_channel("AlertsLost", "slack")
+    for measures in (announcer.measures, cleanup.measures, reconcile.measures, alert):
+        measures.write()
     metrics = emitted(capsys.readouterr().out)
     own = {name: each for name, each in ALARMS.items() if each.get("Namespace") == "Rollcall"}
     assert own
@@ -559,7 +574,8 @@ def test_permanent_failures_alarm_at_once_and_transient_ones_after_ten_minutes()
         1,
     )
     assert ALARMS["TransientFailureAlarm"]["MetricName"] == "FailingFor"
-    assert ALARMS["TransientFailureAlarm"]["Threshold"] == 600
+    assert ALARMS["TransientFailureAlarm"]["Threshold"] == {"Ref": "AlertAfter"}
+    assert TEMPLATE["Parameters"]["AlertAfter"]["Default"] == 600
 
 
 @pytest.mark.parametrize("every", [2, 5, 60, 480])
@@ -626,9 +642,114 @@ def test_many_abandoned_instances_sound_an_alarm_and_single_ones_do_not(
 
 def test_every_alarm_tells_the_topic_if_there_is_one() -> None:
     for each in ALARMS.values():
-        assert each["AlarmActions"] == [
-            {"Fn::If": ["HasAlarmTopic", {"Ref": "AlarmTopicArn"}, {"Ref": "AWS::NoValue"}]}
-        ]
+        assert each["AlarmActions"][0] == {
+            "Fn::If": ["HasAlarmTopic", {"Ref": "AlarmTopicArn"}, {"Ref": "AWS::NoValue"}]
+        }
+
+
+# Alerts
+
+REPEATING = {  # an event that tells people
+    "ReconcileErrorAlarm",
+    "BreakerAlarm",
+    "ReconcileTroubleAlarm",
+    "PermanentFailureAlarm",
+    "TransientFailureAlarm",
+    "StuckInstancesAlarm",
+    "ChefAlarm",
+}
+OF_ALERT = {
+    "AlertErrorAlarm",
+    "AlertDeadLetterAlarm",
+    "AlertAgeAlarm",
+    "AlertsLostAlarm",
+}  # which cannot tell of itself
+ALERT_TOPIC = {"Fn::If": ["HasAlerts", {"Ref": "AlarmTopic"}, {"Ref": "AWS::NoValue"}]}
+
+
+def test_people_are_told_of_alarms_about_what_no_event_tells_and_of_their_end() -> None:
+    paged = {name for name, each in ALARMS.items() if "AlarmTopic" in [each["AlarmActions"][-1]["Fn::If"][1]["Ref"]]}
+    assert paged == set(ALARMS) - REPEATING - OF_ALERT
+    for name, each in ALARMS.items():
+        assert each["AlarmActions"][1:] == ([ALERT_TOPIC] if name in paged else [])
+        assert each.get("OKActions", []) == ([ALERT_TOPIC] if name in paged else [])
+
+
+def test_without_a_channel_there_is_nothing_of_alerts() -> None:
+    conditional = {name for name, each in RESOURCES.items() if each.get("Condition") == "HasAlerts"}
+    own = {name for name in RESOURCES if name.startswith("Alert")} | {"AlarmTopic", "AlarmsToAlert"}
+    assert conditional == own
+    for parameter, condition in (("PagerDutySecretArn", "HasPagerDuty"), ("SlackSecretArn", "HasSlack")):
+        assert TEMPLATE["Parameters"][parameter]["Default"] == ""
+        assert TEMPLATE["Conditions"][condition] == {"Fn::Not": [{"Fn::Equals": [{"Ref": parameter}, ""]}]}
+        assert speaking_of(parameter) == {"AlertFunction", "AlertRole"}
+    assert TEMPLATE["Conditions"]["HasAlerts"] == {"Fn::Or": [{"Condition": "HasPagerDuty"}, {"Condition": "HasSlack"}]}
+    for name in own:  # nobody else depends on what may not be there
+        for other in speaking_of(name) - own:
+            assert ALERT_TOPIC in ALARMS[other]["AlarmActions"]
+    outputs = {each: value for each, value in TEMPLATE["Outputs"].items() if "Alert" in json.dumps(value)}
+    assert all(value["Condition"] == "HasAlerts" for value in outputs.values())
+
+
+def test_every_event_that_is_asked_for_is_one_that_is_read() -> None:
+    asked = {
+        kind: rule["EventPattern"].get("detail")
+        for name, rule in of_type("AWS::Events::Rule").items()
+        if name.startswith("Alert")
+        for kind in rule["EventPattern"]["detail-type"]
+    }
+    assert set(asked) == {*TROUBLES, *DONE_WITH, SERVING, MENDED}
+    assert {kind for kind, detail in asked.items() if detail} == {"Instance Ready", "Instance Abandoned"}
+    assert all(detail in (None, {"troubled": [True]}) for detail in asked.values())
+    for name, rule in of_type("AWS::Events::Rule").items():
+        assert (rule["EventPattern"]["source"] == [SOURCE]) == name.startswith("Alert")
+
+
+def test_the_environment_of_the_alert_function_is_what_its_settings_read() -> None:
+    variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
+    variables = variables | FUNCTIONS["AlertFunction"]["Environment"]["Variables"] | {"AWS_REGION": REGION}
+    settings = read_alert_settings({name: str(by_default(value)) for name, value in variables.items()})
+    assert (settings.alert_after, settings.pagerduty_secret, settings.slack_secret) == (600.0, "", "")
+    for name in ("ACCOUNT_ID", "STACK_NAME", "TOLD_TABLE", "ALERT_AFTER", "LOG_GROUPS", "DEAD_LETTER_QUEUE_URL"):
+        with pytest.raises(BadSettings, match=f"{name}.*template.yaml"):
+            read_alert_settings({key: "1" for key in variables if key != name})
+    logs = FUNCTIONS["AlertFunction"]["Environment"]["Variables"]["LOG_GROUPS"]["Fn::Join"]
+    assert logs[0] == " "
+    groups = {each for each in of_type("AWS::Logs::LogGroup") if RESOURCES[each].get("Condition") != "HasAlerts"}
+    assert {each["Ref"] for each in logs[1]} == groups
+
+
+def test_a_storm_is_counted_before_it_is_told() -> None:
+    source = source_of("AlertFunction")
+    assert (source["BatchSize"], source["MaximumBatchingWindowInSeconds"]) == (1000, 10)
+    assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert source["ScalingConfig"]["MaximumConcurrency"] == 2
+    assert timeout_of("AlertFunction") < CLAIM
+
+
+def test_what_is_due_is_looked_for_every_minute_and_by_nobody_twice() -> None:
+    function = FUNCTIONS["AlertFunction"]
+    sweep = function["Events"]["Sweep"]["Properties"]
+    assert sweep["ScheduleExpression"] == "rate(1 minute)"
+    assert json.loads(sweep["Input"]) == {"sweep": True}
+    assert sweep["Name"] == {"Fn::Sub": "${AWS::StackName}-alert"}
+    assert sweep["RetryPolicy"]["MaximumRetryAttempts"] == function["EventInvokeConfig"]["MaximumRetryAttempts"] == 0
+
+
+def test_alerts_need_neither_tower_nor_a_vpc() -> None:
+    assert FUNCTIONS["AlertFunction"]["VpcConfig"] == {"Ref": "AWS::NoValue"}
+    allowed = {action for role, each in statements() if role == "AlertRole" for action in as_list(each["Action"])}
+    assert {action.split(":")[0] for action in allowed} == {"logs", "sqs", "dynamodb", "secretsmanager"}
+    assert "TowerSecretArn" not in json.dumps(RESOURCES["AlertRole"])
+
+
+def test_alarms_come_to_the_alert_function_as_they_are() -> None:
+    subscription = of_type("AWS::SNS::Subscription")["AlarmsToAlert"]
+    assert (subscription["RawMessageDelivery"], target(subscription["Endpoint"])) == (True, "AlertQueue")
+    assert target(subscription["RedrivePolicy"]["deadLetterTargetArn"]) == "AlertDeadLetterQueue"
+    assert RESOURCES["AlarmsToAlert"]["DependsOn"] == "AlertQueuePolicy"
+    allowed = [each["Condition"] for each in queue_statements() if "AlarmTopic" in json.dumps(each)]
+    assert allowed == [{"ArnEquals": {"aws:SourceArn": {"Ref": "AlarmTopic"}}}]
 
 
 def test_every_parameter_is_described_and_has_its_place_in_the_guide() -> None:

@@ -20,6 +20,7 @@ PASSING_CODES = frozenset(
         "InternalError",
         "InternalFailure",
         "PriorRequestNotComplete",
+        "ProvisionedThroughputExceededException",  # DynamoDB's, also of tables without any
         "RequestLimitExceeded",
         "RequestThrottled",
         "RequestThrottledException",

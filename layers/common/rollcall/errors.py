@@ -4,6 +4,7 @@ RollcallError
 ├─ Transient               passes by itself: tried again until the action is stale
 │  ├─ TowerUnavailable     no connection, a timeout, 429 or 5xx
 │  ├─ ChefUnavailable      likewise
+│  ├─ ChannelUnavailable   likewise, of PagerDuty or Slack
 │  ├─ Throttled            AWS asked us to slow down, or had a failure of its own
 │  ├─ InstanceNotVisible   launched, and not yet known to EC2 or Auto Scaling
 │  └─ JobStillLanding      the host is new and has no job: somebody is at work on it
@@ -14,6 +15,7 @@ RollcallError
    ├─ TowerRejected        any other answer Tower should not have given to a right request
    ├─ ChefDenied           401 or 403: the user or its key may not do this
    ├─ ChefRejected         any other answer a Chef server should not have given to a right request
+   ├─ ChannelRefused       PagerDuty or Slack would not take what was told, and will not when it is told again
    └─ AwsDenied            a permission missing, or a request that AWS calls wrong
 
 Each fails one action, never its neighbours. Messages name the thing and the remedy.
@@ -62,6 +64,10 @@ class ChefUnavailable(Transient):
     """The Chef server cannot be asked right now."""
 
 
+class ChannelUnavailable(Transient):
+    """PagerDuty or Slack cannot be told anything right now."""
+
+
 class Throttled(Transient):
     """AWS refused the call for its rate, or failed on its own side."""
 
@@ -104,6 +110,10 @@ class ChefDenied(Permanent):
 
 class ChefRejected(Permanent):
     """The Chef server gave an answer that a right request would not get."""
+
+
+class ChannelRefused(Permanent):
+    """PagerDuty or Slack refused what it was told."""
 
 
 class AwsDenied(Permanent):

@@ -37,6 +37,10 @@ class Measures:
         """One of a kind (dimension class)."""
         self._counts[(("class", kind),)][name] += 1
 
+    def count_of_channel(self, name: str, channel: str) -> None:
+        """One of something, in all and of a channel (dimension channel)."""
+        self._counts[(("service", self._function), ("channel", channel))][name] += 1
+
     def seconds(self, name: str, value: float, *, group: str | None = None) -> None:
         """Seconds that something took, in all and of a group."""
         self._values[self._of(group)][name, MetricUnit.Seconds].append(value)

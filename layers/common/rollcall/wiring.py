@@ -10,16 +10,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-import boto3
-from aws_lambda_powertools.utilities.parameters import SecretsProvider
-from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
-
-from .aws import CLIENT_CONFIG, aws_errors
 from .connection import Credentials
 from .errors import BadSettings
 from .fleet import Fleets
 from .intake import Intake
 from .queues import Queues
+from .secret import text_of
 from .settings import Settings, read_own_queue, read_settings
 from .tower import Tower
 
@@ -29,7 +25,6 @@ if TYPE_CHECKING:
     from .announce import Announcer
     from .chef import Chef
 
-SECRET_MAX_AGE = 300  # seconds
 TOKEN = re.compile("[!-~]+")  # what an HTTP header can carry
 
 
@@ -69,7 +64,7 @@ def installation(context: LambdaContext) -> Installation:
 def _chef(secret: str) -> Chef:
     from .chef import Chef, read_chef_credentials  # with its layer, which only who needs it has
 
-    return Chef(lambda refresh: read_chef_credentials(_text_of(secret, refresh=refresh), secret))
+    return Chef(lambda refresh: read_chef_credentials(text_of(secret, refresh=refresh), secret))
 
 
 def chef(context: LambdaContext) -> Chef | None:
@@ -82,26 +77,12 @@ def chef(context: LambdaContext) -> Chef | None:
     return made
 
 
-@cache
-def _secrets() -> SecretsProvider:
-    # With a client of our own: Powertools' has a session to itself, at 40 ms of a cold start, and no timeouts of ours.
-    return SecretsProvider(boto3_client=boto3.client("secretsmanager", config=CLIENT_CONFIG))
-
-
-def _text_of(secret: str, *, refresh: bool) -> str:
-    with aws_errors(f"secret {secret}"):
-        try:
-            return str(_secrets().get(secret, max_age=SECRET_MAX_AGE, force_fetch=refresh))
-        except GetParameterError as error:
-            raise error.__context__ or error from None  # what botocore said; Powertools only repeats its words
-
-
 def read_credentials(secret: str, *, refresh: bool) -> Credentials:
     """The Tower token from Secrets Manager: the bare token, or JSON with token and, if need be, ca_bundle (PEM).
 
     It is remembered for five minutes unless refresh asks for it afresh. Raises BadSettings, Throttled or AwsDenied.
     """
-    text = _text_of(secret, refresh=refresh)
+    text = text_of(secret, refresh=refresh)
     token, ca_bundle = text, None
     if text.lstrip().startswith("{"):
         try:

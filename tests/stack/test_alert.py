@@ -1,0 +1,242 @@
+"""Trouble of the deployed stack, from where it happens to where people read of it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.alert_channels import AlertChannels, AlertRecord
+from lab.cloud import STACK, Cloud, Group, eventually
+from lab.tower import Tower
+
+type MakeGroup = Callable[..., Group]
+type Json = dict[str, Any]
+
+ALERT_AFTER = 20  # seconds
+STORM = 200  # instances
+HEARTBEAT_TIMEOUT = 120  # seconds; retries come after a third of it at the latest
+PATIENCE = 420.0  # seconds; how long nothing must be told of trouble until it is over is minutes
+
+
+@pytest.fixture(scope="module")
+def channels() -> Iterator[AlertChannels]:
+    made = AlertChannels()
+    with made.serve():
+        yield made
+
+
+@pytest.fixture(scope="module")
+def cloud(built: Path, channels: AlertChannels, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """A cloud with both channels, and room for a storm."""
+    with Cloud(tmp_path_factory.mktemp("lab"), address_pool="10.0.0.0/20", tower=Tower()) as cloud:
+        secrets = cloud.aws.client("secretsmanager")
+        cloud.deploy(
+            built,
+            PagerDutySecretArn=secrets.create_secret(Name="pagerduty", SecretString=channels.pagerduty_secret())["ARN"],
+            SlackSecretArn=secrets.create_secret(Name="slack", SecretString=channels.slack_secret())["ARN"],
+            AlertAfter=str(ALERT_AFTER),
+        )
+        yield cloud
+
+
+def test_a_tower_outage_during_a_storm_is_one_incident_that_resolves_itself(
+    make_group: MakeGroup, cloud: Cloud, tower: Tower, channels: AlertChannels
+) -> None:
+    tower.refuse()
+    group = make_group(size=STORM, most=STORM, heartbeat_timeout=HEARTBEAT_TIMEOUT)
+    [alert] = eventually(channels.pagerduty.alerts, "somebody is told", PATIENCE)
+    assert alert.key.endswith(f"/{STACK}/TowerUnavailable")
+    eventually(lambda: len(incident(cloud, "TowerUnavailable")["subjects"]) == STORM, "all have failed", PATIENCE)
+    tower.come_back()
+    eventually(lambda: len(group.in_service()) == STORM, "all in service", PATIENCE)
+    eventually(lambda: swept(cloud) and resolved(channels, alert.key), "it is over", PATIENCE)
+    eventually(lambda: texts(channels, "over:*"), "Slack is told, too")
+
+    actions = [each["event_action"] for each in channels.pagerduty.requests]
+    assert {each["dedup_key"] for each in channels.pagerduty.requests} == {alert.key}
+    assert actions == ["trigger"] * (len(actions) - 1) + ["resolve"]
+    [alert] = channels.pagerduty.alerts()
+    assert alert.payload["severity"] == "error"
+    assert group.name in alert.payload["group"]
+    assert "Tower" in alert.payload["summary"]
+    first, *others, last = channels.slack.texts()
+    assert ":large_orange_circle:" in first
+    assert len(others) <= 1, "told again only when it has grown tenfold"
+    assert "over:*" in last
+    assert f"{STORM} instances" in last
+    assert len({each.instance_id for each in group.transitions()}) == STORM
+    assert counted(cloud, "AlertsLost") == {}
+    assert set(counted(cloud, "AlertsSent")) == {"pagerduty", "slack"}
+
+
+def test_a_tag_that_cannot_be_followed_is_told_at_once_and_over_when_nothing_more_is_told_of_it(
+    make_group: MakeGroup, cloud: Cloud, channels: AlertChannels
+) -> None:
+    group = make_group(size=2, job_template="nothing")
+    alert = eventually(lambda: opened(channels, f"BadSettings: group {group.name}"), "somebody is told")
+    assert alert.payload["severity"] == "error"
+    assert "Tower has no job template 'nothing'" in alert.payload["summary"]
+    assert [each["text"] for each in alert.links] == ["Logs"]
+    eventually(lambda: texts(channels, "Tower has no job template 'nothing'"), "Slack is told, too")
+    group.tag({"job-template": group.name})
+    eventually(lambda: len(group.in_service()) == 2, "both in service", PATIENCE)
+    age(cloud, f"BadSettings: group {group.name}")
+    eventually(lambda: swept(cloud) and resolved(channels, alert.key), "it is over")
+
+
+def test_a_held_instance_is_told_of_with_its_job_and_over_as_soon_as_it_serves(
+    make_group: MakeGroup, tower: Tower, name: str, channels: AlertChannels
+) -> None:
+    tower.fail_host(lambda host: host.inventory == name)
+    group = make_group(size=1, on_failure="hold")
+    alert = eventually(lambda: opened(channels, f"instances: group {group.name}"), "somebody is told")
+    (instance_id,) = group.states()
+    assert alert.payload["custom_details"]["subjects"] == [f"{group.name}/{instance_id}"]
+    (job,) = [each["href"] for each in alert.links if each["text"] == "Job in Tower"]
+    assert f"/jobs/playbook/{tower.jobs(name)[-1].id}" in job
+    tower.heal_hosts()
+    tower.run_playbook(name, instance_id)
+    eventually(group.in_service, "in service", PATIENCE)
+    eventually(lambda: resolved(channels, alert.key), "it is over")
+
+
+def test_an_alarm_is_told_and_over_when_it_is_ok(cloud: Cloud, channels: AlertChannels) -> None:
+    cloudwatch = cloud.aws.client("cloudwatch")
+    names = [each["AlarmName"] for each in cloudwatch.describe_alarms()["MetricAlarms"]]
+    (name,) = [each for each in names if "TerminateDeadLetterAlarm" in each]
+    (repeating,) = [each for each in names if "PermanentFailureAlarm" in each]
+    for each in (repeating, name):
+        cloudwatch.set_alarm_state(AlarmName=each, StateValue="ALARM", StateReason="a test")
+    alert = eventually(lambda: opened(channels, f"alarm: {name}"), "somebody is told")
+    assert alert.payload["severity"] == "critical"
+    assert "dead-letter queue at once" in alert.payload["summary"]
+    assert [each["text"] for each in alert.links] == ["Alarm", "Logs"]
+    cloudwatch.set_alarm_state(AlarmName=name, StateValue="OK", StateReason="a test")
+    eventually(lambda: resolved(channels, alert.key), "it is over")
+    assert not opened(channels, f"alarm: {repeating}")
+
+
+def test_a_channel_that_is_away_silences_nobody_and_is_told_later(cloud: Cloud, channels: AlertChannels) -> None:
+    channels.pagerduty.always(500)
+    put(cloud, "Misconfiguration Found", key="away", severity="warning", subject="s", reason="r", remedy="mend away")
+    eventually(lambda: texts(channels, "mend away"), "Slack is told")
+    assert not opened(channels, "doctor: away")
+    channels.pagerduty.always(None)
+    alert = eventually(lambda: swept(cloud) and opened(channels, "doctor: away"), "PagerDuty is told")
+    put(cloud, "Misconfiguration Mended", key="away", severity="warning", subject="s", reason="r", remedy="m")
+    eventually(lambda: resolved(channels, alert.key), "it is over")
+    eventually(lambda: [":warning:" in each for each in texts(channels, "mend away")] == [True, False], "Slack, too")
+
+
+def test_what_is_refused_is_counted_as_lost_and_not_tried_again(cloud: Cloud, channels: AlertChannels) -> None:
+    before = len(channels.slack.requests)
+    channels.slack.always(404)
+    put(cloud, "Misconfiguration Found", key="lost", severity="warning", subject="s", reason="r", remedy="mend it")
+    alert = eventually(lambda: opened(channels, "doctor: lost"), "PagerDuty is told")
+    eventually(lambda: counted(cloud, "AlertsLost").get("slack"), "Slack's refusal is counted")
+    put(cloud, "Misconfiguration Mended", key="lost", severity="warning", subject="s", reason="r", remedy="m")
+    eventually(lambda: resolved(channels, alert.key), "it is over")
+    channels.slack.always(None)
+    assert len(channels.slack.requests) - before == 1
+
+
+def test_ends_come_to_alert_only_of_what_somebody_may_have_been_told_of(cloud: Cloud) -> None:
+    for instance_id, kind, troubled in (
+        ("i-0a", "Instance Ready", False),
+        ("i-0b", "Instance Ready", True),
+        ("i-0c", "Instance Retired", None),
+        ("i-0d", "Instance Abandoned", True),
+        ("i-0e", "Instance Retired", False),
+        ("i-0f", "Instance Registered", True),
+    ):
+        put(cloud, kind, group="ended", instance_id=instance_id, seconds=1.0, reason="r", job=None, troubled=troubled)
+    remembered = {f"ended/{each}" for each in ("i-0b", "i-0c", "i-0d")}
+    eventually(lambda: left(cloud, "instances: group ended") == remembered, "the ends are known")
+
+
+def test_what_nobody_can_read_is_set_aside_with_the_reason(cloud: Cloud) -> None:
+    cloud.aws.client("sqs").send_message(QueueUrl=cloud.queue_url("AlertQueue"), MessageBody="no json")
+    messages = eventually(
+        lambda: (
+            cloud.aws.client("sqs")
+            .receive_message(QueueUrl=cloud.queue_url("AlertDeadLetterQueue"), MessageAttributeNames=["All"])
+            .get("Messages")
+        ),
+        "set aside",
+    )
+    assert [each["Body"] for each in messages] == ["no json"]
+    assert messages[0]["MessageAttributes"]["Error"]["StringValue"] == "BadEvent"
+
+
+# What they look at
+
+
+def texts(channels: AlertChannels, words: str) -> list[str]:
+    """What Slack was told with these words in it."""
+    return [each for each in channels.slack.texts() if words in each]
+
+
+def opened(channels: AlertChannels, cause: str) -> AlertRecord | None:
+    """The open alert of a cause."""
+    found = [each for each in channels.pagerduty.alerts() if each.key.endswith(f"/{cause}") and not each.resolved]
+    return found[0] if found else None
+
+
+def resolved(channels: AlertChannels, key: str) -> bool:
+    """Whether there was an alert of this key, and none of it is open."""
+    found = [each for each in channels.pagerduty.alerts() if each.key == key]
+    return bool(found) and all(each.resolved for each in found)
+
+
+def swept(cloud: Cloud) -> bool:
+    """A sweep, now."""
+    cloud.aws.fire_schedule(f"{STACK}-alert")
+    return True
+
+
+def put(cloud: Cloud, detail_type: str, **detail: Any) -> None:
+    """An event of ours."""
+    entry = {"Source": "rollcall", "DetailType": detail_type, "Detail": json.dumps(detail)}
+    answer = cloud.aws.client("events").put_events(Entries=[entry])
+    assert not answer["FailedEntryCount"]
+
+
+def counted(cloud: Cloud, metric: str) -> dict[str, int]:
+    """How often the alert function counted a metric, by channel."""
+    found: dict[str, int] = {}
+    for line in cloud.metrics("alert"):
+        if metric in line and "channel" in line:
+            found[line["channel"]] = found.get(line["channel"], 0) + int(sum(line[metric]))
+    return found
+
+
+def items(cloud: Cloud, cause: str) -> list[Json]:
+    """What the table holds of an incident."""
+    pages = cloud.aws.client("dynamodb").get_paginator("scan").paginate(TableName=cloud.function_name("ToldTable"))
+    return [each for page in pages for each in page["Items"] if each["key"]["S"].endswith(f"/{cause}")]
+
+
+def incident(cloud: Cloud, cause: str) -> Json:
+    """What is kept of an incident."""
+    [item] = items(cloud, cause)
+    fields: Json = json.loads(item["incident"]["S"])
+    return fields
+
+
+def left(cloud: Cloud, cause: str) -> set[str]:
+    """The subjects whose ends are known."""
+    return set(incident(cloud, cause)["left"]) if items(cloud, cause) else set()
+
+
+def age(cloud: Cloud, cause: str) -> None:
+    """Let nothing have been told of an incident for a long time."""
+    fields = incident(cloud, cause) | {"quiet_at": time.time(), "awaited": {}}
+    [item] = items(cloud, cause)
+    item["incident"]["S"] = json.dumps(fields)
+    item["version"]["N"] = str(int(item["version"]["N"]) + 1)
+    cloud.aws.client("dynamodb").put_item(TableName=cloud.function_name("ToldTable"), Item=item)
