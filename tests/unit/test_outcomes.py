@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from rollcall.errors import ChefUnavailable, Throttled, TowerDenied, TowerUnavailable
+from rollcall.events import Record, read_action
 from rollcall.fleet import Membership
-from rollcall.model import JobStatus, Outcome, Result
+from rollcall.model import JobStatus, Outcome, Result, Wishes
 from rollcall.reports import Event
 
 from .fakes import ACCOUNT, REGION, FakeChef
@@ -277,3 +279,49 @@ def test_nobody_is_told_of_whom_tower_cannot_be_asked_about(world: World) -> Non
     world.tower.failing["jobs"] = TowerUnavailable("away")
     [result] = world.look(message)
     assert (result.reports, type(result.error)) == ([], TowerUnavailable)
+
+
+def test_who_fails_apart_on_its_way_out_is_known_as_troubled_too(world: World) -> None:
+    world.group("web", retire_job_template="goodbye")
+    world.tower.add_template("goodbye")
+    [(message, _)] = world.part_from(world.retiring("i-a", "i-b")).next
+    assert message.job_id
+    world.tower.end_job(message.job_id, {"i-a": OK, "i-b": OK})
+
+    def fail(action: LifecycleAction) -> None:
+        if action.instance_id == "i-b":
+            raise Throttled("later")
+
+    world.fleet.before_complete = fail
+    [(sent, _)] = world.part_from(message).next
+    assert [(action.instance_id, action.troubled) for action in sent.retiring] == [("i-b", True)]
+
+
+# reconcile
+
+
+def test_what_is_queued_again_happened_when_it_was_queued(world: World) -> None:
+    world.serving("i-a", "10.0.0.1", state="Terminating:Wait")
+    world.reconcile()
+    [(_, body, _)] = world.queues.sent
+    action = read_action(Record("m1", body, REGION, 1, 7.0, "handle"))
+    assert action
+    assert action.at == pytest.approx(time.time(), abs=60)
+
+
+def test_a_host_that_is_taken_over_is_of_its_instances_group(world: World) -> None:
+    world.serving("i-a", "10.0.0.1")
+    world.tower.add_host(world.inventory, "i-a", variables={"ansible_host": "10.0.0.1"})
+    outcome = world.reconcile(Wishes(adopt=True))
+    assert [(fix.deed, fix.group) for fix in outcome.fixes] == [("fixed", "web")]
+
+
+@pytest.mark.parametrize("hosted", [True, False])
+def test_who_waited_for_nobody_on_its_way_out_was_retired_only_if_it_had_a_host(world: World, hosted: bool) -> None:
+    world.group("web", retire_job_template="goodbye")
+    world.tower.add_template("goodbye")
+    message = world.retiring("i-a")
+    world.fleet.stale.add("i-a")
+    if not hosted:
+        world.tower.hosts.clear()
+    assert events(world.part_from(message).reports) == ({"i-a": Event.RETIRED} if hosted else {})
