@@ -457,9 +457,15 @@ def test_all_metrics_that_there_are() -> None:
         ("FailedActions", kind),
         ("FailingFor", kind),
         ("TimeToServing", group),
+        *((name, each) for name in ("AlertsSent", "AlertsLost") for each in (service, frozenset({"channel"}))),
     }
 
 
 def test_nothing_that_grows_without_bounds_is_ever_a_dimension() -> None:
     """Instances, jobs, inventories and errors are in log lines and events; each value here is a metric of its own."""
-    assert {name for _, names in emitted_metrics() for name in names} == {"service", "group", "class"}
+    assert {name for _, names in emitted_metrics() for name in names} == {
+        "service",
+        "group",
+        "class",
+        "channel",
+    }

@@ -28,9 +28,7 @@ if TYPE_CHECKING:
 
 GROWN = 10  # times as large as when it was told last: then it is told again
 KEPT = 500  # subjects, ids and endings kept of an incident; DynamoDB takes 400 kB
-REFUSED_FOR = (
-    3600.0  # seconds after which a channel that refused an incident is asked again: somebody may have mended it
-)
+REFUSED_FOR = 3600.0  # seconds after which a channel that refused is asked again: somebody may have mended it
 CLAIM = 120.0  # seconds; longer than an invocation can last
 TIME_TO_TELL = 30.0  # seconds that an invocation must have left to begin telling one more
 FROM_WORST = tuple(Severity)
