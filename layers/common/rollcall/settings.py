@@ -143,7 +143,7 @@ def asks_to_retire(group: Group) -> bool:
 
 
 def _unreadable(group: Group, tag: str, value: str, allowed: str) -> BadSettings:
-    return BadSettings(f"group {group.name!r}: tag {tag} is {value!r}; allowed: {allowed}")
+    return BadSettings(f"group {group.name!r}: tag {tag} is {value!r}; allowed: {allowed}", tag)
 
 
 def _choice[C: StrEnum](group: Group, tag: str, tags: Mapping[str, str], default: C) -> C:
