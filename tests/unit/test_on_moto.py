@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import boto3
 import pytest
 from moto import mock_aws
 
+from rollcall.errors import AwsDenied
 from rollcall.events import Record
 from rollcall.fleet import Fleet
-from rollcall.model import AddressKind
+from rollcall.inspector import Inspector
+from rollcall.model import AddressKind, Result, Transition
 from rollcall.queues import Queues
 
 REGION = "us-east-1"
@@ -103,3 +106,70 @@ def test_a_message_is_sent_with_its_delay_and_set_aside_with_its_error() -> None
         "Error": "ValueError",
         "Message": "what was wrong",
     }
+
+
+def test_doctor_reads_every_group_or_those_of_some_names() -> None:
+    make_group(2)
+    autoscaling = boto3.client("autoscaling", region_name=REGION)
+    for number in range(120):  # more than a page, and more than a call takes names
+        autoscaling.create_auto_scaling_group(
+            AutoScalingGroupName=f"api{number}",
+            LaunchTemplate={"LaunchTemplateName": "web", "Version": "$Latest"},
+            MinSize=0,
+            MaxSize=0,
+            AvailabilityZones=[f"{REGION}a"],
+        )
+    inspector = Inspector()
+    every = inspector.groups()
+    assert len(every) == 121
+    assert every["web"].members.keys() == set(instance_ids_of("web"))
+    assert every["web"].group.tags == {"rollcall:inventory": "prod"}
+    named = {f"api{number}" for number in range(110)}
+    assert inspector.groups(named | {"no-such-group"}).keys() == named
+
+
+def instance_ids_of(group: str) -> list[str]:
+    answer = boto3.client("autoscaling", region_name=REGION).describe_auto_scaling_groups(AutoScalingGroupNames=[group])
+    return [instance["InstanceId"] for instance in answer["AutoScalingGroups"][0]["Instances"]]
+
+
+def test_doctor_reads_a_groups_hooks_as_they_are() -> None:
+    make_group(0)
+    (hook,) = Inspector().hooks("web")
+    assert (hook.name, hook.transition) == ("rollcall-launching", Transition.LAUNCHING)
+    assert (hook.heartbeat_timeout, hook.default_result) == (600, Result.ABANDON)
+
+
+def test_doctor_reads_a_queue_as_it_is_and_one_that_is_not_there_is_an_error_of_ours() -> None:
+    sqs = boto3.client("sqs", region_name=REGION)
+    dead = sqs.create_queue(QueueName="dead")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    redrive = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": "7"})
+    url = sqs.create_queue(QueueName="q", Attributes={"RedrivePolicy": redrive, "VisibilityTimeout": "120"})["QueueUrl"]
+    sqs.send_message(QueueUrl=url, MessageBody="x")
+    seen = Inspector().queue(url)
+    assert (seen.messages, seen.visibility, seen.dead_letters, seen.receives) == (1, 120, arn, 7)
+    bare = Inspector().queue(dead)
+    assert (bare.dead_letters, bare.receives, bare.policy) == ("", 0, "")
+    with pytest.raises(AwsDenied, match="GetQueueAttributes"):
+        Inspector().queue(f"{url}-not-there")
+
+
+def test_doctor_counts_only_queues_that_are_subscribed_and_confirmed() -> None:
+    sns = boto3.client("sns", region_name=REGION)
+    topic = sns.create_topic(Name="t")["TopicArn"]
+    queue = f"arn:aws:sqs:{REGION}:123456789012:q"
+    boto3.client("sqs", region_name=REGION).create_queue(QueueName="q")
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue)
+    sns.subscribe(TopicArn=topic, Protocol="email", Endpoint="a@example.com")
+    assert Inspector().subscribers(topic) == {queue}
+
+
+def test_doctor_reads_a_rule_and_its_targets() -> None:
+    events = boto3.client("events", region_name=REGION)
+    arn = events.put_rule(Name="r", EventPattern="{}", State="DISABLED")["RuleArn"]
+    events.put_targets(Rule="r", Targets=[{"Id": "1", "Arn": f"arn:aws:sqs:{REGION}:1:q"}])
+    seen = Inspector().rule("r")
+    assert (seen.arn, seen.enabled, set(seen.targets)) == (arn, False, {f"arn:aws:sqs:{REGION}:1:q"})
+    with pytest.raises(AwsDenied, match="DescribeRule no-such"):
+        Inspector().rule("no-such")

@@ -19,7 +19,7 @@ from .events import write_gate_message
 from .eviction import evict
 from .followable import objections_to
 from .identity import address_key
-from .model import AddressKind, CheckKind, GateMessage, LifecycleAction, Parameters, Result, Transition, Waiting
+from .model import GateMessage, LifecycleAction, Parameters, Result, Transition, Waiting
 from .objections import require_none
 from .parameters import read_parameters
 from .provisioning import JOBS_FROM, find_in_tower, job_of, launch, require_limitable
@@ -28,7 +28,7 @@ from .reports import Event, Note, Report, failing, going, gone
 from .settings import RETIRE_TAG, read_group_settings
 from .tower import HostsExist, NewHost
 from .traffic import require_askable
-from .variables import TEMPLATED, host_variables, is_plain, templated_tags, with_ours
+from .variables import host_variables, templated_tags, with_ours
 from .waiting import longest_wait, poll_delay
 
 if TYPE_CHECKING:
