@@ -116,6 +116,11 @@ def test_all_objections_are_told_not_only_the_first() -> None:
     }
 
 
+@pytest.mark.parametrize("gate", ["tcp:22", "job http:8080/health ec2"])
+def test_inside_the_vpc_ports_are_tried_at_private_addresses(gate: str) -> None:
+    assert found(group(gate=gate)) == {}
+
+
 @pytest.mark.parametrize("address", ["public", "public-dns"])
 def test_public_addresses_are_tried_from_anywhere(address: str) -> None:
     (asking,), _ = sight.asking_of(sight.seen(group(gate="tcp:22", address=address)))

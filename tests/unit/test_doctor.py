@@ -301,6 +301,14 @@ def test_only_groups_that_are_asked_for_are_looked_at() -> None:
     assert surgery.keys("web", "wbe") == {"group wbe: not there"}
 
 
+def test_a_template_that_only_retires_breaks_no_launch_and_one_that_does_both_does() -> None:
+    surgery = Surgery(sight.group(retire_job_template="goodbye"))
+    (finding,) = surgery.examine().findings
+    assert (finding.key, finding.severity) == ("job template 'goodbye': not found", Severity.WARNING)
+    surgery = Surgery(sight.group(retire_job_template="goodbye"), sight.group(name="api", job_template="goodbye"))
+    assert surgery.examine().failed
+
+
 def test_what_there_is_no_time_for_is_said(surgery: Surgery) -> None:
     surgery.seconds = TIME_KEPT - 1
     diagnosis = surgery.examine()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import boto3
 import pytest
@@ -155,14 +156,43 @@ def test_doctor_reads_a_queue_as_it_is_and_one_that_is_not_there_is_an_error_of_
         Inspector().queue(f"{url}-not-there")
 
 
-def test_doctor_counts_only_queues_that_are_subscribed_and_confirmed() -> None:
-    sns = boto3.client("sns", region_name=REGION)
-    topic = sns.create_topic(Name="t")["TopicArn"]
+def test_doctor_counts_only_queues_that_are_subscribed_and_confirmed(monkeypatch: pytest.MonkeyPatch) -> None:
     queue = f"arn:aws:sqs:{REGION}:123456789012:q"
-    boto3.client("sqs", region_name=REGION).create_queue(QueueName="q")
-    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue)
-    sns.subscribe(TopicArn=topic, Protocol="email", Endpoint="a@example.com")
-    assert Inspector().subscribers(topic) == {queue}
+    listed = [
+        {"Protocol": "sqs", "Endpoint": queue, "SubscriptionArn": f"arn:aws:sns:{REGION}:123456789012:t:1"},
+        {"Protocol": "sqs", "Endpoint": f"{queue}2", "SubscriptionArn": "PendingConfirmation"},
+        {"Protocol": "lambda", "Endpoint": "arn:aws:lambda:f", "SubscriptionArn": "arn:aws:sns:2"},
+    ]
+    pages = [{"Subscriptions": listed[:1]}, {"Subscriptions": listed[1:]}]
+    assert paged(monkeypatch, pages).subscribers("arn:aws:sns:t") == {queue}
+
+
+def test_doctor_reads_all_that_a_topic_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = [("web", "t", "LAUNCH"), ("web", "t", "TERMINATE"), ("web", "u", "LAUNCH"), ("api", "t", "TERMINATE")]
+    pages = [
+        {"NotificationConfigurations": [{"AutoScalingGroupName": group, "TopicARN": topic, "NotificationType": kind}]}
+        for group, topic, kind in told
+    ]
+    assert paged(monkeypatch, pages).topics(["web", "api"]) == {
+        "web": {"t": {"LAUNCH", "TERMINATE"}, "u": {"LAUNCH"}},
+        "api": {"t": {"TERMINATE"}},
+    }
+    assert paged(monkeypatch, pages).topics([]) == {}
+
+
+def paged(monkeypatch: pytest.MonkeyPatch, pages: list[dict[str, Any]]) -> Inspector:
+    """An inspector whose every list is these pages."""
+
+    class Client:
+        def get_paginator(self, _: str) -> Client:
+            return self
+
+        def paginate(self, **_: object) -> list[dict[str, Any]]:
+            return pages
+
+    inspector = Inspector()
+    monkeypatch.setattr(inspector, "_client", lambda _: Client())
+    return inspector
 
 
 def test_doctor_reads_a_rule_and_its_targets() -> None:
