@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -144,6 +145,11 @@ def test_an_event_names_the_finding_and_its_cause() -> None:
 )
 def test_what_is_asked_for_is_read(event: dict[str, Any], request_: ExaminationRequest) -> None:
     assert read_examination_request(event) == request_
+
+
+def test_the_sample_asks_for_one_group() -> None:
+    sample = json.loads((Path(__file__).parents[2] / "events" / "doctor.json").read_text())
+    assert read_examination_request(sample) == ExaminationRequest(frozenset({"web"}))
 
 
 @pytest.mark.parametrize(

@@ -177,6 +177,7 @@ def test_every_sample_is_known_to_these_tests() -> None:
         "gate-retiring.json",
         "malformed.json",
         "reconcile-dry-run.json",
+        "doctor.json",
     }
     assert {path.name for path in SAMPLES.glob("*.json")} == launches | terminations | others
 
