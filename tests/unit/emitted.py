@@ -58,3 +58,4 @@ def _say_everything() -> None:
         outcome = RunOutcome(fixes=[Fix("removed", world.inventory, "i-a", "it is gone", "web")])
         announcer.fixed(outcome)
         announcer.reconciled(outcome, 300.0)
+        announcer.examined([])
