@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test contract bench lint format build chef-signatures requirements reconcile redrive uninstall-check dashboard clean
+.PHONY: help setup demo test contract bench lint format build chef-signatures requirements doctor reconcile redrive uninstall-check dashboard clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ requirements: setup ## compile the pinned requirements from the short .in files
 	cd tests && uv pip compile --quiet --upgrade --generate-hashes --no-header --python-version 3.13 \
 		--no-emit-index-url --no-emit-find-links -c ../layers/common/requirements.txt -c ../layers/chef/requirements.txt \
 		requirements.in -o requirements.txt
+
+doctor: setup ## what is set up wrongly in the stack STACK, in AWS and in Tower, with the remedies: ARGS='--group web'
+	@python scripts/doctor.py --stack '$(STACK)' $(ARGS)
 
 reconcile: setup ## one run of reconcile on the stack STACK, for people: ARGS='--dry-run --group web', ARGS=--help
 	@python scripts/reconcile.py --stack '$(STACK)' $(ARGS)

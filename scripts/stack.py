@@ -31,14 +31,15 @@ def physical_id(stack: str, logical_id: str) -> str:
     return str(answer["StackResourceDetail"]["PhysicalResourceId"])
 
 
-def invoke(stack: str, function: str, request: Json) -> Json:
-    """The answer of a function, named by its logical id. Raises NotRun."""
+def invoke(stack: str, function: str, request: Json, timeout: float = ANSWER_TIMEOUT) -> Json:
+    """The answer of a function, named by its logical id, within so many seconds. Raises NotRun."""
     name = physical_id(stack, function)
+    patient = ONCE.merge(Config(read_timeout=timeout))
     try:
-        answer = boto3.client("lambda", config=ONCE).invoke(FunctionName=name, Payload=json.dumps(request))
+        answer = boto3.client("lambda", config=patient).invoke(FunctionName=name, Payload=json.dumps(request))
         said = json.loads(answer["Payload"].read())
     except ReadTimeoutError as error:
-        raise NotRun(f"No answer within {ANSWER_TIMEOUT} s: the function's log tells what became of the run") from error
+        raise NotRun(f"No answer within {timeout:.0f} s: the function's log tells what became of the run") from error
     except (BotoCoreError, ClientError) as error:
         raise not_asked(error) from error
     if "FunctionError" in answer:

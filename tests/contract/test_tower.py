@@ -19,7 +19,7 @@ import pytest
 from urllib3.util.connection import create_connection
 
 from rollcall.errors import BadSettings, TowerDenied, TowerRejected, TowerUnavailable
-from rollcall.model import Host, Inventory, Job, JobStatus, JobTemplate, Outcome
+from rollcall.model import Host, Inventory, Job, JobStatus, JobTemplate, LaunchTerms, Outcome
 from rollcall.tower import HostsExist, HostsVanished, NewHost, Tower
 
 if TYPE_CHECKING:
@@ -121,6 +121,58 @@ def test_a_template_says_whether_a_launch_can_be_limited(
     )
     fixed = tower.job_template(made.name)
     assert (fixed.asks_limit, fixed.asks_inventory, fixed.inventory_id, fixed.slices) == (False, False, inventory.id, 3)
+
+
+# What the server is, and what the token may do there
+
+
+def test_the_server_tells_its_version_and_whose_the_token_is(tower: Tower, operator: Operator) -> None:
+    assert tower.version() == operator.read("ping/")["version"]
+    assert (tower.user().name, tower.user().writes) == (operator.read("me/")["results"][0]["username"], True)
+
+
+def test_a_server_with_bulk_calls_is_told_from_one_without(tower: Tower, operator: Operator) -> None:
+    assert tower.has_bulk_calls() == operator.has_bulk_calls()
+
+
+def test_the_limits_of_bulk_calls_are_told_to_who_may_read_settings(tower: Tower, operator: Operator) -> None:
+    answer = operator.ask("GET", "settings/bulk/")
+    limits = tower.bulk_limits()
+    if answer.status_code != 200:
+        assert limits is None
+    else:
+        assert limits
+        settings = answer.json()
+        assert (limits.create, limits.delete) == (settings["BULK_HOST_MAX_CREATE"], settings["BULK_HOST_MAX_DELETE"])
+
+
+def test_who_made_an_inventory_and_a_template_may_change_the_one_and_launch_the_other(
+    tower: Tower, inventory: Inventory, make_template: Callable[..., JobTemplate]
+) -> None:
+    assert tower.may_change(inventory)
+    for simultaneous in (True, False):
+        terms = tower.launch_terms(make_template(allow_simultaneous=simultaneous))
+        assert terms == LaunchTerms(startable=True, simultaneous=simultaneous)
+
+
+def test_a_required_question_is_what_a_launch_needs(
+    tower: Tower, operator: Operator, make_template: Callable[..., JobTemplate]
+) -> None:
+    template = make_template()
+    question = {"question_name": "?", "variable": "colour", "type": "text", "required": True, "default": ""}
+    survey = {"name": "", "description": "", "spec": [question | {"min": 0, "max": 10}]}
+    assert operator.ask("POST", f"job_templates/{template.id}/survey_spec/", survey).ok
+    assert tower.launch_terms(template).needed == ()
+    assert operator.ask("PATCH", f"job_templates/{template.id}/", {"survey_enabled": True}).ok
+    assert tower.launch_terms(template).needed == ("an answer to the survey's question 'colour'",)
+
+
+def test_a_token_that_may_only_read_shows_that_it_may_change_nothing(
+    read_only: Tower, inventory: Inventory, template: JobTemplate
+) -> None:
+    assert not read_only.user().writes
+    assert not read_only.may_change(inventory)
+    assert not read_only.launch_terms(template).startable
 
 
 # Hosts

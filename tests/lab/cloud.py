@@ -53,6 +53,10 @@ class ReconcileFailed(Exception):
     """A run of reconcile ended in an error: what Lambda reports of it."""
 
 
+class DoctorFailed(Exception):
+    """A run of doctor ended in an error: what Lambda reports of it."""
+
+
 @dataclass(frozen=True)
 class Run:
     """A run of reconcile by hand. Times in epoch seconds.
@@ -264,6 +268,20 @@ class Cloud:
             raise ReconcileFailed(f"{said['errorType']}: {said['errorMessage']}")
         return said
 
+    def doctor(self, **asked: Any) -> Json:
+        """What doctor answers when it is asked for this."""
+        invoked = self.aws.client("lambda").invoke(
+            FunctionName=self.function_name("DoctorFunction"), Payload=json.dumps(asked)
+        )
+        said: Json = json.loads(invoked["Payload"].read())
+        if "FunctionError" in invoked:
+            raise DoctorFailed(f"{said['errorType']}: {said['errorMessage']}")
+        return said
+
+    def physical_id(self, logical_id: str) -> str:
+        """What AWS calls a resource of the stack."""
+        return str(self._physical_id(logical_id))
+
     def _seasoned(self) -> Iterator[str]:
         timeouts: dict[str, float] = {}
         for group in self.opted_in():
@@ -428,6 +446,7 @@ __all__ = [
     "ACCOUNT",
     "REGION",
     "Cloud",
+    "DoctorFailed",
     "Group",
     "ReconcileFailed",
     "Run",

@@ -46,6 +46,11 @@ LISTENING = 30  # seconds for the emulator to listen
 STEP = 0.01  # seconds between two looks whether it listens
 RECEIVED_AT_ONCE = 10  # SQS's maximum
 QUEUES = ("LaunchQueue", "GateQueue", "TerminateQueue", "DeadLetterQueue")
+OF_DOCTOR = (
+    *("LAUNCH_RULE", "TERMINATE_RULE", "TERMINATED_RULE", "REGISTER_SOURCE", "GATE_SOURCE", "CLEANUP_SOURCE"),
+    *("RECONCILE_SCHEDULE", "TOLD_TABLE"),
+)
+DEAD_LETTERS = tuple(f"{name}_DEAD_LETTER_QUEUE_URL" for name in ("LAUNCH", "GATE", "TERMINATE"))
 FUNCTIONS = {"RegisterFunction": "LaunchQueue", "GateFunction": "GateQueue", "CleanupFunction": "TerminateQueue"}
 
 
@@ -215,6 +220,8 @@ def environment(cloud: Cloud, function: str, secret: str = SECRET) -> dict[str, 
 def variables(function: str, tower_url: str, secret: str, queue_urls: Mapping[str, str]) -> dict[str, str]:
     """What template.yaml tells a function; queue_urls by the names in QUEUES."""
     own = {"REMOVE_AT_MOST_PERCENT": "20"}
+    if function == "DoctorFunction":
+        own = dict.fromkeys(OF_DOCTOR, "not-there") | dict.fromkeys(DEAD_LETTERS, queue_urls["DeadLetterQueue"])
     if function in FUNCTIONS:
         own = {"QUEUE_URL": queue_urls[FUNCTIONS[function]], "DEAD_LETTER_QUEUE_URL": queue_urls["DeadLetterQueue"]}
     return own | {

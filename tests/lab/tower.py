@@ -317,10 +317,12 @@ class Tower:
         inventories: Iterable[int | str] | None = None,
         templates: Iterable[int | str] | None = None,
         readable: Iterable[int | str] = (),
+        readable_templates: Iterable[int | str] = (),
         username: str | None = None,
     ) -> None:
-        """A token of another user, who may administer these inventories, read `readable` ones and launch these
-        templates, by name or id, existing or not; None is all. Adding a token again replaces what it may do."""
+        """A token of another user, who may administer these inventories and launch these templates, and read
+        `readable` and `readable_templates`, by name or id, existing or not; None is all. Adding a token again replaces
+        what it may do."""
         with self._current():
             old = self._world.tokens_by_text.get(token)
             if old:
@@ -333,6 +335,7 @@ class Tower:
                 inventories=None if inventories is None else set(inventories),
                 readable=set(readable),
                 templates=None if templates is None else set(templates),
+                readable_templates=set(readable_templates),
             )
 
     def revoke_token(self, token: str) -> None:
@@ -515,6 +518,15 @@ class Tower:
     @no_bulk.setter
     def no_bulk(self, value: bool) -> None:
         self._api.no_bulk = value
+
+    @property
+    def bulk_limits(self) -> tuple[int, int]:
+        """How many hosts a bulk call may create, and delete: the settings of the server [227]."""
+        return self._world.bulk_create_limit, self._world.bulk_delete_limit
+
+    @bulk_limits.setter
+    def bulk_limits(self, value: tuple[int, int]) -> None:
+        self._world.bulk_create_limit, self._world.bulk_delete_limit = value
 
     @property
     def race(self) -> bool:

@@ -17,8 +17,6 @@ from lab.tower_filters import Lists, Query, paginate
 from lab.tower_jobs import JobEngine, events_of
 from lab.tower_shapes import ASKS, Json, Shapes
 from lab.tower_world import (
-    BULK_CREATE_LIMIT,
-    BULK_DELETE_LIMIT,
     DEFAULT_PLAYBOOKS,
     Fields,
     Group,
@@ -391,11 +389,12 @@ class Api:
     def _me(self, call: Call) -> Result:
         return 200, {"count": 1, "next": None, "previous": None, "results": [call.shapes.user(call.user)]}
 
-    def _bulk_settings(self, _: Call) -> Result:
+    def _bulk_settings(self, call: Call) -> Result:
+        _admin_only(call)
         return 200, {
             "BULK_JOB_MAX_LAUNCH": 100,
-            "BULK_HOST_MAX_CREATE": BULK_CREATE_LIMIT,
-            "BULK_HOST_MAX_DELETE": BULK_DELETE_LIMIT,
+            "BULK_HOST_MAX_CREATE": self._world.bulk_create_limit,
+            "BULK_HOST_MAX_DELETE": self._world.bulk_delete_limit,
         }
 
     # Tokens
@@ -701,7 +700,7 @@ class Api:
             fields.errors["hosts"] = wrong
         fields.check()
         call.items = len(new)
-        if len(new) > BULK_CREATE_LIMIT:
+        if len(new) > self._world.bulk_create_limit:
             raise Refusal(400, {"__all__": ["Number of hosts exceeds system setting BULK_HOST_MAX_CREATE"]})
         if inventory is None or not call.user.administers(inventory):
             words = f"Inventory with id {inventory_id} not found or lack permissions to add hosts."
@@ -720,9 +719,9 @@ class Api:
             raise Refusal(400, {"hosts": ["This field is required."]})
         if not ids:
             raise Refusal(400, {"hosts": ["This list may not be empty."]})
-        if len(ids) > BULK_DELETE_LIMIT:
+        if len(ids) > self._world.bulk_delete_limit:
             words = "Number of hosts exceeds system setting BULK_HOST_MAX_DELETE"
-            limits = {"BULK_HOST_MAX_DELETE": [str(BULK_DELETE_LIMIT)], "Hosts_count": [str(len(ids))]}
+            limits = {"BULK_HOST_MAX_DELETE": [str(self._world.bulk_delete_limit)], "Hosts_count": [str(len(ids))]}
             raise Refusal(400, {"ERROR": [words], **limits})
         if any(isinstance(number, bool) or not isinstance(number, int) for number in ids):
             raise Refusal(500, SERVER_ERROR)
@@ -745,11 +744,13 @@ class Api:
     # Job templates
 
     def _templates(self, call: Call) -> Result:
-        rows = [row for row in self._world.templates.values() if call.user.launches(row)]
+        rows = [row for row in self._world.templates.values() if call.user.reads_template(row)]
         return self._list(call, "template", rows, lambda row: call.shapes.template(row, detail=False))
 
     def _show_template(self, call: Call, row: JobTemplate) -> Result:
-        return 200, call.shapes.template(_launchable(call, row))
+        if not call.user.reads_template(row):
+            raise denied()
+        return 200, call.shapes.template(row)
 
     def _create_template(self, call: Call) -> Result:
         _admin_only(call)

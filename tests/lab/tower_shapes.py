@@ -89,6 +89,9 @@ ORGANIZATION_LINKS = _names(
 )
 
 
+CAPABILITIES = ("edit", "delete", "start", "schedule", "copy")  # of a job template
+
+
 class Shapes:
     """Renders the rows of one world for clients of one API root."""
 
@@ -101,6 +104,13 @@ class Shapes:
         """Whether the client may change what is in an inventory [016, 411]."""
         token = self._token
         return token is None or not (token.read_only or (inventory and not token.administers(inventory)))
+
+    def _template_capabilities(self, row: JobTemplate) -> Json:
+        """What the client may do with a template; nothing with a token that may only read, as with hosts [016]."""
+        token = self._token
+        edits = token is None or (token.everything and not token.read_only)
+        starts = token is None or (token.launches(row) and not token.read_only)
+        return {name: starts if name in ("start", "schedule") else edits for name in CAPABILITIES}
 
     def time(self, when: float | None) -> str | None:
         if when is None:
@@ -136,7 +146,7 @@ class Shapes:
             "related": self._links(url, USER_LINKS),
             "summary_fields": {
                 "resource": {"ansible_id": f"00000000-0000-4000-8000-{user.id:012d}", "resource_type": "shared.user"},
-                "user_capabilities": {"edit": True, "delete": False},
+                "user_capabilities": {"edit": not token.read_only, "delete": False},
             },
             "created": self.time(token.created),
             "modified": None,
@@ -271,7 +281,7 @@ class Shapes:
                 **self._organization_summary(row.organization),
                 **self._who(self._world.admin),
                 "object_roles": {},
-                "user_capabilities": {"edit": True, "delete": True, "copy": True, "adhoc": True},
+                "user_capabilities": dict.fromkeys(("edit", "delete", "copy", "adhoc"), self._may_change(row)),
                 "labels": NO_LABELS,
             },
             "created": self.time(row.created),
@@ -430,7 +440,7 @@ class Shapes:
             **self._project_summary(row.project),
             **self._who(self._world.admin),
             "object_roles": {},
-            "user_capabilities": {"edit": True, "delete": True, "start": True, "schedule": True, "copy": True},
+            "user_capabilities": self._template_capabilities(row),
             "labels": NO_LABELS,
             "recent_jobs": [
                 {

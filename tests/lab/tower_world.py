@@ -68,7 +68,7 @@ class Token:
     """A bearer token and what its user may do. `None` stands for everything.
 
     inventories: ids or names of the inventories it administers; readable: those it may only read;
-    templates: ids or names of the job templates it may launch.
+    templates: ids or names of the job templates it may launch; readable_templates: those it may only read.
     """
 
     id: int
@@ -78,6 +78,7 @@ class Token:
     inventories: set[int | str] | None = None
     readable: set[int | str] = field(default_factory=set)
     templates: set[int | str] | None = None
+    readable_templates: set[int | str] = field(default_factory=set)
     description: str = ""
     created: float = 0.0
 
@@ -93,6 +94,9 @@ class Token:
 
     def launches(self, template: JobTemplate) -> bool:
         return self.templates is None or template.id in self.templates or template.name in self.templates
+
+    def reads_template(self, template: JobTemplate) -> bool:
+        return self.launches(template) or bool({template.id, template.name} & self.readable_templates)
 
     def sees(self, job: Job | WorkflowJob) -> bool:
         if self.everything or (job.template is not None and self.launches(job.template)):
@@ -507,6 +511,8 @@ class World:
         self._clock = clock
         self.clock_skew = 0.0
         self.race = False
+        self.bulk_create_limit = BULK_CREATE_LIMIT
+        self.bulk_delete_limit = BULK_DELETE_LIMIT
         self.organizations: dict[int, Organization] = {}
         self.projects: dict[int, Project] = {}
         self.inventories: dict[int, Inventory] = {}

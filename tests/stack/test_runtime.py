@@ -152,6 +152,20 @@ def test_the_built_reconcile_function_plans_and_does(start: Callable[..., Runtim
     assert here.tower.hosts() == []
 
 
+def test_the_built_doctor_function_looks_at_aws_and_tower_and_says_what_is_not_there(
+    start: Callable[..., Runtime], here: Cloud
+) -> None:
+    answer = start("DoctorFunction").invoke(sample("doctor.json"))
+    assert answer["checked"][0].startswith(f"Tower 24.6.1 at {here.tower_url}/api/v2/")
+    assert answer["checked"][2].startswith("0 rules, 6 queues, 0 event source mappings, 0 schedules")
+    assert {each["key"] for each in answer["findings"]} >= {
+        "rules: not looked at (AwsDenied)",
+        "event source mappings: not looked at (AwsDenied)",
+        "schedules: not looked at (AwsDenied)",
+        "group web: not there",
+    }
+
+
 def test_a_run_that_is_asked_for_what_does_not_exist_fails(start: Callable[..., Runtime]) -> None:
     answer = start("ReconcileFunction").invoke({"dryrun": True})
     assert answer["errorType"] == "BadEvent"

@@ -59,6 +59,7 @@ def _say_everything() -> None:
         outcome = RunOutcome(fixes=[Fix("removed", world.inventory, "i-a", "it is gone", "web")])
         announcer.fixed(outcome)
         announcer.reconciled(outcome, 300.0)
+        announcer.examined([])
     alert = Measures("alert")
     for name in ("AlertsSent", "AlertsLost"):
         alert.count_of_channel(name, "slack")

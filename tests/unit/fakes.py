@@ -23,6 +23,7 @@ from rollcall.errors import (
 from rollcall.events import Record, read_gate_message
 from rollcall.fleet import Fleet, Fleets, Membership, OptedIn
 from rollcall.model import (
+    BulkLimits,
     Dump,
     DumpedHost,
     GateMessage,
@@ -34,22 +35,34 @@ from rollcall.model import (
     Job,
     JobStatus,
     JobTemplate,
+    LaunchTerms,
     LifecycleAction,
     Node,
     Outcome,
     Result,
     RetireMessage,
+    TowerUser,
     WatchMessage,
 )
 from rollcall.queues import Queues
 from rollcall.targets import NOT_REGISTERED, TargetHealth, Targets
-from rollcall.tower import MARKER, DeleteRefused, HostsExist, HostsVanished, NewHost, Tower
+from rollcall.tower import (
+    BULK_CREATE_MAX,
+    BULK_DELETE_MAX,
+    MARKER,
+    DeleteRefused,
+    HostsExist,
+    HostsVanished,
+    NewHost,
+    Tower,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+    from rollcall.findings import Finding as Diagnosed
     from rollcall.outcome import RunOutcome
     from rollcall.reports import Report
     from rollcall.telling import Told
@@ -217,6 +230,30 @@ class FakeTower(Tower):
         if reference not in self.templates:
             raise BadSettings(f"Tower has no job template {reference!r}")
         return self.templates[reference]
+
+    def version(self) -> str:
+        self._asked("version")
+        return "24.6.1"
+
+    def user(self) -> TowerUser:
+        self._asked("user")
+        return TowerUser("fleet", writes=True)
+
+    def has_bulk_calls(self) -> bool:
+        self._asked("has_bulk_calls")
+        return True
+
+    def bulk_limits(self) -> BulkLimits | None:
+        self._asked("bulk_limits")
+        return BulkLimits(BULK_CREATE_MAX, BULK_DELETE_MAX)
+
+    def may_change(self, inventory: Inventory) -> bool:
+        self._asked("may_change")
+        return inventory.id not in self.denied
+
+    def launch_terms(self, template: JobTemplate) -> LaunchTerms:
+        self._asked("launch_terms")
+        return LaunchTerms(startable=True, simultaneous=True)
 
     def marked_inventories(self) -> list[Inventory]:
         self._asked("marked_inventories")
@@ -716,6 +753,12 @@ class FakeAnnouncer(Announcer):
 
     def seen(self, sights: Iterable[Sight]) -> None:
         self.told += [("seen", None) for _ in sights]
+
+    def diagnosed(self, findings: Iterable[Diagnosed]) -> None:
+        self.told += [("diagnosed", None) for _ in findings]
+
+    def examined(self, findings: Collection[Diagnosed]) -> None:
+        self.told.append(("examined", None))
 
     def let_go(self, record: Record, actions: Sequence[LifecycleAction]) -> None:
         self.told.append(("let_go", None))

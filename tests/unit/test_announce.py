@@ -11,6 +11,7 @@ import pytest
 from rollcall.announce import METRICS, NAMED_MAX
 from rollcall.errors import BadSettings, Throttled, TowerUnavailable
 from rollcall.events import Record
+from rollcall.findings import breaks, warns
 from rollcall.outcome import RunOutcome
 from rollcall.reports import Event, Note, Report, failing
 from rollcall.transport import Exchange
@@ -421,6 +422,23 @@ def test_what_reconcile_could_not_read_or_change_is_told_and_counted(world: Worl
     assert audience.counted()["ReconcileTroubles"] == 1
 
 
+# Doctor
+
+
+def test_findings_are_counted_by_severity_and_none_counts_too(audience: Audience) -> None:
+    audience.announcer.examined([warns("group web", "odd", "why", "how")] * 2)
+    counted = {(each.name, each.dimensions["severity"]): each.values for each in audience.metrics()}
+    assert counted == {("Findings", "breaks launches"): (0.0,), ("Findings", "warning"): (2.0,)}
+
+
+def test_a_finding_is_a_line_with_its_remedy(audience: Audience) -> None:
+    found = [breaks("Tower", "token", "why", "how"), warns("group web", "odd", "why", "how")]
+    audience.announcer.diagnosed(found)
+    first, second = audience.lines()
+    assert (first["level"], first["message"], first["key"]) == ("ERROR", "Tower: why: how", "Tower: token")
+    assert (second["level"], second["severity"]) == ("WARNING", "warning")
+
+
 # All of them
 
 
@@ -458,6 +476,7 @@ def test_all_metrics_that_there_are() -> None:
         ("FailingFor", kind),
         ("TimeToServing", group),
         *((name, each) for name in ("AlertsSent", "AlertsLost") for each in (service, frozenset({"channel"}))),
+        ("Findings", frozenset({"severity"})),
     }
 
 
@@ -468,4 +487,5 @@ def test_nothing_that_grows_without_bounds_is_ever_a_dimension() -> None:
         "group",
         "class",
         "channel",
+        "severity",
     }

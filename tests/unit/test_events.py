@@ -177,6 +177,7 @@ def test_every_sample_is_known_to_these_tests() -> None:
         "gate-retiring.json",
         "malformed.json",
         "reconcile-dry-run.json",
+        "doctor.json",
     }
     read_elsewhere = {path.name for path in SAMPLES.glob("alert-*.json")}  # test_alert_events.py
     assert {path.name for path in SAMPLES.glob("*.json")} - read_elsewhere == launches | terminations | others

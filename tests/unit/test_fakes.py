@@ -9,8 +9,9 @@ import pytest
 from pytest_socket import SocketBlockedError
 
 from .fakes import FakeAnnouncer, FakeBus, FakeChef, FakeFleet, FakeFleets, FakeQueues, FakeTargets, FakeTower
+from .sight import FakeInspector
 
-FAKES = [FakeTower, FakeChef, FakeFleet, FakeFleets, FakeTargets, FakeQueues, FakeBus, FakeAnnouncer]
+FAKES = [FakeTower, FakeChef, FakeFleet, FakeFleets, FakeTargets, FakeQueues, FakeBus, FakeAnnouncer, FakeInspector]
 
 
 def _public_methods(kind: type) -> dict[str, object]:

@@ -510,3 +510,35 @@ def test_a_request_is_recorded_from_its_arrival_to_its_answer(listen: None) -> N
 
 def ping(url: str) -> requests.Response:
     return requests.get(f"{url}/api/v2/ping/", timeout=5)
+
+
+# What a token may do, as Tower shows it
+
+
+def capabilities(tower: Tower, path: str, token: str) -> dict[str, bool]:
+    status, answer = ask(tower, "GET", path, token=token)
+    assert status == 200
+    found: dict[str, bool] = answer["results"][0]["summary_fields"]["user_capabilities"]
+    return found
+
+
+@pytest.mark.parametrize("path", ["me/", "inventories/", "job_templates/"])
+def test_a_token_that_may_only_read_shows_no_capability_whatever_its_users_roles(tower: Tower, path: str) -> None:
+    tower.add_token("reader", read_only=True)
+    assert not any(capabilities(tower, path, "reader").values())
+    assert capabilities(tower, path, tower.token)["edit"]
+
+
+def test_what_may_only_be_read_shows_so(tower: Tower) -> None:
+    tower.add_token("guest", inventories=(), templates=(), readable=["fleet"], readable_templates=["provision"])
+    assert not capabilities(tower, "inventories/", "guest")["edit"]
+    assert not capabilities(tower, "job_templates/", "guest")["start"]
+    assert ask(tower, "GET", "job_templates/1/launch/", token="guest")[0] in (403, 404)
+
+
+def test_settings_are_read_by_administrators_only(tower: Tower) -> None:
+    tower.add_token("user", inventories=["fleet"], templates=["provision"])
+    tower.bulk_limits = (5, 6)
+    status, settings = ask(tower, "GET", "settings/bulk/")
+    assert (status, settings["BULK_HOST_MAX_CREATE"], settings["BULK_HOST_MAX_DELETE"]) == (200, 5, 6)
+    assert ask(tower, "GET", "settings/bulk/", token="user")[0] == 403

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from typing import Any
 
 import boto3
 import pytest
 from moto import mock_aws
 
+from rollcall.errors import AwsDenied
 from rollcall.events import Record
 from rollcall.fleet import Fleet
-from rollcall.model import AddressKind
+from rollcall.inspector import Inspector
+from rollcall.model import AddressKind, Result, Transition
 from rollcall.queues import Queues
 
 REGION = "us-east-1"
@@ -103,3 +107,99 @@ def test_a_message_is_sent_with_its_delay_and_set_aside_with_its_error() -> None
         "Error": "ValueError",
         "Message": "what was wrong",
     }
+
+
+def test_doctor_reads_every_group_or_those_of_some_names() -> None:
+    make_group(2)
+    autoscaling = boto3.client("autoscaling", region_name=REGION)
+    for number in range(120):  # more than a page, and more than a call takes names
+        autoscaling.create_auto_scaling_group(
+            AutoScalingGroupName=f"api{number}",
+            LaunchTemplate={"LaunchTemplateName": "web", "Version": "$Latest"},
+            MinSize=0,
+            MaxSize=0,
+            AvailabilityZones=[f"{REGION}a"],
+        )
+    inspector = Inspector()
+    every = inspector.groups()
+    assert len(every) == 121
+    assert every["web"].members.keys() == set(instance_ids_of("web"))
+    assert every["web"].group.tags == {"rollcall:inventory": "prod"}
+    named = {f"api{number}" for number in range(110)}
+    assert inspector.groups(named | {"no-such-group"}).keys() == named
+
+
+def instance_ids_of(group: str) -> list[str]:
+    answer = boto3.client("autoscaling", region_name=REGION).describe_auto_scaling_groups(AutoScalingGroupNames=[group])
+    return [instance["InstanceId"] for instance in answer["AutoScalingGroups"][0]["Instances"]]
+
+
+def test_doctor_reads_a_groups_hooks_as_they_are() -> None:
+    make_group(0)
+    (hook,) = Inspector().hooks("web")
+    assert (hook.name, hook.transition) == ("rollcall-launching", Transition.LAUNCHING)
+    assert (hook.heartbeat_timeout, hook.default_result) == (600, Result.ABANDON)
+
+
+def test_doctor_reads_a_queue_as_it_is_and_one_that_is_not_there_is_an_error_of_ours() -> None:
+    sqs = boto3.client("sqs", region_name=REGION)
+    dead = sqs.create_queue(QueueName="dead")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    redrive = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": "7"})
+    url = sqs.create_queue(QueueName="q", Attributes={"RedrivePolicy": redrive, "VisibilityTimeout": "120"})["QueueUrl"]
+    sqs.send_message(QueueUrl=url, MessageBody="x")
+    seen = Inspector().queue(url)
+    assert (seen.messages, seen.visibility, seen.dead_letters, seen.receives) == (1, 120, arn, 7)
+    bare = Inspector().queue(dead)
+    assert (bare.dead_letters, bare.receives, bare.policy) == ("", 0, "")
+    with pytest.raises(AwsDenied, match="GetQueueAttributes"):
+        Inspector().queue(f"{url}-not-there")
+
+
+def test_doctor_counts_only_queues_that_are_subscribed_and_confirmed(monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = f"arn:aws:sqs:{REGION}:123456789012:q"
+    listed = [
+        {"Protocol": "sqs", "Endpoint": queue, "SubscriptionArn": f"arn:aws:sns:{REGION}:123456789012:t:1"},
+        {"Protocol": "sqs", "Endpoint": f"{queue}2", "SubscriptionArn": "PendingConfirmation"},
+        {"Protocol": "lambda", "Endpoint": "arn:aws:lambda:f", "SubscriptionArn": "arn:aws:sns:2"},
+    ]
+    pages = [{"Subscriptions": listed[:1]}, {"Subscriptions": listed[1:]}]
+    assert paged(monkeypatch, pages).subscribers("arn:aws:sns:t") == {queue}
+
+
+def test_doctor_reads_all_that_a_topic_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = [("web", "t", "LAUNCH"), ("web", "t", "TERMINATE"), ("web", "u", "LAUNCH"), ("api", "t", "TERMINATE")]
+    pages = [
+        {"NotificationConfigurations": [{"AutoScalingGroupName": group, "TopicARN": topic, "NotificationType": kind}]}
+        for group, topic, kind in told
+    ]
+    assert paged(monkeypatch, pages).topics(["web", "api"]) == {
+        "web": {"t": {"LAUNCH", "TERMINATE"}, "u": {"LAUNCH"}},
+        "api": {"t": {"TERMINATE"}},
+    }
+    assert paged(monkeypatch, pages).topics([]) == {}
+
+
+def paged(monkeypatch: pytest.MonkeyPatch, pages: list[dict[str, Any]]) -> Inspector:
+    """An inspector whose every list is these pages."""
+
+    class Client:
+        def get_paginator(self, _: str) -> Client:
+            return self
+
+        def paginate(self, **_: object) -> list[dict[str, Any]]:
+            return pages
+
+    inspector = Inspector()
+    monkeypatch.setattr(inspector, "_client", lambda _: Client())
+    return inspector
+
+
+def test_doctor_reads_a_rule_and_its_targets() -> None:
+    events = boto3.client("events", region_name=REGION)
+    arn = events.put_rule(Name="r", EventPattern="{}", State="DISABLED")["RuleArn"]
+    events.put_targets(Rule="r", Targets=[{"Id": "1", "Arn": f"arn:aws:sqs:{REGION}:1:q"}])
+    seen = Inspector().rule("r")
+    assert (seen.arn, seen.enabled, set(seen.targets)) == (arn, False, {f"arn:aws:sqs:{REGION}:1:q"})
+    with pytest.raises(AwsDenied, match="DescribeRule no-such"):
+        Inspector().rule("no-such")

@@ -17,16 +17,18 @@ from rollcall.alert_events import DONE_WITH, MENDED, SERVING, TROUBLES
 from rollcall.alert_settings import read_alert_settings
 from rollcall.announce import Announcer
 from rollcall.bus import SOURCE
+from rollcall.diagnose_groups import NOTICE_OF, OUTPUT_OF, QUEUE_OF
+from rollcall.diagnose_stack import FED_BY, LAUNCHES, LOST, RECEIVES, STALLED, WORKS_ON
 from rollcall.errors import BadSettings, TowerUnavailable
-from rollcall.events import GROUP_EVENTS, Record, read_run_request
+from rollcall.events import GROUP_EVENTS, Record, read_examination_request, read_run_request
 from rollcall.intake import PERMANENT_FAILURE_LIFE
 from rollcall.measures import Measures
-from rollcall.model import RunRequest, Transition, Wishes
+from rollcall.model import ExaminationRequest, RunRequest, Transition, Wishes
 from rollcall.outcome import RunOutcome
 from rollcall.queues import DELAY_MAX
 from rollcall.register import ASSOCIATES_AT_ONCE, LANDING_TIME
 from rollcall.reports import Note, Report
-from rollcall.settings import read_own_queue, read_removal_share, read_settings
+from rollcall.settings import read_own_queue, read_removal_share, read_settings, read_stack_names
 
 from .fakes import REGION
 
@@ -61,7 +63,8 @@ ALARMS = of_type("AWS::CloudWatch::Alarm")
 WORK_QUEUES = {name: each for name, each in QUEUES.items() if "DeadLetter" not in name}
 
 
-FED = [name for name in FUNCTIONS if name not in ("ReconcileFunction", "AlertFunction")]  # with lifecycle actions
+SCHEDULED = ("ReconcileFunction", "DoctorFunction")
+FED = [name for name in FUNCTIONS if name not in (*SCHEDULED, "AlertFunction")]  # with lifecycle actions
 
 
 def source_of(function: str) -> Json:
@@ -99,6 +102,7 @@ def test_every_function_of_this_installation_is_here() -> None:
         "CleanupFunction",
         "ReconcileFunction",
         "AlertFunction",
+        "DoctorFunction",
     }
 
 
@@ -139,8 +143,10 @@ def test_the_environment_of_a_function_is_what_settings_read(function: str, monk
     assert read_settings(environment).max_hosts_per_job == 100
     if function in FED:
         assert read_own_queue(environment)
-    else:
+    elif function == "ReconcileFunction":
         assert read_removal_share(environment) == 0.2
+    else:
+        assert read_stack_names(environment).told_table
 
 
 def by_default(value: Any) -> Any:
@@ -183,8 +189,63 @@ def test_a_run_that_failed_is_repeated_by_nobody_but_the_schedule() -> None:
 
 
 def test_two_stacks_of_one_region_have_schedules_of_their_own() -> None:
-    name = FUNCTIONS["ReconcileFunction"]["Events"]["Schedule"]["Properties"]["Name"]
-    assert name == {"Fn::Sub": "${AWS::StackName}-reconcile"}
+    for function in SCHEDULED:
+        name = FUNCTIONS[function]["Events"]["Schedule"]["Properties"]["Name"]
+        assert name == {"Fn::Sub": f"${{AWS::StackName}}-{function.removesuffix('Function').lower()}"}
+
+
+# Doctor
+
+
+def unconditional(kind: str) -> dict[str, Json]:
+    """Resources of a type that every installation has."""
+    return {name: each for name, each in of_type(kind).items() if "Condition" not in RESOURCES[name]}
+
+
+def test_doctor_is_told_the_parts_of_the_stack_by_their_names() -> None:
+    variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
+    variables = variables | FUNCTIONS["DoctorFunction"]["Environment"]["Variables"]
+    names = read_stack_names({name: str(value.get("Ref")) for name, value in variables.items() if "Ref" in value})
+    assert names.rules == {name: name for name in unconditional("AWS::Events::Rule")}
+    assert names.queues == {name: name for name in unconditional("AWS::SQS::Queue")}
+    assert (names.told_table, names.notification_topic) == ("ToldTable", "NotificationTopicArn")
+    # What SAM makes of a function's event is named after both.
+    assert names.sources == {name: f"{name}{next(iter(FUNCTIONS[name]['Events']))}" for name in FED}
+    assert names.schedules == {"ReconcileFunction": "ReconcileFunctionSchedule"}
+
+
+def test_doctor_knows_what_feeds_what() -> None:
+    rules = unconditional("AWS::Events::Rule")
+    assert {name: target(each["Targets"][0]["Arn"]) for name, each in rules.items()} == FED_BY
+    assert {name: target(source_of(name)["Queue"]) for name in FED} == WORKS_ON
+    assert LOST.keys() == FED_BY.keys()
+    assert STALLED.keys() == WORKS_ON.keys()
+    assert set(LAUNCHES) <= RESOURCES.keys()
+    assert {each["RedrivePolicy"]["maxReceiveCount"] for each in WORK_QUEUES.values()} == {RECEIVES}
+    assert {queue: target(TEMPLATE["Outputs"][OUTPUT_OF[way]]["Value"]) for way, queue in QUEUE_OF.items()} == {
+        queue: queue for queue in QUEUE_OF.values()
+    }
+    assert {notice: way for way, notice in NOTICE_OF.items()} == GROUP_EVENTS
+
+
+def test_doctor_reads_tells_and_keeps_what_it_told_and_does_nothing_else() -> None:
+    actions = {action for role, each in statements() if role == "DoctorRole" for action in as_list(each["Action"])}
+    reading = {each for each in actions if each.split(":")[1].startswith(("Describe", "Get", "List"))}
+    assert actions - reading == {
+        "logs:CreateLogStream",
+        "logs:PutLogEvents",
+        "events:PutEvents",
+        "dynamodb:PutItem",
+    }
+
+
+def test_doctor_announces_once_a_day_and_nobody_else_repeats_a_run_that_failed() -> None:
+    function = FUNCTIONS["DoctorFunction"]
+    schedule = function["Events"]["Schedule"]["Properties"]
+    assert schedule["ScheduleExpression"] == "rate(1 day)"
+    assert read_examination_request(json.loads(schedule["Input"])) == ExaminationRequest(announce=True)
+    assert function["EventInvokeConfig"]["MaximumRetryAttempts"] == 0
+    assert schedule["RetryPolicy"]["MaximumRetryAttempts"] == 0
 
 
 def test_everything_runs_on_the_runtime_of_the_layer() -> None:
@@ -506,18 +567,23 @@ def test_hooks_may_be_answered_whatever_tags_their_group_has() -> None:
     assert all("Condition" not in statement for _, statement in answering)
 
 
-def test_only_the_gate_may_touch_load_balancers_and_only_where_they_are_asked_for() -> None:
+def test_only_the_gate_may_touch_load_balancers_and_only_doctor_looks_at_them_too_where_they_are_asked_for() -> None:
     asking = [(role, as_list(each["Action"])) for role, each in statements() if "elasticload" in str(each["Action"])]
-    assert {role for role, _ in asking} == {"GateRole"}
-    actions = {action.removeprefix("elasticloadbalancing:") for _, some in asking for action in some}
-    assert actions == {"RegisterTargets", "DeregisterTargets", "DescribeTargetGroups", "DescribeTargetHealth"}
-    [name] = [each for each, own in of_type("AWS::IAM::Policy").items() if "elasticload" in str(own)]
-    policy = of_type("AWS::IAM::Policy")[name]
-    assert policy["Roles"] == [{"Ref": "GateRole"}]
-    assert RESOURCES[name]["Condition"] == "UsesLoadBalancers"
+    actions = {
+        role: {action.removeprefix("elasticloadbalancing:") for own, some in asking if own == role for action in some}
+        for role, _ in asking
+    }
+    assert actions == {
+        "GateRole": {"RegisterTargets", "DeregisterTargets", "DescribeTargetGroups", "DescribeTargetHealth"},
+        "DoctorRole": {"DescribeTargetGroups"},
+    }
+    policies = [each for each, own in of_type("AWS::IAM::Policy").items() if "elasticload" in str(own)]
+    assert len(policies) == len(actions)
+    for name in policies:
+        assert RESOURCES[name]["Condition"] == "UsesLoadBalancers"
     assert TEMPLATE["Conditions"]["UsesLoadBalancers"] == {"Fn::Equals": [{"Ref": "LoadBalancers"}, "true"]}
     assert TEMPLATE["Parameters"]["LoadBalancers"]["Default"] == "false"
-    assert "elasticload" not in str(RESOURCES["GateRole"])
+    assert not any("elasticload" in str(RESOURCES[role]) for role in actions)
 
 
 # Alarms on our own metrics

@@ -13,7 +13,17 @@ import pytest
 from urllib3.exceptions import ReadTimeoutError
 
 from rollcall.errors import BadSettings, TowerDenied, TowerRejected, TowerUnavailable
-from rollcall.model import Host, Inventory, Job, JobStatus, JobTemplate, Outcome
+from rollcall.model import (
+    BulkLimits,
+    Host,
+    Inventory,
+    Job,
+    JobStatus,
+    JobTemplate,
+    LaunchTerms,
+    Outcome,
+    TowerUser,
+)
 from rollcall.tower import DeleteRefused, HostsExist, HostsVanished, NewHost, Tower
 from rollcall.transport import BUSY_TRIES
 
@@ -730,3 +740,76 @@ def test_a_job_of_three_hundred_hosts_is_read_in_pages(tower: Tower, wire: Wire)
 
     wire.by_request = answer
     assert tower.outcomes(job_of("successful", tuple(names))) == dict.fromkeys(names, Outcome.OK)
+
+
+# What the server is, and what the token may do there
+
+
+def capable(**capabilities: bool) -> dict[str, Any]:
+    return {"summary_fields": {"user_capabilities": capabilities}}
+
+
+def test_what_tells_no_version_is_not_tower(tower: Tower, wire: Wire) -> None:
+    wire.then(200, {"pong": True})
+    with pytest.raises(TowerRejected, match="ping/ does not answer as Tower does"):
+        tower.version()
+
+
+@pytest.mark.parametrize("edits", [True, False])
+def test_the_token_writes_if_its_user_may_change_itself(tower: Tower, wire: Wire, edits: bool) -> None:
+    wire.then(200, {"count": 1, "results": [{"username": "fleet"} | capable(edit=edits, delete=False)]})
+    assert tower.user() == TowerUser("fleet", edits)
+
+
+@pytest.mark.parametrize(("status", "has"), [(200, True), (403, True), (404, False)])
+def test_only_an_unknown_page_is_no_bulk_call(tower: Tower, wire: Wire, status: int, has: bool) -> None:
+    wire.then(status, {"detail": "x"})
+    assert tower.has_bulk_calls() == has
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "limits"),
+    [
+        (200, {"BULK_HOST_MAX_CREATE": 50, "BULK_HOST_MAX_DELETE": 60}, BulkLimits(50, 60)),
+        (200, {"BULK_JOB_MAX_LAUNCH": 100}, BulkLimits(100, 250)),
+        (403, {"detail": "You do not have permission to perform this action."}, None),
+        (404, {"detail": "Not found."}, None),
+    ],
+)
+def test_the_limits_of_bulk_calls_are_the_servers_or_not_told(
+    tower: Tower, wire: Wire, status: int, body: Any, limits: BulkLimits | None
+) -> None:
+    wire.then(status, body)
+    assert tower.bulk_limits() == limits
+
+
+@pytest.mark.parametrize("capabilities", [{}, {"edit": False}, {"delete": True}])
+def test_who_may_not_edit_an_inventory_may_not_change_it(
+    tower: Tower, wire: Wire, capabilities: dict[str, bool]
+) -> None:
+    wire.then(200, capable(**capabilities)).then(200, {"summary_fields": {}}).then(200, capable(edit=True))
+    assert [tower.may_change(PROD) for _ in range(3)] == [False, False, True]
+
+
+def test_what_a_launch_would_have_to_bring_is_told_in_words(tower: Tower, wire: Wire) -> None:
+    wire.then(200, capable(start=True) | {"allow_simultaneous": True})
+    wire.then(
+        200,
+        {
+            "variables_needed_to_start": ["colour"],
+            "passwords_needed_to_start": ["ssh_password"],
+            "credential_needed_to_start": True,
+            "inventory_needed_to_start": True,
+        },
+    )
+    assert tower.launch_terms(TEMPLATE) == LaunchTerms(
+        startable=True,
+        simultaneous=True,
+        needed=("an answer to the survey's question 'colour'", "the password ssh_password", "a credential"),
+    )
+
+
+def test_what_may_not_be_launched_is_not_asked_how(tower: Tower, wire: Wire) -> None:
+    wire.then(200, capable(start=False) | {"allow_simultaneous": False})
+    assert tower.launch_terms(TEMPLATE) == LaunchTerms(startable=False, simultaneous=False)
+    assert len(wire.asked) == 1

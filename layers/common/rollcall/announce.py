@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import chain
@@ -18,6 +18,7 @@ from aws_lambda_powertools import Logger
 from .bus import Bus
 from .connection import job_page
 from .errors import Permanent, Transient
+from .findings import Severity
 from .measures import Measures
 from .model import Transition
 from .reports import Event
@@ -38,12 +39,13 @@ from .telling import (
 from .waiting import FIRST_RETRY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from .errors import RollcallError
     from .events import Record
+    from .findings import Finding as Diagnosed
     from .model import Inventory, LifecycleAction
     from .outcome import NodesOutcome, RunOutcome
     from .reports import Report
@@ -245,6 +247,23 @@ class Announcer:
         for (kind, inventory), own in alike.items():
             extra = _listed(inventory, [finding.subject for finding in own])
             self.logger.warning(f"{kind}: {own[0].subject}: {own[0].reason}", extra=extra)
+
+    # What doctor found
+
+    def diagnosed(self, findings: Iterable[Diagnosed]) -> None:
+        """What doctor found."""
+        for finding in findings:
+            log = self.logger.error if finding.severity == Severity.BREAKS_LAUNCHES else self.logger.warning
+            log(
+                f"{finding.subject}: {finding.reason}: {finding.remedy}",
+                extra={"key": finding.key, "severity": finding.severity},
+            )
+
+    def examined(self, findings: Collection[Diagnosed]) -> None:
+        """How many findings there are, of all that is set up; none counts too."""
+        counts = Counter(finding.severity for finding in findings)
+        for severity in Severity:
+            self.measures.count_severity("Findings", severity, counts[severity])
 
     # What becomes of messages
 

@@ -89,7 +89,11 @@ class BadEvent(Permanent):
 
 
 class BadSettings(Permanent):
-    """A tag or parameter that cannot be followed."""
+    """A tag or parameter that cannot be followed. tag: the one that cannot be read; empty for anything else."""
+
+    def __init__(self, message: str, tag: str = "") -> None:
+        super().__init__(message)
+        self.tag = tag
 
     scope = Scope.GROUP
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import BadEvent
 from .identity import INSTANCE_ID
 from .model import (
+    ExaminationRequest,
     GateMessage,
     LifecycleAction,
     RetireMessage,
@@ -45,6 +46,7 @@ TROUBLED = "TroubledByRollcall"  # our own field: its message failed before
 RECEIVED_AT = "ReceivedAtByRollcall"  # our own field: when its first message was first received, in epoch seconds
 NODE_PATTERN = "ChefNodePattern"  # our own field, as the next: what its host told before it was struck off
 PRIVATE_DNS = "ChefPrivateDnsName"
+EXAMINATION_FIELDS = ("groups", "announce")
 RUN_FIELDS = ("dry_run", "force", "provision", "groups", "instances", "forget", "every")
 GROUP_EVENTS = {
     "autoscaling:EC2_INSTANCE_LAUNCH": Transition.LAUNCHING,
@@ -316,6 +318,20 @@ def read_run_request(event: Json) -> RunRequest:
         every=every * 60.0 if every else None,
     )
     return RunRequest(wishes, dry_run=_flag(event, "dry_run"), force=_flag(event, "force"))
+
+
+def read_examination_request(event: Json) -> ExaminationRequest:
+    """What doctor is asked for: its own schedule's event, or one made by hand; {} is a look at everything.
+
+    Raises BadEvent for a field that is unknown, or not what it should be.
+    """
+    if unknown := sorted(event.keys() - set(EXAMINATION_FIELDS)):
+        raise BadEvent(f"field {unknown[0]!r} is unknown: use {', '.join(EXAMINATION_FIELDS)}")
+    groups = _names(event, "groups") if "groups" in event else None
+    announce = _flag(event, "announce")
+    if announce and groups is not None:
+        raise BadEvent("what is new is announced of all groups: leave out the field 'groups', or 'announce'")
+    return ExaminationRequest(groups, announce=announce)
 
 
 def _flag(event: Json, name: str) -> bool:

@@ -126,8 +126,8 @@ class Fleet:
                     name=raw["AutoScalingGroupName"],
                     tags={tag["Key"]: tag.get("Value", "") for tag in raw.get("Tags", [])},
                     heartbeat_timeouts=self._heartbeat_timeouts(raw["AutoScalingGroupName"]),
-                    target_groups=_target_groups(raw),
-                    other_traffic=_other_traffic(raw),
+                    target_groups=target_groups_of(raw),
+                    other_traffic=other_traffic_of(raw),
                 )
                 for chunk in batched(names, GROUPS_PER_CALL)
                 for page in pages.paginate(AutoScalingGroupNames=list(chunk))
@@ -334,13 +334,13 @@ def _opted_in(raw: Any) -> OptedIn:
     )
 
 
-def _target_groups(raw: Any) -> tuple[str, ...]:
+def target_groups_of(raw: Any) -> tuple[str, ...]:
     """ARNs; those attached as target groups, and those attached as traffic sources."""
     sources = [each["Identifier"] for each in raw.get("TrafficSources", ()) if each.get("Type") == "elbv2"]
     return tuple(dict.fromkeys([*raw.get("TargetGroupARNs", ()), *sources]))
 
 
-def _other_traffic(raw: Any) -> tuple[str, ...]:
+def other_traffic_of(raw: Any) -> tuple[str, ...]:
     classic = [*raw.get("LoadBalancerNames", ())]
     words = []
     for source in raw.get("TrafficSources", ()):

@@ -41,6 +41,10 @@ class Measures:
         """One of something, in all and of a channel (dimension channel)."""
         self._counts[(("service", self._function), ("channel", channel))][name] += 1
 
+    def count_severity(self, name: str, severity: str, number: float) -> None:
+        """So many of a severity (dimension severity); 0 says that there was none."""
+        self._counts[(("severity", severity),)][name] += number
+
     def seconds(self, name: str, value: float, *, group: str | None = None) -> None:
         """Seconds that something took, in all and of a group."""
         self._values[self._of(group)][name, MetricUnit.Seconds].append(value)

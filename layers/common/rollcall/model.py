@@ -222,6 +222,35 @@ class JobTemplate:
 
 
 @dataclass(frozen=True)
+class LaunchTerms:
+    """How a job template may be launched: by whom, how often at once, and what a launch has to bring beside a limit.
+
+    startable: the token's user may launch it. needed: what Tower would not launch it without, in words, and Rollcall
+    never gives; unknown, and so empty, where it is not startable.
+    """
+
+    startable: bool
+    simultaneous: bool
+    needed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TowerUser:
+    """Whose token it is. writes: the token lets that user change itself, and so is no read-only one."""
+
+    name: str
+    writes: bool
+
+
+@dataclass(frozen=True)
+class BulkLimits:
+    """How many hosts one bulk call may create and delete."""
+
+    create: int
+    delete: int
+
+
+@dataclass(frozen=True)
 class Host:
     """A host in Tower. created_at in epoch seconds by Tower's clock; group_ids is None if Tower listed only some."""
 
@@ -424,6 +453,14 @@ class Wishes:
     forget: frozenset[str] = frozenset()
     adopt: bool = False
     every: float | None = None
+
+
+@dataclass(frozen=True)
+class ExaminationRequest:
+    """What doctor is asked for. groups: only these, None for all. announce: what is new is announced."""
+
+    groups: frozenset[str] | None = None
+    announce: bool = False
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .errors import BadSettings, TowerDenied, TowerRejected, TowerUnavailable
+from .objections import Objection, require_none
 from .removal import strike_off
 from .settings import RETIRE_TAG
 
@@ -53,13 +54,22 @@ def find_retire_template(
     """The job template that a group retires its instances with. Raises BadSettings for one that must not be used."""
     with _of_tag(settings, RETIRE_TAG):
         template = tower.job_template(reference)
-    require_limitable(template, inventory, settings, RETIRE_TAG)
-    if provisioning and template.id == provisioning.id:
-        raise BadSettings(
-            f"group {settings.group!r}: tags {RETIRE_TAG} and {JOB_TAG} both name job template {template.name!r}, so "
-            "nobody can tell which of them a job of it ran for: use two"
-        )
+    require_none(retire_objections(template, inventory, settings, provisioning))
     return template
+
+
+def retire_objections(
+    template: JobTemplate, inventory: Inventory, settings: GroupSettings, provisioning: JobTemplate | None
+) -> Iterator[Objection]:
+    """What speaks against retiring a group's instances with a template."""
+    yield from limit_objections(template, inventory, settings, RETIRE_TAG)
+    if provisioning and template.id == provisioning.id:
+        yield Objection(
+            "one template for both",
+            f"group {settings.group!r}: tags {RETIRE_TAG} and {JOB_TAG} both name job template {template.name!r}, so "
+            "nobody can tell which of them a job of it ran for",
+            "use two",
+        )
 
 
 @contextmanager
@@ -72,15 +82,30 @@ def _of_tag(settings: GroupSettings, tag: str) -> Iterator[None]:
 
 def require_limitable(template: JobTemplate, inventory: Inventory, settings: GroupSettings, tag: str = JOB_TAG) -> None:
     """Refuse a template that would run on other hosts than ours. Raises BadSettings with the remedy."""
+    require_none(limit_objections(template, inventory, settings, tag))
+
+
+def limit_objections(
+    template: JobTemplate, inventory: Inventory, settings: GroupSettings, tag: str = JOB_TAG
+) -> Iterator[Objection]:
+    """What would let a template run on other hosts than ours, or on none."""
     where = f"group {settings.group!r}: job template {template.name!r} (tag {tag})"
     if not template.asks_limit:
-        raise BadSettings(f"{where} does not prompt for limit and would run on every host: tick 'Prompt on launch'")
+        yield Objection(
+            "no prompt for limit",
+            f"{where} does not prompt for limit and would run on every host",
+            "tick 'Prompt on launch'",
+        )
     if template.slices > 1:
-        raise BadSettings(f"{where} is cut into {template.slices} slices, whose jobs have no limit of ours: use 1")
+        yield Objection(
+            "slices", f"{where} is cut into {template.slices} slices, whose jobs have no limit of ours", "use 1"
+        )
     if not template.asks_inventory and template.inventory_id != inventory.id:
-        raise BadSettings(
+        yield Objection(
+            "another inventory",
             f"{where} is fixed to inventory {template.inventory_id}, but the group's is {inventory.name!r} "
-            f"({inventory.id}): let it prompt for the inventory, or set the tag rollcall:inventory"
+            f"({inventory.id})",
+            "let it prompt for the inventory, or set the tag rollcall:inventory",
         )
 
 

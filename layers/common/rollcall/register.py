@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING
 from .errors import BadSettings, InstanceNotVisible, JobStillLanding, TowerDenied, TowerUnavailable
 from .events import write_gate_message
 from .eviction import evict
+from .followable import objections_to
 from .identity import address_key
-from .model import AddressKind, CheckKind, GateMessage, LifecycleAction, Parameters, Result, Transition, Waiting
+from .model import GateMessage, LifecycleAction, Parameters, Result, Transition, Waiting
+from .objections import require_none
 from .parameters import read_parameters
 from .provisioning import JOBS_FROM, find_in_tower, job_of, launch, require_limitable
 from .removal import strike_off
@@ -26,7 +28,7 @@ from .reports import Event, Note, Report, failing, going, gone
 from .settings import RETIRE_TAG, read_group_settings
 from .tower import HostsExist, NewHost
 from .traffic import require_askable
-from .variables import TEMPLATED, host_variables, is_plain, templated_tags, with_ours
+from .variables import host_variables, templated_tags, with_ours
 from .waiting import longest_wait, poll_delay
 
 if TYPE_CHECKING:
@@ -168,7 +170,7 @@ class Register:
         """Instances of one group; what is wrong with the group fails all of them."""
         newcomers: list[Newcomer] = []
         with failing(actions, reports):
-            self._require_followable(settings)
+            require_none(objections_to(settings, self._settings))
             require_askable(settings, group, load_balancers=self._settings.load_balancers)
             inventory, template = find_in_tower(self._tower, settings)
             if template:
@@ -184,23 +186,6 @@ class Register:
         asking = {each.instance.instance_id: each.settings.group for each in newcomers if each.settings.user_data}
         asked = read_parameters(fleet, asking, allowed=self._settings.user_data)
         return [replace(each, asked=asked.get(each.instance.instance_id, each.asked)) for each in newcomers]
-
-    def _require_followable(self, settings: GroupSettings) -> None:
-        if not is_plain(settings.group):
-            raise BadSettings(
-                f"group {settings.group!r}: Tower would evaluate a name with {', '.join(TEMPLATED)}: rename the group"
-            )
-        probes = [check for check in settings.gate if check.kind in (CheckKind.TCP, CheckKind.HTTP)]
-        if probes and settings.address in (AddressKind.PRIVATE, AddressKind.PRIVATE_DNS) and not self._settings.in_vpc:
-            raise BadSettings(
-                f"group {settings.group!r}: tag rollcall:gate asks for {probes[0]}, which a function outside a VPC "
-                f"cannot try at a {settings.address} address: deploy with SubnetIds, or change the tag"
-            )
-        if settings.nodes and not self._settings.chef_secret:
-            raise BadSettings(
-                f"group {settings.group!r}: tag rollcall:chef asks for a Chef server: deploy with ChefSecretArn, or "
-                "remove the tag"
-            )
 
     # Hosts
 

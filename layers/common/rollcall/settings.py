@@ -53,6 +53,23 @@ class OwnQueue:
     dead_letter_url: str
 
 
+@dataclass(frozen=True)
+class StackNames:
+    """The parts of the stack that doctor looks at, by what they are called in the template.
+
+    rules: their names; queues: their URLs; sources: ids of the event source mappings, by function; schedules: their
+    names, by function. told_table: where doctor keeps what people were told. notification_topic: the ARN of the topic
+    that the queues are subscribed to, empty if there is none.
+    """
+
+    rules: Mapping[str, str]
+    queues: Mapping[str, str]
+    sources: Mapping[str, str]
+    schedules: Mapping[str, str]
+    told_table: str
+    notification_topic: str = ""
+
+
 def read_settings(environment: Mapping[str, str]) -> Settings:
     """Settings from environment variables. Raises BadSettings naming the one that is missing."""
     with _naming_the_missing():
@@ -78,6 +95,34 @@ def read_own_queue(environment: Mapping[str, str]) -> OwnQueue:
     """A function's own queue from environment variables. Raises BadSettings naming the one that is missing."""
     with _naming_the_missing():
         return OwnQueue(environment["QUEUE_URL"], environment["DEAD_LETTER_QUEUE_URL"])
+
+
+def read_stack_names(environment: Mapping[str, str]) -> StackNames:
+    """The stack's parts from environment variables. Raises BadSettings naming the one that is missing."""
+    with _naming_the_missing():
+        return StackNames(
+            rules={
+                "LaunchRule": environment["LAUNCH_RULE"],
+                "TerminateRule": environment["TERMINATE_RULE"],
+                "TerminatedRule": environment["TERMINATED_RULE"],
+            },
+            queues={
+                "LaunchQueue": environment["LAUNCH_QUEUE_URL"],
+                "LaunchDeadLetterQueue": environment["LAUNCH_DEAD_LETTER_QUEUE_URL"],
+                "GateQueue": environment["GATE_QUEUE_URL"],
+                "GateDeadLetterQueue": environment["GATE_DEAD_LETTER_QUEUE_URL"],
+                "TerminateQueue": environment["TERMINATE_QUEUE_URL"],
+                "TerminateDeadLetterQueue": environment["TERMINATE_DEAD_LETTER_QUEUE_URL"],
+            },
+            sources={
+                "RegisterFunction": environment["REGISTER_SOURCE"],
+                "GateFunction": environment["GATE_SOURCE"],
+                "CleanupFunction": environment["CLEANUP_SOURCE"],
+            },
+            schedules={"ReconcileFunction": environment["RECONCILE_SCHEDULE"]},
+            told_table=environment["TOLD_TABLE"],
+            notification_topic=environment.get("NOTIFICATION_TOPIC", ""),
+        )
 
 
 def read_removal_share(environment: Mapping[str, str]) -> float:
@@ -143,7 +188,7 @@ def asks_to_retire(group: Group) -> bool:
 
 
 def _unreadable(group: Group, tag: str, value: str, allowed: str) -> BadSettings:
-    return BadSettings(f"group {group.name!r}: tag {tag} is {value!r}; allowed: {allowed}")
+    return BadSettings(f"group {group.name!r}: tag {tag} is {value!r}; allowed: {allowed}", tag)
 
 
 def _choice[C: StrEnum](group: Group, tag: str, tags: Mapping[str, str], default: C) -> C:

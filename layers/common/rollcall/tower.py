@@ -19,7 +19,19 @@ from urllib.parse import quote
 from .connection import PAGE_SIZE, Connection
 from .errors import BadSettings, RollcallError, TowerDenied, TowerRejected
 from .expiring import Expiring
-from .model import Dump, DumpedHost, Host, Inventory, Job, JobStatus, JobTemplate, Outcome
+from .model import (
+    BulkLimits,
+    Dump,
+    DumpedHost,
+    Host,
+    Inventory,
+    Job,
+    JobStatus,
+    JobTemplate,
+    LaunchTerms,
+    Outcome,
+    TowerUser,
+)
 from .transport import FORBIDDEN, NOT_FOUND, object_of, words_of
 
 if TYPE_CHECKING:
@@ -145,6 +157,52 @@ class Tower:
         if slash and not found:
             found = list(self._http.pages(f"{collection}/", {"organization__name": organization, "name": name}))
         return found
+
+    # What the server is, and what the token may do there
+
+    def version(self) -> str:
+        """The server's version; it tells everybody, whatever their token [001]."""
+        version = self._http.get("ping/").get("version")
+        if not isinstance(version, str):
+            raise TowerRejected(f"{self.root}ping/ does not answer as Tower does: it names no version")
+        return version
+
+    def user(self) -> TowerUser:
+        """Whose token it is. A token that may only read shows its user without any capability [016]."""
+        [raw] = self._http.get("me/")["results"]
+        return TowerUser(raw["username"], _capability(raw, "edit"))
+
+    def has_bulk_calls(self) -> bool:
+        """Whether the server creates and deletes hosts in bulk; older ones do not."""
+        return self._http.send("GET", "bulk/host_delete/").status_code != NOT_FOUND
+
+    def bulk_limits(self) -> BulkLimits | None:
+        """The server's limits for bulk calls [227]; None where the token's user may not read settings."""
+        answer = self._http.send("GET", "settings/bulk/")
+        if answer.status_code in (FORBIDDEN, NOT_FOUND):
+            return None
+        settings = self._http.read(answer)
+        return BulkLimits(
+            settings.get(TOO_MANY_CREATED, BULK_CREATE_MAX), settings.get(TOO_MANY_DELETED, BULK_DELETE_MAX)
+        )
+
+    def may_change(self, inventory: Inventory) -> bool:
+        """Whether the token may add hosts to an inventory and remove them: who may administer it may edit it."""
+        return _capability(self._http.get(f"inventories/{inventory.id}/"), "edit")
+
+    def launch_terms(self, template: JobTemplate) -> LaunchTerms:
+        """How a template may be launched."""
+        raw = self._http.get(f"job_templates/{template.id}/")
+        startable, simultaneous = _capability(raw, "start"), bool(raw.get("allow_simultaneous"))
+        if not startable:
+            return LaunchTerms(startable, simultaneous)
+        asked = self._http.get(f"job_templates/{template.id}/launch/")
+        needed = [
+            *(f"an answer to the survey's question {each!r}" for each in asked.get("variables_needed_to_start", ())),
+            *(f"the password {each}" for each in asked.get("passwords_needed_to_start", ())),
+            *(["a credential"] if asked.get("credential_needed_to_start") else []),
+        ]
+        return LaunchTerms(startable, simultaneous, tuple(needed))
 
     # Whole inventories
 
@@ -523,6 +581,10 @@ def _dumped_host(inventory: Inventory, name: str, raw: Json, groups: set[str]) -
 
 def _epoch(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
+
+
+def _capability(raw: Json, name: str) -> bool:
+    return bool(raw["summary_fields"].get("user_capabilities", {}).get(name))
 
 
 def _organization(raw: Json) -> str:

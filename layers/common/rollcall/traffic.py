@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 from .errors import BadSettings
 from .model import CheckKind
+from .objections import Objection, require_none
 from .targets import name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterator
 
     from .model import Group, GroupSettings
     from .targets import TargetHealth, Targets
@@ -39,19 +40,31 @@ class Doubt:
 
 def require_askable(settings: GroupSettings, group: Group, *, load_balancers: bool) -> None:
     """Refuse tags that ask for load balancers where there are none, or none that can be asked. Raises BadSettings."""
+    require_none(traffic_objections(settings, group, load_balancers=load_balancers))
+
+
+def traffic_objections(settings: GroupSettings, group: Group, *, load_balancers: bool) -> Iterator[Objection]:
+    """What keeps a group's load balancers from being asked, where its tags ask for that."""
     tag = "rollcall:gate" if settings.asks(CheckKind.ELB) else "rollcall:watch" if settings.watch else None
     if tag is None:
         return
     where = f"group {group.name!r}: tag {tag} asks for its load balancers"
     if not load_balancers:
-        raise BadSettings(f"{where}, which this installation may not ask: deploy with LoadBalancers=true")
-    if group.other_traffic:
-        raise BadSettings(
-            f"{where}, and Rollcall cannot ask {', '.join(group.other_traffic)}: attach target groups of an "
-            "Application, Network or Gateway Load Balancer in its place, or change the tag"
+        yield Objection(
+            "load balancers may not be asked",
+            f"{where}, which this installation may not ask",
+            "deploy with LoadBalancers=true",
         )
-    if not group.target_groups:
-        raise BadSettings(f"{where}, and it is attached to no target group: attach one, or change the tag")
+    if group.other_traffic:
+        yield Objection(
+            "load balancers of another kind",
+            f"{where}, and Rollcall cannot ask {', '.join(group.other_traffic)}",
+            "attach target groups of an Application, Network or Gateway Load Balancer in its place, or change the tag",
+        )
+    elif not group.target_groups:
+        yield Objection(
+            "no target group", f"{where}, and it is attached to no target group", "attach one, or change the tag"
+        )
 
 
 def admit(

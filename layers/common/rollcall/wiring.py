@@ -60,6 +60,14 @@ def installation(context: LambdaContext) -> Installation:
     return made
 
 
+def tower_at(url: str, context: LambdaContext) -> Tower:
+    """The same Tower, asked at another URL."""
+    secret = _installation().settings.tower_secret
+    made = Tower(url, lambda refresh: read_credentials(secret, refresh=refresh))
+    made.finish_within(context.get_remaining_time_in_millis() / 1000)
+    return made
+
+
 @cache
 def _chef(secret: str) -> Chef:
     from .chef import Chef, read_chef_credentials  # with its layer, which only who needs it has

@@ -1,0 +1,65 @@
+"""The groups that ask for something: what their tags say, as far as they can be read."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from .errors import BadSettings
+from .findings import Finding, breaks
+from .settings import read_group_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .model import GroupSettings
+    from .seen import SeenGroup
+
+
+@dataclass(frozen=True)
+class Asking:
+    """A group that opted in, and what its tags ask for as far as they can be read."""
+
+    group: SeenGroup
+    settings: GroupSettings
+
+
+def read_tags(groups: Iterable[SeenGroup]) -> tuple[list[Asking], list[Finding]]:
+    """The groups that opted in, and the tags of theirs that cannot be read, each of them."""
+    asking: list[Asking] = []
+    findings: list[Finding] = []
+    for group in groups:
+        left = group.group
+        while True:
+            try:
+                settings = read_group_settings(left)
+            except BadSettings as error:
+                findings.append(_unreadable(group, error))
+                left = replace(left, tags={key: text for key, text in left.tags.items() if key != error.tag})
+                continue
+            if settings:
+                asking.append(Asking(group, settings))
+            break
+    return asking, findings
+
+
+def _unreadable(group: SeenGroup, error: BadSettings) -> Finding:
+    return breaks(
+        f"group {group.name}",
+        f"tag {error.tag}",
+        str(error),
+        "aws autoscaling create-or-update-tags --tags ResourceType=auto-scaling-group,PropagateAtLaunch=false,"
+        f"ResourceId={group.name},Key={error.tag},Value=VALUE with a value that is allowed",
+    )
+
+
+def references(asking: Iterable[Asking]) -> tuple[dict[str, set[str]], dict[str, set[str]]]:
+    """The inventories and the job templates that tags name, each with the groups that name it."""
+    inventories: defaultdict[str, set[str]] = defaultdict(set)
+    templates: defaultdict[str, set[str]] = defaultdict(set)
+    for each in asking:
+        inventories[each.settings.inventory].add(each.group.name)
+        for template in filter(None, (each.settings.job_template, each.settings.retire_job_template)):
+            templates[template].add(each.group.name)
+    return inventories, templates

@@ -1,0 +1,357 @@
+"""What is wrong with Auto Scaling groups: hooks, notifications, load balancers, instances without a host. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .errors import BadSettings, RollcallError
+from .findings import Finding, Severity, breaks, warns
+from .followable import objections_to
+from .model import Result, Transition
+from .provisioning import JOB_TAG, limit_objections, retire_objections
+from .seen import SeenGroup, SeenInventory, SeenTemplate
+from .settings import OPT_IN_TAG, RETIRE_TAG
+from .targets import name_of
+from .traffic import traffic_objections
+from .unlooked import listed, unlooked
+from .waiting import HEARTBEAT_SHARE, HOOK_LIFE_HEARTBEATS, HOOK_LIFE_MAX
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+
+    from .asking import Asking
+    from .seen import Look, Seen, SeenHook
+    from .settings import Settings
+
+QUEUE_OF = {Transition.LAUNCHING: "LaunchQueue", Transition.TERMINATING: "TerminateQueue"}
+OUTPUT_OF = {Transition.LAUNCHING: "LaunchQueueArn", Transition.TERMINATING: "TerminateQueueArn"}
+DEFAULTS = {Transition.LAUNCHING: Result.ABANDON, Transition.TERMINATING: Result.CONTINUE}
+NOTICE_OF = {
+    Transition.LAUNCHING: "autoscaling:EC2_INSTANCE_LAUNCH",
+    Transition.TERMINATING: "autoscaling:EC2_INSTANCE_TERMINATE",
+}
+HEARTBEAT_TIMEOUT = 600  # seconds; what README advises
+
+
+def diagnose_groups(seen: Seen, asking: Iterable[Asking], here: Settings) -> Iterator[Finding]:
+    """What is wrong with the groups, but for tags that cannot be read."""
+    if isinstance(seen.groups, RollcallError):
+        yield from unlooked("Auto Scaling groups", {"this account and Region": seen.groups})
+        return
+    for name in seen.missing:
+        yield warns(
+            f"group {name}", "not there", f"there is no Auto Scaling group {name!r} in this Region", "correct the name"
+        )
+    groups = seen.groups.values()
+    yield from _unseen("lifecycle hooks", {each.name: each.hooks for each in groups}, Severity.BREAKS_LAUNCHES)
+    yield from _unseen("notifications", {each.name: each.topics for each in groups}, Severity.WARNING)
+    yield from _unseen("subscriptions of topics", seen.subscribers, Severity.WARNING)
+    yield from _unseen("target groups", {name_of(each): kind for each, kind in seen.kinds.items()}, Severity.WARNING)
+    opted_in = {each.group.name for each in asking}
+    for group in groups:
+        if group.name not in opted_in and OPT_IN_TAG not in group.group.tags:
+            yield from _deaf(group, seen, here)
+    for each in asking:
+        yield from _hooks(each, seen, here)
+        yield from _settings(each, seen, here)
+        yield from _in_tower(each, seen)
+
+
+def _unseen(what: str, looks: Mapping[str, Look[object]], severity: Severity) -> Iterator[Finding]:
+    # A target group that does not exist is what a group has wrong, and is told of it.
+    errors = {
+        name: each
+        for name, each in looks.items()
+        if isinstance(each, RollcallError) and not isinstance(each, BadSettings)
+    }
+    return unlooked(what, errors, severity)
+
+
+def _of(group: SeenGroup) -> str:
+    return f"group {group.name}"
+
+
+# Hooks
+
+
+def _ours(group: SeenGroup, seen: Seen, here: Settings) -> list[SeenHook]:
+    """Those of a group's hooks that Rollcall answers."""
+    if isinstance(group.hooks, RollcallError):
+        return []
+    return [each for each in group.hooks if each.name.startswith(here.hook_prefix) or _reaches(each, seen)]
+
+
+def _reaches(hook: SeenHook, seen: Seen) -> bool:
+    """Whether what a hook notifies leads to the queue of its direction."""
+    queue = seen.stack.arn(QUEUE_OF[hook.transition])
+    told = seen.subscribers.get(hook.target, frozenset())
+    return bool(queue) and (hook.target == queue or (not isinstance(told, RollcallError) and queue in told))
+
+
+def _deaf(group: SeenGroup, seen: Seen, here: Settings) -> Iterator[Finding]:
+    if hooks := _ours(group, seen, here):
+        names = " and ".join(repr(each.name) for each in hooks)
+        delete = "; ".join(
+            f"aws autoscaling delete-lifecycle-hook --auto-scaling-group-name {group.name} --lifecycle-hook-name "
+            f"{each.name}"
+            for each in hooks
+        )
+        yield breaks(
+            _of(group),
+            "hooks without the tag",
+            f"it has {names} and not the tag {OPT_IN_TAG}, so its instances wait for nobody",
+            f"add the tag, or delete: {delete}",
+        )
+
+
+def _hooks(asking: Asking, seen: Seen, here: Settings) -> Iterator[Finding]:
+    group = asking.group
+    if isinstance(group.hooks, RollcallError):
+        return
+    ours = _ours(group, seen, here)
+    for transition in Transition:
+        own = [each for each in ours if each.transition == transition]
+        if not own:
+            yield from _missing(group, transition, seen, here)
+        if len(own) > 1:
+            yield warns(
+                _of(group),
+                f"two hooks for {_word(transition)}",
+                f"{' and '.join(repr(each.name) for each in own)} are both Rollcall's: every instance waits for each",
+                f"delete all but one: aws autoscaling delete-lifecycle-hook --auto-scaling-group-name {group.name} "
+                f"--lifecycle-hook-name {own[-1].name}",
+            )
+        for hook in own:
+            yield from _hook(asking, hook, seen)
+
+
+def _word(transition: Transition) -> str:
+    return "launches" if transition == Transition.LAUNCHING else "terminations"
+
+
+def _put_hook(group: SeenGroup, transition: Transition, name: str, change: str = "") -> str:
+    """The command that makes a hook, or changes it in one thing."""
+    settings = change or f"--heartbeat-timeout {HEARTBEAT_TIMEOUT} --default-result {DEFAULTS[transition]}"
+    return (
+        f"aws autoscaling put-lifecycle-hook --auto-scaling-group-name {group.name} --lifecycle-hook-name {name} "
+        f"--lifecycle-transition {transition} {settings}"
+    )
+
+
+def _missing(group: SeenGroup, transition: Transition, seen: Seen, here: Settings) -> Iterator[Finding]:
+    launching = transition == Transition.LAUNCHING
+    what = f"no {'launch' if launching else 'terminate'} hook"
+    name = f"{here.hook_prefix}-{'launching' if launching else 'terminating'}"
+    remedy = _put_hook(group, transition, name)
+    hooks = () if isinstance(group.hooks, RollcallError) else group.hooks
+    others = [repr(each.name) for each in hooks if each.transition == transition]
+    some = f" ({', '.join(others)} is not Rollcall's)" if others else ""
+    if _notified(group, transition, seen):
+        late = (
+            "its instances are registered and provisioned only once they serve, and one whose job fails goes on serving"
+            if launching
+            else "hosts are struck off only after their instances went, when their addresses may be others' already"
+        )
+        yield warns(
+            _of(group), what, f"it notifies a topic and has no hook for {_word(transition)}{some}: {late}", remedy
+        )
+    elif launching:
+        yield breaks(
+            _of(group),
+            what,
+            f"no hook of it for launches begins with {here.hook_prefix!r}{some}: its instances serve without being "
+            "provisioned, and are registered by reconcile's next run",
+            remedy,
+        )
+    else:
+        yield warns(
+            _of(group),
+            what,
+            f"no hook of it for terminations begins with {here.hook_prefix!r}{some}: hosts are struck off only after "
+            "their instances went, when their addresses may be others' already",
+            remedy,
+        )
+
+
+def _notified(group: SeenGroup, transition: Transition, seen: Seen) -> bool:
+    """Whether a topic that leads to the queue of this direction is told of it."""
+    if isinstance(group.topics, RollcallError):
+        return False
+    queue = seen.stack.arn(QUEUE_OF[transition])
+    subscribed = {topic: seen.subscribers.get(topic, frozenset()) for topic in group.topics}
+    return bool(queue) and any(
+        NOTICE_OF[transition] in kinds and not isinstance(told := subscribed[topic], RollcallError) and queue in told
+        for topic, kinds in group.topics.items()
+    )
+
+
+def _hook(asking: Asking, hook: SeenHook, seen: Seen) -> Iterator[Finding]:
+    group, subject = asking.group, _of(asking.group)
+    wanted = DEFAULTS[hook.transition]
+    if hook.default_result != wanted:
+        harm = (
+            "an instance that nobody could provision goes into service when the hook times out"
+            if hook.transition == Transition.LAUNCHING
+            else "when it times out the remaining hooks are skipped, and a lifecycle policy retains the instance"
+        )
+        yield warns(
+            subject,
+            f"default result of {hook.name}",
+            f"hook {hook.name!r} has the default result {hook.default_result}: {harm}",
+            _put_hook(group, hook.transition, hook.name, f"--default-result {wanted}"),
+        )
+    yield from _heartbeat(asking, hook, seen)
+    if hook.target:
+        yield from _target(group, hook, seen)
+
+
+def _heartbeat(asking: Asking, hook: SeenHook, seen: Seen) -> Iterator[Finding]:
+    group, subject, timeout = asking.group, _of(asking.group), hook.heartbeat_timeout
+    visibility = seen.stack.visibility(QUEUE_OF[hook.transition], "GateQueue")
+    least = HEARTBEAT_SHARE * visibility
+    longer = _put_hook(group, hook.transition, hook.name, f"--heartbeat-timeout {max(HEARTBEAT_TIMEOUT, least)}")
+    if timeout < least:
+        harm = (
+            "a single function that dies leaves the instance to the hook's default result"
+            if timeout <= visibility
+            else "after a function that dies less than two thirds of it are left"
+        )
+        yield warns(
+            subject,
+            f"heartbeat timeout of {hook.name}",
+            f"hook {hook.name!r} has a heartbeat timeout of {timeout} s, and a message whose function died comes again "
+            f"after {visibility} s: {harm}",
+            longer,
+        )
+    life = min(HOOK_LIFE_MAX, HOOK_LIFE_HEARTBEATS * timeout)
+    if hook.transition == Transition.LAUNCHING and asking.settings.timeout > life:
+        yield warns(
+            subject,
+            f"life of {hook.name}",
+            f"Auto Scaling ends the wait of hook {hook.name!r} after {life:,.0f} s, and tag rollcall:timeout gives an "
+            f"instance {asking.settings.timeout:,} s",
+            f"shorten the tag, or {longer}" if life < HOOK_LIFE_MAX else "shorten the tag",
+        )
+
+
+def _target(group: SeenGroup, hook: SeenHook, seen: Seen) -> Iterator[Finding]:
+    subject, what = _of(group), f"target of {hook.name}"
+    wrong = next((each for each in Transition if seen.stack.arn(QUEUE_OF[each]) == hook.target), hook.transition)
+    output = OUTPUT_OF[hook.transition]
+    retarget = _put_hook(
+        group, hook.transition, hook.name, f"--notification-target-arn <{output}> --role-arn {hook.role or 'ROLE'}"
+    )
+    if wrong != hook.transition:
+        yield breaks(
+            subject,
+            what,
+            f"hook {hook.name!r} for {_word(hook.transition)} notifies the queue for {_word(wrong)}, where it "
+            "is an error",
+            retarget,
+        )
+        return
+    known = seen.subscribers.get(hook.target)
+    if not _reaches(hook, seen) and seen.stack.arn(QUEUE_OF[hook.transition]) and not isinstance(known, RollcallError):
+        yield warns(
+            subject,
+            what,
+            f"hook {hook.name!r} notifies {hook.target}, which does not lead to {QUEUE_OF[hook.transition]}: what it "
+            "tells there is told to others only",
+            f"take the target away, subscribe {QUEUE_OF[hook.transition]} to that topic, or {retarget}",
+        )
+    if not hook.role:
+        yield breaks(
+            subject,
+            f"role of {hook.name}",
+            f"hook {hook.name!r} notifies {hook.target} by no role: Auto Scaling may not send there",
+            retarget,
+        )
+
+
+# What tags ask for
+
+
+def _settings(asking: Asking, seen: Seen, here: Settings) -> Iterator[Finding]:
+    group, settings, subject = asking.group, asking.settings, _of(asking.group)
+    for each in objections_to(settings, here):
+        yield breaks(subject, each.what, each.reason, each.remedy)
+    for each in traffic_objections(settings, group.group, load_balancers=here.load_balancers):
+        yield breaks(subject, each.what, each.reason, each.remedy)
+    for target_group in group.group.target_groups:
+        yield from _target_group(subject, target_group, seen.kinds.get(target_group))
+    if settings.retire_job_template and not here.retire_jobs:
+        yield warns(
+            subject,
+            "retire jobs switched off",
+            f"tag {RETIRE_TAG} is not followed in this installation",
+            "deploy with RetireJobs=true, or take the tag away",
+        )
+    if settings.user_data and not here.user_data:
+        yield warns(
+            subject,
+            "user data switched off",
+            "tag rollcall:user-data is not followed: this installation may not read user data",
+            "deploy with UserData=true, or take the tag away",
+        )
+
+
+def _target_group(subject: str, arn: str, kind: Look[str] | None) -> Iterator[Finding]:
+    name = name_of(arn)
+    if isinstance(kind, BadSettings):
+        yield breaks(subject, f"target group {name}", str(kind), "detach it from the group, or attach another one")
+    elif isinstance(kind, str) and kind != "instance":
+        yield breaks(
+            subject,
+            f"target group {name}",
+            f"target group {name} takes targets of type {kind}, and Rollcall registers instances",
+            "attach a target group of target type instance",
+        )
+
+
+# What is there of them in Tower
+
+
+def _in_tower(asking: Asking, seen: Seen) -> Iterator[Finding]:
+    settings, subject = asking.settings, _of(asking.group)
+    inventory = seen.tower.inventories.get(settings.inventory)
+    if not isinstance(inventory, SeenInventory):
+        return
+    template = _template(seen, settings.job_template)
+    if template:
+        for each in limit_objections(template.template, inventory.inventory, settings):
+            yield breaks(subject, f"{JOB_TAG}: {each.what}", each.reason, _in_template(each.remedy))
+    if retiring := _template(seen, settings.retire_job_template):
+        provisioning = template.template if template else None
+        for each in retire_objections(retiring.template, inventory.inventory, settings, provisioning):
+            yield warns(subject, f"{RETIRE_TAG}: {each.what}", each.reason, _in_template(each.remedy))
+    if isinstance(inventory.hosts, frozenset):
+        yield from _without_host(asking, inventory.inventory.name, inventory.hosts)
+
+
+def _in_template(remedy: str) -> str:
+    """An objection's remedy, as one who edits the template finds it."""
+    return {
+        "tick 'Prompt on launch'": "tick 'Prompt on launch' beside the template's Limit",
+        "use 1": "set the template's Job slicing to 1",
+        "use two": "name two different job templates in these tags",
+    }.get(remedy, remedy)
+
+
+def _template(seen: Seen, reference: str | None) -> SeenTemplate | None:
+    found = seen.tower.templates.get(reference or "")
+    return found if isinstance(found, SeenTemplate) else None
+
+
+def _without_host(asking: Asking, inventory: str, hosts: Collection[str]) -> Iterator[Finding]:
+    serving = [each for each, known in asking.group.members.items() if known.settled]
+    strangers = [each for each in serving if each not in hosts]
+    if strangers:
+        name = asking.group.name
+        yield warns(
+            _of(asking.group),
+            "instances without a host",
+            f"{len(strangers)} of {len(serving)} instances in service have no host in inventory {inventory!r}: "
+            f"{listed(strangers)}. They were launched before the hooks were there or the group opted in",
+            f"make reconcile ARGS='--group {name}' adds their hosts, with --provision it runs their job, too; or "
+            f"replace them: aws autoscaling start-instance-refresh --auto-scaling-group-name {name}",
+        )

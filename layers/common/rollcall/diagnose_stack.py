@@ -1,0 +1,176 @@
+"""What is wrong with the stack's own parts: rules, queues, event sources, schedules. Pure."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from .errors import RollcallError
+from .findings import Finding, Severity, warns
+from .unlooked import unlooked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .seen import SeenQueue, SeenRule, SeenStack
+
+FED_BY = {"LaunchRule": "LaunchQueue", "TerminateRule": "TerminateQueue", "TerminatedRule": "TerminateQueue"}
+WORKS_ON = {"RegisterFunction": "LaunchQueue", "GateFunction": "GateQueue", "CleanupFunction": "TerminateQueue"}
+LOST = {
+    "LaunchRule": "launched instances wait until reconcile finds them, or their hooks' timeout",
+    "TerminateRule": "terminating instances wait until reconcile finds them, or their hooks' timeout",
+    "TerminatedRule": "hosts of instances that went without a hook stay until reconcile finds them",
+}
+STALLED = {
+    "RegisterFunction": "no launched instance is registered",
+    "GateFunction": "no waiting instance comes into service",
+    "CleanupFunction": "no terminated instance is struck off",
+}
+LAUNCHES = ("LaunchRule", "LaunchQueue", "RegisterFunction", "GateQueue", "GateFunction")  # what they come through
+RECEIVES = 1000  # maxReceiveCount in the template: messages outlive their hooks, errors of a person's an hour
+AGAIN = "deploy the template again (sam deploy)"
+
+
+def diagnose_stack(stack: SeenStack, account: str) -> Iterator[Finding]:
+    """What is wrong with them."""
+    for kind, looks in (
+        ("rules", stack.rules),
+        ("queues", stack.queues),
+        ("event source mappings", stack.sources),
+        ("schedules", stack.schedules),
+    ):
+        errors = {name: look for name, look in looks.items() if isinstance(look, RollcallError)}
+        yield from unlooked(kind, errors)
+    for name, rule in stack.rules.items():
+        if not isinstance(rule, RollcallError):
+            yield from _rule(name, rule, stack)
+    for name, state in stack.sources.items():
+        if not isinstance(state, RollcallError) and not state.startswith("Enab"):
+            yield Finding(
+                name,
+                "event source disabled",
+                _severity(name),
+                f"its event source mapping is {state}, so that {STALLED[name]}",
+                f"aws lambda list-event-source-mappings --event-source-arn {stack.arn(WORKS_ON[name])}, then "
+                "aws lambda update-event-source-mapping --enabled --uuid UUID",
+            )
+    for name, enabled in stack.schedules.items():
+        if enabled is False:
+            yield warns(
+                name,
+                "schedule disabled",
+                "its schedule is disabled, so that nothing makes up for events that were lost",
+                f"enable it in EventBridge Scheduler, or {AGAIN}",
+            )
+    for name, queue in stack.queues.items():
+        if not isinstance(queue, RollcallError):
+            yield from _dead_letters(name, queue) if "DeadLetter" in name else _queue(name, queue, stack, account)
+
+
+def _severity(name: str) -> Severity:
+    return Severity.BREAKS_LAUNCHES if name in LAUNCHES else Severity.WARNING
+
+
+def _rule(name: str, rule: SeenRule, stack: SeenStack) -> Iterator[Finding]:
+    severity = _severity(name)
+    if not rule.enabled:
+        rule_name = rule.arn.rpartition("/")[2]
+        yield Finding(
+            name,
+            "disabled",
+            severity,
+            f"the rule is disabled: {LOST[name]}",
+            f"aws events enable-rule --name {rule_name}",
+        )
+    fed = stack.arn(FED_BY[name])
+    if fed and fed not in rule.targets:
+        yield Finding(
+            name, "not to its queue", severity, f"the rule does not send to {FED_BY[name]}: {LOST[name]}", AGAIN
+        )
+
+
+def _queue(name: str, queue: SeenQueue, stack: SeenStack, account: str) -> Iterator[Finding]:
+    severity = _severity(name)
+    given_up = stack.arn(name.replace("Queue", "DeadLetterQueue"))
+    if given_up and queue.dead_letters != given_up:
+        yield warns(
+            name,
+            "other dead letters",
+            f"what it gives up does not go to the stack's dead-letter queue but to {queue.dead_letters or 'nobody'}",
+            AGAIN,
+        )
+    elif queue.receives < RECEIVES:
+        yield Finding(
+            name,
+            "gives up early",
+            severity,
+            f"it gives a message up after {queue.receives} receives, before its hook's wait is over",
+            f"{AGAIN}: its maxReceiveCount is {RECEIVES}",
+        )
+    for rule, fed in FED_BY.items():
+        seen = stack.rules[rule]
+        if (
+            fed == name
+            and not isinstance(seen, RollcallError)
+            and not allows(queue.policy, "events.amazonaws.com", seen.arn, account)
+        ):
+            yield Finding(
+                name,
+                f"closed to {rule}",
+                severity,
+                f"its policy does not let {rule} send to it: {LOST[rule]}",
+                AGAIN,
+            )
+    if name in FED_BY.values() and not allows(queue.policy, "sns.amazonaws.com", f"arn:aws:sns:::{account}", account):
+        yield warns(
+            name,
+            "closed to topics",
+            "its policy does not let SNS topics of this account send to it: what hooks and groups notify a topic of "
+            "is lost",
+            AGAIN,
+        )
+
+
+def _dead_letters(name: str, queue: SeenQueue) -> Iterator[Finding]:
+    if queue.messages:
+        yield warns(
+            name,
+            "not empty",
+            f"{queue.messages} message(s) that nobody could work on lie in it",
+            "make redrive shows them in words, and sends them back once the cause is mended",
+        )
+
+
+def allows(policy: str, service: str, source: str, account: str) -> bool:
+    """Whether a queue's policy lets a service send for a source of this account, as far as statements say so plainly.
+
+    source: its ARN. A statement with a condition of another kind is not counted; nor is one that denies.
+    """
+    return any(_lets(each, service, source, account) for each in _as_list(_read(policy).get("Statement")))
+
+
+def _lets(statement: Any, service: str, source: str, account: str) -> bool:
+    principal, actions = statement.get("Principal"), _as_list(statement.get("Action"))
+    if statement.get("Effect") != "Allow":
+        return False
+    if principal != "*" and service not in _as_list(principal.get("Service")):
+        return False
+    if not {each.lower() for each in actions} & {"sqs:sendmessage", "sqs:*"}:
+        return False
+    return all(
+        (key == "aws:SourceArn" and source in _as_list(values))
+        or (key == "aws:SourceAccount" and account in _as_list(values))
+        for condition in statement.get("Condition", {}).values()
+        for key, values in condition.items()
+    )
+
+
+def _read(policy: str) -> Any:
+    try:
+        return json.loads(policy or "{}")
+    except ValueError:
+        return {}
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]

@@ -1,0 +1,299 @@
+"""What is wrong with Tower as the functions find it: the way there, the token, roles, job templates. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from .errors import (
+    AwsDenied,
+    BadSettings,
+    RollcallError,
+    Throttled,
+    TowerDenied,
+    TowerRejected,
+    TowerUnavailable,
+    Transient,
+)
+from .findings import Finding, Severity, breaks, warns
+from .provisioning import JOBS_FROM
+from .seen import SeenInventory, SeenTemplate
+from .tower import BULK_CREATE_MAX, BULK_DELETE_MAX
+from .unlooked import listed, remedy_of, unlooked
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+    from .model import BulkLimits
+    from .seen import Look, SeenTower
+
+TOWER = "Tower"
+TOKENS_PLACE = "the secret that TowerSecretArn names"
+CLOCKS_AGREE = 60.0  # seconds; clocks that are kept right differ by less than one, and a Date has whole ones
+ROOTS = (
+    "https://HOST for AWX, Tower and AAP up to 2.4, https://HOST/api/controller/v2/ for AAP 2.5 and later, where HOST "
+    "is what you open in the browser"
+)
+
+
+def diagnose_tower(
+    tower: SeenTower,
+    inventories: Mapping[str, Collection[str]],
+    templates: Mapping[str, Collection[str]],
+    retiring: Collection[str],
+    *,
+    in_vpc: bool,
+) -> Iterator[Finding]:
+    """What is wrong with it. inventories, templates: the groups that name each, by how they name it.
+
+    retiring: the templates that only retire instances, without which launches go on.
+    """
+    if isinstance(tower.version, RollcallError):
+        yield unreachable(tower, tower.version, in_vpc=in_vpc)
+        return
+    yield from _clock(tower.ahead)
+    if isinstance(tower.user, RollcallError):
+        yield _token(tower.user)
+        return
+    yield from _bulk(tower.bulk, tower.limits)
+    silent = reads_only(tower)
+    if silent:
+        yield breaks(
+            TOWER,
+            "token reads only",
+            "the token may change nothing: its scope is Read, or its user has no role at all",
+            f"make a token with the scope Write (Tower: the user's page, Tokens) and put it into {TOKENS_PLACE}",
+        )
+    yield from _unlooked(tower)
+    for reference, groups in inventories.items():
+        yield from _inventory(reference, groups, tower.inventories.get(reference), silent=silent)
+    for reference, groups in templates.items():
+        for each in _template(reference, groups, tower.templates.get(reference), silent=silent):
+            yield replace(each, severity=Severity.WARNING) if reference in retiring else each
+
+
+def reads_only(tower: SeenTower) -> bool:
+    """Whether the token may change nothing that was seen: what a scope of Read shows [016], and hides roles behind."""
+    if tower.user is None or isinstance(tower.user, RollcallError) or tower.user.writes:
+        return False
+    changeable = (each.changeable is True for each in tower.inventories.values() if not isinstance(each, RollcallError))
+    startable = (
+        not isinstance(each.terms, RollcallError) and each.terms.startable
+        for each in tower.templates.values()
+        if not isinstance(each, RollcallError)
+    )
+    return not any(changeable) and not any(startable)
+
+
+# The way there
+
+
+def unreachable(tower: SeenTower, error: RollcallError, *, in_vpc: bool) -> Finding:
+    """Why Tower does not even tell its version. Everything that is asked of it is hidden behind that."""
+    what, remedy = _way(tower, error, in_vpc=in_vpc)
+    return Finding(
+        TOWER,
+        what,
+        Severity.BREAKS_LAUNCHES,
+        f"{error}. No inventory, job template or role was looked at",
+        remedy,
+        True,
+    )
+
+
+def _way(tower: SeenTower, error: RollcallError, *, in_vpc: bool) -> tuple[str, str]:
+    words = str(error)
+    if isinstance(error, Throttled) and "secret" not in words:
+        return "not looked at", remedy_of(error)
+    if isinstance(error, (BadSettings, AwsDenied, Throttled)):
+        return _secret(error, in_vpc=in_vpc)
+    if "is not trusted" in words:
+        return "certificate", (
+            "put the certificate authority that signed Tower's certificate into the secret that TowerSecretArn names, "
+            'as {"token": "...", "ca_bundle": "PEM"}; if the reason says that the host name does not match, or that it '
+            "has expired, correct TowerUrl or renew Tower's certificate"
+        )
+    if isinstance(error, (TowerRejected, TowerDenied)) or "was redirected" in words:
+        found = f"deploy with TowerUrl={tower.other_roots[0]}" if tower.other_roots else f"deploy with TowerUrl={ROOTS}"
+        return "API root", found
+    if "resolve" in words or "Name or service not known" in words:
+        return "host name", (
+            "correct TowerUrl; if only your network knows the name, let the VPC of SubnetIds resolve it (DNS "
+            "support, a private hosted zone, a Route 53 Resolver rule)"
+            if in_vpc
+            else "correct TowerUrl; if only your network knows the name, deploy with SubnetIds and SecurityGroupIds of "
+            "a VPC that does"
+        )
+    if "refused" in words:
+        return "connection refused", "start Tower, or correct the host and port in TowerUrl; a firewall may refuse, too"
+    if "timed out" in words or "unreachable" in words or "cannot be reached" in words:
+        return "network path", (
+            "give the subnets in SubnetIds a route to Tower (a NAT gateway for a public address; peering, a transit "
+            "gateway or VPN for a private one), let the security groups in SecurityGroupIds out to Tower's port, and "
+            "Tower's let them in"
+            if in_vpc
+            else "the functions run outside your VPCs: for a Tower that is only reached inside one deploy with "
+            "SubnetIds and SecurityGroupIds; for a public one let its firewall in from anywhere"
+        )
+    return "unavailable", "mend Tower; it is reached, and answers that it cannot work"
+
+
+def _secret(error: RollcallError, *, in_vpc: bool) -> tuple[str, str]:
+    if isinstance(error, BadSettings):
+        return "secret", (
+            'aws secretsmanager put-secret-value --secret-id <TowerSecretArn> --secret-string \'{"token": "..."}\', '
+            'with "ca_bundle": "PEM" where Tower has a private certificate authority'
+        )
+    if isinstance(error, AwsDenied):
+        return "secret", (
+            "deploy with the full ARN of the secret as TowerSecretArn; if a key of your own encrypts it, let the "
+            "functions' roles kms:Decrypt with it"
+        )
+    return "secret", (
+        "the subnets in SubnetIds need a way to AWS: a NAT gateway, or VPC endpoints (secretsmanager, sqs, "
+        "autoscaling, ec2, events, logs)"
+        if in_vpc
+        else "run doctor again; if it lasts, see the AWS Health Dashboard"
+    )
+
+
+def _clock(ahead: float) -> Iterator[Finding]:
+    if abs(ahead) < CLOCKS_AGREE:
+        return
+    words = f"Tower's clock is {abs(ahead):,.0f} s {'ahead of' if ahead > 0 else 'behind'} that of AWS"
+    remedy = "let Tower's servers keep their time by NTP"
+    if abs(ahead) >= JOBS_FROM:
+        yield breaks(TOWER, "clock", f"{words}: the jobs of new instances are not found", remedy)
+    else:
+        yield warns(TOWER, "clock", f"{words}: rollcall:timeout is counted wrongly by as much", remedy)
+
+
+def _token(error: RollcallError) -> Finding:
+    remedy = (
+        f"make a token with the scope Write (Tower: the user's page, Tokens) and put it into {TOKENS_PLACE}"
+        if isinstance(error, TowerDenied)
+        else "mend Tower, then run doctor again"
+        if isinstance(error, TowerUnavailable)
+        else f"deploy with TowerUrl={ROOTS}"
+    )
+    reason = f"Tower does not say whose token it is: {error}. No inventory, job template or role was looked at"
+    return Finding(TOWER, "token", Severity.BREAKS_LAUNCHES, reason, remedy, hides=True)
+
+
+def _bulk(bulk: Look[bool], limits: Look[BulkLimits | None]) -> Iterator[Finding]:
+    errors = {
+        name: each for name, each in (("bulk calls", bulk), ("their limits", limits)) if isinstance(each, RollcallError)
+    }
+    yield from unlooked("endpoints", errors, Severity.WARNING)
+    if bulk is False:
+        yield warns(
+            TOWER,
+            "no bulk calls",
+            "this server creates and deletes hosts one by one: a storm of launches takes a second for each six",
+            "upgrade to AWX 22 or AAP 2.4 or later",
+        )
+    if limits is None or isinstance(limits, RollcallError):
+        return
+    for name, limit, wanted in (
+        ("BULK_HOST_MAX_CREATE", limits.create, BULK_CREATE_MAX),
+        ("BULK_HOST_MAX_DELETE", limits.delete, BULK_DELETE_MAX),
+    ):
+        if limit < wanted:
+            yield warns(
+                TOWER,
+                name,
+                f"the setting {name} is {limit}: calls for {wanted} hosts are refused, cut in half and sent again",
+                f"set {name} to at least {wanted} (PATCH its API at settings/bulk/, as a system administrator)",
+            )
+
+
+# Roles, and what tags name
+
+
+def _unlooked(tower: SeenTower) -> Iterator[Finding]:
+    """What Tower did not tell, each kind once."""
+    inventories = {name: look for name, look in tower.inventories.items() if isinstance(look, SeenInventory)}
+    templates = {name: look for name, look in tower.templates.items() if isinstance(look, SeenTemplate)}
+    yield from unlooked("inventories", _of_type(tower.inventories, Transient))
+    yield from unlooked("job templates", _of_type(tower.templates, Transient))
+    changeable = {name: look.changeable for name, look in inventories.items()}
+    yield from unlooked("roles on inventories", _of_type(changeable, RollcallError))
+    terms = {name: look.terms for name, look in templates.items()}
+    yield from unlooked("launch terms of job templates", _of_type(terms, RollcallError))
+    hosts = {name: look.hosts for name, look in inventories.items()}
+    yield from unlooked("hosts of inventories", _of_type(hosts, RollcallError), Severity.WARNING)
+
+
+def _of_type[E: RollcallError](looks: Mapping[str, object], kind: type[E]) -> dict[str, E]:
+    return {name: look for name, look in looks.items() if isinstance(look, kind)}
+
+
+def _inventory(
+    reference: str, groups: Collection[str], seen: Look[SeenInventory] | None, *, silent: bool
+) -> Iterator[Finding]:
+    subject = f"inventory {reference!r}"
+    named = f"tag rollcall:inventory of {listed(groups)}"
+    if seen is None or isinstance(seen, Transient):
+        return
+    if isinstance(seen, RollcallError):
+        yield _not_found(subject, named, seen, "Read, better Admin,")
+        return
+    if seen.changeable is False and not silent:
+        yield breaks(
+            subject,
+            "role",
+            f"the token's user may read inventory {seen.inventory.name!r} and not change it ({named}): hosts can be "
+            "neither added nor removed",
+            f"grant the token's user the role Admin on it (Tower: Inventories, {seen.inventory.name}, Access)",
+        )
+
+
+def _template(
+    reference: str, groups: Collection[str], seen: Look[SeenTemplate] | None, *, silent: bool
+) -> Iterator[Finding]:
+    subject = f"job template {reference!r}"
+    named = f"named by tags of {listed(groups)}"
+    if seen is None or isinstance(seen, Transient):
+        return
+    if isinstance(seen, RollcallError):
+        yield _not_found(subject, named, seen, "Execute")
+        return
+    name, terms = seen.template.name, seen.terms
+    if isinstance(terms, RollcallError):
+        return
+    if not terms.startable and not silent:
+        yield breaks(
+            subject,
+            "role",
+            f"the token's user may not launch job template {name!r} ({named})",
+            f"grant the token's user the role Execute on it (Tower: Templates, {name}, Access)",
+        )
+    if terms.needed:
+        yield breaks(
+            subject,
+            "launch needs more",
+            f"Tower does not launch job template {name!r} ({named}) without {', '.join(terms.needed)}, which Rollcall "
+            "never gives",
+            "make the survey's questions optional or set the values as extra variables of the template, and give it "
+            "credentials that ask for nothing at launch",
+        )
+    if not terms.simultaneous:
+        yield warns(
+            subject,
+            "one job at a time",
+            f"job template {name!r} ({named}) allows no concurrent jobs: a second batch waits for the first one's job",
+            "tick 'Concurrent jobs' (allow_simultaneous) in the template",
+        )
+
+
+def _not_found(subject: str, named: str, error: RollcallError, role: str) -> Finding:
+    if "is ambiguous" in str(error):
+        remedy = "write org/name or the id into the tag"
+    elif "cannot hold hosts" in str(error):
+        remedy = "name an ordinary inventory in the tag: smart and constructed ones only mirror others' hosts"
+    else:
+        remedy = (
+            f"correct the tag; if it is there, grant the token's user the role {role} on it: what a user may not read "
+            "does not show in Tower's lists"
+        )
+    return Finding(subject, "not found", Severity.BREAKS_LAUNCHES, f"{error} ({named})", remedy)

@@ -1,0 +1,139 @@
+"""Doctor: a look at everything that has to be right, and what of it is not. It changes nothing.
+
+What is seen is read first (rollcall.examining), findings are made of it by pure functions (rollcall.diagnose_*).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .asking import references
+from .diagnose_groups import diagnose_groups
+from .diagnose_stack import diagnose_stack
+from .diagnose_tower import diagnose_tower
+from .errors import RollcallError
+from .findings import Finding, Severity
+from .settings import OPT_IN_TAG
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from .asking import Asking
+    from .examining import Examination
+    from .model import ExaminationRequest
+    from .seen import Seen, SeenTower
+    from .settings import Settings
+
+type Json = dict[str, Any]
+
+LISTED_MAX = 2000  # findings; Lambda's answer has room for 6 MB
+WORST_FIRST = [Severity.BREAKS_LAUNCHES, Severity.WARNING]
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What was found, the worst first, and what was looked at, in words."""
+
+    findings: tuple[Finding, ...]
+    checked: tuple[str, ...]
+
+    @property
+    def failed(self) -> bool:
+        """Whether something keeps instances from being launched as they should be, or may."""
+        return any(each.severity == Severity.BREAKS_LAUNCHES for each in self.findings)
+
+
+@dataclass(frozen=True)
+class News:
+    """What people are to be told, and what they know from then on."""
+
+    found: tuple[Finding, ...]
+    mended: tuple[Finding, ...]
+    known: tuple[Finding, ...]
+
+
+def diagnose(examination: Examination, request: ExaminationRequest, here: Settings) -> Diagnosis:
+    """Look at everything, or at some groups and what they need."""
+    seen, asking, findings = examination.look(request.groups)
+    inventories, templates = references(asking)
+    provisioning = {each.settings.job_template for each in asking}
+    findings += diagnose_tower(seen.tower, inventories, templates, templates.keys() - provisioning, in_vpc=here.in_vpc)
+    findings += diagnose_stack(seen.stack, here.account)
+    findings += diagnose_groups(seen, asking, here)
+    distinct = {each.key: each for each in findings}  # what several looks bring up is said once
+    ordered = sorted(distinct.values(), key=lambda each: (WORST_FIRST.index(each.severity), each.subject, each.what))
+    return Diagnosis(tuple(ordered), tuple(_checked(seen, asking)))
+
+
+def news(now: Collection[Finding], known: Mapping[str, Finding]) -> News:
+    """What changed since people were told. Where something hides others, nothing counts as mended for being gone."""
+    by_key = {each.key: each for each in now}
+    found = [each for key, each in by_key.items() if key not in known]
+    gone = [each for key, each in known.items() if key not in by_key]
+    hidden = any(each.hides for each in now)
+    mended = [] if hidden else gone
+    return News(tuple(found), tuple(mended), (*by_key.values(), *(gone if hidden else [])))
+
+
+def answer(diagnosis: Diagnosis, seconds: float) -> Json:
+    """What the function answers. Its fields:
+
+    failed: something would break a launch, or may, for it could not be looked at. checked: what was looked at.
+    findings: what is wrong. left_out: how many more findings there are. seconds: the look took.
+    """
+    return {
+        "failed": diagnosis.failed,
+        "checked": list(diagnosis.checked),
+        "findings": [_finding(each) for each in diagnosis.findings[:LISTED_MAX]],
+        "left_out": max(0, len(diagnosis.findings) - LISTED_MAX),
+        "seconds": round(seconds, 3),
+    }
+
+
+def event_details(findings: Collection[Finding], account: str, region: str) -> list[Json]:
+    """The detail of an event for each finding."""
+    about = {"account": account, "region": region, "function": "doctor"}
+    return [{**about, **_finding(each), "cause": f"doctor: {each.key}"} for each in findings]
+
+
+def _finding(finding: Finding) -> Json:
+    return {name: getattr(finding, name) for name in ("key", "severity", "subject", "reason", "remedy")}
+
+
+def _checked(seen: Seen, asking: Collection[Asking]) -> list[str]:
+    stack = seen.stack
+    return [
+        _tower(seen.tower),
+        f"{_read(seen.tower.inventories)} inventories and {_read(seen.tower.templates)} job templates that tags name",
+        f"{_read(stack.rules)} rules, {_read(stack.queues)} queues, {_read(stack.sources)} event source mappings, "
+        f"{_read(stack.schedules)} schedules",
+        _groups(seen, asking),
+    ]
+
+
+def _read(looks: Mapping[str, object]) -> int:
+    """How many looks showed something."""
+    return sum(not isinstance(each, RollcallError) for each in looks.values())
+
+
+def _tower(tower: SeenTower) -> str:
+    if isinstance(tower.version, RollcallError):
+        return f"Tower at {tower.root}, in vain"
+    words = f"Tower {tower.version} at {tower.root}, whose clock is {round(tower.ahead):+d} s from AWS's"
+    if tower.user is None or isinstance(tower.user, RollcallError):
+        return words
+    words += f", as user {tower.user.name}"
+    return words if tower.limits or not tower.bulk else f"{words}, who may not read the limits of bulk calls"
+
+
+def _groups(seen: Seen, asking: Collection[Asking]) -> str:
+    if isinstance(seen.groups, RollcallError):
+        return "no Auto Scaling group"
+    opted_in = [each for each in seen.groups.values() if OPT_IN_TAG in each.group.tags]
+    hooks = sum(len(each.hooks) for each in opted_in if not isinstance(each.hooks, RollcallError))
+    instances = sum(len(each.group.members) for each in asking)
+    return (
+        f"{len(opted_in)} Auto Scaling groups that opted in, with {hooks} hooks and {instances} instances; the hooks "
+        f"of {len(seen.groups) - len(opted_in)} others"
+    )

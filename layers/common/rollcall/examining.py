@@ -1,0 +1,201 @@
+"""What there is in AWS and in Tower, read for doctor's findings to be made of it. Nothing is changed.
+
+Every look that fails is kept as its error in the place of what it would have shown, and fails no other.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from .asking import Asking, read_tags, references
+from .errors import AwsDenied, RollcallError, Throttled
+from .model import CheckKind
+from .seen import Seen, SeenInventory, SeenStack, SeenTemplate, SeenTower
+from .settings import OPT_IN_TAG
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from .findings import Finding
+    from .fleet import Fleet
+    from .inspector import Inspector
+    from .seen import Look, SeenGroup
+    from .settings import Settings, StackNames
+    from .tower import Tower
+
+AWS_AT_ONCE = 8  # calls; Auto Scaling's limits are unpublished, and botocore waits where it is asked to
+TOWER_AT_ONCE = 4  # requests, beside those of the functions at work
+TIME_KEPT = 20.0  # seconds of the invocation for the findings to be made, told and stored
+API_ROOTS = ("/api/v2/", "/api/controller/v2/")
+
+
+class Examination:
+    """One look at everything.
+
+    tower_at: a client for another API root of the same Tower. seconds_left: in this invocation.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        names: StackNames,
+        tower: Tower,
+        fleet: Fleet,
+        inspector: Inspector,
+        *,
+        tower_at: Callable[[str], Tower],
+        seconds_left: Callable[[], float],
+    ) -> None:
+        self._settings = settings
+        self._names = names
+        self._tower = tower
+        self._fleet = fleet
+        self._inspector = inspector
+        self._tower_at = tower_at
+        self._seconds_left = seconds_left
+
+    def look(self, wanted: Collection[str] | None) -> tuple[Seen, list[Asking], list[Finding]]:
+        """What there is, the groups that opted in, and those of their tags that cannot be read.
+
+        wanted: names of the groups to look at, None for all.
+        """
+        stack = self._stack()
+        groups = self._try(lambda: self._inspector.groups(wanted))
+        if isinstance(groups, RollcallError):
+            return Seen(stack, self._at_tower([]), groups), [], []
+        groups = self._with_hooks(groups)
+        asking, unreadable = read_tags(groups.values())
+        seen = Seen(
+            stack,
+            self._at_tower(asking),
+            groups,
+            frozenset(wanted or ()) - groups.keys(),
+            self._each(self._topics(groups), lambda topic: self._subscribers(topic, stack), AWS_AT_ONCE),
+            self._each(self._target_groups(asking), self._kind, AWS_AT_ONCE),
+        )
+        return seen, asking, unreadable
+
+    # Looks that may fail
+
+    def _try[T](self, look: Callable[[], T]) -> Look[T]:
+        if self._seconds_left() < TIME_KEPT:
+            return Throttled("there was no time left for it in this invocation")
+        try:
+            return look()
+        except RollcallError as error:
+            return error
+        except Exception as error:  # noqa: BLE001 - an answer that nobody expected must not hide all else
+            return RollcallError(f"doctor makes no sense of an answer: {type(error).__name__}: {error}")
+
+    def _each[K, T](self, keys: Collection[K], look: Callable[[K], T], at_once: int) -> dict[K, Look[T]]:
+        ordered = list(keys)
+        with ThreadPoolExecutor(at_once) as pool:
+            looks = pool.map(lambda key: self._try(lambda: look(key)), ordered)
+            return dict(zip(ordered, looks, strict=True))
+
+    # AWS
+
+    def _stack(self) -> SeenStack:
+        names, inspector = self._names, self._inspector
+        queues = self._each(names.queues, lambda name: inspector.queue(names.queues[name]), AWS_AT_ONCE)
+        rules = self._each(names.rules, lambda name: inspector.rule(names.rules[name]), AWS_AT_ONCE)
+        sources = self._each(names.sources, lambda name: inspector.source_state(names.sources[name]), AWS_AT_ONCE)
+        schedules = self._each(names.schedules, lambda name: inspector.is_scheduled(names.schedules[name]), AWS_AT_ONCE)
+        return SeenStack(rules, queues, sources, schedules)
+
+    def _with_hooks(self, groups: Mapping[str, SeenGroup]) -> dict[str, SeenGroup]:
+        """The groups with their hooks and topics: first those that opted in, in case there is no time for all."""
+        ordered = sorted(groups, key=lambda name: (OPT_IN_TAG not in groups[name].group.tags, name))
+        hooks = self._each(ordered, self._inspector.hooks, AWS_AT_ONCE)
+        opted_in = [name for name in ordered if OPT_IN_TAG in groups[name].group.tags]
+        topics = self._try(lambda: self._inspector.topics(opted_in))
+        return {
+            name: replace(
+                groups[name],
+                hooks=hooks[name],
+                topics={}
+                if name not in opted_in
+                else topics
+                if isinstance(topics, RollcallError)
+                else topics.get(name, {}),
+            )
+            for name in ordered
+        }
+
+    def _topics(self, groups: Mapping[str, SeenGroup]) -> set[str]:
+        """The topics that groups notify, or hooks that may be Rollcall's."""
+        named: set[str] = set()
+        for group in groups.values():
+            if not isinstance(group.topics, RollcallError):
+                named |= group.topics.keys()
+            if not isinstance(group.hooks, RollcallError):
+                named |= {each.target for each in group.hooks if ":sns:" in each.target}
+        return named
+
+    def _subscribers(self, topic: str, stack: SeenStack) -> frozenset[str]:
+        try:
+            return self._inspector.subscribers(topic)
+        except AwsDenied:
+            if topic != self._names.notification_topic:
+                raise
+            # Another account's, which does not show its subscribers; the template subscribed the queues.
+            return frozenset({stack.arn("LaunchQueue"), stack.arn("TerminateQueue")})
+
+    def _target_groups(self, asking: Collection[Asking]) -> set[str]:
+        if not self._settings.load_balancers:
+            return set()
+        return {
+            target_group
+            for each in asking
+            if each.settings.asks(CheckKind.ELB) or each.settings.watch
+            for target_group in each.group.group.target_groups
+        }
+
+    def _kind(self, target_group: str) -> str:
+        return self._fleet.targets.types([target_group])[target_group]
+
+    # Tower
+
+    def _at_tower(self, asking: Collection[Asking]) -> SeenTower:
+        tower = self._tower
+        version = self._try(tower.version)
+        seen = SeenTower(tower.root, version, ahead=tower.now() - time.time())
+        if isinstance(version, RollcallError):
+            return replace(seen, other_roots=self._other_roots())
+        user = self._try(tower.user)
+        if isinstance(user, RollcallError):
+            return replace(seen, user=user)
+        inventories, templates = references(asking)
+        return replace(
+            seen,
+            user=user,
+            bulk=self._try(tower.has_bulk_calls),
+            limits=self._try(tower.bulk_limits),
+            inventories=self._each(inventories, self._inventory, TOWER_AT_ONCE),
+            templates=self._each(templates, self._template, TOWER_AT_ONCE),
+        )
+
+    def _inventory(self, reference: str) -> SeenInventory:
+        inventory = self._tower.inventory(reference)
+        return SeenInventory(
+            inventory,
+            self._try(lambda: self._tower.may_change(inventory)),
+            self._try(lambda: frozenset(host.name for host in self._tower.dump(inventory).hosts)),
+        )
+
+    def _template(self, reference: str) -> SeenTemplate:
+        template = self._tower.job_template(reference)
+        return SeenTemplate(template, self._try(lambda: self._tower.launch_terms(template)))
+
+    def _other_roots(self) -> tuple[str, ...]:
+        """Where on the same host a Tower does answer."""
+        parts = urlsplit(self._tower.root)
+        urls = [f"{parts.scheme}://{parts.netloc}{root}" for root in API_ROOTS]
+        return tuple(url for url in urls if url != self._tower.root and self._answers(url))
+
+    def _answers(self, url: str) -> bool:
+        return not isinstance(self._try(self._tower_at(url).version), RollcallError)

@@ -1,0 +1,43 @@
+"""What doctor finds: something that is set up in a way that does harm, or will."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """What comes of it."""
+
+    BREAKS_LAUNCHES = "breaks launches"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something to mend. subject: where; what: a few words that stay the same as long as it lasts.
+
+    hides: others may be hidden behind it, for something could not be looked at.
+    """
+
+    subject: str
+    what: str
+    severity: Severity
+    reason: str
+    remedy: str
+    hides: bool = False
+
+    @property
+    def key(self) -> str:
+        """The same as long as the same is wrong in the same place."""
+        return f"{self.subject}: {self.what}"
+
+
+def breaks(subject: str, what: str, reason: str, remedy: str) -> Finding:
+    """A finding that keeps instances from being launched as they should be."""
+    return Finding(subject, what, Severity.BREAKS_LAUNCHES, reason, remedy)
+
+
+def warns(subject: str, what: str, reason: str, remedy: str) -> Finding:
+    """A finding with which launches go on as they should."""
+    return Finding(subject, what, Severity.WARNING, reason, remedy)

@@ -1,0 +1,32 @@
+"""What speaks against following what a group asks for: the reason apart from the remedy.
+
+Functions refuse a group at the first objection; doctor names them all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .errors import BadSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+@dataclass(frozen=True)
+class Objection:
+    """What is wrong, and how it is mended. what: names it in a few words that stay the same."""
+
+    what: str
+    reason: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.remedy}"
+
+
+def require_none(objections: Iterable[Objection]) -> None:
+    """Raise BadSettings with the first objection, if there is one."""
+    for each in objections:
+        raise BadSettings(str(each))

@@ -1,0 +1,86 @@
+"""Runs doctor on a deployed stack, and prints what is set up wrongly for people, with the remedies.
+
+Exits with 0 when nothing breaks a launch, with 1 when something does, or may, for it could not be looked at; with 2 if
+doctor cannot be run. Uses the AWS credentials and the Region of the shell it runs in.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from stack import NotRun, invoke
+
+type Json = dict[str, Any]
+
+ANSWER_TIMEOUT = 320  # seconds; the function's own timeout and a little
+FIELDS = ("failed", "checked", "findings", "left_out", "seconds")
+PIPE_WIDTH = 100_000  # characters, where there is no terminal: an entry is a line
+TITLES = {"breaks launches": ("BREAKS LAUNCHES", "bold red"), "warning": ("warning", "bold yellow")}  # the worst first
+INDENT, REMEDY_INDENT = (0, 0, 0, 2), (0, 0, 0, 6)  # characters
+
+
+def main() -> int:
+    """Runs doctor and prints its answer. Returns the exit code."""
+    options = _parser().parse_args()
+    screen = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+    try:
+        with screen.status("looking at AWS and Tower"):
+            answer = examine(options.stack, {"groups": options.group} if options.group else {})
+    except NotRun as error:
+        print(error, file=sys.stderr)
+        return 2
+    if options.json:
+        print(json.dumps(answer, indent=2))
+    else:
+        show(screen, answer)
+    return 1 if answer["failed"] else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--stack", default="rollcall", help="Rollcall's stack (%(default)s)")
+    parser.add_argument("--group", action="append", default=[], help="only this Auto Scaling group; repeat for more")
+    parser.add_argument("--json", action="store_true", help="print the answer as it came")
+    return parser
+
+
+def examine(stack: str, request: Json) -> Json:
+    """The answer of the stack's doctor. Raises NotRun."""
+    said = invoke(stack, "DoctorFunction", request, ANSWER_TIMEOUT)
+    if not said.keys() >= set(FIELDS):
+        raise NotRun(
+            f"DoctorFunction of stack {stack} does not answer as it should: {json.dumps(said)[:200]}\n"
+            "Deploy this version, or use the script of the version that is deployed."
+        )
+    return said
+
+
+def show(screen: Console, answer: Json) -> None:
+    """Prints an answer: the findings by what comes of them, then what was looked at."""
+    for severity, (title, style) in TITLES.items():
+        own = [each for each in answer["findings"] if each["severity"] == severity]
+        if own:
+            screen.print(f"{len(own):,} {title}", style=style)
+        for each in own:
+            screen.print(Padding(Text(f"{each['subject']}: {each['reason']}"), INDENT, expand=False))
+            screen.print(Padding(Text(f"remedy: {each['remedy']}"), REMEDY_INDENT, expand=False))
+        if own:
+            screen.print()
+    if answer["left_out"]:
+        screen.print(f"{answer['left_out']:,} more findings are left out: mend these first.\n")
+    screen.print("looked at", style="bold")
+    for words in answer["checked"]:
+        screen.print(Padding(Text(words), INDENT, expand=False))
+    clean = "" if answer["findings"] else "Nothing is wrong. "
+    screen.print(f"\n{clean}{answer['seconds']:.1f} s")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1029 @@
+"""Doctor on the deployed stack: each planted fault is named with its remedy, and what is right is not complained of."""
+
+from __future__ import annotations
+
+import json
+import os
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from lab.cloud import ACCOUNT, HOOK_PREFIX, REGION, REPOSITORY, STACK, Cloud, Group, eventually
+from lab.tower import Tower
+
+type Json = dict[str, Any]
+type Plant = Callable[["Planted"], object]
+type Told = subprocess.CompletedProcess[str]
+
+ADVISED = 600  # seconds; the heartbeat timeout that README advises
+BREAKS, WARNS = "breaks launches", "warning"
+TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:notifications"
+FOUND, MENDED = "Misconfiguration Found", "Misconfiguration Mended"
+UNREACHABLE = "http://127.0.0.1:1"  # nobody listens there
+
+
+@pytest.fixture(scope="module")
+def cloud(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """Rollcall, deployed for these tests alone: they break what all share, and mend it."""
+    with Cloud(tmp_path_factory.mktemp("lab"), tower=Tower(boot_time=0, job_time=0.3, event_lag=0.1)) as cloud:
+        cloud.aws.client("sns").create_topic(Name="notifications")
+        cloud.deploy(built, LoadBalancers="true", NotificationTopicArn=TOPIC)
+        yield cloud
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A group, its inventory and its job template, all of one name, and where to plant a fault.
+
+    later: takes what mends it after the test.
+    """
+
+    cloud: Cloud
+    group: Group
+    later: ExitStack
+
+    @property
+    def name(self) -> str:
+        return self.group.name
+
+    @property
+    def tower(self) -> Tower:
+        return self.cloud.tower
+
+    def aws(self, service: str) -> Any:
+        return self.cloud.aws.client(service)
+
+    def hook(self, name: str = f"{HOOK_PREFIX}-launching", transition: str = "LAUNCHING", **settings: Any) -> None:
+        """Put a hook, or change one."""
+        self.aws("autoscaling").put_lifecycle_hook(
+            AutoScalingGroupName=self.name,
+            LifecycleHookName=name,
+            LifecycleTransition=f"autoscaling:EC2_INSTANCE_{transition}",
+            **{"HeartbeatTimeout": ADVISED, "DefaultResult": "ABANDON" if transition == "LAUNCHING" else "CONTINUE"}
+            | settings,
+        )
+
+    def unhook(self, *transitions: str) -> None:
+        for each in transitions:
+            self.aws("autoscaling").delete_lifecycle_hook(
+                AutoScalingGroupName=self.name, LifecycleHookName=f"{HOOK_PREFIX}-{each}"
+            )
+
+    def tell_doctor(self, **variables: str) -> None:
+        """Change doctor's environment for this test, as another deployment would."""
+        self.later.enter_context(another_environment(self.cloud, variables))
+
+    def use_secret(self, text: str) -> None:
+        """Let doctor read another secret."""
+        name = f"another-{next(NUMBERS)}"
+        self.tell_doctor(TOWER_SECRET=self.aws("secretsmanager").create_secret(Name=name, SecretString=text)["ARN"])
+
+    def use_token(self, **rights: Any) -> None:
+        """Let doctor come with the token of another user, who may do this."""
+        token = f"token-{next(NUMBERS)}"
+        self.tower.add_token(token, **rights)
+        self.use_secret(token)
+
+    def template(self, **terms: Any) -> str:
+        """Another job template for the group, with these terms."""
+        name = f"{self.name}-{next(NUMBERS)}"
+        self.tower.add_job_template(name, **{"inventory": self.name} | terms)
+        self.group.tag({"job-template": name})
+        return name
+
+
+NUMBERS = count(1)
+
+
+@contextmanager
+def another_environment(cloud: Cloud, variables: dict[str, str]) -> Iterator[None]:
+    client, function = cloud.aws.client("lambda"), cloud.function_name("DoctorFunction")
+    before = client.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
+    client.update_function_configuration(FunctionName=function, Environment={"Variables": before | variables})
+    try:
+        yield
+    finally:
+        client.update_function_configuration(FunctionName=function, Environment={"Variables": before})
+
+
+@pytest.fixture
+def planted(cloud: Cloud, request: pytest.FixtureRequest) -> Iterator[Planted]:
+    """A group with nothing wrong with it."""
+    name = f"web{next(NUMBERS)}"
+    cloud.tower.add_inventory(name)
+    cloud.tower.add_job_template(name, name)
+    tags = {"inventory": name, "job-template": name, "gate": "job ec2"}
+    group = cloud.create_group(name, tags, heartbeat_timeout=ADVISED)
+    with ExitStack() as later:
+        yield Planted(cloud, group, later)
+    cloud.aws.mend()
+    if group.exists():
+        group.delete()
+    eventually(lambda: not group.states(), "the group is gone")
+
+
+def findings(answer: Json) -> dict[str, Json]:
+    return {each["key"]: each for each in answer["findings"]}
+
+
+def look(planted: Planted) -> dict[str, Json]:
+    return findings(planted.cloud.doctor(groups=[planted.name]))
+
+
+def test_nothing_is_said_of_a_group_that_is_set_up_as_readme_says(planted: Planted) -> None:
+    answer = planted.cloud.doctor(groups=[planted.name])
+    assert (answer["findings"], answer["failed"]) == ([], False)
+    assert answer["checked"] == [
+        f"Tower 24.6.1 at {planted.cloud.tower_url}/api/v2/, whose clock is {answer['checked'][0].split()[-7]} s from "
+        "AWS's, as user admin",
+        "1 inventories and 1 job templates that tags name",
+        "3 rules, 6 queues, 3 event source mappings, 1 schedules",
+        "1 Auto Scaling groups that opted in, with 2 hooks and 0 instances; the hooks of 0 others",
+    ]
+    assert answer["seconds"] > 0
+
+
+# The faults: who plants each, how bad it is, its key, and words of the reason and of the remedy; NAME is the group's.
+
+
+@dataclass(frozen=True)
+class Fault:
+    """plant: plants it. NAME in the texts is the group's name."""
+
+    plant: Plant
+    severity: str
+    key: str
+    reason: str
+    remedy: str
+
+
+def of_tower(plant: Plant, severity: str, what: str, reason: str, remedy: str) -> Fault:
+    return Fault(plant, severity, f"Tower: {what}", reason, remedy)
+
+
+def of_group(plant: Plant, severity: str, what: str, reason: str, remedy: str) -> Fault:
+    return Fault(plant, severity, f"group NAME: {what}", reason, remedy)
+
+
+def set_for_now(planted: Planted, name: str, value: Any) -> None:
+    planted.later.callback(setattr, planted.tower, name, getattr(planted.tower, name))
+    setattr(planted.tower, name, value)
+
+
+def stay_away(planted: Planted) -> None:
+    planted.later.callback(planted.tower.come_back)
+    planted.tower.refuse()
+
+
+def move_behind_a_gateway(planted: Planted) -> None:
+    gateway = Tower(api_root="/api/controller/v2/", token=planted.tower.token)
+    planted.tell_doctor(TOWER_URL=planted.later.enter_context(gateway.serve()))
+
+
+def show_a_page(planted: Planted) -> None:
+    planted.tell_doctor(TOWER_URL=planted.later.enter_context(web_page()))
+
+
+def present_a_certificate(planted: Planted) -> None:
+    planted.tell_doctor(TOWER_URL=planted.later.enter_context(web_page(self_signed=True)))
+
+
+class Page(BaseHTTPRequestHandler):
+    """What a gateway's UI answers to everything."""
+
+    def do_GET(self) -> None:
+        body = b"<!doctype html><title>Ansible Automation Platform</title>"
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@contextmanager
+def web_page(*, self_signed: bool = False) -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), Page) as server, ExitStack() as running:
+        if self_signed:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate())
+            server.socket = running.enter_context(context.wrap_socket(server.socket, server_side=True))
+        thread = threading.Thread(target=partial(server.serve_forever, 0.05))
+        thread.start()
+        try:
+            yield f"http{'s' if self_signed else ''}://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def certificate() -> Path:
+    """A PEM file with a key and a certificate that nobody but itself signed."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tower")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    file = Path(os.environ["PYTEST_DOCTOR_DIRECTORY"]) / "tower.pem"
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    file.write_bytes(secret + made.public_bytes(serialization.Encoding.PEM))
+    return file
+
+
+@pytest.fixture(autouse=True)
+def _directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTEST_DOCTOR_DIRECTORY", str(tmp_path))
+
+
+def both(*plants: Plant) -> Plant:
+    def plant(planted: Planted) -> None:
+        for each in plants:
+            each(planted)
+
+    return plant
+
+
+TOWER_FAULTS = {
+    "Tower is away": of_tower(stay_away, BREAKS, "unavailable", "with 503", "mend Tower"),
+    "nobody listens": of_tower(
+        lambda it: it.tell_doctor(TOWER_URL=UNREACHABLE), BREAKS, "connection refused", "cannot be reached", "port in"
+    ),
+    "no such host": of_tower(
+        lambda it: it.tell_doctor(TOWER_URL="https://tower.invalid"),
+        BREAKS,
+        "host name",
+        "tower.invalid",
+        "let the VPC of SubnetIds resolve it",
+    ),
+    "no such host, and no VPC": of_tower(
+        lambda it: it.tell_doctor(TOWER_URL="https://tower.invalid", IN_VPC="false"),
+        BREAKS,
+        "host name",
+        "tower.invalid",
+        "deploy with SubnetIds and SecurityGroupIds",
+    ),
+    "a certificate that is not trusted": of_tower(
+        present_a_certificate, BREAKS, "certificate", "self-signed certificate", '"ca_bundle": "PEM"'
+    ),
+    "the API root of another version": of_tower(
+        move_behind_a_gateway, BREAKS, "API root", "is http", "/api/controller/v2/"
+    ),
+    "a page for browsers": of_tower(show_a_page, BREAKS, "API root", "not the API's JSON", "AAP 2.5 and later"),
+    "a secret of another form": of_tower(
+        lambda it: it.use_secret('{"tokn": "x"}'), BREAKS, "secret", "neither a bare token nor JSON", "put-secret-value"
+    ),
+    "no such secret": of_tower(
+        lambda it: it.tell_doctor(TOWER_SECRET="nowhere"), BREAKS, "secret", "secret nowhere", "full ARN"
+    ),
+    "a token that was revoked": of_tower(
+        lambda it: it.use_secret("revoked"), BREAKS, "token", "with 401", "make a token with the scope Write"
+    ),
+    "a token that may only read": of_tower(
+        lambda it: it.use_token(read_only=True), BREAKS, "token reads only", "scope is Read", "with the scope Write"
+    ),
+    "a clock that is behind": of_tower(
+        lambda it: set_for_now(it, "clock_skew", -300), WARNS, "clock", "behind that of AWS", "NTP"
+    ),
+    "a clock that is an hour ahead": of_tower(
+        lambda it: set_for_now(it, "clock_skew", 4000), BREAKS, "clock", "ahead of that of AWS", "NTP"
+    ),
+    "an old server": of_tower(
+        lambda it: set_for_now(it, "no_bulk", True), WARNS, "no bulk calls", "one by one", "AWX 22"
+    ),
+    "a low limit for creating": of_tower(
+        lambda it: set_for_now(it, "bulk_limits", (50, 250)), WARNS, "BULK_HOST_MAX_CREATE", "is 50", "at least 100"
+    ),
+    "a low limit for deleting": of_tower(
+        lambda it: set_for_now(it, "bulk_limits", (100, 249)), WARNS, "BULK_HOST_MAX_DELETE", "is 249", "at least 250"
+    ),
+    "an inventory that may only be read": Fault(
+        lambda it: it.use_token(inventories=(), readable=[it.name], templates=[it.name]),
+        BREAKS,
+        "inventory 'NAME': role",
+        "neither added nor removed",
+        "the role Admin",
+    ),
+    "an inventory that is not seen": Fault(
+        lambda it: it.use_token(inventories=(), templates=[it.name]),
+        BREAKS,
+        "inventory 'NAME': not found",
+        "tag rollcall:inventory of NAME",
+        "the role Read, better Admin",
+    ),
+    "a template that may only be read": Fault(
+        lambda it: it.use_token(inventories=[it.name], templates=(), readable_templates=[it.name]),
+        BREAKS,
+        "job template 'NAME': role",
+        "may not launch",
+        "the role Execute",
+    ),
+    "a template that is not seen": Fault(
+        lambda it: it.use_token(inventories=[it.name], templates=()),
+        BREAKS,
+        "job template 'NAME': not found",
+        "named by tags of NAME",
+        "the role Execute",
+    ),
+    "two inventories of one name": Fault(
+        lambda it: it.tower.add_inventory(it.name, "Other"),
+        BREAKS,
+        "inventory 'NAME': not found",
+        "ambiguous",
+        "write org/name or the id",
+    ),
+    "a smart inventory": Fault(
+        both(lambda it: it.tower.add_inventory("smart", kind="smart"), lambda it: it.group.tag({"inventory": "smart"})),
+        BREAKS,
+        "inventory 'smart': not found",
+        "cannot hold hosts",
+        "ordinary inventory",
+    ),
+    "a template with a question": Fault(
+        lambda it: it.template(survey_required="colour"),
+        BREAKS,
+        "job template 'TEMPLATE': launch needs more",
+        "the survey's question 'colour'",
+        "make the survey's questions optional",
+    ),
+    "a template with one job at a time": Fault(
+        lambda it: it.template(allow_simultaneous=False),
+        WARNS,
+        "job template 'TEMPLATE': one job at a time",
+        "allows no concurrent jobs",
+        "tick 'Concurrent jobs'",
+    ),
+}
+
+
+def elb(planted: Planted, kind: str = "") -> None:
+    """Let the group ask for its load balancers; attached to a target group of this kind, or to one that is gone."""
+    tags = {"inventory": planted.name, "job-template": planted.name, "gate": "job elb"}
+    traffic: Json = {}
+    if kind:
+        arn = planted.cloud.create_target_group(planted.name, "instance" if kind == "gone" else kind)
+        traffic = {"TargetGroupARNs": [arn]}
+        if kind == "gone":
+            planted.aws("elbv2").delete_target_group(TargetGroupArn=arn)
+    planted.group.delete()
+    planted.cloud.create_group(planted.name, tags, heartbeat_timeout=ADVISED, **traffic)
+
+
+def serve_without_host(planted: Planted) -> None:
+    planted.unhook("launching")
+    planted.group.scale(2)
+    eventually(lambda: len(planted.group.in_service()) == 2, "two in service")
+
+
+def notify_only(planted: Planted, *transitions: str) -> None:
+    planted.unhook(*transitions)
+    planted.group.notify(TOPIC)
+
+
+GROUP_FAULTS = {
+    "a tag with a value that is not allowed": of_group(
+        lambda it: it.group.tag({"gate": "icmp"}),
+        BREAKS,
+        "tag rollcall:gate",
+        "'icmp'; allowed: job, ec2",
+        "ResourceId=NAME,Key=rollcall:gate",
+    ),
+    "a port that can only be tried inside the VPC": of_group(
+        both(lambda it: it.group.tag({"gate": "tcp:22"}), lambda it: it.tell_doctor(IN_VPC="false")),
+        BREAKS,
+        "check outside the VPC",
+        "asks for tcp:22",
+        "deploy with SubnetIds",
+    ),
+    "nodes in Chef without Chef": of_group(
+        lambda it: it.group.tag({"chef": "@instance_id@"}), BREAKS, "no Chef server", "rollcall:chef", "ChefSecretArn"
+    ),
+    "no launch hook": of_group(
+        lambda it: it.unhook("launching"),
+        BREAKS,
+        "no launch hook",
+        "serve without being provisioned",
+        "--lifecycle-hook-name rollcall-launching --lifecycle-transition autoscaling:EC2_INSTANCE_LAUNCHING",
+    ),
+    "a launch hook of another name": of_group(
+        both(lambda it: it.unhook("launching"), lambda it: it.hook("mine")),
+        BREAKS,
+        "no launch hook",
+        "'mine' is not",
+        "put",
+    ),
+    "no terminate hook": of_group(
+        lambda it: it.unhook("terminating"),
+        WARNS,
+        "no terminate hook",
+        "only after their instances went",
+        "--default-result CONTINUE",
+    ),
+    "notifications in place of a launch hook": of_group(
+        lambda it: notify_only(it, "launching"), WARNS, "no launch hook", "only once they serve", "put-lifecycle-hook"
+    ),
+    "notifications in place of a terminate hook": of_group(
+        lambda it: notify_only(it, "terminating"), WARNS, "no terminate hook", "notifies a topic", "put-lifecycle-hook"
+    ),
+    "a launch hook that lets everybody in": of_group(
+        lambda it: it.hook(DefaultResult="CONTINUE"),
+        WARNS,
+        "default result of rollcall-launching",
+        "default result CONTINUE",
+        "--default-result ABANDON",
+    ),
+    "a terminate hook that abandons": of_group(
+        lambda it: it.hook(f"{HOOK_PREFIX}-terminating", "TERMINATING", DefaultResult="ABANDON"),
+        WARNS,
+        "default result of rollcall-terminating",
+        "default result ABANDON",
+        "--default-result CONTINUE",
+    ),
+    "a heartbeat timeout that the queues outlast": of_group(
+        lambda it: it.hook(HeartbeatTimeout=120),
+        WARNS,
+        "heartbeat timeout of rollcall-launching",
+        "a single function that dies",
+        "--heartbeat-timeout 600",
+    ),
+    "a heartbeat timeout that is short for the queues": of_group(
+        lambda it: it.hook(f"{HOOK_PREFIX}-terminating", "TERMINATING", HeartbeatTimeout=359),
+        WARNS,
+        "heartbeat timeout of rollcall-terminating",
+        "comes again after 120 s",
+        "--heartbeat-timeout 600",
+    ),
+    "a timeout beyond the hook's life": of_group(
+        lambda it: it.group.tag({"timeout": "60001"}),
+        WARNS,
+        "life of rollcall-launching",
+        "after 60,000 s",
+        "shorten the tag",
+    ),
+    "two hooks for launches": of_group(
+        lambda it: it.hook(f"{HOOK_PREFIX}-too"),
+        WARNS,
+        "two hooks for launches",
+        "'rollcall-launching' and 'rollcall-too'",
+        "delete-lifecycle-hook",
+    ),
+    "hooks without the tag": of_group(
+        lambda it: it.group.tag({"inventory": None}),
+        BREAKS,
+        "hooks without the tag",
+        "wait for nobody",
+        "--lifecycle-hook-name rollcall-launching",
+    ),
+    "a hook that notifies the other queue": of_group(
+        lambda it: it.hook(NotificationTargetARN=it.cloud.queue_arn("TerminateQueue"), RoleARN="arn:aws:iam::1:role/r"),
+        BREAKS,
+        "target of rollcall-launching",
+        "the queue for terminations",
+        "<LaunchQueueArn>",
+    ),
+    "a hook that notifies by no role": of_group(
+        lambda it: it.hook(NotificationTargetARN=it.cloud.queue_arn("LaunchQueue")),
+        BREAKS,
+        "role of rollcall-launching",
+        "by no role",
+        "--role-arn ROLE",
+    ),
+    "a hook that notifies a topic nobody of ours hears": of_group(
+        lambda it: it.hook(
+            NotificationTargetARN=it.aws("sns").create_topic(Name=it.name)["TopicArn"], RoleARN="arn:aws:iam::1:role/r"
+        ),
+        WARNS,
+        "target of rollcall-launching",
+        "does not lead to LaunchQueue",
+        "subscribe LaunchQueue",
+    ),
+    "a check elb without a target group": of_group(
+        elb, BREAKS, "no target group", "attached to no target group", "attach one"
+    ),
+    "a target group of addresses": of_group(
+        lambda it: elb(it, "ip"), BREAKS, "target group NAME", "targets of type ip", "of target type instance"
+    ),
+    "a target group that is gone": of_group(
+        lambda it: elb(it, "gone"), BREAKS, "target group NAME", "does not exist", "detach it"
+    ),
+    "a check elb where it may not be asked": of_group(
+        both(lambda it: elb(it), lambda it: it.tell_doctor(LOAD_BALANCERS="false")),
+        BREAKS,
+        "load balancers may not be asked",
+        "may not ask",
+        "LoadBalancers=true",
+    ),
+    "retire jobs that are switched off": of_group(
+        both(lambda it: it.group.tag({"retire-job-template": it.name}), lambda it: it.tell_doctor(RETIRE_JOBS="false")),
+        WARNS,
+        "retire jobs switched off",
+        "not followed",
+        "RetireJobs=true",
+    ),
+    "user data that is switched off": of_group(
+        both(lambda it: it.group.tag({"user-data": "true"}), lambda it: it.tell_doctor(USER_DATA="false")),
+        WARNS,
+        "user data switched off",
+        "may not read user data",
+        "UserData=true",
+    ),
+    "one template for both": of_group(
+        lambda it: it.group.tag({"retire-job-template": it.name}),
+        WARNS,
+        "rollcall:retire-job-template: one template for both",
+        "nobody can tell",
+        "name two different",
+    ),
+    "a template that does not prompt for limit": of_group(
+        lambda it: it.template(ask_limit=False),
+        BREAKS,
+        "rollcall:job-template: no prompt for limit",
+        "would run on every host",
+        "tick 'Prompt on launch' beside the template's Limit",
+    ),
+    "a sliced template": of_group(
+        lambda it: it.template(slice_count=2),
+        BREAKS,
+        "rollcall:job-template: slices",
+        "2 slices",
+        "Job slicing to 1",
+    ),
+    "a template of another inventory": of_group(
+        both(lambda it: it.tower.add_inventory(f"{it.name}-b"), lambda it: it.template(inventory=f"{it.name}-b")),
+        BREAKS,
+        "rollcall:job-template: another inventory",
+        "is fixed to inventory",
+        "let it prompt for the inventory",
+    ),
+    "instances that were there before the hooks": of_group(
+        serve_without_host,
+        WARNS,
+        "instances without a host",
+        "2 of 2 instances in service have no host",
+        "make reconcile ARGS='--group NAME'",
+    ),
+}
+
+
+def change_queue(planted: Planted, queue: str, **attributes: str) -> None:
+    """Give a queue of the stack other attributes for this test."""
+    client, url = planted.aws("sqs"), planted.cloud.queue_url(queue)
+    before = client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    client.set_queue_attributes(QueueUrl=url, Attributes=attributes)
+    kept = {name: before[name] for name in attributes}
+    planted.later.callback(client.set_queue_attributes, QueueUrl=url, Attributes=kept)
+
+
+def without(sid: str) -> Plant:
+    """The policy of the queues without one of its statements."""
+
+    def plant(planted: Planted) -> None:
+        for queue in ("LaunchQueue", "TerminateQueue"):
+            url = planted.cloud.queue_url(queue)
+            answer = planted.aws("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"])
+            policy = json.loads(answer["Attributes"]["Policy"])
+            policy["Statement"] = [each for each in policy["Statement"] if each["Sid"] != sid]
+            change_queue(planted, queue, Policy=json.dumps(policy))
+
+    return plant
+
+
+def redrive(dead_letters: str, receives: int) -> Plant:
+    """Another redrive policy of the launch queue."""
+
+    def plant(planted: Planted) -> None:
+        arn = planted.cloud.queue_arn(dead_letters)
+        policy = {"deadLetterTargetArn": arn, "maxReceiveCount": receives}
+        change_queue(planted, "LaunchQueue", RedrivePolicy=json.dumps(policy))
+
+    return plant
+
+
+def disable_rule(planted: Planted, rule: str) -> None:
+    name = planted.cloud.physical_id(rule)
+    planted.aws("events").disable_rule(Name=name)
+    planted.later.callback(planted.aws("events").enable_rule, Name=name)
+
+
+def take_target(planted: Planted) -> None:
+    name = planted.cloud.physical_id("LaunchRule")
+    targets = planted.aws("events").list_targets_by_rule(Rule=name)["Targets"]
+    planted.aws("events").remove_targets(Rule=name, Ids=[each["Id"] for each in targets])
+    planted.later.callback(planted.aws("events").put_targets, Rule=name, Targets=targets)
+
+
+def disable_source(planted: Planted, source: str) -> None:
+    client, mapping = planted.aws("lambda"), planted.cloud.physical_id(source)
+    client.update_event_source_mapping(UUID=mapping, Enabled=False)
+    planted.later.callback(client.update_event_source_mapping, UUID=mapping, Enabled=True)
+
+
+def disable_schedule(planted: Planted) -> None:
+    client, name = planted.aws("scheduler"), planted.cloud.physical_id("ReconcileFunctionSchedule")
+    known = client.get_schedule(Name=name)
+    kept = {key: known[key] for key in ("Name", "ScheduleExpression", "FlexibleTimeWindow", "Target")}
+    client.update_schedule(**kept, State="DISABLED")
+    planted.later.callback(client.update_schedule, **kept, State="ENABLED")
+
+
+def lose_a_message(planted: Planted) -> None:
+    url = planted.cloud.queue_url("GateDeadLetterQueue")
+    planted.aws("sqs").send_message(QueueUrl=url, MessageBody="{}")
+    planted.later.callback(planted.aws("sqs").purge_queue, QueueUrl=url)
+
+
+STACK_FAULTS = {
+    "the launch rule disabled": Fault(
+        lambda it: disable_rule(it, "LaunchRule"), BREAKS, "LaunchRule: disabled", "wait until", "enable-rule --name"
+    ),
+    "the terminate rule disabled": Fault(
+        lambda it: disable_rule(it, "TerminateRule"), WARNS, "TerminateRule: disabled", "wait until", "enable-rule"
+    ),
+    "the rule for terminated instances disabled": Fault(
+        lambda it: disable_rule(it, "TerminatedRule"), WARNS, "TerminatedRule: disabled", "hosts of", "enable-rule"
+    ),
+    "a rule that sends nowhere": Fault(
+        take_target, BREAKS, "LaunchRule: not to its queue", "does not send to LaunchQueue", "deploy the template"
+    ),
+    "register fed by nobody": Fault(
+        lambda it: disable_source(it, "RegisterFunctionLaunches"),
+        BREAKS,
+        "RegisterFunction: event source disabled",
+        "no launched instance is registered",
+        "update-event-source-mapping --enabled",
+    ),
+    "the gate fed by nobody": Fault(
+        lambda it: disable_source(it, "GateFunctionWaiting"),
+        BREAKS,
+        "GateFunction: event source disabled",
+        "comes into service",
+        "update-event-source-mapping --enabled",
+    ),
+    "cleanup fed by nobody": Fault(
+        lambda it: disable_source(it, "CleanupFunctionTerminations"),
+        WARNS,
+        "CleanupFunction: event source disabled",
+        "no terminated instance is struck off",
+        "update-event-source-mapping --enabled",
+    ),
+    "reconcile not scheduled": Fault(
+        disable_schedule,
+        WARNS,
+        "ReconcileFunction: schedule disabled",
+        "events that were lost",
+        "EventBridge Scheduler",
+    ),
+    "dead letters": Fault(
+        lose_a_message, WARNS, "GateDeadLetterQueue: not empty", "1 message(s)", "make redrive shows them"
+    ),
+    "dead letters that go elsewhere": Fault(
+        redrive("GateDeadLetterQueue", 1000),
+        WARNS,
+        "LaunchQueue: other dead letters",
+        "does not go to the stack's dead-letter queue",
+        "deploy the template",
+    ),
+    "messages that are given up early": Fault(
+        redrive("LaunchDeadLetterQueue", 3),
+        BREAKS,
+        "LaunchQueue: gives up early",
+        "after 3 receives",
+        "maxReceiveCount is 1000",
+    ),
+    "a queue that the rules may not send to": Fault(
+        without("RulesOfThisStack"),
+        BREAKS,
+        "LaunchQueue: closed to LaunchRule",
+        "does not let LaunchRule send",
+        "deploy the template",
+    ),
+    "a queue that topics may not send to": Fault(
+        without("TopicsOfThisAccount"),
+        WARNS,
+        "TerminateQueue: closed to topics",
+        "does not let SNS topics",
+        "deploy the template",
+    ),
+}
+FAULTS = TOWER_FAULTS | GROUP_FAULTS | STACK_FAULTS
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_is_named_with_its_remedy(planted: Planted, name: str) -> None:
+    fault = FAULTS[name]
+    fault.plant(planted)
+    answer = planted.cloud.doctor(groups=[planted.name])
+    template = job_template(planted)
+
+    def own(text: str) -> str:
+        return text.replace("NAME", planted.name).replace("TEMPLATE", template)
+
+    found = findings(answer)
+    assert own(fault.key) in found, f"found {list(found)}"
+    finding = found[own(fault.key)]
+    assert own(fault.reason) in finding["reason"]
+    assert own(fault.remedy) in finding["remedy"]
+    assert finding["severity"] == fault.severity
+    assert answer["failed"] == any(each["severity"] == BREAKS for each in found.values())
+    assert planted.tower.jobs(planted.name) == []
+
+
+def job_template(planted: Planted) -> str:
+    described = planted.aws("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[planted.name])
+    tags = {tag["Key"]: tag["Value"] for tag in described["AutoScalingGroups"][0]["Tags"]}
+    return str(tags.get("rollcall:job-template", ""))
+
+
+# What cannot be looked at
+
+
+@pytest.mark.parametrize(
+    ("call", "key", "severity"),
+    [
+        ("autoscaling:DescribeAutoScalingGroups", "Auto Scaling groups: not looked at (AwsDenied)", BREAKS),
+        ("autoscaling:DescribeLifecycleHooks", "lifecycle hooks: not looked at (AwsDenied)", BREAKS),
+        ("autoscaling:DescribeNotificationConfigurations", "notifications: not looked at (AwsDenied)", WARNS),
+        ("events:DescribeRule", "rules: not looked at (AwsDenied)", BREAKS),
+        ("events:ListTargetsByRule", "rules: not looked at (AwsDenied)", BREAKS),
+        ("sqs:GetQueueAttributes", "queues: not looked at (AwsDenied)", BREAKS),
+        ("sns:ListSubscriptionsByTopic", "subscriptions of topics: not looked at (AwsDenied)", WARNS),
+        ("elasticloadbalancing:DescribeTargetGroups", "target groups: not looked at (AwsDenied)", WARNS),
+    ],
+)
+def test_what_may_not_be_looked_at_is_said_and_hides_nothing_else(
+    planted: Planted, call: str, key: str, severity: str
+) -> None:
+    disable_rule(planted, "TerminatedRule")
+    set_for_now(planted, "no_bulk", True)
+    elb(planted, "instance")
+    planted.group.notify(planted.aws("sns").create_topic(Name=planted.name)["TopicArn"])
+    planted.cloud.aws.deny(call)
+    found = look(planted)
+    assert found[key]["severity"] == severity
+    assert "DoctorRole" in found[key]["remedy"]
+    assert "Tower: no bulk calls" in found
+    assert ("TerminatedRule: disabled" in found) == ("events:" not in call)
+
+
+def test_a_group_that_is_not_there_is_said(cloud: Cloud) -> None:
+    answer = cloud.doctor(groups=["wbe"])
+    assert findings(answer)["group wbe: not there"]["remedy"] == "correct the name"
+    assert not answer["failed"]
+
+
+# What is right in ways of its own
+
+
+@pytest.mark.parametrize("raw", ["true", "false"])
+def test_hooks_that_notify_a_topic_of_the_users_own_are_right_whatever_their_names(planted: Planted, raw: str) -> None:
+    topic = planted.aws("sns").create_topic(Name=planted.name)["TopicArn"]
+    role = f"arn:aws:iam::{ACCOUNT}:role/notifier"
+    planted.unhook("launching", "terminating")
+    for queue, transition in (("LaunchQueue", "LAUNCHING"), ("TerminateQueue", "TERMINATING")):
+        planted.aws("sns").subscribe(
+            TopicArn=topic,
+            Protocol="sqs",
+            Endpoint=planted.cloud.queue_arn(queue),
+            Attributes={"RawMessageDelivery": raw},
+        )
+        planted.hook(f"mine-{transition.lower()}", transition, NotificationTargetARN=topic, RoleARN=role)
+    assert look(planted) == {}
+
+
+def test_hooks_that_notify_the_queues_are_right(planted: Planted) -> None:
+    role = f"arn:aws:iam::{ACCOUNT}:role/notifier"
+    planted.unhook("launching", "terminating")
+    for queue, transition in (("LaunchQueue", "LAUNCHING"), ("TerminateQueue", "TERMINATING")):
+        arn = planted.cloud.queue_arn(queue)
+        planted.hook(f"mine-{transition.lower()}", transition, NotificationTargetARN=arn, RoleARN=role)
+    assert look(planted) == {}
+
+
+def test_a_group_that_has_nothing_to_do_with_rollcall_is_passed_over(planted: Planted) -> None:
+    planted.unhook("launching", "terminating")
+    planted.hook("mine")
+    planted.group.tag({"inventory": None})
+    answer = planted.cloud.doctor(groups=[planted.name])
+    assert answer["findings"] == []
+    assert (
+        answer["checked"][-1]
+        == "0 Auto Scaling groups that opted in, with 0 hooks and 0 instances; the hooks of 1 others"
+    )
+
+
+def test_a_token_with_the_least_rights_is_enough(planted: Planted) -> None:
+    planted.use_token(inventories=[planted.name], templates=[planted.name])
+    answer = planted.cloud.doctor(groups=[planted.name])
+    assert answer["findings"] == []
+    assert "who may not read the limits of bulk calls" in answer["checked"][0]
+
+
+def test_the_example_gets_a_clean_bill(cloud: Cloud, planted: Planted) -> None:
+    stack, tower = "web-asg", cloud.tower
+    cloud.aws.client("ec2").create_key_pair(KeyName="fleet")
+    parameters = {
+        "SubnetIds": "subnet-00000001",
+        "SecurityGroupIds": "sg-00000001",
+        "KeyName": "fleet",
+        "Inventory": planted.name,
+        "JobTemplate": planted.name,
+        "ImageId": "/image",
+    }
+    cloud.aws.client("ssm").put_parameter(Name="/image", Value="ami-0abcdef1234567890", Type="String")
+    client = cloud.aws.client("cloudformation")
+    client.create_stack(
+        StackName=stack,
+        TemplateBody=(REPOSITORY / "examples" / "web-asg.yaml").read_text(),
+        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+    )
+
+    def outputs() -> dict[str, str]:
+        (found,) = client.describe_stacks(StackName=stack)["Stacks"]
+        assert not found["StackStatus"].startswith("ROLLBACK"), found
+        done = found["StackStatus"] == "CREATE_COMPLETE"
+        return {each["OutputKey"]: each["OutputValue"] for each in found["Outputs"]} if done else {}
+
+    group = Group(cloud, eventually(outputs, "the example is deployed")["GroupName"])
+    try:
+        eventually(group.in_service, "its instance serves")
+        assert [job.limit for job in tower.jobs(planted.name)] == list(group.states())
+        for answer in (cloud.doctor(), cloud.doctor(groups=[group.name])):
+            assert (answer["findings"], answer["failed"]) == ([], False)
+        assert "with 2 hooks and 1 instances" in answer["checked"][-1]
+    finally:
+        group.delete()
+        eventually(lambda: not group.states(), "the example is gone")
+        eventually(lambda: cloud.in_flight() == 0, "its termination is worked off")
+
+
+# Announcing
+
+
+@pytest.fixture
+def announced(cloud: Cloud) -> Iterator[Callable[[], list[tuple[str, Json]]]]:
+    """The events of doctor since it was asked last: detail types and details."""
+    name = f"announced-{next(NUMBERS)}"
+    sqs, events = cloud.aws.client("sqs"), cloud.aws.client("events")
+    queue = sqs.create_queue(QueueName=name)["QueueUrl"]
+    events.put_rule(Name=name, EventPattern=json.dumps({"source": ["rollcall"], "detail-type": [FOUND, MENDED]}))
+    events.put_targets(Rule=name, Targets=[{"Id": name, "Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"}])
+
+    def take() -> list[tuple[str, Json]]:
+        taken: list[tuple[str, Json]] = []
+        while messages := sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"):
+            for message in messages:
+                event = json.loads(message["Body"])
+                taken.append((event["detail-type"], event["detail"]))
+                sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+        return taken
+
+    yield take
+    events.remove_targets(Rule=name, Ids=[name])
+    events.delete_rule(Name=name)
+
+
+def test_only_what_is_new_is_announced_and_what_is_mended(
+    planted: Planted, announced: Callable[[], list[tuple[str, Json]]]
+) -> None:
+    cloud = planted.cloud
+    cloud.doctor(announce=True)
+    announced()
+    planted.group.tag({"gate": "icmp"})
+    cloud.doctor()
+    assert announced() == []
+
+    planted.unhook("terminating")
+    for _ in range(2):
+        told = findings(cloud.doctor(announce=True))
+    keys = [f"group {planted.name}: tag rollcall:gate", f"group {planted.name}: no terminate hook"]
+    about = {"account": ACCOUNT, "region": REGION, "function": "doctor"}
+    expected = {key: (FOUND, {**about, **told[key], "cause": f"doctor: {key}"}) for key in keys}
+    assert {detail["key"]: (kind, detail) for kind, detail in announced()} == expected
+    assert told[keys[0]].keys() == {"key", "severity", "subject", "reason", "remedy"}
+
+    planted.group.tag({"gate": "job"})
+    cloud.doctor(announce=True)
+    assert announced() == [(MENDED, {**about, **told[keys[0]], "cause": f"doctor: {keys[0]}"})]
+
+
+def test_what_could_not_be_looked_at_is_not_called_mended(
+    planted: Planted, announced: Callable[[], list[tuple[str, Json]]]
+) -> None:
+    cloud = planted.cloud
+    template = planted.template(survey_required="colour")
+    cloud.doctor(announce=True)
+    assert f"job template {template!r}: launch needs more" in [detail["key"] for _, detail in announced()]
+    planted.tower.refuse()
+    cloud.doctor(announce=True)
+    assert [(kind, detail["key"]) for kind, detail in announced()] == [(FOUND, "Tower: unavailable")]
+    planted.tower.come_back()
+    cloud.doctor(announce=True)
+    assert [(kind, detail["key"]) for kind, detail in announced()] == [(MENDED, "Tower: unavailable")]
+
+
+def test_the_schedule_asks_for_announcing_and_counts(
+    planted: Planted, announced: Callable[[], list[tuple[str, Json]]]
+) -> None:
+    planted.unhook("terminating")
+    planted.cloud.aws.fire_schedule(f"{STACK}-doctor")
+    key = f"group {planted.name}: no terminate hook"
+    eventually(lambda: key in [detail["key"] for _, detail in announced()], "it is announced")
+    line = next(line for line in planted.cloud.log_lines("doctor") if line.get("key") == key)
+    assert (line["level"], line["severity"]) == ("WARNING", WARNS)
+    counted = eventually(lambda: [each for each in planted.cloud.metrics("doctor") if "Findings" in each], "it counts")
+    assert {each["severity"] for each in counted} == {BREAKS, WARNS}
+
+
+# For people
+
+
+def doctor(cloud: Cloud, *options: str, **environment: str) -> Told:
+    return subprocess.run(
+        [sys.executable, str(REPOSITORY / "scripts" / "doctor.py"), *options],
+        env={**os.environ, **cloud.aws.environment, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_people_are_told_of_what_was_looked_at_and_that_nothing_is_wrong(planted: Planted) -> None:
+    told = doctor(planted.cloud, "--group", planted.name)
+    assert (told.returncode, told.stderr) == (0, "")
+    assert told.stdout.startswith("looked at\n  Tower 24.6.1 at")
+    assert "\nNothing is wrong. " in told.stdout
+
+
+def test_a_warning_is_no_failure_and_is_told_with_its_remedy(planted: Planted) -> None:
+    planted.unhook("terminating")
+    told = doctor(planted.cloud, "--group", planted.name)
+    assert (told.returncode, told.stderr) == (0, "")
+    assert told.stdout.startswith(f"1 warning\n  group {planted.name}: no hook of it for terminations")
+    assert "\n      remedy: aws autoscaling put-lifecycle-hook" in told.stdout
+    assert "Nothing is wrong" not in told.stdout
+
+
+def test_what_breaks_a_launch_is_a_failure_and_comes_first(planted: Planted) -> None:
+    planted.unhook("terminating", "launching")
+    told = doctor(planted.cloud, "--group", planted.name)
+    assert (told.returncode, told.stderr) == (1, "")
+    assert told.stdout.startswith(f"1 BREAKS LAUNCHES\n  group {planted.name}: no hook of it for launches")
+    assert told.stdout.index("1 BREAKS LAUNCHES") < told.stdout.index("1 warning")
+
+
+def test_other_programs_get_the_answer_as_it_came(planted: Planted) -> None:
+    other = planted.cloud.create_group(f"{planted.name}-b", {"inventory": None}, heartbeat_timeout=ADVISED)
+    told = doctor(planted.cloud, "--group", planted.name, "--group", other.name, "--json")
+    assert told.returncode == 1
+    assert [each["key"] for each in json.loads(told.stdout)["findings"]] == [
+        f"group {other.name}: hooks without the tag"
+    ]
+    other.delete()
+
+
+def test_a_doctor_that_cannot_be_run_is_told_with_the_remedy(planted: Planted) -> None:
+    nowhere = doctor(planted.cloud, "--stack", "no-such-stack")
+    assert (nowhere.returncode, nowhere.stdout) == (2, "")
+    assert "AWS cannot be asked" in nowhere.stderr
+    planted.tell_doctor(TOWER_URL="ftp://tower")
+    ended = doctor(planted.cloud)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("Doctor ended in an error: ")
+    assert "Tower URL 'ftp://tower' is not a URL" in ended.stderr
+
+
+def test_make_doctor_passes_on_what_it_is_asked_for(planted: Planted) -> None:
+    told = subprocess.run(
+        ["make", "--silent", "--old-file=setup", "doctor", f"STACK={STACK}", f"ARGS=--group {planted.name}"],
+        cwd=REPOSITORY,
+        env={**os.environ, **planted.cloud.aws.environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (told.returncode, told.stderr) == (0, "")
+    assert "Nothing is wrong." in told.stdout

@@ -1,0 +1,224 @@
+"""What doctor sees of an installation and a group that are as README says; tests change what they are about."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+from rollcall.asking import read_tags
+from rollcall.fleet import Membership
+from rollcall.inspector import Inspector
+from rollcall.model import BulkLimits, Group, Inventory, JobTemplate, LaunchTerms, Result, TowerUser, Transition
+from rollcall.seen import (
+    Seen,
+    SeenGroup,
+    SeenHook,
+    SeenInventory,
+    SeenQueue,
+    SeenRule,
+    SeenStack,
+    SeenTemplate,
+    SeenTower,
+)
+from rollcall.settings import Settings
+
+from .fakes import ACCOUNT, REGION
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from rollcall.asking import Asking
+    from rollcall.findings import Finding
+
+HERE = Settings(
+    account=ACCOUNT,
+    tower_url="https://tower.example.com",
+    tower_secret="tower",
+    hook_prefix="rollcall",
+    adopt_by_instance_id=False,
+    in_vpc=True,
+    load_balancers=True,
+    user_data=True,
+    retire_jobs=True,
+    max_hosts_per_job=100,
+    launch_queue_url="launch",
+    gate_queue_url="gate",
+    terminate_queue_url="terminate",
+)
+ADVISED = 600  # seconds
+TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:notifications"
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/notifier"
+INVENTORY = Inventory(7, "prod")
+TEMPLATE = JobTemplate(9, "provision", 7, asks_limit=True, asks_inventory=False, slices=1)
+TERMS = LaunchTerms(startable=True, simultaneous=True)
+
+
+def queue_arn(name: str) -> str:
+    return f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"
+
+
+def rule_arn(name: str) -> str:
+    return f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{name}"
+
+
+POLICY: dict[str, Any] = {
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": "events.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Condition": {
+                "ArnEquals": {
+                    "aws:SourceArn": [rule_arn(f"{each}Rule") for each in ("Launch", "Terminate", "Terminated")]
+                }
+            },
+        },
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": "sns.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Condition": {"StringEquals": {"aws:SourceAccount": ACCOUNT}},
+        },
+    ]
+}
+
+
+def queue(name: str, **changes: Any) -> SeenQueue:
+    dead = "" if "DeadLetter" in name else queue_arn(name.replace("Queue", "DeadLetterQueue"))
+    return replace(SeenQueue(queue_arn(name), 0, 120, dead, 1000, json.dumps(POLICY)), **changes)
+
+
+def rule(name: str, fed: str, **changes: Any) -> SeenRule:
+    return replace(SeenRule(rule_arn(name), True, frozenset({queue_arn(fed)})), **changes)
+
+
+def stack(**changes: Any) -> SeenStack:
+    """A stack as it was deployed; changes replace single parts, by their names in the template."""
+    ways = {"LaunchRule": "LaunchQueue", "TerminateRule": "TerminateQueue", "TerminatedRule": "TerminateQueue"}
+    queues = [f"{name}{kind}Queue" for name in ("Launch", "Gate", "Terminate") for kind in ("", "DeadLetter")]
+
+    def changed(made: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: changes.get(name, each) for name, each in made.items()}
+
+    return SeenStack(
+        rules=changed({name: rule(name, fed) for name, fed in ways.items()}),
+        queues=changed({name: queue(name) for name in queues}),
+        sources=changed({f"{name}Function": "Enabled" for name in ("Register", "Gate", "Cleanup")}),
+        schedules=changed({"ReconcileFunction": True}),
+    )
+
+
+def tower(**changes: Any) -> SeenTower:
+    """A Tower with one inventory and one template, where nothing is wrong."""
+    return replace(
+        SeenTower(
+            root="https://tower.example.com/api/v2/",
+            version="24.6.1",
+            user=TowerUser("fleet", writes=True),
+            limits=BulkLimits(100, 250),
+            inventories={"prod": SeenInventory(INVENTORY, True, frozenset({"i-a"}))},
+            templates={"provision": SeenTemplate(TEMPLATE, TERMS)},
+        ),
+        **changes,
+    )
+
+
+def hook(transition: Transition = Transition.LAUNCHING, **changes: Any) -> SeenHook:
+    launching = transition == Transition.LAUNCHING
+    made = SeenHook(
+        name=f"rollcall-{transition.name.lower()}",
+        transition=transition,
+        target="",
+        role="",
+        heartbeat_timeout=ADVISED,
+        default_result=Result.ABANDON if launching else Result.CONTINUE,
+    )
+    return replace(made, **changes)
+
+
+HOOKS = (hook(), hook(Transition.TERMINATING))
+
+
+def group(
+    *,
+    name: str = "web",
+    hooks: Any = HOOKS,
+    topics: Any = None,
+    members: Iterable[str] = ("i-a",),
+    target_groups: tuple[str, ...] = (),
+    other_traffic: tuple[str, ...] = (),
+    **tags: str | None,
+) -> SeenGroup:
+    """A group with both hooks and one instance in service; of a tag that is None there is none."""
+    wanted = {"inventory": "prod", "job-template": "provision"}
+    wanted |= {key.replace("_", "-"): text for key, text in tags.items()}  # type: ignore[misc]
+    return SeenGroup(
+        Group(
+            name,
+            {f"rollcall:{key}": text for key, text in wanted.items() if text is not None},
+            {},
+            target_groups,
+            other_traffic,
+        ),
+        {each: Membership(name, "InService") for each in members},
+        hooks,
+        topics or {},
+    )
+
+
+def seen(*groups: SeenGroup, **changes: Any) -> Seen:
+    """All there is to see, with these groups."""
+    return replace(Seen(stack(), tower(), {each.name: each for each in groups}), **changes)
+
+
+def asking_of(sight: Seen) -> tuple[list[Asking], list[Finding]]:
+    return read_tags(sight.groups.values() if isinstance(sight.groups, dict) else ())
+
+
+class FakeInspector(Inspector):
+    """An installation and groups in memory, where nothing is wrong. failing: methods that raise an error."""
+
+    def __init__(self, *groups: SeenGroup) -> None:
+        self.here = {each.name: each for each in groups}
+        self.failing: dict[str, Exception] = {}
+        self.asked: list[tuple[str, str]] = []
+
+    def _asked(self, method: str, of: str = "") -> None:
+        self.asked.append((method, of))
+        if method in self.failing:
+            raise self.failing[method]
+
+    def rule(self, name: str) -> SeenRule:
+        self._asked("rule", name)
+        return cast("SeenRule", stack().rules[name])
+
+    def source_state(self, mapping: str) -> str:
+        self._asked("source_state", mapping)
+        return "Enabled"
+
+    def is_scheduled(self, schedule: str) -> bool:
+        self._asked("is_scheduled", schedule)
+        return True
+
+    def queue(self, url: str) -> SeenQueue:
+        self._asked("queue", url)
+        return queue(url)
+
+    def groups(self, names: Collection[str] | None = None) -> dict[str, SeenGroup]:
+        self._asked("groups")
+        bare = {name: replace(each, hooks=(), topics={}) for name, each in self.here.items()}
+        return {name: each for name, each in bare.items() if names is None or name in names}
+
+    def hooks(self, group: str) -> tuple[SeenHook, ...]:
+        self._asked("hooks", group)
+        return cast("tuple[SeenHook, ...]", self.here[group].hooks)
+
+    def topics(self, names: Collection[str]) -> dict[str, dict[str, frozenset[str]]]:
+        self._asked("topics")
+        told = {name: self.here[name].topics for name in names}
+        return {name: dict(each) for name, each in told.items() if isinstance(each, dict) and each}
+
+    def subscribers(self, topic: str) -> frozenset[str]:
+        self._asked("subscribers", topic)
+        return frozenset({queue_arn("LaunchQueue"), queue_arn("TerminateQueue")})

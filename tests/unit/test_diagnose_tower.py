@@ -1,0 +1,253 @@
+"""What doctor finds wrong with Tower."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rollcall.diagnose_tower import diagnose_tower
+from rollcall.errors import (
+    AwsDenied,
+    BadSettings,
+    RollcallError,
+    Throttled,
+    TowerDenied,
+    TowerRejected,
+    TowerUnavailable,
+)
+from rollcall.findings import Finding, Severity
+from rollcall.model import BulkLimits, LaunchTerms, TowerUser
+from rollcall.seen import SeenInventory, SeenTemplate
+
+from . import sight
+
+BREAKS, WARNS = Severity.BREAKS_LAUNCHES, Severity.WARNING
+ROOT = "https://tower.example.com/api/v2/"
+
+
+def found(*, in_vpc: bool = True, retiring: tuple[str, ...] = (), **changes: Any) -> dict[str, Finding]:
+    """The findings about a Tower that is different in this, by key."""
+    seen = sight.tower(**changes)
+    inventories, templates = ({each: {"web"} for each in looks} for looks in (seen.inventories, seen.templates))
+    findings = list(diagnose_tower(seen, inventories, templates, retiring, in_vpc=in_vpc))
+    return {each.key: each for each in findings}
+
+
+def only(**changes: Any) -> Finding:
+    (finding,) = found(**changes).values()
+    return finding
+
+
+def test_a_tower_that_is_right_is_not_complained_of() -> None:
+    assert found() == {}
+
+
+CANNOT = f"Tower at {ROOT} cannot be reached for ping/: "
+WAYS = {
+    "a name nobody knows": (
+        TowerUnavailable(f"{CANNOT}NameResolutionError: Failed to resolve 'tower.example.com'"),
+        "host name",
+        ("let the VPC of SubnetIds resolve it", "deploy with SubnetIds and SecurityGroupIds"),
+    ),
+    "a server that does not listen": (
+        TowerUnavailable(f"{CANNOT}[Errno 111] Connection refused"),
+        "connection refused",
+        ("start Tower", "start Tower"),
+    ),
+    "packets that are lost": (
+        TowerUnavailable(f"{CANNOT}Connection to tower.example.com timed out. (connect timeout=5.0)"),
+        "network path",
+        ("NAT gateway", "deploy with SubnetIds"),
+    ),
+    "no route": (
+        TowerUnavailable(f"{CANNOT}[Errno 101] Network is unreachable"),
+        "network path",
+        ("NAT gateway", "deploy with SubnetIds"),
+    ),
+    "a server in trouble": (
+        TowerUnavailable("Tower answered GET ping/ with 503: away"),
+        "unavailable",
+        ("mend", "mend"),
+    ),
+    "a certificate": (
+        TowerRejected(f"Tower's certificate at {ROOT} is not trusted: put its CA into the secret, as ca_bundle (x)"),
+        "certificate",
+        ('"ca_bundle": "PEM"', '"ca_bundle": "PEM"'),
+    ),
+    "a page": (TowerRejected("not the API's JSON"), "API root", ("TowerUrl=https://HOST for", "AAP 2.5 and later")),
+    "a redirect for a while": (
+        TowerUnavailable(
+            "GET /ping/ was redirected to /login: Tower may be upgrading, or the Tower URL is not the API"
+        ),
+        "API root",
+        ("TowerUrl=", "TowerUrl="),
+    ),
+    "a refusal": (TowerDenied("403"), "API root", ("TowerUrl=", "TowerUrl=")),
+    "a malformed secret": (BadSettings("secret x is"), "secret", ("put-secret-value", "put-secret-value")),
+    "a secret that may not be read": (AwsDenied("AWS refused secret x"), "secret", ("full ARN", "kms:Decrypt")),
+    "a secret that is not told": (Throttled("AWS cannot be asked for secret x"), "secret", ("VPC endpoints", "Health")),
+}
+
+
+@pytest.mark.parametrize("name", WAYS)
+@pytest.mark.parametrize("in_vpc", [True, False])
+def test_why_tower_cannot_be_asked_has_a_remedy_of_its_own_and_hides_what_else_there_may_be(
+    name: str, in_vpc: bool
+) -> None:
+    error, what, remedies = WAYS[name]
+    finding = only(version=error, in_vpc=in_vpc)
+    assert (finding.key, finding.severity, finding.hides) == (f"Tower: {what}", BREAKS, True)
+    assert finding.reason.startswith(str(error))
+    assert remedies[not in_vpc] in finding.remedy
+
+
+def test_the_api_root_that_does_answer_is_the_remedy() -> None:
+    root = "https://tower.example.com/api/controller/v2/"
+    assert only(version=TowerRejected("404"), other_roots=(root,)).remedy == f"deploy with TowerUrl={root}"
+
+
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        (TowerDenied("401"), "make a token with the scope Write"),
+        (TowerUnavailable("away"), "mend Tower"),
+        (TowerRejected("404"), "deploy with TowerUrl="),
+    ],
+)
+def test_a_token_that_is_nobodys_hides_what_else_there_may_be(error: RollcallError, remedy: str) -> None:
+    finding = only(user=error)
+    assert (finding.key, finding.severity, finding.hides) == ("Tower: token", BREAKS, True)
+    assert finding.remedy.startswith(remedy)
+
+
+@pytest.mark.parametrize(
+    ("ahead", "severity", "words"),
+    [
+        (60, WARNS, "60 s ahead of"),
+        (-3599, WARNS, "3,599 s behind"),
+        (3600, BREAKS, "ahead"),
+        (-3600, BREAKS, "behind"),
+    ],
+)
+def test_clocks_that_differ_are_told_of(ahead: float, severity: Severity, words: str) -> None:
+    finding = only(ahead=ahead)
+    assert (finding.key, finding.severity) == ("Tower: clock", severity)
+    assert words in finding.reason
+
+
+@pytest.mark.parametrize("ahead", [59.9, -59.9])
+def test_clocks_that_hardly_differ_are_right(ahead: float) -> None:
+    assert found(ahead=ahead) == {}
+
+
+READS: dict[str, Any] = {"user": TowerUser("fleet", writes=False)}
+READABLE = {"prod": SeenInventory(sight.INVENTORY, False, frozenset())}
+SHOWN = {"provision": SeenTemplate(sight.TEMPLATE, LaunchTerms(startable=False, simultaneous=True))}
+
+
+def test_a_token_that_may_only_read_is_one_finding_whatever_its_user_lacks() -> None:
+    assert only(**READS, inventories=READABLE, templates=SHOWN).key == "Tower: token reads only"
+
+
+@pytest.mark.parametrize("changes", [{"inventories": READABLE}, {"templates": SHOWN}])
+def test_a_token_that_may_change_something_is_no_read_only_one(changes: dict[str, Any]) -> None:
+    (key,) = found(**READS, **changes)
+    assert key.endswith(": role")
+
+
+def test_roles_that_lack_are_told_of_one_by_one_where_the_token_may_write() -> None:
+    findings = found(inventories=READABLE, templates=SHOWN)
+    assert findings.keys() == {"inventory 'prod': role", "job template 'provision': role"}
+    assert all(each.severity == BREAKS for each in findings.values())
+
+
+def test_of_many_groups_some_are_named() -> None:
+    groups = {f"web{number:02}" for number in range(12)}
+    (finding,) = diagnose_tower(sight.tower(inventories=READABLE), {"prod": groups}, {}, (), in_vpc=True)
+    assert "web00, web01" in finding.reason
+    assert "web09 and 2 more" in finding.reason
+
+
+@pytest.mark.parametrize(
+    ("limits", "keys"),
+    [
+        (BulkLimits(100, 250), set()),
+        (BulkLimits(1000, 1000), set()),
+        (BulkLimits(99, 250), {"Tower: BULK_HOST_MAX_CREATE"}),
+        (BulkLimits(100, 249), {"Tower: BULK_HOST_MAX_DELETE"}),
+        (BulkLimits(1, 1), {"Tower: BULK_HOST_MAX_CREATE", "Tower: BULK_HOST_MAX_DELETE"}),
+        (None, set()),
+        (TowerUnavailable("away"), {"endpoints: not looked at (TowerUnavailable)"}),
+    ],
+)
+def test_limits_below_those_of_our_calls_are_told_of(limits: Any, keys: set[str]) -> None:
+    findings = found(limits=limits)
+    assert findings.keys() == keys
+    assert all(each.severity == WARNS for each in findings.values())
+
+
+def test_an_old_server_is_told_of() -> None:
+    assert only(bulk=False, limits=None).key == "Tower: no bulk calls"
+
+
+@pytest.mark.parametrize("needed", [("a credential",), ("the password ssh_password", "an answer to 'x'")])
+def test_what_a_launch_would_have_to_bring_is_named(needed: tuple[str, ...]) -> None:
+    terms = LaunchTerms(startable=True, simultaneous=True, needed=needed)
+    finding = only(templates={"provision": SeenTemplate(sight.TEMPLATE, terms)})
+    assert (finding.key, finding.severity) == ("job template 'provision': launch needs more", BREAKS)
+    assert all(each in finding.reason for each in needed)
+
+
+def test_jobs_one_after_another_are_slow_and_no_failure() -> None:
+    terms = LaunchTerms(startable=True, simultaneous=False)
+    finding = only(templates={"provision": SeenTemplate(sight.TEMPLATE, terms)})
+    assert (finding.key, finding.severity) == ("job template 'provision': one job at a time", WARNS)
+
+
+def test_a_template_that_only_retires_breaks_no_launch() -> None:
+    findings = found(retiring=("provision",), templates={"provision": BadSettings("Tower has no job template")})
+    assert [each.severity for each in findings.values()] == [WARNS]
+
+
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        (
+            BadSettings("Tower has no inventory 'x' that the token can read: correct it"),
+            "correct the tag; if it is there",
+        ),
+        (BadSettings("inventory 'x' is ambiguous: A/x (id 1)"), "write org/name or the id"),
+        (BadSettings("inventory 'x' is smart and cannot hold hosts of its own"), "ordinary inventory"),
+        (TowerDenied("403"), "grant the token's user the role"),
+    ],
+)
+def test_what_is_not_found_has_the_remedy_that_fits(error: RollcallError, remedy: str) -> None:
+    finding = only(inventories={"x": error})
+    assert (finding.key, finding.severity) == ("inventory 'x': not found", BREAKS)
+    assert remedy in finding.remedy
+    assert "of web" in finding.reason
+
+
+def test_what_tower_did_not_tell_in_time_is_not_taken_for_missing() -> None:
+    away = TowerUnavailable("away")
+    findings = found(inventories={"x": away, "y": away}, templates={"z": Throttled("no time left")})
+    assert findings.keys() == {
+        "inventories: not looked at (TowerUnavailable)",
+        "job templates: not looked at (Throttled)",
+    }
+    assert "inventories of x, y could not" in findings["inventories: not looked at (TowerUnavailable)"].reason
+    assert all(each.hides for each in findings.values())
+
+
+def test_what_tower_did_not_tell_of_what_it_has_is_said() -> None:
+    away = TowerUnavailable("away")
+    findings = found(
+        inventories={"prod": SeenInventory(sight.INVENTORY, Throttled("slow"), away)},
+        templates={"provision": SeenTemplate(sight.TEMPLATE, RollcallError("odd"))},
+    )
+    assert {key: each.severity for key, each in findings.items()} == {
+        "roles on inventories: not looked at (Throttled)": BREAKS,
+        "hosts of inventories: not looked at (TowerUnavailable)": WARNS,
+        "launch terms of job templates: not looked at (RollcallError)": BREAKS,
+    }
