@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from lab.cloud import ACCOUNT, HOOK_PREFIX, REGION, REPOSITORY, STACK, Cloud, Group, eventually
+from lab.cloud import ACCOUNT, HOOK_PREFIX, REGION, REPOSITORY, STACK, Cloud, DoctorFailed, Group, eventually
 from lab.tower import Tower
 
 type Json = dict[str, Any]
@@ -941,6 +941,19 @@ def test_what_could_not_be_looked_at_is_not_called_mended(
     planted.tower.come_back()
     cloud.doctor(announce=True)
     assert [(kind, detail["key"]) for kind, detail in announced()] == [(MENDED, "Tower: unavailable")]
+
+
+def test_what_the_bus_does_not_take_is_told_with_the_next_run(
+    planted: Planted, announced: Callable[[], list[tuple[str, Json]]]
+) -> None:
+    cloud, key = planted.cloud, f"group {planted.name}: no terminate hook"
+    planted.unhook("terminating")
+    cloud.aws.deny("events:PutEvents")
+    with pytest.raises(DoctorFailed, match="AWS refused PutEvents"):
+        cloud.doctor(announce=True)
+    cloud.aws.mend()
+    cloud.doctor(announce=True)
+    assert (FOUND, key) in [(kind, detail["key"]) for kind, detail in announced()]
 
 
 def test_the_schedule_asks_for_announcing_and_counts(
