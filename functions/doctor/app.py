@@ -6,7 +6,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from rollcall.announce import Announcer
+from rollcall.announce import Announcer, origin_of
 from rollcall.bus import Bus
 from rollcall.doctor import answer, diagnose, event_details, news
 from rollcall.events import read_examination_request
@@ -54,17 +54,18 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         announcer.diagnosed(diagnosis.findings)
         if request.announce:
             announcer.examined(diagnosis.findings)
-            tell(KnownFindings(names.told_table), diagnosis.findings, here.settings.account, seconds_left)
+            tell(KnownFindings(names.told_table), diagnosis.findings, origin_of(here.settings, "doctor"), seconds_left)
     return answer(diagnosis, time.monotonic() - began)
 
 
-def tell(known: KnownFindings, findings: tuple[Finding, ...], account: str, seconds_left: Callable[[], float]) -> None:
+def tell(
+    known: KnownFindings, findings: tuple[Finding, ...], origin: dict[str, str], seconds_left: Callable[[], float]
+) -> None:
     """Announce what is new and what is mended. What the bus did not take is not known, and told with the next run."""
     changed = news(findings, known.read())
-    region = os.environ["AWS_REGION"]
     events = [
-        *(Told("Misconfiguration Found", each) for each in event_details(changed.found, account, region)),
-        *(Told("Misconfiguration Mended", each) for each in event_details(changed.mended, account, region)),
+        *(Told("Misconfiguration Found", each) for each in event_details(changed.found, origin)),
+        *(Told("Misconfiguration Mended", each) for each in event_details(changed.mended, origin)),
     ]
     for _, error in bus.put(events, seconds_left):
         raise error

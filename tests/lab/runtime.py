@@ -235,6 +235,7 @@ def variables(function: str, tower_url: str, secret: str, queue_urls: Mapping[st
         "MAX_HOSTS_PER_JOB": "100",
         "USER_DATA": "false",
         "RETIRE_JOBS": "true",
+        "STACK_NAME": "rollcall",
         "LAUNCH_QUEUE_URL": queue_urls["LaunchQueue"],
         "GATE_QUEUE_URL": queue_urls["GateQueue"],
         "TERMINATE_QUEUE_URL": queue_urls["TerminateQueue"],

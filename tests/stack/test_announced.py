@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lab.aws import ACCOUNT, REGION
-from lab.cloud import Cloud, Group, eventually
+from lab.cloud import STACK, Cloud, Group, eventually
 from lab.tower import Tower
 
 type MakeGroup = Callable[..., Group]
@@ -100,7 +100,12 @@ def test_each_instance_is_announced_once_as_it_is_registered_ready_and_retired(
             detail = event["detail"]
             assert event["source"] == shown["source"]
             assert detail.keys() == shown["detail"].keys()
-            assert (detail["account"], detail["region"], detail["function"]) == (ACCOUNT, REGION, function)
+            assert (detail["account"], detail["region"], detail["stack"], detail["function"]) == (
+                ACCOUNT,
+                REGION,
+                STACK,
+                function,
+            )
             assert 0 < detail["seconds"] < 120
             assert (detail["job"], detail["job_url"]) == ((job.id, url) if with_job else (None, None))
 

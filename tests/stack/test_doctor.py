@@ -918,7 +918,7 @@ def test_only_what_is_new_is_announced_and_what_is_mended(
     for _ in range(2):
         told = findings(cloud.doctor(announce=True))
     keys = [f"group {planted.name}: tag rollcall:gate", f"group {planted.name}: no terminate hook"]
-    about = {"account": ACCOUNT, "region": REGION, "function": "doctor"}
+    about = {"account": ACCOUNT, "region": REGION, "stack": STACK, "function": "doctor"}
     expected = {key: (FOUND, {**about, **told[key], "cause": f"doctor: {key}"}) for key in keys}
     assert {detail["key"]: (kind, detail) for kind, detail in announced()} == expected
     assert told[keys[0]].keys() == {"key", "severity", "subject", "reason", "remedy"}

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lab.cloud import ACCOUNT, NEVER, REGION, Cloud, Group, ReconcileFailed, eventually
+from lab.cloud import ACCOUNT, NEVER, REGION, STACK, Cloud, Group, ReconcileFailed, eventually
 from lab.invariants import disagreements, is_ours, others_hosts
 from lab.tower import HostRecord, Tower
 
@@ -578,7 +578,7 @@ def test_each_fix_is_an_event_on_the_bus(
     answer = cloud.reconcile()
     assert len(answer["steps"]) == 12
     details = [json.loads(body)["detail"] for body in received(cloud, queue, 12)]
-    here = {"account": ACCOUNT, "region": REGION, "function": "reconcile"}
+    here = {"account": ACCOUNT, "region": REGION, "stack": STACK, "function": "reconcile"}
     assert sorted(details, key=by_instance) == [here | each for each in sorted(answer["steps"], key=by_instance)]
     settle()
     assert received(cloud, queue, 0) == []

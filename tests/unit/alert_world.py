@@ -73,6 +73,7 @@ def failed(at: float = NOW, event_id: str = "", **detail: Any) -> dict[str, Any]
             "tries": 1,
             "failing_for": 0.0,
             "again_within": 60.0,
+            "set_aside": False,
             "job": None,
             "job_url": None,
             **detail,

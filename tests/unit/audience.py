@@ -62,7 +62,7 @@ class Audience:
 
     def end(self, work: Callable[[], object] = lambda: None) -> list[tuple[str, Mapping[str, Any]]]:
         """The invocation ends, after this work: what the event bus was told, since the last time."""
-        here: Any = SimpleNamespace(tower=self._tower, settings=SimpleNamespace(account=ACCOUNT))
+        here: Any = SimpleNamespace(tower=self._tower, settings=SimpleNamespace(account=ACCOUNT, stack="rollcall"))
         context: Any = SimpleNamespace(get_remaining_time_in_millis=lambda: 1000 * self.seconds_left)
         self.bus.told.clear()
         with self.announcer.telling(here, context):

@@ -46,7 +46,7 @@ def _say_everything() -> None:
     record = Record("m0", "{}", REGION, 2, 1.0, "handle")
     look = (Note("look", alert=True),)
     world.tower.asked = [Exchange(1.0, unwell=True)]
-    here: Any = SimpleNamespace(tower=world.tower, settings=SimpleNamespace(account=ACCOUNT))
+    here: Any = SimpleNamespace(tower=world.tower, settings=SimpleNamespace(account=ACCOUNT, stack="rollcall"))
     context: Any = SimpleNamespace(get_remaining_time_in_millis=lambda: 60_000)
     with announcer.telling(here, context):
         announcer.reports([Report(launch, each.value, event=each, provisioned_at=2.0) for each in Event])

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 HERE = Settings(
     account=ACCOUNT,
+    stack="rollcall",
     tower_url="https://tower.example.com",
     tower_secret="tower",
     hook_prefix="rollcall",

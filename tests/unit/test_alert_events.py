@@ -71,6 +71,10 @@ def test_an_instance_that_serves_ends_what_load_balancers_had_against_it_and_not
     assert "unhealthy" in told.reason
 
 
+def test_what_went_to_a_dead_letter_queue_is_left_to_the_queues_alarm() -> None:
+    assert read_message(record(failed(set_aside=True, again_within=None))) is None
+
+
 def test_findings_of_a_kind_in_an_inventory_are_one_incident() -> None:
     detail: dict[str, Any] = {
         "kind": "not opted in",
@@ -228,7 +232,8 @@ def test_the_samples_in_a_queue_are_what_they_are_called() -> None:
         ({"source": "aws.ec2", "detail-type": "x"}, "its fields: detail-type, source"),
         ({}, "its fields: none"),
         (event("Instance Launched", group="web"), "'Instance Launched', of which nobody is told"),
-        (event("Work Failed", group="web"), "'transient'"),
+        (event("Work Failed", group="web"), "'set_aside'"),
+        (event("Work Failed", group="web", set_aside=False), "'transient'"),
         (event("Instance Ready", group="web"), "'instance_id'"),
         (failed() | {"time": "yesterday"}, "yesterday"),
         (failed(again_within="soon"), "soon"),

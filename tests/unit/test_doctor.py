@@ -120,10 +120,9 @@ def test_a_long_list_is_cut_and_says_so() -> None:
 
 
 def test_an_event_names_the_finding_and_its_cause() -> None:
-    assert event_details([ODD], ACCOUNT, REGION) == [
+    assert event_details([ODD], {"account": ACCOUNT, "function": "doctor"}) == [
         {
             "account": ACCOUNT,
-            "region": REGION,
             "function": "doctor",
             "key": "group web: odd",
             "severity": "warning",

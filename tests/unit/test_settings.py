@@ -249,6 +249,7 @@ ENVIRONMENT = {
     "MAX_HOSTS_PER_JOB": "100",
     "USER_DATA": "false",
     "RETIRE_JOBS": "false",
+    "STACK_NAME": "rollcall",
     "LAUNCH_QUEUE_URL": "https://queue.example.com/launch",
     "TERMINATE_QUEUE_URL": "https://queue.example.com/terminate",
     "GATE_QUEUE_URL": "https://queue.example.com/gate",

@@ -155,7 +155,12 @@ def test_every_detail_says_where_it_comes_from(world: World, audience: Audience)
     for _, say in SAYING.values():
         say(world, audience)
     for _, detail in audience.end():
-        assert (detail["account"], detail["region"], detail["function"]) == (ACCOUNT, REGION, "unit")
+        assert (detail["account"], detail["region"], detail["stack"], detail["function"]) == (
+            ACCOUNT,
+            REGION,
+            "rollcall",
+            "unit",
+        )
 
 
 # Outcomes
@@ -297,7 +302,7 @@ def test_a_message_that_nobody_can_read_is_about_no_instance(audience: Audience)
 def test_what_is_set_aside_is_told_for_good(world: World, audience: Audience) -> None:
     audience.announcer.set_aside(RECORD, [launch(world)], BadSettings("mend the tag"))
     [detail] = details(audience)
-    assert detail["again_within"] is None
+    assert (detail["again_within"], detail["set_aside"]) == (None, True)
     assert detail["reason"] == "set aside in the dead-letter queue: mend the tag"
     assert (detail["error"], detail["cause"]) == ("BadSettings", "BadSettings: group web")
 
@@ -306,6 +311,7 @@ def test_what_fails_apart_is_told_with_the_next_try(world: World, audience: Audi
     audience.announcer.reports([Report(launch(world), error=TowerDenied("no role"), job=121)])
     [detail] = details(audience)
     assert (detail["cause"], detail["again_within"], detail["job_url"]) == ("TowerDenied", FIRST_RETRY + SLACK, JOB_URL)
+    assert detail["set_aside"] is False
 
 
 def test_an_alert_is_told_once_and_ends_with_the_instance(world: World, audience: Audience) -> None:

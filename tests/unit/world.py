@@ -51,6 +51,7 @@ TERMINATE_HOOK = "rollcall-terminate"
 NO_WISHES = Wishes()
 SETTINGS = Settings(
     account=ACCOUNT,
+    stack="rollcall",
     tower_url="https://tower.example.com",
     tower_secret="arn:aws:secretsmanager:us-east-1:123456789012:secret:tower",
     hook_prefix="rollcall",

@@ -116,7 +116,10 @@ def _event(body: Json) -> Occurrence | Ending | None:
     raise BadEvent(f"field 'detail-type' is {kind!r}, of which nobody is told: narrow the rule that sent it")
 
 
-def _failure(told: str, at: float, detail: Json) -> Occurrence:
+def _failure(told: str, at: float, detail: Json) -> Occurrence | None:
+    """None for what went to a dead-letter queue: the queue's alarm tells of that, and knows when it ends."""
+    if detail["set_aside"]:
+        return None
     group, instance_id = detail.get("group") or "", detail.get("instance_id") or ""
     transient, cause, again_within = detail["transient"] is True, str(detail["cause"]), detail["again_within"]
     subject = subject_of(group, instance_id) if instance_id else group
@@ -207,7 +210,7 @@ def _misconfiguration(told: str, at: float, detail: Json) -> Occurrence:
     )
 
 
-TROUBLES: dict[str, Callable[[str, float, Json], Occurrence]] = {
+TROUBLES: dict[str, Callable[[str, float, Json], Occurrence | None]] = {
     "Work Failed": _failure,
     "Conflict Found": _finding,
     "Instance Not Serving": _not_serving,

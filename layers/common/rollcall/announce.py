@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from .model import Inventory, LifecycleAction
     from .outcome import NodesOutcome, RunOutcome
     from .reports import Report
+    from .settings import Settings
     from .steps import Finding, Kind
     from .watch import Sight
     from .wiring import Installation
@@ -284,6 +285,7 @@ class Announcer:
                 tries=record.receives,
                 failing_for=_failing_for(record),
                 reason=words,
+                set_aside=True,
             )
             self._events.append(told)
 
@@ -303,11 +305,7 @@ class Announcer:
         if exchanges:
             self.measures.count("TowerErrors", sum(each.unwell for each in exchanges))
         events, self._events = self._events, []
-        origin = {
-            "account": here.settings.account,
-            "region": os.environ["AWS_REGION"],
-            "function": self._function,
-        }
+        origin = origin_of(here.settings, self._function)
         try:
             lost = self._bus.put([_from_here(each, origin, here.tower.root) for each in events], seconds_left)
         except Exception as error:  # noqa: BLE001 - a mistake of ours, and no reason to do the work again
@@ -331,6 +329,16 @@ class Announcer:
             exc_info=None if isinstance(error, (Transient, Permanent)) else error,
         )
         self.measures.count("EventsLost", len(lost))
+
+
+def origin_of(settings: Settings, function: str) -> dict[str, str]:
+    """Where an event comes from, as its detail says."""
+    return {
+        "account": settings.account,
+        "region": os.environ["AWS_REGION"],
+        "stack": settings.stack,
+        "function": function,
+    }
 
 
 def _from_here(told: Told, origin: Mapping[str, str], tower_root: str) -> Told:

@@ -91,10 +91,9 @@ def answer(diagnosis: Diagnosis, seconds: float) -> Json:
     }
 
 
-def event_details(findings: Collection[Finding], account: str, region: str) -> list[Json]:
-    """The detail of an event for each finding."""
-    about = {"account": account, "region": region, "function": "doctor"}
-    return [{**about, **_finding(each), "cause": f"doctor: {each.key}"} for each in findings]
+def event_details(findings: Collection[Finding], origin: Mapping[str, str]) -> list[Json]:
+    """The detail of an event for each finding. origin: where it comes from."""
+    return [{**origin, **_finding(each), "cause": f"doctor: {each.key}"} for each in findings]
 
 
 def _finding(finding: Finding) -> Json:

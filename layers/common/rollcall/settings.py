@@ -27,9 +27,10 @@ CHECK_FORMS = "job, ec2, tcp:PORT, http:PORT/path, elb"
 
 @dataclass(frozen=True)
 class Settings:
-    """One installation's parameters. chef_secret is empty where there is no Chef server."""
+    """One installation's parameters. stack: its name. chef_secret is empty where there is no Chef server."""
 
     account: str
+    stack: str
     tower_url: str
     tower_secret: str
     hook_prefix: str
@@ -75,6 +76,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     with _naming_the_missing():
         return Settings(
             account=environment["ACCOUNT_ID"],
+            stack=environment["STACK_NAME"],
             tower_url=environment["TOWER_URL"],
             tower_secret=environment["TOWER_SECRET"],
             hook_prefix=environment["HOOK_PREFIX"],

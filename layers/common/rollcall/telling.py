@@ -1,7 +1,7 @@
 """What the event bus is told: each kind of event, and its detail. Pure.
 
-A detail begins with where it comes from (account, Region, function). What a link is made of is left to whoever sends
-it: as long as a detail is on its way here it names a job by its id alone.
+A detail begins with where it comes from (account, Region, stack, function). What a link is made of is left to whoever
+sends it: as long as a detail is on its way here it names a job by its id alone.
 """
 
 from __future__ import annotations
@@ -117,6 +117,7 @@ def alert_of(report: Report, note: Note, now: float) -> Told:
         "tries": 1,
         "failing_for": _rounded(waited or 0.0),
         "again_within": None,
+        "set_aside": False,
         "job": report.job,
     }
     return Told(WORK_FAILED, detail)
@@ -132,11 +133,12 @@ def failure_of(
     job: int | None = None,
     reason: str = "",
     cause: str = "",
+    set_aside: bool = False,
 ) -> Told:
     """A try of an action failed; action is None where no action is known.
 
     again_within: seconds within which it is told again if it fails again, None if it is not tried again. reason, cause:
-    other ones than the error's own.
+    other ones than the error's own. set_aside: in a dead-letter queue.
     """
     detail = {
         **(_about(action) if action else {"group": None, "instance_id": None}),
@@ -147,6 +149,7 @@ def failure_of(
         "tries": tries,
         "failing_for": _rounded(failing_for),
         "again_within": _rounded(again_within),
+        "set_aside": set_aside,
         "job": job,
     }
     return Told(WORK_FAILED, detail)
