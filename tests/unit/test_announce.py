@@ -388,6 +388,12 @@ def test_a_run_that_finds_nothing_says_so_in_numbers(audience: Audience) -> None
     }
 
 
+def test_a_run_that_told_of_its_error_is_missed_by_nobody(audience: Audience) -> None:
+    """The alarm ReconcileSilent would tell of the same trouble once more."""
+    audience.announcer.run_failed(TowerUnavailable("away"), 300)
+    assert audience.counted() == {"ReconcileRuns": 1}
+
+
 def test_what_is_told_in_every_run_is_one_line_however_many_hosts_it_is_about(world: World, audience: Audience) -> None:
     world.group("web", tags={})
     for number in range(NAMED_MAX + 1):

@@ -221,7 +221,8 @@ class Announcer:
         self._events += run_of(outcome, every)
 
     def run_failed(self, error: Exception, every: float | None) -> None:
-        """A run of reconcile ends in an error, which Lambda logs and counts."""
+        """A run of reconcile ends in an error, which Lambda logs and counts. It is told of: nobody misses the run."""
+        self.measures.count("ReconcileRuns")
         self._events.append(trouble_of("the run", error, every))
 
     def _trouble(self, what: str, error: RollcallError) -> None:
