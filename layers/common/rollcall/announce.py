@@ -122,6 +122,8 @@ class Announcer:
         self._events.append(told)
         action, (counted, took) = report.action, METRICS[report.event]
         self.measures.count(counted, group=action.group)
+        if report.event == Event.ABANDONED:
+            self.measures.count("Ready", 0, group=action.group)  # a rate has no value where one of its terms has none
         if report.evicted:
             self.measures.count("Evicted", group=action.group)
         seconds = seconds_since(action, now)
