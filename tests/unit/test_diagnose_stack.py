@@ -79,7 +79,7 @@ def test_messages_at_work_are_no_fault() -> None:
 def test_what_a_queue_gives_up_goes_to_its_own_dead_letters() -> None:
     finding = only(GateQueue=sight.queue("GateQueue", dead_letters="", receives=0))
     assert (finding.key, finding.severity) == ("GateQueue: other dead letters", WARNS)
-    assert "but to nobody" in finding.reason
+    assert finding.reason.endswith(" but to nobody")
     other = sight.queue("GateQueue", dead_letters=sight.queue_arn("LaunchDeadLetterQueue"))
     assert only(GateQueue=other).key == finding.key
 
@@ -88,6 +88,7 @@ def test_what_a_queue_gives_up_goes_to_its_own_dead_letters() -> None:
 def test_a_queue_may_not_give_up_before_the_hooks_do(name: str, severity: Severity) -> None:
     finding = only(**{name: sight.queue(name, receives=999)})
     assert (finding.key, finding.severity) == (f"{name}: gives up early", severity)
+    assert finding.reason.endswith("before its hook's wait is over")
     assert "1000" in finding.remedy
 
 
