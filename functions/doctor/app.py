@@ -15,7 +15,7 @@ from rollcall.inspector import Inspector
 from rollcall.known_findings import KnownFindings
 from rollcall.settings import read_stack_names
 from rollcall.telling import Told
-from rollcall.wiring import installation, tower_at
+from rollcall.wiring import chef, installation, tower_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +46,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         here.tower,
         here.fleets.in_region(os.environ["AWS_REGION"]),
         inspector,
+        chef=chef(context),
         tower_at=lambda url: tower_at(url, context),
         seconds_left=seconds_left,
     )

@@ -53,7 +53,7 @@ class ChefServer:
 
     nodes: their attributes by name; clients: their names. unindexed: names of nodes that the search does not know yet.
     away: a status that every request gets, 0 for connections that close, -1 for no answer; None while all is well.
-    denied: kinds ("nodes", "clients") that the user may not delete.
+    denied: kinds ("nodes", "clients") that the user may not delete; hidden: those that it may not list.
     """
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
@@ -62,6 +62,7 @@ class ChefServer:
         self.clients: set[str] = set()
         self.unindexed: set[str] = set()
         self.denied: set[str] = set()
+        self.hidden: set[str] = set()
         self.away: int | None = None
         self._lock = Lock()
         self._traffic = Traffic()
@@ -117,6 +118,8 @@ class ChefServer:
         with self._lock:
             held = self.nodes if kind == "nodes" else self.clients
             if name is None:
+                if kind in self.hidden:
+                    return _error(403, "missing read permission")
                 return _json(200, {each: f"{path}/{each}" for each in held}) if method == "GET" else _error(405, method)
             if name not in held:
                 return _error(404, GONE[kind].format(name))

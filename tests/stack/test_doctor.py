@@ -24,6 +24,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from lab.alert_channels import AlertChannels
+from lab.chef import ChefServer
 from lab.cloud import ACCOUNT, HOOK_PREFIX, REGION, REPOSITORY, STACK, Cloud, DoctorFailed, Group, eventually
 from lab.tower import Tower
 
@@ -39,11 +41,39 @@ UNREACHABLE = "http://127.0.0.1:1"  # nobody listens there
 
 
 @pytest.fixture(scope="module")
-def cloud(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    """Rollcall, deployed for these tests alone: they break what all share, and mend it."""
+def listening() -> Iterator[tuple[ChefServer, str]]:
+    """A Chef server and its organization's URL."""
+    server = ChefServer()
+    with server.serve() as url:
+        yield server, url
+
+
+@pytest.fixture(scope="module")
+def channels() -> Iterator[AlertChannels]:
+    made = AlertChannels()
+    with made.serve():
+        yield made
+
+
+@pytest.fixture(scope="module")
+def cloud(
+    built: Path,
+    listening: tuple[ChefServer, str],
+    channels: AlertChannels,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Cloud]:
+    """Rollcall with all it may have, deployed for these tests alone: they break what all share, and mend it."""
+    server, url = listening
     with Cloud(tmp_path_factory.mktemp("lab"), tower=Tower(boot_time=0, job_time=0.3, event_lag=0.1)) as cloud:
         cloud.aws.client("sns").create_topic(Name="notifications")
-        cloud.deploy(built, LoadBalancers="true", NotificationTopicArn=TOPIC)
+        secrets = cloud.aws.client("secretsmanager")
+        cloud.deploy(
+            built,
+            LoadBalancers="true",
+            NotificationTopicArn=TOPIC,
+            ChefSecretArn=secrets.create_secret(Name="chef", SecretString=server.secret(url))["ARN"],
+            PagerDutySecretArn=secrets.create_secret(Name="pagerduty", SecretString=channels.pagerduty_secret())["ARN"],
+        )
         yield cloud
 
 
@@ -51,12 +81,14 @@ def cloud(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clo
 class Planted:
     """A group, its inventory and its job template, all of one name, and where to plant a fault.
 
-    later: takes what mends it after the test.
+    later: takes what mends it after the test. chef_url: the organization's.
     """
 
     cloud: Cloud
     group: Group
     later: ExitStack
+    chef: ChefServer
+    chef_url: str
 
     @property
     def name(self) -> str:
@@ -100,6 +132,13 @@ class Planted:
         self.tower.add_token(token, **rights)
         self.use_secret(token)
 
+    def use_chef(self, **changes: str) -> None:
+        """Let the group's nodes be in Chef, and doctor read another secret about that."""
+        self.group.tag({"chef": "@instance_id@"})
+        text = json.dumps(json.loads(self.chef.secret(self.chef_url)) | changes)
+        secret = self.aws("secretsmanager").create_secret(Name=f"another-{next(NUMBERS)}", SecretString=text)
+        self.tell_doctor(CHEF_SECRET=secret["ARN"])
+
     def template(self, **terms: Any) -> str:
         """Another job template for the group, with these terms."""
         name = f"{self.name}-{next(NUMBERS)}"
@@ -123,7 +162,7 @@ def another_environment(cloud: Cloud, variables: dict[str, str]) -> Iterator[Non
 
 
 @pytest.fixture
-def planted(cloud: Cloud, request: pytest.FixtureRequest) -> Iterator[Planted]:
+def planted(cloud: Cloud, listening: tuple[ChefServer, str]) -> Iterator[Planted]:
     """A group with nothing wrong with it."""
     name = f"web{next(NUMBERS)}"
     cloud.tower.add_inventory(name)
@@ -131,7 +170,7 @@ def planted(cloud: Cloud, request: pytest.FixtureRequest) -> Iterator[Planted]:
     tags = {"inventory": name, "job-template": name, "gate": "job ec2"}
     group = cloud.create_group(name, tags, heartbeat_timeout=ADVISED)
     with ExitStack() as later:
-        yield Planted(cloud, group, later)
+        yield Planted(cloud, group, later, *listening)
     cloud.aws.mend()
     if group.exists():
         group.delete()
@@ -153,7 +192,7 @@ def test_nothing_is_said_of_a_group_that_is_set_up_as_readme_says(planted: Plant
         f"Tower 24.6.1 at {planted.cloud.tower_url}/api/v2/, whose clock is {answer['checked'][0].split()[-7]} s from "
         "AWS's, as user admin",
         "1 inventories and 1 job templates that tags name",
-        "3 rules, 6 queues, 3 event source mappings, 1 schedules",
+        "5 rules, 8 queues, 4 event source mappings, 2 schedules, 1 topics",
         "1 Auto Scaling groups that opted in, with 2 hooks and 0 instances; the hooks of 0 others",
     ]
     assert answer["seconds"] > 0
@@ -418,7 +457,11 @@ GROUP_FAULTS = {
         "deploy with SubnetIds",
     ),
     "nodes in Chef without Chef": of_group(
-        lambda it: it.group.tag({"chef": "@instance_id@"}), BREAKS, "no Chef server", "rollcall:chef", "ChefSecretArn"
+        both(lambda it: it.group.tag({"chef": "@instance_id@"}), lambda it: it.tell_doctor(CHEF_SECRET="")),
+        BREAKS,
+        "no Chef server",
+        "rollcall:chef",
+        "ChefSecretArn",
     ),
     "no launch hook": of_group(
         lambda it: it.unhook("launching"),
@@ -596,11 +639,11 @@ def change_queue(planted: Planted, queue: str, **attributes: str) -> None:
     planted.later.callback(client.set_queue_attributes, QueueUrl=url, Attributes=kept)
 
 
-def without(sid: str) -> Plant:
-    """The policy of the queues without one of its statements."""
+def without(sid: str, *queues: str) -> Plant:
+    """The policy of these queues without one of its statements."""
 
     def plant(planted: Planted) -> None:
-        for queue in ("LaunchQueue", "TerminateQueue"):
+        for queue in queues:
             url = planted.cloud.queue_url(queue)
             answer = planted.aws("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"])
             policy = json.loads(answer["Attributes"]["Policy"])
@@ -610,13 +653,13 @@ def without(sid: str) -> Plant:
     return plant
 
 
-def redrive(dead_letters: str, receives: int) -> Plant:
-    """Another redrive policy of the launch queue."""
+def redrive(queue: str, dead_letters: str, receives: int) -> Plant:
+    """Another redrive policy of a queue."""
 
     def plant(planted: Planted) -> None:
         arn = planted.cloud.queue_arn(dead_letters)
         policy = {"deadLetterTargetArn": arn, "maxReceiveCount": receives}
-        change_queue(planted, "LaunchQueue", RedrivePolicy=json.dumps(policy))
+        change_queue(planted, queue, RedrivePolicy=json.dumps(policy))
 
     return plant
 
@@ -627,8 +670,8 @@ def disable_rule(planted: Planted, rule: str) -> None:
     planted.later.callback(planted.aws("events").enable_rule, Name=name)
 
 
-def take_target(planted: Planted) -> None:
-    name = planted.cloud.physical_id("LaunchRule")
+def take_target(planted: Planted, rule: str = "LaunchRule") -> None:
+    name = planted.cloud.physical_id(rule)
     targets = planted.aws("events").list_targets_by_rule(Rule=name)["Targets"]
     planted.aws("events").remove_targets(Rule=name, Ids=[each["Id"] for each in targets])
     planted.later.callback(planted.aws("events").put_targets, Rule=name, Targets=targets)
@@ -640,16 +683,24 @@ def disable_source(planted: Planted, source: str) -> None:
     planted.later.callback(client.update_event_source_mapping, UUID=mapping, Enabled=True)
 
 
-def disable_schedule(planted: Planted) -> None:
-    client, name = planted.aws("scheduler"), planted.cloud.physical_id("ReconcileFunctionSchedule")
+def disable_schedule(planted: Planted, schedule: str) -> None:
+    client, name = planted.aws("scheduler"), planted.cloud.physical_id(schedule)
     known = client.get_schedule(Name=name)
     kept = {key: known[key] for key in ("Name", "ScheduleExpression", "FlexibleTimeWindow", "Target")}
     client.update_schedule(**kept, State="DISABLED")
     planted.later.callback(client.update_schedule, **kept, State="ENABLED")
 
 
-def lose_a_message(planted: Planted) -> None:
-    url = planted.cloud.queue_url("GateDeadLetterQueue")
+def unsubscribe(planted: Planted) -> None:
+    client, topic = planted.aws("sns"), planted.cloud.physical_id("AlarmTopic")
+    (known,) = client.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+    client.unsubscribe(SubscriptionArn=known["SubscriptionArn"])
+    kept = {"TopicArn": topic, "Protocol": "sqs", "Endpoint": known["Endpoint"]}
+    planted.later.callback(client.subscribe, **kept, Attributes={"RawMessageDelivery": "true"})
+
+
+def lose_a_message(planted: Planted, queue: str) -> None:
+    url = planted.cloud.queue_url(queue)
     planted.aws("sqs").send_message(QueueUrl=url, MessageBody="{}")
     planted.later.callback(planted.aws("sqs").purge_queue, QueueUrl=url)
 
@@ -689,45 +740,160 @@ STACK_FAULTS = {
         "update-event-source-mapping --enabled",
     ),
     "reconcile not scheduled": Fault(
-        disable_schedule,
+        lambda it: disable_schedule(it, "ReconcileFunctionSchedule"),
         WARNS,
         "ReconcileFunction: schedule disabled",
         "events that were lost",
         "EventBridge Scheduler",
     ),
     "dead letters": Fault(
-        lose_a_message, WARNS, "GateDeadLetterQueue: not empty", "1 message(s)", "make redrive shows them"
+        lambda it: lose_a_message(it, "GateDeadLetterQueue"),
+        WARNS,
+        "GateDeadLetterQueue: not empty",
+        "1 message(s)",
+        "make redrive shows them",
     ),
     "dead letters that go elsewhere": Fault(
-        redrive("GateDeadLetterQueue", 1000),
+        redrive("LaunchQueue", "GateDeadLetterQueue", 1000),
         WARNS,
         "LaunchQueue: other dead letters",
         "does not go to the stack's dead-letter queue",
         "deploy the template",
     ),
     "messages that are given up early": Fault(
-        redrive("LaunchDeadLetterQueue", 3),
+        redrive("LaunchQueue", "LaunchDeadLetterQueue", 3),
         BREAKS,
         "LaunchQueue: gives up early",
         "after 3 receives",
         "maxReceiveCount is 1000",
     ),
     "a queue that the rules may not send to": Fault(
-        without("RulesOfThisStack"),
+        without("RulesOfThisStack", "LaunchQueue", "TerminateQueue"),
         BREAKS,
         "LaunchQueue: closed to LaunchRule",
         "does not let LaunchRule send",
         "deploy the template",
     ),
     "a queue that topics may not send to": Fault(
-        without("TopicsOfThisAccount"),
+        without("TopicsOfThisAccount", "LaunchQueue", "TerminateQueue"),
         WARNS,
         "TerminateQueue: closed to topics",
         "does not let SNS topics",
         "deploy the template",
     ),
 }
-FAULTS = TOWER_FAULTS | GROUP_FAULTS | STACK_FAULTS
+UNTOLD = "people are not told of trouble"
+ALERT_FAULTS = {
+    "the rule for trouble disabled": Fault(
+        lambda it: disable_rule(it, "AlertRule"), WARNS, "AlertRule: disabled", UNTOLD, "enable-rule --name"
+    ),
+    "the rule for trouble's end disabled": Fault(
+        lambda it: disable_rule(it, "AlertEndRule"), WARNS, "AlertEndRule: disabled", UNTOLD, "enable-rule --name"
+    ),
+    "a rule for trouble that sends nowhere": Fault(
+        lambda it: take_target(it, "AlertRule"), WARNS, "AlertRule: not to its queue", UNTOLD, "deploy the template"
+    ),
+    "alert fed by nobody": Fault(
+        lambda it: disable_source(it, "AlertFunctionTrouble"),
+        WARNS,
+        "AlertFunction: event source disabled",
+        UNTOLD,
+        "update-event-source-mapping --enabled",
+    ),
+    "alert not scheduled": Fault(
+        lambda it: disable_schedule(it, "AlertFunctionSweep"),
+        WARNS,
+        "AlertFunction: schedule disabled",
+        UNTOLD,
+        "EventBridge Scheduler",
+    ),
+    "trouble that nobody was told of": Fault(
+        lambda it: lose_a_message(it, "AlertDeadLetterQueue"),
+        WARNS,
+        "AlertDeadLetterQueue: not empty",
+        UNTOLD,
+        "start-message-move-task",
+    ),
+    "dead letters of alert that go elsewhere": Fault(
+        redrive("AlertQueue", "GateDeadLetterQueue", 1000),
+        WARNS,
+        "AlertQueue: other dead letters",
+        UNTOLD,
+        "deploy the template",
+    ),
+    "trouble that is given up early": Fault(
+        redrive("AlertQueue", "AlertDeadLetterQueue", 3),
+        WARNS,
+        "AlertQueue: gives up early",
+        UNTOLD,
+        "maxReceiveCount is 1000",
+    ),
+    "a queue that the rules for trouble may not send to": Fault(
+        without("RulesOfThisStack", "AlertQueue"),
+        WARNS,
+        "AlertQueue: closed to AlertEndRule",
+        UNTOLD,
+        "deploy the template",
+    ),
+    "a queue that alarms may not be sent to": Fault(
+        without("AlarmsOfThisStack", "AlertQueue"),
+        WARNS,
+        "AlertQueue: closed to AlarmTopic",
+        UNTOLD,
+        "deploy the template",
+    ),
+    "alarms that go nowhere": Fault(unsubscribe, WARNS, "AlarmTopic: not to its queue", UNTOLD, "aws sns subscribe"),
+}
+
+
+def be_away(planted: Planted) -> None:
+    planted.group.tag({"chef": "@instance_id@"})
+    planted.chef.away = 503
+    planted.later.callback(setattr, planted.chef, "away", None)
+
+
+def hide_nodes(planted: Planted) -> None:
+    planted.group.tag({"chef": "@instance_id@"})
+    planted.chef.hidden.add("nodes")
+    planted.later.callback(planted.chef.hidden.clear)
+
+
+def of_chef(plant: Plant, what: str, reason: str, remedy: str) -> Fault:
+    return Fault(plant, WARNS, f"Chef: {what}", reason, remedy)
+
+
+CHEF_FAULTS = {
+    "Chef is away": of_chef(be_away, "unavailable", "with 503", "mend the Chef server"),
+    "nobody listens where Chef should be": of_chef(
+        lambda it: it.use_chef(organization_url=f"{UNREACHABLE}/organizations/acme"),
+        "not reached",
+        "cannot be reached",
+        "correct organization_url",
+    ),
+    "an organization that Chef does not have": of_chef(
+        lambda it: it.use_chef(organization_url=f"{it.chef_url}-of-yore"),
+        "organization",
+        "'acme-of-yore' does not exist",
+        "correct organization_url",
+    ),
+    "a key of Chef's that was rotated": of_chef(
+        lambda it: it.use_chef(key=ChefServer().key), "signature", "with 401", "its RSA key"
+    ),
+    "a user that Chef does not know": of_chef(
+        lambda it: it.use_chef(user="somebody"), "signature", "Failed to authenticate as 'somebody'", "the user's name"
+    ),
+    "a user that may not list nodes": of_chef(hide_nodes, "may not list nodes", "with 403", "let the user list"),
+    "a secret about Chef of another form": of_chef(
+        lambda it: it.use_chef(key="none"), "secret", "the key in secret", "ChefSecretArn"
+    ),
+    "no such secret about Chef": of_chef(
+        both(lambda it: it.group.tag({"chef": "@instance_id@"}), lambda it: it.tell_doctor(CHEF_SECRET="nowhere")),
+        "secret",
+        "secret nowhere",
+        "full ARN",
+    ),
+}
+FAULTS = TOWER_FAULTS | GROUP_FAULTS | STACK_FAULTS | ALERT_FAULTS | CHEF_FAULTS
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -768,6 +934,9 @@ def job_template(planted: Planted) -> str:
         ("events:DescribeRule", "rules: not looked at (AwsDenied)", BREAKS),
         ("events:ListTargetsByRule", "rules: not looked at (AwsDenied)", BREAKS),
         ("sqs:GetQueueAttributes", "queues: not looked at (AwsDenied)", BREAKS),
+        ("events:DescribeRule", "alert's rules: not looked at (AwsDenied)", WARNS),
+        ("sqs:GetQueueAttributes", "alert's queues: not looked at (AwsDenied)", WARNS),
+        ("sns:ListSubscriptionsByTopic", "alert's topics: not looked at (AwsDenied)", WARNS),
         ("sns:ListSubscriptionsByTopic", "subscriptions of topics: not looked at (AwsDenied)", WARNS),
         ("elasticloadbalancing:DescribeTargetGroups", "target groups: not looked at (AwsDenied)", WARNS),
     ],
@@ -819,6 +988,17 @@ def test_hooks_that_notify_the_queues_are_right(planted: Planted) -> None:
         arn = planted.cloud.queue_arn(queue)
         planted.hook(f"mine-{transition.lower()}", transition, NotificationTargetARN=arn, RoleARN=role)
     assert look(planted) == {}
+
+
+def test_of_a_chef_server_that_lists_its_nodes_nothing_is_said_and_nothing_changed(planted: Planted) -> None:
+    planted.group.tag({"chef": "@instance_id@"})
+    planted.chef.bootstrap("i-elsewhere")
+    planted.later.callback(planted.chef.nodes.clear)
+    before = len(planted.chef.requests())
+    answer = planted.cloud.doctor(groups=[planted.name])
+    assert answer["findings"] == []
+    assert "the Chef server, which has 1 nodes" in answer["checked"]
+    assert [(each.method, each.status) for each in planted.chef.requests()[before:]] == [("GET", 200)]
 
 
 def test_a_group_that_has_nothing_to_do_with_rollcall_is_passed_over(planted: Planted) -> None:

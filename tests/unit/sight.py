@@ -19,6 +19,7 @@ from rollcall.seen import (
     SeenRule,
     SeenStack,
     SeenTemplate,
+    SeenTopic,
     SeenTower,
 )
 from rollcall.settings import Settings
@@ -94,19 +95,55 @@ def rule(name: str, fed: str, **changes: Any) -> SeenRule:
     return replace(SeenRule(rule_arn(name), True, frozenset({queue_arn(fed)})), **changes)
 
 
+ALARM_TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:AlarmTopic"
+ALERT_POLICY: dict[str, Any] = {
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": f"{service}.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Condition": {"ArnEquals": {"aws:SourceArn": sources}},
+        }
+        for service, sources in (("events", [rule_arn("AlertRule"), rule_arn("AlertEndRule")]), ("sns", ALARM_TOPIC))
+    ]
+}
+
+
+def alert_queue(**changes: Any) -> SeenQueue:
+    return queue("AlertQueue", **{"policy": json.dumps(ALERT_POLICY)} | changes)
+
+
+def alarm_topic(*subscribers: str) -> SeenTopic:
+    return SeenTopic(ALARM_TOPIC, frozenset(map(queue_arn, subscribers)))
+
+
+def alerting(**changes: Any) -> SeenStack:
+    """A stack with a channel as it was deployed; changes as below."""
+    made = stack(**changes)
+    rules = {name: rule(name, "AlertQueue") for name in ("AlertRule", "AlertEndRule")}
+    queues = {"AlertQueue": alert_queue(), "AlertDeadLetterQueue": queue("AlertDeadLetterQueue")}
+    return SeenStack(
+        rules={**made.rules, **_changed(rules, changes)},
+        queues={**made.queues, **_changed(queues, changes)},
+        sources={**made.sources, "AlertFunction": changes.get("alert_source", "Enabled")},
+        schedules={**made.schedules, "AlertFunction": changes.get("alert_schedule", True)},
+        topics=_changed({"AlarmTopic": alarm_topic("AlertQueue")}, changes),
+    )
+
+
+def _changed(made: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: changes.get(name, each) for name, each in made.items()}
+
+
 def stack(**changes: Any) -> SeenStack:
     """A stack as it was deployed; changes replace single parts, by their names in the template."""
     ways = {"LaunchRule": "LaunchQueue", "TerminateRule": "TerminateQueue", "TerminatedRule": "TerminateQueue"}
     queues = [f"{name}{kind}Queue" for name in ("Launch", "Gate", "Terminate") for kind in ("", "DeadLetter")]
-
-    def changed(made: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: changes.get(name, each) for name, each in made.items()}
-
     return SeenStack(
-        rules=changed({name: rule(name, fed) for name, fed in ways.items()}),
-        queues=changed({name: queue(name) for name in queues}),
-        sources=changed({f"{name}Function": "Enabled" for name in ("Register", "Gate", "Cleanup")}),
-        schedules=changed({"ReconcileFunction": True}),
+        rules=_changed({name: rule(name, fed) for name, fed in ways.items()}, changes),
+        queues=_changed({name: queue(name) for name in queues}, changes),
+        sources=_changed({f"{name}Function": "Enabled" for name in ("Register", "Gate", "Cleanup")}, changes),
+        schedules=_changed({"ReconcileFunction": True}, changes),
     )
 
 
@@ -192,7 +229,7 @@ class FakeInspector(Inspector):
 
     def rule(self, name: str) -> SeenRule:
         self._asked("rule", name)
-        return cast("SeenRule", stack().rules[name])
+        return cast("SeenRule", alerting().rules[name])
 
     def source_state(self, mapping: str) -> str:
         self._asked("source_state", mapping)
@@ -204,7 +241,11 @@ class FakeInspector(Inspector):
 
     def queue(self, url: str) -> SeenQueue:
         self._asked("queue", url)
-        return queue(url)
+        return alert_queue() if url == "AlertQueue" else queue(url)
+
+    def topic(self, arn: str) -> SeenTopic:
+        self._asked("topic", arn)
+        return alarm_topic("AlertQueue")
 
     def groups(self, names: Collection[str] | None = None) -> dict[str, SeenGroup]:
         self._asked("groups")

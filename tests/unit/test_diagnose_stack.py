@@ -79,7 +79,7 @@ def test_messages_at_work_are_no_fault() -> None:
 def test_what_a_queue_gives_up_goes_to_its_own_dead_letters() -> None:
     finding = only(GateQueue=sight.queue("GateQueue", dead_letters="", receives=0))
     assert (finding.key, finding.severity) == ("GateQueue: other dead letters", WARNS)
-    assert "but to nobody" in finding.reason
+    assert finding.reason.endswith(" but to nobody")
     other = sight.queue("GateQueue", dead_letters=sight.queue_arn("LaunchDeadLetterQueue"))
     assert only(GateQueue=other).key == finding.key
 
@@ -88,6 +88,7 @@ def test_what_a_queue_gives_up_goes_to_its_own_dead_letters() -> None:
 def test_a_queue_may_not_give_up_before_the_hooks_do(name: str, severity: Severity) -> None:
     finding = only(**{name: sight.queue(name, receives=999)})
     assert (finding.key, finding.severity) == (f"{name}: gives up early", severity)
+    assert finding.reason.endswith("before its hook's wait is over")
     assert "1000" in finding.remedy
 
 
@@ -105,6 +106,100 @@ def test_a_queue_without_a_policy_is_closed_to_each_of_its_rules_and_to_topics()
 
 def test_the_gates_queue_is_fed_by_functions_and_needs_no_policy() -> None:
     assert found(GateQueue=sight.queue("GateQueue", policy="")) == {}
+
+
+# The parts of alert, where the stack has a channel
+
+
+def untold(**changes: Any) -> Finding:
+    """The only finding about a stack that alerts, in which single parts are changed: a warning."""
+    (finding,) = diagnose_stack(sight.alerting(**changes), ACCOUNT)
+    assert finding.severity == WARNS
+    return finding
+
+
+def test_a_stack_that_alerts_as_it_was_deployed_is_right() -> None:
+    assert list(diagnose_stack(sight.alerting(), ACCOUNT)) == []
+
+
+WITHOUT_DEAD_LETTERS = sight.alert_queue(dead_letters="", receives=0)
+CLOSED_TO_RULES, CLOSED_TO_ALARMS = (
+    sight.alert_queue(policy=json.dumps({"Statement": [sight.ALERT_POLICY["Statement"][left]]})) for left in (1, 0)
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"AlertRule": sight.rule("AlertRule", "AlertQueue", enabled=False)}, "AlertRule: disabled"),
+        ({"AlertRule": sight.rule("AlertRule", "LaunchQueue")}, "AlertRule: not to its queue"),
+        ({"AlertEndRule": sight.rule("AlertEndRule", "AlertQueue", enabled=False)}, "AlertEndRule: disabled"),
+        ({"AlertEndRule": sight.rule("AlertEndRule", "GateQueue")}, "AlertEndRule: not to its queue"),
+        ({"alert_source": "Disabled"}, "AlertFunction: event source disabled"),
+        ({"alert_schedule": False}, "AlertFunction: schedule disabled"),
+        ({"AlarmTopic": sight.alarm_topic("LaunchQueue")}, "AlarmTopic: not to its queue"),
+        ({"AlertQueue": WITHOUT_DEAD_LETTERS}, "AlertQueue: other dead letters"),
+        ({"AlertQueue": sight.alert_queue(receives=3)}, "AlertQueue: gives up early"),
+        ({"AlertQueue": CLOSED_TO_ALARMS}, "AlertQueue: closed to AlarmTopic"),
+        ({"AlertDeadLetterQueue": sight.queue("AlertDeadLetterQueue", messages=2)}, "AlertDeadLetterQueue: not empty"),
+    ],
+)
+def test_what_is_wrong_with_alert_only_warns_and_says_that_people_are_not_told(
+    changes: dict[str, Any], key: str
+) -> None:
+    finding = untold(**changes)
+    assert finding.key == key
+    assert "people are not told of trouble" in finding.reason
+    assert "hook" not in finding.reason
+
+
+def test_the_queue_of_alert_has_to_be_open_to_both_of_its_rules() -> None:
+    findings = {each.key: each for each in diagnose_stack(sight.alerting(AlertQueue=CLOSED_TO_RULES), ACCOUNT)}
+    assert findings.keys() == {"AlertQueue: closed to AlertRule", "AlertQueue: closed to AlertEndRule"}
+    assert all("people are not told of trouble" in each.reason for each in findings.values())
+
+
+def test_the_queue_of_alert_is_no_business_of_the_users_topics() -> None:
+    anybody = json.dumps({"Statement": [{**each, "Condition": {}} for each in sight.ALERT_POLICY["Statement"]]})
+    assert list(diagnose_stack(sight.alerting(AlertQueue=sight.alert_queue(policy=anybody)), ACCOUNT)) == []
+
+
+def test_what_only_alert_suffers_from_is_told_by_itself_and_breaks_no_launch() -> None:
+    denied = AwsDenied("no permission")
+    findings = {
+        each.key: each
+        for each in diagnose_stack(
+            sight.alerting(
+                LaunchRule=denied,
+                AlertRule=denied,
+                AlertQueue=denied,
+                AlarmTopic=denied,
+                alert_source=denied,
+                alert_schedule=denied,
+            ),
+            ACCOUNT,
+        )
+    }
+    kinds = ("rules", "queues", "topics", "event source mappings", "schedules")
+    assert {key: each.severity for key, each in findings.items()} == {
+        "rules: not looked at (AwsDenied)": BREAKS,
+        **{f"alert's {kind}: not looked at (AwsDenied)": WARNS for kind in kinds},
+    }
+    assert all(each.hides for each in findings.values())
+
+
+def test_the_remedies_for_alert_name_what_they_are_about() -> None:
+    assert untold(AlertRule=sight.rule("AlertRule", "AlertQueue", enabled=False)).remedy.endswith("--name AlertRule")
+    subscribe = untold(AlarmTopic=sight.alarm_topic()).remedy
+    assert f"--topic-arn {sight.ALARM_TOPIC} " in subscribe
+    assert f"--notification-endpoint {sight.queue_arn('AlertQueue')} " in subscribe
+    letters = untold(AlertDeadLetterQueue=sight.queue("AlertDeadLetterQueue", messages=2))
+    assert letters.reason.startswith("2 message(s)")
+    assert f"--source-arn {sight.queue_arn('AlertDeadLetterQueue')} " in letters.remedy
+    assert sight.queue_arn("AlertQueue") in untold(alert_source="Disabled").remedy
+
+
+# Policies
 
 
 def statement(**changes: Any) -> str:

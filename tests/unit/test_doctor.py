@@ -13,8 +13,17 @@ import pytest
 from moto import mock_aws
 
 from rollcall.diagnose_groups import NOTICE_OF
-from rollcall.doctor import LISTED_MAX, Diagnosis, answer, diagnose, event_details, news
-from rollcall.errors import AwsDenied, BadEvent, BadSettings, RollcallError, Throttled, TowerRejected, TowerUnavailable
+from rollcall.doctor import LISTED_MAX, NOBODY_TOLD, Diagnosis, answer, diagnose, event_details, news
+from rollcall.errors import (
+    AwsDenied,
+    BadEvent,
+    BadSettings,
+    ChefUnavailable,
+    RollcallError,
+    Throttled,
+    TowerRejected,
+    TowerUnavailable,
+)
 from rollcall.events import read_examination_request
 from rollcall.examining import TIME_KEPT, Examination
 from rollcall.findings import Finding, Severity, breaks, warns
@@ -23,20 +32,28 @@ from rollcall.model import ExaminationRequest
 from rollcall.settings import StackNames
 
 from . import sight
-from .fakes import ACCOUNT, REGION, Clock, FakeFleet, FakeTower
+from .fakes import ACCOUNT, REGION, Clock, FakeChef, FakeFleet, FakeTower
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rollcall.seen import SeenGroup
+    from rollcall.seen import SeenGroup, SeenStack
 
-NAMES = StackNames(
-    rules={each: each for each in sight.stack().rules},
-    queues={each: each for each in sight.stack().queues},
-    sources={each: each for each in sight.stack().sources},
-    schedules={each: each for each in sight.stack().schedules},
-    told_table="told",
-)
+
+def names_of(stack: SeenStack) -> StackNames:
+    """Every part is called what it is called in the template."""
+    return StackNames(
+        rules={each: each for each in stack.rules},
+        queues={each: each for each in stack.queues},
+        sources={each: each for each in stack.sources},
+        schedules={each: each for each in stack.schedules},
+        told_table="told",
+        alarm_topic="arn:pager",
+        topics={each: each for each in stack.topics},
+    )
+
+
+NAMES, ALERTING = names_of(sight.stack()), names_of(sight.alerting())
 WRONG, ODD = breaks("Tower", "token", "why", "how"), warns("group web", "odd", "why", "how")
 
 
@@ -183,6 +200,7 @@ class Surgery:
         self.fleet = FakeFleet(REGION)
         self.names = NAMES
         self.seconds = 300.0
+        self.chef: FakeChef | None = None
         self.at_roots: Callable[[str], Any] = lambda url: self.tower
 
     def examine(self, *names: str, here: Any = sight.HERE) -> Diagnosis:
@@ -192,6 +210,7 @@ class Surgery:
             self.tower,
             self.fleet,
             self.inspector,
+            chef=self.chef,
             tower_at=self.at_roots,
             seconds_left=lambda: self.seconds,
         )
@@ -215,6 +234,62 @@ def test_where_all_is_right_it_says_what_it_looked_at(surgery: Surgery) -> None:
         "3 rules, 6 queues, 3 event source mappings, 1 schedules",
         "1 Auto Scaling groups that opted in, with 2 hooks and 1 instances; the hooks of 0 others",
     )
+
+
+def test_the_parts_of_alert_are_looked_at_where_there_are_some(surgery: Surgery) -> None:
+    surgery.names = ALERTING
+    diagnosis = surgery.examine()
+    assert diagnosis.findings == ()
+    assert diagnosis.checked[2] == "5 rules, 8 queues, 4 event source mappings, 2 schedules, 1 topics"
+    surgery.inspector.failing["topic"] = AwsDenied("no")
+    diagnosis = surgery.examine()
+    assert [each.key for each in diagnosis.findings] == ["alert's topics: not looked at (AwsDenied)"]
+    assert not diagnosis.failed
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [(NAMES, True), (replace(NAMES, alarm_topic=""), False), (replace(ALERTING, alarm_topic=""), True)],
+)
+def test_an_installation_of_whose_trouble_nobody_is_told_is_no_fault_and_is_said(
+    surgery: Surgery, names: StackNames, told: bool
+) -> None:
+    surgery.names = names
+    diagnosis = surgery.examine()
+    assert diagnosis.findings == ()
+    assert (NOBODY_TOLD in diagnosis.checked) != told
+
+
+WITH_CHEF = replace(sight.HERE, chef_secret="chef")
+
+
+def test_chef_is_asked_once_where_groups_ask_for_it() -> None:
+    surgery = Surgery(sight.group(chef=""), sight.group(name="api", chef="@private_dns@"), sight.group(name="db"))
+    surgery.chef = FakeChef()
+    surgery.chef.bootstrap("i-a", "i-b")
+    diagnosis = surgery.examine(here=WITH_CHEF)
+    assert diagnosis.findings == ()
+    assert diagnosis.checked[3] == "the Chef server, which has 2 nodes"
+    assert surgery.chef.calls == {"node_names": 1}
+
+
+def test_chef_is_not_asked_where_no_group_asks_for_it(surgery: Surgery) -> None:
+    surgery.chef = FakeChef()
+    diagnosis = surgery.examine(here=WITH_CHEF)
+    assert (diagnosis.findings, len(diagnosis.checked)) == ((), 4)
+    assert surgery.chef.calls == {}
+
+
+def test_a_chef_server_that_fails_warns_names_who_suffers_and_hides_nothing_else() -> None:
+    surgery = Surgery(sight.group(chef="", hooks=sight.HOOKS[:1]), sight.group(name="db"))
+    surgery.chef = FakeChef()
+    surgery.chef.failing["node_names"] = ChefUnavailable("answered with 503")
+    diagnosis = surgery.examine(here=WITH_CHEF)
+    found = {each.key: each for each in diagnosis.findings}
+    assert found.keys() == {"Chef: unavailable", "group web: no terminate hook"}
+    assert "clients of web stay" in found["Chef: unavailable"].reason
+    assert not diagnosis.failed
+    assert diagnosis.checked[3] == "the Chef server, in vain"
 
 
 def test_the_worst_comes_first() -> None:

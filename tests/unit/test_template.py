@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,18 @@ from rollcall.alert_settings import read_alert_settings
 from rollcall.announce import Announcer
 from rollcall.bus import SOURCE
 from rollcall.diagnose_groups import NOTICE_OF, OUTPUT_OF, QUEUE_OF
-from rollcall.diagnose_stack import FED_BY, LAUNCHES, LOST, RECEIVES, STALLED, WORKS_ON
+from rollcall.diagnose_stack import (
+    ALERTS,
+    FED_BY,
+    FED_BY_TOPICS,
+    HEARS_USERS,
+    LAUNCHES,
+    LOST,
+    RECEIVES,
+    STALLED,
+    UNSCHEDULED,
+    WORKS_ON,
+)
 from rollcall.errors import BadSettings, TowerUnavailable
 from rollcall.events import GROUP_EVENTS, Record, read_examination_request, read_run_request
 from rollcall.intake import PERMANENT_FAILURE_LIFE
@@ -197,30 +209,92 @@ def test_two_stacks_of_one_region_have_schedules_of_their_own() -> None:
 # Doctor
 
 
-def unconditional(kind: str) -> dict[str, Json]:
-    """Resources of a type that every installation has."""
-    return {name: each for name, each in of_type(kind).items() if "Condition" not in RESOURCES[name]}
+def present(kind: str, *, alerts: bool) -> dict[str, Json]:
+    """Resources of a type that an installation has, with a channel or without one."""
+    there = (None, "HasAlerts") if alerts else (None,)
+    return {name: each for name, each in of_type(kind).items() if RESOURCES[name].get("Condition") in there}
 
 
-def test_doctor_is_told_the_parts_of_the_stack_by_their_names() -> None:
+def named_by(name: str, kind: str) -> str:
+    """What SAM makes of a function's event of this type is named after both."""
+    [event] = [event for event, each in FUNCTIONS[name]["Events"].items() if each["Type"] == kind]
+    return f"{name}{event}"
+
+
+@pytest.mark.parametrize("alerts", [True, False])
+def test_doctor_is_told_the_parts_of_the_stack_by_their_names(alerts: bool) -> None:
     variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
     variables = variables | FUNCTIONS["DoctorFunction"]["Environment"]["Variables"]
-    names = read_stack_names({name: str(value.get("Ref")) for name, value in variables.items() if "Ref" in value})
-    assert names.rules == {name: name for name in unconditional("AWS::Events::Rule")}
-    assert names.queues == {name: name for name in unconditional("AWS::SQS::Queue")}
+    told = {}
+    for name, value in variables.items():
+        condition, there, elsewhere = (
+            value.get("Fn::If", (None, value, None)) if isinstance(value, dict) else (None,) * 3
+        )
+        if condition == "HasAlerts":
+            assert elsewhere == {"Ref": "AWS::NoValue"}
+        if isinstance(there, dict) and "Ref" in there and (alerts or condition != "HasAlerts"):
+            told[name] = str(there["Ref"])
+    names = read_stack_names(told)
+    assert names.rules == {name: name for name in present("AWS::Events::Rule", alerts=alerts)}
+    assert names.queues == {name: name for name in present("AWS::SQS::Queue", alerts=alerts)}
+    assert names.topics == {name: name for name in present("AWS::SNS::Topic", alerts=alerts)}
     assert (names.told_table, names.notification_topic) == ("ToldTable", "NotificationTopicArn")
-    # What SAM makes of a function's event is named after both.
-    assert names.sources == {name: f"{name}{next(iter(FUNCTIONS[name]['Events']))}" for name in FED}
-    assert names.schedules == {"ReconcileFunction": "ReconcileFunctionSchedule"}
+    assert names.alarm_topic == "AlarmTopicArn"
+    own = ["AlertFunction"] if alerts else []
+    assert names.sources == {name: named_by(name, "SQS") for name in [*FED, *own]}
+    assert names.schedules == {name: named_by(name, "ScheduleV2") for name in ["ReconcileFunction", *own]}
+    assert [replace(names, alarm_topic=topic).told for topic in ("", "arn")] == [alerts, True]
 
 
 def test_doctor_knows_what_feeds_what() -> None:
-    rules = unconditional("AWS::Events::Rule")
+    rules = of_type("AWS::Events::Rule")
+    fed = [*FED, "AlertFunction"]
+    subscribed = of_type("AWS::SNS::Subscription").values()
     assert {name: target(each["Targets"][0]["Arn"]) for name, each in rules.items()} == FED_BY
-    assert {name: target(source_of(name)["Queue"]) for name in FED} == WORKS_ON
-    assert LOST.keys() == FED_BY.keys()
+    assert {name: target(source_of(name)["Queue"]) for name in fed} == WORKS_ON
+    assert {
+        target(each["TopicArn"]): target(each["Endpoint"])
+        for each in subscribed
+        if target(each["TopicArn"]) in RESOURCES
+    } == FED_BY_TOPICS
+    assert set(HEARS_USERS) == set(QUEUE_OF.values())
+    assert LOST.keys() == {*FED_BY, *FED_BY_TOPICS}
     assert STALLED.keys() == WORKS_ON.keys()
+    assert UNSCHEDULED.keys() == {name for name in SCHEDULED if name != "DoctorFunction"} | {"AlertFunction"}
     assert set(LAUNCHES) <= RESOURCES.keys()
+    assert set(ALERTS) == {
+        name
+        for name, each in RESOURCES.items()
+        if each.get("Condition") == "HasAlerts"
+        and each["Type"].endswith(("::Rule", "::Queue", "::Topic", "::Function"))
+    }
+
+
+def test_doctor_may_look_at_every_part_that_it_is_told() -> None:
+    allowed = [
+        (action, json.dumps(each["Resource"]))
+        for role, each in statements()
+        if role == "DoctorRole"
+        for action in as_list(each["Action"])
+    ]
+
+    def may(action: str, name: str) -> bool:
+        named = re.compile(rf'"{name}[".]|\$\{{{name}\}}')
+        return any(action == each and named.search(resource) for each, resource in allowed)
+
+    for rule in of_type("AWS::Events::Rule"):
+        assert may("events:DescribeRule", rule), rule
+        assert may("events:ListTargetsByRule", rule), rule
+    assert [queue for queue in QUEUES if not may("sqs:GetQueueAttributes", queue)] == []
+    for function in [*FED, "AlertFunction"]:
+        assert may("lambda:GetEventSourceMapping", named_by(function, "SQS")), function
+    for function in ("ReconcileFunction", "AlertFunction"):
+        schedule = FUNCTIONS[function]["Events"][named_by(function, "ScheduleV2").removeprefix(function)]
+        name = schedule["Properties"]["Name"]["Fn::Sub"]
+        assert any(
+            action == "scheduler:GetSchedule" and resource.endswith(f'schedule/default/{name}"}}')
+            for action, resource in allowed
+        ), function
     assert {each["RedrivePolicy"]["maxReceiveCount"] for each in WORK_QUEUES.values()} == {RECEIVES}
     assert {queue: target(TEMPLATE["Outputs"][OUTPUT_OF[way]]["Value"]) for way, queue in QUEUE_OF.items()} == {
         queue: queue for queue in QUEUE_OF.values()
@@ -267,17 +341,17 @@ def speaking_of(name: str) -> set[str]:
 
 def test_without_a_chef_server_nobody_has_its_layer_its_permissions_or_its_alarm() -> None:
     conditional = {name for name, each in RESOURCES.items() if each.get("Condition") == "HasChef"}
-    assert conditional == {"ChefLayer", "ChefPolicy", "ChefAlarm"}
+    assert conditional == {"ChefLayer", "ChefPolicy", "DoctorChefPolicy", "ChefAlarm"}
     assert TEMPLATE["Parameters"]["ChefSecretArn"]["Default"] == ""
     assert TEMPLATE["Conditions"]["HasChef"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "ChefSecretArn"}, ""]}]}
-    assert speaking_of("ChefSecretArn") == {"ChefPolicy"}
+    assert speaking_of("ChefSecretArn") == {"ChefPolicy", "DoctorChefPolicy"}
     shared = TEMPLATE["Globals"]["Function"]
     assert shared["Layers"] == [{"Ref": "CommonLayer"}]
     assert shared["Environment"]["Variables"]["CHEF_SECRET"] == with_chef({"Ref": "ChefSecretArn"})
 
 
 def test_only_who_asks_chef_has_its_layer_and_its_secret() -> None:
-    asking = {"CleanupFunction", "ReconcileFunction"}
+    asking = {"CleanupFunction", "ReconcileFunction", "DoctorFunction"}
     assert speaking_of("ChefLayer") == asking
     assert all(FUNCTIONS[name]["Layers"] == [with_chef({"Ref": "ChefLayer"})] for name in asking)
     reading = {role for role, statement in statements() if statement["Resource"] == {"Ref": "ChefSecretArn"}}
@@ -744,6 +818,7 @@ def test_people_are_told_of_alarms_about_what_no_event_tells_and_of_their_end() 
 def test_without_a_channel_there_is_nothing_of_alerts() -> None:
     conditional = {name for name, each in RESOURCES.items() if each.get("Condition") == "HasAlerts"}
     own = {name for name in RESOURCES if name.startswith("Alert")} | {"AlarmTopic", "AlarmsToAlert"}
+    own.add("DoctorAlertPolicy")
     assert conditional == own
     for parameter, condition in (("PagerDutySecretArn", "HasPagerDuty"), ("SlackSecretArn", "HasSlack")):
         assert TEMPLATE["Parameters"][parameter]["Default"] == ""
@@ -751,7 +826,7 @@ def test_without_a_channel_there_is_nothing_of_alerts() -> None:
         assert speaking_of(parameter) == {"AlertFunction", "AlertRole"}
     assert TEMPLATE["Conditions"]["HasAlerts"] == {"Fn::Or": [{"Condition": "HasPagerDuty"}, {"Condition": "HasSlack"}]}
     for name in own:  # nobody else depends on what may not be there
-        for other in speaking_of(name) - own:
+        for other in speaking_of(name) - own - {"DoctorFunction"}:  # whose variables have their own test
             assert ALERT_TOPIC in ALARMS[other]["AlarmActions"]
     outputs = {each: value for each, value in TEMPLATE["Outputs"].items() if "Alert" in json.dumps(value)}
     assert all(value["Condition"] == "HasAlerts" for value in outputs.values())

@@ -12,20 +12,43 @@ from .unlooked import unlooked
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .seen import SeenQueue, SeenRule, SeenStack
+    from .seen import SeenQueue, SeenRule, SeenStack, SeenTopic
 
-FED_BY = {"LaunchRule": "LaunchQueue", "TerminateRule": "TerminateQueue", "TerminatedRule": "TerminateQueue"}
-WORKS_ON = {"RegisterFunction": "LaunchQueue", "GateFunction": "GateQueue", "CleanupFunction": "TerminateQueue"}
+FED_BY = {
+    "LaunchRule": "LaunchQueue",
+    "TerminateRule": "TerminateQueue",
+    "TerminatedRule": "TerminateQueue",
+    "AlertRule": "AlertQueue",
+    "AlertEndRule": "AlertQueue",
+}
+WORKS_ON = {
+    "RegisterFunction": "LaunchQueue",
+    "GateFunction": "GateQueue",
+    "CleanupFunction": "TerminateQueue",
+    "AlertFunction": "AlertQueue",
+}
+FED_BY_TOPICS = {"AlarmTopic": "AlertQueue"}
+HEARS_USERS = ("LaunchQueue", "TerminateQueue")  # what hooks and groups notify topics of the user's own of
+UNTOLD = "people are not told of trouble"
 LOST = {
     "LaunchRule": "launched instances wait until reconcile finds them, or their hooks' timeout",
     "TerminateRule": "terminating instances wait until reconcile finds them, or their hooks' timeout",
     "TerminatedRule": "hosts of instances that went without a hook stay until reconcile finds them",
+    "AlertRule": UNTOLD,
+    "AlertEndRule": "people are not told of trouble's end: what was told of an instance stays open for two days",
+    "AlarmTopic": f"{UNTOLD} that only an alarm shows",
 }
 STALLED = {
     "RegisterFunction": "no launched instance is registered",
     "GateFunction": "no waiting instance comes into service",
     "CleanupFunction": "no terminated instance is struck off",
+    "AlertFunction": UNTOLD,
 }
+UNSCHEDULED = {
+    "ReconcileFunction": "nothing makes up for events that were lost",
+    "AlertFunction": f"{UNTOLD} that lasts, nor of its end",
+}
+ALERTS = ("AlertRule", "AlertEndRule", "AlertQueue", "AlertDeadLetterQueue", "AlertFunction", "AlarmTopic")
 LAUNCHES = ("LaunchRule", "LaunchQueue", "RegisterFunction", "GateQueue", "GateFunction")  # what they come through
 RECEIVES = 1000  # maxReceiveCount in the template: messages outlive their hooks, errors of a person's an hour
 AGAIN = "deploy the template again (sam deploy)"
@@ -38,9 +61,12 @@ def diagnose_stack(stack: SeenStack, account: str) -> Iterator[Finding]:
         ("queues", stack.queues),
         ("event source mappings", stack.sources),
         ("schedules", stack.schedules),
+        ("topics", stack.topics),
     ):
         errors = {name: look for name, look in looks.items() if isinstance(look, RollcallError)}
-        yield from unlooked(kind, errors)
+        yield from unlooked(kind, {name: each for name, each in errors.items() if name not in ALERTS})
+        of_alert = {name: each for name, each in errors.items() if name in ALERTS}
+        yield from unlooked(f"alert's {kind}", of_alert, Severity.WARNING)
     for name, rule in stack.rules.items():
         if not isinstance(rule, RollcallError):
             yield from _rule(name, rule, stack)
@@ -59,12 +85,15 @@ def diagnose_stack(stack: SeenStack, account: str) -> Iterator[Finding]:
             yield warns(
                 name,
                 "schedule disabled",
-                "its schedule is disabled, so that nothing makes up for events that were lost",
+                f"its schedule is disabled, so that {UNSCHEDULED[name]}",
                 f"enable it in EventBridge Scheduler, or {AGAIN}",
             )
     for name, queue in stack.queues.items():
         if not isinstance(queue, RollcallError):
             yield from _dead_letters(name, queue) if "DeadLetter" in name else _queue(name, queue, stack, account)
+    for name, topic in stack.topics.items():
+        if not isinstance(topic, RollcallError):
+            yield from _topic(name, topic, stack)
 
 
 def _severity(name: str) -> Severity:
@@ -91,12 +120,14 @@ def _rule(name: str, rule: SeenRule, stack: SeenStack) -> Iterator[Finding]:
 
 def _queue(name: str, queue: SeenQueue, stack: SeenStack, account: str) -> Iterator[Finding]:
     severity = _severity(name)
+    ours = f", and {UNTOLD}" if name in ALERTS else ""
     given_up = stack.arn(name.replace("Queue", "DeadLetterQueue"))
     if given_up and queue.dead_letters != given_up:
         yield warns(
             name,
             "other dead letters",
-            f"what it gives up does not go to the stack's dead-letter queue but to {queue.dead_letters or 'nobody'}",
+            f"what it gives up does not go to the stack's dead-letter queue but to {queue.dead_letters or 'nobody'}"
+            f"{ours}",
             AGAIN,
         )
     elif queue.receives < RECEIVES:
@@ -104,24 +135,28 @@ def _queue(name: str, queue: SeenQueue, stack: SeenStack, account: str) -> Itera
             name,
             "gives up early",
             severity,
-            f"it gives a message up after {queue.receives} receives, before its hook's wait is over",
+            f"it gives a message up after {queue.receives} receives, "
+            + (f"so that {UNTOLD} that comes while alert fails" if ours else "before its hook's wait is over"),
             f"{AGAIN}: its maxReceiveCount is {RECEIVES}",
         )
-    for rule, fed in FED_BY.items():
-        seen = stack.rules[rule]
-        if (
-            fed == name
-            and not isinstance(seen, RollcallError)
-            and not allows(queue.policy, "events.amazonaws.com", seen.arn, account)
-        ):
-            yield Finding(
-                name,
-                f"closed to {rule}",
-                severity,
-                f"its policy does not let {rule} send to it: {LOST[rule]}",
-                AGAIN,
-            )
-    if name in FED_BY.values() and not allows(queue.policy, "sns.amazonaws.com", f"arn:aws:sns:::{account}", account):
+    for service, fed_by, looks in (
+        ("events.amazonaws.com", FED_BY, stack.rules),
+        ("sns.amazonaws.com", FED_BY_TOPICS, stack.topics),
+    ):
+        for sender, seen in looks.items():
+            if (
+                fed_by[sender] == name
+                and not isinstance(seen, RollcallError)
+                and not allows(queue.policy, service, seen.arn, account)
+            ):
+                yield Finding(
+                    name,
+                    f"closed to {sender}",
+                    severity,
+                    f"its policy does not let {sender} send to it: {LOST[sender]}",
+                    AGAIN,
+                )
+    if name in HEARS_USERS and not allows(queue.policy, "sns.amazonaws.com", f"arn:aws:sns:::{account}", account):
         yield warns(
             name,
             "closed to topics",
@@ -131,8 +166,30 @@ def _queue(name: str, queue: SeenQueue, stack: SeenStack, account: str) -> Itera
         )
 
 
+def _topic(name: str, topic: SeenTopic, stack: SeenStack) -> Iterator[Finding]:
+    fed = stack.arn(FED_BY_TOPICS[name])
+    if fed and fed not in topic.subscribers:
+        yield warns(
+            name,
+            "not to its queue",
+            f"{FED_BY_TOPICS[name]} is not subscribed to the topic: {LOST[name]}",
+            f"aws sns subscribe --topic-arn {topic.arn} --protocol sqs --notification-endpoint {fed} --attributes "
+            "RawMessageDelivery=true",
+        )
+
+
 def _dead_letters(name: str, queue: SeenQueue) -> Iterator[Finding]:
-    if queue.messages:
+    if queue.messages and name in ALERTS:
+        yield warns(
+            name,
+            "not empty",
+            f"{queue.messages} message(s) that alert could not read, or did not get, lie in it: {UNTOLD} that they are "
+            "about",
+            "aws sqs receive-message --message-attribute-names All shows them with the error; once its cause is mended "
+            f"aws sqs start-message-move-task --source-arn {queue.arn} sends them back, and aws sqs purge-queue drops "
+            "what is of no use",
+        )
+    elif queue.messages:
         yield warns(
             name,
             "not empty",

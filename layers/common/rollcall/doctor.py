@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .asking import references
+from .diagnose_chef import diagnose_chef
 from .diagnose_groups import diagnose_groups
 from .diagnose_stack import diagnose_stack
 from .diagnose_tower import diagnose_tower
@@ -22,12 +23,15 @@ if TYPE_CHECKING:
     from .asking import Asking
     from .examining import Examination
     from .model import ExaminationRequest
-    from .seen import Seen, SeenTower
+    from .seen import Look, Seen, SeenTower
     from .settings import Settings
 
 type Json = dict[str, Any]
 
 LISTED_MAX = 2000  # findings; Lambda's answer has room for 6 MB
+NOBODY_TOLD = (  # no finding: whoever tries it out, or has monitoring of another kind, wants it so
+    "who is told of trouble: nobody, for AlarmTopicArn, PagerDutySecretArn and SlackSecretArn are empty"
+)
 WORST_FIRST = [Severity.BREAKS_LAUNCHES, Severity.WARNING]
 
 
@@ -61,6 +65,7 @@ def diagnose(examination: Examination, request: ExaminationRequest, here: Settin
     findings += diagnose_tower(seen.tower, inventories, templates, templates.keys() - provisioning, in_vpc=here.in_vpc)
     findings += diagnose_stack(seen.stack, here.account)
     findings += diagnose_groups(seen, asking, here)
+    findings += diagnose_chef(seen.chef, [each.group.name for each in asking if each.settings.nodes])
     distinct = {each.key: each for each in findings}  # what several looks bring up is said once
     ordered = sorted(distinct.values(), key=lambda each: (WORST_FIRST.index(each.severity), each.subject, each.what))
     return Diagnosis(tuple(ordered), tuple(_checked(seen, asking)))
@@ -106,7 +111,9 @@ def _checked(seen: Seen, asking: Collection[Asking]) -> list[str]:
         _tower(seen.tower),
         f"{_read(seen.tower.inventories)} inventories and {_read(seen.tower.templates)} job templates that tags name",
         f"{_read(stack.rules)} rules, {_read(stack.queues)} queues, {_read(stack.sources)} event source mappings, "
-        f"{_read(stack.schedules)} schedules",
+        f"{_read(stack.schedules)} schedules" + (f", {_read(stack.topics)} topics" if stack.topics else ""),
+        *([] if stack.told else [NOBODY_TOLD]),
+        *([] if seen.chef is None else [_chef(seen.chef)]),
         _groups(seen, asking),
     ]
 
@@ -124,6 +131,12 @@ def _tower(tower: SeenTower) -> str:
         return words
     words += f", as user {tower.user.name}"
     return words if tower.limits or not tower.bulk else f"{words}, who may not read the limits of bulk calls"
+
+
+def _chef(nodes: Look[int]) -> str:
+    return (
+        "the Chef server, in vain" if isinstance(nodes, RollcallError) else f"the Chef server, which has {nodes} nodes"
+    )
 
 
 def _groups(seen: Seen, asking: Collection[Asking]) -> str:

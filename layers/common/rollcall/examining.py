@@ -20,6 +20,7 @@ from .settings import OPT_IN_TAG
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
+    from .chef import Chef
     from .findings import Finding
     from .fleet import Fleet
     from .inspector import Inspector
@@ -36,7 +37,8 @@ API_ROOTS = ("/api/v2/", "/api/controller/v2/")
 class Examination:
     """One look at everything.
 
-    tower_at: a client for another API root of the same Tower. seconds_left: in this invocation.
+    chef: the installation's Chef server, None if it has none. tower_at: a client for another API root of the same
+    Tower. seconds_left: in this invocation.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Examination:
         fleet: Fleet,
         inspector: Inspector,
         *,
+        chef: Chef | None,
         tower_at: Callable[[str], Tower],
         seconds_left: Callable[[], float],
     ) -> None:
@@ -55,6 +58,7 @@ class Examination:
         self._tower = tower
         self._fleet = fleet
         self._inspector = inspector
+        self._chef = chef
         self._tower_at = tower_at
         self._seconds_left = seconds_left
 
@@ -76,6 +80,7 @@ class Examination:
             frozenset(wanted or ()) - groups.keys(),
             self._each(self._topics(groups), lambda topic: self._subscribers(topic, stack), AWS_AT_ONCE),
             self._each(self._target_groups(asking), self._kind, AWS_AT_ONCE),
+            self._at_chef(asking),  # last, for it only warns, and one that does not answer takes its time
         )
         return seen, asking, unreadable
 
@@ -105,7 +110,8 @@ class Examination:
         rules = self._each(names.rules, lambda name: inspector.rule(names.rules[name]), AWS_AT_ONCE)
         sources = self._each(names.sources, lambda name: inspector.source_state(names.sources[name]), AWS_AT_ONCE)
         schedules = self._each(names.schedules, lambda name: inspector.is_scheduled(names.schedules[name]), AWS_AT_ONCE)
-        return SeenStack(rules, queues, sources, schedules)
+        topics = self._each(names.topics, lambda name: inspector.topic(names.topics[name]), AWS_AT_ONCE)
+        return SeenStack(rules, queues, sources, schedules, topics, names.told)
 
     def _with_hooks(self, groups: Mapping[str, SeenGroup]) -> dict[str, SeenGroup]:
         """The groups with their hooks and topics: first those that opted in, in case there is no time for all."""
@@ -157,6 +163,15 @@ class Examination:
 
     def _kind(self, target_group: str) -> str:
         return self._fleet.targets.types([target_group])[target_group]
+
+    # Chef
+
+    def _at_chef(self, asking: Collection[Asking]) -> Look[int] | None:
+        """How many nodes it has; None where there is none, or no group asks for it."""
+        chef = self._chef
+        if chef is None or not any(each.settings.nodes for each in asking):
+            return None
+        return self._try(lambda: len(chef.node_names()))
 
     # Tower
 

@@ -16,7 +16,7 @@ from botocore.config import Config
 from .aws import aws_errors
 from .fleet import GROUPS_PER_CALL, GROUPS_PER_PAGE, Membership, other_traffic_of, target_groups_of
 from .model import Group, Result, Transition
-from .seen import SeenGroup, SeenHook, SeenQueue, SeenRule
+from .seen import SeenGroup, SeenHook, SeenQueue, SeenRule, SeenTopic
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -70,6 +70,10 @@ class Inspector:
             receives=int(redrive.get("maxReceiveCount", 0)),
             policy=raw.get("Policy", ""),
         )
+
+    def topic(self, arn: str) -> SeenTopic:
+        """A topic, and the queues that get what it is told."""
+        return SeenTopic(arn, self.subscribers(arn))
 
     # Groups
 

@@ -45,16 +45,27 @@ class SeenQueue:
 
 
 @dataclass(frozen=True)
+class SeenTopic:
+    """A topic: the ARNs of the queues that are subscribed to it."""
+
+    arn: str
+    subscribers: frozenset[str]
+
+
+@dataclass(frozen=True)
 class SeenStack:
     """The parts of the stack that take events and hand them on, by what they are called in the template.
 
     sources: the states of the event source mappings, by function; schedules: whether they are enabled, by function.
+    topics: the stack's own. told: whether there is anybody who is told of trouble.
     """
 
     rules: Mapping[str, Look[SeenRule]]
     queues: Mapping[str, Look[SeenQueue]]
     sources: Mapping[str, Look[str]]
     schedules: Mapping[str, Look[bool]]
+    topics: Mapping[str, Look[SeenTopic]] = field(default_factory=dict)
+    told: bool = True
 
     def arn(self, queue: str) -> str:
         """The ARN of a queue; empty where it could not be read."""
@@ -140,7 +151,8 @@ class Seen:
     """All that doctor saw.
 
     groups: by name. missing: those asked for by name that are not there. subscribers: the queues that get what a topic
-    is told, by the topic's ARN; kinds: of target groups, by ARN.
+    is told, by the topic's ARN; kinds: of target groups, by ARN. chef: how many nodes the Chef server has, None if it
+    was not asked.
     """
 
     stack: SeenStack
@@ -149,3 +161,4 @@ class Seen:
     missing: frozenset[str] = frozenset()
     subscribers: Mapping[str, Look[frozenset[str]]] = field(default_factory=dict)
     kinds: Mapping[str, Look[str]] = field(default_factory=dict)
+    chef: Look[int] | None = None

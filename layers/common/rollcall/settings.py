@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -59,8 +59,9 @@ class StackNames:
     """The parts of the stack that doctor looks at, by what they are called in the template.
 
     rules: their names; queues: their URLs; sources: ids of the event source mappings, by function; schedules: their
-    names, by function. told_table: where doctor keeps what people were told. notification_topic: the ARN of the topic
-    that the queues are subscribed to, empty if there is none.
+    names, by function; topics: the ARNs of the stack's own. told_table: where doctor keeps what people were told.
+    notification_topic: the ARN of the topic that the queues are subscribed to, alarm_topic: of the user's own that
+    alarms go to; each empty if there is none.
     """
 
     rules: Mapping[str, str]
@@ -69,6 +70,13 @@ class StackNames:
     schedules: Mapping[str, str]
     told_table: str
     notification_topic: str = ""
+    alarm_topic: str = ""
+    topics: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def told(self) -> bool:
+        """Whether there is anybody who is told of trouble."""
+        return bool(self.alarm_topic) or "AlertFunction" in self.sources
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -102,7 +110,7 @@ def read_own_queue(environment: Mapping[str, str]) -> OwnQueue:
 def read_stack_names(environment: Mapping[str, str]) -> StackNames:
     """The stack's parts from environment variables. Raises BadSettings naming the one that is missing."""
     with _naming_the_missing():
-        return StackNames(
+        names = StackNames(
             rules={
                 "LaunchRule": environment["LAUNCH_RULE"],
                 "TerminateRule": environment["TERMINATE_RULE"],
@@ -124,7 +132,26 @@ def read_stack_names(environment: Mapping[str, str]) -> StackNames:
             schedules={"ReconcileFunction": environment["RECONCILE_SCHEDULE"]},
             told_table=environment["TOLD_TABLE"],
             notification_topic=environment.get("NOTIFICATION_TOPIC", ""),
+            alarm_topic=environment.get("ALARM_TOPIC", ""),
         )
+        return _with_alert(names, environment) if "ALERT_QUEUE_URL" in environment else names
+
+
+def _with_alert(names: StackNames, environment: Mapping[str, str]) -> StackNames:
+    """The parts with those of alert, which are there only where the stack has a channel."""
+    rules = {"AlertRule": environment["ALERT_RULE"], "AlertEndRule": environment["ALERT_END_RULE"]}
+    queues = {
+        "AlertQueue": environment["ALERT_QUEUE_URL"],
+        "AlertDeadLetterQueue": environment["ALERT_DEAD_LETTER_QUEUE_URL"],
+    }
+    return replace(
+        names,
+        rules={**names.rules, **rules},
+        queues={**names.queues, **queues},
+        sources={**names.sources, "AlertFunction": environment["ALERT_SOURCE"]},
+        schedules={**names.schedules, "AlertFunction": environment["ALERT_SCHEDULE"]},
+        topics={"AlarmTopic": environment["ALARMS_TO_ALERT"]},
+    )
 
 
 def read_removal_share(environment: Mapping[str, str]) -> float:

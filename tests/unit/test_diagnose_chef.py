@@ -1,0 +1,48 @@
+"""What doctor finds wrong with the Chef server."""
+
+from __future__ import annotations
+
+import pytest
+
+from rollcall.diagnose_chef import diagnose_chef
+from rollcall.errors import (
+    AwsDenied,
+    BadSettings,
+    ChefDenied,
+    ChefRejected,
+    ChefUnavailable,
+    RollcallError,
+    Throttled,
+)
+from rollcall.findings import Severity
+
+NODES = "/organizations/acme/nodes"
+
+
+@pytest.mark.parametrize("nodes", [None, 0, 12])
+def test_a_server_that_answers_or_was_not_asked_is_right(nodes: int | None) -> None:
+    assert list(diagnose_chef(nodes, ["web"])) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "key", "words", "hides"),
+    [
+        (ChefDenied(f"refused GET {NODES} with 401: Invalid signature; put"), "signature", "RSA key", True),
+        (ChefDenied(f"refused GET {NODES} with 403: missing; let"), "may not list nodes", "let the user list", False),
+        (ChefRejected("certificate at https://chef is not trusted"), "certificate", "ca_bundle", True),
+        (ChefRejected(f"answered GET {NODES} with 404: no"), "organization", "correct organization_url", True),
+        (ChefUnavailable("at https://chef cannot be reached for /nodes"), "not reached", "SubnetIds", True),
+        (ChefUnavailable(f"answered GET {NODES} with 503"), "unavailable", "mend the Chef server", True),
+        (AwsDenied("AWS refused secret chef"), "secret", "full ARN", True),
+        (BadSettings("secret chef is not JSON"), "secret", "ChefSecretArn", True),
+        (Throttled("secret chef: slow"), "not looked at (Throttled)", "run doctor again", True),
+        (RollcallError("odd"), "not looked at (RollcallError)", "run doctor again", True),
+    ],
+)
+def test_a_server_that_fails_is_a_warning_with_its_words_and_the_remedy(
+    error: RollcallError, key: str, words: str, hides: bool
+) -> None:
+    (finding,) = diagnose_chef(error, ["web", "api"])
+    assert (finding.key, finding.severity, finding.hides) == (f"Chef: {key}", Severity.WARNING, hides)
+    assert finding.reason.startswith(f"{error}. Nodes and clients of api, web stay in Chef")
+    assert words in finding.remedy
