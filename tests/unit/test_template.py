@@ -104,6 +104,60 @@ def timeout_of(function: str) -> int:
     return int(FUNCTIONS[function].get("Timeout", TEMPLATE["Globals"]["Function"]["Timeout"]))
 
 
+TO_ANYBODY = {"logs:CreateLogStream", "logs:PutLogEvents", "secretsmanager:GetSecretValue"}
+FROM_A_QUEUE = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"}
+OF_GROUPS = {"autoscaling:DescribeAutoScalingGroups", "autoscaling:DescribeLifecycleHooks"}
+OF_INSTANCES = {"autoscaling:DescribeAutoScalingInstances", "ec2:DescribeInstances"}
+ANSWERS = {"autoscaling:CompleteLifecycleAction", "autoscaling:RecordLifecycleActionHeartbeat"}
+TELLS = {"events:PutEvents"}
+SENDS = {"sqs:SendMessage"}
+WORKS_ON_ACTIONS = TO_ANYBODY | FROM_A_QUEUE | OF_GROUPS | OF_INSTANCES | ANSWERS | TELLS | SENDS
+PERMITTED = {
+    "RegisterRole": {*WORKS_ON_ACTIONS, "ec2:DescribeInstanceAttribute"},
+    "GateRole": {
+        *WORKS_ON_ACTIONS,
+        "ec2:DescribeInstanceStatus",
+        "elasticloadbalancing:DeregisterTargets",
+        "elasticloadbalancing:DescribeTargetGroups",
+        "elasticloadbalancing:DescribeTargetHealth",
+        "elasticloadbalancing:RegisterTargets",
+    },
+    "CleanupRole": WORKS_ON_ACTIONS,
+    "ReconcileRole": {
+        *(TO_ANYBODY | OF_GROUPS | OF_INSTANCES | TELLS | SENDS),
+        "autoscaling:RecordLifecycleActionHeartbeat",
+        "ec2:DescribeInstanceAttribute",
+    },
+    "DoctorRole": {
+        *(TO_ANYBODY | OF_GROUPS | TELLS),
+        "autoscaling:DescribeNotificationConfigurations",
+        "dynamodb:GetItem",
+        "dynamodb:PutItem",
+        "elasticloadbalancing:DescribeTargetGroups",
+        "events:DescribeRule",
+        "events:ListTargetsByRule",
+        "lambda:GetEventSourceMapping",
+        "scheduler:GetSchedule",
+        "sns:ListSubscriptionsByTopic",
+        "sqs:GetQueueAttributes",
+    },
+    "AlertRole": {
+        *(TO_ANYBODY | FROM_A_QUEUE | SENDS),
+        "dynamodb:GetItem",
+        "dynamodb:PutItem",
+        "dynamodb:Scan",
+    },
+}
+
+
+def test_a_role_permits_what_its_function_calls_and_nothing_else() -> None:
+    """The embedded cloud enforces no permissions: one that is missing, or that nobody needs, shows only here."""
+    permitted: dict[str, set[str]] = {role: set() for role in of_type("AWS::IAM::Role")}
+    for role, statement in statements():
+        permitted[role] |= set(as_list(statement["Action"]))
+    assert permitted == PERMITTED
+
+
 # Functions
 
 
