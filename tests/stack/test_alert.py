@@ -201,7 +201,7 @@ def swept(cloud: Cloud) -> bool:
 
 def put(cloud: Cloud, detail_type: str, **detail: Any) -> None:
     """An event of ours."""
-    entry = {"Source": "rollcall", "DetailType": detail_type, "Detail": json.dumps(detail)}
+    entry = {"Source": "rollcall", "DetailType": detail_type, "Detail": json.dumps({"stack": STACK, **detail})}
     answer = cloud.aws.client("events").put_events(Entries=[entry])
     assert not answer["FailedEntryCount"]
 

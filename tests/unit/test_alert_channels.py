@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -166,6 +167,24 @@ def test_the_doubles_refuse_what_the_real_ones_refuse(
     assert channels.slack.texts() == []
 
 
+@pytest.mark.parametrize("name", ["pagerduty", "slack"])
+def test_a_key_that_was_rotated_is_used_only_if_there_is_time_left(
+    channels: AlertChannels, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(f"rollcall.{name}.time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def text(refresh: bool) -> str:
+        now[0] += (SECONDS - PAUSES) * refresh
+        if name == "slack":
+            return channels.slack_secret() if refresh else channels.slack_secret().replace("hush", "other")
+        return channels.pagerduty_secret() if refresh else channels.pagerduty_secret().replace(ROUTING_KEY, "x" * 32)
+
+    channel = Slack(text, name) if name == "slack" else PagerDuty(text, name)
+    with pytest.raises(ChannelUnavailable, match="no time is left"):
+        channel.send(OPEN, SECONDS)
+
+
 def test_a_key_that_was_rotated_is_read_afresh(channels: AlertChannels) -> None:
     reads: list[bool] = []
 
@@ -207,6 +226,16 @@ def test_a_channel_that_does_not_answer_is_waited_for_as_long_as_there_is_time(
     with pytest.raises(ChannelUnavailable, match=r"Slack at 127\.0\.0\.1 cannot be reached: ReadTimeout"):
         slack.send(OPEN, PAUSES + 0.5)
     channels.away = None
+
+
+@pytest.mark.parametrize("seconds", [PAUSES, 0.0, -3.0])
+def test_without_time_nobody_is_asked(
+    pagerduty: PagerDuty, slack: Slack, channels: AlertChannels, seconds: float
+) -> None:
+    for channel in (pagerduty, slack):
+        with pytest.raises(ChannelUnavailable, match="no time is left"):
+            channel.send(OPEN, seconds)
+    assert channels.pagerduty.requests == channels.slack.requests == []
 
 
 # On the wire
