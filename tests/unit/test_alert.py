@@ -164,6 +164,15 @@ def test_what_comes_back_before_its_end_is_told_with_somebody_else_is_news(desk:
     assert "another matter" in desk.slack.heard[-1].reason
 
 
+def test_what_comes_back_with_somebody_else_before_its_end_is_told_is_told_no_sooner(desk: Desk) -> None:
+    desk.take(bad())
+    desk.now = NOW + QUIET
+    desk.take(bad(desk.now, instance_id="i-0b", again_within=1000))
+    assert len(desk.slack.heard) == 1
+    desk.sweep(NOW + NEWS_EVERY)
+    assert [each.deed for each in desk.slack.heard] == [Deed.OPEN, Deed.OPEN]
+
+
 def finding(at: float, *subjects: str) -> list[dict[str, Any]]:
     detail: dict[str, Any] = {
         "kind": "detached",

@@ -132,6 +132,7 @@ def test_however_much_there_is_to_say_it_is_taken(
         [alert] = channels.pagerduty.alerts()
         assert len(alert.payload["summary"]) == 1024
         assert alert.payload["summary"].endswith("…)")
+        assert alert.payload["custom_details"]["subjects in all"] == "at least 500"
 
 
 def test_a_message_without_a_link_that_fits_has_none() -> None:
