@@ -15,6 +15,7 @@ from rollcall.inspector import Inspector
 from rollcall.known_findings import KnownFindings
 from rollcall.settings import read_stack_names
 from rollcall.telling import Told
+from rollcall.told import MISCONFIGURATION_FOUND, MISCONFIGURATION_MENDED
 from rollcall.wiring import chef, installation, tower_at
 
 if TYPE_CHECKING:
@@ -65,8 +66,8 @@ def tell(
     """Announce what is new and what is mended. What the bus did not take is not known, and told with the next run."""
     changed = news(findings, known.read())
     events = [
-        *(Told("Misconfiguration Found", each) for each in event_details(changed.found, origin)),
-        *(Told("Misconfiguration Mended", each) for each in event_details(changed.mended, origin)),
+        *(Told(MISCONFIGURATION_FOUND, each) for each in event_details(changed.found, origin)),
+        *(Told(MISCONFIGURATION_MENDED, each) for each in event_details(changed.mended, origin)),
     ]
     for _, error in bus.put(events, seconds_left):
         raise error

@@ -1,10 +1,11 @@
-"""Every metric that our functions really emit, found by letting an announcer say all it can say.
+"""Every metric and event that our functions really emit, found by letting an announcer say all it can say.
 
 For whoever shows or watches them: a metric that is never emitted is an empty graph, and an alarm that never sounds.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import redirect_stdout
 from dataclasses import replace
 from functools import cache
@@ -13,11 +14,17 @@ from types import SimpleNamespace
 from typing import Any
 
 from rollcall.announce import Announcer
-from rollcall.errors import Throttled
+from rollcall.doctor import event_details
+from rollcall.errors import BadEvent, BadSettings, Throttled, TowerRejected
 from rollcall.events import Record
+from rollcall.findings import Finding as Diagnosed
+from rollcall.findings import Severity
 from rollcall.measures import Measures
-from rollcall.outcome import Fix, RunOutcome
+from rollcall.outcome import Fix, RunOutcome, Summary
 from rollcall.reports import Event, Note, Report
+from rollcall.steps import Finding, Kind, NodeRemoval, Plan
+from rollcall.telling import Told
+from rollcall.told import MISCONFIGURATION_FOUND, MISCONFIGURATION_MENDED
 from rollcall.transport import Exchange
 from rollcall.watch import Sight
 
@@ -31,15 +38,23 @@ def emitted_metrics() -> frozenset[tuple[str, frozenset[str]]]:
     """By name, each with the names of its dimensions: one entry for every set of them."""
     output = StringIO()
     with redirect_stdout(output):
-        _say_everything()
+        bus = FakeBus()
+        bus.failing["put"] = Throttled("slow down")
+        _say_everything(bus)
     return frozenset((each.name, frozenset(each.dimensions)) for each in read_metrics(output.getvalue()))
 
 
-def _say_everything() -> None:
+def emitted_events() -> list[tuple[str, Mapping[str, Any]]]:
+    """Every kind of event, and of each all that telling can put into it."""
+    bus = FakeBus()
+    with redirect_stdout(StringIO()):
+        _say_everything(bus)
+    return bus.told
+
+
+def _say_everything(bus: FakeBus) -> None:
     world = World()
     world.group("web")
-    bus = FakeBus()
-    bus.failing["put"] = Throttled("slow down")
     announcer = Announcer("unit", bus)
     launch, leave = replace(world.launching("i-a"), at=1.0), replace(world.terminating("i-b"), at=1.0)
     error = Throttled("slow down")
@@ -51,15 +66,29 @@ def _say_everything() -> None:
     with announcer.telling(here, context):
         announcer.reports([Report(launch, each.value, event=each, provisioned_at=2.0) for each in Event])
         announcer.reports([Report(leave, "struck off", event=Event.RETIRED, evicted=True, notes=look)])
+        announcer.reports([Report(launch, each.value, event=each, troubled=True) for each in Event])
         announcer.reports([Report(launch, error=error)])
         announcer.failed(record, [launch], error)
         announcer.tried_again(record, [launch], error, 15)
         announcer.set_aside(record, [launch], error)
-        announcer.seen([Sight(launch, True, 1.0, "healthy", first=True)])
+        announcer.tried_again(record, [], BadEvent("no JSON"), 15)
+        announcer.set_aside(record, [], BadEvent("no JSON"))
+        announcer.seen([Sight(launch, serving, 1.0, "looked at", first=True) for serving in (True, False)])
         outcome = RunOutcome(fixes=[Fix("removed", world.inventory, "i-a", "it is gone", "web")])
+        outcome.plan = Plan(findings=tuple(Finding(each, world.inventory, "i-a", "look") for each in Kind))
+        outcome.by_inventory[world.inventory] = Summary(managed=6)
+        outcome.stopped[world.inventory] = []
+        outcome.nodes.stopped = (NodeRemoval("web-1", "i-a", "it is gone", certain=True),)
+        outcome.troubles |= {"group web": BadSettings("mend the tag"), "host i-a": TowerRejected("no"), "x": error}
+        outcome.troubled_in["host i-a"] = world.inventory
         announcer.fixed(outcome)
         announcer.reconciled(outcome, 300.0)
+        announcer.reconciled(outcome, None)
+        announcer.run_failed(KeyError("bug"), 300.0)
         announcer.examined([])
+    findings = [Diagnosed("subject", "what", each, "reason", "remedy") for each in Severity]
+    for kind in (MISCONFIGURATION_FOUND, MISCONFIGURATION_MENDED):
+        bus.put([Told(kind, each) for each in event_details(findings, {"function": "doctor"})], lambda: 60.0)
     alert = Measures("alert")
     for name in ("AlertsSent", "AlertsLost"):
         alert.count_of_channel(name, "slack")

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import batched
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
-from rollcall.alert import CLAIM, KEPT, REFUSED_FOR, TIME_TO_TELL
+from rollcall.alert import CLAIM, NEWS_EVERY, REFUSED_FOR, TIME_TO_TELL
 from rollcall.alert_events import LATE
 from rollcall.errors import BadSettings, ChannelRefused, ChannelUnavailable, Throttled
-from rollcall.trouble import Deed, Severity
+from rollcall.incidents import as_kept
+from rollcall.telling import REASON_MAX
+from rollcall.trouble import GROUPS_KEPT, SEEN_KEPT, SUBJECTS_KEPT, Deed, Severity
 
-from .alert_world import NOW, PATIENCE, Desk, alarm, event, failed, read
+from .alert_world import NOW, PATIENCE, Desk, alarm, end, event, failed, read, trouble
 
 AWAY = "TowerUnavailable"
 BAD = "BadSettings: group web"
@@ -29,9 +34,9 @@ def bad(at: float = NOW, event_id: str = "", **detail: Any) -> dict[str, Any]:
     return failed(at, event_id, **{"cause": BAD, "transient": False, "reason": "group 'web': mend the tag", **detail})
 
 
-def held(instance: str, at: float = NOW, event_id: str = "", group: str = "web") -> dict[str, Any]:
+def held(instance: str, at: float = NOW, event_id: str = "", group: str = "web", reason: str = "") -> dict[str, Any]:
     """An instance that waits for what does not come by itself; told once."""
-    detail: dict[str, Any] = {"transient": False, "again_within": None, "reason": f"{instance} is held"}
+    detail: dict[str, Any] = {"transient": False, "again_within": None, "reason": reason or f"{instance} is held"}
     return failed(at, event_id, group=group, instance_id=instance, cause=f"instance: {group}/{instance}", **detail)
 
 
@@ -98,8 +103,9 @@ def test_a_storm_of_one_cause_is_one_incident_with_a_count(desk: Desk) -> None:
     storm = [failed(NOW, instance_id=f"i-{number}", failing_for=700.0) for number in range(1000)]
     desk.take(*storm)
     [notice] = desk.pagerduty.heard
-    assert (notice.count, len(notice.subjects), notice.groups) == (1000, KEPT, ("web",))
+    assert (notice.count, len(notice.subjects), notice.groups) == (1000, SUBJECTS_KEPT, ("web",))
     assert "1,000 times" in notice.extent
+    assert "at least 300 instances" in notice.extent
 
 
 def test_what_is_told_already_is_told_again_only_when_it_has_grown_tenfold(desk: Desk) -> None:
@@ -113,6 +119,58 @@ def test_what_is_told_already_is_told_again_only_when_it_has_grown_tenfold(desk:
     desk.take(bad())
     assert [each.count for each in desk.slack.heard] == [2, 20, 200]
     assert {each.key for each in desk.slack.heard} == {desk.slack.heard[0].key}
+
+
+def test_who_fails_too_in_what_a_person_has_to_mend_is_told_of_but_not_at_every_turn(desk: Desk) -> None:
+    desk.take(held("i-0"))
+    for number in range(1, 9):  # a broken playbook takes one after the other
+        desk.now = NOW + 5 * number
+        desk.take(held(f"i-{number}", desk.now))
+        desk.sweep()
+    assert [each.count for each in desk.slack.heard] == [1]
+    desk.sweep(NOW + NEWS_EVERY - 1)
+    assert len(desk.slack.heard) == 1
+    for seconds in range(0, 7200, 60):
+        desk.sweep(NOW + NEWS_EVERY + seconds)
+    assert [each.count for each in desk.slack.heard] == [1, 9]
+    desk.take(held("i-8", desk.now))
+    desk.take(held("i-another", desk.now, reason="i-another goes without its retire job"))
+    assert "its retire job" in desk.slack.heard[-1].reason
+    assert len(desk.slack.heard) == len(desk.pagerduty.heard) == 3
+
+
+def test_who_fails_too_while_others_are_told_is_told_of_later(desk: Desk) -> None:
+    desk.slack.meanwhile = lambda: desk.take(held("i-0b"))
+    desk.take(held("i-0a"))
+    desk.sweep(NOW + NEWS_EVERY)
+    assert [len(each.subjects) for each in desk.slack.heard] == [1, 2]
+
+
+def test_who_fails_too_in_what_passes_by_itself_is_no_news(desk: Desk) -> None:
+    desk.take(failed(failing_for=700.0, again_within=5000))
+    desk.now = NOW + NEWS_EVERY
+    desk.take(failed(desk.now, instance_id="i-0b", again_within=5000))
+    assert len(desk.slack.heard) == 1
+
+
+def test_what_comes_back_before_its_end_is_told_with_somebody_else_is_news(desk: Desk) -> None:
+    desk.take(bad())
+    desk.now = NOW + NEWS_EVERY
+    desk.take(bad(desk.now))
+    assert len(desk.slack.heard) == 1
+    desk.now += NEWS_EVERY
+    desk.take(bad(desk.now, instance_id="i-0b", reason="another matter"))
+    assert [each.deed for each in desk.slack.heard] == [Deed.OPEN, Deed.OPEN]
+    assert "another matter" in desk.slack.heard[-1].reason
+
+
+def test_what_comes_back_with_somebody_else_before_its_end_is_told_is_told_no_sooner(desk: Desk) -> None:
+    desk.take(bad())
+    desk.now = NOW + QUIET
+    desk.take(bad(desk.now, instance_id="i-0b", again_within=1000))
+    assert len(desk.slack.heard) == 1
+    desk.sweep(NOW + NEWS_EVERY)
+    assert [each.deed for each in desk.slack.heard] == [Deed.OPEN, Deed.OPEN]
 
 
 def finding(at: float, *subjects: str) -> list[dict[str, Any]]:
@@ -269,6 +327,16 @@ def test_an_alarm_is_over_when_it_is_ok_and_a_misconfiguration_when_it_is_mended
     desk.sweep(NOW + 7 * 86_400)
     desk.take(alarm("OK", NOW + 60), event("Misconfiguration Mended", NOW + 60, **detail))
     assert set(desk.slack.over()) == causes
+
+
+def test_what_says_itself_when_it_is_over_is_never_forgotten(desk: Desk) -> None:
+    detail: dict[str, Any] = {"key": "limit", "severity": "warning", "subject": "s", "reason": "r", "remedy": "m"}
+    desk.take(alarm("ALARM"), event("Misconfiguration Found", **detail))
+    year = NOW + 366 * 86_400
+    desk.sweep(year)
+    assert desk.slack.over() == []
+    desk.take(alarm("OK", year), event("Misconfiguration Mended", year, **detail))
+    assert len(desk.slack.over()) == 2
 
 
 def test_load_balancers_and_the_gate_end_each_what_is_theirs(desk: Desk) -> None:
@@ -569,6 +637,25 @@ def test_with_no_time_left_telling_is_left_to_the_next_sweep(desk: Desk) -> None
     assert desk.slack.opened() == [BAD]
 
 
+def test_the_time_is_looked_at_before_each_channel(desk: Desk) -> None:
+    def slowly() -> None:
+        desk.seconds_left = TIME_TO_TELL - 1
+
+    desk.pagerduty.meanwhile = slowly
+    desk.take(bad(again_within=5000))
+    assert (desk.pagerduty.asked, desk.slack.asked) == (1, 0)
+    desk.seconds_left = 100.0
+    desk.sweep()
+    assert desk.pagerduty.opened() == desk.slack.opened() == [BAD]
+
+
+def test_a_full_batch_that_comes_again_after_another_counts_once(desk: Desk) -> None:
+    batches = [[bad(event_id=f"e{batch}-{number}") for number in range(SEEN_KEPT // 2)] for batch in range(2)]
+    for batch in (*batches, *batches):
+        desk.take(*batch)
+    assert desk.incident(BAD).count == SEEN_KEPT
+
+
 def test_a_sweep_without_anything_due_writes_nothing(desk: Desk) -> None:
     desk.take(bad())
     writes = desk.table.writes
@@ -577,13 +664,33 @@ def test_a_sweep_without_anything_due_writes_nothing(desk: Desk) -> None:
 
 
 def test_an_incident_stays_within_what_a_table_takes(desk: Desk) -> None:
-    for start in range(0, 2000, 500):
-        desk.take(*[held(f"i-{number:017x}") for number in range(start, start + 500)])
-    incident = desk.incident(STUCK)
-    assert incident.count == 2000
-    assert max(map(len, (incident.subjects, incident.seen, incident.awaited, incident.left))) == KEPT
-    desk.take(*[done(f"i-{number:017x}", NOW + 5) for number in range(1000)])
-    assert len(desk.incident(STUCK).left) == KEPT
-    assert desk.slack.over() == [], "those beyond what is kept wait until they are forgotten"
-    desk.sweep(NOW + 50 * 3600)
+    names = [f"{number:03}{'g' * 252}" for number in range(SUBJECTS_KEPT)]  # as long as a group's name may be
+    events = [str(uuid4()) for _ in range(2 * SEEN_KEPT)]
+
+    def instance(number: int) -> str:
+        return f"i-{number:017x}"
+
+    for batch in batched(enumerate(events), 500):
+        desk.take_read(
+            [
+                replace(trouble(held(instance(number), event_id=each, group=names[number % 300])), cause=STUCK)
+                for number, each in batch
+            ]
+        )
+    first = range(SUBJECTS_KEPT)
+    over = [event("Instance Ready", NOW - 5, group=names[each], instance_id=instance(each)) for each in first]
+    desk.take_read([replace(end(each), home=STUCK) for each in over])
+    incident = replace(desk.incident(STUCK), reason="é" * REASON_MAX)
+    assert incident.count == 2 * SEEN_KEPT
+    assert {len(each) for each in (incident.subjects, incident.awaited, incident.left)} == {SUBJECTS_KEPT}
+    assert (len(incident.seen), len(incident.groups)) == (SEEN_KEPT, GROUPS_KEPT)
+    assert len(as_kept(incident).encode()) < 390_000
+
+
+def test_it_is_over_when_all_are_that_are_kept_of_more(desk: Desk) -> None:
+    everybody = [f"i-{number:017x}" for number in range(2 * SUBJECTS_KEPT)]
+    desk.take(*[held(each) for each in everybody])
+    assert desk.slack.over() == []
+    desk.take(*[done(each, NOW + 5) for each in everybody])
     assert desk.slack.over() == [STUCK]
+    assert len(desk.incident(STUCK).left) == SUBJECTS_KEPT

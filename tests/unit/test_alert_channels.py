@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -131,6 +132,7 @@ def test_however_much_there_is_to_say_it_is_taken(
         [alert] = channels.pagerduty.alerts()
         assert len(alert.payload["summary"]) == 1024
         assert alert.payload["summary"].endswith("…)")
+        assert alert.payload["custom_details"]["subjects in all"] == "at least 500"
 
 
 def test_a_message_without_a_link_that_fits_has_none() -> None:
@@ -164,6 +166,24 @@ def test_the_doubles_refuse_what_the_real_ones_refuse(
     with pytest.raises(ChannelRefused, match="Slack answered 404: no_service"):
         gone.send(OPEN, SECONDS)
     assert channels.slack.texts() == []
+
+
+@pytest.mark.parametrize("name", ["pagerduty", "slack"])
+def test_a_key_that_was_rotated_is_used_only_if_there_is_time_left(
+    channels: AlertChannels, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(f"rollcall.{name}.time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def text(refresh: bool) -> str:
+        now[0] += (SECONDS - PAUSES) * refresh
+        if name == "slack":
+            return channels.slack_secret() if refresh else channels.slack_secret().replace("hush", "other")
+        return channels.pagerduty_secret() if refresh else channels.pagerduty_secret().replace(ROUTING_KEY, "x" * 32)
+
+    channel = Slack(text, name) if name == "slack" else PagerDuty(text, name)
+    with pytest.raises(ChannelUnavailable, match="no time is left"):
+        channel.send(OPEN, SECONDS)
 
 
 def test_a_key_that_was_rotated_is_read_afresh(channels: AlertChannels) -> None:
@@ -207,6 +227,16 @@ def test_a_channel_that_does_not_answer_is_waited_for_as_long_as_there_is_time(
     with pytest.raises(ChannelUnavailable, match=r"Slack at 127\.0\.0\.1 cannot be reached: ReadTimeout"):
         slack.send(OPEN, PAUSES + 0.5)
     channels.away = None
+
+
+@pytest.mark.parametrize("seconds", [PAUSES, 0.0, -3.0])
+def test_without_time_nobody_is_asked(
+    pagerduty: PagerDuty, slack: Slack, channels: AlertChannels, seconds: float
+) -> None:
+    for channel in (pagerduty, slack):
+        with pytest.raises(ChannelUnavailable, match="no time is left"):
+            channel.send(OPEN, seconds)
+    assert channels.pagerduty.requests == channels.slack.requests == []
 
 
 # On the wire

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -26,7 +28,7 @@ FULL = Incident(
     since=1.5,
     last_at=2.5,
     quiet_at=3.5,
-    awaited={"web/i-0a": (1.0, 2.0)},
+    awaited={"web/i-0a": (1.0, 2.0), "alarm: x": (1.0, math.inf)},
     left={"web/i-0b": 1.25},
     subjects=("web/i-0a", "web/i-0b"),
     groups=("web",),
@@ -34,6 +36,8 @@ FULL = Incident(
     job_url="https://tower/7",
     seen=("e1", "e2"),
     told={"slack": 3},
+    told_subjects={"slack": 2},
+    told_at={"slack": 2.25},
     refused={"pagerduty": 2.0},
     claimed_until=9.0,
     ended_at=0.5,
@@ -71,6 +75,27 @@ def test_what_is_kept_is_read_as_it_was(incidents: Incidents) -> None:
     known: list[Incident] = []
     assert incidents.update(FULL.cause, lambda each: known.append(each) or each) == FULL  # type: ignore[func-returns-value]
     assert known == incidents.open() == [FULL]
+
+
+def test_what_another_version_of_ours_kept_is_read_as_far_as_it_is_known(incidents: Incidents, dynamodb: Any) -> None:
+    put(incidents, FULL)
+    [item] = items(dynamodb)
+    fields = json.loads(item["incident"]["S"]) | {"to_come": 1}
+    for gone in ("told_at", "told_subjects", "groups", "severity", "awaited"):
+        del fields[gone]
+    item["incident"]["S"] = json.dumps(fields)
+    dynamodb.put_item(TableName="told", Item=item)
+    bare = Incident(FULL.cause)
+    assert incidents.open() == [
+        replace(
+            FULL,
+            told_at={},
+            told_subjects={},
+            groups=(),
+            severity=bare.severity,
+            awaited={},
+        )
+    ]
 
 
 def test_a_cause_that_nobody_knows_is_an_incident_without_anything(incidents: Incidents, dynamodb: Any) -> None:

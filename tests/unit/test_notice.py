@@ -39,6 +39,14 @@ def filter_of(incident: Incident) -> str:
             "1,200 times in 20 s, 2 instances, groups web, db",
         ),
         (Incident("conflict: detached: fleet", count=4, subjects=("fleet/a", "fleet/b")), "4 times, 2 hosts"),
+        (
+            replace(ONE, count=900, subjects=tuple(f"web/{number}" for number in range(300))),
+            "900 times, at least 300 instances, group web",
+        ),
+        (
+            replace(ONE, count=299, subjects=tuple(f"web/{number}" for number in range(299))),
+            "299 times, 299 instances, group web",
+        ),
         (replace(ONE, groups=tuple("abcdefg")), "once, groups a, b, c, d, e and 2 more"),
         (Incident("alarm: x", count=1, subjects=("x",)), "once"),
     ],

@@ -977,7 +977,9 @@ class TestProvisioned:
 
     def test_after_a_job_whose_host_could_not_be_noted_no_second_one_is_launched(self, young: World) -> None:
         young.tower.failing["update_host"] = TowerUnavailable("away")
-        assert list(young.reconcile().troubles) == ["host i-young of inventory prod"]
+        outcome = young.reconcile()
+        assert list(outcome.troubles) == list(outcome.troubled_in) == ["host i-young of inventory prod"]
+        assert {each.name for each in outcome.troubled_in.values()} == {"prod"}
         young.tower.failing.clear()
         assert deeds(young.reconcile()) == {("fixed", "i-young")}
         assert [run.job.hosts for run in young.tower.runs.values()] == [{"i-young"}]
@@ -1200,7 +1202,7 @@ class TestLostEvents:
         world.fleet.throttled.add("i-a")
         outcome = world.reconcile()
         assert deeds(outcome) == {("requeued", "i-b"), ("requeued", "i-c")}
-        assert list(outcome.troubles) == ["waiting instance i-a of group web"]
+        assert list(outcome.troubles) == list(outcome.troubled_in) == ["waiting instance i-a of group web"]
 
     def test_the_time_limit_holds_for_them_too(self, world: World) -> None:
         for number in range(5):

@@ -376,7 +376,7 @@ def test_a_breaker_that_tripped_is_a_failure_with_the_remedy(world: World, audie
     [(kind, detail)] = audience.end()
     assert kind == "Work Failed"
     assert (detail["error"], detail["cause"], detail["transient"]) == ("BreakerTripped", "breaker: prod", False)
-    assert (detail["group"], detail["instance_id"]) == (None, None)
+    assert (detail["group"], detail["instance_id"], detail["set_aside"]) == (None, None, False)
     assert "force" in detail["reason"]
 
 
@@ -404,6 +404,23 @@ def test_a_trouble_of_a_run_is_the_installations_or_its_own(
     [detail] = details(audience)
     assert (detail["cause"], detail["error"]) == (cause, type(error).__name__)
     assert detail["reason"] == f"group db: {error}"
+
+
+def test_what_tower_has_against_many_hosts_of_an_inventory_is_one_trouble(audience: Audience) -> None:
+    whats = [f"host i-{number} of inventory fleet" for number in range(500)]
+    run_of(
+        audience,
+        RunOutcome(troubles=dict.fromkeys(whats, TowerRejected("no")), troubled_in=dict.fromkeys(whats, FLEET)),
+    )
+    told = details(audience)
+    assert {detail["cause"] for detail in told} == {"reconcile: TowerRejected: inventory fleet"}
+    assert [detail["reason"] for detail in told] == [f"{what}: no" for what in whats]
+
+
+def test_what_ails_the_whole_installation_is_its_cause_though_it_is_about_a_host(audience: Audience) -> None:
+    run_of(audience, RunOutcome(troubles={"host i-a": TowerDenied("no role")}, troubled_in={"host i-a": FLEET}))
+    [detail] = details(audience)
+    assert detail["cause"] == "TowerDenied"
 
 
 @pytest.mark.parametrize(("error", "cause"), [(KeyError("bug"), "KeyError"), (BadSettings("x"), "reconcile: the run")])

@@ -14,7 +14,7 @@ from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 from rollcall import waiting as timing
 from rollcall.alert import CLAIM
-from rollcall.alert_events import DONE_WITH, MENDED, SERVING, TROUBLES
+from rollcall.alert_events import DONE_WITH, TROUBLES
 from rollcall.alert_settings import read_alert_settings
 from rollcall.announce import Announcer
 from rollcall.bus import SOURCE
@@ -41,6 +41,8 @@ from rollcall.queues import DELAY_MAX
 from rollcall.register import ASSOCIATES_AT_ONCE, LANDING_TIME
 from rollcall.reports import Note, Report
 from rollcall.settings import read_own_queue, read_removal_share, read_settings, read_stack_names
+from rollcall.told import MISCONFIGURATION_MENDED, SERVING
+from rollcall.trouble import SEEN_KEPT
 
 from .fakes import REGION
 
@@ -893,7 +895,7 @@ def test_every_event_that_is_asked_for_is_one_that_is_read() -> None:
         if name.startswith("Alert")
         for kind in rule["EventPattern"]["detail-type"]
     }
-    assert set(asked) == {*TROUBLES, *DONE_WITH, SERVING, MENDED}
+    assert set(asked) == {*TROUBLES, *DONE_WITH, SERVING, MISCONFIGURATION_MENDED}
     own = {"stack": [{"Ref": "AWS::StackName"}]}  # the bus is shared with other stacks
     ends = ("Instance Ready", "Instance Abandoned")
     assert asked == {kind: {**own, "troubled": [True]} if kind in ends else own for kind in asked}
@@ -917,7 +919,7 @@ def test_the_environment_of_the_alert_function_is_what_its_settings_read() -> No
 
 def test_a_storm_is_counted_before_it_is_told() -> None:
     source = source_of("AlertFunction")
-    assert (source["BatchSize"], source["MaximumBatchingWindowInSeconds"]) == (1000, 10)
+    assert (source["BatchSize"], source["MaximumBatchingWindowInSeconds"]) == (SEEN_KEPT // 2, 10)
     assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert source["ScalingConfig"]["MaximumConcurrency"] == 2
     assert timeout_of("AlertFunction") < CLAIM

@@ -14,10 +14,10 @@ from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Protocol
 
-from .alert_events import OF_AN_INSTANCE
-from .errors import Permanent, RollcallError
+from .errors import ChannelUnavailable, Permanent, RollcallError
 from .notice import notice_of
-from .trouble import Deed, Ending, Incident, Occurrence, Severity
+from .told import OF_AN_INSTANCE
+from .trouble import GROUPS_KEPT, SEEN_KEPT, SUBJECTS_KEPT, Deed, Ending, Incident, Occurrence, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .trouble import Notice
 
 GROWN = 10  # times as large as when it was told last: then it is told again
-KEPT = 500  # subjects, ids and endings kept of an incident; DynamoDB takes 400 kB
+NEWS_EVERY = 600.0  # seconds at least between two tellings of who suffers too: a storm is one or two, not hundreds
 REFUSED_FOR = 3600.0  # seconds after which a channel that refused is asked again: somebody may have mended it
 CLAIM = 120.0  # seconds; longer than an invocation can last
 TIME_TO_TELL = 30.0  # seconds that an invocation must have left to begin telling one more
@@ -65,18 +65,17 @@ def noted(known: Incident, told: Occurrence) -> Incident:
             left=known.left,
             seen=known.seen,
             told=dict.fromkeys(known.told, 1),
+            told_subjects=dict.fromkeys(known.told, int(told.subject in known.subjects)),
+            told_at=known.told_at,
             claimed_until=known.claimed_until,
             ended_at=known.ended_at,
         )
     began = max(told.began, known.ended_at)  # a relapse has not lasted since the first time
     newer = told.at >= known.last_at
     awaited = dict(known.awaited)
-    quiet_at = max(known.quiet_at, told.again_by or 0.0)
-    if told.awaits and (told.awaits in awaited or len(awaited) < KEPT):
+    if told.awaits and (told.awaits in awaited or len(awaited) < SUBJECTS_KEPT):
         at, until = awaited.get(told.awaits, (0.0, 0.0))
         awaited[told.awaits] = (max(at, told.at), max(until, told.forgotten_at))
-    elif told.awaits:
-        quiet_at = max(quiet_at, told.forgotten_at)
     return replace(
         known,
         reason=told.reason if newer else known.reason,
@@ -86,25 +85,25 @@ def noted(known: Incident, told: Occurrence) -> Incident:
         count=known.count + 1,
         since=min(known.since, began) if known.count else began,
         last_at=max(known.last_at, told.at),
-        quiet_at=quiet_at,
+        quiet_at=max(known.quiet_at, told.again_by or 0.0),
         awaited=awaited,
-        subjects=_with(known.subjects, told.subject),
-        groups=_with(known.groups, told.group),
+        subjects=_with(known.subjects, told.subject, SUBJECTS_KEPT),
+        groups=_with(known.groups, told.group, GROUPS_KEPT),
         function=told.function if newer else known.function,
         job_url=told.job_url or known.job_url if newer else known.job_url,
-        seen=(*known.seen, told.id)[-KEPT:],
+        seen=(*known.seen, told.id)[-SEEN_KEPT:],
     )
 
 
-def _with(known: tuple[str, ...], new: str) -> tuple[str, ...]:
-    return known if not new or new in known or len(known) >= KEPT else (*known, new)
+def _with(known: tuple[str, ...], new: str, most: int) -> tuple[str, ...]:
+    return known if not new or new in known or len(known) >= most else (*known, new)
 
 
 def ended(known: Incident, ending: Ending) -> Incident:
     """The incident without what a subject had to do with it."""
     left = dict(known.left)
     left[ending.subject] = max(left.get(ending.subject, 0.0), ending.at)
-    latest = sorted(left.items(), key=lambda each: each[1])[-KEPT:]
+    latest = sorted(left.items(), key=lambda each: each[1])[-SUBJECTS_KEPT:]
     at, _ = known.awaited.get(ending.subject, (0.0, 0.0))
     awaited = {subject: each for subject, each in known.awaited.items() if subject != ending.subject or at > ending.at}
     own = known.cause == OF_AN_INSTANCE + ending.subject and known.last_at <= ending.at
@@ -131,13 +130,21 @@ def judge(known: Incident, now: float, patience: float, channels: Iterable[str])
         return {each: Deed.END for each in channels if each in known.told}
     if known.transient and known.last_at - known.since < patience:
         return {}
-    return {each: Deed.OPEN for each in channels if _is_news(known, each) and not _refuses(known, each, now)}
+    return {each: Deed.OPEN for each in channels if _is_news(known, each, now) and not _refuses(known, each, now)}
 
 
-def _is_news(known: Incident, channel: str) -> bool:
+def _is_news(known: Incident, channel: str, now: float) -> bool:
+    """Whether a channel does not know of an incident, or not how bad it is by now.
+
+    What does not pass by itself is for a person, and a machine that fails an hour later may fail for another reason.
+    """
     if channel not in known.told:
         return True
-    return known.size > known.told[channel] if known.finding else known.size >= GROWN * known.told[channel]
+    if known.finding:
+        return known.size > known.told[channel]
+    others = not known.transient and len(known.subjects) > known.told_subjects.get(channel, 0)
+    again = others and now >= known.told_at.get(channel, 0.0) + NEWS_EVERY
+    return again or known.size >= GROWN * known.told[channel]
 
 
 def _refuses(known: Incident, channel: str, now: float) -> bool:
@@ -151,6 +158,7 @@ def settled(known: Incident, tellings: Sequence[Telling], now: float, channels: 
     channels: those that there are; others that know of it were taken away since.
     """
     told, refused = {each: size for each, size in known.told.items() if each in channels}, dict(known.refused)
+    told_subjects, told_at = dict(known.told_subjects), dict(known.told_at)
     for each in tellings:
         passing = each.error is not None and not isinstance(each.error, Permanent)
         if passing:
@@ -161,7 +169,9 @@ def settled(known: Incident, tellings: Sequence[Telling], now: float, channels: 
             refused[each.channel] = now
         else:
             told[each.channel] = each.incident.size
-    known = replace(known, told=told, refused=refused, claimed_until=0.0)
+            told_subjects[each.channel] = len(each.incident.subjects)
+            told_at[each.channel] = now
+    known = replace(known, told=told, told_subjects=told_subjects, told_at=told_at, refused=refused, claimed_until=0.0)
     if told or not is_over(known, now):
         return known
     return Incident(known.cause, left=known.left, seen=known.seen, ended_at=now)
@@ -269,6 +279,8 @@ class Alert:
         if channel in self._away:
             return Telling(channel, deed, known, self._away[channel])
         try:
+            if self._seconds_left() < TIME_TO_TELL:
+                raise ChannelUnavailable("no time is left in this invocation; a later sweep tells it")
             self._channels[channel].send(notice_of(known, deed, self._settings), self._seconds_left())
         except RollcallError as error:
             if not isinstance(error, Permanent):

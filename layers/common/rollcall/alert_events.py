@@ -13,11 +13,27 @@ warning   what passes by itself, unless it is Tower; what reconcile found and le
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
+from dataclasses import fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from .errors import BadEvent
+from .reports import Event
+from .told import (
+    BREAKER,
+    CONFLICT_FOUND,
+    MISCONFIGURATION_FOUND,
+    MISCONFIGURATION_MENDED,
+    NOT_SERVING,
+    OF_AN_INSTANCE,
+    OF_THE_DOCTOR,
+    SERVING,
+    WORK_FAILED,
+    WorkFailed,
+    subject_of,
+)
 from .trouble import Ending, Occurrence, Severity
 
 if TYPE_CHECKING:
@@ -25,18 +41,15 @@ if TYPE_CHECKING:
 
 type Json = dict[str, Any]
 
-SERVING = "Instance Serving"
-MENDED = "Misconfiguration Mended"
-DONE_WITH = ("Instance Ready", "Instance Abandoned", "Instance Retired")
+DONE_WITH = (Event.READY, Event.ABANDONED, Event.RETIRED)
 DENIED = ("TowerDenied", "ChefDenied", "AwsDenied")
 TOWER_AWAY = "TowerUnavailable"
-BREAKER = "breaker: "
-OF_AN_INSTANCE = "instance: "
 PASSING_KINDS = ("address conflict",)  # of findings: mostly gone with reconcile's next run
 GRAVE_METRICS = ("Errors", "ApproximateNumberOfMessagesVisible")
 WATCHED_FOR = 3600.0  # seconds; nobody looks longer than that whether an instance serves
 WAITED_FOR = 49 * 3600.0  # seconds; Auto Scaling ends every wait after 48 hours
-KEPT_FOR = 14 * 86_400.0  # seconds; SQS keeps no dead letter for longer
+UNTIL_ENDED = math.inf  # alarms and doctor always say when it is over, be it in a year
+KEPT_FOR = 14 * 86_400.0  # seconds; for a finding that is told once nobody says it
 LATE = 30.0  # seconds that an event may take to us: to the bus, into the queue, and to a batch
 
 
@@ -56,17 +69,12 @@ def read_message(record: Record) -> Occurrence | Ending | None:
             return _alarm(body)
         if body.get("source") == "rollcall":
             return _event(body)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BadEvent(f"a field is missing or wrong: {error!r}") from error
     raise BadEvent(
         "the message has neither 'AlarmName' (an alarm's notification) nor the source 'rollcall' (an event of ours); "
         f"its fields: {', '.join(sorted(body)) or 'none'}"
     )
-
-
-def subject_of(group: str, instance_id: str) -> str:
-    """An instance as those who suffer are named."""
-    return f"{group}/{instance_id}"
 
 
 def in_trouble(group: str) -> str:
@@ -97,7 +105,7 @@ def _alarm(body: Json) -> Occurrence | Ending | None:
         began=at,
         subject=name,
         awaits=cause,
-        forgotten_at=at + KEPT_FOR,
+        forgotten_at=UNTIL_ENDED,
     )
 
 
@@ -111,24 +119,24 @@ def _event(body: Json) -> Occurrence | Ending | None:
         return Ending(told, at, subject_of(detail["group"], detail["instance_id"]), in_trouble(detail["group"]))
     if kind == SERVING:
         return Ending(told, at, _serving(detail), not_serving(detail["group"]))
-    if kind == MENDED:
-        return Ending(told, at, f"doctor: {detail['key']}", f"doctor: {detail['key']}")
+    if kind == MISCONFIGURATION_MENDED:
+        return Ending(told, at, OF_THE_DOCTOR + detail["key"], OF_THE_DOCTOR + detail["key"])
     raise BadEvent(f"field 'detail-type' is {kind!r}, of which nobody is told: narrow the rule that sent it")
 
 
 def _failure(told: str, at: float, detail: Json) -> Occurrence | None:
     """None for what went to a dead-letter queue: the queue's alarm tells of that, and knows when it ends."""
-    if detail["set_aside"]:
+    failed = _work_failed(detail)
+    if failed.set_aside:
         return None
-    group, instance_id = detail.get("group") or "", detail.get("instance_id") or ""
-    transient, cause, again_within = detail["transient"] is True, str(detail["cause"]), detail["again_within"]
-    subject = subject_of(group, instance_id) if instance_id else group
-    once = again_within is None
+    group, cause = failed.group or "", failed.cause
+    subject = subject_of(group, failed.instance_id) if failed.instance_id else group
+    once = failed.again_within is None
     if once and cause.startswith(OF_AN_INSTANCE) and group:
         cause = in_trouble(group)
     if cause in DENIED or cause.startswith(BREAKER):
         severity = Severity.CRITICAL
-    elif transient and cause != TOWER_AWAY:
+    elif failed.transient is True and cause != TOWER_AWAY:
         severity = Severity.WARNING
     else:
         severity = Severity.ERROR
@@ -136,18 +144,25 @@ def _failure(told: str, at: float, detail: Json) -> Occurrence | None:
         id=told,
         at=at,
         cause=cause,
-        reason=str(detail["reason"]),
+        reason=str(failed.reason),
         severity=severity,
-        began=at - float(detail.get("failing_for") or 0),
-        transient=transient,
+        began=at - float(failed.failing_for),
+        transient=failed.transient is True,
         subject=subject,
         group=group,
         function=str(detail.get("function") or ""),
         job_url=str(detail.get("job_url") or ""),
-        again_by=None if again_within is None else at + float(again_within) + LATE,
+        again_by=None if failed.again_within is None else at + float(failed.again_within) + LATE,
         awaits=(subject or cause) if once else "",
         forgotten_at=at + WAITED_FOR,
     )
+
+
+def _work_failed(detail: Json) -> WorkFailed:
+    """The fields of a Work Failed. Raises KeyError for one that it cannot do without."""
+    names = {each.name for each in fields(WorkFailed)}
+    failed = {name: detail[name] for name in ("transient", "reason", "cause", "again_within")}
+    return WorkFailed(**{"error": "", **failed, **{name: detail[name] for name in names & detail.keys()}})
 
 
 def _finding(told: str, at: float, detail: Json) -> Occurrence:
@@ -155,13 +170,12 @@ def _finding(told: str, at: float, detail: Json) -> Occurrence:
     hundreds wants to hear of it once.
     """
     kind, inventory, again_within = str(detail["kind"]), str(detail["inventory"]), detail["again_within"]
-    breaks = str(detail.get("cause") or "").startswith(BREAKER)
     return Occurrence(
         id=told,
         at=at,
-        cause=str(detail["cause"]) if breaks else f"conflict: {kind}: {inventory}",
+        cause=f"conflict: {kind}: {inventory}",
         reason=f"{kind}: {detail['subject']}: {detail['reason']}",
-        severity=Severity.CRITICAL if breaks else Severity.WARNING,
+        severity=Severity.WARNING,
         began=at,
         transient=kind in PASSING_KINDS,
         subject=f"{inventory}/{detail['subject']}",
@@ -195,7 +209,7 @@ def _serving(detail: Json) -> str:
 
 
 def _misconfiguration(told: str, at: float, detail: Json) -> Occurrence:
-    cause = f"doctor: {detail['key']}"
+    cause = OF_THE_DOCTOR + detail["key"]
     return Occurrence(
         id=told,
         at=at,
@@ -206,15 +220,15 @@ def _misconfiguration(told: str, at: float, detail: Json) -> Occurrence:
         subject=str(detail["subject"]),
         function=str(detail.get("function") or ""),
         awaits=cause,
-        forgotten_at=at + KEPT_FOR,
+        forgotten_at=UNTIL_ENDED,
     )
 
 
 TROUBLES: dict[str, Callable[[str, float, Json], Occurrence | None]] = {
-    "Work Failed": _failure,
-    "Conflict Found": _finding,
-    "Instance Not Serving": _not_serving,
-    "Misconfiguration Found": _misconfiguration,
+    WORK_FAILED: _failure,
+    CONFLICT_FOUND: _finding,
+    NOT_SERVING: _not_serving,
+    MISCONFIGURATION_FOUND: _misconfiguration,
 }
 
 

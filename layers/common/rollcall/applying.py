@@ -130,16 +130,19 @@ class Applying:
             self._outcome.by_inventory[inventory].seconds += time.monotonic() - began
 
     @contextmanager
-    def _telling(self, what: str) -> Iterator[None]:
+    def _telling(self, what: str, one_of: Inventory | None = None) -> Iterator[None]:
+        """one_of: where it is about one of many hosts."""
         try:
             yield
         except RollcallError as error:
             self._outcome.troubles[what] = error
+            if one_of:
+                self._outcome.troubled_in[what] = one_of
 
     @contextmanager
     def _telling_of_host(self, inventory: Inventory, host_id: int, name: str) -> Iterator[None]:
         """A host that is gone by now is no trouble: cleanup is at work too."""
-        with self._telling(f"host {name} of inventory {inventory.name}"):
+        with self._telling(f"host {name} of inventory {inventory.name}", inventory):
             try:
                 yield
             except TowerRejected:
@@ -338,7 +341,7 @@ class Applying:
             for batch in self._taking(own, 1):
                 [requeue] = batch
                 group = requeue.place.settings.group
-                with self._telling(f"waiting instance {requeue.instance_id} of group {group}"):
+                with self._telling(f"waiting instance {requeue.instance_id} of group {group}", inventory):
                     hooks = [hook for hook in self._own_hooks(group) if hook.transition == requeue.transition]
                     sent = [self._queue(requeue, hook) for hook in hooks]  # each of them may be open
                     if any(sent):

@@ -48,6 +48,8 @@ class Poster:
         wrong with the request itself.
         """
         share = (seconds - PAUSES) / BUSY_TRIES
+        if share <= 0:
+            raise ChannelUnavailable(f"{self._name} was not asked: no time is left; a later sweep does it")
         try:
             answer = self._session.post(
                 url,

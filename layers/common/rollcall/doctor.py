@@ -16,6 +16,7 @@ from .diagnose_tower import diagnose_tower
 from .errors import RollcallError
 from .findings import Finding, Severity
 from .settings import OPT_IN_TAG
+from .told import OF_THE_DOCTOR
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -98,7 +99,7 @@ def answer(diagnosis: Diagnosis, seconds: float) -> Json:
 
 def event_details(findings: Collection[Finding], origin: Mapping[str, str]) -> list[Json]:
     """The detail of an event for each finding. origin: where it comes from."""
-    return [{**origin, **_finding(each), "cause": f"doctor: {each.key}"} for each in findings]
+    return [{**origin, **_finding(each), "cause": OF_THE_DOCTOR + each.key} for each in findings]
 
 
 def _finding(finding: Finding) -> Json:

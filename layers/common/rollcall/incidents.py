@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -67,7 +67,7 @@ class Incidents:
         """Whether it was put: it was not if its version is another one by now."""
         item = {
             "key": {"S": key},
-            "incident": {"S": json.dumps(asdict(incident))},
+            "incident": {"S": as_kept(incident)},
             "version": {"N": str(int(version or 0) + 1)},
         }
         if not incident.count:
@@ -107,10 +107,19 @@ class Incidents:
         return found
 
 
+def as_kept(incident: Incident) -> str:
+    """An incident as the table holds it, in as few bytes as may be: DynamoDB takes 400 kB."""
+    return json.dumps(asdict(incident), ensure_ascii=False, separators=(",", ":"))
+
+
 def _read(text: str) -> Incident:
-    fields = json.loads(text)
-    for name in ("subjects", "groups", "seen"):
-        fields[name] = tuple(fields[name])
-    fields["severity"] = Severity(fields["severity"])
-    fields["awaited"] = {subject: (at, until) for subject, (at, until) in fields["awaited"].items()}
-    return Incident(**fields)
+    """An incident that another version of ours may have kept: what this one does not know is left out."""
+    known = {each.name for each in fields(Incident)}
+    kept = {name: value for name, value in json.loads(text).items() if name in known}
+    for name in kept.keys() & {"subjects", "groups", "seen"}:
+        kept[name] = tuple(kept[name])
+    if "severity" in kept:
+        kept["severity"] = Severity(kept["severity"])
+    if "awaited" in kept:
+        kept["awaited"] = {subject: (at, until) for subject, (at, until) in kept["awaited"].items()}
+    return Incident(**kept)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from .incidents import incident_key
 from .log_query import alarm_url, log_query, log_query_url
-from .trouble import Deed, Link, Notice
+from .trouble import SUBJECTS_KEPT, Deed, Link, Notice
 
 if TYPE_CHECKING:
     from .alert_settings import AlertSettings
@@ -46,10 +46,15 @@ def extent(incident: Incident) -> str:
     often = "once" if incident.count == 1 else f"{incident.count:,} times"
     parts = [f"{often} in {duration(seconds)}" if seconds >= 1 else often]
     if len(incident.subjects) > 1:
-        parts.append(f"{len(incident.subjects):,} {'instances' if incident.groups else 'hosts'}")
+        parts.append(f"{number_of(incident.subjects)} {'instances' if incident.groups else 'hosts'}")
     if incident.groups:
         parts.append(f"{'group' if len(incident.groups) == 1 else 'groups'} {some_of(incident.groups)}")
     return ", ".join(parts)
+
+
+def number_of(subjects: tuple[str, ...]) -> str:
+    """How many suffer, in words; of more than are kept nobody knows how many."""
+    return f"{'at least ' if len(subjects) >= SUBJECTS_KEPT else ''}{len(subjects):,}"
 
 
 def some_of(names: tuple[str, ...]) -> str:

@@ -69,17 +69,19 @@ class Answer:
 class RunOutcome:
     """What came of a run.
 
-    plan: what was to be done, without the removals that the breaker stopped. by_inventory: those that were read. fixes:
-    every step taken. troubles: what failed of groups, inventories and steps. stopped: by inventory, the removals that
-    the breaker did not let through. left: steps that wait for the next run, for want of time or because the host's new
-    place is not there yet, or its address not free. nodes: what came of it in Chef. answers: by id, about the instances
-    that the run was asked for.
+    plan: what was to be done, without the removals that the breaker stopped. by_inventory: those that were read.
+    fixes: every step taken. troubles: what failed of groups, inventories and steps. troubled_in: the inventories of
+    those that are about one of many hosts. stopped: by inventory, the removals that the breaker did not let
+    through. left: steps that wait for the next run, for want of time or because the host's new place is not there
+    yet, or its address not free. nodes: what came of it in Chef. answers: by id, about the instances that the run
+    was asked for.
     """
 
     plan: Plan = field(default_factory=Plan)
     by_inventory: dict[Inventory, Summary] = field(default_factory=dict)
     fixes: list[Fix] = field(default_factory=list)
     troubles: dict[str, RollcallError] = field(default_factory=dict)
+    troubled_in: dict[str, Inventory] = field(default_factory=dict)
     stopped: dict[Inventory, list[Removal]] = field(default_factory=dict)
     left: int = 0
     nodes: NodesOutcome = field(default_factory=NodesOutcome)

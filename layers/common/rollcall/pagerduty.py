@@ -8,11 +8,13 @@ key, that will not do; 429 and 5xx pass by.
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .channel import Keyed, Poster, checked_url, clip, read_fields, utc
 from .errors import BadSettings
+from .notice import number_of
 from .trouble import Deed
 
 if TYPE_CHECKING:
@@ -58,9 +60,13 @@ class PagerDuty:
 
         Raises ChannelUnavailable, ChannelRefused, BadSettings, Throttled or AwsDenied.
         """
+        until = time.monotonic() + seconds
         self._keyed.use(
             lambda account: self._poster.post(
-                account.url + PATH, event(notice, account.routing_key), seconds, account.routing_key
+                account.url + PATH,
+                event(notice, account.routing_key),
+                until - time.monotonic(),
+                account.routing_key,
             )
         )
 
@@ -85,7 +91,7 @@ def event(notice: Notice, routing_key: str) -> Json:
             "last": utc(notice.last_at),
             "groups": list(notice.groups[:LISTED]),
             "subjects": list(notice.subjects[:LISTED]),
-            "subjects in all": len(notice.subjects),
+            "subjects in all": number_of(notice.subjects),
         },
     }
     if notice.function:

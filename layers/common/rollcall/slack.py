@@ -6,6 +6,7 @@ do however often they are sent; 429 and 5xx pass by.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -50,7 +51,10 @@ class Slack:
 
         Raises ChannelUnavailable, ChannelRefused, BadSettings, Throttled or AwsDenied.
         """
-        self._keyed.use(lambda webhook: self._poster.post(webhook.url, message(notice), seconds, webhook.url))
+        until = time.monotonic() + seconds
+        self._keyed.use(
+            lambda webhook: self._poster.post(webhook.url, message(notice), until - time.monotonic(), webhook.url)
+        )
 
 
 def message(notice: Notice) -> Json:

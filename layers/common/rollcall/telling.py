@@ -7,17 +7,28 @@ sends it: as long as a detail is on its way here it names a job by its id alone.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from .errors import Permanent, RollcallError, Scope, Transient
 from .reports import Event
 from .run_answer import drift_fixed
+from .told import (
+    BREAKER,
+    CONFLICT_FOUND,
+    DRIFT_FIXED,
+    NOT_SERVING,
+    OF_AN_INSTANCE,
+    SERVING,
+    WORK_FAILED,
+    WorkFailed,
+    subject_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .model import LifecycleAction
+    from .model import Inventory, LifecycleAction
     from .outcome import RunOutcome
     from .reports import Note, Report
     from .steps import Finding
@@ -25,11 +36,6 @@ if TYPE_CHECKING:
 
 type Json = dict[str, Any]
 
-WORK_FAILED = "Work Failed"
-DRIFT_FIXED = "Drift Fixed"
-CONFLICT_FOUND = "Conflict Found"
-SERVING = "Instance Serving"
-NOT_SERVING = "Instance Not Serving"
 IN_TROUBLE = "InstanceInTrouble"  # in place of an error's name: nothing failed, and a person should look all the same
 BREAKER_TRIPPED = "BreakerTripped"  # likewise
 REASON_MAX = 4000  # characters; PutEvents takes 256 kB for ten events, and refuses them all beyond that
@@ -65,7 +71,7 @@ def _name_of(error: Exception) -> str:
 
 
 def _of_instance(action: LifecycleAction) -> str:
-    return f"instance: {action.group}/{action.instance_id}"
+    return OF_AN_INSTANCE + subject_of(action.group, action.instance_id)
 
 
 def told_within(delay: float) -> float:
@@ -107,20 +113,15 @@ def alert_of(report: Report, note: Note, now: float) -> Told:
     It is told once.
     """
     action = report.action
-    waited = seconds_since(action, now)
-    detail = {
-        **_about(action),
-        "error": IN_TROUBLE,
-        "transient": False,
-        "reason": _short(note.words),
-        "cause": _of_instance(action),
-        "tries": 1,
-        "failing_for": _rounded(waited or 0.0),
-        "again_within": None,
-        "set_aside": False,
-        "job": report.job,
-    }
-    return Told(WORK_FAILED, detail)
+    return _failed(
+        action,
+        error=IN_TROUBLE,
+        reason=note.words,
+        cause=_of_instance(action),
+        failing_for=seconds_since(action, now) or 0.0,
+        again_within=None,
+        job=report.job,
+    )
 
 
 def failure_of(
@@ -140,19 +141,46 @@ def failure_of(
     again_within: seconds within which it is told again if it fails again, None if it is not tried again. reason, cause:
     other ones than the error's own. set_aside: in a dead-letter queue.
     """
-    detail = {
-        **(_about(action) if action else {"group": None, "instance_id": None}),
-        "error": type(error).__name__,
-        "transient": isinstance(error, Transient),
-        "reason": _short(reason or str(error) or repr(error)),
-        "cause": cause or cause_of(error, action),
-        "tries": tries,
-        "failing_for": _rounded(failing_for),
-        "again_within": _rounded(again_within),
-        "set_aside": set_aside,
-        "job": job,
-    }
-    return Told(WORK_FAILED, detail)
+    return _failed(
+        action,
+        error=type(error).__name__,
+        transient=isinstance(error, Transient),
+        reason=reason or str(error) or repr(error),
+        cause=cause or cause_of(error, action),
+        again_within=again_within,
+        tries=tries,
+        failing_for=failing_for,
+        set_aside=set_aside,
+        job=job,
+    )
+
+
+def _failed(
+    action: LifecycleAction | None,
+    *,
+    error: str,
+    reason: str,
+    cause: str,
+    again_within: float | None,
+    transient: bool = False,
+    tries: int = 1,
+    failing_for: float = 0.0,
+    set_aside: bool = False,
+    job: int | None = None,
+) -> Told:
+    """Every Work Failed is made here: alert can tell nobody of one that lacks a field."""
+    failed = WorkFailed(
+        error=error,
+        transient=transient,
+        reason=_short(reason),
+        cause=cause,
+        again_within=_rounded(again_within),
+        tries=tries,
+        failing_for=round(float(failing_for), 1),
+        set_aside=set_aside,
+        job=job,
+    )
+    return Told(WORK_FAILED, asdict(failed) | (_about(action) if action else {}))
 
 
 def sight_of(sight: Sight) -> Told:
@@ -172,13 +200,17 @@ def run_of(outcome: RunOutcome, every: float | None) -> Iterator[Told]:
     if nodes := outcome.nodes.stopped:
         yield _breaker("Chef", chef_breaker_words(len(nodes), outcome.nodes.plan.ours), again_within)
     for what, error in outcome.troubles.items():
-        yield trouble_of(what, error, every)
+        yield trouble_of(what, error, every, outcome.troubled_in.get(what))
 
 
-def trouble_of(what: str, error: Exception, every: float | None) -> Told:
-    """Something that a run of reconcile could not do, or the whole run."""
-    installation = not isinstance(error, RollcallError) or error.scope == Scope.INSTALLATION
-    cause = cause_of(error, None) if installation else f"reconcile: {what}"
+def trouble_of(what: str, error: Exception, every: float | None, inventory: Inventory | None = None) -> Told:
+    """Something that a run of reconcile could not do, or the whole run.
+
+    inventory: where that was about one host of many: what Tower has against all of them is told of once.
+    """
+    cause = _name_of(error)
+    if isinstance(error, RollcallError) and error.scope != Scope.INSTALLATION:
+        cause = f"reconcile: {cause}: inventory {inventory.name}" if inventory else f"reconcile: {what}"
     reason = f"{what}: {str(error) or repr(error)}"
     return failure_of(error, None, again_within=run_told_within(every), reason=reason, cause=cause)
 
@@ -233,19 +265,7 @@ def _conflict(finding: Finding, again_within: float) -> Told:
 
 
 def _breaker(name: str, words: str, again_within: float) -> Told:
-    detail = {
-        "group": None,
-        "instance_id": None,
-        "error": BREAKER_TRIPPED,
-        "transient": False,
-        "reason": _short(words),
-        "cause": f"breaker: {name}",
-        "tries": 1,
-        "failing_for": 0.0,
-        "again_within": _rounded(again_within),
-        "job": None,
-    }
-    return Told(WORK_FAILED, detail)
+    return _failed(None, error=BREAKER_TRIPPED, reason=words, cause=BREAKER + name, again_within=again_within)
 
 
 def _rounded(seconds: float | None) -> float | None:

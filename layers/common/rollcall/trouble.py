@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+SUBJECTS_KEPT = 300  # of an incident, as many that are awaited and as many endings; DynamoDB takes 400 kB
+GROUPS_KEPT = 50  # likewise; more than anybody is named
+SEEN_KEPT = 1000  # ids of events: two batches of 500, which two invocations may have and which may come again
+
+
 class Severity(StrEnum):
     """How bad it is, the worst first. PagerDuty's own words."""
 
@@ -72,11 +77,11 @@ class Ending:
 class Incident:
     """All trouble of one cause from its beginning to its end. Times in epoch seconds; count is 0 once it has ended.
 
-    since: when it began. quiet_at: when it is over if nothing more is told of it. awaited: by subject, when it was last
-    told of and when it is forgotten. left: by subject, its latest ending. subjects: those who suffer, as far as they
-    are kept. seen: the ids of the latest events. told: by channel that knows of it, its size then. refused: by channel
-    that would not take it, when. claimed_until: until then another invocation is at telling it. ended_at: when what was
-    there before it ended.
+    since: when it began. quiet_at: when it is over if nothing more is told of it. awaited: by subject, when it was
+    last told of and when it is forgotten. left: by subject, its latest ending. subjects: those who suffer, as far
+    as they are kept. seen: the ids of the latest events. told: by channel that knows of it, its size then;
+    told_subjects: how many suffered then; told_at: when. refused: by channel that would not take it, when.
+    claimed_until: until then another invocation is at telling it. ended_at: when what was there before it ended.
     """
 
     cause: str
@@ -96,6 +101,8 @@ class Incident:
     job_url: str = ""
     seen: tuple[str, ...] = ()
     told: Mapping[str, int] = field(default_factory=dict)
+    told_subjects: Mapping[str, int] = field(default_factory=dict)
+    told_at: Mapping[str, float] = field(default_factory=dict)
     refused: Mapping[str, float] = field(default_factory=dict)
     claimed_until: float = 0.0
     ended_at: float = 0.0

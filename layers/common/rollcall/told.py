@@ -1,0 +1,47 @@
+"""What stands in the events on the bus, for those who write them and for alert, which reads them. Pure.
+
+It imports nothing: alert has to start without Tower, and without what knows of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+WORK_FAILED = "Work Failed"
+DRIFT_FIXED = "Drift Fixed"
+CONFLICT_FOUND = "Conflict Found"
+SERVING = "Instance Serving"
+NOT_SERVING = "Instance Not Serving"
+MISCONFIGURATION_FOUND = "Misconfiguration Found"
+MISCONFIGURATION_MENDED = "Misconfiguration Mended"
+
+BREAKER = "breaker: "  # before the name of what it guards, the cause of what it says
+OF_AN_INSTANCE = "instance: "  # before group and id, the cause of what is wrong with one
+OF_THE_DOCTOR = "doctor: "  # before a finding's key, its cause
+
+
+@dataclass(frozen=True)
+class WorkFailed:
+    """What a Work Failed says beside where it comes from and the job's page.
+
+    error: its name. cause: the same few words for all that suffer from it. failing_for: seconds. again_within: seconds
+    within which it is told again if it lasts, None if it is told once. set_aside: in a dead-letter queue. job: the id
+    of a Tower job.
+    """
+
+    error: str
+    transient: bool
+    reason: str
+    cause: str
+    again_within: float | None
+    group: str | None = None
+    instance_id: str | None = None
+    tries: int = 1
+    failing_for: float = 0.0
+    set_aside: bool = False
+    job: int | None = None
+
+
+def subject_of(group: str, instance_id: str) -> str:
+    """An instance as those who suffer are named."""
+    return f"{group}/{instance_id}"
