@@ -15,7 +15,7 @@ from rollcall.inspector import Inspector
 from rollcall.known_findings import KnownFindings
 from rollcall.settings import read_stack_names
 from rollcall.telling import Told
-from rollcall.wiring import chef, installation, tower_at
+from rollcall.wiring import chef, installation_afresh, tower_afresh
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """What to look at in, what is wrong out: see rollcall.doctor.answer."""
     began = time.monotonic()
     request = read_examination_request(event)
-    here = installation(context)
+    here = installation_afresh(context)
     names = read_stack_names(os.environ)
 
     def seconds_left() -> float:
@@ -46,8 +46,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         here.tower,
         here.fleets.in_region(os.environ["AWS_REGION"]),
         inspector,
-        chef=chef(context),
-        tower_at=lambda url: tower_at(url, context),
+        chef=chef(context, afresh=True),
+        tower_at=lambda url: tower_afresh(url, context),
         seconds_left=seconds_left,
     )
     with announcer.telling(here, context):

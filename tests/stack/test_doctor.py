@@ -198,6 +198,17 @@ def test_nothing_is_said_of_a_group_that_is_set_up_as_readme_says(planted: Plant
     assert answer["seconds"] > 0
 
 
+def test_a_secret_that_was_changed_since_the_last_run_is_read_again(planted: Planted) -> None:
+    planted.group.tag({"chef": "@instance_id@"})
+    assert look(planted) == {}
+    planted.later.callback(planted.cloud.set_token, planted.tower.token)
+    planted.cloud.set_token("nobodys")
+    put = partial(planted.aws("secretsmanager").put_secret_value, SecretId="chef")
+    planted.later.callback(put, SecretString=planted.chef.secret(planted.chef_url))
+    put(SecretString="none")
+    assert look(planted).keys() == {"Tower: token", "Chef: secret"}
+
+
 # The faults: who plants each, how bad it is, its key, and words of the reason and of the remedy; NAME is the group's.
 
 
