@@ -77,7 +77,7 @@ class Examination:
             stack,
             self._at_tower(asking),
             groups,
-            frozenset(wanted or ()) - groups.keys(),
+            frozenset(wanted or ()),
             self._each(self._topics(groups), lambda topic: self._subscribers(topic, stack), AWS_AT_ONCE),
             self._each(self._target_groups(asking), self._kind, AWS_AT_ONCE),
             self._at_chef(asking),  # last, for it only warns, and one that does not answer takes its time
