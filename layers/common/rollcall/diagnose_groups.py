@@ -393,6 +393,6 @@ def _without_host(asking: Asking, inventory: str, hosts: Collection[str]) -> Ite
             f"{len(strangers)} of {len(serving)} instances in service have no host in inventory {inventory!r}: "
             f"{listed(strangers)}. They were launched before the hooks were there or the group opted in, or their "
             f"events were lost. Reconcile's next run adds their hosts{late}",
-            f"have that run now{provision}: make reconcile ARGS='--group {name}'; "
-            f"or replace them: aws autoscaling start-instance-refresh --auto-scaling-group-name {name}",
+            f"replace them by an instance refresh, or have that run now{provision}: make reconcile "
+            f"ARGS='--group {name}'",
         )
