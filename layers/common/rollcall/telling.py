@@ -17,6 +17,7 @@ from .run_answer import drift_fixed
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from .findings import Finding as Diagnosed
     from .model import LifecycleAction
     from .outcome import RunOutcome
     from .reports import Note, Report
@@ -30,6 +31,8 @@ DRIFT_FIXED = "Drift Fixed"
 CONFLICT_FOUND = "Conflict Found"
 SERVING = "Instance Serving"
 NOT_SERVING = "Instance Not Serving"
+MISCONFIGURATION_FOUND = "Misconfiguration Found"
+MISCONFIGURATION_MENDED = "Misconfiguration Mended"
 IN_TROUBLE = "InstanceInTrouble"  # in place of an error's name: nothing failed, and a person should look all the same
 BREAKER_TRIPPED = "BreakerTripped"  # likewise
 REASON_MAX = 4000  # characters; PutEvents takes 256 kB for ten events, and refuses them all beyond that
@@ -181,6 +184,13 @@ def trouble_of(what: str, error: Exception, every: float | None) -> Told:
     cause = cause_of(error, None) if installation else f"reconcile: {what}"
     reason = f"{what}: {str(error) or repr(error)}"
     return failure_of(error, None, again_within=run_told_within(every), reason=reason, cause=cause)
+
+
+def misconfiguration_of(finding: Diagnosed, *, mended: bool) -> Told:
+    """Something that doctor finds since its last run, or finds no more."""
+    words = finding.in_words()
+    detail = {**words, "reason": _short(words["reason"]), "cause": f"doctor: {finding.key}"}
+    return Told(MISCONFIGURATION_MENDED if mended else MISCONFIGURATION_FOUND, detail)
 
 
 def steps_of(outcome: RunOutcome) -> list[Told]:
