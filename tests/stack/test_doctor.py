@@ -1201,7 +1201,7 @@ def test_what_breaks_a_launch_is_a_failure_and_comes_first(planted: Planted) -> 
     several = doctor(planted.cloud, "--group", planted.name, "--group", "wbe").stdout
     assert several.startswith("4 BREAK LAUNCHES\n")
     assert f"group {planted.name}: tag rollcall:gate is 'icmp'" in several
-    planted.hook("rollcall-b", "TERMINATING", HeartbeatTimeout=60)
+    planted.hook("rollcall-b", "TERMINATING", HeartbeatTimeout=60, DefaultResult="ABANDON")
     assert "\n2 warnings\n" in doctor(planted.cloud, "--group", planted.name).stdout
 
 
