@@ -22,7 +22,10 @@ type Json = dict[str, Any]
 ANSWER_TIMEOUT = 320  # seconds; the function's own timeout and a little
 FIELDS = ("failed", "checked", "findings", "left_out", "seconds")
 PIPE_WIDTH = 100_000  # characters, where there is no terminal: an entry is a line
-TITLES = {"breaks launches": ("BREAKS LAUNCHES", "bold red"), "warning": ("warning", "bold yellow")}  # the worst first
+TITLES = {  # for one, for more; the worst first
+    "breaks launches": ("BREAKS LAUNCHES", "BREAK LAUNCHES", "bold red"),
+    "warning": ("warning", "warnings", "bold yellow"),
+}
 INDENT, REMEDY_INDENT = (0, 0, 0, 2), (0, 0, 0, 6)  # characters
 
 
@@ -31,7 +34,9 @@ def main() -> int:
     options = _parser().parse_args()
     screen = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
     try:
-        with screen.status("looking at AWS and Tower"):
+        with screen.status(
+            "looking at AWS and Tower; with many groups, or a Tower that does not answer, this takes minutes"
+        ):
             answer = examine(options.stack, {"groups": options.group} if options.group else {})
     except NotRun as error:
         print(error, file=sys.stderr)
@@ -64,17 +69,17 @@ def examine(stack: str, request: Json) -> Json:
 
 def show(screen: Console, answer: Json) -> None:
     """Prints an answer: the findings by what comes of them, then what was looked at."""
-    for severity, (title, style) in TITLES.items():
+    for severity, (one, more, style) in TITLES.items():
         own = [each for each in answer["findings"] if each["severity"] == severity]
         if own:
-            screen.print(f"{len(own):,} {title}", style=style)
+            screen.print(f"{len(own):,} {one if len(own) == 1 else more}", style=style)
         for each in own:
             screen.print(Padding(Text(f"{each['subject']}: {each['reason']}"), INDENT, expand=False))
             screen.print(Padding(Text(f"remedy: {each['remedy']}"), REMEDY_INDENT, expand=False))
         if own:
             screen.print()
     if answer["left_out"]:
-        screen.print(f"{answer['left_out']:,} more findings are left out: mend these first.\n")
+        screen.print(f"{answer['left_out']:,} more left out: mend these first.\n")
     screen.print("looked at", style="bold")
     for words in answer["checked"]:
         screen.print(Padding(Text(words), INDENT, expand=False))

@@ -14,7 +14,6 @@ from types import SimpleNamespace
 from typing import Any
 
 from rollcall.announce import Announcer
-from rollcall.doctor import event_details
 from rollcall.errors import BadEvent, BadSettings, Throttled, TowerRejected
 from rollcall.events import Record
 from rollcall.findings import Finding as Diagnosed
@@ -23,8 +22,6 @@ from rollcall.measures import Measures
 from rollcall.outcome import Fix, RunOutcome, Summary
 from rollcall.reports import Event, Note, Report
 from rollcall.steps import Finding, Kind, NodeRemoval, Plan
-from rollcall.telling import Told
-from rollcall.told import MISCONFIGURATION_FOUND, MISCONFIGURATION_MENDED
 from rollcall.transport import Exchange
 from rollcall.watch import Sight
 
@@ -86,9 +83,8 @@ def _say_everything(bus: FakeBus) -> None:
         announcer.reconciled(outcome, None)
         announcer.run_failed(KeyError("bug"), 300.0)
         announcer.examined([])
-    findings = [Diagnosed("subject", "what", each, "reason", "remedy") for each in Severity]
-    for kind in (MISCONFIGURATION_FOUND, MISCONFIGURATION_MENDED):
-        bus.put([Told(kind, each) for each in event_details(findings, {"function": "doctor"})], lambda: 60.0)
+        findings = [Diagnosed("subject", "what", each, "reason", "remedy") for each in Severity]
+        announcer.misconfigured(here, findings, findings, lambda: 60.0)
     alert = Measures("alert")
     for name in ("AlertsSent", "AlertsLost"):
         alert.count_of_channel(name, "slack")

@@ -18,6 +18,8 @@ from rollcall import secret, wiring
 from rollcall.connection import Credentials
 from rollcall.errors import AwsDenied, BadSettings, Throttled
 
+from .wire import Wire
+
 PEM = Path(certifi.where()).read_text().partition("-----END CERTIFICATE-----")[0] + "-----END CERTIFICATE-----\n"
 
 
@@ -113,3 +115,39 @@ def test_a_secret_that_cannot_be_read_is_an_error_of_ours(
     provide(monkeypatch, refuse)
     with pytest.raises(error, match="secret tower"):
         wiring.read_credentials("tower", refresh=False)
+
+
+# A look at how things are now
+
+
+@pytest.fixture
+def context(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """An invocation of an installation with a Tower and a Chef server."""
+    settings = SimpleNamespace(tower_url="https://tower.example.com", tower_secret="tower", chef_secret="chef")
+    here = wiring.Installation(settings, tower=None, fleets=None, queues=None)  # type: ignore[arg-type]
+    monkeypatch.setattr(wiring, "_installation", lambda: here)
+    return SimpleNamespace(get_remaining_time_in_millis=lambda: 60_000)
+
+
+def test_who_looks_afresh_comes_with_the_token_as_it_is_now(
+    monkeypatch: pytest.MonkeyPatch, wire: Wire, context: Any
+) -> None:
+    for token in ("old", "new"):
+        fresh = hold(monkeypatch, token)
+        wire.then(200, {"version": "24.6.1"})
+        assert wiring.installation_afresh(context).tower.version() == "24.6.1"
+        assert wire.asked[-1].headers["Authorization"] == f"Bearer {token}"
+        assert fresh == [True]
+
+
+def test_who_looks_afresh_reads_the_secret_about_chef_as_it_is_now(
+    monkeypatch: pytest.MonkeyPatch, context: Any
+) -> None:
+    fresh = hold(monkeypatch, "no JSON")
+    chef = wiring.chef(context, afresh=True)
+    assert chef
+    assert chef is not wiring.chef(context, afresh=True)
+    assert wiring.chef(context) is wiring.chef(context)
+    with pytest.raises(BadSettings, match="secret chef"):
+        chef.node_names()
+    assert fresh == [True]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+import requests
+from urllib3.exceptions import ConnectTimeoutError, ReadTimeoutError
 
 from rollcall.diagnose_chef import diagnose_chef
 from rollcall.errors import (
@@ -16,7 +18,15 @@ from rollcall.errors import (
 )
 from rollcall.findings import Severity
 
+HANGS = ReadTimeoutError(None, "/", "slow")  # type: ignore[arg-type]
+LOST = ConnectTimeoutError(None, "lost")
 NODES = "/organizations/acme/nodes"
+
+
+def behind(error: RollcallError, cause: Exception) -> RollcallError:
+    """An error as the client raises it: from what requests raised."""
+    error.__cause__ = cause
+    return error
 
 
 @pytest.mark.parametrize("nodes", [None, 0, 12])
@@ -29,9 +39,16 @@ def test_a_server_that_answers_or_was_not_asked_is_right(nodes: int | None) -> N
     [
         (ChefDenied(f"refused GET {NODES} with 401: Invalid signature; put"), "signature", "RSA key", True),
         (ChefDenied(f"refused GET {NODES} with 403: missing; let"), "may not list nodes", "let the user list", False),
-        (ChefRejected("certificate at https://chef is not trusted"), "certificate", "ca_bundle", True),
+        (
+            behind(ChefRejected("odd"), requests.exceptions.SSLError("CERTIFICATE_VERIFY_FAILED")),
+            "certificate",
+            "ca_bundle",
+            True,
+        ),
         (ChefRejected(f"answered GET {NODES} with 404: no"), "organization", "correct organization_url", True),
-        (ChefUnavailable("at https://chef cannot be reached for /nodes"), "not reached", "SubnetIds", True),
+        (behind(ChefUnavailable("odd"), requests.ConnectionError("no way")), "no answer", "mend the Chef server", True),
+        (behind(ChefUnavailable("odd"), requests.ConnectionError(HANGS)), "no answer", "takes the connection", True),
+        (behind(ChefUnavailable("odd"), requests.ConnectTimeout(LOST)), "not reached", "SubnetIds", True),
         (ChefUnavailable(f"answered GET {NODES} with 503"), "unavailable", "mend the Chef server", True),
         (AwsDenied("AWS refused secret chef"), "secret", "full ARN", True),
         (BadSettings("secret chef is not JSON"), "secret", "ChefSecretArn", True),

@@ -54,8 +54,21 @@ def test_every_tag_that_cannot_be_read_is_named_and_the_rest_is_followed() -> No
         "group web: no terminate hook",
     }
     gate = findings["group web: tag rollcall:gate"]
-    assert (gate.severity, gate.reason.split(";")[0]) == (BREAKS, "group 'web': tag rollcall:gate is 'icmp'")
-    assert "ResourceId=web,Key=rollcall:gate,Value=VALUE" in gate.remedy
+    assert (gate.severity, gate.reason.split(";")[0]) == (BREAKS, "tag rollcall:gate is 'icmp'")
+    assert gate.remedy.endswith("ResourceId=web,Key=rollcall:gate,Value=VALUE")  # whoever pastes it gets nothing else
+
+
+@pytest.mark.parametrize("tag", ["", "rollcall:unheard-of"])
+def test_a_tag_that_is_not_named_is_said_once_and_the_group_is_not_read(
+    monkeypatch: pytest.MonkeyPatch, tag: str
+) -> None:
+    def read(_: object) -> None:
+        raise BadSettings("group 'web': its tags are odd", tag)
+
+    monkeypatch.setattr("rollcall.asking.read_group_settings", read)
+    asking, (finding,) = sight.asking_of(sight.seen(group()))
+    assert (asking, finding.what) == ([], f"tag {tag}" if tag else "tags")
+    assert finding.reason == "its tags are odd"
 
 
 def test_a_group_whose_inventory_cannot_be_read_asks_for_nothing_else() -> None:
@@ -72,6 +85,27 @@ def test_hooks_of_a_group_that_did_not_opt_in_are_deleted_one_by_one() -> None:
 def test_a_hook_of_another_prefix_that_leads_to_us_waits_for_nobody_too() -> None:
     told: dict[str, Any] = {"target": queue_arn("LaunchQueue"), "role": ROLE, "name": "mine"}
     assert only(group(inventory=None, hooks=(hook(**told),))).key == "group web: hooks without the tag"
+
+
+def test_a_terminate_hook_alone_breaks_no_launch_of_a_group_that_did_not_opt_in() -> None:
+    finding = only(group(inventory=None, hooks=sight.HOOKS[1:]))
+    assert (finding.key, finding.severity) == ("group web: terminate hook without the tag", WARNS)
+    assert "cleanup answers the hook" in finding.reason
+    assert finding.remedy.endswith("--lifecycle-hook-name rollcall-terminating")
+
+
+def test_a_launch_hook_breaks_launches_whatever_other_hooks_there_are() -> None:
+    finding = only(group(inventory=None))
+    assert "it has 'rollcall-launching' and not" in finding.reason
+    assert only(group(inventory=None, hooks=sight.HOOKS[:1])).severity == BREAKS
+
+
+def test_whoever_asks_for_a_group_that_did_not_opt_in_is_told_so() -> None:
+    finding = only(group(inventory=None, hooks=()), group(name="api"), wanted=frozenset({"web", "api"}))
+    assert (finding.key, finding.severity) == ("group web: not opted in", WARNS)
+    assert finding.remedy.endswith("ResourceId=web,Key=rollcall:inventory,Value=INVENTORY")
+    assert only(group(inventory=None), wanted=frozenset({"web"})).what == "hooks without the tag"
+    assert found(group(inventory=None, hooks=())) == {}
 
 
 def test_groups_of_others_are_none_of_ours() -> None:
@@ -142,6 +176,36 @@ def test_a_hook_that_is_missing_is_made_by_the_remedy(transition: Transition, se
         f"aws autoscaling put-lifecycle-hook --auto-scaling-group-name web --lifecycle-hook-name {missing.name} "
         f"--lifecycle-transition {transition} --heartbeat-timeout 600 --default-result {missing.default_result}"
     )
+
+
+LATE_JOB = "the job of those launched less than rollcall:timeout (1,200 s) ago that no job holds yet"
+
+
+@pytest.mark.parametrize("job_template", ["provision", None])
+@pytest.mark.parametrize("wrong", [{"hooks": sight.HOOKS[1:]}, {"members": ("i-b",)}], ids=["no hook", "no host"])
+def test_what_reconcile_makes_up_for_is_said_with_the_job_of_the_young(
+    wrong: dict[str, Any], job_template: str | None
+) -> None:
+    finding = only(group(timeout="1200", job_template=job_template, **wrong))
+    assert "econcile's next run" in finding.reason
+    assert (LATE_JOB in finding.reason) == (job_template is not None)
+    assert ("--provision" in finding.remedy) == (job_template is not None and "members" in wrong)
+
+
+def test_no_reason_names_the_group_again() -> None:
+    here, wrong = (
+        settled(load_balancers=False),
+        sight.tower(
+            templates={
+                each: SeenTemplate(replace(sight.TEMPLATE, asks_limit=False), sight.TERMS)
+                for each in ("provision", "bye")
+            }
+        ),
+    )
+    both = group(gate="elb", timeout="soon", chef="@instance_id@", retire_job_template="bye", members=("i-b",))
+    findings = found(both, group(name="{{api}}", hooks=()), here=here, tower=wrong)
+    assert len(findings) > 8
+    assert not [each.reason for each in findings.values() if each.reason.startswith("group ")]
 
 
 def test_a_hook_of_another_name_is_said_not_to_be_ours() -> None:
@@ -365,8 +429,9 @@ def test_groups_that_cannot_be_listed_are_one_finding() -> None:
     assert (finding.key, finding.severity) == ("Auto Scaling groups: not looked at (AwsDenied)", BREAKS)
 
 
-def test_a_group_that_is_not_there_is_said() -> None:
-    assert only(missing=frozenset({"wbe"})).key == "group wbe: not there"
+def test_a_group_that_is_not_there_was_not_looked_at() -> None:
+    finding = only(group(), wanted=frozenset({"web", "wbe"}))
+    assert (finding.key, finding.severity) == ("group wbe: not there", BREAKS)
 
 
 def test_hooks_that_cannot_be_read_are_said_once_and_never_missed() -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from http.client import RemoteDisconnected
+from socket import gaierror
+from ssl import SSLCertVerificationError, SSLError
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.exceptions import BotoCoreError
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError, ReadTimeoutError
 
 from rollcall.diagnose_tower import diagnose_tower
 from rollcall.errors import (
@@ -19,8 +24,15 @@ from rollcall.errors import (
 from rollcall.findings import Finding, Severity
 from rollcall.model import BulkLimits, LaunchTerms, TowerUser
 from rollcall.seen import SeenInventory, SeenTemplate
+from rollcall.transport import TRIES
+from rollcall.unlooked import remedy_of
 
 from . import sight
+
+if TYPE_CHECKING:
+    from rollcall.tower import Tower
+
+    from .wire import Wire
 
 BREAKS, WARNS = Severity.BREAKS_LAUNCHES, Severity.WARNING
 ROOT = "https://tower.example.com/api/v2/"
@@ -43,38 +55,19 @@ def test_a_tower_that_is_right_is_not_complained_of() -> None:
     assert found() == {}
 
 
-CANNOT = f"Tower at {ROOT} cannot be reached for ping/: "
+def of_aws(error: RollcallError) -> RollcallError:
+    """An error as it is made of botocore's."""
+    error.__cause__ = BotoCoreError()
+    return error
+
+
 WAYS = {
-    "a name nobody knows": (
-        TowerUnavailable(f"{CANNOT}NameResolutionError: Failed to resolve 'tower.example.com'"),
-        "host name",
-        ("let the VPC of SubnetIds resolve it", "deploy with SubnetIds and SecurityGroupIds"),
-    ),
-    "a server that does not listen": (
-        TowerUnavailable(f"{CANNOT}[Errno 111] Connection refused"),
-        "connection refused",
-        ("start Tower", "start Tower"),
-    ),
-    "packets that are lost": (
-        TowerUnavailable(f"{CANNOT}Connection to tower.example.com timed out. (connect timeout=5.0)"),
-        "network path",
-        ("NAT gateway", "deploy with SubnetIds"),
-    ),
-    "no route": (
-        TowerUnavailable(f"{CANNOT}[Errno 101] Network is unreachable"),
-        "network path",
-        ("NAT gateway", "deploy with SubnetIds"),
-    ),
     "a server in trouble": (
         TowerUnavailable("Tower answered GET ping/ with 503: away"),
         "unavailable",
         ("mend", "mend"),
     ),
-    "a certificate": (
-        TowerRejected(f"Tower's certificate at {ROOT} is not trusted: put its CA into the secret, as ca_bundle (x)"),
-        "certificate",
-        ('"ca_bundle": "PEM"', '"ca_bundle": "PEM"'),
-    ),
+    "no time left": (Throttled("there was no time left for it"), "not looked at", ("--group", "--group")),
     "a page": (TowerRejected("not the API's JSON"), "API root", ("TowerUrl=https://HOST for", "AAP 2.5 and later")),
     "a redirect for a while": (
         TowerUnavailable(
@@ -86,7 +79,7 @@ WAYS = {
     "a refusal": (TowerDenied("403"), "API root", ("TowerUrl=", "TowerUrl=")),
     "a malformed secret": (BadSettings("secret x is"), "secret", ("put-secret-value", "put-secret-value")),
     "a secret that may not be read": (AwsDenied("AWS refused secret x"), "secret", ("full ARN", "kms:Decrypt")),
-    "a secret that is not told": (Throttled("AWS cannot be asked for secret x"), "secret", ("VPC endpoints", "Health")),
+    "a secret that is not told": (of_aws(Throttled("slow")), "secret", ("VPC endpoints", "Health")),
 }
 
 
@@ -100,6 +93,83 @@ def test_why_tower_cannot_be_asked_has_a_remedy_of_its_own_and_hides_what_else_t
     assert (finding.key, finding.severity, finding.hides) == (f"Tower: {what}", BREAKS, True)
     assert finding.reason.startswith(str(error))
     assert remedies[not in_vpc] in finding.remedy
+
+
+def refused() -> Exception:
+    error = NewConnectionError(None, "not made")  # type: ignore[arg-type]
+    error.__cause__ = ConnectionRefusedError(111, "no")
+    return error
+
+
+def unreachable() -> Exception:
+    error = NewConnectionError(None, "not made")  # type: ignore[arg-type]
+    error.__cause__ = OSError(101, "no")
+    return error
+
+
+OBSTACLES = {
+    "a name nobody knows": (
+        NameResolutionError("tower.example.com", None, gaierror()),  # type: ignore[arg-type]
+        "host name",
+        ("let the VPC of SubnetIds resolve it", "deploy with SubnetIds and SecurityGroupIds"),
+    ),
+    "a server that does not listen": (refused(), "connection refused", ("start Tower", "start Tower")),
+    "packets that are lost": (
+        ConnectTimeoutError(None, "lost"),
+        "network path",
+        ("NAT gateway", "deploy with SubnetIds"),
+    ),
+    "no route": (unreachable(), "network path", ("NAT gateway", "deploy with SubnetIds")),
+    "a server that hangs": (
+        ReadTimeoutError(None, "/", "slow"),  # type: ignore[arg-type]
+        "no answer",
+        ("the way there is right", "proxy or load balancer before it"),
+    ),
+    "a connection that ends": (
+        RemoteDisconnected("closed"),
+        "connection broken off",
+        ("the scheme and the port", "breaks connections off"),
+    ),
+    "no TLS": (SSLError(1, "[SSL: WRONG_VERSION_NUMBER]"), "connection broken off", ("the port", "the port")),
+    "a certificate": (
+        SSLCertVerificationError(1, "[SSL: CERTIFICATE_VERIFY_FAILED] self-signed"),
+        "certificate",
+        ('"ca_bundle": "PEM"', '"ca_bundle": "PEM"'),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OBSTACLES)
+@pytest.mark.parametrize("in_vpc", [True, False])
+def test_what_keeps_requests_from_an_answer_has_a_remedy_of_its_own(
+    wire: Wire, tower: Tower, name: str, in_vpc: bool
+) -> None:
+    error, what, remedies = OBSTACLES[name]
+    wire.script = [error] * TRIES
+    with pytest.raises((TowerUnavailable, TowerRejected)) as caught:
+        tower.version()
+    finding = only(version=caught.value, in_vpc=in_vpc)
+    assert (finding.key, finding.severity, finding.hides) == (f"Tower: {what}", BREAKS, True)
+    assert remedies[not in_vpc] in finding.remedy
+    assert ("route" in finding.remedy) == (what == "network path" and in_vpc) or what == "host name"
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (BadSettings("Tower has no inventory 'a: b' that the token can read: correct the name"), "can read (tag"),
+        (BadSettings("inventory 'a: b' is ambiguous: x/a: b and y/a: b; name it by its id"), "y/a: b (tag"),
+        (BadSettings("inventory 'a' is smart and cannot hold hosts of its own: name another"), "its own (tag"),
+    ],
+)
+def test_a_reason_holds_no_second_remedy(error: RollcallError, reason: str) -> None:
+    assert reason in only(inventories={"x": error}).reason
+
+
+@pytest.mark.parametrize("service", ["secretsmanager", "lambda", "scheduler", "sns", "dynamodb", "events", "logs"])
+def test_the_way_to_aws_names_every_endpoint_that_is_needed(service: str) -> None:
+    assert service in only(version=of_aws(Throttled("slow")), in_vpc=True).remedy
+    assert service in remedy_of(Throttled("slow"))
 
 
 def test_the_api_root_that_does_answer_is_the_remedy() -> None:

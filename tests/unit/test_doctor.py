@@ -6,6 +6,7 @@ import json
 import time
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -13,7 +14,7 @@ import pytest
 from moto import mock_aws
 
 from rollcall.diagnose_groups import NOTICE_OF
-from rollcall.doctor import LISTED_MAX, NOBODY_TOLD, Diagnosis, answer, diagnose, event_details, news
+from rollcall.doctor import LISTED_MAX, NOBODY_TOLD, Diagnosis, answer, diagnose, news
 from rollcall.errors import (
     AwsDenied,
     BadEvent,
@@ -32,12 +33,12 @@ from rollcall.model import ExaminationRequest
 from rollcall.settings import StackNames
 
 from . import sight
-from .fakes import ACCOUNT, REGION, Clock, FakeChef, FakeFleet, FakeTower
+from .fakes import REGION, Clock, FakeChef, FakeFleet, FakeTower
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rollcall.seen import SeenGroup, SeenStack
+    from rollcall.seen import SeenGroup, SeenRule, SeenStack
 
 
 def names_of(stack: SeenStack) -> StackNames:
@@ -136,21 +137,6 @@ def test_a_long_list_is_cut_and_says_so() -> None:
     assert (len(said["findings"]), said["left_out"]) == (LISTED_MAX, 3)
 
 
-def test_an_event_names_the_finding_and_its_cause() -> None:
-    assert event_details([ODD], {"account": ACCOUNT, "function": "doctor"}) == [
-        {
-            "account": ACCOUNT,
-            "function": "doctor",
-            "key": "group web: odd",
-            "severity": "warning",
-            "subject": "group web",
-            "reason": "why",
-            "remedy": "how",
-            "cause": "doctor: group web: odd",
-        }
-    ]
-
-
 @pytest.mark.parametrize(
     ("event", "request_"),
     [
@@ -230,17 +216,35 @@ def test_where_all_is_right_it_says_what_it_looked_at(surgery: Surgery) -> None:
     assert (diagnosis.findings, diagnosis.failed) == ((), False)
     assert diagnosis.checked == (
         "Tower 24.6.1 at https://tower.example.com/api/v2/, whose clock is +0 s from AWS's, as user fleet",
-        "1 inventories and 1 job templates that tags name",
-        "3 rules, 6 queues, 3 event source mappings, 1 schedules",
-        "1 Auto Scaling groups that opted in, with 2 hooks and 1 instances; the hooks of 0 others",
+        "1 inventory and 1 job template that tags name",
+        "3 rules, 6 queues, 3 event source mappings, 1 schedule",
+        "1 Auto Scaling group that opted in, with 2 hooks and 1 instance; the hooks of 0 others",
     )
+
+
+def test_of_several_it_speaks_as_people_do() -> None:
+    surgery = Surgery(
+        sight.group(hooks=sight.HOOKS[:1], members=()),
+        sight.group(name="api", hooks=(), inventory="dev", job_template="other"),
+        sight.group(name="db", inventory=None, hooks=()),
+    )
+    surgery.tower.add_inventory("dev")
+    surgery.tower.add_template("other")
+    checked = surgery.examine().checked
+    assert checked[1] == "2 inventories and 2 job templates that tags name"
+    assert checked[-1] == ("2 Auto Scaling groups that opted in, with 1 hook and 1 instance; the hooks of 1 other")
+
+
+def test_groups_that_cannot_be_listed_are_not_said_to_be_none(surgery: Surgery) -> None:
+    surgery.inspector.failing["groups"] = AwsDenied("no")
+    assert surgery.examine().checked[-1] == "the Auto Scaling groups, in vain"
 
 
 def test_the_parts_of_alert_are_looked_at_where_there_are_some(surgery: Surgery) -> None:
     surgery.names = ALERTING
     diagnosis = surgery.examine()
     assert diagnosis.findings == ()
-    assert diagnosis.checked[2] == "5 rules, 8 queues, 4 event source mappings, 2 schedules, 1 topics"
+    assert diagnosis.checked[2] == "5 rules, 8 queues, 4 event source mappings, 2 schedules, 1 topic"
     surgery.inspector.failing["topic"] = AwsDenied("no")
     diagnosis = surgery.examine()
     assert [each.key for each in diagnosis.findings] == ["alert's topics: not looked at (AwsDenied)"]
@@ -398,6 +402,26 @@ def test_what_there_is_no_time_for_is_said(surgery: Surgery) -> None:
         *(f"{what}: not looked at (Throttled)" for what in ("rules", "queues", "event source mappings", "schedules")),
         "Auto Scaling groups: not looked at (Throttled)",
     }
+
+
+def test_a_look_that_takes_longer_than_there_is_time_is_left_behind(
+    surgery: Surgery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    surgery.seconds = TIME_KEPT + 0.3
+    let_go, rule = Event(), surgery.inspector.rule
+
+    def slow(name: str) -> SeenRule:
+        if name == "LaunchRule":
+            let_go.wait(30)
+        return rule(name)
+
+    monkeypatch.setattr(surgery.inspector, "rule", slow)
+    try:
+        (finding,) = surgery.examine().findings
+    finally:
+        let_go.set()
+    assert finding.key == "rules: not looked at (Throttled)"
+    assert "rules of LaunchRule could not be looked at: there was no time left" in finding.reason
 
 
 @pytest.mark.parametrize("own", [True, False])

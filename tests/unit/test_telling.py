@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,6 +27,7 @@ from rollcall.errors import (
     TowerUnavailable,
 )
 from rollcall.events import Record
+from rollcall.findings import warns
 from rollcall.model import Inventory
 from rollcall.outcome import Fix, RunOutcome, Summary
 from rollcall.reports import Event, Note, Report
@@ -38,8 +40,9 @@ from rollcall.watch import Sight
 from .fakes import ACCOUNT, REGION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    from rollcall.findings import Finding as Misconfiguration
     from rollcall.model import LifecycleAction
 
     from .audience import Audience
@@ -120,6 +123,24 @@ def say_not_serving(world: World, audience: Audience) -> None:
     audience.announcer.seen([Sight(launch(world), False, 360.0, reason, first=True)])
 
 
+FOUND = warns(
+    "group web",
+    "two hooks for launches",
+    "'rollcall-launching' and 'rollcall-b' are both Rollcall's: every instance waits for each",
+    "delete all but one: aws autoscaling delete-lifecycle-hook --auto-scaling-group-name web --lifecycle-hook-name "
+    "rollcall-b",
+)
+
+
+def say_misconfigured(found: Sequence[Misconfiguration], mended: Sequence[Misconfiguration]) -> Callable[..., None]:
+    def say(world: World, audience: Audience) -> None:
+        settings = SimpleNamespace(account=ACCOUNT, stack="rollcall")
+        here: Any = SimpleNamespace(settings=settings, tower=world.tower)
+        audience.announcer.misconfigured(here, found, mended, lambda: 60.0)
+
+    return say
+
+
 SAYING: dict[str, tuple[str, Callable[[World, Audience], None]]] = {
     "instance-registered": ("register", say_registered),
     "instance-ready": ("gate", say_ready),
@@ -131,6 +152,8 @@ SAYING: dict[str, tuple[str, Callable[[World, Audience], None]]] = {
     "conflict-found": ("reconcile", say_conflict),
     "instance-serving": ("gate", say_serving),
     "instance-not-serving": ("gate", say_not_serving),
+    "misconfiguration-found": ("doctor", say_misconfigured([FOUND], [])),
+    "misconfiguration-mended": ("doctor", say_misconfigured([], [FOUND])),
 }
 
 
@@ -140,15 +163,26 @@ def test_each_event_is_as_its_sample_shows_it(
 ) -> None:
     function, say = SAYING[name]
     monkeypatch.setattr(audience.announcer, "_function", function)
-    say(world, audience)
-    [(kind, detail)] = audience.end()
+    [(kind, detail)] = audience.end(lambda: say(world, audience))
     sample = json.loads((SAMPLES / f"{name}.json").read_text())
     assert (sample["source"], sample["detail-type"]) == ("rollcall", kind)
     assert json.loads(json.dumps(detail)) == sample["detail"]
 
 
 def test_there_is_a_sample_of_each_of_these_events() -> None:
-    assert {path.stem for path in SAMPLES.glob("*.json")} >= SAYING.keys()
+    assert {path.stem for path in SAMPLES.glob("*.json")} == SAYING.keys()
+
+
+def test_who_remembers_what_was_told_hears_that_it_was_not(world: World, audience: Audience) -> None:
+    audience.bus.failing["put"] = Throttled("slow")
+    with pytest.raises(Throttled, match="slow"):
+        say_misconfigured([FOUND], [])(world, audience)
+
+
+def test_a_misconfiguration_in_too_many_words_is_cut(world: World, audience: Audience) -> None:
+    long = replace(FOUND, reason="x" * 2 * REASON_MAX)
+    [(_, detail)] = audience.end(lambda: say_misconfigured([long], [])(world, audience))
+    assert len(detail["reason"]) == REASON_MAX
 
 
 def test_every_detail_says_where_it_comes_from(world: World, audience: Audience) -> None:

@@ -28,6 +28,7 @@ from .telling import (
     breaker_words,
     chef_breaker_words,
     failure_of,
+    misconfiguration_of,
     outcome_of,
     run_of,
     seconds_since,
@@ -268,6 +269,25 @@ class Announcer:
         counts = Counter(finding.severity for finding in findings)
         for severity in Severity:
             self.measures.count_severity("Findings", severity, counts[severity])
+
+    def misconfigured(
+        self,
+        here: Installation,
+        found: Iterable[Diagnosed],
+        mended: Iterable[Diagnosed],
+        seconds_left: Callable[[], float],
+    ) -> None:
+        """Tell at once of what is wrong since the last run, and of what is mended. Raises what the bus refuses it with.
+
+        Who is to remember that people were told has to know that they were.
+        """
+        origin = origin_of(here.settings, self._function)
+        told = [
+            *(misconfiguration_of(each, mended=False) for each in found),
+            *(misconfiguration_of(each, mended=True) for each in mended),
+        ]
+        for _, error in self._bus.put([_from_here(each, origin, here.tower.root) for each in told], seconds_left):
+            raise error
 
     # What becomes of messages
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .errors import BadSettings
-from .findings import Finding, breaks
+from .findings import Finding, breaks, without_group
 from .settings import read_group_settings
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ def read_tags(groups: Iterable[SeenGroup]) -> tuple[list[Asking], list[Finding]]
                 settings = read_group_settings(left)
             except BadSettings as error:
                 findings.append(_unreadable(group, error))
+                if error.tag not in left.tags:
+                    break  # nothing to read the others without
                 left = replace(left, tags={key: text for key, text in left.tags.items() if key != error.tag})
                 continue
             if settings:
@@ -47,10 +49,12 @@ def read_tags(groups: Iterable[SeenGroup]) -> tuple[list[Asking], list[Finding]]
 def _unreadable(group: SeenGroup, error: BadSettings) -> Finding:
     return breaks(
         f"group {group.name}",
-        f"tag {error.tag}",
-        str(error),
-        "aws autoscaling create-or-update-tags --tags ResourceType=auto-scaling-group,PropagateAtLaunch=false,"
-        f"ResourceId={group.name},Key={error.tag},Value=VALUE with a value that is allowed",
+        f"tag {error.tag}" if error.tag else "tags",
+        without_group(group.name, str(error)),
+        "set it to one of the allowed values, as VALUE: aws autoscaling create-or-update-tags --tags "
+        f"ResourceType=auto-scaling-group,PropagateAtLaunch=false,ResourceId={group.name},Key={error.tag},Value=VALUE"
+        if error.tag
+        else "correct the tag that the reason names",
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from .errors import AwsDenied, BadSettings, ChefDenied, ChefRejected, ChefUnavailable, RollcallError
 from .findings import Finding, Severity
+from .transport import Obstacle, obstacle_of
 from .unlooked import listed, remedy_of
 
 if TYPE_CHECKING:
@@ -38,23 +39,28 @@ def diagnose_chef(nodes: Look[int] | None, groups: Collection[str]) -> Iterator[
 
 
 def _cause(error: RollcallError) -> tuple[str, str]:
-    words = str(error)
+    obstacle = obstacle_of(error)
+    if obstacle == Obstacle.DISTRUST:
+        return "certificate", f"put the authority that signed the server's certificate into {PLACE}, as ca_bundle (PEM)"
+    if obstacle in (Obstacle.SILENCE, Obstacle.BREAK):
+        return "no answer", (
+            "mend the Chef server, or the proxy or load balancer before it: it takes the connection, and then it does "
+            "not answer in time or breaks off"
+        )
+    if obstacle:
+        return "not reached", (
+            f"correct organization_url in {PLACE}, or give the functions a way there: a route from SubnetIds, security "
+            "groups that let it pass, DNS that knows the name; for a public server, its firewall"
+        )
     if isinstance(error, ChefDenied):
-        if "with 401:" in words:
+        if "with 401:" in str(error):
             return "signature", (
                 f"put the user's name and its RSA key into {PLACE} (README, Chef); if the words are about clocks, let "
                 "the server keep its time by NTP"
             )
         return MAY_NOT_LIST, "let the user list, read and delete nodes, and delete clients, of the organization"
-    if isinstance(error, ChefRejected) and "is not trusted" in words:
-        return "certificate", f"put the authority that signed the server's certificate into {PLACE}, as ca_bundle (PEM)"
     if isinstance(error, ChefRejected):
         return "organization", f"correct organization_url in {PLACE}: https://HOST/organizations/NAME"
-    if isinstance(error, ChefUnavailable) and "cannot be reached" in words:
-        return "not reached", (
-            f"correct organization_url in {PLACE}, or give the functions a way there: a route from SubnetIds, security "
-            "groups that let it pass, DNS that knows the name; for a public server, its firewall"
-        )
     if isinstance(error, ChefUnavailable):
         return "unavailable", "mend the Chef server; it is reached, and answers that it cannot work"
     if isinstance(error, (AwsDenied, BadSettings)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .errors import BadSettings, RollcallError
-from .findings import Finding, Severity, breaks, warns
+from .findings import Finding, Severity, breaks, warns, without_group
 from .followable import objections_to
 from .model import Result, Transition
 from .provisioning import JOB_TAG, limit_objections, retire_objections
@@ -38,9 +38,12 @@ def diagnose_groups(seen: Seen, asking: Iterable[Asking], here: Settings) -> Ite
     if isinstance(seen.groups, RollcallError):
         yield from unlooked("Auto Scaling groups", {"this account and Region": seen.groups})
         return
-    for name in seen.missing:
-        yield warns(
-            f"group {name}", "not there", f"there is no Auto Scaling group {name!r} in this Region", "correct the name"
+    for name in seen.wanted - seen.groups.keys():
+        yield breaks(  # or may: whoever asked for it wants to know that it was not looked at
+            f"group {name}",
+            "not there",
+            "there is no Auto Scaling group of this name in this account and Region, so nothing was looked at",
+            "correct the name; write it as AWS does, upper and lower case",
         )
     groups = seen.groups.values()
     yield from _unseen("lifecycle hooks", {each.name: each.hooks for each in groups}, Severity.BREAKS_LAUNCHES)
@@ -50,7 +53,7 @@ def diagnose_groups(seen: Seen, asking: Iterable[Asking], here: Settings) -> Ite
     opted_in = {each.group.name for each in asking}
     for group in groups:
         if group.name not in opted_in and OPT_IN_TAG not in group.group.tags:
-            yield from _deaf(group, seen, here)
+            yield from _without_tag(group, seen, here)
     for each in asking:
         yield from _hooks(each, seen, here)
         yield from _settings(each, seen, here)
@@ -88,20 +91,42 @@ def _reaches(hook: SeenHook, seen: Seen) -> bool:
     return bool(queue) and (hook.target == queue or (not isinstance(told, RollcallError) and queue in told))
 
 
-def _deaf(group: SeenGroup, seen: Seen, here: Settings) -> Iterator[Finding]:
-    if hooks := _ours(group, seen, here):
-        names = " and ".join(repr(each.name) for each in hooks)
-        delete = "; ".join(
-            f"aws autoscaling delete-lifecycle-hook --auto-scaling-group-name {group.name} --lifecycle-hook-name "
-            f"{each.name}"
-            for each in hooks
-        )
+def _without_tag(group: SeenGroup, seen: Seen, here: Settings) -> Iterator[Finding]:
+    hooks = _ours(group, seen, here)
+    launching = [each for each in hooks if each.transition == Transition.LAUNCHING]
+    delete = "; ".join(
+        f"aws autoscaling delete-lifecycle-hook --auto-scaling-group-name {group.name} --lifecycle-hook-name "
+        f"{each.name}"
+        for each in hooks
+    )
+    if launching:
         yield breaks(
             _of(group),
             "hooks without the tag",
-            f"it has {names} and not the tag {OPT_IN_TAG}, so its instances wait for nobody",
+            f"it has {_names(launching)} and not the tag {OPT_IN_TAG}, so its instances wait for nobody",
             f"add the tag, or delete: {delete}",
         )
+    elif hooks:
+        yield warns(
+            _of(group),
+            "terminate hook without the tag",
+            f"it has {_names(hooks)} and not the tag {OPT_IN_TAG}: cleanup answers the hook, and all that comes of it "
+            "is that hosts from a time with the tag are struck off",
+            f"add the tag; or, once no such host is left, delete: {delete}",
+        )
+    elif group.name in seen.wanted:
+        yield warns(
+            _of(group),
+            "not opted in",
+            f"it has not the tag {OPT_IN_TAG}, so Rollcall does nothing for it, and no more of it was looked at",
+            "let it opt in, with its inventory's name as INVENTORY: aws autoscaling create-or-update-tags --tags "
+            f"ResourceType=auto-scaling-group,PropagateAtLaunch=false,ResourceId={group.name},Key={OPT_IN_TAG},"
+            "Value=INVENTORY",
+        )
+
+
+def _names(hooks: Iterable[SeenHook]) -> str:
+    return " and ".join(repr(each.name) for each in hooks)
 
 
 def _hooks(asking: Asking, seen: Seen, here: Settings) -> Iterator[Finding]:
@@ -112,12 +137,12 @@ def _hooks(asking: Asking, seen: Seen, here: Settings) -> Iterator[Finding]:
     for transition in Transition:
         own = [each for each in ours if each.transition == transition]
         if not own:
-            yield from _missing(group, transition, seen, here)
+            yield from _missing(asking, transition, seen, here)
         if len(own) > 1:
             yield warns(
                 _of(group),
                 f"two hooks for {_word(transition)}",
-                f"{' and '.join(repr(each.name) for each in own)} are both Rollcall's: every instance waits for each",
+                f"{_names(own)} are both Rollcall's: every instance waits for each",
                 f"delete all but one: aws autoscaling delete-lifecycle-hook --auto-scaling-group-name {group.name} "
                 f"--lifecycle-hook-name {own[-1].name}",
             )
@@ -138,7 +163,8 @@ def _put_hook(group: SeenGroup, transition: Transition, name: str, change: str =
     )
 
 
-def _missing(group: SeenGroup, transition: Transition, seen: Seen, here: Settings) -> Iterator[Finding]:
+def _missing(asking: Asking, transition: Transition, seen: Seen, here: Settings) -> Iterator[Finding]:
+    group = asking.group
     launching = transition == Transition.LAUNCHING
     what = f"no {'launch' if launching else 'terminate'} hook"
     name = f"{here.hook_prefix}-{'launching' if launching else 'terminating'}"
@@ -159,8 +185,8 @@ def _missing(group: SeenGroup, transition: Transition, seen: Seen, here: Setting
         yield breaks(
             _of(group),
             what,
-            f"no hook of it for launches begins with {here.hook_prefix!r}{some}: its instances serve without being "
-            "provisioned, and are registered by reconcile's next run",
+            f"no hook of it for launches begins with {here.hook_prefix!r}{some}: its instances serve at once, and "
+            f"reconcile's next run registers them{_late_job(asking)}",
             remedy,
         )
     else:
@@ -171,6 +197,16 @@ def _missing(group: SeenGroup, transition: Transition, seen: Seen, here: Setting
             "their instances went, when their addresses may be others' already",
             remedy,
         )
+
+
+def _late_job(asking: Asking) -> str:
+    """Whose job reconcile runs by itself: it takes the event of a young instance for lost."""
+    if not asking.settings.job_template:
+        return ""
+    return (
+        " and runs the job of those launched less than rollcall:timeout "
+        f"({asking.settings.timeout:,} s) ago that no job holds yet"
+    )
 
 
 def _notified(group: SeenGroup, transition: Transition, seen: Seen) -> bool:
@@ -274,9 +310,9 @@ def _target(group: SeenGroup, hook: SeenHook, seen: Seen) -> Iterator[Finding]:
 def _settings(asking: Asking, seen: Seen, here: Settings) -> Iterator[Finding]:
     group, settings, subject = asking.group, asking.settings, _of(asking.group)
     for each in objections_to(settings, here):
-        yield breaks(subject, each.what, each.reason, each.remedy)
+        yield breaks(subject, each.what, without_group(group.name, each.reason), each.remedy)
     for each in traffic_objections(settings, group.group, load_balancers=here.load_balancers):
-        yield breaks(subject, each.what, each.reason, each.remedy)
+        yield breaks(subject, each.what, without_group(group.name, each.reason), each.remedy)
     for target_group in group.group.target_groups:
         yield from _target_group(subject, target_group, seen.kinds.get(target_group))
     if settings.retire_job_template and not here.retire_jobs:
@@ -319,11 +355,13 @@ def _in_tower(asking: Asking, seen: Seen) -> Iterator[Finding]:
     template = _template(seen, settings.job_template)
     if template:
         for each in limit_objections(template.template, inventory.inventory, settings):
-            yield breaks(subject, f"{JOB_TAG}: {each.what}", each.reason, _in_template(each.remedy))
+            reason = without_group(settings.group, each.reason)
+            yield breaks(subject, f"{JOB_TAG}: {each.what}", reason, _in_template(each.remedy))
     if retiring := _template(seen, settings.retire_job_template):
         provisioning = template.template if template else None
         for each in retire_objections(retiring.template, inventory.inventory, settings, provisioning):
-            yield warns(subject, f"{RETIRE_TAG}: {each.what}", each.reason, _in_template(each.remedy))
+            reason = without_group(settings.group, each.reason)
+            yield warns(subject, f"{RETIRE_TAG}: {each.what}", reason, _in_template(each.remedy))
     if isinstance(inventory.hosts, frozenset):
         yield from _without_host(asking, inventory.inventory.name, inventory.hosts)
 
@@ -347,11 +385,14 @@ def _without_host(asking: Asking, inventory: str, hosts: Collection[str]) -> Ite
     strangers = [each for each in serving if each not in hosts]
     if strangers:
         name = asking.group.name
+        late = _late_job(asking)
+        provision = " (with --provision it runs the job of the older ones, too)" if late else ""
         yield warns(
             _of(asking.group),
             "instances without a host",
             f"{len(strangers)} of {len(serving)} instances in service have no host in inventory {inventory!r}: "
-            f"{listed(strangers)}. They were launched before the hooks were there or the group opted in",
-            f"make reconcile ARGS='--group {name}' adds their hosts, with --provision it runs their job, too; or "
-            f"replace them: aws autoscaling start-instance-refresh --auto-scaling-group-name {name}",
+            f"{listed(strangers)}. They were launched before the hooks were there or the group opted in, or their "
+            f"events were lost. Reconcile's next run adds their hosts{late}",
+            f"replace them by an instance refresh, or have that run now{provision}: make reconcile "
+            f"ARGS='--group {name}'",
         )

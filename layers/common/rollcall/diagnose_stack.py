@@ -77,8 +77,8 @@ def diagnose_stack(stack: SeenStack, account: str) -> Iterator[Finding]:
                 "event source disabled",
                 _severity(name),
                 f"its event source mapping is {state}, so that {STALLED[name]}",
-                f"aws lambda list-event-source-mappings --event-source-arn {stack.arn(WORKS_ON[name])}, then "
-                "aws lambda update-event-source-mapping --enabled --uuid UUID",
+                "with the UUID that the first of these shows: aws lambda list-event-source-mappings --event-source-arn "
+                f"{stack.arn(WORKS_ON[name])}; aws lambda update-event-source-mapping --enabled --uuid UUID",
             )
     for name, enabled in stack.schedules.items():
         if enabled is False:
@@ -185,9 +185,8 @@ def _dead_letters(name: str, queue: SeenQueue) -> Iterator[Finding]:
             "not empty",
             f"{queue.messages} message(s) that alert could not read, or did not get, lie in it: {UNTOLD} that they are "
             "about",
-            "aws sqs receive-message --message-attribute-names All shows them with the error; once its cause is mended "
-            f"aws sqs start-message-move-task --source-arn {queue.arn} sends them back, and aws sqs purge-queue drops "
-            "what is of no use",
+            "read them with their errors (aws sqs receive-message with --message-attribute-names All), mend the cause, "
+            f"and send them back: aws sqs start-message-move-task --source-arn {queue.arn}",
         )
     elif queue.messages:
         yield warns(

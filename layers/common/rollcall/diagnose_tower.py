@@ -19,7 +19,8 @@ from .findings import Finding, Severity, breaks, warns
 from .provisioning import JOBS_FROM
 from .seen import SeenInventory, SeenTemplate
 from .tower import BULK_CREATE_MAX, BULK_DELETE_MAX
-from .unlooked import listed, remedy_of, unlooked
+from .transport import Obstacle, obstacle_of
+from .unlooked import WAY_TO_AWS, listed, remedy_of, unlooked
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -102,47 +103,64 @@ def unreachable(tower: SeenTower, error: RollcallError, *, in_vpc: bool) -> Find
 
 
 def _way(tower: SeenTower, error: RollcallError, *, in_vpc: bool) -> tuple[str, str]:
-    words = str(error)
-    if isinstance(error, Throttled) and "secret" not in words:
+    if isinstance(error, Throttled) and not error.__cause__:  # doctor's own, for want of time
         return "not looked at", remedy_of(error)
     if isinstance(error, (BadSettings, AwsDenied, Throttled)):
         return _secret(error, in_vpc=in_vpc)
-    if "is not trusted" in words:
-        return "certificate", (
-            "put the certificate authority that signed Tower's certificate into the secret that TowerSecretArn names, "
-            'as {"token": "...", "ca_bundle": "PEM"}; if the reason says that the host name does not match, or that it '
-            "has expired, correct TowerUrl or renew Tower's certificate"
-        )
-    if isinstance(error, (TowerRejected, TowerDenied)) or "was redirected" in words:
+    if obstacle := obstacle_of(error):
+        return _obstacle(obstacle, in_vpc=in_vpc)
+    if isinstance(error, (TowerRejected, TowerDenied)) or "was redirected" in str(error):
         found = f"deploy with TowerUrl={tower.other_roots[0]}" if tower.other_roots else f"deploy with TowerUrl={ROOTS}"
         return "API root", found
-    if "resolve" in words or "Name or service not known" in words:
-        return "host name", (
-            "correct TowerUrl; if only your network knows the name, let the VPC of SubnetIds resolve it (DNS "
-            "support, a private hosted zone, a Route 53 Resolver rule)"
-            if in_vpc
-            else "correct TowerUrl; if only your network knows the name, deploy with SubnetIds and SecurityGroupIds of "
-            "a VPC that does"
-        )
-    if "refused" in words:
-        return "connection refused", "start Tower, or correct the host and port in TowerUrl; a firewall may refuse, too"
-    if "timed out" in words or "unreachable" in words or "cannot be reached" in words:
-        return "network path", (
-            "give the subnets in SubnetIds a route to Tower (a NAT gateway for a public address; peering, a transit "
-            "gateway or VPN for a private one), let the security groups in SecurityGroupIds out to Tower's port, and "
-            "Tower's let them in"
-            if in_vpc
-            else "the functions run outside your VPCs: for a Tower that is only reached inside one deploy with "
-            "SubnetIds and SecurityGroupIds; for a public one let its firewall in from anywhere"
-        )
     return "unavailable", "mend Tower; it is reached, and answers that it cannot work"
+
+
+def _obstacle(obstacle: Obstacle, *, in_vpc: bool) -> tuple[str, str]:
+    match obstacle:
+        case Obstacle.DISTRUST:
+            return "certificate", (
+                "put the certificate authority that signed Tower's certificate into the secret that TowerSecretArn "
+                'names, as {"token": "...", "ca_bundle": "PEM"}; if the reason says that the host name does not match, '
+                "or that it has expired, correct TowerUrl or renew Tower's certificate"
+            )
+        case Obstacle.NAME:
+            return "host name", (
+                "correct TowerUrl; if only your network knows the name, let the VPC of SubnetIds resolve it (DNS "
+                "support, a private hosted zone, a Route 53 Resolver rule)"
+                if in_vpc
+                else "correct TowerUrl; if only your network knows the name, deploy with SubnetIds and "
+                "SecurityGroupIds of a VPC that does"
+            )
+        case Obstacle.REFUSAL:
+            return "connection refused", (
+                "start Tower, or correct the host and port in TowerUrl; a firewall may refuse, too"
+            )
+        case Obstacle.NO_WAY:
+            return "network path", (
+                "give the subnets in SubnetIds a route to Tower (a NAT gateway for a public address; peering, a "
+                "transit gateway or VPN for a private one), let the security groups in SecurityGroupIds out to Tower's "
+                "port, and Tower's let them in"
+                if in_vpc
+                else "the functions run outside your VPCs: for a Tower that is only reached inside one deploy with "
+                "SubnetIds and SecurityGroupIds; for a public one let its firewall in from anywhere"
+            )
+        case Obstacle.SILENCE:
+            return "no answer", (
+                "mend Tower, or the proxy or load balancer before it: the way there is right, for it takes the "
+                "connection, and then it does not answer in time (is the database up, are its web processes all busy?)"
+            )
+        case Obstacle.BREAK:
+            return "connection broken off", (
+                "correct the scheme and the port in TowerUrl if something else than Tower's HTTPS answers there; else "
+                "mend Tower, or the proxy or firewall before it that breaks connections off"
+            )
 
 
 def _secret(error: RollcallError, *, in_vpc: bool) -> tuple[str, str]:
     if isinstance(error, BadSettings):
         return "secret", (
-            'aws secretsmanager put-secret-value --secret-id <TowerSecretArn> --secret-string \'{"token": "..."}\', '
-            'with "ca_bundle": "PEM" where Tower has a private certificate authority'
+            'put the token there, with "ca_bundle": "PEM" where Tower has a private certificate authority: '
+            'aws secretsmanager put-secret-value --secret-id <TowerSecretArn> --secret-string \'{"token": "..."}\''
         )
     if isinstance(error, AwsDenied):
         return "secret", (
@@ -150,8 +168,7 @@ def _secret(error: RollcallError, *, in_vpc: bool) -> tuple[str, str]:
             "functions' roles kms:Decrypt with it"
         )
     return "secret", (
-        "the subnets in SubnetIds need a way to AWS: a NAT gateway, or VPC endpoints (secretsmanager, sqs, "
-        "autoscaling, ec2, events, logs)"
+        f"the subnets in SubnetIds need a way to AWS: {WAY_TO_AWS}"
         if in_vpc
         else "run doctor again; if it lasts, see the AWS Health Dashboard"
     )
@@ -287,13 +304,16 @@ def _template(
 
 
 def _not_found(subject: str, named: str, error: RollcallError, role: str) -> Finding:
-    if "is ambiguous" in str(error):
+    reason = str(error)
+    if isinstance(error, BadSettings):  # whose words end with a remedy for whoever has nothing but a log
+        reason = reason.rpartition("; " if "is ambiguous" in reason else ": ")[0] or reason
+    if "is ambiguous" in reason:
         remedy = "write org/name or the id into the tag"
-    elif "cannot hold hosts" in str(error):
+    elif "cannot hold hosts" in reason:
         remedy = "name an ordinary inventory in the tag: smart and constructed ones only mirror others' hosts"
     else:
         remedy = (
             f"correct the tag; if it is there, grant the token's user the role {role} on it: what a user may not read "
             "does not show in Tower's lists"
         )
-    return Finding(subject, "not found", Severity.BREAKS_LAUNCHES, f"{error} ({named})", remedy)
+    return Finding(subject, "not found", Severity.BREAKS_LAUNCHES, f"{reason} ({named})", remedy)

@@ -16,7 +16,6 @@ from .diagnose_tower import diagnose_tower
 from .errors import RollcallError
 from .findings import Finding, Severity
 from .settings import OPT_IN_TAG
-from .told import OF_THE_DOCTOR
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -91,37 +90,40 @@ def answer(diagnosis: Diagnosis, seconds: float) -> Json:
     return {
         "failed": diagnosis.failed,
         "checked": list(diagnosis.checked),
-        "findings": [_finding(each) for each in diagnosis.findings[:LISTED_MAX]],
+        "findings": [each.in_words() for each in diagnosis.findings[:LISTED_MAX]],
         "left_out": max(0, len(diagnosis.findings) - LISTED_MAX),
         "seconds": round(seconds, 3),
     }
-
-
-def event_details(findings: Collection[Finding], origin: Mapping[str, str]) -> list[Json]:
-    """The detail of an event for each finding. origin: where it comes from."""
-    return [{**origin, **_finding(each), "cause": OF_THE_DOCTOR + each.key} for each in findings]
-
-
-def _finding(finding: Finding) -> Json:
-    return {name: getattr(finding, name) for name in ("key", "severity", "subject", "reason", "remedy")}
 
 
 def _checked(seen: Seen, asking: Collection[Asking]) -> list[str]:
     stack = seen.stack
     return [
         _tower(seen.tower),
-        f"{_read(seen.tower.inventories)} inventories and {_read(seen.tower.templates)} job templates that tags name",
-        f"{_read(stack.rules)} rules, {_read(stack.queues)} queues, {_read(stack.sources)} event source mappings, "
-        f"{_read(stack.schedules)} schedules" + (f", {_read(stack.topics)} topics" if stack.topics else ""),
+        f"{_read(seen.tower.inventories, 'inventory', 'inventories')} and "
+        f"{_read(seen.tower.templates, 'job template')} that tags name",
+        ", ".join(
+            [
+                _read(stack.rules, "rule"),
+                _read(stack.queues, "queue"),
+                _read(stack.sources, "event source mapping"),
+                _read(stack.schedules, "schedule"),
+                *([_read(stack.topics, "topic")] if stack.topics else []),
+            ]
+        ),
         *([] if stack.told else [NOBODY_TOLD]),
         *([] if seen.chef is None else [_chef(seen.chef)]),
         _groups(seen, asking),
     ]
 
 
-def _read(looks: Mapping[str, object]) -> int:
+def _read(looks: Mapping[str, object], one: str, more: str = "") -> str:
     """How many looks showed something."""
-    return sum(not isinstance(each, RollcallError) for each in looks.values())
+    return _counted(sum(not isinstance(each, RollcallError) for each in looks.values()), one, more)
+
+
+def _counted(number: int, one: str, more: str = "") -> str:
+    return f"{number} {one if number == 1 else more or f'{one}s'}"
 
 
 def _tower(tower: SeenTower) -> str:
@@ -135,18 +137,19 @@ def _tower(tower: SeenTower) -> str:
 
 
 def _chef(nodes: Look[int]) -> str:
-    return (
-        "the Chef server, in vain" if isinstance(nodes, RollcallError) else f"the Chef server, which has {nodes} nodes"
-    )
+    if isinstance(nodes, RollcallError):
+        return "the Chef server, in vain"
+    return f"the Chef server, which has {_counted(nodes, 'node')}"
 
 
 def _groups(seen: Seen, asking: Collection[Asking]) -> str:
     if isinstance(seen.groups, RollcallError):
-        return "no Auto Scaling group"
+        return "the Auto Scaling groups, in vain"
     opted_in = [each for each in seen.groups.values() if OPT_IN_TAG in each.group.tags]
     hooks = sum(len(each.hooks) for each in opted_in if not isinstance(each.hooks, RollcallError))
     instances = sum(len(each.group.members) for each in asking)
+    others = _counted(len(seen.groups) - len(opted_in), "other")
     return (
-        f"{len(opted_in)} Auto Scaling groups that opted in, with {hooks} hooks and {instances} instances; the hooks "
-        f"of {len(seen.groups) - len(opted_in)} others"
+        f"{_counted(len(opted_in), 'Auto Scaling group')} that opted in, with {_counted(hooks, 'hook')} and "
+        f"{_counted(instances, 'instance')}; the hooks of {others}"
     )

@@ -6,8 +6,9 @@ Every look that fails is kept as its error in the place of what it would have sh
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 AWS_AT_ONCE = 8  # calls; Auto Scaling's limits are unpublished, and botocore waits where it is asked to
 TOWER_AT_ONCE = 4  # requests, beside those of the functions at work
 TIME_KEPT = 20.0  # seconds of the invocation for the findings to be made, told and stored
+NO_TIME = "there was no time left for it in this invocation"
 API_ROOTS = ("/api/v2/", "/api/controller/v2/")
 
 
@@ -77,7 +79,7 @@ class Examination:
             stack,
             self._at_tower(asking),
             groups,
-            frozenset(wanted or ()) - groups.keys(),
+            frozenset(wanted or ()),
             self._each(self._topics(groups), lambda topic: self._subscribers(topic, stack), AWS_AT_ONCE),
             self._each(self._target_groups(asking), self._kind, AWS_AT_ONCE),
             self._at_chef(asking),  # last, for it only warns, and one that does not answer takes its time
@@ -87,20 +89,28 @@ class Examination:
     # Looks that may fail
 
     def _try[T](self, look: Callable[[], T]) -> Look[T]:
+        """One look, by itself."""
+        return self._each([None], lambda _: look(), 1)[None]
+
+    def _each[K, T](self, keys: Collection[K], look: Callable[[K], T], at_once: int) -> dict[K, Look[T]]:
+        """The looks side by side. One that takes longer than there is time is left behind, and nobody waits for it."""
+        pool = ThreadPoolExecutor(at_once)
+        try:
+            looks = {key: pool.submit(self._in_time, partial(look, key)) for key in keys}
+            wait(looks.values(), timeout=max(0.0, self._seconds_left() - TIME_KEPT))
+            return {key: each.result() if each.done() else Throttled(NO_TIME) for key, each in looks.items()}
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _in_time[T](self, look: Callable[[], T]) -> Look[T]:
         if self._seconds_left() < TIME_KEPT:
-            return Throttled("there was no time left for it in this invocation")
+            return Throttled(NO_TIME)
         try:
             return look()
         except RollcallError as error:
             return error
         except Exception as error:  # noqa: BLE001 - an answer that nobody expected must not hide all else
             return RollcallError(f"doctor makes no sense of an answer: {type(error).__name__}: {error}")
-
-    def _each[K, T](self, keys: Collection[K], look: Callable[[K], T], at_once: int) -> dict[K, Look[T]]:
-        ordered = list(keys)
-        with ThreadPoolExecutor(at_once) as pool:
-            looks = pool.map(lambda key: self._try(lambda: look(key)), ordered)
-            return dict(zip(ordered, looks, strict=True))
 
     # AWS
 
@@ -198,13 +208,13 @@ class Examination:
         inventory = self._tower.inventory(reference)
         return SeenInventory(
             inventory,
-            self._try(lambda: self._tower.may_change(inventory)),
-            self._try(lambda: frozenset(host.name for host in self._tower.dump(inventory).hosts)),
+            self._in_time(lambda: self._tower.may_change(inventory)),
+            self._in_time(lambda: frozenset(host.name for host in self._tower.dump(inventory).hosts)),
         )
 
     def _template(self, reference: str) -> SeenTemplate:
         template = self._tower.job_template(reference)
-        return SeenTemplate(template, self._try(lambda: self._tower.launch_terms(template)))
+        return SeenTemplate(template, self._in_time(lambda: self._tower.launch_terms(template)))
 
     def _other_roots(self) -> tuple[str, ...]:
         """Where on the same host a Tower does answer."""

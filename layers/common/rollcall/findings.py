@@ -32,6 +32,10 @@ class Finding:
         """The same as long as the same is wrong in the same place."""
         return f"{self.subject}: {self.what}"
 
+    def in_words(self) -> dict[str, str]:
+        """What people, programs and the event bus get of it."""
+        return {name: str(getattr(self, name)) for name in ("key", "severity", "subject", "reason", "remedy")}
+
 
 def breaks(subject: str, what: str, reason: str, remedy: str) -> Finding:
     """A finding that keeps instances from being launched as they should be."""
@@ -41,3 +45,8 @@ def breaks(subject: str, what: str, reason: str, remedy: str) -> Finding:
 def warns(subject: str, what: str, reason: str, remedy: str) -> Finding:
     """A finding with which launches go on as they should."""
     return Finding(subject, what, Severity.WARNING, reason, remedy)
+
+
+def without_group(group: str, reason: str) -> str:
+    """What is wrong with a group, where the subject names it already as errors do."""
+    return reason.removeprefix(f"group {group!r}: ")

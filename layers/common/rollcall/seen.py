@@ -150,15 +150,15 @@ class SeenTower:
 class Seen:
     """All that doctor saw.
 
-    groups: by name. missing: those asked for by name that are not there. subscribers: the queues that get what a topic
-    is told, by the topic's ARN; kinds: of target groups, by ARN. chef: how many nodes the Chef server has, None if it
-    was not asked.
+    groups: by name. wanted: the names of those that were asked for, none for all. subscribers: the queues that get
+    what a topic is told, by the topic's ARN; kinds: of target groups, by ARN. chef: how many nodes the Chef server has,
+    None if it was not asked.
     """
 
     stack: SeenStack
     tower: SeenTower
     groups: Look[Mapping[str, SeenGroup]]
-    missing: frozenset[str] = frozenset()
+    wanted: frozenset[str] = frozenset()
     subscribers: Mapping[str, Look[frozenset[str]]] = field(default_factory=dict)
     kinds: Mapping[str, Look[str]] = field(default_factory=dict)
     chef: Look[int] | None = None

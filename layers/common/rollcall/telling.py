@@ -17,8 +17,11 @@ from .told import (
     BREAKER,
     CONFLICT_FOUND,
     DRIFT_FIXED,
+    MISCONFIGURATION_FOUND,
+    MISCONFIGURATION_MENDED,
     NOT_SERVING,
     OF_AN_INSTANCE,
+    OF_THE_DOCTOR,
     SERVING,
     WORK_FAILED,
     WorkFailed,
@@ -28,6 +31,7 @@ from .told import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from .findings import Finding as Diagnosed
     from .model import Inventory, LifecycleAction
     from .outcome import RunOutcome
     from .reports import Note, Report
@@ -213,6 +217,13 @@ def trouble_of(what: str, error: Exception, every: float | None, inventory: Inve
         cause = f"reconcile: {cause}: inventory {inventory.name}" if inventory else f"reconcile: {what}"
     reason = f"{what}: {str(error) or repr(error)}"
     return failure_of(error, None, again_within=run_told_within(every), reason=reason, cause=cause)
+
+
+def misconfiguration_of(finding: Diagnosed, *, mended: bool) -> Told:
+    """Something that doctor finds since its last run, or finds no more."""
+    words = finding.in_words()
+    detail = {**words, "reason": _short(words["reason"]), "cause": OF_THE_DOCTOR + finding.key}
+    return Told(MISCONFIGURATION_MENDED if mended else MISCONFIGURATION_FOUND, detail)
 
 
 def steps_of(outcome: RunOutcome) -> list[Told]:

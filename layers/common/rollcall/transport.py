@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import ReadTimeoutError
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError, ReadTimeoutError
 from urllib3.util import Retry
 
 if TYPE_CHECKING:
@@ -39,6 +40,17 @@ DISTRUST = ("CERTIFICATE_VERIFY_FAILED", "[X509")  # OpenSSL's words; other TLS 
 UNAUTHORIZED, FORBIDDEN, NOT_FOUND, TOO_MANY_REQUESTS, SERVER_ERROR = 401, 403, 404, 429, 500
 TOO_BUSY = (TOO_MANY_REQUESTS, 503)
 BROKEN_OFF = (502, 504)
+
+
+class Obstacle(Enum):
+    """What kept a request from an answer."""
+
+    DISTRUST = auto()  # of the server's certificate
+    NAME = auto()  # that nobody resolves
+    REFUSAL = auto()  # of the connection
+    NO_WAY = auto()  # to the server: nothing came back
+    SILENCE = auto()  # once there was a connection
+    BREAK = auto()  # of the connection, or no TLS
 
 
 @dataclass(frozen=True)
@@ -200,6 +212,35 @@ def adapter(kind: type[Repeating] = Repeating, repeatable: Sequence[str] = ("GET
         raise_on_status=False,
     )
     return HTTPAdapter(pool_maxsize=CONNECTIONS, max_retries=retry)
+
+
+def obstacle_of(error: RollcallError) -> Obstacle | None:
+    """What is behind an error that Transport raised; None if there was an answer, or the request was never made."""
+    failure = error.__cause__
+    if not isinstance(failure, requests.RequestException):
+        return None
+    causes = list(_causes(failure))
+    if any(words in str(failure) for words in DISTRUST):  # OpenSSL tells it in words alone
+        return Obstacle.DISTRUST
+    if any(isinstance(each, NameResolutionError) for each in causes):
+        return Obstacle.NAME
+    if any(isinstance(each, ReadTimeoutError) for each in causes):
+        return Obstacle.SILENCE
+    if any(isinstance(each, ConnectionRefusedError) for each in causes):
+        return Obstacle.REFUSAL
+    if any(isinstance(each, NewConnectionError | ConnectTimeoutError) for each in causes):
+        return Obstacle.NO_WAY
+    return Obstacle.BREAK
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and what it wraps, as requests and urllib3 do it: in arguments, in reasons, as a cause."""
+    waiting: list[object] = [error]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, BaseException):
+            yield each
+            waiting += [*each.args, getattr(each, "reason", None), each.__cause__]
 
 
 def object_of(answer: requests.Response) -> Json | None:

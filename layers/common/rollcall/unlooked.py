@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from .errors import RollcallError
 
 LISTED_MAX = 10  # names that a sentence holds
+WAY_TO_AWS = (  # what doctor itself asks, and the other functions
+    "a NAT gateway, or VPC endpoints for secretsmanager, sqs, sns, autoscaling, ec2, events, lambda, scheduler, "
+    "dynamodb and logs; with LoadBalancers=true elasticloadbalancing, too"
+)
 
 
 def unlooked(
@@ -51,8 +55,8 @@ def remedy_of(error: RollcallError) -> str:
         return "mend Tower or the way to it, then run doctor again"
     if isinstance(error, Transient):
         return (
-            "run doctor again, with --group for fewer groups; in a VPC the functions' subnets need a way to AWS: a NAT "
-            "gateway or VPC endpoints"
+            "run doctor again, with --group for fewer groups; in a VPC the functions' subnets need a way to AWS: "
+            f"{WAY_TO_AWS}"
         )
     return "mend what the reason names, then run doctor again"
 

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -60,27 +60,39 @@ def installation(context: LambdaContext) -> Installation:
     return made
 
 
-def tower_at(url: str, context: LambdaContext) -> Tower:
-    """The same Tower, asked at another URL."""
+def installation_afresh(context: LambdaContext) -> Installation:
+    """The same with a Tower of its own: what this invocation finds there is what a function that starts now would."""
+    return replace(_installation(), tower=tower_afresh(_installation().settings.tower_url, context))
+
+
+def tower_afresh(url: str, context: LambdaContext) -> Tower:
+    """Tower at a URL, with a session of its own and with the secret as it is now."""
     secret = _installation().settings.tower_secret
-    made = Tower(url, lambda refresh: read_credentials(secret, refresh=refresh))
+    made = Tower(url, lambda _: read_credentials(secret, refresh=True))
     made.finish_within(context.get_remaining_time_in_millis() / 1000)
     return made
 
 
 @cache
 def _chef(secret: str) -> Chef:
+    return _made_chef(secret, afresh=False)
+
+
+def _made_chef(secret: str, *, afresh: bool) -> Chef:
     from .chef import Chef, read_chef_credentials  # with its layer, which only who needs it has
 
-    return Chef(lambda refresh: read_chef_credentials(text_of(secret, refresh=refresh), secret))
+    return Chef(lambda refresh: read_chef_credentials(text_of(secret, refresh=afresh or refresh), secret))
 
 
-def chef(context: LambdaContext) -> Chef | None:
-    """This installation's Chef server, None if it has none; its calls, too, end before the invocation does."""
+def chef(context: LambdaContext, *, afresh: bool = False) -> Chef | None:
+    """This installation's Chef server, None if it has none; its calls, too, end before the invocation does.
+
+    afresh: with a session of its own and with the secret as it is now.
+    """
     secret = _installation().settings.chef_secret
     if not secret:
         return None
-    made = _chef(secret)
+    made = _made_chef(secret, afresh=True) if afresh else _chef(secret)
     made.finish_within(context.get_remaining_time_in_millis() / 1000)
     return made
 
