@@ -145,6 +145,7 @@ def test_a_run_that_ends_in_an_error_is_told_with_the_error(make_group: MakeGrou
     assert (told.returncode, told.stdout) == (2, "")
     assert "Reconcile ended in an error" in told.stderr
     assert "AWS refused DescribeAutoScalingGroups" in told.stderr
+    assert "make doctor says what is wrong" in told.stderr
 
 
 @pytest.mark.parametrize("answer", ["None", "[]", "{'failed': False}"])

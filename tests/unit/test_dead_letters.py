@@ -169,6 +169,17 @@ class TestInWords:
         assert (told.kind, told.groups) == ("alarm rollcall-Breaker", ())
         assert told.back == json.dumps(alarm)
 
+    @pytest.mark.parametrize(
+        ("attributes", "back"),
+        [({"Error": "BadEvent", "Message": "no cause"}, False), ({}, True), ({"ERROR_CODE": "NO_PERMISSIONS"}, True)],
+    )
+    def test_what_alert_could_not_read_stays_and_what_never_came_to_it_goes_back(
+        self, attributes: dict[str, str], back: bool
+    ) -> None:
+        told = judged(letter({"detail-type": "Work Failed"}, "Alert", **attributes), seen())
+        assert (told.back is not None, bool(told.stays)) == (back, not back)
+        assert back or "alert could not read it" in told.stays
+
     def test_what_has_no_queue_to_go_back_to_stays(self) -> None:
         told = judged(replace(letter({"detail-type": "Work Failed"}, "Alert"), source=""), seen())
         assert (told.back, told.stays) == (None, "there is no queue to send it back to")
