@@ -64,7 +64,9 @@ def test_each_kind_of_step_is_taken_for_the_instance_that_is_named_and_for_no_ot
     outcome = asked(world, instance_id)
     assert {(fix.deed, fix.instance_id) for fix in outcome.fixes} == {(deed, instance_id) for deed in deeds}
     assert outcome.answers[instance_id].settled
-    assert all(f"{fix.deed}: {fix.reason}" in outcome.answers[instance_id].reason for fix in outcome.fixes)
+    for fix in outcome.fixes:
+        job = "" if fix.job is None else f" by job {fix.job}"
+        assert f"{fix.step}{job}: {fix.reason}" in outcome.answers[instance_id].reason
 
 
 def test_several_instances_are_one_run(world: World) -> None:

@@ -902,6 +902,7 @@ class TestProvisioned:
     def test_after_a_launch_that_failed(self, young: World) -> None:
         young.tower.failing["launch"] = TowerDenied("no role execute")
         outcome = young.reconcile()
+        assert {fix.step for fix in outcome.fixes} == {"added"}, "nothing was launched"
         assert deeds(outcome) == {("added", "i-old"), ("added", "i-young")}
         assert list(outcome.troubles) == ["provisioning instances of group web"]
         outcome = young.reconcile()
@@ -1019,6 +1020,36 @@ class TestProvisioned:
         assert deeds(world.reconcile()) == {("added", "i-young")}
         assert len(world.tower.runs) == 1
         assert idle(world.reconcile().plan)
+
+    def test_the_step_says_why_a_job_is_launched_and_which(self, young: World) -> None:
+        outcome = young.reconcile()
+        [job] = young.tower.runs
+        by_id = {fix.instance_id: fix for fix in outcome.fixes}
+        assert (by_id["i-young"].step, by_id["i-young"].job) == ("added and provisioned", job)
+        assert by_id["i-young"].reason.endswith("and no job holds it: its event was lost")
+        assert (by_id["i-old"].step, by_id["i-old"].job) == ("added", None)
+        assert by_id["i-old"].reason.endswith("has no host")
+
+    def test_the_step_says_that_a_job_was_asked_for(self, world: World) -> None:
+        world.serving("i-old", "10.0.0.1")
+        [fix] = world.reconcile(Wishes(provision=True)).fixes
+        assert (fix.step, fix.job) == ("added and provisioned", *world.tower.runs)
+        assert fix.reason.endswith("; its job is asked for")
+
+    def test_a_job_that_was_owed_is_told_with_the_host_that_was_put_right(self, young: World) -> None:
+        young.tower.failing["launch"] = TowerDenied("no role execute")
+        young.reconcile()
+        young.tower.failing.clear()
+        [fix] = young.reconcile().fixes
+        assert (fix.step, fix.job) == ("fixed and provisioned", *young.tower.runs)
+        assert "its group's job was to be launched on it" in fix.reason
+
+    def test_a_job_is_told_although_its_host_could_not_be_noted(self, young: World) -> None:
+        young.tower.failing["update_host"] = TowerUnavailable("away")
+        assert {(fix.instance_id, fix.job) for fix in young.reconcile().fixes} == {
+            ("i-old", None),
+            ("i-young", *young.tower.runs),
+        }
 
     def test_by_request_once_more_though_not_while_a_job_runs(self, world: World) -> None:
         for name in ("i-a", "i-b"):

@@ -377,7 +377,8 @@ def test_a_breaker_that_tripped_is_a_failure_with_the_remedy(world: World, audie
     assert kind == "Work Failed"
     assert (detail["error"], detail["cause"], detail["transient"]) == ("BreakerTripped", "breaker: prod", False)
     assert (detail["group"], detail["instance_id"]) == (None, None)
-    assert "force" in detail["reason"]
+    assert "make reconcile ARGS='--force --group web'" in detail["reason"]
+    assert '{"force": true, "groups": ["web"]}' in detail["reason"]
 
 
 def test_the_breaker_of_nodes_in_chef_is_told_likewise(audience: Audience) -> None:
@@ -386,6 +387,16 @@ def test_the_breaker_of_nodes_in_chef_is_told_likewise(audience: Audience) -> No
     run_of(audience, outcome)
     [detail] = details(audience)
     assert detail["cause"] == "breaker: Chef"
+    assert "make reconcile ARGS='--force' (event {\"force\": true})" in detail["reason"]
+
+
+def test_each_job_that_a_run_launches_is_told_with_the_step(world: World, audience: Audience) -> None:
+    world.serving("i-new", "10.0.0.2", age=600)
+    run_of(audience, world.reconcile())
+    [job] = world.tower.runs
+    [detail] = details(audience)
+    assert (detail["step"], detail["job"]) == ("added and provisioned", job)
+    assert detail["job_url"].endswith(f"/{job}/output")
 
 
 @pytest.mark.parametrize(
@@ -428,6 +439,7 @@ def test_each_step_taken_is_told_with_its_group(world: World, audience: Audience
         ("fixed", "i-moved", "web"),
         ("requeued", "i-leaving", "web"),
     }
+    assert {(detail["job"], detail["job_url"]) for _, detail in told} == {(None, None)}
 
 
 def test_a_node_that_left_chef_is_drift_too(audience: Audience) -> None:
@@ -436,4 +448,5 @@ def test_a_node_that_left_chef_is_drift_too(audience: Audience) -> None:
     audience.announcer.fixed(outcome)
     [(kind, detail)] = audience.end()
     assert (kind, detail["step"], detail["node"]) == ("Drift Fixed", "removed from Chef", "web-1")
+    assert (detail["job"], detail["job_url"]) == (None, None)
     assert audience.counted()["DriftFixed"] == 1

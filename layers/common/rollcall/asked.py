@@ -47,10 +47,11 @@ class _Answering:
         return {each: self._answer(each) for each in sorted(instances)}
 
     def _note_steps(self) -> None:
-        taken = {(fix.deed, fix.inventory, fix.instance_id) for fix in self._outcome.fixes}
+        taken = {(fix.deed, fix.inventory, fix.instance_id): fix for fix in self._outcome.fixes}
         for planned, deed, step in self._steps():
-            if (deed, step.inventory, step.instance_id) in taken:
-                self._done[step.instance_id].append(f"{deed}: {step.reason}")
+            if fix := taken.get((deed, step.inventory, step.instance_id)):
+                job = "" if fix.job is None else f" by job {fix.job}"
+                self._done[step.instance_id].append(f"{fix.step}{job}: {step.reason}")
             elif isinstance(step, Requeue) and self._waits_for_others(step):
                 self._done[step.instance_id].append("it waits for no hook of ours")
             else:

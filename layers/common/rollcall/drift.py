@@ -157,7 +157,8 @@ class _Planning:
                 inventory,
                 host.name,
                 f"its instance lives in group {membership.group!r}, which has no tag rollcall:inventory: put the tag "
-                f'back, or run with {{"forget": ["{marker.group}"]}}',
+                f"back, or remove the hosts of {marker.group!r}: make reconcile ARGS='--forget {marker.group}' "
+                f'(event {{"forget": ["{marker.group}"]}})',
                 marker.instance_id,
             )
         else:
@@ -309,6 +310,9 @@ class _Planning:
         wanted_job = place.settings.job_template is not None and (lost or asked)
         provision = wanted_job and enabled  # jobs pass over disabled hosts
         reason = f"it serves in group {place.settings.group!r} and has no host"
+        if provision:  # the same words for all of a group, which so are one entry
+            age = f"launched less than {place.settings.timeout:.0f} s ago, and no job holds it"
+            reason += f"; {age}: its event was lost" if lost else "; its job is asked for"
         self._additions.append(Addition(place, instance.instance_id, variables, provision, reason, enabled))
 
     # Steps that would not do
