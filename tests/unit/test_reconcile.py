@@ -324,12 +324,13 @@ class TestReading:
     def test_a_group_that_does_not_exist_is_no_all_clear(self, world: World) -> None:
         world.group("unreadable", inventory="misspelt")
         world.host_of("i-a", "10.0.0.1", "deleted")
-        for wishes in (Wishes(groups=frozenset({"web", "wbe"})), Wishes(forget=frozenset({"wbe"}))):
-            outcome = world.reconcile(wishes, dry_run=True)
-            assert outcome.troubles.keys() == {"group wbe", "group unreadable"}
+        outcome = world.reconcile(Wishes(forget=frozenset({"wbe"})), dry_run=True)
+        assert outcome.troubles.keys() == {"group wbe", "group unreadable"}
+        outcome = world.reconcile(Wishes(groups=frozenset({"web", "wbe"})), dry_run=True)
+        assert outcome.troubles.keys() == {"group wbe"}
         known = frozenset({"web", "deleted"})
         outcome = world.reconcile(Wishes(groups=known, forget=known), dry_run=True)
-        assert outcome.troubles.keys() == {"group unreadable"}
+        assert outcome.troubles == {}
 
     def test_a_single_instance_that_ec2_does_not_know_does_not_end_the_run(self, world: World) -> None:
         world.serving("i-a", "10.0.0.1")
@@ -1256,3 +1257,52 @@ def test_an_instance_whose_group_asks_for_a_public_address_is_told_and_left_with
     outcome = world.reconcile()
     assert idle(outcome.plan)
     assert [finding.kind for finding in outcome.plan.findings] == [Kind.NO_ADDRESS]
+
+
+def troubles(world: World, *, groups: tuple[str, ...] = (), instances: tuple[str, ...] = ()) -> set[str]:
+    """What a run for these says that it could not read."""
+    wishes = Wishes(groups=frozenset(groups) if groups else None, instances=frozenset(instances) if instances else None)
+    return set(world.reconcile(wishes, dry_run=True).troubles)
+
+
+class TestWhoseTroubleItIs:
+    @pytest.fixture
+    def world(self, world: World) -> World:
+        """The group "web" is right and has an instance "i-a", of "bad" with "i-bad" a tag is wrong."""
+        world.group("bad", inventory="misspelt")
+        world.serving("i-a", "10.0.0.1")
+        world.serving("i-bad", "10.0.0.2", "bad")
+        return world
+
+    def test_a_wrong_tag_is_its_own_groups(self, world: World) -> None:
+        assert troubles(world) == {"group bad"}
+        assert troubles(world, groups=("bad",)) == troubles(world, instances=("i-bad",)) == {"group bad"}
+        assert troubles(world, groups=("web",)) == troubles(world, instances=("i-a",)) == set()
+
+    def test_it_is_that_of_an_instance_whose_host_says_that_it_is_of_that_group(self, world: World) -> None:
+        world.host_of("i-a", "10.0.0.1", "bad")
+        assert troubles(world, groups=("web",)) == troubles(world, instances=("i-a",)) == {"group bad"}
+
+    def test_an_inventory_is_that_of_the_groups_that_name_it(self, world: World) -> None:
+        other = world.tower.add_inventory("other")
+        world.group("db", inventory="other")
+        world.serving("i-db", "10.0.0.3", "db")
+        world.tower.undumped[other.id] = TowerDenied("not for you")
+        assert troubles(world, groups=("db",)) == {"inventory other"}
+        assert troubles(world, groups=("web",)) == set()
+
+    def test_an_inventory_is_that_of_whoever_may_have_a_host_in_it_and_names_none(self, world: World) -> None:
+        world.host_of("i-gone", "10.0.0.4", "deleted")
+        other = world.tower.add_inventory("other")
+        world.group("db", inventory="other")
+        world.tower.undumped[other.id] = TowerDenied("not for you")
+        assert troubles(world, groups=("deleted",)) == {"inventory other"}
+        assert troubles(world, instances=("i-a",)) == {"inventory other"}, "its host may be there, so it is not settled"
+
+    def test_jobs_are_that_of_the_groups_of_their_template(self, world: World) -> None:
+        world.group("db", job_template="")
+        world.serving("i-young", "10.0.0.5", age=YOUNG)
+        world.serving("i-db", "10.0.0.6", "db", age=YOUNG)
+        world.tower.failing["jobs_holding"] = TowerDenied("not for you")
+        assert troubles(world, groups=("web",)) == {f"jobs of job template {world.template.id}"}
+        assert troubles(world, groups=("db",)) == set()
