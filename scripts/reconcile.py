@@ -143,8 +143,8 @@ def _deed(step: Json) -> str:
 
 def _force(stopped: Sequence[Json]) -> str:
     """The command that takes the steps that were stopped, and as little else as can be."""
-    groups = {each.get("group") for each in stopped}
-    named = "" if None in groups else "".join(f" --group {each}" for each in sorted(groups))
+    groups = sorted({each.get("group") or "" for each in stopped})
+    named = "" if "" in groups else "".join(f" --group {each}" for each in groups)
     return f"make reconcile ARGS='--force{named}'"
 
 

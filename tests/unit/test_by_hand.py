@@ -27,7 +27,7 @@ def test_a_run_that_ends_in_an_error_points_to_doctor_unless_it_is_doctors(
 ) -> None:
     away = {"errorType": "TowerUnavailable", "errorMessage": "Tower keeps turning us away, with 503"}
     monkeypatch.setattr(stack, "physical_id", lambda *_: "rollcall-function")
-    monkeypatch.setattr(stack.boto3, "client", lambda *_, **__: _Lambda(away))
+    monkeypatch.setattr("boto3.client", lambda *_, **__: _Lambda(away))
     with pytest.raises(stack.NotRun) as ended:
         stack.invoke("rollcall", function, {})
     assert "ended in an error: TowerUnavailable: Tower keeps turning us away, with 503\n" in str(ended.value)

@@ -174,7 +174,7 @@ class TestInWords:
         [({"Error": "BadEvent", "Message": "no cause"}, False), ({}, True), ({"ERROR_CODE": "NO_PERMISSIONS"}, True)],
     )
     def test_what_alert_could_not_read_stays_and_what_never_came_to_it_goes_back(
-        self, attributes: dict[str, str], back: bool
+        self, attributes: Json, back: bool
     ) -> None:
         told = judged(letter({"detail-type": "Work Failed"}, "Alert", **attributes), seen())
         assert (told.back is not None, bool(told.stays)) == (back, not back)
