@@ -743,6 +743,16 @@ class TestWhomFindingsAreAbout:
         assert kinds(sight.plan(Wishes(groups=frozenset({"api"})))) == []
         assert kinds(sight.plan(Wishes(instances=frozenset({"i-api"})))) == []
 
+    def test_a_host_is_about_the_group_that_its_instance_went_to_also_before_its_marker_says_so(
+        self, sight: Sight
+    ) -> None:
+        sight.group("db")
+        sight.host("i-a", groups=["web", "shared"])
+        sight.host("i-b", "10.0.0.2", "api", groups=["api", "shared"])
+        sight.instance("i-a", group="db").instance("i-b", "10.0.0.2", group="api")
+        sight.group("web")
+        assert Kind.MIXED_GROUP in kinds(sight.plan(self.DB))
+
 
 FACTS = {"vpc": "vpc-1", "private_ip": "10.0.0.1", "public_ip": "54.0.0.1"}
 

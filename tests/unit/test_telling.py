@@ -381,6 +381,17 @@ def test_a_breaker_that_tripped_is_a_failure_with_the_remedy(world: World, audie
     assert '{"force": true, "groups": ["web"]}' in detail["reason"]
 
 
+def test_a_breaker_that_stopped_a_host_of_no_known_group_names_none(world: World, audience: Audience) -> None:
+    for number in range(6):
+        world.host_of(f"i-{number}", f"10.0.0.{number}")
+    outcome = world.reconcile()
+    [own] = outcome.stopped.values()
+    own[0] = replace(own[0], host=replace(own[0].host, variables={}))
+    run_of(audience, outcome)
+    [detail] = details(audience)
+    assert "make reconcile ARGS='--force' (event" in detail["reason"]
+
+
 def test_the_breaker_of_nodes_in_chef_is_told_likewise(audience: Audience) -> None:
     outcome = RunOutcome()
     outcome.nodes.stopped = tuple(NodeRemoval(f"n{each}", f"i-{each}", "gone", certain=True) for each in range(6))
