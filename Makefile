@@ -70,7 +70,7 @@ reconcile: setup ## one run of reconcile on the stack STACK, for people: ARGS='-
 	@python scripts/reconcile.py --stack '$(STACK)' $(ARGS)
 
 redrive: setup ## what is in the dead-letter queues of the stack STACK, in words; ARGS=--send sends it back, ARGS=--help
-	@PYTHONPATH=layers/common python scripts/redrive.py --stack '$(STACK)' $(ARGS)
+	@python scripts/redrive.py --stack '$(STACK)' $(ARGS)
 
 uninstall-check: setup ## groups that still have hooks which the stack STACK answers (gone already: PREFIX=...)
 	@python scripts/uninstall_check.py --stack '$(STACK)' --prefix '$(PREFIX)'

@@ -8,9 +8,14 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+# What the functions write their code also reads; nobody else says where that is to a script that is called by its path.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "layers" / "common"))
 
 from rollcall.events import RECEIVED_AT, Record, read_action, read_gate_message, write_gate_message
 from rollcall.identity import INSTANCE_ID
@@ -27,6 +32,7 @@ type Json = dict[str, Any]
 
 ACTION_QUEUES = ("Launch", "Terminate")
 GATE_QUEUE = "Gate"
+BAD_EVENT = "BadEvent"  # what a function calls a message that it cannot read
 DIRECTION = {Transition.LAUNCHING: "launch", Transition.TERMINATING: "termination"}
 RECEIVES_MAX = 1000  # times that a message is received before SQS sets it aside: the template's maxReceiveCount
 
@@ -205,6 +211,8 @@ def entry(letter: Letter, content: Content, seen: Seen) -> Entry:
     stays = ""
     if content.unreadable:
         stays = f"it cannot be read: {content.unreadable}"
+    elif error == BAD_EVENT and letter.queue not in (*ACTION_QUEUES, GATE_QUEUE):
+        stays = f"{letter.queue.lower()} could not read it, and would set it aside again"
     elif back is not None and not letter.source:
         stays = "there is no queue to send it back to"
     return Entry(

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from stack import NotRun, invoke
+from stack import DOCTOR, NotRun, invoke
 
 type Json = dict[str, Any]
 
@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def examine(stack: str, request: Json) -> Json:
     """The answer of the stack's doctor. Raises NotRun."""
-    said = invoke(stack, "DoctorFunction", request, ANSWER_TIMEOUT)
+    said = invoke(stack, DOCTOR, request, ANSWER_TIMEOUT)
     if not said.keys() >= set(FIELDS):
         raise NotRun(
             f"DoctorFunction of stack {stack} does not answer as it should: {json.dumps(said)[:200]}\n"

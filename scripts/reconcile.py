@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -103,9 +103,11 @@ def show(console: Console, answer: Json, most: int) -> None:
             f"Chef: {nodes['ours']:,} nodes are ours" + ("" if answer["dry_run"] else f", {nodes['removed']:,} removed")
         )
     done = "would be done" if answer["dry_run"] else "done"
-    _list(console, answer, "steps", done, most, lambda each: (each["step"], _subject(each), each["reason"]))
+    _list(console, answer, "steps", done, most, lambda each: (_deed(each), _subject(each), each["reason"]))
     _list(console, answer, "findings", "to know", most, lambda each: (each["kind"], each["subject"], each["reason"]))
-    stopped = "NOT removed, for the breaker tripped: too many at once. If the list is right: --force --group NAME"
+    stopped = (
+        f"NOT removed, for the breaker tripped: too many at once. If the list is right: {_force(answer['stopped'])}"
+    )
     _list(console, answer, "stopped", stopped, most, lambda each: (each["step"], _subject(each), each["reason"]))
     _list(console, answer, "troubles", "FAILED", most, lambda each: (each["what"], "", each["message"]))
     if answer["left"]:
@@ -132,6 +134,18 @@ def _table(answer: Json) -> Table:
         numbers = [f"{each[name]:,}" for name in columns]
         table.add_row(Text(each["inventory"]), *numbers, f"{each['seconds']:.1f}")
     return table
+
+
+def _deed(step: Json) -> str:
+    """What was done, or would be, with the number of the job in Tower."""
+    return str(step["step"]) if step.get("job") is None else f"{step['step']} by job {step['job']}"
+
+
+def _force(stopped: Sequence[Json]) -> str:
+    """The command that takes the steps that were stopped, and as little else as can be."""
+    groups = sorted({each.get("group") or "" for each in stopped})
+    named = "" if "" in groups else "".join(f" --group {each}" for each in groups)
+    return f"make reconcile ARGS='--force{named}'"
 
 
 def _subject(step: Json) -> str:

@@ -89,7 +89,7 @@ class Redrive:
             if letter_id in gone:
                 self._result.done[letter_id] = said
             else:
-                self._result.stayed[letter_id] = f"{said}, but SQS did not delete it: --delete {letter_id}"
+                self._result.stayed[letter_id] = f"{said}, but SQS did not delete it: {_deletes(letter_id)}"
 
     def _reconcile(self, entries: Iterable[Entry]) -> Settled:
         """What a run of reconcile came to about all instances that are left to it, by id."""
@@ -131,7 +131,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     except RollcallError as error:
-        print(f"AWS cannot be asked: {error}", file=sys.stderr)
+        print(error, file=sys.stderr)
         print(
             "Set credentials and a Region (AWS_PROFILE, AWS_DEFAULT_REGION); name the stack with STACK=...",
             file=sys.stderr,
@@ -155,7 +155,7 @@ def _parser() -> argparse.ArgumentParser:
     doing.add_argument(
         "--delete", action="append", default=[], metavar="ID", help="delete this message for good; repeat for more"
     )
-    parser.add_argument("--queue", help="only this queue's dead letters: Launch, Gate, Terminate")
+    parser.add_argument("--queue", help="only this queue's dead letters: Launch, Gate, Terminate, Alert")
     parser.add_argument("--group", help="only messages about this Auto Scaling group")
     parser.add_argument("--json", action="store_true", help="print every message as JSON")
     return parser
@@ -248,7 +248,12 @@ def show(
                 f"console that polls, or a run of this that was broken off): look again in {duration(HELD)}"
             )
     left = _left(taken, entries, result)
-    if changing:
+    if not entries and not left:
+        others = any(each.letters for each in taken)
+        console.print(
+            "No message in the dead-letter queues is about it." if others else "The dead-letter queues are empty."
+        )
+    elif changing:
         done = [each for each in entries if each.letter.id in result.done]
         sent = sum(result.done[each.letter.id].startswith("sent back") for each in done)
         deleted = sum(result.done[each.letter.id] == "deleted" for each in done)
@@ -256,10 +261,9 @@ def show(
         counts = {"sent back": sent, "settled by reconcile": settled, "deleted": deleted, "left": left}
         told = [f"{count:,} {what}" for what, count in counts.items() if count or what == "left"]
         console.print("\n" + ", ".join(told), style="bold")
-    elif left:
-        console.print("\nNothing was changed. Mend what is wrong; then ARGS=--send sends it back.", style="bold")
     else:
-        console.print("The dead-letter queues are empty.")
+        mend = "" if all(each.stays for each in entries) else " Mend what is wrong; then ARGS=--send sends it back."
+        console.print(f"\nNothing was changed.{mend}", style="bold")
 
 
 def _show_alike(console: Console, alike: Sequence[Entry], result: Result, now: float) -> None:
@@ -283,24 +287,31 @@ def _show_alike(console: Console, alike: Sequence[Entry], result: Result, now: f
         _print(console, f"-> {fate}" + (f" ({len(own):,})" if len(by_fate) > 1 else ""), DEEPER)
     if len(by_fate) > SAMPLES:
         _print(console, f"-> and {len(by_fate) - SAMPLES:,} more (--json shows all)", DEEPER)
-    if first.stays:
-        for each in alike[:SAMPLES]:
-            _print(console, f"{each.letter.id}: {each.letter.body[:RAW_MAX]}", DEEPER)
+    stuck = [each for each in alike if each.stays and each.letter.id not in result.done]
+    for each in stuck[:SAMPLES]:
+        _print(console, f"{_deletes(each.letter.id)}: {each.letter.body[:RAW_MAX]}", DEEPER)
+    if len(stuck) > SAMPLES:
+        _print(console, f"and {len(stuck) - SAMPLES:,} more (--json shows all)", DEEPER)
 
 
 def _fate(each: Entry, result: Result) -> str:
     """What becomes, or became, of a message."""
     if done := result.done.get(each.letter.id):
         return done
+    if each.stays:
+        return f"stays: {each.stays}: look at it, and delete it once it is known:"
     if stayed := result.stayed.get(each.letter.id):
         return f"stays: {stayed}"
-    if each.stays:
-        return f"stays: {each.stays}: look at it, then --delete ID"
     ways = [f"goes back to {each.letter.queue}Queue"] if each.back is not None else []
     if each.over:
         of = "of its instance" if len(each.over) == 1 else f"of {len(each.over)} of its instances"
         ways.append(f"a reconcile {of} takes its place: {', '.join(sorted(set(each.over.values())))}")
     return "; ".join(ways)
+
+
+def _deletes(letter_id: str) -> str:
+    """What `make redrive` is to be given for a message to be deleted."""
+    return f"ARGS='--delete {letter_id}'"
 
 
 def _print(console: Console, words: str, indent: tuple[int, int, int, int]) -> None:

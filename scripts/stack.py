@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
 
 type Json = dict[str, Any]
 
+DOCTOR = "DoctorFunction"
 # A run of a function may take nearly two minutes, and is not to be asked for twice.
 ANSWER_TIMEOUT = 150  # seconds
 ONCE = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=ANSWER_TIMEOUT)
@@ -43,9 +44,10 @@ def invoke(stack: str, function: str, request: Json, timeout: float = ANSWER_TIM
     except (BotoCoreError, ClientError) as error:
         raise not_asked(error) from error
     if "FunctionError" in answer:
+        look = "" if function == DOCTOR else "make doctor says what is wrong with Tower and the set-up; "
         raise NotRun(
             f"{function.removesuffix('Function')} ended in an error: {said.get('errorType', 'error')}: "
-            f"{said.get('errorMessage', said)}\nThe function's log says more."
+            f"{said.get('errorMessage', said)}\n{look}the function's log says more."
         )
     if not isinstance(said, dict):
         raise NotRun(

@@ -83,7 +83,7 @@ def test_the_breaker_is_a_failure_that_says_why_and_lists_the_hosts_and_force_ov
         stopped = reconcile(cloud, *options)
         assert stopped.returncode == 1
         assert "7 NOT removed, for the breaker tripped" in stopped.stdout
-        assert "--force" in stopped.stdout
+        assert f"make reconcile ARGS='--force --group {group.name}'" in stopped.stdout
         assert f"{name}: remove (7): EC2 says that it is terminated" in stopped.stdout
         assert all(instance_id in stopped.stdout for instance_id in gone)
     assert {host.name for host in tower.hosts(name)} >= gone
@@ -102,6 +102,32 @@ def test_what_cannot_be_read_of_a_group_is_a_failure_that_names_it(
     assert "1 FAILED" in failed.stdout
     assert f"group {group.name}" in failed.stdout
     assert "Tower has no inventory 'nowhere'" in failed.stdout
+
+
+def test_another_groups_mistake_is_no_failure_of_a_run_for_a_group_or_an_instance(
+    make_group: MakeGroup, cloud: Cloud
+) -> None:
+    right, wrong = (make_group(suffix, hooks=False, job_template=None, size=1) for suffix in ("-right", "-wrong"))
+    eventually(lambda: right.in_service() and wrong.in_service(), "both serve")
+    wrong.tag({"inventory": "nowhere"})
+    [instance_id] = right.in_service()
+    for options in (("--group", right.name), ("--instance", instance_id)):
+        planned = reconcile(cloud, "--dry-run", *options)
+        assert planned.returncode == 0
+        assert "1 would be done" in planned.stdout
+        assert wrong.name not in planned.stdout
+    assert reconcile(cloud, "--dry-run", "--group", wrong.name).returncode == 1
+
+
+def test_a_run_that_launches_a_job_says_which(make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str) -> None:
+    group = make_group(hooks=False, inventory=None, job_template=None, size=1)
+    [instance_id] = eventually(group.in_service, "in service")
+    group.tag({"inventory": name, "job-template": name})
+    planned = reconcile(cloud, "--dry-run", "--provision")
+    assert f"{name}: add and provision {instance_id}: it serves in group '{group.name}'" in planned.stdout
+    done = reconcile(cloud, "--provision")
+    [job] = tower.jobs(name)
+    assert f"{name}: added and provisioned by job {job.id} {instance_id}: it serves in group" in done.stdout
 
 
 def test_the_options_are_what_the_function_is_asked_for(
@@ -145,6 +171,7 @@ def test_a_run_that_ends_in_an_error_is_told_with_the_error(make_group: MakeGrou
     assert (told.returncode, told.stdout) == (2, "")
     assert "Reconcile ended in an error" in told.stderr
     assert "AWS refused DescribeAutoScalingGroups" in told.stderr
+    assert "make doctor says what is wrong" in told.stderr
 
 
 @pytest.mark.parametrize("answer", ["None", "[]", "{'failed': False}"])

@@ -760,6 +760,15 @@ class FakeAnnouncer(Announcer):
     def examined(self, findings: Collection[Diagnosed]) -> None:
         self.told.append(("examined", None))
 
+    def misconfigured(
+        self,
+        here: Installation,
+        found: Iterable[Diagnosed],
+        mended: Iterable[Diagnosed],
+        seconds_left: Callable[[], float],
+    ) -> None:
+        self.told += [("misconfigured", None) for _ in (*found, *mended)]
+
     def let_go(self, record: Record, actions: Sequence[LifecycleAction]) -> None:
         self.told.append(("let_go", None))
 

@@ -169,6 +169,23 @@ class TestInWords:
         assert (told.kind, told.groups) == ("alarm rollcall-Breaker", ())
         assert told.back == json.dumps(alarm)
 
+    @pytest.mark.parametrize(
+        ("attributes", "back"),
+        [({"Error": "BadEvent", "Message": "no cause"}, False), ({}, True), ({"ERROR_CODE": "NO_PERMISSIONS"}, True)],
+    )
+    def test_what_alert_could_not_read_stays_and_what_never_came_to_it_goes_back(
+        self, attributes: Json, back: bool
+    ) -> None:
+        told = judged(letter({"detail-type": "Work Failed"}, "Alert", **attributes), seen())
+        assert (told.back is not None, bool(told.stays)) == (back, not back)
+        assert back or "alert could not read it" in told.stays
+
+    def test_what_another_function_could_not_read_goes_back_if_it_can_be_read_by_now(self) -> None:
+        told = judged(
+            letter(write_action(action()), Error="BadEvent", Message="of another account"), seen("Pending:Wait")
+        )
+        assert (told.back is not None, told.stays) == (True, "")
+
     def test_what_has_no_queue_to_go_back_to_stays(self) -> None:
         told = judged(replace(letter({"detail-type": "Work Failed"}, "Alert"), source=""), seen())
         assert (told.back, told.stays) == (None, "there is no queue to send it back to")

@@ -324,12 +324,13 @@ class TestReading:
     def test_a_group_that_does_not_exist_is_no_all_clear(self, world: World) -> None:
         world.group("unreadable", inventory="misspelt")
         world.host_of("i-a", "10.0.0.1", "deleted")
-        for wishes in (Wishes(groups=frozenset({"web", "wbe"})), Wishes(forget=frozenset({"wbe"}))):
-            outcome = world.reconcile(wishes, dry_run=True)
-            assert outcome.troubles.keys() == {"group wbe", "group unreadable"}
+        outcome = world.reconcile(Wishes(forget=frozenset({"wbe"})), dry_run=True)
+        assert outcome.troubles.keys() == {"group wbe", "group unreadable"}
+        outcome = world.reconcile(Wishes(groups=frozenset({"web", "wbe"})), dry_run=True)
+        assert outcome.troubles.keys() == {"group wbe"}
         known = frozenset({"web", "deleted"})
         outcome = world.reconcile(Wishes(groups=known, forget=known), dry_run=True)
-        assert outcome.troubles.keys() == {"group unreadable"}
+        assert outcome.troubles == {}
 
     def test_a_single_instance_that_ec2_does_not_know_does_not_end_the_run(self, world: World) -> None:
         world.serving("i-a", "10.0.0.1")
@@ -902,6 +903,7 @@ class TestProvisioned:
     def test_after_a_launch_that_failed(self, young: World) -> None:
         young.tower.failing["launch"] = TowerDenied("no role execute")
         outcome = young.reconcile()
+        assert {fix.step for fix in outcome.fixes} == {"added"}, "nothing was launched"
         assert deeds(outcome) == {("added", "i-old"), ("added", "i-young")}
         assert list(outcome.troubles) == ["provisioning instances of group web"]
         outcome = young.reconcile()
@@ -1021,6 +1023,36 @@ class TestProvisioned:
         assert deeds(world.reconcile()) == {("added", "i-young")}
         assert len(world.tower.runs) == 1
         assert idle(world.reconcile().plan)
+
+    def test_the_step_says_why_a_job_is_launched_and_which(self, young: World) -> None:
+        outcome = young.reconcile()
+        [job] = young.tower.runs
+        by_id = {fix.instance_id: fix for fix in outcome.fixes}
+        assert (by_id["i-young"].step, by_id["i-young"].job) == ("added and provisioned", job)
+        assert by_id["i-young"].reason.endswith("and no job holds it: its event was lost")
+        assert (by_id["i-old"].step, by_id["i-old"].job) == ("added", None)
+        assert by_id["i-old"].reason.endswith("has no host")
+
+    def test_the_step_says_that_a_job_was_asked_for(self, world: World) -> None:
+        world.serving("i-old", "10.0.0.1")
+        [fix] = world.reconcile(Wishes(provision=True)).fixes
+        assert (fix.step, fix.job) == ("added and provisioned", *world.tower.runs)
+        assert fix.reason.endswith("; its job is asked for")
+
+    def test_a_job_that_was_owed_is_told_with_the_host_that_was_put_right(self, young: World) -> None:
+        young.tower.failing["launch"] = TowerDenied("no role execute")
+        young.reconcile()
+        young.tower.failing.clear()
+        [fix] = young.reconcile().fixes
+        assert (fix.step, fix.job) == ("fixed and provisioned", *young.tower.runs)
+        assert "its group's job was to be launched on it" in fix.reason
+
+    def test_a_job_is_told_although_its_host_could_not_be_noted(self, young: World) -> None:
+        young.tower.failing["update_host"] = TowerUnavailable("away")
+        assert {(fix.instance_id, fix.job) for fix in young.reconcile().fixes} == {
+            ("i-old", None),
+            ("i-young", *young.tower.runs),
+        }
 
     def test_by_request_once_more_though_not_while_a_job_runs(self, world: World) -> None:
         for name in ("i-a", "i-b"):
@@ -1227,3 +1259,52 @@ def test_an_instance_whose_group_asks_for_a_public_address_is_told_and_left_with
     outcome = world.reconcile()
     assert idle(outcome.plan)
     assert [finding.kind for finding in outcome.plan.findings] == [Kind.NO_ADDRESS]
+
+
+def troubles(world: World, *, groups: tuple[str, ...] = (), instances: tuple[str, ...] = ()) -> set[str]:
+    """What a run for these says that it could not read."""
+    wishes = Wishes(groups=frozenset(groups) if groups else None, instances=frozenset(instances) if instances else None)
+    return set(world.reconcile(wishes, dry_run=True).troubles)
+
+
+class TestWhoseTroubleItIs:
+    @pytest.fixture
+    def world(self, world: World) -> World:
+        """The group "web" is right and has an instance "i-a", of "bad" with "i-bad" a tag is wrong."""
+        world.group("bad", inventory="misspelt")
+        world.serving("i-a", "10.0.0.1")
+        world.serving("i-bad", "10.0.0.2", "bad")
+        return world
+
+    def test_a_wrong_tag_is_its_own_groups(self, world: World) -> None:
+        assert troubles(world) == {"group bad"}
+        assert troubles(world, groups=("bad",)) == troubles(world, instances=("i-bad",)) == {"group bad"}
+        assert troubles(world, groups=("web",)) == troubles(world, instances=("i-a",)) == set()
+
+    def test_it_is_that_of_an_instance_whose_host_says_that_it_is_of_that_group(self, world: World) -> None:
+        world.host_of("i-a", "10.0.0.1", "bad")
+        assert troubles(world, groups=("web",)) == troubles(world, instances=("i-a",)) == {"group bad"}
+
+    def test_an_inventory_is_that_of_the_groups_that_name_it(self, world: World) -> None:
+        other = world.tower.add_inventory("other")
+        world.group("db", inventory="other")
+        world.serving("i-db", "10.0.0.3", "db")
+        world.tower.undumped[other.id] = TowerDenied("not for you")
+        assert troubles(world, groups=("db",)) == {"inventory other"}
+        assert troubles(world, groups=("web",)) == set()
+
+    def test_an_inventory_is_that_of_whoever_may_have_a_host_in_it_and_names_none(self, world: World) -> None:
+        world.host_of("i-gone", "10.0.0.4", "deleted")
+        other = world.tower.add_inventory("other")
+        world.group("db", inventory="other")
+        world.tower.undumped[other.id] = TowerDenied("not for you")
+        assert troubles(world, groups=("deleted",)) == {"inventory other"}
+        assert troubles(world, instances=("i-a",)) == {"inventory other"}, "its host may be there, so it is not settled"
+
+    def test_jobs_are_that_of_the_groups_of_their_template(self, world: World) -> None:
+        world.group("db", job_template="")
+        world.serving("i-young", "10.0.0.5", age=YOUNG)
+        world.serving("i-db", "10.0.0.6", "db", age=YOUNG)
+        world.tower.failing["jobs_holding"] = TowerDenied("not for you")
+        assert troubles(world, groups=("web",)) == {f"jobs of job template {world.template.id}"}
+        assert troubles(world, groups=("db",)) == set()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
 type Json = dict[str, Any]
 
 STACK = "rollcall"
-QUEUES = ("Launch", "Gate", "Terminate")
+QUEUES = ("Alert", "Launch", "Gate", "Terminate")
 
 
 @dataclass
@@ -154,7 +157,8 @@ class TestShowing:
         assert "LaunchDeadLetterQueue: 2 messages" in told
         assert "-> a reconcile of its instance takes its place: its group is gone" in told
         assert "-> stays: it cannot be read: the message is not JSON" in told
-        assert "--delete ID" in told
+        [unread] = [each["MessageId"] for each in inside(aws, "LaunchDeadLetterQueue") if each["Body"] == "{"]
+        assert f"ARGS='--delete {unread}': {{" in told
         assert "Nothing was changed." in told
         assert bodies(aws, "TerminateDeadLetterQueue") == [going("i-a")]
         assert bodies(aws, "LaunchDeadLetterQueue") == sorted([over("i-b"), "{"])
@@ -201,6 +205,7 @@ class TestShowing:
         assert code == 1
         said = json.loads(told)
         assert {each["queue"]: (each["received"], each["held_by_others"]) for each in said["queues"]} == {
+            "AlertDeadLetterQueue": (0, 0),
             "LaunchDeadLetterQueue": (2, 0),
             "GateDeadLetterQueue": (0, 0),
             "TerminateDeadLetterQueue": (1, 0),
@@ -214,6 +219,17 @@ class TestShowing:
 
 
 class TestSending:
+    @pytest.mark.parametrize("options", [("--send",), ("--delete", "no-such-message")])
+    def test_where_nothing_is_it_says_so(self, run: Run, options: tuple[str, ...]) -> None:
+        _, told, _ = run(*options)
+        assert told == "The dead-letter queues are empty.\n"
+
+    def test_where_only_others_are_it_does_not_say_that_nothing_is_there(self, run: Run, aws: Any) -> None:
+        set_aside("Terminate", going("i-a"))
+        for options in ((), ("--send",)):
+            assert run("--group", "db", *options) == (0, "No message in the dead-letter queues is about it.\n", "")
+        assert bodies(aws, "TerminateDeadLetterQueue") == [going("i-a")]
+
     def test_what_goes_back_is_in_its_queue_with_its_attributes_and_nowhere_else(self, run: Run, aws: Any) -> None:
         set_aside("Terminate", *(going(f"i-{number:02}") for number in range(23)))
         code, told, _ = run("--send")
@@ -270,6 +286,20 @@ class TestSending:
         assert (code, bodies(aws, "LaunchDeadLetterQueue"), inside(aws, "LaunchQueue")) == (1, ["{"], [])
         assert "0 sent back" not in told
         assert told.endswith("1 left\n")
+        [letter] = inside(aws, "LaunchDeadLetterQueue")
+        assert "look at it, and delete it once it is known:" in told
+        assert f"ARGS='--delete {letter['MessageId']}': {{" in told
+
+    def test_what_alert_could_not_read_is_not_sent_for_it_would_only_come_back(self, run: Run, aws: Any) -> None:
+        set_aside("Alert", '{"detail-type": "Work Failed"}', error="BadEvent", words="no cause")
+        for options in ((), ("--send",)):
+            code, told, _ = run(*options)
+            [letter] = inside(aws, "AlertDeadLetterQueue")
+            assert code == 1
+            assert "goes back" not in told
+            assert "--send" not in told, "there is nothing that it would send"
+            assert f"ARGS='--delete {letter['MessageId']}': {{" in told
+        assert not inside(aws, "AlertQueue")
 
     def test_a_message_that_is_split_is_sent_and_deleted_once_its_other_part_is_settled(
         self, run: Run, aws: Any, reconcile: Reconcile
@@ -324,7 +354,7 @@ class TestSending:
         monkeypatch.setattr(mailroom.Mailroom, "send_back", once)
         code, _, errors = run("--send")
         assert code == 2
-        assert "AWS cannot be asked: AWS put off SendMessageBatch" in errors
+        assert errors.startswith("AWS put off SendMessageBatch\n")
         assert len(inside(aws, "TerminateQueue")) == 10
         assert len(inside(aws, "TerminateDeadLetterQueue")) == 2
 
@@ -343,7 +373,8 @@ class TestSending:
             patch.setattr(mailroom.Mailroom, "delete", lambda *_: set())
             code, told, _ = run("--send")
         assert (code, len(inside(aws, "TerminateDeadLetterQueue"))) == (1, 1)
-        assert "-> stays: sent back, but SQS did not delete it: --delete " in told
+        [letter] = inside(aws, "TerminateDeadLetterQueue")
+        assert f"-> stays: sent back, but SQS did not delete it: ARGS='--delete {letter['MessageId']}'" in told
 
 
 class TestDeleting:
@@ -354,6 +385,7 @@ class TestDeleting:
         code, told, _ = run("--delete", named)
         assert code == 1
         assert told.endswith("1 deleted, 1 left\n")
+        assert f"--delete {named}" not in told
         assert bodies(aws, "LaunchDeadLetterQueue") == ["["]
 
     def test_an_id_that_is_not_there_is_told(self, run: Run) -> None:
@@ -365,6 +397,16 @@ class TestDeleting:
         with pytest.raises(SystemExit) as ended:
             run("--send", "--delete", "x")
         assert ended.value.code == 2
+
+
+def test_it_runs_as_it_is_and_names_its_queues() -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    script = Path(__file__).parents[2] / "scripts" / "redrive.py"
+    told = subprocess.run(
+        [sys.executable, str(script), "--help"], env=environment, cwd="/", capture_output=True, text=True, check=False
+    )
+    assert (told.returncode, told.stderr) == (0, "")
+    assert all(name in told.stdout for name in QUEUES)
 
 
 class TestWhatCannotBeAsked:
@@ -394,6 +436,7 @@ class TestWhatCannotBeAsked:
         code, _, errors = run()
         assert code == 2
         assert "AWS_DEFAULT_REGION" in errors
+        assert errors.count("cannot be asked") == 1
 
 
 def vars_of(instance_id: str, hook: str | None) -> Json:

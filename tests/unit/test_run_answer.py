@@ -54,8 +54,14 @@ def test_each_step_is_named_with_its_inventory_and_its_reason(world: World) -> N
     assert all(each["reason"] for each in planned)
 
     outcome = world.reconcile()
-    done = {each["step"]: each["instance_id"] for each in answer(outcome)["steps"]}
-    assert done == {"removed": "i-gone", "added": "i-new", "fixed": "i-moved", "requeued": "i-leaving"}
+    done = {each["step"]: (each["instance_id"], each["job"]) for each in answer(outcome)["steps"]}
+    [job] = world.tower.runs
+    assert done == {
+        "removed": ("i-gone", None),
+        "added and provisioned": ("i-new", job),
+        "fixed": ("i-moved", None),
+        "requeued": ("i-leaving", None),
+    }
     assert drift_fixed(outcome) == answer(outcome)["steps"]
 
 

@@ -411,7 +411,19 @@ def test_a_breaker_that_tripped_is_a_failure_with_the_remedy(world: World, audie
     assert kind == "Work Failed"
     assert (detail["error"], detail["cause"], detail["transient"]) == ("BreakerTripped", "breaker: prod", False)
     assert (detail["group"], detail["instance_id"], detail["set_aside"]) == (None, None, False)
-    assert "force" in detail["reason"]
+    assert "make reconcile ARGS='--force --group web'" in detail["reason"]
+    assert '{"force": true, "groups": ["web"]}' in detail["reason"]
+
+
+def test_a_breaker_that_stopped_a_host_of_no_known_group_names_none(world: World, audience: Audience) -> None:
+    for number in range(6):
+        world.host_of(f"i-{number}", f"10.0.0.{number}")
+    outcome = world.reconcile()
+    [own] = outcome.stopped.values()
+    own[0] = replace(own[0], host=replace(own[0].host, variables={}))
+    run_of(audience, outcome)
+    [detail] = details(audience)
+    assert "make reconcile ARGS='--force' (event" in detail["reason"]
 
 
 def test_the_breaker_of_nodes_in_chef_is_told_likewise(audience: Audience) -> None:
@@ -420,6 +432,16 @@ def test_the_breaker_of_nodes_in_chef_is_told_likewise(audience: Audience) -> No
     run_of(audience, outcome)
     [detail] = details(audience)
     assert detail["cause"] == "breaker: Chef"
+    assert "make reconcile ARGS='--force' (event {\"force\": true})" in detail["reason"]
+
+
+def test_each_job_that_a_run_launches_is_told_with_the_step(world: World, audience: Audience) -> None:
+    world.serving("i-new", "10.0.0.2", age=600)
+    run_of(audience, world.reconcile())
+    [job] = world.tower.runs
+    [detail] = details(audience)
+    assert (detail["step"], detail["job"]) == ("added and provisioned", job)
+    assert detail["job_url"].endswith(f"/{job}/output")
 
 
 @pytest.mark.parametrize(
@@ -479,6 +501,7 @@ def test_each_step_taken_is_told_with_its_group(world: World, audience: Audience
         ("fixed", "i-moved", "web"),
         ("requeued", "i-leaving", "web"),
     }
+    assert {(detail["job"], detail["job_url"]) for _, detail in told} == {(None, None)}
 
 
 def test_a_node_that_left_chef_is_drift_too(audience: Audience) -> None:
@@ -487,4 +510,5 @@ def test_a_node_that_left_chef_is_drift_too(audience: Audience) -> None:
     audience.announcer.fixed(outcome)
     [(kind, detail)] = audience.end()
     assert (kind, detail["step"], detail["node"]) == ("Drift Fixed", "removed from Chef", "web-1")
+    assert (detail["job"], detail["job_url"]) == (None, None)
     assert audience.counted()["DriftFixed"] == 1

@@ -191,7 +191,7 @@ class Announcer:
         """Steps that a run of reconcile has taken, whatever becomes of the run."""
         for fix in outcome.fixes:
             about = {"inventory": fix.inventory.name, "instance_id": fix.instance_id}
-            self.logger.info(f"{fix.deed}: {fix.reason}", extra=about)
+            self.logger.info(f"{fix.step}: {fix.reason}", extra=about)
             self.measures.count("DriftFixed", group=fix.group)
         if outcome.nodes.removed:
             self.measures.count("DriftFixed", len(outcome.nodes.removed))
@@ -205,7 +205,7 @@ class Announcer:
         self._findings(outcome.plan.findings)
         for inventory, stopped in outcome.stopped.items():
             hosts = [removal.host.name for removal in stopped]
-            words = breaker_words(len(stopped), outcome.by_inventory[inventory].managed, inventory.name)
+            words = breaker_words(stopped, outcome.by_inventory[inventory].managed, inventory.name)
             self.logger.error(words, extra=_listed(inventory, hosts) | {"alert": True})
         self._nodes(outcome.nodes)
         for what, error in outcome.troubles.items():

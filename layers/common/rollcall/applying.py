@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import batched
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -193,11 +194,12 @@ class Applying:
                 for change in righted
                 if change.provision and change.new_in and change.variables
             ]
-            unprovisioned = {each.instance_id for each in owing} - self._provision(owing)
+            jobs: dict[str, int] = {}
+            unprovisioned = {each.instance_id for each in owing} - self._provision(owing, jobs)
             righted = [change for change in righted if change.instance_id not in unprovisioned]
             self._outcome.by_inventory[inventory].fixed += len(righted)
             self._outcome.left += right.count(None)
-            self._tell("fixed", righted)
+            self._tell("fixed", righted, jobs)
 
     def _put_right(self, change: Change) -> bool | None:
         """Whether the host is right now; None if there was no time to begin."""
@@ -249,13 +251,17 @@ class Applying:
         made = self._make(inventory, additions)
         staying = [each for each in additions if each.instance_id in made]
         self._outcome.by_inventory[inventory].added += len(staying)
-        self._tell("added", staying)
-        grouped = self._put_into_groups(staying, made)
-        self._provision(
-            _Owing(each.place, each.instance_id, made[each.instance_id], each.variables)
-            for each in grouped
-            if each.provision
-        )
+        jobs: dict[str, int] = {}
+        try:
+            grouped = self._put_into_groups(staying, made)
+            owing = [
+                _Owing(each.place, each.instance_id, made[each.instance_id], each.variables)
+                for each in grouped
+                if each.provision
+            ]
+            self._provision(owing, jobs)
+        finally:  # they are added, whatever became of their jobs
+            self._tell("added", staying, jobs)
 
     def _with_parameters(self, additions: Sequence[Addition]) -> list[Addition]:
         """What a person set on a host that moves is kept against what its instance's user data asks for."""
@@ -312,8 +318,11 @@ class Applying:
             return True
         return False
 
-    def _provision(self, owing: Iterable[_Owing]) -> set[str]:
-        """Launches jobs; the instances whose hosts owe none any more. The others are left to the next run."""
+    def _provision(self, owing: Iterable[_Owing], jobs: dict[str, int]) -> set[str]:
+        """Launches jobs; the instances whose hosts owe none any more. The others are left to the next run.
+
+        jobs: takes the ids of the jobs that were launched, by instance id.
+        """
         by_place: defaultdict[Place, list[_Owing]] = defaultdict(list)
         for each in owing:
             by_place[each.place].append(each)
@@ -324,7 +333,8 @@ class Applying:
             with self._telling(f"provisioning instances of group {place.settings.group}"):
                 require_limitable(template, place.inventory, place.settings)
                 for batch in batched(sorted(own, key=lambda each: each.instance_id), self._settings.max_hosts_per_job):
-                    launch_once(self._tower, template, place.inventory, [each.instance_id for each in batch])
+                    names = [each.instance_id for each in batch]
+                    jobs |= dict.fromkeys(names, launch_once(self._tower, template, place.inventory, names))
                     with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
                         noted = list(pool.map(self._note_job, batch))
                     provisioned |= {each.instance_id for each, done in zip(batch, noted, strict=True) if done}
@@ -377,8 +387,16 @@ class Applying:
         self._queues.send(url, [(write_action(action), 0)])
         return True
 
-    def _tell(self, deed: str, steps: Iterable[Removal | Change | Addition | Requeue]) -> None:
-        self._outcome.fixes += [Fix(deed, each.inventory, each.instance_id, each.reason, each.group) for each in steps]
+    def _tell(
+        self,
+        deed: str,
+        steps: Iterable[Removal | Change | Addition | Requeue],
+        jobs: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
+        self._outcome.fixes += [
+            Fix(deed, each.inventory, each.instance_id, each.reason, each.group, jobs.get(each.instance_id))
+            for each in steps
+        ]
 
 
 def _with_asked(change: Change, asked: Parameters) -> Change:

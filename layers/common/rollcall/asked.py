@@ -6,6 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from .outcome import Answer
+from .snapshot import groups_of
 from .steps import Requeue
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class _Answering:
         self._unread = unread
         self._outcome = outcome
         self._dry_run = dry_run
-        self._groups = _groups(seen)
+        self._groups = groups_of(seen)
         self._open: defaultdict[str, list[str]] = defaultdict(list)
         self._done: defaultdict[str, list[str]] = defaultdict(list)
 
@@ -47,10 +48,11 @@ class _Answering:
         return {each: self._answer(each) for each in sorted(instances)}
 
     def _note_steps(self) -> None:
-        taken = {(fix.deed, fix.inventory, fix.instance_id) for fix in self._outcome.fixes}
+        taken = {(fix.deed, fix.inventory, fix.instance_id): fix for fix in self._outcome.fixes}
         for planned, deed, step in self._steps():
-            if (deed, step.inventory, step.instance_id) in taken:
-                self._done[step.instance_id].append(f"{deed}: {step.reason}")
+            if fix := taken.get((deed, step.inventory, step.instance_id)):
+                job = "" if fix.job is None else f" by job {fix.job}"
+                self._done[step.instance_id].append(f"{fix.step}{job}: {step.reason}")
             elif isinstance(step, Requeue) and self._waits_for_others(step):
                 self._done[step.instance_id].append("it waits for no hook of ours")
             else:
@@ -103,13 +105,3 @@ class _Answering:
         if instance:
             return f"EC2 says that it is {instance.state}, and no group of ours has it"
         return "no group of ours has it, and no host is for it"
-
-
-def _groups(seen: Snapshot) -> defaultdict[str, set[str]]:
-    """By instance id, the groups that Auto Scaling and its hosts say it is of."""
-    groups: defaultdict[str, set[str]] = defaultdict(set)
-    for instance_id, membership in seen.memberships.items():
-        groups[instance_id].add(membership.group)
-    for marker in seen.owners.values():
-        groups[marker.instance_id].add(marker.group)
-    return groups

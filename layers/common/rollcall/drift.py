@@ -101,11 +101,17 @@ class _Planning:
 
     def _concerns(self, instance_id: str, *groups: str) -> bool:
         """Whether the run is about this instance of one of these groups, and all of them could be read."""
-        if self._seen.troubled & set(groups):
-            return False
+        return not self._seen.troubled & set(groups) and self._is_about(instance_id, *groups)
+
+    def _is_about(self, instance_id: str, *groups: str) -> bool:
+        """Whether the run is about this instance of one of these groups."""
         if self._wishes.instances is not None and instance_id not in self._wishes.instances:
             return False
         return self._wishes.groups is None or bool(self._wishes.groups & set(groups))
+
+    def _is_about_host(self, marker: Marker) -> bool:
+        membership = self._seen.memberships.get(marker.instance_id)
+        return self._is_about(marker.instance_id, marker.group, *([membership.group] if membership else []))
 
     def _find(self, kind: Kind, inventory: Inventory, subject: str, reason: str, instance_id: str = "") -> None:
         self._findings.append(Finding(kind, inventory, subject, reason, instance_id))
@@ -157,7 +163,8 @@ class _Planning:
                 inventory,
                 host.name,
                 f"its instance lives in group {membership.group!r}, which has no tag rollcall:inventory: put the tag "
-                f'back, or run with {{"forget": ["{marker.group}"]}}',
+                f"back, or remove the hosts of {marker.group!r}: make reconcile ARGS='--forget {marker.group}' "
+                f'(event {{"forget": ["{marker.group}"]}})',
                 marker.instance_id,
             )
         else:
@@ -309,6 +316,9 @@ class _Planning:
         wanted_job = place.settings.job_template is not None and (lost or asked)
         provision = wanted_job and enabled  # jobs pass over disabled hosts
         reason = f"it serves in group {place.settings.group!r} and has no host"
+        if provision:  # the same words for all of a group, which so are one entry
+            age = f"launched less than {place.settings.timeout:.0f} s ago, and no job holds it"
+            reason += f"; {age}: its event was lost" if lost else "; its job is asked for"
         self._additions.append(Addition(place, instance.instance_id, variables, provision, reason, enabled))
 
     # Steps that would not do
@@ -333,8 +343,10 @@ class _Planning:
         for each in self._additions:
             address = str(each.variables["ansible_host"])
             vpc = self._seen.instances[each.instance_id].facts["vpc"]
-            if names := held[each.inventory.id].get(address_key(vpc, address)):
-                reason = f"it gets no host while {names[0]}, which may not be removed yet, has its address {address}"
+            if tenants := held[each.inventory.id].get(address_key(vpc, address)):
+                reason = (
+                    f"it gets no host while {tenants[0][0]}, which may not be removed yet, has its address {address}"
+                )
                 self._find(Kind.ADDRESS_CONFLICT, each.inventory, each.instance_id, reason, each.instance_id)
             else:
                 free.append(each)
@@ -342,21 +354,21 @@ class _Planning:
         self._additions = free
         return dropped
 
-    def _addresses(self) -> dict[int, dict[tuple[str, str], list[str]]]:
-        """By inventory id, the names of the managed hosts that exist already at each address once the plan is done."""
+    def _addresses(self) -> dict[int, dict[tuple[str, str], list[tuple[str, Marker]]]]:
+        """By inventory id, name and marker of the managed hosts there are at each address once the plan is done."""
         removed = {removal.host.id for removal in self._removals}
         changed = {change.host.id: change.variables for change in self._changes if change.variables}
-        held: dict[int, dict[tuple[str, str], list[str]]] = {}
+        held: dict[int, dict[tuple[str, str], list[tuple[str, Marker]]]] = {}
         for inventory, hosts in self._dumps:
-            names: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+            tenants: defaultdict[tuple[str, str], list[tuple[str, Marker]]] = defaultdict(list)
             for host in hosts:
                 marker = self._seen.owners.get(host.id)
                 if variables := changed.get(host.id):
                     host = replace(host, variables=variables)
                     marker = marker_of(host, self._seen.account, self._seen.region)
                 if marker and host.id not in removed:
-                    names[address_key(marker.vpc, address_of(host))].append(host.name)
-            held[inventory.id] = names
+                    tenants[address_key(marker.vpc, address_of(host))].append((host.name, marker))
+            held[inventory.id] = tenants
         return held
 
     # What is only reported
@@ -382,7 +394,7 @@ class _Planning:
                     if isinstance(marker, dict)
                     else ours.get(address)
                 )
-                if holder:
+                if holder and self._is_about(holder, self._seen.memberships[holder].group):
                     reason = f"it is not ours, and its address {address} is that of {holder}: remove it"
                     self._find(Kind.FOREIGN_ADDRESS, inventory, host.name, reason)
 
@@ -401,16 +413,21 @@ class _Planning:
         """Managed hosts of one inventory that will have one address when the plan is done."""
         held = self._addresses()
         for inventory, _ in self._dumps:
-            for (_, address), names in held[inventory.id].items():
-                for name in names[1:]:
-                    reason = f"it has the address {address}, as has {names[0]}, and neither may be removed yet"
+            for (_, address), tenants in held[inventory.id].items():
+                if not any(self._is_about_host(marker) for _, marker in tenants):
+                    continue
+                (first, _), *others = tenants
+                for name, _ in others:
+                    reason = f"it has the address {address}, as has {first}, and neither may be removed yet"
                     self._find(Kind.ADDRESS_CONFLICT, inventory, name, reason)
 
     def _find_mixed_groups(self) -> None:
         for inventory, hosts in self._dumps:
             members: defaultdict[str, set[str]] = defaultdict(set)
+            about: set[str] = set()
             for host in hosts:
                 if marker := self._seen.owners.get(host.id):
+                    about |= host.groups if self._is_about_host(marker) else set()
                     for name in host.groups:
                         members[name].add(marker.group)
             for name, groups in sorted(members.items()):
@@ -419,7 +436,7 @@ class _Planning:
                     for group in groups
                     if group in self._seen.places and not _may_ask(self._seen.places[group].settings, name)
                 )
-                if len(groups) > 1 and unsaid:
+                if len(groups) > 1 and unsaid and name in about:
                     reason = f"it holds hosts of {', '.join(sorted(groups))}, and {unsaid[0]} does not ask for it"
                     self._find(Kind.MIXED_GROUP, inventory, name, reason)
 

@@ -33,13 +33,22 @@ class Summary:
 
 @dataclass(frozen=True)
 class Fix:
-    """A step that was taken: removed, fixed, added or requeued. group: of its instance, None where nobody knows."""
+    """A step that was taken: removed, fixed, added or requeued.
+
+    group: of its instance, None where nobody knows. job: the id of the job that was launched on it, None if none was.
+    """
 
     deed: str
     inventory: Inventory
     instance_id: str
     reason: str
     group: str | None = None
+    job: int | None = None
+
+    @property
+    def step(self) -> str:
+        """What was done, in words."""
+        return self.deed if self.job is None else f"{self.deed} and provisioned"
 
 
 @dataclass

@@ -10,7 +10,7 @@ import math
 import time
 from collections import defaultdict
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import batched
 from typing import TYPE_CHECKING
 
@@ -18,11 +18,11 @@ from .errors import RollcallError, Throttled
 from .fleet import INSTANCES_PER_FILTER
 from .provisioning import JOBS_FROM, find_in_tower, job_of
 from .settings import OPT_IN_TAG, read_group_settings
-from .snapshot import Place, Snapshot, homes, owners_of, proven, suspects
+from .snapshot import Place, Snapshot, groups_of, homes, owners_of, proven, suspects
 from .variables import job_owed_since
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from .fleet import Fleet, Membership, OptedIn
     from .model import Dump, Instance, Inventory, JobTemplate, Wishes
@@ -34,18 +34,28 @@ CONTROLS = (
 )
 
 
+@dataclass(frozen=True)
+class _Trouble:
+    """What could not be read, and the groups that need it. of_inventory: any other group may have hosts in it too."""
+
+    error: RollcallError
+    groups: Collection[str]
+    of_inventory: bool = False
+
+
 class Reading:
     """Reads one Region's groups and their inventories.
 
-    troubles: takes what cannot be read of a group or an inventory. templates: of the groups that were read.
-    dump_seconds: what each inventory took, by id. unread: the names of the inventories that could not be read.
+    templates: of the groups that were read. dump_seconds: what each inventory took, by id. unread: the names of the
+    inventories that could not be read.
     """
 
-    def __init__(self, settings: Settings, tower: Tower, fleet: Fleet, troubles: dict[str, RollcallError]) -> None:
+    def __init__(self, settings: Settings, tower: Tower, fleet: Fleet) -> None:
         self._settings = settings
         self._tower = tower
         self._fleet = fleet
-        self._troubles = troubles
+        self._troubles: dict[str, _Trouble] = {}
+        self._named: dict[str, Inventory] = {}
         self.templates: dict[str, JobTemplate | None] = {}
         self.dump_seconds: dict[int, float] = {}
         self.unread: list[str] = []
@@ -53,7 +63,8 @@ class Reading:
     def read(self, wishes: Wishes) -> Snapshot:
         """Everything that a plan needs to know. Raises what AWS, or Tower about all of them, did not answer."""
         places = self._places(self._fleet.opted_in(OPT_IN_TAG, members=False))
-        dumps = self._dumps([place.inventory for place in places.values()])
+        self._named = {name: place.inventory for name, place in places.items()}
+        dumps = self._dumps()
         opted_in = self._fleet.opted_in(OPT_IN_TAG)
         # What an inventory is called is remembered for a minute, and so may differ between its groups.
         places = {
@@ -87,6 +98,22 @@ class Reading:
             jobs_ended=jobs_ended,
         )
 
+    def troubles(self, seen: Snapshot, wishes: Wishes) -> dict[str, RollcallError]:
+        """What could not be read of all that a run is about: of everything, or of some groups or instances.
+
+        A group needs the inventory that its tag names. Where one has no such tag, or an instance is asked for, its host
+        may be in any.
+        """
+        if wishes.groups is None and wishes.instances is None:
+            return {what: each.error for what, each in self._troubles.items()}
+        about = _groups_about(seen, wishes)
+        homeless = wishes.instances is not None or not about <= self._named.keys()
+        return {
+            what: each.error
+            for what, each in self._troubles.items()
+            if about & set(each.groups) or (each.of_inventory and homeless)
+        }
+
     def _instances(self, seen: Snapshot, wanted: Collection[str]) -> dict[str, Instance]:
         """What EC2 says of those whose hosts do not prove them, and of a few others, to see that it answers."""
         certain = proven(seen)
@@ -99,30 +126,31 @@ class Reading:
     def _places(self, opted_in: Mapping[str, OptedIn]) -> dict[str, Place]:
         places: dict[str, Place] = {}
         for name, each in opted_in.items():
-            with self._telling(f"group {name}"):
+            with self._telling(f"group {name}", {name}):
                 settings = read_group_settings(each.group)
                 if settings:
                     inventory, self.templates[name] = find_in_tower(self._tower, settings)
                     places[name] = Place(settings, inventory)
         return places
 
-    def _dumps(self, named: Iterable[Inventory]) -> dict[int, Dump]:
+    def _dumps(self) -> dict[int, Dump]:
         dumps: dict[int, Dump] = {}
-        by_id = {inventory.id: inventory for inventory in [*named, *self._tower.marked_inventories()]}
+        by_id = {inventory.id: inventory for inventory in [*self._named.values(), *self._tower.marked_inventories()]}
         for inventory in by_id.values():
             began = time.monotonic()
-            with self._telling(f"inventory {inventory.name}"):
+            groups = {name for name, named in self._named.items() if named.id == inventory.id}
+            with self._telling(f"inventory {inventory.name}", groups, of_inventory=True):
                 dumps[inventory.id] = self._tower.dump(inventory)
             self.dump_seconds[inventory.id] = time.monotonic() - began
         self.unread = [inventory.name for inventory in by_id.values() if inventory.id not in dumps]
         return dumps
 
     @contextmanager
-    def _telling(self, what: str) -> Iterator[None]:
+    def _telling(self, what: str, groups: Collection[str], *, of_inventory: bool = False) -> Iterator[None]:
         try:
             yield
         except RollcallError as error:
-            self._troubles[what] = error
+            self._troubles[what] = _Trouble(error, groups, of_inventory)
 
     def _by_instance_id(self, seen: Snapshot) -> dict[tuple[int, str], int]:
         """The hosts without our marker whose field instance_id names an instance that has no host yet."""
@@ -152,7 +180,7 @@ class Reading:
             try:
                 jobs = self._tower.jobs_holding(template_id, ids, since)
             except RollcallError as error:
-                self._troubles[f"jobs of job template {template_id}"] = error
+                self._troubles[f"jobs of job template {template_id}"] = _Trouble(error, groups[template_id])
                 untold |= groups[template_id]
                 continue
             for instance_id in ids:
@@ -178,6 +206,15 @@ class Reading:
             launchable = instance_id in owing or (homeless and (young or wishes.provision))
             if membership.state == "Pending:Wait" or (membership.settled and launchable):
                 yield instance_id
+
+
+def _groups_about(seen: Snapshot, wishes: Wishes) -> set[str]:
+    """The groups that a run for some groups or instances is about; a host's marker may name a former one."""
+    about = set(wishes.groups or ())
+    for instance_id, groups in groups_of(seen).items():
+        if groups & (wishes.groups or frozenset()) or instance_id in (wishes.instances or ()):
+            about |= groups
+    return about
 
 
 def require_credible(memberships: Mapping[str, Membership], instances: Collection[str]) -> None:

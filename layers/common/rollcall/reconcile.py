@@ -59,8 +59,9 @@ class Reconcile:
     def run(self, wishes: Wishes, *, dry_run: bool = False, force: bool = False) -> RunOutcome:
         """One run. dry_run: only plan. force: the breaker stops nothing. Raises what kept it from reading anything."""
         outcome = self.outcome
-        reading = Reading(self._settings, self._tower, self._fleet, outcome.troubles)
+        reading = Reading(self._settings, self._tower, self._fleet)
         seen = reading.read(wishes)
+        outcome.troubles |= reading.troubles(seen, wishes)
         managed = _managed(seen)
         outcome.troubles |= _unknown_groups(seen, wishes)
         outcome.plan = plan(seen, wishes)

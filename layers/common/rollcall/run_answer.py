@@ -21,7 +21,8 @@ def run_answer(outcome: RunOutcome, *, dry_run: bool, seconds: float) -> Json:
     """A run's answer. Its fields:
 
     failed: the breaker tripped or something failed, so that a person has to look. seconds: the whole run took.
-    inventories: the summary of each. nodes: numbers of those in Chef. steps: what was done, or in a dry run would be.
+    inventories: the summary of each. nodes: numbers of those in Chef. steps: what was done, each with the id of the
+    job that was launched on its instance, or null; in a dry run what would be done.
     instances: for each that the run was asked for, whether it is settled, and why (not): see outcome.Answer.
     findings: what a person should know, and nothing was done about. stopped: removals that the breaker did not let
     through. troubles: what failed, and why. left: steps left to the next run. left_out: how many more of a list there
@@ -62,7 +63,10 @@ def run_answer(outcome: RunOutcome, *, dry_run: bool, seconds: float) -> Json:
 def drift_fixed(outcome: RunOutcome) -> list[Json]:
     """The detail of an event for each step that was taken."""
     nodes = _node_steps("removed from Chef", outcome.nodes.removed)
-    return [*(_step(each.deed, each) for each in outcome.fixes), *nodes]
+    return [
+        *({**_step(each.step, each), "job": each.job} for each in outcome.fixes),
+        *({**each, "job": None} for each in nodes),
+    ]
 
 
 def _planned(outcome: RunOutcome) -> list[Json]:

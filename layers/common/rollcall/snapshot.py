@@ -73,6 +73,16 @@ def homes(seen: Snapshot) -> set[tuple[int, str]]:
     }
 
 
+def groups_of(seen: Snapshot) -> defaultdict[str, set[str]]:
+    """By instance id, the groups that Auto Scaling and its hosts say it is of."""
+    groups: defaultdict[str, set[str]] = defaultdict(set)
+    for instance_id, membership in seen.memberships.items():
+        groups[instance_id].add(membership.group)
+    for owner in seen.owners.values():
+        groups[owner.instance_id].add(owner.group)
+    return groups
+
+
 def suspects(seen: Snapshot) -> set[str]:
     """Instances of managed hosts that no opted-in group lists: AWS has to be asked for each before any verdict."""
     return {marker.instance_id for marker in seen.owners.values()} - seen.memberships.keys()

@@ -6,6 +6,7 @@ sends it: as long as a detail is on its way here it names a job by its id alone.
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -29,13 +30,13 @@ from .told import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from .findings import Finding as Diagnosed
     from .model import Inventory, LifecycleAction
     from .outcome import RunOutcome
     from .reports import Note, Report
-    from .steps import Finding
+    from .steps import Finding, Removal
     from .watch import Sight
 
 type Json = dict[str, Any]
@@ -200,7 +201,7 @@ def run_of(outcome: RunOutcome, every: float | None) -> Iterator[Told]:
         yield _conflict(finding, again_within)
     for inventory, stopped in outcome.stopped.items():
         managed = outcome.by_inventory[inventory].managed
-        yield _breaker(inventory.name, breaker_words(len(stopped), managed, inventory.name), again_within)
+        yield _breaker(inventory.name, breaker_words(stopped, managed, inventory.name), again_within)
     if nodes := outcome.nodes.stopped:
         yield _breaker("Chef", chef_breaker_words(len(nodes), outcome.nodes.plan.ours), again_within)
     for what, error in outcome.troubles.items():
@@ -231,19 +232,28 @@ def steps_of(outcome: RunOutcome) -> list[Told]:
     return [Told(DRIFT_FIXED, {**step, "reason": _short(step["reason"])}) for step in drift_fixed(outcome)]
 
 
-def breaker_words(stopped: int, managed: int, inventory: str) -> str:
-    """What the breaker of an inventory says, with the remedy."""
+def breaker_words(stopped: Sequence[Removal], managed: int, inventory: str) -> str:
+    """What the breaker of an inventory says, with the remedy: for the groups whose hosts these are, where known."""
+    groups = {each.group for each in stopped}
+    named = sorted(each for each in groups if each) if None not in groups else []
     return (
-        f"the breaker tripped: {stopped} of the {managed} managed hosts of inventory {inventory!r} would go at once, "
-        'so none did: look at the list, and if it is right run reconcile with {"force": true}'
+        f"the breaker tripped: {len(stopped)} of the {managed} managed hosts of inventory {inventory!r} would go at "
+        f"once, so none did: look at the list, and if it is right: {_forced(named)}"
     )
+
+
+def _forced(groups: Sequence[str]) -> str:
+    """What makes a run past the breaker, of these groups or of all, as people and as programs write it."""
+    typed = "".join(f" --group {each}" for each in groups)
+    event = {"force": True, **({"groups": list(groups)} if groups else {})}
+    return f"make reconcile ARGS='--force{typed}' (event {json.dumps(event)})"
 
 
 def chef_breaker_words(stopped: int, ours: int) -> str:
     """What the breaker of our nodes in Chef says, with the remedy."""
     return (
         f"the breaker tripped: {stopped} of our {ours} nodes in Chef would go at once, so none did: look at the list, "
-        'and if it is right run reconcile with {"force": true}'
+        f"and if it is right: {_forced(())}"
     )
 
 

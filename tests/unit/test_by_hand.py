@@ -1,0 +1,89 @@
+"""What the operators' scripts say of a function's answer, or of its error."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pytest
+import reconcile
+from rich.console import Console
+
+import stack
+
+
+class _Lambda:
+    def __init__(self, answer: dict[str, Any]) -> None:
+        self._answer = answer
+
+    def invoke(self, **_: object) -> dict[str, Any]:
+        return {"FunctionError": "Unhandled", "Payload": io.BytesIO(json.dumps(self._answer).encode())}
+
+
+@pytest.mark.parametrize(("function", "pointed"), [("ReconcileFunction", True), ("DoctorFunction", False)])
+def test_a_run_that_ends_in_an_error_points_to_doctor_unless_it_is_doctors(
+    monkeypatch: pytest.MonkeyPatch, function: str, pointed: bool
+) -> None:
+    away = {"errorType": "TowerUnavailable", "errorMessage": "Tower keeps turning us away, with 503"}
+    monkeypatch.setattr(stack, "physical_id", lambda *_: "rollcall-function")
+    monkeypatch.setattr("boto3.client", lambda *_, **__: _Lambda(away))
+    with pytest.raises(stack.NotRun) as ended:
+        stack.invoke("rollcall", function, {})
+    assert "ended in an error: TowerUnavailable: Tower keeps turning us away, with 503\n" in str(ended.value)
+    assert ("make doctor says what is wrong with Tower" in str(ended.value)) is pointed
+    assert "the function's log says more" in str(ended.value)
+
+
+def shown(**own: Any) -> str:
+    """What reconcile's script prints of an answer."""
+    answer: dict[str, Any] = {
+        "dry_run": False,
+        "seconds": 1.0,
+        "inventories": [],
+        "instances": {},
+        "nodes": {"ours": 0, "removed": 0},
+        **{name: [] for name in reconcile.LISTS},
+        "left": 0,
+        "left_out": {},
+    }
+    console = Console(file=io.StringIO(), highlight=False, markup=False, width=reconcile.PIPE_WIDTH)
+    reconcile.show(console, answer | own, 50)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def step(deed: str, instance_id: str, **own: Any) -> dict[str, Any]:
+    about = {"inventory": "fleet", "inventory_id": 5, "group": "web", "instance_id": instance_id, "reason": "why"}
+    return {"step": deed, **about, **own}
+
+
+def test_those_that_one_job_provisioned_are_one_entry_with_its_number() -> None:
+    told = shown(
+        steps=[
+            step("added and provisioned", "i-a", job=7),
+            step("added and provisioned", "i-b", job=7),
+            step("added", "i-c", job=None),
+        ]
+    )
+    assert "fleet: added and provisioned by job 7 (2): why" in told
+    assert "fleet: added i-c: why" in told
+
+
+@pytest.mark.parametrize(
+    ("groups", "command"),
+    [
+        (("web", "api", "web"), "make reconcile ARGS='--force --group api --group web'"),
+        (("web", None), "make reconcile ARGS='--force'"),
+    ],
+)
+def test_what_the_breaker_stopped_comes_with_the_command_that_forces_no_more(
+    groups: tuple[str | None, ...], command: str
+) -> None:
+    stopped = [step("remove", f"i-{number}", group=group) for number, group in enumerate(groups)]
+    assert f"If the list is right: {command}\n" in shown(stopped=stopped)
+
+
+def test_nodes_of_chef_say_no_group_and_so_the_command_names_none() -> None:
+    node = {"step": "remove from Chef", "node": "web-1", "instance_id": "i-a", "reason": "why"}
+    assert "ARGS='--force'\n" in shown(stopped=[step("remove", "i-a"), node])
