@@ -823,7 +823,7 @@ ALERT_FAULTS = {
         WARNS,
         "AlertDeadLetterQueue: not empty",
         UNTOLD,
-        "start-message-move-task",
+        "make redrive",
     ),
     "dead letters of alert that go elsewhere": Fault(
         redrive("AlertQueue", "GateDeadLetterQueue", 1000),

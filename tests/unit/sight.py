@@ -22,9 +22,9 @@ from rollcall.seen import (
     SeenTopic,
     SeenTower,
 )
-from rollcall.settings import Settings
 
 from .fakes import ACCOUNT, REGION
+from .world import SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -32,22 +32,7 @@ if TYPE_CHECKING:
     from rollcall.asking import Asking
     from rollcall.findings import Finding
 
-HERE = Settings(
-    account=ACCOUNT,
-    stack="rollcall",
-    tower_url="https://tower.example.com",
-    tower_secret="tower",
-    hook_prefix="rollcall",
-    adopt_by_instance_id=False,
-    in_vpc=True,
-    load_balancers=True,
-    user_data=True,
-    retire_jobs=True,
-    max_hosts_per_job=100,
-    launch_queue_url="launch",
-    gate_queue_url="gate",
-    terminate_queue_url="terminate",
-)
+HERE = replace(SETTINGS, load_balancers=True)
 ADVISED = 600  # seconds
 TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:notifications"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/notifier"

@@ -195,9 +195,7 @@ def test_the_remedies_for_alert_name_what_they_are_about() -> None:
     assert f"--notification-endpoint {sight.queue_arn('AlertQueue')} " in subscribe
     letters = untold(AlertDeadLetterQueue=sight.queue("AlertDeadLetterQueue", messages=2))
     assert letters.reason.startswith("2 message(s)")
-    assert letters.remedy.endswith(
-        f"--source-arn {sight.queue_arn('AlertDeadLetterQueue')}"
-    )  # nothing is pasted with it
+    assert letters.remedy.startswith("make redrive")
     mapping = untold(alert_source="Disabled").remedy
     assert f"--event-source-arn {sight.queue_arn('AlertQueue')}; aws" in mapping
     assert mapping.endswith("--uuid UUID")

@@ -179,21 +179,17 @@ def _topic(name: str, topic: SeenTopic, stack: SeenStack) -> Iterator[Finding]:
 
 
 def _dead_letters(name: str, queue: SeenQueue) -> Iterator[Finding]:
-    if queue.messages and name in ALERTS:
-        yield warns(
-            name,
-            "not empty",
-            f"{queue.messages} message(s) that alert could not read, or did not get, lie in it: {UNTOLD} that they are "
-            "about",
-            "read them with their errors (aws sqs receive-message with --message-attribute-names All), mend the cause, "
-            f"and send them back: aws sqs start-message-move-task --source-arn {queue.arn}",
+    if queue.messages:
+        lost = (
+            f"alert could not read, or did not get: {UNTOLD} that they are about"
+            if name in ALERTS
+            else "nobody could work on"
         )
-    elif queue.messages:
         yield warns(
             name,
             "not empty",
-            f"{queue.messages} message(s) that nobody could work on lie in it",
-            "make redrive shows them in words, and sends them back once the cause is mended",
+            f"{queue.messages} message(s) lie in it that {lost}",
+            "make redrive shows them in words, and sends back what can be worked on once the cause is mended",
         )
 
 
