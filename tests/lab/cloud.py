@@ -1,7 +1,8 @@
 """Rollcall deployed on the embedded cloud: what the stack tests and the demo work with.
 
+sam_build(Path("build/built"))
 with Cloud(Path("build/lab")) as cloud:
-    cloud.deploy()
+    cloud.deploy(Path("build/built"))
     web = cloud.create_group("web", {"inventory": "fleet", "job-template": "provision"})
     web.scale(3)
 """
@@ -35,6 +36,7 @@ HOOK_PREFIX = "rollcall"
 SERVING = ("InService", "Standby")
 HEARTBEAT_TIMEOUT = 30  # seconds, Auto Scaling's own minimum
 SAM_TIMEOUT = 180  # seconds
+SCRIPT_TIMEOUT = 120  # seconds
 SAM_STOP_TIMEOUT = 3  # seconds until an interrupted sam is killed
 REPOSITORY = Path(__file__).parents[2]
 ARCHITECTURE = "x86_64" if platform.machine() in ("x86_64", "AMD64") else "arm64"
@@ -179,6 +181,17 @@ class Cloud:
             *("--resolve-s3", "--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset"),
             *("--parameter-overrides", *(f"{key}={value}" for key, value in values.items())),
             environment=self.aws.environment,
+        )
+
+    def run_script(self, name: str, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """One of the scripts for operators, by its name, as somebody runs it who is set up for this cloud."""
+        return subprocess.run(
+            [sys.executable, str(REPOSITORY / "scripts" / f"{name}.py"), *options],
+            env={**os.environ, **self.aws.environment, **environment},
+            capture_output=True,
+            text=True,
+            timeout=SCRIPT_TIMEOUT,
+            check=False,
         )
 
     def set_token(self, token: str) -> None:

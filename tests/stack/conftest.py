@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
+from lab.alert_channels import AlertChannels
 from lab.cloud import HEARTBEAT_TIMEOUT, Cloud, Group, eventually, keep_to_this_machine, sam_build
 from lab.invariants import broken_invariants
 from lab.tower import Tower
@@ -45,6 +46,14 @@ def cloud(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clo
     with Cloud(tmp_path_factory.mktemp("lab"), address_pool=ADDRESS_POOL, tower=Tower()) as cloud:
         cloud.deploy(built, LoadBalancers="true")
         yield cloud
+
+
+@pytest.fixture(scope="module")
+def channels() -> Iterator[AlertChannels]:
+    """PagerDuty and Slack, for a module that deploys with them."""
+    made = AlertChannels()
+    with made.serve():
+        yield made
 
 
 @pytest.fixture

@@ -31,13 +31,6 @@ PATIENCE = 420.0  # seconds; how long nothing must be told of trouble until it i
 
 
 @pytest.fixture(scope="module")
-def channels() -> Iterator[AlertChannels]:
-    made = AlertChannels()
-    with made.serve():
-        yield made
-
-
-@pytest.fixture(scope="module")
 def cloud(built: Path, channels: AlertChannels, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """A cloud with both channels, and room for a storm."""
     with Cloud(tmp_path_factory.mktemp("lab"), address_pool="10.0.0.0/20", tower=Tower()) as cloud:

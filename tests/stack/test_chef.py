@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +10,7 @@ from typing import Any
 import pytest
 
 from lab.chef import ChefServer
-from lab.cloud import ACCOUNT, REGION, REPOSITORY, Cloud, Group, eventually
+from lab.cloud import ACCOUNT, REGION, Cloud, Group, eventually
 from lab.tower import Tower
 
 type MakeGroup = Callable[..., Group]
@@ -244,14 +241,8 @@ def said(cloud: Cloud, instance_id: str) -> list[tuple[str, str | None]]:
 
 def by_hand(cloud: Cloud, *options: str) -> str:
     """What make reconcile prints."""
-    told = subprocess.run(
-        [sys.executable, str(REPOSITORY / "scripts" / "reconcile.py"), *options],
-        env={**os.environ, **cloud.aws.environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
+    told = cloud.run_script("reconcile", *options)
+    assert told.returncode == 0, told.stderr
     return told.stdout
 
 

@@ -6,7 +6,6 @@ import json
 import os
 import ssl
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -46,13 +45,6 @@ def listening() -> Iterator[tuple[ChefServer, str]]:
     server = ChefServer()
     with server.serve() as url:
         yield server, url
-
-
-@pytest.fixture(scope="module")
-def channels() -> Iterator[AlertChannels]:
-    made = AlertChannels()
-    with made.serve():
-        yield made
 
 
 @pytest.fixture(scope="module")
@@ -1165,14 +1157,7 @@ def test_the_schedule_asks_for_announcing_and_counts(
 
 
 def doctor(cloud: Cloud, *options: str, **environment: str) -> Told:
-    return subprocess.run(
-        [sys.executable, str(REPOSITORY / "scripts" / "doctor.py"), *options],
-        env={**os.environ, **cloud.aws.environment, **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return cloud.run_script("doctor", *options, **environment)
 
 
 def test_people_are_told_of_what_was_looked_at_and_that_nothing_is_wrong(planted: Planted) -> None:

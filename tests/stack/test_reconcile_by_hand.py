@@ -6,7 +6,6 @@ import io
 import json
 import os
 import subprocess
-import sys
 import zipfile
 from collections.abc import Callable
 
@@ -22,14 +21,7 @@ TERMINATED = "EC2 Instance Terminate Successful"
 
 
 def reconcile(cloud: Cloud, *options: str, **environment: str) -> Told:
-    return subprocess.run(
-        [sys.executable, str(REPOSITORY / "scripts" / "reconcile.py"), *options],
-        env={**os.environ, **cloud.aws.environment, **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return cloud.run_script("reconcile", *options, **environment)
 
 
 @pytest.fixture

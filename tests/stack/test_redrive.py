@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -26,14 +25,7 @@ MISTAKE = {"Error": "BadSettings", "Message": "group 'web': tag rollcall:gate is
 
 
 def redrive(cloud: Cloud, *options: str, **environment: str) -> Told:
-    return subprocess.run(
-        [sys.executable, str(REPOSITORY / "scripts" / "redrive.py"), *options],
-        env={**os.environ, **cloud.aws.environment, **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return cloud.run_script("redrive", *options, **environment)
 
 
 def event(detail_type: str, group: Group, instance_id: str, age: float) -> str:

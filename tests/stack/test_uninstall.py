@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from collections.abc import Callable
 
-from lab.cloud import REPOSITORY, Cloud, Group
+from lab.cloud import Cloud, Group
 
 
 def uninstall_check(cloud: Cloud, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(REPOSITORY / "scripts" / "uninstall_check.py"), *options],
-        env={**os.environ, **cloud.aws.environment, **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return cloud.run_script("uninstall_check", *options, **environment)
 
 
 def test_groups_that_would_wait_for_nobody_are_listed(make_group: Callable[..., Group], cloud: Cloud) -> None:
