@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test contract bench lint format build chef-signatures requirements doctor reconcile redrive uninstall-check dashboard clean
+.PHONY: help setup demo test contract ansible-truth bench lint format build chef-signatures requirements doctor reconcile redrive release uninstall-check dashboard clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,8 +29,12 @@ test: setup ## all tests, five at a time: those on the embedded cloud mostly wai
 	@echo "About ten minutes: the tests on the deployed stack come first, and wait as Auto Scaling and Tower would"
 	pytest --numprocesses 5 --dist loadfile --no-loadscope-reorder tests/stack tests/contract tests/unit
 
-contract: setup ## the Tower client against the embedded Tower, or yours with TOWER_URL=... TOWER_TOKEN=...
+contract: setup ## the Tower client against the embedded Tower, or yours with TOWER_URL, TOWER_TOKEN, TOWER_ADMIN_TOKEN
 	pytest tests/contract
+
+ansible-truth: setup ## what we make of a job's events against real ansible-cores, 2.16 (needs a Python 3.12) and the newest
+	@PYTHONPATH=tests python -m truth.environments
+	pytest --numprocesses 2 --dist loadgroup tests/truth
 
 bench: setup ## storms of up to 1,000 instances in figures, in nine minutes; or with TOWER_URL=... TOWER_TOKEN=... on yours
 	@PYTHONPATH=layers/common:tests python -m bench.bench
@@ -62,6 +66,9 @@ requirements: setup ## compile the pinned requirements from the short .in files
 	cd tests && uv pip compile --quiet --upgrade --generate-hashes --no-header --python-version 3.13 \
 		--no-emit-index-url --no-emit-find-links -c ../layers/common/requirements.txt -c ../layers/chef/requirements.txt \
 		requirements.in -o requirements.txt
+	cd tests/truth && for each in 2.16:3.12 newest:3.13; do uv pip compile --quiet --upgrade --generate-hashes --no-header \
+		--no-emit-index-url --no-emit-find-links --python-version $${each#*:} \
+		requirements-$${each%:*}.in -o requirements-$${each%:*}.txt || exit 1; done
 
 doctor: setup ## what is set up wrongly in the stack STACK, in AWS and in Tower, with the remedies: ARGS='--group web'
 	@python scripts/doctor.py --stack '$(STACK)' $(ARGS)
@@ -71,6 +78,9 @@ reconcile: setup ## one run of reconcile on the stack STACK, for people: ARGS='-
 
 redrive: setup ## what is in the dead-letter queues of the stack STACK, in words; ARGS=--send sends it back, ARGS=--help
 	@python scripts/redrive.py --stack '$(STACK)' $(ARGS)
+
+release: setup ## let groups go that the provisioning circuit breaker holds: ARGS='--group web'
+	@python scripts/release.py $(ARGS)
 
 uninstall-check: setup ## groups that still have hooks which the stack STACK answers (gone already: PREFIX=...)
 	@python scripts/uninstall_check.py --stack '$(STACK)' --prefix '$(PREFIX)'

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "layers" / "common"))
 
 from rollcall.events import RECEIVED_AT, Record, read_action, read_gate_message, write_gate_message
-from rollcall.identity import INSTANCE_ID
 from rollcall.model import GateMessage, LifecycleAction, RetireMessage, Transition, WatchMessage
+from rollcall.plain_text import INSTANCE_ID
 from rollcall.waiting import hook_life
 
 if TYPE_CHECKING:

@@ -1,5 +1,7 @@
 """Runs doctor on a deployed stack, and prints what is set up wrongly for people, with the remedies.
 
+The doctor of a version that took messages from every topic of the account does not say what this one would cut off:
+then this script looks for itself, as it does with --topics.
 Exits with 0 when nothing breaks a launch, with 1 when something does, or may, for it could not be looked at; with 2 if
 doctor cannot be run. Uses the AWS credentials and the Region of the shell it runs in.
 """
@@ -9,12 +11,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from typing import Any
 
 from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
+from topics import cut_off
 
+from rollcall.findings import Severity
 from stack import DOCTOR, NotRun, invoke
 
 type Json = dict[str, Any]
@@ -26,7 +31,7 @@ TITLES = {  # for one, for more; the worst first
     "breaks launches": ("BREAKS LAUNCHES", "BREAK LAUNCHES", "bold red"),
     "warning": ("warning", "warnings", "bold yellow"),
 }
-INDENT, REMEDY_INDENT = (0, 0, 0, 2), (0, 0, 0, 6)  # characters
+INDENT, REMEDY_INDENT = (0, 0, 0, 2), " " * 6
 
 
 def main() -> int:
@@ -37,7 +42,7 @@ def main() -> int:
         with screen.status(
             "looking at AWS and Tower; with many groups, or a Tower that does not answer, this takes minutes"
         ):
-            answer = examine(options.stack, {"groups": options.group} if options.group else {})
+            answer = look(options)
     except NotRun as error:
         print(error, file=sys.stderr)
         return 2
@@ -52,8 +57,41 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--stack", default="rollcall", help="Rollcall's stack (%(default)s)")
     parser.add_argument("--group", action="append", default=[], help="only this Auto Scaling group; repeat for more")
+    parser.add_argument(
+        "--topics",
+        metavar="PATTERNS",
+        help="only tell which hooks and notifications a deployment with NotifyingTopicArns=PATTERNS would cut off",
+    )
     parser.add_argument("--json", action="store_true", help="print the answer as it came")
     return parser
+
+
+def look(options: argparse.Namespace) -> Json:
+    """What there is to print. Raises NotRun."""
+    if options.topics is not None:
+        return foreseen(options.stack, options.topics, options.group)
+    answer = examine(options.stack, {"groups": options.group} if options.group else {})
+    if "topics" in answer:
+        return answer
+    beforehand = foreseen(options.stack, "", options.group)
+    return answer | {
+        "failed": answer["failed"] or beforehand["failed"],
+        "findings": [*answer["findings"], *beforehand["findings"]],
+        "checked": [*answer["checked"], *beforehand["checked"]],
+    }
+
+
+def foreseen(stack: str, patterns: str, groups: list[str]) -> Json:
+    """What a deployment of this version with these NotifyingTopicArns would cut off, in the form of doctor's answer."""
+    began = time.monotonic()
+    findings = cut_off(stack, patterns, groups)
+    return {
+        "failed": any(each.severity == Severity.BREAKS_LAUNCHES for each in findings),
+        "checked": [f"what a deployment of this version with NotifyingTopicArns={patterns!r} would cut off"],
+        "findings": [each.in_words() for each in findings],
+        "left_out": 0,
+        "seconds": time.monotonic() - began,
+    }
 
 
 def examine(stack: str, request: Json) -> Json:
@@ -75,7 +113,8 @@ def show(screen: Console, answer: Json) -> None:
             screen.print(f"{len(own):,} {one if len(own) == 1 else more}", style=style)
         for each in own:
             screen.print(Padding(Text(f"{each['subject']}: {each['reason']}"), INDENT, expand=False))
-            screen.print(Padding(Text(f"remedy: {each['remedy']}"), REMEDY_INDENT, expand=False))
+            # A command that is broken into lines cannot be pasted.
+            screen.print(Text(f"{REMEDY_INDENT}remedy: {each['remedy']}"), soft_wrap=True)
         if own:
             screen.print()
     if answer["left_out"]:

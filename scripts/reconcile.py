@@ -10,6 +10,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -17,6 +18,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+# How commands are written the functions' code says; a script that is called by its path has to find that by itself.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "layers" / "common"))
+
+from rollcall.shell_words import make, options
 from stack import NotRun, invoke
 
 type Json = dict[str, Any]
@@ -117,6 +122,8 @@ def show(console: Console, answer: Json, most: int) -> None:
         for instance_id, said in answer["instances"].items():
             left = "" if said["settled"] else "not settled: "
             console.print(Padding(Text(f"{instance_id}: {left}{said['reason']}"), INDENT, expand=False))
+    if more := answer["left_out"].get("instances"):
+        console.print(Padding(f"and {more:,} more: ask for fewer at once", INDENT, expand=False))
     agree = (
         "" if answer["instances"] or any(answer[name] for name in LISTS) or answer["left"] else "Tower and EC2 agree. "
     )
@@ -144,8 +151,7 @@ def _deed(step: Json) -> str:
 def _force(stopped: Sequence[Json]) -> str:
     """The command that takes the steps that were stopped, and as little else as can be."""
     groups = sorted({each.get("group") or "" for each in stopped})
-    named = "" if "" in groups else "".join(f" --group {each}" for each in groups)
-    return f"make reconcile ARGS='--force{named}'"
+    return make("reconcile", "--force", *options("--group", () if "" in groups else groups))
 
 
 def _subject(step: Json) -> str:
@@ -164,20 +170,25 @@ def _list(
     if not alike:
         return
     total = len(answer[name]) + answer["left_out"].get(name, 0)
-    console.print(f"\n{total:,} {title}", style="bold")
+    console.print(f"\n{total:,} {title}", style="bold", soft_wrap=True)
     shown = 0
     for (inventory, what, reason), subjects in list(alike.items())[:most]:
         where = f"{inventory}: {what}" if inventory else what
         if len(subjects) == 1:
-            console.print(Padding(Text(f"{where} {subjects[0]}".rstrip() + f": {reason}"), INDENT, expand=False))
+            _entry(console, f"{where} {subjects[0]}".rstrip() + f": {reason}")
         else:
-            console.print(Padding(Text(f"{where} ({len(subjects):,}): {reason}"), INDENT, expand=False))
+            _entry(console, f"{where} ({len(subjects):,}): {reason}")
             console.print(Padding(Text("  ".join(subjects[:most])), SUBJECTS_INDENT, expand=False))
         shown += len(subjects[:most])
     if shown < total:
         console.print(
             Padding(f"and {total - shown:,} more (--all shows up to 2,000, --group fewer)", INDENT, expand=False)
         )
+
+
+def _entry(console: Console, words: str) -> None:
+    """Prints a line as it is: a command in it that is broken into lines cannot be pasted."""
+    console.print(Text(f"  {words}"), soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -22,10 +22,10 @@ from typing import Any
 from dead_letters import Entry, about_group, duration, entry, gathered, moment, read
 from mailroom import DEAD_LETTER_QUEUE, HELD, MESSAGES_PER_CALL, Contents, Mailroom, Progress, Queue, in_batches
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text
 
 from rollcall.errors import BadSettings, RollcallError
+from rollcall.shell_words import args
 from stack import NotRun, invoke
 
 type Json = dict[str, Any]
@@ -34,7 +34,7 @@ type Settled = Mapping[str, tuple[bool, str]]  # by instance id, whether reconci
 SAMPLES = 5  # instances named of an entry, and messages shown that cannot be read
 RAW_MAX = 500  # characters shown of what cannot be read
 PIPE_WIDTH = 100_000  # characters, where there is no terminal: an entry is a line
-INDENT, DEEPER = (0, 0, 0, 2), (0, 0, 0, 6)  # characters
+INDENT, DEEPER = "  ", "      "
 
 
 @dataclass
@@ -98,10 +98,12 @@ class Redrive:
             return {}
         self._progress(f"reconciling {len(instances):,} instances")
         try:
-            answers = invoke(self._stack, "ReconcileFunction", {"instances": instances}).get("instances", {})
+            answer = invoke(self._stack, "ReconcileFunction", {"instances": instances})
         except NotRun as error:
             return dict.fromkeys(instances, (False, str(error).replace("\n", " ")))
-        silent = {"settled": False, "reason": "reconcile does not answer for it: deploy this version"}
+        answers, no_room = answer.get("instances", {}), answer.get("left_out", {}).get("instances")
+        why = "its answer has no room for more: send the rest again" if no_room else "deploy this version"
+        silent = {"settled": False, "reason": f"reconcile does not answer for it: {why}"}
         said = {each: answers.get(each, silent) for each in instances}
         return {each: (bool(answer["settled"]), str(answer["reason"])) for each, answer in said.items()}
 
@@ -311,11 +313,12 @@ def _fate(each: Entry, result: Result) -> str:
 
 def _deletes(letter_id: str) -> str:
     """What `make redrive` is to be given for a message to be deleted."""
-    return f"ARGS='--delete {letter_id}'"
+    return args("--delete", letter_id)
 
 
-def _print(console: Console, words: str, indent: tuple[int, int, int, int]) -> None:
-    console.print(Padding(Text(words), indent, expand=False))
+def _print(console: Console, words: str, indent: str) -> None:
+    """Prints a line as it is: a command in it that is broken into lines cannot be pasted."""
+    console.print(Text(indent + words), soft_wrap=True)
 
 
 def _messages(count: int) -> str:

@@ -32,6 +32,16 @@ def physical_id(stack: str, logical_id: str) -> str:
     return str(answer["StackResourceDetail"]["PhysicalResourceId"])
 
 
+def described(stack: str) -> tuple[dict[str, str], dict[str, str]]:
+    """The parameters and the outputs of a stack, by name. Raises NotRun."""
+    try:
+        (answer,) = boto3.client("cloudformation", config=ONCE).describe_stacks(StackName=stack)["Stacks"]
+    except (BotoCoreError, ClientError) as error:
+        raise not_asked(error) from error
+    parameters = {each["ParameterKey"]: each["ParameterValue"] for each in answer.get("Parameters", [])}
+    return parameters, {each["OutputKey"]: each["OutputValue"] for each in answer.get("Outputs", [])}
+
+
 def invoke(stack: str, function: str, request: Json, timeout: float = ANSWER_TIMEOUT) -> Json:
     """The answer of a function, named by its logical id, within so many seconds. Raises NotRun."""
     name = physical_id(stack, function)

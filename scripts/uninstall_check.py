@@ -12,10 +12,16 @@ import argparse
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+
+# How commands are written the functions' code says; a script that is called by its path has to find that by itself.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "layers" / "common"))
+
+from rollcall.shell_words import in_single_quotes
 
 PATIENT = Config(retries={"mode": "adaptive", "total_max_attempts": 5}, connect_timeout=5, read_timeout=20)
 
@@ -82,11 +88,14 @@ def main() -> int:
         f"{len({group for group, _ in found})} group(s) still wait for Rollcall. Delete their hooks before the stack:"
     )
     for group, hook in found:
-        print(
-            "  aws autoscaling delete-lifecycle-hook "
-            f"--auto-scaling-group-name '{group}' --lifecycle-hook-name '{hook}'"
-        )
+        named = f"{_option('--auto-scaling-group-name', group)} {_option('--lifecycle-hook-name', hook)}"
+        print(f"  aws autoscaling delete-lifecycle-hook {named}")
     return 1
+
+
+def _option(name: str, value: str) -> str:
+    """An option of the AWS command line; a value that looks like another one stands behind an equals sign."""
+    return f"{name}{'=' if value.startswith('-') else ' '}{in_single_quotes(value)}"
 
 
 if __name__ == "__main__":

@@ -40,11 +40,11 @@ queues = Queues()
 
 
 @logger.inject_lambda_context
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+def handler(event: object, context: LambdaContext) -> dict[str, Any]:
     """A batch of events and alarms in, Lambda's partial batch response out; or {"sweep": true} in."""
     alert = _alert(context)
     try:
-        if "Records" in event:
+        if isinstance(event, dict) and "Records" in event:
             return _take(alert, event)
         if event != {"sweep": True}:
             raise BadEvent('the event is neither a batch of a queue nor {"sweep": true}')

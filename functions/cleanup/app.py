@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING, Any
 
 from rollcall.announce import Announcer
 from rollcall.cleanup import Cleanup
 from rollcall.events import read_action
+from rollcall.settings import read_removal_share
 from rollcall.wiring import chef, installation
 
 if TYPE_CHECKING:
@@ -20,10 +22,18 @@ announcer = Announcer("cleanup")
 
 
 @announcer.logger.inject_lambda_context
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+def handler(event: object, context: LambdaContext) -> dict[str, Any]:
     """A batch of terminate actions in, Lambda's partial batch response out."""
     here = installation(context)
-    cleanup = Cleanup(here.settings, here.tower, here.fleets, here.queues, time.time, chef(context))
+    cleanup = Cleanup(
+        here.settings,
+        here.tower,
+        here.fleets,
+        here.queues,
+        time.time,
+        share=read_removal_share(os.environ),
+        chef=chef(context),
+    )
 
     def work(actions: list[LifecycleAction]) -> list[RollcallError | None]:
         return announcer.outcomes(actions, cleanup.clean_up(actions))

@@ -23,7 +23,7 @@ inspector = Inspector()
 
 
 @announcer.logger.inject_lambda_context
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+def handler(event: object, context: LambdaContext) -> dict[str, Any]:
     """What to look at in, what is wrong out: see rollcall.doctor.answer."""
     began = time.monotonic()
     request = read_examination_request(event)
@@ -37,7 +37,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         here.settings,
         names,
         here.tower,
-        here.fleets.in_region(os.environ["AWS_REGION"]),
+        here.fleets.own,
         inspector,
         chef=chef(context, afresh=True),
         tower_at=lambda url: tower_afresh(url, context),

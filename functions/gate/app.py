@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from itertools import repeat
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from rollcall.announce import Announcer
 from rollcall.events import read_gate_message
 from rollcall.gate import Gate
+from rollcall.job_evidence import JobEvidence
+from rollcall.looking import Round, send_on
 from rollcall.model import GateMessage, RetireMessage, WatchMessage
 from rollcall.wiring import installation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
@@ -29,57 +31,66 @@ announcer = Announcer("gate")
 
 
 @announcer.logger.inject_lambda_context
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+def handler(event: object, context: LambdaContext) -> dict[str, Any]:
     """A batch of gate messages in, Lambda's partial batch response out."""
     here = installation(context)
 
+    def seconds_left() -> float:
+        return context.get_remaining_time_in_millis() / 1000
+
     def work(messages: list[GateMessage | WatchMessage | RetireMessage]) -> list[Exception | None]:
-        errors = {
-            GateMessage: _guarded(partial(_wait, here), GateMessage, messages),
-            RetireMessage: _guarded(partial(_see_out, here), RetireMessage, messages),
+        rounds = {
+            GateMessage: _guarded(partial(_wait, here, seconds_left), GateMessage, messages),
+            RetireMessage: _guarded(partial(_see_out, here, seconds_left), RetireMessage, messages),
             WatchMessage: _guarded(partial(_watch, here), WatchMessage, messages),
         }
-        return [next(errors[type(each)]) for each in messages]
+        send_on(chain(*rounds.values()), here.queues, here.settings.gate_queue_url, seconds_left)
+        in_order = {kind: iter(own) for kind, own in rounds.items()}
+        return [next(in_order[type(each)]).error for each in messages]
 
     with announcer.telling(here, context):
         return here.intake(announcer).take(event, read_gate_message, _waited_for, work)
 
 
 def _guarded[M](
-    look: Callable[[list[M]], Sequence[Exception | None]], kind: type[M], messages: Sequence[object]
-) -> Iterator[Exception | None]:
-    """What each message of a kind failed with, or None.
-
-    An error that nobody foresaw fails them all, and none of another kind: those may have gone on as new messages, and
-    would go on twice if they came again.
-    """
+    look: Callable[[list[M]], Sequence[Round[Any]]], kind: type[M], messages: Sequence[object]
+) -> Sequence[Round[Any]]:
+    """A round for each message of a kind. An error that was not foreseen fails them all, and none of another kind."""
     own = [each for each in messages if isinstance(each, kind)]
     try:
-        return iter(look(own) if own else ())
-    except Exception as error:  # noqa: BLE001 - ours to mend; the intake logs it, and has them come again
-        return repeat(error)
+        return look(own) if own else ()
+    except Exception as error:  # noqa: BLE001 - ours to fix; the intake logs it, and has them come again
+        return [Round(error=error) for _ in own]
 
 
-def _wait(here: Installation, messages: list[GateMessage]) -> list[Exception | None]:
-    rounds = Gate(here.settings, here.tower, here.fleets, here.queues, time.time).look(messages)
+def _wait(
+    here: Installation, seconds_left: Callable[[], float], messages: list[GateMessage]
+) -> Sequence[Round[GateMessage]]:
+    evidence = JobEvidence(here.tower)
+    gate = Gate(here.settings, here.tower, evidence, here.fleets, here.queues, time.time, seconds_left)
+    rounds = gate.look(messages)
     announcer.reports([report for each in rounds for report in each.reports])
-    return [each.error for each in rounds]
+    return rounds
 
 
-def _see_out(here: Installation, messages: list[RetireMessage]) -> Sequence[Exception | None]:
+def _see_out(
+    here: Installation, seconds_left: Callable[[], float], messages: list[RetireMessage]
+) -> Sequence[Round[RetireMessage]]:
     from rollcall.retire import Retire  # only those pay for it in a cold start who use it
 
-    partings = Retire(here.settings, here.tower, here.fleets, here.queues, time.time).look(messages)
-    announcer.reports([report for each in partings for report in each.reports])
-    return [each.error for each in partings]
+    evidence = JobEvidence(here.tower)
+    retire = Retire(here.settings, here.tower, evidence, here.fleets, here.queues, time.time, seconds_left)
+    rounds = retire.look(messages)
+    announcer.reports([report for each in rounds for report in each.reports])
+    return rounds
 
 
-def _watch(here: Installation, messages: list[WatchMessage]) -> list[Exception | None]:
+def _watch(here: Installation, messages: list[WatchMessage]) -> Sequence[Round[WatchMessage]]:
     from rollcall.watch import Watch  # likewise
 
-    sightings = Watch(here.settings, here.fleets, here.queues, time.time).look(messages)
+    sightings = Watch(here.fleets, time.time).look(messages)
     announcer.seen(sight for each in sightings for sight in each.sights)
-    return [each.error for each in sightings]
+    return sightings
 
 
 def _waited_for(message: GateMessage | WatchMessage | RetireMessage) -> list[LifecycleAction]:

@@ -22,7 +22,7 @@ announcer = Announcer("reconcile")
 
 
 @announcer.logger.inject_lambda_context
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+def handler(event: object, context: LambdaContext) -> dict[str, Any]:
     """What a run is asked for in, what came of it out: see rollcall.run_answer."""
     began = time.monotonic()
     request = read_run_request(event)
@@ -30,7 +30,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     run = Reconcile(
         here.settings,
         here.tower,
-        here.fleets.in_region(os.environ["AWS_REGION"]),
+        here.fleets.own,
         here.queues,
         chef=chef(context),
         share=read_removal_share(os.environ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from rollcall.announce import Announcer
@@ -19,10 +20,10 @@ announcer = Announcer("register")
 
 
 @announcer.logger.inject_lambda_context
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+def handler(event: object, context: LambdaContext) -> dict[str, Any]:
     """A batch of launch actions in, Lambda's partial batch response out."""
     here = installation(context)
-    register = Register(here.settings, here.tower, here.fleets, here.queues)
+    register = Register(here.settings, here.tower, here.fleets, here.queues, time.time)
 
     def work(actions: list[LifecycleAction]) -> list[RollcallError | None]:
         return announcer.outcomes(actions, register.register(actions))

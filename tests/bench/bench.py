@@ -16,8 +16,8 @@
     table         the figures as tables, and the goals
 
 The figures go to build/bench.json, one flat object; the tables also to build/bench.md. With TOWER_URL and TOWER_TOKEN
-in the environment (TOWER_CA_BUNDLE and TOWER_JOB_TEMPLATE as the contract tests take them) the registration is
-measured against that server instead.
+in the environment (and TOWER_ADMIN_TOKEN, TOWER_CA_BUNDLE and TOWER_JOB_TEMPLATE as the contract tests take them) the
+registration is measured against that server instead.
 
 Exit codes: 0, or 1 if a goal was missed, a result was wrong, or the bench did not come out, or 128 + the signal that
 ended it.
@@ -71,7 +71,7 @@ def _run() -> int:
     directory.mkdir(parents=True)
     view = View()
     if server and (trouble := trouble_with(server)):
-        view.say(f"TOWER_URL={server.url}: {trouble}", "bold red")
+        view.say(f"TOWER_URL{server.shown}: {trouble}", "bold red")
         return 1
     where = f"against {server.url}" if server else "all on this machine"
     minutes = REAL_MINUTES if server else MODEL_MINUTES

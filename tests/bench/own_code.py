@@ -174,6 +174,7 @@ class PreparedTower:
 
     tower: Tower
     headers: Mapping[str, str]
+    clock: Clock
     kept: defaultdict[tuple[str, str], list[requests.Response]] = field(default_factory=lambda: defaultdict(list))
     next: dict[tuple[str, str], Iterator[requests.Response]] | None = None
 
@@ -193,7 +194,7 @@ class PreparedTower:
         raw = self.tower.answer(method, path, query, headers, body)
         answer = requests.Response()
         answer.status_code = raw.status
-        answer.headers = CaseInsensitiveDict({**raw.headers, "Date": formatdate(usegmt=True)})
+        answer.headers = CaseInsensitiveDict({**raw.headers, "Date": formatdate(self.clock.now, usegmt=True)})
         answer.encoding = requests.utils.get_encoding_from_headers(answer.headers)
         answer.request = asked
         answer._content = raw.body
@@ -221,26 +222,26 @@ def measure() -> dict[str, float]:
     tower.add_inventory("fleet")
     tower.add_job_template("provision", "fleet")
     aws = PreparedAws([f"i-{number:017x}" for number in range(BATCH)])
-    figures = {"register": _measure("RegisterFunction", _actions(aws, "LAUNCHING"), aws, tower)}
+    figures = {"register": _measure("RegisterFunction", _actions(aws, "LAUNCHING"), aws, tower, clock)}
     _require(len(tower.hosts("fleet")) == BATCH, "every instance is registered")
     clock.now += 2 * JOB_TIME
-    figures["gate"] = _measure("GateFunction", _event(aws.sent[:1]), aws, tower)
+    figures["gate"] = _measure("GateFunction", _event(aws.sent[:1]), aws, tower, clock)
     _require(aws.completed == RUNS * BATCH, "every instance is let into service")
     aws.state = "Terminating:Wait"
-    figures["cleanup"] = _measure("CleanupFunction", _actions(aws, "TERMINATING"), aws, tower)
+    figures["cleanup"] = _measure("CleanupFunction", _actions(aws, "TERMINATING"), aws, tower, clock)
     _require(aws.completed == 2 * RUNS * BATCH and not tower.hosts("fleet"), "every instance is struck off")
     return {"cpu_ms_per_batch_100": max(figures.values())} | {
         f"own_cpu_ms_{name}_{BATCH}": figure for name, figure in figures.items()
     }
 
 
-def _measure(function: str, event: Json, aws: PreparedAws, tower: Tower) -> float:
+def _measure(function: str, event: Json, aws: PreparedAws, tower: Tower, clock: Clock) -> float:
     """Milliseconds of CPU, of all threads, that a handler takes for an event: the median."""
     from rollcall import wiring
     from rollcall.connection import Credentials
     from rollcall.transport import Opened
 
-    session: Any = PreparedTower(tower, {"Authorization": f"Bearer {tower.token}"})
+    session: Any = PreparedTower(tower, {"Authorization": f"Bearer {tower.token}"}, clock)
     queues = {name: f"https://queue.example.com/{name}" for name in QUEUES}
     taken: list[float] = []
     with (
@@ -281,6 +282,7 @@ def _handler(function: str) -> Handler:
 
 def _actions(aws: PreparedAws, transition: str) -> Json:
     """A batch of lifecycle actions, one of each instance, as they come from EventBridge."""
+    began = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     return _event(
         [
             json.dumps(
@@ -290,7 +292,7 @@ def _actions(aws: PreparedAws, transition: str) -> Json:
                     "detail-type": DETAIL_TYPES[transition],
                     "source": "aws.autoscaling",
                     "account": ACCOUNT,
-                    "time": "2026-11-21T10:00:00Z",
+                    "time": began,
                     "region": REGION,
                     "resources": [
                         f"arn:aws:autoscaling:{REGION}:{ACCOUNT}:autoScalingGroup:*:autoScalingGroupName/{GROUP}"

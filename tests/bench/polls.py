@@ -14,9 +14,11 @@ from bench.places import EARLIER, EVENT_LAG, HISTORY, run_history
 from lab.tower import Tower as EmbeddedTower
 from rollcall.connection import Credentials
 from rollcall.gate import Gate
+from rollcall.job_evidence import JobEvidence
+from rollcall.looking import send_on
 from rollcall.register import Register
 from rollcall.tower import Tower
-from unit.world import World
+from unit.world import TIME_LEFT, World
 
 JOB_TIME = 300.0  # seconds
 JOB_SPREAD = 0.05  # of the jobs that ended before
@@ -80,15 +82,18 @@ def watch(seconds: float, newest: Sequence[float]) -> Watch:
         def client() -> Tower:
             return Tower(url, lambda refresh: Credentials(embedded.token))
 
-        [report] = Register(world.settings, client(), world.fleets, world.queues).register([action])
+        [report] = Register(world.settings, client(), world.fleets, world.queues, world.clock).register([action])
         assert not report.error, report.error
-        gate = Gate(world.settings, client(), world.fleets, world.queues, world.clock)
+        tower = client()
+        clients = (tower, JobEvidence(tower), world.fleets, world.queues)
+        gate = Gate(world.settings, *clients, world.clock, lambda: TIME_LEFT)
         for looks in range(1, LOOKS_MAX):
             [(message, delay)] = world.queues.gate_messages()
             world.queues.sent.clear()
             world.clock.advance(delay)
-            [result] = gate.look([message])
-            assert not result.error, result.error
+            rounds = gate.look([message])
+            send_on(rounds, world.queues, world.settings.gate_queue_url, lambda: TIME_LEFT)
+            assert not rounds[0].error, rounds[0].error
             if world.fleet.completed:
                 job = embedded.jobs()[HISTORY + len(newest)]
                 assert job.finished

@@ -13,6 +13,7 @@ from bench.price import MEMORY_SIZES
 type Figures = Mapping[str, float | str]
 
 NONE = "-"
+MODEL = "model"  # the server's version, where it is the embedded one
 SIZES = (1, 10, 100, 1000)
 REAL_SEQUENTIAL, REAL_EIGHT_WIDE = 536.0, 372.0  # ms an instance, observed on an AWX 24.6.1 on two cores
 
@@ -21,7 +22,8 @@ REAL_SEQUENTIAL, REAL_EIGHT_WIDE = 536.0, 372.0  # ms an instance, observed on a
 class Goal:
     """What a figure has to be: at most, at least, or less than a number, at most another figure, or the same.
 
-    beside: the key of the same figure of the per-instance way, or words for it.
+    ratio: it compares what was measured in one run, so it holds on any server; the others belong to the model, whose
+    latencies are known. beside: the key of the same figure of the per-instance way, or words for it.
     """
 
     words: str
@@ -30,7 +32,12 @@ class Goal:
     at_least: float | None = None
     below: float | None = None
     same_as: str | None = None
+    ratio: bool = False
     beside: str = ""
+
+    def counts(self, figures: Figures) -> bool:
+        """Whether it is to be met on the server that was measured."""
+        return self.ratio or figures.get("server", MODEL) == MODEL
 
     def bound(self, figures: Figures) -> str:
         """The goal in words."""
@@ -66,13 +73,14 @@ GOALS = (
         at_most=70,
         beside="per_instance_eight_wide_ms",
     ),
-    Goal("times faster than eight-wide, same run", "speedup_vs_eight_wide", at_least=5),
+    Goal("times faster than eight-wide, same run", "speedup_vs_eight_wide", at_least=5, ratio=True),
     Goal("times faster than the real server's eight-wide, 372 ms", "speedup_vs_real_eight_wide", at_least=5),
-    Goal("times faster than eight-wide, from the first launch on", "speedup_from_first_launch", at_least=5),
+    Goal("times faster than eight-wide, from the first launch on", "speedup_from_first_launch", at_least=5, ratio=True),
     Goal(
         "ms per instance, 1,000 launches",
         "ms_per_instance_1000",
         at_most="ms_per_instance_100",
+        ratio=True,
         beside="per_instance_eight_wide_ms",
     ),
     Goal(
@@ -92,9 +100,14 @@ GOALS = (
     Goal("result of a job of 5 min readable to CONTINUE, p95, s", "poll_lag_5min_p95_s", at_most=5),
     Goal("a run of reconcile, 10,000 managed hosts, 1 % drifted, s", "reconcile_10000_s", at_most=10),
     Goal("peak memory of reconcile, 10,000 managed hosts, MB", "reconcile_10000_mb", at_most=512),
-    Goal("a run that finds 10,000 hosts right, times faster than the list", "reconcile_speedup_vs_list", at_least=50),
-    Goal("a run of reconcile, 20,000 hosts / 5,000 hosts", "reconcile_growth_20000_over_5000", at_most=4.4),
-    Goal("cold start / floor", "cold_start_ratio_max", at_most=1.25),
+    Goal(
+        "a run that finds 10,000 hosts right, times faster than the list",
+        "reconcile_speedup_vs_list",
+        at_least=50,
+        ratio=True,
+    ),
+    Goal("a run of reconcile, 20,000 hosts / 5,000 hosts", "reconcile_growth_20000_over_5000", at_most=4.4, ratio=True),
+    Goal("cold start / floor", "cold_start_ratio_max", at_most=1.25, ratio=True),
     Goal("list price of 1,000 lifecycles, USD", "usd_per_1000_lifecycles", at_most=0.02),
     Goal("CPU of our own code for a batch of 100, ms", "cpu_ms_per_batch_100", below=200),
     *(
@@ -184,11 +197,11 @@ class Table:
 
 def missed_goals(figures: Figures) -> list[str]:
     """The goals that were missed, as sentences; against the model, one that was not measured is missed too."""
-    met = {goal: goal.met(figures) for goal in GOALS}
+    met = {goal: goal.met(figures) for goal in GOALS if goal.counts(figures)}
     return [
         f"{goal.words}: {_number(figures.get(goal.key))}, and the goal is {goal.bound(figures)}"
-        for goal in GOALS
-        if met[goal] is False or (met[goal] is None and figures.get("server") == "model")
+        for goal, is_met in met.items()
+        if is_met is False or (is_met is None and figures.get("server") == MODEL)
     ]
 
 
@@ -204,9 +217,8 @@ def _goals(figures: Figures) -> Table:
         if (met := goal.met(figures)) is None:
             continue
         beside = figures.get(goal.beside, goal.beside or NONE)
-        rows.append(
-            (goal.words, _number(figures[goal.key]), goal.bound(figures), "yes" if met else "NO", _number(beside))
-        )
+        verdict = ("yes" if met else "NO") if goal.counts(figures) else NONE
+        rows.append((goal.words, _number(figures[goal.key]), goal.bound(figures), verdict, _number(beside)))
     return Table("Goals", ("figure", "Rollcall", "goal", "met", "per-instance way, eight-wide (100)"), tuple(rows))
 
 
@@ -278,12 +290,13 @@ def drawn(table: Table) -> RichTable:
 
 def how_made(figures: Figures) -> str:
     """How the figures came about, in sentences for people."""
-    if figures.get("server") != "model":
+    if figures.get("server") != MODEL:
         return f"""\
 The stack was deployed on the embedded cloud and worked on a real server, version {figures.get("server")}: storms of 1,
 10 and 100 instances in one Auto Scaling group, then the per-instance ways on the same server. ms per instance: from the
 start of the storm's first register invocation to the end of its last one, by the storm's size; every instance is then
-registered, in its group, its job launched, and handed to the gate.
+registered, in its group, its job launched, and handed to the gate. Goals without a verdict belong to the model, whose
+latencies are known; here only what compares two ways of one run is to be met.
 {PER_INSTANCE}"""
     return f"""\
 `make bench` deploys template.yaml on the embedded cloud and launches storms of 1, 10, 100 and 1,000 instances in one

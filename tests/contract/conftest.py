@@ -1,14 +1,17 @@
 """A Tower to hold the client to, and an operator who sets the world up and looks at it over HTTP.
 
-By default the Tower is the embedded one, in three guises: as it is; behind a gateway, refusing duplicates in the words
-of its database as when a race is lost; and as an older server without bulk calls. With these in the environment it is
-a real one:
+By default the Tower is the embedded one, in several guises: as it is; behind a gateway, refusing duplicates in the
+words of its database as when a race is lost; as an older server without bulk calls; and with a client whose user is no
+administrator, but has the roles of roles.py on what a test makes. With these in the environment it is a real one:
 
     TOWER_URL           as the parameter TowerUrl: https://HOST, or https://HOST/api/controller/v2/
-    TOWER_TOKEN         of somebody who may make organizations, inventories and job templates
+    TOWER_TOKEN         the client's
+    TOWER_ADMIN_TOKEN   of somebody who may make organizations, inventories and job templates, and grant roles; without
+                        it TOWER_TOKEN has to be such a one
     TOWER_CA_BUNDLE     a PEM file, where the server has a private certificate authority
     TOWER_JOB_TEMPLATE  name or id of a job template that prompts for limit and inventory and whose play gathers facts;
-                        needed where no project of the server has the playbook hello_world.yml
+                        needed where no project of the server has the playbook hello_world.yml; the client's user
+                        has to have Execute on it
 
 Everything is made in organizations of its own and removed at the end, also when tests fail. Before the first test a
 real server is asked once; where that does not go well, one line says why. No report shows its token.
@@ -19,8 +22,9 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import count
 from typing import Any
 from uuid import uuid4
@@ -28,18 +32,24 @@ from uuid import uuid4
 import pytest
 import requests
 
+from contract.roles import NEEDED
 from lab.tower import Tower as EmbeddedTower
 from rollcall.connection import Credentials, api_root
 from rollcall.errors import BadSettings
 from rollcall.model import Inventory, JobTemplate
 from rollcall.tower import Tower
+from rollcall.transport import shown_url
 
 type Json = dict[str, Any]
 
 PLAYBOOKS = ("hello_world.yml", "hello.yml")  # of the project that every AWX and Tower is installed with
 TIMEOUTS = (5, 60)  # seconds to connect and to read
 PATIENCE = 300  # seconds until a job has to end, or a thing to be gone
-EMBEDDED = ("embedded", "embedded behind a gateway, losing every race", "embedded without bulk calls")
+ORDINARY = "an ordinary user's token"
+EMBEDDED = (
+    *("embedded", "embedded behind a gateway, losing every race", "embedded without bulk calls"),
+    *(f"embedded, {ORDINARY}", f"embedded without bulk calls, {ORDINARY}"),
+)
 JOB_TIME = 1.2  # seconds; over the one second that is the shortest timeout of a job template
 EVENT_LAG = 0.3  # seconds
 CLOCK_SKEW = 600.0  # seconds; whoever asks this machine for the time is wrong by them
@@ -51,11 +61,20 @@ BUSY = ("still processing events", "Cannot delete running job")  # in refusals t
 
 @dataclass(frozen=True)
 class Server:
-    """A Tower: its URL as users give it, a token, and the certificate authorities to trust (a PEM file), if any."""
+    """A Tower: its URL as users give it, and the certificate authorities to trust (a PEM file), if any.
+
+    token: the client's. admin_token: of whoever makes what the client works with.
+    """
 
     url: str
     token: str = field(repr=False)
+    admin_token: str = field(repr=False)
     ca_file: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """The URL behind a blank, or nothing where it may hold a password."""
+        return shown_url(self.url)
 
     def client(self, token: str | None = None, *, path: str | None = None, renewed: str | None = None) -> Tower:
         """The client under test. token: another than the server's; path: another root; renewed: the token it gets
@@ -84,23 +103,52 @@ class Operator:
         self._root = api_root(server.url)
         self._session = requests.Session()
         self._session.trust_env = False
-        self._session.headers["Authorization"] = f"Bearer {server.token}"
         if server.ca_file:
             self._session.verify = server.ca_file
+        self._server = server
         self._numbers = count(1)
         self._made: list[str] = []
         self._inventories: list[int] = []
 
     def ask(self, method: str, path: str, body: Json | None = None, **query: object) -> requests.Response:
         """Any answer, also one that is no success."""
+        return self._ask(self._server.admin_token, method, path, body, query)
+
+    def ask_as_client(self, method: str, path: str, body: Json | None = None, **query: object) -> requests.Response:
+        """Likewise, with the token of the client under test."""
+        return self._ask(self._server.token, method, path, body, query)
+
+    def _ask(
+        self, token: str, method: str, path: str, body: Json | None, query: Mapping[str, object]
+    ) -> requests.Response:
         return self._session.request(
             method,
             self._root + path,
             json=body,
             params={key: str(value) for key, value in query.items()},
+            headers={"Authorization": f"Bearer {token}"},
             timeout=TIMEOUTS,
             allow_redirects=False,
         )
+
+    @cached_property
+    def client_user(self) -> Json:
+        """The user of the client under test."""
+        answer = self.ask_as_client("GET", "me/")
+        assert answer.status_code == OK, f"GET me: {answer.status_code} {answer.text[:300]}"
+        return dict(answer.json()["results"][0])
+
+    @property
+    def client_is_another(self) -> bool:
+        """Whether the client's user is another than the operator, and has but the roles that are needed."""
+        return self._server.token != self._server.admin_token
+
+    def grant(self, path: str, role: str, *, take_away: bool = False) -> None:
+        """Give the client's user a role on an object, by the field of its `object_roles`; or take it away."""
+        number = self.read(path)["summary_fields"]["object_roles"][role]["id"]
+        body = {"id": number} | ({"disassociate": True} if take_away else {})
+        answer = self.ask("POST", f"users/{self.client_user['id']}/roles/", body)
+        assert answer.ok, f"{role} on {path}: {answer.status_code} {answer.text[:300]}"
 
     def read(self, path: str, **query: object) -> Any:
         """What a GET shows."""
@@ -123,12 +171,22 @@ class Operator:
         return f"{self.prefix}-{next(self._numbers)}"
 
     def try_to_make(self, collection: str, **fields: object) -> requests.Response:
-        """The answer to a POST; what it makes is removed at the end."""
+        """The answer to a POST; what it makes is removed at the end. The client's user gets the roles it needs."""
         answer = self.ask("POST", f"{collection}/", fields)
         if answer.status_code == 201:
             self._made.append(f"{collection}/{answer.json()['id']}/")
             if collection == "inventories":
                 self._inventories.append(answer.json()["id"])
+            for role in NEEDED if self.client_is_another else ():
+                if role.collection == collection:
+                    self.grant(self._made[-1], role.field)
+        return answer
+
+    def try_to_make_token(self, scope: str) -> requests.Response:
+        """The answer to a POST for another token of the client's user; it is removed at the end."""
+        answer = self.ask_as_client("POST", "tokens/", {"scope": scope, "description": self.new_name()})
+        if answer.status_code == 201:
+            self._made.append(f"tokens/{answer.json()['id']}/")
         return answer
 
     def make(self, collection: str, **fields: object) -> Json:
@@ -220,7 +278,9 @@ def real_server() -> Server | None:
     """The Tower that the environment names, if it does."""
     if "TOWER_URL" not in os.environ:
         return None
-    return Server(os.environ["TOWER_URL"], os.environ.get("TOWER_TOKEN", ""), os.environ.get("TOWER_CA_BUNDLE") or None)
+    token = os.environ.get("TOWER_TOKEN", "")
+    admin_token = os.environ.get("TOWER_ADMIN_TOKEN") or token
+    return Server(os.environ["TOWER_URL"], token, admin_token, os.environ.get("TOWER_CA_BUNDLE") or None)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -234,13 +294,15 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):  # the process that started this one has asked
         return
     if trouble := trouble_with(server):
-        pytest.exit(f"TOWER_URL={server.url}: {trouble}", returncode=UNUSABLE_SERVER)
+        pytest.exit(f"TOWER_URL{server.shown}: {trouble}", returncode=UNUSABLE_SERVER)
 
 
 def trouble_with(server: Server) -> str:
-    """Why no test could pass on this server, with the remedy, or nothing. Asks it twice: for a ping, and who we are."""
-    if not TOKEN.fullmatch(server.token):
-        return "TOWER_TOKEN is not set, or holds what no token does, such as a space or a line's end"
+    """Why no test could pass on this server, with the remedy, or nothing. Asks it for a ping, and who we are."""
+    tokens = {"TOWER_TOKEN": server.token, "TOWER_ADMIN_TOKEN": server.admin_token}
+    for name, token in tokens.items():
+        if not TOKEN.fullmatch(token):
+            return f"{name} is not set, or holds what no token does, such as a space or a line's end"
     if server.ca_file and not os.path.isfile(server.ca_file):
         return f"TOWER_CA_BUNDLE={server.ca_file} is no file"
     try:
@@ -248,7 +310,8 @@ def trouble_with(server: Server) -> str:
     except BadSettings as error:
         return f"{error}; check TOWER_URL"
     try:
-        ping, me = (operator.ask("GET", path) for path in ("ping/", "me/"))
+        ping = operator.ask("GET", "ping/")
+        users = {"TOWER_TOKEN": operator.ask_as_client("GET", "me/"), "TOWER_ADMIN_TOKEN": operator.ask("GET", "me/")}
     except requests.exceptions.SSLError as error:
         return (
             f"no trusted connection ({first_cause(error)}); where its certificate authority is a private one, "
@@ -260,9 +323,12 @@ def trouble_with(server: Server) -> str:
         operator.clear_up()
     if ping.status_code != OK or "version" not in ping.text:
         return f"GET {ping.url} is answered with {ping.status_code}, not as Tower's API does; check TOWER_URL"
-    if me.status_code == UNAUTHORIZED:
-        return "the server refuses the token (401); check TOWER_TOKEN"
-    return "" if me.status_code == OK else f"GET {me.url} is answered with {me.status_code}; check TOWER_TOKEN"
+    for name, me in users.items():
+        if me.status_code == UNAUTHORIZED:
+            return f"the server refuses the token (401); check {name}"
+        if me.status_code != OK:
+            return f"GET {me.url} is answered with {me.status_code}; check {name}"
+    return ""
 
 
 def first_cause(error: BaseException) -> str:
@@ -279,8 +345,12 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
         yield real
         return
     tower = embedded(request.param)
+    token = tower.token
+    if ORDINARY in request.param:
+        token = "ordinary"
+        tower.add_token(token, inventories=(), templates=(), username="fleet")
     with tower.serve() as base:
-        yield Server(base + tower.api_root, tower.token)
+        yield Server(base + tower.api_root, token, tower.token)
 
 
 @pytest.fixture(scope="session")

@@ -1,30 +1,61 @@
 """Auto Scaling as AWS runs it: instances that exist in EC2, hooks that hold them, and the events that tell of it.
 
 The engine is one task on the server's event loop. Every tick it looks at every group, moves each instance by at most
-one lifecycle state and then launches or terminates what the desired capacity asks for; API calls only change what the
-next tick sees. Groups and hooks live in MiniStack's stores, so it makes no difference whether the API or
-CloudFormation put them there.
+one lifecycle state and then launches or terminates what the desired capacity and the warm pool ask for; API calls only
+change what the next tick sees. Groups and hooks live in MiniStack's stores, so it makes no difference whether the API
+or CloudFormation put them there. `lab.lifecycle` has the states and the passages between them.
 
-Source of the states, events, limits and messages: the Amazon EC2 Auto Scaling user guide ("lifecycle hooks", "event
-reference") and its API reference. Where these are silent: terminate hooks run for an instance whose launch was
-abandoned; all hooks of a transition run side by side; scale-in takes the oldest instance first.
+Source of the limits and messages: the Amazon EC2 Auto Scaling user guide ("lifecycle hooks", "warm pools", "instance
+lifecycle policies") and its API reference; of what a stop and a start change: the Amazon EC2 user guide ("How EC2
+instance stop and start works": the private address stays, the public one is released and another comes) and API
+reference (LaunchTime: "the time that the instance was last launched"). From published recordings of the API's answers
+(2026): a retained instance that is terminated meets its hooks anew, one that returns to the pool returns also when its
+hook was abandoned, and a pool that is deleted by force still lets the hooks run. Where all are silent: terminate hooks
+run for an instance whose launch was abandoned; all hooks of a transition run side by side; ABANDON at
+ReplacingRootVolume:Wait skips the other hooks, and the volume is replaced; scale-in takes the oldest instance first,
+and so does scale-out from the pool.
 """
 
 import asyncio
 import heapq
 import logging
 import time
-import uuid
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv4Network
 
 from lab import aws_ministack as cloud
+from lab import warm_pools
+from lab.aws_autoscaling_answers import activity
 from lab.aws_control import Timeout, Transition
 from lab.aws_ministack import Record, Scope
-from lab.aws_notifications import send, send_test, timestamp
+from lab.aws_notifications import send_test, timestamp
+from lab.lifecycle import (
+    BACK_TO_POOL,
+    COLD,
+    COUNTED,
+    DEATH_IN_POOL,
+    EC2,
+    GROUP,
+    INTO_POOL,
+    LAUNCHING,
+    OUT_OF_POOL,
+    OUT_OF_STANDBY,
+    POOL,
+    PREPARED,
+    READY,
+    TERMINATING,
+    TERMINATION,
+    VOLUME_REPLACED,
+    VOLUME_REPLACEMENT,
+    Action,
+    Instance,
+    Passage,
+    in_pool,
+)
+from lab.lifecycle_events import LifecycleEvents
 from lab.target_groups import TargetGroups
 
 logger = logging.getLogger(__name__)
@@ -33,57 +64,17 @@ TICK = 0.05
 """Seconds between two looks at the groups."""
 PUBLIC_ADDRESSES = "198.51.100.0/24"
 """Public addresses of instances: a documentation range (RFC 5737)."""
-LAUNCHING = "autoscaling:EC2_INSTANCE_LAUNCHING"
-TERMINATING = "autoscaling:EC2_INSTANCE_TERMINATING"
-GLOBAL_LIMIT = 48 * 3600
-"""Seconds an instance may stay in a wait state; 100 heartbeat timeouts if that is less."""
-COUNTED = {"Pending", "Pending:Wait", "Pending:Proceed", "InService"}
-"""The states that count towards the desired capacity."""
+RUNS_NOT = frozenset({"stopping", "stopped", "shutting-down", "terminated"})
+"""The states of EC2 in which an instance in service fails its health check."""
 
 
-@dataclass
-class Action:
-    """A lifecycle action in progress: one hook holding one instance."""
-
-    hook: Record
-    started: float
-    deadline: float
-    token: str = field(default_factory=lambda: str(uuid.uuid4()))
-    result: str | None = None
-
-    @property
-    def limit(self) -> float:
-        """When the action ends whatever its heartbeats, in seconds since the epoch."""
-        return self.started + global_timeout(self.hook)
-
-    def extend(self, now: float) -> None:
-        """Restart the heartbeat timeout."""
-        self.deadline = now + int(self.hook["HeartbeatTimeout"])
-
-
-@dataclass
-class Instance:
-    """An instance that a group has launched."""
-
-    instance_id: str
-    scope: Scope
-    group: str
-    group_arn: str
-    address: IPv4Address
-    public_address: IPv4Address | None
-    """None where the pool has run out."""
-    zone: str
-    subnet: str
-    launch_template: dict[str, str]
-    protected: bool
-    launched: float
-    cause: str
-    target_groups: list[str]
-    state: str = "Pending"
-    health: str = "Healthy"
-    hooks_apply: bool = True
-    addresses_held: bool = True
-    actions: list[Action] = field(default_factory=list)
+LAUNCHING_WORDS = {
+    (EC2, GROUP): "Launching a new EC2 instance",
+    (EC2, POOL): "Launching a new EC2 instance into warm pool",
+    (POOL, GROUP): "Launching a new EC2 instance from warm pool",
+}
+"""How a scaling activity describes a launch, by origin and destination. From the user guide ("Verify a scaling
+activity") and from what users of warm pools report."""
 
 
 class Addresses:
@@ -92,9 +83,14 @@ class Addresses:
     def __init__(self, network: str) -> None:
         self._free = list(IPv4Network(network).hosts())
 
-    def take(self) -> IPv4Address | None:
-        """Return the lowest free address, None if there is none."""
-        return heapq.heappop(self._free) if self._free else None
+    def take(self, but: IPv4Address | None = None) -> IPv4Address | None:
+        """Return the lowest free address that is not this one, None if there is none."""
+        address = heapq.heappop(self._free) if self._free else None
+        if address is None or address != but:
+            return address
+        other = heapq.heappop(self._free) if self._free else None
+        heapq.heappush(self._free, address)
+        return other
 
     def free(self, address: IPv4Address) -> None:
         """Take an address back."""
@@ -102,15 +98,28 @@ class Addresses:
 
 
 class Engine:
-    """Runs all groups of all accounts and Regions."""
+    """Runs all groups of all accounts and Regions.
 
-    def __init__(self, address_pool: str, targets: TargetGroups) -> None:
-        self._targets = targets
+    clock: seconds since the epoch, for whoever acts between two ticks.
+    """
+
+    def __init__(
+        self,
+        address_pool: str,
+        targets: TargetGroups,
+        events: LifecycleEvents | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.clock = clock
         self.transitions: list[Transition] = []
         self.timeouts: list[Timeout] = []
+        self._activities: defaultdict[str, list[Record]] = defaultdict(list)  # by the group's ARN
+        self._targets = targets
+        self._events = events or LifecycleEvents()
         # Thousands of instances are looked at many times a second, so each question has its index.
         self._instances: dict[str, Instance] = {}
         self._members: defaultdict[str, dict[str, Instance]] = defaultdict(dict)  # by the group's ARN
+        self._detached: list[Instance] = []
         self._actions: dict[str, Action] = {}  # those in progress, by token
         self._tested: set[tuple[Scope, str, str, str | None]] = set()
         self._addresses = Addresses(address_pool)
@@ -119,32 +128,48 @@ class Engine:
     async def run(self) -> None:
         """Tick until cancelled."""
         while True:
-            self.tick(time.time())
+            self.tick(self.clock())
             await asyncio.sleep(TICK)
 
     def tick(self, now: float) -> None:
-        """Move every instance by at most one state, then bring every group to its desired capacity."""
+        """Move every instance by at most one state, then bring every group and its warm pool to their sizes."""
         for arn, members in list(self._members.items()):
             self._advance_all(list(members.values()), now)
             if not members:
                 del self._members[arn]
+        for instance in self._detached:
+            with cloud.within(instance.scope):
+                self._follow_power(instance)
         for scope, group in cloud.groups():
             with cloud.within(scope), _failure_logged(group["AutoScalingGroupName"]):
                 self._test_targets(scope, group)
                 self._adjust(scope, group, now)
+                self._adjust_pool(scope, group, now)
 
     def instances(self, scope: Scope) -> list[Instance]:
         """Return the instances of an account and Region, the oldest first."""
         return [instance for instance in self._instances.values() if instance.scope == scope]
 
     def members(self, group: Record) -> list[Instance]:
-        """Return a group's instances, the oldest first."""
+        """Return a group's instances and those of its warm pool, the oldest first."""
         return list(self._members.get(group["AutoScalingGroupARN"], {}).values())
 
     def instance(self, scope: Scope, instance_id: str) -> Instance | None:
         """Return an instance of an account and Region, None if there is none with this id."""
         instance = self._instances.get(instance_id)
         return instance if instance and instance.scope == scope else None
+
+    def activities(self, group: Record) -> list[Record]:
+        """Return the launches of a group, into and out of its warm pool too, the newest first."""
+        return self._activities[group["AutoScalingGroupARN"]][::-1]
+
+    def age(self, instance_ids: Collection[str], seconds: float) -> None:
+        """Let the launches of these instances have begun so many seconds earlier."""
+        for activities in self._activities.values():
+            for each in activities:
+                if each["Description"].split()[-1] in instance_ids:
+                    began = datetime.fromisoformat(each["StartTime"]) - timedelta(seconds=seconds)
+                    each["StartTime"] = timestamp(began.timestamp())
 
     def action(self, token: str) -> Action | None:
         """Return the action in progress that has this token."""
@@ -154,25 +179,69 @@ class Engine:
         """Return by group name the lifecycle state of each instance that is not terminated, the oldest first."""
         states: defaultdict[str, dict[str, str]] = defaultdict(dict)
         for instance in self._instances.values():
-            states[instance.group][instance.instance_id] = instance.state
+            states[instance.group][instance.instance_id] = instance.shown
         return states
+
+    # What begins by a call, or by a group's size.
 
     def terminate(self, instance: Instance, now: float, cause: str) -> None:
         """Begin to terminate an instance; hooks that hold it let go."""
         instance.cause = cause
-        self._end_actions(instance)
-        self._leave_targets(instance)
-        self._enter(instance, "Terminating", now)
+        self._depart(instance, DEATH_IN_POOL if in_pool(instance.state) else TERMINATION, now)
 
     def enter_standby(self, instance: Instance, now: float) -> None:
         """Take an instance out of service; no hooks run."""
         self._leave_targets(instance)
+        instance.passage = None
         self._enter(instance, "EnteringStandby", now)
 
     def exit_standby(self, instance: Instance, now: float) -> None:
         """Put an instance in Standby back into service; no hooks run."""
-        instance.hooks_apply = False
-        self._enter(instance, "Pending", now)
+        self._depart(instance, OUT_OF_STANDBY, now)
+
+    def detach(self, instance: Instance, now: float) -> None:
+        """Let an instance leave its group and live on; no hooks run."""
+        self._leave_targets(instance)
+        instance.passage = None
+        self._enter(instance, "Detaching", now)
+
+    def replace_root_volume(self, instance_id: str, now: float) -> str | None:
+        """Begin to replace the root volume of an instance in service, as an instance refresh of that strategy does.
+
+        Return why that cannot be, None if it has begun.
+        """
+        instance = self._instances.get(instance_id)
+        if instance is None or instance.state != "InService":
+            return f"{instance_id} is not in service"
+        with cloud.within(instance.scope):
+            if warm_pools.of(cloud.group_named(instance.group) or {}):
+                return f"{instance.group} has a warm pool"
+            instance.cause = "an instance was taken out of service in response to an instance refresh."
+            self._depart(instance, VOLUME_REPLACEMENT, now)
+        return None
+
+    def force_state(self, instance_id: str, state: str | None) -> bool:
+        """Let the API show this state of an instance, which stays as it is meanwhile; None ends that.
+
+        Return whether there is such an instance.
+        """
+        instance = self._instances.get(instance_id)
+        if instance:
+            instance.forced = state
+        return instance is not None
+
+    def force_none(self) -> None:
+        """Let the API show the state of every instance as it is."""
+        for instance in self._instances.values():
+            instance.forced = None
+
+    def _depart(self, instance: Instance, passage: Passage, now: float) -> None:
+        """Send an instance on a passage, wherever it is and whatever holds it."""
+        self._end_actions(instance)
+        if passage.transition == TERMINATING:
+            self._leave_targets(instance)
+        instance.passage, instance.abandoned = passage, False
+        self._enter(instance, passage.first, now)
 
     # The life of an instance.
 
@@ -187,54 +256,67 @@ class Engine:
             hooks = cloud.hooks_of(one.group) if exists else []
             for instance in members:
                 with _failure_logged(instance.instance_id):
-                    if group and exists:
-                        self._advance(instance, group, hooks, now)
-                    else:
+                    if not (group and exists):
                         self._abolish(instance, now)
+                    elif not instance.forced:
+                        self._advance(instance, group, hooks, now)
 
     def _advance(self, instance: Instance, group: Record, hooks: list[Record], now: float) -> None:
+        self._follow_power(instance)
         self._check_health(instance)
-        unhealthy = instance.health == "Unhealthy" and instance.state in COUNTED
-        if unhealthy:
+        if instance.health == "Unhealthy" and instance.state in COUNTED | PREPARED:
             self.terminate(instance, now, "an instance was taken out of service in response to an EC2 health check.")
-        elif instance.state == "Pending":
-            self._begin(instance, group, hooks, now)
-        elif instance.state == "Pending:Proceed":
-            self._serve(instance, group, now)
         elif instance.state == "EnteringStandby":
             self._enter(instance, "Standby", now)
-        elif instance.state in ("Pending:Wait", "Terminating:Wait"):
-            self._await_hooks(instance, hooks, now)
-        elif instance.state == "Terminating:Proceed" or (
-            instance.state == "Terminating" and not self._hold(instance, TERMINATING, hooks, now)
-        ):
-            self._shut_down(instance, now)
+        elif instance.state == "Detaching":
+            self._let_go(instance, now)
+        elif instance.passage and instance.state == instance.passage.first:
+            self._begin(instance, instance.passage, group, hooks, now)
+        elif instance.passage and instance.state == instance.passage.waiting:
+            self._await_hooks(instance, instance.passage, hooks, now)
+        elif instance.passage and instance.state == instance.passage.proceeding:
+            self._arrive(instance, instance.passage, group, now)
+
+    def _follow_power(self, instance: Instance) -> None:
+        """What EC2 makes of an instance decides about its addresses, whoever stopped, started or terminated it."""
+        state = cloud.instance_state(instance.instance_id)
+        if state == "terminated":
+            self._free_addresses(instance)
+        elif state == "stopped" and instance.public_address:
+            self._public_addresses.free(instance.public_address)
+            instance.former_public, instance.public_address = instance.public_address, None
+            cloud.set_public_address(instance.instance_id, "")
+        elif state == "running" and instance.former_public:
+            instance.public_address = self._public_addresses.take(but=instance.former_public)
+            instance.former_public = None
+            cloud.set_public_address(instance.instance_id, str(instance.public_address or ""))
 
     def _check_health(self, instance: Instance) -> None:
-        if cloud.instance_state(instance.instance_id) == "terminated":
-            self._free_addresses(instance)
-            if instance.state in COUNTED:
-                instance.health = "Unhealthy"
+        state = cloud.instance_state(instance.instance_id)
+        gone = state == "terminated" and instance.state in COUNTED | PREPARED
+        if gone or (state in RUNS_NOT and instance.state == "InService"):
+            instance.health = "Unhealthy"
 
-    def _begin(self, instance: Instance, group: Record, hooks: list[Record], now: float) -> None:
-        cloud.set_instance_state(instance.instance_id, "running")
-        if not (instance.hooks_apply and self._hold(instance, LAUNCHING, hooks, now)):
-            self._serve(instance, group, now)
+    def _begin(self, instance: Instance, passage: Passage, group: Record, hooks: list[Record], now: float) -> None:
+        if cloud.instance_state(instance.instance_id) == "pending":
+            cloud.set_instance_state(instance.instance_id, "running")
+        if not self._hold(instance, passage, hooks, now):
+            self._arrive(instance, passage, group, now)
 
-    def _hold(self, instance: Instance, transition: str, hooks: list[Record], now: float) -> bool:
-        """Let the group's hooks for a transition hold the instance; return False if there are none."""
-        if cloud.instance_state(instance.instance_id) == "shutting-down":
-            return False
+    def _hold(self, instance: Instance, passage: Passage, hooks: list[Record], now: float) -> bool:
+        """Let the group's hooks for a passage hold the instance; return False if there are none."""
+        if cloud.instance_state(instance.instance_id) in ("stopping", "shutting-down"):
+            return False  # it has passed them already
         instance.actions = [
-            Action(hook, now, now + int(hook["HeartbeatTimeout"]))
+            Action(instance.instance_id, hook, now, now + int(hook["HeartbeatTimeout"]))
             for hook in hooks
-            if hook["LifecycleTransition"] == transition
+            if hook["LifecycleTransition"] == passage.transition
         ]
         self._actions |= {action.token: action for action in instance.actions}
         if instance.actions:
-            self._enter(instance, "Pending:Wait" if transition == LAUNCHING else "Terminating:Wait", now)
+            self._enter(instance, passage.waiting, now)
         for action in instance.actions:
-            self._announce(instance, action, now)
+            self._events.action(instance, passage, action, now)
         return bool(instance.actions)
 
     def _end_actions(self, instance: Instance) -> None:
@@ -242,8 +324,8 @@ class Engine:
             del self._actions[action.token]
         instance.actions = []
 
-    def _await_hooks(self, instance: Instance, hooks: list[Record], now: float) -> None:
-        launching = instance.state == "Pending:Wait"
+    def _await_hooks(self, instance: Instance, passage: Passage, hooks: list[Record], now: float) -> None:
+        launching = passage.transition == LAUNCHING
         existing = {hook["LifecycleHookName"] for hook in hooks}
         for action in instance.actions:
             if action.result is None and action.hook["LifecycleHookName"] not in existing:
@@ -257,42 +339,83 @@ class Engine:
         if abandoned is None and any(action.result is None for action in instance.actions):
             return
         self._end_actions(instance)
-        if not launching:
-            self._enter(instance, "Terminating:Proceed", now)
-        elif abandoned is None:
-            self._enter(instance, "Pending:Proceed", now)
-        else:
-            message = (
-                "Instance failed to complete user's Lifecycle Action: Lifecycle Action with token "
-                f"{abandoned.token} was abandoned: Lifecycle Action Completed with ABANDON Result"
-            )
-            self._tell(instance, "EC2 Instance Launch Unsuccessful", now, "Failed", message)
+        if abandoned and launching:
+            if passage.action == "Launch":
+                self._events.not_launched(instance, passage, abandoned.token, now)
             self.terminate(instance, now, "an instance was taken out of service in response to its abandoned launch.")
+        else:
+            instance.abandoned = abandoned is not None
+            self._enter(instance, passage.proceeding, now)
 
-    def _serve(self, instance: Instance, group: Record, now: float) -> None:
+    def _arrive(self, instance: Instance, passage: Passage, group: Record, now: float) -> None:
+        """The hooks of a passage have let the instance go, or there are none."""
+        if passage is VOLUME_REPLACEMENT:
+            instance.passage = VOLUME_REPLACED
+            self._enter(instance, VOLUME_REPLACED.first, now)
+        elif instance.abandoned and _retains(group):
+            instance.passage = None
+            self._enter(instance, passage.retained, now)
+        elif passage.destination == POOL:
+            self._rest(instance, passage, group, now)
+        elif passage.destination == EC2:
+            self._shut_down(instance, passage, now)
+        else:
+            self._serve(instance, passage, group, now)
+
+    def _serve(self, instance: Instance, passage: Passage, group: Record, now: float) -> None:
+        instance.passage = None
         self._enter(instance, "InService", now)
         instance.target_groups = [one["Identifier"] for one in traffic_sources(group) if one["Type"] == "elbv2"]
         for target_group in instance.target_groups:
             self._targets.register(target_group, [instance.instance_id])
-        if instance.hooks_apply:
-            self._tell(instance, "EC2 Instance Launch Successful", now)
+        if passage.action == "Launch":
+            self._events.launched(instance, passage, now)
 
-    def _shut_down(self, instance: Instance, now: float) -> None:
-        if cloud.instance_state(instance.instance_id) in ("pending", "running"):
+    def _rest(self, instance: Instance, passage: Passage, group: Record, now: float) -> None:
+        """Let an instance be what the pool wants its members to be."""
+        pool = warm_pools.of(group)
+        assert pool, "a pool is gone only when it has no member any more"
+        state = pool["PoolState"]
+        if state != "Running":
+            if cloud.instance_state(instance.instance_id) != "stopping":
+                cloud.set_instance_state(instance.instance_id, "stopping")
+                return
+            cloud.set_instance_state(instance.instance_id, "stopped")
+            self._follow_power(instance)
+        instance.passage = None
+        self._enter(instance, f"Warmed:{state}", now)
+        if passage is BACK_TO_POOL:
+            self._events.terminated(instance, passage, now)
+        else:
+            self._events.launched(instance, passage, now)
+
+    def _shut_down(self, instance: Instance, passage: Passage, now: float) -> None:
+        if cloud.instance_state(instance.instance_id) not in ("shutting-down", "terminated"):
             cloud.set_instance_state(instance.instance_id, "shutting-down")
             return
         cloud.set_instance_state(instance.instance_id, "terminated")
-        self._enter(instance, "Terminated", now)
+        self._enter(instance, "Warmed:Terminated" if passage is DEATH_IN_POOL else "Terminated", now)
         self._free_addresses(instance)
-        self._tell(instance, "EC2 Instance Terminate Successful", now)
+        self._events.terminated(instance, passage, now)
+        self._forget(instance)
+
+    def _let_go(self, instance: Instance, now: float) -> None:
+        """A detached instance is no group's any more, but keeps its addresses while it lives."""
+        self._enter(instance, "Detached", now)
+        cloud.untag_instance(instance.instance_id, GROUP_TAG)
+        self._detached.append(instance)
+        self._forget(instance)
+
+    def _forget(self, instance: Instance) -> None:
         del self._instances[instance.instance_id]
         del self._members[instance.group_arn][instance.instance_id]
 
     def _abolish(self, instance: Instance, now: float) -> None:
         """Terminate an instance whose group was deleted: no hooks run."""
-        if not instance.state.startswith("Terminating") or instance.state == "Terminating:Wait":
+        passage = instance.passage
+        if not passage or passage.destination != EC2 or instance.state == passage.waiting:
             self.terminate(instance, now, "the Auto Scaling group was deleted.")
-        self._shut_down(instance, now)
+        self._shut_down(instance, instance.passage or TERMINATION, now)
 
     def _free_addresses(self, instance: Instance) -> None:
         if instance.addresses_held:
@@ -312,22 +435,74 @@ class Engine:
         logger.info("%s of %s (%s) is %s", instance.instance_id, instance.group, instance.address, state)
         self.transitions.append(Transition(now, instance.group, instance.instance_id, str(instance.address), state))
 
-    # The size of a group.
+    # The size of a group and of its warm pool.
 
     def _adjust(self, scope: Scope, group: Record, now: float) -> None:
         members = [instance for instance in self.members(group) if instance.state in COUNTED]
         excess = len(members) - int(group["DesiredCapacity"])
         cause = f"a change of the desired capacity to {group['DesiredCapacity']}."
         for instance in [instance for instance in members if not instance.protected][: max(excess, 0)]:
+            self._scale_in(instance, group, now, cause)
+        used = Counter(instance.subnet for instance in members)
+        ready = [instance for instance in self.members(group) if instance.state in READY and not instance.forced]
+        for _ in range(-excess):
+            if ready:
+                self._take_from_pool(ready.pop(0), now, cause)
+            else:
+                self._launch(scope, group, used, COLD, now, cause)
+
+    def _scale_in(self, instance: Instance, group: Record, now: float, cause: str) -> None:
+        place = warm_pools.wanted(group) - len(self._prepared(group))
+        if warm_pools.takes_back(group) and instance.state == "InService" and place > 0:
+            instance.cause = cause
+            self._depart(instance, BACK_TO_POOL, now)
+        else:
             self.terminate(instance, now, cause)
+
+    def _take_from_pool(self, instance: Instance, now: float, cause: str) -> None:
+        instance.cause, instance.launched = cause, now
+        if cloud.instance_state(instance.instance_id) == "stopped":
+            cloud.start_instance(instance.instance_id, now)
+        self._note_launch(instance, OUT_OF_POOL, now)
+        self._depart(instance, OUT_OF_POOL, now)
+
+    def _note_launch(self, instance: Instance, passage: Passage, now: float) -> None:
+        words = LAUNCHING_WORDS[passage.origin, passage.destination]
+        self._activities[instance.group_arn].append(activity(instance, now, f"{words}: {instance.instance_id}"))
+
+    def _adjust_pool(self, scope: Scope, group: Record, now: float) -> None:
+        pool = warm_pools.of(group)
+        if pool is None:
+            return
+        if warm_pools.is_going(pool):
+            self._empty_pool(group, now)
+            return
+        members = self._prepared(group)
+        excess = len(members) - warm_pools.wanted(group)
+        for instance in [each for each in members if each.state in READY][: max(excess, 0)]:
+            self.terminate(instance, now, "a change of the size of the warm pool.")
         used = Counter(instance.subnet for instance in members)
         for _ in range(-excess):
-            subnet = _emptiest_subnet(group, used)
-            used[subnet] += 1
-            self._launch(scope, group, subnet, now, cause)
+            self._launch(scope, group, used, INTO_POOL, now, "a change of the size of the warm pool.")
 
-    def _launch(self, scope: Scope, group: Record, subnet: str, now: float, cause: str) -> None:
+    def _prepared(self, group: Record) -> list[Instance]:
+        return [instance for instance in self.members(group) if instance.state in PREPARED]
+
+    def _empty_pool(self, group: Record, now: float) -> None:
+        members = [instance for instance in self.members(group) if in_pool(instance.state)]
+        for instance in members:
+            if instance.passage is not DEATH_IN_POOL:
+                self.terminate(instance, now, "the warm pool was deleted.")
+        if not members:
+            warm_pools.forget(group)
+
+    def _launch(
+        self, scope: Scope, group: Record, used: Counter[str], passage: Passage, now: float, cause: str
+    ) -> None:
+        """Launch an instance in the subnet of which the fewest are used, and count it there."""
         template = cloud.launch_template_version(group.get("LaunchTemplate") or {})
+        subnet = _emptiest_subnet(group, used)
+        used[subnet] += 1
         zone = cloud.subnet_zone(subnet) or group["AvailabilityZones"][0]
         address = self._addresses.take()
         if address is None:
@@ -355,65 +530,11 @@ class Engine:
             protected=bool(group["NewInstancesProtectedFromScaleIn"]),
             launched=now,
             cause=cause,
-            target_groups=[],
+            passage=passage,
         )
         self._instances[instance_id] = self._members[instance.group_arn][instance_id] = instance
-        self._enter(instance, "Pending", now)
-
-    # What the world is told.
-
-    def _announce(self, instance: Instance, action: Action, now: float) -> None:
-        launching = action.hook["LifecycleTransition"] == LAUNCHING
-        facts = {
-            "LifecycleActionToken": action.token,
-            "AutoScalingGroupName": instance.group,
-            "LifecycleHookName": action.hook["LifecycleHookName"],
-            "EC2InstanceId": instance.instance_id,
-            "LifecycleTransition": action.hook["LifecycleTransition"],
-        }
-        if action.hook.get("NotificationMetadata"):
-            facts["NotificationMetadata"] = action.hook["NotificationMetadata"]
-        ends = ("EC2", "AutoScalingGroup") if launching else ("AutoScalingGroup", "EC2")
-        detail = {**facts, "Origin": ends[0], "Destination": ends[1]}
-        kind = "launch" if launching else "terminate"
-        cloud.put_event("aws.autoscaling", f"EC2 Instance-{kind} Lifecycle Action", detail, [instance.group_arn])
-        if action.hook.get("NotificationTargetARN"):
-            body = {
-                "Service": "AWS Auto Scaling",
-                "Time": timestamp(now),
-                "RequestId": str(uuid.uuid4()),
-                "AccountId": instance.scope.account,
-                **detail,
-            }
-            verb = "LAUNCHING" if launching else "TERMINATING"
-            subject = f"Auto Scaling:  Lifecycle action '{verb}' for instance {instance.instance_id} in progress."
-            cloud.notify(action.hook["NotificationTargetARN"], subject, body)
-
-    def _tell(
-        self, instance: Instance, detail_type: str, now: float, status: str = "InProgress", message: str = ""
-    ) -> None:
-        launching = "Launch" in detail_type
-        verb = "Launching a new" if launching else "Terminating"
-        instance_arn = f"arn:aws:ec2:{instance.scope.region}:{instance.scope.account}:instance/{instance.instance_id}"
-        detail = {
-            "StatusCode": status,
-            "Description": f"{verb} EC2 instance: {instance.instance_id}",
-            "AutoScalingGroupName": instance.group,
-            "ActivityId": str(uuid.uuid4()),
-            "Details": {"Availability Zone": instance.zone, "Subnet ID": instance.subnet},
-            "RequestId": str(uuid.uuid4()),
-            "StatusMessage": message,
-            "EndTime": timestamp(now),
-            "EC2InstanceId": instance.instance_id,
-            "StartTime": timestamp(instance.launched if launching else now),
-            "Cause": f"At {timestamp(now)} {instance.cause}",
-            "Origin": "EC2" if launching else "AutoScalingGroup",
-            "Destination": "AutoScalingGroup" if launching else "EC2",
-        }
-        cloud.put_event("aws.autoscaling", detail_type, detail, [instance.group_arn, instance_arn])
-        group = cloud.group_named(instance.group)
-        if group and group["AutoScalingGroupARN"] == instance.group_arn:
-            send(group, detail_type, detail)
+        self._note_launch(instance, passage, now)
+        self._enter(instance, passage.first, now)
 
     def _test_targets(self, scope: Scope, group: Record) -> None:
         """Send a hook's notification target its test message, once."""
@@ -441,11 +562,21 @@ def _emptiest_subnet(group: Record, used: Counter[str]) -> str:
     return subnet
 
 
+GROUP_TAG = "aws:autoscaling:groupName"
+"""The tag that names the group of an instance."""
+
+
 def _instance_tags(group: Record, template: Record) -> dict[str, str]:
     specifications = [one for one in template["Data"].get("TagSpecifications", []) if one["ResourceType"] == "instance"]
     tags = {tag["Key"]: tag["Value"] for one in specifications for tag in one.get("Tags", [])}
     tags |= {tag["Key"]: tag["Value"] for tag in group["Tags"] if tag["PropagateAtLaunch"]}
-    return {**tags, "aws:autoscaling:groupName": group["AutoScalingGroupName"]}
+    return {**tags, GROUP_TAG: group["AutoScalingGroupName"]}
+
+
+def _retains(group: Record) -> bool:
+    """Whether the group keeps an instance whose terminate hook was abandoned."""
+    triggers = (group.get("InstanceLifecyclePolicy") or {}).get("RetentionTriggers") or {}
+    return bool(triggers.get("TerminateHookAbandon") == "retain")
 
 
 def traffic_sources(group: Record) -> list[Record]:
@@ -456,8 +587,3 @@ def traffic_sources(group: Record) -> list[Record]:
         *group.get("TrafficSources", []),
     ]
     return list({one["Identifier"]: one for one in attached}.values())
-
-
-def global_timeout(hook: Record) -> int:
-    """Return the seconds for which a hook may hold an instance, whatever its heartbeats."""
-    return min(GLOBAL_LIMIT, 100 * int(hook["HeartbeatTimeout"]))

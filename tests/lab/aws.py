@@ -26,8 +26,10 @@ import boto3
 from botocore.config import Config
 
 from lab.aws_control import CONTROL, Invocation, TargetEvent, Timeout, Transition
+from lab.aws_limits import SQS_BYTES
+from lab.lifecycle import states
 
-__all__ = ["ACCOUNT", "REGION", "EmbeddedAws", "Invocation", "TargetEvent", "Timeout", "Transition"]
+__all__ = ["ACCOUNT", "OPEN_POLICY", "REGION", "EmbeddedAws", "Invocation", "TargetEvent", "Timeout", "Transition"]
 
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
@@ -40,6 +42,18 @@ REQUEST_TIMEOUT = 10
 INHERITED = ("HOME", "LANG", "PATH", "TMPDIR")
 """What the server, and with it every function, sees of our environment."""
 HEALTH = "/_ministack/health"
+OPEN_POLICY: dict[str, Any] = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": ["events.amazonaws.com", "sns.amazonaws.com"]},
+            "Action": "sqs:SendMessage",
+            "Resource": "*",
+        }
+    ],
+}
+"""The policy of a queue to which all rules and topics may send; without a policy none may."""
 
 
 class EmbeddedAws:
@@ -47,18 +61,21 @@ class EmbeddedAws:
 
     `log` is the file that the server writes to. `address_pool` is the network that instances get their private
     addresses from; the lowest free address is always given first. `sqs_pollers` is the number of batches that an
-    event source mapping gathers side by side.
+    event source mapping gathers side by side. `sqs_bytes` is what one call that sends to a queue may hold.
     """
 
     endpoint_url: str
     environment: dict[str, str]
     """What `sam`, the AWS CLI and boto3 need to find the server: endpoint, dummy credentials, Region."""
 
-    def __init__(self, *, log: Path, address_pool: str = "10.0.0.0/24", sqs_pollers: int = 5) -> None:
+    def __init__(
+        self, *, log: Path, address_pool: str = "10.0.0.0/24", sqs_pollers: int = 5, sqs_bytes: int = SQS_BYTES
+    ) -> None:
         self._log = log
         self._address_pool = address_pool
         self._sqs_pollers = sqs_pollers
-        self._clients: dict[str, Any] = {}
+        self._sqs_bytes = sqs_bytes
+        self._clients: dict[tuple[str, str, str], Any] = {}
         self._server: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -67,7 +84,7 @@ class EmbeddedAws:
             self.endpoint_url = f"http://127.0.0.1:{port}"
             self.environment = {
                 "AWS_ENDPOINT_URL": self.endpoint_url,
-                "AWS_ACCESS_KEY_ID": ACCOUNT,  # Twelve digits: MiniStack takes them as the account.
+                "AWS_ACCESS_KEY_ID": ACCOUNT,
                 "AWS_SECRET_ACCESS_KEY": "embedded",
                 "AWS_DEFAULT_REGION": REGION,
                 "AWS_REGION": REGION,
@@ -89,15 +106,24 @@ class EmbeddedAws:
         self._clients.clear()
         self._stop()
 
-    def client(self, service: str) -> Any:
-        """Return a boto3 client for a service, the same at each call."""
-        if service not in self._clients:
+    def client(self, service: str, *, account: str = ACCOUNT, region: str = REGION) -> Any:
+        """Return a boto3 client for a service in an account and Region, the same at each call."""
+        key = (service, account, region)
+        if key not in self._clients:
             session: Any = boto3.Session(
-                aws_access_key_id=ACCOUNT, aws_secret_access_key="embedded", region_name=REGION
+                aws_access_key_id=account,  # Twelve digits: MiniStack takes them as the account.
+                aws_secret_access_key="embedded",
+                region_name=region,
             )
             config = Config(connect_timeout=5, read_timeout=60, retries={"total_max_attempts": 1})
-            self._clients[service] = session.client(service, endpoint_url=self.endpoint_url, config=config)
-        return self._clients[service]
+            self._clients[key] = session.client(service, endpoint_url=self.endpoint_url, config=config)
+        return self._clients[key]
+
+    def open_queue(self, name: str) -> str:
+        """Make a queue to which all rules and topics may send, and return its URL."""
+        attributes = {"Policy": json.dumps(OPEN_POLICY)}
+        url: str = self.client("sqs").create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
+        return url
 
     def states(self, group: str) -> dict[str, str]:
         """Return the lifecycle state of each instance of an Auto Scaling group, the oldest first.
@@ -175,19 +201,72 @@ class EmbeddedAws:
         self._control("PUT", "hidden-instances", instance_ids)
 
     def age(self, instance_ids: Iterable[str], seconds: float) -> None:
-        """Let EC2 say that these instances were launched so many seconds earlier; nothing else gets older."""
+        """Let EC2 and scaling activities say that these instances were launched so many seconds earlier.
+
+        Nothing else gets older.
+        """
         self._control("PUT", "aged-instances", {"instance_ids": list(instance_ids), "seconds": seconds})
+
+    def force_state(self, instance_id: str, state: str | None) -> None:
+        """Let Auto Scaling show this lifecycle state of an instance from now on, any that its API knows; None ends it.
+
+        Behind it the instance stays as it is, counts as what it is, and moves on only afterwards. Raises ValueError for
+        a state that the API does not know.
+        """
+        if state is not None and state not in states():
+            raise ValueError(f"{state} is no lifecycle state")
+        self._control("PUT", "forced-states", {"instance_id": instance_id, "state": state})
+
+    def replace_root_volume(self, instance_id: str) -> None:
+        """Begin to replace the root volume of an instance in service: StartInstanceRefresh, and only this of it.
+
+        Raises ValueError where it may not be: the instance is not in service, or its group has a warm pool.
+        """
+        self._control("PUT", "replaced-root-volumes", instance_id)
+
+    def answer_stale(
+        self,
+        *,
+        group: str | None = None,
+        instance_id: str | None = None,
+        hook: str | None = None,
+        calls: int | None = None,
+        seconds: float | None = None,
+    ) -> None:
+        """Refuse answers to lifecycle actions that are open, as if they were not, for so many calls and seconds.
+
+        The actions of this group, instance and hook; of any where one is left out. Without calls and seconds: until
+        `mend`.
+        """
+        asked = {"group": group, "instance_id": instance_id, "hook": hook, "calls": calls, "seconds": seconds}
+        self._control("PUT", "stale-answers", asked)
+
+    def forward_event(
+        self,
+        detail_type: str,
+        detail: dict[str, Any],
+        *,
+        account: str,
+        region: str = REGION,
+        source: str = "aws.autoscaling",
+        resources: Iterable[str] = (),
+    ) -> None:
+        """Put an event on our default bus as another account's or Region's bus forwards it: that of an AWS service."""
+        event = {"source": source, "detail-type": detail_type, "detail": detail, "resources": list(resources)}
+        self._control("PUT", "forwarded-events", event | {"account": account, "region": region})
 
     def fire_schedule(self, name: str) -> None:
         """Let a schedule with a rate be due at once, without waiting for its time."""
         self._control("PUT", "due-schedule", name)
 
     def mend(self) -> None:
-        """Nothing is wrong any more: every event is delivered, no call is refused, no instance is hidden."""
+        """Nothing is wrong any more: every event is delivered, no call is refused, no instance is hidden or forced."""
         self.drop_events()
         self.hide()
         self.deny(None)
         self.throttle(None)
+        self._control("DELETE", "stale-answers")
+        self._control("DELETE", "forced-states")
 
     def function_log(self, function_name: str) -> str:
         """Return what a function has logged, as far as its invocations have ended."""
@@ -204,8 +283,12 @@ class EmbeddedAws:
         request = urllib.request.Request(
             f"{self.endpoint_url}{CONTROL}{path}", data=json.dumps(body).encode(), method=method
         )
-        with urllib.request.urlopen(request, timeout=REQUEST_TIMEOUT) as response:
-            return json.load(response)
+        try:
+            with urllib.request.urlopen(request, timeout=REQUEST_TIMEOUT) as response:
+                return json.load(response)
+        except urllib.error.HTTPError as refused:
+            with refused:
+                raise ValueError(json.load(refused) or f"the server knows no {path}, or not what it is about") from None
 
     def _start(self, listener: int, port: int) -> None:
         tests = Path(__file__).parent.parent
@@ -221,6 +304,7 @@ class EmbeddedAws:
         }
         command = [sys.executable, "-m", "lab.aws_server", "--listener", str(listener)]
         command += ["--address-pool", self._address_pool, "--sqs-pollers", str(self._sqs_pollers)]
+        command += ["--sqs-bytes", str(self._sqs_bytes)]
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("wb") as log:
             self._server = subprocess.Popen(

@@ -6,7 +6,8 @@ CONTROL = "/_lab/"
 """Paths below this one are ours.
 
 GET states, transitions, timeouts, invocations, target-events; GET and DELETE calls; PUT dropped-events,
-throttled-calls, denied-calls, hidden-instances, aged-instances, due-schedule, target-health.
+throttled-calls, denied-calls, hidden-instances, aged-instances, due-schedule, target-health,
+replaced-root-volumes, forwarded-events; PUT and DELETE stale-answers, forced-states.
 """
 
 
@@ -21,7 +22,7 @@ class Transition:
     address: str
     """The private IPv4 address that the instance has or had."""
     state: str
-    """The state entered, 'Pending' … 'InService' … 'Terminated'."""
+    """The state entered, 'Pending' … 'InService' … 'Terminated'; one of a warm pool begins with 'Warmed:'."""
 
 
 @dataclass(frozen=True)

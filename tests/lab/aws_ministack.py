@@ -1,8 +1,9 @@
-"""The seam to MiniStack: every private name of it that we read, call or replace is in this file and in no other.
+"""The seam to MiniStack: its private names that we read or call are in this file, those that we replace in aws_patches.
 
 MiniStack gives us EC2, EventBridge, SQS, Lambda, CloudFormation and the rest. It has no Auto Scaling lifecycle, all
 targets of its load balancers are healthy, and its SQS event sources differ from AWS (`lab.autoscaling`,
 `lab.target_groups`, `lab.event_source` say how); these three are ours and reach MiniStack through the functions below.
+No other file knows a private name.
 The version is pinned in tests/requirements.in. `drift` lists the names that moved or changed their parameters; the
 server refuses to start while there are any.
 
@@ -14,21 +15,19 @@ import inspect
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable
+import uuid
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from typing import Any
-from xml.sax.saxutils import escape
 
 from ministack.core import concurrency, lambda_runtime, responses
 from ministack.core.arn import parse_arn
 from ministack.services import alb, autoscaling, ec2, eventbridge, lambda_svc, scheduler, sns, sqs
 from ministack.services.cloudformation import provisioners
-
-from lab.aws_recursion import next_header
 
 Record = dict[str, Any]
 Response = tuple[int, dict[str, str], bytes]
@@ -37,6 +36,22 @@ EXPECTED = {
     "ministack.core.concurrency.run_reentrant": "(fn, *args, thread_name: str = 'ministack-reentrant')",
     "ministack.core.lambda_runtime.reset": "()",
     "ministack.core.arn.parse_arn": "(value: str) -> ministack.core.arn.Arn",
+    "ministack.core.iam_evaluator.EvalContext": (
+        "(principal_arn: str, principal_type: str, principal_account: str, action: str, resource_arn: str, region: str,"
+        " source_ip: str = <factory>, secure_transport: bool = <factory>, request_tags: dict[str, str] = <factory>,"
+        " tag_keys: list[str] = <factory>, service_context: dict[str, typing.Any] = <factory>,"
+        " principal_keys: dict[str, typing.Any] = <factory>) -> None"
+    ),
+    "ministack.core.iam_evaluator._CONDITION_OPS": "dict",
+    "ministack.core.iam_evaluator.evaluate_resource_policy": (
+        "(doc: str | dict | None, ctx: ministack.core.iam_evaluator.EvalContext, service: str | None = None,"
+        " named_only: bool = False, direct_only: bool = False) -> ministack.core.iam_evaluator.EvalResult"
+    ),
+    "ministack.core.iam_evaluator.fnmatch_iam_cs": "(value: str, pattern: str) -> bool",
+    "ministack.core.responses.error_response_json": (
+        "(code: str, message: str, status: int = 400, extra: dict | None = None, *, message_key: str = 'message',"
+        " content_type: str = 'application/x-amz-json-1.0') -> tuple"
+    ),
     "ministack.core.responses.get_account_id": "() -> str",
     "ministack.core.responses.get_region": "() -> str",
     "ministack.core.responses.request_scope": "(account_id: str, region: str)",
@@ -74,8 +89,10 @@ EXPECTED = {
     ),
     "ministack.services.ec2._ACTION_MAP": "dict",
     "ministack.services.ec2._DEFAULT_SUBNET_ID": "str",
-    "ministack.services.ec2._describe_instance_attribute": "(p)",
+    "ministack.services.ec2._INSTANCE_ID_RE": "Pattern",
+    "ministack.services.ec2._parse_member_list": "(params, prefix)",
     "ministack.services.ec2._error": "(code, message, status)",
+    "ministack.services.ec2._instance_xml": "(inst)",
     "ministack.services.ec2._instances": "AccountRegionScopedDict",
     "ministack.services.ec2._launch_instances_internal": (
         "(image_id, instance_type, subnet_id, count, key_name='', user_data='', sg_ids=None,"
@@ -90,6 +107,7 @@ EXPECTED = {
     "ministack.services.eventbridge._dispatch_event": "(event, view=None)",
     "ministack.services.eventbridge._dispatch_to_lambda": "(arn, payload)",
     "ministack.services.eventbridge._dispatch_to_sqs": "(spec, payload, sqs_parameters=None)",
+    "ministack.services.eventbridge._invoke_target": "(target, event, rule, view=None)",
     "ministack.services.eventbridge._put_events": "(data, allow_aws_source=False)",
     "ministack.services.lambda_svc._apply_filter_criteria": "(records: list[dict], esm: dict) -> list[dict]",
     "ministack.services.lambda_svc._emit_lambda_metrics": (
@@ -120,19 +138,27 @@ EXPECTED = {
         " message_attributes: dict | None = None, message_group_id: str = '',"
         " message_deduplication_id: str = '') -> dict | None"
     ),
+    "ministack.services.sqs._Err": "(code: str, message: str, status: int = 400)",
+    "ministack.services.sqs._HANDLERS": "dict",
     "ministack.services.sqs._build_send_sys_attrs": "(now: float, sys_attrs_input: dict) -> dict",
     "ministack.services.sqs._delete_messages_for_esm": "(queue_url: str, receipt_handles: set[str]) -> None",
     "ministack.services.sqs._queue_by_arn": "(arn: str) -> dict | None",
     "ministack.services.sqs._receive_messages_for_esm": "(queue_url: str, max_number: int) -> list[dict]",
+    "ministack.services.sqs.queue_policy_allows": (
+        "(queue_arn: str, service: str, source_arn: str, source_account: str) -> bool"
+    ),
     "ministack.services.sqs.handle_request": (
         "(method: str, path: str, headers: dict, body: bytes, query_params: dict) -> tuple"
     ),
 }
 """What we use of MiniStack 1.5.33: a function's signature, or the type of anything else."""
 
-_trace_header: ContextVar[str | None] = ContextVar("trace_header", default=None)
-_dropped: set[str] = set()
-_hidden: set[str] = set()
+trace_header: ContextVar[str | None] = ContextVar("trace_header", default=None)
+"""The trace header of the invocation that is being started."""
+dropped: set[str] = set()
+"""Detail types of the events that are swallowed."""
+hidden: set[str] = set()
+"""Instances that EC2 does not know for now."""
 
 
 def drift() -> list[str]:
@@ -284,24 +310,29 @@ def launch_instance(data: Record, *, subnet: str, zone: str, private: str, publi
     )
     region = responses.get_region()
     suffix = "ec2.internal" if region == "us-east-1" else f"{region}.compute.internal"
-    public_suffix = "compute-1.amazonaws.com" if region == "us-east-1" else f"{region}.compute.amazonaws.com"
     instance["State"] = {"Code": 0, "Name": "pending"}
     instance["Placement"]["AvailabilityZone"] = zone
     instance["PrivateDnsName"] = f"ip-{private.replace('.', '-')}.{suffix}"
-    instance["PublicIpAddress"] = public
-    instance["PublicDnsName"] = f"ec2-{public.replace('.', '-')}.{public_suffix}" if public else ""
+    instance.update(_public(public))
     ec2._tags[instance["InstanceId"]] = [{"Key": key, "Value": value} for key, value in tags.items()]
     instance_id: str = instance["InstanceId"]
     return instance_id
 
 
+def instance(instance_id: str) -> Record | None:
+    """Return an instance as EC2 has it, None if it has forgotten it."""
+    found: Record | None = ec2._instances.get(instance_id)
+    return found
+
+
 def instance_state(instance_id: str) -> str:
     """Return the EC2 state of an instance; one that EC2 has forgotten was terminated."""
-    instance = ec2._instances.get(instance_id)
-    return instance["State"]["Name"] if instance else "terminated"
+    known = instance(instance_id)
+    return known["State"]["Name"] if known else "terminated"
 
 
-_STATE_CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48}
+_STATE_CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
+_LAUNCH_TIME = "%Y-%m-%dT%H:%M:%S.000Z"
 
 
 def set_instance_state(instance_id: str, state: str) -> None:
@@ -311,6 +342,33 @@ def set_instance_state(instance_id: str, state: str) -> None:
         instance["State"] = {"Code": _STATE_CODES[state], "Name": state}
         if state == "terminated":
             instance["_terminated_at"] = time.time()
+
+
+def start_instance(instance_id: str, now: float) -> None:
+    """Start a stopped instance: it is pending, and was launched now."""
+    set_instance_state(instance_id, "pending")
+    instance = ec2._instances.get(instance_id)
+    if instance:
+        instance["LaunchTime"] = datetime.fromtimestamp(now, UTC).strftime(_LAUNCH_TIME)
+
+
+def set_public_address(instance_id: str, address: str) -> None:
+    """Give an instance this public address, or none."""
+    instance = ec2._instances.get(instance_id)
+    if instance:
+        instance.update(_public(address))
+
+
+def untag_instance(instance_id: str, key: str) -> None:
+    """Take a tag from an instance."""
+    ec2._tags[instance_id] = [tag for tag in ec2._tags.get(instance_id, []) if tag["Key"] != key]
+
+
+def _public(address: str) -> dict[str, str]:
+    region = responses.get_region()
+    suffix = "compute-1.amazonaws.com" if region == "us-east-1" else f"{region}.compute.amazonaws.com"
+    name = f"ec2-{address.replace('.', '-')}.{suffix}" if address else ""
+    return {"PublicIpAddress": address, "PublicDnsName": name}
 
 
 def release_addresses(instance_id: str) -> None:
@@ -333,13 +391,13 @@ def age_instances(instance_ids: Iterable[str], seconds: float) -> None:
     for (_, _, instance_id), instance in ec2._instances.all_items():
         if instance_id in aged:
             launched = datetime.fromisoformat(instance["LaunchTime"]) - timedelta(seconds=seconds)
-            instance["LaunchTime"] = launched.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+            instance["LaunchTime"] = launched.strftime(_LAUNCH_TIME)
 
 
 def hide_instances(instance_ids: Iterable[str]) -> None:
     """Leave these instances, and no others, out of what DescribeInstances answers."""
-    _hidden.clear()
-    _hidden.update(instance_ids)
+    hidden.clear()
+    hidden.update(instance_ids)
 
 
 def target_group(arn: str) -> Record | None:
@@ -379,10 +437,29 @@ def put_event(source: str, detail_type: str, detail: Record, resources: list[str
     eventbridge._put_events({"Entries": [entry]}, allow_aws_source=True)
 
 
+def forward_event(event: Record) -> None:
+    """Let an event arrive on our default bus as the rule of another account or Region forwards it: unchanged.
+
+    event: its `source`, `detail-type`, `detail`, `resources`, and the `account` and `region` that it is of.
+    """
+    record = {
+        "EventId": str(uuid.uuid4()),
+        "Source": event["source"],
+        "DetailType": event["detail-type"],
+        "Detail": json.dumps(event["detail"]),
+        "EventBusName": "default",
+        "Time": int(time.time()),
+        "Resources": event["resources"],
+        "Account": event["account"],
+        "Region": event["region"],
+    }
+    eventbridge._dispatch_event(record)
+
+
 def drop_events(detail_types: Iterable[str]) -> None:
     """Swallow events with these detail types, and deliver all others, from now on."""
-    _dropped.clear()
-    _dropped.update(detail_types)
+    dropped.clear()
+    dropped.update(detail_types)
 
 
 def fire_schedule(name: str) -> bool:
@@ -466,14 +543,14 @@ def lambda_attributes(message_attributes: Record) -> Record:
     return attributes
 
 
-async def invoke(record: Record, event: Record, trace_header: str) -> Record:
+async def invoke(record: Record, event: Record, header: str) -> Record:
     """Invoke a function and wait for it: `error` and `throttle` say how it went, `body` is what it returned."""
     started = time.monotonic()
-    token = _trace_header.set(trace_header)
+    token = trace_header.set(header)
     try:
         result: Record = await concurrency.run_reentrant(lambda_svc._execute_function, record, event)
     finally:
-        _trace_header.reset(token)
+        trace_header.reset(token)
     lambda_svc._emit_lambda_metrics(
         record["config"]["FunctionName"],
         duration_ms=(time.monotonic() - started) * 1000,
@@ -486,159 +563,6 @@ async def invoke(record: Record, event: Record, trace_header: str) -> Record:
 def stop_workers() -> None:
     """Stop the processes that run Lambda functions and remove their directories."""
     lambda_runtime.reset()
-
-
-# What we replace.
-
-
-def install(
-    actions: dict[str, Callable[[Record], Response]], target_actions: dict[str, Callable[[Record], Response]]
-) -> None:
-    """Put our parts in the place of MiniStack's: the actions of Auto Scaling and of target groups, and all below."""
-    autoscaling._ACTION_MAP.update(actions)
-    alb._ACTION_MAP.update(target_actions)
-    autoscaling._reconcile_instances = lambda asg: None
-    lambda_svc._poll_sqs = lambda: False
-    eventbridge._dispatch_to_lambda = _invoke_with_retries
-    _follow_chains()
-    _filter_events()
-    _filter_instances()
-    _tell_user_data()
-    _complete_provisioners()
-
-
-def _invoke_with_retries(function_arn: str, payload: str) -> None:
-    """Invoke a function as the target of a rule: asynchronously, so with two retries and its failure destination."""
-    found, config, _ = lambda_svc._get_func_record_for_ref(function_arn)
-    if found:
-        lambda_svc.invoke_async_with_retry(lambda_svc._execution_record_for_config(found, config), json.loads(payload))
-
-
-def _follow_chains() -> None:
-    """Carry the trace header from an invocation through SendMessage into the message, as the SDK and SQS do."""
-    serve_sqs = sqs.handle_request
-    system_attributes = sqs._build_send_sys_attrs
-    sender: ContextVar[str | None] = ContextVar("sender", default=None)
-
-    async def handle_request(method: str, path: str, headers: Record, body: bytes, query_params: Record) -> Any:
-        sender.set(headers.get("x-amzn-trace-id"))
-        return await serve_sqs(method, path, headers, body, query_params)
-
-    def build(now: float, given: Record) -> Record:
-        attributes: Record = system_attributes(now, given)
-        header = sender.get()
-        if header:
-            attributes.setdefault("AWSTraceHeader", header)
-        return attributes
-
-    def trace_header(config: Record, inbound_trace_header: str | None = None) -> str:
-        return _trace_header.get() or next_header([inbound_trace_header], config["FunctionArn"])
-
-    sqs.handle_request = handle_request
-    sqs._build_send_sys_attrs = build
-    lambda_svc._xray_trace_id_for_invocation = trace_header
-
-
-def _filter_events() -> None:
-    dispatch = eventbridge._dispatch_event
-
-    def dispatch_unless_dropped(event: Record, view: Any = None) -> None:
-        if event.get("DetailType") not in _dropped:
-            dispatch(event, view)
-
-    eventbridge._dispatch_event = dispatch_unless_dropped
-
-
-def _filter_instances() -> None:
-    """Let DescribeInstances heed the filter instance-id, which MiniStack passes over, and know no hidden instance."""
-    matches = ec2._matches_filters
-
-    def matches_also_id(instance: Record, filters: dict[str, list[str]]) -> bool:
-        instance_id = instance["InstanceId"]
-        if instance_id in _hidden or instance_id not in filters.get("instance-id", [instance_id]):
-            return False
-        return bool(matches(instance, filters))
-
-    ec2._matches_filters = matches_also_id
-
-
-def _tell_user_data() -> None:
-    """Let DescribeInstanceAttribute tell the user data of an instance, and know no hidden one."""
-    describe = ec2._describe_instance_attribute
-
-    def describe_instance_attribute(params: Record) -> Response:
-        instance_id = ec2._p(params, "InstanceId")
-        instance = None if instance_id in _hidden else ec2._instances.get(instance_id)
-        if instance is None:
-            unknown = f"The instance ID '{instance_id}' does not exist"
-            refused: Response = ec2._error("InvalidInstanceID.NotFound", unknown, 400)
-            return refused
-        if ec2._p(params, "Attribute") != "userData":
-            other: Response = describe(params)
-            return other
-        text = escape(instance["UserData"])
-        told = f"<userData><value>{text}</value></userData>" if text else "<userData/>"
-        name = "DescribeInstanceAttributeResponse"
-        answered: Response = ec2._xml(200, name, f"<instanceId>{instance_id}</instanceId>{told}")
-        return answered
-
-    ec2._ACTION_MAP["DescribeInstanceAttribute"] = describe_instance_attribute
-
-
-def _complete_provisioners() -> None:
-    """Let CloudFormation keep the properties that MiniStack's provisioners pass over."""
-
-    def keep_group(name: str, properties: Record) -> None:
-        group = autoscaling._asgs[name]
-        for key in ("TargetGroupARNs", "LoadBalancerNames", "TrafficSources"):
-            group[key] = properties.get(key, [])
-
-    def keep_function(name: str, properties: Record) -> None:
-        record = lambda_svc._functions[name]
-        record["recursive_loop"] = properties.get("RecursiveLoop", "Terminate")
-        record["concurrency"] = properties.get("ReservedConcurrentExecutions")
-
-    def create_group(logical_id: str, properties: Record, stack_name: str) -> Any:
-        # Hooks given with the group are there before its first instance.
-        empty = {**properties, "MinSize": 0, "DesiredCapacity": 0}
-        name, attributes = provisioners._asg_create(logical_id, empty, stack_name)
-        put_hooks(name, properties.get("LifecycleHookSpecificationList", []))
-        keep_group(name, properties)
-        autoscaling._asgs[name].update(provisioners._asg_fields(properties))
-        return name, attributes
-
-    def update_group(physical_id: str, old: Record, new: Record, stack_name: str, logical_id: str | None = None) -> Any:
-        name, attributes = provisioners._asg_update(physical_id, old, new, stack_name, logical_id)
-        put_hooks(name, new.get("LifecycleHookSpecificationList", []))
-        keep_group(name, new)
-        return name, attributes
-
-    def create_function(logical_id: str, properties: Record, stack_name: str) -> Any:
-        name, attributes = provisioners._lambda_create(logical_id, properties, stack_name)
-        keep_function(name, properties)
-        return name, attributes
-
-    def update_function(
-        physical_id: str, old: Record, new: Record, stack_name: str, logical_id: str | None = None
-    ) -> Any:
-        name, attributes = provisioners._lambda_update(physical_id, old, new, stack_name, logical_id)
-        keep_function(name, new)
-        return name, attributes
-
-    alarm_record = provisioners._cw_metric_alarm_record
-
-    def keep_alarm(name: str, properties: Record) -> Any:
-        # MiniStack knows no metric math. An alarm on an expression is kept under its name, and never evaluated.
-        of_expression = [each["Expression"] for each in properties.get("Metrics", []) if "Expression" in each]
-        if not of_expression:
-            return alarm_record(name, properties)
-        plain = {key: value for key, value in properties.items() if key != "Metrics"}
-        return alarm_record(name, {**plain, "Namespace": "metric math", "MetricName": of_expression[0]})
-
-    provisioners._cw_metric_alarm_record = keep_alarm
-    handlers = provisioners._RESOURCE_HANDLERS
-    handlers["AWS::AutoScaling::AutoScalingGroup"].update(create=create_group, update=update_group)
-    handlers["AWS::Lambda::Function"].update(create=create_function, update=update_function)
 
 
 if __name__ == "__main__":

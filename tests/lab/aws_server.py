@@ -18,12 +18,13 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from ministack.app import app as ministack
 
-from lab import aws_ministack
+from lab import aws_ministack, aws_patches
 from lab.autoscaling import Engine
 from lab.aws_autoscaling_api import Api
 from lab.aws_calls import TRACE_HEADER, Calls
 from lab.aws_control import CONTROL
 from lab.event_source import EventSources
+from lab.stale_answers import StaleAnswers
 from lab.target_groups import TargetGroups
 
 Message = dict[str, Any]
@@ -38,6 +39,7 @@ class Parts:
     sources: EventSources
     calls: Calls
     targets: TargetGroups
+    stale: StaleAnswers
 
 
 def main() -> None:
@@ -46,6 +48,7 @@ def main() -> None:
     parser.add_argument("--listener", type=int, required=True, help="file descriptor of the listening socket")
     parser.add_argument("--address-pool", required=True)
     parser.add_argument("--sqs-pollers", type=int, required=True)
+    parser.add_argument("--sqs-bytes", type=int, required=True)
     options = parser.parse_args()
     os.environ.pop("PYTHONPATH", None)  # Functions run in child processes and must not find our modules.
 
@@ -53,15 +56,15 @@ def main() -> None:
     if moved:
         sys.exit("MiniStack is not the version we know:\n" + "\n".join(moved))
     try:
-        asyncio.run(_serve(options.listener, options.address_pool, options.sqs_pollers))
+        asyncio.run(_serve(options.listener, options.address_pool, options.sqs_pollers, options.sqs_bytes))
     finally:
         aws_ministack.stop_workers()
 
 
-async def _serve(listener: int, address_pool: str, sqs_pollers: int) -> None:
-    targets = TargetGroups()
-    parts = Parts(Engine(address_pool, targets), EventSources(sqs_pollers), Calls(), targets)
-    aws_ministack.install(Api(parts.engine).actions(), targets.actions())
+async def _serve(listener: int, address_pool: str, sqs_pollers: int, sqs_bytes: int) -> None:
+    targets, stale = TargetGroups(), StaleAnswers()
+    parts = Parts(Engine(address_pool, targets), EventSources(sqs_pollers), Calls(), targets, stale)
+    aws_patches.install(Api(parts.engine, stale).actions(), targets.actions(), sqs_bytes)
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stopped.set)
@@ -153,12 +156,28 @@ def _control(method: str, path: str, body: bytes, parts: Parts) -> tuple[int, An
             parts.calls.throttle(**json.loads(body))
         case "PUT", "denied-calls":
             parts.calls.deny(**json.loads(body))
+        case "PUT", "stale-answers":
+            parts.stale.refuse(parts.engine.clock(), **json.loads(body))
+        case "DELETE", "stale-answers":
+            parts.stale.clear()
+        case "PUT", "forced-states":
+            if not parts.engine.force_state(**json.loads(body)):
+                return 404, None
+        case "DELETE", "forced-states":
+            parts.engine.force_none()
+        case "PUT", "replaced-root-volumes":
+            refusal = parts.engine.replace_root_volume(json.loads(body), parts.engine.clock())
+            if refusal:
+                return 400, refusal
+        case "PUT", "forwarded-events":
+            aws_ministack.forward_event(json.loads(body))
         case "PUT", "dropped-events":
             aws_ministack.drop_events(json.loads(body))
         case "PUT", "hidden-instances":
             aws_ministack.hide_instances(json.loads(body))
         case "PUT", "aged-instances":
             aws_ministack.age_instances(**json.loads(body))
+            parts.engine.age(**json.loads(body))
         case "PUT", "due-schedule":
             if not aws_ministack.fire_schedule(json.loads(body)):
                 return 404, None

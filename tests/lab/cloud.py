@@ -19,7 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import batched, count
 from pathlib import Path
@@ -27,14 +27,17 @@ from py_compile import PycInvalidationMode
 from types import TracebackType
 from typing import Any, Self
 
-from lab.aws import ACCOUNT, REGION, EmbeddedAws, Transition
+from lab.aws import ACCOUNT, OPEN_POLICY, REGION, EmbeddedAws, Transition
 from lab.tower import Tower
 
 STACK = "rollcall"
 SECRET = "tower"
 HOOK_PREFIX = "rollcall"
 SERVING = ("InService", "Standby")
+RESTING = ("Warmed:Stopped", "Warmed:Running", "Warmed:Hibernated")
 HEARTBEAT_TIMEOUT = 30  # seconds, Auto Scaling's own minimum
+OWN_HOOKS = {f"{HOOK_PREFIX}-{transition.lower()}": transition for transition in ("LAUNCHING", "TERMINATING")}
+DEFAULT_RESULTS = {"LAUNCHING": "ABANDON", "TERMINATING": "CONTINUE"}
 SAM_TIMEOUT = 180  # seconds
 SCRIPT_TIMEOUT = 120  # seconds
 SAM_STOP_TIMEOUT = 3  # seconds until an interrupted sam is killed
@@ -126,6 +129,56 @@ class Group:
             ],
         )
 
+    def put_hook(
+        self,
+        name: str,
+        transition: str,
+        *,
+        heartbeat_timeout: int = HEARTBEAT_TIMEOUT,
+        default: str | None = None,
+    ) -> None:
+        """Give the group a hook, of Rollcall's by its name or another's. transition: LAUNCHING or TERMINATING.
+
+        default: what comes of it without an answer; ABANDON a launch and CONTINUE a termination if it is not given.
+        """
+        self.cloud.aws.client("autoscaling").put_lifecycle_hook(
+            AutoScalingGroupName=self.name,
+            LifecycleHookName=name,
+            LifecycleTransition=f"autoscaling:EC2_INSTANCE_{transition}",
+            HeartbeatTimeout=heartbeat_timeout,
+            DefaultResult=default or DEFAULT_RESULTS[transition],
+        )
+
+    def answer(self, hook: str, instance_id: str, result: str = "CONTINUE") -> None:
+        """Complete the action of a hook for an instance, as whoever else has a hook does."""
+        self.cloud.aws.client("autoscaling").complete_lifecycle_action(
+            AutoScalingGroupName=self.name, LifecycleHookName=hook, InstanceId=instance_id, LifecycleActionResult=result
+        )
+
+    def put_warm_pool(self, **settings: Any) -> None:
+        """Give the group a warm pool, or change it. settings: of PutWarmPool, as its API names them."""
+        self.cloud.aws.client("autoscaling").put_warm_pool(AutoScalingGroupName=self.name, **settings)
+
+    def resting(self) -> set[str]:
+        """The instances in the warm pool that are ready there."""
+        return {instance_id for instance_id, state in self.states().items() if state in RESTING}
+
+    def replace_root_volume(self, instance_id: str) -> None:
+        """Begin to replace the root volume of an instance in service; ValueError if the group has a warm pool."""
+        self.cloud.aws.replace_root_volume(instance_id)
+
+    def terminate(self, instance_id: str, *, decrement: bool = False) -> None:
+        """Terminate an instance through its group; one that is retained ends so, and only so."""
+        self.cloud.aws.client("autoscaling").terminate_instance_in_auto_scaling_group(
+            InstanceId=instance_id, ShouldDecrementDesiredCapacity=decrement
+        )
+
+    def detach(self, instance_id: str, *, decrement: bool = True) -> None:
+        """Let an instance leave the group and live on."""
+        self.cloud.aws.client("autoscaling").detach_instances(
+            AutoScalingGroupName=self.name, InstanceIds=[instance_id], ShouldDecrementDesiredCapacity=decrement
+        )
+
     def delete(self) -> None:
         """Delete the group and its instances without further ado."""
         self.cloud.aws.client("autoscaling").delete_auto_scaling_group(AutoScalingGroupName=self.name, ForceDelete=True)
@@ -135,7 +188,8 @@ class Cloud:
     """The embedded AWS and the embedded Tower, and Rollcall between them.
 
     directory takes logs. address_pool is the network of the instances' private addresses. runs: of reconcile, by hand,
-    as they ended. asking_since: by group, when it got the job template that it has; epoch seconds.
+    as they ended. asking_since: by group, when it got the job template that it has; epoch seconds. read_only:
+    inventories that the functions' token may, or might for a while, only read.
     """
 
     def __init__(self, directory: Path, *, address_pool: str = "10.0.0.0/28", tower: Tower | None = None) -> None:
@@ -146,6 +200,7 @@ class Cloud:
         self.tower_url = ""
         self.runs: list[Run] = []
         self.asking_since: dict[str, float] = {}
+        self.read_only: set[str] = set()
         self._stack = ExitStack()
         self._images = count(1)
 
@@ -171,6 +226,7 @@ class Cloud:
             "HookPrefix": HOOK_PREFIX,
             "SubnetIds": "subnet-00000001",  # so that checks may go to private addresses
             "SecurityGroupIds": "sg-00000001",
+            "NotifyingTopicArns": f"arn:aws:sns:{REGION}:{ACCOUNT}:named-*",
             "ReconcileEvery": str(NEVER),
             "UserData": "true",
             "RetireJobs": "true",
@@ -204,16 +260,23 @@ class Cloud:
         tags: Mapping[str, str | None],
         *,
         heartbeat_timeout: int = HEARTBEAT_TIMEOUT,
-        hooks: bool = True,
+        hooks: bool | Mapping[str, str] = True,
         size: int = 0,
         most: int = 200,
         user_data: bytes = b"",
+        warm_pool: Mapping[str, Any] | None = None,
+        retain: bool = False,
         **settings: Any,
     ) -> Group:
         """An Auto Scaling group with both hooks and these tags rollcall:KEY (a value of None leaves one out).
 
-        user_data: of its launch template. settings: of CreateAutoScalingGroup, as its API names them.
+        hooks: True for OWN_HOOKS; else these and no others, their transitions (LAUNCHING, TERMINATING) by name.
+        user_data: of its launch template. warm_pool: settings of PutWarmPool; without MaxGroupPreparedCapacity it is
+        as large as the group may become. retain: whether a terminate hook that is abandoned retains the instance.
+        settings: of CreateAutoScalingGroup, as its API names them.
         """
+        if retain:
+            settings["InstanceLifecyclePolicy"] = {"RetentionTriggers": {"TerminateHookAbandon": "retain"}}
         template = f"{name}-{next(self._images)}"
         self.aws.client("ec2").create_launch_template(
             LaunchTemplateName=template,
@@ -240,15 +303,11 @@ class Cloud:
             **settings,
         )
         group = Group(self, name)
-        if hooks:
-            for transition, result in (("LAUNCHING", "ABANDON"), ("TERMINATING", "CONTINUE")):
-                client.put_lifecycle_hook(
-                    AutoScalingGroupName=name,
-                    LifecycleHookName=f"{HOOK_PREFIX}-{transition.lower()}",
-                    LifecycleTransition=f"autoscaling:EC2_INSTANCE_{transition}",
-                    HeartbeatTimeout=heartbeat_timeout,
-                    DefaultResult=result,
-                )
+        named = (OWN_HOOKS if hooks else {}) if isinstance(hooks, bool) else hooks
+        for hook, transition in named.items():
+            group.put_hook(hook, transition, heartbeat_timeout=heartbeat_timeout)
+        if warm_pool is not None:
+            group.put_warm_pool(**warm_pool)
         if size:
             group.scale(size)
         return group
@@ -312,6 +371,11 @@ class Cloud:
         filters = [{"Name": "tag-key", "Values": ["rollcall:inventory"]}]
         return [group for page in pages.paginate(Filters=filters) for group in page["AutoScalingGroups"]]
 
+    def pool_members(self, group: str) -> list[Json]:
+        """The instances in the warm pool of a group, as DescribeWarmPool shows them."""
+        pages = self.aws.client("autoscaling").get_paginator("describe_warm_pool")
+        return [each for page in pages.paginate(AutoScalingGroupName=group) for each in page["Instances"]]
+
     def describe(self, instance_ids: Iterable[str]) -> dict[str, Json]:
         """Those of the instances that EC2 knows, as it describes them, by id."""
         found: dict[str, Json] = {}
@@ -331,6 +395,32 @@ class Cloud:
             QueueUrl=self.queue_url(logical_id), AttributeNames=["QueueArn"]
         )
         return str(answer["Attributes"]["QueueArn"])
+
+    @contextmanager
+    def rules_may_send(self, logical_id: str) -> Iterator[None]:
+        """Let every rule of the account send to a queue of the stack, which by itself hears only the stack's own."""
+        sqs, url = self.aws.client("sqs"), self.queue_url(logical_id)
+        policy = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"])["Attributes"]["Policy"]
+        known: Json = json.loads(policy)
+        open_to_rules = known | {"Statement": [*known["Statement"], *OPEN_POLICY["Statement"]]}
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(open_to_rules)})
+        try:
+            yield
+        finally:
+            sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+
+    @contextmanager
+    def paused(self, function: str) -> Iterator[None]:
+        """A function, by its logical id, takes no messages from its queue until the block ends."""
+        functions = self.aws.client("lambda")
+        (mapping,) = functions.list_event_source_mappings(FunctionName=self.function_name(function))[
+            "EventSourceMappings"
+        ]
+        functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+        try:
+            yield
+        finally:
+            functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
 
     def function_name(self, logical_id: str) -> str:
         """The name of a function of the stack."""

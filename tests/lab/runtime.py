@@ -52,6 +52,7 @@ OF_DOCTOR = (
 )
 DEAD_LETTERS = tuple(f"{name}_DEAD_LETTER_QUEUE_URL" for name in ("LAUNCH", "GATE", "TERMINATE"))
 FUNCTIONS = {"RegisterFunction": "LaunchQueue", "GateFunction": "GateQueue", "CleanupFunction": "TerminateQueue"}
+REMOVING = ("CleanupFunction", "ReconcileFunction")  # within the removal limit
 
 
 class Runtime:
@@ -197,7 +198,7 @@ def make_queues(cloud: Cloud) -> None:
     """Tower's secret and the functions' queues, in an embedded cloud on which nothing is deployed."""
     cloud.aws.client("secretsmanager").create_secret(Name=SECRET, SecretString=cloud.tower.token)
     for name in QUEUES:
-        cloud.aws.client("sqs").create_queue(QueueName=name)
+        cloud.aws.open_queue(name)
 
 
 def queue_url(cloud: Cloud, name: str) -> str:
@@ -219,11 +220,13 @@ def environment(cloud: Cloud, function: str, secret: str = SECRET) -> dict[str, 
 
 def variables(function: str, tower_url: str, secret: str, queue_urls: Mapping[str, str]) -> dict[str, str]:
     """What template.yaml tells a function; queue_urls by the names in QUEUES."""
-    own = {"REMOVE_AT_MOST_PERCENT": "20"}
+    own: dict[str, str] = {}
     if function == "DoctorFunction":
         own = dict.fromkeys(OF_DOCTOR, "not-there") | dict.fromkeys(DEAD_LETTERS, queue_urls["DeadLetterQueue"])
     if function in FUNCTIONS:
         own = {"QUEUE_URL": queue_urls[FUNCTIONS[function]], "DEAD_LETTER_QUEUE_URL": queue_urls["DeadLetterQueue"]}
+    if function in REMOVING:
+        own |= {"REMOVE_AT_MOST_PERCENT": "20"}
     return own | {
         "ACCOUNT_ID": ACCOUNT,
         "TOWER_URL": tower_url,

@@ -35,9 +35,10 @@ class Target:
 
 
 class TargetGroups:
-    """The targets of all target groups, by the ARNs of the groups."""
+    """The targets of all target groups, by the ARNs of the groups. clock: seconds since the epoch."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
         self.events: list[TargetEvent] = []
         self._targets: dict[tuple[str, str], Target] = {}
         self._said: dict[tuple[str, str | None], tuple[str, str]] = {}
@@ -62,7 +63,7 @@ class TargetGroups:
         for instance_id in instance_ids:
             target = self._targets.get((target_group, instance_id))
             if target is None or target.deregistered is not None:
-                self._targets[target_group, instance_id] = Target(time.time())
+                self._targets[target_group, instance_id] = Target(self._clock())
                 self._note(target_group, instance_id, "registered")
 
     def deregister(self, target_group: str, instance_ids: Iterable[str]) -> None:
@@ -70,11 +71,11 @@ class TargetGroups:
         for instance_id in instance_ids:
             target = self._targets.get((target_group, instance_id))
             if target and target.deregistered is None:
-                target.deregistered = time.time()
+                target.deregistered = self._clock()
                 self._note(target_group, instance_id, "deregistered")
 
     def _health(self, target_group: str, instance_id: str) -> tuple[str, str]:
-        target, now = self._targets.get((target_group, instance_id)), time.time()
+        target, now = self._targets.get((target_group, instance_id)), self._clock()
         if target is None or now > (target.deregistered or now) + DRAINING_TIME:
             return NOT_REGISTERED
         if target.deregistered is not None:
@@ -85,7 +86,7 @@ class TargetGroups:
         return said or (INITIAL if now < target.registered + INITIAL_TIME else HEALTHY)
 
     def _note(self, target_group: str, instance_id: str, what: str) -> None:
-        self.events.append(TargetEvent(time.time(), target_group, instance_id, what))
+        self.events.append(TargetEvent(self._clock(), target_group, instance_id, what))
 
     def _register(self, params: Record) -> Response:
         target_group, instance_ids = cloud.targets_named(params)
@@ -127,7 +128,8 @@ class TargetGroups:
         return cloud.target_answer("DescribeTargetHealth", {"TargetHealthDescriptions": found})
 
     def _called_healthy(self, target_group: str, instance_id: str) -> bool:
-        return any(
-            (each.target_group, each.instance_id, each.what) == (target_group, instance_id, "healthy")
-            for each in self.events
-        )
+        """Whether the target was called healthy since it was registered last."""
+        for each in reversed(self.events):
+            if (each.target_group, each.instance_id) == (target_group, instance_id):
+                return each.what == "healthy"
+        return False

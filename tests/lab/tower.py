@@ -12,8 +12,9 @@ to them.
     tower_api      the HTTP views
     tower_server   uvicorn in a thread, latency, being away
 
-Assumed, not recorded: a URL over 8 kB is refused with 414, as nginx does by default; with only
-/api/controller/v2/ served, as behind a gateway, /api/v2/ is 404 and GET /api/ lists services.
+Assumed, not recorded: a URL over 8 kB is refused with 414, as nginx does by default, and a body over `longest_body`
+with 413; with only /api/controller/v2/ served, as behind a gateway, /api/v2/ is 404 and GET /api/ lists services. From
+AWX's source, not recorded: what an ordinary user may cancel and see, a trial licence, copied inventories.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from typing import Any
 
 from lab.tower_api import Api, Response
 from lab.tower_jobs import Behaviour, HostMatch, JobEngine
+from lab.tower_plays import Playbook
 from lab.tower_server import HANGING, Front, Latency, Refusal, RequestRecord, Traffic, serving
 from lab.tower_world import (
     OPERATOR,
@@ -42,6 +44,7 @@ from lab.tower_world import (
     JobTemplate,
     Project,
     User,
+    WorkflowJob,
     World,
 )
 
@@ -109,7 +112,8 @@ class JobRecord:
     """A job as it is now.
 
     hosts: host name -> "ok", "failed" or "dark" (unreachable), known from its start on. addresses: host name -> the
-    `ansible_host` the run went to. cut_short: the play ended for everybody, so "ok" hosts were not finished.
+    `ansible_host` the run went to. cut_short: a play ended for others' failures, so not all "ok" hosts are done.
+    done: the hosts on which its last task ran.
     Times are epoch seconds of this computer's clock.
     """
 
@@ -128,6 +132,10 @@ class JobRecord:
     extra_vars: str
     launched_by: str
     events_processed: bool
+    done: frozenset[str] = frozenset()
+    job_type: str = "run"
+    job_tags: str = ""
+    skip_tags: str = ""
 
     @property
     def final(self) -> bool:
@@ -178,13 +186,14 @@ class Tower:
         self._world.create_token(token, self._world.admin)
         self._traffic = Traffic()
         self._away: tuple[float, int | None] | None = None
+        self.date: str | None = None  # the Date of every answer instead of Tower's time; empty: none has one
         self.token = token
         self.api_root = api_root
         self.set_job_spread(job_spread)
 
     def serve(self) -> AbstractContextManager[str]:
         """Serves until the block ends. Yields "http://127.0.0.1:PORT"."""
-        front = Front(self.answer, self._away_status, self._traffic, self._tower_time, self._latency)
+        front = Front(self.answer, self._away_status, self._traffic, self._tower_time, self._latency, lambda: self.date)
         return serving(front)
 
     def answer(self, method: str, path: str, query: str, headers: dict[str, str], body: bytes) -> Response:
@@ -206,9 +215,15 @@ class Tower:
         with self._current():
             self._world.set_next_id(kind, number)
 
-    def add_organization(self, name: str) -> int:
+    def add_organization(self, name: str, max_hosts: int = 0) -> int:
+        """An organization; max_hosts: the most hosts it may have, 0 for any number."""
         with self._current():
-            return self._world.create_organization(name).id
+            return self._world.create_organization(name, max_hosts=max_hosts).id
+
+    def set_max_hosts(self, organization: str, number: int) -> None:
+        """The most hosts that an organization may have from now on, by their names; 0 for any number [430-435]."""
+        with self._current():
+            next(row for row in self._world.organizations.values() if row.name == organization).max_hosts = number
 
     def add_inventory(self, name: str, organization: str = "Default", kind: str = "") -> int:
         """An inventory; its organization is made where missing. Returns its id."""
@@ -242,6 +257,10 @@ class Tower:
         ask_limit: bool = True,
         ask_inventory: bool = False,
         ask_variables: bool = False,
+        ask: Iterable[str] = (),
+        job_type: str = "run",
+        job_tags: str = "",
+        skip_tags: str = "",
         slice_count: int = 1,
         allow_simultaneous: bool = True,
         survey_required: str | Iterable[str] | None = None,
@@ -251,6 +270,7 @@ class Tower:
     ) -> int:
         """A job template; with no inventory it asks for one. survey_required: variables it will not run without.
 
+        ask: what else it prompts for, as its fields ask_X_on_launch say ("job_type", "tags", "skip_tags").
         timeout: seconds after which a job of it fails as timed out; 0 is none. Returns its id.
         """
         with self._current():
@@ -266,7 +286,10 @@ class Tower:
                 None if inventory is None else self._inventory(inventory),
                 self._project(project, organization),
                 playbook=playbook,
-                asks={ask for ask, wanted in asks.items() if wanted},
+                asks={name for name, wanted in asks.items() if wanted} | set(ask),
+                job_type=job_type,
+                job_tags=job_tags,
+                skip_tags=skip_tags,
                 job_slice_count=slice_count,
                 allow_simultaneous=allow_simultaneous,
                 survey_enabled=bool(survey),
@@ -318,16 +341,22 @@ class Tower:
         templates: Iterable[int | str] | None = None,
         readable: Iterable[int | str] = (),
         readable_templates: Iterable[int | str] = (),
+        administered_templates: Iterable[int | str] = (),
         username: str | None = None,
     ) -> None:
-        """A token of another user, who may administer these inventories and launch these templates, and read
-        `readable` and `readable_templates`, by name or id, existing or not; None is all. Adding a token again replaces
-        what it may do."""
+        """A token of another user, who may administer these inventories and launch these templates, read `readable` and
+        `readable_templates`, and administer `administered_templates`, by name or id, existing or not; None is all.
+
+        Roles that are granted to the user through the API come on top. Adding a token again replaces what it may do.
+        username: an existing user's, or a new one's.
+        """
         with self._current():
             old = self._world.tokens_by_text.get(token)
             if old:
                 self._world.remove_token(old)
-            user = old.user if old else User(self._world.next_id("user"), username or f"user of {token}")
+            name = username or f"user of {token}"
+            known = [row for row in self._world.users.values() if row.username == name]
+            user = old.user if old else known[0] if known else self._world.create_user(name)
             self._world.create_token(
                 token,
                 user,
@@ -336,6 +365,7 @@ class Tower:
                 readable=set(readable),
                 templates=None if templates is None else set(templates),
                 readable_templates=set(readable_templates),
+                administered_templates=set(administered_templates),
             )
 
     def revoke_token(self, token: str) -> None:
@@ -365,6 +395,21 @@ class Tower:
             self._world.change_host(row, fields, by_hand=True)
             for group in leave:
                 self._world.leave(row.inventory.groups[group], row)
+
+    def rename_host(self, name: str, inventory: int | str, new_name: str) -> None:
+        """What an inventory source does to a host whose instance it knows by another name: the rest stays as it is."""
+        with self._current():
+            row = self._inventory(inventory).hosts[name]
+            fields = HostFields(new_name, row.description, row.variables, row.instance_id, row.enabled)
+            self._world.change_host(row, fields, by_hand=True)
+
+    def copy_inventory(self, inventory: int | str, name: str) -> int:
+        """What a person gets by "Copy inventory", once its hosts are copied too. Returns the copy's id."""
+        with self._current():
+            source = self._inventory(inventory)
+            copied = self._world.copy_inventory(source, name)
+            self._world.fill_copy(source, copied, self._world.operator)
+            return copied.id
 
     def age_host(self, name: str, inventory: int | str, seconds: float) -> None:
         """Lets Tower say that a host was made so many seconds earlier."""
@@ -423,9 +468,15 @@ class Tower:
         with self._current():
             self._behaviour.dark.append(_matcher(match))
 
-    def heal_hosts(self) -> None:
-        """No host fails or is dark any more, except for its boot time."""
+    def hang_host(self, match: Match) -> None:
+        """Runs that start from now on never end on these hosts, and so do not end at all."""
         with self._current():
+            self._behaviour.hanging.append(_matcher(match))
+
+    def heal_hosts(self) -> None:
+        """No host fails, hangs or is dark any more, except for its boot time."""
+        with self._current():
+            self._behaviour.hanging.clear()
             self._behaviour.failing.clear()
             self._behaviour.dark.clear()
 
@@ -469,6 +520,25 @@ class Tower:
                 self._behaviour.fatal_templates[which] = events
             else:
                 self._behaviour.fatal_hosts.append((_matcher(which), events))
+
+    def set_playbook(self, template: int | str, playbook: Playbook) -> None:
+        """What the template's playbook is like. For jobs that start later."""
+        with self._current():
+            self._behaviour.playbooks[template] = playbook
+
+    def set_revision(self, template: int | str, revision: str) -> None:
+        """The commit that the template's project is at: what its jobs show that start later."""
+        with self._current():
+            project = self._template(template).project
+            if project is None:
+                raise ValueError(f"job template {template} has no project")
+            project.scm_revision = revision
+
+    def reap_jobs(self) -> None:
+        """The node dies that runs jobs: they are failed, and their events are never all processed."""
+        with self._current():
+            for row in [row for row in self._world.jobs.values() if row.status == "running"]:
+                self._engine.reap(row)
 
     def break_template(self, template: int | str, broken: bool = True, status: str = "failed") -> None:
         """Jobs of the template fail on every host; with status "error" or "canceled" they end in that, on no host."""
@@ -527,6 +597,24 @@ class Tower:
     @bulk_limits.setter
     def bulk_limits(self, value: tuple[int, int]) -> None:
         self._world.bulk_create_limit, self._world.bulk_delete_limit = value
+
+    @property
+    def longest_body(self) -> int | None:
+        """The bytes that a request may bring, as a proxy before Tower limits them (413); None is any number."""
+        return self._api.longest_body
+
+    @longest_body.setter
+    def longest_body(self, size: int | None) -> None:
+        self._api.longest_body = size
+
+    @property
+    def license_hosts(self) -> int | None:
+        """How many hosts a trial licence allows; None for an open licence, as AWX has it, which counts none."""
+        return self._world.license_hosts
+
+    @license_hosts.setter
+    def license_hosts(self, number: int | None) -> None:
+        self._world.license_hosts = number
 
     @property
     def race(self) -> bool:
@@ -626,13 +714,35 @@ class Tower:
     def forget_requests(self) -> None:
         self._traffic.forget()
 
-    def run_playbook(self, template: int | str, limit: str, inventory: int | str | None = None) -> JobRecord:
-        """Launches what a person would from the UI, say a deployment to a group. Returns the job as just queued."""
+    def run_playbook(
+        self,
+        template: int | str,
+        limit: str,
+        inventory: int | str | None = None,
+        *,
+        job_type: str | None = None,
+        job_tags: str | None = None,
+        skip_tags: str | None = None,
+        username: str | None = None,
+    ) -> JobRecord:
+        """Launches what a person would from the UI, say a deployment to a group. Returns the job as just queued.
+
+        job_type, job_tags, skip_tags: what the person chose, whether or not the template prompts for it; None is the
+        template's own. username: whose job it is, the operator's otherwise.
+        """
         with self._current():
             row = self._template(template)
             where = row.inventory if inventory is None else self._inventory(inventory)
-            job = self._engine.launch(row, where, limit, "{}", self._world.operator)
+            user = self._world.operator if username is None else self._user(username)
+            job = self._engine.launch(row, where, limit, "{}", user)
+            chosen = {"job_type": job_type, "job_tags": job_tags, "skip_tags": skip_tags}
+            for each in job.jobs if isinstance(job, WorkflowJob) else [job]:
+                for name, value in chosen.items():
+                    setattr(each, name, getattr(row, name) if value is None else value)
             return self._job_record(job if isinstance(job, Job) else job.jobs[0])
+
+    def _user(self, username: str) -> User:
+        return next(row for row in self._world.users.values() if row.username == username)
 
     def cancel_job(self, job_id: int) -> None:
         """What a person would cancel from the UI."""
@@ -663,10 +773,14 @@ class Tower:
             finished=row.finished,
             hosts=dict(row.results),
             addresses=dict(row.addresses),
-            cut_short=row.cut_short,
+            cut_short=bool(row.results and row.run and row.run.cut),
+            done=frozenset(row.run.done if row.results and row.run else ()),
             explanation=row.explanation,
             extra_vars=row.extra_vars,
             launched_by=row.launched_by.username,
+            job_type=row.job_type,
+            job_tags=row.job_tags,
+            skip_tags=row.skip_tags,
             events_processed=row.events_done is not None and row.events_done <= self._world.now(),
         )
 

@@ -18,6 +18,7 @@ from lab.tower_jobs import JobEngine, events_of
 from lab.tower_shapes import ASKS, Json, Shapes
 from lab.tower_world import (
     DEFAULT_PLAYBOOKS,
+    JOB_TYPES,
     Fields,
     Group,
     Host,
@@ -29,6 +30,7 @@ from lab.tower_world import (
     Project,
     Refusal,
     Token,
+    User,
     WorkflowJob,
     World,
     denied,
@@ -37,6 +39,7 @@ from lab.tower_world import (
 )
 
 VERSION = "24.6.1"
+COPY_TIME = 0.5  # seconds until a copied inventory has its hosts; they are copied asynchronously (api/generics.py)
 DELETION_TIME = 0.5  # seconds until a deleted inventory is gone; it is deleted asynchronously [500, 501]
 LONGEST_URL = 8 * 1024  # bytes; nginx's default for a request line (large_client_header_buffers)
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
@@ -64,6 +67,10 @@ SERVER_ERROR = """
 </body>
 </html>
 """
+TOO_LARGE = (  # nginx's own page
+    b"<html>\r\n<head><title>413 Request Entity Too Large</title></head>\r\n<body>\r\n"
+    b"<center><h1>413 Request Entity Too Large</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
+)
 NO_CREDENTIALS = (
     "Authentication credentials were not provided. To establish a login session, visit /api/login/."  # [006-008, 019]
 )
@@ -164,6 +171,7 @@ class Api:
         self._roots = roots
         self._gateway = gateway
         self.no_bulk = False
+        self.longest_body: int | None = None  # bytes of a request
         w = world
         organization: Callable[..., Organization] = self._finder("Organization", w.organizations)
         project: Callable[..., Project] = self._finder("Project", w.projects)
@@ -174,6 +182,7 @@ class Api:
         job: Callable[..., Job] = self._finder("Job", w.jobs)
         workflow: Callable[..., WorkflowJob] = self._finder("WorkflowJob", w.workflow_jobs)
         token: Callable[..., Token] = self._finder("OAuth2AccessToken", w.tokens)
+        user: Callable[..., User] = self._finder("User", w.users)
         self._routes: dict[tuple[str, ...], tuple[Callable[..., Any] | None, dict[str, View]]] = {
             (): (None, {"GET": self._index}),
             ("ping",): (None, {"GET": self._ping}),
@@ -182,11 +191,18 @@ class Api:
             ("settings", "bulk"): (None, {"GET": self._bulk_settings}),
             ("tokens",): (None, {"GET": self._tokens, "POST": self._create_token}),
             ("tokens", "#"): (token, {"GET": self._show_token, "DELETE": self._delete_token}),
-            ("users", "#", "personal_tokens"): (_number, {"POST": self._create_personal_token}),
+            ("users",): (None, {"GET": self._users, "POST": self._create_user}),
+            ("users", "#"): (user, {"GET": self._show_user}),
+            ("users", "#", "roles"): (user, {"GET": self._user_roles, "POST": self._grant_role}),
+            ("users", "#", "personal_tokens"): (user, {"POST": self._create_personal_token}),
             ("organizations",): (None, {"GET": self._organizations, "POST": self._create_organization}),
             ("organizations", "#"): (
                 organization,
-                {"GET": self._show_organization, "DELETE": self._delete_organization},
+                {
+                    "GET": self._show_organization,
+                    "PATCH": self._patch_organization,
+                    "DELETE": self._delete_organization,
+                },
             ),
             ("projects",): (None, {"GET": self._projects, "POST": self._create_project}),
             ("projects", "#"): (project, {"GET": self._show_project, "DELETE": self._delete_project}),
@@ -202,6 +218,7 @@ class Api:
                 {"GET": self._inventory_groups, "POST": self._create_inventory_group},
             ),
             ("inventories", "#", "script"): (inventory, {"GET": self._script}),
+            ("inventories", "#", "copy"): (inventory, {"GET": self._can_copy, "POST": self._copy_inventory}),
             ("groups",): (None, {"GET": self._groups, "POST": self._create_group}),
             ("groups", "#"): (group, {"GET": self._show_group, "DELETE": self._delete_group}),
             ("groups", "#", "hosts"): (group, {"GET": self._group_hosts, "POST": self._change_group_hosts}),
@@ -247,6 +264,8 @@ class Api:
         """Answers one request. `path` is as sent, percent-encoded; header names are in lower case."""
         if len(path) + len(query_string) > LONGEST_URL:
             return Response(414, {"Content-Type": HTML}, b"<h1>414 Request-URI Too Large</h1>", "refused")
+        if self.longest_body is not None and len(body) > self.longest_body:
+            return Response(413, {"Content-Type": "text/html"}, TOO_LARGE, "refused")
         if path in ("/api/", "/api/controller/"):
             return _response(200, self._versions(path), {"Allow": "GET, HEAD, OPTIONS"}, "ping")
         root = next((root for root in self._roots if path.startswith(root)), None)
@@ -387,7 +406,7 @@ class Api:
         }
 
     def _me(self, call: Call) -> Result:
-        return 200, {"count": 1, "next": None, "previous": None, "results": [call.shapes.user(call.user)]}
+        return 200, {"count": 1, "next": None, "previous": None, "results": [call.shapes.me(call.user)]}
 
     def _bulk_settings(self, call: Call) -> Result:
         _admin_only(call)
@@ -416,11 +435,15 @@ class Api:
             inventories=mine.inventories,
             readable=mine.readable,
             templates=mine.templates,
+            readable_templates=mine.readable_templates,
+            administered_templates=mine.administered_templates,
             description=str(call.body.get("description") or ""),
         )
         return _created(call.shapes.token(row, row.text))
 
-    def _create_personal_token(self, call: Call, _: int) -> Result:
+    def _create_personal_token(self, call: Call, row: User) -> Result:
+        if row is not call.user.user:
+            raise denied()
         return self._create_token(call)
 
     def _show_token(self, call: Call, row: Token) -> Result:
@@ -430,21 +453,65 @@ class Api:
         self._world.remove_token(row)
         return 204, None
 
+    # Users and their roles
+
+    def _users(self, call: Call) -> Result:
+        rows = self._world.users.values() if call.user.everything else [call.user.user]
+        return self._list(call, "user", rows, lambda row: call.shapes.user(row, detail=False))
+
+    def _show_user(self, call: Call, row: User) -> Result:
+        if row is not call.user.user:
+            _admin_only(call)
+        return 200, call.shapes.user(row)
+
+    def _create_user(self, call: Call) -> Result:
+        _admin_only(call)
+        fields = Fields(call.body)
+        username = fields.text("username", required=True, limit=150)
+        fields.text("password", required=True)
+        fields.check()
+        return _created(call.shapes.user(self._world.create_user(username)))
+
+    def _user_roles(self, call: Call, row: User) -> Result:
+        if row is not call.user.user:
+            _admin_only(call)
+        granted = [(number, role) for number, role in self._world.roles.items() if role in row.roles]
+        return self._list(call, "role", granted, call.shapes.role)
+
+    def _grant_role(self, call: Call, row: User) -> Result:
+        """Grants one role, or with `disassociate` takes it away [410, 418, 420]."""
+        _admin_only(call)
+        if "id" not in call.body:
+            raise Refusal(400, {"msg": "Role 'id' field is missing."})
+        role = self._body_row(call, self._world.roles, "Role")
+        (row.roles.discard if call.body.get("disassociate") else row.roles.add)(role)
+        return 204, None
+
     # Organizations and projects
 
     def _organizations(self, call: Call) -> Result:
-        rows = self._world.organizations.values()
+        rows = self._world.organizations.values() if call.user.everything else ()
         return self._list(call, "organization", rows, lambda row: call.shapes.organization(row, detail=False))
 
     def _show_organization(self, call: Call, row: Organization) -> Result:
+        _admin_only(call)
         return 200, call.shapes.organization(row)
 
     def _create_organization(self, call: Call) -> Result:
         _admin_only(call)
         fields = Fields(call.body)
         name, description = fields.text("name", required=True, limit=512), fields.text("description")
+        max_hosts = fields.integer("max_hosts", 0)
         fields.check()
-        return _created(call.shapes.organization(self._world.create_organization(name, description)))
+        return _created(call.shapes.organization(self._world.create_organization(name, description, max_hosts)))
+
+    def _patch_organization(self, call: Call, row: Organization) -> Result:
+        _admin_only(call)
+        fields = Fields(call.body, partial=True)
+        name, max_hosts = fields.text("name", row.name), fields.integer("max_hosts", row.max_hosts)
+        fields.check()
+        row.name, row.max_hosts, row.modified = name, max_hosts, call.now
+        return 200, call.shapes.organization(row)
 
     def _delete_organization(self, call: Call, row: Organization) -> Result:
         _admin_only(call)
@@ -453,10 +520,11 @@ class Api:
         return 204, None
 
     def _projects(self, call: Call) -> Result:
-        rows = self._world.projects.values()
+        rows = self._world.projects.values() if call.user.everything else ()
         return self._list(call, "project", rows, lambda row: call.shapes.project(row, detail=False))
 
     def _show_project(self, call: Call, row: Project) -> Result:
+        _admin_only(call)
         return 200, call.shapes.project(row)
 
     def _create_project(self, call: Call) -> Result:
@@ -477,7 +545,8 @@ class Api:
                 template.project = None
         return 204, None
 
-    def _playbooks(self, _: Call, row: Project) -> Result:
+    def _playbooks(self, call: Call, row: Project) -> Result:
+        _admin_only(call)
         return 200, list(row.playbooks)
 
     # Inventories
@@ -543,6 +612,20 @@ class Api:
                 raise Refusal(404, {"detail": "No Host matches the given query."})
             return 200, row.hosts[query["host"]].parsed()
         return 200, call.shapes.script(row, query)
+
+    def _can_copy(self, call: Call, row: Inventory) -> Result:
+        _readable(call, row)
+        return 200, {"can_copy": call.user.everything}
+
+    def _copy_inventory(self, call: Call, row: Inventory) -> Result:
+        """The copy at once, and its hosts and groups a little later (api/generics.py, CopyAPIView)."""
+        _admin_only(call)
+        fields = Fields(call.body)
+        name = fields.text("name", required=True, limit=512)
+        fields.check()
+        copied, user = self._world.copy_inventory(row, name), call.user.user
+        self._engine.later(call.now + COPY_TIME, lambda _: self._world.fill_copy(row, copied, user))
+        return _created(call.shapes.inventory(copied))
 
     # Groups
 
@@ -748,9 +831,7 @@ class Api:
         return self._list(call, "template", rows, lambda row: call.shapes.template(row, detail=False))
 
     def _show_template(self, call: Call, row: JobTemplate) -> Result:
-        if not call.user.reads_template(row):
-            raise denied()
-        return 200, call.shapes.template(row)
+        return 200, call.shapes.template(_readable_template(call, row))
 
     def _create_template(self, call: Call) -> Result:
         _admin_only(call)
@@ -779,7 +860,9 @@ class Api:
         return {
             "asks": asks,
             "description": fields.text("description", old.description if old else ""),
-            "job_type": fields.text("job_type", old.job_type if old else "run"),
+            "job_type": fields.choice("job_type", old.job_type if old else "run", JOB_TYPES),
+            "job_tags": fields.text("job_tags", old.job_tags if old else ""),
+            "skip_tags": fields.text("skip_tags", old.skip_tags if old else ""),
             "limit": fields.text("limit", old.limit if old else ""),
             "extra_vars": fields.variables("extra_vars", old.extra_vars if old else ""),
             "timeout": fields.integer("timeout", old.timeout if old else 0),
@@ -790,7 +873,8 @@ class Api:
         }
 
     def _patch_template(self, call: Call, row: JobTemplate) -> Result:
-        _admin_only(call)
+        if not call.user.administers_template(row):
+            raise denied()
         fields = Fields(call.body, partial=True)
         changes = {"name": fields.text("name", row.name, required=True), **self._template_fields(fields, row)}
         if "inventory" in call.body:
@@ -808,7 +892,7 @@ class Api:
         return 204, None
 
     def _survey(self, call: Call, row: JobTemplate) -> Result:
-        _launchable(call, row)
+        _readable_template(call, row)
         return 200, {"name": "", "description": "", "spec": row.survey}
 
     def _set_survey(self, call: Call, row: JobTemplate) -> Result:
@@ -819,24 +903,39 @@ class Api:
     # Launching
 
     def _launch_options(self, call: Call, row: JobTemplate) -> Result:
-        _launchable(call, row)
+        _readable_template(call, row)
         questions = row.survey if row.survey_enabled else []
         needed = [question["variable"] for question in questions if question.get("required")]
         return 200, call.shapes.launch_options(row, needed)
 
     def _launch(self, call: Call, row: JobTemplate) -> Result:
-        """A field the template does not prompt for is ignored, said so, and the job runs without it [320]."""
+        """A field the template does not prompt for is ignored, said so, and the job runs without it [320].
+
+        One that is what the template has anyway is neither ignored nor said (awx/main/models/jobs.py,
+        _accept_or_ignore_job_kwargs).
+        """
         _launchable(call, row)
+        if row.inventory:
+            self._world.check_room_to_launch(row.inventory.organization)
         fields = Fields(call.body)
         limit = fields.text("limit", row.limit, null=False)
         timeout = fields.integer("timeout", 0)
+        prompted = {
+            "job_type": fields.choice("job_type", row.job_type, JOB_TYPES),
+            "job_tags": fields.text("job_tags", row.job_tags, null=False),
+            "skip_tags": fields.text("skip_tags", row.skip_tags, null=False),
+        }
         extra_vars: Json = {}
         if "extra_vars" in call.body:
             extra_vars = _extra_vars(fields, call.body["extra_vars"])
         inventory = row.inventory
         if "inventory" in row.asks and call.body.get("inventory") is not None:
             inventory = self._named_row(fields, "inventory", self._world.inventories)
-        ignored = {name: call.body[name] for name, ask in PROMPTS.items() if name in call.body and ask not in row.asks}
+        ignored = {
+            name: call.body[name]
+            for name, ask in PROMPTS.items()
+            if name in call.body and ask not in row.asks and call.body[name] != _template_value(row, name)
+        }
         fields.check()
         asked = {question["variable"] for question in row.survey} if row.survey_enabled else set()
         if "extra_vars" in ignored:
@@ -851,7 +950,7 @@ class Api:
         if inventory is None or inventory.pending_deletion:
             words = "Job Template inventory is missing or undefined."
             raise Refusal(400, {"resources_needed_to_start": [words]})
-        if inventory is not row.inventory and not call.user.reads(inventory):
+        if inventory is not row.inventory and not call.user.uses(inventory):
             raise denied()
         job = self._engine.launch(
             row,
@@ -861,6 +960,9 @@ class Api:
             call.user.user,
             0 if "timeout" in ignored else timeout,
         )
+        for each in job.jobs if isinstance(job, WorkflowJob) else [job]:
+            for name, value in prompted.items():
+                setattr(each, name, getattr(row, name) if name in ignored else value)
         shapes = call.shapes
         if isinstance(job, WorkflowJob):
             return _created({"workflow_job": job.id, "ignored_fields": ignored, **shapes.workflow_job(job, call.now)})
@@ -869,7 +971,7 @@ class Api:
     # Jobs
 
     def _template_jobs(self, call: Call, row: JobTemplate) -> Result:
-        _launchable(call, row)
+        _readable_template(call, row)
         return self._show_jobs(call, row.jobs)
 
     def _jobs(self, call: Call) -> Result:
@@ -887,10 +989,12 @@ class Api:
         return 204, None
 
     def _can_cancel(self, call: Call, row: Job) -> Result:
+        """Whether the job is active, whoever may cancel it [367, 371]."""
         return 200, {"can_cancel": _visible(call, row).active}
 
     def _cancel(self, call: Call, row: Job) -> Result:
-        if not call.user.launches(_visible(call, row).template):
+        """405 for an ended job tells only superusers so [370]; 403 is everybody else's, as for others' active jobs."""
+        if not call.user.cancels(row):
             raise denied()
         if not row.active:
             raise Refusal(405, {"detail": 'Method "POST" not allowed.'})
@@ -902,7 +1006,7 @@ class Api:
         return self._list(call, "summary", rows, lambda summary: call.shapes.summary(summary, call.now))
 
     def _events(self, call: Call, row: Job) -> Result:
-        events = events_of(_visible(call, row))
+        events = events_of(_visible(call, row), call.now)
         return self._list(call, "event", events, lambda event: call.shapes.event(event, call.now))
 
     def _workflow_jobs(self, call: Call) -> Result:
@@ -924,7 +1028,9 @@ class Api:
         return 200, {"can_cancel": any(job.active for job in _visible(call, row).jobs)}
 
     def _cancel_workflow(self, call: Call, row: WorkflowJob) -> Result:
-        active = [job for job in _visible(call, row).jobs if job.active]
+        active = [job for job in row.jobs if job.active]
+        if not call.user.cancels(row):
+            raise denied()
         if not active:
             raise Refusal(405, {"detail": 'Method "POST" not allowed.'})
         for job in active:
@@ -973,12 +1079,6 @@ def _created(shown: Json) -> Result:
     return 201, shown, {"Location": shown["url"]}
 
 
-def _number(key: str) -> int:
-    if not key.isdecimal():
-        raise Refusal(404, NOT_FOUND)
-    return int(key)
-
-
 def _parents(row: Any) -> list[str]:
     if isinstance(row, (Host, Group)):
         return [row.inventory.name, row.inventory.organization.name]
@@ -1015,10 +1115,23 @@ def _launchable(call: Call, template: JobTemplate) -> JobTemplate:
     return template
 
 
+def _readable_template(call: Call, template: JobTemplate) -> JobTemplate:
+    if not call.user.reads_template(template):
+        raise denied()
+    return template
+
+
 def _visible[T: (Job, WorkflowJob)](call: Call, job: T) -> T:
     if not call.user.sees(job):
         raise denied()
     return job
+
+
+def _template_value(row: JobTemplate, name: str) -> Any:
+    """What a template has for a field of a launch."""
+    if name == "inventory":
+        return row.inventory.id if row.inventory else None
+    return getattr(row, name, {"verbosity": 0, "diff_mode": False, "scm_branch": ""}.get(name))
 
 
 def _extra_vars(fields: Fields, value: Any) -> Json:

@@ -86,9 +86,12 @@ def models(world: World) -> dict[str, Model]:
         "elapsed": Field("int", lambda row: (row.finished or world.now()) - row.started if row.started else 0),
         "launch_type": Field("text", lambda _: "manual"),
         "job_explanation": _attribute("text", "explanation"),
-        "job_type": Field("text", lambda row: row.template.job_type),
+        **_plain(job_type="text", job_tags="text", skip_tags="text"),
         "modified": time("modified"),
         "hosts": _attribute("many", "hosts", "host"),
+        "playbook": Field("text", lambda row: row.template.playbook),
+        "scm_revision": _attribute("text", "scm_revision"),
+        "job_host_summaries": _attribute("many", "summaries", "summary"),
     }
     return {
         "organization": Model("Organization", {**base, **modified}, "name"),
@@ -137,6 +140,7 @@ def models(world: World) -> dict[str, Model]:
                 **modified,
                 **organization,
                 **_plain(playbook="text", limit="text", job_slice_count="int", allow_simultaneous="bool"),
+                **_plain(job_type="text", job_tags="text", skip_tags="text"),
                 "inventory": _attribute("one", "inventory", "inventory"),
                 "project": _attribute("one", "project", "project"),
             },
@@ -148,7 +152,7 @@ def models(world: World) -> dict[str, Model]:
             "JobHostSummary",
             {
                 **_plain(id="int", host_name="text", failed="bool"),
-                **_plain(ok="int", changed="int", dark="int", failures="int", skipped="int"),
+                **_plain(ok="int", changed="int", dark="int", failures="int", skipped="int", ignored="int"),
                 "host": Field("one", lambda row: None if row.host.deleted else row.host, "host"),
                 "job": _attribute("one", "job", "job"),
                 "created": time("created"),
@@ -164,6 +168,8 @@ def models(world: World) -> dict[str, Model]:
             },
             "-id",
         ),
+        "user": Model("User", _plain(id="int", username="text"), "id"),
+        "role": Model("Role", {"id": Field("int", lambda row: row[0])}, "id"),
         "token": Model("OAuth2AccessToken", {**_plain(id="int", description="text"), "created": time("created")}, "id"),
     }
 

@@ -14,11 +14,12 @@ from __future__ import annotations
 import heapq
 import re
 from collections import deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from itertools import count
 
+from lab.tower_plays import UNREACHED, Playbook, run_playbook
 from lab.tower_world import RECENT_JOBS, Host, Inventory, Job, JobTemplate, Summary, User, WorkflowJob, World
 
 PENDING_TIME = 0.1  # seconds from the launch to the task manager's look at it
@@ -27,6 +28,8 @@ SUMMARIES_AFTER = 0.6  # of the event lag; they come before event_processing_fin
 CANCEL_TIME = 0.5  # seconds a running job takes to end once canceled; 2 in the recordings [369]
 TIMED_OUT = "Job terminated due to timeout"
 GOLDEN = (5**0.5 - 1) / 2  # the fractions of its multiples are spread evenly over [0, 1), however many one takes
+
+FAILURES = {"runner_on_failed": "non-zero return code", "runner_on_unreachable": UNREACHED}
 
 HostMatch = Callable[[Host], bool]
 
@@ -43,6 +46,8 @@ class Behaviour:
     fatal_templates: dict[int | str, int] = field(default_factory=dict)
     broken: dict[int | str, str] = field(default_factory=dict)  # template -> "failed" (on every host) or a job status
     job_times: dict[int | str, float] = field(default_factory=dict)
+    playbooks: dict[int | str, Playbook] = field(default_factory=dict)
+    hanging: list[HostMatch] = field(default_factory=list)
     next_ends: deque[tuple[str, str]] = field(default_factory=deque)
 
     def boot_time_of(self, host: Host) -> float:
@@ -132,6 +137,14 @@ class JobEngine:
         """Has `step` called with its due time once that has come (epoch seconds)."""
         heapq.heappush(self._agenda, (due, next(self._order), step))
 
+    def reap(self, job: Job) -> None:
+        """The node of a running job dies."""
+        now = self._world.now()
+        self._occupied.pop(job.id, None)
+        self.open.pop(job.id, None)
+        job.reap(now)
+        self._schedule(now)
+
     def forget(self) -> None:
         """Lets go of every job, as if none had been launched."""
         for table in (self.open, self._pending, self._occupied):
@@ -220,22 +233,29 @@ class JobEngine:
             hosts = hosts[job.slice_number - 1 :: job.slice_count]
         job.hosts = hosts
         job.addresses = {host.name: host.address for host in hosts}
+        job.scm_revision = job.template.project.scm_revision if job.template.project else ""
         outcome = {host.name: self._behaviour.result_on(host, job.template, now) for host in hosts}
         struck = [host for host in hosts if outcome[host.name] != "ok"]
+        remarks = self._behaviour.cut_short_events(job.template, struck)
+        shape = template_value(self._behaviour.playbooks, job.template) or Playbook()
+        job.playbook = shape if remarks is None else replace(shape, fatal=True)
+        hung = {host.name for host in hosts if any(matches(host) for matches in self._behaviour.hanging)}
         job_time = template_value(self._behaviour.job_times, job.template)
         duration = self._spread(self.job_time if job_time is None else job_time, job)
+        job.duration, job.event_lag = duration, self.event_lag
         broken = template_value(self._behaviour.broken, job.template)
         if self._behaviour.next_ends:
             job.planned_end = self._behaviour.next_ends.popleft()
         elif broken and broken != "failed":
             job.planned_end = (broken, "")
-        elif job.timeout and job.timeout < duration:
+        elif job.timeout and (hung or job.timeout < duration):
             job.planned_end, duration = ("failed", TIMED_OUT), float(job.timeout)
+            job.run = run_playbook(job.playbook, outcome, remarks or 0, hung)
         else:
             job.results = outcome
-            events = self._behaviour.cut_short_events(job.template, struck)
-            job.cut_short, job.cut_short_events = events is not None, events or 0
-        self.later(now + duration, lambda due: self._finish(job, due))
+            job.run = run_playbook(job.playbook, outcome, remarks or 0, hung)
+        if job.planned_end or not hung:
+            self.later(now + duration, lambda due: self._finish(job, due))
 
     def _spread(self, seconds: float, job: Job) -> float:
         return seconds * (1 + self.job_spread * (2 * (job.id * GOLDEN % 1) - 1))
@@ -248,14 +268,14 @@ class JobEngine:
             if status == "canceled" and job.canceled_on is None:
                 job.canceled_on = now
         else:
-            fine = job.results and all(result == "ok" for result in job.results.values())
-            status = "successful" if fine else "failed"
+            well = {"ok", "dark"} if job.playbook.ignores else {"ok"}
+            status = "successful" if job.results and well.issuperset(job.results.values()) else "failed"
         self._end(job, status, now)
 
     def cancel(self, job: Job) -> None:
         """Ends an active job as canceled, without host summaries [369]; a running one a little later."""
         now = self._world.now()
-        job.results, job.cut_short, job.canceled_on = {}, False, now
+        job.results, job.canceled_on = {}, now
         if job.status == "running":
             job.planned_end = ("canceled", "")
             self.later(now + CANCEL_TIME, lambda due: self._finish(job, due))
@@ -276,7 +296,10 @@ class JobEngine:
         self.open.pop(job.id, None)
 
     def _summarize(self, job: Job, now: float) -> None:
+        begun = job.run.begun if job.run else ()
         for host, (name, result) in zip(job.hosts, job.results.items(), strict=False):
+            if name not in begun:
+                continue
             summary = _summary(self._world.next_id("summary"), job, host, name, result, now)
             job.summaries.append(summary)
             if host.deleted:
@@ -294,6 +317,8 @@ def _summary(summary_id: int, job: Job, host: Host, name: str, result: str, now:
     """
     row = Summary(summary_id, job, host, name, created=now)
     match result:
+        case "dark" if job.playbook.ignores:
+            row.ok = row.ignored = 1
         case "dark":
             row.dark = 1
         case "failed":
@@ -318,53 +343,31 @@ class JobEvent:
     host_name: str = ""
     failed: bool = False
     message: str = ""
+    play: int = 0
+    is_handler: bool = False
 
 
-def events_of(job: Job) -> list[JobEvent]:
-    """The events of a run whose summaries are there: connect, provision, finish; on each host how far it came.
+def events_of(job: Job, now: float) -> list[JobEvent]:
+    """The events of a job that Tower has processed: spread evenly over its run, each processed a little later.
 
-    The event `playbook_on_no_hosts_remaining` is there only when the play was cut short for everybody. A play in which
-    one host failed and the others ran on has none [843], and neither has one whose every host failed or was unreachable
-    (ansible-core 2.15 to 2.18). How often it is there when it was cut short: see `Tower.cut_short`.
+    A play in which one host failed and the others ran on has no `playbook_on_no_hosts_remaining` [843], and neither has
+    one whose every host failed or was unreachable (ansible-core 2.15 to 2.18). How often it is there when the play was
+    cut short: see `Tower.cut_short`.
     """
-    if not job.summaries:
+    if job.run is None or job.started is None:
         return []
     events: list[JobEvent] = []
-    finished = job.finished or 0.0
-
-    def add(event: str, display: str, task: str = "", summary: Summary | None = None, message: str = "") -> None:
-        number = len(events) + 1
-        row = JobEvent(job.id * 100_000 + number, job, number, event, display, task, finished, message=message)
-        if summary:
-            row.host, row.host_name = summary.host, summary.host_name
-            row.failed = event in ("runner_on_failed", "runner_on_unreachable")
+    until = min(now - job.event_lag, now if job.finished is None else job.finished)
+    hosts = {host.name: host for host in job.hosts}
+    step = job.duration / max(1, len(job.run.events) - 1)
+    for number, each in enumerate(job.run.events, 1):
+        created = job.started + (number - 1) * step
+        if created > until + 1e-6:
+            break
+        row = JobEvent(job.id * 100_000 + number, job, number, each.kind, each.display, each.task, created)
+        row.play, row.is_handler = each.play, each.is_handler
+        row.host, row.host_name = hosts.get(each.host), each.host
+        row.failed = each.kind in FAILURES
+        row.message = FAILURES.get(each.kind, "")
         events.append(row)
-
-    def ran(task: str, summaries: Iterable[Summary]) -> None:
-        for summary in summaries:
-            add("runner_on_ok", "Host OK", task, summary)
-
-    add("playbook_on_start", "Playbook Started")
-    add("playbook_on_play_start", "Play Started (all)")
-    add("playbook_on_task_start", "Task Started (connect)", "connect")
-    for summary in job.summaries:
-        if summary.dark:
-            words = "Failed to connect to the host via ssh: Connection timed out"
-            add("runner_on_unreachable", "Host Unreachable", "connect", summary, words)
-    reached = [summary for summary in job.summaries if not summary.dark]
-    ran("connect", reached)
-    if reached:
-        add("playbook_on_task_start", "Task Started (provision)", "provision")
-    for summary in reached:
-        if summary.failures:
-            add("runner_on_failed", "Host Failed", "provision", summary, "non-zero return code")
-    fine = [summary for summary in reached if not summary.failures]
-    ran("provision", fine)
-    if job.cut_short:
-        for _ in range(job.cut_short_events):
-            add("playbook_on_no_hosts_remaining", "No Hosts Remaining", "provision")
-    elif fine:
-        add("playbook_on_task_start", "Task Started (finish)", "finish")
-        ran("finish", fine)
-    add("playbook_on_stats", "Playbook Complete")
     return events

@@ -161,7 +161,11 @@ class Refusal:
 
 
 class Front:
-    """The ASGI application. `handle` answers a request; `away` is a status, 0 for closing, None while all is well."""
+    """The ASGI application.
+
+    `handle` answers a request; `away` is a status, 0 for closing, None while all is well; `date` is the Date of an
+    answer, empty for none, and None for the clock's time.
+    """
 
     def __init__(
         self,
@@ -170,11 +174,13 @@ class Front:
         traffic: Traffic,
         clock: Callable[[], float],
         latency: Latency | None,
+        date: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._handle = handle
         self.away = away
         self.traffic = traffic
         self._clock = clock
+        self._date = date
         self._latency = latency
         self._workers = asyncio.Semaphore(latency.workers) if latency else None
 
@@ -200,7 +206,8 @@ class Front:
             self.traffic.went()
         # Before it is sent: who has the answer may look for the record.
         self.traffic.log(RequestRecord(method, asked, answer.status, arrived, time.time()))
-        await _send(send, answer, method, self._clock())
+        date = self._date()
+        await _send(send, answer, method, formatdate(self._clock(), usegmt=True) if date is None else date)
 
     async def _answer(self, method: str, path: str, query: str, headers: dict[str, str], body: bytes) -> Response:
         if self._latency is None or self._workers is None:
@@ -230,8 +237,8 @@ async def _body(receive: Receive) -> bytes:
             return b"".join(parts)
 
 
-async def _send(send: Send, answer: Response, method: str, now: float) -> None:
-    headers = {**answer.headers, "Date": formatdate(now, usegmt=True), "Server": "nginx"}
+async def _send(send: Send, answer: Response, method: str, date: str) -> None:
+    headers = {**answer.headers, **({"Date": date} if date else {}), "Server": "nginx"}
     if answer.status != 204:
         headers["Content-Length"] = str(len(answer.body))
     encoded = [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]

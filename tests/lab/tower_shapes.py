@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lab.tower_jobs import JobEvent
+from lab.tower_plays import TASKS
 from lab.tower_world import (
     Group,
     Host,
@@ -17,6 +18,7 @@ from lab.tower_world import (
     JobTemplate,
     Organization,
     Project,
+    Role,
     Summary,
     Token,
     User,
@@ -108,7 +110,7 @@ class Shapes:
     def _template_capabilities(self, row: JobTemplate) -> Json:
         """What the client may do with a template; nothing with a token that may only read, as with hosts [016]."""
         token = self._token
-        edits = token is None or (token.everything and not token.read_only)
+        edits = token is None or (token.administers_template(row) and not token.read_only)
         starts = token is None or (token.launches(row) and not token.read_only)
         return {name: starts if name in ("start", "schedule") else edits for name in CAPABILITIES}
 
@@ -136,25 +138,32 @@ class Shapes:
             return {}
         return {name: {"id": user.id, "username": user.username, "first_name": "", "last_name": ""} for name in names}
 
-    def user(self, token: Token) -> Json:
-        user = token.user
+    def me(self, token: Token) -> Json:
+        """The client's own user [014, 401]: one whose token only reads shows no capability [016]."""
+        shown = self.user(token.user, detail=False)
+        shown["summary_fields"]["user_capabilities"] = {"edit": not token.read_only, "delete": False}
+        return {**shown, "email": f"{token.user.username}@localhost", "is_superuser": token.everything}
+
+    def user(self, user: User, *, detail: bool = True) -> Json:
+        """A user as an administrator sees it [400]."""
         url = self.url("users", user.id)
+        named = {"named_url": self.url("users", user.username)} if detail else {}
         return {
             "id": user.id,
             "type": "user",
             "url": url,
-            "related": self._links(url, USER_LINKS),
+            "related": {**named, **self._links(url, USER_LINKS)},
             "summary_fields": {
                 "resource": {"ansible_id": f"00000000-0000-4000-8000-{user.id:012d}", "resource_type": "shared.user"},
-                "user_capabilities": {"edit": not token.read_only, "delete": False},
+                "user_capabilities": {"edit": True, "delete": True},
             },
-            "created": self.time(token.created),
+            "created": self.time(user.created),
             "modified": None,
             "username": user.username,
             "first_name": "",
             "last_name": "",
-            "email": f"{user.username}@localhost",
-            "is_superuser": token.everything,
+            "email": "",
+            "is_superuser": user is self._world.admin,
             "is_system_auditor": False,
             "password": "$encrypted$",
             "ldap_dn": "",
@@ -162,6 +171,12 @@ class Shapes:
             "external_account": None,
             "auth": [],
         }
+
+    def role(self, numbered: tuple[int, Role]) -> Json:
+        number, role = numbered
+        kind = {"inventory": "inventory", "template": "job_template"}[role.kind]
+        fields = {"resource_id": role.row, "resource_type": kind}
+        return {"id": number, "type": "role", "name": role.name, "summary_fields": fields}
 
     def token(self, row: Token, text: str = "************") -> Json:
         url = self.url("tokens", row.id)
@@ -206,7 +221,7 @@ class Shapes:
             "modified": self.time(row.modified),
             "name": row.name,
             "description": row.description,
-            "max_hosts": 0,
+            "max_hosts": row.max_hosts,
             "custom_virtualenv": None,
             "default_environment": None,
         }
@@ -248,7 +263,7 @@ class Shapes:
             "scm_delete_on_update": False,
             "credential": None,
             "timeout": 0,
-            "scm_revision": "",
+            "scm_revision": row.scm_revision,
             "last_job_run": None,
             "last_job_failed": False,
             "next_job_run": None,
@@ -280,8 +295,11 @@ class Shapes:
             "summary_fields": {
                 **self._organization_summary(row.organization),
                 **self._who(self._world.admin),
-                "object_roles": {},
-                "user_capabilities": dict.fromkeys(("edit", "delete", "copy", "adhoc"), self._may_change(row)),
+                "object_roles": _roles(row),
+                "user_capabilities": {
+                    **dict.fromkeys(("edit", "delete", "adhoc"), self._may_change(row)),
+                    "copy": self._may_change(row) and (self._token is None or self._token.everything),
+                },
                 "labels": NO_LABELS,
             },
             "created": self.time(row.created),
@@ -339,7 +357,7 @@ class Shapes:
             "summary_fields": {
                 **self._inventory_summary(row.inventory),
                 **self._who(self._world.admin),
-                "user_capabilities": {"edit": True, "delete": True, "copy": True},
+                "user_capabilities": dict.fromkeys(("edit", "delete", "copy"), self._may_change(row.inventory)),
             },
             "created": self.time(row.created),
             "modified": self.time(row.modified),
@@ -439,7 +457,7 @@ class Shapes:
             **self._inventory_summary(row.inventory),
             **self._project_summary(row.project),
             **self._who(self._world.admin),
-            "object_roles": {},
+            "object_roles": _roles(row),
             "user_capabilities": self._template_capabilities(row),
             "labels": NO_LABELS,
             "recent_jobs": [
@@ -483,7 +501,7 @@ class Shapes:
             "inventory": row.inventory.id if row.inventory else None,
             "project": row.project.id if row.project else None,
             "playbook": row.playbook,
-            **_playbook_settings(row.forks, row.limit, row.extra_vars, row.timeout),
+            **_playbook_settings(row, row.forks),
             "organization": organization.id if organization else None,
             "last_job_run": self.time(last.finished) if last else None,
             "last_job_failed": bool(last and _failed(last)),
@@ -532,8 +550,8 @@ class Shapes:
                 "inventory": {"name": row.inventory.name, "id": row.inventory.id} if row.inventory else {},
                 "limit": row.limit,
                 "scm_branch": "",
-                "job_tags": "",
-                "skip_tags": "",
+                "job_tags": row.job_tags,
+                "skip_tags": row.skip_tags,
                 "extra_vars": row.extra_vars,
                 "diff_mode": False,
                 "job_type": row.job_type,
@@ -577,7 +595,10 @@ class Shapes:
             **self._project_summary(project),
             **self._template_summary(template),
             **self._who(row.launched_by, who),
-            "user_capabilities": {"delete": self._token is None or self._token.everything, "start": True},
+            "user_capabilities": {
+                "delete": self._token is None or self._token.everything,
+                "start": self._token is None or self._token.launches(template),
+            },
             "labels": NO_LABELS,
             "credentials": [],
         }
@@ -595,11 +616,11 @@ class Shapes:
             "modified": self.time(row.modified),
             "name": row.name,
             "description": template.description,
-            "job_type": template.job_type,
+            "job_type": row.job_type,
             "inventory": row.inventory.id if row.inventory else None,
             "project": project.id if project else None,
             "playbook": template.playbook,
-            **_playbook_settings(template.forks, row.limit, row.extra_vars, row.timeout),
+            **_playbook_settings(row, template.forks),
             "organization": template.organization.id if template.organization else None,
             "unified_job_template": None if template.deleted else template.id,
             "launch_type": "manual",
@@ -618,7 +639,7 @@ class Shapes:
             "job_template": None if template.deleted else template.id,
             "passwords_needed_to_start": [],
             "allow_simultaneous": template.allow_simultaneous,
-            "scm_revision": "",
+            "scm_revision": row.scm_revision,
             "instance_group": 2 if started else None,
             "diff_mode": False,
             "job_slice_number": row.slice_number,
@@ -729,7 +750,7 @@ class Shapes:
             "processed": 1,
             "skipped": row.skipped,
             "failed": row.failed,
-            "ignored": 0,
+            "ignored": row.ignored,
             "rescued": 0,
         }
 
@@ -737,14 +758,21 @@ class Shapes:
         host = row.host if row.host and not row.host.deleted else None
         url = self.url("job_events", row.id)
         uuid = f"00000000-0000-4000-a000-{row.id:012d}"
-        playbook, play = row.job.template.playbook, "all"
+        playbook, play = row.job.template.playbook, "all" if row.play else ""
         related = {"job": self.url("jobs", row.job.id), "children": f"{url}children/"}
         summary_fields: Json = {"job": self._job_summary(row.job, now), "role": {}}
-        data: Json = {"playbook": playbook, "play": play, "play_pattern": "all", "task": row.task, "uuid": uuid}
+        data: Json = {"playbook": playbook, "uuid": uuid}
+        if row.play:
+            again = "" if row.play == 1 else f"_{row.play}"  # ansible-runner's, for the play's next batch
+            data |= {"play": play, "play_pattern": "all"}
+            data |= {"play_uuid": f"02fc0000-0001-0000-0000-{row.job.id:012d}{again}"}
+        if row.task:
+            data |= _task_data(row)
+        if row.host_name:
+            data |= {"host": row.host_name}
         if host:
             related["host"] = self.url("hosts", host.id)
             summary_fields["host"] = {"id": host.id, "name": host.name, "description": host.description}
-            data |= {"host": row.host_name, "res": {"msg": row.message, "changed": False}}
         return {
             "id": row.id,
             "type": "job_event",
@@ -752,17 +780,17 @@ class Shapes:
             "related": related,
             "summary_fields": summary_fields,
             "created": self.time(row.created),
-            "modified": self.time(row.created),
+            "modified": self.time(row.created + row.job.event_lag),
             "job": row.job.id,
             "event": row.event,
             "counter": row.counter,
             "event_display": row.display,
             "event_data": data,
-            "event_level": 3 if row.host else 2,
+            "event_level": 3 if row.host_name else 2,
             "failed": row.failed,
             "changed": False,
             "uuid": uuid,
-            "parent_uuid": "",
+            "parent_uuid": data.get("task_uuid", "") if row.host_name else "",
             "host": host.id if host else None,
             "host_name": row.host_name,
             "playbook": playbook,
@@ -808,6 +836,11 @@ class Shapes:
         return result
 
 
+def _roles(row: Inventory | JobTemplate) -> Json:
+    """A row's roles [022, 301], without their names and descriptions for people."""
+    return {name: {"id": number} for name, number in row.roles.items()}
+
+
 def _tower_variables(host: Host) -> Json:
     enabled = "true" if host.enabled else "false"
     return {
@@ -845,17 +878,40 @@ def _template_status(row: JobTemplate, last: Job | None) -> str:
     return "failed" if _failed(last) else "successful"
 
 
-def _playbook_settings(forks: int, limit: str, extra_vars: str, timeout: int) -> Json:
+def _playbook_settings(row: JobTemplate | Job, forks: int) -> Json:
     return {
         "scm_branch": "",
         "forks": forks,
-        "limit": limit,
+        "limit": row.limit,
         "verbosity": 0,
-        "extra_vars": extra_vars,
-        "job_tags": "",
+        "extra_vars": row.extra_vars,
+        "job_tags": row.job_tags,
         "force_handlers": False,
-        "skip_tags": "",
+        "skip_tags": row.skip_tags,
         "start_at_task": "",
-        "timeout": timeout,
+        "timeout": row.timeout,
         "use_fact_cache": False,
     }
+
+
+def _task_data(row: JobEvent) -> Json:
+    """What an event's data tell of its task. Each job has a directory of its own for its project."""
+    action = TASKS[row.task].partition(":")[0]
+    shape = row.job.playbook
+    data: Json = {
+        "task": row.task,
+        "task_uuid": f"02fc0000-0002-0000-{list(TASKS).index(row.task):04d}-{row.job.id:012d}",
+        "task_action": action,
+        "resolved_action": f"ansible.builtin.{action}",
+        "task_args": "",
+        "task_path": f"/tmp/awx_{row.job.id}/project/{row.job.template.playbook}:{shape.line_of(row.task)}",  # noqa: S108
+    }
+    if row.event == "playbook_on_task_start":
+        data |= {"name": row.task, "is_conditional": row.is_handler}
+    elif row.event == "playbook_on_notify":
+        data |= {"handler": row.task}
+    elif row.event != "runner_on_start" and row.host_name:
+        data |= {"res": {"msg": row.message, "changed": False}}
+    if row.event == "runner_on_failed":
+        data |= {"ignore_errors": None}
+    return data

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
+
+from lab.tower_plays import Playbook, PlaybookRun
 
 NAME_LIMIT = 512  # characters of a name [036]
 INSTANCE_ID_LIMIT = 1024  # characters of an instance_id [516]
@@ -23,6 +25,7 @@ BULK_CREATE_LIMIT = 100  # hosts, the setting BULK_HOST_MAX_CREATE [210, 227]
 BULK_DELETE_LIMIT = 250  # hosts, the setting BULK_HOST_MAX_DELETE [225, 227]
 RECENT_JOBS = 5  # jobs listed in a host's summary_fields.recent_jobs
 DEFAULT_PLAYBOOKS = ("hello_world.yml", "hello.yml", "prov.yml", "fatal.yml", "site.yml")
+JOB_TYPES = ("run", "check")
 TRUE_WORDS = frozenset(("true", "t", "yes", "y", "on", "1"))
 FALSE_WORDS = frozenset(("false", "f", "no", "n", "off", "0"))
 
@@ -30,13 +33,22 @@ ACTIVE = frozenset(("new", "pending", "waiting", "running"))
 
 BACKED_UP = (
     *("organizations", "projects", "inventories", "groups", "hosts", "templates", "jobs", "workflow_jobs"),
-    *("tokens", "tokens_by_text", "_last_id"),
+    *("users", "roles", "tokens", "tokens_by_text", "_last_id"),
 )
+ROLES = {  # of each kind of row, in the order of their ids [022, 301]
+    "inventory": ("admin_role", "update_role", "adhoc_role", "use_role", "read_role"),
+    "template": ("admin_role", "execute_role", "read_role"),
+}
 INTERRUPTED = (
     "Task was marked as running at system start up. The system must have not shut down properly, so it has been marked "
     "as failed."
 )
 
+FULL = (  # [434]
+    "You have already reached the maximum number of {} hosts allowed for your organization. Contact your System "
+    "Administrator for assistance."
+)
+NO_LICENSE = "Host count exceeds available instances."
 DENIED = "You do not have permission to perform this action."
 OPERATOR = "operator"  # the person who launches jobs by hand
 
@@ -57,18 +69,31 @@ def denied(detail: str = DENIED) -> Refusal:
     return Refusal(403, {"detail": detail})
 
 
+class Role(NamedTuple):
+    """What may be done with one row: an inventory or a template, by its id."""
+
+    kind: str
+    row: int
+    name: str
+
+
 @dataclass(slots=True, eq=False)
 class User:
+    """Somebody, and the roles that were granted through the API."""
+
     id: int
     username: str
+    created: float = 0.0
+    roles: set[Role] = field(default_factory=set)
 
 
 @dataclass(slots=True, eq=False)
 class Token:
-    """A bearer token and what its user may do. `None` stands for everything.
+    """A bearer token and what its user may do beside the roles granted through the API. `None` stands for everything.
 
     inventories: ids or names of the inventories it administers; readable: those it may only read;
-    templates: ids or names of the job templates it may launch; readable_templates: those it may only read.
+    templates: ids or names of the job templates it may launch; readable_templates: those it may only read;
+    administered_templates: those it may change, and cancel anybody's jobs of.
     """
 
     id: int
@@ -79,6 +104,7 @@ class Token:
     readable: set[int | str] = field(default_factory=set)
     templates: set[int | str] | None = None
     readable_templates: set[int | str] = field(default_factory=set)
+    administered_templates: set[int | str] = field(default_factory=set)
     description: str = ""
     created: float = 0.0
 
@@ -86,22 +112,47 @@ class Token:
     def everything(self) -> bool:
         return self.inventories is None and self.templates is None
 
+    def _has(self, kind: str, row: int, names: Iterable[str]) -> bool:
+        return any(Role(kind, row, name) in self.user.roles for name in names)
+
     def administers(self, inventory: Inventory) -> bool:
-        return self.inventories is None or inventory.id in self.inventories or inventory.name in self.inventories
+        if self.inventories is None or {inventory.id, inventory.name} & self.inventories:
+            return True
+        return self._has("inventory", inventory.id, ("admin_role",))
+
+    def uses(self, inventory: Inventory) -> bool:
+        """Whether it may choose the inventory for a launch."""
+        return self.administers(inventory) or self._has("inventory", inventory.id, ("use_role",))
 
     def reads(self, inventory: Inventory) -> bool:
-        return self.administers(inventory) or inventory.id in self.readable or inventory.name in self.readable
+        if self.administers(inventory) or {inventory.id, inventory.name} & self.readable:
+            return True
+        return self._has("inventory", inventory.id, ROLES["inventory"])
+
+    def administers_template(self, template: JobTemplate) -> bool:
+        if self.everything or {template.id, template.name} & self.administered_templates:
+            return True
+        return self._has("template", template.id, ("admin_role",))
 
     def launches(self, template: JobTemplate) -> bool:
-        return self.templates is None or template.id in self.templates or template.name in self.templates
+        if self.templates is None or {template.id, template.name} & self.templates:
+            return True
+        return self.administers_template(template) or self._has("template", template.id, ("execute_role",))
 
     def reads_template(self, template: JobTemplate) -> bool:
-        return self.launches(template) or bool({template.id, template.name} & self.readable_templates)
+        if self.launches(template) or {template.id, template.name} & self.readable_templates:
+            return True
+        return self._has("template", template.id, ("read_role",))
 
     def sees(self, job: Job | WorkflowJob) -> bool:
-        if self.everything or (job.template is not None and self.launches(job.template)):
-            return True
-        return job.inventory is not None and self.reads(job.inventory)
+        """AWX 24.6.1, awx/main/access.py, JobAccess.filtered_queryset: of those of no template, only administrators."""
+        return self.everything or (not job.template.deleted and self.reads_template(job.template))
+
+    def cancels(self, job: Job | WorkflowJob) -> bool:
+        """Likewise, JobAccess.can_cancel: not one that has ended, but for superusers, who get as far as a 405 [370]."""
+        if self.everything or not job.active:
+            return self.everything
+        return job.launched_by is self.user or (not job.template.deleted and self.administers_template(job.template))
 
 
 @dataclass(slots=True, eq=False)
@@ -111,6 +162,7 @@ class Organization:
     description: str
     created: float
     modified: float
+    max_hosts: int = 0  # 0: no limit
 
 
 @dataclass(slots=True, eq=False)
@@ -124,6 +176,7 @@ class Project:
     description: str = ""
     scm_type: str = ""
     scm_url: str = ""
+    scm_revision: str = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -141,6 +194,7 @@ class Inventory:
     hosts: dict[str, Host] = field(default_factory=dict)
     groups: dict[str, Group] = field(default_factory=dict)
     failing: int = 0  # hosts whose last job failed on them
+    roles: dict[str, int] = field(default_factory=dict)  # their ids
 
 
 @dataclass(slots=True, eq=False)
@@ -157,10 +211,11 @@ class Group:
 
 @dataclass(frozen=True)
 class HostPeriod:
-    """While a host had one address and one marker. Times in epoch seconds; ended is None while it lasts.
+    """While a host had one address and one marker, and was on or off. Times in epoch seconds; ended: None if it lasts.
 
     address: where a playbook run went. group, account, vpc: what Rollcall's marker named, empty for a host without one.
-    by_hand: a person began it, with an edit, a host of their own or a restore, and not a request to the API.
+    by_hand: a person began it, with an edit, a host of their own or a restore, and not a request to the API. copy: the
+    marker names another inventory than the one it was in.
     """
 
     begun: float
@@ -170,6 +225,8 @@ class HostPeriod:
     account: str
     vpc: str
     by_hand: bool = False
+    enabled: bool = True
+    copy: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -216,10 +273,11 @@ class Host:
         return found if isinstance(found, dict) else {}
 
     def note(self, now: float, *, by_hand: bool) -> None:
-        """Begins a period if the address or the marker is not what it was."""
+        """Begins a period if the address, the marker or whether it is enabled is not what it was."""
         marker = self.marker
         group, account, vpc = (str(marker.get(key, "")) for key in ("group", "account", "vpc"))
-        new = HostPeriod(now, None, self.address, group, account, vpc, by_hand)
+        copied = marker.get("inventory", self.inventory.id) != self.inventory.id
+        new = HostPeriod(now, None, self.address, group, account, vpc, by_hand, self.enabled, copied)
         if not self.periods or replace(self.periods[-1], begun=now, by_hand=by_hand) != new:
             self.end_period(now)
             self.periods.append(new)
@@ -241,6 +299,8 @@ class JobTemplate:
     modified: float
     description: str = ""
     job_type: str = "run"
+    job_tags: str = ""
+    skip_tags: str = ""
     limit: str = ""
     extra_vars: str = ""
     timeout: int = 0  # seconds, 0: none
@@ -252,6 +312,7 @@ class JobTemplate:
     asks: set[str] = field(default_factory=set)  # "limit", "inventory", "variables", ... (ask_X_on_launch)
     jobs: list[Job] = field(default_factory=list)
     workflow_jobs: list[WorkflowJob] = field(default_factory=list)
+    roles: dict[str, int] = field(default_factory=dict)  # their ids
     deleted: bool = False
 
     @property
@@ -272,6 +333,7 @@ class Summary:
     dark: int = 0
     failures: int = 0
     skipped: int = 0
+    ignored: int = 0
     created: float = 0.0
 
     @property
@@ -290,6 +352,9 @@ class Job:
     modified: float
     launched_by: User
     timeout: int = 0
+    job_type: str = "run"
+    job_tags: str = ""
+    skip_tags: str = ""
     slice_number: int = 0
     slice_count: int = 1
     workflow: WorkflowJob | None = None
@@ -302,8 +367,11 @@ class Job:
     hosts: list[Host] = field(default_factory=list)  # those the limit matched when it started
     results: dict[str, str] = field(default_factory=dict)  # host name -> "ok", "failed", "dark"
     addresses: dict[str, str] = field(default_factory=dict)  # host name -> the address it went to
-    cut_short: bool = False
-    cut_short_events: int = 0
+    scm_revision: str = ""  # of its project when it started
+    playbook: Playbook = field(default_factory=Playbook)
+    run: PlaybookRun | None = None  # what its playbook does, known when it starts
+    duration: float = 0.0  # seconds that its playbook takes
+    event_lag: float = 0.0  # seconds until one of its events is processed
     planned_end: tuple[str, str] | None = None  # status and explanation its run will end with
     summaries: list[Summary] = field(default_factory=list)
     restored: bool = False
@@ -315,6 +383,11 @@ class Job:
     @property
     def name(self) -> str:
         return self.template.name
+
+    def reap(self, now: float) -> None:
+        """Its node died: what AWX makes of it, and its events are never all processed."""
+        self.status, self.explanation, self.results = "failed", INTERRUPTED, {}
+        self.finished, self.events_done = now, None
 
 
 @dataclass(slots=True, eq=False)
@@ -342,6 +415,10 @@ class WorkflowJob:
         if statuses & ACTIVE:
             return "running"
         return "successful" if statuses == {"successful"} else "failed"
+
+    @property
+    def active(self) -> bool:
+        return any(job.active for job in self.jobs)
 
     @property
     def started(self) -> float | None:
@@ -439,6 +516,12 @@ class Fields:
         self.errors[name] = ["Must be a valid boolean."]
         return default
 
+    def choice(self, name: str, default: str, allowed: Collection[str]) -> str:
+        value = self.text(name, default)
+        if value not in allowed and name not in self.errors:
+            self.errors[name] = [f'"{value}" is not a valid choice.']
+        return value
+
     def integer(self, name: str, default: int) -> int:
         given, value = self._raw(name, required=False)
         if not given:
@@ -523,11 +606,14 @@ class World:
         self.jobs: dict[int, Job] = {}
         self.gone_jobs: list[Job] = []
         self.workflow_jobs: dict[int, WorkflowJob] = {}
+        self.users: dict[int, User] = {}
+        self.roles: dict[int, Role] = {}
         self.tokens: dict[int, Token] = {}
         self.tokens_by_text: dict[str, Token] = {}
         self._last_id: dict[str, int] = {}
-        self.admin = User(self.next_id("user"), "admin")
-        self.operator = User(self.next_id("user"), OPERATOR)
+        self.license_hosts: int | None = None  # that a trial licence allows; None: an open one, which counts nothing
+        self.admin = self.create_user("admin")
+        self.operator = self.create_user(OPERATOR)
         default = self.create_organization("Default")
         self.create_project("Demo Project", default)
 
@@ -543,7 +629,7 @@ class World:
 
     def back_up(self) -> Backup:
         """Every row as it is now, and the next ids."""
-        users = {id(user): user for user in (self.admin, self.operator)}
+        users = {id(user): user for user in self.users.values()}
         return copy.deepcopy({name: getattr(self, name) for name in BACKED_UP}, users)
 
     def restore(self, backup: Backup) -> None:
@@ -554,7 +640,7 @@ class World:
             host.end_period(now)
         self.gone_hosts += self.hosts.values()
         self.gone_jobs += [job for job in self.jobs.values() if not job.restored]
-        users = {id(user): user for user in (self.admin, self.operator)}
+        users = {id(user): user for user in self.users.values()}
         for name, table in copy.deepcopy(backup, users).items():
             rows = getattr(self, name)  # the API and the engine hold on to it
             rows.clear()
@@ -566,14 +652,25 @@ class World:
         for job in self.jobs.values():
             job.restored = True
             if job.active:
-                job.status, job.explanation, job.results = "failed", INTERRUPTED, {}
-                job.finished = job.events_done = now
+                job.reap(now)
 
-    def create_organization(self, name: str, description: str = "") -> Organization:
+    def create_user(self, username: str) -> User:
+        if any(row.username == username for row in self.users.values()):
+            raise Refusal(400, {"username": ["A user with that username already exists."]})
+        row = User(self.next_id("user"), username, self.now())
+        self.users[row.id] = row
+        return row
+
+    def _create_roles(self, kind: str, row: Inventory | JobTemplate) -> None:
+        for name in ROLES[kind]:
+            row.roles[name] = self.next_id("role")
+            self.roles[row.roles[name]] = Role(kind, row.id, name)
+
+    def create_organization(self, name: str, description: str = "", max_hosts: int = 0) -> Organization:
         if any(row.name == name for row in self.organizations.values()):
             raise Refusal(400, {"name": ["Organization with this Name already exists."]})
         now = self.now()
-        row = Organization(self.next_id("organization"), name, description, now, now)
+        row = Organization(self.next_id("organization"), name, description, now, now, max_hosts)
         self.organizations[row.id] = row
         return row
 
@@ -597,11 +694,16 @@ class World:
         now = self.now()
         row = Inventory(self.next_id("inventory"), name, organization, kind, now, now, **more)
         self.inventories[row.id] = row
+        self._create_roles("inventory", row)
         return row
 
     def create_group(self, inventory: Inventory, name: str, variables: str = "", description: str = "") -> Group:
         if inventory.kind:
             raise Refusal(400, _smart("Group"))
+        if name in ("all", "_meta"):
+            raise Refusal(400, {"name": ["Invalid group name."]})
+        if name in inventory.hosts:
+            raise Refusal(400, {"__all__": ["A Host with that name already exists."]})
         if name in inventory.groups:
             raise Refusal(400, {"__all__": ["Group with this Name and Inventory already exists."]})
         now = self.now()
@@ -614,6 +716,8 @@ class World:
     ) -> Host:
         if inventory.kind:
             raise Refusal(400, _smart("Host"))
+        if not by_hand:
+            self._check_room(inventory.organization, fields.name)
         if fields.name in inventory.hosts:
             raise self.duplicate_host(inventory, fields.name)
         return self._add_host(inventory, fields, user, by_hand=by_hand)
@@ -636,7 +740,67 @@ class World:
                 trouble = f"cannot create host, host creation error {_unique_violation(inventory, duplicates[0])}"
                 raise Refusal(400, {"detail": trouble})
             raise _everywhere(f"Hostnames must be unique in an inventory. Duplicates found: {duplicates}")
+        self._check_room_for_many(inventory.organization, names)
         return [self._add_host(inventory, host, None) for host in new]
+
+    def host_names(self, organization: Organization | None = None) -> set[str]:
+        """The names of all hosts, of one organization or of all: what its limit and the licence's count."""
+        rows = self.inventories.values()
+        return {name for row in rows if organization in (None, row.organization) for name in row.hosts}
+
+    def _check_room(self, organization: Organization, name: str) -> None:
+        """One host: where the licence is open nothing is counted [433].
+
+        awx/main/access.py, check_license and check_org_host_limit.
+        """
+        if self.license_hosts is None:
+            return
+        known = self.host_names()
+        if name not in known and len(known) >= self.license_hosts:
+            words = "reached" if len(known) == self.license_hosts else "exceeded"
+            raise denied(f"License count of {self.license_hosts} instances has been {words}.")
+        own = self.host_names(organization)
+        if organization.max_hosts and name not in own and len(own) >= organization.max_hosts:
+            raise denied(FULL.format(organization.max_hosts))
+
+    def _check_room_for_many(self, organization: Organization, names: list[str]) -> None:
+        """A bulk create: the organization's limit counts also where the licence is open [434].
+
+        What it takes for known are the names in the first organization (24.6.1, serializers.py,
+        raise_if_host_counts_violated). The licence's hosts are counted as is meant there, and not as they are.
+        """
+        if not organization.max_hosts and self.license_hosts is None:
+            return
+        first = self.organizations.get(1)
+        new = len(names) - len(self.host_names(first).intersection(names) if first else ())
+        if organization.max_hosts and len(self.host_names(organization)) + new > organization.max_hosts:
+            raise denied(FULL.format(organization.max_hosts))
+        if self.license_hosts is not None and len(self.host_names() | set(names)) > self.license_hosts:
+            raise denied(NO_LICENSE)
+
+    def check_room_to_launch(self, organization: Organization) -> None:
+        """A licence that does not suffice for the hosts there are starts no job (access.py, can_start)."""
+        if self.license_hosts is None:
+            return
+        if len(self.host_names()) > self.license_hosts:
+            raise denied(NO_LICENSE)
+        if 0 < organization.max_hosts < len(self.host_names(organization)):
+            raise denied(FULL.format(organization.max_hosts))
+
+    def copy_inventory(self, source: Inventory, name: str) -> Inventory:
+        """An inventory with the fields of another, as yet without its hosts and groups: see `fill_copy`."""
+        more = {"description": source.description, "variables": source.variables, "host_filter": source.host_filter}
+        return self.create_inventory(name, source.organization, source.kind, **more)
+
+    def fill_copy(self, source: Inventory, copied: Inventory, user: User | None) -> None:
+        """Copies all hosts and groups (models/inventory.py, FIELDS_TO_PRESERVE_AT_COPY); ids and times are new."""
+        for group in source.groups.values():
+            self.create_group(copied, group.name, group.variables, group.description)
+        for host in source.hosts.values():
+            fields = HostFields(host.name, host.description, host.variables, host.instance_id, host.enabled)
+            new = self._add_host(copied, fields, user, by_hand=True)
+            for group in host.groups.values():
+                self.join(copied.groups[group.name], new)
 
     def _add_host(self, inventory: Inventory, fields: HostFields, user: User | None, *, by_hand: bool = False) -> Host:
         now = self.now()
@@ -720,6 +884,7 @@ class World:
             **more,
         )
         self.templates[row.id] = row
+        self._create_roles("template", row)
         return row
 
     def remove_template(self, template: JobTemplate) -> None:

@@ -12,6 +12,9 @@ import pytest
 from filelock import FileLock
 
 from lab.alert_channels import AlertChannels
+from lab.aws import EmbeddedAws
+from lab.aws_alone import NUMBERS as LAB_NUMBERS
+from lab.aws_alone import USER_DATA, Lab
 from lab.cloud import HEARTBEAT_TIMEOUT, Cloud, Group, eventually, keep_to_this_machine, sam_build
 from lab.invariants import broken_invariants
 from lab.tower import Tower
@@ -92,17 +95,19 @@ def make_group(cloud: Cloud, tower: Tower, name: str) -> Iterator[Callable[..., 
         suffix: str = "",
         *,
         unheard: bool = False,
-        hooks: bool = True,
+        hooks: bool | Mapping[str, str] = True,
         size: int = 0,
         most: int = 200,
         heartbeat_timeout: int = HEARTBEAT_TIMEOUT,
         traffic: Mapping[str, Any] | None = None,
         user_data: bytes = b"",
+        warm_pool: Mapping[str, Any] | None = None,
+        retain: bool = False,
         **tags: str | None,
     ) -> Group:
         wanted = {"inventory": name, "job-template": name} | {key.replace("_", "-"): text for key, text in tags.items()}
         settings: dict[str, Any] = {"heartbeat_timeout": heartbeat_timeout, "size": size, "most": most}
-        settings |= {"user_data": user_data, **(traffic or {})}
+        settings |= {"user_data": user_data, "warm_pool": warm_pool, "retain": retain, **(traffic or {})}
         groups.append(cloud.create_group(f"{name}{suffix}", wanted, hooks=hooks, **settings))
         if unheard:
             unheard_of.append(groups[-1].name)
@@ -121,3 +126,21 @@ def make_group(cloud: Cloud, tower: Tower, name: str) -> Iterator[Callable[..., 
                 group.delete()
         eventually(lambda: not any(group.states() for group in groups), "the groups are gone")
         eventually(lambda: cloud.in_flight() == 0, "the last terminations are worked off")
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedAws]:
+    """The embedded AWS alone, for the tests of the lab itself."""
+    with EmbeddedAws(log=tmp_path_factory.mktemp("aws") / "aws.log") as running:
+        running.client("ec2").create_launch_template(
+            LaunchTemplateName="template",
+            LaunchTemplateData={"ImageId": "ami-12345678", "InstanceType": "m5.large", "UserData": USER_DATA},
+        )
+        yield running
+
+
+@pytest.fixture
+def lab(aws: EmbeddedAws) -> Iterator[Lab]:
+    lab = Lab(aws, f"test-{next(LAB_NUMBERS)}")
+    yield lab
+    lab.clear()

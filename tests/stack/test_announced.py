@@ -26,7 +26,7 @@ class Ear:
 
     def __init__(self, cloud: Cloud) -> None:
         self._aws = cloud.aws
-        self._queue = cloud.aws.client("sqs").create_queue(QueueName=EVENTS)["QueueUrl"]
+        self._queue = cloud.aws.open_queue(EVENTS)
         self._heard: list[Json] = []
         events = cloud.aws.client("events")
         events.put_rule(Name=EVENTS, EventPattern=json.dumps({"source": ["rollcall"]}))

@@ -32,7 +32,8 @@ type Json = dict[str, Any]
 type Plant = Callable[["Planted"], object]
 type Told = subprocess.CompletedProcess[str]
 
-ADVISED = 600  # seconds; the heartbeat timeout that README advises
+ADVISED = 600  # seconds; the heartbeat timeout that docs/install.md advises
+JOB_TIMEOUT = 900  # seconds; of job templates that are right
 BREAKS, WARNS = "breaks launches", "warning"
 TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:notifications"
 FOUND, MENDED = "Misconfiguration Found", "Misconfiguration Mended"
@@ -63,6 +64,7 @@ def cloud(
             built,
             LoadBalancers="true",
             NotificationTopicArn=TOPIC,
+            NotifyingTopicArns=f"arn:aws:sns:{REGION}:{ACCOUNT}:*",
             ChefSecretArn=secrets.create_secret(Name="chef", SecretString=server.secret(url))["ARN"],
             PagerDutySecretArn=secrets.create_secret(Name="pagerduty", SecretString=channels.pagerduty_secret())["ARN"],
         )
@@ -134,7 +136,8 @@ class Planted:
     def template(self, **terms: Any) -> str:
         """Another job template for the group, with these terms."""
         name = f"{self.name}-{next(NUMBERS)}"
-        self.tower.add_job_template(name, **{"inventory": self.name} | terms)
+        right: dict[str, Any] = {"inventory": self.name, "timeout": JOB_TIMEOUT}
+        self.tower.add_job_template(name, **right | terms)
         self.group.tag({"job-template": name})
         return name
 
@@ -158,7 +161,7 @@ def planted(cloud: Cloud, listening: tuple[ChefServer, str]) -> Iterator[Planted
     """A group with nothing wrong with it."""
     name = f"web{next(NUMBERS)}"
     cloud.tower.add_inventory(name)
-    cloud.tower.add_job_template(name, name)
+    cloud.tower.add_job_template(name, name, timeout=JOB_TIMEOUT)
     tags = {"inventory": name, "job-template": name, "gate": "job ec2"}
     group = cloud.create_group(name, tags, heartbeat_timeout=ADVISED)
     with ExitStack() as later:
@@ -300,6 +303,13 @@ def _directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTEST_DOCTOR_DIRECTORY", str(tmp_path))
 
 
+def run_once(planted: Planted) -> None:
+    """A job of the template on one host succeeded."""
+    planted.tower.add_host(planted.name, "i-0a")
+    job = planted.tower.run_playbook(planted.name, "i-0a")
+    assert planted.tower.wait_for_job(job.id).status == "successful"
+
+
 def both(*plants: Plant) -> Plant:
     def plant(planted: Planted) -> None:
         for each in plants:
@@ -350,7 +360,7 @@ TOWER_FAULTS = {
         lambda it: set_for_now(it, "clock_skew", -300), WARNS, "clock", "behind that of AWS", "NTP"
     ),
     "a clock that is an hour ahead": of_tower(
-        lambda it: set_for_now(it, "clock_skew", 4000), BREAKS, "clock", "ahead of that of AWS", "NTP"
+        lambda it: set_for_now(it, "clock_skew", 4000), WARNS, "clock", "ahead of that of AWS", "NTP"
     ),
     "an old server": of_tower(
         lambda it: set_for_now(it, "no_bulk", True), WARNS, "no bulk calls", "one by one", "AWX 22"
@@ -410,6 +420,20 @@ TOWER_FAULTS = {
         "the survey's question 'colour'",
         "make the survey's questions optional",
     ),
+    "a template without a timeout": Fault(
+        lambda it: it.template(timeout=0),
+        WARNS,
+        "job template 'TEMPLATE': no timeout",
+        "the token may not read whether the server has a default",
+        "set the template's Timeout",
+    ),
+    "forks that make a full job too long": Fault(
+        both(run_once, lambda it: it.group.tag({"timeout": "1"})),
+        WARNS,
+        "job template 'NAME': full job too long",
+        "over 100 hosts would take about",
+        "Forks",
+    ),
     "a template with one job at a time": Fault(
         lambda it: it.template(allow_simultaneous=False),
         WARNS,
@@ -437,6 +461,33 @@ def serve_without_host(planted: Planted) -> None:
     planted.unhook("launching")
     planted.group.scale(2)
     eventually(lambda: len(planted.group.in_service()) == 2, "two in service")
+
+
+def serve(planted: Planted) -> str:
+    """The only instance of the group, in service with its host."""
+    planted.group.scale(1)
+    (instance_id,) = eventually(planted.group.in_service, "it serves")
+    return str(instance_id)
+
+
+def disable_host(planted: Planted) -> None:
+    planted.tower.edit_host(serve(planted), planted.name, enabled=False)
+
+
+def list_elsewhere(planted: Planted) -> None:
+    """Its instance is a host of an inventory, too, that the token may only read."""
+    other = f"{planted.name}-all"
+    planted.tower.add_inventory(other)
+    planted.tower.add_host(other, "ip-10-0-0-1", instance_id=serve(planted))
+    planted.use_token(inventories=[planted.name], readable=[other], templates=[planted.name])
+
+
+def hook_to_a_topic(planted: Planted) -> None:
+    """A hook of the user's own name notifies a topic to which LaunchQueue is subscribed, and which is not named."""
+    topic = planted.aws("sns").create_topic(Name=planted.name)["TopicArn"]
+    planted.aws("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=planted.cloud.queue_arn("LaunchQueue"))
+    planted.unhook("launching")
+    planted.hook("mine", NotificationTargetARN=topic, RoleARN=f"arn:aws:iam::{ACCOUNT}:role/notifier")
 
 
 def notify_only(planted: Planted, *transitions: str) -> None:
@@ -616,12 +667,50 @@ GROUP_FAULTS = {
         "2 slices",
         "Job slicing to 1",
     ),
+    "a template of the type check": of_group(
+        lambda it: it.template(job_type="check"),
+        BREAKS,
+        "rollcall:job-template: not a run",
+        "is of the job type 'check'",
+        "set its job type to 'Run'",
+    ),
+    "a template with tags": of_group(
+        lambda it: it.template(job_tags="base", skip_tags="slow"),
+        BREAKS,
+        "rollcall:job-template: tags",
+        "runs only the tags 'base' and skips the tags 'slow'",
+        "clear its job tags and skip tags",
+    ),
     "a template of another inventory": of_group(
         both(lambda it: it.tower.add_inventory(f"{it.name}-b"), lambda it: it.template(inventory=f"{it.name}-b")),
         BREAKS,
         "rollcall:job-template: another inventory",
         "is fixed to inventory",
         "let it prompt for the inventory",
+    ),
+    "a hook whose topic may not send": of_group(
+        both(hook_to_a_topic, lambda it: it.tell_doctor(NOTIFYING_TOPICS="")),
+        BREAKS,
+        "topic of mine",
+        "its launches wait until the hook times out",
+        f"deploy with NotifyingTopicArns=arn:aws:sns:{REGION}:{ACCOUNT}:NAME",
+    ),
+    "a release in the future": of_group(
+        lambda it: it.group.tag({"released": "2126-11-21T10:00:00Z"}),
+        WARNS,
+        "released in the future",
+        "2126-11-21T10:00:00Z",
+        "make release ARGS='--group NAME'",
+    ),
+    "a host that somebody disabled": of_group(
+        disable_host, WARNS, "disabled hosts", "1 of 1 instances in service", "enable them in Tower"
+    ),
+    "a host that may only be read": Fault(
+        list_elsewhere,
+        WARNS,
+        "inventory 'NAME-all': hosts of ours, read only",
+        "the token may only read it",
+        "the role Admin on it",
     ),
     "instances that were there before the hooks": of_group(
         serve_without_host,
@@ -778,10 +867,10 @@ STACK_FAULTS = {
         "deploy the template",
     ),
     "a queue that topics may not send to": Fault(
-        without("TopicsOfThisAccount", "LaunchQueue", "TerminateQueue"),
+        without("NamedTopics", "LaunchQueue", "TerminateQueue"),
         WARNS,
         "TerminateQueue: closed to topics",
-        "does not let SNS topics",
+        f"does not let arn:aws:sns:{REGION}:{ACCOUNT}:* send to it",
         "deploy the template",
     ),
 }
@@ -903,6 +992,7 @@ FAULTS = TOWER_FAULTS | GROUP_FAULTS | STACK_FAULTS | ALERT_FAULTS | CHEF_FAULTS
 def test_a_fault_is_named_with_its_remedy(planted: Planted, name: str) -> None:
     fault = FAULTS[name]
     fault.plant(planted)
+    launched = planted.tower.jobs(planted.name)
     answer = planted.cloud.doctor(groups=[planted.name])
     template = job_template(planted)
 
@@ -916,7 +1006,7 @@ def test_a_fault_is_named_with_its_remedy(planted: Planted, name: str) -> None:
     assert own(fault.remedy) in finding["remedy"]
     assert finding["severity"] == fault.severity
     assert answer["failed"] == any(each["severity"] == BREAKS for each in found.values())
-    assert planted.tower.jobs(planted.name) == []
+    assert planted.tower.jobs(planted.name) == launched
 
 
 def job_template(planted: Planted) -> str:
@@ -1070,7 +1160,7 @@ def announced(cloud: Cloud) -> Iterator[Callable[[], list[tuple[str, Json]]]]:
     """The events of doctor since it was asked last: detail types and details."""
     name = f"announced-{next(NUMBERS)}"
     sqs, events = cloud.aws.client("sqs"), cloud.aws.client("events")
-    queue = sqs.create_queue(QueueName=name)["QueueUrl"]
+    queue = cloud.aws.open_queue(name)
     events.put_rule(Name=name, EventPattern=json.dumps({"source": ["rollcall"], "detail-type": [FOUND, MENDED]}))
     events.put_targets(Rule=name, Targets=[{"Id": name, "Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"}])
 
@@ -1209,6 +1299,25 @@ def test_a_doctor_that_cannot_be_run_is_told_with_the_remedy(planted: Planted) -
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr.startswith("Doctor ended in an error: ")
     assert "Tower URL 'ftp://tower' is not a URL" in ended.stderr
+
+
+def test_a_deployment_is_foreseen_that_would_cut_a_hook_off(planted: Planted) -> None:
+    hook_to_a_topic(planted)
+    assert look(planted) == {}
+    cut_off = doctor(planted.cloud, "--group", planted.name, "--topics", "")
+    assert (cut_off.returncode, cut_off.stderr) == (1, "")
+    assert cut_off.stdout.startswith(f"1 BREAKS LAUNCHES\n  group {planted.name}: hook 'mine' notifies")
+    kept = doctor(planted.cloud, "--group", planted.name, "--topics", f"arn:aws:sns:{REGION}:{ACCOUNT}:*")
+    assert (kept.returncode, kept.stderr) == (0, "")
+
+
+def test_a_group_that_is_released_is_no_fault(planted: Planted) -> None:
+    told = planted.cloud.run_script("release", "--group", planted.name)
+    assert (told.returncode, told.stderr) == (0, "")
+    assert told.stdout.startswith(f"group {planted.name}: released at 2")
+    assert look(planted) == {}
+    missed = planted.cloud.run_script("release", "--group", "wbe")
+    assert (missed.returncode, missed.stdout) == (2, "")
 
 
 def test_make_doctor_passes_on_what_it_is_asked_for(planted: Planted) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import pytest
 
 from lab.cloud import Cloud, Group, eventually
 from lab.tower import HostRecord, Tower
+from lab.tower_plays import Playbook
 
 type MakeGroup = Callable[..., Group]
 
@@ -27,18 +28,50 @@ def test_a_failed_host_in_a_batch_of_ten_is_replaced_and_the_nine_serve(
     assert set(first.hosts) - {failed} <= group.in_service()
 
 
-@pytest.mark.parametrize("events", [1, 0], ids=["told by an event", "told by nothing"])
-def test_nobody_serves_from_a_play_cut_short(make_group: MakeGroup, tower: Tower, name: str, events: int) -> None:
-    tower.cut_short(name, events=events)
-    tower.fail_host(lambda host: host.inventory == name and is_first_of(tower, name, host))
+CUT_SHORT = {
+    "told by an event": (Playbook(fatal=True), 1),
+    "told by nothing": (Playbook(fatal=True), 0),
+    "going on into always": (Playbook(fatal=True, always=True), 0),
+    "in its first batch": (Playbook(serial=1), 0),
+    "with one that runs for all": (Playbook(fatal=True, once=True, always=True, handler=True), 0),
+}
+
+
+@pytest.mark.parametrize(("playbook", "events"), CUT_SHORT.values(), ids=CUT_SHORT)
+def test_nobody_serves_from_a_play_cut_short(
+    make_group: MakeGroup, tower: Tower, name: str, playbook: Playbook, events: int
+) -> None:
     group = make_group()
+    tower.set_playbook(name, playbook)
+    tower.cut_short(lambda host: host.inventory == name and playbook.fatal, events=events)
+    tower.fail_host(lambda host: host.inventory == name and is_first_of(tower, name, host))
     group.scale(4)
     eventually(lambda: len(group.in_service()) == 4, "four in service")
     first, second, *_ = tower.jobs(name)
     assert first.cut_short
+    assert not first.done
     (failed,) = (host for host, outcome in first.hosts.items() if outcome == "failed")
     assert set(second.limit.split(",")) == first.hosts.keys() - {failed}
     assert failed not in group.states()
+
+
+def test_nobody_is_provisioned_twice_for_anothers_failure_once_there_is_a_good_job_to_compare_with(
+    make_group: MakeGroup, tower: Tower, name: str
+) -> None:
+    group = make_group(size=1)
+    eventually(lambda: len(group.in_service()) == 1, "one in service")
+    tower.set_playbook(name, Playbook(always=True))
+    group.scale(2)
+    eventually(lambda: len(group.in_service()) == 2, "two in service")
+    before = {job.id for job in tower.jobs(name)}
+    serving = group.in_service()
+    tower.fail_host(lambda host: host.inventory == name and is_first_of(tower, name, host, but=serving))
+    group.scale(7)
+    eventually(lambda: len(group.in_service()) == 7, "seven in service")
+    (first, *others) = (job for job in tower.jobs(name) if job.id not in before)
+    assert sorted(first.hosts.values()) == ["failed"] + ["ok"] * 4
+    assert all(not first.hosts.keys() & job.hosts.keys() for job in others)
+    assert {host for host, outcome in first.hosts.items() if outcome == "ok"} <= group.in_service()
 
 
 def test_machines_still_booting_are_tried_again_together(make_group: MakeGroup, tower: Tower, name: str) -> None:
@@ -90,9 +123,7 @@ def test_a_termination_that_overtakes_its_launch_leaves_no_host(
     eventually(lambda: tower.hosts(name) == [], "no host is left")
 
 
-def is_first_of(tower: Tower, inventory: str, host: HostRecord) -> bool:
-    """Whether a host was the first ever in an inventory, so that those which replace it are not."""
-    return (
-        host.name
-        == min((life for life in tower.host_lives() if life.inventory == inventory), key=lambda life: life.id).name
-    )
+def is_first_of(tower: Tower, inventory: str, host: HostRecord, but: Collection[str] = ()) -> bool:
+    """Whether a host was the first ever in an inventory but for these, so that those which replace it are not."""
+    lives = (life for life in tower.host_lives() if life.inventory == inventory and life.name not in but)
+    return host.name == min(lives, key=lambda life: life.id).name

@@ -1,226 +1,23 @@
 """The embedded AWS behaves like AWS where the rest of the stack tests rely on it."""
 
-import io
 import json
 import os
 import subprocess
 import sys
-import textwrap
 import time
-import zipfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import accumulate, count
+from itertools import accumulate
 from pathlib import Path
-from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from lab.aws import ACCOUNT, REGION, EmbeddedAws, Invocation
+from lab.aws import ACCOUNT, REGION, Invocation
+from lab.aws_alone import LAUNCHING, TERMINATING, USER_DATA, Function, Lab, eventually
 
-LAUNCHING = "autoscaling:EC2_INSTANCE_LAUNCHING"
-TERMINATING = "autoscaling:EC2_INSTANCE_TERMINATING"
 LAUNCH_EVENT = "EC2 Instance-launch Lifecycle Action"
 AGAIN = "6"  # seconds until a message comes again: longer than any invocation here, also on a busy machine
-LONG = 3600
-"""A heartbeat timeout in seconds that no test outlives."""
-USER_DATA = "IyEvYmluL3NoCg=="
-"""What instances are launched with, in base64."""
-PATIENCE = 60
-"""Seconds after which a condition that has not come true fails the test."""
-PRELUDE = """
-import json, os, time
-
-def say(*values):
-    print(json.dumps(values))
-
-def handler(event, context):
-"""
-"""What the functions of these tests begin with."""
-NUMBERS = count(1)
-"""One for each test, to name its things by."""
 TESTS = Path(__file__).parent.parent
-
-
-def eventually[T](condition: Callable[[], T]) -> T:
-    """Return the first true value of the condition."""
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        value = condition()
-        if value:
-            return value
-        assert time.monotonic() < deadline, "the condition did not come true"
-        time.sleep(0.05)
-
-
-@dataclass
-class Group:
-    """An Auto Scaling group, seen from outside."""
-
-    aws: EmbeddedAws
-    name: str
-
-    def resize(self, desired: int) -> None:
-        self.aws.client("autoscaling").set_desired_capacity(AutoScalingGroupName=self.name, DesiredCapacity=desired)
-
-    def hook(self, name: str, transition: str, **settings: Any) -> None:
-        self.aws.client("autoscaling").put_lifecycle_hook(
-            AutoScalingGroupName=self.name,
-            LifecycleHookName=name,
-            LifecycleTransition=transition,
-            **{"HeartbeatTimeout": LONG, "DefaultResult": "ABANDON", **settings},
-        )
-
-    def complete(self, hook: str, result: str, **action: str) -> None:
-        self.aws.client("autoscaling").complete_lifecycle_action(
-            AutoScalingGroupName=self.name, LifecycleHookName=hook, LifecycleActionResult=result, **action
-        )
-
-    def members(self, state: str) -> list[str]:
-        """The ids of the instances in a lifecycle state, the oldest first."""
-        answer = self.aws.client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[self.name])
-        (group,) = answer["AutoScalingGroups"]
-        return [one["InstanceId"] for one in group["Instances"] if one["LifecycleState"] == state]
-
-    def await_members(self, state: str, count: int = 1) -> list[str]:
-        eventually(lambda: len(self.members(state)) == count)
-        return self.members(state)
-
-    def history(self, instance_id: str) -> list[str]:
-        """The lifecycle states that an instance has entered."""
-        return [one.state for one in self.aws.transitions() if one.instance_id == instance_id]
-
-    def await_history(self, instance_id: str, last: str) -> list[str]:
-        eventually(lambda: self.history(instance_id)[-1] == last)
-        return self.history(instance_id)
-
-    def addresses(self) -> dict[str, str]:
-        return {one.instance_id: one.address for one in self.aws.transitions() if one.group == self.name}
-
-
-@dataclass
-class Queue:
-    """A queue with a dead-letter queue, seen from outside."""
-
-    aws: EmbeddedAws
-    url: str
-    arn: str
-    dead_url: str
-
-    def send(self, *bodies: str) -> None:
-        for start in range(0, len(bodies), 10):
-            entries = [{"Id": str(index), "MessageBody": body} for index, body in enumerate(bodies[start : start + 10])]
-            self.aws.client("sqs").send_message_batch(QueueUrl=self.url, Entries=entries)
-
-    def visible(self) -> int:
-        name = "ApproximateNumberOfMessages"
-        answer = self.aws.client("sqs").get_queue_attributes(QueueUrl=self.url, AttributeNames=[name])
-        return int(answer["Attributes"][name])
-
-    def receive(self) -> list[str]:
-        return self._receive(self.url)
-
-    def dead(self) -> list[str]:
-        return self._receive(self.dead_url)
-
-    def _receive(self, url: str) -> list[str]:
-        answer = self.aws.client("sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=10)
-        return [message["Body"] for message in answer.get("Messages", [])]
-
-
-@dataclass
-class Function:
-    """A Lambda function, seen through what it says."""
-
-    aws: EmbeddedAws
-    name: str
-
-    def said(self) -> list[Any]:
-        """What the function has said, a list of values each time."""
-        lines = self.aws.function_log(self.name).splitlines()
-        return [json.loads(line) for line in lines if line.startswith("[")]
-
-
-@dataclass
-class Lab:
-    """Makes groups, queues and functions that a test leaves behind no trace of."""
-
-    aws: EmbeddedAws
-    name: str
-    groups: list[Group] = field(default_factory=list)
-    mappings: list[str] = field(default_factory=list)
-
-    def group(self, desired: int = 0, **settings: Any) -> Group:
-        name = f"{self.name}-{len(self.groups)}"
-        self.aws.client("autoscaling").create_auto_scaling_group(
-            AutoScalingGroupName=name,
-            MinSize=0,
-            MaxSize=10,
-            DesiredCapacity=desired,
-            LaunchTemplate={"LaunchTemplateName": "template"},
-            AvailabilityZones=[f"{REGION}a"],
-            **settings,
-        )
-        self.groups.append(Group(self.aws, name))
-        return self.groups[-1]
-
-    def queue(self, name: str = "queue", receives: int = 10, **attributes: str) -> Queue:
-        sqs = self.aws.client("sqs")
-        dead_url = sqs.create_queue(QueueName=f"{self.name}-{name}-dead")["QueueUrl"]
-        arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{self.name}-{name}"
-        policy = json.dumps({"deadLetterTargetArn": f"{arn}-dead", "maxReceiveCount": receives})
-        url = sqs.create_queue(QueueName=f"{self.name}-{name}", Attributes={"RedrivePolicy": policy, **attributes})
-        return Queue(self.aws, url["QueueUrl"], arn, dead_url)
-
-    def function(self, body: str, queue: Queue | None = None, timeout: int = 10, **mapping: Any) -> Function:
-        """A function whose handler is `body`, fed by the queue."""
-        code = PRELUDE + textwrap.indent(textwrap.dedent(body), "    ")
-        archive = io.BytesIO()
-        with zipfile.ZipFile(archive, "w") as files:
-            files.writestr("app.py", code)
-        self.aws.client("lambda").create_function(
-            FunctionName=self.name,
-            Runtime="python3.13",
-            Handler="app.handler",
-            Role=f"arn:aws:iam::{ACCOUNT}:role/any",
-            Code={"ZipFile": archive.getvalue()},
-            Timeout=timeout,
-            Environment={"Variables": {"QUEUE": queue.url if queue else ""}},
-        )
-        if queue:
-            created = self.aws.client("lambda").create_event_source_mapping(
-                FunctionName=self.name, EventSourceArn=queue.arn, **mapping
-            )
-            self.mappings.append(created["UUID"])
-        return Function(self.aws, self.name)
-
-    def clear(self) -> None:
-        self.aws.mend()
-        for mapping in self.mappings:
-            self.aws.client("lambda").delete_event_source_mapping(UUID=mapping)
-        for group in self.groups:
-            self.aws.client("autoscaling").delete_auto_scaling_group(AutoScalingGroupName=group.name, ForceDelete=True)
-        for instance_id in {instance_id for group in self.groups for instance_id in group.addresses()}:
-            self.groups[0].await_history(instance_id, "Terminated")
-
-
-@pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedAws]:
-    with EmbeddedAws(log=tmp_path_factory.mktemp("aws") / "aws.log") as running:
-        running.client("ec2").create_launch_template(
-            LaunchTemplateName="template",
-            LaunchTemplateData={"ImageId": "ami-12345678", "InstanceType": "m5.large", "UserData": USER_DATA},
-        )
-        yield running
-
-
-@pytest.fixture
-def lab(aws: EmbeddedAws) -> Iterator[Lab]:
-    lab = Lab(aws, f"test-{next(NUMBERS)}")
-    yield lab
-    lab.clear()
 
 
 # Auto Scaling.
@@ -530,6 +327,7 @@ def test_a_hook_with_a_queue_of_its_own_tests_it_and_then_notifies_it(lab: Lab) 
         "NotificationMetadata": "some data",
     }
     assert action.items() <= notification.items()
+    assert not {"Origin", "Destination", "Action"} & notification.keys()
     group.complete("hook", "CONTINUE", LifecycleActionToken=notification["LifecycleActionToken"])
     group.await_members("InService")
 
@@ -621,6 +419,7 @@ def test_a_launch_is_an_event_unless_it_is_dropped(lab: Lab) -> None:
         "LifecycleTransition": LAUNCHING,
         "Origin": "EC2",
         "Destination": "AutoScalingGroup",
+        "Action": "Launch",
     }
     assert {**action, "LifecycleActionToken": event["detail"]["LifecycleActionToken"]} == event["detail"]
 

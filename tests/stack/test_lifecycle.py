@@ -69,7 +69,7 @@ def test_events_that_come_twice_launch_one_job_and_remove_once(
     make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str
 ) -> None:
     # A second rule beside the stack's own: each event comes twice, with one and the same token.
-    events = cloud.aws.client("events")
+    events, before = cloud.aws.client("events"), len(cloud.aws.invocations())
     for rule, queue in (("launch", "LaunchQueue"), ("terminate", "TerminateQueue")):
         pattern = {
             "source": ["aws.autoscaling"],
@@ -79,12 +79,16 @@ def test_events_that_come_twice_launch_one_job_and_remove_once(
         events.put_rule(Name=rule, EventPattern=json.dumps(pattern))
         events.put_targets(Rule=rule, Targets=[{"Id": queue, "Arn": cloud.queue_arn(queue)}])
     tower.set_job_time(3)
-    group = make_group()
-    group.scale(2)
-    eventually(lambda: len(group.in_service()) == 2, "both in service")
-    group.scale(0)
-    eventually(lambda: not group.states(), "both are gone")
-    eventually(lambda: cloud.in_flight() == 0, "the second copies are worked off")
+    with cloud.rules_may_send("LaunchQueue"), cloud.rules_may_send("TerminateQueue"):
+        group = make_group()
+        group.scale(2)
+        eventually(lambda: len(group.in_service()) == 2, "both in service")
+        group.scale(0)
+        eventually(lambda: not group.states(), "both are gone")
+        eventually(lambda: cloud.in_flight() == 0, "the second copies are worked off")
+    for function in ("RegisterFunction", "CleanupFunction"):
+        runs = [each for each in cloud.aws.invocations()[before:] if each.function == cloud.function_name(function)]
+        assert sum(each.messages for each in runs) >= 4, f"{function} saw each event twice"
     assert len(tower.jobs(name)) == 1
     assert len({life.id for life in tower.host_lives() if life.inventory == name}) == 2
 
@@ -112,7 +116,7 @@ def test_hooks_that_notify_by_themselves_are_answered(
         target = cloud.queue_arn(queue)
         if through == "topic":
             sns = cloud.aws.client("sns")
-            topic = sns.create_topic(Name=f"{name.split('[')[0][:20]}-{transition}")["TopicArn"]
+            topic = sns.create_topic(Name=f"named-{name.split('[')[0][:20]}-{transition}")["TopicArn"]
             sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=target)
             target = topic
         cloud.aws.client("autoscaling").put_lifecycle_hook(

@@ -165,7 +165,7 @@ def test_a_target_group_that_takes_no_instances_is_refused(make_group: MakeGroup
 def heard(cloud: Cloud, name: str) -> Iterator[Callable[[], list[tuple[str, Json]]]]:
     """What was told so far of who serves in the test's own group: kinds of events and details, in order."""
     sqs, events = cloud.aws.client("sqs"), cloud.aws.client("events")
-    url = sqs.create_queue(QueueName=f"heard-{short(name)}")["QueueUrl"]
+    url = cloud.aws.open_queue(f"heard-{short(name)}")
     queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     rule = f"heard-{short(name)}"
     kinds = ["Instance Serving", "Instance Not Serving"]

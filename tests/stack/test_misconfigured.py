@@ -30,6 +30,8 @@ class Mistake:
 
 MISTAKES = {
     "a template that does not prompt for limit": Mistake("does not prompt for limit", template={"ask_limit": False}),
+    "a template of the type check": Mistake("is of the job type 'check'", template={"job_type": "check"}),
+    "a template with tags": Mistake("runs only the tags 'base'", template={"job_tags": "base"}),
     "a sliced template": Mistake("is cut into 2 slices", template={"slice_count": 2}),
     "a template fixed to another inventory": Mistake(
         "let it prompt for the inventory", template={"inventory": "somewhere else"}

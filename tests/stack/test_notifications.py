@@ -48,7 +48,7 @@ def topic(request: pytest.FixtureRequest, cloud: Cloud, name: str) -> str:
     if request.param == "the template's":
         return TOPIC
     sns = cloud.aws.client("sns")
-    topic = str(sns.create_topic(Name=request.param.replace(" ", "-"))["TopicArn"])
+    topic = str(sns.create_topic(Name=f"named-{request.param.replace(' ', '-')}")["TopicArn"])
     raw = "true" if request.param.startswith("raw") else "false"
     for queue in ("LaunchQueue", "TerminateQueue"):
         sns.subscribe(
@@ -241,7 +241,7 @@ def held_back(cloud: Cloud, group: Group) -> Callable[[int], list[Json]]:
     """Lets the group notify a topic that only the test listens to: so many notifications, in their order."""
     sns, sqs = cloud.aws.client("sns"), cloud.aws.client("sqs")
     topic = sns.create_topic(Name="held-back")["TopicArn"]
-    url = sqs.create_queue(QueueName="held-back")["QueueUrl"]
+    url = cloud.aws.open_queue("held-back")
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
     found: list[Json] = []

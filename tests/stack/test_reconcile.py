@@ -537,10 +537,12 @@ def test_two_runs_at_once_do_what_one_does(
     for each in sorted(group.states())[6:]:
         tower.edit_host(each, name, leave=[group.name])
     tower.forget_requests()
-    tower.hang(for_seconds=2)  # so that both begin before either goes on
+    tower.hang(for_seconds=60)
     with ThreadPoolExecutor(2) as pool:
-        answers = list(pool.map(lambda _: cloud.reconcile(), range(2)))
-    assert tower.most_at_once() > 1
+        runs = [pool.submit(cloud.reconcile) for _ in range(2)]
+        eventually(lambda: tower.most_at_once() > 1, "both runs have begun before either goes on")
+        tower.come_back()
+        answers = [each.result() for each in runs]
     assert [answer["troubles"] for answer in answers] == [[], []]
     assert names(tower, name) == set(group.states())
     settle()
@@ -568,7 +570,7 @@ def test_runs_amid_launches_and_terminations_do_no_harm(
 def test_each_fix_is_an_event_on_the_bus(
     make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str, settle: Settle
 ) -> None:
-    queue = cloud.aws.client("sqs").create_queue(QueueName="drift")["QueueUrl"]
+    queue = cloud.aws.open_queue("drift")
     events = cloud.aws.client("events")
     events.put_rule(Name="drift", EventPattern=json.dumps({"source": ["rollcall"], "detail-type": ["Drift Fixed"]}))
     arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:drift"

@@ -144,7 +144,7 @@ def test_certain_instances_are_asked_for_and_answered_for(group: Group, cloud: C
     assert {host.name for host in tower.hosts(name)} == {one, other}
     wrong = reconcile(cloud, "--instance", "web")
     assert wrong.returncode == 2
-    assert "'web', which is no instance id" in wrong.stderr
+    assert "field 'instances' holds 'web': an instance id is i-" in wrong.stderr
 
 
 def test_what_cannot_be_run_is_told_with_its_remedy(cloud: Cloud) -> None:
@@ -208,4 +208,27 @@ def test_make_reconcile_passes_on_what_it_is_asked_for(group: Group, cloud: Clou
     )
     assert (told.returncode, told.stderr) == (0, "")
     assert "8 would be done" in told.stdout
+    assert tower.hosts(name) == []
+
+
+def test_what_a_finding_says_to_type_does_it_whatever_the_group_is_called(
+    make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str
+) -> None:
+    group = make_group('-it\'s "two words" $HOME `id` #1 \\', size=2)
+    eventually(lambda: len(group.in_service()) == 2, "in service")
+    assert {host.groups for host in tower.hosts(name)} == {(group.name,)}
+    group.tag({"inventory": None})
+    told = reconcile(cloud, "--group", group.name)
+    command = told.stdout.partition(f"or remove the hosts of {group.name!r}: ")[2].partition(" (event ")[0]
+    assert command.startswith("make reconcile ARGS=")
+    done = subprocess.run(
+        ["bash", "-c", f"{command} --silent --old-file=setup STACK={STACK}"],
+        cwd=REPOSITORY,
+        env={**os.environ, **cloud.aws.environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
     assert tower.hosts(name) == []

@@ -118,7 +118,7 @@ def test_an_event_that_comes_again_retires_once(make_group: MakeGroup, cloud: Cl
     group = make_group(retire_job_template=retire)
     before = serving(group, 2)
     sqs, events = cloud.aws.client("sqs"), cloud.aws.client("events")
-    copies = sqs.create_queue(QueueName="copies")["QueueUrl"]
+    copies = cloud.aws.open_queue("copies")
     arn = sqs.get_queue_attributes(QueueUrl=copies, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     pattern = {
         "source": ["aws.autoscaling"],

@@ -46,7 +46,7 @@ def test_a_storm_of_a_thousand_launches_told_of_twice_is_served_once(
 ) -> None:
     tower.forget_requests()
     group = make_group(most=STORM, heartbeat_timeout=HEARTBEAT_TIMEOUT)
-    with held_back(cloud):
+    with cloud.paused("RegisterFunction"):
         group.scale(STORM)
         eventually(lambda: waiting(cloud, "LaunchQueue") == STORM, "every launch is told of", PATIENCE)
         send_shuffled(cloud, receive_all(cloud, "LaunchQueue") * 2, "LaunchQueue")
@@ -72,7 +72,7 @@ def test_in_a_storm_the_good_do_not_wait_for_the_failing_the_booting_and_the_dyi
 ) -> None:
     tower.set_job_time(3)
     group = make_group()
-    with held_back(cloud):
+    with cloud.paused("RegisterFunction"):
         group.scale(60)
         eventually(lambda: len(group.states()) == 60, "sixty are launched")
         first = list(group.states())
@@ -110,20 +110,6 @@ def test_a_storm_both_ways_asks_no_more_of_tower_at_once_than_its_batches_allow(
 
 
 WAY_IN = ("Pending", "Pending:Wait", "Pending:Proceed", "InService")
-
-
-@contextmanager
-def held_back(cloud: Cloud) -> Iterator[None]:
-    """Register takes no messages until the block ends."""
-    functions = cloud.aws.client("lambda")
-    (mapping,) = functions.list_event_source_mappings(FunctionName=cloud.function_name("RegisterFunction"))[
-        "EventSourceMappings"
-    ]
-    functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
-    try:
-        yield
-    finally:
-        functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollcall.announce import Announcer
 
-from .fakes import ACCOUNT, FakeBus, FakeTower
+from .fakes import ACCOUNT, REGION, FakeBus, FakeTower
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -62,7 +62,9 @@ class Audience:
 
     def end(self, work: Callable[[], object] = lambda: None) -> list[tuple[str, Mapping[str, Any]]]:
         """The invocation ends, after this work: what the event bus was told, since the last time."""
-        here: Any = SimpleNamespace(tower=self._tower, settings=SimpleNamespace(account=ACCOUNT, stack="rollcall"))
+        here: Any = SimpleNamespace(
+            tower=self._tower, settings=SimpleNamespace(account=ACCOUNT, region=REGION, stack="rollcall")
+        )
         context: Any = SimpleNamespace(get_remaining_time_in_millis=lambda: 1000 * self.seconds_left)
         self.bus.told.clear()
         with self.announcer.telling(here, context):

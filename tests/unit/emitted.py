@@ -58,7 +58,9 @@ def _say_everything(bus: FakeBus) -> None:
     record = Record("m0", "{}", REGION, 2, 1.0, "handle")
     look = (Note("look", alert=True),)
     world.tower.asked = [Exchange(1.0, unwell=True)]
-    here: Any = SimpleNamespace(tower=world.tower, settings=SimpleNamespace(account=ACCOUNT, stack="rollcall"))
+    here: Any = SimpleNamespace(
+        tower=world.tower, settings=SimpleNamespace(account=ACCOUNT, region=REGION, stack="rollcall")
+    )
     context: Any = SimpleNamespace(get_remaining_time_in_millis=lambda: 60_000)
     with announcer.telling(here, context):
         announcer.reports([Report(launch, each.value, event=each, provisioned_at=2.0) for each in Event])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -13,15 +13,18 @@ from rollcall.bus import Bus
 from rollcall.chef import Chef
 from rollcall.errors import (
     AwsDenied,
-    BadEvent,
     BadSettings,
+    HostLimitReached,
+    InstancesRefused,
     RollcallError,
     Throttled,
     TowerRejected,
     TowerUnavailable,
 )
 from rollcall.events import Record, read_gate_message
-from rollcall.fleet import Fleet, Fleets, Membership, OptedIn
+from rollcall.evidence import proves_nothing
+from rollcall.fleet import Fleet, Fleets, Membership, OptedIn, holds, require_served
+from rollcall.job_evidence import Evidence
 from rollcall.model import (
     BulkLimits,
     Dump,
@@ -30,15 +33,20 @@ from rollcall.model import (
     Group,
     Hook,
     Host,
+    HostLimit,
+    HostSummary,
     Instance,
     Inventory,
     Job,
+    JobEvent,
+    JobKind,
     JobStatus,
     JobTemplate,
     LaunchTerms,
     LifecycleAction,
     Node,
     Outcome,
+    PastJob,
     Result,
     RetireMessage,
     TowerUser,
@@ -51,8 +59,9 @@ from rollcall.tower import (
     BULK_DELETE_MAX,
     MARKER,
     DeleteRefused,
-    HostsExist,
-    HostsVanished,
+    DeleteRejected,
+    Kept,
+    MadeHosts,
     NewHost,
     Tower,
 )
@@ -71,6 +80,7 @@ if TYPE_CHECKING:
     from rollcall.wiring import Installation
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
+JOB_TIMEOUT = 1200  # seconds; of every template
 
 
 class Clock:
@@ -89,21 +99,24 @@ class Clock:
 
 @dataclass
 class RunJob:
-    """A job and what it shows of its hosts once processed."""
+    """A job and what it shows of its hosts once processed: the outcomes, or what these are read from."""
 
     job: Job
     inventory: Inventory
     outcomes: dict[str, Outcome]
     processed: bool = False
+    summaries: dict[str, HostSummary] = field(default_factory=dict)
+    events: list[JobEvent] = field(default_factory=list)
 
 
 class FakeTower(Tower):
     """A Tower in memory.
 
     unavailable: it cannot be asked at all. failing: methods that raise an error. undumped: ids of inventories that it
-    does not show as a whole. denied: ids of inventories whose hosts it keeps. disabled: ids of hosts. usual: what jobs
-    usually take. after_create: what happens as soon as hosts were made. before_call: what happens before any method,
-    given its name, is answered.
+    does not show as a whole. denied: ids of inventories whose hosts it keeps. disabled: ids of hosts. unfit: why it
+    makes no host of that name, and keeps one. room: for how many more hosts, None for any number. usual: what jobs
+    usually take; past: those that succeeded, as doctor sees them. after_create: what happens as soon as hosts were
+    made. before_call: what happens before any method, given its name, is answered.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -113,7 +126,10 @@ class FakeTower(Tower):
         self.undumped: dict[int, RollcallError] = {}
         self.denied: set[int] = set()
         self.disabled: set[int] = set()
+        self.unfit: dict[str, RollcallError] = {}
+        self.room: int | None = None
         self.usual: tuple[float, ...] = ()
+        self.past: tuple[PastJob, ...] = ()
         self.before_create: list[Callable[[], object]] = []
         self.before_delete: list[Callable[[], object]] = []
         self.after_create: Callable[[], None] = lambda: None
@@ -170,6 +186,10 @@ class FakeTower(Tower):
             started_at=self.clock.now,
             finished_at=None,
             explanation="",
+            inventory_id=inventory.id,
+            playbook="site.yml",
+            scm_revision="c0ffee",
+            launched_by="fleet",
         )
         self.runs[job.id] = RunJob(job, inventory, {})
         return job
@@ -251,14 +271,34 @@ class FakeTower(Tower):
         self._asked("may_change")
         return inventory.id not in self.denied
 
+    def organization_limit(self, inventory: Inventory) -> HostLimit | None:
+        self._asked("organization_limit")
+        return None
+
+    def licence_limit(self) -> HostLimit | None:
+        self._asked("licence_limit")
+        return None
+
     def launch_terms(self, template: JobTemplate) -> LaunchTerms:
         self._asked("launch_terms")
-        return LaunchTerms(startable=True, simultaneous=True)
+        return LaunchTerms(startable=True, simultaneous=True, timeout=JOB_TIMEOUT)
+
+    def past_jobs(self, template: JobTemplate) -> tuple[PastJob, ...]:
+        self._asked("past_jobs")
+        return self.past
+
+    def default_job_timeout(self) -> int | None:
+        self._asked("default_job_timeout")
+        return None
 
     def marked_inventories(self) -> list[Inventory]:
         self._asked("marked_inventories")
         marked = {host.inventory_id for host in self.hosts.values() if MARKER in str(host.variables)}
         return [inventory for inventory in self._inventories_by_id() if inventory.id in marked]
+
+    def count_managed(self, inventory_id: int) -> int:
+        self._asked("count_managed")
+        return sum(host.owner is not None for host in self.hosts.values() if host.inventory_id == inventory_id)
 
     def _inventories_by_id(self) -> list[Inventory]:
         return sorted(set(self.by_reference.values()), key=lambda each: each.id)
@@ -296,59 +336,94 @@ class FakeTower(Tower):
             if host.inventory_id == inventory.id and host.name in names
         ]
 
+    def names_of_group(self, inventory: Inventory, group: str, names: Collection[str]) -> set[str]:
+        self._asked("names_of_group")
+        return {
+            host.name
+            for host in self.hosts.values()
+            if host.inventory_id == inventory.id
+            if host.name in names and (host.owner or {}).get("group") == group
+        }
+
     def hosts_of(self, instance_ids: Collection[str]) -> list[Host]:
         self._asked("hosts_of")
-        return [host for host in self.hosts.values() if {host.name, host.instance_id} & set(instance_ids)]
+        return [
+            replace(host, enabled=host.id not in self.disabled)
+            for host in self.hosts.values()
+            if {host.name, host.instance_id} & set(instance_ids)
+        ]
 
     def hosts_at(self, inventory: Inventory, addresses: Collection[str]) -> list[Host]:
         self._asked("hosts_at")
         return [
-            host
+            replace(host, enabled=host.id not in self.disabled)
             for host in self.hosts.values()
             if host.inventory_id == inventory.id and host.variables.get("ansible_host") in addresses
         ]
 
-    def create_hosts(self, inventory: Inventory, hosts: Sequence[NewHost]) -> dict[str, int]:
+    def create_hosts(self, inventory: Inventory, hosts: Sequence[NewHost]) -> MadeHosts:
         self._asked("create_hosts")
         if self.before_create:
             self.before_create.pop(0)()
-        if self.names_in(inventory) & {host.instance_id for host in hosts}:
-            raise HostsExist({})
-        made = {
-            host.instance_id: self.add_host(
-                inventory, host.instance_id, variables=dict(host.variables), description=host.description
-            ).id
-            for host in hosts
-        }
-        self.disabled |= {made[host.instance_id] for host in hosts if not host.enabled}
+        existing = {host.name: host for host in self.hosts.values() if host.inventory_id == inventory.id}
+        ids: dict[str, int] = {}
+        errors: dict[str, RollcallError] = {}
+        full = HostLimitReached(f"no host is added to inventory {inventory.name!r}: its organization is full")
+        for host in hosts:
+            name = host.instance_id
+            if name in self.unfit:
+                errors[name] = self.unfit[name]
+            elif name not in existing and self.room is not None and len(ids) >= self.room:
+                errors[name] = full
+            elif name not in existing:
+                fields = {"variables": dict(host.variables), "description": host.description}
+                ids[name] = self.add_host(inventory, name, **fields).id
+        if self.room is not None:
+            self.room -= len(ids)
+        self.disabled |= {ids[host.instance_id] for host in hosts if host.instance_id in ids and not host.enabled}
         self.after_create()
-        return made
+        there = {host.instance_id: existing[host.instance_id] for host in hosts if host.instance_id in existing}
+        return MadeHosts(ids, there, errors)
 
     def remove_host(self, name: str) -> None:
         """Every host of that name is gone."""
         self.hosts = {host.id: host for host in self.hosts.values() if host.name != name}
 
-    def update_host(self, host_id: int, instance_id: str, variables: Mapping[str, object]) -> None:
+    def update_host(
+        self,
+        host_id: int,
+        instance_id: str,
+        variables: Mapping[str, object],
+        *,
+        enabled: bool | None = None,
+        description: str | None = None,
+    ) -> None:
         self._asked("update_host")
         self._require_host(host_id)
-        self.hosts[host_id] = replace(self.hosts[host_id], instance_id=instance_id, variables=dict(variables))
+        host = replace(self.hosts[host_id], instance_id=instance_id, variables=dict(variables))
+        self.hosts[host_id] = host if description is None else replace(host, description=description)
+        if enabled is not None:
+            (self.disabled.discard if enabled else self.disabled.add)(host_id)
         self.updated.append(host_id)
 
     def _require_host(self, host_id: int) -> None:
         if host_id not in self.hosts:
             raise TowerRejected(f"Tower has no host {host_id}")
 
-    def delete_hosts(self, hosts: Sequence[Host | DumpedHost]) -> None:
+    def delete_hosts(self, hosts: Sequence[Host | DumpedHost]) -> Mapping[int, Kept]:
         self._asked("delete_hosts")
         if self.before_delete:
             self.before_delete.pop(0)()
-        refusing = {host.inventory_name for host in hosts if host.inventory_id in self.denied}
-        if refusing:
-            raise DeleteRefused(f"the token may not remove hosts of {', '.join(sorted(refusing))}", frozenset(refusing))
-        if any(host.id not in self.hosts for host in hosts):
-            raise HostsVanished
+        kept: dict[int, Kept] = {}
         for host in hosts:
-            del self.hosts[host.id]
+            where = frozenset({host.inventory_name})
+            if host.id in self.hosts and host.inventory_id in self.denied:
+                kept[host.id] = DeleteRefused(f"the token may not remove hosts of {host.inventory_name}", where)
+            elif host.id in self.hosts and host.name in self.unfit:
+                kept[host.id] = DeleteRejected(f"host {host.name} is not deleted", where)
+            else:
+                self.hosts.pop(host.id, None)
+        return kept
 
     def group_ids(self, inventory: Inventory, names: Collection[str]) -> dict[str, int]:
         self._asked("group_ids")
@@ -388,38 +463,142 @@ class FakeTower(Tower):
         self._asked("jobs")
         return {each: self.runs[each].job for each in ids if each in self.runs}
 
-    def jobs_holding(self, template_id: int, instance_ids: Collection[str], since: float) -> list[Job]:
+    def jobs_holding(self, kind: JobKind, instance_ids: Collection[str], since: float) -> list[Job]:
         self._asked("jobs_holding")
         jobs = [self.runs[each].job for each in sorted(self.runs, reverse=True)]
-        return [
-            job
-            for job in jobs
-            if job.template_id == template_id and job.hosts & set(instance_ids) and job.created_at >= since
-        ]
+        return [job for job in jobs if job.kind == kind and job.hosts & set(instance_ids) and job.created_at >= since]
 
-    def jobs_before(self, job: Job, inventory_id: int, count: int) -> list[Job]:
-        self._asked("jobs_before")
-        ended = (JobStatus.SUCCESSFUL, JobStatus.FAILED)
-        found = [
-            run.job
-            for number, run in sorted(self.runs.items(), reverse=True)
-            if number < job.id
-            and run.job.template_id == job.template_id
-            and run.inventory.id == inventory_id
-            and run.job.status in ended
-        ]
-        return found[:count]
+    def has_reached(self, kind: JobKind, since: float) -> bool:
+        self._asked("has_reached")
+        return any(
+            outcome not in (Outcome.UNREACHABLE, Outcome.UNPROVEN)
+            for run in self.runs.values()
+            if run.job.kind == kind and run.job.created_at >= since and run.processed
+            for outcome in run.outcomes.values()
+        )
 
-    def outcomes(self, job: Job) -> dict[str, Outcome] | None:
-        self._asked("outcomes")
+    def jobs_unreached(self, kind: JobKind, since: float, count: int) -> list[Job]:
+        self._asked("jobs_unreached")
+        unreached = {run.job.id for run in self.runs.values() if Outcome.UNREACHABLE in run.outcomes.values()}
+        alike = [each for each in self._alike(kind) if each.created_at >= since and each.status.final]
+        return [each for each in alike if each.id in unreached][:count]
+
+    def names_without_host(self, job: Job) -> frozenset[str]:
+        self._asked("names_without_host")
         run = self.runs[job.id]
-        if not run.processed:
-            return None
-        return {name: run.outcomes.get(name, Outcome.UNPROVEN) for name in job.hosts}
+        return frozenset(run.outcomes) - self.names_in(run.inventory)
 
-    def usual_durations(self, template_id: int) -> tuple[float, ...]:
+    def jobs_of_group_before(self, job: Job, group: str, count: int) -> list[Job]:
+        self._asked("jobs_of_group_before")
+        hosts = [host for host in self.hosts.values() if host.inventory_id == job.inventory_id]
+        own = {host.name for host in hosts if (host.owner or {}).get("group") == group}
+        there = {host.name for host in hosts}
+        ended = [each for each in self._alike(job.kind) if each.id < job.id]
+        return [
+            each
+            for each in ended
+            if (each.hosts & own and each.status in (JobStatus.SUCCESSFUL, JobStatus.FAILED))
+            or (each.hosts - there and each.status == JobStatus.FAILED)
+        ][:count]
+
+    def _alike(self, kind: JobKind) -> list[Job]:
+        return [run.job for _, run in sorted(self.runs.items(), reverse=True) if run.job.kind == kind]
+
+    def good_jobs(self, job: Job, count: int) -> list[Job]:
+        self._asked("good_jobs")
+        same = (job.playbook, job.scm_revision)
+        good = [each for each in self._alike(job.kind) if each.status == JobStatus.SUCCESSFUL]
+        return [each for each in good if (each.playbook, each.scm_revision) == same][:count]
+
+    def last_good_job(self, job: Job) -> Job | None:
+        self._asked("last_good_job")
+        good = [each for each in self._alike(job.kind) if each.status == JobStatus.SUCCESSFUL]
+        return next((each for each in good if each.playbook == job.playbook), None)
+
+    def active_after(self, job: Job, count: int) -> list[Job]:
+        self._asked("active_after")
+        return [each for each in self._alike(job.kind) if each.id > job.id and not each.status.final][:count]
+
+    def usual_durations(self, kind: JobKind) -> tuple[float, ...]:
         self._asked("usual_durations")
         return self.usual
+
+    def has_all_events(self, job_id: int) -> bool:
+        self._asked("has_all_events")
+        return self.runs[job_id].processed
+
+    def summaries(self, job_id: int, names: Collection[str]) -> dict[str, HostSummary]:
+        self._asked("summaries")
+        return {name: own for name, own in self.runs[job_id].summaries.items() if name in names}
+
+    def count_well(self, job_id: int, names: Collection[str], *, ignoring: bool) -> int:
+        self._asked("count_well")
+        return sum(
+            own.failures == own.unreachable == 0 and (ignoring or own.ignored == 0)
+            for name, own in self.runs[job_id].summaries.items()
+            if name in names
+        )
+
+    def ran_on_some(self, job_id: int) -> bool:
+        self._asked("ran_on_some")
+        return bool(self.runs[job_id].summaries)
+
+    def events(
+        self, job_id: int, kinds: Collection[str], at_most: int, hosts: Collection[str] = ()
+    ) -> list[JobEvent] | None:
+        self._asked("events")
+        found = self._events(job_id, kinds, hosts)
+        return found if len(found) <= at_most else None
+
+    def last_events(
+        self, job_id: int, count: int, kinds: Collection[str] = (), hosts: Collection[str] = ()
+    ) -> list[JobEvent]:
+        self._asked("last_events")
+        return sorted(self._events(job_id, kinds, hosts), key=lambda each: -each.counter)[:count]
+
+    def _events(self, job_id: int, kinds: Collection[str], hosts: Collection[str]) -> list[JobEvent]:
+        return [
+            each
+            for each in self.runs[job_id].events
+            if (not kinds or each.kind in kinds) and (not hosts or each.host in hosts)
+        ]
+
+
+class FakeEvidence(Evidence):
+    """What the jobs of a Tower in memory were set up to show.
+
+    comparing: jobs that are better known soon. silent_since: when the newest event of a job came, its start if it is
+    left out. longest: seconds of the longest task of a good run. hanging: hosts that do not answer, by job.
+    """
+
+    def __init__(self, tower: FakeTower) -> None:
+        self.tower = tower
+        self.comparing: set[int] = set()
+        self.silent_since: dict[int, float] = {}
+        self.longest: float | None = None
+        self.hanging: dict[int, frozenset[str]] = {}
+
+    def silence(self, job: Job, now: float) -> float:
+        self.tower._asked("silence")
+        return now - self.silent_since.get(job.id, job.started_at or now)
+
+    def longest_task(self, job: Job) -> float | None:
+        self.tower._asked("longest_task")
+        return self.longest
+
+    def unanswered(self, job: Job) -> frozenset[str]:
+        self.tower._asked("unanswered")
+        return self.hanging.get(job.id, frozenset())
+
+    def outcomes(self, job: Job, names: Collection[str], group: str) -> Mapping[str, Outcome] | None:
+        self.tower._asked("outcomes")
+        run = self.tower.runs[job.id]
+        if proves_nothing(job):
+            return dict.fromkeys(names, Outcome.UNPROVEN)
+        return {name: run.outcomes.get(name, Outcome.UNPROVEN) for name in names} if run.processed else None
+
+    def is_comparing(self, job: Job, name: str, now: float) -> bool:
+        return job.id in self.comparing
 
 
 class FakeTargets(Targets):
@@ -478,7 +657,8 @@ class FakeTargets(Targets):
 class FakeFleet(Fleet):
     """The groups and instances of one Region in memory.
 
-    stale: instances whose actions are not open any more. throttled, denied: instances whose hooks cannot be answered.
+    known_arrivals: by instance id, when its group began to launch it. stale: instances whose actions are not open any
+    more. throttled, denied: instances whose hooks cannot be answered. refused: ids that AWS calls wrong.
     failing: methods that raise an error. known_hooks: by group. waits_for: by instance id the one hook whose action is
     open, where not all are. before_call: what happens before any method, given its name, is answered; before_instances:
     likewise, given the ids that EC2 is asked about. known_user_data: by instance id what EC2 tells, others have none;
@@ -487,6 +667,7 @@ class FakeFleet(Fleet):
 
     def __init__(self, region: str) -> None:
         self.region = region
+        self.known_arrivals: dict[str, float] = {}
         self.known_groups: dict[str, Group] = {}
         self.known_hooks: dict[str, list[Hook]] = {}
         self.waits_for: dict[str, str] = {}
@@ -500,6 +681,7 @@ class FakeFleet(Fleet):
         self.stale: set[str] = set()
         self.throttled: set[str] = set()
         self.denied: set[str] = set()
+        self.refused: set[str] = set()
         self.failing: dict[str, RollcallError] = {}
         self.completed: dict[LifecycleAction, Result] = {}
         self.heartbeats: Counter[str] = Counter()
@@ -524,6 +706,10 @@ class FakeFleet(Fleet):
             if tag in group.tags
         }
 
+    def arrivals(self, group: str, instance_ids: Collection[str]) -> dict[str, float]:
+        self._asked("arrivals")
+        return {each: self.known_arrivals[each] for each in instance_ids if each in self.known_arrivals}
+
     def hooks(self, group: str) -> list[Hook]:
         self._asked("hooks")
         return self.known_hooks.get(group, [])
@@ -534,8 +720,9 @@ class FakeFleet(Fleet):
 
     def memberships(self, instance_ids: Collection[str]) -> dict[str, Membership]:
         self._asked("memberships")
-        if "" in instance_ids:
-            raise AwsDenied("AWS would refuse DescribeAutoScalingInstances: an id is empty")
+        wrong = {each for each in instance_ids if each in self.refused or len(each) not in range(1, 20)}
+        if wrong:
+            raise InstancesRefused({each: AwsDenied(f"AWS refused {each}: no id of AWS's") for each in wrong})
         return {each: self.known_memberships[each] for each in instance_ids if each in self.known_memberships}
 
     def departed(self, instance_ids: Collection[str], memberships: Mapping[str, Membership]) -> set[str]:
@@ -575,6 +762,10 @@ class FakeFleet(Fleet):
         self.heartbeats[action.instance_id] += 1
         return True
 
+    def held(self, actions: Collection[LifecycleAction]) -> set[LifecycleAction]:
+        known = self.memberships({action.instance_id for action in actions}) if actions else {}
+        return {action for action in actions if holds(known.get(action.instance_id), action.transition)}
+
     def _is_open(self, action: LifecycleAction) -> bool:
         assert action.hook, "only an action with a hook can be answered"
         if action.instance_id in self.throttled:
@@ -587,19 +778,17 @@ class FakeFleet(Fleet):
 
 
 class FakeFleets(Fleets):
-    """Fleets of one account."""
+    """The fleet of one account and Region."""
 
-    def __init__(self, account: str = ACCOUNT) -> None:
+    own: FakeFleet
+
+    def __init__(self, account: str = ACCOUNT, region: str = REGION) -> None:
         self.account = account
-        self.by_region: dict[str, FakeFleet] = {}
+        self.own = FakeFleet(region)
 
     def of(self, action: LifecycleAction) -> FakeFleet:
-        if action.account != self.account:
-            raise BadEvent(f"account {action.account} is not served")
-        return self.in_region(action.region)
-
-    def in_region(self, region: str) -> FakeFleet:
-        return self.by_region.setdefault(region, FakeFleet(region))
+        require_served(action, self.account, self.own.region)
+        return self.own
 
 
 class FakeChef(Chef):
@@ -662,13 +851,14 @@ class FakeChef(Chef):
 
 
 class FakeQueues(Queues):
-    """Queues that only remember. failing: methods that raise an error."""
+    """Queues that only remember. failing: methods that raise an error. before_call: see FakeFleet."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, str, float]] = []
         self.delays: dict[str, float] = {}
         self.aside: list[tuple[str, Record, Exception]] = []
         self.failing: dict[str, RollcallError] = {}
+        self.before_call: Callable[[str], object] = lambda method: None
 
     def gate_messages(self) -> list[tuple[GateMessage, float]]:
         """What was sent to the gate, each with its delay in seconds."""
@@ -686,12 +876,20 @@ class FakeQueues(Queues):
         return [(each, delay) for each, delay in self._gate_messages() if isinstance(each, RetireMessage)]
 
     def _asked(self, method: str) -> None:
+        self.before_call(method)
         if method in self.failing:
             raise self.failing[method]
 
     def send(self, url: str, messages: Sequence[tuple[str, float]]) -> None:
         self._asked("send")
         self.sent += [(url, body, delay) for body, delay in messages]
+
+    def send_each(self, url: str, messages: Sequence[tuple[str, float]]) -> list[RollcallError | None]:
+        try:
+            self.send(url, messages)
+        except RollcallError as error:
+            return [error] * len(messages)
+        return [None] * len(messages)
 
     def put_off(self, url: str, receipt_handle: str, seconds: float) -> None:
         self._asked("put_off")

@@ -1,4 +1,4 @@
-"""What doctor sees of an installation and a group that are as README says; tests change what they are about."""
+"""What doctor sees of an installation and a group that are as docs/install.md says; a test changes what it is about."""
 
 from __future__ import annotations
 
@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any, cast
 from rollcall.asking import read_tags
 from rollcall.fleet import Membership
 from rollcall.inspector import Inspector
-from rollcall.model import BulkLimits, Group, Inventory, JobTemplate, LaunchTerms, Result, TowerUser, Transition
+from rollcall.model import (
+    BulkLimits,
+    DumpedHost,
+    Group,
+    Inventory,
+    JobTemplate,
+    LaunchTerms,
+    Result,
+    TowerUser,
+    Transition,
+)
 from rollcall.seen import (
     Seen,
     SeenGroup,
@@ -21,6 +31,7 @@ from rollcall.seen import (
     SeenTemplate,
     SeenTopic,
     SeenTower,
+    Senders,
 )
 
 from .fakes import ACCOUNT, REGION
@@ -34,11 +45,13 @@ if TYPE_CHECKING:
 
 HERE = replace(SETTINGS, load_balancers=True)
 ADVISED = 600  # seconds
+AT = 1_795_255_200.0  # 2026-11-21T10:00:00Z
 TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:notifications"
+OWN_TOPICS = f"arn:aws:sns:{REGION}:{ACCOUNT}:*"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/notifier"
 INVENTORY = Inventory(7, "prod")
 TEMPLATE = JobTemplate(9, "provision", 7, asks_limit=True, asks_inventory=False, slices=1)
-TERMS = LaunchTerms(startable=True, simultaneous=True)
+TERMS = LaunchTerms(startable=True, simultaneous=True, timeout=1200)
 
 
 def queue_arn(name: str) -> str:
@@ -55,6 +68,7 @@ POLICY: dict[str, Any] = {
             "Effect": "Allow",
             "Principal": {"Service": "events.amazonaws.com"},
             "Action": "sqs:SendMessage",
+            "Resource": "*",
             "Condition": {
                 "ArnEquals": {
                     "aws:SourceArn": [rule_arn(f"{each}Rule") for each in ("Launch", "Terminate", "Terminated")]
@@ -65,7 +79,8 @@ POLICY: dict[str, Any] = {
             "Effect": "Allow",
             "Principal": {"Service": "sns.amazonaws.com"},
             "Action": "sqs:SendMessage",
-            "Condition": {"StringEquals": {"aws:SourceAccount": ACCOUNT}},
+            "Resource": "*",
+            "Condition": {"ArnLike": {"aws:SourceArn": OWN_TOPICS}},
         },
     ]
 }
@@ -87,6 +102,7 @@ ALERT_POLICY: dict[str, Any] = {
             "Effect": "Allow",
             "Principal": {"Service": f"{service}.amazonaws.com"},
             "Action": "sqs:SendMessage",
+            "Resource": queue_arn("AlertQueue"),
             "Condition": {"ArnEquals": {"aws:SourceArn": sources}},
         }
         for service, sources in (("events", [rule_arn("AlertRule"), rule_arn("AlertEndRule")]), ("sns", ALARM_TOPIC))
@@ -113,6 +129,7 @@ def alerting(**changes: Any) -> SeenStack:
         sources={**made.sources, "AlertFunction": changes.get("alert_source", "Enabled")},
         schedules={**made.schedules, "AlertFunction": changes.get("alert_schedule", True)},
         topics=_changed({"AlarmTopic": alarm_topic("AlertQueue")}, changes),
+        senders=made.senders,
     )
 
 
@@ -129,6 +146,7 @@ def stack(**changes: Any) -> SeenStack:
         queues=_changed({name: queue(name) for name in queues}, changes),
         sources=_changed({f"{name}Function": "Enabled" for name in ("Register", "Gate", "Cleanup")}, changes),
         schedules=_changed({"ReconcileFunction": True}, changes),
+        senders=changes.get("senders", Senders(patterns=(OWN_TOPICS,))),
     )
 
 
@@ -140,11 +158,17 @@ def tower(**changes: Any) -> SeenTower:
             version="24.6.1",
             user=TowerUser("fleet", writes=True),
             limits=BulkLimits(100, 250),
-            inventories={"prod": SeenInventory(INVENTORY, True, frozenset({"i-a"}))},
+            inventories={"prod": SeenInventory(INVENTORY, True, (host("i-a"),))},
             templates={"provision": SeenTemplate(TEMPLATE, TERMS)},
         ),
         **changes,
     )
+
+
+def host(name: str, *, enabled: bool = True, **marker: object) -> DumpedHost:
+    """A host of the inventory, ours if there is a marker."""
+    variables = {"rollcall": {"group": "web", "account": ACCOUNT, "region": REGION} | marker} if marker else {}
+    return DumpedHost(1, name, INVENTORY.id, INVENTORY.name, enabled, variables, frozenset())
 
 
 def hook(transition: Transition = Transition.LAUNCHING, **changes: Any) -> SeenHook:
@@ -171,6 +195,7 @@ def group(
     members: Iterable[str] = ("i-a",),
     target_groups: tuple[str, ...] = (),
     other_traffic: tuple[str, ...] = (),
+    most: int = 200,
     **tags: str | None,
 ) -> SeenGroup:
     """A group with both hooks and one instance in service; of a tag that is None there is none."""
@@ -187,12 +212,13 @@ def group(
         {each: Membership(name, "InService") for each in members},
         hooks,
         topics or {},
+        most,
     )
 
 
 def seen(*groups: SeenGroup, **changes: Any) -> Seen:
     """All there is to see, with these groups."""
-    return replace(Seen(stack(), tower(), {each.name: each for each in groups}), **changes)
+    return replace(Seen(stack(), tower(), {each.name: each for each in groups}, at=AT), **changes)
 
 
 def asking_of(sight: Seen) -> tuple[list[Asking], list[Finding]]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rollcall import alert_events
-from rollcall.alert_events import DONE_WITH, LATE, TROUBLES, read_message
+from rollcall.alert_events import DONE_WITH, LATE, REASON_MAX, TEXT_MAX, TROUBLES, read_message
 from rollcall.errors import BadEvent
 from rollcall.reports import Event
 from rollcall.steps import Kind
@@ -220,11 +221,11 @@ def test_the_samples_in_a_queue_are_what_they_are_called() -> None:
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ("no json", "no JSON"),
-        ("[1]", "no JSON object"),
+        ("no json", "not JSON"),
+        ("[1]", "no object"),
         ({"source": "aws.ec2", "detail-type": "x"}, "its fields: detail-type, source"),
         ({}, "its fields: none"),
-        (event("Instance Launched", group="web"), "'Instance Launched', of which nobody is told"),
+        (event("Instance Launched", group="web"), "'Instance Launched', which alerts no one"),
         (event("Work Failed", group="web", set_aside=False), "'transient'"),
         (event("Instance Ready", group="web"), "'instance_id'"),
         (failed() | {"time": "yesterday"}, "yesterday"),
@@ -232,11 +233,39 @@ def test_the_samples_in_a_queue_are_what_they_are_called() -> None:
         ({"AlarmName": "x"}, "'NewStateValue'"),
         (alarm("ALARM") | {"Trigger": "Errors"}, "'get'"),
         (event("Work Failed") | {"detail": []}, "a field is missing or wrong"),
+        (failed() | {"time": "9999-12-31T23:59:59Z"}, "no moment"),
+        (failed() | {"time": "1969-12-31T23:59:59Z"}, "no moment"),
+        (failed() | {"id": None}, "id is None, and no text"),
+        (failed(failing_for=10**400), "OverflowError"),
+        (failed(again_within=math.nan), "again_by is nan"),
+        (failed(again_within=1e300), "again_by is 1e"),
+        (failed(again_within=-1e300), "again_by is -1e"),
+        (failed(cause=7), "a field is missing or wrong"),
+        (failed(group={"a": 1}), "group is {'a': 1}, and no text"),
+        (event("Instance Ready", group="web", instance_id="i-a", troubled=True) | {"id": 7}, "id is 7, and no text"),
     ],
+    ids=lambda value: ascii(value)[:40],
 )
 def test_what_cannot_be_read_says_what_is_wrong_with_it(body: object, words: str) -> None:
     with pytest.raises(BadEvent, match=words):
         read_message(record(body))
+
+
+def test_what_is_nested_more_deeply_than_can_be_worked_on_is_a_bad_event() -> None:
+    depth = 3 * sys.getrecursionlimit()
+    body = json.dumps(failed(reason="DEEP")).replace('"DEEP"', "[" * depth + "]" * depth)
+    with pytest.raises(BadEvent, match="recursion"):
+        read_message(record(body))
+
+
+def test_what_is_read_is_no_longer_than_an_incident_has_room_for() -> None:
+    read = trouble(failed(cause="c" * 300_000, group="g" * 300_000, reason="r" * 300_000, function="f" * 300_000))
+    lengths = {name: len(getattr(read, name)) for name in ("cause", "group", "subject", "reason", "function")}
+    assert lengths == {**dict.fromkeys(lengths, TEXT_MAX), "reason": REASON_MAX}
+
+
+def test_since_when_something_fails_is_no_sooner_than_there_was_time() -> None:
+    assert trouble(failed(failing_for=1e300)).began == 0
 
 
 def test_a_failure_is_told_though_it_lacks_what_can_be_done_without() -> None:

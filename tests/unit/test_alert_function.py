@@ -51,12 +51,17 @@ class Function:
         handler.setStream(self.output)
         self.dead_letters = boto3.client("sqs").get_queue_url(QueueName="dead")["QueueUrl"]
 
-    def invoke(self, event: dict[str, Any]) -> dict[str, Any]:
+    def invoke(self, event: object) -> dict[str, Any]:
         answer: dict[str, Any] = self.app.handler(event, Context())
         return answer
 
     def take(self, *bodies: object) -> list[str]:
-        """A batch; the numbers of the messages that are to come again."""
+        """The numbers of the messages of a batch that are to come again."""
+        failures = self.invoke(self.batch(*bodies))["batchItemFailures"]
+        return [each["itemIdentifier"] for each in failures]
+
+    @staticmethod
+    def batch(*bodies: object) -> dict[str, Any]:
         records = [
             {
                 "messageId": f"m{number}",
@@ -67,8 +72,7 @@ class Function:
             }
             for number, body in enumerate(bodies)
         ]
-        failures = self.invoke({"Records": records})["batchItemFailures"]
-        return [each["itemIdentifier"] for each in failures]
+        return {"Records": records}
 
     def lines(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.output.getvalue().splitlines()]
@@ -190,7 +194,7 @@ def test_what_cannot_be_read_is_set_aside_at_once_and_the_rest_is_told(function:
     [message] = function.set_aside()
     assert message["Body"] == "no json"
     assert message["MessageAttributes"]["Error"]["StringValue"] == "BadEvent"
-    assert "no JSON" in message["MessageAttributes"]["Message"]["StringValue"]
+    assert "not JSON" in message["MessageAttributes"]["Message"]["StringValue"]
     assert len(wire.asked) == 2
 
 
@@ -224,9 +228,32 @@ def test_a_sweep_that_could_not_tell_all_ends_in_the_error_of_the_first(
 
 
 def test_an_event_of_nobodys_is_an_error(function: Function) -> None:
-    for event in ({}, {"sweep": False}, {"detail-type": "Work Failed"}):
+    for event in ({}, {"sweep": False}, {"detail-type": "Work Failed"}, None, 7, [], "Records", [{"body": "{}"}]):
         with pytest.raises(BadEvent, match='"sweep": true'):
             function.invoke(event)
+
+
+@pytest.mark.parametrize("records", [None, {}, [None], [{"EventSource": "aws:sns", "Sns": {"Message": "{}"}}]])
+def test_records_of_no_queue_are_an_error_with_a_remedy(function: Function, records: object) -> None:
+    with pytest.raises(BadEvent, match="let it come through the function's queue"):
+        function.invoke({"Records": records})
+
+
+def test_a_record_that_cannot_be_read_is_set_aside_and_the_rest_is_worked_on(function: Function, wire: Wire) -> None:
+    answer_both(wire)
+    event = function.batch(bad(), bad())
+    del event["Records"][0]["attributes"]
+    assert function.invoke(event) == {"batchItemFailures": []}
+    [message] = function.set_aside()
+    assert "'attributes'" in message["MessageAttributes"]["Message"]["StringValue"]
+    assert len(wire.asked) == 2
+
+
+def test_an_alert_goes_out_whatever_characters_its_texts_have(function: Function, wire: Wire) -> None:
+    answer_both(wire)
+    assert function.take(bad(reason="look \0 \ud800 \x1b", group="w\ud800")) == []
+    assert len(wire.asked) == 2
+    assert "look ? ? ?" in json.dumps([each.body for each in wire.asked])
 
 
 def test_without_a_secret_there_is_no_such_channel(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -202,8 +203,8 @@ def test_each_outcome_is_timed_from_the_event_on(world: World, audience: Audienc
 
 
 def test_what_nobody_knows_the_begin_of_is_counted_and_not_timed(world: World, audience: Audience) -> None:
-    report = Report(world.launching("i-a"), "ready", event=Event.READY, provisioned_at=NOW)
-    audience.announcer.reports([report])
+    action = replace(world.launching("i-a"), at=math.inf)
+    audience.announcer.reports([Report(action, "ready", event=Event.READY, provisioned_at=NOW)])
     assert {each.name for each in audience.metrics()} == {"Ready"}
 
 
@@ -220,7 +221,7 @@ def test_who_is_struck_off_at_its_launch_is_no_measure_of_terminations(world: Wo
 
 
 def test_an_eviction_is_counted_for_the_group_of_the_evicted(world: World, audience: Audience) -> None:
-    action, evicted = world.launching("i-new"), replace(world.terminating("i-old", "db"), hook=None)
+    action, evicted = world.launching("i-new"), replace(world.terminating("i-old", "db"), hook=None, at=math.inf)
     reports = [
         Report(evicted, "evicted: i-new has its address", event=Event.RETIRED, evicted=True),
         Report(action, error=TowerUnavailable("away")),
@@ -299,7 +300,8 @@ def test_what_is_asked_well_counts_no_error(world: World, audience: Audience) ->
 
 def test_an_invocation_that_ends_in_an_error_tells_what_it_has_done(world: World, audience: Audience) -> None:
     def work() -> None:
-        audience.announcer.reports([Report(world.launching("i-a"), "ready", event=Event.READY)])
+        action = replace(world.launching("i-a"), at=math.inf)
+        audience.announcer.reports([Report(action, "ready", event=Event.READY)])
         assert not audience.bus.told, "what instances wait for comes first"
         raise KeyError("a bug")
 

@@ -209,7 +209,7 @@ def test_while_an_inventory_cannot_be_read_nobody_is_settled(world: World) -> No
     ("set_up", "kind"),
     [
         (lambda world: world.detached("i-moved"), "detached"),
-        (lambda world: world.leaves("i-moved", "Warmed:Stopped"), "in the warm pool"),
+        (lambda world: world.leaves("i-moved", "Terminating:Retained"), "retained"),
         (lambda world: world.fleet.known_memberships.update({"i-moved": Membership("x", "InService")}), "not opted in"),
     ],
 )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.stub import Stubber
 
+from lab.aws_limits import PUT_EVENTS_BYTES, entry_size
+from rollcall.aws_names import CALL_BYTES
 from rollcall.bus import EVENTS_PER_CALL, TRY_TIME, Bus
 from rollcall.errors import AwsDenied, RollcallError, Throttled
 from rollcall.telling import Told
@@ -102,3 +104,55 @@ def test_no_call_is_begun_that_the_invocation_might_not_outlive(bus: Bus, events
     [(number, error)] = put(bus, told(1), seconds_left=TRY_TIME - 0.1)
     assert number == 1
     assert "no time left" in str(error)
+
+
+WRONG = {"ErrorCode": "MalformedDetail", "ErrorMessage": "no JSON"}
+
+
+def test_an_event_that_the_bus_calls_wrong_fails_alone_and_is_not_sent_again(bus: Bus, events: Stubber) -> None:
+    events.add_response("put_events", {"FailedEntryCount": 2, "Entries": [WRONG, REFUSED, {}]}, entries(1, 2, 3))
+    events.add_response("put_events", {"FailedEntryCount": 0, "Entries": [{}]}, entries(2))
+    [(number, error)] = put(bus, told(1, 2, 3))
+    assert number == 1
+    assert isinstance(error, AwsDenied)
+    assert "MalformedDetail: no JSON" in str(error)
+
+
+def test_an_event_alone_in_its_call_that_is_wrong_keeps_no_later_one_from_being_sent(bus: Bus, events: Stubber) -> None:
+    large = Told("any", {"n": 0, "reason": "x" * CALL_BYTES})
+    events.add_client_error("put_events", "ValidationException", "Total size of the entries is over the limit.")
+    events.add_response("put_events", {"FailedEntryCount": 0, "Entries": [{}]}, entries(1))
+    [(number, error)] = put(bus, [large, *told(1)])
+    assert number == 0
+    assert "over the limit" in str(error)
+
+
+def test_a_call_that_is_refused_for_one_event_is_made_by_halves(bus: Bus, events: Stubber) -> None:
+    for numbers in ((1, 2), (1,)):
+        events.add_client_error("put_events", "ValidationException", "no", expected_params=entries(*numbers))
+    events.add_response("put_events", {"FailedEntryCount": 0, "Entries": [{}]}, entries(2))
+    assert [number for number, _ in put(bus, told(1, 2))] == [1]
+
+
+@pytest.mark.parametrize("letter", ["x", "ö", "\N{PILE OF POO}"])
+def test_events_share_a_call_as_far_as_it_has_room(
+    bus: Bus, events: Stubber, monkeypatch: pytest.MonkeyPatch, letter: str
+) -> None:
+    sizes: list[int] = []
+
+    def put_events(**given: Any) -> Any:
+        sizes.append(sum(map(entry_size, given["Entries"])))
+        return {"Entries": [{} for _ in given["Entries"]]}
+
+    monkeypatch.setattr(bus._events, "put_events", put_events)
+    some = [Told("any", {"n": each, "reason": letter * 30_000}) for each in range(EVENTS_PER_CALL)]
+    assert put(bus, some) == []
+    assert all(size < PUT_EVENTS_BYTES for size in sizes)
+    assert len(sizes) == {"x": 2, "ö": 3, "\N{PILE OF POO}": 5}[letter]
+
+
+def test_an_event_goes_out_whatever_characters_its_texts_have(bus: Bus, events: Stubber) -> None:
+    detail = '{"n": 1, "hosts": ["i-?"], "reason": "größer ?"}'
+    wanted = {"Entries": [{"Source": "rollcall", "DetailType": "any", "Detail": detail}]}
+    events.add_response("put_events", {"FailedEntryCount": 0, "Entries": [{}]}, wanted)
+    assert put(bus, [Told("any", {"n": 1, "hosts": ["i-\ud800"], "reason": "größer \0"})]) == []

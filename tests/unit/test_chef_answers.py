@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import ssl
 from pathlib import Path
 
@@ -98,3 +99,9 @@ def test_a_search_without_rows_is_not_taken_for_one_that_found_nothing(chef: Che
 def test_a_row_that_nobody_asked_for_is_passed_over(chef: Chef, wire: Wire, row: object) -> None:
     wire.then(200, {"rows": [row, {"data": {"name": "i-a"}}]})
     assert list(chef.nodes(["i-a"])) == ["i-a"]
+
+
+@pytest.mark.parametrize("odd", [10**400, -1, 1e300, "1", [1], None], ids=lambda odd: str(odd)[:9])
+def test_a_node_that_reported_at_no_moment_reported_at_none(chef: Chef, wire: Wire, odd: object) -> None:
+    wire.then(200, json.dumps({"rows": [{"data": {"name": "i-a", "seen_at": odd}}]}))
+    assert chef.nodes(["i-a"])["i-a"].seen_at is None

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from rollcall.chef_names import DEFAULT_PATTERN, PATTERN, named_after, node_name, read_pattern
 from rollcall.errors import BadSettings
 from rollcall.model import Group, NamedAfter, NodePattern
+from rollcall.plain_text import why_no_value
 from rollcall.settings import read_group_settings, read_node_pattern
 
 WEB, WEB_DNS = "i-0123456789abcdef0", "ip-10-0-0-7.ec2.internal"
@@ -140,3 +141,8 @@ def test_without_a_value_nodes_are_named_after_their_instance(value: str) -> Non
 def test_a_tag_that_cannot_be_followed_elsewhere_does_not_hide_how_nodes_are_named() -> None:
     tags = {"rollcall:inventory": "prod", "rollcall:chef": "", "rollcall:gate": "icmp"}
     assert read_node_pattern(Group("web", tags, {})) == DEFAULT_PATTERN
+
+
+@given(st.from_regex(PATTERN, fullmatch=True))
+def test_whatever_pattern_is_read_may_be_in_its_hosts_marker(text: str) -> None:
+    assert why_no_value(str(read_pattern(text))) is None

@@ -184,7 +184,8 @@ class TestPrivateDnsNames:
             private_dns = f"ip-10-0-0-{number}.ec2.internal"
             node(world, private_dns, instance_id="i-gone")
             facts = {**world.serving(f"i-{number}", f"10.0.0.{number}").facts, "private_dns": private_dns}
-            variables = {"rollcall": marked("web", f"i-{number}", "@private_dns@"), "ec2": facts}
+            owner = {**marked("web", f"i-{number}", "@private_dns@"), "inventory": world.inventory.id}
+            variables = {"rollcall": owner, "ec2": facts}
             world.host_of(f"i-{number}", f"10.0.0.{number}", variables=variables)
         outcome = world.reconcile()
         assert (outcome.nodes.plan.ours, outcome.fixes) == (CONTROLS + 1, [])

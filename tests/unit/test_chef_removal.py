@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rollcall.chef_removal import NamedNode, remove_node
+from rollcall.chef_removal import NamedNode, remove_node, with_told
 from rollcall.errors import (
     BadSettings,
     ChefDenied,
@@ -19,13 +19,14 @@ from rollcall.errors import (
     TowerDenied,
     TowerUnavailable,
 )
-from rollcall.events import Record, read_action, read_records
+from rollcall.events import Record, read_action, read_records, write_action
+from rollcall.fleet import Membership
 from rollcall.intake import PERMANENT_FAILURE_LIFE
 from rollcall.model import AddressKind, Instance, LifecycleAction, Result
 from rollcall.waiting import RETRY_MAX
 
 from .fakes import ACCOUNT, REGION, FakeChef
-from .world import TERMINATE_HOOK, World, alerted, warning
+from .world import TERMINATE_HOOK, World, alerted, token_of, warning
 
 HEARTBEAT_TIMEOUT = 600
 SAMPLES = Path(__file__).parents[2] / "events"
@@ -119,7 +120,7 @@ def test_an_instance_that_is_terminated_already_leaves_chef_too(world: World, ch
 def test_both_hooks_of_an_instance_wait_for_its_one_node(world: World, chef: FakeChef) -> None:
     chef.bootstrap("i-a")
     first = going(world, "i-a")
-    second = replace(first, hook="rollcall-second", token="t2")
+    second = replace(first, hook="rollcall-second", token=token_of("i-2"))
     assert len(world.clean_up(first, second)) == 2
     assert chef.calls["delete_node"] == 1
 
@@ -147,16 +148,35 @@ def test_without_a_chef_server_aws_is_asked_for_the_group_alone(world: World) ->
     asked: list[str] = []
     world.fleet.before_call = asked.append
     world.clean_up(going(world, "i-a"))
-    assert asked == ["groups", "complete"]
+    assert asked == ["memberships", "groups", "complete"]
 
 
-def test_what_returns_to_a_warm_pool_keeps_its_key_for_it_comes_back(world: World, chef: FakeChef) -> None:
+@pytest.mark.parametrize("said", [True, False])
+def test_what_returns_to_a_warm_pool_keeps_its_key_for_it_comes_back_whatever_its_message_says(
+    world: World, chef: FakeChef, said: bool
+) -> None:
     chef.bootstrap("i-a")
-    action = going(world, "i-a", to_warm_pool=True)
+    action = going(world, "i-a", to_warm_pool=said)
+    world.leaves("i-a", "Warmed:Pending:Wait")
     host(world, "i-a")
     world.clean_up(action)
-    assert not world.tower.hosts
+    assert {(each.name, each.id in world.tower.disabled) for each in world.tower.hosts.values()} == {("i-a", True)}
     assert not chef.deleted
+    assert world.fleet.completed == {action: Result.CONTINUE}
+
+
+def test_what_goes_for_good_loses_its_key_though_its_message_says_that_it_returns(world: World, chef: FakeChef) -> None:
+    chef.bootstrap("i-a")
+    world.clean_up(going(world, "i-a", to_warm_pool=True))
+    assert not chef.held.keys() | chef.clients
+
+
+def test_whose_root_volume_is_replaced_loses_its_key_with_it(world: World, chef: FakeChef) -> None:
+    chef.bootstrap("i-a")
+    action = going(world, "i-a")
+    world.leaves("i-a", "ReplacingRootVolume:Wait")
+    world.clean_up(action)
+    assert not chef.held.keys() | chef.clients
     assert world.fleet.completed == {action: Result.CONTINUE}
 
 
@@ -466,6 +486,20 @@ def test_hosts_that_went_though_tower_gave_no_answer_have_told_of_their_nodes(wo
     assert report.outcome == "struck off, and from Chef as web-i-a"
 
 
+@pytest.mark.parametrize(
+    "odd",
+    ["we\ud800b", "\0", "x" * 300_000, ["@instance_id@"], 7, "web @instance_id@"],
+    ids=lambda odd: ascii(odd)[:20],
+)
+def test_whatever_a_person_wrote_into_a_host_a_message_holds_it_and_is_read(world: World, odd: object) -> None:
+    variables = {"rollcall": marker("i-a", chef=odd), "ec2": {"private_dns": odd}}
+    [informed] = with_told([going(world, "i-a")], [world.host_of("i-a", "10.0.0.7", variables=variables)])
+    read = read_action(Record("m0", write_action(informed), REGION, 1, 0.0, "handle"))
+    assert read
+    assert (read.node_pattern, read.private_dns) == (informed.node_pattern, informed.private_dns)
+    assert read.node_pattern
+
+
 def test_what_cannot_be_kept_fails(world: World, chef: FakeChef) -> None:
     world.host_of("i-a", "10.0.0.7", variables={"rollcall": marker("i-a", chef="@instance_id@")})
     chef.failing["delete_client"] = AWAY
@@ -508,16 +542,18 @@ def test_an_instance_in_a_warm_pool_keeps_its_node_though_ec2_does_not_know_it(w
 
 
 @pytest.mark.parametrize("way", ["terminate-successful", "terminate-notification-sqs", "terminate-notification-sns"])
-def test_what_a_message_without_a_hook_says_to_return_to_a_warm_pool_keeps_its_key(
-    world: World, chef: FakeChef, way: str
+@pytest.mark.parametrize(("state", "kept"), [("Warmed:Stopped", True), ("Warmed:Terminating", False)])
+def test_what_auto_scaling_says_to_be_in_a_warm_pool_keeps_its_key_and_what_leaves_it_does_not(
+    world: World, chef: FakeChef, way: str, state: str, kept: bool
 ) -> None:
     chef.bootstrap("i-1234567890abcdef0")
+    world.fleet.known_memberships["i-1234567890abcdef0"] = Membership("web", state)
     [raw] = read_records(json.loads((SAMPLES / f"{way}.json").read_text()))
     action = read_action(replace(raw, body=returning(raw.body)))
     assert action
     assert action.to_warm_pool
     world.clean_up(action)
-    assert not chef.deleted
+    assert chef.held.keys() == ({"i-1234567890abcdef0"} if kept else set())
 
 
 def returning(body: str) -> str:
@@ -530,15 +566,30 @@ def returning(body: str) -> str:
     return json.dumps(fields | {"Destination": "WarmPool"})
 
 
-def test_what_reconcile_queues_again_of_a_warm_pool_keeps_its_key(world: World, chef: FakeChef) -> None:
+def test_a_host_that_cannot_be_disabled_keeps_its_node(world: World, chef: FakeChef) -> None:
     chef.bootstrap("i-a")
-    world.serving("i-a", "10.0.0.7", state="Warmed:Terminating:Wait")
+    host(world, "i-a")
+    action = going(world, "i-a")
+    world.leaves("i-a", "ReplacingRootVolume:Wait")
+    world.tower.failing["update_host"] = TowerDenied("no")
+    [report] = world.clean_up(action)
+    assert isinstance(report.error, TowerDenied)
+    assert chef.held.keys() == chef.clients == {"i-a"}
+
+
+@pytest.mark.parametrize(("state", "kept"), [("Warmed:Pending:Wait", True), ("Warmed:Terminating:Wait", False)])
+def test_what_reconcile_queues_again_of_a_warm_pool_keeps_its_key_unless_it_goes(
+    world: World, chef: FakeChef, state: str, kept: bool
+) -> None:
+    chef.bootstrap("i-a")
+    world.serving("i-a", "10.0.0.7", state=state)
+    world.fleet.waits_for["i-a"] = TERMINATE_HOOK
     world.reconcile()
     [(_, body, _)] = world.queues.sent
     action = read_action(Record("queued", body, REGION, 1, world.clock.now, "handle"))
     assert action
     world.clean_up(action)
-    assert not chef.deleted
+    assert chef.held.keys() == ({"i-a"} if kept else set())
     assert list(world.fleet.completed.values()) == [Result.CONTINUE]
 
 

@@ -21,6 +21,10 @@ PEM = (Path(__file__).parent / "chef_signatures" / "key.pem").read_text()
         "http://rollcall:hush@chef.example.com/organizations/acme",
         "ftp://rollcall:hush@chef.example.com",
         "rollcall:hush@chef.example.com/organizations/acme",
+        "https://rollcall:hush%40chef.example.com/organizations/acme",
+        "https://rollcall:hush\uff20chef.example.com/organizations/acme",
+        "https://rollcall:hush/organizations/acme",
+        "http://chef.example.com/hush?x/organizations/acme",
     ],
 )
 def test_a_password_in_the_url_is_refused_and_not_repeated(url: str) -> None:

@@ -8,8 +8,9 @@ import pytest
 
 from rollcall.errors import AwsDenied, BadEvent, Throttled, TowerDenied, TowerUnavailable
 from rollcall.model import LifecycleAction, Result
+from rollcall.reports import NO_LONGER_WAITING, Event
 
-from .world import World
+from .world import World, token_of
 
 
 def test_a_hook_is_completed_only_after_its_hosts_are_gone(world: World) -> None:
@@ -51,14 +52,28 @@ def test_an_instance_already_terminated_has_no_hook_to_complete(world: World) ->
     assert not world.fleet.completed
 
 
-def test_an_action_that_nobody_waits_for_any_more_is_finished_work(world: World) -> None:
+@pytest.mark.parametrize("state", ["Terminating:Proceed", "Terminated", None])
+@pytest.mark.parametrize("hosted", [True, False])
+def test_an_action_that_is_over_is_no_success_but_for_the_host_that_was_removed(
+    world: World, state: str | None, hosted: bool
+) -> None:
+    action = world.terminating("i-a")
     world.fleet.stale.add("i-a")
-    [report] = world.clean_up(world.terminating("i-a"))
-    assert (report.outcome, report.error) == ("struck off", None)
+    if state:
+        world.leaves("i-a", state)
+    else:
+        world.terminated("i-a")
+    if hosted:
+        world.tower.add_host(world.inventory, "i-a")
+    [report] = world.clean_up(action)
+    assert report.error is None
+    assert (report.outcome, report.event) == (("struck off", Event.RETIRED) if hosted else (NO_LONGER_WAITING, None))
+    assert not world.tower.hosts
 
 
 def test_a_refusal_fails_only_the_actions_of_its_inventory(world: World) -> None:
     kept = world.tower.add_inventory("kept")
+    world.group("db", inventory="kept")
     world.tower.add_host(kept, "i-a")
     world.tower.add_host(world.inventory, "i-b")
     world.tower.denied.add(kept.id)
@@ -167,7 +182,7 @@ def test_what_could_not_be_handed_to_the_gate_fails_and_is_not_let_go(retiring: 
 
 def test_both_hooks_of_an_instance_are_completed(world: World) -> None:
     first = world.terminating("i-a")
-    second = replace(first, hook="rollcall-second", token="t2")
+    second = replace(first, hook="rollcall-second", token=token_of("i-2"))
     other = replace(first, hook=None, token=None)
     asked: list[LifecycleAction] = []
     world.fleet.before_complete = asked.append

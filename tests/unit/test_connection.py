@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -108,6 +109,43 @@ def test_a_token_never_goes_out_in_clear_text(url: str) -> None:
 def test_what_is_no_url_is_refused(url: str) -> None:
     with pytest.raises(BadSettings, match="is not a URL"):
         api_root(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://rollcall:hush@tower.example.com",
+        "https://rollcall:hush@tower.example.com:8443/api/v2/",
+        "https://hush@tower.example.com",
+        "https://:hush@tower.example.com",
+        "http://rollcall:hush@127.0.0.1:8052",
+        "ftp://rollcall:hush@tower.example.com",
+        "rollcall:hush@tower.example.com",
+        "https:/rollcall:hush@tower.example.com",
+        "https://rollcall:hu/sh@tower.example.com",
+        "https://rollcall:12/hush@tower.example.com",
+        "https://rollcall:#hush@tower.example.com",
+        "https://rollcall:?hush@tower.example.com",
+        "https://rollcall:hush%40tower.example.com",
+        "https://rollcall:hush\uff20tower.example.com",
+        "https://rollcall:hush\n@tower.example.com",
+        "https://[rollcall:hush@::1",
+    ],
+)
+def test_a_user_and_a_password_in_the_url_are_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(BadSettings, match="TowerSecretArn") as caught:
+        api_root(url)
+    assert "hush" not in str(caught.value)
+    assert "rollcall" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://rollcall:hush", "https://rollcall:hush%2540tower.example.com", "rollcall:hush", "https://hu sh"]
+)
+def test_what_is_no_url_is_not_repeated_where_it_may_be_a_password(url: str) -> None:
+    with pytest.raises(BadSettings, match="is not a URL") as caught:
+        api_root(url)
+    assert "hu" not in str(caught.value)
 
 
 # Trying again
@@ -357,6 +395,12 @@ def test_tls_that_breaks_off_passes_by_itself_and_keeps_the_token(http: Connecti
 # Answers that are none
 
 
+def test_a_list_whose_pages_are_empty_ends(http: Connection, wire: Wire) -> None:
+    wire.by_request = lambda asked: Answer(200, page(following="/api/v2/hosts/?page=2"))
+    assert list(http.pages("hosts/", {})) == []
+    assert len(wire.asked) == 1
+
+
 @pytest.mark.parametrize("status", [302, 303, 307])
 def test_a_redirect_for_a_while_is_not_followed_and_passes_by_itself(http: Connection, wire: Wire, status: int) -> None:
     wire.then(status, Location="https://elsewhere.example.com/migrations_notran/")
@@ -373,7 +417,29 @@ def test_a_redirect_for_good_is_not_followed_and_refused(http: Connection, wire:
     assert len(wire.asked) == 1
 
 
-@pytest.mark.parametrize("body", ["<html>Welcome</html>", "[]", "null"])
+@pytest.mark.parametrize("status", [301, 302])
+@pytest.mark.parametrize(
+    "location",
+    ["https://rollcall:hush@sso.example.com/login?state=hush#hush", "//hush@sso.example.com/login", "/login?next=hush"],
+)
+def test_of_a_redirect_no_more_than_the_place_is_shown(
+    http: Connection, wire: Wire, status: int, location: str
+) -> None:
+    wire.then(status, Location=location)
+    with pytest.raises((TowerUnavailable, TowerRejected), match=r"redirected to \S*/login") as caught:
+        http.get("hosts/")
+    assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize("location", ["", "http://[::1", "https://rollcall:hush%40sso.example.com/", "//[hush@::1"])
+def test_a_redirect_to_what_is_no_url_is_an_error_of_the_taxonomy(http: Connection, wire: Wire, location: str) -> None:
+    wire.then(301, Location=location)
+    with pytest.raises((TowerRejected, TowerUnavailable)) as caught:
+        http.get("hosts/")
+    assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize("body", ["<html>Welcome</html>", "[]", "null", "[" * 100_000])
 def test_an_answer_that_is_not_the_apis_is_refused_with_the_remedy(http: Connection, wire: Wire, body: str) -> None:
     wire.then(200, body)
     with pytest.raises(TowerRejected, match="API root"):
@@ -441,6 +507,13 @@ def test_a_missing_role_is_named_and_the_token_kept(http: Connection, wire: Wire
     assert vault.reads == [False]
 
 
+@pytest.mark.parametrize("words", ["License is missing.", "License has expired."])
+def test_a_licence_that_does_not_hold_is_no_missing_role(http: Connection, wire: Wire, words: str) -> None:
+    wire.then(403, {"detail": words})
+    with pytest.raises(TowerDenied, match=f"{words}.*apply a valid licence"):
+        launch(http)
+
+
 def test_a_token_is_not_shown_where_its_holder_is_printed() -> None:
     assert "s3cret" not in repr(Credentials("s3cret", "PEM"))
 
@@ -462,6 +535,65 @@ def test_the_time_is_towers_own(http: Connection, wire: Wire) -> None:
     wire.then(200, page(), Date=format_datetime(elsewhen, usegmt=True))
     http.get("hosts/")
     assert abs(http.now() - elsewhen.timestamp()) < 60
+
+
+def told(http: Connection, wire: Wire, *dates: str) -> float:
+    """How far Tower's clock is ahead of ours after answers with these Dates."""
+    for date in dates:
+        wire.then(200, page(), **({"Date": date} if date else {}))
+        http.get("hosts/")
+    return http.now() - time.time()
+
+
+def dated(ahead: float) -> str:
+    """A Date so many seconds ahead of this machine's clock."""
+    return format_datetime(datetime.fromtimestamp(time.time() + ahead, UTC), usegmt=True)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "",
+        "yesterday",
+        "Mon, 31 Feb 2026 12:00:00 GMT",
+        "Sat, 21 Nov 2026 25:61:00 GMT",
+        "Sat, 21 Nov 99999999999 01:12:00 GMT",
+        "Sat, 21 Nov 2026 01:12:00 +99999999",
+        "0",
+        "\u0667",
+    ],
+)
+def test_a_date_that_cannot_be_read_leaves_the_time_as_it_was(http: Connection, wire: Wire, odd: str) -> None:
+    assert told(http, wire, odd) == pytest.approx(0, abs=2)
+    assert told(http, wire, dated(600), odd) == pytest.approx(600, abs=2)
+
+
+@pytest.mark.parametrize("odd", [86_400, -86_400, 4000, -4000, 4e9])
+def test_one_date_far_from_the_others_does_not_change_the_time(http: Connection, wire: Wire, odd: float) -> None:
+    assert told(http, wire, dated(30), dated(odd)) == pytest.approx(30, abs=2)
+    assert told(http, wire, dated(30), dated(odd), dated(31)) == pytest.approx(31, abs=2)
+
+
+def test_a_date_far_from_this_machines_clock_is_believed_as_long_as_no_other_was_seen(
+    http: Connection, wire: Wire
+) -> None:
+    assert told(http, wire, dated(86_400)) == pytest.approx(86_400, abs=2)
+    assert told(http, wire, dated(5)) == pytest.approx(5, abs=2), "the nearer of two that disagree"
+
+
+def test_a_clock_that_was_set_is_followed_from_its_second_answer_on(http: Connection, wire: Wire) -> None:
+    assert told(http, wire, dated(0), dated(7200), dated(7200)) == pytest.approx(7200, abs=2)
+    assert told(http, wire, dated(0)) == pytest.approx(0, abs=2)
+
+
+def test_a_date_of_no_time_zone_is_in_utc(http: Connection, wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "America/Los_Angeles")
+    time.tzset()
+    try:
+        assert told(http, wire, dated(40).replace("GMT", "-0000")) == pytest.approx(40, abs=2)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 # What requests take

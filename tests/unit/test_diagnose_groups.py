@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
-from rollcall.diagnose_groups import NOTICE_OF, diagnose_groups
+from rollcall.diagnose_groups import diagnose_groups
+from rollcall.diagnose_hosts import diagnose_hosts
+from rollcall.diagnose_topics import NOTICE_OF
 from rollcall.errors import AwsDenied, BadSettings, Throttled, TowerUnavailable
 from rollcall.findings import Finding, Severity
 from rollcall.followable import objections_to
-from rollcall.model import Inventory, Result, Transition
-from rollcall.seen import SeenGroup, SeenInventory, SeenTemplate
+from rollcall.model import Inventory, PastJob, Result, Transition
+from rollcall.seen import SeenGroup, SeenInventory, SeenTemplate, Senders
 from rollcall.settings import Settings
 
 from . import sight
@@ -25,10 +27,11 @@ TELLS_BOTH = {TOPIC: frozenset(NOTICE_OF.values())}
 
 
 def found(*groups: SeenGroup, here: Settings = HERE, **changes: Any) -> dict[str, Finding]:
-    """The findings about these groups, by key, in a world that is different in this."""
+    """The findings about these groups and their hosts, by key, in a world that is different in this."""
     seen = sight.seen(*groups, **changes)
     asking, findings = sight.asking_of(seen)
     findings += diagnose_groups(seen, asking, here)
+    findings += diagnose_hosts(asking, seen)
     assert len({each.key for each in findings}) == len(findings)
     return {each.key: each for each in findings}
 
@@ -73,6 +76,17 @@ def test_a_tag_that_is_not_named_is_said_once_and_the_group_is_not_read(
 
 def test_a_group_whose_inventory_cannot_be_read_asks_for_nothing_else() -> None:
     assert found(group(inventory=" ")).keys() == {"group web: tag rollcall:inventory"}
+
+
+@pytest.mark.parametrize(
+    ("released", "wrong"),
+    [("2026-11-21T09:59:59Z", False), ("2026-11-21T10:01:00Z", False), ("2026-11-21T10:01:01Z", True)],
+)
+def test_a_group_that_is_released_for_days_to_come_has_no_circuit_breaker(released: str, wrong: bool) -> None:
+    findings = found(group(released=released))
+    assert findings.keys() == ({"group web: released in the future"} if wrong else set())
+    for each in findings.values():
+        assert (each.severity, each.remedy) == (WARNS, "release it as of now: make release ARGS='--group web'")
 
 
 def test_hooks_of_a_group_that_did_not_opt_in_are_deleted_one_by_one() -> None:
@@ -290,6 +304,44 @@ def test_a_timeout_beyond_the_launch_hooks_life_is_told_of(heartbeat: int, timeo
     assert found(group(hooks=hooks, timeout=str(timeout))).keys() == keys
 
 
+@pytest.mark.parametrize(
+    ("heartbeat", "timeout", "usual", "told", "needed"),
+    [
+        (360, 1800, 17_100, False, 0),
+        (360, 1800, 17_101, True, 600),
+        (600, 1800, 29_150, True, 601),
+        (600, 1800, 40_000, True, 818),
+    ],
+)
+def test_a_launch_hooks_life_lasts_for_two_usual_jobs_and_the_timeout(
+    heartbeat: int, timeout: int, usual: float, told: bool, needed: int
+) -> None:
+    past = tuple(PastJob(1, 0, each) for each in (usual, 1.0, usual * 9))
+    tower = sight.tower(templates={"provision": SeenTemplate(sight.TEMPLATE, sight.TERMS, past)})
+    hooks = (hook(heartbeat_timeout=heartbeat), hook(TERMINATING, heartbeat_timeout=heartbeat))
+    findings = found(group(hooks=hooks, timeout=str(timeout)), tower=tower)
+    assert findings.keys() == ({"group web: life of rollcall-launching"} if told else set())
+    for each in findings.values():
+        assert f"ends the wait of hook 'rollcall-launching' after {100 * heartbeat:,} s" in each.reason
+        assert f"may need {timeout + 2 * usual:,.0f} s" in each.reason
+        assert f"two jobs, which usually take {usual:,.0f} s each" in each.reason
+        assert each.remedy.startswith("shorten the tag, or aws autoscaling put-lifecycle-hook")
+        assert each.remedy.endswith(f"--heartbeat-timeout {needed}")
+
+
+def test_half_a_minute_of_heartbeats_is_fifty_minutes_of_life() -> None:
+    past = (PastJob(1, 0, 601.0),)
+    tower = sight.tower(templates={"provision": SeenTemplate(sight.TEMPLATE, sight.TERMS, past)})
+    findings = found(group(hooks=(hook(heartbeat_timeout=30), sight.HOOKS[1])), tower=tower)
+    assert "after 3,000 s, and an instance may need 3,002 s" in findings["group web: life of rollcall-launching"].reason
+
+
+def test_what_takes_longer_than_auto_scaling_waits_at_all_needs_another_tag() -> None:
+    past = (PastJob(1, 0, 86_000.0),)
+    tower = sight.tower(templates={"provision": SeenTemplate(sight.TEMPLATE, sight.TERMS, past)})
+    assert only(group(timeout="1000"), tower=tower).remedy == "shorten the tag"
+
+
 def test_two_hooks_of_ours_for_one_transition_are_one_too_many() -> None:
     finding = only(group(hooks=(*sight.HOOKS, hook(name="rollcall-b"))))
     assert (finding.key, finding.severity) == ("group web: two hooks for launches", WARNS)
@@ -374,9 +426,14 @@ def templates(**changes: Any) -> Any:
         ({"slices": 2}, "slices", "Job slicing to 1"),
         ({"inventory_id": 8}, "another inventory", "let it prompt for the inventory"),
         ({"inventory_id": None}, "another inventory", "let it prompt for the inventory"),
+        ({"job_type": "check"}, "not a run", "set its job type to 'Run', or tick 'Prompt on launch'"),
+        ({"job_type": "scan"}, "not a run", "set its job type to 'Run'"),
+        ({"tags": "base"}, "tags", "clear its job tags and skip tags, or tick 'Prompt on launch'"),
+        ({"skip_tags": "reboot"}, "tags", "clear its job tags and skip tags"),
+        ({"tags": "base", "skip_tags": "reboot", "asks_skip_tags": True}, "tags", "clear its job tags"),
     ],
 )
-def test_a_template_that_cannot_be_limited_to_our_hosts_is_told_of(
+def test_a_template_that_cannot_be_limited_to_our_hosts_or_runs_a_part_of_its_playbook_is_reported(
     changes: dict[str, Any], what: str, remedy: str
 ) -> None:
     finding = only(group(), tower=templates(**changes))
@@ -386,6 +443,11 @@ def test_a_template_that_cannot_be_limited_to_our_hosts_is_told_of(
 
 def test_a_template_with_everything_wrong_is_told_of_in_full() -> None:
     assert len(found(group(), tower=templates(asks_limit=False, slices=2, inventory_id=8))) == 3
+
+
+def test_a_template_that_prompts_for_its_type_and_tags_may_have_any() -> None:
+    prompting = {"asks_job_type": True, "asks_tags": True, "asks_skip_tags": True}
+    assert found(group(), tower=templates(job_type="check", tags="base", skip_tags="reboot", **prompting)) == {}
 
 
 def test_a_template_that_prompts_for_the_inventory_suits_every_group() -> None:
@@ -406,6 +468,25 @@ def test_instances_that_serve_without_a_host_are_counted_and_named() -> None:
     finding = only(group(members=["i-a", "i-b", "i-c"]))
     assert (finding.what, finding.severity) == ("instances without a host", WARNS)
     assert finding.reason.startswith("2 of 3 instances in service have no host in inventory 'prod': i-b, i-c.")
+
+
+@pytest.mark.parametrize("groups", ["db1 fine", ""])
+def test_an_inventory_group_that_is_called_like_a_host_is_found_before_it_does_harm(groups: str) -> None:
+    name = "web" if groups else "db1"
+    inventory = SeenInventory(Inventory(7, "prod"), True, (sight.host("i-a"), sight.host("db1")))
+    finding = only(group(name=name, groups=groups), tower=sight.tower(inventories={"prod": inventory}))
+    assert (finding.key, finding.severity) == (
+        f"group {name}: inventory group 'db1' is called like a host",
+        BREAKS,
+    )
+    assert "rollcall:groups" in finding.remedy
+
+
+@pytest.mark.parametrize("name", ["localhost", "..", "i-0123456789abcdef0"])
+def test_an_inventory_group_that_would_do_harm_is_found(name: str) -> None:
+    for finding in (only(group(groups=f"fine {name}")), only(group(name=name))):
+        assert (finding.what, finding.severity) == (f"inventory group {name!r}", BREAKS)
+        assert finding.remedy == "name other groups in the tag rollcall:groups"
 
 
 @pytest.mark.parametrize("state", ["Pending:Wait", "Pending", "Terminating:Wait", "Warmed:Stopped"])
@@ -446,3 +527,14 @@ def test_hooks_that_cannot_be_read_are_said_once_and_never_missed() -> None:
 def test_notifications_that_cannot_be_read_are_said() -> None:
     finding = only(replace(group(), topics=AwsDenied("no")))
     assert (finding.key, finding.severity) == ("notifications: not looked at (AwsDenied)", WARNS)
+
+
+def test_a_topic_that_may_not_send_makes_up_for_no_hook() -> None:
+    closed = sight.stack(senders=Senders())
+    findings = found(group(hooks=sight.HOOKS[1:], topics=TELLS_BOTH), subscribers=BOTH_HEAR, stack=closed)
+    assert findings["group web: no launch hook"].severity == BREAKS
+    assert findings.keys() == {
+        "group web: no launch hook",
+        "group web: topic for launches",
+        "group web: topic for terminations",
+    }

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from rollcall.diagnose_stack import allows, diagnose_stack
+from rollcall.diagnose_stack import HEARS_USERS, allows, diagnose_stack
 from rollcall.errors import AwsDenied, RollcallError, Throttled
 from rollcall.findings import Finding, Severity
+from rollcall.seen import Senders
 
 from . import sight
 from .fakes import ACCOUNT
@@ -204,8 +205,12 @@ def test_the_remedies_for_alert_name_what_they_are_about() -> None:
 # Policies
 
 
+QUEUE, MINE = sight.queue_arn("LaunchQueue"), "arn:aws:sns:us-east-1:1:mine"
+
+
 def statement(**changes: Any) -> str:
     made: dict[str, Any] = {
+        "Resource": QUEUE,
         "Effect": "Allow",
         "Principal": {"Service": ["sns.amazonaws.com", "events.amazonaws.com"]},
         "Action": ["sqs:SendMessage", "sqs:GetQueueUrl"],
@@ -220,19 +225,28 @@ def statement(**changes: Any) -> str:
         (statement(Action="SQS:*"), True),
         (statement(Principal="*"), True),
         (json.dumps({"Statement": json.loads(statement())["Statement"][0]}), True),
-        (statement(Condition={"ArnLike": {"aws:SourceArn": "arn:mine"}}), True),
+        (statement(Resource="*"), True),
+        (statement(Resource=[sight.queue_arn("other"), sight.queue_arn("Launch*")]), True),
+        (statement(Condition={"ArnLike": {"aws:SourceArn": MINE}}), True),
+        (statement(Condition={"ArnLike": {"aws:SourceArn": "arn:aws:sns:*:1:m?n*"}}), True),
+        (statement(Condition={"ArnEquals": {"aws:SourceArn": ["arn:other", "arn:aws:sns:us-east-1:1:*"]}}), True),
+        (statement(Condition={"StringEquals": {"aws:SourceArn": MINE}}), True),
         (statement(Condition={"StringEquals": {"aws:SourceAccount": [ACCOUNT]}}), True),
         (statement(Effect="Deny"), False),
         (statement(Principal={"Service": "s3.amazonaws.com"}), False),
         (statement(Principal={"AWS": "*"}), False),
         (statement(Action="sqs:ReceiveMessage"), False),
+        (statement(Resource=sight.queue_arn("TerminateQueue")), False),
+        (statement(Resource=[]), False),
         (statement(Condition={"ArnEquals": {"aws:SourceArn": "arn:other"}}), False),
+        (statement(Condition={"ArnNotEquals": {"aws:SourceArn": MINE}}), False),
+        (statement(Condition={"ArnLike": {"aws:SourceArn": "arn:aws:sns:*:mine"}}), False),
+        (statement(Condition={"StringEquals": {"aws:SourceArn": "arn:aws:sns:us-east-1:1:*"}}), False),
+        (statement(Condition={"StringNotEquals": {"aws:SourceAccount": ACCOUNT}}), False),
         (statement(Condition={"StringEquals": {"aws:SourceAccount": "999999999999"}}), False),
         (statement(Condition={"Bool": {"aws:SecureTransport": "true"}}), False),
         (
-            statement(
-                Condition={"ArnEquals": {"aws:SourceArn": "arn:mine"}, "StringEquals": {"aws:SourceAccount": "9"}}
-            ),
+            statement(Condition={"ArnEquals": {"aws:SourceArn": MINE}, "StringEquals": {"aws:SourceAccount": "9"}}),
             False,
         ),
         ("", False),
@@ -240,7 +254,37 @@ def statement(**changes: Any) -> str:
     ],
 )
 def test_a_policy_is_read_as_far_as_it_says_plainly_who_may_send(policy: str, allowed: bool) -> None:
-    assert allows(policy, "sns.amazonaws.com", "arn:mine", ACCOUNT) == allowed
+    assert allows(sight.queue("LaunchQueue", policy=policy), "sns.amazonaws.com", MINE, ACCOUNT) == allowed
+
+
+CLOSED = {"Statement": sight.POLICY["Statement"][:1]}
+
+
+@pytest.mark.parametrize("queue", HEARS_USERS)
+@pytest.mark.parametrize(
+    "senders", [Senders(sight.TOPIC), Senders(patterns=(sight.OWN_TOPICS,))], ids=["topic", "pattern"]
+)
+def test_a_queue_that_is_closed_to_a_topic_that_is_named_is_deployed_again(queue: str, senders: Senders) -> None:
+    closed = sight.queue(queue, policy=json.dumps(CLOSED))
+    finding = only(**{queue: closed}, senders=senders)
+    assert (finding.key, finding.severity) == (f"{queue}: closed to topics", WARNS)
+    assert f"does not let {senders.named[0]} send to it" in finding.reason
+    assert finding.remedy.startswith("deploy the template again")
+
+
+def test_a_queue_that_is_closed_to_topics_is_right_where_none_is_named() -> None:
+    closed = {name: sight.queue(name, policy=json.dumps(CLOSED)) for name in HEARS_USERS}
+    assert found(**closed, senders=Senders()) == {}
+
+
+def test_a_policy_that_opens_another_queue_opens_none() -> None:
+    policy = {"Statement": [{**each, "Resource": QUEUE} for each in sight.POLICY["Statement"]]}
+    findings = found(TerminateQueue=sight.queue("TerminateQueue", policy=json.dumps(policy)))
+    assert findings.keys() == {
+        "TerminateQueue: closed to TerminateRule",
+        "TerminateQueue: closed to TerminatedRule",
+        "TerminateQueue: closed to topics",
+    }
 
 
 def test_what_cannot_be_read_is_said_once_for_all_that_suffer_from_it_and_hides_no_other() -> None:

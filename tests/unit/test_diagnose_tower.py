@@ -22,7 +22,7 @@ from rollcall.errors import (
     TowerUnavailable,
 )
 from rollcall.findings import Finding, Severity
-from rollcall.model import BulkLimits, LaunchTerms, TowerUser
+from rollcall.model import BulkLimits, HostLimit, Inventory, LaunchTerms, TowerUser
 from rollcall.seen import SeenInventory, SeenTemplate
 from rollcall.transport import TRIES
 from rollcall.unlooked import remedy_of
@@ -192,17 +192,11 @@ def test_a_token_that_is_nobodys_hides_what_else_there_may_be(error: RollcallErr
 
 
 @pytest.mark.parametrize(
-    ("ahead", "severity", "words"),
-    [
-        (60, WARNS, "60 s ahead of"),
-        (-3599, WARNS, "3,599 s behind"),
-        (3600, BREAKS, "ahead"),
-        (-3600, BREAKS, "behind"),
-    ],
+    ("ahead", "words"), [(60, "60 s ahead of"), (-3599, "3,599 s behind"), (3600, "3,600 s ahead of")]
 )
-def test_clocks_that_differ_are_told_of(ahead: float, severity: Severity, words: str) -> None:
+def test_clocks_that_differ_by_more_than_a_minute_are_a_warning(ahead: float, words: str) -> None:
     finding = only(ahead=ahead)
-    assert (finding.key, finding.severity) == ("Tower: clock", severity)
+    assert (finding.key, finding.severity) == ("Tower: clock", WARNS)
     assert words in finding.reason
 
 
@@ -212,7 +206,44 @@ def test_clocks_that_hardly_differ_are_right(ahead: float) -> None:
 
 
 READS: dict[str, Any] = {"user": TowerUser("fleet", writes=False)}
-READABLE = {"prod": SeenInventory(sight.INVENTORY, False, frozenset())}
+SPARE = HostLimit("organization 'Default'", 899, 1000)
+
+
+@pytest.mark.parametrize(
+    ("used", "severity"), [(0, None), (899, None), (900, WARNS), (999, WARNS), (1000, BREAKS), (1200, BREAKS)]
+)
+@pytest.mark.parametrize("licence", [True, False])
+def test_a_host_limit_that_is_nearly_reached_warns_and_a_reached_one_breaks_launches(
+    used: int, severity: Severity | None, licence: bool
+) -> None:
+    limit = HostLimit("the licence" if licence else "organization 'Default'", used, 1000)
+    inventory = SeenInventory(sight.INVENTORY, True, (), SPARE if licence else limit)
+    findings = found(inventories={"prod": inventory, "7": inventory}, licence=limit if licence else None)
+    assert [each.severity for each in findings.values()] == ([severity] if severity else [])
+    for each in findings.values():
+        assert each.key == f"Tower: host limit of {limit.owner}"
+        assert each.reason.startswith(f"{used:,} of the 1,000 hosts that {limit.owner} allows")
+        assert ("extend the subscription" in each.remedy, "'Max hosts'" in each.remedy) == (licence, not licence)
+
+
+def test_of_two_inventories_of_one_organization_the_limit_is_said_once_and_of_two_each() -> None:
+    full = [HostLimit(f"organization {name!r}", 10, 10) for name in "aab"]
+    inventories = {
+        str(number): SeenInventory(Inventory(number, str(number)), True, (), limit) for number, limit in enumerate(full)
+    }
+    assert found(inventories=inventories).keys() == {f"Tower: host limit of organization '{each}'" for each in "ab"}
+
+
+def test_limits_that_cannot_be_read_are_said_and_hide_nothing_else() -> None:
+    inventory = SeenInventory(sight.INVENTORY, True, (), Throttled("slow"))
+    findings = found(inventories={"prod": inventory}, licence=TowerUnavailable("away"))
+    assert {key: each.severity for key, each in findings.items()} == {
+        "host limits: not looked at (Throttled)": WARNS,
+        "host limits: not looked at (TowerUnavailable)": WARNS,
+    }
+
+
+READABLE = {"prod": SeenInventory(sight.INVENTORY, False, ())}
 SHOWN = {"provision": SeenTemplate(sight.TEMPLATE, LaunchTerms(startable=False, simultaneous=True))}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
@@ -13,7 +14,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from rollcall.diagnose_groups import NOTICE_OF
+from rollcall.diagnose_topics import NOTICE_OF
 from rollcall.doctor import LISTED_MAX, NOBODY_TOLD, Diagnosis, answer, diagnose, news
 from rollcall.errors import (
     AwsDenied,
@@ -29,14 +30,14 @@ from rollcall.events import read_examination_request
 from rollcall.examining import TIME_KEPT, Examination
 from rollcall.findings import Finding, Severity, breaks, warns
 from rollcall.known_findings import KnownFindings
-from rollcall.model import ExaminationRequest
+from rollcall.model import ExaminationRequest, Host, Inventory, PastJob
 from rollcall.settings import StackNames
 
 from . import sight
 from .fakes import REGION, Clock, FakeChef, FakeFleet, FakeTower
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from rollcall.seen import SeenGroup, SeenRule, SeenStack
 
@@ -112,7 +113,7 @@ def test_what_was_told_is_kept_in_the_table() -> None:
 
 
 def test_the_answer_is_json_that_says_whether_a_launch_would_break() -> None:
-    said: Any = json.loads(json.dumps(answer(Diagnosis((WRONG, ODD), ("this", "that")), 1.23456)))
+    said: Any = json.loads(json.dumps(answer(Diagnosis((WRONG, ODD), ("this", "that"), (sight.TOPIC,)), 1.23456)))
     assert said == {
         "failed": True,
         "checked": ["this", "that"],
@@ -127,6 +128,7 @@ def test_the_answer_is_json_that_says_whether_a_launch_would_break() -> None:
             {"key": "group web: odd", "severity": "warning", "subject": "group web", "reason": "why", "remedy": "how"},
         ],
         "left_out": 0,
+        "topics": [sight.TOPIC],
         "seconds": 1.235,
     }
     assert not answer(Diagnosis((ODD,), ()), 0)["failed"]
@@ -326,7 +328,7 @@ def test_groups_share_what_is_asked_of_tower() -> None:
 )
 @pytest.mark.parametrize("error", [AwsDenied("no"), KeyError("Unheard")])
 def test_a_look_that_fails_hides_no_other(method: str, what: str, error: Exception) -> None:
-    surgery = Surgery(sight.group(topics={sight.TOPIC: frozenset()}))
+    surgery = Surgery(sight.group(topics={sight.TOPIC: frozenset(NOTICE_OF.values())}))
     surgery.inspector.failing[method] = error
     surgery.tower.failing["has_bulk_calls"] = RollcallError("odd")
     kind = "AwsDenied" if isinstance(error, RollcallError) else "RollcallError"
@@ -344,6 +346,11 @@ def test_a_look_that_fails_hides_no_other(method: str, what: str, error: Excepti
         ("job_template", "job templates: not looked at (TowerUnavailable)"),
         ("may_change", "roles on inventories: not looked at (TowerUnavailable)"),
         ("launch_terms", "launch terms of job templates: not looked at (TowerUnavailable)"),
+        ("past_jobs", "past jobs of job templates: not looked at (TowerUnavailable)"),
+        ("default_job_timeout", "the default timeout of jobs: not looked at (TowerUnavailable)"),
+        ("hosts_of", "hosts elsewhere: not looked at (TowerUnavailable)"),
+        ("organization_limit", "host limits: not looked at (TowerUnavailable)"),
+        ("licence_limit", "host limits: not looked at (TowerUnavailable)"),
         ("dump", "hosts of inventories: not looked at (TowerUnavailable)"),
     ],
 )
@@ -433,6 +440,73 @@ def test_a_topic_of_another_account_is_known_by_what_the_template_subscribed(own
     findings = surgery.examine().findings
     assert any("not looked at" in each.key for each in findings) != own
     assert any(each.severity == Severity.BREAKS_LAUNCHES for each in findings) != own
+
+
+def test_a_template_is_held_to_its_jobs_of_the_past(surgery: Surgery) -> None:
+    surgery.tower.past = (PastJob(1, 0, 1000.0),)
+    assert surgery.keys() == {"job template 'provision': full job too long"}
+    assert surgery.examine(here=replace(sight.HERE, max_hosts_per_job=5)).findings == ()
+
+
+def test_an_inventory_that_may_only_be_read_is_found_by_the_instances_that_it_holds(surgery: Surgery) -> None:
+    every, other = surgery.tower.add_inventory("all EC2"), surgery.tower.add_inventory("scratch")
+    for inventory in (every, other):
+        surgery.tower.add_host(inventory, "ip-10-0-0-1.internal", instance_id="i-a")
+    surgery.tower.denied = {every.id}
+    (finding,) = surgery.examine().findings
+    assert finding.key == "inventory 'all EC2': hosts of ours, read only"
+    assert surgery.tower.calls["hosts_of"] == 1
+    assert surgery.tower.calls["may_change"] == 3  # of the group's inventory, too
+
+
+def test_roles_on_inventories_elsewhere_that_cannot_be_seen_are_said(surgery: Surgery) -> None:
+    surgery.tower.add_host(surgery.tower.add_inventory("all EC2"), "i-a")
+    may_change = surgery.tower.may_change
+
+    def ask(inventory: Inventory) -> bool:
+        if inventory.name == "all EC2":
+            raise TowerUnavailable("away")
+        return may_change(inventory)
+
+    surgery.tower.may_change = ask  # type: ignore[method-assign]
+    assert surgery.keys() == {"hosts elsewhere: not looked at (TowerUnavailable)"}
+
+
+def test_of_many_instances_the_first_of_each_group_are_looked_for_and_that_is_said() -> None:
+    sizes = {"small": 2, "large": 200, "middle": 100}
+    groups = [
+        sight.group(name=name, members=[f"i-{name}{number:03}" for number in range(size)])
+        for name, size in sizes.items()
+    ]
+    surgery = Surgery(*groups)
+    asked: list[str] = []
+
+    def hosts_of(instance_ids: Collection[str]) -> list[Host]:
+        asked.extend(instance_ids)
+        return []
+
+    surgery.tower.hosts_of = hosts_of  # type: ignore[method-assign]
+    checked = surgery.examine().checked
+    assert checked[-1] == "150 of 302 instances in service in every inventory that the token may read"
+    assert len(set(asked)) == 150
+    shares = Counter(each[2:-3] for each in asked)
+    assert shares == {"small": 2, "large": 74, "middle": 74}
+
+
+def test_without_an_instance_in_service_nothing_is_looked_for() -> None:
+    surgery = Surgery(sight.group(members=()))
+    assert surgery.keys() == set()
+    assert "hosts_of" not in surgery.tower.calls
+
+
+def test_topics_are_heard_that_the_stack_was_deployed_with() -> None:
+    surgery = Surgery(sight.group(topics={sight.TOPIC: frozenset(NOTICE_OF.values())}))
+    cut_off = {f"group web: topic for {each}" for each in ("launches", "terminations")}
+    assert surgery.keys() == cut_off
+    surgery.names = replace(NAMES, notification_topic="arn:aws:sns:::a", notifying_topics=(sight.OWN_TOPICS,))
+    diagnosis = surgery.examine()
+    assert diagnosis.topics == ("arn:aws:sns:::a", sight.OWN_TOPICS)
+    assert {each.key for each in diagnosis.findings}.isdisjoint(cut_off)
 
 
 def test_groups_that_opted_in_are_looked_at_first() -> None:

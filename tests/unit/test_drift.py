@@ -12,10 +12,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from rollcall import drift
-from rollcall.drift import BREAKER_MIN, JOB_FORGOTTEN, plan, too_many
-from rollcall.fleet import SETTLED, Membership
-from rollcall.identity import NEWBORN, address_key, marker_of
+from rollcall import removal_limit
+from rollcall.drift import JOB_FORGOTTEN, plan, too_many
+from rollcall.fleet import Membership
+from rollcall.identity import NEWBORN, address_key, is_copy, marker_of
+from rollcall.lifecycle_states import STANDINGS, Standing, is_held
 from rollcall.model import (
     AddressKind,
     Dump,
@@ -27,8 +28,10 @@ from rollcall.model import (
     Transition,
     Wishes,
 )
-from rollcall.snapshot import Place, Snapshot, owners_of, proven, suspects
+from rollcall.removal_limit import LIMIT_MIN
+from rollcall.snapshot import Place, Snapshot, homes, owners_of, proven, suspects
 from rollcall.steps import Addition, Change, Finding, Kind, Plan, Removal, Requeue
+from rollcall.variables import marker_in
 from rollcall.waiting import RETRY_MAX
 
 if TYPE_CHECKING:
@@ -39,19 +42,22 @@ NOW = 1_800_000_000.0
 TIMEOUT = 1800
 LONG_AGO = 86_400.0  # seconds
 PROD, OTHER = Inventory(1, "prod"), Inventory(2, "other")
-LEFT_TO_THEIR_ACTIONS = (
-    "Pending",
-    "Pending:Wait",
-    "Pending:Proceed",
-    "Terminating",
-    "Terminating:Wait",
-    "Terminating:Proceed",
-    "Terminated",
-    "Warmed:Pending:Wait",
-    "Warmed:Stopped",
-    "Warmed:Terminating:Wait",
-)
-UNSETTLED = ("EnteringStandby", "Detaching", "Quarantined", "ReplacingRootVolume:Wait")
+ABSURD = (0.0, 4e9)  # seconds; what EC2 says of an instance's launch decides nothing
+
+
+def states(*standings: Standing) -> tuple[str, ...]:
+    """The lifecycle states that mean one of these."""
+    return tuple(state for state, standing in STANDINGS.items() if standing in standings)
+
+
+SERVING = states(Standing.SERVING)
+RETAINED = states(Standing.RETAINED)
+ON_THEIR_WAY = states(Standing.ENTERING, Standing.LEAVING)
+AT_REST = states(Standing.POOLED, Standing.REIMAGED)
+HELD_AT_REST = tuple(filter(is_held, AT_REST))
+LEFT_TO_THEIR_ACTIONS = (*ON_THEIR_WAY, *HELD_AT_REST)
+FACTS = {"vpc": "vpc-1", "private_ip": "10.0.0.1", "public_ip": "54.0.0.1"}
+UNSETTLED = (*states(Standing.DETACHED, Standing.UNKNOWN), "Terminating:Somehow")
 
 
 class Sight:
@@ -65,6 +71,7 @@ class Sight:
         self.hosts: list[DumpedHost] = []
         self.created_at: dict[int, float] = {}
         self.by_instance_id: dict[tuple[int, str], int] = {}
+        self.arrived_at: dict[str, float] = {}
         self.jobs_ended: dict[str, float] = {}
         self._ids = count(1)
 
@@ -102,7 +109,11 @@ class Sight:
         vpc: str = "vpc-1",
         public: str = "",
     ) -> Sight:
-        """An instance; group is None if Auto Scaling does not list it, ec2 is None if EC2 does not know it."""
+        """An instance; group is None if Auto Scaling does not list it, ec2 is None if EC2 does not know it.
+
+        age: since its group began to launch it.
+        """
+        self.arrived_at[instance_id] = NOW - age
         if group is not None:
             self.memberships[instance_id] = Membership(group, state)
         if ec2 is not None:
@@ -110,7 +121,8 @@ class Sight:
                 AddressKind.PRIVATE: address,
                 AddressKind.PUBLIC: public,
             }
-            self.instances[instance_id] = Instance(instance_id, ec2, NOW - age, addresses, {"vpc": vpc}, {})
+            launched_at = ABSURD[len(self.instances) % 2]
+            self.instances[instance_id] = Instance(instance_id, ec2, launched_at, addresses, {"vpc": vpc}, {})
         return self
 
     def host(
@@ -128,17 +140,21 @@ class Sight:
         age: float = LONG_AGO,
         by_hand: str = "kept",
         facts: dict[str, str] | None = None,
+        made_for: Inventory | None = None,
+        **state: object,
     ) -> DumpedHost:
         """A host for that instance, in the inventory group named after its group; without a marker if group is None.
 
-        facts: what EC2 said of the instance when the host was made.
+        facts: what EC2 said of the instance when the host was made. made_for: the inventory that its marker names, if
+        that is another. state: what became of it, in its marker.
         """
         variables: dict[str, object] = {"by_hand": by_hand} | ({"ec2": facts} if facts else {})
         if address:
             variables["ansible_host"] = address
         if group is not None:
             owner: dict[str, object] = {"group": group, "instance_id": instance_id}
-            variables["rollcall"] = owner | {"account": account, "region": REGION, "vpc": vpc}
+            owner |= {"account": account, "region": REGION, "vpc": vpc, "inventory": (made_for or inventory).id}
+            variables["rollcall"] = owner | state
         host = DumpedHost(
             id=next(self._ids),
             name=name or instance_id,
@@ -158,7 +174,7 @@ class Sight:
             inventory.id: Dump(inventory, tuple(each for each in self.hosts if each.inventory_id == inventory.id))
             for inventory in (PROD, OTHER)
         }
-        return Snapshot(
+        seen = Snapshot(
             account=ACCOUNT,
             region=REGION,
             now=NOW,
@@ -172,6 +188,17 @@ class Sight:
             by_instance_id=self.by_instance_id,
             jobs_ended=self.jobs_ended,
         )
+        return replace(seen, arrived_at=self._arrived_at(seen))
+
+    def _arrived_at(self, seen: Snapshot) -> dict[str, float]:
+        """Only of whoever has no host in use where it belongs is Auto Scaling asked."""
+        hosted = homes(seen)
+        return {
+            each: at
+            for each, at in self.arrived_at.items()
+            if (known := self.memberships.get(each)) and (place := self.places.get(known.group))
+            if (place.inventory.id, each) not in hosted
+        }
 
     def plan(self, wishes: Wishes | None = None, *kept: Inventory) -> Plan:
         """What to do about it, with nothing removed from inventories that are kept."""
@@ -261,25 +288,125 @@ class TestInstancesOnTheirWay:
         assert idle(sight.plan(Wishes(forget=frozenset({"former"}))))
 
 
-class TestWarmPools:
-    @pytest.mark.parametrize("state", ["Warmed:Stopped", "Warmed:Running", "Warmed:Hibernated"])
+RESTING = {"since": NOW - 60, "enabled": True}
+
+
+class TestInstancesThatRest:
+    @pytest.mark.parametrize("state", sorted(set(AT_REST) - set(HELD_AT_REST)))
     @pytest.mark.parametrize("group", ["web", "former"])
-    def test_the_host_of_an_instance_in_one_is_reported_and_stays(self, sight: Sight, state: str, group: str) -> None:
+    def test_the_host_of_one_is_disabled_and_marked(self, sight: Sight, state: str, group: str) -> None:
         host = sight.host("i-a", group=group)
         done = sight.instance("i-a", group=group, state=state, ec2="stopped").plan()
-        assert idle(done)
-        [finding] = done.findings
-        assert (finding.kind, finding.subject, finding.inventory) == (Kind.IN_WARM_POOL, host.name, PROD)
-        assert state in finding.reason
-        assert "remove the host" in finding.reason
+        [change] = done.changes
+        assert (change.host, change.enabled, change.provision, change.new_in) == (host, False, False, None)
+        assert change.variables
+        assert change.variables["ansible_host"] == "10.0.0.1"
+        assert marker_in(change.variables)["resting"] == {"since": NOW, "enabled": True}
+        assert state in change.reason
+        assert not done.removals
+        assert not done.findings
 
-    @pytest.mark.parametrize("state", ["Warmed:Pending", "Warmed:Pending:Wait", "Warmed:Terminating:Wait"])
-    def test_the_host_of_one_on_its_way_in_or_out_is_left_to_its_action(self, sight: Sight, state: str) -> None:
-        sight.host("i-a")
-        assert not sight.instance("i-a", state=state).plan().findings
+    def test_that_a_person_had_disabled_it_is_remembered(self, sight: Sight) -> None:
+        sight.host("i-a", enabled=False)
+        [change] = sight.instance("i-a", state="Warmed:Stopped").plan().changes
+        assert marker_in(change.variables or {})["resting"] == {"since": NOW, "enabled": False}
 
-    def test_an_instance_in_one_needs_no_host(self, sight: Sight) -> None:
+    def test_one_whose_host_rests_already_is_left_alone(self, sight: Sight) -> None:
+        sight.host("i-a", enabled=False, resting=RESTING)
         assert sight.instance("i-a", state="Warmed:Stopped").plan() == Plan()
+
+    def test_a_resting_host_that_a_person_enabled_is_disabled_again(self, sight: Sight) -> None:
+        sight.host("i-a", resting=RESTING)
+        [change] = sight.instance("i-a", state="Warmed:Stopped").plan().changes
+        assert change.enabled is False
+        assert marker_in(change.variables or {})["resting"] == RESTING
+
+    def test_a_public_address_is_cleared(self, sight: Sight) -> None:
+        sight.host("i-a", "54.0.0.1", facts=FACTS)
+        [change] = sight.instance("i-a", state="Warmed:Stopped").plan().changes
+        assert change.variables
+        assert (change.variables["ansible_host"], change.variables["ec2"]) == ("", {**FACTS, "public_ip": ""})
+
+    @pytest.mark.parametrize("state", AT_REST)
+    def test_one_without_a_host_needs_none(self, sight: Sight, state: str) -> None:
+        assert idle(sight.instance("i-a", state=state).plan())
+
+
+class TestInstancesThatAreBackInService:
+    """Their launch's event was lost, for register would have enabled the host."""
+
+    @pytest.mark.parametrize("state", SERVING)
+    @pytest.mark.parametrize(("age", "provision"), [(60, True), (TIMEOUT - 1, True), (TIMEOUT, False)])
+    def test_the_host_is_enabled_with_a_new_stint_and_provisioned_while_they_are_new(
+        self, sight: Sight, state: str, age: float, provision: bool
+    ) -> None:
+        sight.host("i-a", enabled=False, resting=RESTING, stint={"since": NOW - LONG_AGO, "token": "t", "hook": "h"})
+        [change] = sight.instance("i-a", state=state, age=age).plan().changes
+        assert (change.enabled, change.provision, change.new_in) == (True, provision, sight.places["web"])
+        marker = marker_in(change.variables or {})
+        assert marker["stint"] == {"since": NOW, "token": ""}
+        assert "resting" not in marker
+        assert "back in service" in change.reason
+
+    def test_one_that_a_person_had_disabled_stays_so_and_gets_no_job(self, sight: Sight) -> None:
+        sight.host("i-a", enabled=False, resting=RESTING | {"enabled": False})
+        [change] = sight.instance("i-a", age=60).plan(Wishes(provision=True)).changes
+        assert (change.enabled, change.provision) == (None, False)
+        assert "resting" not in marker_in(change.variables or {})
+
+    def test_one_that_a_job_of_its_present_stint_holds_gets_none(self, sight: Sight) -> None:
+        sight.host("i-a", enabled=False, resting=RESTING)
+        sight.jobs_ended["i-a"] = NOW - 10
+        [change] = sight.instance("i-a", age=60).plan().changes
+        assert (change.enabled, change.provision) == (True, False)
+
+    def test_one_gets_its_job_when_that_is_asked_for(self, sight: Sight) -> None:
+        sight.host("i-a", enabled=False, resting=RESTING)
+        [change] = sight.instance("i-a").plan(Wishes(provision=True)).changes
+        assert change.provision
+
+    def test_one_of_a_group_without_a_job_gets_none(self, sight: Sight) -> None:
+        sight.group("web", template=None)
+        sight.host("i-a", enabled=False, resting=RESTING)
+        [change] = sight.instance("i-a", age=60).plan().changes
+        assert (change.enabled, change.provision) == (True, False)
+
+    def test_one_that_belongs_elsewhere_by_now_is_made_there_enabled_with_a_new_stint_and_its_job(
+        self, sight: Sight
+    ) -> None:
+        sight.group("web", inventory=OTHER)
+        sight.host("i-a", enabled=False, resting=RESTING, stint={"since": NOW - LONG_AGO, "token": "t", "hook": "h"})
+        [addition] = sight.instance("i-a", age=60).plan().additions
+        assert (addition.enabled, addition.provision) == (True, True)
+        marker = marker_in(addition.variables)
+        assert marker["stint"] == {"since": NOW, "token": ""}
+        assert "resting" not in marker
+
+
+class TestRetainedInstances:
+    @pytest.mark.parametrize("state", RETAINED)
+    @pytest.mark.parametrize("ec2", ["running", None])
+    def test_the_host_of_one_goes_and_the_owner_is_told_in_every_run(
+        self, sight: Sight, state: str, ec2: str | None
+    ) -> None:
+        host = sight.host("i-a", age=0)
+        done = sight.instance("i-a", state=state, ec2=ec2).plan()
+        assert [(removal.host, removal.moved) for removal in done.removals] == [(host, False)]
+        assert state in done.removals[0].reason
+        [finding] = done.findings
+        assert (finding.kind, finding.subject, finding.inventory) == (Kind.RETAINED, "i-a", PROD)
+        assert (finding.instance_id, state in finding.reason) == ("i-a", True)
+        sight.hosts.clear()
+        assert kinds(sight.plan()) == [Kind.RETAINED]
+        assert idle(sight.plan())
+
+    def test_one_of_a_group_that_did_not_opt_in_is_not_ours_to_tell_of(self, sight: Sight) -> None:
+        assert sight.instance("i-a", group="theirs", state="Terminating:Retained").plan() == Plan()
+
+    def test_a_run_for_others_does_not_tell_of_one(self, sight: Sight) -> None:
+        sight.instance("i-a", state="Terminating:Retained")
+        assert sight.plan(Wishes(groups=frozenset({"db"}))) == Plan()
+        assert sight.plan(Wishes(instances=frozenset({"i-b"}))) == Plan()
 
 
 class TestInventoriesThatAreKept:
@@ -326,6 +453,15 @@ class TestPuttingRight:
     def test_a_host_that_is_right_is_left_alone(self, sight: Sight, state: str) -> None:
         sight.host("i-a", groups=["web", "by-hand"])
         assert sight.instance("i-a", state=state).plan() == Plan()
+
+    def test_a_marker_that_names_no_inventory_yet_is_completed(self, sight: Sight) -> None:
+        host = sight.host("i-a", stint={"since": 7.0, "token": "t"})
+        marker = {key: value for key, value in marker_in(host.variables).items() if key != "inventory"}
+        sight.hosts[0] = replace(host, variables={**host.variables, "rollcall": marker})
+        [change] = sight.instance("i-a").plan().changes
+        assert change.reason == "its marker does not name its inventory yet"
+        assert marker_in(change.variables or {}) == marker_in(host.variables)
+        assert (change.enabled, change.provision, change.new_in) == (None, False, None)
 
     @pytest.mark.parametrize("state", ["InService", "Standby"])
     def test_an_address_that_is_not_the_instances_is_replaced(self, sight: Sight, state: str) -> None:
@@ -375,9 +511,22 @@ class TestPuttingRight:
         [change] = sight.instance("i-a").plan().changes
         assert (change.join, change.leave) == (("web",), ("former",))
 
-    def test_a_host_that_a_person_renamed_is_known_by_its_marker(self, sight: Sight) -> None:
-        sight.host("i-a", name="web-1")
-        assert sight.instance("i-a").plan() == Plan()
+    @pytest.mark.parametrize("facts", [True, False])
+    def test_a_host_that_was_renamed_is_known_by_its_marker_and_reported(self, sight: Sight, facts: bool) -> None:
+        sight.host("i-a", name="web-1", facts=FACTS if facts else None)
+        seen = sight.instance("i-a").snapshot()
+        asked = replace(seen, instances={each: own for each, own in seen.instances.items() if each not in proven(seen)})
+        done = plan(asked, Wishes())
+        assert idle(done)
+        [finding] = done.findings
+        assert (finding.kind, finding.subject, finding.instance_id) == (Kind.RENAMED, "web-1", "i-a")
+        assert "i-a" in finding.reason
+
+    def test_a_host_that_was_renamed_is_put_right_as_the_others(self, sight: Sight) -> None:
+        sight.host("i-a", "10.0.0.99", name="web-1")
+        done = sight.instance("i-a").plan()
+        assert [change.host.name for change in done.changes] == ["web-1"]
+        assert kinds(done) == [Kind.RENAMED]
 
     def test_a_disabled_host_stays_disabled(self, sight: Sight) -> None:
         host = sight.host("i-a", "10.0.0.99", enabled=False)
@@ -618,7 +767,7 @@ class TestInstancesWithoutAHost:
         sight.host("i-b", "10.0.0.2", name="i-a")
         done = sight.instance("i-a").instance("i-b", "10.0.0.2").plan()
         assert idle(done)
-        assert [(finding.kind, finding.subject) for finding in done.findings] == [(Kind.IN_THE_WAY, "i-a")]
+        assert (Kind.IN_THE_WAY, "i-a") in [(finding.kind, finding.subject) for finding in done.findings]
 
     def test_one_whose_name_a_host_has_that_goes_is_added(self, sight: Sight) -> None:
         sight.host("i-b", "10.0.0.2", name="i-a")
@@ -754,13 +903,10 @@ class TestWhomFindingsAreAbout:
         assert Kind.MIXED_GROUP in kinds(sight.plan(self.DB))
 
 
-FACTS = {"vpc": "vpc-1", "private_ip": "10.0.0.1", "public_ip": "54.0.0.1"}
-
-
 class TestInstancesThatTheirHostsProve:
     """EC2 is not asked about them."""
 
-    @pytest.mark.parametrize("state", SETTLED)
+    @pytest.mark.parametrize("state", SERVING)
     def test_one_that_serves_with_a_host_that_says_what_ec2_once_said_is_proven(self, sight: Sight, state: str) -> None:
         sight.instance("i-a", state=state).host("i-a", facts=FACTS)
         assert proven(sight.snapshot()) == {"i-a"}
@@ -788,12 +934,20 @@ class TestInstancesThatTheirHostsProve:
             {"facts": None},
             {"facts": {"vpc": "vpc-1"}},
             {"facts": FACTS | {"private_ip": "10.0.0.2"}},
+            {"name": "web-1"},
+            {"made_for": OTHER},
+            {"resting": RESTING},
+            {"job_owed_since": 7},
         ],
         ids=str,
     )
     def test_one_whose_host_is_not_right_is_not(self, sight: Sight, wrong: dict[str, Any]) -> None:
         sight.instance("i-a").host("i-a", **({"facts": FACTS} | wrong))
         assert not proven(sight.snapshot())
+
+    def test_one_is_proven_whatever_its_present_stint(self, sight: Sight) -> None:
+        sight.instance("i-a").host("i-a", facts=FACTS, stint={"since": 7.0, "token": "t"})
+        assert proven(sight.snapshot()) == {"i-a"}
 
     def test_one_whose_host_is_in_more_groups_than_asked_for_is_proven(self, sight: Sight) -> None:
         sight.instance("i-a").host("i-a", facts=FACTS, groups=["web", "by-hand"])
@@ -886,6 +1040,92 @@ class TestHostsThatAreNotOurs:
         [finding] = done.findings
         assert (finding.kind, finding.subject) == (Kind.IN_THE_WAY, "i-a")
         assert "AdoptByInstanceId" in finding.reason
+
+
+class TestCopies:
+    """Tower's "copy inventory" copies our markers too."""
+
+    @pytest.fixture
+    def copied(self, sight: Sight) -> Sight:
+        """Ten hosts of instances that serve, and a copy of each in another inventory."""
+        for number in range(10):
+            sight.instance(f"i-{number}", f"10.0.0.{number}").host(f"i-{number}", f"10.0.0.{number}")
+            sight.host(f"i-{number}", f"10.0.0.{number}", inventory=OTHER, made_for=PROD, groups=["by-hand"])
+        return sight
+
+    def test_they_are_left_alone_and_reported_once_for_their_inventory(self, copied: Sight) -> None:
+        done = copied.plan()
+        assert idle(done)
+        [finding] = done.findings
+        assert (finding.kind, finding.inventory, finding.subject) == (Kind.COPY, OTHER, "other")
+        assert (finding.instance_id, finding.reason.split(" of its hosts")[0]) == ("", "10")
+
+    def test_what_is_not_right_about_one_is_nobodys_business(self, copied: Sight) -> None:
+        copied.host("i-0", "10.0.0.99", name="node", inventory=OTHER, made_for=PROD, groups=[], resting=RESTING)
+        assert idle(copied.plan())
+        assert kinds(copied.plan()) == [Kind.COPY]
+
+    def test_one_goes_only_together_with_the_host_that_it_was_copied_from(self, copied: Sight) -> None:
+        copied.instance("i-0", group=None, ec2="terminated")
+        removals = copied.plan().removals
+        assert [(each.inventory, each.instance_id, each.copied) for each in removals] == [
+            (PROD, "i-0", False),
+            (OTHER, "i-0", True),
+        ]
+        assert "copy of host i-0 of inventory 'prod'" in removals[1].reason
+        copied.hosts = [host for host in copied.hosts if host.inventory_id == OTHER.id]
+        assert not copied.plan().removals
+
+    def test_one_is_not_removed_from_an_inventory_that_is_kept(self, copied: Sight) -> None:
+        copied.instance("i-0", group=None, ec2="terminated")
+        assert [each.inventory for each in copied.plan(Wishes(), OTHER).removals] == [PROD]
+        assert [each.inventory for each in copied.plan(Wishes(), PROD).removals] == []
+
+    def test_one_does_not_go_where_its_original_only_moves(self, sight: Sight) -> None:
+        third = Inventory(0, "third")
+        sight.group("web", inventory=third)
+        sight.instance("i-a").host("i-a")
+        sight.host("i-a", inventory=OTHER, made_for=PROD)
+        seen = sight.snapshot()
+        done = plan(replace(seen, dumps={**seen.dumps, third.id: Dump(third, ())}), Wishes())
+        assert [(each.inventory, each.moved) for each in done.removals] == [(PROD, True)]
+
+    def test_where_its_instance_belongs_one_is_taken_over_and_the_inventory_that_was_left_is_emptied(
+        self, copied: Sight
+    ) -> None:
+        copied.group("web", inventory=OTHER)
+        seen = copied.snapshot()
+        done = plan(seen, Wishes())
+        assert {(each.inventory, each.moved) for each in done.removals} == {(PROD, True)}
+        assert [each.inventory for each in done.changes] == [OTHER] * 10
+        assert (done.additions, done.findings) == ((), ())
+        after = applied(seen, done).dumps
+        assert not after[PROD.id].hosts
+        assert all(has_marker(host) for host in after[OTHER.id].hosts)
+        assert idle(plan(applied(seen, done), Wishes()))
+
+    def test_a_copy_of_a_resting_host_is_enabled_where_its_instance_belongs_and_serves(self, sight: Sight) -> None:
+        sight.host("i-a", made_for=OTHER, enabled=False, resting=RESTING, job_owed_since=7)
+        [change] = sight.instance("i-a").plan().changes
+        assert (change.enabled, change.provision) == (True, False)
+        assert marker_in(change.variables or {}).keys() & {"resting", "job_owed_since", "stint"} == {"stint"}
+
+    def test_one_that_has_the_name_of_another_instance_is_in_its_way_as_a_copy(self, sight: Sight) -> None:
+        sight.host("i-b", "10.0.0.2", name="i-a", made_for=OTHER)
+        done = sight.instance("i-a").plan()
+        assert idle(done)
+        [finding] = [each for each in done.findings if each.kind == Kind.IN_THE_WAY]
+        assert "a copy from another inventory" in finding.reason
+
+    def test_a_run_for_others_does_not_tell_of_them(self, copied: Sight) -> None:
+        assert kinds(copied.plan(Wishes(groups=frozenset({"db"})))) == []
+        assert kinds(copied.plan(Wishes(instances=frozenset({"i-elsewhere"})))) == []
+        assert kinds(copied.plan(Wishes(instances=frozenset({"i-0"})))) == [Kind.COPY]
+
+    @pytest.mark.parametrize("account", [STRANGER, ""])
+    def test_copies_of_another_installations_hosts_are_not_ours_to_tell_of(self, sight: Sight, account: str) -> None:
+        sight.host("i-a", "10.0.0.99", inventory=OTHER, made_for=PROD, account=account)
+        assert sight.plan() == Plan()
 
 
 class TestAdopting:
@@ -994,12 +1234,27 @@ class TestLostEvents:
         assert not sight.instance("i-a", state="Pending:Wait").plan().requeues
 
     @pytest.mark.parametrize(("since", "times"), [(JOB_FORGOTTEN, 0), (JOB_FORGOTTEN + 1, 1)])
-    def test_one_with_a_host_and_no_job_is_queued_again_as_long_after_its_launch(
-        self, sight: Sight, since: float, times: int
+    @pytest.mark.parametrize("begun", ["with its stint", "when its host was made"])
+    def test_one_with_a_host_and_no_job_is_queued_again_as_long_after_its_stint_began(
+        self, sight: Sight, since: float, times: int, begun: str
     ) -> None:
-        sight.host("i-a")
-        sight.instance("i-a", state="Pending:Wait", age=TIMEOUT + since)
-        assert len(sight.plan().requeues) == times
+        if begun == "with its stint":
+            sight.host("i-a", stint={"since": NOW - TIMEOUT - since, "token": "t", "hook": "h"})
+        else:
+            sight.host("i-a", age=TIMEOUT + since)
+        assert len(sight.instance("i-a", state="Pending:Wait").plan().requeues) == times
+
+    def test_a_host_that_rests_is_none_in_use(self, sight: Sight) -> None:
+        sight.host("i-a", enabled=False, resting=RESTING)
+        [requeue] = sight.instance("i-a", state="Pending:Wait", age=RETRY_MAX + 1).plan().requeues
+        assert requeue.transition == Transition.LAUNCHING
+        assert requeue.reason.endswith(f"it came {RETRY_MAX + 1:.0f} s ago, and has no host in use")
+
+    def test_one_of_which_auto_scaling_does_not_say_when_it_came_is_queued_again(self, sight: Sight) -> None:
+        sight.instance("i-a", state="Pending:Wait")
+        sight.arrived_at.clear()
+        [requeue] = sight.plan(Wishes(every=60.0)).requeues
+        assert requeue.reason.endswith(": it has no host in use")
 
     @pytest.mark.parametrize("hosted", [True, False])
     @pytest.mark.parametrize(
@@ -1018,7 +1273,7 @@ class TestLostEvents:
         assert len(sight.plan(Wishes(every=60.0)).requeues) == scheduled
         assert len(sight.plan().requeues) == (times_too_old > 1)
 
-    @pytest.mark.parametrize("state", ["Terminating:Wait", "Warmed:Terminating:Wait", "Warmed:Pending:Wait"])
+    @pytest.mark.parametrize("state", ["Terminating:Wait", *HELD_AT_REST, "Warmed:Terminating:Wait"])
     def test_one_whose_action_starts_nothing_is_queued_again_in_every_scheduled_run(
         self, sight: Sight, state: str
     ) -> None:
@@ -1026,14 +1281,22 @@ class TestLostEvents:
             sight.instance("i-a", state=state, age=age)
             assert len(sight.plan(Wishes(every=60.0)).requeues) == 1
 
-    @pytest.mark.parametrize(("age", "times"), [(RETRY_MAX, 0), (RETRY_MAX + 1, 1)])
-    def test_one_that_waits_to_get_into_a_warm_pool_is_queued_again_whatever_is_in_its_way(
-        self, sight: Sight, age: float, times: int
+    @pytest.mark.parametrize(
+        ("state", "transition"),
+        [
+            ("Terminating:Wait", Transition.TERMINATING),
+            ("Warmed:Terminating:Wait", Transition.TERMINATING),
+            ("ReplacingRootVolume:Wait", Transition.TERMINATING),
+            ("Warmed:Pending:Wait", None),  # on its way into the pool, or back
+        ],
+    )
+    def test_a_state_says_which_way_the_lost_action_goes_but_one(
+        self, sight: Sight, state: str, transition: Transition | None
     ) -> None:
         sight.host("i-a", group=None)
         sight.group("web", address=AddressKind.PUBLIC)
-        done = sight.instance("i-a", state="Warmed:Pending:Wait", age=age).plan()
-        assert len(done.requeues) == times
+        done = sight.instance("i-a", state=state, age=0).plan()
+        assert [requeue.transition for requeue in done.requeues] == [transition]
 
     @pytest.mark.parametrize("every", [None, 60.0])
     def test_one_that_could_not_be_registered_for_a_hosts_sake_is_reported_instead(
@@ -1090,13 +1353,18 @@ class TestTheBreaker:
 
     @pytest.mark.parametrize("managed", [5, 6, 100])
     def test_up_to_five_removals_are_never_too_many(self, sight: Sight, managed: int) -> None:
-        assert too_many(self.removals(sight, BREAKER_MIN), {PROD.id: managed}, 0.0) == {}
+        assert too_many(self.removals(sight, LIMIT_MIN), {PROD.id: managed}, 0.0) == {}
 
     @pytest.mark.parametrize(("managed", "stopped"), [(10, True), (29, True), (30, False), (300, False)])
     def test_more_than_a_share_of_the_managed_hosts_is_too_many(
         self, sight: Sight, managed: int, stopped: bool
     ) -> None:
         assert bool(too_many(self.removals(sight, 6), {PROD.id: managed}, 0.2)) == stopped
+
+    def test_copies_that_go_with_what_they_were_copied_from_do_not_count(self, sight: Sight) -> None:
+        gone = self.removals(sight, 6)
+        assert too_many([replace(each, copied=True) for each in gone], {PROD.id: 6}, 0.2) == {}
+        assert too_many([*gone, replace(gone[0], copied=True)], {PROD.id: 30}, 0.2) == {}
 
     def test_every_inventory_is_counted_by_itself(self, sight: Sight) -> None:
         few, many = self.removals(sight, 6), self.removals(sight, 7, OTHER)
@@ -1118,12 +1386,22 @@ FATES: tuple[tuple[str | None, str, str | None], ...] = (
     (None, "", "terminated"),
     (None, "", None),
 )
-STATES = (*SETTLED * 4, *LEFT_TO_THEIR_ACTIONS, *UNSETTLED)
+STATES = (*("InService", "Standby") * 8, *STANDINGS)
 
 
 def address_of(number: int) -> tuple[str, str]:
     """The VPC and the private address of an instance: two have one address, in two VPCs."""
     return f"vpc-{number % 2}", f"10.0.0.{number // 2}"
+
+
+ANY_STATE: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+    {},
+    optional={
+        "resting": st.sampled_from((RESTING, RESTING | {"enabled": False})),
+        "stint": st.just({"since": NOW - 600, "token": "t", "hook": "h"}),
+        "job_owed_since": st.just(int(NOW - 60)),
+    },
+)
 
 
 @st.composite
@@ -1181,6 +1459,8 @@ def _draw_host(draw: st.DrawFn, sight: Sight, number: int) -> None:
         enabled=draw(st.booleans()),
         age=draw(st.sampled_from((60.0, LONG_AGO))),
         facts=draw(st.sampled_from((None, {"vpc": vpc, "private_ip": own}))),
+        made_for=draw(st.sampled_from((None, None, None, PROD, OTHER))),
+        **draw(ANY_STATE),
     )
     if "rollcall" not in host.variables and draw(st.booleans()):
         sight.by_instance_id[inventory.id, INSTANCE_IDS[which]] = host.id
@@ -1231,6 +1511,7 @@ def applied(seen: Snapshot, done: Plan) -> Snapshot:
         assert hosts[change.host.id] == change.host
         hosts[change.host.id] = replace(
             change.host,
+            enabled=change.host.enabled if change.enabled is None else change.enabled,
             variables=change.host.variables if change.variables is None else change.variables,
             groups=(change.host.groups | set(change.join)) - set(change.leave),
         )
@@ -1276,9 +1557,7 @@ def key_of(host: DumpedHost) -> tuple[str, str] | None:
 def serves(seen: Snapshot, instance_id: str) -> bool:
     """Whether an instance is to have a host: settled in a group that opted in and could be read."""
     membership, instance = seen.memberships.get(instance_id), seen.instances.get(instance_id)
-    return bool(
-        membership and membership.group in seen.places and membership.state in SETTLED and instance and instance.living
-    )
+    return bool(membership and membership.group in seen.places and membership.serving and instance and instance.living)
 
 
 @THOROUGHLY
@@ -1293,8 +1572,10 @@ def test_a_plan_that_was_carried_out_leaves_nothing_to_do(sight: Sight, wishes: 
 @given(ANY_SIGHT, ANY_WISHES)
 def test_a_host_that_is_not_ours_is_in_no_step_unless_it_is_to_be_taken_over(sight: Sight, wishes: Wishes) -> None:
     for step in touched(sight.plan(wishes)):
-        assert has_marker(step.host) or (
-            wishes.adopt and isinstance(step, Change) and "rollcall" not in step.host.variables
+        assert (
+            has_marker(step.host)
+            or is_copy(step.host)
+            or (wishes.adopt and isinstance(step, Change) and "rollcall" not in step.host.variables)
         )
 
 
@@ -1311,6 +1592,11 @@ def test_the_host_of_a_living_instance_is_removed_only_to_forget_or_to_move_it(s
     }
     for removal in done.removals:
         marker = marker_of(removal.host, ACCOUNT, REGION)
+        if removal.copied:
+            assert marker is None
+            originals = {each.instance_id for each in done.removals if not each.copied and not each.moved}
+            assert removal.instance_id in originals
+            continue
         assert marker
         membership, instance = seen.memberships.get(marker.instance_id), seen.instances.get(marker.instance_id)
         if removal.moved:
@@ -1318,6 +1604,8 @@ def test_the_host_of_a_living_instance_is_removed_only_to_forget_or_to_move_it(s
             home = seen.places[membership.group].inventory
             assert home != removal.inventory
             assert (home.id, marker.instance_id) in there_after
+        elif membership and membership.retained:
+            continue
         elif membership or (instance and instance.living):
             assert marker.group in wishes.forget or (instance and not instance.living)
             assert (instance and not instance.living) or not membership or membership.group not in seen.places
@@ -1345,7 +1633,10 @@ def test_what_an_action_is_at_work_on_is_never_touched(sight: Sight, wishes: Wis
     done = plan(seen, wishes)
     for step in (*touched(done), *done.additions):
         membership = seen.memberships.get(step.instance_id)
-        assert membership is None or not (membership.pending or membership.leaving)
+        if isinstance(step, Removal) and step.copied:
+            continue
+        assert membership is None or not (membership.entering or membership.leaving)
+        assert membership is None or not (membership.resting and membership.held)
 
 
 @THOROUGHLY
@@ -1353,9 +1644,10 @@ def test_what_an_action_is_at_work_on_is_never_touched(sight: Sight, wishes: Wis
 def test_only_instances_that_wait_are_queued_again(sight: Sight, wishes: Wishes) -> None:
     seen = sight.snapshot()
     for requeue in plan(seen, wishes).requeues:
-        state = seen.memberships[requeue.instance_id].state
-        assert state.endswith(":Wait")
-        assert ("Terminating" in state) == (requeue.transition == Transition.TERMINATING)
+        membership = seen.memberships[requeue.instance_id]
+        assert membership.held
+        expected = Transition.LAUNCHING if membership.entering else Transition.TERMINATING
+        assert requeue.transition == (None if membership.pooled else expected)
 
 
 @THOROUGHLY
@@ -1485,7 +1777,7 @@ def test_a_plan_without_what_the_breaker_stops_is_one_that_it_lets_through(
     seen = sight.snapshot()
     managed = {each: sum(map(has_marker, dump.hosts)) for each, dump in seen.dumps.items()}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(drift, "BREAKER_MIN", 0)  # these worlds are small
+        patch.setattr(removal_limit, "LIMIT_MIN", 0)  # these worlds are small
         stopped = too_many(plan(seen, wishes).removals, managed, share)
         assert too_many(plan(seen, wishes, frozenset(stopped)).removals, managed, share) == {}
 

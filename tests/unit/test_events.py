@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rollcall.aws_names import CALL_BYTES, GROUP_NAME, HOOK_NAME, INSTANCE_ID
 from rollcall.errors import BadEvent
 from rollcall.events import (
     Record,
     read_action,
+    read_examination_request,
     read_gate_message,
     read_records,
     read_run_request,
     write_action,
     write_gate_message,
+    written,
 )
 from rollcall.model import (
     GateMessage,
@@ -344,10 +348,153 @@ def test_a_missing_field_is_named() -> None:
         read_action(record(event))
 
 
-@pytest.mark.parametrize("wrong", ["1234567890", "i-", "i-1,all", "i-1:&web", "mi-0123", "i-1 2"])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "1234567890",
+        "i-",
+        "i-1,all",
+        "i-1:&web",
+        "mi-0123",
+        "i-1 2",
+        "i-É",
+        "i-\u00e4",
+        "i-A",
+        "i-" + "0" * 18,
+        "i-a,i-b",
+        "i-a\n",
+        "i-a\0",
+    ],
+)
 def test_what_is_no_instance_id_never_gets_into_a_limit(wrong: str) -> None:
     with pytest.raises(BadEvent, match="EC2InstanceId"):
         read_action(record(body_of("launch-hook-sqs.json") | {"EC2InstanceId": wrong}))
+
+
+NOT_CARRIED = ["we\0b", "we\ud800b", "we\x1bb", "we\uffffb"]
+BEYOND_AWS: list[tuple[str, str]] = [
+    *(("AutoScalingGroupName", wrong) for wrong in ("g" * 256, *NOT_CARRIED)),
+    *(("LifecycleHookName", wrong) for wrong in ("h" * 256, "a hook", "h\u00e4", *NOT_CARRIED)),
+    *(("LifecycleActionToken", wrong) for wrong in ("t" * 35, "t" * 37, "t" * 35 + "\ud800")),
+    *(("AccountId", wrong) for wrong in ("12345678901", "1234567890123", "12345678901x", "\u0661" * 12)),
+]
+
+
+@pytest.mark.parametrize(("field", "wrong"), BEYOND_AWS, ids=ascii)
+def test_what_aws_would_refuse_of_a_notification_never_shares_a_call(field: str, wrong: str) -> None:
+    with pytest.raises(BadEvent, match=f"field '{field}' is ") as refused:
+        read_action(record(body_of("launch-hook-sqs.json") | {field: wrong}))
+    str(refused.value).encode()
+
+
+@pytest.mark.parametrize(("field", "wrong"), BEYOND_AWS, ids=ascii)
+def test_what_aws_would_refuse_of_an_event_never_shares_a_call(field: str, wrong: str) -> None:
+    event = body_of("launch-eventbridge.json")
+    (event["detail"] if field in event["detail"] else event)[{"AccountId": "account"}.get(field, field)] = wrong
+    with pytest.raises(BadEvent, match=" is "):
+        read_action(record(event))
+
+
+@pytest.mark.parametrize("wrong", ["", "us east 1", "us-east", "us-east-1\n", "../us-east-1", "us-east-\u0661"])
+def test_what_is_no_region_is_named(wrong: str) -> None:
+    for body, field in (
+        (body_of("launch-eventbridge.json") | {"region": wrong}, "region"),
+        (body_of("launch-hook-sns.json") | {"TopicArn": f"arn:aws:sns:{wrong}:123456789012:topic"}, "TopicArn"),
+    ):
+        with pytest.raises(BadEvent, match=f"field '{field}' is "):
+            read_action(record(body))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        *(
+            ({field: wrong}, field)
+            for field, wrong in (
+                ("group", "g" * 256),
+                ("group", "we\ud800b"),
+                ("hook", "a hook"),
+                ("instance_id", "i-" + "0" * 18),
+                ("account", "1"),
+                ("region", "here"),
+                ("token", "\0"),
+                ("token", 7),
+                ("message_id", "m\ud800"),
+                ("private_dns", "d\0"),
+                ("node_pattern", ["n"]),
+                ("transition", "autoscaling:NAPPING"),
+                ("to_warm_pool", 1),
+                ("at", -1.0),
+                ("at", math.nan),
+                ("at", 1e300),
+                ("received_at", math.nan),
+            )
+        ),
+    ],
+    ids=ascii,
+)
+@pytest.mark.parametrize("name", ["gate.json", "gate-watch.json", "gate-retiring.json"])
+def test_a_wrong_field_of_an_action_at_the_gate_is_named(name: str, wrong: dict[str, Any], field: str) -> None:
+    body = body_of(name)
+    [member] = body.get("waiting") or body.get("watched") or body["retiring"]
+    member.get("action", member).update(wrong)
+    with pytest.raises(BadEvent, match=f"not a message of the gate: field '{field}' is "):
+        read_gate_message(record(body))
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong"),
+    [
+        ("job_id", 2**31),
+        ("job_id", -1),
+        ("job_id", "7"),
+        ("job_id", True),
+        ("since", math.nan),
+        ("since", math.inf),
+        ("since", "1"),
+        ("heartbeat_at", -1),
+        ("polls", 10**400),
+        ("polls", -1),
+        ("polls", 1.5),
+        ("alerted", "no"),
+        ("lost_jobs", 2**31),
+    ],
+)
+def test_a_wrong_field_of_a_message_of_the_gate_is_named(field: str, wrong: object) -> None:
+    with pytest.raises(BadEvent, match=f"field '{field}' is "):
+        read_gate_message(record(body_of("gate.json") | {field: wrong}))
+
+
+@pytest.mark.parametrize("field", ["account", "region"])
+def test_a_message_of_the_gate_is_about_one_account_and_region(field: str) -> None:
+    body = body_of("gate-retiring.json")
+    other = {"account": "210987654321", "region": "eu-west-1"}[field]
+    body["retiring"].append(body["retiring"][0] | {field: other})
+    with pytest.raises(BadEvent, match="several accounts or Regions"):
+        read_gate_message(record(body))
+
+
+def test_a_field_that_is_there_twice_is_not_guessed() -> None:
+    text = json.dumps(body_of("launch-hook-sqs.json"))
+    twice = text[:-1] + ', "EC2InstanceId": "i-another"}'
+    with pytest.raises(BadEvent, match="'EC2InstanceId' twice"):
+        read_action(record(twice))
+
+
+def test_an_error_shows_no_more_of_a_value_than_a_person_reads() -> None:
+    long = "x" * 200_000
+    for body in (
+        body_of("launch-hook-sqs.json") | {"EC2InstanceId": long},
+        body_of("launch-hook-sns.json") | {"TopicArn": long},
+        body_of("launch-eventbridge.json") | {"detail-type": long},
+        {long: 1},
+        {f"{number}": 1 for number in range(10_000)},
+        {"waiting": long},
+    ):
+        for read in (read_action, read_gate_message):
+            with pytest.raises(BadEvent) as refused:
+                read(record(body))
+            assert len(str(refused.value)) < 1000
 
 
 def test_an_unknown_transition_names_those_that_are_known() -> None:
@@ -372,7 +519,7 @@ def test_what_is_no_message_at_all_is_refused(body: str) -> None:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner, max_size=2),
     max_leaves=4,
 )
@@ -415,23 +562,31 @@ def test_whatever_is_wrong_in_a_message_of_who_leaves_is_a_bad_event_and_nothing
 # The gate's own messages
 
 NUMBERS = st.floats(0, 4e9)
+SMALL = st.integers(0, 2**31 - 1)
+
+
+GROUPS = st.text(
+    st.characters(min_codepoint=32, exclude_categories=["Cs"], exclude_characters="\ufffe\uffff"), min_size=1
+)
+SHORT = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=256)
+TOKENS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=36, max_size=36)
 ACTIONS = st.builds(
     LifecycleAction,
     transition=st.sampled_from(Transition),
-    account=st.text(),
-    region=st.text(),
-    group=st.text(),
-    instance_id=st.text(),
-    hook=st.none() | st.text(),
-    token=st.none() | st.text(),
-)
+    account=st.just("123456789012"),
+    region=st.just("us-east-1"),
+    group=GROUPS.filter(GROUP_NAME.allows),
+    instance_id=st.from_regex(INSTANCE_ID.pattern, fullmatch=True),
+    hook=st.none() | st.from_regex(HOOK_NAME.pattern, fullmatch=True),
+    token=st.none() | TOKENS,
+).map(lambda action: action if action.hook else replace(action, token=None))
 MESSAGES = st.builds(
     GateMessage,
-    waiting=st.lists(st.builds(Waiting, ACTIONS, NUMBERS, st.text()), min_size=1, max_size=3).map(tuple),
-    job_id=st.none() | st.integers(1),
+    waiting=st.lists(st.builds(Waiting, ACTIONS, NUMBERS, SHORT), min_size=1, max_size=3).map(tuple),
+    job_id=st.none() | SMALL,
     since=NUMBERS,
     heartbeat_at=NUMBERS,
-    polls=st.integers(0),
+    polls=SMALL,
     alerted=st.booleans(),
 )
 
@@ -455,22 +610,72 @@ def test_a_gate_message_is_read_as_it_was_written(message: GateMessage | WatchMe
     st.builds(
         RetireMessage,
         retiring=st.lists(ACTIONS, min_size=1, max_size=3).map(tuple),
-        job_id=st.none() | st.integers(1),
+        job_id=st.none() | SMALL,
         since=NUMBERS,
         heartbeat_at=NUMBERS,
-        polls=st.integers(0),
+        polls=SMALL,
     )
 )
 def test_a_message_of_who_leaves_is_read_as_it_was_written(message: RetireMessage) -> None:
     assert read_gate_message(record(write_gate_message(message))) == message
 
 
-def test_a_full_gate_message_fits_into_a_queue() -> None:
-    waiting = tuple(
-        Waiting(LAUNCH, 1_800_000_000.123456, "ip-10-0-0-1.eu-central-1.compute.internal") for _ in range(100)
-    )
-    text = write_gate_message(GateMessage(waiting, 2**31, 1_800_000_000.123456, 1_800_000_000.123456))
-    assert len(text.encode()) < 256 * 1024
+FULL = replace(
+    LAUNCH,
+    group="g" * 255,
+    hook="h" * 255,
+    instance_id="i-" + "0" * 17,
+    node_pattern="n" * 256,
+    private_dns="d" * 256,
+    message_id="m" * 100,
+    received_at=1_800_000_000.123456,
+    at=1_800_000_000.123456,
+    to_warm_pool=True,
+    retired=True,
+    troubled=True,
+)
+
+
+def full(action: LifecycleAction) -> list[GateMessage | WatchMessage | RetireMessage]:
+    """Messages about as many instances as one job may hold, each with all that can be said of it."""
+    at = 1_800_000_000.123456
+    waiting = Waiting(action, at, "ip-10-0-0-1.eu-central-1.compute.internal", at, at)
+    return [
+        GateMessage((waiting,) * 100, 2**31 - 1, at, at, 2**31 - 1, alerted=True, lost_jobs=2**31 - 1),
+        WatchMessage((Watched(action, at, serving=False),) * 100, at, at),
+        RetireMessage((action,) * 100, 2**31 - 1, at, at, 2**31 - 1, at),
+    ]
+
+
+@pytest.mark.parametrize("message", full(FULL), ids=lambda each: type(each).__name__)
+def test_a_full_message_to_the_gate_fits_into_a_queue(message: GateMessage | WatchMessage | RetireMessage) -> None:
+    [(whole, text)] = written(message)
+    assert whole == message
+    assert len(text.encode()) < CALL_BYTES
+
+
+@pytest.mark.parametrize(
+    "message", full(replace(FULL, group="\N{PILE OF POO}" * 255)), ids=lambda each: type(each).__name__
+)
+def test_a_message_to_the_gate_that_is_too_large_goes_as_several_and_loses_none(
+    message: GateMessage | WatchMessage | RetireMessage,
+) -> None:
+    parts = written(message)
+    assert len(parts) > 1
+    assert all(len(text.encode()) <= CALL_BYTES for _, text in parts)
+    read = [read_gate_message(record(text)) for _, text in parts]
+    assert read == [part for part, _ in parts]
+    members = [
+        getattr(part, {"GateMessage": "waiting", "WatchMessage": "watched"}.get(type(part).__name__, "retiring"))
+        for part in read
+    ]
+    assert sum(map(len, members)) == 100
+
+
+@pytest.mark.parametrize("message", full(FULL), ids=lambda each: type(each).__name__)
+def test_an_action_loses_nothing_at_the_gate(message: GateMessage | WatchMessage | RetireMessage) -> None:
+    assert all(getattr(FULL, each.name) != each.default for each in fields(LifecycleAction))
+    assert asdict(read_gate_message(record(write_gate_message(message)))) == asdict(message)
 
 
 # What a run of reconcile is asked for
@@ -518,11 +723,32 @@ def test_the_schedule_says_in_minutes_how_often_it_runs() -> None:
         ("every", 0),
         ("every", True),
         ("every", 2.5),
+        ("every", 10**400),
+        ("groups", ["g" * 256]),
+        ("groups", ["we\ud800b"]),
+        ("forget", ["we\0b"]),
+        ("instances", ["i-a\n"]),
+        ("instances", [["i-a"]]),
+        ("\ud800", 1),
     ],
 )
 def test_a_run_that_is_asked_for_wrongly_does_not_begin(field: str, value: object) -> None:
-    with pytest.raises(BadEvent, match=field):
+    with pytest.raises(BadEvent, match=re.escape(ascii(field)[1:-1])) as refused:
         read_run_request({field: value})
+    str(refused.value).encode()
+
+
+@pytest.mark.parametrize("event", [None, 7, "x", [], [{"dry_run": True}]])
+def test_a_request_is_an_object(event: object) -> None:
+    for read in (read_run_request, read_examination_request):
+        with pytest.raises(BadEvent, match="the event is no object"):
+            read(event)
+
+
+@pytest.mark.parametrize("value", [["g" * 256], ["we\ud800b"], ["we\0b"], [7], "web", []])
+def test_an_examination_is_asked_for_by_names_that_a_group_can_have(value: object) -> None:
+    with pytest.raises(BadEvent, match="groups"):
+        read_examination_request({"groups": value})
 
 
 def test_the_sample_asks_for_a_dry_run() -> None:
@@ -559,7 +785,14 @@ def test_an_action_says_when_auto_scaling_told_of_it(sample: str) -> None:
     assert action.at == AT
 
 
-@pytest.mark.parametrize("time", [None, "", "yesterday", 7, "2026-11-21T10:00:00"])
+@pytest.mark.parametrize(
+    "time",
+    [
+        *[None, "", "yesterday", 7, [], {}, 10**400, "\ud800", "2026-11-21T10:00:00", "2026-11-21T10:00:00+25:00"],
+        *["0001-01-01T00:00:00+14:00", "1969-12-31T23:59:59Z", "9999-12-31T23:59:59-14:00"],
+    ],
+    ids=ascii,
+)
 def test_an_event_of_an_unreadable_time_happened_when_it_was_received(time: object) -> None:
     body = body_of("launch-eventbridge.json") | {"time": time}
     action = read_action(replace(record(json.dumps(body)), first_received_at=7.0))

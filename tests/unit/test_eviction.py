@@ -10,6 +10,7 @@ from rollcall.errors import RollcallError, Throttled, TowerRejected, TowerUnavai
 from rollcall.eviction import Eviction, evict
 from rollcall.fleet import Membership
 from rollcall.identity import NEWBORN, address_key
+from rollcall.removal import StruckOff
 from rollcall.tower import DeleteRefused
 
 from .fakes import ACCOUNT, REGION
@@ -57,7 +58,7 @@ def test_a_host_at_a_newcomers_address_goes_when_ec2_says_that_its_instance_is_g
     world.host_of("i-old", PRIVATE, group="db")
     gone(world, state=state)
     assert make_way(world) == [
-        Eviction("db", "i-old", f"EC2 says that it is {state}", newcomers=frozenset({"i-new"}), refusal=None)
+        Eviction("db", "i-old", f"EC2 says that it is {state}", frozenset({"i-new"}), StruckOff(frozenset({"i-old"})))
     ]
     assert not world.tower.hosts
 
@@ -225,6 +226,7 @@ def test_aws_is_asked_about_those_in_the_way_and_the_newcomers_and_about_nobody_
 
 def test_an_inventory_that_keeps_a_host_is_told_with_the_eviction_it_concerns(world: World) -> None:
     kept = world.tower.add_inventory("kept")
+    world.group("db", inventory="kept")
     for instance_id, address in (("i-old", PRIVATE), ("i-older", "10.0.0.8")):
         world.host_of(instance_id, address)
         gone(world, instance_id)

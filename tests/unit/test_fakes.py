@@ -8,10 +8,31 @@ import socket
 import pytest
 from pytest_socket import SocketBlockedError
 
-from .fakes import FakeAnnouncer, FakeBus, FakeChef, FakeFleet, FakeFleets, FakeQueues, FakeTargets, FakeTower
+from .fakes import (
+    FakeAnnouncer,
+    FakeBus,
+    FakeChef,
+    FakeEvidence,
+    FakeFleet,
+    FakeFleets,
+    FakeQueues,
+    FakeTargets,
+    FakeTower,
+)
 from .sight import FakeInspector
 
-FAKES = [FakeTower, FakeChef, FakeFleet, FakeFleets, FakeTargets, FakeQueues, FakeBus, FakeAnnouncer, FakeInspector]
+FAKES = [
+    FakeTower,
+    FakeEvidence,
+    FakeChef,
+    FakeFleet,
+    FakeFleets,
+    FakeTargets,
+    FakeQueues,
+    FakeBus,
+    FakeAnnouncer,
+    FakeInspector,
+]
 
 
 def _public_methods(kind: type) -> dict[str, object]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 import boto3
@@ -13,7 +14,7 @@ from botocore.stub import Stubber
 
 from rollcall.errors import AwsDenied, BadEvent, InstanceNotVisible, Throttled
 from rollcall.fleet import Fleet, Fleets, Membership, OptedIn
-from rollcall.model import AddressKind, Group, LifecycleAction, Result, Transition
+from rollcall.model import AddressKind, Group, Hook, LifecycleAction, Result, Transition
 
 from .fakes import ACCOUNT, REGION, FakeFleet
 
@@ -90,6 +91,25 @@ def raw_instance(instance_id: str, **changes: Any) -> dict[str, Any]:
 
 
 # Groups
+
+
+def test_a_hook_is_read_with_what_ends_its_wait(fleet: Fleet, autoscaling: Stubber) -> None:
+    launching, terminating = (str(each) for each in Transition)
+    autoscaling.add_response(
+        "describe_lifecycle_hooks",
+        {
+            "LifecycleHooks": [
+                hook("in", 30) | {"LifecycleTransition": launching, "DefaultResult": "CONTINUE"},
+                hook("out", 7200)
+                | {"LifecycleTransition": terminating, "DefaultResult": "ABANDON", "NotificationTargetARN": "arn:q"},
+            ]
+        },
+        {"AutoScalingGroupName": "web"},
+    )
+    assert fleet.hooks("web") == [
+        Hook("in", Transition.LAUNCHING, "", Result.CONTINUE, 30),
+        Hook("out", Transition.TERMINATING, "arn:q", Result.ABANDON, 7200),
+    ]
 
 
 def test_groups_come_with_their_tags_and_the_timeouts_of_their_hooks(fleet: Fleet, autoscaling: Stubber) -> None:
@@ -180,6 +200,146 @@ def test_groups_whose_second_page_is_refused_are_not_taken_for_all(
         fleet.opted_in("rollcall:inventory", members=members)
 
 
+def member(instance_id: str, state: str) -> dict[str, Any]:
+    return {
+        "InstanceId": instance_id,
+        "LifecycleState": state,
+        "AvailabilityZone": "us-east-1a",
+        "HealthStatus": "Healthy",
+        "ProtectedFromScaleIn": False,
+    }
+
+
+def with_pool(name: str, *members: dict[str, Any]) -> dict[str, Any]:
+    return raw_group(name) | {"Instances": list(members), "WarmPoolConfiguration": {"MinSize": 1}}
+
+
+def test_the_members_of_a_warm_pool_are_listed_with_those_of_their_group(fleet: Fleet, autoscaling: Stubber) -> None:
+    groups = [with_pool("web", member("i-a", "InService")), raw_group("db") | {"Instances": [member("i-d", "Standby")]}]
+    autoscaling.add_response("describe_auto_scaling_groups", {"AutoScalingGroups": groups})
+    autoscaling.add_response(
+        "describe_warm_pool",
+        {"Instances": [member("i-b", "Warmed:Stopped")], "NextToken": "more"},
+        {"AutoScalingGroupName": "web"},
+    )
+    autoscaling.add_response(
+        "describe_warm_pool",
+        {"Instances": [member("i-c", "Warmed:Pending:Wait")]},
+        {"AutoScalingGroupName": "web", "NextToken": "more"},
+    )
+    assert {name: dict(each.members) for name, each in fleet.opted_in("tag").items()} == {
+        "web": {
+            "i-a": Membership("web", "InService"),
+            "i-b": Membership("web", "Warmed:Stopped"),
+            "i-c": Membership("web", "Warmed:Pending:Wait"),
+        },
+        "db": {"i-d": Membership("db", "Standby")},
+    }
+
+
+def test_no_warm_pool_is_read_for_groups_without_their_members(fleet: Fleet, autoscaling: Stubber) -> None:
+    autoscaling.add_response("describe_auto_scaling_groups", {"AutoScalingGroups": [with_pool("web")]})
+    assert fleet.opted_in("tag", members=False)["web"].members == {}
+
+
+def test_a_warm_pool_that_is_deleted_while_it_is_read_is_empty(fleet: Fleet, autoscaling: Stubber) -> None:
+    answer = {"AutoScalingGroups": [with_pool("web", member("i-a", "InService"))]}
+    autoscaling.add_response("describe_auto_scaling_groups", answer)
+    autoscaling.add_client_error("describe_warm_pool", "ValidationError", "no such pool", 400)
+    assert fleet.opted_in("tag")["web"].members == {"i-a": Membership("web", "InService")}
+
+
+@REFUSALS
+def test_a_warm_pool_that_cannot_be_read_is_not_taken_for_empty(
+    fleet: Fleet, autoscaling: Stubber, code: str, error: type[Exception]
+) -> None:
+    autoscaling.add_response("describe_auto_scaling_groups", {"AutoScalingGroups": [with_pool("web")]})
+    autoscaling.add_client_error("describe_warm_pool", code, "no", 400)
+    with pytest.raises(error, match=code):
+        fleet.opted_in("tag")
+
+
+# Arrivals
+
+SECOND = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
+
+
+def activity(description: str, minutes: int) -> dict[str, Any]:
+    return {
+        "ActivityId": "a",
+        "AutoScalingGroupName": "web",
+        "Cause": "because",
+        "Description": description,
+        "StartTime": SECOND + timedelta(minutes=minutes),
+        "StatusCode": "Successful",
+    }
+
+
+def test_an_instance_came_when_its_group_began_its_latest_launch_into_service(
+    fleet: Fleet, autoscaling: Stubber
+) -> None:
+    activities = [
+        activity("Terminating EC2 instance: i-a", 9),
+        activity("Launching a new EC2 instance into warm pool: i-b", 8),
+        activity("Launching a new EC2 instance from warm pool: i-a", 7),
+        activity("Launching a new EC2 instance: i-0, which is not asked for", 6),
+        activity("Launching a new EC2 instance: i-a", 5),
+        activity("Launching a new EC2 instance: i-c", 4),
+        activity("Launching a new EC2 instance.  Status Reason: no capacity", 3),
+    ]
+    autoscaling.add_response(
+        "describe_scaling_activities", {"Activities": activities}, {"AutoScalingGroupName": "web", "MaxRecords": 100}
+    )
+    first = SECOND.timestamp()
+    assert fleet.arrivals("web", {"i-a", "i-b", "i-c"}) == {"i-a": first + 7 * 60, "i-c": first + 4 * 60}
+
+
+def test_activities_are_read_until_all_are_found(fleet: Fleet, autoscaling: Stubber) -> None:
+    page = {"Activities": [activity("Launching a new EC2 instance: i-a", 5)], "NextToken": "more"}
+    autoscaling.add_response("describe_scaling_activities", page)
+    assert fleet.arrivals("web", {"i-a"}).keys() == {"i-a"}
+    autoscaling.add_response("describe_scaling_activities", page)
+    older = {"Activities": [activity("Launching a new EC2 instance: i-b", 4)]}
+    asked = {"AutoScalingGroupName": "web", "MaxRecords": 100, "NextToken": "more"}
+    autoscaling.add_response("describe_scaling_activities", older, asked)
+    assert fleet.arrivals("web", {"i-a", "i-b"}).keys() == {"i-a", "i-b"}
+
+
+def test_no_more_than_a_thousand_activities_are_read(fleet: Fleet, autoscaling: Stubber) -> None:
+    other = [activity("Launching a new EC2 instance: i-x", 5)] * 100
+    for page in range(10):
+        autoscaling.add_response("describe_scaling_activities", {"Activities": other, "NextToken": f"more-{page}"})
+    assert fleet.arrivals("web", {"i-a"}) == {}
+
+
+@REFUSALS
+def test_activities_that_cannot_be_read_are_not_taken_for_none(
+    fleet: Fleet, autoscaling: Stubber, code: str, error: type[Exception]
+) -> None:
+    autoscaling.add_client_error("describe_scaling_activities", code, "no", 400)
+    with pytest.raises(error, match="DescribeScalingActivities of group web"):
+        fleet.arrivals("web", {"i-a"})
+
+
+# Who is held
+
+
+def test_of_several_actions_those_are_held_whose_instances_wait_for_their_transition(
+    fleet: Fleet, autoscaling: Stubber
+) -> None:
+    launching = {each: replace(ACTION, instance_id=each) for each in ("i-a", "i-b", "i-c")}
+    terminating = replace(ACTION, transition=Transition.TERMINATING)
+    answer = [raw_membership("i-a"), raw_membership("i-b", "InService")]
+    autoscaling.add_response(
+        "describe_auto_scaling_instances", {"AutoScalingInstances": answer}, {"InstanceIds": ["i-a", "i-b", "i-c"]}
+    )
+    assert fleet.held([*launching.values(), terminating]) == {launching["i-a"]}
+
+
+def test_of_nobody_nothing_is_asked(fleet: Fleet, autoscaling: Stubber) -> None:
+    assert fleet.held([]) == set()
+
+
 def test_all_pages_of_all_groups_are_read(fleet: Fleet, autoscaling: Stubber) -> None:
     names = [f"group-{number:03}" for number in range(60)]
     pages = [(names[:50], names[:30], "more"), (names[:50], names[30:50], None), (names[50:], names[50:], None)]
@@ -246,28 +406,6 @@ def test_memberships_whose_second_fifty_are_refused_are_not_taken_for_all(
     autoscaling.add_client_error("describe_auto_scaling_instances", code, "no", 400)
     with pytest.raises(error, match=f"DescribeAutoScalingInstances: {code}"):
         fleet.memberships({f"i-{number:03}" for number in range(51)})
-
-
-@pytest.mark.parametrize(
-    ("state", "pending", "leaving"),
-    [
-        ("Pending", True, False),
-        ("Pending:Wait", True, False),
-        ("Pending:Proceed", True, False),
-        ("InService", False, False),
-        ("Standby", False, False),
-        ("Terminating", False, True),
-        ("Terminating:Wait", False, True),
-        ("Terminating:Retained", False, True),
-        ("Terminated", False, True),
-        ("Warmed:Pending:Wait", False, False),
-        ("Warmed:Terminating:Wait", False, True),
-        ("Warmed:Stopped", False, False),
-    ],
-)
-def test_a_lifecycle_state_says_which_way_an_instance_goes(state: str, pending: bool, leaving: bool) -> None:
-    membership = Membership("web", state)
-    assert (membership.pending, membership.leaving) == (pending, leaving)
 
 
 LIVING = ("pending", "running", "stopping", "stopped")
@@ -677,14 +815,14 @@ def test_threads_that_need_a_client_at_once_share_it(monkeypatch: pytest.MonkeyP
     assert clients.made == ["autoscaling"]
 
 
-def test_an_action_is_answered_in_its_own_region() -> None:
-    fleets = Fleets(ACCOUNT)
-    far = LifecycleAction(Transition.LAUNCHING, ACCOUNT, "eu-west-1", "web", "i-b", "rollcall-launch", TOKEN)
-    assert fleets.of(ACTION).region == REGION
-    assert fleets.of(far).region == "eu-west-1"
-    assert fleets.of(ACTION) is fleets.of(ACTION)
+def test_an_action_of_this_account_and_region_is_answered_by_one_fleet() -> None:
+    fleets = Fleets(ACCOUNT, REGION)
+    assert fleets.of(ACTION) is fleets.own
+    assert fleets.own.region == REGION
 
 
-def test_an_account_that_is_not_served_is_named_with_the_remedy() -> None:
-    with pytest.raises(BadEvent, match=r"i-a belongs to account 123456789012.*only 999999999999 is served"):
-        Fleets("999999999999").of(ACTION)
+@pytest.mark.parametrize(("account", "region"), [("999999999999", REGION), (ACCOUNT, "eu-west-1")])
+def test_an_account_or_region_that_is_not_served_is_named_with_the_remedy(account: str, region: str) -> None:
+    words = rf"i-a belongs to account {ACCOUNT} and Region {REGION}, and only account {account} in {region} is served"
+    with pytest.raises(BadEvent, match=words):
+        Fleets(account, region).of(ACTION)

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rollcall.errors import AwsDenied, BadSettings, Throttled, TowerRejected, TowerUnavailable
+from rollcall.errors import AwsDenied, BadEvent, BadSettings, Throttled, TowerRejected, TowerUnavailable
 from rollcall.events import write_gate_message
 from rollcall.intake import Intake
 from rollcall.model import JobStatus, Outcome, Result, RetireMessage, Watched, WatchMessage
+from rollcall.reports import NO_LONGER_WAITING
 
 from .fakes import REGION
-from .world import OWN_QUEUE, World, alerts, ids, outcomes
+from .world import OWN_QUEUE, Alerted, World, alerts, ids, outcomes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +55,7 @@ def test_a_running_job_sends_everybody_on_with_a_delay(world: World) -> None:
 
 def test_a_look_at_a_running_job_asks_the_same_of_tower_however_many_wait(world: World) -> None:
     world.look_at(world.waiting(*[f"i-{number}" for number in range(100)]))
-    assert world.tower.calls == {"jobs": 1, "usual_durations": 1}
+    assert world.tower.calls == {"jobs": 1, "usual_durations": 1, "inventory": 1, "job_template": 1}
 
 
 def test_one_read_of_the_jobs_serves_all_messages_of_a_batch(world: World) -> None:
@@ -86,8 +87,9 @@ def test_no_delay_exceeds_a_third_of_the_shortest_heartbeat_timeout(world: World
     world.tower.usual = (100_000.0,)
     world.group("web", heartbeat_timeout=7200)
     world.group("db", heartbeat_timeout=timeout)
-    web = world.waiting("i-a")
-    db = world.waiting("i-b", group="db", job=world.tower.runs[web.job_id or 0].job)
+    job = world.tower.add_job(world.template, world.inventory, "i-a", "i-b")
+    web = world.waiting("i-a", job=job)
+    db = world.waiting("i-b", group="db", job=job)
     [(_, delay)] = world.look_at(replace(web, waiting=web.waiting + db.waiting)).next
     assert delay == timeout / 3
 
@@ -203,9 +205,8 @@ def test_a_message_whose_group_cannot_be_read_fails_alone_and_costs_no_other_its
     world.group("db")
     bad, good = world.waiting("i-d", group="db"), world.waiting("i-a")
     far = replace(bad.waiting[0], action=replace(bad.waiting[0].action, region="eu-west-1"))
-    world.fleets.of(far.action).failing["groups"] = Throttled("later")
     failed, fine = world.look(replace(bad, waiting=(far,)), replace(good, heartbeat_at=0))
-    assert isinstance(failed.error, Throttled)
+    assert isinstance(failed.error, BadEvent)
     assert fine.error is None
     assert on_its_way(fine) == ["i-a"]
     assert world.fleet.heartbeats == {"i-a": 1}
@@ -216,7 +217,7 @@ def test_an_action_that_nobody_waits_for_is_finished_and_its_living_instance_kee
     world.fleet.stale.add("i-a")
     world.leaves("i-a", "InService")
     result = world.look_at(message)
-    assert outcomes(result) == {"i-a": "finished elsewhere"}
+    assert outcomes(result) == {"i-a": NO_LONGER_WAITING}
     assert on_its_way(result) == ["i-b"]
     assert world.tower.names_in(world.inventory) == {"i-a", "i-b"}
 
@@ -239,7 +240,7 @@ def test_the_host_of_a_finished_action_stays_if_its_instance_was_detached(world:
     world.fleet.stale.add("i-a")
     world.detached("i-a")
     result = world.look_at(message)
-    assert outcomes(result) == {"i-a": "finished elsewhere"}
+    assert outcomes(result) == {"i-a": NO_LONGER_WAITING}
     assert world.tower.names_in(world.inventory) == {"i-a", "i-b"}
 
 
@@ -248,7 +249,7 @@ def test_an_instance_detached_before_its_verdict_keeps_its_host(world: World) ->
     world.end(message, i_a=OK)
     world.fleet.stale.add("i-a")
     world.detached("i-a")
-    assert outcomes(world.look_at(message)) == {"i-a": "finished elsewhere"}
+    assert outcomes(world.look_at(message)) == {"i-a": NO_LONGER_WAITING}
     assert world.tower.names_in(world.inventory) == {"i-a"}
 
 
@@ -304,11 +305,58 @@ def test_the_newest_final_job_decides(world: World, first: Outcome, second: Outc
     assert completed(world) == {"i-a": result}
 
 
-def test_an_instance_without_any_job_gets_one(world: World) -> None:
+def test_an_instance_whose_group_asks_for_a_job_by_now_gets_one(world: World) -> None:
     message = world.waiting("i-a")
-    del world.tower.runs[message.job_id or 0]
-    [(sent, _)] = world.look_at(message).next
+    world.tower.runs.clear()
+    [(sent, _)] = world.look_at(replace(message, job_id=None)).next
     assert world.tower.runs[sent.job_id or 0].job.hosts == {"i-a"}
+    assert not world.fleet.completed
+
+
+def test_a_job_that_is_not_found_again_is_reported_and_launched_anew_with_growing_delays(world: World) -> None:
+    message = world.waiting("i-a")
+    first = message.job_id
+    delays: list[float] = []
+    alerts_seen: list[Alerted] = []
+    launched = 0
+    while launched < 6:
+        before = world.tower.calls["launch"]
+        world.tower.runs.clear()  # as if Tower was restored, or the role to read its jobs was taken away
+        result = world.look_at(message)
+        alerts_seen += alerts(result)
+        [(message, delay)] = result.next
+        world.clock.advance(delay)
+        if world.tower.calls["launch"] > before:
+            launched += 1
+        else:
+            delays.append(delay)
+    assert delays == [60, 120, 240, 480, 900, 900]
+    assert [each.reason for each in alerts_seen] == [
+        f"job {first}, which was launched for it, is not found in Tower any more: was "
+        "Tower restored, the job deleted, or a role taken from the token's user?"
+    ]
+
+
+def test_a_job_that_is_found_again_starts_the_delays_afresh(world: World) -> None:
+    message = replace(world.waiting("i-a"), lost_jobs=4)
+    [(sent, _)] = world.look_at(message).next
+    assert sent.lost_jobs == 0
+
+
+@pytest.mark.parametrize("which", ["another template's", "of a former stint", "another instance's"])
+def test_the_id_of_another_job_is_not_taken_for_that_of_the_one_that_was_launched(world: World, which: str) -> None:
+    message = world.waiting("i-a")
+    run = world.tower.runs[message.job_id or 0]
+    changes: dict[str, dict[str, Any]] = {
+        "another template's": {"template_id": 999},
+        "of a former stint": {"created_at": world.clock.now - 1},
+        "another instance's": {"hosts": frozenset({"i-b"})},
+    }
+    run.job = replace(run.job, **changes[which])
+    world.end(message, i_a=OK)
+    assert not world.fleet.completed
+    [(sent, delay)] = world.look_at(message).next
+    assert (sent.job_id, sent.lost_jobs, delay) == (None, 1, 60)
     assert not world.fleet.completed
 
 
@@ -403,6 +451,56 @@ def test_those_cut_short_get_one_job_together_at_once(world: World) -> None:
     assert world.tower.runs[sent.job_id or 0].job.hosts == {"i-b", "i-c"}
 
 
+def test_those_cut_short_are_run_again_apart_from_the_unreachable(world: World) -> None:
+    """So that their job goes well, and others can be compared with it."""
+    message = world.waiting("i-a", "i-b", "i-c")
+    world.end(message, i_a=UNREACHABLE, i_b=CUT_SHORT, i_c=CUT_SHORT)
+    world.clock.advance(20)
+    sent = world.look_at(message).next
+    assert sorted(sorted(world.tower.runs[each.job_id or 0].job.hosts) for each, _ in sent) == [["i-a"], ["i-b", "i-c"]]
+
+
+def test_those_cut_short_are_run_again_apart_from_those_without_a_job(world: World) -> None:
+    message = world.waiting("i-a", "i-b")
+    world.end(message, i_a=CUT_SHORT, i_b=CUT_SHORT)
+    new = world.waiting("i-new")
+    del world.tower.runs[new.job_id or 0]
+    both = replace(message, job_id=None, waiting=(*message.waiting, *new.waiting))
+    sent = world.look_at(both).next
+    assert sorted(sorted(world.tower.runs[each.job_id or 0].job.hosts) for each, _ in sent) == [
+        ["i-a", "i-b"],
+        ["i-new"],
+    ]
+
+
+def test_who_was_perhaps_cut_short_waits_as_long_as_another_job_may_show_that_it_is_done(world: World) -> None:
+    message = world.waiting("i-a")
+    world.end(message, i_a=CUT_SHORT)
+    world.evidence.comparing.add(message.job_id or 0)
+    result = world.look_at(message)
+    [(sent, delay)] = result.next
+    assert (sent.job_id, delay, alerts(result)) == (message.job_id, 5, [])
+    assert world.tower.calls["launch"] == 0
+    world.tower.runs[message.job_id or 0].outcomes = {"i-a": OK}
+    assert outcomes(world.look_at(sent)) == {"i-a": "ready"}
+
+
+def test_what_is_asked_of_other_hosts_of_a_job_loses_nothing_of_those_of_the_message(world: World) -> None:
+    message = world.waiting("i-a", "i-b", "i-c")
+    world.end(message, i_a=FAILED, i_b=OK, i_c=FAILED)
+    host = next(host for host in world.tower.hosts.values() if host.name == "i-b")
+    world.tower.hosts[host.id] = replace(host, variables={"rollcall": {"group": "another"}})
+    result = world.look_at(replace(message, waiting=message.waiting[:2]))
+    assert outcomes(result) == {"i-a": "abandoned: its job failed", "i-b": "ready"}
+
+
+def test_an_outcome_is_asked_for_once_of_all_hosts_of_a_job(world: World) -> None:
+    message = world.waiting("i-a", "i-b", "i-c")
+    world.end(message, i_a=OK, i_b=OK, i_c=FAILED)
+    world.look_at(message)
+    assert world.tower.calls["outcomes"] == 1
+
+
 def test_a_job_that_proves_nothing_is_repeated_without_end_and_alerts_once(world: World) -> None:
     message = world.waiting("i-a")
     told = 0
@@ -444,7 +542,7 @@ def test_an_instance_that_left_before_the_relaunch_is_struck_off_and_in_no_limit
     result = world.look_at(message)
     [(sent, _)] = result.next
     assert world.tower.runs[sent.job_id or 0].job.hosts == ids(sent) == {"i-a"}
-    assert outcomes(result) == {"i-b": "struck off: left meanwhile", "i-c": "finished elsewhere"}
+    assert outcomes(result) == {"i-b": "struck off: left meanwhile", "i-c": NO_LONGER_WAITING}
     assert world.tower.names_in(world.inventory) == {"i-a", "i-c"}
 
 
@@ -494,7 +592,7 @@ def test_an_instance_that_was_detached_before_the_relaunch_is_in_no_limit_and_ke
     result = world.look_at(message)
     [(sent, _)] = result.next
     assert world.tower.runs[sent.job_id or 0].job.hosts == ids(sent) == {"i-a"}
-    assert outcomes(result) == {"i-b": "finished elsewhere"}
+    assert outcomes(result) == {"i-b": NO_LONGER_WAITING}
     assert world.tower.names_in(world.inventory) == {"i-a", "i-b"}
 
 
@@ -672,7 +770,7 @@ def test_completing_is_repeated_safely_when_the_rest_could_not_be_sent_on(world:
     world.queues.failing.clear()
     world.leaves("i-a", "InService")
     result = world.look_at(message)
-    assert outcomes(result) == {"i-a": "finished elsewhere"}
+    assert outcomes(result) == {"i-a": NO_LONGER_WAITING}
     assert on_its_way(result) == ["i-b"]
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from rollcall.errors import AwsDenied, BadSettings, Throttled
 from rollcall.model import Outcome, Result
+from rollcall.reports import NO_LONGER_WAITING
 
 from .world import World, alerts, ids
 
@@ -310,7 +311,7 @@ def test_who_came_into_service_by_another_way_stays_a_target(world: World) -> No
     message = replace(let_in(world, "i-a"), heartbeat_at=0)
     world.fleet.stale.add("i-a")
     world.leaves("i-a", "InService")
-    assert why(world.look_at(message)) == "finished elsewhere"
+    assert why(world.look_at(message)) == NO_LONGER_WAITING
     assert world.fleet.targets.registered(WEB) == {"i-a"}
 
 

@@ -33,7 +33,7 @@ def function(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], H
     here = SimpleNamespace(
         settings=world.settings,
         tower=world.tower,
-        fleets=SimpleNamespace(of=world.fleets.of, in_region=lambda region: world.fleet),
+        fleets=world.fleets,
         queues=world.queues,
         intake=lambda announcer: Intake(OWN_QUEUE, world.fleets, world.queues, announcer),
     )
@@ -47,7 +47,7 @@ def function(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], H
 
     def load(name: str) -> Handle:
         app = _load(name)
-        monkeypatch.setattr(app, "installation", lambda context: here)
+        monkeypatch.setattr(app, "installation", lambda context: here, raising=False)
         if hasattr(app, "chef"):
             monkeypatch.setattr(app, "chef", lambda context: None)
         monkeypatch.setattr(app.announcer, "_bus", world.bus)
@@ -68,7 +68,7 @@ def _load(name: str) -> ModuleType:
 def batch(instance_id: str, transition: str = "LAUNCHING") -> dict[str, Any]:
     """One lifecycle action."""
     detail = {
-        "LifecycleActionToken": "token",
+        "LifecycleActionToken": "87654321-4321-4321-4321-210987654321",
         "AutoScalingGroupName": "web",
         "LifecycleHookName": "rollcall-launch",
         "EC2InstanceId": instance_id,
@@ -96,6 +96,7 @@ def told(world: World) -> list[tuple[str, str]]:
 def test_register_and_cleanup_tell_what_they_did(world: World, function: Callable[[str], Handle]) -> None:
     world.launching("i-a")
     assert function("register")(batch("i-a")) == {"batchItemFailures": []}
+    world.leaves("i-a")
     assert function("cleanup")(batch("i-a", "TERMINATING")) == {"batchItemFailures": []}
     assert told(world) == [("Instance Registered", "register"), ("Instance Retired", "cleanup")]
 
@@ -104,7 +105,7 @@ def test_register_and_cleanup_tell_what_they_did(world: World, function: Callabl
 def test_a_function_that_cannot_work_says_so_and_has_the_message_come_again(
     world: World, function: Callable[[str], Handle], name: str
 ) -> None:
-    world.launching("i-a")
+    world.launching("i-a", state="Pending:Wait" if name == "register" else "Terminating:Wait")
     world.tower.unavailable = True
     answer = function(name)(batch("i-a", "LAUNCHING" if name == "register" else "TERMINATING"))
     assert answer == {"batchItemFailures": [{"itemIdentifier": "m0"}]}
@@ -115,7 +116,7 @@ def test_a_function_that_cannot_work_says_so_and_has_the_message_come_again(
 def test_work_that_nobody_can_be_told_of_is_done_and_not_repeated(
     world: World, function: Callable[[str], Handle], name: str
 ) -> None:
-    world.launching("i-a")
+    world.launching("i-a", state="Pending:Wait" if name == "register" else "Terminating:Wait")
     world.bus.failing["put"] = Throttled("slow down")
     answer = function(name)(batch("i-a", "LAUNCHING" if name == "register" else "TERMINATING"))
     assert answer == {"batchItemFailures": []}

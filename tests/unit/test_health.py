@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rollcall.health import failing_checks
+from rollcall.health import Probes, checked
 from rollcall.model import Check, CheckKind
 
 if TYPE_CHECKING:
@@ -67,8 +67,17 @@ def web(listen: object) -> Iterator[tuple[int, list[str]]]:
         yield made
 
 
+@contextmanager
+def silent() -> Iterator[int]:
+    """A port on this machine that takes connections and never says anything."""
+    with create_server((HERE, 0)) as server:
+        yield server.getsockname()[1]
+
+
 def failing(world: World, *checks: Check) -> list[str]:
-    return failing_checks(world.fleet, {"i-a": checks}, {"i-a": HERE})["i-a"]
+    health = checked(world.fleet, Probes(), checks, {"i-a": HERE})["i-a"]
+    assert not health.blocked
+    return list(health.failing)
 
 
 def test_an_open_port_passes(world: World, listen: Callable[[], int]) -> None:
@@ -113,9 +122,9 @@ def test_a_server_that_hangs_up_does_not_pass(world: World, listen: Callable[[],
 
 def test_both_status_checks_of_ec2_must_have_passed(world: World) -> None:
     world.fleet.passing = {"i-a"}
-    wanted = {"i-a": [EC2], "i-b": [EC2], "i-c": []}
-    failing = failing_checks(world.fleet, wanted, dict.fromkeys(wanted, HERE))
-    assert failing == {"i-a": [], "i-b": ["ec2: its status checks have not both passed"], "i-c": []}
+    health = checked(world.fleet, Probes(), [EC2], {"i-a": HERE, "i-b": HERE})
+    assert health["i-a"].failing == ()
+    assert health["i-b"].failing == ("ec2: its status checks have not both passed",)
 
 
 def test_ec2_is_not_asked_when_nobody_wants_to_know(world: World) -> None:
@@ -127,12 +136,37 @@ def test_every_instance_is_checked_at_its_own_address(world: World, listen: Call
     port = listen()
     check = Check(CheckKind.TCP, port)
     addresses = {"i-a": HERE, "i-b": "127.0.0.2"}
-    failing = failing_checks(world.fleet, {"i-a": [check], "i-b": [check]}, addresses)
-    assert failing["i-a"] == []
-    assert len(failing["i-b"]) == 1
+    health = checked(world.fleet, Probes(), [check], addresses)
+    assert health["i-a"].failing == ()
+    assert len(health["i-b"].failing) == 1
 
 
 def test_every_check_that_does_not_pass_is_named(world: World, web: tuple[int, list[str]]) -> None:
     port, _ = web
     checks = [Check(CheckKind.HTTP, port, "/500"), EC2, Check(CheckKind.HTTP, port, "/200"), Check(CheckKind.TCP, port)]
     assert {each.split(":")[0] for each in failing(world, *checks)} == {"http", "ec2"}
+
+
+def test_probes_that_there_was_no_time_for_are_no_evidence(world: World, listen: Callable[[], int]) -> None:
+    check = Check(CheckKind.TCP, listen())
+    health = checked(world.fleet, Probes(seconds=0), [check], {"i-a": HERE})
+    assert health["i-a"].failing == ()
+    assert health["i-a"].blocked == (f"{check}: there was no time to try it",)
+
+
+def test_all_probes_of_an_invocation_share_one_deadline(world: World, listen: Callable[[], int]) -> None:
+    with silent() as port:  # takes connections, and never answers
+        probes = Probes(seconds=0.5)
+        slow = checked(world.fleet, probes, [Check(CheckKind.HTTP, port, "/")], {"i-a": HERE})
+        quick = checked(world.fleet, probes, [Check(CheckKind.TCP, listen())], {"i-b": HERE})
+        probes.close()
+    assert [len(slow["i-a"].blocked), len(quick["i-b"].blocked)] == [1, 1]
+
+
+def test_an_address_that_cannot_be_encoded_does_not_pass(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(address: tuple[str, int], timeout: float) -> None:
+        address[0].encode("idna")
+
+    monkeypatch.setattr("rollcall.health.socket.create_connection", refuse)
+    health = checked(world.fleet, Probes(), [Check(CheckKind.TCP, 22)], {"i-a": "x" * 64 + ".internal"})
+    assert "tcp:22: UnicodeEncodeError" in health["i-a"].failing[0]

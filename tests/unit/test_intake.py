@@ -12,6 +12,7 @@ from rollcall.errors import (
     AwsDenied,
     BadEvent,
     BadSettings,
+    HostLimitReached,
     InstanceNotVisible,
     JobStillLanding,
     RollcallError,
@@ -24,7 +25,7 @@ from rollcall.model import LifecycleAction, Transition
 from rollcall.waiting import VISIBILITY
 
 from .fakes import ACCOUNT, REGION, FakeAnnouncer
-from .world import OWN_QUEUE, World
+from .world import OWN_QUEUE, World, token_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,7 +40,7 @@ def body(instance_id: str, transition: Transition = LAUNCHING, hook: str = "roll
             "AccountId": ACCOUNT,
             "AutoScalingGroupName": "web",
             "LifecycleHookName": hook,
-            "LifecycleActionToken": f"token-{instance_id}",
+            "LifecycleActionToken": token_of(instance_id),
             "EC2InstanceId": instance_id,
             "LifecycleTransition": transition,
         }
@@ -210,8 +211,9 @@ def test_what_needs_a_person_is_tried_again_for_an_hour(takes: Takes) -> None:
     assert not takes.world.queues.aside
 
 
-def test_what_passes_by_itself_is_never_set_aside(takes: Takes) -> None:
-    takes.errors["i-a"] = TowerUnavailable("away")
+@pytest.mark.parametrize("error", [TowerUnavailable("away"), HostLimitReached("full")])
+def test_what_passes_by_itself_is_never_set_aside(takes: Takes, error: RollcallError) -> None:
+    takes.errors["i-a"] = error
     assert takes.take(batch(body("i-a"), age=100 * HOUR_AGO)) == ["m0"]
     assert not takes.world.queues.aside
 

@@ -6,6 +6,8 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+
 from lab.aws import ACCOUNT, REGION, TargetEvent, Timeout, Transition
 from lab.cloud import Cloud, Run
 from lab.invariants import broken_invariants, disagreements, others_hosts
@@ -30,6 +32,7 @@ JOB = JobRecord(
     extra_vars="{}",
     launched_by="admin",
     events_processed=True,
+    done=frozenset({"i-a"}),
 )
 HOST = HostLife(1, "i-a", "i-a", "prod", "web", "10.0.0.1", created=101, removed=199, account=ACCOUNT, vpc="vpc-1")
 RUN = Run({}, {"failed": False}, began=300, ended=301, seasoned=frozenset({"i-a"}))
@@ -39,9 +42,8 @@ ALERT = {"alert": True, "inventory": "prod", "timestamp": "1970-01-01 00:05:00,5
 
 def at(begun: float, address: str, ended: float | None = None, *, by_hand: bool = False, **marker: str) -> HostPeriod:
     """A while in which a host of ours had this address."""
-    return HostPeriod(
-        begun, ended, address, **{"group": "web", "account": ACCOUNT, "vpc": "vpc-1"} | marker, by_hand=by_hand
-    )
+    says = {"group": "web", "account": ACCOUNT, "vpc": "vpc-1"} | marker
+    return HostPeriod(begun, ended, address, says["group"], says["account"], says["vpc"], by_hand)
 
 
 def living(*periods: HostPeriod, name: str = "i-a") -> HostLife:
@@ -82,6 +84,7 @@ def broken(
     hooks: tuple[str, ...] = ("LAUNCHING", "TERMINATING"),
     gate: str = "job",
     target_events: list[TargetEvent] | None = None,
+    read_only: tuple[str, ...] = (),
 ) -> list[str]:
     """What is broken in a world that is whole but for what is given; the invariants' names."""
     tags = [{"Key": "rollcall:job-template", "Value": "provision"}, {"Key": "rollcall:gate", "Value": gate}]
@@ -106,6 +109,7 @@ def broken(
         asking_since={"web": asking_since},
         runs=runs or [],
         log_lines=lambda function: logged or [],
+        read_only=read_only,
     )
     return names(broken_invariants(cast("Cloud", world), ["web"], unheard))
 
@@ -129,7 +133,7 @@ def test_a_job_that_ended_after_the_instance_served_proves_nothing() -> None:
 
 def test_a_job_that_failed_or_was_cut_short_proves_nothing() -> None:
     assert broken(jobs=[replace(JOB, hosts={"i-a": "failed"})]) == ["I1"]
-    assert broken(jobs=[replace(JOB, cut_short=True)]) == ["I1"]
+    assert broken(jobs=[replace(JOB, status="failed", done=frozenset())]) == ["I1"]
 
 
 def test_what_served_before_its_group_asked_for_a_job_needs_none() -> None:
@@ -138,6 +142,43 @@ def test_what_served_before_its_group_asked_for_a_job_needs_none() -> None:
 
 def test_what_no_launch_hook_can_keep_from_service_needs_none() -> None:
     assert broken(jobs=[], hooks=("TERMINATING",)) == []
+
+
+def entering(*states: tuple[float, str]) -> list[Transition]:
+    """The one instance enters these states at these times."""
+    return [Transition(time, "web", "i-a", "10.0.0.1", state) for time, state in states]
+
+
+FORMER = entering((100, "Pending"), (110, "InService"))
+RETURNED = [*FORMER, *entering((120, "Warmed:Pending"), (121, "Warmed:Pending:Proceed"), (122, "Warmed:Stopped"))]
+BACK = [*RETURNED, *entering((130, "Pending"), (140, "InService"))]
+OTHER_VOLUME = [*FORMER, *entering((120, "ReplacingRootVolume"), (121, "ReplacingRootVolume:Proceed"))]
+SAME_AGAIN = [*OTHER_VOLUME, *entering((122, "RootVolumeReplaced"), (123, "Pending:Wait"), (140, "InService"))]
+STANDBY = [*FORMER, *entering((120, "EnteringStandby"), (121, "Standby"), (130, "Pending"), (140, "InService"))]
+
+
+def resting_between(began: float, ended: float | None) -> HostLife:
+    """The host of an instance, which was disabled for a while."""
+    here = at(101, "10.0.0.1")
+    off = replace(here, begun=began, enabled=False)
+    return living(here, off) if ended is None else living(here, off, replace(here, begun=ended))
+
+
+def test_a_job_of_before_a_warm_pool_or_another_root_volume_proves_nothing() -> None:
+    again = replace(JOB, id=2, created=131, finished=135)
+    host = resting_between(119, 132)
+    for transitions in (BACK, SAME_AGAIN):
+        assert broken(transitions, [JOB], [host]) == ["I1"]
+        assert broken(transitions, [JOB, again], [host]) == []
+        assert broken(transitions, [JOB, replace(again, created=119)], [host]) == ["I1"]
+    assert broken(STANDBY, [JOB], [HOST]) == []
+
+
+def test_a_target_that_was_healthy_before_a_warm_pool_is_to_be_healthy_again() -> None:
+    first, second = (TargetEvent(time, "arn:web", "i-a", "healthy") for time in (109, 139))
+    again, host = replace(JOB, id=2, created=131, finished=135), resting_between(119, 132)
+    assert broken(BACK, [JOB, again], [host], gate="job elb", target_events=[first]) == ["I1"]
+    assert broken(BACK, [JOB, again], [host], gate="job elb", target_events=[first, second]) == []
 
 
 def test_an_instance_that_serves_before_its_target_group_calls_it_healthy_is_found() -> None:
@@ -155,6 +196,29 @@ def test_an_instance_that_serves_before_its_target_group_calls_it_healthy_is_fou
 def test_a_host_that_is_still_there_when_its_hook_ends_is_found() -> None:
     assert broken(lives=[replace(HOST, removed=201)]) == ["I2"]
     assert broken(lives=[replace(HOST, removed=None)]) == ["I2"]
+    assert broken(lives=[replace(HOST, removed=None)], read_only=("other",)) == ["I2"]
+    assert broken(lives=[replace(HOST, removed=None)], read_only=("prod",)) == []
+
+
+def test_a_host_of_what_dies_in_a_warm_pool_is_to_be_gone_as_well() -> None:
+    dies = [*RETURNED, *entering((130, "Warmed:Terminating"), (200, "Warmed:Terminating:Proceed"))]
+    host = replace(resting_between(119, None), removed=199)
+    assert broken(dies, lives=[host]) == []
+    assert broken(dies, lives=[replace(host, removed=201)]) == ["I2"]
+
+
+def test_what_comes_back_is_disabled_when_its_termination_hook_ends_and_not_removed() -> None:
+    for transitions in (RETURNED, OTHER_VOLUME):
+        assert broken(transitions, lives=[resting_between(120.9, None)]) == []
+        assert broken(transitions, lives=[resting_between(121.2, None)]) == ["I2"]
+        assert broken(transitions, lives=[living(at(101, "10.0.0.1"))]) == ["I2"]
+        assert broken(transitions, lives=[living(replace(at(101, "10.0.0.1"), copy=True))]) == []
+        assert broken(transitions, lives=[living(at(101, "10.0.0.1", group="", account="", vpc=""))]) == []
+
+
+def test_what_comes_into_a_warm_pool_for_the_first_time_need_not_be_disabled_yet() -> None:
+    into = entering((100, "Warmed:Pending"), (121, "Warmed:Pending:Proceed"), (122, "Warmed:Stopped"))
+    assert broken(into, lives=[living(at(101, "10.0.0.1"))]) == []
 
 
 def test_a_host_put_back_with_an_old_state_of_tower_was_not_there_when_the_hook_ended() -> None:
@@ -186,6 +250,17 @@ def test_two_hosts_with_one_address_at_one_time_are_found() -> None:
     assert broken(lives=[HOST, replace(other, created=199)]) == []
     assert broken(lives=[HOST, replace(other, inventory="other")]) == []
     assert broken(lives=[HOST, replace(other, account="210987654321")]) == []
+
+
+def test_a_disabled_host_or_a_copy_may_have_the_address_of_another() -> None:
+    here, there = living(at(101, "10.0.0.1", 199)), at(150, "10.0.0.1")
+    assert broken(lives=[here, living(replace(there, enabled=False), name="i-b")]) == []
+    assert broken(lives=[here, living(replace(there, copy=True), name="i-b")]) == []
+    enabled = replace(there, begun=160)
+    assert broken(lives=[here, living(replace(there, enabled=False), enabled, name="i-b")]) == ["I5"]
+    assert broken(lives=[here, living(replace(there, enabled=False), replace(enabled, begun=199), name="i-b")]) == []
+    person = replace(enabled, by_hand=True)
+    assert broken(lives=[here, living(replace(there, enabled=False), person, name="i-b")]) == []
 
 
 def test_one_private_address_in_two_vpcs_is_two_places_and_a_public_one_is_one() -> None:
@@ -271,6 +346,8 @@ def test_a_run_may_remove_a_few_or_a_small_share() -> None:
     assert broken(gone(5), [], due(5, removed=300.5), runs=[RUN]) == []
     staying = due(30)[6:]
     assert broken(gone(6), [], due(6, removed=300.5) + staying, runs=[RUN]) == []
+    copies = [replace(each, periods=(replace(at(101, "10.0.1.9"), copy=True),)) for each in staying]
+    assert broken(gone(6), [], due(6, removed=300.5) + copies, runs=[RUN]) == ["I7"] * 2
 
 
 def test_a_run_that_removes_some_of_too_many_is_found() -> None:
@@ -323,21 +400,28 @@ def disagreeing(
     ended: tuple[str, ...] = (),
     others: list[HostRecord] | None = None,
     lives: list[HostLife] | None = None,
+    hooks: tuple[str, ...] = ("LAUNCHING", "TERMINATING"),
 ) -> list[str]:
     """What I4 says of a world with one instance in this state, and these hosts."""
     wanted = {"rollcall:inventory": "prod"} | (tags or {})
+    one = [{"InstanceId": "i-a", "LifecycleState": state}]
+    pooled = state.startswith("Warmed:")
     group = {
         "AutoScalingGroupName": "web",
         "Tags": [{"Key": key, "Value": value} for key, value in wanted.items()],
-        "Instances": [{"InstanceId": "i-a", "LifecycleState": state}],
+        "Instances": [] if pooled else one,
+        "WarmPoolSize": int(pooled),
     }
+    held = {"LifecycleHooks": [{"LifecycleTransition": f"autoscaling:EC2_INSTANCE_{each}"} for each in hooks]}
     instance = {"PrivateIpAddress": "10.0.0.1", "PublicIpAddress": "8.8.8.8"}
     world: Any = SimpleNamespace(
         opted_in=lambda: [group],
+        pool_members=lambda name: one,
         describe=lambda ids: dict.fromkeys(ids, instance),
         tower=SimpleNamespace(hosts=lambda: hosts, host_lives=lambda: lives or []),
         aws=SimpleNamespace(
-            transitions=lambda: [Transition(200, "web", each, "10.0.0.9", "Terminated") for each in ended]
+            transitions=lambda: [Transition(200, "web", each, "10.0.0.9", "Terminated") for each in ended],
+            client=lambda service: SimpleNamespace(describe_lifecycle_hooks=lambda **asked: held),
         ),
     )
     before = others_hosts(cast("Cloud", SimpleNamespace(tower=SimpleNamespace(hosts=lambda: others or []))))
@@ -353,6 +437,69 @@ def test_an_instance_that_serves_without_a_host_or_with_two_is_found() -> None:
     assert disagreeing([]) == ["I4"]
     assert disagreeing([OURS, replace(OURS, id=3, name="web-1")]) == ["I4"]
     assert disagreeing([replace(OURS, variables={"ansible_host": "10.0.0.1"})]) == ["I4"]
+
+
+RESTING = replace(OURS, enabled=False, variables={"rollcall": MARKER | {"resting": {"since": 1, "enabled": True}}})
+REST = ("Warmed:Stopped", "Warmed:Running", "Warmed:Hibernated", "ReplacingRootVolume:Proceed", "RootVolumeReplaced")
+
+
+@pytest.mark.parametrize("state", REST)
+def test_the_host_of_what_rests_is_disabled_and_marked_and_there(state: str) -> None:
+    assert disagreeing([RESTING], state) == []
+    assert disagreeing([replace(RESTING, enabled=True)], state) == ["I4"]
+    assert disagreeing([replace(OURS, enabled=False)], state) == ["I4"]
+    assert disagreeing([OURS], state) == ["I4"]
+    assert disagreeing([], state) == ["I4"]
+    assert disagreeing([], state, hooks=("TERMINATING",)) == []
+    assert disagreeing([RESTING, replace(RESTING, id=3, name="web-1")], state, hooks=()) == ["I4"]
+
+
+def test_what_serves_is_not_marked_as_resting_and_may_be_disabled_by_a_person() -> None:
+    assert disagreeing([RESTING]) == ["I4"]
+    assert disagreeing([replace(RESTING, enabled=True)]) == ["I4"]
+    assert disagreeing([replace(OURS, enabled=False)]) == []
+
+
+def test_the_host_of_what_is_on_its_way_may_be_either() -> None:
+    for state in ("Warmed:Pending:Wait", "ReplacingRootVolume:Wait"):
+        for hosts in ([], [OURS], [RESTING]):
+            assert disagreeing(hosts, state) == []
+
+
+def test_no_host_is_left_of_what_is_retained_or_dies_in_a_pool() -> None:
+    for state in (
+        "Terminating:Retained",
+        "Warmed:Pending:Retained",
+        "Warmed:Terminating:Retained",
+        "Warmed:Terminated",
+    ):
+        assert disagreeing([], state) == []
+        for host in (OURS, RESTING):
+            assert disagreeing([host], state) == ["I4"]
+
+
+def test_from_a_host_that_rests_a_public_address_is_taken_and_a_private_one_stays() -> None:
+    for kind, address, found in (
+        ("private", "10.0.0.1", []),
+        ("private", "i-a", ["I4"]),
+        ("public", "i-a", []),
+        ("public", "8.8.8.8", ["I4"]),
+        ("public-dns", "ec2-8-8-8-8.compute-1.amazonaws.com", ["I4"]),
+        ("public-dns", "i-a", []),
+    ):
+        host = replace(RESTING, address=address)
+        assert disagreeing([host], "Warmed:Running", tags={"rollcall:address": kind}) == found
+
+
+def test_a_copy_is_no_host_of_ours() -> None:
+    for named in (2, "other"):
+        copied = replace(OURS, id=3, inventory="copy of prod", variables={"rollcall": MARKER | {"inventory": named}})
+        assert disagreeing([OURS, copied]) == []
+        assert disagreeing([copied]) == ["I4"]
+        assert disagreeing([copied], "Terminated") == []
+    own = replace(OURS, variables={"rollcall": MARKER | {"inventory": 1}, "ansible_host": "10.0.0.1"})
+    assert disagreeing([own]) == []
+    assert disagreeing([own, replace(own, id=3, inventory="other")]) == ["I4"] * 2
 
 
 def test_a_host_of_what_does_not_serve_is_found() -> None:

@@ -8,11 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollcall.gate import Seen, judge
+from rollcall.gate_decision import Seen, judge
 from rollcall.model import AddressKind, Check, CheckKind, Decision, GroupSettings, OnFailure, Outcome
 
 NOW = 1_800_000_000.0
 TIMEOUT = 1800
+
+
+HELD = "the last 3 jobs failed on every instance of its group"
 
 
 def settings(on_failure: OnFailure = OnFailure.ABANDON, timeout: int = TIMEOUT) -> GroupSettings:
@@ -35,11 +38,22 @@ def seen(
     attempts: int = 1,
     age: float = 60,
     failing: tuple[str, ...] = (),
-    braked: bool = False,
+    breaker: str = "",
+    passed_over: str = "",
     blocked: tuple[str, ...] = (),
 ) -> Seen:
-    """What is known of an instance whose job ended so many seconds ago."""
-    return Seen(outcome, NOW - ended, attempts, age, failing, braked, blocked)
+    """What is known of an instance whose job ended so many seconds ago, when its checks began to count."""
+    return Seen(
+        outcome,
+        NOW - ended,
+        attempts,
+        age,
+        checked_for=age if outcome == Outcome.OK else ended,
+        failing=failing,
+        blocked=blocked,
+        breaker=breaker,
+        passed_over=passed_over,
+    )
 
 
 def decide(what: Seen, on_failure: OnFailure = OnFailure.ABANDON) -> Decision:
@@ -53,7 +67,9 @@ ANY_SEEN = st.builds(
     attempts=st.integers(1, 500),
     age=st.floats(0, 200_000),
     failing=st.lists(st.just("tcp:22: refused"), max_size=2).map(tuple),
-    braked=st.booleans(),
+    checked_for=st.floats(0, 200_000),
+    breaker=st.sampled_from(["", HELD]),
+    passed_over=st.sampled_from(["", "", "", "its host is disabled"]),
     blocked=st.lists(st.just("elb: unused"), max_size=2).map(tuple),
 )
 ANY_SETTINGS = st.builds(settings, st.sampled_from(OnFailure), st.integers(1, 172_800))
@@ -64,14 +80,15 @@ def test_only_a_job_that_went_well_with_every_check_passed_makes_an_instance_rea
     asked: GroupSettings, what: Seen
 ) -> None:
     verdict = judge(asked, what, NOW)
-    fine = what.outcome == Outcome.OK and not what.failing and not what.blocked
+    fine = what.outcome == Outcome.OK and not (what.failing or what.blocked or what.passed_over)
     assert (verdict.decision == Decision.READY) == fine
 
 
 @given(ANY_SETTINGS, ANY_SEEN)
 def test_what_proves_nothing_never_costs_an_instance_its_life(asked: GroupSettings, what: Seen) -> None:
     verdict = judge(asked, what, NOW)
-    if what.outcome in (Outcome.UNPROVEN, Outcome.CUT_SHORT) or (what.braked and what.outcome == Outcome.FAILED):
+    nothing = what.outcome in (Outcome.UNPROVEN, Outcome.CUT_SHORT) or what.passed_over
+    if nothing or (what.breaker and what.outcome in (Outcome.FAILED, Outcome.UNREACHABLE)):
         assert verdict.decision != Decision.ABANDON
 
 
@@ -81,8 +98,13 @@ def test_an_instance_is_abandoned_only_for_its_own_failure_or_after_the_timeout(
 ) -> None:
     verdict = judge(asked, what, NOW)
     if verdict.decision == Decision.ABANDON:
-        assert what.outcome == Outcome.FAILED or what.age >= asked.timeout
-        assert what.outcome != Outcome.OK or what.failing
+        assert what.outcome in (Outcome.OK, Outcome.FAILED, Outcome.UNREACHABLE)
+        if what.outcome == Outcome.OK:
+            assert what.failing
+            assert what.checked_for >= asked.timeout
+        if what.outcome == Outcome.UNREACHABLE:
+            assert what.age >= asked.timeout
+            assert what.attempts >= 2
         assert asked.on_failure == OnFailure.ABANDON
 
 
@@ -107,11 +129,11 @@ class TestWhateverTheAge:
         assert verdict.decision == Decision.HOLD
         assert verdict.alert
 
-    def test_a_braked_instance_is_held(self, age: float, attempts: int) -> None:
-        verdict = judge(settings(), seen(Outcome.FAILED, age=age, attempts=attempts, braked=True), NOW)
+    def test_an_instance_that_the_breaker_holds_is_held(self, age: float, attempts: int) -> None:
+        verdict = judge(settings(), seen(Outcome.FAILED, age=age, attempts=attempts, breaker=HELD), NOW)
         assert verdict.decision == Decision.HOLD
         assert verdict.alert
-        assert "mend the playbook" in verdict.reason
+        assert HELD in verdict.reason
 
     def test_a_play_cut_short_again_is_tried_again_after_a_while(self, age: float, attempts: int) -> None:
         verdict = judge(settings(), seen(Outcome.CUT_SHORT, age=age, attempts=attempts), NOW)
@@ -143,16 +165,24 @@ def test_the_first_play_cut_short_is_run_again_at_once() -> None:
     assert (verdict.decision, verdict.alert) == (Decision.RELAUNCH, False)
 
 
+@pytest.mark.parametrize("attempts", [1, 3])
+def test_a_play_that_may_not_have_been_cut_short_is_not_run_again_yet(attempts: int) -> None:
+    verdict = judge(settings(), replace(seen(Outcome.CUT_SHORT, attempts=attempts), comparing=True), NOW)
+    assert (verdict.decision, verdict.delay, verdict.alert) == (Decision.WAIT, 5, False)
+    verdict = judge(settings(), replace(seen(Outcome.UNREACHABLE, ended=99), comparing=True), NOW)
+    assert verdict.decision == Decision.RELAUNCH
+
+
 @pytest.mark.parametrize(("attempts", "alert"), [(1, False), (2, False), (3, True), (4, True)])
 def test_somebody_is_told_when_plays_are_cut_short_again_and_again(attempts: int, alert: bool) -> None:
     assert judge(settings(), seen(Outcome.CUT_SHORT, attempts=attempts), NOW).alert == alert
 
 
 @pytest.mark.parametrize(("attempts", "seconds"), [(3, 240), (4, 480), (5, 900), (60, 900)])
-def test_a_braked_group_tries_again_at_growing_intervals(attempts: int, seconds: float) -> None:
-    early = judge(settings(), seen(Outcome.FAILED, ended=seconds - 1, attempts=attempts, braked=True), NOW)
+def test_a_group_that_the_breaker_holds_tries_again_at_growing_intervals(attempts: int, seconds: float) -> None:
+    early = judge(settings(), seen(Outcome.FAILED, ended=seconds - 1, attempts=attempts, breaker=HELD), NOW)
     assert (early.decision, early.delay) == (Decision.HOLD, 1)
-    assert decide(seen(Outcome.FAILED, ended=seconds, attempts=attempts, braked=True)) == Decision.RELAUNCH
+    assert decide(seen(Outcome.FAILED, ended=seconds, attempts=attempts, breaker=HELD)) == Decision.RELAUNCH
 
 
 def test_a_machine_that_still_boots_waits_without_an_alert() -> None:
@@ -161,12 +191,41 @@ def test_a_machine_that_still_boots_waits_without_an_alert() -> None:
 
 
 def test_a_machine_out_of_reach_until_the_timeout_is_abandoned() -> None:
-    assert decide(seen(Outcome.UNREACHABLE, age=TIMEOUT - 0.1)) == Decision.WAIT
-    assert decide(seen(Outcome.UNREACHABLE, age=TIMEOUT)) == Decision.ABANDON
+    assert decide(seen(Outcome.UNREACHABLE, age=TIMEOUT - 0.1, attempts=2)) == Decision.WAIT
+    assert decide(seen(Outcome.UNREACHABLE, age=TIMEOUT, attempts=2)) == Decision.ABANDON
+
+
+def test_a_machine_is_out_of_reach_only_after_a_second_job_whatever_the_first_one_took() -> None:
+    assert decide(seen(Outcome.UNREACHABLE, age=10 * TIMEOUT, ended=0)) == Decision.WAIT
+    assert decide(seen(Outcome.UNREACHABLE, age=10 * TIMEOUT, ended=20)) == Decision.RELAUNCH
+
+
+def test_machines_out_of_reach_that_the_breaker_holds_are_held_with_an_alert_and_tried_again() -> None:
+    held = seen(Outcome.UNREACHABLE, age=TIMEOUT, attempts=3, breaker="no instance is reached")
+    verdict = judge(settings(), held, NOW)
+    assert (verdict.decision, verdict.alert, verdict.delay) == (Decision.HOLD, True, 80)
+    assert decide(replace(held, job_ended_at=NOW - 80)) == Decision.RELAUNCH
+    assert judge(settings(), replace(held, attempts=60), NOW).delay == 120  # a machine may boot, a network be mended
+
+
+def test_the_timeout_of_checks_counts_from_the_end_of_the_job_that_was_ok_not_from_the_first_try() -> None:
+    slow = replace(seen(Outcome.OK, age=5 * TIMEOUT, failing=("tcp:22: refused",)), checked_for=TIMEOUT - 1)
+    assert decide(slow) == Decision.WAIT
+    assert decide(replace(slow, checked_for=TIMEOUT)) == Decision.ABANDON
+
+
+@pytest.mark.parametrize("outcome", [Outcome.UNPROVEN, Outcome.CUT_SHORT])
+@pytest.mark.parametrize("age", [0, 10 * TIMEOUT])
+def test_a_host_that_jobs_pass_over_is_held_with_the_reason_and_no_job_is_launched(
+    outcome: Outcome, age: float
+) -> None:
+    verdict = judge(settings(), seen(outcome, age=age, ended=500, passed_over="its host is disabled"), NOW)
+    assert (verdict.decision, verdict.alert, verdict.delay) == (Decision.HOLD, True, 60)
+    assert verdict.reason == "its host is disabled"
 
 
 def test_a_machine_out_of_reach_until_the_timeout_is_held_if_the_group_asks_so() -> None:
-    assert decide(seen(Outcome.UNREACHABLE, age=TIMEOUT), OnFailure.HOLD) == Decision.HOLD
+    assert decide(seen(Outcome.UNREACHABLE, age=TIMEOUT, attempts=2), OnFailure.HOLD) == Decision.HOLD
 
 
 def test_a_check_that_does_not_pass_is_looked_at_again_until_the_timeout() -> None:
@@ -207,14 +266,14 @@ def test_an_instance_that_serves_is_neither_abandoned_nor_held(asked: GroupSetti
 
 @given(ANY_SETTINGS, ANY_SEEN)
 def test_at_the_timeout_an_instance_that_serves_is_decided(asked: GroupSettings, what: Seen) -> None:
-    late = replace(what, awaited=False, age=asked.timeout)
+    late = replace(what, awaited=False, age=asked.timeout, checked_for=asked.timeout)
     assert judge(asked, late, NOW).decision in (Decision.READY, Decision.LEAVE)
 
 
 @pytest.mark.parametrize("on_failure", OnFailure)
-@pytest.mark.parametrize("braked", [True, False])
-def test_an_instance_that_serves_and_failed_is_left_at_once(on_failure: OnFailure, braked: bool) -> None:
-    what = replace(seen(Outcome.FAILED, braked=braked), awaited=False)
+@pytest.mark.parametrize("breaker", ["", HELD])
+def test_an_instance_that_serves_and_failed_is_left_at_once(on_failure: OnFailure, breaker: str) -> None:
+    what = replace(seen(Outcome.FAILED, breaker=breaker), awaited=False)
     verdict = judge(settings(on_failure), what, NOW)
     assert verdict.decision == Decision.LEAVE
     assert "held" not in verdict.reason

@@ -14,6 +14,7 @@ import pytest
 import requests
 
 from lab.tower import JobRecord, Latency, Tower
+from lab.tower_plays import Playbook
 
 Answer = tuple[int, Any]
 
@@ -320,6 +321,12 @@ def test_the_server_tells_towers_time(base: str, tower: Tower, clock: Clock) -> 
     assert parsedate_to_datetime(answer.headers["Date"]).timestamp() == clock.now - 120.0
 
 
+@pytest.mark.parametrize("date", ["", "yesterday"])
+def test_a_tower_may_have_an_odd_date_or_none(base: str, tower: Tower, date: str) -> None:
+    tower.date = date
+    assert requests.get(f"{base}/api/v2/ping/", timeout=5).headers.get("Date", "") == date
+
+
 def test_a_tower_that_is_away_refuses_and_comes_back(base: str, tower: Tower) -> None:
     tower.refuse(status=502)
     assert requests.get(f"{base}/api/v2/ping/", timeout=5).status_code == 502
@@ -407,7 +414,7 @@ def test_what_a_host_was_before_it_was_changed_is_remembered(tower: Tower, clock
     variables = {"ansible_host": "10.0.0.1", "rollcall": marker}
     ask(tower, "POST", "hosts/", {"name": "i-a", "inventory": 1, "variables": json.dumps(variables)})
     clock.now += 10
-    ask(tower, "PATCH", "hosts/1/", {"variables": json.dumps(variables | {"colour": "red"}), "enabled": False})
+    ask(tower, "PATCH", "hosts/1/", {"variables": json.dumps(variables | {"colour": "red"}), "description": "old"})
     tower.age_host("i-a", "fleet", 3600)
     first = (0, None, "10.0.0.1", "web", "1", "vpc-1", False)
     assert periods() == [first]
@@ -542,3 +549,396 @@ def test_settings_are_read_by_administrators_only(tower: Tower) -> None:
     status, settings = ask(tower, "GET", "settings/bulk/")
     assert (status, settings["BULK_HOST_MAX_CREATE"], settings["BULK_HOST_MAX_DELETE"]) == (200, 5, 6)
     assert ask(tower, "GET", "settings/bulk/", token="user")[0] == 403
+
+
+# An ordinary user: no administrator, with roles that were granted through the API
+
+
+@pytest.fixture
+def user(tower: Tower) -> int:
+    """The id of somebody with the token "user" and without any role."""
+    _, made = ask(tower, "POST", "users/", {"username": "fleet", "password": "x"})
+    tower.add_token("user", inventories=(), templates=(), username="fleet")
+    assert ask(tower, "GET", "me/", token="user")[1]["results"][0]["id"] == made["id"]
+    return int(made["id"])
+
+
+def grant(tower: Tower, user: int, path: str, role: str, **more: object) -> None:
+    _, row = ask(tower, "GET", path)
+    body = {"id": row["summary_fields"]["object_roles"][role]["id"], **more}
+    assert ask(tower, "POST", f"users/{user}/roles/", body)[0] == 204
+
+
+def template_id(tower: Tower) -> int:
+    return int(ask(tower, "GET", "job_templates/")[1]["results"][0]["id"])
+
+
+def test_a_role_that_is_granted_counts_until_it_is_taken_away(tower: Tower, user: int) -> None:
+    host = tower.add_host("fleet", "a")
+    assert ask(tower, "GET", "hosts/", token="user")[1]["count"] == 0
+    grant(tower, user, "inventories/1/", "read_role")
+    assert ask(tower, "GET", "hosts/", token="user")[1]["count"] == 1
+    assert ask(tower, "PATCH", f"hosts/{host}/", {"enabled": False}, token="user")[0] == 403
+    assert capabilities(tower, "inventories/", "user") == dict.fromkeys(("edit", "delete", "adhoc", "copy"), False)
+    grant(tower, user, "inventories/1/", "admin_role")
+    assert ask(tower, "PATCH", f"hosts/{host}/", {"enabled": False}, token="user")[0] == 200
+    assert capabilities(tower, "inventories/", "user") == {"edit": True, "delete": True, "adhoc": True, "copy": False}
+    for role in ("admin_role", "read_role"):
+        grant(tower, user, "inventories/1/", role, disassociate=True)
+    assert ask(tower, "GET", f"hosts/{host}/", token="user")[0] == 403
+
+
+def test_roles_are_granted_by_administrators_only(tower: Tower, user: int) -> None:
+    assert ask(tower, "POST", f"users/{user}/roles/", {"id": 1}, token="user")[0] == 403
+    assert ask(tower, "POST", "users/", {"username": "x", "password": "x"}, token="user")[0] == 403
+    assert ask(tower, "POST", f"users/{user}/roles/", {"id": 999})[0] == 400
+
+
+def test_an_ordinary_user_sees_no_organization_project_or_setting(tower: Tower, user: int) -> None:
+    grant(tower, user, "inventories/1/", "admin_role")
+    assert ask(tower, "GET", "organizations/", token="user")[1]["count"] == 0
+    assert ask(tower, "GET", "projects/", token="user")[1]["count"] == 0
+    assert ask(tower, "GET", "organizations/1/", token="user")[0] == 403
+    assert ask(tower, "GET", "settings/bulk/", token="user")[0] == 403
+    assert [row["username"] for row in ask(tower, "GET", "users/", token="user")[1]["results"]] == ["fleet"]
+
+
+@pytest.mark.parametrize(
+    ("role", "sees", "launches"),
+    [("read_role", True, False), ("execute_role", True, True), ("admin_role", True, True), (None, False, False)],
+)
+def test_jobs_are_seen_by_whoever_may_read_their_template(
+    tower: Tower, user: int, role: str | None, sees: bool, launches: bool
+) -> None:
+    path = f"job_templates/{template_id(tower)}/"
+    job = tower.run_playbook("provision", "a").id
+    grant(tower, user, "inventories/1/", "admin_role")
+    if role:
+        grant(tower, user, path, role)
+    assert ask(tower, "GET", f"{path}jobs/", token="user")[0] == (200 if sees else 403)
+    assert ask(tower, "GET", f"jobs/{job}/", token="user")[0] == (200 if sees else 403)
+    assert ask(tower, "GET", "jobs/", token="user")[1]["count"] == int(sees)
+    assert ask(tower, "POST", f"{path}launch/", {"limit": "a"}, token="user")[0] == (201 if launches else 403)
+
+
+def test_an_inventory_that_a_launch_names_must_be_one_to_use(tower: Tower, user: int) -> None:
+    other = tower.add_inventory("other")
+    tower.add_job_template("anywhere")
+    path = "job_templates/anywhere++Default/"
+    grant(tower, user, path, "execute_role")
+    grant(tower, user, f"inventories/{other}/", "read_role")
+    body = {"limit": "a", "inventory": other}
+    assert ask(tower, "POST", f"{path}launch/", body, token="user")[0] == 403
+    grant(tower, user, f"inventories/{other}/", "use_role")
+    assert ask(tower, "POST", f"{path}launch/", body, token="user")[0] == 201
+
+
+def test_whose_job_an_ordinary_user_may_cancel(tower: Tower, clock: Clock, user: int) -> None:
+    path = f"job_templates/{template_id(tower)}/"
+    grant(tower, user, path, "execute_role")
+    anothers = tower.run_playbook("provision", "a").id
+    _, own = ask(tower, "POST", f"{path}launch/", {"limit": "a"}, token="user")
+    assert ask(tower, "POST", f"jobs/{anothers}/cancel/", token="user")[0] == 403
+    assert ask(tower, "GET", f"jobs/{anothers}/cancel/", token="user")[1] == {"can_cancel": True}
+    assert ask(tower, "POST", f"jobs/{own['id']}/cancel/", token="user")[0] == 202
+    clock.now += 10
+    assert ask(tower, "POST", f"jobs/{own['id']}/cancel/", token="user")[0] == 403, "it has ended"
+    assert ask(tower, "GET", f"jobs/{own['id']}/cancel/", token="user")[1] == {"can_cancel": False}
+    assert ask(tower, "POST", f"jobs/{own['id']}/cancel/")[0] == 405, "superusers get another answer"
+    again = tower.run_playbook("provision", "a", username="fleet").id
+    assert ask(tower, "POST", f"jobs/{again}/cancel/", token="user")[0] == 202
+    grant(tower, user, path, "admin_role")
+    later = tower.run_playbook("provision", "a").id
+    assert ask(tower, "POST", f"jobs/{later}/cancel/", token="user")[0] == 202
+
+
+# What a launch may choose
+
+
+def test_what_is_prompted_for_is_what_the_job_has(tower: Tower) -> None:
+    tower.add_job_template(
+        "asking", "fleet", ask=["job_type", "tags", "skip_tags"], job_type="check", job_tags="base", skip_tags="slow"
+    )
+    launch = "job_templates/asking++Default/launch/"
+    _, plain = ask(tower, "POST", launch, {"limit": "a"})
+    assert (plain["job_type"], plain["job_tags"], plain["skip_tags"]) == ("check", "base", "slow")
+    _, whole = ask(tower, "POST", launch, {"limit": "a", "job_type": "run", "job_tags": "", "skip_tags": ""})
+    assert (whole["job_type"], whole["job_tags"], whole["skip_tags"]) == ("run", "", "")
+    assert whole["ignored_fields"] == {}
+    _, found = ask(tower, "GET", "jobs/?job_type=run&job_tags=&skip_tags=")
+    assert [row["id"] for row in found["results"]] == [whole["id"]]
+    assert [job.job_tags for job in tower.jobs("asking")] == ["base", ""]
+    assert ask(tower, "POST", launch, {"limit": "a", "job_type": "scan"})[0] == 400
+
+
+def test_what_is_not_prompted_for_is_ignored_unless_it_is_what_the_template_has(tower: Tower) -> None:
+    tower.add_job_template("fixed", "fleet", job_type="check", job_tags="base")
+    body = {"limit": "a", "job_type": "run", "job_tags": "base", "skip_tags": ""}
+    _, job = ask(tower, "POST", "job_templates/fixed++Default/launch/", body)
+    assert job["ignored_fields"] == {"job_type": "run"}
+    assert (job["job_type"], job["job_tags"]) == ("check", "base")
+
+
+def test_a_person_may_run_a_part_of_a_playbook(tower: Tower) -> None:
+    job = tower.run_playbook("provision", "a", job_tags="base", job_type="check")
+    assert (job.job_type, job.job_tags, job.skip_tags, job.launched_by) == ("check", "base", "", "operator")
+
+
+# Limits
+
+
+def hosts_of(*names: str, inventory: int = 1) -> dict[str, Any]:
+    return {"inventory": inventory, "hosts": [{"name": name} for name in names]}
+
+
+def test_an_organizations_limit_counts_names_and_holds_bulk_creates_whatever_the_licence(tower: Tower) -> None:
+    tower.add_organization("small", max_hosts=3)
+    first, second = (tower.add_inventory(name, "small") for name in ("one", "two"))
+    tower.add_host("one", "a")
+    assert ask(tower, "POST", "bulk/host_create/", hosts_of("b", "c", inventory=first))[0] == 201
+    status, answer = ask(tower, "POST", "bulk/host_create/", hosts_of("d", inventory=second))
+    assert (status, answer["detail"][:55]) == (403, "You have already reached the maximum number of 3 hosts ")
+    assert ask(tower, "POST", "hosts/", {"name": "d", "inventory": second})[0] == 201, "nothing counts it one by one"
+    tower.set_max_hosts("small", 5)
+    assert ask(tower, "POST", "bulk/host_create/", hosts_of("e", inventory=second))[0] == 201
+    assert ask(tower, "POST", "bulk/host_create/", hosts_of("f", inventory=1))[0] == 201, "another organization"
+
+
+def test_a_trial_licence_limits_hosts_and_launches(tower: Tower) -> None:
+    tower.license_hosts = 2
+    tower.add_host("fleet", "a")
+    tower.add_job_template("here", "fleet")
+    assert ask(tower, "POST", "bulk/host_create/", hosts_of("b", "c")) == (
+        403,
+        {"detail": "Host count exceeds available instances."},
+    )
+    assert ask(tower, "POST", "hosts/", {"name": "b", "inventory": 1})[0] == 201
+    assert ask(tower, "POST", "hosts/", {"name": "c", "inventory": 1}) == (
+        403,
+        {"detail": "License count of 2 instances has been reached."},
+    )
+    launch = "job_templates/here++Default/launch/"
+    assert ask(tower, "POST", launch, {"limit": "a"})[0] == 201
+    tower.add_host("fleet", "c")
+    assert ask(tower, "POST", launch, {"limit": "a"})[0] == 403
+    assert "exceeded" in str(ask(tower, "POST", "hosts/", {"name": "d", "inventory": 1})[1])
+    tower.license_hosts = None
+    assert ask(tower, "POST", launch, {"limit": "a"})[0] == 201
+
+
+def test_a_request_that_is_too_large_is_refused_before_tower_sees_it(tower: Tower) -> None:
+    tower.longest_body = 200
+    status, page = ask(tower, "POST", "bulk/host_create/", hosts_of(*(f"i-{number}" for number in range(20))))
+    assert (status, "413 Request Entity Too Large" in page) == (413, True)
+    assert ask(tower, "POST", "bulk/host_create/", hosts_of("i-0"))[0] == 201
+    assert ask(tower, "GET", "hosts/")[0] == 200
+
+
+# Copies, other names, and ids that come again
+
+
+def test_a_copied_inventory_has_hosts_groups_and_markers_of_its_own(tower: Tower, clock: Clock) -> None:
+    variables = {"rollcall": {"group": "web", "instance_id": "i-a"}}
+    original = tower.add_host("fleet", "i-a", variables, "i-a", groups=["web"], enabled=False)
+    tower.add_host("fleet", "alone")
+    tower.add_group("fleet", "empty", "x: 1")
+    clock.now += 100
+    status, copied = ask(tower, "POST", "inventories/1/copy/", {"name": "copy"})
+    assert (status, copied["name"], tower.hosts("copy")) == (201, "copy", [])
+    clock.now += 1
+    found = {host.name: host for host in tower.hosts("copy")}
+    assert found.keys() == {"i-a", "alone"}
+    assert (found["i-a"].variables, found["i-a"].instance_id) == (variables, "i-a")
+    assert (found["i-a"].groups, found["i-a"].enabled) == (("web",), False)
+    assert found["i-a"].id != original
+    assert found["i-a"].created > clock.now - 2
+    assert tower.groups("copy") == {"web": ("i-a",), "empty": ()}
+    assert ask(tower, "POST", "inventories/1/copy/", {"name": "copy"})[0] == 400
+    assert ask(tower, "GET", "inventories/1/copy/")[1] == {"can_copy": True}
+    assert len(tower.hosts(tower.copy_inventory("fleet", "another"))) == 2
+
+
+def test_an_ordinary_user_copies_nothing(tower: Tower, user: int) -> None:
+    grant(tower, user, "inventories/1/", "admin_role")
+    assert ask(tower, "GET", "inventories/1/copy/", token="user")[1] == {"can_copy": False}
+    assert ask(tower, "POST", "inventories/1/copy/", {"name": "copy"}, token="user")[0] == 403
+
+
+def test_a_host_may_get_another_name_and_keeps_the_rest(tower: Tower, clock: Clock) -> None:
+    number = tower.add_host("fleet", "i-a", {"rollcall": {"instance_id": "i-a"}}, "i-a", groups=["web"])
+    tower.rename_host("i-a", "fleet", "web-1")
+    [host] = tower.hosts("fleet")
+    assert (host.id, host.name, host.instance_id, host.groups) == (number, "web-1", "i-a", ("web",))
+    assert run(tower, clock, "i-a").hosts == {}
+
+
+def test_a_job_may_never_end_until_it_is_cancelled(tower: Tower, clock: Clock) -> None:
+    tower.add_host("fleet", "a")
+    tower.set_job_time(float("inf"), "provision")
+    job = tower.run_playbook("provision", "a")
+    clock.now += 1e6
+    assert tower.jobs()[-1].status == "running"
+    tower.cancel_job(job.id)
+    clock.now += 10
+    assert tower.jobs()[-1].status == "canceled"
+
+
+def test_after_a_restore_the_ids_of_jobs_come_again(tower: Tower, clock: Clock) -> None:
+    tower.add_host("fleet", "a")
+    run(tower, clock, "a")
+    backup = tower.back_up()
+    undone = [run(tower, clock, "a").id for _ in range(2)]
+    tower.restore(backup)
+    assert [run(tower, clock, "a").id for _ in range(2)] == undone
+
+
+# Playbooks and their events
+
+
+def listed(tower: Tower, job: int, kind: str, query: str = "") -> list[dict[str, Any]]:
+    """Rows of a job's events or summaries."""
+    _, page = ask(tower, "GET", f"jobs/{job}/{kind}/?page_size=200&{query}")
+    return list(page["results"])
+
+
+def trouble(tower: Tower, *names: str) -> None:
+    """Hosts named a to d, and those that fail of them."""
+    for name in "abcd":
+        tower.add_host("fleet", name)
+    for name in names:
+        tower.fail_host(name)
+
+
+def test_a_fatal_failure_goes_on_into_always_and_leaves_clean_summaries(tower: Tower, clock: Clock) -> None:
+    trouble(tower, "c")
+    tower.set_playbook("provision", Playbook(fatal=True, always=True))
+    job = run(tower, clock, "all")
+    assert (job.status, job.cut_short, job.done) == ("failed", True, frozenset())
+    assert {row["host_name"] for row in listed(tower, job.id, "job_host_summaries") if not row["failed"]} == {*"abd"}
+    collected = listed(tower, job.id, "job_events", "task=collect&host_name__in=a,b,c,d")
+    assert {row["host_name"] for row in collected} == {*"abcd"}
+    assert listed(tower, job.id, "job_events", "task=finish") == []
+    assert run(tower, clock, "a,b,d").done == {*"abd"}
+
+
+def test_a_batch_that_never_began_has_no_summary(tower: Tower, clock: Clock) -> None:
+    trouble(tower, "a", "b")
+    tower.set_playbook("provision", Playbook(serial=2))
+    job = run(tower, clock, "all")
+    assert {row["host_name"] for row in listed(tower, job.id, "job_host_summaries")} == {"a", "b"}
+    assert (job.status, job.cut_short) == ("failed", True)
+    fine = run(tower, clock, "c,d,a")
+    starts = listed(tower, fine.id, "job_events", "event=playbook_on_play_start")
+    plays = {row["event_data"]["play_uuid"] for row in starts}
+    assert len(plays) == len({each.partition("_")[0] for each in plays}) + 1
+
+
+def test_ignored_unreachability_counts_as_ignored_in_a_successful_job(tower: Tower, clock: Clock) -> None:
+    trouble(tower)
+    tower.dark_host("b")
+    tower.set_playbook("provision", Playbook(ignores=True))
+    job = run(tower, clock, "all")
+    assert job.status == "successful"
+    assert job.done == {*"acd"}
+    [row] = listed(tower, job.id, "job_host_summaries", "ignored__gt=0")
+    assert (row["host_name"], row["dark"], row["failed"]) == ("b", 0, False)
+    assert {each["host_name"] for each in listed(tower, job.id, "job_events", "event=runner_on_unreachable")} == {"b"}
+
+
+def test_a_handlers_start_and_its_notifications_say_so(tower: Tower, clock: Clock) -> None:
+    trouble(tower)
+    tower.set_playbook("provision", Playbook(handler=True))
+    job = run(tower, clock, "a,b")
+    starts = listed(tower, job.id, "job_events", "event=playbook_on_task_start")
+    assert [row["task"] for row in starts if row["event_data"]["is_conditional"]] == ["restart"]
+    notified = listed(tower, job.id, "job_events", "event=playbook_on_notify")
+    assert {(row["host_name"], row["event_data"]["handler"]) for row in notified} == {
+        ("a", "restart"),
+        ("b", "restart"),
+    }
+
+
+def test_each_job_has_a_directory_of_its_own_and_shows_its_projects_revision(tower: Tower, clock: Clock) -> None:
+    trouble(tower)
+    tower.set_revision("provision", "c0ffee")
+    first = run(tower, clock, "a")
+    tower.set_revision("provision", "0ther")
+    second = run(tower, clock, "a")
+    shown = [ask(tower, "GET", f"jobs/{job.id}/")[1]["scm_revision"] for job in (first, second)]
+    assert shown == ["c0ffee", "0ther"]
+    _, page = ask(tower, "GET", "jobs/?scm_revision=c0ffee")
+    assert [row["id"] for row in page["results"]] == [first.id]
+    paths = [
+        {row["event_data"]["task_path"] for row in listed(tower, job.id, "job_events", "task=finish&host_name__in=a")}
+        for job in (first, second)
+    ]
+    assert not paths[0] & paths[1]
+    assert {path.partition("/project/")[2] for path in paths[0] | paths[1]} == {"site.yml:6"}
+
+
+def test_jobs_are_found_by_the_hosts_they_ran_on(tower: Tower, clock: Clock) -> None:
+    trouble(tower)
+    job = run(tower, clock, "all")
+    run(tower, clock, "b")
+    query = "or__limit__regex=nothing&or__job_host_summaries__host_name__in=a,nobody"
+    _, page = ask(tower, "GET", f"jobs/?{query}")
+    assert [row["id"] for row in page["results"]] == [job.id]
+
+
+def test_the_events_of_a_running_job_come_as_it_goes(tower: Tower, clock: Clock) -> None:
+    trouble(tower)
+    tower.set_job_time(10.0)
+    job = tower.run_playbook("provision", "all")
+    seen = []
+    for _ in range(60):
+        clock.now += 0.25
+        seen.append(len(listed(tower, job.id, "job_events")))
+    assert seen == sorted(seen)
+    assert len(set(seen)) > 10
+    kinds = [row["event"] for row in listed(tower, job.id, "job_events", "order_by=counter")]
+    assert (kinds[0], kinds[-1]) == ("playbook_on_start", "playbook_on_stats")
+
+
+def test_a_job_that_hangs_on_a_host_never_ends_and_its_events_stop(tower: Tower, clock: Clock) -> None:
+    trouble(tower)
+    tower.hang_host("b")
+    job = tower.run_playbook("provision", "all")
+    clock.now += 60.0
+    before = listed(tower, job.id, "job_events")
+    clock.now += 86_400.0
+    assert [row["id"] for row in listed(tower, job.id, "job_events")] == [row["id"] for row in before]
+    [row] = [each for each in tower.jobs() if each.id == job.id]
+    assert (row.status, row.done) == ("running", frozenset())
+    own = {
+        name: [
+            each["event"]
+            for each in sorted(before, key=lambda each: int(each["counter"]))
+            if (each["host_name"], each["task"]) == (name, "provision")
+        ]
+        for name in "ab"
+    }
+    assert own == {"a": ["runner_on_start", "runner_on_ok"], "b": ["runner_on_start"]}
+    tower.cancel_job(job.id)
+    clock.now += 5.0
+    [row] = [each for each in tower.jobs() if each.id == job.id]
+    assert (row.status, row.events_processed) == ("canceled", True)
+    tower.heal_hosts()
+    assert run(tower, clock, "all").status == "successful"
+
+
+def test_a_job_whose_node_dies_is_failed_and_its_events_are_never_processed(tower: Tower, clock: Clock) -> None:
+    trouble(tower)
+    tower.capacity = 1
+    job = tower.run_playbook("provision", "all")
+    clock.now += 1.0
+    tower.reap_jobs()
+    clock.now += 86_400.0
+    _, row = ask(tower, "GET", f"jobs/{job.id}/")
+    assert (row["status"], row["event_processing_finished"]) == ("failed", False)
+    assert row["job_explanation"].startswith("Task was marked as running at system start up")
+    assert run(tower, clock, "all").status == "successful"
+
+
+def test_what_is_not_known_of_a_playbook_is_refused() -> None:
+    with pytest.raises(ValueError, match="rescue"):
+        Playbook(fatal=True, rescue=True)

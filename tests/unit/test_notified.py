@@ -11,6 +11,7 @@ import pytest
 from rollcall.errors import JobStillLanding, Throttled
 from rollcall.model import CheckKind, GateMessage, Group, Outcome, Result, Transition
 from rollcall.register import LANDING_TIME
+from rollcall.reports import NO_LONGER_WAITING
 
 from .world import World, alerts, ids
 
@@ -53,7 +54,7 @@ def told(result: Round[GateMessage]) -> dict[str, str]:
 # register
 
 
-@pytest.mark.parametrize("state", ["InService", "Standby", "Pending"])
+@pytest.mark.parametrize("state", ["InService", "EnteringStandby", "Standby", "Pending"])
 def test_an_instance_that_serves_is_registered_and_provisioned(world: World, state: str) -> None:
     action = notified(world.launching("i-a", state=state))
     assert outcomes(world.register(action)) == {"i-a": "registered, a job"}
@@ -69,7 +70,7 @@ def test_a_burst_of_notifications_costs_one_job(world: World) -> None:
     assert [len(limit) for limit in limits(world)] == [100]
 
 
-@pytest.mark.parametrize("state", ["EnteringStandby", "Warmed:Pending:Wait", "Warmed:Stopped", "Warmed:Running"])
+@pytest.mark.parametrize("state", ["Detaching", "Warmed:Pending:Wait", "Warmed:Stopped", "Warmed:Running"])
 def test_an_instance_that_does_not_serve_gets_nothing(world: World, state: str) -> None:
     world.register(notified(world.launching("i-a", state=state)))
     assert not world.tower.hosts
@@ -193,12 +194,24 @@ def test_a_job_of_which_the_gate_was_not_told_is_handed_on_at_the_next_try(world
 
 def test_an_instance_that_serves_for_long_is_not_provisioned_unasked(world: World) -> None:
     late, new = launched(world, "i-late"), launched(world, "i-new", "n2")
-    known = world.fleet.known_instances["i-late"]
-    world.fleet.known_instances["i-late"] = replace(known, launched_at=world.clock.now - TIMEOUT)
+    late = replace(late, at=world.clock.now - TIMEOUT)
     reports = outcomes(world.register(late, new))
     assert reports["i-late"].startswith("left to reconcile")
     assert limits(world) == [{"i-new"}]
     assert world.tower.names_in(world.inventory) == {"i-new"}
+
+
+@pytest.mark.parametrize("by", ["this message", "another"])
+def test_only_what_this_message_began_in_time_is_brought_to_its_end(world: World, by: str) -> None:
+    action = launched(world, "i-a")
+    world.tower.failing["launch"] = Throttled("busy")
+    world.register(action if by == "this message" else replace(action, message_id="n0"))
+    world.tower.failing.clear()
+    world.clock.advance(TIMEOUT)
+    [report] = world.register(action)
+    assert report.error is None
+    assert report.outcome.startswith("registered" if by == "this message" else "left to reconcile")
+    assert len(limits(world)) == (by == "this message")
 
 
 def test_an_instance_without_a_job_is_registered_however_long_it_serves(world: World) -> None:
@@ -295,8 +308,8 @@ def test_an_instance_terminated_while_its_job_ran_leaves_no_host(world: World, o
 
 def test_signs_of_life_go_to_hooks_only_and_the_others_are_not_taken_for_finished(world: World) -> None:
     message = watched(world, "i-a")
-    held = world.waiting("i-b", job=world.tower.runs[message.job_id or 0].job)
-    both = replace(message, waiting=message.waiting + held.waiting)
+    held = world.waiting("i-b", job=world.tower.add_job(world.template, world.inventory, "i-a", "i-b"))
+    both = replace(held, waiting=message.waiting + held.waiting)
     world.clock.advance(600)
     [(sent, _)] = world.look_at(both).next
     assert world.fleet.heartbeats == {"i-b": 1}
@@ -317,7 +330,7 @@ def test_a_hook_is_completed_though_nothing_can_be_said_of_those_without_one(wor
 def test_the_watch_ends_with_the_group(world: World) -> None:
     message = watched(world, "i-a")
     world.fleet.known_groups.clear()
-    assert told(world.look_at(message)) == {"i-a": "finished elsewhere"}
+    assert told(world.look_at(message)) == {"i-a": NO_LONGER_WAITING}
 
 
 def test_a_group_that_is_known_by_its_notifications_alone_needs_no_hooks(world: World) -> None:

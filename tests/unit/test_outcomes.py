@@ -103,6 +103,7 @@ def test_who_had_a_host_or_a_hook_that_waited_was_retired(
         world.tower.add_host(world.inventory, "i-a")
     if not open_:
         world.fleet.stale.add("i-a")
+        world.leaves("i-a", "Terminating:Proceed")
     reports = world.clean_up(action if hooked else unawaited(action))
     assert events(reports) == ({"i-a": Event.RETIRED} if told else {})
 
@@ -322,6 +323,7 @@ def test_who_waited_for_nobody_on_its_way_out_was_retired_only_if_it_had_a_host(
     world.tower.add_template("goodbye")
     message = world.retiring("i-a")
     world.fleet.stale.add("i-a")
+    world.leaves("i-a", "Terminating:Proceed")
     if not hosted:
         world.tower.hosts.clear()
     assert events(world.part_from(message).reports) == ({"i-a": Event.RETIRED} if hosted else {})

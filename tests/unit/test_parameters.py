@@ -20,7 +20,7 @@ from rollcall.model import Wishes
 from rollcall.steps import Finding, Kind
 from rollcall.variables import OUR_KEYS
 
-from .world import World, warning
+from .world import World, token_of, warning
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -109,7 +109,7 @@ def test_a_batch_with_the_same_groups_looks_them_up_once(world: World) -> None:
 def test_an_instance_with_two_hooks_is_asked_about_once(world: World) -> None:
     asks(world, "i-a", {"release": "7"})
     action = world.launching("i-a")
-    world.register(action, replace(action, hook="rollcall-second", token="t2"))
+    world.register(action, replace(action, hook="rollcall-second", token=token_of("i-2")))
     assert world.fleet.asked_user_data == ["i-a"]
     assert others(host(world, "i-a")) == {"release": "7"}
 

@@ -9,26 +9,36 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rollcall.applying import LOOKS
-from rollcall.errors import AwsDenied, RollcallError, Throttled, TowerDenied, TowerRejected, TowerUnavailable
+from rollcall.errors import (
+    AwsDenied,
+    HostLimitReached,
+    RollcallError,
+    Throttled,
+    TowerDenied,
+    TowerRejected,
+    TowerUnavailable,
+)
 from rollcall.events import Record, read_action
 from rollcall.identity import NEWBORN
 from rollcall.model import AddressKind, Hook, Inventory, JobStatus, LifecycleAction, Transition, Wishes
 from rollcall.outcome import Summary
 from rollcall.reading import CONTROLS
 from rollcall.reconcile import TIME_RESERVE
+from rollcall.resting import rests
 from rollcall.steps import Kind
-from rollcall.tower import BULK_CREATE_MAX, BULK_DELETE_MAX, HostsExist
+from rollcall.tower import BULK_CREATE_MAX, BULK_DELETE_MAX
+from rollcall.variables import marker_in, with_state
 from rollcall.waiting import RETRY_MAX
 
 from .fakes import ACCOUNT, REGION
 from .world import HOOK, TERMINATE_HOOK, World
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
     from rollcall.outcome import RunOutcome
     from rollcall.steps import Plan
+    from rollcall.tower import MadeHosts, NewHost
 
 YOUNG = 600.0  # seconds since its launch, less than the group's timeout
 STRANGER = "999999999999"
@@ -466,27 +476,54 @@ class TestInstancesThatAreGone:
         assert world.reconcile().troubles == {}
         assert not world.tower.hosts
 
-    def test_hosts_that_all_vanish_at_the_last_look_are_no_trouble(self, world: World) -> None:
-        gone = [world.host_of(f"i-{number}", f"10.0.0.{number}") for number in range(LOOKS)]
-        world.tower.before_delete = [lambda host=host: world.tower.hosts.pop(host.id) for host in gone]  # type: ignore[misc]
+    def test_hosts_that_all_vanish_meanwhile_are_no_trouble(self, world: World) -> None:
+        for number in range(3):
+            world.host_of(f"i-{number}", f"10.0.0.{number}")
+        world.tower.before_delete.append(world.tower.hosts.clear)
         assert world.reconcile().troubles == {}
         assert not world.tower.hosts
 
-    def test_hosts_that_keep_vanishing_are_left_to_the_next_run(self, world: World) -> None:
-        gone = [world.host_of(f"i-{number}", f"10.0.{number // 250}.{number % 250}") for number in range(LOOKS + 1)]
-        world.tower.before_delete = [lambda host=host: world.tower.hosts.pop(host.id) for host in gone]  # type: ignore[misc]
+    def test_a_host_that_tower_keeps_keeps_no_other(self, world: World) -> None:
+        for number in range(4):
+            world.host_of(f"i-{number}", f"10.0.0.{number}")
+        world.tower.unfit["i-2"] = TowerRejected("held")
         outcome = world.reconcile()
-        assert list(outcome.troubles) == ["removing hosts from inventory prod"]
-        assert "i-" in next(iter(world.tower.hosts.values())).name
+        assert deeds(outcome) == {("removed", "i-0"), ("removed", "i-1"), ("removed", "i-3")}
+        assert outcome.by_inventory[world.inventory].removed == 3
+        assert outcome.troubles.keys() == {"host i-2 of inventory prod"}
+        assert outcome.troubled_in == {"host i-2 of inventory prod": world.inventory}
 
     def test_a_refusal_leaves_the_other_inventories_alone(self, world: World) -> None:
         kept = world.tower.add_inventory("kept")
+        world.group("db", inventory="kept")
         world.host_of("i-a", "10.0.0.1", inventory=kept)
         world.host_of("i-b", "10.0.0.2")
         world.tower.denied.add(kept.id)
         outcome = world.reconcile()
         assert deeds(outcome) == {("removed", "i-b")}
         assert list(outcome.troubles) == ["removing hosts from inventory kept"]
+        assert not outcome.plan.findings
+
+    def test_an_inventory_that_no_group_names_and_that_may_only_be_read_is_one_finding(self, world: World) -> None:
+        mirror = world.tower.add_inventory("all EC2")
+        for number in range(BULK_DELETE_MAX + 1):
+            world.host_of(f"i-{number}", "10.0.0.1", inventory=mirror)
+        world.host_of("i-b", "10.0.0.2")
+        world.tower.denied.add(mirror.id)
+        outcome = world.reconcile(force=True)
+        assert (deeds(outcome), outcome.troubles) == ({("removed", "i-b")}, {})
+        [finding] = outcome.plan.findings
+        assert (finding.kind, finding.inventory, finding.subject) == (Kind.READ_ONLY, mirror, "all EC2")
+        assert f"{BULK_DELETE_MAX + 1} of its hosts" in finding.reason
+        assert world.tower.calls["delete_hosts"] == 2
+        assert len(world.tower.names_in(mirror)) == BULK_DELETE_MAX + 1
+
+    def test_an_inventory_of_which_nobody_knows_whether_a_group_names_it_is_a_trouble(self, world: World) -> None:
+        mirror = world.tower.add_inventory("all EC2")
+        world.host_of("i-a", "10.0.0.1", inventory=mirror)
+        world.tower.denied.add(mirror.id)
+        world.group("db", inventory="misspelt")
+        assert "removing hosts from inventory all EC2" in world.reconcile().troubles
 
     def test_a_host_that_could_not_be_removed_keeps_its_address_from_others(self, world: World) -> None:
         world.host_of("i-a", "10.0.0.1")
@@ -681,6 +718,8 @@ class TestInstancesWithoutAHost:
             "account": ACCOUNT,
             "region": REGION,
             "vpc": "vpc-1",
+            "inventory": world.inventory.id,
+            "stint": {"since": world.clock.now, "token": ""},
         }
 
     def test_only_those_that_are_young_are_provisioned(self, world: World) -> None:
@@ -789,18 +828,6 @@ class TestInstancesWithoutAHost:
         assert not world.tower.runs
         assert idle(world.reconcile().plan)
 
-    def test_those_that_were_made_before_one_showed_are_seen_through(self, world: World) -> None:
-        world.serving("i-a", "10.0.0.1", age=YOUNG)
-        world.serving("i-b", "10.0.0.2", age=YOUNG)
-
-        def one_by_one() -> None:
-            made = world.tower.add_host(world.inventory, "i-a")
-            raise HostsExist({"i-a": made.id})
-
-        world.tower.before_create.append(one_by_one)
-        assert deeds(world.reconcile()) == {("added", "i-a"), ("added", "i-b")}
-        assert [run.job.hosts for run in world.tower.runs.values()] == [{"i-a", "i-b"}]
-
     def test_those_that_others_make_meanwhile_do_not_keep_the_rest_from_being_made(self, world: World) -> None:
         for number in range(5):
             world.serving(f"i-{number}", f"10.0.0.{number}", age=YOUNG)
@@ -809,15 +836,45 @@ class TestInstancesWithoutAHost:
         assert deeds(outcome) == {("added", f"i-{number}") for number in (0, 1, 2, 4)}
         assert (outcome.troubles, outcome.left) == ({}, 0)
 
-    def test_where_others_make_one_after_the_other_the_rest_is_left_to_the_next_run(self, world: World) -> None:
-        def make(number: int) -> Callable[[], object]:
-            return lambda: world.host_of(f"i-{number}", f"10.0.0.{number}", age=0)
-
-        for number in range(LOOKS + 2):
-            world.serving(f"i-{number}", f"10.0.0.{number}")
-        world.tower.before_create += [make(number) for number in range(LOOKS)]
+    def test_a_host_that_tower_cannot_hold_fails_alone(self, world: World) -> None:
+        for number in range(4):
+            world.serving(f"i-{number}", f"10.0.0.{number}", age=YOUNG)
+        world.tower.unfit["i-2"] = TowerRejected("its variables hold a NUL character")
         outcome = world.reconcile()
-        assert (outcome.fixes, outcome.left) == ([], 2)
+        assert deeds(outcome) == {("added", f"i-{number}") for number in (0, 1, 3)}
+        assert outcome.troubles.keys() == {"host i-2 of inventory prod"}
+        assert outcome.troubled_in == {"host i-2 of inventory prod": world.inventory}
+        assert [run.job.hosts for run in world.tower.runs.values()] == [{"i-0", "i-1", "i-3"}]
+
+    def test_of_more_than_there_is_room_for_the_first_are_added_and_the_rest_is_reported_once(
+        self, world: World
+    ) -> None:
+        size = 2 * BULK_CREATE_MAX + 1
+        for number in range(size):
+            world.serving(f"i-{number}", f"10.0.{number // 250}.{number % 250}")
+        world.tower.room = 30
+        outcome = world.reconcile()
+        assert len(deeds(outcome)) == outcome.by_inventory[world.inventory].added == 30
+        assert outcome.troubles.keys() == {"adding hosts to inventory prod"}
+        assert isinstance(outcome.troubles["adding hosts to inventory prod"], HostLimitReached)
+        assert outcome.left == size - BULK_CREATE_MAX
+        assert world.tower.calls["create_hosts"] == 1, "once it is full nothing more is asked of this inventory"
+        world.tower.room = None
+        assert len(deeds(world.reconcile())) == size - 30
+
+    def test_an_inventory_without_room_leaves_the_others_alone(self, world: World) -> None:
+        world.tower.add_inventory("other")
+        world.group("db", inventory="other")
+        world.serving("i-a", "10.0.0.1")
+        world.serving("i-b", "10.0.0.2", "db")
+        world.tower.room = 0
+
+        def make_room(method: str) -> None:
+            if method == "create_hosts" and world.tower.calls["create_hosts"] == 2:
+                world.tower.room = 1
+
+        world.tower.before_call = make_room
+        assert len(deeds(world.reconcile())) == 1
 
     def test_many_are_made_in_few_calls(self, world: World) -> None:
         for number in range(2 * BULK_CREATE_MAX + 1):
@@ -932,11 +989,17 @@ class TestProvisioned:
         assert not young.reconcile().fixes
         assert self.tries_again(young)
 
-    def test_after_a_creation_that_was_repeated_and_met_what_it_had_made(self, young: World) -> None:
-        def repeat() -> None:
-            raise HostsExist({})
+    def test_after_a_creation_that_was_repeated_and_met_what_it_had_made(
+        self, young: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        make = young.tower.create_hosts
 
-        young.tower.after_create = repeat
+        def repeat(inventory: Inventory, hosts: Sequence[NewHost]) -> MadeHosts:
+            monkeypatch.undo()
+            make(inventory, hosts)
+            return make(inventory, hosts)
+
+        monkeypatch.setattr(young.tower, "create_hosts", repeat)
         assert not young.reconcile().fixes
         assert self.tries_again(young)
 
@@ -1068,6 +1131,44 @@ class TestProvisioned:
         young.tower.failing["jobs_holding"] = TowerUnavailable("away")
         assert not young.reconcile().fixes
         assert self.tries_again(young)
+
+    def test_while_aws_does_not_say_when_it_came_its_group_is_left_alone(self, young: World) -> None:
+        young.group("db")
+        young.serving("i-db", "10.0.0.3", "db")
+
+        def fail(group: str, instance_ids: Collection[str]) -> dict[str, float]:
+            if group == "web":
+                raise AwsDenied("no permission")
+            return dict.fromkeys(instance_ids, 0.0)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(young.fleet, "arrivals", fail)
+            outcome = young.reconcile()
+        assert deeds(outcome) == {("added", "i-db")}
+        assert list(outcome.troubles) == ["scaling activities of group web"]
+        assert self.tries_again(young)
+
+    def test_auto_scaling_is_asked_when_those_came_that_have_no_host_in_use_and_about_nobody_else(
+        self, young: World
+    ) -> None:
+        for state in ("Pending", "Pending:Proceed", "Terminating:Wait", "Warmed:Stopped"):
+            young.serving(f"i-{state}", "10.0.1.1", state=state)
+        young.serving("i-waits", "10.0.1.2", state="Pending:Wait")
+        young.serving("i-rested", "10.0.1.3")
+        rested = young.host_of("i-rested", "10.0.1.3", variables={})
+        young.tower.update_host(rested.id, "i-rested", with_state(rested.variables, resting={"since": 1.0}))
+        young.serving("i-hosted", "10.0.1.4")
+        young.host_of("i-hosted", "10.0.1.4")
+        asked: list[set[str]] = []
+
+        def arrivals(group: str, instance_ids: Collection[str]) -> dict[str, float]:
+            asked.append(set(instance_ids))
+            return {}
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(young.fleet, "arrivals", arrivals)
+            young.reconcile(dry_run=True)
+        assert asked == [{"i-old", "i-young", "i-waits", "i-rested"}]
 
     def test_one_that_a_person_disabled_meanwhile_owes_no_job_any_more(self, young: World) -> None:
         young.tower.failing["launch"] = TowerDenied("no role execute")
@@ -1308,3 +1409,108 @@ class TestWhoseTroubleItIs:
         world.tower.failing["jobs_holding"] = TowerDenied("not for you")
         assert troubles(world, groups=("web",)) == {f"jobs of job template {world.template.id}"}
         assert troubles(world, groups=("db",)) == set()
+
+
+class TestInstancesThatRest:
+    """Their events were lost: cleanup would have disabled their hosts, and register would have enabled them."""
+
+    @staticmethod
+    def pooled(world: World, *instance_ids: str) -> None:
+        """Instances in the warm pool whose hosts are still in use."""
+        for number, instance_id in enumerate(instance_ids):
+            world.serving(instance_id, f"10.0.0.{number}", state="Warmed:Stopped")
+            world.host_of(instance_id, f"10.0.0.{number}")
+
+    def test_their_hosts_are_disabled_and_marked_once(self, world: World) -> None:
+        self.pooled(world, "i-a")
+        assert deeds(world.reconcile()) == {("fixed", "i-a")}
+        [host] = world.tower.hosts_of(["i-a"])
+        assert rests(host)
+        assert marker_in(host.variables)["resting"] == {"since": world.clock.now, "enabled": True}
+        assert idle(world.reconcile().plan)
+
+    def test_one_that_came_back_since_it_was_read_keeps_its_host_in_use(self, world: World) -> None:
+        self.pooled(world, "i-a", "i-b")
+
+        def comes_back(method: str) -> None:
+            if method == "groups_named":
+                world.leaves("i-a", "Pending:Wait")
+
+        world.tower.before_call = comes_back
+        outcome = world.reconcile()
+        assert deeds(outcome) == {("fixed", "i-b")}
+        assert outcome.left == 1
+        assert [host.enabled for host in world.tower.hosts_of(["i-a", "i-b"])] == [True, False]
+
+    def test_where_aws_does_not_say_whether_they_still_rest_they_wait_for_the_next_run(self, world: World) -> None:
+        self.pooled(world, "i-a")
+        world.serving("i-b", "10.0.0.9")
+        world.host_of("i-b", "10.0.0.99")
+
+        def fail(method: str) -> None:
+            if method == "groups_named":
+                world.fleet.failing["memberships"] = Throttled("later")
+
+        world.tower.before_call = fail
+        outcome = world.reconcile()
+        assert deeds(outcome) == {("fixed", "i-b")}
+        assert (outcome.left, list(outcome.troubles)) == (1, ["instances that rest"])
+        world.fleet.failing.clear()
+        world.tower.before_call = lambda method: None
+        assert deeds(world.reconcile()) == {("fixed", "i-a")}
+
+    def test_of_nobody_auto_scaling_is_asked_again(self, world: World) -> None:
+        world.serving("i-b", "10.0.0.9")
+        world.host_of("i-b", "10.0.0.99")
+        asked: list[str] = []
+        world.fleet.before_call = asked.append
+        world.reconcile()
+        assert asked.count("memberships") == 1
+
+    def test_one_that_is_back_in_service_is_enabled_and_provisioned_and_its_debt_is_on_its_host_meanwhile(
+        self, world: World
+    ) -> None:
+        self.pooled(world, "i-a")
+        world.reconcile()
+        world.clock.advance(3600)
+        world.serving("i-a", "10.0.0.0", age=YOUNG)
+        world.tower.failing["launch"] = TowerDenied("no role execute")
+        world.reconcile()
+        [host] = world.tower.hosts_of(["i-a"])
+        marker = marker_in(host.variables)
+        assert (host.enabled, marker.keys() & {"resting", "job_owed_since"}) == (True, {"job_owed_since"})
+        assert marker["stint"] == {"since": world.clock.now, "token": ""}
+        world.tower.failing.clear()
+        [fix] = world.reconcile().fixes
+        assert fix.step == "fixed and provisioned"
+        assert [run.job.hosts for run in world.tower.runs.values()] == [{"i-a"}]
+        assert idle(world.reconcile().plan)
+
+    def test_the_pools_lost_actions_are_queued_for_whichever_hook_is_open(self, world: World) -> None:
+        world.serving("i-in", "10.0.0.1", state="Warmed:Pending:Wait")
+        world.serving("i-back", "10.0.0.2", state="Warmed:Pending:Wait")
+        world.fleet.waits_for |= {"i-in": HOOK, "i-back": TERMINATE_HOOK}
+        world.reconcile()
+        own = {
+            url: [action.instance_id for action in actions_in(world, url) if action]
+            for url in (world.settings.launch_queue_url, world.settings.terminate_queue_url)
+        }
+        assert list(own.values()) == [["i-in"], ["i-back"]]
+
+    def test_retained_instances_lose_their_hosts_and_stay_a_finding(self, world: World) -> None:
+        world.serving("i-a", "10.0.0.1", state="Terminating:Retained")
+        world.host_of("i-a", "10.0.0.1")
+        first, again = world.reconcile(), world.reconcile()
+        assert (deeds(first), deeds(again)) == ({("removed", "i-a")}, set())
+        for outcome in (first, again):
+            assert [(each.kind, each.subject) for each in outcome.plan.findings] == [(Kind.RETAINED, "i-a")]
+        assert not world.queues.sent
+
+
+def test_who_leaves_while_its_host_is_made_and_cannot_be_removed_again_is_a_trouble(world: World) -> None:
+    world.serving("i-a", "10.0.0.1")
+    world.tower.after_create = lambda: world.leaves("i-a")
+    world.tower.denied.add(world.inventory.id)
+    outcome = world.reconcile()
+    assert list(outcome.troubles) == ["host of i-a, which left"]
+    assert not outcome.fixes

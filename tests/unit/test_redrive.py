@@ -39,10 +39,15 @@ QUEUES = ("Alert", "Launch", "Gate", "Terminate")
 
 @dataclass
 class Reconcile:
-    """Stands in for the stack's function. asked: what it was asked for. unsettled: what it says of some instances."""
+    """Stands in for the stack's function. asked: what it was asked for. unsettled: what it says of some instances.
+
+    unanswered: those that it says nothing of; left_out: how many of each kind it had no room for.
+    """
 
     asked: list[Json] = field(default_factory=list)
     unsettled: dict[str, str] = field(default_factory=dict)
+    unanswered: set[str] = field(default_factory=set)
+    left_out: dict[str, int] = field(default_factory=dict)
     silent: bool = False
     fails: Exception | None = None
 
@@ -57,7 +62,9 @@ class Reconcile:
             "instances": {
                 each: {"settled": each not in self.unsettled, "reason": self.unsettled.get(each, "removed: it is gone")}
                 for each in request["instances"]
-            }
+                if each not in self.unanswered
+            },
+            "left_out": self.left_out,
         }
 
 
@@ -279,6 +286,18 @@ class TestSending:
         assert ("Reconcile ended in an error" if reconcile.fails else "does not answer for it") in told
         assert bodies(aws, "LaunchDeadLetterQueue") == [over("i-a")]
         assert bodies(aws, "TerminateQueue") == [going("i-b")]
+
+    @pytest.mark.parametrize("left_out", [{}, {"instances": 1}])
+    def test_those_that_an_answer_has_no_room_for_stay_and_are_to_be_sent_again(
+        self, run: Run, aws: Any, reconcile: Reconcile, left_out: dict[str, int]
+    ) -> None:
+        reconcile.unanswered, reconcile.left_out = {"i-a"}, left_out
+        set_aside("Launch", over("i-a"), over("i-b"))
+        code, told, _ = run("--send")
+        assert code == 1
+        remedy = "its answer has no room for more: send the rest again" if left_out else "deploy this version"
+        assert f"-> stays: reconcile does not answer for it: {remedy}" in told
+        assert bodies(aws, "LaunchDeadLetterQueue") == [over("i-a")]
 
     def test_what_cannot_be_read_stays(self, run: Run, aws: Any) -> None:
         set_aside("Launch", "{")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from rollcall.errors import (
     BadEvent,
     BadSettings,
+    HostLimitReached,
     InstanceNotVisible,
     JobStillLanding,
     RollcallError,
@@ -21,18 +21,15 @@ from rollcall.errors import (
 )
 from rollcall.model import AddressKind, LifecycleAction, Outcome, Result, Transition
 from rollcall.register import LANDING_TIME
-from rollcall.tower import HostsExist
+from rollcall.reports import Event
 from rollcall.waiting import FIRST_POLL
 
 from .fakes import ACCOUNT, REGION
-from .world import World, ids, warning
+from .world import HOOK, World, ids, token_of, warning
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from rollcall.model import GateMessage, Host, Inventory
     from rollcall.reports import Report
-    from rollcall.tower import NewHost
 
 
 def outcomes(reports: list[Report]) -> dict[str, str]:
@@ -116,6 +113,8 @@ def test_the_host_is_named_after_its_instance_and_carries_the_marker(world: Worl
         "account": ACCOUNT,
         "region": REGION,
         "vpc": "vpc-1",
+        "inventory": world.inventory.id,
+        "stint": {"since": world.clock.now, "token": token_of("i-a"), "hook": HOOK},
     }
 
 
@@ -168,7 +167,7 @@ def test_an_action_that_arrives_twice_in_a_batch_counts_once(world: World) -> No
 
 def test_an_instance_with_two_hooks_has_one_host_and_both_hooks_wait(world: World) -> None:
     first = world.launching("i-a")
-    second = replace(first, hook="rollcall-second", token="t2")
+    second = replace(first, hook="rollcall-second", token=token_of("i-2"))
     world.register(first, second)
     assert {each.action for each in only_message(world).waiting} == {first, second}
     assert len(world.tower.hosts) == 1
@@ -196,10 +195,24 @@ def test_a_hook_of_ours_on_a_group_that_did_not_opt_in_is_an_error_that_names_bo
 
 @pytest.mark.parametrize("state", ["InService", "Standby", "EnteringStandby", "Detached"])
 def test_an_instance_that_is_not_pending_any_more_is_left_alone(world: World, state: str) -> None:
+    world.fleet.stale.add("i-a")
     reports = world.register(world.launching("i-a", state=state))
-    assert list(outcomes(reports)) == ["i-a"]
+    assert outcomes(reports) == {"i-a": f"no longer pending: {state}"}
     assert not world.tower.hosts
     assert not world.queues.sent
+
+
+@pytest.mark.parametrize(
+    "state", ["InService", "Standby", "Detached", "Quarantined", "Warmed:Stopped", "Warmed:Pending"]
+)
+def test_an_instance_whose_hook_waits_although_it_is_said_to_be_elsewhere_is_asked_for_again(
+    world: World, state: str
+) -> None:
+    error = only_error(world.register(world.launching("i-a", state=state)))
+    assert isinstance(error, InstanceNotVisible)
+    assert state in str(error)
+    assert not world.tower.hosts
+    assert not world.fleet.completed
 
 
 @pytest.mark.parametrize("state", ["Terminating", "Terminating:Wait", "Terminating:Proceed", "Terminated"])
@@ -261,6 +274,7 @@ def test_an_instance_still_listed_though_its_group_is_deleted_does_not_touch_its
 
 def test_a_gone_host_that_tower_keeps_fails_only_its_own_action(world: World) -> None:
     other = world.tower.add_inventory("other")
+    world.group("far", inventory="other")
     world.tower.add_host(other, "i-a")
     world.tower.denied.add(other.id)
     reports = world.register(world.launching("i-a", state="Terminated"), world.launching("i-b"))
@@ -281,9 +295,8 @@ def test_an_instance_that_ec2_does_not_describe_yet_is_waited_for(world: World) 
     assert not world.tower.hosts
 
 
-@pytest.mark.parametrize("state", ["Warmed:Pending:Wait", "Warmed:Pending"])
-def test_an_instance_on_its_way_into_a_warm_pool_is_let_in_without_a_host(world: World, state: str) -> None:
-    action = world.launching("i-a", state=state)
+def test_an_instance_on_its_way_into_a_warm_pool_is_let_in_without_a_host(world: World) -> None:
+    action = world.launching("i-a", state="Warmed:Pending:Wait")
     world.register(action)
     assert world.fleet.completed == {action: Result.CONTINUE}
     assert not world.tower.hosts
@@ -320,6 +333,8 @@ def test_a_tag_that_cannot_be_followed_fails_only_its_group(world: World, own: d
     ("changes", "words"),
     [
         ({"asks_limit": False}, "does not prompt for limit"),
+        ({"job_type": "check"}, "is of the job type 'check'"),
+        ({"tags": "base"}, "runs only the tags 'base'"),
         ({"slices": 2}, "slices"),
         ({"asks_inventory": False, "inventory_id": 999}, "fixed to inventory 999"),
         ({"asks_inventory": False, "inventory_id": None}, "fixed to inventory"),
@@ -471,28 +486,26 @@ def test_hosts_that_somebody_else_creates_meanwhile_are_found(world: World) -> N
     assert ids(only_message(world)) == {"i-b"}
 
 
-def test_hosts_made_before_a_duplicate_showed_are_not_taken_for_somebody_elses(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def make_one_and_meet_a_duplicate(inventory: Inventory, hosts: Sequence[NewHost]) -> dict[str, int]:
-        monkeypatch.undo()
-        made = world.tower.create_hosts(inventory, hosts[:1])
-        world.tower.add_host(inventory, hosts[1].instance_id, variables={"rollcall": {}})
-        raise HostsExist(made)
-
-    monkeypatch.setattr(world.tower, "create_hosts", make_one_and_meet_a_duplicate)
-    reports = world.register(world.launching("i-a"), world.launching("i-b"), world.launching("i-c"))
-    assert errors(reports).keys() == {"i-b"}
+def test_a_host_that_tower_cannot_hold_fails_its_action_alone(world: World) -> None:
+    world.tower.unfit["i-b"] = TowerRejected("host 'i-b' of inventory 'prod': its variables hold a NUL character")
+    reports = world.register(*[world.launching(name) for name in ("i-a", "i-b", "i-c")])
+    assert {name: str(error) for name, error in errors(reports).items()} == {"i-b": str(world.tower.unfit["i-b"])}
     assert ids(only_message(world)) == {"i-a", "i-c"}
 
 
-def test_a_race_that_does_not_end_is_left_to_a_later_try(world: World) -> None:
-    names = [f"i-{number}" for number in range(9)]
-    for name in names:
-        world.tower.before_create.append(partial(world.tower.add_host, world.inventory, name))
-    reports = world.register(*[world.launching(name) for name in names])
-    assert all(isinstance(error, TowerUnavailable) for error in errors(reports).values())
-    assert len(errors(reports)) == 9
+def test_of_more_than_tower_has_room_for_those_that_wait_for_longest_are_registered(world: World) -> None:
+    ages = {"i-a": 10.0, "i-b": 300.0, "i-c": 20.0, "i-d": 200.0}
+    actions = [replace(world.launching(name), at=world.clock.now - age) for name, age in ages.items()]
+    world.tower.room = 2
+    reports = world.register(*actions)
+    assert ids(only_message(world)) == {"i-b", "i-d"}
+    assert errors(reports).keys() == {"i-a", "i-c"}
+    assert {type(error) for error in errors(reports).values()} == {HostLimitReached}
+    world.queues.sent.clear()
+    world.tower.room = 1
+    reports = world.register(actions[0], actions[2])
+    assert ids(only_message(world)) == {"i-c"}
+    assert errors(reports).keys() == {"i-a"}
 
 
 # Recycled addresses
@@ -580,12 +593,43 @@ def test_an_inventory_that_keeps_the_old_host_fails_only_who_has_its_address(wor
 
 def test_another_inventory_that_keeps_the_old_host_costs_the_newcomer_one_try(world: World) -> None:
     kept = world.tower.add_inventory("kept")
+    world.group("far", inventory="kept")
     occupied(world, "10.0.0.7")
     occupied(world, "10.0.0.7", inventory=kept)
     world.tower.denied.add(kept.id)
     action = world.launching("i-new")
     assert "'kept'" in str(only_error(world.register(action)))
     assert list(outcomes(world.register(action))) == ["i-new"]
+
+
+def test_an_inventory_that_may_only_be_read_and_that_no_group_names_costs_the_newcomer_nothing(world: World) -> None:
+    mirror = world.tower.add_inventory("all EC2")
+    occupied(world, "10.0.0.7")
+    occupied(world, "10.0.0.7", inventory=mirror)
+    world.tower.denied.add(mirror.id)
+    reports = world.register(world.launching("i-new"))
+    assert list(outcomes(reports)) == ["i-old", "i-new"]
+    [evicted] = [report for report in reports if report.evicted]
+    assert [(note.alert, note.cause) for note in evicted.notes] == [(True, "read-only inventory: all EC2")]
+    assert world.tower.names_in(world.inventory) == {"i-new"}
+    assert world.tower.names_in(mirror) == {"i-old"}
+
+
+@pytest.mark.parametrize("way", ["gone already", "left meanwhile"])
+def test_of_a_launch_that_left_a_host_in_a_read_only_inventory_that_is_reported_with_its_cause(
+    world: World, way: str
+) -> None:
+    mirror = world.tower.add_inventory("all EC2")
+    world.tower.denied.add(mirror.id)
+    world.tower.add_host(mirror, "i-a")
+    action = world.launching("i-a")
+    if way == "gone already":
+        world.leaves("i-a")
+    else:
+        world.tower.after_create = lambda: world.leaves("i-a")
+    [report] = world.register(action)
+    assert [(note.alert, note.cause) for note in report.notes] == [(True, "read-only inventory: all EC2")]
+    assert (report.error, report.event) == (None, Event.RETIRED if way == "left meanwhile" else None)
 
 
 @pytest.mark.parametrize("method", ["memberships", "instances"])
@@ -642,23 +686,26 @@ def test_a_second_copy_finds_the_job_that_has_ended(world: World) -> None:
 def test_a_job_older_than_the_instance_is_not_its_own(world: World) -> None:
     host = world.tower.add_host(world.inventory, "i-a", variables={"rollcall": {}})
     old = world.tower.add_job(world.template, world.inventory, "i-a")
-    world.clock.advance(2 * 86400)
+    world.tower.end_job(old.id, {"i-a": Outcome.OK})
+    world.clock.advance(86400)
     world.register(world.launching("i-a"))
     assert only_message(world).job_id not in (None, old.id)
     assert host.id in world.tower.hosts
 
 
 def test_a_host_made_moments_ago_without_a_job_belongs_to_somebody_at_work(world: World) -> None:
-    world.tower.add_host(world.inventory, "i-a", variables={"rollcall": {}})
-    world.clock.advance(LANDING_TIME - 1)
     action = world.launching("i-a")
+    world.register(replace(action, message_id="another"))
+    world.tower.runs.clear()
+    world.queues.sent.clear()
+    world.clock.advance(LANDING_TIME - 1)
     error = only_error(world.register(action))
     assert isinstance(error, JobStillLanding)
     assert error.retry_in == 1
     assert not world.queues.sent
     world.clock.advance(1)
     assert list(outcomes(world.register(action))) == ["i-a"]
-    assert world.tower.calls["launch"] == 1
+    assert world.tower.calls["launch"] == 2
 
 
 # The look at Auto Scaling after the hosts exist
@@ -838,12 +885,12 @@ def test_an_action_of_another_account_fails_alone(world: World) -> None:
     assert list(outcomes(reports)) == ["i-a"]
 
 
-def test_a_region_that_fails_leaves_the_others_alone(world: World) -> None:
+def test_of_an_action_of_another_region_nothing_is_asked(world: World) -> None:
     far = replace(world.launching("i-far"), region="eu-west-1")
-    world.fleets.of(far).failing["groups"] = Throttled("later")
-    reports = world.register(far, world.launching("i-a"))
-    assert list(errors(reports)) == ["i-far"]
-    assert list(outcomes(reports)) == ["i-a"]
+    asked: list[str] = []
+    world.fleet.before_call = world.tower.before_call = asked.append
+    assert isinstance(only_error(world.register(far)), BadEvent)
+    assert asked == []
 
 
 def test_register_has_nothing_to_say_of_an_empty_batch(world: World) -> None:
@@ -860,7 +907,7 @@ def test_text_that_tower_would_evaluate_is_left_out_and_named(world: World, mark
     tags = {"Name": "web", "evil": f"a {mark} b", f"key{mark}": "fine"}
     world.fleet.known_instances["i-a"] = world.instance("i-a", tags=tags)
     [report] = world.register(action)
-    assert set(report.left_out) == {"evil", f"key{mark}"}
+    assert set(report.left_out) == {"evil (Tower would evaluate it)", f"key{mark} (Tower would evaluate it)"}
     [host] = world.tower.hosts.values()
     assert host.variables["ec2"] == {**world.instance("i-a").facts, "tags": {"Name": "web"}}
     assert mark not in str(host.variables)
@@ -872,6 +919,68 @@ def test_the_name_of_a_group_that_tower_would_evaluate_never_gets_there(world: W
     world.register(world.launching("i-a", name))
     assert "{{" not in str([host.variables for host in world.tower.hosts.values()])
     assert "{{" not in str(world.tower.groups)
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "why"),
+    [
+        ("__ansible_vault", "x", "Ansible would read it as something else"),
+        ("__ansible_type", "x", "Ansible would read it as something else"),
+        ("motd", '#jinja2:variable_start_string:"[%"\n[% lookup("pipe", "id") %]', "Tower would evaluate it"),
+        ("odd", "a\0b", "Tower cannot store it"),
+        ("\ud800", "x", "Tower cannot store it"),
+    ],
+)
+def test_a_tag_that_would_be_more_than_text_is_left_out_with_the_reason(
+    world: World, key: str, text: str, why: str
+) -> None:
+    action = world.launching("i-a")
+    world.fleet.known_instances["i-a"] = world.instance("i-a", tags={"Name": "web", key: text})
+    [report] = world.register(action)
+    assert report.left_out == (f"{key} ({why})",)
+    [host] = world.tower.hosts.values()
+    assert host.variables["ec2"] == {**world.instance("i-a").facts, "tags": {"Name": "web"}}
+
+
+def test_a_fact_of_ec2s_is_as_plain_as_a_tag(world: World) -> None:
+    action, instance = world.launching("i-a"), world.instance("i-a")
+    world.fleet.known_instances["i-a"] = replace(instance, facts={**instance.facts, "private_dns": "{{ x }}"})
+    [report] = world.register(action)
+    assert report.left_out == ("ec2.private_dns (Tower would evaluate it)",)
+    [host] = world.tower.hosts.values()
+    assert "private_dns" not in host.variables["ec2"]  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("name", ["localhost", "i-0123456789abcdef0", "..", "__ansible_vault"])
+@pytest.mark.parametrize("tagged", [True, False])
+def test_no_host_gets_into_an_inventory_group_that_would_do_harm(world: World, name: str, tagged: bool) -> None:
+    group = "web" if tagged else name
+    world.group(group, groups=f"fine {name}" if tagged else "")
+    [report] = world.register(world.launching("i-a", group))
+    assert isinstance(report.error, BadSettings)
+    for words in (repr(group), repr(name), "rollcall:groups"):
+        assert words in str(report.error)
+    assert not world.tower.groups
+    assert not world.tower.hosts
+
+
+def test_a_group_whose_name_is_of_no_use_in_tower_may_name_other_inventory_groups(world: World) -> None:
+    world.group("localhost", groups="web")
+    [report] = world.register(world.launching("i-a", "localhost"))
+    assert report.error is None
+    [host] = world.tower.hosts.values()
+    assert world.tower.groups_of(host.id) == {"web"}
+    assert host.owner is not None
+    assert host.owner["group"] == "localhost"
+
+
+def test_an_auto_scaling_groups_name_may_hold_whatever_does_no_harm(world: World) -> None:
+    name = 'it\'s "web" & $db, *!#\\'
+    world.group(name)
+    [report] = world.register(world.launching("i-a", name))
+    assert report.error is None
+    [host] = world.tower.hosts.values()
+    assert world.tower.groups_of(host.id) == {name}
 
 
 def test_a_tag_that_the_installation_does_not_follow_is_told_with_the_parameter_and_keeps_nobody(world: World) -> None:

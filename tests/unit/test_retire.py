@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from rollcall import waiting as timing
 from rollcall.errors import (
     AwsDenied,
+    BadEvent,
     BadSettings,
+    InstanceNotVisible,
     RollcallError,
     Throttled,
     TowerDenied,
@@ -22,10 +24,13 @@ from rollcall.errors import (
 from rollcall.events import Record, read_action
 from rollcall.model import Job, JobStatus, Outcome, Result
 from rollcall.provisioning import launch_alone
+from rollcall.reports import NO_LONGER_WAITING, Event
 from rollcall.retire import Move, Seen, judge
+from rollcall.tower import CancelRefused
+from rollcall.variables import is_resting, with_state
 
 from .fakes import REGION, FakeChef
-from .world import TERMINATE_HOOK, World
+from .world import TERMINATE_HOOK, World, token_of
 
 if TYPE_CHECKING:
     from rollcall.looking import Round
@@ -156,7 +161,7 @@ def test_somebody_is_told_of_everybody_who_goes_without_what_could_have_been_don
         (OK, "retired by job 7"),
         (FAILED, "its retire job 7 (failed) failed on it"),
         (UNREACHABLE, "its retire job 7 (failed) could not reach it"),
-        (Outcome.CUT_SHORT, "its retire job 7 (failed) was cut short"),
+        (Outcome.CUT_SHORT, "its retire job 7 (failed) was cut short before it was done with it"),
         (Outcome.UNPROVEN, "its retire job 7 (failed) proved nothing about it"),
     ],
 )
@@ -242,7 +247,8 @@ def test_one_read_of_the_jobs_serves_all_messages_of_a_batch(world: World) -> No
     messages = [launched(world, each) for each in ("i-a", "i-b")]
     world.tower.calls.clear()
     assert [len(result.next) for result in world.part(*messages)] == [1, 1]
-    assert world.tower.calls == {"jobs": 1, "usual_durations": 2}
+    assert world.tower.calls["jobs"] == 1
+    assert not {"jobs_holding", "hosts_named", "launch"} & world.tower.calls.keys()
 
 
 @pytest.mark.parametrize("outcome", [FAILED, UNREACHABLE, Outcome.CUT_SHORT, Outcome.UNPROVEN])
@@ -332,14 +338,14 @@ def test_after_a_tower_that_was_away_for_half_of_the_hooks_life_no_job_is_begun(
     assert not world.tower.hosts
 
 
-@pytest.mark.parametrize("error", [TowerDenied("no"), TowerUnavailable("away")])
+@pytest.mark.parametrize("error", [TowerDenied("no"), TowerUnavailable("away"), CancelRefused(7, "bob")])
 def test_a_job_that_cannot_be_cancelled_keeps_nobody_and_is_named(world: World, error: RollcallError) -> None:
     message = launched(world, "i-a")
     world.clock.advance(1800)
     world.tower.failing["cancel"] = error
     result = world.part_from(message)
     assert completed(world) == {"i-a": Result.CONTINUE}
-    assert f"job {message.job_id} COULD NOT BE CANCELLED" in alerts(result)["i-a"]
+    assert f"job {message.job_id} COULD NOT BE CANCELLED ({error})" in alerts(result)["i-a"]
 
 
 # Whom no job can help
@@ -414,14 +420,65 @@ def test_a_group_that_does_not_provision_retires_all_the_same(world: World) -> N
     assert retire_jobs(world) == [{"i-a"}]
 
 
-def test_an_action_that_nobody_waits_for_runs_no_job(world: World) -> None:
-    # Late, forged, or sent by hand: the instance may serve, and a retire job would take it out of service.
+def test_an_action_that_is_over_runs_no_job_and_the_host_of_who_goes_is_removed(world: World) -> None:
     message = world.retiring("i-a")
     world.fleet.stale.add("i-a")
+    world.leaves("i-a", "Terminating:Proceed")
     result = world.part_from(message)
-    assert outcomes(result) == {"i-a": "finished elsewhere"}
+    assert outcomes(result) == {"i-a": NO_LONGER_WAITING}
+    assert [report.event for report in result.reports] == [Event.RETIRED]
     assert not retire_jobs(world)
     assert not world.tower.hosts
+
+
+def test_an_action_that_is_over_does_nothing_to_who_serves(world: World) -> None:
+    # Late, forged, or sent by hand: a retire job would take it out of service.
+    message = world.retiring("i-a")
+    world.fleet.stale.add("i-a")
+    world.leaves("i-a", "InService")
+    result = world.part_from(message)
+    [report] = result.reports
+    assert report.outcome.startswith(NO_LONGER_WAITING)
+    assert report.event is None
+    assert not retire_jobs(world)
+    assert world.tower.names_in(world.inventory) == {"i-a"}
+    assert not world.fleet.completed
+
+
+def test_a_hook_that_waits_although_its_instance_is_said_to_stay_is_asked_about_again(world: World) -> None:
+    message = launched(world, "i-a")
+    end(world, message, i_a=OK)
+    world.leaves("i-a", "InService")
+    result = world.part_from(message)
+    assert isinstance(result.error, InstanceNotVisible)
+    assert world.tower.names_in(world.inventory) == {"i-a"}
+    assert not world.fleet.completed
+
+
+@pytest.mark.parametrize("state", ["Warmed:Pending:Wait", "ReplacingRootVolume:Wait"])
+def test_who_only_rests_has_its_job_and_is_disabled_then(world: World, state: str) -> None:
+    message = launched(world, "i-a")
+    world.leaves("i-a", state)
+    end(world, message, i_a=OK)
+    world.fleet.before_complete = lambda action: seen.append(set(world.tower.disabled))
+    seen: list[set[int]] = []
+    result = world.part_from(message)
+    [host] = world.tower.hosts.values()
+    assert seen == [{host.id}]
+    assert is_resting(host.variables)
+    assert completed(world) == {"i-a": Result.CONTINUE}
+    assert outcomes(result)["i-a"].startswith("its host is disabled: retired by job")
+    assert [report.event for report in result.reports] == [Event.RETIRED]
+
+
+def test_who_only_rests_and_cannot_be_disabled_is_not_let_go(world: World) -> None:
+    message = launched(world, "i-a")
+    world.leaves("i-a", "Warmed:Pending:Wait")
+    end(world, message, i_a=OK)
+    world.tower.failing["update_host"] = TowerDenied("lacks admin")
+    result = world.part_from(message)
+    assert isinstance(result.error, TowerDenied)
+    assert not world.fleet.completed
 
 
 @pytest.mark.parametrize("gone", [True, False])
@@ -481,6 +538,7 @@ def test_the_wait_for_a_job_is_no_part_of_the_patience_with_chef(world: World) -
     [(message, _)] = world.queues.retire_messages()
     assert message.retiring[0].received_at == early.received_at
     world.fleet.stale.add("i-a")
+    world.leaves("i-a", "Terminating:Proceed")
     world.queues.sent.clear()
     world.part_from(message)
     [(url, body, _)] = world.queues.sent
@@ -512,8 +570,9 @@ def test_nobody_is_told_of_a_job_that_failed_an_instance_which_another_message_l
     message = launched(world, "i-a")
     end(world, message, i_a=FAILED)
     assert alerts(world.part_from(message))
+    world.leaves("i-a", "Terminating:Proceed")
     again = world.part_from(message)
-    assert outcomes(again) == {"i-a": "finished elsewhere"}
+    assert outcomes(again) == {"i-a": NO_LONGER_WAITING}
     assert not alerts(again)
 
 
@@ -554,6 +613,8 @@ def trouble(world: World, result: Round[RetireMessage], words: str) -> None:
     ("change", "words"),
     [
         ({"asks_limit": False}, "does not prompt for limit"),
+        ({"job_type": "check"}, "is of the job type 'check'"),
+        ({"tags": "base"}, "runs only the tags 'base'"),
         ({"slices": 2}, "slices"),
         ({"asks_inventory": False, "inventory_id": 999}, "is fixed to inventory 999"),
     ],
@@ -623,8 +684,10 @@ def test_the_second_message_of_an_instance_that_went_finds_nothing_to_do(world: 
     [(message, _)] = world.part_from(message).next
     end(world, message, i_a=OK)
     world.part_from(message)
+    world.leaves("i-a", "Terminating:Proceed")
     result = world.part_from(copy)
-    assert outcomes(result) == {"i-a": "finished elsewhere"}
+    assert outcomes(result) == {"i-a": NO_LONGER_WAITING}
+    assert [report.event for report in result.reports] == [None]
     assert retire_jobs(world) == [{"i-a"}]
 
 
@@ -706,7 +769,7 @@ def test_a_younger_rival_gives_way_by_itself(world: World) -> None:
     assert world.tower.calls["cancel"] == 0
 
 
-@pytest.mark.parametrize("error", [TowerDenied("no"), TowerRejected("odd")])
+@pytest.mark.parametrize("error", [TowerDenied("no"), TowerRejected("odd"), CancelRefused(7, "bob")])
 def test_whose_second_job_tower_does_not_let_be_cancelled_waits_for_the_older_one(
     world: World, error: RollcallError
 ) -> None:
@@ -814,9 +877,8 @@ def test_a_message_that_fails_leaves_its_neighbour_alone(world: World) -> None:
     bad, good = launched(world, "i-a"), launched(world, "i-b")
     end(world, good, i_b=OK)
     far = replace(bad, retiring=tuple(replace(action, region="eu-west-1") for action in bad.retiring))
-    world.fleets.of(far.retiring[0]).failing["groups"] = Throttled("later")
     failed, fine = world.part(far, good)
-    assert isinstance(failed.error, Throttled)
+    assert isinstance(failed.error, BadEvent)
     assert fine.error is None
     assert completed(world) == {"i-b": Result.CONTINUE}
 
@@ -830,7 +892,7 @@ def test_a_permission_that_the_gate_lacks_on_ec2_is_an_error_of_its_own(world: W
 def test_both_hooks_of_an_instance_are_completed_after_one_job(world: World) -> None:
     message = world.retiring("i-a")
     [action] = message.retiring
-    other: LifecycleAction = replace(action, hook="rollcall-second", token="t2")
+    other: LifecycleAction = replace(action, hook="rollcall-second", token=token_of("i-2"))
     [(sent, _)] = world.part_from(replace(message, retiring=(action, other))).next
     end(world, sent, i_a=OK)
     asked: list[str | None] = []
@@ -844,6 +906,105 @@ def test_settings_that_broke_while_a_job_runs_end_the_wait_and_the_job(world: Wo
     message = launched(world, "i-a")
     world.group("web", retire_job_template="retire", gate="nonsense")
     trouble(world, world.part_from(message), str(BadSettings("rollcall:gate")))
+
+
+# Jobs of before, and ids that come again
+
+
+def other_job(world: World, which: str) -> Job:
+    """A job that ended well, and whose id is the message's by now: Tower was restored."""
+    template = world.tower.add_template("another") if which == "of another template" else retire_template(world)
+    names = ["i-x"] if which == "on others" else ["i-a"]
+    job = world.tower.add_job(template, world.inventory, *names)
+    world.tower.end_job(job.id, dict.fromkeys(names, OK))
+    return job
+
+
+@pytest.mark.parametrize("which", ["of another template", "on others", "of before"])
+def test_a_job_that_is_not_the_messages_own_is_no_evidence(world: World, which: str) -> None:
+    job = other_job(world, which)
+    message = world.retiring("i-a")
+    if which == "of before":
+        world.clock.advance(3600)
+        message = replace(message, since=world.clock.now)
+        [host] = world.tower.hosts_of(["i-a"])
+        stint = {"since": world.clock.now - 60, "token": "t"}
+        world.tower.update_host(host.id, "i-a", with_state(host.variables, stint=stint))
+    result = world.part_from(replace(message, job_id=job.id))
+    assert not world.fleet.completed
+    [(sent, _)] = result.next
+    assert sent.job_id not in (None, job.id)
+
+
+def test_a_job_that_holds_only_some_of_a_message_is_no_evidence_about_the_others(world: World) -> None:
+    job = other_job(world, "on some")
+    message = world.retiring("i-a", "i-b")
+    result = world.part_from(replace(message, job_id=job.id))
+    assert completed(world) == {"i-a": Result.CONTINUE}
+    [(sent, _)] = result.next
+    assert [action.instance_id for action in sent.retiring] == ["i-b"]
+    assert sent.job_id not in (None, job.id)
+
+
+def test_a_job_that_was_launched_just_before_the_message_was_sent_is_its_own(world: World) -> None:
+    message = launched(world, "i-a")
+    ahead = replace(message, since=message.since + timing.CLOCKS_APART)
+    end(world, message, i_a=OK)
+    world.tower.calls.clear()
+    world.part_from(ahead)
+    assert completed(world) == {"i-a": Result.CONTINUE}
+    assert not world.tower.calls["jobs_holding"]
+
+
+def test_a_job_that_runs_is_waited_for_though_its_host_was_disabled_since(world: World) -> None:
+    message = world.retiring("i-a")
+    world.part_from(message)
+    world.tower.disabled |= set(world.tower.hosts)
+    assert world.part_from(message).next
+    assert not world.fleet.completed
+
+
+def test_a_retire_job_of_a_former_stint_is_no_evidence(world: World) -> None:
+    message = world.retiring("i-a")
+    former = world.tower.add_job(retire_template(world), world.inventory, "i-a")
+    world.tower.end_job(former.id, {"i-a": OK})
+    world.clock.advance(60)
+    [host] = world.tower.hosts_of(["i-a"])
+    stint = {"since": world.clock.now, "token": "t"}
+    world.tower.update_host(host.id, "i-a", with_state(host.variables, stint=stint))
+    [(sent, _)] = world.part_from(message).next
+    assert sent.job_id != former.id
+    assert not world.fleet.completed
+
+
+@pytest.mark.parametrize("before_its_stint", [True, False])
+def test_a_provisioning_job_keeps_no_retire_job_back_if_it_is_of_a_former_stint(
+    world: World, before_its_stint: bool
+) -> None:
+    message = world.retiring("i-a")
+    world.tower.add_job(world.template, world.inventory, "i-a")
+    [host] = world.tower.hosts_of(["i-a"])
+    since = world.clock.now + (1 if before_its_stint else -1)
+    world.tower.update_host(host.id, "i-a", with_state(host.variables, stint={"since": since, "token": "t"}))
+    world.clock.advance(60)
+    world.part_from(message)
+    assert retire_jobs(world) == ([{"i-a"}] if before_its_stint else [])
+    assert completed(world) == ({} if before_its_stint else {"i-a": Result.CONTINUE})
+
+
+# Read-only inventories
+
+
+def test_a_host_that_is_left_in_a_read_only_inventory_keeps_nobody_and_is_reported(world: World) -> None:
+    message = launched(world, "i-a")
+    mirror = world.tower.add_inventory("all EC2")
+    world.tower.denied.add(mirror.id)
+    world.tower.add_host(mirror, "i-a")
+    end(world, message, i_a=OK)
+    [report] = world.part_from(message).reports
+    assert completed(world) == {"i-a": Result.CONTINUE}
+    assert [(note.alert, note.cause) for note in report.notes] == [(True, "read-only inventory: all EC2")]
+    assert report.event == Event.RETIRED
 
 
 def test_where_jobs_retire_nobody_cleanup_asks_nothing_of_the_group(world: World) -> None:

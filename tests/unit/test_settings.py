@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rollcall.errors import BadSettings
 from rollcall.model import AddressKind, Check, CheckKind, Group, GroupSettings, OnFailure
-from rollcall.settings import read_group_settings, read_own_queue, read_removal_share, read_settings
+from rollcall.settings import read_group_settings, read_own_queue, read_removal_share, read_settings, read_topics
 
 JOB = Check(CheckKind.JOB)
 
@@ -71,10 +71,19 @@ def test_an_inventory_may_be_named_in_every_way(value: str) -> None:
     assert read(inventory=value).inventory == value
 
 
-def test_blanks_around_and_between_words_do_not_matter() -> None:
-    settings = read(inventory="  Two   words ", job_template=" provision ", groups=" a   b ", timeout=" 60 ")
-    assert settings.inventory == "Two words"
-    assert settings.job_template == "provision"
+def test_blanks_around_and_between_words_do_not_matter_but_for_those_within_a_name() -> None:
+    settings = read(
+        inventory="  Two   words ",
+        job_template=" pro  vision ",
+        retire_job_template=" de  commission ",
+        groups=" a   b ",
+        timeout=" 60 ",
+        gate=" job   ec2 ",
+    )
+    assert settings.inventory == "Two   words"
+    assert settings.job_template == "pro  vision"
+    assert settings.retire_job_template == "de  commission"
+    assert [str(check) for check in settings.gate] == ["job", "ec2"]
     assert settings.inventory_groups == ("a", "b")
     assert settings.timeout == 60
 
@@ -133,6 +142,29 @@ def test_a_group_may_let_its_instances_ask_for_more(value: str, *, wanted: bool)
 @pytest.mark.parametrize("value", ["1", "60", "172800"])
 def test_a_timeout_is_in_seconds(value: str) -> None:
     assert read(timeout=value).timeout == int(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "epoch"), [("1970-01-01T00:00:01Z", 1), ("2026-11-21T10:00:00Z", 1_795_255_200), (" ", 0)]
+)
+def test_a_group_was_released_at_a_moment_in_utc(value: str, epoch: float) -> None:
+    assert read(released=value).released_at == epoch
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "now",
+        "1795255200",
+        "2026-11-21",
+        "2026-11-21 10:00:00",
+        "2026-11-21T10:00:00",
+        "2026-11-21T10:00:00+01:00",
+        "2026-13-01T10:00:00Z",
+    ],
+)
+def test_what_is_no_moment_releases_no_group(value: str) -> None:
+    refused("released", value, repr(value), "UTC, like 2026-11-21T10:00:00Z")
 
 
 @pytest.mark.parametrize("value", ["1", "60", "3600"])
@@ -240,6 +272,7 @@ def test_whatever_a_tag_can_hold_is_read_or_refused_by_name(tags: dict[str, str]
 
 ENVIRONMENT = {
     "ACCOUNT_ID": "123456789012",
+    "AWS_REGION": "us-east-1",
     "TOWER_URL": "https://tower.example.com",
     "TOWER_SECRET": "arn:aws:secretsmanager:us-east-1:123456789012:secret:tower",
     "HOOK_PREFIX": "rollcall",
@@ -287,3 +320,13 @@ def test_the_share_that_may_be_removed_is_a_fraction() -> None:
 def test_a_share_that_is_not_set_names_its_variable() -> None:
     with pytest.raises(BadSettings, match="REMOVE_AT_MOST_PERCENT"):
         read_removal_share({})
+
+
+# The installation
+
+
+@pytest.mark.parametrize(
+    ("text", "topics"), [("", ()), (" ", ()), ("arn:a", ("arn:a",)), ("arn:a, arn:b ,", ("arn:a", "arn:b"))]
+)
+def test_topics_are_a_list_as_cloudformation_takes_it(text: str, topics: tuple[str, ...]) -> None:
+    assert read_topics(text) == topics

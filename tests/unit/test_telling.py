@@ -13,12 +13,14 @@ import pytest
 
 from rollcall.connection import job_page
 from rollcall.errors import (
+    ActionNotVisible,
     AwsDenied,
     BadEvent,
     BadSettings,
     ChefDenied,
     ChefRejected,
     ChefUnavailable,
+    HostLimitReached,
     InstanceNotVisible,
     JobStillLanding,
     Throttled,
@@ -134,7 +136,7 @@ FOUND = warns(
 
 def say_misconfigured(found: Sequence[Misconfiguration], mended: Sequence[Misconfiguration]) -> Callable[..., None]:
     def say(world: World, audience: Audience) -> None:
-        settings = SimpleNamespace(account=ACCOUNT, stack="rollcall")
+        settings = SimpleNamespace(account=ACCOUNT, region=REGION, stack="rollcall")
         here: Any = SimpleNamespace(settings=settings, tower=world.tower)
         audience.announcer.misconfigured(here, found, mended, lambda: 60.0)
 
@@ -279,6 +281,7 @@ def test_a_job_has_a_page_for_people(root: str, page: str) -> None:
 INSTALLATION = [
     TowerUnavailable,
     ChefUnavailable,
+    HostLimitReached,
     Throttled,
     AwsDenied,
     TowerDenied,
@@ -305,7 +308,7 @@ def test_what_ails_a_group_has_one_cause_for_its_instances(world: World, kind: t
     assert cause_of(kind("words"), None) == kind.__name__
 
 
-@pytest.mark.parametrize("kind", [InstanceNotVisible, JobStillLanding])
+@pytest.mark.parametrize("kind", [InstanceNotVisible, ActionNotVisible, JobStillLanding])
 def test_what_ails_an_instance_is_its_own_cause(world: World, kind: type[Exception]) -> None:
     assert cause_of(kind("words"), launch(world)) == f"instance: web/{INSTANCE}"
 
@@ -355,6 +358,15 @@ def test_an_alert_is_told_once_and_ends_with_the_instance(world: World, audience
     assert kind == "Work Failed"
     assert (detail["error"], detail["cause"], detail["again_within"]) == (IN_TROUBLE, f"instance: web/{INSTANCE}", None)
     assert detail["failing_for"] == 42.5
+
+
+def test_an_alert_about_more_than_one_instance_has_one_cause_for_all(world: World, audience: Audience) -> None:
+    note = Note("its host stays", alert=True, cause="read-only inventory: all EC2")
+    reports = [Report(each, "struck off", event=Event.RETIRED, notes=(note,)) for each in (launch(world), leave(world))]
+    audience.announcer.reports(reports)
+    told = audience.end()
+    assert {each["cause"] for kind, each in told if kind == "Work Failed"} == {"read-only inventory: all EC2"}
+    assert [each["troubled"] for kind, each in told if kind == "Instance Retired"] == [False, False]
 
 
 def test_what_is_let_go_is_no_failure(world: World, audience: Audience) -> None:

@@ -18,7 +18,7 @@ from rollcall.alert_events import DONE_WITH, TROUBLES
 from rollcall.alert_settings import read_alert_settings
 from rollcall.announce import Announcer
 from rollcall.bus import SOURCE
-from rollcall.diagnose_groups import NOTICE_OF, OUTPUT_OF, QUEUE_OF
+from rollcall.diagnose_groups import OUTPUT_OF
 from rollcall.diagnose_stack import (
     ALERTS,
     FED_BY,
@@ -31,6 +31,7 @@ from rollcall.diagnose_stack import (
     UNSCHEDULED,
     WORKS_ON,
 )
+from rollcall.diagnose_topics import NOTICE_OF, QUEUE_OF
 from rollcall.errors import BadSettings, TowerUnavailable
 from rollcall.events import GROUP_EVENTS, Record, read_examination_request, read_run_request
 from rollcall.intake import PERMANENT_FAILURE_LIFE
@@ -113,6 +114,7 @@ OF_INSTANCES = {"autoscaling:DescribeAutoScalingInstances", "ec2:DescribeInstanc
 ANSWERS = {"autoscaling:CompleteLifecycleAction", "autoscaling:RecordLifecycleActionHeartbeat"}
 TELLS = {"events:PutEvents"}
 SENDS = {"sqs:SendMessage"}
+OF_POOLS = {"autoscaling:DescribeWarmPool"}
 WORKS_ON_ACTIONS = TO_ANYBODY | FROM_A_QUEUE | OF_GROUPS | OF_INSTANCES | ANSWERS | TELLS | SENDS
 PERMITTED = {
     "RegisterRole": {*WORKS_ON_ACTIONS, "ec2:DescribeInstanceAttribute"},
@@ -126,12 +128,13 @@ PERMITTED = {
     },
     "CleanupRole": WORKS_ON_ACTIONS,
     "ReconcileRole": {
-        *(TO_ANYBODY | OF_GROUPS | OF_INSTANCES | TELLS | SENDS),
+        *(TO_ANYBODY | OF_GROUPS | OF_INSTANCES | OF_POOLS | TELLS | SENDS),
+        "autoscaling:DescribeScalingActivities",
         "autoscaling:RecordLifecycleActionHeartbeat",
         "ec2:DescribeInstanceAttribute",
     },
     "DoctorRole": {
-        *(TO_ANYBODY | OF_GROUPS | TELLS),
+        *(TO_ANYBODY | OF_GROUPS | OF_POOLS | TELLS),
         "autoscaling:DescribeNotificationConfigurations",
         "dynamodb:GetItem",
         "dynamodb:PutItem",
@@ -158,6 +161,14 @@ def test_a_role_permits_what_its_function_calls_and_nothing_else() -> None:
     for role, statement in statements():
         permitted[role] |= set(as_list(statement["Action"]))
     assert permitted == PERMITTED
+
+
+@pytest.mark.parametrize("role", ["RegisterRole", "GateRole", "CleanupRole", "ReconcileRole"])
+def test_whoever_deletes_or_answers_may_ask_for_the_state_in_every_installation(role: str) -> None:
+    """Nothing goes on a message's word, with Chef and retire jobs or without them."""
+    [policy] = of_type("AWS::IAM::Role")[role]["Policies"]
+    always = [each for each in policy["PolicyDocument"]["Statement"] if "Fn::If" not in each]
+    assert {action for each in always for action in as_list(each["Action"])} >= OF_GROUPS | OF_INSTANCES
 
 
 # Functions
@@ -207,12 +218,14 @@ def test_a_function_reports_what_failed_and_is_told_its_queues(function: str) ->
 def test_the_environment_of_a_function_is_what_settings_read(function: str, monkeypatch: pytest.MonkeyPatch) -> None:
     variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
     variables = variables | FUNCTIONS[function]["Environment"]["Variables"]
-    environment = {name: str(by_default(value)) for name, value in variables.items()}
+    environment = {name: str(by_default(value)) for name, value in variables.items()} | {"AWS_REGION": REGION}
     assert read_settings(environment).max_hosts_per_job == 100
+    if function in ("CleanupFunction", "ReconcileFunction"):
+        assert read_removal_share(environment) == 0.2
     if function in FED:
         assert read_own_queue(environment)
     elif function == "ReconcileFunction":
-        assert read_removal_share(environment) == 0.2
+        assert environment["REMOVE_AT_MOST_PERCENT"]
     else:
         assert read_stack_names(environment).told_table
 
@@ -290,7 +303,9 @@ def test_doctor_is_told_the_parts_of_the_stack_by_their_names(alerts: bool) -> N
             assert elsewhere == {"Ref": "AWS::NoValue"}
         if isinstance(there, dict) and "Ref" in there and (alerts or condition != "HasAlerts"):
             told[name] = str(there["Ref"])
+    told["NOTIFYING_TOPICS"] = "arn:a,arn:b"  # its value is joined: see test_no_topic_may_send_that_is_not_named
     names = read_stack_names(told)
+    assert names.notifying_topics == ("arn:a", "arn:b")
     assert names.rules == {name: name for name in present("AWS::Events::Rule", alerts=alerts)}
     assert names.queues == {name: name for name in present("AWS::SQS::Queue", alerts=alerts)}
     assert names.topics == {name: name for name in present("AWS::SNS::Topic", alerts=alerts)}
@@ -431,7 +446,7 @@ def test_what_signs_for_chef_is_in_its_own_layer_only() -> None:
 @pytest.mark.parametrize(("given", "held"), [({}, ""), ({"CHEF_SECRET": "arn:x"}, "arn:x")])
 def test_settings_tell_whether_there_is_a_chef_server(given: dict[str, str], held: str) -> None:
     variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"].keys() - {"CHEF_SECRET"}
-    assert read_settings(dict.fromkeys(variables, "1") | given).chef_secret == held
+    assert read_settings(dict.fromkeys([*variables, "AWS_REGION"], "1") | given).chef_secret == held
 
 
 # Queues
@@ -518,29 +533,84 @@ def test_rules_choose_by_the_hooks_prefix_and_lose_no_event() -> None:
         assert each["DeadLetterConfig"]["Arn"] == QUEUES[target(each["Arn"])]["RedrivePolicy"]["deadLetterTargetArn"]
         if name in ("LaunchRule", "TerminateRule"):
             assert rule["EventPattern"]["detail"]["LifecycleHookName"] == [{"prefix": {"Ref": "HookPrefix"}}]
-    sources = {
-        target(each)
-        for statement in queue_statements()
-        if statement["Principal"] == {"Service": "events.amazonaws.com"}
-        for each in statement["Condition"]["ArnEquals"]["aws:SourceArn"]
+
+
+def test_rules_take_no_event_of_another_account_or_region() -> None:
+    """Whoever may put events onto this bus may put those of their own account there."""
+    for rule in of_type("AWS::Events::Rule").values():
+        pattern = rule["EventPattern"]
+        assert (pattern["account"], pattern["region"]) == ([{"Ref": "AWS::AccountId"}], [{"Ref": "AWS::Region"}])
+
+
+QUEUE_POLICIES = of_type("AWS::SQS::QueuePolicy")
+
+
+def policy_statements(policy: str) -> Iterator[tuple[str, Json]]:
+    """The statements of a queue's policy, each with the condition under which there is one, empty for always."""
+    for statement in QUEUE_POLICIES[policy]["PolicyDocument"]["Statement"]:
+        condition, own, otherwise = statement.get("Fn::If", ("", statement, None))
+        assert otherwise in (None, {"Ref": "AWS::NoValue"})
+        yield condition, own
+
+
+def queue_of(policy: str) -> str:
+    """The only queue that a policy is about."""
+    [queue] = QUEUE_POLICIES[policy]["Queues"]
+    return target(queue)
+
+
+def test_each_queue_that_others_feed_has_a_policy_that_names_it_alone() -> None:
+    """SQS' developer guide, "Special information for SQS policies": a policy covers only one queue."""
+    fed = {*FED_BY.values(), *FED_BY_TOPICS.values()}
+    assert {queue_of(each) for each in QUEUE_POLICIES} == fed | {
+        each.replace("Queue", "DeadLetterQueue") for each in fed
     }
-    assert sources == set(rules)
+    for name in QUEUE_POLICIES:
+        for _, statement in policy_statements(name):
+            assert statement["Resource"] == {"Fn::GetAtt": [queue_of(name), "Arn"]}
 
 
-def queue_statements() -> Iterator[Json]:
-    """Every statement of the queues' policies, also those that only some installations have."""
-    for policy in of_type("AWS::SQS::QueuePolicy").values():
-        for statement in policy["PolicyDocument"]["Statement"]:
-            yield statement["Fn::If"][1] if "Fn::If" in statement else statement
+def test_a_queue_and_its_dead_letters_are_sent_to_by_its_own_rules_and_the_topics_that_are_named() -> None:
+    senders: dict[str, set[tuple[str, str, str, str]]] = {}
+    for name in QUEUE_POLICIES:
+        own = senders[queue_of(name)] = set()
+        for condition, statement in policy_statements(name):
+            assert (statement["Effect"], statement["Action"]) == ("Allow", "sqs:SendMessage")
+            [(operator, keys)] = statement["Condition"].items()
+            assert keys.keys() == {"aws:SourceArn"}
+            [service] = statement["Principal"].values()
+            own |= {(service, operator, target(each), condition) for each in as_list(keys["aws:SourceArn"])}
+    of_rules, of_topics = "events.amazonaws.com", "sns.amazonaws.com"
+    expected: dict[str, set[tuple[str, str, str, str]]] = {queue: set() for queue in senders}
+    for rule, queue in FED_BY.items():
+        for each in (queue, queue.replace("Queue", "DeadLetterQueue")):
+            expected[each].add((of_rules, "ArnEquals", rule, ""))
+    for topic, queue in FED_BY_TOPICS.items():
+        for each in (queue, queue.replace("Queue", "DeadLetterQueue")):
+            expected[each].add((of_topics, "ArnEquals", topic, ""))
+    for queue in HEARS_USERS:
+        for each in (queue, queue.replace("Queue", "DeadLetterQueue")):
+            expected[each].add((of_topics, "ArnEquals", "NotificationTopicArn", "HasNotificationTopic"))
+        expected[queue].add((of_topics, "ArnLike", "NotifyingTopicArns", "HasNotifyingTopics"))
+    assert senders == expected
 
 
-def test_nobody_from_outside_may_send_to_a_queue() -> None:
-    for statement in queue_statements():
-        assert as_list(statement["Action"]) == ["sqs:SendMessage"]
-        assert set(statement["Principal"]) == {"Service"}
-        [condition] = statement["Condition"].values()
-        assert set(condition) <= {"aws:SourceArn", "aws:SourceAccount"}
-        assert condition
+def test_an_upgrade_or_a_roll_back_leaves_no_queue_without_a_policy() -> None:
+    """CloudFormation empties the policy of a queue whose AWS::SQS::QueuePolicy it deletes, whatever made it since.
+
+    Versions before had one policy for four queues, and one for alert's two: these go on under their names, and what
+    takes a queue over from them comes after them.
+    """
+    before = {"QueuePolicy": "", "AlertQueuePolicy": ""}
+    after = {
+        "LaunchDeadLetterQueuePolicy": "QueuePolicy",
+        "TerminateQueuePolicy": "QueuePolicy",
+        "TerminateDeadLetterQueuePolicy": "QueuePolicy",
+        "AlertDeadLetterQueuePolicy": "AlertQueuePolicy",
+    }
+    assert {name: RESOURCES[name].get("DependsOn", "") for name in QUEUE_POLICIES} == before | after
+    for name in QUEUE_POLICIES:
+        assert (RESOURCES[name]["DeletionPolicy"], RESOURCES[name]["UpdateReplacePolicy"]) == ("Retain", "Retain")
 
 
 # Notifications
@@ -599,15 +669,55 @@ def test_an_installation_without_a_topic_has_nothing_of_it() -> None:
     assert parameter["Default"] == ""
     for name in SUBSCRIPTIONS:
         assert RESOURCES[name]["Condition"] == "HasNotificationTopic"
-    mentions = [
-        each["Fn::If"]
-        for policy in of_type("AWS::SQS::QueuePolicy").values()
-        for each in policy["PolicyDocument"]["Statement"]
-        if "NotificationTopicArn" in json.dumps(each)
-    ]
-    [[condition, statement, otherwise]] = mentions
-    assert (condition, otherwise) == ("HasNotificationTopic", {"Ref": "AWS::NoValue"})
-    assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": {"Ref": "NotificationTopicArn"}}}
+
+
+@pytest.mark.parametrize("name", SUBSCRIPTIONS)
+def test_a_topic_is_subscribed_once_it_may_send_to_the_queue_and_to_its_dead_letters(name: str) -> None:
+    subscription = SUBSCRIPTIONS[name]
+    queues = {target(subscription["Endpoint"]), target(subscription["RedrivePolicy"]["deadLetterTargetArn"])}
+    assert {queue_of(each) for each in RESOURCES[name]["DependsOn"]} == queues
+
+
+TOPICS = TEMPLATE["Parameters"]["NotifyingTopicArns"]
+
+
+def test_no_topic_may_send_that_is_not_named() -> None:
+    assert (TOPICS["Type"], TOPICS["Default"]) == ("CommaDelimitedList", "")
+    listed = {"Fn::Join": ["", {"Ref": "NotifyingTopicArns"}]}
+    assert TEMPLATE["Conditions"]["HasNotifyingTopics"] == {"Fn::Not": [{"Fn::Equals": [listed, ""]}]}
+    variables = FUNCTIONS["DoctorFunction"]["Environment"]["Variables"]
+    assert variables["NOTIFYING_TOPICS"] == {"Fn::Join": [",", {"Ref": "NotifyingTopicArns"}]}
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "",
+        "arn:aws:sns:eu-central-1:111122223333:*",
+        "arn:aws:sns:*:111122223333:fleet-?",
+        "arn:aws-cn:sns:cn-north-1:111122223333:launches",
+    ],
+)
+def test_topics_may_be_named_by_patterns(pattern: str) -> None:
+    assert re.fullmatch(TOPICS["AllowedPattern"], pattern)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "*",
+        "arn:aws:sns:*",
+        "arn:aws:sns:eu-central-1:*:*",
+        "arn:aws:sns:eu-central-1:11112222333?:*",
+        "arn:aws:sns:eu-central-1::*",
+        "arn:*:sns:eu-central-1:111122223333:*",
+        "arn:aws:*:eu-central-1:111122223333:*",
+        "arn:aws:sqs:eu-central-1:111122223333:q",
+        "arn:aws:sns:eu-central-1:111122223333:launches.fifo",
+    ],
+)
+def test_a_pattern_that_anybodys_topic_would_match_is_refused(pattern: str) -> None:
+    assert not re.fullmatch(TOPICS["AllowedPattern"], pattern)
 
 
 @pytest.mark.parametrize("arn", ["", "arn:aws:sns:us-east-1:123456789012:t", "arn:aws-cn:sns:cn-north-1:1:a-b_c"])
@@ -618,6 +728,29 @@ def test_a_topic_may_be_named(arn: str) -> None:
 @pytest.mark.parametrize("arn", ["t", "arn:aws:sqs:us-east-1:1:q", "arn:aws:sns:us-east-1:1:t.fifo", "arn:aws:sns:::t"])
 def test_what_is_no_topic_that_groups_can_notify_is_refused(arn: str) -> None:
     assert not re.fullmatch(TEMPLATE["Parameters"]["NotificationTopicArn"]["AllowedPattern"], arn)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://tower.example.com", "https://t:8443/api/controller/v2/", "https://[::1]/", "http://127.0.0.1:8052"]
+)
+def test_a_tower_may_be_named_by_its_url(url: str) -> None:
+    assert re.fullmatch(TEMPLATE["Parameters"]["TowerUrl"]["AllowedPattern"], url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://rollcall:hush@tower.example.com",
+        "https://hush@tower.example.com/api/v2/",
+        "https://rollcall:hush%40tower.example.com",
+        "http://localhost:hush@tower.example.com",
+        "http://127.0.0.1:80/hush@",
+        "http://tower.example.com",
+        "https://tower.example.com /",
+    ],
+)
+def test_a_towers_url_with_a_password_or_in_clear_text_is_refused_before_it_is_deployed(url: str) -> None:
+    assert not re.fullmatch(TEMPLATE["Parameters"]["TowerUrl"]["AllowedPattern"], url)
 
 
 # Permissions
@@ -945,9 +1078,7 @@ def test_alarms_come_to_the_alert_function_as_they_are() -> None:
     subscription = of_type("AWS::SNS::Subscription")["AlarmsToAlert"]
     assert (subscription["RawMessageDelivery"], target(subscription["Endpoint"])) == (True, "AlertQueue")
     assert target(subscription["RedrivePolicy"]["deadLetterTargetArn"]) == "AlertDeadLetterQueue"
-    assert RESOURCES["AlarmsToAlert"]["DependsOn"] == "AlertQueuePolicy"
-    allowed = [each["Condition"] for each in queue_statements() if "AlarmTopic" in json.dumps(each)]
-    assert allowed == [{"ArnEquals": {"aws:SourceArn": {"Ref": "AlarmTopic"}}}]
+    assert RESOURCES["AlarmsToAlert"]["DependsOn"] == ["AlertQueuePolicy", "AlertDeadLetterQueuePolicy"]
 
 
 def test_every_parameter_is_described_and_has_its_place_in_the_guide() -> None:

@@ -19,8 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollcall.model import Parameters
+from rollcall.plain_text import MAX_DEPTH, TEMPLATED
 from rollcall.user_data import (
-    MAX_DEPTH,
     MAX_ENCODED,
     MAX_GROUPS,
     MAX_UNPACKED,
@@ -31,7 +31,7 @@ from rollcall.user_data import (
     UnusableUserData,
     read_user_data,
 )
-from rollcall.variables import OUR_KEYS, TEMPLATED
+from rollcall.variables import OUR_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -219,12 +219,17 @@ def test_a_bomb_is_not_unpacked_beyond_the_bound(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize(
     "name",
-    [*OUR_KEYS, "ansible_connection", "ansible_user", "ansible_ssh_common_args", "ansible_python_interpreter"],
+    [*OUR_KEYS, "ansible_connection", "ansible_user", "_ansible_coverage_remote_output", "environment", "hostvars"],
 )
 def test_no_variable_steers_ansible_or_takes_the_place_of_ours(name: str) -> None:
     found = asked({name: "local", "fine": 1})
     assert found.variables == {"fine": 1}
     assert f"variable {name} (Ansible's or Rollcall's own)" in found.warning
+
+
+@pytest.mark.parametrize(("name", "why"), [("awx_job_id", "Tower's own"), ("class", "no variable is called so")])
+def test_no_variable_has_a_name_that_would_not_arrive(name: str, why: str) -> None:
+    assert asked({name: "x", "port": 1}) == Parameters({"port": 1}, warning=f"variable {name} ({why})")
 
 
 @pytest.mark.parametrize("key", ["__ansible_vault", "__ansible_unsafe", "__ansible_type"])
@@ -291,6 +296,19 @@ def test_any_other_name_of_a_group_is_left_out_and_not_repeated(name: str) -> No
 @pytest.mark.parametrize("name", ["all", "ungrouped", "_meta"])
 def test_a_group_of_ansibles_own_is_left_out(name: str) -> None:
     assert asked(groups=[name]) == Parameters(warning=f"group {name} (Ansible's own)")
+
+
+@pytest.mark.parametrize("name", ["localhost", "127.0.0.1", "::1"])
+def test_a_group_of_the_control_nodes_name_is_left_out(name: str) -> None:
+    assert asked(groups=[name]) == Parameters(warning=f"group {name} (Ansible's own)")
+
+
+@pytest.mark.parametrize("name", ["i-0123456789abcdef0", f"../{SECRET}", f"__ansible_{SECRET}"])
+def test_a_group_that_would_do_harm_is_left_out_and_not_repeated(name: str) -> None:
+    found = asked(groups=[name, "fine"])
+    assert found.groups == ("fine",)
+    assert "a group whose name is none for a group" in found.warning
+    assert name not in found.warning
 
 
 def test_there_may_be_only_so_many_groups() -> None:

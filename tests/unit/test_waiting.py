@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 BACK_OFFS = [
     (timing.retry_delay, 15, 240),
     (timing.relaunch_delay, 20, 120),
-    (timing.braked_relaunch_delay, 60, 900),
+    (timing.held_relaunch_delay, 60, 900),
 ]
 
 

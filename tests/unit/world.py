@@ -9,6 +9,7 @@ from rollcall.cleanup import Cleanup
 from rollcall.events import write_gate_message
 from rollcall.fleet import Membership
 from rollcall.gate import Gate
+from rollcall.looking import send_on
 from rollcall.model import (
     AddressKind,
     GateMessage,
@@ -34,7 +35,7 @@ from rollcall.settings import OwnQueue, Settings
 from rollcall.telling import sight_of
 from rollcall.watch import Watch
 
-from .fakes import ACCOUNT, REGION, Clock, FakeBus, FakeFleet, FakeFleets, FakeQueues, FakeTower
+from .fakes import ACCOUNT, REGION, Clock, FakeBus, FakeEvidence, FakeFleets, FakeQueues, FakeTower
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,8 +50,11 @@ if TYPE_CHECKING:
 HOOK = "rollcall-launch"
 TERMINATE_HOOK = "rollcall-terminate"
 NO_WISHES = Wishes()
+REMOVAL_SHARE = 0.2
+TIME_LEFT = 100.0  # seconds of an invocation
 SETTINGS = Settings(
     account=ACCOUNT,
+    region=REGION,
     stack="rollcall",
     tower_url="https://tower.example.com",
     tower_secret="arn:aws:secretsmanager:us-east-1:123456789012:secret:tower",
@@ -68,14 +72,20 @@ SETTINGS = Settings(
 OWN_QUEUE = OwnQueue("https://queue.example.com/own", "https://queue.example.com/dead")
 
 
+def token_of(instance_id: str) -> str:
+    """The token of an instance's lifecycle action, as long as Auto Scaling's are."""
+    return f"token-{instance_id}".ljust(36, "-")
+
+
 class World:
     """Everything that a decision can see, with short ways to set it up."""
 
     def __init__(self) -> None:
         self.clock = Clock()
         self.tower = FakeTower(self.clock)
+        self.evidence = FakeEvidence(self.tower)
         self.fleets = FakeFleets()
-        self.fleet = self.fleets.by_region.setdefault(REGION, FakeFleet(REGION))
+        self.fleet = self.fleets.own
         self.queues = FakeQueues()
         self.bus = FakeBus()
         self.chef: FakeChef | None = None
@@ -109,15 +119,33 @@ class World:
         """The launch action of an instance that EC2 and Auto Scaling know."""
         self.fleet.known_memberships[instance_id] = Membership(group, state)
         self.fleet.known_instances[instance_id] = self.instance(instance_id)
+        self.fleet.known_arrivals[instance_id] = self.clock.now
         return LifecycleAction(
-            Transition.LAUNCHING, ACCOUNT, REGION, group, instance_id, HOOK, f"token-{instance_id}", message_id="m1"
+            Transition.LAUNCHING,
+            ACCOUNT,
+            REGION,
+            group,
+            instance_id,
+            HOOK,
+            token_of(instance_id),
+            message_id="m1",
+            received_at=self.clock.now,
+            at=self.clock.now,
         )
 
     def terminating(self, instance_id: str, group: str = "web") -> LifecycleAction:
         """The terminate action of an instance."""
         self.fleet.known_memberships[instance_id] = Membership(group, "Terminating:Wait")
         return LifecycleAction(
-            Transition.TERMINATING, ACCOUNT, REGION, group, instance_id, TERMINATE_HOOK, f"token-{instance_id}"
+            Transition.TERMINATING,
+            ACCOUNT,
+            REGION,
+            group,
+            instance_id,
+            TERMINATE_HOOK,
+            token_of(instance_id),
+            received_at=self.clock.now,
+            at=self.clock.now,
         )
 
     def instance(self, instance_id: str, **changes: Any) -> Instance:
@@ -165,12 +193,13 @@ class World:
     def serving(
         self, instance_id: str, address: str, group: str = "web", *, state: str = "InService", age: float = 86_400
     ) -> Instance:
-        """An instance that has served since its launch so many seconds ago, with a private address of its own."""
+        """An instance that its group began to launch so many seconds ago, with a private address of its own."""
         known = self.instance(instance_id, launched_at=self.clock.now - age)
         addresses = {**known.addresses, AddressKind.PRIVATE: address}
         instance = replace(known, addresses=addresses, facts={**known.facts, "private_ip": address})
         self.fleet.known_memberships[instance_id] = Membership(group, state)
         self.fleet.known_instances[instance_id] = instance
+        self.fleet.known_arrivals[instance_id] = self.clock.now - age
         return instance
 
     def host_of(
@@ -185,7 +214,8 @@ class World:
     ) -> Host:
         """A managed host of that age (seconds), in the inventory group that is named after its group."""
         inventory = inventory or self.inventory
-        marker = {"group": group, "instance_id": instance_id, "account": ACCOUNT, "region": REGION, "vpc": "vpc-1"}
+        marker: dict[str, object] = {"group": group, "instance_id": instance_id, "account": ACCOUNT, "region": REGION}
+        marker |= {"vpc": "vpc-1", "inventory": inventory.id}
         host = self.tower.add_host(
             inventory,
             changes.pop("name", instance_id),
@@ -222,7 +252,7 @@ class World:
 
     def register(self, *actions: LifecycleAction) -> list[Report]:
         """What register reports of a batch."""
-        return Register(self.settings, self.tower, self.fleets, self.queues).register(actions)
+        return Register(self.settings, self.tower, self.fleets, self.queues, self.clock).register(actions)
 
     # gate
 
@@ -234,7 +264,9 @@ class World:
                 self.tower.add_host(self.inventory, each, variables={"rollcall": {"group": group}})
         job = job or self.tower.add_job(self.template, self.inventory, *instance_ids)
         return GateMessage(
-            waiting=tuple(Waiting(action, self.clock.now, "10.0.0.7") for action in actions),
+            waiting=tuple(
+                Waiting(action, self.clock.now, "10.0.0.7", stint_since=self.clock.now) for action in actions
+            ),
             job_id=job.id,
             since=self.clock.now,
             heartbeat_at=self.clock.now,
@@ -242,7 +274,11 @@ class World:
 
     def look(self, *messages: GateMessage) -> list[Round[GateMessage]]:
         """The gate's rounds for these messages. What goes on is in the queue."""
-        return Gate(self.settings, self.tower, self.fleets, self.queues, self.clock).look(messages)
+        clients = (self.tower, self.evidence, self.fleets, self.queues)
+        gate = Gate(self.settings, *clients, self.clock, lambda: TIME_LEFT)
+        rounds = gate.look(messages)
+        send_on(rounds, self.queues, self.settings.gate_queue_url, lambda: TIME_LEFT)
+        return rounds
 
     def look_at(self, message: GateMessage) -> Round[GateMessage]:
         """The gate's round for one message."""
@@ -262,7 +298,8 @@ class World:
 
     def watch(self, *messages: WatchMessage) -> list[Sighting]:
         """What a look at these messages brought, and is told. What is to be watched on is in the queue."""
-        sightings = Watch(self.settings, self.fleets, self.queues, self.clock).look(messages)
+        sightings = Watch(self.fleets, self.clock).look(messages)
+        send_on(sightings, self.queues, self.settings.gate_queue_url, lambda: TIME_LEFT)
         told = [sight_of(sight) for each in sightings for sight in each.sights]
         assert self.bus.put(told, lambda: 60) == []
         return sightings
@@ -271,7 +308,10 @@ class World:
 
     def clean_up(self, *actions: LifecycleAction) -> list[Report]:
         """What cleanup reports of a batch."""
-        return Cleanup(self.settings, self.tower, self.fleets, self.queues, self.clock, self.chef).clean_up(actions)
+        cleanup = Cleanup(
+            self.settings, self.tower, self.fleets, self.queues, self.clock, share=REMOVAL_SHARE, chef=self.chef
+        )
+        return cleanup.clean_up(actions)
 
     # retire
 
@@ -289,7 +329,11 @@ class World:
 
     def part(self, *messages: RetireMessage) -> list[Round[RetireMessage]]:
         """What looks at these messages bring."""
-        return Retire(self.settings, self.tower, self.fleets, self.queues, self.clock).look(messages)
+        clients = (self.tower, self.evidence, self.fleets, self.queues)
+        retire = Retire(self.settings, *clients, self.clock, lambda: TIME_LEFT)
+        rounds = retire.look(messages)
+        send_on(rounds, self.queues, self.settings.gate_queue_url, lambda: TIME_LEFT)
+        return rounds
 
     def part_from(self, message: RetireMessage) -> Round[RetireMessage]:
         """What a look at one message brings."""

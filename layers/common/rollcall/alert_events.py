@@ -12,14 +12,16 @@ warning   what passes by itself, unless it is Tower; what reconcile found and le
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from .errors import BadEvent
+from .events import body_of
+from .fields import MOMENT_MAX
+from .json_text import named, quoted, readable
 from .reports import Event
 from .told import (
     BREAKER,
@@ -50,31 +52,48 @@ WATCHED_FOR = 3600.0  # seconds; nobody looks longer than that whether an instan
 WAITED_FOR = 49 * 3600.0  # seconds; Auto Scaling ends every wait after 48 hours
 UNTIL_ENDED = math.inf  # alarms and doctor always say when it is over, be it in a year
 KEPT_FOR = 14 * 86_400.0  # seconds; for a finding that is told once nobody says it
+REASON_MAX = 5000  # characters; those of our own events have at most 4,000
+TEXT_MAX = 1000  # characters of all else: names, and an alarm's or an inventory's beside them
 LATE = 30.0  # seconds that an event may take to us: to the bus, into the queue, and to a batch
 
 
 def read_message(record: Record) -> Occurrence | Ending | None:
     """What a message tells; None if it is nothing to anybody.
 
-    Raises BadEvent naming the field that is missing or wrong.
+    A character that no channel could carry does not keep people from being alerted: it is replaced. Raises BadEvent
+    naming the field that is missing or wrong.
     """
-    try:
-        body = json.loads(record.body)
-    except ValueError as error:
-        raise BadEvent(f"the message is no JSON: {error}") from error
-    if not isinstance(body, dict):
-        raise BadEvent("the message is no JSON object")
+    body = body_of(record)
     try:
         if "AlarmName" in body:
-            return _alarm(body)
+            return _sound(_alarm(readable(body)))
         if body.get("source") == "rollcall":
-            return _event(body)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise BadEvent(f"a field is missing or wrong: {error!r}") from error
+            return _sound(_event(readable(body)))
+    except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
+        raise BadEvent(f"a field is missing or wrong: {quoted(error)}") from error
     raise BadEvent(
         "the message has neither 'AlarmName' (an alarm's notification) nor the source 'rollcall' (an event of ours); "
-        f"its fields: {', '.join(sorted(body)) or 'none'}"
+        f"its fields: {named(body)}"
     )
+
+
+def _sound(message: Occurrence | Ending | None) -> Occurrence | Ending | None:
+    """What was read, with its texts cut where they are long: an incident has room for 400 kB.
+
+    Raises ValueError for a text that is none, and for a moment that is none; to be forgotten never is one.
+    """
+    if message is None:
+        return None
+    texts: dict[str, Any] = {}
+    for each in fields(message):
+        value = getattr(message, each.name)
+        if each.type == "str":
+            if not isinstance(value, str):
+                raise ValueError(f"{each.name} is {quoted(value)}, and no text")
+            texts[each.name] = value[: REASON_MAX if each.name == "reason" else TEXT_MAX]
+        elif isinstance(value, float) and not 0 <= value <= 2 * MOMENT_MAX and each.name != "forgotten_at":
+            raise ValueError(f"{each.name} is {value}, and no moment")
+    return replace(message, **texts)
 
 
 def in_trouble(group: str) -> str:
@@ -121,7 +140,7 @@ def _event(body: Json) -> Occurrence | Ending | None:
         return Ending(told, at, _serving(detail), not_serving(detail["group"]))
     if kind == MISCONFIGURATION_MENDED:
         return Ending(told, at, OF_THE_DOCTOR + detail["key"], OF_THE_DOCTOR + detail["key"])
-    raise BadEvent(f"field 'detail-type' is {kind!r}, of which nobody is told: narrow the rule that sent it")
+    raise BadEvent(f"field 'detail-type' is {quoted(kind)}, which alerts no one: narrow the rule that sent it")
 
 
 def _failure(told: str, at: float, detail: Json) -> Occurrence | None:
@@ -146,7 +165,7 @@ def _failure(told: str, at: float, detail: Json) -> Occurrence | None:
         cause=cause,
         reason=str(failed.reason),
         severity=severity,
-        began=at - float(failed.failing_for),
+        began=max(0.0, at - float(failed.failing_for)),
         transient=failed.transient is True,
         subject=subject,
         group=group,

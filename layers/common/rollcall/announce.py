@@ -5,7 +5,6 @@ Log lines are written at once; metrics and events at the end of an invocation, s
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter, defaultdict
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from .errors import Permanent, Transient
 from .findings import Severity
 from .measures import Measures
 from .model import Transition
-from .reports import Event
+from .reports import NO_LONGER_WAITING, Event
 from .telling import (
     Told,
     alert_of,
@@ -292,9 +291,9 @@ class Announcer:
     # What becomes of messages
 
     def let_go(self, record: Record, actions: Sequence[LifecycleAction]) -> None:
-        """A message whose launches nobody waits for any more."""
+        """A message about launches whose hooks no longer wait."""
         for action in actions:
-            self.logger.info("finished elsewhere", extra=_about(action) | {"message_id": record.id})
+            self.logger.info(NO_LONGER_WAITING, extra=_about(action) | {"message_id": record.id})
 
     def set_aside(self, record: Record, actions: Sequence[LifecycleAction], error: Exception) -> None:
         """A message went to the dead-letter queue."""
@@ -358,7 +357,7 @@ def origin_of(settings: Settings, function: str) -> dict[str, str]:
     """Where an event comes from, as its detail says."""
     return {
         "account": settings.account,
-        "region": os.environ["AWS_REGION"],
+        "region": settings.region,
         "stack": settings.stack,
         "function": function,
     }

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from .errors import RollcallError, TowerRejected, TowerUnavailable
+from .errors import HostLimitReached, RollcallError, TowerRejected
 from .events import write_action
 from .identity import address_of
 from .model import LifecycleAction, Transition
@@ -20,25 +20,24 @@ from .outcome import Fix
 from .parameters import read_parameters
 from .provisioning import launch_once, require_limitable
 from .queues import is_queue
-from .removal import strike_off
+from .removal import inventories_named, strike_off
 from .steps import Finding, Kind
-from .tower import BULK_CREATE_MAX, BULK_DELETE_MAX, HostsExist, HostsVanished, NewHost
-from .variables import owing_job
+from .tower import BULK_CREATE_MAX, BULK_DELETE_MAX, DeleteRefused, NewHost
+from .variables import OWED_SINCE, with_state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from .fleet import Fleet
-    from .model import DumpedHost, Hook, Host, Inventory, JobTemplate, Parameters
+    from .model import Hook, Inventory, JobTemplate, Parameters
     from .outcome import RunOutcome
     from .queues import Queues
     from .settings import Settings
     from .snapshot import Place
     from .steps import Addition, Change, Removal, Requeue
-    from .tower import Tower
+    from .tower import Kept, Tower
 
 CALLS_AT_ONCE = 4
-LOOKS = 3  # at hosts to be removed while others remove the same ones
 
 
 @dataclass(frozen=True)
@@ -62,6 +61,7 @@ class Applying:
         self._outcome = outcome
         self._templates: Mapping[str, JobTemplate | None] = {}
         self._in_time: Callable[[], bool] = lambda: True
+        self._full: set[Inventory] = set()
         self._group_ids: dict[tuple[int, str], int] = {}
         self._groups_looked_up: Future[None] = Future()
         self._hooks: dict[str, list[Hook]] = {}
@@ -153,23 +153,32 @@ class Applying:
     def _remove(self, removals: Iterable[Removal]) -> None:
         for inventory, own in self._by_inventory(removals):
             for batch in self._taking(own, BULK_DELETE_MAX):
-                with self._telling(f"removing hosts from inventory {inventory.name}"):
-                    self._delete([each.host for each in batch])
-                    self._outcome.by_inventory[inventory].removed += len(batch)
-                    self._tell("removed", batch)
+                with self._telling(what := f"removing hosts from inventory {inventory.name}"):
+                    kept = self._tower.delete_hosts([each.host for each in batch])
+                    gone = [each for each in batch if each.host.id not in kept]
+                    self._outcome.by_inventory[inventory].removed += len(gone)
+                    self._tell("removed", gone)
+                    if self._is_only_read(inventory, kept.values()):
+                        self._findings.append(_left_in(inventory, own))
+                        break
+                    names = {each.host.id: each.host.name for each in batch}
+                    self._note_each(inventory, what, {names[host_id]: error for host_id, error in kept.items()})
 
-    def _delete(self, hosts: Sequence[DumpedHost | Host]) -> None:
-        for _ in range(LOOKS):
-            try:
-                self._tower.delete_hosts(hosts)
-            except HostsVanished:  # cleanup is at work too
-                there = self._tower.created_at([host.id for host in hosts])
-                hosts = [host for host in hosts if host.id in there]
-                if not hosts:
-                    return
-            else:
-                return
-        raise TowerUnavailable(f"hosts keep vanishing from inventory {hosts[0].inventory_name!r}: others remove them")
+    def _is_only_read(self, inventory: Inventory, errors: Collection[Kept]) -> bool:
+        """Whether the token may only read an inventory that no group of ours names; not if that cannot be found out."""
+        if not any(isinstance(error, DeleteRefused) for error in errors):
+            return False
+        named = inventories_named(self._tower, self._fleet)
+        return named is not None and inventory.id not in named
+
+    def _note_each(self, inventory: Inventory, what: str, errors: Mapping[str, RollcallError]) -> None:
+        """A fault of one host is noted for that host, by its name; a fault that several share is noted once."""
+        for name, error in errors.items():
+            own = isinstance(error, TowerRejected)
+            with self._telling(
+                f"host {name} of inventory {inventory.name}" if own else what, inventory if own else None
+            ):
+                raise error
 
     def _look_groups_up(self, changes: Sequence[Change], additions: Sequence[Addition]) -> None:
         """The ids of all groups that are there already, in one query an inventory; the others are made when needed."""
@@ -185,7 +194,7 @@ class Applying:
 
     def _change(self, changes: Iterable[Change]) -> None:
         for inventory, planned in self._by_inventory(changes):
-            own = self._as_asked(planned)
+            own = self._as_asked(self._without_those_back(planned))
             with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
                 right = list(pool.map(self._put_right, own))
             righted = [change for change, done in zip(own, right, strict=True) if done]
@@ -201,6 +210,17 @@ class Applying:
             self._outcome.left += right.count(None)
             self._tell("fixed", righted, jobs)
 
+    def _without_those_back(self, changes: Sequence[Change]) -> list[Change]:
+        """Without those that would disable the host of an instance that came back since it was read."""
+        away = {change.instance_id for change in changes if change.enabled is False}
+        resting: set[str] = set()
+        if away:
+            with self._telling("instances that rest"):
+                resting = {each for each, known in self._fleet.memberships(away).items() if known.resting}
+        staying = [change for change in changes if change.enabled is not False or change.instance_id in resting]
+        self._outcome.left += len(changes) - len(staying)
+        return staying
+
     def _put_right(self, change: Change) -> bool | None:
         """Whether the host is right now; None if there was no time to begin."""
         if not self._in_time():
@@ -210,8 +230,8 @@ class Applying:
             for name in change.leave:
                 self._tower.take_out_of_group(self._group_id(change.inventory, name), change.host.id)
             if change.variables is not None:
-                variables = owing_job(change.variables, self._tower.now()) if change.provision else change.variables
-                self._tower.update_host(change.host.id, change.instance_id, variables)
+                variables = self._owing(change.variables) if change.provision else change.variables
+                self._tower.update_host(change.host.id, change.instance_id, variables, enabled=change.enabled)
             for name in change.join:
                 self._tower.add_to_group(self._group_id(change.inventory, name), change.host.id)
             return True
@@ -244,7 +264,10 @@ class Applying:
         for inventory, own in self._by_inventory(additions):
             for batch in self._taking(own, BULK_CREATE_MAX):
                 with self._telling(f"adding hosts to inventory {inventory.name}"):
-                    self._add_batch(inventory, batch)
+                    if inventory in self._full:  # to ask again would take some calls, and no host would fit
+                        self._outcome.left += len(batch)
+                    else:
+                        self._add_batch(inventory, batch)
 
     def _add_batch(self, inventory: Inventory, additions: Sequence[Addition]) -> None:
         additions = self._with_parameters(additions)
@@ -274,29 +297,28 @@ class Applying:
         ]
 
     def _make(self, inventory: Inventory, additions: Sequence[Addition]) -> dict[str, int]:
-        """Makes hosts; their ids by instance id, for the instances that stay."""
-        now = self._tower.now()
-        missing = {each.instance_id: self._new_host(each, now) for each in additions}
-        made: dict[str, int] = {}
-        for _ in range(LOOKS):
-            try:
-                made |= self._tower.create_hosts(inventory, list(missing.values())) if missing else {}
-                break
-            except HostsExist as some:  # somebody else is at work, and has made these
-                made |= some.created
-                there = {host.name for host in self._tower.hosts_named(inventory, missing)}
-                missing = {name: host for name, host in missing.items() if name not in there}
-        else:
-            self._outcome.left += len(missing)
-        # As at registration: cleanup looks after the state changed, we look again after the host exists.
-        left = self._fleet.departed(list(made), self._fleet.memberships(made))
-        strike_off(self._tower, left)
-        return {instance_id: host_id for instance_id, host_id in made.items() if instance_id not in left}
+        """Makes hosts; their ids by instance id, for the instances that stay.
 
-    def _new_host(self, addition: Addition, now: float) -> NewHost:
+        What is there by now was made by register or another run, and is theirs to see through.
+        """
+        made = self._tower.create_hosts(inventory, [self._new_host(each) for each in additions])
+        self._note_each(inventory, f"adding hosts to inventory {inventory.name}", made.errors)
+        if any(isinstance(error, HostLimitReached) for error in made.errors.values()):
+            self._full.add(inventory)
+        # As at registration: cleanup looks after the state changed, we look again after the host exists.
+        left = self._fleet.departed(list(made.ids), self._fleet.memberships(made.ids))
+        struck = strike_off(self._tower, self._fleet, left)
+        self._outcome.troubles |= {f"host of {each}, which left": refusal for each, refusal in struck.refusals.items()}
+        return {instance_id: host_id for instance_id, host_id in made.ids.items() if instance_id not in left}
+
+    def _new_host(self, addition: Addition) -> NewHost:
         """The host says itself that its job is still to be launched, for whatever becomes of this run."""
-        variables = owing_job(addition.variables, now) if addition.provision else addition.variables
+        variables = self._owing(addition.variables) if addition.provision else addition.variables
         return NewHost(addition.instance_id, variables, self._made_by, addition.enabled)
+
+    def _owing(self, variables: Mapping[str, object]) -> dict[str, object]:
+        """A host's variables with the note that its group's job is to be launched."""
+        return with_state(variables, **{OWED_SINCE: int(self._tower.now())})
 
     def _put_into_groups(self, additions: Sequence[Addition], made: Mapping[str, int]) -> list[Addition]:
         """Those whose hosts are in all their groups now; without these a playbook would do the wrong thing."""
@@ -352,7 +374,8 @@ class Applying:
                 [requeue] = batch
                 group = requeue.place.settings.group
                 with self._telling(f"waiting instance {requeue.instance_id} of group {group}", inventory):
-                    hooks = [hook for hook in self._own_hooks(group) if hook.transition == requeue.transition]
+                    wanted = list(Transition) if requeue.transition is None else [requeue.transition]
+                    hooks = [hook for hook in self._own_hooks(group) if hook.transition in wanted]
                     sent = [self._queue(requeue, hook) for hook in hooks]  # each of them may be open
                     if any(sent):
                         self._outcome.by_inventory[inventory].requeued += 1
@@ -370,16 +393,15 @@ class Applying:
 
     def _queue(self, requeue: Requeue, hook: Hook) -> bool:
         """Whether our hook is what the instance waits for, and its action was queued again."""
-        launching = requeue.transition == Transition.LAUNCHING
+        launching = hook.transition == Transition.LAUNCHING
         url = self._settings.launch_queue_url if launching else self._settings.terminate_queue_url
         action = LifecycleAction(
-            requeue.transition,
+            hook.transition,
             self._settings.account,
             self._fleet.region,
             requeue.place.settings.group,
             requeue.instance_id,
             hook.name,
-            to_warm_pool=requeue.to_warm_pool,
             at=time.time(),  # nobody told when it began to wait
         )
         if not self._fleet.heartbeat(action):
@@ -397,6 +419,15 @@ class Applying:
             Fix(deed, each.inventory, each.instance_id, each.reason, each.group, jobs.get(each.instance_id))
             for each in steps
         ]
+
+
+def _left_in(inventory: Inventory, removals: Sequence[Removal]) -> Finding:
+    """One for the inventory: what keeps one of its hosts keeps them all."""
+    reason = (
+        f"{len(removals)} of its hosts, {removals[0].host.name} among them, are to go and stay, for the token may only "
+        "read it: let the token's user administer it, or remove them"
+    )
+    return Finding(Kind.READ_ONLY, inventory, inventory.name, reason)
 
 
 def _with_asked(change: Change, asked: Parameters) -> Change:

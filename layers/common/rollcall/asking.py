@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from .errors import BadSettings
 from .findings import Finding, breaks, without_group
 from .settings import read_group_settings
+from .shell_words import set_tag
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -51,8 +52,7 @@ def _unreadable(group: SeenGroup, error: BadSettings) -> Finding:
         f"group {group.name}",
         f"tag {error.tag}" if error.tag else "tags",
         without_group(group.name, str(error)),
-        "set it to one of the allowed values, as VALUE: aws autoscaling create-or-update-tags --tags "
-        f"ResourceType=auto-scaling-group,PropagateAtLaunch=false,ResourceId={group.name},Key={error.tag},Value=VALUE"
+        f"set it to one of the allowed values, as VALUE: {set_tag(group.name, error.tag, 'VALUE')}"
         if error.tag
         else "correct the tag that the reason names",
     )

@@ -19,6 +19,7 @@ import requests
 
 from .chef_signature import Signature, read_key
 from .errors import BadSettings, ChefDenied, ChefRejected, ChefUnavailable
+from .fields import MOMENT_MAX
 from .model import Node
 from .transport import (
     FORBIDDEN,
@@ -30,7 +31,9 @@ from .transport import (
     Opened,
     Transport,
     adapter,
+    may_hold_a_password,
     object_of,
+    shown_url,
     trust,
     words_of,
 )
@@ -78,7 +81,7 @@ def read_chef_credentials(text: str, secret: str) -> ChefCredentials:
         fields = json.loads(text)
         url, user, key = (str(fields[name]).strip() for name in ("organization_url", "user", "key"))
         ca_bundle = fields.get("ca_bundle")
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise BadSettings(
             f'secret {secret} is not JSON like {{"organization_url": "…", "user": "…", "key": "PEM"}}'
         ) from None
@@ -88,6 +91,8 @@ def read_chef_credentials(text: str, secret: str) -> ChefCredentials:
         private_key = read_key(key)
     except ValueError as error:
         raise BadSettings(f"the key in secret {secret} is {error}: put the user's RSA private key there") from None
+    if not isinstance(ca_bundle, str | None):
+        raise BadSettings(f"the ca_bundle in secret {secret} is no PEM text with certificates")
     if ca_bundle is not None:
         try:
             ssl.create_default_context(cadata=ca_bundle)
@@ -97,23 +102,24 @@ def read_chef_credentials(text: str, secret: str) -> ChefCredentials:
 
 
 def _organization(url: str, secret: str) -> str:
-    if "@" in url:
+    if may_hold_a_password(url):
         raise BadSettings(
             f"the organization_url in secret {secret} has an @, as before which a password stands, and it is logged: "
             "put the user into the field user, and its key into key"
         )
     try:
         parts = urlsplit(url)
-        host = parts.hostname
+        host = parts.hostname if parts.port != 0 else None
     except ValueError:
         host = None
     path = parts.path.rstrip("/") if host else ""
     if not host or parts.scheme not in ("http", "https") or not ORGANIZATION_PATH.fullmatch(path):
         raise BadSettings(
-            f"the organization_url in secret {secret} is {url!r}: use one like https://HOST/organizations/NAME"
+            f"the organization_url in secret {secret} is{shown_url(url) or ' no such URL'}: use one like "
+            "https://HOST/organizations/NAME"
         )
     if parts.scheme == "http" and host not in ("127.0.0.1", "localhost", "::1"):
-        raise BadSettings(f"the organization_url in secret {secret} is {url!r}: use https://")
+        raise BadSettings(f"the organization_url in secret {secret} is{shown_url(url) or ' plain http'}: use https://")
     return f"{parts.scheme}://{parts.netloc}{path}"
 
 
@@ -214,7 +220,9 @@ def _node(data: object) -> Node | None:
         return None
     said = {key: data[key] for key in ("instance_id", "account", "region") if isinstance(data.get(key), str)}
     seen_at = data.get("seen_at")
-    return Node(data["name"], **said, seen_at=float(seen_at) if isinstance(seen_at, (int, float)) else None)
+    if not isinstance(seen_at, (int, float)) or not 0 <= seen_at <= MOMENT_MAX:
+        seen_at = None
+    return Node(data["name"], **said, seen_at=None if seen_at is None else float(seen_at))
 
 
 def _denied(answer: requests.Response, remedy: str) -> ChefDenied:

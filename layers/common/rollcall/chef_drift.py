@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .chef_names import named_after
-from .identity import INSTANCE_ID, why_gone
+from .identity import why_gone
 from .model import NamedAfter
+from .plain_text import INSTANCE_ID
 from .steps import NodePlan, NodeRemoval
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from .identity import INSTANCE_ID
 from .model import NamedAfter, NodePattern
+from .plain_text import INSTANCE_ID
 
 DEFAULT_PATTERN = NodePattern(NamedAfter.INSTANCE_ID)
 PATTERN_FORMS = "@instance_id@ or @private_dns@, with letters, digits and ._- before and behind it"

@@ -73,7 +73,7 @@ def _instances(fleet: Fleet, seen: Snapshot, suspects: set[str]) -> dict[str, In
     """What EC2 says of the suspects, and of a few who serve, to see that it answers."""
     if not suspects:
         return {}
-    serving = sorted(each for each, known in seen.memberships.items() if known.settled)
+    serving = sorted(each for each, known in seen.memberships.items() if known.serving)
     controls = {each: seen.memberships[each] for each in serving[:CONTROLS]}
     instances = fleet.instances(suspects | controls.keys())
     require_credible(controls, instances)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from .chef_drift import plan_nodes
 from .chef_reading import patterns_of, read_nodes
 from .chef_removal import CALLS_AT_ONCE, NamedNode, remove_node
-from .drift import is_too_many
 from .errors import RollcallError
+from .removal_limit import is_too_many
 from .steps import NodePlan
 
 if TYPE_CHECKING:

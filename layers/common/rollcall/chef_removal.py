@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from .aws_names import TEXT_MAX, carried
 from .chef_drift import is_of_another
 from .chef_names import node_name, read_pattern
 from .errors import RollcallError
@@ -62,10 +63,15 @@ def _with_told(action: LifecycleAction, hosts: Collection[Host]) -> LifecycleAct
             private_dns = facts.get("private_dns") if isinstance(facts, dict) else None
             return replace(
                 action,
-                node_pattern=str(owner.get("chef") or action.node_pattern),
-                private_dns=str(private_dns or action.private_dns),
+                node_pattern=_sent(owner.get("chef")) or action.node_pattern,
+                private_dns=_sent(private_dns) or action.private_dns,
             )
     return action
+
+
+def _sent(value: object) -> str:
+    """What a person may have written into a host's variables, as a message of ours can hold it."""
+    return carried(str(value))[:TEXT_MAX] if value else ""
 
 
 def strike_nodes_off(chef: Chef, fleets: Fleets, actions: Sequence[LifecycleAction]) -> NodesStruckOff:
@@ -134,12 +140,9 @@ def _named_nodes(
 
 
 def _staying(fleet: Fleet, unawaited: set[str]) -> set[str]:
-    """Those of which a message says that they are terminated, and that live, or are in a warm pool."""
+    """Those of which a message says that they are terminated, and that live."""
     known = fleet.instances(unawaited) if unawaited else {}
-    unknown = unawaited - known.keys()
-    memberships = fleet.memberships(unknown) if unknown else {}
-    living = {each for each, instance in known.items() if instance.living}
-    return living | {each for each, membership in memberships.items() if membership.state.startswith("Warmed")}
+    return {each for each, instance in known.items() if instance.living}
 
 
 def _remembered_pattern(action: LifecycleAction) -> NodePattern | None:

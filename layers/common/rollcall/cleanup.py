@@ -1,46 +1,72 @@
 """Terminating instances -> their hosts out of every inventory, their nodes out of Chef -> their hooks completed.
 
-Where jobs may retire instances, AWS is asked whether a waiting one's group wants that before it goes. Then it is
-handed to the gate. That the group is gone, or lost its tags, keeps no host. Chef comes after Tower, so that nothing
-that is wrong there keeps a host. What only the host could tell of the node is then kept in a message of our own, until
-Chef is done with it.
+Auto Scaling is asked first what becomes of each: one that goes for good is removed, one that goes to a warm pool or
+gets a new root volume has its hosts disabled, and one that stays is left alone, whatever the message says. Where jobs
+may retire instances, a waiting one whose group wants that is handed to the gate. That the group is gone, or lost its
+tags, keeps no host. Chef comes after Tower, so that nothing that is wrong there keeps a host. What only the host could
+say of the node is then kept in a message of our own, until Chef is done with it.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import batched
 from typing import TYPE_CHECKING
 
 from . import waiting as timing
-from .errors import RollcallError
-from .events import write_action, write_gate_message
+from .answers import UNANSWERED_LIFE, each_apart, not_visible
+from .errors import InstanceNotVisible, RollcallError
+from .events import write_action, written
+from .fate import Fate, fates
 from .model import Result, RetireMessage, Transition
 from .removal import strike_off
-from .reports import Event, Note, Report, failing, going, gone
+from .removal_limit import LIMIT_MIN, over_limit
+from .reports import NO_LONGER_WAITING, Event, Note, Report, failing, going, gone, without_refused
+from .resting import rest
 from .settings import asks_to_retire
+from .shell_words import command
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from .chef import Chef
     from .chef_removal import NodesStruckOff
+    from .fate import Known
     from .fleet import Fleet, Fleets
     from .model import LifecycleAction
     from .queues import Queues
     from .removal import StruckOff
+    from .resting import Rested
     from .settings import Settings
     from .tower import Tower
 
-CALLS_AT_ONCE = 8
+
+@dataclass(frozen=True)
+class _Done:
+    """What was done about the instances of a batch.
+
+    actions: theirs, with what their hosts said of their nodes; news: those that say more than their messages did.
+    """
+
+    actions: Sequence[LifecycleAction]
+    news: Collection[LifecycleAction]
+    fates: Mapping[str, Known]
+    struck: StruckOff
+    rested: Rested
+    nodes: NodesStruckOff | None
+
+    def had_host(self, action: LifecycleAction) -> bool:
+        """Whether an instance had a host until now."""
+        return action.instance_id in self.struck.removed | self.rested.hosts
 
 
 class Cleanup:
-    """Strikes terminating instances off, in batches.
+    """Removes terminating instances, in batches.
 
-    clock() is this machine's, in epoch seconds. chef: None where there is none.
+    clock() is this machine's, in epoch seconds. share: the fraction of an inventory's managed hosts that may go on the
+    word of messages alone. chef: None where there is none.
     """
 
     def __init__(
@@ -50,6 +76,8 @@ class Cleanup:
         fleets: Fleets,
         queues: Queues,
         clock: Callable[[], float],
+        *,
+        share: float,
         chef: Chef | None = None,
     ) -> None:
         self._settings = settings
@@ -57,135 +85,236 @@ class Cleanup:
         self._fleets = fleets
         self._queues = queues
         self._clock = clock
+        self._share = share
         self._chef = chef
 
     def clean_up(self, actions: Collection[LifecycleAction]) -> list[Report]:
         """What became of each action.
 
-        A hook is completed only once no inventory holds the instance's host, and its node and client are gone from Chef
-        or were waited for long enough.
+        A hook is completed only once no inventory holds the instance's host, or the host of a resting one is disabled;
+        and its node and client are gone from Chef or were waited for long enough.
         """
         reports: list[Report] = []
-        distinct = going(actions, Transition.TERMINATING, reports)
-        if self._settings.retire_jobs:
-            self._hand_to_the_gate(distinct, reports)
-        settled = {report.action for report in reports}
-        leaving = [action for action in distinct if action not in settled]
-        ids = {action.instance_id for action in leaving}
-        with failing(leaving, reports):
-            told = self._with_told(leaving, ids)
-            news = {each for each, before in zip(told, leaving, strict=True) if _tells_more(each, before)}
-            try:
-                struck = strike_off(self._tower, ids)
-            except RollcallError as error:  # some of the hosts may be gone by now
-                for action in news:
-                    self._keep_told(action, error, reports)
-                raise
-            nodes = self._strike_nodes_off([each for each in told if each.instance_id not in struck.refusals])
-            with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
-                list(pool.map(partial(self._complete, reports, struck, nodes, news), told))
-        return reports
-
-    def _hand_to_the_gate(self, actions: Sequence[LifecycleAction], reports: list[Report]) -> None:
-        """Those whose group wants a job before they go; one message for as many of a group as one job may hold."""
         by_fleet: defaultdict[Fleet, list[LifecycleAction]] = defaultdict(list)
-        for action in actions:
+        for action in going(actions, Transition.TERMINATING, reports):
             with failing([action], reports):
-                if action.awaited and not action.retired:
-                    by_fleet[self._fleets.of(action)].append(action)
+                by_fleet[self._fleets.of(action)].append(action)
         for fleet, own in by_fleet.items():
             with failing(own, reports):
-                groups = fleet.groups({action.group for action in own})
-                by_group: defaultdict[str, list[LifecycleAction]] = defaultdict(list)
-                for action in own:
-                    if action.group in groups and asks_to_retire(groups[action.group]):
-                        by_group[action.group].append(action)
-                for retiring in by_group.values():
-                    self._send(retiring)
-                    reports += [
-                        Report(action, "handed to the gate: its group retires instances") for action in retiring
-                    ]
+                without_refused(own, reports, partial(self._clean_up, fleet, reports=reports))
+        return reports
 
-    def _send(self, retiring: Sequence[LifecycleAction]) -> None:
+    def _clean_up(self, fleet: Fleet, actions: Sequence[LifecycleAction], reports: list[Report]) -> None:
+        known = fates(fleet, {action.instance_id for action in actions})
+        leaving = self._without_staying(fleet, actions, known, reports)
+        leaving = self._without_unproven(fleet, leaving, known, reports)
+        if self._settings.retire_jobs:
+            leaving = self._without_retiring(fleet, leaving, reports)
+        leaving = [replace(each, to_warm_pool=known[each.instance_id].pooled) for each in leaving]
+        with failing(leaving, reports):
+            done = self._remove(fleet, leaving, known, reports)
+            self._complete(fleet, done, reports)
+
+    # Who goes
+
+    def _without_staying(
+        self,
+        fleet: Fleet,
+        actions: Sequence[LifecycleAction],
+        known: Mapping[str, Known],
+        reports: list[Report],
+    ) -> list[LifecycleAction]:
+        """Those that do not stay. Of one that seems to, a hook that waits shows that AWS does not agree with itself."""
+        staying = [action for action in actions if known[action.instance_id].fate == Fate.STAYING]
+        hooked = [action for action in staying if action.hook]
+        is_open = each_apart(hooked, lambda each: each, fleet.heartbeat, reports)
+        for action in staying:
+            words = known[action.instance_id].words
+            if is_open.get(action):
+                error = InstanceNotVisible(f"{action.instance_id}: its hook {action.hook!r} waits, and yet {words}")
+                reports.append(Report(action, error=error))
+            elif action.hook is None or action in is_open:
+                reports.append(Report(action, f"{NO_LONGER_WAITING}: {words}"))
+        return [action for action in actions if action not in staying]
+
+    def _without_unproven(
+        self,
+        fleet: Fleet,
+        actions: Sequence[LifecycleAction],
+        known: Mapping[str, Known],
+        reports: list[Report],
+    ) -> list[LifecycleAction]:
+        """Those that EC2, Auto Scaling or a hook that waits speaks for, and as many others as the removal limit lets
+        pass.
+        """
+        unknown = [each for each in actions if known[each.instance_id].unknown]
+        if len({each.instance_id for each in unknown}) <= LIMIT_MIN:
+            return list(actions)
+        hooked = [each for each in unknown if each.awaited]
+        is_open = each_apart(hooked, lambda each: each, fleet.heartbeat, reports)
+        proven = {each.instance_id for each in hooked if is_open.get(each)}
+        stopped = over_limit(self._tower, {each.instance_id for each in unknown} - proven, self._share)
+        words = "left to reconcile: neither EC2 nor Auto Scaling knows it, and too many such would go at once"
+        failed = {report.action for report in reports}
+        left = [each for each in unknown if each.instance_id in stopped or each in failed]
+        reports += [Report(each, words) for each in left if each not in failed]
+        return [each for each in actions if each not in left]
+
+    def _without_retiring(
+        self, fleet: Fleet, actions: Sequence[LifecycleAction], reports: list[Report]
+    ) -> list[LifecycleAction]:
+        """Those whose group wants no job before they go; the others are handed to the gate."""
+        waiting = [action for action in actions if action.awaited and not action.retired]
+        with failing(waiting, reports):
+            groups = fleet.groups({action.group for action in waiting})
+            by_group: defaultdict[str, list[LifecycleAction]] = defaultdict(list)
+            for action in waiting:
+                if action.group in groups and asks_to_retire(groups[action.group]):
+                    by_group[action.group].append(action)
+            for retiring in by_group.values():
+                reports += self._handed_over(retiring)
+        settled = {report.action for report in reports}
+        return [action for action in actions if action not in settled]
+
+    def _handed_over(self, retiring: Sequence[LifecycleAction]) -> Iterator[Report]:
+        """One message for as many of a group as one job may hold; the queue may take one and not another."""
         messages = [
-            RetireMessage(retiring=batch, job_id=None, since=self._clock(), heartbeat_at=0)
+            part
             for batch in batched(retiring, self._settings.max_hosts_per_job)
+            for part in written(RetireMessage(retiring=batch, job_id=None, since=self._clock(), heartbeat_at=0))
         ]
-        self._queues.send(self._settings.gate_queue_url, [(write_gate_message(each), 0) for each in messages])
+        errors = self._queues.send_each(self._settings.gate_queue_url, [(text, 0) for _, text in messages])
+        for (message, _), error in zip(messages, errors, strict=True):
+            for action in message.retiring:
+                outcome = "handed to the gate: its group retires instances"
+                yield Report(action, error=error) if error else Report(action, outcome)
 
-    def _with_told(self, actions: Sequence[LifecycleAction], ids: Collection[str]) -> Sequence[LifecycleAction]:
-        """The actions with what the hosts tell of the nodes: soon nobody can ask them any more."""
+    # Their hosts and nodes
+
+    def _remove(
+        self, fleet: Fleet, actions: Sequence[LifecycleAction], known: Mapping[str, Known], reports: list[Report]
+    ) -> _Done:
+        ids = {action.instance_id for action in actions}
+        resting = {each for each in ids if known[each].fate == Fate.RESTING}
+        informed = self._with_node_names(actions, ids)
+        news = {each for each, before in zip(informed, actions, strict=True) if _says_more(each, before)}
+        try:
+            struck = strike_off(self._tower, fleet, ids - resting)
+        except RollcallError as error:  # some of the hosts may be gone by now
+            for action in news:
+                self._keep_node_name(fleet, action, error, reports)
+            raise
+        rested = rest(self._tower, resting, self._settings.account, fleet.region)
+        kept = struck.refusals.keys() | rested.troubles.keys()
+        nodes = self._remove_nodes([each for each in informed if each.instance_id not in kept])
+        return _Done(informed, news, known, struck, rested, nodes)
+
+    def _with_node_names(self, actions: Sequence[LifecycleAction], ids: Collection[str]) -> Sequence[LifecycleAction]:
+        """The actions with what the hosts say of the nodes: soon they cannot be asked any more."""
         if not self._chef:
             return actions
         from .chef_removal import with_told  # only those pay for it in a cold start who use it
 
         return with_told(actions, self._tower.hosts_of(ids))
 
-    def _strike_nodes_off(self, actions: Sequence[LifecycleAction]) -> NodesStruckOff | None:
+    def _remove_nodes(self, actions: Sequence[LifecycleAction]) -> NodesStruckOff | None:
         if not self._chef:
             return None
         from .chef_removal import strike_nodes_off  # likewise
 
         return strike_nodes_off(self._chef, self._fleets, actions)
 
-    def _keep_told(
-        self, action: LifecycleAction, error: RollcallError, reports: list[Report], event: Event | None = None
+    def _keep_node_name(
+        self,
+        fleet: Fleet,
+        action: LifecycleAction,
+        error: RollcallError,
+        reports: list[Report],
+        event: Event | None = None,
     ) -> None:
-        """A message that has what its host told takes the place of the action's own, which cannot learn it any more."""
+        """A message that has what its host said takes the place of the action's own, which cannot learn it any more."""
         with failing([action], reports):
             self._queues.send(self._settings.terminate_queue_url, [(write_action(action), timing.KEPT_RETRY)])
             if action.awaited:
-                self._fleets.of(action).heartbeat(action)
+                fleet.heartbeat(action)
             outcome = "tried again with what its host told of its node"
             reports.append(Report(action, outcome, event=event, notes=(Note(str(error)),)))
 
-    def _complete(
-        self,
-        reports: list[Report],
-        struck: StruckOff,
-        nodes: NodesStruckOff | None,
-        news: Collection[LifecycleAction],
-        action: LifecycleAction,
-    ) -> None:
-        with failing([action], reports):
-            if refusal := struck.refusals.get(action.instance_id):
-                raise refusal
-            trouble = nodes.troubles.get(action.instance_id) if nodes else None
-            removed = action.instance_id in struck.removed
-            # Where a hook waits it is told when that is answered. Otherwise now: the next try finds no host to tell of.
-            meanwhile = Event.RETIRED if removed and not action.awaited else None
-            if trouble and action in news:
-                self._keep_told(action, trouble, reports, meanwhile)
-                return
-            if trouble and not self._waited_long_enough(action):
-                reports.append(Report(action, error=trouble, event=meanwhile))
-                return
-            was_open = action.awaited and self._fleets.of(action).complete(action, Result.CONTINUE)
-            node = nodes.names.get(action.instance_id) if nodes else None
-            reports.append(_report(action, node, trouble, was_open=was_open, removed=removed))
+    # Their hooks
 
-    def _waited_long_enough(self, action: LifecycleAction) -> bool:
+    def _complete(self, fleet: Fleet, done: _Done, reports: list[Report]) -> None:
+        free = [action for action in done.actions if self._is_free(fleet, action, done, reports)]
+        hooked = [action for action in free if action.awaited]
+        open_until_now = each_apart(
+            hooked, lambda each: each, lambda each: fleet.complete(each, Result.CONTINUE), reports
+        )
+        unfound = [
+            action
+            for action, was_open in open_until_now.items()
+            if not was_open and self._clock() - action.received_at < UNANSWERED_LIFE
+        ]
+        with failing(unfound, reports):
+            still_held = fleet.held(unfound)
+            reports += [Report(action, error=not_visible(action)) for action in still_held]
+        reported = {report.action for report in reports}
+        reports += [
+            self._report(action, done, was_open=open_until_now.get(action, False))
+            for action in free
+            if action not in reported
+        ]
+
+    def _is_free(self, fleet: Fleet, action: LifecycleAction, done: _Done, reports: list[Report]) -> bool:
+        """Whether nothing keeps an action from being completed; if something does, that is reported."""
+        before = len(reports)
+        with failing([action], reports):
+            if error := done.struck.refusals.get(action.instance_id) or done.rested.troubles.get(action.instance_id):
+                raise error
+            trouble = done.nodes.troubles.get(action.instance_id) if done.nodes else None
+            # Where a hook waits it is published when that is answered. Otherwise now: the next try finds no host.
+            meanwhile = Event.RETIRED if done.had_host(action) and not action.awaited else None
+            if trouble and action in done.news:
+                self._keep_node_name(fleet, action, trouble, reports, meanwhile)
+            elif trouble and not self._waited_long_enough(fleet, action):
+                reports.append(Report(action, error=trouble, event=meanwhile))
+        return len(reports) == before
+
+    def _waited_long_enough(self, fleet: Fleet, action: LifecycleAction) -> bool:
         """Whether a termination goes on without Chef. Where nothing waits there is no haste."""
         if not action.hook:
             return False
-        groups = self._fleets.of(action).groups({action.group})
+        groups = fleet.groups({action.group})
         return self._clock() - action.received_at >= timing.patience_with_chef(groups, action)
 
+    def _report(self, action: LifecycleAction, done: _Done, *, was_open: bool) -> Report:
+        """was_open: a hook waited until now. Where none did, nothing goes on that did not before."""
+        known = done.fates[action.instance_id]
+        told = was_open or done.had_host(action)
+        trouble = done.nodes.troubles.get(action.instance_id) if done.nodes else None
+        node = done.nodes.names.get(action.instance_id) if done.nodes else None
+        if trouble:
+            words = f"the termination goes on, and its node and client may be left in Chef: {trouble}"
+            notes = (Note(words, alert=True),) if was_open else ()
+            return gone(action, "struck off, but not from Chef", done.struck, told=told, notes=notes)
+        outcome = f"struck off, and from Chef as {node}" if node else "struck off"
+        if action.awaited and not told and not node:
+            outcome = NO_LONGER_WAITING
+        elif known.fate == Fate.RESTING:
+            outcome = f"its host is disabled: {known.words}"
+        notes = (_retained(action, known),) if known.fate == Fate.RETAINED and done.had_host(action) else ()
+        troubled = False if action.retired else None
+        return gone(action, outcome, done.struck, told=told, notes=notes, troubled=troubled)
 
-def _tells_more(told: LifecycleAction, before: LifecycleAction) -> bool:
-    """Whether a host told of its node what the message did not."""
-    more = (told.node_pattern, told.private_dns) != (before.node_pattern, before.private_dns)
-    return more and not told.to_warm_pool
+
+def _retained(action: LifecycleAction, known: Known) -> Note:
+    terminate = ("aws", "autoscaling", "terminate-instance-in-auto-scaling-group", "--instance-id", action.instance_id)
+    words = (
+        f"{known.words}: its group's lifecycle policy keeps it running, and it is billed until it is terminated: look "
+        f"at it, and then: {command(*terminate, '--no-should-decrement-desired-capacity')}"
+    )
+    return Note(words, alert=True)
 
 
-def _report(
-    action: LifecycleAction, node: str | None, trouble: RollcallError | None, *, was_open: bool, removed: bool
-) -> Report:
-    """was_open: a hook waited until now. Where none did, nothing goes on that did not before."""
-    told = was_open or removed
-    if trouble:
-        words = f"the termination goes on, and its node and client may be left in Chef: {trouble}"
-        notes = (Note(words, alert=True),) if was_open else ()
-        return gone(action, "struck off, but not from Chef", None, told=told, notes=notes)
-    outcome = f"struck off, and from Chef as {node}" if node else "struck off"
-    return gone(action, outcome, None, told=told, troubled=False if action.retired else None)
+def _says_more(informed: LifecycleAction, before: LifecycleAction) -> bool:
+    """Whether a host said of its node what the message did not."""
+    more = (informed.node_pattern, informed.private_dns) != (before.node_pattern, before.private_dns)
+    return more and not informed.to_warm_pool

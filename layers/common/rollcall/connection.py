@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass, field
+from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import wraps
+from types import FunctionType
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import requests
 
-from .errors import BadSettings, TowerDenied, TowerRejected, TowerUnavailable
+from .errors import BadSettings, HostLimitReached, RollcallError, TowerDenied, TowerRejected, TowerUnavailable
+from .plain_text import BadLimit
 from .transport import (
     FORBIDDEN,
     HTTP_OK,
     SERVER_ERROR,
+    TOO_LARGE,
     TOO_MANY_REQUESTS,
     UNAUTHORIZED,
     Opened,
     Repeating,
     Transport,
     adapter,
+    bare_url,
+    may_hold_a_password,
     object_of,
+    shown_url,
     trust,
     words_of,
 )
@@ -34,8 +43,13 @@ if TYPE_CHECKING:
 DEFAULT_API_ROOT = "/api/v2/"  # AWX, Tower 3.x and AAP up to 2.4; AAP 2.5+ has /api/controller/v2/
 PLATFORM_PATH = "/api/controller/"
 PAGE_SIZE = 200  # the server's maximum
+CLOCK_JUMP = 60.0  # seconds; a Date has whole ones, and what NTP corrects is less
 HTTP_REDIRECT = range(300, 400)
 MOVED_FOR_A_WHILE = (302, 303, 307)
+HOST_LIMITS = (  # AWX 24.6.1, with 403: [434]; awx/main/access.py, check_license; awx/api/serializers.py, bulk create
+    *("reached the maximum number of", "Host count exceeds available instances", "License count of"),
+)
+HOST_NAME = re.compile(r"[\w.-]+|[0-9a-f:.]+")  # the latter of an IPv6 address
 LAUNCHES = "job_templates/"  # below here every POST has an effect; elsewhere a second one finds what the first did
 
 
@@ -50,16 +64,26 @@ class Credentials:
 def api_root(url: str) -> str:
     """The API root of a Tower URL, ending in a slash; a URL without a path gets the usual one.
 
-    Raises BadSettings for anything but https (plain http is allowed to this machine only).
+    Raises BadSettings for anything but https (plain http is allowed to this machine only), and for one with a user or a
+    password, which is not shown: every link, event and error carries the root.
     """
+    if may_hold_a_password(url):
+        raise BadSettings(
+            "the Tower URL has an @, as before which a user and a password stand, and it is logged: use https://HOST, "
+            "and put a token into the secret that TowerSecretArn names"
+        )
     try:
         parts = urlsplit(url)
-    except ValueError as error:
-        raise BadSettings(f"Tower URL {url!r} is not a URL: {error}") from error
-    if not parts.hostname or parts.scheme not in ("http", "https"):
-        raise BadSettings(f"Tower URL {url!r} is not a URL: use https://HOST or https://HOST/api/controller/v2/")
+        is_url = parts.scheme in ("http", "https") and parts.port != 0
+        is_url = is_url and bool(HOST_NAME.fullmatch(parts.hostname or ""))
+    except ValueError:
+        is_url = False
+    if not is_url:
+        raise BadSettings(
+            f"Tower URL{shown_url(url)} is not a URL: use https://HOST or https://HOST/api/controller/v2/"
+        )
     if parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
-        raise BadSettings(f"Tower URL {url!r} would send the token in clear text: use https://")
+        raise BadSettings(f"Tower URL{shown_url(url)} would send the token in clear text: use https://")
     path = parts.path.strip("/")
     return f"{parts.scheme}://{parts.netloc}/{path}/" if path else f"{parts.scheme}://{parts.netloc}{DEFAULT_API_ROOT}"
 
@@ -83,7 +107,8 @@ class Connection:
         self._transport = Transport(
             "Tower", lambda refresh: _opened(credentials(refresh), self.root), TowerUnavailable, TowerRejected
         )
-        self._clock_offset = 0.0
+        self._clock_ahead: float | None = None
+        self._unconfirmed: float | None = None
 
     def finish_within(self, seconds: float) -> None:
         """Bound what follows to the seconds left in this invocation: see Transport.finish_within."""
@@ -94,8 +119,13 @@ class Connection:
         return self._transport.exchanges()
 
     def now(self) -> float:
-        """Tower's own clock, in epoch seconds: the Date of its latest answer, carried on."""
-        return time.time() + self._clock_offset
+        """Tower's own clock, in epoch seconds: the Date of its answers, carried on; this machine's before the first.
+
+        A Date that cannot be read changes nothing. Neither does one that is more than CLOCK_JUMP from the others and
+        farther from this machine's clock than they are, until the next answer confirms it: a proxy may answer in
+        Tower's place, or from its cache, and what is decided by the time may cost an instance its place.
+        """
+        return time.time() + (self._clock_ahead or 0.0)
 
     def pages(self, path: str, query: Query) -> Iterator[Json]:
         """Every result of a list, page by page in the order of the ids, so that none is missed."""
@@ -104,7 +134,7 @@ class Connection:
         while True:
             page = self.get(path, [*items, ("order_by", "id"), ("page_size", str(PAGE_SIZE)), ("page", str(number))])
             yield from page["results"]
-            if not page["next"]:
+            if not page["next"] or not page["results"]:
                 return
             number += 1
 
@@ -125,21 +155,40 @@ class Connection:
         launch, which a gateway may have passed on); and a GET that was broken off (502, 504).
         """
         answer = self._transport.send(method, path, body, query)
-        if date := answer.headers.get("Date"):
-            self._clock_offset = parsedate_to_datetime(date).timestamp() - time.time()
+        self._note_time(answer.headers.get("Date", ""))
         return answer
+
+    def _note_time(self, date: str) -> None:
+        try:
+            moment = parsedate_to_datetime(date)
+            ahead = moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() - time.time()
+        except (ValueError, TypeError, IndexError, OverflowError):
+            return
+        known = [each for each in (self._clock_ahead, self._unconfirmed) if each is not None]
+        is_expected = not known or any(abs(ahead - each) <= CLOCK_JUMP for each in known)
+        if is_expected or abs(ahead) < abs(self._clock_ahead or 0.0):
+            self._clock_ahead, self._unconfirmed = ahead, None
+        else:
+            self._unconfirmed = ahead
 
     def read(self, answer: requests.Response) -> Json:
         """The answer's object. Raises the taxonomy's error for anything but a success."""
         status = answer.status_code
         what = f"{answer.request.method} {answer.request.path_url.partition('?')[0]}"
         if status in HTTP_REDIRECT:
-            where = f"{what} was redirected to {answer.headers.get('Location')}"
+            where = f"{what} was redirected to {bare_url(answer.headers.get('Location', ''))}"
             if status in MOVED_FOR_A_WHILE:
                 raise TowerUnavailable(f"{where}: Tower may be upgrading, or the Tower URL is not the API itself")
             raise TowerRejected(f"{where}: the Tower URL is not the API itself")
         if status == TOO_MANY_REQUESTS or status >= SERVER_ERROR:
             raise TowerUnavailable(f"Tower answered {what} with {status}: {words_of(answer)}")
+        if status == FORBIDDEN and any(words in answer.text for words in HOST_LIMITS):
+            raise HostLimitReached(f"{words_of(answer)}; {_room(answer.text)}")
+        if status == TOO_LARGE:
+            raise TowerRejected(
+                f"Tower, or a proxy before it, does not take what {what} brings, for its size ({status}): let it take "
+                "larger requests (nginx: client_max_body_size), or make what tags and user data bring smaller"
+            )
         if status in (UNAUTHORIZED, FORBIDDEN):
             if "still processing events" in answer.text:  # of a job that just ended; passes within a minute [625]
                 raise TowerUnavailable(f"Tower answered {what} with {status}: {words_of(answer)}")
@@ -156,15 +205,54 @@ class Connection:
             raise TowerRejected(f"Tower answered {what} with {status}: {words_of(answer)}")
         return value
 
+    def error(self, answer: requests.Response) -> RollcallError:
+        """The taxonomy's error for an answer that is no success."""
+        try:
+            self.read(answer)
+        except RollcallError as error:
+            return error
+        raise AssertionError("a success is no error")
+
     def denied(self, answer: requests.Response) -> str:
         """What was refused, in the server's words, and the remedy."""
-        remedy = (
-            "put a valid token into the secret that TowerSecretArn names"
-            if answer.status_code == UNAUTHORIZED
-            else "grant the token's user the role it lacks"
-        )
+        remedy = "grant the token's user the role it lacks"
+        if answer.status_code == UNAUTHORIZED:
+            remedy = "put a valid token into the secret that TowerSecretArn names"
+        elif "License is missing" in answer.text or "License has expired" in answer.text:  # awx/main/access.py
+            remedy = "apply a valid licence (Tower: Settings, Subscription)"
         what = f"{answer.request.method} {answer.request.path_url.partition('?')[0]}"
         return f"Tower refused {what} with {answer.status_code}: {words_of(answer)}; {remedy}"
+
+
+def _room(words: str) -> str:
+    """How there is room for more hosts again."""
+    if "organization" in words:
+        return "raise its Max hosts (Tower: Organizations, as a system administrator), or remove hosts it does not need"
+    return "extend the licence (Tower: Settings, Subscription), or remove hosts that are not needed"
+
+
+def reads_answers[C: type](client: C) -> C:
+    """Class decorator: an answer that lacks what a method reads in it is an error of the taxonomy, like a refusal."""
+    for name, method in list(vars(client).items()):
+        if isinstance(method, FunctionType) and not name.startswith("_"):
+            setattr(client, name, _reading(method))
+    return client
+
+
+def _reading[**P, R](method: Callable[P, R]) -> Callable[P, R]:
+    @wraps(method)
+    def read(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return method(*args, **kwargs)
+        except BadLimit:
+            raise
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise TowerRejected(
+                f"Tower answered with something else than its API gives ({method.__name__}: {type(error).__name__}: "
+                f"{str(error)[:200]}): is TowerUrl its API root, and does no proxy before it change what it says?"
+            ) from error
+
+    return read
 
 
 class _LaunchRetry(Repeating):

@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
+from .diagnose_hosts import late_job
+from .diagnose_times import usual_seconds
+from .diagnose_topics import NOTICE_OF, QUEUE_OF, diagnose_topics, leads_to
 from .errors import BadSettings, RollcallError
 from .findings import Finding, Severity, breaks, warns, without_group
 from .followable import objections_to
 from .model import Result, Transition
-from .provisioning import JOB_TAG, limit_objections, retire_objections
+from .provisioning import limit_objections, retire_objections
 from .seen import SeenGroup, SeenInventory, SeenTemplate
-from .settings import OPT_IN_TAG, RETIRE_TAG
+from .settings import JOB_TAG, OPT_IN_TAG, RELEASED_TAG, RETIRE_TAG
+from .shell_words import command, make, options, set_tag
 from .targets import name_of
 from .traffic import traffic_objections
-from .unlooked import listed, unlooked
-from .waiting import HEARTBEAT_SHARE, HOOK_LIFE_HEARTBEATS, HOOK_LIFE_MAX
+from .unlooked import unlooked
+from .waiting import CLOCKS_APART, HEARTBEAT_SHARE, HOOK_LIFE_HEARTBEATS, HOOK_LIFE_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from .asking import Asking
     from .seen import Look, Seen, SeenHook
     from .settings import Settings
 
-QUEUE_OF = {Transition.LAUNCHING: "LaunchQueue", Transition.TERMINATING: "TerminateQueue"}
 OUTPUT_OF = {Transition.LAUNCHING: "LaunchQueueArn", Transition.TERMINATING: "TerminateQueueArn"}
 DEFAULTS = {Transition.LAUNCHING: Result.ABANDON, Transition.TERMINATING: Result.CONTINUE}
-NOTICE_OF = {
-    Transition.LAUNCHING: "autoscaling:EC2_INSTANCE_LAUNCH",
-    Transition.TERMINATING: "autoscaling:EC2_INSTANCE_TERMINATE",
-}
-HEARTBEAT_TIMEOUT = 600  # seconds; what README advises
+HEARTBEAT_TIMEOUT = 600  # seconds; what docs/install.md advises
+JOBS_OF_AN_INSTANCE = 2
 
 
 def diagnose_groups(seen: Seen, asking: Iterable[Asking], here: Settings) -> Iterator[Finding]:
@@ -50,6 +51,8 @@ def diagnose_groups(seen: Seen, asking: Iterable[Asking], here: Settings) -> Ite
     yield from _unseen("notifications", {each.name: each.topics for each in groups}, Severity.WARNING)
     yield from _unseen("subscriptions of topics", seen.subscribers, Severity.WARNING)
     yield from _unseen("target groups", {name_of(each): kind for each, kind in seen.kinds.items()}, Severity.WARNING)
+    queues = {transition: seen.stack.arn(queue) for transition, queue in QUEUE_OF.items()}
+    yield from diagnose_topics(groups, seen.subscribers, queues, seen.stack.senders, here.hook_prefix)
     opted_in = {each.group.name for each in asking}
     for group in groups:
         if group.name not in opted_in and OPT_IN_TAG not in group.group.tags:
@@ -87,18 +90,13 @@ def _ours(group: SeenGroup, seen: Seen, here: Settings) -> list[SeenHook]:
 def _reaches(hook: SeenHook, seen: Seen) -> bool:
     """Whether what a hook notifies leads to the queue of its direction."""
     queue = seen.stack.arn(QUEUE_OF[hook.transition])
-    told = seen.subscribers.get(hook.target, frozenset())
-    return bool(queue) and (hook.target == queue or (not isinstance(told, RollcallError) and queue in told))
+    return bool(queue) and (hook.target == queue or leads_to(hook.target, queue, seen.subscribers))
 
 
 def _without_tag(group: SeenGroup, seen: Seen, here: Settings) -> Iterator[Finding]:
     hooks = _ours(group, seen, here)
     launching = [each for each in hooks if each.transition == Transition.LAUNCHING]
-    delete = "; ".join(
-        f"aws autoscaling delete-lifecycle-hook --auto-scaling-group-name {group.name} --lifecycle-hook-name "
-        f"{each.name}"
-        for each in hooks
-    )
+    delete = "; ".join(_hook_command("delete-lifecycle-hook", group, each.name) for each in hooks)
     if launching:
         yield breaks(
             _of(group),
@@ -119,9 +117,7 @@ def _without_tag(group: SeenGroup, seen: Seen, here: Settings) -> Iterator[Findi
             _of(group),
             "not opted in",
             f"it has not the tag {OPT_IN_TAG}, so Rollcall does nothing for it, and no more of it was looked at",
-            "let it opt in, with its inventory's name as INVENTORY: aws autoscaling create-or-update-tags --tags "
-            f"ResourceType=auto-scaling-group,PropagateAtLaunch=false,ResourceId={group.name},Key={OPT_IN_TAG},"
-            "Value=INVENTORY",
+            f"let it opt in, with its inventory's name as INVENTORY: {set_tag(group.name, OPT_IN_TAG, 'INVENTORY')}",
         )
 
 
@@ -143,8 +139,7 @@ def _hooks(asking: Asking, seen: Seen, here: Settings) -> Iterator[Finding]:
                 _of(group),
                 f"two hooks for {_word(transition)}",
                 f"{_names(own)} are both Rollcall's: every instance waits for each",
-                f"delete all but one: aws autoscaling delete-lifecycle-hook --auto-scaling-group-name {group.name} "
-                f"--lifecycle-hook-name {own[-1].name}",
+                f"delete all but one: {_hook_command('delete-lifecycle-hook', group, own[-1].name)}",
             )
         for hook in own:
             yield from _hook(asking, hook, seen)
@@ -157,10 +152,12 @@ def _word(transition: Transition) -> str:
 def _put_hook(group: SeenGroup, transition: Transition, name: str, change: str = "") -> str:
     """The command that makes a hook, or changes it in one thing."""
     settings = change or f"--heartbeat-timeout {HEARTBEAT_TIMEOUT} --default-result {DEFAULTS[transition]}"
-    return (
-        f"aws autoscaling put-lifecycle-hook --auto-scaling-group-name {group.name} --lifecycle-hook-name {name} "
-        f"--lifecycle-transition {transition} {settings}"
-    )
+    return f"{_hook_command('put-lifecycle-hook', group, name)} --lifecycle-transition {transition} {settings}"
+
+
+def _hook_command(action: str, group: SeenGroup, name: str) -> str:
+    named = (*options("--auto-scaling-group-name", [group.name]), *options("--lifecycle-hook-name", [name]))
+    return command("aws", "autoscaling", action, *named)
 
 
 def _missing(asking: Asking, transition: Transition, seen: Seen, here: Settings) -> Iterator[Finding]:
@@ -186,7 +183,7 @@ def _missing(asking: Asking, transition: Transition, seen: Seen, here: Settings)
             _of(group),
             what,
             f"no hook of it for launches begins with {here.hook_prefix!r}{some}: its instances serve at once, and "
-            f"reconcile's next run registers them{_late_job(asking)}",
+            f"reconcile's next run registers them{late_job(asking)}",
             remedy,
         )
     else:
@@ -199,24 +196,13 @@ def _missing(asking: Asking, transition: Transition, seen: Seen, here: Settings)
         )
 
 
-def _late_job(asking: Asking) -> str:
-    """Whose job reconcile runs by itself: it takes the event of a young instance for lost."""
-    if not asking.settings.job_template:
-        return ""
-    return (
-        " and runs the job of those launched less than rollcall:timeout "
-        f"({asking.settings.timeout:,} s) ago that no job holds yet"
-    )
-
-
 def _notified(group: SeenGroup, transition: Transition, seen: Seen) -> bool:
-    """Whether a topic that leads to the queue of this direction is told of it."""
+    """Whether a topic that the queue of this direction hears is notified of it."""
     if isinstance(group.topics, RollcallError):
         return False
     queue = seen.stack.arn(QUEUE_OF[transition])
-    subscribed = {topic: seen.subscribers.get(topic, frozenset()) for topic in group.topics}
-    return bool(queue) and any(
-        NOTICE_OF[transition] in kinds and not isinstance(told := subscribed[topic], RollcallError) and queue in told
+    return any(
+        NOTICE_OF[transition] in kinds and leads_to(topic, queue, seen.subscribers) and seen.stack.senders.let(topic)
         for topic, kinds in group.topics.items()
     )
 
@@ -259,15 +245,29 @@ def _heartbeat(asking: Asking, hook: SeenHook, seen: Seen) -> Iterator[Finding]:
             f"after {visibility} s: {harm}",
             longer,
         )
-    life = min(HOOK_LIFE_MAX, HOOK_LIFE_HEARTBEATS * timeout)
-    if hook.transition == Transition.LAUNCHING and asking.settings.timeout > life:
-        yield warns(
-            subject,
-            f"life of {hook.name}",
-            f"Auto Scaling ends the wait of hook {hook.name!r} after {life:,.0f} s, and tag rollcall:timeout gives an "
-            f"instance {asking.settings.timeout:,} s",
-            f"shorten the tag, or {longer}" if life < HOOK_LIFE_MAX else "shorten the tag",
-        )
+    if hook.transition == Transition.LAUNCHING:
+        yield from _life(asking, hook, usual_seconds(_template(seen, asking.settings.job_template)), least)
+
+
+def _life(asking: Asking, hook: SeenHook, usual: float, least: int) -> Iterator[Finding]:
+    """Whether there is time for a job, for one more where the first proved nothing, and for rollcall:timeout.
+
+    usual: seconds of a job, 0 if unknown; least: seconds of a heartbeat timeout that the queues need.
+    """
+    life = min(HOOK_LIFE_MAX, HOOK_LIFE_HEARTBEATS * hook.heartbeat_timeout)
+    needed = asking.settings.timeout + JOBS_OF_AN_INSTANCE * usual
+    if needed <= life:
+        return
+    jobs = f", and two jobs, which usually take {usual:,.0f} s each" if usual else ""
+    heartbeat = max(HEARTBEAT_TIMEOUT, least, math.ceil(needed / HOOK_LIFE_HEARTBEATS))
+    longer = _put_hook(asking.group, hook.transition, hook.name, f"--heartbeat-timeout {heartbeat}")
+    yield warns(
+        _of(asking.group),
+        f"life of {hook.name}",
+        f"Auto Scaling ends the wait of hook {hook.name!r} after {life:,.0f} s, and an instance may need {needed:,.0f} "
+        f"s: tag rollcall:timeout gives it {asking.settings.timeout:,} s{jobs}",
+        f"shorten the tag, or {longer}" if needed <= HOOK_LIFE_MAX else "shorten the tag",
+    )
 
 
 def _target(group: SeenGroup, hook: SeenHook, seen: Seen) -> Iterator[Finding]:
@@ -322,6 +322,14 @@ def _settings(asking: Asking, seen: Seen, here: Settings) -> Iterator[Finding]:
             f"tag {RETIRE_TAG} is not followed in this installation",
             "deploy with RetireJobs=true, or take the tag away",
         )
+    if settings.released_at > seen.at + CLOCKS_APART:
+        yield warns(
+            subject,
+            "released in the future",
+            f"tag {RELEASED_TAG} names a moment to come ({group.group.tags[RELEASED_TAG]}): the provisioning circuit "
+            "breaker holds no instance of it until then",
+            f"release it as of now: {make('release', *options('--group', [group.name]))}",
+        )
     if settings.user_data and not here.user_data:
         yield warns(
             subject,
@@ -362,8 +370,6 @@ def _in_tower(asking: Asking, seen: Seen) -> Iterator[Finding]:
         for each in retire_objections(retiring.template, inventory.inventory, settings, provisioning):
             reason = without_group(settings.group, each.reason)
             yield warns(subject, f"{RETIRE_TAG}: {each.what}", reason, _in_template(each.remedy))
-    if isinstance(inventory.hosts, frozenset):
-        yield from _without_host(asking, inventory.inventory.name, inventory.hosts)
 
 
 def _in_template(remedy: str) -> str:
@@ -378,21 +384,3 @@ def _in_template(remedy: str) -> str:
 def _template(seen: Seen, reference: str | None) -> SeenTemplate | None:
     found = seen.tower.templates.get(reference or "")
     return found if isinstance(found, SeenTemplate) else None
-
-
-def _without_host(asking: Asking, inventory: str, hosts: Collection[str]) -> Iterator[Finding]:
-    serving = [each for each, known in asking.group.members.items() if known.settled]
-    strangers = [each for each in serving if each not in hosts]
-    if strangers:
-        name = asking.group.name
-        late = _late_job(asking)
-        provision = " (with --provision it runs the job of the older ones, too)" if late else ""
-        yield warns(
-            _of(asking.group),
-            "instances without a host",
-            f"{len(strangers)} of {len(serving)} instances in service have no host in inventory {inventory!r}: "
-            f"{listed(strangers)}. They were launched before the hooks were there or the group opted in, or their "
-            f"events were lost. Reconcile's next run adds their hosts{late}",
-            f"replace them by an instance refresh, or have that run now{provision}: make reconcile "
-            f"ARGS='--group {name}'",
-        )

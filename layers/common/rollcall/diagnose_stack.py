@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from .arns import arn_like
 from .errors import RollcallError
 from .findings import Finding, Severity, warns
-from .unlooked import unlooked
+from .shell_words import command
+from .unlooked import listed, unlooked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,8 +79,11 @@ def diagnose_stack(stack: SeenStack, account: str) -> Iterator[Finding]:
                 "event source disabled",
                 _severity(name),
                 f"its event source mapping is {state}, so that {STALLED[name]}",
-                "with the UUID that the first of these shows: aws lambda list-event-source-mappings --event-source-arn "
-                f"{stack.arn(WORKS_ON[name])}; aws lambda update-event-source-mapping --enabled --uuid UUID",
+                "with the UUID that the first of these shows: "
+                + command(
+                    "aws", "lambda", "list-event-source-mappings", "--event-source-arn", stack.arn(WORKS_ON[name])
+                )
+                + "; aws lambda update-event-source-mapping --enabled --uuid UUID",
             )
     for name, enabled in stack.schedules.items():
         if enabled is False:
@@ -109,7 +114,7 @@ def _rule(name: str, rule: SeenRule, stack: SeenStack) -> Iterator[Finding]:
             "disabled",
             severity,
             f"the rule is disabled: {LOST[name]}",
-            f"aws events enable-rule --name {rule_name}",
+            command("aws", "events", "enable-rule", "--name", rule_name),
         )
     fed = stack.arn(FED_BY[name])
     if fed and fed not in rule.targets:
@@ -147,7 +152,7 @@ def _queue(name: str, queue: SeenQueue, stack: SeenStack, account: str) -> Itera
             if (
                 fed_by[sender] == name
                 and not isinstance(seen, RollcallError)
-                and not allows(queue.policy, service, seen.arn, account)
+                and not allows(queue, service, seen.arn, account)
             ):
                 yield Finding(
                     name,
@@ -156,12 +161,13 @@ def _queue(name: str, queue: SeenQueue, stack: SeenStack, account: str) -> Itera
                     f"its policy does not let {sender} send to it: {LOST[sender]}",
                     AGAIN,
                 )
-    if name in HEARS_USERS and not allows(queue.policy, "sns.amazonaws.com", f"arn:aws:sns:::{account}", account):
+    closed = [each for each in stack.senders.named if not allows(queue, "sns.amazonaws.com", each, account)]
+    if name in HEARS_USERS and closed:
         yield warns(
             name,
             "closed to topics",
-            "its policy does not let SNS topics of this account send to it: what hooks and groups notify a topic of "
-            "is lost",
+            f"its policy does not let {listed(closed)} send to it, which NotificationTopicArn and NotifyingTopicArns "
+            "name: what hooks and groups notify them of is lost",
             AGAIN,
         )
 
@@ -173,8 +179,8 @@ def _topic(name: str, topic: SeenTopic, stack: SeenStack) -> Iterator[Finding]:
             name,
             "not to its queue",
             f"{FED_BY_TOPICS[name]} is not subscribed to the topic: {LOST[name]}",
-            f"aws sns subscribe --topic-arn {topic.arn} --protocol sqs --notification-endpoint {fed} --attributes "
-            "RawMessageDelivery=true",
+            command("aws", "sns", "subscribe", "--topic-arn", topic.arn, "--protocol", "sqs")
+            + f" {command('--notification-endpoint', fed)} --attributes RawMessageDelivery=true",
         )
 
 
@@ -193,15 +199,19 @@ def _dead_letters(name: str, queue: SeenQueue) -> Iterator[Finding]:
         )
 
 
-def allows(policy: str, service: str, source: str, account: str) -> bool:
-    """Whether a queue's policy lets a service send for a source of this account, as far as statements say so plainly.
+def allows(queue: SeenQueue, service: str, source: str, account: str) -> bool:
+    """Whether a queue's policy lets a service send to it for a source, as far as statements say so plainly.
 
-    source: its ARN. A statement with a condition of another kind is not counted; nor is one that denies.
+    source: its ARN, or a pattern for which a pattern of the policy has to stand; account: the one of this stack, and of
+    sources whose account the policy asks for. A statement with a condition of another kind is not counted; nor is one
+    that denies.
     """
-    return any(_lets(each, service, source, account) for each in _as_list(_read(policy).get("Statement")))
+    return any(
+        _lets(each, queue.arn, service, source, account) for each in _as_list(_read(queue.policy).get("Statement"))
+    )
 
 
-def _lets(statement: Any, service: str, source: str, account: str) -> bool:
+def _lets(statement: Any, queue: str, service: str, source: str, account: str) -> bool:
     principal, actions = statement.get("Principal"), _as_list(statement.get("Action"))
     if statement.get("Effect") != "Allow":
         return False
@@ -209,12 +219,25 @@ def _lets(statement: Any, service: str, source: str, account: str) -> bool:
         return False
     if not {each.lower() for each in actions} & {"sqs:sendmessage", "sqs:*"}:
         return False
+    if not any(each == "*" or arn_like(each, queue) for each in _as_list(statement.get("Resource"))):
+        return False
     return all(
-        (key == "aws:SourceArn" and source in _as_list(values))
-        or (key == "aws:SourceAccount" and account in _as_list(values))
-        for condition in statement.get("Condition", {}).values()
+        _meets(operator, key, _as_list(values), source, account)
+        for operator, condition in statement.get("Condition", {}).items()
         for key, values in condition.items()
     )
+
+
+def _meets(operator: str, key: str, values: list[Any], source: str, account: str) -> bool:
+    match operator, key:
+        case "ArnEquals" | "ArnLike", "aws:SourceArn":
+            return any(arn_like(each, source) for each in values)
+        case "StringEquals", "aws:SourceArn":
+            return source in values
+        case "StringEquals", "aws:SourceAccount":
+            return account in values
+        case _:
+            return False
 
 
 def _read(policy: str) -> Any:

@@ -16,11 +16,12 @@ from .errors import (
     Transient,
 )
 from .findings import Finding, Severity, breaks, warns
-from .provisioning import JOBS_FROM
-from .seen import SeenInventory, SeenTemplate
+from .model import HostLimit
+from .seen import SeenInventory, SeenSample, SeenTemplate
 from .tower import BULK_CREATE_MAX, BULK_DELETE_MAX
 from .transport import Obstacle, obstacle_of
 from .unlooked import WAY_TO_AWS, listed, remedy_of, unlooked
+from .waiting import CLOCKS_APART
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 TOWER = "Tower"
 TOKENS_PLACE = "the secret that TowerSecretArn names"
-CLOCKS_AGREE = 60.0  # seconds; clocks that are kept right differ by less than one, and a Date has whole ones
+NEARLY = 0.9  # of a host limit
 ROOTS = (
     "https://HOST for AWX, Tower and AAP up to 2.4, https://HOST/api/controller/v2/ for AAP 2.5 and later, where HOST "
     "is what you open in the browser"
@@ -57,6 +58,8 @@ def diagnose_tower(
         yield _token(tower.user)
         return
     yield from _bulk(tower.bulk, tower.limits)
+    unread = {"settings": tower.job_timeout} if isinstance(tower.job_timeout, RollcallError) else {}
+    yield from unlooked("the default timeout of jobs", unread, Severity.WARNING)
     silent = reads_only(tower)
     if silent:
         yield breaks(
@@ -66,6 +69,7 @@ def diagnose_tower(
             f"make a token with the scope Write (Tower: the user's page, Tokens) and put it into {TOKENS_PLACE}",
         )
     yield from _unlooked(tower)
+    yield from _limits(tower)
     for reference, groups in inventories.items():
         yield from _inventory(reference, groups, tower.inventories.get(reference), silent=silent)
     for reference, groups in templates.items():
@@ -175,14 +179,15 @@ def _secret(error: RollcallError, *, in_vpc: bool) -> tuple[str, str]:
 
 
 def _clock(ahead: float) -> Iterator[Finding]:
-    if abs(ahead) < CLOCKS_AGREE:
+    if abs(ahead) < CLOCKS_APART:
         return
-    words = f"Tower's clock is {abs(ahead):,.0f} s {'ahead of' if ahead > 0 else 'behind'} that of AWS"
-    remedy = "let Tower's servers keep their time by NTP"
-    if abs(ahead) >= JOBS_FROM:
-        yield breaks(TOWER, "clock", f"{words}: the jobs of new instances are not found", remedy)
-    else:
-        yield warns(TOWER, "clock", f"{words}: rollcall:timeout is counted wrongly by as much", remedy)
+    yield warns(
+        TOWER,
+        "clock",
+        f"Tower's clock is {abs(ahead):,.0f} s {'ahead of' if ahead > 0 else 'behind'} that of AWS: where an event "
+        "names no lifecycle action, a job of before an instance came back may be taken for one of its present stay",
+        "let Tower's servers keep their time by NTP",
+    )
 
 
 def _token(error: RollcallError) -> Finding:
@@ -237,8 +242,37 @@ def _unlooked(tower: SeenTower) -> Iterator[Finding]:
     yield from unlooked("roles on inventories", _of_type(changeable, RollcallError))
     terms = {name: look.terms for name, look in templates.items()}
     yield from unlooked("launch terms of job templates", _of_type(terms, RollcallError))
+    past = {name: look.past for name, look in templates.items()}
+    yield from unlooked("past jobs of job templates", _of_type(past, RollcallError), Severity.WARNING)
     hosts = {name: look.hosts for name, look in inventories.items()}
     yield from unlooked("hosts of inventories", _of_type(hosts, RollcallError), Severity.WARNING)
+    elsewhere: Mapping[str, object] = {"all inventories": tower.sample}
+    if isinstance(tower.sample, SeenSample):
+        elsewhere = {each.name: look for each, look in tower.sample.elsewhere.items()}
+    yield from unlooked("hosts elsewhere", _of_type(elsewhere, RollcallError), Severity.WARNING)
+    limits = {name: look.limit for name, look in inventories.items()} | {"the licence": tower.licence}
+    yield from unlooked("host limits", _of_type(limits, RollcallError), Severity.WARNING)
+
+
+def _limits(tower: SeenTower) -> Iterator[Finding]:
+    """Whether there is room for more hosts, each limit once."""
+    looks = [tower.licence, *(each.limit for each in tower.inventories.values() if isinstance(each, SeenInventory))]
+    limits = {each.owner: each for each in looks if isinstance(each, HostLimit)}
+    for owner, limit in limits.items():
+        if limit.used < NEARLY * limit.most:
+            continue
+        full = limit.used >= limit.most
+        raised = (
+            "extend the subscription" if limit is tower.licence else "let a system administrator raise its 'Max hosts'"
+        )
+        yield Finding(
+            TOWER,
+            f"host limit of {owner}",
+            Severity.BREAKS_LAUNCHES if full else Severity.WARNING,
+            f"{limit.used:,} of the {limit.most:,} hosts that {owner} allows are there: beyond that Tower makes none, "
+            "and new instances wait without a host",
+            f"remove hosts that are no longer needed, or {raised}",
+        )
 
 
 def _of_type[E: RollcallError](looks: Mapping[str, object], kind: type[E]) -> dict[str, E]:
@@ -308,7 +342,7 @@ def _not_found(subject: str, named: str, error: RollcallError, role: str) -> Fin
     if isinstance(error, BadSettings):  # whose words end with a remedy for whoever has nothing but a log
         reason = reason.rpartition("; " if "is ambiguous" in reason else ": ")[0] or reason
     if "is ambiguous" in reason:
-        remedy = "write org/name or the id into the tag"
+        remedy = "write org/name or the id into the tag, or id:N, which is the id N whatever is named so"
     elif "cannot hold hosts" in reason:
         remedy = "name an ordinary inventory in the tag: smart and constructed ones only mirror others' hosts"
     else:

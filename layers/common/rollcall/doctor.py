@@ -8,10 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .answer_room import fitting
 from .asking import references
 from .diagnose_chef import diagnose_chef
 from .diagnose_groups import diagnose_groups
+from .diagnose_hosts import diagnose_hosts, sampled
 from .diagnose_stack import diagnose_stack
+from .diagnose_times import diagnose_times
 from .diagnose_tower import diagnose_tower
 from .errors import RollcallError
 from .findings import Finding, Severity
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 
 type Json = dict[str, Any]
 
-LISTED_MAX = 2000  # findings; Lambda's answer has room for 6 MB
+LISTED_MAX = 2000  # findings
 NOBODY_TOLD = (  # no finding: whoever tries it out, or has monitoring of another kind, wants it so
     "who is told of trouble: nobody, for AlarmTopicArn, PagerDutySecretArn and SlackSecretArn are empty"
 )
@@ -37,10 +40,11 @@ WORST_FIRST = [Severity.BREAKS_LAUNCHES, Severity.WARNING]
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What was found, the worst first, and what was looked at, in words."""
+    """What was found, the worst first, and what was looked at, in words. topics: the user's that may send."""
 
     findings: tuple[Finding, ...]
     checked: tuple[str, ...]
+    topics: tuple[str, ...] = ()
 
     @property
     def failed(self) -> bool:
@@ -64,11 +68,13 @@ def diagnose(examination: Examination, request: ExaminationRequest, here: Settin
     provisioning = {each.settings.job_template for each in asking}
     findings += diagnose_tower(seen.tower, inventories, templates, templates.keys() - provisioning, in_vpc=here.in_vpc)
     findings += diagnose_stack(seen.stack, here.account)
+    findings += diagnose_times(asking, seen.tower, here.max_hosts_per_job)
     findings += diagnose_groups(seen, asking, here)
+    findings += diagnose_hosts(asking, seen)
     findings += diagnose_chef(seen.chef, [each.group.name for each in asking if each.settings.nodes])
     distinct = {each.key: each for each in findings}  # what several looks bring up is said once
     ordered = sorted(distinct.values(), key=lambda each: (WORST_FIRST.index(each.severity), each.subject, each.what))
-    return Diagnosis(tuple(ordered), tuple(_checked(seen, asking)))
+    return Diagnosis(tuple(ordered), tuple(_checked(seen, asking)), seen.stack.senders.named)
 
 
 def news(now: Collection[Finding], known: Mapping[str, Finding]) -> News:
@@ -85,19 +91,23 @@ def answer(diagnosis: Diagnosis, seconds: float) -> Json:
     """What the function answers. Its fields:
 
     failed: something would break a launch, or may, for it could not be looked at. checked: what was looked at.
-    findings: what is wrong. left_out: how many more findings there are. seconds: the look took.
+    findings: what is wrong. left_out: how many more findings there are. topics: ARNs and patterns of those that may
+    send to the queues. seconds: the look took.
     """
+    findings = [each.in_words() for each in diagnosis.findings[:LISTED_MAX]]
+    kept = fitting({"checked": diagnosis.checked, "topics": diagnosis.topics, "findings": findings})
     return {
         "failed": diagnosis.failed,
-        "checked": list(diagnosis.checked),
-        "findings": [each.in_words() for each in diagnosis.findings[:LISTED_MAX]],
-        "left_out": max(0, len(diagnosis.findings) - LISTED_MAX),
+        **kept,
+        "left_out": len(diagnosis.findings) - len(kept["findings"]),
         "seconds": round(seconds, 3),
     }
 
 
 def _checked(seen: Seen, asking: Collection[Asking]) -> list[str]:
     stack = seen.stack
+    serving = sum(known.serving for each in asking for known in each.group.members.values())
+    looked_for = sampled(seen.tower, serving)
     return [
         _tower(seen.tower),
         f"{_read(seen.tower.inventories, 'inventory', 'inventories')} and "
@@ -114,6 +124,7 @@ def _checked(seen: Seen, asking: Collection[Asking]) -> list[str]:
         *([] if stack.told else [NOBODY_TOLD]),
         *([] if seen.chef is None else [_chef(seen.chef)]),
         _groups(seen, asking),
+        *([looked_for] if looked_for else []),
     ]
 
 

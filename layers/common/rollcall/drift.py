@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import defaultdict
 from dataclasses import replace
@@ -9,8 +10,27 @@ from typing import TYPE_CHECKING
 
 from .identity import address_key, address_of, marker_of, why_gone
 from .model import Transition
+from .plain_text import why_no_value
+from .removal_limit import is_too_many
+from .resting import is_enabled_again, resting_variables, rests
+from .shell_words import make, options
+from .snapshot import copies_of, homes, is_young, since
 from .steps import Addition, Change, Finding, Kind, Plan, Removal, Requeue
-from .variables import host_variables, job_owed_since, with_ours
+from .stint import new_stint, read_stint
+from .variables import (
+    MARKER,
+    OWED_SINCE,
+    RESTING,
+    STINT,
+    host_variables,
+    identity_in,
+    is_resting,
+    job_owed_since,
+    left_out,
+    marker_in,
+    with_ours,
+    with_state,
+)
 from .waiting import RETRY_MAX, is_due
 
 if TYPE_CHECKING:
@@ -21,9 +41,7 @@ if TYPE_CHECKING:
     from .model import DumpedHost, GroupSettings, Instance, Inventory, Wishes
     from .snapshot import Place, Snapshot
 
-POOLED = ("Warmed:Stopped", "Warmed:Running", "Warmed:Hibernated")
 JOB_FORGOTTEN = 900.0  # seconds beyond a group's timeout after which nobody looks at an ended job any more
-BREAKER_MIN = 5  # removals from an inventory that no share of it makes too many
 
 
 def plan(seen: Snapshot, wishes: Wishes, kept: frozenset[int] = frozenset()) -> Plan:
@@ -41,17 +59,13 @@ def too_many(removals: Iterable[Removal], managed: Mapping[int, int], share: flo
     """
     by_inventory: defaultdict[int, list[Removal]] = defaultdict(list)
     for removal in removals:
-        by_inventory[removal.inventory.id].append(removal)
+        if not removal.copied:
+            by_inventory[removal.inventory.id].append(removal)
     return {
         inventory_id: own
         for inventory_id, own in by_inventory.items()
         if is_too_many(len(own), managed[inventory_id], share)
     }
-
-
-def is_too_many(removals: int, managed: int, share: float) -> bool:
-    """Whether the breaker stops so many removals of so many that are ours."""
-    return removals > BREAKER_MIN and removals > share * managed
 
 
 class _Planning:
@@ -76,6 +90,13 @@ class _Planning:
         self._hosts_of: defaultdict[str, list[DumpedHost]] = defaultdict(list)
         self._staying: dict[int, DumpedHost] = {}
         self._named: dict[tuple[int, str], DumpedHost] = {}
+        self._in_use = homes(seen)
+        self._begun = since(seen)
+        self._copied = {host.id: host for host in copies_of(seen)}
+        self._copies: defaultdict[str, list[DumpedHost]] = defaultdict(list)
+        for host in self._copied.values():
+            if host.inventory_id not in kept:
+                self._copies[str(marker_in(host.variables).get("instance_id"))].append(host)
 
     def plan(self) -> Plan:
         for inventory, hosts in self._dumps:
@@ -91,6 +112,8 @@ class _Planning:
         self._find_conflicts()
         self._find_mixed_groups()
         self._requeue_the_lost()
+        self._find_copies()
+        self._find_retained()
         return Plan(
             tuple(self._removals),
             tuple(self._changes),
@@ -123,22 +146,20 @@ class _Planning:
         instance = self._seen.instances.get(marker.instance_id)
         if not self._concerns(marker.instance_id, marker.group, *([membership.group] if membership else [])):
             return
-        if membership and membership.state in POOLED:
-            self._find(
-                Kind.IN_WARM_POOL,
-                inventory,
-                host.name,
-                f"its instance is in the warm pool ({membership.state}): remove the host, which is made again when the "
-                "instance joins the group",
-                marker.instance_id,
+        if membership and membership.resting:
+            self._let_rest(inventory, host, marker, membership)
+            return
+        if membership and membership.retained:
+            self._remove(
+                inventory, host, marker, f"its instance is {membership.state}, and is not of its group any more"
             )
             return
-        if membership and (membership.pending or membership.leaving or membership.state.startswith("Warmed")):
+        if membership and (membership.entering or membership.leaving):
             return  # its lifecycle action is at work on it
         if gone := why_gone(instance, membership, self._age(host)):
             self._remove(inventory, host, marker, gone)
         elif membership and membership.group in self._seen.places:
-            if membership.settled and instance:
+            if membership.serving and instance:
                 self._keep_true(inventory, host, marker, self._seen.places[membership.group], instance)
         elif instance or membership:
             self._left_over(inventory, host, marker, membership)
@@ -150,8 +171,21 @@ class _Planning:
     def _remove(
         self, inventory: Inventory, host: DumpedHost, marker: Marker, reason: str, *, moved: bool = False
     ) -> None:
-        if inventory.id not in self._kept:
-            self._removals.append(Removal(inventory, host, marker.instance_id, reason, moved))
+        if inventory.id in self._kept:
+            return
+        self._removals.append(Removal(inventory, host, marker.instance_id, reason, moved))
+        for copied in () if moved else self._copies.pop(marker.instance_id, ()):
+            where = self._seen.dumps[copied.inventory_id].inventory
+            words = f"it is a copy of host {host.name} of inventory {inventory.name!r}, which goes: {reason}"
+            self._removals.append(Removal(where, copied, marker.instance_id, words, copied=True))
+
+    def _let_rest(self, inventory: Inventory, host: DumpedHost, marker: Marker, membership: Membership) -> None:
+        """The host of an instance that keeps its id and is out of service: disabled, and marked as resting."""
+        if membership.held or rests(host):
+            return  # its lifecycle action is at work on it, or was
+        variables = resting_variables(host, self._seen.now)
+        reason = f"its instance is {membership.state}: no job is to reach it"
+        self._changes.append(Change(inventory, host, marker.instance_id, reason, variables, enabled=False))
 
     def _left_over(self, inventory: Inventory, host: DumpedHost, marker: Marker, membership: Membership | None) -> None:
         """The host of an instance that lives in no group of ours."""
@@ -163,8 +197,7 @@ class _Planning:
                 inventory,
                 host.name,
                 f"its instance lives in group {membership.group!r}, which has no tag rollcall:inventory: put the tag "
-                f"back, or remove the hosts of {marker.group!r}: make reconcile ARGS='--forget {marker.group}' "
-                f'(event {{"forget": ["{marker.group}"]}})',
+                f"back, or remove the hosts of {marker.group!r}: {_forgetting(marker.group)}",
                 marker.instance_id,
             )
         else:
@@ -181,45 +214,79 @@ class _Planning:
     ) -> None:
         """The host of an instance that serves in a group of ours."""
         settings = place.settings
+        wanted = self._wanted_at_home(inventory, host, marker, place, instance)
+        if wanted is None:
+            return
+        join = tuple(name for name in settings.inventory_groups if name not in host.groups)
+        leave = tuple(sorted(self._former_groups(marker, settings) & host.groups))
+        wrong = list(_what_is_wrong(host, settings, wanted))
+        reasons = [
+            *wrong,
+            *([f"it is missing in {', '.join(join)}"] if join else []),
+            *([f"it is still in {', '.join(leave)}"] if leave else []),
+        ]
+        if reasons:
+            change = Change(inventory, host, marker.instance_id, "; ".join(reasons), None, join, leave)
+            if wrong:
+                change = self._with_right_variables(change, place, wanted)
+                self._find_left_out(place, instance)
+            self._changes.append(change)
+
+    def _wanted_at_home(
+        self, inventory: Inventory, host: DumpedHost, marker: Marker, place: Place, instance: Instance
+    ) -> dict[str, object] | None:
+        """The variables that a host is to have; None if it is not where, or not what, it has to be."""
+        settings = place.settings
         if place.inventory.id != inventory.id:
             reason = f"hosts of group {settings.group!r} belong into inventory {place.inventory.name!r}"
             self._remove(inventory, host, marker, reason, moved=True)
-            return
+            return None
         if other := self._at_home.get((inventory.id, marker.instance_id)):
             reason = f"host {other.name} is for the same instance: remove one of them"
             self._find(Kind.SECOND_HOST, inventory, host.name, reason, marker.instance_id)
-            return
+            return None
         self._at_home[inventory.id, marker.instance_id] = host
         wanted = self._variables(place, instance)
         if wanted is None:
             reason = f"its instance has no {settings.address} address"
             self._find(Kind.NO_ADDRESS, inventory, host.name, reason, marker.instance_id)
-            return
-        reasons = []
-        if host.variables.get("ansible_host") != wanted["ansible_host"]:
-            reasons.append(f"its address is {wanted['ansible_host']}, not {host.variables.get('ansible_host')}")
-        owed_since = job_owed_since(host.variables)
-        if owed_since is not None:
-            reasons.append("its group's job was to be launched on it")
-        elif host.variables.get("rollcall") != wanted["rollcall"]:
-            reasons.append(f"its marker is not that of an instance of group {settings.group!r}")
-        join = tuple(name for name in settings.inventory_groups if name not in host.groups)
-        leave = tuple(sorted(self._former_groups(marker, settings) & host.groups))
-        if join:
-            reasons.append(f"it is missing in {', '.join(join)}")
-        if leave:
-            reasons.append(f"it is still in {', '.join(leave)}")
-        if reasons:
-            right = host.variables.get("ansible_host") == wanted["ansible_host"] and (
-                host.variables.get("rollcall") == wanted["rollcall"]
+        elif host.name != marker.instance_id:
+            reason = (
+                f"it is the host of {marker.instance_id}, and no job that is limited to this id reaches it: name it so "
+                "again, and let no inventory source rename it"
             )
-            variables = None if right else with_ours(host.variables, wanted)
-            reason = "; ".join(reasons)
-            owing = owed_since is not None and host.enabled and self._is_free_since(marker.instance_id, owed_since)
-            new_in = place if owed_since is not None else None
-            provision = owing and settings.job_template is not None
-            change = Change(inventory, host, marker.instance_id, reason, variables, join, leave, new_in, provision)
-            self._changes.append(change)
+            self._find(Kind.RENAMED, inventory, host.name, reason, marker.instance_id)
+        return wanted
+
+    def _with_right_variables(self, change: Change, place: Place, wanted: Mapping[str, object]) -> Change:
+        """The change with variables as they have to be; and what is to be launched on the host, if anything."""
+        host, instance_id = change.host, change.instance_id
+        variables = with_state(with_ours(host.variables, wanted), **{OWED_SINCE: None, RESTING: None})
+        owed_since = job_owed_since(host.variables)
+        enabled, owing = None, False
+        if rested := is_resting(host.variables):
+            variables = with_state(variables, **{STINT: self._new_stint()})
+            enabled = True if is_enabled_again(host.variables) else None
+            owing = enabled is not None and self._is_due(place, instance_id)
+        elif owed_since is not None:
+            owing = host.enabled and self._is_free_since(instance_id, owed_since)
+        return replace(
+            change,
+            variables=variables,
+            new_in=place if rested or owed_since is not None else None,
+            provision=owing and place.settings.job_template is not None,
+            enabled=enabled,
+        )
+
+    def _new_stint(self) -> dict[str, object]:
+        return new_stint(self._seen.now, ()).written()
+
+    def _is_due(self, place: Place, instance_id: str) -> bool:
+        """Whether the job of an instance that has no host in use is to be launched: its event was lost, or it is asked
+        for. One that has served for long is not provisioned unasked.
+        """
+        lost = is_young(self._seen, place, instance_id) and instance_id not in self._seen.jobs_ended
+        return lost or (self._wishes.provision and self._is_free_since(instance_id, self._seen.now))
 
     def _is_free_since(self, instance_id: str, moment: float) -> bool:
         """Whether no job holds an instance that runs, or ended after a moment."""
@@ -236,7 +303,8 @@ class _Planning:
     def _variables(self, place: Place, instance: Instance) -> dict[str, object] | None:
         if not instance.addresses[place.settings.address]:
             return None
-        return host_variables(place.settings, instance, self._seen.account, self._seen.region)
+        own = (self._seen.account, self._seen.region, place.inventory.id)
+        return host_variables(place.settings, instance, *own)
 
     # Instances without a host
 
@@ -251,17 +319,24 @@ class _Planning:
     def _add_missing(self) -> None:
         for instance_id, membership in self._members:
             place, instance = self._place_of(membership), self._seen.instances.get(instance_id)
-            if not place or not instance or not instance.living or not membership.settled:
+            if not place or not instance or not instance.living or not membership.serving:
                 continue
             if not self._concerns(instance_id, membership.group) or (place.inventory.id, instance_id) in self._hosted:
                 continue
             wanted = self._wanted(place, instance)
             if wanted is None:
                 continue
+            self._find_left_out(place, instance)
             if host := self._to_be_adopted(place, instance_id):
                 self._adopt(place, host, instance_id, wanted)
             else:
                 self._add(place, instance, wanted)
+
+    def _find_left_out(self, place: Place, instance: Instance) -> None:
+        """Names what of an instance's own text its host, whose variables are about to be written, does not get."""
+        if words := left_out(instance):
+            reason = f"these tags are left out of its host's variables: {', '.join(words)}: change the tags"
+            self._find(Kind.TAGS, place.inventory, instance.instance_id, reason)
 
     def _place_of(self, membership: Membership) -> Place | None:
         return self._seen.places.get(membership.group)
@@ -274,11 +349,17 @@ class _Planning:
             self._find(Kind.NO_ADDRESS, place.inventory, instance.instance_id, reason, instance.instance_id)
             return None
         named_so = self._named.get((place.inventory.id, instance.instance_id))
-        if named_so and not self._may_be_adopted(named_so):
+        if named_so and not self._is_for(named_so, instance.instance_id) and not self._may_be_adopted(named_so):
             reason = self._why_in_the_way(named_so)
             self._find(Kind.IN_THE_WAY, place.inventory, instance.instance_id, reason, instance.instance_id)
             return None
         return wanted
+
+    def _is_for(self, host: DumpedHost, instance_id: str) -> bool:
+        """Whether a host is ours for this instance, or a copy of such a one."""
+        owner = self._seen.owners.get(host.id)
+        copied = host.id in self._copied and marker_in(host.variables).get("instance_id") == instance_id
+        return copied or (owner is not None and owner.instance_id == instance_id)
 
     def _may_be_adopted(self, host: DumpedHost) -> bool:
         return self._wishes.adopt and "rollcall" not in host.variables
@@ -287,37 +368,44 @@ class _Planning:
         what = "it has the name of an instance of ours and is"
         if marker := self._seen.owners.get(host.id):
             return f"{what} for {marker.instance_id}: rename it"
+        if host.id in self._copied:
+            return f"{what} a copy from another inventory: remove it"
         if "rollcall" in host.variables:
             return f"{what} another installation's: remove it"
         return f"{what} not ours: remove it, or set AdoptByInstanceId"
 
     def _to_be_adopted(self, place: Place, instance_id: str) -> DumpedHost | None:
-        """The host in an instance's inventory that was made for it by something else."""
+        """The host in an instance's inventory that was made for it by something else, or was copied there."""
         id_in_field = self._seen.by_instance_id.get((place.inventory.id, instance_id), 0)
         host = self._named.get((place.inventory.id, instance_id)) or self._staying.get(id_in_field)
-        return host if host and self._may_be_adopted(host) else None
+        return host if host and (self._is_for(host, instance_id) or self._may_be_adopted(host)) else None
 
     def _adopt(self, place: Place, host: DumpedHost, instance_id: str, wanted: Mapping[str, object]) -> None:
         self._hosted.add((place.inventory.id, instance_id))
         join = tuple(name for name in place.settings.inventory_groups if name not in host.groups)
-        reason = f"it is for an instance of group {place.settings.group!r}, and was made by something else"
-        variables = with_ours(host.variables, wanted)
-        self._changes.append(Change(place.inventory, host, instance_id, reason, variables, join, new_in=place))
+        made = "copied from another inventory" if host.id in self._copied else "made by something else"
+        reason = f"it is for an instance of group {place.settings.group!r}, and was {made}"
+        state = {STINT: self._new_stint(), RESTING: None, OWED_SINCE: None}
+        variables = with_state(with_ours(host.variables, wanted), **state)
+        enabled = True if is_enabled_again(host.variables) else None
+        change = Change(place.inventory, host, instance_id, reason, variables, join, new_in=place, enabled=enabled)
+        self._changes.append(change)
 
     def _add(self, place: Place, instance: Instance, wanted: Mapping[str, object]) -> None:
-        young = self._seen.now - instance.launched_at < place.settings.timeout
         # An instance with a host in another inventory moves, with what a person set on it; its event was not lost.
         elsewhere = self._hosts_of[instance.instance_id]
         former = min(elsewhere, key=lambda host: host.id, default=None)
+        moves = former is not None and not is_resting(former.variables)
         variables = with_ours(former.variables, wanted) if former else wanted
-        enabled = all(host.enabled for host in elsewhere)
-        lost = young and not former and instance.instance_id not in self._seen.jobs_ended
-        asked = self._wishes.provision and self._is_free_since(instance.instance_id, self._seen.now)
-        wanted_job = place.settings.job_template is not None and (lost or asked)
-        provision = wanted_job and enabled  # jobs pass over disabled hosts
+        if not moves or read_stint(variables) is None:
+            variables = with_state(variables, **{STINT: self._new_stint(), RESTING: None})
+        enabled = all(host.enabled or is_enabled_again(host.variables) for host in elsewhere)
+        lost = is_young(self._seen, place, instance.instance_id) and instance.instance_id not in self._seen.jobs_ended
+        due = self._is_due(place, instance.instance_id) and not (moves and lost and not self._wishes.provision)
+        provision = place.settings.job_template is not None and due and enabled  # jobs pass over disabled hosts
         reason = f"it serves in group {place.settings.group!r} and has no host"
         if provision:  # the same words for all of a group, which so are one entry
-            age = f"launched less than {place.settings.timeout:.0f} s ago, and no job holds it"
+            age = f"it came less than {place.settings.timeout:.0f} s ago, and no job holds it"
             reason += f"; {age}: its event was lost" if lost else "; its job is asked for"
         self._additions.append(Addition(place, instance.instance_id, variables, provision, reason, enabled))
 
@@ -382,10 +470,10 @@ class _Planning:
                 for vpc, address in self._known_addresses(instance_id):
                     ours[address] = instance_id
                     ours_in_vpcs[address_key(vpc, address)] = instance_id
-        adopted = {change.host.id for change in self._changes}
+        known = self._seen.owners.keys() | self._copied.keys() | {change.host.id for change in self._changes}
         for inventory, hosts in self._dumps:
             for host in hosts:
-                if host.id in self._seen.owners or host.id in adopted:
+                if host.id in known:
                     continue
                 address, marker = address_of(host), host.variables.get("rollcall")
                 # Another installation's host is in a VPC of its own; where anybody else's is, nobody says.
@@ -444,37 +532,90 @@ class _Planning:
 
     def _requeue_the_lost(self) -> None:
         for instance_id, membership in self._members:
-            place, instance = self._place_of(membership), self._seen.instances.get(instance_id)
-            if not place or not self._concerns(instance_id, membership.group):
+            place = self._place_of(membership)
+            if not place or not membership.held or not self._concerns(instance_id, membership.group):
                 continue
-            if not membership.state.endswith(":Wait"):
-                continue
-            if membership.leaving:  # to clean up a second time costs nothing and starts nothing
-                reason = f"it waits in {membership.state}"
-                pooled = membership.state.startswith("Warmed")
-                self._requeues.append(Requeue(place, instance_id, Transition.TERMINATING, reason, pooled))
-            elif "Pending" in membership.state and instance and (reason := self._why_lost(place, instance, membership)):
-                self._requeues.append(Requeue(place, instance_id, Transition.LAUNCHING, reason))
+            waits = f"it waits in {membership.state}"
+            if membership.pooled:  # either way its action is worked on a second time at no cost
+                self._requeues.append(Requeue(place, instance_id, None, waits))
+            elif not membership.entering:  # likewise
+                self._requeues.append(Requeue(place, instance_id, Transition.TERMINATING, waits))
+            elif reason := self._why_lost(place, instance_id):
+                self._requeues.append(Requeue(place, instance_id, Transition.LAUNCHING, f"{waits}: {reason}"))
 
-    def _why_lost(self, place: Place, instance: Instance, membership: Membership) -> str:
+    def _why_lost(self, place: Place, instance_id: str) -> str:
         """Why a waiting instance is to be registered now; nothing if it is not, or could not be.
 
-        One that the run is asked for by its id is at once: whoever asks knows that nobody works on it.
+        One that the run is asked for by its id is at once: whoever asks knows that nothing works on it.
         """
-        age = self._seen.now - instance.launched_at
+        instance = self._seen.instances.get(instance_id)
+        if instance is None:
+            return ""
         named = self._wishes.instances is not None
-        if not membership.pending:  # it is let into the warm pool, which starts nothing either
-            return f"launched {age:.0f} s ago, it waits in {membership.state}" if named or age > RETRY_MAX else ""
-        if (place.inventory.id, instance.instance_id) in self._hosted:
+        if (place.inventory.id, instance_id) in self._in_use:
+            age = self._seen.now - self._seen.jobs_ended.get(instance_id, self._begun.get(instance_id, 0.0))
             if named:
-                return f"launched {age:.0f} s ago, it waits in {membership.state}"
-            since = self._seen.now - self._seen.jobs_ended.get(instance.instance_id, instance.launched_at)
-            due = is_due(since, place.settings.timeout + JOB_FORGOTTEN, self._wishes.every)
-            return f"for {since:.0f} s nobody has looked at its job" if due else ""
+                return "it is asked for"
+            due = is_due(age, place.settings.timeout + JOB_FORGOTTEN, self._wishes.every)
+            return f"for {age:.0f} s nothing has worked on its job" if due else ""
+        arrived_at = self._seen.arrived_at.get(instance_id)
+        age = math.inf if arrived_at is None else self._seen.now - arrived_at
         if (named or age > RETRY_MAX) and instance.living and self._wanted(place, instance) is None:
             return ""
-        due = named or is_due(age, RETRY_MAX, self._wishes.every)
-        return f"launched {age:.0f} s ago, it waits and has no host" if due else ""
+        if named or arrived_at is None:
+            return "it has no host in use"
+        return f"it came {age:.0f} s ago, and has no host in use" if is_due(age, RETRY_MAX, self._wishes.every) else ""
+
+    # Copies, and retained instances
+
+    def _find_copies(self) -> None:
+        """One finding for an inventory: whoever copied it did so once."""
+        by_inventory: defaultdict[int, list[DumpedHost]] = defaultdict(list)
+        taken_over = {change.host.id for change in self._changes}
+        for host in self._copied.values():
+            if host.id not in taken_over and self._is_about(
+                str(marker_in(host.variables).get("instance_id")), str(marker_in(host.variables).get("group"))
+            ):
+                by_inventory[host.inventory_id].append(host)
+        for inventory_id, own in by_inventory.items():
+            inventory = self._seen.dumps[inventory_id].inventory
+            reason = (
+                f"{len(own)} of its hosts, {own[0].name} among them, were copied with their markers from another "
+                "inventory and are not kept true: remove them, or the variable rollcall of each"
+            )
+            self._find(Kind.COPY, inventory, inventory.name, reason)
+
+    def _find_retained(self) -> None:
+        for instance_id, membership in self._members:
+            place = self._place_of(membership)
+            if place and membership.retained and self._concerns(instance_id, membership.group):
+                reason = (
+                    f"it is {membership.state}: its group's lifecycle policy keeps it running, and it is billed until "
+                    "it is terminated: look at it, and terminate it in its Auto Scaling group"
+                )
+                self._find(Kind.RETAINED, place.inventory, instance_id, reason, instance_id)
+
+
+def _what_is_wrong(host: DumpedHost, settings: GroupSettings, wanted: Mapping[str, object]) -> Iterator[str]:
+    """What is not as it has to be in the variables of the host of an instance that serves."""
+    address, identity = host.variables.get("ansible_host"), identity_in(host.variables)
+    if is_resting(host.variables):
+        yield "its instance is back in service"
+    if address != wanted["ansible_host"]:
+        yield f"its address is {wanted['ansible_host']}, not {address}"
+    if job_owed_since(host.variables) is not None:
+        yield "its group's job was to be launched on it"
+    elif "inventory" not in identity:
+        yield "its marker does not name its inventory yet"
+    elif identity != wanted[MARKER]:
+        yield f"its marker is not that of an instance of group {settings.group!r}"
+    if why := why_no_value(host.variables.get("ec2")):
+        yield f"its variables hold what they may not ({why})"
+
+
+def _forgetting(group: str) -> str:
+    """What makes a run remove a group's hosts, as people and as programs write it."""
+    return f"{make('reconcile', *options('--forget', [group]))} (event {json.dumps({'forget': [group]})})"
 
 
 def _may_ask(settings: GroupSettings, inventory_group: str) -> bool:

@@ -6,8 +6,11 @@ RollcallError
 │  ├─ ChefUnavailable      likewise
 │  ├─ ChannelUnavailable   likewise, of PagerDuty or Slack
 │  ├─ Throttled            AWS asked us to slow down, or had a failure of its own
+│  ├─ HostLimitReached     no more hosts in the organization, or for the licence, until some go or a person raises it
 │  ├─ InstanceNotVisible   launched, and not yet known to EC2 or Auto Scaling
-│  └─ JobStillLanding      the host is new and has no job: somebody is at work on it
+│  ├─ ActionNotVisible     Auto Scaling holds the instance, and says that there is no such lifecycle action
+│  ├─ JobStillLanding      another message is at work on the host, or a job of a former stint still is
+│  └─ NoTimeLeft           the invocation ends before this message can be worked on
 └─ Permanent               needs a person: tried again for an hour, then set aside in the dead-letter queue
    ├─ BadEvent             a message that is not a lifecycle action
    ├─ BadSettings          a tag or parameter that cannot be followed
@@ -17,6 +20,7 @@ RollcallError
    ├─ ChefRejected         any other answer a Chef server should not have given to a right request
    ├─ ChannelRefused       PagerDuty or Slack would not take what was told, and will not when it is told again
    └─ AwsDenied            a permission missing, or a request that AWS calls wrong
+      └─ InstancesRefused  of a call for many instances, those that AWS calls wrong; it can be made again for the others
 
 Each fails one action, never its neighbours. Messages name the thing and the remedy.
 """
@@ -24,7 +28,10 @@ Each fails one action, never its neighbours. Messages name the thing and the rem
 from __future__ import annotations
 
 from enum import Enum
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Scope(Enum):
@@ -72,16 +79,36 @@ class Throttled(Transient):
     """AWS refused the call for its rate, or failed on its own side."""
 
 
+class HostLimitReached(Transient):
+    """Tower takes no more hosts: the limit of an organization or of the licence is reached.
+
+    Hosts that go make room for others, so it may pass by itself; whoever waits is kept waiting, with one alert, until
+    it does or a person raises the limit.
+    """
+
+
 class InstanceNotVisible(Transient):
     """AWS announced the instance and does not describe it yet."""
 
     scope = Scope.INSTANCE
 
 
-class JobStillLanding(Transient):
-    """A host made moments ago by another invocation, whose job is not there yet."""
+class ActionNotVisible(Transient):
+    """Auto Scaling shows an instance held by a hook, and does not find the lifecycle action that is to be answered."""
 
     scope = Scope.INSTANCE
+
+
+class JobStillLanding(Transient):
+    """A host made moments ago by another invocation, whose job is not there yet; or one on which a job still runs that
+    was launched before the present stint of its instance.
+    """
+
+    scope = Scope.INSTANCE
+
+
+class NoTimeLeft(Transient):
+    """The rest of this invocation is too short to work on a message."""
 
 
 class BadEvent(Permanent):
@@ -122,3 +149,14 @@ class ChannelRefused(Permanent):
 
 class AwsDenied(Permanent):
     """AWS refused the call for a reason that repeating does not mend."""
+
+
+class InstancesRefused(AwsDenied):
+    """AWS refused a call for some of the instances that it was about, and so answered for none of them.
+
+    by_id: why, by instance id. For the others the call can be made again without these.
+    """
+
+    def __init__(self, by_id: Mapping[str, AwsDenied]) -> None:
+        super().__init__(f"AWS refused {len(by_id)} of the instances of one call, so for the others it is made again")
+        self.by_id = by_id

@@ -3,6 +3,9 @@
 An action arrives as an EventBridge event or as the notification of a lifecycle hook or of a group, straight or through
 SNS, in a record of an SQS batch; or as a bare EventBridge event, when a function is invoked by hand. The gate's own
 messages are written and read here too, and what a run of reconcile is asked for.
+
+Whatever arrives is read or ends in a BadEvent that names the field. What is read can be encoded, and is of the lengths
+and characters that AWS takes (aws_names): it is going to share calls with what came in other messages.
 """
 
 from __future__ import annotations
@@ -10,13 +13,25 @@ from __future__ import annotations
 import json
 import math
 import time
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from .aws_names import ACCOUNT, CALL_BYTES, GROUP_NAME, HOOK_NAME, INSTANCE_ID, REGION, SHORT_TEXT, TEXT, TOKEN
 from .errors import BadEvent
-from .identity import INSTANCE_ID
+from .fields import (
+    MOMENT_MAX,
+    digits_at,
+    flag_at,
+    moment_at,
+    number_at,
+    object_at,
+    objects_at,
+    optional,
+    text_at,
+    text_or_empty,
+)
+from .json_text import named, object_in, quoted, require_object
 from .model import (
     ExaminationRequest,
     GateMessage,
@@ -31,7 +46,9 @@ from .model import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable
+
+    from .aws_names import Rule
 
 type Json = dict[str, Any]
 
@@ -57,6 +74,13 @@ EVENTS_WITHOUT_ACTION = (
     "autoscaling:EC2_INSTANCE_LAUNCH_ERROR",  # nobody came
     "autoscaling:EC2_INSTANCE_TERMINATE_ERROR",  # nobody went
 )
+MEMBERS = {GateMessage: "waiting", WatchMessage: "watched", RetireMessage: "retiring"}  # the field of instances
+MINUTES_MAX = 527_040  # a year, between two runs
+RECEIVES_MAX = 1_000_000  # SQS moves a message to the dead-letter queue after 1,000 at most
+THROUGH_A_QUEUE = (
+    "let it come through the function's queue (subscribe that to the topic, make it the target of the rule or pipe), "
+    "or invoke the function with one event"
+)
 
 
 @dataclass(frozen=True)
@@ -65,6 +89,7 @@ class Record:
 
     region: where the queue is. receives: how often it was received; first_received_at: epoch seconds.
     receipt_handle is None for an event that came without a queue. troubled: it failed before, or was set aside.
+    unreadable: what is wrong with the record itself; empty if nothing is.
     """
 
     id: str
@@ -74,6 +99,7 @@ class Record:
     first_received_at: float
     receipt_handle: str | None
     set_aside: bool = False
+    unreadable: str = ""
 
     @property
     def troubled(self) -> bool:
@@ -81,22 +107,68 @@ class Record:
         return self.receives > 1 or self.set_aside
 
 
-def read_records(event: Json) -> list[Record]:
-    """The messages of an SQS batch; an event that came without a queue is a batch of one."""
+def read_records(event: object) -> list[Record]:
+    """The messages of an SQS batch; an event that came without a queue is a batch of one.
+
+    A message whose record lacks something is among them, and cannot be read. Raises BadEvent for what is no event, and
+    for records of something else than a queue: their ids, with which each could fail alone, are not known.
+    """
+    if not isinstance(event, dict):
+        raise BadEvent(f"the event is no object, but {quoted(event)}: {THROUGH_A_QUEUE}")
     if "Records" not in event:
-        return [Record("event", json.dumps(event), event.get("region", ""), 1, time.time(), None)]
-    return [
-        Record(
-            id=raw["messageId"],
-            body=raw["body"],
-            region=raw["awsRegion"],
-            receives=int(raw["attributes"]["ApproximateReceiveCount"]),
-            first_received_at=int(raw["attributes"]["ApproximateFirstReceiveTimestamp"]) / 1000,
-            receipt_handle=raw["receiptHandle"],
-            set_aside="Error" in raw.get("messageAttributes", {}),  # Queues.set_aside gives it that
-        )
-        for raw in event["Records"]
-    ]
+        return [_without_queue(event)]
+    raws = event["Records"]
+    if not isinstance(raws, list):
+        raise BadEvent(f"field 'Records' is no list, but {quoted(raws)}: {THROUGH_A_QUEUE}")
+    return [_record(raw) for raw in raws]
+
+
+def _without_queue(event: Json) -> Record:
+    try:
+        body = json.dumps(event)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise BadEvent(f"the event cannot be read: {type(error).__name__}") from error
+    region = event.get("region")
+    return Record("event", body, region if REGION.allows(region) else "", 1, time.time(), None)
+
+
+def _record(raw: object) -> Record:
+    if not isinstance(raw, dict):
+        raise BadEvent(f"field 'Records' holds {quoted(raw)}: {THROUGH_A_QUEUE}")
+    if not SHORT_TEXT.allows(raw.get("messageId")):
+        source = raw.get("eventSource", raw.get("EventSource"))
+        raise BadEvent(f"the event's records are no queue's, but of {quoted(source)}: {THROUGH_A_QUEUE}")
+    troubles: list[str] = []
+
+    def read[T](field: Callable[[], T], otherwise: T) -> T:
+        try:
+            return field()
+        except BadEvent as error:
+            troubles.append(str(error))
+            return otherwise
+
+    attributes = read(lambda: object_at(raw, "attributes"), dict[str, Any]())
+    received_at = read(
+        lambda: digits_at(attributes, "ApproximateFirstReceiveTimestamp", int(MOMENT_MAX * 1000)) / 1000, time.time()
+    )
+    set_aside = raw.get("messageAttributes")
+    return Record(
+        id=raw["messageId"],
+        body=read(lambda: text_at(raw, "body"), ""),
+        region=read(lambda: text_at(raw, "awsRegion", REGION), ""),
+        receives=read(lambda: digits_at(attributes, "ApproximateReceiveCount", RECEIVES_MAX), 1),
+        first_received_at=received_at,
+        receipt_handle=read(lambda: text_at(raw, "receiptHandle"), ""),
+        set_aside=isinstance(set_aside, dict) and "Error" in set_aside,  # Queues.set_aside gives it that
+        unreadable="; ".join(troubles),
+    )
+
+
+def body_of(record: Record) -> Json:
+    """The JSON object that a message is. Raises BadEvent."""
+    if record.unreadable:
+        raise BadEvent(f"the message's record cannot be read: {record.unreadable}")
+    return object_in(record.body, "message")
 
 
 def read_action(record: Record) -> LifecycleAction | None:
@@ -104,11 +176,11 @@ def read_action(record: Record) -> LifecycleAction | None:
 
     Raises BadEvent naming the field that is missing or wrong.
     """
-    body = _object(record.body, "message")
+    body = body_of(record)
     region = record.region
     if body.get("Type") == "Notification" and "Message" in body:
-        region = _region(_text(body, "TopicArn"))
-        body = _object(_text(body, "Message"), "SNS Message")
+        region = _region(text_at(body, "TopicArn"))
+        body = object_in(text_at(body, "Message"), "SNS Message")
     if body.get("Event") in EVENTS_WITHOUT_ACTION:
         return None
     if "detail-type" in body:
@@ -125,34 +197,31 @@ def read_action(record: Record) -> LifecycleAction | None:
         return _notified(_group_notification(body, region), body, record)
     raise BadEvent(
         "the message has neither 'detail-type' (an EventBridge event) nor 'LifecycleTransition' (a lifecycle hook's "
-        f"notification) nor 'Event' (a group's); its fields: {', '.join(sorted(body)) or 'none'}"
+        f"notification) nor 'Event' (a group's); its fields: {named(body)}"
     )
 
 
 def _event(body: Json) -> LifecycleAction:
-    kind = _text(body, "detail-type")
-    detail = body.get("detail")
-    if not isinstance(detail, dict):
-        raise BadEvent("field 'detail' is missing or no object")
+    kind = text_at(body, "detail-type")
+    detail = object_at(body, "detail")
+    account, region = text_at(body, "account", ACCOUNT), text_at(body, "region", REGION)
     if kind == TERMINATED_DETAIL_TYPE:
-        return _unhooked(detail, _text(body, "account"), _text(body, "region"), Transition.TERMINATING)
+        return _unhooked(detail, account, region, Transition.TERMINATING)
     if kind not in HOOK_DETAIL_TYPES:
-        raise BadEvent(f"field 'detail-type' is {kind!r}, which is no lifecycle action: narrow the rule that sent it")
-    return _hooked(detail, _text(body, "account"), _text(body, "region"), HOOK_DETAIL_TYPES[kind])
+        words = "which is no lifecycle action: narrow the rule that sent it"
+        raise BadEvent(f"field 'detail-type' is {quoted(kind)}, {words}")
+    return _hooked(detail, account, region, HOOK_DETAIL_TYPES[kind])
 
 
 def _hook_notification(body: Json, region: str) -> LifecycleAction:
-    transition = _text(body, "LifecycleTransition")
-    if transition not in list(Transition):
-        raise BadEvent(f"field 'LifecycleTransition' is {transition!r}: use one of {', '.join(Transition)}")
-    return _hooked(body, _text(body, "AccountId"), region, Transition(transition))
+    return _hooked(body, text_at(body, "AccountId", ACCOUNT), region, _transition(body, "LifecycleTransition"))
 
 
 def _group_notification(body: Json, region: str) -> LifecycleAction:
-    event = _text(body, "Event")
+    event = text_at(body, "Event")
     if event not in GROUP_EVENTS:
-        raise BadEvent(f"field 'Event' is {event!r}: let the group notify of {', '.join(GROUP_EVENTS)}")
-    return _unhooked(body, _text(body, "AccountId"), region, GROUP_EVENTS[event])
+        raise BadEvent(f"field 'Event' is {quoted(event)}: let the group notify of {', '.join(GROUP_EVENTS)}")
+    return _unhooked(body, text_at(body, "AccountId", ACCOUNT), region, GROUP_EVENTS[event])
 
 
 def _unhooked(fields: Json, account: str, region: str, transition: Transition) -> LifecycleAction:
@@ -160,8 +229,8 @@ def _unhooked(fields: Json, account: str, region: str, transition: Transition) -
         transition=transition,
         account=account,
         region=region,
-        group=_text(fields, "AutoScalingGroupName"),
-        instance_id=_instance_id(fields),
+        group=text_at(fields, "AutoScalingGroupName", GROUP_NAME),
+        instance_id=text_at(fields, "EC2InstanceId", INSTANCE_ID),
         to_warm_pool=fields.get("Destination") == WARM_POOL,
     )
 
@@ -169,9 +238,16 @@ def _unhooked(fields: Json, account: str, region: str, transition: Transition) -
 def _hooked(fields: Json, account: str, region: str, transition: Transition) -> LifecycleAction:
     return replace(
         _unhooked(fields, account, region, transition),
-        hook=_text(fields, "LifecycleHookName"),
-        token=_text(fields, "LifecycleActionToken") if "LifecycleActionToken" in fields else None,
+        hook=text_at(fields, "LifecycleHookName", HOOK_NAME),
+        token=text_at(fields, "LifecycleActionToken", TOKEN) if "LifecycleActionToken" in fields else None,
     )
+
+
+def _transition(fields: Json, name: str) -> Transition:
+    value = text_at(fields, name)
+    if value not in list(Transition):
+        raise BadEvent(f"field {name!r} is {quoted(value)}: use one of {', '.join(Transition)}")
+    return Transition(value)
 
 
 def _notified(action: LifecycleAction, fields: Json, record: Record) -> LifecycleAction:
@@ -179,10 +255,10 @@ def _notified(action: LifecycleAction, fields: Json, record: Record) -> Lifecycl
     return replace(
         action,
         retired=fields.get(RETIRED) is True,
-        node_pattern=_text(fields, NODE_PATTERN) if NODE_PATTERN in fields else "",
-        private_dns=_text(fields, PRIVATE_DNS) if PRIVATE_DNS in fields else "",
+        node_pattern=text_at(fields, NODE_PATTERN, TEXT) if NODE_PATTERN in fields else "",
+        private_dns=text_at(fields, PRIVATE_DNS, TEXT) if PRIVATE_DNS in fields else "",
         message_id=record.id,
-        received_at=_seconds(fields, RECEIVED_AT) if RECEIVED_AT in fields else record.first_received_at,
+        received_at=moment_at(fields, RECEIVED_AT) if RECEIVED_AT in fields else record.first_received_at,
         at=_time(fields.get("Time"), record.first_received_at),
         troubled=record.troubled or fields.get(TROUBLED) is True,
     )
@@ -214,6 +290,17 @@ def write_gate_message(message: GateMessage | WatchMessage | RetireMessage) -> s
     return json.dumps(_plain(asdict(message)), allow_nan=False)
 
 
+def written[M: GateMessage | WatchMessage | RetireMessage](message: M) -> list[tuple[M, str]]:
+    """A message as the text that its queue takes; one that is too large as several, with some of its instances each."""
+    field, text = MEMBERS[type(message)], write_gate_message(message)
+    members = getattr(message, field)
+    if len(members) == 1 or len(text.encode()) <= CALL_BYTES:
+        return [(message, text)]
+    half = len(members) // 2
+    parts = (replace(message, **{field: some}) for some in (members[:half], members[half:]))
+    return [each for part in parts for each in written(part)]
+
+
 def _plain(value: Any) -> Any:
     """The same with null for infinity, which JSON has no word for."""
     if isinstance(value, dict):
@@ -228,180 +315,168 @@ def read_gate_message(record: Record) -> GateMessage | WatchMessage | RetireMess
 
     Raises BadEvent if it is none of these.
     """
-    body = _object(record.body, "message")
-    if "watched" in body:
-        return _watch_message(body, record)
-    return _retire_message(body, record) if "retiring" in body else _gate_message(body, record)
+    body = body_of(record)
+    try:
+        if "watched" in body:
+            return _watch_message(body, record)
+        return _retire_message(body, record) if "retiring" in body else _gate_message(body, record)
+    except BadEvent as error:
+        raise BadEvent(f"not a message of the gate: {error}") from error
 
 
 def _gate_message(body: Json, record: Record) -> GateMessage:
-    with _of_the_gate("waiting", body):
-        return GateMessage(
-            waiting=tuple(
-                Waiting(
-                    _action(each["action"], record),
-                    launched_at=float(each["launched_at"]),
-                    address=str(each["address"]),
-                )
-                for each in body["waiting"]
-            ),
-            job_id=None if body["job_id"] is None else int(body["job_id"]),
-            since=float(body["since"]),
-            heartbeat_at=float(body["heartbeat_at"]),
-            polls=int(body["polls"]),
-            alerted=bool(body["alerted"]),
-        )
+    raw = objects_at(body, "waiting")
+    actions = _actions([object_at(each, "action") for each in raw], record)
+    return GateMessage(
+        waiting=tuple(
+            Waiting(
+                action,
+                launched_at=moment_at(each, "launched_at"),
+                address=text_or_empty(each, "address", SHORT_TEXT),
+                stint_since=optional(each, "stint_since", moment_at),
+                unanswered_since=optional(each, "unanswered_since", moment_at),
+            )
+            for action, each in zip(actions, raw, strict=True)
+        ),
+        job_id=optional(body, "job_id", number_at),
+        since=moment_at(body, "since"),
+        heartbeat_at=moment_at(body, "heartbeat_at"),
+        polls=number_at(body, "polls"),
+        alerted=flag_at(body, "alerted"),
+        lost_jobs=number_at(body, "lost_jobs") if "lost_jobs" in body else 0,
+    )
 
 
 def _watch_message(body: Json, record: Record) -> WatchMessage:
-    with _of_the_gate("watched", body):
-        return WatchMessage(
-            watched=tuple(
-                Watched(
-                    _action(each["action"], record),
-                    launched_at=float(each["launched_at"]),
-                    serving=None if each["serving"] is None else bool(each["serving"]),
-                )
-                for each in body["watched"]
-            ),
-            since=float(body["since"]),
-            until=float(body["until"]),
-        )
+    raw = objects_at(body, "watched")
+    actions = _actions([object_at(each, "action") for each in raw], record)
+    return WatchMessage(
+        watched=tuple(
+            Watched(action, launched_at=moment_at(each, "launched_at"), serving=optional(each, "serving", flag_at))
+            for action, each in zip(actions, raw, strict=True)
+        ),
+        since=moment_at(body, "since"),
+        until=moment_at(body, "until"),
+    )
 
 
 def _retire_message(body: Json, record: Record) -> RetireMessage:
-    with _of_the_gate("retiring", body):
-        return RetireMessage(
-            retiring=tuple(_action(each, record) for each in body["retiring"]),
-            job_id=None if body["job_id"] is None else int(body["job_id"]),
-            since=float(body["since"]),
-            heartbeat_at=float(body["heartbeat_at"]),
-            polls=int(body["polls"]),
-        )
+    return RetireMessage(
+        retiring=_actions(objects_at(body, "retiring"), record),
+        job_id=optional(body, "job_id", number_at),
+        since=moment_at(body, "since"),
+        heartbeat_at=moment_at(body, "heartbeat_at"),
+        polls=number_at(body, "polls"),
+        unanswered_since=optional(body, "unanswered_since", moment_at),
+    )
+
+
+def _actions(raw: Iterable[Json], record: Record) -> tuple[LifecycleAction, ...]:
+    """The actions of one message, all of one account and Region: whether these are served is asked of the first."""
+    actions = tuple(_action(each, record) for each in raw)
+    if len({(action.account, action.region) for action in actions}) > 1:
+        raise BadEvent("the message is about instances of several accounts or Regions: the gate sends none like that")
+    return actions
 
 
 def _action(each: Json, record: Record) -> LifecycleAction:
-    fields = {**each, "transition": Transition(each["transition"])}
-    if fields.get("received_at") is None:
-        fields["received_at"] = math.inf
-    if fields.get("at") is None:  # a message from before an upgrade
-        fields["at"] = record.first_received_at
-    fields["troubled"] = record.troubled or fields.get("troubled") is True
-    return LifecycleAction(**fields)
+    """An action as it stands in a message of the gate's; a field that this version does not know is passed over."""
+    at = optional(each, "at", moment_at)  # there is none in a message from before an upgrade
+    hook = optional(each, "hook", _ruled(HOOK_NAME))
+    return LifecycleAction(
+        transition=_transition(each, "transition"),
+        account=text_at(each, "account", ACCOUNT),
+        region=text_at(each, "region", REGION),
+        group=text_at(each, "group", GROUP_NAME),
+        instance_id=text_at(each, "instance_id", INSTANCE_ID),
+        hook=hook,
+        token=optional(each, "token", _ruled(TOKEN)) if hook else None,
+        to_warm_pool=flag_at(each, "to_warm_pool"),
+        retired=flag_at(each, "retired"),
+        node_pattern=text_or_empty(each, "node_pattern", TEXT),
+        private_dns=text_or_empty(each, "private_dns", TEXT),
+        message_id=text_or_empty(each, "message_id", SHORT_TEXT),
+        received_at=_received_at(each),
+        at=record.first_received_at if at is None else at,
+        troubled=record.troubled or flag_at(each, "troubled"),
+    )
 
 
-@contextmanager
-def _of_the_gate(field: str, body: Json) -> Iterator[None]:
-    try:
-        yield
-    except (KeyError, TypeError, ValueError) as error:
-        raise BadEvent(f"not a message of the gate: {error!r}") from error
-    if not body[field]:
-        raise BadEvent(f"not a message of the gate: field {field!r} is empty")
+def _ruled(rule: Rule) -> Callable[[Json, str], str]:
+    return lambda fields, name: text_at(fields, name, rule)
 
 
-def read_run_request(event: Json) -> RunRequest:
+def _received_at(each: Json) -> float:
+    """Infinity for one that came in no message; versions before wrote that as it is, and not as null."""
+    value = each.get("received_at")
+    return math.inf if value in (None, math.inf) else moment_at(each, "received_at")
+
+
+def read_run_request(event: object) -> RunRequest:
     """What a run of reconcile is asked for: its own schedule's event, or one made by hand; {} is a run for all groups.
 
     Raises BadEvent for a field that is unknown, or not what it should be: a misspelt dry_run must not be a real run.
     """
-    if unknown := sorted(event.keys() - set(RUN_FIELDS)):
-        raise BadEvent(f"field {unknown[0]!r} is unknown: use {', '.join(RUN_FIELDS)}")
-    every = event.get("every")
-    if every is not None and (isinstance(every, bool) or not isinstance(every, int) or every < 1):
-        raise BadEvent(f"field 'every' is {every!r}: use whole minutes")
+    asked = _asked(event, RUN_FIELDS)
+    every = optional(asked, "every", lambda fields, name: number_at(fields, name, 1, MINUTES_MAX))
     wishes = Wishes(
-        groups=_names(event, "groups") if "groups" in event else None,
-        instances=_instance_ids(event) if "instances" in event else None,
-        provision=_flag(event, "provision"),
-        forget=_names(event, "forget"),
+        groups=_names(asked, "groups", GROUP_NAME) if "groups" in asked else None,
+        instances=_names(asked, "instances", INSTANCE_ID) if "instances" in asked else None,
+        provision=flag_at(asked, "provision"),
+        forget=_names(asked, "forget", GROUP_NAME) if "forget" in asked else frozenset(),
         every=every * 60.0 if every else None,
     )
-    return RunRequest(wishes, dry_run=_flag(event, "dry_run"), force=_flag(event, "force"))
+    return RunRequest(wishes, dry_run=flag_at(asked, "dry_run"), force=flag_at(asked, "force"))
 
 
-def read_examination_request(event: Json) -> ExaminationRequest:
+def read_examination_request(event: object) -> ExaminationRequest:
     """What doctor is asked for: its own schedule's event, or one made by hand; {} is a look at everything.
 
     Raises BadEvent for a field that is unknown, or not what it should be.
     """
-    if unknown := sorted(event.keys() - set(EXAMINATION_FIELDS)):
-        raise BadEvent(f"field {unknown[0]!r} is unknown: use {', '.join(EXAMINATION_FIELDS)}")
-    groups = _names(event, "groups") if "groups" in event else None
-    announce = _flag(event, "announce")
+    asked = _asked(event, EXAMINATION_FIELDS)
+    groups = _names(asked, "groups", GROUP_NAME) if "groups" in asked else None
+    announce = flag_at(asked, "announce")
     if announce and groups is not None:
         raise BadEvent("what is new is announced of all groups: leave out the field 'groups', or 'announce'")
     return ExaminationRequest(groups, announce=announce)
 
 
-def _flag(event: Json, name: str) -> bool:
-    value = event.get(name, False)
-    if not isinstance(value, bool):
-        raise BadEvent(f"field {name!r} is {value!r}: use true or false")
-    return value
+def _asked(event: object, known: tuple[str, ...]) -> Json:
+    """The fields of a request, all of which are known."""
+    fields = require_object(event, "event")
+    if unknown := sorted(fields.keys() - set(known)):
+        raise BadEvent(f"field {quoted(unknown[0])} is unknown: use {', '.join(known)}")
+    return fields
 
 
-def _names(event: Json, name: str, like: str = "web", what: str = "a group") -> frozenset[str]:
-    value = event.get(name, [])
-    if not isinstance(value, list) or not all(isinstance(each, str) and each for each in value):
-        raise BadEvent(f'field {name!r} is {value!r}: use a list of names, like ["{like}"]')
-    if name in event and not value:
-        raise BadEvent(f"field {name!r} is an empty list: name {what}, or leave the field out")
+def _names(fields: Json, name: str, rule: Rule) -> frozenset[str]:
+    """A list of names, each of which keeps a rule; not an empty one."""
+    value = fields[name]
+    if not isinstance(value, list):
+        raise BadEvent(f"field {name!r} is {quoted(value)}: use a list; {rule.words}")
+    if not value:
+        raise BadEvent(f"field {name!r} is an empty list: put something into it, or leave the field out")
+    if wrong := [each for each in value if not rule.allows(each)]:
+        raise BadEvent(f"field {name!r} holds {quoted(wrong[0])}: {rule.words}")
     return frozenset(value)
 
 
-def _instance_ids(event: Json) -> frozenset[str]:
-    ids = _names(event, "instances", "i-0123456789abcdef0", "an instance")
-    if malformed := sorted(each for each in ids if not INSTANCE_ID.fullmatch(each)):
-        raise BadEvent(f"field 'instances' holds {malformed[0]!r}, which is no instance id")
-    return ids
-
-
-def _object(text: str, what: str) -> Json:
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise BadEvent(f"the {what} is not JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise BadEvent(f"the {what} is JSON, but no object")
-    return value
-
-
-def _text(fields: Json, name: str) -> str:
-    value = fields.get(name)
-    if not isinstance(value, str) or not value:
-        raise BadEvent(f"field {name!r} is missing or no text")
-    return value
-
-
 def _time(text: object, otherwise: float) -> float:
-    """When an event happened, in epoch seconds; nothing depends on it but what is told, so a strange one is no error.
+    """When an event happened, in epoch seconds.
 
-    otherwise: for one that says nothing, or of no time zone.
+    otherwise: for one that says nothing, nothing that is a moment, or of no time zone.
     """
     try:
-        moment = datetime.fromisoformat(str(text))
-    except ValueError:
+        moment = datetime.fromisoformat(text) if isinstance(text, str) else None
+        seconds = moment.timestamp() if moment and moment.tzinfo else otherwise
+    except (ValueError, OverflowError):
         return otherwise
-    return moment.timestamp() if moment.tzinfo else otherwise
-
-
-def _seconds(fields: Json, name: str) -> float:
-    value = fields.get(name)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise BadEvent(f"field {name!r} is no time in epoch seconds")
-    return float(value)
+    return seconds if 0 <= seconds <= MOMENT_MAX else otherwise
 
 
 def _region(topic_arn: str) -> str:
     parts = topic_arn.split(":")
-    if len(parts) != 6 or not parts[3]:
-        raise BadEvent(f"field 'TopicArn' is {topic_arn!r}, which is no ARN of a topic")
+    if len(parts) != 6 or not REGION.allows(parts[3]):
+        raise BadEvent(f"field 'TopicArn' is {quoted(topic_arn)}, which is no ARN of a topic")
     return parts[3]
-
-
-def _instance_id(fields: Json) -> str:
-    value = _text(fields, "EC2InstanceId")
-    if not value.startswith("i-") or not value[2:].isalnum():
-        raise BadEvent(f"field 'EC2InstanceId' is {value!r}, which is no instance id")
-    return value

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .errors import Throttled
 from .identity import address_key, address_of, marker_of, why_gone
-from .removal import strike_off
+from .removal import StruckOff, strike_off
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,22 +16,27 @@ if TYPE_CHECKING:
     from .fleet import Fleet
     from .identity import Marker
     from .model import Host, Inventory
-    from .tower import DeleteRefused, Tower
+    from .tower import Kept, Tower
 
 
 @dataclass(frozen=True)
 class Eviction:
     """An instance that was struck off, for it is gone and newcomers have its address.
 
-    group: as its host's marker has it. reason: why it counts as gone. newcomers: their instance ids. refusal: of an
-    inventory that keeps a host of it, None if all are gone.
+    group: as its host's marker has it. reason: why it counts as gone. newcomers: their instance ids. struck: what came
+    of removing the hosts of all that were evicted with it.
     """
 
     group: str
     instance_id: str
     reason: str
     newcomers: frozenset[str]
-    refusal: DeleteRefused | None
+    struck: StruckOff
+
+    @property
+    def refusal(self) -> Kept | None:
+        """Why Tower keeps a host of it, None if none of those that count is kept."""
+        return self.struck.refusals.get(self.instance_id)
 
 
 @dataclass(frozen=True)
@@ -50,9 +55,9 @@ def evict(
 
     newcomers: by instance id, the address_key of what its host will have. Only hosts of this account and the fleet's
     Region count; AWS is asked about their instances, and about nothing where there are none. One that lives keeps its
-    hosts, and so does one too young for AWS to know it. EC2 is asked
-    about the newcomers too: it has just described them, and an answer without them proves nothing. Raises what the
-    methods of Tower and Fleet raise, and Throttled for such an answer.
+    hosts, and so does one too young for AWS to know it. EC2 is asked about the newcomers too: it has just described
+    them, and an answer without them proves nothing. Raises what the methods of Tower and Fleet raise, and Throttled for
+    such an answer.
     """
     occupants = _occupants(tower, account, fleet.region, inventory, newcomers)
     if not occupants:
@@ -66,14 +71,14 @@ def evict(
         age = tower.now() - min(each.host.created_at for each in own)
         if reason := why_gone(instances.get(instance_id), memberships.get(instance_id), age):
             gone[instance_id] = reason
-    refusals = strike_off(tower, gone.keys()).refusals
+    struck = strike_off(tower, fleet, gone.keys())
     return [
         Eviction(
             group=occupants[instance_id][0].marker.group,
             instance_id=instance_id,
             reason=reason,
             newcomers=frozenset[str]().union(*(each.newcomers for each in occupants[instance_id])),
-            refusal=refusals.get(instance_id),
+            struck=struck,
         )
         for instance_id, reason in gone.items()
     ]

@@ -9,13 +9,15 @@ import time
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from functools import partial
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from .asking import Asking, read_tags, references
+from .diagnose_topics import notified_topics
 from .errors import AwsDenied, RollcallError, Throttled
-from .model import CheckKind
-from .seen import Seen, SeenInventory, SeenStack, SeenTemplate, SeenTower
+from .model import CheckKind, Inventory
+from .seen import Seen, SeenInventory, SeenSample, SeenStack, SeenTemplate, SeenTower, Senders
 from .settings import OPT_IN_TAG
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 AWS_AT_ONCE = 8  # calls; Auto Scaling's limits are unpublished, and botocore waits where it is asked to
 TOWER_AT_ONCE = 4  # requests, beside those of the functions at work
+SAMPLE_MAX = 150  # instances that are looked for in every inventory: two requests
+INVENTORIES_MAX = 20  # beside those that tags name, of which Tower is asked whether the token may change them
 TIME_KEPT = 20.0  # seconds of the invocation for the findings to be made, told and stored
 NO_TIME = "there was no time left for it in this invocation"
 API_ROOTS = ("/api/v2/", "/api/controller/v2/")
@@ -80,9 +84,10 @@ class Examination:
             self._at_tower(asking),
             groups,
             frozenset(wanted or ()),
-            self._each(self._topics(groups), lambda topic: self._subscribers(topic, stack), AWS_AT_ONCE),
+            self._each(notified_topics(groups.values()), lambda topic: self._subscribers(topic, stack), AWS_AT_ONCE),
             self._each(self._target_groups(asking), self._kind, AWS_AT_ONCE),
             self._at_chef(asking),  # last, for it only warns, and one that does not answer takes its time
+            time.time(),
         )
         return seen, asking, unreadable
 
@@ -121,7 +126,8 @@ class Examination:
         sources = self._each(names.sources, lambda name: inspector.source_state(names.sources[name]), AWS_AT_ONCE)
         schedules = self._each(names.schedules, lambda name: inspector.is_scheduled(names.schedules[name]), AWS_AT_ONCE)
         topics = self._each(names.topics, lambda name: inspector.topic(names.topics[name]), AWS_AT_ONCE)
-        return SeenStack(rules, queues, sources, schedules, topics, names.told)
+        senders = Senders(names.notification_topic, names.notifying_topics)
+        return SeenStack(rules, queues, sources, schedules, topics, names.told, senders)
 
     def _with_hooks(self, groups: Mapping[str, SeenGroup]) -> dict[str, SeenGroup]:
         """The groups with their hooks and topics: first those that opted in, in case there is no time for all."""
@@ -141,16 +147,6 @@ class Examination:
             )
             for name in ordered
         }
-
-    def _topics(self, groups: Mapping[str, SeenGroup]) -> set[str]:
-        """The topics that groups notify, or hooks that may be Rollcall's."""
-        named: set[str] = set()
-        for group in groups.values():
-            if not isinstance(group.topics, RollcallError):
-                named |= group.topics.keys()
-            if not isinstance(group.hooks, RollcallError):
-                named |= {each.target for each in group.hooks if ":sns:" in each.target}
-        return named
 
     def _subscribers(self, topic: str, stack: SeenStack) -> frozenset[str]:
         try:
@@ -195,13 +191,17 @@ class Examination:
         if isinstance(user, RollcallError):
             return replace(seen, user=user)
         inventories, templates = references(asking)
+        found = self._each(inventories, self._inventory, TOWER_AT_ONCE)
         return replace(
             seen,
             user=user,
             bulk=self._try(tower.has_bulk_calls),
             limits=self._try(tower.bulk_limits),
-            inventories=self._each(inventories, self._inventory, TOWER_AT_ONCE),
+            job_timeout=self._try(tower.default_job_timeout),
+            licence=self._try(tower.licence_limit),
+            inventories=found,
             templates=self._each(templates, self._template, TOWER_AT_ONCE),
+            sample=self._sample(asking, {each.inventory for each in found.values() if isinstance(each, SeenInventory)}),
         )
 
     def _inventory(self, reference: str) -> SeenInventory:
@@ -209,12 +209,32 @@ class Examination:
         return SeenInventory(
             inventory,
             self._in_time(lambda: self._tower.may_change(inventory)),
-            self._in_time(lambda: frozenset(host.name for host in self._tower.dump(inventory).hosts)),
+            self._in_time(lambda: self._tower.dump(inventory).hosts),
+            self._in_time(lambda: self._tower.organization_limit(inventory)),
         )
+
+    def _sample(self, asking: Collection[Asking], named: Collection[Inventory]) -> Look[SeenSample] | None:
+        """Some instances' hosts, wherever they are; not all, for each that is listed takes Tower 16 ms."""
+        serving = [[each for each, known in sorted(one.group.members.items()) if known.serving] for one in asking]
+        in_turn = [each for turn in zip_longest(*serving) for each in turn if each is not None]
+        instances = tuple(dict.fromkeys(in_turn))[:SAMPLE_MAX]
+        if not instances:
+            return None
+        hosts = self._try(lambda: self._tower.hosts_of(instances))
+        if isinstance(hosts, RollcallError):
+            return hosts
+        others = {Inventory(each.inventory_id, each.inventory_name) for each in hosts} - set(named)
+        first = sorted(others, key=lambda each: each.id)[:INVENTORIES_MAX]
+        elsewhere = self._each(first, self._tower.may_change, TOWER_AT_ONCE)
+        return SeenSample(frozenset(instances), tuple(hosts), elsewhere)
 
     def _template(self, reference: str) -> SeenTemplate:
         template = self._tower.job_template(reference)
-        return SeenTemplate(template, self._in_time(lambda: self._tower.launch_terms(template)))
+        return SeenTemplate(
+            template,
+            self._in_time(lambda: self._tower.launch_terms(template)),
+            self._in_time(lambda: self._tower.past_jobs(template)),
+        )
 
     def _other_roots(self) -> tuple[str, ...]:
         """Where on the same host a Tower does answer."""

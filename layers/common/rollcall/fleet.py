@@ -18,18 +18,23 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from .aws import CLIENT_CONFIG, aws_errors
-from .errors import BadEvent, InstanceNotVisible, RollcallError, Throttled, Transient
+from .aws import CLIENT_CONFIG, aws_errors, by_halves, words_of
+from .errors import AwsDenied, BadEvent, InstanceNotVisible, InstancesRefused, RollcallError, Throttled, Transient
 from .expiring import Expiring
+from .json_text import quoted
+from .lifecycle_states import RESTING, Standing, is_held, standing_of
 from .model import AddressKind, Group, Hook, Instance, LifecycleAction, Result, Transition
 from .targets import Targets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from mypy_boto3_autoscaling import AutoScalingClient
+    from mypy_boto3_autoscaling.type_defs import PaginatorConfigTypeDef
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
+
+    from .aws import Refusal
 
 ONE_TRY = Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=3)  # where we repeat by ourselves
 CALLS_AT_ONCE = 8
@@ -39,7 +44,9 @@ GROUPS_PER_PAGE = 100  # DescribeAutoScalingGroups' maximum
 STATES_PER_CALL = 50  # DescribeAutoScalingInstances' maximum
 INSTANCES_PER_FILTER = 200  # EC2's maximum of values in one filter
 STATUSES_PER_CALL = 100  # DescribeInstanceStatus' maximum of ids whose answer comes in one page
-SETTLED = ("InService", "Standby")
+ACTIVITIES: PaginatorConfigTypeDef = {"MaxItems": 1000, "PageSize": 100}  # DescribeScalingActivities' maximum
+LAUNCHING = re.compile(r"Launching a new EC2 instance(?! into)[^:]*: (?P<id>i-[0-9a-z]+)")
+POOL_ENTRY = "Warmed:Pending:Wait"
 USER_DATA_PAUSE = 0.5  # seconds before those are asked for again that EC2 put off, doubling
 
 
@@ -51,19 +58,39 @@ class Membership:
     state: str
 
     @property
-    def pending(self) -> bool:
+    def entering(self) -> bool:
         """On its way into service."""
-        return self.state.startswith("Pending")
+        return standing_of(self.state) == Standing.ENTERING
 
     @property
-    def settled(self) -> bool:
-        """In service, or taken out of it for a while."""
-        return self.state in SETTLED
+    def serving(self) -> bool:
+        """In service, or in Standby."""
+        return standing_of(self.state) == Standing.SERVING
 
     @property
     def leaving(self) -> bool:
-        """On its way out, for good or into a warm pool."""
-        return self.state.startswith("Terminat") or self.state.startswith("Warmed:Terminat")
+        """On its way out for good."""
+        return standing_of(self.state) == Standing.LEAVING
+
+    @property
+    def resting(self) -> bool:
+        """In a warm pool, or having its root volume replaced: it may come back, with the id that it has."""
+        return standing_of(self.state) in RESTING
+
+    @property
+    def pooled(self) -> bool:
+        """In a warm pool, or on its way into it."""
+        return standing_of(self.state) == Standing.POOLED
+
+    @property
+    def retained(self) -> bool:
+        """Terminated by its group, and kept running by its lifecycle policy."""
+        return standing_of(self.state) == Standing.RETAINED
+
+    @property
+    def held(self) -> bool:
+        """Held by lifecycle hooks until they are answered."""
+        return is_held(self.state)
 
 
 @dataclass(frozen=True)
@@ -119,27 +146,40 @@ class Fleet:
         return self._groups.get_all(names, self._read_groups)
 
     def _read_groups(self, names: list[str]) -> dict[str, Group]:
+        """A name that AWS calls wrong is no group's."""
+        found: dict[str, Group] = {}
         with aws_errors("DescribeAutoScalingGroups"):
             pages = self._autoscaling.get_paginator("describe_auto_scaling_groups")
-            return {
-                raw["AutoScalingGroupName"]: Group(
-                    name=raw["AutoScalingGroupName"],
-                    tags={tag["Key"]: tag.get("Value", "") for tag in raw.get("Tags", [])},
-                    heartbeat_timeouts=self._heartbeat_timeouts(raw["AutoScalingGroupName"]),
-                    target_groups=target_groups_of(raw),
-                    other_traffic=other_traffic_of(raw),
+
+            def describe(chunk: Sequence[str]) -> None:
+                found.update(
+                    (raw["AutoScalingGroupName"], self._group(raw))
+                    for page in pages.paginate(AutoScalingGroupNames=list(chunk))
+                    for raw in page["AutoScalingGroups"]
                 )
-                for chunk in batched(names, GROUPS_PER_CALL)
-                for page in pages.paginate(AutoScalingGroupNames=list(chunk))
-                for raw in page["AutoScalingGroups"]
-            }
+
+            for chunk in batched(names, GROUPS_PER_CALL):
+                by_halves(describe, chunk)
+        return found
+
+    def _group(self, raw: Any) -> Group:
+        return Group(
+            name=raw["AutoScalingGroupName"],
+            tags={tag["Key"]: tag.get("Value", "") for tag in raw.get("Tags", [])},
+            heartbeat_timeouts=self._heartbeat_timeouts(raw["AutoScalingGroupName"]),
+            target_groups=target_groups_of(raw),
+            other_traffic=other_traffic_of(raw),
+        )
 
     def opted_in(self, tag: str, *, members: bool = True) -> dict[str, OptedIn]:
-        """Every group that carries this tag, by name, read afresh; without its members where these are not needed."""
+        """Every group that carries this tag, by name, read afresh; without its members where these are not needed.
+
+        The members in its warm pool are listed by a call of their own (DescribeWarmPool), for groups that have one.
+        """
         with aws_errors("DescribeAutoScalingGroups"):
             pages = self._autoscaling.get_paginator("describe_auto_scaling_groups")
             return {
-                raw["AutoScalingGroupName"]: _opted_in(raw)
+                raw["AutoScalingGroupName"]: _opted_in(raw, self._pooled(raw) if members else ())
                 for page in pages.paginate(
                     Filters=[{"Name": "tag-key", "Values": [tag]}],
                     IncludeInstances=members,
@@ -147,6 +187,40 @@ class Fleet:
                 )
                 for raw in page["AutoScalingGroups"]
             }
+
+    def _pooled(self, raw: Any) -> list[Any]:
+        """The instances in a group's warm pool, as AWS describes them."""
+        if "WarmPoolConfiguration" not in raw:
+            return []
+        pages = self._autoscaling.get_paginator("describe_warm_pool")
+        try:
+            return [
+                each
+                for page in pages.paginate(AutoScalingGroupName=raw["AutoScalingGroupName"])
+                for each in page["Instances"]
+            ]
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ValidationError":  # the group or its pool was deleted a moment ago
+                return []
+            raise
+
+    def arrivals(self, group: str, instance_ids: Collection[str]) -> dict[str, float]:
+        """When a group began to launch each of these instances, or to take it out of its warm pool, in epoch seconds.
+
+        By its latest scaling activities, whose descriptions begin with "Launching a new EC2 instance" and name the
+        instance (user guide, "Verify a scaling activity"); one that they do not name is left out.
+        """
+        found: dict[str, float] = {}
+        pages = self._autoscaling.get_paginator("describe_scaling_activities")
+        with aws_errors(f"DescribeScalingActivities of group {group}"):
+            for page in pages.paginate(AutoScalingGroupName=group, PaginationConfig=ACTIVITIES):
+                for raw in page["Activities"]:  # the newest first
+                    named = LAUNCHING.match(raw["Description"])
+                    if named and named["id"] in instance_ids:
+                        found.setdefault(named["id"], raw["StartTime"].timestamp())
+                if found.keys() >= set(instance_ids):
+                    break
+        return found
 
     def hooks(self, group: str) -> list[Hook]:
         """A group's lifecycle hooks; none of a group that does not exist."""
@@ -156,6 +230,8 @@ class Fleet:
                     raw["LifecycleHookName"],
                     Transition(raw["LifecycleTransition"]),
                     raw.get("NotificationTargetARN", ""),
+                    Result(raw["DefaultResult"]),
+                    raw["HeartbeatTimeout"],
                 )
                 for raw in self._hooks(group)
             ]
@@ -173,15 +249,23 @@ class Fleet:
         return list(answer["LifecycleHooks"])
 
     def memberships(self, instance_ids: Collection[str]) -> dict[str, Membership]:
-        """Group and lifecycle state of each instance that Auto Scaling lists."""
+        """Group and lifecycle state of each instance that Auto Scaling lists. Raises InstancesRefused.
+
+        That AWS refuses an id is not taken for not listing it: of what nobody lists the hosts are removed.
+        """
+        found: dict[str, Membership] = {}
+
+        def describe(chunk: Sequence[str]) -> None:
+            answer = self._autoscaling.describe_auto_scaling_instances(InstanceIds=list(chunk))
+            for raw in answer["AutoScalingInstances"]:
+                found[raw["InstanceId"]] = Membership(raw["AutoScalingGroupName"], raw["LifecycleState"])
+
+        refused: dict[str, Refusal] = {}
         with aws_errors("DescribeAutoScalingInstances"):
-            return {
-                raw["InstanceId"]: Membership(raw["AutoScalingGroupName"], raw["LifecycleState"])
-                for chunk in batched(sorted(instance_ids), STATES_PER_CALL)
-                for raw in self._autoscaling.describe_auto_scaling_instances(InstanceIds=list(chunk))[
-                    "AutoScalingInstances"
-                ]
-            }
+            for chunk in batched(sorted(instance_ids), STATES_PER_CALL):
+                refused |= by_halves(describe, chunk)
+        _require_none("DescribeAutoScalingInstances", refused)
+        return found
 
     def departed(self, instance_ids: Collection[str], memberships: Mapping[str, Membership]) -> set[str]:
         """Those of the instances that are gone or going.
@@ -195,23 +279,23 @@ class Fleet:
         }
 
     def instances(self, instance_ids: Collection[str]) -> dict[str, Instance]:
-        """Instances by id; those EC2 does not know are left out (a list of ids would fail on them)."""
+        """Instances by id; those EC2 does not know are left out (a list of ids would fail on them).
+
+        Raises InstancesRefused.
+        """
+        found: list[Any] = []
         with aws_errors("DescribeInstances"):
             pages = self._ec2.get_paginator("describe_instances")
-            return {
-                raw["InstanceId"]: _instance(raw)
-                for found in self._each_chunk(
-                    lambda chunk: list(pages.paginate(Filters=[{"Name": "instance-id", "Values": list(chunk)}])),
-                    instance_ids,
-                )
-                for page in found
-                for reservation in page["Reservations"]
-                for raw in reservation["Instances"]
-            }
 
-    def _each_chunk[P](
-        self, describe: Callable[[tuple[str, ...]], list[P]], instance_ids: Collection[str]
-    ) -> list[list[P]]:
+            def describe(chunk: Sequence[str]) -> None:
+                own = list(pages.paginate(Filters=[{"Name": "instance-id", "Values": list(chunk)}]))
+                found.extend(each for page in own for each in page["Reservations"])
+
+            refused = self._each_chunk(lambda chunk: by_halves(describe, chunk), instance_ids)
+        _require_none("DescribeInstances", {each: why for some in refused for each, why in some.items()})
+        return {raw["InstanceId"]: _instance(raw) for reservation in found for raw in reservation["Instances"]}
+
+    def _each_chunk[P](self, describe: Callable[[tuple[str, ...]], P], instance_ids: Collection[str]) -> list[P]:
         """One call for each two hundred ids, a few at once where there are many."""
         chunks = list(batched(sorted(instance_ids), INSTANCES_PER_FILTER))
         if len(chunks) < 2:
@@ -252,13 +336,12 @@ class Fleet:
         return answer.get("UserData", {}).get("Value", "")
 
     def passing_status_checks(self, instance_ids: Collection[str]) -> set[str]:
-        """Those of the instances whose system and instance status checks both passed."""
+        """Those of the instances whose system and instance status checks both passed: none that EC2 refuses."""
+        passing: set[str] = set()
         with aws_errors("DescribeInstanceStatus"):
-            return {
-                instance_id
-                for chunk in batched(sorted(instance_ids), STATUSES_PER_CALL)
-                for instance_id in self._passing(set(chunk))
-            }
+            for chunk in batched(sorted(instance_ids), STATUSES_PER_CALL):
+                by_halves(lambda some: passing.update(self._passing(set(some))), chunk)
+        return passing
 
     def _passing(self, instance_ids: set[str]) -> set[str]:
         """This call has no filter by id, and fails for all if EC2 does not know one; then it is asked without that."""
@@ -285,6 +368,11 @@ class Fleet:
         """Restart the hook's timeout. False if no such action is open any more."""
         return self._act(action, "RecordLifecycleActionHeartbeat")
 
+    def held(self, actions: Collection[LifecycleAction]) -> set[LifecycleAction]:
+        """Those of the actions whose instances Auto Scaling still shows as held by a hook of their transition."""
+        memberships = self.memberships({action.instance_id for action in actions}) if actions else {}
+        return {action for action in actions if holds(memberships.get(action.instance_id), action.transition)}
+
     def _act(self, action: LifecycleAction, call: str, result: Result | None = None) -> bool:
         assert action.hook, "only an action with a hook can be answered"  # noqa: S101 - a caller's mistake
         arguments: dict[str, Any] = {"AutoScalingGroupName": action.group, "LifecycleHookName": action.hook}
@@ -305,32 +393,56 @@ class Fleet:
         return True
 
 
-class Fleets:
-    """Fleets by account and Region. Only this installation's own account is served so far."""
+def holds(membership: Membership | None, transition: Transition) -> bool:
+    """Whether hooks of a transition hold an instance. Both ways into a warm pool, and back, are one state."""
+    if membership is None or not membership.held:
+        return False
+    if membership.state == POOL_ENTRY:
+        return True
+    return membership.entering == (transition == Transition.LAUNCHING)
 
-    def __init__(self, account: str) -> None:
+
+class Fleets:
+    """The fleets that this installation serves: so far the one of its own account and Region."""
+
+    def __init__(self, account: str, region: str) -> None:
         self._account = account
-        self._fleets: dict[str, Fleet] = {}
+        self.own = Fleet(region)
 
     def of(self, action: LifecycleAction) -> Fleet:
-        """The fleet an action belongs to. Raises BadEvent for an account that is not served."""
-        if action.account != self._account:
-            raise BadEvent(
-                f"{action.instance_id} belongs to account {action.account}, and only {self._account} is served: "
-                "send its events to an installation there"
-            )
-        return self.in_region(action.region)
+        """The fleet an action belongs to. Raises BadEvent for an account or a Region that is not served.
 
-    def in_region(self, region: str) -> Fleet:
-        """The fleet of a Region of this account."""
-        return self._fleets.setdefault(region, Fleet(region))
+        Nothing is asked or done about an action before this has let it pass.
+        """
+        require_served(action, self._account, self.own.region)
+        return self.own
 
 
-def _opted_in(raw: Any) -> OptedIn:
+def require_served(action: LifecycleAction, account: str, region: str) -> None:
+    """Refuse an action of another account or Region, which a bus, a topic or a queue may forward. Raises BadEvent."""
+    if (action.account, action.region) != (account, region):
+        raise BadEvent(
+            f"{action.instance_id} belongs to account {action.account} and Region {action.region}, and only account "
+            f"{account} in {region} is served: send its events to an installation there"
+        )
+
+
+def _require_none(call: str, refused: Mapping[str, Refusal]) -> None:
+    """Raise InstancesRefused if a call was refused for some of its instances. refused: why, by id."""
+    if refused:
+        raise InstancesRefused({each: _denied(call, each, why) for each, why in refused.items()})
+
+
+def _denied(call: str, instance_id: str, why: Refusal) -> AwsDenied:
+    return AwsDenied(f"AWS refused {call} of {quoted(instance_id)}: {words_of(why)}")
+
+
+def _opted_in(raw: Any, pooled: Collection[Any]) -> OptedIn:
     name = raw["AutoScalingGroupName"]
+    instances = [*raw.get("Instances", ()), *pooled]
     return OptedIn(
         group=Group(name, {tag["Key"]: tag.get("Value", "") for tag in raw.get("Tags", [])}, {}),
-        members={each["InstanceId"]: Membership(name, each["LifecycleState"]) for each in raw.get("Instances", ())},
+        members={each["InstanceId"]: Membership(name, each["LifecycleState"]) for each in instances},
     )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from .model import AddressKind, CheckKind
 from .objections import Objection
-from .variables import TEMPLATED, is_plain
+from .plain_text import Why, why_no_group, why_no_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,12 +17,7 @@ if TYPE_CHECKING:
 
 def objections_to(group: GroupSettings, here: Settings) -> Iterator[Objection]:
     """What keeps this installation from following a group's settings."""
-    if not is_plain(group.group):
-        yield Objection(
-            "name that Tower would evaluate",
-            f"group {group.group!r}: Tower would evaluate a name with {', '.join(TEMPLATED)}",
-            "rename the group",
-        )
+    yield from name_objections(group)
     probes = [check for check in group.gate if check.kind in (CheckKind.TCP, CheckKind.HTTP)]
     if probes and group.address in (AddressKind.PRIVATE, AddressKind.PRIVATE_DNS) and not here.in_vpc:
         yield Objection(
@@ -37,3 +32,24 @@ def objections_to(group: GroupSettings, here: Settings) -> Iterator[Objection]:
             f"group {group.group!r}: tag rollcall:chef asks for a Chef server",
             "deploy with ChefSecretArn, or remove the tag",
         )
+
+
+def name_objections(group: GroupSettings) -> Iterator[Objection]:
+    """What keeps a group's name out of its hosts' variables, and its hosts out of the inventory groups that it names.
+
+    Without a tag that names others its own name is such a name, and AWS lets it be nearly anything.
+    """
+    if why := why_no_text(group.group):
+        yield Objection(
+            "name that Tower would evaluate" if why == Why.EVALUATED else "name that Tower cannot store",
+            f"group {group.group!r}: its name cannot be a variable of its hosts ({why})",
+            "make the group anew under another name",
+        )
+        return
+    for name in group.inventory_groups:
+        if why := why_no_group(name):
+            yield Objection(
+                f"inventory group {name!r}",
+                f"group {group.group!r}: its hosts cannot be in an inventory group {name!r} ({why})",
+                "name other groups in the tag rollcall:groups",
+            )

@@ -1,7 +1,7 @@
 """Waiting instances -> job result for each host, and checks -> their hooks completed.
 
-look() takes one message: it gathers what Tower shows about each instance, judge() decides, and what is decided is
-applied. What is still undecided goes on as new messages; what fails goes on in a message of its own.
+look() takes messages: a round gathers what Tower shows about each instance in its present stint, judge() decides, and
+what is decided is applied. What is still undecided goes on as new messages; what fails goes on in a message of its own.
 """
 
 from __future__ import annotations
@@ -14,204 +14,185 @@ from typing import TYPE_CHECKING, Any
 
 from . import traffic
 from . import waiting as timing
+from .answers import RETRY_IN, UNANSWERED_LIFE, each_apart
+from .breaker import Breaker
 from .errors import BadSettings
-from .events import write_gate_message
-from .health import failing_checks
-from .looking import Round, each_apart, take_looks
-from .model import CheckKind, Decision, OnFailure, Outcome, Result, Verdict, Watched, WatchMessage
-from .provisioning import JOBS_FROM, find_in_tower, job_of, launch, require_limitable
+from .events import written
+from .evidence import counts_for
+from .fleet import holds
+from .gate_decision import Seen, hangs_on_breaker, judge
+from .health import Probes, checked
+from .looking import Round, take_looks
+from .model import CheckKind, Decision, JobStatus, Outcome, Result, Watched, WatchMessage
+from .passed_over import passed_over
+from .plain_text import INSTANCE_ID
+from .provisioning import find_in_tower, job_of, launch, require_limitable
 from .removal import strike_off
-from .reports import Event, Note, Report, failing, gone
+from .reports import NO_LONGER_WAITING, Event, Note, Report, failing, gone, notes_on_kept
 from .settings import read_group_settings
+from .stint import stint_of
+from .stuck_jobs import StuckJobs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from .fleet import Fleet, Fleets
-    from .model import GateMessage, Group, GroupSettings, Inventory, Job, JobTemplate, Waiting
+    from .fleet import Fleet, Fleets, Membership
+    from .job_evidence import Evidence
+    from .model import (
+        GateMessage,
+        Group,
+        GroupSettings,
+        Inventory,
+        Job,
+        JobKind,
+        JobTemplate,
+        LifecycleAction,
+        Verdict,
+        Waiting,
+    )
     from .queues import Queues
     from .removal import StruckOff
     from .settings import Settings
     from .tower import Tower
 
-BRAKE_JOBS = 3  # in a row that provisioned nobody: it is the playbook that is suspected
-JOBS_LOOKED_BACK = 100  # for those of the group among the template's, which other groups may share
-JOBS_AT_ONCE = 10
 EVENTS_TOO_LONG = 600.0  # seconds; Tower processes a job's events within a minute [625]
-PENDING_TOO_LONG = 600.0  # seconds until somebody is told that a job does not start
-CUT_SHORT_TOO_OFTEN = 3  # jobs of one instance
+ENDED_BY_AWS = "ended by Auto Scaling"
+PENDING_TOO_LONG = 600.0  # seconds after which an alert says that a job does not start
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What is known about one waiting instance.
+class _Source:
+    """What jobs for a group's instances are launched from."""
 
-    outcome: of the job that decides, ended at job_ended_at. attempts: jobs so far that held it. age: seconds since the
-    first of them started (without jobs: since it was registered). failing: the checks that do not pass, as sentences.
-    braked: its group's last jobs provisioned nobody. blocked: why a check does not pass that says nothing against it.
-    awaited: a hook holds it; otherwise it serves already.
-    """
-
-    outcome: Outcome
-    job_ended_at: float
-    attempts: int
-    age: float
-    failing: tuple[str, ...] = ()
-    braked: bool = False
-    blocked: tuple[str, ...] = ()
-    awaited: bool = True
+    settings: GroupSettings
+    inventory: Inventory
+    template: JobTemplate | None
 
 
-def judge(settings: GroupSettings, seen: Seen, now: float) -> Verdict:
-    """What becomes of an instance. Pure; now in epoch seconds by Tower's clock."""
-    if seen.awaited:
-        return _judge(settings, seen, now)
-    verdict = _judge(replace(settings, on_failure=OnFailure.ABANDON), seen, now)  # nobody can hold it
-    against = verdict.decision in (Decision.ABANDON, Decision.HOLD)
-    if against or (verdict.decision != Decision.READY and seen.age >= settings.timeout):
-        return Verdict(Decision.LEAVE, f"{verdict.reason}; it serves all the same, for no hook holds it", alert=True)
-    return verdict
+@dataclass(frozen=True)
+class _Onward:
+    """What the messages of those that go on have in common."""
 
-
-def _judge(settings: GroupSettings, seen: Seen, now: float) -> Verdict:
-    match seen.outcome:
-        case Outcome.OK:
-            return _judge_checks(settings, seen)
-        case Outcome.FAILED if seen.braked:
-            delay = seen.job_ended_at + timing.braked_relaunch_delay(seen.attempts) - now
-            reason = f"its job failed, as did the last {BRAKE_JOBS} of its group for everybody: mend the playbook"
-            return _relaunch_after(delay, Decision.HOLD, reason, alert=True)
-        case Outcome.FAILED:
-            return _against(settings, "its job failed")
-        case Outcome.UNREACHABLE if seen.age >= settings.timeout:
-            return _against(settings, f"unreachable for {seen.age:.0f} s")
-        case Outcome.UNREACHABLE:
-            return _relaunch_after(_until_next_try(seen, now), Decision.WAIT, "unreachable: perhaps still booting")
-        case Outcome.CUT_SHORT:
-            delay = _until_next_try(seen, now) if seen.attempts > 1 else 0
-            reason = "the play was cut short before it was done"
-            return _relaunch_after(delay, Decision.WAIT, reason, alert=seen.attempts >= CUT_SHORT_TOO_OFTEN)
-        case Outcome.UNPROVEN:
-            reason = "its job proved nothing: look at the job in Tower"
-            return _relaunch_after(_until_next_try(seen, now), Decision.WAIT, reason, alert=True)
-
-
-def _judge_checks(settings: GroupSettings, seen: Seen) -> Verdict:
-    if not seen.failing and not seen.blocked:
-        return Verdict(Decision.READY, "provisioned and every check passed")
-    trouble = "; ".join([*seen.failing, *seen.blocked])
-    if seen.age >= settings.timeout:
-        if seen.failing:
-            return _against(settings, f"after {seen.age:.0f} s a check of it fails: {trouble}")
-        reason = f"after {seen.age:.0f} s a check of it does not pass, and nothing speaks against it: {trouble}"
-        return Verdict(Decision.HOLD, reason, timing.HOLD_INTERVAL, alert=True)
-    return Verdict(Decision.WAIT, f"a check does not pass yet: {trouble}", delay=timing.CHECK_INTERVAL)
-
-
-def _against(settings: GroupSettings, evidence: str) -> Verdict:
-    if settings.on_failure == OnFailure.HOLD:
-        return Verdict(Decision.HOLD, f"{evidence}; held for somebody to look", timing.HOLD_INTERVAL, alert=True)
-    return Verdict(Decision.ABANDON, evidence)
-
-
-def _until_next_try(seen: Seen, now: float) -> float:
-    return seen.job_ended_at + timing.relaunch_delay(seen.attempts) - now
-
-
-def _relaunch_after(delay: float, meanwhile: Decision, reason: str, *, alert: bool = False) -> Verdict:
-    if delay <= 0:
-        return Verdict(Decision.RELAUNCH, reason, alert=alert)
-    return Verdict(meanwhile, reason, delay=delay, alert=alert)
+    job_id: int | None
+    delay: float
+    alerted: bool
+    lost_jobs: int
 
 
 class Gate:
-    """Looks at messages of waiting instances. clock() is this machine's, in epoch seconds."""
+    """Works on messages of waiting instances.
+
+    clock() is this machine's, in epoch seconds; seconds_left: of this invocation.
+    """
 
     def __init__(
-        self, settings: Settings, tower: Tower, fleets: Fleets, queues: Queues, clock: Callable[[], float]
+        self,
+        settings: Settings,
+        tower: Tower,
+        evidence: Evidence,
+        fleets: Fleets,
+        queues: Queues,
+        clock: Callable[[], float],
+        seconds_left: Callable[[], float],
     ) -> None:
         self._settings = settings
         self._tower = tower
+        self._evidence = evidence
         self._fleets = fleets
         self._queues = queues
         self._clock = clock
+        self._seconds_left = seconds_left
 
     def look(self, messages: Sequence[GateMessage]) -> list[Round[GateMessage]]:
-        """One round for each message: decided instances completed, the others sent on."""
+        """One round for each message: decided instances completed; the others are in what goes on, still to be sent."""
+        probes = Probes()
 
         def look_at(message: GateMessage, result: Round[GateMessage]) -> _Look:
             fleet = self._fleets.of(message.waiting[0].action)
-            return _Look(message, self._tower, fleet, self._queues, self._settings, result)
+            clients = (self._tower, self._evidence, fleet, self._queues, probes)
+            return _Look(message, *clients, self._settings, result)
 
-        return take_looks(messages, look_at, self._tower, self._queues, self._settings.gate_queue_url, self._clock)
+        try:
+            return take_looks(messages, look_at, self._tower, self._clock, self._seconds_left)
+        finally:
+            probes.close()
 
 
 class _Look:
-    """One look at one message: keep_alive() first, then run(), in whose order its methods stand."""
+    """One round of one message: keep_alive() first, then run(), in whose order its methods stand."""
 
     def __init__(
         self,
         message: GateMessage,
         tower: Tower,
+        evidence: Evidence,
         fleet: Fleet,
         queues: Queues,
+        probes: Probes,
         installation: Settings,
         result: Round[GateMessage],
     ) -> None:
         self.message = message
         self.round = result
         self._tower = tower
+        self._evidence = evidence
         self._fleet = fleet
         self._queues = queues
         self._installation = installation
+        self._probes = probes
         self._now = 0.0
         self._groups: Mapping[str, Group] = {}
         self._open = list(message.waiting)
-        self._stale: list[Waiting] = []
+        self._unfound: list[Waiting] = []
         self._longest = 0.0
         self._heartbeat_at = message.heartbeat_at
+        self._known: Job | None = None
         self._settings: dict[str, GroupSettings] = {}
-        self._outcomes: dict[int, Mapping[str, Outcome] | None] = {}
-        self._poll_delays: dict[int, float] = {}
-        self._braked: dict[tuple[int, str], bool] = {}
-        self._admitted: set[Waiting] = set()
-        self._alerted: set[Waiting] = set(message.waiting if message.alerted else ())
-        self._alerts: dict[Waiting, tuple[int | None, Note]] = {}
-        self._provisioned: dict[Waiting, float] = {}
-        self._later: defaultdict[tuple[int | None, float, bool], list[Waiting]] = defaultdict(list)
-        self._relaunches: defaultdict[tuple[JobTemplate, Inventory], list[Waiting]] = defaultdict(list)
+        self._breakers: dict[str, Breaker] = {}
+        self._stuck_jobs = StuckJobs(tower, evidence)
+        self._not_cancelled: dict[int, str] = {}
+        self._hanging: set[str] = set()
+        self._outcomes: dict[tuple[int, str], Mapping[str, Outcome] | None] = {}
+        self._usual: dict[JobKind, Sequence[float]] = {}
+        self._admitted: set[LifecycleAction] = set()
+        self._alerted = {each.action for each in message.waiting} if message.alerted else set()
+        self._alerts: dict[LifecycleAction, tuple[int | None, Note]] = {}
+        self._provisioned: dict[LifecycleAction, float] = {}
+        self._later: defaultdict[_Onward, list[Waiting]] = defaultdict(list)
+        # Apart by what the last job showed: a job of those that were cut short is to go well, for others to be
+        # compared with; and those on which it hung would make another one hang.
+        self._relaunches: defaultdict[tuple[JobTemplate, Inventory, Outcome | None, bool], list[Waiting]] = defaultdict(
+            list
+        )
 
     def keep_alive(self, now: float) -> None:
-        """Heartbeats, where they are due. now in epoch seconds by this machine's clock."""
+        """Heartbeats, where they are due, or AWS did not find the action. now in epoch seconds by our clock."""
         self._now = now
         actions = [each.action for each in self.message.waiting]
         self._groups = self._fleet.groups({action.group for action in actions})
         self._longest = timing.longest_wait(self._groups, actions)
-        if now - self.message.heartbeat_at < self._longest / 2:
-            return
-        self._heartbeat_at = now
+        due = now - self.message.heartbeat_at >= self._longest / 2
         awaited, serving = _by_awaited(self.message.waiting)
-        alive = self._each(awaited, lambda each: self._fleet.heartbeat(each.action))
-        self._open = [*serving, *(each for each in awaited if alive.get(each))]
-        self._stale = [each for each in awaited if alive.get(each) is False]
+        asked = [each for each in awaited if due or each.unanswered_since is not None]
+        self._heartbeat_at = now if due else self.message.heartbeat_at
+        alive = self._each(asked, lambda each: self._fleet.heartbeat(each.action))
+        unasked = [each for each in awaited if each not in asked]
+        found = [replace(each, unanswered_since=None) for each in asked if alive.get(each)]
+        self._open = [*serving, *unasked, *found]
+        self._unfound = [each for each in asked if alive.get(each) is False]
 
     def run(self, jobs: Mapping[int, Job]) -> None:
         """Judge those that are still open, and do what was decided."""
-        self._finish(self._stale)
-        waiting = self._read_settings(self._open)
-        job = jobs.get(self.message.job_id or 0)
+        self._known = jobs.get(self.message.job_id or 0)
+        self._settle_unfound(self._unfound)
         by_settings: defaultdict[GroupSettings, list[Waiting]] = defaultdict(list)
-        for each in waiting:
-            settings = self._settings[each.action.group]
-            if job and not job.status.final and settings.asks(CheckKind.JOB):
-                self._wait_for(job, each)
-            else:
-                by_settings[settings].append(each)
+        for each in self._read_settings(self._open):
+            by_settings[self._settings[each.action.group]].append(each)
         for settings, members in by_settings.items():
             with self._failing(members):
                 self._decide(settings, members)
-        for (template, inventory), members in self._relaunches.items():
+        for (template, inventory, *_), members in self._relaunches.items():
             for batch in batched(members, self._installation.max_hosts_per_job):
                 with self._failing(batch):
                     self._relaunch(template, inventory, batch)
@@ -223,37 +204,86 @@ class _Look:
     def _each(self, waiting: Sequence[Waiting], call: Callable[[Waiting], bool]) -> dict[Waiting, bool]:
         return each_apart(waiting, lambda each: each.action, call, self.round.reports)
 
-    def _finish(self, stale: Sequence[Waiting]) -> None:
-        """Nobody waits for these any more."""
-        if stale:
-            with self._failing(stale):
-                left = self._strike_off_departed(stale)
-                self.round.reports += [Report(each.action, "finished elsewhere") for each in stale if each not in left]
+    # Those whose action is over, or whose instance is gone
 
-    def _strike_off_departed(self, members: Sequence[Waiting]) -> list[Waiting]:
+    def _settle_unfound(self, members: Sequence[Waiting]) -> None:
+        """AWS does not find their actions: over, or not visible right now while Auto Scaling holds the instance."""
+        if not members:
+            return
+        with self._failing(members):
+            memberships = self._fleet.memberships({each.action.instance_id for each in members})
+            left = self._strike_off_departed(members, memberships)
+            for each in members:
+                since = self._now if each.unanswered_since is None else each.unanswered_since
+                is_held = holds(memberships.get(each.action.instance_id), each.action.transition)
+                if each in left:
+                    continue
+                if is_held and self._now - since < UNANSWERED_LIFE:
+                    self._put_off(replace(each, unanswered_since=since), self.message.job_id, RETRY_IN)
+                elif limit := self._passed_limit(each):
+                    words = f"{limit}, and its default result lets it serve, though it is not known to be provisioned"
+                    ended = self._ended(each, f"{ENDED_BY_AWS}: {limit}", None, self.message.job_id)
+                    self.round.reports.append(replace(ended, notes=(Note(words, alert=True),)))
+                else:
+                    self.round.reports.append(Report(each.action, NO_LONGER_WAITING))
+
+    def _strike_off_departed(
+        self, members: Sequence[Waiting], memberships: Mapping[str, Membership] | None = None
+    ) -> list[Waiting]:
         """Those whose instance is gone or going: their hosts go too, and their wait is over."""
         ids = {each.action.instance_id for each in members}
-        departed = self._fleet.departed(ids, self._fleet.memberships(ids)) if ids else set()
+        if not ids:
+            return []
+        known = self._fleet.memberships(ids) if memberships is None else memberships
+        departed = self._fleet.departed(ids, known)
         left = [each for each in members if each.action.instance_id in departed]
         self._withdraw(left)
-        struck = strike_off(self._tower, departed)
+        struck = strike_off(self._tower, self._fleet, departed)
         self.round.reports += [self._left_meanwhile(each, struck) for each in left]
+        self._cancel_if_all_left(departed, left)
         return left
 
     def _left_meanwhile(self, waiting: Waiting, struck: StruckOff) -> Report:
-        instance_id = waiting.action.instance_id
-        return gone(
+        report = gone(
             waiting.action,
             "struck off: left meanwhile",
-            struck.refusals.get(instance_id),
-            told=instance_id in struck.removed,
-            troubled=waiting in self._alerted,
+            struck,
+            told=waiting.action.instance_id in struck.removed,
+            troubled=waiting.action in self._alerted,
         )
+        limit = self._passed_limit(waiting)
+        if report.error or not limit:
+            return report
+        alert = Note(f"{ENDED_BY_AWS}: {limit}", alert=True)
+        return replace(report, outcome=alert.words, event=Event.ABANDONED, notes=(alert, *report.notes))
+
+    def _passed_limit(self, waiting: Waiting) -> str:
+        """Why Auto Scaling ended an instance's wait by itself; empty if something else did, or no hook held it."""
+        group = self._groups.get(waiting.action.group)
+        if group is None or not waiting.action.awaited:
+            return ""
+        life = timing.hook_life(group, waiting.action)
+        if self._now - waiting.action.at < life - timing.CLOCKS_APART:
+            return ""
+        return f"its hook {waiting.action.hook!r} had waited for {life:.0f} s, which is its limit"
+
+    def _cancel_if_all_left(self, departed: Collection[str], left: Sequence[Waiting]) -> None:
+        """Ends the known job if it runs, and none of its hosts' instances is there any more."""
+        job = self._known
+        if not departed or job is None or job.status.final or not job.hosts & set(departed):
+            return
+        others = job.hosts - set(departed)
+        if not all(map(INSTANCE_ID.fullmatch, others)):  # a person's job, on hosts that are no instances
+            return
+        if others and not others <= self._fleet.departed(others, self._fleet.memberships(others)):
+            return
+        if trouble := self._end(job):
+            self.round.reports += [Report(each.action, "", job=job.id, notes=(Note(trouble),)) for each in left[:1]]
 
     def _withdraw(self, members: Sequence[Waiting]) -> None:
         """Take them out of the target groups of their group, whether or not its tags still ask for elb.
 
-        Who serves without a hook was registered by Auto Scaling, and is its to take out.
+        What serves without a hook was registered by Auto Scaling, and is its to take out.
         """
         if self._installation.load_balancers:
             by_group: defaultdict[str, set[str]] = defaultdict(set)
@@ -269,139 +299,238 @@ class _Look:
             with self._failing([each]):
                 name = each.action.group
                 if name not in self._groups:
-                    self._finish([each])
+                    self._settle_unfound([each])
                 elif name not in self._settings:
                     self._settings[name] = _opted_in(self._groups[name], self._installation)
         reported = {report.action for report in self.round.reports}
-        return [each for each in waiting if each.action not in reported]
+        put_off = {each.action for members in self._later.values() for each in members}
+        return [each for each in waiting if each.action not in reported | put_off]
 
-    # Evidence
-
-    def _wait_for(self, job: Job, waiting: Waiting) -> None:
-        """The job is not over: look again when it may be."""
-        if job.started_at is None and self._tower.now() - job.created_at > PENDING_TOO_LONG:
-            reason = f"job {job.id} has not started for {PENDING_TOO_LONG:.0f} s: look at Tower's capacity"
-            self._alert(reason, job.id, waiting)
-        self._put_off(waiting, job.id, self._poll_delay(job))
-
-    def _poll_delay(self, job: Job) -> float:
-        if job.id not in self._poll_delays:
-            elapsed = self._tower.now() - job.started_at if job.started_at else 0.0
-            polls = self.message.polls if job.id == self.message.job_id else 0
-            usual = self._tower.usual_durations(job.template_id)
-            self._poll_delays[job.id] = timing.poll_delay(elapsed, usual, polls)
-        return self._poll_delays[job.id]
+    # What is known
 
     def _decide(self, settings: GroupSettings, members: list[Waiting]) -> None:
         """Gather what is known about each, judge, and do what was decided."""
-        inventory, template = find_in_tower(self._tower, settings)
-        if template and settings.asks(CheckKind.JOB):
-            seen = self._see_jobs(settings, template, inventory, members)
+        source = _Source(settings, *find_in_tower(self._tower, settings))
+        if source.template and settings.asks(CheckKind.JOB):
+            seen = self._see_jobs(source, source.template, members)
         else:
             age = self._tower.now() - self.message.since
             seen = {
-                each: (self.message.job_id, Seen(Outcome.OK, 0, 0, age, awaited=each.action.awaited))
+                each: (
+                    self.message.job_id,
+                    Seen(Outcome.OK, 0, 0, age, checked_for=age, awaited=each.action.awaited),
+                )
                 for each in members
             }
         seen = self._see_traffic(settings, self._see_checks(settings, seen))
-        verdicts = {each: (job, judge(settings, one, self._tower.now())) for each, (job, one) in seen.items()}
-        self._apply(template, inventory, verdicts)
+        verdicts = {
+            each: (job, one.outcome, judge(settings, one, self._tower.now())) for each, (job, one) in seen.items()
+        }
+        self._apply(source, verdicts)
 
     def _see_jobs(
-        self, settings: GroupSettings, template: JobTemplate, inventory: Inventory, members: list[Waiting]
+        self, source: _Source, template: JobTemplate, members: list[Waiting]
     ) -> dict[Waiting, tuple[int | None, Seen]]:
         """What the deciding jobs showed. Those whose job is active are put off, those without one get one."""
-        jobs = self._tower.jobs_holding(
-            template.id,
-            {each.action.instance_id for each in members},
-            min(each.launched_at for each in members) - JOBS_FROM,
-        )
+        members = self._with_stints(source.inventory, members)
+        at_work = [each for each in members if self._is_at_work(template.on(source.inventory), each)]
+        left = self._strike_off_departed(at_work) if self._known and self._is_late(self._known) else []
+        for each in at_work:
+            if each not in left:
+                self._wait_for(self._known, each)
+        rest = [each for each in members if each not in at_work]
+        if not rest:
+            return {}
+        kind = template.on(source.inventory)
+        ids = {each.action.instance_id for each in rest}
+        jobs = self._tower.jobs_holding(kind, ids, min(_since(each) for each in rest))
+        deciding = {each: job_of(each.action.instance_id, jobs, _since(each)) for each in rest}
+        self._read_outcomes(source.settings.group, deciding)
         seen: dict[Waiting, tuple[int | None, Seen]] = {}
-        for each in members:
-            held = [job for job in jobs if each.action.instance_id in job.hosts]
-            job = job_of(each.action.instance_id, held)
+        for each, job in deciding.items():
+            held = [job for job in jobs if counts_for(job, kind, each.action.instance_id, _since(each))]
             if job is None:
-                self._relaunches[template, inventory].append(each)
+                self._without_job(template, source.inventory, each)
             elif not job.status.final:
                 self._wait_for(job, each)
             elif (outcome := self._outcome_of(job, each)) is None:
                 ended_at = job.finished_at or self._tower.now()
                 self._put_off(each, job.id, timing.landing_delay(self._tower.now() - ended_at))
             else:
-                first = min(held, key=lambda one: one.id)
-                if outcome == Outcome.OK and job.finished_at is not None:
-                    self._provisioned[each] = job.finished_at
-                seen[each] = (
-                    job.id,
-                    Seen(
-                        outcome=outcome,
-                        job_ended_at=job.finished_at or self._tower.now(),
-                        attempts=len(held),
-                        age=self._tower.now() - (first.started_at or first.created_at),
-                        braked=outcome == Outcome.FAILED and self._is_braked(job, settings.group, inventory),
-                        awaited=each.action.awaited,
-                    ),
-                )
-        return seen
+                seen[each] = (job.id, self._seen_of(source, job, held, each, outcome))
+        return self._see_passed_over(source.inventory, jobs, seen)
+
+    def _with_stints(self, inventory: Inventory, members: list[Waiting]) -> list[Waiting]:
+        """Each with the beginning of its present stint.
+
+        A message without a token may be of a former one, and so the host is asked, not the message. The same for a
+        message from before an upgrade.
+        """
+        unsure = [each for each in members if each.stint_since is None or not each.action.token]
+        if not unsure:
+            return members
+        found = self._tower.hosts_named(inventory, {each.action.instance_id for each in unsure})
+        stints = {host.name: stint_of(host) for host in found}
+        known = {
+            each: replace(each, stint_since=stint.since if stint else each.stint_since or self.message.since)
+            for each in unsure
+            for stint in [stints.get(each.action.instance_id)]
+        }
+        return [known.get(each, each) for each in members]
+
+    def _is_at_work(self, kind: JobKind, waiting: Waiting) -> bool:
+        """Whether the job that the message names runs, and is one of this instance's present stint."""
+        job = self._known
+        return (
+            job is not None
+            and not job.status.final
+            and counts_for(job, kind, waiting.action.instance_id, _since(waiting))
+        )
+
+    def _is_late(self, job: Job) -> bool:
+        """Whether a running job takes longer than usual ones: then it may wait for a machine that is gone."""
+        if job.started_at is None:
+            return False
+        usual = self._usual_durations(job.kind)
+        return self._tower.now() - job.started_at > (usual[-1] if usual else self._patience())
+
+    def _usual_durations(self, kind: JobKind) -> Sequence[float]:
+        if kind not in self._usual:
+            self._usual[kind] = self._tower.usual_durations(kind)
+        return self._usual[kind]
+
+    def _patience(self) -> float:
+        """Seconds: the longest timeout of the groups in this message."""
+        return max(float(each.timeout) for each in self._settings.values())
+
+    def _wait_for(self, job: Job | None, waiting: Waiting) -> None:
+        """The job is not over: look again when it may be."""
+        assert job  # noqa: S101 - a caller's mistake
+        if job.started_at is None and self._tower.now() - job.created_at > PENDING_TOO_LONG:
+            reason = f"job {job.id} has not started for {PENDING_TOO_LONG:.0f} s: look at Tower's capacity"
+            self._alert(reason, job.id, waiting)
+        if stuck := self._stuck_jobs.find(job, self._patience()):
+            self._alert(stuck.words, job.id, waiting)
+            if stuck.overdue and (trouble := self._end(job)):
+                self._alerts.setdefault(waiting.action, (job.id, Note(trouble)))
+        self._put_off(waiting, job.id, self._poll_delay(job), lost_jobs=0)
+
+    def _end(self, job: Job) -> str:
+        """Cancels a job, once a round; why that could not be, nothing if it was."""
+        if job.id not in self._not_cancelled:
+            self._not_cancelled[job.id] = self._stuck_jobs.end(job)
+        return self._not_cancelled[job.id]
+
+    def _poll_delay(self, job: Job) -> float:
+        elapsed = self._tower.now() - job.started_at if job.started_at else 0.0
+        polls = self.message.polls if job.id == self.message.job_id else 0
+        return timing.poll_delay(elapsed, self._usual_durations(job.kind), polls)
+
+    def _without_job(self, template: JobTemplate, inventory: Inventory, waiting: Waiting) -> None:
+        """No job of its stint holds an instance: it gets one, but not at once if one was launched and is gone."""
+        lost = self.message.job_id
+        if lost is None:
+            self._relaunches[template, inventory, None, False].append(waiting)
+            return
+        times = self.message.lost_jobs + 1
+        reason = (
+            f"job {lost}, which was launched for it, is not found in Tower any more: was Tower restored, the job "
+            "deleted, or a role taken from the token's user?"
+        )
+        self._alert(reason, None, waiting)
+        self._put_off(waiting, None, timing.held_relaunch_delay(times), lost_jobs=times)
+
+    def _seen_of(self, source: _Source, job: Job, held: Sequence[Job], waiting: Waiting, outcome: Outcome) -> Seen:
+        ended_at = job.finished_at or self._tower.now()
+        first = min(held, key=lambda one: one.id)
+        if outcome == Outcome.OK and job.finished_at is not None:
+            self._provisioned[waiting.action] = job.finished_at
+        seen = Seen(
+            outcome=outcome,
+            job_ended_at=ended_at,
+            attempts=len(held),
+            age=self._tower.now() - (first.started_at or first.created_at),
+            checked_for=self._tower.now() - ended_at,
+            comparing=outcome == Outcome.CUT_SHORT
+            and self._evidence.is_comparing(job, waiting.action.instance_id, self._tower.now()),
+            awaited=waiting.action.awaited,
+        )
+        if not hangs_on_breaker(source.settings, seen):
+            return seen
+        why = self._breaker(source).why_held(job, outcome, waiting.action.instance_id, _since(waiting))
+        return replace(seen, breaker=why)
+
+    def _breaker(self, source: _Source) -> Breaker:
+        group = source.settings.group
+        if group not in self._breakers:
+            self._breakers[group] = Breaker(
+                self._tower, source.settings, source.inventory, lambda job, names: self._outcomes_of(job, names, group)
+            )
+        return self._breakers[group]
+
+    def _outcomes_of(self, job: Job, names: Collection[str], group: str) -> Mapping[str, Outcome] | None:
+        """What an ended job showed about these hosts of a group, and perhaps others."""
+        known = self._outcomes.get((job.id, group), {})
+        if known is not None and (unknown := set(names) - known.keys()):
+            shown = self._evidence.outcomes(job, unknown, group)
+            known = None if shown is None else {**known, **shown}
+        self._outcomes[job.id, group] = known
+        return known
+
+    def _read_outcomes(self, group: str, deciding: Mapping[Waiting, Job | None]) -> None:
+        """What the ended ones of the deciding jobs showed, each of all its hosts that are decided about."""
+        names: defaultdict[Job, set[str]] = defaultdict(set)
+        for each, job in deciding.items():
+            if job and job.status.final:
+                names[job].add(each.action.instance_id)
+        for job, own in names.items():
+            self._outcomes_of(job, own, group)
+            if job.status == JobStatus.CANCELED:
+                self._hanging |= self._evidence.unanswered(job) & own
 
     def _outcome_of(self, job: Job, waiting: Waiting) -> Outcome | None:
         """What an ended job showed about one instance; None while its events are being processed.
 
         Events that are not processed for long never will be: then the job proves nothing.
         """
-        outcomes = self._outcomes_of(job)
+        outcomes = self._outcomes[job.id, waiting.action.group]
         if outcomes is not None:
             return outcomes[waiting.action.instance_id]
         since = self._tower.now() - (job.finished_at or self._tower.now())
         return Outcome.UNPROVEN if since > EVENTS_TOO_LONG else None
 
-    def _outcomes_of(self, job: Job) -> Mapping[str, Outcome] | None:
-        if job.id not in self._outcomes:
-            self._outcomes[job.id] = self._tower.outcomes(job)
-        return self._outcomes[job.id]
-
-    def _is_braked(self, job: Job, group: str, inventory: Inventory) -> bool:
-        if (job.id, group) not in self._braked:
-            self._braked[job.id, group] = self._provisioned_nobody(job, group, inventory)
-        return self._braked[job.id, group]
-
-    def _provisioned_nobody(self, job: Job, group: str, inventory: Inventory) -> bool:
-        """Whether this job and the two before it in which the group's playbook failed provisioned nobody of the group.
-
-        A job names hosts, not groups. A host still in Tower says by its marker whose it is. One that is gone may have
-        been the group's: its failure counts, its success does not, for a group in doubt is held rather than churned.
-        Jobs that proved nothing, or found machines unreachable, do not count.
-        """
-        failed, jobs = 0, [job]
-        for step in range(JOBS_LOOKED_BACK // JOBS_AT_ONCE + 1):
-            if step:
-                jobs = self._tower.jobs_before(jobs[-1], inventory.id, JOBS_AT_ONCE)
-            if not jobs:
-                break
-            hosts = self._tower.hosts_named(inventory, {name for each in jobs for name in each.hosts})
-            groups = {host.name: host.owner.get("group") for host in hosts if host.owner}
-            for each in jobs:
-                names = {name for name in each.hosts if groups.get(name, group) == group}
-                outcomes = (self._outcomes_of(each) if names else None) or {}
-                if any(outcomes.get(name) == Outcome.OK and name in groups for name in names):
-                    return False
-                failed += any(outcomes.get(name) == Outcome.FAILED for name in names)
-                if failed == BRAKE_JOBS:
-                    return True
-        return False
+    def _see_passed_over(
+        self, inventory: Inventory, jobs: Collection[Job], seen: dict[Waiting, tuple[int | None, Seen]]
+    ) -> dict[Waiting, tuple[int | None, Seen]]:
+        """The same, with why a job that ended proved nothing of a host that it passed over."""
+        ran = {job.id for job in jobs if job.status in (JobStatus.SUCCESSFUL, JobStatus.FAILED)}
+        doubtful = {
+            each.action.instance_id
+            for each, (job_id, one) in seen.items()
+            if one.outcome in (Outcome.UNPROVEN, Outcome.CUT_SHORT) and job_id in ran
+        }
+        if not doubtful:
+            return seen
+        reasons = passed_over(self._tower, inventory, doubtful)
+        return {
+            each: (job_id, replace(one, passed_over=reasons.get(each.action.instance_id, "")))
+            for each, (job_id, one) in seen.items()
+        }
 
     def _see_checks(
         self, settings: GroupSettings, seen: Mapping[Waiting, tuple[int | None, Seen]]
     ) -> dict[Waiting, tuple[int | None, Seen]]:
         """The same, with the checks of those that were provisioned."""
-        provisioned = {each.action.instance_id: each for each, (_, one) in seen.items() if one.outcome == Outcome.OK}
-        failing_by_id = failing_checks(
-            self._fleet,
-            dict.fromkeys(provisioned, settings.gate),
-            {instance_id: each.address for instance_id, each in provisioned.items()},
-        )
+        addresses = {
+            each.action.instance_id: each.address
+            for each, (_, one) in seen.items()
+            if one.outcome == Outcome.OK and not one.passed_over
+        }
+        health = checked(self._fleet, self._probes, settings.gate, addresses)
         return {
-            each: (job_id, replace(one, failing=tuple(failing_by_id.get(each.action.instance_id, ()))))
+            each: (job_id, replace(one, failing=said.failing, blocked=said.blocked))
+            if (said := health.get(each.action.instance_id))
+            else (job_id, one)
             for each, (job_id, one) in seen.items()
         }
 
@@ -410,38 +539,33 @@ class _Look:
     ) -> dict[Waiting, tuple[int | None, Seen]]:
         """The same, with what load balancers say of those that pass all else.
 
-        Of these whoever a hook still holds is let at their traffic, and nobody else: Auto Scaling takes out again who
+        Of these whoever a hook still holds is let at their traffic, and no other: Auto Scaling takes out again what
         serves already, when it goes to Standby, is detached or terminates.
         """
         if not settings.asks(CheckKind.ELB):
             return dict(seen)
-        passing = {each for each, (_, one) in seen.items() if one.outcome == Outcome.OK and not one.failing}
-        self._admitted |= passing
+        passing = {each for each, (_, one) in seen.items() if one.outcome == Outcome.OK and _passes(one)}
+        self._admitted |= {each.action for each in passing}
         group = self._groups[settings.group]
         awaited, serving = ({each.action.instance_id for each in some} for some in _by_awaited(passing))
         doubts: dict[str, list[traffic.Doubt]] = {}
         if serving:
             doubts |= traffic.doubts_about(self._fleet.targets, group, serving)
         if awaited:
-            doubts |= traffic.admit(self._fleet.targets, group, awaited, self._pending)
+            doubts |= traffic.admit(self._fleet.targets, group, awaited, self._entering)
         return {
             each: (job_id, _doubted(one, doubts.get(each.action.instance_id, ())))
             for each, (job_id, one) in seen.items()
         }
 
-    def _pending(self, instance_ids: Collection[str]) -> list[str]:
-        return [each for each, known in self._fleet.memberships(instance_ids).items() if known.pending]
+    def _entering(self, instance_ids: Collection[str]) -> list[str]:
+        return [each for each, known in self._fleet.memberships(instance_ids).items() if known.entering]
 
-    # Deeds
+    # What is done
 
-    def _apply(
-        self,
-        template: JobTemplate | None,
-        inventory: Inventory,
-        verdicts: Mapping[Waiting, tuple[int | None, Verdict]],
-    ) -> None:
+    def _apply(self, source: _Source, verdicts: Mapping[Waiting, tuple[int | None, Outcome, Verdict]]) -> None:
         by_decision: defaultdict[Decision, list[Waiting]] = defaultdict(list)
-        for each, (_, verdict) in verdicts.items():
+        for each, (_, _, verdict) in verdicts.items():
             by_decision[verdict.decision].append(each)
         ready, serving = _by_awaited(by_decision[Decision.READY])
         with self._failing([*ready, *serving]):
@@ -449,14 +573,8 @@ class _Look:
             self._complete(ready, Result.CONTINUE, lambda each: self._ready(each, verdicts[each][0]))
         abandoned = by_decision[Decision.ABANDON]
         with self._failing(abandoned):
-            self._withdraw(abandoned)
-            ids = {each.action.instance_id for each in abandoned}
-            refusals = strike_off(self._tower, ids).refusals
-            kept = [each for each in abandoned if each.action.instance_id in refusals]
-            self.round.reports += [Report(each.action, error=refusals[each.action.instance_id]) for each in kept]
-            removed = [each for each in abandoned if each not in kept]
-            self._complete(removed, Result.ABANDON, lambda each: self._abandoned(each, *verdicts[each]))
-        # Of these no completed hook tells whether the instance is still there.
+            self._abandon(abandoned, verdicts)
+        # Of these no completed hook says whether the instance is still there.
         undecided = [*by_decision[Decision.HOLD], *by_decision[Decision.WAIT]]
         unanswered = [*serving, *by_decision[Decision.LEAVE], *undecided]
         with self._failing(unanswered):
@@ -464,34 +582,51 @@ class _Look:
             self._withdraw([each for each in by_decision[Decision.HOLD] if self._is_no_longer_to_serve(each)])
             for each in unanswered:
                 if each not in left:
-                    self._leave_or_put_off(each, *verdicts[each])
+                    job_id, _, verdict = verdicts[each]
+                    self._leave_or_put_off(each, job_id, verdict)
         for each in by_decision[Decision.RELAUNCH]:
-            self._alert_if_due(*verdicts[each], each)
-            if template:
-                self._relaunches[template, inventory].append(each)
+            job_id, outcome, verdict = verdicts[each]
+            self._alert_if_due(job_id, verdict, each)
+            if source.template:
+                hangs = each.action.instance_id in self._hanging
+                self._relaunches[source.template, source.inventory, outcome, hangs].append(each)
+
+    def _abandon(
+        self, members: Sequence[Waiting], verdicts: Mapping[Waiting, tuple[int | None, Outcome, Verdict]]
+    ) -> None:
+        """Their hosts first: once the hook is answered their addresses are soon others'."""
+        self._withdraw(members)
+        struck = strike_off(self._tower, self._fleet, {each.action.instance_id for each in members})
+        kept = [each for each in members if each.action.instance_id in struck.refusals]
+        self.round.reports += [Report(each.action, error=struck.refusals[each.action.instance_id]) for each in kept]
+        removed = [each for each in members if each not in kept]
+
+        def abandoned(each: Waiting) -> Report:
+            job_id, _, verdict = verdicts[each]
+            report = self._ended(each, f"abandoned: {verdict.reason}", Event.ABANDONED, job_id)
+            return replace(report, notes=tuple(notes_on_kept(struck, each.action.instance_id)))
+
+        self._complete(removed, Result.ABANDON, abandoned)
 
     def _is_no_longer_to_serve(self, waiting: Waiting) -> bool:
         """Whether something other than its load balancers speaks against an instance that may have been a target."""
-        return self._settings[waiting.action.group].asks(CheckKind.ELB) and waiting not in self._admitted
+        return self._settings[waiting.action.group].asks(CheckKind.ELB) and waiting.action not in self._admitted
 
     def _begin_watch(self, ready: Sequence[Waiting]) -> None:
-        """Before CONTINUE: whatever becomes of this look, nobody goes unwatched; at worst somebody is watched twice."""
+        """Before CONTINUE: whatever becomes of this round, none goes unwatched; at worst one is watched twice."""
         watch = self._settings[ready[0].action.group].watch if ready else 0
         if watch:
             watched = tuple(Watched(each.action, each.launched_at) for each in ready)
             message = WatchMessage(watched, since=self._now, until=self._now + watch)
-            self._queues.send(self._installation.gate_queue_url, [(write_gate_message(message), 0)])
+            self._queues.send(self._installation.gate_queue_url, [(text, 0) for _, text in written(message)])
 
     def _complete(self, members: Sequence[Waiting], result: Result, report: Callable[[Waiting], Report]) -> None:
         completed = self._each(members, lambda each: self._fleet.complete(each.action, result))
-        self._finish([each for each, was_open in completed.items() if not was_open])
         self.round.reports += [report(each) for each, was_open in completed.items() if was_open]
+        self._settle_unfound([each for each, was_open in completed.items() if not was_open])
 
     def _ready(self, waiting: Waiting, job_id: int | None) -> Report:
         return self._ended(waiting, "ready", Event.READY, job_id)
-
-    def _abandoned(self, waiting: Waiting, job_id: int | None, verdict: Verdict) -> Report:
-        return self._ended(waiting, f"abandoned: {verdict.reason}", Event.ABANDONED, job_id)
 
     def _ended(self, waiting: Waiting, outcome: str, event: Event | None, job_id: int | None) -> Report:
         return Report(
@@ -499,8 +634,8 @@ class _Look:
             outcome,
             event=event,
             job=job_id,
-            provisioned_at=self._provisioned.get(waiting),
-            troubled=waiting in self._alerted,
+            provisioned_at=self._provisioned.get(waiting.action),
+            troubled=waiting.action in self._alerted,
         )
 
     def _leave_or_put_off(self, each: Waiting, job_id: int | None, verdict: Verdict) -> None:
@@ -522,33 +657,40 @@ class _Look:
         self._withdraw([each for each in members if each.action.instance_id in launched.left])
         for each in members:
             instance_id = each.action.instance_id
-            if instance_id in launched.staying:
-                self._put_off(each, launched.job_id, timing.FIRST_POLL)
+            if instance_id in launched.jobs:
+                self._put_off(each, launched.jobs[instance_id], timing.FIRST_POLL, lost_jobs=self.message.lost_jobs)
             elif instance_id in launched.left:
                 self.round.reports.append(self._left_meanwhile(each, launched.struck))
             else:
-                self.round.reports.append(Report(each.action, "finished elsewhere"))
+                self.round.reports.append(Report(each.action, NO_LONGER_WAITING))
 
     def _alert_if_due(self, job_id: int | None, verdict: Verdict, waiting: Waiting) -> None:
         if verdict.alert:
             self._alert(verdict.reason, job_id, waiting)
 
     def _alert(self, reason: str, job_id: int | None, waiting: Waiting) -> None:
-        if waiting not in self._alerted:
-            self._alerted.add(waiting)
-            self._alerts[waiting] = (job_id, Note(reason, alert=True))
+        if waiting.action not in self._alerted:
+            self._alerted.add(waiting.action)
+            self._alerts[waiting.action] = (job_id, Note(reason, alert=True))
 
     # What goes on
 
-    def _put_off(self, waiting: Waiting, job_id: int | None, delay: float) -> None:
+    def _put_off(self, waiting: Waiting, job_id: int | None, delay: float, lost_jobs: int = 0) -> None:
         capped = max(1.0, min(math.ceil(delay), self._longest))
-        self._later[job_id, capped, waiting in self._alerted].append(waiting)
+        self._later[_Onward(job_id, capped, waiting.action in self._alerted, lost_jobs)].append(waiting)
 
     def _send_on(self) -> None:
         """The undecided, by what they wait for; and the failing, by what failed, unless that is the whole message."""
-        for (job_id, delay, alerted), members in self._later.items():
-            polls = self.message.polls + 1 if job_id == self.message.job_id else 0
-            self._send(members, delay, job_id=job_id, polls=polls, alerted=alerted)
+        for onward, members in self._later.items():
+            polls = self.message.polls + 1 if onward.job_id == self.message.job_id else 0
+            self._send(
+                members,
+                onward.delay,
+                job_id=onward.job_id,
+                polls=polls,
+                alerted=onward.alerted,
+                lost_jobs=onward.lost_jobs,
+            )
         # What was put off before something failed goes on once, not twice: messages would double at every failure.
         sent = {each.action for members in self._later.values() for each in members}
         self.round.reports = [report for report in self.round.reports if report.action not in sent]
@@ -556,14 +698,24 @@ class _Look:
             troubled = [replace(each, action=replace(each.action, troubled=True)) for each in failed]
             self._send(troubled, min(timing.FIRST_RETRY, self._longest))
         self.round.reports += [
-            Report(each.action, "", job=job_id, notes=(note,))
-            for each, (job_id, note) in self._alerts.items()
-            if each.action in sent  # of who failed the error is told, at every try, and of who left meanwhile that
+            Report(action, "", job=job_id, notes=(note,))
+            for action, (job_id, note) in self._alerts.items()
+            if action in sent  # of what failed the error is reported at every try, and of what left meanwhile that
         ]
 
     def _send(self, members: Sequence[Waiting], delay: float, **changes: Any) -> None:
         message = replace(self.message, waiting=tuple(members), heartbeat_at=self._heartbeat_at, **changes)
         self.round.next.append((message, delay))
+
+
+def _since(waiting: Waiting) -> float:
+    """When its present stint began."""
+    assert waiting.stint_since is not None  # noqa: S101 - it was looked up
+    return waiting.stint_since
+
+
+def _passes(seen: Seen) -> bool:
+    return not (seen.failing or seen.blocked or seen.passed_over)
 
 
 def _by_awaited(waiting: Iterable[Waiting]) -> tuple[list[Waiting], list[Waiting]]:
@@ -579,7 +731,7 @@ def _doubted(seen: Seen, doubts: Sequence[traffic.Doubt]) -> Seen:
     """The same, with what its target groups have against it, and what keeps them from saying."""
     against = tuple(f"elb: {each.words}" for each in doubts if each.against)
     blocked = tuple(f"elb: {each.words}" for each in doubts if not each.against)
-    return replace(seen, failing=seen.failing + against, blocked=blocked)
+    return replace(seen, failing=seen.failing + against, blocked=seen.blocked + blocked)
 
 
 def _opted_in(group: Group, installation: Settings) -> GroupSettings:

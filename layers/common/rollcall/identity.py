@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
+
+from .plain_text import INSTANCE_ID
+from .variables import marker_in
 
 if TYPE_CHECKING:
     from .fleet import Membership
@@ -14,7 +16,6 @@ if TYPE_CHECKING:
 
 NEWBORN = 900.0  # seconds for which nobody is surprised that AWS does not know an instance whose host is there
 ADDRESSES_KEPT = 65_536  # a large fleet's; what kind one is takes longer to find out than all else asked of a host
-INSTANCE_ID = re.compile(r"i-[0-9a-z]{1,17}")  # AWS refuses a whole call for one id that is empty or longer
 
 
 @dataclass(frozen=True)
@@ -27,14 +28,20 @@ class Marker:
 
 
 def marker_of(host: Host | DumpedHost, account: str, region: str) -> Marker | None:
-    """A managed host's marker; None for one that is not this installation's, or names no instance."""
-    raw = host.variables.get("rollcall")
-    if not isinstance(raw, dict) or (raw.get("account"), raw.get("region")) != (account, region):
+    """A managed host's marker; None for one that is not this installation's, is a copy, or names no instance."""
+    raw = marker_in(host.variables)
+    if (raw.get("account"), raw.get("region")) != (account, region) or is_copy(host):
         return None
     instance_id = str(raw.get("instance_id", ""))
     if not INSTANCE_ID.fullmatch(instance_id):
         return None
     return Marker(str(raw.get("group", "")), instance_id, str(raw.get("vpc", "")))
+
+
+def is_copy(host: Host | DumpedHost) -> bool:
+    """Whether a host was made by Tower's "copy inventory": its marker names the inventory that it was made for."""
+    inventory_id = marker_in(host.variables).get("inventory")
+    return isinstance(inventory_id, int) and inventory_id != host.inventory_id
 
 
 def address_of(host: Host | DumpedHost) -> str:
@@ -44,11 +51,12 @@ def address_of(host: Host | DumpedHost) -> str:
 
 def address_key(vpc: str, address: str) -> tuple[str, str]:
     """Where an address is unique: a private one in its VPC, a public one anywhere."""
-    return (vpc if _is_private(address) else "", address)
+    return (vpc if is_private(address) else "", address)
 
 
 @lru_cache(ADDRESSES_KEPT)
-def _is_private(address: str) -> bool:
+def is_private(address: str) -> bool:
+    """Whether an address, or a name that EC2 gives, is one of a VPC; "" is none."""
     try:
         return not ip_address(address).is_global  # a VPC may also have shared addresses, 100.64.0.0/10
     except ValueError:

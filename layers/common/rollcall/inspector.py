@@ -145,4 +145,5 @@ def _group(raw: Any) -> SeenGroup:
             other_traffic_of(raw),
         ),
         {each["InstanceId"]: Membership(name, each["LifecycleState"]) for each in raw.get("Instances", ())},
+        most=raw["MaxSize"],
     )

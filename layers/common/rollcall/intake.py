@@ -42,7 +42,7 @@ class Intake:
 
     def take[M](
         self,
-        event: dict[str, Any],
+        event: object,
         read: Callable[[Record], M | None],
         actions_of: Callable[[M], Sequence[LifecycleAction]],
         work: Callable[[list[M]], Sequence[Exception | None]],
@@ -50,7 +50,8 @@ class Intake:
         """Read each record, work on those that can be read, settle those that failed.
 
         read: None for a message that asks for nothing. work: for each message the error it failed with, or None.
-        Returns Lambda's partial batch response. An event that came without a queue raises its error instead.
+        Returns Lambda's partial batch response. An event that came without a queue raises its error instead. Raises
+        BadEvent for what is no batch.
         """
         messages: dict[Record, M] = {}
         failures: dict[Record, Exception] = {}

@@ -61,11 +61,17 @@ class LifecycleAction:
 
 @dataclass(frozen=True)
 class Hook:
-    """A lifecycle hook of a group; target is the ARN that it notifies, empty for EventBridge."""
+    """A lifecycle hook of a group; target is the ARN that it notifies, empty for EventBridge.
+
+    default_result: what ends its wait when it is not answered; heartbeat_timeout: after so many seconds without a
+    heartbeat. Where they are not given they are as PutLifecycleHook has them.
+    """
 
     name: str
     transition: Transition
     target: str
+    default_result: Result = Result.ABANDON
+    heartbeat_timeout: int = 3600
 
 
 @dataclass(frozen=True)
@@ -151,7 +157,8 @@ class GroupSettings:
     """What a group asks for by its tags.
 
     timeout in seconds; watch likewise, 0 for none. user_data: its instances ask for more by theirs. nodes: None if its
-    instances are not in Chef.
+    instances are not in Chef. released_at: when an operator released the group from the provisioning circuit breaker,
+    in epoch seconds, 0 if never.
     """
 
     group: str
@@ -166,6 +173,7 @@ class GroupSettings:
     user_data: bool = False
     nodes: NodePattern | None = None
     retire_job_template: str | None = None
+    released_at: float = 0.0
 
     def asks(self, kind: CheckKind) -> bool:
         """Whether its gate holds a check of this kind."""
@@ -203,15 +211,20 @@ class Instance:
 
 @dataclass(frozen=True)
 class Inventory:
-    """A Tower inventory."""
+    """A Tower inventory. organization: the name of the one that it belongs to, empty if unknown."""
 
     id: int
     name: str
+    organization: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
 class JobTemplate:
-    """A Tower job template, with what decides whether a launch can be limited. inventory_id is None if it has none."""
+    """A Tower job template, with what decides whether a launch can be limited and runs the whole playbook.
+
+    inventory_id is None if it has none. job_type: "run" or "check". tags, skip_tags: the playbook's tags that its jobs
+    are limited to, and those that they leave out, as one text each. asks_X: it prompts for it on launch.
+    """
 
     id: int
     name: str
@@ -219,6 +232,24 @@ class JobTemplate:
     asks_limit: bool
     asks_inventory: bool
     slices: int
+    job_type: str = "run"
+    tags: str = ""
+    skip_tags: str = ""
+    asks_job_type: bool = False
+    asks_tags: bool = False
+    asks_skip_tags: bool = False
+
+    def on(self, inventory: Inventory) -> JobKind:
+        """The kind of the jobs that are launched from it on an inventory."""
+        return JobKind(self.id, inventory.id)
+
+
+@dataclass(frozen=True)
+class JobKind:
+    """What jobs have in common that can be compared: a template, and an inventory."""
+
+    template_id: int
+    inventory_id: int | None
 
 
 @dataclass(frozen=True)
@@ -226,12 +257,24 @@ class LaunchTerms:
     """How a job template may be launched: by whom, how often at once, and what a launch has to bring beside a limit.
 
     startable: the token's user may launch it. needed: what Tower would not launch it without, in words, and Rollcall
-    never gives; unknown, and so empty, where it is not startable.
+    never gives; unknown, and so empty, where it is not startable. timeout: seconds after which Tower ends a job of it,
+    0 for the server's default, below 0 for never. forks: hosts that a job works on at once, 0 for Ansible's default.
     """
 
     startable: bool
     simultaneous: bool
     needed: tuple[str, ...] = ()
+    timeout: int = 0
+    forks: int = 0
+
+
+@dataclass(frozen=True)
+class PastJob:
+    """A job that succeeded: on how many hosts, with how many at once (0 for Ansible's default), in how many seconds."""
+
+    hosts: int
+    forks: int
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -248,6 +291,15 @@ class BulkLimits:
 
     create: int
     delete: int
+
+
+@dataclass(frozen=True)
+class HostLimit:
+    """How many hosts there may be, and are. owner: whose limit it is, in words."""
+
+    owner: str
+    used: int
+    most: int
 
 
 @dataclass(frozen=True)
@@ -287,10 +339,11 @@ class DumpedHost:
 
 @dataclass(frozen=True)
 class Dump:
-    """A whole inventory."""
+    """A whole inventory. plain: none of its variables holds what is more than text in an inventory, that is certain."""
 
     inventory: Inventory
     hosts: tuple[DumpedHost, ...]
+    plain: bool = False
 
 
 @dataclass(frozen=True)
@@ -327,7 +380,13 @@ class JobStatus(StrEnum):
 
 @dataclass(frozen=True)
 class Job:
-    """A Tower job. Times in epoch seconds by Tower's clock; hosts are the names its limit holds."""
+    """A Tower job. Times in epoch seconds by Tower's clock.
+
+    hosts: the instance ids that its limit names; where it was asked for by hosts, also those of them that it ran on.
+    is_whole: it is a run, not a check, and of all of its playbook, under no tags. is_limited_to_ids: its limit names
+    instance ids and nothing else. scm_revision: of its project, empty
+    before it started and for a project without one. launched_by: the user's name.
+    """
 
     id: int
     template_id: int
@@ -337,10 +396,62 @@ class Job:
     started_at: float | None
     finished_at: float | None
     explanation: str
+    inventory_id: int | None = None
+    is_whole: bool = True
+    is_limited_to_ids: bool = True
+    playbook: str = ""
+    scm_revision: str = ""
+    launched_by: str = ""
+
+    @property
+    def kind(self) -> JobKind:
+        """What it has in common with the jobs that it can be compared with."""
+        return JobKind(self.template_id, self.inventory_id)
+
+
+@dataclass(frozen=True)
+class HostSummary:
+    """How often what became of one host in a job, as Ansible counts it.
+
+    unreachable: without those that the playbook ignores. ignored: failures, and on what was not reached.
+    """
+
+    failures: int = 0
+    unreachable: int = 0
+    ignored: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class JobEvent:
+    """One event of a playbook run, as ansible-runner reports it.
+
+    counter: its place in the run. kind: its name there. host: whose it is, empty for none. task: the task's name, path:
+    the file and line that it stands in, below the project; action: what it does, without ansible.builtin. play: the run
+    of a play, of which a serial one has a run for each batch. task_id: the same for a task's start and its results.
+    at: epoch seconds. is_handler: of a task's start, whether it is a handler's. handler: of a notification, whose it
+    is. ignored: of a failure, whether the playbook ignores it. delegated: whether another host did it.
+    """
+
+    counter: int
+    kind: str
+    host: str = ""
+    task: str = ""
+    path: str = ""
+    action: str = ""
+    play: str = ""
+    task_id: str = ""
+    at: float = 0
+    is_handler: bool = False
+    handler: str = ""
+    ignored: bool = False
+    delegated: bool = False
 
 
 class Outcome(StrEnum):
-    """What a job showed about one host."""
+    """What a job showed about one host.
+
+    CUT_SHORT: nothing against it, and no proof that every task of the playbook ran on it. UNPROVEN: nothing at all.
+    """
 
     OK = "ok"
     FAILED = "failed"
@@ -375,11 +486,19 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Waiting:
-    """An instance at the gate: its action, its launch (epoch seconds) and the address its checks go to."""
+    """An instance at the gate: its action, and the address its checks go to.
+
+    stint_since: when its present stint began, by Tower's clock; None in messages of a version that knew no stints.
+    unanswered_since: since when AWS says that its hook has no action, though it holds the instance, by the clock of the
+    functions; None while it does not say so. launched_at: written for that version alone, should it be deployed again.
+    All in epoch seconds.
+    """
 
     action: LifecycleAction
     launched_at: float
     address: str
+    stint_since: float | None = None
+    unanswered_since: float | None = None
 
 
 @dataclass(frozen=True)
@@ -387,9 +506,9 @@ class GateMessage:
     """What the gate queue carries.
 
     job_id: the job last known to hold these instances, None where their groups have no template.
-    since: when they were registered; heartbeat_at: when their hooks began to wait, or last got a sign of life (both
-    epoch seconds).
-    polls: how often the same job has been looked at. alerted: whether somebody was told that they are stuck.
+    since: when they were registered; heartbeat_at: when their hooks began to wait, or last got a heartbeat (both epoch
+    seconds). polls: how often the same job has been looked at. alerted: whether an alert about them was published.
+    lost_jobs: how often in a row a job that was launched for them was not found in Tower any more.
     """
 
     waiting: tuple[Waiting, ...]
@@ -398,6 +517,7 @@ class GateMessage:
     heartbeat_at: float
     polls: int = 0
     alerted: bool = False
+    lost_jobs: int = 0
 
 
 @dataclass(frozen=True)
@@ -426,8 +546,8 @@ class RetireMessage:
     """What the gate queue carries of instances on their way out, all of one group.
 
     job_id: the retire job that is known to hold them, None as long as none is. since: when cleanup handed them over;
-    heartbeat_at: when their hooks last got a sign of life (both epoch seconds). polls: how often the same job has been
-    looked at.
+    heartbeat_at: when their hooks last got a heartbeat; unanswered_since: see Waiting (all epoch seconds). polls: how
+    often the same job has been looked at.
     """
 
     retiring: tuple[LifecycleAction, ...]
@@ -435,6 +555,7 @@ class RetireMessage:
     since: float
     heartbeat_at: float
     polls: int = 0
+    unanswered_since: float | None = None
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from .errors import BadSettings, TowerDenied, TowerRejected, TowerUnavailable
 from .objections import Objection, require_none
 from .removal import strike_off
-from .settings import RETIRE_TAG
+from .settings import JOB_TAG, RETIRE_TAG
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from .fleet import Fleet
     from .model import GroupSettings, Inventory, Job, JobTemplate
@@ -20,20 +20,17 @@ if TYPE_CHECKING:
     from .tower import Tower
 
 CLOCK_STEP = 2.0  # seconds; Tower tells its time in whole ones
-JOB_TAG = "rollcall:job-template"
-JOBS_FROM = 3600.0  # seconds before an instance's launch; covers clocks that differ
 
 
 @dataclass(frozen=True)
 class Launched:
     """What became of the instances a job was wanted for.
 
-    job_id: of the job limited to staying, None if nobody stayed. left: gone or going; struck: what came of striking
-    those off. The rest need no job any more.
+    jobs: by instance id, the job that holds each of those that stay. left: gone or going; struck: what came of removing
+    their hosts. The rest need no job any more.
     """
 
-    job_id: int | None
-    staying: tuple[str, ...]
+    jobs: Mapping[str, int]
     left: tuple[str, ...]
     struck: StruckOff
 
@@ -81,14 +78,14 @@ def _of_tag(settings: GroupSettings, tag: str) -> Iterator[None]:
 
 
 def require_limitable(template: JobTemplate, inventory: Inventory, settings: GroupSettings, tag: str = JOB_TAG) -> None:
-    """Refuse a template that would run on other hosts than ours. Raises BadSettings with the remedy."""
+    """Refuse a template that limit_objections speak against. Raises BadSettings with the remedy."""
     require_none(limit_objections(template, inventory, settings, tag))
 
 
 def limit_objections(
     template: JobTemplate, inventory: Inventory, settings: GroupSettings, tag: str = JOB_TAG
 ) -> Iterator[Objection]:
-    """What would let a template run on other hosts than ours, or on none."""
+    """What would let a template run on other hosts than ours, on none, or not the whole of its playbook."""
     where = f"group {settings.group!r}: job template {template.name!r} (tag {tag})"
     if not template.asks_limit:
         yield Objection(
@@ -107,6 +104,23 @@ def limit_objections(
             f"({inventory.id})",
             "let it prompt for the inventory, or set the tag rollcall:inventory",
         )
+    if template.job_type != "run" and not template.asks_job_type:
+        yield Objection(
+            "not a run",
+            f"{where} is of the job type {template.job_type!r}, whose jobs change nothing on a host",
+            "set its job type to 'Run', or tick 'Prompt on launch' beside it",
+        )
+    fixed = [
+        *([f"runs only the tags {template.tags!r}"] if template.tags and not template.asks_tags else []),
+        *([f"skips the tags {template.skip_tags!r}"] if template.skip_tags and not template.asks_skip_tags else []),
+    ]
+    if fixed:
+        yield Objection(
+            "tags",
+            f"{where} {' and '.join(fixed)}, so its jobs look like a person's run of a part of its playbook",
+            "clear its job tags and skip tags, or tick 'Prompt on launch' beside them; give what new instances need a "
+            "playbook of its own",
+        )
 
 
 def launch(
@@ -116,11 +130,15 @@ def launch(
     inventory: Inventory,
     instance_ids: Collection[str],
     unawaited: Collection[str],
+    *,
+    rivals_since: float | None = None,
 ) -> Launched:
     """Launch one job limited to those of the instances that are still pending.
 
-    unawaited: those that may as well be in service already, for no hook of ours holds them.
-    Their hosts exist already: who terminates one from now on finds its host, and who did so before is seen here.
+    unawaited: those that may as well be in service already, for no hook of ours holds them. rivals_since: jobs since
+    then (epoch seconds by Tower's clock) that another message may have launched on the same instances are given way to;
+    None where the making of the hosts has kept every other message out.
+    Their hosts exist already: a termination from now on finds the host, and an earlier one is seen here.
     """
     memberships = fleet.memberships(instance_ids)
     ordered = sorted(set(instance_ids))
@@ -129,11 +147,13 @@ def launch(
     staying = tuple(
         each
         for each in ordered
-        if (known := memberships.get(each)) and (known.pending or (known.settled and each in unawaited))
+        if (known := memberships.get(each)) and (known.entering or (known.serving and each in unawaited))
     )
-    struck = strike_off(tower, left)
-    job_id = launch_once(tower, template, inventory, staying) if staying else None
-    return Launched(job_id, staying, left, struck)
+    struck = strike_off(tower, fleet, left)
+    if staying and rivals_since is not None:
+        return Launched(launch_alone(tower, template, inventory, staying, rivals_since), left, struck)
+    jobs = dict.fromkeys(staying, launch_once(tower, template, inventory, staying)) if staying else {}
+    return Launched(jobs, left, struck)
 
 
 def launch_once(tower: Tower, template: JobTemplate, inventory: Inventory, instance_ids: Sequence[str]) -> int:
@@ -145,7 +165,7 @@ def launch_once(tower: Tower, template: JobTemplate, inventory: Inventory, insta
     try:
         return tower.launch(template, inventory, instance_ids)
     except TowerUnavailable:
-        jobs = tower.jobs_holding(template.id, instance_ids, began - CLOCK_STEP)
+        jobs = tower.jobs_holding(template.on(inventory), instance_ids, began - CLOCK_STEP)
         launched = [job.id for job in jobs if job.hosts == set(instance_ids)]
         return max(launched) if launched else tower.launch(template, inventory, instance_ids)
 
@@ -162,7 +182,9 @@ def launch_alone(
     """
     job_id = launch_once(tower, template, inventory, instance_ids)
     rivals = [
-        job for job in tower.jobs_holding(template.id, instance_ids, since) if job.id < job_id and not job.status.final
+        job
+        for job in tower.jobs_holding(template.on(inventory), instance_ids, since)
+        if job.id < job_id and not job.status.final
     ]
     held = {name: job.id for job in rivals for name in job.hosts & set(instance_ids)}
     if not held:
@@ -175,7 +197,11 @@ def launch_alone(
     return held | (launch_alone(tower, template, inventory, rest, since) if rest else {})
 
 
-def job_of(instance_id: str, jobs: Collection[Job]) -> Job | None:
-    """The job that decides about an instance: an active one, or the newest; None if none holds it."""
-    holding = [job for job in jobs if instance_id in job.hosts]
+def job_of(instance_id: str, jobs: Collection[Job], since: float) -> Job | None:
+    """The job that decides about an instance: an active one, or the newest; None if none holds it.
+
+    since: when the instance's present stint began, in epoch seconds by Tower's clock; what was tried before is of a
+    former one.
+    """
+    holding = [job for job in jobs if instance_id in job.hosts and job.created_at >= since]
     return max(holding, key=lambda job: (not job.status.final, job.id), default=None)

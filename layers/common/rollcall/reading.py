@@ -16,19 +16,23 @@ from typing import TYPE_CHECKING
 
 from .errors import RollcallError, Throttled
 from .fleet import INSTANCES_PER_FILTER
-from .provisioning import JOBS_FROM, find_in_tower, job_of
+from .followable import name_objections
+from .objections import require_none
+from .provisioning import find_in_tower, job_of
 from .settings import OPT_IN_TAG, read_group_settings
-from .snapshot import Place, Snapshot, groups_of, homes, owners_of, proven, suspects
+from .snapshot import Place, Snapshot, groups_of, homes, is_young, managed, owners_of, proven, since, suspects
+from .stint import read_stint
 from .variables import job_owed_since
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from .fleet import Fleet, Membership, OptedIn
-    from .model import Dump, Instance, Inventory, JobTemplate, Wishes
+    from .model import Dump, Instance, Inventory, JobKind, JobTemplate, Wishes
     from .settings import Settings
     from .tower import Tower
 
+ARRIVING = ("Pending:Wait", "InService", "Standby")
 CONTROLS = (
     5  # instances that EC2 is asked about although they serve: whether it knows them tells what its answer is worth
 )
@@ -86,14 +90,15 @@ class Reading:
         asked = suspects(seen)
         seen = replace(seen, memberships={**seen.memberships, **self._fleet.memberships(asked)})
         seen = replace(seen, instances=self._instances(seen, seen.memberships.keys() | asked))
-        known = seen.memberships.keys() | seen.instances.keys()
-        unknown = {host_id for host_id, marker in seen.owners.items() if marker.instance_id not in known}
+        arrived_at, unsaid = self._arrived_at(seen)
+        seen = replace(seen, arrived_at=arrived_at, troubled=seen.troubled | unsaid)
+        aged = self._of_age(seen, wishes)
+        seen = replace(seen, created_at=self._tower.created_at(aged) if aged else {})
         jobs_ended, untold = self._jobs_ended(seen, wishes)
         return replace(
             seen,
             now=self._tower.now(),
             troubled=seen.troubled | untold,
-            created_at=self._tower.created_at(unknown) if unknown else {},
             by_instance_id=self._by_instance_id(seen) if wishes.adopt else {},
             jobs_ended=jobs_ended,
         )
@@ -129,6 +134,7 @@ class Reading:
             with self._telling(f"group {name}", {name}):
                 settings = read_group_settings(each.group)
                 if settings:
+                    require_none(name_objections(settings))
                     inventory, self.templates[name] = find_in_tower(self._tower, settings)
                     places[name] = Place(settings, inventory)
         return places
@@ -164,47 +170,68 @@ class Reading:
             (host.inventory_id, host.instance_id): host.id for host in self._tower.hosts_of(wanted) if not host.owner
         }
 
+    def _arrived_at(self, seen: Snapshot) -> tuple[dict[str, float], set[str]]:
+        """When the instances came that have no host in use; and the groups of which AWS does not say it."""
+        hosted = homes(seen)
+        newly: defaultdict[str, set[str]] = defaultdict(set)
+        for instance_id, membership in seen.memberships.items():
+            place = seen.places.get(membership.group)
+            if place and membership.state in ARRIVING and (place.inventory.id, instance_id) not in hosted:
+                newly[membership.group].add(instance_id)
+        found: dict[str, float] = {}
+        unsaid = set(newly)
+        for group, ids in newly.items():
+            with self._telling(f"scaling activities of group {group}", {group}):
+                found |= self._fleet.arrivals(group, ids)
+                unsaid.remove(group)
+        return found, unsaid
+
+    def _of_age(self, seen: Snapshot, wishes: Wishes) -> set[int]:
+        """The hosts whose age matters: of instances that AWS does not know, and those whose marker has no stint."""
+        known = seen.memberships.keys() | seen.instances.keys()
+        of_jobs = set(self._of_jobs(seen, wishes))
+        return {
+            host.id
+            for host, marker in managed(seen)
+            if marker.instance_id not in known or (marker.instance_id in of_jobs and read_stint(host.variables) is None)
+        }
+
     def _jobs_ended(self, seen: Snapshot, wishes: Wishes) -> tuple[dict[str, float], set[str]]:
         """When the newest jobs ended, of those for whom it matters; and the groups of which Tower does not say it."""
-        groups: defaultdict[int, set[str]] = defaultdict(set)
-        wanted: defaultdict[int, set[str]] = defaultdict(set)
+        groups: defaultdict[JobKind, set[str]] = defaultdict(set)
+        wanted: defaultdict[JobKind, set[str]] = defaultdict(set)
         for instance_id in self._of_jobs(seen, wishes):
             group = seen.memberships[instance_id].group
             if template := self.templates.get(group):
-                groups[template.id].add(group)
-                wanted[template.id].add(instance_id)
+                kind = template.on(seen.places[group].inventory)
+                groups[kind].add(group)
+                wanted[kind].add(instance_id)
         ended: dict[str, float] = {}
         untold: set[str] = set()
-        for template_id, ids in wanted.items():
-            since = min(seen.instances[each].launched_at for each in ids) - JOBS_FROM
+        begun = since(seen)
+        for kind, ids in wanted.items():
             try:
-                jobs = self._tower.jobs_holding(template_id, ids, since)
+                jobs = self._tower.jobs_holding(kind, ids, min(begun.get(each, 0.0) for each in ids))
             except RollcallError as error:
-                self._troubles[f"jobs of job template {template_id}"] = _Trouble(error, groups[template_id])
-                untold |= groups[template_id]
+                self._troubles[f"jobs of job template {kind.template_id}"] = _Trouble(error, groups[kind])
+                untold |= groups[kind]
                 continue
             for instance_id in ids:
-                if job := job_of(instance_id, jobs):
+                if job := job_of(instance_id, jobs, begun.get(instance_id, 0.0)):
                     ended[instance_id] = (job.finished_at or self._tower.now()) if job.status.final else math.inf
         return ended, untold
 
     def _of_jobs(self, seen: Snapshot, wishes: Wishes) -> Iterator[str]:
         """The instances whose jobs matter: those that wait, and those on which one may be launched."""
         hosted = homes(seen)
-        owing = {
-            marker.instance_id
-            for dump in seen.dumps.values()
-            for host in dump.hosts
-            if (marker := seen.owners.get(host.id)) and job_owed_since(host.variables) is not None
-        }
+        owing = {marker.instance_id for host, marker in managed(seen) if job_owed_since(host.variables) is not None}
         for instance_id, membership in seen.memberships.items():
             place, instance = seen.places.get(membership.group), seen.instances.get(instance_id)
             if not place or not instance:
                 continue
             homeless = (place.inventory.id, instance_id) not in hosted
-            young = seen.now - instance.launched_at < place.settings.timeout
-            launchable = instance_id in owing or (homeless and (young or wishes.provision))
-            if membership.state == "Pending:Wait" or (membership.settled and launchable):
+            launchable = instance_id in owing or (homeless and (is_young(seen, place, instance_id) or wishes.provision))
+            if membership.state == "Pending:Wait" or (membership.serving and launchable):
                 yield instance_id
 
 
@@ -223,7 +250,7 @@ def require_credible(memberships: Mapping[str, Membership], instances: Collectio
     It would make every instance that no group lists look gone. Of a single one EC2 may really not know yet, or any
     more, when Auto Scaling lists it; with two or more that is less likely than an empty answer.
     """
-    serving = [each for each, known in memberships.items() if known.settled]
+    serving = [each for each, known in memberships.items() if known.serving]
     if len(serving) > 1 and not any(each in instances for each in serving):
         raise Throttled(
             f"EC2 describes none of the {len(serving)} instances that Auto Scaling says are in service: an answer that "
@@ -238,7 +265,7 @@ def asked_again(
 
     Raises Throttled if it does not know one of these any more: then nobody is gone for its silence.
     """
-    serving = {each for each, known in memberships.items() if known.settled}
+    serving = {each for each, known in memberships.items() if known.serving}
     controls = sorted(serving & set(instances))[:CONTROLS]
     found: dict[str, Instance] = {}
     for chunk in batched(sorted(unknown), INSTANCES_PER_FILTER - CONTROLS):

@@ -1,7 +1,8 @@
 """Launched instances -> hosts in Tower and one provisioning job per template and inventory.
 
 A batch goes through the stages of register() from top to bottom. An error takes the actions it concerns out of the
-batch and lets the others pass on.
+batch and lets the others pass on. Before any job is launched each host says in its marker when the present stint of its
+instance began: jobs of before do not count.
 """
 
 from __future__ import annotations
@@ -14,38 +15,41 @@ from functools import partial
 from itertools import batched
 from typing import TYPE_CHECKING
 
+from .answers import require_visible
 from .errors import BadSettings, InstanceNotVisible, JobStillLanding, TowerDenied, TowerUnavailable
-from .events import write_gate_message
+from .events import written
 from .eviction import evict
 from .followable import objections_to
 from .identity import address_key
 from .model import GateMessage, LifecycleAction, Parameters, Result, Transition, Waiting
 from .objections import require_none
 from .parameters import read_parameters
-from .provisioning import JOBS_FROM, find_in_tower, job_of, launch, require_limitable
+from .provisioning import find_in_tower, job_of, launch, require_limitable
 from .removal import strike_off
-from .reports import Event, Note, Report, failing, going, gone
+from .reports import NO_LONGER_WAITING, Event, Note, Report, failing, going, gone, notes_on_kept, without_refused
+from .resting import is_enabled_again
 from .settings import RETIRE_TAG, read_group_settings
-from .tower import HostsExist, NewHost
+from .stint import begins_anew, joined_by, may_be_former, new_stint, rested_since, stint_of
+from .tower import NewHost
 from .traffic import require_askable
-from .variables import host_variables, templated_tags, with_ours
-from .waiting import longest_wait, poll_delay
+from .variables import OWED_SINCE, RESTING, host_variables, left_out, with_ours, with_state
+from .waiting import HOOK_LIFE_MAX, POLL_MAX, longest_wait, poll_delay
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from .eviction import Eviction
     from .fleet import Fleet, Fleets, Membership
-    from .model import Group, GroupSettings, Host, Instance, Inventory, JobTemplate
+    from .model import Group, GroupSettings, Host, Instance, Inventory, Job, JobKind, JobTemplate
     from .queues import Queues
     from .removal import StruckOff
     from .settings import Settings
-    from .tower import DeleteRefused, Tower
+    from .stint import Stint
+    from .tower import Kept, Tower
 
 LANDING_TIME = 120.0  # seconds that a host without a job is left to whoever made it; above the function's own timeout
-LOOKS = 4  # at the hosts of a batch while others create the same ones
+JOB_LIFE = HOOK_LIFE_MAX  # seconds that a job may run, for no hook waits for longer
 ASSOCIATES_AT_ONCE = 4  # Tower takes about 20 group memberships a second, with 4 clients as with 16
-WARMING = "Warmed:Pending"
 
 
 @dataclass(frozen=True)
@@ -75,32 +79,53 @@ class Newcomer:
 
 @dataclass(frozen=True)
 class Registered:
-    """A newcomer whose host exists; existing is the host as it was found, None if it was made just now."""
+    """A newcomer whose host exists; existing is the host as it was found, None if it was made just now.
+
+    stint: the present one, as the host's marker has it now. begun: this message begins it.
+    """
 
     newcomer: Newcomer
     host_id: int
     existing: Host | None
+    stint: Stint
+    begun: bool
+
+    @property
+    def jobs_since(self) -> float:
+        """From when on jobs count, by Tower's clock.
+
+        Two messages about one action that are worked on at one moment both begin the stint of a resting host. The job
+        of the one counts for the other.
+        """
+        rested = rested_since(self.existing.variables) if self.existing else None
+        return self.stint.since if rested is None else max(rested, self.stint.since - LANDING_TIME)
 
 
 class Register:
-    """Registers batches of launch actions."""
+    """Registers batches of launch actions. clock() is this machine's, in epoch seconds."""
 
-    def __init__(self, settings: Settings, tower: Tower, fleets: Fleets, queues: Queues) -> None:
+    def __init__(
+        self, settings: Settings, tower: Tower, fleets: Fleets, queues: Queues, clock: Callable[[], float]
+    ) -> None:
         self._settings = settings
         self._tower = tower
         self._fleets = fleets
         self._queues = queues
+        self._clock = clock
 
     def register(self, actions: Collection[LifecycleAction]) -> list[Report]:
         """What became of each action: handed to the gate, done with, or failed; and who was evicted for their sake."""
         reports: list[Report] = []
         for fleet, own in self._by_fleet(actions, reports):
             with failing(own, reports):
-                newcomers = self._admit(fleet, own, reports)
-                registered = self._make_hosts(fleet, newcomers, reports)
-                registered = self._put_into_groups(registered, reports)
-                self._hand_on(fleet, registered, reports)
+                without_refused(own, reports, partial(self._register, fleet, reports=reports))
         return reports
+
+    def _register(self, fleet: Fleet, actions: Sequence[LifecycleAction], reports: list[Report]) -> None:
+        newcomers = self._admit(fleet, actions, reports)
+        registered = self._make_hosts(fleet, newcomers, reports)
+        registered = self._put_into_groups(registered, reports)
+        self._hand_on(fleet, registered, reports)
 
     def _by_fleet(
         self, actions: Collection[LifecycleAction], reports: list[Report]
@@ -113,7 +138,7 @@ class Register:
 
     # Who is a newcomer
 
-    def _admit(self, fleet: Fleet, actions: list[LifecycleAction], reports: list[Report]) -> list[Newcomer]:
+    def _admit(self, fleet: Fleet, actions: Sequence[LifecycleAction], reports: list[Report]) -> list[Newcomer]:
         ids = {action.instance_id for action in actions}
         memberships = fleet.memberships(ids)
         groups = fleet.groups({action.group for action in actions})
@@ -127,15 +152,14 @@ class Register:
                     away.append(action)
                 elif settings := self._opted_in(action, groups, reports):
                     assert membership  # noqa: S101 - _is_gone has raised or said yes without one
-                    if action.awaited and membership.state.startswith(WARMING):
-                        fleet.complete(action, Result.CONTINUE)
-                        reports.append(Report(action, "let into the warm pool"))
-                    elif membership.pending or (membership.settled and not action.awaited):
+                    if action.awaited and membership.pooled and membership.held:
+                        reports.append(_let_into_pool(fleet, action, self._clock()))
+                    elif membership.entering or (membership.serving and not action.awaited):
                         wanted[settings].append(action)
                     else:
-                        reports.append(Report(action, f"no longer pending: {membership.state}"))
+                        reports.append(_not_pending(fleet, action, membership))
         with failing(away, reports):
-            struck = strike_off(self._tower, {action.instance_id for action in away})
+            struck = strike_off(self._tower, fleet, {action.instance_id for action in away})
             reports += [_struck_off(action, "already gone", struck) for action in away]
         newcomers = [
             newcomer
@@ -198,11 +222,11 @@ class Register:
             with failing([newcomer.action for newcomer in own], reports):
                 in_time = self._in_time(inventory, own, reports)
                 free = self._make_way(fleet, inventory, in_time, reports)
-                registered += self._make_hosts_in(inventory, free, reports)
+                registered += self._make_hosts_in(fleet, inventory, free, reports)
         return registered
 
     def _in_time(self, inventory: Inventory, newcomers: list[Newcomer], reports: list[Report]) -> list[Newcomer]:
-        """Without those that serve for too long to be provisioned unasked; reconcile adds their hosts.
+        """Without those that are in service for too long to be provisioned unasked; reconcile adds their hosts.
 
         What was begun in time, at a try before, is brought to its end.
         """
@@ -214,7 +238,7 @@ class Register:
         return [each for each in newcomers if each not in left]
 
     def _is_late(self, newcomer: Newcomer) -> bool:
-        served = self._tower.now() - newcomer.instance.launched_at
+        served = self._clock() - newcomer.action.at
         return not newcomer.action.awaited and newcomer.template is not None and served >= newcomer.settings.timeout
 
     def _make_way(
@@ -234,41 +258,64 @@ class Register:
         return [newcomer for newcomer in newcomers if newcomer.instance.instance_id not in refused]
 
     def _make_hosts_in(
-        self, inventory: Inventory, newcomers: list[Newcomer], reports: list[Report]
+        self, fleet: Fleet, inventory: Inventory, newcomers: list[Newcomer], reports: list[Report]
     ) -> list[Registered]:
-        wanted = {newcomer.instance.instance_id: _new_host(newcomer) for newcomer in newcomers}
-        created: dict[str, int] = {}
-        existing: dict[str, Host] = {}
-        for _ in range(LOOKS):
-            known = created.keys() | existing.keys()
-            missing = [host for name, host in wanted.items() if name not in known]
-            try:
-                created |= self._tower.create_hosts(inventory, missing) if missing else {}
-                break
-            except HostsExist as some:  # most batches are new, and need no look
-                created |= some.created
-                existing = {host.name: host for host in self._tower.hosts_named(inventory, wanted)}
-        else:
-            raise TowerUnavailable(f"hosts of this batch keep appearing in inventory {inventory.name!r}")
+        # The oldest first: of more than Tower has room for, those are made that wait for longest.
+        by_id: defaultdict[str, list[Newcomer]] = defaultdict(list)
+        for newcomer in sorted(newcomers, key=lambda each: (each.action.at, each.action.received_at)):
+            by_id[newcomer.instance.instance_id].append(newcomer)
+        now = self._tower.now()
+        stints = {name: new_stint(now, [each.action for each in own]) for name, own in by_id.items()}
+        wanted = {name: _new_host(own[0], inventory, stints[name]) for name, own in by_id.items()}
+        made = self._tower.create_hosts(inventory, list(wanted.values()))
         registered: list[Registered] = []
-        for newcomer in newcomers:
-            name = newcomer.instance.instance_id
-            with failing([newcomer.action], reports):
-                host = None if name in created else existing[name]
-                if host:
-                    self._bring_up_to_date(host, wanted[name].variables)
-                registered.append(Registered(newcomer, host.id if host else created[name], host))
+        for name, own in by_id.items():
+            with failing([each.action for each in own], reports):
+                if error := made.errors.get(name):
+                    raise error
+                if host := made.existing.get(name):
+                    present = [each for each in own if self._is_present(fleet, host, each.action, reports)]
+                    registered += self._bring_up_to_date(host, present, wanted[name], now) if present else []
+                else:
+                    registered += [Registered(each, made.ids[name], None, stints[name], begun=True) for each in own]
         return registered
 
-    def _bring_up_to_date(self, host: Host, wanted: Mapping[str, object]) -> None:
+    def _is_present(self, fleet: Fleet, host: Host, action: LifecycleAction, reports: list[Report]) -> bool:
+        """Whether an action is not of a former stint; if it is, or nobody can say, that is reported."""
+        before = len(reports)
+        with failing([action], reports):
+            doubtful = begins_anew(host, action) and may_be_former(host, action)
+            if doubtful and not fleet.heartbeat(action):
+                require_visible(fleet, [action], self._clock())
+                reports.append(Report(action, NO_LONGER_WAITING))
+        return len(reports) == before
+
+    def _bring_up_to_date(
+        self, host: Host, newcomers: Sequence[Newcomer], wanted: NewHost, now: float
+    ) -> list[Registered]:
+        """The newcomers of one instance whose host was there already, with its variables and its stint put right.
+
+        now: by Tower's clock; when a stint begins that is not the host's.
+        """
         if host.owner is None and not self._settings.adopt_by_instance_id:
             raise BadSettings(
                 f"inventory {host.inventory_name!r} has a host {host.name} that is not ours (no variable 'rollcall'): "
                 "remove it, or deploy with AdoptByInstanceId=true to take such hosts over"
             )
-        variables = with_ours(host.variables, wanted)
-        if host.instance_id != host.name or dict(host.variables) != variables:
-            self._tower.update_host(host.id, host.name, variables)
+        actions = [each.action for each in newcomers]
+        begun = any(begins_anew(host, action) for action in actions)
+        stint = new_stint(now, actions) if begun else joined_by(stint_of(host), actions)
+        ended = dict.fromkeys((RESTING, OWED_SINCE)) if begun else {}
+        variables = with_state(with_ours(host.variables, wanted.variables), stint=stint.written(), **ended)
+        if begun or host.instance_id != host.name or dict(host.variables) != variables:
+            self._tower.update_host(
+                host.id,
+                host.name,
+                variables,
+                enabled=True if begun and is_enabled_again(host.variables) else None,
+                description=wanted.description if begun else None,
+            )
+        return [Registered(each, host.id, host, stint, begun) for each in newcomers]
 
     # Groups
 
@@ -326,35 +373,57 @@ class Register:
         members: list[Registered],
         reports: list[Report],
     ) -> None:
-        found = [each for each in members if each.existing]
-        jobs = self._tower.jobs_holding(template.id, _ids(found), _earliest_launch(found) - JOBS_FROM) if found else []
+        jobs = self._jobs_of([each for each in members if each.existing], template)
         at_work: defaultdict[int, list[Registered]] = defaultdict(list)
         unlaunched: list[Registered] = []
         for each in members:
-            job = job_of(each.newcomer.instance.instance_id, jobs)
-            if job and _is_cared_for(each):
-                reports.append(Report(each.newcomer.action, f"is in job {job.id} already"))
-            elif job:
-                at_work[job.id].append(each)
-            elif (age := self._age_of_anothers(each)) < LANDING_TIME:
-                words = f"host {each.newcomer.instance.instance_id} is new and has no job yet: somebody is at work"
-                landing = JobStillLanding(words, retry_in=LANDING_TIME - age)
-                reports.append(Report(each.newcomer.action, error=landing))
-            else:
-                unlaunched.append(each)
+            with failing([each.newcomer.action], reports):
+                job = self._present_job(each, jobs)
+                if job is None:
+                    unlaunched.append(each)
+                elif _is_cared_for(each):
+                    reports.append(Report(each.newcomer.action, f"is in job {job.id} already"))
+                else:
+                    at_work[job.id].append(each)
         for job_id, own in at_work.items():
             self._send(fleet, job_id, template, own, reports)
         for batch in batched(unlaunched, self._settings.max_hosts_per_job):
             with failing([each.newcomer.action for each in batch], reports):
                 self._launch(fleet, template, inventory, batch, reports)
 
-    def _age_of_anothers(self, registered: Registered) -> float:
-        """Seconds since somebody else made this host; infinite if it was made for this message, now or at a try before.
+    def _jobs_of(self, found: Sequence[Registered], template: JobTemplate) -> Sequence[Job]:
+        """The jobs of those whose hosts were found; also those of before their stints, for one may still run."""
+        if not found:
+            return ()
+        kind = template.on(found[0].newcomer.inventory)
+        return self._tower.jobs_holding(kind, _ids(found), min(each.stint.since for each in found) - JOB_LIFE)
 
-        A message comes again only when nobody works on it any more; a second one about the same action may be at work.
+    def _present_job(self, registered: Registered, jobs: Sequence[Job]) -> Job | None:
+        """The job of an instance in its present stint, None if one is to be launched.
+
+        Raises JobStillLanding while another message may be about to launch one, or one of before runs on the host.
+        """
+        instance_id = registered.newcomer.instance.instance_id
+        if job := job_of(instance_id, jobs, registered.jobs_since):
+            return job
+        for job in jobs:
+            if instance_id in job.hosts and not job.status.final:
+                words = f"job {job.id}, launched before the present stint of {instance_id}, still runs on it"
+                raise JobStillLanding(words, retry_in=POLL_MAX)
+        if (age := self._age_of_anothers(registered)) < LANDING_TIME:
+            words = f"host {instance_id} is new and has no job yet: another message's"
+            raise JobStillLanding(words, retry_in=LANDING_TIME - age)
+        return None
+
+    def _age_of_anothers(self, registered: Registered) -> float:
+        """Seconds since another message began this stint; infinite if this one did, now or at a try before.
+
+        A message comes again only when no function works on it any more; a second one about the same action may be at
+        work.
         """
         host = registered.existing
-        return self._tower.now() - host.created_at if host and _is_anothers(host, registered) else math.inf
+        anothers = host and not registered.begun and _is_anothers(host, registered)
+        return self._tower.now() - registered.stint.since if anothers else math.inf
 
     def _launch(
         self,
@@ -365,16 +434,27 @@ class Register:
         reports: list[Report],
     ) -> None:
         unawaited = [each.newcomer.action.instance_id for each in members if not each.newcomer.action.awaited]
-        launched = launch(self._tower, fleet, template, inventory, _ids(members), unawaited)
-        if launched.job_id is not None:
-            staying = [each for each in members if each.newcomer.instance.instance_id in launched.staying]
-            self._send(fleet, launched.job_id, template, staying, reports)
+        found = [each.jobs_since for each in members if each.existing]
+        launched = launch(
+            self._tower,
+            fleet,
+            template,
+            inventory,
+            _ids(members),
+            unawaited,
+            rivals_since=min(found) if found else None,
+        )
+        by_job: defaultdict[int, list[Registered]] = defaultdict(list)
         for each in members:
             instance_id = each.newcomer.instance.instance_id
-            if instance_id in launched.left:
+            if instance_id in launched.jobs:
+                by_job[launched.jobs[instance_id]].append(each)
+            elif instance_id in launched.left:
                 reports.append(_struck_off(each.newcomer.action, "left meanwhile", launched.struck))
-            elif instance_id not in launched.staying:
+            else:
                 reports.append(Report(each.newcomer.action, "no longer pending"))
+        for job_id, own in by_job.items():
+            self._send(fleet, job_id, template, own, reports)
 
     def _send(
         self,
@@ -391,16 +471,17 @@ class Register:
                     action=each.newcomer.action,
                     launched_at=each.newcomer.instance.launched_at,
                     address=each.newcomer.address,
+                    stint_since=each.jobs_since,
                 )
                 for each in members
             ),
             job_id=job_id,
             since=self._tower.now(),
-            heartbeat_at=_earliest_launch(members),
+            heartbeat_at=min(_waiting_since(each.newcomer.action) for each in members),
         )
         longest = longest_wait(fleet.groups({action.group for action in actions}), actions)
-        delay = min(self._first_look(template), longest) if template else 0
-        self._queues.send(self._settings.gate_queue_url, [(write_gate_message(message), delay)])
+        delay = min(self._first_look(template.on(members[0].newcomer.inventory)), longest) if template else 0
+        self._queues.send(self._settings.gate_queue_url, [(text, delay) for _, text in written(message)])
         outcome = f"registered, job {job_id}" if job_id else "registered"
         reports.extend(
             Report(
@@ -409,7 +490,7 @@ class Register:
                 event=Event.REGISTERED,
                 job=job_id,
                 notes=self._notes(each.newcomer),
-                left_out=templated_tags(each.newcomer.instance),
+                left_out=left_out(each.newcomer.instance),
             )
             for each in members
         )
@@ -420,50 +501,74 @@ class Register:
         note = f"{tag} is not followed: deploy with RetireJobs=true, or take the tag away" if deaf else ""
         return tuple(Note(words) for words in (note, newcomer.asked.warning) if words)
 
-    def _first_look(self, template: JobTemplate) -> float:
+    def _first_look(self, kind: JobKind) -> float:
         """Seconds until a job just launched is worth a look."""
         try:
-            return poll_delay(0, self._tower.usual_durations(template.id), 0)
+            return poll_delay(0, self._tower.usual_durations(kind), 0)
         except TowerUnavailable:  # no reason to keep a job that runs from the gate
             return poll_delay(0, (), 0)
 
 
-def _new_host(newcomer: Newcomer) -> NewHost:
+def _new_host(newcomer: Newcomer, inventory: Inventory, stint: Stint) -> NewHost:
     action = newcomer.action
-    ours = host_variables(newcomer.settings, newcomer.instance, action.account, action.region)
-    return NewHost(newcomer.instance.instance_id, {**newcomer.asked.variables, **ours}, _made_for(action))
+    ours = host_variables(newcomer.settings, newcomer.instance, action.account, action.region, inventory.id)
+    variables = with_state({**newcomer.asked.variables, **ours}, stint=stint.written())
+    return NewHost(newcomer.instance.instance_id, variables, _made_for(action))
 
 
 def _made_for(action: LifecycleAction) -> str:
-    """What the description of a host says of who made it."""
+    """What the description of a host says of the message that began its instance's present stint."""
     return f"Made by Rollcall for message {action.message_id}"
 
 
 def _is_anothers(host: Host, registered: Registered) -> bool:
-    """Whether a host was made for another message, or by reconcile, or by a person."""
+    """Whether a stint was begun for another message, or by reconcile, or the host made by a person."""
     return host.description != _made_for(registered.newcomer.action)
 
 
 def _is_cared_for(registered: Registered) -> bool:
-    """Whether nobody waits for this message's answer, and another one made the host: that one sees it through."""
+    """Whether no hook holds the instance, and another message began its stint: that one sees it through."""
     host = registered.existing
-    return host is not None and not registered.newcomer.action.awaited and _is_anothers(host, registered)
+    anothers = host is not None and not registered.begun and _is_anothers(host, registered)
+    return anothers and not registered.newcomer.action.awaited
 
 
 def _evicted(eviction: Eviction, account: str, region: str) -> Report:
     """Of an instance that is not of the batch: as of the terminate action that cleanup never got for it."""
     action = LifecycleAction(Transition.TERMINATING, account, region, eviction.group, eviction.instance_id)
     outcome = f"evicted: {eviction.reason}, and {', '.join(sorted(eviction.newcomers))} has its address"
-    return Report(action, outcome, event=Event.RETIRED, evicted=True)
+    notes = tuple(notes_on_kept(eviction.struck, eviction.instance_id))
+    return Report(action, outcome, event=Event.RETIRED, notes=notes, evicted=True)
+
+
+def _waiting_since(action: LifecycleAction) -> float:
+    """When its hook began to wait, in epoch seconds; long ago if that is not known, so that a heartbeat is due."""
+    return action.at if math.isfinite(action.at) else 0.0
+
+
+def _let_into_pool(fleet: Fleet, action: LifecycleAction, now: float) -> Report:
+    """A launch that ends in the warm pool needs no host and no job. Raises ActionNotVisible."""
+    if fleet.complete(action, Result.CONTINUE):
+        return Report(action, "let into the warm pool")
+    require_visible(fleet, [action], now)
+    return Report(action, NO_LONGER_WAITING)
+
+
+def _not_pending(fleet: Fleet, action: LifecycleAction, membership: Membership) -> Report:
+    """Of an instance that is not on its way into service. Raises InstanceNotVisible if its hook waits all the same."""
+    if action.awaited and fleet.heartbeat(action):
+        raise InstanceNotVisible(
+            f"{action.instance_id}: its hook {action.hook!r} waits, and yet it is {membership.state}"
+        )
+    return Report(action, f"no longer pending: {membership.state}")
 
 
 def _struck_off(action: LifecycleAction, why: str, struck: StruckOff) -> Report:
     instance_id = action.instance_id
-    refusal = struck.refusals.get(instance_id)
-    return gone(action, f"struck off: {why}", refusal, told=instance_id in struck.removed)
+    return gone(action, f"struck off: {why}", struck, told=instance_id in struck.removed)
 
 
-def _host_kept(eviction: Eviction, refusal: DeleteRefused) -> TowerDenied:
+def _host_kept(eviction: Eviction, refusal: Kept) -> TowerDenied:
     """Why a newcomer cannot have its address: the old host would be reached there too."""
     keepers = ", ".join(repr(name) for name in sorted(refusal.inventories))
     return TowerDenied(
@@ -499,12 +604,8 @@ def _is_gone(
         if instance is None and action.group not in groups:
             return True
         raise InstanceNotVisible(f"{action.instance_id} is not listed in group {action.group!r} yet")
-    return membership.leaving
+    return membership.leaving or membership.retained
 
 
 def _ids(members: Sequence[Registered]) -> list[str]:
     return [each.newcomer.instance.instance_id for each in members]
-
-
-def _earliest_launch(members: Sequence[Registered]) -> float:
-    return min(each.newcomer.instance.launched_at for each in members)

@@ -7,71 +7,84 @@ from dataclasses import dataclass, field
 from itertools import batched
 from typing import TYPE_CHECKING
 
-from .errors import TowerUnavailable
-from .tower import BULK_DELETE_MAX, DeleteRefused, HostsVanished
+from .errors import RollcallError, TowerUnavailable
+from .settings import OPT_IN_TAG
+from .tower import BULK_DELETE_MAX, DeleteRefused
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from .fleet import Fleet
     from .model import Host
-    from .tower import Tower
+    from .tower import Kept, Tower
 
 LOOKS = 5  # at the hosts; each look finds fewer unless somebody keeps adding them
 
 
 @dataclass(frozen=True)
 class StruckOff:
-    """What came of striking instances off. removed: the ids of those that had a host.
+    """What came of removing instances from every inventory.
 
-    refusals: by instance id, of an inventory that keeps its host; all other hosts are gone.
+    removed: the ids of those that had a host which is gone now. refusals: by instance id, why Tower keeps a host of it
+    that it should not: in an inventory that a group of ours names, or for another reason than a role that is missing.
+    left_in: by instance id, the names of the other inventories that keep a host of it, for the token may only read
+    them. All other hosts are gone.
     """
 
     removed: frozenset[str] = frozenset()
-    refusals: Mapping[str, DeleteRefused] = field(default_factory=dict)
+    refusals: Mapping[str, Kept] = field(default_factory=dict)
+    left_in: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
-def strike_off(tower: Tower, instance_ids: Collection[str]) -> StruckOff:
-    """Remove every host with one of these instance ids, and look that they are gone. Nobody is asked of none.
+def strike_off(tower: Tower, fleet: Fleet, instance_ids: Collection[str]) -> StruckOff:
+    """Remove every host with one of these instance ids from every inventory, and look that they are gone.
 
-    Running jobs do not stop it. Raises TowerUnavailable, TowerDenied or TowerRejected when nothing can be said of any.
+    Running jobs do not stop it. Without ids no server is asked. Raises TowerUnavailable, TowerDenied or TowerRejected
+    when nothing can be said of any.
     """
     if not instance_ids:
         return StruckOff()
     wanted = set(instance_ids)
-    refused: dict[int, DeleteRefused] = {}
+    kept: dict[int, Kept] = {}
     removed: set[str] = set()
     for _ in range(LOOKS):
         found = tower.hosts_of(instance_ids)
-        hosts = [host for host in found if host.inventory_id not in refused]
+        hosts = [host for host in found if host.id not in kept]
         if not hosts:
-            return StruckOff(
-                frozenset(removed),
-                {
-                    instance_id: refused[host.inventory_id]
-                    for host in found
-                    for instance_id in {host.name, host.instance_id} & wanted
-                },
-            )
-        removed |= {instance_id for host in hosts for instance_id in {host.name, host.instance_id} & wanted}
+            return _sorted_out(tower, fleet, frozenset(removed), found, wanted, kept)
         for chunk in batched(hosts, BULK_DELETE_MAX):
-            refused |= _delete(tower, chunk)
+            kept |= tower.delete_hosts(chunk)
+        gone = [host for host in hosts if host.id not in kept]
+        removed |= {instance_id for host in gone for instance_id in {host.name, host.instance_id} & wanted}
     raise TowerUnavailable(f"hosts of {', '.join(sorted(instance_ids))} are still there after {LOOKS} looks")
 
 
-def _delete(tower: Tower, hosts: Sequence[Host]) -> dict[int, DeleteRefused]:
-    """Delete hosts; a refusal for one inventory must not keep those of the others. The refusals by inventory id."""
+def _sorted_out(
+    tower: Tower,
+    fleet: Fleet,
+    removed: frozenset[str],
+    found: Sequence[Host],
+    wanted: set[str],
+    kept: Mapping[int, Kept],
+) -> StruckOff:
+    """What was refused, apart from what is only to be reported."""
+    ours = inventories_named(tower, fleet) if found else frozenset()
+    refusals: dict[str, Kept] = {}
+    left_in: defaultdict[str, set[str]] = defaultdict(set)
+    for host in found:
+        may_read_only = isinstance(kept[host.id], DeleteRefused) and ours is not None and host.inventory_id not in ours
+        for instance_id in {host.name, host.instance_id} & wanted:
+            if may_read_only:
+                left_in[instance_id].add(host.inventory_name)
+            else:
+                refusals[instance_id] = kept[host.id]
+    return StruckOff(removed, refusals, {each: frozenset(names) for each, names in left_in.items()})
+
+
+def inventories_named(tower: Tower, fleet: Fleet) -> frozenset[int] | None:
+    """The ids of the inventories that the groups of ours name; None where one of them cannot be found out."""
     try:
-        tower.delete_hosts(hosts)
-    except HostsVanished:
-        return {}
-    except DeleteRefused as refusal:
-        by_inventory: defaultdict[int, list[Host]] = defaultdict(list)
-        for host in hosts:
-            by_inventory[host.inventory_id].append(host)
-        if len(by_inventory) == 1:
-            return {hosts[0].inventory_id: refusal}
-        refused: dict[int, DeleteRefused] = {}
-        for each in by_inventory.values():
-            refused |= _delete(tower, each)
-        return refused
-    return {}
+        groups = fleet.opted_in(OPT_IN_TAG, members=False).values()
+        return frozenset(tower.inventory(each.group.tags[OPT_IN_TAG].strip()).id for each in groups)
+    except RollcallError:  # whoever cannot say whose inventory it is takes it for ours
+        return None

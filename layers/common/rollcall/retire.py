@@ -1,8 +1,9 @@
 """Instances on their way out -> their retire job -> their hosts out of every inventory -> their hooks completed.
 
-look() takes messages that cleanup, or an earlier look, sent to the gate's queue: it gathers what AWS and Tower show
+look() takes messages that cleanup, or an earlier round, sent to the gate's queue: it gathers what AWS and Tower show
 about each instance, judge() decides, and what is decided is applied. A retire job may delay that the hosts go, never
 prevent it: whatever becomes of the job, and whether there can be one at all, they go, and only then their hooks do.
+Those of an instance that only rests are disabled instead.
 """
 
 from __future__ import annotations
@@ -14,23 +15,28 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from . import waiting as timing
-from .errors import Permanent, RollcallError
+from .answers import RETRY_IN, UNANSWERED_LIFE, each_apart
+from .errors import InstanceNotVisible, Permanent, RollcallError
 from .events import write_action
+from .fate import Fate, fates
 from .identity import marker_of
-from .looking import Round, each_apart, take_looks
+from .looking import Round, take_looks
 from .model import JobStatus, Outcome, Result
 from .provisioning import find_in_tower, find_retire_template, launch_alone
 from .removal import StruckOff, strike_off
-from .reports import Event, Note, Report, failing
+from .reports import NO_LONGER_WAITING, Event, Note, Report, failing, notes_on_kept
+from .resting import Rested, rest
 from .settings import CHEF_TAG, read_group_settings
+from .stint import stint_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from .fate import Known
     from .fleet import Fleet, Fleets
+    from .job_evidence import Evidence
     from .model import (
         Group,
-        GroupSettings,
         Host,
         Instance,
         Inventory,
@@ -116,25 +122,39 @@ def _without_its_job(trouble: str) -> Verdict:
 
 
 class Retire:
-    """Looks at messages of instances on their way out. clock() is this machine's, in epoch seconds."""
+    """Works on messages of instances on their way out.
+
+    clock() is this machine's, in epoch seconds; seconds_left: of this invocation.
+    """
 
     def __init__(
-        self, settings: Settings, tower: Tower, fleets: Fleets, queues: Queues, clock: Callable[[], float]
+        self,
+        settings: Settings,
+        tower: Tower,
+        evidence: Evidence,
+        fleets: Fleets,
+        queues: Queues,
+        clock: Callable[[], float],
+        seconds_left: Callable[[], float],
     ) -> None:
         self._settings = settings
         self._tower = tower
+        self._evidence = evidence
         self._fleets = fleets
         self._queues = queues
         self._clock = clock
+        self._seconds_left = seconds_left
 
     def look(self, messages: Sequence[RetireMessage]) -> list[Round[RetireMessage]]:
-        """One round for each message: those that need wait no longer struck off and let go, the others sent on."""
+        """One round for each message: those that need wait no longer let go; the others are in what goes on, still to
+        be sent.
+        """
 
         def look_at(message: RetireMessage, result: Round[RetireMessage]) -> _Look:
             fleet = self._fleets.of(message.retiring[0])
-            return _Look(message, self._settings, self._tower, fleet, self._queues, result)
+            return _Look(message, self._settings, self._tower, self._evidence, fleet, self._queues, result)
 
-        return take_looks(messages, look_at, self._tower, self._queues, self._settings.gate_queue_url, self._clock)
+        return take_looks(messages, look_at, self._tower, self._clock, self._seconds_left)
 
 
 @dataclass(frozen=True)
@@ -146,14 +166,24 @@ class _Source:
     since: float
 
 
+@dataclass(frozen=True)
+class _Onward:
+    """What the messages of those that go on have in common."""
+
+    job_id: int | None
+    delay: float
+    unanswered_since: float | None = None
+
+
 class _Look:
-    """One look at one message: keep_alive() first, then run(), in whose order its methods stand."""
+    """One round of one message: keep_alive() first, then run(), in whose order its methods stand."""
 
     def __init__(
         self,
         message: RetireMessage,
         settings: Settings,
         tower: Tower,
+        evidence: Evidence,
         fleet: Fleet,
         queues: Queues,
         result: Round[RetireMessage],
@@ -163,6 +193,7 @@ class _Look:
         self._settings = settings
         self._queues = queues
         self._tower = tower
+        self._evidence = evidence
         self._fleet = fleet
         self._now = 0.0
         self._group: Group | None = None
@@ -170,11 +201,10 @@ class _Look:
         self._heartbeat_at = message.heartbeat_at
         self._closed: set[LifecycleAction] = set()
         self._source: _Source | None = None
-        self._outcomes: dict[int, Mapping[str, Outcome] | None] = {}
-        self._later: defaultdict[tuple[int, float], list[LifecycleAction]] = defaultdict(list)
+        self._later: defaultdict[_Onward, list[LifecycleAction]] = defaultdict(list)
 
     def keep_alive(self, now: float) -> None:
-        """Heartbeats, where they are due. At the first look they are: no job runs on whom nobody waits for.
+        """Heartbeats, where they are due. In the first round they are: no job runs for a hook that is over.
 
         now: epoch seconds by this machine's clock.
         """
@@ -183,7 +213,8 @@ class _Look:
         groups = self._fleet.groups({action.group for action in actions})
         self._group = groups.get(actions[0].group)
         self._longest = timing.longest_wait(groups, actions)
-        if self._now - self.message.heartbeat_at < self._longest / 2:
+        due = self._now - self.message.heartbeat_at >= self._longest / 2
+        if not due and self.message.unanswered_since is None:
             return
         self._heartbeat_at = self._now
         alive = self._each(actions, self._fleet.heartbeat)
@@ -192,7 +223,8 @@ class _Look:
     def run(self, jobs: Mapping[int, Job]) -> None:
         """Judge each, and do what was decided."""
         failed = {report.action for report in self.round.reports}
-        actions = [action for action in self.message.retiring if action not in failed]
+        unfound = self._put_unfound_off(self._closed)
+        actions = [action for action in self.message.retiring if action not in failed | unfound]
         seen = self._see(actions, jobs.get(self.message.job_id or 0))
         verdicts = {action: judge(one) for action, one in seen.items()}
         verdicts |= self._launch([action for action, verdict in verdicts.items() if verdict.move == Move.LAUNCH])
@@ -203,8 +235,19 @@ class _Look:
                 self._put_off(action, job.id, min(self._delay(job), seen[action].left))
         going = {action: verdict for action, verdict in verdicts.items() if verdict.move == Move.GO}
         with failing(going, self.round.reports):
-            self._let_go(going, seen)
+            if going:
+                self._let_go(going, seen)
         self._send_on()
+
+    def _put_unfound_off(self, actions: Collection[LifecycleAction]) -> set[LifecycleAction]:
+        """Those whose action AWS does not find right now, though Auto Scaling holds their instances."""
+        since = self._now if self.message.unanswered_since is None else self.message.unanswered_since
+        if not actions or self._now - since >= UNANSWERED_LIFE:
+            return set()
+        held = self._fleet.held(actions)
+        for action in held:
+            self._put_off(action, self.message.job_id, RETRY_IN, since)
+        return held
 
     def _each(
         self, actions: Collection[LifecycleAction], call: Callable[[LifecycleAction], bool]
@@ -230,57 +273,78 @@ class _Look:
                 obstacles = dict.fromkeys(ids, "its group does not ask for one any more") | obstacles
             else:
                 timeout = settings.timeout
-                if not known and (able := ids - obstacles.keys()):
-                    jobs |= self._find(settings, settings.retire_job_template, able, obstacles)
+                inventory, provisioning = find_in_tower(self._tower, settings)
+                template = find_retire_template(
+                    self._tower, settings, settings.retire_job_template, inventory, provisioning
+                )
+                if known and not self._counts(known, template):  # Tower's job ids come again
+                    jobs = {}
+                if not jobs and (able := ids - obstacles.keys()):
+                    jobs |= self._find(template, inventory, provisioning, able, obstacles)
         except Permanent as error:
             trouble = str(error)
+        outcomes = self._outcomes(actions, jobs)
         return {
-            action: self._seen(action, jobs.get(action.instance_id), obstacles, trouble, timeout) for action in actions
+            action: self._seen(action, jobs.get(action.instance_id), outcomes, obstacles, trouble, timeout)
+            for action in actions
         }
 
     def _unreachable(self, action: LifecycleAction, instance: Instance | None) -> str:
         """Why no job can reach an instance; nothing if one can, or where a hook does not wait for one."""
         if action in self._closed:
-            return "nobody waits for it any more"
+            return "its hook is over"
         if instance is None:
             return "EC2 does not know it"
         return "" if instance.state == "running" else f"EC2 says that it is {instance.state}"
 
+    def _counts(self, job: Job, template: JobTemplate) -> bool:
+        """Whether the message's job is one of this template, on these instances, launched for this retirement."""
+        ids = {action.instance_id for action in self.message.retiring}
+        launched_for_it = job.created_at >= self.message.since - timing.CLOCKS_APART
+        return job.template_id == template.id and job.hosts >= ids and launched_for_it
+
     def _find(
-        self, settings: GroupSettings, reference: str, ids: set[str], obstacles: dict[str, str]
+        self,
+        template: JobTemplate,
+        inventory: Inventory,
+        provisioning: JobTemplate | None,
+        ids: set[str],
+        obstacles: dict[str, str],
     ) -> dict[str, Job]:
         """The retire jobs that hold these instances; and why there is to be none for others of them."""
-        inventory, provisioning = find_in_tower(self._tower, settings)
-        template = find_retire_template(self._tower, settings, reference, inventory, provisioning)
         found = self._tower.hosts_named(inventory, ids)
         hosts = {host.name: host for host in found if self._is_ours(host)}
         for instance_id in ids - hosts.keys():
             obstacles[instance_id] = f"inventory {inventory.name!r} has no host of ours for it"
         if not hosts:
             return {}
-        since = {name: max(host.created_at, self._tower.now() - self._life()) for name, host in hosts.items()}
+        since = {name: max(stint_of(host).since, self._tower.now() - self._life()) for name, host in hosts.items()}
         self._source = _Source(template, inventory, min(since.values()))
-        held = self._tower.jobs_holding(template.id, hosts, self._source.since)
+        held = self._tower.jobs_holding(template.on(inventory), hosts, self._source.since)
         jobs = {name: job for name in hosts if (job := _deciding(name, held, since[name]))}
         idle = [host for name, host in hosts.items() if name not in jobs]
         obstacles |= {host.name: "its host is disabled, and jobs pass over it" for host in idle if not host.enabled}
         if provisioning and idle:
-            obstacles |= self._being_provisioned(provisioning, idle)
+            obstacles |= self._being_provisioned(provisioning, inventory, idle)
         return jobs
 
     def _is_ours(self, host: Host) -> bool:
         marker = marker_of(host, self._settings.account, self._fleet.region)
         return marker is not None and marker.instance_id == host.name
 
-    def _being_provisioned(self, provisioning: JobTemplate, hosts: Sequence[Host]) -> dict[str, str]:
+    def _being_provisioned(
+        self, provisioning: JobTemplate, inventory: Inventory, hosts: Sequence[Host]
+    ) -> dict[str, str]:
         """Those of the hosts that a provisioning job still works on: they have not served."""
         names = {host.name for host in hosts}
-        jobs = self._tower.jobs_holding(provisioning.id, names, min(host.created_at for host in hosts))
+        since = {host.name: stint_of(host).since for host in hosts}
+        jobs = self._tower.jobs_holding(provisioning.on(inventory), names, min(since.values()))
         return {
             name: f"its provisioning job {job.id} is not over, so it never served"
             for job in jobs
             if not job.status.final
             for name in job.hosts & names
+            if job.created_at >= since[name]
         }
 
     def _life(self) -> float:
@@ -292,6 +356,7 @@ class _Look:
         self,
         action: LifecycleAction,
         job: Job | None,
+        outcomes: Mapping[str, Outcome],
         obstacles: Mapping[str, str],
         trouble: str,
         timeout: float,
@@ -305,22 +370,22 @@ class _Look:
             trouble=trouble,
             job=job,
             age=age,
-            outcome=self._outcome(job, action.instance_id) if job else None,
+            outcome=outcomes.get(action.instance_id),
             requeued=action.token is None and self.message.job_id is None,
         )
 
-    def _outcome(self, job: Job, instance_id: str) -> Outcome | None:
-        """What an ended job showed about an instance; None while it runs, or its events are being processed."""
-        if not job.status.final:
-            return None
-        if job.status in (JobStatus.ERROR, JobStatus.CANCELED):
-            return Outcome.UNPROVEN
-        if job.id not in self._outcomes:
-            self._outcomes[job.id] = self._tower.outcomes(job)
-        outcomes = self._outcomes[job.id]
-        if outcomes is None:
-            return Outcome.UNPROVEN if self._since_end(job) > EVENTS_TOO_LONG else None
-        return outcomes.get(instance_id, Outcome.UNPROVEN)
+    def _outcomes(self, actions: Sequence[LifecycleAction], jobs: Mapping[str, Job]) -> dict[str, Outcome]:
+        """What their ended jobs showed about instances; those are left out whose job runs, or has yet to show it."""
+        ended: defaultdict[Job, set[str]] = defaultdict(set)
+        for name, job in jobs.items():
+            if job.status.final:
+                ended[job].add(name)
+        outcomes: dict[str, Outcome] = {}
+        for job, names in ended.items():
+            shown = self._evidence.outcomes(job, names, actions[0].group)
+            if shown is not None or self._since_end(job) > EVENTS_TOO_LONG:
+                outcomes |= shown or dict.fromkeys(names, Outcome.UNPROVEN)
+        return outcomes
 
     def _since_end(self, job: Job) -> float:
         return self._tower.now() - (job.finished_at or self._tower.now())
@@ -337,7 +402,7 @@ class _Look:
             jobs = launch_alone(self._tower, template, inventory, ids, self._source.since)
         except Permanent as error:
             return dict.fromkeys(wanting, _without_its_job(str(error)))
-        delay = timing.poll_delay(0, self._tower.usual_durations(template.id), 0)
+        delay = timing.poll_delay(0, self._tower.usual_durations(template.on(inventory)), 0)
         for action in wanting:
             self._put_off(action, jobs[action.instance_id], delay)
         return {}
@@ -348,54 +413,108 @@ class _Look:
             return timing.landing_delay(self._since_end(job))
         elapsed = self._tower.now() - job.started_at if job.started_at else 0.0
         polls = self.message.polls if job.id == self.message.job_id else 0
-        return timing.poll_delay(elapsed, self._tower.usual_durations(job.template_id), polls)
+        return timing.poll_delay(elapsed, self._tower.usual_durations(job.kind), polls)
 
     def _let_go(self, going: Mapping[LifecycleAction, Verdict], seen: Mapping[LifecycleAction, Seen]) -> None:
-        """Their hosts out of every inventory, and then their hooks completed; those in Chef go back to cleanup.
+        """Their hosts out of every inventory, or disabled, and then their hooks completed.
 
-        Those keep their hosts until then, for these tell how their nodes are named: cleanup removes both at once.
+        Those in Chef go back to cleanup. They keep their hosts until then, for these say how their nodes are named:
+        cleanup removes both at once.
         """
+        ends = self._end_jobs(going, seen)
+        reasons = {
+            action: verdict.reason + (ends.get(job.id, "") if (job := seen[action].job) else "")
+            for action, verdict in going.items()
+        }
+        if self._may_be_in_chef():
+            self._hand_back(going, seen, reasons)
+        else:
+            self._remove(going, seen, reasons)
+
+    def _end_jobs(
+        self, going: Mapping[LifecycleAction, Verdict], seen: Mapping[LifecycleAction, Seen]
+    ) -> dict[int, str]:
+        """Cancels the jobs that nothing waits for any more; by their ids, what came of that, in words."""
         ids = {action.instance_id for action in going}
-        if not ids:
-            return
         overdue = {one.job for action, verdict in going.items() if (one := seen[action]).job and verdict.alert}
         left_alone = {job for action in going if (job := seen[action].job) and job.hosts <= ids}
-        ends = {job.id: self._cancel(job) for job in overdue | left_alone if job and not job.status.final}
-        back = self._may_be_in_chef()
-        struck = StruckOff() if back else strike_off(self._tower, ids)
-        free = [action for action in going if action.instance_id not in struck.refusals]
-        kept = [action for action in going if action.instance_id in struck.refusals]
-        self.round.reports += [Report(action, error=struck.refusals[action.instance_id]) for action in kept]
-        completed = self._each(free, self._hand_back if back else self._continue)
+        return {job.id: self._cancel(job) for job in overdue | left_alone if job and not job.status.final}
+
+    def _hand_back(
+        self,
+        going: Mapping[LifecycleAction, Verdict],
+        seen: Mapping[LifecycleAction, Seen],
+        reasons: Mapping[LifecycleAction, str],
+    ) -> None:
+        """Cleanup publishes what becomes of these. That their messages came is forgotten: they waited for a job."""
+        for action, verdict in going.items():
+            with failing([action], self.round.reports):
+                body = write_action(replace(action, retired=True, received_at=math.inf))
+                self._queues.send(self._settings.terminate_queue_url, [(body, 0)])
+                alerts = verdict.alert and action not in self._closed
+                self.round.reports.append(self._report(action, f"retired: {reasons[action]}", seen, alerts, reasons))
+
+    def _remove(
+        self,
+        going: Mapping[LifecycleAction, Verdict],
+        seen: Mapping[LifecycleAction, Seen],
+        reasons: Mapping[LifecycleAction, str],
+    ) -> None:
+        known = fates(self._fleet, {action.instance_id for action in going})
+        going = self._without_staying(going, known)
+        resting = {each for each, own in known.items() if own.fate == Fate.RESTING}
+        struck = strike_off(self._tower, self._fleet, {action.instance_id for action in going} - resting)
+        rested = rest(self._tower, resting, self._settings.account, self._fleet.region)
+        errors = {**struck.refusals, **rested.troubles}
+        self.round.reports += [
+            Report(action, error=errors[action.instance_id]) for action in going if action.instance_id in errors
+        ]
+        free = [action for action in going if action.instance_id not in errors]
+        completed = self._each(free, lambda action: self._fleet.complete(action, Result.CONTINUE))
+        unfound = self._put_unfound_off([action for action, was_open in completed.items() if not was_open])
         for action, was_open in completed.items():
-            job = seen[action].job
-            reason = going[action].reason + (ends.get(job.id, "") if job else "")
-            alerts = going[action].alert and was_open
-            done = f"retired: {reason}" if back else f"struck off: {reason}"
-            self.round.reports.append(
-                Report(
-                    action,
-                    done if was_open or back else "finished elsewhere",
-                    # Cleanup tells of those that go back to it.
-                    event=Event.RETIRED if not back and (was_open or action.instance_id in struck.removed) else None,
-                    job=job.id if job else None,
-                    notes=(Note(f"{reason}; it goes all the same", alert=True),) if alerts else (),
-                    troubled=False,  # nobody is alerted about who still waits
-                )
-            )
+            if action in unfound:
+                continue
+            what = "its host is disabled" if action.instance_id in resting else "struck off"
+            done = f"{what}: {reasons[action]}" if was_open else NO_LONGER_WAITING
+            report = self._report(action, done, seen, going[action].alert and was_open, reasons)
+            kept = tuple(notes_on_kept(struck, action.instance_id))
+            event = Event.RETIRED if was_open or _had_host(action, struck, rested) else None
+            self.round.reports.append(replace(report, event=event, notes=(*report.notes, *kept)))
+
+    def _without_staying(
+        self, going: Mapping[LifecycleAction, Verdict], known: Mapping[str, Known]
+    ) -> dict[LifecycleAction, Verdict]:
+        """Those that do not stay after all: an instance may have come back since its message was sent."""
+        staying = {action: own for action in going if (own := known[action.instance_id]).fate == Fate.STAYING}
+        for action, own in staying.items():
+            if action in self._closed:
+                self.round.reports.append(Report(action, f"{NO_LONGER_WAITING}: {own.words}"))
+            else:
+                error = InstanceNotVisible(f"{action.instance_id}: its hook {action.hook!r} waits, and yet {own.words}")
+                self.round.reports.append(Report(action, error=error))
+        return {action: verdict for action, verdict in going.items() if action not in staying}
+
+    def _report(
+        self,
+        action: LifecycleAction,
+        outcome: str,
+        seen: Mapping[LifecycleAction, Seen],
+        alerts: bool,
+        reasons: Mapping[LifecycleAction, str],
+    ) -> Report:
+        job = seen[action].job
+        return Report(
+            action,
+            outcome,
+            job=job.id if job else None,
+            notes=(Note(f"{reasons[action]}; it goes all the same", alert=True),) if alerts else (),
+            troubled=False,  # an alert is published only of what does not wait any more
+        )
 
     def _may_be_in_chef(self) -> bool:
         """Also where the group is gone: its hosts told how its nodes were named."""
         return self._group is None or CHEF_TAG in self._group.tags
-
-    def _hand_back(self, action: LifecycleAction) -> bool:
-        """Whether its hook is open, as far as one knows. That its message came is forgotten: it waited for a job."""
-        body = write_action(replace(action, retired=True, received_at=math.inf))
-        self._queues.send(self._settings.terminate_queue_url, [(body, 0)])
-        return action not in self._closed
-
-    def _continue(self, action: LifecycleAction) -> bool:
-        return self._fleet.complete(action, Result.CONTINUE)
 
     def _cancel(self, job: Job) -> str:
         """Ends a job that nobody waits for: its hosts' addresses will be others'. Says whether that was possible."""
@@ -407,15 +526,18 @@ class _Look:
 
     # What goes on
 
-    def _put_off(self, action: LifecycleAction, job_id: int, delay: float) -> None:
-        delay = min(math.ceil(delay), self._longest, timing.RETIRE_POLL_MAX)
-        self._later[job_id, max(1.0, delay)].append(action)
+    def _put_off(
+        self, action: LifecycleAction, job_id: int | None, delay: float, unanswered_since: float | None = None
+    ) -> None:
+        delay = max(1.0, min(math.ceil(delay), self._longest, timing.RETIRE_POLL_MAX))
+        self._later[_Onward(job_id, delay, unanswered_since)].append(action)
 
     def _send_on(self) -> None:
         """Those that wait, by their job; and the failing, by what failed, unless that is the whole message."""
-        for (job_id, delay), actions in self._later.items():
-            polls = self.message.polls + 1 if job_id == self.message.job_id else 0
-            self._send(actions, delay, job_id=job_id, polls=polls)
+        for onward, actions in self._later.items():
+            polls = self.message.polls + 1 if onward.job_id == self.message.job_id else 0
+            since = onward.unanswered_since
+            self._send(actions, onward.delay, job_id=onward.job_id, polls=polls, unanswered_since=since)
         for failed in self.round.failed_apart(self.message.retiring, lambda each: each):
             troubled = [replace(action, troubled=True) for action in failed]
             self._send(troubled, min(timing.FIRST_RETRY, self._longest))
@@ -423,6 +545,10 @@ class _Look:
     def _send(self, actions: Sequence[LifecycleAction], delay: float, **changes: Any) -> None:
         message = replace(self.message, retiring=tuple(actions), heartbeat_at=self._heartbeat_at, **changes)
         self.round.next.append((message, delay))
+
+
+def _had_host(action: LifecycleAction, struck: StruckOff, rested: Rested) -> bool:
+    return action.instance_id in struck.removed | rested.hosts
 
 
 def _deciding(instance_id: str, jobs: Collection[Job], since: float) -> Job | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from .answer_room import fitting
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
 type Json = dict[str, Any]
 
-LISTED_MAX = 2000  # of each kind; Lambda's answer has room for 6 MB
+LISTED_MAX = 2000  # of each kind
 
 
 def run_answer(outcome: RunOutcome, *, dry_run: bool, seconds: float) -> Json:
@@ -29,7 +31,14 @@ def run_answer(outcome: RunOutcome, *, dry_run: bool, seconds: float) -> Json:
     are, for long ones are cut.
     """
     nodes = outcome.nodes
-    lists = {
+    about: dict[str, list[Any]] = {
+        "inventories": [
+            _named(inventory) | asdict(summary) | {"seconds": round(summary.seconds, 3)}
+            for inventory, summary in outcome.by_inventory.items()
+        ],
+        "instances": [(each, asdict(answer)) for each, answer in outcome.answers.items()],
+    }
+    lists: dict[str, list[Any]] = {
         "steps": _planned(outcome) if dry_run else drift_fixed(outcome),
         "findings": [
             {**_named(each.inventory), "kind": each.kind, "subject": each.subject, "reason": each.reason}
@@ -44,19 +53,17 @@ def run_answer(outcome: RunOutcome, *, dry_run: bool, seconds: float) -> Json:
             for what, error in outcome.troubles.items()
         ],
     }
+    kept = fitting(about | {name: each[:LISTED_MAX] for name, each in lists.items()})
+    left_out = {name: len(each) - len(kept[name]) for name, each in (about | lists).items()}
     return {
         "failed": bool(outcome.stopped or nodes.stopped or outcome.troubles),
         "dry_run": dry_run,
         "seconds": round(seconds, 3),
-        "inventories": [
-            _named(inventory) | asdict(summary) | {"seconds": round(summary.seconds, 3)}
-            for inventory, summary in outcome.by_inventory.items()
-        ],
-        "instances": {each: asdict(answer) for each, answer in outcome.answers.items()},
+        **kept,
+        "instances": dict(kept["instances"]),
         "nodes": {"ours": nodes.plan.ours, "removed": len(nodes.removed)},
-        **{name: each[:LISTED_MAX] for name, each in lists.items()},
         "left": outcome.left,
-        "left_out": {name: len(each) - LISTED_MAX for name, each in lists.items() if len(each) > LISTED_MAX},
+        "left_out": {name: number for name, number in left_out.items() if number},
     }
 
 

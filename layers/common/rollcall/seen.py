@@ -8,13 +8,27 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from .arns import arn_like
 from .errors import RollcallError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .fleet import Membership
-    from .model import BulkLimits, Group, Inventory, JobTemplate, LaunchTerms, Result, TowerUser, Transition
+    from .model import (
+        BulkLimits,
+        DumpedHost,
+        Group,
+        Host,
+        HostLimit,
+        Inventory,
+        JobTemplate,
+        LaunchTerms,
+        PastJob,
+        Result,
+        TowerUser,
+        Transition,
+    )
 
 type Look[T] = T | RollcallError
 
@@ -53,11 +67,32 @@ class SeenTopic:
 
 
 @dataclass(frozen=True)
+class Senders:
+    """The topics whose messages the queues take.
+
+    notification_topic: the parameter NotificationTopicArn, empty for none; patterns: NotifyingTopicArns.
+    """
+
+    notification_topic: str = ""
+    patterns: tuple[str, ...] = ()
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """ARNs and patterns of all of them."""
+        return (*filter(None, [self.notification_topic]), *self.patterns)
+
+    def let(self, topic: str) -> bool:
+        """Whether a topic is among them."""
+        return any(arn_like(each, topic) for each in self.named)
+
+
+@dataclass(frozen=True)
 class SeenStack:
     """The parts of the stack that take events and hand them on, by what they are called in the template.
 
     sources: the states of the event source mappings, by function; schedules: whether they are enabled, by function.
-    topics: the stack's own. told: whether there is anybody who is told of trouble.
+    topics: the stack's own. told: whether trouble is reported to people. senders: the user's topics that may
+    send to the queues.
     """
 
     rules: Mapping[str, Look[SeenRule]]
@@ -66,6 +101,7 @@ class SeenStack:
     schedules: Mapping[str, Look[bool]]
     topics: Mapping[str, Look[SeenTopic]] = field(default_factory=dict)
     told: bool = True
+    senders: Senders = Senders()
 
     def arn(self, queue: str) -> str:
         """The ARN of a queue; empty where it could not be read."""
@@ -92,12 +128,16 @@ class SeenHook:
 
 @dataclass(frozen=True)
 class SeenGroup:
-    """An Auto Scaling group, its instances by id, its hooks, and what it notifies which topics of."""
+    """An Auto Scaling group, its instances by id, its hooks, and what it notifies which topics of.
+
+    most: instances that it may have.
+    """
 
     group: Group
     members: Mapping[str, Membership]
     hooks: Look[tuple[SeenHook, ...]] = ()
     topics: Look[Mapping[str, frozenset[str]]] = field(default_factory=dict)
+    most: int = 0
 
     @property
     def name(self) -> str:
@@ -107,19 +147,34 @@ class SeenGroup:
 
 @dataclass(frozen=True)
 class SeenInventory:
-    """An inventory, whether the token may change it, and the names of its hosts."""
+    """An inventory, whether the token may change it, its hosts, and how many its organization has and may have."""
 
     inventory: Inventory
     changeable: Look[bool]
-    hosts: Look[frozenset[str]]
+    hosts: Look[tuple[DumpedHost, ...]]
+    limit: Look[HostLimit | None] = None
+
+
+@dataclass(frozen=True)
+class SeenSample:
+    """Hosts of some instances in service, in every inventory that the token may read.
+
+    instances: the ids that were looked for. elsewhere: the inventories that no tag names, and whether the token may
+    change them.
+    """
+
+    instances: frozenset[str]
+    hosts: tuple[Host, ...]
+    elsewhere: Mapping[Inventory, Look[bool]]
 
 
 @dataclass(frozen=True)
 class SeenTemplate:
-    """A job template, and how it may be launched."""
+    """A job template, how it may be launched, and its last jobs that succeeded."""
 
     template: JobTemplate
     terms: Look[LaunchTerms]
+    past: Look[tuple[PastJob, ...]] = ()
 
 
 @dataclass(frozen=True)
@@ -127,7 +182,9 @@ class SeenTower:
     """A Tower. Where version is an error nothing else was asked, where user is one no more than that.
 
     root: the URL that it is asked at; other_roots: those at which a Tower does answer, if none does there. ahead: by
-    how many seconds its clock is before ours. inventories, templates: by how tags name them.
+    how many seconds its clock is before ours. inventories, templates: by how tags name them. job_timeout: of
+    templates without one of their own, in seconds, 0 for none; None if the token may not read it. licence: how many
+    hosts there are and may be; None without a limit. sample: None if there is no instance in service.
     """
 
     root: str
@@ -137,6 +194,9 @@ class SeenTower:
     user: Look[TowerUser] | None = None
     bulk: Look[bool] = True
     limits: Look[BulkLimits | None] = None
+    job_timeout: Look[int | None] = None
+    licence: Look[HostLimit | None] = None
+    sample: Look[SeenSample] | None = None
     inventories: Mapping[str, Look[SeenInventory]] = field(default_factory=dict)
     templates: Mapping[str, Look[SeenTemplate]] = field(default_factory=dict)
 
@@ -152,7 +212,7 @@ class Seen:
 
     groups: by name. wanted: the names of those that were asked for, none for all. subscribers: the queues that get
     what a topic is told, by the topic's ARN; kinds: of target groups, by ARN. chef: how many nodes the Chef server has,
-    None if it was not asked.
+    None if it was not asked. at: when it looked, in epoch seconds.
     """
 
     stack: SeenStack
@@ -162,3 +222,4 @@ class Seen:
     subscribers: Mapping[str, Look[frozenset[str]]] = field(default_factory=dict)
     kinds: Mapping[str, Look[str]] = field(default_factory=dict)
     chef: Look[int] | None = None
+    at: float = 0.0

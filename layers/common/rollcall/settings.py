@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,11 @@ if TYPE_CHECKING:
 
 OPT_IN_TAG = "rollcall:inventory"
 CHEF_TAG = "rollcall:chef"
+JOB_TAG = "rollcall:job-template"
 RETIRE_TAG = "rollcall:retire-job-template"
+RELEASED_TAG = "rollcall:released"
+MOMENT_FORMAT = "%Y-%m-%dT%H:%M:%SZ"  # in UTC
+NAMING_TAGS = (OPT_IN_TAG, JOB_TAG, RETIRE_TAG)  # names in Tower, whose inner blanks count; it strips the outer ones
 DEFAULT_TIMEOUT = 1800  # seconds
 TIMEOUTS = range(1, 172_801)  # seconds; Auto Scaling itself ends every wait after 48 hours
 PORTS = range(1, 65_536)
@@ -30,6 +35,7 @@ class Settings:
     """One installation's parameters. stack: its name. chef_secret is empty where there is no Chef server."""
 
     account: str
+    region: str
     stack: str
     tower_url: str
     tower_secret: str
@@ -61,7 +67,8 @@ class StackNames:
     rules: their names; queues: their URLs; sources: ids of the event source mappings, by function; schedules: their
     names, by function; topics: the ARNs of the stack's own. told_table: where doctor keeps what people were told.
     notification_topic: the ARN of the topic that the queues are subscribed to, alarm_topic: of the user's own that
-    alarms go to; each empty if there is none.
+    alarms go to; each empty if there is none. notifying_topics: ARNs, or patterns of them, of further topics that may
+    send to the queues.
     """
 
     rules: Mapping[str, str]
@@ -70,6 +77,7 @@ class StackNames:
     schedules: Mapping[str, str]
     told_table: str
     notification_topic: str = ""
+    notifying_topics: tuple[str, ...] = ()
     alarm_topic: str = ""
     topics: Mapping[str, str] = field(default_factory=dict)
 
@@ -84,6 +92,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     with _naming_the_missing():
         return Settings(
             account=environment["ACCOUNT_ID"],
+            region=environment["AWS_REGION"],
             stack=environment["STACK_NAME"],
             tower_url=environment["TOWER_URL"],
             tower_secret=environment["TOWER_SECRET"],
@@ -132,9 +141,15 @@ def read_stack_names(environment: Mapping[str, str]) -> StackNames:
             schedules={"ReconcileFunction": environment["RECONCILE_SCHEDULE"]},
             told_table=environment["TOLD_TABLE"],
             notification_topic=environment.get("NOTIFICATION_TOPIC", ""),
+            notifying_topics=read_topics(environment.get("NOTIFYING_TOPICS", "")),
             alarm_topic=environment.get("ALARM_TOPIC", ""),
         )
         return _with_alert(names, environment) if "ALERT_QUEUE_URL" in environment else names
+
+
+def read_topics(text: str) -> tuple[str, ...]:
+    """The ARNs and patterns in a list as CloudFormation takes it: separated by commas, with blanks around them."""
+    return tuple(each.strip() for each in text.split(",") if each.strip())
 
 
 def _with_alert(names: StackNames, environment: Mapping[str, str]) -> StackNames:
@@ -173,15 +188,15 @@ def read_group_settings(group: Group) -> GroupSettings | None:
 
     Raises BadSettings naming the group, the tag, the value and what is allowed.
     """
-    tags = {key: " ".join(value.split()) for key, value in group.tags.items()}
+    tags = {key: value.strip() if key in NAMING_TAGS else " ".join(value.split()) for key, value in group.tags.items()}
     if OPT_IN_TAG not in tags:
         return None
     if not tags[OPT_IN_TAG]:
-        raise _unreadable(group, OPT_IN_TAG, "", "an inventory's name, org/name or id")
-    template = tags.get("rollcall:job-template") or None
+        raise _unreadable(group, OPT_IN_TAG, "", "an inventory's name, org/name, id or id:N")
+    template = tags.get(JOB_TAG) or None
     gate = tuple(_check(group, text) for text in tags.get("rollcall:gate", "").split())
     if template is None and any(check.kind == CheckKind.JOB for check in gate):
-        raise _unreadable(group, "rollcall:gate", tags["rollcall:gate"], "job only together with rollcall:job-template")
+        raise _unreadable(group, "rollcall:gate", tags["rollcall:gate"], f"job only together with {JOB_TAG}")
     return GroupSettings(
         group=group.name,
         inventory=tags[OPT_IN_TAG],
@@ -195,6 +210,7 @@ def read_group_settings(group: Group) -> GroupSettings | None:
         user_data=_flag(group, "rollcall:user-data", tags),
         nodes=read_node_pattern(group),
         retire_job_template=tags.get(RETIRE_TAG) or None,
+        released_at=_moment(group, RELEASED_TAG, tags),
     )
 
 
@@ -243,6 +259,17 @@ def _seconds(group: Group, tag: str, tags: Mapping[str, str], allowed: range) ->
     if not value.isdecimal() or int(value) not in allowed:
         raise _unreadable(group, tag, value, f"whole seconds from 1 to {allowed[-1]}")
     return int(value)
+
+
+def _moment(group: Group, tag: str, tags: Mapping[str, str]) -> float:
+    """Epoch seconds; 0 without the tag."""
+    value = tags.get(tag, "")
+    if not value:
+        return 0.0
+    try:
+        return datetime.strptime(value, MOMENT_FORMAT).replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        raise _unreadable(group, tag, value, "a moment in UTC, like 2026-11-21T10:00:00Z") from None
 
 
 def _check(group: Group, text: str) -> Check:

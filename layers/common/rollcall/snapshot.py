@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .identity import Marker, address_key, address_of, marker_of
+from .identity import Marker, address_key, address_of, is_copy, marker_of
 from .model import AddressKind
-from .variables import marker
+from .plain_text import is_surely_plain, why_no_value
+from .stint import read_stint
+from .variables import STATE, STINT, identity_in, is_resting, marker, marker_in
+from .waiting import CLOCKS_APART
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from .fleet import Membership
     from .model import Dump, DumpedHost, GroupSettings, Instance, Inventory
@@ -35,8 +39,9 @@ class Snapshot:
     Scaling says of the groups' instances, and of the suspects, who were asked for one by one. instances: what EC2 says
     of all of these but the proven. owners: by id of the managed hosts. created_at: by host id, of the suspects' hosts.
     by_instance_id: id of the host without our marker, by the inventory's id and the instance id that its field holds.
-    jobs_ended: when the newest job ended of an instance that waits or may be provisioned, infinity while it runs; an
-    instance no job holds is left out.
+    arrived_at: when its group began to launch an instance that has no host in use, as far as Auto Scaling says.
+    jobs_ended: when the newest job of the present stint ended of an instance that waits or may be provisioned, infinity
+    while it runs; an instance no job holds is left out.
     """
 
     account: str
@@ -50,6 +55,7 @@ class Snapshot:
     owners: Mapping[int, Marker]
     created_at: Mapping[int, float] = field(default_factory=dict)
     by_instance_id: Mapping[tuple[int, str], int] = field(default_factory=dict)
+    arrived_at: Mapping[str, float] = field(default_factory=dict)
     jobs_ended: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -63,14 +69,45 @@ def owners_of(dumps: Mapping[int, Dump], account: str, region: str) -> dict[int,
     }
 
 
+def managed(seen: Snapshot) -> Iterator[tuple[DumpedHost, Marker]]:
+    """Every managed host, with its marker."""
+    for dump in seen.dumps.values():
+        for host in dump.hosts:
+            if marker := seen.owners.get(host.id):
+                yield host, marker
+
+
 def homes(seen: Snapshot) -> set[tuple[int, str]]:
-    """Inventory's id and instance id, of every managed host."""
-    return {
-        (dump.inventory.id, marker.instance_id)
+    """Inventory's id and instance id, of every managed host that does not rest."""
+    return {(host.inventory_id, marker.instance_id) for host, marker in managed(seen) if not is_resting(host.variables)}
+
+
+def copies_of(seen: Snapshot) -> list[DumpedHost]:
+    """The hosts that Tower copied with their markers from an inventory to another, by id."""
+    own = (seen.account, seen.region)
+    copies = [
+        host
         for dump in seen.dumps.values()
         for host in dump.hosts
-        if (marker := seen.owners.get(host.id))
+        if is_copy(host) and (marker_in(host.variables).get("account"), marker_in(host.variables).get("region")) == own
+    ]
+    return sorted(copies, key=lambda each: each.id)
+
+
+def is_young(seen: Snapshot, place: Place, instance_id: str) -> bool:
+    """Whether an instance that has no host in use came so recently that its event was lost, and its job is due."""
+    arrived_at = seen.arrived_at.get(instance_id)
+    return arrived_at is not None and seen.now - arrived_at < place.settings.timeout
+
+
+def since(seen: Snapshot) -> dict[str, float]:
+    """When the present stint of each instance began, as far as that is known: by its host, or by its arrival."""
+    hosts = {
+        marker.instance_id: stint.since if (stint := read_stint(host.variables)) else seen.created_at.get(host.id, 0.0)
+        for host, marker in managed(seen)
+        if not is_resting(host.variables)
     }
+    return {**{each: at - CLOCKS_APART for each, at in seen.arrived_at.items()}, **hosts}
 
 
 def groups_of(seen: Snapshot) -> defaultdict[str, set[str]]:
@@ -104,12 +141,16 @@ def proven(seen: Snapshot) -> set[str]:
     found: set[str] = set()
     for instance_id, own in hosts.items():
         membership = seen.memberships.get(instance_id)
-        if membership and membership.settled and len(own) == 1 and membership.group in seen.places:
+        if membership and membership.serving and len(own) == 1 and membership.group in seen.places:
             [(host, owner)] = own
             alone = tenants[host.inventory_id, *address_key(owner.vpc, address_of(host))] == 1
             if alone and _is_right(seen, host, owner, seen.places[membership.group]):
                 found.add(instance_id)
     return found
+
+
+def _is_plain(facts: object) -> bool:
+    return is_surely_plain(json.dumps(facts).encode()) or not why_no_value(facts)
 
 
 def _is_right(seen: Snapshot, host: DumpedHost, owner: Marker, place: Place) -> bool:
@@ -118,10 +159,13 @@ def _is_right(seen: Snapshot, host: DumpedHost, owner: Marker, place: Place) -> 
     return (
         isinstance(facts, dict)
         and fact is not None
+        and host.name == owner.instance_id
         and host.inventory_id == place.inventory.id
         and bool(facts.get(fact))
         and host.variables.get("ansible_host") == facts[fact]
-        and host.variables.get("rollcall")
-        == marker(settings, owner.instance_id, seen.account, seen.region, str(facts.get("vpc")))
+        and not marker_in(host.variables).keys() & set(STATE) - {STINT}
+        and identity_in(host.variables)
+        == marker(settings, owner.instance_id, seen.account, seen.region, str(facts.get("vpc")), host.inventory_id)
         and host.groups.issuperset(settings.inventory_groups)
+        and (seen.dumps[host.inventory_id].plain or _is_plain(facts))
     )

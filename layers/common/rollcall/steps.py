@@ -21,13 +21,17 @@ def _marked_group(host: DumpedHost) -> str | None:
 
 @dataclass(frozen=True)
 class Removal:
-    """A host to be removed. moved: it is at home in another inventory, and goes once it is there."""
+    """A host to be removed. moved: it is at home in another inventory, and goes once it is there.
+
+    copied: Tower copied it from the inventory of a host that goes too; it does not count towards the removal limit.
+    """
 
     inventory: Inventory
     host: DumpedHost
     instance_id: str
     reason: str
     moved: bool = False
+    copied: bool = False
 
     @property
     def group(self) -> str | None:
@@ -41,6 +45,7 @@ class Change:
 
     new_in: where a host belongs that was made by something else and is taken over, or by a run that did not end; what
     its instance's user data asks for counts then. provision: its group's job is to run on it; only where it is new.
+    enabled: whether jobs are to run on it from now on, None to leave that as it is.
     """
 
     inventory: Inventory
@@ -52,6 +57,7 @@ class Change:
     leave: tuple[str, ...] = ()
     new_in: Place | None = None
     provision: bool = False
+    enabled: bool | None = None
 
     @property
     def group(self) -> str | None:
@@ -92,13 +98,15 @@ class Addition:
 
 @dataclass(frozen=True)
 class Requeue:
-    """A waiting instance whose lifecycle action seems lost. to_warm_pool: it goes, and may come back."""
+    """A waiting instance whose lifecycle action seems lost.
+
+    transition: None where its state does not say which way it goes, for into a warm pool and back look the same.
+    """
 
     place: Place
     instance_id: str
-    transition: Transition
+    transition: Transition | None
     reason: str
-    to_warm_pool: bool = False
 
     @property
     def group(self) -> str:
@@ -139,9 +147,13 @@ class Kind(StrEnum):
     NOT_OPTED_IN = "not opted in"
     DETACHED = "detached"
     NO_ADDRESS = "no address"
-    IN_WARM_POOL = "in the warm pool"
+    COPY = "copy"
+    READ_ONLY = "read-only inventory"
+    RENAMED = "renamed"
+    RETAINED = "retained"
     MIXED_GROUP = "mixed group"
     USER_DATA = "user data"
+    TAGS = "tags"
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """The target groups of load balancers (Application, Network, Gateway), as much of them as we use.
 
-Each call is for one target group and all instances that it concerns: at most the hundred of a message. States, reasons
-and errors are those of the Elastic Load Balancing API reference. Methods raise Throttled for what passes by itself,
-BadSettings for a target group that does not exist, and AwsDenied for the rest.
+Each call is for one target group and all instances that it concerns: at most the hundred of a message. An instance that
+does not run any more, or is in another VPC, is refused alone. States, reasons and errors are those of the Elastic Load
+Balancing API reference. Methods raise Throttled for what passes by itself, BadSettings for a target group that does not
+exist, and AwsDenied for the rest.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from .aws import aws_errors
+from .aws import aws_errors, by_halves, words_of
 from .errors import BadSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
     from mypy_boto3_elbv2.type_defs import TargetDescriptionTypeDef, TargetHealthTypeDef
@@ -65,29 +66,30 @@ class Targets:
         """What it says of each of these instances; one that it does not know is not registered."""
         health = dict.fromkeys(instance_ids, TargetHealth("unused", NOT_REGISTERED))
 
-        def describe(targets: list[TargetDescriptionTypeDef]) -> None:
-            answer = self._client.describe_target_health(TargetGroupArn=target_group, Targets=targets)
+        def describe(chunk: Sequence[str]) -> None:
+            answer = self._client.describe_target_health(TargetGroupArn=target_group, Targets=_targets(chunk))
             for raw in answer["TargetHealthDescriptions"]:
                 health[raw["Target"]["Id"]] = _health(raw["TargetHealth"])
 
         with _errors("DescribeTargetHealth", [target_group]):
-            _each_valid(describe, sorted(instance_ids))
+            by_halves(describe, sorted(instance_ids))
         return health
 
     def register(self, target_group: str, instance_ids: Collection[str]) -> dict[str, str]:
         """Make instances targets; one that is a target stays one. By instance id, why AWS does not take one of them."""
         with _errors("RegisterTargets", [target_group]):
-            return _each_valid(
-                lambda targets: self._client.register_targets(TargetGroupArn=target_group, Targets=targets),
+            refused = by_halves(
+                lambda chunk: self._client.register_targets(TargetGroupArn=target_group, Targets=_targets(chunk)),
                 sorted(instance_ids),
             )
+        return {each: words_of(why) for each, why in refused.items()}
 
     def deregister(self, target_group: str, instance_ids: Collection[str]) -> None:
         """Send instances no new requests; what they have in hand may take longer. One that is no target is left so."""
         # A target group that does not exist has no targets.
         with suppress(BadSettings), _errors("DeregisterTargets", [target_group]):
-            _each_valid(
-                lambda targets: self._client.deregister_targets(TargetGroupArn=target_group, Targets=targets),
+            by_halves(
+                lambda chunk: self._client.deregister_targets(TargetGroupArn=target_group, Targets=_targets(chunk)),
                 sorted(instance_ids),
             )
 
@@ -97,27 +99,12 @@ def name_of(target_group: str) -> str:
     return target_group.split("/")[1] if target_group.count("/") == 2 else target_group
 
 
+def _targets(instance_ids: Sequence[str]) -> list[TargetDescriptionTypeDef]:
+    return [{"Id": each} for each in instance_ids]
+
+
 def _health(raw: TargetHealthTypeDef) -> TargetHealth:
     return TargetHealth(raw.get("State", ""), raw.get("Reason", ""), raw.get("Description", ""))
-
-
-def _each_valid(
-    call: Callable[[list[TargetDescriptionTypeDef]], object], instance_ids: Sequence[str]
-) -> dict[str, str]:
-    """Call for all of them; by instance id, why AWS does not take one.
-
-    One that does not run any more, or is in another VPC, makes AWS refuse the whole call; then each half is tried.
-    """
-    try:
-        call([{"Id": each} for each in instance_ids])
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "InvalidTarget":
-            raise
-        if len(instance_ids) == 1:
-            return {instance_ids[0]: error.response["Error"]["Message"]}
-        half = len(instance_ids) // 2
-        return _each_valid(call, instance_ids[:half]) | _each_valid(call, instance_ids[half:])
-    return {}
 
 
 @contextmanager

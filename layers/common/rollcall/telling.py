@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import Permanent, RollcallError, Scope, Transient
 from .reports import Event
 from .run_answer import drift_fixed
+from .shell_words import make, options
 from .told import (
     BREAKER,
     CONFLICT_FOUND,
@@ -122,7 +123,7 @@ def alert_of(report: Report, note: Note, now: float) -> Told:
         action,
         error=IN_TROUBLE,
         reason=note.words,
-        cause=_of_instance(action),
+        cause=note.cause or _of_instance(action),
         failing_for=seconds_since(action, now) or 0.0,
         again_within=None,
         job=report.job,
@@ -244,9 +245,8 @@ def breaker_words(stopped: Sequence[Removal], managed: int, inventory: str) -> s
 
 def _forced(groups: Sequence[str]) -> str:
     """What makes a run past the breaker, of these groups or of all, as people and as programs write it."""
-    typed = "".join(f" --group {each}" for each in groups)
     event = {"force": True, **({"groups": list(groups)} if groups else {})}
-    return f"make reconcile ARGS='--force{typed}' (event {json.dumps(event)})"
+    return f"{make('reconcile', '--force', *options('--group', groups))} (event {json.dumps(event)})"
 
 
 def chef_breaker_words(stopped: int, ours: int) -> str:

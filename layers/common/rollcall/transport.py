@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,6 +12,8 @@ from hashlib import sha256
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Self
+from unicodedata import normalize
+from urllib.parse import unquote, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -37,9 +40,12 @@ DEADLINE_MARGIN = 15.0  # seconds kept back at the end of an invocation for hear
 CONNECTIONS = 8  # kept alive per invocation
 HTTP_OK = range(200, 300)
 DISTRUST = ("CERTIFICATE_VERIFY_FAILED", "[X509")  # OpenSSL's words; other TLS trouble passes by itself
-UNAUTHORIZED, FORBIDDEN, NOT_FOUND, TOO_MANY_REQUESTS, SERVER_ERROR = 401, 403, 404, 429, 500
+UNAUTHORIZED, FORBIDDEN, NOT_FOUND, TOO_LARGE, TOO_MANY_REQUESTS, SERVER_ERROR = 401, 403, 404, 413, 429, 500
 TOO_BUSY = (TOO_MANY_REQUESTS, 503)
 BROKEN_OFF = (502, 504)
+SHOWABLE = re.compile(  # a URL in which nothing can be a password, not even one that was mistyped
+    r"([A-Za-z][A-Za-z0-9+.-]*://)?[A-Za-z0-9.-]*(:[0-9]+)?(/[A-Za-z0-9._/-]*)?"
+)
 
 
 class Obstacle(Enum):
@@ -151,6 +157,8 @@ class Transport:
             if isinstance(error, requests.Timeout):
                 self.ask_no_more(unavailable)
             raise unavailable from error
+        except ValueError as error:  # requests takes a redirect's Location apart, even one that is not followed
+            raise self._unavailable(f"{self._server} answered {path} with headers that cannot be read") from error
         finally:
             self._exchanges.append(Exchange(1000 * (time.monotonic() - began), unwell))
         if answer.status_code in TOO_BUSY and answer.raw.retries and not answer.raw.retries.total:
@@ -243,11 +251,35 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
             waiting += [*each.args, getattr(each, "reason", None), each.__cause__]
 
 
+def may_hold_a_password(url: str) -> bool:
+    """Whether a URL has a user or a password before its host, however it is written or mistyped: it is not to be shown.
+
+    Python splits URLs at a fullwidth @ too, and what is percent-encoded was meant to be decoded by somebody.
+    """
+    return "@" in normalize("NFKC", unquote(url))
+
+
+def shown_url(url: str) -> str:
+    """A URL that somebody gave us, quoted, behind a blank; nothing where a part of it could be a password."""
+    return f" {url!r}" if SHOWABLE.fullmatch(url) else ""
+
+
+def bare_url(url: str) -> str:
+    """A URL with nothing but scheme, host and path: what may be shown of one that a server names."""
+    try:
+        parts = urlsplit(url)
+        host = parts.netloc.rpartition("@")[2]
+    except ValueError:
+        return "(not a URL)"
+    shown = f"{parts.scheme}://{host}{parts.path}" if host else parts.path
+    return "(not shown)" if may_hold_a_password(shown) else shown
+
+
 def object_of(answer: requests.Response) -> Json | None:
     """The answer's JSON object, None if it is something else."""
     try:
         value = answer.json()
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter for what is nested too deeply
         return None
     return value if isinstance(value, dict) else None
 

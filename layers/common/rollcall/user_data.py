@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import base64
 import json
-import math
 import re
 import zlib
 from enum import StrEnum
 from typing import TYPE_CHECKING, NoReturn
 
 from .model import Parameters
-from .variables import OUR_KEYS, is_plain
+from .plain_text import ANSIBLES_GROUPS, VARIABLE, Why, why_no_group, why_no_value, why_no_variable
+from .variables import OUR_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -25,18 +25,12 @@ MAX_UNPACKED = 65_536  # bytes that all gzip in one user data may unpack to
 MAX_WRAPPINGS = 4  # of gzip and base64 around each other
 MAX_VARIABLES = 4096  # bytes as JSON: a hundred hosts are made in one request, and reconcile holds whole inventories
 MAX_GROUPS = 20  # each takes Tower 50 ms a host
-MAX_DEPTH = 8  # lists and objects within each other
 NAMED_MAX = 20  # things left out that one reason names
 GZIP = b"\x1f\x8b"
 GZIP_WINDOW = 31  # zlib's word for: with gzip's header
 MIME_HEAD = 4096  # bytes in which cloud-init looks for the header MIME-Version to know a multipart
 JSON_TYPE = "application/json"
-VARIABLE = re.compile("[A-Za-z_][A-Za-z0-9_]{0,63}")
 GROUP = re.compile(r"[\w+\-=.:/@]{1,128}")  # what a tag's value can hold, without spaces
-ANSIBLES_GROUPS = ("all", "ungrouped", "_meta")
-# Every variable that steers how and where Ansible works begins with the first. Its JSON reader makes objects of its
-# own, not data, of what begins with the second.
-ANSIBLES = ("ansible_", "__ansible")
 
 
 class Reason(StrEnum):
@@ -179,7 +173,7 @@ def _followed(raw: object) -> Parameters:
     left_out = ["a field beside 'vars' and 'groups'"] if raw.keys() - {"vars", "groups"} else []
     kept: dict[str, object] = {}
     for name, value in variables.items():
-        if refusal := _why_no_variable(name, value):
+        if refusal := _why_left_out(name, value):
             left_out.append(refusal)
         else:
             kept[name] = value
@@ -190,44 +184,22 @@ def _followed(raw: object) -> Parameters:
     return Parameters(kept, asked, _listed(dict.fromkeys(left_out)))
 
 
-def _why_no_variable(name: str, value: object) -> str:
+def _why_left_out(name: str, value: object) -> str:
     """Why a variable is left out; nothing if it is not."""
     if not VARIABLE.fullmatch(name):
         return "a variable whose name is not up to 64 letters, digits and _"
-    if name in OUR_KEYS or name.startswith(ANSIBLES):
-        return f"variable {name} (Ansible's or Rollcall's own)"
-    if refusal := _why_no_value(value, MAX_DEPTH):
-        return f"variable {name} ({refusal})"
-    return ""
-
-
-def _why_no_value(value: object, depth: int) -> str:
-    """Why a value cannot be a variable's; nothing if it can."""
-    if isinstance(value, str):
-        if not is_plain(value):
-            return "Tower would evaluate it"
-        return "" if _is_storable(value) else "Tower cannot store it"
-    if isinstance(value, float):
-        return "" if math.isfinite(value) else "Tower cannot store it"
-    if not isinstance(value, (dict, list)):
-        return ""
-    if not depth:
-        return f"more than {MAX_DEPTH} lists and objects within each other"
-    if isinstance(value, dict) and any(key.startswith(ANSIBLES[1]) for key in value):
-        return "Ansible would read it as something else"
-    inner: list[object] = [*value, *value.values()] if isinstance(value, dict) else value
-    return next(filter(None, (_why_no_value(each, depth - 1) for each in inner)), "")
-
-
-def _is_storable(text: str) -> bool:
-    """Neither NUL nor half a surrogate pair, which JSON can write and UTF-8 cannot."""
-    return not re.search("[\0\ud800-\udfff]", text)
+    why = Why.ANSIBLES if name in OUR_KEYS else why_no_variable(name) or why_no_value(value)
+    return f"variable {name} ({why})" if why else ""
 
 
 def _why_no_group(name: str) -> str:
+    """Why a group is left out; nothing if it is not."""
     if name in ANSIBLES_GROUPS:
         return f"group {name} (Ansible's own)"
-    return "" if GROUP.fullmatch(name) else "a group whose name is not up to 128 letters, digits and + - = . _ : / @"
+    if not GROUP.fullmatch(name):
+        return "a group whose name is not up to 128 letters, digits and + - = . _ : / @"
+    why = why_no_group(name)
+    return f"a group whose name is none for a group ({why})" if why else ""
 
 
 def _listed(left_out: Iterable[str]) -> str:

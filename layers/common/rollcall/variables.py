@@ -1,65 +1,104 @@
-"""The variables of ours on an instance's host: what they say, and which text never gets into them."""
+"""The variables of ours on an instance's host: what they say, and what of the instance's own text is left out."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .plain_text import are_surely_plain, why_no_key, why_no_value
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .model import GroupSettings, Instance
+    from .plain_text import Why
 
-OUR_KEYS = ("ansible_host", "rollcall", "ec2")
-OWED_SINCE = "job_owed_since"  # in the marker
-TEMPLATED = ("{{", "{%", "{#")  # what a playbook run would evaluate on the Tower side
+MARKER = "rollcall"
+OUR_KEYS = ("ansible_host", MARKER, "ec2")
+OWED_SINCE = "job_owed_since"  # in the marker, as the next two
+STINT = "stint"
+RESTING = "resting"
+STATE = (OWED_SINCE, STINT, RESTING)  # of the marker: what became of the host, beside whose it is
 
 
-def host_variables(settings: GroupSettings, instance: Instance, account: str, region: str) -> dict[str, object]:
-    """The variables of ours for an instance of a group.
-
-    Text from outside that Tower would evaluate as a template is left out.
-    """
+def host_variables(
+    settings: GroupSettings, instance: Instance, account: str, region: str, inventory_id: int
+) -> dict[str, object]:
+    """The variables of ours for an instance of a group, in the inventory of this id, but for what left_out names."""
     return {
         "ansible_host": instance.addresses[settings.address],
-        "rollcall": marker(settings, instance.instance_id, account, region, instance.facts["vpc"]),
-        "ec2": {**instance.facts, "tags": {key: text for key, text in instance.tags.items() if is_plain(key, text)}},
+        MARKER: marker(settings, instance.instance_id, account, region, instance.facts["vpc"], inventory_id),
+        "ec2": {**_plain(instance.facts), "tags": _plain(instance.tags)},
     }
 
 
-def marker(settings: GroupSettings, instance_id: str, account: str, region: str, vpc: str) -> dict[str, object]:
-    """What makes a host ours. It tells how the instance's node in Chef is named, for the group may go before it."""
-    made = {"group": settings.group, "instance_id": instance_id, "account": account, "region": region, "vpc": vpc}
-    return {**made, "chef": str(settings.nodes)} if settings.nodes else {**made}
+def marker(
+    settings: GroupSettings, instance_id: str, account: str, region: str, vpc: str, inventory_id: int
+) -> dict[str, object]:
+    """What makes a host ours. It says how the instance's node in Chef is named, for the group may go before it.
 
-
-def owing_job(variables: Mapping[str, object], since: float) -> dict[str, object]:
-    """A host's variables with the note that its group's job is to be launched.
-
-    since: epoch seconds by Tower's clock.
+    inventory_id: of the inventory that it was made for; Tower copies the markers of an inventory that is copied.
     """
-    raw = variables["rollcall"]
-    assert isinstance(raw, dict), "only hosts of ours owe a job"  # noqa: S101 - a caller's mistake
-    return {**variables, "rollcall": {**raw, OWED_SINCE: int(since)}}
+    made = {"group": settings.group, "instance_id": instance_id, "account": account, "region": region, "vpc": vpc}
+    return {**made, "inventory": inventory_id} | ({"chef": str(settings.nodes)} if settings.nodes else {})
+
+
+def marker_in(variables: Mapping[str, object]) -> Mapping[str, object]:
+    """The marker in a host's variables, empty if there is none."""
+    raw = variables.get(MARKER)
+    return raw if isinstance(raw, dict) else {}
+
+
+def identity_in(variables: Mapping[str, object]) -> dict[str, object]:
+    """The marker in a host's variables without the state that is kept there: see marker()."""
+    return {key: value for key, value in marker_in(variables).items() if key not in STATE}
+
+
+def with_state(variables: Mapping[str, object], **state: object) -> dict[str, object]:
+    """A host's variables with this state in its marker (see STATE); None takes one out."""
+    whole = {**identity_in(variables), **_state_in(variables), **state}
+    return {**variables, MARKER: {key: value for key, value in whole.items() if value is not None}}
+
+
+def _state_in(variables: Mapping[str, object]) -> dict[str, object]:
+    return {key: value for key, value in marker_in(variables).items() if key in STATE}
 
 
 def job_owed_since(variables: Mapping[str, object]) -> float | None:
-    """Since when a host's job is to be launched (epoch seconds), None if it is not."""
-    raw = variables.get("rollcall")
-    since = raw.get(OWED_SINCE) if isinstance(raw, dict) else None
+    """Since when a host's job is to be launched (epoch seconds by Tower's clock), None if it is not."""
+    since = marker_in(variables).get(OWED_SINCE)
     return float(since) if isinstance(since, int) else None
 
 
+def is_resting(variables: Mapping[str, object]) -> bool:
+    """Whether a host was disabled because its instance went to a warm pool, or gets a new root volume."""
+    return RESTING in marker_in(variables)
+
+
 def with_ours(variables: Mapping[str, object], wanted: Mapping[str, object]) -> dict[str, object]:
-    """A host's variables with ours replaced, and whatever else is set on it kept, also against what is wanted."""
+    """A host's variables with ours replaced; kept is what else is set on it, also against what is wanted, and the state
+    in its marker, unless the wanted one says otherwise.
+    """
     kept = {key: value for key, value in variables.items() if key not in OUR_KEYS}
-    return kept | {key: value for key, value in wanted.items() if key not in kept}
+    ours = kept | {key: value for key, value in wanted.items() if key not in kept}
+    if MARKER not in wanted:
+        return ours
+    return {**ours, MARKER: {**identity_in(wanted), **_state_in(variables), **_state_in(wanted)}}
 
 
-def templated_tags(instance: Instance) -> tuple[str, ...]:
-    """The keys of the tags that host_variables leaves out."""
-    return tuple(key for key, text in instance.tags.items() if not is_plain(key, text))
+def left_out(instance: Instance) -> tuple[str, ...]:
+    """The tags that host_variables leaves out, and facts of EC2's, in words: the key of each, and why."""
+    facts = (f"ec2.{key} ({why})" for key, why in _refusals(instance.facts).items())
+    tags = (f"{key} ({why})" for key, why in _refusals(instance.tags).items())
+    return (*facts, *tags)
 
 
-def is_plain(*texts: str) -> bool:
-    """Whether Tower would take these texts as they are."""
-    return not any(mark in text for text in texts for mark in TEMPLATED)
+def _plain(texts: Mapping[str, str]) -> dict[str, str]:
+    refused = _refusals(texts)
+    return {key: text for key, text in texts.items() if key not in refused}
+
+
+def _refusals(texts: Mapping[str, str]) -> dict[str, Why]:
+    """Why some of these may not become variables, by their keys."""
+    if are_surely_plain(texts) and are_surely_plain(texts.values()):
+        return {}
+    return {key: why for key, text in texts.items() if (why := why_no_key(key) or why_no_value(text))}

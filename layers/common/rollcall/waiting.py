@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from .model import Group, LifecycleAction
 
+CLOCKS_APART = 60.0  # seconds by which the clocks of AWS, of the functions and of Tower may differ
 FIRST_RETRY = 15.0  # seconds; doubles
 VISIBILITY = 120.0  # seconds, the queues' in template.yaml: when a message comes again that could not be put off
 RETRY_MAX = 240.0  # seconds; so that an alarm on five minutes sees every try
@@ -36,8 +37,8 @@ LATE_POLL = 3.0  # seconds
 LATE_SHARE = 2  # a job so late is looked at again after this fraction of it
 FIRST_RELAUNCH = 20.0  # seconds; a machine boots in 20 to 120
 RELAUNCH_MAX = 120.0  # seconds
-FIRST_BRAKED_RELAUNCH = 60.0  # seconds; a person has to mend the playbook
-BRAKED_RELAUNCH_MAX = 900.0  # seconds
+FIRST_HELD_RELAUNCH = 60.0  # seconds; a person has to mend the playbook
+HELD_RELAUNCH_MAX = 900.0  # seconds
 CHECK_INTERVAL = 5.0  # seconds between looks at a check that does not pass yet
 DUE_FOR = 1.5  # intervals between two runs, for these are never quite the same
 HOLD_INTERVAL = 60.0  # seconds between looks at an instance that waits for a person
@@ -55,9 +56,9 @@ def relaunch_delay(attempts: int) -> float:
     return _doubled(FIRST_RELAUNCH, attempts, RELAUNCH_MAX)
 
 
-def braked_relaunch_delay(attempts: int) -> float:
+def held_relaunch_delay(attempts: int) -> float:
     """Seconds from the end of a job to the next one while its playbook is suspected, by the jobs so far."""
-    return _doubled(FIRST_BRAKED_RELAUNCH, attempts, BRAKED_RELAUNCH_MAX)
+    return _doubled(FIRST_HELD_RELAUNCH, attempts, HELD_RELAUNCH_MAX)
 
 
 def _doubled(first: float, times: int, most: float) -> float:
@@ -140,6 +141,6 @@ def longest_wait(groups: Mapping[str, Group], actions: Iterable[LifecycleAction]
 
 
 def hook_life(group: Group, action: LifecycleAction) -> float:
-    """Seconds after which Auto Scaling ends an action's wait, whatever signs of life its hook gets."""
+    """Seconds after which Auto Scaling ends an action's wait, whatever heartbeats its hook gets."""
     timeout = group.heartbeat_timeouts.get(action.hook or "", HEARTBEAT_TIMEOUT_MIN)
     return min(HOOK_LIFE_MAX, float(HOOK_LIFE_HEARTBEATS * timeout))

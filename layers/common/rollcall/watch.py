@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from . import waiting as timing
-from .events import write_gate_message
+from .looking import Round
 from .traffic import doubts_about
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from .fleet import Fleets, Membership
     from .model import LifecycleAction, Watched, WatchMessage
-    from .queues import Queues
-    from .settings import Settings
 
 OUT_OF_SERVICE = ("EnteringStandby", "Standby", "Detach")
 
@@ -36,12 +34,11 @@ class Sight:
     first: bool
 
 
-@dataclass(frozen=True)
-class Sighting:
-    """What one look at a message brought. error: why nothing was told."""
+@dataclass
+class Sighting(Round["WatchMessage"]):
+    """What one round of a message brought; sights: what is to be published, nothing where there is an error."""
 
     sights: tuple[Sight, ...] = ()
-    error: Exception | None = None
 
 
 def judge_sight(watched: Watched, doubts: Sequence[str], *, gone: bool, over: bool, now: float) -> Sight | None:
@@ -60,16 +57,14 @@ def judge_sight(watched: Watched, doubts: Sequence[str], *, gone: bool, over: bo
 
 
 class Watch:
-    """Looks at messages of watched instances. clock() in epoch seconds."""
+    """Works on messages of watched instances. clock() in epoch seconds."""
 
-    def __init__(self, settings: Settings, fleets: Fleets, queues: Queues, clock: Callable[[], float]) -> None:
-        self._settings = settings
+    def __init__(self, fleets: Fleets, clock: Callable[[], float]) -> None:
         self._fleets = fleets
-        self._queues = queues
         self._clock = clock
 
     def look(self, messages: Sequence[WatchMessage]) -> list[Sighting]:
-        """One sighting for each message; those who are to be watched on are sent on."""
+        """One sighting for each message; those that are to be watched on are in what goes on, still to be sent."""
         return [self._look(each) for each in messages]
 
     def _look(self, message: WatchMessage) -> Sighting:
@@ -86,13 +81,13 @@ class Watch:
                     sights.append(sight)
                 if instance_id not in left:
                     staying.append(replace(each, serving=sight.serving if sight else each.serving))
+            going_on: list[tuple[WatchMessage, float]] = []
             if staying and not over:
                 delay = timing.watch_delay(now - message.since, message.until - now)
-                following = replace(message, watched=tuple(staying))
-                self._queues.send(self._settings.gate_queue_url, [(write_gate_message(following), delay)])
-        except Exception as error:  # noqa: BLE001 - whatever it is, those that were sent on must not come again
+                going_on.append((replace(message, watched=tuple(staying)), delay))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this message's alone
             return Sighting(error=error)
-        return Sighting(tuple(sights))
+        return Sighting(next=going_on, sights=tuple(sights))
 
     def _doubts(self, message: WatchMessage) -> tuple[dict[str, list[str]], set[str]]:
         """By instance id, why each does not serve; and those that left their group, or are out of service."""

@@ -48,7 +48,7 @@ def _installation() -> Installation:
     return Installation(
         settings=settings,
         tower=Tower(settings.tower_url, lambda refresh: read_credentials(settings.tower_secret, refresh=refresh)),
-        fleets=Fleets(settings.account),
+        fleets=Fleets(settings.account, settings.region),
         queues=Queues(),
     )
 
@@ -108,10 +108,12 @@ def read_credentials(secret: str, *, refresh: bool) -> Credentials:
         try:
             fields = json.loads(text)
             token, ca_bundle = fields["token"], fields.get("ca_bundle")
-        except (ValueError, KeyError) as error:
+        except (ValueError, KeyError, RecursionError) as error:
             raise BadSettings(f'secret {secret} is neither a bare token nor JSON like {{"token": "…"}}') from error
     if not isinstance(token, str) or not TOKEN.fullmatch(token.strip()):
         raise BadSettings(f"the token in secret {secret} is empty, no text, or has characters that no token has")
+    if not isinstance(ca_bundle, str | None):
+        raise BadSettings(f"the ca_bundle in secret {secret} is no PEM text with certificates")
     if ca_bundle is not None:
         try:
             ssl.create_default_context(cadata=ca_bundle)

@@ -1,0 +1,59 @@
+"""Commands that a person pastes into a shell, with names in them that may hold anything. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+BARE = re.compile(r"[A-Za-z0-9_@%+:,./-][A-Za-z0-9_@%+:,./=-]*")  # what no shell reads more into; zsh does into =name
+ALIVE = re.compile(r'["$`\\!]')  # within double quotes
+SHORTHAND = re.compile(r"[A-Za-z0-9_./+-]+")  # what the AWS command line reads nothing more into
+
+
+def command(*words: str) -> str:
+    """A command line of exactly these words."""
+    return " ".join(map(_quoted, words))
+
+
+def make(target: str, *arguments: str) -> str:
+    """What runs one of our make targets so that its script gets exactly these arguments."""
+    return f"make {target} {args(*arguments)}"
+
+
+def args(*arguments: str) -> str:
+    """The same without the target: what sets ARGS, which make expands ($ begins a variable) and hands to a shell."""
+    return f"ARGS={in_single_quotes(command(*arguments).replace('$', '$$'))}"
+
+
+def options(name: str, values: Iterable[str]) -> tuple[str, ...]:
+    """An option repeated for each value; a value that looks like an option itself stands behind an equals sign."""
+    return tuple(word for value in values for word in ([f"{name}={value}"] if value.startswith("-") else [name, value]))
+
+
+def set_tag(group: str, key: str, value: str) -> str:
+    """The command that gives an Auto Scaling group a tag; in JSON where the AWS command line's shorthand won't do."""
+    tag: dict[str, str | bool] = {
+        "ResourceType": "auto-scaling-group",
+        "PropagateAtLaunch": False,
+        "ResourceId": group,
+        "Key": key,
+        "Value": value,
+    }
+    shorthand = ",".join(f"{name}={'false' if each is False else each}" for name, each in tag.items())
+    text = shorthand if SHORTHAND.fullmatch(group) else json.dumps([tag])
+    return command("aws", "autoscaling", "create-or-update-tags", "--tags", text)
+
+
+def _quoted(word: str) -> str:
+    if BARE.fullmatch(word):
+        return word
+    return in_single_quotes(word) if ALIVE.search(word) else f'"{word}"'
+
+
+def in_single_quotes(text: str) -> str:
+    """A word as it is, whatever it holds."""
+    return "'" + text.replace("'", "'\"'\"'") + "'"

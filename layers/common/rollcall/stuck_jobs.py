@@ -1,0 +1,85 @@
+"""Jobs that hang: what that is, and how they are ended.
+
+A playbook whose machine vanished may wait for it for hours, with every other machine of the job. That is no evidence
+against any of them. Such a job is reported once, and cancelled after as long again; but only a job of our own that is
+limited to our own hosts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .errors import TowerDenied
+
+if TYPE_CHECKING:
+    from .job_evidence import Evidence
+    from .model import Job
+    from .tower import Tower
+
+
+@dataclass(frozen=True)
+class Stuck:
+    """How a job hangs, in words; overdue: it is to be cancelled."""
+
+    words: str
+    overdue: bool
+
+
+def how_stuck(job: Job, silence: float, patience: float, foreign: str) -> Stuck | None:
+    """Whether a running job hangs. Pure.
+
+    silence: seconds since its newest event. patience: seconds for which a job may say nothing, the longest timeout of
+    its groups, or as long as its longest task takes in a good run, if that is longer. foreign: why it is not ours to
+    cancel, empty if it is.
+    """
+    if silence <= patience:
+        return None
+    becomes = (
+        f"it is not cancelled, for {foreign}: cancel it in Tower unless it goes on"
+        if foreign
+        else f"at {2 * patience:.0f} s it is cancelled, and the hosts that answer get another job without the others"
+    )
+    words = f"job {job.id} is stuck: no new event for {silence:.0f} s, longer than its longest task takes: {becomes}"
+    return Stuck(words, overdue=silence > 2 * patience and not foreign)
+
+
+class StuckJobs:
+    """Finds jobs that hang, and ends them. timeout: the longest of a job's groups, in seconds."""
+
+    def __init__(self, tower: Tower, evidence: Evidence) -> None:
+        self._tower = tower
+        self._evidence = evidence
+        self._found: dict[int, Stuck | None] = {}
+
+    def find(self, job: Job, timeout: float) -> Stuck | None:
+        """How a running job hangs; None if it does not. Its events are asked for once it has run for the timeout."""
+        if job.id not in self._found:
+            self._found[job.id] = self._find(job, timeout)
+        return self._found[job.id]
+
+    def _find(self, job: Job, timeout: float) -> Stuck | None:
+        now = self._tower.now()
+        if job.started_at is None or now - job.started_at <= timeout:
+            return None
+        silence = self._evidence.silence(job, now)
+        if silence <= timeout:
+            return None
+        return how_stuck(job, silence, max(timeout, self._evidence.longest_task(job) or 0.0), self._why_foreign(job))
+
+    def end(self, job: Job) -> str:
+        """Cancel a job of our own; why it was not, empty if it was. Raises what Tower raises, but for TowerDenied."""
+        if foreign := self._why_foreign(job):
+            return f"job {job.id} is not cancelled, for {foreign}"
+        try:
+            self._tower.cancel(job.id)
+        except TowerDenied as error:
+            return str(error)
+        return ""
+
+    def _why_foreign(self, job: Job) -> str:
+        if not job.is_limited_to_ids:
+            return "its limit names more than instance ids"
+        if job.launched_by != (user := self._tower.user().name):
+            return f"{job.launched_by!r} launched it, and the token is {user!r}'s"
+        return ""

@@ -1,0 +1,204 @@
+"""Hosts that Tower's "copy inventory" copied with their markers: no evidence, no drift, gone with their instance."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rollcall.eviction import evict
+from rollcall.identity import Marker, address_key, is_copy, marker_of
+from rollcall.model import Inventory, Outcome, Result
+from rollcall.resting import rest
+from rollcall.steps import Kind
+from rollcall.stint import read_stint
+from rollcall.variables import is_resting, marker_in, with_state
+
+from .fakes import ACCOUNT, REGION
+from .world import World
+
+if TYPE_CHECKING:
+    from rollcall.model import Host
+
+
+def copy_inventory(world: World, name: str = "prod @ 10:00", of: Inventory | None = None) -> Inventory:
+    """What Tower makes of an inventory: hosts with the same names, fields, variables and groups."""
+    made = world.tower.add_inventory(name)
+    for host in list(world.tower.hosts.values()):
+        if host.inventory_id == (of or world.inventory).id:
+            copied = world.tower.add_host(made, host.name, instance_id=host.instance_id, variables=host.variables)
+            for group in world.tower.groups_of(host.id):
+                world.tower.add_to_group(world.tower.group_ids(made, [group])[group], copied.id)
+    return made
+
+
+def hosts_in(world: World, inventory: Inventory) -> list[Host]:
+    return [host for host in world.tower.hosts.values() if host.inventory_id == inventory.id]
+
+
+OWNER = {"group": "web", "instance_id": "i-a", "account": ACCOUNT, "region": REGION, "vpc": "vpc-1"}
+
+
+@pytest.mark.parametrize(
+    ("marker", "ours", "copied"),
+    [
+        (OWNER, True, False),  # of a version that named no inventory
+        (OWNER | {"inventory": 1}, True, False),
+        (OWNER | {"inventory": 2}, False, True),
+        (OWNER | {"inventory": "2"}, True, False),  # a person has been at it
+        (OWNER | {"inventory": None}, True, False),
+        (OWNER | {"inventory": 2, "account": "999999999999"}, False, True),
+        (OWNER | {"account": "999999999999"}, False, False),
+        (OWNER | {"region": "eu-west-1"}, False, False),
+        (OWNER | {"instance_id": "web-1"}, False, False),
+        ({}, False, False),
+    ],
+    ids=str,
+)
+def test_a_marker_that_names_another_inventory_is_a_copys(
+    world: World, marker: dict[str, Any], ours: bool, copied: bool
+) -> None:
+    host = world.tower.add_host(world.inventory, "i-a", variables={"rollcall": marker})
+    assert host.inventory_id == 1
+    assert is_copy(host) == copied
+    assert marker_of(host, ACCOUNT, REGION) == (Marker("web", "i-a", "vpc-1") if ours else None)
+
+
+def test_at_steady_state_a_copied_inventory_is_one_finding_and_nothing_is_changed_in_it(world: World) -> None:
+    for number in range(20):
+        world.serving(f"i-{number}", f"10.0.0.{number}")
+        world.host_of(f"i-{number}", f"10.0.0.{number}")
+    copied = copy_inventory(world)
+    before = hosts_in(world, copied)
+    for _ in range(2):
+        outcome = world.reconcile()
+        assert (outcome.fixes, outcome.stopped, outcome.troubles) == ([], {}, {})
+        assert [(finding.kind, finding.inventory) for finding in outcome.plan.findings] == [(Kind.COPY, copied)]
+    assert hosts_in(world, copied) == before
+
+
+def test_copies_count_neither_as_managed_nor_towards_the_removal_limit(world: World) -> None:
+    for number in range(30):
+        world.serving(f"i-{number}", f"10.0.0.{number}")
+        world.host_of(f"i-{number}", f"10.0.0.{number}")
+    copied = copy_inventory(world)
+    for number in range(6):
+        world.terminated(f"i-{number}")
+    outcome = world.reconcile()
+    assert outcome.by_inventory[copied].managed == 0
+    assert outcome.stopped == {}
+    assert len(hosts_in(world, copied)) == len(hosts_in(world, world.inventory)) == 24
+
+
+def test_copies_do_not_go_where_the_limit_keeps_what_they_were_copied_from(world: World) -> None:
+    for number in range(6):
+        world.host_of(f"i-{number}", f"10.0.0.{number}")
+    copied = copy_inventory(world)
+    outcome = world.reconcile()
+    assert [len(own) for own in outcome.stopped.values()] == [6]
+    assert len(hosts_in(world, copied)) == 6
+
+
+def test_a_termination_removes_the_copies_too(world: World) -> None:
+    world.host_of("i-a", "10.0.0.7")
+    world.host_of("i-b", "10.0.0.8")
+    copied = copy_inventory(world)
+    action = world.terminating("i-a")
+    world.clean_up(action)
+    assert world.fleet.completed == {action: Result.CONTINUE}
+    assert world.tower.names_in(copied) == world.tower.names_in(world.inventory) == {"i-b"}
+
+
+def test_a_copy_at_a_newcomers_address_is_no_evidence_and_is_not_evicted(world: World) -> None:
+    world.host_of("i-old", "10.0.0.7")
+    copied = copy_inventory(world)
+    world.fleet.known_instances["i-old"] = world.instance("i-old", state="terminated")
+    newcomer = {"i-new": address_key("vpc-1", "10.0.0.7")}
+    world.fleet.known_instances["i-new"] = world.instance("i-new")
+    asked: list[str] = []
+    world.fleet.before_call = asked.append
+    assert evict(world.tower, world.fleet, ACCOUNT, copied, newcomer) == []
+    assert asked == []
+
+
+def test_a_copy_of_who_rests_is_left_alone(world: World) -> None:
+    original = world.host_of("i-a", "10.0.0.7")
+    copy_inventory(world)
+    rest(world.tower, {"i-a"}, ACCOUNT, REGION)
+    assert world.tower.disabled == {original.id}
+
+
+def test_a_copy_where_its_instance_belongs_now_is_taken_over_at_its_launch(world: World) -> None:
+    world.host_of("i-a", "10.0.0.7", variables={"by_hand": "kept"})
+    [original] = hosts_in(world, world.inventory)
+    state = {"resting": {"since": 1.0, "enabled": True}, "stint": {"since": 1.0, "token": "t1", "hook": "h"}}
+    world.tower.update_host(original.id, "i-a", with_state(original.variables, **state), enabled=False)
+    copied = copy_inventory(world)
+    [copy] = hosts_in(world, copied)
+    world.tower.disabled.add(copy.id)
+    world.group("web", inventory=copied.name)
+    [report] = world.register(world.launching("i-a"))
+    assert report.outcome.startswith("registered, job")
+    [taken] = [each for each in world.tower.hosts_of(["i-a"]) if each.inventory_id == copied.id]
+    assert marker_of(taken, ACCOUNT, REGION) == Marker("web", "i-a", "vpc-1")
+    assert (taken.enabled, is_resting(taken.variables)) == (True, False)
+    assert taken.variables["by_hand"] == "kept"
+    stint = read_stint(taken.variables)
+    assert stint
+    assert stint.since == world.clock.now
+
+
+def test_a_job_on_a_copy_proves_nothing_about_the_instance_that_is_taken_over(world: World) -> None:
+    world.host_of("i-a", "10.0.0.7")
+    copied = copy_inventory(world)
+    world.group("web", inventory=copied.name)
+    job = world.tower.add_job(world.template, copied, "i-a")
+    world.tower.end_job(job.id, {"i-a": Outcome.OK})
+    world.clock.advance(10)
+    world.register(world.launching("i-a"))
+    [(message, _)] = world.queues.gate_messages()
+    assert message.job_id != job.id
+    assert message.waiting[0].stint_since == world.clock.now
+
+
+def test_a_group_that_moves_to_a_copied_inventory_empties_the_one_it_left(world: World) -> None:
+    for number in range(3):
+        world.serving(f"i-{number}", f"10.0.0.{number}")
+        world.host_of(f"i-{number}", f"10.0.0.{number}", variables={"by_hand": number})
+    copied = copy_inventory(world)
+    world.group("web", inventory=copied.name)
+    outcome = world.reconcile(force=True)
+    assert not hosts_in(world, world.inventory)
+    own = hosts_in(world, copied)
+    assert {(host.name, host.variables["by_hand"]) for host in own} == {(f"i-{each}", each) for each in range(3)}
+    assert all(marker_in(host.variables)["inventory"] == copied.id for host in own)
+    assert outcome.plan.findings == ()
+    assert not world.tower.runs
+    outcome = world.reconcile()
+    assert (outcome.fixes, outcome.plan.findings) == ([], ())
+
+
+def test_a_retirement_runs_no_job_on_a_copy(world: World) -> None:
+    world.group("web", retire_job_template="retire")
+    world.tower.add_template("retire")
+    message = world.retiring("i-a")
+    copied = copy_inventory(world)
+    world.group("web", retire_job_template="retire", inventory=copied.name)
+    result = world.part_from(message)
+    assert "has no host of ours for it" in result.reports[0].outcome
+    assert not world.tower.runs
+    assert not world.tower.hosts
+
+
+def test_a_marker_without_an_inventory_is_completed_by_a_run_and_the_next_one_finds_nothing(world: World) -> None:
+    for number in range(3):
+        world.serving(f"i-{number}", f"10.0.0.{number}")
+        host = world.host_of(f"i-{number}", f"10.0.0.{number}")
+        marker = {key: value for key, value in (host.owner or {}).items() if key != "inventory"}
+        world.tower.hosts[host.id] = replace(host, variables={**host.variables, "rollcall": marker})
+    outcome = world.reconcile()
+    assert {fix.reason for fix in outcome.fixes} == {"its marker does not name its inventory yet"}
+    assert all(marker_in(host.variables)["inventory"] == world.inventory.id for host in world.tower.hosts.values())
+    assert all(read_stint(host.variables) is None for host in world.tower.hosts.values())
+    assert not world.reconcile().fixes

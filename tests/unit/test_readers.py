@@ -1,0 +1,393 @@
+"""Whatever arrives ends in the taxonomy; and what a reader accepts, whatever comes after it can work on.
+
+All readers of what comes from outside, but for those of Tower's answers.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from rollcall import wiring
+from rollcall.alert import ended, noted
+from rollcall.alert_events import REASON_MAX, TEXT_MAX, read_message
+from rollcall.alert_settings import read_alert_settings
+from rollcall.aws_names import ACCOUNT, CALL_BYTES, GROUP_NAME, HOOK_NAME, INSTANCE_ID, REGION, TOKEN
+from rollcall.chef import Chef, read_chef_credentials
+from rollcall.errors import BadEvent, BadSettings, RollcallError
+from rollcall.events import (
+    Record,
+    read_action,
+    read_examination_request,
+    read_gate_message,
+    read_records,
+    read_run_request,
+    write_action,
+    write_gate_message,
+    written,
+)
+from rollcall.fields import MOMENT_MAX
+from rollcall.incidents import as_kept
+from rollcall.model import GateMessage, Group, LifecycleAction, RetireMessage
+from rollcall.notice import notice_of
+from rollcall.settings import asks_to_retire, read_group_settings
+from rollcall.trouble import Deed, Ending, Incident, Occurrence
+from rollcall.user_data import MAX_VARIABLES, UnusableUserData, read_user_data
+
+from .test_chef_answers import URL
+from .test_chef_secret import PEM
+from .test_credentials import hold
+from .wire import Answer, Wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SAMPLES = Path(__file__).parents[2] / "events"
+INVENTED = hypothesis_settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+ODD_TEXTS = ["", "\0", "\ud800", "i-a", "i-" + "0" * 18, "x" * 300, "ö" * 256, "1" * 36, "us-east-1", "123456789012"]
+ODD_NUMBERS = [0, -1, 2**31, 2**63, 10**400, 1e300, -1e300, float("inf"), float("nan"), True]
+ODD_TIMES = ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2026-11-21T10:00:00", "2026-11-21T10:00:00Z"]
+ANYTHING = st.recursive(
+    st.none() | st.sampled_from([*ODD_TEXTS, *ODD_NUMBERS, *ODD_TIMES]) | st.text(max_size=5) | st.integers(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+NO_JSON = ["", "null", "[]", "7", '"x"', "{", "{}", "\ufeff{}", "NaN", "[" * 100_000, '{"a":' * 100_000, "1" * 10_000]
+
+
+def places(value: object, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The paths to all that is in a JSON value, and to itself."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for key, each in inside for place in places(each, (*path, key)))]
+
+
+def changed(value: Any, path: tuple[Any, ...], new: object, *, gone: bool) -> Any:
+    """A JSON value in which something else is at a place, or nothing."""
+    if not path:
+        return new
+    value = copy.deepcopy(value)
+    here = value
+    for key in path[:-1]:
+        here = here[key]
+    if gone:
+        del here[path[-1]]
+    else:
+        here[path[-1]] = new
+    return value
+
+
+@st.composite
+def spoilt(draw: st.DrawFn, samples: list[Any]) -> Any:
+    """One of the samples with up to three odd things in it."""
+    value = draw(st.sampled_from(samples))
+    for _ in range(draw(st.integers(1, 3))):
+        path = draw(st.sampled_from(places(value)[1:] or [()]))
+        value = changed(value, path, draw(ANYTHING), gone=draw(st.booleans()))
+    return value
+
+
+def events() -> dict[str, Any]:
+    return {path.stem: json.loads(path.read_text()) for path in SAMPLES.glob("*.json")}
+
+
+def bodies() -> dict[str, Any]:
+    """The bodies of all samples, and the messages in those that came through SNS."""
+    whole = {
+        f"{name}-{number}": json.loads(raw["body"])
+        for name, event in events().items()
+        for number, raw in enumerate(event.get("Records", ()))
+        if raw["body"].startswith("{")
+    }
+    announced = {path.stem: json.loads(path.read_text()) for path in (SAMPLES / "announced").glob("*.json")}
+    return whole | announced
+
+
+def record(body: object) -> Record:
+    return Record("m0", body if isinstance(body, str) else json.dumps(body), "us-east-1", 1, 1.0, "handle")
+
+
+def texts_of(value: object) -> list[str]:
+    if isinstance(value, dict):
+        return [text for key, each in value.items() for text in (*texts_of(key), *texts_of(each))]
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [text for each in value for text in texts_of(each)]
+    return [value] if isinstance(value, str) else []
+
+
+def require_carried(value: object) -> None:
+    """All text can be encoded, and stored."""
+    for text in texts_of(value):
+        text.encode()
+        assert "\0" not in text
+
+
+def require_showable(error: RollcallError) -> None:
+    """It can be logged, stored with its message, and read by a person."""
+    str(error).encode()
+    assert len(str(error)) < 2000
+
+
+def require_workable(action: LifecycleAction) -> None:
+    """What every stage takes for granted of an action: it may share any call, and be sent on."""
+    require_carried(asdict(action))
+    assert ACCOUNT.allows(action.account)
+    assert REGION.allows(action.region) or not action.region
+    assert GROUP_NAME.allows(action.group)
+    assert INSTANCE_ID.allows(action.instance_id)
+    assert action.hook is None or HOOK_NAME.allows(action.hook)
+    assert action.token is None or (action.hook and TOKEN.allows(action.token))
+    assert all(0 <= each <= MOMENT_MAX or each == float("inf") for each in (action.at, action.received_at))
+    again = (
+        read_action(Record("m0", write_action(action), action.region, 1, 1.0, "handle")) if action.region else action
+    )
+    assert again == action
+
+
+def work_on_message(body: object) -> None:
+    for read in (read_action, read_gate_message, read_message):
+        try:
+            message = read(record(body))
+        except BadEvent as error:
+            require_showable(error)
+            continue
+        if isinstance(message, LifecycleAction):
+            require_workable(message)
+        elif isinstance(message, Occurrence | Ending):
+            work_on_alert(message)
+        elif message is not None:
+            for action in message.retiring if isinstance(message, RetireMessage) else actions_of(message):
+                require_workable(action)
+            require_carried(asdict(message))
+            assert read_gate_message(record(write_gate_message(message))) == message
+            assert all(len(text) <= CALL_BYTES for _, text in written(message))
+
+
+def actions_of(message: Any) -> list[LifecycleAction]:
+    return [each.action for each in (message.waiting if isinstance(message, GateMessage) else message.watched)]
+
+
+ALERTING = read_alert_settings(
+    {
+        "ACCOUNT_ID": "123456789012",
+        "AWS_REGION": "us-east-1",
+        "STACK_NAME": "rollcall",
+        "TOLD_TABLE": "told",
+        "ALERT_AFTER": "600",
+        "LOG_GROUPS": "a b",
+        "DEAD_LETTER_QUEUE_URL": "https://queue.example.com/dead",
+        "PAGERDUTY_SECRET": "pagerduty",
+        "SLACK_SECRET": "slack",
+    }
+)
+
+
+def work_on_alert(message: Occurrence | Ending) -> None:
+    """It becomes part of an incident, which is kept and made known."""
+    require_carried(asdict(message))
+    assert (
+        max(map(len, texts_of({key: value for key, value in asdict(message).items() if key != "reason"}))) <= TEXT_MAX
+    )
+    if isinstance(message, Occurrence):
+        assert len(message.reason) <= REASON_MAX
+        incident = noted(Incident(message.cause), message)
+    else:
+        incident = ended(Incident(message.home), message)
+    as_kept(incident).encode()
+    json.dumps(asdict(notice_of(incident, Deed.OPEN, ALERTING)))
+
+
+@INVENTED
+@given(spoilt([*bodies().values()]) | ANYTHING)
+def test_a_message_is_read_or_a_bad_event(body: object) -> None:
+    work_on_message(json.dumps(body))
+
+
+@INVENTED
+@given(st.text() | st.sampled_from([json.dumps(each) for each in bodies().values()]).flatmap(lambda text: cut(text)))
+def test_a_text_is_read_or_a_bad_event(text: str) -> None:
+    work_on_message(text)
+
+
+def cut(text: str) -> st.SearchStrategy[str]:
+    """A text without a part of it."""
+    ends = st.tuples(st.integers(0, len(text)), st.integers(0, len(text)))
+    return ends.map(lambda each: text[: min(each)] + text[max(each) :])
+
+
+@pytest.mark.parametrize("text", NO_JSON, ids=lambda text: ascii(text)[:20])
+def test_a_text_that_is_no_message_is_a_bad_event(text: str) -> None:
+    for read in (read_action, read_gate_message, read_message):
+        with pytest.raises(BadEvent):
+            read(record(text))
+
+
+def test_every_sample_is_read_by_somebody() -> None:
+    for body in bodies().values():
+        work_on_message(body)
+
+
+@INVENTED
+@given(spoilt([*events().values()]) | ANYTHING)
+def test_an_event_is_a_batch_a_request_or_a_bad_event(event: object) -> None:
+    for read in (read_run_request, read_examination_request):
+        try:
+            request = read(event)
+        except BadEvent as error:
+            require_showable(error)
+        else:
+            require_carried(asdict(request))
+    try:
+        records = read_records(event)
+    except BadEvent as error:
+        require_showable(error)
+        return
+    for each in records:
+        assert 1 <= len(each.id) <= 256
+        assert 0 <= each.first_received_at <= MOMENT_MAX
+        try:
+            message = read_action(each)
+        except BadEvent:
+            continue
+        if message:
+            require_workable(message)
+
+
+# What users write: tags, user data, secrets
+
+TAGS = {
+    "rollcall:inventory": "prod",
+    "rollcall:groups": "a b",
+    "rollcall:job-template": "provision",
+    "rollcall:gate": "job ec2 elb tcp:22 http:80/health",
+    "rollcall:timeout": "600",
+    "rollcall:on-failure": "hold",
+    "rollcall:address": "public",
+    "rollcall:watch": "60",
+    "rollcall:user-data": "true",
+    "rollcall:chef": "web-@instance_id@",
+    "rollcall:retire-job-template": "retire",
+    "rollcall:released": "2026-11-21T10:00:00Z",
+}
+TAG_VALUES = st.text(max_size=256) | st.sampled_from(
+    [
+        *ODD_TEXTS,
+        *ODD_TIMES,
+        "9" * 256,
+        "\u0661",
+        "tcp:99999",
+        "tcp:\u0661",
+        "http:0/",
+        "job job",
+        "elb:",
+        "@instance_id@",
+    ]
+)
+
+
+@INVENTED
+@given(st.dictionaries(st.sampled_from([*TAGS]), TAG_VALUES, max_size=4))
+def test_tags_are_settings_or_bad_settings(tags: dict[str, str]) -> None:
+    group = Group("web", TAGS | tags, {})
+    asks_to_retire(group)
+    try:
+        read = read_group_settings(group)
+    except BadSettings as error:
+        require_showable(error)
+    else:
+        assert read
+        assert read.inventory
+        assert 1 <= read.timeout <= 172_800
+        assert 0 <= read.released_at <= MOMENT_MAX * 10
+
+
+@INVENTED
+@given(
+    st.text()
+    | st.binary().map(lambda data: data.decode("latin-1"))
+    | (spoilt([{"rollcall": {"vars": {"a": 1, "b": ["c"]}, "groups": ["web"]}}]) | ANYTHING).map(json.dumps)
+)
+def test_user_data_is_followed_or_unusable(text: str) -> None:
+    for each in (text, base64.b64encode(text.encode(errors="replace")).decode()):
+        try:
+            asked = read_user_data(each)
+        except UnusableUserData:
+            continue
+        require_carried({**asked.variables})
+        require_carried(asked.groups)
+        json.dumps({**asked.variables}, allow_nan=False).encode()
+        assert len(json.dumps({**asked.variables})) <= MAX_VARIABLES
+
+
+TOWER_SECRET = {"token": "abc", "ca_bundle": None}
+CHEF_SECRET = {"organization_url": URL, "user": "rollcall", "key": PEM, "ca_bundle": None}
+SECRETS = (
+    (spoilt([TOWER_SECRET, CHEF_SECRET]) | ANYTHING).map(json.dumps)
+    | st.text()
+    | st.sampled_from([*NO_JSON, "{" + PEM])
+)
+
+
+@INVENTED
+@given(SECRETS)
+def test_a_secret_holds_credentials_or_bad_settings(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    with monkeypatch.context() as patch:
+        hold(patch, text)
+        try:
+            credentials = wiring.read_credentials("tower", refresh=False)
+        except BadSettings as error:
+            require_showable(error)
+        else:
+            credentials.token.encode("latin-1")
+            assert credentials.ca_bundle is None or isinstance(credentials.ca_bundle, str)
+    try:
+        chef_credentials = read_chef_credentials(text, "chef")
+    except BadSettings as error:
+        require_showable(error)
+    else:
+        chef_credentials.user.encode("latin-1")
+        chef_credentials.organization_url.encode()
+        assert chef_credentials.ca_bundle is None or isinstance(chef_credentials.ca_bundle, str)
+
+
+# What Chef answers
+
+CREDENTIALS = read_chef_credentials(json.dumps(CHEF_SECRET), "chef")
+NODE = {"name": "i-a", "instance_id": "i-a", "account": "123456789012", "region": "us-east-1", "seen_at": 1.5}
+ASKED: dict[str, tuple[Callable[[Chef], object], Any]] = {
+    "node_names": (lambda chef: chef.node_names(), {"i-a": f"{URL}/nodes/i-a"}),
+    "nodes": (lambda chef: chef.nodes(["i-a"]), {"total": 1, "start": 0, "rows": [{"url": URL, "data": NODE}]}),
+    "delete_node": (lambda chef: chef.delete_node("i-a"), {"name": "i-a"}),
+    "delete_client": (lambda chef: chef.delete_client("i-a"), {"error": ["Cannot load client i-a"]}),
+}
+
+
+@pytest.mark.parametrize("name", ASKED)
+@INVENTED
+@given(data=st.data())
+def test_an_answer_of_chef_is_read_or_an_error_of_ours(monkeypatch: pytest.MonkeyPatch, name: str, data: Any) -> None:
+    ask, sample = ASKED[name]
+    body = data.draw(
+        (spoilt([sample]) | ANYTHING).map(json.dumps) | st.sampled_from(NO_JSON) | st.just(json.dumps(sample))
+    )
+    status = data.draw(st.sampled_from([200, 200, 200, 201, 204, 302, 400, 401, 403, 404, 429, 500, 503]))
+    with monkeypatch.context() as patch:
+        wire = Wire().install(patch)
+        wire.by_request = lambda asked: Answer(status, body)
+        chef = Chef(lambda refresh: CREDENTIALS)
+        try:
+            answer = ask(chef)
+        except RollcallError:
+            return
+    for node in answer.values() if isinstance(answer, dict) else ():
+        assert node.seen_at is None or 0 <= node.seen_at <= MOMENT_MAX
