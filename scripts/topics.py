@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection
-from dataclasses import replace
+from copy import replace
 from pathlib import Path
 
 # A script needs nothing but its own repository.

@@ -6,7 +6,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from rollcall.announce import Announcer
+from rollcall.announce_findings import FindingsAnnouncer
 from rollcall.doctor import answer, diagnose, news
 from rollcall.events import read_examination_request
 from rollcall.examining import Examination
@@ -18,7 +18,7 @@ from rollcall.wiring import chef, installation_afresh, tower_afresh
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-announcer = Announcer("doctor")
+announcer = FindingsAnnouncer("doctor")
 inspector = Inspector()
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import gc
 import os
 import time
-from dataclasses import replace
+from copy import replace
 from typing import TYPE_CHECKING, Any
 
-from rollcall.announce import Announcer
+from rollcall.announce_runs import RunAnnouncer
 from rollcall.events import read_run_request
 from rollcall.reconcile import Reconcile
 from rollcall.run_answer import run_answer
@@ -18,7 +18,7 @@ from rollcall.wiring import chef, installation
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-announcer = Announcer("reconcile")
+announcer = RunAnnouncer("reconcile")
 
 
 @announcer.logger.inject_lambda_context

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from copy import replace
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 INVENTORY, JOB_TEMPLATE = "fleet", "provision"  # that each group names
+INVENTORY_ID = 1  # the first of an embedded Tower
 GROUP_SIZE = 100  # instances of a group, one of which drifted
 GONE = 1 << 32  # more than the number of any instance that is there
 NOBODYS = "10.255.255.254"
@@ -128,7 +130,7 @@ def _row(machine: Machine, address: AddressKind) -> Row:
     facts = {**FACTS, "id": machine.instance_id, "private_ip": machine.address, "public_ip": machine.public}
     variables = {
         "ansible_host": machine.address if address == AddressKind.PRIVATE else machine.public,
-        "rollcall": {**marker, "vpc": FACTS["vpc"]},
+        "rollcall": {**marker, "vpc": FACTS["vpc"], "inventory": INVENTORY_ID},
         "ec2": {**facts, "tags": {"aws:autoscaling:groupName": machine.group, "environment": "production"}},
     }
     return Row(machine.instance_id, variables, (machine.group,))

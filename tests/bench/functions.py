@@ -10,6 +10,7 @@ CPU is that of the function's whole process: Lambda's runtime client, boto3 and 
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections import defaultdict
 from contextlib import ExitStack
@@ -83,14 +84,17 @@ def measure_functions(built: Path, directory: Path, progress: Callable[[str], No
 
     built: what lab.cloud.sam_build made. directory: takes logs, and is empty. progress is told what comes next. Raises
     BenchError when a function does not do what is measured. Cold starts are the least of several, for noise only adds
-    to them; what a batch costs is a median. The figures:
+    to them; what a batch costs is a median, and so are the ratios of pairs. The figures:
 
     cold_start_ms_NAME, cold_start_floor_ms_NAME: from the start of the process until the answer to its first event, by
         the wall clock. register: of an instance that waits, until its job is launched; gate: of an instance whose job
         runs, until it is put off; cleanup: of a termination, until its hook is completed.
     cpu_ms_cold_NAME, cpu_ms_cold_floor_NAME: the CPU that this took.
     cold_start_ratio_NAME, cold_start_cpu_ratio_NAME: of function and floor, which are started one after the other so
-        that noise hits both alike; cold_start_ratio_max, cold_start_cpu_ratio_max: the largest of the three.
+        that a slow minute of the machine hits both alike; cold_start_ratio_max, cold_start_cpu_ratio_max: the largest.
+        The floor is as sam build alone makes it.
+    cold_start_compiled_floor_ms_NAME, cold_start_compiled_ratio_NAME, cold_start_compiled_ratio_max: the same for a
+        floor whose layer is compiled like ours.
     cpu_ms_NAME_100: CPU of a warm function for 100 instances: registered, let into service, struck off.
     cpu_ms_poll_100: CPU of the gate for a look at 100 instances whose job still runs.
     memory_mb_NAME: the most memory that was resident, after all of that.
@@ -138,6 +142,9 @@ class _Bench:
         self._floor.mkdir()
         # A copy, for a cold start must not find bytecode that an import of the original has left beside it.
         (self._floor / "app.py").write_text(FLOOR.read_text())
+        self._layer = built / "CommonLayer" / "python"
+        self._uncompiled = directory / "uncompiled"
+        shutil.copytree(self._layer, self._uncompiled, ignore=shutil.ignore_patterns("__pycache__"))
 
     def cold_starts(self) -> dict[str, float]:
         """Every function's cold starts and those of its floor, in turn."""
@@ -148,17 +155,19 @@ class _Bench:
                 self._group.scale(0)
             function: list[Cold] = []
             floor: list[Cold] = []
+            compiled: list[Cold] = []
             for message in self._take(FUNCTIONS[name], COLD_RUNS):
                 function.append(self._cold_start(self._function(name), [message]))
-                floor.append(self._cold_start(self._floor_of(name), [message]))
+                floor.append(self._cold_start(self._floor_of(name, self._uncompiled), [message]))
+                compiled.append(self._cold_start(self._floor_of(name, self._layer), [message]))
             self._clock.now += JOB_TIME / 2  # jobs run, and are not done
-            figures |= _cold_figures(NAMES[name], function, floor)
+            figures |= _cold_figures(NAMES[name], function, floor, compiled)
         self._require(len(self._take("GateQueue", COLD_RUNS)) == COLD_RUNS, "the gate sends on what waits for its job")
         self._require(len(self._cloud.tower.jobs()) == COLD_RUNS, "every launch gets a job")
         self._wait_until_gone()
         return figures | {
             f"{ratio}_max": max(figures[f"{ratio}_{name}"] for name in NAMES.values())
-            for ratio in ("cold_start_ratio", "cold_start_cpu_ratio")
+            for ratio in ("cold_start_ratio", "cold_start_cpu_ratio", "cold_start_compiled_ratio")
         }
 
     def _cold_start(self, function: Runtime, messages: Sequence[Json]) -> Cold:
@@ -195,13 +204,13 @@ class _Bench:
         return function.cpu_ms() - before
 
     def _function(self, name: str) -> Runtime:
-        return self._runtime(name, self._built / name, environment(self._cloud, name))
+        return self._runtime(name, self._built / name, self._layer, environment(self._cloud, name))
 
-    def _floor_of(self, name: str) -> Runtime:
-        return self._runtime(name, self._floor, self._cloud.aws.environment | {"CLIENTS": CLIENTS[name]})
+    def _floor_of(self, name: str, layer: Path) -> Runtime:
+        return self._runtime(name, self._floor, layer, self._cloud.aws.environment | {"CLIENTS": CLIENTS[name]})
 
-    def _runtime(self, name: str, code: Path, variables: dict[str, str]) -> Runtime:
-        path = [code, self._built / "CommonLayer" / "python", self._given]
+    def _runtime(self, name: str, code: Path, layer: Path, variables: dict[str, str]) -> Runtime:
+        path = [code, layer, self._given]
         return Runtime(code, path, variables, self._directory / f"{NAMES[name]}-{code.name}.log")
 
     def _invoke(self, function: Runtime, messages: Sequence[Json]) -> None:
@@ -231,14 +240,20 @@ class _Bench:
             raise BenchError(f"this was to be so: {what}; logs are in {self._directory}")
 
 
-def _cold_figures(name: str, function: Sequence[Cold], floor: Sequence[Cold]) -> dict[str, float]:
+def _cold_figures(
+    name: str, function: Sequence[Cold], floor: Sequence[Cold], compiled: Sequence[Cold]
+) -> dict[str, float]:
     wall, wall_floor = (min(each.wall_ms for each in runs) for runs in (function, floor))
     cpu, cpu_floor = (min(each.cpu_ms for each in runs) for runs in (function, floor))
+    pairs = list(zip(function, floor, strict=True))
+    beside = zip(function, compiled, strict=True)
     return {
+        f"cold_start_compiled_floor_ms_{name}": min(each.wall_ms for each in compiled),
+        f"cold_start_compiled_ratio_{name}": median(a.wall_ms / b.wall_ms for a, b in beside),
         f"cold_start_ms_{name}": wall,
         f"cold_start_floor_ms_{name}": wall_floor,
-        f"cold_start_ratio_{name}": wall / wall_floor,
+        f"cold_start_ratio_{name}": median(a.wall_ms / b.wall_ms for a, b in pairs),
         f"cpu_ms_cold_{name}": cpu,
         f"cpu_ms_cold_floor_{name}": cpu_floor,
-        f"cold_start_cpu_ratio_{name}": cpu / cpu_floor,
+        f"cold_start_cpu_ratio_{name}": median(a.cpu_ms / b.cpu_ms for a, b in pairs),
     }

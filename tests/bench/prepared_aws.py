@@ -93,6 +93,17 @@ TAG = """\
                         <PropagateAtLaunch>false</PropagateAtLaunch>
                     </member>
 """
+ACTIVITY = """\
+                    <member>
+                        <ActivityId>{instance_id}</ActivityId>
+                        <AutoScalingGroupName>{group}</AutoScalingGroupName>
+                        <Description>Launching a new EC2 instance: {instance_id}</Description>
+                        <Cause>At {launched} an instance was started in response to a difference.</Cause>
+                        <StartTime>{launched}</StartTime>
+                        <StatusCode>Successful</StatusCode>
+                        <Progress>100</Progress>
+                    </member>
+"""
 ANSWER = """\
 <{action}Response xmlns="{namespace}">
     {result}
@@ -107,7 +118,9 @@ class PreparedAws:
     """The AWS side of drifted groups. secret: the Tower token. calls: by API action, "DescribeInstances"."""
 
     def __init__(self, drifted: Drifted, secret: str) -> None:
-        launched = datetime.fromtimestamp(time.time() - LAUNCHED_BEFORE, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+        self._launched = launched = datetime.fromtimestamp(time.time() - LAUNCHED_BEFORE, UTC).strftime(
+            "%Y-%m-%dT%H:%M:%S.000Z"
+        )
         self.calls: Counter[str] = Counter()
         self._secret = secret
         self._members = {each.instance_id: each for own in drifted.members.values() for each in own}
@@ -118,11 +131,13 @@ class PreparedAws:
             "rollcall:job-template": JOB_TEMPLATE,
             "rollcall:address": drifted.address,
         }
+        self._by_group = drifted.members
         self._groups = [_group(name, tags, own) for name, own in drifted.members.items()]
         self._groups_alone = [_group(name, tags, ()) for name in drifted.members]
         self._answers: dict[str, Answer] = {
             "DescribeAutoScalingGroups": self._describe_groups,
             "DescribeAutoScalingInstances": self._describe_members,
+            "DescribeScalingActivities": self._describe_activities,
             "DescribeInstances": self._describe_instances,
             "GetSecretValue": lambda asked: json.dumps({"Name": asked["SecretId"], "SecretString": self._secret}),
             "PutEvents": lambda asked: json.dumps(
@@ -190,6 +205,14 @@ class PreparedAws:
         wanted = [each for key, each in asked.items() if key.startswith("InstanceIds.member.")]
         found = [_member(self._members[each]) for each in wanted if each in self._members]
         shown = f"<AutoScalingInstances>{''.join(found)}</AutoScalingInstances>"
+        return _answer(asked, AUTO_SCALING, f"<{asked['Action']}Result>{shown}</{asked['Action']}Result>")
+
+    def _describe_activities(self, asked: Mapping[str, str]) -> str:
+        members = self._by_group[asked["AutoScalingGroupName"]]
+        found = [
+            ACTIVITY.format(instance_id=each.instance_id, group=each.group, launched=self._launched) for each in members
+        ]
+        shown = f"<Activities>{''.join(found)}</Activities>"
         return _answer(asked, AUTO_SCALING, f"<{asked['Action']}Result>{shown}</{asked['Action']}Result>")
 
     def _describe_instances(self, asked: Mapping[str, str]) -> str:

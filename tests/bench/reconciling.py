@@ -188,7 +188,10 @@ def wrong_hosts(world: Drifted, tower: Tower) -> list[str]:
 
 
 def _essence(variables: Mapping[str, object], groups: Sequence[str]) -> tuple[object, ...]:
-    return variables.get("ansible_host"), variables.get("rollcall"), tuple(groups)
+    """What has to be right of a host; when its stint began depends on when a run made it."""
+    marker = variables.get("rollcall")
+    lasting = {key: each for key, each in marker.items() if key != "stint"} if isinstance(marker, dict) else marker
+    return variables.get("ansible_host"), lasting, tuple(groups)
 
 
 def walk_seconds(world: Drifted) -> float:

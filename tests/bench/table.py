@@ -107,7 +107,7 @@ GOALS = (
         ratio=True,
     ),
     Goal("a run of reconcile, 20,000 hosts / 5,000 hosts", "reconcile_growth_20000_over_5000", at_most=4.4, ratio=True),
-    Goal("cold start / floor", "cold_start_ratio_max", at_most=1.25, ratio=True),
+    Goal("cold start / floor", "cold_start_ratio_max", at_most=1.23, ratio=True),
     Goal("list price of 1,000 lifecycles, USD", "usd_per_1000_lifecycles", at_most=0.02),
     Goal("CPU of our own code for a batch of 100, ms", "cpu_ms_per_batch_100", below=200),
     *(
@@ -168,10 +168,14 @@ ALONE = (
     ("Tower calls per terminated instance", "tower_calls_per_terminated_instance"),
     ("cold start of register, ms, with a whole CPU", "cold_start_ms_register"),
     ("    its floor, ms", "cold_start_floor_ms_register"),
+    ("    its floor with a compiled layer, ms", "cold_start_compiled_floor_ms_register"),
     ("cold start of gate, ms", "cold_start_ms_gate"),
     ("    its floor, ms", "cold_start_floor_ms_gate"),
+    ("    its floor with a compiled layer, ms", "cold_start_compiled_floor_ms_gate"),
     ("cold start of cleanup, ms", "cold_start_ms_cleanup"),
     ("    its floor, ms", "cold_start_floor_ms_cleanup"),
+    ("    its floor with a compiled layer, ms", "cold_start_compiled_floor_ms_cleanup"),
+    ("cold start / floor with a compiled layer, the largest of these", "cold_start_compiled_ratio_max"),
     ("CPU of the whole process for 100 instances, register, ms", "cpu_ms_register_100"),
     ("CPU of the whole process for 100 instances, gate, ms", "cpu_ms_gate_100"),
     ("CPU of the whole process for 100 instances, cleanup, ms", "cpu_ms_cleanup_100"),
@@ -330,7 +334,10 @@ and works on two at a time. A job takes 110 s, 5 % more or less.
   others counted as long. It is compared with a whole run that finds
   nothing to do, which reads the inventory and all groups, and with the one that put right what had drifted.
 - Cold start: from the start of the process under Lambda's runtime to the answer to its first event; the floor does the
-  least such a function can: it imports boto3 and requests and makes the same clients. The least of nine each.
+  least such a function can: it imports boto3 and requests and makes the same clients, as `sam build` alone leaves it.
+  Milliseconds are the least of nine each, ratios the median of nine pairs, each started one after the other. `make
+  build` compiles the libraries of the layers, too, so a function can undercut that floor; beside it stands a floor
+  whose layer is compiled likewise.
 - List price: of one storm of 1,000 and the removal of its instances. us-east-1, arm64, no free tier; Lambda
   (invocations, durations, initializations), SQS, logs, secret, events (three for each instance). Waiting is billed as
   measured here, computing as slower as the memory's share of a CPU makes it. The memory is the cheapest size that holds

@@ -10,7 +10,8 @@ import json
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from copy import replace
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from threading import Barrier
 from typing import TYPE_CHECKING, Any

@@ -42,6 +42,7 @@ SAM_TIMEOUT = 180  # seconds
 SCRIPT_TIMEOUT = 120  # seconds
 SAM_STOP_TIMEOUT = 3  # seconds until an interrupted sam is killed
 REPOSITORY = Path(__file__).parents[2]
+LAYERS = ("CommonLayer", "ChefLayer")
 ARCHITECTURE = "x86_64" if platform.machine() in ("x86_64", "AMD64") else "arm64"
 NEVER = 480  # minutes from one scheduled run of reconcile to the next: none comes while a test runs
 SECONDS_OF_A_GROUP = 1800  # its tag rollcall:timeout if it has none
@@ -486,9 +487,10 @@ def sam_build(directory: Path) -> None:
     template.parent.mkdir(parents=True, exist_ok=True)
     template.write_text((REPOSITORY / "template.yaml").read_text().replace("arm64", ARCHITECTURE))
     _sam("build", "--template", str(template), "--base-dir", str(REPOSITORY), "--build-dir", str(directory))
-    code = directory / "CommonLayer" / "python" / "rollcall"
-    if not compileall.compile_dir(code, quiet=1, invalidation_mode=PycInvalidationMode.UNCHECKED_HASH):
-        raise SamError(f"{code} cannot be compiled")
+    for layer in LAYERS:
+        code = directory / layer / "python"
+        if not compileall.compile_dir(code, quiet=1, invalidation_mode=PycInvalidationMode.UNCHECKED_HASH):
+            raise SamError(f"{code} cannot be compiled")
 
 
 def _sam(*arguments: str, environment: Mapping[str, str] | None = None) -> None:

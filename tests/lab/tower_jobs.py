@@ -15,7 +15,8 @@ import heapq
 import re
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from copy import replace
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from itertools import count
 

@@ -404,7 +404,7 @@ TOWER_FAULTS = {
         BREAKS,
         "inventory 'NAME': not found",
         "ambiguous",
-        "write org/name or the id",
+        "write org/name into the tag, or id:N",
     ),
     "a smart inventory": Fault(
         both(lambda it: it.tower.add_inventory("smart", kind="smart"), lambda it: it.group.tag({"inventory": "smart"})),

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ import pytest
 
 from lab.alert_channels import AlertChannels
 from lab.chef import ChefServer
-from lab.cloud import ACCOUNT, HOOK_PREFIX, REPOSITORY, SECRET, Cloud, eventually
+from lab.cloud import ACCOUNT, HOOK_PREFIX, LAYERS, REPOSITORY, SECRET, Cloud, eventually
 from lab.runtime import (
     FUNCTIONS,
     Runtime,
@@ -350,8 +351,19 @@ input()
         process.kill()
 
 
-def test_the_layer_holds_our_code_compiled_so_that_no_cold_start_compiles_it(built: Path) -> None:
-    code = built / "CommonLayer" / "python" / "rollcall"
-    modules = {path.stem for path in code.glob("*.py")}
-    assert modules
-    assert {path.name.split(".")[0] for path in (code / "__pycache__").glob("*.cpython-313.pyc")} == modules
+@pytest.mark.parametrize(
+    ("layer", "packages"),
+    [("CommonLayer", {"rollcall", "requests", "aws_lambda_powertools"}), ("ChefLayer", {"cryptography"})],
+)
+def test_a_layer_is_compiled_so_that_no_cold_start_compiles_it(built: Path, layer: str, packages: set[str]) -> None:
+    code = built / layer / "python"
+    modules = sorted(code.rglob("*.py"))
+    assert packages <= {path.relative_to(code).parts[0] for path in modules}
+    assert [each for each in modules if not Path(cache_from_source(str(each))).exists()] == []
+
+
+def test_make_build_compiles_every_layer() -> None:
+    steps = (REPOSITORY / "Makefile").read_text().partition("\nbuild:")[2].partition("\n\n")[0]
+    assert "compileall -q --invalidation-mode unchecked-hash" in steps
+    layers = re.findall(r"Type: AWS::Serverless::LayerVersion", (REPOSITORY / "template.yaml").read_text())
+    assert len(layers) == len(LAYERS) == sum(f".aws-sam/build/{each}/python" in steps for each in LAYERS)

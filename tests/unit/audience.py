@@ -10,7 +10,8 @@ from logging import StreamHandler
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from rollcall.announce import Announcer
+from rollcall.announce_findings import FindingsAnnouncer
+from rollcall.announce_runs import RunAnnouncer
 
 from .fakes import ACCOUNT, REGION, FakeBus, FakeTower
 
@@ -46,12 +47,16 @@ def read_metrics(text: str) -> list[Metric]:
     return found
 
 
+class EveryAnnouncer(RunAnnouncer, FindingsAnnouncer):
+    """Says what any function says."""
+
+
 class Audience:
     """Hears one announcer. bus: where its events go; seconds_left: of the invocation it speaks in."""
 
     def __init__(self, tower: FakeTower, capsys: pytest.CaptureFixture[str], function: str = "unit") -> None:
         self.bus = FakeBus()
-        self.announcer = Announcer(function, self.bus)
+        self.announcer = EveryAnnouncer(function, self.bus)
         self.seconds_left = 60.0
         self._tower = tower
         self._capsys = capsys

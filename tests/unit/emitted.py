@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import redirect_stdout, suppress
-from dataclasses import replace
+from copy import replace
 from functools import cache
 from io import StringIO
 from types import SimpleNamespace
 from typing import Any
 
-from rollcall.announce import Announcer
 from rollcall.errors import BadEvent, BadSettings, Throttled, TowerRejected
 from rollcall.events import Record
 from rollcall.findings import Finding as Diagnosed
@@ -25,7 +24,7 @@ from rollcall.steps import Finding, Kind, NodeRemoval, Plan
 from rollcall.transport import Exchange
 from rollcall.watch import Sight
 
-from .audience import read_metrics
+from .audience import EveryAnnouncer, read_metrics
 from .fakes import ACCOUNT, REGION, FakeBus
 from .world import World
 
@@ -52,7 +51,7 @@ def emitted_events() -> list[tuple[str, Mapping[str, Any]]]:
 def _say_everything(bus: FakeBus) -> None:
     world = World()
     world.group("web")
-    announcer = Announcer("unit", bus)
+    announcer = EveryAnnouncer("unit", bus)
     launch, leave = replace(world.launching("i-a"), at=1.0), replace(world.terminating("i-b"), at=1.0)
     error = Throttled("slow down")
     record = Record("m0", "{}", REGION, 2, 1.0, "handle")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from copy import replace
+from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from rollcall.announce import Announcer
+from rollcall.announce_findings import FindingsAnnouncer
+from rollcall.announce_runs import RunAnnouncer
 from rollcall.bus import Bus
 from rollcall.chef import Chef
 from rollcall.errors import (
@@ -71,7 +73,7 @@ if TYPE_CHECKING:
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from rollcall.findings import Finding as Diagnosed
+    from rollcall.findings import Finding
     from rollcall.outcome import RunOutcome
     from rollcall.reports import Report
     from rollcall.telling import Told
@@ -914,7 +916,7 @@ class FakeBus(Bus):
         return []
 
 
-class FakeAnnouncer(Announcer):
+class FakeAnnouncer(RunAnnouncer, FindingsAnnouncer):
     """Remembers what it was told, by the name of the method: failed, let_go, set_aside and so on."""
 
     def __init__(self, function: str = "unit") -> None:
@@ -952,17 +954,17 @@ class FakeAnnouncer(Announcer):
     def seen(self, sights: Iterable[Sight]) -> None:
         self.told += [("seen", None) for _ in sights]
 
-    def diagnosed(self, findings: Iterable[Diagnosed]) -> None:
+    def diagnosed(self, findings: Iterable[Finding]) -> None:
         self.told += [("diagnosed", None) for _ in findings]
 
-    def examined(self, findings: Collection[Diagnosed]) -> None:
+    def examined(self, findings: Collection[Finding]) -> None:
         self.told.append(("examined", None))
 
     def misconfigured(
         self,
         here: Installation,
-        found: Iterable[Diagnosed],
-        mended: Iterable[Diagnosed],
+        found: Iterable[Finding],
+        mended: Iterable[Finding],
         seconds_left: Callable[[], float],
     ) -> None:
         self.told += [("misconfigured", None) for _ in (*found, *mended)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from copy import replace
 from types import SimpleNamespace
 from typing import Any
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
+from copy import replace
 from typing import TYPE_CHECKING
 
 import pytest

@@ -6,7 +6,8 @@ half-way, and what they were told comes again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from copy import replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hypothesis import settings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import replace
+from copy import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 

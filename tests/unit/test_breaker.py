@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field, replace
+from copy import replace
+from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -104,7 +105,15 @@ ANY_CROWDS = st.fixed_dictionaries(
     }
 )
 SHARES = st.sampled_from((0.0, 0.1, 0.2, 0.25, 0.5, 1.0))
-FOR_ALL = st.builds(Wishes, provision=st.booleans(), forget=st.sampled_from((frozenset(), FORGET)), adopt=st.booleans())
+FOR_ALL = st.builds(
+    Wishes,
+    groups=st.none(),
+    instances=st.none(),
+    provision=st.booleans(),
+    forget=st.sampled_from((frozenset(), FORGET)),
+    adopt=st.booleans(),
+    every=st.none(),
+)
 FOR_SOME = st.builds(replace, FOR_ALL, groups=st.frozensets(st.sampled_from((*INVENTORIES, FORMER)), min_size=1))
 OFTEN = settings(max_examples=200)
 

@@ -318,7 +318,7 @@ def test_a_template_that_only_retires_breaks_no_launch() -> None:
             BadSettings("Tower has no inventory 'x' that the token can read: correct it"),
             "correct the tag; if it is there",
         ),
-        (BadSettings("inventory 'x' is ambiguous: A/x (id 1)"), "write org/name or the id"),
+        (BadSettings("inventory 'x' is ambiguous: A/x (id 1)"), "write org/name into the tag, or id:N"),
         (BadSettings("inventory 'x' is smart and cannot hold hosts of its own"), "ordinary inventory"),
         (TowerDenied("403"), "grant the token's user the role"),
     ],

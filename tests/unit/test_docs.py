@@ -20,7 +20,8 @@ from rollcall import errors, told
 from rollcall.announce import METRICS
 from rollcall.reports import Event
 from rollcall.steps import Kind
-from rollcall.telling import BREAKER_TRIPPED, IN_TROUBLE
+from rollcall.telling import IN_TROUBLE
+from rollcall.telling_runs import BREAKER_TRIPPED
 
 if TYPE_CHECKING:
     import argparse

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from dataclasses import replace
+from copy import replace
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import replace
+from copy import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
 

@@ -6,7 +6,8 @@ import json
 import math
 import re
 from contextlib import suppress
-from dataclasses import asdict, fields, replace
+from copy import replace
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ from rollcall.model import (
     WatchMessage,
     Wishes,
 )
+
+from .world import whole
 
 TERMINATION = "terminate-eventbridge.json"
 SAMPLES = Path(__file__).parents[2] / "events"
@@ -264,13 +267,13 @@ def test_messages_to_the_gate_are_json_for_everybody() -> None:
     for message in messages:
         text = write_gate_message(message)
         assert "Infinity" not in text
-        assert asdict(read_gate_message(record(text))) == asdict(message)
+        assert whole(read_gate_message(record(text))) == whole(message)
 
 
 def test_a_message_to_the_gate_that_was_written_with_infinity_is_read() -> None:
     message = RetireMessage((replace(LAUNCH, at=7.0),), None, 1.0, 2.0)
-    read = read_gate_message(record(json.dumps(asdict(message))))
-    assert asdict(read) == asdict(message)
+    read = read_gate_message(record(json.dumps(whole(message))))
+    assert whole(read) == whole(message)
 
 
 def test_a_return_to_the_warm_pool_is_a_terminate_action() -> None:
@@ -582,12 +585,15 @@ ACTIONS = st.builds(
 ).map(lambda action: action if action.hook else replace(action, token=None))
 MESSAGES = st.builds(
     GateMessage,
-    waiting=st.lists(st.builds(Waiting, ACTIONS, NUMBERS, SHORT), min_size=1, max_size=3).map(tuple),
+    waiting=st.lists(
+        st.builds(Waiting, ACTIONS, NUMBERS, SHORT, st.none() | NUMBERS, st.none() | NUMBERS), min_size=1, max_size=3
+    ).map(tuple),
     job_id=st.none() | SMALL,
     since=NUMBERS,
     heartbeat_at=NUMBERS,
     polls=SMALL,
     alerted=st.booleans(),
+    lost_jobs=SMALL,
 )
 
 
@@ -614,6 +620,7 @@ def test_a_gate_message_is_read_as_it_was_written(message: GateMessage | WatchMe
         since=NUMBERS,
         heartbeat_at=NUMBERS,
         polls=SMALL,
+        unanswered_since=st.none() | NUMBERS,
     )
 )
 def test_a_message_of_who_leaves_is_read_as_it_was_written(message: RetireMessage) -> None:
@@ -675,7 +682,7 @@ def test_a_message_to_the_gate_that_is_too_large_goes_as_several_and_loses_none(
 @pytest.mark.parametrize("message", full(FULL), ids=lambda each: type(each).__name__)
 def test_an_action_loses_nothing_at_the_gate(message: GateMessage | WatchMessage | RetireMessage) -> None:
     assert all(getattr(FULL, each.name) != each.default for each in fields(LifecycleAction))
-    assert asdict(read_gate_message(record(write_gate_message(message)))) == asdict(message)
+    assert whole(read_gate_message(record(write_gate_message(message)))) == whole(message)
 
 
 # What a run of reconcile is asked for

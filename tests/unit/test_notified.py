@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from copy import replace
 from typing import TYPE_CHECKING
 
 import pytest

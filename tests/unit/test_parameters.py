@@ -6,7 +6,7 @@ import base64
 import json
 import subprocess
 import sys
-from dataclasses import replace
+from copy import replace
 from io import StringIO
 from logging import StreamHandler
 from pathlib import Path

@@ -47,6 +47,7 @@ from .test_chef_answers import URL
 from .test_chef_secret import PEM
 from .test_credentials import hold
 from .wire import Answer, Wire
+from .world import whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -168,7 +169,7 @@ def work_on_message(body: object) -> None:
         elif message is not None:
             for action in message.retiring if isinstance(message, RetireMessage) else actions_of(message):
                 require_workable(action)
-            require_carried(asdict(message))
+            require_carried(whole(message))
             assert read_gate_message(record(write_gate_message(message))) == message
             assert all(len(text) <= CALL_BYTES for _, text in written(message))
 
@@ -246,7 +247,7 @@ def test_an_event_is_a_batch_a_request_or_a_bad_event(event: object) -> None:
         except BadEvent as error:
             require_showable(error)
         else:
-            require_carried(asdict(request))
+            require_carried(request._asdict())
     try:
         records = read_records(event)
     except BadEvent as error:

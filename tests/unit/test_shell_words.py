@@ -26,7 +26,7 @@ from rollcall.diagnose_hosts import diagnose_hosts
 from rollcall.seen import SeenInventory
 from rollcall.shell_words import args, command, in_single_quotes, make, options, set_tag
 from rollcall.steps import Removal
-from rollcall.telling import breaker_words
+from rollcall.telling_runs import breaker_words
 
 from . import sight
 from .world import World

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
+from copy import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -34,7 +34,8 @@ from rollcall.model import Inventory
 from rollcall.outcome import Fix, RunOutcome, Summary
 from rollcall.reports import Event, Note, Report
 from rollcall.steps import Finding, Kind, NodeRemoval, Plan
-from rollcall.telling import BY_HAND, IN_TROUBLE, REASON_MAX, SLACK, cause_of
+from rollcall.telling import IN_TROUBLE, REASON_MAX, SLACK, cause_of
+from rollcall.telling_runs import BY_HAND
 from rollcall.tower import DeleteRefused
 from rollcall.waiting import FIRST_RETRY
 from rollcall.watch import Sight

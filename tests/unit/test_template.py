@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
+from copy import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from rollcall.alert import CLAIM
 from rollcall.alert_events import DONE_WITH, TROUBLES
 from rollcall.alert_settings import read_alert_settings
 from rollcall.announce import Announcer
+from rollcall.announce_runs import RunAnnouncer
 from rollcall.bus import SOURCE
 from rollcall.diagnose_groups import OUTPUT_OF
 from rollcall.diagnose_stack import (
@@ -874,7 +875,7 @@ def test_alarms_watch_metrics_that_are_emitted(world: World, capsys: pytest.Capt
     announcer.reports([Report(action, "left in service", notes=look)])
     cleanup = Announcer("cleanup")
     cleanup.reports([Report(world.terminating("i-b"), "struck off, but not from Chef", notes=look)])
-    reconcile = Announcer("reconcile")
+    reconcile = RunAnnouncer("reconcile")
     reconcile.reconciled(RunOutcome(), 300.0)
     alert = Measures("alert")
     alert.count_of_channel("AlertsLost", "slack")

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, fields, replace
+from copy import replace
+from dataclasses import dataclass, fields
 from typing import Any
 
 import pytest
@@ -182,8 +183,8 @@ def test_an_action_inside_a_gate_message_has_exactly_the_fields_that_it_had() ->
 
 
 @pytest.mark.parametrize("kind", FIELDS_BEFORE)
-def test_fields_are_only_added_to_the_messages_around_it(kind: type) -> None:
-    now = [each.name for each in fields(kind)]
+def test_fields_are_only_added_to_the_messages_around_it(kind: Any) -> None:
+    now = list(kind._fields)
     assert [each for each in now if each not in FIELDS_ADDED[kind]] == FIELDS_BEFORE[kind]
     assert set(now) - set(FIELDS_BEFORE[kind]) == FIELDS_ADDED[kind]
 

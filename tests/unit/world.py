@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from copy import replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from rollcall.cleanup import Cleanup
@@ -372,3 +373,16 @@ def warning(report: Report) -> str:
 def ids(message: GateMessage) -> set[str]:
     """The instances that a message carries."""
     return {each.action.instance_id for each in message.waiting}
+
+
+def whole(value: Any) -> Any:
+    """A message with all of its fields, those that a comparison leaves out among them, as JSON has it."""
+    match value:
+        case LifecycleAction():
+            return asdict(value)
+        case tuple() if hasattr(value, "_asdict"):
+            return {name: whole(each) for name, each in value._asdict().items()}
+        case tuple():
+            return [whole(each) for each in value]
+        case _:
+            return value

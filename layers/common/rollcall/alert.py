@@ -9,7 +9,8 @@ later sweep, and nothing is lost.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from copy import replace
+from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Protocol

@@ -179,7 +179,7 @@ def _failure(told: str, at: float, detail: Json) -> Occurrence | None:
 
 def _work_failed(detail: Json) -> WorkFailed:
     """The fields of a Work Failed. Raises KeyError for one that it cannot do without."""
-    names = {each.name for each in fields(WorkFailed)}
+    names = set(WorkFailed._fields)
     failed = {name: detail[name] for name in ("transient", "reason", "cause", "again_within")}
     return WorkFailed(**{"error": "", **failed, **{name: detail[name] for name in names & detail.keys()}})
 

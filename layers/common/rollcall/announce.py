@@ -6,10 +6,7 @@ Log lines are written at once; metrics and events at the end of an invocation, s
 from __future__ import annotations
 
 import time
-from collections import Counter, defaultdict
 from contextlib import contextmanager
-from dataclasses import asdict
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger
@@ -17,40 +14,30 @@ from aws_lambda_powertools import Logger
 from .bus import Bus
 from .connection import job_page
 from .errors import Permanent, Transient
-from .findings import Severity
 from .measures import Measures
 from .model import Transition
 from .reports import NO_LONGER_WAITING, Event
 from .telling import (
     Told,
     alert_of,
-    breaker_words,
-    chef_breaker_words,
     failure_of,
-    misconfiguration_of,
     outcome_of,
-    run_of,
     seconds_since,
     sight_of,
-    steps_of,
     told_within,
-    trouble_of,
 )
 from .waiting import FIRST_RETRY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from .errors import RollcallError
     from .events import Record
-    from .findings import Finding as Diagnosed
-    from .model import Inventory, LifecycleAction
-    from .outcome import NodesOutcome, RunOutcome
+    from .model import LifecycleAction
     from .reports import Report
     from .settings import Settings
-    from .steps import Finding, Kind
     from .watch import Sight
     from .wiring import Installation
 
@@ -184,110 +171,6 @@ class Announcer:
             if sight.serving and sight.first:
                 self.measures.seconds_of_group("TimeToServing", sight.seconds, sight.action.group)
 
-    # Runs of reconcile
-
-    def fixed(self, outcome: RunOutcome) -> None:
-        """Steps that a run of reconcile has taken, whatever becomes of the run."""
-        for fix in outcome.fixes:
-            about = {"inventory": fix.inventory.name, "instance_id": fix.instance_id}
-            self.logger.info(f"{fix.step}: {fix.reason}", extra=about)
-            self.measures.count("DriftFixed", group=fix.group)
-        if outcome.nodes.removed:
-            self.measures.count("DriftFixed", len(outcome.nodes.removed))
-        self._events += steps_of(outcome)
-
-    def reconciled(self, outcome: RunOutcome, every: float | None) -> None:
-        """A run of reconcile came to its end: what a person should know, and the numbers.
-
-        every: seconds from one scheduled run to the next, None for a run by hand.
-        """
-        self._findings(outcome.plan.findings)
-        for inventory, stopped in outcome.stopped.items():
-            hosts = [removal.host.name for removal in stopped]
-            words = breaker_words(stopped, outcome.by_inventory[inventory].managed, inventory.name)
-            self.logger.error(words, extra=_listed(inventory, hosts) | {"alert": True})
-        self._nodes(outcome.nodes)
-        for what, error in outcome.troubles.items():
-            self._trouble(what, error)
-        for inventory, summary in outcome.by_inventory.items():
-            self.logger.info("reconciled", extra={"inventory": inventory.name, **asdict(summary)})
-        plan = outcome.plan
-        found = [*plan.removals, *plan.changes, *plan.additions, *plan.requeues, *chain(*outcome.stopped.values())]
-        nodes = outcome.nodes
-        found_in_chef = [*nodes.plan.removals, *nodes.stopped]
-        self.measures.count("DriftFound", len(found) + len(found_in_chef))
-        self.measures.count("DriftFixed", 0)  # what was fixed is counted already
-        self.measures.count("BreakerTripped", len(outcome.stopped) + bool(nodes.stopped))
-        self.measures.count("ReconcileTroubles", len(outcome.troubles))
-        self.measures.count("ReconcileRuns")
-        self._events += run_of(outcome, every)
-
-    def run_failed(self, error: Exception, every: float | None) -> None:
-        """A run of reconcile ends in an error, which Lambda logs and counts. It is told of: nobody misses the run."""
-        self.measures.count("ReconcileRuns")
-        self._events.append(trouble_of("the run", error, every))
-
-    def _trouble(self, what: str, error: RollcallError) -> None:
-        log = self.logger.warning if isinstance(error, Transient) else self.logger.error
-        log(f"{what}: {error}", extra={"error": type(error).__name__})
-
-    def _nodes(self, nodes: NodesOutcome) -> None:
-        for removal in nodes.removed:
-            about = {"node": removal.node, "instance_id": removal.instance_id}
-            self.logger.info(f"removed from Chef: {removal.reason}", extra=about)
-        if nodes.stopped:
-            self.logger.error(
-                chef_breaker_words(len(nodes.stopped), nodes.plan.ours),
-                extra={"nodes": [removal.node for removal in nodes.stopped[:NAMED_MAX]], "alert": True},
-            )
-        if nodes.plan.ours:
-            self.logger.info("reconciled Chef", extra={"ours": nodes.plan.ours, "removed": len(nodes.removed)})
-
-    def _findings(self, findings: Iterable[Finding]) -> None:
-        """One line for those of a kind in an inventory: they are told again in every run, until a person acts."""
-        alike: defaultdict[tuple[Kind, Inventory], list[Finding]] = defaultdict(list)
-        for finding in findings:
-            alike[finding.kind, finding.inventory].append(finding)
-        for (kind, inventory), own in alike.items():
-            extra = _listed(inventory, [finding.subject for finding in own])
-            self.logger.warning(f"{kind}: {own[0].subject}: {own[0].reason}", extra=extra)
-
-    # What doctor found
-
-    def diagnosed(self, findings: Iterable[Diagnosed]) -> None:
-        """What doctor found."""
-        for finding in findings:
-            log = self.logger.error if finding.severity == Severity.BREAKS_LAUNCHES else self.logger.warning
-            log(
-                f"{finding.subject}: {finding.reason}: {finding.remedy}",
-                extra={"key": finding.key, "severity": finding.severity},
-            )
-
-    def examined(self, findings: Collection[Diagnosed]) -> None:
-        """How many findings there are, of all that is set up; none counts too."""
-        counts = Counter(finding.severity for finding in findings)
-        for severity in Severity:
-            self.measures.count_severity("Findings", severity, counts[severity])
-
-    def misconfigured(
-        self,
-        here: Installation,
-        found: Iterable[Diagnosed],
-        mended: Iterable[Diagnosed],
-        seconds_left: Callable[[], float],
-    ) -> None:
-        """Tell at once of what is wrong since the last run, and of what is mended. Raises what the bus refuses it with.
-
-        Who is to remember that people were told has to know that they were.
-        """
-        origin = origin_of(here.settings, self._function)
-        told = [
-            *(misconfiguration_of(each, mended=False) for each in found),
-            *(misconfiguration_of(each, mended=True) for each in mended),
-        ]
-        for _, error in self._bus.put([_from_here(each, origin, here.tower.root) for each in told], seconds_left):
-            raise error
-
     # What becomes of messages
 
     def let_go(self, record: Record, actions: Sequence[LifecycleAction]) -> None:
@@ -329,7 +212,7 @@ class Announcer:
         events, self._events = self._events, []
         origin = origin_of(here.settings, self._function)
         try:
-            lost = self._bus.put([_from_here(each, origin, here.tower.root) for each in events], seconds_left)
+            lost = self._bus.put([from_here(each, origin, here.tower.root) for each in events], seconds_left)
         except Exception as error:  # noqa: BLE001 - a mistake of ours, and no reason to do the work again
             self._lost([(each, error) for each in events])
         else:
@@ -363,7 +246,7 @@ def origin_of(settings: Settings, function: str) -> dict[str, str]:
     }
 
 
-def _from_here(told: Told, origin: Mapping[str, str], tower_root: str) -> Told:
+def from_here(told: Told, origin: Mapping[str, str], tower_root: str) -> Told:
     detail = {**origin, **told.detail}
     if "job" in detail:
         detail["job_url"] = job_page(tower_root, detail["job"]) if detail["job"] is not None else None
@@ -372,10 +255,6 @@ def _from_here(told: Told, origin: Mapping[str, str], tower_root: str) -> Told:
 
 def _failing_for(record: Record) -> float:
     return max(0.0, time.time() - record.first_received_at)
-
-
-def _listed(inventory: Inventory, hosts: Sequence[str]) -> dict[str, object]:
-    return {"inventory": inventory.name, "count": len(hosts), "hosts": list(hosts[:NAMED_MAX])}
 
 
 def _kind(error: Exception) -> str:

@@ -10,8 +10,7 @@ targets of load balancers) the call is bisected.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from . import plain_text
 
@@ -29,8 +28,7 @@ CALL_BYTES = 256 * 1024
 TEXT_MAX = 1000  # characters of what a message says beyond names
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(NamedTuple):
     """What a text has to be; words say that to whoever wrote another one."""
 
     pattern: re.Pattern[str]

@@ -7,7 +7,7 @@ about nodes that none of our groups' instances explains, and Chef about those of
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import replace
+from copy import replace
 from typing import TYPE_CHECKING
 
 from .chef_drift import NodesSeen, instance_of

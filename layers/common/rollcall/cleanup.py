@@ -10,10 +10,10 @@ say of the node is then kept in a message of our own, until Chef is done with it
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from copy import replace
 from functools import partial
 from itertools import batched
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from . import waiting as timing
 from .answers import UNANSWERED_LIFE, each_apart, not_visible
@@ -43,8 +43,7 @@ if TYPE_CHECKING:
     from .tower import Tower
 
 
-@dataclass(frozen=True)
-class _Done:
+class _Done(NamedTuple):
     """What was done about the instances of a batch.
 
     actions: theirs, with what their hosts said of their nodes; news: those that say more than their messages did.

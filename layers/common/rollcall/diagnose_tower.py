@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from copy import replace
 from typing import TYPE_CHECKING
 
 from .errors import (
@@ -342,7 +342,7 @@ def _not_found(subject: str, named: str, error: RollcallError, role: str) -> Fin
     if isinstance(error, BadSettings):  # whose words end with a remedy for whoever has nothing but a log
         reason = reason.rpartition("; " if "is ambiguous" in reason else ": ")[0] or reason
     if "is ambiguous" in reason:
-        remedy = "write org/name or the id into the tag, or id:N, which is the id N whatever is named so"
+        remedy = "write org/name into the tag, or id:N, which is the id N whatever is named so"
     elif "cannot hold hosts" in reason:
         remedy = "name an ordinary inventory in the tag: smart and constructed ones only mirror others' hosts"
     else:

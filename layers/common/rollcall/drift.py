@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from dataclasses import replace
+from copy import replace
 from typing import TYPE_CHECKING
 
 from .identity import address_key, address_of, marker_of, why_gone

@@ -13,9 +13,10 @@ from __future__ import annotations
 import json
 import math
 import time
-from dataclasses import asdict, dataclass, replace
+from copy import replace
+from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from .aws_names import ACCOUNT, CALL_BYTES, GROUP_NAME, HOOK_NAME, INSTANCE_ID, REGION, SHORT_TEXT, TEXT, TOKEN
 from .errors import BadEvent
@@ -83,8 +84,7 @@ THROUGH_A_QUEUE = (
 )
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(NamedTuple):
     """One message of a batch.
 
     region: where the queue is. receives: how often it was received; first_received_at: epoch seconds.
@@ -287,7 +287,7 @@ def write_action(action: LifecycleAction) -> str:
 
 def write_gate_message(message: GateMessage | WatchMessage | RetireMessage) -> str:
     """A message of the gate's queue as the text that read_gate_message reads."""
-    return json.dumps(_plain(asdict(message)), allow_nan=False)
+    return json.dumps(_plain(message), allow_nan=False)
 
 
 def written[M: GateMessage | WatchMessage | RetireMessage](message: M) -> list[tuple[M, str]]:
@@ -297,17 +297,21 @@ def written[M: GateMessage | WatchMessage | RetireMessage](message: M) -> list[t
     if len(members) == 1 or len(text.encode()) <= CALL_BYTES:
         return [(message, text)]
     half = len(members) // 2
-    parts = (replace(message, **{field: some}) for some in (members[:half], members[half:]))
+    parts = (cast("M", message._replace(**{field: some})) for some in (members[:half], members[half:]))
     return [each for part in parts for each in written(part)]
 
 
 def _plain(value: Any) -> Any:
-    """The same with null for infinity, which JSON has no word for."""
-    if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(each) for each in value]
-    return None if value == math.inf else value
+    """A message, or a part of one, for JSON; null for infinity, which that has no word for."""
+    match value:
+        case LifecycleAction():
+            return {name: _plain(each) for name, each in asdict(value).items()}
+        case GateMessage() | WatchMessage() | RetireMessage() | Waiting() | Watched():
+            return {name: _plain(each) for name, each in value._asdict().items()}
+        case tuple():
+            return [_plain(each) for each in value]
+        case _:
+            return None if value == math.inf else value
 
 
 def read_gate_message(record: Record) -> GateMessage | WatchMessage | RetireMessage:

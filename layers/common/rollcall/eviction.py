@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .errors import Throttled
 from .identity import address_key, address_of, marker_of, why_gone
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
     from .tower import Kept, Tower
 
 
-@dataclass(frozen=True)
-class Eviction:
+class Eviction(NamedTuple):
     """An instance that was struck off, for it is gone and newcomers have its address.
 
     group: as its host's marker has it. reason: why it counts as gone. newcomers: their instance ids. struck: what came
@@ -39,8 +37,7 @@ class Eviction:
         return self.struck.refusals.get(self.instance_id)
 
 
-@dataclass(frozen=True)
-class _Occupant:
+class _Occupant(NamedTuple):
     """A host of ours for another instance, at an address of newcomers."""
 
     host: Host

@@ -10,8 +10,7 @@ on AWX; older ones report the same events by their documentation.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .model import JobStatus, Outcome
 from .trace import traced
@@ -69,8 +68,7 @@ def _in_good_job(name: str, summary: HostSummary | None, trace: Trace | None) ->
     return Outcome.UNREACHABLE if lost else Outcome.OK
 
 
-@dataclass(frozen=True)
-class Comparator:
+class Comparator(NamedTuple):
     """A good run of the same playbook.
 
     like: by the name of a host that is asked about, the run's hosts of its kind. is_same: the playbook is known to be

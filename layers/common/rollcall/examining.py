@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import replace
+from copy import replace
 from functools import partial
 from itertools import zip_longest
 from typing import TYPE_CHECKING

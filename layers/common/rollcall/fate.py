@@ -6,9 +6,8 @@ Warmed:Pending:Wait means both ways.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -26,8 +25,7 @@ class Fate(StrEnum):
     STAYING = "staying"
 
 
-@dataclass(frozen=True)
-class Known:
+class Known(NamedTuple):
     """What AWS says of an instance. unknown: neither Auto Scaling nor EC2 knows it. pooled: it goes to a warm pool."""
 
     fate: Fate

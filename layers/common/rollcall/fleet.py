@@ -9,10 +9,9 @@ from __future__ import annotations
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import batched
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import boto3
 from botocore.config import Config
@@ -50,8 +49,7 @@ POOL_ENTRY = "Warmed:Pending:Wait"
 USER_DATA_PAUSE = 0.5  # seconds before those are asked for again that EC2 put off, doubling
 
 
-@dataclass(frozen=True)
-class Membership:
+class Membership(NamedTuple):
     """What Auto Scaling says of an instance: its group and its lifecycle state."""
 
     group: str
@@ -93,8 +91,7 @@ class Membership:
         return is_held(self.state)
 
 
-@dataclass(frozen=True)
-class OptedIn:
+class OptedIn(NamedTuple):
     """A group that carries a tag, and its instances by id. Its hooks and its load balancers are not read."""
 
     group: Group

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from copy import replace
 from itertools import batched
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import traffic
 from . import waiting as timing
@@ -61,8 +61,7 @@ ENDED_BY_AWS = "ended by Auto Scaling"
 PENDING_TOO_LONG = 600.0  # seconds after which an alert says that a job does not start
 
 
-@dataclass(frozen=True)
-class _Source:
+class _Source(NamedTuple):
     """What jobs for a group's instances are launched from."""
 
     settings: GroupSettings
@@ -70,8 +69,7 @@ class _Source:
     template: JobTemplate | None
 
 
-@dataclass(frozen=True)
-class _Onward:
+class _Onward(NamedTuple):
     """What the messages of those that go on have in common."""
 
     job_id: int | None

@@ -6,8 +6,8 @@ was tried, a check of it failed. Everything else is for a person to fix while th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from copy import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from . import waiting as timing
 from .model import Decision, OnFailure, Outcome, Verdict
@@ -19,8 +19,7 @@ CUT_SHORT_TOO_OFTEN = 3  # jobs of one instance
 TRIES_UNREACHABLE = 2  # jobs, before an instance counts as unreachable: the first may have come before it booted
 
 
-@dataclass(frozen=True)
-class Seen:
+class Seen(NamedTuple):
     """What is known about one waiting instance in its present stint.
 
     outcome: of the job that decides, ended at job_ended_at. attempts: jobs so far that held it. age: seconds since the

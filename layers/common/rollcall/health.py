@@ -6,10 +6,9 @@ import random
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from threading import Timer
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .model import CheckKind
 
@@ -25,8 +24,7 @@ PROBING_TIME = 20.0  # seconds for all probes of an invocation together
 HTTP_OK = range(200, 300)
 
 
-@dataclass(frozen=True)
-class Health:
+class Health(NamedTuple):
     """What checks say of an instance, as sentences. failing: against it; blocked: why one was not tried."""
 
     failing: tuple[str, ...] = ()

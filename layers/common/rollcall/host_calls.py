@@ -10,11 +10,11 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from dataclasses import dataclass, field
 from itertools import batched
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .errors import HostLimitReached, RollcallError, TowerDenied, TowerRejected, TowerUnavailable
+from .model import EMPTY
 from .transport import FORBIDDEN, HTTP_OK, NOT_FOUND, TOO_LARGE, UNAUTHORIZED, object_of, words_of
 
 if TYPE_CHECKING:
@@ -39,8 +39,7 @@ NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # in JSON
 TEMPLATED = ("{{", "{%")  # in a name Tower refuses what Jinja would evaluate (awx/main/utils/common.py, sanitize_jinja)
 
 
-@dataclass(frozen=True)
-class NewHost:
+class NewHost(NamedTuple):
     """A host to be made; named after its instance."""
 
     instance_id: str
@@ -49,17 +48,16 @@ class NewHost:
     enabled: bool = True
 
 
-@dataclass(frozen=True)
-class MadeHosts:
+class MadeHosts(NamedTuple):
     """What came of making hosts, by instance id: each is in one of these.
 
     ids: of those that were made now. existing: hosts of that name that were there, or were made by others meanwhile.
     errors: why there is none.
     """
 
-    ids: Mapping[str, int] = field(default_factory=dict)
-    existing: Mapping[str, Host] = field(default_factory=dict)
-    errors: Mapping[str, RollcallError] = field(default_factory=dict)
+    ids: Mapping[str, int] = EMPTY
+    existing: Mapping[str, Host] = EMPTY
+    errors: Mapping[str, RollcallError] = EMPTY
 
 
 class DeleteRefused(TowerDenied):

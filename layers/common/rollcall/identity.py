@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .plain_text import INSTANCE_ID
 from .variables import marker_in
@@ -18,8 +17,7 @@ NEWBORN = 900.0  # seconds for which nobody is surprised that AWS does not know 
 ADDRESSES_KEPT = 65_536  # a large fleet's; what kind one is takes longer to find out than all else asked of a host
 
 
-@dataclass(frozen=True)
-class Marker:
+class Marker(NamedTuple):
     """Whose host it is, as its variables say."""
 
     group: str

@@ -1,14 +1,13 @@
 """What Rollcall speaks of. Frozen data, no behaviour beyond reading itself."""
 
-from __future__ import annotations
-
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+EMPTY: Mapping[Any, Any] = MappingProxyType({})  # the default of a mapping
 
 
 class Transition(StrEnum):
@@ -59,8 +58,7 @@ class LifecycleAction:
         return self.hook is not None
 
 
-@dataclass(frozen=True)
-class Hook:
+class Hook(NamedTuple):
     """A lifecycle hook of a group; target is the ARN that it notifies, empty for EventBridge.
 
     default_result: what ends its wait when it is not answered; heartbeat_timeout: after so many seconds without a
@@ -74,8 +72,7 @@ class Hook:
     heartbeat_timeout: int = 3600
 
 
-@dataclass(frozen=True)
-class Group:
+class Group(NamedTuple):
     """An Auto Scaling group: its tags, and the heartbeat timeout (seconds) of each of its hooks.
 
     target_groups: the ARNs of the target groups of load balancers that it is attached to. other_traffic: what else
@@ -115,8 +112,7 @@ class CheckKind(StrEnum):
     HTTP = "http"
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(NamedTuple):
     """One check of a gate; port and path only where the kind has them."""
 
     kind: CheckKind
@@ -140,8 +136,7 @@ class NamedAfter(StrEnum):
     PRIVATE_DNS = "@private_dns@"
 
 
-@dataclass(frozen=True)
-class NodePattern:
+class NodePattern(NamedTuple):
     """How nodes in Chef are named: after what of their instances, and the text on both sides of it."""
 
     named_after: NamedAfter
@@ -152,8 +147,7 @@ class NodePattern:
         return f"{self.before}{self.named_after}{self.behind}"
 
 
-@dataclass(frozen=True)
-class GroupSettings:
+class GroupSettings(NamedTuple):
     """What a group asks for by its tags.
 
     timeout in seconds; watch likewise, 0 for none. user_data: its instances ask for more by theirs. nodes: None if its
@@ -180,20 +174,18 @@ class GroupSettings:
         return any(check.kind == kind for check in self.gate)
 
 
-@dataclass(frozen=True)
-class Parameters:
+class Parameters(NamedTuple):
     """What an instance asks for by its user data: variables of its host, and inventory groups beside its group's.
 
     warning: why that is not followed, or not all of it; without anything that stands in it but names of variables.
     """
 
-    variables: Mapping[str, object] = field(default_factory=dict)
+    variables: Mapping[str, object] = EMPTY
     groups: tuple[str, ...] = ()
     warning: str = ""
 
 
-@dataclass(frozen=True)
-class Instance:
+class Instance(NamedTuple):
     """An EC2 instance as far as Tower is told of it. launched_at in epoch seconds."""
 
     instance_id: str
@@ -218,8 +210,14 @@ class Inventory:
     organization: str = field(default="", compare=False)
 
 
-@dataclass(frozen=True)
-class JobTemplate:
+class JobKind(NamedTuple):
+    """What jobs have in common that can be compared: a template, and an inventory."""
+
+    template_id: int
+    inventory_id: int | None
+
+
+class JobTemplate(NamedTuple):
     """A Tower job template, with what decides whether a launch can be limited and runs the whole playbook.
 
     inventory_id is None if it has none. job_type: "run" or "check". tags, skip_tags: the playbook's tags that its jobs
@@ -244,16 +242,7 @@ class JobTemplate:
         return JobKind(self.id, inventory.id)
 
 
-@dataclass(frozen=True)
-class JobKind:
-    """What jobs have in common that can be compared: a template, and an inventory."""
-
-    template_id: int
-    inventory_id: int | None
-
-
-@dataclass(frozen=True)
-class LaunchTerms:
+class LaunchTerms(NamedTuple):
     """How a job template may be launched: by whom, how often at once, and what a launch has to bring beside a limit.
 
     startable: the token's user may launch it. needed: what Tower would not launch it without, in words, and Rollcall
@@ -268,8 +257,7 @@ class LaunchTerms:
     forks: int = 0
 
 
-@dataclass(frozen=True)
-class PastJob:
+class PastJob(NamedTuple):
     """A job that succeeded: on how many hosts, with how many at once (0 for Ansible's default), in how many seconds."""
 
     hosts: int
@@ -277,24 +265,21 @@ class PastJob:
     seconds: float
 
 
-@dataclass(frozen=True)
-class TowerUser:
+class TowerUser(NamedTuple):
     """Whose token it is. writes: the token lets that user change itself, and so is no read-only one."""
 
     name: str
     writes: bool
 
 
-@dataclass(frozen=True)
-class BulkLimits:
+class BulkLimits(NamedTuple):
     """How many hosts one bulk call may create and delete."""
 
     create: int
     delete: int
 
 
-@dataclass(frozen=True)
-class HostLimit:
+class HostLimit(NamedTuple):
     """How many hosts there may be, and are. owner: whose limit it is, in words."""
 
     owner: str
@@ -302,8 +287,7 @@ class HostLimit:
     most: int
 
 
-@dataclass(frozen=True)
-class Host:
+class Host(NamedTuple):
     """A host in Tower. created_at in epoch seconds by Tower's clock; group_ids is None if Tower listed only some."""
 
     id: int
@@ -324,8 +308,7 @@ class Host:
         return marker if isinstance(marker, dict) else None
 
 
-@dataclass(frozen=True)
-class DumpedHost:
+class DumpedHost(NamedTuple):
     """A host as the dump of its inventory shows it; groups are names."""
 
     id: int
@@ -337,8 +320,7 @@ class DumpedHost:
     groups: frozenset[str]
 
 
-@dataclass(frozen=True)
-class Dump:
+class Dump(NamedTuple):
     """A whole inventory. plain: none of its variables holds what is more than text in an inventory, that is certain."""
 
     inventory: Inventory
@@ -346,8 +328,7 @@ class Dump:
     plain: bool = False
 
 
-@dataclass(frozen=True)
-class Node:
+class Node(NamedTuple):
     """A node in Chef, as it describes itself: empty is what it does not say.
 
     seen_at: when chef-client last ran on it, in epoch seconds by its own clock; None if it never did.
@@ -378,8 +359,7 @@ class JobStatus(StrEnum):
         return self in (JobStatus.SUCCESSFUL, JobStatus.FAILED, JobStatus.ERROR, JobStatus.CANCELED)
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(NamedTuple):
     """A Tower job. Times in epoch seconds by Tower's clock.
 
     hosts: the instance ids that its limit names; where it was asked for by hosts, also those of them that it ran on.
@@ -409,8 +389,7 @@ class Job:
         return JobKind(self.template_id, self.inventory_id)
 
 
-@dataclass(frozen=True)
-class HostSummary:
+class HostSummary(NamedTuple):
     """How often what became of one host in a job, as Ansible counts it.
 
     unreachable: without those that the playbook ignores. ignored: failures, and on what was not reached.
@@ -421,8 +400,7 @@ class HostSummary:
     ignored: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class JobEvent:
+class JobEvent(NamedTuple):
     """One event of a playbook run, as ansible-runner reports it.
 
     counter: its place in the run. kind: its name there. host: whose it is, empty for none. task: the task's name, path:
@@ -471,8 +449,7 @@ class Decision(StrEnum):
     WAIT = "wait"
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """A decision about one instance and its reason.
 
     delay: seconds until it is worth looking again (WAIT, HOLD). alert: whether somebody should be told.
@@ -484,8 +461,7 @@ class Verdict:
     alert: bool = False
 
 
-@dataclass(frozen=True)
-class Waiting:
+class Waiting(NamedTuple):
     """An instance at the gate: its action, and the address its checks go to.
 
     stint_since: when its present stint began, by Tower's clock; None in messages of a version that knew no stints.
@@ -501,8 +477,7 @@ class Waiting:
     unanswered_since: float | None = None
 
 
-@dataclass(frozen=True)
-class GateMessage:
+class GateMessage(NamedTuple):
     """What the gate queue carries.
 
     job_id: the job last known to hold these instances, None where their groups have no template.
@@ -520,8 +495,7 @@ class GateMessage:
     lost_jobs: int = 0
 
 
-@dataclass(frozen=True)
-class Watched:
+class Watched(NamedTuple):
     """An instance let through the gate: its action, its launch (epoch seconds), and what was last told of it.
 
     serving is None as long as nothing was told.
@@ -532,8 +506,7 @@ class Watched:
     serving: bool | None = None
 
 
-@dataclass(frozen=True)
-class WatchMessage:
+class WatchMessage(NamedTuple):
     """What the gate queue carries after CONTINUE: instances of one group; since and until in epoch seconds."""
 
     watched: tuple[Watched, ...]
@@ -541,8 +514,7 @@ class WatchMessage:
     until: float
 
 
-@dataclass(frozen=True)
-class RetireMessage:
+class RetireMessage(NamedTuple):
     """What the gate queue carries of instances on their way out, all of one group.
 
     job_id: the retire job that is known to hold them, None as long as none is. since: when cleanup handed them over;
@@ -558,8 +530,7 @@ class RetireMessage:
     unanswered_since: float | None = None
 
 
-@dataclass(frozen=True)
-class Wishes:
+class Wishes(NamedTuple):
     """What a run of reconcile is asked for beyond the usual.
 
     groups: only these, None for all. instances: only these, by id, None for all; those that wait are queued at once.
@@ -576,16 +547,14 @@ class Wishes:
     every: float | None = None
 
 
-@dataclass(frozen=True)
-class ExaminationRequest:
+class ExaminationRequest(NamedTuple):
     """What doctor is asked for. groups: only these, None for all. announce: what is new is announced."""
 
     groups: frozenset[str] | None = None
     announce: bool = False
 
 
-@dataclass(frozen=True)
-class RunRequest:
+class RunRequest(NamedTuple):
     """A run of reconcile. dry_run: nothing is changed. force: the breaker stops nothing."""
 
     wishes: Wishes = Wishes()

@@ -5,8 +5,7 @@ Functions refuse a group at the first objection; doctor names them all.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .errors import BadSettings
 
@@ -14,8 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-@dataclass(frozen=True)
-class Objection:
+class Objection(NamedTuple):
     """What is wrong, and how it is mended. what: names it in a few words that stay the same."""
 
     what: str

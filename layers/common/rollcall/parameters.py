@@ -5,7 +5,7 @@ A host is made without it rather than not at all: what is missing, late or malfo
 
 from __future__ import annotations
 
-from dataclasses import replace
+from copy import replace
 from typing import TYPE_CHECKING
 
 from .errors import AwsDenied, RollcallError

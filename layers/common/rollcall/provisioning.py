@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .errors import BadSettings, TowerDenied, TowerRejected, TowerUnavailable
 from .objections import Objection, require_none
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
 CLOCK_STEP = 2.0  # seconds; Tower tells its time in whole ones
 
 
-@dataclass(frozen=True)
-class Launched:
+class Launched(NamedTuple):
     """What became of the instances a job was wanted for.
 
     jobs: by instance id, the job that holds each of those that stay. left: gone or going; struck: what came of removing

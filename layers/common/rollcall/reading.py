@@ -9,13 +9,15 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from copy import replace
+from dataclasses import dataclass
 from itertools import batched
 from typing import TYPE_CHECKING
 
 from .errors import RollcallError, Throttled
-from .fleet import INSTANCES_PER_FILTER
+from .fleet import CALLS_AT_ONCE, INSTANCES_PER_FILTER
 from .followable import name_objections
 from .objections import require_none
 from .provisioning import find_in_tower, job_of
@@ -178,13 +180,16 @@ class Reading:
             place = seen.places.get(membership.group)
             if place and membership.state in ARRIVING and (place.inventory.id, instance_id) not in hosted:
                 newly[membership.group].add(instance_id)
-        found: dict[str, float] = {}
-        unsaid = set(newly)
-        for group, ids in newly.items():
+
+        def arrivals(group: str) -> dict[str, float] | None:
             with self._telling(f"scaling activities of group {group}", {group}):
-                found |= self._fleet.arrivals(group, ids)
-                unsaid.remove(group)
-        return found, unsaid
+                return self._fleet.arrivals(group, newly[group])
+            return None
+
+        with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+            said = dict(zip(newly, pool.map(arrivals, newly), strict=True))
+        found = {each: at for own in said.values() if own for each, at in own.items()}
+        return found, {group for group, own in said.items() if own is None}
 
     def _of_age(self, seen: Snapshot, wishes: Wishes) -> set[int]:
         """The hosts whose age matters: of instances that AWS does not know, and those whose marker has no stint."""

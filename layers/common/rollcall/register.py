@@ -10,10 +10,10 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from copy import replace
 from functools import partial
 from itertools import batched
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .answers import require_visible
 from .errors import BadSettings, InstanceNotVisible, JobStillLanding, TowerDenied, TowerUnavailable
@@ -52,8 +52,7 @@ JOB_LIFE = HOOK_LIFE_MAX  # seconds that a job may run, for no hook waits for lo
 ASSOCIATES_AT_ONCE = 4  # Tower takes about 20 group memberships a second, with 4 clients as with 16
 
 
-@dataclass(frozen=True)
-class Newcomer:
+class Newcomer(NamedTuple):
     """An instance of a group that opted in, where it belongs in Tower, and what it asks for itself.
 
     It is pending; or in service already, where no hook waits.
@@ -64,7 +63,7 @@ class Newcomer:
     instance: Instance
     inventory: Inventory
     template: JobTemplate | None
-    asked: Parameters = field(default_factory=Parameters)
+    asked: Parameters = Parameters()
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -77,8 +76,7 @@ class Newcomer:
         return self.instance.addresses[self.settings.address]
 
 
-@dataclass(frozen=True)
-class Registered:
+class Registered(NamedTuple):
     """A newcomer whose host exists; existing is the host as it was found, None if it was made just now.
 
     stint: the present one, as the host's marker has it now. begun: this message begins it.

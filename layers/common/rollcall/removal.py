@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
 from itertools import batched
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .errors import RollcallError, TowerUnavailable
+from .model import EMPTY
 from .settings import OPT_IN_TAG
 from .tower import BULK_DELETE_MAX, DeleteRefused
 
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 LOOKS = 5  # at the hosts; each look finds fewer unless somebody keeps adding them
 
 
-@dataclass(frozen=True)
-class StruckOff:
+class StruckOff(NamedTuple):
     """What came of removing instances from every inventory.
 
     removed: the ids of those that had a host which is gone now. refusals: by instance id, why Tower keeps a host of it
@@ -32,8 +31,8 @@ class StruckOff:
     """
 
     removed: frozenset[str] = frozenset()
-    refusals: Mapping[str, Kept] = field(default_factory=dict)
-    left_in: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    refusals: Mapping[str, Kept] = EMPTY
+    left_in: Mapping[str, frozenset[str]] = EMPTY
 
 
 def strike_off(tower: Tower, fleet: Fleet, instance_ids: Collection[str]) -> StruckOff:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .errors import BadEvent, InstancesRefused, RollcallError
 
@@ -29,8 +29,7 @@ class Event(StrEnum):
     RETIRED = "Instance Retired"
 
 
-@dataclass(frozen=True)
-class Note:
+class Note(NamedTuple):
     """What a person should know. alert: somebody should look; otherwise it is a warning beside what went well.
 
     cause: of an alert about more than its instance, the same few words for all instances that it is about.

@@ -7,11 +7,11 @@ person had disabled before stays so when its instance comes back.
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .errors import RollcallError
 from .identity import is_private, marker_of
+from .model import EMPTY
 from .variables import RESTING, is_resting, marker_in, with_state
 
 if TYPE_CHECKING:
@@ -23,15 +23,14 @@ if TYPE_CHECKING:
 CALLS_AT_ONCE = 4
 
 
-@dataclass(frozen=True)
-class Rested:
+class Rested(NamedTuple):
     """What came of disabling hosts.
 
     hosts: the ids of the instances whose host was still in use; troubles: why it is not disabled.
     """
 
     hosts: frozenset[str] = frozenset()
-    troubles: Mapping[str, RollcallError] = field(default_factory=dict)
+    troubles: Mapping[str, RollcallError] = EMPTY
 
 
 def rest(tower: Tower, instance_ids: Collection[str], account: str, region: str) -> Rested:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from copy import replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .chef_names import PATTERN_FORMS, read_pattern
 from .errors import BadSettings
-from .model import AddressKind, Check, CheckKind, Group, GroupSettings, NodePattern, OnFailure
+from .model import EMPTY, AddressKind, Check, CheckKind, Group, GroupSettings, NodePattern, OnFailure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,8 +30,7 @@ WATCHES = range(1, 3601)  # seconds; a load balancer's first checks take a few m
 CHECK_FORMS = "job, ec2, tcp:PORT, http:PORT/path, elb"
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """One installation's parameters. stack: its name. chef_secret is empty where there is no Chef server."""
 
     account: str
@@ -52,16 +51,14 @@ class Settings:
     chef_secret: str = ""
 
 
-@dataclass(frozen=True)
-class OwnQueue:
+class OwnQueue(NamedTuple):
     """The URLs of the queue that a function is fed from, and of the one for what nobody can work on."""
 
     url: str
     dead_letter_url: str
 
 
-@dataclass(frozen=True)
-class StackNames:
+class StackNames(NamedTuple):
     """The parts of the stack that doctor looks at, by what they are called in the template.
 
     rules: their names; queues: their URLs; sources: ids of the event source mappings, by function; schedules: their
@@ -79,7 +76,7 @@ class StackNames:
     notification_topic: str = ""
     notifying_topics: tuple[str, ...] = ()
     alarm_topic: str = ""
-    topics: Mapping[str, str] = field(default_factory=dict)
+    topics: Mapping[str, str] = EMPTY
 
     @property
     def told(self) -> bool:

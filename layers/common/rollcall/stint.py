@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from copy import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from .identity import is_copy
+from .model import EMPTY
 from .variables import RESTING, STINT, is_resting, marker_in
 from .waiting import CLOCKS_APART
 
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
 TIMES = range(253_402_300_800)  # epoch seconds that a date can have, which ends with the year 9999
 
 
-@dataclass(frozen=True)
-class Stint:
+class Stint(NamedTuple):
     """since: epoch seconds by Tower's clock; jobs created before it do not count.
 
     tokens: of the lifecycle actions that belong to it, by the names of their hooks, the one that began it first. Empty
@@ -32,7 +32,7 @@ class Stint:
     """
 
     since: float
-    tokens: Mapping[str, str] = field(default_factory=dict)
+    tokens: Mapping[str, str] = EMPTY
 
     def written(self) -> dict[str, object]:
         """As it stands in a marker."""

@@ -7,8 +7,7 @@ limited to our own hosts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .errors import TowerDenied
 
@@ -18,8 +17,7 @@ if TYPE_CHECKING:
     from .tower import Tower
 
 
-@dataclass(frozen=True)
-class Stuck:
+class Stuck(NamedTuple):
     """How a job hangs, in words; overdue: it is to be cancelled."""
 
     words: str

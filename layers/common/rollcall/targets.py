@@ -9,9 +9,8 @@ exist, and AwsDenied for the rest.
 from __future__ import annotations
 
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from itertools import batched
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from botocore.exceptions import ClientError
 
@@ -28,8 +27,7 @@ GROUPS_PER_CALL = 20  # by ARN
 NOT_REGISTERED = "Target.NotRegistered"
 
 
-@dataclass(frozen=True)
-class TargetHealth:
+class TargetHealth(NamedTuple):
     """What a target group says of an instance; reason and description are empty for a healthy one."""
 
     state: str

@@ -6,19 +6,12 @@ sends it: as long as a detail is on its way here it names a job by its id alone.
 
 from __future__ import annotations
 
-import json
 import math
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .errors import Permanent, RollcallError, Scope, Transient
 from .reports import Event
-from .run_answer import drift_fixed
-from .shell_words import make, options
 from .told import (
-    BREAKER,
-    CONFLICT_FOUND,
-    DRIFT_FIXED,
     MISCONFIGURATION_FOUND,
     MISCONFIGURATION_MENDED,
     NOT_SERVING,
@@ -31,27 +24,19 @@ from .told import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from .findings import Finding as Diagnosed
-    from .model import Inventory, LifecycleAction
-    from .outcome import RunOutcome
+    from .model import LifecycleAction
     from .reports import Note, Report
-    from .steps import Finding, Removal
     from .watch import Sight
 
 type Json = dict[str, Any]
 
 IN_TROUBLE = "InstanceInTrouble"  # in place of an error's name: nothing failed, and a person should look all the same
-BREAKER_TRIPPED = "BreakerTripped"  # likewise
 REASON_MAX = 4000  # characters; PutEvents takes 256 kB for ten events, and refuses them all beyond that
 SLACK = 120.0  # seconds; a try may be late by the queue's visibility timeout, and be told at its very end
-PERIODS = 2  # runs of reconcile are never quite evenly spaced, and one may be lost
-BY_HAND = 3600.0  # seconds; nobody knows when the next run comes, and who called this one has its answer
 
 
-@dataclass(frozen=True)
-class Told:
+class Told(NamedTuple):
     """An event: its detail type, and its detail."""
 
     kind: str
@@ -62,13 +47,13 @@ def cause_of(error: Exception, action: LifecycleAction | None) -> str:
     """What is wrong, in the same few words for all that suffer from it."""
     scope = error.scope if isinstance(error, RollcallError) else Scope.INSTALLATION
     if action is None or scope == Scope.INSTALLATION:
-        return _name_of(error)
+        return name_of(error)
     if scope == Scope.GROUP:
-        return f"{_name_of(error)}: group {action.group}"
+        return f"{name_of(error)}: group {action.group}"
     return _of_instance(action)
 
 
-def _name_of(error: Exception) -> str:
+def name_of(error: Exception) -> str:
     """The error's name in the taxonomy: a client may have finer ones."""
     for kind in type(error).__mro__:
         if {Transient, Permanent} & set(kind.__bases__):
@@ -85,11 +70,6 @@ def told_within(delay: float) -> float:
     return delay + SLACK
 
 
-def run_told_within(every: float | None) -> float:
-    """Seconds within which what a run of reconcile found is told again if it lasts. every: its period in seconds."""
-    return PERIODS * every + SLACK if every else BY_HAND
-
-
 def outcome_of(report: Report, now: float) -> Told | None:
     """What became of an instance; None for what is no event. now in epoch seconds."""
     if report.event is None:
@@ -97,8 +77,8 @@ def outcome_of(report: Report, now: float) -> Told | None:
     action = report.action
     detail: Json = {
         **_about(action),
-        "seconds": _rounded(seconds_since(action, now)),
-        "reason": _short(report.outcome),
+        "seconds": rounded(seconds_since(action, now)),
+        "reason": short(report.outcome),
         "job": report.job,
     }
     if report.event != Event.REGISTERED:
@@ -119,7 +99,7 @@ def alert_of(report: Report, note: Note, now: float) -> Told:
     It is told once.
     """
     action = report.action
-    return _failed(
+    return work_failed(
         action,
         error=IN_TROUBLE,
         reason=note.words,
@@ -147,7 +127,7 @@ def failure_of(
     again_within: seconds within which it is told again if it fails again, None if it is not tried again. reason, cause:
     other ones than the error's own. set_aside: in a dead-letter queue.
     """
-    return _failed(
+    return work_failed(
         action,
         error=type(error).__name__,
         transient=isinstance(error, Transient),
@@ -161,7 +141,7 @@ def failure_of(
     )
 
 
-def _failed(
+def work_failed(
     action: LifecycleAction | None,
     *,
     error: str,
@@ -178,83 +158,28 @@ def _failed(
     failed = WorkFailed(
         error=error,
         transient=transient,
-        reason=_short(reason),
+        reason=short(reason),
         cause=cause,
-        again_within=_rounded(again_within),
+        again_within=rounded(again_within),
         tries=tries,
         failing_for=round(float(failing_for), 1),
         set_aside=set_aside,
         job=job,
     )
-    return Told(WORK_FAILED, asdict(failed) | (_about(action) if action else {}))
+    return Told(WORK_FAILED, failed._asdict() | (_about(action) if action else {}))
 
 
 def sight_of(sight: Sight) -> Told:
     """What load balancers say of an instance that was let through the gate."""
-    about = _about(sight.action) | {"seconds": _rounded(sight.seconds), "reason": _short(sight.reason)}
+    about = _about(sight.action) | {"seconds": rounded(sight.seconds), "reason": short(sight.reason)}
     return Told(SERVING if sight.serving else NOT_SERVING, about)
-
-
-def run_of(outcome: RunOutcome, every: float | None) -> Iterator[Told]:
-    """What came of a run of reconcile, but for the steps that were taken: those are told whatever becomes of it."""
-    again_within = run_told_within(every)
-    for finding in outcome.plan.findings:
-        yield _conflict(finding, again_within)
-    for inventory, stopped in outcome.stopped.items():
-        managed = outcome.by_inventory[inventory].managed
-        yield _breaker(inventory.name, breaker_words(stopped, managed, inventory.name), again_within)
-    if nodes := outcome.nodes.stopped:
-        yield _breaker("Chef", chef_breaker_words(len(nodes), outcome.nodes.plan.ours), again_within)
-    for what, error in outcome.troubles.items():
-        yield trouble_of(what, error, every, outcome.troubled_in.get(what))
-
-
-def trouble_of(what: str, error: Exception, every: float | None, inventory: Inventory | None = None) -> Told:
-    """Something that a run of reconcile could not do, or the whole run.
-
-    inventory: where that was about one host of many: what Tower has against all of them is told of once.
-    """
-    cause = _name_of(error)
-    if isinstance(error, RollcallError) and error.scope != Scope.INSTALLATION:
-        cause = f"reconcile: {cause}: inventory {inventory.name}" if inventory else f"reconcile: {what}"
-    reason = f"{what}: {str(error) or repr(error)}"
-    return failure_of(error, None, again_within=run_told_within(every), reason=reason, cause=cause)
 
 
 def misconfiguration_of(finding: Diagnosed, *, mended: bool) -> Told:
     """Something that doctor finds since its last run, or finds no more."""
     words = finding.in_words()
-    detail = {**words, "reason": _short(words["reason"]), "cause": OF_THE_DOCTOR + finding.key}
+    detail = {**words, "reason": short(words["reason"]), "cause": OF_THE_DOCTOR + finding.key}
     return Told(MISCONFIGURATION_MENDED if mended else MISCONFIGURATION_FOUND, detail)
-
-
-def steps_of(outcome: RunOutcome) -> list[Told]:
-    """The steps that a run of reconcile has taken."""
-    return [Told(DRIFT_FIXED, {**step, "reason": _short(step["reason"])}) for step in drift_fixed(outcome)]
-
-
-def breaker_words(stopped: Sequence[Removal], managed: int, inventory: str) -> str:
-    """What the breaker of an inventory says, with the remedy: for the groups whose hosts these are, where known."""
-    groups = {each.group for each in stopped}
-    named = sorted(each for each in groups if each) if None not in groups else []
-    return (
-        f"the breaker tripped: {len(stopped)} of the {managed} managed hosts of inventory {inventory!r} would go at "
-        f"once, so none did: look at the list, and if it is right: {_forced(named)}"
-    )
-
-
-def _forced(groups: Sequence[str]) -> str:
-    """What makes a run past the breaker, of these groups or of all, as people and as programs write it."""
-    event = {"force": True, **({"groups": list(groups)} if groups else {})}
-    return f"{make('reconcile', '--force', *options('--group', groups))} (event {json.dumps(event)})"
-
-
-def chef_breaker_words(stopped: int, ours: int) -> str:
-    """What the breaker of our nodes in Chef says, with the remedy."""
-    return (
-        f"the breaker tripped: {stopped} of our {ours} nodes in Chef would go at once, so none did: look at the list, "
-        f"and if it is right: {_forced(())}"
-    )
 
 
 def seconds_since(action: LifecycleAction, now: float) -> float | None:
@@ -271,27 +196,9 @@ def _about(action: LifecycleAction) -> Json:
     }
 
 
-def _conflict(finding: Finding, again_within: float) -> Told:
-    inventory = finding.inventory
-    detail = {
-        "kind": finding.kind,
-        "inventory": inventory.name,
-        "inventory_id": inventory.id,
-        "subject": finding.subject,
-        "reason": _short(finding.reason),
-        "cause": f"conflict: {finding.kind}: {inventory.name}/{finding.subject}",
-        "again_within": _rounded(again_within),
-    }
-    return Told(CONFLICT_FOUND, detail)
-
-
-def _breaker(name: str, words: str, again_within: float) -> Told:
-    return _failed(None, error=BREAKER_TRIPPED, reason=words, cause=BREAKER + name, again_within=again_within)
-
-
-def _rounded(seconds: float | None) -> float | None:
+def rounded(seconds: float | None) -> float | None:
     return None if seconds is None else round(float(seconds), 1)
 
 
-def _short(words: str) -> str:
+def short(words: str) -> str:
     return words if len(words) <= REASON_MAX else f"{words[: REASON_MAX - 1]}…"

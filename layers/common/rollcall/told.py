@@ -5,7 +5,7 @@ It imports nothing: alert has to start without Tower, and without what knows of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 WORK_FAILED = "Work Failed"
 DRIFT_FIXED = "Drift Fixed"
@@ -20,8 +20,7 @@ OF_AN_INSTANCE = "instance: "  # before group and id, the cause of what is wrong
 OF_THE_DOCTOR = "doctor: "  # before a finding's key, its cause
 
 
-@dataclass(frozen=True)
-class WorkFailed:
+class WorkFailed(NamedTuple):
     """What a Work Failed says beside where it comes from and the job's page.
 
     error: its name. cause: the same few words for all that suffer from it. failing_for: seconds. again_within: seconds

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from dataclasses import replace
+from copy import replace
 from datetime import UTC, datetime
 from itertools import batched
 from typing import TYPE_CHECKING

@@ -7,8 +7,7 @@ service. From then on that is up to Auto Scaling: who is in Standby, detached or
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .errors import BadSettings
 from .model import CheckKind
@@ -26,8 +25,7 @@ STOPPED = "Target.InvalidState"
 TROUBLE_OF_ITS_OWN = "Elb.InternalError"  # the load balancer's
 
 
-@dataclass(frozen=True)
-class Doubt:
+class Doubt(NamedTuple):
     """Why a target group does not call an instance healthy, as a sentence; and whether that speaks against it.
 
     That the first health checks are still to come does not, nor that its Availability Zone is not enabled: every other

@@ -6,12 +6,11 @@ import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from unicodedata import normalize
 from urllib.parse import unquote, urlsplit
 
@@ -59,16 +58,14 @@ class Obstacle(Enum):
     BREAK = auto()  # of the connection, or no TLS
 
 
-@dataclass(frozen=True)
-class Exchange:
+class Exchange(NamedTuple):
     """What one request took, its repetitions and the waits between them included; unwell: no answer, 429 or 5xx."""
 
     milliseconds: float
     unwell: bool
 
 
-@dataclass(frozen=True, eq=False)
-class Opened:
+class Opened(NamedTuple):
     """A session that knows who we are, and what its requests' paths are appended to."""
 
     session: requests.Session

@@ -7,7 +7,8 @@ instance that leaves its group is watched no longer: what becomes of it Auto Sca
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from copy import replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from . import waiting as timing

@@ -6,9 +6,9 @@ import json
 import os
 import re
 import ssl
-from dataclasses import dataclass, replace
+from copy import replace
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .connection import Credentials
 from .errors import BadSettings
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 TOKEN = re.compile("[!-~]+")  # what an HTTP header can carry
 
 
-@dataclass(frozen=True)
-class Installation:
+class Installation(NamedTuple):
     """What a function works with."""
 
     settings: Settings
