@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING, Any
 
 from rollcall.announce import Announcer
 from rollcall.events import read_action
 from rollcall.register import Register
+from rollcall.settings import read_removal_share
 from rollcall.wiring import installation
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from rollcall.errors import RollcallError
+    from rollcall.job_evidence import Evidence
     from rollcall.model import LifecycleAction
 
 announcer = Announcer("register")
@@ -23,7 +26,14 @@ announcer = Announcer("register")
 def handler(event: object, context: LambdaContext) -> dict[str, Any]:
     """A batch of launch actions in, Lambda's partial batch response out."""
     here = installation(context)
-    register = Register(here.settings, here.tower, here.fleets, here.queues, time.time)
+    share = read_removal_share(os.environ)
+
+    def evidence() -> Evidence:
+        from rollcall.job_evidence import JobEvidence  # only where a job hangs
+
+        return JobEvidence(here.tower)
+
+    register = Register(here.settings, here.tower, here.fleets, here.queues, time.time, evidence, share=share)
 
     def work(actions: list[LifecycleAction]) -> list[RollcallError | None]:
         return announcer.outcomes(actions, register.register(actions))

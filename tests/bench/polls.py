@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from bench.figures import percentile
 from bench.places import EARLIER, EVENT_LAG, HISTORY, run_history
@@ -18,7 +19,7 @@ from rollcall.job_evidence import JobEvidence
 from rollcall.looking import send_on
 from rollcall.register import Register
 from rollcall.tower import Tower
-from unit.world import TIME_LEFT, World
+from unit.world import REMOVAL_SHARE, TIME_LEFT, World
 
 JOB_TIME = 300.0  # seconds
 JOB_SPREAD = 0.05  # of the jobs that ended before
@@ -82,11 +83,14 @@ def watch(seconds: float, newest: Sequence[float]) -> Watch:
         def client() -> Tower:
             return Tower(url, lambda refresh: Credentials(embedded.token))
 
-        [report] = Register(world.settings, client(), world.fleets, world.queues, world.clock).register([action])
+        aws = (world.fleets, world.queues)
+        evidence = partial(JobEvidence, client())
+        register = Register(world.settings, client(), *aws, world.clock, evidence, share=REMOVAL_SHARE)
+        [report] = register.register([action])
         assert not report.error, report.error
         tower = client()
         clients = (tower, JobEvidence(tower), world.fleets, world.queues)
-        gate = Gate(world.settings, *clients, world.clock, lambda: TIME_LEFT)
+        gate = Gate(world.settings, *clients, world.clock, lambda: TIME_LEFT, share=REMOVAL_SHARE)
         for looks in range(1, LOOKS_MAX):
             [(message, delay)] = world.queues.gate_messages()
             world.queues.sent.clear()

@@ -39,8 +39,8 @@ SOMETIMES = (
     NeededRole(
         "job_templates",
         "admin_role",
-        "the same job templates, for as long as jobs run that a former token's user launched",
+        "the same job templates, if other users launch jobs of them, or launched them with a former token",
         "Admin",
-        "jobs of another user are cancelled",
+        "another user's job is cancelled once all its instances have left, or if it is a retire job that is late",
     ),
 )

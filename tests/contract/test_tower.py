@@ -25,7 +25,7 @@ from contract.roles import NEEDED, SOMETIMES
 from rollcall.errors import BadSettings, HostLimitReached, TowerDenied, TowerRejected, TowerUnavailable
 from rollcall.job_evidence import JobEvidence
 from rollcall.model import Host, Inventory, Job, JobStatus, JobTemplate, LaunchTerms, Outcome, PastJob
-from rollcall.tower import PAST_JOBS, CancelRefused, DeleteRefused, NewHost, Tower
+from rollcall.tower import LIMITS_RESOLVED, PAST_JOBS, CancelRefused, DeleteRefused, NewHost, Tower
 from rollcall.trace import ENDS, FAILED, OK, TASK_STARTED, TRACED, UNREACHABLE
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ DARK: Json = {"ansible_host": "127.0.0.2", "ansible_port": 1, "ansible_ssh_commo
 
 
 def instance_id() -> str:
-    """An id that no instance has."""
-    return f"i-{uuid4().hex[:17]}"
+    """An id that no instance has, and that is still one with a digit more."""
+    return f"i-{uuid4().hex[:16]}"
 
 
 def new_hosts(number: int, variables: Json = REACHED) -> list[NewHost]:
@@ -404,7 +404,7 @@ def test_a_host_named_twice_is_made_once(tower: Tower, operator: Operator, inven
 UNFIT: dict[str, NewHost] = {
     "no name": NewHost("", REACHED),
     "a name with blanks around it": NewHost(" i-0 ", REACHED),
-    "a long name": NewHost("i" * 513, REACHED),
+    "a name that is no instance's id": NewHost("i-db-1", REACHED),
     "a name with a port": NewHost("i-0:22", REACHED),
     "a name with a bad port": NewHost("i-0:x", REACHED),
     "a name with a NUL": NewHost("i-\0", REACHED),
@@ -1061,8 +1061,9 @@ def final_status(operator: Operator, path: str) -> str:
 
 def test_each_host_of_a_job_has_an_outcome_of_its_own(tower: Tower, runs: Runs) -> None:
     assert runs.mixed.status == JobStatus.FAILED
+    compared = Outcome.OK if runs.mixed.scm_revision else Outcome.CUT_SHORT  # a project of files on the server has none
     assert outcomes(tower, runs.mixed) == {
-        runs.well: Outcome.OK,
+        runs.well: compared,
         runs.failing: Outcome.FAILED,
         runs.dark: Outcome.UNREACHABLE,
         runs.missing: Outcome.CUT_SHORT,
@@ -1162,6 +1163,22 @@ def test_a_persons_run_on_everything_counts_for_the_hosts_that_it_ran_on(
     assert outcomes(tower, found) == dict.fromkeys(ids_of(hosts), Outcome.OK)
 
 
+def test_persons_runs_on_patterns_count_for_each_host_however_many_came_since(
+    tower: Tower, operator: Operator, inventory: Inventory, make_template: Callable[..., JobTemplate]
+) -> None:
+    before = operator_time(operator) - CLOCK_TOLERANCE
+    template = make_template()
+    hosts = new_hosts(LIMITS_RESOLVED + 2)
+    tower.create_hosts(inventory, hosts)
+    ran_on = {
+        launched_by_a_person(operator, template, inventory, limit=f"{each[:-1]}*"): {each} for each in ids_of(hosts)
+    }
+    for job_id in ran_on:
+        ended(tower, operator, job_id)
+    found = tower.jobs_holding(template.on(inventory), ids_of(hosts), before)
+    assert {job.id: job.hosts for job in found} == ran_on
+
+
 def test_a_run_under_tags_is_no_run_of_the_playbook(
     tower: Tower, operator: Operator, inventory: Inventory, make_template: Callable[..., JobTemplate]
 ) -> None:
@@ -1245,16 +1262,30 @@ def test_the_jobs_before_one_that_may_say_something_of_a_group_ran_on_its_hosts_
     assert tower.names_without_host(failed) == frozenset(ids_of(gone))
     assert tower.jobs_of_group_before(last, group, 9) == [both, failed, ours]
     assert tower.jobs_of_group_before(last, group, 2) == [both, failed]
-    assert tower.count_managed(inventory.id) == len(tower.hosts_named(inventory, ids_of([*own, *others])))
 
 
 def test_whether_any_host_was_reached_since_and_in_which_jobs_one_was_not(tower: Tower, runs: Runs) -> None:
-    kind = runs.fine.kind
-    assert tower.has_reached(kind, runs.fine.created_at)
-    assert tower.has_reached(kind, runs.mixed.created_at)
-    assert not tower.has_reached(kind, runs.nobody.created_at)
-    assert tower.jobs_unreached(kind, runs.fine.created_at, 5) == [runs.mixed]
-    assert tower.jobs_unreached(kind, runs.mixed.created_at + 0.001, 5) == []
+    kind, fine, mixed, nobody = runs.fine.kind, runs.fine, runs.mixed, runs.nobody
+    assert tower.has_reached(kind, fine.created_at, fine.id)
+    assert tower.has_reached(kind, mixed.created_at, nobody.id)
+    assert not tower.has_reached(kind, nobody.created_at, nobody.id)
+    assert not tower.has_reached(kind, fine.created_at, fine.id - 1)
+    assert tower.jobs_unreached(kind, fine.created_at, 5) == [mixed]
+    assert tower.jobs_unreached(kind, mixed.created_at + 0.001, 5) == []
+
+
+def test_all_conditions_of_a_query_on_a_hosts_reached_summary_are_about_one_host(
+    operator: Operator, runs: Runs
+) -> None:
+    path, by = f"job_templates/{runs.template.id}/jobs/", "job_host_summaries__"
+    one, other, both = ({f"{by}dark": "1"}, {f"{by}failures": "1"}, {f"{by}dark": "1", f"{by}failures": "1"})
+    assert [
+        [row["id"] for row in operator.listed(path, inventory=runs.inventory.id, **each)] for each in (one, other, both)
+    ] == [
+        [runs.mixed.id],
+        [runs.mixed.id],
+        [],
+    ]
 
 
 def test_the_usual_durations_are_those_of_successful_jobs(

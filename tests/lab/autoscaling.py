@@ -38,7 +38,6 @@ from lab.lifecycle import (
     COUNTED,
     DEATH_IN_POOL,
     EC2,
-    GROUP,
     INTO_POOL,
     LAUNCHING,
     OUT_OF_POOL,
@@ -55,7 +54,7 @@ from lab.lifecycle import (
     Passage,
     in_pool,
 )
-from lab.lifecycle_events import LifecycleEvents
+from lab.lifecycle_events import DESCRIPTIONS, LifecycleEvents
 from lab.target_groups import TargetGroups
 
 logger = logging.getLogger(__name__)
@@ -66,15 +65,6 @@ PUBLIC_ADDRESSES = "198.51.100.0/24"
 """Public addresses of instances: a documentation range (RFC 5737)."""
 RUNS_NOT = frozenset({"stopping", "stopped", "shutting-down", "terminated"})
 """The states of EC2 in which an instance in service fails its health check."""
-
-
-LAUNCHING_WORDS = {
-    (EC2, GROUP): "Launching a new EC2 instance",
-    (EC2, POOL): "Launching a new EC2 instance into warm pool",
-    (POOL, GROUP): "Launching a new EC2 instance from warm pool",
-}
-"""How a scaling activity describes a launch, by origin and destination. From the user guide ("Verify a scaling
-activity") and from what users of warm pools report."""
 
 
 class Addresses:
@@ -467,7 +457,7 @@ class Engine:
         self._depart(instance, OUT_OF_POOL, now)
 
     def _note_launch(self, instance: Instance, passage: Passage, now: float) -> None:
-        words = LAUNCHING_WORDS[passage.origin, passage.destination]
+        words = DESCRIPTIONS[passage.origin, passage.destination]
         self._activities[instance.group_arn].append(activity(instance, now, f"{words}: {instance.instance_id}"))
 
     def _adjust_pool(self, scope: Scope, group: Record, now: float) -> None:

@@ -12,8 +12,6 @@ from typing import Any
 
 from lab.aws import ACCOUNT, OPEN_POLICY, REGION, EmbeddedAws
 
-LAUNCHING = "autoscaling:EC2_INSTANCE_LAUNCHING"
-TERMINATING = "autoscaling:EC2_INSTANCE_TERMINATING"
 LONG = 3600
 """A heartbeat timeout in seconds that no test outlives."""
 USER_DATA = "IyEvYmluL3NoCg=="

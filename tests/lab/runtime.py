@@ -52,7 +52,6 @@ OF_DOCTOR = (
 )
 DEAD_LETTERS = tuple(f"{name}_DEAD_LETTER_QUEUE_URL" for name in ("LAUNCH", "GATE", "TERMINATE"))
 FUNCTIONS = {"RegisterFunction": "LaunchQueue", "GateFunction": "GateQueue", "CleanupFunction": "TerminateQueue"}
-REMOVING = ("CleanupFunction", "ReconcileFunction")  # within the removal limit
 
 
 class Runtime:
@@ -225,8 +224,6 @@ def variables(function: str, tower_url: str, secret: str, queue_urls: Mapping[st
         own = dict.fromkeys(OF_DOCTOR, "not-there") | dict.fromkeys(DEAD_LETTERS, queue_urls["DeadLetterQueue"])
     if function in FUNCTIONS:
         own = {"QUEUE_URL": queue_urls[FUNCTIONS[function]], "DEAD_LETTER_QUEUE_URL": queue_urls["DeadLetterQueue"]}
-    if function in REMOVING:
-        own |= {"REMOVE_AT_MOST_PERCENT": "20"}
     return own | {
         "ACCOUNT_ID": ACCOUNT,
         "TOWER_URL": tower_url,
@@ -236,6 +233,7 @@ def variables(function: str, tower_url: str, secret: str, queue_urls: Mapping[st
         "IN_VPC": "false",
         "LOAD_BALANCERS": "false",
         "MAX_HOSTS_PER_JOB": "100",
+        "REMOVE_AT_MOST_PERCENT": "20",
         "USER_DATA": "false",
         "RETIRE_JOBS": "true",
         "STACK_NAME": "rollcall",

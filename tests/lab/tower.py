@@ -22,7 +22,6 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -695,14 +694,6 @@ class Tower:
         """The requests so far, those of a method whose path contains a text."""
         answered = self._traffic.requests()
         return [one for one in answered if method in (None, one.method) and contains in one.path]
-
-    def request_counts(self) -> Counter[tuple[str, str]]:
-        """How often each (method, path) was asked, ids as `#` and queries left out."""
-        counts: Counter[tuple[str, str]] = Counter()
-        for one in self.requests():
-            parts = one.path.partition("?")[0].split("/")
-            counts[one.method, "/".join("#" if part.isdecimal() else part for part in parts)] += 1
-        return counts
 
     def most_at_once(self) -> int:
         """The most requests that the server had in hand at one time, answered or not.

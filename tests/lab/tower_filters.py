@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -189,6 +190,7 @@ class Lists:
     def _compile(self, model: Model, query: Query) -> Test | None:
         every: list[Test] = []
         some: list[Test] = []
+        related: defaultdict[str, list[Test]] = defaultdict(list)
         for key, value in query:
             if key == "search" and value:
                 every.append(_search(value.lower()))
@@ -196,8 +198,15 @@ class Lists:
                 continue
             name, into = (key[4:], some) if key.startswith("or__") else (key, every)
             negated = name.startswith("not__")
+            first, _, rest = name.partition("__")
+            if into is every and rest and not rest.endswith("isnull") and rest not in LOOKUPS:
+                field = model.fields.get(first)
+                if field and field.kind == "many":
+                    related[first].append(self._lookup(self._models[field.model], rest, value))
+                    continue
             test = self._lookup(model, name[5:] if negated else name, value)
             into.append(_negation(test) if negated else test)
+        every += [_of_one_related(model.fields[name], tests) for name, tests in related.items()]
         if some:
             every.append(lambda row: any(test(row) for test in some))
         if len(every) > 1:
@@ -243,6 +252,11 @@ def _search(text: str) -> Test:
         return text in row.name.lower() or text in getattr(row, "description", "").lower()
 
     return found
+
+
+def _of_one_related(field: Field, tests: list[Test]) -> Test:
+    """All conditions on related rows are about one and the same of them (AWX's manual: else they are "chain__")."""
+    return lambda row: any(all(test(one) for test in tests) for one in field.get(row))
 
 
 def _negation(test: Test) -> Test:

@@ -58,6 +58,7 @@ def test_nobody_serves_from_a_play_cut_short(
 def test_nobody_is_provisioned_twice_for_anothers_failure_once_there_is_a_good_job_to_compare_with(
     make_group: MakeGroup, tower: Tower, name: str
 ) -> None:
+    tower.set_revision(name, "c0ffee")
     group = make_group(size=1)
     eventually(lambda: len(group.in_service()) == 1, "one in service")
     tower.set_playbook(name, Playbook(always=True))

@@ -47,6 +47,7 @@ def test_a_host_in_an_inventory_that_may_only_be_read_keeps_no_termination_and_i
     assert len(tower.hosts(all_ec2)) == 2
     said = [line for line in cloud.log_lines("cleanup") if all_ec2 in line["message"] and line.get("alert")]
     assert {line["group"] for line in said} == {group.name}
+    assert sorted(line["instance_id"] for line in said) == leaving
     assert "may only read" in said[0]["message"]
     assert "let the token's user administer this inventory" in said[0]["message"]
 

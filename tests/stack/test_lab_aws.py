@@ -13,7 +13,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from lab.aws import ACCOUNT, REGION, Invocation
-from lab.aws_alone import LAUNCHING, TERMINATING, USER_DATA, Function, Lab, eventually
+from lab.aws_alone import USER_DATA, Function, Lab, eventually
+from lab.lifecycle import LAUNCHING, TERMINATING
 
 LAUNCH_EVENT = "EC2 Instance-launch Lifecycle Action"
 AGAIN = "6"  # seconds until a message comes again: longer than any invocation here, also on a busy machine

@@ -183,6 +183,13 @@ def test_the_lost_events_of_a_warm_pool_are_made_up_for(
     eventually(lambda: group.states().get(instance_id) == "Pending:Wait", "it waits on its way out of the pool")
     cloud.aws.age([instance_id], 300)  # beyond the longest back-off of register
     cloud.reconcile()
+    eventually(lambda: cloud.in_flight() == 0, "nothing is on its way")
+    assert len(tower.jobs(name)) == 1, "its rest has only begun"
+    variables = the_host(tower, name).variables
+    rest = variables["rollcall"]["resting"]
+    rested = {**variables["rollcall"], "resting": {**rest, "since": rest["since"] - 300}}
+    tower.edit_host(instance_id, name, {**variables, "rollcall": rested})
+    cloud.reconcile()
     cloud.aws.drop_events()
     assert serves(group) == instance_id
     assert len(tower.jobs(name)) == 2

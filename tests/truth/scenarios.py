@@ -1,17 +1,30 @@
 """Playbooks of the kinds that are cut short, or go on, in a way that summaries do not show.
 
 Each is run well first, by hosts without trouble, and then with trouble: a host's variable `bad` fails where a playbook
-says so, and a dark host does not answer. The last thing that a playbook does on a host is to mark it.
+says so, and a dark host does not answer. The last thing that a playbook does on a host is to mark it, and so does every
+`raw: 'true'` and every `debug` on the way there.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from itertools import count
 
 MARK = """
     - {name: mark, raw: 'touch {{ marks }}/{{ inventory_hostname }}'}
 """
+
+
+# What tasks do that only mark their host, and how: with the connection to it, and without.
+PLAIN = re.compile(r"raw: 'true'|debug: \{msg: \w+\}")
+CONNECTED = "raw: 'touch {{ marks }}/{{ inventory_hostname }}.%d'"
+UNCONNECTED = """debug: {msg: "{{ lookup('pipe', 'touch ' ~ marks ~ '/' ~ inventory_hostname ~ '.%d') }}"}"""
+
+
+def waymark(found: re.Match[str], number: int) -> str:
+    """What a task does that marks its host with a number."""
+    return (CONNECTED if found[0].startswith("raw") else UNCONNECTED) % number
 
 
 @dataclass(frozen=True)
@@ -20,7 +33,8 @@ class Scenario:
 
     bad, dark: the numbers of the hosts with trouble, of those numbered one to five. needless: hosts that are done and
     nevertheless run again, because nothing in their events shows it. groups: inventory groups, by the hosts' numbers.
-    variables: of hosts, by their numbers. Groups and variables have names that no other scenario has, or has otherwise.
+    variables: of hosts, by their numbers; before: those of the good run, if it had others. Groups and variables have
+    names that no other scenario has, or has otherwise.
     """
 
     name: str
@@ -31,6 +45,7 @@ class Scenario:
     files: dict[str, str] = field(default_factory=dict)
     groups: dict[str, tuple[int, ...]] = field(default_factory=dict)
     variables: dict[int, dict[str, object]] = field(default_factory=dict)
+    before: dict[int, dict[str, object]] | None = None
 
     @property
     def folder(self) -> str:
@@ -39,8 +54,12 @@ class Scenario:
 
     @property
     def project(self) -> dict[str, str]:
-        """The files of the project, by path."""
-        return {f"{self.folder}/{path}": text for path, text in {"site.yml": self.play, **self.files}.items()}
+        """The files of the project, by path; each of their tasks marks the host that it runs on."""
+        numbers = count(1)
+        return {
+            f"{self.folder}/{path}": PLAIN.sub(lambda found: waymark(found, next(numbers)), text)
+            for path, text in {"site.yml": self.play, **self.files}.items()
+        }
 
 
 def play(tasks: str, **keywords: object) -> str:
@@ -153,7 +172,6 @@ SCENARIOS = (
             any_errors_fatal="true",
         ),
         dark=(3,),
-        needless=(1, 2, 4, 5),  # the newest rescues them all, and what one could not be reached for is missed by all
     ),
     Scenario(
         "fatal for all, the last block's always being the last thing",
@@ -466,6 +484,7 @@ SCENARIOS = (
             any_errors_fatal="true",
         ),
         bad=(3,),
+        needless=(1,),  # that it ends there leaves no trace
         variables={1: {"passive": True}},
     ),
     Scenario(
@@ -499,6 +518,139 @@ SCENARIOS = (
         bad=(3,),
         files={"more.yml": "- debug: {msg: two}\n- raw: 'true'\n"},
         variables={each: {"extra": True} for each in (2, 4)},
+    ),
+    Scenario(
+        "all included something the last time, fatal for all later",
+        play(
+            """
+    - {include_tasks: upgrade.yml, when: aged | default(false)}
+    - raw: 'true'
+    - {fail: {msg: bad}, when: bad | default(false)}
+    - debug: {msg: two}
+"""
+            + MARK,
+            any_errors_fatal="true",
+        ),
+        bad=(3,),
+        files={"upgrade.yml": "- debug: {msg: one}\n"},
+        before={each: {"aged": True} for each in (1, 2, 3, 4, 5)},
+    ),
+    Scenario(
+        "all were rescued the last time, and now one fails in its rescue",
+        play(
+            """
+    - block:
+        - {fail: {msg: first}, when: fresh | default(false)}
+        - {fail: {msg: bad}, when: bad | default(false)}
+        - debug: {msg: one}
+      rescue:
+        - debug: {msg: two}
+        - {fail: {msg: bad}, when: bad | default(false)}
+"""
+            + MARK,
+            any_errors_fatal="true",
+        ),
+        bad=(3,),
+        before={each: {"fresh": True} for each in (1, 2, 3, 4, 5)},
+    ),
+    Scenario(
+        "all were rescued the last time, a block is fatal for all, and one fails later",
+        play(
+            """
+    - any_errors_fatal: true
+      block:
+        - {fail: {msg: first}, when: green | default(false)}
+        - {fail: {msg: bad}, when: bad | default(false)}
+        - debug: {msg: one}
+      rescue:
+        - debug: {msg: two}
+    - {fail: {msg: bad}, when: bad | default(false)}
+"""
+            + MARK
+        ),
+        bad=(3,),
+        needless=(1, 2, 4, 5),  # on 2.16 they are not rescued, which all were the last time
+        before={each: {"green": True} for each in (1, 2, 3, 4, 5)},
+    ),
+    Scenario(
+        "one made two includes the last time, and now all make the second one, fatal for all in there",
+        play(
+            """
+    - {include_tasks: first.yml, when: small | default(false)}
+    - {include_tasks: second.yml, when: big | default(false)}
+""",
+            any_errors_fatal="true",
+        ),
+        bad=(3,),
+        files={
+            "first.yml": "- debug: {msg: one}\n",
+            "second.yml": """
+- {fail: {msg: bad}, when: bad | default(false)}
+- {name: mark, raw: 'touch {{ marks }}/{{ inventory_hostname }}'}
+""",
+        },
+        variables={each: {"big": True} for each in (1, 2, 3)},
+        before={1: {"small": True, "big": True}},
+    ),
+    Scenario(
+        "who included nothing ended early the last time, fatal for all",
+        play(
+            """
+    - {include_tasks: more.yml, when: renewed | default(false)}
+    - {meta: end_host, when: idle | default(false)}
+    - {fail: {msg: bad}, when: bad | default(false)}
+"""
+            + MARK,
+            any_errors_fatal="true",
+        ),
+        bad=(3,),
+        files={"more.yml": "- debug: {msg: one}\n"},
+        before={1: {"renewed": True}, **{each: {"idle": True} for each in (2, 3, 4, 5)}},
+    ),
+    Scenario(
+        "some include more often than others, fatal for all in there",
+        play(
+            """
+    - {include_tasks: more.yml, loop: "{{ range(parts | default(1)) | list }}", loop_control: {loop_var: part}}
+""",
+            any_errors_fatal="true",
+        ),
+        bad=(3,),
+        needless=(1,),  # how often a host is to include is not known
+        files={
+            "more.yml": """
+- {fail: {msg: bad}, when: part == 1 and bad | default(false)}
+- {name: mark, raw: 'touch {{ marks }}/{{ inventory_hostname }}', when: part == (parts | default(1)) - 1}
+"""
+        },
+        variables={each: {"parts": 2} for each in (2, 3, 4, 5)},
+    ),
+    Scenario(
+        "all are taken out of a block in which one fails, and the job succeeds",
+        play(
+            """
+    - block:
+        - {fail: {msg: bad}, when: bad | default(false)}
+        - debug: {msg: one}
+      rescue:
+        - debug: {msg: two}
+"""
+            + MARK,
+            any_errors_fatal="true",
+        ),
+        bad=(3,),
+    ),
+    Scenario(
+        "the names of tasks differ by host, one fails",
+        play(
+            """
+    - {name: 'on {{ inventory_hostname }}', raw: 'true'}
+    - {fail: {msg: bad}, when: bad | default(false)}
+    - {name: 'again on {{ inventory_hostname }}', raw: 'true'}
+"""
+            + MARK
+        ),
+        bad=(3,),
     ),
     Scenario(
         "the same is included twice, fatal for all the second time",

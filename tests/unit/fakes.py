@@ -114,15 +114,17 @@ class RunJob:
 class FakeTower(Tower):
     """A Tower in memory.
 
-    unavailable: it cannot be asked at all. failing: methods that raise an error. undumped: ids of inventories that it
-    does not show as a whole. denied: ids of inventories whose hosts it keeps. disabled: ids of hosts. unfit: why it
-    makes no host of that name, and keeps one. room: for how many more hosts, None for any number. usual: what jobs
-    usually take; past: those that succeeded, as doctor sees them. after_create: what happens as soon as hosts were
-    made. before_call: what happens before any method, given its name, is answered.
+    ambiguous: by reference, the ids of the inventories that it can mean. unavailable: it cannot be asked at all.
+    failing: methods that raise an error. undumped: ids of inventories that it does not show as a whole. denied: ids of
+    inventories whose hosts it keeps. disabled: ids of hosts. unfit: why it makes no host of that name, and keeps one.
+    room: for how many more hosts, None for any number. usual: what jobs usually take; past: those that succeeded, as
+    doctor sees them. after_create: what happens as soon as hosts were made. before_call: what happens before any
+    method, given its name, is answered.
     """
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
+        self.ambiguous: dict[str, set[int]] = {}
         self.unavailable = False
         self.failing: dict[str, RollcallError] = {}
         self.undumped: dict[int, RollcallError] = {}
@@ -243,6 +245,8 @@ class FakeTower(Tower):
 
     def inventory(self, reference: str) -> Inventory:
         self._asked("inventory")
+        if reference in self.ambiguous:
+            raise BadSettings(f"inventory {reference!r} is ambiguous", candidates=self.ambiguous[reference])
         if reference not in self.by_reference:
             raise BadSettings(f"Tower has no inventory {reference!r}")
         return self.by_reference[reference]
@@ -297,10 +301,6 @@ class FakeTower(Tower):
         self._asked("marked_inventories")
         marked = {host.inventory_id for host in self.hosts.values() if MARKER in str(host.variables)}
         return [inventory for inventory in self._inventories_by_id() if inventory.id in marked]
-
-    def count_managed(self, inventory_id: int) -> int:
-        self._asked("count_managed")
-        return sum(host.owner is not None for host in self.hosts.values() if host.inventory_id == inventory_id)
 
     def _inventories_by_id(self) -> list[Inventory]:
         return sorted(set(self.by_reference.values()), key=lambda each: each.id)
@@ -360,7 +360,7 @@ class FakeTower(Tower):
         return [
             replace(host, enabled=host.id not in self.disabled)
             for host in self.hosts.values()
-            if host.inventory_id == inventory.id and host.variables.get("ansible_host") in addresses
+            if host.inventory_id == inventory.id and str(host.variables.get("ansible_host")) in addresses
         ]
 
     def create_hosts(self, inventory: Inventory, hosts: Sequence[NewHost]) -> MadeHosts:
@@ -429,6 +429,8 @@ class FakeTower(Tower):
 
     def group_ids(self, inventory: Inventory, names: Collection[str]) -> dict[str, int]:
         self._asked("group_ids")
+        if taken := sorted(self.names_in(inventory) & set(names)):
+            raise BadSettings(f"inventory {inventory.name!r} has a host {taken[0]!r}")
         return {name: self.groups.setdefault((inventory.id, name), next(self._ids)) for name in names}
 
     def groups_named(self, inventory: Inventory, names: Collection[str]) -> dict[str, int]:
@@ -470,20 +472,39 @@ class FakeTower(Tower):
         jobs = [self.runs[each].job for each in sorted(self.runs, reverse=True)]
         return [job for job in jobs if job.kind == kind and job.hosts & set(instance_ids) and job.created_at >= since]
 
-    def has_reached(self, kind: JobKind, since: float) -> bool:
+    def has_reached(self, kind: JobKind, since: float, newest: int) -> bool:
         self._asked("has_reached")
         return any(
-            outcome not in (Outcome.UNREACHABLE, Outcome.UNPROVEN)
+            self._was_reached(run, name)
             for run in self.runs.values()
-            if run.job.kind == kind and run.job.created_at >= since and run.processed
-            for outcome in run.outcomes.values()
+            if run.job.kind == kind and run.job.created_at >= since and run.job.id <= newest and run.processed
+            for name in run.outcomes
         )
+
+    @staticmethod
+    def _was_reached(run: RunJob, name: str) -> bool:
+        """As a summary says it, which tells what the playbook ignores from what it does not, and no more."""
+        if summary := run.summaries.get(name):
+            return summary.unreachable == summary.ignored == 0
+        return run.outcomes[name] not in (Outcome.UNREACHABLE, Outcome.UNPROVEN)
 
     def jobs_unreached(self, kind: JobKind, since: float, count: int) -> list[Job]:
         self._asked("jobs_unreached")
-        unreached = {run.job.id for run in self.runs.values() if Outcome.UNREACHABLE in run.outcomes.values()}
         alike = [each for each in self._alike(kind) if each.created_at >= since and each.status.final]
-        return [each for each in alike if each.id in unreached][:count]
+        dark, ignoring = (
+            [each for each in alike if any(own[number] for own in self._not_well(self.runs[each.id]))][:count]
+            for number in range(2)
+        )
+        return [*dark, *(each for each in ignoring if each not in dark)]
+
+    @staticmethod
+    def _not_well(run: RunJob) -> list[tuple[bool, bool]]:
+        """Of each host of a job, whether its summary says that it was unreachable, and that something was ignored."""
+        return [
+            (bool(summary.unreachable), bool(summary.ignored)) if summary else (outcome == Outcome.UNREACHABLE, False)
+            for name, outcome in run.outcomes.items()
+            for summary in [run.summaries.get(name)]
+        ]
 
     def names_without_host(self, job: Job) -> frozenset[str]:
         self._asked("names_without_host")

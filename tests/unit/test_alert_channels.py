@@ -10,6 +10,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
 from urllib3.exceptions import NewConnectionError, ReadTimeoutError
 
 from lab.alert_channels import CLOSING, NOT_ANSWERING, ROUTING_KEY, SECTION_MAX, AlertChannels
@@ -22,7 +24,7 @@ from rollcall.transport import BUSY_TRIES, RETRY_AFTER_MAX
 from rollcall.trouble import Deed, Incident, Notice, Severity
 
 from .alert_world import NOW, SETTINGS
-from .wire import Answer, Wire
+from .wire import ODD_HEADERS, Answer, Wire
 
 SECONDS = 100.0
 WEBHOOK_URL = "https://hooks.slack.com/services/T0001/B0001/hush"
@@ -278,6 +280,25 @@ def test_what_is_refused_is_not_sent_again(wire: Wire, make: Make, status: int) 
     with pytest.raises(ChannelRefused, match=f"{status}: the server's words"):
         make().send(OPEN, SECONDS)
     assert len(wire.asked) == 1
+
+
+@BOTH
+@pytest.mark.parametrize("status", [400, 503])
+@hypothesis_settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(headers=ODD_HEADERS)
+def test_whatever_headers_a_refusal_has_it_ends_in_the_taxonomy(
+    wire: Wire, make: Make, status: int, headers: dict[str, str]
+) -> None:
+    wire.by_request = lambda asked: Answer(status, "the server's words", headers)
+    with pytest.raises((ChannelRefused, ChannelUnavailable)):
+        make().send(OPEN, SECONDS)
+
+
+@BOTH
+def test_a_redirect_to_what_is_no_url_is_unavailable(wire: Wire, make: Make) -> None:
+    wire.then(302, Location="http://[::1")
+    with pytest.raises(ChannelUnavailable, match="headers that cannot be read"):
+        make().send(OPEN, SECONDS)
 
 
 @BOTH

@@ -13,7 +13,7 @@ from rollcall.chef import Chef, ChefCredentials
 from rollcall.chef_signature import read_key
 from rollcall.errors import ChefRejected, ChefUnavailable
 
-from .wire import Wire
+from .wire import CHARSETS, Answer, Wire
 
 KEY = read_key((Path(__file__).parent / "chef_signatures" / "key.pem").read_text())
 URL = "https://chef.example.com/organizations/acme"
@@ -86,6 +86,14 @@ def test_an_answer_that_is_not_the_apis_is_told_from_an_empty_one(chef: Chef, wi
     wire.then(200, body)
     with pytest.raises(ChefRejected, match="organization_url"):
         chef.node_names()
+
+
+@pytest.mark.parametrize("charset", CHARSETS)
+def test_whatever_charset_a_gateway_names_its_words_are_read(chef: Chef, wire: Wire, charset: str) -> None:
+    headers = {"Content-Type": f"text/html; charset={charset}"}
+    wire.by_request = lambda asked: Answer(503, "<h1>we are busy</h1>", headers)
+    with pytest.raises(ChefUnavailable, match=r"503.*we are busy"):
+        chef.delete_client("i-a")
 
 
 @pytest.mark.parametrize("rows", [None, {}, "i-a"])

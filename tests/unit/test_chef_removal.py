@@ -147,6 +147,7 @@ def test_without_a_chef_server_aws_is_asked_for_the_group_alone(world: World) ->
     web(world, "@instance_id@")
     asked: list[str] = []
     world.fleet.before_call = asked.append
+    world.host_of("i-a", "10.0.0.7")
     world.clean_up(going(world, "i-a"))
     assert asked == ["memberships", "groups", "complete"]
 

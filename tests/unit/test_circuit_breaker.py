@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rollcall.breaker import JOBS_EXAMINED
+from rollcall.breaker import IN_DOUBT_FOR, JOBS_EXAMINED
 from rollcall.errors import TowerUnavailable
-from rollcall.model import Outcome, Result
+from rollcall.model import HostSummary, JobStatus, Outcome, Result
 
 from .world import World, alerts, ids
 
@@ -301,20 +301,62 @@ def test_an_instance_of_another_group_out_of_reach_holds_it_too(world: World) ->
     assert abandoned(world) == set()
 
 
+@pytest.mark.parametrize("outcome", [OK, FAILED])
 def test_a_host_of_another_group_that_was_reached_meanwhile_shows_that_it_is_the_instances_fault(
-    world: World,
+    world: World, outcome: Outcome
 ) -> None:
-    world.group("db")
-    message = unreached(world, "i-a", "i-b")
-    ran(world, "i-d", OK, "db")
+    world.group("db", on_failure="hold")
+    first = unreached(world, "i-a", "i-b", tries=1)
+    ran(world, "i-d", outcome, "db")
+    [(message, _)] = world.look_at(first).next
+    world.clock.advance(1000)
+    world.tower.end_job(message.job_id or 0, {"i-a": UNREACHABLE, "i-b": UNREACHABLE})
     world.look_at(message)
     assert abandoned(world) == {"i-a", "i-b"}
 
 
-def test_a_host_that_failed_was_reached(world: World) -> None:
-    world.group("db", on_failure="hold")
+def test_a_host_that_is_reached_after_an_instances_last_try_gives_it_another_one(world: World) -> None:
+    world.group("db")
     message = unreached(world, "i-a", "i-b")
-    ran(world, "i-d", FAILED, "db")
+    ran(world, "i-d", OK, "db")
+    result = world.look_at(message)
+    assert abandoned(world) == set()
+    [(message, _)] = result.next
+    assert not world.tower.runs[message.job_id or 0].job.status.final
+    world.tower.end_job(message.job_id or 0, {"i-a": OK, "i-b": UNREACHABLE})
+    world.look_at(message)
+    assert {each.instance_id: result for each, result in world.fleet.completed.items()} == {
+        "i-a": Result.CONTINUE,
+        "i-b": Result.ABANDON,
+    }
+
+
+def ignored(world: World, message: GateMessage, *well: str) -> None:
+    """The message's job ended well, for its playbook ignores that it reached none of its hosts but these."""
+    names = {each.action.instance_id for each in message.waiting}
+    job = world.tower.end_job(
+        message.job_id or 0, dict.fromkeys(names, UNREACHABLE) | dict.fromkeys(well, OK), JobStatus.SUCCESSFUL
+    )
+    world.tower.runs[job.id].summaries = {each: HostSummary(ignored=1) for each in (*names, *well)}
+
+
+def test_an_unreachable_host_that_the_playbook_ignores_was_not_reached(world: World) -> None:
+    message = world.waiting("i-a", "i-b")
+    ignored(world, message)
+    world.clock.advance(1000)
+    [(message, _)] = world.look_at(message).next
+    ignored(world, message)
+    world.clock.advance(1000)
+    result = world.look_at(message)
+    assert abandoned(world) == set()
+    assert ids(result.next[0][0]) == {"i-a", "i-b"}
+
+
+def test_a_host_on_which_the_playbook_ignored_a_failure_was_reached(world: World) -> None:
+    message = unreached(world, "i-a", "i-b")
+    job = world.tower.runs[message.job_id or 0]
+    job.job = replace(job.job, hosts=job.job.hosts | {"i-fine"})
+    ignored(world, message, "i-fine")
     world.look_at(message)
     assert abandoned(world) == {"i-a", "i-b"}
 
@@ -370,6 +412,70 @@ def test_a_released_group_is_not_held_for_what_was_before_and_for_what_comes_it_
     world.tower.end_job(fresh.job_id or 0, {each.action.instance_id: outcome for each in fresh.waiting})
     world.look_at(fresh)
     assert abandoned(world) == set(names[6:])
+
+
+# Other jobs' events that Tower has not processed yet
+
+
+def failed_at_once(world: World, *unprocessed: str) -> list[GateMessage]:
+    """Three jobs at one time, each on one instance of the group, all failed."""
+    messages = [world.waiting(each) for each in ("i-a", "i-b", "i-c")]
+    for each in messages:
+        instance_id = each.waiting[0].action.instance_id
+        world.tower.end_job(each.job_id or 0, {instance_id: FAILED}, processed=instance_id not in unprocessed)
+    return messages
+
+
+def test_it_holds_while_jobs_are_processed_that_may_have_failed_as_well(world: World) -> None:
+    *earlier, last = failed_at_once(world, "i-a", "i-b")
+    result = world.look_at(last)
+    assert abandoned(world) == set()
+    assert [each.reason for each in alerts(result)] == [
+        f"its job failed: Tower still processes the events of job {earlier[1].job_id}, which may show that it is not "
+        "this instance's fault"
+    ]
+
+
+def test_jobs_that_are_processed_hold_nothing_that_they_could_not_hold_in_the_end(world: World) -> None:
+    _, middle, _ = failed_at_once(world, "i-a")
+    world.look_at(middle)
+    assert abandoned(world) == {"i-b"}
+
+
+def test_an_instance_that_was_provisioned_releases_the_group_though_older_jobs_are_processed(world: World) -> None:
+    failed_at_once(world, "i-a", "i-b", "i-c")
+    ran(world, "i-fine", OK)
+    ran(world, "i-d", FAILED)
+    assert abandoned(world) == {"i-d"}
+
+
+def test_events_that_are_never_processed_hold_nothing(world: World) -> None:
+    *_, last = failed_at_once(world, "i-a", "i-b")
+    world.clock.advance(IN_DOUBT_FOR + 1)
+    world.look_at(last)
+    assert abandoned(world) == {"i-c"}
+
+
+@pytest.mark.parametrize("waited", [0, IN_DOUBT_FOR + 1])
+def test_it_holds_while_a_job_is_processed_that_did_not_reach_another_instance(world: World, waited: float) -> None:
+    message = unreached(world, "i-a")
+    other = world.waiting("i-b")
+    world.tower.end_job(other.job_id or 0, {"i-b": UNREACHABLE}, processed=False)
+    world.clock.advance(waited)
+    world.look_at(message)
+    assert abandoned(world) == ({"i-a"} if waited else set())
+
+
+def test_it_holds_while_the_last_job_before_the_instance_is_processed(world: World) -> None:
+    before = world.waiting("i-a")
+    world.tower.end_job(before.job_id or 0, {"i-a": UNREACHABLE}, processed=False)
+    world.clock.advance(1)
+    message = unreached(world, "i-b")
+    world.tower.runs[before.job_id or 0].job = replace(
+        world.tower.runs[before.job_id or 0].job, finished_at=world.clock.now
+    )
+    world.look_at(message)
+    assert abandoned(world) == set()
 
 
 @pytest.mark.parametrize("method", ["jobs_of_group_before", "names_of_group", "has_reached", "jobs_unreached"])

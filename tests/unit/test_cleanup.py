@@ -6,7 +6,17 @@ from copy import replace
 
 import pytest
 
-from rollcall.errors import AwsDenied, BadEvent, Throttled, TowerDenied, TowerUnavailable
+from rollcall.cleanup import SETTLING_TIME
+from rollcall.errors import (
+    AwsDenied,
+    BadEvent,
+    BadSettings,
+    InstanceNotVisible,
+    Throttled,
+    TowerDenied,
+    TowerUnavailable,
+)
+from rollcall.fleet import Membership
 from rollcall.model import LifecycleAction, Result
 from rollcall.reports import NO_LONGER_WAITING, Event
 
@@ -50,6 +60,110 @@ def test_an_instance_already_terminated_has_no_hook_to_complete(world: World) ->
     assert report.error is None
     assert not world.tower.hosts
     assert not world.fleet.completed
+
+
+def test_one_without_a_host_waits_while_its_groups_inventory_cannot_be_read_and_others_go(world: World) -> None:
+    """A host that the token does not show any more may be left there."""
+    world.group("web")
+    world.group("db", inventory="unreadable")
+    web, db = world.terminating("i-a"), world.terminating("i-b", "db")
+    reports = {report.action.instance_id: report for report in world.clean_up(web, db)}
+    assert world.fleet.completed == {web: Result.CONTINUE}
+    error = reports["i-b"].error
+    assert isinstance(error, BadSettings)
+    assert all(words in str(error) for words in ("group 'db'", "rollcall:inventory", "'unreadable'"))
+    world.tower.add_inventory("unreadable")
+    world.clean_up(db)
+    assert world.fleet.completed == dict.fromkeys([web, db], Result.CONTINUE)
+
+
+@pytest.mark.parametrize("tag", ["misspelt", ""])
+def test_one_whose_host_was_removed_goes_whatever_the_tag_of_its_group_says_by_now(world: World, tag: str) -> None:
+    world.group("web", inventory=tag)
+    action = world.terminating("i-a")
+    world.host_of("i-a", "10.0.0.7")
+    world.clean_up(action)
+    assert world.fleet.completed == {action: Result.CONTINUE}
+
+
+def test_one_without_a_host_goes_where_its_group_did_not_opt_in(world: World) -> None:
+    world.group("web", inventory="")
+    action = world.terminating("i-a")
+    world.clean_up(action)
+    assert world.fleet.completed == {action: Result.CONTINUE}
+
+
+@pytest.mark.parametrize("hooked", [True, False])
+def test_one_that_nothing_holds_does_not_depend_on_its_groups_inventory(world: World, hooked: bool) -> None:
+    world.group("web", inventory="unreadable")
+    action = world.terminating("i-a")
+    world.terminated("i-a")
+    world.fleet.stale.add("i-a")
+    [report] = world.clean_up(action if hooked else replace(action, hook=None, token=None))
+    assert report.error is None
+
+
+def test_inventories_are_asked_for_once_a_batch_and_only_where_no_host_was_found(world: World) -> None:
+    world.group("web")
+    for number in range(5):
+        world.host_of(f"i-{number}", "10.0.0.7")
+    world.clean_up(*(world.terminating(f"i-{number}") for number in range(5)))
+    assert world.tower.calls["inventory"] == 0
+    world.clean_up(*(world.terminating(f"i-{number}") for number in range(5)))
+    assert world.tower.calls["inventory"] == 1
+
+
+def test_what_a_read_only_inventory_keeps_is_reported_once_of_each_instance(world: World) -> None:
+    mirror = world.tower.add_inventory("all EC2")
+    world.tower.denied.add(mirror.id)
+    for each in ("i-a", "i-b"):
+        world.tower.add_host(mirror, each)
+        world.tower.add_host(world.inventory, each)
+    reports = world.clean_up(world.terminating("i-a"), replace(world.terminating("i-b"), hook=None, token=None))
+    assert [[note.cause for note in report.notes] for report in reports] == [["read-only inventory: all EC2"]] * 2
+    for each in ("i-a", "i-b"):
+        again = replace(world.terminating(each), hook=None, token=None)
+        world.terminated(each)
+        [report] = world.clean_up(again)
+        assert (report.error, report.event, report.notes) == (None, None, ())
+
+
+def unhooked(world: World) -> LifecycleAction:
+    """The message that an instance was terminated, which came just now; EC2 still says that it runs."""
+    world.serving("i-a", "10.0.0.7")
+    world.host_of("i-a", "10.0.0.7")
+    action = replace(world.terminating("i-a"), hook=None, token=None)
+    world.detached("i-a")
+    return action
+
+
+def test_one_that_ec2_calls_running_when_its_message_comes_is_tried_again_and_its_host_goes(world: World) -> None:
+    action = unhooked(world)
+    [report] = world.clean_up(action)
+    assert isinstance(report.error, InstanceNotVisible)
+    assert "EC2 says that it is running" in str(report.error)
+    assert world.tower.names_in(world.inventory) == {"i-a"}
+    world.clock.advance(SETTLING_TIME - 1)
+    assert isinstance(world.clean_up(action)[0].error, InstanceNotVisible)
+    world.fleet.known_instances["i-a"] = world.instance("i-a", state="terminated")
+    [report] = world.clean_up(action)
+    assert (report.error, report.event) == (None, Event.RETIRED)
+    assert not world.tower.hosts
+
+
+def test_one_that_ec2_calls_running_for_longer_stays(world: World) -> None:
+    action = unhooked(world)
+    world.clock.advance(SETTLING_TIME)
+    [report] = world.clean_up(action)
+    assert report.outcome == f"{NO_LONGER_WAITING}: EC2 says that it is running, and no group has it"
+    assert world.tower.names_in(world.inventory) == {"i-a"}
+
+
+def test_one_that_its_group_shows_in_service_is_not_tried_again(world: World) -> None:
+    action = unhooked(world)
+    world.fleet.known_memberships["i-a"] = Membership("web", "InService")
+    [report] = world.clean_up(action)
+    assert report.outcome.startswith(f"{NO_LONGER_WAITING}: ")
 
 
 @pytest.mark.parametrize("state", ["Terminating:Proceed", "Terminated", None])

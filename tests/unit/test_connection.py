@@ -20,7 +20,7 @@ from rollcall.connection import Connection, Credentials, api_root
 from rollcall.errors import BadSettings, TowerDenied, TowerRejected, TowerUnavailable
 from rollcall.transport import BUSY_TRIES, READ_TIMEOUT, RETRY_AFTER_MAX
 
-from .wire import Answer, Asked, Vault, Wire, page
+from .wire import CHARSETS, NO_TIMES, Answer, Asked, Vault, Wire, page
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -166,6 +166,14 @@ def test_a_server_that_stays_away_is_unavailable_with_its_own_words(http: Connec
     assert len(wire.asked) == (1 if status == 500 else BUSY_TRIES)
 
 
+@pytest.mark.parametrize("charset", CHARSETS)
+def test_whatever_charset_a_gateway_names_its_words_are_read(http: Connection, wire: Wire, charset: str) -> None:
+    headers = {"Content-Type": f"text/html; charset={charset}"}
+    wire.by_request = lambda asked: Answer(503, "<h1>we are busy \xff</h1>", headers)
+    with pytest.raises(TowerUnavailable, match=r"503.*we are busy \xff"):
+        http.get("hosts/")
+
+
 @pytest.mark.parametrize("trouble", [refused, hung_up])
 def test_reading_is_tried_again_when_a_connection_fails(
     http: Connection, wire: Wire, trouble: Callable[[], Exception]
@@ -240,6 +248,15 @@ def test_a_server_that_wants_to_be_left_alone_for_long_is_not_waited_for(http: C
     with pytest.raises(TowerUnavailable):
         http.get("hosts/")
     assert max(wire.naps, default=0) <= RETRY_AFTER_MAX
+
+
+@pytest.mark.parametrize("odd", NO_TIMES, ids=lambda odd: ascii(odd)[:20])
+def test_a_server_that_says_oddly_when_to_come_back_is_asked_again_all_the_same(
+    http: Connection, wire: Wire, odd: str
+) -> None:
+    wire.then(503, Retry_After=odd).page()
+    http.get("hosts/")
+    assert len(wire.asked) == 2
 
 
 # The end of the invocation

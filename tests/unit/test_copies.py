@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rollcall.eviction import evict
-from rollcall.identity import Marker, address_key, is_copy, marker_of
+from rollcall.identity import NEWBORN, Marker, address_key, is_copy, marker_of
 from rollcall.model import Inventory, Outcome, Result
+from rollcall.provisioning import CLOCK_STEP
 from rollcall.resting import rest
 from rollcall.steps import Kind
 from rollcall.stint import read_stint
@@ -110,16 +111,75 @@ def test_a_termination_removes_the_copies_too(world: World) -> None:
     assert world.tower.names_in(copied) == world.tower.names_in(world.inventory) == {"i-b"}
 
 
-def test_a_copy_at_a_newcomers_address_is_no_evidence_and_is_not_evicted(world: World) -> None:
-    world.host_of("i-old", "10.0.0.7")
+@pytest.mark.parametrize(("state", "goes"), [("terminated", True), (None, True), ("running", False)])
+def test_a_copy_at_a_new_instances_address_is_evicted_if_its_instance_is_gone(
+    world: World, state: str | None, goes: bool
+) -> None:
+    original = world.host_of("i-old", "10.0.0.7")
     copied = copy_inventory(world)
-    world.fleet.known_instances["i-old"] = world.instance("i-old", state="terminated")
-    newcomer = {"i-new": address_key("vpc-1", "10.0.0.7")}
+    for host in hosts_in(world, copied):
+        world.tower.hosts[host.id] = replace(host, created_at=original.created_at)
+    del world.tower.hosts[original.id]
+    if state:
+        world.fleet.known_instances["i-old"] = world.instance("i-old", state=state)
+    new = {"i-new": address_key("vpc-1", "10.0.0.7")}
     world.fleet.known_instances["i-new"] = world.instance("i-new")
-    asked: list[str] = []
-    world.fleet.before_call = asked.append
-    assert evict(world.tower, world.fleet, ACCOUNT, copied, newcomer) == []
-    assert asked == []
+    evicted = [each.instance_id for each in evict(world.tower, world.fleet, ACCOUNT, copied, new)]
+    assert evicted == ["i-old"] * goes
+    assert len(hosts_in(world, copied)) == (not goes)
+
+
+def test_a_copy_whose_original_is_gone_goes_when_its_instance_does(world: World) -> None:
+    original = world.host_of("i-a", "10.0.0.7")
+    world.host_of("i-b", "10.0.0.8")
+    world.serving("i-b", "10.0.0.8")
+    copied = copy_inventory(world)
+    del world.tower.hosts[original.id]
+    world.fleet.known_instances["i-a"] = world.instance("i-a", state="terminated")
+    outcome = world.reconcile()
+    assert [fix.instance_id for fix in outcome.fixes] == ["i-a"]
+    assert world.tower.names_in(copied) == {"i-b"}
+    assert not world.reconcile().fixes
+
+
+def test_a_copy_of_an_instance_that_aws_does_not_know_goes_once_it_is_old(world: World) -> None:
+    original = world.host_of("i-a", "10.0.0.7")
+    copied = copy_inventory(world)
+    del world.tower.hosts[original.id]
+    world.clock.advance(NEWBORN)
+    assert not world.reconcile().fixes
+    world.clock.advance(1)
+    assert [fix.instance_id for fix in world.reconcile().fixes] == ["i-a"]
+    assert not world.tower.names_in(copied)
+
+
+def test_an_inventory_that_came_back_with_another_id_is_put_right_by_one_run(world: World) -> None:
+    for number in range(3):
+        world.serving(f"i-{number}", f"10.0.0.{number}")
+        world.host_of(f"i-{number}", f"10.0.0.{number}")
+    for number in range(10):
+        world.host_of(f"i-dead{number}", f"10.0.1.{number}")
+        world.fleet.known_instances[f"i-dead{number}"] = world.instance(f"i-dead{number}", state="terminated")
+    restored = copy_inventory(world)
+    for host in hosts_in(world, world.inventory):
+        del world.tower.hosts[host.id]
+    world.group("web", inventory=restored.name)
+    outcome = world.reconcile()
+    assert outcome.stopped == {}
+    assert {host.name: marker_in(host.variables)["inventory"] for host in hosts_in(world, restored)} == {
+        f"i-{number}": restored.id for number in range(3)
+    }
+    assert (world.reconcile().fixes, world.reconcile().plan.findings) == ([], ())
+
+
+def test_in_an_inventory_that_came_back_a_new_instance_is_not_registered_beside_a_dead_one(world: World) -> None:
+    dead = world.host_of("i-dead", "10.0.0.7")
+    restored = copy_inventory(world)
+    del world.tower.hosts[dead.id]
+    world.group("web", inventory=restored.name)
+    world.fleet.known_instances["i-dead"] = world.instance("i-dead", state="terminated")
+    world.register(world.launching("i-new"))
+    assert world.tower.names_in(restored) == {"i-new"}
 
 
 def test_a_copy_of_who_rests_is_left_alone(world: World) -> None:
@@ -146,7 +206,7 @@ def test_a_copy_where_its_instance_belongs_now_is_taken_over_at_its_launch(world
     assert taken.variables["by_hand"] == "kept"
     stint = read_stint(taken.variables)
     assert stint
-    assert stint.since == world.clock.now
+    assert stint.since == world.clock.now - CLOCK_STEP
 
 
 def test_a_job_on_a_copy_proves_nothing_about_the_instance_that_is_taken_over(world: World) -> None:
@@ -159,7 +219,7 @@ def test_a_job_on_a_copy_proves_nothing_about_the_instance_that_is_taken_over(wo
     world.register(world.launching("i-a"))
     [(message, _)] = world.queues.gate_messages()
     assert message.job_id != job.id
-    assert message.waiting[0].stint_since == world.clock.now
+    assert message.waiting[0].stint_since == world.clock.now - CLOCK_STEP
 
 
 def test_a_group_that_moves_to_a_copied_inventory_empties_the_one_it_left(world: World) -> None:

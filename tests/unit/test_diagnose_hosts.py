@@ -102,7 +102,13 @@ def test_a_copy_with_another_name_is_no_host_of_the_instance() -> None:
     assert found(host("ip-10-0-0-1"), sample=sample).keys() == {WITHOUT}
 
 
-@pytest.mark.parametrize("marker", [{}, {"instance_id": "i-a"}, {"instance_id": "i-a", "resting": None}])
+@pytest.mark.parametrize("inventory", [str(INVENTORY.id), "99", None])
+def test_a_marker_whose_inventory_is_no_number_makes_no_copy(inventory: object) -> None:
+    assert found(host("ip-10-0-0-1", instance_id="i-a", inventory=inventory)).keys() == {RENAMED}
+    assert found(host("i-a", enabled=False, instance_id="i-a", inventory=inventory)).keys() == {DISABLED}
+
+
+@pytest.mark.parametrize("marker", [{}, {"instance_id": "i-a"}])
 def test_a_host_that_a_person_disabled_is_reported(marker: dict[str, object]) -> None:
     findings = found(host("i-a", enabled=False, **marker))
     assert findings.keys() == {DISABLED}

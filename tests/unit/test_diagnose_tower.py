@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from http.client import RemoteDisconnected
 from socket import gaierror
 from ssl import SSLCertVerificationError, SSLError
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from .wire import Wire
 
 BREAKS, WARNS = Severity.BREAKS_LAUNCHES, Severity.WARNING
+SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:tower-AbCdEf"
 ROOT = "https://tower.example.com/api/v2/"
 
 
@@ -42,7 +44,7 @@ def found(*, in_vpc: bool = True, retiring: tuple[str, ...] = (), **changes: Any
     """The findings about a Tower that is different in this, by key."""
     seen = sight.tower(**changes)
     inventories, templates = ({each: {"web"} for each in looks} for looks in (seen.inventories, seen.templates))
-    findings = list(diagnose_tower(seen, inventories, templates, retiring, in_vpc=in_vpc))
+    findings = list(diagnose_tower(seen, inventories, templates, retiring, secret=SECRET, in_vpc=in_vpc))
     return {each.key: each for each in findings}
 
 
@@ -53,6 +55,15 @@ def only(**changes: Any) -> Finding:
 
 def test_a_tower_that_is_right_is_not_complained_of() -> None:
     assert found() == {}
+
+
+def test_the_command_that_puts_a_token_into_the_secret_can_be_pasted_as_it_is() -> None:
+    _, _, printed = only(version=BadSettings("secret x is")).remedy.partition("authority: ")
+    assert shlex.split(printed) == [
+        *("aws", "secretsmanager", "put-secret-value", "--secret-id", SECRET),
+        *("--secret-string", '{"token": "..."}'),
+    ]
+    assert not set("<>") & set(printed)
 
 
 def of_aws(error: RollcallError) -> RollcallError:
@@ -265,7 +276,7 @@ def test_roles_that_lack_are_told_of_one_by_one_where_the_token_may_write() -> N
 
 def test_of_many_groups_some_are_named() -> None:
     groups = {f"web{number:02}" for number in range(12)}
-    (finding,) = diagnose_tower(sight.tower(inventories=READABLE), {"prod": groups}, {}, (), in_vpc=True)
+    (finding,) = diagnose_tower(sight.tower(inventories=READABLE), {"prod": groups}, {}, (), secret=SECRET, in_vpc=True)
     assert "web00, web01" in finding.reason
     assert "web09 and 2 more" in finding.reason
 

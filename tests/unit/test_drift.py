@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from rollcall import removal_limit
 from rollcall.drift import JOB_FORGOTTEN, plan, too_many
 from rollcall.fleet import Membership
-from rollcall.identity import NEWBORN, address_key, is_copy, marker_of
+from rollcall.identity import NEWBORN, address_key, is_copy, marked_for, marker_of
 from rollcall.lifecycle_states import STANDINGS, Standing, is_held
 from rollcall.model import (
     AddressKind,
@@ -31,7 +31,7 @@ from rollcall.model import (
 from rollcall.removal_limit import LIMIT_MIN
 from rollcall.snapshot import Place, Snapshot, homes, owners_of, proven, suspects
 from rollcall.steps import Addition, Change, Finding, Kind, Plan, Removal, Requeue
-from rollcall.variables import marker_in
+from rollcall.variables import job_owed_since, marker_in
 from rollcall.waiting import RETRY_MAX
 
 if TYPE_CHECKING:
@@ -340,13 +340,26 @@ class TestInstancesThatAreBackInService:
     def test_the_host_is_enabled_with_a_new_stint_and_provisioned_while_they_are_new(
         self, sight: Sight, state: str, age: float, provision: bool
     ) -> None:
-        sight.host("i-a", enabled=False, resting=RESTING, stint={"since": NOW - LONG_AGO, "token": "t", "hook": "h"})
+        stint = {"since": NOW - LONG_AGO, "token": "t", "hook": "h"}
+        sight.host("i-a", enabled=False, resting={"since": NOW - LONG_AGO, "enabled": True}, stint=stint)
         [change] = sight.instance("i-a", state=state, age=age).plan().changes
         assert (change.enabled, change.provision, change.new_in) == (True, provision, sight.places["web"])
         marker = marker_in(change.variables or {})
         assert marker["stint"] == {"since": NOW, "token": ""}
         assert "resting" not in marker
         assert "back in service" in change.reason
+
+    @pytest.mark.parametrize(("rested", "provision"), [(60, True), (TIMEOUT - 1, True), (TIMEOUT, False)])
+    @pytest.mark.parametrize("known", [True, False])
+    def test_one_that_was_launched_long_ago_is_new_for_as_long_after_its_rest_began(
+        self, sight: Sight, rested: float, provision: bool, known: bool
+    ) -> None:
+        sight.host("i-a", enabled=False, resting={"since": NOW - rested, "enabled": True})
+        sight.instance("i-a", age=LONG_AGO)
+        if not known:
+            sight.arrived_at.clear()
+        [change] = sight.plan().changes
+        assert (change.enabled, change.provision) == (True, provision)
 
     def test_one_that_a_person_had_disabled_stays_so_and_gets_no_job(self, sight: Sight) -> None:
         sight.host("i-a", enabled=False, resting=RESTING | {"enabled": False})
@@ -527,6 +540,35 @@ class TestPuttingRight:
         done = sight.instance("i-a").plan()
         assert [change.host.name for change in done.changes] == ["web-1"]
         assert kinds(done) == [Kind.RENAMED]
+
+    def test_the_host_that_is_named_after_its_instance_is_at_home_beside_an_older_one_that_is_not(
+        self, sight: Sight
+    ) -> None:
+        sight.host("i-a", name="web-1", enabled=False, resting=RESTING)
+        sight.host("i-a", "10.0.0.99")
+        done = sight.instance("i-a").plan()
+        assert [(change.host.name, change.enabled) for change in done.changes] == [("i-a", None)]
+        assert (Kind.SECOND_HOST, "web-1") in [(each.kind, each.subject) for each in done.findings]
+        assert Kind.RENAMED not in kinds(done)
+
+    def test_a_resting_host_that_was_renamed_is_enabled_only_once_it_has_its_name_again(self, sight: Sight) -> None:
+        host = sight.host("i-a", name="web-1", enabled=False, resting=RESTING)
+        done = sight.instance("i-a").plan()
+        assert idle(done)
+        assert [(each.kind, each.subject) for each in done.findings] == [(Kind.RENAMED, "web-1")]
+        sight.hosts = [replace(host, name="i-a")]
+        [change] = sight.plan().changes
+        assert change.enabled
+
+    def test_a_job_that_a_renamed_host_is_owed_waits_for_its_name(self, sight: Sight) -> None:
+        host = sight.host("i-a", "10.0.0.99", name="web-1", job_owed_since=7)
+        [change] = sight.instance("i-a").plan().changes
+        assert change.variables
+        assert (change.provision, change.variables["ansible_host"]) == (False, "10.0.0.1")
+        assert job_owed_since(change.variables) == 7
+        sight.hosts = [replace(host, name="i-a", variables=change.variables)]
+        [change] = sight.plan().changes
+        assert change.provision
 
     def test_a_disabled_host_stays_disabled(self, sight: Sight) -> None:
         host = sight.host("i-a", "10.0.0.99", enabled=False)
@@ -1073,8 +1115,57 @@ class TestCopies:
             (OTHER, "i-0", True),
         ]
         assert "copy of host i-0 of inventory 'prod'" in removals[1].reason
-        copied.hosts = [host for host in copied.hosts if host.inventory_id == OTHER.id]
-        assert not copied.plan().removals
+
+    @pytest.mark.parametrize(("ec2", "why"), [("terminated", "EC2 says"), (None, "neither EC2 nor Auto Scaling")])
+    @pytest.mark.parametrize("inventory", [PROD, OTHER])
+    def test_one_without_an_original_goes_by_the_same_evidence(
+        self, sight: Sight, inventory: Inventory, ec2: str | None, why: str
+    ) -> None:
+        made_for = Inventory(9, "what it was before")
+        sight.instance("i-b", "10.0.0.2").host("i-b", "10.0.0.2", inventory=OTHER, made_for=made_for)
+        host = sight.host("i-a", inventory=inventory, made_for=made_for)
+        done = sight.instance("i-a", group=None, ec2=ec2).plan()
+        [removal] = done.removals
+        assert (removal.host, removal.inventory, removal.copied) == (host, inventory, True)
+        assert why in removal.reason
+        assert [each.reason.split(" of its hosts")[0] for each in done.findings if each.kind == Kind.COPY] == ["1"]
+        assert not sight.plan(Wishes(groups=frozenset({"db"}))).removals
+
+    @pytest.mark.parametrize(
+        "instance",
+        [
+            {"group": None, "ec2": "running"},
+            {"group": None, "ec2": "stopped"},
+            {"state": "InService", "ec2": None},
+            {"state": "Terminating:Wait", "ec2": "terminated"},
+            {"state": "Pending:Wait", "ec2": "terminated"},
+            {"state": "Warmed:Stopped", "ec2": "stopped"},
+            {"state": "Terminating:Retained", "ec2": "running"},
+        ],
+        ids=str,
+    )
+    def test_one_without_an_original_stays_while_its_instance_may_live(
+        self, sight: Sight, instance: dict[str, Any]
+    ) -> None:
+        sight.host("i-a", inventory=OTHER, made_for=PROD)
+        assert not sight.instance("i-a", **instance).plan().removals
+
+    def test_a_young_one_of_an_instance_that_aws_does_not_know_stays(self, sight: Sight) -> None:
+        sight.host("i-a", inventory=OTHER, made_for=PROD, age=NEWBORN)
+        assert idle(sight.plan())
+
+    def test_aws_is_asked_about_the_instances_of_copies(self, sight: Sight) -> None:
+        sight.host("i-a", inventory=OTHER, made_for=PROD)
+        sight.host("i-b", inventory=OTHER, made_for=PROD, account=STRANGER)
+        sight.host("web-1", inventory=OTHER, made_for=PROD)
+        assert suspects(sight.snapshot()) == {"i-a"}
+
+    def test_one_that_goes_leaves_its_name_and_address_to_others(self, sight: Sight) -> None:
+        sight.host("i-b", name="i-a", made_for=OTHER)
+        done = sight.instance("i-a").instance("i-b", group=None, ec2="terminated").plan()
+        assert [each.copied for each in done.removals] == [True]
+        assert [each.instance_id for each in done.additions] == ["i-a"]
+        assert not done.findings
 
     def test_one_is_not_removed_from_an_inventory_that_is_kept(self, copied: Sight) -> None:
         copied.instance("i-0", group=None, ec2="terminated")
@@ -1112,7 +1203,7 @@ class TestCopies:
 
     def test_one_that_has_the_name_of_another_instance_is_in_its_way_as_a_copy(self, sight: Sight) -> None:
         sight.host("i-b", "10.0.0.2", name="i-a", made_for=OTHER)
-        done = sight.instance("i-a").plan()
+        done = sight.instance("i-a").instance("i-b", "10.0.0.2", group=None).plan()
         assert idle(done)
         [finding] = [each for each in done.findings if each.kind == Kind.IN_THE_WAY]
         assert "a copy from another inventory" in finding.reason
@@ -1245,10 +1336,22 @@ class TestLostEvents:
         assert len(sight.instance("i-a", state="Pending:Wait").plan().requeues) == times
 
     def test_a_host_that_rests_is_none_in_use(self, sight: Sight) -> None:
-        sight.host("i-a", enabled=False, resting=RESTING)
+        sight.host("i-a", enabled=False, resting={"since": NOW - LONG_AGO, "enabled": True})
         [requeue] = sight.instance("i-a", state="Pending:Wait", age=RETRY_MAX + 1).plan().requeues
         assert requeue.transition == Transition.LAUNCHING
         assert requeue.reason.endswith(f"it came {RETRY_MAX + 1:.0f} s ago, and has no host in use")
+
+    @pytest.mark.parametrize("known", [True, False])
+    def test_one_that_was_launched_long_ago_and_rested_is_queued_again_minutes_after_its_rest_began(
+        self, sight: Sight, known: bool
+    ) -> None:
+        for since, times in ((RETRY_MAX, 0), (RETRY_MAX + 1, 1), (1.7 * RETRY_MAX, 0), (2.1 * RETRY_MAX, 1)):
+            sight.hosts.clear()
+            sight.host("i-a", enabled=False, resting={"since": NOW - since, "enabled": True})
+            sight.instance("i-a", state="Pending:Wait", age=LONG_AGO)
+            if not known:
+                sight.arrived_at.clear()
+            assert len(sight.plan(Wishes(every=60.0)).requeues) == times, since
 
     def test_one_of_which_auto_scaling_does_not_say_when_it_came_is_queued_again(self, sight: Sight) -> None:
         sight.instance("i-a", state="Pending:Wait")
@@ -1333,6 +1436,42 @@ class TestLostEvents:
     def test_one_that_is_gone_and_so_has_no_address_is_queued_again(self, sight: Sight) -> None:
         sight.instance("i-a", "", state="Pending:Wait", ec2="terminated", age=RETRY_MAX + 1)
         assert len(sight.plan().requeues) == 1
+
+    @pytest.mark.parametrize("wishes", [Wishes(), Wishes(every=60.0), Wishes(instances=frozenset({"i-a"}))])
+    @pytest.mark.parametrize("resting", [False, True])
+    def test_one_whose_only_host_was_renamed_is_reported_instead(
+        self, sight: Sight, wishes: Wishes, resting: bool
+    ) -> None:
+        rested: dict[str, Any] = {"resting": RESTING} if resting else {}
+        sight.host("i-a", name="web-1", enabled=not resting, **rested)
+        sight.jobs_ended["i-a"] = NOW - 1.1 * (TIMEOUT + JOB_FORGOTTEN)
+        done = sight.instance("i-a", state="Pending:Wait", age=1.1 * RETRY_MAX).plan(wishes)
+        assert idle(done)
+        assert not done.requeues
+        assert [(each.kind, each.subject, each.instance_id) for each in done.findings] == [
+            (Kind.RENAMED, "web-1", "i-a")
+        ]
+
+    def test_one_that_has_a_host_of_its_name_beside_a_renamed_one_is_queued_again(self, sight: Sight) -> None:
+        sight.host("i-a", name="web-1")
+        sight.host("i-a")
+        assert len(sight.instance("i-a", state="Pending:Wait").plan().requeues) == 1
+
+    def test_one_that_is_gone_is_queued_again_though_its_host_was_renamed(self, sight: Sight) -> None:
+        sight.host("i-a", name="web-1")
+        done = sight.instance("i-a", state="Pending:Wait", ec2="terminated").plan()
+        assert len(done.requeues) == 1
+        assert not done.findings
+
+    @pytest.mark.parametrize("state", ["Pending", "Warmed:Stopped", "Warmed:Pending:Wait", "ReplacingRootVolume"])
+    def test_the_renamed_host_of_one_that_comes_or_rests_is_reported(self, sight: Sight, state: str) -> None:
+        sight.host("i-a", name="web-1", enabled=False, resting=RESTING)
+        assert kinds(sight.instance("i-a", state=state, ec2="stopped").plan()) == [Kind.RENAMED]
+
+    @pytest.mark.parametrize("state", ["Terminating:Wait", "Warmed:Terminating:Wait"])
+    def test_the_renamed_host_of_one_that_goes_is_not(self, sight: Sight, state: str) -> None:
+        sight.host("i-a", name="web-1")
+        assert kinds(sight.instance("i-a", state=state).plan()) == []
 
     @pytest.mark.parametrize("state", ["Pending", "Pending:Proceed", "Terminating", "Terminating:Proceed", "InService"])
     def test_one_that_does_not_wait_is_not_queued_again(self, sight: Sight, state: str) -> None:
@@ -1554,6 +1693,12 @@ def key_of(host: DumpedHost) -> tuple[str, str] | None:
     return address_key(marker.vpc, str(address)) if marker and address else None
 
 
+def lives(seen: Snapshot, instance_id: str) -> bool:
+    """Whether EC2 says that an instance lives, or where EC2 does not know it, Auto Scaling does."""
+    instance = seen.instances.get(instance_id)
+    return instance.living if instance else instance_id in seen.memberships
+
+
 def serves(seen: Snapshot, instance_id: str) -> bool:
     """Whether an instance is to have a host: settled in a group that opted in and could be read."""
     membership, instance = seen.memberships.get(instance_id), seen.instances.get(instance_id)
@@ -1595,7 +1740,7 @@ def test_the_host_of_a_living_instance_is_removed_only_to_forget_or_to_move_it(s
         if removal.copied:
             assert marker is None
             originals = {each.instance_id for each in done.removals if not each.copied and not each.moved}
-            assert removal.instance_id in originals
+            assert removal.instance_id in originals or not lives(seen, removal.instance_id)
             continue
         assert marker
         membership, instance = seen.memberships.get(marker.instance_id), seen.instances.get(marker.instance_id)
@@ -1659,7 +1804,7 @@ def test_a_run_for_some_groups_takes_no_step_about_others(sight: Sight, wishes: 
         return
     for step in (*touched(done), *done.additions, *done.requeues):
         membership = seen.memberships.get(step.instance_id)
-        marker = marker_of(step.host, ACCOUNT, REGION) if isinstance(step, Removal | Change) else None
+        marker = marked_for(step.host, ACCOUNT, REGION) if isinstance(step, Removal | Change) else None
         groups = {membership.group if membership else None, marker.group if marker else None}
         assert groups & wishes.groups
 

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from rollcall.aws_names import CALL_BYTES, GROUP_NAME, HOOK_NAME, INSTANCE_ID
 from rollcall.errors import BadEvent
 from rollcall.events import (
+    NOT_AT_THE_GATE,
     Record,
     read_action,
     read_examination_request,
@@ -238,10 +239,34 @@ def test_an_action_that_is_sent_on_loses_nothing(transition: Transition, hook: s
         received_at=1_795_255_200.5,
         at=1_795_255_190.25,
         troubled=True,
+        unanswered_since=1_795_255_195.75,
     )
-    read = read_action(record(write_action(sent)))
+    read = read_action(replace(record(write_action(sent)), first_received_at=1_795_255_300.0))
     assert read
     assert asdict(read) == asdict(sent)
+
+
+@pytest.mark.parametrize("hook", ["rollcall-terminate", None])
+def test_what_only_our_own_messages_say_is_not_taken_from_a_topic(hook: str | None) -> None:
+    plain = replace(LAUNCH, hook=hook, token=LAUNCH.token if hook else None, message_id="one", received_at=7.0, at=7.0)
+    ours = replace(
+        plain, retired=True, troubled=True, node_pattern="web", private_dns="ip-10-0-0-7.ec2.internal", received_at=1.0
+    )
+    envelope = {
+        "Type": "Notification",
+        "TopicArn": f"arn:aws:sns:{LAUNCH.region}:123456789012:lifecycle",
+        "Message": write_action(ours),
+    }
+    read = read_action(replace(record(envelope), first_received_at=7.0))
+    assert read
+    assert asdict(read) == asdict(plain)
+
+
+def test_no_message_was_received_after_its_record_was() -> None:
+    sent = replace(LAUNCH, received_at=4e9)
+    read = read_action(replace(record(write_action(sent)), first_received_at=7.0))
+    assert read
+    assert read.received_at == 7.0
 
 
 def test_an_action_that_came_in_no_message_is_received_when_its_own_is() -> None:
@@ -461,6 +486,8 @@ def test_a_wrong_field_of_an_action_at_the_gate_is_named(name: str, wrong: dict[
         ("polls", 1.5),
         ("alerted", "no"),
         ("lost_jobs", 2**31),
+        ("relaunch_at", -1.0),
+        ("cancel_at", "soon"),
     ],
 )
 def test_a_wrong_field_of_a_message_of_the_gate_is_named(field: str, wrong: object) -> None:
@@ -594,6 +621,8 @@ MESSAGES = st.builds(
     polls=SMALL,
     alerted=st.booleans(),
     lost_jobs=SMALL,
+    relaunch_at=NUMBERS,
+    cancel_at=NUMBERS,
 )
 
 
@@ -621,6 +650,8 @@ def test_a_gate_message_is_read_as_it_was_written(message: GateMessage | WatchMe
         heartbeat_at=NUMBERS,
         polls=SMALL,
         unanswered_since=st.none() | NUMBERS,
+        lost_jobs=SMALL,
+        relaunch_at=NUMBERS,
     )
 )
 def test_a_message_of_who_leaves_is_read_as_it_was_written(message: RetireMessage) -> None:
@@ -648,9 +679,19 @@ def full(action: LifecycleAction) -> list[GateMessage | WatchMessage | RetireMes
     at = 1_800_000_000.123456
     waiting = Waiting(action, at, "ip-10-0-0-1.eu-central-1.compute.internal", at, at)
     return [
-        GateMessage((waiting,) * 100, 2**31 - 1, at, at, 2**31 - 1, alerted=True, lost_jobs=2**31 - 1),
+        GateMessage(
+            (waiting,) * 100,
+            2**31 - 1,
+            at,
+            at,
+            2**31 - 1,
+            alerted=True,
+            lost_jobs=2**31 - 1,
+            relaunch_at=at,
+            cancel_at=at,
+        ),
         WatchMessage((Watched(action, at, serving=False),) * 100, at, at),
-        RetireMessage((action,) * 100, 2**31 - 1, at, at, 2**31 - 1, at),
+        RetireMessage((action,) * 100, 2**31 - 1, at, at, 2**31 - 1, at, 2**31 - 1, at),
     ]
 
 
@@ -681,7 +722,8 @@ def test_a_message_to_the_gate_that_is_too_large_goes_as_several_and_loses_none(
 
 @pytest.mark.parametrize("message", full(FULL), ids=lambda each: type(each).__name__)
 def test_an_action_loses_nothing_at_the_gate(message: GateMessage | WatchMessage | RetireMessage) -> None:
-    assert all(getattr(FULL, each.name) != each.default for each in fields(LifecycleAction))
+    carried = [each for each in fields(LifecycleAction) if each.name not in NOT_AT_THE_GATE]
+    assert all(getattr(FULL, each.name) != each.default for each in carried)
     assert whole(read_gate_message(record(write_gate_message(message)))) == whole(message)
 
 

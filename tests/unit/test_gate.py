@@ -6,6 +6,7 @@ import importlib.util
 import sys
 import time
 from copy import replace
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -337,6 +338,85 @@ def test_a_job_that_is_not_found_again_is_reported_and_launched_anew_with_growin
     ]
 
 
+def test_the_pause_before_the_next_job_outlasts_short_heartbeats(world: World) -> None:
+    world.group("web", heartbeat_timeout=30)
+    message = world.waiting("i-a")
+    world.tower.runs.clear()
+    began = world.clock.now
+    while not world.tower.calls["launch"]:
+        [(message, delay)] = world.look_at(message).next
+        assert delay <= 10
+        world.clock.advance(delay)
+    assert world.clock.now - began - delay == 60
+    assert message.lost_jobs == 1
+
+
+def retagged(world: World) -> None:
+    """The group's tag names another job template from now on."""
+    world.tower.add_template("other")
+    world.group("web", job_template="other")
+
+
+def test_a_job_that_runs_under_the_former_tag_is_waited_for_and_the_alert_says_so(world: World) -> None:
+    message = world.waiting("i-a")
+    old = message.job_id
+    retagged(world)
+    reported: list[str] = []
+    for _ in range(10):
+        result = world.look_at(message)
+        reported += [each.reason for each in alerts(result)]
+        [(message, delay)] = result.next
+        assert message.job_id == old
+        world.clock.advance(delay)
+    [words] = reported
+    assert words == (
+        f"job {old}, which was launched for it, is of another job template or inventory than the tags of its group "
+        "name now: was a tag changed, or Tower restored? It runs, so the next one waits for its end"
+    )
+    assert not world.tower.calls["launch"]
+    world.end(message, i_a=OK)
+    [(message, _)] = world.look_at(message).next
+    assert world.tower.runs[message.job_id or 0].job.template_id == world.tower.templates["other"].id
+    assert not world.fleet.completed
+
+
+def test_a_job_under_the_former_tag_that_hangs_is_cancelled_as_usual(world: World) -> None:
+    message = world.waiting("i-a")
+    retagged(world)
+    world.clock.advance(3601)
+    world.look_at(replace(message, heartbeat_at=world.clock.now))
+    assert world.tower.runs[message.job_id or 0].job.status == JobStatus.CANCELED
+
+
+def test_a_job_under_the_former_tag_whose_instances_left_is_not_waited_for(world: World) -> None:
+    message = world.waiting("i-a")
+    retagged(world)
+    world.clock.advance(1801)
+    world.leaves("i-a")
+    result = world.look_at(replace(message, heartbeat_at=world.clock.now))
+    assert outcomes(result) == {"i-a": "struck off: left meanwhile"}
+
+
+def test_a_job_that_never_counts_though_it_was_launched_for_it_is_launched_at_once_no_more_than_once(
+    world: World,
+) -> None:
+    message = world.waiting("i-a")
+    world.clock.advance(1)
+    [waiting] = message.waiting
+    message = replace(message, waiting=(replace(waiting, stint_since=world.clock.now + 3600),))
+    launched_at: list[float] = []
+    while len(launched_at) < 4:
+        if message.job_id and not world.tower.runs[message.job_id].job.status.final:
+            world.end(message, i_a=OK)
+        before = world.tower.calls["launch"]
+        [(message, delay)] = world.look_at(message).next
+        if world.tower.calls["launch"] > before:
+            launched_at.append(world.clock.now)
+        world.clock.advance(delay)
+    pauses = [later - earlier for earlier, later in pairwise(launched_at)]
+    assert pauses == [122, 242, 482]
+
+
 def test_a_job_that_is_found_again_starts_the_delays_afresh(world: World) -> None:
     message = replace(world.waiting("i-a"), lost_jobs=4)
     [(sent, _)] = world.look_at(message).next
@@ -352,11 +432,20 @@ def test_the_id_of_another_job_is_not_taken_for_that_of_the_one_that_was_launche
         "of a former stint": {"created_at": world.clock.now - 1},
         "another instance's": {"hosts": frozenset({"i-b"})},
     }
+    says = {
+        "another template's": "of another job template or inventory",
+        "of a former stint": "no whole run of its present stint",
+        "another instance's": "a job on other hosts by now",
+    }
     run.job = replace(run.job, **changes[which])
     world.end(message, i_a=OK)
     assert not world.fleet.completed
-    [(sent, delay)] = world.look_at(message).next
-    assert (sent.job_id, sent.lost_jobs, delay) == (None, 1, 60)
+    result = world.look_at(message)
+    [alert] = alerts(result)
+    assert alert.reason.startswith(f"job {message.job_id}, which was launched for it, is {says[which]}")
+    [(sent, delay)] = result.next
+    assert sent.lost_jobs == 1
+    assert (sent.job_id is None, delay) == ((True, 60) if which == "another instance's" else (False, 2))
     assert not world.fleet.completed
 
 
@@ -397,6 +486,66 @@ def test_a_failed_host_that_tower_keeps_keeps_its_instance_waiting(world: World)
     result = world.look_at(message)
     assert completed(world) == {"i-b": Result.CONTINUE}
     assert on_its_way(result) == ["i-a"]
+
+
+@pytest.mark.parametrize("state", ["InService", "Standby", "Pending:Proceed", "Warmed:Stopped", "ReplacingRootVolume"])
+def test_who_is_not_held_any_more_is_not_abandoned_and_keeps_its_host(world: World, state: str) -> None:
+    world.group("web")
+    message = world.waiting("i-a")
+    world.leaves("i-a", state)
+    world.fleet.stale.add("i-a")
+    world.end(message, i_a=FAILED)
+    result = world.look_at(message)
+    assert outcomes(result) == {"i-a": NO_LONGER_WAITING}
+    assert world.tower.names_in(world.inventory) == {"i-a"}
+    assert (world.fleet.completed, result.next) == ({}, [])
+
+
+def test_who_serves_by_now_stays_in_its_target_groups_though_its_job_failed(world: World) -> None:
+    world.group("web", gate="job elb")
+    world.behind("tg")
+    message = world.waiting("i-a")
+    world.fleet.targets.said("healthy", of="i-a", by="tg")
+    world.leaves("i-a", "InService")
+    world.fleet.stale.add("i-a")
+    world.end(message, i_a=FAILED)
+    world.look_at(message)
+    assert world.fleet.targets.registered("tg") == {"i-a"}
+
+
+def test_one_whose_hook_waits_though_it_is_not_shown_as_held_is_tried_again_beside_the_abandoned(world: World) -> None:
+    world.group("web")
+    message = world.waiting("i-a", "i-b")
+    world.leaves("i-a", "InService")
+    world.end(message, i_a=FAILED, i_b=FAILED)
+    result = world.look_at(message)
+    assert on_its_way(result) == ["i-a"]
+    assert completed(world) == {"i-b": Result.ABANDON}
+    assert world.tower.names_in(world.inventory) == {"i-a"}
+
+
+def test_where_aws_does_not_say_who_is_held_none_is_abandoned(world: World) -> None:
+    world.group("web")
+    message = world.waiting("i-a")
+    world.end(message, i_a=FAILED)
+    world.fleet.failing["memberships"] = Throttled("later")
+    assert isinstance(world.look_at(message).error, Throttled)
+    assert world.tower.names_in(world.inventory) == {"i-a"}
+
+
+def test_an_inventory_that_may_only_be_read_keeps_no_instance_from_being_abandoned_and_is_reported(
+    world: World,
+) -> None:
+    world.group("web")
+    message = world.waiting("i-a")
+    mirror = world.tower.add_inventory("all EC2")
+    world.tower.denied.add(mirror.id)
+    world.tower.add_host(mirror, "i-a")
+    world.end(message, i_a=FAILED)
+    result = world.look_at(message)
+    assert completed(world) == {"i-a": Result.ABANDON}
+    [report] = result.reports
+    assert [note.cause for note in report.notes] == ["read-only inventory: all EC2"]
 
 
 def test_a_group_that_holds_keeps_the_failed_host_and_alerts_once(world: World) -> None:
@@ -835,6 +984,7 @@ def handle(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[
     """Gives the gate's function a batch of messages; the ids of those that are to come again: m0, m1 and so on."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
     monkeypatch.setenv("AWS_REGION", REGION)
+    monkeypatch.setenv("REMOVE_AT_MOST_PERCENT", "20")
     path = Path(__file__).parents[2] / "functions" / "gate" / "app.py"
     spec = importlib.util.spec_from_file_location("gate_app", path)
     assert spec

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rollcall.health import Probes, checked
+from rollcall.health import PROBED_UNTIL, PROBING_TIME, Probes, checked
 from rollcall.model import Check, CheckKind
 
 if TYPE_CHECKING:
@@ -161,6 +161,42 @@ def test_all_probes_of_an_invocation_share_one_deadline(world: World, listen: Ca
         quick = checked(world.fleet, probes, [Check(CheckKind.TCP, listen())], {"i-b": HERE})
         probes.close()
     assert [len(slow["i-a"].blocked), len(quick["i-b"].blocked)] == [1, 1]
+
+
+@pytest.fixture
+def ticks(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The machine's clock, in a list of one."""
+    now = [1000.0]
+    monkeypatch.setattr("rollcall.health.time.monotonic", lambda: now[0])
+    return now
+
+
+def is_tried(probes: Probes, port: int) -> bool:
+    return probes.ask([(HERE, Check(CheckKind.TCP, port))]) == [""]
+
+
+def test_their_time_begins_with_the_first_that_is_asked_for(listen: Callable[[], int], ticks: list[float]) -> None:
+    port, probes = listen(), Probes()
+    ticks[0] += PROBING_TIME + 1  # Tower was slow
+    assert probes.ask([]) == []
+    ticks[0] += PROBING_TIME + 1
+    assert is_tried(probes, port)
+    ticks[0] += PROBING_TIME - 1
+    assert is_tried(probes, port)
+    ticks[0] += 1
+    assert not is_tried(probes, port)
+    probes.close()
+
+
+def test_however_late_the_first_is_asked_for_the_invocation_ends_in_time(
+    listen: Callable[[], int], ticks: list[float]
+) -> None:
+    port, probes = listen(), Probes()
+    ticks[0] += PROBED_UNTIL - 1
+    assert is_tried(probes, port)
+    ticks[0] += 1
+    assert not is_tried(probes, port)
+    probes.close()
 
 
 def test_an_address_that_cannot_be_encoded_does_not_pass(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

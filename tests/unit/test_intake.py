@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from rollcall.answers import UNANSWERED_LIFE
 from rollcall.errors import (
     AwsDenied,
     BadEvent,
@@ -19,9 +20,9 @@ from rollcall.errors import (
     Throttled,
     TowerUnavailable,
 )
-from rollcall.events import read_action
+from rollcall.events import Record, read_action, read_gate_message, write_gate_message
 from rollcall.intake import PERMANENT_FAILURE_LIFE, UNSEEN_LIFE, Intake
-from rollcall.model import LifecycleAction, Transition
+from rollcall.model import GateMessage, LifecycleAction, Transition
 from rollcall.waiting import VISIBILITY
 
 from .fakes import ACCOUNT, REGION, FakeAnnouncer
@@ -274,6 +275,36 @@ def test_a_launch_whose_instance_was_detached_is_let_go(takes: Takes) -> None:
     assert takes.told == ["failed", "let_go"]
 
 
+@pytest.mark.parametrize("error", [TowerUnavailable("away"), InstanceNotVisible("not yet"), BadSettings("fix the tag")])
+@pytest.mark.parametrize(("age", "again"), [(0, ["m0"]), (UNANSWERED_LIFE - 5, ["m0"]), (UNANSWERED_LIFE + 5, [])])
+def test_a_launch_that_is_not_found_while_its_instance_is_held_is_let_go_only_after_two_minutes(
+    takes: Takes, error: RollcallError, age: float, again: list[str]
+) -> None:
+    takes.world.launching("i-a")
+    takes.world.fleet.stale.add("i-a")
+    takes.errors["i-a"] = error
+    assert takes.take(batch(body("i-a"), age=age)) == again
+    assert ("let_go" in takes.told) == (not again)
+
+
+def test_a_message_of_the_gate_is_not_let_go_while_one_of_its_instances_is_held(world: World) -> None:
+    text = write_gate_message(world.waiting("i-a", "i-b"))
+    world.leaves("i-a", "InService")
+    world.fleet.stale |= {"i-a", "i-b"}
+
+    def read(record: Record) -> GateMessage:
+        message = read_gate_message(record)
+        assert isinstance(message, GateMessage)
+        return message
+
+    def actions_of(message: GateMessage) -> list[LifecycleAction]:
+        return [each.action for each in message.waiting]
+
+    intake = Intake(OWN_QUEUE, world.fleets, world.queues, FakeAnnouncer())
+    response = intake.take(batch(text), read, actions_of, lambda messages: [TowerUnavailable("away")])
+    assert response["batchItemFailures"]
+
+
 def test_a_launch_of_an_instance_that_nobody_ever_saw_is_let_go(takes: Takes) -> None:
     takes.world.fleet.stale.add("i-a")
     takes.errors["i-a"] = InstanceNotVisible("not yet")
@@ -395,6 +426,9 @@ def test_a_message_of_many_is_let_go_only_when_nobody_waits_for_any_of_them(worl
     world.fleet.stale.add("i-a")
     assert take()["batchItemFailures"]
     world.fleet.stale.add("i-b")
+    world.leaves("i-a", "InService")
+    assert take()["batchItemFailures"]
+    world.leaves("i-b", "InService")
     assert not take()["batchItemFailures"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from copy import replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from rollcall.job_evidence import COMPARATORS_MAX, EVENTS_MAX, TASKS_MAX, JobEvidence
 from rollcall.model import HostSummary, JobStatus, Outcome
+from rollcall.stuck_jobs import StuckJobs
 
 from .fakes import Clock, FakeTower
 from .job_events import Story
@@ -138,6 +140,7 @@ def test_a_job_that_ended_well_later_is_compared_with_too(runs: Runs) -> None:
     "changes",
     [
         {"scm_revision": "0ther"},
+        {"scm_revision": ""},
         {"playbook": "other.yml"},
         {"template_id": 999},
         {"inventory_id": 999},
@@ -188,13 +191,15 @@ def test_only_a_few_good_jobs_are_looked_through(runs: Runs) -> None:
     assert runs.shown(runs.failed()) == NOT_COMPARED
 
 
-def test_a_project_without_revisions_is_compared_as_long_as_it_looks_the_same(runs: Runs) -> None:
+def test_in_a_project_without_revisions_nothing_shows_that_two_runs_had_the_same_playbook(runs: Runs) -> None:
+    """A task may have been added at its end since the good run, and the play been cut short before that."""
     runs.good("i-g", "i-h", scm_revision="")
-    assert runs.shown(runs.failed(scm_revision="")) == COMPARED
-    story = Story().task("new", i_x="failed").tasks("one", "two", on=["i-a", "i-b"])
-    assert runs.shown(runs.failed(story, scm_revision="")) == NOT_COMPARED
-    runs.good("i-g", "i-h")
-    assert runs.shown(runs.failed(story)) == COMPARED | {"i-b": OK}
+    runs.tower.add_job(runs.template, runs.inventory, "i-g")
+    job = runs.failed(scm_revision="")
+    assert runs.shown(job) == NOT_COMPARED
+    assert runs.tower.calls == {"has_all_events": 1, "summaries": 1}
+    runs.tower.add_job(runs.template, runs.inventory, "i-g")
+    assert not runs.evidence.is_comparing(job, "i-a", runs.clock.now)  # so no other job is waited for
 
 
 @pytest.mark.parametrize("which", ["job", "good"])
@@ -315,12 +320,28 @@ def test_the_longest_task_is_the_longest_of_the_last_good_job(runs: Runs) -> Non
     assert runs.evidence.longest_task(runs.failed(playbook="other.yml")) is None
 
 
-def test_the_longest_of_too_many_tasks_is_not_known(runs: Runs) -> None:
+def test_the_longest_of_too_many_tasks_may_take_for_ever(runs: Runs) -> None:
     story = Story()
     for _ in range(TASKS_MAX + 1):
         story.tasks("one", on=[])
     runs.good("i-a", story=story)
-    assert runs.evidence.longest_task(runs.failed()) is None
+    assert runs.evidence.longest_task(runs.failed()) == math.inf
+
+
+def test_a_silent_job_whose_longest_task_is_not_known_is_reported_and_never_overdue(runs: Runs) -> None:
+    story = Story()
+    for _ in range(TASKS_MAX + 1):
+        story.tasks("one", on=[])
+    runs.good("i-a", story=story)
+    job = running(runs, Story())
+    runs.clock.advance(100)
+    assert StuckJobs(runs.tower, runs.evidence).find(job, 100) is None
+    for seconds in (1, 1_000_000):
+        runs.clock.advance(seconds)
+        stuck = StuckJobs(runs.tower, runs.evidence).find(job, 100)
+        assert stuck is not None
+        assert "it is not cancelled" in stuck.words
+        assert not stuck.overdue
 
 
 def test_the_hosts_with_an_unanswered_task_are_those_that_started_one_and_did_not_end_it(runs: Runs) -> None:

@@ -53,6 +53,8 @@ def seen(
         blocked=blocked,
         breaker=breaker,
         passed_over=passed_over,
+        unreached=attempts if outcome == Outcome.UNREACHABLE else 0,
+        unreached_for=age if outcome == Outcome.UNREACHABLE else 0,
     )
 
 
@@ -198,6 +200,12 @@ def test_a_machine_out_of_reach_until_the_timeout_is_abandoned() -> None:
 def test_a_machine_is_out_of_reach_only_after_a_second_job_whatever_the_first_one_took() -> None:
     assert decide(seen(Outcome.UNREACHABLE, age=10 * TIMEOUT, ended=0)) == Decision.WAIT
     assert decide(seen(Outcome.UNREACHABLE, age=10 * TIMEOUT, ended=20)) == Decision.RELAUNCH
+
+
+def test_jobs_that_did_not_try_a_machine_make_it_no_more_out_of_reach() -> None:
+    tried = seen(Outcome.UNREACHABLE, age=10 * TIMEOUT, attempts=9)
+    assert decide(replace(tried, unreached=1)) == Decision.WAIT
+    assert decide(replace(tried, unreached_for=TIMEOUT - 1)) == Decision.WAIT
 
 
 def test_machines_out_of_reach_that_the_breaker_holds_are_held_with_an_alert_and_tried_again() -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rollcall.announce import Announcer
-from rollcall.errors import AwsDenied, InstanceNotVisible, RollcallError, Throttled, TowerRejected
+from rollcall.errors import AwsDenied, BadSettings, InstanceNotVisible, RollcallError, Throttled, TowerRejected
 from rollcall.model import Wishes
 from rollcall.steps import Finding, Kind
 from rollcall.variables import OUR_KEYS
@@ -173,6 +173,43 @@ def test_what_is_left_out_is_named_and_the_rest_is_followed(world: World) -> Non
     assert (others(host(world, "i-a")), groups(world, "i-a")) == ({"release": "7"}, {"web", "canary"})
 
 
+def test_a_group_that_is_called_like_a_host_is_left_out_and_the_rest_is_followed(world: World) -> None:
+    world.group("db", user_data="true", inventory="other")
+    world.tower.add_inventory("other")
+    world.tower.add_host(world.inventory, "db-1")
+    asks(world, "i-a", {"release": "7"}, "canary", "db-1")
+    asks(world, "i-b", None, "canary")
+    asks(world, "i-c", None, "db-1")
+    actions = [world.launching("i-a"), world.launching("i-b"), world.launching("i-c", "db")]
+    words = warnings(world.register(*actions))
+    assert words.keys() == {"i-a"}
+    for each in ("group 'web'", "i-a", "called like a host of inventory 'prod'", "launch template"):
+        assert each in words["i-a"]
+    assert (others(host(world, "i-a")), groups(world, "i-a")) == ({"release": "7"}, {"web", "canary"})
+    assert groups(world, "i-c") == {"db", "db-1"}
+    assert world.tower.calls["hosts_named"] == 2, "one for each inventory"
+
+
+def test_where_no_instance_asks_for_a_group_no_host_is_looked_for(world: World) -> None:
+    asks(world, "i-a", {"release": "7"})
+    assert warnings(world.register(world.launching("i-a"))) == {}
+    assert world.tower.calls["hosts_named"] == 0
+
+
+def test_a_tower_that_does_not_say_which_hosts_there_are_keeps_no_group_from_being_joined(world: World) -> None:
+    asks(world, "i-a", {"release": "7"}, "canary")
+    world.tower.failing["hosts_named"] = TowerRejected("no such filter")
+    assert warnings(world.register(world.launching("i-a"))) == {}
+    assert groups(world, "i-a") == {"web", "canary"}
+
+
+def test_a_group_of_a_tag_that_is_called_like_a_host_is_refused(world: World) -> None:
+    world.group("web", user_data="true", groups="db-1")
+    world.tower.add_host(world.inventory, "db-1")
+    asks(world, "i-a", None, "db-1")
+    assert [type(report.error) for report in world.register(world.launching("i-a"))] == [BadSettings]
+
+
 def test_an_installation_that_may_not_read_user_data_asks_nobody_and_names_the_parameter(world: World) -> None:
     world.settings = replace(world.settings, user_data=False)
     asks(world, "i-a", {"release": "7"})
@@ -253,6 +290,15 @@ def test_a_group_that_lets_nobody_ask_is_still_told_that_it_is_mixed(world: Worl
     [finding] = world.reconcile().plan.findings
     assert (finding.kind, finding.subject) == (Kind.MIXED_GROUP, "canary")
     assert "db does not ask for it" in finding.reason
+
+
+def test_a_group_that_is_called_like_a_host_is_a_finding_of_reconciles_and_no_trouble(world: World) -> None:
+    world.tower.add_host(world.inventory, "db-1")
+    asks(world, "i-a", {"release": "7"}, "db-1", "canary")
+    world.serving("i-a", "10.0.0.1")
+    outcome = world.reconcile()
+    assert "called like a host" in findings(outcome.plan.findings)["i-a"]
+    assert (outcome.troubles, groups(world, "i-a")) == ({}, {"web", "canary"})
 
 
 def test_a_dry_run_asks_for_no_user_data(world: World) -> None:

@@ -17,6 +17,7 @@ from rollcall.plain_text import (
     is_surely_plain,
     limit_to,
     why_no_group,
+    why_no_host,
     why_no_key,
     why_no_text,
     why_no_value,
@@ -212,9 +213,38 @@ def test_a_limit_names_instances_and_nothing_else() -> None:
     assert limit_to(["i-0123456789abcdef0", "i-a"]) == "i-0123456789abcdef0,i-a"
 
 
+@pytest.mark.parametrize("name", ["i-0123456789abcdef0", "i-a", "i-01234567"])
+def test_a_host_is_called_what_its_instance_is(name: str) -> None:
+    assert why_no_host(name) is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "i-", "I-a", "i-db-1", "i-0123456789abcdef01", " i-a", "i-a\n", "i-a:22", "i-a,i-b", "i-{{ a }}", "i-\0"],
+)
+def test_nothing_else_is_a_hosts_name(name: str) -> None:
+    assert why_no_host(name) == Why.NO_INSTANCE
+
+
 @pytest.mark.parametrize(
     "strange",
-    ["", "all", "web", "i-", "i-a,all", "i-a:all", "i-a:!i-b", "!i-a", "i-*", "i-a[0]", "~i-a", "@i-a", "i-A", "i-a\n"],
+    [
+        "i-db-1",
+        "",
+        "all",
+        "web",
+        "i-",
+        "i-a,all",
+        "i-a:all",
+        "i-a:!i-b",
+        "!i-a",
+        "i-*",
+        "i-a[0]",
+        "~i-a",
+        "@i-a",
+        "i-A",
+        "i-a\n",
+    ],
 )
 def test_nothing_else_ever_gets_into_a_limit(strange: str) -> None:
     with pytest.raises(ValueError, match="instances only"):
@@ -285,5 +315,5 @@ def test_of_surely_plain_texts_none_has_anything_against_it(texts: list[str]) ->
 
 @given(TEXTS)
 def test_no_reason_repeats_what_it_is_about(text: str) -> None:
-    for why in (why_no_text(text), why_no_key(text), why_no_variable(text), why_no_group(text)):
+    for why in (why_no_text(text), why_no_key(text), why_no_variable(text), why_no_group(text), why_no_host(text)):
         assert why is None or why in list(Why)

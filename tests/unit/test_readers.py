@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import copy
 import json
+from copy import replace
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,21 +37,24 @@ from rollcall.events import (
     written,
 )
 from rollcall.fields import MOMENT_MAX
+from rollcall.identity import is_copy, marker_of
 from rollcall.incidents import as_kept
 from rollcall.model import GateMessage, Group, LifecycleAction, RetireMessage
 from rollcall.notice import notice_of
 from rollcall.settings import asks_to_retire, read_group_settings
+from rollcall.stint import rested_since, stint_of
 from rollcall.trouble import Deed, Ending, Incident, Occurrence
 from rollcall.user_data import MAX_VARIABLES, UnusableUserData, read_user_data
+from rollcall.variables import job_owed_since
 
 from .test_chef_answers import URL
 from .test_chef_secret import PEM
 from .test_credentials import hold
-from .wire import Answer, Wire
-from .world import whole
+from .wire import ODD_HEADERS, Answer, Wire
+from .world import World, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
 
 SAMPLES = Path(__file__).parents[2] / "events"
 INVENTED = hypothesis_settings(
@@ -59,6 +63,7 @@ INVENTED = hypothesis_settings(
 ODD_TEXTS = ["", "\0", "\ud800", "i-a", "i-" + "0" * 18, "x" * 300, "ö" * 256, "1" * 36, "us-east-1", "123456789012"]
 ODD_NUMBERS = [0, -1, 2**31, 2**63, 10**400, 1e300, -1e300, float("inf"), float("nan"), True]
 ODD_TIMES = ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2026-11-21T10:00:00", "2026-11-21T10:00:00Z"]
+ODD_VALUES: list[object] = [*ODD_TEXTS, *ODD_NUMBERS, None, [], [1], {}, {"a": {}}]
 ANYTHING = st.recursive(
     st.none() | st.sampled_from([*ODD_TEXTS, *ODD_NUMBERS, *ODD_TIMES]) | st.text(max_size=5) | st.integers(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
@@ -264,6 +269,89 @@ def test_an_event_is_a_batch_a_request_or_a_bad_event(event: object) -> None:
             require_workable(message)
 
 
+# What a person, or another inventory source, made of a host's variables
+
+HOST_VARIABLES = {
+    "ansible_host": "10.0.0.7",
+    "ec2": {"private_ip": "10.0.0.7", "public_ip": "", "vpc": "vpc-1", "tags": {"Name": "web"}},
+    "rollcall": {
+        "group": "web",
+        "instance_id": "i-a",
+        "account": "123456789012",
+        "region": "us-east-1",
+        "vpc": "vpc-1",
+        "inventory": 1,
+        "chef": "@instance_id@",
+        "job_owed_since": 1_800_000_000.0,
+        "stint": {"since": 1_800_000_000.0, "token": "t", "hook": "rollcall-launch", "also": {"second": "u"}},
+        "resting": {"since": 1_800_000_000.0, "enabled": True},
+    },
+}
+
+
+def with_host(variables: Mapping[str, object]) -> World:
+    """An installation whose instance i-a, which serves at 10.0.0.7, has a host with these variables."""
+    world = World()
+    world.tower.add_template("retire")
+    world.group("web", retire_job_template="retire")
+    world.serving("i-a", "10.0.0.7")
+    host = world.host_of("i-a", "10.0.0.7")
+    world.tower.hosts[host.id] = replace(host, variables=copy.deepcopy(variables))
+    return world
+
+
+@INVENTED
+@given(spoilt([HOST_VARIABLES]).filter(lambda read: isinstance(read, dict)))
+def test_whatever_stands_in_a_hosts_variables_fails_its_own_instance_alone(variables: dict[str, Any]) -> None:
+    work_on_host(variables)
+
+
+@pytest.mark.parametrize("place", places(HOST_VARIABLES)[1:], ids=lambda place: ".".join(place))
+def test_what_is_odd_in_one_place_of_a_hosts_variables_fails_its_own_instance_alone(place: tuple[Any, ...]) -> None:
+    for odd in ODD_VALUES:
+        work_on_host(changed(HOST_VARIABLES, place, odd, gone=False))
+
+
+def work_on_host(variables: dict[str, Any]) -> None:
+    """What reads a host's marker gives nothing odd, and what works on a host fails its instance, and no other."""
+    [host] = with_host(variables).tower.hosts.values()
+    is_copy(host)
+    marker_of(host, "123456789012", "us-east-1")
+    for moment in (stint_of(host).since, rested_since(variables), job_owed_since(variables)):
+        assert moment is None or 0 <= moment <= MOMENT_MAX
+    for work in (launch_again, reconcile, retire):
+        for instance_id, error in work(with_host(variables)):
+            assert instance_id != "i-b"
+            assert isinstance(error, RollcallError)
+            require_showable(error)
+
+
+def launch_again(world: World) -> Iterator[tuple[str, Exception]]:
+    """What fails in a batch of register's with the host's instance and another one."""
+    other = world.launching("i-b")
+    world.serving("i-b", "10.0.0.8", state="Pending:Wait")
+    for report in world.register(world.launching("i-a"), other):
+        if report.error:
+            yield report.action.instance_id, report.error
+
+
+def reconcile(world: World) -> Iterator[tuple[str, Exception]]:
+    """What fails in a run."""
+    yield from world.reconcile(force=True).troubles.items()
+
+
+def retire(world: World) -> Iterator[tuple[str, Exception]]:
+    """What fails in a batch of cleanup's with the host's instance, and in the round that launches its retire job."""
+    cleaned = world.clean_up(world.terminating("i-a"))
+    rounds = world.part(*(message for message, _ in world.queues.retire_messages()))
+    for report in (*cleaned, *(report for each in rounds for report in each.reports)):
+        if report.error:
+            yield report.action.instance_id, report.error
+    for each in rounds:
+        if each.error:
+            yield "i-a", each.error
+
+
 # What users write: tags, user data, secrets
 
 TAGS = {
@@ -382,9 +470,10 @@ def test_an_answer_of_chef_is_read_or_an_error_of_ours(monkeypatch: pytest.Monke
         (spoilt([sample]) | ANYTHING).map(json.dumps) | st.sampled_from(NO_JSON) | st.just(json.dumps(sample))
     )
     status = data.draw(st.sampled_from([200, 200, 200, 201, 204, 302, 400, 401, 403, 404, 429, 500, 503]))
+    headers = data.draw(ODD_HEADERS)
     with monkeypatch.context() as patch:
         wire = Wire().install(patch)
-        wire.by_request = lambda asked: Answer(status, body)
+        wire.by_request = lambda asked: Answer(status, body, headers)
         chef = Chef(lambda refresh: CREDENTIALS)
         try:
             answer = ask(chef)

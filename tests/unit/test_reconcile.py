@@ -20,11 +20,11 @@ from rollcall.errors import (
 )
 from rollcall.events import Record, read_action
 from rollcall.identity import NEWBORN
-from rollcall.model import AddressKind, Hook, Inventory, JobStatus, LifecycleAction, Transition, Wishes
+from rollcall.model import AddressKind, Hook, Inventory, JobStatus, LifecycleAction, Outcome, Transition, Wishes
 from rollcall.outcome import Summary
 from rollcall.reading import CONTROLS
 from rollcall.reconcile import TIME_RESERVE
-from rollcall.resting import rests
+from rollcall.resting import rest, rests
 from rollcall.steps import Kind
 from rollcall.tower import BULK_CREATE_MAX, BULK_DELETE_MAX
 from rollcall.variables import marker_in, with_state
@@ -518,12 +518,14 @@ class TestInstancesThatAreGone:
         assert world.tower.calls["delete_hosts"] == 2
         assert len(world.tower.names_in(mirror)) == BULK_DELETE_MAX + 1
 
-    def test_an_inventory_of_which_nobody_knows_whether_a_group_names_it_is_a_trouble(self, world: World) -> None:
+    @pytest.mark.parametrize("named", [True, False])
+    def test_an_inventory_that_a_tag_of_several_meanings_may_name_is_a_trouble(self, world: World, named: bool) -> None:
         mirror = world.tower.add_inventory("all EC2")
         world.host_of("i-a", "10.0.0.1", inventory=mirror)
         world.tower.denied.add(mirror.id)
-        world.group("db", inventory="misspelt")
-        assert "removing hosts from inventory all EC2" in world.reconcile().troubles
+        world.group("db", inventory="ambiguous")
+        world.tower.ambiguous["ambiguous"] = {mirror.id} if named else set()
+        assert ("removing hosts from inventory all EC2" in world.reconcile().troubles) == named
 
     def test_a_host_that_could_not_be_removed_keeps_its_address_from_others(self, world: World) -> None:
         world.host_of("i-a", "10.0.0.1")
@@ -1234,6 +1236,33 @@ class TestLostEvents:
         expected = LifecycleAction(Transition.LAUNCHING, ACCOUNT, REGION, "web", "i-a", HOOK, None)
         assert actions_in(world, world.settings.launch_queue_url) == [expected]
         assert len(world.queues.sent) == 1
+
+    def test_the_lost_launch_of_a_replaced_root_volume_is_made_up_for_within_minutes(self, world: World) -> None:
+        self.with_a_new_root_volume(world, "Pending:Wait")
+        for _ in range(2):
+            world.clock.advance(300)
+            world.reconcile(Wishes(every=300.0))
+        [action, *_] = actions_in(world, world.settings.launch_queue_url)
+        assert action
+        assert (action.instance_id, action.hook) == ("i-a", HOOK)
+
+    def test_one_that_serves_with_a_new_root_volume_whose_launch_was_lost_gets_a_job(self, world: World) -> None:
+        self.with_a_new_root_volume(world, "InService")
+        world.clock.advance(300)
+        world.reconcile(Wishes(every=300.0))
+        assert world.tower.disabled == set()
+        assert len([run for run in world.tower.runs.values() if not run.job.status.final]) == 1
+
+    @staticmethod
+    def with_a_new_root_volume(world: World, state: str) -> None:
+        """i-a was launched a month ago, and its job ended right before its host was put to rest, half a minute ago."""
+        world.serving("i-a", "10.0.0.1", state=state, age=30 * 86400)
+        host = world.host_of("i-a", "10.0.0.1", age=30 * 86400)
+        world.tower.end_job(world.tower.add_job(world.template, world.inventory, "i-a").id, {"i-a": Outcome.OK})
+        world.clock.advance(1)
+        rest(world.tower, ["i-a"], ACCOUNT, REGION)
+        assert world.tower.disabled == {host.id}
+        world.clock.advance(30)
 
     @pytest.mark.parametrize("hosted", [True, False])
     def test_scheduled_runs_queue_what_a_person_holds_for_two_days_a_handful_of_times(

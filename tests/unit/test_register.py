@@ -11,17 +11,21 @@ from rollcall.errors import (
     BadEvent,
     BadSettings,
     HostLimitReached,
+    HostRenamed,
     InstanceNotVisible,
     JobStillLanding,
     RollcallError,
+    Scope,
     Throttled,
     TowerDenied,
     TowerRejected,
     TowerUnavailable,
 )
 from rollcall.model import AddressKind, LifecycleAction, Outcome, Result, Transition
+from rollcall.provisioning import CLOCK_STEP
 from rollcall.register import LANDING_TIME
 from rollcall.reports import Event
+from rollcall.resting import rest
 from rollcall.waiting import FIRST_POLL
 
 from .fakes import ACCOUNT, REGION
@@ -63,10 +67,10 @@ def test_a_burst_costs_one_create_one_job_and_one_message(world: World) -> None:
     assert world.tower.runs[message.job_id or 0].job.hosts == ids(message) == set(outcomes(reports))
 
 
-def test_a_batch_of_new_instances_is_not_looked_for_in_tower(world: World) -> None:
+def test_a_batch_of_new_instances_is_looked_for_in_tower_once(world: World) -> None:
     world.register(*[world.launching(f"i-{number}") for number in range(100)])
-    once = {"inventory", "job_template", "hosts_at", "create_hosts", "group_ids", "launch", "usual_durations"}
-    assert set(world.tower.calls) == once | {"add_to_group"}
+    once = {"inventory", "job_template", "hosts_of", "hosts_at", "create_hosts", "group_ids", "launch"}
+    assert set(world.tower.calls) == once | {"usual_durations", "add_to_group"}
     assert {method: times for method, times in world.tower.calls.items() if times > 1} == {"add_to_group": 100}
 
 
@@ -114,7 +118,7 @@ def test_the_host_is_named_after_its_instance_and_carries_the_marker(world: Worl
         "region": REGION,
         "vpc": "vpc-1",
         "inventory": world.inventory.id,
-        "stint": {"since": world.clock.now, "token": token_of("i-a"), "hook": HOOK},
+        "stint": {"since": world.clock.now - CLOCK_STEP, "token": token_of("i-a"), "hook": HOOK},
     }
 
 
@@ -698,7 +702,7 @@ def test_a_host_made_moments_ago_without_a_job_belongs_to_somebody_at_work(world
     world.register(replace(action, message_id="another"))
     world.tower.runs.clear()
     world.queues.sent.clear()
-    world.clock.advance(LANDING_TIME - 1)
+    world.clock.advance(LANDING_TIME - CLOCK_STEP - 1)
     error = only_error(world.register(action))
     assert isinstance(error, JobStillLanding)
     assert error.retry_in == 1
@@ -775,7 +779,7 @@ def test_aws_that_cannot_be_asked_fails_everybody(world: World, method: str) -> 
     assert len(errors(reports)) == 2
 
 
-METHODS = ["inventory", "job_template", "hosts_at", "create_hosts", "group_ids", "add_to_group", "launch"]
+METHODS = ["inventory", "job_template", "hosts_of", "hosts_at", "create_hosts", "group_ids", "add_to_group", "launch"]
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -993,3 +997,63 @@ def test_a_tag_that_the_installation_does_not_follow_is_told_with_the_parameter_
     world.settings = replace(world.settings, retire_jobs=True)
     [report] = world.register(world.launching("i-b"))
     assert warning(report) == ""
+
+
+# Hosts that another name was given to
+
+
+def rename(world: World, instance_id: str, name: str) -> None:
+    """An inventory source gives an instance's host another name; its variables and its field stay."""
+    [host] = [each for each in world.tower.hosts.values() if each.name == instance_id]
+    world.tower.hosts[host.id] = replace(host, name=name)
+
+
+@pytest.mark.parametrize("requeued", [False, True])
+def test_an_instance_whose_host_was_renamed_gets_no_second_one(world: World, requeued: bool) -> None:
+    action = world.launching("i-a")
+    world.register(action)
+    rename(world, "i-a", "web-01")
+    world.queues.sent.clear()
+    world.clock.advance(2700)
+    reports = world.register(replace(action, token=None, message_id="m2") if requeued else action)
+    error = only_error(reports)
+    assert isinstance(error, HostRenamed)
+    assert error.scope == Scope.INSTANCE
+    assert str(error).startswith("its host in inventory 'prod' is named 'web-01' by now")
+    assert world.tower.names_in(world.inventory) == {"web-01"}
+    assert world.tower.calls["launch"] == 1
+    assert not world.queues.sent
+
+
+def test_a_renamed_host_of_one_instance_holds_no_other(world: World) -> None:
+    world.host_of("i-a", "10.0.0.7", name="web-01")
+    reports = world.register(world.launching("i-a"), world.launching("i-b"))
+    assert (list(errors(reports)), list(outcomes(reports))) == (["i-a"], ["i-b"])
+
+
+def test_a_resting_host_that_was_renamed_gets_no_second_one_beside_it(world: World) -> None:
+    world.host_of("i-a", "10.0.0.7", name="web-01")
+    rest(world.tower, {"i-a"}, ACCOUNT, REGION)
+    assert isinstance(only_error(world.register(world.launching("i-a"))), HostRenamed)
+    assert world.tower.names_in(world.inventory) == {"web-01"}
+
+
+def test_a_host_that_has_its_name_again_is_the_instances(world: World) -> None:
+    [host] = [world.host_of("i-a", "10.0.0.7", name="web-01")]
+    action = world.launching("i-a")
+    world.register(action)
+    world.tower.hosts[host.id] = replace(host, name="i-a")
+    assert list(outcomes(world.register(action))) == ["i-a"]
+    assert list(world.tower.hosts) == [host.id]
+
+
+@pytest.mark.parametrize("other", ["another inventory's", "a stranger's", "beside one of its name"])
+def test_a_host_of_another_name_that_is_not_its_only_one_is_no_reason(world: World, other: str) -> None:
+    inventory = world.tower.add_inventory("other") if other == "another inventory's" else None
+    if other == "a stranger's":
+        world.tower.add_host(world.inventory, "web-01", instance_id="i-a")
+    else:
+        world.host_of("i-a", "10.0.0.7", name="web-01", inventory=inventory)
+    if other == "beside one of its name":
+        world.host_of("i-a", "10.0.0.7")
+    assert list(outcomes(world.register(world.launching("i-a")))) == ["i-a"]

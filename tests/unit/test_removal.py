@@ -175,19 +175,40 @@ def test_each_inventory_that_keeps_a_host_is_named_and_is_judged_by_itself(world
     "unsure",
     [
         lambda world: world.fleet.failing.update({"opted_in": Throttled("later")}),
-        lambda world: world.group("db", inventory="misspelt"),
         lambda world: world.tower.failing.update({"inventory": TowerUnavailable("away")}),
     ],
-    ids=["groups", "a tag that cannot be followed", "tower"],
+    ids=["groups", "tower"],
 )
-def test_an_inventory_of_which_nobody_knows_whether_a_group_names_it_blocks(
+def test_an_inventory_of_which_neither_aws_nor_tower_says_now_whether_a_group_names_it_blocks(
     world: World, unsure: Callable[[World], None]
 ) -> None:
+    world.group("web")
     world.tower.add_host(read_only(world), "i-a")
     unsure(world)
     struck = strike_off(world.tower, world.fleet, {"i-a"})
     assert struck.refusals.keys() == {"i-a"}
     assert not struck.left_in
+
+
+def test_a_tag_that_cannot_be_followed_keeps_no_host_in_an_inventory_that_no_other_group_names(world: World) -> None:
+    world.group("web", inventory="kept")
+    world.group("db", inventory="misspelt")
+    for inventory in (read_only(world), read_only(world, "kept")):
+        world.tower.add_host(inventory, "i-a")
+    struck = strike_off(world.tower, world.fleet, {"i-a"})
+    assert struck.refusals["i-a"].inventories == {"kept"}
+    assert struck.left_in == {"i-a": frozenset({"all EC2"})}
+
+
+def test_every_inventory_that_an_ambiguous_tag_may_mean_counts_as_named(world: World) -> None:
+    meant, other = read_only(world, "theirs/prod"), read_only(world)
+    world.group("db", inventory="ambiguous")
+    world.tower.ambiguous["ambiguous"] = {world.inventory.id, meant.id}
+    for inventory in (meant, other):
+        world.tower.add_host(inventory, "i-a")
+    struck = strike_off(world.tower, world.fleet, {"i-a"})
+    assert struck.refusals["i-a"].inventories == {"theirs/prod"}
+    assert struck.left_in == {"i-a": frozenset({"all EC2"})}
 
 
 def test_groups_are_asked_for_only_where_a_host_is_kept(world: World) -> None:

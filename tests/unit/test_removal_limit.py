@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rollcall.errors import TowerUnavailable
-from rollcall.model import LifecycleAction, Transition
+from rollcall.model import LifecycleAction, Outcome, Transition
 from rollcall.removal_limit import LIMIT_MIN, is_too_many, over_limit
+from rollcall.unknown_instances import LEFT_TO_RECONCILE
 
 from .fakes import ACCOUNT, REGION
 from .world import REMOVAL_SHARE, World
 
 if TYPE_CHECKING:
-    from rollcall.model import Inventory
+    from rollcall.model import GateMessage, Inventory
 
 
 @pytest.fixture
@@ -31,6 +32,11 @@ def unknown(world: World, number: int, inventory: Inventory | None = None) -> li
     for name in names:
         world.host_of(name, "10.0.0.7", inventory=inventory)
     return names
+
+
+def stopped(world: World, instance_ids: list[str], share: float) -> set[str]:
+    """Those of them that the limit stops."""
+    return over_limit(world.tower, instance_ids, share, ACCOUNT, REGION)
 
 
 def terminated(instance_id: str) -> LifecycleAction:
@@ -56,18 +62,16 @@ def test_a_handful_may_always_go_and_more_only_up_to_the_share(
 
 
 def test_up_to_a_handful_tower_is_not_asked(world: World) -> None:
-    assert over_limit(world.tower, unknown(world, LIMIT_MIN), 0.0) == set()
-    assert not world.tower.calls["hosts_of"] + world.tower.calls["count_managed"]
+    assert stopped(world, unknown(world, LIMIT_MIN), 0.0) == set()
+    assert not world.tower.calls["hosts_of"] + world.tower.calls["dump"]
 
 
-@pytest.mark.parametrize(("others", "stopped"), [(0, 6), (23, 6), (24, 0)])
-def test_more_are_stopped_that_are_more_than_the_share_of_their_inventory(
-    world: World, others: int, stopped: int
-) -> None:
+@pytest.mark.parametrize(("others", "most"), [(0, 6), (23, 6), (24, 0)])
+def test_more_are_stopped_that_are_more_than_the_share_of_their_inventory(world: World, others: int, most: int) -> None:
     names = unknown(world, 6)
     for number in range(others):
         world.host_of(f"i-f{number:x}", "10.0.0.8")
-    assert over_limit(world.tower, names, REMOVAL_SHARE) == set(names[:stopped])
+    assert stopped(world, names, REMOVAL_SHARE) == set(names[:most])
 
 
 def test_every_inventory_is_counted_by_itself(world: World) -> None:
@@ -78,9 +82,9 @@ def test_every_inventory_is_counted_by_itself(world: World) -> None:
         world.host_of(name, "10.0.0.7", inventory=few)
     for number in range(30):
         world.host_of(f"i-f{number:x}", "10.0.0.8")
-    assert over_limit(world.tower, names, REMOVAL_SHARE) == set()
-    assert over_limit(world.tower, names, 0.1) == set(names[5:])
-    assert world.tower.calls["count_managed"] == 2  # only where there are more than a handful
+    assert stopped(world, names, REMOVAL_SHARE) == set()
+    assert stopped(world, names, 0.1) == set(names[5:])
+    assert world.tower.calls["dump"] == 2  # only where there are more than a handful
 
 
 def test_a_host_that_was_renamed_counts_once(world: World) -> None:
@@ -89,18 +93,44 @@ def test_a_host_that_was_renamed_counts_once(world: World) -> None:
         world.host_of(name, "10.0.0.7", name=f"web-{name}")
     for number in range(24):
         world.host_of(f"i-f{number:x}", "10.0.0.8")
-    assert over_limit(world.tower, names, REMOVAL_SHARE) == set()
+    assert stopped(world, names, REMOVAL_SHARE) == set()
 
 
-def test_hosts_without_a_marker_and_copies_do_not_count(world: World) -> None:
+def test_hosts_without_a_marker_count_for_they_would_go_too(world: World) -> None:
+    names = [f"i-{each:x}" for each in range(20)]
+    for name in names:
+        world.tower.add_host(world.inventory, name)
+    for number in range(24):
+        world.host_of(f"i-f{number:x}", "10.0.0.8")
+    assert stopped(world, names, REMOVAL_SHARE) == set(names)
+    world.clean_up(*map(terminated, names))
+    assert set(names) <= world.tower.names_in(world.inventory)
+
+
+def test_copies_do_not_count(world: World) -> None:
     names = [f"i-{each:x}" for each in range(20)]
     copied = world.tower.add_inventory("copied")
     for name in names:
-        world.tower.add_host(world.inventory, name)
         host = world.host_of(name, "10.0.0.7", inventory=copied)
         variables = {**host.variables, "rollcall": {**(host.owner or {}), "inventory": world.inventory.id}}
         world.tower.hosts[host.id] = replace(host, variables=variables)
-    assert over_limit(world.tower, names, REMOVAL_SHARE) == set()
+    assert stopped(world, names, REMOVAL_SHARE) == set()
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [{"inventory": 99}, {"account": "999999999999"}, {"region": "eu-west-1"}],
+    ids=lambda each: next(iter(each)),
+)
+def test_copies_and_hosts_of_other_installations_are_not_counted(world: World, foreign: dict[str, object]) -> None:
+    names = unknown(world, 9)
+    for number in range(60):
+        host = world.host_of(f"i-f{number:x}", "10.0.0.8")
+        marker = {**(host.owner or {}), **foreign}
+        world.tower.hosts[host.id] = replace(host, variables={**host.variables, "rollcall": marker})
+    assert stopped(world, names, REMOVAL_SHARE) == set(names)
+    world.clean_up(*map(terminated, names))
+    assert set(names) <= world.tower.names_in(world.inventory)
 
 
 # Cleanup
@@ -181,7 +211,71 @@ def test_a_hook_of_which_aws_does_not_say_whether_it_waits_fails_its_action_alon
 
 def test_tower_that_does_not_say_how_many_there_are_fails_the_batch(world: World) -> None:
     names = unknown(world, 6)
-    world.tower.failing["count_managed"] = TowerUnavailable("away")
+    world.tower.failing["dump"] = TowerUnavailable("away")
     reports = world.clean_up(*map(terminated, names))
     assert {type(report.error) for report in reports} == {TowerUnavailable}
     assert world.tower.names_in(world.inventory) == set(names)
+
+
+# Register and the gate
+
+
+def launched(instance_id: str) -> LifecycleAction:
+    """A message that it was launched into a group that does not exist, for which no hook waits."""
+    return LifecycleAction(Transition.LAUNCHING, ACCOUNT, REGION, "deleted", instance_id)
+
+
+@pytest.mark.parametrize(("others", "left"), [(0, True), (23, True), (24, False)])
+def test_register_removes_no_more_of_those_that_nothing_else_speaks_for(world: World, others: int, left: bool) -> None:
+    names = unknown(world, 6)
+    for number in range(others):
+        world.host_of(f"i-f{number:x}", "10.0.0.8")
+    reports = world.register(*map(launched, names))
+    assert {(report.outcome == LEFT_TO_RECONCILE, report.error) for report in reports} == {(left, None)}
+    assert (world.tower.names_in(world.inventory) >= set(names)) == left
+
+
+@pytest.mark.parametrize("who_speaks", ["ec2", "a hook"])
+def test_register_removes_whom_ec2_or_a_hook_speaks_for_however_many_they_are(world: World, who_speaks: str) -> None:
+    names = unknown(world, 20)
+    actions = [launched(name) for name in names]
+    if who_speaks == "ec2":
+        for name in names:
+            world.fleet.known_instances[name] = world.instance(name, state="terminated")
+    else:
+        actions = [replace(each, hook="rollcall-launch", token="t") for each in actions]
+    assert {report.outcome for report in world.register(*actions)} == {"struck off: already gone"}
+    assert not world.tower.hosts
+
+
+def serving_unknown(world: World, number: int) -> GateMessage:
+    """So many instances that no hook holds, that have a host, and that AWS does not know any more."""
+    world.group("web")
+    message = world.waiting(*(f"i-{each:x}" for each in range(number)))
+    world.tower.hosts.clear()
+    unknown(world, number)
+    world.fleet.known_memberships.clear()
+    world.fleet.known_instances.clear()
+    unhooked = [replace(each.action, hook=None, token=None) for each in message.waiting]
+    waiting = (replace(each, action=own) for each, own in zip(message.waiting, unhooked, strict=True))
+    return replace(message, waiting=tuple(waiting))
+
+
+@pytest.mark.parametrize("outcome", [Outcome.OK, Outcome.FAILED])
+def test_the_gate_leaves_those_to_reconcile_that_are_too_many_and_does_not_wait_for_them(
+    world: World, outcome: Outcome
+) -> None:
+    message = serving_unknown(world, 6)
+    names = world.tower.names_in(world.inventory)
+    world.tower.end_job(message.job_id or 0, dict.fromkeys(names, outcome))
+    result = world.look_at(message)
+    assert {report.outcome for report in result.reports} == {LEFT_TO_RECONCILE}
+    assert len(result.reports) == 6
+    assert (result.next, world.tower.names_in(world.inventory)) == ([], names)
+
+
+def test_the_gate_removes_a_handful_that_nothing_else_speaks_for(world: World) -> None:
+    message = serving_unknown(world, LIMIT_MIN)
+    world.tower.end_job(message.job_id or 0, dict.fromkeys(world.tower.names_in(world.inventory), Outcome.OK))
+    assert {report.outcome for report in world.look_at(message).reports} == {"struck off: left meanwhile"}
+    assert not world.tower.hosts

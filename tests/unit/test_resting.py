@@ -267,6 +267,11 @@ def test_state_is_set_or_taken_out_and_all_else_kept(
     assert {key: value for key, value in marker_in(made).items() if key in STATE} == expected
 
 
+@pytest.mark.parametrize("owed", [None, "soon", [], True, -1, 10**400, 1e300], ids=lambda owed: str(owed)[:9])
+def test_a_job_that_is_owed_since_no_moment_is_not_owed(owed: object) -> None:
+    assert job_owed_since({"rollcall": {"job_owed_since": owed}}) is None
+
+
 @pytest.mark.parametrize("marker", [None, 7, "web", []])
 def test_a_marker_that_is_none_says_nothing(marker: object) -> None:
     variables = {"rollcall": marker}

@@ -389,11 +389,39 @@ def test_no_job_is_limited_to_a_host_that_is_not_ours(world: World, marker: dict
     goes_without(world, message, "no host of ours")
 
 
-def test_a_disabled_host_which_jobs_pass_over_is_not_waited_for(world: World) -> None:
+def test_a_disabled_host_which_jobs_pass_over_is_not_waited_for_and_reported(world: World) -> None:
     message = world.retiring("i-a")
     [host] = world.tower.hosts.values()
     world.tower.disabled.add(host.id)
-    goes_without(world, message, "its host is disabled")
+    trouble(world, world.part_from(message), "its host in inventory 'prod' is disabled, so that jobs pass over it")
+
+
+def test_a_host_that_rests_is_disabled_by_us_which_is_nothing_to_report(world: World) -> None:
+    message = world.retiring("i-a")
+    [host] = world.tower.hosts.values()
+    resting = with_state(host.variables, resting=True)
+    world.tower.update_host(host.id, "i-a", resting, enabled=False)
+    goes_without(world, message, "its host rests")
+
+
+def test_a_renamed_host_which_no_limit_matches_is_not_waited_for_and_reported(world: World) -> None:
+    message = world.retiring("i-a", "i-b")
+    [host] = [each for each in world.tower.hosts.values() if each.name == "i-a"]
+    world.tower.hosts[host.id] = replace(host, name="web-1")
+    result = world.part_from(message)
+    assert retire_jobs(world) == [{"i-b"}]
+    assert completed(world) == {"i-a": Result.CONTINUE}
+    assert world.tower.names_in(world.inventory) == {"i-b"}
+    assert "its host in inventory 'prod' is named 'web-1' by now, so that no limit matches it" in alerts(result)["i-a"]
+
+
+def test_a_host_of_an_inventory_source_is_no_renamed_one(world: World) -> None:
+    message = world.retiring("i-a")
+    [host] = world.tower.hosts.values()
+    world.tower.hosts[host.id] = replace(host, name="ip-10-0-0-7", variables={})
+    result = world.part_from(message)
+    assert "no host of ours" in outcomes(result)["i-a"]
+    assert not alerts(result)
 
 
 def test_an_instance_that_goes_while_its_provisioning_job_runs_never_served(world: World) -> None:
@@ -715,6 +743,21 @@ def test_a_job_of_an_earlier_life_in_the_group_does_not_count(world: World) -> N
     assert len(retire_jobs(world)) == 2
 
 
+@pytest.mark.parametrize("limit", ["all", "i-zzz", "i-a:db*"])
+@pytest.mark.parametrize("gone", ["tag", "template"])
+def test_another_job_that_has_the_id_of_a_lost_one_is_not_cancelled(world: World, gone: str, limit: str) -> None:
+    world.group("web", retire_job_template="retire")
+    world.tower.add_template("retire")
+    message = world.retiring("i-a")
+    other = world.tower.add_job(world.tower.add_template("deploy-all"), world.inventory, limit)
+    if gone == "tag":
+        world.group("web", retire_job_template="")
+    else:
+        world.tower.templates.pop("retire")
+    world.part_from(replace(message, job_id=other.id))
+    assert world.tower.runs[other.id].job.status == JobStatus.RUNNING
+
+
 def test_the_age_of_one_host_says_nothing_of_the_jobs_of_another(world: World) -> None:
     old = world.tower.add_job(retire_template(world), world.inventory, "i-a", "i-b")
     world.tower.end_job(old.id, {"i-a": OK, "i-b": OK})
@@ -920,6 +963,88 @@ def other_job(world: World, which: str) -> Job:
     return job
 
 
+LOST = (
+    ", which was launched for it, is not found in Tower any more: was Tower restored, the job deleted, or a role taken "
+    "from the token's user?"
+)
+
+
+@pytest.mark.parametrize(
+    ("heartbeat_timeout", "pauses"), [(3600, [60, 120, 240, 480, 900, 900]), (30, [60, 120, 240, 480])]
+)
+def test_a_job_that_is_not_found_again_is_reported_once_and_launched_anew_with_growing_delays(
+    world: World, heartbeat_timeout: int, pauses: list[float]
+) -> None:
+    world.group("web", heartbeat_timeout, retire_job_template="retire")
+    message = world.retiring("i-a")
+    launched_at: list[float] = []
+    found_missing: list[float] = []
+    reported: list[str] = []
+    while len(found_missing) < len(pauses) or len(launched_at) == len(found_missing):
+        launches = world.tower.calls["launch"]
+        lost = message.job_id is not None
+        world.tower.runs.clear()  # as if Tower was restored, or the role to read its jobs was taken away
+        result = world.part_from(message)
+        reported += alerts(result).values()
+        [(message, delay)] = result.next
+        assert not world.fleet.completed
+        if lost:
+            found_missing.append(world.clock.now)
+        if world.tower.calls["launch"] > launches:
+            launched_at.append(world.clock.now)
+        world.clock.advance(delay)
+    assert [again - lost for lost, again in zip(found_missing, launched_at[1:], strict=True)] == pauses
+    [words] = reported
+    assert words.endswith(LOST)
+
+
+def test_the_wait_for_another_job_ends_with_the_time_that_is_left(world: World) -> None:
+    world.group("web", 30, retire_job_template="retire")
+    message = launched(world, "i-a")
+    began = world.clock.now
+    while not world.fleet.completed:
+        world.tower.runs.clear()
+        result = world.part_from(message)
+        for following, delay in result.next:
+            message = following
+            world.clock.advance(delay)
+    assert world.clock.now - began == 1500
+    assert "no time was left for its retire job" in alerts(result)["i-a"]
+    [report] = result.reports
+    assert report.action.troubled
+
+
+def test_a_job_that_is_found_again_during_the_pause_is_waited_for(world: World) -> None:
+    message = launched(world, "i-a")
+    hidden = dict(world.tower.runs)
+    world.tower.runs.clear()
+    [(message, delay)] = world.part_from(message).next
+    world.tower.runs.update(hidden)
+    world.clock.advance(delay)
+    [(message, _)] = world.part_from(message).next
+    assert message.job_id in hidden
+    assert retire_jobs(world) == [{"i-a"}]
+
+
+def test_while_a_job_under_another_template_runs_on_an_instance_no_other_one_is_launched(world: World) -> None:
+    message = launched(world, "i-a")
+    world.tower.add_template("retire")  # the tag names another one by now
+    for _ in range(20):
+        [(following, delay)] = world.part_from(message).next
+        assert following.job_id == message.job_id
+        message = following
+        world.clock.advance(delay)
+    end(world, message, i_a=OK)
+    result = world.part_from(message)
+    words = f"job {message.job_id}, which was launched for it, is of another job template or inventory"
+    assert alerts(result)["i-a"].startswith(words)
+    [(message, _)] = result.next
+    world.clock.advance(60)
+    [(message, _)] = world.part_from(message).next
+    assert retire_jobs(world) == [{"i-a"}]
+    assert message.job_id
+
+
 @pytest.mark.parametrize("which", ["of another template", "on others", "of before"])
 def test_a_job_that_is_not_the_messages_own_is_no_evidence(world: World, which: str) -> None:
     job = other_job(world, which)
@@ -931,8 +1056,12 @@ def test_a_job_that_is_not_the_messages_own_is_no_evidence(world: World, which: 
         stint = {"since": world.clock.now - 60, "token": "t"}
         world.tower.update_host(host.id, "i-a", with_state(host.variables, stint=stint))
     result = world.part_from(replace(message, job_id=job.id))
-    assert not world.fleet.completed
+    assert f"job {job.id}, which was launched for it, is " in alerts(result)["i-a"]
     [(sent, _)] = result.next
+    assert sent.job_id is None
+    world.clock.advance(60)
+    [(sent, _)] = world.part_from(sent).next
+    assert not world.fleet.completed
     assert sent.job_id not in (None, job.id)
 
 
@@ -943,7 +1072,7 @@ def test_a_job_that_holds_only_some_of_a_message_is_no_evidence_about_the_others
     assert completed(world) == {"i-a": Result.CONTINUE}
     [(sent, _)] = result.next
     assert [action.instance_id for action in sent.retiring] == ["i-b"]
-    assert sent.job_id not in (None, job.id)
+    assert (sent.job_id, sent.lost_jobs) == (None, 1)
 
 
 def test_a_job_that_was_launched_just_before_the_message_was_sent_is_its_own(world: World) -> None:
@@ -1011,7 +1140,35 @@ def test_where_jobs_retire_nobody_cleanup_asks_nothing_of_the_group(world: World
     world.group("web", retire_job_template="retire")
     world.settings = replace(world.settings, retire_jobs=False)
     world.fleet.failing["groups"] = Throttled("not to be asked")
+    world.host_of("i-a", "10.0.0.7")
     action = world.terminating("i-a")
     world.clean_up(action)
     assert completed(world) == {"i-a": Result.CONTINUE}
     assert not world.queues.sent
+    assert world.tower.calls["inventory"] == 0
+
+
+def test_one_without_a_host_waits_while_its_groups_inventory_cannot_be_read(world: World) -> None:
+    world.group("web", retire_job_template="retire")
+    message = world.retiring("i-a", "i-b")
+    world.tower.remove_host("i-a")
+    world.group("web", inventory="unreadable", retire_job_template="retire")
+    result = world.part_from(message)
+    assert completed(world) == {"i-b": Result.CONTINUE}
+    [(onward, _)] = result.next
+    assert [each.instance_id for each in onward.retiring] == ["i-a"]
+    assert isinstance(world.part_from(onward).error, BadSettings)
+    world.group("web", retire_job_template="retire")
+    world.part_from(onward)
+    assert completed(world) == dict.fromkeys(["i-a", "i-b"], Result.CONTINUE)
+
+
+def test_one_without_a_host_whose_hook_is_over_does_not_depend_on_its_groups_inventory(world: World) -> None:
+    world.group("web", retire_job_template="retire")
+    message = world.retiring("i-a")
+    world.tower.hosts.clear()
+    world.group("web", inventory="unreadable", retire_job_template="retire")
+    world.fleet.stale.add("i-a")
+    world.leaves("i-a", "Terminating:Proceed")
+    result = world.part_from(message)
+    assert outcomes(result) == {"i-a": NO_LONGER_WAITING}

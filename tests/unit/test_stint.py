@@ -11,10 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollcall.errors import InstanceNotVisible, JobStillLanding, Throttled, TowerUnavailable
+from rollcall.fields import MOMENT_MAX
 from rollcall.fleet import Membership
-from rollcall.model import Host, LifecycleAction, Outcome, Transition
+from rollcall.model import Host, JobStatus, LifecycleAction, Outcome, Transition
+from rollcall.provisioning import CLOCK_STEP
 from rollcall.register import JOB_LIFE, LANDING_TIME
 from rollcall.reports import NO_LONGER_WAITING
+from rollcall.resting import rest
 from rollcall.stint import (
     Stint,
     begins_anew,
@@ -30,7 +33,7 @@ from rollcall.variables import is_resting, marker_in, with_state
 from rollcall.waiting import CLOCKS_APART
 
 from .fakes import ACCOUNT, REGION
-from .world import HOOK, World, token_of
+from .world import HOOK, World, alerted, alerts, token_of, warning
 
 if TYPE_CHECKING:
     from rollcall.model import GateMessage
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
 
 NOW = 1_800_000_000.0
 SECOND_HOOK = "rollcall-second"
+TIMEOUT = 1800  # seconds, of the group
 FIRST, SECOND, THIRD = (token_of(each) for each in ("first", "second", "third"))
 OWNER = {"group": "web", "instance_id": "i-a", "account": ACCOUNT, "region": REGION, "vpc": "vpc-1", "inventory": 1}
 
@@ -101,14 +105,14 @@ WHATEVER: st.SearchStrategy[Any] = st.recursive(
 def test_whatever_a_person_made_of_a_stint_can_be_read_as_a_date_with_tokens_or_is_none(raw: object) -> None:
     variables = {"rollcall": {"stint": raw, "resting": raw}}
     stint = read_stint(variables)
-    assert stint is None or (0 <= stint.since < 253_402_300_800 and all(map(str.__instancecheck__, stint.tokens)))
+    assert stint is None or (0 <= stint.since <= MOMENT_MAX and all(map(str.__instancecheck__, stint.tokens)))
     assert rested_since(variables) == (stint.since if stint else None)
     assert stint_of(replace(host(), variables=variables)).since == (stint.since if stint else NOW)
 
 
 @pytest.mark.parametrize("raw", [None, 7, "soon", [], {}, {"since": "7"}, {"since": True}, {"since": math.nan}])
-@pytest.mark.parametrize("since", [-1.0, 1e12, math.inf])
-def test_a_stint_without_a_time_that_a_date_can_have_is_none(raw: object, since: float) -> None:
+@pytest.mark.parametrize("since", [-1.0, 1e12, 10**400, math.inf], ids=lambda since: str(since)[:9])
+def test_a_stint_without_a_moment_is_none(raw: object, since: float) -> None:
     assert read_stint({"rollcall": {"stint": raw}}) is None
     assert read_stint({"rollcall": {"stint": {"since": since}}}) is None
 
@@ -139,6 +143,12 @@ def test_a_host_of_a_version_that_knew_no_stints_began_when_it_was_made() -> Non
         (host(**begun(first=FIRST)), action(SECOND), True),
         (host(**begun(first=FIRST)), action(SECOND, SECOND_HOOK), False),
         (host(**begun(first=FIRST, second=SECOND)), action(SECOND, SECOND_HOOK), False),
+        (host(**begun(first=FIRST, second=SECOND)), action(SECOND, SECOND_HOOK, at=NOW + 3600), False),
+        # a hook that the stint does not know is a second one, published with the first; or later, and of another stint
+        (host(**begun(first=FIRST)), action(SECOND, SECOND_HOOK, at=NOW - 3600), False),
+        (host(**begun(first=FIRST)), action(SECOND, SECOND_HOOK, at=NOW + CLOCKS_APART), False),
+        (host(**begun(first=FIRST)), action(SECOND, SECOND_HOOK, at=NOW + CLOCKS_APART + 1), True),
+        (host(**begun(first=FIRST)), action(None, SECOND_HOOK, at=NOW + 3600), False),
         (host(**begun(first=FIRST, second=SECOND)), action(THIRD, SECOND_HOOK), True),
         # whatever is resting, copied or not ours begins anew, also by a message that names no action
         (host(**begun(first=FIRST), **RESTING), action(), True),
@@ -237,15 +247,55 @@ def test_a_new_host_says_when_its_stint_began_before_any_job_is_launched(world: 
     said: list[Stint | None] = []
     world.tower.before_call = lambda method: said.append(the_stint(world)) if method == "launch" else None
     world.register(world.launching("i-a"))
-    assert said == [Stint(world.clock.now, {HOOK: token_of("i-a")})]
+    assert said == [Stint(world.clock.now - CLOCK_STEP, {HOOK: token_of("i-a")})]
     [message] = messages(world)
-    assert message.waiting[0].stint_since == world.clock.now
+    assert message.waiting[0].stint_since == world.clock.now - CLOCK_STEP
+
+
+@pytest.mark.parametrize("made", ["new", "rested", "not rested"])
+def test_a_job_whose_time_another_of_towers_nodes_stamped_is_of_the_stint_it_was_launched_in(
+    world: World, made: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if made == "new":
+        coming = world.launching("i-a")
+    elif made == "rested":
+        at_rest(world)
+        coming = back(world)
+    else:
+        world.register(world.launching("i-a"))
+        world.tower.end_job(max(world.tower.runs), {"i-a": Outcome.OK})
+        world.clock.advance(3600)
+        coming = back(world)
+    former = set(world.tower.runs)
+    monkeypatch.setattr(world.tower, "now", lambda: world.clock.now + 3)
+    world.queues.sent.clear()
+    world.register(coming)
+    [job] = set(world.tower.runs) - former
+    [message] = messages(world)
+    world.clock.advance(10)
+    assert not alerts(world.look_at(message))
+    world.queues.sent.clear()
+    world.register(coming)  # its message comes again
+    assert [message.job_id for message in messages(world)] == [job]
+    assert set(world.tower.runs) - former == {job}
+
+
+def test_a_job_of_before_a_rest_that_began_seconds_ago_does_not_count(world: World) -> None:
+    world.register(world.launching("i-a"))
+    world.tower.end_job(max(world.tower.runs), {"i-a": Outcome.OK})
+    world.clock.advance(1)
+    rest(world.tower, ["i-a"], ACCOUNT, REGION)
+    rested = world.clock.now
+    world.clock.advance(1)
+    world.register(back(world))
+    assert the_stint(world).since == rested
+    assert len(world.tower.runs) == 2
 
 
 def test_the_clock_that_counts_is_towers(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(world.tower, "now", lambda: 7.0)
     world.register(world.launching("i-a"))
-    assert the_stint(world).since == 7.0
+    assert the_stint(world).since == 7.0 - CLOCK_STEP
 
 
 def test_who_comes_back_is_enabled_with_a_new_stint_and_provisioned_anew(world: World) -> None:
@@ -256,7 +306,7 @@ def test_who_comes_back_is_enabled_with_a_new_stint_and_provisioned_anew(world: 
     found = the_host(world)
     assert (found.enabled, is_resting(found.variables)) == (True, False)
     assert found.description == "Made by Rollcall for message m2"
-    assert the_stint(world) == Stint(world.clock.now, {HOOK: SECOND})
+    assert the_stint(world) == Stint(world.clock.now - CLOCK_STEP, {HOOK: SECOND})
     [job] = set(world.tower.runs) - former
     [message] = messages(world)
     assert (message.job_id, message.waiting[0].stint_since) == (job, the_stint(world).since - LANDING_TIME)
@@ -267,16 +317,16 @@ def test_who_comes_back_out_of_a_lost_rest_is_provisioned_anew_by_its_new_token(
     world.tower.end_job(max(world.tower.runs), {"i-a": Outcome.OK})
     world.clock.advance(3600)
     world.register(back(world))
-    assert the_stint(world) == Stint(world.clock.now, {HOOK: SECOND})
+    assert the_stint(world) == Stint(world.clock.now - CLOCK_STEP, {HOOK: SECOND})
     assert len(world.tower.runs) == 2
-    assert messages(world)[-1].waiting[0].stint_since == world.clock.now
+    assert messages(world)[-1].waiting[0].stint_since == world.clock.now - CLOCK_STEP
 
 
 @pytest.mark.parametrize("hook", [HOOK, None])
 def test_a_message_without_a_token_begins_the_stint_of_who_rests(world: World, hook: str | None) -> None:
     at_rest(world)
     world.register(back(world, token=None, hook=hook))
-    assert the_stint(world) == Stint(world.clock.now)
+    assert the_stint(world) == Stint(world.clock.now - CLOCK_STEP)
     assert len(world.tower.runs) == 2
 
 
@@ -301,6 +351,41 @@ def test_the_action_of_a_second_hook_joins_the_stint_and_is_remembered(world: Wo
     assert len(world.tower.runs) == 1
 
 
+def test_the_action_of_a_second_hook_whose_message_comes_an_hour_late_joins_the_stint_that_was_published_with_it(
+    world: World,
+) -> None:
+    first = world.launching("i-a")
+    second = replace(first, hook=SECOND_HOOK, token=SECOND, message_id="m2")
+    world.register(first)
+    world.clock.advance(3600)
+    world.register(second)
+    assert the_stint(world).tokens == {HOOK: token_of("i-a"), SECOND_HOOK: SECOND}
+    assert [message.job_id for message in messages(world)] == list(world.tower.runs)[:1] * 2
+
+
+def test_two_hooks_that_held_it_in_the_stint_before_are_one_stint_again(world: World) -> None:
+    first = world.launching("i-a")
+    world.register(first, replace(first, hook=SECOND_HOOK, token=SECOND))
+    world.tower.end_job(max(world.tower.runs), {"i-a": Outcome.OK})
+    world.clock.advance(86_400)
+    again = back(world, THIRD)
+    world.register(again)
+    world.clock.advance(30)
+    world.register(replace(again, hook=SECOND_HOOK, token=token_of("fourth")))
+    assert the_stint(world).tokens == {HOOK: THIRD, SECOND_HOOK: token_of("fourth")}
+    assert len(world.tower.runs) == 2
+
+
+def test_who_comes_back_out_of_a_lost_rest_to_a_hook_of_another_name_is_provisioned_anew(world: World) -> None:
+    world.register(world.launching("i-a"))
+    world.tower.end_job(max(world.tower.runs), {"i-a": Outcome.OK})
+    world.clock.advance(86_400)
+    world.register(back(world, SECOND, hook=SECOND_HOOK))
+    assert the_stint(world) == Stint(world.clock.now - CLOCK_STEP, {SECOND_HOOK: SECOND})
+    assert messages(world)[-1].job_id == max(world.tower.runs)
+    assert len(world.tower.runs) == 2
+
+
 def test_two_hooks_in_one_batch_are_one_stint(world: World) -> None:
     at_rest(world)
     world.register(back(world), back(world, THIRD, hook=SECOND_HOOK))
@@ -313,11 +398,11 @@ def test_a_host_that_reconcile_made_takes_in_the_action_that_was_published_befor
     world.clock.advance(300)
     world.host_of("i-a", "10.0.0.7", age=0, description="Made by Rollcall in run 1")
     host_id = the_host(world).id
-    marker = with_state(the_host(world).variables, stint=Stint(world.clock.now).written())
+    marker = with_state(the_host(world).variables, stint=Stint(world.clock.now - CLOCK_STEP).written())
     world.tower.update_host(host_id, "i-a", marker)
     job = world.tower.add_job(world.template, world.inventory, "i-a")
     world.register(late)
-    assert the_stint(world) == Stint(world.clock.now, {HOOK: token_of("i-a")})
+    assert the_stint(world) == Stint(world.clock.now - CLOCK_STEP, {HOOK: token_of("i-a")})
     assert [message.job_id for message in messages(world)] == [job.id]
 
 
@@ -339,7 +424,7 @@ def test_an_adopted_host_gets_a_stint_then(world: World) -> None:
     world.tower.end_job(old.id, {"i-a": Outcome.OK})
     world.clock.advance(10)
     world.register(world.launching("i-a"))
-    assert the_stint(world) == Stint(world.clock.now, {HOOK: token_of("i-a")})
+    assert the_stint(world) == Stint(world.clock.now - CLOCK_STEP, {HOOK: token_of("i-a")})
     assert len(world.tower.runs) == 2
 
 
@@ -347,7 +432,7 @@ def test_a_host_that_is_missing_when_its_instance_comes_back_is_made(world: Worl
     at_rest(world)
     world.tower.hosts.clear()
     world.register(back(world))
-    assert the_stint(world) == Stint(world.clock.now, {HOOK: SECOND})
+    assert the_stint(world) == Stint(world.clock.now - CLOCK_STEP, {HOOK: SECOND})
     assert len(world.tower.runs) == 2
 
 
@@ -425,7 +510,7 @@ def test_a_late_message_that_a_hook_still_waits_for_begins_the_stint(world: Worl
     at_rest(world)
     world.launching("i-a")
     world.register(late)
-    assert the_stint(world) == Stint(world.clock.now, {HOOK: SECOND})
+    assert the_stint(world) == Stint(world.clock.now - CLOCK_STEP, {HOOK: SECOND})
     assert world.fleet.heartbeats["i-a"] == 1
 
 
@@ -486,6 +571,51 @@ def test_while_a_job_of_a_former_stint_runs_no_other_is_launched(world: World, r
     world.register(coming)
     assert len(world.tower.runs) == 2
     assert messages(world)[-1].job_id == max(world.tower.runs)
+
+
+@pytest.mark.parametrize("again", [1, 2])
+def test_a_job_of_a_former_stint_that_hangs_is_cancelled_by_the_rule_for_such_jobs_and_one_is_launched(
+    world: World, again: int
+) -> None:
+    world.register(world.launching("i-a"), world.launching("i-b"))
+    [hanging] = world.tower.runs
+    world.clock.advance(2 * TIMEOUT)
+    coming = [back(world), replace(world.launching("i-b"), token=SECOND, message_id="m3")][:again]
+    assert {type(report.error) for report in world.register(*coming)} == {JobStillLanding}
+    world.clock.advance(1)
+    reports = world.register(*coming)
+    assert world.tower.runs[hanging].job.status == JobStatus.CANCELED
+    assert world.tower.calls["cancel"] == 1
+    assert [report.job for report in reports] == [max(world.tower.runs)] * again
+    assert f"job {hanging}, launched before the present stint of i-a, hung, and was cancelled" in warning(reports[0])
+    assert not any(map(alerted, reports))
+    assert len(world.tower.runs) == 2
+
+
+def test_a_job_of_a_former_stint_whose_events_come_is_waited_for(world: World) -> None:
+    world.register(world.launching("i-a"))
+    [job] = world.tower.runs
+    world.clock.advance(4 * TIMEOUT)
+    world.evidence.silent_since[job] = world.clock.now - TIMEOUT
+    assert isinstance(only_error(world.register(back(world))), JobStillLanding)
+    assert list(world.tower.runs) == [job]
+
+
+@pytest.mark.parametrize("foreign", [{"launched_by": "alice"}, {"is_limited_to_ids": False}])
+def test_beside_a_hanging_job_of_a_former_stint_that_is_not_ours_to_cancel_one_is_launched_with_an_alert(
+    world: World, foreign: dict[str, Any]
+) -> None:
+    world.register(world.launching("i-a"))
+    [job] = world.tower.runs
+    world.tower.runs[job].job = replace(world.tower.runs[job].job, **foreign)
+    world.clock.advance(TIMEOUT)
+    coming = back(world)
+    assert isinstance(only_error(world.register(coming)), JobStillLanding)
+    world.clock.advance(1)
+    [report] = world.register(coming)
+    assert world.tower.runs[job].job.status == JobStatus.RUNNING
+    assert report.job == max(world.tower.runs) != job
+    assert f"job {job} is not cancelled" in alerted(report)
 
 
 def test_a_job_that_has_run_for_longer_than_any_hook_waits_is_no_obstacle(world: World) -> None:

@@ -32,7 +32,16 @@ from rollcall.model import (
     PastJob,
     TowerUser,
 )
-from rollcall.tower import LIMITS_RESOLVED, CancelRefused, DeleteRefused, DeleteRejected, NewHost, Tower
+from rollcall.tower import (
+    LIMITS_RESOLVED,
+    NAMES_PER_QUERY,
+    SUMMARY_CALLS,
+    CancelRefused,
+    DeleteRefused,
+    DeleteRejected,
+    NewHost,
+    Tower,
+)
 from rollcall.transport import BUSY_TRIES
 from rollcall.variables import marker, with_state
 
@@ -198,6 +207,7 @@ def test_a_reference_that_can_mean_several_is_refused_and_they_are_named_with_a_
     wire.by_request = filtering(*made, *raw_inventories("98 org|other", "99 Default|nothing"))
     with pytest.raises(BadSettings, match=f"inventory '{reference}' is ambiguous") as caught:
         tower.inventory(reference)
+    assert caught.value.candidates == {raw["id"] for raw in made}
     for raw in made:
         organization = raw["summary_fields"]["organization"]["name"]
         assert f"{organization}/{raw['name']} (id {raw['id']})" in str(caught.value)
@@ -433,7 +443,9 @@ UNFIT = [
     NewHost("", {}),
     NewHost(" i-x", {}),
     NewHost("i-x\n", {}),
-    NewHost("i" * 513, {}),
+    NewHost("i-db-1", {}),
+    NewHost("i-" + "0" * 18, {}),
+    NewHost("2001:db8::1", {}),
     NewHost("i-x:22", {}),
     NewHost("i-x,i-y", {}),
     NewHost("i-\0", {}),
@@ -463,9 +475,9 @@ def test_what_tower_would_not_take_of_a_host_is_found_before_it_shares_a_call(
     assert [len(each.body["hosts"]) for each in wire.asked] == [5]
 
 
-def test_a_name_of_the_longest_length_and_an_ipv6_address_are_names(tower: Tower, wire: Wire) -> None:
+def test_the_longest_id_is_a_name_and_text_that_only_looks_like_a_nul_is_text(tower: Tower, wire: Wire) -> None:
     wire.by_request = created
-    made = tower.create_hosts(PROD, [NewHost("i" * 512, {}), NewHost("2001:db8::1", {"x": "C:\\u0000 \\\\u0000"})])
+    made = tower.create_hosts(PROD, [NewHost("i-" + "z" * 17, {"x": "C:\\u0000 \\\\u0000"})])
     assert made.errors == {}
 
 
@@ -656,6 +668,8 @@ def test_of_more_hosts_than_there_is_room_for_the_first_are_made(
     def answer(asked: Asked) -> Answer:
         if "/bulk/" in asked.path and not in_bulk:
             return Answer(404, "<html/>")
+        if asked.method == "GET":
+            return Answer(200, page())
         wanted = [each["name"] for each in asked.body.get("hosts", [asked.body])]
         if len(there) + len(wanted) > room:
             return Answer(403, {"detail": words})
@@ -669,7 +683,30 @@ def test_of_more_hosts_than_there_is_room_for_the_first_are_made(
     assert {type(error) for error in made.errors.values()} == {HostLimitReached}
     for part in (words, remedy, "inventory 'prod' of organization 'Fleet'"):
         assert part in str(made.errors[names[-1]])
-    assert len(wire.asked) <= (20 if in_bulk else room + 2)
+    asked = [each for each in wire.asked if each.method == "POST"]
+    assert len(asked) <= (20 if in_bulk else room + 2)
+    assert len(wire.asked) - len(asked) <= -(-len(names) // NAMES_PER_QUERY)
+
+
+@pytest.mark.parametrize("in_bulk", [True, False])
+@pytest.mark.parametrize("first", ["i-0", "i-1", "i-3"])
+def test_where_there_is_no_room_those_that_exist_need_none(tower: Tower, wire: Wire, in_bulk: bool, first: str) -> None:
+    there = [raw_host(7, "i-1"), raw_host(8, "i-3")]
+
+    def answer(asked: Asked) -> Answer:
+        if asked.method == "GET":
+            return Answer(200, page(*there))
+        if "/bulk/" in asked.path and not in_bulk:
+            return Answer(404, "<html/>")
+        return Answer(403, {"detail": ORGANIZATIONS_LIMIT})  # before anything else is looked at
+
+    wire.by_request = answer
+    hosts = sorted(NEW, key=lambda host: host.instance_id != first)
+    made = tower.create_hosts(PROD, hosts)
+    assert made.ids == {}
+    assert {name: host.id for name, host in made.existing.items()} == {"i-1": 7, "i-3": 8}
+    assert made.errors.keys() == {"i-0", "i-2", "i-4"}
+    assert {type(error) for error in made.errors.values()} == {HostLimitReached}
 
 
 @pytest.mark.parametrize(("words", "remedy"), HOST_LIMITS[:2])
@@ -1125,6 +1162,7 @@ def test_jobs_holding_hosts_come_newest_first_and_only_those_that_hold_exactly_t
         ("web,i-a", {"i-a"}),
         ("i-*", set()),
         ("i-a?", set()),
+        ("i-db-1", set()),
         ("~i-[ab]", set()),
         ("i-a[0:3]", set()),
         ("web", set()),
@@ -1139,6 +1177,17 @@ def test_an_active_job_holds_the_ids_in_its_limit_and_no_other(
     wire.page(raw_job(7, limit))
     assert bool(tower.jobs_holding(KIND, ["i-a"], 0)) == ("i-a" in hosts)
     assert len(wire.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("limit", "plain"),
+    [("i-a", True), ("i-a, i-b", True), ("i-a,i-db-1", False), ("i-a,web", False), ("i-a,!i-b", False), ("", False)],
+)
+def test_a_job_is_limited_to_ids_where_no_host_of_a_persons_is_in_its_limit(
+    tower: Tower, wire: Wire, limit: str, plain: bool
+) -> None:
+    wire.page(raw_job(7, limit))
+    assert [job.is_limited_to_ids for job in tower.jobs({7}).values()] == [plain]
 
 
 @pytest.mark.parametrize("limit", ["", "web", "i-*", "all:!i-b", "i-b,web"])
@@ -1168,12 +1217,62 @@ def test_of_many_jobs_with_other_limits_only_the_newest_are_asked_whom_they_ran_
     assert len(wire.asked) == 1 + LIMITS_RESOLVED
 
 
+def ran_apart(wire: Wire, batches: dict[int, str]) -> None:
+    """Ended jobs under patterns, by id, that ran on one host each."""
+
+    def answer(asked: Asked) -> Answer:
+        if not asked.path.endswith("summaries/"):
+            jobs = [raw_job(number, f"batch_{number}", status="successful") for number in batches]
+            return Answer(200, page(*jobs))
+        name = batches[int(asked.path.split("/")[-3])]
+        return Answer(200, page(*([summary(name)] if name in asked.query["host_name__in"][0].split(",") else [])))
+
+    wire.by_request = answer
+
+
+def test_older_jobs_with_other_limits_are_asked_until_each_host_has_one_that_ended(tower: Tower, wire: Wire) -> None:
+    ran_apart(wire, {number: f"i-{number}" for number in range(1, 21)})
+    found = tower.jobs_holding(KIND, ["i-9", "i-10", "i-20"], 0)
+    assert {job.id: job.hosts for job in found} == {number: {f"i-{number}"} for number in (20, 10, 9)}
+    assert len(wire.asked) == 1 + 12
+    last = wire.asked[-1]
+    assert last.query["host_name__in"] == ["i-9"]
+
+
+def test_a_host_without_any_job_costs_a_bounded_number_of_calls(tower: Tower, wire: Wire) -> None:
+    ran_apart(wire, dict.fromkeys(range(1, 200), "i-a"))
+    assert tower.jobs_holding(KIND, ["i-a", "i-b"], 0)
+    assert len(wire.asked) == 1 + SUMMARY_CALLS
+    wire.asked.clear()
+    tower.jobs_holding(KIND, ["i-a", *(f"i-{number}" for number in range(449))], 0)
+    assert len([asked for asked in wire.asked if asked.path.endswith("summaries/")]) <= SUMMARY_CALLS
+
+
+def test_a_job_under_a_pattern_that_is_newer_than_one_limited_to_ids_is_asked_for_its_hosts(
+    tower: Tower, wire: Wire
+) -> None:
+    ran_apart(wire, {number: "i-a" if number == 4 else "i-x" for number in range(2, 20)})
+    by_pattern = wire.by_request
+    assert by_pattern
+    plain = raw_job(3, "i-a", status="failed")
+
+    def answer(asked: Asked) -> Answer:
+        if asked.path.endswith("summaries/"):
+            return by_pattern(asked)
+        patterns = [raw_job(number, "batch", status="successful") for number in range(4, 20)]
+        return Answer(200, page(*patterns, plain, raw_job(2, "batch", status="successful")))
+
+    wire.by_request = answer
+    assert [job.id for job in tower.jobs_holding(KIND, ["i-a"], 0)] == [4, 3]
+    assert "/api/v2/jobs/2/job_host_summaries/" not in {asked.path for asked in wire.asked}
+
+
 @pytest.mark.parametrize(
     "ask",
     [
         lambda tower: tower.jobs_holding(KIND, ["i-a"], 0),
         lambda tower: tower.jobs_of_group_before(job_of("failed"), "web", 10),
-        lambda tower: tower.has_reached(KIND, 0),
+        lambda tower: tower.has_reached(KIND, 0, 9),
         lambda tower: tower.jobs_unreached(KIND, 0, 3),
         lambda tower: tower.usual_durations(KIND),
         lambda tower: tower.good_jobs(job_of("failed"), 3),
@@ -1187,6 +1286,23 @@ def test_jobs_in_check_mode_under_tags_or_on_another_inventory_are_not_asked_for
     wire.page().page()
     ask(tower)
     assert all(of_kind(asked) == OF_KIND for asked in wire.asked)
+
+
+def test_a_host_counts_as_reached_without_anything_ignored_and_in_no_job_that_is_newer(
+    tower: Tower, wire: Wire
+) -> None:
+    wire.page(raw_job(7, "i-a"))
+    assert tower.has_reached(KIND, 0, 9)
+    [asked] = wire.asked
+    about = ("job_host_summaries__dark", "job_host_summaries__ignored", "id__lte")
+    assert [asked.query.get(each) for each in about] == [["0"], ["0"], ["9"]]
+
+
+def test_jobs_in_which_a_host_was_not_reached_are_also_those_that_ignored_something(tower: Tower, wire: Wire) -> None:
+    wire.page(raw_job(7, "i-a"), raw_job(5, "i-a")).page(raw_job(8, "i-a"), raw_job(7, "i-a"))
+    assert [job.id for job in tower.jobs_unreached(KIND, 0, 2)] == [7, 5, 8]
+    about = ("job_host_summaries__dark__gte", "job_host_summaries__ignored__gte")
+    assert [[asked.query.get(each) for each in about] for asked in wire.asked] == [[["1"], None], [None, ["1"]]]
 
 
 def test_a_job_knows_its_kind_what_it_ran_and_whose_it_is(tower: Tower, wire: Wire) -> None:

@@ -15,7 +15,7 @@ from rollcall.errors import RollcallError
 from rollcall.model import Inventory, Job, JobStatus, JobTemplate
 from rollcall.tower import NewHost, Tower
 
-from .wire import Answer, Wire, page
+from .wire import ODD_HEADERS, Answer, Wire, page
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -143,8 +143,8 @@ CALLS: dict[str, tuple[Callable[[Tower], object], list[Answer]]] = {
         [ok(page({**JOB, "limit": "web"})), ok(page(SUMMARY))],
     ),
     "jobs_of_group_before": (lambda tower: tower.jobs_of_group_before(ENDED, "web", 5), [ok(page(JOB)), ok(page(JOB))]),
-    "jobs_unreached": (lambda tower: tower.jobs_unreached(TEMPLATE.on(PROD), 0.0, 3), [ok(page(JOB))]),
-    "has_reached": (lambda tower: tower.has_reached(TEMPLATE.on(PROD), 0.0), [ok(page(JOB))]),
+    "jobs_unreached": (lambda tower: tower.jobs_unreached(TEMPLATE.on(PROD), 0.0, 3), [ok(page(JOB)), ok(page(JOB))]),
+    "has_reached": (lambda tower: tower.has_reached(TEMPLATE.on(PROD), 0.0, 9), [ok(page(JOB))]),
     "names_without_host": (lambda tower: tower.names_without_host(ENDED), [ok(page(SUMMARY))]),
     "names_of_group": (lambda tower: tower.names_of_group(PROD, "web", ["i-a"]), [ok(page(HOST))]),
     "past_jobs": (lambda tower: tower.past_jobs(TEMPLATE), [ok(page({**JOB, "forks": 5}))]),
@@ -157,7 +157,6 @@ CALLS: dict[str, tuple[Callable[[Tower], object], list[Answer]]] = {
         lambda tower: tower.licence_limit(),
         [ok({"license_info": {"instance_count": 5, "current_instances": 1}})],
     ),
-    "count_managed": (lambda tower: tower.count_managed(3), [ok(page(HOST))]),
     "good_jobs": (lambda tower: tower.good_jobs(ENDED, 3), [ok(page(JOB))]),
     "last_good_job": (lambda tower: tower.last_good_job(ENDED), [ok(page(JOB))]),
     "active_after": (lambda tower: tower.active_after(ENDED, 3), [ok(page(JOB))]),
@@ -242,7 +241,8 @@ def test_an_answer_with_something_else_in_it_ends_in_the_taxonomy(
     path = data.draw(st.sampled_from(places(answer.body)))
     gone = data.draw(st.booleans())
     body = changed(answer.body, path, data.draw(ANYTHING), gone=gone)
-    answers[number] = Answer(status, body if isinstance(body, str) else json.dumps(body))
+    text = body if isinstance(body, str) else json.dumps(body)
+    answers[number] = Answer(status, text, data.draw(ODD_HEADERS))
     run(monkeypatch, name, answers)
     run(monkeypatch, name, [*answers[: number + 1], *([answers[number]] * 8)])
 

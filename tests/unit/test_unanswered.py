@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rollcall.answers import RETRY_IN, UNANSWERED_LIFE, each_apart, require_visible
+from rollcall.cleanup import SENT_AGAIN
 from rollcall.errors import ActionNotVisible, AwsDenied, Throttled
+from rollcall.events import Record, read_action
 from rollcall.lifecycle_states import STANDINGS
 from rollcall.model import Outcome, Result, Transition
 from rollcall.reports import NO_LONGER_WAITING, Event
 
-from .fakes import FakeChef
+from .fakes import REGION, FakeChef
 from .world import TERMINATE_HOOK, World
 
 if TYPE_CHECKING:
@@ -33,6 +35,22 @@ def going(world: World, state: str = "Terminating:Wait") -> LifecycleAction:
     return action
 
 
+def sent(world: World) -> LifecycleAction:
+    """The action as cleanup's own message carries it, and nothing else was sent."""
+    [(url, body, delay)] = world.queues.sent
+    assert (url, delay) == (world.settings.terminate_queue_url, RETRY_IN)
+    action = read_action(Record("own", body, REGION, 1, world.clock.now, "handle"))
+    assert action
+    return action
+
+
+def unanswered(world: World, action: LifecycleAction) -> LifecycleAction:
+    """The action after AWS did not find it for the first time, just now."""
+    [report] = world.clean_up(action)
+    assert (report.outcome, report.error, report.event) == (SENT_AGAIN, None, None)
+    return sent(world)
+
+
 def later(world: World, seconds: float, action: LifecycleAction) -> Report:
     """What cleanup reports of the action after so many seconds."""
     world.clock.advance(seconds)
@@ -45,11 +63,28 @@ def later(world: World, seconds: float, action: LifecycleAction) -> Report:
 
 @pytest.mark.parametrize("state", HOLDING)
 def test_while_a_hook_of_its_transition_holds_the_instance_it_is_tried_again(world: World, state: str) -> None:
-    report = later(world, 0, going(world, state))
+    action = unanswered(world, going(world, state))
+    assert action.unanswered_since == world.clock.now
+    report = later(world, RETRY_IN, action)
     assert isinstance(report.error, ActionNotVisible)
     assert report.error.retry_in == RETRY_IN
     assert report.event is None
     assert TERMINATE_HOOK in str(report.error)
+    assert len(world.queues.sent) == 1
+
+
+def test_what_is_tried_again_is_the_same_action_with_all_that_is_known_of_it(world: World) -> None:
+    action = replace(going(world), retired=True, troubled=True, received_at=world.clock.now - 300)
+    again = unanswered(world, action)
+    assert again == action
+    kept = ("retired", "troubled", "received_at", "at")
+    assert [getattr(again, name) for name in kept] == [getattr(action, name) for name in kept]
+
+
+def test_one_whose_own_message_cannot_be_sent_comes_again_as_it_is(world: World) -> None:
+    action = going(world)
+    world.queues.failing["send"] = Throttled("later")
+    assert isinstance(later(world, 0, action).error, Throttled)
 
 
 @pytest.mark.parametrize("state", sorted(set(STANDINGS) - set(HOLDING)))
@@ -59,8 +94,7 @@ def test_where_none_holds_it_nothing_is_tried_again(world: World, state: str) ->
 
 
 def test_when_it_is_found_again_the_hook_is_completed_and_that_is_the_retirement(world: World) -> None:
-    action = going(world)
-    later(world, 0, action)
+    action = unanswered(world, going(world))
     assert not world.tower.hosts
     world.fleet.stale.clear()
     report = later(world, 15, action)
@@ -68,19 +102,43 @@ def test_when_it_is_found_again_the_hook_is_completed_and_that_is_the_retirement
     assert (report.outcome, report.event) == ("struck off", Event.RETIRED)
 
 
-def test_it_is_tried_for_two_minutes_since_its_message_was_received_and_is_no_success_then(world: World) -> None:
+@pytest.mark.parametrize("waited", [0, 300, 4000])
+def test_it_is_tried_for_two_minutes_since_it_was_first_not_found_and_is_no_success_then(
+    world: World, waited: float
+) -> None:
     action = going(world)
+    world.clock.advance(waited)  # Tower was away
+    action = unanswered(world, action)
     assert isinstance(later(world, UNANSWERED_LIFE - 1, action).error, ActionNotVisible)
+    world.host_of("i-a", "10.0.0.7")
     report = later(world, 1, action)
     assert (report.outcome, report.error, report.event) == (NO_LONGER_WAITING, None, None)
     assert not world.fleet.completed
-
-
-def test_a_message_that_was_received_long_ago_is_over_at_once_but_its_host_goes(world: World) -> None:
-    action = going(world)
-    report = later(world, UNANSWERED_LIFE, action)
-    assert (report.outcome, report.event) == ("struck off", Event.RETIRED)
     assert not world.tower.hosts
+
+
+def test_one_that_is_given_up_is_no_success_though_its_node_went(world: World) -> None:
+    world.chef = FakeChef()
+    world.group("web", chef="@instance_id@")
+    action = unanswered(world, going(world))
+    world.chef.bootstrap("i-a")
+    report = later(world, UNANSWERED_LIFE, action)
+    assert (report.outcome, report.error, report.event) == (NO_LONGER_WAITING, None, None)
+
+
+def test_what_an_inventory_keeps_is_reported_of_one_that_is_given_up(world: World) -> None:
+    mirror = world.tower.add_inventory("all EC2")
+    world.tower.denied.add(mirror.id)
+    world.tower.add_host(mirror, "i-a")
+    report = later(world, UNANSWERED_LIFE, unanswered(world, going(world)))
+    assert [note.cause for note in report.notes] == ["read-only inventory: all EC2"]
+
+
+def test_one_that_no_hook_holds_any_more_when_it_is_tried_again_is_over(world: World) -> None:
+    action = unanswered(world, going(world))
+    world.leaves("i-a", "Terminating:Proceed")
+    report = later(world, 15, action)
+    assert (report.outcome, report.error, report.event) == (NO_LONGER_WAITING, None, None)
 
 
 def test_what_is_found_is_asked_for_no_second_time(world: World) -> None:
@@ -108,7 +166,8 @@ def test_the_neighbours_of_one_that_is_not_found_are_completed(world: World) -> 
     actions = [world.terminating("i-a"), world.terminating("i-b")]
     world.fleet.stale.add("i-a")
     reports = {report.action.instance_id: report for report in world.clean_up(*actions)}
-    assert isinstance(reports["i-a"].error, ActionNotVisible)
+    assert sent(world) == actions[0]
+    assert (reports["i-a"].outcome, reports["i-a"].event) == (SENT_AGAIN, None)
     assert reports["i-b"].event == Event.RETIRED
     assert world.fleet.completed == {actions[1]: Result.CONTINUE}
 
@@ -124,9 +183,7 @@ def test_where_aws_does_not_say_who_is_held_that_one_fails_and_its_neighbour_doe
 
 @pytest.mark.parametrize("aged", [True, False])
 def test_a_resting_instance_is_tried_and_given_up_likewise(world: World, aged: bool) -> None:
-    action = going(world, "Warmed:Pending:Wait")
-    report = later(world, 0, action)
-    assert isinstance(report.error, ActionNotVisible)
+    action = unanswered(world, going(world, "Warmed:Pending:Wait"))
     report = later(world, UNANSWERED_LIFE if aged else 15, action)
     assert isinstance(report.error, ActionNotVisible) == (not aged)
     if aged:
@@ -202,10 +259,26 @@ def test_the_retirement_of_one_that_is_not_found_goes_on_until_two_minutes_are_o
     assert sent.unanswered_since == retiring.clock.now - UNANSWERED_LIFE + 1
     retiring.clock.advance(1)
     result = retiring.part_from(sent)
-    assert said(result) == [(NO_LONGER_WAITING, Event.RETIRED)]
+    assert said(result) == [(NO_LONGER_WAITING, None)]
     assert not result.next
     assert not retiring.fleet.completed
     assert not retiring.tower.hosts
+
+
+def test_one_in_chef_that_is_not_found_goes_back_to_cleanup_with_the_time_of_that(retiring: World) -> None:
+    retiring.group("web", retire_job_template="retire", chef="@instance_id@")
+    message = retiring.retiring("i-a")
+    retiring.fleet.stale.add("i-a")
+    [(onward, _)] = retiring.part_from(message).next
+    retiring.clock.advance(UNANSWERED_LIFE)
+    retiring.queues.sent.clear()
+    retiring.part_from(onward)
+    [(_, body, _)] = retiring.queues.sent
+    action = read_action(Record("own", body, REGION, 1, retiring.clock.now, "handle"))
+    assert action
+    assert action.unanswered_since == onward.unanswered_since
+    [report] = retiring.clean_up(action)
+    assert (report.outcome, report.event) == (NO_LONGER_WAITING, None)
 
 
 def test_one_that_is_found_again_in_time_is_retired_as_the_others(retiring: World) -> None:

@@ -50,6 +50,7 @@ ACTION_FIELDS_BEFORE = [
     "at",
     "troubled",
 ]
+ACTION_FIELDS_ADDED = ["unanswered_since"]  # in cleanup's own messages, which the version before reads field by field
 FIELDS_BEFORE = {
     GateMessage: ["waiting", "job_id", "since", "heartbeat_at", "polls", "alerted"],
     Waiting: ["action", "launched_at", "address"],
@@ -58,11 +59,11 @@ FIELDS_BEFORE = {
     RetireMessage: ["retiring", "job_id", "since", "heartbeat_at", "polls"],
 }
 FIELDS_ADDED = {
-    GateMessage: {"lost_jobs"},
+    GateMessage: {"lost_jobs", "relaunch_at", "cancel_at"},
     Waiting: {"stint_since", "unanswered_since"},
     WatchMessage: set[str](),
     Watched: set[str](),
-    RetireMessage: {"unanswered_since"},
+    RetireMessage: {"unanswered_since", "lost_jobs", "relaunch_at"},
 }
 
 
@@ -175,10 +176,11 @@ def read(body: dict[str, Any]) -> GateMessage | WatchMessage | RetireMessage:
 
 def test_an_action_inside_a_gate_message_has_exactly_the_fields_that_it_had() -> None:
     # The version before refuses a message for an unknown one of these.
-    assert [each.name for each in fields(LifecycleAction)] == ACTION_FIELDS_BEFORE
-    message = GateMessage((Waiting(LAUNCHED, NOW, "10.0.0.7", NOW, NOW),), 7, NOW, NOW)
+    assert [each.name for each in fields(LifecycleAction)] == ACTION_FIELDS_BEFORE + ACTION_FIELDS_ADDED
+    action = replace(LAUNCHED, unanswered_since=NOW)
+    message = GateMessage((Waiting(action, NOW, "10.0.0.7", NOW, NOW),), 7, NOW, NOW)
     assert list(json.loads(write_gate_message(message))["waiting"][0]["action"]) == ACTION_FIELDS_BEFORE
-    leaving = RetireMessage((LAUNCHED,), 7, NOW, NOW, unanswered_since=NOW)
+    leaving = RetireMessage((action,), 7, NOW, NOW, unanswered_since=NOW)
     assert list(json.loads(write_gate_message(leaving))["retiring"][0]) == ACTION_FIELDS_BEFORE
 
 
@@ -194,7 +196,9 @@ def test_the_version_before_reads_a_gate_message_of_this_one(known: bool) -> Non
     since, job_id = (NOW - 20, 7) if known else (None, None)
     action = LAUNCHED if known else replace(LAUNCHED, received_at=math.inf, at=math.inf, hook=None, token=None)
     waiting = Waiting(action, NOW - 60, "10.0.0.7", stint_since=since, unanswered_since=since)
-    message = GateMessage((waiting,), job_id, NOW - 30, NOW - 10, polls=3, alerted=known, lost_jobs=2)
+    message = GateMessage(
+        (waiting,), job_id, NOW - 30, NOW - 10, polls=3, alerted=known, lost_jobs=2, relaunch_at=NOW, cancel_at=NOW
+    )
     [read], said = read_before(json.loads(write_gate_message(message)))
     told = {each.name: getattr(action, each.name) for each in fields(ActionBefore)}
     assert read == ActionBefore(**(told if known else told | {"at": NOW}))
@@ -213,7 +217,9 @@ def test_the_version_before_reads_messages_of_who_is_watched_and_who_leaves() ->
     watch = WatchMessage((Watched(LAUNCHED, NOW - 60, True),), NOW, NOW + 300)
     [action], said = read_before(json.loads(write_gate_message(watch)))
     assert (action.instance_id, said["serving"], said["until"]) == ("i-a", [True], NOW + 300)
-    leaving = RetireMessage((LAUNCHED,), None, NOW, NOW - 5, polls=2, unanswered_since=NOW)
+    leaving = RetireMessage(
+        (LAUNCHED,), None, NOW, NOW - 5, polls=2, unanswered_since=NOW, lost_jobs=2, relaunch_at=NOW
+    )
     [action], said = read_before(json.loads(write_gate_message(leaving)))
     assert said == {"job_id": None, "since": NOW, "heartbeat_at": NOW - 5, "polls": 2}
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
+from hypothesis import strategies as st
 from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.response import HTTPResponse
 
@@ -19,6 +21,31 @@ if TYPE_CHECKING:
     import pytest
 
 JSON = {"Content-Type": "application/json"}
+CHARSETS = [
+    "utf-8",
+    "latin-1",
+    "idna",
+    "undefined",
+    "punycode",
+    "hex",
+    "unicode_escape",
+    "no-such-codec",
+    '"',
+    "utf-16",
+]
+NO_TIMES = ["", "soon", "-1", "9" * 5000, "Sat, 32 Nov 2026 10:00:00", f"Sat, 21 Nov {'9' * 20} 10:00:00 GMT", "\xff"]
+ODD_HEADERS = st.fixed_dictionaries(
+    {},
+    optional={
+        "Content-Type": st.sampled_from(
+            [*(f"text/html; charset={each}" for each in CHARSETS), "", ";", "application/json"]
+        ),
+        "Date": st.sampled_from(NO_TIMES),
+        "Retry-After": st.sampled_from(NO_TIMES),
+        "Location": st.sampled_from(["", "//[", "http://[::1", "\xff"]),
+        "Content-Encoding": st.sampled_from(["gzip", "x"]),
+    },
+)
 
 
 @dataclass(frozen=True)
@@ -82,6 +109,10 @@ class Wire:
     def sleep(self, seconds: float) -> None:
         """What urllib3 calls between two tries."""
         self.naps.append(seconds)
+
+    def time(self) -> float:
+        """What urllib3 compares a date with."""
+        return time.time()
 
     def _answer(
         self, trusting: str | None, method: str, url: str, body: bytes | None = None, **given: Any

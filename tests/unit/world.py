@@ -253,7 +253,9 @@ class World:
 
     def register(self, *actions: LifecycleAction) -> list[Report]:
         """What register reports of a batch."""
-        return Register(self.settings, self.tower, self.fleets, self.queues, self.clock).register(actions)
+        clients = (self.tower, self.fleets, self.queues)
+        register = Register(self.settings, *clients, self.clock, lambda: self.evidence, share=REMOVAL_SHARE)
+        return register.register(actions)
 
     # gate
 
@@ -276,7 +278,7 @@ class World:
     def look(self, *messages: GateMessage) -> list[Round[GateMessage]]:
         """The gate's rounds for these messages. What goes on is in the queue."""
         clients = (self.tower, self.evidence, self.fleets, self.queues)
-        gate = Gate(self.settings, *clients, self.clock, lambda: TIME_LEFT)
+        gate = Gate(self.settings, *clients, self.clock, lambda: TIME_LEFT, share=REMOVAL_SHARE)
         rounds = gate.look(messages)
         send_on(rounds, self.queues, self.settings.gate_queue_url, lambda: TIME_LEFT)
         return rounds

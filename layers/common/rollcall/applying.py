@@ -245,8 +245,10 @@ class Applying:
 
     def _parameters(self, places: Mapping[str, Place]) -> dict[str, Parameters]:
         """What instances of groups that let them ask for by their user data; what is wrong with it is a finding."""
-        asking = {each: place.settings.group for each, place in places.items() if place.settings.user_data}
-        asked = read_parameters(self._fleet, asking, allowed=self._settings.user_data)
+        asking = {
+            each: (place.settings.group, place.inventory) for each, place in places.items() if place.settings.user_data
+        }
+        asked = read_parameters(self._fleet, self._tower, asking, allowed=self._settings.user_data)
         self._findings += [
             Finding(Kind.USER_DATA, places[each].inventory, each, parameters.warning)
             for each, parameters in asked.items()

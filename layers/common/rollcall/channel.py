@@ -63,6 +63,8 @@ class Poster:
                 f"{self._name} at {urlsplit(url).hostname} cannot be reached: {type(why).__name__}; if the functions "
                 "are new, do they have a way to the internet?"
             ) from None  # its words hold the URL
+        except ValueError:  # requests takes a redirect's Location apart, even one that is not followed
+            raise ChannelUnavailable(f"{self._name} answered with headers that cannot be read") from None
         if answer.status_code in HTTP_OK:
             return
         words = f"{self._name} answered {answer.status_code}: {_hushed(words_of(answer), secret)}"

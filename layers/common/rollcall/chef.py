@@ -19,7 +19,7 @@ import requests
 
 from .chef_signature import Signature, read_key
 from .errors import BadSettings, ChefDenied, ChefRejected, ChefUnavailable
-from .fields import MOMENT_MAX
+from .fields import moment_or_none
 from .model import Node
 from .transport import (
     FORBIDDEN,
@@ -219,10 +219,7 @@ def _node(data: object) -> Node | None:
     if not isinstance(data, dict) or not isinstance(data.get("name"), str):
         return None
     said = {key: data[key] for key in ("instance_id", "account", "region") if isinstance(data.get(key), str)}
-    seen_at = data.get("seen_at")
-    if not isinstance(seen_at, (int, float)) or not 0 <= seen_at <= MOMENT_MAX:
-        seen_at = None
-    return Node(data["name"], **said, seen_at=None if seen_at is None else float(seen_at))
+    return Node(data["name"], **said, seen_at=moment_or_none(data.get("seen_at")))
 
 
 def _denied(answer: requests.Response, remedy: str) -> ChefDenied:

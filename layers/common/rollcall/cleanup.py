@@ -16,17 +16,17 @@ from itertools import batched
 from typing import TYPE_CHECKING, NamedTuple
 
 from . import waiting as timing
-from .answers import UNANSWERED_LIFE, each_apart, not_visible
+from .answers import RETRY_IN, UNANSWERED_LIFE, each_apart, not_visible
 from .errors import InstanceNotVisible, RollcallError
 from .events import write_action, written
 from .fate import Fate, fates
-from .model import Result, RetireMessage, Transition
-from .removal import strike_off
-from .removal_limit import LIMIT_MIN, over_limit
-from .reports import NO_LONGER_WAITING, Event, Note, Report, failing, going, gone, without_refused
+from .model import EMPTY, Result, RetireMessage, Transition
+from .removal import strike_off, unread_inventories
+from .reports import NO_LONGER_WAITING, Event, Note, Report, failing, going, gone, notes_on_kept, without_refused
 from .resting import rest
 from .settings import asks_to_retire
 from .shell_words import command
+from .unknown_instances import without_too_many_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from .resting import Rested
     from .settings import Settings
     from .tower import Tower
+
+SETTLING_TIME = 120.0  # seconds from a message in which EC2 may come to agree that its instance is terminated
+SENT_AGAIN = "tried again: AWS does not find its action, though Auto Scaling holds the instance"
 
 
 class _Done(NamedTuple):
@@ -59,6 +62,10 @@ class _Done(NamedTuple):
     def had_host(self, action: LifecycleAction) -> bool:
         """Whether an instance had a host until now."""
         return action.instance_id in self.struck.removed | self.rested.hosts
+
+    def saw_host(self, action: LifecycleAction) -> bool:
+        """Whether an instance had a host until now, or has one that an inventory keeps."""
+        return self.had_host(action) or action.instance_id in self.struck.left_in
 
 
 class Cleanup:
@@ -106,7 +113,8 @@ class Cleanup:
     def _clean_up(self, fleet: Fleet, actions: Sequence[LifecycleAction], reports: list[Report]) -> None:
         known = fates(fleet, {action.instance_id for action in actions})
         leaving = self._without_staying(fleet, actions, known, reports)
-        leaving = self._without_unproven(fleet, leaving, known, reports)
+        unknown = {each for each, own in known.items() if own.unknown}
+        leaving = without_too_many_unknown(self._tower, fleet, leaving, unknown, self._share, reports)
         if self._settings.retire_jobs:
             leaving = self._without_retiring(fleet, leaving, reports)
         leaving = [replace(each, to_warm_pool=known[each.instance_id].pooled) for each in leaving]
@@ -123,41 +131,27 @@ class Cleanup:
         known: Mapping[str, Known],
         reports: list[Report],
     ) -> list[LifecycleAction]:
-        """Those that do not stay. Of one that seems to, a hook that waits shows that AWS does not agree with itself."""
+        """Those that do not stay.
+
+        Of one that seems to, a hook that waits shows that AWS does not agree with itself. Where no hook waits, and no
+        group has it, EC2 may only be late to say that it is terminated.
+        """
         staying = [action for action in actions if known[action.instance_id].fate == Fate.STAYING]
         hooked = [action for action in staying if action.hook]
         is_open = each_apart(hooked, lambda each: each, fleet.heartbeat, reports)
         for action in staying:
-            words = known[action.instance_id].words
-            if is_open.get(action):
+            words, listed = known[action.instance_id].words, known[action.instance_id].listed
+            if not action.awaited and not listed and self._clock() - action.received_at < SETTLING_TIME:
+                error = InstanceNotVisible(
+                    f"{action.instance_id}: its group says that it is terminated, and yet {words}"
+                )
+                reports.append(Report(action, error=error))
+            elif is_open.get(action):
                 error = InstanceNotVisible(f"{action.instance_id}: its hook {action.hook!r} waits, and yet {words}")
                 reports.append(Report(action, error=error))
             elif action.hook is None or action in is_open:
                 reports.append(Report(action, f"{NO_LONGER_WAITING}: {words}"))
         return [action for action in actions if action not in staying]
-
-    def _without_unproven(
-        self,
-        fleet: Fleet,
-        actions: Sequence[LifecycleAction],
-        known: Mapping[str, Known],
-        reports: list[Report],
-    ) -> list[LifecycleAction]:
-        """Those that EC2, Auto Scaling or a hook that waits speaks for, and as many others as the removal limit lets
-        pass.
-        """
-        unknown = [each for each in actions if known[each.instance_id].unknown]
-        if len({each.instance_id for each in unknown}) <= LIMIT_MIN:
-            return list(actions)
-        hooked = [each for each in unknown if each.awaited]
-        is_open = each_apart(hooked, lambda each: each, fleet.heartbeat, reports)
-        proven = {each.instance_id for each in hooked if is_open.get(each)}
-        stopped = over_limit(self._tower, {each.instance_id for each in unknown} - proven, self._share)
-        words = "left to reconcile: neither EC2 nor Auto Scaling knows it, and too many such would go at once"
-        failed = {report.action for report in reports}
-        left = [each for each in unknown if each.instance_id in stopped or each in failed]
-        reports += [Report(each, words) for each in left if each not in failed]
-        return [each for each in actions if each not in left]
 
     def _without_retiring(
         self, fleet: Fleet, actions: Sequence[LifecycleAction], reports: list[Report]
@@ -243,24 +237,48 @@ class Cleanup:
 
     def _complete(self, fleet: Fleet, done: _Done, reports: list[Report]) -> None:
         free = [action for action in done.actions if self._is_free(fleet, action, done, reports)]
+        free = self._without_unread(fleet, free, done, reports)
         hooked = [action for action in free if action.awaited]
         open_until_now = each_apart(
             hooked, lambda each: each, lambda each: fleet.complete(each, Result.CONTINUE), reports
         )
-        unfound = [
-            action
-            for action, was_open in open_until_now.items()
-            if not was_open and self._clock() - action.received_at < UNANSWERED_LIFE
-        ]
+        unfound = [action for action, was_open in open_until_now.items() if not was_open]
         with failing(unfound, reports):
-            still_held = fleet.held(unfound)
-            reports += [Report(action, error=not_visible(action)) for action in still_held]
+            for action in fleet.held(unfound):
+                with failing([action], reports):
+                    reports.append(self._unanswered(action, done.struck))
         reported = {report.action for report in reports}
         reports += [
             self._report(action, done, was_open=open_until_now.get(action, False))
             for action in free
             if action not in reported
         ]
+
+    def _without_unread(
+        self, fleet: Fleet, actions: Sequence[LifecycleAction], done: _Done, reports: list[Report]
+    ) -> list[LifecycleAction]:
+        """Those that a hook does not hold, or of which a host would have been seen."""
+        doubtful = [each for each in actions if each.awaited and not done.saw_host(each)]
+        with failing(doubtful, reports):
+            errors = unread_inventories(self._tower, fleet, doubtful)
+            hidden = [each for each in doubtful if each.instance_id in errors]
+            is_open = each_apart(hidden, lambda each: each, fleet.heartbeat, reports)
+            reports += [Report(each, error=errors[each.instance_id]) for each in hidden if is_open.get(each)]
+        reported = {report.action for report in reports}
+        return [each for each in actions if each not in reported]
+
+    def _unanswered(self, action: LifecycleAction, struck: StruckOff) -> Report:
+        """Of an action that AWS does not find, though Auto Scaling holds its instance: no success, and tried again.
+
+        At first a message that says since when takes the place of its own. Raises ActionNotVisible for two minutes.
+        """
+        if action.unanswered_since is None:
+            body = write_action(replace(action, unanswered_since=self._clock()))
+            self._queues.send(self._settings.terminate_queue_url, [(body, RETRY_IN)])
+            return Report(action, SENT_AGAIN)
+        if self._clock() - action.unanswered_since < UNANSWERED_LIFE:
+            raise not_visible(action)
+        return Report(action, NO_LONGER_WAITING, notes=tuple(notes_on_kept(struck, action.instance_id)))
 
     def _is_free(self, fleet: Fleet, action: LifecycleAction, done: _Done, reports: list[Report]) -> bool:
         """Whether nothing keeps an action from being completed; if something does, that is reported."""
@@ -288,12 +306,14 @@ class Cleanup:
         """was_open: a hook waited until now. Where none did, nothing goes on that did not before."""
         known = done.fates[action.instance_id]
         told = was_open or done.had_host(action)
+        # Of any other an earlier message reported what an inventory keeps, or reconcile does.
+        struck = done.struck if told else replace(done.struck, left_in=EMPTY)
         trouble = done.nodes.troubles.get(action.instance_id) if done.nodes else None
         node = done.nodes.names.get(action.instance_id) if done.nodes else None
         if trouble:
             words = f"the termination goes on, and its node and client may be left in Chef: {trouble}"
             notes = (Note(words, alert=True),) if was_open else ()
-            return gone(action, "struck off, but not from Chef", done.struck, told=told, notes=notes)
+            return gone(action, "struck off, but not from Chef", struck, told=told, notes=notes)
         outcome = f"struck off, and from Chef as {node}" if node else "struck off"
         if action.awaited and not told and not node:
             outcome = NO_LONGER_WAITING
@@ -301,7 +321,7 @@ class Cleanup:
             outcome = f"its host is disabled: {known.words}"
         notes = (_retained(action, known),) if known.fate == Fate.RETAINED and done.had_host(action) else ()
         troubled = False if action.retired else None
-        return gone(action, outcome, done.struck, told=told, notes=notes, troubled=troubled)
+        return gone(action, outcome, struck, told=told, notes=notes, troubled=troubled)
 
 
 def _retained(action: LifecycleAction, known: Known) -> Note:

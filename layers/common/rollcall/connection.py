@@ -31,6 +31,7 @@ from .transport import (
     may_hold_a_password,
     object_of,
     shown_url,
+    text_of,
     trust,
     words_of,
 )
@@ -182,15 +183,15 @@ class Connection:
             raise TowerRejected(f"{where}: the Tower URL is not the API itself")
         if status == TOO_MANY_REQUESTS or status >= SERVER_ERROR:
             raise TowerUnavailable(f"Tower answered {what} with {status}: {words_of(answer)}")
-        if status == FORBIDDEN and any(words in answer.text for words in HOST_LIMITS):
-            raise HostLimitReached(f"{words_of(answer)}; {_room(answer.text)}")
+        if status == FORBIDDEN and any(words in text_of(answer) for words in HOST_LIMITS):
+            raise HostLimitReached(f"{words_of(answer)}; {_room(text_of(answer))}")
         if status == TOO_LARGE:
             raise TowerRejected(
                 f"Tower, or a proxy before it, does not take what {what} brings, for its size ({status}): let it take "
                 "larger requests (nginx: client_max_body_size), or make what tags and user data bring smaller"
             )
         if status in (UNAUTHORIZED, FORBIDDEN):
-            if "still processing events" in answer.text:  # of a job that just ended; passes within a minute [625]
+            if "still processing events" in text_of(answer):  # of a job that just ended; passes within a minute [625]
                 raise TowerUnavailable(f"Tower answered {what} with {status}: {words_of(answer)}")
             raise TowerDenied(self.denied(answer))
         if not answer.content and status in HTTP_OK:
@@ -218,7 +219,7 @@ class Connection:
         remedy = "grant the token's user the role it lacks"
         if answer.status_code == UNAUTHORIZED:
             remedy = "put a valid token into the secret that TowerSecretArn names"
-        elif "License is missing" in answer.text or "License has expired" in answer.text:  # awx/main/access.py
+        elif "License is missing" in text_of(answer) or "License has expired" in text_of(answer):  # awx/main/access.py
             remedy = "apply a valid licence (Tower: Settings, Subscription)"
         what = f"{answer.request.method} {answer.request.path_url.partition('?')[0]}"
         return f"Tower refused {what} with {answer.status_code}: {words_of(answer)}; {remedy}"

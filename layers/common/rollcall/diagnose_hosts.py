@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 from .diagnose_tower import reads_only
 from .findings import Finding, breaks, warns
+from .identity import is_copy
 from .seen import SeenInventory, SeenSample
 from .shell_words import make, options
 from .unlooked import listed
+from .variables import is_resting, marker_in
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -20,9 +22,6 @@ if TYPE_CHECKING:
     from .asking import Asking
     from .model import DumpedHost, Host, Inventory
     from .seen import Seen, SeenTower
-
-MARKER = "rollcall"  # the variable, with the keys below
-INSTANCE, INVENTORY, RESTING = "instance_id", "inventory", "resting"
 
 
 def diagnose_hosts(asking: Collection[Asking], seen: Seen) -> Iterator[Finding]:
@@ -43,7 +42,7 @@ def _of_group(
     serving = {each for each, known in asking.group.members.items() if known.serving}
     named = {host.name: host for host in hosts}
     renamed = _renamed(serving - named.keys(), inventory, named.values(), sample)
-    disabled = [each for each in serving if (host := named.get(each)) and _is_passed_over(host, inventory)]
+    disabled = [each for each in serving if (host := named.get(each)) and _is_passed_over(host)]
     subject, place = f"group {asking.group.name}", f"inventory {inventory.name!r}"
     if strangers := serving - named.keys() - renamed.keys():
         yield _without_host(asking, place, strangers, len(serving))
@@ -79,31 +78,18 @@ def _renamed(
     missing: Collection[str], inventory: Inventory, hosts: Iterable[DumpedHost], sample: Iterable[Host]
 ) -> dict[str, str]:
     """By instance id the name of its host in an inventory, for those that have none of their own name."""
-    by_marker = {_marked(host): host.name for host in hosts if not _is_copy(host, inventory)}
+    by_marker = {
+        str(marker_in(host.variables).get("instance_id", "")): host.name for host in hosts if not is_copy(host)
+    }
     by_field = {
-        host.instance_id: host.name
-        for host in sample
-        if host.inventory_id == inventory.id and not _is_copy(host, inventory)
+        host.instance_id: host.name for host in sample if host.inventory_id == inventory.id and not is_copy(host)
     }
     return {each: name for each, name in sorted({**by_field, **by_marker}.items()) if each in missing}
 
 
-def _marker(host: Host | DumpedHost) -> dict[str, object]:
-    marker = host.variables.get(MARKER)
-    return marker if isinstance(marker, dict) else {}
-
-
-def _marked(host: DumpedHost) -> str:
-    return str(_marker(host).get(INSTANCE, ""))
-
-
-def _is_copy(host: Host | DumpedHost, inventory: Inventory) -> bool:
-    return _marker(host).get(INVENTORY) not in (None, inventory.id)
-
-
-def _is_passed_over(host: DumpedHost, inventory: Inventory) -> bool:
-    """Whether jobs pass over a host because somebody else than Rollcall disabled it."""
-    return not (host.enabled or _marker(host).get(RESTING) or _is_copy(host, inventory))
+def _is_passed_over(host: DumpedHost) -> bool:
+    """Whether jobs pass over a host because another than Rollcall disabled it."""
+    return not (host.enabled or is_resting(host.variables) or is_copy(host))
 
 
 def _without_host(asking: Asking, place: str, strangers: Collection[str], serving: int) -> Finding:

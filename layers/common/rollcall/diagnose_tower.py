@@ -18,6 +18,7 @@ from .errors import (
 from .findings import Finding, Severity, breaks, warns
 from .model import HostLimit
 from .seen import SeenInventory, SeenSample, SeenTemplate
+from .shell_words import command
 from .tower import BULK_CREATE_MAX, BULK_DELETE_MAX
 from .transport import Obstacle, obstacle_of
 from .unlooked import WAY_TO_AWS, listed, remedy_of, unlooked
@@ -44,14 +45,15 @@ def diagnose_tower(
     templates: Mapping[str, Collection[str]],
     retiring: Collection[str],
     *,
+    secret: str,
     in_vpc: bool,
 ) -> Iterator[Finding]:
     """What is wrong with it. inventories, templates: the groups that name each, by how they name it.
 
-    retiring: the templates that only retire instances, without which launches go on.
+    retiring: the templates that only retire instances, without which launches go on. secret: the ARN of the token's.
     """
     if isinstance(tower.version, RollcallError):
-        yield unreachable(tower, tower.version, in_vpc=in_vpc)
+        yield unreachable(tower, tower.version, secret=secret, in_vpc=in_vpc)
         return
     yield from _clock(tower.ahead)
     if isinstance(tower.user, RollcallError):
@@ -93,9 +95,9 @@ def reads_only(tower: SeenTower) -> bool:
 # The way there
 
 
-def unreachable(tower: SeenTower, error: RollcallError, *, in_vpc: bool) -> Finding:
+def unreachable(tower: SeenTower, error: RollcallError, *, secret: str, in_vpc: bool) -> Finding:
     """Why Tower does not even tell its version. Everything that is asked of it is hidden behind that."""
-    what, remedy = _way(tower, error, in_vpc=in_vpc)
+    what, remedy = _way(tower, error, secret=secret, in_vpc=in_vpc)
     return Finding(
         TOWER,
         what,
@@ -106,11 +108,11 @@ def unreachable(tower: SeenTower, error: RollcallError, *, in_vpc: bool) -> Find
     )
 
 
-def _way(tower: SeenTower, error: RollcallError, *, in_vpc: bool) -> tuple[str, str]:
+def _way(tower: SeenTower, error: RollcallError, *, secret: str, in_vpc: bool) -> tuple[str, str]:
     if isinstance(error, Throttled) and not error.__cause__:  # doctor's own, for want of time
         return "not looked at", remedy_of(error)
     if isinstance(error, (BadSettings, AwsDenied, Throttled)):
-        return _secret(error, in_vpc=in_vpc)
+        return _secret(error, secret=secret, in_vpc=in_vpc)
     if obstacle := obstacle_of(error):
         return _obstacle(obstacle, in_vpc=in_vpc)
     if isinstance(error, (TowerRejected, TowerDenied)) or "was redirected" in str(error):
@@ -160,11 +162,12 @@ def _obstacle(obstacle: Obstacle, *, in_vpc: bool) -> tuple[str, str]:
             )
 
 
-def _secret(error: RollcallError, *, in_vpc: bool) -> tuple[str, str]:
+def _secret(error: RollcallError, *, secret: str, in_vpc: bool) -> tuple[str, str]:
     if isinstance(error, BadSettings):
+        words = ("--secret-id", secret, "--secret-string", '{"token": "..."}')
         return "secret", (
             'put the token there, with "ca_bundle": "PEM" where Tower has a private certificate authority: '
-            'aws secretsmanager put-secret-value --secret-id <TowerSecretArn> --secret-string \'{"token": "..."}\''
+            f"{command('aws', 'secretsmanager', 'put-secret-value', *words)}"
         )
     if isinstance(error, AwsDenied):
         return "secret", (

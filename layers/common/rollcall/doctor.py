@@ -66,7 +66,14 @@ def diagnose(examination: Examination, request: ExaminationRequest, here: Settin
     seen, asking, findings = examination.look(request.groups)
     inventories, templates = references(asking)
     provisioning = {each.settings.job_template for each in asking}
-    findings += diagnose_tower(seen.tower, inventories, templates, templates.keys() - provisioning, in_vpc=here.in_vpc)
+    findings += diagnose_tower(
+        seen.tower,
+        inventories,
+        templates,
+        templates.keys() - provisioning,
+        secret=here.tower_secret,
+        in_vpc=here.in_vpc,
+    )
     findings += diagnose_stack(seen.stack, here.account)
     findings += diagnose_times(asking, seen.tower, here.max_hosts_per_job)
     findings += diagnose_groups(seen, asking, here)

@@ -27,7 +27,6 @@ from .variables import (
     is_resting,
     job_owed_since,
     left_out,
-    marker_in,
     with_ours,
     with_state,
 )
@@ -92,19 +91,20 @@ class _Planning:
         self._named: dict[tuple[int, str], DumpedHost] = {}
         self._in_use = homes(seen)
         self._begun = since(seen)
-        self._copied = {host.id: host for host in copies_of(seen)}
+        self._copied = {host.id: (host, marker) for host, marker in copies_of(seen)}
         self._copies: defaultdict[str, list[DumpedHost]] = defaultdict(list)
-        for host in self._copied.values():
+        for host, marker in self._copied.values():
             if host.inventory_id not in kept:
-                self._copies[str(marker_in(host.variables).get("instance_id"))].append(host)
+                self._copies[marker.instance_id].append(host)
 
     def plan(self) -> Plan:
         for inventory, hosts in self._dumps:
-            for host in hosts:
+            for host in sorted(hosts, key=self._is_renamed):
                 if marker := self._seen.owners.get(host.id):
                     self._hosted.add((inventory.id, marker.instance_id))
                     self._hosts_of[marker.instance_id].append(host)
                     self._judge(inventory, host, marker)
+        self._judge_copies()
         self._see_who_stays()
         self._add_missing()
         self._take_back_what_cannot_be()
@@ -112,6 +112,7 @@ class _Planning:
         self._find_conflicts()
         self._find_mixed_groups()
         self._requeue_the_lost()
+        self._find_renamed()
         self._find_copies()
         self._find_retained()
         return Plan(
@@ -179,6 +180,22 @@ class _Planning:
             words = f"it is a copy of host {host.name} of inventory {inventory.name!r}, which goes: {reason}"
             self._removals.append(Removal(where, copied, marker.instance_id, words, copied=True))
 
+    def _judge_copies(self) -> None:
+        """Those without an original: they go for the same reasons as a host of ours whose instance is gone."""
+        for host, marker in self._copied.values():
+            membership = self._seen.memberships.get(marker.instance_id)
+            instance = self._seen.instances.get(marker.instance_id)
+            if host.inventory_id in self._kept or self._hosts_of[marker.instance_id]:
+                continue
+            if not self._concerns(marker.instance_id, marker.group, *([membership.group] if membership else [])):
+                continue
+            if membership and (membership.resting or membership.entering or membership.leaving):
+                continue
+            if gone := why_gone(instance, membership, self._age(host)):
+                inventory = self._seen.dumps[host.inventory_id].inventory
+                reason = f"it is a copy from another inventory, and its instance is gone: {gone}"
+                self._removals.append(Removal(inventory, host, marker.instance_id, reason, copied=True))
+
     def _let_rest(self, inventory: Inventory, host: DumpedHost, marker: Marker, membership: Membership) -> None:
         """The host of an instance that keeps its id and is out of service: disabled, and marked as resting."""
         if membership.held or rests(host):
@@ -215,8 +232,8 @@ class _Planning:
         """The host of an instance that serves in a group of ours."""
         settings = place.settings
         wanted = self._wanted_at_home(inventory, host, marker, place, instance)
-        if wanted is None:
-            return
+        if wanted is None or (self._is_renamed(host) and is_resting(host.variables)):
+            return  # it is enabled once it has its name again
         join = tuple(name for name in settings.inventory_groups if name not in host.groups)
         leave = tuple(sorted(self._former_groups(marker, settings) & host.groups))
         wrong = list(_what_is_wrong(host, settings, wanted))
@@ -250,17 +267,18 @@ class _Planning:
         if wanted is None:
             reason = f"its instance has no {settings.address} address"
             self._find(Kind.NO_ADDRESS, inventory, host.name, reason, marker.instance_id)
-        elif host.name != marker.instance_id:
-            reason = (
-                f"it is the host of {marker.instance_id}, and no job that is limited to this id reaches it: name it so "
-                "again, and let no inventory source rename it"
-            )
-            self._find(Kind.RENAMED, inventory, host.name, reason, marker.instance_id)
         return wanted
+
+    def _is_renamed(self, host: DumpedHost) -> bool:
+        """Whether no job can be limited to a host of ours, for it is not named after its instance."""
+        marker = self._seen.owners.get(host.id)
+        return marker is not None and host.name != marker.instance_id
 
     def _with_right_variables(self, change: Change, place: Place, wanted: Mapping[str, object]) -> Change:
         """The change with variables as they have to be; and what is to be launched on the host, if anything."""
         host, instance_id = change.host, change.instance_id
+        if self._is_renamed(host):  # a job that it is owed waits for its name
+            return replace(change, variables=with_ours(host.variables, wanted))
         variables = with_state(with_ours(host.variables, wanted), **{OWED_SINCE: None, RESTING: None})
         owed_since = job_owed_since(host.variables)
         enabled, owing = None, False
@@ -358,8 +376,8 @@ class _Planning:
     def _is_for(self, host: DumpedHost, instance_id: str) -> bool:
         """Whether a host is ours for this instance, or a copy of such a one."""
         owner = self._seen.owners.get(host.id)
-        copied = host.id in self._copied and marker_in(host.variables).get("instance_id") == instance_id
-        return copied or (owner is not None and owner.instance_id == instance_id)
+        _, copied = self._copied.get(host.id, (None, None))
+        return any(each is not None and each.instance_id == instance_id for each in (owner, copied))
 
     def _may_be_adopted(self, host: DumpedHost) -> bool:
         return self._wishes.adopt and "rollcall" not in host.variables
@@ -549,7 +567,7 @@ class _Planning:
         One that the run is asked for by its id is at once: whoever asks knows that nothing works on it.
         """
         instance = self._seen.instances.get(instance_id)
-        if instance is None:
+        if instance is None or (instance.living and self._renamed_at_home(place, instance_id)):
             return ""
         named = self._wishes.instances is not None
         if (place.inventory.id, instance_id) in self._in_use:
@@ -558,24 +576,41 @@ class _Planning:
                 return "it is asked for"
             due = is_due(age, place.settings.timeout + JOB_FORGOTTEN, self._wishes.every)
             return f"for {age:.0f} s nothing has worked on its job" if due else ""
-        arrived_at = self._seen.arrived_at.get(instance_id)
-        age = math.inf if arrived_at is None else self._seen.now - arrived_at
+        came_at = self._seen.came_at(instance_id)
+        age = math.inf if came_at is None else self._seen.now - came_at
         if (named or age > RETRY_MAX) and instance.living and self._wanted(place, instance) is None:
             return ""
-        if named or arrived_at is None:
+        if named or came_at is None:
             return "it has no host in use"
         return f"it came {age:.0f} s ago, and has no host in use" if is_due(age, RETRY_MAX, self._wishes.every) else ""
 
-    # Copies, and retained instances
+    # Renamed hosts, copies, and retained instances
+
+    def _renamed_at_home(self, place: Place, instance_id: str) -> DumpedHost | None:
+        """The host of an instance where it belongs, if that is not named after it and none is."""
+        at_home = [host for host in self._hosts_of[instance_id] if host.inventory_id == place.inventory.id]
+        return at_home[0] if at_home and all(map(self._is_renamed, at_home)) else None
+
+    def _find_renamed(self) -> None:
+        for instance_id, membership in self._members:
+            place, instance = self._place_of(membership), self._seen.instances.get(instance_id)
+            stays = membership.serving or membership.entering or membership.resting
+            if not place or not instance or not instance.living or not stays:
+                continue
+            host = self._renamed_at_home(place, instance_id)
+            if host and self._concerns(instance_id, membership.group, self._seen.owners[host.id].group):
+                reason = (
+                    f"it is the host of {instance_id}, and no job that is limited to this id reaches it: name it so "
+                    "again, and let no inventory source rename it"
+                )
+                self._find(Kind.RENAMED, place.inventory, host.name, reason, instance_id)
 
     def _find_copies(self) -> None:
         """One finding for an inventory: whoever copied it did so once."""
         by_inventory: defaultdict[int, list[DumpedHost]] = defaultdict(list)
-        taken_over = {change.host.id for change in self._changes}
-        for host in self._copied.values():
-            if host.id not in taken_over and self._is_about(
-                str(marker_in(host.variables).get("instance_id")), str(marker_in(host.variables).get("group"))
-            ):
+        settled = {each.host.id for each in self._changes} | {each.host.id for each in self._removals}
+        for host, marker in self._copied.values():
+            if host.id not in settled and self._is_about(marker.instance_id, marker.group):
                 by_inventory[host.inventory_id].append(host)
         for inventory_id, own in by_inventory.items():
             inventory = self._seen.dumps[inventory_id].inventory
@@ -603,7 +638,7 @@ def _what_is_wrong(host: DumpedHost, settings: GroupSettings, wanted: Mapping[st
         yield "its instance is back in service"
     if address != wanted["ansible_host"]:
         yield f"its address is {wanted['ansible_host']}, not {address}"
-    if job_owed_since(host.variables) is not None:
+    if job_owed_since(host.variables) is not None and host.name == identity["instance_id"]:
         yield "its group's job was to be launched on it"
     elif "inventory" not in identity:
         yield "its marker does not name its inventory yet"

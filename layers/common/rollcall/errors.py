@@ -14,6 +14,7 @@ RollcallError
 └─ Permanent               needs a person: tried again for an hour, then set aside in the dead-letter queue
    ├─ BadEvent             a message that is not a lifecycle action
    ├─ BadSettings          a tag or parameter that cannot be followed
+   ├─ HostRenamed          the host of an instance is not named after it, so that no job reaches it
    ├─ TowerDenied          401 or 403: the token may not do this
    ├─ TowerRejected        any other answer Tower should not have given to a right request
    ├─ ChefDenied           401 or 403: the user or its key may not do this
@@ -31,7 +32,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 
 class Scope(Enum):
@@ -116,13 +117,24 @@ class BadEvent(Permanent):
 
 
 class BadSettings(Permanent):
-    """A tag or parameter that cannot be followed. tag: the one that cannot be read; empty for anything else."""
+    """A tag or parameter that cannot be followed.
 
-    def __init__(self, message: str, tag: str = "") -> None:
+    tag: the one that cannot be read; empty for anything else. candidates: the ids of what an ambiguous reference can
+    mean in Tower; empty for anything else.
+    """
+
+    def __init__(self, message: str, tag: str = "", candidates: Collection[int] = ()) -> None:
         super().__init__(message)
         self.tag = tag
+        self.candidates = frozenset(candidates)
 
     scope = Scope.GROUP
+
+
+class HostRenamed(Permanent):
+    """The host of an instance has another name than its id, so that no job can be limited to it."""
+
+    scope = Scope.INSTANCE
 
 
 class TowerDenied(Permanent):

@@ -62,8 +62,10 @@ WARM_POOL = "WarmPool"
 RETIRED = "RetiredByRollcall"  # our own field: its retire job is over
 TROUBLED = "TroubledByRollcall"  # our own field: its message failed before
 RECEIVED_AT = "ReceivedAtByRollcall"  # our own field: when its first message was first received, in epoch seconds
+UNANSWERED_SINCE = "UnansweredSinceByRollcall"  # our own field: since when AWS does not find its action, likewise
 NODE_PATTERN = "ChefNodePattern"  # our own field, as the next: what its host told before it was struck off
 PRIVATE_DNS = "ChefPrivateDnsName"
+OWN_FIELDS = frozenset({RETIRED, TROUBLED, RECEIVED_AT, NODE_PATTERN, PRIVATE_DNS})
 EXAMINATION_FIELDS = ("groups", "announce")
 RUN_FIELDS = ("dry_run", "force", "provision", "groups", "instances", "forget", "every")
 GROUP_EVENTS = {
@@ -76,6 +78,7 @@ EVENTS_WITHOUT_ACTION = (
     "autoscaling:EC2_INSTANCE_TERMINATE_ERROR",  # nobody went
 )
 MEMBERS = {GateMessage: "waiting", WatchMessage: "watched", RetireMessage: "retiring"}  # the field of instances
+NOT_AT_THE_GATE = ("unanswered_since",)  # the version before refuses an action with a field that it does not know
 MINUTES_MAX = 527_040  # a year, between two runs
 RECEIVES_MAX = 1_000_000  # SQS moves a message to the dead-letter queue after 1,000 at most
 THROUGH_A_QUEUE = (
@@ -180,7 +183,8 @@ def read_action(record: Record) -> LifecycleAction | None:
     region = record.region
     if body.get("Type") == "Notification" and "Message" in body:
         region = _region(text_at(body, "TopicArn"))
-        body = object_in(text_at(body, "Message"), "SNS Message")
+        message = object_in(text_at(body, "Message"), "SNS Message")
+        body = {name: value for name, value in message.items() if name not in OWN_FIELDS}  # we publish to no topic
     if body.get("Event") in EVENTS_WITHOUT_ACTION:
         return None
     if "detail-type" in body:
@@ -251,16 +255,21 @@ def _transition(fields: Json, name: str) -> Transition:
 
 
 def _notified(action: LifecycleAction, fields: Json, record: Record) -> LifecycleAction:
-    """The action of a notification, with what one of our own says beyond AWS's."""
+    """The action of a notification, with what one of our own says beyond AWS's.
+
+    It was not received after its record was: what is waited for counts from then on.
+    """
+    received_at = moment_at(fields, RECEIVED_AT) if RECEIVED_AT in fields else record.first_received_at
     return replace(
         action,
         retired=fields.get(RETIRED) is True,
         node_pattern=text_at(fields, NODE_PATTERN, TEXT) if NODE_PATTERN in fields else "",
         private_dns=text_at(fields, PRIVATE_DNS, TEXT) if PRIVATE_DNS in fields else "",
         message_id=record.id,
-        received_at=moment_at(fields, RECEIVED_AT) if RECEIVED_AT in fields else record.first_received_at,
+        received_at=min(received_at, record.first_received_at),
         at=_time(fields.get("Time"), record.first_received_at),
         troubled=record.troubled or fields.get(TROUBLED) is True,
+        unanswered_since=optional(fields, UNANSWERED_SINCE, moment_at),
     )
 
 
@@ -282,6 +291,7 @@ def write_action(action: LifecycleAction) -> str:
     fields |= {"Time": datetime.fromtimestamp(action.at, UTC).isoformat()} if math.isfinite(action.at) else {}
     fields |= {NODE_PATTERN: action.node_pattern} if action.node_pattern else {}
     fields |= {PRIVATE_DNS: action.private_dns} if action.private_dns else {}
+    fields |= {UNANSWERED_SINCE: action.unanswered_since} if action.unanswered_since is not None else {}
     return json.dumps(fields | ({RECEIVED_AT: action.received_at} if math.isfinite(action.received_at) else {}))
 
 
@@ -305,7 +315,7 @@ def _plain(value: Any) -> Any:
     """A message, or a part of one, for JSON; null for infinity, which that has no word for."""
     match value:
         case LifecycleAction():
-            return {name: _plain(each) for name, each in asdict(value).items()}
+            return {name: _plain(each) for name, each in asdict(value).items() if name not in NOT_AT_THE_GATE}
         case GateMessage() | WatchMessage() | RetireMessage() | Waiting() | Watched():
             return {name: _plain(each) for name, each in value._asdict().items()}
         case tuple():
@@ -347,7 +357,9 @@ def _gate_message(body: Json, record: Record) -> GateMessage:
         heartbeat_at=moment_at(body, "heartbeat_at"),
         polls=number_at(body, "polls"),
         alerted=flag_at(body, "alerted"),
-        lost_jobs=number_at(body, "lost_jobs") if "lost_jobs" in body else 0,
+        lost_jobs=optional(body, "lost_jobs", number_at) or 0,
+        relaunch_at=optional(body, "relaunch_at", moment_at) or 0.0,
+        cancel_at=optional(body, "cancel_at", moment_at) or 0.0,
     )
 
 
@@ -372,6 +384,8 @@ def _retire_message(body: Json, record: Record) -> RetireMessage:
         heartbeat_at=moment_at(body, "heartbeat_at"),
         polls=number_at(body, "polls"),
         unanswered_since=optional(body, "unanswered_since", moment_at),
+        lost_jobs=optional(body, "lost_jobs", number_at) or 0,
+        relaunch_at=optional(body, "relaunch_at", moment_at) or 0.0,
     )
 
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 from .errors import Throttled
-from .identity import address_key, address_of, marker_of, why_gone
+from .identity import address_key, address_of, marked_for, why_gone
 from .removal import StruckOff, strike_off
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Eviction(NamedTuple):
 
 
 class _Occupant(NamedTuple):
-    """A host of ours for another instance, at an address of newcomers."""
+    """A host of ours, or a copy of one, for another instance, at an address of new instances."""
 
     host: Host
     marker: Marker
@@ -93,7 +93,7 @@ def _occupants(
         at_address[key].add(instance_id)
     occupants: defaultdict[str, list[_Occupant]] = defaultdict(list)
     for host in tower.hosts_at(inventory, {address for _, address in at_address}):
-        marker = marker_of(host, account, region)
+        marker = marked_for(host, account, region)
         if not marker or marker.instance_id in newcomers or marker.instance_id not in (host.name, host.instance_id):
             continue
         if claimants := at_address.get(address_key(marker.vpc, address_of(host))):

@@ -69,15 +69,13 @@ def _in_good_job(name: str, summary: HostSummary | None, trace: Trace | None) ->
 
 
 class Comparator(NamedTuple):
-    """A good run of the same playbook.
+    """A good run of the same playbook, of the same revision.
 
-    like: by the name of a host that is asked about, the run's hosts of its kind. is_same: the playbook is known to be
-    the same by its revision; a project without one may have been edited between the two runs.
+    like: by the name of a host that is asked about, the run's hosts of its kind.
     """
 
     events: Sequence[JobEvent]
     like: Mapping[str, Collection[str]]
-    is_same: bool = True
 
 
 def of_failed_host(summary: HostSummary | None) -> Outcome:
@@ -94,8 +92,6 @@ def of_failed_job(
 ) -> dict[str, Outcome]:
     """What a job shows that failed by what its playbook met, with all its events."""
     trace, good = traced(events), traced(comparator.events)
-    if not comparator.is_same and trace.order.keys() - good.order.keys():
-        comparator = Comparator((), {})
     demands: dict[frozenset[str], _Demands] = {}
 
     def demands_on(name: str) -> _Demands:
@@ -114,7 +110,7 @@ def _in_failed_job(name: str, summary: HostSummary | None, trace: Trace, demands
 
 
 class _Demands:
-    """What a good run demands of a host: all that the run's hosts of its kind (kin) did, as often as they did it.
+    """What a good run demands of a host: all that hosts of its kind (kin) did in it, as often as any of them did it.
 
     Of handlers only those that ran on them all: others ran where something changed. Ansible reports a notification only
     when it comes to the handler, which in a play that was cut short it may never do.
@@ -131,11 +127,15 @@ class _Demands:
         for host in kin:
             for task, ends in good.ends[host].items():
                 if task not in self._once:
-                    self._often[task] = min(len(ends), self._often.get(task, len(ends)))
+                    self._often[task] = max(len(ends), self._often.get(task, 0))
 
     def are_met(self, name: str, trace: Trace) -> bool:
         """Whether a host of another run did it all."""
         ends = trace.ends[name]
+        if ends.keys() - self._good.order.keys():
+            return False  # it did what nobody did in the good run, so that nothing shows what was to come there
+        if any(len(own) > self._often.get(task, len(own)) for task, own in ends.items()):
+            return False  # as above: an include in a loop may have had more rounds to come
         if any(trace.branched(name, task) and task not in self._branches for task in ends):
             return False  # it went where none of its kind went, so that nothing shows what was to come there
         if not self._handlers <= trace.handled.get(name, set()):
@@ -154,16 +154,26 @@ class _Demands:
         return alone and not self._deciding(task, {host for run in runs for host in run.hosts})
 
     def _is_excused(self, name: str, trace: Trace, task: Task) -> bool:
-        """Whether a host need not have done a task: what led some of its kind there did not lead it there."""
-        return any(not trace.branched(name, each) for each in self._deciding(task, self.kin))
+        """Whether a host need not have done a task: what led some of its kind there did not lead it there.
+
+        Where several tasks may have led there, which of them did is not known: none of them may have led it there.
+        """
+        deciding = self._deciding(task, self.kin)
+        return bool(deciding) and not any(trace.branched(name, each) for each in deciding)
 
     def _deciding(self, task: Task, hosts: Collection[str]) -> list[Task]:
-        """The earlier tasks that led those of the hosts, and only those, to a task that had it."""
+        """The earlier tasks that led those of the hosts, and only those, to a task that had it.
+
+        A task that all of them had was not decided by any: where all took a branch, it may as well come after that.
+        """
         good = self._good
+        if all(task in good.ends[host] for host in hosts):
+            return []
         return [
             each
             for each in self._branches_of(hosts)
             if good.order[each] < good.order[task]
+            and good.may_lead_to(each, task)
             and all(good.branched(host, each) == (task in good.ends[host]) for host in hosts)
         ]
 

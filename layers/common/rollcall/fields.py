@@ -1,6 +1,6 @@
 """The fields of a JSON object from outside, each read by the rule that it has to keep. Pure.
 
-All raise BadEvent, which names the field and what it has to be.
+All raise BadEvent, which names the field and what it has to be; but moment_or_none, for what may as well be missing.
 """
 
 from __future__ import annotations
@@ -62,9 +62,16 @@ def digits_at(fields: Json, name: str, most: int = NUMBER_MAX) -> int:
 
 def moment_at(fields: Json, name: str) -> float:
     """A moment in epoch seconds."""
-    value = fields.get(name)
+    moment = moment_or_none(fields.get(name))
+    if moment is None:
+        raise BadEvent(f"field {name!r} is {quoted(fields.get(name))}, which is no moment in epoch seconds")
+    return moment
+
+
+def moment_or_none(value: object) -> float | None:
+    """A moment in epoch seconds, from 0 to MOMENT_MAX; None for anything else that JSON may hold in its place."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= MOMENT_MAX:
-        raise BadEvent(f"field {name!r} is {quoted(value)}, which is no moment in epoch seconds")
+        return None  # before float(), which raises OverflowError for a whole number that is too large
     return float(value)
 
 

@@ -16,14 +16,16 @@ from . import traffic
 from . import waiting as timing
 from .answers import RETRY_IN, UNANSWERED_LIFE, each_apart
 from .breaker import Breaker
-from .errors import BadSettings
+from .errors import BadSettings, InstanceNotVisible
 from .events import written
-from .evidence import counts_for
+from .evidence import counts_for, proves_nothing
+from .fate import Fate, fates
 from .fleet import holds
 from .gate_decision import Seen, hangs_on_breaker, judge
 from .health import Probes, checked
 from .looking import Round, take_looks
-from .model import CheckKind, Decision, JobStatus, Outcome, Result, Watched, WatchMessage
+from .lost_jobs import loss_of
+from .model import CheckKind, Decision, Inventory, JobStatus, Outcome, Result, Watched, WatchMessage
 from .passed_over import passed_over
 from .plain_text import INSTANCE_ID
 from .provisioning import find_in_tower, job_of, launch, require_limitable
@@ -32,6 +34,7 @@ from .reports import NO_LONGER_WAITING, Event, Note, Report, failing, gone, note
 from .settings import read_group_settings
 from .stint import stint_of
 from .stuck_jobs import StuckJobs
+from .unknown_instances import without_too_many_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -43,7 +46,6 @@ if TYPE_CHECKING:
         GateMessage,
         Group,
         GroupSettings,
-        Inventory,
         Job,
         JobKind,
         JobTemplate,
@@ -54,8 +56,10 @@ if TYPE_CHECKING:
     from .queues import Queues
     from .removal import StruckOff
     from .settings import Settings
+    from .stuck_jobs import Stuck
     from .tower import Tower
 
+EARLIER_EXAMINED = 3  # jobs of an instance, to find out since when it is not reached
 EVENTS_TOO_LONG = 600.0  # seconds; Tower processes a job's events within a minute [625]
 ENDED_BY_AWS = "ended by Auto Scaling"
 PENDING_TOO_LONG = 600.0  # seconds after which an alert says that a job does not start
@@ -76,12 +80,15 @@ class _Onward(NamedTuple):
     delay: float
     alerted: bool
     lost_jobs: int
+    relaunch_at: float
+    cancel_at: float
 
 
 class Gate:
     """Works on messages of waiting instances.
 
-    clock() is this machine's, in epoch seconds; seconds_left: of this invocation.
+    clock() is this machine's, in epoch seconds; seconds_left: of this invocation. share: the fraction of an inventory's
+    managed hosts that may go on the word of messages alone.
     """
 
     def __init__(
@@ -93,6 +100,8 @@ class Gate:
         queues: Queues,
         clock: Callable[[], float],
         seconds_left: Callable[[], float],
+        *,
+        share: float,
     ) -> None:
         self._settings = settings
         self._tower = tower
@@ -101,6 +110,7 @@ class Gate:
         self._queues = queues
         self._clock = clock
         self._seconds_left = seconds_left
+        self._share = share
 
     def look(self, messages: Sequence[GateMessage]) -> list[Round[GateMessage]]:
         """One round for each message: decided instances completed; the others are in what goes on, still to be sent."""
@@ -109,7 +119,7 @@ class Gate:
         def look_at(message: GateMessage, result: Round[GateMessage]) -> _Look:
             fleet = self._fleets.of(message.waiting[0].action)
             clients = (self._tower, self._evidence, fleet, self._queues, probes)
-            return _Look(message, *clients, self._settings, result)
+            return _Look(message, *clients, self._settings, self._share, result)
 
         try:
             return take_looks(messages, look_at, self._tower, self._clock, self._seconds_left)
@@ -129,6 +139,7 @@ class _Look:
         queues: Queues,
         probes: Probes,
         installation: Settings,
+        share: float,
         result: Round[GateMessage],
     ) -> None:
         self.message = message
@@ -138,6 +149,7 @@ class _Look:
         self._fleet = fleet
         self._queues = queues
         self._installation = installation
+        self._share = share
         self._probes = probes
         self._now = 0.0
         self._groups: Mapping[str, Group] = {}
@@ -149,13 +161,17 @@ class _Look:
         self._settings: dict[str, GroupSettings] = {}
         self._breakers: dict[str, Breaker] = {}
         self._stuck_jobs = StuckJobs(tower, evidence)
-        self._not_cancelled: dict[int, str] = {}
+        self._timeouts: dict[int, tuple[float, str]] = {}
+        self._ended_jobs: set[int] = set()
+        self._not_cancelled: set[int] = set()
         self._hanging: set[str] = set()
         self._outcomes: dict[tuple[int, str], Mapping[str, Outcome] | None] = {}
+        self._unreached: dict[Waiting, list[Job]] = {}
         self._usual: dict[JobKind, Sequence[float]] = {}
+        self._lost_jobs: dict[Waiting, int] = {}
         self._admitted: set[LifecycleAction] = set()
         self._alerted = {each.action for each in message.waiting} if message.alerted else set()
-        self._alerts: dict[LifecycleAction, tuple[int | None, Note]] = {}
+        self._notes: list[tuple[LifecycleAction, int | None, Note]] = []
         self._provisioned: dict[LifecycleAction, float] = {}
         self._later: defaultdict[_Onward, list[Waiting]] = defaultdict(list)
         # Apart by what the last job showed: a job of those that were cut short is to go well, for others to be
@@ -217,7 +233,8 @@ class _Look:
                 if each in left:
                     continue
                 if is_held and self._now - since < UNANSWERED_LIFE:
-                    self._put_off(replace(each, unanswered_since=since), self.message.job_id, RETRY_IN)
+                    lost = (self.message.lost_jobs, self.message.relaunch_at)
+                    self._put_off(replace(each, unanswered_since=since), self.message.job_id, RETRY_IN, *lost)
                 elif limit := self._passed_limit(each):
                     words = f"{limit}, and its default result lets it serve, though it is not known to be provisioned"
                     ended = self._ended(each, f"{ENDED_BY_AWS}: {limit}", None, self.message.job_id)
@@ -228,16 +245,23 @@ class _Look:
     def _strike_off_departed(
         self, members: Sequence[Waiting], memberships: Mapping[str, Membership] | None = None
     ) -> list[Waiting]:
-        """Those whose instance is gone or going: their hosts go too, and their wait is over."""
+        """Those whose instance is gone or going: their hosts go too, and their wait is over.
+
+        Reconcile sees to the hosts of those that are too many to go with nothing but the message to speak for it.
+        """
         ids = {each.action.instance_id for each in members}
         if not ids:
             return []
-        known = self._fleet.memberships(ids) if memberships is None else memberships
-        departed = self._fleet.departed(ids, known)
+        known = fates(self._fleet, ids, memberships)
+        departed = {each for each, own in known.items() if own.fate == Fate.GOING}
         left = [each for each in members if each.action.instance_id in departed]
-        self._withdraw(left)
-        struck = strike_off(self._tower, self._fleet, departed)
-        self.round.reports += [self._left_meanwhile(each, struck) for each in left]
+        unknown = {each for each, own in known.items() if own.unknown}
+        actions = [each.action for each in left]
+        going = without_too_many_unknown(self._tower, self._fleet, actions, unknown, self._share, self.round.reports)
+        removed = [each for each in left if each.action in going]
+        self._withdraw(removed)
+        struck = strike_off(self._tower, self._fleet, {each.action.instance_id for each in removed})
+        self.round.reports += [self._left_meanwhile(each, struck) for each in removed]
         self._cancel_if_all_left(departed, left)
         return left
 
@@ -253,7 +277,8 @@ class _Look:
         if report.error or not limit:
             return report
         alert = Note(f"{ENDED_BY_AWS}: {limit}", alert=True)
-        return replace(report, outcome=alert.words, event=Event.ABANDONED, notes=(alert, *report.notes))
+        event = report.event and Event.ABANDONED  # whoever removed its host published one already
+        return replace(report, outcome=alert.words, event=event, notes=(alert, *report.notes))
 
     def _passed_limit(self, waiting: Waiting) -> str:
         """Why Auto Scaling ended an instance's wait by itself; empty if something else did, or no hook held it."""
@@ -312,50 +337,57 @@ class _Look:
         if source.template and settings.asks(CheckKind.JOB):
             seen = self._see_jobs(source, source.template, members)
         else:
-            age = self._tower.now() - self.message.since
-            seen = {
-                each: (
-                    self.message.job_id,
-                    Seen(Outcome.OK, 0, 0, age, checked_for=age, awaited=each.action.awaited),
-                )
-                for each in members
-            }
+            seen = self._see_without_job(source, members)
         seen = self._see_traffic(settings, self._see_checks(settings, seen))
         verdicts = {
             each: (job, one.outcome, judge(settings, one, self._tower.now())) for each, (job, one) in seen.items()
         }
         self._apply(source, verdicts)
 
+    def _see_without_job(self, source: _Source, members: list[Waiting]) -> dict[Waiting, tuple[int | None, Seen]]:
+        """Those of a group that has no job: what is against them counts since they came, but from no former stint."""
+        now = self._tower.now()
+        if now - self.message.since >= source.settings.timeout:  # nothing is final before
+            members = self._with_stints(source.inventory, members)
+        ages = {each: now - max(self.message.since, each.stint_since or 0.0) for each in members}
+        return {
+            each: (self.message.job_id, Seen(Outcome.OK, 0, 0, age, checked_for=age, awaited=each.action.awaited))
+            for each, age in ages.items()
+        }
+
     def _see_jobs(
         self, source: _Source, template: JobTemplate, members: list[Waiting]
     ) -> dict[Waiting, tuple[int | None, Seen]]:
         """What the deciding jobs showed. Those whose job is active are put off, those without one get one."""
         members = self._with_stints(source.inventory, members)
-        at_work = [each for each in members if self._is_at_work(template.on(source.inventory), each)]
+        kind = template.on(source.inventory)
+        at_work = [each for each in members if self._is_at_work(each)]
         left = self._strike_off_departed(at_work) if self._known and self._is_late(self._known) else []
         for each in at_work:
             if each not in left:
-                self._wait_for(self._known, each)
+                self._wait_for_known(kind, each)
         rest = [each for each in members if each not in at_work]
         if not rest:
             return {}
-        kind = template.on(source.inventory)
         ids = {each.action.instance_id for each in rest}
         jobs = self._tower.jobs_holding(kind, ids, min(_since(each) for each in rest))
         deciding = {each: job_of(each.action.instance_id, jobs, _since(each)) for each in rest}
+        held = {
+            each: [job for job in jobs if counts_for(job, kind, each.action.instance_id, _since(each))] for each in rest
+        }
         self._read_outcomes(source.settings.group, deciding)
+        self._read_unreached(source.settings, deciding, held)
         seen: dict[Waiting, tuple[int | None, Seen]] = {}
         for each, job in deciding.items():
-            held = [job for job in jobs if counts_for(job, kind, each.action.instance_id, _since(each))]
             if job is None:
-                self._without_job(template, source.inventory, each)
+                self._without_job(template, source.inventory, kind, each)
             elif not job.status.final:
                 self._wait_for(job, each)
             elif (outcome := self._outcome_of(job, each)) is None:
                 ended_at = job.finished_at or self._tower.now()
                 self._put_off(each, job.id, timing.landing_delay(self._tower.now() - ended_at))
             else:
-                seen[each] = (job.id, self._seen_of(source, job, held, each, outcome))
+                seen[each] = (job.id, self._seen_of(source, job, held[each], each, outcome))
         return self._see_passed_over(source.inventory, jobs, seen)
 
     def _with_stints(self, inventory: Inventory, members: list[Waiting]) -> list[Waiting]:
@@ -376,14 +408,10 @@ class _Look:
         }
         return [known.get(each, each) for each in members]
 
-    def _is_at_work(self, kind: JobKind, waiting: Waiting) -> bool:
-        """Whether the job that the message names runs, and is one of this instance's present stint."""
+    def _is_at_work(self, waiting: Waiting) -> bool:
+        """Whether the job that the message names runs on an instance; whatever it is, no other one runs beside it."""
         job = self._known
-        return (
-            job is not None
-            and not job.status.final
-            and counts_for(job, kind, waiting.action.instance_id, _since(waiting))
-        )
+        return job is not None and not job.status.final and waiting.action.instance_id in job.hosts
 
     def _is_late(self, job: Job) -> bool:
         """Whether a running job takes longer than usual ones: then it may wait for a machine that is gone."""
@@ -401,57 +429,120 @@ class _Look:
         """Seconds: the longest timeout of the groups in this message."""
         return max(float(each.timeout) for each in self._settings.values())
 
-    def _wait_for(self, job: Job | None, waiting: Waiting) -> None:
-        """The job is not over: look again when it may be."""
+    def _wait_for_known(self, kind: JobKind, waiting: Waiting) -> None:
+        """The message's job runs on the instance, and counts for it if it is one of this kind and its present stint."""
+        job = self._known
         assert job  # noqa: S101 - a caller's mistake
+        if counts_for(job, kind, waiting.action.instance_id, _since(waiting)):
+            self._wait_for(job, waiting)
+            return
+        loss = loss_of(self.message, job, waiting.action.instance_id, kind)
+        self._alert(f"{loss.words} It runs, so the next one waits for its end", job.id, waiting)
+        self._wait_for(job, waiting, self.message.lost_jobs)
+
+    def _wait_for(self, job: Job, waiting: Waiting, lost_jobs: int = 0) -> None:
+        """The job is not over: look again when it may be."""
         if job.started_at is None and self._tower.now() - job.created_at > PENDING_TOO_LONG:
             reason = f"job {job.id} has not started for {PENDING_TOO_LONG:.0f} s: look at Tower's capacity"
             self._alert(reason, job.id, waiting)
-        if stuck := self._stuck_jobs.find(job, self._patience()):
+        cancel_at = 0.0
+        if stuck := self._how_stuck(job):
             self._alert(stuck.words, job.id, waiting)
-            if stuck.overdue and (trouble := self._end(job)):
-                self._alerts.setdefault(waiting.action, (job.id, Note(trouble)))
-        self._put_off(waiting, job.id, self._poll_delay(job), lost_jobs=0)
+            cancel_at = self._cancel_overdue(job, stuck, waiting)
+        self._put_off(waiting, job.id, self._poll_delay(job), lost_jobs, cancel_at=cancel_at)
+
+    def _cancel_overdue(self, job: Job, stuck: Stuck, waiting: Waiting) -> float:
+        """Cancels a job that hangs for too long; until when that is not tried again, 0 unless Tower refused it.
+
+        A refusal is noted once. It is tried again when the job has been silent for twice as long: a role may have been
+        granted.
+        """
+        cancel_at = self.message.cancel_at if job.id == self.message.job_id else 0.0
+        if not stuck.overdue or cancel_at > self._now:
+            return cancel_at
+        if (trouble := self._end(job)) and not cancel_at:
+            self._notes.append((waiting.action, job.id, Note(trouble)))
+        if job.id in self._not_cancelled:
+            return self._now + stuck.silence
+        reason = f"job {job.id} was stuck, and is cancelled: the hosts that answer get another job"
+        self._alert(reason, job.id, waiting, again=True)
+        return 0.0
+
+    def _how_stuck(self, job: Job) -> Stuck | None:
+        """Whether a running job hangs, by the longest timeout of the groups of all its hosts.
+
+        Whose these are is asked only once it would be stuck by the timeouts of this message's groups.
+        """
+        stuck = self._stuck_jobs.find(job, self._patience())
+        if not stuck:
+            return None
+        if job.id not in self._timeouts:
+            self._timeouts[job.id] = self._timeouts_of(job)
+        longest, unsure = self._timeouts[job.id]
+        return self._stuck_jobs.find(job, longest, unsure)
+
+    def _timeouts_of(self, job: Job) -> tuple[float, str]:
+        """The longest timeout of the groups of a job's hosts, and why there may be a longer one, empty if not."""
+        others = job.hosts - {each.action.instance_id for each in self._open if each.action.group in self._settings}
+        if not others or job.inventory_id is None:
+            return self._patience(), ""
+        found = self._tower.hosts_named(Inventory(job.inventory_id, ""), others)
+        names = {str(host.owner.get("group", "")) for host in found if host.owner} - self._settings.keys()
+        groups = self._fleet.groups(names) if names else {}
+        known = {name: _readable(groups.get(name)) for name in sorted(names)}
+        unread = [name for name, settings in known.items() if settings is None]
+        unsure = f"the rollcall:timeout of its group {unread[0]!r} is not known" if unread else ""
+        return max([self._patience(), *(float(each.timeout) for each in known.values() if each)]), unsure
 
     def _end(self, job: Job) -> str:
-        """Cancels a job, once a round; why that could not be, nothing if it was."""
-        if job.id not in self._not_cancelled:
-            self._not_cancelled[job.id] = self._stuck_jobs.end(job)
-        return self._not_cancelled[job.id]
+        """Cancels a job, once a round; why that could not be, said once, and nothing if it was."""
+        if job.id in self._ended_jobs:
+            return ""
+        self._ended_jobs.add(job.id)
+        trouble = self._stuck_jobs.end(job)
+        if trouble:
+            self._not_cancelled.add(job.id)
+        return trouble
 
     def _poll_delay(self, job: Job) -> float:
         elapsed = self._tower.now() - job.started_at if job.started_at else 0.0
         polls = self.message.polls if job.id == self.message.job_id else 0
         return timing.poll_delay(elapsed, self._usual_durations(job.kind), polls)
 
-    def _without_job(self, template: JobTemplate, inventory: Inventory, waiting: Waiting) -> None:
-        """No job of its stint holds an instance: it gets one, but not at once if one was launched and is gone."""
-        lost = self.message.job_id
-        if lost is None:
+    def _without_job(self, template: JobTemplate, inventory: Inventory, kind: JobKind, waiting: Waiting) -> None:
+        """No job of its stint holds an instance: it gets one, but not at once if one was launched and is gone.
+
+        At once after one that is there and over, and does not count: its tag was changed meanwhile. Only the first time
+        in a row, for if none ever counts each would be followed by the next.
+        """
+        lost_jobs, pause = self.message.lost_jobs, self.message.relaunch_at - self._now
+        if self.message.job_id is not None:
+            loss = loss_of(self.message, self._known, waiting.action.instance_id, kind)
+            self._alert(loss.words, self._known and self._known.id, waiting)
+            lost_jobs, pause = loss.times, 0 if loss.holds and loss.times == 1 else loss.pause
+        if pause > 0:
+            self._put_off(waiting, None, pause, lost_jobs, self._now + pause)
+        else:
+            self._lost_jobs[waiting] = lost_jobs
             self._relaunches[template, inventory, None, False].append(waiting)
-            return
-        times = self.message.lost_jobs + 1
-        reason = (
-            f"job {lost}, which was launched for it, is not found in Tower any more: was Tower restored, the job "
-            "deleted, or a role taken from the token's user?"
-        )
-        self._alert(reason, None, waiting)
-        self._put_off(waiting, None, timing.held_relaunch_delay(times), lost_jobs=times)
 
     def _seen_of(self, source: _Source, job: Job, held: Sequence[Job], waiting: Waiting, outcome: Outcome) -> Seen:
         ended_at = job.finished_at or self._tower.now()
         first = min(held, key=lambda one: one.id)
+        unreached = self._unreached.get(waiting, [])
         if outcome == Outcome.OK and job.finished_at is not None:
             self._provisioned[waiting.action] = job.finished_at
         seen = Seen(
             outcome=outcome,
             job_ended_at=ended_at,
             attempts=len(held),
-            age=self._tower.now() - (first.started_at or first.created_at),
+            age=self._tower.now() - _began(first),
             checked_for=self._tower.now() - ended_at,
             comparing=outcome == Outcome.CUT_SHORT
             and self._evidence.is_comparing(job, waiting.action.instance_id, self._tower.now()),
             awaited=waiting.action.awaited,
+            unreached=len(unreached),
+            unreached_for=self._tower.now() - _began(unreached[0]) if unreached else 0.0,
         )
         if not hangs_on_breaker(source.settings, seen):
             return seen
@@ -483,8 +574,31 @@ class _Look:
                 names[job].add(each.action.instance_id)
         for job, own in names.items():
             self._outcomes_of(job, own, group)
-            if job.status == JobStatus.CANCELED:
+            if proves_nothing(job):
                 self._hanging |= self._evidence.unanswered(job) & own
+
+    def _read_unreached(
+        self, settings: GroupSettings, deciding: Mapping[Waiting, Job | None], held: Mapping[Waiting, Sequence[Job]]
+    ) -> None:
+        """Which jobs did not reach those that the deciding one did not reach, the oldest first.
+
+        Others were no try: they were cancelled or ended in error, or an instance's batch never began in them.
+        """
+        unreached = {
+            each: job
+            for each, job in deciding.items()
+            if job and job.status.final and self._outcome_of(job, each) == Outcome.UNREACHABLE
+        }
+        before = self._tower.now() - settings.timeout
+        earlier = {each: _some_earlier(job, held[each], before) for each, job in unreached.items()}
+        names: defaultdict[Job, set[str]] = defaultdict(set)
+        for each, jobs in earlier.items():
+            for job in jobs:
+                names[job].add(each.action.instance_id)
+        shown = {job: self._outcomes_of(job, own, settings.group) or {} for job, own in names.items()}
+        for each, last in unreached.items():
+            dark = [job for job in earlier[each] if shown[job].get(each.action.instance_id) == Outcome.UNREACHABLE]
+            self._unreached[each] = [*dark, last]
 
     def _outcome_of(self, job: Job, waiting: Waiting) -> Outcome | None:
         """What an ended job showed about one instance; None while its events are being processed.
@@ -511,7 +625,9 @@ class _Look:
             return seen
         reasons = passed_over(self._tower, inventory, doubtful)
         return {
-            each: (job_id, replace(one, passed_over=reasons.get(each.action.instance_id, "")))
+            each: (job_id, replace(one, passed_over=reason.words))
+            if (reason := reasons.get(each.action.instance_id))
+            else (job_id, one)
             for each, (job_id, one) in seen.items()
         }
 
@@ -593,6 +709,7 @@ class _Look:
         self, members: Sequence[Waiting], verdicts: Mapping[Waiting, tuple[int | None, Outcome, Verdict]]
     ) -> None:
         """Their hosts first: once the hook is answered their addresses are soon others'."""
+        members = self._held_for_launch(members)
         self._withdraw(members)
         struck = strike_off(self._tower, self._fleet, {each.action.instance_id for each in members})
         kept = [each for each in members if each.action.instance_id in struck.refusals]
@@ -605,6 +722,23 @@ class _Look:
             return replace(report, notes=tuple(notes_on_kept(struck, each.action.instance_id)))
 
         self._complete(removed, Result.ABANDON, abandoned)
+
+    def _held_for_launch(self, members: Sequence[Waiting]) -> list[Waiting]:
+        """Those that Auto Scaling still holds on their way into service; what becomes of the others is settled.
+
+        A person may have completed the hook since the last heartbeat: such an instance serves, or rests in a warm pool.
+        """
+        if not members:
+            return []
+        known = self._fleet.memberships({each.action.instance_id for each in members})
+        held = [each for each in members if (own := known.get(each.action.instance_id)) and own.entering and own.held]
+        others = [each for each in members if each not in held]
+        is_open = self._each(others, lambda each: self._fleet.heartbeat(each.action))
+        self.round.reports += [
+            Report(each.action, error=_not_shown_as_held(each)) for each in others if is_open.get(each)
+        ]
+        self._settle_unfound([each for each in others if is_open.get(each) is False])
+        return held
 
     def _is_no_longer_to_serve(self, waiting: Waiting) -> bool:
         """Whether something other than its load balancers speaks against an instance that may have been a target."""
@@ -656,7 +790,7 @@ class _Look:
         for each in members:
             instance_id = each.action.instance_id
             if instance_id in launched.jobs:
-                self._put_off(each, launched.jobs[instance_id], timing.FIRST_POLL, lost_jobs=self.message.lost_jobs)
+                self._put_off(each, launched.jobs[instance_id], timing.FIRST_POLL, self._lost_jobs.get(each, 0))
             elif instance_id in launched.left:
                 self.round.reports.append(self._left_meanwhile(each, launched.struck))
             else:
@@ -666,16 +800,26 @@ class _Look:
         if verdict.alert:
             self._alert(verdict.reason, job_id, waiting)
 
-    def _alert(self, reason: str, job_id: int | None, waiting: Waiting) -> None:
-        if waiting.action not in self._alerted:
+    def _alert(self, reason: str, job_id: int | None, waiting: Waiting, *, again: bool = False) -> None:
+        """Once for each instance, but for what is to be known whatever was alerted before (again)."""
+        if again or waiting.action not in self._alerted:
             self._alerted.add(waiting.action)
-            self._alerts[waiting.action] = (job_id, Note(reason, alert=True))
+            self._notes.append((waiting.action, job_id, Note(reason, alert=True)))
 
     # What goes on
 
-    def _put_off(self, waiting: Waiting, job_id: int | None, delay: float, lost_jobs: int = 0) -> None:
+    def _put_off(
+        self,
+        waiting: Waiting,
+        job_id: int | None,
+        delay: float,
+        lost_jobs: int = 0,
+        relaunch_at: float = 0.0,
+        cancel_at: float = 0.0,
+    ) -> None:
         capped = max(1.0, min(math.ceil(delay), self._longest))
-        self._later[_Onward(job_id, capped, waiting.action in self._alerted, lost_jobs)].append(waiting)
+        alerted = waiting.action in self._alerted
+        self._later[_Onward(job_id, capped, alerted, lost_jobs, relaunch_at, cancel_at)].append(waiting)
 
     def _send_on(self) -> None:
         """The undecided, by what they wait for; and the failing, by what failed, unless that is the whole message."""
@@ -688,6 +832,8 @@ class _Look:
                 polls=polls,
                 alerted=onward.alerted,
                 lost_jobs=onward.lost_jobs,
+                relaunch_at=onward.relaunch_at,
+                cancel_at=onward.cancel_at,
             )
         # What was put off before something failed goes on once, not twice: messages would double at every failure.
         sent = {each.action for members in self._later.values() for each in members}
@@ -697,7 +843,7 @@ class _Look:
             self._send(troubled, min(timing.FIRST_RETRY, self._longest))
         self.round.reports += [
             Report(action, "", job=job_id, notes=(note,))
-            for action, (job_id, note) in self._alerts.items()
+            for action, job_id, note in self._notes
             if action in sent  # of what failed the error is reported at every try, and of what left meanwhile that
         ]
 
@@ -710,6 +856,36 @@ def _since(waiting: Waiting) -> float:
     """When its present stint began."""
     assert waiting.stint_since is not None  # noqa: S101 - it was looked up
     return waiting.stint_since
+
+
+def _not_shown_as_held(waiting: Waiting) -> InstanceNotVisible:
+    action = waiting.action
+    return InstanceNotVisible(
+        f"{action.instance_id}: its hook {action.hook!r} waits, and yet Auto Scaling does not show it as held"
+    )
+
+
+def _readable(group: Group | None) -> GroupSettings | None:
+    """A group's settings; None if there is no such group, it did not opt in, or a tag of it cannot be read."""
+    try:
+        return read_group_settings(group) if group else None
+    except BadSettings:
+        return None
+
+
+def _began(job: Job) -> float:
+    return job.started_at or job.created_at
+
+
+def _some_earlier(last: Job, held: Iterable[Job], before: float) -> list[Job]:
+    """Of an instance's jobs that started before then (epoch seconds) and may have tried it: the first, and the latest.
+
+    A later start does not make it final that the instance is not reached. Without the latest ones an instance would
+    wait for ever whose first jobs came to nothing.
+    """
+    tried = [job for job in held if job.id != last.id and _began(job) <= before and not proves_nothing(job)]
+    tried.sort(key=lambda job: job.id)
+    return [*tried[:1], *tried[1:][1 - EARLIER_EXAMINED :]]
 
 
 def _passes(seen: Seen) -> bool:

@@ -41,6 +41,8 @@ class Seen(NamedTuple):
     breaker: str = ""
     passed_over: str = ""
     awaited: bool = True
+    unreached: int = 0
+    unreached_for: float = 0
 
 
 def judge(settings: GroupSettings, seen: Seen, now: float) -> Verdict:
@@ -69,9 +71,9 @@ def _judge(settings: GroupSettings, seen: Seen, now: float) -> Verdict:
         case Outcome.UNREACHABLE if not _counts_as_unreachable(settings, seen):
             return _relaunch_after(_until_next_try(seen, now), Decision.WAIT, "unreachable: perhaps still booting")
         case Outcome.UNREACHABLE if seen.breaker:
-            return _held_by_breaker(seen, f"unreachable for {seen.age:.0f} s", _until_next_try(seen, now))
+            return _held_by_breaker(seen, f"unreachable for {seen.unreached_for:.0f} s", _until_next_try(seen, now))
         case Outcome.UNREACHABLE:
-            return _against(settings, f"unreachable for {seen.age:.0f} s, in {seen.attempts} jobs")
+            return _against(settings, f"unreachable for {seen.unreached_for:.0f} s, in more than one job")
         case Outcome.CUT_SHORT if seen.comparing:
             reason = "its job failed for other hosts: another one under way will show whether it is done"
             return Verdict(Decision.WAIT, reason, delay=timing.CHECK_INTERVAL)
@@ -93,7 +95,7 @@ def hangs_on_breaker(settings: GroupSettings, seen: Seen) -> bool:
 
 def _counts_as_unreachable(settings: GroupSettings, seen: Seen) -> bool:
     """Whether an instance was tried for long enough, and often enough, whatever the first job took."""
-    return seen.age >= settings.timeout and seen.attempts >= TRIES_UNREACHABLE
+    return seen.unreached_for >= settings.timeout and seen.unreached >= TRIES_UNREACHABLE
 
 
 def _held_by_breaker(seen: Seen, evidence: str, delay: float) -> Verdict:

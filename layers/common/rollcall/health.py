@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 CHECK_TIMEOUT = 3.0  # seconds
 CHECKS_AT_ONCE = 64
 PROBING_TIME = 20.0  # seconds for all probes of an invocation together
+PROBED_UNTIL = 80.0  # seconds of the gate's rounds, of the 110 of its function: the others are for what follows
 HTTP_OK = range(200, 300)
 
 
@@ -32,10 +33,15 @@ class Health(NamedTuple):
 
 
 class Probes:
-    """Connects to instances, for a whole invocation through one pool and until one deadline."""
+    """Connects to instances, for a whole invocation through one pool and until one deadline.
+
+    Its time begins when it is asked first, for Tower may let a round wait before that. It ends with the invocation's.
+    """
 
     def __init__(self, seconds: float = PROBING_TIME) -> None:
-        self._deadline = time.monotonic() + seconds
+        self._seconds = seconds
+        self._latest = time.monotonic() + PROBED_UNTIL
+        self._deadline: float | None = None
         self._pool: ThreadPoolExecutor | None = None
 
     def ask(self, probes: Sequence[tuple[str, Check]]) -> list[str | None]:
@@ -44,8 +50,13 @@ class Probes:
         Nothing but these addresses is ever connected to. They are tried in no order, so that with little time none is
         always the last.
         """
-        left = self._deadline - time.monotonic()
-        if not probes or left <= 0:
+        if not probes:
+            return []
+        now = time.monotonic()
+        if self._deadline is None:
+            self._deadline = min(now + self._seconds, self._latest)
+        left = self._deadline - now
+        if left <= 0:
             return [None] * len(probes)
         self._pool = self._pool or ThreadPoolExecutor(CHECKS_AT_ONCE)
         order = random.sample(range(len(probes)), len(probes))

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .errors import HostLimitReached, RollcallError, TowerDenied, TowerRejected, TowerUnavailable
 from .model import EMPTY
-from .transport import FORBIDDEN, HTTP_OK, NOT_FOUND, TOO_LARGE, UNAUTHORIZED, object_of, words_of
+from .plain_text import why_no_host
+from .transport import FORBIDDEN, HTTP_OK, NOT_FOUND, TOO_LARGE, UNAUTHORIZED, object_of, text_of, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 BULK_CREATE_MAX = 100  # BULK_HOST_MAX_CREATE, the server's default
 BULK_DELETE_MAX = 250  # BULK_HOST_MAX_DELETE, the server's default
-NAME_MAX = 512  # characters of a host's name [036]
 INSTANCE_ID_MAX = 1024  # characters of a host's instance_id [516]
 BAD_REQUEST, CRASHED = 400, 500
 # What may be about one of a call's hosts, or their number; after so many of a kind without a success between them it is
@@ -36,7 +36,6 @@ BAD_REQUEST, CRASHED = 400, 500
 REFUSALS_MAX = {BAD_REQUEST: 64, TOO_LARGE: 64, CRASHED: 16}
 LOOKS = 4  # in vain, for hosts that exist as Tower says: others may make and remove them
 NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # in JSON
-TEMPLATED = ("{{", "{%")  # in a name Tower refuses what Jinja would evaluate (awx/main/utils/common.py, sanitize_jinja)
 
 
 class NewHost(NamedTuple):
@@ -115,15 +114,8 @@ def require_instance_id(instance_id: str) -> None:
 def _raw(host: NewHost) -> Json:
     """A host as Tower is given it. Raises TowerRejected for what Tower refuses, or takes for another name [033-042]."""
     name = host.instance_id
-    require_text("name", name)
-    if not name or name != name.strip() or len(name) > NAME_MAX:
-        raise TowerRejected(f"its name has no character, a blank around it, or more than {NAME_MAX} characters")
-    if name.count(":") == 1:
-        raise TowerRejected("Tower takes its name for NAME:PORT")
-    if "," in name:
-        raise TowerRejected("a filter and a limit take its name for two")
-    if any(sign in name for sign in TEMPLATED):
-        raise TowerRejected("its name holds a Jinja expression")
+    if why := why_no_host(name):
+        raise TowerRejected(f"it may not be called so ({why})")
     require_text("description", host.description)
     return {
         "name": name,
@@ -137,14 +129,14 @@ def _raw(host: NewHost) -> Json:
 def says_duplicate(answer: requests.Response) -> bool:
     """Whether making something failed on a name that exists: found by the check [031, 204], or lost in a race [453]."""
     return answer.status_code == BAD_REQUEST and any(
-        words in answer.text
+        words in text_of(answer)
         for words in ("with this Name and Inventory already exists", "Duplicates found", "duplicate key value")
     )
 
 
 def _is_about_the_inventory(answer: requests.Response) -> bool:
     """Whether a bulk create was refused for the inventory that it names [214, 443]."""
-    return "inventory" in (object_of(answer) or {}) or "in manual inventories" in answer.text
+    return "inventory" in (object_of(answer) or {}) or "in manual inventories" in text_of(answer)
 
 
 class Making:
@@ -172,25 +164,27 @@ class Making:
                 self._raw[host.instance_id] = _raw(host)
             except TowerRejected as error:
                 self._errors[host.instance_id] = self._of(host.instance_id, error)
-        for names in batched(self._raw, BULK_CREATE_MAX):
-            try:
+        try:
+            for names in batched(self._raw, BULK_CREATE_MAX):
                 self._make(names)
-            except RollcallError as error:
-                known = self._ids.keys() | self._existing.keys() | self._errors.keys()
-                if not known:
-                    raise
-                self._errors |= dict.fromkeys(self._raw.keys() - known, error)
-                break
+            if self._full:
+                self._look_for(self._unsettled())  # what exists needs no room
+                self._errors |= dict.fromkeys(self._unsettled(), self._full)
+        except RollcallError as error:
+            if not (self._ids or self._existing or self._errors):
+                raise
+            self._errors |= dict.fromkeys(self._unsettled(), error)
         return MadeHosts(self._ids, self._existing, self._errors)
+
+    def _unsettled(self) -> list[str]:
+        """The hosts of which nothing came yet."""
+        return [name for name in self._raw if not (name in self._ids or name in self._existing or name in self._errors)]
 
     def _of(self, name: str, error: RollcallError) -> TowerRejected:
         return TowerRejected(f"host {name!r} of inventory {self._inventory.name!r}: {error}")
 
     def _make(self, names: Sequence[str]) -> None:
-        if not names:
-            return
-        if self._full:
-            self._errors |= dict.fromkeys(names, self._full)
+        if not names or self._full:
             return
         if not self._in_bulk:
             self._make_one_by_one(names)
@@ -222,19 +216,22 @@ class Making:
             else:
                 self._refused([name], answer)
             del remaining[0]
-        if self._full:
-            self._errors |= dict.fromkeys(remaining, self._full)
 
     def _missing(self, names: Collection[str]) -> list[str]:
         """Those that are not there, at a look now; the others are kept as they are."""
-        there = {host.name: host for host in self._hosts_named(names)}
-        self._existing |= there
+        there = self._look_for(names)
         self._vain_looks += not there
         if self._vain_looks == LOOKS:
             raise TowerUnavailable(
                 f"inventory {self._inventory.name!r} has hosts of this batch, says Tower, and does not show them"
             )
         return [name for name in names if name not in there]
+
+    def _look_for(self, names: Collection[str]) -> dict[str, Host]:
+        """Those that are there, at a look now; they are kept as they are."""
+        there = {host.name: host for host in self._hosts_named(names)} if names else {}
+        self._existing |= there
+        return there
 
     def _refused(self, names: Sequence[str], answer: requests.Response) -> None:
         """A call was refused for all of its hosts: which is meant is found by halves. Raises what is about none."""
@@ -250,7 +247,6 @@ class Making:
             self._make(names[half:])
         elif isinstance(error, HostLimitReached):
             self._full = error
-            self._errors[names[0]] = error
         elif isinstance(error, TowerUnavailable):
             self._errors[names[0]] = error
         else:
@@ -258,7 +254,7 @@ class Making:
 
     def _error(self, answer: requests.Response) -> RollcallError:
         where = f"inventory {self._inventory.name!r}"
-        if "lack permissions" in answer.text:  # 400 rather than 403 [407]
+        if "lack permissions" in text_of(answer):  # 400 rather than 403 [407]
             return TowerDenied(f"Tower lets the token add no hosts to {where}: {words_of(answer)}")
         error = self._http.error(answer)
         if isinstance(error, HostLimitReached):
@@ -326,7 +322,7 @@ class Deleting:
 
     def _gone(self, hosts: Sequence[Host | DumpedHost], answer: requests.Response) -> set[int]:
         """Those that are gone already, where that is what the answer says [221]."""
-        if "do not exist" not in answer.text:
+        if "do not exist" not in text_of(answer):
             return set()
         ids = {host.id for host in hosts}
         return ids - set(self._there(ids))
@@ -348,7 +344,7 @@ class Deleting:
         answer = self._http.send(
             "POST", f"inventories/{host.inventory_id}/hosts/", {"id": host.id, "disassociate": True}
         )
-        is_gone = answer.status_code == BAD_REQUEST and "does not exist" in answer.text
+        is_gone = answer.status_code == BAD_REQUEST and "does not exist" in text_of(answer)
         if answer.status_code in HTTP_OK or answer.status_code == NOT_FOUND or is_gone:
             return
         error = self._http.error(answer)

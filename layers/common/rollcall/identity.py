@@ -27,8 +27,13 @@ class Marker(NamedTuple):
 
 def marker_of(host: Host | DumpedHost, account: str, region: str) -> Marker | None:
     """A managed host's marker; None for one that is not this installation's, is a copy, or names no instance."""
+    return None if is_copy(host) else marked_for(host, account, region)
+
+
+def marked_for(host: Host | DumpedHost, account: str, region: str) -> Marker | None:
+    """The same of a managed host and of a copy."""
     raw = marker_in(host.variables)
-    if (raw.get("account"), raw.get("region")) != (account, region) or is_copy(host):
+    if (raw.get("account"), raw.get("region")) != (account, region):
         return None
     instance_id = str(raw.get("instance_id", ""))
     if not INSTANCE_ID.fullmatch(instance_id):

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from . import waiting as timing
+from .answers import UNANSWERED_LIFE
 from .errors import InstanceNotVisible, RollcallError, Transient
 from .events import read_records
 from .model import Transition
@@ -120,21 +121,23 @@ class Intake:
         still_open: Collection[LifecycleAction],
         error: Exception,
     ) -> bool:
-        """Whether a message is about launches that nobody waits for any more, of instances that live on.
+        """Whether a message is about launches that no hook holds any more, of instances that live on.
 
+        That AWS does not find their actions passes by itself while Auto Scaling shows one of them as held.
         An instance that goes may still have a host to be struck off, by whatever queue it came.
         """
         launches = all(action.transition == Transition.LAUNCHING for action in actions)
         if not actions or not launches or any(action in still_open for action in actions):
             return False
-        awaited = all(action.awaited for action in actions)
-        if isinstance(error, InstanceNotVisible):  # and never will be: nothing was made for it
-            return awaited or time.time() - record.first_received_at > UNSEEN_LIFE
-        if not awaited:  # nobody ever waited for them: they serve already
-            return False
+        age = time.time() - record.first_received_at
+        unseen = isinstance(error, InstanceNotVisible)  # and never will be: nothing was made for it
+        if not all(action.awaited for action in actions):  # no hook ever held them: they serve already
+            return unseen and age > UNSEEN_LIFE
         try:
             fleet, ids = self._fleets.of(actions[0]), {action.instance_id for action in actions}
-            return not fleet.departed(ids, fleet.memberships(ids))
+            if age < UNANSWERED_LIFE and fleet.held(actions):
+                return False
+            return unseen or not fleet.departed(ids, fleet.memberships(ids))
         except RollcallError as trouble:
             self._announcer.no_heartbeat(actions[0], trouble)
             return False

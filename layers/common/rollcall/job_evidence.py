@@ -6,6 +6,7 @@ a good one that were not always reached; and never more of them than EVENTS_MAX 
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 
@@ -42,7 +43,10 @@ class Evidence(Protocol):
         """
 
     def longest_task(self, job: Job) -> float | None:
-        """Seconds that the longest task took in the newest good job of the same kind and playbook; None without one."""
+        """Seconds that the longest task took in the newest good job of the same kind and playbook.
+
+        None without such a job; infinity if it has too many tasks to tell.
+        """
 
     def unanswered(self, job: Job) -> frozenset[str]:
         """The hosts of a job on which a task has started and not ended."""
@@ -94,11 +98,13 @@ class JobEvidence(Evidence):
             return dict.fromkeys(names, Outcome.UNPROVEN)
         outcomes = {name: evidence.of_failed_host(summaries.get(name)) for name in names}
         clean = {name for name in summaries if outcomes[name] == Outcome.CUT_SHORT}
+        if not job.scm_revision:  # a project without any may have been edited since a good run, so that none is alike
+            return outcomes
         self._uncompared |= {(job.id, name) for name in clean}
         for good in self._comparators(job) if clean else ():
             like = self._like(good, clean, group)
             if like and (events := self._traced(job)) is not None and (compared := self._traced(good)) is not None:
-                comparator = Comparator(compared, like, is_same=bool(job.scm_revision))
+                comparator = Comparator(compared, like)
                 outcomes |= evidence.of_failed_job(like, summaries, events, comparator)
                 self._uncompared -= {(job.id, name) for name in like}
                 clean -= like.keys()
@@ -165,8 +171,12 @@ class JobEvidence(Evidence):
     def longest_task(self, job: Job) -> float | None:
         """See Evidence. Over all hosts, from a task's start to the start of the next: none of its events is later."""
         good = self._tower.last_good_job(job)
-        events = self._tower.events(good.id, (TASK_STARTED, ENDED), TASKS_MAX) if good else None
-        times = sorted(event.at for event in events or ())
+        if good is None:
+            return None
+        events = self._tower.events(good.id, (TASK_STARTED, ENDED), TASKS_MAX)
+        if events is None:
+            return math.inf
+        times = sorted(event.at for event in events)
         return max((after - before for before, after in pairwise(times)), default=None)
 
     def unanswered(self, job: Job) -> frozenset[str]:

@@ -34,6 +34,7 @@ class LifecycleAction:
     text; empty if nothing. message_id: of the message it came in; the same action may come in several. received_at:
     when that was first received, in epoch seconds; infinity if it came in none. at: when Auto Scaling told of it,
     likewise; infinity if nobody knows. troubled: its message failed before, so that somebody may have been alerted.
+    unanswered_since: see Waiting; only cleanup's own messages carry it.
     """
 
     transition: Transition
@@ -51,6 +52,7 @@ class LifecycleAction:
     received_at: float = field(default=math.inf, compare=False)
     at: float = field(default=math.inf, compare=False)
     troubled: bool = field(default=False, compare=False)
+    unanswered_since: float | None = field(default=None, compare=False)
 
     @property
     def awaited(self) -> bool:
@@ -483,7 +485,9 @@ class GateMessage(NamedTuple):
     job_id: the job last known to hold these instances, None where their groups have no template.
     since: when they were registered; heartbeat_at: when their hooks began to wait, or last got a heartbeat (both epoch
     seconds). polls: how often the same job has been looked at. alerted: whether an alert about them was published.
-    lost_jobs: how often in a row a job that was launched for them was not found in Tower any more.
+    lost_jobs: how often in a row a job that was launched for them did not count for them: see lost_jobs.py.
+    relaunch_at: until when no other one is launched; cancel_at: until when no other attempt is made to cancel theirs,
+    which Tower refused (both epoch seconds).
     """
 
     waiting: tuple[Waiting, ...]
@@ -493,6 +497,8 @@ class GateMessage(NamedTuple):
     polls: int = 0
     alerted: bool = False
     lost_jobs: int = 0
+    relaunch_at: float = 0.0
+    cancel_at: float = 0.0
 
 
 class Watched(NamedTuple):
@@ -519,7 +525,8 @@ class RetireMessage(NamedTuple):
 
     job_id: the retire job that is known to hold them, None as long as none is. since: when cleanup handed them over;
     heartbeat_at: when their hooks last got a heartbeat; unanswered_since: see Waiting (all epoch seconds). polls: how
-    often the same job has been looked at.
+    often the same job has been looked at. lost_jobs: how often a job that was launched for them did not count for them:
+    see lost_jobs.py. relaunch_at: until when no other one is launched, in epoch seconds.
     """
 
     retiring: tuple[LifecycleAction, ...]
@@ -528,6 +535,8 @@ class RetireMessage(NamedTuple):
     heartbeat_at: float
     polls: int = 0
     unanswered_since: float | None = None
+    lost_jobs: int = 0
+    relaunch_at: float = 0.0
 
 
 class Wishes(NamedTuple):

@@ -60,7 +60,6 @@ ANSIBLES_GROUPS = frozenset({"all", "ungrouped", "_meta", "localhost", "127.0.0.
 # EC2's own words for an id that it refuses: it "may only contain lowercase alphanumeric characters and a single dash";
 # Auto Scaling takes at most 19 characters (its API, XmlStringMaxLen19).
 INSTANCE_ID = re.compile(r"i-[0-9a-z]{1,17}")
-IN_A_LIMIT = re.compile(r"i-[0-9a-z]+")  # the same; a length means nothing to a limit
 # A NUL, which no PostgreSQL stores (AWX takes it out of what jobs print), and half a surrogate pair, which JSON can
 # write and UTF-8 cannot: the newest ansible-core reads no inventory that holds one.
 NOT_STORED = re.compile("[\0\ud800-\udfff]")
@@ -81,6 +80,7 @@ class Why(StrEnum):
     ANSIBLES = "Ansible's or Rollcall's own"
     TOWERS = "Tower's own"
     A_HOSTS = "hosts are called so"
+    NO_INSTANCE = "hosts are called what their instances are"
     A_PATH = "Ansible would take it for a path to other files"
     NOT_PRINTABLE = "it has blanks around it, or characters that cannot be printed"
 
@@ -154,6 +154,15 @@ def why_no_group(name: str) -> Why | None:
     return why_no_key(name)
 
 
+def why_no_host(name: str) -> Why | None:
+    """Why a host of ours may not be called so; None if it may.
+
+    It is called what its instance is: that is one host to a limit and to a filter, and nothing else to either; and
+    nothing that Tower refuses in a name, or takes for another one.
+    """
+    return None if INSTANCE_ID.fullmatch(name) else Why.NO_INSTANCE
+
+
 class BadLimit(ValueError):
     """A job was to be launched on more than some instances: a fault of ours."""
 
@@ -166,6 +175,6 @@ def limit_to(instance_ids: Collection[str]) -> str:
     """
     if not instance_ids:
         raise BadLimit("a job is never launched without a limit")
-    if strange := [each for each in instance_ids if not IN_A_LIMIT.fullmatch(each)]:
+    if strange := [each for each in instance_ids if why_no_host(each)]:
         raise BadLimit(f"a job is limited to instances only, and {strange[0]!r} is none's id")
     return ",".join(instance_ids)

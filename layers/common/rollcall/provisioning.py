@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .removal import StruckOff
     from .tower import Tower
 
-CLOCK_STEP = 2.0  # seconds; Tower tells its time in whole ones
+CLOCK_STEP = 5.0  # seconds by which a job may look too old: Tower's nodes have clocks of their own, in whole seconds
 
 
 class Launched(NamedTuple):

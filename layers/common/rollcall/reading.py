@@ -22,7 +22,19 @@ from .followable import name_objections
 from .objections import require_none
 from .provisioning import find_in_tower, job_of
 from .settings import OPT_IN_TAG, read_group_settings
-from .snapshot import Place, Snapshot, groups_of, homes, is_young, managed, owners_of, proven, since, suspects
+from .snapshot import (
+    Place,
+    Snapshot,
+    copies_of,
+    groups_of,
+    homes,
+    is_young,
+    managed,
+    owners_of,
+    proven,
+    since,
+    suspects,
+)
 from .stint import read_stint
 from .variables import job_owed_since
 
@@ -197,7 +209,7 @@ class Reading:
         of_jobs = set(self._of_jobs(seen, wishes))
         return {
             host.id
-            for host, marker in managed(seen)
+            for host, marker in (*managed(seen), *copies_of(seen))
             if marker.instance_id not in known or (marker.instance_id in of_jobs and read_stint(host.variables) is None)
         }
 

@@ -16,7 +16,7 @@ from itertools import batched
 from typing import TYPE_CHECKING, NamedTuple
 
 from .answers import require_visible
-from .errors import BadSettings, InstanceNotVisible, JobStillLanding, TowerDenied, TowerUnavailable
+from .errors import BadSettings, HostRenamed, InstanceNotVisible, JobStillLanding, TowerDenied, TowerUnavailable
 from .events import written
 from .eviction import evict
 from .followable import objections_to
@@ -24,14 +24,17 @@ from .identity import address_key
 from .model import GateMessage, LifecycleAction, Parameters, Result, Transition, Waiting
 from .objections import require_none
 from .parameters import read_parameters
-from .provisioning import find_in_tower, job_of, launch, require_limitable
+from .passed_over import renamed_hosts
+from .provisioning import CLOCK_STEP, find_in_tower, job_of, launch, require_limitable
 from .removal import strike_off
 from .reports import NO_LONGER_WAITING, Event, Note, Report, failing, going, gone, notes_on_kept, without_refused
 from .resting import is_enabled_again
 from .settings import RETIRE_TAG, read_group_settings
 from .stint import begins_anew, joined_by, may_be_former, new_stint, rested_since, stint_of
+from .stuck_jobs import StuckJobs
 from .tower import NewHost
 from .traffic import require_askable
+from .unknown_instances import without_too_many_unknown
 from .variables import OWED_SINCE, RESTING, host_variables, left_out, with_ours, with_state
 from .waiting import HOOK_LIFE_MAX, POLL_MAX, longest_wait, poll_delay
 
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
 
     from .eviction import Eviction
     from .fleet import Fleet, Fleets, Membership
+    from .job_evidence import Evidence
     from .model import Group, GroupSettings, Host, Instance, Inventory, Job, JobKind, JobTemplate
     from .queues import Queues
     from .removal import StruckOff
@@ -79,7 +83,7 @@ class Newcomer(NamedTuple):
 class Registered(NamedTuple):
     """A newcomer whose host exists; existing is the host as it was found, None if it was made just now.
 
-    stint: the present one, as the host's marker has it now. begun: this message begins it.
+    stint: the present one, as the host's marker has it now. begun: this message begins it. notes: on jobs of before it.
     """
 
     newcomer: Newcomer
@@ -87,6 +91,7 @@ class Registered(NamedTuple):
     existing: Host | None
     stint: Stint
     begun: bool
+    notes: tuple[Note, ...] = ()
 
     @property
     def jobs_since(self) -> float:
@@ -100,16 +105,32 @@ class Registered(NamedTuple):
 
 
 class Register:
-    """Registers batches of launch actions. clock() is this machine's, in epoch seconds."""
+    """Registers batches of launch actions.
+
+    clock() is this machine's, in epoch seconds; evidence() is what jobs show, made only where one of before hangs.
+    share: the fraction of an inventory's managed hosts that may go on the word of messages alone.
+    """
 
     def __init__(
-        self, settings: Settings, tower: Tower, fleets: Fleets, queues: Queues, clock: Callable[[], float]
+        self,
+        settings: Settings,
+        tower: Tower,
+        fleets: Fleets,
+        queues: Queues,
+        clock: Callable[[], float],
+        evidence: Callable[[], Evidence],
+        *,
+        share: float,
     ) -> None:
         self._settings = settings
         self._tower = tower
         self._fleets = fleets
         self._queues = queues
         self._clock = clock
+        self._share = share
+        self._evidence = evidence
+        self._stuck_jobs: StuckJobs | None = None
+        self._not_cancelled: dict[int, str] = {}
 
     def register(self, actions: Collection[LifecycleAction]) -> list[Report]:
         """What became of each action: handed to the gate, done with, or failed; and who was evicted for their sake."""
@@ -157,6 +178,8 @@ class Register:
                     else:
                         reports.append(_not_pending(fleet, action, membership))
         with failing(away, reports):
+            unknown = ids - memberships.keys() - instances.keys()
+            away = without_too_many_unknown(self._tower, fleet, away, unknown, self._share, reports)
             struck = strike_off(self._tower, fleet, {action.instance_id for action in away})
             reports += [_struck_off(action, "already gone", struck) for action in away]
         newcomers = [
@@ -205,8 +228,12 @@ class Register:
 
     def _with_parameters(self, fleet: Fleet, newcomers: list[Newcomer]) -> list[Newcomer]:
         """Those of groups that let their instances ask for more, with what they ask for; and all the others."""
-        asking = {each.instance.instance_id: each.settings.group for each in newcomers if each.settings.user_data}
-        asked = read_parameters(fleet, asking, allowed=self._settings.user_data)
+        asking = {
+            each.instance.instance_id: (each.settings.group, each.inventory)
+            for each in newcomers
+            if each.settings.user_data
+        }
+        asked = read_parameters(fleet, self._tower, asking, allowed=self._settings.user_data)
         return [replace(each, asked=asked.get(each.instance.instance_id, each.asked)) for each in newcomers]
 
     # Hosts
@@ -219,7 +246,8 @@ class Register:
         for inventory, own in by_inventory.items():
             with failing([newcomer.action for newcomer in own], reports):
                 in_time = self._in_time(inventory, own, reports)
-                free = self._make_way(fleet, inventory, in_time, reports)
+                reachable = self._without_renamed(fleet, inventory, in_time, reports)
+                free = self._make_way(fleet, inventory, reachable, reports)
                 registered += self._make_hosts_in(fleet, inventory, free, reports)
         return registered
 
@@ -238,6 +266,16 @@ class Register:
     def _is_late(self, newcomer: Newcomer) -> bool:
         served = self._clock() - newcomer.action.at
         return not newcomer.action.awaited and newcomer.template is not None and served >= newcomer.settings.timeout
+
+    def _without_renamed(
+        self, fleet: Fleet, inventory: Inventory, newcomers: list[Newcomer], reports: list[Report]
+    ) -> list[Newcomer]:
+        """Without those whose host has another name: a second one would have the same address."""
+        ids = {each.instance.instance_id for each in newcomers}
+        renamed = renamed_hosts(self._tower, inventory, ids, self._settings.account, fleet.region) if ids else {}
+        left = [each for each in newcomers if each.instance.instance_id in renamed]
+        reports += [Report(each.action, error=HostRenamed(renamed[each.instance.instance_id])) for each in left]
+        return [each for each in newcomers if each not in left]
 
     def _make_way(
         self, fleet: Fleet, inventory: Inventory, newcomers: list[Newcomer], reports: list[Report]
@@ -262,7 +300,8 @@ class Register:
         by_id: defaultdict[str, list[Newcomer]] = defaultdict(list)
         for newcomer in sorted(newcomers, key=lambda each: (each.action.at, each.action.received_at)):
             by_id[newcomer.instance.instance_id].append(newcomer)
-        now = self._tower.now()
+        # Another node of Tower stamps the jobs. None of before is so young: to leave and to come back takes longer.
+        now = self._tower.now() - CLOCK_STEP
         stints = {name: new_stint(now, [each.action for each in own]) for name, own in by_id.items()}
         wanted = {name: _new_host(own[0], inventory, stints[name]) for name, own in by_id.items()}
         made = self._tower.create_hosts(inventory, list(wanted.values()))
@@ -293,7 +332,7 @@ class Register:
     ) -> list[Registered]:
         """The newcomers of one instance whose host was there already, with its variables and its stint put right.
 
-        now: by Tower's clock; when a stint begins that is not the host's.
+        now: by Tower's clock; when a stint begins that is not the host's, unless the host rests since later.
         """
         if host.owner is None and not self._settings.adopt_by_instance_id:
             raise BadSettings(
@@ -302,7 +341,8 @@ class Register:
             )
         actions = [each.action for each in newcomers]
         begun = any(begins_anew(host, action) for action in actions)
-        stint = new_stint(now, actions) if begun else joined_by(stint_of(host), actions)
+        since = max(now, rested_since(host.variables) or now)
+        stint = new_stint(since, actions) if begun else joined_by(stint_of(host), actions)
         ended = dict.fromkeys((RESTING, OWED_SINCE)) if begun else {}
         variables = with_state(with_ours(host.variables, wanted.variables), stint=stint.written(), **ended)
         if begun or host.instance_id != host.name or dict(host.variables) != variables:
@@ -378,7 +418,7 @@ class Register:
             with failing([each.newcomer.action], reports):
                 job = self._present_job(each, jobs)
                 if job is None:
-                    unlaunched.append(each)
+                    unlaunched.append(each._replace(notes=self._past_former_jobs(each, jobs)))
                 elif _is_cared_for(each):
                     reports.append(Report(each.newcomer.action, f"is in job {job.id} already"))
                 else:
@@ -399,19 +439,47 @@ class Register:
     def _present_job(self, registered: Registered, jobs: Sequence[Job]) -> Job | None:
         """The job of an instance in its present stint, None if one is to be launched.
 
-        Raises JobStillLanding while another message may be about to launch one, or one of before runs on the host.
+        Raises JobStillLanding while another message may be about to launch one.
         """
         instance_id = registered.newcomer.instance.instance_id
         if job := job_of(instance_id, jobs, registered.jobs_since):
             return job
-        for job in jobs:
-            if instance_id in job.hosts and not job.status.final:
-                words = f"job {job.id}, launched before the present stint of {instance_id}, still runs on it"
-                raise JobStillLanding(words, retry_in=POLL_MAX)
         if (age := self._age_of_anothers(registered)) < LANDING_TIME:
             words = f"host {instance_id} is new and has no job yet: another message's"
             raise JobStillLanding(words, retry_in=LANDING_TIME - age)
         return None
+
+    def _past_former_jobs(self, registered: Registered, jobs: Sequence[Job]) -> tuple[Note, ...]:
+        """What is to be known of jobs of before the present stint that hang on the host of an instance.
+
+        Raises JobStillLanding while one runs on it that does not hang, or that is to be cancelled later.
+        """
+        instance_id, timeout = registered.newcomer.instance.instance_id, registered.newcomer.settings.timeout
+        notes: list[Note] = []
+        for job in jobs:
+            if instance_id not in job.hosts or job.status.final:
+                continue
+            which = f"job {job.id}, launched before the present stint of {instance_id},"
+            stuck = self._stuck().find(job, timeout)
+            if stuck is None or not (stuck.overdue or stuck.foreign):
+                raise JobStillLanding(f"{which} still runs on it", retry_in=POLL_MAX)
+            trouble = f"job {job.id} is not cancelled, for {stuck.foreign}" if stuck.foreign else self._end(job)
+            if trouble:
+                notes.append(Note(f"{which} hangs, and another is launched beside it: {trouble}", alert=True))
+            else:
+                notes.append(Note(f"{which} hung, and was cancelled"))
+        return tuple(notes)
+
+    def _stuck(self) -> StuckJobs:
+        if self._stuck_jobs is None:
+            self._stuck_jobs = StuckJobs(self._tower, self._evidence())
+        return self._stuck_jobs
+
+    def _end(self, job: Job) -> str:
+        """Cancels a job, once a batch; why that could not be, nothing if it was."""
+        if job.id not in self._not_cancelled:
+            self._not_cancelled[job.id] = self._stuck().end(job)
+        return self._not_cancelled[job.id]
 
     def _age_of_anothers(self, registered: Registered) -> float:
         """Seconds since another message began this stint; infinite if this one did, now or at a try before.
@@ -487,7 +555,7 @@ class Register:
                 outcome,
                 event=Event.REGISTERED,
                 job=job_id,
-                notes=self._notes(each.newcomer),
+                notes=(*self._notes(each.newcomer), *each.notes),
                 left_out=left_out(each.newcomer.instance),
             )
             for each in members

@@ -6,7 +6,7 @@ from collections import defaultdict
 from itertools import batched
 from typing import TYPE_CHECKING, NamedTuple
 
-from .errors import RollcallError, TowerUnavailable
+from .errors import BadSettings, RollcallError, TowerUnavailable
 from .model import EMPTY
 from .settings import OPT_IN_TAG
 from .tower import BULK_DELETE_MAX, DeleteRefused
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from .fleet import Fleet
-    from .model import Host
+    from .model import Host, LifecycleAction
     from .tower import Kept, Tower
 
 LOOKS = 5  # at the hosts; each look finds fewer unless somebody keeps adding them
@@ -81,9 +81,36 @@ def _sorted_out(
 
 
 def inventories_named(tower: Tower, fleet: Fleet) -> frozenset[int] | None:
-    """The ids of the inventories that the groups of ours name; None where one of them cannot be found out."""
+    """The ids of the inventories that the groups of ours name; None while AWS or Tower does not say.
+
+    A tag that cannot be followed says nothing about the inventories of other groups; an ambiguous one names all that it
+    can mean.
+    """
+    named: set[int] = set()
     try:
-        groups = fleet.opted_in(OPT_IN_TAG, members=False).values()
-        return frozenset(tower.inventory(each.group.tags[OPT_IN_TAG].strip()).id for each in groups)
+        for each in fleet.opted_in(OPT_IN_TAG, members=False).values():
+            try:
+                named.add(tower.inventory(each.group.tags[OPT_IN_TAG].strip()).id)
+            except BadSettings as error:
+                named |= error.candidates
     except RollcallError:  # whoever cannot say whose inventory it is takes it for ours
         return None
+    return frozenset(named)
+
+
+def unread_inventories(tower: Tower, fleet: Fleet, actions: Collection[LifecycleAction]) -> dict[str, RollcallError]:
+    """By instance id, why the inventory that its group names cannot be read: a host of it may be left there unseen.
+
+    None for a group that does not exist, or did not opt in. Raises what AWS answers in the place of the groups.
+    """
+    groups = fleet.groups({action.group for action in actions}) if actions else {}
+    errors: dict[str, RollcallError] = {}
+    for name, group in groups.items():
+        if reference := group.tags.get(OPT_IN_TAG, "").strip():
+            try:
+                tower.inventory(reference)
+            except BadSettings as error:
+                errors[name] = BadSettings(f"group {name!r}: tag {OPT_IN_TAG}: {error}: a host may be left there")
+            except RollcallError as error:
+                errors[name] = error
+    return {action.instance_id: errors[action.group] for action in actions if action.group in errors}

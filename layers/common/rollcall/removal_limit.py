@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from .identity import is_copy
+from .identity import is_copy, marker_of
+from .model import Inventory
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from .model import Host
     from .tower import Tower
 
 LIMIT_MIN = 5  # removals from an inventory that no share of it makes too many
@@ -20,21 +22,23 @@ def is_too_many(removals: int, managed: int, share: float) -> bool:
     return removals > LIMIT_MIN and removals > share * managed
 
 
-def over_limit(tower: Tower, instance_ids: Collection[str], share: float) -> set[str]:
+def over_limit(tower: Tower, instance_ids: Collection[str], share: float, account: str, region: str) -> set[str]:
     """Those of the instances whose hosts would be too many of an inventory's managed ones if all of them went.
 
-    Hosts without a marker count as little as they do among the managed ones, and so do copies.
+    All hosts that would go count, whoever made them, but for copies. account, region: whose hosts are the managed ones,
+    as for reconcile. Only an inventory that holds more than LIMIT_MIN such hosts is counted. Raises what Tower's
+    methods raise.
     """
     if len(instance_ids) <= LIMIT_MIN:
         return set()
-    by_inventory: defaultdict[int, set[str]] = defaultdict(set)
+    holding: defaultdict[Inventory, list[Host]] = defaultdict(list)
     for host in tower.hosts_of(instance_ids):
-        if host.owner is None or is_copy(host):
-            continue
-        by_inventory[host.inventory_id] |= {host.name, host.instance_id} & set(instance_ids)
-    return {
-        instance_id
-        for inventory_id, own in by_inventory.items()
-        if len(own) > LIMIT_MIN and is_too_many(len(own), tower.count_managed(inventory_id), share)
-        for instance_id in own
-    }
+        if not is_copy(host):
+            holding[Inventory(host.inventory_id, host.inventory_name)].append(host)
+    stopped: set[str] = set()
+    for inventory, hosts in holding.items():
+        if len(hosts) > LIMIT_MIN:
+            managed = sum(marker_of(each, account, region) is not None for each in tower.dump(inventory).hosts)
+            if is_too_many(len(hosts), managed, share):
+                stopped |= {name for each in hosts for name in (each.name, each.instance_id)} & set(instance_ids)
+    return stopped

@@ -22,13 +22,17 @@ from .events import write_action
 from .fate import Fate, fates
 from .identity import marker_of
 from .looking import Round, take_looks
+from .lost_jobs import Loss, loss_of
 from .model import JobStatus, Outcome, Result
+from .passed_over import passed_over
 from .provisioning import find_in_tower, find_retire_template, launch_alone
-from .removal import StruckOff, strike_off
+from .removal import StruckOff, strike_off, unread_inventories
 from .reports import NO_LONGER_WAITING, Event, Note, Report, failing, notes_on_kept
 from .resting import Rested, rest
 from .settings import CHEF_TAG, read_group_settings
 from .stint import stint_of
+from .stuck_jobs import LIMITED_TO_MORE
+from .variables import is_resting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -63,6 +67,7 @@ class Move(StrEnum):
     """What becomes of an instance on its way out now."""
 
     LAUNCH = "launch"
+    PAUSE = "pause"
     WAIT = "wait"
     LEAVE = "leave"
     GO = "go"
@@ -84,7 +89,8 @@ class Seen:
     left: seconds for which its job may still be waited for. obstacle: why no job can do anything on it, or need not;
     trouble: what a person has to mend before one could be launched. job: its retire job, launched age seconds ago;
     outcome: what the job showed of it, None while nobody knows. requeued: the action comes from a run of reconcile,
-    which does not know who works on it already.
+    which does not know who works on it already. loss: a job that was launched for it and does not count for it; pause:
+    seconds for which no other one is launched.
     """
 
     left: float
@@ -94,6 +100,8 @@ class Seen:
     age: float = 0
     outcome: Outcome | None = None
     requeued: bool = False
+    loss: Loss | None = None
+    pause: float = 0
 
 
 def judge(seen: Seen) -> Verdict:
@@ -111,6 +119,8 @@ def judge(seen: Seen) -> Verdict:
     if seen.left <= 0:
         late = f"its retire job {job.id} was not done in time" if job else "no time was left for its retire job"
         return Verdict(Move.GO, late, alert=True)
+    if job is None and seen.pause > 0:
+        return Verdict(Move.PAUSE, "its retire job is lost, and the next one is launched later")
     if job is None:
         return Verdict(Move.LAUNCH, "it has no retire job yet")
     if seen.requeued and not job.status.final and seen.age > timing.RETRY_MAX:
@@ -173,7 +183,9 @@ class _Onward:
 
     job_id: int | None
     delay: float
-    unanswered_since: float | None = None
+    unanswered_since: float | None
+    lost_jobs: int
+    relaunch_at: float
 
 
 class _Look:
@@ -234,6 +246,8 @@ class _Look:
                 self.round.reports.append(Report(action, verdict.reason))
             elif verdict.move == Move.WAIT and (job := seen[action].job):
                 self._put_off(action, job.id, min(self._delay(job), seen[action].left))
+            elif verdict.move == Move.PAUSE:
+                self._pause(action, seen[action])
         going = {action: verdict for action, verdict in verdicts.items() if verdict.move == Move.GO}
         with failing(going, self.round.reports):
             if going:
@@ -258,7 +272,7 @@ class _Look:
     # What is known
 
     def _see(self, actions: Sequence[LifecycleAction], known: Job | None) -> dict[LifecycleAction, Seen]:
-        """What is known of each. known: the message's job, which holds them all."""
+        """What is known of each. known: the job that has the id of the message's."""
         instances = self._fleet.instances({action.instance_id for action in actions})
         obstacles = {
             action.instance_id: obstacle
@@ -266,8 +280,9 @@ class _Look:
             if (obstacle := self._unreachable(action, instances.get(action.instance_id)))
         }
         ids = {action.instance_id for action in actions}
-        jobs = dict.fromkeys(ids, known) if known else {}
-        timeout, trouble = 0.0, ""
+        jobs = dict.fromkeys(ids, known) if known and self._is_for_these(known) else {}
+        timeout = 0.0
+        troubles: dict[str, str] = {}
         try:
             settings = read_group_settings(self._group) if self._group else None
             if not settings or not settings.retire_job_template:
@@ -278,15 +293,15 @@ class _Look:
                 template = find_retire_template(
                     self._tower, settings, settings.retire_job_template, inventory, provisioning
                 )
-                if known and not self._counts(known, template):  # Tower's job ids come again
+                if known and known.template_id != template.id:
                     jobs = {}
                 if not jobs and (able := ids - obstacles.keys()):
-                    jobs |= self._find(template, inventory, provisioning, able, obstacles)
+                    jobs |= self._find(template, inventory, provisioning, able, obstacles, troubles)
         except Permanent as error:
-            trouble = str(error)
+            troubles = dict.fromkeys(ids, str(error))
         outcomes = self._outcomes(actions, jobs)
         return {
-            action: self._seen(action, jobs.get(action.instance_id), outcomes, obstacles, trouble, timeout)
+            action: self._seen(action, known, jobs.get(action.instance_id), outcomes, obstacles, troubles, timeout)
             for action in actions
         }
 
@@ -298,11 +313,14 @@ class _Look:
             return "EC2 does not know it"
         return "" if instance.state == "running" else f"EC2 says that it is {instance.state}"
 
-    def _counts(self, job: Job, template: JobTemplate) -> bool:
-        """Whether the message's job is one of this template, on these instances, launched for this retirement."""
+    def _is_for_these(self, job: Job) -> bool:
+        """Whether the job with the message's id was launched on these instances for this retirement.
+
+        Tower's job ids come again, after it was restored for one.
+        """
         ids = {action.instance_id for action in self.message.retiring}
         launched_for_it = job.created_at >= self.message.since - timing.CLOCKS_APART
-        return job.template_id == template.id and job.hosts >= ids and launched_for_it
+        return job.is_limited_to_ids and job.hosts >= ids and launched_for_it
 
     def _find(
         self,
@@ -311,12 +329,12 @@ class _Look:
         provisioning: JobTemplate | None,
         ids: set[str],
         obstacles: dict[str, str],
+        troubles: dict[str, str],
     ) -> dict[str, Job]:
-        """The retire jobs that hold these instances; and why there is to be none for others of them."""
+        """The retire jobs that hold these instances; and why there is, or can be, none for others of them."""
         found = self._tower.hosts_named(inventory, ids)
-        hosts = {host.name: host for host in found if self._is_ours(host)}
-        for instance_id in ids - hosts.keys():
-            obstacles[instance_id] = f"inventory {inventory.name!r} has no host of ours for it"
+        hosts = {host.name: host for host in found if self._is_host_of(host.name, host)}
+        self._explain(inventory, ids - hosts.keys(), obstacles, troubles)
         if not hosts:
             return {}
         since = {name: max(stint_of(host).since, self._tower.now() - self._life()) for name, host in hosts.items()}
@@ -324,14 +342,29 @@ class _Look:
         held = self._tower.jobs_holding(template.on(inventory), hosts, self._source.since)
         jobs = {name: job for name in hosts if (job := _deciding(name, held, since[name]))}
         idle = [host for name, host in hosts.items() if name not in jobs]
-        obstacles |= {host.name: "its host is disabled, and jobs pass over it" for host in idle if not host.enabled}
+        self._explain(inventory, {host.name for host in idle if not host.enabled}, obstacles, troubles)
         if provisioning and idle:
             obstacles |= self._being_provisioned(provisioning, inventory, idle)
         return jobs
 
-    def _is_ours(self, host: Host) -> bool:
+    def _explain(
+        self, inventory: Inventory, ids: set[str], obstacles: dict[str, str], troubles: dict[str, str]
+    ) -> None:
+        """Why no job reaches these: what is as it should be is an obstacle, and what a person has to fix a trouble."""
+        reasons = passed_over(self._tower, inventory, ids) if ids else {}
+        for instance_id in ids:
+            reason = reasons.get(instance_id)
+            if reason is None or reason.host is None or not self._is_host_of(instance_id, reason.host):
+                obstacles[instance_id] = f"inventory {inventory.name!r} has no host of ours for it"
+            elif is_resting(reason.host.variables):
+                obstacles[instance_id] = "its host rests, and is disabled for that"
+            else:
+                troubles[instance_id] = reason.words
+
+    def _is_host_of(self, instance_id: str, host: Host) -> bool:
+        """Whether a host, whatever its name, is the one of ours that was made for an instance."""
         marker = marker_of(host, self._settings.account, self._fleet.region)
-        return marker is not None and marker.instance_id == host.name
+        return marker is not None and marker.instance_id == instance_id
 
     def _being_provisioned(
         self, provisioning: JobTemplate, inventory: Inventory, hosts: Sequence[Host]
@@ -356,24 +389,34 @@ class _Look:
     def _seen(
         self,
         action: LifecycleAction,
+        known: Job | None,
         job: Job | None,
         outcomes: Mapping[str, Outcome],
         obstacles: Mapping[str, str],
-        trouble: str,
+        troubles: Mapping[str, str],
         timeout: float,
     ) -> Seen:
         life = timing.hook_life(self._group, action) if self._group else 0.0
         left = self.message.since + life / timing.RETIRE_SHARE - self._now
         age = self._tower.now() - job.created_at if job else 0.0
+        loss = None if job else self._loss(action.instance_id, known)
         return Seen(
             left=min(left, timeout - age) if job else left,
             obstacle=obstacles.get(action.instance_id, ""),
-            trouble=trouble,
+            trouble=troubles.get(action.instance_id, ""),
             job=job,
             age=age,
             outcome=outcomes.get(action.instance_id),
-            requeued=action.token is None and self.message.job_id is None,
+            requeued=action.token is None and self.message.job_id is None and not self.message.lost_jobs,
+            loss=loss,
+            pause=loss.pause if loss else self.message.relaunch_at - self._now,
         )
+
+    def _loss(self, instance_id: str, known: Job | None) -> Loss | None:
+        """What became of the message's job, which does not count for an instance; None if there was none."""
+        if self.message.job_id is None or self._source is None:
+            return None
+        return loss_of(self.message, known, instance_id, self._source.template.on(self._source.inventory))
 
     def _outcomes(self, actions: Sequence[LifecycleAction], jobs: Mapping[str, Job]) -> dict[str, Outcome]:
         """What their ended jobs showed about instances; those are left out whose job runs, or has yet to show it."""
@@ -407,6 +450,16 @@ class _Look:
         for action in wanting:
             self._put_off(action, jobs[action.instance_id], delay)
         return {}
+
+    def _pause(self, action: LifecycleAction, seen: Seen) -> None:
+        """Another job is launched later, and not beside one that runs on the instance. A loss is reported once."""
+        loss = seen.loss
+        if loss and loss.runs:
+            self._put_off(action, self.message.job_id, min(timing.RETIRE_POLL_MAX, seen.left))
+            return
+        if loss and loss.times == 1:
+            self.round.reports.append(Report(action, "", notes=(Note(loss.words, alert=True),)))
+        self._put_off(replace(action, troubled=True), None, min(seen.pause, seen.left), loss=loss)
 
     def _delay(self, job: Job) -> float:
         """Seconds until a job that showed nothing yet is worth another look."""
@@ -450,7 +503,8 @@ class _Look:
         """Cleanup publishes what becomes of these. That their messages came is forgotten: they waited for a job."""
         for action, verdict in going.items():
             with failing([action], self.round.reports):
-                body = write_action(replace(action, retired=True, received_at=math.inf))
+                since = self.message.unanswered_since if action in self._closed else None
+                body = write_action(replace(action, retired=True, received_at=math.inf, unanswered_since=since))
                 self._queues.send(self._settings.terminate_queue_url, [(body, 0)])
                 alerts = verdict.alert and action not in self._closed
                 self.round.reports.append(self._report(action, f"retired: {reasons[action]}", seen, alerts, reasons))
@@ -466,21 +520,26 @@ class _Look:
         resting = {each for each, own in known.items() if own.fate == Fate.RESTING}
         struck = strike_off(self._tower, self._fleet, {action.instance_id for action in going} - resting)
         rested = rest(self._tower, resting, self._settings.account, self._fleet.region)
-        errors = {**struck.refusals, **rested.troubles}
+        seen_hosts = struck.removed | rested.hosts | struck.left_in.keys()
+        unseen = [each for each in going if each not in self._closed and each.instance_id not in seen_hosts]
+        errors = {**unread_inventories(self._tower, self._fleet, unseen), **struck.refusals, **rested.troubles}
         self.round.reports += [
             Report(action, error=errors[action.instance_id]) for action in going if action.instance_id in errors
         ]
         free = [action for action in going if action.instance_id not in errors]
         completed = self._each(free, lambda action: self._fleet.complete(action, Result.CONTINUE))
-        unfound = self._put_unfound_off([action for action, was_open in completed.items() if not was_open])
+        unfound = [action for action, was_open in completed.items() if not was_open]
+        put_off = self._put_unfound_off(unfound)
+        given_up = self._fleet.held([action for action in unfound if action not in put_off])
         for action, was_open in completed.items():
-            if action in unfound:
+            if action in put_off:
                 continue
             what = "its host is disabled" if action.instance_id in resting else "struck off"
             done = f"{what}: {reasons[action]}" if was_open else NO_LONGER_WAITING
             report = self._report(action, done, seen, going[action].alert and was_open, reasons)
             kept = tuple(notes_on_kept(struck, action.instance_id))
-            event = Event.RETIRED if was_open or _had_host(action, struck, rested) else None
+            is_over = was_open or (action not in given_up and _had_host(action, struck, rested))
+            event = Event.RETIRED if is_over else None
             self.round.reports.append(replace(report, event=event, notes=(*report.notes, *kept)))
 
     def _without_staying(
@@ -518,7 +577,12 @@ class _Look:
         return self._group is None or CHEF_TAG in self._group.tags
 
     def _cancel(self, job: Job) -> str:
-        """Ends a job that nobody waits for: its hosts' addresses will be others'. Says whether that was possible."""
+        """Ends a job whose hosts' addresses will be others'; in words whether that was possible.
+
+        One whose limit names more than instance ids goes on: it is no retire job of ours.
+        """
+        if not job.is_limited_to_ids:
+            return f"; job {job.id} is not cancelled, for {LIMITED_TO_MORE}"
         try:
             self._tower.cancel(job.id)
         except RollcallError as error:
@@ -528,17 +592,31 @@ class _Look:
     # What goes on
 
     def _put_off(
-        self, action: LifecycleAction, job_id: int | None, delay: float, unanswered_since: float | None = None
+        self,
+        action: LifecycleAction,
+        job_id: int | None,
+        delay: float,
+        unanswered_since: float | None = None,
+        loss: Loss | None = None,
     ) -> None:
         delay = max(1.0, min(math.ceil(delay), self._longest, timing.RETIRE_POLL_MAX))
-        self._later[_Onward(job_id, delay, unanswered_since)].append(action)
+        lost_jobs = loss.times if loss else self.message.lost_jobs
+        relaunch_at = self._now + loss.pause if loss else self.message.relaunch_at
+        self._later[_Onward(job_id, delay, unanswered_since, lost_jobs, relaunch_at)].append(action)
 
     def _send_on(self) -> None:
         """Those that wait, by their job; and the failing, by what failed, unless that is the whole message."""
         for onward, actions in self._later.items():
             polls = self.message.polls + 1 if onward.job_id == self.message.job_id else 0
-            since = onward.unanswered_since
-            self._send(actions, onward.delay, job_id=onward.job_id, polls=polls, unanswered_since=since)
+            self._send(
+                actions,
+                onward.delay,
+                job_id=onward.job_id,
+                polls=polls,
+                unanswered_since=onward.unanswered_since,
+                lost_jobs=onward.lost_jobs,
+                relaunch_at=onward.relaunch_at,
+            )
         for failed in self.round.failed_apart(self.message.retiring, lambda each: each):
             troubled = [replace(action, troubled=True) for action in failed]
             self._send(troubled, min(timing.FIRST_RETRY, self._longest))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from .identity import Marker, address_key, address_of, is_copy, marker_of
+from .identity import Marker, address_key, address_of, is_copy, marked_for, marker_of
 from .model import AddressKind
 from .plain_text import is_surely_plain, why_no_value
-from .stint import read_stint
+from .stint import read_stint, rested_since
 from .variables import STATE, STINT, identity_in, is_resting, marker, marker_in
 from .waiting import CLOCKS_APART
 
@@ -58,6 +59,24 @@ class Snapshot:
     arrived_at: Mapping[str, float] = field(default_factory=dict)
     jobs_ended: Mapping[str, float] = field(default_factory=dict)
 
+    @cached_property
+    def rested_since(self) -> Mapping[str, float]:
+        """Since when an instance's host rests, by Tower's clock; the latest of several."""
+        found: dict[str, float] = {}
+        for host, owner in managed(self):
+            if (at := rested_since(host.variables)) is not None:
+                found[owner.instance_id] = max(at, found.get(owner.instance_id, at))
+        return found
+
+    def came_at(self, instance_id: str) -> float | None:
+        """When an instance that has no host in use came, as far as that is known.
+
+        Its present stint is no older than its host's rest. A root volume is replaced long after the launch, and no
+        scaling activity names that.
+        """
+        known = [each[instance_id] for each in (self.arrived_at, self.rested_since) if instance_id in each]
+        return max(known, default=None)
+
 
 def owners_of(dumps: Mapping[int, Dump], account: str, region: str) -> dict[int, Marker]:
     """Whose hosts the managed ones are, by id."""
@@ -82,32 +101,36 @@ def homes(seen: Snapshot) -> set[tuple[int, str]]:
     return {(host.inventory_id, marker.instance_id) for host, marker in managed(seen) if not is_resting(host.variables)}
 
 
-def copies_of(seen: Snapshot) -> list[DumpedHost]:
-    """The hosts that Tower copied with their markers from an inventory to another, by id."""
-    own = (seen.account, seen.region)
+def copies_of(seen: Snapshot) -> list[tuple[DumpedHost, Marker]]:
+    """The hosts that Tower copied with their markers from an inventory to another, by id; with their markers."""
     copies = [
-        host
+        (host, marker)
         for dump in seen.dumps.values()
         for host in dump.hosts
-        if is_copy(host) and (marker_in(host.variables).get("account"), marker_in(host.variables).get("region")) == own
+        if is_copy(host) and (marker := marked_for(host, seen.account, seen.region))
     ]
-    return sorted(copies, key=lambda each: each.id)
+    return sorted(copies, key=lambda each: each[0].id)
 
 
 def is_young(seen: Snapshot, place: Place, instance_id: str) -> bool:
     """Whether an instance that has no host in use came so recently that its event was lost, and its job is due."""
-    arrived_at = seen.arrived_at.get(instance_id)
-    return arrived_at is not None and seen.now - arrived_at < place.settings.timeout
+    came_at = seen.came_at(instance_id)
+    return came_at is not None and seen.now - came_at < place.settings.timeout
 
 
 def since(seen: Snapshot) -> dict[str, float]:
-    """When the present stint of each instance began, as far as that is known: by its host, or by its arrival."""
+    """When the present stint of each instance began, as far as that is known.
+
+    By its host in use; without one by its arrival, or by when its host began to rest, if that was later.
+    """
     hosts = {
         marker.instance_id: stint.since if (stint := read_stint(host.variables)) else seen.created_at.get(host.id, 0.0)
         for host, marker in managed(seen)
         if not is_resting(host.variables)
     }
-    return {**{each: at - CLOCKS_APART for each, at in seen.arrived_at.items()}, **hosts}
+    arrived = {each: at - CLOCKS_APART for each, at in seen.arrived_at.items()}
+    rested = {each: max(at, arrived.get(each, at)) for each, at in seen.rested_since.items()}
+    return {**arrived, **rested, **hosts}
 
 
 def groups_of(seen: Snapshot) -> defaultdict[str, set[str]]:
@@ -121,8 +144,11 @@ def groups_of(seen: Snapshot) -> defaultdict[str, set[str]]:
 
 
 def suspects(seen: Snapshot) -> set[str]:
-    """Instances of managed hosts that no opted-in group lists: AWS has to be asked for each before any verdict."""
-    return {marker.instance_id for marker in seen.owners.values()} - seen.memberships.keys()
+    """Instances of managed hosts and of copies that no opted-in group lists: AWS has to be asked for each before any
+    verdict.
+    """
+    markers = [*seen.owners.values(), *(marker for _, marker in copies_of(seen))]
+    return {marker.instance_id for marker in markers} - seen.memberships.keys()
 
 
 def proven(seen: Snapshot) -> set[str]:

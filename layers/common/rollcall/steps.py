@@ -23,7 +23,7 @@ def _marked_group(host: DumpedHost) -> str | None:
 class Removal:
     """A host to be removed. moved: it is at home in another inventory, and goes once it is there.
 
-    copied: Tower copied it from the inventory of a host that goes too; it does not count towards the removal limit.
+    copied: Tower copied it from another inventory; it does not count towards the removal limit.
     """
 
     inventory: Inventory

@@ -6,11 +6,11 @@ about the present one. Register writes the stint into the marker of the instance
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from copy import replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from .fields import moment_or_none
 from .identity import is_copy
 from .model import EMPTY
 from .variables import RESTING, STINT, is_resting, marker_in
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from .model import Host, LifecycleAction
-
-TIMES = range(253_402_300_800)  # epoch seconds that a date can have, which ends with the year 9999
 
 
 class Stint(NamedTuple):
@@ -71,29 +69,27 @@ def rested_since(variables: Mapping[str, object]) -> float | None:
 
 def _moment_in(raw: object) -> float | None:
     """The time that state in a marker names; a person may have been at it."""
-    since = raw.get("since") if isinstance(raw, Mapping) else None
-    if isinstance(since, bool) or not isinstance(since, (int, float)) or not math.isfinite(since):
-        return None
-    return since if int(since) in TIMES else None
+    return moment_or_none(raw.get("since")) if isinstance(raw, Mapping) else None
 
 
 def begins_anew(host: Host, action: LifecycleAction) -> bool:
     """Whether a launch action begins a new stint of the instance that has this host already.
 
     It does if the host rests, is a copy from another inventory, or is marked with another token of the same hook. A
-    message without a token joins the marked stint: it is reconcile's, or a group's notification, which comes late. So
-    does the action of a second hook, which has a token of its own. A stint that no token began takes in the action that
-    was published before it, for that came late; a later one begins the next. AWS's clock and Tower's may be a minute
-    apart, which is less than a stint takes, and less than after which reconcile makes up for an event.
+    message without a token joins the marked stint: it is reconcile's, or a group's notification, which comes late. An
+    action of a hook that the stint does not know joins it if it was published before the stint began, however late its
+    message comes: it is of a second hook on one transition, which Auto Scaling notifies with the first, or of a stint
+    that no token began. One published later is of the next stint, and its hook has taken the place of another. AWS's
+    clock and Tower's may be a minute apart, which is less than a stint takes, and less than after which reconcile makes
+    up for an event.
     """
     if host.owner is None or is_copy(host) or is_resting(host.variables):
         return True
     if not action.token or not action.hook:
         return False
-    known = stint_of(host)
-    if not known.tokens:
-        return action.at > known.since + CLOCKS_APART
-    return known.tokens.get(action.hook, action.token) != action.token
+    stint = stint_of(host)
+    known = stint.tokens.get(action.hook)
+    return action.at > stint.since + CLOCKS_APART if known is None else known != action.token
 
 
 def may_be_former(host: Host, action: LifecycleAction) -> bool:

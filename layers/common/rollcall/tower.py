@@ -8,6 +8,7 @@ its recorded exchanges in tests/contract/recordings.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections import defaultdict
 from copy import replace
@@ -52,7 +53,7 @@ from .model import (
     TowerUser,
 )
 from .plain_text import INSTANCE_ID, is_surely_plain, limit_to
-from .transport import FORBIDDEN, NOT_FOUND
+from .transport import FORBIDDEN, NOT_FOUND, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -87,8 +88,8 @@ TOO_MANY_DELETED = "BULK_HOST_MAX_DELETE"  # likewise [225]
 PAST_JOBS = 10  # how many of them doctor estimates by
 NAMED_LIKE_A_HOST = "A Host with that name already exists"  # in the answer (awx, GroupSerializer.validate)
 NOT_ALLOWED = 405
-LIMITS_RESOLVED = 5  # jobs with other limits than ids of which one look asks which hosts they ran on
-HOST = re.compile(r"i-[0-9a-z-]+")  # a host of ours in a limit: it is named after its instance
+LIMITS_RESOLVED = 5  # jobs with other limits than ids of which one look asks at least which hosts they ran on
+SUMMARY_CALLS = 50  # that it makes for these and for older ones at most; the gate's invocation has 110 s
 # Each job has a directory of its own, on servers without containers, that its project and requirements are put into.
 BEFORE_PROJECT = re.compile(r"^.*?/(?=(?:project|requirements_roles|requirements_collections)/)")
 OF_ANSIBLE = re.compile(r"^ansible\.(?:builtin|legacy)\.")
@@ -182,7 +183,8 @@ class Tower:
         if len(found) > 1:
             named = " and ".join(f"{_organization(raw)}/{raw['name']} (id {raw['id']})" for raw in found)
             spelled = " or ".join(f"{ID_PREFIX}{raw['id']}" for raw in found)
-            raise BadSettings(f"{kind} {reference!r} is ambiguous: {named}; name the one that is meant as {spelled}")
+            words = f"{kind} {reference!r} is ambiguous: {named}; name the one that is meant as {spelled}"
+            raise BadSettings(words, candidates=[raw["id"] for raw in found])
         return found[0]
 
     # What the server is, and what the token may do there
@@ -276,11 +278,6 @@ class Tower:
         """Every inventory that holds a host with a marker, this installation's or another's [870]."""
         found = self._http.pages("inventories/", {"hosts__variables__contains": MARKER})
         return [_inventory(raw) for raw in found if not raw.get("kind")]
-
-    def count_managed(self, inventory_id: int) -> int:
-        """How many hosts of an inventory have a marker, this installation's or another's."""
-        query = {"inventory": str(inventory_id), "variables__contains": f'"{MARKER}"', "page_size": "1"}
-        return int(self._http.get("hosts/", query)["count"])
 
     def dump(self, inventory: Inventory) -> Dump:
         """A whole inventory in one call, hosts that are disabled too [700]."""
@@ -440,7 +437,7 @@ class Tower:
         found = self.groups_named(inventory, names)
         for name in sorted(set(names) - found.keys()):
             answer = self._http.send("POST", "groups/", {"name": name, "inventory": inventory.id})
-            if NAMED_LIKE_A_HOST in answer.text:
+            if NAMED_LIKE_A_HOST in text_of(answer):
                 raise BadSettings(
                     f"inventory {inventory.name!r} has a host {name!r}, so there can be no group of that name: rename "
                     "the host, or name another group in the tag rollcall:groups"
@@ -572,26 +569,50 @@ class Tower:
     def _with_ran_on(self, jobs: list[Job], raw: Mapping[int, Json], wanted: frozenset[str]) -> list[Job]:
         """The same; those that ended and whose limits do not name each of their hosts with the wanted ones it ran on.
 
-        Only the newest of them: it is the newest job that decides.
+        It is the newest job that decides. So the newest of them are asked for all wanted hosts, LIMITS_RESOLVED jobs;
+        and older ones for those of which no job that ended is known yet, as long as there are any, in SUMMARY_CALLS
+        calls at most. What ran only in older ones than these counts as without a job.
         """
-        open_ended = [job for job in jobs if job.status.final and not _is_plain(raw[job.id]["limit"])]
-        ran_on = {job.id: self.summaries(job.id, wanted).keys() for job in open_ended[:LIMITS_RESOLVED]}
-        return [replace(job, hosts=job.hosts | ran_on.get(job.id, frozenset())) for job in jobs]
+        known: list[Job] = []
+        missing, asked, calls = wanted, 0, 0
+        for each in jobs:
+            job = each
+            if job.status.final and not _is_plain(raw[job.id]["limit"]):
+                names = wanted if asked < LIMITS_RESOLVED else missing
+                cost = math.ceil(len(names) / NAMES_PER_QUERY)
+                if asked < LIMITS_RESOLVED or calls + cost <= SUMMARY_CALLS:
+                    job = replace(job, hosts=job.hosts | self.summaries(job.id, names).keys())
+                    asked, calls = asked + 1, calls + cost
+            if job.status.final:
+                missing -= job.hosts
+            known.append(job)
+        return known
 
-    def has_reached(self, kind: JobKind, since: float) -> bool:
-        """Whether jobs of a kind that were created since then (epoch seconds) reached any host."""
-        query = [*_of_kind(kind), ("created__gte", _iso(since)), ("job_host_summaries__dark", "0"), ("page_size", "1")]
+    def has_reached(self, kind: JobKind, since: float, newest: int) -> bool:
+        """Whether jobs of a kind reached any host: created since then (epoch seconds), and up to the job id newest.
+
+        An unreachable host that the playbook ignores counts as ignored in a job's summaries, and not as unreachable. So
+        does a failure on a host that was reached: a host of which something was ignored tells nothing here. Conditions
+        on related rows are about one and the same row, unless they are chained (AWX's manual, filtering).
+        """
+        reached = [("job_host_summaries__dark", "0"), ("job_host_summaries__ignored", "0")]
+        of_jobs = [("created__gte", _iso(since)), ("id__lte", str(newest)), ("page_size", "1")]
+        query = [*_of_kind(kind), *reached, *of_jobs]
         return bool(self._http.get(f"job_templates/{kind.template_id}/jobs/", query)["count"])
 
     def jobs_unreached(self, kind: JobKind, since: float, count: int) -> list[Job]:
-        """The same jobs as far as they ended and a host was not reached in them, the newest first, at most count."""
-        query = [
-            *_of_kind(kind),
-            ("created__gte", _iso(since)),
-            ("status__in", "successful,failed"),
-            ("job_host_summaries__dark__gte", "1"),
-        ]
-        return self._newest_jobs(kind.template_id, query, count)
+        """The jobs of a kind, created since then, that ended and may not have reached a host.
+
+        First those with a host that was not reached, the newest first, at most count. Then as many in which something
+        was ignored: that a host was not reached, perhaps.
+        """
+        ended = [*_of_kind(kind), ("created__gte", _iso(since)), ("status__in", "successful,failed")]
+        found: dict[int, Job] = {}
+        for what in ("dark", "ignored"):
+            query = [*ended, (f"job_host_summaries__{what}__gte", "1")]
+            for job in self._newest_jobs(kind.template_id, query, count):
+                found.setdefault(job.id, job)
+        return list(found.values())
 
     def names_without_host(self, job: Job) -> frozenset[str]:
         """The names of a job's hosts that are not in Tower any more: their summaries stay [810, 811]."""
@@ -843,13 +864,13 @@ def _words(limit: str) -> list[str]:
 def _named(limit: str) -> frozenset[str]:
     """The instance ids that a limit names, and does not exclude. Patterns and groups name none."""
     words = _words(limit)
-    return frozenset(filter(HOST.fullmatch, words)) - {word[1:] for word in words if word.startswith("!")}
+    return frozenset(filter(INSTANCE_ID.fullmatch, words)) - {word[1:] for word in words if word.startswith("!")}
 
 
 def _is_plain(limit: str) -> bool:
     """Whether a limit is nothing but instance ids: then a job runs on no other host."""
     words = _words(limit)
-    return bool(words) and all(map(HOST.fullmatch, words))
+    return bool(words) and all(map(INSTANCE_ID.fullmatch, words))
 
 
 def read_event(raw: Json) -> JobEvent:

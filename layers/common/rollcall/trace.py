@@ -80,6 +80,10 @@ class Trace:
         """Whether a task led a host to tasks that others need not have: an include that held, a rescued failure."""
         return (OK if task in self.includes else FAILED) in self.ends[host].get(task, ())
 
+    def may_lead_to(self, branch: Task, task: Task) -> bool:
+        """Whether a branch can have led to a task: an include leads to tasks of another file."""
+        return branch not in self.includes or _file(branch) != _file(task)
+
     def ran_once_for(self, host: str, task: Task) -> bool:
         """Whether a task that one host does for all of its play went well in a host's play.
 
@@ -95,6 +99,10 @@ class Trace:
             and not badly
             and not {BATCH.sub("", each) for each in own & self.plays.keys()} & {BATCH.sub("", each) for each in well}
         )
+
+
+def _file(task: Task) -> str:
+    return task[0].rpartition(":")[0]
 
 
 def traced(events: Iterable[JobEvent]) -> Trace:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tempfile
 import time
@@ -16,7 +17,13 @@ from urllib.parse import unquote, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError, ReadTimeoutError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    InvalidHeader,
+    NameResolutionError,
+    NewConnectionError,
+    ReadTimeoutError,
+)
 from urllib3.util import Retry
 
 if TYPE_CHECKING:
@@ -181,6 +188,13 @@ class Repeating(Retry):
     def is_retry(self, method: str, status_code: int, has_retry_after: bool = False) -> bool:
         return status_code in TOO_BUSY or super().is_retry(method, status_code, has_retry_after)
 
+    def get_retry_after(self, response: BaseHTTPResponse) -> float | None:
+        """None, as without the header, for one that cannot be read: a busy server is asked again all the same."""
+        try:
+            return super().get_retry_after(response)
+        except (InvalidHeader, ValueError, OverflowError):
+            return None
+
     def increment(
         self,
         method: str | None = None,
@@ -275,7 +289,7 @@ def bare_url(url: str) -> str:
 def object_of(answer: requests.Response) -> Json | None:
     """The answer's JSON object, None if it is something else."""
     try:
-        value = answer.json()
+        value = json.loads(text_of(answer))
     except (ValueError, RecursionError):  # the latter for what is nested too deeply
         return None
     return value if isinstance(value, dict) else None
@@ -283,4 +297,12 @@ def object_of(answer: requests.Response) -> Json | None:
 
 def words_of(answer: requests.Response) -> str:
     """The server's own words, in one line of bounded length."""
-    return " ".join(answer.text.split())[:500] or "(no words)"
+    return " ".join(text_of(answer).split())[:500] or "(no words)"
+
+
+def text_of(answer: requests.Response) -> str:
+    """The answer's body. It is UTF-8, as the APIs' JSON is; what cannot be read of it becomes U+FFFD.
+
+    Response.text would decode it as the header Content-Type says, and fail where that names no charset for text.
+    """
+    return answer.content.decode(errors="replace")

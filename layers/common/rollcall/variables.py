@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .fields import moment_or_none
 from .plain_text import are_surely_plain, why_no_key, why_no_value
 
 if TYPE_CHECKING:
@@ -65,8 +66,7 @@ def _state_in(variables: Mapping[str, object]) -> dict[str, object]:
 
 def job_owed_since(variables: Mapping[str, object]) -> float | None:
     """Since when a host's job is to be launched (epoch seconds by Tower's clock), None if it is not."""
-    since = marker_in(variables).get(OWED_SINCE)
-    return float(since) if isinstance(since, int) else None
+    return moment_or_none(marker_in(variables).get(OWED_SINCE))
 
 
 def is_resting(variables: Mapping[str, object]) -> bool:
