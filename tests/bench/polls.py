@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import SimpleNamespace
+from unittest.mock import patch
 
 from bench.figures import percentile
 from bench.places import EARLIER, EVENT_LAG, HISTORY, run_history
 from lab.tower import Tower as EmbeddedTower
+from rollcall import connection
 from rollcall.connection import Credentials
 from rollcall.gate import Gate
 from rollcall.job_evidence import JobEvidence
@@ -78,7 +81,8 @@ def watch(seconds: float, newest: Sequence[float]) -> Watch:
     embedded.set_job_time(seconds)
     world.group("web", heartbeat_timeout=HEARTBEAT_TIMEOUT)
     action = world.launching("i-0123456789abcdef0")
-    with embedded.serve() as url:
+    this_machine = SimpleNamespace(time=world.clock)  # a Date far from the machine's own time is not believed at once
+    with embedded.serve() as url, patch.object(connection, "time", this_machine):
 
         def client() -> Tower:
             return Tower(url, lambda refresh: Credentials(embedded.token))
