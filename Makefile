@@ -26,7 +26,7 @@ demo: setup ## Rollcall at work on an embedded cloud: under two minutes, nothing
 	@PYTHONPATH=tests python -m lab.demo
 
 test: setup ## all tests, five at a time: those on the embedded cloud mostly wait
-	@echo "About ten minutes: the tests on the deployed stack come first, and wait as Auto Scaling and Tower would"
+	@echo "Ten to fifteen minutes: the tests on the deployed stack come first, and wait as Auto Scaling and Tower would"
 	pytest --numprocesses 5 --dist loadfile --no-loadscope-reorder tests/stack tests/contract tests/unit
 
 contract: setup ## the Tower client against the embedded Tower, or yours with TOWER_URL, TOWER_TOKEN, TOWER_ADMIN_TOKEN
