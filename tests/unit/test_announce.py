@@ -13,8 +13,10 @@ from rollcall.announce import METRICS, NAMED_MAX
 from rollcall.errors import BadSettings, Throttled, TowerUnavailable
 from rollcall.events import Record
 from rollcall.findings import breaks, warns
+from rollcall.host_calls import DeleteRefused
 from rollcall.outcome import RunOutcome
 from rollcall.reports import Event, Note, Report, failing
+from rollcall.telling import cause_of
 from rollcall.transport import Exchange
 from rollcall.watch import Sight
 
@@ -502,3 +504,13 @@ def test_nothing_that_grows_without_bounds_is_ever_a_dimension() -> None:
         "channel",
         "severity",
     }
+
+
+def test_a_log_line_names_an_error_as_its_event_does_so_that_an_alerts_link_finds_it(
+    world: World, audience: Audience
+) -> None:
+    error = DeleteRefused("no role", frozenset({"prod"}))
+    action = world.terminating("i-a")
+    audience.announcer.reports([Report(action, error=error)])
+    [line] = [each for each in audience.lines() if "error" in each]
+    assert line["error"] == cause_of(error, None) == "TowerDenied"

@@ -21,6 +21,7 @@ from .telling import (
     Told,
     alert_of,
     failure_of,
+    name_of,
     outcome_of,
     seconds_since,
     sight_of,
@@ -140,7 +141,7 @@ class Announcer:
         log = self.logger.warning if isinstance(error, Transient) else self.logger.error
         log(
             str(error) or repr(error),
-            extra={"error": type(error).__name__, **extra, **(_about(action) if action else {})},
+            extra={"error": name_of(error), **extra, **(_about(action) if action else {})},
             exc_info=None if isinstance(error, (Transient, Permanent)) else error,
         )
         self.measures.count_kind("FailedActions", _kind(error))

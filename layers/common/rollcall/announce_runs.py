@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from .announce import NAMED_MAX, Announcer
 from .errors import Transient
+from .telling import name_of
 from .telling_runs import breaker_words, chef_breaker_words, run_of, steps_of, trouble_of
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class RunAnnouncer(Announcer):
 
     def _trouble(self, what: str, error: RollcallError) -> None:
         log = self.logger.warning if isinstance(error, Transient) else self.logger.error
-        log(f"{what}: {error}", extra={"error": type(error).__name__})
+        log(f"{what}: {error}", extra={"error": name_of(error)})
 
     def _nodes(self, nodes: NodesOutcome) -> None:
         for removal in nodes.removed:
