@@ -196,8 +196,16 @@ def mixed(world: World) -> list[AnyMessage]:
     return messages
 
 
-@pytest.mark.parametrize("slow", ["rounds", "heartbeats", "both"])
-@pytest.mark.parametrize("seconds", range(1, 111))
+SOME_DURATIONS = (1, 5, 11, 20, 29, 37, 41, 55, 80, 110)  # seconds, on both sides of every bound
+
+
+@pytest.mark.parametrize(
+    ("slow", "seconds"),
+    [
+        *(("both", seconds) for seconds in range(1, 111)),
+        *((slow, seconds) for slow in ("rounds", "heartbeats") for seconds in SOME_DURATIONS),
+    ],
+)
 def test_chains_of_every_kind_in_one_batch_do_not_multiply_and_all_go_on(
     world: World, mixed: list[AnyMessage], seconds: int, slow: str
 ) -> None:
