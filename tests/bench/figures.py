@@ -141,7 +141,7 @@ def wait_figures(name: str, waits: Collection[float]) -> dict[str, float]:
 def call_figures(calls: Counter[str], size: int) -> dict[str, float]:
     """What functions asked of AWS for each instance of a storm, from its begin until all are in service.
 
-    to_work: without signs of life, and without telling of it, for which nobody waits.
+    to_work: without heartbeats and events, which nothing waits for.
     """
     return {
         f"aws_calls_per_instance_{size}": calls.total() / size,
