@@ -488,6 +488,7 @@ def test_a_wrong_field_of_an_action_at_the_gate_is_named(name: str, wrong: dict[
         ("lost_jobs", 2**31),
         ("relaunch_at", -1.0),
         ("cancel_at", "soon"),
+        ("stuck_job", "7"),
     ],
 )
 def test_a_wrong_field_of_a_message_of_the_gate_is_named(field: str, wrong: object) -> None:
@@ -623,6 +624,7 @@ MESSAGES = st.builds(
     lost_jobs=SMALL,
     relaunch_at=NUMBERS,
     cancel_at=NUMBERS,
+    stuck_job=st.none() | SMALL,
 )
 
 
@@ -689,6 +691,7 @@ def full(action: LifecycleAction) -> list[GateMessage | WatchMessage | RetireMes
             lost_jobs=2**31 - 1,
             relaunch_at=at,
             cancel_at=at,
+            stuck_job=2**31 - 1,
         ),
         WatchMessage((Watched(action, at, serving=False),) * 100, at, at),
         RetireMessage((action,) * 100, 2**31 - 1, at, at, 2**31 - 1, at, 2**31 - 1, at),

@@ -165,6 +165,16 @@ def test_a_cancellation_is_reported_whatever_was_reported_before(world: World, m
     assert not alerts(world.look_at(after(world, message, 1)))
 
 
+def test_a_job_that_hangs_is_reported_once_whatever_was_reported_before(world: World, message: GateMessage) -> None:
+    message = after(world, replace(message, alerted=True), TIMEOUT + 1)
+    result = world.look_at(message)
+    assert {each.action.instance_id for each in alerts(result)} == {"i-a", "i-b", "i-c"}
+    assert all(f"job {message.job_id} is stuck" in each.reason for each in alerts(result))
+    [(message, _)] = result.next
+    assert message.stuck_job == message.job_id
+    assert not alerts(world.look_at(after(world, message, 60)))
+
+
 def test_a_job_that_cannot_be_cancelled_is_not_reported_as_cancelled(world: World, message: GateMessage) -> None:
     world.tower.failing["cancel"] = CancelRefused(message.job_id or 0, "alice")
     result = world.look_at(after(world, message, 2 * TIMEOUT + 1))

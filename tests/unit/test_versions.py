@@ -59,7 +59,7 @@ FIELDS_BEFORE = {
     RetireMessage: ["retiring", "job_id", "since", "heartbeat_at", "polls"],
 }
 FIELDS_ADDED = {
-    GateMessage: {"lost_jobs", "relaunch_at", "cancel_at"},
+    GateMessage: {"lost_jobs", "relaunch_at", "cancel_at", "stuck_job"},
     Waiting: {"stint_since", "unanswered_since"},
     WatchMessage: set[str](),
     Watched: set[str](),

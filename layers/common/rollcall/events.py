@@ -360,6 +360,7 @@ def _gate_message(body: Json, record: Record) -> GateMessage:
         lost_jobs=optional(body, "lost_jobs", number_at) or 0,
         relaunch_at=optional(body, "relaunch_at", moment_at) or 0.0,
         cancel_at=optional(body, "cancel_at", moment_at) or 0.0,
+        stuck_job=optional(body, "stuck_job", number_at),
     )
 
 

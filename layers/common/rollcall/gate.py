@@ -82,6 +82,7 @@ class _Onward(NamedTuple):
     lost_jobs: int
     relaunch_at: float
     cancel_at: float
+    stuck_job: int | None
 
 
 class Gate:
@@ -447,9 +448,11 @@ class _Look:
             self._alert(reason, job.id, waiting)
         cancel_at = 0.0
         if stuck := self._how_stuck(job):
-            self._alert(stuck.words, job.id, waiting)
             cancel_at = self._cancel_overdue(job, stuck, waiting)
-        self._put_off(waiting, job.id, self._poll_delay(job), lost_jobs, cancel_at=cancel_at)
+            if self.message.stuck_job != job.id and job.id not in self._ended_jobs - self._not_cancelled:
+                self._alert(stuck.words, job.id, waiting, again=True)
+        stuck_job = job.id if stuck else None
+        self._put_off(waiting, job.id, self._poll_delay(job), lost_jobs, cancel_at=cancel_at, stuck_job=stuck_job)
 
     def _cancel_overdue(self, job: Job, stuck: Stuck, waiting: Waiting) -> float:
         """Cancels a job that hangs for too long; until when that is not tried again, 0 unless Tower refused it.
@@ -816,10 +819,11 @@ class _Look:
         lost_jobs: int = 0,
         relaunch_at: float = 0.0,
         cancel_at: float = 0.0,
+        stuck_job: int | None = None,
     ) -> None:
         capped = max(1.0, min(math.ceil(delay), self._longest))
         alerted = waiting.action in self._alerted
-        self._later[_Onward(job_id, capped, alerted, lost_jobs, relaunch_at, cancel_at)].append(waiting)
+        self._later[_Onward(job_id, capped, alerted, lost_jobs, relaunch_at, cancel_at, stuck_job)].append(waiting)
 
     def _send_on(self) -> None:
         """The undecided, by what they wait for; and the failing, by what failed, unless that is the whole message."""
@@ -834,6 +838,7 @@ class _Look:
                 lost_jobs=onward.lost_jobs,
                 relaunch_at=onward.relaunch_at,
                 cancel_at=onward.cancel_at,
+                stuck_job=onward.stuck_job,
             )
         # What was put off before something failed goes on once, not twice: messages would double at every failure.
         sent = {each.action for members in self._later.values() for each in members}

@@ -487,7 +487,7 @@ class GateMessage(NamedTuple):
     seconds). polls: how often the same job has been looked at. alerted: whether an alert about them was published.
     lost_jobs: how often in a row a job that was launched for them did not count for them: see lost_jobs.py.
     relaunch_at: until when no other one is launched; cancel_at: until when no other attempt is made to cancel theirs,
-    which Tower refused (both epoch seconds).
+    which Tower refused (both epoch seconds). stuck_job: the job that was reported as stuck, None if none was.
     """
 
     waiting: tuple[Waiting, ...]
@@ -499,6 +499,7 @@ class GateMessage(NamedTuple):
     lost_jobs: int = 0
     relaunch_at: float = 0.0
     cancel_at: float = 0.0
+    stuck_job: int | None = None
 
 
 class Watched(NamedTuple):
