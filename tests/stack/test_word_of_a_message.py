@@ -49,7 +49,9 @@ def test_only_a_topic_that_is_named_reaches_the_queues(
         (instance_id,) = group.states()
         eventually(lambda: cloud.in_flight() == 0, "nothing is on its way")
         assert (tower.hosts(name), tower.jobs(name)) == ([], [])
-        group.answer("of-another-name", instance_id)
+        group.scale(0)
+        group.answer("of-another-name", instance_id, "ABANDON")  # with CONTINUE it would serve without a job
+        eventually(lambda: not group.states(), "it is gone")
 
 
 def test_an_event_that_is_not_true_removes_no_host(
