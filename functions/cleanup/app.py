@@ -38,5 +38,5 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
     def work(actions: list[LifecycleAction]) -> list[RollcallError | None]:
         return announcer.outcomes(actions, cleanup.clean_up(actions))
 
-    with announcer.telling(here, context):
+    with announcer.telling(here.settings, here.tower, context):
         return here.intake(announcer).take(event, read_action, lambda action: [action], work)

@@ -50,7 +50,7 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
     def work(messages: list[GateMessage | WatchMessage | RetireMessage]) -> list[Exception | None]:
         return take_turns(messages, looks, send)
 
-    with announcer.telling(here, context):
+    with announcer.telling(here.settings, here.tower, context):
         return here.intake(announcer).take(event, read_gate_message, _waited_for, work)
 
 

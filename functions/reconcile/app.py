@@ -38,7 +38,7 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
     )
     wishes = replace(request.wishes, adopt=here.settings.adopt_by_instance_id)
     gc.disable()  # a large fleet is millions of small objects without cycles; to look for some takes a third of the CPU
-    with announcer.telling(here, context):
+    with announcer.telling(here.settings, here.tower, context):
         try:
             outcome = run.run(wishes, dry_run=request.dry_run, force=request.force)
         except Exception as error:

@@ -22,10 +22,10 @@ from urllib3.util.connection import create_connection
 
 from contract.conftest import new_inventory
 from contract.roles import NEEDED, SOMETIMES
-from rollcall.errors import BadSettings, HostLimitReached, TowerDenied, TowerRejected, TowerUnavailable
+from rollcall.errors import BadSettings, DeleteRefused, HostLimitReached, TowerDenied, TowerRejected, TowerUnavailable
 from rollcall.job_evidence import JobEvidence
 from rollcall.model import Host, Inventory, Job, JobStatus, JobTemplate, LaunchTerms, Outcome, PastJob
-from rollcall.tower import LIMITS_RESOLVED, PAST_JOBS, CancelRefused, DeleteRefused, NewHost, Tower
+from rollcall.tower import LIMITS_RESOLVED, PAST_JOBS, CancelRefused, NewHost, Tower
 from rollcall.trace import ENDS, FAILED, OK, TASK_STARTED, TRACED, UNREACHABLE
 
 if TYPE_CHECKING:

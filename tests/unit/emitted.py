@@ -61,7 +61,7 @@ def _say_everything(bus: FakeBus) -> None:
         tower=world.tower, settings=SimpleNamespace(account=ACCOUNT, region=REGION, stack="rollcall")
     )
     context: Any = SimpleNamespace(get_remaining_time_in_millis=lambda: 60_000)
-    with announcer.telling(here, context):
+    with announcer.telling(here.settings, here.tower, context):
         announcer.reports([Report(launch, each.value, event=each, provisioned_at=2.0) for each in Event])
         announcer.reports([Report(leave, "struck off", event=Event.RETIRED, evicted=True, notes=look)])
         announcer.reports([Report(launch, each.value, event=each, troubled=True) for each in Event])
@@ -86,7 +86,7 @@ def _say_everything(bus: FakeBus) -> None:
         announcer.examined([])
         findings = [Diagnosed("subject", "what", each, "reason", "remedy") for each in Severity]
         with suppress(Throttled):  # which it raises where the bus takes nothing
-            announcer.misconfigured(here, findings, findings, lambda: 60.0)
+            announcer.misconfigured(here.settings, here.tower.root, findings, findings, lambda: 60.0)
     alert = Measures("alert")
     for name in ("AlertsSent", "AlertsLost"):
         alert.count_of_channel(name, "slack")

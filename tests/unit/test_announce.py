@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rollcall.announce import METRICS, NAMED_MAX
-from rollcall.errors import BadSettings, Throttled, TowerUnavailable
+from rollcall.errors import BadSettings, DeleteRefused, Throttled, TowerUnavailable
 from rollcall.events import Record
 from rollcall.findings import breaks, warns
-from rollcall.host_calls import DeleteRefused
 from rollcall.outcome import RunOutcome
 from rollcall.reports import Event, Note, Report, failing
 from rollcall.telling import cause_of

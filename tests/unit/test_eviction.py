@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rollcall.errors import RollcallError, Throttled, TowerRejected, TowerUnavailable
+from rollcall.errors import DeleteRefused, RollcallError, Throttled, TowerRejected, TowerUnavailable
 from rollcall.eviction import Eviction, evict
 from rollcall.fleet import Membership
 from rollcall.identity import NEWBORN, address_key
-from rollcall.removal import StruckOff
-from rollcall.tower import DeleteRefused
+from rollcall.model import StruckOff
 
 from .fakes import ACCOUNT, REGION
 

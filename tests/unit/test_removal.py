@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rollcall.errors import Throttled, TowerRejected, TowerUnavailable
-from rollcall.removal import StruckOff, strike_off
+from rollcall.errors import DeleteRefused, Throttled, TowerRejected, TowerUnavailable
+from rollcall.model import StruckOff
+from rollcall.removal import strike_off
 from rollcall.reports import notes_on_kept
-from rollcall.tower import DeleteRefused
 
 from .world import World
 

@@ -20,6 +20,7 @@ from rollcall.errors import (
     ChefDenied,
     ChefRejected,
     ChefUnavailable,
+    DeleteRefused,
     HostLimitReached,
     InstanceNotVisible,
     JobStillLanding,
@@ -36,7 +37,6 @@ from rollcall.reports import Event, Note, Report
 from rollcall.steps import Finding, Kind, NodeRemoval, Plan
 from rollcall.telling import IN_TROUBLE, REASON_MAX, SLACK, cause_of
 from rollcall.telling_runs import BY_HAND
-from rollcall.tower import DeleteRefused
 from rollcall.waiting import FIRST_RETRY
 from rollcall.watch import Sight
 
@@ -139,7 +139,7 @@ def say_misconfigured(found: Sequence[Misconfiguration], mended: Sequence[Miscon
     def say(world: World, audience: Audience) -> None:
         settings = SimpleNamespace(account=ACCOUNT, region=REGION, stack="rollcall")
         here: Any = SimpleNamespace(settings=settings, tower=world.tower)
-        audience.announcer.misconfigured(here, found, mended, lambda: 60.0)
+        audience.announcer.misconfigured(here.settings, here.tower.root, found, mended, lambda: 60.0)
 
     return say
 

@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from .model import LifecycleAction
     from .reports import Report
     from .settings import Settings
+    from .tower import Tower
     from .watch import Sight
-    from .wiring import Installation
 
 NAMED_MAX = 200  # hosts, or lost events, that one log line names; CloudWatch takes 256 kB
 METRICS = {  # a number of each, and how long they took since the lifecycle event
@@ -62,12 +62,12 @@ class Announcer:
         self._events: list[Told] = []
 
     @contextmanager
-    def telling(self, here: Installation, context: LambdaContext) -> Iterator[None]:
+    def telling(self, settings: Settings, tower: Tower, context: LambdaContext) -> Iterator[None]:
         """What an invocation does, after which its metrics and events are told, whatever became of it."""
         try:
             yield
         finally:
-            self._tell(here, lambda: context.get_remaining_time_in_millis() / 1000)
+            self._tell(settings, tower, lambda: context.get_remaining_time_in_millis() / 1000)
 
     def outcomes(self, actions: Sequence[LifecycleAction], reports: Sequence[Report]) -> list[RollcallError | None]:
         """Tell what became of each action; the errors of those that failed, in the order of the actions."""
@@ -205,15 +205,15 @@ class Announcer:
 
     # The end of an invocation
 
-    def _tell(self, here: Installation, seconds_left: Callable[[], float]) -> None:
-        exchanges = here.tower.exchanges()
+    def _tell(self, settings: Settings, tower: Tower, seconds_left: Callable[[], float]) -> None:
+        exchanges = tower.exchanges()
         self.measures.milliseconds("TowerLatency", [each.milliseconds for each in exchanges])
         if exchanges:
             self.measures.count("TowerErrors", sum(each.unwell for each in exchanges))
         events, self._events = self._events, []
-        origin = origin_of(here.settings, self._function)
+        origin = origin_of(settings, self._function)
         try:
-            lost = self._bus.put([from_here(each, origin, here.tower.root) for each in events], seconds_left)
+            lost = self._bus.put([from_here(each, origin, tower.root) for each in events], seconds_left)
         except Exception as error:  # noqa: BLE001 - a mistake of ours, and no reason to do the work again
             self._lost([(each, error) for each in events])
         else:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
     from .findings import Finding
-    from .wiring import Installation
+    from .settings import Settings
 
 
 class FindingsAnnouncer(Announcer):
@@ -36,7 +36,8 @@ class FindingsAnnouncer(Announcer):
 
     def misconfigured(
         self,
-        here: Installation,
+        settings: Settings,
+        tower_root: str,
         found: Iterable[Finding],
         mended: Iterable[Finding],
         seconds_left: Callable[[], float],
@@ -45,10 +46,10 @@ class FindingsAnnouncer(Announcer):
 
         Who is to remember that people were told has to know that they were.
         """
-        origin = origin_of(here.settings, self._function)
+        origin = origin_of(settings, self._function)
         told = [
             *(misconfiguration_of(each, mended=False) for each in found),
             *(misconfiguration_of(each, mended=True) for each in mended),
         ]
-        for _, error in self._bus.put([from_here(each, origin, here.tower.root) for each in told], seconds_left):
+        for _, error in self._bus.put([from_here(each, origin, tower_root) for each in told], seconds_left):
             raise error

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from .errors import HostLimitReached, RollcallError, TowerRejected
+from .errors import DeleteRefused, HostLimitReached, RollcallError, TowerRejected
 from .events import write_action
 from .identity import address_of
 from .model import LifecycleAction, Transition
@@ -23,12 +23,13 @@ from .provisioning import launch_once, require_limitable
 from .queues import is_queue
 from .removal import inventories_named, strike_off
 from .steps import Finding, Kind
-from .tower import BULK_CREATE_MAX, BULK_DELETE_MAX, DeleteRefused, NewHost
+from .tower import BULK_CREATE_MAX, BULK_DELETE_MAX, NewHost
 from .variables import OWED_SINCE, with_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
+    from .errors import Kept
     from .fleet import Fleet
     from .model import Hook, Inventory, JobTemplate, Parameters
     from .outcome import RunOutcome
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from .settings import Settings
     from .snapshot import Place
     from .steps import Addition, Change, Removal, Requeue
-    from .tower import Kept, Tower
+    from .tower import Tower
 
 CALLS_AT_ONCE = 4
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .chef_names import named_after
+from .chef_removal import is_of_another
 from .identity import why_gone
 from .model import NamedAfter
 from .plain_text import INSTANCE_ID
@@ -72,11 +73,6 @@ def instance_of(seen: NodesSeen, name: str) -> str | None:
 def is_from_here(seen: NodesSeen, node: Node) -> bool:
     """Whether a node says itself that its instance is of this account and Region."""
     return (node.account, node.region) == (seen.account, seen.region)
-
-
-def is_of_another(node: Node | None, instance_id: str) -> bool:
-    """Whether a node says itself that it is on another instance: its name was baked into an image, or is recycled."""
-    return node is not None and node.instance_id not in ("", instance_id)
 
 
 def is_asked_for(seen: NodesSeen, instance_id: str) -> bool:

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .aws_names import TEXT_MAX, carried
-from .chef_drift import is_of_another
 from .chef_names import node_name, read_pattern
 from .errors import RollcallError
 from .identity import marker_of
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
     from .chef import Chef
     from .fleet import Fleet, Fleets
-    from .model import Host, LifecycleAction, NodePattern
+    from .model import Host, LifecycleAction, Node, NodePattern
 
 CALLS_AT_ONCE = 4
 
@@ -49,6 +48,11 @@ class NodesStruckOff:
 
     names: Mapping[str, str] = field(default_factory=dict)
     troubles: Mapping[str, RollcallError] = field(default_factory=dict)
+
+
+def is_of_another(node: Node | None, instance_id: str) -> bool:
+    """Whether a node says itself that it is on another instance: its name was baked into an image, or is recycled."""
+    return node is not None and node.instance_id not in ("", instance_id)
 
 
 def with_told(actions: Iterable[LifecycleAction], hosts: Collection[Host]) -> list[LifecycleAction]:

@@ -35,9 +35,8 @@ if TYPE_CHECKING:
     from .chef_removal import NodesStruckOff
     from .fate import Known
     from .fleet import Fleet, Fleets
-    from .model import LifecycleAction
+    from .model import LifecycleAction, StruckOff
     from .queues import Queues
-    from .removal import StruckOff
     from .resting import Rested
     from .settings import Settings
     from .tower import Tower

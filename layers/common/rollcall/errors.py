@@ -147,6 +147,25 @@ class TowerRejected(Permanent):
     scope = Scope.GROUP
 
 
+class DeleteRefused(TowerDenied):
+    """The token may not delete from these inventories, so a host of theirs is kept."""
+
+    def __init__(self, message: str, inventories: frozenset[str]) -> None:
+        super().__init__(message)
+        self.inventories = inventories
+
+
+class DeleteRejected(TowerRejected):
+    """Tower keeps a host for another reason than a role that is missing. inventories: the host's."""
+
+    def __init__(self, message: str, inventories: frozenset[str]) -> None:
+        super().__init__(message)
+        self.inventories = inventories
+
+
+type Kept = DeleteRefused | DeleteRejected
+
+
 class ChefDenied(Permanent):
     """The Chef server refused the signature, or for lack of permission."""
 

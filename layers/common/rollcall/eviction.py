@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .errors import Throttled
 from .identity import address_key, address_of, marked_for, why_gone
-from .removal import StruckOff, strike_off
+from .model import StruckOff
+from .removal import strike_off
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .errors import Kept
     from .fleet import Fleet
     from .identity import Marker
     from .model import Host, Inventory
-    from .tower import Kept, Tower
+    from .tower import Tower
 
 
 class Eviction(NamedTuple):

@@ -50,11 +50,11 @@ if TYPE_CHECKING:
         JobKind,
         JobTemplate,
         LifecycleAction,
+        StruckOff,
         Verdict,
         Waiting,
     )
     from .queues import Queues
-    from .removal import StruckOff
     from .settings import Settings
     from .stuck_jobs import Stuck
     from .tower import Tower

@@ -13,7 +13,16 @@ from collections import defaultdict
 from itertools import batched
 from typing import TYPE_CHECKING, NamedTuple
 
-from .errors import HostLimitReached, RollcallError, TowerDenied, TowerRejected, TowerUnavailable
+from .errors import (
+    DeleteRefused,
+    DeleteRejected,
+    HostLimitReached,
+    Kept,
+    RollcallError,
+    TowerDenied,
+    TowerRejected,
+    TowerUnavailable,
+)
 from .model import EMPTY
 from .plain_text import why_no_host
 from .transport import FORBIDDEN, HTTP_OK, NOT_FOUND, TOO_LARGE, UNAUTHORIZED, object_of, text_of, words_of
@@ -57,25 +66,6 @@ class MadeHosts(NamedTuple):
     ids: Mapping[str, int] = EMPTY
     existing: Mapping[str, Host] = EMPTY
     errors: Mapping[str, RollcallError] = EMPTY
-
-
-class DeleteRefused(TowerDenied):
-    """The token may not delete from these inventories, so a host of theirs is kept."""
-
-    def __init__(self, message: str, inventories: frozenset[str]) -> None:
-        super().__init__(message)
-        self.inventories = inventories
-
-
-class DeleteRejected(TowerRejected):
-    """Tower keeps a host for another reason than a role that is missing. inventories: the host's."""
-
-    def __init__(self, message: str, inventories: frozenset[str]) -> None:
-        super().__init__(message)
-        self.inventories = inventories
-
-
-type Kept = DeleteRefused | DeleteRejected
 
 
 def encoded(variables: Mapping[str, object]) -> str:

@@ -1,11 +1,16 @@
 """What Rollcall speaks of. Frozen data, no behaviour beyond reading itself."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from .errors import Kept
 
 EMPTY: Mapping[Any, Any] = MappingProxyType({})  # the default of a mapping
 
@@ -570,3 +575,17 @@ class RunRequest(NamedTuple):
     wishes: Wishes = Wishes()
     dry_run: bool = False
     force: bool = False
+
+
+class StruckOff(NamedTuple):
+    """What came of removing instances from every inventory.
+
+    removed: the ids of those that had a host which is gone now. refusals: by instance id, why Tower keeps a host of it
+    that it should not: in an inventory that a group of ours names, or for another reason than a role that is missing.
+    left_in: by instance id, the names of the other inventories that keep a host of it, for the token may only read
+    them. All other hosts are gone.
+    """
+
+    removed: frozenset[str] = frozenset()
+    refusals: Mapping[str, Kept] = EMPTY
+    left_in: Mapping[str, frozenset[str]] = EMPTY

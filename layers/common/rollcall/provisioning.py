@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from .fleet import Fleet
-    from .model import GroupSettings, Inventory, Job, JobTemplate
-    from .removal import StruckOff
+    from .model import GroupSettings, Inventory, Job, JobTemplate, StruckOff
     from .tower import Tower
 
 CLOCK_STEP = 5.0  # seconds by which a job may look too old: Tower's nodes have clocks of their own, in whole seconds

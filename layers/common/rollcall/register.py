@@ -41,15 +41,15 @@ from .waiting import HOOK_LIFE_MAX, POLL_MAX, longest_wait, poll_delay
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
+    from .errors import Kept
     from .eviction import Eviction
     from .fleet import Fleet, Fleets, Membership
     from .job_evidence import Evidence
-    from .model import Group, GroupSettings, Host, Instance, Inventory, Job, JobKind, JobTemplate
+    from .model import Group, GroupSettings, Host, Instance, Inventory, Job, JobKind, JobTemplate, StruckOff
     from .queues import Queues
-    from .removal import StruckOff
     from .settings import Settings
     from .stint import Stint
-    from .tower import Kept, Tower
+    from .tower import Tower
 
 LANDING_TIME = 120.0  # seconds that a host without a job is left to whoever made it; above the function's own timeout
 JOB_LIFE = HOOK_LIFE_MAX  # seconds that a job may run, for no hook waits for longer

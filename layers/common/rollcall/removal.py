@@ -4,35 +4,22 @@ from __future__ import annotations
 
 from collections import defaultdict
 from itertools import batched
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from .errors import BadSettings, RollcallError, TowerUnavailable
-from .model import EMPTY
+from .errors import BadSettings, DeleteRefused, RollcallError, TowerUnavailable
+from .model import StruckOff
 from .settings import OPT_IN_TAG
-from .tower import BULK_DELETE_MAX, DeleteRefused
+from .tower import BULK_DELETE_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from .errors import Kept
     from .fleet import Fleet
     from .model import Host, LifecycleAction
-    from .tower import Kept, Tower
+    from .tower import Tower
 
 LOOKS = 5  # at the hosts; each look finds fewer unless somebody keeps adding them
-
-
-class StruckOff(NamedTuple):
-    """What came of removing instances from every inventory.
-
-    removed: the ids of those that had a host which is gone now. refusals: by instance id, why Tower keeps a host of it
-    that it should not: in an inventory that a group of ours names, or for another reason than a role that is missing.
-    left_in: by instance id, the names of the other inventories that keep a host of it, for the token may only read
-    them. All other hosts are gone.
-    """
-
-    removed: frozenset[str] = frozenset()
-    refusals: Mapping[str, Kept] = EMPTY
-    left_in: Mapping[str, frozenset[str]] = EMPTY
 
 
 def strike_off(tower: Tower, fleet: Fleet, instance_ids: Collection[str]) -> StruckOff:

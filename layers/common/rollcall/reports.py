@@ -12,8 +12,7 @@ from .errors import BadEvent, InstancesRefused, RollcallError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from .model import LifecycleAction, Transition
-    from .removal import StruckOff
+    from .model import LifecycleAction, StruckOff, Transition
 
 
 NO_LONGER_WAITING = "no longer waiting, nothing done"

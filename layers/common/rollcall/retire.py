@@ -23,10 +23,10 @@ from .fate import Fate, fates
 from .identity import marker_of
 from .looking import Round, take_looks
 from .lost_jobs import Loss, loss_of
-from .model import JobStatus, Outcome, Result
+from .model import JobStatus, Outcome, Result, StruckOff
 from .passed_over import passed_over
 from .provisioning import find_in_tower, find_retire_template, launch_alone
-from .removal import StruckOff, strike_off, unread_inventories
+from .removal import strike_off, unread_inventories
 from .reports import NO_LONGER_WAITING, Event, Note, Report, failing, notes_on_kept
 from .resting import Rested, rest
 from .settings import CHEF_TAG, read_group_settings
