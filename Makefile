@@ -23,7 +23,7 @@ $(VENV)/.done: tests/requirements.txt
 	@touch $@
 
 demo: setup ## Rollcall at work on an embedded cloud: under two minutes, nothing needed but Python
-	@PYTHONPATH=tests python -m lab.demo
+	@PYTHONPATH=tests python -m lab.demo.run
 
 test: setup ## all tests, five at a time: those on the embedded cloud mostly wait
 	@echo "Ten to fifteen minutes: the tests on the deployed stack come first, and wait as Auto Scaling and Tower would"
@@ -56,7 +56,7 @@ build: setup ## sam build, and the layers compiled, which shortens cold starts b
 	python -m compileall -q --invalidation-mode unchecked-hash .aws-sam/build/CommonLayer/python .aws-sam/build/ChefLayer/python
 
 chef-signatures: ## sign the unit tests' requests anew with Chef's reference implementation (ruby-mixlib-authentication)
-	cd tests/unit/chef_signatures && ruby sign.rb key.pem < requests.json > signed.json.new && mv signed.json.new signed.json
+	cd tests/unit/chef/signatures && ruby sign.rb key.pem < requests.json > signed.json.new && mv signed.json.new signed.json
 
 requirements: setup ## compile the pinned requirements from the short .in files
 	cd layers/common && uv pip compile --quiet --upgrade --generate-hashes --no-header --python-version 3.13 \

@@ -18,16 +18,17 @@ from typing import TYPE_CHECKING, Any
 # What the functions write their code also reads; nobody else says where that is to a script that is called by its path.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "layers" / "common"))
 
-from rollcall.events import RECEIVED_AT, Record, read_action, read_gate_message, write_gate_message
-from rollcall.model import GateMessage, LifecycleAction, RetireMessage, Transition, WatchMessage
-from rollcall.plain_text import INSTANCE_ID
-from rollcall.waiting import hook_life
+from rollcall.domain.actions import LifecycleAction, Transition
+from rollcall.domain.inventory_text import INSTANCE_ID
+from rollcall.domain.message_format import RECEIVED_AT, Record, read_action, read_gate_message, write_gate_message
+from rollcall.domain.messages import GateMessage, RetireMessage, WatchMessage
+from rollcall.domain.timing import hook_life
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from rollcall.fleet import Membership
-    from rollcall.model import Group
+    from rollcall.aws.fleet import Membership
+    from rollcall.domain.groups import Group
 
 type Json = dict[str, Any]
 

@@ -19,7 +19,7 @@ from rich.padding import Padding
 from rich.text import Text
 from topics import cut_off
 
-from rollcall.findings import Severity
+from rollcall.domain.findings import Severity
 from stack import DOCTOR, NotRun, invoke
 
 type Json = dict[str, Any]

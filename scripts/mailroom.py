@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 import boto3
 from dead_letters import Letter, Seen, read
 
-from rollcall.aws import CLIENT_CONFIG, aws_errors
-from rollcall.errors import RollcallError
-from rollcall.fleet import Fleet
+from rollcall.aws.client import CLIENT_CONFIG, aws_errors
+from rollcall.aws.fleet import Fleet
+from rollcall.domain.errors import RollcallError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -21,7 +21,7 @@ from rich.text import Text
 # How commands are written the functions' code says; a script that is called by its path has to find that by itself.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "layers" / "common"))
 
-from rollcall.shell_words import make, options
+from rollcall.domain.shell_commands import make, options
 from stack import NotRun, invoke
 
 type Json = dict[str, Any]

@@ -24,8 +24,8 @@ from mailroom import DEAD_LETTER_QUEUE, HELD, MESSAGES_PER_CALL, Contents, Mailr
 from rich.console import Console
 from rich.text import Text
 
-from rollcall.errors import BadSettings, RollcallError
-from rollcall.shell_words import args
+from rollcall.domain.errors import BadSettings, RollcallError
+from rollcall.domain.shell_commands import args
 from stack import NotRun, invoke
 
 type Json = dict[str, Any]

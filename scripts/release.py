@@ -23,7 +23,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 # A script needs nothing but its own repository.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "layers" / "common"))
 
-from rollcall.settings import MOMENT_FORMAT, OPT_IN_TAG, RELEASED_TAG
+from rollcall.domain.settings import MOMENT_FORMAT, OPT_IN_TAG, RELEASED_TAG
 
 PATIENT = Config(retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=5, read_timeout=20)
 WHAT_FOLLOWS = (

@@ -14,14 +14,14 @@ from pathlib import Path
 # A script needs nothing but its own repository.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "layers" / "common"))
 
-from rollcall.diagnose_topics import diagnose_topics, notified_topics
-from rollcall.errors import RollcallError
-from rollcall.findings import Finding, Severity
-from rollcall.inspector import Inspector
-from rollcall.model import Transition
-from rollcall.seen import Look, SeenGroup, Senders
-from rollcall.settings import OPT_IN_TAG, read_topics
-from rollcall.unlooked import unlooked
+from rollcall.doctor.aws_reader import Inspector
+from rollcall.doctor.observations import Look, SeenGroup, Senders
+from rollcall.doctor.topic_findings import diagnose_topics, notified_topics
+from rollcall.doctor.unreadable import unlooked
+from rollcall.domain.actions import Transition
+from rollcall.domain.errors import RollcallError
+from rollcall.domain.findings import Finding, Severity
+from rollcall.domain.settings import OPT_IN_TAG, read_topics
 from stack import NotRun, described
 
 OUTPUTS = {Transition.LAUNCHING: "LaunchQueueArn", Transition.TERMINATING: "TerminateQueueArn"}

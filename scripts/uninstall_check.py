@@ -21,7 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 # How commands are written the functions' code says; a script that is called by its path has to find that by itself.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "layers" / "common"))
 
-from rollcall.shell_words import in_single_quotes
+from rollcall.domain.shell_commands import in_single_quotes
 
 PATIENT = Config(retries={"mode": "adaptive", "total_max_attempts": 5}, connect_timeout=5, read_timeout=20)
 

@@ -1,4 +1,4 @@
-"""Trouble -> PagerDuty and Slack; by schedule, what is due by now. The decisions are in rollcall.alert.
+"""Trouble -> PagerDuty and Slack; by schedule, what is due by now. The decisions are in rollcall.alerting.dispatch.
 
 It asks nothing of Tower, and knows nothing of it: it has to work when Tower is away.
 """
@@ -12,27 +12,27 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 
-from rollcall.alert import Alert
-from rollcall.alert_events import read_message
-from rollcall.alert_settings import read_alert_settings
-from rollcall.errors import BadEvent, Permanent, RollcallError
-from rollcall.events import read_records
-from rollcall.incidents import Incidents
-from rollcall.measures import Measures
-from rollcall.pagerduty import PagerDuty
-from rollcall.queues import Queues
-from rollcall.secret import text_of
-from rollcall.slack import Slack
-from rollcall.trouble import Deed
+from rollcall.alerting.dispatch import Alert
+from rollcall.alerting.incident import Deed
+from rollcall.alerting.pagerduty import PagerDuty
+from rollcall.alerting.settings import read_alert_settings
+from rollcall.alerting.slack import Slack
+from rollcall.alerting.sources import read_message
+from rollcall.alerting.store import Incidents
+from rollcall.aws.queues import Queues
+from rollcall.aws.secrets import text_of
+from rollcall.domain.errors import BadEvent, Permanent, RollcallError
+from rollcall.domain.message_format import read_records
+from rollcall.telemetry.metrics import Measures
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from rollcall.alert import Channel, Telling
-    from rollcall.events import Record
-    from rollcall.trouble import Ending, Occurrence
+    from rollcall.alerting.dispatch import Channel, Telling
+    from rollcall.alerting.incident import Ending, Occurrence
+    from rollcall.domain.message_format import Record
 
 logger = Logger(service="alert", log_uncaught_exceptions=True)
 measures = Measures("alert")

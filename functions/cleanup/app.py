@@ -1,4 +1,4 @@
-"""Terminate actions -> hosts and nodes removed, hooks completed. The decisions are in rollcall.cleanup."""
+"""Terminate actions -> hosts and nodes removed, hooks completed. The decisions are in rollcall.lifecycle.cleanup."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from rollcall.announce import Announcer
-from rollcall.cleanup import Cleanup
-from rollcall.events import read_action
-from rollcall.settings import read_removal_share
-from rollcall.wiring import chef, installation
+from rollcall.domain.message_format import read_action
+from rollcall.domain.settings import read_removal_share
+from rollcall.lifecycle.cleanup import Cleanup
+from rollcall.runtime.installation import chef, installation
+from rollcall.telemetry.announcer import Announcer
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from rollcall.errors import RollcallError
-    from rollcall.model import LifecycleAction
+    from rollcall.domain.actions import LifecycleAction
+    from rollcall.domain.errors import RollcallError
 
 announcer = Announcer("cleanup")
 

@@ -6,14 +6,14 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from rollcall.announce_findings import FindingsAnnouncer
-from rollcall.doctor import answer, diagnose, news
-from rollcall.events import read_examination_request
-from rollcall.examining import Examination
-from rollcall.inspector import Inspector
-from rollcall.known_findings import KnownFindings
-from rollcall.settings import read_stack_names
-from rollcall.wiring import chef, installation_afresh, tower_afresh
+from rollcall.doctor.aws_reader import Inspector
+from rollcall.doctor.diagnosis import answer, diagnose, news
+from rollcall.doctor.examination import Examination
+from rollcall.doctor.store import KnownFindings
+from rollcall.domain.message_format import read_examination_request
+from rollcall.domain.settings import read_stack_names
+from rollcall.runtime.installation import chef, installation_afresh, tower_afresh
+from rollcall.telemetry.doctor_announcer import FindingsAnnouncer
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -24,7 +24,7 @@ inspector = Inspector()
 
 @announcer.logger.inject_lambda_context
 def handler(event: object, context: LambdaContext) -> dict[str, Any]:
-    """What to look at in, what is wrong out: see rollcall.doctor.answer."""
+    """What to look at in, what is wrong out: see rollcall.doctor.diagnosis.answer."""
     began = time.monotonic()
     request = read_examination_request(event)
     here = installation_afresh(context)

@@ -1,7 +1,7 @@
 """Waiting instances -> job results and checks -> hooks completed; and a while after that, whether they serve.
 
-Instances on their way out wait here too, for their retire job. The decisions are in rollcall.gate, rollcall.watch and
-rollcall.retire.
+Instances on their way out wait here too, for their retire job. The decisions are in rollcall.lifecycle: gate, retire,
+target_watch.
 """
 
 from __future__ import annotations
@@ -11,23 +11,23 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from rollcall.announce import Announcer
-from rollcall.events import read_gate_message
-from rollcall.gate import Gate
-from rollcall.job_evidence import JobEvidence
-from rollcall.looking import TimeLeft, send_on, take_each, take_turns
-from rollcall.model import GateMessage, RetireMessage, WatchMessage
-from rollcall.settings import read_removal_share
-from rollcall.wiring import installation
+from rollcall.domain.message_format import read_gate_message
+from rollcall.domain.messages import GateMessage, RetireMessage, WatchMessage
+from rollcall.domain.settings import read_removal_share
+from rollcall.evidence.job_reader import JobEvidence
+from rollcall.lifecycle.gate import Gate
+from rollcall.lifecycle.gate_round import TimeLeft, send_on, take_each, take_turns
+from rollcall.runtime.installation import installation
+from rollcall.telemetry.announcer import Announcer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from rollcall.looking import Round
-    from rollcall.model import LifecycleAction
-    from rollcall.wiring import Installation
+    from rollcall.domain.actions import LifecycleAction
+    from rollcall.lifecycle.gate_round import Round
+    from rollcall.runtime.installation import Installation
 
 announcer = Announcer("gate")
 
@@ -66,7 +66,7 @@ def _wait(here: Installation, seconds_left: TimeLeft, messages: Sequence[GateMes
 def _see_out(
     here: Installation, seconds_left: TimeLeft, messages: Sequence[RetireMessage]
 ) -> Sequence[Round[RetireMessage]]:
-    from rollcall.retire import Retire  # only those pay for it in a cold start who use it
+    from rollcall.lifecycle.retire import Retire  # only those pay for it in a cold start who use it
 
     evidence = JobEvidence(here.tower)
     retire = Retire(here.settings, here.tower, evidence, here.fleets, here.queues, time.time, seconds_left)
@@ -76,7 +76,7 @@ def _see_out(
 
 
 def _watch(here: Installation, time_left: TimeLeft, messages: Sequence[WatchMessage]) -> Sequence[Round[WatchMessage]]:
-    from rollcall.watch import Sighting, Watch  # likewise
+    from rollcall.lifecycle.target_watch import Sighting, Watch  # likewise
 
     watch = Watch(here.fleets, time.time)
     sightings = take_each(messages, lambda each: watch.look([each])[0], lambda error: Sighting(error=error), time_left)

@@ -1,4 +1,4 @@
-"""By schedule, or by hand: EC2 and Tower made to agree. The decisions are in rollcall.drift and rollcall.reconcile."""
+"""By schedule, or by hand: EC2 and Tower made to agree. The decisions are in rollcall.reconcile (plan, run)."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import time
 from copy import replace
 from typing import TYPE_CHECKING, Any
 
-from rollcall.announce_runs import RunAnnouncer
-from rollcall.events import read_run_request
-from rollcall.reconcile import Reconcile
-from rollcall.run_answer import run_answer
-from rollcall.settings import read_removal_share
-from rollcall.wiring import chef, installation
+from rollcall.domain.message_format import read_run_request
+from rollcall.domain.settings import read_removal_share
+from rollcall.reconcile.answer import run_answer
+from rollcall.reconcile.run import Reconcile
+from rollcall.runtime.installation import chef, installation
+from rollcall.telemetry.reconcile_announcer import RunAnnouncer
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -23,7 +23,7 @@ announcer = RunAnnouncer("reconcile")
 
 @announcer.logger.inject_lambda_context
 def handler(event: object, context: LambdaContext) -> dict[str, Any]:
-    """What a run is asked for in, what came of it out: see rollcall.run_answer."""
+    """What a run is asked for in, what came of it out: see rollcall.reconcile.answer."""
     began = time.monotonic()
     request = read_run_request(event)
     here = installation(context)

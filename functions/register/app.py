@@ -1,4 +1,4 @@
-"""Launch actions -> hosts in Tower and one provisioning job per batch. The decisions are in rollcall.register."""
+"""Launch actions -> hosts in Tower and one provisioning job per batch. Decisions: rollcall.lifecycle.register."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from rollcall.announce import Announcer
-from rollcall.events import read_action
-from rollcall.register import Register
-from rollcall.settings import read_removal_share
-from rollcall.wiring import installation
+from rollcall.domain.message_format import read_action
+from rollcall.domain.settings import read_removal_share
+from rollcall.lifecycle.register import Register
+from rollcall.runtime.installation import installation
+from rollcall.telemetry.announcer import Announcer
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from rollcall.errors import RollcallError
-    from rollcall.job_evidence import Evidence
-    from rollcall.model import LifecycleAction
+    from rollcall.domain.actions import LifecycleAction
+    from rollcall.domain.errors import RollcallError
+    from rollcall.evidence.job_reader import Evidence
 
 announcer = Announcer("register")
 
@@ -29,7 +29,7 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
     share = read_removal_share(os.environ)
 
     def evidence() -> Evidence:
-        from rollcall.job_evidence import JobEvidence  # only where a job hangs
+        from rollcall.evidence.job_reader import JobEvidence  # only where a job hangs
 
         return JobEvidence(here.tower)
 

@@ -8,7 +8,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from lab.cloud import ACCOUNT, REGION
-from rollcall.model import AddressKind
+from rollcall.domain.groups import AddressKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections import Counter
 
-    from lab.aws import Invocation, Transition
-    from lab.tower import JobRecord, RequestRecord
+    from lab.aws.embedded import Invocation, Transition
+    from lab.tower.embedded import JobRecord, RequestRecord
 
 COMPLETION = "autoscaling:CompleteLifecycleAction"
 HEARTBEAT = "autoscaling:RecordLifecycleActionHeartbeat"

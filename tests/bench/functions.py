@@ -30,7 +30,7 @@ from lab.runtime import (
     queue_arn,
     receive,
 )
-from lab.tower import Tower
+from lab.tower.embedded import Tower
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -32,7 +32,7 @@ from requests.structures import CaseInsensitiveDict
 
 from lab.cloud import ACCOUNT, HOOK_PREFIX, REGION, REPOSITORY, SECRET
 from lab.runtime import QUEUES, batch, variables
-from lab.tower import Tower
+from lab.tower.embedded import Tower
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -237,9 +237,9 @@ def measure() -> dict[str, float]:
 
 def _measure(function: str, event: Json, aws: PreparedAws, tower: Tower, clock: Clock) -> float:
     """Milliseconds of CPU, of all threads, that a handler takes for an event: the median."""
-    from rollcall import wiring
-    from rollcall.connection import Credentials
-    from rollcall.transport import Opened
+    from rollcall.http.transport import Opened
+    from rollcall.runtime import installation as wiring
+    from rollcall.tower.connection import Credentials
 
     session: Any = PreparedTower(tower, {"Authorization": f"Bearer {tower.token}"}, clock)
     queues = {name: f"https://queue.example.com/{name}" for name in QUEUES}
@@ -247,8 +247,8 @@ def _measure(function: str, event: Json, aws: PreparedAws, tower: Tower, clock: 
     with (
         patch.dict(os.environ, variables(function, TOWER_URL, SECRET, queues) | {"AWS_REGION": REGION}),
         patch("boto3.client", aws.client),
-        patch("rollcall.connection._opened", lambda credentials, root: Opened(session, root)),
-        patch("rollcall.wiring.read_credentials", lambda secret, refresh: Credentials(tower.token)),
+        patch("rollcall.tower.connection._opened", lambda credentials, root: Opened(session, root)),
+        patch("rollcall.runtime.installation.read_credentials", lambda secret, refresh: Credentials(tower.token)),
         open(os.devnull, "w") as nowhere,
         redirect_stdout(nowhere),
     ):

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from contract.conftest import PLAYBOOKS, Operator, Server, given_template
-from lab.tower import OPERATOR, Latency, Tower
-from rollcall.connection import api_root
+from lab.tower.embedded import OPERATOR, Latency, Tower
+from rollcall.tower.connection import api_root
 
 JOB_TIME = 110.0  # seconds; so that 1,000 are registered, which takes 60, before the first result comes
 JOB_SPREAD = 0.05  # jobs take 5 % less to 5 % more than that

@@ -14,14 +14,14 @@ from unittest.mock import patch
 
 from bench.figures import percentile
 from bench.places import EARLIER, EVENT_LAG, HISTORY, run_history
-from lab.tower import Tower as EmbeddedTower
-from rollcall import connection
-from rollcall.connection import Credentials
-from rollcall.gate import Gate
-from rollcall.job_evidence import JobEvidence
-from rollcall.looking import send_on
-from rollcall.register import Register
-from rollcall.tower import Tower
+from lab.tower.embedded import Tower as EmbeddedTower
+from rollcall.evidence.job_reader import JobEvidence
+from rollcall.lifecycle.gate import Gate
+from rollcall.lifecycle.gate_round import send_on
+from rollcall.lifecycle.register import Register
+from rollcall.tower import connection
+from rollcall.tower.client import Tower
+from rollcall.tower.connection import Credentials
 from unit.world import REMOVAL_SHARE, TIME_LEFT, World
 
 JOB_TIME = 300.0  # seconds

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bench.figures import Period
-    from lab.aws import Invocation
+    from lab.aws.embedded import Invocation
 
 LIFECYCLES = 1000
 SECRET_READ = "secretsmanager:GetSecretValue"

@@ -21,8 +21,8 @@ from bench.places import PastClock
 from bench.prepared_aws import PreparedAws
 from lab.cloud import SECRET
 from lab.runtime import QUEUES, Runtime, link_what_lambda_has, variables
-from lab.tower import Latency, Tower
-from rollcall.model import AddressKind
+from lab.tower.embedded import Latency, Tower
+from rollcall.domain.groups import AddressKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from bench.places import Side
-    from lab.aws import Invocation
+    from lab.aws.embedded import Invocation
     from lab.cloud import Cloud, Group
 
 FUNCTIONS = ("register", "gate", "cleanup")

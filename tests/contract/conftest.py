@@ -33,12 +33,13 @@ import pytest
 import requests
 
 from contract.roles import NEEDED
-from lab.tower import Tower as EmbeddedTower
-from rollcall.connection import Credentials, api_root
-from rollcall.errors import BadSettings
-from rollcall.model import Inventory, JobTemplate
-from rollcall.tower import Tower
-from rollcall.transport import shown_url
+from lab.tower.embedded import Tower as EmbeddedTower
+from rollcall.domain.errors import BadSettings
+from rollcall.domain.inventories import Inventory
+from rollcall.domain.jobs import JobTemplate
+from rollcall.http.transport import shown_url
+from rollcall.tower.client import Tower
+from rollcall.tower.connection import Credentials, api_root
 
 type Json = dict[str, Any]
 

@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 import requests
 
-from lab.tower import Tower
+from lab.tower.embedded import Tower
 
 RECORDINGS = Path(__file__).parent / "recordings" / "awx-24.6.1.jsonl"
 

@@ -22,11 +22,21 @@ from urllib3.util.connection import create_connection
 
 from contract.conftest import new_inventory
 from contract.roles import NEEDED, SOMETIMES
-from rollcall.errors import BadSettings, DeleteRefused, HostLimitReached, TowerDenied, TowerRejected, TowerUnavailable
-from rollcall.job_evidence import JobEvidence
-from rollcall.model import Host, Inventory, Job, JobStatus, JobTemplate, LaunchTerms, Outcome, PastJob
-from rollcall.tower import LIMITS_RESOLVED, PAST_JOBS, CancelRefused, NewHost, Tower
-from rollcall.trace import ENDS, FAILED, OK, TASK_STARTED, TRACED, UNREACHABLE
+from rollcall.domain.errors import (
+    BadSettings,
+    CancelRefused,
+    DeleteRefused,
+    HostLimitReached,
+    TowerDenied,
+    TowerRejected,
+    TowerUnavailable,
+)
+from rollcall.domain.inventories import Host, Inventory
+from rollcall.domain.jobs import Job, JobStatus, JobTemplate, LaunchTerms, Outcome, PastJob
+from rollcall.evidence.job_reader import JobEvidence
+from rollcall.evidence.playbook_trace import ENDS, FAILED, OK, TASK_STARTED, TRACED, UNREACHABLE
+from rollcall.tower.bulk_hosts import NewHost
+from rollcall.tower.client import LIMITS_RESOLVED, PAST_JOBS, Tower
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -24,8 +24,8 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 
-from lab.tower_api import Response
-from lab.tower_server import Front, Traffic, serving
+from lab.tower.api import Response
+from lab.tower.server import Front, Traffic, serving
 
 type Json = dict[str, Any]
 

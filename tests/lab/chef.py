@@ -26,13 +26,13 @@ from urllib.parse import parse_qs
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from lab.tower_api import Response
-from lab.tower_server import Front, Traffic, serving
+from lab.tower.api import Response
+from lab.tower.server import Front, Traffic, serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from lab.tower_server import RequestRecord
+    from lab.tower.server import RequestRecord
 
 type Headers = Mapping[str, str]
 

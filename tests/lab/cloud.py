@@ -27,8 +27,8 @@ from py_compile import PycInvalidationMode
 from types import TracebackType
 from typing import Any, Self
 
-from lab.aws import ACCOUNT, OPEN_POLICY, REGION, EmbeddedAws, Transition
-from lab.tower import Tower
+from lab.aws.embedded import ACCOUNT, OPEN_POLICY, REGION, EmbeddedAws, Transition
+from lab.tower.embedded import Tower
 
 STACK = "rollcall"
 SECRET = "tower"

@@ -18,13 +18,13 @@ from ipaddress import ip_address
 from itertools import combinations, groupby, pairwise
 from typing import TYPE_CHECKING
 
-from lab.aws import ACCOUNT, REGION
-from lab.tower import OPERATOR
+from lab.aws.embedded import ACCOUNT, REGION
+from lab.tower.embedded import OPERATOR
 
 if TYPE_CHECKING:
-    from lab.aws import Transition
+    from lab.aws.embedded import Transition
     from lab.cloud import Cloud, Json, Run
-    from lab.tower import HostLife, HostPeriod, HostRecord
+    from lab.tower.embedded import HostLife, HostPeriod, HostRecord
 
 CLOCK_TOLERANCE = 0.05  # seconds between two processes' readings of one clock
 BREAKER_SHARE = 0.2  # of an inventory's managed hosts, and

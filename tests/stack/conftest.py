@@ -12,12 +12,12 @@ import pytest
 from filelock import FileLock
 
 from lab.alert_channels import AlertChannels
-from lab.aws import EmbeddedAws
-from lab.aws_alone import NUMBERS as LAB_NUMBERS
-from lab.aws_alone import USER_DATA, Lab
+from lab.aws.alone import NUMBERS as LAB_NUMBERS
+from lab.aws.alone import USER_DATA, Lab
+from lab.aws.embedded import EmbeddedAws
 from lab.cloud import HEARTBEAT_TIMEOUT, Cloud, Group, eventually, keep_to_this_machine, sam_build
 from lab.invariants import broken_invariants
-from lab.tower import Tower
+from lab.tower.embedded import Tower
 
 ADDRESS_POOL = "127.77.0.0/24"  # on this machine, so that tcp and http checks reach listeners of the tests
 JOB_TIME = 0.5  # seconds

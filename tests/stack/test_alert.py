@@ -17,7 +17,7 @@ import pytest
 from lab.alert_channels import AlertChannels, AlertRecord
 from lab.cloud import STACK, Cloud, Group, eventually
 from lab.invariants import broken_invariants
-from lab.tower import Tower
+from lab.tower.embedded import Tower
 
 type MakeGroup = Callable[..., Group]
 type Json = dict[str, Any]

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from lab.aws import ACCOUNT, REGION
+from lab.aws.embedded import ACCOUNT, REGION
 from lab.cloud import STACK, Cloud, Group, eventually
-from lab.tower import Tower
+from lab.tower.embedded import Tower
 
 type MakeGroup = Callable[..., Group]
 type Json = dict[str, Any]

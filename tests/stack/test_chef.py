@@ -11,7 +11,7 @@ import pytest
 
 from lab.chef import ChefServer
 from lab.cloud import ACCOUNT, REGION, Cloud, Group, eventually
-from lab.tower import Tower
+from lab.tower.embedded import Tower
 
 type MakeGroup = Callable[..., Group]
 

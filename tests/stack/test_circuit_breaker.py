@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 
 from lab.cloud import REPOSITORY, Cloud, Group, eventually
-from lab.tower import Tower
+from lab.tower.embedded import Tower
 
 type MakeGroup = Callable[..., Group]
 

@@ -26,7 +26,7 @@ from cryptography.x509.oid import NameOID
 from lab.alert_channels import AlertChannels
 from lab.chef import ChefServer
 from lab.cloud import ACCOUNT, HOOK_PREFIX, REGION, REPOSITORY, STACK, Cloud, DoctorFailed, Group, eventually
-from lab.tower import Tower
+from lab.tower.embedded import Tower
 
 type Json = dict[str, Any]
 type Plant = Callable[["Planted"], object]

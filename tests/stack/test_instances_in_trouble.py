@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection
 import pytest
 
 from lab.cloud import Cloud, Group, eventually
-from lab.tower import HostRecord, Tower
-from lab.tower_plays import Playbook
+from lab.tower.embedded import HostRecord, Tower
+from lab.tower.plays import Playbook
 
 type MakeGroup = Callable[..., Group]
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from lab.aws import ACCOUNT, REGION, Invocation
-from lab.aws_alone import USER_DATA, Function, Lab, eventually
-from lab.lifecycle import LAUNCHING, TERMINATING
+from lab.aws.alone import USER_DATA, Function, Lab, eventually
+from lab.aws.embedded import ACCOUNT, REGION, Invocation
+from lab.aws.lifecycle import LAUNCHING, TERMINATING
 
 LAUNCH_EVENT = "EC2 Instance-launch Lifecycle Action"
 AGAIN = "6"  # seconds until a message comes again: longer than any invocation here, also on a busy machine
@@ -728,7 +728,7 @@ def test_a_schedule_that_is_made_due_invokes_its_function_once_with_its_input(la
 
 def test_nothing_of_ministack_that_we_touch_has_moved() -> None:
     check = subprocess.run(
-        [sys.executable, "-m", "lab.aws_ministack"],
+        [sys.executable, "-m", "lab.aws.ministack"],
         env={**os.environ, "PYTHONPATH": str(TESTS)},
         capture_output=True,
         text=True,

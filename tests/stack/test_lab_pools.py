@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from lab.aws_alone import Group, Lab, Queue, eventually
+from lab.aws.alone import Group, Lab, Queue, eventually
+from lab.aws.lifecycle import LAUNCHING, TERMINATING
 from lab.cloud import Cloud
-from lab.lifecycle import LAUNCHING, TERMINATING
 
 POOL = {"MaxGroupPreparedCapacity": 1, "InstanceReusePolicy": {"ReuseOnScaleIn": True}}
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from lab.aws import ACCOUNT, REGION, EmbeddedAws
-from lab.aws_alone import Lab, Queue, eventually
+from lab.aws.alone import Lab, Queue, eventually
+from lab.aws.embedded import ACCOUNT, REGION, EmbeddedAws
 
 OTHER_ACCOUNT, OTHER_REGION = "210987654321", "eu-west-1"
 QUARTER = 256 * 1024  # bytes

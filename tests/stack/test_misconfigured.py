@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lab.cloud import HOOK_PREFIX, Cloud, Group, eventually
-from lab.tower import Tower
+from lab.tower.embedded import Tower
 
 type MakeGroup = Callable[..., Group]
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lab.cloud import ACCOUNT, HEARTBEAT_TIMEOUT, HOOK_PREFIX, Cloud, Group, eventually
-from lab.tower import Tower
+from lab.tower.embedded import Tower
 
 type MakeGroup = Callable[..., Group]
 type Json = dict[str, Any]

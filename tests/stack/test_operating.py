@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lab.cloud import REGION, STACK, Cloud, Group, eventually
-from lab.tower import Tower
+from lab.tower.embedded import Tower
 
 type Json = dict[str, Any]
 

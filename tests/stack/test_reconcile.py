@@ -12,7 +12,7 @@ import pytest
 
 from lab.cloud import ACCOUNT, NEVER, REGION, STACK, Cloud, Group, ReconcileFailed, eventually
 from lab.invariants import disagreements, is_ours, others_hosts
-from lab.tower import HostRecord, Tower
+from lab.tower.embedded import HostRecord, Tower
 
 type MakeGroup = Callable[..., Group]
 type Registered = Callable[..., tuple[Group, set[str]]]

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 
 from lab.cloud import ACCOUNT, REPOSITORY, STACK, Cloud, Group, eventually
-from lab.tower import Tower
+from lab.tower.embedded import Tower
 
 type MakeGroup = Callable[..., Group]
 type Told = subprocess.CompletedProcess[str]

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lab.cloud import ACCOUNT, HOOK_PREFIX, REGION, REPOSITORY, STACK, Cloud, Group, eventually
-from lab.tower import Tower
+from lab.tower.embedded import Tower
 
 type MakeGroup = Callable[..., Group]
 type Told = subprocess.CompletedProcess[str]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from lab.cloud import Cloud, Group, eventually
-from lab.tower import JobRecord, Tower
+from lab.tower.embedded import JobRecord, Tower
 
 type MakeGroup = Callable[..., Group]
 

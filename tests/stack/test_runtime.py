@@ -39,7 +39,7 @@ from lab.runtime import (
     queue_url,
     receive,
 )
-from lab.tower import Tower
+from lab.tower.embedded import Tower
 
 type Json = dict[str, Any]
 

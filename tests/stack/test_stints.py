@@ -12,7 +12,7 @@ from lab.cloud import HOOK_PREFIX, Cloud, Group, eventually
 from lab.invariants import disagreements, others_hosts
 
 if TYPE_CHECKING:
-    from lab.tower import HostRecord, Tower
+    from lab.tower.embedded import HostRecord, Tower
 
 type MakeGroup = Callable[..., Group]
 

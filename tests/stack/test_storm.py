@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lab.cloud import Cloud, Group, eventually
-from lab.tower import Latency, Tower
+from lab.tower.embedded import Latency, Tower
 
 type MakeGroup = Callable[..., Group]
 

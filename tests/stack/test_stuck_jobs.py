@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lab.cloud import Cloud, Group, eventually
-from lab.tower import HostRecord, Tower
+from lab.tower.embedded import HostRecord, Tower
 
 type MakeGroup = Callable[..., Group]
 

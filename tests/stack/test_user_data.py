@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lab.cloud import REPOSITORY, Cloud, Group, eventually
-from lab.tower import HostRecord, Tower
+from lab.tower.embedded import HostRecord, Tower
 
 type MakeGroup = Callable[..., Group]
 

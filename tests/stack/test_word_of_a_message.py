@@ -10,7 +10,7 @@ import pytest
 from lab.cloud import ACCOUNT, REGION, Cloud, Group, eventually
 
 if TYPE_CHECKING:
-    from lab.tower import Tower
+    from lab.tower.embedded import Tower
 
 type MakeGroup = Callable[..., Group]
 

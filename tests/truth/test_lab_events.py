@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab.tower_plays import Playbook, run_playbook
+from lab.tower.plays import Playbook, run_playbook
 
 from .environments import run_playbook as really_run
 

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rollcall import tower, trace
-from rollcall.evidence import Comparator, of_failed_job, of_good_job
-from rollcall.model import HostSummary, JobEvent, Outcome
+from rollcall.domain.jobs import HostSummary, JobEvent, Outcome
+from rollcall.evidence import playbook_trace as trace
+from rollcall.evidence.host_outcomes import Comparator, of_failed_job, of_good_job
+from rollcall.tower import client as tower
 
 from .environments import CORES, ROOT, Run, run_playbook
 from .scenarios import SCENARIOS, Scenario

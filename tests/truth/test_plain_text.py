@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rollcall.model import AddressKind, GroupSettings, Instance, OnFailure
-from rollcall.plain_text import (
+from rollcall.domain.groups import AddressKind, GroupSettings, OnFailure
+from rollcall.domain.instances import Instance
+from rollcall.domain.inventory_text import (
     ANSIBLES_GROUPS,
     RESERVED,
     VARIABLE,
@@ -27,7 +28,7 @@ from rollcall.plain_text import (
     why_no_value,
     why_no_variable,
 )
-from rollcall.variables import host_variables
+from rollcall.hosts.variables import host_variables
 
 from .environments import CORES, HERE, environment_of, run_project
 

@@ -8,17 +8,17 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from rollcall.alert import Alert
-from rollcall.alert_events import read_message
-from rollcall.alert_settings import AlertSettings
-from rollcall.events import Record
-from rollcall.trouble import Deed, Ending, Incident, Occurrence
+from rollcall.alerting.dispatch import Alert
+from rollcall.alerting.incident import Deed, Ending, Incident, Occurrence
+from rollcall.alerting.settings import AlertSettings
+from rollcall.alerting.sources import read_message
+from rollcall.domain.message_format import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from rollcall.errors import RollcallError
-    from rollcall.trouble import Notice
+    from rollcall.alerting.incident import Notice
+    from rollcall.domain.errors import RollcallError
 
 NOW = 1_795_255_200.0  # 2026-11-21T10:00:00Z
 PATIENCE = 600.0  # seconds

@@ -10,10 +10,9 @@ from logging import StreamHandler
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from rollcall.announce_findings import FindingsAnnouncer
-from rollcall.announce_runs import RunAnnouncer
-
-from .fakes import ACCOUNT, REGION, FakeBus, FakeTower
+from rollcall.telemetry.doctor_announcer import FindingsAnnouncer
+from rollcall.telemetry.reconcile_announcer import RunAnnouncer
+from unit.fakes import ACCOUNT, REGION, FakeBus, FakeTower
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -16,14 +16,14 @@ import boto3
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 
-from lab import aws_ministack as cloud
-from lab.autoscaling import Engine
-from lab.aws_autoscaling_api import Api
-from lab.aws_ministack import Record, Response, Scope
-from lab.lifecycle import LAUNCHING, TERMINATING
-from lab.lifecycle_events import LifecycleEvents
-from lab.stale_answers import StaleAnswers
-from lab.target_groups import TargetGroups
+from lab.aws import ministack as cloud
+from lab.aws.autoscaling import Engine
+from lab.aws.autoscaling_api import Api
+from lab.aws.lifecycle import LAUNCHING, TERMINATING
+from lab.aws.lifecycle_events import LifecycleEvents
+from lab.aws.ministack import Record, Response, Scope
+from lab.aws.stale_answers import StaleAnswers
+from lab.aws.target_groups import TargetGroups
 
 SCOPE = Scope("123456789012", "us-east-1")
 BEGINNING = 1_700_000_000.0  # seconds since the epoch

@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import settings
 
-from rollcall.tower import Tower
-
-from .audience import Audience
-from .wire import Vault, Wire
-from .world import World
+from rollcall.tower.client import Tower
+from unit.audience import Audience
+from unit.wire import Vault, Wire
+from unit.world import World
 
 settings.register_profile("unit", max_examples=50, deadline=None, derandomize=True)
 settings.load_profile("unit")

@@ -13,20 +13,19 @@ from io import StringIO
 from types import SimpleNamespace
 from typing import Any
 
-from rollcall.errors import BadEvent, BadSettings, Throttled, TowerRejected
-from rollcall.events import Record
-from rollcall.findings import Finding as Diagnosed
-from rollcall.findings import Severity
-from rollcall.measures import Measures
-from rollcall.outcome import Fix, RunOutcome, Summary
-from rollcall.reports import Event, Note, Report
-from rollcall.steps import Finding, Kind, NodeRemoval, Plan
-from rollcall.transport import Exchange
-from rollcall.watch import Sight
-
-from .audience import EveryAnnouncer, read_metrics
-from .fakes import ACCOUNT, REGION, FakeBus
-from .world import World
+from rollcall.domain.errors import BadEvent, BadSettings, Throttled, TowerRejected
+from rollcall.domain.findings import Finding as Diagnosed
+from rollcall.domain.findings import Severity
+from rollcall.domain.message_format import Record
+from rollcall.domain.reports import Event, Note, Report
+from rollcall.http.transport import Exchange
+from rollcall.lifecycle.target_watch import Sight
+from rollcall.reconcile.result import Fix, RunOutcome, Summary
+from rollcall.reconcile.steps import Finding, Kind, NodeRemoval, Plan
+from rollcall.telemetry.metrics import Measures
+from unit.audience import EveryAnnouncer, read_metrics
+from unit.fakes import ACCOUNT, REGION, FakeBus
+from unit.world import World
 
 
 @cache

@@ -9,77 +9,63 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from rollcall.announce_findings import FindingsAnnouncer
-from rollcall.announce_runs import RunAnnouncer
-from rollcall.bus import Bus
-from rollcall.chef import Chef
-from rollcall.errors import (
+from rollcall.aws.fleet import Fleet, Fleets, Membership, OptedIn, holds, require_served
+from rollcall.aws.queues import Queues
+from rollcall.aws.target_groups import NOT_REGISTERED, TargetHealth, Targets
+from rollcall.chef.client import Chef
+from rollcall.domain.actions import LifecycleAction, Result
+from rollcall.domain.errors import (
     AwsDenied,
     BadSettings,
+    DeleteRefused,
+    DeleteRejected,
     HostLimitReached,
     InstancesRefused,
+    Kept,
     RollcallError,
     Throttled,
     TowerRejected,
     TowerUnavailable,
 )
-from rollcall.events import Record, read_gate_message
-from rollcall.evidence import proves_nothing
-from rollcall.fleet import Fleet, Fleets, Membership, OptedIn, holds, require_served
-from rollcall.job_evidence import Evidence
-from rollcall.model import (
-    BulkLimits,
-    Dump,
-    DumpedHost,
-    GateMessage,
-    Group,
-    Hook,
-    Host,
-    HostLimit,
+from rollcall.domain.groups import Group, Hook
+from rollcall.domain.instances import Instance
+from rollcall.domain.inventories import MARKER, BulkLimits, Dump, DumpedHost, Host, HostLimit, Inventory
+from rollcall.domain.jobs import (
     HostSummary,
-    Instance,
-    Inventory,
     Job,
     JobEvent,
     JobKind,
     JobStatus,
     JobTemplate,
     LaunchTerms,
-    LifecycleAction,
-    Node,
     Outcome,
     PastJob,
-    Result,
-    RetireMessage,
     TowerUser,
-    WatchMessage,
 )
-from rollcall.queues import Queues
-from rollcall.targets import NOT_REGISTERED, TargetHealth, Targets
-from rollcall.tower import (
-    BULK_CREATE_MAX,
-    BULK_DELETE_MAX,
-    MARKER,
-    DeleteRefused,
-    DeleteRejected,
-    Kept,
-    MadeHosts,
-    NewHost,
-    Tower,
-)
+from rollcall.domain.message_format import Record, read_gate_message
+from rollcall.domain.messages import GateMessage, RetireMessage, WatchMessage
+from rollcall.domain.nodes import Node
+from rollcall.evidence.host_outcomes import proves_nothing
+from rollcall.evidence.job_reader import Evidence
+from rollcall.telemetry.doctor_announcer import FindingsAnnouncer
+from rollcall.telemetry.event_bus import Bus
+from rollcall.telemetry.reconcile_announcer import RunAnnouncer
+from rollcall.tower.bulk_hosts import BULK_CREATE_MAX, BULK_DELETE_MAX, MadeHosts, NewHost
+from rollcall.tower.client import Tower
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from rollcall.findings import Finding
-    from rollcall.outcome import RunOutcome
-    from rollcall.reports import Report
-    from rollcall.telling import Told
-    from rollcall.transport import Exchange
-    from rollcall.watch import Sight
-    from rollcall.wiring import Installation
+    from rollcall.domain.findings import Finding
+    from rollcall.domain.reports import Report
+    from rollcall.domain.settings import Settings
+    from rollcall.http.transport import Exchange
+    from rollcall.lifecycle.target_watch import Sight
+    from rollcall.reconcile.result import RunOutcome
+    from rollcall.telemetry.event_details import Told
+    from rollcall.tower.client import Tower
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 JOB_TIMEOUT = 1200  # seconds; of every template
@@ -960,7 +946,7 @@ class FakeAnnouncer(RunAnnouncer, FindingsAnnouncer):
         self.delays.append(delay)
 
     @contextmanager
-    def telling(self, here: Installation, context: LambdaContext) -> Iterator[None]:
+    def telling(self, settings: Settings, tower: Tower, context: LambdaContext) -> Iterator[None]:
         yield
 
     def fixed(self, outcome: RunOutcome) -> None:
@@ -983,7 +969,8 @@ class FakeAnnouncer(RunAnnouncer, FindingsAnnouncer):
 
     def misconfigured(
         self,
-        here: Installation,
+        settings: Settings,
+        tower_root: str,
         found: Iterable[Finding],
         mended: Iterable[Finding],
         seconds_left: Callable[[], float],

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from itertools import count
 from typing import Any
 
-from rollcall import trace
-from rollcall.model import JobEvent
+from rollcall.domain.jobs import JobEvent
+from rollcall.evidence import playbook_trace as trace
 
 ENDINGS = {"ok": trace.OK, "failed": trace.FAILED, "skipped": trace.SKIPPED, "dark": trace.UNREACHABLE}
 

@@ -6,21 +6,10 @@ import json
 from copy import replace
 from typing import TYPE_CHECKING, Any, cast
 
-from rollcall.asking import read_tags
-from rollcall.fleet import Membership
-from rollcall.inspector import Inspector
-from rollcall.model import (
-    BulkLimits,
-    DumpedHost,
-    Group,
-    Inventory,
-    JobTemplate,
-    LaunchTerms,
-    Result,
-    TowerUser,
-    Transition,
-)
-from rollcall.seen import (
+from rollcall.aws.fleet import Membership
+from rollcall.doctor.aws_reader import Inspector
+from rollcall.doctor.group_settings import read_tags
+from rollcall.doctor.observations import (
     Seen,
     SeenGroup,
     SeenHook,
@@ -33,15 +22,18 @@ from rollcall.seen import (
     SeenTower,
     Senders,
 )
-
-from .fakes import ACCOUNT, REGION
-from .world import SETTINGS
+from rollcall.domain.actions import Result, Transition
+from rollcall.domain.groups import Group
+from rollcall.domain.inventories import BulkLimits, DumpedHost, Inventory
+from rollcall.domain.jobs import JobTemplate, LaunchTerms, TowerUser
+from unit.fakes import ACCOUNT, REGION
+from unit.world import SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from rollcall.asking import Asking
-    from rollcall.findings import Finding
+    from rollcall.doctor.group_settings import Asking
+    from rollcall.domain.findings import Finding
 
 HERE = replace(SETTINGS, load_balancers=True)
 ADVISED = 600  # seconds

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.response import HTTPResponse
 
-from rollcall.connection import Credentials
+from rollcall.tower.connection import Credentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -6,47 +6,34 @@ from copy import replace
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from rollcall.cleanup import Cleanup
-from rollcall.events import write_gate_message
-from rollcall.fleet import Membership
-from rollcall.gate import Gate
-from rollcall.looking import send_on
-from rollcall.model import (
-    AddressKind,
-    GateMessage,
-    Group,
-    Hook,
-    Host,
-    Instance,
-    Inventory,
-    Job,
-    JobTemplate,
-    LifecycleAction,
-    Outcome,
-    Transition,
-    Waiting,
-    WatchMessage,
-    Wishes,
-)
-from rollcall.outcome import RunOutcome
-from rollcall.reconcile import TIME_RESERVE, Reconcile
-from rollcall.register import Register
-from rollcall.retire import Retire
-from rollcall.settings import OwnQueue, Settings
-from rollcall.telling import sight_of
-from rollcall.watch import Watch
-
-from .fakes import ACCOUNT, REGION, Clock, FakeBus, FakeEvidence, FakeFleets, FakeQueues, FakeTower
+from rollcall.aws.fleet import Membership
+from rollcall.domain.actions import LifecycleAction, Transition
+from rollcall.domain.groups import AddressKind, Group, Hook
+from rollcall.domain.instances import Instance
+from rollcall.domain.inventories import Host, Inventory
+from rollcall.domain.jobs import Job, JobTemplate, Outcome
+from rollcall.domain.message_format import write_gate_message
+from rollcall.domain.messages import GateMessage, Waiting, WatchMessage, Wishes
+from rollcall.domain.settings import OwnQueue, Settings
+from rollcall.lifecycle.cleanup import Cleanup
+from rollcall.lifecycle.gate import Gate
+from rollcall.lifecycle.gate_round import send_on
+from rollcall.lifecycle.register import Register
+from rollcall.lifecycle.retire import Retire
+from rollcall.lifecycle.target_watch import Watch
+from rollcall.reconcile.result import RunOutcome
+from rollcall.reconcile.run import TIME_RESERVE, Reconcile
+from rollcall.telemetry.event_details import sight_of
+from unit.fakes import ACCOUNT, REGION, Clock, FakeBus, FakeEvidence, FakeFleets, FakeQueues, FakeTower
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rollcall.looking import Round
-    from rollcall.model import RetireMessage
-    from rollcall.reports import Report
-    from rollcall.watch import Sighting
-
-    from .fakes import FakeChef
+    from rollcall.domain.messages import RetireMessage
+    from rollcall.domain.reports import Report
+    from rollcall.lifecycle.gate_round import Round
+    from rollcall.lifecycle.target_watch import Sighting
+    from unit.fakes import FakeChef
 
 HOOK = "rollcall-launch"
 TERMINATE_HOOK = "rollcall-terminate"

@@ -1,0 +1,87 @@
+"""Slack, as much of it as we use: messages through an incoming webhook.
+
+200 is success; 400, 403, 404 and 410 (invalid_payload, action_prohibited, no_service, channel_is_archived …) will not
+do however often they are sent; 429 and 5xx pass by.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .channel import Keyed, Poster, checked_url, read_fields, utc
+from .incident import Deed, Severity
+from .wording import some_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rollcall.http.transport import Json
+
+    from .incident import Notice
+
+NAME_MAX, REASON_MAX, EXTENT_MAX = 150, 1500, 600  # characters, escaped; Slack takes 3,000 in a section
+LINK_MAX = 2900  # characters; one that is longer is left out
+ESCAPED = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+SIGNS = {Severity.CRITICAL: ":red_circle:", Severity.ERROR: ":large_orange_circle:", Severity.WARNING: ":warning:"}
+OVER = ":white_check_mark:"
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """Where messages go; whoever knows the URL can post there."""
+
+    url: str = field(repr=False)
+
+
+def read_webhook(text: str, secret: str) -> Webhook:
+    """The webhook's URL, bare, or JSON with webhook_url. Raises BadSettings."""
+    return Webhook(checked_url(read_fields(text, "webhook_url", secret)["webhook_url"], "webhook_url", secret))
+
+
+class Slack:
+    """One channel of Slack's. text(refresh): what its secret holds."""
+
+    def __init__(self, text: Callable[[bool], str], secret: str) -> None:
+        self._keyed = Keyed(lambda refresh: read_webhook(text(refresh), secret))
+        self._poster = Poster("Slack")
+
+    def send(self, notice: Notice, seconds: float) -> None:
+        """Write a message about trouble, or its end.
+
+        Raises ChannelUnavailable, ChannelRefused, BadSettings, Throttled or AwsDenied.
+        """
+        until = time.monotonic() + seconds
+        self._keyed.use(
+            lambda webhook: self._poster.post(webhook.url, message(notice), until - time.monotonic(), webhook.url)
+        )
+
+
+def message(notice: Notice) -> Json:
+    """The body of a request."""
+    stack, extent = escape(notice.stack, NAME_MAX), escape(notice.extent, EXTENT_MAX)
+    if notice.deed == Deed.END:
+        head = f"{OVER} *{stack}, over:* {escape(notice.reason, REASON_MAX)}"
+        tail = f"It was told {extent}, the last time {utc(notice.last_at)}."
+    else:
+        named = f" ({escape(some_of(notice.subjects), EXTENT_MAX)})" if notice.subjects else ""
+        head = f"{SIGNS[notice.severity]} *{stack}, {notice.severity}:* {escape(notice.reason, REASON_MAX)}"
+        tail = f"Told {extent}{named}, since {utc(notice.since)}."
+    links = [f"<{escape(link.url.replace('|', '%7C'), LINK_MAX)}|{link.text}>" for link in notice.links]
+    elements = [{"type": "mrkdwn", "text": each} for each in links if len(each) < LINK_MAX]
+    section: Json = {"type": "section", "text": {"type": "mrkdwn", "text": f"{head}\n{tail}"}}
+    blocks = [section, {"type": "context", "elements": elements}] if elements else [section]
+    return {"text": head, "blocks": blocks, "unfurl_links": False}
+
+
+def escape(text: str, most: int) -> str:
+    """Text as Slack shows it, with the three signs that it takes for its own escaped; at most so many characters."""
+    room, kept = most - 1, 0
+    for character in text:
+        room -= len(ESCAPED.get(character, character))
+        if room < 0:
+            break
+        kept += 1
+    escaped = "".join(ESCAPED.get(each, each) for each in text[:kept])
+    return escaped if kept == len(text) else f"{escaped}…"

@@ -1,0 +1,151 @@
+"""What there is of an installation and of Auto Scaling groups in AWS, read and never changed, for doctor.
+
+Methods raise Throttled for what passes by itself and AwsDenied for the rest.
+"""
+
+from __future__ import annotations
+
+import json
+from itertools import batched
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+
+from rollcall.aws.client import aws_errors
+from rollcall.aws.fleet import GROUPS_PER_CALL, GROUPS_PER_PAGE, Membership, other_traffic_of, target_groups_of
+from rollcall.domain.actions import Result, Transition
+from rollcall.domain.groups import Group
+
+from .observations import SeenGroup, SeenHook, SeenQueue, SeenRule, SeenTopic
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+PATIENT = Config(retries={"mode": "standard", "total_max_attempts": 6}, connect_timeout=3, read_timeout=10)  # seconds
+
+
+class Inspector:
+    """Looks at what is in this account and Region. Threads may share it."""
+
+    def __init__(self) -> None:
+        self._making = Lock()
+        self._clients: dict[str, Any] = {}
+
+    def _client(self, service: str) -> Any:
+        with self._making:  # clients may be shared by threads, but not made by several at once
+            if service not in self._clients:
+                self._clients[service] = boto3.client(service, config=PATIENT)  # type: ignore[call-overload]
+            return self._clients[service]
+
+    # The stack
+
+    def rule(self, name: str) -> SeenRule:
+        """A rule of the default event bus."""
+        with aws_errors(f"DescribeRule {name}"):
+            raw = self._client("events").describe_rule(Name=name)
+        with aws_errors(f"ListTargetsByRule {name}"):
+            targets = self._client("events").list_targets_by_rule(Rule=name)["Targets"]
+        return SeenRule(raw["Arn"], raw["State"] == "ENABLED", frozenset(each["Arn"] for each in targets))
+
+    def source_state(self, mapping: str) -> str:
+        """The state of an event source mapping, by its id: Enabled, Disabled, or on the way to one of them."""
+        with aws_errors(f"GetEventSourceMapping {mapping}"):
+            return str(self._client("lambda").get_event_source_mapping(UUID=mapping)["State"])
+
+    def is_scheduled(self, schedule: str) -> bool:
+        """Whether a schedule of the default group is enabled."""
+        with aws_errors(f"GetSchedule {schedule}"):
+            return bool(self._client("scheduler").get_schedule(Name=schedule)["State"] == "ENABLED")
+
+    def queue(self, url: str) -> SeenQueue:
+        """A queue's settings, and how many messages wait in it."""
+        with aws_errors(f"GetQueueAttributes of {url}"):
+            raw = self._client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+        redrive = json.loads(raw.get("RedrivePolicy") or "{}")
+        return SeenQueue(
+            arn=raw["QueueArn"],
+            messages=int(raw["ApproximateNumberOfMessages"]),
+            visibility=int(raw["VisibilityTimeout"]),
+            dead_letters=str(redrive.get("deadLetterTargetArn", "")),
+            receives=int(redrive.get("maxReceiveCount", 0)),
+            policy=raw.get("Policy", ""),
+        )
+
+    def topic(self, arn: str) -> SeenTopic:
+        """A topic, and the queues that get what it is told."""
+        return SeenTopic(arn, self.subscribers(arn))
+
+    # Groups
+
+    def groups(self, names: Collection[str] | None = None) -> dict[str, SeenGroup]:
+        """Every group, or those of these names, without hooks and topics."""
+        with aws_errors("DescribeAutoScalingGroups"):
+            pages = self._client("autoscaling").get_paginator("describe_auto_scaling_groups")
+            chosen: Iterable[Mapping[str, Any]] = (
+                [{"PaginationConfig": {"PageSize": GROUPS_PER_PAGE}}]
+                if names is None
+                else [{"AutoScalingGroupNames": list(chunk)} for chunk in batched(sorted(names), GROUPS_PER_CALL)]
+            )
+            return {
+                raw["AutoScalingGroupName"]: _group(raw)
+                for which in chosen
+                for page in pages.paginate(**which)
+                for raw in page["AutoScalingGroups"]
+            }
+
+    def hooks(self, group: str) -> tuple[SeenHook, ...]:
+        """A group's lifecycle hooks."""
+        with aws_errors(f"DescribeLifecycleHooks of group {group}"):
+            found = self._client("autoscaling").describe_lifecycle_hooks(AutoScalingGroupName=group)["LifecycleHooks"]
+        return tuple(
+            SeenHook(
+                raw["LifecycleHookName"],
+                Transition(raw["LifecycleTransition"]),
+                raw.get("NotificationTargetARN", ""),
+                raw.get("RoleARN", ""),
+                raw["HeartbeatTimeout"],
+                Result(raw["DefaultResult"]),
+            )
+            for raw in found
+        )
+
+    def topics(self, names: Collection[str]) -> dict[str, dict[str, frozenset[str]]]:
+        """By group, what each topic is told of: the types of notifications by the topic's ARN."""
+        told: dict[str, dict[str, frozenset[str]]] = {}
+        with aws_errors("DescribeNotificationConfigurations"):
+            pages = self._client("autoscaling").get_paginator("describe_notification_configurations")
+            for chunk in batched(sorted(names), GROUPS_PER_CALL):
+                for page in pages.paginate(AutoScalingGroupNames=list(chunk)):
+                    for raw in page["NotificationConfigurations"]:
+                        topics = told.setdefault(raw["AutoScalingGroupName"], {})
+                        known = topics.get(raw["TopicARN"], frozenset())
+                        topics[raw["TopicARN"]] = known | {raw["NotificationType"]}
+        return told
+
+    def subscribers(self, topic: str) -> frozenset[str]:
+        """The ARNs of the queues that are subscribed to a topic and confirmed that."""
+        with aws_errors(f"ListSubscriptionsByTopic {topic}"):
+            pages = self._client("sns").get_paginator("list_subscriptions_by_topic")
+            return frozenset(
+                raw["Endpoint"]
+                for page in pages.paginate(TopicArn=topic)
+                for raw in page["Subscriptions"]
+                if raw["Protocol"] == "sqs" and raw["SubscriptionArn"].startswith("arn:")
+            )
+
+
+def _group(raw: Any) -> SeenGroup:
+    name = raw["AutoScalingGroupName"]
+    return SeenGroup(
+        Group(
+            name,
+            {tag["Key"]: tag.get("Value", "") for tag in raw.get("Tags", [])},
+            {},
+            target_groups_of(raw),
+            other_traffic_of(raw),
+        ),
+        {each["InstanceId"]: Membership(name, each["LifecycleState"]) for each in raw.get("Instances", ())},
+        most=raw["MaxSize"],
+    )

@@ -1,0 +1,72 @@
+"""What is wrong with the Chef server as the functions find it: the way there, the user, its key. Pure.
+
+All of it warns: launches have nothing to do with Chef, and terminations go on without it in the end.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rollcall.domain.errors import AwsDenied, BadSettings, ChefDenied, ChefRejected, ChefUnavailable, RollcallError
+from rollcall.domain.findings import Finding, Severity
+from rollcall.http.transport import Obstacle, obstacle_of
+
+from .unreadable import listed, remedy_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from .observations import Look
+
+CHEF = "Chef"
+PLACE = "the secret that ChefSecretArn names"
+MAY_NOT_LIST = "may not list nodes"
+
+
+def diagnose_chef(nodes: Look[int] | None, groups: Collection[str]) -> Iterator[Finding]:
+    """What is wrong with it. nodes: how many it has, None if it was not asked; groups: whose nodes are there."""
+    if not isinstance(nodes, RollcallError):
+        return
+    what, remedy = _cause(nodes)
+    yield Finding(
+        CHEF,
+        what,
+        Severity.WARNING,
+        f"{nodes}. Nodes and clients of {listed(groups)} stay in Chef, and terminations wait for it as long as their "
+        "hooks let them",
+        remedy,
+        hides=what != MAY_NOT_LIST,  # of what is asked of Chef it is the last
+    )
+
+
+def _cause(error: RollcallError) -> tuple[str, str]:
+    obstacle = obstacle_of(error)
+    if obstacle == Obstacle.DISTRUST:
+        return "certificate", f"put the authority that signed the server's certificate into {PLACE}, as ca_bundle (PEM)"
+    if obstacle in (Obstacle.SILENCE, Obstacle.BREAK):
+        return "no answer", (
+            "mend the Chef server, or the proxy or load balancer before it: it takes the connection, and then it does "
+            "not answer in time or breaks off"
+        )
+    if obstacle:
+        return "not reached", (
+            f"correct organization_url in {PLACE}, or give the functions a way there: a route from SubnetIds, security "
+            "groups that let it pass, DNS that knows the name; for a public server, its firewall"
+        )
+    if isinstance(error, ChefDenied):
+        if "with 401:" in str(error):
+            return "signature", (
+                f"put the user's name and its RSA key into {PLACE} (docs/chef.md); if the words are about clocks, let "
+                "the server keep its time by NTP"
+            )
+        return MAY_NOT_LIST, "let the user list, read and delete nodes, and delete clients, of the organization"
+    if isinstance(error, ChefRejected):
+        return "organization", f"correct organization_url in {PLACE}: https://HOST/organizations/NAME"
+    if isinstance(error, ChefUnavailable):
+        return "unavailable", "mend the Chef server; it is reached, and answers that it cannot work"
+    if isinstance(error, (AwsDenied, BadSettings)):
+        return "secret", (
+            "deploy with the full ARN of the secret as ChefSecretArn, and let it hold what docs/chef.md says; if a "
+            "key of your own encrypts it, let the functions' roles kms:Decrypt with it"
+        )
+    return f"not looked at ({type(error).__name__})", remedy_of(error)

@@ -1,0 +1,205 @@
+"""The whole error taxonomy.
+
+RollcallError
+├─ Transient               passes by itself: tried again until the action is stale
+│  ├─ TowerUnavailable     no connection, a timeout, 429 or 5xx
+│  ├─ ChefUnavailable      likewise
+│  ├─ ChannelUnavailable   likewise, of PagerDuty or Slack
+│  ├─ Throttled            AWS asked us to slow down, or had a failure of its own
+│  ├─ HostLimitReached     no more hosts in the organization, or for the licence, until some go or a person raises it
+│  ├─ InstanceNotVisible   launched, and not yet known to EC2 or Auto Scaling
+│  ├─ ActionNotVisible     Auto Scaling holds the instance, and says that there is no such lifecycle action
+│  ├─ JobStillLanding      another message is at work on the host, or a job of a former stint still is
+│  └─ NoTimeLeft           the invocation ends before this message can be worked on
+└─ Permanent               needs a person: tried again for an hour, then set aside in the dead-letter queue
+   ├─ BadEvent             a message that is not a lifecycle action
+   ├─ BadSettings          a tag or parameter that cannot be followed
+   ├─ HostRenamed          the host of an instance is not named after it, so that no job reaches it
+   ├─ TowerDenied          401 or 403: the token may not do this
+   ├─ TowerRejected        any other answer Tower should not have given to a right request
+   ├─ ChefDenied           401 or 403: the user or its key may not do this
+   ├─ ChefRejected         any other answer a Chef server should not have given to a right request
+   ├─ ChannelRefused       PagerDuty or Slack would not take what was told, and will not when it is told again
+   └─ AwsDenied            a permission missing, or a request that AWS calls wrong
+      └─ InstancesRefused  of a call for many instances, those that AWS calls wrong; it can be made again for the others
+
+Each fails one action, never its neighbours. Messages name the thing and the remedy.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+
+class Scope(Enum):
+    """Who suffers from one and the same cause: all of the installation, a group, or one instance."""
+
+    INSTALLATION = "installation"
+    GROUP = "group"
+    INSTANCE = "instance"
+
+
+class RollcallError(Exception):
+    """Base of all errors this package raises on purpose. scope: of what is told of each kind below."""
+
+    scope: ClassVar[Scope] = Scope.INSTALLATION
+
+
+class Transient(RollcallError):
+    """Trouble that passes by itself.
+
+    retry_in: seconds after which it will have, None where nobody knows.
+    """
+
+    def __init__(self, message: str, retry_in: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_in = retry_in
+
+
+class Permanent(RollcallError):
+    """Trouble that a person has to mend."""
+
+
+class TowerUnavailable(Transient):
+    """Tower cannot be asked right now."""
+
+
+class ChefUnavailable(Transient):
+    """The Chef server cannot be asked right now."""
+
+
+class ChannelUnavailable(Transient):
+    """PagerDuty or Slack cannot be told anything right now."""
+
+
+class Throttled(Transient):
+    """AWS refused the call for its rate, or failed on its own side."""
+
+
+class HostLimitReached(Transient):
+    """Tower takes no more hosts: the limit of an organization or of the licence is reached.
+
+    Hosts that go make room for others, so it may pass by itself; whoever waits is kept waiting, with one alert, until
+    it does or a person raises the limit.
+    """
+
+
+class InstanceNotVisible(Transient):
+    """AWS announced the instance and does not describe it yet."""
+
+    scope = Scope.INSTANCE
+
+
+class ActionNotVisible(Transient):
+    """Auto Scaling shows an instance held by a hook, and does not find the lifecycle action that is to be answered."""
+
+    scope = Scope.INSTANCE
+
+
+class JobStillLanding(Transient):
+    """A host made moments ago by another invocation, whose job is not there yet; or one on which a job still runs that
+    was launched before the present stint of its instance.
+    """
+
+    scope = Scope.INSTANCE
+
+
+class NoTimeLeft(Transient):
+    """The rest of this invocation is too short to work on a message."""
+
+
+class BadEvent(Permanent):
+    """A message that cannot be read as a lifecycle action."""
+
+
+class BadSettings(Permanent):
+    """A tag or parameter that cannot be followed.
+
+    tag: the one that cannot be read; empty for anything else. candidates: the ids of what an ambiguous reference can
+    mean in Tower; empty for anything else.
+    """
+
+    def __init__(self, message: str, tag: str = "", candidates: Collection[int] = ()) -> None:
+        super().__init__(message)
+        self.tag = tag
+        self.candidates = frozenset(candidates)
+
+    scope = Scope.GROUP
+
+
+class HostRenamed(Permanent):
+    """The host of an instance has another name than its id, so that no job can be limited to it."""
+
+    scope = Scope.INSTANCE
+
+
+class TowerDenied(Permanent):
+    """Tower refused for lack of permission."""
+
+
+class TowerRejected(Permanent):
+    """Tower gave an answer that a right request would not get."""
+
+    scope = Scope.GROUP
+
+
+class CancelRefused(TowerDenied):
+    """A job of another user, which the token's may not cancel. owner: that user's name."""
+
+    def __init__(self, job_id: int, owner: str) -> None:
+        super().__init__(
+            f"job {job_id} could not be cancelled: it belongs to {owner!r}, and for another user only an administrator "
+            "of its template may do that: let it be cancelled by one of them, or grant the token's user the role Admin "
+            "on the template"
+        )
+        self.owner = owner
+
+
+class DeleteRefused(TowerDenied):
+    """The token may not delete from these inventories, so a host of theirs is kept."""
+
+    def __init__(self, message: str, inventories: frozenset[str]) -> None:
+        super().__init__(message)
+        self.inventories = inventories
+
+
+class DeleteRejected(TowerRejected):
+    """Tower keeps a host for another reason than a role that is missing. inventories: the host's."""
+
+    def __init__(self, message: str, inventories: frozenset[str]) -> None:
+        super().__init__(message)
+        self.inventories = inventories
+
+
+type Kept = DeleteRefused | DeleteRejected
+
+
+class ChefDenied(Permanent):
+    """The Chef server refused the signature, or for lack of permission."""
+
+
+class ChefRejected(Permanent):
+    """The Chef server gave an answer that a right request would not get."""
+
+
+class ChannelRefused(Permanent):
+    """PagerDuty or Slack refused what it was told."""
+
+
+class AwsDenied(Permanent):
+    """AWS refused the call for a reason that repeating does not mend."""
+
+
+class InstancesRefused(AwsDenied):
+    """AWS refused a call for some of the instances that it was about, and so answered for none of them.
+
+    by_id: why, by instance id. For the others the call can be made again without these.
+    """
+
+    def __init__(self, by_id: Mapping[str, AwsDenied]) -> None:
+        super().__init__(f"AWS refused {len(by_id)} of the instances of one call, so for the others it is made again")
+        self.by_id = by_id

@@ -1,0 +1,137 @@
+"""What became of the actions of a batch."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .errors import BadEvent, InstancesRefused, RollcallError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from .actions import LifecycleAction, Transition
+    from .inventories import StruckOff
+
+
+NO_LONGER_WAITING = "no longer waiting, nothing done"
+READ_ONLY_INVENTORY = "read-only inventory"  # before its name, the cause of what is left in it
+
+
+class Event(StrEnum):
+    """What becomes of an instance, as the event bus is told of it."""
+
+    REGISTERED = "Instance Registered"
+    READY = "Instance Ready"
+    ABANDONED = "Instance Abandoned"
+    RETIRED = "Instance Retired"
+
+
+class Note(NamedTuple):
+    """What a person should know. alert: somebody should look; otherwise it is a warning beside what went well.
+
+    cause: of an alert about more than its instance, the same few words for all instances that it is about.
+    """
+
+    words: str
+    alert: bool = False
+    cause: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """One action: outcome says what was done for good, or the error why it was not; empty while it goes on waiting.
+
+    event: what the event bus is told of its instance, None for nothing. job: the id of the Tower job that this is
+    about. provisioned_at: when the job ended that went well on its instance, in epoch seconds. troubled: whether
+    somebody was alerted about it before, None where nobody knows. left_out: the tags of the instance that did not
+    become host variables, each with the reason. evicted: for the sake of a batch; such an instance is reported
+    as of a terminate action without a hook.
+    """
+
+    action: LifecycleAction
+    outcome: str = "failed"
+    error: RollcallError | None = field(default=None, compare=False)
+    event: Event | None = None
+    job: int | None = None
+    notes: tuple[Note, ...] = ()
+    provisioned_at: float | None = None
+    troubled: bool | None = None
+    left_out: tuple[str, ...] = ()
+    evicted: bool = False
+
+
+def gone(action: LifecycleAction, outcome: str, struck: StruckOff, *, told: bool, **own: Any) -> Report:
+    """The report of an instance that was removed from every inventory, or whose host an inventory keeps.
+
+    told: whether an event is published: there was a host, or a hook waited. Events of every group of the account come
+    in.
+    """
+    if refusal := struck.refusals.get(action.instance_id):
+        return Report(action, error=refusal)
+    notes = (*own.pop("notes", ()), *notes_on_kept(struck, action.instance_id))
+    return Report(action, outcome, event=Event.RETIRED if told else None, notes=notes, **own)
+
+
+def notes_on_kept(struck: StruckOff, instance_id: str) -> Iterator[Note]:
+    """A note for each inventory that keeps a host of an instance, and that the token may only read."""
+    for name in sorted(struck.left_in.get(instance_id, ())):
+        yield Note(
+            f"the host of {instance_id} stays in inventory {name!r}, which the token may only read, and its address "
+            "may soon be another instance's: let the token's user administer this inventory, or let no inventory "
+            "source bring our instances there",
+            alert=True,
+            cause=f"{READ_ONLY_INVENTORY}: {name}",
+        )
+
+
+def going(actions: Iterable[LifecycleAction], wanted: Transition, reports: list[Report]) -> list[LifecycleAction]:
+    """The distinct actions that go the wanted way.
+
+    One of the other way came to the wrong queue: a BadEvent where a hook waits. A group's notifications of both ways
+    come where a topic is subscribed without a filter; the other queue gets them too.
+    """
+    distinct = list(dict.fromkeys(actions))
+    for action in distinct:
+        with failing([action], reports):
+            if action.transition != wanted and not action.awaited:
+                reports.append(Report(action, f"passed over: this queue is for {wanted}"))
+            elif action.transition != wanted:
+                raise BadEvent(
+                    f"{action.transition} came to the queue for {wanted}: correct the notification target of hook "
+                    f"{action.hook!r} of group {action.group!r}"
+                )
+    return [action for action in distinct if action.transition == wanted]
+
+
+@contextmanager
+def failing(actions: Iterable[LifecycleAction], reports: list[Report]) -> Iterator[None]:
+    """An error in here fails these actions, as far as nothing was reported of them yet, and nobody else.
+
+    Where AWS refused some of their instances each of those fails with what AWS said of it.
+    """
+    try:
+        yield
+    except RollcallError as error:
+        done = {report.action for report in reports}
+        own = error.by_id if isinstance(error, InstancesRefused) else {}
+        reports.extend(
+            Report(action, error=own.get(action.instance_id, error)) for action in actions if action not in done
+        )
+
+
+def without_refused(
+    actions: Sequence[LifecycleAction], reports: list[Report], work: Callable[[Sequence[LifecycleAction]], None]
+) -> None:
+    """Work on actions, and where AWS refuses some of their instances on the others once more, without these."""
+    try:
+        work(actions)
+    except InstancesRefused as error:
+        refused = [action for action in actions if action.instance_id in error.by_id]
+        reports += [Report(action, error=error.by_id[action.instance_id]) for action in refused]
+        if not refused:
+            raise
+        if left := [action for action in actions if action not in refused]:
+            without_refused(left, reports, work)

@@ -1,0 +1,283 @@
+"""What an installation and a group are told: the environment -> Settings, a group's tags -> GroupSettings."""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from copy import replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+from .empty import EMPTY
+from .errors import BadSettings
+from .groups import AddressKind, Check, CheckKind, Group, GroupSettings, OnFailure
+from .nodes import PATTERN_FORMS, NodePattern, read_pattern
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+OPT_IN_TAG = "rollcall:inventory"
+CHEF_TAG = "rollcall:chef"
+JOB_TAG = "rollcall:job-template"
+RETIRE_TAG = "rollcall:retire-job-template"
+RELEASED_TAG = "rollcall:released"
+MOMENT_FORMAT = "%Y-%m-%dT%H:%M:%SZ"  # in UTC
+NAMING_TAGS = (OPT_IN_TAG, JOB_TAG, RETIRE_TAG)  # names in Tower, whose inner blanks count; it strips the outer ones
+DEFAULT_TIMEOUT = 1800  # seconds
+TIMEOUTS = range(1, 172_801)  # seconds; Auto Scaling itself ends every wait after 48 hours
+PORTS = range(1, 65_536)
+WATCHES = range(1, 3601)  # seconds; a load balancer's first checks take a few minutes at most
+CHECK_FORMS = "job, ec2, tcp:PORT, http:PORT/path, elb"
+
+
+class Settings(NamedTuple):
+    """One installation's parameters. stack: its name. chef_secret is empty where there is no Chef server."""
+
+    account: str
+    region: str
+    stack: str
+    tower_url: str
+    tower_secret: str
+    hook_prefix: str
+    adopt_by_instance_id: bool
+    in_vpc: bool
+    load_balancers: bool
+    user_data: bool
+    retire_jobs: bool
+    max_hosts_per_job: int
+    launch_queue_url: str
+    gate_queue_url: str
+    terminate_queue_url: str
+    chef_secret: str = ""
+
+
+class OwnQueue(NamedTuple):
+    """The URLs of the queue that a function is fed from, and of the one for what nobody can work on."""
+
+    url: str
+    dead_letter_url: str
+
+
+class StackNames(NamedTuple):
+    """The parts of the stack that doctor looks at, by what they are called in the template.
+
+    rules: their names; queues: their URLs; sources: ids of the event source mappings, by function; schedules: their
+    names, by function; topics: the ARNs of the stack's own. told_table: where doctor keeps what people were told.
+    notification_topic: the ARN of the topic that the queues are subscribed to, alarm_topic: of the user's own that
+    alarms go to; each empty if there is none. notifying_topics: ARNs, or patterns of them, of further topics that may
+    send to the queues.
+    """
+
+    rules: Mapping[str, str]
+    queues: Mapping[str, str]
+    sources: Mapping[str, str]
+    schedules: Mapping[str, str]
+    told_table: str
+    notification_topic: str = ""
+    notifying_topics: tuple[str, ...] = ()
+    alarm_topic: str = ""
+    topics: Mapping[str, str] = EMPTY
+
+    @property
+    def told(self) -> bool:
+        """Whether there is anybody who is told of trouble."""
+        return bool(self.alarm_topic) or "AlertFunction" in self.sources
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Settings from environment variables. Raises BadSettings naming the one that is missing."""
+    with _naming_the_missing():
+        return Settings(
+            account=environment["ACCOUNT_ID"],
+            region=environment["AWS_REGION"],
+            stack=environment["STACK_NAME"],
+            tower_url=environment["TOWER_URL"],
+            tower_secret=environment["TOWER_SECRET"],
+            hook_prefix=environment["HOOK_PREFIX"],
+            adopt_by_instance_id=environment["ADOPT_BY_INSTANCE_ID"] == "true",
+            in_vpc=environment["IN_VPC"] == "true",
+            load_balancers=environment["LOAD_BALANCERS"] == "true",
+            user_data=environment["USER_DATA"] == "true",
+            retire_jobs=environment["RETIRE_JOBS"] == "true",
+            max_hosts_per_job=int(environment["MAX_HOSTS_PER_JOB"]),
+            launch_queue_url=environment["LAUNCH_QUEUE_URL"],
+            gate_queue_url=environment["GATE_QUEUE_URL"],
+            terminate_queue_url=environment["TERMINATE_QUEUE_URL"],
+            chef_secret=environment.get("CHEF_SECRET", ""),
+        )
+
+
+def read_own_queue(environment: Mapping[str, str]) -> OwnQueue:
+    """A function's own queue from environment variables. Raises BadSettings naming the one that is missing."""
+    with _naming_the_missing():
+        return OwnQueue(environment["QUEUE_URL"], environment["DEAD_LETTER_QUEUE_URL"])
+
+
+def read_stack_names(environment: Mapping[str, str]) -> StackNames:
+    """The stack's parts from environment variables. Raises BadSettings naming the one that is missing."""
+    with _naming_the_missing():
+        names = StackNames(
+            rules={
+                "LaunchRule": environment["LAUNCH_RULE"],
+                "TerminateRule": environment["TERMINATE_RULE"],
+                "TerminatedRule": environment["TERMINATED_RULE"],
+            },
+            queues={
+                "LaunchQueue": environment["LAUNCH_QUEUE_URL"],
+                "LaunchDeadLetterQueue": environment["LAUNCH_DEAD_LETTER_QUEUE_URL"],
+                "GateQueue": environment["GATE_QUEUE_URL"],
+                "GateDeadLetterQueue": environment["GATE_DEAD_LETTER_QUEUE_URL"],
+                "TerminateQueue": environment["TERMINATE_QUEUE_URL"],
+                "TerminateDeadLetterQueue": environment["TERMINATE_DEAD_LETTER_QUEUE_URL"],
+            },
+            sources={
+                "RegisterFunction": environment["REGISTER_SOURCE"],
+                "GateFunction": environment["GATE_SOURCE"],
+                "CleanupFunction": environment["CLEANUP_SOURCE"],
+            },
+            schedules={"ReconcileFunction": environment["RECONCILE_SCHEDULE"]},
+            told_table=environment["TOLD_TABLE"],
+            notification_topic=environment.get("NOTIFICATION_TOPIC", ""),
+            notifying_topics=read_topics(environment.get("NOTIFYING_TOPICS", "")),
+            alarm_topic=environment.get("ALARM_TOPIC", ""),
+        )
+        return _with_alert(names, environment) if "ALERT_QUEUE_URL" in environment else names
+
+
+def read_topics(text: str) -> tuple[str, ...]:
+    """The ARNs and patterns in a list as CloudFormation takes it: separated by commas, with blanks around them."""
+    return tuple(each.strip() for each in text.split(",") if each.strip())
+
+
+def _with_alert(names: StackNames, environment: Mapping[str, str]) -> StackNames:
+    """The parts with those of alert, which are there only where the stack has a channel."""
+    rules = {"AlertRule": environment["ALERT_RULE"], "AlertEndRule": environment["ALERT_END_RULE"]}
+    queues = {
+        "AlertQueue": environment["ALERT_QUEUE_URL"],
+        "AlertDeadLetterQueue": environment["ALERT_DEAD_LETTER_QUEUE_URL"],
+    }
+    return replace(
+        names,
+        rules={**names.rules, **rules},
+        queues={**names.queues, **queues},
+        sources={**names.sources, "AlertFunction": environment["ALERT_SOURCE"]},
+        schedules={**names.schedules, "AlertFunction": environment["ALERT_SCHEDULE"]},
+        topics={"AlarmTopic": environment["ALARMS_TO_ALERT"]},
+    )
+
+
+def read_removal_share(environment: Mapping[str, str]) -> float:
+    """The fraction of an inventory's managed hosts that one run of reconcile may remove. Raises BadSettings."""
+    with _naming_the_missing():
+        return int(environment["REMOVE_AT_MOST_PERCENT"]) / 100
+
+
+@contextmanager
+def _naming_the_missing() -> Iterator[None]:
+    try:
+        yield
+    except KeyError as error:
+        raise BadSettings(f"environment variable {error} is missing: deploy with template.yaml") from error
+
+
+def read_group_settings(group: Group) -> GroupSettings | None:
+    """A group's settings from its tags; None for a group that did not opt in.
+
+    Raises BadSettings naming the group, the tag, the value and what is allowed.
+    """
+    tags = {key: value.strip() if key in NAMING_TAGS else " ".join(value.split()) for key, value in group.tags.items()}
+    if OPT_IN_TAG not in tags:
+        return None
+    if not tags[OPT_IN_TAG]:
+        raise _unreadable(group, OPT_IN_TAG, "", "an inventory's name, org/name, id or id:N")
+    template = tags.get(JOB_TAG) or None
+    gate = tuple(_check(group, text) for text in tags.get("rollcall:gate", "").split())
+    if template is None and any(check.kind == CheckKind.JOB for check in gate):
+        raise _unreadable(group, "rollcall:gate", tags["rollcall:gate"], f"job only together with {JOB_TAG}")
+    return GroupSettings(
+        group=group.name,
+        inventory=tags[OPT_IN_TAG],
+        inventory_groups=tuple(dict.fromkeys(tags.get("rollcall:groups", "").split())) or (group.name,),
+        job_template=template,
+        gate=gate or ((Check(CheckKind.JOB),) if template else ()),
+        timeout=_seconds(group, "rollcall:timeout", tags, TIMEOUTS) or DEFAULT_TIMEOUT,
+        on_failure=_choice(group, "rollcall:on-failure", tags, OnFailure.ABANDON),
+        address=_choice(group, "rollcall:address", tags, AddressKind.PRIVATE),
+        watch=_seconds(group, "rollcall:watch", tags, WATCHES),
+        user_data=_flag(group, "rollcall:user-data", tags),
+        nodes=read_node_pattern(group),
+        retire_job_template=tags.get(RETIRE_TAG) or None,
+        released_at=_moment(group, RELEASED_TAG, tags),
+    )
+
+
+def read_node_pattern(group: Group) -> NodePattern | None:
+    """How a group's nodes in Chef are named; None for a group that did not opt in, or not for Chef.
+
+    Raises BadSettings as read_group_settings does, for this tag alone.
+    """
+    if OPT_IN_TAG not in group.tags or CHEF_TAG not in group.tags:
+        return None
+    try:
+        return read_pattern(group.tags[CHEF_TAG].strip())
+    except ValueError as error:
+        raise _unreadable(group, CHEF_TAG, group.tags[CHEF_TAG], PATTERN_FORMS) from error
+
+
+def asks_to_retire(group: Group) -> bool:
+    """Whether a group opted in and names a retire job template, whatever its other tags say."""
+    return OPT_IN_TAG in group.tags and bool(group.tags.get(RETIRE_TAG, "").split())
+
+
+def _unreadable(group: Group, tag: str, value: str, allowed: str) -> BadSettings:
+    return BadSettings(f"group {group.name!r}: tag {tag} is {value!r}; allowed: {allowed}", tag)
+
+
+def _choice[C: StrEnum](group: Group, tag: str, tags: Mapping[str, str], default: C) -> C:
+    value = tags.get(tag) or default
+    try:
+        return type(default)(value)
+    except ValueError:
+        raise _unreadable(group, tag, value, ", ".join(type(default))) from None
+
+
+def _flag(group: Group, tag: str, tags: Mapping[str, str]) -> bool:
+    value = tags.get(tag) or "false"
+    if value not in ("true", "false"):
+        raise _unreadable(group, tag, value, "true, false")
+    return value == "true"
+
+
+def _seconds(group: Group, tag: str, tags: Mapping[str, str], allowed: range) -> int:
+    """Whole seconds; 0 without the tag."""
+    value = tags.get(tag, "")
+    if not value:
+        return 0
+    if not value.isdecimal() or int(value) not in allowed:
+        raise _unreadable(group, tag, value, f"whole seconds from 1 to {allowed[-1]}")
+    return int(value)
+
+
+def _moment(group: Group, tag: str, tags: Mapping[str, str]) -> float:
+    """Epoch seconds; 0 without the tag."""
+    value = tags.get(tag, "")
+    if not value:
+        return 0.0
+    try:
+        return datetime.strptime(value, MOMENT_FORMAT).replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        raise _unreadable(group, tag, value, "a moment in UTC, like 2026-11-21T10:00:00Z") from None
+
+
+def _check(group: Group, text: str) -> Check:
+    match = re.fullmatch(r"(job|ec2|elb)|tcp:(\d{1,5})|http:(\d{1,5})(/[!-~]*)", text)
+    if not match:
+        raise _unreadable(group, "rollcall:gate", text, CHECK_FORMS)
+    bare, tcp, http, path = match.groups()
+    if bare:
+        return Check(CheckKind(bare))
+    port = int(tcp or http)
+    if port not in PORTS:
+        raise _unreadable(group, "rollcall:gate", text, f"a port from 1 to {PORTS[-1]}")
+    return Check(CheckKind.TCP, port) if tcp else Check(CheckKind.HTTP, port, path)

@@ -1,0 +1,55 @@
+"""Whether an installation can follow what a group's tags ask for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .groups import AddressKind, CheckKind
+from .inventory_text import Why, why_no_group, why_no_text
+from .objections import Objection
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .groups import GroupSettings
+    from .settings import Settings
+
+
+def objections_to(group: GroupSettings, here: Settings) -> Iterator[Objection]:
+    """What keeps this installation from following a group's settings."""
+    yield from name_objections(group)
+    probes = [check for check in group.gate if check.kind in (CheckKind.TCP, CheckKind.HTTP)]
+    if probes and group.address in (AddressKind.PRIVATE, AddressKind.PRIVATE_DNS) and not here.in_vpc:
+        yield Objection(
+            "check outside the VPC",
+            f"group {group.group!r}: tag rollcall:gate asks for {probes[0]}, which a function outside a VPC cannot try "
+            f"at a {group.address} address",
+            "deploy with SubnetIds, or change the tag",
+        )
+    if group.nodes and not here.chef_secret:
+        yield Objection(
+            "no Chef server",
+            f"group {group.group!r}: tag rollcall:chef asks for a Chef server",
+            "deploy with ChefSecretArn, or remove the tag",
+        )
+
+
+def name_objections(group: GroupSettings) -> Iterator[Objection]:
+    """What keeps a group's name out of its hosts' variables, and its hosts out of the inventory groups that it names.
+
+    Without a tag that names others its own name is such a name, and AWS lets it be nearly anything.
+    """
+    if why := why_no_text(group.group):
+        yield Objection(
+            "name that Tower would evaluate" if why == Why.EVALUATED else "name that Tower cannot store",
+            f"group {group.group!r}: its name cannot be a variable of its hosts ({why})",
+            "make the group anew under another name",
+        )
+        return
+    for name in group.inventory_groups:
+        if why := why_no_group(name):
+            yield Objection(
+                f"inventory group {name!r}",
+                f"group {group.group!r}: its hosts cannot be in an inventory group {name!r} ({why})",
+                "name other groups in the tag rollcall:groups",
+            )

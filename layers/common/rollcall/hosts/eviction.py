@@ -1,0 +1,105 @@
+"""Recycled addresses: the hosts of an instance that is gone make way for the newcomer that has its address now."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, NamedTuple
+
+from rollcall.domain.errors import Throttled
+from rollcall.domain.inventories import StruckOff
+
+from .ownership import address_key, address_of, marked_for, why_gone
+from .removal import strike_off
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rollcall.aws.fleet import Fleet
+    from rollcall.domain.errors import Kept
+    from rollcall.domain.inventories import Host, Inventory
+    from rollcall.tower.client import Tower
+
+    from .ownership import Marker
+
+
+class Eviction(NamedTuple):
+    """An instance that was struck off, for it is gone and newcomers have its address.
+
+    group: as its host's marker has it. reason: why it counts as gone. newcomers: their instance ids. struck: what came
+    of removing the hosts of all that were evicted with it.
+    """
+
+    group: str
+    instance_id: str
+    reason: str
+    newcomers: frozenset[str]
+    struck: StruckOff
+
+    @property
+    def refusal(self) -> Kept | None:
+        """Why Tower keeps a host of it, None if none of those that count is kept."""
+        return self.struck.refusals.get(self.instance_id)
+
+
+class _Occupant(NamedTuple):
+    """A host of ours, or a copy of one, for another instance, at an address of new instances."""
+
+    host: Host
+    marker: Marker
+    newcomers: frozenset[str]
+
+
+def evict(
+    tower: Tower, fleet: Fleet, account: str, inventory: Inventory, newcomers: Mapping[str, tuple[str, str]]
+) -> list[Eviction]:
+    """Strike off the instances that are gone and whose hosts in this inventory have an address of a newcomer.
+
+    newcomers: by instance id, the address_key of what its host will have. Only hosts of this account and the fleet's
+    Region count; AWS is asked about their instances, and about nothing where there are none. One that lives keeps its
+    hosts, and so does one too young for AWS to know it. EC2 is asked about the newcomers too: it has just described
+    them, and an answer without them proves nothing. Raises what the methods of Tower and Fleet raise, and Throttled for
+    such an answer.
+    """
+    occupants = _occupants(tower, account, fleet.region, inventory, newcomers)
+    if not occupants:
+        return []
+    memberships = fleet.memberships(occupants.keys())
+    instances = fleet.instances(occupants.keys() | newcomers.keys())
+    if not instances.keys() & newcomers.keys():
+        raise Throttled("EC2 describes none of the instances of this batch any more: an answer that cannot be trusted")
+    gone: dict[str, str] = {}
+    for instance_id, own in occupants.items():
+        age = tower.now() - min(each.host.created_at for each in own)
+        if reason := why_gone(instances.get(instance_id), memberships.get(instance_id), age):
+            gone[instance_id] = reason
+    struck = strike_off(tower, fleet, gone.keys())
+    return [
+        Eviction(
+            group=occupants[instance_id][0].marker.group,
+            instance_id=instance_id,
+            reason=reason,
+            newcomers=frozenset[str]().union(*(each.newcomers for each in occupants[instance_id])),
+            struck=struck,
+        )
+        for instance_id, reason in gone.items()
+    ]
+
+
+def _occupants(
+    tower: Tower, account: str, region: str, inventory: Inventory, newcomers: Mapping[str, tuple[str, str]]
+) -> dict[str, list[_Occupant]]:
+    """The hosts in the newcomers' way by the instance ids of their markers.
+
+    One that bears this id neither as its name nor in its field is left to reconcile: striking off would not find it.
+    """
+    at_address: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    for instance_id, key in newcomers.items():
+        at_address[key].add(instance_id)
+    occupants: defaultdict[str, list[_Occupant]] = defaultdict(list)
+    for host in tower.hosts_at(inventory, {address for _, address in at_address}):
+        marker = marked_for(host, account, region)
+        if not marker or marker.instance_id in newcomers or marker.instance_id not in (host.name, host.instance_id):
+            continue
+        if claimants := at_address.get(address_key(marker.vpc, address_of(host))):
+            occupants[marker.instance_id].append(_Occupant(host, marker, frozenset(claimants)))
+    return occupants

@@ -1,0 +1,105 @@
+"""The variables of ours on an instance's host: what they say, and what of the instance's own text is left out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rollcall.domain.inventories import MARKER
+from rollcall.domain.inventory_text import are_surely_plain, why_no_key, why_no_value
+from rollcall.domain.json_fields import moment_or_none
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rollcall.domain.groups import GroupSettings
+    from rollcall.domain.instances import Instance
+    from rollcall.domain.inventory_text import Why
+
+OUR_KEYS = ("ansible_host", MARKER, "ec2")
+OWED_SINCE = "job_owed_since"  # in the marker, as the next two
+STINT = "stint"
+RESTING = "resting"
+STATE = (OWED_SINCE, STINT, RESTING)  # of the marker: what became of the host, beside whose it is
+
+
+def host_variables(
+    settings: GroupSettings, instance: Instance, account: str, region: str, inventory_id: int
+) -> dict[str, object]:
+    """The variables of ours for an instance of a group, in the inventory of this id, but for what left_out names."""
+    return {
+        "ansible_host": instance.addresses[settings.address],
+        MARKER: marker(settings, instance.instance_id, account, region, instance.facts["vpc"], inventory_id),
+        "ec2": {**_plain(instance.facts), "tags": _plain(instance.tags)},
+    }
+
+
+def marker(
+    settings: GroupSettings, instance_id: str, account: str, region: str, vpc: str, inventory_id: int
+) -> dict[str, object]:
+    """What makes a host ours. It says how the instance's node in Chef is named, for the group may go before it.
+
+    inventory_id: of the inventory that it was made for; Tower copies the markers of an inventory that is copied.
+    """
+    made = {"group": settings.group, "instance_id": instance_id, "account": account, "region": region, "vpc": vpc}
+    return {**made, "inventory": inventory_id} | ({"chef": str(settings.nodes)} if settings.nodes else {})
+
+
+def marker_in(variables: Mapping[str, object]) -> Mapping[str, object]:
+    """The marker in a host's variables, empty if there is none."""
+    raw = variables.get(MARKER)
+    return raw if isinstance(raw, dict) else {}
+
+
+def identity_in(variables: Mapping[str, object]) -> dict[str, object]:
+    """The marker in a host's variables without the state that is kept there: see marker()."""
+    return {key: value for key, value in marker_in(variables).items() if key not in STATE}
+
+
+def with_state(variables: Mapping[str, object], **state: object) -> dict[str, object]:
+    """A host's variables with this state in its marker (see STATE); None takes one out."""
+    whole = {**identity_in(variables), **_state_in(variables), **state}
+    return {**variables, MARKER: {key: value for key, value in whole.items() if value is not None}}
+
+
+def _state_in(variables: Mapping[str, object]) -> dict[str, object]:
+    return {key: value for key, value in marker_in(variables).items() if key in STATE}
+
+
+def job_owed_since(variables: Mapping[str, object]) -> float | None:
+    """Since when a host's job is to be launched (epoch seconds by Tower's clock), None if it is not."""
+    return moment_or_none(marker_in(variables).get(OWED_SINCE))
+
+
+def is_resting(variables: Mapping[str, object]) -> bool:
+    """Whether a host was disabled because its instance went to a warm pool, or gets a new root volume."""
+    return RESTING in marker_in(variables)
+
+
+def with_ours(variables: Mapping[str, object], wanted: Mapping[str, object]) -> dict[str, object]:
+    """A host's variables with ours replaced; kept is what else is set on it, also against what is wanted, and the state
+    in its marker, unless the wanted one says otherwise.
+    """
+    kept = {key: value for key, value in variables.items() if key not in OUR_KEYS}
+    ours = kept | {key: value for key, value in wanted.items() if key not in kept}
+    if MARKER not in wanted:
+        return ours
+    return {**ours, MARKER: {**identity_in(wanted), **_state_in(variables), **_state_in(wanted)}}
+
+
+def left_out(instance: Instance) -> tuple[str, ...]:
+    """The tags that host_variables leaves out, and facts of EC2's, in words: the key of each, and why."""
+    facts = (f"ec2.{key} ({why})" for key, why in _refusals(instance.facts).items())
+    tags = (f"{key} ({why})" for key, why in _refusals(instance.tags).items())
+    return (*facts, *tags)
+
+
+def _plain(texts: Mapping[str, str]) -> dict[str, str]:
+    refused = _refusals(texts)
+    return {key: text for key, text in texts.items() if key not in refused}
+
+
+def _refusals(texts: Mapping[str, str]) -> dict[str, Why]:
+    """Why some of these may not become variables, by their keys."""
+    if are_surely_plain(texts) and are_surely_plain(texts.values()):
+        return {}
+    return {key: why for key, text in texts.items() if (why := why_no_key(key) or why_no_value(text))}

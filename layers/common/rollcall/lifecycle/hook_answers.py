@@ -1,0 +1,62 @@
+"""Answering lifecycle actions: a few at once, and what it means that AWS does not find one.
+
+An action that is not found is finished work: the hook was answered, or its time was over. But right after an action
+began it also happens while Auto Scaling still shows the instance as held, and passes by itself; or the hold is another
+hook's.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from rollcall.domain.errors import ActionNotVisible
+from rollcall.domain.reports import failing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from rollcall.aws.fleet import Fleet
+    from rollcall.domain.actions import LifecycleAction
+    from rollcall.domain.reports import Report
+
+CALLS_AT_ONCE = 8
+UNANSWERED_LIFE = 120.0  # seconds; then the hold is another hook's, or reconcile queues the action again
+RETRY_IN = 15.0  # seconds
+
+
+def each_apart[T](
+    members: Collection[T],
+    action_of: Callable[[T], LifecycleAction],
+    call: Callable[[T], bool],
+    reports: list[Report],
+) -> dict[T, bool]:
+    """What one call each answered, a few at once; a member whose call fails is left out, and reported."""
+    answers: dict[T, bool] = {}
+
+    def answer(each: T) -> None:
+        with failing([action_of(each)], reports):
+            answers[each] = call(each)
+
+    with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+        list(pool.map(answer, members))
+    return answers
+
+
+def require_visible(fleet: Fleet, actions: Sequence[LifecycleAction], now: float) -> None:
+    """Raise ActionNotVisible if Auto Scaling still holds the instance of one of these actions that AWS did not find.
+
+    Not for longer than two minutes after their message was first received. now in epoch seconds.
+    """
+    recent = [action for action in actions if now - action.received_at < UNANSWERED_LIFE]
+    for action in fleet.held(recent):
+        raise not_visible(action)
+
+
+def not_visible(action: LifecycleAction) -> ActionNotVisible:
+    """The error of an action that AWS does not find, though Auto Scaling holds its instance."""
+    return ActionNotVisible(
+        f"Auto Scaling holds {action.instance_id} of group {action.group!r}, and does not find the action of hook "
+        f"{action.hook!r}: it is tried again for {UNANSWERED_LIFE:.0f} s",
+        retry_in=RETRY_IN,
+    )

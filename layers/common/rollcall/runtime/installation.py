@@ -1,0 +1,122 @@
+"""The pieces of one installation, put together once and kept across warm invocations."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import ssl
+from copy import replace
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from rollcall.aws.fleet import Fleets
+from rollcall.aws.queues import Queues
+from rollcall.aws.secrets import text_of
+from rollcall.domain.errors import BadSettings
+from rollcall.domain.settings import Settings, read_own_queue, read_settings
+from rollcall.tower.client import Tower
+from rollcall.tower.connection import Credentials
+
+from .batch import Intake
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from rollcall.chef.client import Chef
+    from rollcall.telemetry.announcer import Announcer
+
+TOKEN = re.compile("[!-~]+")  # what an HTTP header can carry
+
+
+class Installation(NamedTuple):
+    """What a function works with."""
+
+    settings: Settings
+    tower: Tower
+    fleets: Fleets
+    queues: Queues
+
+    def intake(self, announcer: Announcer) -> Intake:
+        """The way into a function that is fed from a queue."""
+        return Intake(read_own_queue(os.environ), self.fleets, self.queues, announcer)
+
+
+@cache
+def _installation() -> Installation:
+    settings = read_settings(os.environ)
+    return Installation(
+        settings=settings,
+        tower=Tower(settings.tower_url, lambda refresh: read_credentials(settings.tower_secret, refresh=refresh)),
+        fleets=Fleets(settings.account, settings.region),
+        queues=Queues(),
+    )
+
+
+def installation(context: LambdaContext) -> Installation:
+    """The installation this function belongs to; its calls to Tower end before the invocation does."""
+    made = _installation()
+    made.tower.finish_within(context.get_remaining_time_in_millis() / 1000)
+    return made
+
+
+def installation_afresh(context: LambdaContext) -> Installation:
+    """The same with a Tower of its own: what this invocation finds there is what a function that starts now would."""
+    return replace(_installation(), tower=tower_afresh(_installation().settings.tower_url, context))
+
+
+def tower_afresh(url: str, context: LambdaContext) -> Tower:
+    """Tower at a URL, with a session of its own and with the secret as it is now."""
+    secret = _installation().settings.tower_secret
+    made = Tower(url, lambda _: read_credentials(secret, refresh=True))
+    made.finish_within(context.get_remaining_time_in_millis() / 1000)
+    return made
+
+
+@cache
+def _chef(secret: str) -> Chef:
+    return _made_chef(secret, afresh=False)
+
+
+def _made_chef(secret: str, *, afresh: bool) -> Chef:
+    from rollcall.chef.client import Chef, read_chef_credentials  # with its layer, which only who needs it has
+
+    return Chef(lambda refresh: read_chef_credentials(text_of(secret, refresh=afresh or refresh), secret))
+
+
+def chef(context: LambdaContext, *, afresh: bool = False) -> Chef | None:
+    """This installation's Chef server, None if it has none; its calls, too, end before the invocation does.
+
+    afresh: with a session of its own and with the secret as it is now.
+    """
+    secret = _installation().settings.chef_secret
+    if not secret:
+        return None
+    made = _made_chef(secret, afresh=True) if afresh else _chef(secret)
+    made.finish_within(context.get_remaining_time_in_millis() / 1000)
+    return made
+
+
+def read_credentials(secret: str, *, refresh: bool) -> Credentials:
+    """The Tower token from Secrets Manager: the bare token, or JSON with token and, if need be, ca_bundle (PEM).
+
+    It is remembered for five minutes unless refresh asks for it afresh. Raises BadSettings, Throttled or AwsDenied.
+    """
+    text = text_of(secret, refresh=refresh)
+    token, ca_bundle = text, None
+    if text.lstrip().startswith("{"):
+        try:
+            fields = json.loads(text)
+            token, ca_bundle = fields["token"], fields.get("ca_bundle")
+        except (ValueError, KeyError, RecursionError) as error:
+            raise BadSettings(f'secret {secret} is neither a bare token nor JSON like {{"token": "…"}}') from error
+    if not isinstance(token, str) or not TOKEN.fullmatch(token.strip()):
+        raise BadSettings(f"the token in secret {secret} is empty, no text, or has characters that no token has")
+    if not isinstance(ca_bundle, str | None):
+        raise BadSettings(f"the ca_bundle in secret {secret} is no PEM text with certificates")
+    if ca_bundle is not None:
+        try:
+            ssl.create_default_context(cadata=ca_bundle)
+        except (ssl.SSLError, TypeError, ValueError) as error:
+            raise BadSettings(f"the ca_bundle in secret {secret} is no PEM text with certificates: {error}") from error
+    return Credentials(token.strip(), ca_bundle)

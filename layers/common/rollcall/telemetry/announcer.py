@@ -1,0 +1,263 @@
+"""What we tell the world: one structured log line per outcome, metrics, and events on the event bus.
+
+Log lines are written at once; metrics and events at the end of an invocation, so that nothing waits for them.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from aws_lambda_powertools import Logger
+
+from rollcall.domain.actions import Transition
+from rollcall.domain.errors import Permanent, Transient
+from rollcall.domain.reports import NO_LONGER_WAITING, Event
+from rollcall.domain.timing import FIRST_RETRY
+from rollcall.tower.connection import job_page
+
+from .event_bus import Bus
+from .event_details import Told, alert_of, failure_of, name_of, outcome_of, seconds_since, sight_of, told_within
+from .metrics import Measures
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from rollcall.domain.actions import LifecycleAction
+    from rollcall.domain.errors import RollcallError
+    from rollcall.domain.message_format import Record
+    from rollcall.domain.reports import Report
+    from rollcall.domain.settings import Settings
+    from rollcall.lifecycle.target_watch import Sight
+    from rollcall.tower.client import Tower
+
+NAMED_MAX = 200  # hosts, or lost events, that one log line names; CloudWatch takes 256 kB
+METRICS = {  # a number of each, and how long they took since the lifecycle event
+    Event.REGISTERED: ("Registered", "SecondsToRegistered"),
+    Event.READY: ("Ready", "SecondsToReady"),
+    Event.ABANDONED: ("Abandoned", ""),
+    Event.RETIRED: ("Retired", "SecondsToRetired"),
+}
+
+
+class Announcer:
+    """Speaks for one function. bus: the account's own unless there is another."""
+
+    def __init__(self, function: str, bus: Bus | None = None) -> None:
+        self.logger = Logger(service=function, log_uncaught_exceptions=True)
+        self._function = function
+        self.measures = Measures(function)
+        self._bus = bus or Bus()
+        self._events: list[Told] = []
+
+    @contextmanager
+    def telling(self, settings: Settings, tower: Tower, context: LambdaContext) -> Iterator[None]:
+        """What an invocation does, after which its metrics and events are told, whatever became of it."""
+        try:
+            yield
+        finally:
+            self._tell(settings, tower, lambda: context.get_remaining_time_in_millis() / 1000)
+
+    def outcomes(self, actions: Sequence[LifecycleAction], reports: Sequence[Report]) -> list[RollcallError | None]:
+        """Tell what became of each action; the errors of those that failed, in the order of the actions."""
+        by_action = {report.action: report for report in reports}
+        for report in by_action.values():
+            if report.error:  # which the intake tells
+                self._event(report)
+            else:
+                self._report(report)
+        return [by_action[action].error for action in actions]
+
+    def reports(self, reports: Iterable[Report]) -> None:
+        """Actions came to an end as far as this function is concerned, or go on in a message of their own."""
+        for report in reports:
+            if report.error:
+                self._failed(report.error, report.action)
+                self._tried_again(report.error, report.action, FIRST_RETRY, job=report.job)
+            else:
+                self._report(report)
+
+    def _report(self, report: Report) -> None:
+        about = _about(report.action)
+        if report.outcome:
+            left_out = {"tags_left_out": list(report.left_out)} if report.left_out else {}
+            self.logger.info(report.outcome, extra=about | left_out)
+        for note in report.notes:
+            if note.alert:
+                self.logger.error(note.words, extra=about | {"alert": True})
+                self.measures.count("Alerts")
+                self._events.append(alert_of(report, note, time.time()))
+            else:
+                self.logger.warning(note.words, extra=about)
+        self._event(report)
+
+    def _event(self, report: Report) -> None:
+        now = time.time()
+        told = outcome_of(report, now)
+        if told is None or report.event is None:
+            return
+        self._events.append(told)
+        action, (counted, took) = report.action, METRICS[report.event]
+        self.measures.count(counted, group=action.group)
+        if report.event == Event.ABANDONED:
+            self.measures.count("Ready", 0, group=action.group)  # a rate has no value where one of its terms has none
+        if report.evicted:
+            self.measures.count("Evicted", group=action.group)
+        seconds = seconds_since(action, now)
+        # An instance that is struck off at its launch was not retired since then: it never was ours.
+        if (
+            took
+            and seconds is not None
+            and (action.transition == Transition.TERMINATING) == (report.event == Event.RETIRED)
+        ):
+            self.measures.seconds(took, seconds, group=action.group)
+        if report.provisioned_at is not None and seconds is not None:
+            provisioned = max(0.0, report.provisioned_at - action.at)
+            self.measures.seconds("SecondsToProvisioned", provisioned, group=action.group)
+
+    def failed(self, record: Record, actions: Sequence[LifecycleAction], error: Exception) -> None:
+        """A message failed at this try."""
+        for action in actions or (None,):
+            self._failed(error, action, tries=record.receives, message_id=record.id)
+        self.measures.seconds_of_kind("FailingFor", _failing_for(record), _kind(error))
+
+    def tried_again(self, record: Record, actions: Sequence[LifecycleAction], error: Exception, delay: float) -> None:
+        """A message that failed comes again after this delay, in seconds."""
+        for action in actions or (None,):
+            self._tried_again(error, action, delay, tries=record.receives, failing_for=_failing_for(record))
+
+    def _failed(self, error: Exception, action: LifecycleAction | None, **extra: object) -> None:
+        log = self.logger.warning if isinstance(error, Transient) else self.logger.error
+        log(
+            str(error) or repr(error),
+            extra={"error": name_of(error), **extra, **(_about(action) if action else {})},
+            exc_info=None if isinstance(error, (Transient, Permanent)) else error,
+        )
+        self.measures.count_kind("FailedActions", _kind(error))
+
+    def _tried_again(
+        self,
+        error: Exception,
+        action: LifecycleAction | None,
+        delay: float,
+        *,
+        tries: int = 1,
+        failing_for: float = 0.0,
+        job: int | None = None,
+    ) -> None:
+        # Terminations of every group of the account come in: whose hook waits for us is ours for certain.
+        self.measures.count("Retries", group=action.group if action and action.awaited else None)
+        self._events.append(
+            failure_of(error, action, again_within=told_within(delay), tries=tries, failing_for=failing_for, job=job)
+        )
+
+    def seen(self, sights: Iterable[Sight]) -> None:
+        """What load balancers say of instances that were let through the gate; how long each took to its first yes."""
+        for sight in sights:
+            log = self.logger.info if sight.serving else self.logger.warning
+            words = "serving" if sight.serving else "not serving"
+            log(f"{words}: {sight.reason}", extra=_about(sight.action) | {"seconds": round(sight.seconds, 1)})
+            self._events.append(sight_of(sight))
+            if sight.serving and sight.first:
+                self.measures.seconds_of_group("TimeToServing", sight.seconds, sight.action.group)
+
+    # What becomes of messages
+
+    def let_go(self, record: Record, actions: Sequence[LifecycleAction]) -> None:
+        """A message about launches whose hooks no longer wait."""
+        for action in actions:
+            self.logger.info(NO_LONGER_WAITING, extra=_about(action) | {"message_id": record.id})
+
+    def set_aside(self, record: Record, actions: Sequence[LifecycleAction], error: Exception) -> None:
+        """A message went to the dead-letter queue."""
+        words = f"set aside in the dead-letter queue: {error}"
+        for action in actions or (None,):
+            self.logger.error(words, extra={"message_id": record.id, **(_about(action) if action else {})})
+            told = failure_of(
+                error,
+                action,
+                again_within=None,
+                tries=record.receives,
+                failing_for=_failing_for(record),
+                reason=words,
+                set_aside=True,
+            )
+            self._events.append(told)
+
+    def not_put_off(self, record: Record, trouble: Exception) -> None:
+        """A failed message comes back when its visibility timeout ends, not when it should."""
+        self.logger.warning(str(trouble), extra={"message_id": record.id})
+
+    def no_heartbeat(self, action: LifecycleAction, trouble: Exception) -> None:
+        """A hook got no sign of life at this try."""
+        self.logger.warning(str(trouble), extra=_about(action))
+
+    # The end of an invocation
+
+    def _tell(self, settings: Settings, tower: Tower, seconds_left: Callable[[], float]) -> None:
+        exchanges = tower.exchanges()
+        self.measures.milliseconds("TowerLatency", [each.milliseconds for each in exchanges])
+        if exchanges:
+            self.measures.count("TowerErrors", sum(each.unwell for each in exchanges))
+        events, self._events = self._events, []
+        origin = origin_of(settings, self._function)
+        try:
+            lost = self._bus.put([from_here(each, origin, tower.root) for each in events], seconds_left)
+        except Exception as error:  # noqa: BLE001 - a mistake of ours, and no reason to do the work again
+            self._lost([(each, error) for each in events])
+        else:
+            self._lost(lost)
+        self.measures.write()
+
+    def _lost(self, lost: Sequence[tuple[Told, Exception]]) -> None:
+        """Work that was done is not done again because nobody could be told of it."""
+        if not lost:
+            return
+        named = [
+            {"event": told.kind, **{name: told.detail.get(name) for name in ("group", "instance_id", "cause")}}
+            for told, _ in lost[:NAMED_MAX]
+        ]
+        _, error = lost[0]
+        self.logger.warning(
+            f"{len(lost)} events were not taken by the event bus: {str(error) or repr(error)}",
+            extra={"error": type(error).__name__, "events": named},
+            exc_info=None if isinstance(error, (Transient, Permanent)) else error,
+        )
+        self.measures.count("EventsLost", len(lost))
+
+
+def origin_of(settings: Settings, function: str) -> dict[str, str]:
+    """Where an event comes from, as its detail says."""
+    return {
+        "account": settings.account,
+        "region": settings.region,
+        "stack": settings.stack,
+        "function": function,
+    }
+
+
+def from_here(told: Told, origin: Mapping[str, str], tower_root: str) -> Told:
+    detail = {**origin, **told.detail}
+    if "job" in detail:
+        detail["job_url"] = job_page(tower_root, detail["job"]) if detail["job"] is not None else None
+    return Told(told.kind, detail)
+
+
+def _failing_for(record: Record) -> float:
+    return max(0.0, time.time() - record.first_received_at)
+
+
+def _kind(error: Exception) -> str:
+    return "Transient" if isinstance(error, Transient) else "Permanent"
+
+
+def _about(action: LifecycleAction) -> dict[str, object]:
+    return {
+        "group": action.group,
+        "instance_id": action.instance_id,
+        "action": action.transition.name.lower(),
+        "hook": action.hook,
+    }

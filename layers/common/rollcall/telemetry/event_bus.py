@@ -1,0 +1,122 @@
+"""The event bus: what happened, told to whoever has a rule for it."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from time import sleep
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+
+from rollcall.aws.client import aws_errors, by_halves, in_calls, words_of
+from rollcall.domain.aws_names import CALL_BYTES
+from rollcall.domain.errors import AwsDenied, RollcallError, Throttled
+from rollcall.domain.json_text import readable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_events.type_defs import PutEventsRequestEntryTypeDef
+
+    from .event_details import Told
+
+SOURCE = "rollcall"
+CALLS_AT_ONCE = 10
+CONFIG = Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 1, "mode": "standard"})  # seconds
+TRIES = 2  # of a call
+PAUSE = 0.5  # seconds between them
+TRY_TIME = 8.0  # seconds that one may take
+EVENTS_PER_CALL = 10  # PutEvents' maximum
+PASSING = ("InternalFailure", "ThrottlingException")  # of what is said of one event (PutEventsResultEntry, ErrorCode)
+
+
+class Bus:
+    """The account's default event bus."""
+
+    @cached_property
+    def _events(self) -> EventBridgeClient:
+        return boto3.client("events", config=CONFIG)
+
+    def put(self, events: Sequence[Told], seconds_left: Callable[[], float]) -> list[tuple[Told, RollcallError]]:
+        """Tell of events; those that were not taken, and why. Raises nothing of ours.
+
+        seconds_left: of this invocation, none of which is spent on a bus that does not answer: what comes after a call
+        in vain is not tried at all.
+        """
+        entries = [_Entry(each) for each in events]
+        calls = list(in_calls(entries, EVENTS_PER_CALL, CALL_BYTES - 1, lambda each: each.size))
+        if not calls:
+            return []
+        putting = _Putting(self._events, seconds_left)  # its client is made before there are threads
+        with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+            return [(each.event, error) for refused in pool.map(putting.put, calls) for each, error in refused]
+
+
+class _Entry:
+    """An event as PutEvents takes it, and its bytes as that counts them ("Calculating PutEvents event entry size")."""
+
+    def __init__(self, event: Told) -> None:
+        self.event = event
+        self.raw: PutEventsRequestEntryTypeDef = {
+            "Source": SOURCE,
+            "DetailType": event.kind,
+            "Detail": json.dumps(readable(event.detail), ensure_ascii=False),
+        }
+        self.size = sum(len(text.encode()) for text in (SOURCE, event.kind, self.raw["Detail"]))
+
+
+class _Putting:
+    """Calls side by side, until one of them is in vain."""
+
+    def __init__(self, client: EventBridgeClient, seconds_left: Callable[[], float]) -> None:
+        self._client = client
+        self._seconds_left = seconds_left
+        self._in_vain: RollcallError | None = None
+
+    def put(self, entries: Sequence[_Entry]) -> list[tuple[_Entry, RollcallError]]:
+        """Those that were not taken, and why. One that is refused for what it is keeps no other from being tried."""
+        left = list(entries)
+        refused: list[tuple[_Entry, RollcallError]] = []
+        error: RollcallError = Throttled("no time left in this invocation for PutEvents")
+        for number in range(TRIES):
+            if number:
+                sleep(PAUSE)
+            if self._in_vain or self._seconds_left() < TRY_TIME:
+                return [*refused, *((each, self._in_vain or error) for each in left)]
+            try:
+                answers = self._try(left)
+            except RollcallError as trouble:
+                error = trouble
+                continue
+            refused += [each for each in answers if isinstance(each[1], AwsDenied)]
+            put_off = [each for each in answers if not isinstance(each[1], AwsDenied)]
+            if not put_off:
+                return refused
+            left = [each for each, _ in put_off]
+            error = Throttled(f"EventBridge took {len(left)} of {len(entries)} events not: {put_off[0][1]}")
+        if len(left) == len(entries):
+            self._in_vain = error
+        return [*refused, *((each, error) for each in left)]
+
+    def _try(self, entries: Sequence[_Entry]) -> list[tuple[_Entry, RollcallError]]:
+        """Those that were not taken: Throttled for what passes by itself, AwsDenied for the rest."""
+        answers: list[tuple[_Entry, RollcallError]] = []
+
+        def put(some: Sequence[_Entry]) -> None:
+            said = self._client.put_events(Entries=[each.raw for each in some])["Entries"]
+            for each, answer in zip(some, said, strict=True):
+                if code := answer.get("ErrorCode"):
+                    words = f"{code}: {answer.get('ErrorMessage', '')}"
+                    answers.append((each, Throttled(words) if code in PASSING else _refused(words)))
+
+        with aws_errors("PutEvents"):
+            wrong = by_halves(put, entries)
+        return [*answers, *((each, _refused(words_of(why))) for each, why in wrong.items())]
+
+
+def _refused(words: str) -> AwsDenied:
+    return AwsDenied(f"EventBridge refused an event: {words}")

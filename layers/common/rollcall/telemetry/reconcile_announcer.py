@@ -1,0 +1,96 @@
+"""What a run of reconcile did and found: logs, metrics and events."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import asdict
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from rollcall.domain.errors import Transient
+
+from .announcer import NAMED_MAX, Announcer
+from .event_details import name_of
+from .reconcile_details import breaker_words, chef_breaker_words, run_of, steps_of, trouble_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from rollcall.domain.errors import RollcallError
+    from rollcall.domain.inventories import Inventory
+    from rollcall.reconcile.result import NodesOutcome, RunOutcome
+    from rollcall.reconcile.steps import Finding, Kind
+
+
+class RunAnnouncer(Announcer):
+    """Speaks for reconcile."""
+
+    def fixed(self, outcome: RunOutcome) -> None:
+        """Steps that a run of reconcile has taken, whatever becomes of the run."""
+        for fix in outcome.fixes:
+            about = {"inventory": fix.inventory.name, "instance_id": fix.instance_id}
+            self.logger.info(f"{fix.step}: {fix.reason}", extra=about)
+            self.measures.count("DriftFixed", group=fix.group)
+        if outcome.nodes.removed:
+            self.measures.count("DriftFixed", len(outcome.nodes.removed))
+        self._events += steps_of(outcome)
+
+    def reconciled(self, outcome: RunOutcome, every: float | None) -> None:
+        """A run of reconcile came to its end: what a person should know, and the numbers.
+
+        every: seconds from one scheduled run to the next, None for a run by hand.
+        """
+        self._findings(outcome.plan.findings)
+        for inventory, stopped in outcome.stopped.items():
+            hosts = [removal.host.name for removal in stopped]
+            words = breaker_words(stopped, outcome.by_inventory[inventory].managed, inventory.name)
+            self.logger.error(words, extra=_listed(inventory, hosts) | {"alert": True})
+        self._nodes(outcome.nodes)
+        for what, error in outcome.troubles.items():
+            self._trouble(what, error)
+        for inventory, summary in outcome.by_inventory.items():
+            self.logger.info("reconciled", extra={"inventory": inventory.name, **asdict(summary)})
+        plan = outcome.plan
+        found = [*plan.removals, *plan.changes, *plan.additions, *plan.requeues, *chain(*outcome.stopped.values())]
+        nodes = outcome.nodes
+        found_in_chef = [*nodes.plan.removals, *nodes.stopped]
+        self.measures.count("DriftFound", len(found) + len(found_in_chef))
+        self.measures.count("DriftFixed", 0)  # what was fixed is counted already
+        self.measures.count("BreakerTripped", len(outcome.stopped) + bool(nodes.stopped))
+        self.measures.count("ReconcileTroubles", len(outcome.troubles))
+        self.measures.count("ReconcileRuns")
+        self._events += run_of(outcome, every)
+
+    def run_failed(self, error: Exception, every: float | None) -> None:
+        """A run of reconcile ends in an error, which Lambda logs and counts. It is told of: nobody misses the run."""
+        self.measures.count("ReconcileRuns")
+        self._events.append(trouble_of("the run", error, every))
+
+    def _trouble(self, what: str, error: RollcallError) -> None:
+        log = self.logger.warning if isinstance(error, Transient) else self.logger.error
+        log(f"{what}: {error}", extra={"error": name_of(error)})
+
+    def _nodes(self, nodes: NodesOutcome) -> None:
+        for removal in nodes.removed:
+            about = {"node": removal.node, "instance_id": removal.instance_id}
+            self.logger.info(f"removed from Chef: {removal.reason}", extra=about)
+        if nodes.stopped:
+            self.logger.error(
+                chef_breaker_words(len(nodes.stopped), nodes.plan.ours),
+                extra={"nodes": [removal.node for removal in nodes.stopped[:NAMED_MAX]], "alert": True},
+            )
+        if nodes.plan.ours:
+            self.logger.info("reconciled Chef", extra={"ours": nodes.plan.ours, "removed": len(nodes.removed)})
+
+    def _findings(self, findings: Iterable[Finding]) -> None:
+        """One line for those of a kind in an inventory: they are told again in every run, until a person acts."""
+        alike: defaultdict[tuple[Kind, Inventory], list[Finding]] = defaultdict(list)
+        for finding in findings:
+            alike[finding.kind, finding.inventory].append(finding)
+        for (kind, inventory), own in alike.items():
+            extra = _listed(inventory, [finding.subject for finding in own])
+            self.logger.warning(f"{kind}: {own[0].subject}: {own[0].reason}", extra=extra)
+
+
+def _listed(inventory: Inventory, hosts: Sequence[str]) -> dict[str, object]:
+    return {"inventory": inventory.name, "count": len(hosts), "hosts": list(hosts[:NAMED_MAX])}

@@ -1,0 +1,344 @@
+"""The embedded AWS: EC2, Auto Scaling, EventBridge, SQS, Lambda and the rest in one process on this machine.
+
+    with EmbeddedAws(log=Path("aws.log")) as aws:
+        subprocess.run(["sam", "deploy", ...], env={**os.environ, **aws.environment}, check=True)
+        aws.client("autoscaling").set_desired_capacity(AutoScalingGroupName="web", DesiredCapacity=3)
+
+The server is MiniStack with an Auto Scaling engine (`lab.autoscaling`) and event sources (`lab.event_source`) of our
+own. It listens on 127.0.0.1 only, keeps everything in memory and ends with the process that started it.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import boto3
+from botocore.config import Config
+
+from lab.aws.control import CONTROL, Invocation, TargetEvent, Timeout, Transition
+from lab.aws.lifecycle import states
+from lab.aws.limits import SQS_BYTES
+
+__all__ = ["ACCOUNT", "OPEN_POLICY", "REGION", "EmbeddedAws", "Invocation", "TargetEvent", "Timeout", "Transition"]
+
+ACCOUNT = "123456789012"
+REGION = "us-east-1"
+START_TIMEOUT = 30
+"""Seconds until the server has to answer."""
+STOP_TIMEOUT = 10
+"""Seconds until a server that was told to stop is killed."""
+REQUEST_TIMEOUT = 10
+"""Seconds for a request to the server's own paths."""
+INHERITED = ("HOME", "LANG", "PATH", "TMPDIR")
+"""What the server, and with it every function, sees of our environment."""
+HEALTH = "/_ministack/health"
+OPEN_POLICY: dict[str, Any] = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": ["events.amazonaws.com", "sns.amazonaws.com"]},
+            "Action": "sqs:SendMessage",
+            "Resource": "*",
+        }
+    ],
+}
+"""The policy of a queue to which all rules and topics may send; without a policy none may."""
+
+
+class EmbeddedAws:
+    """The embedded AWS as a context manager: started on entry, gone on exit.
+
+    `log` is the file that the server writes to. `address_pool` is the network that instances get their private
+    addresses from; the lowest free address is always given first. `sqs_pollers` is the number of batches that an
+    event source mapping gathers side by side. `sqs_bytes` is what one call that sends to a queue may hold.
+    """
+
+    endpoint_url: str
+    environment: dict[str, str]
+    """What `sam`, the AWS CLI and boto3 need to find the server: endpoint, dummy credentials, Region."""
+
+    def __init__(
+        self, *, log: Path, address_pool: str = "10.0.0.0/24", sqs_pollers: int = 5, sqs_bytes: int = SQS_BYTES
+    ) -> None:
+        self._log = log
+        self._address_pool = address_pool
+        self._sqs_pollers = sqs_pollers
+        self._sqs_bytes = sqs_bytes
+        self._clients: dict[tuple[str, str, str], Any] = {}
+        self._server: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+            self.endpoint_url = f"http://127.0.0.1:{port}"
+            self.environment = {
+                "AWS_ENDPOINT_URL": self.endpoint_url,
+                "AWS_ACCESS_KEY_ID": ACCOUNT,
+                "AWS_SECRET_ACCESS_KEY": "embedded",
+                "AWS_DEFAULT_REGION": REGION,
+                "AWS_REGION": REGION,
+                "AWS_EC2_METADATA_DISABLED": "true",
+            }
+            self._start(listener.fileno(), port)
+        try:
+            self._await_ready()
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for client in self._clients.values():
+            client.close()
+        self._clients.clear()
+        self._stop()
+
+    def client(self, service: str, *, account: str = ACCOUNT, region: str = REGION) -> Any:
+        """Return a boto3 client for a service in an account and Region, the same at each call."""
+        key = (service, account, region)
+        if key not in self._clients:
+            session: Any = boto3.Session(
+                aws_access_key_id=account,  # Twelve digits: MiniStack takes them as the account.
+                aws_secret_access_key="embedded",
+                region_name=region,
+            )
+            config = Config(connect_timeout=5, read_timeout=60, retries={"total_max_attempts": 1})
+            self._clients[key] = session.client(service, endpoint_url=self.endpoint_url, config=config)
+        return self._clients[key]
+
+    def open_queue(self, name: str) -> str:
+        """Make a queue to which all rules and topics may send, and return its URL."""
+        attributes = {"Policy": json.dumps(OPEN_POLICY)}
+        url: str = self.client("sqs").create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
+        return url
+
+    def states(self, group: str) -> dict[str, str]:
+        """Return the lifecycle state of each instance of an Auto Scaling group, the oldest first.
+
+        What DescribeAutoScalingGroups tells, at a hundredth of its cost where instances are many, and also of the
+        instances that a deleted group leaves behind for a moment.
+        """
+        states: dict[str, str] = self._control("GET", "states").get(group, {})
+        return states
+
+    def transitions(self) -> list[Transition]:
+        """Return every lifecycle state that any instance has entered, in order."""
+        return [Transition(**record) for record in self._control("GET", "transitions")]
+
+    def timeouts(self) -> list[Timeout]:
+        """Return every wait that a hook's timeout has ended, in order."""
+        return [Timeout(**record) for record in self._control("GET", "timeouts")]
+
+    def target_events(self) -> list[TargetEvent]:
+        """Return what happened to the targets of load balancers, in order."""
+        return [TargetEvent(**record) for record in self._control("GET", "target-events")]
+
+    def say_of_target(
+        self, target_group: str, state: str | None, reason: str = "", *, instance_id: str | None = None
+    ) -> None:
+        """Let a target group say this of all its targets, or of one, from now on: "healthy", "unhealthy" and so on.
+
+        None: a target is what it is without a word: initial for a moment, and then healthy.
+        """
+        body = {"target_group": target_group, "instance_id": instance_id, "state": state, "reason": reason}
+        self._control("PUT", "target-health", body)
+
+    def invocations(self) -> list[Invocation]:
+        """Return every invocation by an event source mapping that has ended, in the order of their ends."""
+        return [Invocation(**record) for record in self._control("GET", "invocations")]
+
+    def calls(self) -> Counter[str]:
+        """Return how often functions have called each API action, "autoscaling:CompleteLifecycleAction".
+
+        Since the start or the last `forget_calls`. Every try counts, also one that is refused; actions of REST
+        protocols (S3, Lambda) do not.
+        """
+        return Counter(self._control("GET", "calls"))
+
+    def forget_calls(self) -> None:
+        """Count the calls of functions from zero."""
+        self._control("DELETE", "calls")
+
+    def throttle(self, action: str | None, every: int = 5) -> None:
+        """Refuse each `every`-th call that functions make of an API action, named as in `calls`, from now on.
+
+        They get AWS's throttling error. Several actions may be throttled at once; None ends it for all.
+        """
+        if every < 1:
+            raise ValueError(f"each {every}th call cannot be refused")
+        self._control("PUT", "throttled-calls", {"action": action, "every": every})
+
+    def deny(self, action: str | None, only: int | None = None) -> None:
+        """Deny functions an API action, named as in `calls`: each call from now on, or only the one of this number.
+
+        They get AWS's error for what they have no permission for. Several actions may be denied at once; None ends it
+        for all.
+        """
+        self._control("PUT", "denied-calls", {"action": action, "only": only})
+
+    def drop_events(self, *detail_types: str) -> None:
+        """Swallow EventBridge events with these detail types, and deliver all others, from now on."""
+        self._control("PUT", "dropped-events", detail_types)
+
+    def hide(self, *instance_ids: str) -> None:
+        """Leave these instances, and no others, out of what EC2 describes from now on.
+
+        As it does with one that was launched a moment ago, and with one that was terminated an hour ago.
+        """
+        self._control("PUT", "hidden-instances", instance_ids)
+
+    def age(self, instance_ids: Iterable[str], seconds: float) -> None:
+        """Let EC2 and scaling activities say that these instances were launched so many seconds earlier.
+
+        Nothing else gets older.
+        """
+        self._control("PUT", "aged-instances", {"instance_ids": list(instance_ids), "seconds": seconds})
+
+    def force_state(self, instance_id: str, state: str | None) -> None:
+        """Let Auto Scaling show this lifecycle state of an instance from now on, any that its API knows; None ends it.
+
+        Behind it the instance stays as it is, counts as what it is, and moves on only afterwards. Raises ValueError for
+        a state that the API does not know.
+        """
+        if state is not None and state not in states():
+            raise ValueError(f"{state} is no lifecycle state")
+        self._control("PUT", "forced-states", {"instance_id": instance_id, "state": state})
+
+    def replace_root_volume(self, instance_id: str) -> None:
+        """Begin to replace the root volume of an instance in service: StartInstanceRefresh, and only this of it.
+
+        Raises ValueError where it may not be: the instance is not in service, or its group has a warm pool.
+        """
+        self._control("PUT", "replaced-root-volumes", instance_id)
+
+    def answer_stale(
+        self,
+        *,
+        group: str | None = None,
+        instance_id: str | None = None,
+        hook: str | None = None,
+        calls: int | None = None,
+        seconds: float | None = None,
+    ) -> None:
+        """Refuse answers to lifecycle actions that are open, as if they were not, for so many calls and seconds.
+
+        The actions of this group, instance and hook; of any where one is left out. Without calls and seconds: until
+        `mend`.
+        """
+        asked = {"group": group, "instance_id": instance_id, "hook": hook, "calls": calls, "seconds": seconds}
+        self._control("PUT", "stale-answers", asked)
+
+    def forward_event(
+        self,
+        detail_type: str,
+        detail: dict[str, Any],
+        *,
+        account: str,
+        region: str = REGION,
+        source: str = "aws.autoscaling",
+        resources: Iterable[str] = (),
+    ) -> None:
+        """Put an event on our default bus as another account's or Region's bus forwards it: that of an AWS service."""
+        event = {"source": source, "detail-type": detail_type, "detail": detail, "resources": list(resources)}
+        self._control("PUT", "forwarded-events", event | {"account": account, "region": region})
+
+    def fire_schedule(self, name: str) -> None:
+        """Let a schedule with a rate be due at once, without waiting for its time."""
+        self._control("PUT", "due-schedule", name)
+
+    def mend(self) -> None:
+        """Nothing is wrong any more: every event is delivered, no call is refused, no instance is hidden or forced."""
+        self.drop_events()
+        self.hide()
+        self.deny(None)
+        self.throttle(None)
+        self._control("DELETE", "stale-answers")
+        self._control("DELETE", "forced-states")
+
+    def function_log(self, function_name: str) -> str:
+        """Return what a function has logged, as far as its invocations have ended."""
+        function = self.client("lambda").get_function_configuration(FunctionName=function_name)
+        group = (function.get("LoggingConfig") or {}).get("LogGroup") or f"/aws/lambda/{function_name}"
+        logs = self.client("logs")
+        try:
+            pages = list(logs.get_paginator("filter_log_events").paginate(logGroupName=group))
+        except logs.exceptions.ResourceNotFoundException:
+            return ""
+        return "\n".join(event["message"] for page in pages for event in page["events"])
+
+    def _control(self, method: str, path: str, body: object = None) -> Any:
+        request = urllib.request.Request(
+            f"{self.endpoint_url}{CONTROL}{path}", data=json.dumps(body).encode(), method=method
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=REQUEST_TIMEOUT) as response:
+                return json.load(response)
+        except urllib.error.HTTPError as refused:
+            with refused:
+                raise ValueError(json.load(refused) or f"the server knows no {path}, or not what it is about") from None
+
+    def _start(self, listener: int, port: int) -> None:
+        tests = Path(__file__).parent.parent
+        inherited = {key: os.environ[key] for key in INHERITED if key in os.environ}
+        environment = inherited | {
+            "GATEWAY_PORT": str(port),  # Where functions find the server.
+            "MINISTACK_ACCOUNT_ID": ACCOUNT,
+            "MINISTACK_REGION": REGION,
+            "LAMBDA_ASYNC_RETRY_BASE_SECONDS": "0.2",  # AWS waits one minute, then two.
+            "IOT_MTLS_ENABLED": "0",
+            "SFTP_ENABLED": "0",
+            "PYTHONPATH": str(tests),
+        }
+        command = [sys.executable, "-m", "lab.aws.server", "--listener", str(listener)]
+        command += ["--address-pool", self._address_pool, "--sqs-pollers", str(self._sqs_pollers)]
+        command += ["--sqs-bytes", str(self._sqs_bytes)]
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        with self._log.open("wb") as log:
+            self._server = subprocess.Popen(
+                command,
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                pass_fds=[listener],
+                start_new_session=True,  # Ctrl-C reaches us, and we stop the server.
+            )
+
+    def _await_ready(self) -> None:
+        deadline = time.monotonic() + START_TIMEOUT
+        while True:
+            if self._server is None or self._server.poll() is not None:
+                raise RuntimeError(f"The embedded AWS did not start:\n{self._log.read_text()}")
+            try:
+                with urllib.request.urlopen(f"{self.endpoint_url}{HEALTH}", timeout=REQUEST_TIMEOUT):
+                    return
+            except (TimeoutError, urllib.error.URLError, ConnectionError):
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+
+    def _stop(self) -> None:
+        server, self._server = self._server, None
+        if server is None:
+            return
+        server.terminate()
+        try:
+            server.wait(STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+        if server.stdin:
+            server.stdin.close()

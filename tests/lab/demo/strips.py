@@ -1,0 +1,280 @@
+"""The timeline in a terminal: a line for each instance where there are few, else what share of a group is in a stage.
+
+However many instances and groups there are, the lines are few: those that stand out have one of their own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from lab.demo.timeline import Outcome, Stage, headline, moment, shortly, standing_out, ticks, waits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from lab.demo.timeline import Timeline, Way
+
+NARROWEST, WIDEST = 60, 160  # columns that lines have
+WIDE = 110  # columns from which on an instance's times are beside its strip
+FEW = 20  # instances up to which each has a line
+MOST_GROUPS = 4  # that are shown apart
+MOST_ALONE, MOST_OF_A_KIND = 9, 3  # instances that are shown by themselves, and of those that stand out for one reason
+NAME, TIME = 19, 8  # columns of an instance's or a stage's name, and of a time
+OUTCOME = 14  # columns
+TICK_WIDTH = 7  # columns that a tick takes at least
+
+GLYPHS = {
+    Stage.REGISTERING: "▒",
+    Stage.WAITING: "·",
+    Stage.JOB: "█",
+    Stage.BAD_JOB: "▚",
+    Stage.CHECKS: "▓",
+    Stage.SERVICE: "━",
+    Stage.ASIDE: "╌",
+    Stage.LEAVING: "░",
+}
+LETTERS = {
+    Stage.REGISTERING: "r",
+    Stage.WAITING: ".",
+    Stage.JOB: "J",
+    Stage.BAD_JOB: "X",
+    Stage.CHECKS: "c",
+    Stage.SERVICE: "=",
+    Stage.ASIDE: "a",
+    Stage.LEAVING: "-",
+}
+COLOURS = {
+    Stage.REGISTERING: "#56a8dc",
+    Stage.WAITING: "#808890",
+    Stage.JOB: "#2f7fc4",
+    Stage.BAD_JOB: "#d6422b",
+    Stage.CHECKS: "#d99a00",
+    Stage.SERVICE: "#2f9e6e",
+    Stage.ASIDE: "#9a6fc0",
+    Stage.LEAVING: "#808890",
+}
+LEVELS = " ▁▂▃▄▅▆▇█"
+TENTHS = " .123456789#"  # a digit: so many tenths; a point: less than one; #: all
+TIMES = {  # the name that the wait for each stage's end has
+    Stage.REGISTERING: "registering",
+    Stage.WAITING: "waiting for a job",
+    Stage.JOB: "job",
+    Stage.CHECKS: "checks",
+    Stage.SERVICE: "launch to in service",
+    Stage.LEAVING: "leaving to struck off",
+}
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """How the lines are laid out: their width, that of a strip in it, and whether they may be more than ASCII."""
+
+    shown: Timeline
+    width: int
+    strip: int
+    blocks: bool
+
+    def column(self, time: float) -> float:
+        """Where in a strip a moment (epoch seconds) is."""
+        return (time - self.shown.began) / max(self.shown.seconds, 1.0) * self.strip
+
+
+def strips(shown: Timeline, width: int, *, blocks: bool) -> list[Text]:
+    """The timeline as lines of at most this many columns, or NARROWEST; in ASCII without blocks."""
+    width = min(max(width, NARROWEST), WIDEST)
+    lines = [Text(headline(shown), "bold")]
+    if not shown.ways:
+        return lines
+    if len(shown.ways) <= FEW:
+        lines += _few(shown, width, blocks=blocks)
+    else:
+        lines += _many(shown, width, blocks=blocks)
+    for line in lines:
+        line.rstrip()
+        line.truncate(width, overflow="ellipsis" if blocks else "crop")
+    return lines if blocks else [_ascii(line) for line in lines]
+
+
+def _few(shown: Timeline, width: int, *, blocks: bool) -> Iterator[Text]:
+    """A line for each instance."""
+    sheet = Sheet(shown, width, width - NAME - OUTCOME - 2 - (4 * TIME if width >= WIDE else TIME), blocks)
+    yield from _legend(sheet, shown.stages)
+    yield from _alone(sheet, shown.groups)
+
+
+def _alone(sheet: Sheet, found: dict[str, tuple[Way, ...]]) -> Iterator[Text]:
+    """These instances, below what they have in common."""
+    yield from _acts(sheet)
+    heads = ("Tower", "job", "checks", "serves") if sheet.width >= WIDE else ("serves",)
+    yield _axis(sheet, "Instance").append("".join(f"{head:>{TIME}}" for head in heads), "bold")
+    for name, ways in found.items():
+        said = sheet.shown.asks.get(name, "")
+        yield Text().append(name, "bold cyan").append(f"  {said}", "dim")
+        for way in ways:
+            yield _line(sheet, way)
+
+
+def _line(sheet: Sheet, way: Way) -> Text:
+    line = Text(f"{way.instance_id:{NAME}.{NAME}} ").append_text(_strip(sheet, way))
+    job = way.seconds(Stage.JOB, Stage.BAD_JOB)
+    times = (way.seconds(Stage.REGISTERING), job, way.seconds(Stage.CHECKS), way.to_service)
+    for seconds in times if sheet.width >= WIDE else times[-1:]:
+        line.append(f"{'' if seconds is None else shortly(seconds):>{TIME}}")
+    outcome = f"x {way.outcome.value}" if way.troubled else way.outcome.value
+    return line.append(f" {outcome}", _style(way))
+
+
+def _style(way: Way) -> str:
+    if way.troubled:
+        return "bold red"
+    return "green" if way.outcome == Outcome.SERVES else "dim"
+
+
+def _strip(sheet: Sheet, way: Way) -> Text:
+    """Its stages over time.
+
+    What is shorter than a column has one, too, where that is not all another one has; but a wait too short is none.
+    """
+    cells: list[int | None] = [None] * sheet.strip
+    for column in range(sheet.strip):
+        shares = [_overlap(sheet, stretch.began, stretch.ended, column) for stretch in way.stretches]
+        if any(shares):
+            cells[column] = shares.index(max(shares))
+    for number, stretch in enumerate(way.stretches):
+        if number not in cells and stretch.stage != Stage.WAITING:
+            column = min(int(sheet.column((stretch.began + stretch.ended) / 2)), sheet.strip - 1)
+            if cells.count(cells[column]) > 1 or cells[column] is None:
+                cells[column] = number
+    line = Text()
+    for cell in cells:
+        if cell is None:
+            line.append(" ")
+        else:
+            stage = way.stretches[cell].stage
+            line.append((GLYPHS if sheet.blocks else LETTERS)[stage], COLOURS[stage])
+    return line
+
+
+def _overlap(sheet: Sheet, began: float, ended: float, column: int) -> float:
+    """What share of a column lies between these moments."""
+    return max(min(sheet.column(ended), column + 1) - max(sheet.column(began), column), 0.0)
+
+
+def _many(shown: Timeline, width: int, *, blocks: bool) -> Iterator[Text]:
+    """A few lines for each group, and those that stand out."""
+    sheet = Sheet(shown, width, width - NAME - 1 - 3 * TIME, blocks)
+    key = "the higher, the more of a group's instances" if blocks else "a digit: tenths of a group's instances; #: all"
+    yield Text(f"Who is in which stage, over time ({key})", "dim")
+    yield Text("Times: how long a stage took; of in service: since the launch", "dim")
+    yield from _acts(sheet)
+    heads = ("half in", "95 % in", "longest")
+    yield _axis(sheet, "").append("".join(f"{head:>{TIME}}" for head in heads), "bold")
+    for name, ways in _groups_apart(shown):
+        counts = {each: sum(way.outcome == each for way in ways) for each in Outcome}
+        said = ", ".join(f"{count} {each.value}" for each, count in counts.items() if count)
+        asked = shown.asks.get(name, "")
+        yield Text().append(name, "bold cyan").append(f"  {said}").append(f"  {asked}", "dim")
+        yield from _shares(sheet, ways)
+    found = _picked(shown)
+    if found:
+        yield Text("Look at these first", "bold")
+        yield from _legend(sheet, shown.stages)
+        yield from _alone(_with_outcome(sheet), found)
+
+
+def _with_outcome(sheet: Sheet) -> Sheet:
+    strip = sheet.width - NAME - OUTCOME - 2 - (4 * TIME if sheet.width >= WIDE else TIME)
+    return Sheet(sheet.shown, sheet.width, strip, sheet.blocks)
+
+
+def _groups_apart(shown: Timeline) -> Iterator[tuple[str, Sequence[Way]]]:
+    """The largest groups, and all others as if they were one."""
+    groups = shown.groups
+    apart = sorted(groups, key=lambda name: -len(groups[name]))[:MOST_GROUPS]
+    yield from ((name, ways) for name, ways in groups.items() if name in apart)
+    others = [ways for name, ways in groups.items() if name not in apart]
+    if others:
+        yield f"{len(others)} other groups", tuple(chain.from_iterable(others))
+
+
+def _shares(sheet: Sheet, ways: Sequence[Way]) -> Iterator[Text]:
+    """For each stage which share of these instances was in it over time, and how long it took them."""
+    took = {wait.name: wait for wait in waits(ways)}
+    levels = LEVELS if sheet.blocks else TENTHS
+    for stage in sheet.shown.stages:
+        shares = [0.0] * sheet.strip
+        for stretch in (each for way in ways for each in way.stretches if each.stage == stage):
+            first, last = int(sheet.column(stretch.began)), int(sheet.column(stretch.ended))
+            for column in range(first, min(last + 1, sheet.strip)):
+                shares[column] += _overlap(sheet, stretch.began, stretch.ended, column) / len(ways)
+        if not any(shares):
+            continue
+        strip = "".join(levels[_level(share, len(levels) - 1)] for share in shares)
+        line = Text(f"{stage.label:{NAME}} ").append(strip, COLOURS[stage])
+        if wait := took.get(TIMES.get(stage, "")):
+            line.append("".join(f"{shortly(each):>{TIME}}" for each in (wait.median, wait.most, wait.longest)))
+        yield line
+
+
+def _level(share: float, most: int) -> int:
+    """Which of so many levels a share is, from none to all."""
+    if share <= 0:
+        return 0
+    return most if share > 0.995 else 1 + min(int(share * (most - 1)), most - 2)
+
+
+def _picked(shown: Timeline) -> dict[str, tuple[Way, ...]]:
+    """The instances shown by themselves, by why."""
+    found: dict[str, tuple[Way, ...]] = {}
+    left = MOST_ALONE
+    for why, ways in standing_out(shown.ways).items():
+        picked = tuple(ways[: min(MOST_OF_A_KIND, left)])
+        left -= len(picked)
+        if picked:
+            found[f"{why}: {len(picked)} of {len(ways)}"] = picked
+    return found
+
+
+def _legend(sheet: Sheet, stages: Iterable[Stage]) -> Iterator[Text]:
+    line = Text()
+    for stage in stages:
+        glyph = (GLYPHS if sheet.blocks else LETTERS)[stage]
+        if len(line) + len(stage.label) + 5 > sheet.width:
+            yield line
+            line = Text()
+        line.append(f"{glyph * 2} ", COLOURS[stage]).append(f"{stage.label}  ")
+    yield line
+
+
+def _axis(sheet: Sheet, name: str) -> Text:
+    length = sheet.shown.seconds
+    moments = ticks(length, max(sheet.strip // TICK_WIDTH, 3))
+    found = [(sheet.column(sheet.shown.began + tick), moment(tick, length)) for tick in moments]
+    return Text(f"{name:{NAME}} ", "bold").append(_placed(found, sheet.strip), "not bold dim")
+
+
+def _acts(sheet: Sheet) -> Iterator[Text]:
+    """What was begun, and where in the strips."""
+    acts = sheet.shown.acts
+    if acts:
+        yield Text(", ".join(f"{act.number} {act.name}" for act in acts), "dim")
+        found = [(sheet.column(act.time), str(act.number)) for act in acts]
+        yield Text(" " * (NAME + 1)).append(_placed(found, sheet.strip))
+
+
+def _placed(found: Iterable[tuple[float, str]], width: int) -> str:
+    """Words at their columns, those for which there is room."""
+    line = ""
+    for column, words in found:
+        at = max(int(column), 0)
+        if at + len(words) <= width and at >= len(line):
+            line = f"{line:{at}}{words}"
+    return f"{line:{width}}"
+
+
+def _ascii(line: Text) -> Text:
+    return Text(line.plain.encode("ascii", "replace").decode())

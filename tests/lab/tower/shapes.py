@@ -1,0 +1,917 @@
+"""The JSON of the embedded Tower's objects, with the keys that AWX 24.6.1 gives them (recordings 014-073, 301-369,
+477, 800-871). `root` is the API root the client came through: every URL carries it [560-565].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from lab.tower.jobs import JobEvent
+from lab.tower.plays import TASKS
+from lab.tower.world import (
+    Group,
+    Host,
+    Inventory,
+    Job,
+    JobTemplate,
+    Organization,
+    Project,
+    Role,
+    Summary,
+    Token,
+    User,
+    WorkflowJob,
+    World,
+    parse_variables,
+)
+
+Json = dict[str, Any]
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+ASKS = _names(
+    """
+    scm_branch diff_mode variables limit tags skip_tags job_type verbosity inventory credential
+    execution_environment labels forks job_slice_count timeout instance_groups
+    """
+)
+ENVIRONMENT = {"id": 1, "name": "AWX EE (latest)", "description": "", "image": "awx-ee:latest"}
+NO_LABELS = {"count": 0, "results": []}
+NODE = "awx-local"
+HOST_LINKS = _names(
+    """
+    variable_data groups all_groups job_events job_host_summaries activity_stream inventory_sources
+    smart_inventories ad_hoc_commands ad_hoc_command_events ansible_facts
+    """
+)
+GROUP_LINKS = _names(
+    """
+    variable_data hosts potential_children children all_hosts job_events job_host_summaries activity_stream
+    inventory_sources ad_hoc_commands
+    """
+)
+INVENTORY_LINKS = _names(
+    """
+    hosts variable_data script activity_stream job_templates ad_hoc_commands access_list object_roles
+    instance_groups copy labels groups root_groups update_inventory_sources inventory_sources tree
+    """
+)
+NOT_OF_SMART = frozenset(_names("groups root_groups update_inventory_sources inventory_sources tree"))  # [440]
+TEMPLATE_LINKS = _names(
+    """
+    labels credentials jobs schedules activity_stream launch webhook_key notification_templates_started
+    notification_templates_success notification_templates_error access_list survey_spec object_roles
+    instance_groups slice_workflow_jobs copy
+    """
+)
+JOB_LINKS = _names(
+    """
+    labels credentials stdout job_events job_host_summaries activity_stream notifications create_schedule cancel
+    relaunch
+    """
+)
+USER_LINKS = _names(
+    """
+    teams organizations admin_of_organizations projects credentials roles activity_stream access_list tokens
+    authorized_tokens personal_tokens
+    """
+)
+ORGANIZATION_LINKS = _names(
+    """
+    execution_environments projects inventories job_templates workflow_job_templates users admins teams
+    credentials applications activity_stream notification_templates notification_templates_started
+    notification_templates_success notification_templates_error notification_templates_approvals object_roles
+    access_list instance_groups galaxy_credentials
+    """
+)
+
+
+CAPABILITIES = ("edit", "delete", "start", "schedule", "copy")  # of a job template
+
+
+class Shapes:
+    """Renders the rows of one world for clients of one API root."""
+
+    def __init__(self, world: World, root: str, token: Token | None = None) -> None:
+        self._world = world
+        self._token = token
+        self.root = root
+
+    def _may_change(self, inventory: Inventory | None) -> bool:
+        """Whether the client may change what is in an inventory [016, 411]."""
+        token = self._token
+        return token is None or not (token.read_only or (inventory and not token.administers(inventory)))
+
+    def _template_capabilities(self, row: JobTemplate) -> Json:
+        """What the client may do with a template; nothing with a token that may only read, as with hosts [016]."""
+        token = self._token
+        edits = token is None or (token.administers_template(row) and not token.read_only)
+        starts = token is None or (token.launches(row) and not token.read_only)
+        return {name: starts if name in ("start", "schedule") else edits for name in CAPABILITIES}
+
+    def time(self, when: float | None) -> str | None:
+        if when is None:
+            return None
+        shown = datetime.fromtimestamp(when + self._world.clock_skew, UTC)
+        return shown.isoformat(timespec="microseconds")[:-6] + "Z"
+
+    def url(self, *parts: object) -> str:
+        return f"{self.root}{'/'.join(map(str, parts))}/"
+
+    def _links(self, url: str, names: Iterable[str]) -> Json:
+        return {name: f"{url}{name}/" for name in names}
+
+    def _by(self, user: User | None) -> Json:
+        """The links and summaries of who made a row; absent from a host that a bulk create made [205]."""
+        if user is None:
+            return {}
+        url = self.url("users", user.id)
+        return {"created_by": url, "modified_by": url}
+
+    def _who(self, user: User | None, names: Iterable[str] = ("created_by", "modified_by")) -> Json:
+        if user is None:
+            return {}
+        return {name: {"id": user.id, "username": user.username, "first_name": "", "last_name": ""} for name in names}
+
+    def me(self, token: Token) -> Json:
+        """The client's own user [014, 401]: one whose token only reads shows no capability [016]."""
+        shown = self.user(token.user, detail=False)
+        shown["summary_fields"]["user_capabilities"] = {"edit": not token.read_only, "delete": False}
+        return {**shown, "email": f"{token.user.username}@localhost", "is_superuser": token.everything}
+
+    def user(self, user: User, *, detail: bool = True) -> Json:
+        """A user as an administrator sees it [400]."""
+        url = self.url("users", user.id)
+        named = {"named_url": self.url("users", user.username)} if detail else {}
+        return {
+            "id": user.id,
+            "type": "user",
+            "url": url,
+            "related": {**named, **self._links(url, USER_LINKS)},
+            "summary_fields": {
+                "resource": {"ansible_id": f"00000000-0000-4000-8000-{user.id:012d}", "resource_type": "shared.user"},
+                "user_capabilities": {"edit": True, "delete": True},
+            },
+            "created": self.time(user.created),
+            "modified": None,
+            "username": user.username,
+            "first_name": "",
+            "last_name": "",
+            "email": "",
+            "is_superuser": user is self._world.admin,
+            "is_system_auditor": False,
+            "password": "$encrypted$",
+            "ldap_dn": "",
+            "last_login": None,
+            "external_account": None,
+            "auth": [],
+        }
+
+    def role(self, numbered: tuple[int, Role]) -> Json:
+        number, role = numbered
+        kind = {"inventory": "inventory", "template": "job_template"}[role.kind]
+        fields = {"resource_id": role.row, "resource_type": kind}
+        return {"id": number, "type": "role", "name": role.name, "summary_fields": fields}
+
+    def token(self, row: Token, text: str = "************") -> Json:
+        url = self.url("tokens", row.id)
+        return {
+            "id": row.id,
+            "type": "o_auth2_access_token",
+            "url": url,
+            "related": {"user": self.url("users", row.user.id), **self._links(url, ("activity_stream",))},
+            "summary_fields": {"user": self._who(row.user, ("user",))["user"]},
+            "created": self.time(row.created),
+            "modified": self.time(row.created),
+            "description": row.description,
+            "user": row.user.id,
+            "token": text,
+            "refresh_token": None,
+            "application": None,
+            "expires": self.time(row.created + 31_536_000_000.0),
+            "scope": "read" if row.read_only else "write",
+        }
+
+    def organization(self, row: Organization, *, detail: bool = True) -> Json:
+        url = self.url("organizations", row.id)
+        named = {"named_url": self.url("organizations", row.name)} if detail else {}
+        counts = dict.fromkeys(("inventories", "teams", "users", "job_templates", "admins", "projects"), 0)
+        inventories = sum(other.organization is row for other in self._world.inventories.values())
+        return {
+            "id": row.id,
+            "type": "organization",
+            "url": url,
+            "related": {**named, **self._by(self._world.admin), **self._links(url, ORGANIZATION_LINKS)},
+            "summary_fields": {
+                "resource": {
+                    "ansible_id": f"00000000-0000-4000-9000-{row.id:012d}",
+                    "resource_type": "shared.organization",
+                },
+                **self._who(self._world.admin),
+                "object_roles": {},
+                "user_capabilities": {"edit": True, "delete": True},
+                "related_field_counts": {**counts, "inventories": inventories},
+            },
+            "created": self.time(row.created),
+            "modified": self.time(row.modified),
+            "name": row.name,
+            "description": row.description,
+            "max_hosts": row.max_hosts,
+            "custom_virtualenv": None,
+            "default_environment": None,
+        }
+
+    def _organization_summary(self, row: Organization | None) -> Json:
+        if row is None:
+            return {}
+        return {"organization": {"id": row.id, "name": row.name, "description": row.description}}
+
+    def project(self, row: Project, *, detail: bool = True) -> Json:
+        url = self.url("projects", row.id)
+        name = f"{row.name}++{row.organization.name if row.organization else ''}"
+        named = {"named_url": self.url("projects", name)} if detail else {}
+        return {
+            "id": row.id,
+            "type": "project",
+            "url": url,
+            "related": {
+                **named,
+                **self._by(self._world.admin),
+                **self._links(url, ("playbooks", "inventories", "update", "project_updates", "access_list")),
+            },
+            "summary_fields": {
+                **self._organization_summary(row.organization),
+                **self._who(self._world.admin),
+                "user_capabilities": {"edit": True, "delete": True, "start": True, "schedule": True, "copy": True},
+            },
+            "created": self.time(row.created),
+            "modified": self.time(row.modified),
+            "name": row.name,
+            "description": row.description,
+            "local_path": f"_{row.id}__{row.name}" if row.scm_type else row.name,
+            "scm_type": row.scm_type,
+            "scm_url": row.scm_url,
+            "scm_branch": "",
+            "scm_refspec": "",
+            "scm_clean": False,
+            "scm_track_submodules": False,
+            "scm_delete_on_update": False,
+            "credential": None,
+            "timeout": 0,
+            "scm_revision": row.scm_revision,
+            "last_job_run": None,
+            "last_job_failed": False,
+            "next_job_run": None,
+            "status": _project_status(row),
+            "organization": row.organization.id if row.organization else None,
+            "scm_update_on_launch": False,
+            "scm_update_cache_timeout": 0,
+            "allow_override": False,
+            "custom_virtualenv": None,
+            "default_environment": None,
+            "signature_validation_credential": None,
+            "last_update_failed": False,
+            "last_updated": None,
+        }
+
+    def inventory(self, row: Inventory, *, detail: bool = True) -> Json:
+        url = self.url("inventories", row.id)
+        named = {"named_url": self.url("inventories", f"{row.name}++{row.organization.name}")} if detail else {}
+        return {
+            "id": row.id,
+            "type": "inventory",
+            "url": url,
+            "related": {
+                **named,
+                **self._by(self._world.admin),
+                **self._links(url, (name for name in INVENTORY_LINKS if not (row.kind and name in NOT_OF_SMART))),
+                "organization": self.url("organizations", row.organization.id),
+            },
+            "summary_fields": {
+                **self._organization_summary(row.organization),
+                **self._who(self._world.admin),
+                "object_roles": _roles(row),
+                "user_capabilities": {
+                    **dict.fromkeys(("edit", "delete", "adhoc"), self._may_change(row)),
+                    "copy": self._may_change(row) and (self._token is None or self._token.everything),
+                },
+                "labels": NO_LABELS,
+            },
+            "created": self.time(row.created),
+            "modified": self.time(row.modified),
+            "name": row.name,
+            "description": row.description,
+            "organization": row.organization.id,
+            "kind": row.kind,
+            "host_filter": row.host_filter,
+            "variables": row.variables,
+            "has_active_failures": row.failing > 0,
+            "total_hosts": len(row.hosts),
+            "hosts_with_active_failures": row.failing,
+            "total_groups": len(row.groups),
+            "has_inventory_sources": False,
+            "total_inventory_sources": 0,
+            "inventory_sources_with_failures": 0,
+            "pending_deletion": row.pending_deletion,
+            "prevent_instance_group_fallback": False,
+        }
+
+    def _inventory_summary(self, row: Inventory | None) -> Json:
+        if row is None:
+            return {}
+        return {
+            "inventory": {
+                "id": row.id,
+                "name": row.name,
+                "description": row.description,
+                "has_active_failures": row.failing > 0,
+                "total_hosts": len(row.hosts),
+                "hosts_with_active_failures": row.failing,
+                "total_groups": len(row.groups),
+                "has_inventory_sources": False,
+                "total_inventory_sources": 0,
+                "inventory_sources_with_failures": 0,
+                "organization_id": row.organization.id,
+                "kind": row.kind,
+            }
+        }
+
+    def group(self, row: Group, *, detail: bool = True) -> Json:
+        url = self.url("groups", row.id)
+        named = {"named_url": self.url("groups", _named(row.name, row.inventory))} if detail else {}
+        return {
+            "id": row.id,
+            "type": "group",
+            "url": url,
+            "related": {
+                **named,
+                **self._by(self._world.admin),
+                **self._links(url, GROUP_LINKS),
+                "inventory": self.url("inventories", row.inventory.id),
+            },
+            "summary_fields": {
+                **self._inventory_summary(row.inventory),
+                **self._who(self._world.admin),
+                "user_capabilities": dict.fromkeys(("edit", "delete", "copy"), self._may_change(row.inventory)),
+            },
+            "created": self.time(row.created),
+            "modified": self.time(row.modified),
+            "name": row.name,
+            "description": row.description,
+            "inventory": row.inventory.id,
+            "variables": row.variables,
+        }
+
+    def host(self, row: Host, *, detail: bool = True) -> Json:
+        url = self.url("hosts", row.id)
+        named = {"named_url": self.url("hosts", _named(row.name, row.inventory))} if detail else {}
+        related = {
+            **named,
+            **self._by(row.created_by),
+            **self._links(url, HOST_LINKS),
+            "inventory": self.url("inventories", row.inventory.id),
+        }
+        summary_fields = self._inventory_summary(row.inventory)
+        summary = row.last_summary
+        if summary:
+            job = summary.job
+            related["last_job"] = self.url("jobs", job.id)
+            related["last_job_host_summary"] = self.url("job_host_summaries", summary.id)
+            summary_fields["last_job"] = {
+                "id": job.id,
+                "name": job.name,
+                "description": "",
+                "finished": self.time(job.finished),
+                "status": job.status,
+                "failed": _failed(job),
+                "job_template_id": job.template.id,
+                "job_template_name": job.template.name,
+            }
+            summary_fields["last_job_host_summary"] = {"id": summary.id, "failed": summary.failed}
+        groups = [{"id": group.id, "name": group.name} for group in row.groups.values()]
+        return {
+            "id": row.id,
+            "type": "host",
+            "url": url,
+            "related": related,
+            "summary_fields": {
+                **summary_fields,
+                **self._who(row.created_by),
+                "user_capabilities": dict.fromkeys(("edit", "delete"), self._may_change(row.inventory)),
+                "groups": {"count": len(groups), "results": groups[:5]},
+                "recent_jobs": [
+                    {
+                        "id": job.id,
+                        "name": job.name,
+                        "type": "job",
+                        "status": job.status,
+                        "finished": self.time(job.finished),
+                    }
+                    for job in row.recent_jobs
+                ],
+            },
+            "created": self.time(row.created),
+            "modified": self.time(row.modified),
+            "name": row.name,
+            "description": row.description,
+            "inventory": row.inventory.id,
+            "enabled": row.enabled,
+            "instance_id": row.instance_id,
+            "variables": row.variables,
+            "has_active_failures": row.failing,
+            "has_inventory_sources": False,
+            "last_job": summary.job.id if summary else None,
+            "last_job_host_summary": summary.id if summary else None,
+            "ansible_facts_modified": None,
+        }
+
+    def bulk_host(self, row: Host) -> Json:
+        return {
+            "name": row.name,
+            "enabled": row.enabled,
+            "instance_id": row.instance_id,
+            "description": row.description,
+            "variables": row.variables,
+            "id": row.id,
+            "url": self.url("hosts", row.id),
+            "inventory": self.url("inventories", row.inventory.id),
+        }
+
+    def template(self, row: JobTemplate, *, detail: bool = True) -> Json:
+        url = self.url("job_templates", row.id)
+        organization = row.organization
+        last = max(row.jobs, key=lambda job: (job.finished or 0.0, job.id), default=None)
+        last = last if last and last.finished else None
+        single = [job for job in row.jobs[-10:] if job.workflow is None]
+        recent: list[Job | WorkflowJob] = sorted([*single, *row.workflow_jobs[-10:]], key=lambda job: -job.id)
+        related = {**self._by(self._world.admin), **self._links(url, TEMPLATE_LINKS), "webhook_receiver": ""}
+        if detail:
+            related["named_url"] = self.url("job_templates", f"{row.name}++{organization.name if organization else ''}")
+        summary_fields = {
+            **self._organization_summary(organization),
+            **self._inventory_summary(row.inventory),
+            **self._project_summary(row.project),
+            **self._who(self._world.admin),
+            "object_roles": _roles(row),
+            "user_capabilities": self._template_capabilities(row),
+            "labels": NO_LABELS,
+            "recent_jobs": [
+                {
+                    "id": job.id,
+                    "status": job.status,
+                    "finished": self.time(job.finished),
+                    "canceled_on": self.time(job.canceled_on) if isinstance(job, Job) else None,
+                    "type": "job" if isinstance(job, Job) else "workflow_job",
+                }
+                for job in recent[:10]
+            ],
+            "credentials": [],
+        }
+        for name, other in (("inventories", row.inventory), ("projects", row.project), ("organizations", organization)):
+            if other:
+                related[{"inventories": "inventory"}.get(name, name[:-1])] = self.url(name, other.id)
+        if last:
+            related["last_job"] = self.url("jobs", last.id)
+            update = {
+                "id": last.id,
+                "name": last.name,
+                "description": "",
+                "status": last.status,
+                "failed": _failed(last),
+            }
+            canceled = {"canceled_on": self.time(last.canceled_on)} if last.canceled_on is not None else {}
+            summary_fields["last_job"] = {**update, "finished": self.time(last.finished), **canceled}
+            summary_fields["last_update"] = update
+        return {
+            "id": row.id,
+            "type": "job_template",
+            "url": url,
+            "related": related,
+            "summary_fields": summary_fields,
+            "created": self.time(row.created),
+            "modified": self.time(row.modified),
+            "name": row.name,
+            "description": row.description,
+            "job_type": row.job_type,
+            "inventory": row.inventory.id if row.inventory else None,
+            "project": row.project.id if row.project else None,
+            "playbook": row.playbook,
+            **_playbook_settings(row, row.forks),
+            "organization": organization.id if organization else None,
+            "last_job_run": self.time(last.finished) if last else None,
+            "last_job_failed": bool(last and _failed(last)),
+            "next_job_run": None,
+            "status": _template_status(row, last),
+            "execution_environment": None,
+            "host_config_key": "",
+            **{f"ask_{name}_on_launch": name in row.asks for name in ASKS},
+            "survey_enabled": row.survey_enabled,
+            "become_enabled": False,
+            "diff_mode": False,
+            "allow_simultaneous": row.allow_simultaneous,
+            "custom_virtualenv": None,
+            "job_slice_count": row.job_slice_count,
+            "webhook_service": "",
+            "webhook_credential": None,
+            "prevent_instance_group_fallback": False,
+        }
+
+    def _project_summary(self, row: Project | None) -> Json:
+        if row is None:
+            return {}
+        return {
+            "project": {
+                "id": row.id,
+                "name": row.name,
+                "description": row.description,
+                "status": _project_status(row),
+                "scm_type": row.scm_type,
+                "allow_override": False,
+            }
+        }
+
+    def launch_options(self, row: JobTemplate, needed: list[str]) -> Json:
+        """What GET on a template's launch/ tells [310, 311]."""
+        return {
+            "can_start_without_user_input": not (needed or row.asks or row.survey_enabled or row.inventory is None),
+            "passwords_needed_to_start": [],
+            **{f"ask_{name}_on_launch": name in row.asks for name in ASKS},
+            "survey_enabled": row.survey_enabled,
+            "variables_needed_to_start": needed,
+            "credential_needed_to_start": False,
+            "inventory_needed_to_start": row.inventory is None,
+            "job_template_data": {"name": row.name, "id": row.id, "description": row.description},
+            "defaults": {
+                "inventory": {"name": row.inventory.name, "id": row.inventory.id} if row.inventory else {},
+                "limit": row.limit,
+                "scm_branch": "",
+                "job_tags": row.job_tags,
+                "skip_tags": row.skip_tags,
+                "extra_vars": row.extra_vars,
+                "diff_mode": False,
+                "job_type": row.job_type,
+                "verbosity": 0,
+                "execution_environment": {},
+                "forks": row.forks,
+                "job_slice_count": row.job_slice_count,
+                "timeout": row.timeout,
+                "instance_groups": [],
+            },
+        }
+
+    def _template_summary(self, row: JobTemplate) -> Json:
+        if row.deleted:
+            return {}
+        short = {"id": row.id, "name": row.name, "description": row.description}
+        return {"job_template": short, "unified_job_template": {**short, "unified_job_type": "job"}}
+
+    def _launcher(self, user: User) -> Json:
+        return {"id": user.id, "name": user.username, "type": "user", "url": self.url("users", user.id)}
+
+    def job(self, row: Job, now: float, *, form: str = "detail") -> Json:
+        """A job as a list shows it, as its launch answers it, or in detail: `form` is "list", "launch" or "detail"."""
+        url = self.url("jobs", row.id)
+        template, project = row.template, row.template.project
+        started = row.status not in ("pending", "new") and not (row.status == "canceled" and row.started is None)
+        elapsed = (row.finished if row.finished is not None else now) - row.started if row.started is not None else 0.0
+        who = ("created_by",) if started else ("created_by", "modified_by")
+        related = {name: self.url("users", row.launched_by.id) for name in who} | self._links(url, JOB_LINKS)
+        if not template.deleted:
+            related["job_template"] = related["unified_job_template"] = self.url("job_templates", template.id)
+        if row.inventory:
+            related["inventory"] = self.url("inventories", row.inventory.id)
+        if project:
+            related["project"] = self.url("projects", project.id)
+            if project.organization:
+                related["organization"] = self.url("organizations", project.organization.id)
+        summary_fields = {
+            **self._organization_summary(template.organization),
+            **self._inventory_summary(row.inventory),
+            **self._project_summary(project),
+            **self._template_summary(template),
+            **self._who(row.launched_by, who),
+            "user_capabilities": {
+                "delete": self._token is None or self._token.everything,
+                "start": self._token is None or self._token.launches(template),
+            },
+            "labels": NO_LABELS,
+            "credentials": [],
+        }
+        if started:
+            related["execution_environment"] = self.url("execution_environments", 1)
+            summary_fields["execution_environment"] = ENVIRONMENT
+            summary_fields["instance_group"] = {"id": 2, "name": "default", "is_container_group": False}
+        shown: Json = {
+            "id": row.id,
+            "type": "job",
+            "url": url,
+            "related": related,
+            "summary_fields": summary_fields,
+            "created": self.time(row.created),
+            "modified": self.time(row.modified),
+            "name": row.name,
+            "description": template.description,
+            "job_type": row.job_type,
+            "inventory": row.inventory.id if row.inventory else None,
+            "project": project.id if project else None,
+            "playbook": template.playbook,
+            **_playbook_settings(row, template.forks),
+            "organization": template.organization.id if template.organization else None,
+            "unified_job_template": None if template.deleted else template.id,
+            "launch_type": "manual",
+            "status": row.status,
+            "execution_environment": 1 if started else None,
+            "failed": _failed(row),
+            "started": self.time(row.started),
+            "finished": self.time(row.finished),
+            "canceled_on": self.time(row.canceled_on),
+            "elapsed": round(elapsed, 3),
+            "job_explanation": row.explanation,
+            "execution_node": NODE if started else "",
+            "controller_node": NODE if started else "",
+            "launched_by": self._launcher(row.launched_by),
+            "work_unit_id": f"{row.id:08x}" if row.started is not None else None,
+            "job_template": None if template.deleted else template.id,
+            "passwords_needed_to_start": [],
+            "allow_simultaneous": template.allow_simultaneous,
+            "scm_revision": row.scm_revision,
+            "instance_group": 2 if started else None,
+            "diff_mode": False,
+            "job_slice_number": row.slice_number,
+            "job_slice_count": row.slice_count,
+            "webhook_service": "",
+            "webhook_credential": None,
+            "webhook_guid": "",
+        }
+        if form != "list":
+            shown["job_cwd"] = f"/tmp/awx_{row.id}/project" if row.started is not None else ""  # noqa: S108
+            shown["event_processing_finished"] = row.events_done is not None and row.events_done <= now
+        if form == "detail":
+            counts: dict[str, int] = {}
+            for summary in row.summaries:
+                key = "dark" if summary.dark else "failures" if summary.failures else "ok"
+                counts[key] = counts.get(key, 0) + 1
+            played = bool(row.results) and row.started is not None
+            shown["host_status_counts"] = counts or None
+            shown["playbook_counts"] = {"play_count": int(played), "task_count": 2 if played else 0}
+            shown["custom_virtualenv"] = None
+        return shown
+
+    def workflow_job(self, row: WorkflowJob, now: float) -> Json:
+        url = self.url("workflow_jobs", row.id)
+        links = ("workflow_nodes", "labels", "activity_stream", "relaunch", "cancel")
+        elapsed = (row.finished or now) - row.started if row.started is not None else 0.0
+        return {
+            "id": row.id,
+            "type": "workflow_job",
+            "url": url,
+            "related": {**self._by(row.launched_by), **self._links(url, links)},
+            "summary_fields": {
+                **self._organization_summary(row.template.organization),
+                **self._inventory_summary(row.inventory),
+                **self._template_summary(row.template),
+                **self._who(row.launched_by),
+                "user_capabilities": {"delete": True, "start": True},
+                "labels": NO_LABELS,
+            },
+            "created": self.time(row.created),
+            "modified": self.time(row.created),
+            "name": row.name,
+            "description": row.template.description,
+            "unified_job_template": row.template.id,
+            "launch_type": "manual",
+            "status": row.status,
+            "failed": row.status == "failed",
+            "started": self.time(row.started),
+            "finished": self.time(row.finished),
+            "canceled_on": None,
+            "elapsed": round(elapsed, 3),
+            "job_cwd": "",
+            "job_explanation": "",
+            "launched_by": self._launcher(row.launched_by),
+            "work_unit_id": None,
+            "workflow_job_template": None,
+            "extra_vars": row.extra_vars,
+            "allow_simultaneous": row.template.allow_simultaneous,
+            "job_template": row.template.id,
+            "is_sliced_job": True,
+            "inventory": row.inventory.id if row.inventory else None,
+            "limit": row.limit,
+            "scm_branch": "",
+            "webhook_service": "",
+            "webhook_credential": None,
+            "webhook_guid": "",
+            "skip_tags": "",
+            "job_tags": "",
+        }
+
+    def _job_summary(self, job: Job, now: float) -> Json:
+        elapsed = (job.finished or now) - job.started if job.started is not None else 0.0
+        return {
+            "id": job.id,
+            "name": job.name,
+            "description": "",
+            "status": job.status,
+            "failed": _failed(job),
+            "elapsed": round(elapsed, 3),
+            "type": "job",
+            "job_template_id": job.template.id,
+            "job_template_name": job.template.name,
+        }
+
+    def summary(self, row: Summary, now: float) -> Json:
+        """A job host summary. A deleted host leaves `host` null and keeps its name [810, 811]."""
+        related = {"job": self.url("jobs", row.job.id)}
+        summary_fields: Json = {"job": self._job_summary(row.job, now)}
+        if not row.host.deleted:
+            related["host"] = self.url("hosts", row.host.id)
+            summary_fields["host"] = {"id": row.host.id, "name": row.host.name, "description": row.host.description}
+        return {
+            "id": row.id,
+            "type": "job_host_summary",
+            "url": self.url("job_host_summaries", row.id),
+            "related": related,
+            "summary_fields": summary_fields,
+            "created": self.time(row.created),
+            "modified": self.time(row.created),
+            "job": row.job.id,
+            "host": None if row.host.deleted else row.host.id,
+            "constructed_host": None,
+            "host_name": row.host_name,
+            "changed": row.changed,
+            "dark": row.dark,
+            "failures": row.failures,
+            "ok": row.ok,
+            "processed": 1,
+            "skipped": row.skipped,
+            "failed": row.failed,
+            "ignored": row.ignored,
+            "rescued": 0,
+        }
+
+    def event(self, row: JobEvent, now: float) -> Json:
+        host = row.host if row.host and not row.host.deleted else None
+        url = self.url("job_events", row.id)
+        uuid = f"00000000-0000-4000-a000-{row.id:012d}"
+        playbook, play = row.job.template.playbook, "all" if row.play else ""
+        related = {"job": self.url("jobs", row.job.id), "children": f"{url}children/"}
+        summary_fields: Json = {"job": self._job_summary(row.job, now), "role": {}}
+        data: Json = {"playbook": playbook, "uuid": uuid}
+        if row.play:
+            again = "" if row.play == 1 else f"_{row.play}"  # ansible-runner's, for the play's next batch
+            data |= {"play": play, "play_pattern": "all"}
+            data |= {"play_uuid": f"02fc0000-0001-0000-0000-{row.job.id:012d}{again}"}
+        if row.task:
+            data |= _task_data(row)
+        if row.host_name:
+            data |= {"host": row.host_name}
+        if host:
+            related["host"] = self.url("hosts", host.id)
+            summary_fields["host"] = {"id": host.id, "name": host.name, "description": host.description}
+        return {
+            "id": row.id,
+            "type": "job_event",
+            "url": url,
+            "related": related,
+            "summary_fields": summary_fields,
+            "created": self.time(row.created),
+            "modified": self.time(row.created + row.job.event_lag),
+            "job": row.job.id,
+            "event": row.event,
+            "counter": row.counter,
+            "event_display": row.display,
+            "event_data": data,
+            "event_level": 3 if row.host_name else 2,
+            "failed": row.failed,
+            "changed": False,
+            "uuid": uuid,
+            "parent_uuid": data.get("task_uuid", "") if row.host_name else "",
+            "host": host.id if host else None,
+            "host_name": row.host_name,
+            "playbook": playbook,
+            "play": play,
+            "task": row.task,
+            "role": "",
+            "stdout": row.message,
+            "start_line": 0,
+            "end_line": 0,
+            "verbosity": 0,
+        }
+
+    def script(self, row: Inventory, query: dict[str, str]) -> Json:
+        """The whole inventory in Ansible's dynamic form [378, 379, 700].
+
+        Groups without hosts are left out; `all.hosts` are the hosts in no group.
+        """
+        shown = [host for host in row.hosts.values() if host.enabled or _on(query, "all")]
+        ids = {host.id for host in shown}
+        groups: Json = {}
+        for group in row.groups.values():
+            names = [host.name for host in group.hosts.values() if host.id in ids]
+            if names:
+                groups[group.name] = {"hosts": names}
+                if group.variables and (variables := parse_variables(group.variables)):
+                    groups[group.name]["vars"] = variables
+        top: Json = {}
+        if row.variables and (variables := parse_variables(row.variables)):
+            top["vars"] = variables
+        if alone := [host.name for host in shown if not host.groups]:
+            top["hosts"] = alone
+        if groups:
+            top["children"] = list(groups)
+        result: Json = {"all": top, **groups}
+        if _on(query, "hostvars"):
+            towervars = _on(query, "towervars")
+            result["_meta"] = {
+                "hostvars": {
+                    host.name: {**host.parsed(), **_tower_variables(host)} if towervars else host.parsed()
+                    for host in shown
+                }
+            }
+        return result
+
+
+def _roles(row: Inventory | JobTemplate) -> Json:
+    """A row's roles [022, 301], without their names and descriptions for people."""
+    return {name: {"id": number} for name, number in row.roles.items()}
+
+
+def _tower_variables(host: Host) -> Json:
+    enabled = "true" if host.enabled else "false"
+    return {
+        "remote_host_enabled": enabled,
+        "remote_host_id": host.id,
+        "remote_tower_enabled": enabled,
+        "remote_tower_id": host.id,
+    }
+
+
+def _on(query: dict[str, str], name: str) -> bool:
+    return query.get(name, "").lower() in ("1", "true", "yes", "on", "t", "y")
+
+
+def _named(name: str, inventory: Inventory) -> str:
+    """The last part of a named URL: the name with those of its parents, reserved characters encoded [043, 517]."""
+    safe = "".join(f"%{ord(char):02X}" if char in ";/?:@=&[]" else char for char in name)
+    return f"{safe}++{inventory.name}++{inventory.organization.name}"
+
+
+def _failed(job: Job) -> bool:
+    return job.status in ("failed", "error", "canceled")
+
+
+def _project_status(project: Project) -> str:
+    return "successful" if project.scm_type else "ok"
+
+
+def _template_status(row: JobTemplate, last: Job | None) -> str:
+    for job in reversed(row.jobs):
+        if job.active:
+            return job.status
+    if last is None:
+        return "never updated"
+    return "failed" if _failed(last) else "successful"
+
+
+def _playbook_settings(row: JobTemplate | Job, forks: int) -> Json:
+    return {
+        "scm_branch": "",
+        "forks": forks,
+        "limit": row.limit,
+        "verbosity": 0,
+        "extra_vars": row.extra_vars,
+        "job_tags": row.job_tags,
+        "force_handlers": False,
+        "skip_tags": row.skip_tags,
+        "start_at_task": "",
+        "timeout": row.timeout,
+        "use_fact_cache": False,
+    }
+
+
+def _task_data(row: JobEvent) -> Json:
+    """What an event's data tell of its task. Each job has a directory of its own for its project."""
+    action = TASKS[row.task].partition(":")[0]
+    shape = row.job.playbook
+    data: Json = {
+        "task": row.task,
+        "task_uuid": f"02fc0000-0002-0000-{list(TASKS).index(row.task):04d}-{row.job.id:012d}",
+        "task_action": action,
+        "resolved_action": f"ansible.builtin.{action}",
+        "task_args": "",
+        "task_path": f"/tmp/awx_{row.job.id}/project/{row.job.template.playbook}:{shape.line_of(row.task)}",  # noqa: S108
+    }
+    if row.event == "playbook_on_task_start":
+        data |= {"name": row.task, "is_conditional": row.is_handler}
+    elif row.event == "playbook_on_notify":
+        data |= {"handler": row.task}
+    elif row.event != "runner_on_start" and row.host_name:
+        data |= {"res": {"msg": row.message, "changed": False}}
+    if row.event == "runner_on_failed":
+        data |= {"ignore_errors": None}
+    return data

@@ -1,0 +1,299 @@
+"""What comes to the alert function: each event and alarm, what it is taken for, and how bad it is."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rollcall.alerting import sources as alert_events
+from rollcall.alerting.incident import Ending, Occurrence, Severity
+from rollcall.alerting.sources import DONE_WITH, LATE, REASON_MAX, TEXT_MAX, TROUBLES, read_message
+from rollcall.domain.errors import BadEvent
+from rollcall.domain.event_fields import CONFLICT_FOUND, DRIFT_FIXED, MISCONFIGURATION_MENDED, SERVING, WORK_FAILED
+from rollcall.domain.reports import Event
+from rollcall.reconcile.steps import Kind
+from unit.alert_world import NOW, alarm, end, event, failed, record, trouble
+from unit.emitted import emitted_events
+
+SAMPLES = Path(__file__).parents[3] / "events"
+STUCK: dict[str, Any] = {"cause": "instance: web/i-0a", "transient": False, "again_within": None}
+
+
+def test_work_that_failed_is_trouble_of_its_cause_until_it_would_have_been_told_again() -> None:
+    told = trouble(failed(event_id="e1", failing_for=90.0, job_url="https://tower/7", function="gate"))
+    assert (told.id, told.cause, told.subject, told.group) == ("e1", "TowerUnavailable", "web/i-0a", "web")
+    assert (told.at, told.began, told.again_by) == (NOW, NOW - 90, NOW + 60 + LATE)
+    assert (told.transient, told.awaits, told.finding) == (True, "", False)
+    assert (told.job_url, told.function) == ("https://tower/7", "gate")
+
+
+def test_what_is_told_once_of_an_instance_waits_for_the_end_of_that_instance() -> None:
+    told = trouble(failed(**STUCK))
+    assert (told.awaits, told.again_by) == ("web/i-0a", None)
+    assert told.forgotten_at > NOW + 48 * 3600
+
+
+def test_all_stuck_instances_of_a_group_are_one_incident() -> None:
+    causes = {trouble(failed(**STUCK | {"instance_id": each, "cause": f"instance: web/{each}"})).cause for each in "ab"}
+    assert causes == {"instances: group web"}
+
+
+def test_an_instance_that_is_tried_again_is_an_incident_of_its_own() -> None:
+    told = trouble(failed(cause="instance: web/i-0a", again_within=45.0))
+    assert told.cause == "instance: web/i-0a"
+
+
+def test_what_is_told_once_of_nobody_waits_for_itself() -> None:
+    told = trouble(failed(cause="reconcile: events", again_within=None, group=None, instance_id=None))
+    assert (told.awaits, told.subject, told.group) == ("reconcile: events", "", "")
+
+
+@pytest.mark.parametrize("kind", ["Instance Ready", "Instance Abandoned", "Instance Retired"])
+def test_an_instance_that_is_done_with_is_an_end(kind: str) -> None:
+    ending = end(event(kind, event_id="e2", group="web", instance_id="i-0a", troubled=True))
+    assert (ending.id, ending.at, ending.subject, ending.home) == ("e2", NOW, "web/i-0a", "instances: group web")
+
+
+@pytest.mark.parametrize(("troubled", "ends"), [(True, True), (None, True), (False, False)])
+def test_the_end_of_what_nobody_was_told_of_is_nothing_to_anybody(troubled: bool | None, ends: bool) -> None:
+    message = read_message(record(event("Instance Retired", group="web", instance_id="i-0a", troubled=troubled)))
+    assert (message is not None) == ends
+
+
+def test_an_instance_that_serves_ends_what_load_balancers_had_against_it_and_nothing_else() -> None:
+    told = trouble(event("Instance Not Serving", group="web", instance_id="i-0a", seconds=9, reason="unhealthy"))
+    ending = end(event("Instance Serving", group="web", instance_id="i-0a", seconds=9, reason="all well"))
+    assert told.awaits == ending.subject
+    assert told.cause == ending.home
+    assert told.awaits != trouble(failed(**STUCK)).awaits
+    assert "web/i-0a" in told.reason
+    assert "unhealthy" in told.reason
+
+
+def test_what_went_to_a_dead_letter_queue_is_left_to_the_queues_alarm() -> None:
+    assert read_message(record(failed(set_aside=True, again_within=None))) is None
+
+
+def test_findings_of_a_kind_in_an_inventory_are_one_incident() -> None:
+    detail: dict[str, Any] = {
+        "kind": "not opted in",
+        "inventory": "fleet",
+        "inventory_id": 7,
+        "reason": "put the tag back",
+    }
+    told = [
+        trouble(
+            event(
+                "Conflict Found",
+                **detail,
+                subject=each,
+                cause=f"conflict: not opted in: fleet/{each}",
+                again_within=400,
+            )
+        )
+        for each in ("i-0a", "i-0b")
+    ]
+    assert {each.cause for each in told} == {"conflict: not opted in: fleet"}
+    assert [each.subject for each in told] == ["fleet/i-0a", "fleet/i-0b"]
+    assert all(each.finding and each.again_by == NOW + 400 + LATE for each in told)
+    assert told[0].reason == "not opted in: i-0a: put the tag back"
+
+
+@pytest.mark.parametrize(("kind", "passes"), [("address conflict", True), ("foreign address", False)])
+def test_a_finding_that_the_next_run_mostly_mends_is_one_that_passes_by_itself(kind: str, passes: bool) -> None:
+    detail: dict[str, Any] = {
+        "kind": kind,
+        "inventory": "fleet",
+        "subject": "x",
+        "reason": "y",
+        "cause": "z",
+        "again_within": 400,
+    }
+    assert trouble(event("Conflict Found", **detail)).transient == passes
+
+
+def test_a_misconfiguration_lasts_until_it_is_mended() -> None:
+    detail: dict[str, Any] = {
+        "key": "limit/7",
+        "severity": "breaks launches",
+        "subject": "template 7",
+        "reason": "no limit",
+        "remedy": "tick it",
+    }
+    told = trouble(event("Misconfiguration Found", **detail))
+    mended = end(event("Misconfiguration Mended", **detail))
+    assert told.awaits == mended.subject == mended.home == told.cause == "doctor: limit/7"
+    assert told.reason == "template 7: no limit: tick it"
+
+
+def test_an_alarm_lasts_until_it_is_ok() -> None:
+    told, ok = trouble(alarm("ALARM")), end(alarm("OK", NOW + 60))
+    assert told.awaits == ok.subject == ok.home == told.cause == "alarm: rollcall-GateErrorAlarm-1"
+    assert (told.at, ok.at) == (NOW, NOW + 60)
+    assert told.reason == "Waiting instances are not looked at."
+    assert told.forgotten_at == math.inf
+
+
+def test_an_alarm_without_a_description_says_why_it_sounds() -> None:
+    assert trouble(alarm("ALARM") | {"AlarmDescription": None}).reason == "Threshold Crossed"
+
+
+def test_an_alarm_that_lacks_data_is_nothing_to_anybody() -> None:
+    assert read_message(record(alarm("INSUFFICIENT_DATA"))) is None
+
+
+def test_a_notification_that_comes_twice_is_one() -> None:
+    assert trouble(alarm("ALARM")).id == trouble(alarm("ALARM")).id != trouble(alarm("ALARM", NOW + 300)).id
+
+
+def finding(severity: str) -> dict[str, Any]:
+    return event("Misconfiguration Found", key="k", severity=severity, subject="s", reason="r", remedy="m")
+
+
+SEVERITIES = [
+    (failed(cause="TowerDenied", transient=False), Severity.CRITICAL),
+    (failed(cause="ChefDenied", transient=False), Severity.CRITICAL),
+    (failed(cause="AwsDenied", transient=False), Severity.CRITICAL),
+    (failed(cause="breaker: fleet", transient=False, group=None, instance_id=None), Severity.CRITICAL),
+    (alarm("ALARM"), Severity.CRITICAL),
+    (alarm("ALARM", metric="ApproximateNumberOfMessagesVisible"), Severity.CRITICAL),
+    (alarm("ALARM", metric="ApproximateAgeOfOldestMessage"), Severity.ERROR),
+    (alarm("ALARM") | {"Trigger": {"Metrics": []}}, Severity.ERROR),
+    (failed(cause="BadSettings: group web", transient=False), Severity.ERROR),
+    (failed(cause="TowerRejected: group web", transient=False), Severity.ERROR),
+    (failed(**STUCK), Severity.ERROR),
+    (failed(), Severity.ERROR),
+    (finding("breaks launches"), Severity.ERROR),
+    (failed(cause="Throttled"), Severity.WARNING),
+    (failed(cause="ChefUnavailable"), Severity.WARNING),
+    (failed(cause="instance: web/i-0a"), Severity.WARNING),
+    (finding("warning"), Severity.WARNING),
+    (event("Instance Not Serving", group="web", instance_id="i", reason="r"), Severity.WARNING),
+    (
+        event("Conflict Found", kind="detached", inventory="f", subject="s", reason="r", cause="c", again_within=1),
+        Severity.WARNING,
+    ),
+]
+
+
+@pytest.mark.parametrize(("body", "severity"), SEVERITIES)
+def test_how_bad_trouble_is_is_decided_by_what_it_is_about(body: dict[str, Any], severity: Severity) -> None:
+    assert trouble(body).severity == severity
+
+
+def test_every_word_of_the_table_of_severities_is_tried() -> None:
+    assert {severity for _, severity in SEVERITIES} == set(Severity)
+    assert all(re.search(rf"^{each} ", alert_events.__doc__ or "", re.MULTILINE) for each in Severity)
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (SAMPLES / "announced").iterdir()))
+def test_what_our_functions_announce_is_read_where_anybody_is_to_be_told(name: str) -> None:
+    body = json.loads((SAMPLES / "announced" / name).read_text())
+    if body["detail-type"] in {*TROUBLES, *DONE_WITH, SERVING, MISCONFIGURATION_MENDED}:
+        message = read_message(record(body))
+        assert message is None or message.id == body["id"]
+    else:
+        with pytest.raises(BadEvent, match="narrow the rule"):
+            read_message(record(body))
+
+
+def test_the_samples_in_a_queue_are_what_they_are_called() -> None:
+    read_as = {
+        path.stem: [type(read_message(record(each["body"]))) for each in json.loads(path.read_text())["Records"]]
+        for path in SAMPLES.glob("alert-*.json")
+        if path.stem != "alert-sweep"
+    }
+    assert read_as == {
+        "alert-trouble": [Occurrence] * 3,
+        "alert-over": [Ending],
+        "alert-alarm": [Occurrence],
+        "alert-alarm-ok": [Ending],
+    }
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("no json", "not JSON"),
+        ("[1]", "no object"),
+        ({"source": "aws.ec2", "detail-type": "x"}, "its fields: detail-type, source"),
+        ({}, "its fields: none"),
+        (event("Instance Launched", group="web"), "'Instance Launched', which alerts no one"),
+        (event("Work Failed", group="web", set_aside=False), "'transient'"),
+        (event("Instance Ready", group="web"), "'instance_id'"),
+        (failed() | {"time": "yesterday"}, "yesterday"),
+        (failed(again_within="soon"), "soon"),
+        ({"AlarmName": "x"}, "'NewStateValue'"),
+        (alarm("ALARM") | {"Trigger": "Errors"}, "'get'"),
+        (event("Work Failed") | {"detail": []}, "a field is missing or wrong"),
+        (failed() | {"time": "9999-12-31T23:59:59Z"}, "no moment"),
+        (failed() | {"time": "1969-12-31T23:59:59Z"}, "no moment"),
+        (failed() | {"id": None}, "id is None, and no text"),
+        (failed(failing_for=10**400), "OverflowError"),
+        (failed(again_within=math.nan), "again_by is nan"),
+        (failed(again_within=1e300), "again_by is 1e"),
+        (failed(again_within=-1e300), "again_by is -1e"),
+        (failed(cause=7), "a field is missing or wrong"),
+        (failed(group={"a": 1}), "group is {'a': 1}, and no text"),
+        (event("Instance Ready", group="web", instance_id="i-a", troubled=True) | {"id": 7}, "id is 7, and no text"),
+    ],
+    ids=lambda value: ascii(value)[:40],
+)
+def test_what_cannot_be_read_says_what_is_wrong_with_it(body: object, words: str) -> None:
+    with pytest.raises(BadEvent, match=words):
+        read_message(record(body))
+
+
+def test_what_is_nested_more_deeply_than_can_be_worked_on_is_a_bad_event() -> None:
+    depth = 3 * sys.getrecursionlimit()
+    body = json.dumps(failed(reason="DEEP")).replace('"DEEP"', "[" * depth + "]" * depth)
+    with pytest.raises(BadEvent, match="recursion"):
+        read_message(record(body))
+
+
+def test_what_is_read_is_no_longer_than_an_incident_has_room_for() -> None:
+    read = trouble(failed(cause="c" * 300_000, group="g" * 300_000, reason="r" * 300_000, function="f" * 300_000))
+    lengths = {name: len(getattr(read, name)) for name in ("cause", "group", "subject", "reason", "function")}
+    assert lengths == {**dict.fromkeys(lengths, TEXT_MAX), "reason": REASON_MAX}
+
+
+def test_since_when_something_fails_is_no_sooner_than_there_was_time() -> None:
+    assert trouble(failed(failing_for=1e300)).began == 0
+
+
+def test_a_failure_is_told_though_it_lacks_what_can_be_done_without() -> None:
+    body = event("Work Failed", transient=False, reason="look", cause="breaker: fleet", again_within=400, new=1)
+    assert (trouble(body).severity, trouble(body).reason) == (Severity.CRITICAL, "look")
+
+
+@pytest.fixture
+def emitted() -> list[tuple[str, dict[str, Any]]]:
+    """All that our functions tell, as it goes through the bus."""
+    return [(kind, json.loads(json.dumps(detail))) for kind, detail in emitted_events()]
+
+
+def test_all_that_is_ever_told_is_read(emitted: list[tuple[str, dict[str, Any]]]) -> None:
+    for kind, detail in emitted:
+        if kind in (Event.REGISTERED, DRIFT_FIXED):
+            continue  # nobody is to be told of it
+        message = read_message(record(event(kind, **detail)))
+        if kind in TROUBLES:
+            assert isinstance(message, Occurrence) != detail.get("set_aside", False), (kind, detail)
+        else:
+            assert isinstance(message, Ending) != (detail.get("troubled") is False), (kind, detail)
+
+
+def test_all_that_can_be_told_is_tried(emitted: list[tuple[str, dict[str, Any]]]) -> None:
+    kinds = {kind for kind, _ in emitted}
+    assert kinds == {*TROUBLES, *DONE_WITH, SERVING, MISCONFIGURATION_MENDED, DRIFT_FIXED, Event.REGISTERED}
+    failures = [detail for kind, detail in emitted if kind == WORK_FAILED]
+    assert {"breaker: prod", "breaker: Chef"} < {each["cause"] for each in failures}
+    assert {"BreakerTripped", "InstanceInTrouble", "KeyError"} < {each["error"] for each in failures}
+    assert {each["set_aside"] for each in failures} == {True, False}
+    assert {each["kind"] for kind, each in emitted if kind == CONFLICT_FOUND} == set(Kind)

@@ -1,0 +1,125 @@
+"""What `make doctor` says before a deployment that takes messages only from topics that are named."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import doctor
+import pytest
+import topics
+
+from rollcall.doctor.topic_findings import NOTICE_OF, QUEUE_OF
+from rollcall.domain.errors import AwsDenied
+from stack import NotRun
+from unit import sight
+from unit.sight import OWN_TOPICS, ROLE, TOPIC, group, hook, queue_arn
+
+if TYPE_CHECKING:
+    from rollcall.doctor.observations import SeenGroup
+
+OUTPUTS = {"HookPrefix": "rollcall"} | {f"{name}Arn": queue_arn(name) for name in QUEUE_OF.values()}
+HOOKED = group(hooks=(hook(name="mine", target=TOPIC, role=ROLE), sight.HOOKS[1]))
+OLD: dict[str, Any] = {"failed": False, "checked": ["this"], "findings": [], "left_out": 0, "seconds": 1.0}
+
+
+class Before:
+    """A stack before its upgrade, and the groups of its account."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *groups: SeenGroup) -> None:
+        self.inspector = sight.FakeInspector(*groups)
+        self.parameters: dict[str, str] = {}
+        self.outputs = OUTPUTS
+        self.answer: dict[str, Any] = OLD
+        monkeypatch.setattr(topics, "Inspector", lambda: self.inspector)
+        monkeypatch.setattr(topics, "described", lambda stack: (self.parameters, self.outputs))
+        monkeypatch.setattr(doctor, "invoke", lambda *_: self.answer)
+        self._patch = monkeypatch
+
+    def keys(self, patterns: str = "", *names: str) -> set[str]:
+        return {each.key for each in topics.cut_off("rollcall", patterns, names)}
+
+    def run(self, *options: str) -> int:
+        self._patch.setattr(sys, "argv", ["doctor.py", *options])
+        return doctor.main()
+
+
+@pytest.fixture
+def before(monkeypatch: pytest.MonkeyPatch) -> Before:
+    return Before(monkeypatch, HOOKED, group(name="api", topics={TOPIC: frozenset(NOTICE_OF.values())}))
+
+
+ALL = {"group web: topic of mine", "group api: topic for launches", "group api: topic for terminations"}
+
+
+@pytest.mark.parametrize(
+    ("patterns", "keys"), [("", ALL), ("arn:aws:sns:eu-west-1:111122223333:*", ALL), (f" {OWN_TOPICS}, arn:b", set())]
+)
+def test_what_would_be_cut_off_depends_on_what_would_be_named(before: Before, patterns: str, keys: set[str]) -> None:
+    assert before.keys(patterns) == keys
+
+
+def test_the_topic_that_the_stack_is_subscribed_to_is_named_by_itself(before: Before) -> None:
+    before.parameters = {"NotificationTopicArn": TOPIC}
+    assert before.keys() == set()
+
+
+def test_only_groups_that_are_asked_for_are_looked_at(before: Before) -> None:
+    assert before.keys("", "web") == {"group web: topic of mine"}
+    assert ("hooks", "api") not in before.inspector.asked
+
+
+def test_subscriptions_that_may_not_be_seen_are_said_with_a_remedy_for_a_person(before: Before) -> None:
+    before.inspector.failing["subscribers"] = AwsDenied("no")
+    (finding,) = topics.cut_off("rollcall", "", ())
+    assert finding.key == "subscriptions: not looked at (AwsDenied)"
+    assert "your credentials sns:ListSubscriptionsByTopic" in finding.remedy
+    assert "DoctorRole" not in finding.remedy
+
+
+@pytest.mark.parametrize("method", ["groups", "hooks", "topics"])
+def test_groups_that_may_not_be_seen_are_no_all_clear(
+    before: Before, capsys: pytest.CaptureFixture[str], method: str
+) -> None:
+    before.inspector.failing[method] = AwsDenied("AWS refused it")
+    assert before.run() == 2
+    told = capsys.readouterr()
+    assert "AWS refused it" in told.err
+    assert "autoscaling:DescribeLifecycleHooks" in told.err
+
+
+def test_another_stack_is_not_taken_for_rollcalls(before: Before) -> None:
+    before.outputs = {}
+    with pytest.raises(NotRun, match="not Rollcall's"):
+        before.keys()
+
+
+def test_the_doctor_of_a_version_before_is_made_up_for(before: Before, capsys: pytest.CaptureFixture[str]) -> None:
+    assert before.run() == 1
+    told = capsys.readouterr().out
+    assert told.startswith("1 BREAKS LAUNCHES\n  group web: hook 'mine' notifies")
+    assert f"remedy: deploy with NotifyingTopicArns={TOPIC};" in told
+    assert "\n  this\n  what a deployment of this version with NotifyingTopicArns='' would cut off\n" in told
+
+
+@pytest.mark.parametrize(("failed", "code"), [(False, 0), (True, 1)])
+def test_what_the_doctor_of_a_version_before_found_stays(before: Before, failed: bool, code: int) -> None:
+    before.inspector = sight.FakeInspector(group())
+    before.answer = {**OLD, "failed": failed}
+    assert before.run() == code
+
+
+def test_the_doctor_of_this_version_looks_by_itself(before: Before, capsys: pytest.CaptureFixture[str]) -> None:
+    before.answer = {**OLD, "topics": []}
+    assert before.run() == 0
+    assert before.inspector.asked == []
+    assert "cut off" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("patterns", "code"), [("", 1), (OWN_TOPICS, 0)])
+def test_another_deployment_is_tried_without_the_function(
+    before: Before, monkeypatch: pytest.MonkeyPatch, patterns: str, code: int
+) -> None:
+    monkeypatch.delattr(doctor, "invoke")
+    assert before.run("--topics", patterns) == code
+    assert ("hooks", HOOKED.name) in before.inspector.asked

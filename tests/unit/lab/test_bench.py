@@ -1,0 +1,508 @@
+"""The bench's own arithmetic: percentiles, prices, goals, and the exit code that follows from them."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from copy import replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import pytest
+from botocore.parsers import create_parser
+from botocore.session import get_session
+
+from bench.bench import conclude
+from bench.drifted import GROUP_SIZE, INVENTORY, Drift, drifted
+from bench.figures import (
+    Findings,
+    Period,
+    call_figures,
+    percentile,
+    waits_for_continue,
+    wrong_jobs,
+    wrong_services,
+    wrong_sizes,
+)
+from bench.own_code import cpu_ms_per_batch_100
+from bench.per_instance import AT_ONCE, EIGHT_WIDE, SEQUENTIAL
+from bench.places import JOB_SPREAD, JOB_TIME
+from bench.prepared_aws import CALL, GROUPS_PER_PAGE, INSTANCE, PER_INSTANCE, PreparedAws
+from bench.price import (
+    LAMBDA_GB_SECOND,
+    LAMBDA_REQUEST,
+    Usage,
+    Work,
+    memory_size,
+    price_figures,
+    reconcile_in_lambda,
+    sqs_requests,
+    standing_price,
+    usage_of,
+)
+from bench.progress import View
+from bench.reconciling import (
+    COMPARED,
+    PAGE_SIZE,
+    PAGES,
+    SIZES,
+    Run,
+    complaints,
+    reconcile_figures,
+    tower_of,
+    wrong_hosts,
+)
+from bench.table import GOALS, RECONCILED, Goal, how_made, markdown, missed_goals, tables
+from lab.aws.embedded import Invocation, Transition
+from lab.tower.embedded import JobRecord
+from unit.project.test_template import TEMPLATE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GOOD: dict[str, float | str] = {
+    "server": "model",
+    "ms_per_instance_100": 60.0,
+    "speedup_vs_eight_wide": 8.0,
+    "ms_per_instance_1000": 60.0,
+    "tower_calls_per_instance_1000": 1.1,
+    "speedup_vs_real_eight_wide": 5.9,
+    "speedup_from_first_launch": 6.0,
+    "aws_calls_to_work_per_instance_1000": 1.09,
+    "poll_lag_5min_p95_s": 4.0,
+    "jobs_1000": 11,
+    "result_to_continue_p95_s": 3.0,
+    "polls_5min_job": 12,
+    "cold_start_compiled_ratio_max": 1.2,
+    "usd_per_1000_lifecycles": 0.01,
+    "cpu_ms_per_batch_100": 199.0,
+    "reconcile_10000_s": 10.0,
+    "reconcile_10000_mb": 512.0,
+    "reconcile_speedup_vs_list": 50.0,
+    "reconcile_growth_20000_over_5000": 4.4,
+    **{f"memory_size_mb_{name}": 192 for name in ("register", "gate", "cleanup")},
+}
+CHEAPEST = {f"cheapest_memory_mb_{name}": 192 for name in ("register", "gate", "cleanup")}
+GOOD |= CHEAPEST
+BAD: dict[str, float | str] = {
+    "ms_per_instance_100": 71.0,
+    "speedup_vs_eight_wide": 4.9,
+    "ms_per_instance_1000": 61.0,
+    "tower_calls_per_instance_1000": 1.3,
+    "speedup_vs_real_eight_wide": 4.9,
+    "speedup_from_first_launch": 4.9,
+    "aws_calls_to_work_per_instance_1000": 1.11,
+    "poll_lag_5min_p95_s": 5.1,
+    "jobs_1000": 21,
+    "result_to_continue_p95_s": 5.1,
+    "polls_5min_job": 13,
+    "cold_start_compiled_ratio_max": 1.3,
+    "usd_per_1000_lifecycles": 0.021,
+    "cpu_ms_per_batch_100": 200.0,
+    "reconcile_10000_s": 10.1,
+    "reconcile_10000_mb": 513.0,
+    "reconcile_speedup_vs_list": 49.0,
+    "reconcile_growth_20000_over_5000": 4.5,
+    **{f"memory_size_mb_{name}": 256 for name in ("register", "gate", "cleanup")},
+}
+WORK = Work(
+    invocations=10,
+    seconds=20,
+    cpu_seconds=5,
+    cold_starts=0,
+    cold_cpu_seconds=1,
+    peak_mb=60,
+    memory_mb=512,
+)
+
+
+# Percentiles
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.5, 3), (0.95, 5), (0, 1), (1, 5), (0.2, 1), (0.21, 2)])
+def test_a_percentile_is_the_value_of_the_nearest_rank(share: float, expected: float) -> None:
+    assert percentile([5, 1, 4, 2, 3], share) == expected
+
+
+def test_the_percentile_of_one_value_is_that_value() -> None:
+    assert percentile([7.0], 0.95) == 7
+
+
+# Waits, and what is wrong
+
+
+def ended(*hosts: str, finished: float | None) -> JobRecord:
+    return JobRecord(
+        id=1,
+        template="provision",
+        inventory="fleet",
+        limit=",".join(hosts),
+        status="successful",
+        created=0,
+        started=1,
+        finished=finished,
+        hosts=dict.fromkeys(hosts, "ok"),
+        addresses={},
+        cut_short=False,
+        explanation="",
+        extra_vars="",
+        launched_by="admin",
+        events_processed=True,
+    )
+
+
+def entered(instance_id: str, state: str, time: float) -> Transition:
+    return Transition(time=time, group="web", instance_id=instance_id, address="10.0.0.1", state=state)
+
+
+def test_an_instance_waits_from_its_readable_result_to_its_first_step_on() -> None:
+    transitions = [
+        entered("i-a", "Pending:Wait", 5),
+        entered("i-a", "Pending:Proceed", 14),
+        entered("i-a", "InService", 15),
+    ]
+    assert waits_for_continue([ended("i-a", finished=10)], transitions, event_lag=1) == {"i-a": 3}
+
+
+def test_who_has_no_result_or_has_not_gone_on_does_not_count_as_waiting() -> None:
+    transitions = [entered("i-a", "InService", 14)]
+    assert not waits_for_continue([ended("i-a", finished=None)], transitions, event_lag=1)
+    assert not waits_for_continue([ended("i-b", finished=10)], transitions, event_lag=1)
+
+
+def test_signs_of_life_and_announcements_are_counted_apart_from_the_work() -> None:
+    calls = Counter(
+        {
+            "autoscaling:CompleteLifecycleAction": 100,
+            "autoscaling:RecordLifecycleActionHeartbeat": 50,
+            "events:PutEvents": 20,
+            "ec2:DescribeInstances": 5,
+        }
+    )
+    figures = call_figures(calls, 100)
+    assert figures["aws_calls_per_instance_100"] == 1.75
+    assert figures["announcements_per_instance_100"] == 0.2
+    assert figures["heartbeats_per_instance_100"] == 0.5
+    assert figures["aws_calls_to_work_per_instance_100"] == 1.05
+
+
+def test_an_instance_in_no_job_or_in_two_is_wrong() -> None:
+    limits = [frozenset({"i-a", "i-b"}), frozenset({"i-b", "other"})]
+    assert wrong_jobs(["i-a", "i-b", "i-c"], limits) == ["i-b is in 2 jobs", "i-c is in 0 jobs"]
+
+
+def test_an_instance_that_served_never_or_twice_is_wrong() -> None:
+    transitions = [entered(each, "InService", 1) for each in ("i-a", "i-b", "i-b")]
+    assert wrong_services(["i-a", "i-b", "i-c"], transitions) == [
+        "i-b entered service 2 times",
+        "i-c entered service 0 times",
+    ]
+
+
+def test_nothing_is_wrong_with_no_storm() -> None:
+    assert not wrong_sizes([])
+
+
+# Prices
+
+
+def test_waiting_is_billed_by_memory_and_time() -> None:
+    waiting = replace(WORK, cpu_seconds=0)
+    assert waiting.billed_seconds(128) == waiting.billed_seconds(1769) == 20
+    assert waiting.price(512) == pytest.approx(20 * 0.5 * LAMBDA_GB_SECOND + 10 * LAMBDA_REQUEST)
+    assert waiting.cheapest() == 128
+
+
+def test_computing_takes_longer_with_less_than_one_cpu_and_not_shorter_with_more() -> None:
+    assert WORK.billed_seconds(1769) == 20
+    assert WORK.billed_seconds(3538) == 20
+    assert WORK.billed_seconds(128) == pytest.approx(15 + 5 * 1769 / 128)
+
+
+def test_every_cold_start_is_billed() -> None:
+    assert replace(WORK, cold_starts=2).billed_seconds(1769) == 22
+
+
+def test_more_memory_than_the_peak_has_to_be_left() -> None:
+    assert WORK.fits(120)
+    assert not WORK.fits(119)
+    assert replace(WORK, peak_mb=65).cheapest() == 192
+
+
+def test_no_memory_fits_a_function_that_is_larger_than_all() -> None:
+    assert replace(WORK, peak_mb=5000).cheapest() == 1769
+
+
+def test_the_price_is_the_sum_over_the_services() -> None:
+    usage = Usage({"register": WORK}, sqs_requests=1_000_000, log_bytes=1024**3, secret_calls=10_000, events=1_000_000)
+    prices = usage.price()
+    assert (prices["sqs"], prices["logs"], prices["secrets"]) == pytest.approx((0.40, 0.50, 0.05))
+    assert prices["events"] == pytest.approx(1.00)
+    figures = price_figures(usage)
+    assert figures["usd_per_1000_lifecycles"] == pytest.approx(sum(prices.values()))
+    assert figures["memory_size_mb_register"] == 512
+    assert "usd_register_at_128_mb" in figures
+
+
+def period(register: tuple[int, ...] = (), gate: tuple[int, ...] = (), cleanup: tuple[int, ...] = ()) -> Period:
+    """One in which functions took batches of these sizes, each for a second."""
+    by_name = {"register": register, "gate": gate, "cleanup": cleanup}
+    return Period(
+        began=0,
+        requests=[],
+        aws_calls=Counter({"sqs:SendMessageBatch": 2, "secretsmanager:GetSecretValue": 1}),
+        invocations={
+            name: [Invocation(name, 1, 2, messages, failed=False) for messages in sizes]
+            for name, sizes in by_name.items()
+        },
+        log_lines={"register": ["x" * 74]},
+    )
+
+
+def test_events_travel_by_tens_and_the_gates_messages_singly() -> None:
+    assert sqs_requests(period(register=(25,))) == 25 + 3 + 3 + 2
+    assert sqs_requests(period(gate=(3, 1))) == 8 + 2
+
+
+def test_terminations_count_as_if_they_were_a_thousand() -> None:
+    figures = {
+        "terminated_instances": 2000.0,
+        "jobs_1000": 1.0,
+        **{f"cpu_ms_{name}_100": 100.0 for name in ("register", "gate", "poll", "cleanup")},
+        **{f"cpu_ms_cold_{name}": 500.0 for name in ("register", "gate", "cleanup")},
+        **{f"memory_mb_{name}": 90.0 for name in ("register", "gate", "cleanup")},
+    }
+    memory = dict.fromkeys(("register", "gate", "cleanup"), 256)
+    launching = period(register=(500, 500), gate=(1, 2))
+    usage = usage_of(launching, period(cleanup=(2000, 2000)), figures, memory, at_once=2)
+    register, gate, cleanup = usage.works["register"], usage.works["gate"], usage.works["cleanup"]
+    assert (register.seconds, register.cpu_seconds) == (2, 1)
+    assert gate.cpu_seconds == pytest.approx(1 + 0.2)  # a thousand let in, and two looks that found a job running
+    assert (cleanup.invocations, cleanup.seconds, cleanup.cpu_seconds) == (1, 1, 2)
+    assert usage.secret_calls == 1 + 0.5 + 6
+    assert usage.events == 3000  # of each instance: registered, ready, retired
+
+
+def test_the_standing_price_counts_event_sources_alarms_and_metrics() -> None:
+    bare = {"Resources": {"Alarm": {"Type": "AWS::CloudWatch::Alarm"}}}
+    assert standing_price(TEMPLATE) > standing_price(bare) > standing_price({"Resources": {}}) > 0
+
+
+@pytest.mark.parametrize(
+    ("resource", "price"),
+    [
+        ({"Type": "AWS::CloudWatch::Alarm", "Properties": {"MetricName": "Errors"}}, 0.10),
+        (
+            {
+                "Type": "AWS::CloudWatch::Alarm",
+                "Properties": {"Metrics": [{"Expression": "a / b"}, {"MetricStat": {}}, {"MetricStat": {}}]},
+            },
+            0.20,
+        ),
+        ({"Type": "AWS::CloudWatch::Dashboard"}, 3.00),
+        ({"Type": "AWS::SQS::Queue"}, 0),
+    ],
+)
+def test_an_alarm_costs_for_each_metric_and_a_dashboard_as_a_whole(resource: dict[str, Any], price: float) -> None:
+    assert standing_price({"Resources": {"It": resource}}) - standing_price({"Resources": {}}) == pytest.approx(price)
+
+
+@pytest.mark.parametrize("function", ["RegisterFunction", "GateFunction", "CleanupFunction"])
+def test_the_memory_is_the_templates(function: str) -> None:
+    assert memory_size(TEMPLATE, function) >= 128
+
+
+def test_a_run_in_lambda_computes_with_its_memorys_share_of_a_cpu() -> None:
+    measured = {"reconcile_10000_with_cold_start_s": 9.0, "reconcile_10000_cpu_s": 4.0}
+    measured |= {"reconcile_10000_described_with_cold_start_s": 30.0, "reconcile_10000_described_cpu_s": 20.0}
+    figures = reconcile_in_lambda(measured, memory_mb=1769 // 2, every=5)
+    assert figures["reconcile_10000_s_in_lambda"] == pytest.approx(9 + 4, rel=0.01)
+    assert figures["reconcile_10000_described_s_in_lambda"] == pytest.approx(30 + 20, rel=0.01)
+    monthly = 30 * 24 * 12 * (13 * 884 / 1024 * LAMBDA_GB_SECOND + LAMBDA_REQUEST)
+    assert figures["usd_reconcile_10000_per_month"] == pytest.approx(monthly, rel=0.01)
+    assert reconcile_in_lambda(measured, 3538, every=5)["reconcile_10000_s_in_lambda"] == 9
+
+
+# Reconcile
+
+
+def test_the_figures_of_runs_compare_them_with_the_list_and_with_each_other() -> None:
+    runs = {
+        hosts: Run(hosts / 1000, hosts / 1000 + 1, 1.0, hosts / 5000, hosts / 10_000, 200.0, 50, 20) for hosts in SIZES
+    }
+    figures = reconcile_figures(runs, described=Run(30.0, 31.0, 20.0, 2.0, 1.0, 300.0, 50, 70), walk=250.0)
+    assert (figures["reconcile_20000_s"], figures["reconcile_growth_20000_over_5000"]) == (20, 4)
+    assert (figures["reconcile_speedup_vs_list"], figures["reconcile_run_speedup_vs_list"]) == (125, 25)
+    assert (figures["reconcile_10000_s"], figures["reconcile_10000_described_s"]) == (10, 30)
+
+
+def test_one_host_in_a_hundred_is_drifted() -> None:
+    world = drifted(2 * len(Drift))
+    instances = [each for own in world.members.values() for each in own]
+    assert len(world.rows) == len(instances) == 2 * len(Drift) * GROUP_SIZE
+    there = {row.name: row for row in world.rows}
+    right = {row.name: row for row in world.right_rows()}
+    differing = [name for name in there.keys() | right.keys() if there.get(name) != right.get(name)]
+    assert len(differing) == 2 * len(Drift)
+    assert wrong_hosts(world, tower_of(world)) != []
+
+
+def test_a_recycled_address_is_that_of_an_instance_without_a_host() -> None:
+    world = drifted(len(Drift))
+    hosted = {row.name for row in world.rows}
+    unhosted = {each.address for own in world.members.values() for each in own if each.instance_id not in hosted}
+    recycled = [row for row in world.rows if row.variables["ansible_host"] in unhosted]
+    assert [row.name for row in recycled] == [world.terminated[1].instance_id]
+
+
+def test_a_host_too_many_is_wrong_until_it_is_gone() -> None:
+    world = drifted(1)
+    tower = tower_of(world)
+    [former] = world.terminated
+    [sentence] = wrong_hosts(world, tower)
+    assert former.instance_id in sentence
+    tower.remove_host(former.instance_id, INVENTORY)
+    assert wrong_hosts(world, tower) == []
+
+
+def parsed(service: str, operation: str, aws: PreparedAws, **asked: str) -> Any:
+    """What botocore makes of an answer."""
+    service_model = get_session().get_service_model(service)
+    body = aws.answer("", urlencode({"Action": operation, **asked})).encode()
+    parser = create_parser(service_model.metadata["protocol"])
+    shape = service_model.operation_model(operation).output_shape
+    assert shape
+    return parser.parse({"body": body, "headers": {}, "status_code": 200}, shape)
+
+
+def test_botocore_reads_what_the_prepared_aws_writes() -> None:
+    world = drifted(1)
+    [machine, *_], [former] = world.members["web-000"], world.terminated
+    aws = PreparedAws(world, "token")
+    asked = {f"Filter.1.Value.{n}": each for n, each in enumerate([machine.instance_id, former.instance_id, "i-0"], 1)}
+    found = parsed("ec2", "DescribeInstances", aws, **asked)["Reservations"]
+    first, second = (each["Instances"][0] for each in found)
+    assert (first["InstanceId"], first["PrivateIpAddress"]) == (machine.instance_id, machine.address)
+    assert (first["State"]["Name"], second["State"]["Name"]) == ("running", "terminated")
+    assert {"Key": "aws:autoscaling:groupName", "Value": "web-000"} in first["Tags"]
+    members = parsed(
+        "autoscaling", "DescribeAutoScalingInstances", aws, **{"InstanceIds.member.1": machine.instance_id}
+    )
+    assert members["AutoScalingInstances"][0]["AutoScalingGroupName"] == "web-000"
+    assert aws.calls == {"DescribeInstances": 1, "DescribeAutoScalingInstances": 1}
+
+
+def test_the_prepared_auto_scaling_lists_groups_by_pages_with_or_without_instances() -> None:
+    aws = PreparedAws(drifted(GROUPS_PER_PAGE + 1), "token")
+    first = parsed("autoscaling", "DescribeAutoScalingGroups", aws)
+    second = parsed("autoscaling", "DescribeAutoScalingGroups", aws, NextToken=first["NextToken"])
+    groups = [*first["AutoScalingGroups"], *second["AutoScalingGroups"]]
+    assert [len(each["Instances"]) for each in groups] == [GROUP_SIZE] * (GROUPS_PER_PAGE + 1)
+    assert {"rollcall:inventory": INVENTORY}.items() <= {tag["Key"]: tag["Value"] for tag in groups[0]["Tags"]}.items()
+    alone = parsed("autoscaling", "DescribeAutoScalingGroups", aws, IncludeInstances="false")
+    assert not any(each.get("Instances") for each in alone["AutoScalingGroups"])
+
+
+def test_an_instance_is_described_as_long_windedly_as_ec2_does() -> None:
+    assert 9_000 <= len(INSTANCE) <= 10_000
+
+
+def test_what_a_run_should_not_have_to_say_is_wrong() -> None:
+    quiet = {"findings": [], "stopped": [], "troubles": [], "left": 0, "steps": [{"step": "removed"}]}
+    assert complaints(quiet) == []
+    assert complaints(quiet | {"troubles": [{"what": "group web"}], "left": 2}) == [
+        "{'what': 'group web'}",
+        "steps left to the next run: 2",
+    ]
+
+
+# Goals
+
+
+def test_figures_on_their_goals_meet_them() -> None:
+    assert not missed_goals(GOOD)
+    assert {goal.key for goal in GOALS} == GOOD.keys() - {"server", *CHEAPEST}
+
+
+@pytest.mark.parametrize("key", BAD)
+def test_each_figure_beyond_its_goal_is_a_miss(key: str) -> None:
+    assert len(missed_goals(GOOD | {key: BAD[key]})) >= 1
+    assert any(goal.key == key and goal.met(GOOD | {key: BAD[key]}) is False for goal in GOALS)
+
+
+@pytest.mark.parametrize("key", BAD)
+def test_what_was_not_measured_is_missed_on_the_model_and_left_out_on_a_real_server(key: str) -> None:
+    less = {other: value for other, value in GOOD.items() if other != key}
+    assert len(missed_goals(less)) >= 1
+    assert not missed_goals(less | {"server": "24.6.1"})
+    assert Goal("one", "one", at_most="other").met({"one": 5}) is None
+
+
+RATIOS = {
+    *("speedup_vs_eight_wide", "speedup_from_first_launch", "ms_per_instance_1000", "cold_start_compiled_ratio_max"),
+    *("reconcile_speedup_vs_list", "reconcile_growth_20000_over_5000"),
+}
+
+
+@pytest.mark.parametrize("key", BAD)
+def test_on_a_real_server_only_ratios_are_missed(key: str) -> None:
+    figures = GOOD | {key: BAD[key], "server": "24.6.1"}
+    assert len(missed_goals(figures)) == int(key in RATIOS)
+    verdicts = {row[0]: row[3] for row in tables(figures)[0].rows}
+    assert {verdicts[goal.words] for goal in GOALS if goal.key == key} == {"NO" if key in RATIOS else "-"}
+
+
+def test_memory_below_the_cheapest_that_fits_is_a_miss_too() -> None:
+    assert len(missed_goals(GOOD | {"memory_size_mb_gate": 128})) == 1
+
+
+def test_the_words_about_how_it_was_made_are_true() -> None:
+    words = " ".join(how_made(GOOD).split())
+    assert f"A job takes {JOB_TIME:.0f} s, {JOB_SPREAD:.0%}".replace("%", " %") in words
+    assert f"one instance at a time ({SEQUENTIAL}) or eight side by side ({EIGHT_WIDE})" in words
+    assert AT_ONCE == 8
+    assert f"groups of {GROUP_SIZE} instances" in words
+    assert f"{CALL * 1000:.0f} ms after each call and {PER_INSTANCE * 1000:.0f} ms more for each instance" in words
+    assert f"{PAGES} of the {COMPARED // PAGE_SIZE} pages" in words
+    assert f"{COMPARED:,} hosts, {PAGE_SIZE} a page" in words
+    assert RECONCILED == SIZES
+
+
+def test_tables_show_what_was_measured_and_leave_out_the_rest() -> None:
+    goals = tables({"server": "24.6.1", "speedup_vs_eight_wide": 4.5})[0]
+    assert [row[:4] for row in goals.rows] == [("times faster than eight-wide, same run", "4.5", ">= 5", "NO")]
+    assert "| 4.5 | >= 5 | NO |" in markdown(goals)
+
+
+@pytest.mark.parametrize(
+    ("figures", "wrong", "exit_code"),
+    [
+        (GOOD, [], 0),
+        (GOOD | {"jobs_1000": 21}, [], 1),
+        (GOOD, ["i-a is in 2 jobs"], 1),
+        ({"server": "24.6.1", "ms_per_instance_100": 60.0}, [], 0),
+        ({"server": "24.6.1", "ms_per_instance_100": 600.0, "speedup_vs_eight_wide": 5.0}, [], 0),
+        ({"server": "24.6.1", "ms_per_instance_100": 60.0, "speedup_vs_eight_wide": 4.9}, [], 1),
+    ],
+)
+def test_a_missed_goal_and_a_wrong_result_fail_the_bench(
+    figures: dict[str, float | str],
+    wrong: list[str],
+    exit_code: int,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert conclude(View(), tmp_path / "bench", Findings(figures, wrong)) == exit_code
+    assert json.loads((tmp_path / "bench.json").read_text()) == {**figures, "wrong_results": len(wrong)}
+    assert (tmp_path / "bench.md").exists()
+    said = capsys.readouterr().out
+    missed = "Goal missed: jobs for 1,000 launches: 21, and the goal is <= 20"
+    assert (missed in said) == (figures.get("jobs_1000") == 21)
+    assert all(sentence in said for sentence in wrong)
+
+
+def test_the_cpu_of_our_own_code_is_measured_for_each_function() -> None:
+    figures = cpu_ms_per_batch_100()
+    own = {figures[f"own_cpu_ms_{name}_100"] for name in ("register", "gate", "cleanup")}
+    assert min(own) > 0
+    assert figures["cpu_ms_per_batch_100"] == max(own)

@@ -1,0 +1,448 @@
+"""The dashboard shows what is measured, all of it, each in its place, and CloudWatch takes it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from unit.emitted import emitted_metrics
+from unit.project.test_template import (
+    ALARMS,
+    DAY,
+    FUNCTIONS,
+    QUEUES,
+    REPOSITORY,
+    RESOURCES,
+    TEMPLATE,
+    of_type,
+    target,
+    timeout_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+    from pathlib import Path
+
+type Json = dict[str, Any]
+
+COLUMNS = 24  # CloudWatch API reference, "Dashboard body structure and syntax"
+HEIGHT_MAX = 1000  # the same
+WIDGETS_MAX = 500  # the same
+ALARMS_MAX = 100  # of an alarm widget: the same
+METRICS_OF_WIDGET = 500  # CloudWatch user guide, "CloudWatch service quotas"
+METRICS_OF_DASHBOARD = 2500  # the same
+SEARCH_MAX = 1024  # characters; CloudWatch user guide, "CloudWatch search expression syntax"
+GROUPS = 100  # Auto Scaling groups that the quotas have to hold for
+OTHER_VALUES = 8  # of any other dimension: functions, channels, severities
+LOG_GROUPS_MAX = 50  # of a query; CloudWatch Logs user guide, "CloudWatch Logs quotas"
+
+# Dimensions of what AWS emits. SQS developer guide, "Available CloudWatch metrics for Amazon SQS"; Lambda developer
+# guide, "Types of metrics for Lambda functions".
+AWS_METRICS = {
+    **dict.fromkeys(
+        (
+            ("AWS/SQS", "ApproximateAgeOfOldestMessage"),
+            ("AWS/SQS", "ApproximateNumberOfMessagesDelayed"),
+            ("AWS/SQS", "ApproximateNumberOfMessagesNotVisible"),
+            ("AWS/SQS", "ApproximateNumberOfMessagesVisible"),
+        ),
+        "QueueName",
+    ),
+    **dict.fromkeys(
+        (
+            ("AWS/Lambda", "ConcurrentExecutions"),
+            ("AWS/Lambda", "Duration"),
+            ("AWS/Lambda", "Errors"),
+            ("AWS/Lambda", "Throttles"),
+        ),
+        "FunctionName",
+    ),
+}
+NOT_SHOWN = {  # what is emitted and not on the dashboard, and why
+    **dict.fromkeys(
+        (
+            ("Evicted", "group"),
+            ("SecondsToRegistered", "group"),
+            ("SecondsToProvisioned", "group"),
+        ),
+        "in all it is shown; by group it is for those who look into one",
+    ),
+    **dict.fromkeys((("AlertsSent", "service"), ("AlertsLost", "service")), "an alarm's; by channel it is shown"),
+}
+OPTIONAL = ("HasAlerts", "HasChef")  # conditions under which the dashboard shows more
+SEARCH = re.compile(
+    r"SEARCH\('\{(?P<namespace>[\w/]+),(?P<dimensions>[\w,]+)\} "
+    r"MetricName=\"(?P<name>\w+)\"', '(?P<stat>\w+)', (?P<period>\d+)\)"
+)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A metric in a widget. dimensions: names, with values but for those that are searched for."""
+
+    namespace: str
+    name: str
+    dimensions: tuple[tuple[str, str | None], ...]
+    stat: str
+    period: int
+    visible: bool = True
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset(name for name, _ in self.dimensions)
+
+
+def resolved(text: str, given: Json, holding: Collection[str]) -> str:
+    """What CloudFormation makes of the body: every reference of the template becomes the name of what it is to."""
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1]
+        if name.startswith("!"):
+            return f"${{{name[1:]}}}"
+        if name in given:
+            condition, having, lacking = given[name]["Fn::If"]
+            assert condition in OPTIONAL
+            return resolved(having["Fn::Sub"], {}, holding) if condition in holding else str(lacking)
+        logical, _, attribute = name.partition(".")
+        if logical in TEMPLATE["Parameters"]:
+            return str(TEMPLATE["Parameters"][logical]["Default"])
+        assert logical in RESOURCES or name in ("AWS::StackName", "AWS::Region"), name
+        if attribute == "Arn":
+            return f"arn:aws:cloudwatch:us-east-1:123456789012:alarm:{logical}"
+        assert attribute in ("", "QueueName")
+        return logical
+
+    return re.sub(r"\$\{([^}]+)\}", value, text)
+
+
+def body(holding: Collection[str] = OPTIONAL) -> Json:
+    text, given = of_type("AWS::CloudWatch::Dashboard")["Dashboard"]["DashboardBody"]["Fn::Sub"]
+    told: Json = json.loads(resolved(text, given, holding))
+    return told
+
+
+BODY = body()
+WIDGETS: list[Json] = BODY["widgets"]
+METRIC_WIDGETS = {each["properties"]["title"]: each["properties"] for each in WIDGETS if each["type"] == "metric"}
+
+
+def shown_by(properties: Json) -> Iterator[Shown]:
+    """Every metric of a widget, also those that a search finds."""
+    for *plain, options in properties["metrics"]:
+        if plain:
+            namespace, name, *dimensions = plain
+            pairs = tuple(zip(dimensions[::2], dimensions[1::2], strict=True))
+            stat, period = options.get("stat", properties.get("stat")), properties["period"]
+            yield Shown(namespace, name, pairs, stat, period, options.get("visible", True))
+            continue
+        expression = options["expression"]
+        searches = list(SEARCH.finditer(expression))
+        assert len(searches) == expression.count("SEARCH("), f"a search that is not understood: {expression}"
+        for each in searches:
+            assert len(each[0]) <= SEARCH_MAX
+            dimensions_found = tuple((name, None) for name in each["dimensions"].split(","))
+            yield Shown(each["namespace"], each["name"], dimensions_found, each["stat"], int(each["period"]))
+
+
+SHOWN = [(title, each) for title, properties in METRIC_WIDGETS.items() for each in shown_by(properties)]
+ALARMED = [
+    (name, metric["Namespace"], metric["MetricName"], metric["Dimensions"])
+    for name, alarm in ALARMS.items()
+    for metric in (
+        [each["MetricStat"]["Metric"] for each in alarm["Metrics"] if "MetricStat" in each]
+        if "Metrics" in alarm
+        else [alarm]
+    )
+]
+
+
+def services() -> set[str]:
+    return {name.removesuffix("Function").lower() for name in FUNCTIONS}
+
+
+# What is shown is measured, and what is measured is shown
+
+
+def test_every_metric_of_ours_on_the_dashboard_is_emitted_with_these_dimensions() -> None:
+    emitted = emitted_metrics()
+    ours = [(title, each) for title, each in SHOWN if each.namespace == "Rollcall"]
+    assert len(ours) > 30
+    for title, each in ours:
+        assert (each.name, each.names) in emitted, f"{title}: nobody emits {each.name} by {sorted(each.names)}"
+
+
+def test_every_metric_of_ours_that_an_alarm_watches_is_emitted_with_these_dimensions() -> None:
+    emitted = emitted_metrics()
+    for alarm, namespace, name, dimensions in ALARMED:
+        if namespace == "Rollcall":
+            names = frozenset(each["Name"] for each in dimensions)
+            assert (name, names) in emitted, f"{alarm}: nobody emits {name} by {sorted(names)}"
+
+
+def test_nothing_is_emitted_for_nobody() -> None:
+    shown = {(each.name, each.names) for _, each in SHOWN if each.namespace == "Rollcall"}
+    left_out = {(name, frozenset({dimension})) for name, dimension in NOT_SHOWN}
+    assert emitted_metrics() - shown == left_out
+
+
+def test_the_values_of_dimensions_are_those_that_there_are() -> None:
+    alarmed = [(alarm, each["Name"], each["Value"]) for alarm, _, _, dimensions in ALARMED for each in dimensions]
+    shown = [(title, name, value) for title, each in SHOWN for name, value in each.dimensions if value is not None]
+    known = {
+        "service": services(),
+        "class": {"Permanent", "Transient"},
+        "QueueName": set(QUEUES),
+        "FunctionName": set(FUNCTIONS),
+    }
+    for where, name, value in [*shown, *alarmed]:
+        assert (target(value) if isinstance(value, dict) else value) in known[name], f"{where}: {name} {value}"
+
+
+def test_every_metric_of_aws_is_one_that_aws_documents() -> None:
+    alarmed = [(where, namespace, name, {each["Name"] for each in its}) for where, namespace, name, its in ALARMED]
+    shown = [(title, each.namespace, each.name, set(each.names)) for title, each in SHOWN]
+    for where, namespace, name, dimensions in [*alarmed, *shown]:
+        if namespace != "Rollcall":
+            assert dimensions == {AWS_METRICS[namespace, name]}, where
+
+
+@pytest.mark.parametrize(
+    ("metric", "resources"),
+    [
+        ("ApproximateAgeOfOldestMessage", {name for name in QUEUES if "DeadLetter" not in name}),
+        ("ApproximateNumberOfMessagesVisible", set(QUEUES)),
+        ("ApproximateNumberOfMessagesNotVisible", {name for name in QUEUES if "DeadLetter" not in name}),
+        ("Errors", set(FUNCTIONS)),
+        ("Duration", set(FUNCTIONS)),
+        ("Throttles", set(FUNCTIONS)),
+        ("ConcurrentExecutions", set(FUNCTIONS)),
+    ],
+)
+def test_no_queue_and_no_function_is_forgotten(metric: str, resources: set[str]) -> None:
+    assert {each.dimensions[0][1] for _, each in SHOWN if each.name == metric} == resources
+
+
+@pytest.mark.parametrize(
+    "metric", ["SecondsToRegistered", "SecondsToProvisioned", "SecondsToReady", "SecondsToRetired"]
+)
+def test_waits_are_shown_as_percentiles(metric: str) -> None:
+    stats = Counter(each.stat for _, each in SHOWN if each.name == metric and each.names == {"service"})
+    assert stats.keys() == {"p50", "p95", "p99"}
+
+
+def test_counts_are_summed_and_nothing_else_is() -> None:
+    lasting = {"FailingFor", "Findings", "TowerLatency", "TimeToServing"}
+    for title, each in SHOWN:
+        if each.namespace == "Rollcall":
+            timed = each.name in lasting or each.name.startswith("SecondsTo")
+            assert (each.stat == "Sum") != timed, f"{title}: {each.name} by {each.stat}"
+
+
+def test_a_sum_over_functions_leaves_none_out() -> None:
+    """Where it names them. A search finds them all."""
+    retired = [each.dimensions[0][1] for _, each in SHOWN if each.name == "Retired" and each.dimensions[0][1]]
+    assert sorted(map(str, retired)) == ["cleanup", "gate", "register"]
+    options = [each[-1] for each in METRIC_WIDGETS["Instances, in the time shown"]["metrics"]]
+    summed = [each["id"] for each in options if "id" in each]
+    assert all("retired" in each for each in summed)
+    assert [each["visible"] for each in options if "id" in each] == [False] * len(retired)
+    assert [each["expression"] for each in options if "expression" in each] == ['SUM(METRICS("retired"))']
+
+
+def test_what_a_group_is_called_is_the_label_of_its_line() -> None:
+    for title, properties in METRIC_WIDGETS.items():
+        for *plain, options in properties["metrics"]:
+            if not plain and options["expression"].startswith("SEARCH("):
+                found = SEARCH.match(options["expression"])
+                assert found
+                assert f"${{PROP('Dim.{found['dimensions']}')}}" in options["label"], title
+
+
+# Alarms
+
+
+@pytest.mark.parametrize("holding", [OPTIONAL, *((each,) for each in OPTIONAL), ()])
+def test_every_alarm_that_the_stack_has_is_on_the_dashboard(holding: Collection[str]) -> None:
+    [widget] = [each for each in body(holding)["widgets"] if each["type"] == "alarm"]
+    shown = [arn.rpartition(":")[2] for arn in widget["properties"]["alarms"]]
+    expected = {name for name in ALARMS if RESOURCES[name].get("Condition") in (None, *holding)}
+    assert sorted(shown) == sorted(expected)
+    assert len(shown) <= ALARMS_MAX
+    assert widget["properties"]["sortBy"] == "stateUpdatedTimestamp"  # which shows those in alarm first
+
+
+def lines(title: str) -> list[float]:
+    """The thresholds drawn in a widget."""
+    return [each["value"] for each in METRIC_WIDGETS[title]["annotations"]["horizontal"]]
+
+
+def test_the_lines_are_where_alarms_sound() -> None:
+    ages = {ALARMS[f"{name}AgeAlarm"]["Threshold"] for name in ("Launch", "Gate", "Terminate")}
+    assert set(lines("Age of the oldest message, s (good: minutes)")) == ages
+    assert lines("Alert: age of the oldest message, s") == [ALARMS["AlertAgeAlarm"]["Threshold"]]
+    assert ALARMS["TransientFailureAlarm"]["Threshold"] == {"Ref": "AlertAfter"}
+    assert lines("Failing for, s (good: none)") == [TEMPLATE["Parameters"]["AlertAfter"]["Default"]]
+
+
+def test_the_lines_of_durations_are_where_functions_are_cut_off() -> None:
+    assert lines("Functions: duration, p95, ms") == [1000 * timeout_of("RegisterFunction")]
+    assert {timeout_of(name) for name in ("RegisterFunction", "GateFunction", "CleanupFunction")} == {110}
+    assert lines("Reconcile: how long a run takes, ms") == [1000 * timeout_of("ReconcileFunction")]
+    assert lines("Doctor: longest run, ms, two weeks") == [1000 * timeout_of("DoctorFunction")]
+    assert lines("Functions: batches at once") == [TEMPLATE["Parameters"]["BatchesAtOnce"]["Default"]]
+
+
+# Its place in CloudWatch
+
+
+def test_widgets_lie_within_the_grid_and_not_on_each_other() -> None:
+    for each in WIDGETS:
+        assert 0 <= each["x"] < each["x"] + each["width"] <= COLUMNS
+        assert 0 < each["height"] <= HEIGHT_MAX
+    for one, other in combinations(WIDGETS, 2):
+        apart_across = one["x"] + one["width"] <= other["x"] or other["x"] + other["width"] <= one["x"]
+        apart_down = one["y"] + one["height"] <= other["y"] or other["y"] + other["height"] <= one["y"]
+        assert apart_across or apart_down, (one["properties"], other["properties"])
+
+
+def test_the_grid_has_no_holes() -> None:
+    covered = sum(each["width"] * each["height"] for each in WIDGETS)
+    assert covered == COLUMNS * max(each["y"] + each["height"] for each in WIDGETS)
+
+
+def test_the_quotas_hold_for_a_hundred_groups() -> None:
+    sizes = Counter(title for title, each in SHOWN for _ in range(1 if each.dimensions[0][1] else found(each.names)))
+    assert max(sizes.values()) <= METRICS_OF_WIDGET
+    assert sizes.total() <= METRICS_OF_DASHBOARD
+    assert len(WIDGETS) <= WIDGETS_MAX
+
+
+def found(dimensions: frozenset[str]) -> int:
+    """Metrics that a search finds at most."""
+    return GROUPS if dimensions == {"group"} else OTHER_VALUES
+
+
+def test_every_widget_is_of_this_region_with_a_title_of_its_own() -> None:
+    drawn = [each["properties"] for each in WIDGETS if each["type"] in ("metric", "log")]
+    assert {each["region"] for each in drawn} == {"AWS::Region"}
+    titles = [each["properties"]["title"] for each in WIDGETS if each["type"] != "text"]
+    assert all(titles)
+    assert len(set(titles)) == len(titles)
+
+
+@pytest.mark.parametrize("title", METRIC_WIDGETS)
+def test_a_widgets_period_is_one_that_its_metrics_are_kept_at(title: str) -> None:
+    for each in shown_by(METRIC_WIDGETS[title]):
+        assert each.period % 60 == 0
+        assert each.period == METRIC_WIDGETS[title]["period"], each.name
+        assert each.stat in ("Sum", "Maximum", "p50", "p95", "p99"), each.name
+
+
+def test_what_is_shown_is_as_new_as_can_be_and_each_period_is_obeyed() -> None:
+    assert BODY["periodOverride"] == "inherit"
+    for title, properties in METRIC_WIDGETS.items():
+        a_point_a_day = properties["period"] == DAY
+        assert properties.get("liveData", False) != a_point_a_day, title
+        assert ("start" in properties) == a_point_a_day, title  # six hours may have no such point
+
+
+def test_numbers_are_of_the_time_shown() -> None:
+    numbers = {title: each for title, each in METRIC_WIDGETS.items() if each.get("view") == "singleValue"}
+    assert all(each["setPeriodToTimeRange"] for each in numbers.values())
+    assert {each.stat for title, each in SHOWN if title in numbers} == {"Sum"}
+
+
+@pytest.mark.parametrize("title", METRIC_WIDGETS)
+def test_a_line_is_told_from_the_others(title: str) -> None:
+    visible = [each[-1] for each in METRIC_WIDGETS[title]["metrics"] if each[-1].get("visible", True)]
+    labels = [each["label"] for each in visible]
+    colors = [each["color"] for each in visible if "color" in each]
+    assert len(set(labels)) == len(labels)
+    assert len(set(colors)) == len(colors)
+
+
+def test_two_stacks_and_two_regions_have_dashboards_of_their_own() -> None:
+    dashboard = of_type("AWS::CloudWatch::Dashboard")["Dashboard"]
+    assert dashboard["DashboardName"] == {"Fn::Sub": "${AWS::StackName}-${AWS::Region}"}
+
+
+# Logs
+
+
+def test_the_newest_errors_are_of_every_function() -> None:
+    [log] = [each["properties"] for each in WIDGETS if each["type"] == "log"]
+    sources = re.findall(r"SOURCE '(\w+)'", log["query"])
+    assert set(sources) == set(of_type("AWS::Logs::LogGroup"))
+    assert len(sources) <= LOG_GROUPS_MAX
+    assert "alert = 1" in log["query"]
+    assert "sort @timestamp desc" in log["query"]
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("2026-11-21T10:00:00.000Z 4f0c Task timed out after 110.00 seconds", True),
+        ("[ERROR] Runtime.ImportModuleError: Unable to import module 'app'", True),
+        ("RequestId: 4f0c Error: Runtime exited with error: signal: killed", True),
+        ("INIT_START Runtime Version: python:3.13.v51", False),
+        ("REPORT RequestId: 4f0c Duration: 2.31 ms Billed Duration: 3 ms", False),
+    ],
+)
+def test_what_lambda_itself_says_of_a_function_that_broke_is_among_them(line: str, told: bool) -> None:
+    [log] = [each["properties"] for each in WIDGETS if each["type"] == "log"]
+    [pattern] = re.findall(r"@message like /(.+?)/", log["query"])
+    assert bool(re.search(pattern, line)) == told
+
+
+def test_the_text_leads_to_every_log() -> None:
+    [text] = [each["properties"]["markdown"] for each in WIDGETS if each["type"] == "text"]
+    assert set(re.findall(r"log-group/(\w+)\)", text)) == set(of_type("AWS::Logs::LogGroup"))
+
+
+# The picture
+
+
+class Titles(HTMLParser):
+    """The titles of the widgets that were drawn."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self._within = False
+        self.cut: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        classes = (dict(attrs).get("class") or "").split()
+        self._within = "title" in classes
+        if "cut" in classes:
+            self.cut.append("")
+
+    def handle_data(self, data: str) -> None:
+        if self._within:
+            self.found.append(data)
+            self._within = False
+
+
+def test_the_picture_has_every_widget_and_no_title_that_does_not_fit(tmp_path: Path) -> None:
+    out = tmp_path / "build" / "dashboard.html"
+    done = subprocess.run(
+        [sys.executable, str(REPOSITORY / "scripts" / "dashboard.py"), "--out", str(out)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    titles = Titles()
+    titles.feed(out.read_text())
+    assert titles.found == [each["properties"]["title"] for each in WIDGETS if each["type"] != "text"]
+    assert titles.cut == []

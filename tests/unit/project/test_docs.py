@@ -1,0 +1,321 @@
+"""The pages people read: every link leads somewhere, and what stands in their tables is what the code says."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections import Counter
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import reconcile as reconcile_script
+import redrive as redrive_script
+from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
+
+from contract.roles import NEEDED, SOMETIMES
+from rollcall.domain import errors
+from rollcall.domain import event_fields as told
+from rollcall.domain.reports import Event
+from rollcall.reconcile.steps import Kind
+from rollcall.telemetry.announcer import METRICS
+from rollcall.telemetry.event_details import IN_TROUBLE
+from rollcall.telemetry.reconcile_details import BREAKER_TRIPPED
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable, Iterator
+
+REPOSITORY = Path(__file__).parents[3]
+DOCS = REPOSITORY / "docs"
+FRONT_PAGE = REPOSITORY / "README.md"
+PAGES = {
+    str(page.relative_to(REPOSITORY)): page
+    for page in (FRONT_PAGE, REPOSITORY / "functions" / "README.md", *sorted(DOCS.glob("*.md")))
+}
+SOURCES = [
+    *sorted((REPOSITORY / "layers").rglob("*.py")),
+    *sorted((REPOSITORY / "functions").rglob("*.py")),
+    *sorted((REPOSITORY / "scripts").glob("*.py")),
+]
+PACKAGE = REPOSITORY / "layers" / "common" / "rollcall"
+TEMPLATE: dict[str, Any] = yaml_parse((REPOSITORY / "template.yaml").read_text())
+FRONT_PAGE_LINES = 150
+FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+SPAN = re.compile(r"`[^`\n]+`")
+LINK = re.compile(r"\[[^\]\[]*\]\(([^)\s]+)\)")
+# Words that say less than they could at three in the morning. What the code prints stands between backticks.
+VAGUE = re.compile(
+    r"\b(struck off|str(?:ik|uck)\w* off|signs? of life|(?:is|are|was|were) told|tells? of|told of|nobody|somebody"
+    r"|makes? way|awaited|dust has|in the way|finished elsewhere|the brake)\b",
+    re.IGNORECASE,
+)
+
+
+def prose(page: Path) -> str:
+    """A page without its code blocks."""
+    return FENCE.sub("", page.read_text())
+
+
+def code_in(page: Path) -> list[str]:
+    """What stands in a page as code: its blocks, and what is between backticks."""
+    return [*FENCE.findall(page.read_text()), *SPAN.findall(prose(page))]
+
+
+def anchors_of(page: Path) -> list[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
+    return [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
+
+
+def tables_in(page: Path, first_header: str) -> list[list[list[str]]]:
+    """The rows of the tables whose first column is headed so."""
+    tables: list[list[list[str]]] = []
+    for block in re.findall(r"(?:^\|.*\n)+", prose(page), re.MULTILINE):
+        header, _, *rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in block.splitlines()]
+        if header[0].strip() == first_header:
+            tables.append(rows)
+    return tables
+
+
+def rows_of(page: Path, first_header: str) -> list[list[str]]:
+    """The rows of the one table whose first column is headed so."""
+    [table] = tables_in(page, first_header)
+    return table
+
+
+def named(cells: Iterable[str]) -> list[str]:
+    """What is named in cells, between backticks."""
+    return [name for cell in cells for name in re.findall(r"`([^`]+)`", cell)]
+
+
+def sourced(pattern: str, paths: Iterable[Path] = SOURCES) -> set[str]:
+    return {found for path in paths for found in re.findall(pattern, path.read_text())}
+
+
+# The pages
+
+
+def test_the_front_page_is_short_and_has_the_two_commands_to_try_it() -> None:
+    text = FRONT_PAGE.read_text()
+    assert len(text.splitlines()) <= FRONT_PAGE_LINES
+    assert {"make demo", "make test"} <= {line.partition("#")[0].strip() for line in text.splitlines()}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_link_leads_to_a_file_and_a_heading_that_are_there(name: str) -> None:
+    page = PAGES[name]
+    for link in LINK.findall(SPAN.sub("", prose(page))):
+        if re.match(r"https?:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), f"{name}: {link}"
+        assert not anchor or anchor in anchors_of(target), f"{name}: {link}"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_two_headings_of_a_page_have_one_anchor(name: str) -> None:
+    assert [each for each, times in Counter(anchors_of(PAGES[name])).items() if times > 1] == []
+
+
+def test_the_front_page_leads_to_every_page() -> None:
+    linked = {(REPOSITORY / link.partition("#")[0]).resolve() for link in LINK.findall(FRONT_PAGE.read_text())}
+    assert linked >= set(PAGES.values()) - {FRONT_PAGE}
+
+
+def test_pages_that_messages_name_are_there() -> None:
+    sources = [*SOURCES, REPOSITORY / "template.yaml"]
+    assert sourced(r"docs/[\w-]+\.md", sources) <= set(PAGES)
+    assert sourced(r"README,", sources) == set()
+
+
+def test_the_layout_names_every_module() -> None:
+    modules = {path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py"}
+    rows = dict(re.findall(r"^\| `(\w+)/` \| (.*)", (DOCS / "development.md").read_text(), re.MULTILINE))
+    assert {each for each in modules if f"`{each.stem}`" not in rows.get(each.parent.name, "")} == set()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_pages_use_plain_words(name: str) -> None:
+    lines = SPAN.sub("", prose(PAGES[name])).splitlines()
+    assert [line for line in lines if VAGUE.search(line)] == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_make_target_that_a_page_names_is_there(name: str) -> None:
+    targets = set(re.findall(r"^([a-z-]+):.*##", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
+    assert {target for code in code_in(PAGES[name]) for target in re.findall(r"\bmake ([a-z-]+)", code)} <= targets
+
+
+# What stands in the tables
+
+
+def test_the_parameters_are_those_of_the_template_with_their_defaults() -> None:
+    documented = {named([row[0]])[0]: row[-1] for row in rows_of(DOCS / "install.md", "parameter")}
+    words = {None: "\N{EN DASH}", "": "none"}
+    defaults = {name: each.get("Default") for name, each in TEMPLATE["Parameters"].items()}
+    assert documented == {name: words.get(default, f"`{default}`") for name, default in defaults.items()}
+
+
+def test_the_tags_are_those_that_are_read() -> None:
+    documented = named(row[0] for row in rows_of(DOCS / "groups.md", "tag"))
+    assert sorted(documented) == sorted(sourced(r'"(rollcall:[a-z-]+)"', [PACKAGE / "domain" / "settings.py"]))
+
+
+def test_the_roles_are_those_that_the_contract_tests_prove_to_be_enough() -> None:
+    documented = [[cell.replace("`", "") for cell in row] for row in rows_of(DOCS / "install.md", "role")]
+    needed = [[f"*{each.role}*", each.objects, each.purpose] for each in NEEDED]
+    assert documented == needed + [[f"*{each.role}*, sometimes", each.objects, each.purpose] for each in SOMETIMES]
+
+
+def test_the_errors_are_those_of_the_taxonomy_and_those_that_stand_in_their_place() -> None:
+    taxonomy = {each.__name__ for kind in (errors.Transient, errors.Permanent) for each in kind.__subclasses__()}
+    own = {name for name in taxonomy if hasattr(errors, name)}
+    documented = named(row[0] for row in rows_of(DOCS / "troubleshooting.md", "name"))
+    assert sorted(documented) == sorted({*own, IN_TROUBLE, BREAKER_TRIPPED})
+
+
+def test_the_findings_of_reconcile_are_all_there() -> None:
+    assert sorted(named(row[0] for row in rows_of(DOCS / "reconcile.md", "finding"))) == sorted(Kind)
+
+
+def test_the_findings_of_doctor_are_all_there() -> None:
+    tables = tables_in(DOCS / "doctor.md", "finding")
+    bulk = {"BULK_HOST_MAX_CREATE", "BULK_HOST_MAX_DELETE"}  # made in a loop
+    assert set(named(row[0] for table in tables for row in table)) == findings_of_doctor() | bulk
+
+
+def test_the_alarms_are_those_of_the_template() -> None:
+    kind = "AWS::CloudWatch::Alarm"
+    alarms = {name.removesuffix("Alarm") for name, each in TEMPLATE["Resources"].items() if each["Type"] == kind}
+    assert sorted(named(row[0] for row in rows_of(DOCS / "operating.md", "alarm"))) == sorted(alarms)
+
+
+def test_the_metrics_are_those_that_are_written() -> None:
+    written = {name for pair in METRICS.values() for name in pair if name} | set(metrics_written())
+    assert sorted(named(row[0] for row in rows_of(DOCS / "events-and-metrics.md", "metric"))) == sorted(written)
+
+
+def test_the_events_are_those_that_are_published() -> None:
+    kind = re.compile(r"[A-Z]\w+( [A-Z]\w+){1,2}")
+    others = {text for text in vars(told).values() if isinstance(text, str) and kind.fullmatch(text)}
+    documented = named(row[0] for row in tables_in(DOCS / "events-and-metrics.md", "detail type")[0])
+    assert sorted(documented) == sorted({*Event, *others})
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_sample_of_an_event_has_the_fields_of_the_whole_one(name: str) -> None:
+    samples = [json.loads(path.read_text()) for path in (REPOSITORY / "events" / "announced").glob("*.json")]
+    fields = {each["detail-type"]: set(each["detail"]) for each in samples}
+    for block in FENCE.findall(PAGES[name].read_text()):
+        if '"detail":' in block:
+            for event in _objects(block.partition("\n")[2].removesuffix("```")):
+                assert set(event["detail"]) == fields[event["detail-type"]], event
+
+
+def _objects(text: str) -> Iterator[dict[str, Any]]:
+    """The JSON objects that stand one behind the other."""
+    decoder = json.JSONDecoder()
+    while text := text.lstrip():
+        event, end = decoder.raw_decode(text)
+        yield event
+        text = text[end:]
+
+
+@pytest.mark.parametrize(
+    ("page", "parser", "elsewhere"),
+    [
+        ("reconcile.md", reconcile_script._parser(), {"--help", "--stack"}),
+        ("operating.md", redrive_script._parser(), {"--help", "--stack", "--send"}),
+    ],
+)
+def test_the_options_of_a_script_are_all_there(page: str, parser: argparse.ArgumentParser, elsewhere: set[str]) -> None:
+    known = {option for action in parser._actions for option in action.option_strings if option.startswith("--")}
+    documented = {name.partition(" ")[0] for name in named(row[0] for row in rows_of(DOCS / page, "option"))}
+    assert documented == known - elsewhere
+
+
+def test_what_a_log_is_said_to_hold_is_what_the_code_writes() -> None:
+    text = "".join(path.read_text() for path in SOURCES)
+    code = re.sub(r'"\s*\n\s*f?"', "", text)  # where a text goes on in the next line
+    for table in tables_in(REPOSITORY / "functions" / "README.md", "in its log"):
+        for words in named(row[0] for row in table):
+            for part in re.split(r"…|: |\b[A-Z]+\b|i-…", words):  # what differs from line to line
+                assert part.strip(" :,") in code, words
+
+
+# Read from the code
+
+
+def metrics_written() -> Iterator[str]:
+    """The names of the metrics that are counted or timed by themselves."""
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-2:-1] == ["measures"] and node.args:
+                yield from _texts(node.args[0], {})
+
+
+def findings_of_doctor() -> set[str]:
+    """The last part of the key of everything that doctor finds; … stands for a name."""
+    modules = (
+        "doctor/group_settings",
+        "doctor/unreadable",
+        "domain/tag_support",
+        "hosts/jobs",
+        "checks/load_balancers",
+    )
+    paths = [*PACKAGE.glob("doctor/*_findings.py"), *(PACKAGE / f"{each}.py" for each in modules)]
+    found: set[str] = set()
+    for path in paths:
+        module = ast.parse(path.read_text())
+        shared = _assigned(module.body)
+        for function in ast.walk(module):
+            if isinstance(function, ast.FunctionDef):
+                found |= set(_found_in(function, {**shared, **_assigned(list(ast.walk(function)))}))
+    return found - {"…: …"}  # an objection, behind the tag that it is about
+
+
+def _found_in(function: ast.FunctionDef, known: dict[str, ast.expr]) -> Iterator[str]:
+    causes = function.returns is not None and ast.unparse(function.returns) == "tuple[str, str]"  # and a remedy
+    for node in ast.walk(function):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            place = {"breaks": 1, "warns": 1, "say": 1, "Finding": 1, "Objection": 0}.get(node.func.id)
+            given = [each.value for each in node.keywords if each.arg == "what"]
+            if place is not None:
+                yield from _texts([*given, *node.args[place : place + 1]][0], known)
+        elif causes and isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple):
+            yield from _texts(node.value.elts[0], known)
+
+
+def _assigned(nodes: Iterable[ast.AST]) -> dict[str, ast.expr]:
+    """What names stand for, where that is assigned once and for all."""
+    known: dict[str, ast.expr] = {}
+    for node in nodes:
+        if isinstance(node, ast.Assign):
+            target, value = node.targets[0], node.value
+            if isinstance(target, ast.Name):
+                known[target.id] = value
+            elif isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+                known |= {ast.unparse(name): each for name, each in zip(target.elts, value.elts, strict=True)}
+    return known
+
+
+def _texts(node: ast.AST, known: dict[str, ast.expr]) -> list[str]:
+    """The texts that an expression may be; … stands for what it is made of; nothing where that is not to be seen."""
+    match node:
+        case ast.Constant(value=str(text)):
+            return [text]
+        case ast.IfExp():
+            return [*_texts(node.body, known), *_texts(node.orelse, known)]
+        case ast.JoinedStr():
+            parts = [_texts(each, known) for each in node.values]
+            return ["".join(each) for each in product(*parts)]
+        case ast.FormattedValue():
+            return (_texts(node.value, known) if isinstance(node.value, ast.IfExp) else []) or ["…"]
+        case ast.Name() if node.id in known:
+            return _texts(known[node.id], {})
+        case _:
+            return []
