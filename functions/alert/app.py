@@ -23,7 +23,7 @@ from rollcall.aws.queues import Queues
 from rollcall.aws.secrets import text_of
 from rollcall.domain.errors import BadEvent, Permanent, RollcallError
 from rollcall.domain.message_format import read_records
-from rollcall.telemetry.metrics import Measures
+from rollcall.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from rollcall.domain.message_format import Record
 
 logger = Logger(service="alert", log_uncaught_exceptions=True)
-measures = Measures("alert")
+metrics = Metrics("alert")
 queues = Queues()
 
 
@@ -55,7 +55,7 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
     finally:
         for telling in alert.tellings:
             _say(telling)
-        measures.write()
+        metrics.write()
 
 
 def _take(alert: Alert, event: dict[str, Any]) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def _take(alert: Alert, event: dict[str, Any]) -> dict[str, Any]:
         try:
             message = read_message(record)
         except BadEvent as error:
-            again += _set_aside(record, error)
+            again += _move_to_dead_letters(record, error)
         else:
             if message:
                 messages[record] = message
@@ -78,11 +78,11 @@ def _take(alert: Alert, event: dict[str, Any]) -> dict[str, Any]:
     return {"batchItemFailures": [{"itemIdentifier": each} for each in again]}
 
 
-def _set_aside(record: Record, error: BadEvent) -> list[str]:
+def _move_to_dead_letters(record: Record, error: BadEvent) -> list[str]:
     """What cannot be read will not be readable later. The message's id, if it has to come again all the same."""
     logger.error(str(error), extra={"message_id": record.id, "error": type(error).__name__})
     try:
-        queues.set_aside(_settings().dead_letter_queue_url, record, error)
+        queues.move_to_dead_letters(_settings().dead_letter_queue_url, record, error)
     except RollcallError as trouble:
         logger.warning(str(trouble), extra={"message_id": record.id})
         return [record.id]
@@ -101,7 +101,7 @@ def _say(telling: Telling) -> None:
         log(f"not {what}: {error}", extra=extra | {"error": type(error).__name__})
         if not isinstance(error, Permanent):
             return  # a later sweep does it
-    measures.count_of_channel("AlertsLost" if error else "AlertsSent", telling.channel)
+    metrics.count_of_channel("AlertsLost" if error else "AlertsSent", telling.channel)
 
 
 _settings = cache(lambda: read_alert_settings(os.environ))

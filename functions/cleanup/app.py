@@ -39,4 +39,4 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
         return announcer.outcomes(actions, cleanup.clean_up(actions))
 
     with announcer.telling(here.settings, here.tower, context):
-        return here.intake(announcer).take(event, read_action, lambda action: [action], work)
+        return here.processor(announcer).take(event, read_action, lambda action: [action], work)

@@ -51,7 +51,7 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
         return take_turns(messages, looks, send)
 
     with announcer.telling(here.settings, here.tower, context):
-        return here.intake(announcer).take(event, read_gate_message, _waited_for, work)
+        return here.processor(announcer).take(event, read_gate_message, _waited_for, work)
 
 
 def _wait(here: Installation, seconds_left: TimeLeft, messages: Sequence[GateMessage]) -> Sequence[Round[GateMessage]]:

@@ -36,18 +36,18 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
         share=read_removal_share(os.environ),
         seconds_left=lambda: context.get_remaining_time_in_millis() / 1000,
     )
-    wishes = replace(request.wishes, adopt=here.settings.adopt_by_instance_id)
+    options = replace(request.options, adopt=here.settings.adopt_by_instance_id)
     gc.disable()  # a large fleet is millions of small objects without cycles; to look for some takes a third of the CPU
     with announcer.telling(here.settings, here.tower, context):
         try:
-            outcome = run.run(wishes, dry_run=request.dry_run, force=request.force)
+            outcome = run.run(options, dry_run=request.dry_run, force=request.force)
         except Exception as error:
             if not request.dry_run:
-                announcer.run_failed(error, wishes.every)
+                announcer.run_failed(error, options.every)
             raise
         finally:
             gc.enable()
             announcer.fixed(run.outcome)
         if not request.dry_run:
-            announcer.reconciled(outcome, wishes.every)
+            announcer.reconciled(outcome, options.every)
     return run_answer(outcome, dry_run=request.dry_run, seconds=time.monotonic() - began)

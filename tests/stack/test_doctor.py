@@ -30,7 +30,7 @@ from lab.tower.embedded import Tower
 
 type Json = dict[str, Any]
 type Plant = Callable[["Planted"], object]
-type Told = subprocess.CompletedProcess[str]
+type PublishedEvent = subprocess.CompletedProcess[str]
 
 ADVISED = 600  # seconds; the heartbeat timeout that docs/install.md advises
 JOB_TIMEOUT = 900  # seconds; of job templates that are right
@@ -1246,7 +1246,7 @@ def test_the_schedule_asks_for_announcing_and_counts(
 # For people
 
 
-def doctor(cloud: Cloud, *options: str, **environment: str) -> Told:
+def doctor(cloud: Cloud, *options: str, **environment: str) -> PublishedEvent:
     return cloud.run_script("doctor", *options, **environment)
 
 

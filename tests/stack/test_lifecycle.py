@@ -57,12 +57,12 @@ def test_a_recycled_address_never_reaches_the_old_group(
     old.scale(1)
     (leaving,) = addresses.keys() - eventually(lambda: len(old.states()) == 1 and set(old.states()), "A scales in")
     new.scale(1)
-    (newcomer,) = eventually(new.in_service, "group B serves")
+    (new_instance,) = eventually(new.in_service, "group B serves")
 
-    assert tower.host(newcomer, name).address == addresses[leaving]  # type: ignore[union-attr]
+    assert tower.host(new_instance, name).address == addresses[leaving]  # type: ignore[union-attr]
     deploy = tower.wait_for_job(tower.run_playbook(f"{name}-deploy", "a").id)
     assert deploy.hosts.keys() == old.in_service()
-    assert newcomer not in deploy.hosts
+    assert new_instance not in deploy.hosts
 
 
 def test_events_that_come_twice_launch_one_job_and_remove_once(

@@ -138,11 +138,11 @@ def test_a_host_that_is_not_ours_is_not_taken_over(
     other = make_group("-b")
     tower.refuse()
     other.scale(1)
-    (newcomer,) = eventually(lambda: list(other.states()), "launched")
-    tower.add_host(name, newcomer, variables={"ansible_host": "192.0.2.1", "role": "db"})
+    (new_instance,) = eventually(lambda: list(other.states()), "launched")
+    tower.add_host(name, new_instance, variables={"ansible_host": "192.0.2.1", "role": "db"})
     tower.come_back()
     assert "not ours" in refusal(cloud, other, "not ours")["message"]
-    (host,) = (host for host in tower.hosts(name) if host.name == newcomer)
+    (host,) = (host for host in tower.hosts(name) if host.name == new_instance)
     assert host.variables == {"ansible_host": "192.0.2.1", "role": "db"}
     other.delete()
 

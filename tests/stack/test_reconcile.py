@@ -210,12 +210,12 @@ def test_a_recycled_address_of_which_nobody_was_told_never_reaches_the_old_group
     assert leaving in names(tower, name), "nobody was told, and its host is still there"
 
     new.scale(1)
-    (newcomer,) = serving(new, 1)
+    (new_instance,) = serving(new, 1)
     if told == "by a run":
         cloud.reconcile()
     lives = {life.name: life for life in tower.host_lives()}
-    assert lives[newcomer].address == addresses[leaving], "the address was not given again"
-    assert (lives[leaving].removed or LATER) <= lives[newcomer].created
+    assert lives[new_instance].address == addresses[leaving], "the address was not given again"
+    assert (lives[leaving].removed or LATER) <= lives[new_instance].created
     assert reached_by_deploy(tower, name) == old.in_service()
     settle()
     assert reached_by_deploy(tower, name) == old.in_service()

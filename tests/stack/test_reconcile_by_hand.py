@@ -15,12 +15,12 @@ from lab.cloud import ACCOUNT, REPOSITORY, STACK, Cloud, Group, eventually
 from lab.tower.embedded import Tower
 
 type MakeGroup = Callable[..., Group]
-type Told = subprocess.CompletedProcess[str]
+type PublishedEvent = subprocess.CompletedProcess[str]
 
 TERMINATED = "EC2 Instance Terminate Successful"
 
 
-def reconcile(cloud: Cloud, *options: str, **environment: str) -> Told:
+def reconcile(cloud: Cloud, *options: str, **environment: str) -> PublishedEvent:
     return cloud.run_script("reconcile", *options, **environment)
 
 

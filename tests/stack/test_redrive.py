@@ -14,7 +14,7 @@ from lab.cloud import ACCOUNT, HOOK_PREFIX, REGION, REPOSITORY, STACK, Cloud, Gr
 from lab.tower.embedded import Tower
 
 type MakeGroup = Callable[..., Group]
-type Told = subprocess.CompletedProcess[str]
+type PublishedEvent = subprocess.CompletedProcess[str]
 
 LAUNCH = "EC2 Instance-launch Lifecycle Action"
 TERMINATION = "EC2 Instance-terminate Lifecycle Action"
@@ -24,7 +24,7 @@ HOUR, DAY = 3600, 86_400  # seconds
 MISTAKE = {"Error": "BadSettings", "Message": "group 'web': tag rollcall:gate is 'icmp'"}
 
 
-def redrive(cloud: Cloud, *options: str, **environment: str) -> Told:
+def redrive(cloud: Cloud, *options: str, **environment: str) -> PublishedEvent:
     return cloud.run_script("redrive", *options, **environment)
 
 
@@ -53,7 +53,7 @@ def event(detail_type: str, group: Group, instance_id: str, age: float) -> str:
     )
 
 
-def set_aside(cloud: Cloud, queue: str, body: str) -> None:
+def move_to_dead_letters(cloud: Cloud, queue: str, body: str) -> None:
     """A message as a function sets it aside."""
     attributes: dict[str, Any] = {name: {"DataType": "String", "StringValue": text} for name, text in MISTAKE.items()}
     cloud.aws.client("sqs").send_message(
@@ -136,8 +136,8 @@ def test_old_messages_of_hooks_that_wait_no_more_end_in_a_reconcile_of_their_ins
         LifecycleTransition="autoscaling:EC2_INSTANCE_TERMINATING",
         HeartbeatTimeout=PATIENT,
     )
-    set_aside(cloud, "Terminate", event(TERMINATION, old, gone, 3 * DAY))
-    set_aside(cloud, "Launch", event(LAUNCH, new, missing, 3 * DAY))
+    move_to_dead_letters(cloud, "Terminate", event(TERMINATION, old, gone, 3 * DAY))
+    move_to_dead_letters(cloud, "Launch", event(LAUNCH, new, missing, 3 * DAY))
 
     told = redrive(cloud)
     assert told.returncode == 1
@@ -161,7 +161,7 @@ def test_what_reconcile_cannot_settle_stays_with_the_reason(
     group = make_group(hooks=False, job_template=None, size=1)
     instance_id = waiting(group, "InService")
     tower.add_host(name, instance_id, variables={"role": "db"})
-    set_aside(cloud, "Launch", event(LAUNCH, group, instance_id, 3 * DAY))
+    move_to_dead_letters(cloud, "Launch", event(LAUNCH, group, instance_id, 3 * DAY))
     kept = redrive(cloud, "--send")
     assert kept.returncode == 1
     assert f"-> stays: in the way {instance_id}: " in kept.stdout
@@ -173,7 +173,7 @@ def test_what_reconcile_cannot_settle_stays_with_the_reason(
 
 
 def test_what_cannot_be_read_is_shown_raw_and_goes_only_when_it_is_named(make_group: MakeGroup, cloud: Cloud) -> None:
-    set_aside(cloud, "Launch", '{"detail-type": "EC2 Instance-launch Lifecycle')
+    move_to_dead_letters(cloud, "Launch", '{"detail-type": "EC2 Instance-launch Lifecycle')
     told = redrive(cloud, "--send", "--json")
     assert told.returncode == 1
     [message] = json.loads(told.stdout)["messages"]

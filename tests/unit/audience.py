@@ -77,7 +77,7 @@ class Audience:
 
     def metrics(self) -> list[Metric]:
         """The metrics written since the last time."""
-        self.announcer.measures.write()
+        self.announcer.metrics.write()
         return read_metrics(self._capsys.readouterr().out)
 
     def counted(self, **dimensions: str) -> dict[str, float]:

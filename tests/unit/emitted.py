@@ -22,7 +22,7 @@ from rollcall.http.transport import Exchange
 from rollcall.lifecycle.target_watch import Sight
 from rollcall.reconcile.result import Fix, RunOutcome, Summary
 from rollcall.reconcile.steps import Finding, Kind, NodeRemoval, Plan
-from rollcall.telemetry.metrics import Measures
+from rollcall.telemetry.metrics import Metrics
 from unit.audience import EveryAnnouncer, read_metrics
 from unit.fakes import ACCOUNT, REGION, FakeBus
 from unit.world import World
@@ -67,9 +67,9 @@ def _say_everything(bus: FakeBus) -> None:
         announcer.reports([Report(launch, error=error)])
         announcer.failed(record, [launch], error)
         announcer.tried_again(record, [launch], error, 15)
-        announcer.set_aside(record, [launch], error)
+        announcer.move_to_dead_letters(record, [launch], error)
         announcer.tried_again(record, [], BadEvent("no JSON"), 15)
-        announcer.set_aside(record, [], BadEvent("no JSON"))
+        announcer.move_to_dead_letters(record, [], BadEvent("no JSON"))
         announcer.seen([Sight(launch, serving, 1.0, "looked at", first=True) for serving in (True, False)])
         outcome = RunOutcome(fixes=[Fix("removed", world.inventory, "i-a", "it is gone", "web")])
         outcome.plan = Plan(findings=tuple(Finding(each, world.inventory, "i-a", "look") for each in Kind))
@@ -86,7 +86,7 @@ def _say_everything(bus: FakeBus) -> None:
         findings = [Diagnosed("subject", "what", each, "reason", "remedy") for each in Severity]
         with suppress(Throttled):  # which it raises where the bus takes nothing
             announcer.misconfigured(here.settings, here.tower.root, findings, findings, lambda: 60.0)
-    alert = Measures("alert")
+    alert = Metrics("alert")
     for name in ("AlertsSent", "AlertsLost"):
         alert.count_of_channel(name, "slack")
     alert.write()

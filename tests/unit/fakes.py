@@ -48,7 +48,7 @@ from rollcall.domain.nodes import Node
 from rollcall.evidence.host_outcomes import proves_nothing
 from rollcall.evidence.job_reader import Evidence
 from rollcall.telemetry.doctor_announcer import FindingsAnnouncer
-from rollcall.telemetry.event_bus import Bus
+from rollcall.telemetry.event_bus import EventBus
 from rollcall.telemetry.reconcile_announcer import RunAnnouncer
 from rollcall.tower.bulk_hosts import BULK_CREATE_MAX, BULK_DELETE_MAX, MadeHosts, NewHost
 from rollcall.tower.client import Tower
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from rollcall.http.transport import Exchange
     from rollcall.lifecycle.target_watch import Sight
     from rollcall.reconcile.result import RunOutcome
-    from rollcall.telemetry.event_details import Told
+    from rollcall.telemetry.event_details import PublishedEvent
     from rollcall.tower.client import Tower
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
@@ -904,19 +904,21 @@ class FakeQueues(Queues):
         self._asked("put_off")
         self.delays[receipt_handle] = seconds
 
-    def set_aside(self, url: str, record: Record, error: Exception) -> None:
-        self._asked("set_aside")
+    def move_to_dead_letters(self, url: str, record: Record, error: Exception) -> None:
+        self._asked("move_to_dead_letters")
         self.aside.append((url, record, error))
 
 
-class FakeBus(Bus):
+class FakeBus(EventBus):
     """An event bus that only remembers. failing: methods that take nothing for this reason."""
 
     def __init__(self) -> None:
         self.told: list[tuple[str, Mapping[str, Any]]] = []
         self.failing: dict[str, RollcallError] = {}
 
-    def put(self, events: Sequence[Told], seconds_left: Callable[[], float]) -> list[tuple[Told, RollcallError]]:
+    def put(
+        self, events: Sequence[PublishedEvent], seconds_left: Callable[[], float]
+    ) -> list[tuple[PublishedEvent, RollcallError]]:
         if error := self.failing.get("put"):
             return [(each, error) for each in events]
         self.told += [(each.kind, each.detail) for each in events]
@@ -980,8 +982,8 @@ class FakeAnnouncer(RunAnnouncer, FindingsAnnouncer):
     def let_go(self, record: Record, actions: Sequence[LifecycleAction]) -> None:
         self.told.append(("let_go", None))
 
-    def set_aside(self, record: Record, actions: Sequence[LifecycleAction], error: Exception) -> None:
-        self.told.append(("set_aside", error))
+    def move_to_dead_letters(self, record: Record, actions: Sequence[LifecycleAction], error: Exception) -> None:
+        self.told.append(("move_to_dead_letters", error))
 
     def not_put_off(self, record: Record, trouble: Exception) -> None:
         self.told.append(("not_put_off", trouble))

@@ -13,7 +13,7 @@ from rollcall.domain.instances import Instance
 from rollcall.domain.inventories import Host, Inventory
 from rollcall.domain.jobs import Job, JobTemplate, Outcome
 from rollcall.domain.message_format import write_gate_message
-from rollcall.domain.messages import GateMessage, Waiting, WatchMessage, Wishes
+from rollcall.domain.messages import GateMessage, RunOptions, Waiting, WatchMessage
 from rollcall.domain.settings import OwnQueue, Settings
 from rollcall.lifecycle.cleanup import Cleanup
 from rollcall.lifecycle.gate import Gate
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 HOOK = "rollcall-launch"
 TERMINATE_HOOK = "rollcall-terminate"
-NO_WISHES = Wishes()
+NO_WISHES = RunOptions()
 REMOVAL_SHARE = 0.2
 TIME_LEFT = 100.0  # seconds of an invocation
 SETTINGS = Settings(
@@ -217,7 +217,7 @@ class World:
 
     def reconcile(
         self,
-        wishes: Wishes = NO_WISHES,
+        options: RunOptions = NO_WISHES,
         *,
         dry_run: bool = False,
         force: bool = False,
@@ -234,7 +234,7 @@ class World:
             share=share,
             seconds_left=seconds_left,
         )
-        return run.run(wishes, dry_run=dry_run, force=force)
+        return run.run(options, dry_run=dry_run, force=force)
 
     # register
 

@@ -272,10 +272,10 @@ class _Drawing:
         for stretch in way.stretches:
             yield self._bar(stretch, top)
         if rows.told:
-            yield from self._struck_off(way, top)
+            yield from self._removed(way, top)
             yield from self._told(way, top)
         elif rows.named:
-            yield from self._struck_off(way, top)
+            yield from self._removed(way, top)
             yield _text(4, top + 10, way.instance_id, 10, "id")
             words = way.outcome.value if way.to_service is None else shortly(way.to_service)
             yield _text(LEFT - 8, top + 10, words, 10, "bad" if way.troubled else "soft", "end")
@@ -319,7 +319,7 @@ class _Drawing:
                 return _text(x + width / 2, top + self._rows.bar / 2 + 3.7, words, 10.5, kind, "middle")
         return ""
 
-    def _struck_off(self, way: Way, top: float) -> Iterator[str]:
+    def _removed(self, way: Way, top: float) -> Iterator[str]:
         if way.struck_off is not None:
             x = self._x(way.struck_off)
             y1, y2 = top - 2, top + self._rows.bar + 2

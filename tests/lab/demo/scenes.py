@@ -191,11 +191,13 @@ def recycle_an_address(stage: Stage) -> None:
         SCALE_OUT_TIMEOUT,
         unless=lambda sights: "an instance of db was abandoned" if any(_abandoned(sights, stage.db)) else "",
     )
-    newcomers = {each.address: each for each in _serving(sights, stage.db)}
-    stage.expect(leaver.address in newcomers, f"no instance of db got {leaver.address}, so this scene shows nothing")
-    newcomer = newcomers[leaver.address]
-    pause = newcomer.launched + (newcomer.registered or 0) - _removed(stage, leaver)
-    stage.say(f"   {newcomer.instance_id} of db has {leaver.address}, {pause:.0f} s after web's host left Tower.")
+    new_instances = {each.address: each for each in _serving(sights, stage.db)}
+    stage.expect(
+        leaver.address in new_instances, f"no instance of db got {leaver.address}, so this scene shows nothing"
+    )
+    new_instance = new_instances[leaver.address]
+    pause = new_instance.launched + (new_instance.registered or 0) - _removed(stage, leaver)
+    stage.say(f"   {new_instance.instance_id} of db has {leaver.address}, {pause:.0f} s after web's host left Tower.")
     stage.say("   An operator now runs the playbook 'deploy web' on the inventory group web.")
     deploy = tower.run_playbook(DEPLOY, "web")
     stage.wait(
@@ -205,13 +207,13 @@ def recycle_an_address(stage: Stage) -> None:
     )
     (deploy,) = tower.jobs(DEPLOY)
     reached = ", ".join(sorted(deploy.addresses.values()))
-    struck = sorted(set(deploy.addresses.values()) & newcomers.keys())
-    stage.expect(not struck, f"the deploy to web reached instances of db, at {', '.join(struck)}")
+    removal = sorted(set(deploy.addresses.values()) & new_instances.keys())
+    stage.expect(not removal, f"the deploy to web reached instances of db, at {', '.join(removal)}")
     serving = {each.instance_id for each in _serving(sights, stage.web)}
     stage.expect(deploy.hosts.keys() == serving, f"the deploy reached {reached}, which is not all of web and only web")
     stage.say(f"   It reached {reached}: all of web, and nothing else.", "green")
     stage.say(f"   Without Rollcall, Tower would still call {leaver.address} a host of web: the deploy")
-    stage.say(f"   would have made a web server of a database, {newcomer.instance_id}.")
+    stage.say(f"   would have made a web server of a database, {new_instance.instance_id}.")
 
 
 def lose_an_event(stage: Stage) -> None:

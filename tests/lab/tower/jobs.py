@@ -64,12 +64,12 @@ class Behaviour:
             return "failed"
         return "ok"
 
-    def cut_short_events(self, template: JobTemplate, struck: list[Host]) -> int | None:
+    def cut_short_events(self, template: JobTemplate, removal: list[Host]) -> int | None:
         """How many events tell that the failure on these hosts ended the play for all; None where it did not."""
         events = template_value(self.fatal_templates, template)
         if events is not None:
-            return events if struck else None
-        return next((events for matches, events in self.fatal_hosts if any(map(matches, struck))), None)
+            return events if removal else None
+        return next((events for matches, events in self.fatal_hosts if any(map(matches, removal))), None)
 
 
 def template_value[T](table: dict[int | str, T], template: JobTemplate) -> T | None:
@@ -236,8 +236,8 @@ class JobEngine:
         job.addresses = {host.name: host.address for host in hosts}
         job.scm_revision = job.template.project.scm_revision if job.template.project else ""
         outcome = {host.name: self._behaviour.result_on(host, job.template, now) for host in hosts}
-        struck = [host for host in hosts if outcome[host.name] != "ok"]
-        remarks = self._behaviour.cut_short_events(job.template, struck)
+        removal = [host for host in hosts if outcome[host.name] != "ok"]
+        remarks = self._behaviour.cut_short_events(job.template, removal)
         shape = template_value(self._behaviour.playbooks, job.template) or Playbook()
         job.playbook = shape if remarks is None else replace(shape, fatal=True)
         hung = {host.name for host in hosts if any(matches(host) for matches in self._behaviour.hanging)}

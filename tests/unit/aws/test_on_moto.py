@@ -101,7 +101,7 @@ def test_a_message_is_sent_with_its_delay_and_set_aside_with_its_error() -> None
     )["Attributes"]
     assert counts == {"ApproximateNumberOfMessages": "23", "ApproximateNumberOfMessagesDelayed": "1"}
 
-    queues.set_aside(dead, Record("m", "body", REGION, 3, 0.0, "handle"), ValueError("what was wrong"))
+    queues.move_to_dead_letters(dead, Record("m", "body", REGION, 3, 0.0, "handle"), ValueError("what was wrong"))
     (message,) = sqs.receive_message(QueueUrl=dead, MessageAttributeNames=["All"])["Messages"]
     assert message["Body"] == "body"
     assert {key: value["StringValue"] for key, value in message["MessageAttributes"].items()} == {

@@ -184,7 +184,7 @@ def test_a_message_is_set_aside_with_what_was_wrong(queues: Queues, sqs: Stubber
             },
         },
     )
-    queues.set_aside(URL, RECORD, error)
+    queues.move_to_dead_letters(URL, RECORD, error)
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_a_message_is_set_aside_with_as_much_of_an_error_as_there_is_room_for(
 ) -> None:
     sent: list[dict[str, Any]] = []
     monkeypatch.setattr(queues._sqs, "send_message", lambda **given: sent.append(given))
-    queues.set_aside(URL, replace(RECORD, body=body), BadSettings(words))
+    queues.move_to_dead_letters(URL, replace(RECORD, body=body), BadSettings(words))
     [message] = sent
     assert message_size(message) <= (CALL_BYTES if len(body) < CALL_BYTES else LARGE_MESSAGE)
     assert message["MessageAttributes"]["Error"]["StringValue"] == "BadSettings"
@@ -221,4 +221,4 @@ def test_a_message_is_set_aside_whatever_characters_its_error_has(queues: Queues
             "MessageAttributes": {"Error": {"DataType": "String", "StringValue": "BadSettings"}, "Message": text},
         },
     )
-    queues.set_aside(URL, RECORD, BadSettings("Tower said: \x1b[31m no \0 \ud800"))
+    queues.move_to_dead_letters(URL, RECORD, BadSettings("Tower said: \x1b[31m no \0 \ud800"))

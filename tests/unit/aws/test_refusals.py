@@ -15,7 +15,7 @@ from rollcall.aws.target_groups import Targets
 from rollcall.domain.errors import AwsDenied, BadEvent, InstancesRefused, RollcallError
 from rollcall.domain.jobs import Outcome
 from rollcall.domain.message_format import read_action
-from rollcall.runtime.batch import Intake
+from rollcall.runtime.batch import BatchProcessor
 from unit.auto_scaling_world import SCOPE
 from unit.auto_scaling_world import World as AutoScaling
 from unit.fakes import FakeAnnouncer
@@ -56,9 +56,9 @@ def test_a_message_with_an_id_that_aws_refuses_keeps_no_other_from_being_worked_
         return [None] * len(actions)
 
     here = auto_scaling.ids("InService")
-    intake = Intake(OWN_QUEUE, world.fleets, world.queues, announcer)
+    processor = BatchProcessor(OWN_QUEUE, world.fleets, world.queues, announcer)
     event = batch(*map(body, here[:30]), body(LONG), *map(body, here[30:]))
-    response = intake.take(event, read_action, lambda action: [action], work)
+    response = processor.take(event, read_action, lambda action: [action], work)
     assert response == {"batchItemFailures": [{"itemIdentifier": "m30"}]}
     assert known.keys() == set(here)
     assert [type(error) for what, error in announcer.told if what == "failed"] == [BadEvent]

@@ -92,13 +92,13 @@ def test_a_group_that_may_ask_is_registered_and_waits(world: World) -> None:
 WEB = GROUP.target_groups[0]
 
 
-def provisioned(world: World, instance_id: str, *, awaited: bool) -> GateMessage:
+def provisioned(world: World, instance_id: str, *, held_by_hook: bool) -> GateMessage:
     """One whose job went well and whose gate asks for elb: a hook holds it, or it serves without one."""
     world.group("web", gate="job elb")
     world.behind(WEB)
     message = world.waiting(instance_id)
     world.tower.end_job(message.job_id or 0, {instance_id: Outcome.OK})
-    if awaited:
+    if held_by_hook:
         return message
     world.leaves(instance_id, "InService")
     [waiting] = message.waiting
@@ -116,10 +116,12 @@ def takes_out(world: World, instance_id: str, state: str | None) -> None:
     world.fleet.targets.calls.clear()
 
 
-@pytest.mark.parametrize("awaited", [False, True])
+@pytest.mark.parametrize("held_by_hook", [False, True])
 @pytest.mark.parametrize("state", ["EnteringStandby", "Standby", "Detaching", None, "Terminating", "InService"])
-def test_who_is_not_pending_any_more_never_becomes_a_target(world: World, state: str | None, awaited: bool) -> None:
-    message = provisioned(world, "i-a", awaited=awaited)
+def test_who_is_not_pending_any_more_never_becomes_a_target(
+    world: World, state: str | None, held_by_hook: bool
+) -> None:
+    message = provisioned(world, "i-a", held_by_hook=held_by_hook)
     takes_out(world, "i-a", state)
     result = world.look_at(message)
     assert not result.error
@@ -129,7 +131,7 @@ def test_who_is_not_pending_any_more_never_becomes_a_target(world: World, state:
 
 
 def test_who_serves_without_a_hook_is_ready_once_its_target_groups_call_it_healthy(world: World) -> None:
-    message = provisioned(world, "i-a", awaited=False)
+    message = provisioned(world, "i-a", held_by_hook=False)
     world.fleet.targets.said("initial", "Elb.InitialHealthChecking", of="i-a", by=WEB)
     [(message, _)] = world.look_at(message).next
     world.fleet.targets.said("healthy", of="i-a", by=WEB)
@@ -139,7 +141,7 @@ def test_who_serves_without_a_hook_is_ready_once_its_target_groups_call_it_healt
 
 
 def test_who_serves_without_a_hook_and_is_no_target_in_time_is_left_and_somebody_is_told(world: World) -> None:
-    message = provisioned(world, "i-a", awaited=False)
+    message = provisioned(world, "i-a", held_by_hook=False)
     takes_out(world, "i-a", "Standby")
     world.clock.advance(1800)
     [alert] = alerts(world.look_at(message))
@@ -150,7 +152,7 @@ def test_who_serves_without_a_hook_and_is_no_target_in_time_is_left_and_somebody
 @pytest.mark.parametrize("outcome", list(Outcome))
 @pytest.mark.parametrize("leaves", [False, True])
 def test_who_serves_without_a_hook_is_never_taken_out(world: World, outcome: Outcome, leaves: bool) -> None:
-    message = provisioned(world, "i-a", awaited=False)
+    message = provisioned(world, "i-a", held_by_hook=False)
     world.end(message, i_a=outcome)
     world.fleet.targets.said("unhealthy", "Target.Timeout", of="i-a", by=WEB)
     if leaves:
@@ -161,9 +163,9 @@ def test_who_serves_without_a_hook_is_never_taken_out(world: World, outcome: Out
 
 
 def test_of_those_who_wait_together_only_the_pending_become_targets(world: World) -> None:
-    serving = provisioned(world, "i-s", awaited=False)
-    held = provisioned(world, "i-h", awaited=True)
-    freed = provisioned(world, "i-f", awaited=True)
+    serving = provisioned(world, "i-s", held_by_hook=False)
+    held = provisioned(world, "i-h", held_by_hook=True)
+    freed = provisioned(world, "i-f", held_by_hook=True)
     world.leaves("i-f", "Standby")
     job = world.tower.add_job(world.template, world.inventory, "i-s", "i-h", "i-f")
     world.tower.end_job(job.id, dict.fromkeys(("i-s", "i-h", "i-f"), Outcome.OK))

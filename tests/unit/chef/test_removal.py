@@ -446,7 +446,7 @@ def test_the_private_dns_name_of_a_terminated_instance_outlives_the_host(world: 
     assert not world.tower.hosts
     back = kept(world)
     assert back == action
-    assert not back.awaited
+    assert not back.held_by_hook
     chef.failing.clear()
     [report] = world.clean_up(back)
     assert report.outcome == f"struck off, and from Chef as {DNS}"

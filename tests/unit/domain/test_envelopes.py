@@ -9,7 +9,7 @@ import pytest
 
 from rollcall.domain.errors import BadEvent
 from rollcall.domain.message_format import read_action, read_records
-from rollcall.runtime.batch import Intake
+from rollcall.runtime.batch import BatchProcessor
 from unit.fakes import FakeAnnouncer
 from unit.runtime.test_batch import Takes, batch, body, takes
 from unit.runtime.test_handlers import function
@@ -128,8 +128,8 @@ def test_odd_attributes_of_a_message_are_passed_over(takes: Takes, attributes: A
 def test_a_record_without_a_receipt_is_not_taken_for_an_event_by_hand(world: World) -> None:
     event = batch(body("i-a"))
     del event["Records"][0]["receiptHandle"]
-    intake = Intake(OWN_QUEUE, world.fleets, world.queues, FakeAnnouncer())
-    response = intake.take(event, read_action, lambda action: [action], lambda actions: [None] * len(actions))
+    processor = BatchProcessor(OWN_QUEUE, world.fleets, world.queues, FakeAnnouncer())
+    response = processor.take(event, read_action, lambda action: [action], lambda actions: [None] * len(actions))
     assert response == {"batchItemFailures": [{"itemIdentifier": "m0"}]}
 
 

@@ -30,7 +30,7 @@ from rollcall.domain.message_format import (
     write_gate_message,
     written,
 )
-from rollcall.domain.messages import GateMessage, RetireMessage, RunRequest, Waiting, Watched, WatchMessage, Wishes
+from rollcall.domain.messages import GateMessage, RetireMessage, RunOptions, RunRequest, Waiting, Watched, WatchMessage
 from unit.world import whole
 
 TERMINATION = "terminate-eventbridge.json"
@@ -108,7 +108,7 @@ def test_a_groups_notification_is_an_action_that_nobody_waits_for(way: str) -> N
     nobody_waits = replace(LAUNCH, hook=None, token=None)
     assert actions(f"launch-{way}.json") == [nobody_waits]
     assert actions(f"terminate-{way}.json") == [replace(nobody_waits, transition=Transition.TERMINATING)]
-    assert not nobody_waits.awaited
+    assert not nobody_waits.held_by_hook
 
 
 @pytest.mark.parametrize("event", ["TEST_NOTIFICATION", "EC2_INSTANCE_LAUNCH_ERROR", "EC2_INSTANCE_TERMINATE_ERROR"])
@@ -724,22 +724,22 @@ def test_an_action_loses_nothing_at_the_gate(message: GateMessage | WatchMessage
 
 
 def test_a_run_that_is_asked_for_nothing_is_for_all_groups() -> None:
-    assert read_run_request({}) == RunRequest(Wishes(), dry_run=False, force=False)
+    assert read_run_request({}) == RunRequest(RunOptions(), dry_run=False, force=False)
 
 
 def test_a_run_is_asked_for_by_field() -> None:
     asked = {"dry_run": True, "force": True, "provision": True, "groups": ["web", "db"], "forget": ["old"]}
-    wishes = Wishes(groups=frozenset({"web", "db"}), provision=True, forget=frozenset({"old"}))
-    assert read_run_request(asked) == RunRequest(wishes, dry_run=True, force=True)
+    options = RunOptions(groups=frozenset({"web", "db"}), provision=True, forget=frozenset({"old"}))
+    assert read_run_request(asked) == RunRequest(options, dry_run=True, force=True)
 
 
 def test_a_run_for_certain_instances_names_them() -> None:
     asked = read_run_request({"instances": ["i-0123456789abcdef0", "i-1"], "dry_run": True})
-    assert asked == RunRequest(Wishes(instances=frozenset({"i-0123456789abcdef0", "i-1"})), dry_run=True)
+    assert asked == RunRequest(RunOptions(instances=frozenset({"i-0123456789abcdef0", "i-1"})), dry_run=True)
 
 
 def test_the_schedule_says_in_minutes_how_often_it_runs() -> None:
-    assert read_run_request({"every": 5}).wishes.every == 300
+    assert read_run_request({"every": 5}).options.every == 300
 
 
 @pytest.mark.parametrize(

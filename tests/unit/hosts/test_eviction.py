@@ -8,7 +8,7 @@ import pytest
 
 from rollcall.aws.fleet import Membership
 from rollcall.domain.errors import DeleteRefused, RollcallError, Throttled, TowerRejected, TowerUnavailable
-from rollcall.domain.inventories import StruckOff
+from rollcall.domain.inventories import RemovalResult
 from rollcall.hosts.eviction import Eviction, evict
 from rollcall.hosts.ownership import NEWBORN, address_key
 from unit.fakes import ACCOUNT, REGION
@@ -23,11 +23,11 @@ PRIVATE, PUBLIC = "10.0.0.7", "54.0.0.9"
 NEWCOMER = {"i-new": address_key("vpc-1", PRIVATE)}
 
 
-def make_way(world: World, newcomers: Mapping[str, tuple[str, str]] = NEWCOMER) -> list[Eviction]:
+def make_way(world: World, new_instances: Mapping[str, tuple[str, str]] = NEWCOMER) -> list[Eviction]:
     """Evicts for newcomers that EC2 knows."""
-    for newcomer in newcomers:
-        world.fleet.known_instances.setdefault(newcomer, world.instance(newcomer))
-    return evict(world.tower, world.fleet, ACCOUNT, world.inventory, newcomers)
+    for new_instance in new_instances:
+        world.fleet.known_instances.setdefault(new_instance, world.instance(new_instance))
+    return evict(world.tower, world.fleet, ACCOUNT, world.inventory, new_instances)
 
 
 def marker(instance_id: str = "i-old", **changes: str) -> dict[str, Any]:
@@ -55,7 +55,9 @@ def test_a_host_at_a_newcomers_address_goes_when_ec2_says_that_its_instance_is_g
     world.host_of("i-old", PRIVATE, group="db")
     gone(world, state=state)
     assert make_way(world) == [
-        Eviction("db", "i-old", f"EC2 says that it is {state}", frozenset({"i-new"}), StruckOff(frozenset({"i-old"})))
+        Eviction(
+            "db", "i-old", f"EC2 says that it is {state}", frozenset({"i-new"}), RemovalResult(frozenset({"i-old"}))
+        )
     ]
     assert not world.tower.hosts
 
@@ -106,7 +108,7 @@ def test_each_eviction_names_the_newcomers_that_have_its_addresses(world: World)
     gone(world, "i-older")
     addresses = {"i-a": PRIVATE, "i-b": PUBLIC, "i-c": "10.0.0.8", "i-d": "10.0.0.9"}
     evictions = make_way(world, {each: address_key("vpc-1", address) for each, address in addresses.items()})
-    assert {each.instance_id: each.newcomers for each in evictions} == {"i-old": {"i-a", "i-b"}, "i-older": {"i-c"}}
+    assert {each.instance_id: each.new_instances for each in evictions} == {"i-old": {"i-a", "i-b"}, "i-older": {"i-c"}}
 
 
 # Who stays

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rollcall.domain.errors import DeleteRefused, Throttled, TowerRejected, TowerUnavailable
-from rollcall.domain.inventories import StruckOff
+from rollcall.domain.inventories import RemovalResult
 from rollcall.domain.reports import notes_on_kept
-from rollcall.hosts.removal import strike_off
+from rollcall.hosts.removal import remove_from_every_inventory
 from unit.world import World
 
 if TYPE_CHECKING:
@@ -23,26 +23,26 @@ def test_every_host_of_an_instance_goes_out_of_every_inventory(world: World) -> 
     world.tower.add_host(world.inventory, "i-a")
     world.tower.add_host(other, "i-a")
     world.tower.add_host(other, "web-1", instance_id="i-a")
-    assert not strike_off(world.tower, world.fleet, {"i-a"}).refusals
+    assert not remove_from_every_inventory(world.tower, world.fleet, {"i-a"}).refusals
     assert not world.tower.hosts
 
 
 def test_the_hosts_of_other_instances_stay(world: World) -> None:
     stays = [world.tower.add_host(world.inventory, "i-b"), world.tower.add_host(world.inventory, "by-hand")]
     world.tower.add_host(world.inventory, "i-a")
-    strike_off(world.tower, world.fleet, {"i-a"})
+    remove_from_every_inventory(world.tower, world.fleet, {"i-a"})
     assert list(world.tower.hosts.values()) == stays
 
 
 def test_an_instance_without_hosts_is_struck_off_already(world: World) -> None:
-    assert not strike_off(world.tower, world.fleet, {"i-a"}).refusals
+    assert not remove_from_every_inventory(world.tower, world.fleet, {"i-a"}).refusals
     assert world.tower.calls["delete_hosts"] == 0
 
 
 def test_hosts_that_vanish_meanwhile_are_looked_at_again(world: World) -> None:
     hosts = [world.tower.add_host(world.inventory, f"i-{number}") for number in range(3)]
     world.tower.before_delete.append(lambda: world.tower.hosts.pop(hosts[1].id))
-    assert not strike_off(world.tower, world.fleet, {host.name for host in hosts}).refusals
+    assert not remove_from_every_inventory(world.tower, world.fleet, {host.name for host in hosts}).refusals
     assert not world.tower.hosts
 
 
@@ -50,7 +50,7 @@ def test_a_host_that_appears_meanwhile_goes_too(world: World) -> None:
     other = world.tower.add_inventory("other")
     world.tower.add_host(world.inventory, "i-a")
     world.tower.before_delete.append(lambda: world.tower.add_host(other, "i-a"))
-    strike_off(world.tower, world.fleet, {"i-a"})
+    remove_from_every_inventory(world.tower, world.fleet, {"i-a"})
     assert not world.tower.hosts
 
 
@@ -58,14 +58,14 @@ def test_hosts_that_keep_appearing_are_left_to_a_later_try(world: World) -> None
     world.tower.add_host(world.inventory, "i-a")
     world.tower.before_delete = [lambda: world.tower.add_host(world.inventory, "i-a") for _ in range(99)]
     with pytest.raises(TowerUnavailable, match="i-a"):
-        strike_off(world.tower, world.fleet, {"i-a"})
+        remove_from_every_inventory(world.tower, world.fleet, {"i-a"})
 
 
 def test_more_hosts_than_one_call_takes_go_in_several(world: World) -> None:
     names = [f"i-{number}" for number in range(600)]
     for name in names:
         world.tower.add_host(world.inventory, name)
-    strike_off(world.tower, world.fleet, names)
+    remove_from_every_inventory(world.tower, world.fleet, names)
     assert not world.tower.hosts
     assert world.tower.calls["delete_hosts"] == 3
 
@@ -77,7 +77,7 @@ def test_a_refusal_sets_only_its_inventory_aside(world: World) -> None:
     world.tower.add_host(kept, "i-b")
     world.tower.add_host(other, "i-c")
     world.tower.denied.add(kept.id)
-    refusals = strike_off(world.tower, world.fleet, {"i-a", "i-b", "i-c"}).refusals
+    refusals = remove_from_every_inventory(world.tower, world.fleet, {"i-a", "i-b", "i-c"}).refusals
     assert list(refusals) == ["i-b"]
     assert isinstance(refusals["i-b"], DeleteRefused)
     assert "kept" in str(refusals["i-b"])
@@ -90,7 +90,7 @@ def test_an_instance_in_two_inventories_of_which_one_refuses_counts_as_refused(w
     world.tower.add_host(world.inventory, "i-a")
     world.tower.add_host(kept, "node", instance_id="i-a")
     world.tower.denied.add(kept.id)
-    assert list(strike_off(world.tower, world.fleet, {"i-a"}).refusals) == ["i-a"]
+    assert list(remove_from_every_inventory(world.tower, world.fleet, {"i-a"}).refusals) == ["i-a"]
     assert world.tower.names_in(world.inventory) == set()
 
 
@@ -100,7 +100,7 @@ def test_inventories_of_one_name_in_two_organizations_are_told_apart(world: Worl
     world.tower.add_host(mine, "i-a")
     world.tower.add_host(theirs, "i-b")
     world.tower.denied.add(theirs.id)
-    assert list(strike_off(world.tower, world.fleet, {"i-a", "i-b"}).refusals) == ["i-b"]
+    assert list(remove_from_every_inventory(world.tower, world.fleet, {"i-a", "i-b"}).refusals) == ["i-b"]
     assert not world.tower.names_in(mine)
 
 
@@ -112,26 +112,26 @@ def test_when_nothing_can_be_said_of_any_it_fails(
     world.tower.add_host(world.inventory, "i-a")
     world.tower.failing[method] = error
     with pytest.raises(type(error)):
-        strike_off(world.tower, world.fleet, {"i-a"})
+        remove_from_every_inventory(world.tower, world.fleet, {"i-a"})
 
 
 def test_who_had_a_host_is_known_and_who_had_none_too(world: World) -> None:
     world.tower.add_host(world.inventory, "i-a")
     world.tower.add_host(world.inventory, "db-1", instance_id="i-b")
-    struck = strike_off(world.tower, world.fleet, {"i-a", "i-b", "i-none"})
-    assert struck.removed == {"i-a", "i-b"}
-    assert strike_off(world.tower, world.fleet, {"i-a", "i-b"}).removed == frozenset()
+    removal = remove_from_every_inventory(world.tower, world.fleet, {"i-a", "i-b", "i-none"})
+    assert removal.removed == {"i-a", "i-b"}
+    assert remove_from_every_inventory(world.tower, world.fleet, {"i-a", "i-b"}).removed == frozenset()
 
 
 def test_of_nobody_nothing_is_asked(world: World) -> None:
-    assert strike_off(world.tower, world.fleet, set()).removed == frozenset()
+    assert remove_from_every_inventory(world.tower, world.fleet, set()).removed == frozenset()
     assert not world.tower.calls
 
 
 def test_who_had_a_host_is_known_however_many_looks_it_takes(world: World) -> None:
     world.tower.add_host(world.inventory, "i-a")
     world.tower.before_delete.append(lambda: world.tower.add_host(world.inventory, "i-b"))
-    assert strike_off(world.tower, world.fleet, {"i-a", "i-b"}).removed == {"i-a", "i-b"}
+    assert remove_from_every_inventory(world.tower, world.fleet, {"i-a", "i-b"}).removed == {"i-a", "i-b"}
 
 
 # Inventories that the token may only read
@@ -148,26 +148,26 @@ def test_a_host_in_an_inventory_that_no_group_names_and_that_may_only_be_read_is
     mirror = read_only(world)
     stays = world.tower.add_host(mirror, "web-1", instance_id="i-a")
     world.tower.add_host(world.inventory, "i-a")
-    struck = strike_off(world.tower, world.fleet, {"i-a"})
-    assert (struck.refusals, struck.left_in) == ({}, {"i-a": frozenset({"all EC2"})})
-    assert struck.removed == {"i-a"}
+    removal = remove_from_every_inventory(world.tower, world.fleet, {"i-a"})
+    assert (removal.refusals, removal.left_in) == ({}, {"i-a": frozenset({"all EC2"})})
+    assert removal.removed == {"i-a"}
     assert list(world.tower.hosts.values()) == [stays]
 
 
 def test_whose_host_is_only_left_was_not_removed(world: World) -> None:
     world.tower.add_host(read_only(world), "i-a")
-    struck = strike_off(world.tower, world.fleet, {"i-a", "i-b"})
-    assert struck.removed == frozenset()
-    assert struck.left_in.keys() == {"i-a"}
+    removal = remove_from_every_inventory(world.tower, world.fleet, {"i-a", "i-b"})
+    assert removal.removed == frozenset()
+    assert removal.left_in.keys() == {"i-a"}
 
 
 def test_each_inventory_that_keeps_a_host_is_named_and_is_judged_by_itself(world: World) -> None:
     world.group("db", inventory="kept")
     for inventory in (read_only(world), read_only(world, "another"), read_only(world, "kept")):
         world.tower.add_host(inventory, "i-a")
-    struck = strike_off(world.tower, world.fleet, {"i-a"})
-    assert struck.refusals["i-a"].inventories == {"kept"}
-    assert struck.left_in == {"i-a": frozenset({"all EC2", "another"})}
+    removal = remove_from_every_inventory(world.tower, world.fleet, {"i-a"})
+    assert removal.refusals["i-a"].inventories == {"kept"}
+    assert removal.left_in == {"i-a": frozenset({"all EC2", "another"})}
 
 
 @pytest.mark.parametrize(
@@ -184,9 +184,9 @@ def test_an_inventory_of_which_neither_aws_nor_tower_says_now_whether_a_group_na
     world.group("web")
     world.tower.add_host(read_only(world), "i-a")
     unsure(world)
-    struck = strike_off(world.tower, world.fleet, {"i-a"})
-    assert struck.refusals.keys() == {"i-a"}
-    assert not struck.left_in
+    removal = remove_from_every_inventory(world.tower, world.fleet, {"i-a"})
+    assert removal.refusals.keys() == {"i-a"}
+    assert not removal.left_in
 
 
 def test_a_tag_that_cannot_be_followed_keeps_no_host_in_an_inventory_that_no_other_group_names(world: World) -> None:
@@ -194,9 +194,9 @@ def test_a_tag_that_cannot_be_followed_keeps_no_host_in_an_inventory_that_no_oth
     world.group("db", inventory="misspelt")
     for inventory in (read_only(world), read_only(world, "kept")):
         world.tower.add_host(inventory, "i-a")
-    struck = strike_off(world.tower, world.fleet, {"i-a"})
-    assert struck.refusals["i-a"].inventories == {"kept"}
-    assert struck.left_in == {"i-a": frozenset({"all EC2"})}
+    removal = remove_from_every_inventory(world.tower, world.fleet, {"i-a"})
+    assert removal.refusals["i-a"].inventories == {"kept"}
+    assert removal.left_in == {"i-a": frozenset({"all EC2"})}
 
 
 def test_every_inventory_that_an_ambiguous_tag_may_mean_counts_as_named(world: World) -> None:
@@ -205,16 +205,16 @@ def test_every_inventory_that_an_ambiguous_tag_may_mean_counts_as_named(world: W
     world.tower.ambiguous["ambiguous"] = {world.inventory.id, meant.id}
     for inventory in (meant, other):
         world.tower.add_host(inventory, "i-a")
-    struck = strike_off(world.tower, world.fleet, {"i-a"})
-    assert struck.refusals["i-a"].inventories == {"theirs/prod"}
-    assert struck.left_in == {"i-a": frozenset({"all EC2"})}
+    removal = remove_from_every_inventory(world.tower, world.fleet, {"i-a"})
+    assert removal.refusals["i-a"].inventories == {"theirs/prod"}
+    assert removal.left_in == {"i-a": frozenset({"all EC2"})}
 
 
 def test_groups_are_asked_for_only_where_a_host_is_kept(world: World) -> None:
     asked: list[str] = []
     world.fleet.before_call = asked.append
     world.tower.add_host(world.inventory, "i-a")
-    strike_off(world.tower, world.fleet, {"i-a"})
+    remove_from_every_inventory(world.tower, world.fleet, {"i-a"})
     assert asked == []
 
 
@@ -222,15 +222,15 @@ def test_blanks_around_a_tag_name_the_same_inventory(world: World) -> None:
     kept = read_only(world, "kept")
     world.group("db", tags={"rollcall:inventory": " kept "})
     world.tower.add_host(kept, "i-a")
-    assert strike_off(world.tower, world.fleet, {"i-a"}).refusals.keys() == {"i-a"}
+    assert remove_from_every_inventory(world.tower, world.fleet, {"i-a"}).refusals.keys() == {"i-a"}
 
 
 def test_what_is_left_is_reported_with_the_inventory_as_its_cause(world: World) -> None:
-    struck = StruckOff(left_in={"i-a": frozenset({"b", "a"})})
-    notes = list(notes_on_kept(struck, "i-a"))
+    removal = RemovalResult(left_in={"i-a": frozenset({"b", "a"})})
+    notes = list(notes_on_kept(removal, "i-a"))
     assert [(note.alert, note.cause) for note in notes] == [
         (True, "read-only inventory: a"),
         (True, "read-only inventory: b"),
     ]
     assert all("i-a" in note.words and "administer" in note.words for note in notes)
-    assert list(notes_on_kept(struck, "i-b")) == []
+    assert list(notes_on_kept(removal, "i-b")) == []

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rollcall.domain.errors import AwsDenied, BadSettings, InstanceNotVisible, RollcallError, Throttled, TowerRejected
-from rollcall.domain.messages import Wishes
+from rollcall.domain.messages import RunOptions
 from rollcall.hosts.variables import OUR_KEYS
 from rollcall.reconcile.steps import Finding, Kind
 from rollcall.telemetry.announcer import Announcer
@@ -331,7 +331,7 @@ def test_a_host_that_reconcile_takes_over_gets_what_it_lacks(world: World) -> No
     theirs = world.tower.add_host(world.inventory, "i-a", variables={"release": "by hand"})
     world.tower.add_to_group(world.tower.group_ids(world.inventory, ["theirs"])["theirs"], theirs.id)
     world.tower.memberships_made.clear()
-    world.reconcile(Wishes(adopt=True))
+    world.reconcile(RunOptions(adopt=True))
     assert others(host(world, "i-a")) == {"release": "by hand", "ring": 2}
     assert groups(world, "i-a") == {"web", "canary", "theirs"}
     assert len(world.tower.memberships_made) == 2

@@ -19,7 +19,7 @@ from rollcall.domain.actions import LifecycleAction, Result, Transition
 from rollcall.domain.errors import TowerUnavailable
 from rollcall.domain.jobs import Outcome
 from rollcall.domain.message_format import Record, read_action, read_gate_message
-from rollcall.domain.messages import GateMessage, Wishes
+from rollcall.domain.messages import GateMessage, RunOptions
 from rollcall.domain.timing import CLOCKS_APART
 from rollcall.hosts.resting import rests
 from rollcall.hosts.variables import is_resting
@@ -260,7 +260,7 @@ class AnyOrder(RuleBasedStateMachine):
     def reconcile_runs(self, fault: Fault | None) -> None:
         self._with(fault)
         try:
-            self.world.reconcile(Wishes(every=300.0))
+            self.world.reconcile(RunOptions(every=300.0))
         except (Crash, TowerUnavailable):
             pass
         finally:

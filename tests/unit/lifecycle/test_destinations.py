@@ -145,7 +145,7 @@ def test_what_a_terminate_action_does_depends_on_what_aws_says_and_not_on_the_me
     if not open_:
         world.fleet.stale.add(INSTANCE)
     [report] = world.clean_up(action)
-    fate, is_open = fate_in(situation), open_ and action.awaited
+    fate, is_open = fate_in(situation), open_ and action.held_by_hook
     assert (
         state_of(world)
         == {
@@ -159,13 +159,15 @@ def test_what_a_terminate_action_does_depends_on_what_aws_says_and_not_on_the_me
         assert not world.fleet.completed
         assert world.tower.updated == []
         assert report.event is None
-        if is_open or (not action.awaited and situation.startswith("ec2 ")):
+        if is_open or (not action.held_by_hook and situation.startswith("ec2 ")):
             assert isinstance(report.error, InstanceNotVisible)
         else:
             assert report.outcome.startswith(f"{NO_LONGER_WAITING}: ")
     else:
         assert world.fleet.completed == ({action: Result.CONTINUE} if is_open else {})
-        not_found = action.awaited and not open_ and is_held(situation) and standing_of(situation) != Standing.ENTERING
+        not_found = (
+            action.held_by_hook and not open_ and is_held(situation) and standing_of(situation) != Standing.ENTERING
+        )
         assert report.error is None
         assert (report.outcome == SENT_AGAIN) == not_found
         assert report.event == (None if not_found else Event.RETIRED)
@@ -243,7 +245,7 @@ def test_what_a_launch_action_does_depends_on_what_aws_says_and_not_on_the_messa
     if not open_:
         world.fleet.stale.add(INSTANCE)
     [report] = world.register(action)
-    is_open = open_ and action.awaited
+    is_open = open_ and action.held_by_hook
     standing = standing_of(situation)
     if situation.startswith("ec2 ") or situation == "unknown":
         gone = situation in ("ec2 terminated", "ec2 shutting-down")
@@ -253,10 +255,10 @@ def test_what_a_launch_action_does_depends_on_what_aws_says_and_not_on_the_messa
     elif standing in (Standing.LEAVING, Standing.RETAINED):
         assert report.outcome == "struck off: already gone"
         assert state_of(world) == (False, False)
-    elif standing == Standing.ENTERING or (standing == Standing.SERVING and not action.awaited):
+    elif standing == Standing.ENTERING or (standing == Standing.SERVING and not action.held_by_hook):
         assert report.outcome.startswith("registered, job")
         assert state_of(world) == (True, False)
-    elif situation == "Warmed:Pending:Wait" and action.awaited:
+    elif situation == "Warmed:Pending:Wait" and action.held_by_hook:
         assert world.fleet.completed == ({action: Result.CONTINUE} if is_open else {})
         assert (report.outcome == "let into the warm pool") == is_open
         assert world.tower.hosts[host.id] == host

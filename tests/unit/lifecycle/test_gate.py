@@ -19,7 +19,7 @@ from rollcall.domain.jobs import JobStatus, Outcome
 from rollcall.domain.message_format import write_gate_message
 from rollcall.domain.messages import RetireMessage, Watched, WatchMessage
 from rollcall.domain.reports import NO_LONGER_WAITING
-from rollcall.runtime.batch import Intake
+from rollcall.runtime.batch import BatchProcessor
 from unit.fakes import REGION
 from unit.world import OWN_QUEUE, Alerted, World, alerts, ids, outcomes
 
@@ -997,7 +997,7 @@ def handle(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[
         tower=world.tower,
         fleets=world.fleets,
         queues=world.queues,
-        intake=lambda announcer: Intake(OWN_QUEUE, world.fleets, world.queues, announcer),
+        processor=lambda announcer: BatchProcessor(OWN_QUEUE, world.fleets, world.queues, announcer),
     )
     monkeypatch.setattr(app, "installation", lambda context: here)
     monkeypatch.setattr(app.announcer, "_bus", world.bus)

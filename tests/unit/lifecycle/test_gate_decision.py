@@ -267,7 +267,7 @@ def test_a_check_that_never_passes_holds_the_instance_if_the_group_asks_so() -> 
 
 @given(ANY_SETTINGS, ANY_SEEN)
 def test_an_instance_that_serves_is_neither_abandoned_nor_held(asked: GroupSettings, what: Seen) -> None:
-    verdict = judge(asked, replace(what, awaited=False), NOW)
+    verdict = judge(asked, replace(what, held_by_hook=False), NOW)
     assert verdict.decision not in (Decision.ABANDON, Decision.HOLD)
     assert (verdict.decision == Decision.READY) == (judge(asked, what, NOW).decision == Decision.READY)
     if verdict.decision == Decision.LEAVE:
@@ -276,14 +276,14 @@ def test_an_instance_that_serves_is_neither_abandoned_nor_held(asked: GroupSetti
 
 @given(ANY_SETTINGS, ANY_SEEN)
 def test_at_the_timeout_an_instance_that_serves_is_decided(asked: GroupSettings, what: Seen) -> None:
-    late = replace(what, awaited=False, age=asked.timeout, checked_for=asked.timeout)
+    late = replace(what, held_by_hook=False, age=asked.timeout, checked_for=asked.timeout)
     assert judge(asked, late, NOW).decision in (Decision.READY, Decision.LEAVE)
 
 
 @pytest.mark.parametrize("on_failure", OnFailure)
 @pytest.mark.parametrize("breaker", ["", HELD])
 def test_an_instance_that_serves_and_failed_is_left_at_once(on_failure: OnFailure, breaker: str) -> None:
-    what = replace(seen(Outcome.FAILED, breaker=breaker), awaited=False)
+    what = replace(seen(Outcome.FAILED, breaker=breaker), held_by_hook=False)
     verdict = judge(settings(on_failure), what, NOW)
     assert verdict.decision == Decision.LEAVE
     assert "held" not in verdict.reason
@@ -291,6 +291,6 @@ def test_an_instance_that_serves_and_failed_is_left_at_once(on_failure: OnFailur
 
 @pytest.mark.parametrize("outcome", [Outcome.UNREACHABLE, Outcome.CUT_SHORT, Outcome.UNPROVEN])
 def test_an_instance_that_serves_and_proved_nothing_is_tried_again_until_the_timeout(outcome: Outcome) -> None:
-    what = replace(seen(outcome, ended=200, age=TIMEOUT - 1), awaited=False)
+    what = replace(seen(outcome, ended=200, age=TIMEOUT - 1), held_by_hook=False)
     assert decide(what) == Decision.RELAUNCH
     assert decide(replace(what, age=TIMEOUT)) == Decision.LEAVE

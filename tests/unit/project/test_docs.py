@@ -254,7 +254,7 @@ def metrics_written() -> Iterator[str]:
     """The names of the metrics that are counted or timed by themselves."""
     for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-2:-1] == ["measures"] and node.args:
+            if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-2:-1] == ["metrics"] and node.args:
                 yield from _texts(node.args[0], {})
 
 

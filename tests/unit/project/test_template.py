@@ -36,7 +36,7 @@ from rollcall.domain.actions import Transition
 from rollcall.domain.errors import BadSettings, TowerUnavailable
 from rollcall.domain.event_fields import MISCONFIGURATION_MENDED, SERVING
 from rollcall.domain.message_format import GROUP_EVENTS, Record, read_examination_request, read_run_request
-from rollcall.domain.messages import ExaminationRequest, RunRequest, Wishes
+from rollcall.domain.messages import ExaminationRequest, RunOptions, RunRequest
 from rollcall.domain.reports import Note, Report
 from rollcall.domain.settings import read_own_queue, read_removal_share, read_settings, read_stack_names
 from rollcall.hosts.jobs import CLOCK_STEP
@@ -45,7 +45,7 @@ from rollcall.reconcile.result import RunOutcome
 from rollcall.runtime.batch import PERMANENT_FAILURE_LIFE
 from rollcall.telemetry.announcer import Announcer
 from rollcall.telemetry.event_bus import SOURCE
-from rollcall.telemetry.metrics import Measures
+from rollcall.telemetry.metrics import Metrics
 from rollcall.telemetry.reconcile_announcer import RunAnnouncer
 from unit.fakes import REGION
 
@@ -261,7 +261,7 @@ def test_the_schedule_asks_for_a_run_that_is_not_by_hand() -> None:
     said = FUNCTIONS["ReconcileFunction"]["Events"]["Schedule"]["Properties"]["Input"]["Fn::Sub"]
     every = TEMPLATE["Parameters"]["ReconcileEvery"]["Default"]
     request = read_run_request(json.loads(said.replace("${ReconcileEvery}", str(every))))
-    assert request == RunRequest(Wishes(every=60.0 * every))
+    assert request == RunRequest(RunOptions(every=60.0 * every))
 
 
 def test_a_run_that_failed_is_repeated_by_nobody_but_the_schedule() -> None:
@@ -877,16 +877,16 @@ def test_alarms_watch_metrics_that_are_emitted(world: World, capsys: pytest.Capt
     cleanup.reports([Report(world.terminating("i-b"), "struck off, but not from Chef", notes=look)])
     reconcile = RunAnnouncer("reconcile")
     reconcile.reconciled(RunOutcome(), 300.0)
-    alert = Measures("alert")
+    alert = Metrics("alert")
     alert.count_of_channel("AlertsLost", "slack")
-    for measures in (announcer.measures, cleanup.measures, reconcile.measures, alert):
-        measures.write()
-    metrics = emitted(capsys.readouterr().out)
+    for function in (announcer.metrics, cleanup.metrics, reconcile.metrics, alert):
+        function.write()
+    written = emitted(capsys.readouterr().out)
     own = {name: each for name, each in ALARMS.items() if each.get("Namespace") == "Rollcall"}
     assert own
     for name, each in own.items():
         dimensions = frozenset((one["Name"], one["Value"]) for one in each["Dimensions"])
-        assert (each["Namespace"], each["MetricName"], dimensions) in metrics, name
+        assert (each["Namespace"], each["MetricName"], dimensions) in written, name
 
 
 def test_every_function_that_raises_has_an_alarm() -> None:

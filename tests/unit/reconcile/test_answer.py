@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from rollcall.domain.messages import Wishes
+from rollcall.domain.messages import RunOptions
 from rollcall.reconcile.answer import LISTED_MAX, drift_fixed, run_answer
 
 if TYPE_CHECKING:
@@ -101,6 +101,6 @@ def test_what_failed_is_named_with_its_error(world: World) -> None:
 def test_long_lists_are_cut_and_say_by_how_much(world: World) -> None:
     for number in range(LISTED_MAX + 3):
         world.serving(f"i-{number}", f"10.{number // 65536}.{number // 256 % 256}.{number % 256}")
-    said = answer(world.reconcile(Wishes(provision=False), dry_run=True), dry_run=True)
+    said = answer(world.reconcile(RunOptions(provision=False), dry_run=True), dry_run=True)
     assert len(said["steps"]) == LISTED_MAX
     assert said["left_out"] == {"steps": 3}

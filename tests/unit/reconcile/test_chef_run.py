@@ -10,7 +10,7 @@ import pytest
 
 from rollcall.aws.fleet import Membership
 from rollcall.domain.errors import BadSettings, ChefDenied, ChefUnavailable, Throttled
-from rollcall.domain.messages import Wishes
+from rollcall.domain.messages import RunOptions
 from rollcall.reconcile.answer import drift_fixed, run_answer
 from rollcall.reconcile.chef_plan import QUIET
 from rollcall.reconcile.reader import CONTROLS
@@ -194,11 +194,11 @@ class TestPrivateDnsNames:
         node(world, DNS, instance_id="i-gone")
         dead(world, "i-gone")
 
-        def newcomer(method: str) -> None:
+        def new_instance(method: str) -> None:
             if method == "nodes" and chef.calls["nodes"] == 2:
                 node(world, DNS, instance_id="i-new")
 
-        chef.before_call = newcomer
+        chef.before_call = new_instance
         outcome = world.reconcile()
         assert reasons(outcome).keys() == {DNS}
         assert removed(outcome) == set()
@@ -224,7 +224,7 @@ class TestPatterns:
         node(world, "i-a")
         node(world, "db-i-b", instance_id="i-b")
         world.host_of("i-b", "10.0.0.1", "db")
-        assert removed(world.reconcile(Wishes(groups=frozenset({"db"})))) == {"db-i-b"}
+        assert removed(world.reconcile(RunOptions(groups=frozenset({"db"})))) == {"db-i-b"}
 
     def test_a_run_for_one_group_leaves_the_nodes_of_others_that_are_named_alike(
         self, world: World, chef: FakeChef
@@ -239,7 +239,7 @@ class TestPatterns:
         dead(world, "i-leaving")
         world.fleet.known_memberships["i-leaving"] = Membership("db", "Terminating")
         node(world, "i-anybodys")
-        outcome = world.reconcile(Wishes(groups=frozenset({"db"})), force=True)
+        outcome = world.reconcile(RunOptions(groups=frozenset({"db"})), force=True)
         assert removed(outcome) == {"i-db"}
         assert outcome.nodes.plan.ours == 2
         assert "i-anybodys" in removed(world.reconcile(force=True))
@@ -341,11 +341,11 @@ class TestTrouble:
         assert chef.held
 
     def test_aws_is_asked_after_chef_so_that_a_node_made_meanwhile_stays(self, world: World, chef: FakeChef) -> None:
-        def newcomer(method: str) -> None:
+        def new_instance(method: str) -> None:
             node(world, "i-new", age=QUIET + 1)
             world.serving("i-new", "10.0.0.9")
 
-        chef.before_call = newcomer
+        chef.before_call = new_instance
         assert removed(world.reconcile()) == set()
         assert chef.held.keys() == {"i-new"}
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rollcall.domain.errors import BadSettings
-from rollcall.domain.messages import Wishes
+from rollcall.domain.messages import RunOptions
 from rollcall.hosts.variables import identity_in
 from rollcall.reconcile.reader import CONTROLS
 from rollcall.reconcile.steps import Kind
@@ -90,7 +90,7 @@ def test_a_host_that_is_put_right_or_taken_over_lacks_it_too(world: World) -> No
         serving(world, instance_id, address)
     world.host_of("i-moved", "10.0.0.99")
     world.tower.add_host(world.inventory, "i-theirs")
-    outcome = world.reconcile(Wishes(adopt=True))
+    outcome = world.reconcile(RunOptions(adopt=True))
     assert sorted(named(outcome)) == [(Kind.TAGS, "i-moved", True), (Kind.TAGS, "i-theirs", True)]
     assert all(tags_of(host) == {"Name": "web"} for host in world.tower.hosts.values())
 

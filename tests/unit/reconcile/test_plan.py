@@ -18,7 +18,7 @@ from rollcall.domain.groups import AddressKind, GroupSettings, OnFailure
 from rollcall.domain.instances import Instance
 from rollcall.domain.inventories import Dump, DumpedHost, Inventory
 from rollcall.domain.lifecycle_states import STANDINGS, Standing, is_held
-from rollcall.domain.messages import Wishes
+from rollcall.domain.messages import RunOptions
 from rollcall.domain.timing import RETRY_MAX
 from rollcall.hosts import removal_limit
 from rollcall.hosts.ownership import NEWBORN, address_key, is_copy, marked_for, marker_of
@@ -194,9 +194,9 @@ class Sight:
             if (place.inventory.id, each) not in hosted
         }
 
-    def plan(self, wishes: Wishes | None = None, *kept: Inventory) -> Plan:
+    def plan(self, options: RunOptions | None = None, *kept: Inventory) -> Plan:
         """What to do about it, with nothing removed from inventories that are kept."""
-        return plan(self.snapshot(), wishes or Wishes(), frozenset(each.id for each in kept))
+        return plan(self.snapshot(), options or RunOptions(), frozenset(each.id for each in kept))
 
 
 @pytest.fixture
@@ -279,7 +279,7 @@ class TestInstancesOnTheirWay:
     def test_forgetting_its_group_does_not_touch_its_host(self, sight: Sight, state: str) -> None:
         sight.host("i-a", group="former")
         sight.instance("i-a", group="former", state=state)
-        assert idle(sight.plan(Wishes(forget=frozenset({"former"}))))
+        assert idle(sight.plan(RunOptions(forget=frozenset({"former"}))))
 
 
 RESTING = {"since": NOW - 60, "enabled": True}
@@ -357,7 +357,7 @@ class TestInstancesThatAreBackInService:
 
     def test_one_that_a_person_had_disabled_stays_so_and_gets_no_job(self, sight: Sight) -> None:
         sight.host("i-a", enabled=False, resting=RESTING | {"enabled": False})
-        [change] = sight.instance("i-a", age=60).plan(Wishes(provision=True)).changes
+        [change] = sight.instance("i-a", age=60).plan(RunOptions(provision=True)).changes
         assert (change.enabled, change.provision) == (None, False)
         assert "resting" not in marker_in(change.variables or {})
 
@@ -369,7 +369,7 @@ class TestInstancesThatAreBackInService:
 
     def test_one_gets_its_job_when_that_is_asked_for(self, sight: Sight) -> None:
         sight.host("i-a", enabled=False, resting=RESTING)
-        [change] = sight.instance("i-a").plan(Wishes(provision=True)).changes
+        [change] = sight.instance("i-a").plan(RunOptions(provision=True)).changes
         assert change.provision
 
     def test_one_of_a_group_without_a_job_gets_none(self, sight: Sight) -> None:
@@ -412,8 +412,8 @@ class TestRetainedInstances:
 
     def test_a_run_for_others_does_not_tell_of_one(self, sight: Sight) -> None:
         sight.instance("i-a", state="Terminating:Retained")
-        assert sight.plan(Wishes(groups=frozenset({"db"}))) == Plan()
-        assert sight.plan(Wishes(instances=frozenset({"i-b"}))) == Plan()
+        assert sight.plan(RunOptions(groups=frozenset({"db"}))) == Plan()
+        assert sight.plan(RunOptions(instances=frozenset({"i-b"}))) == Plan()
 
 
 class TestInventoriesThatAreKept:
@@ -424,16 +424,16 @@ class TestInventoriesThatAreKept:
         sight.instance("i-a", group=None, ec2="terminated")
         sight.instance("i-b", "10.0.0.2", group="db")
         sight.instance("i-c", "10.0.0.3", group=None)
-        wishes = Wishes(forget=frozenset({"former"}))
-        assert len(sight.plan(wishes).removals) == 3
-        assert not sight.plan(wishes, PROD).removals
-        assert sight.plan(wishes, OTHER) == sight.plan(wishes)
+        options = RunOptions(forget=frozenset({"former"}))
+        assert len(sight.plan(options).removals) == 3
+        assert not sight.plan(options, PROD).removals
+        assert sight.plan(options, OTHER) == sight.plan(options)
 
     def test_no_host_is_made_at_the_address_of_one_that_they_keep(self, sight: Sight) -> None:
         kept = sight.host("i-a")
         sight.instance("i-a", group=None, ec2="terminated").instance("i-b").instance("i-c", "10.0.0.3")
         assert [addition.instance_id for addition in sight.plan().additions] == ["i-b", "i-c"]
-        done = sight.plan(Wishes(), PROD)
+        done = sight.plan(RunOptions(), PROD)
         assert [addition.instance_id for addition in done.additions] == ["i-c"]
         [finding] = done.findings
         assert (finding.kind, finding.subject) == (Kind.ADDRESS_CONFLICT, "i-b")
@@ -442,7 +442,7 @@ class TestInventoriesThatAreKept:
     def test_a_host_that_they_keep_is_in_the_way_of_one_of_its_name(self, sight: Sight) -> None:
         sight.host("i-b", "10.0.0.2", name="i-a")
         sight.instance("i-a").instance("i-b", group=None, ec2="terminated")
-        done = sight.plan(Wishes(), PROD)
+        done = sight.plan(RunOptions(), PROD)
         assert idle(done)
         assert [(finding.kind, finding.subject) for finding in done.findings] == [(Kind.IN_THE_WAY, "i-a")]
 
@@ -523,7 +523,7 @@ class TestPuttingRight:
         sight.host("i-a", name="web-1", facts=FACTS if facts else None)
         seen = sight.instance("i-a").snapshot()
         asked = replace(seen, instances={each: own for each, own in seen.instances.items() if each not in proven(seen)})
-        done = plan(asked, Wishes())
+        done = plan(asked, RunOptions())
         assert idle(done)
         [finding] = done.findings
         assert (finding.kind, finding.subject, finding.instance_id) == (Kind.RENAMED, "web-1", "i-a")
@@ -596,7 +596,7 @@ class TestPuttingRight:
         sight.host("i-a", by_hand="second", enabled=False)
         sight.host("i-a", by_hand="third", name="copy")
         seen = sight.instance("i-a").snapshot()
-        done = plan(replace(seen, dumps={**seen.dumps, third.id: Dump(third, ())}), Wishes())
+        done = plan(replace(seen, dumps={**seen.dumps, third.id: Dump(third, ())}), RunOptions())
         [addition] = done.additions
         assert (addition.variables["by_hand"], addition.enabled, addition.inventory) == ("first", False, third)
         assert len(done.removals) == 3
@@ -612,7 +612,7 @@ class TestPuttingRight:
         sight.group("web", inventory=OTHER)
         sight.host("i-a", enabled=False)
         sight.host("i-b", "10.0.0.2")
-        additions = sight.instance("i-a").instance("i-b", "10.0.0.2").plan(Wishes(provision=True)).additions
+        additions = sight.instance("i-a").instance("i-b", "10.0.0.2").plan(RunOptions(provision=True)).additions
         assert [(each.instance_id, each.provision) for each in additions] == [("i-a", False), ("i-b", True)]
 
     def test_a_host_that_is_at_home_already_is_not_added_again(self, sight: Sight) -> None:
@@ -779,12 +779,12 @@ class TestInstancesWithoutAHost:
         assert not any(addition.provision for addition in done.additions)
 
     def test_all_are_provisioned_when_that_is_asked_for(self, sight: Sight) -> None:
-        [addition] = sight.instance("i-a").plan(Wishes(provision=True)).additions
+        [addition] = sight.instance("i-a").plan(RunOptions(provision=True)).additions
         assert addition.provision
 
     def test_a_group_without_a_job_provisions_none(self, sight: Sight) -> None:
         sight.group("web", template=None)
-        [addition] = sight.instance("i-a", age=0).plan(Wishes(provision=True)).additions
+        [addition] = sight.instance("i-a", age=0).plan(RunOptions(provision=True)).additions
         assert not addition.provision
 
     @pytest.mark.parametrize("ec2", ["shutting-down", "terminated", None])
@@ -825,13 +825,13 @@ class TestGroupsThatLostTheirTag:
         host = sight.host("i-a", group="former")
         stays = sight.host("i-b", "10.0.0.2", group="other")
         sight.instance("i-a", group="former").instance("i-b", "10.0.0.2", group="other")
-        done = sight.plan(Wishes(forget=frozenset({"former"})))
+        done = sight.plan(RunOptions(forget=frozenset({"former"})))
         assert [(removal.host, removal.moved) for removal in done.removals] == [(host, False)]
         assert [finding.subject for finding in done.findings] == [stays.name]
 
     def test_forgetting_a_group_that_has_its_tag_removes_nothing_of_it(self, sight: Sight) -> None:
         sight.host("i-a")
-        assert sight.instance("i-a").plan(Wishes(forget=frozenset({"web"}))) == Plan()
+        assert sight.instance("i-a").plan(RunOptions(forget=frozenset({"web"}))) == Plan()
 
     def test_an_instance_that_was_detached_is_reported_and_stays(self, sight: Sight) -> None:
         sight.host("i-a")
@@ -841,7 +841,7 @@ class TestGroupsThatLostTheirTag:
 
     def test_the_host_of_a_detached_instance_goes_with_its_forgotten_group(self, sight: Sight) -> None:
         sight.host("i-a", group="former")
-        done = sight.instance("i-a", group=None).plan(Wishes(forget=frozenset({"former"})))
+        done = sight.instance("i-a", group=None).plan(RunOptions(forget=frozenset({"former"})))
         assert len(done.removals) == 1
 
 
@@ -864,7 +864,7 @@ class TestTroubledGroups:
 
     def test_they_are_not_forgotten(self, troubled: Sight) -> None:
         troubled.host("i-a", group="db")
-        assert troubled.instance("i-a", group=None).plan(Wishes(forget=frozenset({"db"}))) == Plan()
+        assert troubled.instance("i-a", group=None).plan(RunOptions(forget=frozenset({"db"}))) == Plan()
 
     def test_their_waiting_instances_are_not_queued_again(self, troubled: Sight) -> None:
         assert troubled.instance("i-a", group="db", state="Terminating:Wait").plan() == Plan()
@@ -882,7 +882,7 @@ def test_a_run_for_some_groups_leaves_the_others_alone(sight: Sight) -> None:
     sight.instance("i-a").instance("i-b", "10.0.0.2", group="db")
     sight.instance("i-c", "10.0.0.3").instance("i-d", "10.0.0.4", group="db")
     sight.instance("i-e", state="Terminating:Wait").instance("i-f", group="db", state="Terminating:Wait")
-    done = sight.plan(Wishes(groups=frozenset({"db"})))
+    done = sight.plan(RunOptions(groups=frozenset({"db"})))
     assert [change.instance_id for change in done.changes] == ["i-b"]
     assert [addition.instance_id for addition in done.additions] == ["i-d"]
     assert [requeue.instance_id for requeue in done.requeues] == ["i-f"]
@@ -891,29 +891,31 @@ def test_a_run_for_some_groups_leaves_the_others_alone(sight: Sight) -> None:
 class TestWhomFindingsAreAbout:
     """A run for some groups or instances tells of theirs, and of nobody else's."""
 
-    DB, I_DB = Wishes(groups=frozenset({"db"})), Wishes(instances=frozenset({"i-b"}))
-    WEB, I_WEB = Wishes(groups=frozenset({"web"})), Wishes(instances=frozenset({"i-a"}))
+    DB, I_DB = RunOptions(groups=frozenset({"db"})), RunOptions(instances=frozenset({"i-b"}))
+    WEB, I_WEB = RunOptions(groups=frozenset({"web"})), RunOptions(instances=frozenset({"i-a"}))
 
-    @pytest.mark.parametrize(("wishes", "kind"), [(WEB, [Kind.FOREIGN_ADDRESS]), (I_WEB, [Kind.FOREIGN_ADDRESS])])
+    @pytest.mark.parametrize(("options", "kind"), [(WEB, [Kind.FOREIGN_ADDRESS]), (I_WEB, [Kind.FOREIGN_ADDRESS])])
     @pytest.mark.parametrize("others", [DB, I_DB])
     def test_a_foreign_host_is_about_the_instance_whose_address_it_has(
-        self, sight: Sight, wishes: Wishes, kind: list[Kind], others: Wishes
+        self, sight: Sight, options: RunOptions, kind: list[Kind], others: RunOptions
     ) -> None:
         sight.group("db")
         sight.instance("i-a").host("i-a", facts=FACTS)
         sight.instance("i-b", "10.0.0.2", group="db").host("i-b", "10.0.0.2", "db")
         sight.host("i-x", "10.0.0.1", None, name="node")
-        assert kinds(sight.plan(wishes)) == kind
+        assert kinds(sight.plan(options)) == kind
         assert kinds(sight.plan(others)) == []
 
-    @pytest.mark.parametrize("wishes", [WEB, I_WEB])
+    @pytest.mark.parametrize("options", [WEB, I_WEB])
     @pytest.mark.parametrize("others", [DB, I_DB])
-    def test_a_second_host_at_an_address_is_about_either(self, sight: Sight, wishes: Wishes, others: Wishes) -> None:
+    def test_a_second_host_at_an_address_is_about_either(
+        self, sight: Sight, options: RunOptions, others: RunOptions
+    ) -> None:
         sight.group("db")
         sight.host("i-a")
         sight.host("i-young", age=0)
         sight.instance("i-a").instance("i-b", "10.0.0.2", group="db").host("i-b", "10.0.0.2", "db")
-        assert kinds(sight.plan(wishes)) == [Kind.ADDRESS_CONFLICT]
+        assert kinds(sight.plan(options)) == [Kind.ADDRESS_CONFLICT]
         assert kinds(sight.plan(others)) == []
 
     def test_a_mixed_group_is_about_the_hosts_in_it(self, sight: Sight) -> None:
@@ -923,10 +925,10 @@ class TestWhomFindingsAreAbout:
             sight.instance(f"i-{group}", f"10.0.0.{number}", group=group)
             sight.host(f"i-{group}", f"10.0.0.{number}", group, groups=own)
         for name in ("web", "db"):
-            assert kinds(sight.plan(Wishes(groups=frozenset({name})))) == [Kind.MIXED_GROUP]
-            assert kinds(sight.plan(Wishes(instances=frozenset({f"i-{name}"})))) == [Kind.MIXED_GROUP]
-        assert kinds(sight.plan(Wishes(groups=frozenset({"api"})))) == []
-        assert kinds(sight.plan(Wishes(instances=frozenset({"i-api"})))) == []
+            assert kinds(sight.plan(RunOptions(groups=frozenset({name})))) == [Kind.MIXED_GROUP]
+            assert kinds(sight.plan(RunOptions(instances=frozenset({f"i-{name}"})))) == [Kind.MIXED_GROUP]
+        assert kinds(sight.plan(RunOptions(groups=frozenset({"api"})))) == []
+        assert kinds(sight.plan(RunOptions(instances=frozenset({"i-api"})))) == []
 
     def test_a_host_is_about_the_group_that_its_instance_went_to_also_before_its_marker_says_so(
         self, sight: Sight
@@ -1123,7 +1125,7 @@ class TestCopies:
         assert (removal.host, removal.inventory, removal.copied) == (host, inventory, True)
         assert why in removal.reason
         assert [each.reason.split(" of its hosts")[0] for each in done.findings if each.kind == Kind.COPY] == ["1"]
-        assert not sight.plan(Wishes(groups=frozenset({"db"}))).removals
+        assert not sight.plan(RunOptions(groups=frozenset({"db"}))).removals
 
     @pytest.mark.parametrize(
         "instance",
@@ -1163,8 +1165,8 @@ class TestCopies:
 
     def test_one_is_not_removed_from_an_inventory_that_is_kept(self, copied: Sight) -> None:
         copied.instance("i-0", group=None, ec2="terminated")
-        assert [each.inventory for each in copied.plan(Wishes(), OTHER).removals] == [PROD]
-        assert [each.inventory for each in copied.plan(Wishes(), PROD).removals] == []
+        assert [each.inventory for each in copied.plan(RunOptions(), OTHER).removals] == [PROD]
+        assert [each.inventory for each in copied.plan(RunOptions(), PROD).removals] == []
 
     def test_one_does_not_go_where_its_original_only_moves(self, sight: Sight) -> None:
         third = Inventory(0, "third")
@@ -1172,7 +1174,7 @@ class TestCopies:
         sight.instance("i-a").host("i-a")
         sight.host("i-a", inventory=OTHER, made_for=PROD)
         seen = sight.snapshot()
-        done = plan(replace(seen, dumps={**seen.dumps, third.id: Dump(third, ())}), Wishes())
+        done = plan(replace(seen, dumps={**seen.dumps, third.id: Dump(third, ())}), RunOptions())
         assert [(each.inventory, each.moved) for each in done.removals] == [(PROD, True)]
 
     def test_where_its_instance_belongs_one_is_taken_over_and_the_inventory_that_was_left_is_emptied(
@@ -1180,14 +1182,14 @@ class TestCopies:
     ) -> None:
         copied.group("web", inventory=OTHER)
         seen = copied.snapshot()
-        done = plan(seen, Wishes())
+        done = plan(seen, RunOptions())
         assert {(each.inventory, each.moved) for each in done.removals} == {(PROD, True)}
         assert [each.inventory for each in done.changes] == [OTHER] * 10
         assert (done.additions, done.findings) == ((), ())
         after = applied(seen, done).dumps
         assert not after[PROD.id].hosts
         assert all(has_marker(host) for host in after[OTHER.id].hosts)
-        assert idle(plan(applied(seen, done), Wishes()))
+        assert idle(plan(applied(seen, done), RunOptions()))
 
     def test_a_copy_of_a_resting_host_is_enabled_where_its_instance_belongs_and_serves(self, sight: Sight) -> None:
         sight.host("i-a", made_for=OTHER, enabled=False, resting=RESTING, job_owed_since=7)
@@ -1203,9 +1205,9 @@ class TestCopies:
         assert "a copy from another inventory" in finding.reason
 
     def test_a_run_for_others_does_not_tell_of_them(self, copied: Sight) -> None:
-        assert kinds(copied.plan(Wishes(groups=frozenset({"db"})))) == []
-        assert kinds(copied.plan(Wishes(instances=frozenset({"i-elsewhere"})))) == []
-        assert kinds(copied.plan(Wishes(instances=frozenset({"i-0"})))) == [Kind.COPY]
+        assert kinds(copied.plan(RunOptions(groups=frozenset({"db"})))) == []
+        assert kinds(copied.plan(RunOptions(instances=frozenset({"i-elsewhere"})))) == []
+        assert kinds(copied.plan(RunOptions(instances=frozenset({"i-0"})))) == [Kind.COPY]
 
     @pytest.mark.parametrize("account", [STRANGER, ""])
     def test_copies_of_another_installations_hosts_are_not_ours_to_tell_of(self, sight: Sight, account: str) -> None:
@@ -1214,7 +1216,7 @@ class TestCopies:
 
 
 class TestAdopting:
-    ADOPT = Wishes(adopt=True)
+    ADOPT = RunOptions(adopt=True)
 
     def test_a_host_named_after_an_instance_of_ours_is_taken_over(self, sight: Sight) -> None:
         host = sight.host("i-a", "10.0.0.99", group=None, groups=["by-hand"])
@@ -1345,12 +1347,12 @@ class TestLostEvents:
             sight.instance("i-a", state="Pending:Wait", age=LONG_AGO)
             if not known:
                 sight.arrived_at.clear()
-            assert len(sight.plan(Wishes(every=60.0)).requeues) == times, since
+            assert len(sight.plan(RunOptions(every=60.0)).requeues) == times, since
 
     def test_one_of_which_auto_scaling_does_not_say_when_it_came_is_queued_again(self, sight: Sight) -> None:
         sight.instance("i-a", state="Pending:Wait")
         sight.arrived_at.clear()
-        [requeue] = sight.plan(Wishes(every=60.0)).requeues
+        [requeue] = sight.plan(RunOptions(every=60.0)).requeues
         assert requeue.reason.endswith(": it has no host in use")
 
     @pytest.mark.parametrize("hosted", [True, False])
@@ -1367,7 +1369,7 @@ class TestLostEvents:
             sight.host("i-a")
             sight.jobs_ended["i-a"] = NOW - age
         sight.instance("i-a", state="Pending:Wait", age=age)
-        assert len(sight.plan(Wishes(every=60.0)).requeues) == scheduled
+        assert len(sight.plan(RunOptions(every=60.0)).requeues) == scheduled
         assert len(sight.plan().requeues) == (times_too_old > 1)
 
     @pytest.mark.parametrize("state", ["Terminating:Wait", *HELD_AT_REST, "Warmed:Terminating:Wait"])
@@ -1376,7 +1378,7 @@ class TestLostEvents:
     ) -> None:
         for age in range(241, 3600, 60):
             sight.instance("i-a", state=state, age=age)
-            assert len(sight.plan(Wishes(every=60.0)).requeues) == 1
+            assert len(sight.plan(RunOptions(every=60.0)).requeues) == 1
 
     @pytest.mark.parametrize(
         ("state", "transition"),
@@ -1401,12 +1403,12 @@ class TestLostEvents:
     ) -> None:
         sight.host("i-a", "10.0.0.99", group=None)
         sight.instance("i-a", state="Pending:Wait", age=RETRY_MAX + 1)
-        done = sight.plan(Wishes(every=every))
+        done = sight.plan(RunOptions(every=every))
         assert not done.requeues
         [finding] = done.findings
         assert (finding.kind, finding.subject, finding.inventory) == (Kind.IN_THE_WAY, "i-a", PROD)
         assert "AdoptByInstanceId" in finding.reason
-        assert len(sight.plan(Wishes(every=every, adopt=True)).requeues) == 1
+        assert len(sight.plan(RunOptions(every=every, adopt=True)).requeues) == 1
 
     @pytest.mark.parametrize("every", [None, 60.0])
     def test_one_that_could_not_be_registered_for_want_of_an_address_is_reported_instead(
@@ -1414,7 +1416,7 @@ class TestLostEvents:
     ) -> None:
         sight.group("web", address=AddressKind.PUBLIC)
         sight.instance("i-a", state="Pending:Wait", age=RETRY_MAX + 1)
-        done = sight.plan(Wishes(every=every))
+        done = sight.plan(RunOptions(every=every))
         assert not done.requeues
         assert [(finding.kind, finding.subject) for finding in done.findings] == [(Kind.NO_ADDRESS, "i-a")]
 
@@ -1425,21 +1427,23 @@ class TestLostEvents:
     def test_what_is_in_the_way_of_one_is_reported_in_every_run(self, sight: Sight) -> None:
         sight.group("web", address=AddressKind.PUBLIC)
         sight.instance("i-a", state="Pending:Wait", age=1.9 * RETRY_MAX)
-        assert kinds(sight.plan(Wishes(every=60.0))) == [Kind.NO_ADDRESS]
+        assert kinds(sight.plan(RunOptions(every=60.0))) == [Kind.NO_ADDRESS]
 
     def test_one_that_is_gone_and_so_has_no_address_is_queued_again(self, sight: Sight) -> None:
         sight.instance("i-a", "", state="Pending:Wait", ec2="terminated", age=RETRY_MAX + 1)
         assert len(sight.plan().requeues) == 1
 
-    @pytest.mark.parametrize("wishes", [Wishes(), Wishes(every=60.0), Wishes(instances=frozenset({"i-a"}))])
+    @pytest.mark.parametrize(
+        "options", [RunOptions(), RunOptions(every=60.0), RunOptions(instances=frozenset({"i-a"}))]
+    )
     @pytest.mark.parametrize("resting", [False, True])
     def test_one_whose_only_host_was_renamed_is_reported_instead(
-        self, sight: Sight, wishes: Wishes, resting: bool
+        self, sight: Sight, options: RunOptions, resting: bool
     ) -> None:
         rested: dict[str, Any] = {"resting": RESTING} if resting else {}
         sight.host("i-a", name="web-1", enabled=not resting, **rested)
         sight.jobs_ended["i-a"] = NOW - 1.1 * (TIMEOUT + JOB_FORGOTTEN)
-        done = sight.instance("i-a", state="Pending:Wait", age=1.1 * RETRY_MAX).plan(wishes)
+        done = sight.instance("i-a", state="Pending:Wait", age=1.1 * RETRY_MAX).plan(options)
         assert idle(done)
         assert not done.requeues
         assert [(each.kind, each.subject, each.instance_id) for each in done.findings] == [
@@ -1622,7 +1626,7 @@ def crowded_sights(draw: st.DrawFn) -> Sight:
 
 ANY_SIGHT = sights() | crowded_sights()
 ANY_WISHES = st.builds(
-    Wishes,
+    RunOptions,
     groups=st.none() | st.frozensets(st.sampled_from(GROUPS)),
     instances=st.none() | st.none() | st.frozensets(st.sampled_from(INSTANCE_IDS)),
     provision=st.booleans(),
@@ -1701,28 +1705,32 @@ def serves(seen: Snapshot, instance_id: str) -> bool:
 
 @THOROUGHLY
 @given(ANY_SIGHT, ANY_WISHES, ANY_KEPT)
-def test_a_plan_that_was_carried_out_leaves_nothing_to_do(sight: Sight, wishes: Wishes, kept: frozenset[int]) -> None:
+def test_a_plan_that_was_carried_out_leaves_nothing_to_do(
+    sight: Sight, options: RunOptions, kept: frozenset[int]
+) -> None:
     seen = sight.snapshot()
-    after = applied(seen, plan(seen, wishes, kept))
-    assert idle(plan(after, wishes, kept))
+    after = applied(seen, plan(seen, options, kept))
+    assert idle(plan(after, options, kept))
 
 
 @THOROUGHLY
 @given(ANY_SIGHT, ANY_WISHES)
-def test_a_host_that_is_not_ours_is_in_no_step_unless_it_is_to_be_taken_over(sight: Sight, wishes: Wishes) -> None:
-    for step in touched(sight.plan(wishes)):
+def test_a_host_that_is_not_ours_is_in_no_step_unless_it_is_to_be_taken_over(sight: Sight, options: RunOptions) -> None:
+    for step in touched(sight.plan(options)):
         assert (
             has_marker(step.host)
             or is_copy(step.host)
-            or (wishes.adopt and isinstance(step, Change) and "rollcall" not in step.host.variables)
+            or (options.adopt and isinstance(step, Change) and "rollcall" not in step.host.variables)
         )
 
 
 @THOROUGHLY
 @given(ANY_SIGHT, ANY_WISHES)
-def test_the_host_of_a_living_instance_is_removed_only_to_forget_or_to_move_it(sight: Sight, wishes: Wishes) -> None:
+def test_the_host_of_a_living_instance_is_removed_only_to_forget_or_to_move_it(
+    sight: Sight, options: RunOptions
+) -> None:
     seen = sight.snapshot()
-    done = plan(seen, wishes)
+    done = plan(seen, options)
     there_after = {
         (host.inventory_id, marker.instance_id)
         for dump in applied(seen, done).dumps.values()
@@ -1746,7 +1754,7 @@ def test_the_host_of_a_living_instance_is_removed_only_to_forget_or_to_move_it(s
         elif membership and membership.retained:
             continue
         elif membership or (instance and instance.living):
-            assert marker.group in wishes.forget or (instance and not instance.living)
+            assert marker.group in options.forget or (instance and not instance.living)
             assert (instance and not instance.living) or not membership or membership.group not in seen.places
         elif instance is None:
             assert seen.now - seen.created_at[removal.host.id] > NEWBORN
@@ -1754,9 +1762,9 @@ def test_the_host_of_a_living_instance_is_removed_only_to_forget_or_to_move_it(s
 
 @THOROUGHLY
 @given(ANY_SIGHT, ANY_WISHES)
-def test_nothing_is_planned_for_a_group_that_could_not_be_read(sight: Sight, wishes: Wishes) -> None:
+def test_nothing_is_planned_for_a_group_that_could_not_be_read(sight: Sight, options: RunOptions) -> None:
     seen = sight.snapshot()
-    done = plan(seen, wishes)
+    done = plan(seen, options)
     for step in touched(done):
         marker = marker_of(step.host, ACCOUNT, REGION)
         assert marker is None or marker.group not in seen.troubled
@@ -1767,9 +1775,9 @@ def test_nothing_is_planned_for_a_group_that_could_not_be_read(sight: Sight, wis
 
 @THOROUGHLY
 @given(ANY_SIGHT, ANY_WISHES)
-def test_what_an_action_is_at_work_on_is_never_touched(sight: Sight, wishes: Wishes) -> None:
+def test_what_an_action_is_at_work_on_is_never_touched(sight: Sight, options: RunOptions) -> None:
     seen = sight.snapshot()
-    done = plan(seen, wishes)
+    done = plan(seen, options)
     for step in (*touched(done), *done.additions):
         membership = seen.memberships.get(step.instance_id)
         if isinstance(step, Removal) and step.copied:
@@ -1780,9 +1788,9 @@ def test_what_an_action_is_at_work_on_is_never_touched(sight: Sight, wishes: Wis
 
 @THOROUGHLY
 @given(ANY_SIGHT, ANY_WISHES)
-def test_only_instances_that_wait_are_queued_again(sight: Sight, wishes: Wishes) -> None:
+def test_only_instances_that_wait_are_queued_again(sight: Sight, options: RunOptions) -> None:
     seen = sight.snapshot()
-    for requeue in plan(seen, wishes).requeues:
+    for requeue in plan(seen, options).requeues:
         membership = seen.memberships[requeue.instance_id]
         assert membership.held
         expected = Transition.LAUNCHING if membership.entering else Transition.TERMINATING
@@ -1791,23 +1799,23 @@ def test_only_instances_that_wait_are_queued_again(sight: Sight, wishes: Wishes)
 
 @THOROUGHLY
 @given(ANY_SIGHT, ANY_WISHES)
-def test_a_run_for_some_groups_takes_no_step_about_others(sight: Sight, wishes: Wishes) -> None:
+def test_a_run_for_some_groups_takes_no_step_about_others(sight: Sight, options: RunOptions) -> None:
     seen = sight.snapshot()
-    done = plan(seen, wishes)
-    if wishes.groups is None:
+    done = plan(seen, options)
+    if options.groups is None:
         return
     for step in (*touched(done), *done.additions, *done.requeues):
         membership = seen.memberships.get(step.instance_id)
         marker = marked_for(step.host, ACCOUNT, REGION) if isinstance(step, Removal | Change) else None
         groups = {membership.group if membership else None, marker.group if marker else None}
-        assert groups & wishes.groups
+        assert groups & options.groups
 
 
 @THOROUGHLY
 @given(ANY_SIGHT, st.booleans())
 def test_afterwards_every_instance_that_serves_has_one_host_at_home_that_is_right(sight: Sight, adopt: bool) -> None:
     seen = sight.snapshot()
-    done = plan(seen, Wishes(adopt=adopt))
+    done = plan(seen, RunOptions(adopt=adopt))
     reported = {finding.subject for finding in done.findings}
     after = applied(seen, done)
     hosts = [
@@ -1834,10 +1842,10 @@ def test_afterwards_every_instance_that_serves_has_one_host_at_home_that_is_righ
 @THOROUGHLY
 @given(ANY_SIGHT, ANY_WISHES, ANY_KEPT)
 def test_afterwards_two_hosts_have_one_address_only_if_that_is_reported_to_whom_it_is_about(
-    sight: Sight, wishes: Wishes, kept: frozenset[int]
+    sight: Sight, options: RunOptions, kept: frozenset[int]
 ) -> None:
     seen = sight.snapshot()
-    done = plan(seen, wishes, kept)
+    done = plan(seen, options, kept)
     reported = {(each.kind, each.inventory, each.subject) for each in done.findings}
     for dump in applied(seen, done).dumps.values():
         tenants: defaultdict[tuple[str, str], list[DumpedHost]] = defaultdict(list)
@@ -1845,29 +1853,29 @@ def test_afterwards_two_hosts_have_one_address_only_if_that_is_reported_to_whom_
             if key := key_of(host):
                 tenants[key].append(host)
         for own in tenants.values():
-            if any(is_about(wishes, seen, host) for host in own):
+            if any(is_about(options, seen, host) for host in own):
                 assert {(Kind.ADDRESS_CONFLICT, dump.inventory, host.name) for host in own[1:]} <= reported
 
 
-def is_about(wishes: Wishes, seen: Snapshot, host: DumpedHost) -> bool:
-    """Whether a run with these wishes is about a host of ours."""
+def is_about(options: RunOptions, seen: Snapshot, host: DumpedHost) -> bool:
+    """Whether a run with these options is about a host of ours."""
     marker = marker_of(host, ACCOUNT, REGION)
     assert marker
     groups = {
         marker.group,
         *([seen.memberships[marker.instance_id].group] if marker.instance_id in seen.memberships else []),
     }
-    named = wishes.instances is None or marker.instance_id in wishes.instances
-    return named and (wishes.groups is None or bool(wishes.groups & groups))
+    named = options.instances is None or marker.instance_id in options.instances
+    return named and (options.groups is None or bool(options.groups & groups))
 
 
 @THOROUGHLY
 @given(ANY_SIGHT, ANY_WISHES, ANY_KEPT)
 def test_afterwards_no_host_that_was_made_shares_its_address(
-    sight: Sight, wishes: Wishes, kept: frozenset[int]
+    sight: Sight, options: RunOptions, kept: frozenset[int]
 ) -> None:
     seen = sight.snapshot()
-    done = plan(seen, wishes, kept)
+    done = plan(seen, options, kept)
     after = applied(seen, done)
     for addition in done.additions:
         hosts = after.dumps[addition.inventory.id].hosts
@@ -1877,9 +1885,11 @@ def test_afterwards_no_host_that_was_made_shares_its_address(
 
 @THOROUGHLY
 @given(ANY_SIGHT, ANY_WISHES)
-def test_who_is_not_added_for_an_address_is_reported_and_added_once_it_is_free(sight: Sight, wishes: Wishes) -> None:
+def test_who_is_not_added_for_an_address_is_reported_and_added_once_it_is_free(
+    sight: Sight, options: RunOptions
+) -> None:
     seen = sight.snapshot()
-    done = plan(seen, wishes)
+    done = plan(seen, options)
     conflicts = {(each.inventory, each.subject) for each in done.findings if each.kind == Kind.ADDRESS_CONFLICT}
     freed = replace(
         seen,
@@ -1888,7 +1898,7 @@ def test_who_is_not_added_for_an_address_is_reported_and_added_once_it_is_free(s
             for each, dump in seen.dumps.items()
         },
     )
-    concerned = {(each.inventory, each.instance_id) for each in plan(freed, wishes).additions}
+    concerned = {(each.inventory, each.instance_id) for each in plan(freed, options).additions}
     for place, instance_id in concerned - {(each.inventory, each.instance_id) for each in done.additions}:
         at_home = [marker_of(host, ACCOUNT, REGION) for host in seen.dumps[place.id].hosts]
         named_so = [host for host in seen.dumps[place.id].hosts if host.name == instance_id]
@@ -1899,9 +1909,9 @@ def test_who_is_not_added_for_an_address_is_reported_and_added_once_it_is_free(s
 @THOROUGHLY
 @given(ANY_SIGHT, ANY_WISHES, ANY_KEPT)
 def test_keeping_inventories_takes_their_removals_and_no_others_in(
-    sight: Sight, wishes: Wishes, kept: frozenset[int]
+    sight: Sight, options: RunOptions, kept: frozenset[int]
 ) -> None:
-    usual, done = sight.plan(wishes), plan(sight.snapshot(), wishes, kept)
+    usual, done = sight.plan(options), plan(sight.snapshot(), options, kept)
     assert not {removal.inventory.id for removal in done.removals} & kept
     assert all(removal in usual.removals for removal in done.removals)
     assert all(addition in usual.additions for addition in done.additions)
@@ -1911,32 +1921,32 @@ def test_keeping_inventories_takes_their_removals_and_no_others_in(
 @THOROUGHLY
 @given(ANY_SIGHT, ANY_WISHES, st.sampled_from((0.0, 0.3, 0.6)))
 def test_a_plan_without_what_the_breaker_stops_is_one_that_it_lets_through(
-    sight: Sight, wishes: Wishes, share: float
+    sight: Sight, options: RunOptions, share: float
 ) -> None:
     seen = sight.snapshot()
     managed = {each: sum(map(has_marker, dump.hosts)) for each, dump in seen.dumps.items()}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(removal_limit, "LIMIT_MIN", 0)  # these worlds are small
-        stopped = too_many(plan(seen, wishes).removals, managed, share)
-        assert too_many(plan(seen, wishes, frozenset(stopped)).removals, managed, share) == {}
+        stopped = too_many(plan(seen, options).removals, managed, share)
+        assert too_many(plan(seen, options, frozenset(stopped)).removals, managed, share) == {}
 
 
 @THOROUGHLY
 @given(ANY_SIGHT, ANY_WISHES)
-def test_what_ec2_says_of_proven_instances_that_live_would_change_nothing(sight: Sight, wishes: Wishes) -> None:
+def test_what_ec2_says_of_proven_instances_that_live_would_change_nothing(sight: Sight, options: RunOptions) -> None:
     seen = sight.snapshot()
     certain = proven(seen)
     assume(all(each in seen.instances and seen.instances[each].living for each in certain))
     unasked = {each: known for each, known in seen.instances.items() if each not in certain}
-    assert plan(replace(seen, instances=unasked), wishes) == plan(seen, wishes)
+    assert plan(replace(seen, instances=unasked), options) == plan(seen, options)
 
 
 @THOROUGHLY
 @given(ANY_SIGHT, ANY_WISHES, st.frozensets(st.sampled_from(INSTANCE_IDS)))
 def test_a_plan_for_certain_instances_holds_steps_about_no_others(
-    sight: Sight, wishes: Wishes, instances: frozenset[str]
+    sight: Sight, options: RunOptions, instances: frozenset[str]
 ) -> None:
-    done = sight.plan(replace(wishes, instances=instances))
+    done = sight.plan(replace(options, instances=instances))
     steps: list[Removal | Change | Addition | Requeue] = [*touched(done), *done.additions, *done.requeues]
     assert {step.instance_id for step in steps} <= instances
     assert {finding.instance_id for finding in done.findings} <= {*instances, ""}
@@ -1944,8 +1954,8 @@ def test_a_plan_for_certain_instances_holds_steps_about_no_others(
 
 @THOROUGHLY
 @given(ANY_SIGHT, ANY_WISHES)
-def test_every_step_and_every_finding_has_a_reason(sight: Sight, wishes: Wishes) -> None:
-    done = sight.plan(wishes)
+def test_every_step_and_every_finding_has_a_reason(sight: Sight, options: RunOptions) -> None:
+    done = sight.plan(options)
     steps: list[Removal | Change | Addition | Finding] = [*touched(done), *done.additions, *done.findings]
     assert all(step.reason for step in steps)
     assert all(requeue.reason for requeue in done.requeues)
@@ -1954,7 +1964,7 @@ def test_every_step_and_every_finding_has_a_reason(sight: Sight, wishes: Wishes)
 @THOROUGHLY
 @given(ANY_SIGHT, ANY_WISHES, st.data())
 def test_a_plan_does_not_depend_on_the_order_in_which_things_were_read(
-    sight: Sight, wishes: Wishes, data: st.DataObject
+    sight: Sight, options: RunOptions, data: st.DataObject
 ) -> None:
     seen = sight.snapshot()
     shuffled = replace(
@@ -1967,4 +1977,4 @@ def test_a_plan_does_not_depend_on_the_order_in_which_things_were_read(
             for each, dump in data.draw(st.permutations(list(seen.dumps.items())))
         },
     )
-    assert plan(shuffled, wishes) == plan(seen, wishes)
+    assert plan(shuffled, options) == plan(seen, options)

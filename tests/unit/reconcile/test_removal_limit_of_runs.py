@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rollcall.domain.messages import Wishes
+from rollcall.domain.messages import RunOptions
 from unit.fakes import REGION
 from unit.world import World
 
@@ -50,10 +50,10 @@ class Counted:
 class Crowded(World):
     """A world with so many instances of each fate for each inventory, and their hosts."""
 
-    def __init__(self, crowds: Crowds, wishes: Wishes) -> None:
+    def __init__(self, crowds: Crowds, options: RunOptions) -> None:
         super().__init__()
         self.counted: defaultdict[int, Counted] = defaultdict(Counted)
-        self._wishes = wishes
+        self._options = options
         self._numbers = count()
         for group, reference in INVENTORIES.items():
             self.group(group, inventory=reference)
@@ -79,13 +79,13 @@ class Crowded(World):
         host = self.host_of(instance_id, address, marked, inventory=inventory, **changes)
         counted = self.counted[inventory.id]
         counted.managed += fate != "foreign"
-        if fate in DUE or marked in self._wishes.forget:
+        if fate in DUE or marked in self._options.forget:
             counted.due.add(host.id)
 
     def removed_by_a_run(self, share: float, *, force: bool = False) -> dict[int, set[int]]:
         """By inventory, the ids of the hosts that were there before and are not any more."""
         before = dict(self.tower.hosts)
-        self.reconcile(self._wishes, share=share, force=force)
+        self.reconcile(self._options, share=share, force=force)
         removed = before.keys() - self.tower.hosts.keys()
         return {
             inventory_id: {each for each in removed if before[each].inventory_id == inventory_id}
@@ -105,7 +105,7 @@ ANY_CROWDS = st.fixed_dictionaries(
 )
 SHARES = st.sampled_from((0.0, 0.1, 0.2, 0.25, 0.5, 1.0))
 FOR_ALL = st.builds(
-    Wishes,
+    RunOptions,
     groups=st.none(),
     instances=st.none(),
     provision=st.booleans(),
@@ -119,8 +119,10 @@ OFTEN = settings(max_examples=200)
 
 @OFTEN
 @given(ANY_CROWDS, FOR_ALL | FOR_SOME, SHARES)
-def test_a_run_removes_no_more_than_its_share_from_any_inventory(crowds: Crowds, wishes: Wishes, share: float) -> None:
-    world = Crowded(crowds, wishes)
+def test_a_run_removes_no_more_than_its_share_from_any_inventory(
+    crowds: Crowds, options: RunOptions, share: float
+) -> None:
+    world = Crowded(crowds, options)
     for inventory_id, removed in world.removed_by_a_run(share).items():
         assert len(removed) <= world.counted[inventory_id].most(share)
 
@@ -128,9 +130,9 @@ def test_a_run_removes_no_more_than_its_share_from_any_inventory(crowds: Crowds,
 @OFTEN
 @given(ANY_CROWDS, FOR_ALL, SHARES)
 def test_a_run_for_all_groups_removes_all_that_is_due_or_where_that_is_too_many_nothing(
-    crowds: Crowds, wishes: Wishes, share: float
+    crowds: Crowds, options: RunOptions, share: float
 ) -> None:
-    world = Crowded(crowds, wishes)
+    world = Crowded(crowds, options)
     for inventory_id, removed in world.removed_by_a_run(share).items():
         counted = world.counted[inventory_id]
         assert removed == (counted.due if len(counted.due) <= counted.most(share) else set())
@@ -138,7 +140,7 @@ def test_a_run_for_all_groups_removes_all_that_is_due_or_where_that_is_too_many_
 
 @OFTEN
 @given(ANY_CROWDS, FOR_ALL, SHARES)
-def test_with_force_all_that_is_due_goes(crowds: Crowds, wishes: Wishes, share: float) -> None:
-    world = Crowded(crowds, wishes)
+def test_with_force_all_that_is_due_goes(crowds: Crowds, options: RunOptions, share: float) -> None:
+    world = Crowded(crowds, options)
     removed = world.removed_by_a_run(share, force=True)
     assert removed == {inventory_id: counted.due for inventory_id, counted in world.counted.items()}

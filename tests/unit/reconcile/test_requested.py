@@ -11,7 +11,7 @@ from rollcall.aws.fleet import Membership
 from rollcall.domain.actions import LifecycleAction, Transition
 from rollcall.domain.errors import AwsDenied, TowerDenied, TowerRejected
 from rollcall.domain.groups import AddressKind
-from rollcall.domain.messages import Wishes
+from rollcall.domain.messages import RunOptions
 from rollcall.hosts.ownership import NEWBORN
 from rollcall.reconcile.answer import run_answer
 from unit.fakes import ACCOUNT, REGION, FakeChef
@@ -38,7 +38,7 @@ def _a_bit_of_everything(world: World) -> None:
 
 def asked(world: World, *instance_ids: str, dry_run: bool = False, force: bool = False) -> RunOutcome:
     """A run for these instances."""
-    return world.reconcile(Wishes(instances=frozenset(instance_ids)), dry_run=dry_run, force=force)
+    return world.reconcile(RunOptions(instances=frozenset(instance_ids)), dry_run=dry_run, force=force)
 
 
 def answer(world: World, instance_id: str) -> Answer:
@@ -146,8 +146,8 @@ def test_an_instance_that_register_could_not_register_is_not_queued_and_says_why
 
 
 def test_what_was_left_for_want_of_time_is_not_settled(world: World) -> None:
-    wishes = Wishes(instances=frozenset({"i-gone", "i-leaving"}))
-    outcome = world.reconcile(wishes, seconds_left=lambda: 0)
+    options = RunOptions(instances=frozenset({"i-gone", "i-leaving"}))
+    outcome = world.reconcile(options, seconds_left=lambda: 0)
     assert outcome.left == 2
     assert not any(each.settled for each in outcome.answers.values())
 
@@ -242,7 +242,7 @@ def test_what_is_known_of_its_address_is_told_and_unsettles_nobody_and_of_others
 
 
 def test_a_group_and_an_instance_are_both_asked_for(world: World) -> None:
-    outcome = world.reconcile(Wishes(groups=frozenset({"db"}), instances=frozenset({"i-gone"})))
+    outcome = world.reconcile(RunOptions(groups=frozenset({"db"}), instances=frozenset({"i-gone"})))
     assert not outcome.fixes
 
 

@@ -23,7 +23,7 @@ from rollcall.domain.groups import AddressKind, Hook
 from rollcall.domain.inventories import Inventory
 from rollcall.domain.jobs import JobStatus, Outcome
 from rollcall.domain.message_format import Record, read_action
-from rollcall.domain.messages import Wishes
+from rollcall.domain.messages import RunOptions
 from rollcall.domain.timing import RETRY_MAX
 from rollcall.hosts.ownership import NEWBORN
 from rollcall.hosts.resting import rest, rests
@@ -225,7 +225,7 @@ class TestARun:
         world.group("db")
         world.serving("i-a", "10.0.0.1")
         world.serving("i-b", "10.0.0.2", "db")
-        assert deeds(world.reconcile(Wishes(groups=frozenset({"db"})))) == {("added", "i-b")}
+        assert deeds(world.reconcile(RunOptions(groups=frozenset({"db"})))) == {("added", "i-b")}
 
 
 class TestReading:
@@ -337,12 +337,12 @@ class TestReading:
     def test_a_group_that_does_not_exist_is_no_all_clear(self, world: World) -> None:
         world.group("unreadable", inventory="misspelt")
         world.host_of("i-a", "10.0.0.1", "deleted")
-        outcome = world.reconcile(Wishes(forget=frozenset({"wbe"})), dry_run=True)
+        outcome = world.reconcile(RunOptions(forget=frozenset({"wbe"})), dry_run=True)
         assert outcome.troubles.keys() == {"group wbe", "group unreadable"}
-        outcome = world.reconcile(Wishes(groups=frozenset({"web", "wbe"})), dry_run=True)
+        outcome = world.reconcile(RunOptions(groups=frozenset({"web", "wbe"})), dry_run=True)
         assert outcome.troubles.keys() == {"group wbe"}
         known = frozenset({"web", "deleted"})
-        outcome = world.reconcile(Wishes(groups=known, forget=known), dry_run=True)
+        outcome = world.reconcile(RunOptions(groups=known, forget=known), dry_run=True)
         assert outcome.troubles == {}
 
     def test_a_single_instance_that_ec2_does_not_know_does_not_end_the_run(self, world: World) -> None:
@@ -704,7 +704,7 @@ class TestPuttingRight:
         world.host_of("i-a", "10.0.0.1")
         world.tower.add_host(new, "i-a")
         world.tower.failing["update_host"] = TowerDenied("not for you")
-        outcome = world.reconcile(Wishes(adopt=True))
+        outcome = world.reconcile(RunOptions(adopt=True))
         assert world.tower.names_in(world.inventory) == {"i-a"}
         assert outcome.left == 1
 
@@ -746,7 +746,7 @@ class TestInstancesWithoutAHost:
         world.settings = replace(world.settings, max_hosts_per_job=40)
         for number in range(100):
             world.serving(f"i-{number}", f"10.0.0.{number}")
-        world.reconcile(Wishes(provision=True))
+        world.reconcile(RunOptions(provision=True))
         limits = [run.job.hosts for run in world.tower.runs.values()]
         assert sorted(len(limit) for limit in limits) == [20, 40, 40]
         assert len(frozenset().union(*limits)) == 100
@@ -754,7 +754,7 @@ class TestInstancesWithoutAHost:
     def test_a_group_without_a_job_gets_none(self, world: World) -> None:
         world.group("web", job_template="")
         world.serving("i-a", "10.0.0.1", age=YOUNG)
-        world.reconcile(Wishes(provision=True))
+        world.reconcile(RunOptions(provision=True))
         assert not world.tower.runs
 
     def test_where_a_template_would_run_on_other_hosts_none_is_launched(self, world: World) -> None:
@@ -917,13 +917,13 @@ class TestInstancesWithoutAHost:
         host = world.tower.add_host(world.inventory, "node", instance_id="i-a", variables={"ansible_user": "me"})
         theirs = {"rollcall": {"account": STRANGER, "region": REGION, "instance_id": "i-a"}}
         world.tower.add_host(world.inventory, "theirs", instance_id="i-a", variables=theirs)
-        outcome = world.reconcile(Wishes(adopt=True))
+        outcome = world.reconcile(RunOptions(adopt=True))
         assert deeds(outcome) == {("fixed", "i-a")}
         taken = world.tower.hosts[host.id]
         assert (taken.name, taken.variables["ansible_user"], taken.owner is None) == ("node", "me", False)
         assert world.tower.groups_of(host.id) == {"web"}
         assert not world.tower.runs
-        assert idle(world.reconcile(Wishes(adopt=True)).plan)
+        assert idle(world.reconcile(RunOptions(adopt=True)).plan)
 
     def test_a_host_of_somebody_elses_is_not_looked_for_where_that_is_not_wished(self, world: World) -> None:
         world.serving("i-a", "10.0.0.1")
@@ -937,7 +937,7 @@ class TestInstancesWithoutAHost:
         world.serving("i-a", "10.0.0.1")
         world.host_of("i-a", "10.0.0.1")
         assert idle(world.reconcile().plan)
-        assert deeds(world.reconcile(Wishes(forget=frozenset({"web"})))) == {("removed", "i-a")}
+        assert deeds(world.reconcile(RunOptions(forget=frozenset({"web"})))) == {("removed", "i-a")}
 
 
 class TestProvisioned:
@@ -1103,7 +1103,7 @@ class TestProvisioned:
 
     def test_the_step_says_that_a_job_was_asked_for(self, world: World) -> None:
         world.serving("i-old", "10.0.0.1")
-        [fix] = world.reconcile(Wishes(provision=True)).fixes
+        [fix] = world.reconcile(RunOptions(provision=True)).fixes
         assert (fix.step, fix.job) == ("added and provisioned", *world.tower.runs)
         assert fix.reason.endswith("; its job is asked for")
 
@@ -1129,7 +1129,7 @@ class TestProvisioned:
         world.clock.advance(60)
         world.tower.end_job(job.id, {})
         world.clock.advance(60)
-        world.reconcile(Wishes(provision=True))
+        world.reconcile(RunOptions(provision=True))
         assert [run.job.hosts for run in world.tower.runs.values()] == [{"i-a"}, {"i-b"}, {"i-b"}]
 
     def test_while_tower_does_not_say_what_its_jobs_hold_its_group_is_left_alone(self, young: World) -> None:
@@ -1244,7 +1244,7 @@ class TestLostEvents:
         self.with_a_new_root_volume(world, "Pending:Wait")
         for _ in range(2):
             world.clock.advance(300)
-            world.reconcile(Wishes(every=300.0))
+            world.reconcile(RunOptions(every=300.0))
         [action, *_] = actions_in(world, world.settings.launch_queue_url)
         assert action
         assert (action.instance_id, action.hook) == ("i-a", HOOK)
@@ -1252,7 +1252,7 @@ class TestLostEvents:
     def test_one_that_serves_with_a_new_root_volume_whose_launch_was_lost_gets_a_job(self, world: World) -> None:
         self.with_a_new_root_volume(world, "InService")
         world.clock.advance(300)
-        world.reconcile(Wishes(every=300.0))
+        world.reconcile(RunOptions(every=300.0))
         assert world.tower.disabled == set()
         assert len([run for run in world.tower.runs.values() if not run.job.status.final]) == 1
 
@@ -1278,7 +1278,7 @@ class TestLostEvents:
             world.tower.end_job(job.id, {}, JobStatus.FAILED)
         for _ in range(48 * 6):
             world.clock.advance(600)
-            world.reconcile(Wishes(every=600.0))
+            world.reconcile(RunOptions(every=600.0))
         assert 5 <= len(world.queues.sent) <= 16
 
     def test_one_that_register_could_not_register_is_told_and_not_queued(self, world: World) -> None:
@@ -1396,8 +1396,10 @@ def test_an_instance_whose_group_asks_for_a_public_address_is_told_and_left_with
 
 def troubles(world: World, *, groups: tuple[str, ...] = (), instances: tuple[str, ...] = ()) -> set[str]:
     """What a run for these says that it could not read."""
-    wishes = Wishes(groups=frozenset(groups) if groups else None, instances=frozenset(instances) if instances else None)
-    return set(world.reconcile(wishes, dry_run=True).troubles)
+    options = RunOptions(
+        groups=frozenset(groups) if groups else None, instances=frozenset(instances) if instances else None
+    )
+    return set(world.reconcile(options, dry_run=True).troubles)
 
 
 class TestWhoseTroubleItIs:

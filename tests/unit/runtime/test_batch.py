@@ -24,7 +24,7 @@ from rollcall.domain.message_format import Record, read_action, read_gate_messag
 from rollcall.domain.messages import GateMessage
 from rollcall.domain.timing import VISIBILITY
 from rollcall.lifecycle.hook_answers import UNANSWERED_LIFE
-from rollcall.runtime.batch import PERMANENT_FAILURE_LIFE, UNSEEN_LIFE, Intake
+from rollcall.runtime.batch import PERMANENT_FAILURE_LIFE, UNSEEN_LIFE, BatchProcessor
 from unit.fakes import ACCOUNT, REGION, FakeAnnouncer
 from unit.world import OWN_QUEUE, World, token_of
 
@@ -83,8 +83,8 @@ class Takes:
 
     def take(self, event: dict[str, Any]) -> list[str]:
         """The ids of the messages to be received again."""
-        intake = Intake(OWN_QUEUE, self.world.fleets, self.world.queues, self.announcer)
-        response = intake.take(event, read_action, lambda action: [action], lambda actions: self.work(actions))
+        processor = BatchProcessor(OWN_QUEUE, self.world.fleets, self.world.queues, self.announcer)
+        response = processor.take(event, read_action, lambda action: [action], lambda actions: self.work(actions))
         return [each["itemIdentifier"] for each in response["batchItemFailures"]]
 
     @property
@@ -203,7 +203,7 @@ def test_what_needs_a_person_is_set_aside_after_an_hour_with_its_error(takes: Ta
     assert takes.take(batch(body("i-a"), body("i-b"), age=HOUR_AGO)) == []
     [(url, record, why)] = takes.world.queues.aside
     assert (url, record.body, why) == (OWN_QUEUE.dead_letter_url, body("i-a"), error)
-    assert "set_aside" in takes.told
+    assert "move_to_dead_letters" in takes.told
 
 
 def test_what_needs_a_person_is_tried_again_for_an_hour(takes: Takes) -> None:
@@ -226,7 +226,7 @@ def test_a_message_that_cannot_be_read_is_set_aside_after_an_hour(takes: Takes) 
 
 def test_a_message_that_cannot_be_set_aside_comes_again(takes: Takes) -> None:
     takes.errors["i-a"] = BadSettings("mend the tag")
-    takes.world.queues.failing["set_aside"] = Throttled("later")
+    takes.world.queues.failing["move_to_dead_letters"] = Throttled("later")
     assert takes.take(batch(body("i-a"), age=HOUR_AGO)) == ["m0"]
 
 
@@ -263,7 +263,7 @@ def test_a_launch_whose_instance_went_is_set_aside_if_it_needs_a_person(takes: T
     takes.world.fleet.stale.add("i-a")
     takes.errors["i-a"] = BadSettings("mend the tag")
     assert takes.take(batch(body("i-a"), age=HOUR_AGO)) == []
-    assert takes.told == ["failed", "set_aside"]
+    assert takes.told == ["failed", "move_to_dead_letters"]
 
 
 def test_a_launch_whose_instance_was_detached_is_let_go(takes: Takes) -> None:
@@ -300,8 +300,8 @@ def test_a_message_of_the_gate_is_not_let_go_while_one_of_its_instances_is_held(
     def actions_of(message: GateMessage) -> list[LifecycleAction]:
         return [each.action for each in message.waiting]
 
-    intake = Intake(OWN_QUEUE, world.fleets, world.queues, FakeAnnouncer())
-    response = intake.take(batch(text), read, actions_of, lambda messages: [TowerUnavailable("away")])
+    processor = BatchProcessor(OWN_QUEUE, world.fleets, world.queues, FakeAnnouncer())
+    response = processor.take(batch(text), read, actions_of, lambda messages: [TowerUnavailable("away")])
     assert response["batchItemFailures"]
 
 
@@ -403,25 +403,27 @@ def test_a_message_of_many_is_put_off_no_longer_than_those_waited_for_allow(
     world.group("quick", heartbeat_timeout=30)
     actions = [world.launching("i-slow"), world.launching("i-quick", "quick")]
     world.fleet.stale |= {stale} if stale else set()
-    intake = Intake(OWN_QUEUE, world.fleets, world.queues, FakeAnnouncer())
-    intake.take(batch("{}", receives=9), lambda record: actions, lambda all_: all_, lambda messages: [Throttled("x")])
+    processor = BatchProcessor(OWN_QUEUE, world.fleets, world.queues, FakeAnnouncer())
+    processor.take(
+        batch("{}", receives=9), lambda record: actions, lambda all_: all_, lambda messages: [Throttled("x")]
+    )
     assert world.queues.delays == {"handle-m0": delay}
 
 
 def test_a_message_of_many_is_tried_again_when_one_of_their_instances_went(world: World) -> None:
     actions = [world.launching("i-a", state="InService"), world.launching("i-b", state="Terminated")]
     world.fleet.stale |= {"i-a", "i-b"}
-    intake = Intake(OWN_QUEUE, world.fleets, world.queues, FakeAnnouncer())
-    response = intake.take(batch("{}"), lambda record: actions, lambda all_: all_, lambda messages: [Throttled("x")])
+    processor = BatchProcessor(OWN_QUEUE, world.fleets, world.queues, FakeAnnouncer())
+    response = processor.take(batch("{}"), lambda record: actions, lambda all_: all_, lambda messages: [Throttled("x")])
     assert response["batchItemFailures"]
 
 
 def test_a_message_of_many_is_let_go_only_when_nobody_waits_for_any_of_them(world: World) -> None:
     actions = [world.launching("i-a"), world.launching("i-b")]
-    intake = Intake(OWN_QUEUE, world.fleets, world.queues, FakeAnnouncer())
+    processor = BatchProcessor(OWN_QUEUE, world.fleets, world.queues, FakeAnnouncer())
 
     def take() -> dict[str, Any]:
-        return intake.take(batch("{}"), lambda record: actions, lambda all_: all_, lambda messages: [Throttled("x")])
+        return processor.take(batch("{}"), lambda record: actions, lambda all_: all_, lambda messages: [Throttled("x")])
 
     world.fleet.stale.add("i-a")
     assert take()["batchItemFailures"]
@@ -455,7 +457,7 @@ def test_an_unexpected_exception_is_set_aside_after_an_hour(takes: Takes) -> Non
 
 
 def test_an_unexpected_exception_while_reading_fails_its_message_alone(world: World) -> None:
-    intake = Intake(OWN_QUEUE, world.fleets, world.queues, FakeAnnouncer())
+    processor = BatchProcessor(OWN_QUEUE, world.fleets, world.queues, FakeAnnouncer())
     worked: list[str] = []
 
     def read(record: Any) -> str:
@@ -470,7 +472,7 @@ def test_an_unexpected_exception_while_reading_fails_its_message_alone(world: Wo
     def no_actions(message: str) -> list[LifecycleAction]:
         return []
 
-    response = intake.take(batch("{}", "{}"), read, no_actions, work)
+    response = processor.take(batch("{}", "{}"), read, no_actions, work)
     assert response == {"batchItemFailures": [{"itemIdentifier": "m0"}]}
     assert worked == ["m1"]
 
@@ -512,11 +514,11 @@ def test_what_is_let_go_or_set_aside_is_not_tried_again(takes: Takes, age: float
         takes.world.fleet.stale.add("i-a")
     takes.errors["i-a"] = BadSettings("mend the tag")
     assert takes.take(batch(body("i-a"), age=age)) == []
-    assert takes.told == ["failed", "set_aside" if age else "let_go"]
+    assert takes.told == ["failed", "move_to_dead_letters" if age else "let_go"]
 
 
 def test_what_cannot_even_be_set_aside_is_tried_again(takes: Takes) -> None:
-    takes.world.queues.failing["set_aside"] = Throttled("later")
+    takes.world.queues.failing["move_to_dead_letters"] = Throttled("later")
     takes.errors["i-a"] = BadSettings("mend the tag")
     assert takes.take(batch(body("i-a"), age=HOUR_AGO)) == ["m0"]
     assert takes.told == ["failed", "not_put_off", "tried_again"]

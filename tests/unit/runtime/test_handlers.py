@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rollcall.domain.errors import BadSettings, Throttled, TowerUnavailable
-from rollcall.runtime.batch import Intake
+from rollcall.runtime.batch import BatchProcessor
 from unit.fakes import REGION
 from unit.world import OWN_QUEUE
 
@@ -34,7 +34,7 @@ def function(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], H
         tower=world.tower,
         fleets=world.fleets,
         queues=world.queues,
-        intake=lambda announcer: Intake(OWN_QUEUE, world.fleets, world.queues, announcer),
+        processor=lambda announcer: BatchProcessor(OWN_QUEUE, world.fleets, world.queues, announcer),
     )
     context: Any = SimpleNamespace(
         function_name="any",

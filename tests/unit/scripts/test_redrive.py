@@ -115,11 +115,15 @@ def action(instance_id: str, *, hook: str | None = None, **own: Any) -> Lifecycl
     return LifecycleAction(way, ACCOUNT, REGION, own.pop("group", "web"), instance_id, hook)
 
 
-def set_aside(queue: str, *bodies: str, words: str = "tag rollcall:gate is 'icmp'", error: str = "BadSettings") -> None:
+def move_to_dead_letters(
+    queue: str, *bodies: str, words: str = "tag rollcall:gate is 'icmp'", error: str = "BadSettings"
+) -> None:
     """As a function sets messages aside."""
     kind = type(error, (Exception,), {})
     for number, body in enumerate(bodies):
-        Queues().set_aside(url(f"{queue}DeadLetterQueue"), Record(str(number), body, REGION, 9, 0, "r"), kind(words))
+        Queues().move_to_dead_letters(
+            url(f"{queue}DeadLetterQueue"), Record(str(number), body, REGION, 9, 0, "r"), kind(words)
+        )
 
 
 def over(instance_id: str) -> str:
@@ -152,8 +156,8 @@ class TestShowing:
         assert run() == (0, "The dead-letter queues are empty.\n", "")
 
     def test_what_is_there_is_told_in_words_and_left_as_it_is(self, run: Run, aws: Any, reconcile: Reconcile) -> None:
-        set_aside("Terminate", going("i-a"))
-        set_aside("Launch", over("i-b"), "{", words="mend the tag")
+        move_to_dead_letters("Terminate", going("i-a"))
+        move_to_dead_letters("Launch", over("i-b"), "{", words="mend the tag")
         code, told, errors = run()
         assert (code, errors) == (1, "")
         assert "TerminateDeadLetterQueue: 1 message\n" in told
@@ -172,7 +176,7 @@ class TestShowing:
         assert not reconcile.asked
 
     def test_a_hundred_of_one_cause_are_one_entry_with_a_count_and_a_sample(self, run: Run, aws: Any) -> None:
-        set_aside("Terminate", *(going(f"i-{number:03}") for number in range(100)))
+        move_to_dead_letters("Terminate", *(going(f"i-{number:03}") for number in range(100)))
         code, told, _ = run()
         assert code == 1
         assert "  100 x termination" in told
@@ -182,22 +186,22 @@ class TestShowing:
         assert len(inside(aws, "TerminateDeadLetterQueue")) == 100
 
     def test_what_others_hold_is_told_and_is_no_all_clear(self, run: Run, aws: Any) -> None:
-        set_aside("Terminate", going("i-a"))
+        move_to_dead_letters("Terminate", going("i-a"))
         aws.receive_message(QueueUrl=url("TerminateDeadLetterQueue"), VisibilityTimeout=600)
         code, told, _ = run()
         assert code == 1
         assert "TerminateDeadLetterQueue: about 1 message more in other hands" in told
 
     def test_a_queue_is_picked_out_by_either_name(self, run: Run) -> None:
-        set_aside("Terminate", going("i-a"))
-        set_aside("Launch", over("i-b"))
+        move_to_dead_letters("Terminate", going("i-a"))
+        move_to_dead_letters("Launch", over("i-b"))
         for name in ("Terminate", "TerminateQueue", "TerminateDeadLetterQueue"):
             _, told, _ = run("--queue", name)
             assert "i-a" in told
             assert "i-b" not in told
 
     def test_a_group_is_picked_out(self, run: Run, aws: Any) -> None:
-        set_aside("Terminate", going("i-a"), going("i-b", "db"))
+        move_to_dead_letters("Terminate", going("i-a"), going("i-b", "db"))
         _, told, _ = run("--group", "db")
         assert "i-b" in told
         assert "i-a" not in told
@@ -205,8 +209,8 @@ class TestShowing:
         assert bodies(aws, "TerminateDeadLetterQueue") == [going("i-a")]
 
     def test_every_message_is_there_as_json(self, run: Run) -> None:
-        set_aside("Terminate", going("i-a"))
-        set_aside("Launch", over("i-b"), "{")
+        move_to_dead_letters("Terminate", going("i-a"))
+        move_to_dead_letters("Launch", over("i-b"), "{")
         code, told, _ = run("--json")
         assert code == 1
         said = json.loads(told)
@@ -231,13 +235,13 @@ class TestSending:
         assert told == "The dead-letter queues are empty.\n"
 
     def test_where_only_others_are_it_does_not_say_that_nothing_is_there(self, run: Run, aws: Any) -> None:
-        set_aside("Terminate", going("i-a"))
+        move_to_dead_letters("Terminate", going("i-a"))
         for options in ((), ("--send",)):
             assert run("--group", "db", *options) == (0, "No message in the dead-letter queues is about it.\n", "")
         assert bodies(aws, "TerminateDeadLetterQueue") == [going("i-a")]
 
     def test_what_goes_back_is_in_its_queue_with_its_attributes_and_nowhere_else(self, run: Run, aws: Any) -> None:
-        set_aside("Terminate", *(going(f"i-{number:02}") for number in range(23)))
+        move_to_dead_letters("Terminate", *(going(f"i-{number:02}") for number in range(23)))
         code, told, _ = run("--send")
         assert code == 0
         assert told.endswith("23 sent back, 0 left\n")
@@ -249,8 +253,8 @@ class TestSending:
     def test_what_is_over_is_reconciled_in_one_run_and_then_gone(
         self, run: Run, aws: Any, reconcile: Reconcile
     ) -> None:
-        set_aside("Launch", over("i-b"), over("i-a"), over("i-a"))
-        set_aside("Terminate", going("i-c"))
+        move_to_dead_letters("Launch", over("i-b"), over("i-a"), over("i-a"))
+        move_to_dead_letters("Terminate", going("i-c"))
         code, told, _ = run("--send")
         assert code == 0
         assert reconcile.asked == [{"instances": ["i-a", "i-b"]}]
@@ -263,7 +267,7 @@ class TestSending:
         self, run: Run, aws: Any, reconcile: Reconcile
     ) -> None:
         reconcile.unsettled["i-a"] = "stopped by the breaker"
-        set_aside("Launch", over("i-a"), over("i-b"))
+        move_to_dead_letters("Launch", over("i-a"), over("i-b"))
         code, told, _ = run("--send")
         assert code == 1
         assert "-> stays: stopped by the breaker" in told
@@ -278,8 +282,8 @@ class TestSending:
             reconcile.fails = NotRun("Reconcile ended in an error: Throttled")
         else:
             reconcile.silent = True
-        set_aside("Launch", over("i-a"))
-        set_aside("Terminate", going("i-b"))
+        move_to_dead_letters("Launch", over("i-a"))
+        move_to_dead_letters("Terminate", going("i-b"))
         code, told, _ = run("--send")
         assert code == 1
         assert ("Reconcile ended in an error" if reconcile.fails else "does not answer for it") in told
@@ -291,7 +295,7 @@ class TestSending:
         self, run: Run, aws: Any, reconcile: Reconcile, left_out: dict[str, int]
     ) -> None:
         reconcile.unanswered, reconcile.left_out = {"i-a"}, left_out
-        set_aside("Launch", over("i-a"), over("i-b"))
+        move_to_dead_letters("Launch", over("i-a"), over("i-b"))
         code, told, _ = run("--send")
         assert code == 1
         remedy = "its answer has no room for more: send the rest again" if left_out else "deploy this version"
@@ -299,7 +303,7 @@ class TestSending:
         assert bodies(aws, "LaunchDeadLetterQueue") == [over("i-a")]
 
     def test_what_cannot_be_read_stays(self, run: Run, aws: Any) -> None:
-        set_aside("Launch", "{")
+        move_to_dead_letters("Launch", "{")
         code, told, _ = run("--send")
         assert (code, bodies(aws, "LaunchDeadLetterQueue"), inside(aws, "LaunchQueue")) == (1, ["{"], [])
         assert "0 sent back" not in told
@@ -309,7 +313,7 @@ class TestSending:
         assert f"ARGS='--delete {letter['MessageId']}': {{" in told
 
     def test_what_alert_could_not_read_is_not_sent_for_it_would_only_come_back(self, run: Run, aws: Any) -> None:
-        set_aside("Alert", '{"detail-type": "Work Failed"}', error="BadEvent", words="no cause")
+        move_to_dead_letters("Alert", '{"detail-type": "Work Failed"}', error="BadEvent", words="no cause")
         for options in ((), ("--send",)):
             code, told, _ = run(*options)
             [letter] = inside(aws, "AlertDeadLetterQueue")
@@ -327,7 +331,7 @@ class TestSending:
             for instance_id, hook in (("i-over", "rollcall-launch"), ("i-bare", None))
         ]
         body = {"waiting": waiting, "job_id": 7, "since": 1.0, "heartbeat_at": 0.0, "polls": 0, "alerted": False}
-        set_aside("Gate", json.dumps(body))
+        move_to_dead_letters("Gate", json.dumps(body))
         reconcile.unsettled["i-over"] = "not yet"
         assert run("--send")[0] == 1
         assert len(inside(aws, "GateDeadLetterQueue")) == 1
@@ -341,7 +345,7 @@ class TestSending:
     def test_broken_off_between_send_and_delete_nothing_is_lost_and_little_sent_twice(
         self, run: Run, aws: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        set_aside("Terminate", *(going(f"i-{number:02}") for number in range(25)))
+        move_to_dead_letters("Terminate", *(going(f"i-{number:02}") for number in range(25)))
 
         def interrupted(*_: object) -> set[str]:
             raise KeyboardInterrupt
@@ -360,7 +364,7 @@ class TestSending:
     def test_what_aws_refuses_midway_is_an_error_and_what_was_sent_is_gone(
         self, run: Run, aws: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        set_aside("Terminate", *(going(f"i-{number:02}") for number in range(12)))
+        move_to_dead_letters("Terminate", *(going(f"i-{number:02}") for number in range(12)))
         send, calls = mailroom.Mailroom.send_back, []
 
         def once(*arguments: Any) -> dict[str, str]:
@@ -379,7 +383,7 @@ class TestSending:
     def test_what_the_queue_does_not_take_or_give_up_stays_and_is_told(
         self, run: Run, aws: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        set_aside("Terminate", going("i-a"))
+        move_to_dead_letters("Terminate", going("i-a"))
         with monkeypatch.context() as patch:
             patch.setattr(
                 mailroom.Mailroom, "send_back", lambda _, queue, some: {some[0].letter.id: "SQS did not take it: busy"}
@@ -397,7 +401,7 @@ class TestSending:
 
 class TestDeleting:
     def test_a_message_goes_only_by_its_own_id(self, run: Run, aws: Any) -> None:
-        set_aside("Launch", "{", "[")
+        move_to_dead_letters("Launch", "{", "[")
         said = json.loads(run("--json")[1])
         [named] = [each["id"] for each in said["messages"] if each["body"] == "{"]
         code, told, _ = run("--delete", named)

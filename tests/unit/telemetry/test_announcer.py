@@ -109,7 +109,7 @@ def test_a_failure_is_one_line_that_names_it(world: World, audience: Audience, e
 
 def test_a_message_that_could_not_be_read_is_told_without_an_action(audience: Audience) -> None:
     audience.announcer.failed(RECORD, [], BadSettings("mend"))
-    audience.announcer.set_aside(RECORD, [], BadSettings("mend"))
+    audience.announcer.move_to_dead_letters(RECORD, [], BadSettings("mend"))
     assert [line["message_id"] for line in audience.lines()] == ["m0", "m0"]
 
 
@@ -121,7 +121,7 @@ def test_a_secret_token_of_an_action_is_not_told(world: World, audience: Audienc
     audience.announcer.failed(RECORD, [action], error)
     audience.announcer.tried_again(RECORD, [action], error, 15)
     audience.announcer.let_go(RECORD, [action])
-    audience.announcer.set_aside(RECORD, [action], BadSettings("mend"))
+    audience.announcer.move_to_dead_letters(RECORD, [action], BadSettings("mend"))
     audience.announcer.no_heartbeat(action, error)
     audience.announcer.not_put_off(RECORD, error)
     audience.announcer.seen([Sight(action, True, 1, "all", first=True)])
@@ -241,7 +241,7 @@ def test_every_value_of_a_storm_is_kept(world: World, audience: Audience) -> Non
 
 
 def test_exactly_as_many_values_as_fit_are_written_once(world: World, audience: Audience) -> None:
-    audience.announcer.measures.milliseconds("TowerLatency", [1.0] * 100)
+    audience.announcer.metrics.milliseconds("TowerLatency", [1.0] * 100)
     assert [(each.name, len(each.values)) for each in audience.metrics()] == [("TowerLatency", 100)]
     assert audience.metrics() == []
 

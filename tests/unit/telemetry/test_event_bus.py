@@ -11,20 +11,20 @@ from botocore.stub import Stubber
 from lab.aws.limits import PUT_EVENTS_BYTES, entry_size
 from rollcall.domain.aws_names import CALL_BYTES
 from rollcall.domain.errors import AwsDenied, RollcallError, Throttled
-from rollcall.telemetry.event_bus import EVENTS_PER_CALL, TRY_TIME, Bus
-from rollcall.telemetry.event_details import Told
+from rollcall.telemetry.event_bus import EVENTS_PER_CALL, TRY_TIME, EventBus
+from rollcall.telemetry.event_details import PublishedEvent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 
 @pytest.fixture
-def bus() -> Bus:
-    return Bus()
+def bus() -> EventBus:
+    return EventBus()
 
 
 @pytest.fixture
-def events(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
+def events(bus: EventBus, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
     monkeypatch.setattr("rollcall.telemetry.event_bus.CALLS_AT_ONCE", 1)  # answers come in the order of the calls
     monkeypatch.setattr("rollcall.telemetry.event_bus.sleep", lambda seconds: None)
     with Stubber(bus._events) as stub:
@@ -32,11 +32,11 @@ def events(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
         stub.assert_no_pending_responses()
 
 
-def told(*numbers: int) -> list[Told]:
-    return [Told("any", {"n": each}) for each in numbers]
+def told(*numbers: int) -> list[PublishedEvent]:
+    return [PublishedEvent("any", {"n": each}) for each in numbers]
 
 
-def put(bus: Bus, events: Sequence[Told], seconds_left: float = 60) -> list[tuple[int, RollcallError]]:
+def put(bus: EventBus, events: Sequence[PublishedEvent], seconds_left: float = 60) -> list[tuple[int, RollcallError]]:
     """The numbers of the events that were not taken, and why."""
     return [(each.detail["n"], error) for each, error in bus.put(events, lambda: seconds_left)]
 
@@ -48,27 +48,29 @@ def entries(*numbers: int) -> dict[str, list[dict[str, str]]]:
 REFUSED = {"ErrorCode": "ThrottlingException", "ErrorMessage": "too fast"}
 
 
-def test_events_of_all_kinds_go_out_as_many_at_a_time_as_fit(bus: Bus, events: Stubber) -> None:
-    some = [Told(("Instance Ready", "Work Failed")[each % 2], {"n": each}) for each in range(EVENTS_PER_CALL + 1)]
+def test_events_of_all_kinds_go_out_as_many_at_a_time_as_fit(bus: EventBus, events: Stubber) -> None:
+    some = [
+        PublishedEvent(("Instance Ready", "Work Failed")[each % 2], {"n": each}) for each in range(EVENTS_PER_CALL + 1)
+    ]
     for chunk in (some[:EVENTS_PER_CALL], some[EVENTS_PER_CALL:]):
         wanted = [{"Source": "rollcall", "DetailType": each.kind, "Detail": json.dumps(each.detail)} for each in chunk]
         events.add_response("put_events", {"FailedEntryCount": 0, "Entries": [{}] * len(chunk)}, {"Entries": wanted})
     assert put(bus, some) == []
 
 
-def test_without_events_nobody_is_asked_and_no_client_is_made(bus: Bus) -> None:
+def test_without_events_nobody_is_asked_and_no_client_is_made(bus: EventBus) -> None:
     assert put(bus, []) == []
     assert "_events" not in vars(bus)
 
 
-def test_events_that_were_not_taken_are_sent_once_more(bus: Bus, events: Stubber) -> None:
+def test_events_that_were_not_taken_are_sent_once_more(bus: EventBus, events: Stubber) -> None:
     answer = {"FailedEntryCount": 2, "Entries": [REFUSED, {"EventId": "1"}, REFUSED]}
     events.add_response("put_events", answer, entries(1, 2, 3))
     events.add_response("put_events", {"FailedEntryCount": 0, "Entries": [{}, {}]}, entries(1, 3))
     assert put(bus, told(1, 2, 3)) == []
 
 
-def test_an_event_that_is_not_taken_again_is_named_with_the_reason(bus: Bus, events: Stubber) -> None:
+def test_an_event_that_is_not_taken_again_is_named_with_the_reason(bus: EventBus, events: Stubber) -> None:
     events.add_response("put_events", {"FailedEntryCount": 1, "Entries": [{"EventId": "1"}, REFUSED]}, entries(1, 2))
     events.add_response("put_events", {"FailedEntryCount": 1, "Entries": [REFUSED]}, entries(2))
     [(number, error)] = put(bus, told(1, 2))
@@ -77,7 +79,7 @@ def test_an_event_that_is_not_taken_again_is_named_with_the_reason(bus: Bus, eve
     assert "1 of 2 events not: ThrottlingException: too fast" in str(error)
 
 
-def test_one_that_is_refused_does_not_keep_the_others_from_being_told(bus: Bus, events: Stubber) -> None:
+def test_one_that_is_refused_does_not_keep_the_others_from_being_told(bus: EventBus, events: Stubber) -> None:
     first = [*range(EVENTS_PER_CALL)]
     some = {"FailedEntryCount": 1, "Entries": [*[{"EventId": "1"}] * (EVENTS_PER_CALL - 1), REFUSED]}
     events.add_response("put_events", some, entries(*first))
@@ -86,13 +88,13 @@ def test_one_that_is_refused_does_not_keep_the_others_from_being_told(bus: Bus, 
     assert [number for number, _ in put(bus, told(*first, 99))] == [first[-1]]
 
 
-def test_a_call_that_failed_is_made_once_more(bus: Bus, events: Stubber) -> None:
+def test_a_call_that_failed_is_made_once_more(bus: EventBus, events: Stubber) -> None:
     events.add_client_error("put_events", "InternalFailure", http_status_code=500)
     events.add_response("put_events", {"FailedEntryCount": 0, "Entries": [{}]}, entries(1))
     assert put(bus, told(1)) == []
 
 
-def test_a_missing_permission_is_named_and_nothing_more_is_tried(bus: Bus, events: Stubber) -> None:
+def test_a_missing_permission_is_named_and_nothing_more_is_tried(bus: EventBus, events: Stubber) -> None:
     for _ in range(2):
         events.add_client_error("put_events", "AccessDeniedException", "not authorized", http_status_code=400)
     refused = put(bus, told(*range(35)))
@@ -100,7 +102,7 @@ def test_a_missing_permission_is_named_and_nothing_more_is_tried(bus: Bus, event
     assert all(isinstance(error, AwsDenied) and "PutEvents" in str(error) for _, error in refused)
 
 
-def test_no_call_is_begun_that_the_invocation_might_not_outlive(bus: Bus, events: Stubber) -> None:
+def test_no_call_is_begun_that_the_invocation_might_not_outlive(bus: EventBus, events: Stubber) -> None:
     [(number, error)] = put(bus, told(1), seconds_left=TRY_TIME - 0.1)
     assert number == 1
     assert "no time left" in str(error)
@@ -109,7 +111,7 @@ def test_no_call_is_begun_that_the_invocation_might_not_outlive(bus: Bus, events
 WRONG = {"ErrorCode": "MalformedDetail", "ErrorMessage": "no JSON"}
 
 
-def test_an_event_that_the_bus_calls_wrong_fails_alone_and_is_not_sent_again(bus: Bus, events: Stubber) -> None:
+def test_an_event_that_the_bus_calls_wrong_fails_alone_and_is_not_sent_again(bus: EventBus, events: Stubber) -> None:
     events.add_response("put_events", {"FailedEntryCount": 2, "Entries": [WRONG, REFUSED, {}]}, entries(1, 2, 3))
     events.add_response("put_events", {"FailedEntryCount": 0, "Entries": [{}]}, entries(2))
     [(number, error)] = put(bus, told(1, 2, 3))
@@ -118,8 +120,10 @@ def test_an_event_that_the_bus_calls_wrong_fails_alone_and_is_not_sent_again(bus
     assert "MalformedDetail: no JSON" in str(error)
 
 
-def test_an_event_alone_in_its_call_that_is_wrong_keeps_no_later_one_from_being_sent(bus: Bus, events: Stubber) -> None:
-    large = Told("any", {"n": 0, "reason": "x" * CALL_BYTES})
+def test_an_event_alone_in_its_call_that_is_wrong_keeps_no_later_one_from_being_sent(
+    bus: EventBus, events: Stubber
+) -> None:
+    large = PublishedEvent("any", {"n": 0, "reason": "x" * CALL_BYTES})
     events.add_client_error("put_events", "ValidationException", "Total size of the entries is over the limit.")
     events.add_response("put_events", {"FailedEntryCount": 0, "Entries": [{}]}, entries(1))
     [(number, error)] = put(bus, [large, *told(1)])
@@ -127,7 +131,7 @@ def test_an_event_alone_in_its_call_that_is_wrong_keeps_no_later_one_from_being_
     assert "over the limit" in str(error)
 
 
-def test_a_call_that_is_refused_for_one_event_is_made_by_halves(bus: Bus, events: Stubber) -> None:
+def test_a_call_that_is_refused_for_one_event_is_made_by_halves(bus: EventBus, events: Stubber) -> None:
     for numbers in ((1, 2), (1,)):
         events.add_client_error("put_events", "ValidationException", "no", expected_params=entries(*numbers))
     events.add_response("put_events", {"FailedEntryCount": 0, "Entries": [{}]}, entries(2))
@@ -136,7 +140,7 @@ def test_a_call_that_is_refused_for_one_event_is_made_by_halves(bus: Bus, events
 
 @pytest.mark.parametrize("letter", ["x", "ö", "\N{PILE OF POO}"])
 def test_events_share_a_call_as_far_as_it_has_room(
-    bus: Bus, events: Stubber, monkeypatch: pytest.MonkeyPatch, letter: str
+    bus: EventBus, events: Stubber, monkeypatch: pytest.MonkeyPatch, letter: str
 ) -> None:
     sizes: list[int] = []
 
@@ -145,14 +149,14 @@ def test_events_share_a_call_as_far_as_it_has_room(
         return {"Entries": [{} for _ in given["Entries"]]}
 
     monkeypatch.setattr(bus._events, "put_events", put_events)
-    some = [Told("any", {"n": each, "reason": letter * 30_000}) for each in range(EVENTS_PER_CALL)]
+    some = [PublishedEvent("any", {"n": each, "reason": letter * 30_000}) for each in range(EVENTS_PER_CALL)]
     assert put(bus, some) == []
     assert all(size < PUT_EVENTS_BYTES for size in sizes)
     assert len(sizes) == {"x": 2, "ö": 3, "\N{PILE OF POO}": 5}[letter]
 
 
-def test_an_event_goes_out_whatever_characters_its_texts_have(bus: Bus, events: Stubber) -> None:
+def test_an_event_goes_out_whatever_characters_its_texts_have(bus: EventBus, events: Stubber) -> None:
     detail = '{"n": 1, "hosts": ["i-?"], "reason": "größer ?"}'
     wanted = {"Entries": [{"Source": "rollcall", "DetailType": "any", "Detail": detail}]}
     events.add_response("put_events", {"FailedEntryCount": 0, "Entries": [{}]}, wanted)
-    assert put(bus, [Told("any", {"n": 1, "hosts": ["i-\ud800"], "reason": "größer \0"})]) == []
+    assert put(bus, [PublishedEvent("any", {"n": 1, "hosts": ["i-\ud800"], "reason": "größer \0"})]) == []

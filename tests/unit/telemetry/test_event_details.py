@@ -336,7 +336,7 @@ def test_a_message_that_nobody_can_read_is_about_no_instance(audience: Audience)
 
 
 def test_what_is_set_aside_is_told_for_good(world: World, audience: Audience) -> None:
-    audience.announcer.set_aside(RECORD, [launch(world)], BadSettings("mend the tag"))
+    audience.announcer.move_to_dead_letters(RECORD, [launch(world)], BadSettings("mend the tag"))
     [detail] = details(audience)
     assert (detail["again_within"], detail["set_aside"]) == (None, True)
     assert detail["reason"] == "set aside in the dead-letter queue: mend the tag"

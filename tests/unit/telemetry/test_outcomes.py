@@ -13,7 +13,7 @@ from rollcall.domain.actions import Result
 from rollcall.domain.errors import ChefUnavailable, Throttled, TowerDenied, TowerUnavailable
 from rollcall.domain.jobs import JobStatus, Outcome
 from rollcall.domain.message_format import Record, read_action
-from rollcall.domain.messages import Wishes
+from rollcall.domain.messages import RunOptions
 from rollcall.domain.reports import Event
 from unit.fakes import ACCOUNT, REGION, FakeChef
 from unit.world import alerts
@@ -33,7 +33,7 @@ def events(reports: Iterable[Report]) -> dict[str, Event]:
     return {each.action.instance_id: each.event for each in reports if each.event}
 
 
-def unawaited(action: LifecycleAction) -> LifecycleAction:
+def not_held(action: LifecycleAction) -> LifecycleAction:
     """The same without a hook, as the event of an instance that is terminated has it."""
     return replace(action, hook=None, token=None)
 
@@ -104,7 +104,7 @@ def test_who_had_a_host_or_a_hook_that_waited_was_retired(
     if not open_:
         world.fleet.stale.add("i-a")
         world.leaves("i-a", "Terminating:Proceed")
-    reports = world.clean_up(action if hooked else unawaited(action))
+    reports = world.clean_up(action if hooked else not_held(action))
     assert events(reports) == ({"i-a": Event.RETIRED} if told else {})
 
 
@@ -120,7 +120,7 @@ def test_a_termination_that_comes_twice_is_told_once(world: World) -> None:
     world.tower.add_host(world.inventory, "i-a")
     action = world.terminating("i-a")
     assert events(world.clean_up(action)) == {"i-a": Event.RETIRED}
-    assert events(world.clean_up(unawaited(action))) == {}
+    assert events(world.clean_up(not_held(action))) == {}
 
 
 @pytest.mark.parametrize("told_by_its_host", [True, False])
@@ -132,7 +132,7 @@ def test_who_waits_for_chef_without_a_hook_is_told_of_once_when_its_host_goes(
     world.chef.failing["delete_client"] = ChefUnavailable("away")
     marker = {"instance_id": "i-a", "account": ACCOUNT, "region": REGION, "chef": "@instance_id@"}
     world.host_of("i-a", "10.0.0.1", variables={"rollcall": marker} if told_by_its_host else {})
-    action = unawaited(world.terminating("i-a"))
+    action = not_held(world.terminating("i-a"))
     if not told_by_its_host:
         action = replace(action, node_pattern="@instance_id@")
     first = world.clean_up(action)
@@ -224,7 +224,7 @@ def test_who_left_while_it_waited_was_retired_if_it_had_a_host(world: World) -> 
 def test_who_serves_although_it_failed_is_alerted_of_and_neither_ready_nor_abandoned(world: World) -> None:
     message = world.waiting("i-a")
     [each] = message.waiting
-    message = replace(message, waiting=(replace(each, action=unawaited(each.action)),))
+    message = replace(message, waiting=(replace(each, action=not_held(each.action)),))
     world.fleet.known_memberships["i-a"] = Membership("web", "InService")
     world.end(message, i_a=FAILED)
     result = world.look_at(message)
@@ -313,7 +313,7 @@ def test_what_is_queued_again_happened_when_it_was_queued(world: World) -> None:
 def test_a_host_that_is_taken_over_is_of_its_instances_group(world: World) -> None:
     world.serving("i-a", "10.0.0.1")
     world.tower.add_host(world.inventory, "i-a", variables={"ansible_host": "10.0.0.1"})
-    outcome = world.reconcile(Wishes(adopt=True))
+    outcome = world.reconcile(RunOptions(adopt=True))
     assert [(fix.deed, fix.group) for fix in outcome.fixes] == [("fixed", "web")]
 
 

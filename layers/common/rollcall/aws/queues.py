@@ -70,7 +70,7 @@ class Queues:
                 QueueUrl=url, ReceiptHandle=receipt_handle, VisibilityTimeout=math.ceil(seconds)
             )
 
-    def set_aside(self, url: str, record: Record, error: Exception) -> None:
+    def move_to_dead_letters(self, url: str, record: Record, error: Exception) -> None:
         """Move a message to the dead-letter queue, with what was wrong as its attributes, as far as there is room."""
         name = type(error).__name__
         used = _size(record.body) + _size(name) + ERROR_NAMES

@@ -46,7 +46,7 @@ class NamedNode:
 
 
 @dataclass(frozen=True)
-class NodesStruckOff:
+class NodeRemovalResult:
     """What became of the nodes of a batch, by instance id: the names of those that are gone, and what kept others."""
 
     names: Mapping[str, str] = field(default_factory=dict)
@@ -82,7 +82,7 @@ def _sent(value: object) -> str:
     return carried(str(value))[:TEXT_MAX] if value else ""
 
 
-def strike_nodes_off(chef: Chef, fleets: Fleets, actions: Sequence[LifecycleAction]) -> NodesStruckOff:
+def remove_nodes(chef: Chef, fleets: Fleets, actions: Sequence[LifecycleAction]) -> NodeRemovalResult:
     """Remove the nodes and clients of instances that go for good, as far as their groups ask for it.
 
     The actions have what the hosts told. Raises nothing of the taxonomy.
@@ -108,7 +108,7 @@ def strike_nodes_off(chef: Chef, fleets: Fleets, actions: Sequence[LifecycleActi
 
     with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
         gone = [node for node, is_gone in zip(nodes, pool.map(remove, nodes), strict=True) if is_gone]
-    return NodesStruckOff({node.instance_id: node.name for node in gone}, troubles)
+    return NodeRemovalResult({node.instance_id: node.name for node in gone}, troubles)
 
 
 def remove_node(chef: Chef, node: NamedNode) -> bool:
@@ -141,15 +141,15 @@ def _named_nodes(
         else:
             if pattern:
                 patterns[action.instance_id] = pattern
-    awaited = {action.instance_id for action in actions if action.awaited}
-    staying = _staying(fleet, patterns.keys() - awaited)
+    held_by_hook = {action.instance_id for action in actions if action.held_by_hook}
+    staying = _staying(fleet, patterns.keys() - held_by_hook)
     told = {action.instance_id: action.private_dns for action in actions}
     return list(_name(fleet, {each: own for each, own in patterns.items() if each not in staying}, told))
 
 
-def _staying(fleet: Fleet, unawaited: set[str]) -> set[str]:
+def _staying(fleet: Fleet, not_held: set[str]) -> set[str]:
     """Those of which a message says that they are terminated, and that live."""
-    known = fleet.instances(unawaited) if unawaited else {}
+    known = fleet.instances(not_held) if not_held else {}
     return {each for each, instance in known.items() if instance.living}
 
 

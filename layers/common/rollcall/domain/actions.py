@@ -52,6 +52,6 @@ class LifecycleAction:
     unanswered_since: float | None = field(default=None, compare=False)
 
     @property
-    def awaited(self) -> bool:
+    def held_by_hook(self) -> bool:
         """Whether a hook holds the instance until it is answered."""
         return self.hook is not None

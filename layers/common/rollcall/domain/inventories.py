@@ -77,7 +77,7 @@ class Dump(NamedTuple):
     plain: bool = False
 
 
-class StruckOff(NamedTuple):
+class RemovalResult(NamedTuple):
     """What came of removing instances from every inventory.
 
     removed: the ids of those that had a host which is gone now. refusals: by instance id, why Tower keeps a host of it

@@ -34,7 +34,16 @@ from .json_fields import (
     text_or_empty,
 )
 from .json_text import named, object_in, quoted, require_object
-from .messages import ExaminationRequest, GateMessage, RetireMessage, RunRequest, Waiting, Watched, WatchMessage, Wishes
+from .messages import (
+    ExaminationRequest,
+    GateMessage,
+    RetireMessage,
+    RunOptions,
+    RunRequest,
+    Waiting,
+    Watched,
+    WatchMessage,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -91,13 +100,13 @@ class Record(NamedTuple):
     receives: int
     first_received_at: float
     receipt_handle: str | None
-    set_aside: bool = False
+    dead_lettered: bool = False
     unreadable: str = ""
 
     @property
     def troubled(self) -> bool:
         """Whether it failed before, at an earlier try or until it was set aside."""
-        return self.receives > 1 or self.set_aside
+        return self.receives > 1 or self.dead_lettered
 
 
 def read_records(event: object) -> list[Record]:
@@ -144,7 +153,7 @@ def _record(raw: object) -> Record:
     received_at = read(
         lambda: digits_at(attributes, "ApproximateFirstReceiveTimestamp", int(MOMENT_MAX * 1000)) / 1000, time.time()
     )
-    set_aside = raw.get("messageAttributes")
+    error = raw.get("messageAttributes")
     return Record(
         id=raw["messageId"],
         body=read(lambda: text_at(raw, "body"), ""),
@@ -152,7 +161,7 @@ def _record(raw: object) -> Record:
         receives=read(lambda: digits_at(attributes, "ApproximateReceiveCount", RECEIVES_MAX), 1),
         first_received_at=received_at,
         receipt_handle=read(lambda: text_at(raw, "receiptHandle"), ""),
-        set_aside=isinstance(set_aside, dict) and "Error" in set_aside,  # Queues.set_aside gives it that
+        dead_lettered=isinstance(error, dict) and "Error" in error,  # Queues.move_to_dead_letters gives it that
         unreadable="; ".join(troubles),
     )
 
@@ -428,14 +437,14 @@ def read_run_request(event: object) -> RunRequest:
     """
     asked = _asked(event, RUN_FIELDS)
     every = optional(asked, "every", lambda fields, name: number_at(fields, name, 1, MINUTES_MAX))
-    wishes = Wishes(
+    options = RunOptions(
         groups=_names(asked, "groups", GROUP_NAME) if "groups" in asked else None,
         instances=_names(asked, "instances", INSTANCE_ID) if "instances" in asked else None,
         provision=flag_at(asked, "provision"),
         forget=_names(asked, "forget", GROUP_NAME) if "forget" in asked else frozenset(),
         every=every * 60.0 if every else None,
     )
-    return RunRequest(wishes, dry_run=flag_at(asked, "dry_run"), force=flag_at(asked, "force"))
+    return RunRequest(options, dry_run=flag_at(asked, "dry_run"), force=flag_at(asked, "force"))
 
 
 def read_examination_request(event: object) -> ExaminationRequest:

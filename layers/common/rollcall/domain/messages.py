@@ -84,7 +84,7 @@ class RetireMessage(NamedTuple):
     relaunch_at: float = 0.0
 
 
-class Wishes(NamedTuple):
+class RunOptions(NamedTuple):
     """What a run of reconcile is asked for beyond the usual.
 
     groups: only these, None for all. instances: only these, by id, None for all; those that wait are queued at once.
@@ -111,6 +111,6 @@ class ExaminationRequest(NamedTuple):
 class RunRequest(NamedTuple):
     """A run of reconcile. dry_run: nothing is changed. force: the breaker stops nothing."""
 
-    wishes: Wishes = Wishes()
+    options: RunOptions = RunOptions()
     dry_run: bool = False
     force: bool = False

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from .actions import LifecycleAction, Transition
-    from .inventories import StruckOff
+    from .inventories import RemovalResult
 
 
 NO_LONGER_WAITING = "no longer waiting, nothing done"
@@ -63,21 +63,21 @@ class Report:
     evicted: bool = False
 
 
-def gone(action: LifecycleAction, outcome: str, struck: StruckOff, *, told: bool, **own: Any) -> Report:
+def gone(action: LifecycleAction, outcome: str, removal: RemovalResult, *, told: bool, **own: Any) -> Report:
     """The report of an instance that was removed from every inventory, or whose host an inventory keeps.
 
     told: whether an event is published: there was a host, or a hook waited. Events of every group of the account come
     in.
     """
-    if refusal := struck.refusals.get(action.instance_id):
+    if refusal := removal.refusals.get(action.instance_id):
         return Report(action, error=refusal)
-    notes = (*own.pop("notes", ()), *notes_on_kept(struck, action.instance_id))
+    notes = (*own.pop("notes", ()), *notes_on_kept(removal, action.instance_id))
     return Report(action, outcome, event=Event.RETIRED if told else None, notes=notes, **own)
 
 
-def notes_on_kept(struck: StruckOff, instance_id: str) -> Iterator[Note]:
+def notes_on_kept(removal: RemovalResult, instance_id: str) -> Iterator[Note]:
     """A note for each inventory that keeps a host of an instance, and that the token may only read."""
-    for name in sorted(struck.left_in.get(instance_id, ())):
+    for name in sorted(removal.left_in.get(instance_id, ())):
         yield Note(
             f"the host of {instance_id} stays in inventory {name!r}, which the token may only read, and its address "
             "may soon be another instance's: let the token's user administer this inventory, or let no inventory "
@@ -96,7 +96,7 @@ def going(actions: Iterable[LifecycleAction], wanted: Transition, reports: list[
     distinct = list(dict.fromkeys(actions))
     for action in distinct:
         with failing([action], reports):
-            if action.transition != wanted and not action.awaited:
+            if action.transition != wanted and not action.held_by_hook:
                 reports.append(Report(action, f"passed over: this queue is for {wanted}"))
             elif action.transition != wanted:
                 raise BadEvent(

@@ -6,10 +6,10 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 from rollcall.domain.errors import Throttled
-from rollcall.domain.inventories import StruckOff
+from rollcall.domain.inventories import RemovalResult
 
 from .ownership import address_key, address_of, marked_for, why_gone
-from .removal import strike_off
+from .removal import remove_from_every_inventory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,13 +32,13 @@ class Eviction(NamedTuple):
     group: str
     instance_id: str
     reason: str
-    newcomers: frozenset[str]
-    struck: StruckOff
+    new_instances: frozenset[str]
+    removal: RemovalResult
 
     @property
     def refusal(self) -> Kept | None:
         """Why Tower keeps a host of it, None if none of those that count is kept."""
-        return self.struck.refusals.get(self.instance_id)
+        return self.removal.refusals.get(self.instance_id)
 
 
 class _Occupant(NamedTuple):
@@ -46,11 +46,11 @@ class _Occupant(NamedTuple):
 
     host: Host
     marker: Marker
-    newcomers: frozenset[str]
+    new_instances: frozenset[str]
 
 
 def evict(
-    tower: Tower, fleet: Fleet, account: str, inventory: Inventory, newcomers: Mapping[str, tuple[str, str]]
+    tower: Tower, fleet: Fleet, account: str, inventory: Inventory, new_instances: Mapping[str, tuple[str, str]]
 ) -> list[Eviction]:
     """Strike off the instances that are gone and whose hosts in this inventory have an address of a newcomer.
 
@@ -60,45 +60,45 @@ def evict(
     them, and an answer without them proves nothing. Raises what the methods of Tower and Fleet raise, and Throttled for
     such an answer.
     """
-    occupants = _occupants(tower, account, fleet.region, inventory, newcomers)
+    occupants = _occupants(tower, account, fleet.region, inventory, new_instances)
     if not occupants:
         return []
     memberships = fleet.memberships(occupants.keys())
-    instances = fleet.instances(occupants.keys() | newcomers.keys())
-    if not instances.keys() & newcomers.keys():
+    instances = fleet.instances(occupants.keys() | new_instances.keys())
+    if not instances.keys() & new_instances.keys():
         raise Throttled("EC2 describes none of the instances of this batch any more: an answer that cannot be trusted")
     gone: dict[str, str] = {}
     for instance_id, own in occupants.items():
         age = tower.now() - min(each.host.created_at for each in own)
         if reason := why_gone(instances.get(instance_id), memberships.get(instance_id), age):
             gone[instance_id] = reason
-    struck = strike_off(tower, fleet, gone.keys())
+    removal = remove_from_every_inventory(tower, fleet, gone.keys())
     return [
         Eviction(
             group=occupants[instance_id][0].marker.group,
             instance_id=instance_id,
             reason=reason,
-            newcomers=frozenset[str]().union(*(each.newcomers for each in occupants[instance_id])),
-            struck=struck,
+            new_instances=frozenset[str]().union(*(each.new_instances for each in occupants[instance_id])),
+            removal=removal,
         )
         for instance_id, reason in gone.items()
     ]
 
 
 def _occupants(
-    tower: Tower, account: str, region: str, inventory: Inventory, newcomers: Mapping[str, tuple[str, str]]
+    tower: Tower, account: str, region: str, inventory: Inventory, new_instances: Mapping[str, tuple[str, str]]
 ) -> dict[str, list[_Occupant]]:
     """The hosts in the newcomers' way by the instance ids of their markers.
 
     One that bears this id neither as its name nor in its field is left to reconcile: striking off would not find it.
     """
     at_address: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
-    for instance_id, key in newcomers.items():
+    for instance_id, key in new_instances.items():
         at_address[key].add(instance_id)
     occupants: defaultdict[str, list[_Occupant]] = defaultdict(list)
     for host in tower.hosts_at(inventory, {address for _, address in at_address}):
         marker = marked_for(host, account, region)
-        if not marker or marker.instance_id in newcomers or marker.instance_id not in (host.name, host.instance_id):
+        if not marker or marker.instance_id in new_instances or marker.instance_id not in (host.name, host.instance_id):
             continue
         if claimants := at_address.get(address_key(marker.vpc, address_of(host))):
             occupants[marker.instance_id].append(_Occupant(host, marker, frozenset(claimants)))

@@ -9,14 +9,14 @@ from rollcall.domain.errors import BadSettings, TowerDenied, TowerRejected, Towe
 from rollcall.domain.objections import Objection, require_none
 from rollcall.domain.settings import JOB_TAG, RETIRE_TAG
 
-from .removal import strike_off
+from .removal import remove_from_every_inventory
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from rollcall.aws.fleet import Fleet
     from rollcall.domain.groups import GroupSettings
-    from rollcall.domain.inventories import Inventory, StruckOff
+    from rollcall.domain.inventories import Inventory, RemovalResult
     from rollcall.domain.jobs import Job, JobTemplate
     from rollcall.tower.client import Tower
 
@@ -32,7 +32,7 @@ class Launched(NamedTuple):
 
     jobs: Mapping[str, int]
     left: tuple[str, ...]
-    struck: StruckOff
+    removal: RemovalResult
 
 
 def find_in_tower(tower: Tower, settings: GroupSettings) -> tuple[Inventory, JobTemplate | None]:
@@ -129,7 +129,7 @@ def launch(
     template: JobTemplate,
     inventory: Inventory,
     instance_ids: Collection[str],
-    unawaited: Collection[str],
+    not_held: Collection[str],
     *,
     rivals_since: float | None = None,
 ) -> Launched:
@@ -147,13 +147,13 @@ def launch(
     staying = tuple(
         each
         for each in ordered
-        if (known := memberships.get(each)) and (known.entering or (known.serving and each in unawaited))
+        if (known := memberships.get(each)) and (known.entering or (known.serving and each in not_held))
     )
-    struck = strike_off(tower, fleet, left)
+    removal = remove_from_every_inventory(tower, fleet, left)
     if staying and rivals_since is not None:
-        return Launched(launch_alone(tower, template, inventory, staying, rivals_since), left, struck)
+        return Launched(launch_alone(tower, template, inventory, staying, rivals_since), left, removal)
     jobs = dict.fromkeys(staying, launch_once(tower, template, inventory, staying)) if staying else {}
-    return Launched(jobs, left, struck)
+    return Launched(jobs, left, removal)
 
 
 def launch_once(tower: Tower, template: JobTemplate, inventory: Inventory, instance_ids: Sequence[str]) -> int:

@@ -7,7 +7,7 @@ from itertools import batched
 from typing import TYPE_CHECKING
 
 from rollcall.domain.errors import BadSettings, DeleteRefused, RollcallError, TowerUnavailable
-from rollcall.domain.inventories import StruckOff
+from rollcall.domain.inventories import RemovalResult
 from rollcall.domain.settings import OPT_IN_TAG
 from rollcall.tower.bulk_hosts import BULK_DELETE_MAX
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 LOOKS = 5  # at the hosts; each look finds fewer unless somebody keeps adding them
 
 
-def strike_off(tower: Tower, fleet: Fleet, instance_ids: Collection[str]) -> StruckOff:
+def remove_from_every_inventory(tower: Tower, fleet: Fleet, instance_ids: Collection[str]) -> RemovalResult:
     """Remove every host with one of these instance ids from every inventory, and look that they are gone.
 
     Running jobs do not stop it. Without ids no server is asked. Raises TowerUnavailable, TowerDenied or TowerRejected
     when nothing can be said of any.
     """
     if not instance_ids:
-        return StruckOff()
+        return RemovalResult()
     wanted = set(instance_ids)
     kept: dict[int, Kept] = {}
     removed: set[str] = set()
@@ -53,7 +53,7 @@ def _sorted_out(
     found: Sequence[Host],
     wanted: set[str],
     kept: Mapping[int, Kept],
-) -> StruckOff:
+) -> RemovalResult:
     """What was refused, apart from what is only to be reported."""
     ours = inventories_named(tower, fleet) if found else frozenset()
     refusals: dict[str, Kept] = {}
@@ -65,7 +65,7 @@ def _sorted_out(
                 left_in[instance_id].add(host.inventory_name)
             else:
                 refusals[instance_id] = kept[host.id]
-    return StruckOff(removed, refusals, {each: frozenset(names) for each, names in left_in.items()})
+    return RemovalResult(removed, refusals, {each: frozenset(names) for each, names in left_in.items()})
 
 
 def inventories_named(tower: Tower, fleet: Fleet) -> frozenset[int] | None:

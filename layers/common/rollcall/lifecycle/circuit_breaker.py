@@ -29,7 +29,7 @@ IN_DOUBT_FOR = 600.0  # seconds after a job's end; Tower processes its events wi
 REACHED = (Outcome.OK, Outcome.FAILED)
 
 
-class Breaker:
+class CircuitBreaker:
     """Decides about one group. outcomes_of: what a job showed of these hosts, None while Tower does not say."""
 
     def __init__(

@@ -34,7 +34,7 @@ from rollcall.domain.reports import (
 )
 from rollcall.domain.settings import asks_to_retire
 from rollcall.domain.shell_commands import command
-from rollcall.hosts.removal import strike_off, unread_inventories
+from rollcall.hosts.removal import remove_from_every_inventory, unread_inventories
 from rollcall.hosts.resting import rest
 
 from .destinations import Fate, fates
@@ -47,9 +47,9 @@ if TYPE_CHECKING:
     from rollcall.aws.fleet import Fleet, Fleets
     from rollcall.aws.queues import Queues
     from rollcall.chef.client import Chef
-    from rollcall.chef.removal import NodesStruckOff
+    from rollcall.chef.removal import NodeRemovalResult
     from rollcall.domain.actions import LifecycleAction
-    from rollcall.domain.inventories import StruckOff
+    from rollcall.domain.inventories import RemovalResult
     from rollcall.domain.settings import Settings
     from rollcall.hosts.resting import Rested
     from rollcall.tower.client import Tower
@@ -69,17 +69,17 @@ class _Done(NamedTuple):
     actions: Sequence[LifecycleAction]
     news: Collection[LifecycleAction]
     fates: Mapping[str, Known]
-    struck: StruckOff
+    removal: RemovalResult
     rested: Rested
-    nodes: NodesStruckOff | None
+    nodes: NodeRemovalResult | None
 
     def had_host(self, action: LifecycleAction) -> bool:
         """Whether an instance had a host until now."""
-        return action.instance_id in self.struck.removed | self.rested.hosts
+        return action.instance_id in self.removal.removed | self.rested.hosts
 
     def saw_host(self, action: LifecycleAction) -> bool:
         """Whether an instance had a host until now, or has one that an inventory keeps."""
-        return self.had_host(action) or action.instance_id in self.struck.left_in
+        return self.had_host(action) or action.instance_id in self.removal.left_in
 
 
 class Cleanup:
@@ -155,7 +155,7 @@ class Cleanup:
         is_open = each_apart(hooked, lambda each: each, fleet.heartbeat, reports)
         for action in staying:
             words, listed = known[action.instance_id].words, known[action.instance_id].listed
-            if not action.awaited and not listed and self._clock() - action.received_at < SETTLING_TIME:
+            if not action.held_by_hook and not listed and self._clock() - action.received_at < SETTLING_TIME:
                 error = InstanceNotVisible(
                     f"{action.instance_id}: its group says that it is terminated, and yet {words}"
                 )
@@ -171,7 +171,7 @@ class Cleanup:
         self, fleet: Fleet, actions: Sequence[LifecycleAction], reports: list[Report]
     ) -> list[LifecycleAction]:
         """Those whose group wants no job before they go; the others are handed to the gate."""
-        waiting = [action for action in actions if action.awaited and not action.retired]
+        waiting = [action for action in actions if action.held_by_hook and not action.retired]
         with failing(waiting, reports):
             groups = fleet.groups({action.group for action in waiting})
             by_group: defaultdict[str, list[LifecycleAction]] = defaultdict(list)
@@ -206,15 +206,15 @@ class Cleanup:
         informed = self._with_node_names(actions, ids)
         news = {each for each, before in zip(informed, actions, strict=True) if _says_more(each, before)}
         try:
-            struck = strike_off(self._tower, fleet, ids - resting)
+            removal = remove_from_every_inventory(self._tower, fleet, ids - resting)
         except RollcallError as error:  # some of the hosts may be gone by now
             for action in news:
                 self._keep_node_name(fleet, action, error, reports)
             raise
         rested = rest(self._tower, resting, self._settings.account, fleet.region)
-        kept = struck.refusals.keys() | rested.troubles.keys()
+        kept = removal.refusals.keys() | rested.troubles.keys()
         nodes = self._remove_nodes([each for each in informed if each.instance_id not in kept])
-        return _Done(informed, news, known, struck, rested, nodes)
+        return _Done(informed, news, known, removal, rested, nodes)
 
     def _with_node_names(self, actions: Sequence[LifecycleAction], ids: Collection[str]) -> Sequence[LifecycleAction]:
         """The actions with what the hosts say of the nodes: soon they cannot be asked any more."""
@@ -224,12 +224,12 @@ class Cleanup:
 
         return with_told(actions, self._tower.hosts_of(ids))
 
-    def _remove_nodes(self, actions: Sequence[LifecycleAction]) -> NodesStruckOff | None:
+    def _remove_nodes(self, actions: Sequence[LifecycleAction]) -> NodeRemovalResult | None:
         if not self._chef:
             return None
-        from rollcall.chef.removal import strike_nodes_off  # likewise
+        from rollcall.chef.removal import remove_nodes  # likewise
 
-        return strike_nodes_off(self._chef, self._fleets, actions)
+        return remove_nodes(self._chef, self._fleets, actions)
 
     def _keep_node_name(
         self,
@@ -242,7 +242,7 @@ class Cleanup:
         """A message that has what its host said takes the place of the action's own, which cannot learn it any more."""
         with failing([action], reports):
             self._queues.send(self._settings.terminate_queue_url, [(write_action(action), timing.KEPT_RETRY)])
-            if action.awaited:
+            if action.held_by_hook:
                 fleet.heartbeat(action)
             outcome = "tried again with what its host told of its node"
             reports.append(Report(action, outcome, event=event, notes=(Note(str(error)),)))
@@ -252,7 +252,7 @@ class Cleanup:
     def _complete(self, fleet: Fleet, done: _Done, reports: list[Report]) -> None:
         free = [action for action in done.actions if self._is_free(fleet, action, done, reports)]
         free = self._without_unread(fleet, free, done, reports)
-        hooked = [action for action in free if action.awaited]
+        hooked = [action for action in free if action.held_by_hook]
         open_until_now = each_apart(
             hooked, lambda each: each, lambda each: fleet.complete(each, Result.CONTINUE), reports
         )
@@ -260,7 +260,7 @@ class Cleanup:
         with failing(unfound, reports):
             for action in fleet.held(unfound):
                 with failing([action], reports):
-                    reports.append(self._unanswered(action, done.struck))
+                    reports.append(self._unanswered(action, done.removal))
         reported = {report.action for report in reports}
         reports += [
             self._report(action, done, was_open=open_until_now.get(action, False))
@@ -272,7 +272,7 @@ class Cleanup:
         self, fleet: Fleet, actions: Sequence[LifecycleAction], done: _Done, reports: list[Report]
     ) -> list[LifecycleAction]:
         """Those that a hook does not hold, or of which a host would have been seen."""
-        doubtful = [each for each in actions if each.awaited and not done.saw_host(each)]
+        doubtful = [each for each in actions if each.held_by_hook and not done.saw_host(each)]
         with failing(doubtful, reports):
             errors = unread_inventories(self._tower, fleet, doubtful)
             hidden = [each for each in doubtful if each.instance_id in errors]
@@ -281,7 +281,7 @@ class Cleanup:
         reported = {report.action for report in reports}
         return [each for each in actions if each not in reported]
 
-    def _unanswered(self, action: LifecycleAction, struck: StruckOff) -> Report:
+    def _unanswered(self, action: LifecycleAction, removal: RemovalResult) -> Report:
         """Of an action that AWS does not find, though Auto Scaling holds its instance: no success, and tried again.
 
         At first a message that says since when takes the place of its own. Raises ActionNotVisible for two minutes.
@@ -292,17 +292,17 @@ class Cleanup:
             return Report(action, SENT_AGAIN)
         if self._clock() - action.unanswered_since < UNANSWERED_LIFE:
             raise not_visible(action)
-        return Report(action, NO_LONGER_WAITING, notes=tuple(notes_on_kept(struck, action.instance_id)))
+        return Report(action, NO_LONGER_WAITING, notes=tuple(notes_on_kept(removal, action.instance_id)))
 
     def _is_free(self, fleet: Fleet, action: LifecycleAction, done: _Done, reports: list[Report]) -> bool:
         """Whether nothing keeps an action from being completed; if something does, that is reported."""
         before = len(reports)
         with failing([action], reports):
-            if error := done.struck.refusals.get(action.instance_id) or done.rested.troubles.get(action.instance_id):
+            if error := done.removal.refusals.get(action.instance_id) or done.rested.troubles.get(action.instance_id):
                 raise error
             trouble = done.nodes.troubles.get(action.instance_id) if done.nodes else None
             # Where a hook waits it is published when that is answered. Otherwise now: the next try finds no host.
-            meanwhile = Event.RETIRED if done.had_host(action) and not action.awaited else None
+            meanwhile = Event.RETIRED if done.had_host(action) and not action.held_by_hook else None
             if trouble and action in done.news:
                 self._keep_node_name(fleet, action, trouble, reports, meanwhile)
             elif trouble and not self._waited_long_enough(fleet, action):
@@ -321,21 +321,21 @@ class Cleanup:
         known = done.fates[action.instance_id]
         told = was_open or done.had_host(action)
         # Of any other an earlier message reported what an inventory keeps, or reconcile does.
-        struck = done.struck if told else replace(done.struck, left_in=EMPTY)
+        removal = done.removal if told else replace(done.removal, left_in=EMPTY)
         trouble = done.nodes.troubles.get(action.instance_id) if done.nodes else None
         node = done.nodes.names.get(action.instance_id) if done.nodes else None
         if trouble:
             words = f"the termination goes on, and its node and client may be left in Chef: {trouble}"
             notes = (Note(words, alert=True),) if was_open else ()
-            return gone(action, "struck off, but not from Chef", struck, told=told, notes=notes)
+            return gone(action, "struck off, but not from Chef", removal, told=told, notes=notes)
         outcome = f"struck off, and from Chef as {node}" if node else "struck off"
-        if action.awaited and not told and not node:
+        if action.held_by_hook and not told and not node:
             outcome = NO_LONGER_WAITING
         elif known.fate == Fate.RESTING:
             outcome = f"its host is disabled: {known.words}"
         notes = (_retained(action, known),) if known.fate == Fate.RETAINED and done.had_host(action) else ()
         troubled = False if action.retired else None
-        return gone(action, outcome, struck, told=told, notes=notes, troubled=troubled)
+        return gone(action, outcome, removal, told=told, notes=notes, troubled=troubled)
 
 
 def _retained(action: LifecycleAction, known: Known) -> Note:

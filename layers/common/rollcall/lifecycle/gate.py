@@ -30,13 +30,13 @@ from rollcall.domain.verdicts import Decision
 from rollcall.evidence.host_outcomes import counts_for, proves_nothing
 from rollcall.evidence.stuck_jobs import StuckJobs
 from rollcall.hosts.jobs import find_in_tower, job_of, launch, require_limitable
-from rollcall.hosts.removal import strike_off
+from rollcall.hosts.removal import remove_from_every_inventory
 from rollcall.hosts.stint import stint_of
 from rollcall.hosts.unmatched import passed_over
 
-from .circuit_breaker import Breaker
+from .circuit_breaker import CircuitBreaker
 from .destinations import Fate, fates
-from .gate_decision import Seen, hangs_on_breaker, judge
+from .gate_decision import Seen, hangs_on_circuit_breaker, judge
 from .gate_round import Round, take_looks
 from .hook_answers import RETRY_IN, UNANSWERED_LIFE, each_apart
 from .lost_jobs import loss_of
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from rollcall.aws.queues import Queues
     from rollcall.domain.actions import LifecycleAction
     from rollcall.domain.groups import Group, GroupSettings
-    from rollcall.domain.inventories import StruckOff
+    from rollcall.domain.inventories import RemovalResult
     from rollcall.domain.jobs import Job, JobKind, JobTemplate
     from rollcall.domain.messages import GateMessage, Waiting
     from rollcall.domain.settings import Settings
@@ -160,7 +160,7 @@ class _Look:
         self._heartbeat_at = message.heartbeat_at
         self._known: Job | None = None
         self._settings: dict[str, GroupSettings] = {}
-        self._breakers: dict[str, Breaker] = {}
+        self._breakers: dict[str, CircuitBreaker] = {}
         self._stuck_jobs = StuckJobs(tower, evidence)
         self._timeouts: dict[int, tuple[float, str]] = {}
         self._ended_jobs: set[int] = set()
@@ -188,11 +188,11 @@ class _Look:
         self._groups = self._fleet.groups({action.group for action in actions})
         self._longest = timing.longest_wait(self._groups, actions)
         due = now - self.message.heartbeat_at >= self._longest / 2
-        awaited, serving = _by_awaited(self.message.waiting)
-        asked = [each for each in awaited if due or each.unanswered_since is not None]
+        held_by_hook, serving = _by_held(self.message.waiting)
+        asked = [each for each in held_by_hook if due or each.unanswered_since is not None]
         self._heartbeat_at = now if due else self.message.heartbeat_at
         alive = self._each(asked, lambda each: self._fleet.heartbeat(each.action))
-        unasked = [each for each in awaited if each not in asked]
+        unasked = [each for each in held_by_hook if each not in asked]
         found = [replace(each, unanswered_since=None) for each in asked if alive.get(each)]
         self._open = [*serving, *unasked, *found]
         self._unfound = [each for each in asked if alive.get(each) is False]
@@ -227,7 +227,7 @@ class _Look:
             return
         with self._failing(members):
             memberships = self._fleet.memberships({each.action.instance_id for each in members})
-            left = self._strike_off_departed(members, memberships)
+            left = self._remove_departed(members, memberships)
             for each in members:
                 since = self._now if each.unanswered_since is None else each.unanswered_since
                 is_held = holds(memberships.get(each.action.instance_id), each.action.transition)
@@ -243,7 +243,7 @@ class _Look:
                 else:
                     self.round.reports.append(Report(each.action, NO_LONGER_WAITING))
 
-    def _strike_off_departed(
+    def _remove_departed(
         self, members: Sequence[Waiting], memberships: Mapping[str, Membership] | None = None
     ) -> list[Waiting]:
         """Those whose instance is gone or going: their hosts go too, and their wait is over.
@@ -261,17 +261,17 @@ class _Look:
         going = without_too_many_unknown(self._tower, self._fleet, actions, unknown, self._share, self.round.reports)
         removed = [each for each in left if each.action in going]
         self._withdraw(removed)
-        struck = strike_off(self._tower, self._fleet, {each.action.instance_id for each in removed})
-        self.round.reports += [self._left_meanwhile(each, struck) for each in removed]
+        removal = remove_from_every_inventory(self._tower, self._fleet, {each.action.instance_id for each in removed})
+        self.round.reports += [self._left_meanwhile(each, removal) for each in removed]
         self._cancel_if_all_left(departed, left)
         return left
 
-    def _left_meanwhile(self, waiting: Waiting, struck: StruckOff) -> Report:
+    def _left_meanwhile(self, waiting: Waiting, removal: RemovalResult) -> Report:
         report = gone(
             waiting.action,
             "struck off: left meanwhile",
-            struck,
-            told=waiting.action.instance_id in struck.removed,
+            removal,
+            told=waiting.action.instance_id in removal.removed,
             troubled=waiting.action in self._alerted,
         )
         limit = self._passed_limit(waiting)
@@ -284,7 +284,7 @@ class _Look:
     def _passed_limit(self, waiting: Waiting) -> str:
         """Why Auto Scaling ended an instance's wait by itself; empty if something else did, or no hook held it."""
         group = self._groups.get(waiting.action.group)
-        if group is None or not waiting.action.awaited:
+        if group is None or not waiting.action.held_by_hook:
             return ""
         life = timing.hook_life(group, waiting.action)
         if self._now - waiting.action.at < life - timing.CLOCKS_APART:
@@ -311,8 +311,8 @@ class _Look:
         """
         if self._installation.load_balancers:
             by_group: defaultdict[str, set[str]] = defaultdict(set)
-            awaited, _ = _by_awaited(members)
-            for each in awaited:
+            held_by_hook, _ = _by_held(members)
+            for each in held_by_hook:
                 by_group[each.action.group].add(each.action.instance_id)
             for name, ids in by_group.items():
                 if (group := self._groups.get(name)) and group.target_groups:
@@ -352,7 +352,10 @@ class _Look:
             members = self._with_stints(source.inventory, members)
         ages = {each: now - max(self.message.since, each.stint_since or 0.0) for each in members}
         return {
-            each: (self.message.job_id, Seen(Outcome.OK, 0, 0, age, checked_for=age, awaited=each.action.awaited))
+            each: (
+                self.message.job_id,
+                Seen(Outcome.OK, 0, 0, age, checked_for=age, held_by_hook=each.action.held_by_hook),
+            )
             for each, age in ages.items()
         }
 
@@ -363,7 +366,7 @@ class _Look:
         members = self._with_stints(source.inventory, members)
         kind = template.on(source.inventory)
         at_work = [each for each in members if self._is_at_work(each)]
-        left = self._strike_off_departed(at_work) if self._known and self._is_late(self._known) else []
+        left = self._remove_departed(at_work) if self._known and self._is_late(self._known) else []
         for each in at_work:
             if each not in left:
                 self._wait_for_known(kind, each)
@@ -543,19 +546,19 @@ class _Look:
             checked_for=self._tower.now() - ended_at,
             comparing=outcome == Outcome.CUT_SHORT
             and self._evidence.is_comparing(job, waiting.action.instance_id, self._tower.now()),
-            awaited=waiting.action.awaited,
+            held_by_hook=waiting.action.held_by_hook,
             unreached=len(unreached),
             unreached_for=self._tower.now() - _began(unreached[0]) if unreached else 0.0,
         )
-        if not hangs_on_breaker(source.settings, seen):
+        if not hangs_on_circuit_breaker(source.settings, seen):
             return seen
         why = self._breaker(source).why_held(job, outcome, waiting.action.instance_id, _since(waiting))
         return replace(seen, breaker=why)
 
-    def _breaker(self, source: _Source) -> Breaker:
+    def _breaker(self, source: _Source) -> CircuitBreaker:
         group = source.settings.group
         if group not in self._breakers:
-            self._breakers[group] = Breaker(
+            self._breakers[group] = CircuitBreaker(
                 self._tower, source.settings, source.inventory, lambda job, names: self._outcomes_of(job, names, group)
             )
         return self._breakers[group]
@@ -664,12 +667,12 @@ class _Look:
         passing = {each for each, (_, one) in seen.items() if one.outcome == Outcome.OK and _passes(one)}
         self._admitted |= {each.action for each in passing}
         group = self._groups[settings.group]
-        awaited, serving = ({each.action.instance_id for each in some} for some in _by_awaited(passing))
+        held_by_hook, serving = ({each.action.instance_id for each in some} for some in _by_held(passing))
         doubts: dict[str, list[traffic.Doubt]] = {}
         if serving:
             doubts |= traffic.doubts_about(self._fleet.targets, group, serving)
-        if awaited:
-            doubts |= traffic.admit(self._fleet.targets, group, awaited, self._entering)
+        if held_by_hook:
+            doubts |= traffic.admit(self._fleet.targets, group, held_by_hook, self._entering)
         return {
             each: (job_id, _doubted(one, doubts.get(each.action.instance_id, ())))
             for each, (job_id, one) in seen.items()
@@ -684,7 +687,7 @@ class _Look:
         by_decision: defaultdict[Decision, list[Waiting]] = defaultdict(list)
         for each, (_, _, verdict) in verdicts.items():
             by_decision[verdict.decision].append(each)
-        ready, serving = _by_awaited(by_decision[Decision.READY])
+        ready, serving = _by_held(by_decision[Decision.READY])
         with self._failing([*ready, *serving]):
             self._begin_watch([*ready, *serving])
             self._complete(ready, Result.CONTINUE, lambda each: self._ready(each, verdicts[each][0]))
@@ -695,7 +698,7 @@ class _Look:
         undecided = [*by_decision[Decision.HOLD], *by_decision[Decision.WAIT]]
         unanswered = [*serving, *by_decision[Decision.LEAVE], *undecided]
         with self._failing(unanswered):
-            left = self._strike_off_departed(unanswered)
+            left = self._remove_departed(unanswered)
             self._withdraw([each for each in by_decision[Decision.HOLD] if self._is_no_longer_to_serve(each)])
             for each in unanswered:
                 if each not in left:
@@ -714,15 +717,15 @@ class _Look:
         """Their hosts first: once the hook is answered their addresses are soon others'."""
         members = self._held_for_launch(members)
         self._withdraw(members)
-        struck = strike_off(self._tower, self._fleet, {each.action.instance_id for each in members})
-        kept = [each for each in members if each.action.instance_id in struck.refusals]
-        self.round.reports += [Report(each.action, error=struck.refusals[each.action.instance_id]) for each in kept]
+        removal = remove_from_every_inventory(self._tower, self._fleet, {each.action.instance_id for each in members})
+        kept = [each for each in members if each.action.instance_id in removal.refusals]
+        self.round.reports += [Report(each.action, error=removal.refusals[each.action.instance_id]) for each in kept]
         removed = [each for each in members if each not in kept]
 
         def abandoned(each: Waiting) -> Report:
             job_id, _, verdict = verdicts[each]
             report = self._ended(each, f"abandoned: {verdict.reason}", Event.ABANDONED, job_id)
-            return replace(report, notes=tuple(notes_on_kept(struck, each.action.instance_id)))
+            return replace(report, notes=tuple(notes_on_kept(removal, each.action.instance_id)))
 
         self._complete(removed, Result.ABANDON, abandoned)
 
@@ -787,15 +790,15 @@ class _Look:
     def _relaunch(self, template: JobTemplate, inventory: Inventory, members: Sequence[Waiting]) -> None:
         for each in members:
             require_limitable(template, inventory, self._settings[each.action.group])
-        awaited, serving = ([each.action.instance_id for each in some] for some in _by_awaited(members))
-        launched = launch(self._tower, self._fleet, template, inventory, [*awaited, *serving], serving)
+        held_by_hook, serving = ([each.action.instance_id for each in some] for some in _by_held(members))
+        launched = launch(self._tower, self._fleet, template, inventory, [*held_by_hook, *serving], serving)
         self._withdraw([each for each in members if each.action.instance_id in launched.left])
         for each in members:
             instance_id = each.action.instance_id
             if instance_id in launched.jobs:
                 self._put_off(each, launched.jobs[instance_id], timing.FIRST_POLL, self._lost_jobs.get(each, 0))
             elif instance_id in launched.left:
-                self.round.reports.append(self._left_meanwhile(each, launched.struck))
+                self.round.reports.append(self._left_meanwhile(each, launched.removal))
             else:
                 self.round.reports.append(Report(each.action, NO_LONGER_WAITING))
 
@@ -897,13 +900,13 @@ def _passes(seen: Seen) -> bool:
     return not (seen.failing or seen.blocked or seen.passed_over)
 
 
-def _by_awaited(waiting: Iterable[Waiting]) -> tuple[list[Waiting], list[Waiting]]:
+def _by_held(waiting: Iterable[Waiting]) -> tuple[list[Waiting], list[Waiting]]:
     """Those that a hook holds, and those that serve already."""
-    awaited: list[Waiting] = []
+    held_by_hook: list[Waiting] = []
     serving: list[Waiting] = []
     for each in waiting:
-        (awaited if each.action.awaited else serving).append(each)
-    return awaited, serving
+        (held_by_hook if each.action.held_by_hook else serving).append(each)
+    return held_by_hook, serving
 
 
 def _doubted(seen: Seen, doubts: Sequence[traffic.Doubt]) -> Seen:

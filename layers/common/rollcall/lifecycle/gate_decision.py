@@ -42,14 +42,14 @@ class Seen(NamedTuple):
     comparing: bool = False
     breaker: str = ""
     passed_over: str = ""
-    awaited: bool = True
+    held_by_hook: bool = True
     unreached: int = 0
     unreached_for: float = 0
 
 
 def judge(settings: GroupSettings, seen: Seen, now: float) -> Verdict:
     """What becomes of an instance; now in epoch seconds by Tower's clock."""
-    if seen.awaited:
+    if seen.held_by_hook:
         return _judge(settings, seen, now)
     verdict = _judge(replace(settings, on_failure=OnFailure.ABANDON), seen, now)  # no hook can hold it
     against = verdict.decision in (Decision.ABANDON, Decision.HOLD)
@@ -67,13 +67,15 @@ def _judge(settings: GroupSettings, seen: Seen, now: float) -> Verdict:
             return _judge_checks(settings, seen)
         case Outcome.FAILED if seen.breaker:
             delay = seen.job_ended_at + timing.held_relaunch_delay(seen.attempts) - now
-            return _held_by_breaker(seen, "its job failed", delay)
+            return _held_by_circuit_breaker(seen, "its job failed", delay)
         case Outcome.FAILED:
             return _against(settings, "its job failed")
         case Outcome.UNREACHABLE if not _counts_as_unreachable(settings, seen):
             return _relaunch_after(_until_next_try(seen, now), Decision.WAIT, "unreachable: perhaps still booting")
         case Outcome.UNREACHABLE if seen.breaker:
-            return _held_by_breaker(seen, f"unreachable for {seen.unreached_for:.0f} s", _until_next_try(seen, now))
+            return _held_by_circuit_breaker(
+                seen, f"unreachable for {seen.unreached_for:.0f} s", _until_next_try(seen, now)
+            )
         case Outcome.UNREACHABLE:
             return _against(settings, f"unreachable for {seen.unreached_for:.0f} s, in more than one job")
         case Outcome.CUT_SHORT if seen.comparing:
@@ -88,7 +90,7 @@ def _judge(settings: GroupSettings, seen: Seen, now: float) -> Verdict:
             return _relaunch_after(_until_next_try(seen, now), Decision.WAIT, reason, alert=True)
 
 
-def hangs_on_breaker(settings: GroupSettings, seen: Seen) -> bool:
+def hangs_on_circuit_breaker(settings: GroupSettings, seen: Seen) -> bool:
     """Whether the provisioning circuit breaker decides about an instance."""
     return seen.outcome == Outcome.FAILED or (
         seen.outcome == Outcome.UNREACHABLE and _counts_as_unreachable(settings, seen)
@@ -100,7 +102,7 @@ def _counts_as_unreachable(settings: GroupSettings, seen: Seen) -> bool:
     return seen.unreached_for >= settings.timeout and seen.unreached >= TRIES_UNREACHABLE
 
 
-def _held_by_breaker(seen: Seen, evidence: str, delay: float) -> Verdict:
+def _held_by_circuit_breaker(seen: Seen, evidence: str, delay: float) -> Verdict:
     return _relaunch_after(delay, Decision.HOLD, f"{evidence}: {seen.breaker}", alert=True)
 
 

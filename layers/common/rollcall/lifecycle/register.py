@@ -47,7 +47,7 @@ from rollcall.evidence.stuck_jobs import StuckJobs
 from rollcall.hosts.eviction import evict
 from rollcall.hosts.jobs import CLOCK_STEP, find_in_tower, job_of, launch, require_limitable
 from rollcall.hosts.ownership import address_key
-from rollcall.hosts.removal import strike_off
+from rollcall.hosts.removal import remove_from_every_inventory
 from rollcall.hosts.resting import is_enabled_again
 from rollcall.hosts.stint import begins_anew, joined_by, may_be_former, new_stint, rested_since, stint_of
 from rollcall.hosts.unmatched import renamed_hosts
@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     from rollcall.domain.errors import Kept
     from rollcall.domain.groups import Group, GroupSettings
     from rollcall.domain.instances import Instance
-    from rollcall.domain.inventories import Host, Inventory, StruckOff
+    from rollcall.domain.inventories import Host, Inventory, RemovalResult
     from rollcall.domain.jobs import Job, JobKind, JobTemplate
     from rollcall.domain.settings import Settings
     from rollcall.evidence.job_reader import Evidence
@@ -79,7 +79,7 @@ JOB_LIFE = HOOK_LIFE_MAX  # seconds that a job may run, for no hook waits for lo
 ASSOCIATES_AT_ONCE = 4  # Tower takes about 20 group memberships a second, with 4 clients as with 16
 
 
-class Newcomer(NamedTuple):
+class NewInstance(NamedTuple):
     """An instance of a group that opted in, where it belongs in Tower, and what it asks for itself.
 
     It is pending; or in service already, where no hook waits.
@@ -109,7 +109,7 @@ class Registered(NamedTuple):
     stint: the present one, as the host's marker has it now. begun: this message begins it. notes: on jobs of before it.
     """
 
-    newcomer: Newcomer
+    new_instance: NewInstance
     host_id: int
     existing: Host | None
     stint: Stint
@@ -164,8 +164,8 @@ class Register:
         return reports
 
     def _register(self, fleet: Fleet, actions: Sequence[LifecycleAction], reports: list[Report]) -> None:
-        newcomers = self._admit(fleet, actions, reports)
-        registered = self._make_hosts(fleet, newcomers, reports)
+        new_instances = self._admit(fleet, actions, reports)
+        registered = self._make_hosts(fleet, new_instances, reports)
         registered = self._put_into_groups(registered, reports)
         self._hand_on(fleet, registered, reports)
 
@@ -180,7 +180,7 @@ class Register:
 
     # Who is a newcomer
 
-    def _admit(self, fleet: Fleet, actions: Sequence[LifecycleAction], reports: list[Report]) -> list[Newcomer]:
+    def _admit(self, fleet: Fleet, actions: Sequence[LifecycleAction], reports: list[Report]) -> list[NewInstance]:
         ids = {action.instance_id for action in actions}
         memberships = fleet.memberships(ids)
         groups = fleet.groups({action.group for action in actions})
@@ -194,23 +194,23 @@ class Register:
                     away.append(action)
                 elif settings := self._opted_in(action, groups, reports):
                     assert membership  # noqa: S101 - _is_gone has raised or said yes without one
-                    if action.awaited and membership.pooled and membership.held:
+                    if action.held_by_hook and membership.pooled and membership.held:
                         reports.append(_let_into_pool(fleet, action, self._clock()))
-                    elif membership.entering or (membership.serving and not action.awaited):
+                    elif membership.entering or (membership.serving and not action.held_by_hook):
                         wanted[settings].append(action)
                     else:
                         reports.append(_not_pending(fleet, action, membership))
         with failing(away, reports):
             unknown = ids - memberships.keys() - instances.keys()
             away = without_too_many_unknown(self._tower, fleet, away, unknown, self._share, reports)
-            struck = strike_off(self._tower, fleet, {action.instance_id for action in away})
-            reports += [_struck_off(action, "already gone", struck) for action in away]
-        newcomers = [
-            newcomer
+            removal = remove_from_every_inventory(self._tower, fleet, {action.instance_id for action in away})
+            reports += [_removed(action, "already gone", removal) for action in away]
+        new_instances = [
+            new_instance
             for settings, own in wanted.items()
-            for newcomer in self._newcomers(settings, groups[settings.group], own, instances, reports)
+            for new_instance in self._new_instances(settings, groups[settings.group], own, instances, reports)
         ]
-        return self._with_parameters(fleet, newcomers)
+        return self._with_parameters(fleet, new_instances)
 
     def _opted_in(
         self, action: LifecycleAction, groups: Mapping[str, Group], reports: list[Report]
@@ -227,16 +227,16 @@ class Register:
             reports.append(Report(action, "passed over: the group did not opt in"))
         return settings
 
-    def _newcomers(
+    def _new_instances(
         self,
         settings: GroupSettings,
         group: Group,
         actions: list[LifecycleAction],
         instances: Mapping[str, Instance],
         reports: list[Report],
-    ) -> list[Newcomer]:
+    ) -> list[NewInstance]:
         """Instances of one group; what is wrong with the group fails all of them."""
-        newcomers: list[Newcomer] = []
+        new_instances: list[NewInstance] = []
         with failing(actions, reports):
             require_none(objections_to(settings, self._settings))
             require_askable(settings, group, load_balancers=self._settings.load_balancers)
@@ -246,83 +246,91 @@ class Register:
             for action in actions:
                 with failing([action], reports):
                     instance = _addressed(action, settings, instances.get(action.instance_id))
-                    newcomers.append(Newcomer(action, settings, instance, inventory, template))
-        return newcomers
+                    new_instances.append(NewInstance(action, settings, instance, inventory, template))
+        return new_instances
 
-    def _with_parameters(self, fleet: Fleet, newcomers: list[Newcomer]) -> list[Newcomer]:
+    def _with_parameters(self, fleet: Fleet, new_instances: list[NewInstance]) -> list[NewInstance]:
         """Those of groups that let their instances ask for more, with what they ask for; and all the others."""
         asking = {
             each.instance.instance_id: (each.settings.group, each.inventory)
-            for each in newcomers
+            for each in new_instances
             if each.settings.user_data
         }
         asked = read_parameters(fleet, self._tower, asking, allowed=self._settings.user_data)
-        return [replace(each, asked=asked.get(each.instance.instance_id, each.asked)) for each in newcomers]
+        return [replace(each, asked=asked.get(each.instance.instance_id, each.asked)) for each in new_instances]
 
     # Hosts
 
-    def _make_hosts(self, fleet: Fleet, newcomers: list[Newcomer], reports: list[Report]) -> list[Registered]:
-        by_inventory: defaultdict[Inventory, list[Newcomer]] = defaultdict(list)
-        for newcomer in newcomers:
-            by_inventory[newcomer.inventory].append(newcomer)
+    def _make_hosts(self, fleet: Fleet, new_instances: list[NewInstance], reports: list[Report]) -> list[Registered]:
+        by_inventory: defaultdict[Inventory, list[NewInstance]] = defaultdict(list)
+        for new_instance in new_instances:
+            by_inventory[new_instance.inventory].append(new_instance)
         registered: list[Registered] = []
         for inventory, own in by_inventory.items():
-            with failing([newcomer.action for newcomer in own], reports):
+            with failing([new_instance.action for new_instance in own], reports):
                 in_time = self._in_time(inventory, own, reports)
                 reachable = self._without_renamed(fleet, inventory, in_time, reports)
                 free = self._make_way(fleet, inventory, reachable, reports)
                 registered += self._make_hosts_in(fleet, inventory, free, reports)
         return registered
 
-    def _in_time(self, inventory: Inventory, newcomers: list[Newcomer], reports: list[Report]) -> list[Newcomer]:
+    def _in_time(
+        self, inventory: Inventory, new_instances: list[NewInstance], reports: list[Report]
+    ) -> list[NewInstance]:
         """Without those that are in service for too long to be provisioned unasked; reconcile adds their hosts.
 
         What was begun in time, at a try before, is brought to its end.
         """
-        late = {each.instance.instance_id: each for each in newcomers if self._is_late(each)}
+        late = {each.instance.instance_id: each for each in new_instances if self._is_late(each)}
         found = self._tower.hosts_named(inventory, late) if late else []
         begun = {host.name for host in found if host.description == _made_for(late[host.name].action)}
         left = [each for name, each in late.items() if name not in begun]
         reports += [Report(each.action, "left to reconcile: it serves for too long") for each in left]
-        return [each for each in newcomers if each not in left]
+        return [each for each in new_instances if each not in left]
 
-    def _is_late(self, newcomer: Newcomer) -> bool:
-        served = self._clock() - newcomer.action.at
-        return not newcomer.action.awaited and newcomer.template is not None and served >= newcomer.settings.timeout
+    def _is_late(self, new_instance: NewInstance) -> bool:
+        served = self._clock() - new_instance.action.at
+        return (
+            not new_instance.action.held_by_hook
+            and new_instance.template is not None
+            and served >= new_instance.settings.timeout
+        )
 
     def _without_renamed(
-        self, fleet: Fleet, inventory: Inventory, newcomers: list[Newcomer], reports: list[Report]
-    ) -> list[Newcomer]:
+        self, fleet: Fleet, inventory: Inventory, new_instances: list[NewInstance], reports: list[Report]
+    ) -> list[NewInstance]:
         """Without those whose host has another name: a second one would have the same address."""
-        ids = {each.instance.instance_id for each in newcomers}
+        ids = {each.instance.instance_id for each in new_instances}
         renamed = renamed_hosts(self._tower, inventory, ids, self._settings.account, fleet.region) if ids else {}
-        left = [each for each in newcomers if each.instance.instance_id in renamed]
+        left = [each for each in new_instances if each.instance.instance_id in renamed]
         reports += [Report(each.action, error=HostRenamed(renamed[each.instance.instance_id])) for each in left]
-        return [each for each in newcomers if each not in left]
+        return [each for each in new_instances if each not in left]
 
     def _make_way(
-        self, fleet: Fleet, inventory: Inventory, newcomers: list[Newcomer], reports: list[Report]
-    ) -> list[Newcomer]:
+        self, fleet: Fleet, inventory: Inventory, new_instances: list[NewInstance], reports: list[Report]
+    ) -> list[NewInstance]:
         """Strikes off who is gone and has a newcomer's address; the newcomers whose address is free of such hosts."""
-        keys = {each.instance.instance_id: address_key(each.instance.facts["vpc"], each.address) for each in newcomers}
+        keys = {
+            each.instance.instance_id: address_key(each.instance.facts["vpc"], each.address) for each in new_instances
+        }
         refused: dict[str, TowerDenied] = {}
         for eviction in evict(self._tower, fleet, self._settings.account, inventory, keys):
             if eviction.refusal:
-                refused |= dict.fromkeys(eviction.newcomers, _host_kept(eviction, eviction.refusal))
+                refused |= dict.fromkeys(eviction.new_instances, _host_kept(eviction, eviction.refusal))
             else:
                 reports.append(_evicted(eviction, self._settings.account, fleet.region))
-        for newcomer in newcomers:
-            if error := refused.get(newcomer.instance.instance_id):
-                reports.append(Report(newcomer.action, error=error))
-        return [newcomer for newcomer in newcomers if newcomer.instance.instance_id not in refused]
+        for new_instance in new_instances:
+            if error := refused.get(new_instance.instance.instance_id):
+                reports.append(Report(new_instance.action, error=error))
+        return [new_instance for new_instance in new_instances if new_instance.instance.instance_id not in refused]
 
     def _make_hosts_in(
-        self, fleet: Fleet, inventory: Inventory, newcomers: list[Newcomer], reports: list[Report]
+        self, fleet: Fleet, inventory: Inventory, new_instances: list[NewInstance], reports: list[Report]
     ) -> list[Registered]:
         # The oldest first: of more than Tower has room for, those are made that wait for longest.
-        by_id: defaultdict[str, list[Newcomer]] = defaultdict(list)
-        for newcomer in sorted(newcomers, key=lambda each: (each.action.at, each.action.received_at)):
-            by_id[newcomer.instance.instance_id].append(newcomer)
+        by_id: defaultdict[str, list[NewInstance]] = defaultdict(list)
+        for new_instance in sorted(new_instances, key=lambda each: (each.action.at, each.action.received_at)):
+            by_id[new_instance.instance.instance_id].append(new_instance)
         # Another node of Tower stamps the jobs. None of before is so young: to leave and to come back takes longer.
         now = self._tower.now() - CLOCK_STEP
         stints = {name: new_stint(now, [each.action for each in own]) for name, own in by_id.items()}
@@ -351,7 +359,7 @@ class Register:
         return len(reports) == before
 
     def _bring_up_to_date(
-        self, host: Host, newcomers: Sequence[Newcomer], wanted: NewHost, now: float
+        self, host: Host, new_instances: Sequence[NewInstance], wanted: NewHost, now: float
     ) -> list[Registered]:
         """The newcomers of one instance whose host was there already, with its variables and its stint put right.
 
@@ -362,7 +370,7 @@ class Register:
                 f"inventory {host.inventory_name!r} has a host {host.name} that is not ours (no variable 'rollcall'): "
                 "remove it, or deploy with AdoptByInstanceId=true to take such hosts over"
             )
-        actions = [each.action for each in newcomers]
+        actions = [each.action for each in new_instances]
         begun = any(begins_anew(host, action) for action in actions)
         since = max(now, rested_since(host.variables) or now)
         stint = new_stint(since, actions) if begun else joined_by(stint_of(host), actions)
@@ -376,23 +384,23 @@ class Register:
                 enabled=True if begun and is_enabled_again(host.variables) else None,
                 description=wanted.description if begun else None,
             )
-        return [Registered(each, host.id, host, stint, begun) for each in newcomers]
+        return [Registered(each, host.id, host, stint, begun) for each in new_instances]
 
     # Groups
 
     def _put_into_groups(self, registered: list[Registered], reports: list[Report]) -> list[Registered]:
         by_groups: defaultdict[tuple[Inventory, tuple[str, ...]], list[Registered]] = defaultdict(list)
         for each in registered:
-            by_groups[each.newcomer.inventory, each.newcomer.groups].append(each)
+            by_groups[each.new_instance.inventory, each.new_instance.groups].append(each)
         calls: list[tuple[Registered, int]] = []
         for (inventory, names), members in by_groups.items():
-            with failing([each.newcomer.action for each in members], reports):
+            with failing([each.new_instance.action for each in members], reports):
                 for group_id in self._tower.group_ids(inventory, names).values():
                     calls += [(each, group_id) for each in self._outside(group_id, members)]
         with ThreadPoolExecutor(ASSOCIATES_AT_ONCE) as pool:
             list(pool.map(partial(self._associate, reports), calls))
         failed = {report.action for report in reports if report.error}
-        return [each for each in registered if each.newcomer.action not in failed]
+        return [each for each in registered if each.new_instance.action not in failed]
 
     def _outside(self, group_id: int, members: list[Registered]) -> list[Registered]:
         """Those that are not in the group yet. Of hosts in many groups Tower lists only some; these are looked up."""
@@ -407,7 +415,7 @@ class Register:
 
     def _associate(self, reports: list[Report], call: tuple[Registered, int]) -> None:
         registered, group_id = call
-        with failing([registered.newcomer.action], reports):
+        with failing([registered.new_instance.action], reports):
             self._tower.add_to_group(group_id, registered.host_id)
 
     # Jobs
@@ -415,12 +423,12 @@ class Register:
     def _hand_on(self, fleet: Fleet, registered: list[Registered], reports: list[Report]) -> None:
         by_job: defaultdict[tuple[JobTemplate | None, Inventory], list[Registered]] = defaultdict(list)
         for each in registered:
-            by_job[each.newcomer.template, each.newcomer.inventory].append(each)
+            by_job[each.new_instance.template, each.new_instance.inventory].append(each)
         for (template, inventory), members in by_job.items():
-            with failing([each.newcomer.action for each in members], reports):
+            with failing([each.new_instance.action for each in members], reports):
                 if template is None:
                     doubled = [each for each in members if _is_cared_for(each)]
-                    reports += [Report(each.newcomer.action, "has its host already") for each in doubled]
+                    reports += [Report(each.new_instance.action, "has its host already") for each in doubled]
                     if new := [each for each in members if each not in doubled]:
                         self._send(fleet, None, None, new, reports)
                 else:
@@ -438,25 +446,25 @@ class Register:
         at_work: defaultdict[int, list[Registered]] = defaultdict(list)
         unlaunched: list[Registered] = []
         for each in members:
-            with failing([each.newcomer.action], reports):
+            with failing([each.new_instance.action], reports):
                 job = self._present_job(each, jobs)
                 if job is None:
                     unlaunched.append(each._replace(notes=self._past_former_jobs(each, jobs)))
                 elif _is_cared_for(each):
-                    reports.append(Report(each.newcomer.action, f"is in job {job.id} already"))
+                    reports.append(Report(each.new_instance.action, f"is in job {job.id} already"))
                 else:
                     at_work[job.id].append(each)
         for job_id, own in at_work.items():
             self._send(fleet, job_id, template, own, reports)
         for batch in batched(unlaunched, self._settings.max_hosts_per_job):
-            with failing([each.newcomer.action for each in batch], reports):
+            with failing([each.new_instance.action for each in batch], reports):
                 self._launch(fleet, template, inventory, batch, reports)
 
     def _jobs_of(self, found: Sequence[Registered], template: JobTemplate) -> Sequence[Job]:
         """The jobs of those whose hosts were found; also those of before their stints, for one may still run."""
         if not found:
             return ()
-        kind = template.on(found[0].newcomer.inventory)
+        kind = template.on(found[0].new_instance.inventory)
         return self._tower.jobs_holding(kind, _ids(found), min(each.stint.since for each in found) - JOB_LIFE)
 
     def _present_job(self, registered: Registered, jobs: Sequence[Job]) -> Job | None:
@@ -464,7 +472,7 @@ class Register:
 
         Raises JobStillLanding while another message may be about to launch one.
         """
-        instance_id = registered.newcomer.instance.instance_id
+        instance_id = registered.new_instance.instance.instance_id
         if job := job_of(instance_id, jobs, registered.jobs_since):
             return job
         if (age := self._age_of_anothers(registered)) < LANDING_TIME:
@@ -477,7 +485,7 @@ class Register:
 
         Raises JobStillLanding while one runs on it that does not hang, or that is to be cancelled later.
         """
-        instance_id, timeout = registered.newcomer.instance.instance_id, registered.newcomer.settings.timeout
+        instance_id, timeout = registered.new_instance.instance.instance_id, registered.new_instance.settings.timeout
         notes: list[Note] = []
         for job in jobs:
             if instance_id not in job.hosts or job.status.final:
@@ -522,7 +530,9 @@ class Register:
         members: Sequence[Registered],
         reports: list[Report],
     ) -> None:
-        unawaited = [each.newcomer.action.instance_id for each in members if not each.newcomer.action.awaited]
+        not_held = [
+            each.new_instance.action.instance_id for each in members if not each.new_instance.action.held_by_hook
+        ]
         found = [each.jobs_since for each in members if each.existing]
         launched = launch(
             self._tower,
@@ -530,18 +540,18 @@ class Register:
             template,
             inventory,
             _ids(members),
-            unawaited,
+            not_held,
             rivals_since=min(found) if found else None,
         )
         by_job: defaultdict[int, list[Registered]] = defaultdict(list)
         for each in members:
-            instance_id = each.newcomer.instance.instance_id
+            instance_id = each.new_instance.instance.instance_id
             if instance_id in launched.jobs:
                 by_job[launched.jobs[instance_id]].append(each)
             elif instance_id in launched.left:
-                reports.append(_struck_off(each.newcomer.action, "left meanwhile", launched.struck))
+                reports.append(_removed(each.new_instance.action, "left meanwhile", launched.removal))
             else:
-                reports.append(Report(each.newcomer.action, "no longer pending"))
+                reports.append(Report(each.new_instance.action, "no longer pending"))
         for job_id, own in by_job.items():
             self._send(fleet, job_id, template, own, reports)
 
@@ -553,42 +563,42 @@ class Register:
         members: list[Registered],
         reports: list[Report],
     ) -> None:
-        actions = [each.newcomer.action for each in members]
+        actions = [each.new_instance.action for each in members]
         message = GateMessage(
             waiting=tuple(
                 Waiting(
-                    action=each.newcomer.action,
-                    launched_at=each.newcomer.instance.launched_at,
-                    address=each.newcomer.address,
+                    action=each.new_instance.action,
+                    launched_at=each.new_instance.instance.launched_at,
+                    address=each.new_instance.address,
                     stint_since=each.jobs_since,
                 )
                 for each in members
             ),
             job_id=job_id,
             since=self._tower.now(),
-            heartbeat_at=min(_waiting_since(each.newcomer.action) for each in members),
+            heartbeat_at=min(_waiting_since(each.new_instance.action) for each in members),
         )
         longest = longest_wait(fleet.groups({action.group for action in actions}), actions)
-        delay = min(self._first_look(template.on(members[0].newcomer.inventory)), longest) if template else 0
+        delay = min(self._first_look(template.on(members[0].new_instance.inventory)), longest) if template else 0
         self._queues.send(self._settings.gate_queue_url, [(text, delay) for _, text in written(message)])
         outcome = f"registered, job {job_id}" if job_id else "registered"
         reports.extend(
             Report(
-                each.newcomer.action,
+                each.new_instance.action,
                 outcome,
                 event=Event.REGISTERED,
                 job=job_id,
-                notes=(*self._notes(each.newcomer), *each.notes),
-                left_out=left_out(each.newcomer.instance),
+                notes=(*self._notes(each.new_instance), *each.notes),
+                left_out=left_out(each.new_instance.instance),
             )
             for each in members
         )
 
-    def _notes(self, newcomer: Newcomer) -> tuple[Note, ...]:
-        tag = f"group {newcomer.settings.group!r}: tag {RETIRE_TAG}"
-        deaf = newcomer.settings.retire_job_template and not self._settings.retire_jobs
+    def _notes(self, new_instance: NewInstance) -> tuple[Note, ...]:
+        tag = f"group {new_instance.settings.group!r}: tag {RETIRE_TAG}"
+        deaf = new_instance.settings.retire_job_template and not self._settings.retire_jobs
         note = f"{tag} is not followed: deploy with RetireJobs=true, or take the tag away" if deaf else ""
-        return tuple(Note(words) for words in (note, newcomer.asked.warning) if words)
+        return tuple(Note(words) for words in (note, new_instance.asked.warning) if words)
 
     def _first_look(self, kind: JobKind) -> float:
         """Seconds until a job just launched is worth a look."""
@@ -598,11 +608,11 @@ class Register:
             return poll_delay(0, (), 0)
 
 
-def _new_host(newcomer: Newcomer, inventory: Inventory, stint: Stint) -> NewHost:
-    action = newcomer.action
-    ours = host_variables(newcomer.settings, newcomer.instance, action.account, action.region, inventory.id)
-    variables = with_state({**newcomer.asked.variables, **ours}, stint=stint.written())
-    return NewHost(newcomer.instance.instance_id, variables, _made_for(action))
+def _new_host(new_instance: NewInstance, inventory: Inventory, stint: Stint) -> NewHost:
+    action = new_instance.action
+    ours = host_variables(new_instance.settings, new_instance.instance, action.account, action.region, inventory.id)
+    variables = with_state({**new_instance.asked.variables, **ours}, stint=stint.written())
+    return NewHost(new_instance.instance.instance_id, variables, _made_for(action))
 
 
 def _made_for(action: LifecycleAction) -> str:
@@ -612,21 +622,21 @@ def _made_for(action: LifecycleAction) -> str:
 
 def _is_anothers(host: Host, registered: Registered) -> bool:
     """Whether a stint was begun for another message, or by reconcile, or the host made by a person."""
-    return host.description != _made_for(registered.newcomer.action)
+    return host.description != _made_for(registered.new_instance.action)
 
 
 def _is_cared_for(registered: Registered) -> bool:
     """Whether no hook holds the instance, and another message began its stint: that one sees it through."""
     host = registered.existing
     anothers = host is not None and not registered.begun and _is_anothers(host, registered)
-    return anothers and not registered.newcomer.action.awaited
+    return anothers and not registered.new_instance.action.held_by_hook
 
 
 def _evicted(eviction: Eviction, account: str, region: str) -> Report:
     """Of an instance that is not of the batch: as of the terminate action that cleanup never got for it."""
     action = LifecycleAction(Transition.TERMINATING, account, region, eviction.group, eviction.instance_id)
-    outcome = f"evicted: {eviction.reason}, and {', '.join(sorted(eviction.newcomers))} has its address"
-    notes = tuple(notes_on_kept(eviction.struck, eviction.instance_id))
+    outcome = f"evicted: {eviction.reason}, and {', '.join(sorted(eviction.new_instances))} has its address"
+    notes = tuple(notes_on_kept(eviction.removal, eviction.instance_id))
     return Report(action, outcome, event=Event.RETIRED, notes=notes, evicted=True)
 
 
@@ -645,16 +655,16 @@ def _let_into_pool(fleet: Fleet, action: LifecycleAction, now: float) -> Report:
 
 def _not_pending(fleet: Fleet, action: LifecycleAction, membership: Membership) -> Report:
     """Of an instance that is not on its way into service. Raises InstanceNotVisible if its hook waits all the same."""
-    if action.awaited and fleet.heartbeat(action):
+    if action.held_by_hook and fleet.heartbeat(action):
         raise InstanceNotVisible(
             f"{action.instance_id}: its hook {action.hook!r} waits, and yet it is {membership.state}"
         )
     return Report(action, f"no longer pending: {membership.state}")
 
 
-def _struck_off(action: LifecycleAction, why: str, struck: StruckOff) -> Report:
+def _removed(action: LifecycleAction, why: str, removal: RemovalResult) -> Report:
     instance_id = action.instance_id
-    return gone(action, f"struck off: {why}", struck, told=instance_id in struck.removed)
+    return gone(action, f"struck off: {why}", removal, told=instance_id in removal.removed)
 
 
 def _host_kept(eviction: Eviction, refusal: Kept) -> TowerDenied:
@@ -697,4 +707,4 @@ def _is_gone(
 
 
 def _ids(members: Sequence[Registered]) -> list[str]:
-    return [each.newcomer.instance.instance_id for each in members]
+    return [each.new_instance.instance.instance_id for each in members]

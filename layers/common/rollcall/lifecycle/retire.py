@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from rollcall.domain import timing
 from rollcall.domain.actions import Result
 from rollcall.domain.errors import InstanceNotVisible, Permanent, RollcallError
-from rollcall.domain.inventories import StruckOff
+from rollcall.domain.inventories import RemovalResult
 from rollcall.domain.jobs import JobStatus, Outcome
 from rollcall.domain.message_format import write_action
 from rollcall.domain.reports import NO_LONGER_WAITING, Event, Note, Report, failing, notes_on_kept
@@ -26,7 +26,7 @@ from rollcall.domain.settings import CHEF_TAG, read_group_settings
 from rollcall.evidence.stuck_jobs import LIMITED_TO_MORE
 from rollcall.hosts.jobs import find_in_tower, find_retire_template, launch_alone
 from rollcall.hosts.ownership import marker_of
-from rollcall.hosts.removal import strike_off, unread_inventories
+from rollcall.hosts.removal import remove_from_every_inventory, unread_inventories
 from rollcall.hosts.resting import Rested, rest
 from rollcall.hosts.stint import stint_of
 from rollcall.hosts.unmatched import passed_over
@@ -518,11 +518,13 @@ class _Look:
         known = fates(self._fleet, {action.instance_id for action in going})
         going = self._without_staying(going, known)
         resting = {each for each, own in known.items() if own.fate == Fate.RESTING}
-        struck = strike_off(self._tower, self._fleet, {action.instance_id for action in going} - resting)
+        removal = remove_from_every_inventory(
+            self._tower, self._fleet, {action.instance_id for action in going} - resting
+        )
         rested = rest(self._tower, resting, self._settings.account, self._fleet.region)
-        seen_hosts = struck.removed | rested.hosts | struck.left_in.keys()
+        seen_hosts = removal.removed | rested.hosts | removal.left_in.keys()
         unseen = [each for each in going if each not in self._closed and each.instance_id not in seen_hosts]
-        errors = {**unread_inventories(self._tower, self._fleet, unseen), **struck.refusals, **rested.troubles}
+        errors = {**unread_inventories(self._tower, self._fleet, unseen), **removal.refusals, **rested.troubles}
         self.round.reports += [
             Report(action, error=errors[action.instance_id]) for action in going if action.instance_id in errors
         ]
@@ -537,8 +539,8 @@ class _Look:
             what = "its host is disabled" if action.instance_id in resting else "struck off"
             done = f"{what}: {reasons[action]}" if was_open else NO_LONGER_WAITING
             report = self._report(action, done, seen, going[action].alert and was_open, reasons)
-            kept = tuple(notes_on_kept(struck, action.instance_id))
-            is_over = was_open or (action not in given_up and _had_host(action, struck, rested))
+            kept = tuple(notes_on_kept(removal, action.instance_id))
+            is_over = was_open or (action not in given_up and _had_host(action, removal, rested))
             event = Event.RETIRED if is_over else None
             self.round.reports.append(replace(report, event=event, notes=(*report.notes, *kept)))
 
@@ -626,8 +628,8 @@ class _Look:
         self.round.next.append((message, delay))
 
 
-def _had_host(action: LifecycleAction, struck: StruckOff, rested: Rested) -> bool:
-    return action.instance_id in struck.removed | rested.hosts
+def _had_host(action: LifecycleAction, removal: RemovalResult, rested: Rested) -> bool:
+    return action.instance_id in removal.removed | rested.hosts
 
 
 def _deciding(instance_id: str, jobs: Collection[Job], since: float) -> Job | None:

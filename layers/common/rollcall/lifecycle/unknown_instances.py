@@ -35,7 +35,7 @@ def without_too_many_unknown(
     doubtful = [each for each in actions if each.instance_id in unknown]
     if len({each.instance_id for each in doubtful}) <= LIMIT_MIN:
         return list(actions)
-    hooked = [each for each in doubtful if each.awaited]
+    hooked = [each for each in doubtful if each.held_by_hook]
     is_open = each_apart(hooked, lambda each: each, fleet.heartbeat, reports)
     proven = {each.instance_id for each in hooked if is_open.get(each)}
     stopped = over_limit(

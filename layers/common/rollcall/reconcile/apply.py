@@ -19,7 +19,7 @@ from rollcall.domain.errors import DeleteRefused, HostLimitReached, RollcallErro
 from rollcall.domain.message_format import write_action
 from rollcall.hosts.jobs import launch_once, require_limitable
 from rollcall.hosts.ownership import address_of
-from rollcall.hosts.removal import inventories_named, strike_off
+from rollcall.hosts.removal import inventories_named, remove_from_every_inventory
 from rollcall.hosts.user_data_reader import read_parameters
 from rollcall.hosts.variables import OWED_SINCE, with_state
 from rollcall.tower.bulk_hosts import BULK_CREATE_MAX, BULK_DELETE_MAX, NewHost
@@ -316,8 +316,8 @@ class Applying:
             self._full.add(inventory)
         # As at registration: cleanup looks after the state changed, we look again after the host exists.
         left = self._fleet.departed(list(made.ids), self._fleet.memberships(made.ids))
-        struck = strike_off(self._tower, self._fleet, left)
-        self._outcome.troubles |= {f"host of {each}, which left": refusal for each, refusal in struck.refusals.items()}
+        removal = remove_from_every_inventory(self._tower, self._fleet, left)
+        self._outcome.troubles |= {f"host of {each}, which left": refusal for each, refusal in removal.refusals.items()}
         return {instance_id: host_id for instance_id, host_id in made.ids.items() if instance_id not in left}
 
     def _new_host(self, addition: Addition) -> NewHost:

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from rollcall.chef.client import Chef
     from rollcall.domain.instances import Instance
     from rollcall.domain.inventories import DumpedHost
-    from rollcall.domain.messages import Wishes
+    from rollcall.domain.messages import RunOptions
     from rollcall.domain.nodes import NodePattern
 
     from .snapshot import Snapshot
 
 
-def patterns_of(seen: Snapshot, wishes: Wishes) -> tuple[NodePattern, ...]:
+def patterns_of(seen: Snapshot, options: RunOptions) -> tuple[NodePattern, ...]:
     """How the nodes are named that a run is about: of the groups there are, and of those that only hosts tell of."""
     found = {name: place.settings.nodes for name, place in seen.places.items() if place.settings.nodes}
     for host in _managed(seen):
@@ -41,12 +41,12 @@ def patterns_of(seen: Snapshot, wishes: Wishes) -> tuple[NodePattern, ...]:
                 found.setdefault(group, read_pattern(str(text)))
             except ValueError:  # a person has been at it
                 continue
-    wanted = {pattern for name, pattern in found.items() if wishes.groups is None or name in wishes.groups}
+    wanted = {pattern for name, pattern in found.items() if options.groups is None or name in options.groups}
     return tuple(sorted(wanted, key=str))
 
 
 def read_nodes(
-    chef: Chef, fleet: Fleet, seen: Snapshot, patterns: tuple[NodePattern, ...], wishes: Wishes
+    chef: Chef, fleet: Fleet, seen: Snapshot, patterns: tuple[NodePattern, ...], options: RunOptions
 ) -> NodesSeen:
     """Everything that a plan needs to know. Raises what Chef or AWS did not answer."""
     names = frozenset(name for name in chef.node_names() if any(named_after(each, name) for each in patterns))
@@ -58,9 +58,9 @@ def read_nodes(
         names=names,
         by_private_dns=dict(_private_dns_names(seen)),
         memberships=seen.memberships,
-        groups=wishes.groups,
+        groups=options.groups,
         groups_by_host=_groups_by_host(seen),
-        asked=wishes.instances,
+        asked=options.instances,
     )
     nodes = replace(nodes, nodes=chef.nodes([name for name in names if not instance_of(nodes, name)]))
     named = {name: found for name in names if (found := instance_of(nodes, name))}

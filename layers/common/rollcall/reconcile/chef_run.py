@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from rollcall.aws.fleet import Fleet
     from rollcall.chef.client import Chef
-    from rollcall.domain.messages import Wishes
+    from rollcall.domain.messages import RunOptions
 
     from .result import RunOutcome
     from .snapshot import Snapshot
@@ -35,14 +35,14 @@ class ChefReconcile:
         self._outcome = outcome
         self._in_time = in_time
 
-    def run(self, seen: Snapshot, wishes: Wishes, share: float, *, dry_run: bool) -> None:
+    def run(self, seen: Snapshot, options: RunOptions, share: float, *, dry_run: bool) -> None:
         """Nothing is done, nor asked, where no group's nodes are in Chef. share: of our nodes that may go at once."""
-        patterns = patterns_of(seen, wishes)
+        patterns = patterns_of(seen, options)
         if not patterns:
             return
         nodes = self._outcome.nodes
         with self._telling("nodes in Chef"):
-            nodes.plan = plan_nodes(read_nodes(self._chef, self._fleet, seen, patterns, wishes))
+            nodes.plan = plan_nodes(read_nodes(self._chef, self._fleet, seen, patterns, options))
             if is_too_many(len(nodes.plan.removals), nodes.plan.ours, share):
                 nodes.plan, nodes.stopped = NodePlan(nodes.plan.ours), nodes.plan.removals
         if not dry_run:

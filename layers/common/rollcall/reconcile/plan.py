@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from rollcall.domain.groups import GroupSettings
     from rollcall.domain.instances import Instance
     from rollcall.domain.inventories import DumpedHost, Inventory
-    from rollcall.domain.messages import Wishes
+    from rollcall.domain.messages import RunOptions
     from rollcall.hosts.ownership import Marker
 
     from .snapshot import Place, Snapshot
@@ -48,12 +48,12 @@ if TYPE_CHECKING:
 JOB_FORGOTTEN = 900.0  # seconds beyond a group's timeout after which nobody looks at an ended job any more
 
 
-def plan(seen: Snapshot, wishes: Wishes, kept: frozenset[int] = frozenset()) -> Plan:
+def plan(seen: Snapshot, options: RunOptions, kept: frozenset[int] = frozenset()) -> Plan:
     """What to do about what was seen. Every step and every finding has its reason.
 
     kept: ids of inventories from which nothing may be removed.
     """
-    return _Planning(seen, wishes, kept).plan()
+    return _Planning(seen, options, kept).plan()
 
 
 def too_many(removals: Iterable[Removal], managed: Mapping[int, int], share: float) -> dict[int, list[Removal]]:
@@ -75,9 +75,9 @@ def too_many(removals: Iterable[Removal], managed: Mapping[int, int], share: flo
 class _Planning:
     """One pass over a snapshot, in the order of plan()."""
 
-    def __init__(self, seen: Snapshot, wishes: Wishes, kept: frozenset[int]) -> None:
+    def __init__(self, seen: Snapshot, options: RunOptions, kept: frozenset[int]) -> None:
         self._seen = seen
-        self._wishes = wishes
+        self._options = options
         self._kept = kept
         # In an order of our own, so that the same world makes the same plan however it was listed.
         self._dumps = [
@@ -134,9 +134,9 @@ class _Planning:
 
     def _is_about(self, instance_id: str, *groups: str) -> bool:
         """Whether the run is about this instance of one of these groups."""
-        if self._wishes.instances is not None and instance_id not in self._wishes.instances:
+        if self._options.instances is not None and instance_id not in self._options.instances:
             return False
-        return self._wishes.groups is None or bool(self._wishes.groups & set(groups))
+        return self._options.groups is None or bool(self._options.groups & set(groups))
 
     def _is_about_host(self, marker: Marker) -> bool:
         membership = self._seen.memberships.get(marker.instance_id)
@@ -211,7 +211,7 @@ class _Planning:
 
     def _left_over(self, inventory: Inventory, host: DumpedHost, marker: Marker, membership: Membership | None) -> None:
         """The host of an instance that lives in no group of ours."""
-        if marker.group in self._wishes.forget:
+        if marker.group in self._options.forget:
             self._remove(inventory, host, marker, f"group {marker.group!r} is to be forgotten")
         elif membership:
             self._find(
@@ -309,7 +309,7 @@ class _Planning:
         for. One that has served for long is not provisioned unasked.
         """
         lost = is_young(self._seen, place, instance_id) and instance_id not in self._seen.jobs_ended
-        return lost or (self._wishes.provision and self._is_free_since(instance_id, self._seen.now))
+        return lost or (self._options.provision and self._is_free_since(instance_id, self._seen.now))
 
     def _is_free_since(self, instance_id: str, moment: float) -> bool:
         """Whether no job holds an instance that runs, or ended after a moment."""
@@ -385,7 +385,7 @@ class _Planning:
         return any(each is not None and each.instance_id == instance_id for each in (owner, copied))
 
     def _may_be_adopted(self, host: DumpedHost) -> bool:
-        return self._wishes.adopt and "rollcall" not in host.variables
+        return self._options.adopt and "rollcall" not in host.variables
 
     def _why_in_the_way(self, host: DumpedHost) -> str:
         what = "it has the name of an instance of ours and is"
@@ -424,7 +424,7 @@ class _Planning:
             variables = with_state(variables, **{STINT: self._new_stint(), RESTING: None})
         enabled = all(host.enabled or is_enabled_again(host.variables) for host in elsewhere)
         lost = is_young(self._seen, place, instance.instance_id) and instance.instance_id not in self._seen.jobs_ended
-        due = self._is_due(place, instance.instance_id) and not (moves and lost and not self._wishes.provision)
+        due = self._is_due(place, instance.instance_id) and not (moves and lost and not self._options.provision)
         provision = place.settings.job_template is not None and due and enabled  # jobs pass over disabled hosts
         reason = f"it serves in group {place.settings.group!r} and has no host"
         if provision:  # the same words for all of a group, which so are one entry
@@ -574,12 +574,12 @@ class _Planning:
         instance = self._seen.instances.get(instance_id)
         if instance is None or (instance.living and self._renamed_at_home(place, instance_id)):
             return ""
-        named = self._wishes.instances is not None
+        named = self._options.instances is not None
         if (place.inventory.id, instance_id) in self._in_use:
             age = self._seen.now - self._seen.jobs_ended.get(instance_id, self._begun.get(instance_id, 0.0))
             if named:
                 return "it is asked for"
-            due = is_due(age, place.settings.timeout + JOB_FORGOTTEN, self._wishes.every)
+            due = is_due(age, place.settings.timeout + JOB_FORGOTTEN, self._options.every)
             return f"for {age:.0f} s nothing has worked on its job" if due else ""
         came_at = self._seen.came_at(instance_id)
         age = math.inf if came_at is None else self._seen.now - came_at
@@ -587,7 +587,7 @@ class _Planning:
             return ""
         if named or came_at is None:
             return "it has no host in use"
-        return f"it came {age:.0f} s ago, and has no host in use" if is_due(age, RETRY_MAX, self._wishes.every) else ""
+        return f"it came {age:.0f} s ago, and has no host in use" if is_due(age, RETRY_MAX, self._options.every) else ""
 
     # Renamed hosts, copies, and retained instances
 

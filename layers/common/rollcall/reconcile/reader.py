@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from rollcall.domain.instances import Instance
     from rollcall.domain.inventories import Dump, Inventory
     from rollcall.domain.jobs import JobKind, JobTemplate
-    from rollcall.domain.messages import Wishes
+    from rollcall.domain.messages import RunOptions
     from rollcall.domain.settings import Settings
     from rollcall.tower.client import Tower
 
@@ -82,7 +82,7 @@ class Reading:
         self.dump_seconds: dict[int, float] = {}
         self.unread: list[str] = []
 
-    def read(self, wishes: Wishes) -> Snapshot:
+    def read(self, options: RunOptions) -> Snapshot:
         """Everything that a plan needs to know. Raises what AWS, or Tower about all of them, did not answer."""
         places = self._places(self._fleet.opted_in(OPT_IN_TAG, members=False))
         self._named = {name: place.inventory for name, place in places.items()}
@@ -110,27 +110,27 @@ class Reading:
         seen = replace(seen, instances=self._instances(seen, seen.memberships.keys() | asked))
         arrived_at, unsaid = self._arrived_at(seen)
         seen = replace(seen, arrived_at=arrived_at, troubled=seen.troubled | unsaid)
-        aged = self._of_age(seen, wishes)
+        aged = self._of_age(seen, options)
         seen = replace(seen, created_at=self._tower.created_at(aged) if aged else {})
-        jobs_ended, untold = self._jobs_ended(seen, wishes)
+        jobs_ended, untold = self._jobs_ended(seen, options)
         return replace(
             seen,
             now=self._tower.now(),
             troubled=seen.troubled | untold,
-            by_instance_id=self._by_instance_id(seen) if wishes.adopt else {},
+            by_instance_id=self._by_instance_id(seen) if options.adopt else {},
             jobs_ended=jobs_ended,
         )
 
-    def troubles(self, seen: Snapshot, wishes: Wishes) -> dict[str, RollcallError]:
+    def troubles(self, seen: Snapshot, options: RunOptions) -> dict[str, RollcallError]:
         """What could not be read of all that a run is about: of everything, or of some groups or instances.
 
         A group needs the inventory that its tag names. Where one has no such tag, or an instance is asked for, its host
         may be in any.
         """
-        if wishes.groups is None and wishes.instances is None:
+        if options.groups is None and options.instances is None:
             return {what: each.error for what, each in self._troubles.items()}
-        about = _groups_about(seen, wishes)
-        homeless = wishes.instances is not None or not about <= self._named.keys()
+        about = _groups_about(seen, options)
+        homeless = options.instances is not None or not about <= self._named.keys()
         return {
             what: each.error
             for what, each in self._troubles.items()
@@ -207,21 +207,21 @@ class Reading:
         found = {each: at for own in said.values() if own for each, at in own.items()}
         return found, {group for group, own in said.items() if own is None}
 
-    def _of_age(self, seen: Snapshot, wishes: Wishes) -> set[int]:
+    def _of_age(self, seen: Snapshot, options: RunOptions) -> set[int]:
         """The hosts whose age matters: of instances that AWS does not know, and those whose marker has no stint."""
         known = seen.memberships.keys() | seen.instances.keys()
-        of_jobs = set(self._of_jobs(seen, wishes))
+        of_jobs = set(self._of_jobs(seen, options))
         return {
             host.id
             for host, marker in (*managed(seen), *copies_of(seen))
             if marker.instance_id not in known or (marker.instance_id in of_jobs and read_stint(host.variables) is None)
         }
 
-    def _jobs_ended(self, seen: Snapshot, wishes: Wishes) -> tuple[dict[str, float], set[str]]:
+    def _jobs_ended(self, seen: Snapshot, options: RunOptions) -> tuple[dict[str, float], set[str]]:
         """When the newest jobs ended, of those for whom it matters; and the groups of which Tower does not say it."""
         groups: defaultdict[JobKind, set[str]] = defaultdict(set)
         wanted: defaultdict[JobKind, set[str]] = defaultdict(set)
-        for instance_id in self._of_jobs(seen, wishes):
+        for instance_id in self._of_jobs(seen, options):
             group = seen.memberships[instance_id].group
             if template := self.templates.get(group):
                 kind = template.on(seen.places[group].inventory)
@@ -242,7 +242,7 @@ class Reading:
                     ended[instance_id] = (job.finished_at or self._tower.now()) if job.status.final else math.inf
         return ended, untold
 
-    def _of_jobs(self, seen: Snapshot, wishes: Wishes) -> Iterator[str]:
+    def _of_jobs(self, seen: Snapshot, options: RunOptions) -> Iterator[str]:
         """The instances whose jobs matter: those that wait, and those on which one may be launched."""
         hosted = homes(seen)
         owing = {marker.instance_id for host, marker in managed(seen) if job_owed_since(host.variables) is not None}
@@ -251,16 +251,18 @@ class Reading:
             if not place or not instance:
                 continue
             homeless = (place.inventory.id, instance_id) not in hosted
-            launchable = instance_id in owing or (homeless and (is_young(seen, place, instance_id) or wishes.provision))
+            launchable = instance_id in owing or (
+                homeless and (is_young(seen, place, instance_id) or options.provision)
+            )
             if membership.state == "Pending:Wait" or (membership.serving and launchable):
                 yield instance_id
 
 
-def _groups_about(seen: Snapshot, wishes: Wishes) -> set[str]:
+def _groups_about(seen: Snapshot, options: RunOptions) -> set[str]:
     """The groups that a run for some groups or instances is about; a host's marker may name a former one."""
-    about = set(wishes.groups or ())
+    about = set(options.groups or ())
     for instance_id, groups in groups_of(seen).items():
-        if groups & (wishes.groups or frozenset()) or instance_id in (wishes.instances or ()):
+        if groups & (options.groups or frozenset()) or instance_id in (options.instances or ()):
             about |= groups
     return about
 

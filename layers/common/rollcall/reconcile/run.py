@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rollcall.aws.fleet import Fleet
     from rollcall.aws.queues import Queues
     from rollcall.chef.client import Chef
-    from rollcall.domain.messages import Wishes
+    from rollcall.domain.messages import RunOptions
     from rollcall.domain.settings import Settings
     from rollcall.tower.client import Tower
 
@@ -58,18 +58,18 @@ class Reconcile:
         self._seconds_left = seconds_left
         self.outcome = RunOutcome()
 
-    def run(self, wishes: Wishes, *, dry_run: bool = False, force: bool = False) -> RunOutcome:
+    def run(self, options: RunOptions, *, dry_run: bool = False, force: bool = False) -> RunOutcome:
         """One run. dry_run: only plan. force: the breaker stops nothing. Raises what kept it from reading anything."""
         outcome = self.outcome
         reading = Reading(self._settings, self._tower, self._fleet)
-        seen = reading.read(wishes)
-        outcome.troubles |= reading.troubles(seen, wishes)
+        seen = reading.read(options)
+        outcome.troubles |= reading.troubles(seen, options)
         managed = _managed(seen)
-        outcome.troubles |= _unknown_groups(seen, wishes)
-        outcome.plan = plan(seen, wishes)
+        outcome.troubles |= _unknown_groups(seen, options)
+        outcome.plan = plan(seen, options)
         stopped = {} if force else too_many(outcome.plan.removals, managed, self._share)
         if stopped:  # hosts that stay keep their addresses from others
-            outcome.plan = plan(seen, wishes, frozenset(stopped))
+            outcome.plan = plan(seen, options, frozenset(stopped))
             outcome.stopped = {own[0].inventory: own for own in stopped.values()}
         _count(seen, managed, reading.dump_seconds, outcome)
         if not dry_run:
@@ -79,19 +79,19 @@ class Reconcile:
             from .chef_run import ChefReconcile  # only those pay for it in a cold start who use it
 
             nodes = ChefReconcile(self._chef, self._fleet, outcome, self._in_time)
-            nodes.run(seen, wishes, math.inf if force else self._share, dry_run=dry_run)
-        if wishes.instances is not None:
-            outcome.answers = answers(wishes.instances, seen, reading.unread, outcome, dry_run=dry_run)
+            nodes.run(seen, options, math.inf if force else self._share, dry_run=dry_run)
+        if options.instances is not None:
+            outcome.answers = answers(options.instances, seen, reading.unread, outcome, dry_run=dry_run)
         return outcome
 
     def _in_time(self) -> bool:
         return self._seconds_left() > TIME_RESERVE
 
 
-def _unknown_groups(seen: Snapshot, wishes: Wishes) -> dict[str, BadSettings]:
+def _unknown_groups(seen: Snapshot, options: RunOptions) -> dict[str, BadSettings]:
     """A trouble for each group that the run is asked for and that does not exist: misspelt, it would look all right."""
     marked = {marker.group for marker in seen.owners.values()}
-    unknown = (wishes.forget | (wishes.groups or frozenset())) - seen.places.keys() - seen.troubled - marked
+    unknown = (options.forget | (options.groups or frozenset())) - seen.places.keys() - seen.troubled - marked
     return {
         f"group {name}": BadSettings("no group of this name has the tag rollcall:inventory, and no host is of it")
         for name in sorted(unknown)

@@ -32,7 +32,7 @@ PERMANENT_FAILURE_LIFE = 3600.0  # seconds in which a person may mend what was w
 UNSEEN_LIFE = 120.0  # seconds in which AWS may come to know an instance whose launch it told of
 
 
-class Intake:
+class BatchProcessor:
     """Reads batches and settles what failed in them."""
 
     def __init__(self, own_queue: OwnQueue, fleets: Fleets, queues: Queues, announcer: Announcer) -> None:
@@ -93,8 +93,8 @@ class Intake:
                 self._announcer.let_go(record, actions)
                 return False
             if not isinstance(error, Transient) and time.time() - record.first_received_at > PERMANENT_FAILURE_LIFE:
-                self._queues.set_aside(self._own_queue.dead_letter_url, record, error)
-                self._announcer.set_aside(record, actions, error)
+                self._queues.move_to_dead_letters(self._own_queue.dead_letter_url, record, error)
+                self._announcer.move_to_dead_letters(record, actions, error)
                 return False
             waited_for = [action for action in actions if action in still_open]
             delay = (error.retry_in if isinstance(error, Transient) else None) or timing.retry_delay(record.receives)
@@ -131,7 +131,7 @@ class Intake:
             return False
         age = time.time() - record.first_received_at
         unseen = isinstance(error, InstanceNotVisible)  # and never will be: nothing was made for it
-        if not all(action.awaited for action in actions):  # no hook ever held them: they serve already
+        if not all(action.held_by_hook for action in actions):  # no hook ever held them: they serve already
             return unseen and age > UNSEEN_LIFE
         try:
             fleet, ids = self._fleets.of(actions[0]), {action.instance_id for action in actions}

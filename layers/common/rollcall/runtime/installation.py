@@ -18,7 +18,7 @@ from rollcall.domain.settings import Settings, read_own_queue, read_settings
 from rollcall.tower.client import Tower
 from rollcall.tower.connection import Credentials
 
-from .batch import Intake
+from .batch import BatchProcessor
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -37,9 +37,9 @@ class Installation(NamedTuple):
     fleets: Fleets
     queues: Queues
 
-    def intake(self, announcer: Announcer) -> Intake:
+    def processor(self, announcer: Announcer) -> BatchProcessor:
         """The way into a function that is fed from a queue."""
-        return Intake(read_own_queue(os.environ), self.fleets, self.queues, announcer)
+        return BatchProcessor(read_own_queue(os.environ), self.fleets, self.queues, announcer)
 
 
 @cache

@@ -17,9 +17,18 @@ from rollcall.domain.reports import NO_LONGER_WAITING, Event
 from rollcall.domain.timing import FIRST_RETRY
 from rollcall.tower.connection import job_page
 
-from .event_bus import Bus
-from .event_details import Told, alert_of, failure_of, name_of, outcome_of, seconds_since, sight_of, told_within
-from .metrics import Measures
+from .event_bus import EventBus
+from .event_details import (
+    PublishedEvent,
+    alert_of,
+    failure_of,
+    name_of,
+    outcome_of,
+    seconds_since,
+    sight_of,
+    told_within,
+)
+from .metrics import Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -46,12 +55,12 @@ METRICS = {  # a number of each, and how long they took since the lifecycle even
 class Announcer:
     """Speaks for one function. bus: the account's own unless there is another."""
 
-    def __init__(self, function: str, bus: Bus | None = None) -> None:
+    def __init__(self, function: str, bus: EventBus | None = None) -> None:
         self.logger = Logger(service=function, log_uncaught_exceptions=True)
         self._function = function
-        self.measures = Measures(function)
-        self._bus = bus or Bus()
-        self._events: list[Told] = []
+        self.metrics = Metrics(function)
+        self._bus = bus or EventBus()
+        self._events: list[PublishedEvent] = []
 
     @contextmanager
     def telling(self, settings: Settings, tower: Tower, context: LambdaContext) -> Iterator[None]:
@@ -88,7 +97,7 @@ class Announcer:
         for note in report.notes:
             if note.alert:
                 self.logger.error(note.words, extra=about | {"alert": True})
-                self.measures.count("Alerts")
+                self.metrics.count("Alerts")
                 self._events.append(alert_of(report, note, time.time()))
             else:
                 self.logger.warning(note.words, extra=about)
@@ -101,11 +110,11 @@ class Announcer:
             return
         self._events.append(told)
         action, (counted, took) = report.action, METRICS[report.event]
-        self.measures.count(counted, group=action.group)
+        self.metrics.count(counted, group=action.group)
         if report.event == Event.ABANDONED:
-            self.measures.count("Ready", 0, group=action.group)  # a rate has no value where one of its terms has none
+            self.metrics.count("Ready", 0, group=action.group)  # a rate has no value where one of its terms has none
         if report.evicted:
-            self.measures.count("Evicted", group=action.group)
+            self.metrics.count("Evicted", group=action.group)
         seconds = seconds_since(action, now)
         # An instance that is struck off at its launch was not retired since then: it never was ours.
         if (
@@ -113,16 +122,16 @@ class Announcer:
             and seconds is not None
             and (action.transition == Transition.TERMINATING) == (report.event == Event.RETIRED)
         ):
-            self.measures.seconds(took, seconds, group=action.group)
+            self.metrics.seconds(took, seconds, group=action.group)
         if report.provisioned_at is not None and seconds is not None:
             provisioned = max(0.0, report.provisioned_at - action.at)
-            self.measures.seconds("SecondsToProvisioned", provisioned, group=action.group)
+            self.metrics.seconds("SecondsToProvisioned", provisioned, group=action.group)
 
     def failed(self, record: Record, actions: Sequence[LifecycleAction], error: Exception) -> None:
         """A message failed at this try."""
         for action in actions or (None,):
             self._failed(error, action, tries=record.receives, message_id=record.id)
-        self.measures.seconds_of_kind("FailingFor", _failing_for(record), _kind(error))
+        self.metrics.seconds_of_kind("FailingFor", _failing_for(record), _kind(error))
 
     def tried_again(self, record: Record, actions: Sequence[LifecycleAction], error: Exception, delay: float) -> None:
         """A message that failed comes again after this delay, in seconds."""
@@ -136,7 +145,7 @@ class Announcer:
             extra={"error": name_of(error), **extra, **(_about(action) if action else {})},
             exc_info=None if isinstance(error, (Transient, Permanent)) else error,
         )
-        self.measures.count_kind("FailedActions", _kind(error))
+        self.metrics.count_kind("FailedActions", _kind(error))
 
     def _tried_again(
         self,
@@ -149,7 +158,7 @@ class Announcer:
         job: int | None = None,
     ) -> None:
         # Terminations of every group of the account come in: whose hook waits for us is ours for certain.
-        self.measures.count("Retries", group=action.group if action and action.awaited else None)
+        self.metrics.count("Retries", group=action.group if action and action.held_by_hook else None)
         self._events.append(
             failure_of(error, action, again_within=told_within(delay), tries=tries, failing_for=failing_for, job=job)
         )
@@ -162,7 +171,7 @@ class Announcer:
             log(f"{words}: {sight.reason}", extra=_about(sight.action) | {"seconds": round(sight.seconds, 1)})
             self._events.append(sight_of(sight))
             if sight.serving and sight.first:
-                self.measures.seconds_of_group("TimeToServing", sight.seconds, sight.action.group)
+                self.metrics.seconds_of_group("TimeToServing", sight.seconds, sight.action.group)
 
     # What becomes of messages
 
@@ -171,7 +180,7 @@ class Announcer:
         for action in actions:
             self.logger.info(NO_LONGER_WAITING, extra=_about(action) | {"message_id": record.id})
 
-    def set_aside(self, record: Record, actions: Sequence[LifecycleAction], error: Exception) -> None:
+    def move_to_dead_letters(self, record: Record, actions: Sequence[LifecycleAction], error: Exception) -> None:
         """A message went to the dead-letter queue."""
         words = f"set aside in the dead-letter queue: {error}"
         for action in actions or (None,):
@@ -199,9 +208,9 @@ class Announcer:
 
     def _tell(self, settings: Settings, tower: Tower, seconds_left: Callable[[], float]) -> None:
         exchanges = tower.exchanges()
-        self.measures.milliseconds("TowerLatency", [each.milliseconds for each in exchanges])
+        self.metrics.milliseconds("TowerLatency", [each.milliseconds for each in exchanges])
         if exchanges:
-            self.measures.count("TowerErrors", sum(each.unwell for each in exchanges))
+            self.metrics.count("TowerErrors", sum(each.unwell for each in exchanges))
         events, self._events = self._events, []
         origin = origin_of(settings, self._function)
         try:
@@ -210,9 +219,9 @@ class Announcer:
             self._lost([(each, error) for each in events])
         else:
             self._lost(lost)
-        self.measures.write()
+        self.metrics.write()
 
-    def _lost(self, lost: Sequence[tuple[Told, Exception]]) -> None:
+    def _lost(self, lost: Sequence[tuple[PublishedEvent, Exception]]) -> None:
         """Work that was done is not done again because nobody could be told of it."""
         if not lost:
             return
@@ -226,7 +235,7 @@ class Announcer:
             extra={"error": type(error).__name__, "events": named},
             exc_info=None if isinstance(error, (Transient, Permanent)) else error,
         )
-        self.measures.count("EventsLost", len(lost))
+        self.metrics.count("EventsLost", len(lost))
 
 
 def origin_of(settings: Settings, function: str) -> dict[str, str]:
@@ -239,11 +248,11 @@ def origin_of(settings: Settings, function: str) -> dict[str, str]:
     }
 
 
-def from_here(told: Told, origin: Mapping[str, str], tower_root: str) -> Told:
+def from_here(told: PublishedEvent, origin: Mapping[str, str], tower_root: str) -> PublishedEvent:
     detail = {**origin, **told.detail}
     if "job" in detail:
         detail["job_url"] = job_page(tower_root, detail["job"]) if detail["job"] is not None else None
-    return Told(told.kind, detail)
+    return PublishedEvent(told.kind, detail)
 
 
 def _failing_for(record: Record) -> float:

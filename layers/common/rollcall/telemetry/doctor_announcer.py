@@ -33,7 +33,7 @@ class FindingsAnnouncer(Announcer):
         """How many findings there are, of all that is set up; none counts too."""
         counts = Counter(finding.severity for finding in findings)
         for severity in Severity:
-            self.measures.count_severity("Findings", severity, counts[severity])
+            self.metrics.count_severity("Findings", severity, counts[severity])
 
     def misconfigured(
         self,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_events.type_defs import PutEventsRequestEntryTypeDef
 
-    from .event_details import Told
+    from .event_details import PublishedEvent
 
 SOURCE = "rollcall"
 CALLS_AT_ONCE = 10
@@ -34,14 +34,16 @@ EVENTS_PER_CALL = 10  # PutEvents' maximum
 PASSING = ("InternalFailure", "ThrottlingException")  # of what is said of one event (PutEventsResultEntry, ErrorCode)
 
 
-class Bus:
+class EventBus:
     """The account's default event bus."""
 
     @cached_property
     def _events(self) -> EventBridgeClient:
         return boto3.client("events", config=CONFIG)
 
-    def put(self, events: Sequence[Told], seconds_left: Callable[[], float]) -> list[tuple[Told, RollcallError]]:
+    def put(
+        self, events: Sequence[PublishedEvent], seconds_left: Callable[[], float]
+    ) -> list[tuple[PublishedEvent, RollcallError]]:
         """Tell of events; those that were not taken, and why. Raises nothing of ours.
 
         seconds_left: of this invocation, none of which is spent on a bus that does not answer: what comes after a call
@@ -59,7 +61,7 @@ class Bus:
 class _Entry:
     """An event as PutEvents takes it, and its bytes as that counts them ("Calculating PutEvents event entry size")."""
 
-    def __init__(self, event: Told) -> None:
+    def __init__(self, event: PublishedEvent) -> None:
         self.event = event
         self.raw: PutEventsRequestEntryTypeDef = {
             "Source": SOURCE,

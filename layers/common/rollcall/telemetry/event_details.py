@@ -36,7 +36,7 @@ REASON_MAX = 4000  # characters; PutEvents takes 256 kB for ten events, and refu
 SLACK = 120.0  # seconds; a try may be late by the queue's visibility timeout, and be told at its very end
 
 
-class Told(NamedTuple):
+class PublishedEvent(NamedTuple):
     """An event: its detail type, and its detail."""
 
     kind: str
@@ -70,7 +70,7 @@ def told_within(delay: float) -> float:
     return delay + SLACK
 
 
-def outcome_of(report: Report, now: float) -> Told | None:
+def outcome_of(report: Report, now: float) -> PublishedEvent | None:
     """What became of an instance; None for what is no event. now in epoch seconds."""
     if report.event is None:
         return None
@@ -83,7 +83,7 @@ def outcome_of(report: Report, now: float) -> Told | None:
     }
     if report.event != Event.REGISTERED:
         detail["troubled"] = _troubled(report)
-    return Told(report.event, detail)
+    return PublishedEvent(report.event, detail)
 
 
 def _troubled(report: Report) -> bool | None:
@@ -93,7 +93,7 @@ def _troubled(report: Report) -> bool | None:
     return True if report.action.troubled else report.troubled
 
 
-def alert_of(report: Report, note: Note, now: float) -> Told:
+def alert_of(report: Report, note: Note, now: float) -> PublishedEvent:
     """Somebody should look at an instance: it waits for what does not come by itself, or went or serves all the same.
 
     It is told once.
@@ -121,7 +121,7 @@ def failure_of(
     reason: str = "",
     cause: str = "",
     set_aside: bool = False,
-) -> Told:
+) -> PublishedEvent:
     """A try of an action failed; action is None where no action is known.
 
     again_within: seconds within which it is told again if it fails again, None if it is not tried again. reason, cause:
@@ -153,7 +153,7 @@ def work_failed(
     failing_for: float = 0.0,
     set_aside: bool = False,
     job: int | None = None,
-) -> Told:
+) -> PublishedEvent:
     """Every Work Failed is made here: alert can tell nobody of one that lacks a field."""
     failed = WorkFailed(
         error=error,
@@ -166,20 +166,20 @@ def work_failed(
         set_aside=set_aside,
         job=job,
     )
-    return Told(WORK_FAILED, failed._asdict() | (_about(action) if action else {}))
+    return PublishedEvent(WORK_FAILED, failed._asdict() | (_about(action) if action else {}))
 
 
-def sight_of(sight: Sight) -> Told:
+def sight_of(sight: Sight) -> PublishedEvent:
     """What load balancers say of an instance that was let through the gate."""
     about = _about(sight.action) | {"seconds": rounded(sight.seconds), "reason": short(sight.reason)}
-    return Told(SERVING if sight.serving else NOT_SERVING, about)
+    return PublishedEvent(SERVING if sight.serving else NOT_SERVING, about)
 
 
-def misconfiguration_of(finding: Diagnosed, *, mended: bool) -> Told:
+def misconfiguration_of(finding: Diagnosed, *, mended: bool) -> PublishedEvent:
     """Something that doctor finds since its last run, or finds no more."""
     words = finding.in_words()
     detail = {**words, "reason": short(words["reason"]), "cause": OF_THE_DOCTOR + finding.key}
-    return Told(MISCONFIGURATION_MENDED if mended else MISCONFIGURATION_FOUND, detail)
+    return PublishedEvent(MISCONFIGURATION_MENDED if mended else MISCONFIGURATION_FOUND, detail)
 
 
 def seconds_since(action: LifecycleAction, now: float) -> float | None:

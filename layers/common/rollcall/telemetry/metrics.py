@@ -19,7 +19,7 @@ NAMESPACE = "Rollcall"
 type Dimensions = tuple[tuple[str, str], ...]  # each by itself a set of dimensions, by name and value
 
 
-class Measures:
+class Metrics:
     """What one function measures."""
 
     def __init__(self, function: str) -> None:

@@ -30,9 +30,9 @@ class RunAnnouncer(Announcer):
         for fix in outcome.fixes:
             about = {"inventory": fix.inventory.name, "instance_id": fix.instance_id}
             self.logger.info(f"{fix.step}: {fix.reason}", extra=about)
-            self.measures.count("DriftFixed", group=fix.group)
+            self.metrics.count("DriftFixed", group=fix.group)
         if outcome.nodes.removed:
-            self.measures.count("DriftFixed", len(outcome.nodes.removed))
+            self.metrics.count("DriftFixed", len(outcome.nodes.removed))
         self._events += steps_of(outcome)
 
     def reconciled(self, outcome: RunOutcome, every: float | None) -> None:
@@ -54,16 +54,16 @@ class RunAnnouncer(Announcer):
         found = [*plan.removals, *plan.changes, *plan.additions, *plan.requeues, *chain(*outcome.stopped.values())]
         nodes = outcome.nodes
         found_in_chef = [*nodes.plan.removals, *nodes.stopped]
-        self.measures.count("DriftFound", len(found) + len(found_in_chef))
-        self.measures.count("DriftFixed", 0)  # what was fixed is counted already
-        self.measures.count("BreakerTripped", len(outcome.stopped) + bool(nodes.stopped))
-        self.measures.count("ReconcileTroubles", len(outcome.troubles))
-        self.measures.count("ReconcileRuns")
+        self.metrics.count("DriftFound", len(found) + len(found_in_chef))
+        self.metrics.count("DriftFixed", 0)  # what was fixed is counted already
+        self.metrics.count("BreakerTripped", len(outcome.stopped) + bool(nodes.stopped))
+        self.metrics.count("ReconcileTroubles", len(outcome.troubles))
+        self.metrics.count("ReconcileRuns")
         self._events += run_of(outcome, every)
 
     def run_failed(self, error: Exception, every: float | None) -> None:
         """A run of reconcile ends in an error, which Lambda logs and counts. It is told of: nobody misses the run."""
-        self.measures.count("ReconcileRuns")
+        self.metrics.count("ReconcileRuns")
         self._events.append(trouble_of("the run", error, every))
 
     def _trouble(self, what: str, error: RollcallError) -> None:

@@ -10,7 +10,7 @@ from rollcall.domain.event_fields import BREAKER, CONFLICT_FOUND, DRIFT_FIXED
 from rollcall.domain.shell_commands import make, options
 from rollcall.reconcile.answer import drift_fixed
 
-from .event_details import SLACK, Told, failure_of, name_of, rounded, short, work_failed
+from .event_details import SLACK, PublishedEvent, failure_of, name_of, rounded, short, work_failed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,7 +29,7 @@ def run_told_within(every: float | None) -> float:
     return PERIODS * every + SLACK if every else BY_HAND
 
 
-def run_of(outcome: RunOutcome, every: float | None) -> Iterator[Told]:
+def run_of(outcome: RunOutcome, every: float | None) -> Iterator[PublishedEvent]:
     """What came of a run of reconcile, but for the steps that were taken: those are told whatever becomes of it."""
     again_within = run_told_within(every)
     for finding in outcome.plan.findings:
@@ -43,7 +43,7 @@ def run_of(outcome: RunOutcome, every: float | None) -> Iterator[Told]:
         yield trouble_of(what, error, every, outcome.troubled_in.get(what))
 
 
-def trouble_of(what: str, error: Exception, every: float | None, inventory: Inventory | None = None) -> Told:
+def trouble_of(what: str, error: Exception, every: float | None, inventory: Inventory | None = None) -> PublishedEvent:
     """Something that a run of reconcile could not do, or the whole run.
 
     inventory: where that was about one host of many: what Tower has against all of them is told of once.
@@ -55,9 +55,9 @@ def trouble_of(what: str, error: Exception, every: float | None, inventory: Inve
     return failure_of(error, None, again_within=run_told_within(every), reason=reason, cause=cause)
 
 
-def steps_of(outcome: RunOutcome) -> list[Told]:
+def steps_of(outcome: RunOutcome) -> list[PublishedEvent]:
     """The steps that a run of reconcile has taken."""
-    return [Told(DRIFT_FIXED, {**step, "reason": short(step["reason"])}) for step in drift_fixed(outcome)]
+    return [PublishedEvent(DRIFT_FIXED, {**step, "reason": short(step["reason"])}) for step in drift_fixed(outcome)]
 
 
 def breaker_words(stopped: Sequence[Removal], managed: int, inventory: str) -> str:
@@ -84,7 +84,7 @@ def chef_breaker_words(stopped: int, ours: int) -> str:
     )
 
 
-def _conflict(finding: Finding, again_within: float) -> Told:
+def _conflict(finding: Finding, again_within: float) -> PublishedEvent:
     inventory = finding.inventory
     detail = {
         "kind": finding.kind,
@@ -95,8 +95,8 @@ def _conflict(finding: Finding, again_within: float) -> Told:
         "cause": f"conflict: {finding.kind}: {inventory.name}/{finding.subject}",
         "again_within": rounded(again_within),
     }
-    return Told(CONFLICT_FOUND, detail)
+    return PublishedEvent(CONFLICT_FOUND, detail)
 
 
-def _breaker(name: str, words: str, again_within: float) -> Told:
+def _breaker(name: str, words: str, again_within: float) -> PublishedEvent:
     return work_failed(None, error=BREAKER_TRIPPED, reason=words, cause=BREAKER + name, again_within=again_within)
