@@ -291,7 +291,7 @@ class EmbeddedAws:
                 raise ValueError(json.load(refused) or f"the server knows no {path}, or not what it is about") from None
 
     def _start(self, listener: int, port: int) -> None:
-        tests = Path(__file__).parent.parent
+        tests = Path(__file__).parents[2]
         inherited = {key: os.environ[key] for key in INHERITED if key in os.environ}
         environment = inherited | {
             "GATEWAY_PORT": str(port),  # Where functions find the server.
