@@ -26,7 +26,7 @@ from rollcall.domain.errors import (
 from rollcall.domain.jobs import Job, JobStatus, Outcome
 from rollcall.domain.message_format import Record, read_action
 from rollcall.domain.reports import NO_LONGER_WAITING, Event
-from rollcall.hosts.jobs import launch_alone
+from rollcall.hosts.jobs import launch_or_adopt
 from rollcall.hosts.variables import is_resting, with_state
 from rollcall.lifecycle.retire import Move, Seen, judge
 from unit.fakes import REGION, FakeChef
@@ -395,7 +395,7 @@ def test_a_disabled_host_which_jobs_pass_over_is_not_waited_for_and_reported(wor
     message = world.retiring("i-a")
     [host] = world.tower.hosts.values()
     world.tower.disabled.add(host.id)
-    trouble(world, world.part_from(message), "its host in inventory 'prod' is disabled, so that jobs pass over it")
+    trouble(world, world.part_from(message), "its host in inventory 'prod' is disabled, so that no job runs on it")
 
 
 def test_a_host_that_rests_is_disabled_by_us_which_is_nothing_to_report(world: World) -> None:
@@ -414,7 +414,7 @@ def test_a_renamed_host_which_no_limit_matches_is_not_waited_for_and_reported(wo
     assert retire_jobs(world) == [{"i-b"}]
     assert completed(world) == {"i-a": Result.CONTINUE}
     assert world.tower.names_in(world.inventory) == {"i-b"}
-    assert "its host in inventory 'prod' is named 'web-1' by now, so that no limit matches it" in alerts(result)["i-a"]
+    assert "its host in inventory 'prod' was renamed to 'web-1', so that no limit matches it" in alerts(result)["i-a"]
 
 
 def test_a_host_of_an_inventory_source_is_no_renamed_one(world: World) -> None:
@@ -808,7 +808,7 @@ def test_a_younger_rival_gives_way_by_itself(world: World) -> None:
             rivals.append(world.tower.add_job(retire_template(world), world.inventory, "i-a"))
 
     world.tower.before_call = rival
-    held = launch_alone(world.tower, retire_template(world), world.inventory, ["i-a"], world.clock.now)
+    held = launch_or_adopt(world.tower, retire_template(world), world.inventory, ["i-a"], world.clock.now)
     assert rivals
     assert held["i-a"] < rivals[0].id
     assert world.tower.calls["cancel"] == 0

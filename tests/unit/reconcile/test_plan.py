@@ -21,7 +21,7 @@ from rollcall.domain.lifecycle_states import STANDINGS, Standing, is_held
 from rollcall.domain.messages import RunOptions
 from rollcall.domain.timing import RETRY_MAX
 from rollcall.hosts import removal_limit
-from rollcall.hosts.ownership import NEWBORN, address_key, is_copy, marked_for, marker_of
+from rollcall.hosts.ownership import AWS_VISIBILITY_LAG, address_key, is_copy, marker_even_of_copy, marker_of
 from rollcall.hosts.removal_limit import LIMIT_MIN
 from rollcall.hosts.variables import job_owed_since, marker_in
 from rollcall.reconcile.plan import JOB_FORGOTTEN, plan, too_many
@@ -227,12 +227,12 @@ class TestInstancesThatAreGone:
         assert state in removal.reason
 
     def test_the_host_of_an_instance_that_nobody_knows_is_removed(self, sight: Sight) -> None:
-        sight.host("i-a", age=NEWBORN + 1)
+        sight.host("i-a", age=AWS_VISIBILITY_LAG + 1)
         [removal] = sight.plan().removals
         assert removal.reason == "neither EC2 nor Auto Scaling knows it"
 
     def test_a_young_host_of_an_instance_that_nobody_knows_stays(self, sight: Sight) -> None:
-        sight.host("i-a", age=NEWBORN)
+        sight.host("i-a", age=AWS_VISIBILITY_LAG)
         assert sight.plan() == Plan()
 
     def test_a_host_whose_age_tower_does_not_say_stays(self, sight: Sight) -> None:
@@ -1147,7 +1147,7 @@ class TestCopies:
         assert not sight.instance("i-a", **instance).plan().removals
 
     def test_a_young_one_of_an_instance_that_aws_does_not_know_stays(self, sight: Sight) -> None:
-        sight.host("i-a", inventory=OTHER, made_for=PROD, age=NEWBORN)
+        sight.host("i-a", inventory=OTHER, made_for=PROD, age=AWS_VISIBILITY_LAG)
         assert idle(sight.plan())
 
     def test_aws_is_asked_about_the_instances_of_copies(self, sight: Sight) -> None:
@@ -1757,7 +1757,7 @@ def test_the_host_of_a_living_instance_is_removed_only_to_forget_or_to_move_it(
             assert marker.group in options.forget or (instance and not instance.living)
             assert (instance and not instance.living) or not membership or membership.group not in seen.places
         elif instance is None:
-            assert seen.now - seen.created_at[removal.host.id] > NEWBORN
+            assert seen.now - seen.created_at[removal.host.id] > AWS_VISIBILITY_LAG
 
 
 @THOROUGHLY
@@ -1806,7 +1806,7 @@ def test_a_run_for_some_groups_takes_no_step_about_others(sight: Sight, options:
         return
     for step in (*touched(done), *done.additions, *done.requeues):
         membership = seen.memberships.get(step.instance_id)
-        marker = marked_for(step.host, ACCOUNT, REGION) if isinstance(step, Removal | Change) else None
+        marker = marker_even_of_copy(step.host, ACCOUNT, REGION) if isinstance(step, Removal | Change) else None
         groups = {membership.group if membership else None, marker.group if marker else None}
         assert groups & options.groups
 

@@ -14,7 +14,7 @@ from rollcall.domain.settings import JOB_TAG, OPT_IN_TAG, RELEASED_TAG, RETIRE_T
 from rollcall.domain.shell_commands import command, make, options, set_tag
 from rollcall.domain.tag_support import objections_to
 from rollcall.domain.timing import CLOCKS_APART, HEARTBEAT_SHARE, HOOK_LIFE_HEARTBEATS, HOOK_LIFE_MAX
-from rollcall.hosts.jobs import limit_objections, retire_objections
+from rollcall.hosts.job_templates import limit_objections, retire_objections
 
 from .host_findings import late_job
 from .observations import SeenGroup, SeenInventory, SeenTemplate

@@ -34,8 +34,8 @@ from rollcall.domain.reports import (
 )
 from rollcall.domain.settings import asks_to_retire
 from rollcall.domain.shell_commands import command
-from rollcall.hosts.removal import remove_from_every_inventory, unread_inventories
-from rollcall.hosts.resting import rest
+from rollcall.hosts.removal import remove_from_every_inventory, unreadable_inventories
+from rollcall.hosts.resting import disable_hosts
 
 from .destinations import Fate, fates
 from .hook_answers import RETRY_IN, UNANSWERED_LIFE, each_apart, not_visible
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from rollcall.domain.actions import LifecycleAction
     from rollcall.domain.inventories import RemovalResult
     from rollcall.domain.settings import Settings
-    from rollcall.hosts.resting import Rested
+    from rollcall.hosts.resting import DisabledHosts
     from rollcall.tower.client import Tower
 
     from .destinations import Known
@@ -70,12 +70,12 @@ class _Done(NamedTuple):
     news: Collection[LifecycleAction]
     fates: Mapping[str, Known]
     removal: RemovalResult
-    rested: Rested
+    rested: DisabledHosts
     nodes: NodeRemovalResult | None
 
     def had_host(self, action: LifecycleAction) -> bool:
         """Whether an instance had a host until now."""
-        return action.instance_id in self.removal.removed | self.rested.hosts
+        return action.instance_id in self.removal.removed | self.rested.instance_ids
 
     def saw_host(self, action: LifecycleAction) -> bool:
         """Whether an instance had a host until now, or has one that an inventory keeps."""
@@ -211,8 +211,8 @@ class Cleanup:
             for action in news:
                 self._keep_node_name(fleet, action, error, reports)
             raise
-        rested = rest(self._tower, resting, self._settings.account, fleet.region)
-        kept = removal.refusals.keys() | rested.troubles.keys()
+        rested = disable_hosts(self._tower, resting, self._settings.account, fleet.region)
+        kept = removal.refusals.keys() | rested.errors.keys()
         nodes = self._remove_nodes([each for each in informed if each.instance_id not in kept])
         return _Done(informed, news, known, removal, rested, nodes)
 
@@ -274,7 +274,7 @@ class Cleanup:
         """Those that a hook does not hold, or of which a host would have been seen."""
         doubtful = [each for each in actions if each.held_by_hook and not done.saw_host(each)]
         with failing(doubtful, reports):
-            errors = unread_inventories(self._tower, fleet, doubtful)
+            errors = unreadable_inventories(self._tower, fleet, doubtful)
             hidden = [each for each in doubtful if each.instance_id in errors]
             is_open = each_apart(hidden, lambda each: each, fleet.heartbeat, reports)
             reports += [Report(each, error=errors[each.instance_id]) for each in hidden if is_open.get(each)]
@@ -298,7 +298,7 @@ class Cleanup:
         """Whether nothing keeps an action from being completed; if something does, that is reported."""
         before = len(reports)
         with failing([action], reports):
-            if error := done.removal.refusals.get(action.instance_id) or done.rested.troubles.get(action.instance_id):
+            if error := done.removal.refusals.get(action.instance_id) or done.rested.errors.get(action.instance_id):
                 raise error
             trouble = done.nodes.troubles.get(action.instance_id) if done.nodes else None
             # Where a hook waits it is published when that is answered. Otherwise now: the next try finds no host.

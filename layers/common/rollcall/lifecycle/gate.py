@@ -29,10 +29,11 @@ from rollcall.domain.settings import read_group_settings
 from rollcall.domain.verdicts import Decision
 from rollcall.evidence.host_outcomes import counts_for, proves_nothing
 from rollcall.evidence.stuck_jobs import StuckJobs
-from rollcall.hosts.jobs import find_in_tower, job_of, launch, require_limitable
+from rollcall.hosts.job_templates import find_inventory_and_template, require_limitable
+from rollcall.hosts.jobs import deciding_job, launch
 from rollcall.hosts.removal import remove_from_every_inventory
 from rollcall.hosts.stint import stint_of
-from rollcall.hosts.unmatched import passed_over
+from rollcall.hosts.unmatched_hosts import unmatched_hosts
 
 from .circuit_breaker import CircuitBreaker
 from .destinations import Fate, fates
@@ -334,7 +335,7 @@ class _Look:
 
     def _decide(self, settings: GroupSettings, members: list[Waiting]) -> None:
         """Gather what is known about each, judge, and do what was decided."""
-        source = _Source(settings, *find_in_tower(self._tower, settings))
+        source = _Source(settings, *find_inventory_and_template(self._tower, settings))
         if source.template and settings.asks(CheckKind.JOB):
             seen = self._see_jobs(source, source.template, members)
         else:
@@ -375,7 +376,7 @@ class _Look:
             return {}
         ids = {each.action.instance_id for each in rest}
         jobs = self._tower.jobs_holding(kind, ids, min(_since(each) for each in rest))
-        deciding = {each: job_of(each.action.instance_id, jobs, _since(each)) for each in rest}
+        deciding = {each: deciding_job(each.action.instance_id, jobs, _since(each)) for each in rest}
         held = {
             each: [job for job in jobs if counts_for(job, kind, each.action.instance_id, _since(each))] for each in rest
         }
@@ -629,9 +630,9 @@ class _Look:
         }
         if not doubtful:
             return seen
-        reasons = passed_over(self._tower, inventory, doubtful)
+        reasons = unmatched_hosts(self._tower, inventory, doubtful)
         return {
-            each: (job_id, replace(one, passed_over=reason.words))
+            each: (job_id, replace(one, passed_over=reason.reason))
             if (reason := reasons.get(each.action.instance_id))
             else (job_id, one)
             for each, (job_id, one) in seen.items()
@@ -792,12 +793,12 @@ class _Look:
             require_limitable(template, inventory, self._settings[each.action.group])
         held_by_hook, serving = ([each.action.instance_id for each in some] for some in _by_held(members))
         launched = launch(self._tower, self._fleet, template, inventory, [*held_by_hook, *serving], serving)
-        self._withdraw([each for each in members if each.action.instance_id in launched.left])
+        self._withdraw([each for each in members if each.action.instance_id in launched.departed])
         for each in members:
             instance_id = each.action.instance_id
             if instance_id in launched.jobs:
                 self._put_off(each, launched.jobs[instance_id], timing.FIRST_POLL, self._lost_jobs.get(each, 0))
-            elif instance_id in launched.left:
+            elif instance_id in launched.departed:
                 self.round.reports.append(self._left_meanwhile(each, launched.removal))
             else:
                 self.round.reports.append(Report(each.action, NO_LONGER_WAITING))

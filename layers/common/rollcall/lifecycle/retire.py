@@ -24,12 +24,13 @@ from rollcall.domain.message_format import write_action
 from rollcall.domain.reports import NO_LONGER_WAITING, Event, Note, Report, failing, notes_on_kept
 from rollcall.domain.settings import CHEF_TAG, read_group_settings
 from rollcall.evidence.stuck_jobs import LIMITED_TO_MORE
-from rollcall.hosts.jobs import find_in_tower, find_retire_template, launch_alone
+from rollcall.hosts.job_templates import find_inventory_and_template, find_retire_template
+from rollcall.hosts.jobs import launch_or_adopt
 from rollcall.hosts.ownership import marker_of
-from rollcall.hosts.removal import remove_from_every_inventory, unread_inventories
-from rollcall.hosts.resting import Rested, rest
+from rollcall.hosts.removal import remove_from_every_inventory, unreadable_inventories
+from rollcall.hosts.resting import DisabledHosts, disable_hosts
 from rollcall.hosts.stint import stint_of
-from rollcall.hosts.unmatched import passed_over
+from rollcall.hosts.unmatched_hosts import unmatched_hosts
 from rollcall.hosts.variables import is_resting
 
 from .destinations import Fate, fates
@@ -289,7 +290,7 @@ class _Look:
                 obstacles = dict.fromkeys(ids, "its group does not ask for one any more") | obstacles
             else:
                 timeout = settings.timeout
-                inventory, provisioning = find_in_tower(self._tower, settings)
+                inventory, provisioning = find_inventory_and_template(self._tower, settings)
                 template = find_retire_template(
                     self._tower, settings, settings.retire_job_template, inventory, provisioning
                 )
@@ -351,7 +352,7 @@ class _Look:
         self, inventory: Inventory, ids: set[str], obstacles: dict[str, str], troubles: dict[str, str]
     ) -> None:
         """Why no job reaches these: what is as it should be is an obstacle, and what a person has to fix a trouble."""
-        reasons = passed_over(self._tower, inventory, ids) if ids else {}
+        reasons = unmatched_hosts(self._tower, inventory, ids) if ids else {}
         for instance_id in ids:
             reason = reasons.get(instance_id)
             if reason is None or reason.host is None or not self._is_host_of(instance_id, reason.host):
@@ -359,7 +360,7 @@ class _Look:
             elif is_resting(reason.host.variables):
                 obstacles[instance_id] = "its host rests, and is disabled for that"
             else:
-                troubles[instance_id] = reason.words
+                troubles[instance_id] = reason.reason
 
     def _is_host_of(self, instance_id: str, host: Host) -> bool:
         """Whether a host, whatever its name, is the one of ours that was made for an instance."""
@@ -443,7 +444,7 @@ class _Look:
         template, inventory = self._source.template, self._source.inventory
         ids = sorted({action.instance_id for action in wanting})
         try:
-            jobs = launch_alone(self._tower, template, inventory, ids, self._source.since)
+            jobs = launch_or_adopt(self._tower, template, inventory, ids, self._source.since)
         except Permanent as error:
             return dict.fromkeys(wanting, _without_its_job(str(error)))
         delay = timing.poll_delay(0, self._tower.usual_durations(template.on(inventory)), 0)
@@ -521,10 +522,10 @@ class _Look:
         removal = remove_from_every_inventory(
             self._tower, self._fleet, {action.instance_id for action in going} - resting
         )
-        rested = rest(self._tower, resting, self._settings.account, self._fleet.region)
-        seen_hosts = removal.removed | rested.hosts | removal.left_in.keys()
+        rested = disable_hosts(self._tower, resting, self._settings.account, self._fleet.region)
+        seen_hosts = removal.removed | rested.instance_ids | removal.left_in.keys()
         unseen = [each for each in going if each not in self._closed and each.instance_id not in seen_hosts]
-        errors = {**unread_inventories(self._tower, self._fleet, unseen), **removal.refusals, **rested.troubles}
+        errors = {**unreadable_inventories(self._tower, self._fleet, unseen), **removal.refusals, **rested.errors}
         self.round.reports += [
             Report(action, error=errors[action.instance_id]) for action in going if action.instance_id in errors
         ]
@@ -628,8 +629,8 @@ class _Look:
         self.round.next.append((message, delay))
 
 
-def _had_host(action: LifecycleAction, removal: RemovalResult, rested: Rested) -> bool:
-    return action.instance_id in removal.removed | rested.hosts
+def _had_host(action: LifecycleAction, removal: RemovalResult, rested: DisabledHosts) -> bool:
+    return action.instance_id in removal.removed | rested.instance_ids
 
 
 def _deciding(instance_id: str, jobs: Collection[Job], since: float) -> Job | None:
