@@ -17,7 +17,7 @@ from rollcall.domain.actions import Transition
 from rollcall.domain.groups import AddressKind, GroupSettings, OnFailure
 from rollcall.domain.instances import Instance
 from rollcall.domain.inventories import Dump, DumpedHost, Inventory
-from rollcall.domain.lifecycle_states import STANDINGS, Standing, is_held
+from rollcall.domain.lifecycle_states import PHASES, Phase, is_held
 from rollcall.domain.messages import RunOptions
 from rollcall.domain.timing import RETRY_MAX
 from rollcall.hosts import removal_limit
@@ -39,19 +39,19 @@ PROD, OTHER = Inventory(1, "prod"), Inventory(2, "other")
 ABSURD = (0.0, 4e9)  # seconds; what EC2 says of an instance's launch decides nothing
 
 
-def states(*standings: Standing) -> tuple[str, ...]:
+def states(*standings: Phase) -> tuple[str, ...]:
     """The lifecycle states that mean one of these."""
-    return tuple(state for state, standing in STANDINGS.items() if standing in standings)
+    return tuple(state for state, standing in PHASES.items() if standing in standings)
 
 
-SERVING = states(Standing.SERVING)
-RETAINED = states(Standing.RETAINED)
-ON_THEIR_WAY = states(Standing.ENTERING, Standing.LEAVING)
-AT_REST = states(Standing.POOLED, Standing.REIMAGED)
+SERVING = states(Phase.SERVING)
+RETAINED = states(Phase.RETAINED)
+ON_THEIR_WAY = states(Phase.ENTERING, Phase.LEAVING)
+AT_REST = states(Phase.POOLED, Phase.REIMAGED)
 HELD_AT_REST = tuple(filter(is_held, AT_REST))
 LEFT_TO_THEIR_ACTIONS = (*ON_THEIR_WAY, *HELD_AT_REST)
 FACTS = {"vpc": "vpc-1", "private_ip": "10.0.0.1", "public_ip": "54.0.0.1"}
-UNSETTLED = (*states(Standing.DETACHED, Standing.UNKNOWN), "Terminating:Somehow")
+UNSETTLED = (*states(Phase.DETACHED, Phase.UNKNOWN), "Terminating:Somehow")
 
 
 class Sight:
@@ -1523,7 +1523,7 @@ FATES: tuple[tuple[str | None, str, str | None], ...] = (
     (None, "", "terminated"),
     (None, "", None),
 )
-STATES = (*("InService", "Standby") * 8, *STANDINGS)
+STATES = (*("InService", "Standby") * 8, *PHASES)
 
 
 def address_of(number: int) -> tuple[str, str]:

@@ -15,6 +15,8 @@ OPTIONAL = (  # of some installations or messages only
     "chef.removal",
     "hosts.user_data",
     "lifecycle.retire",
+    "lifecycle.retire_decision",
+    "lifecycle.retire_observer",
     "lifecycle.target_watch",
     "reconcile.chef_plan",
     "reconcile.chef_reader",

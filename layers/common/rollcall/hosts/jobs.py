@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from rollcall.domain.errors import TowerDenied, TowerRejected, TowerUnavailable
+from rollcall.domain.jobs import JobStatus
 
 from .removal import remove_from_every_inventory
 
@@ -129,3 +130,13 @@ def deciding_job(instance_id: str, jobs: Collection[Job], since: float) -> Job |
     """
     holding = [job for job in jobs if instance_id in job.hosts and job.created_at >= since]
     return max(holding, key=lambda job: (not job.status.final, job.id), default=None)
+
+
+def deciding_retire_job(instance_id: str, jobs: Collection[Job], since: float) -> Job | None:
+    """The retire job that decides about an instance: the first since then, in epoch seconds by Tower's clock.
+
+    Unlike with provisioning a second one would run on a host that is retired already. One that was cancelled decides
+    only where there is no other; None if no job holds the instance.
+    """
+    holding = [job for job in jobs if instance_id in job.hosts and job.created_at >= since]
+    return min(holding, key=lambda job: (job.status == JobStatus.CANCELED, job.id), default=None)

@@ -37,7 +37,7 @@ from rollcall.domain.shell_commands import command
 from rollcall.hosts.removal import remove_from_every_inventory, unreadable_inventories
 from rollcall.hosts.resting import disable_hosts
 
-from .destinations import Fate, fates
+from .destinations import Destination, departures
 from .hook_answers import RETRY_IN, UNANSWERED_LIFE, each_apart, not_visible
 from .unknown_instances import without_too_many_unknown
 
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from rollcall.hosts.resting import DisabledHosts
     from rollcall.tower.client import Tower
 
-    from .destinations import Known
+    from .destinations import Departure
 
 SETTLING_TIME = 120.0  # seconds from a message in which EC2 may come to agree that its instance is terminated
 SENT_AGAIN = "tried again: AWS does not find its action, though Auto Scaling holds the instance"
@@ -68,7 +68,7 @@ class _Done(NamedTuple):
 
     actions: Sequence[LifecycleAction]
     news: Collection[LifecycleAction]
-    fates: Mapping[str, Known]
+    departures: Mapping[str, Departure]
     removal: RemovalResult
     rested: DisabledHosts
     nodes: NodeRemovalResult | None
@@ -125,13 +125,13 @@ class Cleanup:
         return reports
 
     def _clean_up(self, fleet: Fleet, actions: Sequence[LifecycleAction], reports: list[Report]) -> None:
-        known = fates(fleet, {action.instance_id for action in actions})
+        known = departures(fleet, {action.instance_id for action in actions})
         leaving = self._without_staying(fleet, actions, known, reports)
         unknown = {each for each, own in known.items() if own.unknown}
         leaving = without_too_many_unknown(self._tower, fleet, leaving, unknown, self._share, reports)
         if self._settings.retire_jobs:
             leaving = self._without_retiring(fleet, leaving, reports)
-        leaving = [replace(each, to_warm_pool=known[each.instance_id].pooled) for each in leaving]
+        leaving = [replace(each, to_warm_pool=known[each.instance_id].to_warm_pool) for each in leaving]
         with failing(leaving, reports):
             done = self._remove(fleet, leaving, known, reports)
             self._complete(fleet, done, reports)
@@ -142,7 +142,7 @@ class Cleanup:
         self,
         fleet: Fleet,
         actions: Sequence[LifecycleAction],
-        known: Mapping[str, Known],
+        known: Mapping[str, Departure],
         reports: list[Report],
     ) -> list[LifecycleAction]:
         """Those that do not stay.
@@ -150,11 +150,11 @@ class Cleanup:
         Of one that seems to, a hook that waits shows that AWS does not agree with itself. Where no hook waits, and no
         group has it, EC2 may only be late to say that it is terminated.
         """
-        staying = [action for action in actions if known[action.instance_id].fate == Fate.STAYING]
+        staying = [action for action in actions if known[action.instance_id].destination == Destination.STAYING]
         hooked = [action for action in staying if action.hook]
         is_open = each_apart(hooked, lambda each: each, fleet.heartbeat, reports)
         for action in staying:
-            words, listed = known[action.instance_id].words, known[action.instance_id].listed
+            words, listed = known[action.instance_id].description, known[action.instance_id].listed
             if not action.held_by_hook and not listed and self._clock() - action.received_at < SETTLING_TIME:
                 error = InstanceNotVisible(
                     f"{action.instance_id}: its group says that it is terminated, and yet {words}"
@@ -199,10 +199,10 @@ class Cleanup:
     # Their hosts and nodes
 
     def _remove(
-        self, fleet: Fleet, actions: Sequence[LifecycleAction], known: Mapping[str, Known], reports: list[Report]
+        self, fleet: Fleet, actions: Sequence[LifecycleAction], known: Mapping[str, Departure], reports: list[Report]
     ) -> _Done:
         ids = {action.instance_id for action in actions}
-        resting = {each for each in ids if known[each].fate == Fate.RESTING}
+        resting = {each for each in ids if known[each].destination == Destination.RESTING}
         informed = self._with_node_names(actions, ids)
         news = {each for each, before in zip(informed, actions, strict=True) if _says_more(each, before)}
         try:
@@ -318,7 +318,7 @@ class Cleanup:
 
     def _report(self, action: LifecycleAction, done: _Done, *, was_open: bool) -> Report:
         """was_open: a hook waited until now. Where none did, nothing goes on that did not before."""
-        known = done.fates[action.instance_id]
+        known = done.departures[action.instance_id]
         told = was_open or done.had_host(action)
         # Of any other an earlier message reported what an inventory keeps, or reconcile does.
         removal = done.removal if told else replace(done.removal, left_in=EMPTY)
@@ -331,18 +331,20 @@ class Cleanup:
         outcome = f"struck off, and from Chef as {node}" if node else "struck off"
         if action.held_by_hook and not told and not node:
             outcome = NO_LONGER_WAITING
-        elif known.fate == Fate.RESTING:
-            outcome = f"its host is disabled: {known.words}"
-        notes = (_retained(action, known),) if known.fate == Fate.RETAINED and done.had_host(action) else ()
+        elif known.destination == Destination.RESTING:
+            outcome = f"its host is disabled: {known.description}"
+        notes = (
+            (_retained(action, known),) if known.destination == Destination.RETAINED and done.had_host(action) else ()
+        )
         troubled = False if action.retired else None
         return gone(action, outcome, removal, told=told, notes=notes, troubled=troubled)
 
 
-def _retained(action: LifecycleAction, known: Known) -> Note:
+def _retained(action: LifecycleAction, known: Departure) -> Note:
     terminate = ("aws", "autoscaling", "terminate-instance-in-auto-scaling-group", "--instance-id", action.instance_id)
     words = (
-        f"{known.words}: its group's lifecycle policy keeps it running, and it is billed until it is terminated: look "
-        f"at it, and then: {command(*terminate, '--no-should-decrement-desired-capacity')}"
+        f"{known.description}: its group's lifecycle policy keeps it running, and it is billed until it is terminated: "
+        f"look at it, and then: {command(*terminate, '--no-should-decrement-desired-capacity')}"
     )
     return Note(words, alert=True)
 

@@ -36,7 +36,7 @@ from rollcall.hosts.stint import stint_of
 from rollcall.hosts.unmatched_hosts import unmatched_hosts
 
 from .circuit_breaker import CircuitBreaker
-from .destinations import Fate, fates
+from .destinations import Destination, departures
 from .gate_decision import Seen, hangs_on_circuit_breaker, judge
 from .gate_round import Round, rounds_with_heartbeats
 from .hook_answers import RETRY_IN, UNANSWERED_LIFE, each_apart
@@ -241,8 +241,8 @@ class _Evaluation:
         ids = {each.action.instance_id for each in members}
         if not ids:
             return []
-        known = fates(self._fleet, ids, memberships)
-        departed = {each for each, own in known.items() if own.fate == Fate.GOING}
+        known = departures(self._fleet, ids, memberships)
+        departed = {each for each, own in known.items() if own.destination == Destination.FOR_GOOD}
         left = [each for each in members if each.action.instance_id in departed]
         unknown = {each for each, own in known.items() if own.unknown}
         actions = [each.action for each in left]
