@@ -17,7 +17,7 @@ OPTIONAL = (  # of some installations or messages only
     "lifecycle.retire",
     "lifecycle.retire_decision",
     "lifecycle.retire_observer",
-    "lifecycle.retire_release",
+    "lifecycle.retire_completion",
     "lifecycle.target_watch",
     "reconcile.chef_plan",
     "reconcile.chef_reader",

@@ -3,7 +3,7 @@
 evaluate() takes messages that cleanup, or an earlier round, sent to the gate's queue. A round sends heartbeats,
 observes the instances (retire_observer.py), decides about each (retire_decision.py), and does what was decided. A
 retire job may delay the removal of the hosts, never prevent it: whatever becomes of the job, and whether there can be
-one at all, the hosts are removed, and only then the hooks are completed (retire_release.py). The hosts of an instance
+one at all, the hosts are removed, and only then the hooks are completed (retire_completion.py). The hosts of an instance
 that only rests are disabled instead.
 """
 
@@ -19,9 +19,9 @@ from rollcall.hosts.jobs import launch_or_adopt
 
 from .gate_round import rounds_with_heartbeats
 from .hook_answers import RETRY_IN, UNANSWERED_LIFE
+from .retire_completion import Leaving, RetireCompletion, answers_of
 from .retire_decision import NextStep, decide_retirement, without_job
 from .retire_observer import RetireObserver, seconds_since_end
-from .retire_release import Leaving, Release, answers_of
 from .successors import Successors
 
 if TYPE_CHECKING:
@@ -110,7 +110,9 @@ class _Evaluation:
             message, now if due else message.heartbeat_at, min(longest, timing.RETIRE_POLL_MAX)
         )
         self._observer = RetireObserver(message, group, settings.account, tower, evidence, fleet, self._closed, now)
-        self._release = Release(message, group, settings, tower, fleet, queues, self._closed, self._put_unanswered_off)
+        self._completion = RetireCompletion(
+            message, group, settings, tower, fleet, queues, self._closed, self._put_unanswered_off
+        )
 
     def run(self, jobs: Mapping[int, Job]) -> Round[RetireMessage]:
         """Decide about each instance, and do what was decided. jobs: those known by their ids, with the message's."""
@@ -127,7 +129,7 @@ class _Evaluation:
             for action, decision in decisions.items()
             if decision.step == NextStep.LET_GO
         ]
-        return self._successors.closed([*self._without_heartbeat, *waiting, *self._release.let_go(leaving)])
+        return self._successors.closed([*self._without_heartbeat, *waiting, *self._completion.let_go(leaving)])
 
     def _put_unanswered_off(self, actions: Collection[LifecycleAction]) -> set[LifecycleAction]:
         """Those whose action AWS does not find right now, though Auto Scaling holds their instances: they wait on."""

@@ -84,8 +84,8 @@ def answers_of(
     return answers, failed
 
 
-class Release:
-    """Lets instances of one message go.
+class RetireCompletion:
+    """Lets the instances of one message go that need not wait any longer.
 
     group: None if it does not exist any more. closed: actions of which AWS says that their hook does not wait.
     put_unanswered_off: takes actions that AWS does not find; those whose instances Auto Scaling holds all the same go
