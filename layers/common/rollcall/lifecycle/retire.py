@@ -3,8 +3,8 @@
 evaluate() takes messages that cleanup, or an earlier round, sent to the gate's queue. A round sends heartbeats,
 observes the instances (retire_observer.py), decides about each (retire_decision.py), and does what was decided. A
 retire job may delay the removal of the hosts, never prevent it: whatever becomes of the job, and whether there can be
-one at all, the hosts are removed, and only then the hooks are completed (retire_completion.py). The hosts of an instance
-that only rests are disabled instead.
+one at all, the hosts are removed, and only then the hooks are completed (retire_completion.py). The hosts of an
+instance that only rests are disabled instead.
 """
 
 from __future__ import annotations
