@@ -595,7 +595,7 @@ class FakeEvidence(Evidence):
         self.tower._asked("longest_task")
         return self.longest
 
-    def unanswered(self, job: Job) -> frozenset[str]:
+    def hosts_without_result(self, job: Job) -> frozenset[str]:
         self.tower._asked("unanswered")
         return self.hanging.get(job.id, frozenset())
 
@@ -606,7 +606,7 @@ class FakeEvidence(Evidence):
             return dict.fromkeys(names, Outcome.UNPROVEN)
         return {name: run.outcomes.get(name, Outcome.UNPROVEN) for name in names} if run.processed else None
 
-    def is_comparing(self, job: Job, name: str, now: float) -> bool:
+    def is_good_run_expected(self, job: Job, name: str, now: float) -> bool:
         return job.id in self.comparing
 
 

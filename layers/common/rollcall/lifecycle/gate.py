@@ -535,7 +535,7 @@ class _Evaluation:
             age=self._tower.now() - _began(first),
             checked_for=self._tower.now() - ended_at,
             comparing=outcome == Outcome.CUT_SHORT
-            and self._evidence.is_comparing(job, waiting.action.instance_id, self._tower.now()),
+            and self._evidence.is_good_run_expected(job, waiting.action.instance_id, self._tower.now()),
             held_by_hook=waiting.action.held_by_hook,
             unreached=len(unreached),
             unreached_for=self._tower.now() - _began(unreached[0]) if unreached else 0.0,
@@ -571,7 +571,7 @@ class _Evaluation:
         for job, own in names.items():
             self._outcomes_of(job, own, group)
             if proves_nothing(job):
-                self._hanging |= self._evidence.unanswered(job) & own
+                self._hanging |= self._evidence.hosts_without_result(job) & own
 
     def _read_unreached(
         self, settings: GroupSettings, deciding: Mapping[Waiting, Job | None], held: Mapping[Waiting, Sequence[Job]]
