@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from rollcall.checks.registry import read_group_settings
 from rollcall.domain import timing
 from rollcall.domain.actions import Result
 from rollcall.domain.errors import InstanceNotVisible, Permanent, RollcallError
@@ -22,7 +23,7 @@ from rollcall.domain.inventories import RemovalResult
 from rollcall.domain.jobs import JobStatus, Outcome
 from rollcall.domain.message_format import write_action
 from rollcall.domain.reports import NO_LONGER_WAITING, Event, Note, Report, failing, notes_on_kept
-from rollcall.domain.settings import CHEF_TAG, read_group_settings
+from rollcall.domain.settings import CHEF_TAG
 from rollcall.evidence.stuck_jobs import LIMITED_TO_MORE
 from rollcall.hosts.jobs import find_in_tower, find_retire_template, launch_alone
 from rollcall.hosts.ownership import marker_of
