@@ -38,7 +38,9 @@ from rollcall.domain.jobs import (
 from rollcall.hosts.variables import marker, with_state
 from rollcall.http.transport import BUSY_TRIES
 from rollcall.tower.bulk_hosts import LOOKS, REFUSALS_MAX, NewHost
-from rollcall.tower.client import LIMITS_RESOLVED, NAMES_PER_QUERY, SUMMARY_CALLS, Tower
+from rollcall.tower.client import Tower
+from rollcall.tower.jobs import LIMITS_RESOLVED, SUMMARY_CALLS
+from rollcall.tower.queries import NAMES_PER_QUERY
 from unit.wire import Answer, Asked, Wire, page
 
 if TYPE_CHECKING:
