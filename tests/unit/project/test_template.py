@@ -13,9 +13,9 @@ from dead_letters import RECEIVES_MAX
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 from rollcall.alerting.dispatch import CLAIM
-from rollcall.alerting.incident import SEEN_KEPT
+from rollcall.alerting.incident import EVENT_IDS_KEPT
 from rollcall.alerting.settings import read_alert_settings
-from rollcall.alerting.sources import DONE_WITH, TROUBLES
+from rollcall.alerting.sources import DONE_WITH, PROBLEMS
 from rollcall.aws.queues import DELAY_MAX
 from rollcall.doctor.group_findings import OUTPUT_OF
 from rollcall.doctor.stack_findings import (
@@ -869,14 +869,14 @@ def test_alarms_watch_metrics_that_are_emitted(world: World, capsys: pytest.Capt
     announcer = Announcer("gate")
     record = Record("m0", "{}", REGION, 1, 0.0, "handle")
     action = world.launching("i-a")
-    announcer.failed(record, [action], TowerUnavailable("away"))
-    announcer.failed(record, [action], BadSettings("mend it"))
+    announcer.message_failed(record, [action], TowerUnavailable("away"))
+    announcer.message_failed(record, [action], BadSettings("mend it"))
     look = (Note("look", alert=True),)
-    announcer.reports([Report(action, "left in service", notes=look)])
+    announcer.announce([Report(action, "left in service", notes=look)])
     cleanup = Announcer("cleanup")
-    cleanup.reports([Report(world.terminating("i-b"), "struck off, but not from Chef", notes=look)])
+    cleanup.announce([Report(world.terminating("i-b"), "struck off, but not from Chef", notes=look)])
     reconcile = RunAnnouncer("reconcile")
-    reconcile.reconciled(RunOutcome(), 300.0)
+    reconcile.announce_run(RunOutcome(), 300.0)
     alert = Metrics("alert")
     alert.count_of_channel("AlertsLost", "slack")
     for function in (announcer.metrics, cleanup.metrics, reconcile.metrics, alert):
@@ -1029,7 +1029,7 @@ def test_every_event_that_is_asked_for_is_one_that_is_read() -> None:
         if name.startswith("Alert")
         for kind in rule["EventPattern"]["detail-type"]
     }
-    assert set(asked) == {*TROUBLES, *DONE_WITH, SERVING, MISCONFIGURATION_MENDED}
+    assert set(asked) == {*PROBLEMS, *DONE_WITH, SERVING, MISCONFIGURATION_MENDED}
     own = {"stack": [{"Ref": "AWS::StackName"}]}  # the bus is shared with other stacks
     ends = ("Instance Ready", "Instance Abandoned")
     assert asked == {kind: {**own, "troubled": [True]} if kind in ends else own for kind in asked}
@@ -1053,7 +1053,7 @@ def test_the_environment_of_the_alert_function_is_what_its_settings_read() -> No
 
 def test_a_storm_is_counted_before_it_is_told() -> None:
     source = source_of("AlertFunction")
-    assert (source["BatchSize"], source["MaximumBatchingWindowInSeconds"]) == (SEEN_KEPT // 2, 10)
+    assert (source["BatchSize"], source["MaximumBatchingWindowInSeconds"]) == (EVENT_IDS_KEPT // 2, 10)
     assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert source["ScalingConfig"]["MaximumConcurrency"] == 2
     assert timeout_of("AlertFunction") < CLAIM
