@@ -80,7 +80,9 @@ def test_node_and_client_go_before_the_hook_is_completed(world: World, chef: Fak
     reports = world.clean_up(*actions)
     assert left == [{"i-stays"}] * 2
     assert world.fleet.completed == dict.fromkeys(actions, Result.CONTINUE)
-    assert {report.outcome for report in reports} == {f"struck off, and from Chef as {each}" for each in ("i-a", "i-b")}
+    assert {report.outcome for report in reports} == {
+        f"removed from every inventory, and from Chef as {each}" for each in ("i-a", "i-b")
+    }
 
 
 def test_the_client_goes_first_for_its_key_could_make_the_node_anew(world: World, chef: FakeChef) -> None:
@@ -133,7 +135,7 @@ def test_without_the_tag_chef_is_not_asked(world: World, chef: FakeChef) -> None
     world.group("web")
     chef.bootstrap("i-a")
     [report] = world.clean_up(going(world, "i-a"))
-    assert report.outcome == "struck off"
+    assert report.outcome == "removed from every inventory"
     assert not chef.calls
 
 
@@ -213,7 +215,7 @@ def test_what_ec2_has_forgotten_the_host_tells_and_the_node_confirms(world: Worl
     chef.bootstrap(DNS, instance_id="i-a")
     host(world, "i-a", private_dns=DNS)
     [report] = world.clean_up(terminated(world, "i-a"))
-    assert report.outcome == f"struck off, and from Chef as {DNS}"
+    assert report.outcome == f"removed from every inventory, and from Chef as {DNS}"
     assert not chef.held.keys() | chef.clients
 
 
@@ -223,7 +225,7 @@ def test_a_node_that_has_a_recycled_name_stays(world: World, chef: FakeChef, sai
     chef.bootstrap(DNS, instance_id=said)
     host(world, "i-a", private_dns=DNS)
     [report] = world.clean_up(terminated(world, "i-a"))
-    assert report.outcome == "struck off"
+    assert report.outcome == "removed from every inventory"
     assert chef.held.keys() == chef.clients == {DNS}
 
 
@@ -354,7 +356,7 @@ def test_after_the_hooks_own_timeout_the_termination_goes_on_and_somebody_is_tol
     assert not world.fleet.completed
     world.clock.advance(1)
     [report] = world.clean_up(action)
-    assert (report.error, report.outcome) == (None, "struck off, but not from Chef")
+    assert (report.error, report.outcome) == (None, "removed from every inventory, but not from Chef")
     assert str(error) in alerted(report)
     assert world.fleet.completed == {action: Result.CONTINUE}
 
@@ -431,7 +433,7 @@ def test_of_a_group_that_is_gone_the_pattern_outlives_the_host(world: World, che
     assert world.fleet.heartbeats["i-a"] == 1
     chef.failing.clear()
     [report] = world.clean_up(kept(world))
-    assert report.outcome == "struck off, and from Chef as web-i-a"
+    assert report.outcome == "removed from every inventory, and from Chef as web-i-a"
     assert not chef.held.keys() | chef.clients
     assert world.fleet.completed == {action: Result.CONTINUE}
 
@@ -449,7 +451,7 @@ def test_the_private_dns_name_of_a_terminated_instance_outlives_the_host(world: 
     assert not back.held_by_hook
     chef.failing.clear()
     [report] = world.clean_up(back)
-    assert report.outcome == f"struck off, and from Chef as {DNS}"
+    assert report.outcome == f"removed from every inventory, and from Chef as {DNS}"
     assert not chef.held.keys() | chef.clients
 
 
@@ -485,7 +487,7 @@ def test_hosts_that_went_though_tower_gave_no_answer_have_told_of_their_nodes(wo
     assert warning(report) == "no answer"
     world.tower.failing.clear()
     [report] = world.clean_up(kept(world))
-    assert report.outcome == "struck off, and from Chef as web-i-a"
+    assert report.outcome == "removed from every inventory, and from Chef as web-i-a"
 
 
 @pytest.mark.parametrize(
@@ -522,7 +524,7 @@ def test_an_instance_that_lives_keeps_its_node_though_a_message_calls_it_termina
     action = terminated(world, "i-a")
     world.fleet.known_instances["i-a"] = world.instance("i-a", state=state)
     [report] = world.clean_up(action)
-    assert report.outcome == "struck off"
+    assert report.outcome == "removed from every inventory"
     assert chef.held.keys() == chef.clients == {"i-a"}
 
 
@@ -598,7 +600,7 @@ def test_what_reconcile_queues_again_of_a_warm_pool_keeps_its_key_unless_it_goes
 def test_a_node_whose_name_was_baked_into_an_image_is_another_instances_by_now(world: World, chef: FakeChef) -> None:
     chef.bootstrap("i-a", instance_id="i-copy")
     [report] = world.clean_up(going(world, "i-a"))
-    assert report.outcome == "struck off"
+    assert report.outcome == "removed from every inventory"
     assert chef.held.keys() == chef.clients == {"i-a"}
 
 

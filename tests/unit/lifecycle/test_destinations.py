@@ -250,10 +250,10 @@ def test_what_a_launch_action_does_depends_on_what_aws_says_and_not_on_the_messa
     if situation.startswith("ec2 ") or situation == "unknown":
         gone = situation in ("ec2 terminated", "ec2 shutting-down")
         assert state_of(world) == (not gone, False)
-        assert (report.outcome == "struck off: already gone") == gone
+        assert (report.outcome == "removed from every inventory: already gone") == gone
         assert isinstance(report.error, InstanceNotVisible) == (not gone)
     elif standing in (Standing.LEAVING, Standing.RETAINED):
-        assert report.outcome == "struck off: already gone"
+        assert report.outcome == "removed from every inventory: already gone"
         assert state_of(world) == (False, False)
     elif standing == Standing.ENTERING or (standing == Standing.SERVING and not action.held_by_hook):
         assert report.outcome.startswith("registered, job")

@@ -290,7 +290,7 @@ def test_a_job_whose_hosts_have_all_left_is_cancelled_at_once(world: World) -> N
         world.leaves(each)
         world.fleet.stale.add(each)
     result = world.look_at(message)
-    assert outcomes(result) == dict.fromkeys(("i-a", "i-b"), "struck off: left meanwhile")
+    assert outcomes(result) == dict.fromkeys(("i-a", "i-b"), "removed from every inventory: left meanwhile")
     assert world.tower.runs[message.job_id or 0].job.status == "canceled"
 
 

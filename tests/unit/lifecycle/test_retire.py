@@ -214,7 +214,9 @@ def test_the_hosts_are_gone_before_the_hooks_are_completed(world: World) -> None
     result = world.part_from(message)
     assert left == [0, 0]
     assert completed(world) == {"i-a": Result.CONTINUE, "i-b": Result.CONTINUE}
-    assert outcomes(result) == dict.fromkeys(("i-a", "i-b"), f"struck off: retired by job {message.job_id}")
+    assert outcomes(result) == dict.fromkeys(
+        ("i-a", "i-b"), f"removed from every inventory: retired by job {message.job_id}"
+    )
     assert not result.next
     assert not alerts(result)
 
@@ -537,7 +539,7 @@ def test_a_group_whose_instances_are_in_chef_gets_them_back_for_cleanup_to_see_t
     assert action.retired
     sent = len(world.queues.sent)
     [report] = world.clean_up(action)
-    assert report.outcome == "struck off"
+    assert report.outcome == "removed from every inventory"
     assert not world.tower.hosts
     assert completed(world) == {"i-a": Result.CONTINUE}
     assert len(world.queues.sent) == sent
@@ -554,7 +556,7 @@ def test_what_only_its_host_tells_of_a_node_outlives_the_retire_job(world: World
     world.part_from(message)
     [action] = (action for url, body, _ in world.queues.sent if (action := sent_back(world, url, body)))
     [report] = world.clean_up(action)
-    assert report.outcome == "struck off, and from Chef as old-i-a"
+    assert report.outcome == "removed from every inventory, and from Chef as old-i-a"
     assert not world.chef.held.keys() | world.chef.clients
     assert not world.tower.hosts
 
@@ -851,7 +853,7 @@ def test_of_several_jobs_the_first_decides_and_one_that_gave_way_does_not(
     for job, status in zip(jobs, (first, second), strict=True):
         world.tower.end_job(job.id, {"i-a": OK}, status)
     result = world.part_from(world.retiring("i-a"))
-    assert outcomes(result) == {"i-a": f"struck off: retired by job {jobs[decides].id}"}
+    assert outcomes(result) == {"i-a": f"removed from every inventory: retired by job {jobs[decides].id}"}
 
 
 # What fails for one does not touch the others
@@ -1013,7 +1015,7 @@ def test_the_wait_for_another_job_ends_with_the_time_that_is_left(world: World) 
     assert world.clock.now - began == 1500
     assert "no time was left for its retire job" in alerts(result)["i-a"]
     [report] = result.reports
-    assert report.action.troubled
+    assert report.action.failed_before
 
 
 def test_a_job_that_is_found_again_during_the_pause_is_waited_for(world: World) -> None:

@@ -76,10 +76,10 @@ def test_while_a_hook_of_its_transition_holds_the_instance_it_is_tried_again(wor
 
 
 def test_what_is_tried_again_is_the_same_action_with_all_that_is_known_of_it(world: World) -> None:
-    action = replace(going(world), retired=True, troubled=True, received_at=world.clock.now - 300)
+    action = replace(going(world), retired=True, failed_before=True, received_at=world.clock.now - 300)
     again = unanswered(world, action)
     assert again == action
-    kept = ("retired", "troubled", "received_at", "at")
+    kept = ("retired", "failed_before", "received_at", "at")
     assert [getattr(again, name) for name in kept] == [getattr(action, name) for name in kept]
 
 
@@ -101,7 +101,7 @@ def test_when_it_is_found_again_the_hook_is_completed_and_that_is_the_retirement
     world.fleet.stale.clear()
     report = later(world, 15, action)
     assert world.fleet.completed == {action: Result.CONTINUE}
-    assert (report.outcome, report.event) == ("struck off", Event.RETIRED)
+    assert (report.outcome, report.event) == ("removed from every inventory", Event.RETIRED)
 
 
 @pytest.mark.parametrize("waited", [0, 300, 4000])
@@ -200,7 +200,7 @@ def test_whose_node_alone_was_removed_was_not_for_nothing(world: World) -> None:
     world.leaves("i-a", "Terminating:Proceed")
     world.fleet.stale.add("i-a")
     [report] = world.clean_up(action)
-    assert (report.outcome, report.event) == ("struck off, and from Chef as i-a", None)
+    assert (report.outcome, report.event) == ("removed from every inventory, and from Chef as i-a", None)
 
 
 # Register, into the warm pool

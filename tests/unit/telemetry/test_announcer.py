@@ -54,9 +54,9 @@ def test_an_outcome_is_one_line_with_the_group_the_instance_and_the_action(world
 
 def test_what_a_person_should_look_at_is_an_alert_beside_the_outcome(world: World, audience: Audience) -> None:
     note = Note("its retire job 7 failed on it", alert=True)
-    audience.announcer.reports([Report(world.terminating("i-a"), "struck off", notes=(note,))])
+    audience.announcer.reports([Report(world.terminating("i-a"), "removed from every inventory", notes=(note,))])
     outcome, alert = audience.lines()
-    assert (outcome["message"], outcome["level"]) == ("struck off", "INFO")
+    assert (outcome["message"], outcome["level"]) == ("removed from every inventory", "INFO")
     assert (alert["message"], alert["level"], alert["alert"]) == ("its retire job 7 failed on it", "ERROR", True)
     assert (alert["group"], alert["instance_id"], alert["action"]) == ("web", "i-a", "terminating")
     assert audience.counted() == {"Alerts": 1}
@@ -187,7 +187,7 @@ def test_each_outcome_is_timed_from_the_event_on(world: World, audience: Audienc
         [
             Report(launch, "registered", event=Event.REGISTERED),
             Report(launch, "ready", event=Event.READY, provisioned_at=NOW - 10),
-            Report(leave, "struck off", event=Event.RETIRED),
+            Report(leave, "removed from every inventory", event=Event.RETIRED),
         ]
     )
     metrics = audience.metrics()
@@ -215,7 +215,7 @@ def test_a_clock_behind_auto_scalings_measures_nothing_below_zero(world: World, 
 
 def test_who_is_struck_off_at_its_launch_is_no_measure_of_terminations(world: World, audience: Audience) -> None:
     action = since(world.launching("i-a"), 5)
-    audience.announcer.reports([Report(action, "struck off: already gone", event=Event.RETIRED)])
+    audience.announcer.reports([Report(action, "removed from every inventory: already gone", event=Event.RETIRED)])
     assert {each.name for each in audience.metrics()} == {"Retired"}
 
 

@@ -1,4 +1,4 @@
-"""Auto Scaling groups, their hooks, and what they ask for by their tags."""
+"""Auto Scaling groups, their hooks, and the settings in their tags."""
 
 from __future__ import annotations
 
@@ -82,11 +82,11 @@ class Check(NamedTuple):
 
 
 class GroupSettings(NamedTuple):
-    """What a group asks for by its tags.
+    """A group's settings, from its tags.
 
-    timeout in seconds; watch likewise, 0 for none. user_data: its instances ask for more by theirs. nodes: None if its
-    instances are not in Chef. released_at: when an operator released the group from the provisioning circuit breaker,
-    in epoch seconds, 0 if never.
+    timeout in seconds; watch likewise, 0 for none. user_data: its instances may request more by their user data. nodes:
+    None if its instances are not in Chef. released_at: when an operator released the group from the provisioning
+    circuit breaker, in epoch seconds, 0 if never.
     """
 
     group: str

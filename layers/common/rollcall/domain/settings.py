@@ -1,4 +1,4 @@
-"""What an installation and a group are told: the environment -> Settings, a group's tags -> GroupSettings."""
+"""The configuration: the environment of an installation -> Settings, the tags of a group -> GroupSettings."""
 
 from __future__ import annotations
 
@@ -53,17 +53,18 @@ class Settings(NamedTuple):
 
 
 class OwnQueue(NamedTuple):
-    """The URLs of the queue that a function is fed from, and of the one for what nobody can work on."""
+    """The URLs of the queue that a function is fed from, and of the dead-letter queue behind it."""
 
     url: str
     dead_letter_url: str
 
 
 class StackNames(NamedTuple):
-    """The parts of the stack that doctor looks at, by what they are called in the template.
+    """The parts of the stack that doctor examines, by their names in the template.
 
     rules: their names; queues: their URLs; sources: ids of the event source mappings, by function; schedules: their
-    names, by function; topics: the ARNs of the stack's own. told_table: where doctor keeps what people were told.
+    names, by function; topics: the ARNs of the stack's own. known_findings_table: where doctor keeps which findings it
+    has announced.
     notification_topic: the ARN of the topic that the queues are subscribed to, alarm_topic: of the user's own that
     alarms go to; each empty if there is none. notifying_topics: ARNs, or patterns of them, of further topics that may
     send to the queues.
@@ -73,15 +74,15 @@ class StackNames(NamedTuple):
     queues: Mapping[str, str]
     sources: Mapping[str, str]
     schedules: Mapping[str, str]
-    told_table: str
+    known_findings_table: str
     notification_topic: str = ""
     notifying_topics: tuple[str, ...] = ()
     alarm_topic: str = ""
     topics: Mapping[str, str] = EMPTY
 
     @property
-    def told(self) -> bool:
-        """Whether there is anybody who is told of trouble."""
+    def has_alarm_recipient(self) -> bool:
+        """Whether alarms and alerts reach anyone: a topic of the user's own, or a channel of the alert function."""
         return bool(self.alarm_topic) or "AlertFunction" in self.sources
 
 
@@ -137,7 +138,7 @@ def read_stack_names(environment: Mapping[str, str]) -> StackNames:
                 "CleanupFunction": environment["CLEANUP_SOURCE"],
             },
             schedules={"ReconcileFunction": environment["RECONCILE_SCHEDULE"]},
-            told_table=environment["TOLD_TABLE"],
+            known_findings_table=environment["TOLD_TABLE"],
             notification_topic=environment.get("NOTIFICATION_TOPIC", ""),
             notifying_topics=read_topics(environment.get("NOTIFYING_TOPICS", "")),
             alarm_topic=environment.get("ALARM_TOPIC", ""),

@@ -1,4 +1,4 @@
-"""Whether an installation can follow what a group's tags ask for."""
+"""Whether an installation can follow a group's settings."""
 
 from __future__ import annotations
 

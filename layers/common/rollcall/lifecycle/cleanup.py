@@ -1,9 +1,9 @@
 """Terminating instances -> their hosts out of every inventory, their nodes out of Chef -> their hooks completed.
 
-Cleanup._clean_up() is the way of a batch: each stage says who leaves it there. Auto Scaling is asked first what becomes
-of each instance: one that goes for good is removed, one that goes to a warm pool or gets a new root volume has its
-hosts disabled, and one that stays is left alone, whatever the message says. That the group is gone, or lost its tags,
-keeps no host. Chef comes after Tower, so that nothing that is wrong there keeps a host.
+Cleanup._clean_up() lists the stages of a batch in order, each with the actions that leave the batch there. What becomes
+of an instance is read from Auto Scaling first: one that goes for good is removed, one that goes to a warm pool or gets
+a new root volume has its hosts disabled, and one that stays is left alone, whatever the message says. That the group is
+gone, or lost its tags, keeps no host. Chef comes after Tower, so that no error of Chef's keeps a host.
 """
 
 from __future__ import annotations
@@ -83,10 +83,10 @@ class Cleanup:
         return (
             # Who leaves here:
             all_together(actions, itself, partial(_with_fates, fleet))  # whom AWS refuses
-            .then(partial(self._without_staying, fleet))  # that stay, or of which AWS does not agree with itself
+            .then(partial(self._without_staying, fleet))  # that stay; of which AWS is not consistent yet
             .then(partial(self._within_limit, fleet))  # unknown to AWS, and too many such
             .then(partial(self._without_retiring, fleet))  # that are to be retired by a job first
-            .then(_as_aws_says)  # none
+            .then(_as_aws_shows)  # none
             .together(action_of, removal.with_node_names)  # none
             .together(action_of, removal.remove)  # none, unless Tower fails
             .then(completion.complete)  # all others
@@ -95,8 +95,8 @@ class Cleanup:
     def _without_staying(self, fleet: Fleet, leaving: Sequence[Leaving]) -> Stage[Leaving]:
         """Those that stay leave with nothing done.
 
-        Of one that seems to, a hook that waits shows that AWS does not agree with itself. Where no hook waits, and no
-        group has it, EC2 may only be late to say that it is terminated.
+        Of one that seems to, a hook that waits shows that AWS is not consistent yet. Where no hook waits, and no
+        group has it, EC2 may only be late to show that it is terminated.
         """
         staying = [each for each in leaving if each.known.fate == Fate.STAYING]
         answers = hook_answers([each for each in staying if each.action.held_by_hook], action_of, fleet.heartbeat)
@@ -147,23 +147,23 @@ class Cleanup:
 
 
 def _with_fates(fleet: Fleet, actions: Sequence[LifecycleAction]) -> Stage[Leaving]:
-    """The actions with what AWS says of their instances. Raises Throttled, AwsDenied, InstancesRefused."""
+    """The actions with what AWS shows of their instances. Raises Throttled, AwsDenied, InstancesRefused."""
     known = fates(fleet, {action.instance_id for action in actions})
     return Stage([Leaving(action, known[action.instance_id]) for action in actions])
 
 
-def _as_aws_says(leaving: Sequence[Leaving]) -> Stage[Leaving]:
-    """All of them: whether an instance goes to a warm pool is what AWS says, not what its message said."""
+def _as_aws_shows(leaving: Sequence[Leaving]) -> Stage[Leaving]:
+    """All of them: whether an instance goes to a warm pool is what AWS shows, not what its message said."""
     return Stage([each._replace(action=replace(each.action, to_warm_pool=each.known.pooled)) for each in leaving])
 
 
 def _staying(leaving: Leaving, hook_waits: bool, now: float) -> Report:
-    """Of an instance that stays, as AWS says. now: this machine's clock, in epoch seconds."""
+    """Of an instance that stays, as AWS shows. now: this machine's clock, in epoch seconds."""
     action, known = leaving.action, leaving.known
     if hook_waits:
         error = f"{action.instance_id}: its hook {action.hook!r} waits, and yet {known.words}"
         return Report(action, error=InstanceNotVisible(error))
     if not action.held_by_hook and not known.listed and now - action.received_at < SETTLING_TIME:
-        error = f"{action.instance_id}: its group says that it is terminated, and yet {known.words}"
+        error = f"{action.instance_id}: its group published that it is terminated, and yet {known.words}"
         return Report(action, error=InstanceNotVisible(error))
     return Report(action, f"{NO_LONGER_WAITING}: {known.words}")

@@ -269,9 +269,9 @@ class _Look:
     def _left_meanwhile(self, waiting: Waiting, removal: RemovalResult) -> Report:
         report = gone(
             waiting.action,
-            "struck off: left meanwhile",
+            "removed from every inventory: left meanwhile",
             removal,
-            told=waiting.action.instance_id in removal.removed,
+            published=waiting.action.instance_id in removal.removed,
             troubled=waiting.action in self._alerted,
         )
         limit = self._passed_limit(waiting)
@@ -847,7 +847,7 @@ class _Look:
         sent = {each.action for members in self._later.values() for each in members}
         self.round.reports = [report for report in self.round.reports if report.action not in sent]
         for failed in self.round.failed_apart(self.message.waiting, lambda each: each.action):
-            troubled = [replace(each, action=replace(each.action, troubled=True)) for each in failed]
+            troubled = [replace(each, action=replace(each.action, failed_before=True)) for each in failed]
             self._send(troubled, min(timing.FIRST_RETRY, self._longest))
         self.round.reports += [
             Report(action, "", job=job_id, notes=(note,))

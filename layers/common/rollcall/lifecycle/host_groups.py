@@ -1,4 +1,4 @@
-"""The hosts of new instances in the inventory groups that their Auto Scaling groups, or they themselves, ask for."""
+"""The hosts of new instances in the inventory groups that their Auto Scaling groups, or they themselves, name."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ class _MissingMember(NamedTuple):
 def put_into_groups(tower: Tower, registered: Sequence[Registered]) -> Stage[Registered]:
     """Those whose hosts are in all of their groups now; groups that do not exist are made.
 
-    What is wrong with the groups of one set fails all that ask for it, a membership that Tower refuses its host alone.
+    What is wrong with the groups of one set fails all instances that name them; a membership that Tower refuses fails
+    its host alone.
     """
     by_groups = grouped(registered, lambda each: (each.new_instance.inventory, each.new_instance.groups))
     missing = joined(

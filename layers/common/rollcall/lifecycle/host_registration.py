@@ -1,7 +1,7 @@
 """The hosts of new instances: made, or brought up to date, and marked with the stint that begins.
 
-Before any job is launched each host says in its marker when the present stint of its instance began: jobs of before do
-not count.
+Before any job is launched, the marker of each host has the moment when the present stint of its instance began: jobs
+from before do not count.
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ class HostRegistration:
         return Stage([Registered(each, host_id, None, stint, begun=True) for each in new_instances])
 
     def _present(self, host: Host, new_instance: NewInstance) -> NewInstance | Report:
-        """An action that is not of a former stint; one of which AWS does not say yet raises ActionNotVisible."""
+        """An action that is not of a former stint. Raises ActionNotVisible while AWS does not show whether it is."""
         action = new_instance.action
         doubtful = begins_anew(host, action) and may_be_former(host, action)
         if not doubtful or self._fleet.heartbeat(action):
@@ -234,12 +234,12 @@ def _without[E: HostRenamed | TowerDenied](
 def _new_host(new_instance: NewInstance, inventory: Inventory, stint: Stint) -> NewHost:
     action = new_instance.action
     ours = host_variables(new_instance.settings, new_instance.instance, action.account, action.region, inventory.id)
-    variables = with_state({**new_instance.asked.variables, **ours}, stint=stint.written())
+    variables = with_state({**new_instance.parameters.variables, **ours}, stint=stint.written())
     return NewHost(new_instance.instance.instance_id, variables, _made_for(action))
 
 
 def _made_for(action: LifecycleAction) -> str:
-    """What the description of a host says of the message that began its instance's present stint."""
+    """The description of a host, by the message that began its instance's present stint."""
     return f"Made by Rollcall for message {action.message_id}"
 
 

@@ -57,7 +57,7 @@ class Provisioning:
         self._max_hosts_per_job = settings.max_hosts_per_job
 
     def hand_over(self, registered: Sequence[Registered]) -> Stage[Never]:
-        """Find or launch the job of each, where its group asks for one, and hand all of them to the gate.
+        """Find or launch the job of each, where its group has a template, and hand all of them to the gate.
 
         What is wrong with a template, or in an inventory, fails those that share both. Nobody goes on: register is
         done with them.
@@ -69,7 +69,7 @@ class Provisioning:
         )
 
     def _pass_on(self, registered: Sequence[Registered]) -> Stage[Never]:
-        """Of a group that asks for no job."""
+        """Of groups without a job template."""
         unattended = each_apart(
             registered,
             action_of,

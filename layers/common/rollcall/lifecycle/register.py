@@ -1,7 +1,7 @@
 """Launched instances -> hosts in Tower and one provisioning job per template and inventory.
 
-Register._register() is the way of a batch: each stage says who leaves it there. An error takes the actions it concerns
-out of the batch and lets the others pass on.
+Register._register() lists the stages of a batch in order, each with the actions that leave the batch there. An error
+takes the actions it concerns out of the batch; the others go on.
 """
 
 from __future__ import annotations

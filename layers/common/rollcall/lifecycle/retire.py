@@ -459,7 +459,7 @@ class _Look:
             return
         if loss and loss.times == 1:
             self.round.reports.append(Report(action, "", notes=(Note(loss.words, alert=True),)))
-        self._put_off(replace(action, troubled=True), None, min(seen.pause, seen.left), loss=loss)
+        self._put_off(replace(action, failed_before=True), None, min(seen.pause, seen.left), loss=loss)
 
     def _delay(self, job: Job) -> float:
         """Seconds until a job that showed nothing yet is worth another look."""
@@ -536,7 +536,7 @@ class _Look:
         for action, was_open in completed.items():
             if action in put_off:
                 continue
-            what = "its host is disabled" if action.instance_id in resting else "struck off"
+            what = "its host is disabled" if action.instance_id in resting else "removed from every inventory"
             done = f"{what}: {reasons[action]}" if was_open else NO_LONGER_WAITING
             report = self._report(action, done, seen, going[action].alert and was_open, reasons)
             kept = tuple(notes_on_kept(removal, action.instance_id))
@@ -620,7 +620,7 @@ class _Look:
                 relaunch_at=onward.relaunch_at,
             )
         for failed in self.round.failed_apart(self.message.retiring, lambda each: each):
-            troubled = [replace(action, troubled=True) for action in failed]
+            troubled = [replace(action, failed_before=True) for action in failed]
             self._send(troubled, min(timing.FIRST_RETRY, self._longest))
 
     def _send(self, actions: Sequence[LifecycleAction], delay: float, **changes: Any) -> None:

@@ -116,7 +116,7 @@ class TerminationCompletion:
     def _unanswered(self, removed: Removed) -> Report:
         """Of an action that AWS does not find, though Auto Scaling holds its instance: no success, and tried again.
 
-        At first a message that says since when takes the place of its own. Raises ActionNotVisible for two minutes.
+        At first a message that has since when takes the place of its own. Raises ActionNotVisible for two minutes.
         """
         action = removed.action
         if action.unanswered_since is None:
@@ -137,10 +137,12 @@ def _report(answer: HookAnswer[Removed]) -> Report:
     if error := removed.node_error:
         words = f"the termination goes on, and its node and client may be left in Chef: {error}"
         notes = (Note(words, alert=True),) if was_open else ()
-        return gone(action, "struck off, but not from Chef", removal, told=published, notes=notes)
+        return gone(
+            action, "removed from every inventory, but not from Chef", removal, published=published, notes=notes
+        )
     notes = (_retained(action, known),) if known.fate == Fate.RETAINED and removed.had_host else ()
     troubled = False if action.retired else None
-    return gone(action, _outcome(removed, published), removal, told=published, notes=notes, troubled=troubled)
+    return gone(action, _outcome(removed, published), removal, published=published, notes=notes, troubled=troubled)
 
 
 def _outcome(removed: Removed, published: bool) -> str:
@@ -148,13 +150,15 @@ def _outcome(removed: Removed, published: bool) -> str:
         return NO_LONGER_WAITING
     if removed.known.fate == Fate.RESTING:
         return f"its host is disabled: {removed.known.words}"
-    return f"struck off, and from Chef as {removed.node}" if removed.node else "struck off"
+    if removed.node:
+        return f"removed from every inventory, and from Chef as {removed.node}"
+    return "removed from every inventory"
 
 
 def _retained(action: LifecycleAction, known: Known) -> Note:
     terminate = ("aws", "autoscaling", "terminate-instance-in-auto-scaling-group", "--instance-id", action.instance_id)
     words = (
-        f"{known.words}: its group's lifecycle policy keeps it running, and it is billed until it is terminated: look "
-        f"at it, and then: {command(*terminate, '--no-should-decrement-desired-capacity')}"
+        f"{known.words}: its group's lifecycle policy keeps it running, and it is billed until it is terminated: "
+        f"examine it, and then: {command(*terminate, '--no-should-decrement-desired-capacity')}"
     )
     return Note(words, alert=True)

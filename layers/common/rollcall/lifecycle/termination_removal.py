@@ -1,7 +1,7 @@
 """The hosts of terminating instances, out of every inventory or disabled; and their nodes, out of Chef.
 
-What only the host could say of its node is read before the host goes. Should Tower or Chef fail then, it is kept in a
-message of cleanup's own, until Chef is done with it.
+What only a host's variables say of its node is read before the host goes. Should Tower or Chef fail then, it is kept in
+a message of cleanup's own, until its node is removed.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
 
 class Leaving(NamedTuple):
-    """A terminating instance: its action, and what AWS says of it.
+    """A terminating instance: its action, and what AWS shows of it.
 
-    informed: its host said of its node in Chef what the message did not, and the action has it now.
+    informed: the action has from its host's variables what its message did not say of its node in Chef.
     """
 
     action: LifecycleAction
@@ -107,17 +107,17 @@ class TerminationRemoval:
         self._chef = chef
 
     def with_node_names(self, leaving: Sequence[Leaving]) -> Stage[Leaving]:
-        """All of them, with what the hosts say of the nodes: soon they cannot be asked any more. Raises as Tower."""
+        """All of them, with what their hosts' variables say of their nodes. Raises what Tower.hosts_of raises."""
         if not self._chef:
             return Stage(leaving)
         from rollcall.chef.removal import with_told  # only those pay for it in a cold start who use it
 
         actions = [each.action for each in leaving]
-        told = with_told(actions, self._tower.hosts_of({action.instance_id for action in actions}))
+        informed = with_told(actions, self._tower.hosts_of({action.instance_id for action in actions}))
         return Stage(
             [
                 each._replace(action=action, informed=_says_more(action, each.action))
-                for each, action in zip(leaving, told, strict=True)
+                for each, action in zip(leaving, informed, strict=True)
             ]
         )
 
@@ -139,7 +139,7 @@ class TerminationRemoval:
         return Stage([Removed(*each, batch) for each in leaving])
 
     def _failed(self, leaving: Sequence[Leaving], error: RollcallError) -> Stage[Removed]:
-        """All of them fail; but what a host said of its node is kept, should that host be gone by now."""
+        """All of them fail; but what the host of one said of its node is kept, should that host be gone by now."""
         kept: Stage[Never] = each_apart(
             [each.action for each in leaving if each.informed],
             itself,
@@ -156,6 +156,6 @@ class TerminationRemoval:
 
 
 def _says_more(informed: LifecycleAction, before: LifecycleAction) -> bool:
-    """Whether a host said of its node what the message did not."""
+    """Whether the action has from its host's variables what its message did not say of its node."""
     more = (informed.node_pattern, informed.private_dns) != (before.node_pattern, before.private_dns)
     return more and not informed.to_warm_pool
