@@ -19,7 +19,7 @@ from rollcall.domain.message_format import written
 from rollcall.domain.messages import RetireMessage
 from rollcall.domain.reports import NO_LONGER_WAITING, Report
 from rollcall.domain.settings import asks_to_retire
-from rollcall.domain.stages import Stage, action_of, all_together, grouped, itself, joined
+from rollcall.domain.stages import Stage, action_of, all_together, grouped, itself, joined, parted
 
 from .batch_admission import by_fleet
 from .destinations import Fate, fates
@@ -81,15 +81,20 @@ class Cleanup:
         removal = TerminationRemoval(self._settings, self._tower, self._fleets, fleet, self._queues, self._chef)
         completion = TerminationCompletion(self._settings, self._tower, fleet, self._queues, self._clock)
         return (
-            # Who leaves here:
-            all_together(actions, itself, partial(_with_fates, fleet))  # whom AWS refuses
-            .then(partial(self._without_staying, fleet))  # that stay; of which AWS is not consistent yet
-            .then(partial(self._within_limit, fleet))  # unknown to AWS, and too many such
-            .then(partial(self._without_retiring, fleet))  # that are to be retired by a job first
-            .then(_as_aws_shows)  # none
-            .together(action_of, removal.with_node_names)  # none
-            .together(action_of, removal.remove)  # none, unless Tower fails
-            .then(completion.complete)  # all others
+            # Errors: what AWS refuses.
+            all_together(actions, itself, partial(_with_fates, fleet))
+            # Done: an instance that stays. Errors: one that seems to, while its hook waits or EC2 may be late.
+            .then(partial(self._without_staying, fleet))
+            # Done: left to reconcile, if too many are unknown to AWS.
+            .then(partial(self._within_limit, fleet))
+            # Done: handed to the gate, for its group retires its instances by a job.
+            .then(partial(self._without_retiring, fleet))
+            .then(_as_aws_shows)
+            # Errors: Tower does not answer; what it keeps of one instance goes on as a result.
+            .together(action_of, removal.with_node_names)
+            .together(action_of, removal.remove)
+            # Done: all that Tower and Chef let go, with their hooks. Errors: what one of them keeps.
+            .then(completion.complete)
         )
 
     def _without_staying(self, fleet: Fleet, leaving: Sequence[Leaving]) -> Stage[Leaving]:
@@ -118,8 +123,7 @@ class Cleanup:
             return Stage(leaving)
         held = [each for each in leaving if each.action.held_by_hook and not each.action.retired]
         handed_over = all_together(held, action_of, partial(self._hand_over_retiring, fleet))
-        left = {report.action for report in handed_over.left}
-        return Stage([each for each in leaving if each.action not in left], handed_over.left)
+        return parted(leaving, action_of, handed_over.left)
 
     def _hand_over_retiring(self, fleet: Fleet, held: Sequence[Leaving]) -> Stage[Leaving]:
         groups = fleet.groups({each.action.group for each in held})

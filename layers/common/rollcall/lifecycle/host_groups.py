@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from rollcall.domain.stages import Stage, action_of, all_together, each_apart, grouped, joined
+from rollcall.domain.stages import Stage, action_of, all_together, each_apart, grouped, joined, parted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,8 +47,8 @@ def put_into_groups(tower: Tower, registered: Sequence[Registered]) -> Stage[Reg
         lambda each: tower.add_to_group(each.group_id, each.registered.host_id),
         at_once=ASSOCIATES_AT_ONCE,
     )
-    failed = {report.action: report for report in (*missing.left, *added.left)}
-    return Stage([each for each in registered if each.action not in failed], list(failed.values()))
+    failed = {report.action: report for report in (*missing.left, *added.left)}  # of several groups it may be in vain
+    return parted(registered, action_of, list(failed.values()))
 
 
 def _missing_members(

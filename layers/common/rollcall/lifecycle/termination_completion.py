@@ -10,7 +10,7 @@ from rollcall.domain.actions import Result
 from rollcall.domain.empty import EMPTY
 from rollcall.domain.reports import NO_LONGER_WAITING, Event, Note, Report, gone, notes_on_kept
 from rollcall.domain.shell_commands import command
-from rollcall.domain.stages import Stage, action_of, all_together, each_apart
+from rollcall.domain.stages import Stage, action_of, all_together, each_apart, parted
 from rollcall.hosts.removal import unread_inventories
 
 from .destinations import Fate
@@ -46,12 +46,16 @@ class TerminationCompletion:
     def complete(self, removed: Sequence[Removed]) -> Stage[Never]:
         """Complete the hooks of those whose hosts and nodes are gone. Nobody goes on: cleanup is done with them."""
         return (
-            # Who leaves here:
-            each_apart(removed, action_of, self._released)  # whose host Tower keeps; whose node Chef keeps, for a while
-            .then(self._without_unread)  # whose host may be in an inventory that cannot be read
-            .then(self._answered)  # whose hook AWS does not complete
-            .then(self._without_unanswered)  # held by Auto Scaling, though AWS does not find the action
-            .apart(lambda each: each.item.action, _report)  # all others
+            # Errors: Tower keeps the host; Chef keeps the node, unless its hook has waited for long enough.
+            each_apart(removed, action_of, self._released)
+            # Errors: a host may be left in an inventory that cannot be read.
+            .then(self._without_unread)
+            # Errors: AWS does not complete the hook.
+            .then(self._answered)
+            # Errors, and later done: Auto Scaling holds the instance, and AWS does not find its action.
+            .then(self._without_unanswered)
+            # Done: all others.
+            .apart(lambda each: each.item.action, _report)
         )
 
     def _released(self, removed: Removed) -> Removed | Report:
@@ -81,9 +85,7 @@ class TerminationCompletion:
     def _without_unread(self, removed: Sequence[Removed]) -> Stage[Removed]:
         """Where a hook waits, and no host was seen, one may be left in an inventory that cannot be read."""
         doubtful = [each for each in removed if each.action.held_by_hook and not each.saw_host]
-        left = all_together(doubtful, action_of, self._read).left
-        reported = {report.action for report in left}
-        return Stage([each for each in removed if each.action not in reported], left)
+        return parted(removed, action_of, all_together(doubtful, action_of, self._read).left)
 
     def _read(self, doubtful: Sequence[Removed]) -> Stage[Removed]:
         """Those whose group's inventory can be read, and those that no hook waits for any more."""
@@ -106,8 +108,7 @@ class TerminationCompletion:
     def _without_unanswered(self, answers: Sequence[HookAnswer[Removed]]) -> Stage[HookAnswer[Removed]]:
         unfound = [each.item for each in answers if each.item.action.held_by_hook and not each.is_open]
         left = all_together(unfound, action_of, self._not_held).left
-        reported = {report.action for report in left}
-        return Stage([each for each in answers if each.item.action not in reported], left)
+        return parted(answers, lambda each: each.item.action, left)
 
     def _not_held(self, unfound: Sequence[Removed]) -> Stage[Removed]:
         held = self._fleet.held([each.action for each in unfound])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rollcall.domain.reports import Report
-from rollcall.domain.stages import Stage, itself
+from rollcall.domain.stages import Stage, itself, parted
 from rollcall.hosts.removal_limit import LIMIT_MIN, over_limit
 
 from .hook_answers import hook_answers
@@ -40,7 +40,6 @@ def within_removal_limit[T](
     hooked = [each for each in items if action_of(each).instance_id in doubtful and action_of(each).held_by_hook]
     answers = hook_answers(hooked, action_of, fleet.heartbeat)
     proven = {action_of(each.item).instance_id for each in answers.going_on if each.is_open}
-    failed = {report.action for report in answers.left}
 
     def limited(own: Sequence[T]) -> Stage[T]:
         account = action_of(own[0]).account
@@ -50,8 +49,7 @@ def within_removal_limit[T](
             [Report(action_of(each), LEFT_TO_RECONCILE) for each in own if action_of(each).instance_id in stopped],
         )
 
-    answered = [each for each in items if action_of(each) not in failed]
-    return Stage(answered, answers.left).together(action_of, limited)
+    return parted(items, action_of, answers.left).together(action_of, limited)
 
 
 def without_too_many_unknown(
