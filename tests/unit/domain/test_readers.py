@@ -42,7 +42,7 @@ from rollcall.domain.message_format import (
     written,
 )
 from rollcall.domain.messages import GateMessage, RetireMessage
-from rollcall.domain.settings import asks_to_retire, read_group_settings
+from rollcall.domain.settings import names_retire_template, read_group_settings
 from rollcall.hosts.ownership import is_copy, marker_of
 from rollcall.hosts.stint import rested_since, stint_of
 from rollcall.hosts.user_data import MAX_VARIABLES, UnusableUserData, read_user_data
@@ -389,7 +389,7 @@ TAG_VALUES = st.text(max_size=256) | st.sampled_from(
 @given(st.dictionaries(st.sampled_from([*TAGS]), TAG_VALUES, max_size=4))
 def test_tags_are_settings_or_bad_settings(tags: dict[str, str]) -> None:
     group = Group("web", TAGS | tags, {})
-    asks_to_retire(group)
+    names_retire_template(group)
     try:
         read = read_group_settings(group)
     except BadSettings as error:

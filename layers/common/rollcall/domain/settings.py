@@ -226,7 +226,7 @@ def read_node_pattern(group: Group) -> NodePattern | None:
         raise _unreadable(group, CHEF_TAG, group.tags[CHEF_TAG], PATTERN_FORMS) from error
 
 
-def asks_to_retire(group: Group) -> bool:
+def names_retire_template(group: Group) -> bool:
     """Whether a group opted in and names a retire job template, whatever its other tags say."""
     return OPT_IN_TAG in group.tags and bool(group.tags.get(RETIRE_TAG, "").split())
 

@@ -18,7 +18,7 @@ from rollcall.domain.errors import InstanceNotVisible
 from rollcall.domain.message_format import written
 from rollcall.domain.messages import RetireMessage
 from rollcall.domain.reports import NO_LONGER_WAITING, Report
-from rollcall.domain.settings import asks_to_retire
+from rollcall.domain.settings import names_retire_template
 from rollcall.domain.stages import Stage, action_of, all_together, grouped, itself, joined, parted
 
 from .batch_admission import by_fleet
@@ -127,7 +127,7 @@ class Cleanup:
 
     def _hand_over_retiring(self, fleet: Fleet, held: Sequence[Leaving]) -> Stage[Leaving]:
         groups = fleet.groups({each.action.group for each in held})
-        retiring = {name for name, group in groups.items() if asks_to_retire(group)}
+        retiring = {name for name, group in groups.items() if names_retire_template(group)}
         by_group = grouped([each.action for each in held if each.action.group in retiring], lambda each: each.group)
         return Stage(
             [each for each in held if each.action.group not in retiring],
