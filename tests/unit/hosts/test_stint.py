@@ -31,7 +31,8 @@ from rollcall.hosts.stint import (
     stint_of,
 )
 from rollcall.hosts.variables import is_resting, marker_in, with_state
-from rollcall.lifecycle.register import JOB_LIFE, LANDING_TIME
+from rollcall.lifecycle.host_registration import LANDING_TIME
+from rollcall.lifecycle.provisioning import JOB_LIFE
 from rollcall.tower.bulk_hosts import MadeHosts
 from unit.fakes import ACCOUNT, REGION
 from unit.world import HOOK, World, alerted, alerts, token_of, warning

@@ -16,8 +16,8 @@ from rollcall.domain.lifecycle_states import STANDINGS, Standing, is_held, stand
 from rollcall.domain.message_format import read_action, read_records
 from rollcall.domain.reports import NO_LONGER_WAITING, Event
 from rollcall.hosts.variables import is_resting
-from rollcall.lifecycle.cleanup import SENT_AGAIN
 from rollcall.lifecycle.destinations import Fate, fate_of, fates
+from rollcall.lifecycle.terminate_messages import SENT_AGAIN
 from unit.world import World
 
 if TYPE_CHECKING:

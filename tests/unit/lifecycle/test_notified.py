@@ -14,7 +14,7 @@ from rollcall.domain.groups import Group
 from rollcall.domain.jobs import Outcome
 from rollcall.domain.messages import GateMessage
 from rollcall.domain.reports import NO_LONGER_WAITING
-from rollcall.lifecycle.register import LANDING_TIME
+from rollcall.lifecycle.host_registration import LANDING_TIME
 from unit.world import World, alerts, ids
 
 if TYPE_CHECKING:

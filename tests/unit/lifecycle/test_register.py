@@ -28,7 +28,7 @@ from rollcall.domain.reports import Event
 from rollcall.domain.timing import FIRST_POLL
 from rollcall.hosts.jobs import CLOCK_STEP
 from rollcall.hosts.resting import rest
-from rollcall.lifecycle.register import LANDING_TIME
+from rollcall.lifecycle.host_registration import LANDING_TIME
 from unit.fakes import ACCOUNT, REGION
 from unit.world import HOOK, World, ids, token_of, warning
 

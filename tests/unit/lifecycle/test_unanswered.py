@@ -13,8 +13,9 @@ from rollcall.domain.jobs import Outcome
 from rollcall.domain.lifecycle_states import STANDINGS
 from rollcall.domain.message_format import Record, read_action
 from rollcall.domain.reports import NO_LONGER_WAITING, Event
-from rollcall.lifecycle.cleanup import SENT_AGAIN
-from rollcall.lifecycle.hook_answers import RETRY_IN, UNANSWERED_LIFE, each_apart, require_visible
+from rollcall.domain.stages import itself
+from rollcall.lifecycle.hook_answers import RETRY_IN, UNANSWERED_LIFE, hook_answers, require_visible
+from rollcall.lifecycle.terminate_messages import SENT_AGAIN
 from unit.fakes import REGION, FakeChef
 from unit.world import TERMINATE_HOOK, World
 
@@ -344,7 +345,6 @@ def test_a_call_that_fails_is_reported_and_left_out_and_the_others_answer(world:
     actions = [world.launching(each) for each in ("i-a", "i-b", "i-c")]
     world.fleet.denied.add("i-b")
     world.fleet.stale.add("i-c")
-    reports: list[Report] = []
-    answers = each_apart(actions, lambda each: each, world.fleet.heartbeat, reports)
-    assert answers == {actions[0]: True, actions[2]: False}
-    assert [(report.action, type(report.error)) for report in reports] == [(actions[1], AwsDenied)]
+    stage = hook_answers(actions, itself, world.fleet.heartbeat)
+    assert stage.going_on == [(actions[0], True), (actions[2], False)]
+    assert [(report.action, type(report.error)) for report in stage.left] == [(actions[1], AwsDenied)]

@@ -40,7 +40,8 @@ from rollcall.domain.messages import ExaminationRequest, RunOptions, RunRequest
 from rollcall.domain.reports import Note, Report
 from rollcall.domain.settings import read_own_queue, read_removal_share, read_settings, read_stack_names
 from rollcall.hosts.jobs import CLOCK_STEP
-from rollcall.lifecycle.register import ASSOCIATES_AT_ONCE, LANDING_TIME
+from rollcall.lifecycle.host_groups import ASSOCIATES_AT_ONCE
+from rollcall.lifecycle.host_registration import LANDING_TIME
 from rollcall.reconcile.result import RunOutcome
 from rollcall.runtime.batch import PERMANENT_FAILURE_LIFE
 from rollcall.telemetry.announcer import Announcer

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .errors import BadEvent, InstancesRefused, RollcallError
+from .errors import InstancesRefused, RollcallError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
-    from .actions import LifecycleAction, Transition
+    from .actions import LifecycleAction
     from .inventories import RemovalResult
 
 
@@ -75,6 +75,14 @@ def gone(action: LifecycleAction, outcome: str, removal: RemovalResult, *, told:
     return Report(action, outcome, event=Event.RETIRED if told else None, notes=notes, **own)
 
 
+def removed_at_launch(action: LifecycleAction, why: str, removal: RemovalResult) -> Report:
+    """The report of an instance that went before it was registered. why: when, in words.
+
+    An event is published only if it had a host, for it never was ours otherwise.
+    """
+    return gone(action, f"struck off: {why}", removal, told=action.instance_id in removal.removed)
+
+
 def notes_on_kept(removal: RemovalResult, instance_id: str) -> Iterator[Note]:
     """A note for each inventory that keeps a host of an instance, and that the token may only read."""
     for name in sorted(removal.left_in.get(instance_id, ())):
@@ -85,25 +93,6 @@ def notes_on_kept(removal: RemovalResult, instance_id: str) -> Iterator[Note]:
             alert=True,
             cause=f"{READ_ONLY_INVENTORY}: {name}",
         )
-
-
-def going(actions: Iterable[LifecycleAction], wanted: Transition, reports: list[Report]) -> list[LifecycleAction]:
-    """The distinct actions that go the wanted way.
-
-    One of the other way came to the wrong queue: a BadEvent where a hook waits. A group's notifications of both ways
-    come where a topic is subscribed without a filter; the other queue gets them too.
-    """
-    distinct = list(dict.fromkeys(actions))
-    for action in distinct:
-        with failing([action], reports):
-            if action.transition != wanted and not action.held_by_hook:
-                reports.append(Report(action, f"passed over: this queue is for {wanted}"))
-            elif action.transition != wanted:
-                raise BadEvent(
-                    f"{action.transition} came to the queue for {wanted}: correct the notification target of hook "
-                    f"{action.hook!r} of group {action.group!r}"
-                )
-    return [action for action in distinct if action.transition == wanted]
 
 
 @contextmanager
@@ -120,18 +109,3 @@ def failing(actions: Iterable[LifecycleAction], reports: list[Report]) -> Iterat
         reports.extend(
             Report(action, error=own.get(action.instance_id, error)) for action in actions if action not in done
         )
-
-
-def without_refused(
-    actions: Sequence[LifecycleAction], reports: list[Report], work: Callable[[Sequence[LifecycleAction]], None]
-) -> None:
-    """Work on actions, and where AWS refuses some of their instances on the others once more, without these."""
-    try:
-        work(actions)
-    except InstancesRefused as error:
-        refused = [action for action in actions if action.instance_id in error.by_id]
-        reports += [Report(action, error=error.by_id[action.instance_id]) for action in refused]
-        if not refused:
-            raise
-        if left := [action for action in actions if action not in refused]:
-            without_refused(left, reports, work)
