@@ -971,7 +971,7 @@ def test_an_error_that_nobody_foresaw_fails_its_message_alone(world: World, monk
     def fail(*given: object) -> None:
         raise KeyError("a bug")
 
-    monkeypatch.setattr("rollcall.lifecycle.gate.judge", fail)
+    monkeypatch.setattr("rollcall.lifecycle.gate.decide", fail)
     results = world.look(running, ended, later)
     assert [type(result.error) for result in results] == [type(None), KeyError, type(None)]
     assert sorted(each for message, _ in world.queues.gate_messages() for each in ids(message)) == ["i-a", "i-c"]
