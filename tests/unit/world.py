@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from rollcall.domain.messages import RetireMessage
     from rollcall.domain.reports import Report
     from rollcall.lifecycle.gate_round import Round
-    from rollcall.lifecycle.target_watch import Sighting
+    from rollcall.lifecycle.target_watch import WatchRound
     from unit.fakes import FakeChef
 
 HOOK = "rollcall-launch"
@@ -284,12 +284,12 @@ class World:
 
     # watch
 
-    def watch(self, *messages: WatchMessage) -> list[Sighting]:
+    def watch(self, *messages: WatchMessage) -> list[WatchRound]:
         """What a look at these messages brought, and is told. What is to be watched on is in the queue."""
-        sightings = self._sent_on([Watch(self.fleets, self.clock).evaluate(each) for each in messages])
-        told = [sight_of(sight) for each in sightings for sight in each.sights]
+        rounds = self._sent_on([Watch(self.fleets, self.clock).evaluate(each) for each in messages])
+        told = [sight_of(change) for each in rounds for change in each.changes]
         assert self.bus.put(told, lambda: 60) == []
-        return sightings
+        return rounds
 
     def _sent_on[R: Round[Any]](self, rounds: list[R]) -> list[R]:
         """The rounds, each with why its message failed, if it did."""
