@@ -19,7 +19,7 @@ from rollcall.domain.findings import Severity
 from rollcall.domain.message_format import Record
 from rollcall.domain.reports import Event, Note, Report
 from rollcall.http.transport import Exchange
-from rollcall.lifecycle.target_watch import Sight
+from rollcall.lifecycle.target_watch import TargetHealthChange
 from rollcall.reconcile.result import Fix, RunOutcome, Summary
 from rollcall.reconcile.steps import Finding, Kind, NodeRemoval, Plan
 from rollcall.telemetry.metrics import Metrics
@@ -72,7 +72,7 @@ def _say_everything(bus: FakeBus) -> None:
         announcer.move_to_dead_letters(record, [launch], error)
         announcer.tried_again(record, [], BadEvent("no JSON"), 15)
         announcer.move_to_dead_letters(record, [], BadEvent("no JSON"))
-        announcer.seen([Sight(launch, serving, 1.0, "looked at", first=True) for serving in (True, False)])
+        announcer.seen([TargetHealthChange(launch, serving, 1.0, "looked at", first=True) for serving in (True, False)])
         outcome = RunOutcome(fixes=[Fix("removed", world.inventory, "i-a", "it is gone", "web")])
         outcome.plan = Plan(findings=tuple(Finding(each, world.inventory, "i-a", "look") for each in Kind))
         outcome.by_inventory[world.inventory] = Summary(managed=6)

@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from rollcall.domain.reports import Report
     from rollcall.domain.settings import Settings
     from rollcall.http.transport import Exchange
-    from rollcall.lifecycle.target_watch import Sight
+    from rollcall.lifecycle.target_watch import TargetHealthChange
     from rollcall.reconcile.result import RunOutcome
     from rollcall.telemetry.event_details import PublishedEvent
     from rollcall.tower.client import Tower
@@ -960,7 +960,7 @@ class FakeAnnouncer(RunAnnouncer, FindingsAnnouncer):
     def run_failed(self, error: Exception, every: float | None) -> None:
         self.told.append(("run_failed", error))
 
-    def seen(self, sights: Iterable[Sight]) -> None:
+    def seen(self, sights: Iterable[TargetHealthChange]) -> None:
         self.told += [("seen", None) for _ in sights]
 
     def diagnosed(self, findings: Iterable[Finding]) -> None:

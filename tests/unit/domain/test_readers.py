@@ -24,6 +24,7 @@ from rollcall.alerting.settings import read_alert_settings
 from rollcall.alerting.sources import REASON_MAX, TEXT_MAX, read_message
 from rollcall.alerting.store import as_kept
 from rollcall.alerting.wording import notice_of
+from rollcall.checks.registry import read_group_settings
 from rollcall.chef.client import Chef, read_chef_credentials
 from rollcall.domain.actions import LifecycleAction
 from rollcall.domain.aws_names import ACCOUNT, CALL_BYTES, GROUP_NAME, HOOK_NAME, INSTANCE_ID, REGION, TOKEN
@@ -42,7 +43,7 @@ from rollcall.domain.message_format import (
     written,
 )
 from rollcall.domain.messages import GateMessage, RetireMessage
-from rollcall.domain.settings import names_retire_template, read_group_settings
+from rollcall.domain.settings import names_retire_template
 from rollcall.hosts.ownership import is_copy, marker_of
 from rollcall.hosts.stint import rested_since, stint_of
 from rollcall.hosts.user_data import MAX_VARIABLES, UnusableUserData, read_user_data

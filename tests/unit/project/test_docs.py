@@ -266,6 +266,7 @@ def findings_of_doctor() -> set[str]:
         "domain/tag_support",
         "hosts/jobs",
         "checks/load_balancers",
+        "checks/registry",
     )
     paths = [*PACKAGE.glob("doctor/*_findings.py"), *(PACKAGE / f"{each}.py" for each in modules)]
     found: set[str] = set()

@@ -14,7 +14,7 @@ from rollcall.domain.findings import breaks, warns
 from rollcall.domain.message_format import Record
 from rollcall.domain.reports import Event, Note, Report, failing
 from rollcall.http.transport import Exchange
-from rollcall.lifecycle.target_watch import Sight
+from rollcall.lifecycle.target_watch import TargetHealthChange
 from rollcall.reconcile.result import RunOutcome
 from rollcall.telemetry.announcer import METRICS, NAMED_MAX
 from rollcall.telemetry.event_details import cause_of
@@ -80,9 +80,9 @@ def test_what_load_balancers_say_is_a_line_each_and_the_first_yes_is_measured(wo
     action = world.launching("i-a")
     audience.announcer.seen(
         [
-            Sight(action, True, 65.04, "every target group calls it healthy", first=True),
-            Sight(action, False, 90, "target group web: unhealthy", first=False),
-            Sight(action, True, 120, "every target group calls it healthy", first=False),
+            TargetHealthChange(action, True, 65.04, "every target group calls it healthy", first=True),
+            TargetHealthChange(action, False, 90, "target group web: unhealthy", first=False),
+            TargetHealthChange(action, True, 120, "every target group calls it healthy", first=False),
         ]
     )
     assert [(line["message"], line["level"], line["seconds"]) for line in audience.lines()] == [
@@ -124,7 +124,7 @@ def test_a_secret_token_of_an_action_is_not_told(world: World, audience: Audienc
     audience.announcer.move_to_dead_letters(RECORD, [action], BadSettings("mend"))
     audience.announcer.no_heartbeat(action, error)
     audience.announcer.not_put_off(RECORD, error)
-    audience.announcer.seen([Sight(action, True, 1, "all", first=True)])
+    audience.announcer.seen([TargetHealthChange(action, True, 1, "all", first=True)])
     told = json.dumps([audience.end(), audience.lines()])
     assert action.token
     assert action.instance_id in told

@@ -33,7 +33,7 @@ from rollcall.domain.inventories import Inventory
 from rollcall.domain.message_format import Record
 from rollcall.domain.reports import Event, Note, Report
 from rollcall.domain.timing import FIRST_RETRY
-from rollcall.lifecycle.target_watch import Sight
+from rollcall.lifecycle.target_watch import TargetHealthChange
 from rollcall.reconcile.result import Fix, RunOutcome, Summary
 from rollcall.reconcile.steps import Finding, Kind, NodeRemoval, Plan
 from rollcall.telemetry.event_details import IN_TROUBLE, REASON_MAX, SLACK, cause_of
@@ -116,12 +116,14 @@ def say_conflict(world: World, audience: Audience) -> None:
 
 
 def say_serving(world: World, audience: Audience) -> None:
-    audience.announcer.seen([Sight(launch(world), True, 65.0, "every target group calls it healthy", first=True)])
+    audience.announcer.seen(
+        [TargetHealthChange(launch(world), True, 65.0, "every target group calls it healthy", first=True)]
+    )
 
 
 def say_not_serving(world: World, audience: Audience) -> None:
     reason = "target group web: unhealthy (Target.Timeout: Request timed out)"
-    audience.announcer.seen([Sight(launch(world), False, 360.0, reason, first=True)])
+    audience.announcer.seen([TargetHealthChange(launch(world), False, 360.0, reason, first=True)])
 
 
 FOUND = warns(

@@ -13,7 +13,8 @@ class Waiting(NamedTuple):
     stint_since: when its present stint began, by Tower's clock; None in messages of a version that knew no stints.
     unanswered_since: since when AWS does not find its lifecycle action, though Auto Scaling holds the instance, by the
     clock of the functions; None while AWS finds it. launched_at: written for that version alone, should it be deployed
-    again. All in epoch seconds.
+    again. All in epoch seconds. check_states: what its checks keep from one round to the next, by how the tag spells
+    them.
     """
 
     action: LifecycleAction
@@ -21,6 +22,7 @@ class Waiting(NamedTuple):
     address: str
     stint_since: float | None = None
     unanswered_since: float | None = None
+    check_states: tuple[tuple[str, str], ...] = ()
 
 
 class GateMessage(NamedTuple):

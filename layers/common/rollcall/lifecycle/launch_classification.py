@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from rollcall.checks.registry import read_group_settings
 from rollcall.domain.errors import BadSettings, InstanceNotVisible
-from rollcall.domain.settings import read_group_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

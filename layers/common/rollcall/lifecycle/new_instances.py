@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from rollcall.checks.load_balancers import require_askable
+from rollcall.checks.registry import objections_to_checks
 from rollcall.domain.errors import BadSettings, InstanceNotVisible
 from rollcall.domain.instances import Parameters
 from rollcall.domain.objections import require_none
@@ -70,6 +71,7 @@ def _of_group(
     tower: Tower, here: Settings, settings: GroupSettings, wanted: Sequence[ToBeRegistered]
 ) -> Stage[NewInstance]:
     require_none(objections_to(settings, here))
+    require_none(objections_to_checks(settings, here))
     require_askable(settings, wanted[0].group, load_balancers=here.load_balancers)
     inventory, template = find_in_tower(tower, settings)
     if template:

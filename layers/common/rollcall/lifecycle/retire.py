@@ -1,9 +1,9 @@
 """Instances on their way out -> their retire job -> their hosts out of every inventory -> their hooks completed.
 
-look() takes messages that cleanup, or an earlier round, sent to the gate's queue: it gathers what AWS and Tower show
-about each instance, judge() decides, and what is decided is applied. A retire job may delay that the hosts go, never
-prevent it: whatever becomes of the job, and whether there can be one at all, they go, and only then their hooks do.
-Those of an instance that only rests are disabled instead.
+evaluate() takes messages that cleanup, or an earlier round, sent to the gate's queue: it gathers what AWS and Tower
+show about each instance, judge() decides, and what is decided is applied. A retire job may delay that the hosts go,
+never prevent it: whatever becomes of the job, and whether there can be one at all, they go, and only then their hooks
+do. Those of an instance that only rests are disabled instead.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from collections import defaultdict
 from copy import replace
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from rollcall.checks.registry import read_group_settings
 from rollcall.domain import timing
 from rollcall.domain.actions import Result
 from rollcall.domain.errors import InstanceNotVisible, Permanent, RollcallError
@@ -22,7 +23,7 @@ from rollcall.domain.inventories import RemovalResult
 from rollcall.domain.jobs import JobStatus, Outcome
 from rollcall.domain.message_format import write_action
 from rollcall.domain.reports import NO_LONGER_WAITING, Event, Note, Report, failing, notes_on_kept
-from rollcall.domain.settings import CHEF_TAG, read_group_settings
+from rollcall.domain.settings import CHEF_TAG
 from rollcall.evidence.stuck_jobs import LIMITED_TO_MORE
 from rollcall.hosts.jobs import find_in_tower, find_retire_template, launch_alone
 from rollcall.hosts.ownership import marker_of
@@ -33,9 +34,10 @@ from rollcall.hosts.unmatched import passed_over
 from rollcall.hosts.variables import is_resting
 
 from .destinations import Fate, fates
-from .gate_round import Round, take_looks
+from .gate_round import rounds_with_heartbeats
 from .hook_answers import RETRY_IN, UNANSWERED_LIFE, each_apart
 from .lost_jobs import Loss, loss_of
+from .successors import Successors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -43,7 +45,6 @@ if TYPE_CHECKING:
     from rollcall.aws.fleet import Fleet, Fleets
     from rollcall.aws.queues import Queues
     from rollcall.domain.actions import LifecycleAction
-    from rollcall.domain.groups import Group
     from rollcall.domain.instances import Instance
     from rollcall.domain.inventories import Host, Inventory
     from rollcall.domain.jobs import Job, JobTemplate
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from rollcall.tower.client import Tower
 
     from .destinations import Known
+    from .gate_round import Round
 
 EVENTS_TOO_LONG = 120.0  # seconds; Tower processes a job's events within a minute [625]
 WORDS = {
@@ -156,16 +158,17 @@ class Retire:
         self._clock = clock
         self._seconds_left = seconds_left
 
-    def look(self, messages: Sequence[RetireMessage]) -> list[Round[RetireMessage]]:
+    def evaluate(self, messages: Sequence[RetireMessage]) -> list[Round[RetireMessage]]:
         """One round for each message: those that need wait no longer let go; the others are in what goes on, still to
         be sent.
         """
 
-        def look_at(message: RetireMessage, result: Round[RetireMessage]) -> _Look:
+        def keep_alive(message: RetireMessage) -> _Evaluation:
             fleet = self._fleets.of(message.retiring[0])
-            return _Look(message, self._settings, self._tower, self._evidence, fleet, self._queues, result)
+            clients = (self._tower, self._evidence, fleet, self._queues)
+            return _Evaluation(message, self._settings, *clients, self._clock())
 
-        return take_looks(messages, look_at, self._tower, self._clock, self._seconds_left)
+        return rounds_with_heartbeats(messages, keep_alive, self._tower, self._seconds_left)
 
 
 @dataclass(frozen=True)
@@ -177,19 +180,11 @@ class _Source:
     since: float
 
 
-@dataclass(frozen=True)
-class _Onward:
-    """What the messages of those that go on have in common."""
+class _Evaluation:
+    """One round of one message, its heartbeats sent: run(), in whose order its methods stand.
 
-    job_id: int | None
-    delay: float
-    unanswered_since: float | None
-    lost_jobs: int
-    relaunch_at: float
-
-
-class _Look:
-    """One round of one message: keep_alive() first, then run(), in whose order its methods stand."""
+    now: epoch seconds by this machine's clock.
+    """
 
     def __init__(
         self,
@@ -199,43 +194,37 @@ class _Look:
         evidence: Evidence,
         fleet: Fleet,
         queues: Queues,
-        result: Round[RetireMessage],
+        now: float,
     ) -> None:
         self.message = message
-        self.round = result
+        self._reports: list[Report] = []
         self._settings = settings
         self._queues = queues
         self._tower = tower
         self._evidence = evidence
         self._fleet = fleet
-        self._now = 0.0
-        self._group: Group | None = None
-        self._longest = 0.0
-        self._heartbeat_at = message.heartbeat_at
+        self._now = now
+        groups = self._fleet.groups({action.group for action in message.retiring})
+        self._group = groups.get(message.retiring[0].group)
         self._closed: set[LifecycleAction] = set()
         self._source: _Source | None = None
-        self._later: defaultdict[_Onward, list[LifecycleAction]] = defaultdict(list)
+        self._successors = self._keep_alive(timing.longest_wait(groups, message.retiring))
 
-    def keep_alive(self, now: float) -> None:
+    def _keep_alive(self, longest: float) -> Successors[RetireMessage, LifecycleAction]:
         """Heartbeats, where they are due. In the first round they are: no job runs for a hook that is over.
 
-        now: epoch seconds by this machine's clock.
+        longest: seconds that none may be left without one.
         """
-        self._now = now
-        actions = self.message.retiring
-        groups = self._fleet.groups({action.group for action in actions})
-        self._group = groups.get(actions[0].group)
-        self._longest = timing.longest_wait(groups, actions)
-        due = self._now - self.message.heartbeat_at >= self._longest / 2
-        if not due and self.message.unanswered_since is None:
-            return
-        self._heartbeat_at = self._now
-        alive = self._each(actions, self._fleet.heartbeat)
-        self._closed = {action for action, is_open in alive.items() if not is_open}
+        heartbeat_at = self.message.heartbeat_at
+        if self._now - heartbeat_at >= longest / 2 or self.message.unanswered_since is not None:
+            heartbeat_at = self._now
+            alive = self._each(self.message.retiring, self._fleet.heartbeat)
+            self._closed = {action for action, is_open in alive.items() if not is_open}
+        return Successors(self.message, heartbeat_at, min(longest, timing.RETIRE_POLL_MAX))
 
-    def run(self, jobs: Mapping[int, Job]) -> None:
+    def run(self, jobs: Mapping[int, Job]) -> Round[RetireMessage]:
         """Judge each, and do what was decided."""
-        failed = {report.action for report in self.round.reports}
+        failed = {report.action for report in self._reports}
         unfound = self._put_unfound_off(self._closed)
         actions = [action for action in self.message.retiring if action not in failed | unfound]
         seen = self._see(actions, jobs.get(self.message.job_id or 0))
@@ -243,16 +232,16 @@ class _Look:
         verdicts |= self._launch([action for action, verdict in verdicts.items() if verdict.move == Move.LAUNCH])
         for action, verdict in verdicts.items():
             if verdict.move == Move.LEAVE:
-                self.round.reports.append(Report(action, verdict.reason))
+                self._reports.append(Report(action, verdict.reason))
             elif verdict.move == Move.WAIT and (job := seen[action].job):
                 self._put_off(action, job.id, min(self._delay(job), seen[action].left))
             elif verdict.move == Move.PAUSE:
                 self._pause(action, seen[action])
         going = {action: verdict for action, verdict in verdicts.items() if verdict.move == Move.GO}
-        with failing(going, self.round.reports):
+        with failing(going, self._reports):
             if going:
                 self._let_go(going, seen)
-        self._send_on()
+        return self._successors.closed(self._reports)
 
     def _put_unfound_off(self, actions: Collection[LifecycleAction]) -> set[LifecycleAction]:
         """Those whose action AWS does not find right now, though Auto Scaling holds their instances."""
@@ -267,7 +256,7 @@ class _Look:
     def _each(
         self, actions: Collection[LifecycleAction], call: Callable[[LifecycleAction], bool]
     ) -> dict[LifecycleAction, bool]:
-        return each_apart(actions, lambda each: each, call, self.round.reports)
+        return each_apart(actions, lambda each: each, call, self._reports)
 
     # What is known
 
@@ -458,7 +447,7 @@ class _Look:
             self._put_off(action, self.message.job_id, min(timing.RETIRE_POLL_MAX, seen.left))
             return
         if loss and loss.times == 1:
-            self.round.reports.append(Report(action, "", notes=(Note(loss.words, alert=True),)))
+            self._reports.append(Report(action, "", notes=(Note(loss.words, alert=True),)))
         self._put_off(replace(action, failed_before=True), None, min(seen.pause, seen.left), loss=loss)
 
     def _delay(self, job: Job) -> float:
@@ -502,12 +491,12 @@ class _Look:
     ) -> None:
         """Cleanup publishes what becomes of these. That their messages came is forgotten: they waited for a job."""
         for action, verdict in going.items():
-            with failing([action], self.round.reports):
+            with failing([action], self._reports):
                 since = self.message.unanswered_since if action in self._closed else None
                 body = write_action(replace(action, retired=True, received_at=math.inf, unanswered_since=since))
                 self._queues.send(self._settings.terminate_queue_url, [(body, 0)])
                 alerts = verdict.alert and action not in self._closed
-                self.round.reports.append(self._report(action, f"retired: {reasons[action]}", seen, alerts, reasons))
+                self._reports.append(self._report(action, f"retired: {reasons[action]}", seen, alerts, reasons))
 
     def _remove(
         self,
@@ -525,7 +514,7 @@ class _Look:
         seen_hosts = removal.removed | rested.hosts | removal.left_in.keys()
         unseen = [each for each in going if each not in self._closed and each.instance_id not in seen_hosts]
         errors = {**unread_inventories(self._tower, self._fleet, unseen), **removal.refusals, **rested.troubles}
-        self.round.reports += [
+        self._reports += [
             Report(action, error=errors[action.instance_id]) for action in going if action.instance_id in errors
         ]
         free = [action for action in going if action.instance_id not in errors]
@@ -542,7 +531,7 @@ class _Look:
             kept = tuple(notes_on_kept(removal, action.instance_id))
             is_over = was_open or (action not in given_up and _had_host(action, removal, rested))
             event = Event.RETIRED if is_over else None
-            self.round.reports.append(replace(report, event=event, notes=(*report.notes, *kept)))
+            self._reports.append(replace(report, event=event, notes=(*report.notes, *kept)))
 
     def _without_staying(
         self, going: Mapping[LifecycleAction, Verdict], known: Mapping[str, Known]
@@ -551,10 +540,10 @@ class _Look:
         staying = {action: own for action in going if (own := known[action.instance_id]).fate == Fate.STAYING}
         for action, own in staying.items():
             if action in self._closed:
-                self.round.reports.append(Report(action, f"{NO_LONGER_WAITING}: {own.words}"))
+                self._reports.append(Report(action, f"{NO_LONGER_WAITING}: {own.words}"))
             else:
                 error = InstanceNotVisible(f"{action.instance_id}: its hook {action.hook!r} waits, and yet {own.words}")
-                self.round.reports.append(Report(action, error=error))
+                self._reports.append(Report(action, error=error))
         return {action: verdict for action, verdict in going.items() if action not in staying}
 
     def _report(
@@ -601,31 +590,14 @@ class _Look:
         unanswered_since: float | None = None,
         loss: Loss | None = None,
     ) -> None:
-        delay = max(1.0, min(math.ceil(delay), self._longest, timing.RETIRE_POLL_MAX))
-        lost_jobs = loss.times if loss else self.message.lost_jobs
-        relaunch_at = self._now + loss.pause if loss else self.message.relaunch_at
-        self._later[_Onward(job_id, delay, unanswered_since, lost_jobs, relaunch_at)].append(action)
-
-    def _send_on(self) -> None:
-        """Those that wait, by their job; and the failing, by what failed, unless that is the whole message."""
-        for onward, actions in self._later.items():
-            polls = self.message.polls + 1 if onward.job_id == self.message.job_id else 0
-            self._send(
-                actions,
-                onward.delay,
-                job_id=onward.job_id,
-                polls=polls,
-                unanswered_since=onward.unanswered_since,
-                lost_jobs=onward.lost_jobs,
-                relaunch_at=onward.relaunch_at,
-            )
-        for failed in self.round.failed_apart(self.message.retiring, lambda each: each):
-            troubled = [replace(action, failed_before=True) for action in failed]
-            self._send(troubled, min(timing.FIRST_RETRY, self._longest))
-
-    def _send(self, actions: Sequence[LifecycleAction], delay: float, **changes: Any) -> None:
-        message = replace(self.message, retiring=tuple(actions), heartbeat_at=self._heartbeat_at, **changes)
-        self.round.next.append((message, delay))
+        self._successors.put_off(
+            action,
+            job_id,
+            delay,
+            unanswered_since=unanswered_since,
+            lost_jobs=loss.times if loss else self.message.lost_jobs,
+            relaunch_at=self._now + loss.pause if loss else self.message.relaunch_at,
+        )
 
 
 def _had_host(action: LifecycleAction, removal: RemovalResult, rested: Rested) -> bool:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from rollcall.domain.message_format import Record
     from rollcall.domain.reports import Report
     from rollcall.domain.settings import Settings
-    from rollcall.lifecycle.target_watch import Sight
+    from rollcall.lifecycle.target_watch import TargetHealthChange
     from rollcall.tower.client import Tower
 
 NAMED_MAX = 200  # hosts, or lost events, that one log line names; CloudWatch takes 256 kB
@@ -163,7 +163,7 @@ class Announcer:
             failure_of(error, action, again_within=told_within(delay), tries=tries, failing_for=failing_for, job=job)
         )
 
-    def seen(self, sights: Iterable[Sight]) -> None:
+    def seen(self, sights: Iterable[TargetHealthChange]) -> None:
         """What load balancers say of instances that were let through the gate; how long each took to its first yes."""
         for sight in sights:
             log = self.logger.info if sight.serving else self.logger.warning

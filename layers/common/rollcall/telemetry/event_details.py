@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rollcall.domain.actions import LifecycleAction
     from rollcall.domain.findings import Finding as Diagnosed
     from rollcall.domain.reports import Note, Report
-    from rollcall.lifecycle.target_watch import Sight
+    from rollcall.lifecycle.target_watch import TargetHealthChange
 
 type Json = dict[str, Any]
 
@@ -169,7 +169,7 @@ def work_failed(
     return PublishedEvent(WORK_FAILED, failed._asdict() | (_about(action) if action else {}))
 
 
-def sight_of(sight: Sight) -> PublishedEvent:
+def sight_of(sight: TargetHealthChange) -> PublishedEvent:
     """What load balancers say of an instance that was let through the gate."""
     about = _about(sight.action) | {"seconds": rounded(sight.seconds), "reason": short(sight.reason)}
     return PublishedEvent(SERVING if sight.serving else NOT_SERVING, about)
