@@ -14,6 +14,7 @@ from rollcall.aws.queues import Queues
 from rollcall.aws.target_groups import NOT_REGISTERED, TargetHealth, Targets
 from rollcall.chef.client import Chef
 from rollcall.domain.actions import LifecycleAction, Result
+from rollcall.domain.chef_nodes import Node
 from rollcall.domain.errors import (
     AwsDenied,
     BadSettings,
@@ -44,7 +45,6 @@ from rollcall.domain.jobs import (
 )
 from rollcall.domain.message_format import Record, read_gate_message
 from rollcall.domain.messages import GateMessage, RetireMessage, WatchMessage
-from rollcall.domain.nodes import Node
 from rollcall.evidence.host_outcomes import proves_nothing
 from rollcall.evidence.job_reader import Evidence
 from rollcall.telemetry.doctor_announcer import FindingsAnnouncer

@@ -8,10 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollcall.domain.errors import BadSettings
-from rollcall.domain.groups import Group
-from rollcall.domain.inventory_text import why_no_value
-from rollcall.domain.nodes import (
+from rollcall.domain.chef_nodes import (
     DEFAULT_PATTERN,
     PATTERN,
     NamedAfter,
@@ -20,6 +17,9 @@ from rollcall.domain.nodes import (
     node_name,
     read_pattern,
 )
+from rollcall.domain.errors import BadSettings
+from rollcall.domain.groups import Group
+from rollcall.domain.inventory_text import why_no_value
 from rollcall.domain.settings import read_group_settings, read_node_pattern
 
 WEB, WEB_DNS = "i-0123456789abcdef0", "ip-10-0-0-7.ec2.internal"

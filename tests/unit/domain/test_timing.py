@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rollcall.domain import timing
 from rollcall.domain.actions import LifecycleAction, Transition
-from rollcall.domain.cache import Expiring
+from rollcall.domain.cache import ExpiringCache
 from rollcall.domain.groups import Group
 from unit.fakes import ACCOUNT, REGION, Clock
 
@@ -239,7 +239,7 @@ def test_hooks_are_left_alone_for_a_third_of_their_shortest_timeout(
 
 def test_a_value_is_loaded_again_once_it_is_too_old() -> None:
     clock = Clock()
-    memory: Expiring[str, float] = Expiring(60, clock)
+    memory: ExpiringCache[str, float] = ExpiringCache(60, clock)
     first = memory.get("a", clock)
     clock.advance(59)
     assert memory.get("a", clock) == first
@@ -248,7 +248,7 @@ def test_a_value_is_loaded_again_once_it_is_too_old() -> None:
 
 
 def test_an_error_is_not_remembered() -> None:
-    memory: Expiring[str, int] = Expiring(60)
+    memory: ExpiringCache[str, int] = ExpiringCache(60)
 
     def fail() -> int:
         raise KeyError
@@ -259,14 +259,14 @@ def test_an_error_is_not_remembered() -> None:
 
 
 def test_nothing_is_not_remembered() -> None:
-    memory: Expiring[str, int | None] = Expiring(60)
+    memory: ExpiringCache[str, int | None] = ExpiringCache(60)
     assert memory.get("a", lambda: None) is None
     assert memory.get("a", lambda: 7) == 7
 
 
 def test_several_values_are_loaded_together_and_only_those_missing() -> None:
     clock = Clock()
-    memory: Expiring[str, str] = Expiring(60, clock)
+    memory: ExpiringCache[str, str] = ExpiringCache(60, clock)
     asked: list[list[str]] = []
 
     def load(keys: list[str]) -> dict[str, str]:

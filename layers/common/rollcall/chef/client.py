@@ -17,9 +17,9 @@ from urllib.parse import quote, urlsplit
 
 import requests
 
+from rollcall.domain.chef_nodes import Node
 from rollcall.domain.errors import BadSettings, ChefDenied, ChefRejected, ChefUnavailable
-from rollcall.domain.json_fields import moment_or_none
-from rollcall.domain.nodes import Node
+from rollcall.domain.json_input import moment_or_none
 from rollcall.http.transport import (
     FORBIDDEN,
     HTTP_OK,

@@ -12,10 +12,10 @@ from copy import replace
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from rollcall.domain.aws_names import TEXT_MAX, carried
+from rollcall.domain.aws_text import TEXT_MAX, aws_safe
+from rollcall.domain.chef_nodes import NamedAfter, node_name, read_pattern
 from rollcall.domain.errors import RollcallError
 from rollcall.domain.groups import AddressKind
-from rollcall.domain.nodes import NamedAfter, node_name, read_pattern
 from rollcall.domain.settings import read_node_pattern
 from rollcall.hosts.ownership import marker_of
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from rollcall.aws.fleet import Fleet, Fleets
     from rollcall.domain.actions import LifecycleAction
+    from rollcall.domain.chef_nodes import Node, NodePattern
     from rollcall.domain.inventories import Host
-    from rollcall.domain.nodes import Node, NodePattern
 
     from .client import Chef
 
@@ -79,7 +79,7 @@ def _with_told(action: LifecycleAction, hosts: Collection[Host]) -> LifecycleAct
 
 def _sent(value: object) -> str:
     """What a person may have written into a host's variables, as a message of ours can hold it."""
-    return carried(str(value))[:TEXT_MAX] if value else ""
+    return aws_safe(str(value))[:TEXT_MAX] if value else ""
 
 
 def remove_nodes(chef: Chef, fleets: Fleets, actions: Sequence[LifecycleAction]) -> NodeRemovalResult:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Mapping
 
 
-class Expiring[K: Hashable, V]:
+class ExpiringCache[K: Hashable, V]:
     """Values that are loaded again once they are older than ttl seconds."""
 
     def __init__(self, ttl: float, clock: Callable[[], float] = time.monotonic) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from .empty import EMPTY
+from .empty_mapping import EMPTY_MAPPING
 from .groups import AddressKind
 
 
@@ -15,7 +15,7 @@ class Parameters(NamedTuple):
     warning: why that is not followed, or not all of it; without anything that stands in it but names of variables.
     """
 
-    variables: Mapping[str, object] = EMPTY
+    variables: Mapping[str, object] = EMPTY_MAPPING
     groups: tuple[str, ...] = ()
     warning: str = ""
 

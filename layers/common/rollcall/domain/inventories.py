@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from .empty import EMPTY
+from .empty_mapping import EMPTY_MAPPING
 from .errors import Kept
 
 MARKER = "rollcall"  # the variable that makes a host ours
@@ -87,5 +87,5 @@ class RemovalResult(NamedTuple):
     """
 
     removed: frozenset[str] = frozenset()
-    refusals: Mapping[str, Kept] = EMPTY
-    left_in: Mapping[str, frozenset[str]] = EMPTY
+    refusals: Mapping[str, Kept] = EMPTY_MAPPING
+    left_in: Mapping[str, frozenset[str]] = EMPTY_MAPPING

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from .empty import EMPTY
+from .chef_nodes import PATTERN_FORMS, NodePattern, read_pattern
+from .empty_mapping import EMPTY_MAPPING
 from .errors import BadSettings
 from .groups import AddressKind, Check, CheckKind, Group, GroupSettings, OnFailure
-from .nodes import PATTERN_FORMS, NodePattern, read_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -77,7 +77,7 @@ class StackNames(NamedTuple):
     notification_topic: str = ""
     notifying_topics: tuple[str, ...] = ()
     alarm_topic: str = ""
-    topics: Mapping[str, str] = EMPTY
+    topics: Mapping[str, str] = EMPTY_MAPPING
 
     @property
     def told(self) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
-from rollcall.domain.empty import EMPTY
+from rollcall.domain.empty_mapping import EMPTY_MAPPING
 from rollcall.domain.errors import RollcallError
 
 from .ownership import is_private, marker_of
@@ -32,7 +32,7 @@ class DisabledHosts(NamedTuple):
     """
 
     instance_ids: frozenset[str] = frozenset()
-    errors: Mapping[str, RollcallError] = EMPTY
+    errors: Mapping[str, RollcallError] = EMPTY_MAPPING
 
 
 def disable_hosts(tower: Tower, instance_ids: Collection[str], account: str, region: str) -> DisabledHosts:

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from copy import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from rollcall.domain.empty import EMPTY
-from rollcall.domain.json_fields import moment_or_none
+from rollcall.domain.empty_mapping import EMPTY_MAPPING
+from rollcall.domain.json_input import moment_or_none
 from rollcall.domain.timing import CLOCKS_APART
 
 from .ownership import is_copy
@@ -33,7 +33,7 @@ class Stint(NamedTuple):
     """
 
     since: float
-    tokens: Mapping[str, str] = EMPTY
+    tokens: Mapping[str, str] = EMPTY_MAPPING
 
     def written(self) -> dict[str, object]:
         """As it stands in a marker."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rollcall.domain.inventories import MARKER
 from rollcall.domain.inventory_text import are_surely_plain, why_no_key, why_no_value
-from rollcall.domain.json_fields import moment_or_none
+from rollcall.domain.json_input import moment_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rollcall.domain import timing
 from rollcall.domain.actions import Result, Transition
-from rollcall.domain.empty import EMPTY
+from rollcall.domain.empty_mapping import EMPTY_MAPPING
 from rollcall.domain.errors import InstanceNotVisible, RollcallError
 from rollcall.domain.message_format import write_action, written
 from rollcall.domain.messages import RetireMessage
@@ -321,7 +321,7 @@ class Cleanup:
         known = done.departures[action.instance_id]
         told = was_open or done.had_host(action)
         # Of any other an earlier message reported what an inventory keeps, or reconcile does.
-        removal = done.removal if told else replace(done.removal, left_in=EMPTY)
+        removal = done.removal if told else replace(done.removal, left_in=EMPTY_MAPPING)
         trouble = done.nodes.troubles.get(action.instance_id) if done.nodes else None
         node = done.nodes.names.get(action.instance_id) if done.nodes else None
         if trouble:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 from rollcall.domain import timing
-from rollcall.domain.empty import EMPTY
+from rollcall.domain.empty_mapping import EMPTY_MAPPING
 from rollcall.domain.errors import Permanent
 from rollcall.domain.jobs import Outcome
 from rollcall.domain.settings import read_group_settings
@@ -58,13 +58,13 @@ class JobSearch(NamedTuple):
     be. timeout: seconds that their group gives a job.
     """
 
-    jobs: Mapping[str, Job] = EMPTY
-    not_needed: Mapping[str, str] = EMPTY
-    not_possible: Mapping[str, str] = EMPTY
+    jobs: Mapping[str, Job] = EMPTY_MAPPING
+    not_needed: Mapping[str, str] = EMPTY_MAPPING
+    not_possible: Mapping[str, str] = EMPTY_MAPPING
     source: LaunchSource | None = None
     timeout: float = 0.0
 
-    def explained(self, not_needed: Mapping[str, str], not_possible: Mapping[str, str] = EMPTY) -> JobSearch:
+    def explained(self, not_needed: Mapping[str, str], not_possible: Mapping[str, str] = EMPTY_MAPPING) -> JobSearch:
         """The same, with further reasons why instances have no job."""
         return self._replace(
             not_needed={**self.not_needed, **not_needed}, not_possible={**self.not_possible, **not_possible}
@@ -157,7 +157,7 @@ class RetireObserver:
             search = search._replace(timeout=settings.timeout)
             template, inventory, provisioning = self._templates(settings, settings.retire_job_template)
             if known and known.template_id != template.id:
-                search = search._replace(jobs=EMPTY)
+                search = search._replace(jobs=EMPTY_MAPPING)
             able = ids - search.not_needed.keys()
             if search.jobs or not able:
                 return search

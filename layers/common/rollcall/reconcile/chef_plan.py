@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rollcall.chef.removal import is_of_another
+from rollcall.domain.chef_nodes import NamedAfter, named_after
 from rollcall.domain.inventory_text import INSTANCE_ID
-from rollcall.domain.nodes import NamedAfter, named_after
 from rollcall.hosts.ownership import why_gone
 
 from .steps import NodePlan, NodeRemoval
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rollcall.aws.fleet import Membership
+    from rollcall.domain.chef_nodes import Node, NodePattern
     from rollcall.domain.instances import Instance
-    from rollcall.domain.nodes import Node, NodePattern
 
 # Seconds without a report after which a node that AWS does not know counts as dead: two intervals of chef-client and
 # their splay by default, 1800 and 300 s (cookbook chef-client, attributes/default.rb, node['chef_client']['interval']).

@@ -10,8 +10,8 @@ from collections import defaultdict
 from copy import replace
 from typing import TYPE_CHECKING
 
+from rollcall.domain.chef_nodes import named_after, read_pattern
 from rollcall.domain.groups import AddressKind
-from rollcall.domain.nodes import named_after, read_pattern
 
 from .chef_plan import NodesSeen, instance_of
 from .reader import CONTROLS, asked_again, require_credible
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     from rollcall.aws.fleet import Fleet
     from rollcall.chef.client import Chef
+    from rollcall.domain.chef_nodes import NodePattern
     from rollcall.domain.instances import Instance
     from rollcall.domain.inventories import DumpedHost
     from rollcall.domain.messages import RunOptions
-    from rollcall.domain.nodes import NodePattern
 
     from .snapshot import Snapshot
 

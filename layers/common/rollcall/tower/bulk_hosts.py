@@ -13,7 +13,7 @@ from collections import defaultdict
 from itertools import batched
 from typing import TYPE_CHECKING, NamedTuple
 
-from rollcall.domain.empty import EMPTY
+from rollcall.domain.empty_mapping import EMPTY_MAPPING
 from rollcall.domain.errors import (
     DeleteRefused,
     DeleteRejected,
@@ -64,9 +64,9 @@ class MadeHosts(NamedTuple):
     errors: why there is none.
     """
 
-    ids: Mapping[str, int] = EMPTY
-    existing: Mapping[str, Host] = EMPTY
-    errors: Mapping[str, RollcallError] = EMPTY
+    ids: Mapping[str, int] = EMPTY_MAPPING
+    existing: Mapping[str, Host] = EMPTY_MAPPING
+    errors: Mapping[str, RollcallError] = EMPTY_MAPPING
 
 
 def encoded(variables: Mapping[str, object]) -> str:

@@ -17,7 +17,7 @@ from itertools import batched
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from rollcall.domain.cache import Expiring
+from rollcall.domain.cache import ExpiringCache
 from rollcall.domain.errors import BadSettings, CancelRefused, Kept, RollcallError, TowerRejected
 from rollcall.domain.inventories import MARKER, BulkLimits, Dump, DumpedHost, Host, HostLimit, Inventory
 from rollcall.domain.inventory_text import INSTANCE_ID, is_surely_plain, limit_to
@@ -86,9 +86,9 @@ class Tower:
 
     def __init__(self, url: str, credentials: Callable[[bool], Credentials]) -> None:
         self._http = Connection(url, credentials)
-        self._inventories: Expiring[str, Inventory] = Expiring(REFERENCES_TTL)
-        self._templates: Expiring[str, JobTemplate] = Expiring(REFERENCES_TTL)
-        self._durations: Expiring[JobKind, tuple[float, ...] | None] = Expiring(REFERENCES_TTL)
+        self._inventories: ExpiringCache[str, Inventory] = ExpiringCache(REFERENCES_TTL)
+        self._templates: ExpiringCache[str, JobTemplate] = ExpiringCache(REFERENCES_TTL)
+        self._durations: ExpiringCache[JobKind, tuple[float, ...] | None] = ExpiringCache(REFERENCES_TTL)
 
     def finish_within(self, seconds: float) -> None:
         """Bound what follows to the seconds left in this invocation; calls beyond that raise TowerUnavailable."""
