@@ -19,7 +19,7 @@ from rollcall.domain.chef_nodes import (
 )
 from rollcall.domain.errors import BadSettings
 from rollcall.domain.groups import Group
-from rollcall.domain.inventory_text import why_no_value
+from rollcall.domain.inventory_text import refusal_of_value
 from rollcall.domain.settings import read_group_settings, read_node_pattern
 
 WEB, WEB_DNS = "i-0123456789abcdef0", "ip-10-0-0-7.ec2.internal"
@@ -153,4 +153,4 @@ def test_a_tag_that_cannot_be_followed_elsewhere_does_not_hide_how_nodes_are_nam
 
 @given(st.from_regex(PATTERN, fullmatch=True))
 def test_whatever_pattern_is_read_may_be_in_its_hosts_marker(text: str) -> None:
-    assert why_no_value(str(read_pattern(text))) is None
+    assert refusal_of_value(str(read_pattern(text))) is None

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollcall.domain.instances import Parameters
-from rollcall.domain.inventory_text import MAX_DEPTH, TEMPLATED
+from rollcall.domain.inventory_text import MAX_DEPTH, TEMPLATE_MARKS
 from rollcall.hosts.user_data import (
     MAX_ENCODED,
     MAX_GROUPS,
@@ -239,7 +239,7 @@ def test_nothing_is_passed_on_that_ansible_reads_as_an_object_of_its_own(key: st
     assert found == Parameters(warning="variable deep (Ansible would read it as something else)")
 
 
-@pytest.mark.parametrize("mark", TEMPLATED)
+@pytest.mark.parametrize("mark", TEMPLATE_MARKS)
 @pytest.mark.parametrize("place", ["{text}", '["{text}"]', '{{"a": [1, "{text}"]}}', '{{"{text}": 1}}'])
 def test_what_tower_would_evaluate_is_left_out_wherever_it_hides(mark: str, place: str) -> None:
     value = json.loads(place.format(text=f"{SECRET}{mark}") if place != "{text}" else json.dumps(f"{SECRET}{mark}"))
@@ -401,7 +401,7 @@ def test_whatever_is_in_it_what_comes_out_can_do_no_harm(
     assert set(found.groups) <= set(fields.get("groups", []))
     assert not [name for name in found.variables if name in OUR_KEYS or name.startswith("ansible_")]
     texts = texts_in(found.variables)
-    assert not [text for text in [*texts, *found.groups] if any(mark in text for mark in (*TEMPLATED, "\0"))]
+    assert not [text for text in [*texts, *found.groups] if any(mark in text for mark in (*TEMPLATE_MARKS, "\0"))]
     assert not [key for key in keys_in(found.variables) if key.startswith("__ansible")]
     assert all(map(math.isfinite, floats_in(found.variables)))
     assert len(json.dumps(found.variables)) <= MAX_VARIABLES

@@ -14,7 +14,14 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NoReturn
 
 from rollcall.domain.instances import Parameters
-from rollcall.domain.inventory_text import ANSIBLES_GROUPS, VARIABLE, Why, why_no_group, why_no_value, why_no_variable
+from rollcall.domain.inventory_text import (
+    ANSIBLE_GROUPS,
+    VARIABLE,
+    Refusal,
+    refusal_of_group_name,
+    refusal_of_value,
+    refusal_of_variable_name,
+)
 
 from .variables import OUR_KEYS
 
@@ -189,17 +196,17 @@ def _why_left_out(name: str, value: object) -> str:
     """Why a variable is left out; nothing if it is not."""
     if not VARIABLE.fullmatch(name):
         return "a variable whose name is not up to 64 letters, digits and _"
-    why = Why.ANSIBLES if name in OUR_KEYS else why_no_variable(name) or why_no_value(value)
+    why = Refusal.RESERVED_BY_ANSIBLE if name in OUR_KEYS else refusal_of_variable_name(name) or refusal_of_value(value)
     return f"variable {name} ({why})" if why else ""
 
 
 def _why_no_group(name: str) -> str:
     """Why a group is left out; nothing if it is not."""
-    if name in ANSIBLES_GROUPS:
+    if name in ANSIBLE_GROUPS:
         return f"group {name} (Ansible's own)"
     if not GROUP.fullmatch(name):
         return "a group whose name is not up to 128 letters, digits and + - = . _ : / @"
-    why = why_no_group(name)
+    why = refusal_of_group_name(name)
     return f"a group whose name is none for a group ({why})" if why else ""
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from rollcall.domain.actions import Transition
 from rollcall.domain.inventories import MARKER
-from rollcall.domain.inventory_text import why_no_value
+from rollcall.domain.inventory_text import refusal_of_value
 from rollcall.domain.shell_commands import make, options
 from rollcall.domain.timing import RETRY_MAX, is_due
 from rollcall.hosts.ownership import address_key, address_of, marker_of, why_gone
@@ -649,7 +649,7 @@ def _what_is_wrong(host: DumpedHost, settings: GroupSettings, wanted: Mapping[st
         yield "its marker does not name its inventory yet"
     elif identity != wanted[MARKER]:
         yield f"its marker is not that of an instance of group {settings.group!r}"
-    if why := why_no_value(host.variables.get("ec2")):
+    if why := refusal_of_value(host.variables.get("ec2")):
         yield f"its variables hold what they may not ({why})"
 
 

@@ -20,7 +20,8 @@ from urllib.parse import quote
 from rollcall.domain.cache import ExpiringCache
 from rollcall.domain.errors import BadSettings, CancelRefused, Kept, RollcallError, TowerRejected
 from rollcall.domain.inventories import MARKER, BulkLimits, Dump, DumpedHost, Host, HostLimit, Inventory
-from rollcall.domain.inventory_text import INSTANCE_ID, is_surely_plain, limit_to
+from rollcall.domain.inventory_text import INSTANCE_ID, json_is_surely_plain
+from rollcall.domain.job_limit import limit_to
 from rollcall.domain.jobs import (
     HostSummary,
     Job,
@@ -259,7 +260,7 @@ class Tower:
                     groups[name].add(group)
         hosts = raw["_meta"]["hostvars"].items()
         dumped = tuple(_dumped_host(inventory, name, raw, groups[name]) for name, raw in hosts)
-        return Dump(inventory, dumped, plain=is_surely_plain(answer.content))
+        return Dump(inventory, dumped, plain=json_is_surely_plain(answer.content))
 
     def created_at(self, host_ids: Collection[int]) -> dict[int, float]:
         """When each of these hosts was made, in epoch seconds by Tower's clock; those that are gone are left out."""
