@@ -31,7 +31,7 @@ from rollcall.domain.errors import (
 from rollcall.domain.groups import AddressKind, Group, Hook
 from rollcall.domain.instances import Instance
 from rollcall.domain.json_input import quoted
-from rollcall.domain.lifecycle_states import RESTING, Phase, is_held, phase_of
+from rollcall.domain.lifecycle_states import RESTING_PHASES, Phase, is_held, phase_of
 
 from .client import CLIENT_CONFIG, aws_errors, by_halves, words_of
 from .target_groups import Targets
@@ -84,7 +84,7 @@ class Membership(NamedTuple):
     @property
     def resting(self) -> bool:
         """In a warm pool, or having its root volume replaced: it may come back, with the id that it has."""
-        return phase_of(self.state) in RESTING
+        return phase_of(self.state) in RESTING_PHASES
 
     @property
     def pooled(self) -> bool:

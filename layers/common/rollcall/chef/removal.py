@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rollcall.domain.aws_text import TEXT_MAX, aws_safe
-from rollcall.domain.chef_nodes import NamedAfter, node_name, read_pattern
+from rollcall.domain.chef_nodes import NamedAfter, node_name, parse_node_pattern
 from rollcall.domain.errors import RollcallError
 from rollcall.domain.groups import AddressKind
 from rollcall.domain.settings import read_node_pattern
@@ -156,7 +156,7 @@ def _staying(fleet: Fleet, not_held: set[str]) -> set[str]:
 def _remembered_pattern(action: LifecycleAction) -> NodePattern | None:
     """How the nodes of a group that is gone were named, as its host told."""
     try:
-        return read_pattern(action.node_pattern) if action.node_pattern else None
+        return parse_node_pattern(action.node_pattern) if action.node_pattern else None
     except ValueError:  # a person has been at it
         return None
 

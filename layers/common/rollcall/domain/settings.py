@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from .chef_nodes import PATTERN_FORMS, NodePattern, read_pattern
+from .chef_nodes import PATTERN_FORMS, NodePattern, parse_node_pattern
 from .empty_mapping import EMPTY_MAPPING
 from .errors import BadSettings
 from .groups import AddressKind, Check, CheckKind, Group, GroupSettings, OnFailure
@@ -220,7 +220,7 @@ def read_node_pattern(group: Group) -> NodePattern | None:
     if OPT_IN_TAG not in group.tags or CHEF_TAG not in group.tags:
         return None
     try:
-        return read_pattern(group.tags[CHEF_TAG].strip())
+        return parse_node_pattern(group.tags[CHEF_TAG].strip())
     except ValueError as error:
         raise _unreadable(group, CHEF_TAG, group.tags[CHEF_TAG], PATTERN_FORMS) from error
 
