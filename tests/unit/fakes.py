@@ -330,7 +330,7 @@ class FakeTower(Tower):
             host.name
             for host in self.hosts.values()
             if host.inventory_id == inventory.id
-            if host.name in names and (host.owner or {}).get("group") == group
+            if host.name in names and (host.marker or {}).get("group") == group
         }
 
     def hosts_of(self, instance_ids: Collection[str]) -> list[Host]:
@@ -500,7 +500,7 @@ class FakeTower(Tower):
     def jobs_of_group_before(self, job: Job, group: str, count: int) -> list[Job]:
         self._asked("jobs_of_group_before")
         hosts = [host for host in self.hosts.values() if host.inventory_id == job.inventory_id]
-        own = {host.name for host in hosts if (host.owner or {}).get("group") == group}
+        own = {host.name for host in hosts if (host.marker or {}).get("group") == group}
         there = {host.name for host in hosts}
         ended = [each for each in self._alike(job.kind) if each.id < job.id]
         return [

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rollcall.aws.fleet import Membership
-from rollcall.chef.removal import NamedNode, remove_node, with_told
+from rollcall.chef.removal import NamedNode, remove_node, with_facts_of_hosts
 from rollcall.domain.actions import LifecycleAction, Result
 from rollcall.domain.errors import (
     BadSettings,
@@ -495,7 +495,7 @@ def test_hosts_that_went_though_tower_gave_no_answer_have_told_of_their_nodes(wo
 )
 def test_whatever_a_person_wrote_into_a_host_a_message_holds_it_and_is_read(world: World, odd: object) -> None:
     variables = {"rollcall": marker("i-a", chef=odd), "ec2": {"private_dns": odd}}
-    [informed] = with_told([going(world, "i-a")], [world.host_of("i-a", "10.0.0.7", variables=variables)])
+    [informed] = with_facts_of_hosts([going(world, "i-a")], [world.host_of("i-a", "10.0.0.7", variables=variables)])
     read = read_action(Record("m0", write_action(informed), REGION, 1, 0.0, "handle"))
     assert read
     assert (read.node_pattern, read.private_dns) == (informed.node_pattern, informed.private_dns)

@@ -256,7 +256,7 @@ def test_a_marker_without_an_inventory_is_completed_by_a_run_and_the_next_one_fi
     for number in range(3):
         world.serving(f"i-{number}", f"10.0.0.{number}")
         host = world.host_of(f"i-{number}", f"10.0.0.{number}")
-        marker = {key: value for key, value in (host.owner or {}).items() if key != "inventory"}
+        marker = {key: value for key, value in (host.marker or {}).items() if key != "inventory"}
         world.tower.hosts[host.id] = replace(host, variables={**host.variables, "rollcall": marker})
     outcome = world.reconcile()
     assert {fix.reason for fix in outcome.fixes} == {"its marker does not name its inventory yet"}

@@ -113,7 +113,7 @@ def test_copies_do_not_count(world: World) -> None:
     copied = world.tower.add_inventory("copied")
     for name in names:
         host = world.host_of(name, "10.0.0.7", inventory=copied)
-        variables = {**host.variables, "rollcall": {**(host.owner or {}), "inventory": world.inventory.id}}
+        variables = {**host.variables, "rollcall": {**(host.marker or {}), "inventory": world.inventory.id}}
         world.tower.hosts[host.id] = replace(host, variables=variables)
     assert stopped(world, names, REMOVAL_SHARE) == set()
 
@@ -127,7 +127,7 @@ def test_copies_and_hosts_of_other_installations_are_not_counted(world: World, f
     names = unknown(world, 9)
     for number in range(60):
         host = world.host_of(f"i-f{number:x}", "10.0.0.8")
-        marker = {**(host.owner or {}), **foreign}
+        marker = {**(host.marker or {}), **foreign}
         world.tower.hosts[host.id] = replace(host, variables={**host.variables, "rollcall": marker})
     assert stopped(world, names, REMOVAL_SHARE) == set(names)
     world.clean_up(*map(terminated, names))

@@ -55,7 +55,7 @@ def test_the_host_is_disabled_and_marked_with_since_when_and_that_it_was_us(worl
     found = now_of(world, host)
     assert not found.enabled
     assert marker_in(found.variables)[RESTING] == {"since": world.clock.now, "enabled": True}
-    assert identity_in(found.variables) == host.owner
+    assert identity_in(found.variables) == host.marker
     assert (found.variables["ansible_host"], found.variables["by_hand"]) == ("10.0.0.7", "kept")
     assert found.description == host.description
 
@@ -140,7 +140,7 @@ def test_a_host_that_is_not_ours_or_a_copy_or_of_another_instance_is_left_alone(
     world: World, marker: dict[str, Any] | None
 ) -> None:
     host = world.host_of("i-a", "10.0.0.7")
-    variables = {"rollcall": {**(host.owner or {}), **marker}} if marker else {}
+    variables = {"rollcall": {**(host.marker or {}), **marker}} if marker else {}
     world.tower.hosts[host.id] = replace(host, variables=variables)
     assert rested(world, "i-a") == set()
     assert world.tower.updated == []

@@ -39,7 +39,7 @@ def rejoined(world: World, outcome: Outcome) -> GateMessage:
 def mark(world: World, since: float) -> None:
     """The instance's host says that the present stint began then."""
     [host] = [each for each in world.tower.hosts.values() if each.name == "i-a"]
-    marker = {**(host.owner or {}), "stint": Stint(since, {"rollcall-launch": token_of("i-a")}).written()}
+    marker = {**(host.marker or {}), "stint": Stint(since, {"rollcall-launch": token_of("i-a")}).written()}
     world.tower.hosts[host.id] = replace(host, variables={**host.variables, "rollcall": marker})
 
 

@@ -289,7 +289,7 @@ def test_an_instance_that_was_never_registered_is_not_waited_for(world: World) -
 def test_no_job_is_limited_to_a_host_that_is_not_ours(world: World, marker: dict[str, str] | None) -> None:
     message = world.retiring("i-a")
     [host] = world.tower.hosts.values()
-    variables = {} if marker is None else {"rollcall": {**(host.owner or {}), **marker}}
+    variables = {} if marker is None else {"rollcall": {**(host.marker or {}), **marker}}
     world.tower.hosts[host.id] = replace(host, variables=variables)
     goes_without(world, message, "no host of ours")
 
@@ -451,7 +451,7 @@ def test_what_only_its_host_tells_of_a_node_outlives_the_retire_job(world: World
     message = launched(world, "i-a")
     world.chef.bootstrap("old-i-a")
     [host] = world.tower.hosts.values()
-    variables = {"rollcall": {**(host.owner or {}), "chef": "old-@instance_id@"}}
+    variables = {"rollcall": {**(host.marker or {}), "chef": "old-@instance_id@"}}
     world.tower.hosts[host.id] = replace(host, variables=variables)
     world.fleet.known_groups.clear()
     world.part_from(message)

@@ -1,8 +1,8 @@
-"""The Chef server's REST API, as much of it as we use: nodes listed and looked at, nodes and clients deleted.
+"""The Chef server's REST API, as much of it as we use: nodes listed and read, nodes and clients deleted.
 
-Imported only where an installation has a Chef server: it needs `cryptography`, which other installations do not pay
-for. What the server answers is taken from its source (chef/chef-server, oc_chef_wm), and where a node says what it is
-from Ohai's (chef/ohai, plugins ec2 and ohai_time).
+Imported only where an installation has a Chef server: it needs `cryptography`, which others do not have to load. What
+the server answers is taken from its source (chef/chef-server, oc_chef_wm), and where a node says what it is from Ohai's
+(chef/ohai, plugins ec2 and ohai_time).
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ REPEATABLE = ("GET", "DELETE")  # deleting what is gone is an answer, so whateve
 
 @dataclass(frozen=True)
 class ChefCredentials:
-    """Whom a Chef server knows us as, and where.
+    """Who we are to a Chef server, and where it is.
 
     organization_url: without a slash at its end. ca_bundle: certificate authorities (PEM) to trust instead of the
     public ones, if any.
@@ -180,7 +180,7 @@ class Chef:
         raise _rejected(answer)
 
     def _send(self, method: str, path: str, query: Query = (), body: Json | None = None) -> requests.Response:
-        """One request and its answer, unless that tells of trouble which is the same whatever was asked for."""
+        """One request and its answer. Raises for an answer that would be the same whatever was requested."""
         answer = self._transport.send(method, path, body, query)
         status = answer.status_code
         if status == TOO_MANY_REQUESTS or status >= SERVER_ERROR:

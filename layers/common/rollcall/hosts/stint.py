@@ -86,7 +86,7 @@ def begins_anew(host: Host, action: LifecycleAction) -> bool:
     clock and Tower's may be a minute apart, which is less than a stint takes, and less than after which reconcile makes
     up for an event.
     """
-    if host.owner is None or is_copy(host) or is_resting(host.variables):
+    if host.marker is None or is_copy(host) or is_resting(host.variables):
         return True
     if not action.token or not action.hook:
         return False
@@ -100,7 +100,7 @@ def may_be_former(host: Host, action: LifecycleAction) -> bool:
 
     Nothing in a message says so for certain: that its hook still waits for this action does.
     """
-    if host.owner is None or is_copy(host) or not action.hook or not action.token:
+    if host.marker is None or is_copy(host) or not action.hook or not action.token:
         return False
     if is_resting(host.variables):
         since = rested_since(host.variables)

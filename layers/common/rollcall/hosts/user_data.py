@@ -13,7 +13,7 @@ import zlib
 from enum import StrEnum
 from typing import TYPE_CHECKING, NoReturn
 
-from rollcall.domain.instances import Parameters
+from rollcall.domain.instances import UserDataParameters
 from rollcall.domain.inventory_text import (
     ANSIBLE_GROUPS,
     VARIABLE,
@@ -68,7 +68,7 @@ class UnusableUserData(Exception):
         self.reason = reason
 
 
-def read_user_data(text: str) -> Parameters:
+def read_user_data(text: str) -> UserDataParameters:
     """What user data asks for; its warning lists what of it is left out. Raises UnusableUserData and nothing else.
 
     text: base64, as DescribeInstanceAttribute has it. In it may be JSON, base64 of JSON, or cloud-init's multipart with
@@ -168,7 +168,7 @@ def _refuse(constant: str) -> NoReturn:
     raise ValueError("NaN and Infinity are no JSON")
 
 
-def _followed(raw: object) -> Parameters:
+def _followed(raw: object) -> UserDataParameters:
     if not isinstance(raw, dict):
         raise UnusableUserData(Reason.BAD_OBJECT)
     variables, groups = raw.get("vars", {}), raw.get("groups", [])
@@ -189,7 +189,7 @@ def _followed(raw: object) -> Parameters:
         raise UnusableUserData(Reason.TOO_MANY_VARIABLES)
     left_out += filter(None, map(_why_no_group, groups))
     asked = tuple(dict.fromkeys(name for name in groups if not _why_no_group(name)))
-    return Parameters(kept, asked, _listed(dict.fromkeys(left_out)))
+    return UserDataParameters(kept, asked, _listed(dict.fromkeys(left_out)))
 
 
 def _why_left_out(name: str, value: object) -> str:

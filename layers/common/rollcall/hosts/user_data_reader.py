@@ -10,7 +10,7 @@ from copy import replace
 from typing import TYPE_CHECKING
 
 from rollcall.domain.errors import AwsDenied, RollcallError
-from rollcall.domain.instances import Parameters
+from rollcall.domain.instances import UserDataParameters
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +25,7 @@ NOT_ALLOWED = "this installation may not read user data: deploy with UserData=tr
 
 def read_parameters(
     fleet: Fleet, tower: Tower, places: Mapping[str, tuple[str, Inventory]], *, allowed: bool
-) -> dict[str, Parameters]:
+) -> dict[str, UserDataParameters]:
     """What each instance asks for; with a warning where that cannot be followed, or not all of it.
 
     places: by instance id the name of its group, which has the tag rollcall:user-data, and its inventory. allowed: the
@@ -35,7 +35,9 @@ def read_parameters(
     if not groups:
         return {}
     if not allowed:
-        return {each: Parameters(warning=_not_followed(each, group, NOT_ALLOWED)) for each, group in groups.items()}
+        return {
+            each: UserDataParameters(warning=_not_followed(each, group, NOT_ALLOWED)) for each, group in groups.items()
+        }
     answers = fleet.user_data(groups.keys(), ANSWER_TIME)
     asked = {each: _parameters(each, group, answers[each]) for each, group in groups.items()}
     names: defaultdict[Inventory, set[str]] = defaultdict(set)
@@ -53,7 +55,9 @@ def _host_names(tower: Tower, inventory: Inventory, names: set[str]) -> set[str]
         return set()
 
 
-def _without(taken: set[str], instance_id: str, place: tuple[str, Inventory], asked: Parameters) -> Parameters:
+def _without(
+    taken: set[str], instance_id: str, place: tuple[str, Inventory], asked: UserDataParameters
+) -> UserDataParameters:
     """What an instance asks for without the groups that hosts of its inventory are called like."""
     group, inventory = place
     kept = tuple(name for name in asked.groups if name not in taken)
@@ -64,15 +68,15 @@ def _without(taken: set[str], instance_id: str, place: tuple[str, Inventory], as
     return replace(asked, groups=kept, warning=warning)
 
 
-def _parameters(instance_id: str, group: str, answer: str | RollcallError) -> Parameters:
+def _parameters(instance_id: str, group: str, answer: str | RollcallError) -> UserDataParameters:
     from .user_data import UnusableUserData, read_user_data  # only those pay for it in a cold start who use it
 
     if isinstance(answer, RollcallError):
-        return Parameters(warning=_not_followed(instance_id, group, f"{answer}: {_remedy(answer)}"))
+        return UserDataParameters(warning=_not_followed(instance_id, group, f"{answer}: {_remedy(answer)}"))
     try:
         asked = read_user_data(answer)
     except UnusableUserData as error:
-        return Parameters(warning=_not_followed(instance_id, group, str(error)))
+        return UserDataParameters(warning=_not_followed(instance_id, group, str(error)))
     if not asked.warning:
         return asked
     return replace(asked, warning=_followed_without(instance_id, group, asked.warning))

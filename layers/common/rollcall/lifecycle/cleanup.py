@@ -220,9 +220,9 @@ class Cleanup:
         """The actions with what the hosts say of the nodes: soon they cannot be asked any more."""
         if not self._chef:
             return actions
-        from rollcall.chef.removal import with_told  # only those pay for it in a cold start who use it
+        from rollcall.chef.removal import with_facts_of_hosts  # only those pay for it in a cold start who use it
 
-        return with_told(actions, self._tower.hosts_of(ids))
+        return with_facts_of_hosts(actions, self._tower.hosts_of(ids))
 
     def _remove_nodes(self, actions: Sequence[LifecycleAction]) -> NodeRemovalResult | None:
         if not self._chef:
@@ -300,7 +300,7 @@ class Cleanup:
         with failing([action], reports):
             if error := done.removal.refusals.get(action.instance_id) or done.rested.errors.get(action.instance_id):
                 raise error
-            trouble = done.nodes.troubles.get(action.instance_id) if done.nodes else None
+            trouble = done.nodes.errors.get(action.instance_id) if done.nodes else None
             # Where a hook waits it is published when that is answered. Otherwise now: the next try finds no host.
             meanwhile = Event.RETIRED if done.had_host(action) and not action.held_by_hook else None
             if trouble and action in done.news:
@@ -322,7 +322,7 @@ class Cleanup:
         told = was_open or done.had_host(action)
         # Of any other an earlier message reported what an inventory keeps, or reconcile does.
         removal = done.removal if told else replace(done.removal, left_in=EMPTY_MAPPING)
-        trouble = done.nodes.troubles.get(action.instance_id) if done.nodes else None
+        trouble = done.nodes.errors.get(action.instance_id) if done.nodes else None
         node = done.nodes.names.get(action.instance_id) if done.nodes else None
         if trouble:
             words = f"the termination goes on, and its node and client may be left in Chef: {trouble}"

@@ -25,7 +25,7 @@ from rollcall.domain.errors import (
     TowerDenied,
     TowerUnavailable,
 )
-from rollcall.domain.instances import Parameters
+from rollcall.domain.instances import UserDataParameters
 from rollcall.domain.message_format import written
 from rollcall.domain.messages import GateMessage, Waiting
 from rollcall.domain.objections import require_none
@@ -91,7 +91,7 @@ class NewInstance(NamedTuple):
     instance: Instance
     inventory: Inventory
     template: JobTemplate | None
-    asked: Parameters = Parameters()
+    asked: UserDataParameters = UserDataParameters()
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -366,7 +366,7 @@ class Register:
 
         now: by Tower's clock; when a stint begins that is not the host's, unless the host rests since later.
         """
-        if host.owner is None and not self._settings.adopt_by_instance_id:
+        if host.marker is None and not self._settings.adopt_by_instance_id:
             raise BadSettings(
                 f"inventory {host.inventory_name!r} has a host {host.name} that is not ours (no variable 'rollcall'): "
                 "remove it, or deploy with AdoptByInstanceId=true to take such hosts over"
