@@ -56,7 +56,7 @@ WANTED = {  # of each node, by where it has it
     "region": ["ec2", "region"],
     "seen_at": ["ohai_time"],
 }
-REPEATABLE = ("GET", "DELETE")  # deleting what is gone is an answer, so whatever got none may be asked again
+REPEATABLE = ("GET", "DELETE")  # deleting what is gone is an answer, so a request without an answer may be repeated
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,8 @@ class Chef:
     def nodes(self, names: Collection[str]) -> dict[str, Node]:
         """Nodes by name; left out are those that are gone, or so new that the server's search does not know them.
 
-        What it says of the others is not the search's, but what they say now. The names are letters, digits and ._-
+        The search finds names, and what it returns of the nodes is what they hold now.
+        names: of letters, digits and ._-
         """
         found: dict[str, Node] = {}
         for chunk in batched(sorted(names), NAMES_PER_SEARCH):
@@ -216,11 +217,11 @@ def _read(answer: requests.Response) -> Mapping[str, Any]:
 
 
 def _node(data: object) -> Node | None:
-    """A node as a search shows it; whatever it has where something else is wanted, it does not say."""
+    """A node as a search shows it; a field of another type than expected counts as missing."""
     if not isinstance(data, dict) or not isinstance(data.get("name"), str):
         return None
-    said = {key: data[key] for key in ("instance_id", "account", "region") if isinstance(data.get(key), str)}
-    return Node(data["name"], **said, seen_at=moment_or_none(data.get("seen_at")))
+    texts = {key: data[key] for key in ("instance_id", "account", "region") if isinstance(data.get(key), str)}
+    return Node(data["name"], **texts, seen_at=moment_or_none(data.get("seen_at")))
 
 
 def _denied(answer: requests.Response, remedy: str) -> ChefDenied:

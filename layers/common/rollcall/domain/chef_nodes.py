@@ -29,7 +29,7 @@ class NodePattern(NamedTuple):
 
 
 class Node(NamedTuple):
-    """A node in Chef, as it describes itself: empty is what it does not say.
+    """A node in Chef, as it describes itself; empty where it holds nothing.
 
     seen_at: when chef-client last ran on it, in epoch seconds by its own clock; None if it never did.
     """

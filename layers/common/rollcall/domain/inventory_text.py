@@ -1,7 +1,7 @@
 """What text from outside may become in an inventory, and why not: some text is more than text there. Pure.
 
-Tags, user data and the names of Auto Scaling groups are written by whoever may launch an instance, and every job on an
-inventory reads all of it. Each rule was seen to matter on ansible-core 2.16 and on the newest, or is documented by
+Anyone who may launch an instance writes tags, user data and names of Auto Scaling groups, and every job on an inventory
+reads all of it. Each rule was seen to matter on ansible-core 2.16 and on the newest, or is documented by
 Ansible, AWX or AWS; tests/truth holds them to real ansible-cores. A reason repeats nothing of the text, which may be
 secret.
 """
@@ -106,12 +106,12 @@ def refusal_of_value(value: object, depth: int = MAX_DEPTH) -> Refusal | None:
 
 
 def json_is_surely_plain(json_text: bytes) -> bool:
-    """Whether no text in a JSON text can be anything but plain: one look at an inventory instead of one at each."""
+    """Whether no text in a JSON text can be anything but plain: one search in all of it instead of one in each."""
     return not NOT_PLAIN_IN_JSON.search(json_text)
 
 
 def texts_are_surely_plain(texts: Iterable[str]) -> bool:
-    """Whether none of these texts can be anything but plain, as key or as value: one look instead of one at each."""
+    """Whether none of these texts can be anything but plain, as key or as value: one search instead of one in each."""
     return not NOT_PLAIN.search("\n".join(texts))
 
 

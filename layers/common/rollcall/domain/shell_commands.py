@@ -1,4 +1,4 @@
-"""Commands that a person pastes into a shell, with names in them that may hold anything. Pure."""
+"""Commands that an operator pastes into a shell, with names in them that may hold anything. Pure."""
 
 from __future__ import annotations
 

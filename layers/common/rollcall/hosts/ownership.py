@@ -1,4 +1,4 @@
-"""Whose host it is, at which address, and whether its instance is gone. Pure."""
+"""Which instance a host is of, at which address, and whether that instance is gone. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ADDRESSES_CACHED = 65_536  # a large fleet's; parsing one takes longer than all 
 
 
 class Marker(NamedTuple):
-    """Whose host it is, as its variables say."""
+    """Which instance, of which group, a host is of, by its variables."""
 
     group: str
     instance_id: str

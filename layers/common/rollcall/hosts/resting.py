@@ -1,7 +1,7 @@
 """Hosts of instances that are out of service for a while and keep their ids: disabled, and marked as resting.
 
 No job runs on a disabled host. The mark says that Rollcall disabled it, and whether it is to be enabled when its
-instance comes back: one that a person had disabled before stays disabled.
+instance comes back: one that an operator had disabled before stays disabled.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class DisabledHosts(NamedTuple):
 def disable_hosts(tower: Tower, instance_ids: Collection[str], account: str, region: str) -> DisabledHosts:
     """Disable the hosts of ours for these instances, in every inventory, and mark them as resting.
 
-    Raises TowerUnavailable, TowerDenied or TowerRejected when nothing can be said of any.
+    Raises TowerUnavailable, TowerDenied or TowerRejected when nothing is known of any.
     """
     if not instance_ids:
         return DisabledHosts()

@@ -66,12 +66,12 @@ def read_stint(variables: Mapping[str, object]) -> Stint | None:
 
 
 def rested_since(variables: Mapping[str, object]) -> float | None:
-    """Since when a host rests, by Tower's clock; None if it does not, or does not say since when."""
+    """Since when a host rests, by Tower's clock; None if it does not, or if that is not known."""
     return _moment_in(marker_in(variables).get(RESTING))
 
 
 def _moment_in(raw: object) -> float | None:
-    """The time in a marker's state; None if there is none that can be read, for people may edit markers."""
+    """The time in a marker's state; None if there is none that can be read, for operators may edit markers."""
     return moment_or_none(raw.get("since")) if isinstance(raw, Mapping) else None
 
 
@@ -98,7 +98,7 @@ def begins_anew(host: Host, action: LifecycleAction) -> bool:
 def may_be_former(host: Host, action: LifecycleAction) -> bool:
     """Whether a launch action that begins a new stint may as well be of a former one, and its message have come late.
 
-    Nothing in a message says so for certain: that its hook still waits for this action does.
+    No message shows that for certain; that its hook still waits for this action does.
     """
     if host.marker is None or is_copy(host) or not action.hook or not action.token:
         return False

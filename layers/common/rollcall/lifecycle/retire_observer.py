@@ -145,7 +145,7 @@ class RetireObserver:
     def _search(self, actions: Sequence[LifecycleAction], known: Job | None) -> JobSearch:
         """The message's own job, or those that Tower has for its instances.
 
-        What cannot be followed in the group's settings, or in Tower, stands in the way of all of them.
+        Where the group's settings, or what they name in Tower, cannot be used, no job is possible for any of them.
         """
         ids = {action.instance_id for action in actions}
         search = JobSearch(self._jobs_of_message(ids, known), self._not_reachable(actions))
@@ -278,5 +278,5 @@ class RetireObserver:
 
 
 def seconds_since_end(job: Job, now: float) -> float:
-    """Seconds since a job ended, 0 if Tower does not say when. now: epoch seconds by Tower's clock."""
+    """Seconds since a job ended, 0 if Tower does not show when. now: epoch seconds by Tower's clock."""
     return now - (now if job.finished_at is None else job.finished_at)
