@@ -22,9 +22,9 @@ from rollcall.hosts.jobs import CLOCK_STEP
 from rollcall.hosts.resting import disable_hosts
 from rollcall.hosts.stint import (
     Stint,
-    begins_anew,
+    begins_new_stint,
     joined_by,
-    may_be_former,
+    may_be_of_former_stint,
     new_stint,
     read_stint,
     rested_since,
@@ -169,7 +169,7 @@ def test_a_host_of_a_version_that_knew_no_stints_began_when_it_was_made() -> Non
     ],
 )
 def test_what_begins_a_stint(known: Host, message: LifecycleAction, anew: bool) -> None:
-    assert begins_anew(known, message) == anew
+    assert begins_new_stint(known, message) == anew
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_what_begins_a_stint(known: Host, message: LifecycleAction, anew: bool) 
     ],
 )
 def test_what_may_be_of_a_former_stint(known: Host, message: LifecycleAction, doubtful: bool) -> None:
-    assert may_be_former(known, message) == doubtful
+    assert may_be_of_former_stint(known, message) == doubtful
 
 
 def test_a_stint_that_is_joined_keeps_its_beginning_and_learns_the_tokens() -> None:

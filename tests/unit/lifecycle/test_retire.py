@@ -24,7 +24,6 @@ from rollcall.domain.errors import (
 from rollcall.domain.jobs import Job, JobStatus, Outcome
 from rollcall.domain.message_format import Record, read_action
 from rollcall.domain.reports import NO_LONGER_WAITING, Event
-from rollcall.hosts.jobs import launch_or_adopt
 from rollcall.hosts.variables import is_resting, with_state
 from unit.fakes import REGION, FakeChef
 from unit.world import TERMINATE_HOOK, World, token_of
@@ -446,6 +445,20 @@ def test_a_group_whose_instances_are_in_chef_gets_them_back_for_cleanup_to_see_t
     assert len(world.queues.sent) == sent
 
 
+@pytest.mark.parametrize("is_closed", [True, False])
+def test_handed_back_for_chef_a_job_that_failed_is_alerted_while_the_hook_waits(world: World, is_closed: bool) -> None:
+    world.group("web", retire_job_template="retire", chef="@instance_id@")
+    message = launched(world, "i-a")
+    end(world, message, i_a=FAILED)
+    if is_closed:
+        world.clock.advance(1800)  # a heartbeat is due
+        world.fleet.stale.add("i-a")
+        world.leaves("i-a", "Terminating:Proceed")
+    result = world.part_from(message)
+    assert handed_back(world) == ["i-a"]
+    assert alerts(result).keys() == (set() if is_closed else {"i-a"})
+
+
 def test_what_only_its_host_tells_of_a_node_outlives_the_retire_job(world: World) -> None:
     world.chef = FakeChef()
     message = launched(world, "i-a")
@@ -700,21 +713,6 @@ def test_of_two_who_launch_at_one_moment_the_older_job_stands_and_holds_whom_it_
     [(own, waiting)] = by_job.items()
     assert waiting == {"i-c"}
     assert running == {older[0].id: {"i-a", "i-b"}, own: {"i-c"}}
-
-
-def test_a_younger_rival_gives_way_by_itself(world: World) -> None:
-    # The fake tells of a launch only when it has been answered; the rival launches before this one looks again.
-    rivals: list[Job] = []
-
-    def rival(method: str) -> None:
-        if method == "jobs_holding" and world.tower.calls["launch"] and not rivals:
-            rivals.append(world.tower.add_job(retire_template(world), world.inventory, "i-a"))
-
-    world.tower.before_call = rival
-    held = launch_or_adopt(world.tower, retire_template(world), world.inventory, ["i-a"], world.clock.now)
-    assert rivals
-    assert held["i-a"] < rivals[0].id
-    assert world.tower.calls["cancel"] == 0
 
 
 @pytest.mark.parametrize("error", [TowerDenied("no"), TowerRejected("odd"), CancelRefused(7, "bob")])

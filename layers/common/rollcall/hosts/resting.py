@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rollcall.domain.empty_mapping import EMPTY_MAPPING
 from rollcall.domain.errors import RollcallError
 
-from .ownership import is_private, marker_of
+from .ownership import is_private_address, marker_of
 from .variables import RESTING, is_resting, marker_in, with_state
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def resting_variables(host: Host | DumpedHost, now: float) -> dict[str, object]:
     known = marker_in(host.variables).get(RESTING)
     mark = known if isinstance(known, dict) else {"since": round(now, 3), "enabled": host.enabled}
     marked = with_state(host.variables, **{RESTING: mark})
-    if is_private(str(marked.get("ansible_host", ""))):
+    if is_private_address(str(marked.get("ansible_host", ""))):
         return marked
     ec2 = marked.get("ec2")
     facts = {"ec2": {**ec2, "public_ip": ""}} if isinstance(ec2, dict) else {}

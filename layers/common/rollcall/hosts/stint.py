@@ -75,7 +75,7 @@ def _moment_in(raw: object) -> float | None:
     return moment_or_none(raw.get("since")) if isinstance(raw, Mapping) else None
 
 
-def begins_anew(host: Host, action: LifecycleAction) -> bool:
+def begins_new_stint(host: Host, action: LifecycleAction) -> bool:
     """Whether a launch action begins a new stint of the instance that has this host already.
 
     It does if the host rests, is a copy from another inventory, or is marked with another token of the same hook. A
@@ -95,7 +95,7 @@ def begins_anew(host: Host, action: LifecycleAction) -> bool:
     return action.at > stint.since + CLOCKS_APART if known is None else known != action.token
 
 
-def may_be_former(host: Host, action: LifecycleAction) -> bool:
+def may_be_of_former_stint(host: Host, action: LifecycleAction) -> bool:
     """Whether a launch action that begins a new stint may as well be of a former one, and its message have come late.
 
     No message shows that for certain; that its hook still waits for this action does.

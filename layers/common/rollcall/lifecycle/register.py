@@ -50,7 +50,7 @@ from rollcall.hosts.jobs import CLOCK_STEP, deciding_job, launch
 from rollcall.hosts.ownership import address_key
 from rollcall.hosts.removal import remove_from_every_inventory
 from rollcall.hosts.resting import is_enabled_on_return
-from rollcall.hosts.stint import begins_anew, joined_by, may_be_former, new_stint, rested_since, stint_of
+from rollcall.hosts.stint import begins_new_stint, joined_by, may_be_of_former_stint, new_stint, rested_since, stint_of
 from rollcall.hosts.unmatched_hosts import renamed_hosts
 from rollcall.hosts.user_data_reader import read_parameters
 from rollcall.hosts.variables import OWED_SINCE, RESTING, host_variables, left_out, with_our_variables, with_state
@@ -353,7 +353,7 @@ class Register:
         """Whether an action is not of a former stint; if it is, or nobody can say, that is reported."""
         before = len(reports)
         with failing([action], reports):
-            doubtful = begins_anew(host, action) and may_be_former(host, action)
+            doubtful = begins_new_stint(host, action) and may_be_of_former_stint(host, action)
             if doubtful and not fleet.heartbeat(action):
                 require_visible(fleet, [action], self._clock())
                 reports.append(Report(action, NO_LONGER_WAITING))
@@ -372,7 +372,7 @@ class Register:
                 "remove it, or deploy with AdoptByInstanceId=true to take such hosts over"
             )
         actions = [each.action for each in new_instances]
-        begun = any(begins_anew(host, action) for action in actions)
+        begun = any(begins_new_stint(host, action) for action in actions)
         since = max(now, rested_since(host.variables) or now)
         stint = new_stint(since, actions) if begun else joined_by(stint_of(host), actions)
         ended = dict.fromkeys((RESTING, OWED_SINCE)) if begun else {}
