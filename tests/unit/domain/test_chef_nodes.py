@@ -103,7 +103,9 @@ def test_any_other_name_is_not_the_patterns(name: str) -> None:
         ("chef-server", False),
     ],
 )
-def test_a_node_is_named_after_a_private_dns_name_only_if_it_looks_like_one(name: str, is_private_dns: bool) -> None:
+def test_a_node_is_named_after_a_private_dns_name_only_if_it_has_the_form_of_one(
+    name: str, is_private_dns: bool
+) -> None:
     assert (identifier_in(parse_node_pattern("@private_dns@"), name) == name) == is_private_dns
 
 

@@ -1,4 +1,4 @@
-"""Commands that people paste: run by a real bash, and through this project's own Makefile by a real make."""
+"""Commands that operators paste: run by a real bash, and through this project's own Makefile by a real make."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def test_what_needs_no_quotes_has_none() -> None:
 
 
 def reconcile_says(groups: Sequence[str]) -> str:
-    """What the script says that the breaker stopped hosts of these groups."""
+    """What the script prints where the removal limit stopped hosts of these groups."""
     return reconcile._force([{"group": each} for each in groups])
 
 
@@ -177,7 +177,7 @@ def breaker_says(groups: Sequence[str]) -> str:
 
 @pytest.mark.parametrize("say", [reconcile_says, breaker_says])
 @pytest.mark.parametrize("name", [each for each in NASTY if each])
-def test_what_forces_a_run_past_the_breaker_names_the_group(say: Any, name: str, bin_folder: Path) -> None:
+def test_what_forces_a_run_past_the_removal_limit_names_the_group(say: Any, name: str, bin_folder: Path) -> None:
     parsed = reconcile._parser().parse_args(made(say([name]), bin_folder))
     assert (parsed.force, parsed.group) == (True, [name])
 

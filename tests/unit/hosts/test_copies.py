@@ -48,7 +48,7 @@ OWNER = {"group": "web", "instance_id": "i-a", "account": ACCOUNT, "region": REG
         (OWNER, True, False),  # of a version that named no inventory
         (OWNER | {"inventory": 1}, True, False),
         (OWNER | {"inventory": 2}, False, True),
-        (OWNER | {"inventory": "2"}, True, False),  # a person has been at it
+        (OWNER | {"inventory": "2"}, True, False),  # edited by hand
         (OWNER | {"inventory": None}, True, False),
         (OWNER | {"inventory": 2, "account": "999999999999"}, False, True),
         (OWNER | {"account": "999999999999"}, False, False),

@@ -137,7 +137,7 @@ def test_copies_and_hosts_of_other_installations_are_not_counted(world: World, f
 # Cleanup
 
 
-def test_cleanup_leaves_those_to_reconcile_that_nobody_knows_and_that_are_too_many(world: World) -> None:
+def test_cleanup_leaves_those_to_reconcile_that_are_unknown_and_too_many(world: World) -> None:
     names = unknown(world, 6)
     reports = world.clean_up(*map(terminated, names))
     assert {report.outcome.split(":")[0] for report in reports} == {"left to reconcile"}
@@ -190,7 +190,7 @@ def test_a_hook_that_waits_speaks_for_its_instance_and_for_no_other(world: World
 
 
 @pytest.mark.parametrize("number", [LIMIT_MIN, LIMIT_MIN + 1])
-def test_a_hook_that_only_a_message_names_speaks_for_nobody(world: World, number: int) -> None:
+def test_a_hook_that_only_a_message_names_is_no_evidence(world: World, number: int) -> None:
     names = unknown(world, number)
     world.fleet.stale.update(names)
     asked: list[str] = []

@@ -46,7 +46,7 @@ SCRIPT = MIMEText(f"#!/bin/sh\necho {SECRET}\n", "x-shellscript")
 
 
 def read(data: bytes) -> UserDataParameters:
-    """What this user data asks for, as EC2 tells it."""
+    """The parameters in this user data, as EC2 returns it."""
     return read_user_data(base64.b64encode(data).decode())
 
 
@@ -317,7 +317,7 @@ def test_there_may_be_only_so_many_groups() -> None:
     assert refused(json.dumps({"rollcall": {"groups": [*names, "more"]}}).encode()) == Reason.TOO_MANY_GROUPS
 
 
-def test_a_misspelt_field_is_told_of() -> None:
+def test_a_misspelt_field_is_reported() -> None:
     assert asked({"a": 1}, var={"b": SECRET}) == UserDataParameters(
         {"a": 1}, warning="a field beside 'vars' and 'groups'"
     )

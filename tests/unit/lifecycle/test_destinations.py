@@ -181,7 +181,7 @@ def test_what_a_terminate_action_does_depends_on_what_aws_says_and_not_on_the_me
 @pytest.mark.parametrize(
     "state", [state for state, destination in LISTED.items() if destination == Destination.RETAINED]
 )
-def test_the_owner_of_a_retained_instance_is_told_once_and_how_to_end_it(world: World, state: str) -> None:
+def test_a_retained_instance_is_alerted_once_with_how_to_end_it(world: World, state: str) -> None:
     put(world, state)
     [first, again] = [*messages(world, ("terminate-successful",))] * 2
     [report] = world.clean_up(first)
