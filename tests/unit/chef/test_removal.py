@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rollcall.aws.fleet import Membership
-from rollcall.chef.removal import NamedNode, remove_node, with_told
+from rollcall.chef.removal import NamedNode, remove_node, with_facts_of_hosts
 from rollcall.domain.actions import LifecycleAction, Result
 from rollcall.domain.errors import (
     BadSettings,
@@ -57,7 +57,7 @@ def going(world: World, instance_id: str, **changes: Any) -> LifecycleAction:
 
 
 def terminated(world: World, instance_id: str) -> LifecycleAction:
-    """A termination that nothing waits for, of an instance of which EC2 tells no addresses any more."""
+    """A termination that nothing waits for, of an instance of which EC2 returns no addresses any more."""
     action = replace(going(world, instance_id), hook=None, token=None)
     blank: Instance = world.instance(instance_id, state="terminated", addresses=dict.fromkeys(AddressKind, ""))
     world.fleet.known_instances[instance_id] = blank
@@ -65,7 +65,7 @@ def terminated(world: World, instance_id: str) -> LifecycleAction:
 
 
 def host(world: World, instance_id: str, **facts: str) -> None:
-    """The instance's host, which tells these facts."""
+    """The instance's host, which holds these facts."""
     world.host_of(instance_id, "10.0.0.7", variables={"ec2": facts})
 
 
@@ -240,7 +240,7 @@ def test_a_client_whose_name_may_be_recycled_stays_when_no_node_tells_whose_it_i
 @pytest.mark.parametrize(
     "private_dns", ["", "chef-server", "../clients/chef-validator", "ip-10-0-0-7.ec2.internal OR x"]
 )
-def test_what_no_private_dns_name_looks_like_is_not_asked_for(world: World, chef: FakeChef, private_dns: str) -> None:
+def test_what_is_no_private_dns_name_is_not_searched(world: World, chef: FakeChef, private_dns: str) -> None:
     web(world, "@private_dns@")
     host(world, "i-a", private_dns=private_dns)
     [report] = world.clean_up(terminated(world, "i-a"))
@@ -269,7 +269,7 @@ def test_what_a_person_made_of_the_marker_reaches_no_node(world: World, chef: Fa
 
 
 @pytest.mark.parametrize("changes", [{"account": "999999999999"}, {"instance_id": "i-b"}])
-def test_the_host_of_somebody_else_tells_nothing(world: World, chef: FakeChef, changes: dict[str, str]) -> None:
+def test_the_host_of_another_instance_is_not_read(world: World, chef: FakeChef, changes: dict[str, str]) -> None:
     chef.bootstrap("i-a")
     action = terminated(world, "i-a")
     world.host_of("i-a", "10.0.0.7", variables={"rollcall": marker("i-a", chef="@instance_id@") | changes})
@@ -289,7 +289,7 @@ def marker(instance_id: str, **more: object) -> dict[str, object]:
     }
 
 
-# Trouble
+# Errors
 
 
 @pytest.mark.parametrize("error", [AWAY, ChefDenied("the user may not")])
@@ -313,7 +313,7 @@ def test_while_chef_refuses_the_host_goes_and_the_hook_waits(
     assert world.fleet.completed == {action: Result.CONTINUE}
 
 
-def test_trouble_with_one_node_fails_its_own_instance_only(world: World, chef: FakeChef) -> None:
+def test_an_error_about_one_node_fails_its_own_instance_only(world: World, chef: FakeChef) -> None:
     chef.bootstrap("i-a", "i-b")
     chef.kept["i-a"] = ChefDenied("the user may not")
     kept, fine = going(world, "i-a"), going(world, "i-b")
@@ -344,7 +344,7 @@ def test_while_aws_cannot_be_asked_the_instance_waits(world: World, chef: FakeCh
 
 
 @pytest.mark.parametrize("error", [AWAY, ChefDenied("the user may not")])
-def test_after_the_hooks_own_timeout_the_termination_goes_on_and_somebody_is_told(
+def test_after_the_hooks_own_timeout_the_termination_goes_on_and_an_operator_is_alerted(
     world: World, chef: FakeChef, error: RollcallError
 ) -> None:
     chef.bootstrap("i-a")
@@ -387,7 +387,9 @@ def test_what_chef_has_done_by_then_is_no_alert(world: World, chef: FakeChef) ->
 
 
 @pytest.mark.parametrize("timeout", [7200, 172_800])
-def test_patience_ends_before_a_message_is_set_aside(world: World, chef: FakeChef, timeout: int) -> None:
+def test_patience_ends_before_a_message_is_moved_to_the_dead_letter_queue(
+    world: World, chef: FakeChef, timeout: int
+) -> None:
     group = world.fleet.known_groups["web"]
     world.fleet.known_groups["web"] = replace(group, heartbeat_timeouts={TERMINATE_HOOK: timeout})
     chef.bootstrap("i-a")
@@ -399,7 +401,7 @@ def test_patience_ends_before_a_message_is_set_aside(world: World, chef: FakeChe
     assert world.fleet.completed == {action: Result.CONTINUE}
 
 
-def test_a_copy_of_an_action_that_went_on_without_chef_tells_nobody_again(world: World, chef: FakeChef) -> None:
+def test_a_copy_of_an_action_that_went_on_without_chef_alerts_no_one_again(world: World, chef: FakeChef) -> None:
     chef.bootstrap("i-a")
     chef.failing["delete_client"] = AWAY
     action = going(world, "i-a")
@@ -407,7 +409,7 @@ def test_a_copy_of_an_action_that_went_on_without_chef_tells_nobody_again(world:
     assert [alerted(report) != "" for report in (*world.clean_up(action), *world.clean_up(action))] == [True, False]
 
 
-# What only the host tells
+# What only the host holds
 
 
 def kept(world: World) -> LifecycleAction:
@@ -476,7 +478,9 @@ def test_what_is_kept_makes_the_patience_with_chef_no_longer(world: World, chef:
     assert world.fleet.completed == {action: Result.CONTINUE}
 
 
-def test_hosts_that_went_though_tower_gave_no_answer_have_told_of_their_nodes(world: World, chef: FakeChef) -> None:
+def test_what_hosts_held_of_their_nodes_is_known_though_tower_gave_no_answer_to_their_removal(
+    world: World, chef: FakeChef
+) -> None:
     chef.bootstrap("web-i-a")
     action = terminated(world, "i-a")
     world.host_of("i-a", "10.0.0.7", variables={"rollcall": marker("i-a", chef="web-@instance_id@")})
@@ -497,7 +501,7 @@ def test_hosts_that_went_though_tower_gave_no_answer_have_told_of_their_nodes(wo
 )
 def test_whatever_a_person_wrote_into_a_host_a_message_holds_it_and_is_read(world: World, odd: object) -> None:
     variables = {"rollcall": marker("i-a", chef=odd), "ec2": {"private_dns": odd}}
-    [informed] = with_told([going(world, "i-a")], [world.host_of("i-a", "10.0.0.7", variables=variables)])
+    [informed] = with_facts_of_hosts([going(world, "i-a")], [world.host_of("i-a", "10.0.0.7", variables=variables)])
     read = read_action(Record("m0", write_action(informed), REGION, 1, 0.0, "handle"))
     assert read
     assert (read.node_pattern, read.private_dns) == (informed.node_pattern, informed.private_dns)

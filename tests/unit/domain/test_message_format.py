@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollcall.domain.actions import LifecycleAction, Transition
-from rollcall.domain.aws_names import CALL_BYTES, GROUP_NAME, HOOK_NAME, INSTANCE_ID
+from rollcall.domain.aws_text import CALL_BYTES, GROUP_NAME, HOOK_NAME, INSTANCE_ID
 from rollcall.domain.errors import BadEvent
 from rollcall.domain.message_format import (
     NOT_AT_THE_GATE,
@@ -723,8 +723,8 @@ def test_a_message_to_the_gate_that_is_too_large_goes_as_several_and_loses_none(
 
 @pytest.mark.parametrize("message", full(FULL), ids=lambda each: type(each).__name__)
 def test_an_action_loses_nothing_at_the_gate(message: GateMessage | WatchMessage | RetireMessage) -> None:
-    carried = [each for each in fields(LifecycleAction) if each.name not in NOT_AT_THE_GATE]
-    assert all(getattr(FULL, each.name) != each.default for each in carried)
+    aws_safe = [each for each in fields(LifecycleAction) if each.name not in NOT_AT_THE_GATE]
+    assert all(getattr(FULL, each.name) != each.default for each in aws_safe)
     assert whole(read_gate_message(record(write_gate_message(message)))) == whole(message)
 
 

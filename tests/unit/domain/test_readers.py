@@ -27,10 +27,10 @@ from rollcall.alerting.wording import notice_of
 from rollcall.checks.registry import read_group_settings
 from rollcall.chef.client import Chef, read_chef_credentials
 from rollcall.domain.actions import LifecycleAction
-from rollcall.domain.aws_names import ACCOUNT, CALL_BYTES, GROUP_NAME, HOOK_NAME, INSTANCE_ID, REGION, TOKEN
+from rollcall.domain.aws_text import ACCOUNT, CALL_BYTES, GROUP_NAME, HOOK_NAME, INSTANCE_ID, REGION, TOKEN
 from rollcall.domain.errors import BadEvent, BadSettings, RollcallError
 from rollcall.domain.groups import Group
-from rollcall.domain.json_fields import MOMENT_MAX
+from rollcall.domain.json_input import MOMENT_MAX
 from rollcall.domain.message_format import (
     Record,
     read_action,

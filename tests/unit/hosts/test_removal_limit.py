@@ -113,7 +113,7 @@ def test_copies_do_not_count(world: World) -> None:
     copied = world.tower.add_inventory("copied")
     for name in names:
         host = world.host_of(name, "10.0.0.7", inventory=copied)
-        variables = {**host.variables, "rollcall": {**(host.owner or {}), "inventory": world.inventory.id}}
+        variables = {**host.variables, "rollcall": {**(host.marker or {}), "inventory": world.inventory.id}}
         world.tower.hosts[host.id] = replace(host, variables=variables)
     assert stopped(world, names, REMOVAL_SHARE) == set()
 
@@ -127,7 +127,7 @@ def test_copies_and_hosts_of_other_installations_are_not_counted(world: World, f
     names = unknown(world, 9)
     for number in range(60):
         host = world.host_of(f"i-f{number:x}", "10.0.0.8")
-        marker = {**(host.owner or {}), **foreign}
+        marker = {**(host.marker or {}), **foreign}
         world.tower.hosts[host.id] = replace(host, variables={**host.variables, "rollcall": marker})
     assert stopped(world, names, REMOVAL_SHARE) == set(names)
     world.clean_up(*map(terminated, names))
@@ -137,7 +137,7 @@ def test_copies_and_hosts_of_other_installations_are_not_counted(world: World, f
 # Cleanup
 
 
-def test_cleanup_leaves_those_to_reconcile_that_nobody_knows_and_that_are_too_many(world: World) -> None:
+def test_cleanup_leaves_those_to_reconcile_that_are_unknown_and_too_many(world: World) -> None:
     names = unknown(world, 6)
     reports = world.clean_up(*map(terminated, names))
     assert {report.outcome.split(":")[0] for report in reports} == {"left to reconcile"}
@@ -190,7 +190,7 @@ def test_a_hook_that_waits_speaks_for_its_instance_and_for_no_other(world: World
 
 
 @pytest.mark.parametrize("number", [LIMIT_MIN, LIMIT_MIN + 1])
-def test_a_hook_that_only_a_message_names_speaks_for_nobody(world: World, number: int) -> None:
+def test_a_hook_that_only_a_message_names_is_no_evidence(world: World, number: int) -> None:
     names = unknown(world, number)
     world.fleet.stale.update(names)
     asked: list[str] = []

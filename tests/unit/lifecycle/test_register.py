@@ -27,7 +27,7 @@ from rollcall.domain.jobs import Outcome
 from rollcall.domain.reports import Event
 from rollcall.domain.timing import FIRST_POLL
 from rollcall.hosts.jobs import CLOCK_STEP
-from rollcall.hosts.resting import rest
+from rollcall.hosts.resting import disable_hosts
 from rollcall.lifecycle.host_registration import LANDING_TIME
 from unit.fakes import ACCOUNT, REGION
 from unit.world import HOOK, World, ids, token_of, warning
@@ -113,7 +113,7 @@ def test_the_host_is_named_after_its_instance_and_carries_the_marker(world: Worl
     [host] = world.tower.hosts.values()
     assert (host.name, host.instance_id, host.inventory_id) == ("i-a", "i-a", world.inventory.id)
     assert host.variables["ansible_host"] == "10.0.0.7"
-    assert host.owner == {
+    assert host.marker == {
         "group": "web",
         "instance_id": "i-a",
         "account": ACCOUNT,
@@ -442,7 +442,7 @@ def test_a_host_that_is_not_ours_is_taken_over_where_that_is_allowed(world: Worl
     world.settings = replace(world.settings, adopt_by_instance_id=True)
     host = world.tower.add_host(world.inventory, "i-a", variables={"by": "hand"}, created_at=world.clock.now - 9999)
     world.register(world.launching("i-a"))
-    assert world.tower.hosts[host.id].owner
+    assert world.tower.hosts[host.id].marker
     assert world.tower.hosts[host.id].variables["by"] == "hand"
     assert ids(only_message(world)) == {"i-a"}
 
@@ -976,8 +976,8 @@ def test_a_group_whose_name_is_of_no_use_in_tower_may_name_other_inventory_group
     assert report.error is None
     [host] = world.tower.hosts.values()
     assert world.tower.groups_of(host.id) == {"web"}
-    assert host.owner is not None
-    assert host.owner["group"] == "localhost"
+    assert host.marker is not None
+    assert host.marker["group"] == "localhost"
 
 
 def test_an_auto_scaling_groups_name_may_hold_whatever_does_no_harm(world: World) -> None:
@@ -1021,7 +1021,7 @@ def test_an_instance_whose_host_was_renamed_gets_no_second_one(world: World, req
     error = only_error(reports)
     assert isinstance(error, HostRenamed)
     assert error.scope == Scope.INSTANCE
-    assert str(error).startswith("its host in inventory 'prod' is named 'web-01' by now")
+    assert str(error).startswith("its host in inventory 'prod' was renamed to 'web-01'")
     assert world.tower.names_in(world.inventory) == {"web-01"}
     assert world.tower.calls["launch"] == 1
     assert not world.queues.sent
@@ -1035,7 +1035,7 @@ def test_a_renamed_host_of_one_instance_holds_no_other(world: World) -> None:
 
 def test_a_resting_host_that_was_renamed_gets_no_second_one_beside_it(world: World) -> None:
     world.host_of("i-a", "10.0.0.7", name="web-01")
-    rest(world.tower, {"i-a"}, ACCOUNT, REGION)
+    disable_hosts(world.tower, {"i-a"}, ACCOUNT, REGION)
     assert isinstance(only_error(world.register(world.launching("i-a"))), HostRenamed)
     assert world.tower.names_in(world.inventory) == {"web-01"}
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from .actions import Result, Transition
-from .nodes import NodePattern
+from .chef_nodes import NodePattern
 
 
 class Hook(NamedTuple):

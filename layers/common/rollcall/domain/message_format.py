@@ -5,7 +5,7 @@ SNS, in a record of an SQS batch; or as a bare EventBridge event, when a functio
 messages are written and read here too, and the requests for runs of reconcile and doctor.
 
 Whatever arrives is read or ends in a BadEvent that names the field. What is read can be encoded, and is of the lengths
-and characters that AWS takes (aws_names): it is going to share calls with what came in other messages.
+and characters that AWS takes (aws_text): it is going to share calls with what came in other messages.
 """
 
 from __future__ import annotations
@@ -19,21 +19,24 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from .actions import LifecycleAction, Transition
-from .aws_names import ACCOUNT, CALL_BYTES, GROUP_NAME, HOOK_NAME, INSTANCE_ID, REGION, SHORT_TEXT, TEXT, TOKEN
+from .aws_text import ACCOUNT, CALL_BYTES, GROUP_NAME, HOOK_NAME, INSTANCE_ID, REGION, SHORT_TEXT, TEXT, TOKEN
 from .errors import BadEvent
-from .json_fields import (
+from .json_input import (
     MOMENT_MAX,
     digits_at,
     flag_at,
+    listed_names,
     moment_at,
     number_at,
     object_at,
     objects_at,
     optional,
+    parse_object,
+    quoted,
+    require_object,
     text_at,
     text_or_empty,
 )
-from .json_text import named, object_in, quoted, require_object
 from .messages import (
     ExaminationRequest,
     GateMessage,
@@ -48,7 +51,7 @@ from .messages import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from .aws_names import Rule
+    from .aws_text import TextRule
 
 type Json = dict[str, Any]
 
@@ -171,7 +174,7 @@ def body_of(record: Record) -> Json:
     """The JSON object that a message is. Raises BadEvent."""
     if record.unreadable:
         raise BadEvent(f"the message's record cannot be read: {record.unreadable}")
-    return object_in(record.body, "message")
+    return parse_object(record.body, "message")
 
 
 def read_action(record: Record) -> LifecycleAction | None:
@@ -183,7 +186,7 @@ def read_action(record: Record) -> LifecycleAction | None:
     region = record.region
     if body.get("Type") == "Notification" and "Message" in body:
         region = _region(text_at(body, "TopicArn"))
-        message = object_in(text_at(body, "Message"), "SNS Message")
+        message = parse_object(text_at(body, "Message"), "SNS Message")
         body = {name: value for name, value in message.items() if name not in OWN_FIELDS}  # we publish to no topic
     if body.get("Event") in EVENTS_WITHOUT_ACTION:
         return None
@@ -201,7 +204,7 @@ def read_action(record: Record) -> LifecycleAction | None:
         return _notified(_group_notification(body, region), body, record)
     raise BadEvent(
         "the message has neither 'detail-type' (an EventBridge event) nor 'LifecycleTransition' (a lifecycle hook's "
-        f"notification) nor 'Event' (a group's); its fields: {named(body)}"
+        f"notification) nor 'Event' (a group's); its fields: {listed_names(body)}"
     )
 
 
@@ -373,7 +376,7 @@ def _gate_message(body: Json, record: Record) -> GateMessage:
 def _states(fields: Json, name: str) -> dict[str, str]:
     states = object_at(fields, name)
     if wrong := [each for each in states if not SHORT_TEXT.allows(each)]:
-        raise BadEvent(f"field {name!r} holds {quoted(wrong[0])}: {SHORT_TEXT.words}")
+        raise BadEvent(f"field {name!r} holds {quoted(wrong[0])}: {SHORT_TEXT.requirement}")
     return {each: text_at(states, each, SHORT_TEXT) for each in states}
 
 
@@ -434,7 +437,7 @@ def _action(each: Json, record: Record) -> LifecycleAction:
     )
 
 
-def _ruled(rule: Rule) -> Callable[[Json, str], str]:
+def _ruled(rule: TextRule) -> Callable[[Json, str], str]:
     return lambda fields, name: text_at(fields, name, rule)
 
 
@@ -482,15 +485,15 @@ def _request(event: object, known: tuple[str, ...]) -> Json:
     return fields
 
 
-def _names(fields: Json, name: str, rule: Rule) -> frozenset[str]:
+def _names(fields: Json, name: str, rule: TextRule) -> frozenset[str]:
     """A list of names, each of which keeps a rule; not an empty one."""
     value = fields[name]
     if not isinstance(value, list):
-        raise BadEvent(f"field {name!r} is {quoted(value)}: use a list; {rule.words}")
+        raise BadEvent(f"field {name!r} is {quoted(value)}: use a list; {rule.requirement}")
     if not value:
         raise BadEvent(f"field {name!r} is an empty list: put something into it, or leave the field out")
     if wrong := [each for each in value if not rule.allows(each)]:
-        raise BadEvent(f"field {name!r} holds {quoted(wrong[0])}: {rule.words}")
+        raise BadEvent(f"field {name!r} holds {quoted(wrong[0])}: {rule.requirement}")
     return frozenset(value)
 
 

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from .empty import EMPTY
+from .chef_nodes import PATTERN_FORMS, NodePattern, parse_node_pattern
+from .empty_mapping import EMPTY_MAPPING
 from .errors import BadSettings
 from .groups import JOB_CHECK, AddressKind, Group, GroupSettings, OnFailure
-from .nodes import PATTERN_FORMS, NodePattern, read_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -76,7 +76,7 @@ class StackNames(NamedTuple):
     notification_topic: str = ""
     notifying_topics: tuple[str, ...] = ()
     alarm_topic: str = ""
-    topics: Mapping[str, str] = EMPTY
+    topics: Mapping[str, str] = EMPTY_MAPPING
 
     @property
     def has_alarm_recipient(self) -> bool:
@@ -219,7 +219,7 @@ def read_node_pattern(group: Group) -> NodePattern | None:
     if OPT_IN_TAG not in group.tags or CHEF_TAG not in group.tags:
         return None
     try:
-        return read_pattern(group.tags[CHEF_TAG].strip())
+        return parse_node_pattern(group.tags[CHEF_TAG].strip())
     except ValueError as error:
         raise _unreadable(group, CHEF_TAG, group.tags[CHEF_TAG], PATTERN_FORMS) from error
 

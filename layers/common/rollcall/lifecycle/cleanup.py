@@ -22,7 +22,7 @@ from rollcall.domain.settings import names_retire_template
 from rollcall.domain.stages import Stage, action_of, all_together, grouped, itself, joined, parted
 
 from .batch_admission import by_fleet
-from .destinations import Fate, fates
+from .destinations import Destination, departures
 from .hook_answers import hook_answers
 from .termination_completion import TerminationCompletion
 from .termination_removal import Leaving, TerminationRemoval
@@ -103,13 +103,13 @@ class Cleanup:
         Of one that seems to, a hook that waits shows that AWS is not consistent yet. Where no hook waits, and no
         group has it, EC2 may only be late to show that it is terminated.
         """
-        staying = [each for each in leaving if each.known.fate == Fate.STAYING]
+        staying = [each for each in leaving if each.known.destination == Destination.STAYING]
         answers = hook_answers([each for each in staying if each.action.held_by_hook], action_of, fleet.heartbeat)
         waiting = {each.item.action for each in answers.going_on if each.is_open}
         failed = {report.action for report in answers.left}
         now = self._clock()
         reports = [_staying(each, each.action in waiting, now) for each in staying if each.action not in failed]
-        going = [each for each in leaving if each.known.fate != Fate.STAYING]
+        going = [each for each in leaving if each.known.destination != Destination.STAYING]
         return Stage(going, [*answers.left, *reports])
 
     def _within_limit(self, fleet: Fleet, leaving: Sequence[Leaving]) -> Stage[Leaving]:
@@ -152,22 +152,22 @@ class Cleanup:
 
 def _with_fates(fleet: Fleet, actions: Sequence[LifecycleAction]) -> Stage[Leaving]:
     """The actions with what AWS shows of their instances. Raises Throttled, AwsDenied, InstancesRefused."""
-    known = fates(fleet, {action.instance_id for action in actions})
+    known = departures(fleet, {action.instance_id for action in actions})
     return Stage([Leaving(action, known[action.instance_id]) for action in actions])
 
 
 def _as_aws_shows(leaving: Sequence[Leaving]) -> Stage[Leaving]:
     """All of them: whether an instance goes to a warm pool is what AWS shows, not what its message said."""
-    return Stage([each._replace(action=replace(each.action, to_warm_pool=each.known.pooled)) for each in leaving])
+    return Stage([each._replace(action=replace(each.action, to_warm_pool=each.known.to_warm_pool)) for each in leaving])
 
 
 def _staying(leaving: Leaving, hook_waits: bool, now: float) -> Report:
     """Of an instance that stays, as AWS shows. now: this machine's clock, in epoch seconds."""
     action, known = leaving.action, leaving.known
     if hook_waits:
-        error = f"{action.instance_id}: its hook {action.hook!r} waits, and yet {known.words}"
+        error = f"{action.instance_id}: its hook {action.hook!r} waits, and yet {known.description}"
         return Report(action, error=InstanceNotVisible(error))
     if not action.held_by_hook and not known.listed and now - action.received_at < SETTLING_TIME:
-        error = f"{action.instance_id}: its group published that it is terminated, and yet {known.words}"
+        error = f"{action.instance_id}: its group published that it is terminated, and yet {known.description}"
         return Report(action, error=InstanceNotVisible(error))
-    return Report(action, f"{NO_LONGER_WAITING}: {known.words}")
+    return Report(action, f"{NO_LONGER_WAITING}: {known.description}")

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from rollcall.checks.load_balancers import require_askable
 from rollcall.checks.registry import objections_to_checks
 from rollcall.domain.errors import BadSettings, InstanceNotVisible
-from rollcall.domain.instances import Parameters
+from rollcall.domain.instances import UserDataParameters
 from rollcall.domain.objections import require_none
 from rollcall.domain.stages import Stage, action_of, all_together, each_apart, grouped, joined
 from rollcall.domain.tag_support import objections_to
-from rollcall.hosts.jobs import find_in_tower, require_limitable
+from rollcall.hosts.job_templates import find_inventory_and_template, require_limitable
 from rollcall.hosts.user_data_reader import read_parameters
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class NewInstance(NamedTuple):
     instance: Instance
     inventory: Inventory
     template: JobTemplate | None
-    parameters: Parameters = Parameters()
+    parameters: UserDataParameters = UserDataParameters()
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -73,7 +73,7 @@ def _of_group(
     require_none(objections_to(settings, here))
     require_none(objections_to_checks(settings, here))
     require_askable(settings, wanted[0].group, load_balancers=here.load_balancers)
-    inventory, template = find_in_tower(tower, settings)
+    inventory, template = find_inventory_and_template(tower, settings)
     if template:
         require_limitable(template, inventory, settings)
     return each_apart(

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from rollcall.domain import timing
 from rollcall.domain.actions import Result
-from rollcall.domain.empty import EMPTY
+from rollcall.domain.empty_mapping import EMPTY_MAPPING
 from rollcall.domain.reports import NO_LONGER_WAITING, Event, Note, Report, gone, notes_on_kept
 from rollcall.domain.shell_commands import command
 from rollcall.domain.stages import Stage, action_of, all_together, each_apart, parted
-from rollcall.hosts.removal import unread_inventories
+from rollcall.hosts.removal import unreadable_inventories
 
-from .destinations import Fate
+from .destinations import Destination
 from .hook_answers import UNANSWERED_LIFE, HookAnswer, hook_answers, not_visible
 from .terminate_messages import keep_node_name, try_again_unanswered
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rollcall.domain.settings import Settings
     from rollcall.tower.client import Tower
 
-    from .destinations import Known
+    from .destinations import Departure
     from .termination_removal import Removed
 
 
@@ -89,7 +89,7 @@ class TerminationCompletion:
 
     def _read(self, doubtful: Sequence[Removed]) -> Stage[Removed]:
         """Those whose group's inventory can be read, and those that no hook waits for any more."""
-        errors = unread_inventories(self._tower, self._fleet, [each.action for each in doubtful])
+        errors = unreadable_inventories(self._tower, self._fleet, [each.action for each in doubtful])
         hidden = [each for each in doubtful if each.action.instance_id in errors]
         answers = hook_answers(hidden, action_of, self._fleet.heartbeat)
         waiting = [each.item.action for each in answers.going_on if each.is_open]
@@ -134,14 +134,14 @@ def _report(answer: HookAnswer[Removed]) -> Report:
     action, known = removed.action, removed.known
     published = was_open or removed.had_host
     # Of any other an earlier message reported what an inventory keeps, or reconcile does.
-    removal = removed.batch.hosts if published else replace(removed.batch.hosts, left_in=EMPTY)
+    removal = removed.batch.hosts if published else replace(removed.batch.hosts, left_in=EMPTY_MAPPING)
     if error := removed.node_error:
         words = f"the termination goes on, and its node and client may be left in Chef: {error}"
         notes = (Note(words, alert=True),) if was_open else ()
         return gone(
             action, "removed from every inventory, but not from Chef", removal, published=published, notes=notes
         )
-    notes = (_retained(action, known),) if known.fate == Fate.RETAINED and removed.had_host else ()
+    notes = (_retained(action, known),) if known.destination == Destination.RETAINED and removed.had_host else ()
     troubled = False if action.retired else None
     return gone(action, _outcome(removed, published), removal, published=published, notes=notes, troubled=troubled)
 
@@ -149,17 +149,17 @@ def _report(answer: HookAnswer[Removed]) -> Report:
 def _outcome(removed: Removed, published: bool) -> str:
     if removed.action.held_by_hook and not published and not removed.node:
         return NO_LONGER_WAITING
-    if removed.known.fate == Fate.RESTING:
-        return f"its host is disabled: {removed.known.words}"
+    if removed.known.destination == Destination.RESTING:
+        return f"its host is disabled: {removed.known.description}"
     if removed.node:
         return f"removed from every inventory, and from Chef as {removed.node}"
     return "removed from every inventory"
 
 
-def _retained(action: LifecycleAction, known: Known) -> Note:
+def _retained(action: LifecycleAction, known: Departure) -> Note:
     terminate = ("aws", "autoscaling", "terminate-instance-in-auto-scaling-group", "--instance-id", action.instance_id)
     words = (
-        f"{known.words}: its group's lifecycle policy keeps it running, and it is billed until it is terminated: "
+        f"{known.description}: its group's lifecycle policy keeps it running, and it is billed until it is terminated: "
         f"examine it, and then: {command(*terminate, '--no-should-decrement-desired-capacity')}"
     )
     return Note(words, alert=True)

@@ -12,9 +12,9 @@ from rollcall.domain.errors import RollcallError
 from rollcall.domain.reports import Report
 from rollcall.domain.stages import Stage, each_apart, itself
 from rollcall.hosts.removal import remove_from_every_inventory
-from rollcall.hosts.resting import rest
+from rollcall.hosts.resting import disable_hosts
 
-from .destinations import Fate
+from .destinations import Destination
 from .terminate_messages import keep_node_name
 
 if TYPE_CHECKING:
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from rollcall.domain.actions import LifecycleAction
     from rollcall.domain.inventories import RemovalResult
     from rollcall.domain.settings import Settings
-    from rollcall.hosts.resting import Rested
+    from rollcall.hosts.resting import DisabledHosts
     from rollcall.tower.client import Tower
 
-    from .destinations import Known
+    from .destinations import Departure
 
 
 class Leaving(NamedTuple):
@@ -41,7 +41,7 @@ class Leaving(NamedTuple):
     """
 
     action: LifecycleAction
-    known: Known
+    known: Departure
     informed: bool = False
 
 
@@ -52,7 +52,7 @@ class BatchRemoval(NamedTuple):
     """
 
     hosts: RemovalResult
-    rested: Rested
+    rested: DisabledHosts
     nodes: NodeRemovalResult | None
 
 
@@ -60,7 +60,7 @@ class Removed(NamedTuple):
     """A terminating instance, and what came of removing its host and its node with those of its batch."""
 
     action: LifecycleAction
-    known: Known
+    known: Departure
     informed: bool
     batch: BatchRemoval
 
@@ -68,7 +68,7 @@ class Removed(NamedTuple):
     def had_host(self) -> bool:
         """Whether the instance had a host until now."""
         return self.action.instance_id in self.batch.hosts.removed or (
-            self.action.instance_id in self.batch.rested.hosts
+            self.action.instance_id in self.batch.rested.instance_ids
         )
 
     @property
@@ -80,7 +80,7 @@ class Removed(NamedTuple):
     def refusal(self) -> RollcallError | None:
         """Why Tower keeps a host of it, or does not disable it; None if it does neither."""
         instance_id = self.action.instance_id
-        return self.batch.hosts.refusals.get(instance_id) or self.batch.rested.troubles.get(instance_id)
+        return self.batch.hosts.refusals.get(instance_id) or self.batch.rested.errors.get(instance_id)
 
     @property
     def node(self) -> str | None:
@@ -90,7 +90,7 @@ class Removed(NamedTuple):
     @property
     def node_error(self) -> RollcallError | None:
         """Why its node is still in Chef, None if nothing kept it."""
-        return self.batch.nodes.troubles.get(self.action.instance_id) if self.batch.nodes else None
+        return self.batch.nodes.errors.get(self.action.instance_id) if self.batch.nodes else None
 
 
 class TerminationRemoval:
@@ -110,10 +110,10 @@ class TerminationRemoval:
         """All of them, with what their hosts' variables say of their nodes. Raises what Tower.hosts_of raises."""
         if not self._chef:
             return Stage(leaving)
-        from rollcall.chef.removal import with_told  # only those pay for it in a cold start who use it
+        from rollcall.chef.removal import with_facts_of_hosts  # only those pay for it in a cold start who use it
 
         actions = [each.action for each in leaving]
-        informed = with_told(actions, self._tower.hosts_of({action.instance_id for action in actions}))
+        informed = with_facts_of_hosts(actions, self._tower.hosts_of({action.instance_id for action in actions}))
         return Stage(
             [
                 each._replace(action=action, informed=_says_more(action, each.action))
@@ -127,13 +127,13 @@ class TerminationRemoval:
         What Tower or Chef keeps of one of them is in the result. Raises what Tower answers in the place of hosts.
         """
         ids = {each.action.instance_id for each in leaving}
-        resting = {each.action.instance_id for each in leaving if each.known.fate == Fate.RESTING}
+        resting = {each.action.instance_id for each in leaving if each.known.destination == Destination.RESTING}
         try:
             removal = remove_from_every_inventory(self._tower, self._fleet, ids - resting)
         except RollcallError as error:  # some of the hosts may be gone by now
             return self._failed(leaving, error)
-        rested = rest(self._tower, resting, self._settings.account, self._fleet.region)
-        kept = removal.refusals.keys() | rested.troubles.keys()
+        rested = disable_hosts(self._tower, resting, self._settings.account, self._fleet.region)
+        kept = removal.refusals.keys() | rested.errors.keys()
         nodes = self._remove_nodes([each.action for each in leaving if each.action.instance_id not in kept])
         batch = BatchRemoval(removal, rested, nodes)
         return Stage([Removed(*each, batch) for each in leaving])
