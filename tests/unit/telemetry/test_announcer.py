@@ -12,7 +12,7 @@ import pytest
 from rollcall.domain.errors import BadSettings, DeleteRefused, Throttled, TowerUnavailable
 from rollcall.domain.findings import breaks, warns
 from rollcall.domain.message_format import Record
-from rollcall.domain.reports import Event, Note, Report, failing
+from rollcall.domain.reports import Event, Note, Report
 from rollcall.http.transport import Exchange
 from rollcall.lifecycle.target_watch import TargetHealthChange
 from rollcall.reconcile.result import RunOutcome
@@ -136,19 +136,6 @@ def test_the_errors_of_a_batch_come_in_the_order_of_its_actions(world: World, au
     first, second = world.launching("i-a"), world.launching("i-b")
     reports = [Report(second, error=error), Report(first, "ready")]
     assert audience.announcer.outcomes([first, second, first], reports) == [None, error, None]
-
-
-def test_an_error_fails_only_what_nothing_was_reported_of(world: World) -> None:
-    done, open_ = world.launching("i-a"), world.launching("i-b")
-    reports = [Report(done, "ready")]
-    with failing([done, open_], reports):
-        raise TowerUnavailable("away")
-    assert [(report.action, bool(report.error)) for report in reports] == [(done, False), (open_, True)]
-
-
-def test_a_mistake_of_ours_is_not_swallowed(world: World) -> None:
-    with pytest.raises(KeyError), failing([world.launching("i-a")], []):
-        raise KeyError("a mistake of ours")
 
 
 # Metrics of instances

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .errors import InstancesRefused, RollcallError
+from .errors import RollcallError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from .actions import LifecycleAction
     from .inventories import RemovalResult
@@ -94,20 +93,4 @@ def notes_on_kept(removal: RemovalResult, instance_id: str) -> Iterator[Note]:
             "source bring our instances there",
             alert=True,
             cause=f"{READ_ONLY_INVENTORY}: {name}",
-        )
-
-
-@contextmanager
-def failing(actions: Iterable[LifecycleAction], reports: list[Report]) -> Iterator[None]:
-    """An error in here fails these actions, as far as nothing was reported of them yet, and no others.
-
-    Where AWS refused some of their instances each of those fails with what AWS said of it.
-    """
-    try:
-        yield
-    except RollcallError as error:
-        done = {report.action for report in reports}
-        own = error.by_id if isinstance(error, InstancesRefused) else {}
-        reports.extend(
-            Report(action, error=own.get(action.instance_id, error)) for action in actions if action not in done
         )

@@ -25,7 +25,7 @@ from .batch_admission import by_fleet
 from .destinations import Destination, departures
 from .hook_answers import hook_answers
 from .termination_completion import TerminationCompletion
-from .termination_removal import Leaving, TerminationRemoval
+from .termination_removal import Terminating, TerminationRemoval
 from .unknown_instances import within_removal_limit
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Cleanup:
         completion = TerminationCompletion(self._settings, self._tower, fleet, self._queues, self._clock)
         return (
             # Errors: what AWS refuses.
-            all_together(actions, itself, partial(_with_fates, fleet))
+            all_together(actions, itself, partial(_with_departures, fleet))
             # Done: an instance that stays. Errors: one that seems to, while its hook waits or EC2 may be late.
             .then(partial(self._without_staying, fleet))
             # Done: left to reconcile, if too many are unknown to AWS.
@@ -97,35 +97,35 @@ class Cleanup:
             .then(completion.complete)
         )
 
-    def _without_staying(self, fleet: Fleet, leaving: Sequence[Leaving]) -> Stage[Leaving]:
+    def _without_staying(self, fleet: Fleet, terminating: Sequence[Terminating]) -> Stage[Terminating]:
         """Those that stay leave with nothing done.
 
         Of one that seems to, a hook that waits shows that AWS is not consistent yet. Where no hook waits, and no
         group has it, EC2 may only be late to show that it is terminated.
         """
-        staying = [each for each in leaving if each.known.destination == Destination.STAYING]
+        staying = [each for each in terminating if each.departure.destination == Destination.STAYING]
         answers = hook_answers([each for each in staying if each.action.held_by_hook], action_of, fleet.heartbeat)
         waiting = {each.item.action for each in answers.going_on if each.is_open}
         failed = {report.action for report in answers.left}
         now = self._clock()
         reports = [_staying(each, each.action in waiting, now) for each in staying if each.action not in failed]
-        going = [each for each in leaving if each.known.destination != Destination.STAYING]
+        going = [each for each in terminating if each.departure.destination != Destination.STAYING]
         return Stage(going, [*answers.left, *reports])
 
-    def _within_limit(self, fleet: Fleet, leaving: Sequence[Leaving]) -> Stage[Leaving]:
+    def _within_limit(self, fleet: Fleet, terminating: Sequence[Terminating]) -> Stage[Terminating]:
         """Of those that nothing but a message speaks for, as many as the removal limit lets pass."""
-        unknown = {each.action.instance_id for each in leaving if each.known.unknown}
-        return within_removal_limit(self._tower, fleet, leaving, action_of, unknown, self._share)
+        unknown = {each.action.instance_id for each in terminating if each.departure.unknown}
+        return within_removal_limit(self._tower, fleet, terminating, action_of, unknown, self._share)
 
-    def _without_retiring(self, fleet: Fleet, leaving: Sequence[Leaving]) -> Stage[Leaving]:
+    def _without_retiring(self, fleet: Fleet, terminating: Sequence[Terminating]) -> Stage[Terminating]:
         """Those that a hook holds and whose group retires its instances are handed to the gate, unless it did that."""
         if not self._settings.retire_jobs:
-            return Stage(leaving)
-        held = [each for each in leaving if each.action.held_by_hook and not each.action.retired]
+            return Stage(terminating)
+        held = [each for each in terminating if each.action.held_by_hook and not each.action.retired]
         handed_over = all_together(held, action_of, partial(self._hand_over_retiring, fleet))
-        return parted(leaving, action_of, handed_over.left)
+        return parted(terminating, action_of, handed_over.left)
 
-    def _hand_over_retiring(self, fleet: Fleet, held: Sequence[Leaving]) -> Stage[Leaving]:
+    def _hand_over_retiring(self, fleet: Fleet, held: Sequence[Terminating]) -> Stage[Terminating]:
         groups = fleet.groups({each.action.group for each in held})
         retiring = {name for name, group in groups.items() if names_retire_template(group)}
         by_group = grouped([each.action for each in held if each.action.group in retiring], lambda each: each.group)
@@ -150,24 +150,26 @@ class Cleanup:
         ]
 
 
-def _with_fates(fleet: Fleet, actions: Sequence[LifecycleAction]) -> Stage[Leaving]:
+def _with_departures(fleet: Fleet, actions: Sequence[LifecycleAction]) -> Stage[Terminating]:
     """The actions with what AWS shows of their instances. Raises Throttled, AwsDenied, InstancesRefused."""
     known = departures(fleet, {action.instance_id for action in actions})
-    return Stage([Leaving(action, known[action.instance_id]) for action in actions])
+    return Stage([Terminating(action, known[action.instance_id]) for action in actions])
 
 
-def _as_aws_shows(leaving: Sequence[Leaving]) -> Stage[Leaving]:
+def _as_aws_shows(terminating: Sequence[Terminating]) -> Stage[Terminating]:
     """All of them: whether an instance goes to a warm pool is what AWS shows, not what its message said."""
-    return Stage([each._replace(action=replace(each.action, to_warm_pool=each.known.to_warm_pool)) for each in leaving])
+    return Stage(
+        [each._replace(action=replace(each.action, to_warm_pool=each.departure.to_warm_pool)) for each in terminating]
+    )
 
 
-def _staying(leaving: Leaving, hook_waits: bool, now: float) -> Report:
+def _staying(terminating: Terminating, hook_waits: bool, now: float) -> Report:
     """Of an instance that stays, as AWS shows. now: this machine's clock, in epoch seconds."""
-    action, known = leaving.action, leaving.known
+    action, departure = terminating.action, terminating.departure
     if hook_waits:
-        error = f"{action.instance_id}: its hook {action.hook!r} waits, and yet {known.description}"
+        error = f"{action.instance_id}: its hook {action.hook!r} waits, and yet {departure.description}"
         return Report(action, error=InstanceNotVisible(error))
-    if not action.held_by_hook and not known.listed and now - action.received_at < SETTLING_TIME:
-        error = f"{action.instance_id}: its group published that it is terminated, and yet {known.description}"
+    if not action.held_by_hook and not departure.listed and now - action.received_at < SETTLING_TIME:
+        error = f"{action.instance_id}: its group published that it is terminated, and yet {departure.description}"
         return Report(action, error=InstanceNotVisible(error))
-    return Report(action, f"{NO_LONGER_WAITING}: {known.description}")
+    return Report(action, f"{NO_LONGER_WAITING}: {departure.description}")

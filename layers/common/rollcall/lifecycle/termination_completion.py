@@ -131,7 +131,7 @@ class TerminationCompletion:
 def _report(answer: HookAnswer[Removed]) -> Report:
     """What became of an instance. Where no hook waited until now, nothing goes on that did not before."""
     removed, was_open = answer
-    action, known = removed.action, removed.known
+    action, departure = removed.action, removed.departure
     published = was_open or removed.had_host
     # Of any other an earlier message reported what an inventory keeps, or reconcile does.
     removal = removed.batch.hosts if published else replace(removed.batch.hosts, left_in=EMPTY_MAPPING)
@@ -141,7 +141,9 @@ def _report(answer: HookAnswer[Removed]) -> Report:
         return gone(
             action, "removed from every inventory, but not from Chef", removal, published=published, notes=notes
         )
-    notes = (_retained(action, known),) if known.destination == Destination.RETAINED and removed.had_host else ()
+    notes = (
+        (_retained(action, departure),) if departure.destination == Destination.RETAINED and removed.had_host else ()
+    )
     troubled = False if action.retired else None
     return gone(action, _outcome(removed, published), removal, published=published, notes=notes, troubled=troubled)
 
@@ -149,17 +151,17 @@ def _report(answer: HookAnswer[Removed]) -> Report:
 def _outcome(removed: Removed, published: bool) -> str:
     if removed.action.held_by_hook and not published and not removed.node:
         return NO_LONGER_WAITING
-    if removed.known.destination == Destination.RESTING:
-        return f"its host is disabled: {removed.known.description}"
+    if removed.departure.destination == Destination.RESTING:
+        return f"its host is disabled: {removed.departure.description}"
     if removed.node:
         return f"removed from every inventory, and from Chef as {removed.node}"
     return "removed from every inventory"
 
 
-def _retained(action: LifecycleAction, known: Departure) -> Note:
+def _retained(action: LifecycleAction, departure: Departure) -> Note:
     terminate = ("aws", "autoscaling", "terminate-instance-in-auto-scaling-group", "--instance-id", action.instance_id)
     words = (
-        f"{known.description}: its group's lifecycle policy keeps it running, and it is billed until it is terminated: "
-        f"examine it, and then: {command(*terminate, '--no-should-decrement-desired-capacity')}"
+        f"{departure.description}: its group's lifecycle policy keeps it running, and it is billed until it is "
+        f"terminated: examine it, and then: {command(*terminate, '--no-should-decrement-desired-capacity')}"
     )
     return Note(words, alert=True)

@@ -34,14 +34,14 @@ if TYPE_CHECKING:
     from .destinations import Departure
 
 
-class Leaving(NamedTuple):
+class Terminating(NamedTuple):
     """A terminating instance: its action, and what AWS shows of it.
 
     informed: the action has from its host's variables what its message did not say of its node in Chef.
     """
 
     action: LifecycleAction
-    known: Departure
+    departure: Departure
     informed: bool = False
 
 
@@ -60,7 +60,7 @@ class Removed(NamedTuple):
     """A terminating instance, and what came of removing its host and its node with those of its batch."""
 
     action: LifecycleAction
-    known: Departure
+    departure: Departure
     informed: bool
     batch: BatchRemoval
 
@@ -106,46 +106,46 @@ class TerminationRemoval:
         self._queues = queues
         self._chef = chef
 
-    def with_node_names(self, leaving: Sequence[Leaving]) -> Stage[Leaving]:
+    def with_node_names(self, terminating: Sequence[Terminating]) -> Stage[Terminating]:
         """All of them, with what their hosts' variables say of their nodes. Raises what Tower.hosts_of raises."""
         if not self._chef:
-            return Stage(leaving)
+            return Stage(terminating)
         from rollcall.chef.removal import with_facts_of_hosts  # only those pay for it in a cold start who use it
 
-        actions = [each.action for each in leaving]
+        actions = [each.action for each in terminating]
         informed = with_facts_of_hosts(actions, self._tower.hosts_of({action.instance_id for action in actions}))
         return Stage(
             [
                 each._replace(action=action, informed=_says_more(action, each.action))
-                for each, action in zip(leaving, informed, strict=True)
+                for each, action in zip(terminating, informed, strict=True)
             ]
         )
 
-    def remove(self, leaving: Sequence[Leaving]) -> Stage[Removed]:
+    def remove(self, terminating: Sequence[Terminating]) -> Stage[Removed]:
         """All of them, after their hosts and nodes were removed, or the hosts of the resting disabled.
 
         What Tower or Chef keeps of one of them is in the result. Raises what Tower answers in the place of hosts.
         """
-        ids = {each.action.instance_id for each in leaving}
-        resting = {each.action.instance_id for each in leaving if each.known.destination == Destination.RESTING}
+        ids = {each.action.instance_id for each in terminating}
+        resting = {each.action.instance_id for each in terminating if each.departure.destination == Destination.RESTING}
         try:
             removal = remove_from_every_inventory(self._tower, self._fleet, ids - resting)
         except RollcallError as error:  # some of the hosts may be gone by now
-            return self._failed(leaving, error)
+            return self._failed(terminating, error)
         rested = disable_hosts(self._tower, resting, self._settings.account, self._fleet.region)
         kept = removal.refusals.keys() | rested.errors.keys()
-        nodes = self._remove_nodes([each.action for each in leaving if each.action.instance_id not in kept])
+        nodes = self._remove_nodes([each.action for each in terminating if each.action.instance_id not in kept])
         batch = BatchRemoval(removal, rested, nodes)
-        return Stage([Removed(*each, batch) for each in leaving])
+        return Stage([Removed(*each, batch) for each in terminating])
 
-    def _failed(self, leaving: Sequence[Leaving], error: RollcallError) -> Stage[Removed]:
+    def _failed(self, terminating: Sequence[Terminating], error: RollcallError) -> Stage[Removed]:
         """All of them fail; but what the host of one said of its node is kept, should that host be gone by now."""
         kept: Stage[Never] = each_apart(
-            [each.action for each in leaving if each.informed],
+            [each.action for each in terminating if each.informed],
             itself,
             lambda action: keep_node_name(self._settings, self._fleet, self._queues, action, error),
         )
-        return Stage((), [*kept.left, *(Report(each.action, error=error) for each in leaving if not each.informed)])
+        return Stage((), [*kept.left, *(Report(each.action, error=error) for each in terminating if not each.informed)])
 
     def _remove_nodes(self, actions: Sequence[LifecycleAction]) -> NodeRemovalResult | None:
         if not self._chef:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rollcall.domain.reports import Report
-from rollcall.domain.stages import Stage, itself, parted
+from rollcall.domain.stages import Stage, parted
 from rollcall.hosts.removal_limit import LIMIT_MIN, over_limit
 
 from .hook_answers import hook_answers
@@ -50,17 +50,3 @@ def within_removal_limit[T](
         )
 
     return parted(items, action_of, answers.left).together(action_of, limited)
-
-
-def without_too_many_unknown(
-    tower: Tower,
-    fleet: Fleet,
-    actions: Sequence[LifecycleAction],
-    unknown: Collection[str],
-    share: float,
-    reports: list[Report],
-) -> list[LifecycleAction]:
-    """The actions of within_removal_limit; the reports of those that leave go into the list."""
-    stage = within_removal_limit(tower, fleet, actions, itself, unknown, share)
-    reports += stage.left
-    return list(stage.going_on)
