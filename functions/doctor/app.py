@@ -48,7 +48,7 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
         announcer.log_findings(diagnosis.findings)
         if request.announce:
             announcer.count_findings(diagnosis.findings)
-            known = KnownFindings(names.told_table)
+            known = KnownFindings(names.known_findings_table)
             changed = news(diagnosis.findings, known.read())
             announcer.publish_changes(here.settings, here.tower.root, changed.found, changed.mended, seconds_left)
             known.write(changed.known)  # what the bus did not take is not known, and told with the next run

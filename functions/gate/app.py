@@ -39,8 +39,8 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
 
     time_left = TimeLeft(lambda: context.get_remaining_time_in_millis() / 1000)
     evaluate: dict[type, Callable[[Sequence[Any]], Sequence[Round[Any]]]] = {
-        GateMessage: partial(_wait, here, time_left),
-        RetireMessage: partial(_see_out, here, time_left),
+        GateMessage: partial(_admit, here, time_left),
+        RetireMessage: partial(_retire, here, time_left),
         WatchMessage: partial(_watch, here, time_left),
     }
 
@@ -54,7 +54,7 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
         return here.processor(announcer).take(event, read_gate_message, _waited_for, work)
 
 
-def _wait(here: Installation, seconds_left: TimeLeft, messages: Sequence[GateMessage]) -> Sequence[Round[GateMessage]]:
+def _admit(here: Installation, seconds_left: TimeLeft, messages: Sequence[GateMessage]) -> Sequence[Round[GateMessage]]:
     evidence = JobEvidence(here.tower)
     clients = (here.tower, evidence, here.fleets, here.queues)
     gate = Gate(here.settings, *clients, time.time, seconds_left, share=read_removal_share(os.environ))
@@ -63,7 +63,7 @@ def _wait(here: Installation, seconds_left: TimeLeft, messages: Sequence[GateMes
     return rounds
 
 
-def _see_out(
+def _retire(
     here: Installation, seconds_left: TimeLeft, messages: Sequence[RetireMessage]
 ) -> Sequence[Round[RetireMessage]]:
     from rollcall.lifecycle.retire import Retire  # only those pay for it in a cold start who use it
@@ -76,16 +76,16 @@ def _see_out(
 
 
 def _watch(here: Installation, time_left: TimeLeft, messages: Sequence[WatchMessage]) -> Sequence[Round[WatchMessage]]:
-    from rollcall.lifecycle.target_watch import Sighting, Watch  # likewise
+    from rollcall.lifecycle.target_watch import Watch, WatchRound  # likewise
 
     watch = Watch(here.fleets, time.time)
-    sightings = rounds_without_heartbeats(messages, watch.evaluate, lambda error: Sighting(error=error), time_left)
-    announcer.announce_sights(sight for each in sightings for sight in each.sights)
-    return sightings
+    rounds = rounds_without_heartbeats(messages, watch.evaluate, lambda error: WatchRound(error=error), time_left)
+    announcer.announce_target_health(change for each in rounds for change in each.changes)
+    return rounds
 
 
 def _waited_for(message: GateMessage | WatchMessage | RetireMessage) -> list[LifecycleAction]:
-    """The actions whose hooks are open; nobody waits for those who are watched."""
+    """The actions whose hooks are open; no hook waits for those that are watched."""
     match message:
         case GateMessage():
             return [each.action for each in message.waiting]

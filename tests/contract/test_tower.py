@@ -356,7 +356,7 @@ def test_hosts_are_created_and_found_as_they_were_given(tower: Tower, inventory:
         assert host.instance_id == host.name
         assert (host.inventory_id, host.inventory_name) == (inventory.id, inventory.name)
         assert host.variables == wanted[0].variables
-        assert host.owner == {"group": "web"}
+        assert host.marker == {"group": "web"}
         assert host.group_ids == frozenset()
         assert before - CLOCK_TOLERANCE < host.created_at < tower.now() + CLOCK_TOLERANCE
 
@@ -582,7 +582,7 @@ def test_variables_that_a_person_wrote_as_yaml_are_read(tower: Tower, operator: 
     text = "---\nrole: db  # the first one\nports: [1, 2]\nrollcall:\n  group: web\nnested: {a: {b: null}}\non: 'yes'\n"
     operator.make_host(inventory, name, variables=text)
     (host,) = tower.hosts_named(inventory, [name])
-    assert host.owner == {"group": "web"}
+    assert host.marker == {"group": "web"}
     assert host.variables["role"] == "db"
     assert host.variables["ports"] == [1, 2]
     assert host.variables["nested"] == {"a": {"b": None}}
@@ -594,7 +594,7 @@ def test_a_host_without_variables_has_none(tower: Tower, operator: Operator, inv
     operator.make_host(inventory, name, variables=text)
     (host,) = tower.hosts_named(inventory, [name])
     assert host.variables == {}
-    assert host.owner is None
+    assert host.marker is None
 
 
 def test_what_other_people_wrote_into_a_host_outlives_an_update_as_it_was(

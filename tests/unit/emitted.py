@@ -19,7 +19,7 @@ from rollcall.domain.findings import Severity
 from rollcall.domain.message_format import Record
 from rollcall.domain.reports import Event, Note, Report
 from rollcall.http.transport import Exchange
-from rollcall.lifecycle.target_watch import Sight
+from rollcall.lifecycle.target_watch import TargetHealthChange
 from rollcall.reconcile.result import Fix, RunOutcome, Summary
 from rollcall.reconcile.steps import Finding, Kind, NodeRemoval, Plan
 from rollcall.telemetry.metrics import Metrics
@@ -62,7 +62,9 @@ def _say_everything(bus: FakeBus) -> None:
     context: Any = SimpleNamespace(get_remaining_time_in_millis=lambda: 60_000)
     with announcer.publishing(here.settings, here.tower, context):
         announcer.announce([Report(launch, each.value, event=each, provisioned_at=2.0) for each in Event])
-        announcer.announce([Report(leave, "struck off", event=Event.RETIRED, evicted=True, notes=look)])
+        announcer.announce(
+            [Report(leave, "removed from every inventory", event=Event.RETIRED, evicted=True, notes=look)]
+        )
         announcer.announce([Report(launch, each.value, event=each, troubled=True) for each in Event])
         announcer.announce([Report(launch, error=error)])
         announcer.message_failed(record, [launch], error)
@@ -70,7 +72,9 @@ def _say_everything(bus: FakeBus) -> None:
         announcer.message_dead_lettered(record, [launch], error)
         announcer.message_retried(record, [], BadEvent("no JSON"), 15)
         announcer.message_dead_lettered(record, [], BadEvent("no JSON"))
-        announcer.announce_sights([Sight(launch, serving, 1.0, "looked at", first=True) for serving in (True, False)])
+        announcer.announce_target_health(
+            [TargetHealthChange(launch, serving, 1.0, "looked at", first=True) for serving in (True, False)]
+        )
         outcome = RunOutcome(fixes=[Fix("removed", world.inventory, "i-a", "it is gone", "web")])
         outcome.plan = Plan(findings=tuple(Finding(each, world.inventory, "i-a", "look") for each in Kind))
         outcome.by_inventory[world.inventory] = Summary(managed=6)

@@ -14,6 +14,7 @@ from rollcall.aws.queues import Queues
 from rollcall.aws.target_groups import NOT_REGISTERED, TargetHealth, Targets
 from rollcall.chef.client import Chef
 from rollcall.domain.actions import LifecycleAction, Result
+from rollcall.domain.chef_nodes import Node
 from rollcall.domain.errors import (
     AwsDenied,
     BadSettings,
@@ -44,7 +45,6 @@ from rollcall.domain.jobs import (
 )
 from rollcall.domain.message_format import Record, read_gate_message
 from rollcall.domain.messages import GateMessage, RetireMessage, WatchMessage
-from rollcall.domain.nodes import Node
 from rollcall.evidence.host_outcomes import proves_nothing
 from rollcall.evidence.job_reader import Evidence
 from rollcall.telemetry.doctor_announcer import FindingsAnnouncer
@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from rollcall.domain.reports import Report
     from rollcall.domain.settings import Settings
     from rollcall.http.transport import Exchange
-    from rollcall.lifecycle.target_watch import Sight
+    from rollcall.lifecycle.target_watch import TargetHealthChange
     from rollcall.reconcile.result import RunOutcome
     from rollcall.telemetry.event_details import PublishedEvent
     from rollcall.tower.client import Tower
@@ -330,7 +330,7 @@ class FakeTower(Tower):
             host.name
             for host in self.hosts.values()
             if host.inventory_id == inventory.id
-            if host.name in names and (host.owner or {}).get("group") == group
+            if host.name in names and (host.marker or {}).get("group") == group
         }
 
     def hosts_of(self, instance_ids: Collection[str]) -> list[Host]:
@@ -500,7 +500,7 @@ class FakeTower(Tower):
     def jobs_of_group_before(self, job: Job, group: str, count: int) -> list[Job]:
         self._asked("jobs_of_group_before")
         hosts = [host for host in self.hosts.values() if host.inventory_id == job.inventory_id]
-        own = {host.name for host in hosts if (host.owner or {}).get("group") == group}
+        own = {host.name for host in hosts if (host.marker or {}).get("group") == group}
         there = {host.name for host in hosts}
         ended = [each for each in self._alike(job.kind) if each.id < job.id]
         return [
@@ -964,8 +964,8 @@ class FakeAnnouncer(RunAnnouncer, FindingsAnnouncer):
     def run_failed(self, error: Exception, every: float | None) -> None:
         self.told.append(("run_failed", error))
 
-    def announce_sights(self, sights: Iterable[Sight]) -> None:
-        self.told += [("announce_sights", None) for _ in sights]
+    def announce_target_health(self, changes: Iterable[TargetHealthChange]) -> None:
+        self.told += [("announce_target_health", None) for _ in changes]
 
     def log_findings(self, findings: Iterable[Finding]) -> None:
         self.told += [("log_findings", None) for _ in findings]

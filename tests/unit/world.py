@@ -23,7 +23,7 @@ from rollcall.lifecycle.retire import Retire
 from rollcall.lifecycle.target_watch import Watch
 from rollcall.reconcile.result import RunOutcome
 from rollcall.reconcile.run import TIME_RESERVE, Reconcile
-from rollcall.telemetry.event_details import sight_event
+from rollcall.telemetry.event_details import target_health_event
 from unit.fakes import ACCOUNT, REGION, Clock, FakeBus, FakeEvidence, FakeFleets, FakeQueues, FakeTower
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from rollcall.domain.messages import RetireMessage
     from rollcall.domain.reports import Report
     from rollcall.lifecycle.gate_round import Round
-    from rollcall.lifecycle.target_watch import Sighting
+    from rollcall.lifecycle.target_watch import WatchRound
     from unit.fakes import FakeChef
 
 HOOK = "rollcall-launch"
@@ -284,12 +284,12 @@ class World:
 
     # watch
 
-    def watch(self, *messages: WatchMessage) -> list[Sighting]:
+    def watch(self, *messages: WatchMessage) -> list[WatchRound]:
         """What a look at these messages brought, and is told. What is to be watched on is in the queue."""
-        sightings = self._sent_on([Watch(self.fleets, self.clock).evaluate(each) for each in messages])
-        told = [sight_event(sight) for each in sightings for sight in each.sights]
+        rounds = self._sent_on([Watch(self.fleets, self.clock).evaluate(each) for each in messages])
+        told = [target_health_event(change) for each in rounds for change in each.changes]
         assert self.bus.put(told, lambda: 60) == []
-        return sightings
+        return rounds
 
     def _sent_on[R: Round[Any]](self, rounds: list[R]) -> list[R]:
         """The rounds, each with why its message failed, if it did."""

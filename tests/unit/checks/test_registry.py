@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rollcall.checks.registry import KINDS, read_check
-from unit.project.test_template import as_list, statements
+from unit.project.template import as_list, statements
 
 if TYPE_CHECKING:
     from rollcall.checks.protocol import Kind

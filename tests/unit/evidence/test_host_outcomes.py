@@ -50,7 +50,7 @@ def test_a_host_that_did_all_that_its_kind_did_is_done() -> None:
 
 
 @pytest.mark.parametrize("end", ["skipped", "ignored", "failed"])
-def test_a_skipped_or_ignored_task_is_a_result_and_a_rescued_one_leads_where_nobody_of_its_kind_went(end: str) -> None:
+def test_a_skipped_or_ignored_task_is_a_result_and_a_rescued_one_leads_where_no_similar_host_went(end: str) -> None:
     good = Story().tasks("one", "two", on=GOOD)
     job = Story().task("one", i_a=end, i_b="ok", i_x="failed").tasks("two", on=[A, B])
     assert outcomes(job, good) == {A: CUT if end == "failed" else OK, B: OK}
@@ -151,7 +151,7 @@ def test_what_one_does_in_a_play_of_others_is_done_for_all() -> None:
 
 
 def test_a_good_job_of_one_host_asks_each_for_what_one_does_for_all() -> None:
-    """There is nothing to tell it from what each does."""
+    """Nothing distinguishes it from what each does."""
     good = Story().tasks("one", "once", on=["i-g"])
     job = Story().tasks("one", on=[A, B]).tasks("once", on=[A])
     assert outcomes(job, good, similar=["i-g"]) == {A: OK, B: CUT}
@@ -180,7 +180,7 @@ def test_an_include_that_did_not_hold_excuses_from_what_is_in_it() -> None:
     assert outcomes(job, good) == {A: OK, B: CUT}
 
 
-def test_an_include_that_held_for_nobody_of_its_kind_leads_to_the_unknown() -> None:
+def test_an_include_that_held_for_no_similar_host_leads_to_the_unknown() -> None:
     good = Story().task("more", action="include_tasks", i_g="skipped", i_h="skipped")
     job = Story().task("more", action="include_tasks", i_a="skipped", i_b="ok")
     assert outcomes(job, good) == {A: OK, B: CUT}
@@ -223,7 +223,7 @@ def test_an_include_excuses_from_nothing_in_its_own_file() -> None:
     assert outcomes(job, good) == {A: CUT, B: CUT}
 
 
-def test_a_host_that_did_what_nobody_did_in_the_good_run_may_have_more_to_do() -> None:
+def test_a_host_that_did_what_no_host_did_in_the_good_run_may_have_more_to_do() -> None:
     good = Story().tasks("one", "last", on=GOOD)
     job = Story().tasks("one", on=[A, B, X]).tasks("new", on=[A]).task("newer", i_x="failed")
     assert outcomes(job.tasks("last", on=[A, B]), good) == {A: CUT, B: OK}

@@ -62,7 +62,7 @@ class Runs:
         return self.job("failed", {"i-a": FINE, "i-b": FINE, "i-x": HostSummary(failures=1)}, story, **changes)
 
     def shown(self, job: Job, *names: str, group: str = "web") -> Mapping[str, Outcome]:
-        """What the job shows, as the first to ask is told."""
+        """What the job shows when it is read for the first time."""
         self.tower.calls.clear()
         outcomes = self.evidence.outcomes(job, names or NAMES, group)
         assert outcomes is not None
@@ -83,7 +83,7 @@ NOT_COMPARED = COMPARED | {"i-a": CUT}
 # A good job
 
 
-def test_a_good_job_without_trouble_is_counted(runs: Runs) -> None:
+def test_a_good_job_without_failures_is_counted(runs: Runs) -> None:
     assert runs.shown(runs.good(*NAMES)) == dict.fromkeys(NAMES, OK)
     assert runs.tower.calls == {"has_all_events": 1, "count_well": 1}
 
@@ -182,7 +182,7 @@ def test_each_host_is_compared_with_the_newest_job_that_held_its_kind(runs: Runs
     assert runs.shown(job, "i-a", "i-b", "i-c") == {"i-a": OK, "i-b": CUT, "i-c": OK}
 
 
-def test_only_a_few_good_jobs_are_looked_through(runs: Runs) -> None:
+def test_only_a_few_good_jobs_are_searched(runs: Runs) -> None:
     runs.good("i-g", "i-h")
     runs.host("i-db", group="db")
     for _ in range(GOOD_RUNS_MAX):
@@ -210,7 +210,7 @@ def test_above_the_bound_a_job_is_cut_short(runs: Runs, which: str) -> None:
     assert runs.shown(runs.failed(many if which == "job" else None)) == NOT_COMPARED
 
 
-def test_where_nobody_is_without_fault_nothing_is_compared(runs: Runs) -> None:
+def test_where_every_host_failed_nothing_is_compared(runs: Runs) -> None:
     runs.good("i-g", "i-h")
     trouble = {"i-a": HostSummary(failures=1), "i-b": HostSummary(unreachable=1)}
     job = runs.job("failed", trouble, Story())

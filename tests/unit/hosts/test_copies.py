@@ -48,7 +48,7 @@ OWNER = {"group": "web", "instance_id": "i-a", "account": ACCOUNT, "region": REG
         (OWNER, True, False),  # of a version that named no inventory
         (OWNER | {"inventory": 1}, True, False),
         (OWNER | {"inventory": 2}, False, True),
-        (OWNER | {"inventory": "2"}, True, False),  # a person has been at it
+        (OWNER | {"inventory": "2"}, True, False),  # edited by hand
         (OWNER | {"inventory": None}, True, False),
         (OWNER | {"inventory": 2, "account": "999999999999"}, False, True),
         (OWNER | {"account": "999999999999"}, False, False),
@@ -256,7 +256,7 @@ def test_a_marker_without_an_inventory_is_completed_by_a_run_and_the_next_one_fi
     for number in range(3):
         world.serving(f"i-{number}", f"10.0.0.{number}")
         host = world.host_of(f"i-{number}", f"10.0.0.{number}")
-        marker = {key: value for key, value in (host.owner or {}).items() if key != "inventory"}
+        marker = {key: value for key, value in (host.marker or {}).items() if key != "inventory"}
         world.tower.hosts[host.id] = replace(host, variables={**host.variables, "rollcall": marker})
     outcome = world.reconcile()
     assert {fix.reason for fix in outcome.fixes} == {"its marker does not name its inventory yet"}

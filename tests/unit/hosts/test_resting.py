@@ -55,7 +55,7 @@ def test_the_host_is_disabled_and_marked_with_since_when_and_that_it_was_us(worl
     found = now_of(world, host)
     assert not found.enabled
     assert marker_in(found.variables)[RESTING] == {"since": world.clock.now, "enabled": True}
-    assert identity_in(found.variables) == host.owner
+    assert identity_in(found.variables) == host.marker
     assert (found.variables["ansible_host"], found.variables["by_hand"]) == ("10.0.0.7", "kept")
     assert found.description == host.description
 
@@ -140,7 +140,7 @@ def test_a_host_that_is_not_ours_or_a_copy_or_of_another_instance_is_left_alone(
     world: World, marker: dict[str, Any] | None
 ) -> None:
     host = world.host_of("i-a", "10.0.0.7")
-    variables = {"rollcall": {**(host.owner or {}), **marker}} if marker else {}
+    variables = {"rollcall": {**(host.marker or {}), **marker}} if marker else {}
     world.tower.hosts[host.id] = replace(host, variables=variables)
     assert rested(world, "i-a") == set()
     assert world.tower.updated == []
@@ -152,7 +152,7 @@ def test_a_host_that_was_renamed_is_found_by_its_field(world: World) -> None:
     assert host.id in world.tower.disabled
 
 
-def test_of_nobody_nothing_is_asked(world: World) -> None:
+def test_without_instances_no_request_is_made(world: World) -> None:
     assert rested(world) == set()
     assert not world.tower.calls
 
@@ -212,7 +212,7 @@ def test_the_hook_of_whose_host_cannot_be_disabled_is_not_completed_and_its_neig
     assert world.fleet.completed == {actions[1]: Result.CONTINUE}
 
 
-def test_whoever_rests_and_whoever_goes_are_told_apart_in_one_batch(world: World) -> None:
+def test_who_rests_and_who_goes_are_distinguished_in_one_batch(world: World) -> None:
     for name in ("i-a", "i-b", "i-c"):
         world.host_of(name, "10.0.0.7")
     actions = [world.terminating(name) for name in ("i-a", "i-b", "i-c")]
@@ -295,7 +295,7 @@ def test_a_host_rests_that_is_disabled_and_marked(world: World, enabled: bool, m
     assert is_disabled_for_rest(replace(host, enabled=enabled, variables=variables)) == (mark and not enabled)
 
 
-def test_a_mark_that_nobody_can_read_is_replaced(world: World) -> None:
+def test_a_mark_that_cannot_be_read_is_replaced(world: World) -> None:
     host = world.host_of("i-a", "10.0.0.7")
     marked = with_state(host.variables, **{RESTING: "yes", STINT: {"since": 1.0}, OWED_SINCE: 7})
     made = marker_in(resting_variables(replace(host, variables=marked), 9.0))

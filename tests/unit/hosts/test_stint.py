@@ -15,23 +15,24 @@ from rollcall.domain.actions import LifecycleAction, Transition
 from rollcall.domain.errors import InstanceNotVisible, JobStillLanding, Throttled, TowerUnavailable
 from rollcall.domain.inventories import Host
 from rollcall.domain.jobs import JobStatus, Outcome
-from rollcall.domain.json_fields import MOMENT_MAX
+from rollcall.domain.json_input import MOMENT_MAX
 from rollcall.domain.reports import NO_LONGER_WAITING
 from rollcall.domain.timing import CLOCKS_APART
 from rollcall.hosts.jobs import CLOCK_STEP
 from rollcall.hosts.resting import disable_hosts
 from rollcall.hosts.stint import (
     Stint,
-    begins_anew,
+    begins_new_stint,
     joined_by,
-    may_be_former,
+    may_be_of_former_stint,
     new_stint,
     read_stint,
     rested_since,
     stint_of,
 )
 from rollcall.hosts.variables import is_resting, marker_in, with_state
-from rollcall.lifecycle.register import JOB_LIFE, LANDING_TIME
+from rollcall.lifecycle.host_registration import LANDING_TIME
+from rollcall.lifecycle.provisioning import JOB_LIFE
 from rollcall.tower.bulk_hosts import MadeHosts
 from unit.fakes import ACCOUNT, REGION
 from unit.world import HOOK, World, alerted, alerts, token_of, warning
@@ -169,7 +170,7 @@ def test_a_host_of_a_version_that_knew_no_stints_began_when_it_was_made() -> Non
     ],
 )
 def test_what_begins_a_stint(known: Host, message: LifecycleAction, anew: bool) -> None:
-    assert begins_anew(known, message) == anew
+    assert begins_new_stint(known, message) == anew
 
 
 @pytest.mark.parametrize(
@@ -188,7 +189,7 @@ def test_what_begins_a_stint(known: Host, message: LifecycleAction, anew: bool) 
     ],
 )
 def test_what_may_be_of_a_former_stint(known: Host, message: LifecycleAction, doubtful: bool) -> None:
-    assert may_be_former(known, message) == doubtful
+    assert may_be_of_former_stint(known, message) == doubtful
 
 
 def test_a_stint_that_is_joined_keeps_its_beginning_and_learns_the_tokens() -> None:

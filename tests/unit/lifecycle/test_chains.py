@@ -21,7 +21,7 @@ from rollcall.lifecycle.gate_round import (
     take_turns,
 )
 from rollcall.lifecycle.retire import Retire
-from rollcall.lifecycle.target_watch import Sighting, Watch
+from rollcall.lifecycle.target_watch import Watch, WatchRound
 from unit.fakes import REGION
 from unit.world import REMOVAL_SHARE, World
 
@@ -107,7 +107,7 @@ class VirtualGate:
         decided = (world.settings, world.tower, world.evidence, world.fleets, world.queues, world.clock, time_left)
         watch = Watch(world.fleets, world.clock)
 
-        def watched(message: WatchMessage) -> Sighting:
+        def watched(message: WatchMessage) -> WatchRound:
             heartbeats = world.fleet.before_call
             world.fleet.before_call = lambda method: self._work(self.seconds) if method == "memberships" else None
             try:
@@ -121,7 +121,7 @@ class VirtualGate:
                 GateMessage: lambda own: Gate(*decided, share=REMOVAL_SHARE).evaluate(own),
                 RetireMessage: lambda own: Retire(*decided).evaluate(own),
                 WatchMessage: lambda own: rounds_without_heartbeats(
-                    own, watched, lambda error: Sighting(error=error), time_left
+                    own, watched, lambda error: WatchRound(error=error), time_left
                 ),
             },
             lambda rounds: send_on(rounds, world.queues, world.settings.gate_queue_url, time_left),

@@ -16,8 +16,8 @@ from rollcall.domain.lifecycle_states import PHASES, Phase, is_held, phase_of
 from rollcall.domain.message_format import read_action, read_records
 from rollcall.domain.reports import NO_LONGER_WAITING, Event
 from rollcall.hosts.variables import is_resting
-from rollcall.lifecycle.cleanup import SENT_AGAIN
 from rollcall.lifecycle.destinations import Destination, departure_of, departures
+from rollcall.lifecycle.terminate_messages import SENT_AGAIN
 from unit.world import World
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ def test_what_a_terminate_action_does_depends_on_what_aws_says_and_not_on_the_me
 @pytest.mark.parametrize(
     "state", [state for state, destination in LISTED.items() if destination == Destination.RETAINED]
 )
-def test_the_owner_of_a_retained_instance_is_told_once_and_how_to_end_it(world: World, state: str) -> None:
+def test_a_retained_instance_is_alerted_once_with_how_to_end_it(world: World, state: str) -> None:
     put(world, state)
     [first, again] = [*messages(world, ("terminate-successful",))] * 2
     [report] = world.clean_up(first)
@@ -257,10 +257,10 @@ def test_what_a_launch_action_does_depends_on_what_aws_says_and_not_on_the_messa
     if situation.startswith("ec2 ") or situation == "unknown":
         gone = situation in ("ec2 terminated", "ec2 shutting-down")
         assert state_of(world) == (not gone, False)
-        assert (report.outcome == "struck off: already gone") == gone
+        assert (report.outcome == "removed from every inventory: already gone") == gone
         assert isinstance(report.error, InstanceNotVisible) == (not gone)
     elif phase in (Phase.LEAVING, Phase.RETAINED):
-        assert report.outcome == "struck off: already gone"
+        assert report.outcome == "removed from every inventory: already gone"
         assert state_of(world) == (False, False)
     elif phase == Phase.ENTERING or (phase == Phase.SERVING and not action.held_by_hook):
         assert report.outcome.startswith("registered, job")

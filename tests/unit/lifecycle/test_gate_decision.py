@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rollcall.domain import verdicts
 from rollcall.domain.groups import JOB_CHECK, AddressKind, GroupSettings, OnFailure
 from rollcall.domain.jobs import Outcome
 from rollcall.domain.verdicts import Decision
-from rollcall.lifecycle.gate_decision import Seen, judge
+from rollcall.lifecycle.gate_decision import GateObservation, decide
 
 NOW = 1_800_000_000.0
 TIMEOUT = 1800
@@ -39,20 +40,20 @@ def seen(
     ended: float = 0,
     attempts: int = 1,
     age: float = 60,
-    failing: tuple[str, ...] = (),
+    failed: tuple[str, ...] = (),
     breaker: str = "",
     passed_over: str = "",
-    blocked: tuple[str, ...] = (),
-) -> Seen:
+    inconclusive: tuple[str, ...] = (),
+) -> GateObservation:
     """What is known of an instance whose job ended so many seconds ago, when its checks began to count."""
-    return Seen(
+    return GateObservation(
         outcome,
         NOW - ended,
         attempts,
         age,
         checked_for=age if outcome == Outcome.OK else ended,
-        failing=failing,
-        blocked=blocked,
+        failed=failed,
+        inconclusive=inconclusive,
         breaker=breaker,
         passed_over=passed_over,
         unreached=attempts if outcome == Outcome.UNREACHABLE else 0,
@@ -60,37 +61,37 @@ def seen(
     )
 
 
-def decide(what: Seen, on_failure: OnFailure = OnFailure.ABANDON) -> Decision:
-    return judge(settings(on_failure), what, NOW).decision
+def decided(what: GateObservation, on_failure: OnFailure = OnFailure.ABANDON) -> Decision:
+    return decide(settings(on_failure), what, NOW).decision
 
 
 ANY_SEEN = st.builds(
-    Seen,
+    GateObservation,
     outcome=st.sampled_from(Outcome),
     job_ended_at=st.floats(NOW - 1e6, NOW + 60),
     attempts=st.integers(1, 500),
     age=st.floats(0, 200_000),
-    failing=st.lists(st.just("tcp:22: refused"), max_size=2).map(tuple),
+    failed=st.lists(st.just("tcp:22: refused"), max_size=2).map(tuple),
     checked_for=st.floats(0, 200_000),
     breaker=st.sampled_from(["", HELD]),
     passed_over=st.sampled_from(["", "", "", "its host is disabled"]),
-    blocked=st.lists(st.just("elb: unused"), max_size=2).map(tuple),
+    inconclusive=st.lists(st.just("elb: unused"), max_size=2).map(tuple),
 )
 ANY_SETTINGS = st.builds(settings, st.sampled_from(OnFailure), st.integers(1, 172_800))
 
 
 @given(ANY_SETTINGS, ANY_SEEN)
 def test_only_a_job_that_went_well_with_every_check_passed_makes_an_instance_ready(
-    asked: GroupSettings, what: Seen
+    asked: GroupSettings, what: GateObservation
 ) -> None:
-    verdict = judge(asked, what, NOW)
-    fine = what.outcome == Outcome.OK and not (what.failing or what.blocked or what.passed_over)
+    verdict = decide(asked, what, NOW)
+    fine = what.outcome == Outcome.OK and not (what.failed or what.inconclusive or what.passed_over)
     assert (verdict.decision == Decision.READY) == fine
 
 
 @given(ANY_SETTINGS, ANY_SEEN)
-def test_what_proves_nothing_never_costs_an_instance_its_life(asked: GroupSettings, what: Seen) -> None:
-    verdict = judge(asked, what, NOW)
+def test_what_proves_nothing_never_costs_an_instance_its_life(asked: GroupSettings, what: GateObservation) -> None:
+    verdict = decide(asked, what, NOW)
     nothing = what.outcome in (Outcome.UNPROVEN, Outcome.CUT_SHORT) or what.passed_over
     if nothing or (what.breaker and what.outcome in (Outcome.FAILED, Outcome.UNREACHABLE)):
         assert verdict.decision != Decision.ABANDON
@@ -98,13 +99,13 @@ def test_what_proves_nothing_never_costs_an_instance_its_life(asked: GroupSettin
 
 @given(ANY_SETTINGS, ANY_SEEN)
 def test_an_instance_is_abandoned_only_for_its_own_failure_or_after_the_timeout(
-    asked: GroupSettings, what: Seen
+    asked: GroupSettings, what: GateObservation
 ) -> None:
-    verdict = judge(asked, what, NOW)
+    verdict = decide(asked, what, NOW)
     if verdict.decision == Decision.ABANDON:
         assert what.outcome in (Outcome.OK, Outcome.FAILED, Outcome.UNREACHABLE)
         if what.outcome == Outcome.OK:
-            assert what.failing
+            assert what.failed
             assert what.checked_for >= asked.timeout
         if what.outcome == Outcome.UNREACHABLE:
             assert what.age >= asked.timeout
@@ -113,8 +114,8 @@ def test_an_instance_is_abandoned_only_for_its_own_failure_or_after_the_timeout(
 
 
 @given(ANY_SETTINGS, ANY_SEEN)
-def test_a_verdict_always_has_a_reason_and_a_delay_where_it_waits(asked: GroupSettings, what: Seen) -> None:
-    verdict = judge(asked, what, NOW)
+def test_a_verdict_always_has_a_reason_and_a_delay_where_it_waits(asked: GroupSettings, what: GateObservation) -> None:
+    verdict = decide(asked, what, NOW)
     assert verdict.reason
     assert (verdict.delay > 0) == (verdict.decision in (Decision.WAIT, Decision.HOLD))
 
@@ -123,28 +124,28 @@ def test_a_verdict_always_has_a_reason_and_a_delay_where_it_waits(asked: GroupSe
 @pytest.mark.parametrize("attempts", [1, 2, 9])
 class TestWhateverTheAge:
     def test_an_instance_that_went_well_is_ready(self, age: float, attempts: int) -> None:
-        assert decide(seen(Outcome.OK, age=age, attempts=attempts)) == Decision.READY
+        assert decided(seen(Outcome.OK, age=age, attempts=attempts)) == Decision.READY
 
     def test_an_instance_that_failed_is_abandoned(self, age: float, attempts: int) -> None:
-        assert decide(seen(Outcome.FAILED, age=age, attempts=attempts)) == Decision.ABANDON
+        assert decided(seen(Outcome.FAILED, age=age, attempts=attempts)) == Decision.ABANDON
 
     def test_an_instance_that_failed_is_held_if_the_group_asks_so(self, age: float, attempts: int) -> None:
-        verdict = judge(settings(OnFailure.HOLD), seen(Outcome.FAILED, age=age, attempts=attempts), NOW)
+        verdict = decide(settings(OnFailure.HOLD), seen(Outcome.FAILED, age=age, attempts=attempts), NOW)
         assert verdict.decision == Decision.HOLD
         assert verdict.alert
 
     def test_an_instance_that_the_breaker_holds_is_held(self, age: float, attempts: int) -> None:
-        verdict = judge(settings(), seen(Outcome.FAILED, age=age, attempts=attempts, breaker=HELD), NOW)
+        verdict = decide(settings(), seen(Outcome.FAILED, age=age, attempts=attempts, breaker=HELD), NOW)
         assert verdict.decision == Decision.HOLD
         assert verdict.alert
         assert HELD in verdict.reason
 
     def test_a_play_cut_short_again_is_tried_again_after_a_while(self, age: float, attempts: int) -> None:
-        verdict = judge(settings(), seen(Outcome.CUT_SHORT, age=age, attempts=attempts), NOW)
+        verdict = decide(settings(), seen(Outcome.CUT_SHORT, age=age, attempts=attempts), NOW)
         assert verdict.decision == (Decision.RELAUNCH if attempts == 1 else Decision.WAIT)
 
     def test_a_job_that_proved_nothing_is_tried_again_and_told(self, age: float, attempts: int) -> None:
-        verdict = judge(settings(), seen(Outcome.UNPROVEN, age=age, attempts=attempts), NOW)
+        verdict = decide(settings(), seen(Outcome.UNPROVEN, age=age, attempts=attempts), NOW)
         assert (verdict.decision, verdict.alert) == (Decision.WAIT, True)
 
 
@@ -153,75 +154,75 @@ class TestWhateverTheAge:
 def test_relaunches_come_at_doubling_intervals_up_to_two_minutes(
     outcome: Outcome, attempts: int, seconds: float
 ) -> None:
-    early = judge(settings(), seen(outcome, ended=seconds - 1, attempts=attempts), NOW)
+    early = decide(settings(), seen(outcome, ended=seconds - 1, attempts=attempts), NOW)
     assert (early.decision, early.delay) == (Decision.WAIT, 1)
-    assert decide(seen(outcome, ended=seconds, attempts=attempts)) == Decision.RELAUNCH
+    assert decided(seen(outcome, ended=seconds, attempts=attempts)) == Decision.RELAUNCH
 
 
 @pytest.mark.parametrize("outcome", [Outcome.UNREACHABLE, Outcome.UNPROVEN])
 def test_the_first_relaunch_comes_after_twenty_seconds(outcome: Outcome) -> None:
-    assert judge(settings(), seen(outcome, ended=0), NOW).delay == 20
-    assert decide(seen(outcome, ended=20)) == Decision.RELAUNCH
+    assert decide(settings(), seen(outcome, ended=0), NOW).delay == 20
+    assert decided(seen(outcome, ended=20)) == Decision.RELAUNCH
 
 
 def test_the_first_play_cut_short_is_run_again_at_once() -> None:
-    verdict = judge(settings(), seen(Outcome.CUT_SHORT), NOW)
+    verdict = decide(settings(), seen(Outcome.CUT_SHORT), NOW)
     assert (verdict.decision, verdict.alert) == (Decision.RELAUNCH, False)
 
 
 @pytest.mark.parametrize("attempts", [1, 3])
 def test_a_play_that_may_not_have_been_cut_short_is_not_run_again_yet(attempts: int) -> None:
-    verdict = judge(settings(), replace(seen(Outcome.CUT_SHORT, attempts=attempts), comparing=True), NOW)
+    verdict = decide(settings(), replace(seen(Outcome.CUT_SHORT, attempts=attempts), comparing=True), NOW)
     assert (verdict.decision, verdict.delay, verdict.alert) == (Decision.WAIT, 5, False)
-    verdict = judge(settings(), replace(seen(Outcome.UNREACHABLE, ended=99), comparing=True), NOW)
+    verdict = decide(settings(), replace(seen(Outcome.UNREACHABLE, ended=99), comparing=True), NOW)
     assert verdict.decision == Decision.RELAUNCH
 
 
 @pytest.mark.parametrize(("attempts", "alert"), [(1, False), (2, False), (3, True), (4, True)])
 def test_somebody_is_told_when_plays_are_cut_short_again_and_again(attempts: int, alert: bool) -> None:
-    assert judge(settings(), seen(Outcome.CUT_SHORT, attempts=attempts), NOW).alert == alert
+    assert decide(settings(), seen(Outcome.CUT_SHORT, attempts=attempts), NOW).alert == alert
 
 
 @pytest.mark.parametrize(("attempts", "seconds"), [(3, 240), (4, 480), (5, 900), (60, 900)])
 def test_a_group_that_the_breaker_holds_tries_again_at_growing_intervals(attempts: int, seconds: float) -> None:
-    early = judge(settings(), seen(Outcome.FAILED, ended=seconds - 1, attempts=attempts, breaker=HELD), NOW)
+    early = decide(settings(), seen(Outcome.FAILED, ended=seconds - 1, attempts=attempts, breaker=HELD), NOW)
     assert (early.decision, early.delay) == (Decision.HOLD, 1)
-    assert decide(seen(Outcome.FAILED, ended=seconds, attempts=attempts, breaker=HELD)) == Decision.RELAUNCH
+    assert decided(seen(Outcome.FAILED, ended=seconds, attempts=attempts, breaker=HELD)) == Decision.RELAUNCH
 
 
 def test_a_machine_that_still_boots_waits_without_an_alert() -> None:
-    verdict = judge(settings(), seen(Outcome.UNREACHABLE), NOW)
+    verdict = decide(settings(), seen(Outcome.UNREACHABLE), NOW)
     assert (verdict.decision, verdict.alert) == (Decision.WAIT, False)
 
 
 def test_a_machine_out_of_reach_until_the_timeout_is_abandoned() -> None:
-    assert decide(seen(Outcome.UNREACHABLE, age=TIMEOUT - 0.1, attempts=2)) == Decision.WAIT
-    assert decide(seen(Outcome.UNREACHABLE, age=TIMEOUT, attempts=2)) == Decision.ABANDON
+    assert decided(seen(Outcome.UNREACHABLE, age=TIMEOUT - 0.1, attempts=2)) == Decision.WAIT
+    assert decided(seen(Outcome.UNREACHABLE, age=TIMEOUT, attempts=2)) == Decision.ABANDON
 
 
 def test_a_machine_is_out_of_reach_only_after_a_second_job_whatever_the_first_one_took() -> None:
-    assert decide(seen(Outcome.UNREACHABLE, age=10 * TIMEOUT, ended=0)) == Decision.WAIT
-    assert decide(seen(Outcome.UNREACHABLE, age=10 * TIMEOUT, ended=20)) == Decision.RELAUNCH
+    assert decided(seen(Outcome.UNREACHABLE, age=10 * TIMEOUT, ended=0)) == Decision.WAIT
+    assert decided(seen(Outcome.UNREACHABLE, age=10 * TIMEOUT, ended=20)) == Decision.RELAUNCH
 
 
 def test_jobs_that_did_not_try_a_machine_make_it_no_more_out_of_reach() -> None:
     tried = seen(Outcome.UNREACHABLE, age=10 * TIMEOUT, attempts=9)
-    assert decide(replace(tried, unreached=1)) == Decision.WAIT
-    assert decide(replace(tried, unreached_for=TIMEOUT - 1)) == Decision.WAIT
+    assert decided(replace(tried, unreached=1)) == Decision.WAIT
+    assert decided(replace(tried, unreached_for=TIMEOUT - 1)) == Decision.WAIT
 
 
 def test_machines_out_of_reach_that_the_breaker_holds_are_held_with_an_alert_and_tried_again() -> None:
     held = seen(Outcome.UNREACHABLE, age=TIMEOUT, attempts=3, breaker="no instance is reached")
-    verdict = judge(settings(), held, NOW)
+    verdict = decide(settings(), held, NOW)
     assert (verdict.decision, verdict.alert, verdict.delay) == (Decision.HOLD, True, 80)
-    assert decide(replace(held, job_ended_at=NOW - 80)) == Decision.RELAUNCH
-    assert judge(settings(), replace(held, attempts=60), NOW).delay == 120  # a machine may boot, a network be mended
+    assert decided(replace(held, job_ended_at=NOW - 80)) == Decision.RELAUNCH
+    assert decide(settings(), replace(held, attempts=60), NOW).delay == 120  # a machine may boot, a network be mended
 
 
 def test_the_timeout_of_checks_counts_from_the_end_of_the_job_that_was_ok_not_from_the_first_try() -> None:
-    slow = replace(seen(Outcome.OK, age=5 * TIMEOUT, failing=("tcp:22: refused",)), checked_for=TIMEOUT - 1)
-    assert decide(slow) == Decision.WAIT
-    assert decide(replace(slow, checked_for=TIMEOUT)) == Decision.ABANDON
+    slow = replace(seen(Outcome.OK, age=5 * TIMEOUT, failed=("tcp:22: refused",)), checked_for=TIMEOUT - 1)
+    assert decided(slow) == Decision.WAIT
+    assert decided(replace(slow, checked_for=TIMEOUT)) == Decision.ABANDON
 
 
 @pytest.mark.parametrize("outcome", [Outcome.UNPROVEN, Outcome.CUT_SHORT])
@@ -229,62 +230,62 @@ def test_the_timeout_of_checks_counts_from_the_end_of_the_job_that_was_ok_not_fr
 def test_a_host_that_jobs_pass_over_is_held_with_the_reason_and_no_job_is_launched(
     outcome: Outcome, age: float
 ) -> None:
-    verdict = judge(settings(), seen(outcome, age=age, ended=500, passed_over="its host is disabled"), NOW)
+    verdict = decide(settings(), seen(outcome, age=age, ended=500, passed_over="its host is disabled"), NOW)
     assert (verdict.decision, verdict.alert, verdict.delay) == (Decision.HOLD, True, 60)
     assert verdict.reason == "its host is disabled"
 
 
 def test_a_machine_out_of_reach_until_the_timeout_is_held_if_the_group_asks_so() -> None:
-    assert decide(seen(Outcome.UNREACHABLE, age=TIMEOUT, attempts=2), OnFailure.HOLD) == Decision.HOLD
+    assert decided(seen(Outcome.UNREACHABLE, age=TIMEOUT, attempts=2), OnFailure.HOLD) == Decision.HOLD
 
 
 def test_a_check_that_does_not_pass_is_looked_at_again_until_the_timeout() -> None:
-    failing = ("tcp:22: refused", "ec2: not yet")
-    waiting = judge(settings(), seen(Outcome.OK, age=TIMEOUT - 1, failing=failing), NOW)
+    failed = ("tcp:22: refused", "ec2: not yet")
+    waiting = decide(settings(), seen(Outcome.OK, age=TIMEOUT - 1, failed=failed), NOW)
     assert waiting.decision == Decision.WAIT
     assert "tcp:22" in waiting.reason
     assert "ec2" in waiting.reason
-    over = judge(settings(), seen(Outcome.OK, age=TIMEOUT, failing=failing), NOW)
+    over = decide(settings(), seen(Outcome.OK, age=TIMEOUT, failed=failed), NOW)
     assert over.decision == Decision.ABANDON
     assert "tcp:22" in over.reason
 
 
 def test_a_check_that_does_not_pass_though_nothing_speaks_against_the_instance_holds_it_after_the_timeout() -> None:
-    blocked = ("elb: target group web: unused (Target.NotInUse)",)
-    assert decide(seen(Outcome.OK, age=TIMEOUT - 1, blocked=blocked)) == Decision.WAIT
-    over = judge(settings(), seen(Outcome.OK, age=TIMEOUT, blocked=blocked), NOW)
+    inconclusive = ("elb: target group web: unused (Target.NotInUse)",)
+    assert decided(seen(Outcome.OK, age=TIMEOUT - 1, inconclusive=inconclusive)) == Decision.WAIT
+    over = decide(settings(), seen(Outcome.OK, age=TIMEOUT, inconclusive=inconclusive), NOW)
     assert (over.decision, over.alert) == (Decision.HOLD, True)
-    assert blocked[0] in over.reason
+    assert inconclusive[0] in over.reason
 
 
 def test_a_check_that_never_passes_holds_the_instance_if_the_group_asks_so() -> None:
-    what = seen(Outcome.OK, age=TIMEOUT, failing=("tcp:22: refused",))
-    assert decide(what, OnFailure.HOLD) == Decision.HOLD
+    what = seen(Outcome.OK, age=TIMEOUT, failed=("tcp:22: refused",))
+    assert decided(what, OnFailure.HOLD) == Decision.HOLD
 
 
 # Of instances that serve already, for no hook holds them
 
 
 @given(ANY_SETTINGS, ANY_SEEN)
-def test_an_instance_that_serves_is_neither_abandoned_nor_held(asked: GroupSettings, what: Seen) -> None:
-    verdict = judge(asked, replace(what, held_by_hook=False), NOW)
+def test_an_instance_that_serves_is_neither_abandoned_nor_held(asked: GroupSettings, what: GateObservation) -> None:
+    verdict = decide(asked, replace(what, held_by_hook=False), NOW)
     assert verdict.decision not in (Decision.ABANDON, Decision.HOLD)
-    assert (verdict.decision == Decision.READY) == (judge(asked, what, NOW).decision == Decision.READY)
+    assert (verdict.decision == Decision.READY) == (decide(asked, what, NOW).decision == Decision.READY)
     if verdict.decision == Decision.LEAVE:
         assert verdict.alert
 
 
 @given(ANY_SETTINGS, ANY_SEEN)
-def test_at_the_timeout_an_instance_that_serves_is_decided(asked: GroupSettings, what: Seen) -> None:
+def test_at_the_timeout_an_instance_that_serves_is_decided(asked: GroupSettings, what: GateObservation) -> None:
     late = replace(what, held_by_hook=False, age=asked.timeout, checked_for=asked.timeout)
-    assert judge(asked, late, NOW).decision in (Decision.READY, Decision.LEAVE)
+    assert decide(asked, late, NOW).decision in (Decision.READY, Decision.LEAVE)
 
 
 @pytest.mark.parametrize("on_failure", OnFailure)
 @pytest.mark.parametrize("breaker", ["", HELD])
 def test_an_instance_that_serves_and_failed_is_left_at_once(on_failure: OnFailure, breaker: str) -> None:
     what = replace(seen(Outcome.FAILED, breaker=breaker), held_by_hook=False)
-    verdict = judge(settings(on_failure), what, NOW)
+    verdict = decide(settings(on_failure), what, NOW)
     assert verdict.decision == Decision.LEAVE
     assert "held" not in verdict.reason
 
@@ -292,5 +293,13 @@ def test_an_instance_that_serves_and_failed_is_left_at_once(on_failure: OnFailur
 @pytest.mark.parametrize("outcome", [Outcome.UNREACHABLE, Outcome.CUT_SHORT, Outcome.UNPROVEN])
 def test_an_instance_that_serves_and_proved_nothing_is_tried_again_until_the_timeout(outcome: Outcome) -> None:
     what = replace(seen(outcome, ended=200, age=TIMEOUT - 1), held_by_hook=False)
-    assert decide(what) == Decision.RELAUNCH
-    assert decide(replace(what, age=TIMEOUT)) == Decision.LEAVE
+    assert decided(what) == Decision.RELAUNCH
+    assert decided(replace(what, age=TIMEOUT)) == Decision.LEAVE
+
+
+def test_the_tables_of_verdicts_name_every_decision_and_every_outcome() -> None:
+    rows = {row.split("|")[1].strip() for row in (Decision.__doc__ or "").splitlines() if "|" in row}
+    assert {each.name for each in Decision} <= rows
+    assert {each.name for each in Outcome} <= {
+        row.split("|")[1].strip() for row in (verdicts.__doc__ or "").splitlines() if row.startswith("|")
+    }

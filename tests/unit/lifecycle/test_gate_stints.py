@@ -39,7 +39,7 @@ def rejoined(world: World, outcome: Outcome) -> GateMessage:
 def mark(world: World, since: float) -> None:
     """The instance's host says that the present stint began then."""
     [host] = [each for each in world.tower.hosts.values() if each.name == "i-a"]
-    marker = {**(host.owner or {}), "stint": Stint(since, {"rollcall-launch": token_of("i-a")}).written()}
+    marker = {**(host.marker or {}), "stint": Stint(since, {"rollcall-launch": token_of("i-a")}).written()}
     world.tower.hosts[host.id] = replace(host, variables={**host.variables, "rollcall": marker})
 
 
@@ -290,7 +290,7 @@ def test_a_job_whose_hosts_have_all_left_is_cancelled_at_once(world: World) -> N
         world.leaves(each)
         world.fleet.stale.add(each)
     result = world.look_at(message)
-    assert outcomes(result) == dict.fromkeys(("i-a", "i-b"), "struck off: left meanwhile")
+    assert outcomes(result) == dict.fromkeys(("i-a", "i-b"), "removed from every inventory: left meanwhile")
     assert world.tower.runs[message.job_id or 0].job.status == "canceled"
 
 

@@ -38,35 +38,37 @@ ANY_OBSERVATION = st.builds(
 
 
 @given(ANY_OBSERVATION)
-def test_nobody_waits_beyond_the_time_that_is_left(seen: RetireObservation) -> None:
-    if seen.seconds_left <= 0:
-        assert decide_retirement(seen).step == NextStep.LET_GO
+def test_no_instance_waits_beyond_the_time_that_is_left(observation: RetireObservation) -> None:
+    if observation.seconds_left <= 0:
+        assert decide_retirement(observation).step == NextStep.LET_GO
 
 
 @given(ANY_OBSERVATION)
-def test_what_stands_in_the_way_of_a_job_keeps_nobody(seen: RetireObservation) -> None:
-    if seen.not_needed or seen.not_possible:
-        assert decide_retirement(seen).step == NextStep.LET_GO
+def test_an_instance_goes_where_no_job_is_needed_or_possible(observation: RetireObservation) -> None:
+    if observation.not_needed or observation.not_possible:
+        assert decide_retirement(observation).step == NextStep.LET_GO
 
 
 @given(ANY_OBSERVATION)
-def test_a_job_is_launched_only_for_whom_there_is_none_and_nothing_stands_in_the_way(seen: RetireObservation) -> None:
-    if decide_retirement(seen).step == NextStep.LAUNCH_JOB:
-        assert seen.job is None
-        assert not seen.not_needed
-        assert not seen.not_possible
+def test_a_job_is_launched_only_where_there_is_none_and_one_is_needed_and_possible(
+    observation: RetireObservation,
+) -> None:
+    if decide_retirement(observation).step == NextStep.LAUNCH_JOB:
+        assert observation.job is None
+        assert not observation.not_needed
+        assert not observation.not_possible
 
 
 @given(ANY_OBSERVATION)
-def test_somebody_is_told_of_everybody_who_goes_without_what_could_have_been_done(seen: RetireObservation) -> None:
-    decision = decide_retirement(seen)
+def test_every_instance_that_goes_without_what_could_have_been_done_is_alerted(observation: RetireObservation) -> None:
+    decision = decide_retirement(observation)
     assert decision.reason
     if decision.step != NextStep.LET_GO:
         assert not decision.alert
-    elif seen.job and seen.outcome:
-        assert decision.alert == (seen.outcome != OK)
+    elif observation.job and observation.outcome:
+        assert decision.alert == (observation.outcome != OK)
     else:
-        assert decision.alert == (not seen.not_needed)
+        assert decision.alert == (not observation.not_needed)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from rollcall.domain.messages import Watched, WatchMessage
 from unit.world import World
 
 if TYPE_CHECKING:
-    from rollcall.lifecycle.target_watch import Sighting
+    from rollcall.lifecycle.target_watch import WatchRound
 
 WEB, API = (
     f"arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/{name}/0123456789abcdef"
@@ -44,8 +44,8 @@ def look(world: World, message: WatchMessage, after: float = 0) -> WatchMessage 
     """One look at a message, so many seconds later; what goes on, None if nothing does."""
     world.clock.advance(after)
     world.queues.sent.clear()
-    [sighting] = world.watch(message)
-    assert sighting.error is None
+    [result] = world.watch(message)
+    assert result.error is None
     following = [each for each, _ in world.queues.watch_messages()]
     assert len(following) <= 1
     return following[0] if following else None
@@ -166,8 +166,8 @@ def test_the_first_time_is_known_as_such(world: World) -> None:
         everywhere(world, "i-a", state)
         assert message
         world.queues.sent.clear()
-        [sighting] = world.watch(message)
-        first += [sight.first for sight in sighting.sights]
+        [result] = world.watch(message)
+        first += [change.first for change in result.changes]
         [(message, _)] = world.queues.watch_messages()
     assert first == [True, False, False]
 
@@ -265,8 +265,8 @@ def test_looks_are_ever_rarer_and_the_last_one_is_at_the_end(world: World) -> No
     began, looks, delays = world.clock.now, 0, []
     while message:
         world.queues.sent.clear()
-        [sighting] = world.watch(message)
-        assert sighting.error is None
+        [result] = world.watch(message)
+        assert result.error is None
         looks += 1
         sent = world.queues.watch_messages()
         message = sent[0][0] if sent else None
@@ -302,11 +302,11 @@ def test_a_message_that_fails_is_tried_again_as_it_was_and_its_neighbour_is_not(
 
     for client in (world.fleet, world.fleet.targets, world.queues):
         client.before_call = fail_once
-    sightings: list[Sighting] = world.watch(message, other)
-    assert sightings[0].error is error
-    assert sightings[1].error is None
+    results: list[WatchRound] = world.watch(message, other)
+    assert results[0].error is error
+    assert results[1].error is None
     if what != "send":
-        assert sightings[0].sights == ()
+        assert results[0].changes == ()
     assert [sent.watched[0].action.instance_id for sent, _ in world.queues.watch_messages()] == ["i-b"]
 
 
@@ -314,16 +314,16 @@ def test_an_instance_of_another_account_is_refused(world: World) -> None:
     message = watched(world, "i-a")
     [each] = message.watched
     foreign = replace(message, watched=(replace(each, action=replace(each.action, account="999999999999")),))
-    [sighting] = world.watch(foreign)
-    assert sighting.error is not None
+    [result] = world.watch(foreign)
+    assert result.error is not None
 
 
 def test_an_error_that_nobody_foresaw_fails_its_message_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    def judge_sight(watched: Watched, *given: object, **named: object) -> None:
+    def health_change(watched: Watched, *given: object, **named: object) -> None:
         if watched.action.instance_id == "i-b":
             raise KeyError("a bug")
 
-    monkeypatch.setattr("rollcall.lifecycle.target_watch.judge_sight", judge_sight)
-    sightings = world.watch(watched(world, "i-a"), watched(world, "i-b"))
-    assert [type(sighting.error) for sighting in sightings] == [type(None), KeyError]
+    monkeypatch.setattr("rollcall.lifecycle.target_watch.health_change", health_change)
+    results = world.watch(watched(world, "i-a"), watched(world, "i-b"))
+    assert [type(result.error) for result in results] == [type(None), KeyError]
     assert [each.watched[0].action.instance_id for each, _ in world.queues.watch_messages()] == ["i-a"]

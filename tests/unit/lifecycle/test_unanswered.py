@@ -13,8 +13,9 @@ from rollcall.domain.jobs import Outcome
 from rollcall.domain.lifecycle_states import PHASES
 from rollcall.domain.message_format import Record, read_action
 from rollcall.domain.reports import NO_LONGER_WAITING, Event
-from rollcall.lifecycle.cleanup import SENT_AGAIN
-from rollcall.lifecycle.hook_answers import RETRY_IN, UNANSWERED_LIFE, each_apart, require_visible
+from rollcall.domain.stages import itself
+from rollcall.lifecycle.hook_answers import RETRY_IN, UNANSWERED_LIFE, hook_answers, require_visible
+from rollcall.lifecycle.terminate_messages import SENT_AGAIN
 from unit.fakes import REGION, FakeChef
 from unit.world import TERMINATE_HOOK, World
 
@@ -75,10 +76,10 @@ def test_while_a_hook_of_its_transition_holds_the_instance_it_is_tried_again(wor
 
 
 def test_what_is_tried_again_is_the_same_action_with_all_that_is_known_of_it(world: World) -> None:
-    action = replace(going(world), retired=True, troubled=True, received_at=world.clock.now - 300)
+    action = replace(going(world), retired=True, failed_before=True, received_at=world.clock.now - 300)
     again = unanswered(world, action)
     assert again == action
-    kept = ("retired", "troubled", "received_at", "at")
+    kept = ("retired", "failed_before", "received_at", "at")
     assert [getattr(again, name) for name in kept] == [getattr(action, name) for name in kept]
 
 
@@ -100,7 +101,7 @@ def test_when_it_is_found_again_the_hook_is_completed_and_that_is_the_retirement
     world.fleet.stale.clear()
     report = later(world, 15, action)
     assert world.fleet.completed == {action: Result.CONTINUE}
-    assert (report.outcome, report.event) == ("struck off", Event.RETIRED)
+    assert (report.outcome, report.event) == ("removed from every inventory", Event.RETIRED)
 
 
 @pytest.mark.parametrize("waited", [0, 300, 4000])
@@ -199,7 +200,7 @@ def test_whose_node_alone_was_removed_was_not_for_nothing(world: World) -> None:
     world.leaves("i-a", "Terminating:Proceed")
     world.fleet.stale.add("i-a")
     [report] = world.clean_up(action)
-    assert (report.outcome, report.event) == ("struck off, and from Chef as i-a", None)
+    assert (report.outcome, report.event) == ("removed from every inventory, and from Chef as i-a", None)
 
 
 # Register, into the warm pool
@@ -344,7 +345,6 @@ def test_a_call_that_fails_is_reported_and_left_out_and_the_others_answer(world:
     actions = [world.launching(each) for each in ("i-a", "i-b", "i-c")]
     world.fleet.denied.add("i-b")
     world.fleet.stale.add("i-c")
-    reports: list[Report] = []
-    answers = each_apart(actions, lambda each: each, world.fleet.heartbeat, reports)
-    assert answers == {actions[0]: True, actions[2]: False}
-    assert [(report.action, type(report.error)) for report in reports] == [(actions[1], AwsDenied)]
+    stage = hook_answers(actions, itself, world.fleet.heartbeat)
+    assert stage.going_on == [(actions[0], True), (actions[2], False)]
+    assert [(report.action, type(report.error)) for report in stage.left] == [(actions[1], AwsDenied)]

@@ -9,7 +9,7 @@ import pytest
 from rollcall.domain.actions import Result
 from rollcall.domain.jobs import JobStatus, Outcome
 from rollcall.domain.messages import GateMessage
-from rollcall.lifecycle.gate import EARLIER_EXAMINED
+from rollcall.lifecycle.gate_observer import EARLIER_EXAMINED
 from unit.world import World
 
 OK, FAILED, CUT_SHORT, UNREACHABLE = Outcome.OK, Outcome.FAILED, Outcome.CUT_SHORT, Outcome.UNREACHABLE

@@ -42,7 +42,8 @@ from rollcall.domain.messages import ExaminationRequest, RunOptions, RunRequest
 from rollcall.domain.reports import Note, Report
 from rollcall.domain.settings import read_own_queue, read_removal_share, read_settings, read_stack_names
 from rollcall.hosts.jobs import CLOCK_STEP
-from rollcall.lifecycle.register import ASSOCIATES_AT_ONCE, LANDING_TIME
+from rollcall.lifecycle.host_groups import ASSOCIATES_AT_ONCE
+from rollcall.lifecycle.host_registration import LANDING_TIME
 from rollcall.reconcile.result import RunOutcome
 from rollcall.runtime.batch import PERMANENT_FAILURE_LIFE
 from rollcall.telemetry.announcer import Announcer
@@ -222,7 +223,7 @@ def test_the_environment_of_a_function_is_what_settings_read(function: str, monk
     elif function == "ReconcileFunction":
         assert environment["REMOVE_AT_MOST_PERCENT"]
     else:
-        assert read_stack_names(environment).told_table
+        assert read_stack_names(environment).known_findings_table
 
 
 def test_one_parameter_bounds_the_requests_that_tower_gets_at_once() -> None:
@@ -292,12 +293,12 @@ def test_doctor_knows_the_parts_of_the_stack_by_their_names(alerts: bool) -> Non
     assert names.rules == {name: name for name in present("AWS::Events::Rule", alerts=alerts)}
     assert names.queues == {name: name for name in present("AWS::SQS::Queue", alerts=alerts)}
     assert names.topics == {name: name for name in present("AWS::SNS::Topic", alerts=alerts)}
-    assert (names.told_table, names.notification_topic) == ("ToldTable", "NotificationTopicArn")
+    assert (names.known_findings_table, names.notification_topic) == ("ToldTable", "NotificationTopicArn")
     assert names.alarm_topic == "AlarmTopicArn"
     own = ["AlertFunction"] if alerts else []
     assert names.sources == {name: event_id(name, "SQS") for name in [*FED, *own]}
     assert names.schedules == {name: event_id(name, "ScheduleV2") for name in ["ReconcileFunction", *own]}
-    assert [replace(names, alarm_topic=topic).told for topic in ("", "arn")] == [alerts, True]
+    assert [replace(names, alarm_topic=topic).has_alarm_recipient for topic in ("", "arn")] == [alerts, True]
 
 
 def test_doctor_knows_what_feeds_what() -> None:
@@ -628,7 +629,7 @@ def test_alarms_watch_metrics_that_are_emitted(world: World, capsys: pytest.Capt
     look = (Note("look", alert=True),)
     announcer.announce([Report(action, "left in service", notes=look)])
     cleanup = Announcer("cleanup")
-    cleanup.announce([Report(world.terminating("i-b"), "struck off, but not from Chef", notes=look)])
+    cleanup.announce([Report(world.terminating("i-b"), "removed from every inventory, but not from Chef", notes=look)])
     reconcile = RunAnnouncer("reconcile")
     reconcile.announce_run(RunOutcome(), 300.0)
     alert = Metrics("alert")

@@ -717,7 +717,7 @@ class TestInstancesWithoutAHost:
         [host] = world.tower.hosts.values()
         assert world.tower.groups_of(host.id) == {"a", "b"}
         assert host.variables["ansible_host"] == "10.0.0.1"
-        assert host.owner == {
+        assert host.marker == {
             "group": "web",
             "instance_id": "i-a",
             "account": ACCOUNT,
@@ -920,7 +920,7 @@ class TestInstancesWithoutAHost:
         outcome = world.reconcile(RunOptions(adopt=True))
         assert deeds(outcome) == {("fixed", "i-a")}
         taken = world.tower.hosts[host.id]
-        assert (taken.name, taken.variables["ansible_user"], taken.owner is None) == ("node", "me", False)
+        assert (taken.name, taken.variables["ansible_user"], taken.marker is None) == ("node", "me", False)
         assert world.tower.groups_of(host.id) == {"web"}
         assert not world.tower.runs
         assert idle(world.reconcile(RunOptions(adopt=True)).plan)

@@ -33,7 +33,7 @@ from rollcall.domain.inventories import Inventory
 from rollcall.domain.message_format import Record
 from rollcall.domain.reports import Event, Note, Report
 from rollcall.domain.timing import FIRST_RETRY
-from rollcall.lifecycle.target_watch import Sight
+from rollcall.lifecycle.target_watch import TargetHealthChange
 from rollcall.reconcile.result import Fix, RunOutcome, Summary
 from rollcall.reconcile.steps import Finding, Kind, NodeRemoval, Plan
 from rollcall.telemetry.event_details import INSTANCE_IN_TROUBLE, LATENESS, REASON_MAX, error_cause
@@ -92,7 +92,7 @@ def say_abandoned(world: World, audience: Audience) -> None:
 
 
 def say_retired(world: World, audience: Audience) -> None:
-    audience.announcer.announce([Report(leave(world), "struck off", event=Event.RETIRED)])
+    audience.announcer.announce([Report(leave(world), "removed from every inventory", event=Event.RETIRED)])
 
 
 def say_failed(world: World, audience: Audience) -> None:
@@ -116,14 +116,14 @@ def say_conflict(world: World, audience: Audience) -> None:
 
 
 def say_serving(world: World, audience: Audience) -> None:
-    audience.announcer.announce_sights(
-        [Sight(launch(world), True, 65.0, "every target group calls it healthy", first=True)]
+    audience.announcer.announce_target_health(
+        [TargetHealthChange(launch(world), True, 65.0, "every target group calls it healthy", first=True)]
     )
 
 
 def say_not_serving(world: World, audience: Audience) -> None:
     reason = "target group web: unhealthy (Target.Timeout: Request timed out)"
-    audience.announcer.announce_sights([Sight(launch(world), False, 360.0, reason, first=True)])
+    audience.announcer.announce_target_health([TargetHealthChange(launch(world), False, 360.0, reason, first=True)])
 
 
 FOUND = warns(
@@ -251,8 +251,10 @@ def test_whoever_was_alerted_before_hears_how_it_ended(
 ) -> None:
     """But for what is alerted in the same breath: that is not to end with it."""
     notes = (Note("its retire job failed on it", alert=True),) if alert else ()
-    action = replace(leave(world), troubled=before)
-    audience.announcer.announce([Report(action, "struck off", event=Event.RETIRED, troubled=said, notes=notes)])
+    action = replace(leave(world), failed_before=before)
+    audience.announcer.announce(
+        [Report(action, "removed from every inventory", event=Event.RETIRED, troubled=said, notes=notes)]
+    )
     detail = dict(audience.end())["Instance Retired"]
     assert detail["troubled"] is told
 
@@ -371,7 +373,10 @@ def test_an_alert_is_told_once_and_ends_with_the_instance(world: World, audience
 
 def test_an_alert_about_more_than_one_instance_has_one_cause_for_all(world: World, audience: Audience) -> None:
     note = Note("its host stays", alert=True, cause="read-only inventory: all EC2")
-    reports = [Report(each, "struck off", event=Event.RETIRED, notes=(note,)) for each in (launch(world), leave(world))]
+    reports = [
+        Report(each, "removed from every inventory", event=Event.RETIRED, notes=(note,))
+        for each in (launch(world), leave(world))
+    ]
     audience.announcer.announce(reports)
     told = audience.end()
     assert {each["cause"] for kind, each in told if kind == "Work Failed"} == {"read-only inventory: all EC2"}

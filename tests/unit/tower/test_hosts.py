@@ -27,7 +27,7 @@ def test_a_host_is_read_with_its_groups_and_its_marker(tower: Tower, wire: Wire)
     wire.page(raw_host(variables=json.dumps({"rollcall": {"group": "web"}}), summary_fields=fields))
     [found] = tower.hosts_named(PROD, ["i-a"])
     assert found.group_ids == frozenset({5, 6})
-    assert found.owner == {"group": "web"}
+    assert found.marker == {"group": "web"}
     assert found.created_at == datetime(2026, 11, 21, 2, 0, 11, 123456, UTC).timestamp()
 
 
@@ -49,7 +49,7 @@ def test_variables_that_a_person_wrote_as_yaml_are_read_by_tower(tower: Tower, w
 def test_a_host_without_variables_is_not_ours(tower: Tower, wire: Wire, variables: str) -> None:
     wire.page(raw_host(variables=variables))
     [found] = tower.hosts_named(PROD, ["i-a"])
-    assert found.owner is None
+    assert found.marker is None
 
 
 def test_hosts_of_mirroring_inventories_are_left_out(tower: Tower, wire: Wire) -> None:

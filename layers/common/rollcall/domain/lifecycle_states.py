@@ -1,4 +1,4 @@
-"""What every lifecycle state of the Auto Scaling API means to us. Pure.
+"""What every lifecycle state of the Auto Scaling API means here: its phase. Pure.
 
 The states are those of the shape LifecycleState in botocore's service model of Auto Scaling, which a test compares with
 this table. What they mean is from the Amazon EC2 Auto Scaling user guide ("Instance lifecycle", "Lifecycle state
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Phase(StrEnum):
-    """Where an instance stands between its launch and its end."""
+    """Where an instance is between its launch and its end."""
 
     ENTERING = "on its way into service"
     SERVING = "in service, or in Standby"
@@ -61,11 +61,11 @@ PHASES: Mapping[str, Phase] = {
     "Warmed:Running": Phase.POOLED,
     "Warmed:Hibernated": Phase.POOLED,
 }
-RESTING = (Phase.POOLED, Phase.REIMAGED)  # their hosts are kept, and disabled
+RESTING_PHASES = (Phase.POOLED, Phase.REIMAGED)  # their hosts are kept, and disabled
 
 
 def phase_of(state: str) -> Phase:
-    """What a lifecycle state means; UNKNOWN for one that is not in the table."""
+    """The phase of a lifecycle state; UNKNOWN for one that is not in the table."""
     return PHASES.get(state, Phase.UNKNOWN)
 
 

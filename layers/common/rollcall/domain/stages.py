@@ -5,7 +5,9 @@ An error is never swallowed: it becomes the report of the items that it is about
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from .errors import InstancesRefused, RollcallError
 from .reports import Report
@@ -14,6 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from .actions import LifecycleAction
+
+
+class OfAction(Protocol):
+    """What is about one lifecycle action."""
+
+    @property
+    def action(self) -> LifecycleAction:
+        """The lifecycle action."""
 
 
 class Stage[T](NamedTuple):
@@ -32,6 +42,34 @@ class Stage[T](NamedTuple):
         made = following(self.going_on)
         return Stage(made.going_on, [*self.left, *made.left])
 
+    def apart[U](self, action_of: Callable[[T], LifecycleAction], work: Callable[[T], U | Report]) -> Stage[U]:
+        """The next stage, on each item by itself: see each_apart."""
+        return self.then(lambda items: each_apart(items, action_of, work))
+
+    def together[U](
+        self, action_of: Callable[[T], LifecycleAction], work: Callable[[Sequence[T]], Stage[U]]
+    ) -> Stage[U]:
+        """The next stage, on all items with calls that they share: see all_together."""
+        return self.then(lambda items: all_together(items, action_of, work))
+
+
+def itself(action: LifecycleAction) -> LifecycleAction:
+    """The action of an item that is one."""
+    return action
+
+
+def action_of(item: OfAction) -> LifecycleAction:
+    """The action that an item is about."""
+    return item.action
+
+
+def grouped[K, T](items: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:
+    """Items by a key: keys and items in the order in which they came."""
+    groups: defaultdict[K, list[T]] = defaultdict(list)
+    for item in items:
+        groups[key(item)].append(item)
+    return groups
+
 
 def joined[T](stages: Iterable[Stage[T]]) -> Stage[T]:
     """Stages that worked on parts of one batch, as one."""
@@ -39,23 +77,34 @@ def joined[T](stages: Iterable[Stage[T]]) -> Stage[T]:
     return Stage([item for stage in made for item in stage.going_on], [left for stage in made for left in stage.left])
 
 
+def parted[T](items: Iterable[T], action_of: Callable[[T], LifecycleAction], left: Sequence[Report]) -> Stage[T]:
+    """The items that none of these reports is about go on; the others have left with the reports."""
+    reported = {report.action for report in left}
+    return Stage([item for item in items if action_of(item) not in reported], left)
+
+
 def each_apart[T, U](
-    items: Iterable[T], action_of: Callable[[T], LifecycleAction], work: Callable[[T], U | Report]
+    items: Iterable[T],
+    action_of: Callable[[T], LifecycleAction],
+    work: Callable[[T], U | Report],
+    *,
+    at_once: int = 1,
 ) -> Stage[U]:
-    """Work on each item by itself: what it makes goes on, a report or an error of ours takes that item out."""
-    going_on: list[U] = []
-    left: list[Report] = []
-    for item in items:
+    """Work on each item by itself: what it makes goes on, a report or an error of ours takes that item out.
+
+    at_once: how many are worked on at one moment, in threads of their own; results are in the order of the items.
+    """
+
+    def attempt(item: T) -> U | Report:
         try:
-            made = work(item)
+            return work(item)
         except RollcallError as error:
-            left.append(_failed(action_of(item), error))
-            continue
-        if isinstance(made, Report):
-            left.append(made)
-        else:
-            going_on.append(made)
-    return Stage(going_on, left)
+            return _failed(action_of(item), error)
+
+    if at_once == 1:
+        return _divided(map(attempt, items))
+    with ThreadPoolExecutor(at_once) as pool:
+        return _divided(pool.map(attempt, items))
 
 
 def all_together[T, U](
@@ -81,6 +130,17 @@ def all_together[T, U](
         else:
             return Stage(made.going_on, [*left, *made.left])
     return Stage((), left)
+
+
+def _divided[U](results: Iterable[U | Report]) -> Stage[U]:
+    going_on: list[U] = []
+    left: list[Report] = []
+    for each in results:
+        if isinstance(each, Report):
+            left.append(each)
+        else:
+            going_on.append(each)
+    return Stage(going_on, left)
 
 
 def _failed(action: LifecycleAction, error: RollcallError) -> Report:

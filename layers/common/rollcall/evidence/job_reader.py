@@ -220,5 +220,5 @@ class _Traits(NamedTuple):
 
 
 def _traits(host: Host) -> _Traits:
-    owner = host.owner or {}
+    owner = host.marker or {}
     return _Traits(owner.get("group"), owner.get("account"), owner.get("region"), host.group_ids)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rollcall.domain.jobs import Job, JobTemplate
     from rollcall.tower.client import Tower
 
-CLOCK_STEP = 5.0  # seconds by which a job may look too old: Tower's nodes have clocks of their own, in whole seconds
+CLOCK_STEP = 5.0  # seconds by which a job may seem too old: Tower's nodes have clocks of their own, in whole seconds
 
 
 class Launched(NamedTuple):
@@ -47,7 +47,7 @@ def launch(
     not_held: those that may as well be in service already, for no hook of ours holds them. older_since: another message
     may have launched jobs on the same instances since then (epoch seconds by Tower's clock), and such a job is adopted;
     None where the making of the hosts has kept every other message out.
-    Their hosts exist already: a termination from now on finds the host, and an earlier one is seen here.
+    Their hosts exist already: a termination from now on finds the host, and an earlier one is found here.
     """
     memberships = fleet.memberships(instance_ids)
     ordered = sorted(set(instance_ids))
@@ -68,7 +68,7 @@ def launch(
 def launch_once(tower: Tower, template: JobTemplate, inventory: Inventory, instance_ids: Sequence[str]) -> int:
     """Launch one job limited to exactly these instances; its id.
 
-    A launch that got no proper answer is repeated only once Tower says that there is no such job.
+    A launch that got no proper answer is repeated only once Tower lists no such job.
     """
     began = tower.now()
     try:

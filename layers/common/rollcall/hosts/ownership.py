@@ -1,4 +1,4 @@
-"""Whose host it is, at which address, and whether its instance is gone. Pure."""
+"""Which instance a host is of, at which address, and whether that instance is gone. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ADDRESSES_CACHED = 65_536  # a large fleet's; parsing one takes longer than all 
 
 
 class Marker(NamedTuple):
-    """Whose host it is, as its variables say."""
+    """Which instance, of which group, a host is of, by its variables."""
 
     group: str
     instance_id: str
@@ -56,11 +56,11 @@ def address_of(host: Host | DumpedHost) -> str:
 
 def address_key(vpc: str, address: str) -> tuple[str, str]:
     """Where an address is unique: a private one in its VPC, a public one anywhere."""
-    return (vpc if is_private(address) else "", address)
+    return (vpc if is_private_address(address) else "", address)
 
 
 @lru_cache(ADDRESSES_CACHED)
-def is_private(address: str) -> bool:
+def is_private_address(address: str) -> bool:
     """Whether an address, or a name that EC2 gives, is one of a VPC; "" is none."""
     try:
         return not ip_address(address).is_global  # a VPC may also have shared addresses, 100.64.0.0/10

@@ -27,7 +27,7 @@ def remove_from_every_inventory(tower: Tower, fleet: Fleet, instance_ids: Collec
     """Delete every host with one of these instance ids from every inventory, until a search finds none that may go.
 
     Running jobs do not prevent it. Without ids no request is made. Raises TowerUnavailable, TowerDenied or
-    TowerRejected when nothing can be said of any.
+    TowerRejected when nothing is known of any.
     """
     if not instance_ids:
         return RemovalResult()

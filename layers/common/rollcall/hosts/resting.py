@@ -1,7 +1,7 @@
 """Hosts of instances that are out of service for a while and keep their ids: disabled, and marked as resting.
 
 No job runs on a disabled host. The mark says that Rollcall disabled it, and whether it is to be enabled when its
-instance comes back: one that a person had disabled before stays disabled.
+instance comes back: one that an operator had disabled before stays disabled.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
-from rollcall.domain.empty import EMPTY
+from rollcall.domain.empty_mapping import EMPTY_MAPPING
 from rollcall.domain.errors import RollcallError
 
-from .ownership import is_private, marker_of
+from .ownership import is_private_address, marker_of
 from .variables import RESTING, is_resting, marker_in, with_state
 
 if TYPE_CHECKING:
@@ -32,13 +32,13 @@ class DisabledHosts(NamedTuple):
     """
 
     instance_ids: frozenset[str] = frozenset()
-    errors: Mapping[str, RollcallError] = EMPTY
+    errors: Mapping[str, RollcallError] = EMPTY_MAPPING
 
 
 def disable_hosts(tower: Tower, instance_ids: Collection[str], account: str, region: str) -> DisabledHosts:
     """Disable the hosts of ours for these instances, in every inventory, and mark them as resting.
 
-    Raises TowerUnavailable, TowerDenied or TowerRejected when nothing can be said of any.
+    Raises TowerUnavailable, TowerDenied or TowerRejected when nothing is known of any.
     """
     if not instance_ids:
         return DisabledHosts()
@@ -76,7 +76,7 @@ def resting_variables(host: Host | DumpedHost, now: float) -> dict[str, object]:
     known = marker_in(host.variables).get(RESTING)
     mark = known if isinstance(known, dict) else {"since": round(now, 3), "enabled": host.enabled}
     marked = with_state(host.variables, **{RESTING: mark})
-    if is_private(str(marked.get("ansible_host", ""))):
+    if is_private_address(str(marked.get("ansible_host", ""))):
         return marked
     ec2 = marked.get("ec2")
     facts = {"ec2": {**ec2, "public_ip": ""}} if isinstance(ec2, dict) else {}

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from copy import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from rollcall.domain.empty import EMPTY
-from rollcall.domain.json_fields import moment_or_none
+from rollcall.domain.empty_mapping import EMPTY_MAPPING
+from rollcall.domain.json_input import moment_or_none
 from rollcall.domain.timing import CLOCKS_APART
 
 from .ownership import is_copy
@@ -33,7 +33,7 @@ class Stint(NamedTuple):
     """
 
     since: float
-    tokens: Mapping[str, str] = EMPTY
+    tokens: Mapping[str, str] = EMPTY_MAPPING
 
     def written(self) -> dict[str, object]:
         """As it stands in a marker."""
@@ -66,16 +66,16 @@ def read_stint(variables: Mapping[str, object]) -> Stint | None:
 
 
 def rested_since(variables: Mapping[str, object]) -> float | None:
-    """Since when a host rests, by Tower's clock; None if it does not, or does not say since when."""
+    """Since when a host rests, by Tower's clock; None if it does not, or if that is not known."""
     return _moment_in(marker_in(variables).get(RESTING))
 
 
 def _moment_in(raw: object) -> float | None:
-    """The time in a marker's state; None if there is none that can be read, for people may edit markers."""
+    """The time in a marker's state; None if there is none that can be read, for operators may edit markers."""
     return moment_or_none(raw.get("since")) if isinstance(raw, Mapping) else None
 
 
-def begins_anew(host: Host, action: LifecycleAction) -> bool:
+def begins_new_stint(host: Host, action: LifecycleAction) -> bool:
     """Whether a launch action begins a new stint of the instance that has this host already.
 
     It does if the host rests, is a copy from another inventory, or is marked with another token of the same hook. A
@@ -86,7 +86,7 @@ def begins_anew(host: Host, action: LifecycleAction) -> bool:
     clock and Tower's may be a minute apart, which is less than a stint takes, and less than after which reconcile makes
     up for an event.
     """
-    if host.owner is None or is_copy(host) or is_resting(host.variables):
+    if host.marker is None or is_copy(host) or is_resting(host.variables):
         return True
     if not action.token or not action.hook:
         return False
@@ -95,12 +95,12 @@ def begins_anew(host: Host, action: LifecycleAction) -> bool:
     return action.at > stint.since + CLOCKS_APART if known is None else known != action.token
 
 
-def may_be_former(host: Host, action: LifecycleAction) -> bool:
+def may_be_of_former_stint(host: Host, action: LifecycleAction) -> bool:
     """Whether a launch action that begins a new stint may as well be of a former one, and its message have come late.
 
-    Nothing in a message says so for certain: that its hook still waits for this action does.
+    No message shows that for certain; that its hook still waits for this action does.
     """
-    if host.owner is None or is_copy(host) or not action.hook or not action.token:
+    if host.marker is None or is_copy(host) or not action.hook or not action.token:
         return False
     if is_resting(host.variables):
         since = rested_since(host.variables)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rollcall.domain.inventories import MARKER
-from rollcall.domain.inventory_text import are_surely_plain, why_no_key, why_no_value
-from rollcall.domain.json_fields import moment_or_none
+from rollcall.domain.inventory_text import refusal_of_key, refusal_of_value, texts_are_surely_plain
+from rollcall.domain.json_input import moment_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rollcall.domain.groups import GroupSettings
     from rollcall.domain.instances import Instance
-    from rollcall.domain.inventory_text import Why
+    from rollcall.domain.inventory_text import Refusal
 
 OUR_KEYS = ("ansible_host", MARKER, "ec2")
 OWED_SINCE = "job_owed_since"  # in the marker, as the next two
@@ -100,8 +100,8 @@ def _plain(texts: Mapping[str, str]) -> dict[str, str]:
     return {key: text for key, text in texts.items() if key not in refused}
 
 
-def _refusals(texts: Mapping[str, str]) -> dict[str, Why]:
+def _refusals(texts: Mapping[str, str]) -> dict[str, Refusal]:
     """Why some of these may not become variables, by their keys."""
-    if are_surely_plain(texts) and are_surely_plain(texts.values()):
+    if texts_are_surely_plain(texts) and texts_are_surely_plain(texts.values()):
         return {}
-    return {key: why for key, text in texts.items() if (why := why_no_key(key) or why_no_value(text))}
+    return {key: why for key, text in texts.items() if (why := refusal_of_key(key) or refusal_of_value(text))}

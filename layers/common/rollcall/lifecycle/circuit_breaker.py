@@ -1,20 +1,20 @@
 """The provisioning circuit breaker: a broken playbook, key or network must not cost a group its instances.
 
 It holds a group's instances instead of abandoning them while what is against one is against all of them. About failures
-it asks Tower only for jobs on hosts of this group, about hosts out of reach also for the last ones of others, in a
-bounded number of calls; and where that does not tell it holds. It ends by a host that is provisioned or reached, by the
-command that releases the group, or by Auto Scaling's limit.
+it reads from Tower only jobs on hosts of this group, about hosts out of reach also the last ones of others, in a
+bounded number of calls; and where that does not show it, it holds. It ends by a host that is provisioned or reached, by
+the command that releases the group, or by Auto Scaling's limit.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rollcall.domain.jobs import Outcome
-from rollcall.domain.shell_commands import make, options
+from rollcall.domain.shell_commands import make_command, options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from rollcall.domain.groups import GroupSettings
     from rollcall.domain.inventories import Inventory
@@ -27,6 +27,53 @@ JOBS_EXAMINED = 10  # that may say something about the group
 UNREACHED_EXAMINED = 3  # jobs, of any group, that did not reach a host since; and as many that ignored something
 IN_DOUBT_FOR = 600.0  # seconds after a job's end; Tower processes its events within a minute [625], or never
 REACHED = (Outcome.OK, Outcome.FAILED)
+
+
+class GroupOutcomes(NamedTuple):
+    """What a job showed of a group's hosts by their names: of own ones, and of those that are gone (lost).
+
+    A job names hosts, not groups. A host still in Tower says by its marker whose it is. One that is gone may have been
+    the group's: what is against it counts, what is for it does not, and is left out.
+    """
+
+    own: Mapping[str, Outcome]
+    lost: Mapping[str, Outcome]
+
+    @property
+    def provisioned_any(self) -> bool:
+        """Whether the job provisioned an instance of the group."""
+        return Outcome.OK in self.own.values()
+
+    @property
+    def failed_any(self) -> bool:
+        """Whether the job failed on an instance that is, or may have been, the group's."""
+        return Outcome.FAILED in (*self.own.values(), *self.lost.values())
+
+    @property
+    def failed_many(self) -> bool:
+        """Whether the job failed on all instances of the group, and these are many."""
+        return set(self.own.values()) == {Outcome.FAILED} and len(self.own) >= FAILED_AT_ONCE
+
+
+def why_playbook_suspected(shown: Iterable[tuple[Job, GroupOutcomes | None]], remedy: str) -> str:
+    """Why the playbook is suspected, and not the instance; empty if the instance is. Pure.
+
+    shown: an instance's job and those before it, the newest first, each with what it showed of the group's hosts, None
+    while Tower processes its events: such a job counts as one that failed. No more are taken than it needs.
+    remedy: what an operator can do.
+    """
+    failed_jobs, doubt = 0, ""
+    for number, (job, outcomes) in enumerate(shown):
+        if outcomes and outcomes.provisioned_any:
+            return ""
+        if outcomes and number == 0 and outcomes.failed_many:
+            return f"it failed on all {len(outcomes.own)} instances of its group: {remedy}"
+        if outcomes is None:
+            doubt = doubt or _doubt(job)
+        failed_jobs += outcomes is None or outcomes.failed_any
+        if failed_jobs == FAILED_IN_A_ROW:
+            return doubt or f"the last {FAILED_IN_A_ROW} jobs failed on every instance of its group: {remedy}"
+    return ""
 
 
 class CircuitBreaker:
@@ -43,10 +90,10 @@ class CircuitBreaker:
         self._settings = settings
         self._inventory = inventory
         self._outcomes_of = outcomes_of
-        release = make("release", *options("--group", [settings.group]))
+        release = make_command("release", *options("--group", [settings.group]))
         self._remedy = f"fix what they have in common, or release the group: {release}"
         self._before: dict[int, list[Job]] = {}
-        self._of_groups: dict[int, tuple[dict[str, Outcome], dict[str, Outcome]] | None] = {}
+        self._shown_of_group: dict[int, GroupOutcomes | None] = {}
         self._failed: dict[int, str] = {}
         self._unreached: dict[tuple[int, float], list[Job] | None] = {}
 
@@ -60,28 +107,13 @@ class CircuitBreaker:
         if outcome == Outcome.UNREACHABLE:
             return self._why_unreachable(job, instance_id, since)
         if job.id not in self._failed:
-            self._failed[job.id] = self._why_failed(job)
+            self._failed[job.id] = why_playbook_suspected(self._outcomes_back_from(job), self._remedy)
         return self._failed[job.id]
 
-    def _why_failed(self, job: Job) -> str:
-        """A job whose events are still processed counts as one that failed."""
-        failed_jobs, doubt = 0, ""
+    def _outcomes_back_from(self, job: Job) -> Iterator[tuple[Job, GroupOutcomes | None]]:
+        """What a job and those before it showed of the group's hosts, each read only when it is taken."""
         for each in (job, *self._jobs_before(job)):
-            shown = self._of_the_group(each)
-            if shown is None:
-                doubt = doubt or _doubt(each)
-                failed_jobs += 1
-            else:
-                own, lost = shown
-                if Outcome.OK in own.values():
-                    return ""
-                if each == job and set(own.values()) == {Outcome.FAILED} and len(own) >= FAILED_AT_ONCE:
-                    return f"it failed on all {len(own)} instances of its group: {self._remedy}"
-                failed_jobs += Outcome.FAILED in (*own.values(), *lost.values())
-            if failed_jobs == FAILED_IN_A_ROW:
-                failed = f"the last {FAILED_IN_A_ROW} jobs failed on every instance of its group: {self._remedy}"
-                return doubt or failed
-        return ""
+            yield each, self._of_the_group(each)
 
     def _why_unreachable(self, job: Job, instance_id: str, since: float) -> str:
         """No host was reached with this template in this inventory, and it is not this instance alone.
@@ -116,11 +148,8 @@ class CircuitBreaker:
         for each in self._jobs_before(job):
             if each.created_at < since:
                 shown = self._of_the_group(each)
-                if shown is None:
-                    return [(each, None)]
-                if any(shown):
-                    own, lost = shown
-                    return [(each, own | lost)]
+                if shown is None or shown.own or shown.lost:
+                    return [(each, shown and {**shown.own, **shown.lost})]
         return []
 
     def _jobs_before(self, job: Job) -> list[Job]:
@@ -132,27 +161,22 @@ class CircuitBreaker:
             ]
         return self._before[job.id]
 
-    def _of_the_group(self, job: Job) -> tuple[dict[str, Outcome], dict[str, Outcome]] | None:
-        """What a job showed of the group's hosts, and of hosts that are gone; None while Tower does not say.
+    def _of_the_group(self, job: Job) -> GroupOutcomes | None:
+        """What a job showed of the group's hosts; None while Tower does not say."""
+        if job.id not in self._shown_of_group:
+            self._shown_of_group[job.id] = self._read_outcomes(job)
+        return self._shown_of_group[job.id]
 
-        A job names hosts, not groups. A host still in Tower says by its marker whose it is. One that is gone may have
-        been the group's: what is against it counts, what is for it does not.
-        """
-        if job.id not in self._of_groups:
-            self._of_groups[job.id] = self._sorted_out(job)
-        return self._of_groups[job.id]
-
-    def _sorted_out(self, job: Job) -> tuple[dict[str, Outcome], dict[str, Outcome]] | None:
+    def _read_outcomes(self, job: Job) -> GroupOutcomes | None:
         named = self._tower.names_of_group(self._inventory, self._settings.group, job.hosts)
         gone = self._tower.names_without_host(job) & job.hosts if job.hosts - named else frozenset()
         outcomes = self._shown(job, named | gone)
         if outcomes is None:
             return None
-        own = {name: outcome for name, outcome in outcomes.items() if name in named}
-        lost: dict[str, Outcome] = {
-            name: outcome for name, outcome in outcomes.items() if name in gone and outcome != Outcome.OK
-        }
-        return own, lost
+        return GroupOutcomes(
+            {name: outcome for name, outcome in outcomes.items() if name in named},
+            {name: outcome for name, outcome in outcomes.items() if name in gone and outcome != Outcome.OK},
+        )
 
     def _shown(self, job: Job, names: Collection[str]) -> Mapping[str, Outcome] | None:
         """What a job showed of these hosts, None while Tower processes its events: nothing if it never will."""

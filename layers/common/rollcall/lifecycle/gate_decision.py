@@ -1,7 +1,8 @@
 """What becomes of an instance that waits at the gate. Pure: what is known of it in, a verdict out.
 
-Evidence against an instance is what only it can be blamed for: its job failed on it, it stayed unreachable though it
-was tried, a check of it failed. Everything else is for a person to fix while the wait goes on.
+The tables in domain/verdicts.py say what is decided when. Evidence against an instance is what only it can be blamed
+for: its job failed on it, it stayed unreachable though it was tried, a check of it failed. Everything else is for an
+operator to fix while the wait goes on.
 """
 
 from __future__ import annotations
@@ -21,15 +22,16 @@ CUT_SHORT_TOO_OFTEN = 3  # jobs of one instance
 TRIES_UNREACHABLE = 2  # jobs, before an instance counts as unreachable: the first may have come before it booted
 
 
-class Seen(NamedTuple):
+class GateObservation(NamedTuple):
     """What is known about one waiting instance in its present stint.
 
     outcome: of the job that decides, ended at job_ended_at. attempts: jobs so far that held it. age: seconds since the
     first of them started (without jobs: since it was registered). checked_for: seconds since the job ended that was ok
-    (without jobs: since it was registered). failing: the checks that do not pass, as sentences; blocked: why a check
-    does not pass that says nothing against it. breaker: why the provisioning circuit breaker holds its group, empty if
-    it does not. passed_over: why no job can reach its host, empty if one can. awaited: a hook holds it; otherwise it
-    serves already.
+    (without jobs: since it was registered). failed: the checks that fail, as sentences; inconclusive: those that could
+    not find out, likewise. comparing: another job is under way that will show whether it is done. breaker: why the
+    provisioning circuit breaker holds its group, empty if it does not. passed_over: why no job can reach its host,
+    empty if one can. held_by_hook: otherwise it serves already. unreached: the jobs that tried it and did not reach it,
+    the first of which began unreached_for seconds ago.
     """
 
     outcome: Outcome
@@ -37,8 +39,8 @@ class Seen(NamedTuple):
     attempts: int
     age: float
     checked_for: float = 0
-    failing: tuple[str, ...] = ()
-    blocked: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    inconclusive: tuple[str, ...] = ()
     comparing: bool = False
     breaker: str = ""
     passed_over: str = ""
@@ -47,85 +49,97 @@ class Seen(NamedTuple):
     unreached_for: float = 0
 
 
-def judge(settings: GroupSettings, seen: Seen, now: float) -> Verdict:
+def decide(settings: GroupSettings, known: GateObservation, now: float) -> Verdict:
     """What becomes of an instance; now in epoch seconds by Tower's clock."""
-    if seen.held_by_hook:
-        return _judge(settings, seen, now)
-    verdict = _judge(replace(settings, on_failure=OnFailure.ABANDON), seen, now)  # no hook can hold it
+    if known.held_by_hook:
+        return _decide_held(settings, known, now)
+    verdict = _decide_held(replace(settings, on_failure=OnFailure.ABANDON), known, now)  # no hook can hold it
     against = verdict.decision in (Decision.ABANDON, Decision.HOLD)
-    late = (seen.checked_for if seen.outcome == Outcome.OK else seen.age) >= settings.timeout
+    late = (known.checked_for if known.outcome == Outcome.OK else known.age) >= settings.timeout
     if against or (verdict.decision != Decision.READY and late):
         return Verdict(Decision.LEAVE, f"{verdict.reason}; it serves all the same, for no hook holds it", alert=True)
     return verdict
 
 
-def _judge(settings: GroupSettings, seen: Seen, now: float) -> Verdict:
-    if seen.passed_over:
-        return Verdict(Decision.HOLD, seen.passed_over, timing.HOLD_INTERVAL, alert=True)
-    match seen.outcome:
+def _decide_held(settings: GroupSettings, known: GateObservation, now: float) -> Verdict:
+    """By what its job showed of it."""
+    if known.passed_over:
+        return Verdict(Decision.HOLD, known.passed_over, timing.HOLD_INTERVAL, alert=True)
+    match known.outcome:
         case Outcome.OK:
-            return _judge_checks(settings, seen)
-        case Outcome.FAILED if seen.breaker:
-            delay = seen.job_ended_at + timing.held_relaunch_delay(seen.attempts) - now
-            return _held_by_circuit_breaker(seen, "its job failed", delay)
+            return _decide_by_checks(settings, known)
         case Outcome.FAILED:
-            return _against(settings, "its job failed")
-        case Outcome.UNREACHABLE if not _counts_as_unreachable(settings, seen):
-            return _relaunch_after(_until_next_try(seen, now), Decision.WAIT, "unreachable: perhaps still booting")
-        case Outcome.UNREACHABLE if seen.breaker:
-            return _held_by_circuit_breaker(
-                seen, f"unreachable for {seen.unreached_for:.0f} s", _until_next_try(seen, now)
-            )
+            return _decide_failed(settings, known, now)
         case Outcome.UNREACHABLE:
-            return _against(settings, f"unreachable for {seen.unreached_for:.0f} s, in more than one job")
-        case Outcome.CUT_SHORT if seen.comparing:
-            reason = "its job failed for other hosts: another one under way will show whether it is done"
-            return Verdict(Decision.WAIT, reason, delay=timing.CHECK_INTERVAL)
+            return _decide_unreachable(settings, known, now)
         case Outcome.CUT_SHORT:
-            delay = _until_next_try(seen, now) if seen.attempts > 1 else 0
-            reason = "its job failed for other hosts before it was shown to be done"
-            return _relaunch_after(delay, Decision.WAIT, reason, alert=seen.attempts >= CUT_SHORT_TOO_OFTEN)
+            return _decide_cut_short(known, now)
         case Outcome.UNPROVEN:
             reason = "its job proved nothing: look at the job in Tower"
-            return _relaunch_after(_until_next_try(seen, now), Decision.WAIT, reason, alert=True)
+            return _relaunch_after(_until_next_try(known, now), Decision.WAIT, reason, alert=True)
 
 
-def hangs_on_circuit_breaker(settings: GroupSettings, seen: Seen) -> bool:
+def _decide_by_checks(settings: GroupSettings, known: GateObservation) -> Verdict:
+    if not known.failed and not known.inconclusive:
+        return Verdict(Decision.READY, "provisioned and every check passed")
+    reasons = "; ".join([*known.failed, *known.inconclusive])
+    if known.checked_for < settings.timeout:
+        return Verdict(Decision.WAIT, f"a check does not pass yet: {reasons}", delay=timing.CHECK_INTERVAL)
+    if known.failed:
+        return _against(settings, f"after {known.checked_for:.0f} s a check of it fails: {reasons}")
+    words = f"after {known.checked_for:.0f} s a check of it does not pass, and nothing speaks against it: {reasons}"
+    return Verdict(Decision.HOLD, words, timing.HOLD_INTERVAL, alert=True)
+
+
+def _decide_failed(settings: GroupSettings, known: GateObservation, now: float) -> Verdict:
+    if not known.breaker:
+        return _against(settings, "its job failed")
+    delay = known.job_ended_at + timing.held_relaunch_delay(known.attempts) - now
+    return _held_by_circuit_breaker(known, "its job failed", delay)
+
+
+def _decide_unreachable(settings: GroupSettings, known: GateObservation, now: float) -> Verdict:
+    delay = _until_next_try(known, now)
+    if not _counts_as_unreachable(settings, known):
+        return _relaunch_after(delay, Decision.WAIT, "unreachable: perhaps still booting")
+    if known.breaker:
+        return _held_by_circuit_breaker(known, f"unreachable for {known.unreached_for:.0f} s", delay)
+    return _against(settings, f"unreachable for {known.unreached_for:.0f} s, in more than one job")
+
+
+def _decide_cut_short(known: GateObservation, now: float) -> Verdict:
+    if known.comparing:
+        reason = "its job failed for other hosts: another one under way will show whether it is done"
+        return Verdict(Decision.WAIT, reason, delay=timing.CHECK_INTERVAL)
+    delay = _until_next_try(known, now) if known.attempts > 1 else 0
+    reason = "its job failed for other hosts before it was shown to be done"
+    return _relaunch_after(delay, Decision.WAIT, reason, alert=known.attempts >= CUT_SHORT_TOO_OFTEN)
+
+
+def hangs_on_circuit_breaker(settings: GroupSettings, known: GateObservation) -> bool:
     """Whether the provisioning circuit breaker decides about an instance."""
-    return seen.outcome == Outcome.FAILED or (
-        seen.outcome == Outcome.UNREACHABLE and _counts_as_unreachable(settings, seen)
+    return known.outcome == Outcome.FAILED or (
+        known.outcome == Outcome.UNREACHABLE and _counts_as_unreachable(settings, known)
     )
 
 
-def _counts_as_unreachable(settings: GroupSettings, seen: Seen) -> bool:
+def _counts_as_unreachable(settings: GroupSettings, known: GateObservation) -> bool:
     """Whether an instance was tried for long enough, and often enough, whatever the first job took."""
-    return seen.unreached_for >= settings.timeout and seen.unreached >= TRIES_UNREACHABLE
+    return known.unreached_for >= settings.timeout and known.unreached >= TRIES_UNREACHABLE
 
 
-def _held_by_circuit_breaker(seen: Seen, evidence: str, delay: float) -> Verdict:
-    return _relaunch_after(delay, Decision.HOLD, f"{evidence}: {seen.breaker}", alert=True)
-
-
-def _judge_checks(settings: GroupSettings, seen: Seen) -> Verdict:
-    if not seen.failing and not seen.blocked:
-        return Verdict(Decision.READY, "provisioned and every check passed")
-    trouble = "; ".join([*seen.failing, *seen.blocked])
-    if seen.checked_for >= settings.timeout:
-        if seen.failing:
-            return _against(settings, f"after {seen.checked_for:.0f} s a check of it fails: {trouble}")
-        words = f"after {seen.checked_for:.0f} s a check of it does not pass, and nothing speaks against it: {trouble}"
-        return Verdict(Decision.HOLD, words, timing.HOLD_INTERVAL, alert=True)
-    return Verdict(Decision.WAIT, f"a check does not pass yet: {trouble}", delay=timing.CHECK_INTERVAL)
+def _held_by_circuit_breaker(known: GateObservation, evidence: str, delay: float) -> Verdict:
+    return _relaunch_after(delay, Decision.HOLD, f"{evidence}: {known.breaker}", alert=True)
 
 
 def _against(settings: GroupSettings, evidence: str) -> Verdict:
     if settings.on_failure == OnFailure.HOLD:
-        return Verdict(Decision.HOLD, f"{evidence}; held for somebody to look", timing.HOLD_INTERVAL, alert=True)
+        return Verdict(Decision.HOLD, f"{evidence}; held for an operator to look", timing.HOLD_INTERVAL, alert=True)
     return Verdict(Decision.ABANDON, evidence)
 
 
-def _until_next_try(seen: Seen, now: float) -> float:
-    return seen.job_ended_at + timing.relaunch_delay(seen.attempts) - now
+def _until_next_try(known: GateObservation, now: float) -> float:
+    return known.job_ended_at + timing.relaunch_delay(known.attempts) - now
 
 
 def _relaunch_after(delay: float, meanwhile: Decision, reason: str, *, alert: bool = False) -> Verdict:

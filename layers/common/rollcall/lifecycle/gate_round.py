@@ -71,7 +71,7 @@ class TimeLeft:
         return self._seconds_left()
 
     def for_heartbeats(self) -> AbstractContextManager[None]:
-        """For keeping a message alive. Raises NoTimeLeft if a round might not be finished after it."""
+        """For a message's heartbeats. Raises NoTimeLeft if a round might not be finished after it."""
         return self._part(2, exempt=self._is_first)
 
     def for_round(self) -> AbstractContextManager[None]:

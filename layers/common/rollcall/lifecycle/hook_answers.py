@@ -7,40 +7,40 @@ hook's.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rollcall.domain.errors import ActionNotVisible
-from rollcall.domain.reports import failing
+from rollcall.domain.stages import each_apart
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from rollcall.aws.fleet import Fleet
     from rollcall.domain.actions import LifecycleAction
-    from rollcall.domain.reports import Report
+    from rollcall.domain.stages import Stage
 
 CALLS_AT_ONCE = 8
 UNANSWERED_LIFE = 120.0  # seconds; then the hold is another hook's, or reconcile queues the action again
 RETRY_IN = 15.0  # seconds
 
 
-def each_apart[T](
-    members: Collection[T],
+class HookAnswer[T](NamedTuple):
+    """What AWS answered about the lifecycle action of an item. is_open: whether it found the action."""
+
+    item: T
+    is_open: bool
+
+
+def hook_answers[T](
+    items: Iterable[T],
     action_of: Callable[[T], LifecycleAction],
-    call: Callable[[T], bool],
-    reports: list[Report],
-) -> dict[T, bool]:
-    """What one call each answered, a few at once; a member whose call fails is left out, and reported."""
-    answers: dict[T, bool] = {}
+    call: Callable[[LifecycleAction], bool],
+) -> Stage[HookAnswer[T]]:
+    """Make one call for the action of each item, a few at once: Fleet.heartbeat, or Fleet.complete with a result.
 
-    def answer(each: T) -> None:
-        with failing([action_of(each)], reports):
-            answers[each] = call(each)
-
-    with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
-        list(pool.map(answer, members))
-    return answers
+    An item whose call fails leaves with the error.
+    """
+    return each_apart(items, action_of, lambda each: HookAnswer(each, call(action_of(each))), at_once=CALLS_AT_ONCE)
 
 
 def require_visible(fleet: Fleet, actions: Sequence[LifecycleAction], now: float) -> None:

@@ -19,6 +19,7 @@ class Loss(NamedTuple):
 
     words: what is reported. times: how often in a row this happened. pause: seconds until another job is launched.
     holds: whether the job that has this id holds the instance all the same; runs: likewise, and it is not over.
+    found_job: that job's id, None if Tower has none of this id any more.
     """
 
     words: str
@@ -26,6 +27,7 @@ class Loss(NamedTuple):
     pause: float
     holds: bool
     runs: bool
+    found_job: int | None = None
 
 
 def loss_of(message: GateMessage | RetireMessage, job: Job | None, instance_id: str, kind: JobKind) -> Loss:
@@ -41,6 +43,7 @@ def loss_of(message: GateMessage | RetireMessage, job: Job | None, instance_id: 
         timing.held_relaunch_delay(times),
         holds,
         runs=holds and job is not None and not job.status.final,
+        found_job=job.id if job else None,
     )
 
 

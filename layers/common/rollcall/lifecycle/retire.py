@@ -120,7 +120,7 @@ class _Evaluation:
         out = unanswered | {report.action for report in self._without_heartbeat}
         actions = [action for action in self.message.retiring if action not in out]
         observed, source = self._observer.observe(actions, jobs.get(self.message.job_id or 0))
-        decisions = {action: decide_retirement(seen) for action, seen in observed.items()}
+        decisions = {action: decide_retirement(observation) for action, observation in observed.items()}
         wanting = [action for action, decision in decisions.items() if decision.step == NextStep.LAUNCH_JOB]
         decisions |= self._launch(wanting, source) if source else {}
         waiting = [report for each, decision in decisions.items() for report in self._wait(each, decision, observed)]
@@ -163,23 +163,27 @@ class _Evaluation:
         self, action: LifecycleAction, decision: RetireDecision, observed: Mapping[LifecycleAction, RetireObservation]
     ) -> list[Report]:
         """Put off an instance that waits on; what is reported of it, also where another message waits for it."""
-        seen = observed[action]
+        observation = observed[action]
         match decision.step:
             case NextStep.LEAVE_TO_OTHER_MESSAGE:
                 return [Report(action, decision.reason)]
-            case NextStep.WAIT_FOR_JOB if seen.job:
-                self._put_off(action, seen.job.id, min(self._poll_delay(seen.job), seen.seconds_left))
+            case NextStep.WAIT_FOR_JOB if observation.job:
+                self._put_off(
+                    action, observation.job.id, min(self._poll_delay(observation.job), observation.seconds_left)
+                )
             case NextStep.LAUNCH_LATER:
-                return self._launch_later(action, seen)
+                return self._launch_later(action, observation)
         return []
 
-    def _launch_later(self, action: LifecycleAction, seen: RetireObservation) -> list[Report]:
+    def _launch_later(self, action: LifecycleAction, observation: RetireObservation) -> list[Report]:
         """Launch another job after a pause, and not beside one that runs on the instance. A loss is reported once."""
-        loss = seen.loss
+        loss = observation.loss
         if loss and loss.runs:
-            self._put_off(action, self.message.job_id, min(timing.RETIRE_POLL_MAX, seen.seconds_left))
+            self._put_off(action, self.message.job_id, min(timing.RETIRE_POLL_MAX, observation.seconds_left))
             return []
-        self._put_off(replace(action, troubled=True), None, min(seen.launch_in, seen.seconds_left), loss=loss)
+        self._put_off(
+            replace(action, failed_before=True), None, min(observation.launch_in, observation.seconds_left), loss=loss
+        )
         return [Report(action, "", notes=(Note(loss.words, alert=True),))] if loss and loss.times == 1 else []
 
     def _poll_delay(self, job: Job) -> float:

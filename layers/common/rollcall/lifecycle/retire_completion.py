@@ -13,14 +13,13 @@ from rollcall.domain.errors import InstanceNotVisible, RollcallError
 from rollcall.domain.message_format import write_action
 from rollcall.domain.reports import NO_LONGER_WAITING, Event, Note, Report, notes_on_kept
 from rollcall.domain.settings import CHEF_TAG
-from rollcall.domain.stages import Stage, all_together
-from rollcall.domain.stages import each_apart as each_item_apart
+from rollcall.domain.stages import Stage, all_together, each_apart, itself
 from rollcall.evidence.stuck_jobs import LIMITED_TO_MORE
 from rollcall.hosts.removal import remove_from_every_inventory, unreadable_inventories
 from rollcall.hosts.resting import disable_hosts
 
 from .destinations import Destination, departures
-from .hook_answers import each_apart
+from .hook_answers import hook_answers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -79,9 +78,8 @@ def answers_of(
     actions: Collection[LifecycleAction], call: Callable[[LifecycleAction], bool]
 ) -> tuple[dict[LifecycleAction, bool], list[Report]]:
     """What AWS answered about each action, and the reports of those of which the call failed."""
-    failed: list[Report] = []
-    answers = each_apart(actions, lambda each: each, call, failed)
-    return answers, failed
+    stage = hook_answers(actions, itself, call)
+    return {each.item: each.is_open for each in stage.going_on}, list(stage.left)
 
 
 class RetireCompletion:
@@ -122,7 +120,7 @@ class RetireCompletion:
             return []
         leaving = self._with_ended_jobs(leaving)
         if self._may_be_in_chef():
-            return each_item_apart(leaving, _action_of, self._hand_back).left
+            return each_apart(leaving, _action_of, self._hand_back).left
         return (
             Stage(leaving)
             .then(lambda items: all_together(items, _action_of, self._without_staying))
@@ -185,7 +183,7 @@ class RetireCompletion:
                 f"{each.action.instance_id}: its hook {each.action.hook!r} waits, and yet {departure.description}"
             )
 
-        return each_item_apart(leaving, _action_of, destined)
+        return each_apart(leaving, _action_of, destined)
 
     def _remove_hosts(self, leaving: Sequence[Leaving]) -> Stage[_Removed]:
         """Remove their hosts from every inventory, or disable those of resting ones; where one is kept that fails."""
@@ -210,7 +208,7 @@ class RetireCompletion:
             notes = tuple(notes_on_kept(removal, instance_id))
             return _Removed(each, f"{outcome}: {each.reason}", instance_id in had_host, notes)
 
-        return each_item_apart(leaving, _action_of, removed)
+        return each_apart(leaving, _action_of, removed)
 
     def _complete(self, removed: Sequence[_Removed]) -> Stage[_Removed]:
         """Complete their hooks. Those whose action AWS does not find, though it holds them, wait on for a while."""

@@ -64,32 +64,32 @@ class RetireObservation:
     launch_in: float = 0
 
 
-def decide_retirement(seen: RetireObservation) -> RetireDecision:
+def decide_retirement(observation: RetireObservation) -> RetireDecision:
     """What becomes of an instance on its way out: the first rule that holds decides.
 
     1. Its job has a result: it goes, whatever the result is.
     2. No job is needed, or none is possible: it goes. 3. No time is left: it goes.
     4. It has no job: one is launched, at once or later. 5. It waits for its job.
     """
-    job = seen.job
-    if job and seen.outcome == Outcome.OK:
+    job = observation.job
+    if job and observation.outcome == Outcome.OK:
         return RetireDecision(NextStep.LET_GO, f"retired by job {job.id}")
-    if job and seen.outcome:
-        reason = f"its retire job {job.id} ({job.status}) {WITHOUT_SUCCESS[seen.outcome]}"
+    if job and observation.outcome:
+        reason = f"its retire job {job.id} ({job.status}) {WITHOUT_SUCCESS[observation.outcome]}"
         return RetireDecision(NextStep.LET_GO, reason, alert=True)
-    if seen.not_needed:
+    if observation.not_needed:
         job_words = f"its retire job {job.id} is not waited for" if job else "no retire job"
-        return RetireDecision(NextStep.LET_GO, f"{job_words}: {seen.not_needed}")
-    if seen.not_possible:
-        return without_job(seen.not_possible)
-    if seen.seconds_left <= 0:
+        return RetireDecision(NextStep.LET_GO, f"{job_words}: {observation.not_needed}")
+    if observation.not_possible:
+        return without_job(observation.not_possible)
+    if observation.seconds_left <= 0:
         late = f"its retire job {job.id} was not done in time" if job else "no time was left for its retire job"
         return RetireDecision(NextStep.LET_GO, late, alert=True)
-    if job is None and seen.launch_in > 0:
+    if job is None and observation.launch_in > 0:
         return RetireDecision(NextStep.LAUNCH_LATER, "its retire job is lost, and the next one is launched later")
     if job is None:
         return RetireDecision(NextStep.LAUNCH_JOB, "it has no retire job yet")
-    if seen.requeued and not job.status.final and seen.job_age > timing.RETRY_MAX:
+    if observation.requeued and not job.status.final and observation.job_age > timing.RETRY_MAX:
         return RetireDecision(
             NextStep.LEAVE_TO_OTHER_MESSAGE, f"its retire job {job.id} is running, and another message waits for it"
         )

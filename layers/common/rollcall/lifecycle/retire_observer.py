@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rollcall.checks.registry import read_group_settings
 from rollcall.domain import timing
-from rollcall.domain.empty import EMPTY
+from rollcall.domain.empty_mapping import EMPTY_MAPPING
 from rollcall.domain.errors import Permanent
 from rollcall.domain.jobs import Outcome
 from rollcall.hosts.job_templates import find_inventory_and_template, find_retire_template
@@ -58,13 +58,13 @@ class JobSearch(NamedTuple):
     be. timeout: seconds that their group gives a job.
     """
 
-    jobs: Mapping[str, Job] = EMPTY
-    not_needed: Mapping[str, str] = EMPTY
-    not_possible: Mapping[str, str] = EMPTY
+    jobs: Mapping[str, Job] = EMPTY_MAPPING
+    not_needed: Mapping[str, str] = EMPTY_MAPPING
+    not_possible: Mapping[str, str] = EMPTY_MAPPING
     source: LaunchSource | None = None
     timeout: float = 0.0
 
-    def explained(self, not_needed: Mapping[str, str], not_possible: Mapping[str, str] = EMPTY) -> JobSearch:
+    def explained(self, not_needed: Mapping[str, str], not_possible: Mapping[str, str] = EMPTY_MAPPING) -> JobSearch:
         """The same, with further reasons why instances have no job."""
         return self._replace(
             not_needed={**self.not_needed, **not_needed}, not_possible={**self.not_possible, **not_possible}
@@ -145,7 +145,7 @@ class RetireObserver:
     def _search(self, actions: Sequence[LifecycleAction], known: Job | None) -> JobSearch:
         """The message's own job, or those that Tower has for its instances.
 
-        What cannot be followed in the group's settings, or in Tower, stands in the way of all of them.
+        Where the group's settings, or what they name in Tower, cannot be used, no job is possible for any of them.
         """
         ids = {action.instance_id for action in actions}
         search = JobSearch(self._jobs_of_message(ids, known), self._not_reachable(actions))
@@ -157,7 +157,7 @@ class RetireObserver:
             search = search._replace(timeout=settings.timeout)
             template, inventory, provisioning = self._templates(settings, settings.retire_job_template)
             if known and known.template_id != template.id:
-                search = search._replace(jobs=EMPTY)
+                search = search._replace(jobs=EMPTY_MAPPING)
             able = ids - search.not_needed.keys()
             if search.jobs or not able:
                 return search
@@ -278,5 +278,5 @@ class RetireObserver:
 
 
 def seconds_since_end(job: Job, now: float) -> float:
-    """Seconds since a job ended, 0 if Tower does not say when. now: epoch seconds by Tower's clock."""
+    """Seconds since a job ended, 0 if Tower does not show when. now: epoch seconds by Tower's clock."""
     return now - (now if job.finished_at is None else job.finished_at)

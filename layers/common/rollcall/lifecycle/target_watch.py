@@ -1,8 +1,8 @@
-"""Instances let through the gate -> whether their load balancers find that they serve, told as it changes.
+"""Instances let through the gate -> whether their load balancers find that they serve, published as it changes.
 
-A message is looked at again and again until its time is over. Told are the first time that all target groups of an
+A message is evaluated again and again until its time is over. Published are the first time that all target groups of an
 instance's group call it healthy, and every change after that; and at the end the instances that never came so far. An
-instance that leaves its group is watched no longer: what becomes of it Auto Scaling tells.
+instance that leaves its group is watched no longer: what becomes of it Auto Scaling publishes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from rollcall.domain import timing
 from .gate_round import Round
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from rollcall.aws.fleet import Fleets, Membership
     from rollcall.domain.actions import LifecycleAction
@@ -27,8 +27,11 @@ OUT_OF_SERVICE = ("EnteringStandby", "Standby", "Detach")
 
 
 @dataclass(frozen=True)
-class Sight:
-    """What is to be told of a watched instance: seconds since its launch, and whether it is the first to be told."""
+class TargetHealthChange:
+    """What is published of a watched instance: whether its target groups call it healthy, and why not.
+
+    seconds: since its launch. first: nothing was published of it before.
+    """
 
     action: LifecycleAction
     serving: bool
@@ -38,24 +41,26 @@ class Sight:
 
 
 @dataclass(frozen=True)
-class Sighting(Round["WatchMessage"]):
-    """What one round of a message brought; sights: what is to be published, nothing where there is an error."""
+class WatchRound(Round["WatchMessage"]):
+    """What one round of a message brought; changes: what is to be published, nothing where there is an error."""
 
-    sights: tuple[Sight, ...] = ()
+    changes: tuple[TargetHealthChange, ...] = ()
 
 
-def judge_sight(watched: Watched, doubts: Sequence[str], *, gone: bool, over: bool, now: float) -> Sight | None:
-    """What is to be told of an instance, None for nothing. Pure; now in epoch seconds.
+def health_change(
+    watched: Watched, doubts: Sequence[str], *, gone: bool, over: bool, now: float
+) -> TargetHealthChange | None:
+    """What is to be published of an instance, None for nothing. Pure; now in epoch seconds.
 
-    doubts: why it does not serve. gone: it left its group; over: this is the last look at its message.
+    doubts: why it does not serve. gone: it left its group; over: this is the last round of its message.
     """
     seconds, first = now - watched.launched_at, watched.serving is None
     if gone and not first:
         return None
     if not doubts and not watched.serving:
-        return Sight(watched.action, True, seconds, "every target group calls it healthy", first)
+        return TargetHealthChange(watched.action, True, seconds, "every target group calls it healthy", first)
     if doubts and (watched.serving or (first and (gone or over))):
-        return Sight(watched.action, False, seconds, "; ".join(doubts), first)
+        return TargetHealthChange(watched.action, False, seconds, "; ".join(doubts), first)
     return None
 
 
@@ -66,28 +71,14 @@ class Watch:
         self._fleets = fleets
         self._clock = clock
 
-    def evaluate(self, message: WatchMessage) -> Sighting:
+    def evaluate(self, message: WatchMessage) -> WatchRound:
         """One round of a message; those that are to be watched on are in what goes on, still to be sent."""
         try:
             now = self._clock()
-            over = now >= message.until
             doubts, left = self._doubts(message)
-            sights: list[Sight] = []
-            staying: list[Watched] = []
-            for each in message.watched:
-                instance_id = each.action.instance_id
-                sight = judge_sight(each, doubts[instance_id], gone=instance_id in left, over=over, now=now)
-                if sight:
-                    sights.append(sight)
-                if instance_id not in left:
-                    staying.append(replace(each, serving=sight.serving if sight else each.serving))
-            going_on: list[tuple[WatchMessage, float]] = []
-            if staying and not over:
-                delay = timing.watch_delay(now - message.since, message.until - now)
-                going_on.append((replace(message, watched=tuple(staying)), delay))
+            return _round(message, doubts, left, now)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this message's alone
-            return Sighting(error=error)
-        return Sighting(next=going_on, sights=tuple(sights))
+            return WatchRound(error=error)
 
     def _doubts(self, message: WatchMessage) -> tuple[dict[str, list[str]], set[str]]:
         """By instance id, why each does not serve; and those that left their group, or are out of service."""
@@ -102,6 +93,25 @@ class Watch:
             return doubts | {each: ["its group is attached to no target group"] for each in ids - left}, left
         found = doubts_about(fleet.targets, group, ids - left) if ids - left else {}
         return doubts | {each: [doubt.words for doubt in own] for each, own in found.items()}, left
+
+
+def _round(message: WatchMessage, doubts: Mapping[str, Sequence[str]], left: set[str], now: float) -> WatchRound:
+    """What changed, and who is watched on. doubts: by instance id why it does not serve. left: who left its group."""
+    over = now >= message.until
+    changes = {
+        each: health_change(
+            each, doubts[each.action.instance_id], gone=each.action.instance_id in left, over=over, now=now
+        )
+        for each in message.watched
+    }
+    staying = tuple(
+        replace(each, serving=change.serving if change else each.serving)
+        for each, change in changes.items()
+        if each.action.instance_id not in left
+    )
+    delay = timing.watch_delay(now - message.since, message.until - now)
+    going_on = [(replace(message, watched=staying), delay)] if staying and not over else []
+    return WatchRound(next=going_on, changes=tuple(each for each in changes.values() if each))
 
 
 def _why_left(membership: Membership | None) -> str | None:

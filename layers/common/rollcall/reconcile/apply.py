@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from rollcall.aws.queues import Queues
     from rollcall.domain.errors import Kept
     from rollcall.domain.groups import Hook
-    from rollcall.domain.instances import Parameters
+    from rollcall.domain.instances import UserDataParameters
     from rollcall.domain.inventories import Inventory
     from rollcall.domain.jobs import JobTemplate
     from rollcall.domain.settings import Settings
@@ -250,7 +250,7 @@ class Applying:
         asked = self._parameters({each.instance_id: each.new_in for each in changes if each.new_in})
         return [_with_asked(each, asked[each.instance_id]) if each.instance_id in asked else each for each in changes]
 
-    def _parameters(self, places: Mapping[str, Place]) -> dict[str, Parameters]:
+    def _parameters(self, places: Mapping[str, Place]) -> dict[str, UserDataParameters]:
         """What instances of groups that let them ask for by their user data; what is wrong with it is a finding."""
         asking = {
             each: (place.settings.group, place.inventory) for each, place in places.items() if place.settings.user_data
@@ -440,7 +440,7 @@ def _left_in(inventory: Inventory, removals: Sequence[Removal]) -> Finding:
     return Finding(Kind.READ_ONLY, inventory, inventory.name, reason)
 
 
-def _with_asked(change: Change, asked: Parameters) -> Change:
+def _with_asked(change: Change, asked: UserDataParameters) -> Change:
     join = tuple(name for name in asked.groups if name not in change.host.groups and name not in change.join)
     variables = {**asked.variables, **(change.variables or {})}
     return replace(change, variables=variables, join=(*change.join, *join))

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from rollcall.domain.actions import Transition
 from rollcall.domain.inventories import MARKER
-from rollcall.domain.inventory_text import why_no_value
-from rollcall.domain.shell_commands import make, options
+from rollcall.domain.inventory_text import refusal_of_value
+from rollcall.domain.shell_commands import make_command, options
 from rollcall.domain.timing import RETRY_MAX, is_due
 from rollcall.hosts.ownership import address_key, address_of, marker_of, why_gone
 from rollcall.hosts.removal_limit import is_too_many
@@ -649,13 +649,13 @@ def _what_is_wrong(host: DumpedHost, settings: GroupSettings, wanted: Mapping[st
         yield "its marker does not name its inventory yet"
     elif identity != wanted[MARKER]:
         yield f"its marker is not that of an instance of group {settings.group!r}"
-    if why := why_no_value(host.variables.get("ec2")):
+    if why := refusal_of_value(host.variables.get("ec2")):
         yield f"its variables hold what they may not ({why})"
 
 
 def _forgetting(group: str) -> str:
     """What makes a run remove a group's hosts, as people and as programs write it."""
-    return f"{make('reconcile', *options('--forget', [group]))} (event {json.dumps({'forget': [group]})})"
+    return f"{make_command('reconcile', *options('--forget', [group]))} (event {json.dumps({'forget': [group]})})"
 
 
 def _may_ask(settings: GroupSettings, inventory_group: str) -> bool:

@@ -187,7 +187,7 @@ class Reading:
             if (place := seen.places.get(membership.group)) and (place.inventory.id, instance_id) not in hosted
         }
         return {
-            (host.inventory_id, host.instance_id): host.id for host in self._tower.hosts_of(wanted) if not host.owner
+            (host.inventory_id, host.instance_id): host.id for host in self._tower.hosts_of(wanted) if not host.marker
         }
 
     def _arrived_at(self, seen: Snapshot) -> tuple[dict[str, float], set[str]]:

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from rollcall.domain.groups import AddressKind
-from rollcall.domain.inventory_text import is_surely_plain, why_no_value
+from rollcall.domain.inventory_text import json_is_surely_plain, refusal_of_value
 from rollcall.domain.timing import CLOCKS_APART
 from rollcall.hosts.ownership import Marker, address_key, address_of, is_copy, marker_even_of_copy, marker_of
 from rollcall.hosts.stint import read_stint, rested_since
@@ -178,7 +178,7 @@ def proven(seen: Snapshot) -> set[str]:
 
 
 def _is_plain(facts: object) -> bool:
-    return is_surely_plain(json.dumps(facts).encode()) or not why_no_value(facts)
+    return json_is_surely_plain(json.dumps(facts).encode()) or not refusal_of_value(facts)
 
 
 def _is_right(seen: Snapshot, host: DumpedHost, owner: Marker, place: Place) -> bool:

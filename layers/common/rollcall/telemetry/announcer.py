@@ -26,7 +26,7 @@ from .event_details import (
     failure_event,
     outcome_event,
     published_again_within,
-    sight_event,
+    target_health_event,
 )
 from .metrics import Metrics
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from rollcall.domain.message_format import Record
     from rollcall.domain.reports import Report
     from rollcall.domain.settings import Settings
-    from rollcall.lifecycle.target_watch import Sight
+    from rollcall.lifecycle.target_watch import TargetHealthChange
     from rollcall.tower.client import Tower
 
 NAMED_MAX = 200  # hosts, or lost events, that one log line names; CloudWatch takes 256 kB
@@ -169,15 +169,15 @@ class Announcer:
             )
         )
 
-    def announce_sights(self, sights: Iterable[Sight]) -> None:
+    def announce_target_health(self, changes: Iterable[TargetHealthChange]) -> None:
         """Announce whether load balancers find instances healthy that passed the gate, and how long each took."""
-        for sight in sights:
-            log = self.logger.info if sight.serving else self.logger.warning
-            words = "serving" if sight.serving else "not serving"
-            log(f"{words}: {sight.reason}", extra=_about(sight.action) | {"seconds": round(sight.seconds, 1)})
-            self._events.append(sight_event(sight))
-            if sight.serving and sight.first:
-                self.metrics.seconds_of_group("TimeToServing", sight.seconds, sight.action.group)
+        for change in changes:
+            log = self.logger.info if change.serving else self.logger.warning
+            words = "serving" if change.serving else "not serving"
+            log(f"{words}: {change.reason}", extra=_about(change.action) | {"seconds": round(change.seconds, 1)})
+            self._events.append(target_health_event(change))
+            if change.serving and change.first:
+                self.metrics.seconds_of_group("TimeToServing", change.seconds, change.action.group)
 
     # What becomes of messages
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rollcall.domain.actions import LifecycleAction
     from rollcall.domain.findings import Finding as Diagnosed
     from rollcall.domain.reports import Note, Report
-    from rollcall.lifecycle.target_watch import Sight
+    from rollcall.lifecycle.target_watch import TargetHealthChange
 
 type Json = dict[str, Any]
 
@@ -90,7 +90,7 @@ def _troubled(report: Report) -> bool | None:
     """Whether an alert was published before this. What is published beside it is not to end with it."""
     if any(note.alert for note in report.notes):
         return False
-    return True if report.action.troubled else report.troubled
+    return True if report.action.failed_before else report.troubled
 
 
 def alert_event(report: Report, note: Note, now: float) -> PublishedEvent:
@@ -169,10 +169,10 @@ def work_failed_event(
     return PublishedEvent(WORK_FAILED, failed._asdict() | (_about(action) if action else {}))
 
 
-def sight_event(sight: Sight) -> PublishedEvent:
+def target_health_event(change: TargetHealthChange) -> PublishedEvent:
     """Whether load balancers find an instance healthy that passed the gate."""
-    about = _about(sight.action) | {"seconds": rounded(sight.seconds), "reason": short(sight.reason)}
-    return PublishedEvent(SERVING if sight.serving else NOT_SERVING, about)
+    about = _about(change.action) | {"seconds": rounded(change.seconds), "reason": short(change.reason)}
+    return PublishedEvent(SERVING if change.serving else NOT_SERVING, about)
 
 
 def misconfiguration_event(finding: Diagnosed, *, fixed: bool) -> PublishedEvent:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from rollcall.domain.errors import TowerRejected
 from rollcall.domain.inventories import MARKER, Dump, Host
-from rollcall.domain.inventory_text import is_surely_plain
+from rollcall.domain.inventory_text import json_is_surely_plain
 
 from .bulk_hosts import Deleting, Making, encoded, require_instance_id, require_text
 from .connection import PAGE_SIZE, TowerPart, reads_answers
@@ -175,7 +175,7 @@ class Hosts(TowerPart):
                     groups[name].add(group)
         hosts = raw["_meta"]["hostvars"].items()
         dumped = tuple(read_dumped_host(inventory, name, raw, groups[name]) for name, raw in hosts)
-        return Dump(inventory, dumped, plain=is_surely_plain(answer.content))
+        return Dump(inventory, dumped, plain=json_is_surely_plain(answer.content))
 
     def created_at(self, host_ids: Collection[int]) -> dict[int, float]:
         """When each of these hosts was made, in epoch seconds by Tower's clock; those that are gone are left out."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rollcall.domain.cache import Expiring
+from rollcall.domain.cache import ExpiringCache
 from rollcall.domain.jobs import Job, JobKind, JobStatus, PastJob
 
 from .connection import Connection, TowerPart, reads_answers
@@ -24,7 +24,7 @@ class JobHistory(TowerPart):
 
     def __init__(self, http: Connection) -> None:
         super().__init__(http)
-        self._durations: Expiring[JobKind, tuple[float, ...] | None] = Expiring(DURATIONS_TTL)
+        self._durations: ExpiringCache[JobKind, tuple[float, ...] | None] = ExpiringCache(DURATIONS_TTL)
 
     def has_reached(self, kind: JobKind, since: float, newest: int) -> bool:
         """Whether jobs of a kind reached any host: created since then (epoch seconds), and up to the job id newest.

@@ -9,7 +9,7 @@ from itertools import batched
 from typing import TYPE_CHECKING
 
 from rollcall.domain.errors import CancelRefused, RollcallError, TowerRejected
-from rollcall.domain.inventory_text import limit_to
+from rollcall.domain.job_limit import limit_to
 from rollcall.domain.jobs import LaunchTerms
 from rollcall.http.transport import FORBIDDEN
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from rollcall.domain.cache import Expiring
+from rollcall.domain.cache import ExpiringCache
 from rollcall.domain.errors import BadSettings
 from rollcall.domain.inventories import Inventory
 from rollcall.domain.jobs import JobTemplate
@@ -28,8 +28,8 @@ class References(TowerPart):
 
     def __init__(self, http: Connection) -> None:
         super().__init__(http)
-        self._inventories: Expiring[str, Inventory] = Expiring(REFERENCES_TTL)
-        self._templates: Expiring[str, JobTemplate] = Expiring(REFERENCES_TTL)
+        self._inventories: ExpiringCache[str, Inventory] = ExpiringCache(REFERENCES_TTL)
+        self._templates: ExpiringCache[str, JobTemplate] = ExpiringCache(REFERENCES_TTL)
 
     def inventory(self, reference: str) -> Inventory:
         """The inventory that a reference means, remembered for a minute: see _referenced."""
