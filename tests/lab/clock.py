@@ -1,9 +1,23 @@
-"""Time that a test need not wait for."""
+"""Time that nobody need wait for: what the models of AWS and Tower are given as their clock."""
 
 from __future__ import annotations
 
 import time
 from threading import Lock
+
+
+class StillClock:
+    """Time that stands still unless told to pass. now: in epoch seconds."""
+
+    def __init__(self, now: float = 1_800_000_000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        """Let so much time pass."""
+        self.now += seconds
 
 
 class SkippingClock:
