@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
+from lab.clock import StillClock
 from lab.cloud import HOOK_PREFIX, REPOSITORY, Cloud, Group, eventually
 from lab.runtime import (
     FUNCTIONS,
@@ -61,16 +62,6 @@ class BenchError(RuntimeError):
     """A function did not do what was to be measured."""
 
 
-class Clock:
-    """Tower's clock: it stands still unless told otherwise, so that a job ends when the bench wants it to."""
-
-    def __init__(self) -> None:
-        self.now = time.time()
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @dataclass(frozen=True)
 class Cold:
     """A cold start, from the event until its answer: milliseconds by the wall clock, and of CPU."""
@@ -99,7 +90,7 @@ def measure_functions(built: Path, directory: Path, progress: Callable[[str], No
     cpu_ms_poll_100: CPU of the gate for a look at 100 instances whose job still runs.
     memory_mb_NAME: the most memory that was resident, after all of that.
     """
-    clock = Clock()
+    clock = StillClock(time.time())
     tower = Tower(boot_time=0, job_time=JOB_TIME, event_lag=0, clock=clock)
     tower.add_inventory("fleet")
     tower.add_job_template("provision", "fleet")
@@ -131,7 +122,7 @@ def _send_events(cloud: Cloud, queue: str, detail_type: str) -> None:
 
 
 class _Bench:
-    def __init__(self, built: Path, directory: Path, cloud: Cloud, clock: Clock, group: Group) -> None:
+    def __init__(self, built: Path, directory: Path, cloud: Cloud, clock: StillClock, group: Group) -> None:
         self._built = built
         self._directory = directory
         self._cloud = cloud

@@ -30,6 +30,7 @@ from unittest.mock import patch
 import requests
 from requests.structures import CaseInsensitiveDict
 
+from lab.clock import StillClock
 from lab.cloud import ACCOUNT, HOOK_PREFIX, REGION, REPOSITORY, SECRET
 from lab.runtime import QUEUES, batch, variables
 from lab.tower.embedded import Tower
@@ -70,16 +71,6 @@ def cpu_ms_per_batch_100() -> dict[str, float]:
         check=True,
     )
     return dict(json.loads(ended.stdout))
-
-
-class Clock:
-    """Tower's clock: it stands still unless told otherwise."""
-
-    def __init__(self) -> None:
-        self.now = time.time()
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @dataclass
@@ -174,7 +165,7 @@ class PreparedTower:
 
     tower: Tower
     headers: Mapping[str, str]
-    clock: Clock
+    clock: StillClock
     kept: defaultdict[tuple[str, str], list[requests.Response]] = field(default_factory=lambda: defaultdict(list))
     next: dict[tuple[str, str], Iterator[requests.Response]] | None = None
 
@@ -217,7 +208,7 @@ class Context:
 
 def measure() -> dict[str, float]:
     """The figures of cpu_ms_per_batch_100, from this process."""
-    clock = Clock()
+    clock = StillClock(time.time())
     tower = Tower(boot_time=0, job_time=JOB_TIME, event_lag=0, clock=clock)
     tower.add_inventory("fleet")
     tower.add_job_template("provision", "fleet")
@@ -235,7 +226,7 @@ def measure() -> dict[str, float]:
     }
 
 
-def _measure(function: str, event: Json, aws: PreparedAws, tower: Tower, clock: Clock) -> float:
+def _measure(function: str, event: Json, aws: PreparedAws, tower: Tower, clock: StillClock) -> float:
     """Milliseconds of CPU, of all threads, that a handler takes for an event: the median."""
     from rollcall.http.transport import Opened
     from rollcall.runtime import installation as wiring

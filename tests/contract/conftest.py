@@ -33,6 +33,7 @@ import pytest
 import requests
 
 from contract.roles import NEEDED
+from lab.clock import SkippingClock
 from lab.tower.embedded import Tower as EmbeddedTower
 from rollcall.domain.errors import BadSettings
 from rollcall.domain.inventories import Inventory
@@ -64,13 +65,15 @@ BUSY = ("still processing events", "Cannot delete running job")  # in refusals t
 class Server:
     """A Tower: its URL as users give it, and the certificate authorities to trust (a PEM file), if any.
 
-    token: the client's. admin_token: of whoever makes what the client works with.
+    token: the client's. admin_token: of whoever makes what the client works with. wait: lets seconds pass there; the
+    embedded Tower's need not pass here.
     """
 
     url: str
     token: str = field(repr=False)
     admin_token: str = field(repr=False)
     ca_file: str | None = None
+    wait: Callable[[float], None] = time.sleep
 
     @property
     def shown(self) -> str:
@@ -258,15 +261,15 @@ class Operator:
         while not (value := condition()):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"not within {PATIENCE} s: {what}")
-            time.sleep(pause)
+            self._server.wait(pause)
             pause = min(pause * 1.5, 1.0)
         return value
 
 
-def embedded(guise: str) -> EmbeddedTower:
+def embedded(guise: str, clock: SkippingClock) -> EmbeddedTower:
     """The embedded Tower, where machines are what their hosts' variables say, as under Ansible."""
     root = "/api/controller/v2/" if "gateway" in guise else "/api/v2/"
-    tower = EmbeddedTower(boot_time=0, job_time=JOB_TIME, event_lag=EVENT_LAG, api_root=root)
+    tower = EmbeddedTower(boot_time=0, job_time=JOB_TIME, event_lag=EVENT_LAG, api_root=root, clock=clock)
     tower.clock_skew = CLOCK_SKEW
     tower.no_bulk = "without bulk" in guise
     tower.race = "losing every race" in guise
@@ -345,13 +348,14 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     if real := real_server():
         yield real
         return
-    tower = embedded(request.param)
+    clock = SkippingClock()
+    tower = embedded(request.param, clock)
     token = tower.token
     if ORDINARY in request.param:
         token = "ordinary"
         tower.add_token(token, inventories=(), templates=(), username="fleet")
     with tower.serve() as base:
-        yield Server(base + tower.api_root, token, tower.token)
+        yield Server(base + tower.api_root, token, tower.token, wait=clock.skip)
 
 
 @pytest.fixture(scope="session")

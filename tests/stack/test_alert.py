@@ -84,6 +84,7 @@ def storm(cloud: Cloud, window: int, channels: AlertChannels) -> Storm:
     return Storm(group, alert.key, channels.pagerduty.requests[asked:], channels.slack.texts()[told:])
 
 
+@pytest.mark.story
 def test_a_channel_that_is_away_silences_nobody_and_is_told_later(cloud: Cloud, channels: AlertChannels) -> None:
     channels.pagerduty.always(500)
     put(cloud, "Misconfiguration Found", key="away", severity="warning", subject="s", reason="r", remedy="mend away")
@@ -121,6 +122,7 @@ def test_a_tower_outage_during_a_storm_is_one_incident(cloud: Cloud, channels: A
     assert set(counted(cloud, "AlertsSent")) == {"pagerduty", "slack"}
 
 
+@pytest.mark.story
 def test_a_tag_that_cannot_be_followed_is_told_at_once_and_over_when_nothing_more_is_told_of_it(
     make_group: MakeGroup, cloud: Cloud, channels: AlertChannels
 ) -> None:
@@ -136,6 +138,7 @@ def test_a_tag_that_cannot_be_followed_is_told_at_once_and_over_when_nothing_mor
     eventually(lambda: swept(cloud) and resolved(channels, alert.key), "it is over")
 
 
+@pytest.mark.story
 def test_a_held_instance_is_told_of_with_its_job_and_over_as_soon_as_it_serves(
     make_group: MakeGroup, tower: Tower, name: str, channels: AlertChannels
 ) -> None:
@@ -152,6 +155,7 @@ def test_a_held_instance_is_told_of_with_its_job_and_over_as_soon_as_it_serves(
     eventually(lambda: resolved(channels, alert.key), "it is over")
 
 
+@pytest.mark.story
 def test_an_alarm_is_told_and_over_when_it_is_ok(cloud: Cloud, channels: AlertChannels) -> None:
     cloudwatch = cloud.aws.client("cloudwatch")
     names = [each["AlarmName"] for each in cloudwatch.describe_alarms()["MetricAlarms"]]
@@ -182,6 +186,7 @@ def test_ends_come_to_alert_only_of_what_somebody_may_have_been_told_of(cloud: C
     eventually(lambda: left(cloud, "instances: group ended") == remembered, "the ends are known")
 
 
+@pytest.mark.story
 def test_what_nobody_can_read_is_set_aside_with_the_reason(cloud: Cloud) -> None:
     cloud.aws.client("sqs").send_message(QueueUrl=cloud.queue_url("AlertQueue"), MessageBody="no json")
     messages = eventually(

@@ -65,6 +65,7 @@ def sample(name: str) -> Json:
     return read
 
 
+@pytest.mark.story
 def test_each_instance_is_announced_once_as_it_is_registered_ready_and_retired(
     make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str, ear: Ear
 ) -> None:

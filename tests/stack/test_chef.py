@@ -72,6 +72,7 @@ def waits(group: Group, instance_id: str) -> bool:
     return group.states().get(instance_id) == "Terminating:Wait"
 
 
+@pytest.mark.story
 def test_node_and_client_are_gone_when_the_termination_goes_on(
     make_group: MakeGroup, cloud: Cloud, chef: ChefServer, tower: Tower, name: str
 ) -> None:
@@ -101,6 +102,7 @@ def test_nodes_that_are_named_after_their_private_dns_names_leave_too(
     assert (chef.holds(node), chef.holds("web-db"), chef.holds(instance["PrivateDnsName"])) == (NEITHER, BOTH, BOTH)
 
 
+@pytest.mark.story
 def test_of_a_group_without_hooks_a_notification_through_its_topic_is_enough(
     make_group: MakeGroup, cloud: Cloud, chef: ChefServer, tower: Tower, name: str
 ) -> None:
@@ -143,6 +145,7 @@ def test_a_group_without_the_tag_is_none_of_chefs_business(make_group: MakeGroup
     assert chef.holds(instance_id) == BOTH
 
 
+@pytest.mark.story
 def test_while_chef_is_away_the_host_is_gone_and_the_termination_waits_until_it_is_back(
     make_group: MakeGroup, chef: ChefServer, tower: Tower, name: str
 ) -> None:

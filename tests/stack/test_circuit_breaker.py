@@ -6,6 +6,8 @@ import subprocess
 import sys
 from collections.abc import Callable
 
+import pytest
+
 from lab.cloud import REPOSITORY, Cloud, Group, eventually
 from lab.tower.embedded import Tower
 
@@ -37,6 +39,7 @@ def test_a_group_is_held_after_three_failed_jobs_until_its_playbook_is_mended(
     alerted_once_each(cloud, group, "the last 3 jobs failed on every instance of its group")
 
 
+@pytest.mark.story
 def test_one_failed_job_of_ten_instances_is_enough_and_the_command_releases_the_group(
     make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str
 ) -> None:

@@ -180,6 +180,7 @@ def look(planted: Planted) -> dict[str, Json]:
     return findings(planted.cloud.doctor(groups=[planted.name]))
 
 
+@pytest.mark.story
 def test_nothing_is_said_of_a_group_that_is_set_up_as_readme_says(planted: Planted) -> None:
     answer = planted.cloud.doctor(groups=[planted.name])
     assert (answer["findings"], answer["failed"]) == ([], False)
@@ -1107,6 +1108,7 @@ def test_a_group_that_has_nothing_to_do_with_rollcall_is_passed_over(planted: Pl
     )
 
 
+@pytest.mark.story
 def test_a_token_with_the_least_rights_is_enough(planted: Planted) -> None:
     planted.use_token(inventories=[planted.name], templates=[planted.name])
     answer = planted.cloud.doctor(groups=[planted.name])
@@ -1114,6 +1116,7 @@ def test_a_token_with_the_least_rights_is_enough(planted: Planted) -> None:
     assert "who may not read the limits of bulk calls" in answer["checked"][0]
 
 
+@pytest.mark.story
 def test_the_example_gets_a_clean_bill(cloud: Cloud, planted: Planted) -> None:
     stack, tower = "web-asg", cloud.tower
     cloud.aws.client("ec2").create_key_pair(KeyName="fleet")
@@ -1178,6 +1181,7 @@ def announced(cloud: Cloud) -> Iterator[Callable[[], list[tuple[str, Json]]]]:
     events.delete_rule(Name=name)
 
 
+@pytest.mark.story
 def test_only_what_is_new_is_announced_and_what_is_mended(
     planted: Planted, announced: Callable[[], list[tuple[str, Json]]]
 ) -> None:
@@ -1266,6 +1270,7 @@ def test_a_warning_is_no_failure_and_is_told_with_its_remedy(planted: Planted) -
     assert "Nothing is wrong" not in told.stdout
 
 
+@pytest.mark.story
 def test_what_breaks_a_launch_is_a_failure_and_comes_first(planted: Planted) -> None:
     planted.unhook("terminating", "launching")
     told = doctor(planted.cloud, "--group", planted.name)

@@ -13,6 +13,7 @@ from lab.tower.plays import Playbook
 type MakeGroup = Callable[..., Group]
 
 
+@pytest.mark.story
 def test_a_failed_host_in_a_batch_of_ten_is_replaced_and_the_nine_serve(
     make_group: MakeGroup, tower: Tower, name: str
 ) -> None:
@@ -111,6 +112,7 @@ def test_a_held_instance_waits_for_somebody_and_goes_on_when_its_job_is_run_agai
     assert group.in_service() == {instance_id}
 
 
+@pytest.mark.story
 def test_a_termination_that_overtakes_its_launch_leaves_no_host(
     make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str
 ) -> None:

@@ -17,6 +17,7 @@ from lab.tower.embedded import Tower
 type MakeGroup = Callable[..., Group]
 
 
+@pytest.mark.story
 def test_instances_serve_once_provisioned_and_leave_tower_when_they_go(
     make_group: MakeGroup, tower: Tower, name: str
 ) -> None:
@@ -45,6 +46,7 @@ def test_without_a_chef_server_no_function_has_anything_of_it(cloud: Cloud) -> N
     assert not [each["LogicalResourceId"] for each in resources if each["LogicalResourceId"].startswith("Chef")]
 
 
+@pytest.mark.story
 def test_a_recycled_address_never_reaches_the_old_group(
     make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str
 ) -> None:
@@ -65,6 +67,7 @@ def test_a_recycled_address_never_reaches_the_old_group(
     assert new_instance not in deploy.hosts
 
 
+@pytest.mark.story
 def test_events_that_come_twice_launch_one_job_and_remove_once(
     make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str
 ) -> None:
@@ -107,6 +110,7 @@ def test_a_copy_of_an_event_that_comes_late_finds_the_job(
     assert len(tower.hosts(name)) == 2
 
 
+@pytest.mark.story
 @pytest.mark.parametrize("through", ["queue", "topic"])
 def test_hooks_that_notify_by_themselves_are_answered(
     make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str, through: str
@@ -193,6 +197,7 @@ def test_every_host_of_a_terminated_instance_goes_also_those_that_others_made(
     assert [host.name for host in tower.hosts(f"{name}-elsewhere")] == ["web-2.example.org"]
 
 
+@pytest.mark.story
 def test_checks_hold_an_instance_until_it_answers(make_group: MakeGroup, tower: Tower, name: str) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -45,6 +45,7 @@ def time_entered(group: Group, instance_id: str, state: str) -> float:
     return next(each.time for each in group.transitions() if (each.instance_id, each.state) == (instance_id, state))
 
 
+@pytest.mark.story
 def test_an_instance_serves_once_its_job_is_done_and_every_target_group_calls_it_healthy(
     make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str, arn: str
 ) -> None:

@@ -115,6 +115,7 @@ def test_a_mistake_found_before_the_launch_leaves_no_host(refused: dict[str, Ref
     assert refused[name].hosts == 0
 
 
+@pytest.mark.story
 def test_what_is_wrong_with_one_group_does_not_touch_another_and_goes_on_once_mended(
     make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str
 ) -> None:

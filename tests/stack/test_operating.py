@@ -48,6 +48,7 @@ def metrics(dashboard: Json) -> Iterator[list[str]]:
             yield metric
 
 
+@pytest.mark.story
 def test_the_dashboard_names_what_was_deployed(dashboard: Json, resources: list[Json]) -> None:
     by_dimension = {
         name: {value for *_, dimension, value in filter(None, metrics(dashboard)) if dimension == name}

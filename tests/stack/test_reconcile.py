@@ -132,6 +132,7 @@ def everything_in(tower: Tower) -> object:
 # Lost events
 
 
+@pytest.mark.story
 def test_a_launch_that_nobody_was_told_of_is_provisioned_and_serves(
     make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str, settle: Settle
 ) -> None:
@@ -147,6 +148,7 @@ def test_a_launch_that_nobody_was_told_of_is_provisioned_and_serves(
     assert {frozenset(host.groups) for host in hosts(tower, name)} == {frozenset({"canary", "web"})}
 
 
+@pytest.mark.story
 def test_a_termination_that_nobody_was_told_of_is_struck_off_and_goes_on(
     make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str, settle: Settle
 ) -> None:
@@ -463,6 +465,7 @@ def hook(cloud: Cloud, group: Group, name: str) -> None:
 # Runs
 
 
+@pytest.mark.story
 def test_the_breaker_keeps_hosts_and_tells_of_it_and_force_overrides_it_for_one_run(
     registered: Registered, cloud: Cloud, tower: Tower, name: str, settle: Settle
 ) -> None:
@@ -625,6 +628,7 @@ def by_instance(detail: Json) -> str:
     return str(detail["instance_id"])
 
 
+@pytest.mark.story
 def test_the_schedule_runs_it_for_all_groups(
     make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str, settle: Settle
 ) -> None:

@@ -32,6 +32,7 @@ def group(make_group: MakeGroup) -> Group:
     return group
 
 
+@pytest.mark.story
 def test_a_dry_run_tells_what_would_be_done_and_why_and_a_run_what_was_done(
     group: Group, cloud: Cloud, tower: Tower, name: str
 ) -> None:

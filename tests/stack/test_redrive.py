@@ -10,6 +10,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from lab.cloud import ACCOUNT, HOOK_PREFIX, REGION, REPOSITORY, STACK, Cloud, Group, eventually
 from lab.tower.embedded import Tower
 
@@ -68,6 +70,7 @@ def waiting(group: Group, state: str) -> str:
     return instance_id
 
 
+@pytest.mark.story
 def test_what_was_set_aside_for_a_mistake_is_told_in_words_and_provisioned_once_mended_and_sent(
     make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str
 ) -> None:

@@ -52,6 +52,7 @@ def running(tower: Tower, template: str) -> list[JobRecord]:
     return [job for job in tower.jobs(template) if job.status == "running"]
 
 
+@pytest.mark.story
 def test_those_that_leave_are_retired_together_and_their_hosts_stay_until_then(
     make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str, retire: str
 ) -> None:

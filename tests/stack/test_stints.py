@@ -45,6 +45,7 @@ def agree(cloud: Cloud) -> None:
     assert not disagreeing, "\n".join(disagreeing)
 
 
+@pytest.mark.story
 def test_an_instance_that_comes_out_of_the_warm_pool_again_is_provisioned_again(
     make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str
 ) -> None:
@@ -118,6 +119,7 @@ def test_a_rejoin_leaves_a_host_disabled_that_a_person_had_disabled(
     assert serves(group) == instance_id
 
 
+@pytest.mark.story
 def test_a_new_root_volume_is_provisioned_again_under_the_same_host(
     make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str
 ) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from lab.cloud import Cloud, Group, eventually
 from lab.tower.embedded import Tower
 
@@ -38,6 +40,7 @@ def test_a_tower_that_hangs_lets_no_hook_time_out(make_group: MakeGroup, tower: 
     assert len({each.instance_id for each in group.transitions()}) == 2
 
 
+@pytest.mark.story
 def test_a_job_that_proves_nothing_is_run_again_and_nobody_is_abandoned(
     make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str
 ) -> None:

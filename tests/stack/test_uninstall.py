@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable
 
+import pytest
+
 from lab.cloud import Cloud, Group
 
 
@@ -12,6 +14,7 @@ def uninstall_check(cloud: Cloud, *options: str, **environment: str) -> subproce
     return cloud.run_script("uninstall_check", *options, **environment)
 
 
+@pytest.mark.story
 def test_groups_that_would_wait_for_nobody_are_listed(make_group: Callable[..., Group], cloud: Cloud) -> None:
     group = make_group()
     done = uninstall_check(cloud)

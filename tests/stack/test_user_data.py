@@ -35,6 +35,7 @@ def warnings(cloud: Cloud, group: Group) -> list[str]:
     ]
 
 
+@pytest.mark.story
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
 def test_a_host_has_what_its_instance_asks_for_before_its_job_runs(
     make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str, pack: Callable[[bytes], bytes]

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
+from functools import cache
+from pathlib import Path
+
+import botocore.session
 import pytest
-from hypothesis import settings
 
 from rollcall.tower.client import Tower
 from unit.audience import Audience
 from unit.wire import Vault, Wire
 from unit.world import World
 
-settings.register_profile("unit", max_examples=50, deadline=None, derandomize=True)
-settings.load_profile("unit")
+# moto makes each test a session of its own, which would read what botocore knows of each service anew,
+botocore.session.create_loader = cache(botocore.session.create_loader)
+# and its EC2 reads its hundreds of images for each test unless it is given others before it is imported.
+os.environ["MOTO_AMIS_PATH"] = str(Path(__file__).parent / "aws" / "images.json")
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from lab.clock import StillClock
 from rollcall.aws.fleet import Fleet, Fleets, Membership, OptedIn, holds, require_served
 from rollcall.aws.queues import Queues
 from rollcall.aws.target_groups import NOT_REGISTERED, TargetHealth, Targets
@@ -70,19 +71,7 @@ if TYPE_CHECKING:
 ACCOUNT, REGION = "123456789012", "us-east-1"
 JOB_TIMEOUT = 1200  # seconds; of every template
 
-
-class Clock:
-    """Time that stands still unless told to pass; in epoch seconds."""
-
-    def __init__(self) -> None:
-        self.now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def advance(self, seconds: float) -> None:
-        """Let so much time pass."""
-        self.now += seconds
+Clock = StillClock
 
 
 @dataclass

@@ -151,8 +151,8 @@ class Tower:
     job_spread: see `set_job_spread`.
     capacity: jobs running at once, the others stay pending. token: of the administrator. api_root: what is served;
     the default serves /api/v2/ and /api/controller/v2/ alike, as AWX does [560-565], /api/controller/v2/ only itself.
-    event_lag: seconds between a job's end and its host summaries [802, 803]. clock: epoch seconds, for tests that do
-    not want to wait.
+    event_lag: seconds between a job's end and its host summaries [802, 803]. clock: epoch seconds, and wait: lets
+    seconds pass on it; a test that does not want to wait gives it those of a lab.clock.SkippingClock.
 
     A `match` says which hosts a rule is for, whether they exist yet or not: a host name, an instance id, an address,
     or a function of a HostRecord. Rules are asked when a job starts.
@@ -170,11 +170,13 @@ class Tower:
         latency: Latency | None = None,
         event_lag: float = 1.0,
         clock: Callable[[], float] = time.time,
+        wait: Callable[[float], None] = time.sleep,
     ) -> None:
         if api_root not in API_ROOTS:
             raise ValueError(f"api_root is one of {API_ROOTS}, not {api_root!r}")
         self._lock = threading.RLock()
         self._clock = clock
+        self._wait = wait
         self._latency = latency
         self._world = World(clock)
         self._behaviour = Behaviour(boot_time)
@@ -555,7 +557,7 @@ class Tower:
     def refuse(self, for_seconds: float | None = None, status: int | None = 503) -> None:
         """Tower is away: every request is answered with this status, or with None its connection is closed."""
         with self._lock:
-            until = float("inf") if for_seconds is None else time.monotonic() + for_seconds
+            until = float("inf") if for_seconds is None else self._clock() + for_seconds
             self._away = (until, status)
 
     def hang(self, for_seconds: float) -> None:
@@ -742,15 +744,15 @@ class Tower:
 
     def wait_for_job(self, job_id: int, timeout: float = 60.0) -> JobRecord:
         """Waits until a job is final and its host summaries are there. Raises TimeoutError."""
-        deadline = time.monotonic() + timeout
+        deadline = self._clock() + timeout
         while True:
             with self._current():
                 row = self._world.jobs[job_id]
                 if job_id not in self._engine.open:
                     return self._job_record(row)
-            if time.monotonic() > deadline:
+            if self._clock() > deadline:
                 raise TimeoutError(f"job {job_id} is {row.status} after {timeout} s")
-            time.sleep(WAIT_STEP)
+            self._wait(WAIT_STEP)
 
     def _job_record(self, row: Job) -> JobRecord:
         return JobRecord(
@@ -780,7 +782,7 @@ class Tower:
         if self._away is None:
             return None
         until, status = self._away
-        if time.monotonic() >= until:
+        if self._clock() >= until:
             return None
         return 0 if status is None else status
 

@@ -283,7 +283,7 @@ def test_what_is_refused_is_not_sent_again(wire: Wire, make: Make, status: int) 
 
 @BOTH
 @pytest.mark.parametrize("status", [400, 503])
-@hypothesis_settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(headers=ODD_HEADERS)
 def test_whatever_headers_a_refusal_has_it_ends_in_the_taxonomy(
     wire: Wire, make: Make, status: int, headers: dict[str, str]

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rollcall.doctor.diagnosis import Diagnosis, answer
@@ -52,7 +52,6 @@ def test_an_entry_that_has_no_room_keeps_no_other_out() -> None:
     assert cut_to_answer_limit({"a": [small, {"reason": "x" * ANSWER_BYTES}, small]}) == {"a": [small, small]}
 
 
-@settings(max_examples=30, deadline=None)
 @given(st.dictionaries(st.text(max_size=3), st.lists(st.dictionaries(st.text(max_size=3), st.text(max_size=9)))))
 def test_whatever_stands_in_it_an_answer_can_be_encoded(lists: dict[str, list[dict[str, str]]]) -> None:
     kept = cut_to_answer_limit(lists)

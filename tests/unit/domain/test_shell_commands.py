@@ -76,7 +76,7 @@ NASTY = (
 )
 # As Auto Scaling has them: no control characters.
 TEXTS = st.text(st.characters(exclude_categories=("Cc", "Cs")), max_size=12) | st.text("'\"$`\\#!-=() x", max_size=12)
-FEW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(max_examples=settings().max_examples // 2, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(scope="module")

@@ -501,6 +501,7 @@ def test_a_missed_goal_and_a_wrong_result_fail_the_bench(
     assert all(sentence in said for sentence in wrong)
 
 
+@pytest.mark.thorough
 def test_the_cpu_of_our_own_code_is_measured_for_each_function() -> None:
     figures = cpu_ms_per_batch_100()
     own = {figures[f"own_cpu_ms_{name}_100"] for name in ("register", "gate", "cleanup")}

@@ -13,27 +13,20 @@ from typing import Any
 import pytest
 import requests
 
+from lab.clock import SkippingClock, StillClock
 from lab.tower.embedded import JobRecord, Latency, Tower
 from lab.tower.plays import Playbook
 
 Answer = tuple[int, Any]
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
+@pytest.fixture
+def clock() -> StillClock:
+    return StillClock()
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def tower(clock: Clock) -> Tower:
+def tower(clock: StillClock) -> Tower:
     """A Tower with the inventory "fleet" and the template "provision", no boot time, jobs of 2 s."""
     made = Tower(boot_time=0.0, job_time=2.0, event_lag=1.0, clock=clock)
     made.add_inventory("fleet")
@@ -61,7 +54,7 @@ def ask(tower: Tower, method: str, path: str, body: Any = None, token: str | Non
     return answer.status, json.loads(answer.body) if is_json else answer.body.decode()
 
 
-def run(tower: Tower, clock: Clock, limit: str, template: str = "provision") -> JobRecord:
+def run(tower: Tower, clock: StillClock, limit: str, template: str = "provision") -> JobRecord:
     """Launches and lets time pass until the events of the job are processed."""
     job = tower.run_playbook(template, limit)
     for _ in range(2000):
@@ -77,7 +70,7 @@ def events(tower: Tower, job: int) -> int:
     return int(page["count"])
 
 
-def test_a_host_is_unreachable_until_its_boot_time_is_over(tower: Tower, clock: Clock) -> None:
+def test_a_host_is_unreachable_until_its_boot_time_is_over(tower: Tower, clock: StillClock) -> None:
     tower.set_boot_time(30.0)
     tower.set_boot_time(0.0, "quick")
     tower.add_host("fleet", "slow")
@@ -87,7 +80,7 @@ def test_a_host_is_unreachable_until_its_boot_time_is_over(tower: Tower, clock: 
     assert run(tower, clock, "all").hosts == {"slow": "ok", "quick": "ok"}
 
 
-def test_a_limit_may_name_hosts_and_groups(tower: Tower, clock: Clock) -> None:
+def test_a_limit_may_name_hosts_and_groups(tower: Tower, clock: StillClock) -> None:
     for name in "abcd":
         tower.add_host("fleet", name, groups=["web"] if name in "ab" else [])
     tower.add_host("fleet", "off", enabled=False, groups=["web"])
@@ -97,7 +90,7 @@ def test_a_limit_may_name_hosts_and_groups(tower: Tower, clock: Clock) -> None:
     assert set(run(tower, clock, "").hosts) == {"a", "b", "c", "d"}
 
 
-def test_a_limit_is_resolved_when_the_job_starts(tower: Tower, clock: Clock) -> None:
+def test_a_limit_is_resolved_when_the_job_starts(tower: Tower, clock: StillClock) -> None:
     tower.add_host("fleet", "early")
     tower.capacity = 0
     job = tower.run_playbook("provision", "all")
@@ -109,7 +102,7 @@ def test_a_limit_is_resolved_when_the_job_starts(tower: Tower, clock: Clock) -> 
     assert (row.hosts, row.addresses) == ({"late": "ok"}, {"late": "10.0.0.9"})
 
 
-def test_rules_apply_to_hosts_that_come_later(tower: Tower, clock: Clock) -> None:
+def test_rules_apply_to_hosts_that_come_later(tower: Tower, clock: StillClock) -> None:
     tower.fail_host("bad")
     tower.dark_host("10.0.0.7")
     tower.dark_host(lambda host: "cursed" in host.groups)
@@ -126,7 +119,7 @@ def test_rules_apply_to_hosts_that_come_later(tower: Tower, clock: Clock) -> Non
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
-def test_a_play_cut_short_leaves_as_many_events_as_asked_for(tower: Tower, clock: Clock, count: int) -> None:
+def test_a_play_cut_short_leaves_as_many_events_as_asked_for(tower: Tower, clock: StillClock, count: int) -> None:
     tower.cut_short("provision", events=count)
     tower.fail_host("bad")
     tower.add_host("fleet", "bad")
@@ -139,7 +132,7 @@ def test_a_play_cut_short_leaves_as_many_events_as_asked_for(tower: Tower, clock
     assert (fine.status, fine.cut_short, events(tower, fine.id)) == ("successful", False, 0)
 
 
-def test_jobs_beyond_the_capacity_stay_pending(tower: Tower, clock: Clock) -> None:
+def test_jobs_beyond_the_capacity_stay_pending(tower: Tower, clock: StillClock) -> None:
     tower.capacity = 2
     for name in "abc":
         tower.add_host("fleet", name)
@@ -150,7 +143,7 @@ def test_jobs_beyond_the_capacity_stay_pending(tower: Tower, clock: Clock) -> No
     assert [job.status for job in tower.jobs()] == ["successful", "successful", "running"]
 
 
-def test_a_template_without_allow_simultaneous_queues_behind_itself(tower: Tower, clock: Clock) -> None:
+def test_a_template_without_allow_simultaneous_queues_behind_itself(tower: Tower, clock: StillClock) -> None:
     tower.add_job_template("serial", "fleet", allow_simultaneous=False)
     tower.add_host("fleet", "a")
     for _ in range(2):
@@ -160,7 +153,7 @@ def test_a_template_without_allow_simultaneous_queues_behind_itself(tower: Tower
 
 
 @pytest.mark.parametrize("status", ["error", "canceled", "failed"])
-def test_the_next_job_ends_as_told_and_touches_no_host(tower: Tower, clock: Clock, status: str) -> None:
+def test_the_next_job_ends_as_told_and_touches_no_host(tower: Tower, clock: StillClock, status: str) -> None:
     tower.end_next_jobs(status, explanation="lost")
     tower.add_host("fleet", "a")
     job = run(tower, clock, "a")
@@ -169,7 +162,7 @@ def test_the_next_job_ends_as_told_and_touches_no_host(tower: Tower, clock: Cloc
     assert run(tower, clock, "a").status == "successful"
 
 
-def test_a_job_longer_than_its_template_allows_times_out(tower: Tower, clock: Clock) -> None:
+def test_a_job_longer_than_its_template_allows_times_out(tower: Tower, clock: StillClock) -> None:
     tower.add_job_template("hasty", "fleet", timeout=5)
     tower.set_job_time(60.0, "hasty")
     tower.add_host("fleet", "a")
@@ -177,7 +170,7 @@ def test_a_job_longer_than_its_template_allows_times_out(tower: Tower, clock: Cl
     assert (job.status, job.explanation, job.hosts) == ("failed", "Job terminated due to timeout", {})
 
 
-def test_the_durations_of_jobs_are_spread_evenly_about_the_job_time(clock: Clock) -> None:
+def test_the_durations_of_jobs_are_spread_evenly_about_the_job_time(clock: StillClock) -> None:
     def durations(spread: float) -> list[float]:
         tower = Tower(boot_time=0.0, job_time=10.0, job_spread=spread, capacity=100, clock=clock)
         tower.add_inventory("fleet")
@@ -195,7 +188,7 @@ def test_the_durations_of_jobs_are_spread_evenly_about_the_job_time(clock: Clock
     assert sum(wide) / 50 == pytest.approx(10.0, abs=0.2)
 
 
-def test_a_broken_template_fails_on_every_host(tower: Tower, clock: Clock) -> None:
+def test_a_broken_template_fails_on_every_host(tower: Tower, clock: StillClock) -> None:
     tower.add_host("fleet", "a")
     tower.break_template("provision")
     assert run(tower, clock, "a").hosts == {"a": "failed"}
@@ -205,7 +198,7 @@ def test_a_broken_template_fails_on_every_host(tower: Tower, clock: Clock) -> No
     assert run(tower, clock, "a").status == "successful"
 
 
-def test_a_template_that_does_not_prompt_runs_on_every_host(tower: Tower, clock: Clock) -> None:
+def test_a_template_that_does_not_prompt_runs_on_every_host(tower: Tower, clock: StillClock) -> None:
     number = tower.add_job_template("blunt", "fleet", ask_limit=False)
     tower.add_host("fleet", "a")
     tower.add_host("fleet", "b")
@@ -215,7 +208,7 @@ def test_a_template_that_does_not_prompt_runs_on_every_host(tower: Tower, clock:
     assert set(tower.jobs()[0].hosts) == {"a", "b"}
 
 
-def test_a_canceled_job_ends_soon_and_only_once(tower: Tower, clock: Clock) -> None:
+def test_a_canceled_job_ends_soon_and_only_once(tower: Tower, clock: StillClock) -> None:
     tower.add_host("fleet", "a")
     running = tower.run_playbook("provision", "a")
     clock.now += 1.0
@@ -249,7 +242,7 @@ def test_an_older_server_has_no_bulk_endpoints(tower: Tower) -> None:
     assert "Not Found" in page
 
 
-def test_the_whole_clock_of_a_tower_can_be_off(tower: Tower, clock: Clock) -> None:
+def test_the_whole_clock_of_a_tower_can_be_off(tower: Tower, clock: StillClock) -> None:
     tower.clock_skew = 3600.0
     tower.add_host("fleet", "a")
     _, page = ask(tower, "GET", "hosts/")
@@ -315,7 +308,7 @@ def test_thousands_of_hosts_are_paged_completely(tower: Tower) -> None:
     assert seen == list(range(1, 3001))
 
 
-def test_the_server_tells_towers_time(base: str, tower: Tower, clock: Clock) -> None:
+def test_the_server_tells_towers_time(base: str, tower: Tower, clock: StillClock) -> None:
     tower.clock_skew = -120.0
     answer = requests.get(f"{base}/api/v2/ping/", timeout=5)
     assert parsedate_to_datetime(answer.headers["Date"]).timestamp() == clock.now - 120.0
@@ -327,7 +320,7 @@ def test_a_tower_may_have_an_odd_date_or_none(base: str, tower: Tower, date: str
     assert requests.get(f"{base}/api/v2/ping/", timeout=5).headers.get("Date", "") == date
 
 
-def test_a_tower_that_is_away_refuses_and_comes_back(base: str, tower: Tower) -> None:
+def test_a_tower_that_is_away_refuses_and_comes_back(base: str, tower: Tower, clock: StillClock) -> None:
     tower.refuse(status=502)
     assert requests.get(f"{base}/api/v2/ping/", timeout=5).status_code == 502
     tower.refuse(status=None)
@@ -336,12 +329,31 @@ def test_a_tower_that_is_away_refuses_and_comes_back(base: str, tower: Tower) ->
     tower.come_back()
     assert requests.get(f"{base}/api/v2/ping/", timeout=5).status_code == 200
     assert [one.status for one in tower.requests()] == [502, None, 200]
-    tower.refuse(for_seconds=0.05)
-    time.sleep(0.06)
+    tower.refuse(for_seconds=60)
+    clock.now += 59
+    assert requests.get(f"{base}/api/v2/ping/", timeout=5).status_code == 503
+    clock.now += 1
     assert requests.get(f"{base}/api/v2/ping/", timeout=5).status_code == 200
 
 
-def test_a_restore_puts_back_what_was_there_then_and_nothing_else(tower: Tower, clock: Clock) -> None:
+def test_a_test_need_not_wait_for_its_jobs() -> None:
+    clock = SkippingClock()
+    tower = Tower(boot_time=0.0, job_time=3600.0, clock=clock, wait=clock.skip)
+    tower.add_inventory("fleet")
+    tower.add_host("fleet", "a")
+    tower.add_job_template("provision", "fleet")
+    began = time.time()
+    job = tower.wait_for_job(tower.run_playbook("provision", "a").id, timeout=2 * 3600)
+    assert (job.status, job.hosts) == ("successful", {"a": "ok"})
+    assert job.finished is not None
+    assert job.started is not None
+    assert job.finished - job.started >= 3600
+    assert time.time() - began < 600
+    with pytest.raises(TimeoutError, match="running after 60 s"):
+        tower.wait_for_job(tower.run_playbook("provision", "a").id, timeout=60)
+
+
+def test_a_restore_puts_back_what_was_there_then_and_nothing_else(tower: Tower, clock: StillClock) -> None:
     tower.add_host("fleet", "kept", {"colour": "red"}, groups=["web"])
     tower.add_host("fleet", "removed", groups=["web"])
     before = tower.hosts()
@@ -363,7 +375,7 @@ def test_a_restore_puts_back_what_was_there_then_and_nothing_else(tower: Tower, 
     assert tower.hosts() == before
 
 
-def test_a_life_tells_when_its_host_joined_its_first_group(tower: Tower, clock: Clock) -> None:
+def test_a_life_tells_when_its_host_joined_its_first_group(tower: Tower, clock: StillClock) -> None:
     tower.add_host("fleet", "a")
     assert [life.joined for life in tower.host_lives()] == [None]
     clock.now += 5
@@ -375,7 +387,7 @@ def test_a_life_tells_when_its_host_joined_its_first_group(tower: Tower, clock: 
     assert [life.joined for life in tower.host_lives()] == [clock.now - 5]
 
 
-def test_what_a_restore_undid_is_remembered(tower: Tower, clock: Clock) -> None:
+def test_what_a_restore_undid_is_remembered(tower: Tower, clock: StillClock) -> None:
     tower.add_host("fleet", "kept")
     first = tower.run_playbook("provision", "kept")
     clock.now += 10
@@ -398,7 +410,7 @@ def test_what_a_restore_undid_is_remembered(tower: Tower, clock: Clock) -> None:
     }
 
 
-def test_what_a_host_was_before_it_was_changed_is_remembered(tower: Tower, clock: Clock) -> None:
+def test_what_a_host_was_before_it_was_changed_is_remembered(tower: Tower, clock: StillClock) -> None:
     def periods() -> list[tuple[float, float | None, str, str, str, str, bool]]:
         (life,) = tower.host_lives()
         return [
@@ -430,7 +442,7 @@ def test_what_a_host_was_before_it_was_changed_is_remembered(tower: Tower, clock
     ]
 
 
-def test_what_a_person_made_or_restored_is_known_as_theirs(tower: Tower, clock: Clock) -> None:
+def test_what_a_person_made_or_restored_is_known_as_theirs(tower: Tower, clock: StillClock) -> None:
     tower.add_host("fleet", "of-a-person")
     ask(tower, "POST", "bulk/host_create/", {"inventory": 1, "hosts": [{"name": "of-a-client"}]})
     clock.now += 10
@@ -444,7 +456,7 @@ def test_what_a_person_made_or_restored_is_known_as_theirs(tower: Tower, clock: 
     }
 
 
-def test_a_job_that_ran_in_the_state_restored_has_failed_and_new_ones_run(tower: Tower, clock: Clock) -> None:
+def test_a_job_that_ran_in_the_state_restored_has_failed_and_new_ones_run(tower: Tower, clock: StillClock) -> None:
     tower.add_host("fleet", "kept")
     tower.run_playbook("provision", "kept")
     clock.now += 1
@@ -633,7 +645,7 @@ def test_an_inventory_that_a_launch_names_must_be_one_to_use(tower: Tower, user:
     assert ask(tower, "POST", f"{path}launch/", body, token="user")[0] == 201
 
 
-def test_whose_job_an_ordinary_user_may_cancel(tower: Tower, clock: Clock, user: int) -> None:
+def test_whose_job_an_ordinary_user_may_cancel(tower: Tower, clock: StillClock, user: int) -> None:
     path = f"job_templates/{template_id(tower)}/"
     grant(tower, user, path, "execute_role")
     anothers = tower.run_playbook("provision", "a").id
@@ -737,7 +749,7 @@ def test_a_request_that_is_too_large_is_refused_before_tower_sees_it(tower: Towe
 # Copies, other names, and ids that come again
 
 
-def test_a_copied_inventory_has_hosts_groups_and_markers_of_its_own(tower: Tower, clock: Clock) -> None:
+def test_a_copied_inventory_has_hosts_groups_and_markers_of_its_own(tower: Tower, clock: StillClock) -> None:
     variables = {"rollcall": {"group": "web", "instance_id": "i-a"}}
     original = tower.add_host("fleet", "i-a", variables, "i-a", groups=["web"], enabled=False)
     tower.add_host("fleet", "alone")
@@ -764,7 +776,7 @@ def test_an_ordinary_user_copies_nothing(tower: Tower, user: int) -> None:
     assert ask(tower, "POST", "inventories/1/copy/", {"name": "copy"}, token="user")[0] == 403
 
 
-def test_a_host_may_get_another_name_and_keeps_the_rest(tower: Tower, clock: Clock) -> None:
+def test_a_host_may_get_another_name_and_keeps_the_rest(tower: Tower, clock: StillClock) -> None:
     number = tower.add_host("fleet", "i-a", {"rollcall": {"instance_id": "i-a"}}, "i-a", groups=["web"])
     tower.rename_host("i-a", "fleet", "web-1")
     [host] = tower.hosts("fleet")
@@ -772,7 +784,7 @@ def test_a_host_may_get_another_name_and_keeps_the_rest(tower: Tower, clock: Clo
     assert run(tower, clock, "i-a").hosts == {}
 
 
-def test_a_job_may_never_end_until_it_is_cancelled(tower: Tower, clock: Clock) -> None:
+def test_a_job_may_never_end_until_it_is_cancelled(tower: Tower, clock: StillClock) -> None:
     tower.add_host("fleet", "a")
     tower.set_job_time(float("inf"), "provision")
     job = tower.run_playbook("provision", "a")
@@ -783,7 +795,7 @@ def test_a_job_may_never_end_until_it_is_cancelled(tower: Tower, clock: Clock) -
     assert tower.jobs()[-1].status == "canceled"
 
 
-def test_after_a_restore_the_ids_of_jobs_come_again(tower: Tower, clock: Clock) -> None:
+def test_after_a_restore_the_ids_of_jobs_come_again(tower: Tower, clock: StillClock) -> None:
     tower.add_host("fleet", "a")
     run(tower, clock, "a")
     backup = tower.back_up()
@@ -809,7 +821,7 @@ def trouble(tower: Tower, *names: str) -> None:
         tower.fail_host(name)
 
 
-def test_a_fatal_failure_goes_on_into_always_and_leaves_clean_summaries(tower: Tower, clock: Clock) -> None:
+def test_a_fatal_failure_goes_on_into_always_and_leaves_clean_summaries(tower: Tower, clock: StillClock) -> None:
     trouble(tower, "c")
     tower.set_playbook("provision", Playbook(fatal=True, always=True))
     job = run(tower, clock, "all")
@@ -821,7 +833,7 @@ def test_a_fatal_failure_goes_on_into_always_and_leaves_clean_summaries(tower: T
     assert run(tower, clock, "a,b,d").done == {*"abd"}
 
 
-def test_a_batch_that_never_began_has_no_summary(tower: Tower, clock: Clock) -> None:
+def test_a_batch_that_never_began_has_no_summary(tower: Tower, clock: StillClock) -> None:
     trouble(tower, "a", "b")
     tower.set_playbook("provision", Playbook(serial=2))
     job = run(tower, clock, "all")
@@ -833,7 +845,7 @@ def test_a_batch_that_never_began_has_no_summary(tower: Tower, clock: Clock) -> 
     assert len(plays) == len({each.partition("_")[0] for each in plays}) + 1
 
 
-def test_ignored_unreachability_counts_as_ignored_in_a_successful_job(tower: Tower, clock: Clock) -> None:
+def test_ignored_unreachability_counts_as_ignored_in_a_successful_job(tower: Tower, clock: StillClock) -> None:
     trouble(tower)
     tower.dark_host("b")
     tower.set_playbook("provision", Playbook(ignores=True))
@@ -845,7 +857,7 @@ def test_ignored_unreachability_counts_as_ignored_in_a_successful_job(tower: Tow
     assert {each["host_name"] for each in listed(tower, job.id, "job_events", "event=runner_on_unreachable")} == {"b"}
 
 
-def test_a_handlers_start_and_its_notifications_say_so(tower: Tower, clock: Clock) -> None:
+def test_a_handlers_start_and_its_notifications_say_so(tower: Tower, clock: StillClock) -> None:
     trouble(tower)
     tower.set_playbook("provision", Playbook(handler=True))
     job = run(tower, clock, "a,b")
@@ -858,7 +870,7 @@ def test_a_handlers_start_and_its_notifications_say_so(tower: Tower, clock: Cloc
     }
 
 
-def test_each_job_has_a_directory_of_its_own_and_shows_its_projects_revision(tower: Tower, clock: Clock) -> None:
+def test_each_job_has_a_directory_of_its_own_and_shows_its_projects_revision(tower: Tower, clock: StillClock) -> None:
     trouble(tower)
     tower.set_revision("provision", "c0ffee")
     first = run(tower, clock, "a")
@@ -876,7 +888,7 @@ def test_each_job_has_a_directory_of_its_own_and_shows_its_projects_revision(tow
     assert {path.partition("/project/")[2] for path in paths[0] | paths[1]} == {"site.yml:6"}
 
 
-def test_jobs_are_found_by_the_hosts_they_ran_on(tower: Tower, clock: Clock) -> None:
+def test_jobs_are_found_by_the_hosts_they_ran_on(tower: Tower, clock: StillClock) -> None:
     trouble(tower)
     job = run(tower, clock, "all")
     run(tower, clock, "b")
@@ -885,7 +897,7 @@ def test_jobs_are_found_by_the_hosts_they_ran_on(tower: Tower, clock: Clock) -> 
     assert [row["id"] for row in page["results"]] == [job.id]
 
 
-def test_the_events_of_a_running_job_come_as_it_goes(tower: Tower, clock: Clock) -> None:
+def test_the_events_of_a_running_job_come_as_it_goes(tower: Tower, clock: StillClock) -> None:
     trouble(tower)
     tower.set_job_time(10.0)
     job = tower.run_playbook("provision", "all")
@@ -899,7 +911,7 @@ def test_the_events_of_a_running_job_come_as_it_goes(tower: Tower, clock: Clock)
     assert (kinds[0], kinds[-1]) == ("playbook_on_start", "playbook_on_stats")
 
 
-def test_a_job_that_hangs_on_a_host_never_ends_and_its_events_stop(tower: Tower, clock: Clock) -> None:
+def test_a_job_that_hangs_on_a_host_never_ends_and_its_events_stop(tower: Tower, clock: StillClock) -> None:
     trouble(tower)
     tower.hang_host("b")
     job = tower.run_playbook("provision", "all")
@@ -926,7 +938,7 @@ def test_a_job_that_hangs_on_a_host_never_ends_and_its_events_stop(tower: Tower,
     assert run(tower, clock, "all").status == "successful"
 
 
-def test_a_job_whose_node_dies_is_failed_and_its_events_are_never_processed(tower: Tower, clock: Clock) -> None:
+def test_a_job_whose_node_dies_is_failed_and_its_events_are_never_processed(tower: Tower, clock: StillClock) -> None:
     trouble(tower)
     tower.capacity = 1
     job = tower.run_playbook("provision", "all")

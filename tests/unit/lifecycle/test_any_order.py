@@ -294,5 +294,5 @@ class AnyOrder(RuleBasedStateMachine):
             assert not any(is_resting(host.variables) for host in self.hosts)
 
 
-AnyOrder.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+AnyOrder.TestCase.settings = settings(max_examples=2 * settings().max_examples, stateful_step_count=40)
 TestAnyOrder = AnyOrder.TestCase

@@ -39,9 +39,9 @@ class Killed(BaseException):
 
 @dataclass
 class Message:
-    """A message of the queue; visible_at in epoch seconds."""
+    """A message of the queue, as its function reads it; visible_at in epoch seconds."""
 
-    body: str
+    content: AnyMessage
     visible_at: float
 
 
@@ -70,7 +70,7 @@ class VirtualGate:
 
     def put(self, message: AnyMessage) -> None:
         [(_, body)] = written(message)
-        self.queue[next(self.ids)] = Message(body, self.world.clock.now)
+        self.queue[next(self.ids)] = Message(read(body), self.world.clock.now)
 
     def invoke(self) -> None:
         """One invocation with what can be received now, or the time until something can."""
@@ -85,13 +85,13 @@ class VirtualGate:
         self.world.queues.sent.clear()
         errors: list[Exception | None] = []
         try:
-            errors = self._function([self._read(each) for each in due])
+            errors = self._function([self.queue[each].content for each in due])
         except Killed:
             self.killed += 1
         for _, body, delay in self.world.queues.sent:
-            number = next(self.ids)
-            self.queue[number] = Message(body, self.world.clock.now + delay)
-            self.sent_on[type(self._read(number))] += 1
+            message = Message(read(body), self.world.clock.now + delay)
+            self.queue[next(self.ids)] = message
+            self.sent_on[type(message.content)] += 1
         for each, error in zip(due, errors, strict=False):
             if error is None:
                 del self.queue[each]
@@ -127,15 +127,17 @@ class VirtualGate:
             lambda rounds: send_on(rounds, world.queues, world.settings.gate_queue_url, time_left),
         )
 
-    def _read(self, number: int) -> AnyMessage:
-        return read_gate_message(Record("m", self.queue[number].body, REGION, 1, 0, "h"))
-
     def _seconds_left(self) -> float:
         return self.deadline - self.world.clock.now
 
     def chains(self) -> list[str]:
         """The instances that the messages carry, each once for each message that carries it."""
-        return sorted(each for number in self.queue for each in instances_of(self._read(number)))
+        return sorted(each for message in self.queue.values() for each in instances_of(message.content))
+
+
+def read(body: str) -> AnyMessage:
+    """What the function makes of a message's body."""
+    return read_gate_message(Record("m", body, REGION, 1, 0, "h"))
 
 
 def instances_of(message: AnyMessage) -> list[str]:
@@ -155,7 +157,13 @@ def waiting(world: World) -> list[GateMessage]:
     return [world.waiting(f"i-{number:02}") for number in range(12)]
 
 
-@pytest.mark.parametrize("seconds", range(1, 111))
+SOME_DURATIONS = (1, 11, 20, 30, 31, 41, 52, 53, 80, 105, 106, 110)  # seconds, on both sides of every bound
+EVERY_DURATION = [
+    each if each in SOME_DURATIONS else pytest.param(each, marks=pytest.mark.thorough) for each in range(1, 111)
+]
+
+
+@pytest.mark.parametrize("seconds", EVERY_DURATION)
 def test_chains_do_not_multiply_however_slow_a_round_is(world: World, waiting: list[GateMessage], seconds: int) -> None:
     gate = VirtualGate(world, seconds)
     for each in waiting:
@@ -204,16 +212,8 @@ def mixed(world: World) -> list[AnyMessage]:
     return messages
 
 
-SOME_DURATIONS = (1, 5, 11, 20, 29, 37, 41, 55, 80, 110)  # seconds, on both sides of every bound
-
-
-@pytest.mark.parametrize(
-    ("slow", "seconds"),
-    [
-        *(("both", seconds) for seconds in range(1, 111)),
-        *((slow, seconds) for slow in ("rounds", "heartbeats") for seconds in SOME_DURATIONS),
-    ],
-)
+@pytest.mark.parametrize("seconds", EVERY_DURATION)
+@pytest.mark.parametrize("slow", ["both", "rounds", "heartbeats"])
 def test_chains_of_every_kind_in_one_batch_do_not_multiply_and_all_go_on(
     world: World, mixed: list[AnyMessage], seconds: int, slow: str
 ) -> None:

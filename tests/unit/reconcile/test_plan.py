@@ -1635,7 +1635,7 @@ ANY_WISHES = st.builds(
     every=st.sampled_from((None, 60.0, 900.0)),
 )
 ANY_KEPT = st.frozensets(st.sampled_from((PROD.id, OTHER.id)))
-THOROUGHLY = settings(max_examples=300)
+THOROUGHLY = settings(max_examples=6 * settings().max_examples)
 
 
 def applied(seen: Snapshot, done: Plan) -> Snapshot:

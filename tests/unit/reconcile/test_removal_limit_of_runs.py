@@ -114,7 +114,7 @@ FOR_ALL = st.builds(
     every=st.none(),
 )
 FOR_SOME = st.builds(replace, FOR_ALL, groups=st.frozensets(st.sampled_from((*INVENTORIES, FORMER)), min_size=1))
-OFTEN = settings(max_examples=200)
+OFTEN = settings(max_examples=4 * settings().max_examples)
 
 
 @OFTEN

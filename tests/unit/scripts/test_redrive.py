@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,7 +106,9 @@ def run(
 type Run = Callable[..., tuple[int, str, str]]
 
 
+@cache
 def url(name: str) -> str:
+    """Of a queue that is the same in every test."""
     return str(boto3.client("sqs", region_name=REGION).get_queue_url(QueueName=name)["QueueUrl"])
 
 
@@ -120,8 +123,9 @@ def move_to_dead_letters(
 ) -> None:
     """As a function sets messages aside."""
     kind = type(error, (Exception,), {})
+    queues = Queues()
     for number, body in enumerate(bodies):
-        Queues().move_to_dead_letters(
+        queues.move_to_dead_letters(
             url(f"{queue}DeadLetterQueue"), Record(str(number), body, REGION, 9, 0, "r"), kind(words)
         )
 

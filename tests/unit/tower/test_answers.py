@@ -230,7 +230,7 @@ def test_what_the_api_gives_is_read(monkeypatch: pytest.MonkeyPatch, name: str) 
     assert went or name in ("launch_sliced", "cancel")
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 @pytest.mark.parametrize("name", CALLS)
 def test_an_answer_with_something_else_in_it_ends_in_the_taxonomy(
