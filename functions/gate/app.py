@@ -50,7 +50,7 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
     def work(messages: list[GateMessage | WatchMessage | RetireMessage]) -> list[Exception | None]:
         return take_turns(messages, evaluate, send)
 
-    with announcer.telling(here.settings, here.tower, context):
+    with announcer.publishing(here.settings, here.tower, context):
         return here.processor(announcer).take(event, read_gate_message, _waited_for, work)
 
 
@@ -59,7 +59,7 @@ def _wait(here: Installation, seconds_left: TimeLeft, messages: Sequence[GateMes
     clients = (here.tower, evidence, here.fleets, here.queues)
     gate = Gate(here.settings, *clients, time.time, seconds_left, share=read_removal_share(os.environ))
     rounds = gate.evaluate(messages)
-    announcer.reports([report for each in rounds for report in each.reports])
+    announcer.announce([report for each in rounds for report in each.reports])
     return rounds
 
 
@@ -71,7 +71,7 @@ def _see_out(
     evidence = JobEvidence(here.tower)
     retire = Retire(here.settings, here.tower, evidence, here.fleets, here.queues, time.time, seconds_left)
     rounds = retire.evaluate(messages)
-    announcer.reports([report for each in rounds for report in each.reports])
+    announcer.announce([report for each in rounds for report in each.reports])
     return rounds
 
 
@@ -80,7 +80,7 @@ def _watch(here: Installation, time_left: TimeLeft, messages: Sequence[WatchMess
 
     watch = Watch(here.fleets, time.time)
     sightings = rounds_without_heartbeats(messages, watch.evaluate, lambda error: Sighting(error=error), time_left)
-    announcer.seen(sight for each in sightings for sight in each.sights)
+    announcer.announce_sights(sight for each in sightings for sight in each.sights)
     return sightings
 
 

@@ -36,7 +36,9 @@ from rollcall.domain.jobs import Job, JobStatus, JobTemplate, LaunchTerms, Outco
 from rollcall.evidence.job_reader import JobEvidence
 from rollcall.evidence.playbook_trace import FAILED, OK, TASK_RESULTS, TASK_STARTED, TRACED_EVENTS, UNREACHABLE
 from rollcall.tower.bulk_hosts import NewHost
-from rollcall.tower.client import LIMITS_RESOLVED, PAST_JOBS, Tower
+from rollcall.tower.client import Tower
+from rollcall.tower.job_history import PAST_JOBS
+from rollcall.tower.jobs import LIMITS_RESOLVED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -18,7 +18,7 @@ import pytest
 from rollcall.domain.jobs import HostSummary, JobEvent, Outcome
 from rollcall.evidence import playbook_trace as trace
 from rollcall.evidence.host_outcomes import GoodRun, outcomes_of_failed_job, outcomes_of_good_job
-from rollcall.tower import client as tower
+from rollcall.tower.parsing import read_event
 
 from .environments import CORES, ROOT, Run, run_playbook
 from .scenarios import SCENARIOS, Scenario
@@ -87,7 +87,7 @@ def run(core: str, scenarios: Sequence[Scenario], folder: Path, *, well: bool, b
             hosts[f"i-{number}"]["bad"] = True
     site = CLEARED.join(f"- import_playbook: {scenario.folder}/site.yml\n" for scenario in scenarios)
     ran = run_playbook(core, site, hosts, files=files, groups=groups, environment={"DARK": str(dark)})
-    events = [tower.read_event(as_listed(raw)) for raw in ran.events if raw["event"] in trace.TRACED_EVENTS]
+    events = [read_event(as_listed(raw)) for raw in ran.events if raw["event"] in trace.TRACED_EVENTS]
     return {
         scenario.name: Ran(
             ran, of_scenario(scenario, events), frozenset(each.name for each in (folder / scenario.folder).iterdir())

@@ -23,7 +23,7 @@ from rollcall.lifecycle.retire import Retire
 from rollcall.lifecycle.target_watch import Watch
 from rollcall.reconcile.result import RunOutcome
 from rollcall.reconcile.run import TIME_RESERVE, Reconcile
-from rollcall.telemetry.event_details import sight_of
+from rollcall.telemetry.event_details import sight_event
 from unit.fakes import ACCOUNT, REGION, Clock, FakeBus, FakeEvidence, FakeFleets, FakeQueues, FakeTower
 
 if TYPE_CHECKING:
@@ -287,7 +287,7 @@ class World:
     def watch(self, *messages: WatchMessage) -> list[Sighting]:
         """What a look at these messages brought, and is told. What is to be watched on is in the queue."""
         sightings = self._sent_on([Watch(self.fleets, self.clock).evaluate(each) for each in messages])
-        told = [sight_of(sight) for each in sightings for sight in each.sights]
+        told = [sight_event(sight) for each in sightings for sight in each.sights]
         assert self.bus.put(told, lambda: 60) == []
         return sightings
 

@@ -33,7 +33,7 @@ from rollcall.domain.shell_commands import (
     set_tag_command,
 )
 from rollcall.reconcile.steps import Removal
-from rollcall.telemetry.reconcile_details import breaker_words
+from rollcall.telemetry.reconcile_details import removal_limit_words
 from unit import sight
 from unit.world import World
 
@@ -169,7 +169,7 @@ def breaker_says(groups: Sequence[str]) -> str:
     hosts = [world.host_of(f"i-{number}", "10.0.0.1", each) for number, each in enumerate(groups)]
     dumped = {host.name: host for host in world.tower.dump(world.inventory).hosts}
     removals = [Removal(world.inventory, dumped[host.name], host.name, "gone") for host in hosts]
-    words = breaker_words(removals, 9, "fleet")
+    words = removal_limit_words(removals, 9, "fleet")
     event = json.loads(words.rpartition("(event ")[2].removesuffix(")"))
     assert event == {"force": True, "groups": sorted(groups)}
     return re.search(r"make reconcile .*(?= \(event )", words, re.DOTALL)[0]  # type: ignore[index]

@@ -14,18 +14,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rollcall.aws.fleet import holds
 from rollcall.checks import load_balancers as traffic
-from rollcall.checks.probes import Probes, checked
+from rollcall.checks.evaluation import evaluate
+from rollcall.checks.probes import Probes
+from rollcall.checks.protocol import Context, Fail, Inconclusive, Pass, Subject
+from rollcall.checks.registry import read_check, read_group_settings
 from rollcall.domain import timing
 from rollcall.domain.actions import Result
 from rollcall.domain.errors import BadSettings, InstanceNotVisible
-from rollcall.domain.groups import CheckKind
+from rollcall.domain.groups import JOB_CHECK
 from rollcall.domain.inventories import Inventory
 from rollcall.domain.inventory_text import INSTANCE_ID
 from rollcall.domain.jobs import JobStatus, Outcome
 from rollcall.domain.message_format import written
 from rollcall.domain.messages import Watched, WatchMessage
 from rollcall.domain.reports import NO_LONGER_WAITING, Event, Note, Report, failing, gone, notes_on_kept
-from rollcall.domain.settings import read_group_settings
 from rollcall.domain.verdicts import Decision
 from rollcall.evidence.host_outcomes import counts_for, proves_nothing
 from rollcall.evidence.stuck_jobs import StuckJobs
@@ -50,6 +52,8 @@ if TYPE_CHECKING:
 
     from rollcall.aws.fleet import Fleet, Fleets, Membership
     from rollcall.aws.queues import Queues
+    from rollcall.checks.evaluation import Answers
+    from rollcall.checks.protocol import Check
     from rollcall.domain.actions import LifecycleAction
     from rollcall.domain.groups import Group, GroupSettings
     from rollcall.domain.inventories import RemovalResult
@@ -323,11 +327,11 @@ class _Evaluation:
     def _decide(self, settings: GroupSettings, members: list[Waiting]) -> None:
         """Gather what is known about each, judge, and do what was decided."""
         source = _Source(settings, *find_inventory_and_template(self._tower, settings))
-        if source.template and settings.asks(CheckKind.JOB):
+        if source.template and settings.asks(JOB_CHECK):
             seen = self._see_jobs(source, source.template, members)
         else:
             seen = self._see_without_job(source, members)
-        seen = self._see_traffic(settings, self._see_checks(settings, seen))
+        seen = self._see_checks(settings, seen)
         verdicts = {
             each: (job, one.outcome, judge(settings, one, self._tower.now())) for each, (job, one) in seen.items()
         }
@@ -630,46 +634,34 @@ class _Evaluation:
     def _see_checks(
         self, settings: GroupSettings, seen: Mapping[Waiting, tuple[int | None, Seen]]
     ) -> dict[Waiting, tuple[int | None, Seen]]:
-        """The same, with the checks of those that were provisioned."""
-        addresses = {
-            each.action.instance_id: each.address
-            for each, (_, one) in seen.items()
-            if one.outcome == Outcome.OK and not one.passed_over
-        }
-        health = checked(self._fleet, self._probes, settings.gate, addresses)
-        return {
-            each: (job_id, replace(one, failing=said.failing, blocked=said.blocked))
-            if (said := health.get(each.action.instance_id))
-            else (job_id, one)
-            for each, (job_id, one) in seen.items()
-        }
+        """The same, with the checks of those that were provisioned; those that let traffic in, of who passes all else.
 
-    def _see_traffic(
-        self, settings: GroupSettings, seen: Mapping[Waiting, tuple[int | None, Seen]]
-    ) -> dict[Waiting, tuple[int | None, Seen]]:
-        """The same, with what load balancers say of those that pass all else.
-
-        Of these whoever a hook still holds is let at their traffic, and no other: Auto Scaling takes out again what
-        serves already, when it goes to Standby, is detached or terminates.
+        Whoever such a check was asked about stays in its target groups as long as only that check is in doubt.
         """
-        if not settings.asks(CheckKind.ELB):
-            return dict(seen)
-        passing = {each for each, (_, one) in seen.items() if one.outcome == Outcome.OK and _passes(one)}
-        self._admitted |= {each.action for each in passing}
-        group = self._groups[settings.group]
-        held_by_hook, serving = ({each.action.instance_id for each in some} for some in _by_held(passing))
-        doubts: dict[str, list[traffic.Doubt]] = {}
-        if serving:
-            doubts |= traffic.doubts_about(self._fleet.targets, group, serving)
-        if held_by_hook:
-            doubts |= traffic.admit(self._fleet.targets, group, held_by_hook, self._entering)
+        checks = [read_check(word) for word in dict.fromkeys(settings.gate)]
+        provisioned = [each for each, (_, one) in seen.items() if one.outcome == Outcome.OK and not one.passed_over]
+        answers = self._answers(settings, [check for kind, check in checks if not kind.lets_traffic_in], provisioned)
+        last = [check for kind, check in checks if kind.lets_traffic_in]
+        if last:
+            passing = [each for each in provisioned if _all_pass(answers[each.action.instance_id])]
+            self._admitted |= {each.action for each in passing}
+            for instance_id, own in self._answers(settings, last, passing).items():
+                answers[instance_id] = {**answers[instance_id], **own}
         return {
-            each: (job_id, _doubted(one, doubts.get(each.action.instance_id, ())))
+            _with_states(each, own) if own else each: (
+                job_id,
+                replace(one, failing=_failing(own), blocked=_inconclusive(own)),
+            )
             for each, (job_id, one) in seen.items()
+            for own in [answers.get(each.action.instance_id, {})]
         }
 
-    def _entering(self, instance_ids: Collection[str]) -> list[str]:
-        return [each for each, known in self._fleet.memberships(instance_ids).items() if known.entering]
+    def _answers(
+        self, settings: GroupSettings, checks: Sequence[Check], members: Sequence[Waiting]
+    ) -> dict[str, Answers]:
+        subjects = [Subject(each.action.instance_id, each.address, each.action.held_by_hook) for each in members]
+        states = {each.action.instance_id: dict(each.check_states) for each in members}
+        return evaluate(checks, subjects, states, Context(self._fleet, self._groups[settings.group]), self._probes)
 
     # What is done
 
@@ -736,7 +728,7 @@ class _Evaluation:
 
     def _is_no_longer_to_serve(self, waiting: Waiting) -> bool:
         """Whether something other than its load balancers speaks against an instance that may have been a target."""
-        return self._settings[waiting.action.group].asks(CheckKind.ELB) and waiting.action not in self._admitted
+        return self._settings[waiting.action.group].asks(traffic.ELB_CHECK) and waiting.action not in self._admitted
 
     def _begin_watch(self, ready: Sequence[Waiting]) -> None:
         """Before CONTINUE: whatever becomes of this round, none goes unwatched; at worst one is watched twice."""
@@ -853,8 +845,16 @@ def _some_earlier(last: Job, held: Iterable[Job], before: float) -> list[Job]:
     return [*tried[:1], *tried[1:][1 - EARLIER_EXAMINED :]]
 
 
-def _passes(seen: Seen) -> bool:
-    return not (seen.failing or seen.blocked or seen.passed_over)
+def _all_pass(answers: Answers) -> bool:
+    return all(isinstance(each, Pass) for each in answers.values())
+
+
+def _failing(answers: Answers) -> tuple[str, ...]:
+    return tuple(f"{check}: {each.reason}" for check, each in answers.items() if isinstance(each, Fail))
+
+
+def _inconclusive(answers: Answers) -> tuple[str, ...]:
+    return tuple(f"{check}: {each.reason}" for check, each in answers.items() if isinstance(each, Inconclusive))
 
 
 def _by_held(waiting: Iterable[Waiting]) -> tuple[list[Waiting], list[Waiting]]:
@@ -866,11 +866,11 @@ def _by_held(waiting: Iterable[Waiting]) -> tuple[list[Waiting], list[Waiting]]:
     return held_by_hook, serving
 
 
-def _doubted(seen: Seen, doubts: Sequence[traffic.Doubt]) -> Seen:
-    """The same, with what its target groups have against it, and what keeps them from saying."""
-    against = tuple(f"elb: {each.words}" for each in doubts if each.against)
-    blocked = tuple(f"elb: {each.words}" for each in doubts if not each.against)
-    return replace(seen, failing=seen.failing + against, blocked=seen.blocked + blocked)
+def _with_states(waiting: Waiting, answers: Answers) -> Waiting:
+    """The same, with what its checks keep for the next round: those that were not evaluated what they kept before."""
+    kept = {check: state for check, state in waiting.check_states if check not in answers}
+    kept |= {check: each.state for check, each in answers.items() if each.state}
+    return replace(waiting, check_states=tuple(kept.items()))
 
 
 def _opted_in(group: Group, installation: Settings) -> GroupSettings:

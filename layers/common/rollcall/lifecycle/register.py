@@ -16,6 +16,7 @@ from itertools import batched
 from typing import TYPE_CHECKING, NamedTuple
 
 from rollcall.checks.load_balancers import require_askable
+from rollcall.checks.registry import objections_to_checks, read_group_settings
 from rollcall.domain.actions import LifecycleAction, Result, Transition
 from rollcall.domain.errors import (
     BadSettings,
@@ -40,7 +41,7 @@ from rollcall.domain.reports import (
     notes_on_kept,
     without_refused,
 )
-from rollcall.domain.settings import RETIRE_TAG, read_group_settings
+from rollcall.domain.settings import RETIRE_TAG
 from rollcall.domain.tag_support import objections_to
 from rollcall.domain.timing import HOOK_LIFE_MAX, POLL_MAX, longest_wait, poll_delay
 from rollcall.evidence.stuck_jobs import StuckJobs
@@ -240,6 +241,7 @@ class Register:
         new_instances: list[NewInstance] = []
         with failing(actions, reports):
             require_none(objections_to(settings, self._settings))
+            require_none(objections_to_checks(settings, self._settings))
             require_askable(settings, group, load_balancers=self._settings.load_balancers)
             inventory, template = find_inventory_and_template(self._tower, settings)
             if template:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
+from rollcall.checks.registry import read_group_settings
 from rollcall.domain import timing
 from rollcall.domain.empty_mapping import EMPTY_MAPPING
 from rollcall.domain.errors import Permanent
 from rollcall.domain.jobs import Outcome
-from rollcall.domain.settings import read_group_settings
 from rollcall.hosts.job_templates import find_inventory_and_template, find_retire_template
 from rollcall.hosts.jobs import deciding_retire_job
 from rollcall.hosts.ownership import marker_of

@@ -17,9 +17,10 @@ from itertools import batched
 from typing import TYPE_CHECKING
 
 from rollcall.aws.fleet import CALLS_AT_ONCE, INSTANCES_PER_FILTER
+from rollcall.checks.registry import read_group_settings
 from rollcall.domain.errors import RollcallError, Throttled
 from rollcall.domain.objections import require_none
-from rollcall.domain.settings import OPT_IN_TAG, read_group_settings
+from rollcall.domain.settings import OPT_IN_TAG
 from rollcall.domain.tag_support import name_objections
 from rollcall.hosts.job_templates import find_inventory_and_template
 from rollcall.hosts.jobs import deciding_job
