@@ -84,7 +84,7 @@ def raw_template(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def job_of(status: str, **changes: Any) -> Job:
+def deciding_job(status: str, **changes: Any) -> Job:
     known = Job(
         7, 10, JobStatus(status), frozenset({"i-a"}), 0.0, 0.0, 1.0, "", 3, True, True, "site.yml", "c0ffee", "fleet"
     )

@@ -14,7 +14,7 @@ from rollcall.hosts.variables import marker, with_state
 from rollcall.tower.client import Tower
 from unit.wire import Wire
 
-from .rows import KIND, TEMPLATE, job_of, raw_job
+from .rows import KIND, TEMPLATE, deciding_job, raw_job
 
 if TYPE_CHECKING:
     pass
@@ -41,7 +41,7 @@ def test_the_jobs_before_one_of_a_group_are_asked_for_by_its_marker_and_by_hosts
     tower: Tower, wire: Wire
 ) -> None:
     wire.page(raw_job(6, status="failed"), raw_job(4)).page(raw_job(5, status="failed"), raw_job(4))
-    assert [job.id for job in tower.jobs_of_group_before(job_of("failed"), 'a "b"', 10)] == [6, 5, 4]
+    assert [job.id for job in tower.jobs_of_group_before(deciding_job("failed"), 'a "b"', 10)] == [6, 5, 4]
     first, second = (asked.query for asked in wire.asked)
     assert (first["id__lt"], first["order_by"], first["status__in"]) == (["7"], ["-id"], ["successful,failed"])
     assert first["job_host_summaries__host__variables__contains"] == [r'"rollcall": {"group": "a \"b\"",']
@@ -56,9 +56,9 @@ def test_the_hosts_of_a_group_are_found_by_the_marker_that_we_write() -> None:
 
 def test_good_jobs_ran_the_same_playbook_of_the_same_revision(tower: Tower, wire: Wire) -> None:
     wire.page(raw_job(6, status="successful")).page(raw_job(5, status="successful")).page()
-    assert [job.id for job in tower.good_jobs(job_of("failed"), 3)] == [6]
-    assert getattr(tower.last_good_job(job_of("failed")), "id", None) == 5
-    assert tower.last_good_job(job_of("failed")) is None
+    assert [job.id for job in tower.good_jobs(deciding_job("failed"), 3)] == [6]
+    assert getattr(tower.last_good_job(deciding_job("failed")), "id", None) == 5
+    assert tower.last_good_job(deciding_job("failed")) is None
     same, last = wire.asked[0].query, wire.asked[1].query
     assert {each["status"][0] for each in (same, last)} == {"successful"}
     assert (same["playbook"], same["scm_revision"], last["playbook"]) == (["site.yml"], ["c0ffee"], ["site.yml"])
@@ -67,7 +67,7 @@ def test_good_jobs_ran_the_same_playbook_of_the_same_revision(tower: Tower, wire
 
 def test_active_jobs_after_one_are_those_that_have_not_ended(tower: Tower, wire: Wire) -> None:
     wire.page(raw_job(9))
-    assert [job.id for job in tower.active_after(job_of("failed"), 1)] == [9]
+    assert [job.id for job in tower.active_after(deciding_job("failed"), 1)] == [9]
     query = wire.asked[0].query
     assert (query["id__gt"], query["status__in"]) == (["7"], ["new,pending,waiting,running"])
 

@@ -16,7 +16,7 @@ from rollcall.tower.client import Tower
 from rollcall.tower.jobs import LIMITS_RESOLVED, SUMMARY_CALLS
 from unit.wire import Answer, Asked, Wire, page
 
-from .rows import DENIED, KIND, PROD, TEMPLATE, capable, job_of, raw_job, summary
+from .rows import DENIED, KIND, PROD, TEMPLATE, capable, deciding_job, raw_job, summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -364,13 +364,13 @@ def test_a_job_under_a_pattern_that_is_newer_than_one_limited_to_ids_is_asked_fo
     "ask",
     [
         lambda tower: tower.jobs_holding(KIND, ["i-a"], 0),
-        lambda tower: tower.jobs_of_group_before(job_of("failed"), "web", 10),
+        lambda tower: tower.jobs_of_group_before(deciding_job("failed"), "web", 10),
         lambda tower: tower.has_reached(KIND, 0, 9),
         lambda tower: tower.jobs_unreached(KIND, 0, 3),
         lambda tower: tower.usual_durations(KIND),
-        lambda tower: tower.good_jobs(job_of("failed"), 3),
-        lambda tower: tower.last_good_job(job_of("failed")),
-        lambda tower: tower.active_after(job_of("failed"), 3),
+        lambda tower: tower.good_jobs(deciding_job("failed"), 3),
+        lambda tower: tower.last_good_job(deciding_job("failed")),
+        lambda tower: tower.active_after(deciding_job("failed"), 3),
     ],
 )
 def test_jobs_in_check_mode_under_tags_or_on_another_inventory_are_not_asked_for(
