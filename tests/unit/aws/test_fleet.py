@@ -12,10 +12,11 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from botocore.stub import Stubber
 
-from rollcall.aws.fleet import Fleet, Fleets, Membership, OptedIn
+from rollcall.aws.fleet import Fleet, Fleets
 from rollcall.domain.actions import LifecycleAction, Result, Transition
 from rollcall.domain.errors import AwsDenied, BadEvent, InstanceNotVisible, Throttled
 from rollcall.domain.groups import AddressKind, Group, Hook
+from rollcall.domain.membership import Membership, OptedIn
 from unit.fakes import ACCOUNT, REGION, FakeFleet
 
 if TYPE_CHECKING:

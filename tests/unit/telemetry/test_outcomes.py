@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rollcall.aws.fleet import Membership
 from rollcall.domain.actions import Result
 from rollcall.domain.errors import ChefUnavailable, Throttled, TowerDenied, TowerUnavailable
 from rollcall.domain.jobs import JobStatus, Outcome
+from rollcall.domain.membership import Membership
 from rollcall.domain.message_format import Record, read_action
 from rollcall.domain.messages import RunOptions
 from rollcall.domain.reports import Event

@@ -11,7 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import batched
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import boto3
 from botocore.config import Config
@@ -31,7 +31,7 @@ from rollcall.domain.errors import (
 from rollcall.domain.groups import AddressKind, Group, Hook
 from rollcall.domain.instances import Instance
 from rollcall.domain.json_text import quoted
-from rollcall.domain.lifecycle_states import RESTING, Standing, is_held, standing_of
+from rollcall.domain.membership import Membership, OptedIn, holds
 
 from .client import CLIENT_CONFIG, aws_errors, by_halves, words_of
 from .target_groups import Targets
@@ -56,57 +56,7 @@ INSTANCES_PER_FILTER = 200  # EC2's maximum of values in one filter
 STATUSES_PER_CALL = 100  # DescribeInstanceStatus' maximum of ids whose answer comes in one page
 ACTIVITIES: PaginatorConfigTypeDef = {"MaxItems": 1000, "PageSize": 100}  # DescribeScalingActivities' maximum
 LAUNCHING = re.compile(r"Launching a new EC2 instance(?! into)[^:]*: (?P<id>i-[0-9a-z]+)")
-POOL_ENTRY = "Warmed:Pending:Wait"
 USER_DATA_PAUSE = 0.5  # seconds before those are asked for again that EC2 put off, doubling
-
-
-class Membership(NamedTuple):
-    """What Auto Scaling says of an instance: its group and its lifecycle state."""
-
-    group: str
-    state: str
-
-    @property
-    def entering(self) -> bool:
-        """On its way into service."""
-        return standing_of(self.state) == Standing.ENTERING
-
-    @property
-    def serving(self) -> bool:
-        """In service, or in Standby."""
-        return standing_of(self.state) == Standing.SERVING
-
-    @property
-    def leaving(self) -> bool:
-        """On its way out for good."""
-        return standing_of(self.state) == Standing.LEAVING
-
-    @property
-    def resting(self) -> bool:
-        """In a warm pool, or having its root volume replaced: it may come back, with the id that it has."""
-        return standing_of(self.state) in RESTING
-
-    @property
-    def pooled(self) -> bool:
-        """In a warm pool, or on its way into it."""
-        return standing_of(self.state) == Standing.POOLED
-
-    @property
-    def retained(self) -> bool:
-        """Terminated by its group, and kept running by its lifecycle policy."""
-        return standing_of(self.state) == Standing.RETAINED
-
-    @property
-    def held(self) -> bool:
-        """Held by lifecycle hooks until they are answered."""
-        return is_held(self.state)
-
-
-class OptedIn(NamedTuple):
-    """A group that carries a tag, and its instances by id. Its hooks and its load balancers are not read."""
-
-    group: Group
-    members: Mapping[str, Membership]
 
 
 class Fleet:
@@ -399,15 +349,6 @@ class Fleet:
                     return False
                 raise
         return True
-
-
-def holds(membership: Membership | None, transition: Transition) -> bool:
-    """Whether hooks of a transition hold an instance. Both ways into a warm pool, and back, are one state."""
-    if membership is None or not membership.held:
-        return False
-    if membership.state == POOL_ENTRY:
-        return True
-    return membership.entering == (transition == Transition.LAUNCHING)
 
 
 class Fleets:

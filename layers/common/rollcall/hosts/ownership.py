@@ -11,9 +11,9 @@ from rollcall.domain.inventory_text import INSTANCE_ID
 from .variables import marker_in
 
 if TYPE_CHECKING:
-    from rollcall.aws.fleet import Membership
     from rollcall.domain.instances import Instance
     from rollcall.domain.inventories import DumpedHost, Host
+    from rollcall.domain.membership import Membership
 
 NEWBORN = 900.0  # seconds for which nobody is surprised that AWS does not know an instance whose host is there
 ADDRESSES_KEPT = 65_536  # a large fleet's; what kind one is takes longer to find out than all else asked of a host

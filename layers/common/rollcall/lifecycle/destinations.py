@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from rollcall.aws.fleet import Fleet, Membership
+    from rollcall.aws.fleet import Fleet
     from rollcall.domain.instances import Instance
+    from rollcall.domain.membership import Membership
 
 
 class Fate(StrEnum):

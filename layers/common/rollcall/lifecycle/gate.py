@@ -12,7 +12,6 @@ from copy import replace
 from itertools import batched
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from rollcall.aws.fleet import holds
 from rollcall.checks import load_balancers as traffic
 from rollcall.checks.probes import Probes, checked
 from rollcall.domain import timing
@@ -22,6 +21,7 @@ from rollcall.domain.groups import CheckKind
 from rollcall.domain.inventories import Inventory
 from rollcall.domain.inventory_text import INSTANCE_ID
 from rollcall.domain.jobs import JobStatus, Outcome
+from rollcall.domain.membership import holds
 from rollcall.domain.message_format import written
 from rollcall.domain.messages import Watched, WatchMessage
 from rollcall.domain.reports import NO_LONGER_WAITING, Event, Note, Report, failing, gone, notes_on_kept
@@ -46,12 +46,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from rollcall.aws.fleet import Fleet, Fleets, Membership
+    from rollcall.aws.fleet import Fleet, Fleets
     from rollcall.aws.queues import Queues
     from rollcall.domain.actions import LifecycleAction
     from rollcall.domain.groups import Group, GroupSettings
     from rollcall.domain.inventories import RemovalResult
     from rollcall.domain.jobs import Job, JobKind, JobTemplate
+    from rollcall.domain.membership import Membership
     from rollcall.domain.messages import GateMessage, Waiting
     from rollcall.domain.settings import Settings
     from rollcall.domain.verdicts import Verdict

@@ -61,13 +61,14 @@ from .unknown_instances import without_too_many_unknown
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-    from rollcall.aws.fleet import Fleet, Fleets, Membership
+    from rollcall.aws.fleet import Fleet, Fleets
     from rollcall.aws.queues import Queues
     from rollcall.domain.errors import Kept
     from rollcall.domain.groups import Group, GroupSettings
     from rollcall.domain.instances import Instance
     from rollcall.domain.inventories import Host, Inventory, RemovalResult
     from rollcall.domain.jobs import Job, JobKind, JobTemplate
+    from rollcall.domain.membership import Membership
     from rollcall.domain.settings import Settings
     from rollcall.evidence.job_reader import Evidence
     from rollcall.hosts.eviction import Eviction

@@ -15,8 +15,8 @@ from .steps import NodePlan, NodeRemoval
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rollcall.aws.fleet import Membership
     from rollcall.domain.instances import Instance
+    from rollcall.domain.membership import Membership
     from rollcall.domain.nodes import Node, NodePattern
 
 # Seconds without a report after which a node that AWS does not know counts as dead: two intervals of chef-client and

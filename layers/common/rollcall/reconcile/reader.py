@@ -42,10 +42,11 @@ from .snapshot import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from rollcall.aws.fleet import Fleet, Membership, OptedIn
+    from rollcall.aws.fleet import Fleet
     from rollcall.domain.instances import Instance
     from rollcall.domain.inventories import Dump, Inventory
     from rollcall.domain.jobs import JobKind, JobTemplate
+    from rollcall.domain.membership import Membership, OptedIn
     from rollcall.domain.messages import RunOptions
     from rollcall.domain.settings import Settings
     from rollcall.tower.client import Tower
