@@ -583,8 +583,8 @@ def attributes(fleet: Fleet) -> Iterator[Stubber]:
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Seconds of each pause, in which the clock goes on at once."""
     taken: list[float] = []
-    monkeypatch.setattr("rollcall.aws.fleet.time.monotonic", lambda: sum(taken))
-    monkeypatch.setattr("rollcall.aws.fleet.time.sleep", taken.append)
+    monkeypatch.setattr("rollcall.aws.instances.time.monotonic", lambda: sum(taken))
+    monkeypatch.setattr("rollcall.aws.instances.time.sleep", taken.append)
     return taken
 
 
@@ -644,7 +644,7 @@ def test_user_data_is_not_waited_for_any_longer_than_asked(
 def test_nobody_is_asked_once_the_time_is_over(fleet: Fleet, attributes: Stubber, pauses: list[float]) -> None:
     answer = fleet.user_data(["i-a"], -1)["i-a"]
     assert isinstance(answer, Throttled)
-    assert "there was no time to ask" in str(answer)
+    assert "no time was left to read" in str(answer)
     assert pauses == []
 
 

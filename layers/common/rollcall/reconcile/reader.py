@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import batched
 from typing import TYPE_CHECKING
 
-from rollcall.aws.fleet import CALLS_AT_ONCE, INSTANCES_PER_FILTER
+from rollcall.aws.instances import CALLS_AT_ONCE, INSTANCES_PER_FILTER
 from rollcall.domain.errors import RollcallError, Throttled
 from rollcall.domain.objections import require_none
 from rollcall.domain.settings import OPT_IN_TAG, read_group_settings
