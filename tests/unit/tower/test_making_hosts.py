@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rollcall.domain.errors import HostLimitReached, TowerDenied, TowerRejected, TowerUnavailable
-from rollcall.tower.bulk_hosts import LOOKS, REFUSALS_MAX, NewHost
+from rollcall.tower.bulk_hosts import LISTINGS_MAX, REFUSALS_MAX, NewHost
 from rollcall.tower.client import Tower
 from rollcall.tower.queries import NAMES_PER_QUERY
 from unit.wire import Answer, Asked, Wire, page
@@ -251,9 +251,9 @@ def test_one_by_one_those_that_exist_are_looked_up_together(tower: Tower, wire: 
 
 def test_hosts_that_exist_and_do_not_show_are_left_to_a_later_try(tower: Tower, wire: Wire) -> None:
     wire.by_request = lambda asked: Answer(200, page()) if asked.method == "GET" else Answer(400, DUPLICATES[0])
-    with pytest.raises(TowerUnavailable, match="does not show them"):
+    with pytest.raises(TowerUnavailable, match="does not list them"):
         tower.create_hosts(PROD, NEW)
-    assert len(wire.asked) == 2 * LOOKS
+    assert len(wire.asked) == 2 * LISTINGS_MAX
 
 
 def test_a_host_named_as_a_group_is_refused_and_not_looked_for(tower: Tower, wire: Wire) -> None:

@@ -78,7 +78,7 @@ def by_halves[R: Hashable](call: Callable[[Sequence[R]], object], records: Seque
 
 
 def words_of(refusal: Refusal) -> str:
-    """What AWS said of a record that it refused."""
+    """Why AWS refused a record, in its words."""
     return refusal.response["Error"]["Message"] if isinstance(refusal, ClientError) else str(refusal)
 
 
