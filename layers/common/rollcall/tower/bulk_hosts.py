@@ -130,7 +130,7 @@ def _is_about_the_inventory(answer: requests.Response) -> bool:
     return "inventory" in (object_of(answer) or {}) or "in manual inventories" in text_of(answer)
 
 
-class Making:
+class BulkCreation:
     """Makes hosts of one inventory. hosts_named(names): those of the inventory that have one of these names."""
 
     def __init__(
@@ -254,7 +254,7 @@ class Making:
         return error
 
 
-class Deleting:
+class BulkDeletion:
     """Deletes hosts. there(ids): those of these hosts that there still are."""
 
     def __init__(self, http: Connection, there: Callable[[Collection[int]], Collection[int]]) -> None:

@@ -12,7 +12,7 @@ from rollcall.domain.errors import TowerRejected
 from rollcall.domain.inventories import MARKER, Dump, Host
 from rollcall.domain.inventory_text import is_surely_plain
 
-from .bulk_hosts import Deleting, Making, encoded, require_instance_id, require_text
+from .bulk_hosts import BulkCreation, BulkDeletion, encoded, require_instance_id, require_text
 from .connection import PAGE_SIZE, TowerPart, reads_answers
 from .parsing import epoch, read_dumped_host, read_inventory
 from .queries import NAMES_PER_QUERY, fitting, marker_text
@@ -124,7 +124,7 @@ class Hosts(TowerPart):
         (TowerUnavailable, TowerDenied, an odd answer) is raised if nothing came of any, else it is the error of the
         rest.
         """
-        return Making(self._http, inventory, lambda names: self.hosts_named(inventory, names)).make(hosts)
+        return BulkCreation(self._http, inventory, lambda names: self.hosts_named(inventory, names)).make(hosts)
 
     def update_host(
         self,
@@ -156,7 +156,7 @@ class Hosts(TowerPart):
 
         That one is gone already is no error. A refusal for one inventory or one host keeps no other one.
         """
-        return Deleting(self._http, self.created_at).delete(hosts)
+        return BulkDeletion(self._http, self.created_at).delete(hosts)
 
     def marked_inventories(self) -> list[Inventory]:
         """Every inventory that holds a host with a marker, this installation's or another's [870]."""
