@@ -268,7 +268,7 @@ def test_of_several_actions_those_are_held_whose_instances_wait_for_their_transi
     assert fleet.held([*launching.values(), terminating]) == {launching["i-a"]}
 
 
-def test_of_nobody_nothing_is_asked(fleet: Fleet, autoscaling: Stubber) -> None:
+def test_of_no_one_nothing_is_asked(fleet: Fleet, autoscaling: Stubber) -> None:
     assert fleet.held([]) == set()
 
 
@@ -322,7 +322,7 @@ def test_an_action_is_completed_by_its_token(fleet: Fleet, autoscaling: Stubber)
     assert fleet.complete(ACTION, Result.ABANDON)
 
 
-def test_an_action_gets_a_sign_of_life_by_its_token(fleet: Fleet, autoscaling: Stubber) -> None:
+def test_an_action_gets_a_heartbeat_by_its_token(fleet: Fleet, autoscaling: Stubber) -> None:
     autoscaling.add_response(HEARTBEAT, {}, ARGUMENTS)
     assert fleet.heartbeat(ACTION)
 
@@ -382,7 +382,7 @@ def test_what_passes_by_itself_is_transient(
 @pytest.mark.parametrize(
     ("code", "words"), [("AccessDenied", "not authorized"), ("ValidationError", "1 validation error detected")]
 )
-def test_what_a_person_has_to_mend_is_permanent(
+def test_what_an_operator_has_to_fix_is_permanent(
     fleet: Fleet, autoscaling: Stubber, method: str, call: Callable[[Fleet], bool], code: str, words: str
 ) -> None:
     autoscaling.add_client_error(method, code, words, 403)

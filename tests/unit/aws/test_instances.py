@@ -95,7 +95,7 @@ def test_the_fleet_in_memory_calls_the_same_instances_departed(
     assert fake.departed(["i-a"], memberships) == fleet.departed(["i-a"], memberships)
 
 
-def test_instances_come_with_what_tower_is_told(fleet: Fleet, ec2: Stubber) -> None:
+def test_instances_come_with_what_tower_is_given(fleet: Fleet, ec2: Stubber) -> None:
     full = raw_instance(
         "i-a",
         PrivateIpAddress="10.0.0.7",
@@ -229,7 +229,7 @@ def attribute(instance_id: str) -> dict[str, str]:
     return {"InstanceId": instance_id, "Attribute": "userData"}
 
 
-def test_user_data_is_told_as_ec2_has_it(fleet: Fleet, attributes: Stubber) -> None:
+def test_user_data_is_given_as_ec2_has_it(fleet: Fleet, attributes: Stubber) -> None:
     attributes.add_response(USER_DATA, {"InstanceId": "i-a", "UserData": {"Value": "e30="}}, attribute("i-a"))
     assert fleet.user_data(["i-a"], 10) == {"i-a": "e30="}
 
@@ -278,7 +278,7 @@ def test_user_data_is_not_waited_for_any_longer_than_asked(
     assert pauses == [0.5, 1.0, 2.0, 4.0]
 
 
-def test_nobody_is_asked_once_the_time_is_over(fleet: Fleet, attributes: Stubber, pauses: list[float]) -> None:
+def test_no_one_is_asked_once_the_time_is_over(fleet: Fleet, attributes: Stubber, pauses: list[float]) -> None:
     answer = fleet.user_data(["i-a"], -1)["i-a"]
     assert isinstance(answer, Throttled)
     assert "no time was left to read" in str(answer)

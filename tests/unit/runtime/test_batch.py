@@ -97,7 +97,7 @@ def takes(world: World) -> Takes:
     return Takes(world)
 
 
-def test_a_batch_without_trouble_has_no_failures(takes: Takes) -> None:
+def test_a_batch_without_problem_has_no_failures(takes: Takes) -> None:
     assert takes.take(batch(body("i-a"), body("i-b"))) == []
     assert takes.worked == ["i-a", "i-b"]
     assert not takes.told
@@ -120,7 +120,7 @@ def test_a_test_notification_is_done_with(takes: Takes) -> None:
     assert not takes.worked
 
 
-def test_a_message_whose_trouble_says_when_it_will_be_over_comes_again_then(takes: Takes) -> None:
+def test_a_message_whose_problem_says_when_it_will_be_over_comes_again_then(takes: Takes) -> None:
     takes.world.group("web", heartbeat_timeout=3600)
     takes.errors["i-a"] = JobStillLanding("somebody is at work", retry_in=97)
     takes.take(batch(body("i-a"), receives=2))
@@ -175,7 +175,7 @@ def test_hooks_of_a_message_that_failed_before_get_a_heartbeat_before_the_work(
 
 
 @pytest.mark.parametrize("trouble", ["stale", "throttled", "denied"])
-def test_no_answer_to_a_heartbeat_keeps_anybody_from_the_work(takes: Takes, trouble: str) -> None:
+def test_no_answer_to_a_heartbeat_keeps_anyone_from_the_work(takes: Takes, trouble: str) -> None:
     getattr(takes.world.fleet, trouble).add("i-a")
     assert takes.take(batch(body("i-a"), body("i-b"), receives=2)) == []
     assert takes.worked == ["i-a", "i-b"]
@@ -198,7 +198,7 @@ def test_a_message_that_cannot_be_put_off_comes_again_all_the_same(takes: Takes)
 # Dead letters
 
 
-def test_what_needs_a_person_is_dead_lettered_after_an_hour_with_its_error(takes: Takes) -> None:
+def test_what_needs_an_operator_is_dead_lettered_after_an_hour_with_its_error(takes: Takes) -> None:
     error = takes.errors["i-a"] = BadSettings("mend the tag")
     assert takes.take(batch(body("i-a"), body("i-b"), age=HOUR_AGO)) == []
     [(url, record, why)] = takes.world.queues.aside
@@ -206,7 +206,7 @@ def test_what_needs_a_person_is_dead_lettered_after_an_hour_with_its_error(takes
     assert "message_dead_lettered" in takes.told
 
 
-def test_what_needs_a_person_is_tried_again_for_an_hour(takes: Takes) -> None:
+def test_what_needs_an_operator_is_tried_again_for_an_hour(takes: Takes) -> None:
     takes.errors["i-a"] = BadSettings("mend the tag")
     assert takes.take(batch(body("i-a"), age=PERMANENT_FAILURE_LIFE - 60)) == ["m0"]
     assert not takes.world.queues.aside
@@ -258,7 +258,7 @@ def test_a_launch_whose_instance_went_is_tried_again_so_that_its_host_is_removed
     assert takes.world.queues.delays == {"handle-m0": 15}
 
 
-def test_a_launch_whose_instance_went_is_dead_lettered_if_it_needs_a_person(takes: Takes) -> None:
+def test_a_launch_whose_instance_went_is_dead_lettered_if_it_needs_an_operator(takes: Takes) -> None:
     takes.world.launching("i-a", state="Terminated")
     takes.world.fleet.stale.add("i-a")
     takes.errors["i-a"] = BadSettings("mend the tag")
@@ -305,7 +305,7 @@ def test_a_message_of_the_gate_is_not_finished_while_one_of_its_instances_is_hel
     assert response["batchItemFailures"]
 
 
-def test_a_launch_of_an_instance_that_nobody_ever_saw_is_finished(takes: Takes) -> None:
+def test_a_launch_of_an_instance_that_no_one_ever_saw_is_finished(takes: Takes) -> None:
     takes.world.fleet.stale.add("i-a")
     takes.errors["i-a"] = InstanceNotVisible("not yet")
     assert takes.take(batch(body("i-a"))) == []
@@ -317,7 +317,7 @@ def test_a_launch_of_an_instance_that_is_not_seen_yet_is_tried_again_while_its_h
     assert takes.take(batch(body("i-a"))) == ["m0"]
 
 
-def test_a_launch_of_which_nobody_can_say_whether_its_instance_went_comes_again(takes: Takes) -> None:
+def test_a_launch_of_which_no_one_can_say_whether_its_instance_went_comes_again(takes: Takes) -> None:
     takes.world.fleet.stale.add("i-a")
     takes.world.fleet.failing["memberships"] = Throttled("later")
     takes.errors["i-a"] = TowerUnavailable("away")
@@ -325,7 +325,7 @@ def test_a_launch_of_which_nobody_can_say_whether_its_instance_went_comes_again(
     assert "message_finished" not in takes.told
 
 
-def test_a_launch_that_needs_a_person_is_dead_lettered_after_an_hour_though_its_instance_may_not_be_looked_up(
+def test_a_launch_that_needs_an_operator_is_dead_lettered_after_an_hour_though_its_instance_may_not_be_looked_up(
     takes: Takes,
 ) -> None:
     takes.world.fleet.stale.add("i-a")
@@ -350,7 +350,7 @@ def test_a_launch_without_a_hook_is_tried_again_though_its_instance_serves(takes
     assert not takes.world.fleet.heartbeats
 
 
-def test_a_launch_without_a_hook_that_needs_a_person_is_dead_lettered_after_an_hour(
+def test_a_launch_without_a_hook_that_needs_an_operator_is_dead_lettered_after_an_hour(
     takes: Takes,
 ) -> None:
     takes.errors["i-a"] = BadSettings("no")
@@ -495,7 +495,7 @@ def test_an_event_without_a_queue_raises_its_error(takes: Takes) -> None:
 # What is published of the next try
 
 
-def test_a_try_in_vain_is_told_with_the_time_of_the_next(takes: Takes) -> None:
+def test_a_try_that_failed_is_published_with_the_time_of_the_next(takes: Takes) -> None:
     takes.errors["i-a"] = TowerUnavailable("away")
     takes.take(batch(body("i-a"), receives=3))
     assert takes.told == ["message_failed", "message_retried"]

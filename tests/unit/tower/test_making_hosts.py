@@ -202,7 +202,7 @@ def test_what_is_about_no_host_in_particular_fails_them_all_at_the_first_call(
     assert len(wire.asked) <= 2  # a 401 may be a token that was replaced
 
 
-def test_trouble_in_a_later_call_leaves_what_was_made_before(tower: Tower, wire: Wire) -> None:
+def test_problem_in_a_later_call_leaves_what_was_made_before(tower: Tower, wire: Wire) -> None:
     many = [NewHost(each, {}) for each in LONG_IDS[:250]]
     wire.by_request = lambda asked: created(asked) if len(wire.asked) == 1 else Answer(502)
     made = tower.create_hosts(PROD, many)
