@@ -27,8 +27,8 @@ from rollcall.domain.timing import hook_life
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from rollcall.aws.fleet import Membership
     from rollcall.domain.groups import Group
+    from rollcall.domain.membership import Membership
 
 type Json = dict[str, Any]
 

@@ -222,7 +222,7 @@ def test_what_keeps_turning_us_away_is_asked_no_more_in_this_invocation(server: 
     with pytest.raises(ChefUnavailable):
         chef.delete_node(WEB)
     tries = len(server.requests())
-    with pytest.raises(ChefUnavailable, match="keeps turning us away"):
+    with pytest.raises(ChefUnavailable, match="keeps refusing requests as too many"):
         chef.delete_client(WEB)
     assert len(server.requests()) == tries
     server.away = None

@@ -1,4 +1,4 @@
-"""Whoever is told: an announcer whose log lines, events and metrics can be read again."""
+"""An announcer whose log lines, events and metrics can be read again."""
 
 from __future__ import annotations
 

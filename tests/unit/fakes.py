@@ -10,7 +10,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from lab.clock import StillClock
-from rollcall.aws.fleet import Fleet, Fleets, Membership, OptedIn, holds, require_served
+from rollcall.aws.fleet import Fleet, Fleets, require_served
 from rollcall.aws.queues import Queues
 from rollcall.aws.target_groups import NOT_REGISTERED, TargetHealth, Targets
 from rollcall.chef.client import Chef
@@ -44,6 +44,7 @@ from rollcall.domain.jobs import (
     PastJob,
     TowerUser,
 )
+from rollcall.domain.membership import Membership, OptedIn, holds
 from rollcall.domain.message_format import Record, read_gate_message
 from rollcall.domain.messages import GateMessage, RetireMessage, WatchMessage
 from rollcall.evidence.host_outcomes import proves_nothing

@@ -6,7 +6,6 @@ import json
 from copy import replace
 from typing import TYPE_CHECKING, Any, cast
 
-from rollcall.aws.fleet import Membership
 from rollcall.doctor.aws_reader import Inspector
 from rollcall.doctor.group_settings import read_tags
 from rollcall.doctor.observations import (
@@ -26,6 +25,7 @@ from rollcall.domain.actions import Result, Transition
 from rollcall.domain.groups import Group
 from rollcall.domain.inventories import BulkLimits, DumpedHost, Inventory
 from rollcall.domain.jobs import JobTemplate, LaunchTerms, TowerUser
+from rollcall.domain.membership import Membership
 from unit.fakes import ACCOUNT, REGION
 from unit.world import SETTINGS
 

@@ -6,12 +6,12 @@ from copy import replace
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from rollcall.aws.fleet import Membership
 from rollcall.domain.actions import LifecycleAction, Transition
 from rollcall.domain.groups import AddressKind, Group, Hook
 from rollcall.domain.instances import Instance
 from rollcall.domain.inventories import Host, Inventory
 from rollcall.domain.jobs import Job, JobTemplate, Outcome
+from rollcall.domain.membership import Membership
 from rollcall.domain.message_format import write_gate_message
 from rollcall.domain.messages import GateMessage, RunOptions, Waiting, WatchMessage
 from rollcall.domain.settings import OwnQueue, Settings

@@ -1,4 +1,4 @@
-"""PagerDuty and Slack: what they are sent, what is sent again, what is given up, and that no key is told to anybody."""
+"""PagerDuty and Slack: what they are sent, what is sent again, what is given up, and that no key gets out."""
 
 from __future__ import annotations
 
@@ -231,7 +231,7 @@ def test_a_channel_that_does_not_answer_is_waited_for_as_long_as_there_is_time(
 
 
 @pytest.mark.parametrize("seconds", [PAUSES, 0.0, -3.0])
-def test_without_time_nobody_is_asked(
+def test_without_time_no_one_is_asked(
     pagerduty: PagerDuty, slack: Slack, channels: AlertChannels, seconds: float
 ) -> None:
     for channel in (pagerduty, slack):
@@ -301,7 +301,7 @@ def test_a_redirect_to_what_is_no_url_is_unavailable(wire: Wire, make: Make) -> 
 
 
 @BOTH
-def test_nobody_is_told_anything_elsewhere(wire: Wire, make: Make) -> None:
+def test_no_one_is_sent_anything_elsewhere(wire: Wire, make: Make) -> None:
     wire.then(307, Location="https://elsewhere.example.com/")
     with pytest.raises(ChannelRefused, match="307"):
         make().send(OPEN, SECONDS)
@@ -370,7 +370,7 @@ def test_a_request_takes_no_longer_than_there_is_time(wire: Wire, make: Make) ->
         lambda wire: wire.then(202, f"{ROUTING_KEY} {WEBHOOK_URL}"),
     ],
 )
-def test_no_key_is_told_to_anybody(
+def test_no_key_is_sent_to_anyone(
     wire: Wire, make: Make, happens: Callable[[Wire], Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     happens(wire)

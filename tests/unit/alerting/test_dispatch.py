@@ -1,4 +1,4 @@
-"""What people are told of trouble: when, how often, and that it is over."""
+"""Notifications of incidents: when, how often, and that one is over."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def done(instance: str, at: float = NOW, kind: str = "Instance Ready") -> dict[s
 # When
 
 
-def test_what_a_person_has_to_mend_is_told_at_once_everywhere(desk: Desk) -> None:
+def test_what_an_operator_has_to_fix_is_sent_at_once_everywhere(desk: Desk) -> None:
     assert desk.take(bad()) == [None]
     assert desk.pagerduty.opened() == desk.slack.opened() == [BAD]
     [notification] = desk.slack.heard
     assert "mend the tag" in notification.reason
 
 
-def test_what_passes_by_itself_is_told_once_it_has_lasted(desk: Desk) -> None:
+def test_what_passes_by_itself_is_sent_once_it_has_lasted(desk: Desk) -> None:
     for seconds in (0, 300, 599):
         desk.now = NOW + seconds
         desk.take(failed(desk.now, again_within=400))
@@ -64,34 +64,34 @@ def test_what_passes_by_itself_is_told_once_it_has_lasted(desk: Desk) -> None:
     assert desk.slack.opened() == desk.pagerduty.opened() == [AWAY]
 
 
-def test_what_has_been_failing_for_long_when_it_is_first_told_of_has_lasted(desk: Desk) -> None:
+def test_what_has_been_failing_for_long_when_it_is_first_sent_has_lasted(desk: Desk) -> None:
     desk.take(failed(failing_for=599.0))
     assert desk.slack.opened() == []
     desk.take(failed(failing_for=600.0))
     assert desk.slack.opened() == [AWAY]
 
 
-def test_it_is_the_trouble_that_has_to_last_not_the_silence_after_it(desk: Desk) -> None:
+def test_it_is_the_problem_that_has_to_last_not_the_silence_after_it(desk: Desk) -> None:
     desk.take(failed(again_within=5000))
     desk.sweep(NOW + 1000)
     assert desk.slack.opened() == []
 
 
-def test_what_is_over_before_it_is_worth_telling_is_never_told(desk: Desk) -> None:
+def test_what_is_over_before_it_is_worth_sending_is_never_sent(desk: Desk) -> None:
     desk.take(failed())
     desk.sweep(NOW + QUIET)
     assert desk.slack.heard == desk.pagerduty.heard == []
     assert desk.table.open() == []
 
 
-def test_without_patience_everything_is_told_at_once() -> None:
+def test_without_patience_everything_is_sent_at_once() -> None:
     desk = Desk(patience=0)
     desk.take(failed())
     assert desk.slack.opened() == [AWAY]
 
 
 @pytest.mark.parametrize("transient", [(True, False), (False, True)])
-def test_one_of_many_that_does_not_pass_by_itself_is_told_at_once(desk: Desk, transient: tuple[bool, bool]) -> None:
+def test_one_of_many_that_does_not_pass_by_itself_is_sent_at_once(desk: Desk, transient: tuple[bool, bool]) -> None:
     desk.take(*[failed(transient=each) for each in transient])
     assert desk.slack.opened() == [AWAY]
 
@@ -99,7 +99,7 @@ def test_one_of_many_that_does_not_pass_by_itself_is_told_at_once(desk: Desk, tr
 # Once
 
 
-def test_a_storm_of_one_cause_is_one_incident_with_a_count(desk: Desk) -> None:
+def test_a_large_scale_out_of_one_cause_is_one_incident_with_a_count(desk: Desk) -> None:
     storm = [failed(NOW, instance_id=f"i-{number}", failing_for=700.0) for number in range(1000)]
     desk.take(*storm)
     [notification] = desk.pagerduty.heard
@@ -108,7 +108,7 @@ def test_a_storm_of_one_cause_is_one_incident_with_a_count(desk: Desk) -> None:
     assert "at least 300 instances" in notification.extent
 
 
-def test_what_is_told_already_is_told_again_only_when_it_has_grown_tenfold(desk: Desk) -> None:
+def test_what_is_sent_already_is_sent_again_only_when_it_has_grown_tenfold(desk: Desk) -> None:
     desk.take(bad(), bad())
     desk.take(*[bad() for _ in range(17)])
     assert len(desk.slack.opened()) == 1
@@ -121,7 +121,7 @@ def test_what_is_told_already_is_told_again_only_when_it_has_grown_tenfold(desk:
     assert {each.key for each in desk.slack.heard} == {desk.slack.heard[0].key}
 
 
-def test_who_fails_too_in_what_a_person_has_to_mend_is_told_of_but_not_at_every_turn(desk: Desk) -> None:
+def test_who_fails_too_in_what_an_operator_has_to_fix_is_sent_but_not_at_every_turn(desk: Desk) -> None:
     desk.take(held("i-0"))
     for number in range(1, 9):  # a broken playbook takes one after the other
         desk.now = NOW + 5 * number
@@ -139,7 +139,7 @@ def test_who_fails_too_in_what_a_person_has_to_mend_is_told_of_but_not_at_every_
     assert len(desk.slack.heard) == len(desk.pagerduty.heard) == 3
 
 
-def test_who_fails_too_while_others_are_told_is_told_of_later(desk: Desk) -> None:
+def test_who_fails_too_while_others_are_sent_is_sent_later(desk: Desk) -> None:
     desk.slack.meanwhile = lambda: desk.take(held("i-0b"))
     desk.take(held("i-0a"))
     desk.sweep(NOW + NEWS_EVERY)
@@ -153,7 +153,7 @@ def test_who_fails_too_in_what_passes_by_itself_is_no_news(desk: Desk) -> None:
     assert len(desk.slack.heard) == 1
 
 
-def test_what_comes_back_before_its_end_is_told_with_somebody_else_is_news(desk: Desk) -> None:
+def test_what_comes_back_before_its_end_is_sent_with_another_is_news(desk: Desk) -> None:
     desk.take(bad())
     desk.now = NOW + NEWS_EVERY
     desk.take(bad(desk.now))
@@ -164,7 +164,7 @@ def test_what_comes_back_before_its_end_is_told_with_somebody_else_is_news(desk:
     assert "another matter" in desk.slack.heard[-1].reason
 
 
-def test_what_comes_back_with_somebody_else_before_its_end_is_told_is_told_no_sooner(desk: Desk) -> None:
+def test_what_comes_back_with_another_before_its_end_is_sent_is_sent_no_sooner(desk: Desk) -> None:
     desk.take(bad())
     desk.now = NOW + QUIET
     desk.take(bad(desk.now, instance_id="i-0b", again_within=1000))
@@ -184,7 +184,7 @@ def finding(at: float, *subjects: str) -> list[dict[str, Any]]:
     return [event("Conflict Found", at, **detail, subject=each) for each in subjects]
 
 
-def test_a_finding_is_told_again_only_for_what_is_new_in_it(desk: Desk) -> None:
+def test_a_finding_is_sent_again_only_for_what_is_new_in_it(desk: Desk) -> None:
     for run in range(50):
         desk.now = NOW + 300 * run
         desk.take(*finding(desk.now, "a", "b"))
@@ -193,7 +193,7 @@ def test_a_finding_is_told_again_only_for_what_is_new_in_it(desk: Desk) -> None:
     assert [len(each.subjects) for each in desk.slack.heard] == [2, 3]
 
 
-def test_trouble_of_two_causes_is_told_of_each(desk: Desk) -> None:
+def test_problem_of_two_causes_is_sent_each(desk: Desk) -> None:
     desk.take(bad(), bad(cause="BadSettings: group db", group="db"))
     assert set(desk.slack.opened()) == {BAD, "BadSettings: group db"}
     assert len({each.key for each in desk.slack.heard}) == 2
@@ -205,7 +205,7 @@ def test_an_event_that_comes_twice_counts_once(desk: Desk) -> None:
     assert desk.incident(BAD).count == 2
 
 
-def test_two_invocations_at_once_tell_once(desk: Desk) -> None:
+def test_two_invocations_at_once_send_once(desk: Desk) -> None:
     def another() -> None:
         desk.take(bad())
         desk.sweep()
@@ -216,7 +216,7 @@ def test_two_invocations_at_once_tell_once(desk: Desk) -> None:
     assert desk.incident(BAD).count == 2
 
 
-def test_who_claims_after_somebody_else_did_does_not_tell(desk: Desk) -> None:
+def test_who_claims_after_another_did_does_not_send(desk: Desk) -> None:
     desk.pagerduty.always = desk.slack.always = ChannelUnavailable("away")
     desk.take(bad(again_within=1000))
     desk.pagerduty.always = desk.slack.always = None
@@ -228,7 +228,7 @@ def test_who_claims_after_somebody_else_did_does_not_tell(desk: Desk) -> None:
     assert desk.slack.opened() == [BAD]
 
 
-def test_what_an_invocation_left_that_died_while_telling_is_told_later(desk: Desk) -> None:
+def test_what_an_invocation_left_that_died_while_sending_is_sent_later(desk: Desk) -> None:
     desk.slack.errors = [SystemExit()]
     with pytest.raises(SystemExit):
         desk.take(bad())
@@ -240,7 +240,7 @@ def test_what_an_invocation_left_that_died_while_telling_is_told_later(desk: Des
     assert len(set(desk.pagerduty.opened())) == 1
 
 
-def test_what_is_noted_while_it_is_told_is_neither_lost_nor_told_as_known(desk: Desk) -> None:
+def test_what_is_noted_while_it_is_sent_is_neither_lost_nor_sent_as_known(desk: Desk) -> None:
     def storm() -> None:
         desk.take(*[bad() for _ in range(20)])
 
@@ -254,7 +254,7 @@ def test_what_is_noted_while_it_is_told_is_neither_lost_nor_told_as_known(desk: 
 # Its end
 
 
-def test_it_is_over_when_nothing_is_told_of_it_for_as_long_as_it_would_have_been(desk: Desk) -> None:
+def test_it_is_over_when_nothing_is_sent_it_for_as_long_as_it_would_have_been(desk: Desk) -> None:
     desk.take(bad())
     desk.sweep(NOW + QUIET - 1)
     assert desk.slack.over() == []
@@ -271,7 +271,7 @@ def test_the_longest_promise_of_all_who_fail_counts(desk: Desk) -> None:
     assert desk.slack.over() == []
 
 
-def test_the_end_is_told_with_how_often_and_how_long(desk: Desk) -> None:
+def test_the_end_is_sent_with_how_often_and_how_long(desk: Desk) -> None:
     desk.take(bad(again_within=120), bad(NOW + 120))
     desk.sweep(NOW + 120 + QUIET)
     notification = desk.slack.heard[-1]
@@ -298,20 +298,20 @@ def test_the_stuck_instances_of_a_group_are_over_with_the_last_of_them(desk: Des
     assert len(desk.table.open()) == 1
 
 
-def test_what_is_told_once_of_a_group_is_over_with_its_instance(desk: Desk) -> None:
+def test_what_is_sent_once_of_a_group_is_over_with_its_instance(desk: Desk) -> None:
     desk.take(bad(again_within=None))
     desk.take(done("i-0a", NOW + 5))
     assert desk.slack.over() == [BAD]
 
 
-def test_an_instance_that_would_have_been_told_of_again_is_over_when_it_is_done_with(desk: Desk) -> None:
+def test_an_instance_that_would_have_been_sent_again_is_over_when_it_is_done_with(desk: Desk) -> None:
     desk.take(failed(cause="instance: web/i-0a", failing_for=700.0, again_within=5000))
     assert desk.slack.opened() == ["instance: web/i-0a"]
     desk.take(done("i-0a", NOW + 5))
     assert desk.slack.over() == ["instance: web/i-0a"]
 
 
-def test_an_instance_that_nobody_hears_of_any_more_is_forgotten(desk: Desk) -> None:
+def test_an_instance_that_no_one_hears_of_any_more_is_forgotten(desk: Desk) -> None:
     desk.take(held("i-0a"))
     desk.sweep(NOW + 48 * 3600)
     assert desk.slack.over() == []
@@ -319,7 +319,7 @@ def test_an_instance_that_nobody_hears_of_any_more_is_forgotten(desk: Desk) -> N
     assert desk.slack.over() == [STUCK]
 
 
-def test_an_alarm_is_over_when_it_is_ok_and_a_misconfiguration_when_it_is_mended(desk: Desk) -> None:
+def test_an_alarm_is_over_when_it_is_ok_and_a_misconfiguration_when_it_is_fixed(desk: Desk) -> None:
     detail: dict[str, Any] = {"key": "limit", "severity": "warning", "subject": "s", "reason": "r", "remedy": "m"}
     desk.take(alarm("ALARM"), event("Misconfiguration Found", **detail))
     causes = {"alarm: rollcall-GateErrorAlarm-1", "doctor: limit"}
@@ -346,7 +346,7 @@ def test_load_balancers_and_the_gate_end_each_what_is_theirs(desk: Desk) -> None
     assert desk.slack.over() == ["not serving: group web"]
 
 
-def test_trouble_that_comes_back_after_its_end_is_a_new_incident(desk: Desk) -> None:
+def test_problem_that_comes_back_after_its_end_is_a_new_incident(desk: Desk) -> None:
     desk.take(bad())
     desk.sweep(NOW + QUIET)
     desk.now = NOW + QUIET + 1
@@ -386,7 +386,7 @@ def test_while_some_still_fail_it_is_one_incident(desk: Desk) -> None:
         assert channel.heard[-1].kind == NotificationKind.RESOLVE
 
 
-def test_a_relapse_has_to_last_again_before_it_is_told(desk: Desk) -> None:
+def test_a_relapse_has_to_last_again_before_it_is_sent(desk: Desk) -> None:
     desk.take(failed(failing_for=700.0))
     desk.sweep(NOW + QUIET)
     assert desk.slack.over() == [AWAY]
@@ -398,7 +398,7 @@ def test_a_relapse_has_to_last_again_before_it_is_told(desk: Desk) -> None:
     assert desk.slack.opened() == [AWAY, AWAY]
 
 
-def test_who_was_not_told_of_the_end_goes_on_with_the_relapse(desk: Desk) -> None:
+def test_who_was_not_sent_the_end_goes_on_with_the_relapse(desk: Desk) -> None:
     desk.take(bad())
     desk.pagerduty.always = ChannelUnavailable("away")
     desk.sweep(NOW + QUIET)
@@ -414,7 +414,7 @@ def test_who_was_not_told_of_the_end_goes_on_with_the_relapse(desk: Desk) -> Non
     assert desk.slack.over() == [BAD, BAD]
 
 
-def test_what_comes_back_while_its_end_is_told_is_told_after_it(desk: Desk) -> None:
+def test_what_comes_back_while_its_end_is_sent_is_sent_after_it(desk: Desk) -> None:
     desk.take(bad())
     desk.now = NOW + QUIET + 1
 
@@ -493,13 +493,13 @@ def test_in_a_batch_messages_are_taken_in_the_order_in_which_they_happened(desk:
     assert desk.slack.heard == []
 
 
-def test_what_would_have_been_told_again_long_ago_is_over_already(desk: Desk) -> None:
+def test_what_would_have_been_sent_again_long_ago_is_over_already(desk: Desk) -> None:
     desk.take(failed(NOW - 5000, failing_for=4000.0))
     assert desk.slack.heard == []
     assert desk.table.open() == []
 
 
-def test_the_latest_words_and_the_worst_severity_are_told(desk: Desk) -> None:
+def test_the_latest_words_and_the_worst_severity_are_sent(desk: Desk) -> None:
     desk.take(
         bad(NOW + 30, reason="the latest", job_url=None),
         bad(NOW + 20, reason="older", job_url="https://tower/8"),
@@ -521,7 +521,7 @@ def test_one_failing_channel_never_silences_the_other(desk: Desk) -> None:
     assert desk.pagerduty.heard == []
 
 
-def test_a_channel_that_was_away_is_told_by_a_later_sweep_and_the_other_not_twice(desk: Desk) -> None:
+def test_a_channel_that_was_away_is_sent_by_a_later_sweep_and_the_other_not_twice(desk: Desk) -> None:
     desk.slack.always = ChannelUnavailable("away")
     desk.take(bad(again_within=5000))
     desk.sweep(NOW + 60)
@@ -545,7 +545,7 @@ def test_a_channel_that_is_away_is_asked_once_an_invocation(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("error", [ChannelRefused("400"), BadSettings("no key")])
-def test_what_a_channel_refuses_is_not_tried_until_somebody_may_have_mended_it(
+def test_what_a_channel_refuses_is_not_tried_until_someone_may_have_fixed_it(
     desk: Desk, error: ChannelRefused | BadSettings
 ) -> None:
     desk.pagerduty.errors = [error]
@@ -559,7 +559,7 @@ def test_what_a_channel_refuses_is_not_tried_until_somebody_may_have_mended_it(
     assert desk.pagerduty.over() == desk.slack.over() == [BAD]
 
 
-def test_what_a_channel_refused_it_is_not_told_the_end_of(desk: Desk) -> None:
+def test_what_a_channel_refused_it_is_not_sent_the_end_of(desk: Desk) -> None:
     desk.pagerduty.always = ChannelRefused("400")
     desk.take(bad())
     desk.sweep(NOW + QUIET)
@@ -595,7 +595,7 @@ def test_a_channel_that_was_taken_away_keeps_nothing_open(desk: Desk) -> None:
     assert desk.table.open() == []
 
 
-def test_what_the_last_channel_knew_ends_without_anybody(desk: Desk) -> None:
+def test_what_the_last_channel_knew_ends_without_anyone(desk: Desk) -> None:
     desk.take(bad())
     desk.channels.clear()
     desk.sweep(NOW + QUIET)
@@ -615,13 +615,13 @@ def test_what_cannot_be_kept_comes_again_and_nothing_else(desk: Desk) -> None:
     assert desk.slack.opened() == [STUCK, BAD]
 
 
-def test_ends_come_again_while_nobody_knows_what_is_open(desk: Desk) -> None:
+def test_ends_come_again_while_no_one_knows_what_is_open(desk: Desk) -> None:
     desk.table.broken["open"] = trouble = Throttled("DynamoDB is busy")
     assert desk.take(bad(), done("i-0a")) == [None, trouble]
     assert desk.slack.opened() == [BAD]
 
 
-def test_what_is_kept_and_cannot_be_claimed_is_told_by_a_sweep(desk: Desk) -> None:
+def test_what_is_kept_and_cannot_be_claimed_is_sent_by_a_sweep(desk: Desk) -> None:
     trouble = Throttled("DynamoDB is busy")
     desk.table.then_broken[BAD] = trouble
     invocation = desk.invocation()
@@ -632,7 +632,7 @@ def test_what_is_kept_and_cannot_be_claimed_is_told_by_a_sweep(desk: Desk) -> No
     assert desk.slack.opened() == [BAD]
 
 
-def test_with_no_time_left_telling_is_left_to_the_next_sweep(desk: Desk) -> None:
+def test_with_no_time_left_sending_is_left_to_the_next_sweep(desk: Desk) -> None:
     desk.seconds_left = SENDING_TIME - 1
     assert desk.take(bad()) == [None]
     assert desk.slack.heard == []

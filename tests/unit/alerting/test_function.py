@@ -134,7 +134,7 @@ def answer_both(wire: Wire, pagerduty: int = 202, slack: int = 200) -> None:
     wire.by_request = answer
 
 
-def test_trouble_is_told_to_both_channels_and_counted_for_each(
+def test_problem_is_sent_to_both_channels_and_counted_for_each(
     function: Function, wire: Wire, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answer_both(wire)
@@ -166,7 +166,7 @@ def test_what_a_channel_refuses_is_an_error_and_counted_as_lost(
     assert ("AlertsSent", frozenset({("channel", "slack")})) in names
 
 
-def test_what_a_channel_cannot_take_now_is_neither_sent_nor_lost_until_a_sweep_tells_it(
+def test_what_a_channel_cannot_take_now_is_neither_sent_nor_lost_until_a_sweep_sends_it(
     function: Function, wire: Wire, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answer_both(wire, slack=500)
@@ -189,7 +189,7 @@ def test_nothing_of_a_key_is_logged(function: Function, wire: Wire, capsys: pyte
     assert "T0001" not in said
 
 
-def test_what_cannot_be_read_is_set_aside_at_once_and_the_rest_is_told(function: Function, wire: Wire) -> None:
+def test_what_cannot_be_read_is_dead_lettered_at_once_and_the_rest_is_sent(function: Function, wire: Wire) -> None:
     answer_both(wire)
     assert function.take("no json", alarm("INSUFFICIENT_DATA"), bad()) == []
     [message] = function.set_aside()
@@ -199,7 +199,7 @@ def test_what_cannot_be_read_is_set_aside_at_once_and_the_rest_is_told(function:
     assert len(wire.asked) == 2
 
 
-def test_what_cannot_even_be_set_aside_comes_again(function: Function, wire: Wire) -> None:
+def test_what_cannot_even_be_dead_lettered_comes_again(function: Function, wire: Wire) -> None:
     answer_both(wire)
     boto3.client("sqs").delete_queue(QueueUrl=function.dead_letters)
     assert function.take(bad(), "no json") == ["m1"]
@@ -213,7 +213,7 @@ def test_what_cannot_be_kept_comes_again(function: Function, wire: Wire) -> None
         function.invoke({"sweep": True})
 
 
-def test_a_sweep_that_could_not_tell_all_ends_in_the_error_of_the_first(
+def test_a_sweep_that_could_not_send_all_ends_in_the_error_of_the_first(
     function: Function, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer_both(wire, slack=500)
@@ -228,7 +228,7 @@ def test_a_sweep_that_could_not_tell_all_ends_in_the_error_of_the_first(
         function.invoke({"sweep": True})
 
 
-def test_an_event_of_nobodys_is_an_error(function: Function) -> None:
+def test_an_event_of_no_ones_is_an_error(function: Function) -> None:
     for event in ({}, {"sweep": False}, {"detail-type": "Work Failed"}, None, 7, [], "Records", [{"body": "{}"}]):
         with pytest.raises(BadEvent, match='"sweep": true'):
             function.invoke(event)
@@ -240,7 +240,9 @@ def test_records_of_no_queue_are_an_error_with_a_remedy(function: Function, reco
         function.invoke({"Records": records})
 
 
-def test_a_record_that_cannot_be_read_is_set_aside_and_the_rest_is_worked_on(function: Function, wire: Wire) -> None:
+def test_a_record_that_cannot_be_read_is_dead_lettered_and_the_rest_is_worked_on(
+    function: Function, wire: Wire
+) -> None:
     answer_both(wire)
     event = function.batch(bad(), bad())
     del event["Records"][0]["attributes"]

@@ -25,7 +25,7 @@ SAMPLES = Path(__file__).parents[3] / "events"
 STUCK: dict[str, Any] = {"cause": "instance: web/i-0a", "transient": False, "again_within": None}
 
 
-def test_work_that_failed_is_trouble_of_its_cause_until_it_would_have_been_told_again() -> None:
+def test_work_that_failed_is_problem_of_its_cause_until_it_would_have_been_sent_again() -> None:
     told = trouble(failed(event_id="e1", failing_for=90.0, job_url="https://tower/7", function="gate"))
     assert (told.id, told.cause, told.subject, told.group) == ("e1", "TowerUnavailable", "web/i-0a", "web")
     assert (told.at, told.began, told.repeated_until) == (NOW, NOW - 90, NOW + 60 + LATE)
@@ -33,7 +33,7 @@ def test_work_that_failed_is_trouble_of_its_cause_until_it_would_have_been_told_
     assert (told.job_url, told.function) == ("https://tower/7", "gate")
 
 
-def test_what_is_told_once_of_an_instance_waits_for_the_end_of_that_instance() -> None:
+def test_what_is_sent_once_of_an_instance_waits_for_the_end_of_that_instance() -> None:
     told = trouble(failed(**STUCK))
     assert (told.ended_by, told.repeated_until) == ("web/i-0a", None)
     assert told.forgotten_at > NOW + 48 * 3600
@@ -49,7 +49,7 @@ def test_an_instance_that_is_tried_again_is_an_incident_of_its_own() -> None:
     assert told.cause == "instance: web/i-0a"
 
 
-def test_what_is_told_once_of_nobody_waits_for_itself() -> None:
+def test_what_is_sent_once_of_no_one_waits_for_itself() -> None:
     told = trouble(failed(cause="reconcile: events", again_within=None, group=None, instance_id=None))
     assert (told.ended_by, told.subject, told.group) == ("reconcile: events", "", "")
 
@@ -61,7 +61,7 @@ def test_an_instance_that_is_done_with_is_an_end(kind: str) -> None:
 
 
 @pytest.mark.parametrize(("troubled", "ends"), [(True, True), (None, True), (False, False)])
-def test_the_end_of_what_nobody_was_told_of_is_nothing_to_anybody(troubled: bool | None, ends: bool) -> None:
+def test_the_end_of_what_no_one_was_sent_is_nothing_to_anyone(troubled: bool | None, ends: bool) -> None:
     message = read_message(record(event("Instance Retired", group="web", instance_id="i-0a", troubled=troubled)))
     assert (message is not None) == ends
 
@@ -106,7 +106,7 @@ def test_findings_of_a_kind_in_an_inventory_are_one_incident() -> None:
 
 
 @pytest.mark.parametrize(("kind", "passes"), [("address conflict", True), ("foreign address", False)])
-def test_a_finding_that_the_next_run_mostly_mends_is_one_that_passes_by_itself(kind: str, passes: bool) -> None:
+def test_a_finding_that_the_next_run_mostly_fixes_is_one_that_passes_by_itself(kind: str, passes: bool) -> None:
     detail: dict[str, Any] = {
         "kind": kind,
         "inventory": "fleet",
@@ -118,7 +118,7 @@ def test_a_finding_that_the_next_run_mostly_mends_is_one_that_passes_by_itself(k
     assert trouble(event("Conflict Found", **detail)).transient == passes
 
 
-def test_a_misconfiguration_lasts_until_it_is_mended() -> None:
+def test_a_misconfiguration_lasts_until_it_is_fixed() -> None:
     detail: dict[str, Any] = {
         "key": "limit/7",
         "severity": "breaks launches",
@@ -144,7 +144,7 @@ def test_an_alarm_without_a_description_says_why_it_sounds() -> None:
     assert trouble(alarm("ALARM") | {"AlarmDescription": None}).reason == "Threshold Crossed"
 
 
-def test_an_alarm_that_lacks_data_is_nothing_to_anybody() -> None:
+def test_an_alarm_that_lacks_data_is_nothing_to_anyone() -> None:
     assert read_message(record(alarm("INSUFFICIENT_DATA"))) is None
 
 
@@ -183,7 +183,7 @@ SEVERITIES = [
 
 
 @pytest.mark.parametrize(("body", "severity"), SEVERITIES)
-def test_how_bad_trouble_is_is_decided_by_what_it_is_about(body: dict[str, Any], severity: IncidentSeverity) -> None:
+def test_how_bad_problem_is_is_decided_by_what_it_is_about(body: dict[str, Any], severity: IncidentSeverity) -> None:
     assert trouble(body).severity == severity
 
 
@@ -193,7 +193,7 @@ def test_every_word_of_the_table_of_severities_is_tried() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in (SAMPLES / "announced").iterdir()))
-def test_what_our_functions_announce_is_read_where_anybody_is_to_be_told(name: str) -> None:
+def test_what_our_functions_announce_is_read_where_anyone_is_to_be_sent(name: str) -> None:
     body = json.loads((SAMPLES / "announced" / name).read_text())
     if body["detail-type"] in {*PROBLEMS, *DONE_WITH, SERVING, MISCONFIGURATION_MENDED}:
         message = read_message(record(body))
@@ -267,7 +267,7 @@ def test_since_when_something_fails_is_no_sooner_than_there_was_time() -> None:
     assert trouble(failed(failing_for=1e300)).began == 0
 
 
-def test_a_failure_is_told_though_it_lacks_what_can_be_done_without() -> None:
+def test_a_failure_is_sent_though_it_lacks_what_can_be_done_without() -> None:
     body = event("Work Failed", transient=False, reason="look", cause="breaker: fleet", again_within=400, new=1)
     assert (trouble(body).severity, trouble(body).reason) == (IncidentSeverity.CRITICAL, "look")
 
@@ -278,7 +278,7 @@ def emitted() -> list[tuple[str, dict[str, Any]]]:
     return [(kind, json.loads(json.dumps(detail))) for kind, detail in emitted_events()]
 
 
-def test_all_that_is_ever_told_is_read(emitted: list[tuple[str, dict[str, Any]]]) -> None:
+def test_all_that_is_ever_sent_is_read(emitted: list[tuple[str, dict[str, Any]]]) -> None:
     for kind, detail in emitted:
         if kind in (Event.REGISTERED, DRIFT_FIXED):
             continue  # nobody is to be told of it
@@ -289,7 +289,7 @@ def test_all_that_is_ever_told_is_read(emitted: list[tuple[str, dict[str, Any]]]
             assert isinstance(message, Ending) != (detail.get("troubled") is False), (kind, detail)
 
 
-def test_all_that_can_be_told_is_tried(emitted: list[tuple[str, dict[str, Any]]]) -> None:
+def test_all_that_can_be_sent_is_tried(emitted: list[tuple[str, dict[str, Any]]]) -> None:
     kinds = {kind for kind, _ in emitted}
     assert kinds == {*PROBLEMS, *DONE_WITH, SERVING, MISCONFIGURATION_MENDED, DRIFT_FIXED, Event.REGISTERED}
     failures = [detail for kind, detail in emitted if kind == WORK_FAILED]

@@ -129,7 +129,7 @@ def test_what_another_version_of_ours_kept_is_read_as_far_as_it_is_known(inciden
     ]
 
 
-def test_a_cause_that_nobody_knows_is_an_incident_without_anything(incidents: Incidents, dynamodb: Any) -> None:
+def test_a_cause_that_no_one_knows_is_an_incident_without_anything(incidents: Incidents, dynamodb: Any) -> None:
     assert incidents.update("TowerDenied", lambda known: known) == Incident("TowerDenied")
     assert items(dynamodb) == []
 

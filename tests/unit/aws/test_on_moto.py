@@ -91,7 +91,7 @@ def test_a_terminated_instance_has_departed_and_a_detached_one_has_not() -> None
     assert fleet.departed(ids, fleet.memberships(ids)) == {gone}
 
 
-def test_a_message_is_sent_with_its_delay_and_set_aside_with_its_error() -> None:
+def test_a_message_is_sent_with_its_delay_and_dead_lettered_with_its_error() -> None:
     sqs = boto3.client("sqs", region_name=REGION)
     url, dead = (sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("work", "dead"))
     queues = Queues()
@@ -168,7 +168,7 @@ def test_doctor_counts_only_queues_that_are_subscribed_and_confirmed(monkeypatch
     assert paged(monkeypatch, pages).subscribers("arn:aws:sns:t") == {queue}
 
 
-def test_doctor_reads_all_that_a_topic_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_reads_all_that_a_topic_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     told = [("web", "t", "LAUNCH"), ("web", "t", "TERMINATE"), ("web", "u", "LAUNCH"), ("api", "t", "TERMINATE")]
     pages = [
         {"NotificationConfigurations": [{"AutoScalingGroupName": group, "TopicARN": topic, "NotificationType": kind}]}

@@ -171,7 +171,9 @@ def test_a_message_is_put_off_by_its_visibility(queues: Queues, sqs: Stubber) ->
 
 
 @pytest.mark.parametrize(("error", "words"), [(BadSettings("mend it"), "mend it"), (KeyError(), "(no words)")])
-def test_a_message_is_set_aside_with_what_was_wrong(queues: Queues, sqs: Stubber, error: Exception, words: str) -> None:
+def test_a_message_is_dead_lettered_with_what_was_wrong(
+    queues: Queues, sqs: Stubber, error: Exception, words: str
+) -> None:
     sqs.add_response(
         "send_message",
         {},
@@ -198,7 +200,7 @@ def test_a_message_is_set_aside_with_what_was_wrong(queues: Queues, sqs: Stubber
     ],
     ids=["any", "large", "full", "in bytes", "larger"],
 )
-def test_a_message_is_set_aside_with_as_much_of_an_error_as_there_is_room_for(
+def test_a_message_is_dead_lettered_with_as_much_of_an_error_as_there_is_room_for(
     queues: Queues, monkeypatch: pytest.MonkeyPatch, body: str, words: str, left: int
 ) -> None:
     sent: list[dict[str, Any]] = []
@@ -210,7 +212,7 @@ def test_a_message_is_set_aside_with_as_much_of_an_error_as_there_is_room_for(
     assert len(message["MessageAttributes"].get("Message", {}).get("StringValue", "")) == left
 
 
-def test_a_message_is_set_aside_whatever_characters_its_error_has(queues: Queues, sqs: Stubber) -> None:
+def test_a_message_is_dead_lettered_whatever_characters_its_error_has(queues: Queues, sqs: Stubber) -> None:
     text = {"DataType": "String", "StringValue": "Tower said: ?[31m no ? ?"}
     sqs.add_response(
         "send_message",

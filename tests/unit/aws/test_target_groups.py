@@ -110,7 +110,7 @@ def test_deregistering_all_is_one_call_and_those_that_aws_does_not_know_are_gone
     targets.deregister(WEB, {"i-a"})
 
 
-def test_nobody_is_left_in_a_target_group_that_does_not_exist(targets: Targets, elb: Stubber) -> None:
+def test_no_one_is_left_in_a_target_group_that_does_not_exist(targets: Targets, elb: Stubber) -> None:
     elb.add_client_error("deregister_targets", "TargetGroupNotFound", "not found", 400)
     targets.deregister(WEB, {"i-a"})
 
@@ -141,7 +141,7 @@ def test_a_target_group_that_does_not_exist_is_named_with_the_remedy(
         ("TooManyTargets", 400, AwsDenied),
     ],
 )
-def test_what_fails_is_told_apart_and_names_the_target_group(
+def test_what_fails_is_given_apart_and_names_the_target_group(
     targets: Targets, elb: Stubber, method: str, code: str, status: int, error: type[Exception]
 ) -> None:
     elb.add_client_error(method, code, "no", status)

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from rollcall.aws.fleet import Membership
 from rollcall.chef.removal import NamedNode, remove_node, with_facts_of_hosts
 from rollcall.domain.actions import LifecycleAction, Result
 from rollcall.domain.errors import (
@@ -23,6 +22,7 @@ from rollcall.domain.errors import (
 )
 from rollcall.domain.groups import AddressKind
 from rollcall.domain.instances import Instance
+from rollcall.domain.membership import Membership
 from rollcall.domain.message_format import Record, read_action, read_records, write_action
 from rollcall.domain.timing import RETRY_MAX
 from rollcall.runtime.batch import PERMANENT_FAILURE_LIFE

@@ -5,9 +5,9 @@ from __future__ import annotations
 import botocore.session
 import pytest
 
-from rollcall.aws.fleet import Membership, holds
 from rollcall.domain.actions import Transition
 from rollcall.domain.lifecycle_states import PHASES, Phase, is_held, phase_of
+from rollcall.domain.membership import Membership, holds
 
 HELD = {
     "Pending:Wait",

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rollcall.aws.fleet import Membership
 from rollcall.domain.errors import DeleteRefused, RollcallError, Throttled, TowerRejected, TowerUnavailable
 from rollcall.domain.inventories import RemovalResult
+from rollcall.domain.membership import Membership
 from rollcall.hosts.eviction import Eviction, evict
 from rollcall.hosts.ownership import AWS_VISIBILITY_LAG, address_key
 from unit.fakes import ACCOUNT, REGION

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollcall.aws.fleet import Membership
 from rollcall.domain.actions import LifecycleAction, Transition
 from rollcall.domain.errors import InstanceNotVisible, JobStillLanding, Throttled, TowerUnavailable
 from rollcall.domain.inventories import Host
 from rollcall.domain.jobs import JobStatus, Outcome
 from rollcall.domain.json_input import MOMENT_MAX
+from rollcall.domain.membership import Membership
 from rollcall.domain.reports import NO_LONGER_WAITING
 from rollcall.domain.timing import CLOCKS_APART
 from rollcall.hosts.jobs import CLOCK_STEP

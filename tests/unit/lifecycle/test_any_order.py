@@ -14,10 +14,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from rollcall.aws.fleet import Membership
 from rollcall.domain.actions import LifecycleAction, Result, Transition
 from rollcall.domain.errors import TowerUnavailable
 from rollcall.domain.jobs import Outcome
+from rollcall.domain.membership import Membership
 from rollcall.domain.message_format import Record, read_action, read_gate_message
 from rollcall.domain.messages import GateMessage, RunOptions
 from rollcall.domain.timing import CLOCKS_APART

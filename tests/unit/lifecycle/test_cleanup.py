@@ -6,7 +6,6 @@ from copy import replace
 
 import pytest
 
-from rollcall.aws.fleet import Membership
 from rollcall.domain.actions import LifecycleAction, Result
 from rollcall.domain.errors import (
     AwsDenied,
@@ -17,6 +16,7 @@ from rollcall.domain.errors import (
     TowerDenied,
     TowerUnavailable,
 )
+from rollcall.domain.membership import Membership
 from rollcall.domain.reports import NO_LONGER_WAITING, Event
 from rollcall.lifecycle.cleanup import SETTLING_TIME
 from unit.world import World, token_of

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rollcall.aws.fleet import Membership
 from rollcall.domain.actions import Result, Transition
 from rollcall.domain.errors import BadEvent, InstanceNotVisible, Throttled
 from rollcall.domain.lifecycle_states import PHASES, Phase, is_held, phase_of
+from rollcall.domain.membership import Membership
 from rollcall.domain.message_format import read_action, read_records
 from rollcall.domain.reports import NO_LONGER_WAITING, Event
 from rollcall.hosts.variables import is_resting

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollcall.aws.fleet import Membership
 from rollcall.domain.jobs import Outcome
 from rollcall.domain.json_input import MOMENT_MAX
+from rollcall.domain.membership import Membership
 from rollcall.domain.message_format import Record, read_gate_message
 from rollcall.domain.messages import GateMessage, RunOptions
 from unit.fakes import REGION

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rollcall.aws.fleet import Membership
 from rollcall.domain.actions import Result
 from rollcall.domain.errors import AwsDenied, RollcallError, Throttled
 from rollcall.domain.jobs import Outcome
+from rollcall.domain.membership import Membership
 from rollcall.domain.messages import Watched, WatchMessage
 from unit.world import World
 

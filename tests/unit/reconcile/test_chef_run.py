@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rollcall.aws.fleet import Membership
 from rollcall.domain.errors import BadSettings, ChefDenied, ChefUnavailable, Throttled
+from rollcall.domain.membership import Membership
 from rollcall.domain.messages import RunOptions
 from rollcall.reconcile.answer import drift_fixed, run_answer
 from rollcall.reconcile.chef_plan import QUIET

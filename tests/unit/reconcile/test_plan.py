@@ -12,12 +12,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from rollcall.aws.fleet import Membership
 from rollcall.domain.actions import Transition
 from rollcall.domain.groups import AddressKind, GroupSettings, OnFailure
 from rollcall.domain.instances import Instance
 from rollcall.domain.inventories import Dump, DumpedHost, Inventory
 from rollcall.domain.lifecycle_states import PHASES, Phase, is_held
+from rollcall.domain.membership import Membership
 from rollcall.domain.messages import RunOptions
 from rollcall.domain.timing import RETRY_MAX
 from rollcall.hosts import removal_limit

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rollcall.aws.fleet import Membership
 from rollcall.domain.actions import LifecycleAction, Transition
 from rollcall.domain.errors import AwsDenied, TowerDenied, TowerRejected
 from rollcall.domain.groups import AddressKind
+from rollcall.domain.membership import Membership
 from rollcall.domain.messages import RunOptions
 from rollcall.hosts.ownership import AWS_VISIBILITY_LAG
 from rollcall.reconcile.answer import run_answer

@@ -1,4 +1,4 @@
-"""What becomes of a message that fails: tried again, set aside, or let go. None is lost."""
+"""What becomes of a message that fails: received again, moved to the dead-letter queue, or deleted. None is lost."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def batch(*bodies: str, receives: int = 1, age: float = 0) -> dict[str, Any]:
 
 
 class Takes:
-    """An intake whose work fails as told, by instance id."""
+    """A batch processor whose work fails with these errors, by instance id."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -97,7 +97,7 @@ def takes(world: World) -> Takes:
     return Takes(world)
 
 
-def test_a_batch_without_trouble_has_no_failures(takes: Takes) -> None:
+def test_a_batch_without_problem_has_no_failures(takes: Takes) -> None:
     assert takes.take(batch(body("i-a"), body("i-b"))) == []
     assert takes.worked == ["i-a", "i-b"]
     assert not takes.told
@@ -120,7 +120,7 @@ def test_a_test_notification_is_done_with(takes: Takes) -> None:
     assert not takes.worked
 
 
-def test_a_message_whose_trouble_says_when_it_will_be_over_comes_again_then(takes: Takes) -> None:
+def test_a_message_whose_problem_says_when_it_will_be_over_comes_again_then(takes: Takes) -> None:
     takes.world.group("web", heartbeat_timeout=3600)
     takes.errors["i-a"] = JobStillLanding("somebody is at work", retry_in=97)
     takes.take(batch(body("i-a"), receives=2))
@@ -150,7 +150,7 @@ def test_a_hook_that_is_not_known_is_taken_to_have_the_shortest_timeout_there_is
     assert takes.world.queues.delays == {"handle-m0": 10}
 
 
-def test_every_try_gives_the_hook_a_sign_of_life(takes: Takes) -> None:
+def test_every_try_gives_the_hook_a_heartbeat(takes: Takes) -> None:
     takes.errors["i-a"] = TowerUnavailable("away")
     before = 0
     for receives in (1, 2, 3):
@@ -160,7 +160,7 @@ def test_every_try_gives_the_hook_a_sign_of_life(takes: Takes) -> None:
 
 
 @pytest.mark.parametrize(("receives", "heartbeats"), [(1, {}), (2, {"i-a": 1, "i-b": 1}), (3, {"i-a": 1, "i-b": 1})])
-def test_hooks_of_a_message_that_failed_before_get_a_sign_of_life_before_the_work(
+def test_hooks_of_a_message_that_failed_before_get_a_heartbeat_before_the_work(
     takes: Takes, receives: int, heartbeats: dict[str, int]
 ) -> None:
     seen: list[dict[str, int]] = []
@@ -175,13 +175,13 @@ def test_hooks_of_a_message_that_failed_before_get_a_sign_of_life_before_the_wor
 
 
 @pytest.mark.parametrize("trouble", ["stale", "throttled", "denied"])
-def test_no_answer_to_a_sign_of_life_keeps_anybody_from_the_work(takes: Takes, trouble: str) -> None:
+def test_no_answer_to_a_heartbeat_keeps_anyone_from_the_work(takes: Takes, trouble: str) -> None:
     getattr(takes.world.fleet, trouble).add("i-a")
     assert takes.take(batch(body("i-a"), body("i-b"), receives=2)) == []
     assert takes.worked == ["i-a", "i-b"]
 
 
-def test_a_hook_that_cannot_be_given_a_sign_of_life_is_tried_again_all_the_same(takes: Takes) -> None:
+def test_a_hook_that_cannot_be_given_a_heartbeat_is_tried_again_all_the_same(takes: Takes) -> None:
     takes.world.fleet.throttled.add("i-a")
     takes.errors["i-a"] = TowerUnavailable("away")
     assert takes.take(batch(body("i-a"))) == ["m0"]
@@ -195,10 +195,10 @@ def test_a_message_that_cannot_be_put_off_comes_again_all_the_same(takes: Takes)
     assert "message_not_settled" in takes.told
 
 
-# Setting aside
+# Dead letters
 
 
-def test_what_needs_a_person_is_set_aside_after_an_hour_with_its_error(takes: Takes) -> None:
+def test_what_needs_an_operator_is_dead_lettered_after_an_hour_with_its_error(takes: Takes) -> None:
     error = takes.errors["i-a"] = BadSettings("mend the tag")
     assert takes.take(batch(body("i-a"), body("i-b"), age=HOUR_AGO)) == []
     [(url, record, why)] = takes.world.queues.aside
@@ -206,36 +206,36 @@ def test_what_needs_a_person_is_set_aside_after_an_hour_with_its_error(takes: Ta
     assert "message_dead_lettered" in takes.told
 
 
-def test_what_needs_a_person_is_tried_again_for_an_hour(takes: Takes) -> None:
+def test_what_needs_an_operator_is_tried_again_for_an_hour(takes: Takes) -> None:
     takes.errors["i-a"] = BadSettings("mend the tag")
     assert takes.take(batch(body("i-a"), age=PERMANENT_FAILURE_LIFE - 60)) == ["m0"]
     assert not takes.world.queues.aside
 
 
 @pytest.mark.parametrize("error", [TowerUnavailable("away"), HostLimitReached("full")])
-def test_what_passes_by_itself_is_never_set_aside(takes: Takes, error: RollcallError) -> None:
+def test_what_passes_by_itself_is_never_dead_lettered(takes: Takes, error: RollcallError) -> None:
     takes.errors["i-a"] = error
     assert takes.take(batch(body("i-a"), age=100 * HOUR_AGO)) == ["m0"]
     assert not takes.world.queues.aside
 
 
-def test_a_message_that_cannot_be_read_is_set_aside_after_an_hour(takes: Takes) -> None:
+def test_a_message_that_cannot_be_read_is_dead_lettered_after_an_hour(takes: Takes) -> None:
     assert takes.take(batch("no json", age=HOUR_AGO)) == []
     assert [record.body for _, record, _ in takes.world.queues.aside] == ["no json"]
 
 
-def test_a_message_that_cannot_be_set_aside_comes_again(takes: Takes) -> None:
+def test_a_message_that_cannot_be_dead_lettered_comes_again(takes: Takes) -> None:
     takes.errors["i-a"] = BadSettings("mend the tag")
     takes.world.queues.failing["move_to_dead_letters"] = Throttled("later")
     assert takes.take(batch(body("i-a"), age=HOUR_AGO)) == ["m0"]
 
 
-# Letting go
+# Messages that no hook waits for
 
 
 @pytest.mark.parametrize("error", [TowerUnavailable("away"), BadSettings("mend the tag")])
 @pytest.mark.parametrize("age", [0, HOUR_AGO])
-def test_a_launch_that_nobody_waits_for_any_more_is_let_go(takes: Takes, error: RollcallError, age: float) -> None:
+def test_a_launch_that_no_hook_waits_for_any_more_is_finished(takes: Takes, error: RollcallError, age: float) -> None:
     takes.world.launching("i-a", state="InService")
     takes.errors["i-a"] = error
     takes.world.fleet.stale.add("i-a")
@@ -245,7 +245,7 @@ def test_a_launch_that_nobody_waits_for_any_more_is_let_go(takes: Takes, error: 
 
 
 @pytest.mark.parametrize("state", ["Terminating:Wait", "Terminated", None])
-def test_a_launch_whose_instance_went_is_tried_again_so_that_its_host_is_struck_off(
+def test_a_launch_whose_instance_went_is_tried_again_so_that_its_host_is_removed(
     takes: Takes, state: str | None
 ) -> None:
     takes.world.launching("i-a", state=state or "InService")
@@ -258,7 +258,7 @@ def test_a_launch_whose_instance_went_is_tried_again_so_that_its_host_is_struck_
     assert takes.world.queues.delays == {"handle-m0": 15}
 
 
-def test_a_launch_whose_instance_went_is_set_aside_if_it_needs_a_person(takes: Takes) -> None:
+def test_a_launch_whose_instance_went_is_dead_lettered_if_it_needs_an_operator(takes: Takes) -> None:
     takes.world.launching("i-a", state="Terminated")
     takes.world.fleet.stale.add("i-a")
     takes.errors["i-a"] = BadSettings("mend the tag")
@@ -266,7 +266,7 @@ def test_a_launch_whose_instance_went_is_set_aside_if_it_needs_a_person(takes: T
     assert takes.told == ["message_failed", "message_dead_lettered"]
 
 
-def test_a_launch_whose_instance_was_detached_is_let_go(takes: Takes) -> None:
+def test_a_launch_whose_instance_was_detached_is_finished(takes: Takes) -> None:
     takes.world.launching("i-a")
     takes.world.detached("i-a")
     takes.world.fleet.stale.add("i-a")
@@ -277,7 +277,7 @@ def test_a_launch_whose_instance_was_detached_is_let_go(takes: Takes) -> None:
 
 @pytest.mark.parametrize("error", [TowerUnavailable("away"), InstanceNotVisible("not yet"), BadSettings("fix the tag")])
 @pytest.mark.parametrize(("age", "again"), [(0, ["m0"]), (UNANSWERED_LIFE - 5, ["m0"]), (UNANSWERED_LIFE + 5, [])])
-def test_a_launch_that_is_not_found_while_its_instance_is_held_is_let_go_only_after_two_minutes(
+def test_a_launch_that_is_not_found_while_its_instance_is_held_is_finished_only_after_two_minutes(
     takes: Takes, error: RollcallError, age: float, again: list[str]
 ) -> None:
     takes.world.launching("i-a")
@@ -287,7 +287,7 @@ def test_a_launch_that_is_not_found_while_its_instance_is_held_is_let_go_only_af
     assert ("message_finished" in takes.told) == (not again)
 
 
-def test_a_message_of_the_gate_is_not_let_go_while_one_of_its_instances_is_held(world: World) -> None:
+def test_a_message_of_the_gate_is_not_finished_while_one_of_its_instances_is_held(world: World) -> None:
     text = write_gate_message(world.waiting("i-a", "i-b"))
     world.leaves("i-a", "InService")
     world.fleet.stale |= {"i-a", "i-b"}
@@ -305,7 +305,7 @@ def test_a_message_of_the_gate_is_not_let_go_while_one_of_its_instances_is_held(
     assert response["batchItemFailures"]
 
 
-def test_a_launch_of_an_instance_that_nobody_ever_saw_is_let_go(takes: Takes) -> None:
+def test_a_launch_of_an_instance_that_no_one_ever_saw_is_finished(takes: Takes) -> None:
     takes.world.fleet.stale.add("i-a")
     takes.errors["i-a"] = InstanceNotVisible("not yet")
     assert takes.take(batch(body("i-a"))) == []
@@ -317,7 +317,7 @@ def test_a_launch_of_an_instance_that_is_not_seen_yet_is_tried_again_while_its_h
     assert takes.take(batch(body("i-a"))) == ["m0"]
 
 
-def test_a_launch_of_which_nobody_can_say_whether_its_instance_went_comes_again(takes: Takes) -> None:
+def test_a_launch_of_which_no_one_can_say_whether_its_instance_went_comes_again(takes: Takes) -> None:
     takes.world.fleet.stale.add("i-a")
     takes.world.fleet.failing["memberships"] = Throttled("later")
     takes.errors["i-a"] = TowerUnavailable("away")
@@ -325,7 +325,7 @@ def test_a_launch_of_which_nobody_can_say_whether_its_instance_went_comes_again(
     assert "message_finished" not in takes.told
 
 
-def test_a_launch_that_needs_a_person_is_set_aside_after_an_hour_though_its_instance_may_not_be_looked_up(
+def test_a_launch_that_needs_an_operator_is_dead_lettered_after_an_hour_though_its_instance_may_not_be_looked_up(
     takes: Takes,
 ) -> None:
     takes.world.fleet.stale.add("i-a")
@@ -350,14 +350,16 @@ def test_a_launch_without_a_hook_is_tried_again_though_its_instance_serves(takes
     assert not takes.world.fleet.heartbeats
 
 
-def test_a_launch_without_a_hook_that_needs_a_person_is_set_aside_after_an_hour(takes: Takes) -> None:
+def test_a_launch_without_a_hook_that_needs_an_operator_is_dead_lettered_after_an_hour(
+    takes: Takes,
+) -> None:
     takes.errors["i-a"] = BadSettings("no")
     assert takes.take(batch(notification("i-a"), age=HOUR_AGO)) == []
     assert len(takes.world.queues.aside) == 1
 
 
 @pytest.mark.parametrize(("age", "again"), [(UNSEEN_LIFE - 5, ["m0"]), (UNSEEN_LIFE + 5, [])])
-def test_a_launch_without_a_hook_is_let_go_once_aws_should_know_its_instance(
+def test_a_launch_without_a_hook_is_finished_once_aws_should_know_its_instance(
     takes: Takes, age: float, again: list[str]
 ) -> None:
     takes.errors["i-a"] = InstanceNotVisible("unknown")
@@ -366,7 +368,7 @@ def test_a_launch_without_a_hook_is_let_go_once_aws_should_know_its_instance(
 
 
 @pytest.mark.parametrize(("receives", "delay"), [(1, 15), (4, 120), (9, 240)])
-def test_a_termination_that_nobody_waits_for_is_tried_at_doubling_intervals_whatever_its_hook(
+def test_a_termination_that_no_hook_waits_for_is_tried_at_doubling_intervals_whatever_its_hook(
     takes: Takes, receives: int, delay: float
 ) -> None:
     takes.world.group("web", heartbeat_timeout=30)
@@ -377,14 +379,14 @@ def test_a_termination_that_nobody_waits_for_is_tried_at_doubling_intervals_what
 
 
 @pytest.mark.parametrize("state", ["InService", "Terminating:Wait"])
-def test_a_termination_is_never_let_go(takes: Takes, state: str) -> None:
+def test_a_termination_is_never_finished(takes: Takes, state: str) -> None:
     takes.world.launching("i-a", state=state)
     takes.errors["i-a"] = TowerUnavailable("away")
     takes.world.fleet.stale.add("i-a")
     assert takes.take(batch(body("i-a", TERMINATING))) == ["m0"]
 
 
-def test_a_terminated_instance_without_a_hook_is_never_let_go(takes: Takes) -> None:
+def test_a_terminated_instance_without_a_hook_is_never_finished(takes: Takes) -> None:
     takes.errors["i-a"] = TowerUnavailable("away")
     event = {
         "detail-type": "EC2 Instance Terminate Successful",
@@ -418,7 +420,7 @@ def test_a_message_of_many_is_tried_again_when_one_of_their_instances_went(world
     assert response["batchItemFailures"]
 
 
-def test_a_message_of_many_is_let_go_only_when_nobody_waits_for_any_of_them(world: World) -> None:
+def test_a_message_of_many_is_finished_only_when_no_hook_waits_for_any_of_them(world: World) -> None:
     actions = [world.launching("i-a"), world.launching("i-b")]
     processor = BatchProcessor(OWN_QUEUE, world.fleets, world.queues, FakeAnnouncer())
 
@@ -434,7 +436,7 @@ def test_a_message_of_many_is_let_go_only_when_nobody_waits_for_any_of_them(worl
     assert not take()["batchItemFailures"]
 
 
-# What nobody expected
+# Unexpected exceptions
 
 
 def test_an_unexpected_exception_loses_no_message(takes: Takes) -> None:
@@ -447,7 +449,7 @@ def test_an_unexpected_exception_loses_no_message(takes: Takes) -> None:
     assert all(isinstance(error, KeyError) for _, error in takes.announcer.told)
 
 
-def test_an_unexpected_exception_is_set_aside_after_an_hour(takes: Takes) -> None:
+def test_an_unexpected_exception_is_dead_lettered_after_an_hour(takes: Takes) -> None:
     def work(actions: list[LifecycleAction]) -> Sequence[RollcallError | None]:
         raise KeyError("a mistake of ours")
 
@@ -490,10 +492,10 @@ def test_an_event_without_a_queue_raises_its_error(takes: Takes) -> None:
     assert caught.value is error
 
 
-# What is told of the next try
+# What is published of the next try
 
 
-def test_a_try_in_vain_is_told_with_the_time_of_the_next(takes: Takes) -> None:
+def test_a_try_that_failed_is_published_with_the_time_of_the_next(takes: Takes) -> None:
     takes.errors["i-a"] = TowerUnavailable("away")
     takes.take(batch(body("i-a"), receives=3))
     assert takes.told == ["message_failed", "message_retried"]
@@ -508,7 +510,7 @@ def test_what_cannot_be_put_off_comes_again_when_its_visibility_ends(takes: Take
 
 
 @pytest.mark.parametrize("age", [0, HOUR_AGO])
-def test_what_is_let_go_or_set_aside_is_not_tried_again(takes: Takes, age: float) -> None:
+def test_what_is_finished_or_dead_lettered_is_not_tried_again(takes: Takes, age: float) -> None:
     takes.world.launching("i-a", state="InService")
     if not age:
         takes.world.fleet.stale.add("i-a")
@@ -517,7 +519,7 @@ def test_what_is_let_go_or_set_aside_is_not_tried_again(takes: Takes, age: float
     assert takes.told == ["message_failed", "message_dead_lettered" if age else "message_finished"]
 
 
-def test_what_cannot_even_be_set_aside_is_tried_again(takes: Takes) -> None:
+def test_what_cannot_even_be_dead_lettered_is_tried_again(takes: Takes) -> None:
     takes.world.queues.failing["move_to_dead_letters"] = Throttled("later")
     takes.errors["i-a"] = BadSettings("mend the tag")
     assert takes.take(batch(body("i-a"), age=HOUR_AGO)) == ["m0"]

@@ -1,4 +1,4 @@
-"""The functions themselves: what they tell at the end of an invocation, whatever came of it."""
+"""The functions themselves: what they publish at the end of an invocation, whatever came of it."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def told(world: World) -> list[tuple[str, str]]:
     return [(kind, detail["function"]) for kind, detail in world.bus.told]
 
 
-def test_register_and_cleanup_tell_what_they_did(world: World, function: Callable[[str], Handle]) -> None:
+def test_register_and_cleanup_publish_what_they_did(world: World, function: Callable[[str], Handle]) -> None:
     world.launching("i-a")
     assert function("register")(batch("i-a")) == {"batchItemFailures": []}
     world.leaves("i-a")
@@ -112,7 +112,7 @@ def test_a_function_that_cannot_work_says_so_and_has_the_message_come_again(
 
 
 @pytest.mark.parametrize("name", ["register", "cleanup"])
-def test_work_that_nobody_can_be_told_of_is_done_and_not_repeated(
+def test_work_that_no_one_can_be_published_is_done_and_not_repeated(
     world: World, function: Callable[[str], Handle], name: str
 ) -> None:
     world.launching("i-a", state="Pending:Wait" if name == "register" else "Terminating:Wait")
@@ -121,14 +121,14 @@ def test_work_that_nobody_can_be_told_of_is_done_and_not_repeated(
     assert answer == {"batchItemFailures": []}
 
 
-def test_a_run_tells_what_it_fixed(world: World, function: Callable[[str], Handle]) -> None:
+def test_a_run_publishes_what_it_fixed(world: World, function: Callable[[str], Handle]) -> None:
     world.host_of("i-gone", "10.0.0.1")
     answer = function("reconcile")({"every": 5})
     assert not answer["failed"]
     assert told(world) == [("Drift Fixed", "reconcile")]
 
 
-def test_a_run_that_nobody_can_be_told_of_is_no_failure(world: World, function: Callable[[str], Handle]) -> None:
+def test_a_run_that_no_one_can_be_published_is_no_failure(world: World, function: Callable[[str], Handle]) -> None:
     world.host_of("i-gone", "10.0.0.1")
     world.bus.failing["put"] = Throttled("slow down")
     answer = function("reconcile")({"every": 5})
@@ -136,7 +136,7 @@ def test_a_run_that_nobody_can_be_told_of_is_no_failure(world: World, function: 
 
 
 @pytest.mark.parametrize("error", [TowerUnavailable("away"), KeyError("a bug")])
-def test_a_run_that_ends_in_an_error_is_told_of_and_still_ends_in_it(
+def test_a_run_that_ends_in_an_error_is_published_and_still_ends_in_it(
     world: World, function: Callable[[str], Handle], monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     def fail(*_: object, **__: object) -> None:
@@ -153,7 +153,7 @@ def test_a_run_that_ends_in_an_error_is_told_of_and_still_ends_in_it(
     assert len(world.bus.told) == 1
 
 
-def test_a_dry_run_tells_nobody_anything(
+def test_a_dry_run_publishes_no_one_anything(
     world: World, function: Callable[[str], Handle], capsys: pytest.CaptureFixture[str]
 ) -> None:
     world.group("db", inventory="misspelt")
@@ -164,7 +164,7 @@ def test_a_dry_run_tells_nobody_anything(
     assert "_aws" not in capsys.readouterr().out
 
 
-def test_a_trouble_of_a_run_by_hand_is_told_of_too(world: World, function: Callable[[str], Handle]) -> None:
+def test_a_problem_of_a_run_by_hand_is_published_too(world: World, function: Callable[[str], Handle]) -> None:
     world.group("db", inventory="misspelt")
     assert function("reconcile")({})["failed"]
     [(kind, detail)] = world.bus.told

@@ -25,12 +25,14 @@ class _Lambda:
 def test_a_run_that_ends_in_an_error_points_to_doctor_unless_it_is_doctors(
     monkeypatch: pytest.MonkeyPatch, function: str, pointed: bool
 ) -> None:
-    away = {"errorType": "TowerUnavailable", "errorMessage": "Tower keeps turning us away, with 503"}
+    away = {"errorType": "TowerUnavailable", "errorMessage": "Tower keeps refusing requests as too many, with 503"}
     monkeypatch.setattr(stack, "physical_id", lambda *_: "rollcall-function")
     monkeypatch.setattr("boto3.client", lambda *_, **__: _Lambda(away))
     with pytest.raises(stack.NotRun) as ended:
         stack.invoke("rollcall", function, {})
-    assert "ended in an error: TowerUnavailable: Tower keeps turning us away, with 503\n" in str(ended.value)
+    assert "ended in an error: TowerUnavailable: Tower keeps refusing requests as too many, with 503\n" in str(
+        ended.value
+    )
     assert ("make doctor says what is wrong with Tower" in str(ended.value)) is pointed
     assert "the function's log says more" in str(ended.value)
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from dead_letters import Entry, Letter, Seen, about_group, duration, entry, gathered, moment, read
 
-from rollcall.aws.fleet import Membership
 from rollcall.domain.actions import LifecycleAction, Transition
 from rollcall.domain.groups import Group
+from rollcall.domain.membership import Membership
 from rollcall.domain.message_format import Record, read_gate_message, write_action, write_gate_message
 from rollcall.domain.messages import GateMessage, RetireMessage, Waiting, Watched, WatchMessage
 from rollcall.domain.timing import HOOK_LIFE_MAX, hook_life

@@ -1,4 +1,4 @@
-"""What the world is told: a structured line for each outcome, and metrics. The events: test_event_details.py."""
+"""What is logged and counted: a line for each outcome, and metrics. The events: test_event_details.py."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_an_outcome_is_one_line_with_the_group_the_instance_and_the_action(world
     assert line["tags_left_out"] == ["evil"]
 
 
-def test_what_a_person_should_look_at_is_an_alert_beside_the_outcome(world: World, audience: Audience) -> None:
+def test_what_an_operator_should_look_at_is_an_alert_beside_the_outcome(world: World, audience: Audience) -> None:
     note = Note("its retire job 7 failed on it", alert=True)
     audience.announcer.announce([Report(world.terminating("i-a"), "removed from every inventory", notes=(note,))])
     outcome, alert = audience.lines()
@@ -68,7 +68,7 @@ def test_of_one_that_goes_on_waiting_only_the_alert_is_a_line(world: World, audi
     assert (line["message"], line["alert"]) == ("held", True)
 
 
-def test_what_a_person_should_know_is_a_warning_and_no_alert(world: World, audience: Audience) -> None:
+def test_what_an_operator_should_know_is_a_warning_and_no_alert(world: World, audience: Audience) -> None:
     audience.announcer.announce([Report(world.launching("i-a"), "registered", notes=(Note("mind this"),))])
     _, warning = audience.lines()
     assert (warning["message"], warning["level"]) == ("mind this", "WARNING")
@@ -107,13 +107,13 @@ def test_a_failure_is_one_line_that_names_it(world: World, audience: Audience, e
     assert (line["instance_id"], line["tries"], line["message_id"]) == ("i-a", 3, "m0")
 
 
-def test_a_message_that_could_not_be_read_is_told_without_an_action(audience: Audience) -> None:
+def test_a_message_that_could_not_be_read_is_published_without_an_action(audience: Audience) -> None:
     audience.announcer.message_failed(RECORD, [], BadSettings("mend"))
     audience.announcer.message_dead_lettered(RECORD, [], BadSettings("mend"))
     assert [line["message_id"] for line in audience.lines()] == ["m0", "m0"]
 
 
-def test_a_secret_token_of_an_action_is_not_told(world: World, audience: Audience) -> None:
+def test_a_secret_token_of_an_action_is_not_published(world: World, audience: Audience) -> None:
     action = world.launching("i-a")
     error = TowerUnavailable("away")
     audience.announcer.announce([Report(action, "ready", event=Event.READY, notes=(Note("look", alert=True),))])
@@ -188,7 +188,7 @@ def test_each_outcome_is_timed_from_the_event_on(world: World, audience: Audienc
     assert {each.name for each in metrics if each.dimensions == SERVICE} >= took.keys()
 
 
-def test_what_nobody_knows_the_begin_of_is_counted_and_not_timed(world: World, audience: Audience) -> None:
+def test_what_no_one_knows_the_begin_of_is_counted_and_not_timed(world: World, audience: Audience) -> None:
     action = replace(world.launching("i-a"), at=math.inf)
     audience.announcer.announce([Report(action, "ready", event=Event.READY, provisioned_at=NOW)])
     assert {each.name for each in audience.metrics()} == {"Ready"}
@@ -200,7 +200,7 @@ def test_a_clock_behind_auto_scalings_measures_nothing_below_zero(world: World, 
     assert [each.values for each in audience.metrics() if each.unit == "Seconds"] == [(0,)] * 4
 
 
-def test_who_is_struck_off_at_its_launch_is_no_measure_of_terminations(world: World, audience: Audience) -> None:
+def test_who_is_removed_at_its_launch_is_no_measure_of_terminations(world: World, audience: Audience) -> None:
     action = since(world.launching("i-a"), 5)
     audience.announcer.announce([Report(action, "removed from every inventory: already gone", event=Event.RETIRED)])
     assert {each.name for each in audience.metrics()} == {"Retired"}
@@ -218,7 +218,7 @@ def test_an_eviction_is_counted_for_the_group_of_the_evicted(world: World, audie
     assert audience.counted(group="db") == {"Evicted": 1, "Retired": 1}
 
 
-def test_every_value_of_a_storm_is_kept(world: World, audience: Audience) -> None:
+def test_every_value_of_a_large_scale_out_is_kept(world: World, audience: Audience) -> None:
     actions = [since(world.launching(f"i-{number}"), number) for number in range(250)]
     audience.announcer.announce([Report(each, "ready", event=Event.READY) for each in actions])
     metrics = audience.metrics()
@@ -284,7 +284,7 @@ def test_what_is_asked_well_counts_no_error(world: World, audience: Audience) ->
     assert audience.counted()["TowerErrors"] == 0
 
 
-def test_an_invocation_that_ends_in_an_error_tells_what_it_has_done(world: World, audience: Audience) -> None:
+def test_an_invocation_that_ends_in_an_error_publishes_what_it_has_done(world: World, audience: Audience) -> None:
     def work() -> None:
         action = replace(world.launching("i-a"), at=math.inf)
         audience.announcer.announce([Report(action, "ready", event=Event.READY)])
@@ -297,7 +297,7 @@ def test_an_invocation_that_ends_in_an_error_tells_what_it_has_done(world: World
     assert audience.counted(group="web") == {"Ready": 1}
 
 
-def test_what_the_bus_does_not_take_is_a_warning_and_counted_and_not_told_again(
+def test_what_the_bus_does_not_take_is_a_warning_and_counted_and_not_published_again(
     world: World, audience: Audience
 ) -> None:
     audience.bus.failing["put"] = Throttled("slow down")
@@ -314,7 +314,7 @@ def test_what_the_bus_does_not_take_is_a_warning_and_counted_and_not_told_again(
     assert audience.end() == []
 
 
-def test_a_mistake_in_telling_does_not_have_the_work_done_again(
+def test_a_mistake_in_publishing_does_not_have_the_work_done_again(
     world: World, audience: Audience, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
@@ -332,7 +332,7 @@ def test_a_mistake_in_telling_does_not_have_the_work_done_again(
 # Runs of reconcile
 
 
-def test_a_run_of_reconcile_is_told_step_by_step_and_counted(world: World, audience: Audience) -> None:
+def test_a_run_of_reconcile_is_published_step_by_step_and_counted(world: World, audience: Audience) -> None:
     world.host_of("i-gone", "10.0.0.1")
     world.serving("i-new", "10.0.0.2")
     outcome = world.reconcile()
@@ -381,13 +381,15 @@ def test_where_all_are_abandoned_the_rate_has_a_value(world: World, audience: Au
     assert audience.counted() == {"Abandoned": 1, "Ready": 0}
 
 
-def test_a_run_that_told_of_its_error_is_missed_by_nobody(audience: Audience) -> None:
+def test_a_run_that_published_its_error_is_missed_by_no_one(audience: Audience) -> None:
     """The alarm ReconcileSilent would tell of the same trouble once more."""
     audience.announcer.run_failed(TowerUnavailable("away"), 300)
     assert audience.counted() == {"ReconcileRuns": 1}
 
 
-def test_what_is_told_in_every_run_is_one_line_however_many_hosts_it_is_about(world: World, audience: Audience) -> None:
+def test_what_is_published_in_every_run_is_one_line_however_many_hosts_it_is_about(
+    world: World, audience: Audience
+) -> None:
     world.group("web", tags={})
     for number in range(NAMED_MAX + 1):
         world.serving(f"i-{number}", f"10.0.{number // 250}.{number % 250}")
@@ -412,7 +414,7 @@ def test_a_breaker_that_tripped_is_an_alert_with_the_list(world: World, audience
     assert (counted["DriftFound"], counted["DriftFixed"], counted["BreakerTripped"]) == (6, 0, 1)
 
 
-def test_what_reconcile_could_not_read_or_change_is_told_and_counted(world: World, audience: Audience) -> None:
+def test_what_reconcile_could_not_read_or_change_is_published_and_counted(world: World, audience: Audience) -> None:
     world.group("db", inventory="misspelt")
     audience.announcer.announce_run(world.reconcile(), 300)
     trouble, _ = audience.lines()

@@ -1,4 +1,4 @@
-"""Events told to whoever has a rule for them."""
+"""Events put onto the bus."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_events_of_all_kinds_go_out_as_many_at_a_time_as_fit(bus: EventBus, even
     assert put(bus, some) == []
 
 
-def test_without_events_nobody_is_asked_and_no_client_is_made(bus: EventBus) -> None:
+def test_without_events_no_one_is_asked_and_no_client_is_made(bus: EventBus) -> None:
     assert put(bus, []) == []
     assert "_events" not in vars(bus)
 
@@ -79,7 +79,7 @@ def test_an_event_that_is_not_taken_again_is_named_with_the_reason(bus: EventBus
     assert "1 of 2 events not: ThrottlingException: too fast" in str(error)
 
 
-def test_one_that_is_refused_does_not_keep_the_others_from_being_told(bus: EventBus, events: Stubber) -> None:
+def test_one_that_is_refused_does_not_keep_the_others_from_being_published(bus: EventBus, events: Stubber) -> None:
     first = [*range(EVENTS_PER_CALL)]
     some = {"FailedEntryCount": 1, "Entries": [*[{"EventId": "1"}] * (EVENTS_PER_CALL - 1), REFUSED]}
     events.add_response("put_events", some, entries(*first))

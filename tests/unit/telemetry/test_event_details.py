@@ -1,4 +1,4 @@
-"""What the event bus is told of: each kind of event with its detail, as events/announced shows them."""
+"""What is published: each kind of event with its detail, as events/announced shows them."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def test_there_is_a_sample_of_each_of_these_events() -> None:
     assert {path.stem for path in SAMPLES.glob("*.json")} == SAYING.keys()
 
 
-def test_who_remembers_what_was_told_hears_that_it_was_not(world: World, audience: Audience) -> None:
+def test_who_remembers_what_was_published_hears_that_it_was_not(world: World, audience: Audience) -> None:
     audience.bus.failing["put"] = Throttled("slow")
     with pytest.raises(Throttled, match="slow"):
         say_misconfigured([FOUND], [])(world, audience)
@@ -214,7 +214,7 @@ def test_an_event_of_another_account_or_region_says_so(world: World, audience: A
     assert detail["region"] == "eu-west-1"
 
 
-def test_what_is_no_event_is_not_told(world: World, audience: Audience) -> None:
+def test_what_is_no_event_is_not_published(world: World, audience: Audience) -> None:
     audience.announcer.announce([Report(launch(world), "no longer pending", notes=(Note("mind this"),))])
     assert audience.end() == []
 
@@ -227,7 +227,7 @@ def test_one_event_for_each_instance(world: World, audience: Audience) -> None:
     assert audience.end() == []
 
 
-def test_seconds_and_links_are_null_where_nobody_knows(world: World, audience: Audience) -> None:
+def test_seconds_and_links_are_null_where_no_one_knows(world: World, audience: Audience) -> None:
     action = replace(launch(world), at=math.inf)
     audience.announcer.announce([Report(action, "ready", event=Event.READY)])
     [detail] = details(audience)
@@ -259,7 +259,7 @@ def test_whoever_was_alerted_before_hears_how_it_ended(
     assert detail["troubled"] is told
 
 
-def test_a_failure_that_left_no_host_tells_so_at_once(world: World, audience: Audience) -> None:
+def test_a_failure_that_left_no_host_publishes_so_at_once(world: World, audience: Audience) -> None:
     action = leave(world)
     report = Report(action, error=ChefUnavailable("away"), event=Event.RETIRED)
     assert audience.announcer.announce_results([action], [report]) == [report.error]
@@ -321,7 +321,7 @@ def test_a_clients_finer_error_and_a_bug_of_ours_have_causes_too(world: World) -
     assert error_cause(KeyError("bug"), launch(world)) == "KeyError"
 
 
-def test_one_and_the_same_error_is_told_of_each_action(world: World, audience: Audience) -> None:
+def test_one_and_the_same_error_is_published_each_action(world: World, audience: Audience) -> None:
     actions = [launch(world, f"i-{number}") for number in range(12)]
     audience.announcer.message_retried(RECORD, actions, TowerUnavailable("away"), 15)
     told = audience.end()
@@ -332,14 +332,14 @@ def test_one_and_the_same_error_is_told_of_each_action(world: World, audience: A
     assert {detail["again_within"] for _, detail in told} == {15 + LATENESS}
 
 
-def test_a_message_that_nobody_can_read_is_about_no_instance(audience: Audience) -> None:
+def test_a_message_that_no_one_can_read_is_about_no_instance(audience: Audience) -> None:
     audience.announcer.message_retried(RECORD, [], BadEvent("field 'x' is missing"), 30)
     [detail] = details(audience)
     assert (detail["group"], detail["instance_id"], detail["cause"]) == (None, None, "BadEvent")
     assert (detail["transient"], detail["tries"], detail["failing_for"]) == (False, 3, 61.3)
 
 
-def test_what_is_set_aside_is_told_for_good(world: World, audience: Audience) -> None:
+def test_what_is_dead_lettered_is_published_for_good(world: World, audience: Audience) -> None:
     audience.announcer.message_dead_lettered(RECORD, [launch(world)], BadSettings("mend the tag"))
     [detail] = details(audience)
     assert (detail["again_within"], detail["set_aside"]) == (None, True)
@@ -347,7 +347,7 @@ def test_what_is_set_aside_is_told_for_good(world: World, audience: Audience) ->
     assert (detail["error"], detail["cause"]) == ("BadSettings", "BadSettings: group web")
 
 
-def test_what_fails_apart_is_told_with_the_next_try(world: World, audience: Audience) -> None:
+def test_what_fails_apart_is_published_with_the_next_try(world: World, audience: Audience) -> None:
     audience.announcer.announce([Report(launch(world), error=TowerDenied("no role"), job=121)])
     [detail] = details(audience)
     assert (detail["cause"], detail["again_within"], detail["job_url"]) == (
@@ -358,7 +358,7 @@ def test_what_fails_apart_is_told_with_the_next_try(world: World, audience: Audi
     assert detail["set_aside"] is False
 
 
-def test_an_alert_is_told_once_and_ends_with_the_instance(world: World, audience: Audience) -> None:
+def test_an_alert_is_published_once_and_ends_with_the_instance(world: World, audience: Audience) -> None:
     note = Note("held for somebody to look", alert=True)
     audience.announcer.announce([Report(launch(world), "", notes=(note,))])
     [(kind, detail)] = audience.end()
@@ -383,7 +383,7 @@ def test_an_alert_about_more_than_one_instance_has_one_cause_for_all(world: Worl
     assert [each["troubled"] for kind, each in told if kind == "Instance Retired"] == [False, False]
 
 
-def test_what_is_let_go_is_no_failure(world: World, audience: Audience) -> None:
+def test_what_is_finished_is_no_failure(world: World, audience: Audience) -> None:
     audience.announcer.message_failed(RECORD, [launch(world)], TowerUnavailable("away"))
     audience.announcer.message_finished(RECORD, [launch(world)])
     assert audience.end() == []
@@ -399,7 +399,7 @@ def test_words_without_end_are_cut(audience: Audience) -> None:
 # Runs of reconcile
 
 
-def test_every_finding_is_told_with_each_run(world: World, audience: Audience) -> None:
+def test_every_finding_is_published_with_each_run(world: World, audience: Audience) -> None:
     world.group("web", tags={})
     for number in range(3):
         world.serving(f"i-{number}", f"10.0.0.{number}")
@@ -416,7 +416,7 @@ def test_every_finding_is_told_with_each_run(world: World, audience: Audience) -
 @pytest.mark.parametrize(
     ("every", "again_within"), [(300.0, 600 + LATENESS), (86_400.0, 172_800 + LATENESS), (None, BY_HAND)]
 )
-def test_what_lasts_is_told_again_before_two_runs_are_over(
+def test_what_lasts_is_published_again_before_two_runs_are_over(
     audience: Audience, every: float | None, again_within: float
 ) -> None:
     finding = Finding(Kind.SECOND_HOST, FLEET, INSTANCE, "two")
@@ -452,7 +452,7 @@ def test_a_breaker_that_stopped_a_host_of_no_known_group_names_none(world: World
     assert "make reconcile ARGS='--force' (event" in detail["reason"]
 
 
-def test_the_breaker_of_nodes_in_chef_is_told_likewise(audience: Audience) -> None:
+def test_the_breaker_of_nodes_in_chef_is_published_likewise(audience: Audience) -> None:
     outcome = RunOutcome()
     outcome.nodes.stopped = tuple(NodeRemoval(f"n{each}", f"i-{each}", "gone", certain=True) for each in range(6))
     run_events(audience, outcome)
@@ -461,7 +461,7 @@ def test_the_breaker_of_nodes_in_chef_is_told_likewise(audience: Audience) -> No
     assert "make reconcile ARGS='--force' (event {\"force\": true})" in detail["reason"]
 
 
-def test_each_job_that_a_run_launches_is_told_with_the_step(world: World, audience: Audience) -> None:
+def test_each_job_that_a_run_launches_is_published_with_the_step(world: World, audience: Audience) -> None:
     world.serving("i-new", "10.0.0.2", age=600)
     run_events(audience, world.reconcile())
     [job] = world.tower.runs
@@ -479,7 +479,7 @@ def test_each_job_that_a_run_launches_is_told_with_the_step(world: World, audien
         (AwsDenied("no"), "AwsDenied"),
     ],
 )
-def test_a_trouble_of_a_run_is_the_installations_or_its_own(
+def test_a_problem_of_a_run_is_the_installations_or_its_own(
     audience: Audience, error: TowerRejected, cause: str
 ) -> None:
     run_events(audience, RunOutcome(troubles={"group db": error}))
@@ -488,7 +488,7 @@ def test_a_trouble_of_a_run_is_the_installations_or_its_own(
     assert detail["reason"] == f"group db: {error}"
 
 
-def test_what_tower_has_against_many_hosts_of_an_inventory_is_one_trouble(audience: Audience) -> None:
+def test_what_tower_has_against_many_hosts_of_an_inventory_is_one_problem(audience: Audience) -> None:
     whats = [f"host i-{number} of inventory fleet" for number in range(500)]
     run_events(
         audience,
@@ -506,13 +506,13 @@ def test_what_ails_the_whole_installation_is_its_cause_though_it_is_about_a_host
 
 
 @pytest.mark.parametrize(("error", "cause"), [(KeyError("bug"), "KeyError"), (BadSettings("x"), "reconcile: the run")])
-def test_a_run_that_ends_in_an_error_is_told_of(audience: Audience, error: Exception, cause: str) -> None:
+def test_a_run_that_ends_in_an_error_is_published(audience: Audience, error: Exception, cause: str) -> None:
     audience.announcer.run_failed(error, 300)
     [(kind, detail)] = audience.end()
     assert (kind, detail["cause"], detail["again_within"]) == ("Work Failed", cause, 600 + LATENESS)
 
 
-def test_each_step_taken_is_told_with_its_group(world: World, audience: Audience) -> None:
+def test_each_step_taken_is_published_with_its_group(world: World, audience: Audience) -> None:
     world.host_of("i-gone", "10.0.0.1")
     world.serving("i-new", "10.0.0.2")
     world.serving("i-moved", "10.0.0.3")

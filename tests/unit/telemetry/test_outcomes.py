@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rollcall.aws.fleet import Membership
 from rollcall.domain.actions import Result
 from rollcall.domain.errors import ChefUnavailable, Throttled, TowerDenied, TowerUnavailable
 from rollcall.domain.jobs import JobStatus, Outcome
+from rollcall.domain.membership import Membership
 from rollcall.domain.message_format import Record, read_action
 from rollcall.domain.messages import RunOptions
 from rollcall.domain.reports import Event
@@ -54,7 +54,7 @@ def test_who_needs_no_job_is_registered_without_one(world: World) -> None:
     assert (report.event, report.job) == (Event.REGISTERED, None)
 
 
-def test_who_is_no_longer_pending_or_failed_is_not_told_of(world: World) -> None:
+def test_who_is_no_longer_pending_or_failed_is_not_published(world: World) -> None:
     assert events(world.register(world.launching("i-a", state="InService"))) == {}
     world.tower.unavailable = True
     assert events(world.register(world.launching("i-b"))) == {}
@@ -116,7 +116,7 @@ def test_who_keeps_a_host_was_not_retired(world: World) -> None:
     assert report.event is None
 
 
-def test_a_termination_that_comes_twice_is_told_once(world: World) -> None:
+def test_a_termination_that_comes_twice_is_published_once(world: World) -> None:
     world.tower.add_host(world.inventory, "i-a")
     action = world.terminating("i-a")
     assert events(world.clean_up(action)) == {"i-a": Event.RETIRED}
@@ -124,7 +124,7 @@ def test_a_termination_that_comes_twice_is_told_once(world: World) -> None:
 
 
 @pytest.mark.parametrize("told_by_its_host", [True, False])
-def test_who_waits_for_chef_without_a_hook_is_told_of_once_when_its_host_goes(
+def test_who_waits_for_chef_without_a_hook_is_published_once_when_its_host_goes(
     world: World, told_by_its_host: bool
 ) -> None:
     world.group("web", chef="@instance_id@")
@@ -141,7 +141,7 @@ def test_who_waits_for_chef_without_a_hook_is_told_of_once_when_its_host_goes(
     assert events(world.clean_up(action)) == {}
 
 
-def test_who_waits_for_chef_with_a_hook_is_told_of_when_that_is_answered(world: World) -> None:
+def test_who_waits_for_chef_with_a_hook_is_published_when_that_is_answered(world: World) -> None:
     world.group("web", chef="@instance_id@")
     world.chef = FakeChef()
     world.chef.failing["delete_client"] = ChefUnavailable("away")
@@ -152,7 +152,7 @@ def test_who_waits_for_chef_with_a_hook_is_told_of_when_that_is_answered(world: 
     assert events(world.clean_up(action)) == {"i-a": Event.RETIRED}
 
 
-def test_what_is_told_of_one_without_its_retire_job_does_not_end_by_its_going(world: World) -> None:
+def test_what_is_published_one_without_its_retire_job_does_not_end_by_its_going(world: World) -> None:
     world.group("web", chef="@instance_id@")
     world.chef = FakeChef()
     action = world.terminating("i-a")
@@ -170,7 +170,7 @@ def test_who_is_handed_to_the_gate_is_not_retired_yet(world: World) -> None:
 # gate
 
 
-def test_who_is_ready_is_told_of_with_its_job_and_when_that_ended(world: World) -> None:
+def test_who_is_ready_is_published_with_its_job_and_when_that_ended(world: World) -> None:
     message = world.waiting("i-a")
     world.clock.advance(30)
     world.end(message, i_a=OK)
@@ -182,7 +182,7 @@ def test_who_is_ready_is_told_of_with_its_job_and_when_that_ended(world: World) 
     assert events([report]) == {"i-a": Event.READY}
 
 
-def test_who_is_abandoned_is_told_of_with_the_evidence_and_not_as_retired_too(world: World) -> None:
+def test_who_is_abandoned_is_published_with_the_evidence_and_not_as_retired_too(world: World) -> None:
     message = world.waiting("i-a", "i-b")
     world.end(message, i_a=OK, i_b=FAILED)
     reports = {each.action.instance_id: each for each in world.look_at(message).reports}
@@ -233,7 +233,7 @@ def test_who_serves_although_it_failed_is_alerted_of_and_neither_ready_nor_aband
     assert "serves all the same" in alert.reason
 
 
-def test_who_waits_is_reported_only_if_somebody_should_know(world: World) -> None:
+def test_who_waits_is_reported_only_if_someone_should_know(world: World) -> None:
     assert world.look_at(world.waiting("i-a")).reports == []
 
 
@@ -253,7 +253,7 @@ def test_who_fails_apart_is_known_as_troubled_from_then_on(world: World) -> None
 # retire
 
 
-def test_who_went_after_its_retire_job_is_told_of_with_that_job(world: World) -> None:
+def test_who_went_after_its_retire_job_is_published_with_that_job(world: World) -> None:
     world.group("web", retire_job_template="goodbye")
     world.tower.add_template("goodbye")
     message = world.retiring("i-a", "i-b")
@@ -266,7 +266,7 @@ def test_who_went_after_its_retire_job_is_told_of_with_that_job(world: World) ->
     assert [each.action.instance_id for each in reports.values() if each.notes] == ["i-b"]
 
 
-def test_who_goes_back_to_cleanup_is_told_of_there(world: World) -> None:
+def test_who_goes_back_to_cleanup_is_published_there(world: World) -> None:
     world.group("web", retire_job_template="goodbye", chef="@instance_id@")
     world.tower.add_template("goodbye")
     [(message, _)] = world.part_from(world.retiring("i-a")).next
@@ -275,7 +275,7 @@ def test_who_goes_back_to_cleanup_is_told_of_there(world: World) -> None:
     assert events(world.part_from(message).reports) == {}
 
 
-def test_nobody_is_told_of_whom_tower_cannot_be_asked_about(world: World) -> None:
+def test_no_one_is_published_whom_tower_cannot_be_asked_about(world: World) -> None:
     message = world.waiting("i-a")
     world.tower.failing["jobs"] = TowerUnavailable("away")
     [result] = world.look(message)
@@ -318,7 +318,7 @@ def test_a_host_that_is_taken_over_is_of_its_instances_group(world: World) -> No
 
 
 @pytest.mark.parametrize("hosted", [True, False])
-def test_who_waited_for_nobody_on_its_way_out_was_retired_only_if_it_had_a_host(world: World, hosted: bool) -> None:
+def test_who_waited_for_no_one_on_its_way_out_was_retired_only_if_it_had_a_host(world: World, hosted: bool) -> None:
     world.group("web", retire_job_template="goodbye")
     world.tower.add_template("goodbye")
     message = world.retiring("i-a")

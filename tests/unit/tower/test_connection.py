@@ -1,4 +1,4 @@
-"""The connection to Tower: what is asked again, what is given up, and what each trouble is called."""
+"""The connection to Tower: what is tried again, what is given up, and which error each problem is."""
 
 from __future__ import annotations
 
@@ -297,7 +297,7 @@ def test_a_tower_that_did_not_answer_is_not_asked_again_in_this_invocation(
 
 
 @pytest.mark.parametrize("trouble", [refused, hung_up, broken_off])
-def test_a_tower_whose_trouble_showed_at_once_is_asked_again_in_this_invocation(
+def test_a_tower_whose_problem_showed_at_once_is_asked_again_in_this_invocation(
     http: Connection, wire: Wire, trouble: Callable[[], Exception]
 ) -> None:
     http.finish_within(INVOCATION)
@@ -615,7 +615,7 @@ def test_a_date_of_no_time_zone_is_in_utc(http: Connection, wire: Wire, monkeypa
 # What requests take
 
 
-def test_each_request_is_timed_and_told_once(http: Connection, wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_request_is_timed_and_given_once(http: Connection, wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
     monkeypatch.setattr("rollcall.http.transport.time.monotonic", lambda: now[0])
 
@@ -648,7 +648,7 @@ def test_tower_is_unwell_where_it_gives_no_answer_and_is_not_asked_more_than_onc
     assert [each.unwell for each in http.exchanges()] == [True]
 
 
-def test_what_an_invocation_that_broke_off_asked_is_not_told_by_the_next(http: Connection, wire: Wire) -> None:
+def test_what_an_invocation_that_broke_off_asked_is_not_given_by_the_next(http: Connection, wire: Wire) -> None:
     wire.by_request = lambda asked: Answer()
     http.get("a/")
     http.finish_within(INVOCATION)

@@ -38,7 +38,7 @@ def test_groups_that_tower_did_not_list_in_full_are_not_known(tower: Tower, wire
     assert found.group_ids is None
 
 
-def test_variables_that_a_person_wrote_as_yaml_are_read_by_tower(tower: Tower, wire: Wire) -> None:
+def test_variables_that_an_operator_wrote_as_yaml_are_read_by_tower(tower: Tower, wire: Wire) -> None:
     wire.page(raw_host(variables="---\nowner: me\n")).then(200, {"owner": "me"})
     [found] = tower.hosts_named(PROD, ["i-a"])
     assert found.variables == {"owner": "me"}
@@ -78,7 +78,7 @@ LONG_ADDRESSES = [f"ec2-203-100-113-{number}.ap-southeast-2.compute.amazonaws.co
         (lambda tower: tower.hosts_at(PROD, LONG_ADDRESSES), []),
     ],
 )
-def test_queries_stay_under_four_kilobytes_and_leave_nobody_out(
+def test_queries_stay_under_four_kilobytes_and_leave_no_one_out(
     tower: Tower, wire: Wire, ask: Callable[[Tower], object], values: list[str]
 ) -> None:
     wire.by_request = lambda asked: Answer(200, page())
@@ -89,7 +89,7 @@ def test_queries_stay_under_four_kilobytes_and_leave_nobody_out(
         assert len(asked_for) == len(set(asked_for)) == 500
 
 
-def test_hosts_are_looked_for_at_a_hundred_addresses_in_one_call_and_nobody_is_left_out(
+def test_hosts_are_looked_for_at_a_hundred_addresses_in_one_call_and_no_one_is_left_out(
     tower: Tower, wire: Wire
 ) -> None:
     wire.by_request = lambda asked: Answer(200, page())

@@ -37,7 +37,7 @@ def test_groups_are_looked_up_as_many_at_a_time_as_a_url_has_room_for(tower: Tow
     assert max(map(len, wire.calls)) < 4096
 
 
-def test_a_group_that_somebody_else_makes_meanwhile_is_found(tower: Tower, wire: Wire) -> None:
+def test_a_group_that_another_makes_meanwhile_is_found(tower: Tower, wire: Wire) -> None:
     wire.page().then(400, {"__all__": ["Group with this Name and Inventory already exists."]}).page(
         {"id": 5, "name": "a"}
     )

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # Launching
 
 
-def test_what_a_launch_would_have_to_bring_is_told_in_words(tower: Tower, wire: Wire) -> None:
+def test_what_a_launch_would_have_to_bring_is_given_in_words(tower: Tower, wire: Wire) -> None:
     wire.then(200, capable(start=True) | {"allow_simultaneous": True, "timeout": 900, "forks": 20})
     wire.then(
         200,
@@ -57,7 +57,7 @@ def test_a_job_is_limited_to_its_hosts_in_their_inventory(tower: Tower, wire: Wi
     assert wire.asked[0].body == {"limit": "i-a,i-b", "inventory": 3}
 
 
-def test_a_template_that_does_not_ask_for_an_inventory_is_not_told_one(tower: Tower, wire: Wire) -> None:
+def test_a_template_that_does_not_ask_for_an_inventory_is_not_given_one(tower: Tower, wire: Wire) -> None:
     wire.then(201, {"job": 6, "ignored_fields": {}, "id": 6, "type": "job"})
     tower.launch(replace(TEMPLATE, asks_inventory=False, inventory_id=3), PROD, ["i-a"])
     assert wire.asked[0].body == {"limit": "i-a"}
@@ -132,7 +132,7 @@ BOUNDLESS = {"job": 6, "ignored_fields": {"limit": "i-a"}, "id": 6, "type": "job
 
 
 @pytest.mark.parametrize("status", [302, 403, 405, 503])
-def test_a_job_without_a_limit_that_tower_does_not_cancel_is_told_with_towers_words(
+def test_a_job_without_a_limit_that_tower_does_not_cancel_is_an_error_with_towers_words(
     tower: Tower, wire: Wire, status: int
 ) -> None:
     wire.then(201, BOUNDLESS)
@@ -142,7 +142,7 @@ def test_a_job_without_a_limit_that_tower_does_not_cancel_is_told_with_towers_wo
         tower.launch(TEMPLATE, PROD, ["i-a"])
 
 
-def test_a_job_without_a_limit_whose_cancel_gets_no_answer_is_told_and_not_launched_again(
+def test_a_job_without_a_limit_whose_cancel_gets_no_answer_is_given_and_not_launched_again(
     tower: Tower, wire: Wire
 ) -> None:
     # As trouble that passes it would be tried again, and run on every host at every try.
@@ -221,7 +221,7 @@ def test_no_jobs_are_asked_for_without_ids(tower: Tower, wire: Wire) -> None:
     assert not wire.asked
 
 
-def test_a_status_that_nobody_knows_is_refused(tower: Tower, wire: Wire) -> None:
+def test_a_status_that_no_one_knows_is_refused(tower: Tower, wire: Wire) -> None:
     wire.page(raw_job(status="dreaming"))
     with pytest.raises(TowerRejected, match="dreaming"):
         tower.jobs({7})

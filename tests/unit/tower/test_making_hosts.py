@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rollcall.domain.errors import HostLimitReached, TowerDenied, TowerRejected, TowerUnavailable
-from rollcall.tower.bulk_hosts import LOOKS, REFUSALS_MAX, NewHost
+from rollcall.tower.bulk_hosts import LISTINGS_MAX, REFUSALS_MAX, NewHost
 from rollcall.tower.client import Tower
 from rollcall.tower.queries import NAMES_PER_QUERY
 from unit.wire import Answer, Asked, Wire, page
@@ -202,7 +202,7 @@ def test_what_is_about_no_host_in_particular_fails_them_all_at_the_first_call(
     assert len(wire.asked) <= 2  # a 401 may be a token that was replaced
 
 
-def test_trouble_in_a_later_call_leaves_what_was_made_before(tower: Tower, wire: Wire) -> None:
+def test_problem_in_a_later_call_leaves_what_was_made_before(tower: Tower, wire: Wire) -> None:
     many = [NewHost(each, {}) for each in LONG_IDS[:250]]
     wire.by_request = lambda asked: created(asked) if len(wire.asked) == 1 else Answer(502)
     made = tower.create_hosts(PROD, many)
@@ -251,9 +251,9 @@ def test_one_by_one_those_that_exist_are_looked_up_together(tower: Tower, wire: 
 
 def test_hosts_that_exist_and_do_not_show_are_left_to_a_later_try(tower: Tower, wire: Wire) -> None:
     wire.by_request = lambda asked: Answer(200, page()) if asked.method == "GET" else Answer(400, DUPLICATES[0])
-    with pytest.raises(TowerUnavailable, match="does not show them"):
+    with pytest.raises(TowerUnavailable, match="does not list them"):
         tower.create_hosts(PROD, NEW)
-    assert len(wire.asked) == 2 * LOOKS
+    assert len(wire.asked) == 2 * LISTINGS_MAX
 
 
 def test_a_host_named_as_a_group_is_refused_and_not_looked_for(tower: Tower, wire: Wire) -> None:

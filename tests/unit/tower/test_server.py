@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     pass
 
 
-def test_what_tells_no_version_is_not_tower(tower: Tower, wire: Wire) -> None:
+def test_what_gives_no_version_is_not_tower(tower: Tower, wire: Wire) -> None:
     wire.then(200, {"pong": True})
     with pytest.raises(TowerRejected, match="ping/ does not answer as Tower does"):
         tower.version()
@@ -45,7 +45,7 @@ def test_only_an_unknown_page_is_no_bulk_call(tower: Tower, wire: Wire, status: 
         (404, {"detail": "Not found."}, None),
     ],
 )
-def test_the_limits_of_bulk_calls_are_the_servers_or_not_told(
+def test_the_limits_of_bulk_calls_are_the_servers_or_not_given(
     tower: Tower, wire: Wire, status: int, body: Any, limits: BulkLimits | None
 ) -> None:
     wire.then(status, body)

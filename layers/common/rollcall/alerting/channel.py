@@ -135,5 +135,5 @@ def clip(text: str, most: int) -> str:
 
 
 def utc(seconds: float) -> str:
-    """Epoch seconds as people and PagerDuty read them: 2026-11-21T10:00:00Z."""
+    """Epoch seconds as readers and PagerDuty take them: 2026-11-21T10:00:00Z."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

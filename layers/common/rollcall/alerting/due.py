@@ -60,7 +60,7 @@ def notifications_due(
 def _is_news(known: Incident, channel: str, now: float) -> bool:
     """Whether a channel does not know of an incident, or not how bad it is by now.
 
-    What does not pass by itself needs a person, and another instance that fails an hour later may fail for another
+    What does not pass by itself needs an operator, and another instance that fails an hour later may fail for another
     reason.
     """
     before = known.notified.get(channel)
@@ -94,7 +94,7 @@ def after_deliveries(
 ) -> Incident:
     """The incident once notifications were sent, by the invocation that had claimed it.
 
-    One that is over, and that no channel is still to be told of as over, has ended. channels: those that there are;
+    One that is over, and whose end is to be sent to no channel any more, has ended. channels: those that there are;
     others that knew of it were taken away since.
     """
     known = replace(

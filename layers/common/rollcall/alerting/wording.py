@@ -1,4 +1,4 @@
-"""An incident in words: what a notification says. Pure."""
+"""An incident in words, for a notification. Pure."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _links(incident: Incident, settings: AlertSettings) -> list[Link]:
 
 
 def _query(incident: Incident) -> str:
-    """What the logs say of it: of its instance, its group, or its error, as narrow as the cause is."""
+    """The query for its log lines: those of its instance, its group, or its error, as narrow as the cause is."""
     if len(incident.subjects) == 1 and incident.groups and incident.subjects != incident.groups:
         return log_query(instance_id=incident.subjects[0].rpartition("/")[2])
     what, of_group, group = incident.cause.partition(OF_A_GROUP)

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
-from rollcall.domain.errors import AwsDenied, Throttled
+from rollcall.domain.errors import AwsDenied, InstancesRefused, Throttled
+from rollcall.domain.json_input import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
 type Refusal = ClientError | ParamValidationError | UnicodeError
 
@@ -77,8 +78,18 @@ def by_halves[R: Hashable](call: Callable[[Sequence[R]], object], records: Seque
 
 
 def words_of(refusal: Refusal) -> str:
-    """What AWS said of a record that it refused."""
+    """Why AWS refused a record, in its words."""
     return refusal.response["Error"]["Message"] if isinstance(refusal, ClientError) else str(refusal)
+
+
+def require_none(call: str, refused: Mapping[str, Refusal]) -> None:
+    """Raise InstancesRefused if a call was refused for some of its instances. refused: why, by id."""
+    if refused:
+        raise InstancesRefused({each: _denied(call, each, why) for each, why in refused.items()})
+
+
+def _denied(call: str, instance_id: str, why: Refusal) -> AwsDenied:
+    return AwsDenied(f"AWS refused {call} of {quoted(instance_id)}: {words_of(why)}")
 
 
 def in_calls[T](items: Iterable[T], most: int, room: int, size: Callable[[T], int]) -> Iterator[list[T]]:
@@ -100,7 +111,7 @@ def in_calls[T](items: Iterable[T], most: int, room: int, size: Callable[[T], in
 
 @contextmanager
 def aws_errors(what: str) -> Iterator[None]:
-    """Turns botocore's errors into ours, naming what was asked."""
+    """Turns botocore's errors into ours, naming what was requested."""
     try:
         yield
     except ClientError as error:

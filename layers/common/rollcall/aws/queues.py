@@ -1,4 +1,4 @@
-"""The queues a function works with: messages sent on, put off, or set aside."""
+"""The queues a function works with: messages sent on, put off, or moved to the dead-letter queue."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DELAY_MAX = 900  # seconds, SQS's maximum
 TRIES = 3  # of a message that SQS could not take for a reason of its own, in a call of which it took others
 PAUSE = 0.5  # seconds between them
 LARGE_MESSAGE = 1024 * 1024  # bytes that queues take which take more than CALL_BYTES
-ERROR_MAX = 4000  # characters of an error that a message is set aside with
+ERROR_MAX = 4000  # characters of an error that goes with a message to the dead-letter queue
 ERROR_NAMES = 30  # bytes that the names and types of its attributes take: Error and Message, both of type String
 
 
@@ -52,7 +52,7 @@ class Queues:
         """The same; in the order of the messages why the queue did not take one, None of those that it took.
 
         What SQS refuses is refused alone. What it could not take for a reason of its own, while it took others, is sent
-        again a few times: whoever sent them all would otherwise send those again, too. After trouble that is about no
+        again a few times: their sender would otherwise send all of them again. After an error that is about no
         message in particular nothing more is sent. Raises nothing of ours.
         """
         sending = _Sending(self._sqs, url, messages)

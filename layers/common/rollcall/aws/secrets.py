@@ -20,7 +20,7 @@ def _secrets() -> SecretsProvider:
 
 
 def text_of(secret: str, *, refresh: bool) -> str:
-    """What a secret holds, remembered for five minutes unless refresh asks for it afresh.
+    """What a secret holds, remembered for five minutes unless refresh is set.
 
     Raises Throttled or AwsDenied.
     """

@@ -29,7 +29,7 @@ NOT_REGISTERED = "Target.NotRegistered"
 
 
 class TargetHealth(NamedTuple):
-    """What a target group says of an instance; reason and description are empty for a healthy one."""
+    """An instance's health in a target group; reason and description are empty for a healthy one."""
 
     state: str
     reason: str = ""
@@ -62,7 +62,7 @@ class Targets:
         return types
 
     def health(self, target_group: str, instance_ids: Collection[str]) -> dict[str, TargetHealth]:
-        """What it says of each of these instances; one that it does not know is not registered."""
+        """The health of each of these instances there; one that it does not know is not registered."""
         health = dict.fromkeys(instance_ids, TargetHealth("unused", NOT_REGISTERED))
 
         def describe(chunk: Sequence[str]) -> None:

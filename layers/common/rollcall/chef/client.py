@@ -188,7 +188,7 @@ class Chef:
             raise ChefUnavailable(f"the Chef server answered {_what(answer)} with {status}: {words_of(answer)}")
         if status == UNAUTHORIZED:
             denied = _denied(answer, "put the user and its key into the secret that ChefSecretArn names")
-            self._transport.ask_no_more(denied)
+            self._transport.send_no_more(denied)
             raise denied
         if status == FORBIDDEN:
             raise _denied(answer, "let the user read and delete nodes, and delete clients, of the organization")

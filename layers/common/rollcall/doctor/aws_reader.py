@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.config import Config
 
+from rollcall.aws.auto_scaling import GROUPS_PER_CALL, GROUPS_PER_PAGE, other_traffic_of, target_groups_of
 from rollcall.aws.client import aws_errors
-from rollcall.aws.fleet import GROUPS_PER_CALL, GROUPS_PER_PAGE, Membership, other_traffic_of, target_groups_of
 from rollcall.domain.actions import Result, Transition
 from rollcall.domain.groups import Group
+from rollcall.domain.membership import Membership
 
 from .observations import SeenGroup, SeenHook, SeenQueue, SeenRule, SeenTopic
 

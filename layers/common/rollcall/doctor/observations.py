@@ -15,11 +15,11 @@ from .arn_patterns import arn_like
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rollcall.aws.fleet import Membership
     from rollcall.domain.actions import Result, Transition
     from rollcall.domain.groups import Group
     from rollcall.domain.inventories import BulkLimits, DumpedHost, Host, HostLimit, Inventory
     from rollcall.domain.jobs import JobTemplate, LaunchTerms, PastJob, TowerUser
+    from rollcall.domain.membership import Membership
 
 type Look[T] = T | RollcallError
 

@@ -5,13 +5,13 @@ RollcallError
 │  ├─ TowerUnavailable     no connection, a timeout, 429 or 5xx
 │  ├─ ChefUnavailable      likewise
 │  ├─ ChannelUnavailable   likewise, of PagerDuty or Slack
-│  ├─ Throttled            AWS asked us to slow down, or had a failure of its own
-│  ├─ HostLimitReached     no more hosts in the organization, or for the licence, until some go or a person raises it
+│  ├─ Throttled            AWS refused a call for its rate, or had a failure of its own
+│  ├─ HostLimitReached     no more hosts in the organization, or for the licence, until some go or it is raised
 │  ├─ InstanceNotVisible   launched, and not yet known to EC2 or Auto Scaling
-│  ├─ ActionNotVisible     Auto Scaling holds the instance, and says that there is no such lifecycle action
+│  ├─ ActionNotVisible     Auto Scaling holds the instance, and finds no such lifecycle action
 │  ├─ JobStillLanding      another message is at work on the host, or a job of a former stint still is
 │  └─ NoTimeLeft           the invocation ends before this message can be worked on
-└─ Permanent               needs a person: tried again for an hour, then set aside in the dead-letter queue
+└─ Permanent               needs an operator: tried again for an hour, then moved to the dead-letter queue
    ├─ BadEvent             a message that is not a lifecycle action
    ├─ BadSettings          a tag or parameter that cannot be followed
    ├─ HostRenamed          the host of an instance is not named after it, so that no job reaches it
@@ -19,7 +19,7 @@ RollcallError
    ├─ TowerRejected        any other answer Tower should not have given to a right request
    ├─ ChefDenied           401 or 403: the user or its key may not do this
    ├─ ChefRejected         any other answer a Chef server should not have given to a right request
-   ├─ ChannelRefused       PagerDuty or Slack would not take what was told, and will not when it is told again
+   ├─ ChannelRefused       PagerDuty or Slack refuses a notification, and will when it is sent again
    └─ AwsDenied            a permission missing, or a request that AWS calls wrong
       └─ InstancesRefused  of a call for many instances, those that AWS calls wrong; it can be made again for the others
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 class Scope(Enum):
-    """Who suffers from one and the same cause: all of the installation, a group, or one instance."""
+    """What one and the same cause concerns: all of the installation, a group, or one instance."""
 
     INSTALLATION = "installation"
     GROUP = "group"
@@ -44,15 +44,15 @@ class Scope(Enum):
 
 
 class RollcallError(Exception):
-    """Base of all errors this package raises on purpose. scope: of what is told of each kind below."""
+    """Base of all errors this package raises on purpose. scope: what the cause of each kind below concerns."""
 
     scope: ClassVar[Scope] = Scope.INSTALLATION
 
 
 class Transient(RollcallError):
-    """Trouble that passes by itself.
+    """An error that passes by itself.
 
-    retry_in: seconds after which it will have, None where nobody knows.
+    retry_in: seconds after which it will have, None where that is not known.
     """
 
     def __init__(self, message: str, retry_in: float | None = None) -> None:
@@ -61,19 +61,19 @@ class Transient(RollcallError):
 
 
 class Permanent(RollcallError):
-    """Trouble that a person has to mend."""
+    """An error that an operator has to fix."""
 
 
 class TowerUnavailable(Transient):
-    """Tower cannot be asked right now."""
+    """Tower cannot be reached right now, or does not answer."""
 
 
 class ChefUnavailable(Transient):
-    """The Chef server cannot be asked right now."""
+    """The Chef server cannot be reached right now, or does not answer."""
 
 
 class ChannelUnavailable(Transient):
-    """PagerDuty or Slack cannot be told anything right now."""
+    """PagerDuty or Slack cannot be reached right now, or does not answer."""
 
 
 class Throttled(Transient):
@@ -83,8 +83,8 @@ class Throttled(Transient):
 class HostLimitReached(Transient):
     """Tower takes no more hosts: the limit of an organization or of the licence is reached.
 
-    Hosts that go make room for others, so it may pass by itself; whoever waits is kept waiting, with one alert, until
-    it does or a person raises the limit.
+    Hosts that go make room for others, so it may pass by itself; instances are kept waiting, with one alert, until it
+    does or the limit is raised.
     """
 
 
@@ -187,11 +187,11 @@ class ChefRejected(Permanent):
 
 
 class ChannelRefused(Permanent):
-    """PagerDuty or Slack refused what it was told."""
+    """PagerDuty or Slack refused a notification."""
 
 
 class AwsDenied(Permanent):
-    """AWS refused the call for a reason that repeating does not mend."""
+    """AWS refused the call for a reason that repeating does not change."""
 
 
 class InstancesRefused(AwsDenied):

@@ -15,17 +15,17 @@ NOT_SERVING = "Instance Not Serving"
 MISCONFIGURATION_FOUND = "Misconfiguration Found"
 MISCONFIGURATION_MENDED = "Misconfiguration Mended"
 
-BREAKER = "breaker: "  # before the name of what it guards, the cause of what it says
+BREAKER = "breaker: "  # before the name of what it guards, the cause of a removal limit that was exceeded
 OF_AN_INSTANCE = "instance: "  # before group and id, the cause of what is wrong with one
 OF_THE_DOCTOR = "doctor: "  # before a finding's key, its cause
 
 
 class WorkFailed(NamedTuple):
-    """What a Work Failed says beside where it comes from and the job's page.
+    """The fields of a Work Failed beside where it comes from and the job's page.
 
-    error: its name. cause: the same few words for all that suffer from it. failing_for: seconds. again_within: seconds
-    within which it is told again if it lasts, None if it is told once. set_aside: in a dead-letter queue. job: the id
-    of a Tower job.
+    error: its name. cause: the same few words for all that it concerns. failing_for: seconds. again_within: seconds
+    within which it is published again if it lasts, None if it is published once. set_aside: in a dead-letter queue.
+    job: the id of a Tower job.
     """
 
     error: str
@@ -42,5 +42,5 @@ class WorkFailed(NamedTuple):
 
 
 def subject_of(group: str, instance_id: str) -> str:
-    """An instance as those who suffer are named."""
+    """An instance as events and incidents name it."""
     return f"{group}/{instance_id}"

@@ -14,9 +14,9 @@ class Severity(StrEnum):
 
 
 class Finding(NamedTuple):
-    """Something to mend. subject: where; what: a few words that stay the same as long as it lasts.
+    """Something to fix. subject: where; what: a few words that stay the same as long as it lasts.
 
-    hides: others may be hidden behind it, for something could not be looked at.
+    hides: others may be hidden behind it, for something could not be examined.
     """
 
     subject: str
@@ -32,7 +32,7 @@ class Finding(NamedTuple):
         return f"{self.subject}: {self.what}"
 
     def in_words(self) -> dict[str, str]:
-        """What people, programs and the event bus get of it."""
+        """What operators, programs and the event bus get of it."""
         return {name: str(getattr(self, name)) for name in ("key", "severity", "subject", "reason", "remedy")}
 
 

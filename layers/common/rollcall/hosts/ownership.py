@@ -11,9 +11,9 @@ from rollcall.domain.inventory_text import INSTANCE_ID
 from .variables import marker_in
 
 if TYPE_CHECKING:
-    from rollcall.aws.fleet import Membership
     from rollcall.domain.instances import Instance
     from rollcall.domain.inventories import DumpedHost, Host
+    from rollcall.domain.membership import Membership
 
 AWS_VISIBILITY_LAG = 900.0  # seconds after its host was made for which AWS may not show an instance yet
 ADDRESSES_CACHED = 65_536  # a large fleet's; parsing one takes longer than all other checks of a host together

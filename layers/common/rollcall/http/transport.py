@@ -45,7 +45,7 @@ RETRY_AFTER_MAX = 3  # seconds; beyond that the queue waits better than a runnin
 DEADLINE_MARGIN = 15.0  # seconds kept back at the end of an invocation for heartbeats and put-offs
 CONNECTIONS = 8  # kept alive per invocation
 HTTP_OK = range(200, 300)
-DISTRUST = ("CERTIFICATE_VERIFY_FAILED", "[X509")  # OpenSSL's words; other TLS trouble passes by itself
+DISTRUST = ("CERTIFICATE_VERIFY_FAILED", "[X509")  # OpenSSL's words; other TLS errors pass by themselves
 UNAUTHORIZED, FORBIDDEN, NOT_FOUND, TOO_LARGE, TOO_MANY_REQUESTS, SERVER_ERROR = 401, 403, 404, 413, 429, 500
 TOO_BUSY = (TOO_MANY_REQUESTS, 503)
 BROKEN_OFF = (502, 504)
@@ -58,7 +58,7 @@ class Obstacle(Enum):
     """What kept a request from an answer."""
 
     DISTRUST = auto()  # of the server's certificate
-    NAME = auto()  # that nobody resolves
+    NAME = auto()  # that does not resolve
     REFUSAL = auto()  # of the connection
     NO_WAY = auto()  # to the server: nothing came back
     SILENCE = auto()  # once there was a connection
@@ -106,20 +106,20 @@ class Transport:
         self._exchanges: list[Exchange] = []
 
     def exchanges(self) -> list[Exchange]:
-        """What the requests took of which this was not told yet."""
+        """What the requests since the last call of this took."""
         known, self._exchanges = self._exchanges, []
         return known
 
     def finish_within(self, seconds: float) -> None:
         """Bound what follows to the seconds left in this invocation; requests beyond that fail.
 
-        So do all that follow one which the server did not answer, or kept turning away: hooks wait for a sign of life.
+        So do all that follow one which the server did not answer, or kept turning away: hooks wait for a heartbeat.
         """
         self._exchanges = []
         self._deadline = time.monotonic() + seconds - DEADLINE_MARGIN
         self._silent = None
 
-    def ask_no_more(self, why: RollcallError) -> None:
+    def send_no_more(self, why: RollcallError) -> None:
         """Fail with this for the rest of the invocation: each further request would cost seconds, and end the same."""
         if self._deadline < float("inf"):
             self._silent = why
@@ -137,7 +137,7 @@ class Transport:
             raise self._silent
         left = self._deadline - time.monotonic()
         if left <= 0:
-            raise self._unavailable(f"no time left in this invocation to ask {self._server} for {path}")
+            raise self._unavailable(f"no time left in this invocation to request {path} from {self._server}")
         began = time.monotonic()
         unwell = True
         try:
@@ -159,14 +159,16 @@ class Transport:
                 ) from error
             unavailable = self._unavailable(f"{self._server} at {known.root} cannot be reached for {path}: {error}")
             if isinstance(error, requests.Timeout):
-                self.ask_no_more(unavailable)
+                self.send_no_more(unavailable)
             raise unavailable from error
         except ValueError as error:  # requests takes a redirect's Location apart, even one that is not followed
             raise self._unavailable(f"{self._server} answered {path} with headers that cannot be read") from error
         finally:
             self._exchanges.append(Exchange(1000 * (time.monotonic() - began), unwell))
         if answer.status_code in TOO_BUSY and answer.raw.retries and not answer.raw.retries.total:
-            self.ask_no_more(self._unavailable(f"{self._server} keeps turning us away, with {answer.status_code}"))
+            self.send_no_more(
+                self._unavailable(f"{self._server} keeps refusing requests as too many, with {answer.status_code}")
+            )
         return answer
 
     def _connected(self, refused: Opened | None = None) -> Opened:
@@ -189,7 +191,7 @@ class Repeating(Retry):
         return status_code in TOO_BUSY or super().is_retry(method, status_code, has_retry_after)
 
     def get_retry_after(self, response: BaseHTTPResponse) -> float | None:
-        """None, as without the header, for one that cannot be read: a busy server is asked again all the same."""
+        """None, as without the header, for one that cannot be read: a busy server is tried again all the same."""
         try:
             return super().get_retry_after(response)
         except (InvalidHeader, ValueError, OverflowError):
@@ -222,7 +224,7 @@ def adapter(kind: type[Repeating] = Repeating, repeatable: Sequence[str] = ("GET
         total=BUSY_TRIES - 1,
         connect=TRIES - 1,
         read=TRIES - 1,
-        other=0,  # TLS trouble, which urllib3 would take for safe to repeat whatever the method
+        other=0,  # TLS errors, which urllib3 would take for safe to repeat whatever the method
         status_forcelist=BROKEN_OFF,
         allowed_methods=repeatable,
         backoff_factor=0.25,
@@ -239,7 +241,7 @@ def obstacle_of(error: RollcallError) -> Obstacle | None:
     if not isinstance(failure, requests.RequestException):
         return None
     causes = list(_causes(failure))
-    if any(words in str(failure) for words in DISTRUST):  # OpenSSL tells it in words alone
+    if any(words in str(failure) for words in DISTRUST):  # OpenSSL has it in words alone
         return Obstacle.DISTRUST
     if any(isinstance(each, NameResolutionError) for each in causes):
         return Obstacle.NAME
@@ -265,13 +267,13 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 def may_hold_a_password(url: str) -> bool:
     """Whether a URL has a user or a password before its host, however it is written or mistyped: it is not to be shown.
 
-    Python splits URLs at a fullwidth @ too, and what is percent-encoded was meant to be decoded by somebody.
+    Python splits URLs at a fullwidth @ too, and what is percent-encoded was meant to be decoded.
     """
     return "@" in normalize("NFKC", unquote(url))
 
 
 def shown_url(url: str) -> str:
-    """A URL that somebody gave us, quoted, behind a blank; nothing where a part of it could be a password."""
+    """A URL from a parameter or a secret, quoted, behind a blank; nothing where a part of it could be a password."""
     return f" {url!r}" if SHOWABLE.fullmatch(url) else ""
 
 
@@ -303,6 +305,6 @@ def words_of(answer: requests.Response) -> str:
 def text_of(answer: requests.Response) -> str:
     """The answer's body. It is UTF-8, as the APIs' JSON is; what cannot be read of it becomes U+FFFD.
 
-    Response.text would decode it as the header Content-Type says, and fail where that names no charset for text.
+    Response.text would decode it by the header Content-Type, and fail where that names no charset for text.
     """
     return answer.content.decode(errors="replace")

@@ -14,8 +14,9 @@ from rollcall.domain.lifecycle_states import Phase, phase_of
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from rollcall.aws.fleet import Fleet, Membership
+    from rollcall.aws.fleet import Fleet
     from rollcall.domain.instances import Instance
+    from rollcall.domain.membership import Membership
 
 
 class Destination(StrEnum):

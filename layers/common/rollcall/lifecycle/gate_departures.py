@@ -6,11 +6,11 @@ from copy import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from rollcall.aws.fleet import holds
 from rollcall.checks.load_balancers import withdraw
 from rollcall.domain import timing
 from rollcall.domain.errors import RollcallError
 from rollcall.domain.inventory_text import INSTANCE_ID
+from rollcall.domain.membership import holds
 from rollcall.domain.reports import NO_LONGER_WAITING, Event, Note, Report, gone
 from rollcall.domain.stages import Stage, action_of, all_together, grouped
 from rollcall.hosts.removal import remove_from_every_inventory
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from typing import Never
 
-    from rollcall.aws.fleet import Membership
     from rollcall.domain.inventories import RemovalResult
     from rollcall.domain.jobs import Job
+    from rollcall.domain.membership import Membership
     from rollcall.domain.messages import Waiting
 
     from .gate_context import GateContext

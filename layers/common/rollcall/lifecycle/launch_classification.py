@@ -10,10 +10,11 @@ from rollcall.domain.errors import BadSettings, InstanceNotVisible
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from rollcall.aws.fleet import Fleet, Membership
+    from rollcall.aws.fleet import Fleet
     from rollcall.domain.actions import LifecycleAction
     from rollcall.domain.groups import Group, GroupSettings
     from rollcall.domain.instances import Instance
+    from rollcall.domain.membership import Membership
 
 
 class Gone(NamedTuple):

@@ -19,8 +19,9 @@ from .gate_round import Round
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from rollcall.aws.fleet import Fleets, Membership
+    from rollcall.aws.fleet import Fleets
     from rollcall.domain.actions import LifecycleAction
+    from rollcall.domain.membership import Membership
     from rollcall.domain.messages import Watched, WatchMessage
 
 OUT_OF_SERVICE = ("EnteringStandby", "Standby", "Detach")

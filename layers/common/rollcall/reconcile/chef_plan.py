@@ -15,9 +15,9 @@ from .steps import NodePlan, NodeRemoval
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rollcall.aws.fleet import Membership
     from rollcall.domain.chef_nodes import Node, NodePattern
     from rollcall.domain.instances import Instance
+    from rollcall.domain.membership import Membership
 
 # Seconds without a report after which a node that AWS does not know counts as dead: two intervals of chef-client and
 # their splay by default, 1800 and 300 s (cookbook chef-client, attributes/default.rb, node['chef_client']['interval']).

@@ -36,10 +36,10 @@ from .steps import Addition, Change, Finding, Kind, Plan, Removal, Requeue
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from rollcall.aws.fleet import Membership
     from rollcall.domain.groups import GroupSettings
     from rollcall.domain.instances import Instance
     from rollcall.domain.inventories import DumpedHost, Inventory
+    from rollcall.domain.membership import Membership
     from rollcall.domain.messages import RunOptions
     from rollcall.hosts.ownership import Marker
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import batched
 from typing import TYPE_CHECKING
 
-from rollcall.aws.fleet import CALLS_AT_ONCE, INSTANCES_PER_FILTER
+from rollcall.aws.instances import CALLS_AT_ONCE, INSTANCES_PER_FILTER
 from rollcall.checks.registry import read_group_settings
 from rollcall.domain.errors import RollcallError, Throttled
 from rollcall.domain.objections import require_none
@@ -44,10 +44,11 @@ from .snapshot import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from rollcall.aws.fleet import Fleet, Membership, OptedIn
+    from rollcall.aws.fleet import Fleet
     from rollcall.domain.instances import Instance
     from rollcall.domain.inventories import Dump, Inventory
     from rollcall.domain.jobs import JobKind, JobTemplate
+    from rollcall.domain.membership import Membership, OptedIn
     from rollcall.domain.messages import RunOptions
     from rollcall.domain.settings import Settings
     from rollcall.tower.client import Tower

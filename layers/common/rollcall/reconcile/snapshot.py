@@ -18,10 +18,10 @@ from rollcall.hosts.variables import STATE, STINT, identity_in, is_resting, mark
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from rollcall.aws.fleet import Membership
     from rollcall.domain.groups import GroupSettings
     from rollcall.domain.instances import Instance
     from rollcall.domain.inventories import Dump, DumpedHost, Inventory
+    from rollcall.domain.membership import Membership
 
 LASTING = {AddressKind.PRIVATE: "private_ip", AddressKind.PRIVATE_DNS: "private_dns"}  # the facts that hold them
 

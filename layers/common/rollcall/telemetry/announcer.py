@@ -245,7 +245,7 @@ class Announcer:
 
 
 def event_origin(settings: Settings, function: str) -> dict[str, str]:
-    """Where an event comes from, as its detail says."""
+    """Where an event comes from, for its detail."""
     return {
         "account": settings.account,
         "region": settings.region,

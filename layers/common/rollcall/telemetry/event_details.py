@@ -1,7 +1,7 @@
 """What is published on the event bus: each kind of event, and its detail. Pure.
 
-A detail begins with where it comes from (account, Region, stack, function). What a link is made of is left to whoever
-sends it: as long as a detail is on its way here it names a job by its id alone.
+A detail begins with where it comes from (account, Region, stack, function). Links are made by the announcer: until then
+a detail names a job by its id alone.
 """
 
 from __future__ import annotations

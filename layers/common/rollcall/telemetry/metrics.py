@@ -30,7 +30,7 @@ class Metrics:
         )
 
     def count(self, name: str, number: float = 1, *, group: str | None = None) -> None:
-        """So many of something, in all and of a group; 0 says that there was nothing."""
+        """So many of something, in all and of a group; 0 for nothing."""
         self._counts[self._of(group)][name] += number
 
     def count_kind(self, name: str, kind: str) -> None:
@@ -42,7 +42,7 @@ class Metrics:
         self._counts[(("service", self._function), ("channel", channel))][name] += 1
 
     def count_severity(self, name: str, severity: str, number: float) -> None:
-        """So many of a severity (dimension severity); 0 says that there was none."""
+        """So many of a severity (dimension severity); 0 for none."""
         self._counts[(("severity", severity),)][name] += number
 
     def seconds(self, name: str, value: float, *, group: str | None = None) -> None:

@@ -44,7 +44,7 @@ BAD_REQUEST, CRASHED = 400, 500
 # What may be about one of a call's hosts, or their number; after so many of a kind without a success between them it is
 # taken to be about all of them, or about Tower. 64 are enough to find a dozen among a hundred, wherever they stand.
 REFUSALS_MAX = {BAD_REQUEST: 64, TOO_LARGE: 64, CRASHED: 16}
-LOOKS = 4  # in vain, for hosts that exist as Tower says: others may make and remove them
+LISTINGS_MAX = 4  # that do not show hosts which exist by Tower's answer: other clients may make and remove them
 NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # in JSON
 
 
@@ -130,7 +130,7 @@ def _is_about_the_inventory(answer: requests.Response) -> bool:
     return "inventory" in (object_of(answer) or {}) or "in manual inventories" in text_of(answer)
 
 
-class Making:
+class BulkCreation:
     """Makes hosts of one inventory. hosts_named(names): those of the inventory that have one of these names."""
 
     def __init__(
@@ -144,7 +144,7 @@ class Making:
         self._existing: dict[str, Host] = {}
         self._errors: dict[str, RollcallError] = {}
         self._in_bulk = True
-        self._vain_looks = 0
+        self._listings_without = 0
         self._refusals = 0
         self._full: HostLimitReached | None = None
 
@@ -159,7 +159,7 @@ class Making:
             for names in batched(self._raw, BULK_CREATE_MAX):
                 self._make(names)
             if self._full:
-                self._look_for(self._unsettled())  # what exists needs no room
+                self._list(self._unsettled())  # what exists needs no room
                 self._errors |= dict.fromkeys(self._unsettled(), self._full)
         except RollcallError as error:
             if not (self._ids or self._existing or self._errors):
@@ -209,17 +209,17 @@ class Making:
             del remaining[0]
 
     def _missing(self, names: Collection[str]) -> list[str]:
-        """Those that are not there, at a look now; the others are kept as they are."""
-        there = self._look_for(names)
-        self._vain_looks += not there
-        if self._vain_looks == LOOKS:
+        """Those that Tower does not list now; the others are kept as they are."""
+        there = self._list(names)
+        self._listings_without += not there
+        if self._listings_without == LISTINGS_MAX:
             raise TowerUnavailable(
-                f"inventory {self._inventory.name!r} has hosts of this batch, says Tower, and does not show them"
+                f"inventory {self._inventory.name!r} has hosts of this batch by Tower's answer, and does not list them"
             )
         return [name for name in names if name not in there]
 
-    def _look_for(self, names: Collection[str]) -> dict[str, Host]:
-        """Those that are there, at a look now; they are kept as they are."""
+    def _list(self, names: Collection[str]) -> dict[str, Host]:
+        """Those that Tower lists now; they are kept as they are."""
         there = {host.name: host for host in self._hosts_named(names)} if names else {}
         self._existing |= there
         return there
@@ -254,7 +254,7 @@ class Making:
         return error
 
 
-class Deleting:
+class BulkDeletion:
     """Deletes hosts. there(ids): those of these hosts that there still are."""
 
     def __init__(self, http: Connection, there: Callable[[Collection[int]], Collection[int]]) -> None:

@@ -97,14 +97,14 @@ def api_root(url: str) -> str:
 
 
 def job_page(root: str, job_id: int) -> str:
-    """Where people look at a job in a browser, by the API root: AAP since 2.5 has a user interface of its own."""
+    """The page of a job in a browser, by the API root: AAP since 2.5 has a user interface of its own."""
     parts = urlsplit(root)
     ui = "execution" if parts.path.startswith(PLATFORM_PATH) else "#"
     return f"{parts.scheme}://{parts.netloc}/{ui}/jobs/playbook/{job_id}/output"
 
 
 class Connection:
-    """Speaks to one Tower, through one session that threads may share.
+    """Requests to one Tower, through one session that threads may share.
 
     credentials(refresh) gives the token; with refresh=True it must be read afresh. Raises TowerUnavailable, TowerDenied
     or TowerRejected.
@@ -123,7 +123,7 @@ class Connection:
         self._transport.finish_within(seconds)
 
     def exchanges(self) -> list[Exchange]:
-        """What the requests took of which this was not told yet: see Transport.exchanges."""
+        """What the requests since the last call of this took: see Transport.exchanges."""
         return self._transport.exchanges()
 
     def now(self) -> float:
@@ -264,7 +264,7 @@ def _reading[**P, R](method: Callable[P, R]) -> Callable[P, R]:
         except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise TowerRejected(
                 f"Tower answered with something else than its API gives ({method.__name__}: {type(error).__name__}: "
-                f"{str(error)[:200]}): is TowerUrl its API root, and does no proxy before it change what it says?"
+                f"{str(error)[:200]}): is TowerUrl its API root, and does no proxy before it change its answers?"
             ) from error
 
     return read

@@ -12,7 +12,7 @@ from rollcall.domain.errors import TowerRejected
 from rollcall.domain.inventories import MARKER, Dump, Host
 from rollcall.domain.inventory_text import json_is_surely_plain
 
-from .bulk_hosts import Deleting, Making, encoded, require_instance_id, require_text
+from .bulk_hosts import BulkCreation, BulkDeletion, encoded, require_instance_id, require_text
 from .connection import PAGE_SIZE, TowerPart, reads_answers
 from .parsing import epoch, read_dumped_host, read_inventory
 from .queries import NAMES_PER_QUERY, fitting, marker_text
@@ -40,7 +40,7 @@ class Hosts(TowerPart):
     def names_of_group(self, inventory: Inventory, group: str, names: Collection[str]) -> set[str]:
         """Those of the names that are an inventory's hosts whose marker names this Auto Scaling group.
 
-        The text of our variables is searched for the marker as we write it. One that a person laid out anew is not
+        The text of our variables is searched for the marker as we write it. One that was edited by hand is not
         found.
         """
         return {
@@ -67,7 +67,7 @@ class Hosts(TowerPart):
         )
 
     def hosts_at(self, inventory: Inventory, addresses: Collection[str]) -> list[Host]:
-        """The hosts of an inventory whose ansible_host is one of these addresses, however a person laid it out.
+        """The hosts of an inventory whose ansible_host is one of these addresses, however it is written.
 
         Not found: what a YAML alias or tag hides, and a host without ansible_host whose name is its address. The
         database searches the variables' text, 0.15 s for 100 addresses among 5,000 hosts on PostgreSQL 15; only hosts
@@ -112,19 +112,19 @@ class Hosts(TowerPart):
     def _variables(self, raw: Json) -> Mapping[str, object]:
         try:
             variables = json.loads(raw["variables"] or "{}")
-        except ValueError:  # a person saved them as YAML; Tower parses that for us
+        except ValueError:  # saved by hand as YAML, which Tower parses for us
             variables = self._http.get(f"hosts/{raw['id']}/variable_data/")
         return variables if isinstance(variables, dict) else {}
 
     def create_hosts(self, inventory: Inventory, hosts: Sequence[NewHost]) -> MadeHosts:
-        """Make hosts, in bulk or one by one on servers without bulk calls, and say of each what came of it.
+        """Make hosts, in bulk or one by one on servers without bulk calls; of each what came of it.
 
         What is wrong with one fails that one alone. Of more than a limit of the organization or the licence lets in the
         first ones are made, as many as fit; the others have HostLimitReached. What is about none of them in particular
         (TowerUnavailable, TowerDenied, an odd answer) is raised if nothing came of any, else it is the error of the
         rest.
         """
-        return Making(self._http, inventory, lambda names: self.hosts_named(inventory, names)).make(hosts)
+        return BulkCreation(self._http, inventory, lambda names: self.hosts_named(inventory, names)).make(hosts)
 
     def update_host(
         self,
@@ -137,7 +137,7 @@ class Hosts(TowerPart):
     ) -> None:
         """Replace a host's variables and its instance_id, and where given whether jobs run on it and its description.
 
-        TowerRejected also for what Tower could not store, before it is asked.
+        TowerRejected also for what Tower could not store, before it is sent.
         """
         try:
             require_instance_id(instance_id)
@@ -156,7 +156,7 @@ class Hosts(TowerPart):
 
         That one is gone already is no error. A refusal for one inventory or one host keeps no other one.
         """
-        return Deleting(self._http, self.created_at).delete(hosts)
+        return BulkDeletion(self._http, self.created_at).delete(hosts)
 
     def marked_inventories(self) -> list[Inventory]:
         """Every inventory that holds a host with a marker, this installation's or another's [870]."""
@@ -187,5 +187,5 @@ class Hosts(TowerPart):
 
 
 def _connects_to(alternatives: Iterable[str]) -> str:
-    """What the text of variables looks like, in JSON or YAML, that set ansible_host to one of these."""
+    """The regular expression of variables, in JSON or YAML, that set ansible_host to one of these."""
     return rf"""ansible_host["']?\s*:\s*["']?({"|".join(alternatives)})(["'\s,}}]|$)"""

@@ -30,7 +30,7 @@ class JobHistory(TowerPart):
         """Whether jobs of a kind reached any host: created since then (epoch seconds), and up to the job id newest.
 
         An unreachable host that the playbook ignores counts as ignored in a job's summaries, and not as unreachable. So
-        does a failure on a host that was reached: a host of which something was ignored tells nothing here. Conditions
+        does a failure on a host that was reached: a host of which something was ignored proves nothing here. Conditions
         on related rows are about one and the same row, unless they are chained (AWX's manual, filtering).
         """
         reached = [("job_host_summaries__dark", "0"), ("job_host_summaries__ignored", "0")]
@@ -53,7 +53,7 @@ class JobHistory(TowerPart):
         return list(found.values())
 
     def jobs_of_group_before(self, job: Job, group: str, count: int) -> list[Job]:
-        """The ended jobs of a job's kind before it that may say something about an Auto Scaling group.
+        """The ended jobs of a job's kind before it that may prove something about an Auto Scaling group.
 
         Those that ran on hosts of the group, and those that failed on hosts that are gone by now, whosever they were.
         The newest first, at most count.
@@ -100,7 +100,7 @@ class JobHistory(TowerPart):
     def usual_durations(self, kind: JobKind) -> tuple[float, ...]:
         """Seconds that the last successful jobs of a kind took, the shortest first.
 
-        Remembered for a minute; a kind without any is asked for again.
+        Remembered for a minute; a kind without any is read again.
         """
         return self._durations.get(kind, lambda: self._usual_durations(kind)) or ()
 

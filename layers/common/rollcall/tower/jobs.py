@@ -102,7 +102,7 @@ class Jobs(TowerPart):
 
         Whoever launched one may do so, and who has Admin on its template; CancelRefused names the user that it belongs
         to. Of an ended job superusers learn by a 405 [370], others by a 403, as of another's that is still active
-        (AWX 24.6.1, awx/main/access.py, JobAccess.can_cancel); GET tells these two apart [371].
+        (AWX 24.6.1, awx/main/access.py, JobAccess.can_cancel); GET distinguishes these two [371].
         """
         answer = self._http.send("POST", f"jobs/{job_id}/cancel/", {})
         if answer.status_code == NOT_ALLOWED:

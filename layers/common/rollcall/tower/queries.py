@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rollcall.http.transport import Query
 
 NAMES_PER_QUERY = 150  # instance ids that stay under the 4 kB of URL that every proxy lets through
-TERMS_LENGTH = 3600  # characters of a URL for what is looked for, likewise: 130 IPv4 addresses, 40 long names
+TERMS_LENGTH = 3600  # characters of a URL for search terms, likewise: 130 IPv4 addresses, 40 long names
 
 
 def fitting(before: str, texts: Collection[str]) -> Iterator[tuple[str, ...]]:

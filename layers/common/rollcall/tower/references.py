@@ -24,7 +24,7 @@ ID_MAX = 2**31 - 1  # of inventories and templates: a PostgreSQL integer
 
 @reads_answers
 class References(TowerPart):
-    """Inventories and job templates by what a tag says, remembered for a minute."""
+    """Inventories and job templates by the reference in a tag, remembered for a minute."""
 
     def __init__(self, http: Connection) -> None:
         super().__init__(http)
