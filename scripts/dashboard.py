@@ -26,9 +26,9 @@ CELL = (70, 50)  # pixels of a grid unit on a wide screen: across, down
 HEAD, LEGEND_LINE, AXIS = 26, 17, 40  # pixels: above a plot, a line of the legend below it, left of it
 LETTER = 6.2  # pixels that a letter of the legend is wide, on average
 POINTS = 72  # of a curve: five minutes each, six hours
-STORMS = (0.3, 0.75)  # when they are, as shares of the time shown
+SCALE_OUTS = (0.3, 0.75)  # the large ones, as shares of the time shown
 LARGER = {"p95": 1.6, "p99": 2.2}
-RARE = {"abandoned", "evicted", "alerts", "drift fixed", "troubles", "breaker tripped", "alerts lost", "events lost"}
+RARE = {"abandoned", "evicted", "alerts", "drift fixed", "problems", "breaker tripped", "alerts lost", "events lost"}
 COLORS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f")
 FOUND = {  # what a search finds, by the dimension that it goes by
     "group": ("web", "api", "batch-eu", "canary"),
@@ -81,24 +81,45 @@ def main() -> int:
 
 def body_of(template: Json) -> Json:
     """The dashboard's body, with a stand-in for whatever only a deployed stack has. Every condition holds."""
-    text, given = template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
-    body: Json = json.loads(_substitute(text, template, given))
+    body: Json = json.loads(_text_of(template["Resources"]["Dashboard"]["Properties"]["DashboardBody"], template))
     return body
 
 
-def _substitute(text: str, template: Json, given: Json) -> str:
-    def value(match: re.Match[str]) -> str:
+def _text_of(value: str | Json, template: Json) -> str:
+    """What CloudFormation makes of a value of the template. Raises KeyError for a function that is not known here."""
+    match value:
+        case str():
+            return value
+        case {"Ref": str(name)}:
+            return _referred(name, template)
+        case {"Fn::If": [_, there, _]}:
+            return _text_of(there, template)
+        case {"Fn::Join": [str(separator), parts]}:
+            return separator.join(_text_of(each, template) for each in parts)
+        case {"Fn::Sub": [str(text), dict(own)]}:
+            return _substituted(text, {name: _text_of(each, template) for name, each in own.items()}, template)
+        case {"Fn::Sub": str(text)}:
+            return _substituted(text, {}, template)
+    raise KeyError(*value)
+
+
+def _substituted(text: str, own: dict[str, str], template: Json) -> str:
+    """The text of Fn::Sub with its own variables and the template's replaced; ${!Name} is ${Name} as it stands."""
+
+    def replacement(match: re.Match[str]) -> str:
         name = match["name"]
         if name.startswith("!"):
             return f"${{{name[1:]}}}"
-        if name in given:
-            _, chosen, _ = given[name]["Fn::If"]
-            return _substitute(chosen["Fn::Sub"], template, {})
-        pseudo = {"AWS::StackName": "rollcall", "AWS::Region": "us-east-1"}
-        default = template["Parameters"].get(name, {}).get("Default", name.partition(".")[0])
-        return pseudo.get(name, str(default))
+        return own[name] if name in own else _referred(name, template)
 
-    return re.sub(r"\$\{(?P<name>[^}]+)\}", value, text)
+    return re.sub(r"\$\{(?P<name>[^}]+)\}", replacement, text)
+
+
+def _referred(name: str, template: Json) -> str:
+    """What a name stands for: a parameter's default, or the logical id of a resource."""
+    pseudo = {"AWS::StackName": "rollcall", "AWS::Region": "us-east-1"}
+    default = template["Parameters"].get(name, {}).get("Default", name.partition(".")[0])
+    return pseudo.get(name, str(default))
 
 
 def page(body: Json) -> str:
@@ -179,7 +200,7 @@ def curves_of(properties: Json) -> Iterator[Curve]:
 
 
 def _made_up(properties: Json, label: str, stat: str) -> tuple[float, ...]:
-    """Two storms that the whole dashboard shows; of what is well without, one small thing at most."""
+    """Two large scale-outs that the whole dashboard shows; of what should be zero, one small value at most."""
     chance = random.Random(f"{properties['title']} {label}")  # noqa: S311 - a picture, not a secret
     count = max(POINTS * 300 // properties.get("period", 300), 14)
     size, late = chance.uniform(6, 14) * LARGER.get(stat, 1.0), chance.uniform(0, 0.02)
@@ -187,7 +208,7 @@ def _made_up(properties: Json, label: str, stat: str) -> tuple[float, ...]:
         only = chance.randrange(2 * count)
         return tuple(float(at == only) for at in range(count))
     return tuple(
-        size * (0.08 + sum(max(0.0, 1 - abs(at / count - storm - late) * 18) for storm in STORMS))
+        size * (0.08 + sum(max(0.0, 1 - abs(at / count - scale_out - late) * 18) for scale_out in SCALE_OUTS))
         + chance.uniform(0, 0.05 * size)
         for at in range(count)
     )
@@ -198,7 +219,7 @@ def _plot(properties: Json, curves: list[Curve], width: int, height: int) -> str
     stacked = properties.get("stacked", False)
     highest = [max(each.values) for each in curves]
     most = max(1.0, sum(highest) if stacked else max(highest)) * 1.1
-    if lines:  # such a line stretches the axis; what is well stays far below it
+    if lines:  # such a line stretches the axis; what is normal stays far below it
         line_at = max(each["value"] for each in lines)
         scale, most = 0.25 * line_at / most, line_at * 1.1
         curves = [Curve(each.label, each.color, tuple(value * scale for value in each.values)) for each in curves]

@@ -1,6 +1,6 @@
-"""Trouble -> PagerDuty and Slack; by schedule, what is due by now. The decisions are in rollcall.alerting.dispatch.
+"""Problems -> PagerDuty and Slack; by schedule, what is due by now. The decisions are in rollcall.alerting.
 
-It asks nothing of Tower, and knows nothing of it: it has to work when Tower is away.
+It requests nothing from Tower, and imports nothing that does: it has to work when Tower is unavailable.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 
-from rollcall.alerting.dispatch import Alert
-from rollcall.alerting.incident import Deed
+from rollcall.alerting.dispatch import Dispatcher
+from rollcall.alerting.incident import NotificationKind
 from rollcall.alerting.pagerduty import PagerDuty
 from rollcall.alerting.settings import read_alert_settings
 from rollcall.alerting.slack import Slack
@@ -21,7 +21,7 @@ from rollcall.alerting.sources import read_message
 from rollcall.alerting.store import Incidents
 from rollcall.aws.queues import Queues
 from rollcall.aws.secrets import text_of
-from rollcall.domain.errors import BadEvent, Permanent, RollcallError
+from rollcall.domain.errors import BadEvent, RollcallError
 from rollcall.domain.message_format import read_records
 from rollcall.telemetry.metrics import Metrics
 
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from rollcall.alerting.dispatch import Channel, Telling
+    from rollcall.alerting.dispatch import Channel
+    from rollcall.alerting.due import Delivery
     from rollcall.alerting.incident import Ending, Occurrence
     from rollcall.domain.message_format import Record
 
@@ -42,23 +43,23 @@ queues = Queues()
 @logger.inject_lambda_context
 def handler(event: object, context: LambdaContext) -> dict[str, Any]:
     """A batch of events and alarms in, Lambda's partial batch response out; or {"sweep": true} in."""
-    alert = _alert(context)
+    dispatcher = _dispatcher(context)
     try:
         if isinstance(event, dict) and "Records" in event:
-            return _take(alert, event)
+            return _take(dispatcher, event)
         if event != {"sweep": True}:
             raise BadEvent('the event is neither a batch of a queue nor {"sweep": true}')
-        alert.sweep()
-        if alert.troubles:
-            raise alert.troubles[0]
-        return {"told": len(alert.tellings)}
+        dispatcher.sweep()
+        if dispatcher.errors:
+            raise dispatcher.errors[0]
+        return {"told": len(dispatcher.deliveries)}
     finally:
-        for telling in alert.tellings:
-            _say(telling)
+        for delivery in dispatcher.deliveries:
+            _log(delivery)
         metrics.write()
 
 
-def _take(alert: Alert, event: dict[str, Any]) -> dict[str, Any]:
+def _take(dispatcher: Dispatcher, event: dict[str, Any]) -> dict[str, Any]:
     again: list[str] = []
     messages: dict[Record, Occurrence | Ending] = {}
     for record in read_records(event):
@@ -69,12 +70,12 @@ def _take(alert: Alert, event: dict[str, Any]) -> dict[str, Any]:
         else:
             if message:
                 messages[record] = message
-    for record, trouble in zip(messages, alert.take(list(messages.values())), strict=True):
-        if trouble:
-            logger.error(str(trouble), extra={"message_id": record.id, "error": type(trouble).__name__})
+    for record, failure in zip(messages, dispatcher.take(list(messages.values())), strict=True):
+        if failure:
+            logger.error(str(failure), extra={"message_id": record.id, "error": type(failure).__name__})
             again.append(record.id)
-    for trouble in alert.troubles:  # kept already, and due again with the next sweep
-        logger.warning(str(trouble), extra={"error": type(trouble).__name__})
+    for failed in dispatcher.errors:  # of what is stored, and due again with the next sweep
+        logger.warning(str(failed), extra={"error": type(failed).__name__})
     return {"batchItemFailures": [{"itemIdentifier": each} for each in again]}
 
 
@@ -83,25 +84,27 @@ def _move_to_dead_letters(record: Record, error: BadEvent) -> list[str]:
     logger.error(str(error), extra={"message_id": record.id, "error": type(error).__name__})
     try:
         queues.move_to_dead_letters(_settings().dead_letter_queue_url, record, error)
-    except RollcallError as trouble:
-        logger.warning(str(trouble), extra={"message_id": record.id})
+    except RollcallError as failure:
+        logger.warning(str(failure), extra={"message_id": record.id})
         return [record.id]
     return []
 
 
-def _say(telling: Telling) -> None:
-    """One line of the log for each channel that was told, or was not, and a count."""
-    incident, error = telling.incident, telling.error
-    extra: dict[str, Any] = {"channel": telling.channel, "cause": incident.cause, "count": incident.count}
-    what = "told that it is over" if telling.deed == Deed.END else "told"
+DONE = {NotificationKind.OPEN: "opened", NotificationKind.UPDATE: "updated", NotificationKind.RESOLVE: "resolved"}
+
+
+def _log(delivery: Delivery) -> None:
+    """One line of the log for each channel that was sent a notification, or could not be, and a count."""
+    incident, error = delivery.incident, delivery.error
+    extra: dict[str, Any] = {"channel": delivery.channel, "cause": incident.cause, "count": incident.count}
     if error is None:
-        logger.info(f"{what}: {incident.reason}", extra=extra)
+        logger.info(f"incident {DONE[delivery.kind]}: {incident.reason}", extra=extra)
     else:
-        log = logger.error if isinstance(error, Permanent) else logger.warning
-        log(f"not {what}: {error}", extra=extra | {"error": type(error).__name__})
-        if not isinstance(error, Permanent):
-            return  # a later sweep does it
-    metrics.count_of_channel("AlertsLost" if error else "AlertsSent", telling.channel)
+        log = logger.warning if delivery.is_to_be_repeated else logger.error
+        log(f"incident not {DONE[delivery.kind]}: {error}", extra=extra | {"error": type(error).__name__})
+        if delivery.is_to_be_repeated:
+            return
+    metrics.count_of_channel("AlertsLost" if error else "AlertsSent", delivery.channel)
 
 
 _settings = cache(lambda: read_alert_settings(os.environ))
@@ -126,7 +129,7 @@ def _incidents() -> Incidents:
     return Incidents(_settings().table, _settings().stack)
 
 
-def _alert(context: LambdaContext) -> Alert:
-    return Alert(
+def _dispatcher(context: LambdaContext) -> Dispatcher:
+    return Dispatcher(
         _settings(), _incidents(), _channels(), time.time, lambda: context.get_remaining_time_in_millis() / 1000
     )

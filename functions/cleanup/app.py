@@ -36,7 +36,7 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
     )
 
     def work(actions: list[LifecycleAction]) -> list[RollcallError | None]:
-        return announcer.outcomes(actions, cleanup.clean_up(actions))
+        return announcer.announce_results(actions, cleanup.clean_up(actions))
 
-    with announcer.telling(here.settings, here.tower, context):
+    with announcer.publishing(here.settings, here.tower, context):
         return here.processor(announcer).take(event, read_action, lambda action: [action], work)

@@ -43,13 +43,13 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
         tower_at=lambda url: tower_afresh(url, context),
         seconds_left=seconds_left,
     )
-    with announcer.telling(here.settings, here.tower, context):
+    with announcer.publishing(here.settings, here.tower, context):
         diagnosis = diagnose(examination, request, here.settings)
-        announcer.diagnosed(diagnosis.findings)
+        announcer.log_findings(diagnosis.findings)
         if request.announce:
-            announcer.examined(diagnosis.findings)
+            announcer.count_findings(diagnosis.findings)
             known = KnownFindings(names.told_table)
             changed = news(diagnosis.findings, known.read())
-            announcer.misconfigured(here.settings, here.tower.root, changed.found, changed.mended, seconds_left)
+            announcer.publish_changes(here.settings, here.tower.root, changed.found, changed.mended, seconds_left)
             known.write(changed.known)  # what the bus did not take is not known, and told with the next run
     return answer(diagnosis, time.monotonic() - began)

@@ -16,7 +16,7 @@ from rollcall.domain.messages import GateMessage, RetireMessage, WatchMessage
 from rollcall.domain.settings import read_removal_share
 from rollcall.evidence.job_reader import JobEvidence
 from rollcall.lifecycle.gate import Gate
-from rollcall.lifecycle.gate_round import TimeLeft, send_on, take_each, take_turns
+from rollcall.lifecycle.gate_round import TimeLeft, rounds_without_heartbeats, send_on, take_turns
 from rollcall.runtime.installation import installation
 from rollcall.telemetry.announcer import Announcer
 
@@ -38,19 +38,19 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
     here = installation(context)
 
     time_left = TimeLeft(lambda: context.get_remaining_time_in_millis() / 1000)
-    looks: dict[type, Callable[[Sequence[Any]], Sequence[Round[Any]]]] = {
+    evaluate: dict[type, Callable[[Sequence[Any]], Sequence[Round[Any]]]] = {
         GateMessage: partial(_wait, here, time_left),
         RetireMessage: partial(_see_out, here, time_left),
         WatchMessage: partial(_watch, here, time_left),
     }
 
-    def send(rounds: Sequence[Round[Any]]) -> None:
-        send_on(rounds, here.queues, here.settings.gate_queue_url, time_left)
+    def send(rounds: Sequence[Round[Any]]) -> Sequence[Exception | None]:
+        return send_on(rounds, here.queues, here.settings.gate_queue_url, time_left)
 
     def work(messages: list[GateMessage | WatchMessage | RetireMessage]) -> list[Exception | None]:
-        return take_turns(messages, looks, send)
+        return take_turns(messages, evaluate, send)
 
-    with announcer.telling(here.settings, here.tower, context):
+    with announcer.publishing(here.settings, here.tower, context):
         return here.processor(announcer).take(event, read_gate_message, _waited_for, work)
 
 
@@ -58,8 +58,8 @@ def _wait(here: Installation, seconds_left: TimeLeft, messages: Sequence[GateMes
     evidence = JobEvidence(here.tower)
     clients = (here.tower, evidence, here.fleets, here.queues)
     gate = Gate(here.settings, *clients, time.time, seconds_left, share=read_removal_share(os.environ))
-    rounds = gate.look(messages)
-    announcer.reports([report for each in rounds for report in each.reports])
+    rounds = gate.evaluate(messages)
+    announcer.announce([report for each in rounds for report in each.reports])
     return rounds
 
 
@@ -70,8 +70,8 @@ def _see_out(
 
     evidence = JobEvidence(here.tower)
     retire = Retire(here.settings, here.tower, evidence, here.fleets, here.queues, time.time, seconds_left)
-    rounds = retire.look(messages)
-    announcer.reports([report for each in rounds for report in each.reports])
+    rounds = retire.evaluate(messages)
+    announcer.announce([report for each in rounds for report in each.reports])
     return rounds
 
 
@@ -79,8 +79,8 @@ def _watch(here: Installation, time_left: TimeLeft, messages: Sequence[WatchMess
     from rollcall.lifecycle.target_watch import Sighting, Watch  # likewise
 
     watch = Watch(here.fleets, time.time)
-    sightings = take_each(messages, lambda each: watch.look([each])[0], lambda error: Sighting(error=error), time_left)
-    announcer.seen(sight for each in sightings for sight in each.sights)
+    sightings = rounds_without_heartbeats(messages, watch.evaluate, lambda error: Sighting(error=error), time_left)
+    announcer.announce_sights(sight for each in sightings for sight in each.sights)
     return sightings
 
 

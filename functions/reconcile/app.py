@@ -38,7 +38,7 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
     )
     options = replace(request.options, adopt=here.settings.adopt_by_instance_id)
     gc.disable()  # a large fleet is millions of small objects without cycles; to look for some takes a third of the CPU
-    with announcer.telling(here.settings, here.tower, context):
+    with announcer.publishing(here.settings, here.tower, context):
         try:
             outcome = run.run(options, dry_run=request.dry_run, force=request.force)
         except Exception as error:
@@ -47,7 +47,7 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
             raise
         finally:
             gc.enable()
-            announcer.fixed(run.outcome)
+            announcer.announce_fixes(run.outcome)
         if not request.dry_run:
-            announcer.reconciled(outcome, options.every)
+            announcer.announce_run(outcome, options.every)
     return run_answer(outcome, dry_run=request.dry_run, seconds=time.monotonic() - began)

@@ -36,7 +36,7 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
     register = Register(here.settings, here.tower, here.fleets, here.queues, time.time, evidence, share=share)
 
     def work(actions: list[LifecycleAction]) -> list[RollcallError | None]:
-        return announcer.outcomes(actions, register.register(actions))
+        return announcer.announce_results(actions, register.register(actions))
 
-    with announcer.telling(here.settings, here.tower, context):
+    with announcer.publishing(here.settings, here.tower, context):
         return here.processor(announcer).take(event, read_action, lambda action: [action], work)

@@ -99,7 +99,7 @@ def watch(seconds: float, newest: Sequence[float]) -> Watch:
             [(message, delay)] = world.queues.gate_messages()
             world.queues.sent.clear()
             world.clock.advance(delay)
-            rounds = gate.look([message])
+            rounds = gate.evaluate([message])
             send_on(rounds, world.queues, world.settings.gate_queue_url, lambda: TIME_LEFT)
             assert not rounds[0].error, rounds[0].error
             if world.fleet.completed:

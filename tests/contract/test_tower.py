@@ -34,9 +34,11 @@ from rollcall.domain.errors import (
 from rollcall.domain.inventories import Host, Inventory
 from rollcall.domain.jobs import Job, JobStatus, JobTemplate, LaunchTerms, Outcome, PastJob
 from rollcall.evidence.job_reader import JobEvidence
-from rollcall.evidence.playbook_trace import ENDS, FAILED, OK, TASK_STARTED, TRACED, UNREACHABLE
+from rollcall.evidence.playbook_trace import FAILED, OK, TASK_RESULTS, TASK_STARTED, TRACED_EVENTS, UNREACHABLE
 from rollcall.tower.bulk_hosts import NewHost
-from rollcall.tower.client import LIMITS_RESOLVED, PAST_JOBS, Tower
+from rollcall.tower.client import Tower
+from rollcall.tower.job_history import PAST_JOBS
+from rollcall.tower.jobs import LIMITS_RESOLVED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -1214,19 +1216,19 @@ def test_the_good_jobs_of_a_kind_are_found_and_those_under_way(tower: Tower, run
 
 
 def test_a_jobs_events_tell_which_task_ended_how_on_which_host(tower: Tower, runs: Runs) -> None:
-    events = tower.events(runs.mixed.id, TRACED, 1000)
+    events = tower.events(runs.mixed.id, TRACED_EVENTS, 1000)
     assert events
-    ends = {kind: {each.host for each in events if each.kind == kind} for kind in ENDS}
+    ends = {kind: {each.host for each in events if each.kind == kind} for kind in TASK_RESULTS}
     assert runs.well in ends[OK] - ends[UNREACHABLE]
     assert (runs.dark in ends[UNREACHABLE], runs.failing in ends[FAILED]) == (True, True)
     starts = {each.task_id: each for each in events if each.kind == TASK_STARTED}
     for each in events:
-        if each.kind in ENDS:
+        if each.kind in TASK_RESULTS:
             assert each.path.startswith("project/")
             assert (starts[each.task_id].path, each.play) == (each.path, starts[each.task_id].play)
-    assert tower.events(runs.mixed.id, TRACED, len(events) - 1) is None
-    own = tower.events(runs.mixed.id, ENDS, 1000, [runs.well])
-    assert own == [each for each in events if each.kind in ENDS and each.host == runs.well]
+    assert tower.events(runs.mixed.id, TRACED_EVENTS, len(events) - 1) is None
+    own = tower.events(runs.mixed.id, TASK_RESULTS, 1000, [runs.well])
+    assert own == [each for each in events if each.kind in TASK_RESULTS and each.host == runs.well]
     last = tower.last_events(runs.mixed.id, 3)
     assert [each.counter for each in last] == sorted((each.counter for each in last), reverse=True)
     assert last[0].counter >= max(each.counter for each in events)

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from rollcall.alerting.dispatch import Alert
-from rollcall.alerting.incident import Deed, Ending, Incident, Occurrence
+from rollcall.alerting.dispatch import Dispatcher
+from rollcall.alerting.incident import Ending, Incident, NotificationKind, Occurrence
 from rollcall.alerting.settings import AlertSettings
 from rollcall.alerting.sources import read_message
 from rollcall.domain.message_format import Record
@@ -17,7 +17,7 @@ from rollcall.domain.message_format import Record
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from rollcall.alerting.incident import Notice
+    from rollcall.alerting.incident import Notification
     from rollcall.domain.errors import RollcallError
 
 NOW = 1_795_255_200.0  # 2026-11-21T10:00:00Z
@@ -166,28 +166,28 @@ class Ear:
     """
 
     def __init__(self) -> None:
-        self.heard: list[Notice] = []
+        self.heard: list[Notification] = []
         self.errors: list[BaseException] = []
         self.always: RollcallError | None = None
         self.asked = 0
         self.meanwhile: Callable[[], object] | None = None
 
-    def send(self, notice: Notice, seconds: float) -> None:
+    def send(self, notification: Notification, seconds: float) -> None:
         self.asked += 1
         if self.meanwhile:
             meanwhile, self.meanwhile = self.meanwhile, None
             meanwhile()
         if error := self.errors.pop(0) if self.errors else self.always:
             raise error
-        self.heard.append(notice)
+        self.heard.append(notification)
 
     def opened(self) -> list[str]:
         """The causes that it was told of, in order."""
-        return [each.cause for each in self.heard if each.deed == Deed.OPEN]
+        return [each.cause for each in self.heard if each.kind != NotificationKind.RESOLVE]
 
     def over(self) -> list[str]:
         """The causes that it was told to be over."""
-        return [each.cause for each in self.heard if each.deed == Deed.END]
+        return [each.cause for each in self.heard if each.kind == NotificationKind.RESOLVE]
 
 
 class Desk:
@@ -201,9 +201,9 @@ class Desk:
         self.channels: dict[str, Ear] = {"pagerduty": self.pagerduty, "slack": self.slack}
         self.settings = replace(SETTINGS, alert_after=patience)
 
-    def invocation(self) -> Alert:
+    def invocation(self) -> Dispatcher:
         """What one invocation works with."""
-        return Alert(
+        return Dispatcher(
             self.settings,
             self.table,  # type: ignore[arg-type]
             self.channels,
@@ -218,7 +218,7 @@ class Desk:
     def take_read(self, messages: Sequence[Occurrence | Ending]) -> list[RollcallError | None]:
         return self.invocation().take(messages)
 
-    def sweep(self, at: float | None = None) -> Alert:
+    def sweep(self, at: float | None = None) -> Dispatcher:
         """A sweep, at a time if one is given."""
         self.now = self.now if at is None else at
         invocation = self.invocation()

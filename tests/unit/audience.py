@@ -71,7 +71,7 @@ class Audience:
         )
         context: Any = SimpleNamespace(get_remaining_time_in_millis=lambda: 1000 * self.seconds_left)
         self.bus.told.clear()
-        with self.announcer.telling(here.settings, here.tower, context):
+        with self.announcer.publishing(here.settings, here.tower, context):
             work()
         return list(self.bus.told)
 

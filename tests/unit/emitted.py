@@ -60,17 +60,17 @@ def _say_everything(bus: FakeBus) -> None:
         tower=world.tower, settings=SimpleNamespace(account=ACCOUNT, region=REGION, stack="rollcall")
     )
     context: Any = SimpleNamespace(get_remaining_time_in_millis=lambda: 60_000)
-    with announcer.telling(here.settings, here.tower, context):
-        announcer.reports([Report(launch, each.value, event=each, provisioned_at=2.0) for each in Event])
-        announcer.reports([Report(leave, "struck off", event=Event.RETIRED, evicted=True, notes=look)])
-        announcer.reports([Report(launch, each.value, event=each, troubled=True) for each in Event])
-        announcer.reports([Report(launch, error=error)])
-        announcer.failed(record, [launch], error)
-        announcer.tried_again(record, [launch], error, 15)
-        announcer.move_to_dead_letters(record, [launch], error)
-        announcer.tried_again(record, [], BadEvent("no JSON"), 15)
-        announcer.move_to_dead_letters(record, [], BadEvent("no JSON"))
-        announcer.seen([Sight(launch, serving, 1.0, "looked at", first=True) for serving in (True, False)])
+    with announcer.publishing(here.settings, here.tower, context):
+        announcer.announce([Report(launch, each.value, event=each, provisioned_at=2.0) for each in Event])
+        announcer.announce([Report(leave, "struck off", event=Event.RETIRED, evicted=True, notes=look)])
+        announcer.announce([Report(launch, each.value, event=each, troubled=True) for each in Event])
+        announcer.announce([Report(launch, error=error)])
+        announcer.message_failed(record, [launch], error)
+        announcer.message_retried(record, [launch], error, 15)
+        announcer.message_dead_lettered(record, [launch], error)
+        announcer.message_retried(record, [], BadEvent("no JSON"), 15)
+        announcer.message_dead_lettered(record, [], BadEvent("no JSON"))
+        announcer.announce_sights([Sight(launch, serving, 1.0, "looked at", first=True) for serving in (True, False)])
         outcome = RunOutcome(fixes=[Fix("removed", world.inventory, "i-a", "it is gone", "web")])
         outcome.plan = Plan(findings=tuple(Finding(each, world.inventory, "i-a", "look") for each in Kind))
         outcome.by_inventory[world.inventory] = Summary(managed=6)
@@ -78,14 +78,14 @@ def _say_everything(bus: FakeBus) -> None:
         outcome.nodes.stopped = (NodeRemoval("web-1", "i-a", "it is gone", certain=True),)
         outcome.troubles |= {"group web": BadSettings("mend the tag"), "host i-a": TowerRejected("no"), "x": error}
         outcome.troubled_in["host i-a"] = world.inventory
-        announcer.fixed(outcome)
-        announcer.reconciled(outcome, 300.0)
-        announcer.reconciled(outcome, None)
+        announcer.announce_fixes(outcome)
+        announcer.announce_run(outcome, 300.0)
+        announcer.announce_run(outcome, None)
         announcer.run_failed(KeyError("bug"), 300.0)
-        announcer.examined([])
+        announcer.count_findings([])
         findings = [Diagnosed("subject", "what", each, "reason", "remedy") for each in Severity]
         with suppress(Throttled):  # which it raises where the bus takes nothing
-            announcer.misconfigured(here.settings, here.tower.root, findings, findings, lambda: 60.0)
+            announcer.publish_changes(here.settings, here.tower.root, findings, findings, lambda: 60.0)
     alert = Metrics("alert")
     for name in ("AlertsSent", "AlertsLost"):
         alert.count_of_channel(name, "slack")

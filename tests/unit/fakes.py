@@ -595,7 +595,7 @@ class FakeEvidence(Evidence):
         self.tower._asked("longest_task")
         return self.longest
 
-    def unanswered(self, job: Job) -> frozenset[str]:
+    def hosts_without_result(self, job: Job) -> frozenset[str]:
         self.tower._asked("unanswered")
         return self.hanging.get(job.id, frozenset())
 
@@ -606,7 +606,7 @@ class FakeEvidence(Evidence):
             return dict.fromkeys(names, Outcome.UNPROVEN)
         return {name: run.outcomes.get(name, Outcome.UNPROVEN) for name in names} if run.processed else None
 
-    def is_comparing(self, job: Job, name: str, now: float) -> bool:
+    def is_good_run_expected(self, job: Job, name: str, now: float) -> bool:
         return job.id in self.comparing
 
 
@@ -926,67 +926,71 @@ class FakeBus(EventBus):
 
 
 class FakeAnnouncer(RunAnnouncer, FindingsAnnouncer):
-    """Remembers what it was told, by the name of the method: failed, let_go, set_aside and so on."""
+    """Remembers its calls, by the name of the method: message_failed, message_finished and so on."""
 
     def __init__(self, function: str = "unit") -> None:
         self.function = function
         self.told: list[tuple[str, Exception | None]] = []
         self.delays: list[float] = []
 
-    def outcomes(self, actions: Sequence[LifecycleAction], reports: Sequence[Report]) -> list[RollcallError | None]:
+    def announce_results(
+        self, actions: Sequence[LifecycleAction], reports: Sequence[Report]
+    ) -> list[RollcallError | None]:
         by_action = {report.action: report.error for report in reports}
         return [by_action[action] for action in actions]
 
-    def reports(self, reports: Iterable[Report]) -> None:
+    def announce(self, reports: Iterable[Report]) -> None:
         self.told += [("report", report.error) for report in reports]
 
-    def failed(self, record: Record, actions: Sequence[LifecycleAction], error: Exception) -> None:
-        self.told.append(("failed", error))
+    def message_failed(self, record: Record, actions: Sequence[LifecycleAction], error: Exception) -> None:
+        self.told.append(("message_failed", error))
 
-    def tried_again(self, record: Record, actions: Sequence[LifecycleAction], error: Exception, delay: float) -> None:
-        self.told.append(("tried_again", error))
+    def message_retried(
+        self, record: Record, actions: Sequence[LifecycleAction], error: Exception, delay: float
+    ) -> None:
+        self.told.append(("message_retried", error))
         self.delays.append(delay)
 
     @contextmanager
-    def telling(self, settings: Settings, tower: Tower, context: LambdaContext) -> Iterator[None]:
+    def publishing(self, settings: Settings, tower: Tower, context: LambdaContext) -> Iterator[None]:
         yield
 
-    def fixed(self, outcome: RunOutcome) -> None:
-        self.told.append(("fixed", None))
+    def announce_fixes(self, outcome: RunOutcome) -> None:
+        self.told.append(("announce_fixes", None))
 
-    def reconciled(self, outcome: RunOutcome, every: float | None) -> None:
-        self.told.append(("reconciled", None))
+    def announce_run(self, outcome: RunOutcome, every: float | None) -> None:
+        self.told.append(("announce_run", None))
 
     def run_failed(self, error: Exception, every: float | None) -> None:
         self.told.append(("run_failed", error))
 
-    def seen(self, sights: Iterable[Sight]) -> None:
-        self.told += [("seen", None) for _ in sights]
+    def announce_sights(self, sights: Iterable[Sight]) -> None:
+        self.told += [("announce_sights", None) for _ in sights]
 
-    def diagnosed(self, findings: Iterable[Finding]) -> None:
-        self.told += [("diagnosed", None) for _ in findings]
+    def log_findings(self, findings: Iterable[Finding]) -> None:
+        self.told += [("log_findings", None) for _ in findings]
 
-    def examined(self, findings: Collection[Finding]) -> None:
-        self.told.append(("examined", None))
+    def count_findings(self, findings: Collection[Finding]) -> None:
+        self.told.append(("count_findings", None))
 
-    def misconfigured(
+    def publish_changes(
         self,
         settings: Settings,
         tower_root: str,
         found: Iterable[Finding],
-        mended: Iterable[Finding],
+        fixed: Iterable[Finding],
         seconds_left: Callable[[], float],
     ) -> None:
-        self.told += [("misconfigured", None) for _ in (*found, *mended)]
+        self.told += [("publish_changes", None) for _ in (*found, *fixed)]
 
-    def let_go(self, record: Record, actions: Sequence[LifecycleAction]) -> None:
-        self.told.append(("let_go", None))
+    def message_finished(self, record: Record, actions: Sequence[LifecycleAction]) -> None:
+        self.told.append(("message_finished", None))
 
-    def move_to_dead_letters(self, record: Record, actions: Sequence[LifecycleAction], error: Exception) -> None:
-        self.told.append(("move_to_dead_letters", error))
+    def message_dead_lettered(self, record: Record, actions: Sequence[LifecycleAction], error: Exception) -> None:
+        self.told.append(("message_dead_lettered", error))
 
-    def not_put_off(self, record: Record, trouble: Exception) -> None:
-        self.told.append(("not_put_off", trouble))
+    def message_not_settled(self, record: Record, error: Exception) -> None:
+        self.told.append(("message_not_settled", error))
 
-    def no_heartbeat(self, action: LifecycleAction, trouble: Exception) -> None:
-        self.told.append(("no_heartbeat", trouble))
+    def call_failed(self, action: LifecycleAction, error: Exception) -> None:
+        self.told.append(("call_failed", error))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from copy import replace
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from rollcall.aws.fleet import Membership
 from rollcall.domain.actions import LifecycleAction, Transition
@@ -23,7 +23,7 @@ from rollcall.lifecycle.retire import Retire
 from rollcall.lifecycle.target_watch import Watch
 from rollcall.reconcile.result import RunOutcome
 from rollcall.reconcile.run import TIME_RESERVE, Reconcile
-from rollcall.telemetry.event_details import sight_of
+from rollcall.telemetry.event_details import sight_event
 from unit.fakes import ACCOUNT, REGION, Clock, FakeBus, FakeEvidence, FakeFleets, FakeQueues, FakeTower
 
 if TYPE_CHECKING:
@@ -266,9 +266,7 @@ class World:
         """The gate's rounds for these messages. What goes on is in the queue."""
         clients = (self.tower, self.evidence, self.fleets, self.queues)
         gate = Gate(self.settings, *clients, self.clock, lambda: TIME_LEFT, share=REMOVAL_SHARE)
-        rounds = gate.look(messages)
-        send_on(rounds, self.queues, self.settings.gate_queue_url, lambda: TIME_LEFT)
-        return rounds
+        return self._sent_on(gate.evaluate(messages))
 
     def look_at(self, message: GateMessage) -> Round[GateMessage]:
         """The gate's round for one message."""
@@ -288,11 +286,15 @@ class World:
 
     def watch(self, *messages: WatchMessage) -> list[Sighting]:
         """What a look at these messages brought, and is told. What is to be watched on is in the queue."""
-        sightings = Watch(self.fleets, self.clock).look(messages)
-        send_on(sightings, self.queues, self.settings.gate_queue_url, lambda: TIME_LEFT)
-        told = [sight_of(sight) for each in sightings for sight in each.sights]
+        sightings = self._sent_on([Watch(self.fleets, self.clock).evaluate(each) for each in messages])
+        told = [sight_event(sight) for each in sightings for sight in each.sights]
         assert self.bus.put(told, lambda: 60) == []
         return sightings
+
+    def _sent_on[R: Round[Any]](self, rounds: list[R]) -> list[R]:
+        """The rounds, each with why its message failed, if it did."""
+        errors = send_on(rounds, self.queues, self.settings.gate_queue_url, lambda: TIME_LEFT)
+        return [cast("R", replace(each, error=error)) for each, error in zip(rounds, errors, strict=True)]
 
     # cleanup
 
@@ -321,9 +323,7 @@ class World:
         """What looks at these messages bring."""
         clients = (self.tower, self.evidence, self.fleets, self.queues)
         retire = Retire(self.settings, *clients, self.clock, lambda: TIME_LEFT)
-        rounds = retire.look(messages)
-        send_on(rounds, self.queues, self.settings.gate_queue_url, lambda: TIME_LEFT)
-        return rounds
+        return self._sent_on(retire.evaluate(messages))
 
     def part_from(self, message: RetireMessage) -> Round[RetireMessage]:
         """What a look at one message brings."""

@@ -16,10 +16,10 @@ from urllib3.exceptions import NewConnectionError, ReadTimeoutError
 
 from lab.alert_channels import CLOSING, NOT_ANSWERING, ROUTING_KEY, SECTION_MAX, AlertChannels
 from rollcall.alerting.channel import CONNECT_TIMEOUT, PAUSES, READ_TIMEOUT
-from rollcall.alerting.incident import Deed, Incident, Notice, Severity
+from rollcall.alerting.incident import Incident, IncidentSeverity, Notification, NotificationKind
 from rollcall.alerting.pagerduty import DEFAULT_URL, Account, PagerDuty, event, read_account
 from rollcall.alerting.slack import Slack, Webhook, escape, message, read_webhook
-from rollcall.alerting.wording import notice_of
+from rollcall.alerting.wording import notification_of
 from rollcall.domain.errors import BadSettings, ChannelRefused, ChannelUnavailable, RollcallError
 from rollcall.http.transport import BUSY_TRIES, RETRY_AFTER_MAX
 from unit.alert_world import NOW, SETTINGS
@@ -30,7 +30,7 @@ WEBHOOK_URL = "https://hooks.slack.com/services/T0001/B0001/hush"
 INCIDENT = Incident(
     "TowerUnavailable",
     reason="Tower at https://tower cannot be reached: mend <it> & wait",
-    severity=Severity.ERROR,
+    severity=IncidentSeverity.ERROR,
     count=12,
     since=NOW,
     last_at=NOW + 600,
@@ -39,7 +39,7 @@ INCIDENT = Incident(
     function="register",
     job_url="https://tower/#/jobs/playbook/7?a=1&b=2",
 )
-OPEN, END = (notice_of(INCIDENT, deed, SETTINGS) for deed in (Deed.OPEN, Deed.END))
+OPEN, END = (notification_of(INCIDENT, deed, SETTINGS) for deed in (NotificationKind.OPEN, NotificationKind.RESOLVE))
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_a_message_says_the_same_to_slack_in_its_own_spelling(slack: Slack, chan
     assert "|Logs>" in text
     slack.send(END, SECONDS)
     assert ":white_check_mark: *rollcall, over:* Tower at" in channels.slack.texts()[1]
-    assert "It was told 12 times in 10 min" in channels.slack.texts()[1]
+    assert "It was reported 12 times in 10 min" in channels.slack.texts()[1]
 
 
 HUGE = replace(
@@ -119,17 +119,17 @@ HUGE = replace(
 )
 
 
-@pytest.mark.parametrize("deed", Deed)
+@pytest.mark.parametrize("deed", NotificationKind)
 def test_however_much_there_is_to_say_it_is_taken(
-    pagerduty: PagerDuty, slack: Slack, channels: AlertChannels, deed: Deed
+    pagerduty: PagerDuty, slack: Slack, channels: AlertChannels, deed: NotificationKind
 ) -> None:
-    huge = notice_of(HUGE, deed, replace(SETTINGS, stack_name="s" * 128))
+    huge = notification_of(HUGE, deed, replace(SETTINGS, stack_name="s" * 128))
     pagerduty.send(huge, SECONDS)
     slack.send(huge, SECONDS)
     [text] = channels.slack.texts()
     assert "…" in text
     assert len(json.dumps(channels.pagerduty.requests[0])) < 512_000
-    if deed == Deed.OPEN:
+    if deed == NotificationKind.OPEN:
         [alert] = channels.pagerduty.alerts()
         assert len(alert.payload["summary"]) == 1024
         assert alert.payload["summary"].endswith("…)")
@@ -466,9 +466,9 @@ def test_a_summary_is_cut_in_its_reason_and_keeps_the_extent() -> None:
 
 
 def test_what_has_no_group_and_no_function_names_none() -> None:
-    notice: Notice = replace(OPEN, groups=(), function="", subjects=())
-    payload = event(notice, ROUTING_KEY)["payload"]
+    notification: Notification = replace(OPEN, groups=(), function="", subjects=())
+    payload = event(notification, ROUTING_KEY)["payload"]
     assert not {"group", "component"} & payload.keys()
-    section = message(notice)["blocks"][0]["text"]["text"]
+    section = message(notification)["blocks"][0]["text"]["text"]
     assert "()" not in section
     assert len(section) < SECTION_MAX

@@ -9,10 +9,11 @@ from uuid import uuid4
 
 import pytest
 
-from rollcall.alerting.dispatch import CLAIM, NEWS_EVERY, REFUSED_FOR, TIME_TO_TELL
-from rollcall.alerting.incident import GROUPS_KEPT, SEEN_KEPT, SUBJECTS_KEPT, Deed, Severity
+from rollcall.alerting.dispatch import CLAIM, SENDING_TIME
+from rollcall.alerting.due import NEWS_EVERY, REFUSED_FOR
+from rollcall.alerting.incident import EVENT_IDS_KEPT, GROUPS_KEPT, SUBJECTS_KEPT, IncidentSeverity, NotificationKind
 from rollcall.alerting.sources import LATE
-from rollcall.alerting.store import as_kept
+from rollcall.alerting.store import write_incident
 from rollcall.domain.errors import BadSettings, ChannelRefused, ChannelUnavailable, Throttled
 from rollcall.telemetry.event_details import REASON_MAX
 from unit.alert_world import NOW, PATIENCE, Desk, alarm, end, event, failed, read, trouble
@@ -49,8 +50,8 @@ def done(instance: str, at: float = NOW, kind: str = "Instance Ready") -> dict[s
 def test_what_a_person_has_to_mend_is_told_at_once_everywhere(desk: Desk) -> None:
     assert desk.take(bad()) == [None]
     assert desk.pagerduty.opened() == desk.slack.opened() == [BAD]
-    [notice] = desk.slack.heard
-    assert "mend the tag" in notice.reason
+    [notification] = desk.slack.heard
+    assert "mend the tag" in notification.reason
 
 
 def test_what_passes_by_itself_is_told_once_it_has_lasted(desk: Desk) -> None:
@@ -101,10 +102,10 @@ def test_one_of_many_that_does_not_pass_by_itself_is_told_at_once(desk: Desk, tr
 def test_a_storm_of_one_cause_is_one_incident_with_a_count(desk: Desk) -> None:
     storm = [failed(NOW, instance_id=f"i-{number}", failing_for=700.0) for number in range(1000)]
     desk.take(*storm)
-    [notice] = desk.pagerduty.heard
-    assert (notice.count, len(notice.subjects), notice.groups) == (1000, SUBJECTS_KEPT, ("web",))
-    assert "1,000 times" in notice.extent
-    assert "at least 300 instances" in notice.extent
+    [notification] = desk.pagerduty.heard
+    assert (notification.count, len(notification.subjects), notification.groups) == (1000, SUBJECTS_KEPT, ("web",))
+    assert "1,000 times" in notification.extent
+    assert "at least 300 instances" in notification.extent
 
 
 def test_what_is_told_already_is_told_again_only_when_it_has_grown_tenfold(desk: Desk) -> None:
@@ -159,7 +160,7 @@ def test_what_comes_back_before_its_end_is_told_with_somebody_else_is_news(desk:
     assert len(desk.slack.heard) == 1
     desk.now += NEWS_EVERY
     desk.take(bad(desk.now, instance_id="i-0b", reason="another matter"))
-    assert [each.deed for each in desk.slack.heard] == [Deed.OPEN, Deed.OPEN]
+    assert [each.kind for each in desk.slack.heard] == [NotificationKind.OPEN, NotificationKind.UPDATE]
     assert "another matter" in desk.slack.heard[-1].reason
 
 
@@ -169,7 +170,7 @@ def test_what_comes_back_with_somebody_else_before_its_end_is_told_is_told_no_so
     desk.take(bad(desk.now, instance_id="i-0b", again_within=1000))
     assert len(desk.slack.heard) == 1
     desk.sweep(NOW + NEWS_EVERY)
-    assert [each.deed for each in desk.slack.heard] == [Deed.OPEN, Deed.OPEN]
+    assert [each.kind for each in desk.slack.heard] == [NotificationKind.OPEN, NotificationKind.UPDATE]
 
 
 def finding(at: float, *subjects: str) -> list[dict[str, Any]]:
@@ -273,9 +274,9 @@ def test_the_longest_promise_of_all_who_fail_counts(desk: Desk) -> None:
 def test_the_end_is_told_with_how_often_and_how_long(desk: Desk) -> None:
     desk.take(bad(again_within=120), bad(NOW + 120))
     desk.sweep(NOW + 120 + QUIET)
-    notice = desk.slack.heard[-1]
-    assert notice.extent == "2 times in 2 min, group web"
-    assert (notice.since, notice.last_at) == (NOW, NOW + 120)
+    notification = desk.slack.heard[-1]
+    assert notification.extent == "2 times in 2 min, group web"
+    assert (notification.since, notification.last_at) == (NOW, NOW + 120)
 
 
 @pytest.mark.parametrize("kind", ["Instance Ready", "Instance Abandoned", "Instance Retired"])
@@ -382,7 +383,7 @@ def test_while_some_still_fail_it_is_one_incident(desk: Desk) -> None:
     for channel in (desk.pagerduty, desk.slack):
         assert channel.over() == [AWAY]
         assert set(channel.opened()) == {AWAY}
-        assert channel.heard[-1].deed == Deed.END
+        assert channel.heard[-1].kind == NotificationKind.RESOLVE
 
 
 def test_a_relapse_has_to_last_again_before_it_is_told(desk: Desk) -> None:
@@ -424,7 +425,11 @@ def test_what_comes_back_while_its_end_is_told_is_told_after_it(desk: Desk) -> N
     desk.sweep()
     desk.sweep()
     for channel in (desk.pagerduty, desk.slack):
-        assert [each.deed for each in channel.heard] == [Deed.OPEN, Deed.END, Deed.OPEN]
+        assert [each.kind for each in channel.heard] == [
+            NotificationKind.OPEN,
+            NotificationKind.RESOLVE,
+            NotificationKind.OPEN,
+        ]
     assert desk.slack.heard[-1].count == 10
 
 
@@ -500,9 +505,9 @@ def test_the_latest_words_and_the_worst_severity_are_told(desk: Desk) -> None:
         bad(NOW + 20, reason="older", job_url="https://tower/8"),
         bad(NOW + 25, cause=BAD, transient=True, job_url="https://tower/9"),
     )
-    [notice] = desk.slack.heard
-    assert (notice.reason, notice.severity) == ("the latest", Severity.ERROR)
-    assert notice.links[0].url == "https://tower/9"
+    [notification] = desk.slack.heard
+    assert (notification.reason, notification.severity) == ("the latest", IncidentSeverity.ERROR)
+    assert notification.links[0].url == "https://tower/9"
 
 
 # Channels in trouble
@@ -576,10 +581,10 @@ def test_every_attempt_is_reported(desk: Desk) -> None:
     desk.pagerduty.errors, desk.slack.errors = [ChannelRefused("400")], [ChannelUnavailable("away")]
     invocation = desk.invocation()
     invocation.take([])
-    assert invocation.tellings == []
+    assert invocation.deliveries == []
     desk.take(bad())
     swept = desk.sweep(NOW + 10)
-    assert [(each.channel, each.deed, each.error) for each in swept.tellings] == [("slack", "open", None)]
+    assert [(each.channel, each.kind, each.error) for each in swept.deliveries] == [("slack", "open", None)]
 
 
 def test_a_channel_that_was_taken_away_keeps_nothing_open(desk: Desk) -> None:
@@ -621,24 +626,24 @@ def test_what_is_kept_and_cannot_be_claimed_is_told_by_a_sweep(desk: Desk) -> No
     desk.table.then_broken[BAD] = trouble
     invocation = desk.invocation()
     assert invocation.take([read(bad())]) == [None]
-    assert invocation.troubles == [trouble]
+    assert invocation.errors == [trouble]
     desk.table.broken.clear()
     desk.sweep()
     assert desk.slack.opened() == [BAD]
 
 
 def test_with_no_time_left_telling_is_left_to_the_next_sweep(desk: Desk) -> None:
-    desk.seconds_left = TIME_TO_TELL - 1
+    desk.seconds_left = SENDING_TIME - 1
     assert desk.take(bad()) == [None]
     assert desk.slack.heard == []
-    desk.seconds_left = TIME_TO_TELL
+    desk.seconds_left = SENDING_TIME
     desk.sweep()
     assert desk.slack.opened() == [BAD]
 
 
 def test_the_time_is_looked_at_before_each_channel(desk: Desk) -> None:
     def slowly() -> None:
-        desk.seconds_left = TIME_TO_TELL - 1
+        desk.seconds_left = SENDING_TIME - 1
 
     desk.pagerduty.meanwhile = slowly
     desk.take(bad(again_within=5000))
@@ -649,10 +654,10 @@ def test_the_time_is_looked_at_before_each_channel(desk: Desk) -> None:
 
 
 def test_a_full_batch_that_comes_again_after_another_counts_once(desk: Desk) -> None:
-    batches = [[bad(event_id=f"e{batch}-{number}") for number in range(SEEN_KEPT // 2)] for batch in range(2)]
+    batches = [[bad(event_id=f"e{batch}-{number}") for number in range(EVENT_IDS_KEPT // 2)] for batch in range(2)]
     for batch in (*batches, *batches):
         desk.take(*batch)
-    assert desk.incident(BAD).count == SEEN_KEPT
+    assert desk.incident(BAD).count == EVENT_IDS_KEPT
 
 
 def test_a_sweep_without_anything_due_writes_nothing(desk: Desk) -> None:
@@ -664,7 +669,7 @@ def test_a_sweep_without_anything_due_writes_nothing(desk: Desk) -> None:
 
 def test_an_incident_stays_within_what_a_table_takes(desk: Desk) -> None:
     names = [f"{number:03}{'g' * 252}" for number in range(SUBJECTS_KEPT)]  # as long as a group's name may be
-    events = [str(uuid4()) for _ in range(2 * SEEN_KEPT)]
+    events = [str(uuid4()) for _ in range(2 * EVENT_IDS_KEPT)]
 
     def instance(number: int) -> str:
         return f"i-{number:017x}"
@@ -678,12 +683,12 @@ def test_an_incident_stays_within_what_a_table_takes(desk: Desk) -> None:
         )
     first = range(SUBJECTS_KEPT)
     over = [event("Instance Ready", NOW - 5, group=names[each], instance_id=instance(each)) for each in first]
-    desk.take_read([replace(end(each), home=STUCK) for each in over])
+    desk.take_read([replace(end(each), cause=STUCK) for each in over])
     incident = replace(desk.incident(STUCK), reason="é" * REASON_MAX)
-    assert incident.count == 2 * SEEN_KEPT
-    assert {len(each) for each in (incident.subjects, incident.awaited, incident.left)} == {SUBJECTS_KEPT}
-    assert (len(incident.seen), len(incident.groups)) == (SEEN_KEPT, GROUPS_KEPT)
-    assert len(as_kept(incident).encode()) < 390_000
+    assert incident.count == 2 * EVENT_IDS_KEPT
+    assert {len(each) for each in (incident.subjects, incident.awaiting_end, incident.endings)} == {SUBJECTS_KEPT}
+    assert (len(incident.event_ids), len(incident.groups)) == (EVENT_IDS_KEPT, GROUPS_KEPT)
+    assert len(write_incident(incident).encode()) < 390_000
 
 
 def test_it_is_over_when_all_are_that_are_kept_of_more(desk: Desk) -> None:
@@ -692,4 +697,4 @@ def test_it_is_over_when_all_are_that_are_kept_of_more(desk: Desk) -> None:
     assert desk.slack.over() == []
     desk.take(*[done(each, NOW + 5) for each in everybody])
     assert desk.slack.over() == [STUCK]
-    assert len(desk.incident(STUCK).left) == SUBJECTS_KEPT
+    assert len(desk.incident(STUCK).endings) == SUBJECTS_KEPT

@@ -145,6 +145,7 @@ def test_trouble_is_told_to_both_channels_and_counted_for_each(
         ("pagerduty", "INFO", 2),
         ("slack", "INFO", 2),
     ]
+    assert {line["message"].partition(":")[0] for line in told} == {"incident opened"}
     names = counted(capsys)
     assert {("AlertsSent", frozenset({("channel", each)})) for each in ("pagerduty", "slack")} <= names
     assert "AlertsLost" not in {name for name, _ in names}
@@ -157,6 +158,7 @@ def test_what_a_channel_refuses_is_an_error_and_counted_as_lost(
     assert function.take(bad()) == []
     [line] = [line for line in function.lines() if line["level"] == "ERROR"]
     assert (line["channel"], line["error"]) == ("pagerduty", "ChannelRefused")
+    assert line["message"].startswith("incident not opened: ")
     assert "their words" in line["message"]
     names = counted(capsys)
     assert ("AlertsLost", frozenset({("channel", "pagerduty")})) in names

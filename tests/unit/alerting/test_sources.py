@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from rollcall.alerting import sources as alert_events
-from rollcall.alerting.incident import Ending, Occurrence, Severity
-from rollcall.alerting.sources import DONE_WITH, LATE, REASON_MAX, TEXT_MAX, TROUBLES, read_message
+from rollcall.alerting.incident import Ending, IncidentSeverity, Occurrence
+from rollcall.alerting.sources import DONE_WITH, LATE, PROBLEMS, REASON_MAX, TEXT_MAX, read_message
 from rollcall.domain.errors import BadEvent
 from rollcall.domain.event_fields import CONFLICT_FOUND, DRIFT_FIXED, MISCONFIGURATION_MENDED, SERVING, WORK_FAILED
 from rollcall.domain.reports import Event
@@ -28,14 +28,14 @@ STUCK: dict[str, Any] = {"cause": "instance: web/i-0a", "transient": False, "aga
 def test_work_that_failed_is_trouble_of_its_cause_until_it_would_have_been_told_again() -> None:
     told = trouble(failed(event_id="e1", failing_for=90.0, job_url="https://tower/7", function="gate"))
     assert (told.id, told.cause, told.subject, told.group) == ("e1", "TowerUnavailable", "web/i-0a", "web")
-    assert (told.at, told.began, told.again_by) == (NOW, NOW - 90, NOW + 60 + LATE)
-    assert (told.transient, told.awaits, told.finding) == (True, "", False)
+    assert (told.at, told.began, told.repeated_until) == (NOW, NOW - 90, NOW + 60 + LATE)
+    assert (told.transient, told.ended_by, told.finding) == (True, "", False)
     assert (told.job_url, told.function) == ("https://tower/7", "gate")
 
 
 def test_what_is_told_once_of_an_instance_waits_for_the_end_of_that_instance() -> None:
     told = trouble(failed(**STUCK))
-    assert (told.awaits, told.again_by) == ("web/i-0a", None)
+    assert (told.ended_by, told.repeated_until) == ("web/i-0a", None)
     assert told.forgotten_at > NOW + 48 * 3600
 
 
@@ -51,13 +51,13 @@ def test_an_instance_that_is_tried_again_is_an_incident_of_its_own() -> None:
 
 def test_what_is_told_once_of_nobody_waits_for_itself() -> None:
     told = trouble(failed(cause="reconcile: events", again_within=None, group=None, instance_id=None))
-    assert (told.awaits, told.subject, told.group) == ("reconcile: events", "", "")
+    assert (told.ended_by, told.subject, told.group) == ("reconcile: events", "", "")
 
 
 @pytest.mark.parametrize("kind", ["Instance Ready", "Instance Abandoned", "Instance Retired"])
 def test_an_instance_that_is_done_with_is_an_end(kind: str) -> None:
     ending = end(event(kind, event_id="e2", group="web", instance_id="i-0a", troubled=True))
-    assert (ending.id, ending.at, ending.subject, ending.home) == ("e2", NOW, "web/i-0a", "instances: group web")
+    assert (ending.id, ending.at, ending.subject, ending.cause) == ("e2", NOW, "web/i-0a", "instances: group web")
 
 
 @pytest.mark.parametrize(("troubled", "ends"), [(True, True), (None, True), (False, False)])
@@ -69,9 +69,9 @@ def test_the_end_of_what_nobody_was_told_of_is_nothing_to_anybody(troubled: bool
 def test_an_instance_that_serves_ends_what_load_balancers_had_against_it_and_nothing_else() -> None:
     told = trouble(event("Instance Not Serving", group="web", instance_id="i-0a", seconds=9, reason="unhealthy"))
     ending = end(event("Instance Serving", group="web", instance_id="i-0a", seconds=9, reason="all well"))
-    assert told.awaits == ending.subject
-    assert told.cause == ending.home
-    assert told.awaits != trouble(failed(**STUCK)).awaits
+    assert told.ended_by == ending.subject
+    assert told.cause == ending.cause
+    assert told.ended_by != trouble(failed(**STUCK)).ended_by
     assert "web/i-0a" in told.reason
     assert "unhealthy" in told.reason
 
@@ -101,7 +101,7 @@ def test_findings_of_a_kind_in_an_inventory_are_one_incident() -> None:
     ]
     assert {each.cause for each in told} == {"conflict: not opted in: fleet"}
     assert [each.subject for each in told] == ["fleet/i-0a", "fleet/i-0b"]
-    assert all(each.finding and each.again_by == NOW + 400 + LATE for each in told)
+    assert all(each.finding and each.repeated_until == NOW + 400 + LATE for each in told)
     assert told[0].reason == "not opted in: i-0a: put the tag back"
 
 
@@ -128,13 +128,13 @@ def test_a_misconfiguration_lasts_until_it_is_mended() -> None:
     }
     told = trouble(event("Misconfiguration Found", **detail))
     mended = end(event("Misconfiguration Mended", **detail))
-    assert told.awaits == mended.subject == mended.home == told.cause == "doctor: limit/7"
+    assert told.ended_by == mended.subject == mended.cause == told.cause == "doctor: limit/7"
     assert told.reason == "template 7: no limit: tick it"
 
 
 def test_an_alarm_lasts_until_it_is_ok() -> None:
     told, ok = trouble(alarm("ALARM")), end(alarm("OK", NOW + 60))
-    assert told.awaits == ok.subject == ok.home == told.cause == "alarm: rollcall-GateErrorAlarm-1"
+    assert told.ended_by == ok.subject == ok.cause == told.cause == "alarm: rollcall-GateErrorAlarm-1"
     assert (told.at, ok.at) == (NOW, NOW + 60)
     assert told.reason == "Waiting instances are not looked at."
     assert told.forgotten_at == math.inf
@@ -157,45 +157,45 @@ def finding(severity: str) -> dict[str, Any]:
 
 
 SEVERITIES = [
-    (failed(cause="TowerDenied", transient=False), Severity.CRITICAL),
-    (failed(cause="ChefDenied", transient=False), Severity.CRITICAL),
-    (failed(cause="AwsDenied", transient=False), Severity.CRITICAL),
-    (failed(cause="breaker: fleet", transient=False, group=None, instance_id=None), Severity.CRITICAL),
-    (alarm("ALARM"), Severity.CRITICAL),
-    (alarm("ALARM", metric="ApproximateNumberOfMessagesVisible"), Severity.CRITICAL),
-    (alarm("ALARM", metric="ApproximateAgeOfOldestMessage"), Severity.ERROR),
-    (alarm("ALARM") | {"Trigger": {"Metrics": []}}, Severity.ERROR),
-    (failed(cause="BadSettings: group web", transient=False), Severity.ERROR),
-    (failed(cause="TowerRejected: group web", transient=False), Severity.ERROR),
-    (failed(**STUCK), Severity.ERROR),
-    (failed(), Severity.ERROR),
-    (finding("breaks launches"), Severity.ERROR),
-    (failed(cause="Throttled"), Severity.WARNING),
-    (failed(cause="ChefUnavailable"), Severity.WARNING),
-    (failed(cause="instance: web/i-0a"), Severity.WARNING),
-    (finding("warning"), Severity.WARNING),
-    (event("Instance Not Serving", group="web", instance_id="i", reason="r"), Severity.WARNING),
+    (failed(cause="TowerDenied", transient=False), IncidentSeverity.CRITICAL),
+    (failed(cause="ChefDenied", transient=False), IncidentSeverity.CRITICAL),
+    (failed(cause="AwsDenied", transient=False), IncidentSeverity.CRITICAL),
+    (failed(cause="breaker: fleet", transient=False, group=None, instance_id=None), IncidentSeverity.CRITICAL),
+    (alarm("ALARM"), IncidentSeverity.CRITICAL),
+    (alarm("ALARM", metric="ApproximateNumberOfMessagesVisible"), IncidentSeverity.CRITICAL),
+    (alarm("ALARM", metric="ApproximateAgeOfOldestMessage"), IncidentSeverity.ERROR),
+    (alarm("ALARM") | {"Trigger": {"Metrics": []}}, IncidentSeverity.ERROR),
+    (failed(cause="BadSettings: group web", transient=False), IncidentSeverity.ERROR),
+    (failed(cause="TowerRejected: group web", transient=False), IncidentSeverity.ERROR),
+    (failed(**STUCK), IncidentSeverity.ERROR),
+    (failed(), IncidentSeverity.ERROR),
+    (finding("breaks launches"), IncidentSeverity.ERROR),
+    (failed(cause="Throttled"), IncidentSeverity.WARNING),
+    (failed(cause="ChefUnavailable"), IncidentSeverity.WARNING),
+    (failed(cause="instance: web/i-0a"), IncidentSeverity.WARNING),
+    (finding("warning"), IncidentSeverity.WARNING),
+    (event("Instance Not Serving", group="web", instance_id="i", reason="r"), IncidentSeverity.WARNING),
     (
         event("Conflict Found", kind="detached", inventory="f", subject="s", reason="r", cause="c", again_within=1),
-        Severity.WARNING,
+        IncidentSeverity.WARNING,
     ),
 ]
 
 
 @pytest.mark.parametrize(("body", "severity"), SEVERITIES)
-def test_how_bad_trouble_is_is_decided_by_what_it_is_about(body: dict[str, Any], severity: Severity) -> None:
+def test_how_bad_trouble_is_is_decided_by_what_it_is_about(body: dict[str, Any], severity: IncidentSeverity) -> None:
     assert trouble(body).severity == severity
 
 
 def test_every_word_of_the_table_of_severities_is_tried() -> None:
-    assert {severity for _, severity in SEVERITIES} == set(Severity)
-    assert all(re.search(rf"^{each} ", alert_events.__doc__ or "", re.MULTILINE) for each in Severity)
+    assert {severity for _, severity in SEVERITIES} == set(IncidentSeverity)
+    assert all(re.search(rf"^{each} ", alert_events.__doc__ or "", re.MULTILINE) for each in IncidentSeverity)
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in (SAMPLES / "announced").iterdir()))
 def test_what_our_functions_announce_is_read_where_anybody_is_to_be_told(name: str) -> None:
     body = json.loads((SAMPLES / "announced" / name).read_text())
-    if body["detail-type"] in {*TROUBLES, *DONE_WITH, SERVING, MISCONFIGURATION_MENDED}:
+    if body["detail-type"] in {*PROBLEMS, *DONE_WITH, SERVING, MISCONFIGURATION_MENDED}:
         message = read_message(record(body))
         assert message is None or message.id == body["id"]
     else:
@@ -224,7 +224,7 @@ def test_the_samples_in_a_queue_are_what_they_are_called() -> None:
         ("[1]", "no object"),
         ({"source": "aws.ec2", "detail-type": "x"}, "its fields: detail-type, source"),
         ({}, "its fields: none"),
-        (event("Instance Launched", group="web"), "'Instance Launched', which alerts no one"),
+        (event("Instance Launched", group="web"), "'Instance Launched', of which no alert is sent"),
         (event("Work Failed", group="web", set_aside=False), "'transient'"),
         (event("Instance Ready", group="web"), "'instance_id'"),
         (failed() | {"time": "yesterday"}, "yesterday"),
@@ -236,9 +236,9 @@ def test_the_samples_in_a_queue_are_what_they_are_called() -> None:
         (failed() | {"time": "1969-12-31T23:59:59Z"}, "no moment"),
         (failed() | {"id": None}, "id is None, and no text"),
         (failed(failing_for=10**400), "OverflowError"),
-        (failed(again_within=math.nan), "again_by is nan"),
-        (failed(again_within=1e300), "again_by is 1e"),
-        (failed(again_within=-1e300), "again_by is -1e"),
+        (failed(again_within=math.nan), "repeated_until is nan"),
+        (failed(again_within=1e300), "repeated_until is 1e"),
+        (failed(again_within=-1e300), "repeated_until is -1e"),
         (failed(cause=7), "a field is missing or wrong"),
         (failed(group={"a": 1}), "group is {'a': 1}, and no text"),
         (event("Instance Ready", group="web", instance_id="i-a", troubled=True) | {"id": 7}, "id is 7, and no text"),
@@ -269,7 +269,7 @@ def test_since_when_something_fails_is_no_sooner_than_there_was_time() -> None:
 
 def test_a_failure_is_told_though_it_lacks_what_can_be_done_without() -> None:
     body = event("Work Failed", transient=False, reason="look", cause="breaker: fleet", again_within=400, new=1)
-    assert (trouble(body).severity, trouble(body).reason) == (Severity.CRITICAL, "look")
+    assert (trouble(body).severity, trouble(body).reason) == (IncidentSeverity.CRITICAL, "look")
 
 
 @pytest.fixture
@@ -283,7 +283,7 @@ def test_all_that_is_ever_told_is_read(emitted: list[tuple[str, dict[str, Any]]]
         if kind in (Event.REGISTERED, DRIFT_FIXED):
             continue  # nobody is to be told of it
         message = read_message(record(event(kind, **detail)))
-        if kind in TROUBLES:
+        if kind in PROBLEMS:
             assert isinstance(message, Occurrence) != detail.get("set_aside", False), (kind, detail)
         else:
             assert isinstance(message, Ending) != (detail.get("troubled") is False), (kind, detail)
@@ -291,7 +291,7 @@ def test_all_that_is_ever_told_is_read(emitted: list[tuple[str, dict[str, Any]]]
 
 def test_all_that_can_be_told_is_tried(emitted: list[tuple[str, dict[str, Any]]]) -> None:
     kinds = {kind for kind, _ in emitted}
-    assert kinds == {*TROUBLES, *DONE_WITH, SERVING, MISCONFIGURATION_MENDED, DRIFT_FIXED, Event.REGISTERED}
+    assert kinds == {*PROBLEMS, *DONE_WITH, SERVING, MISCONFIGURATION_MENDED, DRIFT_FIXED, Event.REGISTERED}
     failures = [detail for kind, detail in emitted if kind == WORK_FAILED]
     assert {"breaker: prod", "breaker: Chef"} < {each["cause"] for each in failures}
     assert {"BreakerTripped", "InstanceInTrouble", "KeyError"} < {each["error"] for each in failures}

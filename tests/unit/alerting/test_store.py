@@ -1,4 +1,4 @@
-"""What people were told of, as it is kept: on moto's DynamoDB, which knows conditions and filters."""
+"""Incidents as they are stored: on moto's DynamoDB, which knows conditions and filters."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from rollcall.alerting.incident import Incident, Severity
+from rollcall.alerting.incident import AwaitedEnd, Incident, IncidentSeverity, Notified
 from rollcall.alerting.store import KEY_MAX, REMEMBERED, TRIES, Incidents, incident_key
 from rollcall.domain.errors import AwsDenied, Throttled
 
@@ -21,27 +21,50 @@ STACK = "123456789012/us-east-1/rollcall"
 FULL = Incident(
     cause="BadSettings: group web",
     reason="mend the tag",
-    severity=Severity.CRITICAL,
+    severity=IncidentSeverity.CRITICAL,
     transient=False,
     finding=True,
     count=3,
     since=1.5,
     last_at=2.5,
     quiet_at=3.5,
-    awaited={"web/i-0a": (1.0, 2.0), "alarm: x": (1.0, math.inf)},
-    left={"web/i-0b": 1.25},
+    awaiting_end={"web/i-0a": AwaitedEnd(1.0, 2.0), "alarm: x": AwaitedEnd(1.0, math.inf)},
+    endings={"web/i-0b": 1.25},
     subjects=("web/i-0a", "web/i-0b"),
     groups=("web",),
     function="gate",
     job_url="https://tower/7",
-    seen=("e1", "e2"),
-    told={"slack": 3},
-    told_subjects={"slack": 2},
-    told_at={"slack": 2.25},
+    event_ids=("e1", "e2"),
+    notified={"slack": Notified(3, 2, 2.25)},
     refused={"pagerduty": 2.0},
     claimed_until=9.0,
     ended_at=0.5,
 )
+
+STORED = {
+    "cause": "BadSettings: group web",
+    "reason": "mend the tag",
+    "severity": "critical",
+    "transient": False,
+    "finding": True,
+    "count": 3,
+    "since": 1.5,
+    "last_at": 2.5,
+    "quiet_at": 3.5,
+    "awaited": {"web/i-0a": [1.0, 2.0], "alarm: x": [1.0, math.inf]},
+    "left": {"web/i-0b": 1.25},
+    "subjects": ["web/i-0a", "web/i-0b"],
+    "groups": ["web"],
+    "function": "gate",
+    "job_url": "https://tower/7",
+    "seen": ["e1", "e2"],
+    "told": {"slack": 3},
+    "told_subjects": {"slack": 2},
+    "told_at": {"slack": 2.25},
+    "refused": {"pagerduty": 2.0},
+    "claimed_until": 9.0,
+    "ended_at": 0.5,
+}
 
 
 @pytest.fixture
@@ -77,6 +100,15 @@ def test_what_is_kept_is_read_as_it_was(incidents: Incidents) -> None:
     assert known == incidents.open() == [FULL]
 
 
+def test_an_item_has_the_names_that_the_versions_before_read_and_wrote(incidents: Incidents, dynamodb: Any) -> None:
+    put(incidents, FULL)
+    [item] = items(dynamodb)
+    assert json.loads(item["incident"]["S"]) == STORED
+    item["incident"]["S"] = json.dumps(STORED)
+    dynamodb.put_item(TableName="told", Item=item)
+    assert incidents.open() == [FULL]
+
+
 def test_what_another_version_of_ours_kept_is_read_as_far_as_it_is_known(incidents: Incidents, dynamodb: Any) -> None:
     put(incidents, FULL)
     [item] = items(dynamodb)
@@ -89,11 +121,10 @@ def test_what_another_version_of_ours_kept_is_read_as_far_as_it_is_known(inciden
     assert incidents.open() == [
         replace(
             FULL,
-            told_at={},
-            told_subjects={},
+            notified={"slack": Notified(3)},
             groups=(),
             severity=bare.severity,
-            awaited={},
+            awaiting_end={},
         )
     ]
 
@@ -124,13 +155,13 @@ def test_who_is_forestalled_again_and_again_says_so(incidents: Incidents) -> Non
         others.update(FULL.cause, lambda each: replace(each, count=each.count + 1))
         return replace(known, reason="mine")
 
-    with pytest.raises(Throttled, match=f"by others at each of {TRIES} tries"):
+    with pytest.raises(Throttled, match=f"by other invocations at each of {TRIES} tries"):
         incidents.update(FULL.cause, change)
 
 
 def test_what_ended_is_not_open_and_expires(incidents: Incidents, dynamodb: Any) -> None:
     put(incidents, FULL)
-    put(incidents, Incident(FULL.cause, left={"web/i-0a": 5000.5}, ended_at=1000.5))
+    put(incidents, Incident(FULL.cause, endings={"web/i-0a": 5000.5}, ended_at=1000.5))
     assert incidents.open() == []
     [item] = items(dynamodb)
     assert item["expires"] == {"N": str(5000 + REMEMBERED)}

@@ -6,8 +6,8 @@ from copy import replace
 
 import pytest
 
-from rollcall.alerting.incident import Deed, Incident
-from rollcall.alerting.wording import AFTER, BEFORE, duration, extent, notice_of
+from rollcall.alerting.incident import Incident, NotificationKind
+from rollcall.alerting.wording import AFTER, BEFORE, duration, extent, notification_of
 from unit.alert_world import NOW, SETTINGS
 from unit.alerting.test_console_links import read_back
 
@@ -23,7 +23,7 @@ ONE = Incident(
 
 
 def filter_of(incident: Incident) -> str:
-    [link] = [each for each in notice_of(incident, Deed.OPEN, SETTINGS).links if each.text == "Logs"]
+    [link] = [each for each in notification_of(incident, NotificationKind.OPEN, SETTINGS).links if each.text == "Logs"]
     query: str = read_back(link.url)["editorString"]
     return query.splitlines()[1].removeprefix("| filter ")
 
@@ -62,7 +62,7 @@ def test_seconds_in_words(seconds: float, words: str) -> None:
 
 
 def test_the_links_lead_to_the_job_and_to_the_log_of_that_time() -> None:
-    job, logs = notice_of(replace(ONE, last_at=NOW + 60), Deed.OPEN, SETTINGS).links
+    job, logs = notification_of(replace(ONE, last_at=NOW + 60), NotificationKind.OPEN, SETTINGS).links
     assert (job.text, job.url) == ("Job in Tower", "https://tower/#/jobs/playbook/7")
     found = read_back(logs.url)
     assert (found["start"], found["end"]) == ("2026-11-21T09:50:00.000Z", "2026-11-21T11:01:00.000Z")
@@ -71,7 +71,7 @@ def test_the_links_lead_to_the_job_and_to_the_log_of_that_time() -> None:
 
 
 def test_an_alarm_is_linked_too() -> None:
-    links = notice_of(Incident("alarm: rollcall-x", count=1), Deed.OPEN, SETTINGS).links
+    links = notification_of(Incident("alarm: rollcall-x", count=1), NotificationKind.OPEN, SETTINGS).links
     assert [each.text for each in links] == ["Alarm", "Logs"]
     assert links[0].url.endswith("alarm/rollcall-x")
 
@@ -98,7 +98,7 @@ def test_the_log_is_asked_for_what_the_incident_is_about(incident: Incident, wan
 
 
 def test_a_notice_names_stack_and_key() -> None:
-    notice = notice_of(ONE, Deed.END, SETTINGS)
-    assert (notice.stack, notice.source) == ("rollcall", "123456789012/us-east-1/rollcall")
-    assert notice.key == "rollcall/123456789012/us-east-1/rollcall/instances: group web"
-    assert notice.deed == Deed.END
+    notification = notification_of(ONE, NotificationKind.RESOLVE, SETTINGS)
+    assert (notification.stack, notification.source) == ("rollcall", "123456789012/us-east-1/rollcall")
+    assert notification.key == "rollcall/123456789012/us-east-1/rollcall/instances: group web"
+    assert notification.kind == NotificationKind.RESOLVE

@@ -61,7 +61,7 @@ def test_a_message_with_an_id_that_aws_refuses_keeps_no_other_from_being_worked_
     response = processor.take(event, read_action, lambda action: [action], work)
     assert response == {"batchItemFailures": [{"itemIdentifier": "m30"}]}
     assert known.keys() == set(here)
-    assert [type(error) for what, error in announcer.told if what == "failed"] == [BadEvent]
+    assert [type(error) for what, error in announcer.told if what == "message_failed"] == [BadEvent]
 
 
 @pytest.mark.parametrize("wrong", [LONG, "", "i-\ud800"], ids=ascii)

@@ -7,12 +7,12 @@ from copy import replace
 import pytest
 
 from rollcall.checks.load_balancers import require_askable
+from rollcall.checks.registry import read_group_settings
 from rollcall.domain.actions import Result
 from rollcall.domain.errors import BadSettings
 from rollcall.domain.groups import Group
 from rollcall.domain.jobs import Outcome
 from rollcall.domain.messages import GateMessage
-from rollcall.domain.settings import read_group_settings
 from unit.world import World, alerts, ids
 
 GROUP = Group("web", {}, {}, target_groups=("arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/web/0",))

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from rollcall.checks.registry import objections_to_checks
 from rollcall.doctor.group_findings import diagnose_groups
 from rollcall.doctor.host_findings import diagnose_hosts
 from rollcall.doctor.observations import SeenGroup, SeenInventory, SeenTemplate, Senders
@@ -17,7 +18,6 @@ from rollcall.domain.findings import Finding, Severity
 from rollcall.domain.inventories import Inventory
 from rollcall.domain.jobs import PastJob
 from rollcall.domain.settings import Settings
-from rollcall.domain.tag_support import objections_to
 from unit import sight
 from unit.sight import HERE, ROLE, TOPIC, group, hook, queue_arn
 
@@ -173,7 +173,7 @@ def test_inside_the_vpc_ports_are_tried_at_private_addresses(gate: str) -> None:
 @pytest.mark.parametrize("address", ["public", "public-dns"])
 def test_public_addresses_are_tried_from_anywhere(address: str) -> None:
     (asking,), _ = sight.asking_of(sight.seen(group(gate="tcp:22", address=address)))
-    assert not list(objections_to(asking.settings, settled(in_vpc=False)))
+    assert not list(objections_to_checks(asking.settings, settled(in_vpc=False)))
 
 
 # Hooks

@@ -112,7 +112,7 @@ def test_a_record_that_cannot_be_read_fails_alone(takes: Takes, change: dict[str
     event["Records"][1].update(change)
     assert takes.take(event) == ["m1"]
     assert takes.worked == ["i-a", "i-c"]
-    [error] = [error for what, error in takes.announcer.told if what == "failed"]
+    [error] = [error for what, error in takes.announcer.told if what == "message_failed"]
     assert isinstance(error, BadEvent)
     assert words in str(error)
 

@@ -601,10 +601,13 @@ ACTIONS = st.builds(
     hook=st.none() | st.from_regex(HOOK_NAME.pattern, fullmatch=True),
     token=st.none() | TOKENS,
 ).map(lambda action: action if action.hook else replace(action, token=None))
+CHECK_STATES = st.dictionaries(SHORT.filter(bool), SHORT.filter(bool), max_size=2).map(lambda each: tuple(each.items()))
 MESSAGES = st.builds(
     GateMessage,
     waiting=st.lists(
-        st.builds(Waiting, ACTIONS, NUMBERS, SHORT, st.none() | NUMBERS, st.none() | NUMBERS), min_size=1, max_size=3
+        st.builds(Waiting, ACTIONS, NUMBERS, SHORT, st.none() | NUMBERS, st.none() | NUMBERS, CHECK_STATES),
+        min_size=1,
+        max_size=3,
     ).map(tuple),
     job_id=st.none() | SMALL,
     since=NUMBERS,

@@ -51,7 +51,7 @@ FIELDS_BEFORE = {
 }
 FIELDS_ADDED = {
     GateMessage: {"lost_jobs", "relaunch_at", "cancel_at", "stuck_job"},
-    Waiting: {"stint_since", "unanswered_since"},
+    Waiting: {"stint_since", "unanswered_since", "check_states"},
     WatchMessage: set[str](),
     Watched: set[str](),
     RetireMessage: {"unanswered_since", "lost_jobs", "relaunch_at"},
@@ -182,6 +182,17 @@ def test_fields_are_only_added_to_the_messages_around_it(kind: Any) -> None:
     assert set(now) - set(FIELDS_BEFORE[kind]) == FIELDS_ADDED[kind]
 
 
+def test_a_message_says_of_its_checks_only_what_one_of_them_keeps() -> None:
+    waiting = Waiting(LAUNCHED, NOW, "10.0.0.7", NOW)
+    message = GateMessage((waiting,), 7, NOW, NOW)
+    [member] = json.loads(write_gate_message(message))["waiting"]
+    assert list(member) == ["action", "launched_at", "address", "stint_since", "unanswered_since"]
+    kept = replace(message, waiting=(replace(waiting, check_states=(("tcp:22", "r-1"),)),))
+    [member] = json.loads(write_gate_message(kept))["waiting"]
+    assert member.pop("check_states") == {"tcp:22": "r-1"}
+    assert read_before(json.loads(write_gate_message(kept))) == read_before(json.loads(write_gate_message(message)))
+
+
 @pytest.mark.parametrize("known", [True, False])
 def test_the_version_before_reads_a_gate_message_of_this_one(known: bool) -> None:
     since, job_id = (NOW - 20, 7) if known else (None, None)
@@ -240,6 +251,13 @@ def test_a_time_that_is_none_is_not_passed_over(wrong: dict[str, Any]) -> None:
     [member] = GATE["waiting"]
     with pytest.raises(BadEvent):
         read(GATE | {"waiting": [member | wrong]})
+
+
+@pytest.mark.parametrize("wrong", ["r-1", ["r-1"], {"tcp:22": 1}, {"tcp:22": ""}, {"": "r-1"}, {"tcp:22": "x" * 257}])
+def test_what_no_check_can_have_kept_is_not_passed_over(wrong: object) -> None:
+    [member] = GATE["waiting"]
+    with pytest.raises(BadEvent, match=r"check_states|tcp:22"):
+        read(GATE | {"waiting": [member | {"check_states": wrong}]})
 
 
 def test_what_is_queued_again_is_read_as_it_was_written() -> None:

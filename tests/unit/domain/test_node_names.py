@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rollcall.checks.registry import read_group_settings
 from rollcall.domain.errors import BadSettings
 from rollcall.domain.groups import Group
 from rollcall.domain.inventory_text import why_no_value
@@ -20,7 +21,7 @@ from rollcall.domain.nodes import (
     node_name,
     read_pattern,
 )
-from rollcall.domain.settings import read_group_settings, read_node_pattern
+from rollcall.domain.settings import read_node_pattern
 
 WEB, WEB_DNS = "i-0123456789abcdef0", "ip-10-0-0-7.ec2.internal"
 TAG_VALUE = re.compile(r"[A-Za-z0-9 +\-=._:/@]*")  # what the value of a tag may hold

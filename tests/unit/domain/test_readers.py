@@ -18,12 +18,13 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from rollcall.alerting.dispatch import ended, noted
-from rollcall.alerting.incident import Deed, Ending, Incident, Occurrence
+from rollcall.alerting.history import with_ending, with_occurrence
+from rollcall.alerting.incident import Ending, Incident, NotificationKind, Occurrence
 from rollcall.alerting.settings import read_alert_settings
 from rollcall.alerting.sources import REASON_MAX, TEXT_MAX, read_message
-from rollcall.alerting.store import as_kept
-from rollcall.alerting.wording import notice_of
+from rollcall.alerting.store import write_incident
+from rollcall.alerting.wording import notification_of
+from rollcall.checks.registry import read_group_settings
 from rollcall.chef.client import Chef, read_chef_credentials
 from rollcall.domain.actions import LifecycleAction
 from rollcall.domain.aws_names import ACCOUNT, CALL_BYTES, GROUP_NAME, HOOK_NAME, INSTANCE_ID, REGION, TOKEN
@@ -42,7 +43,7 @@ from rollcall.domain.message_format import (
     written,
 )
 from rollcall.domain.messages import GateMessage, RetireMessage
-from rollcall.domain.settings import asks_to_retire, read_group_settings
+from rollcall.domain.settings import asks_to_retire
 from rollcall.hosts.ownership import is_copy, marker_of
 from rollcall.hosts.stint import rested_since, stint_of
 from rollcall.hosts.user_data import MAX_VARIABLES, UnusableUserData, read_user_data
@@ -207,11 +208,11 @@ def work_on_alert(message: Occurrence | Ending) -> None:
     )
     if isinstance(message, Occurrence):
         assert len(message.reason) <= REASON_MAX
-        incident = noted(Incident(message.cause), message)
+        incident = with_occurrence(Incident(message.cause), message)
     else:
-        incident = ended(Incident(message.home), message)
-    as_kept(incident).encode()
-    json.dumps(asdict(notice_of(incident, Deed.OPEN, ALERTING)))
+        incident = with_ending(Incident(message.cause), message)
+    write_incident(incident).encode()
+    json.dumps(asdict(notification_of(incident, NotificationKind.OPEN, ALERTING)))
 
 
 @INVENTED

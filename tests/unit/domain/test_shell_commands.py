@@ -26,7 +26,7 @@ from rollcall.doctor.host_findings import diagnose_hosts
 from rollcall.doctor.observations import SeenInventory
 from rollcall.domain.shell_commands import args, command, in_single_quotes, make, options, set_tag
 from rollcall.reconcile.steps import Removal
-from rollcall.telemetry.reconcile_details import breaker_words
+from rollcall.telemetry.reconcile_details import removal_limit_words
 from unit import sight
 from unit.world import World
 
@@ -162,7 +162,7 @@ def breaker_says(groups: Sequence[str]) -> str:
     hosts = [world.host_of(f"i-{number}", "10.0.0.1", each) for number, each in enumerate(groups)]
     dumped = {host.name: host for host in world.tower.dump(world.inventory).hosts}
     removals = [Removal(world.inventory, dumped[host.name], host.name, "gone") for host in hosts]
-    words = breaker_words(removals, 9, "fleet")
+    words = removal_limit_words(removals, 9, "fleet")
     event = json.loads(words.rpartition("(event ")[2].removesuffix(")"))
     assert event == {"force": True, "groups": sorted(groups)}
     return re.search(r"make reconcile .*(?= \(event )", words, re.DOTALL)[0]  # type: ignore[index]

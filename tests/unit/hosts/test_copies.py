@@ -12,8 +12,8 @@ from rollcall.domain.inventories import Inventory
 from rollcall.domain.jobs import Outcome
 from rollcall.hosts.eviction import evict
 from rollcall.hosts.jobs import CLOCK_STEP
-from rollcall.hosts.ownership import NEWBORN, Marker, address_key, is_copy, marker_of
-from rollcall.hosts.resting import rest
+from rollcall.hosts.ownership import AWS_VISIBILITY_LAG, Marker, address_key, is_copy, marker_of
+from rollcall.hosts.resting import disable_hosts
 from rollcall.hosts.stint import read_stint
 from rollcall.hosts.variables import is_resting, marker_in, with_state
 from rollcall.reconcile.steps import Kind
@@ -147,7 +147,7 @@ def test_a_copy_of_an_instance_that_aws_does_not_know_goes_once_it_is_old(world:
     original = world.host_of("i-a", "10.0.0.7")
     copied = copy_inventory(world)
     del world.tower.hosts[original.id]
-    world.clock.advance(NEWBORN)
+    world.clock.advance(AWS_VISIBILITY_LAG)
     assert not world.reconcile().fixes
     world.clock.advance(1)
     assert [fix.instance_id for fix in world.reconcile().fixes] == ["i-a"]
@@ -186,7 +186,7 @@ def test_in_an_inventory_that_came_back_a_new_instance_is_not_registered_beside_
 def test_a_copy_of_who_rests_is_left_alone(world: World) -> None:
     original = world.host_of("i-a", "10.0.0.7")
     copy_inventory(world)
-    rest(world.tower, {"i-a"}, ACCOUNT, REGION)
+    disable_hosts(world.tower, {"i-a"}, ACCOUNT, REGION)
     assert world.tower.disabled == {original.id}
 
 

@@ -10,7 +10,7 @@ from rollcall.aws.fleet import Membership
 from rollcall.domain.errors import DeleteRefused, RollcallError, Throttled, TowerRejected, TowerUnavailable
 from rollcall.domain.inventories import RemovalResult
 from rollcall.hosts.eviction import Eviction, evict
-from rollcall.hosts.ownership import NEWBORN, address_key
+from rollcall.hosts.ownership import AWS_VISIBILITY_LAG, address_key
 from unit.fakes import ACCOUNT, REGION
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def test_who_is_gone_goes_out_of_every_inventory(world: World) -> None:
     assert not world.tower.hosts
 
 
-@pytest.mark.parametrize(("age", "goes"), [(NEWBORN, False), (NEWBORN + 1, True)])
+@pytest.mark.parametrize(("age", "goes"), [(AWS_VISIBILITY_LAG, False), (AWS_VISIBILITY_LAG + 1, True)])
 def test_of_an_instance_that_aws_does_not_know_only_an_old_host_goes(world: World, age: float, goes: bool) -> None:
     host = world.host_of("i-old", PRIVATE, age=age)
     assert [each.reason for each in make_way(world)] == ["neither EC2 nor Auto Scaling knows it"] * goes
@@ -87,7 +87,7 @@ def test_of_an_instance_that_aws_does_not_know_only_an_old_host_goes(world: Worl
 
 
 def test_of_two_hosts_of_an_instance_that_aws_does_not_know_the_older_decides(world: World) -> None:
-    world.host_of("i-old", PRIVATE, age=NEWBORN + 1)
+    world.host_of("i-old", PRIVATE, age=AWS_VISIBILITY_LAG + 1)
     world.host_of("i-old", PRIVATE, name="again", age=0)
     assert len(make_way(world)) == 1
     assert not world.tower.hosts

@@ -19,7 +19,7 @@ from rollcall.domain.json_fields import MOMENT_MAX
 from rollcall.domain.reports import NO_LONGER_WAITING
 from rollcall.domain.timing import CLOCKS_APART
 from rollcall.hosts.jobs import CLOCK_STEP
-from rollcall.hosts.resting import rest
+from rollcall.hosts.resting import disable_hosts
 from rollcall.hosts.stint import (
     Stint,
     begins_anew,
@@ -285,7 +285,7 @@ def test_a_job_of_before_a_rest_that_began_seconds_ago_does_not_count(world: Wor
     world.register(world.launching("i-a"))
     world.tower.end_job(max(world.tower.runs), {"i-a": Outcome.OK})
     world.clock.advance(1)
-    rest(world.tower, ["i-a"], ACCOUNT, REGION)
+    disable_hosts(world.tower, ["i-a"], ACCOUNT, REGION)
     rested = world.clock.now
     world.clock.advance(1)
     world.register(back(world))

@@ -225,7 +225,7 @@ def announced(action: LifecycleAction, reports: list[Report]) -> list[dict[str, 
     handler = announcer.logger.registered_handler
     assert isinstance(handler, StreamHandler)
     handler.setStream(output)
-    announcer.outcomes([action], reports)
+    announcer.announce_results([action], reports)
     return [json.loads(line) for line in output.getvalue().splitlines()]
 
 

@@ -55,7 +55,7 @@ from bench.reconciling import (
 from bench.table import GOALS, RECONCILED, Goal, how_made, markdown, missed_goals, tables
 from lab.aws.embedded import Invocation, Transition
 from lab.tower.embedded import JobRecord
-from unit.project.test_template import TEMPLATE
+from unit.project.template import TEMPLATE
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,14 @@ from rollcall.domain.errors import NoTimeLeft
 from rollcall.domain.message_format import Record, read_gate_message, written
 from rollcall.domain.messages import GateMessage, RetireMessage, Watched, WatchMessage
 from rollcall.lifecycle.gate import Gate
-from rollcall.lifecycle.gate_round import ROUND_TIME, SENDING_TIME, TimeLeft, send_on, take_each, take_turns
+from rollcall.lifecycle.gate_round import (
+    ROUND_TIME,
+    SENDING_TIME,
+    TimeLeft,
+    rounds_without_heartbeats,
+    send_on,
+    take_turns,
+)
 from rollcall.lifecycle.retire import Retire
 from rollcall.lifecycle.target_watch import Sighting, Watch
 from unit.fakes import REGION
@@ -104,16 +111,18 @@ class VirtualGate:
             heartbeats = world.fleet.before_call
             world.fleet.before_call = lambda method: self._work(self.seconds) if method == "memberships" else None
             try:
-                return watch.look([message])[0]
+                return watch.evaluate(message)
             finally:
                 world.fleet.before_call = heartbeats
 
         return take_turns(
             messages,
             {
-                GateMessage: lambda own: Gate(*decided, share=REMOVAL_SHARE).look(own),
-                RetireMessage: lambda own: Retire(*decided).look(own),
-                WatchMessage: lambda own: take_each(own, watched, lambda error: Sighting(error=error), time_left),
+                GateMessage: lambda own: Gate(*decided, share=REMOVAL_SHARE).evaluate(own),
+                RetireMessage: lambda own: Retire(*decided).evaluate(own),
+                WatchMessage: lambda own: rounds_without_heartbeats(
+                    own, watched, lambda error: Sighting(error=error), time_left
+                ),
             },
             lambda rounds: send_on(rounds, world.queues, world.settings.gate_queue_url, time_left),
         )

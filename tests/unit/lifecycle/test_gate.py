@@ -1064,7 +1064,7 @@ def test_a_batch_of_every_kind_is_looked_at(world: World, handle: Callable[..., 
 
 
 @pytest.mark.parametrize(
-    ("kind", "look", "failed"), [("gate", "Gate", "m1"), ("watch", "Watch", "m2"), ("retire", "Retire", "m0")]
+    ("kind", "works_on", "failed"), [("gate", "Gate", "m1"), ("watch", "Watch", "m2"), ("retire", "Retire", "m0")]
 )
 def test_an_error_that_nobody_foresaw_fails_the_messages_of_its_kind_and_is_logged(
     world: World,
@@ -1072,13 +1072,13 @@ def test_an_error_that_nobody_foresaw_fails_the_messages_of_its_kind_and_is_logg
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     kind: str,
-    look: str,
+    works_on: str,
     failed: str,
 ) -> None:
     def fail(*given: object) -> None:
         raise KeyError("a bug")
 
-    monkeypatch.setattr(f"rollcall.lifecycle.{MODULES[kind]}.{look}.look", fail)
+    monkeypatch.setattr(f"rollcall.lifecycle.{MODULES[kind]}.{works_on}.evaluate", fail)
     assert handle(*of_every_kind(world)) == [failed]
     assert sent_on(world) == {each: 1 for each in ("gate", "watch", "retire") if each != kind}
     [line] = [record for record in caplog.records if record.levelname == "ERROR"]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollcall.domain.groups import AddressKind, Check, CheckKind, GroupSettings, OnFailure
+from rollcall.domain.groups import JOB_CHECK, AddressKind, GroupSettings, OnFailure
 from rollcall.domain.jobs import Outcome
 from rollcall.domain.verdicts import Decision
 from rollcall.lifecycle.gate_decision import Seen, judge
@@ -26,7 +26,7 @@ def settings(on_failure: OnFailure = OnFailure.ABANDON, timeout: int = TIMEOUT) 
         inventory="prod",
         inventory_groups=("web",),
         job_template="provision",
-        gate=(Check(CheckKind.JOB),),
+        gate=(JOB_CHECK,),
         timeout=timeout,
         on_failure=on_failure,
         address=AddressKind.PRIVATE,

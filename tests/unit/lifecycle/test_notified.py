@@ -10,7 +10,7 @@ import pytest
 
 from rollcall.domain.actions import Result, Transition
 from rollcall.domain.errors import JobStillLanding, Throttled
-from rollcall.domain.groups import CheckKind, Group
+from rollcall.domain.groups import Group
 from rollcall.domain.jobs import Outcome
 from rollcall.domain.messages import GateMessage
 from rollcall.domain.reports import NO_LONGER_WAITING
@@ -290,7 +290,7 @@ def test_what_stays_undecided_is_told_at_the_groups_timeout_and_over(world: Worl
 
 
 def test_a_check_that_never_passes_is_told_at_the_groups_timeout(world: World) -> None:
-    world.group("web", job_template="", gate=str(CheckKind.EC2))
+    world.group("web", job_template="", gate="ec2")
     message = replace(watched(world, "i-a"), job_id=None)
     [(message, _)] = world.look_at(message).next
     world.clock.advance(TIMEOUT)

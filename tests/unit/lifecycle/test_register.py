@@ -27,7 +27,7 @@ from rollcall.domain.jobs import Outcome
 from rollcall.domain.reports import Event
 from rollcall.domain.timing import FIRST_POLL
 from rollcall.hosts.jobs import CLOCK_STEP
-from rollcall.hosts.resting import rest
+from rollcall.hosts.resting import disable_hosts
 from rollcall.lifecycle.register import LANDING_TIME
 from unit.fakes import ACCOUNT, REGION
 from unit.world import HOOK, World, ids, token_of, warning
@@ -1021,7 +1021,7 @@ def test_an_instance_whose_host_was_renamed_gets_no_second_one(world: World, req
     error = only_error(reports)
     assert isinstance(error, HostRenamed)
     assert error.scope == Scope.INSTANCE
-    assert str(error).startswith("its host in inventory 'prod' is named 'web-01' by now")
+    assert str(error).startswith("its host in inventory 'prod' was renamed to 'web-01'")
     assert world.tower.names_in(world.inventory) == {"web-01"}
     assert world.tower.calls["launch"] == 1
     assert not world.queues.sent
@@ -1035,7 +1035,7 @@ def test_a_renamed_host_of_one_instance_holds_no_other(world: World) -> None:
 
 def test_a_resting_host_that_was_renamed_gets_no_second_one_beside_it(world: World) -> None:
     world.host_of("i-a", "10.0.0.7", name="web-01")
-    rest(world.tower, {"i-a"}, ACCOUNT, REGION)
+    disable_hosts(world.tower, {"i-a"}, ACCOUNT, REGION)
     assert isinstance(only_error(world.register(world.launching("i-a"))), HostRenamed)
     assert world.tower.names_in(world.inventory) == {"web-01"}
 

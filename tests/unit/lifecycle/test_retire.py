@@ -6,8 +6,6 @@ from copy import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from rollcall.domain import timing
 from rollcall.domain.actions import Result
@@ -26,9 +24,8 @@ from rollcall.domain.errors import (
 from rollcall.domain.jobs import Job, JobStatus, Outcome
 from rollcall.domain.message_format import Record, read_action
 from rollcall.domain.reports import NO_LONGER_WAITING, Event
-from rollcall.hosts.jobs import launch_alone
+from rollcall.hosts.jobs import launch_or_adopt
 from rollcall.hosts.variables import is_resting, with_state
-from rollcall.lifecycle.retire import Move, Seen, judge
 from unit.fakes import REGION, FakeChef
 from unit.world import TERMINATE_HOOK, World, token_of
 
@@ -39,8 +36,6 @@ if TYPE_CHECKING:
     from rollcall.lifecycle.gate_round import Round
 
 OK, FAILED, UNREACHABLE = Outcome.OK, Outcome.FAILED, Outcome.UNREACHABLE
-RUNNING = Job(7, 1, JobStatus.RUNNING, frozenset({"i-a"}), 0.0, 0.0, None, "")
-ENDED = replace(RUNNING, status=JobStatus.FAILED, finished_at=60.0)
 
 
 @pytest.fixture
@@ -99,101 +94,7 @@ def end(world: World, message: RetireMessage, status: JobStatus | None = None, *
     world.tower.end_job(message.job_id or 0, results, status)
 
 
-# What becomes of one instance
-
-
-ANY_JOB = st.builds(
-    Job,
-    id=st.just(7),
-    template_id=st.just(1),
-    status=st.sampled_from(JobStatus),
-    hosts=st.just(frozenset({"i-a"})),
-    created_at=st.just(0.0),
-    started_at=st.none() | st.just(0.0),
-    finished_at=st.none() | st.just(1.0),
-    explanation=st.just(""),
-)
-ANY_SEEN = st.builds(
-    Seen,
-    left=st.floats(-1e6, 1e6),
-    obstacle=st.sampled_from(["", "its host is disabled"]),
-    trouble=st.sampled_from(["", "no such template"]),
-    job=st.none() | ANY_JOB,
-    age=st.floats(0, 1e6),
-    outcome=st.none() | st.sampled_from(Outcome),
-    requeued=st.booleans(),
-)
-
-
-@given(ANY_SEEN)
-def test_nobody_waits_beyond_the_time_that_is_left(seen: Seen) -> None:
-    if seen.left <= 0:
-        assert judge(seen).move == Move.GO
-
-
-@given(ANY_SEEN)
-def test_what_stands_in_the_way_of_a_job_keeps_nobody(seen: Seen) -> None:
-    if seen.obstacle or seen.trouble:
-        assert judge(seen).move == Move.GO
-
-
-@given(ANY_SEEN)
-def test_a_job_is_launched_only_for_whom_there_is_none_and_nothing_stands_in_the_way(seen: Seen) -> None:
-    if judge(seen).move == Move.LAUNCH:
-        assert seen.job is None
-        assert not seen.obstacle
-        assert not seen.trouble
-
-
-@given(ANY_SEEN)
-def test_somebody_is_told_of_everybody_who_goes_without_what_could_have_been_done(seen: Seen) -> None:
-    verdict = judge(seen)
-    assert verdict.reason
-    if verdict.move != Move.GO:
-        assert not verdict.alert
-    elif seen.job and seen.outcome:
-        assert verdict.alert == (seen.outcome != OK)
-    else:
-        assert verdict.alert == (not seen.obstacle)
-
-
-@pytest.mark.parametrize(
-    ("outcome", "words"),
-    [
-        (OK, "retired by job 7"),
-        (FAILED, "its retire job 7 (failed) failed on it"),
-        (UNREACHABLE, "its retire job 7 (failed) could not reach it"),
-        (Outcome.CUT_SHORT, "its retire job 7 (failed) was cut short before it was done with it"),
-        (Outcome.UNPROVEN, "its retire job 7 (failed) proved nothing about it"),
-    ],
-)
-def test_whatever_a_job_showed_its_instance_goes_and_the_job_is_named(outcome: Outcome, words: str) -> None:
-    verdict = judge(Seen(left=60, job=ENDED, outcome=outcome))
-    assert (verdict.move, verdict.alert) == (Move.GO, outcome != OK)
-    assert verdict.reason.startswith(words)
-
-
-def test_a_job_at_work_is_waited_for() -> None:
-    assert judge(Seen(left=1, job=RUNNING, age=500)).move == Move.WAIT
-
-
-def test_one_that_ended_is_waited_for_until_its_events_are_processed() -> None:
-    assert judge(Seen(left=1, job=ENDED)).move == Move.WAIT
-
-
-def test_an_action_that_reconcile_queued_again_is_left_to_who_waits_for_its_job() -> None:
-    # Not in the first minutes: then it may be the message that launched the job, at a second try.
-    assert judge(Seen(left=1, job=RUNNING, age=241, requeued=True)).move == Move.LEAVE
-    assert judge(Seen(left=1, job=RUNNING, age=240, requeued=True)).move == Move.WAIT
-    assert judge(Seen(left=1, job=RUNNING, age=241)).move == Move.WAIT
-
-
-def test_one_queued_again_is_taken_up_when_its_job_is_over_or_late() -> None:
-    assert judge(Seen(left=1, job=ENDED, age=999, requeued=True)).move == Move.WAIT
-    assert judge(Seen(left=0, job=RUNNING, age=999, requeued=True)).move == Move.GO
-
-
-# From the first look to the last
+# From the first round to the last
 
 
 def test_one_job_is_launched_for_all_of_a_message_and_limited_to_them(world: World) -> None:
@@ -214,7 +115,9 @@ def test_the_hosts_are_gone_before_the_hooks_are_completed(world: World) -> None
     result = world.part_from(message)
     assert left == [0, 0]
     assert completed(world) == {"i-a": Result.CONTINUE, "i-b": Result.CONTINUE}
-    assert outcomes(result) == dict.fromkeys(("i-a", "i-b"), f"struck off: retired by job {message.job_id}")
+    assert outcomes(result) == dict.fromkeys(
+        ("i-a", "i-b"), f"removed from every inventory: retired by job {message.job_id}"
+    )
     assert not result.next
     assert not alerts(result)
 
@@ -395,7 +298,7 @@ def test_a_disabled_host_which_jobs_pass_over_is_not_waited_for_and_reported(wor
     message = world.retiring("i-a")
     [host] = world.tower.hosts.values()
     world.tower.disabled.add(host.id)
-    trouble(world, world.part_from(message), "its host in inventory 'prod' is disabled, so that jobs pass over it")
+    trouble(world, world.part_from(message), "its host in inventory 'prod' is disabled, so that no job runs on it")
 
 
 def test_a_host_that_rests_is_disabled_by_us_which_is_nothing_to_report(world: World) -> None:
@@ -414,7 +317,7 @@ def test_a_renamed_host_which_no_limit_matches_is_not_waited_for_and_reported(wo
     assert retire_jobs(world) == [{"i-b"}]
     assert completed(world) == {"i-a": Result.CONTINUE}
     assert world.tower.names_in(world.inventory) == {"i-b"}
-    assert "its host in inventory 'prod' is named 'web-1' by now, so that no limit matches it" in alerts(result)["i-a"]
+    assert "its host in inventory 'prod' was renamed to 'web-1', so that no limit matches it" in alerts(result)["i-a"]
 
 
 def test_a_host_of_an_inventory_source_is_no_renamed_one(world: World) -> None:
@@ -808,7 +711,7 @@ def test_a_younger_rival_gives_way_by_itself(world: World) -> None:
             rivals.append(world.tower.add_job(retire_template(world), world.inventory, "i-a"))
 
     world.tower.before_call = rival
-    held = launch_alone(world.tower, retire_template(world), world.inventory, ["i-a"], world.clock.now)
+    held = launch_or_adopt(world.tower, retire_template(world), world.inventory, ["i-a"], world.clock.now)
     assert rivals
     assert held["i-a"] < rivals[0].id
     assert world.tower.calls["cancel"] == 0
@@ -851,7 +754,7 @@ def test_of_several_jobs_the_first_decides_and_one_that_gave_way_does_not(
     for job, status in zip(jobs, (first, second), strict=True):
         world.tower.end_job(job.id, {"i-a": OK}, status)
     result = world.part_from(world.retiring("i-a"))
-    assert outcomes(result) == {"i-a": f"struck off: retired by job {jobs[decides].id}"}
+    assert outcomes(result) == {"i-a": f"removed from every inventory: retired by job {jobs[decides].id}"}
 
 
 # What fails for one does not touch the others

@@ -10,7 +10,7 @@ import pytest
 from rollcall.domain.actions import Result, Transition
 from rollcall.domain.errors import ActionNotVisible, AwsDenied, Throttled
 from rollcall.domain.jobs import Outcome
-from rollcall.domain.lifecycle_states import STANDINGS
+from rollcall.domain.lifecycle_states import PHASES
 from rollcall.domain.message_format import Record, read_action
 from rollcall.domain.reports import NO_LONGER_WAITING, Event
 from rollcall.lifecycle.cleanup import SENT_AGAIN
@@ -88,7 +88,7 @@ def test_one_whose_own_message_cannot_be_sent_comes_again_as_it_is(world: World)
     assert isinstance(later(world, 0, action).error, Throttled)
 
 
-@pytest.mark.parametrize("state", sorted(set(STANDINGS) - set(HOLDING)))
+@pytest.mark.parametrize("state", sorted(set(PHASES) - set(HOLDING)))
 def test_where_none_holds_it_nothing_is_tried_again(world: World, state: str) -> None:
     report = later(world, 0, going(world, state))
     assert report.error is None

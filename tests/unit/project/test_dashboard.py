@@ -10,19 +10,23 @@ from collections import Counter
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from unit.emitted import emitted_metrics
-from unit.project.test_template import (
+from unit.project.template import (
     ALARMS,
     DAY,
     FUNCTIONS,
+    LOG_GROUPS,
+    PARAMETERS,
     QUEUES,
     REPOSITORY,
     RESOURCES,
-    TEMPLATE,
+    WORK_QUEUES,
+    Json,
+    alarms_on_queues,
     of_type,
     target,
     timeout_of,
@@ -31,8 +35,6 @@ from unit.project.test_template import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from pathlib import Path
-
-type Json = dict[str, Any]
 
 COLUMNS = 24  # CloudWatch API reference, "Dashboard body structure and syntax"
 HEIGHT_MAX = 1000  # the same
@@ -101,33 +103,53 @@ class Shown:
         return frozenset(name for name, _ in self.dimensions)
 
 
-def resolved(text: str, given: Json, holding: Collection[str]) -> str:
-    """What CloudFormation makes of the body: every reference of the template becomes the name of what it is to."""
+def text_of(value: str | Json, holding: Collection[str]) -> str:
+    """What CloudFormation makes of a value, where these conditions hold and no others."""
+    match value:
+        case str():
+            return value
+        case {"Ref": str(name)}:
+            return named(name)
+        case {"Fn::If": [condition, there, elsewhere]}:
+            assert condition in OPTIONAL
+            return text_of(there if condition in holding else elsewhere, holding)
+        case {"Fn::Join": [str(separator), parts]}:
+            return separator.join(text_of(each, holding) for each in parts)
+        case {"Fn::Sub": [str(text), dict(own)]}:
+            assert set(own) <= set(re.findall(r"\$\{(\w+)\}", text)), "a variable that is not used"
+            return substituted(text, {name: text_of(each, holding) for name, each in own.items()})
+        case {"Fn::Sub": str(text)}:
+            return substituted(text, {})
+    pytest.fail(f"a function that this test does not know: {value}")
+
+
+def substituted(text: str, own: dict[str, str]) -> str:
+    """The text of Fn::Sub, its own variables and the template's names replaced; ${!Name} is ${Name} as it stands."""
 
     def value(match: re.Match[str]) -> str:
         name = match[1]
         if name.startswith("!"):
             return f"${{{name[1:]}}}"
-        if name in given:
-            condition, having, lacking = given[name]["Fn::If"]
-            assert condition in OPTIONAL
-            return resolved(having["Fn::Sub"], {}, holding) if condition in holding else str(lacking)
-        logical, _, attribute = name.partition(".")
-        if logical in TEMPLATE["Parameters"]:
-            return str(TEMPLATE["Parameters"][logical]["Default"])
-        assert logical in RESOURCES or name in ("AWS::StackName", "AWS::Region"), name
-        if attribute == "Arn":
-            return f"arn:aws:cloudwatch:us-east-1:123456789012:alarm:{logical}"
-        assert attribute in ("", "QueueName")
-        return logical
+        return own[name] if name in own else named(name)
 
     return re.sub(r"\$\{([^}]+)\}", value, text)
 
 
+def named(name: str) -> str:
+    """What a name of the template stands for: a parameter's default, an alarm's ARN, or a resource's logical id."""
+    logical, _, attribute = name.partition(".")
+    if logical in PARAMETERS:
+        return str(PARAMETERS[logical]["Default"])
+    assert logical in RESOURCES or name in ("AWS::StackName", "AWS::Region"), name
+    if attribute == "Arn":
+        return f"arn:aws:cloudwatch:us-east-1:123456789012:alarm:{logical}"
+    assert attribute in ("", "QueueName")
+    return logical
+
+
 def body(holding: Collection[str] = OPTIONAL) -> Json:
-    text, given = of_type("AWS::CloudWatch::Dashboard")["Dashboard"]["DashboardBody"]["Fn::Sub"]
-    told: Json = json.loads(resolved(text, given, holding))
-    return told
+    parsed: Json = json.loads(text_of(of_type("AWS::CloudWatch::Dashboard")["Dashboard"]["DashboardBody"], holding))
+    return parsed
 
 
 BODY = body()
@@ -177,7 +199,7 @@ def test_every_metric_of_ours_on_the_dashboard_is_emitted_with_these_dimensions(
     ours = [(title, each) for title, each in SHOWN if each.namespace == "Rollcall"]
     assert len(ours) > 30
     for title, each in ours:
-        assert (each.name, each.names) in emitted, f"{title}: nobody emits {each.name} by {sorted(each.names)}"
+        assert (each.name, each.names) in emitted, f"{title}: nothing emits {each.name} by {sorted(each.names)}"
 
 
 def test_every_metric_of_ours_that_an_alarm_watches_is_emitted_with_these_dimensions() -> None:
@@ -185,10 +207,10 @@ def test_every_metric_of_ours_that_an_alarm_watches_is_emitted_with_these_dimens
     for alarm, namespace, name, dimensions in ALARMED:
         if namespace == "Rollcall":
             names = frozenset(each["Name"] for each in dimensions)
-            assert (name, names) in emitted, f"{alarm}: nobody emits {name} by {sorted(names)}"
+            assert (name, names) in emitted, f"{alarm}: nothing emits {name} by {sorted(names)}"
 
 
-def test_nothing_is_emitted_for_nobody() -> None:
+def test_everything_that_is_emitted_is_shown() -> None:
     shown = {(each.name, each.names) for _, each in SHOWN if each.namespace == "Rollcall"}
     left_out = {(name, frozenset({dimension})) for name, dimension in NOT_SHOWN}
     assert emitted_metrics() - shown == left_out
@@ -218,9 +240,9 @@ def test_every_metric_of_aws_is_one_that_aws_documents() -> None:
 @pytest.mark.parametrize(
     ("metric", "resources"),
     [
-        ("ApproximateAgeOfOldestMessage", {name for name in QUEUES if "DeadLetter" not in name}),
+        ("ApproximateAgeOfOldestMessage", set(WORK_QUEUES)),
         ("ApproximateNumberOfMessagesVisible", set(QUEUES)),
-        ("ApproximateNumberOfMessagesNotVisible", {name for name in QUEUES if "DeadLetter" not in name}),
+        ("ApproximateNumberOfMessagesNotVisible", set(WORK_QUEUES)),
         ("Errors", set(FUNCTIONS)),
         ("Duration", set(FUNCTIONS)),
         ("Throttles", set(FUNCTIONS)),
@@ -286,11 +308,11 @@ def lines(title: str) -> list[float]:
 
 
 def test_the_lines_are_where_alarms_sound() -> None:
-    ages = {ALARMS[f"{name}AgeAlarm"]["Threshold"] for name in ("Launch", "Gate", "Terminate")}
-    assert set(lines("Age of the oldest message, s (good: minutes)")) == ages
-    assert lines("Alert: age of the oldest message, s") == [ALARMS["AlertAgeAlarm"]["Threshold"]]
+    ages = {queue: each["Threshold"] for queue, each in alarms_on_queues("ApproximateAgeOfOldestMessage").items()}
+    assert lines("Alert: age of the oldest message, s") == [ages.pop("AlertQueue")]
+    assert set(lines("Age of the oldest message, s (good: minutes)")) == set(ages.values())
     assert ALARMS["TransientFailureAlarm"]["Threshold"] == {"Ref": "AlertAfter"}
-    assert lines("Failing for, s (good: none)") == [TEMPLATE["Parameters"]["AlertAfter"]["Default"]]
+    assert lines("Failing for, s (good: none)") == [PARAMETERS["AlertAfter"]["Default"]]
 
 
 def test_the_lines_of_durations_are_where_functions_are_cut_off() -> None:
@@ -298,7 +320,7 @@ def test_the_lines_of_durations_are_where_functions_are_cut_off() -> None:
     assert {timeout_of(name) for name in ("RegisterFunction", "GateFunction", "CleanupFunction")} == {110}
     assert lines("Reconcile: how long a run takes, ms") == [1000 * timeout_of("ReconcileFunction")]
     assert lines("Doctor: longest run, ms, two weeks") == [1000 * timeout_of("DoctorFunction")]
-    assert lines("Functions: batches at once") == [TEMPLATE["Parameters"]["BatchesAtOnce"]["Default"]]
+    assert lines("Functions: batches at once") == [PARAMETERS["BatchesAtOnce"]["Default"]]
 
 
 # Its place in CloudWatch
@@ -319,7 +341,7 @@ def test_the_grid_has_no_holes() -> None:
     assert covered == COLUMNS * max(each["y"] + each["height"] for each in WIDGETS)
 
 
-def test_the_quotas_hold_for_a_hundred_groups() -> None:
+def test_the_quotas_allow_a_hundred_groups() -> None:
     sizes = Counter(title for title, each in SHOWN for _ in range(1 if each.dimensions[0][1] else found(each.names)))
     assert max(sizes.values()) <= METRICS_OF_WIDGET
     assert sizes.total() <= METRICS_OF_DASHBOARD
@@ -362,7 +384,7 @@ def test_numbers_are_of_the_time_shown() -> None:
 
 
 @pytest.mark.parametrize("title", METRIC_WIDGETS)
-def test_a_line_is_told_from_the_others(title: str) -> None:
+def test_every_line_has_a_label_and_a_color_of_its_own(title: str) -> None:
     visible = [each[-1] for each in METRIC_WIDGETS[title]["metrics"] if each[-1].get("visible", True)]
     labels = [each["label"] for each in visible]
     colors = [each["color"] for each in visible if "color" in each]
@@ -381,14 +403,14 @@ def test_two_stacks_and_two_regions_have_dashboards_of_their_own() -> None:
 def test_the_newest_errors_are_of_every_function() -> None:
     [log] = [each["properties"] for each in WIDGETS if each["type"] == "log"]
     sources = re.findall(r"SOURCE '(\w+)'", log["query"])
-    assert set(sources) == set(of_type("AWS::Logs::LogGroup"))
+    assert set(sources) == set(LOG_GROUPS)
     assert len(sources) <= LOG_GROUPS_MAX
     assert "alert = 1" in log["query"]
     assert "sort @timestamp desc" in log["query"]
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "shown"),
     [
         ("2026-11-21T10:00:00.000Z 4f0c Task timed out after 110.00 seconds", True),
         ("[ERROR] Runtime.ImportModuleError: Unable to import module 'app'", True),
@@ -397,15 +419,15 @@ def test_the_newest_errors_are_of_every_function() -> None:
         ("REPORT RequestId: 4f0c Duration: 2.31 ms Billed Duration: 3 ms", False),
     ],
 )
-def test_what_lambda_itself_says_of_a_function_that_broke_is_among_them(line: str, told: bool) -> None:
+def test_what_lambda_itself_logs_of_a_function_that_broke_is_among_them(line: str, shown: bool) -> None:
     [log] = [each["properties"] for each in WIDGETS if each["type"] == "log"]
     [pattern] = re.findall(r"@message like /(.+?)/", log["query"])
-    assert bool(re.search(pattern, line)) == told
+    assert bool(re.search(pattern, line)) == shown
 
 
 def test_the_text_leads_to_every_log() -> None:
     [text] = [each["properties"]["markdown"] for each in WIDGETS if each["type"] == "text"]
-    assert set(re.findall(r"log-group/(\w+)\)", text)) == set(of_type("AWS::Logs::LogGroup"))
+    assert set(re.findall(r"log-group/(\w+)\)", text)) == set(LOG_GROUPS)
 
 
 # The picture

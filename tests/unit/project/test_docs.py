@@ -21,7 +21,7 @@ from rollcall.domain import event_fields as told
 from rollcall.domain.reports import Event
 from rollcall.reconcile.steps import Kind
 from rollcall.telemetry.announcer import METRICS
-from rollcall.telemetry.event_details import IN_TROUBLE
+from rollcall.telemetry.event_details import INSTANCE_IN_TROUBLE
 from rollcall.telemetry.reconcile_details import BREAKER_TRIPPED
 from unit.project.test_floors import FLOOR_OF, FLOORS
 
@@ -248,7 +248,7 @@ def test_the_errors_are_those_of_the_taxonomy_and_those_that_stand_in_their_plac
     taxonomy = {each.__name__ for kind in (errors.Transient, errors.Permanent) for each in kind.__subclasses__()}
     own = {name for name in taxonomy if hasattr(errors, name)}
     documented = named(row[0] for row in rows_of(DOCS / "troubleshooting.md", "name"))
-    assert sorted(documented) == sorted({*own, IN_TROUBLE, BREAKER_TRIPPED})
+    assert sorted(documented) == sorted({*own, INSTANCE_IN_TROUBLE, BREAKER_TRIPPED})
 
 
 def test_the_findings_of_reconcile_are_all_there() -> None:
@@ -337,8 +337,9 @@ def findings_of_doctor() -> set[str]:
         "doctor/group_settings",
         "doctor/unreadable",
         "domain/tag_support",
-        "hosts/jobs",
+        "hosts/job_templates",
         "checks/load_balancers",
+        "checks/registry",
     )
     paths = [*PACKAGE.glob("doctor/*_findings.py"), *(PACKAGE / f"{each}.py" for each in modules)]
     found: set[str] = set()

@@ -1,21 +1,23 @@
-"""What the deployment must keep to."""
+"""What the deployment must keep to. What its functions may do: test_permissions; what may be set: test_parameters."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from copy import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 from dead_letters import RECEIVES_MAX
+from samcli.yamlhelper import yaml_dump  # type: ignore[import-untyped]
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 from rollcall.alerting.dispatch import CLAIM
-from rollcall.alerting.incident import SEEN_KEPT
+from rollcall.alerting.incident import EVENT_IDS_KEPT
 from rollcall.alerting.settings import read_alert_settings
-from rollcall.alerting.sources import DONE_WITH, TROUBLES
+from rollcall.alerting.sources import DONE_WITH, PROBLEMS
 from rollcall.aws.queues import DELAY_MAX
 from rollcall.doctor.group_findings import OUTPUT_OF
 from rollcall.doctor.stack_findings import (
@@ -48,129 +50,114 @@ from rollcall.telemetry.event_bus import SOURCE
 from rollcall.telemetry.metrics import Metrics
 from rollcall.telemetry.reconcile_announcer import RunAnnouncer
 from unit.fakes import REGION
+from unit.project.template import (
+    ALARMS,
+    CONDITIONS,
+    DAY,
+    FED,
+    FUNCTIONS,
+    LOG_GROUPS,
+    NO_VALUE,
+    PARAMETERS,
+    QUEUE_POLICIES,
+    QUEUES,
+    REPOSITORY,
+    RESOURCES,
+    RULES,
+    SCHEDULED,
+    SHARED,
+    TEMPLATE,
+    TEXT,
+    WORK_QUEUES,
+    Json,
+    actions_of,
+    alarms_on_queues,
+    as_list,
+    by_default,
+    conditional_on,
+    dead_letters_of,
+    event_id,
+    is_presence,
+    of_type,
+    only_if,
+    queue_of,
+    schedule_of,
+    source_of,
+    speaking_of,
+    statements,
+    statements_of,
+    target,
+    timeout_of,
+    variables_of,
+)
+from unit.project.test_docs import VAGUE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from unit.world import World
 
-type Json = dict[str, Any]
-
-REPOSITORY = Path(__file__).parents[3]
-TEMPLATE: Json = yaml_parse((REPOSITORY / "template.yaml").read_text())
 SAMPLE: Json = json.loads((REPOSITORY / "events" / "launch-notification-sqs.json").read_text())
 HOOK_SAMPLE: Json = json.loads((REPOSITORY / "events" / "launch-hook-sqs.json").read_text())
-RESOURCES: dict[str, Json] = TEMPLATE["Resources"]
-DAY = 86_400
 
 
-def of_type(kind: str) -> dict[str, Json]:
-    """Properties of the resources of a type, by logical id."""
-    return {name: each.get("Properties", {}) for name, each in RESOURCES.items() if each["Type"] == kind}
+# How it is written
 
 
-def target(value: Json) -> str:
-    """The logical id that a Ref or GetAtt speaks of."""
-    return str(value["Ref"] if "Ref" in value else value["Fn::GetAtt"][0])
+def test_sam_writes_out_every_anchor() -> None:
+    """CloudFormation knows neither aliases nor merges (user guide, "CloudFormation template format")."""
+    written = yaml_dump(TEMPLATE)
+    assert re.findall(r"(?m)^.*(?:<<:|[:-] [&*]\w+).*$", written) == []
+    assert yaml_parse(written) == TEMPLATE
 
 
-FUNCTIONS = of_type("AWS::Serverless::Function")
-QUEUES = of_type("AWS::SQS::Queue")
-ALARMS = of_type("AWS::CloudWatch::Alarm")
-WORK_QUEUES = {name: each for name, each in QUEUES.items() if "DeadLetter" not in name}
+def test_nothing_is_said_twice_in_one_place() -> None:
+    """YAML would take the last; cfn-lint does not look where one resource takes over from another."""
+
+    def keys_said_twice(node: yaml.Node) -> Iterator[str]:
+        if isinstance(node, yaml.MappingNode):
+            keys = Counter(key.value for key, _ in node.value)
+            yield from (key for key, count in keys.items() if count > 1)
+        for each in node.value if isinstance(node.value, list) else []:
+            for inner in each if isinstance(each, tuple) else (each,):
+                yield from keys_said_twice(inner)
+
+    root = yaml.compose(TEXT, Loader=yaml.SafeLoader)
+    assert root is not None
+    assert list(keys_said_twice(root)) == []
 
 
-SCHEDULED = ("ReconcileFunction", "DoctorFunction")
-FED = [name for name in FUNCTIONS if name not in (*SCHEDULED, "AlertFunction")]  # with lifecycle actions
+HEADING = re.compile(r"^  # --- (\w+)", re.MULTILINE)
 
 
-def source_of(function: str) -> Json:
-    """The queue that feeds a function."""
-    [event] = [each for each in FUNCTIONS[function]["Events"].values() if each["Type"] == "SQS"]
-    properties: Json = event["Properties"]
-    return properties
+def section_of(name: str) -> str:
+    """The first word of the heading that a resource stands under."""
+    before = re.split(rf"^  {name}:", TEXT.partition("\nResources:\n")[2], flags=re.MULTILINE)[0]
+    return str(HEADING.findall(before)[-1])
 
 
-def statements() -> Iterator[tuple[str, Json]]:
-    """Every statement of the functions' policies."""
-    policies = [(role, each) for role, own in of_type("AWS::IAM::Role").items() for each in own["Policies"]]
-    policies += [(target(role), each) for each in of_type("AWS::IAM::Policy").values() for role in each["Roles"]]
-    for role, policy in policies:
-        for statement in policy["PolicyDocument"]["Statement"]:
-            _, statement, _ = statement.get("Fn::If", (None, statement, None))
-            yield role, statement
+def test_sections_are_in_the_order_of_an_events_way() -> None:
+    headings = HEADING.findall(TEXT)
+    way = ["Events", "Register", "Gate", "Cleanup", "Reconcile", "Doctor", "Alert"]
+    assert headings == ["Code", *way, "Alarms", "Dashboard"]
 
 
-def as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_stands_with_its_queues_its_log_its_role_and_its_alarms(function: str) -> None:
+    own = FUNCTIONS[function]
+    parts = {function, target(own["Role"]), target(own["LoggingConfig"]["LogGroup"])}
+    if function not in SCHEDULED:
+        queue = target(source_of(function)["Queue"])
+        parts |= {queue, dead_letters_of(queue)}
+    for name, alarm in ALARMS.items():
+        watched = [each["Value"] for each in alarm.get("Dimensions", [])]
+        if any(isinstance(each, dict) and target(each) in parts for each in watched):
+            parts.add(name)
+    assert {part: section_of(part) for part in parts} == dict.fromkeys(parts, function.removesuffix("Function"))
 
 
-def timeout_of(function: str) -> int:
-    return int(FUNCTIONS[function].get("Timeout", TEMPLATE["Globals"]["Function"]["Timeout"]))
-
-
-TO_ANYBODY = {"logs:CreateLogStream", "logs:PutLogEvents", "secretsmanager:GetSecretValue"}
-FROM_A_QUEUE = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"}
-OF_GROUPS = {"autoscaling:DescribeAutoScalingGroups", "autoscaling:DescribeLifecycleHooks"}
-OF_INSTANCES = {"autoscaling:DescribeAutoScalingInstances", "ec2:DescribeInstances"}
-ANSWERS = {"autoscaling:CompleteLifecycleAction", "autoscaling:RecordLifecycleActionHeartbeat"}
-TELLS = {"events:PutEvents"}
-SENDS = {"sqs:SendMessage"}
-OF_POOLS = {"autoscaling:DescribeWarmPool"}
-WORKS_ON_ACTIONS = TO_ANYBODY | FROM_A_QUEUE | OF_GROUPS | OF_INSTANCES | ANSWERS | TELLS | SENDS
-PERMITTED = {
-    "RegisterRole": {*WORKS_ON_ACTIONS, "ec2:DescribeInstanceAttribute"},
-    "GateRole": {
-        *WORKS_ON_ACTIONS,
-        "ec2:DescribeInstanceStatus",
-        "elasticloadbalancing:DeregisterTargets",
-        "elasticloadbalancing:DescribeTargetGroups",
-        "elasticloadbalancing:DescribeTargetHealth",
-        "elasticloadbalancing:RegisterTargets",
-    },
-    "CleanupRole": WORKS_ON_ACTIONS,
-    "ReconcileRole": {
-        *(TO_ANYBODY | OF_GROUPS | OF_INSTANCES | OF_POOLS | TELLS | SENDS),
-        "autoscaling:DescribeScalingActivities",
-        "autoscaling:RecordLifecycleActionHeartbeat",
-        "ec2:DescribeInstanceAttribute",
-    },
-    "DoctorRole": {
-        *(TO_ANYBODY | OF_GROUPS | OF_POOLS | TELLS),
-        "autoscaling:DescribeNotificationConfigurations",
-        "dynamodb:GetItem",
-        "dynamodb:PutItem",
-        "elasticloadbalancing:DescribeTargetGroups",
-        "events:DescribeRule",
-        "events:ListTargetsByRule",
-        "lambda:GetEventSourceMapping",
-        "scheduler:GetSchedule",
-        "sns:ListSubscriptionsByTopic",
-        "sqs:GetQueueAttributes",
-    },
-    "AlertRole": {
-        *(TO_ANYBODY | FROM_A_QUEUE | SENDS),
-        "dynamodb:GetItem",
-        "dynamodb:PutItem",
-        "dynamodb:Scan",
-    },
-}
-
-
-def test_a_role_permits_what_its_function_calls_and_nothing_else() -> None:
-    """The embedded cloud enforces no permissions: one that is missing, or that nobody needs, shows only here."""
-    permitted: dict[str, set[str]] = {role: set() for role in of_type("AWS::IAM::Role")}
-    for role, statement in statements():
-        permitted[role] |= set(as_list(statement["Action"]))
-    assert permitted == PERMITTED
-
-
-@pytest.mark.parametrize("role", ["RegisterRole", "GateRole", "CleanupRole", "ReconcileRole"])
-def test_whoever_deletes_or_answers_may_ask_for_the_state_in_every_installation(role: str) -> None:
-    """Nothing goes on a message's word, with Chef and retire jobs or without them."""
-    [policy] = of_type("AWS::IAM::Role")[role]["Policies"]
-    always = [each for each in policy["PolicyDocument"]["Statement"] if "Fn::If" not in each]
-    assert {action for each in always for action in as_list(each["Action"])} >= OF_GROUPS | OF_INSTANCES
+def test_what_it_says_is_said_in_plain_words() -> None:
+    assert [line for line in TEXT.splitlines() if VAGUE.search(line)] == []
 
 
 # Functions
@@ -187,11 +174,19 @@ def test_every_function_of_this_installation_is_here() -> None:
     }
 
 
+def test_everything_runs_on_the_runtime_of_the_layer() -> None:
+    assert (SHARED["Runtime"], SHARED["Architectures"]) == ("python3.13", ["arm64"])
+    for name, layer in of_type("AWS::Serverless::LayerVersion").items():
+        assert RESOURCES[name]["Metadata"] == {"BuildMethod": "python3.13", "BuildArchitecture": "arm64"}
+        assert layer["CompatibleRuntimes"] == ["python3.13"]
+        assert layer["CompatibleArchitectures"] == ["arm64"]
+
+
 def test_only_the_gate_may_send_to_itself() -> None:
     looping = [name for name, each in FUNCTIONS.items() if "RecursiveLoop" in each]
     assert looping == ["GateFunction"]
     assert FUNCTIONS["GateFunction"]["RecursiveLoop"] == "Allow"
-    assert "RecursiveLoop" not in TEMPLATE["Globals"]["Function"]
+    assert "RecursiveLoop" not in SHARED
 
 
 @pytest.mark.parametrize("function", [*FED, "AlertFunction"])
@@ -206,20 +201,19 @@ def test_a_host_without_a_job_is_left_to_its_maker_for_longer_than_that_one_can_
 
 
 @pytest.mark.parametrize("function", FED)
-def test_a_function_reports_what_failed_and_is_told_its_queues(function: str) -> None:
+def test_a_function_reports_what_failed_and_knows_its_queues(function: str) -> None:
     source = source_of(function)
     queue = target(source["Queue"])
     assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert source["ScalingConfig"]["MaximumConcurrency"]
     variables = FUNCTIONS[function]["Environment"]["Variables"]
     assert target(variables["QUEUE_URL"]) == queue
-    assert variables["DEAD_LETTER_QUEUE_URL"] == {"Ref": target(QUEUES[queue]["RedrivePolicy"]["deadLetterTargetArn"])}
+    assert variables["DEAD_LETTER_QUEUE_URL"] == {"Ref": dead_letters_of(queue)}
 
 
 @pytest.mark.parametrize("function", [*FED, "ReconcileFunction"])
 def test_the_environment_of_a_function_is_what_settings_read(function: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
-    variables = variables | FUNCTIONS[function].get("Environment", {"Variables": {}})["Variables"]
+    variables = variables_of(function)
     environment = {name: str(by_default(value)) for name, value in variables.items()} | {"AWS_REGION": REGION}
     assert read_settings(environment).max_hosts_per_job == 100
     assert read_removal_share(environment) == 0.2
@@ -231,49 +225,44 @@ def test_the_environment_of_a_function_is_what_settings_read(function: str, monk
         assert read_stack_names(environment).told_table
 
 
-def by_default(value: Any) -> Any:
-    """What a reference to a parameter with a default stands for."""
-    return TEMPLATE["Parameters"].get(value.get("Ref"), {}).get("Default", value) if isinstance(value, dict) else value
-
-
 def test_one_parameter_bounds_the_requests_that_tower_gets_at_once() -> None:
     bounds = {function: source_of(function)["ScalingConfig"]["MaximumConcurrency"] for function in FED}
     assert bounds == {function: {"Ref": "BatchesAtOnce"} for function in FED}
     gate = cleanup = 1
     assert ASSOCIATES_AT_ONCE + gate + cleanup == 6
-    assert "six requests at once" in TEMPLATE["Parameters"]["BatchesAtOnce"]["Description"]
+    assert "six requests at once" in PARAMETERS["BatchesAtOnce"]["Description"]
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_functions_log_is_kept_for_a_set_time(function: str) -> None:
     group = FUNCTIONS[function]["LoggingConfig"]["LogGroup"]
-    assert of_type("AWS::Logs::LogGroup")[target(group)]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+    assert LOG_GROUPS[target(group)]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+
+
+# Reconcile
 
 
 def test_reconcile_is_scheduled_so_that_a_run_ends_before_the_next_one_begins() -> None:
-    schedule = FUNCTIONS["ReconcileFunction"]["Events"]["Schedule"]
-    assert schedule["Type"] == "ScheduleV2"
-    assert schedule["Properties"]["ScheduleExpression"] == {"Fn::Sub": "rate(${ReconcileEvery} minutes)"}
-    assert timeout_of("ReconcileFunction") < 60 * TEMPLATE["Parameters"]["ReconcileEvery"]["MinValue"]
+    assert schedule_of("ReconcileFunction")["ScheduleExpression"] == {"Fn::Sub": "rate(${ReconcileEvery} minutes)"}
+    assert timeout_of("ReconcileFunction") < 60 * PARAMETERS["ReconcileEvery"]["MinValue"]
 
 
-def test_the_schedule_asks_for_a_run_that_is_not_by_hand() -> None:
-    said = FUNCTIONS["ReconcileFunction"]["Events"]["Schedule"]["Properties"]["Input"]["Fn::Sub"]
-    every = TEMPLATE["Parameters"]["ReconcileEvery"]["Default"]
+def test_the_schedule_starts_a_run_that_is_not_by_hand() -> None:
+    said = schedule_of("ReconcileFunction")["Input"]["Fn::Sub"]
+    every = PARAMETERS["ReconcileEvery"]["Default"]
     request = read_run_request(json.loads(said.replace("${ReconcileEvery}", str(every))))
     assert request == RunRequest(RunOptions(every=60.0 * every))
 
 
-def test_a_run_that_failed_is_repeated_by_nobody_but_the_schedule() -> None:
-    function = FUNCTIONS["ReconcileFunction"]
-    assert function["EventInvokeConfig"]["MaximumRetryAttempts"] == 0
-    assert function["Events"]["Schedule"]["Properties"]["RetryPolicy"]["MaximumRetryAttempts"] == 0
+def test_a_run_that_failed_is_repeated_by_the_schedule_alone() -> None:
+    assert FUNCTIONS["ReconcileFunction"]["EventInvokeConfig"]["MaximumRetryAttempts"] == 0
+    assert schedule_of("ReconcileFunction")["RetryPolicy"]["MaximumRetryAttempts"] == 0
 
 
 def test_two_stacks_of_one_region_have_schedules_of_their_own() -> None:
     for function in SCHEDULED:
-        name = FUNCTIONS[function]["Events"]["Schedule"]["Properties"]["Name"]
-        assert name == {"Fn::Sub": f"${{AWS::StackName}}-{function.removesuffix('Function').lower()}"}
+        own = {"Fn::Sub": f"${{AWS::StackName}}-{function.removesuffix('Function').lower()}"}
+        assert schedule_of(function)["Name"] == own
 
 
 # Doctor
@@ -285,23 +274,16 @@ def present(kind: str, *, alerts: bool) -> dict[str, Json]:
     return {name: each for name, each in of_type(kind).items() if RESOURCES[name].get("Condition") in there}
 
 
-def named_by(name: str, kind: str) -> str:
-    """What SAM makes of a function's event of this type is named after both."""
-    [event] = [event for event, each in FUNCTIONS[name]["Events"].items() if each["Type"] == kind]
-    return f"{name}{event}"
-
-
 @pytest.mark.parametrize("alerts", [True, False])
-def test_doctor_is_told_the_parts_of_the_stack_by_their_names(alerts: bool) -> None:
-    variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
-    variables = variables | FUNCTIONS["DoctorFunction"]["Environment"]["Variables"]
+def test_doctor_knows_the_parts_of_the_stack_by_their_names(alerts: bool) -> None:
+    variables = variables_of("DoctorFunction")
     told = {}
     for name, value in variables.items():
         condition, there, elsewhere = (
             value.get("Fn::If", (None, value, None)) if isinstance(value, dict) else (None,) * 3
         )
         if condition == "HasAlerts":
-            assert elsewhere == {"Ref": "AWS::NoValue"}
+            assert elsewhere == NO_VALUE
         if isinstance(there, dict) and "Ref" in there and (alerts or condition != "HasAlerts"):
             told[name] = str(there["Ref"])
     told["NOTIFYING_TOPICS"] = "arn:a,arn:b"  # its value is joined: see test_no_topic_may_send_that_is_not_named
@@ -313,16 +295,15 @@ def test_doctor_is_told_the_parts_of_the_stack_by_their_names(alerts: bool) -> N
     assert (names.told_table, names.notification_topic) == ("ToldTable", "NotificationTopicArn")
     assert names.alarm_topic == "AlarmTopicArn"
     own = ["AlertFunction"] if alerts else []
-    assert names.sources == {name: named_by(name, "SQS") for name in [*FED, *own]}
-    assert names.schedules == {name: named_by(name, "ScheduleV2") for name in ["ReconcileFunction", *own]}
+    assert names.sources == {name: event_id(name, "SQS") for name in [*FED, *own]}
+    assert names.schedules == {name: event_id(name, "ScheduleV2") for name in ["ReconcileFunction", *own]}
     assert [replace(names, alarm_topic=topic).told for topic in ("", "arn")] == [alerts, True]
 
 
 def test_doctor_knows_what_feeds_what() -> None:
-    rules = of_type("AWS::Events::Rule")
     fed = [*FED, "AlertFunction"]
     subscribed = of_type("AWS::SNS::Subscription").values()
-    assert {name: target(each["Targets"][0]["Arn"]) for name, each in rules.items()} == FED_BY
+    assert {name: target(each["Targets"][0]["Arn"]) for name, each in RULES.items()} == FED_BY
     assert {name: target(source_of(name)["Queue"]) for name in fed} == WORKS_ON
     assert {
         target(each["TopicArn"]): target(each["Endpoint"])
@@ -342,11 +323,10 @@ def test_doctor_knows_what_feeds_what() -> None:
     }
 
 
-def test_doctor_may_look_at_every_part_that_it_is_told() -> None:
+def test_doctor_may_read_every_part_that_it_knows() -> None:
     allowed = [
         (action, json.dumps(each["Resource"]))
-        for role, each in statements()
-        if role == "DoctorRole"
+        for each in statements_of("DoctorRole")
         for action in as_list(each["Action"])
     ]
 
@@ -354,15 +334,14 @@ def test_doctor_may_look_at_every_part_that_it_is_told() -> None:
         named = re.compile(rf'"{name}[".]|\$\{{{name}\}}')
         return any(action == each and named.search(resource) for each, resource in allowed)
 
-    for rule in of_type("AWS::Events::Rule"):
+    for rule in RULES:
         assert may("events:DescribeRule", rule), rule
         assert may("events:ListTargetsByRule", rule), rule
     assert [queue for queue in QUEUES if not may("sqs:GetQueueAttributes", queue)] == []
     for function in [*FED, "AlertFunction"]:
-        assert may("lambda:GetEventSourceMapping", named_by(function, "SQS")), function
+        assert may("lambda:GetEventSourceMapping", event_id(function, "SQS")), function
     for function in ("ReconcileFunction", "AlertFunction"):
-        schedule = FUNCTIONS[function]["Events"][named_by(function, "ScheduleV2").removeprefix(function)]
-        name = schedule["Properties"]["Name"]["Fn::Sub"]
+        name = schedule_of(function)["Name"]["Fn::Sub"]
         assert any(
             action == "scheduler:GetSchedule" and resource.endswith(f'schedule/default/{name}"}}')
             for action, resource in allowed
@@ -374,79 +353,42 @@ def test_doctor_may_look_at_every_part_that_it_is_told() -> None:
     assert {notice: way for way, notice in NOTICE_OF.items()} == GROUP_EVENTS
 
 
-def test_doctor_reads_tells_and_keeps_what_it_told_and_does_nothing_else() -> None:
-    actions = {action for role, each in statements() if role == "DoctorRole" for action in as_list(each["Action"])}
-    reading = {each for each in actions if each.split(":")[1].startswith(("Describe", "Get", "List"))}
-    assert actions - reading == {
-        "logs:CreateLogStream",
-        "logs:PutLogEvents",
-        "events:PutEvents",
-        "dynamodb:PutItem",
-    }
-
-
-def test_doctor_announces_once_a_day_and_nobody_else_repeats_a_run_that_failed() -> None:
-    function = FUNCTIONS["DoctorFunction"]
-    schedule = function["Events"]["Schedule"]["Properties"]
+def test_doctor_publishes_once_a_day_and_nothing_else_repeats_a_run_that_failed() -> None:
+    schedule = schedule_of("DoctorFunction")
     assert schedule["ScheduleExpression"] == "rate(1 day)"
     assert read_examination_request(json.loads(schedule["Input"])) == ExaminationRequest(announce=True)
-    assert function["EventInvokeConfig"]["MaximumRetryAttempts"] == 0
+    assert FUNCTIONS["DoctorFunction"]["EventInvokeConfig"]["MaximumRetryAttempts"] == 0
     assert schedule["RetryPolicy"]["MaximumRetryAttempts"] == 0
-
-
-def test_everything_runs_on_the_runtime_of_the_layer() -> None:
-    shared = TEMPLATE["Globals"]["Function"]
-    assert (shared["Runtime"], shared["Architectures"]) == ("python3.13", ["arm64"])
-    for name, layer in of_type("AWS::Serverless::LayerVersion").items():
-        assert RESOURCES[name]["Metadata"] == {"BuildMethod": "python3.13", "BuildArchitecture": "arm64"}
-        assert layer["CompatibleRuntimes"] == ["python3.13"]
-        assert layer["CompatibleArchitectures"] == ["arm64"]
 
 
 # Chef
 
 
-def speaking_of(name: str) -> set[str]:
-    """The resources that name a parameter or another resource."""
-    return {each for each, resource in RESOURCES.items() if re.search(rf'"{name}[".]', json.dumps(resource))}
-
-
-def test_without_a_chef_server_nobody_has_its_layer_its_permissions_or_its_alarm() -> None:
-    conditional = {name for name, each in RESOURCES.items() if each.get("Condition") == "HasChef"}
-    assert conditional == {"ChefLayer", "ChefPolicy", "DoctorChefPolicy", "ChefAlarm"}
-    assert TEMPLATE["Parameters"]["ChefSecretArn"]["Default"] == ""
-    assert TEMPLATE["Conditions"]["HasChef"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "ChefSecretArn"}, ""]}]}
+def test_without_a_chef_server_there_is_no_layer_permission_or_alarm_of_it() -> None:
+    assert conditional_on("HasChef") == {"ChefLayer", "ChefPolicy", "DoctorChefPolicy", "ChefAlarm"}
+    assert is_presence("HasChef", "ChefSecretArn")
     assert speaking_of("ChefSecretArn") == {"ChefPolicy", "DoctorChefPolicy"}
-    shared = TEMPLATE["Globals"]["Function"]
-    assert shared["Layers"] == [{"Ref": "CommonLayer"}]
-    assert shared["Environment"]["Variables"]["CHEF_SECRET"] == with_chef({"Ref": "ChefSecretArn"})
+    assert SHARED["Layers"] == [{"Ref": "CommonLayer"}]
+    assert SHARED["Environment"]["Variables"]["CHEF_SECRET"] == only_if("HasChef", {"Ref": "ChefSecretArn"})
 
 
-def test_only_who_asks_chef_has_its_layer_and_its_secret() -> None:
+def test_only_functions_that_use_chef_have_its_layer_and_its_secret() -> None:
     asking = {"CleanupFunction", "ReconcileFunction", "DoctorFunction"}
     assert speaking_of("ChefLayer") == asking
-    assert all(FUNCTIONS[name]["Layers"] == [with_chef({"Ref": "ChefLayer"})] for name in asking)
+    assert all(FUNCTIONS[name]["Layers"] == [only_if("HasChef", {"Ref": "ChefLayer"})] for name in asking)
     reading = {role for role, statement in statements() if statement["Resource"] == {"Ref": "ChefSecretArn"}}
     assert {role.replace("Role", "Function") for role in reading} == asking
 
 
-def with_chef(value: Json) -> Json:
-    """A value where there is a Chef server, and nothing elsewhere."""
-    return {"Fn::If": ["HasChef", value, {"Ref": "AWS::NoValue"}]}
-
-
 def test_what_signs_for_chef_is_in_its_own_layer_only() -> None:
-    pinned = {
-        layer: (Path(__file__).parents[3] / "layers" / layer / "requirements.txt").read_text()
-        for layer in ("common", "chef")
-    }
+    pinned = {layer: (REPOSITORY / "layers" / layer / "requirements.txt").read_text() for layer in ("common", "chef")}
     assert "cryptography==" in pinned["chef"]
     assert "cryptography" not in pinned["common"]
 
 
 @pytest.mark.parametrize(("given", "held"), [({}, ""), ({"CHEF_SECRET": "arn:x"}, "arn:x")])
 def test_settings_tell_whether_there_is_a_chef_server(given: dict[str, str], held: str) -> None:
-    variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"].keys() - {"CHEF_SECRET"}
+    variables = SHARED["Environment"]["Variables"].keys() - {"CHEF_SECRET"}
     assert read_settings(dict.fromkeys([*variables, "AWS_REGION"], "1") | given).chef_secret == held
 
 
@@ -455,10 +397,8 @@ def test_settings_tell_whether_there_is_a_chef_server(given: dict[str, str], hel
 
 @pytest.mark.parametrize("queue", WORK_QUEUES)
 def test_a_queue_has_a_dead_letter_queue_of_its_own_that_keeps_for_as_long_as_it_can(queue: str) -> None:
-    dead = [target(each["RedrivePolicy"]["deadLetterTargetArn"]) for each in WORK_QUEUES.values()]
-    assert len(set(dead)) == len(WORK_QUEUES)
-    mine = target(WORK_QUEUES[queue]["RedrivePolicy"]["deadLetterTargetArn"])
-    assert QUEUES[mine]["MessageRetentionPeriod"] == 14 * DAY
+    assert len({dead_letters_of(each) for each in WORK_QUEUES}) == len(WORK_QUEUES)
+    assert QUEUES[dead_letters_of(queue)]["MessageRetentionPeriod"] == 14 * DAY
 
 
 def test_who_reads_dead_letters_finds_the_queue_of_each_and_knows_how_often_it_was_received() -> None:
@@ -467,23 +407,16 @@ def test_who_reads_dead_letters_finds_the_queue_of_each_and_knows_how_often_it_w
     assert {each["RedrivePolicy"]["maxReceiveCount"] for each in WORK_QUEUES.values()} == {RECEIVES_MAX}
 
 
-def of_queues(metric: str) -> dict[str, Json]:
-    """The alarms on a metric of SQS, by the queue that they watch."""
-    return {
-        target(each["Dimensions"][0]["Value"]): each for each in ALARMS.values() if each.get("MetricName") == metric
-    }
-
-
 def test_every_dead_letter_queue_has_an_alarm_at_the_first_message() -> None:
-    watched = of_queues("ApproximateNumberOfMessagesVisible")
+    watched = alarms_on_queues("ApproximateNumberOfMessagesVisible")
     assert set(watched) == set(QUEUES) - set(WORK_QUEUES)
     for each in watched.values():
         assert each["Namespace"] == "AWS/SQS"
         assert (each["Threshold"], each["ComparisonOperator"]) == (0, "GreaterThanThreshold")
 
 
-def test_every_queue_has_an_alarm_on_messages_that_nobody_takes() -> None:
-    watched = of_queues("ApproximateAgeOfOldestMessage")
+def test_every_queue_has_an_alarm_on_messages_that_no_function_takes() -> None:
+    watched = alarms_on_queues("ApproximateAgeOfOldestMessage")
     assert set(watched) == set(WORK_QUEUES)
     for each in watched.values():
         assert (each["Namespace"], each["Statistic"]) == ("AWS/SQS", "Maximum")
@@ -491,15 +424,15 @@ def test_every_queue_has_an_alarm_on_messages_that_nobody_takes() -> None:
         assert each["TreatMissingData"] == "notBreaching"
 
 
-def test_ten_minutes_of_trouble_with_tower_are_told_by_one_alarm() -> None:
-    trouble = TEMPLATE["Parameters"]["AlertAfter"]["Default"]
-    for each in of_queues("ApproximateAgeOfOldestMessage").values():
-        assert each["Threshold"] > trouble + timing.RETRY_MAX
+def test_ten_minutes_without_tower_sound_one_alarm() -> None:
+    failing = PARAMETERS["AlertAfter"]["Default"]
+    for each in alarms_on_queues("ApproximateAgeOfOldestMessage").values():
+        assert each["Threshold"] > failing + timing.RETRY_MAX
 
 
 def test_what_the_gate_puts_off_for_as_long_as_it_may_is_not_forgotten() -> None:
     longest = DELAY_MAX + timing.RETRY_MAX + WORK_QUEUES["GateQueue"]["VisibilityTimeout"]
-    assert of_queues("ApproximateAgeOfOldestMessage")["GateQueue"]["Threshold"] > longest
+    assert alarms_on_queues("ApproximateAgeOfOldestMessage")["GateQueue"]["Threshold"] > longest
 
 
 def tries_within(seconds: float, longest: float) -> int:
@@ -522,42 +455,35 @@ def test_the_receive_count_never_ends_the_tries_before_auto_scaling_ends_the_wai
 
 
 @pytest.mark.parametrize("queue", WORK_QUEUES)
-def test_the_receive_count_never_ends_the_hour_in_which_a_person_may_mend_something(queue: str) -> None:
+def test_the_receive_count_never_ends_the_hour_in_which_an_operator_may_fix_something(queue: str) -> None:
     tries = tries_within(PERMANENT_FAILURE_LIFE, timing.HEARTBEAT_TIMEOUT_MIN / timing.HEARTBEAT_SHARE)
     assert WORK_QUEUES[queue]["RedrivePolicy"]["maxReceiveCount"] > tries
 
 
+# Events in: rules, and who may send
+
+
 def test_rules_choose_by_the_hooks_prefix_and_lose_no_event() -> None:
-    rules = of_type("AWS::Events::Rule")
-    for name, rule in rules.items():
+    for name, rule in RULES.items():
         [each] = rule["Targets"]
-        assert each["DeadLetterConfig"]["Arn"] == QUEUES[target(each["Arn"])]["RedrivePolicy"]["deadLetterTargetArn"]
+        assert target(each["DeadLetterConfig"]["Arn"]) == dead_letters_of(target(each["Arn"]))
         if name in ("LaunchRule", "TerminateRule"):
             assert rule["EventPattern"]["detail"]["LifecycleHookName"] == [{"prefix": {"Ref": "HookPrefix"}}]
 
 
 def test_rules_take_no_event_of_another_account_or_region() -> None:
     """Whoever may put events onto this bus may put those of their own account there."""
-    for rule in of_type("AWS::Events::Rule").values():
+    for rule in RULES.values():
         pattern = rule["EventPattern"]
         assert (pattern["account"], pattern["region"]) == ([{"Ref": "AWS::AccountId"}], [{"Ref": "AWS::Region"}])
-
-
-QUEUE_POLICIES = of_type("AWS::SQS::QueuePolicy")
 
 
 def policy_statements(policy: str) -> Iterator[tuple[str, Json]]:
     """The statements of a queue's policy, each with the condition under which there is one, empty for always."""
     for statement in QUEUE_POLICIES[policy]["PolicyDocument"]["Statement"]:
         condition, own, otherwise = statement.get("Fn::If", ("", statement, None))
-        assert otherwise in (None, {"Ref": "AWS::NoValue"})
+        assert otherwise in (None, NO_VALUE)
         yield condition, own
-
-
-def queue_of(policy: str) -> str:
-    """The only queue that a policy is about."""
-    [queue] = QUEUE_POLICIES[policy]["Queues"]
-    return target(queue)
 
 
 def test_each_queue_that_others_feed_has_a_policy_that_names_it_alone() -> None:
@@ -614,14 +540,14 @@ def test_an_upgrade_or_a_roll_back_leaves_no_queue_without_a_policy() -> None:
         assert (RESOURCES[name]["DeletionPolicy"], RESOURCES[name]["UpdateReplacePolicy"]) == ("Retain", "Retain")
 
 
-# Notifications
+# Events in: notifications
 
 SUBSCRIPTIONS = {
     name: each for name, each in of_type("AWS::SNS::Subscription").items() if each["TopicArn"] != {"Ref": "AlarmTopic"}
 }
 
 
-def test_a_topic_is_asked_only_for_what_is_read_and_each_queue_gets_its_own() -> None:
+def test_a_topic_sends_only_what_is_read_and_each_queue_gets_its_own() -> None:
     asked = {
         target(each["Endpoint"]): (
             [GROUP_EVENTS[kind] for kind in choice(each, "Event")],
@@ -661,15 +587,14 @@ def test_the_filter_is_on_the_fields_of_a_notification(name: str) -> None:
 @pytest.mark.parametrize("name", SUBSCRIPTIONS)
 def test_a_notification_that_its_queue_does_not_take_goes_to_the_queues_dead_letters(name: str) -> None:
     subscription = SUBSCRIPTIONS[name]
-    queue = QUEUES[target(subscription["Endpoint"])]
-    assert subscription["RedrivePolicy"] == {"deadLetterTargetArn": queue["RedrivePolicy"]["deadLetterTargetArn"]}
+    assert target(subscription["RedrivePolicy"]["deadLetterTargetArn"]) == dead_letters_of(
+        target(subscription["Endpoint"])
+    )
 
 
 def test_an_installation_without_a_topic_has_nothing_of_it() -> None:
-    parameter = TEMPLATE["Parameters"]["NotificationTopicArn"]
-    assert parameter["Default"] == ""
-    for name in SUBSCRIPTIONS:
-        assert RESOURCES[name]["Condition"] == "HasNotificationTopic"
+    assert is_presence("HasNotificationTopic", "NotificationTopicArn")
+    assert conditional_on("HasNotificationTopic") == set(SUBSCRIPTIONS)
 
 
 @pytest.mark.parametrize("name", SUBSCRIPTIONS)
@@ -677,177 +602,6 @@ def test_a_topic_is_subscribed_once_it_may_send_to_the_queue_and_to_its_dead_let
     subscription = SUBSCRIPTIONS[name]
     queues = {target(subscription["Endpoint"]), target(subscription["RedrivePolicy"]["deadLetterTargetArn"])}
     assert {queue_of(each) for each in RESOURCES[name]["DependsOn"]} == queues
-
-
-TOPICS = TEMPLATE["Parameters"]["NotifyingTopicArns"]
-
-
-def test_no_topic_may_send_that_is_not_named() -> None:
-    assert (TOPICS["Type"], TOPICS["Default"]) == ("CommaDelimitedList", "")
-    listed = {"Fn::Join": ["", {"Ref": "NotifyingTopicArns"}]}
-    assert TEMPLATE["Conditions"]["HasNotifyingTopics"] == {"Fn::Not": [{"Fn::Equals": [listed, ""]}]}
-    variables = FUNCTIONS["DoctorFunction"]["Environment"]["Variables"]
-    assert variables["NOTIFYING_TOPICS"] == {"Fn::Join": [",", {"Ref": "NotifyingTopicArns"}]}
-
-
-@pytest.mark.parametrize(
-    "pattern",
-    [
-        "",
-        "arn:aws:sns:eu-central-1:111122223333:*",
-        "arn:aws:sns:*:111122223333:fleet-?",
-        "arn:aws-cn:sns:cn-north-1:111122223333:launches",
-    ],
-)
-def test_topics_may_be_named_by_patterns(pattern: str) -> None:
-    assert re.fullmatch(TOPICS["AllowedPattern"], pattern)
-
-
-@pytest.mark.parametrize(
-    "pattern",
-    [
-        "*",
-        "arn:aws:sns:*",
-        "arn:aws:sns:eu-central-1:*:*",
-        "arn:aws:sns:eu-central-1:11112222333?:*",
-        "arn:aws:sns:eu-central-1::*",
-        "arn:*:sns:eu-central-1:111122223333:*",
-        "arn:aws:*:eu-central-1:111122223333:*",
-        "arn:aws:sqs:eu-central-1:111122223333:q",
-        "arn:aws:sns:eu-central-1:111122223333:launches.fifo",
-    ],
-)
-def test_a_pattern_that_anybodys_topic_would_match_is_refused(pattern: str) -> None:
-    assert not re.fullmatch(TOPICS["AllowedPattern"], pattern)
-
-
-@pytest.mark.parametrize("arn", ["", "arn:aws:sns:us-east-1:123456789012:t", "arn:aws-cn:sns:cn-north-1:1:a-b_c"])
-def test_a_topic_may_be_named(arn: str) -> None:
-    assert re.fullmatch(TEMPLATE["Parameters"]["NotificationTopicArn"]["AllowedPattern"], arn)
-
-
-@pytest.mark.parametrize("arn", ["t", "arn:aws:sqs:us-east-1:1:q", "arn:aws:sns:us-east-1:1:t.fifo", "arn:aws:sns:::t"])
-def test_what_is_no_topic_that_groups_can_notify_is_refused(arn: str) -> None:
-    assert not re.fullmatch(TEMPLATE["Parameters"]["NotificationTopicArn"]["AllowedPattern"], arn)
-
-
-@pytest.mark.parametrize(
-    "url", ["https://tower.example.com", "https://t:8443/api/controller/v2/", "https://[::1]/", "http://127.0.0.1:8052"]
-)
-def test_a_tower_may_be_named_by_its_url(url: str) -> None:
-    assert re.fullmatch(TEMPLATE["Parameters"]["TowerUrl"]["AllowedPattern"], url)
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "https://rollcall:hush@tower.example.com",
-        "https://hush@tower.example.com/api/v2/",
-        "https://rollcall:hush%40tower.example.com",
-        "http://localhost:hush@tower.example.com",
-        "http://127.0.0.1:80/hush@",
-        "http://tower.example.com",
-        "https://tower.example.com /",
-    ],
-)
-def test_a_towers_url_with_a_password_or_in_clear_text_is_refused_before_it_is_deployed(url: str) -> None:
-    assert not re.fullmatch(TEMPLATE["Parameters"]["TowerUrl"]["AllowedPattern"], url)
-
-
-# Permissions
-
-
-def test_no_function_may_do_more_than_what_is_named() -> None:
-    for role, statement in statements():
-        for action in as_list(statement["Action"]):
-            assert "*" not in action, f"{role}: {action}"
-
-
-def test_only_describing_is_allowed_on_everything() -> None:
-    for role, statement in statements():
-        if "*" in as_list(statement["Resource"]):
-            actions = as_list(statement["Action"])
-            assert all(action.split(":")[1].startswith("Describe") for action in actions), f"{role}: {actions}"
-
-
-def test_a_function_may_only_take_from_its_own_queue() -> None:
-    for role, statement in statements():
-        if "sqs:ReceiveMessage" in as_list(statement["Action"]):
-            function = role.replace("Role", "Function")
-            assert target(statement["Resource"]) == target(source_of(function)["Queue"])
-
-
-def test_user_data_may_be_read_only_where_it_is_asked_for_and_of_instances_alone() -> None:
-    conditional = [
-        (role, statement)
-        for role, properties in of_type("AWS::IAM::Role").items()
-        for policy in properties["Policies"]
-        for statement in policy["PolicyDocument"]["Statement"]
-        if "Fn::If" in statement
-    ]
-    assert [role for role, _ in conditional] == ["RegisterRole", "ReconcileRole"]
-    for _, statement in conditional:
-        condition, allowed, otherwise = statement["Fn::If"]
-        assert TEMPLATE["Conditions"][condition] == {"Fn::Equals": [{"Ref": "UserData"}, "true"]}
-        assert otherwise == {"Ref": "AWS::NoValue"}
-        assert allowed["Resource"]["Fn::Sub"].endswith(":instance/*")
-    reading = [role for role, each in statements() if "ec2:DescribeInstanceAttribute" in as_list(each["Action"])]
-    assert reading == [role for role, _ in conditional]
-    assert TEMPLATE["Parameters"]["UserData"]["Default"] == "false"
-
-
-def sendable(role: str) -> set[str]:
-    """The queues that a role may send to."""
-    return {
-        target(queue)
-        for own, statement in statements()
-        if own == role and "sqs:SendMessage" in as_list(statement["Action"])
-        for queue in as_list(statement["Resource"])
-    }
-
-
-@pytest.mark.parametrize("role", ["RegisterRole", "GateRole", "CleanupRole"])
-def test_whoever_hands_something_to_the_gate_may_send_to_its_queue(role: str) -> None:
-    assert "GateQueue" in sendable(role)
-
-
-def test_only_where_jobs_retire_instances_do_gate_and_cleanup_hand_them_to_each_other() -> None:
-    [policy] = [each for each, own in RESOURCES.items() if own.get("Condition") == "RunsRetireJobs"]
-    assert TEMPLATE["Conditions"]["RunsRetireJobs"] == {"Fn::Equals": [{"Ref": "RetireJobs"}, "true"]}
-    assert TEMPLATE["Parameters"]["RetireJobs"]["Default"] == "false"
-    assert RESOURCES[policy]["Properties"]["Roles"] == [{"Ref": "CleanupRole"}, {"Ref": "GateRole"}]
-    assert "TerminateQueue" in sendable("GateRole")
-    assert "TerminateQueue" not in str(RESOURCES["GateRole"])
-    assert "GateQueue" not in str(RESOURCES["CleanupRole"])
-
-
-def test_hooks_may_be_answered_whatever_tags_their_group_has() -> None:
-    answering = [
-        (role, statement)
-        for role, statement in statements()
-        if "autoscaling:CompleteLifecycleAction" in as_list(statement["Action"])
-    ]
-    assert len(answering) == len(FED)
-    assert all("Condition" not in statement for _, statement in answering)
-
-
-def test_only_the_gate_may_touch_load_balancers_and_only_doctor_looks_at_them_too_where_they_are_asked_for() -> None:
-    asking = [(role, as_list(each["Action"])) for role, each in statements() if "elasticload" in str(each["Action"])]
-    actions = {
-        role: {action.removeprefix("elasticloadbalancing:") for own, some in asking if own == role for action in some}
-        for role, _ in asking
-    }
-    assert actions == {
-        "GateRole": {"RegisterTargets", "DeregisterTargets", "DescribeTargetGroups", "DescribeTargetHealth"},
-        "DoctorRole": {"DescribeTargetGroups"},
-    }
-    policies = [each for each, own in of_type("AWS::IAM::Policy").items() if "elasticload" in str(own)]
-    assert len(policies) == len(actions)
-    for name in policies:
-        assert RESOURCES[name]["Condition"] == "UsesLoadBalancers"
-    assert TEMPLATE["Conditions"]["UsesLoadBalancers"] == {"Fn::Equals": [{"Ref": "LoadBalancers"}, "true"]}
-    assert TEMPLATE["Parameters"]["LoadBalancers"]["Default"] == "false"
-    assert not any("elasticload" in str(RESOURCES[role]) for role in actions)
 
 
 # Alarms on our own metrics
@@ -869,14 +623,14 @@ def test_alarms_watch_metrics_that_are_emitted(world: World, capsys: pytest.Capt
     announcer = Announcer("gate")
     record = Record("m0", "{}", REGION, 1, 0.0, "handle")
     action = world.launching("i-a")
-    announcer.failed(record, [action], TowerUnavailable("away"))
-    announcer.failed(record, [action], BadSettings("mend it"))
+    announcer.message_failed(record, [action], TowerUnavailable("away"))
+    announcer.message_failed(record, [action], BadSettings("mend it"))
     look = (Note("look", alert=True),)
-    announcer.reports([Report(action, "left in service", notes=look)])
+    announcer.announce([Report(action, "left in service", notes=look)])
     cleanup = Announcer("cleanup")
-    cleanup.reports([Report(world.terminating("i-b"), "struck off, but not from Chef", notes=look)])
+    cleanup.announce([Report(world.terminating("i-b"), "struck off, but not from Chef", notes=look)])
     reconcile = RunAnnouncer("reconcile")
-    reconcile.reconciled(RunOutcome(), 300.0)
+    reconcile.announce_run(RunOutcome(), 300.0)
     alert = Metrics("alert")
     alert.count_of_channel("AlertsLost", "slack")
     for function in (announcer.metrics, cleanup.metrics, reconcile.metrics, alert):
@@ -889,6 +643,33 @@ def test_alarms_watch_metrics_that_are_emitted(world: World, capsys: pytest.Capt
         assert (each["Namespace"], each["MetricName"], dimensions) in written, name
 
 
+def test_how_an_alarm_counts_is_a_matter_of_its_metric() -> None:
+    """An alarm that takes over from another must not take over how that one counts."""
+    gauges = {"ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage", "FailingFor"}
+    periods = {"ApproximateAgeOfOldestMessage": 300, "FailedActions": 300, "FailingFor": 300, "AlertsLost": 300}
+    between_runs = {"BreakerTripped": "ignore", "ReconcileTroubles": "ignore", "ReconcileRuns": "breaching"}
+    for name, each in ALARMS.items():
+        metric = each.get("MetricName", "a rate")
+        assert each.get("Statistic", "Sum") == ("Maximum" if metric in gauges else "Sum"), name
+        assert each.get("Period", 60) == periods.get(metric, 180 if metric == "ReconcileRuns" else 60), name
+        assert each["TreatMissingData"] == between_runs.get(metric, "notBreaching"), name
+        assert (each["ComparisonOperator"] == "LessThanThreshold") == (metric == "ReconcileRuns"), name
+        assert each["Dimensions" if metric != "a rate" else "Metrics"], name
+
+
+def test_an_alarm_at_the_first_count_has_no_threshold_of_its_own() -> None:
+    thresholds = {name: each["Threshold"] for name, each in ALARMS.items() if each["Threshold"] != 0}
+    assert thresholds == {
+        "LaunchAgeAlarm": 900,
+        "GateAgeAlarm": 1800,
+        "TerminateAgeAlarm": 900,
+        "AlertAgeAlarm": 900,
+        "AbandonRateAlarm": 20,
+        "ReconcileSilentAlarm": 1,
+        "TransientFailureAlarm": {"Ref": "AlertAfter"},
+    }
+
+
 def test_every_function_that_raises_has_an_alarm() -> None:
     watched = {
         target(each["Dimensions"][0]["Value"])
@@ -899,18 +680,15 @@ def test_every_function_that_raises_has_an_alarm() -> None:
 
 
 def test_permanent_failures_alarm_at_once_and_transient_ones_after_ten_minutes() -> None:
-    assert (ALARMS["PermanentFailureAlarm"]["Threshold"], ALARMS["PermanentFailureAlarm"]["EvaluationPeriods"]) == (
-        0,
-        1,
-    )
-    assert ALARMS["TransientFailureAlarm"]["MetricName"] == "FailingFor"
-    assert ALARMS["TransientFailureAlarm"]["Threshold"] == {"Ref": "AlertAfter"}
-    assert TEMPLATE["Parameters"]["AlertAfter"]["Default"] == 600
+    permanent, transient = ALARMS["PermanentFailureAlarm"], ALARMS["TransientFailureAlarm"]
+    assert (permanent["Threshold"], permanent["EvaluationPeriods"]) == (0, 1)
+    assert (transient["MetricName"], transient["Threshold"]) == ("FailingFor", {"Ref": "AlertAfter"})
+    assert PARAMETERS["AlertAfter"]["Default"] == 600
 
 
 @pytest.mark.parametrize("every", [2, 5, 60, 480])
 def test_three_runs_of_reconcile_that_did_not_come_sound_an_alarm(every: int) -> None:
-    parameter = TEMPLATE["Parameters"]["ReconcileEvery"]
+    parameter = PARAMETERS["ReconcileEvery"]
     assert parameter["MinValue"] <= every <= parameter["MaxValue"]
     alarm = ALARMS["ReconcileSilentAlarm"]
     assert alarm["EvaluationPeriods"] == {"Ref": "ReconcileEvery"}
@@ -921,7 +699,7 @@ def test_three_runs_of_reconcile_that_did_not_come_sound_an_alarm(every: int) ->
 
 
 def test_no_alarm_looks_back_further_than_cloudwatch_lets_it() -> None:
-    longest = TEMPLATE["Parameters"]["ReconcileEvery"]["MaxValue"]
+    longest = PARAMETERS["ReconcileEvery"]["MaxValue"]
     for name, alarm in ALARMS.items():
         [period] = {each["MetricStat"]["Period"] for each in alarm.get("Metrics", []) if "MetricStat" in each} or {
             alarm.get("Period")
@@ -970,16 +748,14 @@ def test_many_abandoned_instances_sound_an_alarm_and_single_ones_do_not(
     assert alarm["TreatMissingData"] == "notBreaching"
 
 
-def test_every_alarm_tells_the_topic_if_there_is_one() -> None:
+def test_every_alarm_notifies_the_topic_if_there_is_one() -> None:
     for each in ALARMS.values():
-        assert each["AlarmActions"][0] == {
-            "Fn::If": ["HasAlarmTopic", {"Ref": "AlarmTopicArn"}, {"Ref": "AWS::NoValue"}]
-        }
+        assert each["AlarmActions"][0] == only_if("HasAlarmTopic", {"Ref": "AlarmTopicArn"})
 
 
 # Alerts
 
-REPEATING = {  # an event that tells people
+REPEATING = {  # an event that operators are notified of
     "ReconcileErrorAlarm",
     "BreakerAlarm",
     "ReconcileTroubleAlarm",
@@ -988,16 +764,16 @@ REPEATING = {  # an event that tells people
     "StuckInstancesAlarm",
     "ChefAlarm",
 }
-OF_ALERT = {
+OF_ALERT = {  # which cannot report its own failure
     "AlertErrorAlarm",
     "AlertDeadLetterAlarm",
     "AlertAgeAlarm",
     "AlertsLostAlarm",
-}  # which cannot tell of itself
-ALERT_TOPIC = {"Fn::If": ["HasAlerts", {"Ref": "AlarmTopic"}, {"Ref": "AWS::NoValue"}]}
+}
+ALERT_TOPIC = only_if("HasAlerts", {"Ref": "AlarmTopic"})
 
 
-def test_people_are_told_of_alarms_about_what_no_event_tells_and_of_their_end() -> None:
+def test_operators_are_notified_of_alarms_about_what_no_event_says_and_of_their_end() -> None:
     paged = {name for name, each in ALARMS.items() if "AlarmTopic" in [each["AlarmActions"][-1]["Fn::If"][1]["Ref"]]}
     assert paged == set(ALARMS) - REPEATING - OF_ALERT
     for name, each in ALARMS.items():
@@ -1006,40 +782,37 @@ def test_people_are_told_of_alarms_about_what_no_event_tells_and_of_their_end() 
 
 
 def test_without_a_channel_there_is_nothing_of_alerts() -> None:
-    conditional = {name for name, each in RESOURCES.items() if each.get("Condition") == "HasAlerts"}
     own = {name for name in RESOURCES if name.startswith("Alert")} | {"AlarmTopic", "AlarmsToAlert"}
     own.add("DoctorAlertPolicy")
-    assert conditional == own
+    assert conditional_on("HasAlerts") == own
     for parameter, condition in (("PagerDutySecretArn", "HasPagerDuty"), ("SlackSecretArn", "HasSlack")):
-        assert TEMPLATE["Parameters"][parameter]["Default"] == ""
-        assert TEMPLATE["Conditions"][condition] == {"Fn::Not": [{"Fn::Equals": [{"Ref": parameter}, ""]}]}
+        assert is_presence(condition, parameter)
         assert speaking_of(parameter) == {"AlertFunction", "AlertRole"}
-    assert TEMPLATE["Conditions"]["HasAlerts"] == {"Fn::Or": [{"Condition": "HasPagerDuty"}, {"Condition": "HasSlack"}]}
-    for name in own:  # nobody else depends on what may not be there
+    assert CONDITIONS["HasAlerts"] == {"Fn::Or": [{"Condition": "HasPagerDuty"}, {"Condition": "HasSlack"}]}
+    for name in own:  # nothing else depends on what may not be there
         for other in speaking_of(name) - own - {"DoctorFunction"}:  # whose variables have their own test
             assert ALERT_TOPIC in ALARMS[other]["AlarmActions"]
     outputs = {each: value for each, value in TEMPLATE["Outputs"].items() if "Alert" in json.dumps(value)}
     assert all(value["Condition"] == "HasAlerts" for value in outputs.values())
 
 
-def test_every_event_that_is_asked_for_is_one_that_is_read() -> None:
+def test_every_event_that_a_rule_matches_is_one_that_is_read() -> None:
     asked = {
         kind: rule["EventPattern"].get("detail")
-        for name, rule in of_type("AWS::Events::Rule").items()
+        for name, rule in RULES.items()
         if name.startswith("Alert")
         for kind in rule["EventPattern"]["detail-type"]
     }
-    assert set(asked) == {*TROUBLES, *DONE_WITH, SERVING, MISCONFIGURATION_MENDED}
+    assert set(asked) == {*PROBLEMS, *DONE_WITH, SERVING, MISCONFIGURATION_MENDED}
     own = {"stack": [{"Ref": "AWS::StackName"}]}  # the bus is shared with other stacks
     ends = ("Instance Ready", "Instance Abandoned")
     assert asked == {kind: {**own, "troubled": [True]} if kind in ends else own for kind in asked}
-    for name, rule in of_type("AWS::Events::Rule").items():
+    for name, rule in RULES.items():
         assert (rule["EventPattern"]["source"] == [SOURCE]) == name.startswith("Alert")
 
 
 def test_the_environment_of_the_alert_function_is_what_its_settings_read() -> None:
-    variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
-    variables = variables | FUNCTIONS["AlertFunction"]["Environment"]["Variables"] | {"AWS_REGION": REGION}
+    variables = variables_of("AlertFunction") | {"AWS_REGION": REGION}
     settings = read_alert_settings({name: str(by_default(value)) for name, value in variables.items()})
     assert (settings.alert_after, settings.pagerduty_secret, settings.slack_secret) == (600.0, "", "")
     for name in ("ACCOUNT_ID", "STACK_NAME", "TOLD_TABLE", "ALERT_AFTER", "LOG_GROUPS", "DEAD_LETTER_QUEUE_URL"):
@@ -1047,32 +820,39 @@ def test_the_environment_of_the_alert_function_is_what_its_settings_read() -> No
             read_alert_settings({key: "1" for key in variables if key != name})
     logs = FUNCTIONS["AlertFunction"]["Environment"]["Variables"]["LOG_GROUPS"]["Fn::Join"]
     assert logs[0] == " "
-    groups = {each for each in of_type("AWS::Logs::LogGroup") if RESOURCES[each].get("Condition") != "HasAlerts"}
+    groups = {each for each in LOG_GROUPS if RESOURCES[each].get("Condition") != "HasAlerts"}
     assert {each["Ref"] for each in logs[1]} == groups
 
 
-def test_a_storm_is_counted_before_it_is_told() -> None:
+def test_a_large_scale_out_is_counted_before_operators_are_notified() -> None:
     source = source_of("AlertFunction")
-    assert (source["BatchSize"], source["MaximumBatchingWindowInSeconds"]) == (SEEN_KEPT // 2, 10)
+    assert (source["BatchSize"], source["MaximumBatchingWindowInSeconds"]) == (EVENT_IDS_KEPT // 2, 10)
     assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert source["ScalingConfig"]["MaximumConcurrency"] == 2
     assert timeout_of("AlertFunction") < CLAIM
 
 
-def test_what_is_due_is_looked_for_every_minute_and_by_nobody_twice() -> None:
-    function = FUNCTIONS["AlertFunction"]
-    sweep = function["Events"]["Sweep"]["Properties"]
+def test_the_sweep_runs_every_minute_and_nothing_repeats_it() -> None:
+    sweep = schedule_of("AlertFunction")
     assert sweep["ScheduleExpression"] == "rate(1 minute)"
     assert json.loads(sweep["Input"]) == {"sweep": True}
     assert sweep["Name"] == {"Fn::Sub": "${AWS::StackName}-alert"}
-    assert sweep["RetryPolicy"]["MaximumRetryAttempts"] == function["EventInvokeConfig"]["MaximumRetryAttempts"] == 0
+    assert sweep["RetryPolicy"]["MaximumRetryAttempts"] == 0
+    assert FUNCTIONS["AlertFunction"]["EventInvokeConfig"]["MaximumRetryAttempts"] == 0
 
 
 def test_alerts_need_neither_tower_nor_a_vpc() -> None:
-    assert FUNCTIONS["AlertFunction"]["VpcConfig"] == {"Ref": "AWS::NoValue"}
-    allowed = {action for role, each in statements() if role == "AlertRole" for action in as_list(each["Action"])}
-    assert {action.split(":")[0] for action in allowed} == {"logs", "sqs", "dynamodb", "secretsmanager"}
+    assert FUNCTIONS["AlertFunction"]["VpcConfig"] == NO_VALUE
+    assert {action.split(":")[0] for action in actions_of("AlertRole")} == {"logs", "sqs", "dynamodb", "secretsmanager"}
     assert "TowerSecretArn" not in json.dumps(RESOURCES["AlertRole"])
+
+
+@pytest.mark.parametrize("sample", ["alert-alarm", "alert-alarm-ok"])
+def test_the_sample_of_an_alarm_is_one_of_the_template(sample: str) -> None:
+    [record] = json.loads((REPOSITORY / "events" / f"{sample}.json").read_text())["Records"]
+    body = json.loads(record["body"])
+    alarm = ALARMS[body["AlarmName"].split("-")[1]]
+    assert (body["AlarmDescription"], body["Trigger"]["Period"]) == (alarm["AlarmDescription"], alarm["Period"])
 
 
 def test_alarms_come_to_the_alert_function_as_they_are() -> None:
@@ -1080,10 +860,3 @@ def test_alarms_come_to_the_alert_function_as_they_are() -> None:
     assert (subscription["RawMessageDelivery"], target(subscription["Endpoint"])) == (True, "AlertQueue")
     assert target(subscription["RedrivePolicy"]["deadLetterTargetArn"]) == "AlertDeadLetterQueue"
     assert RESOURCES["AlarmsToAlert"]["DependsOn"] == ["AlertQueuePolicy", "AlertDeadLetterQueuePolicy"]
-
-
-def test_every_parameter_is_described_and_has_its_place_in_the_guide() -> None:
-    groups = TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
-    placed = [name for group in groups for name in group["Parameters"]]
-    assert sorted(placed) == sorted(TEMPLATE["Parameters"])
-    assert all(each["Description"] for each in TEMPLATE["Parameters"].values())

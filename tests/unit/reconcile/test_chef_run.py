@@ -432,8 +432,8 @@ class TestWhatIsTold:
 
     def told(self, audience: Audience, outcome: RunOutcome) -> tuple[list[dict[str, Any]], dict[str, float]]:
         """The log lines of a run, and its metrics."""
-        audience.announcer.fixed(outcome)
-        audience.announcer.reconciled(outcome, None)
+        audience.announcer.announce_fixes(outcome)
+        audience.announcer.announce_run(outcome, None)
         counted = {name: number for name, number in audience.counted().items() if number and name != "ReconcileRuns"}
         return audience.lines(), counted
 

@@ -185,14 +185,14 @@ def test_a_hook_that_cannot_be_given_a_sign_of_life_is_tried_again_all_the_same(
     takes.world.fleet.throttled.add("i-a")
     takes.errors["i-a"] = TowerUnavailable("away")
     assert takes.take(batch(body("i-a"))) == ["m0"]
-    assert "no_heartbeat" in takes.told
+    assert "call_failed" in takes.told
 
 
 def test_a_message_that_cannot_be_put_off_comes_again_all_the_same(takes: Takes) -> None:
     takes.world.queues.failing["put_off"] = Throttled("later")
     takes.errors["i-a"] = TowerUnavailable("away")
     assert takes.take(batch(body("i-a"))) == ["m0"]
-    assert "not_put_off" in takes.told
+    assert "message_not_settled" in takes.told
 
 
 # Setting aside
@@ -203,7 +203,7 @@ def test_what_needs_a_person_is_set_aside_after_an_hour_with_its_error(takes: Ta
     assert takes.take(batch(body("i-a"), body("i-b"), age=HOUR_AGO)) == []
     [(url, record, why)] = takes.world.queues.aside
     assert (url, record.body, why) == (OWN_QUEUE.dead_letter_url, body("i-a"), error)
-    assert "move_to_dead_letters" in takes.told
+    assert "message_dead_lettered" in takes.told
 
 
 def test_what_needs_a_person_is_tried_again_for_an_hour(takes: Takes) -> None:
@@ -240,7 +240,7 @@ def test_a_launch_that_nobody_waits_for_any_more_is_let_go(takes: Takes, error: 
     takes.errors["i-a"] = error
     takes.world.fleet.stale.add("i-a")
     assert takes.take(batch(body("i-a"), age=age)) == []
-    assert takes.told == ["failed", "let_go"]
+    assert takes.told == ["message_failed", "message_finished"]
     assert not takes.world.queues.aside
 
 
@@ -254,7 +254,7 @@ def test_a_launch_whose_instance_went_is_tried_again_so_that_its_host_is_struck_
     takes.world.fleet.stale.add("i-a")
     takes.errors["i-a"] = TowerUnavailable("away")
     assert takes.take(batch(body("i-a"))) == ["m0"]
-    assert takes.told == ["failed", "tried_again"]
+    assert takes.told == ["message_failed", "message_retried"]
     assert takes.world.queues.delays == {"handle-m0": 15}
 
 
@@ -263,7 +263,7 @@ def test_a_launch_whose_instance_went_is_set_aside_if_it_needs_a_person(takes: T
     takes.world.fleet.stale.add("i-a")
     takes.errors["i-a"] = BadSettings("mend the tag")
     assert takes.take(batch(body("i-a"), age=HOUR_AGO)) == []
-    assert takes.told == ["failed", "move_to_dead_letters"]
+    assert takes.told == ["message_failed", "message_dead_lettered"]
 
 
 def test_a_launch_whose_instance_was_detached_is_let_go(takes: Takes) -> None:
@@ -272,7 +272,7 @@ def test_a_launch_whose_instance_was_detached_is_let_go(takes: Takes) -> None:
     takes.world.fleet.stale.add("i-a")
     takes.errors["i-a"] = TowerUnavailable("away")
     assert takes.take(batch(body("i-a"))) == []
-    assert takes.told == ["failed", "let_go"]
+    assert takes.told == ["message_failed", "message_finished"]
 
 
 @pytest.mark.parametrize("error", [TowerUnavailable("away"), InstanceNotVisible("not yet"), BadSettings("fix the tag")])
@@ -284,7 +284,7 @@ def test_a_launch_that_is_not_found_while_its_instance_is_held_is_let_go_only_af
     takes.world.fleet.stale.add("i-a")
     takes.errors["i-a"] = error
     assert takes.take(batch(body("i-a"), age=age)) == again
-    assert ("let_go" in takes.told) == (not again)
+    assert ("message_finished" in takes.told) == (not again)
 
 
 def test_a_message_of_the_gate_is_not_let_go_while_one_of_its_instances_is_held(world: World) -> None:
@@ -309,7 +309,7 @@ def test_a_launch_of_an_instance_that_nobody_ever_saw_is_let_go(takes: Takes) ->
     takes.world.fleet.stale.add("i-a")
     takes.errors["i-a"] = InstanceNotVisible("not yet")
     assert takes.take(batch(body("i-a"))) == []
-    assert takes.told == ["failed", "let_go"]
+    assert takes.told == ["message_failed", "message_finished"]
 
 
 def test_a_launch_of_an_instance_that_is_not_seen_yet_is_tried_again_while_its_hook_waits(takes: Takes) -> None:
@@ -322,7 +322,7 @@ def test_a_launch_of_which_nobody_can_say_whether_its_instance_went_comes_again(
     takes.world.fleet.failing["memberships"] = Throttled("later")
     takes.errors["i-a"] = TowerUnavailable("away")
     assert takes.take(batch(body("i-a"))) == ["m0"]
-    assert "let_go" not in takes.told
+    assert "message_finished" not in takes.told
 
 
 def test_a_launch_that_needs_a_person_is_set_aside_after_an_hour_though_its_instance_may_not_be_looked_up(
@@ -362,7 +362,7 @@ def test_a_launch_without_a_hook_is_let_go_once_aws_should_know_its_instance(
 ) -> None:
     takes.errors["i-a"] = InstanceNotVisible("unknown")
     assert takes.take(batch(notification("i-a"), age=age)) == again
-    assert ("let_go" in takes.told) == (not again)
+    assert ("message_finished" in takes.told) == (not again)
 
 
 @pytest.mark.parametrize(("receives", "delay"), [(1, 15), (4, 120), (9, 240)])
@@ -496,7 +496,7 @@ def test_an_event_without_a_queue_raises_its_error(takes: Takes) -> None:
 def test_a_try_in_vain_is_told_with_the_time_of_the_next(takes: Takes) -> None:
     takes.errors["i-a"] = TowerUnavailable("away")
     takes.take(batch(body("i-a"), receives=3))
-    assert takes.told == ["failed", "tried_again"]
+    assert takes.told == ["message_failed", "message_retried"]
     assert takes.announcer.delays == list(takes.world.queues.delays.values()) == [60]
 
 
@@ -514,18 +514,18 @@ def test_what_is_let_go_or_set_aside_is_not_tried_again(takes: Takes, age: float
         takes.world.fleet.stale.add("i-a")
     takes.errors["i-a"] = BadSettings("mend the tag")
     assert takes.take(batch(body("i-a"), age=age)) == []
-    assert takes.told == ["failed", "move_to_dead_letters" if age else "let_go"]
+    assert takes.told == ["message_failed", "message_dead_lettered" if age else "message_finished"]
 
 
 def test_what_cannot_even_be_set_aside_is_tried_again(takes: Takes) -> None:
     takes.world.queues.failing["move_to_dead_letters"] = Throttled("later")
     takes.errors["i-a"] = BadSettings("mend the tag")
     assert takes.take(batch(body("i-a"), age=HOUR_AGO)) == ["m0"]
-    assert takes.told == ["failed", "not_put_off", "tried_again"]
+    assert takes.told == ["message_failed", "message_not_settled", "message_retried"]
 
 
 def test_an_event_by_hand_raises_its_error_and_is_not_tried_again(takes: Takes) -> None:
     takes.errors["i-a"] = BadSettings("mend the tag")
     with pytest.raises(BadSettings):
         takes.take(json.loads(body("i-a")))
-    assert takes.told == ["failed"]
+    assert takes.told == ["message_failed"]

@@ -13,8 +13,9 @@ import release
 from botocore.stub import Stubber
 from moto import mock_aws
 
+from rollcall.checks.registry import read_group_settings
 from rollcall.domain.groups import Group
-from rollcall.domain.settings import RELEASED_TAG, read_group_settings
+from rollcall.domain.settings import RELEASED_TAG
 from unit.fakes import REGION
 
 if TYPE_CHECKING:

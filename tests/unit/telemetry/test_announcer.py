@@ -17,7 +17,7 @@ from rollcall.http.transport import Exchange
 from rollcall.lifecycle.target_watch import Sight
 from rollcall.reconcile.result import RunOutcome
 from rollcall.telemetry.announcer import METRICS, NAMED_MAX
-from rollcall.telemetry.event_details import cause_of
+from rollcall.telemetry.event_details import error_cause
 from unit.emitted import emitted_metrics
 from unit.fakes import REGION
 
@@ -45,7 +45,7 @@ def since(action: LifecycleAction, seconds: float) -> LifecycleAction:
 
 
 def test_an_outcome_is_one_line_with_the_group_the_instance_and_the_action(world: World, audience: Audience) -> None:
-    audience.announcer.reports([Report(world.launching("i-a"), "registered, job 7", left_out=("evil",))])
+    audience.announcer.announce([Report(world.launching("i-a"), "registered, job 7", left_out=("evil",))])
     [line] = audience.lines()
     assert (line["message"], line["level"]) == ("registered, job 7", "INFO")
     assert (line["group"], line["instance_id"], line["action"]) == ("web", "i-a", "launching")
@@ -54,7 +54,7 @@ def test_an_outcome_is_one_line_with_the_group_the_instance_and_the_action(world
 
 def test_what_a_person_should_look_at_is_an_alert_beside_the_outcome(world: World, audience: Audience) -> None:
     note = Note("its retire job 7 failed on it", alert=True)
-    audience.announcer.reports([Report(world.terminating("i-a"), "struck off", notes=(note,))])
+    audience.announcer.announce([Report(world.terminating("i-a"), "struck off", notes=(note,))])
     outcome, alert = audience.lines()
     assert (outcome["message"], outcome["level"]) == ("struck off", "INFO")
     assert (alert["message"], alert["level"], alert["alert"]) == ("its retire job 7 failed on it", "ERROR", True)
@@ -63,13 +63,13 @@ def test_what_a_person_should_look_at_is_an_alert_beside_the_outcome(world: Worl
 
 
 def test_of_one_that_goes_on_waiting_only_the_alert_is_a_line(world: World, audience: Audience) -> None:
-    audience.announcer.reports([Report(world.launching("i-a"), "", notes=(Note("held", alert=True),))])
+    audience.announcer.announce([Report(world.launching("i-a"), "", notes=(Note("held", alert=True),))])
     [line] = audience.lines()
     assert (line["message"], line["alert"]) == ("held", True)
 
 
 def test_what_a_person_should_know_is_a_warning_and_no_alert(world: World, audience: Audience) -> None:
-    audience.announcer.reports([Report(world.launching("i-a"), "registered", notes=(Note("mind this"),))])
+    audience.announcer.announce([Report(world.launching("i-a"), "registered", notes=(Note("mind this"),))])
     _, warning = audience.lines()
     assert (warning["message"], warning["level"]) == ("mind this", "WARNING")
     assert "alert" not in warning
@@ -78,7 +78,7 @@ def test_what_a_person_should_know_is_a_warning_and_no_alert(world: World, audie
 
 def test_what_load_balancers_say_is_a_line_each_and_the_first_yes_is_measured(world: World, audience: Audience) -> None:
     action = world.launching("i-a")
-    audience.announcer.seen(
+    audience.announcer.announce_sights(
         [
             Sight(action, True, 65.04, "every target group calls it healthy", first=True),
             Sight(action, False, 90, "target group web: unhealthy", first=False),
@@ -101,30 +101,30 @@ def test_what_load_balancers_say_is_a_line_each_and_the_first_yes_is_measured(wo
     [(TowerUnavailable("away"), "WARNING"), (BadSettings("mend"), "ERROR"), (KeyError("x"), "ERROR")],
 )
 def test_a_failure_is_one_line_that_names_it(world: World, audience: Audience, error: Exception, level: str) -> None:
-    audience.announcer.failed(RECORD, [world.launching("i-a")], error)
+    audience.announcer.message_failed(RECORD, [world.launching("i-a")], error)
     [line] = audience.lines()
     assert (line["level"], line["error"], line["message"]) == (level, type(error).__name__, str(error))
     assert (line["instance_id"], line["tries"], line["message_id"]) == ("i-a", 3, "m0")
 
 
 def test_a_message_that_could_not_be_read_is_told_without_an_action(audience: Audience) -> None:
-    audience.announcer.failed(RECORD, [], BadSettings("mend"))
-    audience.announcer.move_to_dead_letters(RECORD, [], BadSettings("mend"))
+    audience.announcer.message_failed(RECORD, [], BadSettings("mend"))
+    audience.announcer.message_dead_lettered(RECORD, [], BadSettings("mend"))
     assert [line["message_id"] for line in audience.lines()] == ["m0", "m0"]
 
 
 def test_a_secret_token_of_an_action_is_not_told(world: World, audience: Audience) -> None:
     action = world.launching("i-a")
     error = TowerUnavailable("away")
-    audience.announcer.reports([Report(action, "ready", event=Event.READY, notes=(Note("look", alert=True),))])
-    audience.announcer.reports([Report(action, error=error)])
-    audience.announcer.failed(RECORD, [action], error)
-    audience.announcer.tried_again(RECORD, [action], error, 15)
-    audience.announcer.let_go(RECORD, [action])
-    audience.announcer.move_to_dead_letters(RECORD, [action], BadSettings("mend"))
-    audience.announcer.no_heartbeat(action, error)
-    audience.announcer.not_put_off(RECORD, error)
-    audience.announcer.seen([Sight(action, True, 1, "all", first=True)])
+    audience.announcer.announce([Report(action, "ready", event=Event.READY, notes=(Note("look", alert=True),))])
+    audience.announcer.announce([Report(action, error=error)])
+    audience.announcer.message_failed(RECORD, [action], error)
+    audience.announcer.message_retried(RECORD, [action], error, 15)
+    audience.announcer.message_finished(RECORD, [action])
+    audience.announcer.message_dead_lettered(RECORD, [action], BadSettings("mend"))
+    audience.announcer.call_failed(action, error)
+    audience.announcer.message_not_settled(RECORD, error)
+    audience.announcer.announce_sights([Sight(action, True, 1, "all", first=True)])
     told = json.dumps([audience.end(), audience.lines()])
     assert action.token
     assert action.instance_id in told
@@ -135,7 +135,7 @@ def test_the_errors_of_a_batch_come_in_the_order_of_its_actions(world: World, au
     error = TowerUnavailable("away")
     first, second = world.launching("i-a"), world.launching("i-b")
     reports = [Report(second, error=error), Report(first, "ready")]
-    assert audience.announcer.outcomes([first, second, first], reports) == [None, error, None]
+    assert audience.announcer.announce_results([first, second, first], reports) == [None, error, None]
 
 
 def test_an_error_fails_only_what_nothing_was_reported_of(world: World) -> None:
@@ -164,7 +164,7 @@ def test_an_outcome_is_counted_by_its_event_for_its_group_and_in_all(
 ) -> None:
     reports = [Report(world.launching(f"i-{number}"), "words", event=event) for number in range(3)]
     reports.append(Report(world.launching("i-db", "db"), "words", event=event))
-    audience.announcer.reports(reports)
+    audience.announcer.announce(reports)
     metrics = audience.metrics()
     counted, _ = METRICS[event]
     assert sorted(of(metrics, counted), key=str) == [
@@ -177,13 +177,13 @@ def test_an_outcome_is_counted_by_its_event_for_its_group_and_in_all(
 
 
 def test_what_is_no_event_is_not_counted(world: World, audience: Audience) -> None:
-    audience.announcer.reports([Report(world.launching("i-a"), "ready to go")])
+    audience.announcer.announce([Report(world.launching("i-a"), "ready to go")])
     assert audience.metrics() == []
 
 
 def test_each_outcome_is_timed_from_the_event_on(world: World, audience: Audience) -> None:
     launch, leave = since(world.launching("i-a"), 42.5), since(world.terminating("i-b"), 7.25)
-    audience.announcer.reports(
+    audience.announcer.announce(
         [
             Report(launch, "registered", event=Event.REGISTERED),
             Report(launch, "ready", event=Event.READY, provisioned_at=NOW - 10),
@@ -203,19 +203,19 @@ def test_each_outcome_is_timed_from_the_event_on(world: World, audience: Audienc
 
 def test_what_nobody_knows_the_begin_of_is_counted_and_not_timed(world: World, audience: Audience) -> None:
     action = replace(world.launching("i-a"), at=math.inf)
-    audience.announcer.reports([Report(action, "ready", event=Event.READY, provisioned_at=NOW)])
+    audience.announcer.announce([Report(action, "ready", event=Event.READY, provisioned_at=NOW)])
     assert {each.name for each in audience.metrics()} == {"Ready"}
 
 
 def test_a_clock_behind_auto_scalings_measures_nothing_below_zero(world: World, audience: Audience) -> None:
     report = Report(since(world.launching("i-a"), -5), "ready", event=Event.READY, provisioned_at=NOW - 10)
-    audience.announcer.reports([report])
+    audience.announcer.announce([report])
     assert [each.values for each in audience.metrics() if each.unit == "Seconds"] == [(0,)] * 4
 
 
 def test_who_is_struck_off_at_its_launch_is_no_measure_of_terminations(world: World, audience: Audience) -> None:
     action = since(world.launching("i-a"), 5)
-    audience.announcer.reports([Report(action, "struck off: already gone", event=Event.RETIRED)])
+    audience.announcer.announce([Report(action, "struck off: already gone", event=Event.RETIRED)])
     assert {each.name for each in audience.metrics()} == {"Retired"}
 
 
@@ -225,7 +225,7 @@ def test_an_eviction_is_counted_for_the_group_of_the_evicted(world: World, audie
         Report(evicted, "evicted: i-new has its address", event=Event.RETIRED, evicted=True),
         Report(action, error=TowerUnavailable("away")),
     ]
-    assert audience.announcer.outcomes([action], reports) == [reports[1].error]
+    assert audience.announcer.announce_results([action], reports) == [reports[1].error]
     [line] = audience.lines()
     assert (line["group"], line["instance_id"], line["action"]) == ("db", "i-old", "terminating")
     assert audience.counted(group="db") == {"Evicted": 1, "Retired": 1}
@@ -233,7 +233,7 @@ def test_an_eviction_is_counted_for_the_group_of_the_evicted(world: World, audie
 
 def test_every_value_of_a_storm_is_kept(world: World, audience: Audience) -> None:
     actions = [since(world.launching(f"i-{number}"), number) for number in range(250)]
-    audience.announcer.reports([Report(each, "ready", event=Event.READY) for each in actions])
+    audience.announcer.announce([Report(each, "ready", event=Event.READY) for each in actions])
     metrics = audience.metrics()
     assert sum(map(sum, (values for _, values in of(metrics, "Ready")))) == 2 * 250
     values = [value for dimensions, own in of(metrics, "SecondsToReady") if dimensions == GROUP for value in own]
@@ -249,7 +249,7 @@ def test_exactly_as_many_values_as_fit_are_written_once(world: World, audience: 
 def test_where_there_is_nothing_to_say_nothing_is_written(
     world: World, audience: Audience, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    audience.announcer.reports([Report(world.launching("i-a"), "no longer pending")])
+    audience.announcer.announce([Report(world.launching("i-a"), "no longer pending")])
     assert audience.end() == []
     assert capsys.readouterr().out == ""
 
@@ -260,16 +260,16 @@ def test_where_there_is_nothing_to_say_nothing_is_written(
 def test_a_failed_message_is_counted_and_timed_by_its_class(world: World, audience: Audience) -> None:
     record = replace(RECORD, first_received_at=NOW - 90)
     actions = [world.launching("i-a"), world.launching("i-b")]
-    audience.announcer.failed(record, actions, TowerUnavailable("away"))
+    audience.announcer.message_failed(record, actions, TowerUnavailable("away"))
     assert audience.counted(**{"class": "Transient"}) == {"FailedActions": 2, "FailingFor": 90}
 
 
 def test_what_comes_again_is_counted_for_the_group_whose_hook_waits(world: World, audience: Audience) -> None:
     ours, anybodys = world.terminating("i-a"), replace(world.terminating("i-b", "foreign"), hook=None)
     error = TowerUnavailable("away")
-    audience.announcer.tried_again(RECORD, [ours, anybodys], error, 15)
-    audience.announcer.tried_again(RECORD, [], error, 15)
-    audience.announcer.reports([Report(world.launching("i-c"), error=error)])
+    audience.announcer.message_retried(RECORD, [ours, anybodys], error, 15)
+    audience.announcer.message_retried(RECORD, [], error, 15)
+    audience.announcer.announce([Report(world.launching("i-c"), error=error)])
     metrics = of(audience.metrics(), "Retries")
     assert sum(values[0] for dimensions, values in metrics if dimensions == SERVICE) == 4
     assert [(dimensions, values) for dimensions, values in metrics if dimensions != SERVICE] == [(GROUP, (2,))]
@@ -300,7 +300,7 @@ def test_what_is_asked_well_counts_no_error(world: World, audience: Audience) ->
 def test_an_invocation_that_ends_in_an_error_tells_what_it_has_done(world: World, audience: Audience) -> None:
     def work() -> None:
         action = replace(world.launching("i-a"), at=math.inf)
-        audience.announcer.reports([Report(action, "ready", event=Event.READY)])
+        audience.announcer.announce([Report(action, "ready", event=Event.READY)])
         assert not audience.bus.told, "what instances wait for comes first"
         raise KeyError("a bug")
 
@@ -315,7 +315,7 @@ def test_what_the_bus_does_not_take_is_a_warning_and_counted_and_not_told_again(
 ) -> None:
     audience.bus.failing["put"] = Throttled("slow down")
     reports = [Report(world.launching(f"i-{number}"), "ready", event=Event.READY) for number in range(NAMED_MAX + 1)]
-    audience.announcer.reports(reports)
+    audience.announcer.announce(reports)
     assert audience.end() == []
     line = audience.lines()[-1]
     assert (line["level"], line["error"]) == ("WARNING", "Throttled")
@@ -334,7 +334,7 @@ def test_a_mistake_in_telling_does_not_have_the_work_done_again(
         raise KeyError("a bug")
 
     monkeypatch.setattr(audience.bus, "put", fail)
-    audience.announcer.reports([Report(world.launching("i-a"), "ready", event=Event.READY)])
+    audience.announcer.announce([Report(world.launching("i-a"), "ready", event=Event.READY)])
     audience.end()
     line = audience.lines()[-1]
     assert (line["error"], line["level"], len(line["events"])) == ("KeyError", "WARNING", 1)
@@ -349,8 +349,8 @@ def test_a_run_of_reconcile_is_told_step_by_step_and_counted(world: World, audie
     world.host_of("i-gone", "10.0.0.1")
     world.serving("i-new", "10.0.0.2")
     outcome = world.reconcile()
-    audience.announcer.fixed(outcome)
-    audience.announcer.reconciled(outcome, 300)
+    audience.announcer.announce_fixes(outcome)
+    audience.announcer.announce_run(outcome, 300)
     removed, added, summary = audience.lines()
     assert (removed["instance_id"], removed["inventory"]) == ("i-gone", "prod")
     assert "neither EC2 nor Auto Scaling knows it" in removed["message"]
@@ -377,9 +377,9 @@ def test_a_run_of_reconcile_is_told_step_by_step_and_counted(world: World, audie
 
 
 def test_a_run_that_finds_nothing_says_so_in_numbers(audience: Audience) -> None:
-    audience.announcer.fixed(RunOutcome())
+    audience.announcer.announce_fixes(RunOutcome())
     assert audience.metrics() == []
-    audience.announcer.reconciled(RunOutcome(), 300)
+    audience.announcer.announce_run(RunOutcome(), 300)
     assert audience.counted() == {
         "DriftFound": 0,
         "DriftFixed": 0,
@@ -390,7 +390,7 @@ def test_a_run_that_finds_nothing_says_so_in_numbers(audience: Audience) -> None
 
 
 def test_where_all_are_abandoned_the_rate_has_a_value(world: World, audience: Audience) -> None:
-    audience.announcer.reports([Report(world.launching("i-a"), "abandoned: its job failed", event=Event.ABANDONED)])
+    audience.announcer.announce([Report(world.launching("i-a"), "abandoned: its job failed", event=Event.ABANDONED)])
     assert audience.counted() == {"Abandoned": 1, "Ready": 0}
 
 
@@ -405,7 +405,7 @@ def test_what_is_told_in_every_run_is_one_line_however_many_hosts_it_is_about(wo
     for number in range(NAMED_MAX + 1):
         world.serving(f"i-{number}", f"10.0.{number // 250}.{number % 250}")
         world.host_of(f"i-{number}", f"10.0.{number // 250}.{number % 250}")
-    audience.announcer.reconciled(world.reconcile(), 300)
+    audience.announcer.announce_run(world.reconcile(), 300)
     finding, _ = audience.lines()
     assert (finding["level"], finding["count"], len(finding["hosts"])) == ("WARNING", NAMED_MAX + 1, NAMED_MAX)
     assert "forget" in finding["message"]
@@ -415,7 +415,7 @@ def test_what_is_told_in_every_run_is_one_line_however_many_hosts_it_is_about(wo
 def test_a_breaker_that_tripped_is_an_alert_with_the_list(world: World, audience: Audience) -> None:
     for number in range(6):
         world.host_of(f"i-{number}", f"10.0.0.{number}")
-    audience.announcer.reconciled(world.reconcile(), 300)
+    audience.announcer.announce_run(world.reconcile(), 300)
     tripped, _ = audience.lines()
     assert (tripped["level"], tripped["alert"], tripped["inventory"]) == ("ERROR", True, "prod")
     assert "6 of the 6 managed hosts of inventory 'prod'" in tripped["message"]
@@ -427,7 +427,7 @@ def test_a_breaker_that_tripped_is_an_alert_with_the_list(world: World, audience
 
 def test_what_reconcile_could_not_read_or_change_is_told_and_counted(world: World, audience: Audience) -> None:
     world.group("db", inventory="misspelt")
-    audience.announcer.reconciled(world.reconcile(), 300)
+    audience.announcer.announce_run(world.reconcile(), 300)
     trouble, _ = audience.lines()
     assert (trouble["level"], trouble["error"]) == ("ERROR", "BadSettings")
     assert "misspelt" in trouble["message"]
@@ -438,14 +438,14 @@ def test_what_reconcile_could_not_read_or_change_is_told_and_counted(world: Worl
 
 
 def test_findings_are_counted_by_severity_and_none_counts_too(audience: Audience) -> None:
-    audience.announcer.examined([warns("group web", "odd", "why", "how")] * 2)
+    audience.announcer.count_findings([warns("group web", "odd", "why", "how")] * 2)
     counted = {(each.name, each.dimensions["severity"]): each.values for each in audience.metrics()}
     assert counted == {("Findings", "breaks launches"): (0.0,), ("Findings", "warning"): (2.0,)}
 
 
 def test_a_finding_is_a_line_with_its_remedy(audience: Audience) -> None:
     found = [breaks("Tower", "token", "why", "how"), warns("group web", "odd", "why", "how")]
-    audience.announcer.diagnosed(found)
+    audience.announcer.log_findings(found)
     first, second = audience.lines()
     assert (first["level"], first["message"], first["key"]) == ("ERROR", "Tower: why: how", "Tower: token")
     assert (second["level"], second["severity"]) == ("WARNING", "warning")
@@ -508,6 +508,6 @@ def test_a_log_line_names_an_error_as_its_event_does_so_that_an_alerts_link_find
 ) -> None:
     error = DeleteRefused("no role", frozenset({"prod"}))
     action = world.terminating("i-a")
-    audience.announcer.reports([Report(action, error=error)])
+    audience.announcer.announce([Report(action, error=error)])
     [line] = [each for each in audience.lines() if "error" in each]
-    assert line["error"] == cause_of(error, None) == "TowerDenied"
+    assert line["error"] == error_cause(error, None) == "TowerDenied"

@@ -36,7 +36,7 @@ from rollcall.domain.timing import FIRST_RETRY
 from rollcall.lifecycle.target_watch import Sight
 from rollcall.reconcile.result import Fix, RunOutcome, Summary
 from rollcall.reconcile.steps import Finding, Kind, NodeRemoval, Plan
-from rollcall.telemetry.event_details import IN_TROUBLE, REASON_MAX, SLACK, cause_of
+from rollcall.telemetry.event_details import INSTANCE_IN_TROUBLE, LATENESS, REASON_MAX, error_cause
 from rollcall.telemetry.reconcile_details import BY_HAND
 from rollcall.tower.connection import job_page
 from unit.fakes import ACCOUNT, REGION
@@ -70,58 +70,60 @@ def leave(world: World, instance_id: str = INSTANCE) -> LifecycleAction:
     return replace(world.terminating(instance_id), at=NOW - 3.2)
 
 
-def run_of(audience: Audience, outcome: RunOutcome, every: float | None = 300.0) -> None:
-    audience.announcer.fixed(outcome)
-    audience.announcer.reconciled(outcome, every)
+def run_events(audience: Audience, outcome: RunOutcome, every: float | None = 300.0) -> None:
+    audience.announcer.announce_fixes(outcome)
+    audience.announcer.announce_run(outcome, every)
 
 
 # The samples
 
 
 def say_registered(world: World, audience: Audience) -> None:
-    audience.announcer.reports([Report(launch(world), "registered, job 121", event=Event.REGISTERED, job=121)])
+    audience.announcer.announce([Report(launch(world), "registered, job 121", event=Event.REGISTERED, job=121)])
 
 
 def say_ready(world: World, audience: Audience) -> None:
-    audience.announcer.reports([Report(launch(world), "ready", event=Event.READY, job=121, troubled=False)])
+    audience.announcer.announce([Report(launch(world), "ready", event=Event.READY, job=121, troubled=False)])
 
 
 def say_abandoned(world: World, audience: Audience) -> None:
     report = Report(launch(world), "abandoned: its job failed", event=Event.ABANDONED, job=121, troubled=True)
-    audience.announcer.reports([report])
+    audience.announcer.announce([report])
 
 
 def say_retired(world: World, audience: Audience) -> None:
-    audience.announcer.reports([Report(leave(world), "struck off", event=Event.RETIRED)])
+    audience.announcer.announce([Report(leave(world), "struck off", event=Event.RETIRED)])
 
 
 def say_failed(world: World, audience: Audience) -> None:
     error = TowerUnavailable("Tower answered GET /api/v2/inventories/ with 503: Service Unavailable")
-    audience.announcer.tried_again(RECORD, [launch(world)], error, 60)
+    audience.announcer.message_retried(RECORD, [launch(world)], error, 60)
 
 
 def say_trouble(world: World, audience: Audience) -> None:
     note = Note("its job failed; held for somebody to look", alert=True)
-    audience.announcer.reports([Report(launch(world), "", job=121, notes=(note,))])
+    audience.announcer.announce([Report(launch(world), "", job=121, notes=(note,))])
 
 
 def say_fixed(world: World, audience: Audience) -> None:
     fix = Fix("removed", FLEET, INSTANCE, "EC2 says that it is terminated", "web")
-    audience.announcer.fixed(RunOutcome(fixes=[fix]))
+    audience.announcer.announce_fixes(RunOutcome(fixes=[fix]))
 
 
 def say_conflict(world: World, audience: Audience) -> None:
     finding = Finding(Kind.NOT_OPTED_IN, FLEET, INSTANCE, "its group 'web' has no tag rollcall:inventory any more")
-    run_of(audience, RunOutcome(plan=Plan(findings=(finding,))))
+    run_events(audience, RunOutcome(plan=Plan(findings=(finding,))))
 
 
 def say_serving(world: World, audience: Audience) -> None:
-    audience.announcer.seen([Sight(launch(world), True, 65.0, "every target group calls it healthy", first=True)])
+    audience.announcer.announce_sights(
+        [Sight(launch(world), True, 65.0, "every target group calls it healthy", first=True)]
+    )
 
 
 def say_not_serving(world: World, audience: Audience) -> None:
     reason = "target group web: unhealthy (Target.Timeout: Request timed out)"
-    audience.announcer.seen([Sight(launch(world), False, 360.0, reason, first=True)])
+    audience.announcer.announce_sights([Sight(launch(world), False, 360.0, reason, first=True)])
 
 
 FOUND = warns(
@@ -137,7 +139,7 @@ def say_misconfigured(found: Sequence[Misconfiguration], mended: Sequence[Miscon
     def say(world: World, audience: Audience) -> None:
         settings = SimpleNamespace(account=ACCOUNT, region=REGION, stack="rollcall")
         here: Any = SimpleNamespace(settings=settings, tower=world.tower)
-        audience.announcer.misconfigured(here.settings, here.tower.root, found, mended, lambda: 60.0)
+        audience.announcer.publish_changes(here.settings, here.tower.root, found, mended, lambda: 60.0)
 
     return say
 
@@ -207,18 +209,18 @@ def details(audience: Audience) -> list[Mapping[str, Any]]:
 
 def test_an_event_of_another_account_or_region_says_so(world: World, audience: Audience) -> None:
     action = replace(launch(world), region="eu-west-1")
-    audience.announcer.reports([Report(action, "ready", event=Event.READY)])
+    audience.announcer.announce([Report(action, "ready", event=Event.READY)])
     [detail] = details(audience)
     assert detail["region"] == "eu-west-1"
 
 
 def test_what_is_no_event_is_not_told(world: World, audience: Audience) -> None:
-    audience.announcer.reports([Report(launch(world), "no longer pending", notes=(Note("mind this"),))])
+    audience.announcer.announce([Report(launch(world), "no longer pending", notes=(Note("mind this"),))])
     assert audience.end() == []
 
 
 def test_one_event_for_each_instance(world: World, audience: Audience) -> None:
-    audience.announcer.reports(
+    audience.announcer.announce(
         [Report(launch(world, f"i-{number}"), "ready", event=Event.READY) for number in range(25)]
     )
     assert [detail["instance_id"] for detail in details(audience)] == [f"i-{number}" for number in range(25)]
@@ -227,7 +229,7 @@ def test_one_event_for_each_instance(world: World, audience: Audience) -> None:
 
 def test_seconds_and_links_are_null_where_nobody_knows(world: World, audience: Audience) -> None:
     action = replace(launch(world), at=math.inf)
-    audience.announcer.reports([Report(action, "ready", event=Event.READY)])
+    audience.announcer.announce([Report(action, "ready", event=Event.READY)])
     [detail] = details(audience)
     assert (detail["seconds"], detail["job"], detail["job_url"]) == (None, None, None)
 
@@ -250,7 +252,7 @@ def test_whoever_was_alerted_before_hears_how_it_ended(
     """But for what is alerted in the same breath: that is not to end with it."""
     notes = (Note("its retire job failed on it", alert=True),) if alert else ()
     action = replace(leave(world), troubled=before)
-    audience.announcer.reports([Report(action, "struck off", event=Event.RETIRED, troubled=said, notes=notes)])
+    audience.announcer.announce([Report(action, "struck off", event=Event.RETIRED, troubled=said, notes=notes)])
     detail = dict(audience.end())["Instance Retired"]
     assert detail["troubled"] is told
 
@@ -258,7 +260,7 @@ def test_whoever_was_alerted_before_hears_how_it_ended(
 def test_a_failure_that_left_no_host_tells_so_at_once(world: World, audience: Audience) -> None:
     action = leave(world)
     report = Report(action, error=ChefUnavailable("away"), event=Event.RETIRED)
-    assert audience.announcer.outcomes([action], [report]) == [report.error]
+    assert audience.announcer.announce_results([action], [report]) == [report.error]
     assert [kind for kind, _ in audience.end()] == ["Instance Retired"]
     assert audience.counted(group="web")["Retired"] == 1
 
@@ -292,90 +294,98 @@ INSTALLATION = [
 
 @pytest.mark.parametrize("kind", INSTALLATION)
 def test_what_ails_the_whole_installation_has_one_cause_for_all(world: World, kind: type[Exception]) -> None:
-    assert {cause_of(kind("words"), each) for each in (launch(world), leave(world, "i-b"), None)} == {kind.__name__}
+    assert {error_cause(kind("words"), each) for each in (launch(world), leave(world, "i-b"), None)} == {kind.__name__}
 
 
 @pytest.mark.parametrize("kind", [BadSettings, TowerRejected])
 def test_what_ails_a_group_has_one_cause_for_its_instances(world: World, kind: type[Exception]) -> None:
     other = world.launching("i-c", "db")
     assert (
-        cause_of(kind("words"), launch(world))
-        == cause_of(kind("x"), leave(world, "i-b"))
+        error_cause(kind("words"), launch(world))
+        == error_cause(kind("x"), leave(world, "i-b"))
         == f"{kind.__name__}: group web"
     )
-    assert cause_of(kind("words"), other) == f"{kind.__name__}: group db"
-    assert cause_of(kind("words"), None) == kind.__name__
+    assert error_cause(kind("words"), other) == f"{kind.__name__}: group db"
+    assert error_cause(kind("words"), None) == kind.__name__
 
 
 @pytest.mark.parametrize("kind", [InstanceNotVisible, ActionNotVisible, JobStillLanding])
 def test_what_ails_an_instance_is_its_own_cause(world: World, kind: type[Exception]) -> None:
-    assert cause_of(kind("words"), launch(world)) == f"instance: web/{INSTANCE}"
+    assert error_cause(kind("words"), launch(world)) == f"instance: web/{INSTANCE}"
 
 
 def test_a_clients_finer_error_and_a_bug_of_ours_have_causes_too(world: World) -> None:
-    assert cause_of(DeleteRefused("no", frozenset({"fleet"})), launch(world)) == "TowerDenied"
-    assert cause_of(KeyError("bug"), launch(world)) == "KeyError"
+    assert error_cause(DeleteRefused("no", frozenset({"fleet"})), launch(world)) == "TowerDenied"
+    assert error_cause(KeyError("bug"), launch(world)) == "KeyError"
 
 
 def test_one_and_the_same_error_is_told_of_each_action(world: World, audience: Audience) -> None:
     actions = [launch(world, f"i-{number}") for number in range(12)]
-    audience.announcer.tried_again(RECORD, actions, TowerUnavailable("away"), 15)
+    audience.announcer.message_retried(RECORD, actions, TowerUnavailable("away"), 15)
     told = audience.end()
     assert [(kind, detail["instance_id"]) for kind, detail in told] == [
         ("Work Failed", action.instance_id) for action in actions
     ]
     assert {detail["cause"] for _, detail in told} == {"TowerUnavailable"}
-    assert {detail["again_within"] for _, detail in told} == {15 + SLACK}
+    assert {detail["again_within"] for _, detail in told} == {15 + LATENESS}
 
 
 def test_a_message_that_nobody_can_read_is_about_no_instance(audience: Audience) -> None:
-    audience.announcer.tried_again(RECORD, [], BadEvent("field 'x' is missing"), 30)
+    audience.announcer.message_retried(RECORD, [], BadEvent("field 'x' is missing"), 30)
     [detail] = details(audience)
     assert (detail["group"], detail["instance_id"], detail["cause"]) == (None, None, "BadEvent")
     assert (detail["transient"], detail["tries"], detail["failing_for"]) == (False, 3, 61.3)
 
 
 def test_what_is_set_aside_is_told_for_good(world: World, audience: Audience) -> None:
-    audience.announcer.move_to_dead_letters(RECORD, [launch(world)], BadSettings("mend the tag"))
+    audience.announcer.message_dead_lettered(RECORD, [launch(world)], BadSettings("mend the tag"))
     [detail] = details(audience)
     assert (detail["again_within"], detail["set_aside"]) == (None, True)
-    assert detail["reason"] == "set aside in the dead-letter queue: mend the tag"
+    assert detail["reason"] == "moved to the dead-letter queue: mend the tag"
     assert (detail["error"], detail["cause"]) == ("BadSettings", "BadSettings: group web")
 
 
 def test_what_fails_apart_is_told_with_the_next_try(world: World, audience: Audience) -> None:
-    audience.announcer.reports([Report(launch(world), error=TowerDenied("no role"), job=121)])
+    audience.announcer.announce([Report(launch(world), error=TowerDenied("no role"), job=121)])
     [detail] = details(audience)
-    assert (detail["cause"], detail["again_within"], detail["job_url"]) == ("TowerDenied", FIRST_RETRY + SLACK, JOB_URL)
+    assert (detail["cause"], detail["again_within"], detail["job_url"]) == (
+        "TowerDenied",
+        FIRST_RETRY + LATENESS,
+        JOB_URL,
+    )
     assert detail["set_aside"] is False
 
 
 def test_an_alert_is_told_once_and_ends_with_the_instance(world: World, audience: Audience) -> None:
     note = Note("held for somebody to look", alert=True)
-    audience.announcer.reports([Report(launch(world), "", notes=(note,))])
+    audience.announcer.announce([Report(launch(world), "", notes=(note,))])
     [(kind, detail)] = audience.end()
     assert kind == "Work Failed"
-    assert (detail["error"], detail["cause"], detail["again_within"]) == (IN_TROUBLE, f"instance: web/{INSTANCE}", None)
+    assert (detail["error"], detail["cause"], detail["again_within"]) == (
+        INSTANCE_IN_TROUBLE,
+        f"instance: web/{INSTANCE}",
+        None,
+    )
     assert detail["failing_for"] == 42.5
 
 
 def test_an_alert_about_more_than_one_instance_has_one_cause_for_all(world: World, audience: Audience) -> None:
     note = Note("its host stays", alert=True, cause="read-only inventory: all EC2")
     reports = [Report(each, "struck off", event=Event.RETIRED, notes=(note,)) for each in (launch(world), leave(world))]
-    audience.announcer.reports(reports)
+    audience.announcer.announce(reports)
     told = audience.end()
     assert {each["cause"] for kind, each in told if kind == "Work Failed"} == {"read-only inventory: all EC2"}
     assert [each["troubled"] for kind, each in told if kind == "Instance Retired"] == [False, False]
 
 
 def test_what_is_let_go_is_no_failure(world: World, audience: Audience) -> None:
-    audience.announcer.failed(RECORD, [launch(world)], TowerUnavailable("away"))
-    audience.announcer.let_go(RECORD, [launch(world)])
+    audience.announcer.message_failed(RECORD, [launch(world)], TowerUnavailable("away"))
+    audience.announcer.message_finished(RECORD, [launch(world)])
     assert audience.end() == []
 
 
 def test_words_without_end_are_cut(audience: Audience) -> None:
-    audience.announcer.tried_again(RECORD, [], BadEvent("x" * 300_000), 30)
+    audience.announcer.message_retried(RECORD, [], BadEvent("x" * 300_000), 30)
     [detail] = details(audience)
     assert len(detail["reason"]) == REASON_MAX
     assert detail["reason"].endswith("…")
@@ -390,7 +400,7 @@ def test_every_finding_is_told_with_each_run(world: World, audience: Audience) -
         world.serving(f"i-{number}", f"10.0.0.{number}")
         world.host_of(f"i-{number}", f"10.0.0.{number}")
     for _ in range(2):
-        run_of(audience, world.reconcile())
+        run_events(audience, world.reconcile())
         told = audience.end()
         assert [kind for kind, _ in told] == ["Conflict Found"] * 3
         assert {detail["cause"] for _, detail in told} == {
@@ -399,7 +409,7 @@ def test_every_finding_is_told_with_each_run(world: World, audience: Audience) -
 
 
 @pytest.mark.parametrize(
-    ("every", "again_within"), [(300.0, 600 + SLACK), (86_400.0, 172_800 + SLACK), (None, BY_HAND)]
+    ("every", "again_within"), [(300.0, 600 + LATENESS), (86_400.0, 172_800 + LATENESS), (None, BY_HAND)]
 )
 def test_what_lasts_is_told_again_before_two_runs_are_over(
     audience: Audience, every: float | None, again_within: float
@@ -408,7 +418,7 @@ def test_what_lasts_is_told_again_before_two_runs_are_over(
     outcome = RunOutcome(plan=Plan(findings=(finding,)), troubles={"group db": BadSettings("mend")})
     outcome.by_inventory[FLEET] = Summary(managed=6)
     outcome.stopped[FLEET] = []
-    run_of(audience, outcome, every)
+    run_events(audience, outcome, every)
     told = details(audience)
     assert len(told) == 3
     assert {detail["again_within"] for detail in told} == {again_within}
@@ -417,7 +427,7 @@ def test_what_lasts_is_told_again_before_two_runs_are_over(
 def test_a_breaker_that_tripped_is_a_failure_with_the_remedy(world: World, audience: Audience) -> None:
     for number in range(6):
         world.host_of(f"i-{number}", f"10.0.0.{number}")
-    run_of(audience, world.reconcile())
+    run_events(audience, world.reconcile())
     [(kind, detail)] = audience.end()
     assert kind == "Work Failed"
     assert (detail["error"], detail["cause"], detail["transient"]) == ("BreakerTripped", "breaker: prod", False)
@@ -432,7 +442,7 @@ def test_a_breaker_that_stopped_a_host_of_no_known_group_names_none(world: World
     outcome = world.reconcile()
     [own] = outcome.stopped.values()
     own[0] = replace(own[0], host=replace(own[0].host, variables={}))
-    run_of(audience, outcome)
+    run_events(audience, outcome)
     [detail] = details(audience)
     assert "make reconcile ARGS='--force' (event" in detail["reason"]
 
@@ -440,7 +450,7 @@ def test_a_breaker_that_stopped_a_host_of_no_known_group_names_none(world: World
 def test_the_breaker_of_nodes_in_chef_is_told_likewise(audience: Audience) -> None:
     outcome = RunOutcome()
     outcome.nodes.stopped = tuple(NodeRemoval(f"n{each}", f"i-{each}", "gone", certain=True) for each in range(6))
-    run_of(audience, outcome)
+    run_events(audience, outcome)
     [detail] = details(audience)
     assert detail["cause"] == "breaker: Chef"
     assert "make reconcile ARGS='--force' (event {\"force\": true})" in detail["reason"]
@@ -448,7 +458,7 @@ def test_the_breaker_of_nodes_in_chef_is_told_likewise(audience: Audience) -> No
 
 def test_each_job_that_a_run_launches_is_told_with_the_step(world: World, audience: Audience) -> None:
     world.serving("i-new", "10.0.0.2", age=600)
-    run_of(audience, world.reconcile())
+    run_events(audience, world.reconcile())
     [job] = world.tower.runs
     [detail] = details(audience)
     assert (detail["step"], detail["job"]) == ("added and provisioned", job)
@@ -467,7 +477,7 @@ def test_each_job_that_a_run_launches_is_told_with_the_step(world: World, audien
 def test_a_trouble_of_a_run_is_the_installations_or_its_own(
     audience: Audience, error: TowerRejected, cause: str
 ) -> None:
-    run_of(audience, RunOutcome(troubles={"group db": error}))
+    run_events(audience, RunOutcome(troubles={"group db": error}))
     [detail] = details(audience)
     assert (detail["cause"], detail["error"]) == (cause, type(error).__name__)
     assert detail["reason"] == f"group db: {error}"
@@ -475,7 +485,7 @@ def test_a_trouble_of_a_run_is_the_installations_or_its_own(
 
 def test_what_tower_has_against_many_hosts_of_an_inventory_is_one_trouble(audience: Audience) -> None:
     whats = [f"host i-{number} of inventory fleet" for number in range(500)]
-    run_of(
+    run_events(
         audience,
         RunOutcome(troubles=dict.fromkeys(whats, TowerRejected("no")), troubled_in=dict.fromkeys(whats, FLEET)),
     )
@@ -485,7 +495,7 @@ def test_what_tower_has_against_many_hosts_of_an_inventory_is_one_trouble(audien
 
 
 def test_what_ails_the_whole_installation_is_its_cause_though_it_is_about_a_host(audience: Audience) -> None:
-    run_of(audience, RunOutcome(troubles={"host i-a": TowerDenied("no role")}, troubled_in={"host i-a": FLEET}))
+    run_events(audience, RunOutcome(troubles={"host i-a": TowerDenied("no role")}, troubled_in={"host i-a": FLEET}))
     [detail] = details(audience)
     assert detail["cause"] == "TowerDenied"
 
@@ -494,7 +504,7 @@ def test_what_ails_the_whole_installation_is_its_cause_though_it_is_about_a_host
 def test_a_run_that_ends_in_an_error_is_told_of(audience: Audience, error: Exception, cause: str) -> None:
     audience.announcer.run_failed(error, 300)
     [(kind, detail)] = audience.end()
-    assert (kind, detail["cause"], detail["again_within"]) == ("Work Failed", cause, 600 + SLACK)
+    assert (kind, detail["cause"], detail["again_within"]) == ("Work Failed", cause, 600 + LATENESS)
 
 
 def test_each_step_taken_is_told_with_its_group(world: World, audience: Audience) -> None:
@@ -503,7 +513,7 @@ def test_each_step_taken_is_told_with_its_group(world: World, audience: Audience
     world.serving("i-moved", "10.0.0.3")
     world.host_of("i-moved", "10.0.0.99")
     world.serving("i-leaving", "10.0.0.4", state="Terminating:Wait")
-    run_of(audience, world.reconcile())
+    run_events(audience, world.reconcile())
     told = audience.end()
     assert {kind for kind, _ in told} == {"Drift Fixed"}
     assert {(detail["step"], detail["instance_id"], detail["group"]) for _, detail in told} == {
@@ -518,7 +528,7 @@ def test_each_step_taken_is_told_with_its_group(world: World, audience: Audience
 def test_a_node_that_left_chef_is_drift_too(audience: Audience) -> None:
     outcome = RunOutcome()
     outcome.nodes.removed.append(NodeRemoval("web-1", INSTANCE, "EC2 does not know it", certain=True))
-    audience.announcer.fixed(outcome)
+    audience.announcer.announce_fixes(outcome)
     [(kind, detail)] = audience.end()
     assert (kind, detail["step"], detail["node"]) == ("Drift Fixed", "removed from Chef", "web-1")
     assert (detail["job"], detail["job_url"]) == (None, None)

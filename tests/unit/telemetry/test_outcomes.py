@@ -279,7 +279,7 @@ def test_nobody_is_told_of_whom_tower_cannot_be_asked_about(world: World) -> Non
     message = world.waiting("i-a")
     world.tower.failing["jobs"] = TowerUnavailable("away")
     [result] = world.look(message)
-    assert (result.reports, type(result.error)) == ([], TowerUnavailable)
+    assert (list(result.reports), type(result.error)) == ([], TowerUnavailable)
 
 
 def test_who_fails_apart_on_its_way_out_is_known_as_troubled_too(world: World) -> None:

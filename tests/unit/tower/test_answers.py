@@ -219,7 +219,8 @@ def run(monkeypatch: pytest.MonkeyPatch, name: str, answers: list[Answer]) -> bo
 
 def test_every_method_that_asks_tower_is_among_them() -> None:
     silent = {"finish_within", "exchanges", "now"}
-    asking = {name for name, method in vars(Tower).items() if callable(method) and not name.startswith("_")} - silent
+    asking = {name for name in dir(Tower) if callable(getattr(Tower, name)) and not name.startswith("_")} - silent
+    assert len(asking) > 30
     assert asking <= {*CALLS}
 
 

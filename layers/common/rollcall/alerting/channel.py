@@ -1,4 +1,4 @@
-"""What PagerDuty and Slack have in common: one POST that may be repeated, and addresses and keys that nobody is told.
+"""What PagerDuty and Slack have in common: one POST that may be repeated, and addresses and keys that are secret.
 
 A webhook's URL is its key, so an error names the service, never the URL; nor do requests and urllib3 log it.
 """
@@ -43,13 +43,13 @@ class Poster:
     def post(self, url: str, body: Json, seconds: float, secret: str) -> None:
         """Post within about so many seconds. secret: what no error may repeat.
 
-        Tried again by itself: what found no connection, what was broken off, and what the service is too busy for: both
-        services know a repeated one, or people do. Raises ChannelUnavailable, or ChannelRefused for what it says is
-        wrong with the request itself.
+        Tried again by itself: what found no connection, what was broken off, and what the service is too busy for. A
+        second one changes nothing in PagerDuty, and in Slack readers recognize it. Raises ChannelUnavailable, or
+        ChannelRefused for what the service says is wrong with the request itself.
         """
         share = (seconds - PAUSES) / BUSY_TRIES
         if share <= 0:
-            raise ChannelUnavailable(f"{self._name} was not asked: no time is left; a later sweep does it")
+            raise ChannelUnavailable(f"{self._name} was not tried: no time is left; a later sweep does it")
         try:
             answer = self._session.post(
                 url,

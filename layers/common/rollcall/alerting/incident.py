@@ -1,24 +1,24 @@
-"""What the alert function speaks of: trouble that occurs and ends, the incidents it makes, what people are told of it.
+"""What the alert function works with: problems that occur and end, the incidents they make, the notifications of these.
 
-A subject is who or what suffers: an instance ("web/i-0123456789abcdef0"), a finding's host ("fleet/db-1"), an alarm.
+A subject is what has the problem: an instance ("web/i-0123456789abcdef0"), a finding's host ("fleet/db-1"), an alarm.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-SUBJECTS_KEPT = 300  # of an incident, as many that are awaited and as many endings; DynamoDB takes 400 kB
-GROUPS_KEPT = 50  # likewise; more than anybody is named
-SEEN_KEPT = 1000  # ids of events: two batches of 500, which two invocations may have and which may come again
+SUBJECTS_KEPT = 300  # of an incident, as many that await their end and as many endings; DynamoDB takes 400 kB
+GROUPS_KEPT = 50  # likewise; more than any notification names
+EVENT_IDS_KEPT = 1000  # two batches of 500, which two invocations may have and which may come again
 
 
-class Severity(StrEnum):
+class IncidentSeverity(StrEnum):
     """How bad it is, the worst first. PagerDuty's own words."""
 
     CRITICAL = "critical"
@@ -26,90 +26,103 @@ class Severity(StrEnum):
     WARNING = "warning"
 
 
-class Deed(StrEnum):
-    """What a channel is asked to do about an incident."""
+class NotificationKind(StrEnum):
+    """What a notification does with an incident in a channel: update one that the channel knows and that has grown."""
 
     OPEN = "open"
-    END = "end"
+    UPDATE = "update"
+    RESOLVE = "resolve"
 
 
 @dataclass(frozen=True)
 class Occurrence:
-    """Trouble that was told of once. Times in epoch seconds.
+    """A problem that was reported once. Times in epoch seconds.
 
-    id: of the event that told it. cause: the same for all who suffer from the same. began: when it began for this
-    subject. transient: it passes by itself. again_by: until when it is told again if it lasts; None where it is told
-    once. Then it lasts until an Ending with the subject `awaits`, or until it is `forgotten_at`. finding: a state of
-    things that is told with each run; every new subject of it is news, that it is told again is not.
+    id: of the event that reported it. cause: the same for all subjects that have the same problem. began: when it began
+    for this subject. transient: it passes by itself. repeated_until: until when it is reported again if it lasts; None
+    where it is reported once. Then it lasts until an Ending with the subject `ended_by`, or until it is `forgotten_at`.
+    finding: a state that every run reports; a new subject of it is news, that it is reported again is not.
     """
 
     id: str
     at: float
     cause: str
     reason: str
-    severity: Severity
+    severity: IncidentSeverity
     began: float
     transient: bool = False
     subject: str = ""
     group: str = ""
     function: str = ""
     job_url: str = ""
-    again_by: float | None = None
-    awaits: str = ""
+    repeated_until: float | None = None
+    ended_by: str = ""
     forgotten_at: float = 0.0
     finding: bool = False
 
 
 @dataclass(frozen=True)
 class Ending:
-    """Something that was awaited: all is well with a subject since then (epoch seconds), or it is gone.
+    """A subject has no problem any more since then (epoch seconds), or it is gone.
 
-    home: the cause of the trouble that it usually ends. What was told of that before, and comes later, is old.
+    cause: of the incident that it usually belongs to. What was reported of it before, and comes later, is old.
     """
 
     id: str
     at: float
     subject: str
-    home: str
+    cause: str
+
+
+class AwaitedEnd(NamedTuple):
+    """What an Ending is to end: when it was last reported, and when it is forgotten, in epoch seconds."""
+
+    last_at: float
+    forgotten_at: float
+
+
+class Notified(NamedTuple):
+    """What a channel knows of an incident: its size, number of subjects and the time (epoch seconds) when last sent."""
+
+    size: int
+    subjects: int = 0
+    at: float = 0.0
 
 
 @dataclass(frozen=True)
 class Incident:
-    """All trouble of one cause from its beginning to its end. Times in epoch seconds; count is 0 once it has ended.
+    """All problems of one cause from the first to their end. Times in epoch seconds; count is 0 once it has ended.
 
-    since: when it began. quiet_at: when it is over if nothing more is told of it. awaited: by subject, when it was
-    last told of and when it is forgotten. left: by subject, its latest ending. subjects: those who suffer, as far
-    as they are kept. seen: the ids of the latest events. told: by channel that knows of it, its size then;
-    told_subjects: how many suffered then; told_at: when. refused: by channel that would not take it, when.
-    claimed_until: until then another invocation is at telling it. ended_at: when what was there before it ended.
+    since: when it began. quiet_at: when it is over if nothing more is reported. awaiting_end: by the Ending's subject.
+    endings: by subject, when its latest one was. subjects: all that have or had the problem, as far as they are kept.
+    event_ids: the latest. notified: by channel that knows of it. refused: by channel that would not take it, when.
+    claimed_until: until then another invocation notifies of it. ended_at: when the incident before it ended.
     """
 
     cause: str
     reason: str = ""
-    severity: Severity = Severity.WARNING
+    severity: IncidentSeverity = IncidentSeverity.WARNING
     transient: bool = True
     finding: bool = False
     count: int = 0
     since: float = 0.0
     last_at: float = 0.0
     quiet_at: float = 0.0
-    awaited: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    left: Mapping[str, float] = field(default_factory=dict)
+    awaiting_end: Mapping[str, AwaitedEnd] = field(default_factory=dict)
+    endings: Mapping[str, float] = field(default_factory=dict)
     subjects: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     function: str = ""
     job_url: str = ""
-    seen: tuple[str, ...] = ()
-    told: Mapping[str, int] = field(default_factory=dict)
-    told_subjects: Mapping[str, int] = field(default_factory=dict)
-    told_at: Mapping[str, float] = field(default_factory=dict)
+    event_ids: tuple[str, ...] = ()
+    notified: Mapping[str, Notified] = field(default_factory=dict)
     refused: Mapping[str, float] = field(default_factory=dict)
     claimed_until: float = 0.0
     ended_at: float = 0.0
 
     @property
     def size(self) -> int:
-        """How often it occurred; of a finding, on how many subjects."""
+        """How often it was reported; of a finding, for how many subjects."""
         return len(self.subjects) if self.finding else self.count
 
 
@@ -122,21 +135,21 @@ class Link:
 
 
 @dataclass(frozen=True)
-class Notice:
-    """What a channel is to tell people. Times in epoch seconds.
+class Notification:
+    """What a channel is sent. Times in epoch seconds.
 
-    key: the incident's, at most 255 characters. reason: what is wrong, and the remedy. extent: how often and with whom,
-    in words.
+    key: the incident's, at most 255 characters. reason: what is wrong, and the remedy. extent: how often and with which
+    subjects, in words.
     """
 
-    deed: Deed
+    kind: NotificationKind
     key: str
     stack: str
     source: str
     cause: str
     reason: str
     extent: str
-    severity: Severity
+    severity: IncidentSeverity
     function: str
     groups: tuple[str, ...]
     subjects: tuple[str, ...]

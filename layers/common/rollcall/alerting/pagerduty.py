@@ -1,6 +1,6 @@
 """PagerDuty, as much of it as we use: alerts that open and resolve (Events API v2).
 
-A second trigger with the key of an open alert adds to it and notifies nobody anew; a resolve that comes twice, or for
+A second trigger with the key of an open alert adds to it and notifies no one anew; a resolve that comes twice, or for
 what is not open, does nothing. So all that is sent may be sent again. 202 is success, 400 is a request, or a routing
 key, that will not do; 429 and 5xx pass by.
 """
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from rollcall.domain.errors import BadSettings
 
 from .channel import Keyed, Poster, checked_url, clip, read_fields, utc
-from .incident import Deed
+from .incident import NotificationKind
 from .wording import number_of
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from rollcall.http.transport import Json
 
-    from .incident import Notice
+    from .incident import Notification
 
 DEFAULT_URL = "https://events.pagerduty.com"  # accounts of its EU region have https://events.eu.pagerduty.com
 PATH = "/v2/enqueue"
@@ -57,8 +57,8 @@ class PagerDuty:
         self._keyed = Keyed(lambda refresh: read_account(text(refresh), secret))
         self._poster = Poster("PagerDuty")
 
-    def send(self, notice: Notice, seconds: float) -> None:
-        """Open, or add to, the alert with the notice's key, or resolve it.
+    def send(self, notification: Notification, seconds: float) -> None:
+        """Open, or add to, the alert with the notification's key, or resolve it.
 
         Raises ChannelUnavailable, ChannelRefused, BadSettings, Throttled or AwsDenied.
         """
@@ -66,43 +66,43 @@ class PagerDuty:
         self._keyed.use(
             lambda account: self._poster.post(
                 account.url + PATH,
-                event(notice, account.routing_key),
+                event(notification, account.routing_key),
                 until - time.monotonic(),
                 account.routing_key,
             )
         )
 
 
-def event(notice: Notice, routing_key: str) -> Json:
+def event(notification: Notification, routing_key: str) -> Json:
     """The body of a request."""
-    body: Json = {"routing_key": routing_key, "dedup_key": notice.key}
-    if notice.deed == Deed.END:
+    body: Json = {"routing_key": routing_key, "dedup_key": notification.key}
+    if notification.kind == NotificationKind.RESOLVE:
         return body | {"event_action": "resolve"}
-    extent = f" ({clip(notice.extent, EXTENT_MAX)})"
+    extent = f" ({clip(notification.extent, EXTENT_MAX)})"
     payload: Json = {
-        "summary": clip(f"{notice.stack}: {notice.reason}", SUMMARY_MAX - len(extent)) + extent,
-        "source": notice.source,
-        "severity": notice.severity,
-        "timestamp": utc(notice.since),
-        "class": notice.cause,
+        "summary": clip(f"{notification.stack}: {notification.reason}", SUMMARY_MAX - len(extent)) + extent,
+        "source": notification.source,
+        "severity": notification.severity,
+        "timestamp": utc(notification.since),
+        "class": notification.cause,
         "custom_details": {
-            "reason": notice.reason,
-            "extent": notice.extent,
-            "count": notice.count,
-            "since": utc(notice.since),
-            "last": utc(notice.last_at),
-            "groups": list(notice.groups[:LISTED]),
-            "subjects": list(notice.subjects[:LISTED]),
-            "subjects in all": number_of(notice.subjects),
+            "reason": notification.reason,
+            "extent": notification.extent,
+            "count": notification.count,
+            "since": utc(notification.since),
+            "last": utc(notification.last_at),
+            "groups": list(notification.groups[:LISTED]),
+            "subjects": list(notification.subjects[:LISTED]),
+            "subjects in all": number_of(notification.subjects),
         },
     }
-    if notice.function:
-        payload["component"] = notice.function
-    if notice.groups:
-        payload["group"] = ", ".join(notice.groups[:LISTED])
+    if notification.function:
+        payload["component"] = notification.function
+    if notification.groups:
+        payload["group"] = ", ".join(notification.groups[:LISTED])
     return body | {
         "event_action": "trigger",
         "client": "Rollcall",
         "payload": payload,
-        "links": [{"href": link.url, "text": link.text} for link in notice.links],
+        "links": [{"href": link.url, "text": link.text} for link in notification.links],
     }

@@ -1,4 +1,4 @@
-"""What the alert function is told by its environment."""
+"""The configuration of the alert function, from its environment."""
 
 from __future__ import annotations
 

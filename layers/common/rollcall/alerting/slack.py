@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .channel import Keyed, Poster, checked_url, read_fields, utc
-from .incident import Deed, Severity
+from .incident import IncidentSeverity, NotificationKind
 from .wording import some_of
 
 if TYPE_CHECKING:
@@ -19,12 +19,16 @@ if TYPE_CHECKING:
 
     from rollcall.http.transport import Json
 
-    from .incident import Notice
+    from .incident import Notification
 
 NAME_MAX, REASON_MAX, EXTENT_MAX = 150, 1500, 600  # characters, escaped; Slack takes 3,000 in a section
 LINK_MAX = 2900  # characters; one that is longer is left out
 ESCAPED = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
-SIGNS = {Severity.CRITICAL: ":red_circle:", Severity.ERROR: ":large_orange_circle:", Severity.WARNING: ":warning:"}
+SIGNS = {
+    IncidentSeverity.CRITICAL: ":red_circle:",
+    IncidentSeverity.ERROR: ":large_orange_circle:",
+    IncidentSeverity.WARNING: ":warning:",
+}
 OVER = ":white_check_mark:"
 
 
@@ -47,28 +51,29 @@ class Slack:
         self._keyed = Keyed(lambda refresh: read_webhook(text(refresh), secret))
         self._poster = Poster("Slack")
 
-    def send(self, notice: Notice, seconds: float) -> None:
-        """Write a message about trouble, or its end.
+    def send(self, notification: Notification, seconds: float) -> None:
+        """Write a message about an incident, or its end.
 
         Raises ChannelUnavailable, ChannelRefused, BadSettings, Throttled or AwsDenied.
         """
         until = time.monotonic() + seconds
         self._keyed.use(
-            lambda webhook: self._poster.post(webhook.url, message(notice), until - time.monotonic(), webhook.url)
+            lambda webhook: self._poster.post(webhook.url, message(notification), until - time.monotonic(), webhook.url)
         )
 
 
-def message(notice: Notice) -> Json:
+def message(notification: Notification) -> Json:
     """The body of a request."""
-    stack, extent = escape(notice.stack, NAME_MAX), escape(notice.extent, EXTENT_MAX)
-    if notice.deed == Deed.END:
-        head = f"{OVER} *{stack}, over:* {escape(notice.reason, REASON_MAX)}"
-        tail = f"It was told {extent}, the last time {utc(notice.last_at)}."
+    stack, extent = escape(notification.stack, NAME_MAX), escape(notification.extent, EXTENT_MAX)
+    if notification.kind == NotificationKind.RESOLVE:
+        head = f"{OVER} *{stack}, over:* {escape(notification.reason, REASON_MAX)}"
+        tail = f"It was reported {extent}, the last time {utc(notification.last_at)}."
     else:
-        named = f" ({escape(some_of(notice.subjects), EXTENT_MAX)})" if notice.subjects else ""
-        head = f"{SIGNS[notice.severity]} *{stack}, {notice.severity}:* {escape(notice.reason, REASON_MAX)}"
-        tail = f"Told {extent}{named}, since {utc(notice.since)}."
-    links = [f"<{escape(link.url.replace('|', '%7C'), LINK_MAX)}|{link.text}>" for link in notice.links]
+        named = f" ({escape(some_of(notification.subjects), EXTENT_MAX)})" if notification.subjects else ""
+        severity = notification.severity
+        head = f"{SIGNS[severity]} *{stack}, {severity}:* {escape(notification.reason, REASON_MAX)}"
+        tail = f"Reported {extent}{named}, since {utc(notification.since)}."
+    links = [f"<{escape(link.url.replace('|', '%7C'), LINK_MAX)}|{link.text}>" for link in notification.links]
     elements = [{"type": "mrkdwn", "text": each} for each in links if len(each) < LINK_MAX]
     section: Json = {"type": "section", "text": {"type": "mrkdwn", "text": f"{head}\n{tail}"}}
     blocks = [section, {"type": "context", "elements": elements}] if elements else [section]

@@ -2,12 +2,12 @@
 
 How bad each is, by what it is about:
 
-critical  a token or a permission is refused (TowerDenied, ChefDenied, AwsDenied); the breaker; an alarm on a function's
-          errors or on a dead-letter queue
-error     what a person has to mend within the hour: tags, inventories, templates; an instance that is stuck; Tower
-          being away; what the doctor says breaks launches; every other alarm
+critical  a token or a permission is refused (TowerDenied, ChefDenied, AwsDenied); the removal limit; an alarm on a
+          function's errors or on a dead-letter queue
+error     what an operator has to fix within the hour: tags, inventories, templates; an instance that is stuck; Tower
+          being unavailable; what the doctor finds to break launches; every other alarm
 warning   what passes by itself, unless it is Tower; what reconcile found and left; an instance that load balancers do
-          not find; the doctor's other findings
+          not find healthy; the doctor's other findings
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from rollcall.domain.json_text import named, quoted, readable
 from rollcall.domain.message_format import body_of
 from rollcall.domain.reports import Event
 
-from .incident import Ending, Occurrence, Severity
+from .incident import Ending, IncidentSeverity, Occurrence
 
 if TYPE_CHECKING:
     from rollcall.domain.message_format import Record
@@ -46,30 +46,30 @@ type Json = dict[str, Any]
 
 DONE_WITH = (Event.READY, Event.ABANDONED, Event.RETIRED)
 DENIED = ("TowerDenied", "ChefDenied", "AwsDenied")
-TOWER_AWAY = "TowerUnavailable"
+TOWER_UNAVAILABLE = "TowerUnavailable"
 PASSING_KINDS = ("address conflict",)  # of findings: mostly gone with reconcile's next run
 GRAVE_METRICS = ("Errors", "ApproximateNumberOfMessagesVisible")
-WATCHED_FOR = 3600.0  # seconds; nobody looks longer than that whether an instance serves
+WATCHED_FOR = 3600.0  # seconds; for longer it is not watched whether an instance serves
 WAITED_FOR = 49 * 3600.0  # seconds; Auto Scaling ends every wait after 48 hours
-UNTIL_ENDED = math.inf  # alarms and doctor always say when it is over, be it in a year
-KEPT_FOR = 14 * 86_400.0  # seconds; for a finding that is told once nobody says it
+UNTIL_ENDED = math.inf  # alarms and doctor always report when it is over, be it in a year
+KEPT_FOR = 14 * 86_400.0  # seconds; for a finding that no later run is certain to report again
 REASON_MAX = 5000  # characters; those of our own events have at most 4,000
 TEXT_MAX = 1000  # characters of all else: names, and an alarm's or an inventory's beside them
-LATE = 30.0  # seconds that an event may take to us: to the bus, into the queue, and to a batch
+LATE = 30.0  # seconds that an event may take: to the bus, into the queue, and to a batch
 
 
 def read_message(record: Record) -> Occurrence | Ending | None:
-    """What a message tells; None if it is nothing to anybody.
+    """What a message reports; None if that is worth no notification.
 
-    A character that no channel could carry does not keep people from being alerted: it is replaced. Raises BadEvent
+    A character that no channel could carry does not keep an alert from being sent: it is replaced. Raises BadEvent
     naming the field that is missing or wrong.
     """
     body = body_of(record)
     try:
         if "AlarmName" in body:
-            return _sound(_alarm(readable(body)))
+            return _checked(_alarm(readable(body)))
         if body.get("source") == "rollcall":
-            return _sound(_event(readable(body)))
+            return _checked(_event(readable(body)))
     except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
         raise BadEvent(f"a field is missing or wrong: {quoted(error)}") from error
     raise BadEvent(
@@ -78,7 +78,7 @@ def read_message(record: Record) -> Occurrence | Ending | None:
     )
 
 
-def _sound(message: Occurrence | Ending | None) -> Occurrence | Ending | None:
+def _checked(message: Occurrence | Ending | None) -> Occurrence | Ending | None:
     """What was read, with its texts cut where they are long: an incident has room for 400 kB.
 
     Raises ValueError for a text that is none, and for a moment that is none; to be forgotten never is one.
@@ -97,55 +97,55 @@ def _sound(message: Occurrence | Ending | None) -> Occurrence | Ending | None:
     return replace(message, **texts)
 
 
-def in_trouble(group: str) -> str:
-    """The cause of all that is told once of a group's instances: a broken playbook holds all of them, not one."""
+def instances_of(group: str) -> str:
+    """The cause of all that is reported once of a group's instances: a broken playbook holds all of them, not one."""
     return f"instances: group {group}"
 
 
 def not_serving(group: str) -> str:
-    """The cause of all that load balancers have against a group's instances."""
+    """The cause of all that load balancers report of a group's instances."""
     return f"not serving: group {group}"
 
 
 def _alarm(body: Json) -> Occurrence | Ending | None:
     name, state = str(body["AlarmName"]), body["NewStateValue"]
     at, cause = _seconds(body["StateChangeTime"]), f"alarm: {name}"
-    told = f"{name} {state} {body['StateChangeTime']}"
+    event_id = f"{name} {state} {body['StateChangeTime']}"
     if state == "OK":
-        return Ending(told, at, cause, cause)
+        return Ending(event_id, at, cause, cause)
     if state != "ALARM":
         return None
     grave = (body.get("Trigger") or {}).get("MetricName") in GRAVE_METRICS
     return Occurrence(
-        id=told,
+        id=event_id,
         at=at,
         cause=cause,
         reason=str(body.get("AlarmDescription") or body.get("NewStateReason") or name),
-        severity=Severity.CRITICAL if grave else Severity.ERROR,
+        severity=IncidentSeverity.CRITICAL if grave else IncidentSeverity.ERROR,
         began=at,
         subject=name,
-        awaits=cause,
+        ended_by=cause,
         forgotten_at=UNTIL_ENDED,
     )
 
 
 def _event(body: Json) -> Occurrence | Ending | None:
-    kind, told, at, detail = body["detail-type"], body["id"], _seconds(body["time"]), body["detail"]
-    if kind in TROUBLES:
-        return TROUBLES[kind](told, at, detail)
+    kind, event_id, at, detail = body["detail-type"], body["id"], _seconds(body["time"]), body["detail"]
+    if kind in PROBLEMS:
+        return PROBLEMS[kind](event_id, at, detail)
     if kind in DONE_WITH:
-        if detail.get("troubled") is False:  # nobody was told anything; null: nobody knows
+        if detail.get("troubled") is False:  # no alert was published; null: that is not known
             return None
-        return Ending(told, at, subject_of(detail["group"], detail["instance_id"]), in_trouble(detail["group"]))
+        return Ending(event_id, at, subject_of(detail["group"], detail["instance_id"]), instances_of(detail["group"]))
     if kind == SERVING:
-        return Ending(told, at, _serving(detail), not_serving(detail["group"]))
+        return Ending(event_id, at, _serving(detail), not_serving(detail["group"]))
     if kind == MISCONFIGURATION_MENDED:
-        return Ending(told, at, OF_THE_DOCTOR + detail["key"], OF_THE_DOCTOR + detail["key"])
-    raise BadEvent(f"field 'detail-type' is {quoted(kind)}, which alerts no one: narrow the rule that sent it")
+        return Ending(event_id, at, OF_THE_DOCTOR + detail["key"], OF_THE_DOCTOR + detail["key"])
+    raise BadEvent(f"field 'detail-type' is {quoted(kind)}, of which no alert is sent: narrow the rule that sent it")
 
 
-def _failure(told: str, at: float, detail: Json) -> Occurrence | None:
-    """None for what went to a dead-letter queue: the queue's alarm tells of that, and knows when it ends."""
+def _failure(event_id: str, at: float, detail: Json) -> Occurrence | None:
+    """None for what went to a dead-letter queue: the queue's alarm reports that, and knows when it ends."""
     failed = _work_failed(detail)
     if failed.set_aside:
         return None
@@ -153,29 +153,31 @@ def _failure(told: str, at: float, detail: Json) -> Occurrence | None:
     subject = subject_of(group, failed.instance_id) if failed.instance_id else group
     once = failed.again_within is None
     if once and cause.startswith(OF_AN_INSTANCE) and group:
-        cause = in_trouble(group)
-    if cause in DENIED or cause.startswith(BREAKER):
-        severity = Severity.CRITICAL
-    elif failed.transient is True and cause != TOWER_AWAY:
-        severity = Severity.WARNING
-    else:
-        severity = Severity.ERROR
+        cause = instances_of(group)
     return Occurrence(
-        id=told,
+        id=event_id,
         at=at,
         cause=cause,
         reason=str(failed.reason),
-        severity=severity,
+        severity=_severity_of(cause, transient=failed.transient is True),
         began=max(0.0, at - float(failed.failing_for)),
         transient=failed.transient is True,
         subject=subject,
         group=group,
         function=str(detail.get("function") or ""),
         job_url=str(detail.get("job_url") or ""),
-        again_by=None if failed.again_within is None else at + float(failed.again_within) + LATE,
-        awaits=(subject or cause) if once else "",
+        repeated_until=None if failed.again_within is None else at + float(failed.again_within) + LATE,
+        ended_by=(subject or cause) if once else "",
         forgotten_at=at + WAITED_FOR,
     )
+
+
+def _severity_of(cause: str, *, transient: bool) -> IncidentSeverity:
+    if cause in DENIED or cause.startswith(BREAKER):
+        return IncidentSeverity.CRITICAL
+    if transient and cause != TOWER_UNAVAILABLE:
+        return IncidentSeverity.WARNING
+    return IncidentSeverity.ERROR
 
 
 def _work_failed(detail: Json) -> WorkFailed:
@@ -185,66 +187,66 @@ def _work_failed(detail: Json) -> WorkFailed:
     return WorkFailed(**{"error": "", **failed, **{name: detail[name] for name in names & detail.keys()}})
 
 
-def _finding(told: str, at: float, detail: Json) -> Occurrence:
-    """One of reconcile's findings. Those of a kind in an inventory are one incident: who takes the tag off a group of
-    hundreds wants to hear of it once.
+def _finding(event_id: str, at: float, detail: Json) -> Occurrence:
+    """One of reconcile's findings. Those of a kind in an inventory are one incident: an operator who takes the tag
+    off a group of hundreds is notified of it once.
     """
     kind, inventory, again_within = str(detail["kind"]), str(detail["inventory"]), detail["again_within"]
     return Occurrence(
-        id=told,
+        id=event_id,
         at=at,
         cause=f"conflict: {kind}: {inventory}",
         reason=f"{kind}: {detail['subject']}: {detail['reason']}",
-        severity=Severity.WARNING,
+        severity=IncidentSeverity.WARNING,
         began=at,
         transient=kind in PASSING_KINDS,
         subject=f"{inventory}/{detail['subject']}",
         function=str(detail.get("function") or ""),
-        again_by=at + (KEPT_FOR if again_within is None else float(again_within)) + LATE,
+        repeated_until=at + (KEPT_FOR if again_within is None else float(again_within)) + LATE,
         finding=True,
     )
 
 
-def _not_serving(told: str, at: float, detail: Json) -> Occurrence:
+def _not_serving(event_id: str, at: float, detail: Json) -> Occurrence:
     group = str(detail["group"])
     subject = subject_of(group, detail["instance_id"])
     return Occurrence(
-        id=told,
+        id=event_id,
         at=at,
         cause=not_serving(group),
         reason=f"load balancers do not find {subject} serving: {detail['reason']}",
-        severity=Severity.WARNING,
+        severity=IncidentSeverity.WARNING,
         began=at,
         subject=subject,
         group=group,
         function=str(detail.get("function") or ""),
-        awaits=_serving(detail),
+        ended_by=_serving(detail),
         forgotten_at=at + WATCHED_FOR,
     )
 
 
 def _serving(detail: Json) -> str:
-    """What a Not Serving waits for: that an instance is let in, or gone, is another matter."""
+    """The subject of what ends a Not Serving: that an instance is ready, or gone, ends other incidents."""
     return f"serving: {subject_of(detail['group'], detail['instance_id'])}"
 
 
-def _misconfiguration(told: str, at: float, detail: Json) -> Occurrence:
+def _misconfiguration(event_id: str, at: float, detail: Json) -> Occurrence:
     cause = OF_THE_DOCTOR + detail["key"]
     return Occurrence(
-        id=told,
+        id=event_id,
         at=at,
         cause=cause,
         reason=f"{detail['subject']}: {detail['reason']}: {detail['remedy']}",
-        severity=Severity.ERROR if detail["severity"] == "breaks launches" else Severity.WARNING,
+        severity=IncidentSeverity.ERROR if detail["severity"] == "breaks launches" else IncidentSeverity.WARNING,
         began=at,
         subject=str(detail["subject"]),
         function=str(detail.get("function") or ""),
-        awaits=cause,
+        ended_by=cause,
         forgotten_at=UNTIL_ENDED,
     )
 
 
-TROUBLES: dict[str, Callable[[str, float, Json], Occurrence | None]] = {
+PROBLEMS: dict[str, Callable[[str, float, Json], Occurrence | None]] = {
     WORK_FAILED: _failure,
     CONFLICT_FOUND: _finding,
     NOT_SERVING: _not_serving,

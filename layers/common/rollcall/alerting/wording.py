@@ -1,28 +1,28 @@
-"""An incident in words: what a channel is to tell. Pure."""
+"""An incident in words: what a notification says. Pure."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from .console_links import alarm_url, log_query, log_query_url
-from .incident import SUBJECTS_KEPT, Deed, Link, Notice
+from .incident import SUBJECTS_KEPT, Link, Notification
 from .store import incident_key
 
 if TYPE_CHECKING:
-    from .incident import Incident
+    from .incident import Incident, NotificationKind
     from .settings import AlertSettings
 
-BEFORE = 600  # seconds of the log before trouble began that the query shows
-AFTER = 3600  # seconds of it after the latest of it: people come later
+BEFORE = 600  # seconds of the log before the first of it that the query shows
+AFTER = 3600  # seconds of it after the latest of it: operators come later
 NAMED = 5  # groups and subjects that a text names
 OF_A_GROUP = ": group "
 OF_AN_ALARM = "alarm: "
 
 
-def notice_of(incident: Incident, deed: Deed, settings: AlertSettings) -> Notice:
-    """What a channel is to tell of an incident."""
-    return Notice(
-        deed=deed,
+def notification_of(incident: Incident, kind: NotificationKind, settings: AlertSettings) -> Notification:
+    """What a channel is sent of an incident."""
+    return Notification(
+        kind=kind,
         key=incident_key(settings.stack, incident.cause),
         stack=settings.stack_name,
         source=settings.stack,
@@ -41,7 +41,7 @@ def notice_of(incident: Incident, deed: Deed, settings: AlertSettings) -> Notice
 
 
 def extent(incident: Incident) -> str:
-    """How often, for how long and with whom: "12 times in 9 min, 200 of groups web, db"."""
+    """How often, for how long and with which subjects: "12 times in 9 min, 200 of groups web, db"."""
     seconds = incident.last_at - incident.since
     often = "once" if incident.count == 1 else f"{incident.count:,} times"
     parts = [f"{often} in {duration(seconds)}" if seconds >= 1 else often]
@@ -53,7 +53,7 @@ def extent(incident: Incident) -> str:
 
 
 def number_of(subjects: tuple[str, ...]) -> str:
-    """How many suffer, in words; of more than are kept nobody knows how many."""
+    """How many subjects, in words; at least as many where no more are kept."""
     return f"{'at least ' if len(subjects) >= SUBJECTS_KEPT else ''}{len(subjects):,}"
 
 

@@ -1,6 +1,6 @@
-"""Load balancers before a group: who is let at their traffic, and what keeps them from finding that an instance serves.
+"""Load balancers before a group: who is let at their traffic, and why they do not call an instance healthy.
 
-Auto Scaling registers an instance with its group's target groups once it is in service, and so before anybody knows
+Auto Scaling registers an instance with its group's target groups once it is in service, and so before it is known
 whether it serves. A gate that asks for elb registers it itself, as the last of its checks, while a hook keeps it from
 service. From then on that is up to Auto Scaling: who is in Standby, detached or terminating must get no requests.
 """
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rollcall.aws.target_groups import name_of
 from rollcall.domain.errors import BadSettings
-from rollcall.domain.groups import CheckKind
 from rollcall.domain.objections import Objection, require_none
 
 if TYPE_CHECKING:
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from rollcall.aws.target_groups import TargetHealth, Targets
     from rollcall.domain.groups import Group, GroupSettings
 
+ELB_CHECK = "elb"  # its word in the tag
 UNHEALTHY = ("unhealthy", "unhealthy.draining")
 STOPPED = "Target.InvalidState"
 TROUBLE_OF_ITS_OWN = "Elb.InternalError"  # the load balancer's
@@ -43,7 +43,7 @@ def require_askable(settings: GroupSettings, group: Group, *, load_balancers: bo
 
 def traffic_objections(settings: GroupSettings, group: Group, *, load_balancers: bool) -> Iterator[Objection]:
     """What keeps a group's load balancers from being asked, where its tags ask for that."""
-    tag = "rollcall:gate" if settings.asks(CheckKind.ELB) else "rollcall:watch" if settings.watch else None
+    tag = "rollcall:gate" if settings.asks(ELB_CHECK) else "rollcall:watch" if settings.watch else None
     if tag is None:
         return
     where = f"group {group.name!r}: tag {tag} asks for its load balancers"
@@ -73,7 +73,7 @@ def admit(
 ) -> dict[str, list[Doubt]]:
     """Let instances at the group's traffic: who is no target of its target groups, and still pending, becomes one.
 
-    pending: those of the instances that are on their way into service now; asked only where somebody is no target.
+    pending: those of the instances that are on their way into service now; asked only where an instance is no target.
     By instance id, what keeps them from calling it healthy; nothing if all of them do. Raises BadSettings for a target
     group that does not take instances.
     """

@@ -13,8 +13,8 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from rollcall.checks.load_balancers import ELB_CHECK
 from rollcall.domain.errors import AwsDenied, RollcallError, Throttled
-from rollcall.domain.groups import CheckKind
 from rollcall.domain.inventories import Inventory
 from rollcall.domain.settings import OPT_IN_TAG
 
@@ -166,7 +166,7 @@ class Examination:
         return {
             target_group
             for each in asking
-            if each.settings.asks(CheckKind.ELB) or each.settings.watch
+            if each.settings.asks(ELB_CHECK) or each.settings.watch
             for target_group in each.group.group.target_groups
         }
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rollcall.aws.target_groups import name_of
 from rollcall.checks.load_balancers import traffic_objections
+from rollcall.checks.registry import objections_to_checks
 from rollcall.domain.actions import Result, Transition
 from rollcall.domain.errors import BadSettings, RollcallError
 from rollcall.domain.findings import Finding, Severity, breaks, warns, without_group
@@ -14,7 +15,7 @@ from rollcall.domain.settings import JOB_TAG, OPT_IN_TAG, RELEASED_TAG, RETIRE_T
 from rollcall.domain.shell_commands import command, make, options, set_tag
 from rollcall.domain.tag_support import objections_to
 from rollcall.domain.timing import CLOCKS_APART, HEARTBEAT_SHARE, HOOK_LIFE_HEARTBEATS, HOOK_LIFE_MAX
-from rollcall.hosts.jobs import limit_objections, retire_objections
+from rollcall.hosts.job_templates import limit_objections, retire_objections
 
 from .host_findings import late_job
 from .observations import SeenGroup, SeenInventory, SeenTemplate
@@ -311,7 +312,7 @@ def _target(group: SeenGroup, hook: SeenHook, seen: Seen) -> Iterator[Finding]:
 
 def _settings(asking: Asking, seen: Seen, here: Settings) -> Iterator[Finding]:
     group, settings, subject = asking.group, asking.settings, _of(asking.group)
-    for each in objections_to(settings, here):
+    for each in (*objections_to(settings, here), *objections_to_checks(settings, here)):
         yield breaks(subject, each.what, without_group(group.name, each.reason), each.remedy)
     for each in traffic_objections(settings, group.group, load_balancers=here.load_balancers):
         yield breaks(subject, each.what, without_group(group.name, each.reason), each.remedy)

@@ -7,9 +7,9 @@ from copy import replace
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rollcall.checks.registry import read_group_settings
 from rollcall.domain.errors import BadSettings
 from rollcall.domain.findings import Finding, breaks, without_group
-from rollcall.domain.settings import read_group_settings
 from rollcall.domain.shell_commands import set_tag
 
 if TYPE_CHECKING:

@@ -54,37 +54,14 @@ class AddressKind(StrEnum):
     PUBLIC_DNS = "public-dns"
 
 
-class CheckKind(StrEnum):
-    """A check that a gate can ask for."""
-
-    JOB = "job"
-    EC2 = "ec2"
-    ELB = "elb"
-    TCP = "tcp"
-    HTTP = "http"
-
-
-class Check(NamedTuple):
-    """One check of a gate; port and path only where the kind has them."""
-
-    kind: CheckKind
-    port: int = 0
-    path: str = ""
-
-    def __str__(self) -> str:
-        match self.kind:
-            case CheckKind.TCP:
-                return f"tcp:{self.port}"
-            case CheckKind.HTTP:
-                return f"http:{self.port}{self.path}"
-            case _:
-                return str(self.kind)
+JOB_CHECK = "job"  # the check of a gate that its provisioning job has to go well
 
 
 class GroupSettings(NamedTuple):
     """What a group asks for by its tags.
 
-    timeout in seconds; watch likewise, 0 for none. user_data: its instances ask for more by theirs. nodes: None if its
+    gate: the checks that its gate asks for, each spelled as in the tag (checks/registry.py knows them). timeout in
+    seconds; watch likewise, 0 for none. user_data: its instances ask for more by theirs. nodes: None if its
     instances are not in Chef. released_at: when an operator released the group from the provisioning circuit breaker,
     in epoch seconds, 0 if never.
     """
@@ -93,7 +70,7 @@ class GroupSettings(NamedTuple):
     inventory: str
     inventory_groups: tuple[str, ...]
     job_template: str | None
-    gate: tuple[Check, ...]
+    gate: tuple[str, ...]
     timeout: int
     on_failure: OnFailure
     address: AddressKind
@@ -103,6 +80,6 @@ class GroupSettings(NamedTuple):
     retire_job_template: str | None = None
     released_at: float = 0.0
 
-    def asks(self, kind: CheckKind) -> bool:
-        """Whether its gate holds a check of this kind."""
-        return any(check.kind == kind for check in self.gate)
+    def asks(self, kind: str) -> bool:
+        """Whether its gate asks for a check of this kind, by its word in the tag."""
+        return any(check.partition(":")[0] == kind for check in self.gate)

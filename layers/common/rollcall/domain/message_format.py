@@ -315,7 +315,10 @@ def _plain(value: Any) -> Any:
     match value:
         case LifecycleAction():
             return {name: _plain(each) for name, each in asdict(value).items() if name not in NOT_AT_THE_GATE}
-        case GateMessage() | WatchMessage() | RetireMessage() | Waiting() | Watched():
+        case Waiting(check_states=states):
+            fields = {name: _plain(each) for name, each in value._asdict().items() if name != "check_states"}
+            return fields | ({"check_states": dict(states)} if states else {})  # without one it says what it always did
+        case GateMessage() | WatchMessage() | RetireMessage() | Watched():
             return {name: _plain(each) for name, each in value._asdict().items()}
         case tuple():
             return [_plain(each) for each in value]
@@ -348,6 +351,7 @@ def _gate_message(body: Json, record: Record) -> GateMessage:
                 address=text_or_empty(each, "address", SHORT_TEXT),
                 stint_since=optional(each, "stint_since", moment_at),
                 unanswered_since=optional(each, "unanswered_since", moment_at),
+                check_states=tuple((optional(each, "check_states", _states) or {}).items()),
             )
             for action, each in zip(actions, raw, strict=True)
         ),
@@ -361,6 +365,13 @@ def _gate_message(body: Json, record: Record) -> GateMessage:
         cancel_at=optional(body, "cancel_at", moment_at) or 0.0,
         stuck_job=optional(body, "stuck_job", number_at),
     )
+
+
+def _states(fields: Json, name: str) -> dict[str, str]:
+    states = object_at(fields, name)
+    if wrong := [each for each in states if not SHORT_TEXT.allows(each)]:
+        raise BadEvent(f"field {name!r} holds {quoted(wrong[0])}: {SHORT_TEXT.words}")
+    return {each: text_at(states, each, SHORT_TEXT) for each in states}
 
 
 def _watch_message(body: Json, record: Record) -> WatchMessage:

@@ -13,7 +13,7 @@ class Waiting(NamedTuple):
     stint_since: when its present stint began, by Tower's clock; None in messages of a version that knew no stints.
     unanswered_since: since when AWS says that its hook has no action, though it holds the instance, by the clock of the
     functions; None while it does not say so. launched_at: written for that version alone, should it be deployed again.
-    All in epoch seconds.
+    All in epoch seconds. check_states: what its checks keep from one round to the next, by how the tag spells them.
     """
 
     action: LifecycleAction
@@ -21,6 +21,7 @@ class Waiting(NamedTuple):
     address: str
     stint_since: float | None = None
     unanswered_since: float | None = None
+    check_states: tuple[tuple[str, str], ...] = ()
 
 
 class GateMessage(NamedTuple):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import contextmanager
 from copy import replace
 from datetime import UTC, datetime
@@ -11,24 +10,23 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .empty import EMPTY
 from .errors import BadSettings
-from .groups import AddressKind, Check, CheckKind, Group, GroupSettings, OnFailure
+from .groups import JOB_CHECK, AddressKind, Group, GroupSettings, OnFailure
 from .nodes import PATTERN_FORMS, NodePattern, read_pattern
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 OPT_IN_TAG = "rollcall:inventory"
 CHEF_TAG = "rollcall:chef"
 JOB_TAG = "rollcall:job-template"
+GATE_TAG = "rollcall:gate"
 RETIRE_TAG = "rollcall:retire-job-template"
 RELEASED_TAG = "rollcall:released"
 MOMENT_FORMAT = "%Y-%m-%dT%H:%M:%SZ"  # in UTC
 NAMING_TAGS = (OPT_IN_TAG, JOB_TAG, RETIRE_TAG)  # names in Tower, whose inner blanks count; it strips the outer ones
 DEFAULT_TIMEOUT = 1800  # seconds
 TIMEOUTS = range(1, 172_801)  # seconds; Auto Scaling itself ends every wait after 48 hours
-PORTS = range(1, 65_536)
 WATCHES = range(1, 3601)  # seconds; a load balancer's first checks take a few minutes at most
-CHECK_FORMS = "job, ec2, tcp:PORT, http:PORT/path, elb"
 
 
 class Settings(NamedTuple):
@@ -181,8 +179,11 @@ def _naming_the_missing() -> Iterator[None]:
         raise BadSettings(f"environment variable {error} is missing: deploy with template.yaml") from error
 
 
-def read_group_settings(group: Group) -> GroupSettings | None:
+def read_tags(group: Group, spelled: Callable[[str], str]) -> GroupSettings | None:
     """A group's settings from its tags; None for a group that did not opt in.
+
+    spelled: the usual spelling of one check of rollcall:gate; raises ValueError with what is allowed. The checks are
+    known further up, so their registry reads tags through this.
 
     Raises BadSettings naming the group, the tag, the value and what is allowed.
     """
@@ -192,15 +193,12 @@ def read_group_settings(group: Group) -> GroupSettings | None:
     if not tags[OPT_IN_TAG]:
         raise _unreadable(group, OPT_IN_TAG, "", "an inventory's name, org/name, id or id:N")
     template = tags.get(JOB_TAG) or None
-    gate = tuple(_check(group, text) for text in tags.get("rollcall:gate", "").split())
-    if template is None and any(check.kind == CheckKind.JOB for check in gate):
-        raise _unreadable(group, "rollcall:gate", tags["rollcall:gate"], f"job only together with {JOB_TAG}")
     return GroupSettings(
         group=group.name,
         inventory=tags[OPT_IN_TAG],
         inventory_groups=tuple(dict.fromkeys(tags.get("rollcall:groups", "").split())) or (group.name,),
         job_template=template,
-        gate=gate or ((Check(CheckKind.JOB),) if template else ()),
+        gate=_gate(group, tags, spelled, template),
         timeout=_seconds(group, "rollcall:timeout", tags, TIMEOUTS) or DEFAULT_TIMEOUT,
         on_failure=_choice(group, "rollcall:on-failure", tags, OnFailure.ABANDON),
         address=_choice(group, "rollcall:address", tags, AddressKind.PRIVATE),
@@ -215,7 +213,7 @@ def read_group_settings(group: Group) -> GroupSettings | None:
 def read_node_pattern(group: Group) -> NodePattern | None:
     """How a group's nodes in Chef are named; None for a group that did not opt in, or not for Chef.
 
-    Raises BadSettings as read_group_settings does, for this tag alone.
+    Raises BadSettings as read_tags does, for this tag alone.
     """
     if OPT_IN_TAG not in group.tags or CHEF_TAG not in group.tags:
         return None
@@ -270,14 +268,19 @@ def _moment(group: Group, tag: str, tags: Mapping[str, str]) -> float:
         raise _unreadable(group, tag, value, "a moment in UTC, like 2026-11-21T10:00:00Z") from None
 
 
-def _check(group: Group, text: str) -> Check:
-    match = re.fullmatch(r"(job|ec2|elb)|tcp:(\d{1,5})|http:(\d{1,5})(/[!-~]*)", text)
-    if not match:
-        raise _unreadable(group, "rollcall:gate", text, CHECK_FORMS)
-    bare, tcp, http, path = match.groups()
-    if bare:
-        return Check(CheckKind(bare))
-    port = int(tcp or http)
-    if port not in PORTS:
-        raise _unreadable(group, "rollcall:gate", text, f"a port from 1 to {PORTS[-1]}")
-    return Check(CheckKind.TCP, port) if tcp else Check(CheckKind.HTTP, port, path)
+def _gate(
+    group: Group, tags: Mapping[str, str], spelled: Callable[[str], str], template: str | None
+) -> tuple[str, ...]:
+    """The checks of the tag; that of the job where there is no tag, and a job."""
+    words = tags.get(GATE_TAG, "").split()
+    gate = tuple(_spelled(group, word, spelled) for word in words)
+    if template is None and JOB_CHECK in gate:
+        raise _unreadable(group, GATE_TAG, tags[GATE_TAG], f"{JOB_CHECK} only together with {JOB_TAG}")
+    return gate or ((JOB_CHECK,) if template else ())
+
+
+def _spelled(group: Group, word: str, spelled: Callable[[str], str]) -> str:
+    try:
+        return spelled(word)
+    except ValueError as error:
+        raise _unreadable(group, GATE_TAG, word, str(error)) from None

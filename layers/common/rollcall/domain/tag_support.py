@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .groups import AddressKind, CheckKind
 from .inventory_text import Why, why_no_group, why_no_text
 from .objections import Objection
 
@@ -18,14 +17,6 @@ if TYPE_CHECKING:
 def objections_to(group: GroupSettings, here: Settings) -> Iterator[Objection]:
     """What keeps this installation from following a group's settings."""
     yield from name_objections(group)
-    probes = [check for check in group.gate if check.kind in (CheckKind.TCP, CheckKind.HTTP)]
-    if probes and group.address in (AddressKind.PRIVATE, AddressKind.PRIVATE_DNS) and not here.in_vpc:
-        yield Objection(
-            "check outside the VPC",
-            f"group {group.group!r}: tag rollcall:gate asks for {probes[0]}, which a function outside a VPC cannot try "
-            f"at a {group.address} address",
-            "deploy with SubnetIds, or change the tag",
-        )
     if group.nodes and not here.chef_secret:
         yield Objection(
             "no Chef server",

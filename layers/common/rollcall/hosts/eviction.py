@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rollcall.domain.errors import Throttled
 from rollcall.domain.inventories import RemovalResult
 
-from .ownership import address_key, address_of, marked_for, why_gone
+from .ownership import address_key, address_of, marker_even_of_copy, why_gone
 from .removal import remove_from_every_inventory
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def _occupants(
         at_address[key].add(instance_id)
     occupants: defaultdict[str, list[_Occupant]] = defaultdict(list)
     for host in tower.hosts_at(inventory, {address for _, address in at_address}):
-        marker = marked_for(host, account, region)
+        marker = marker_even_of_copy(host, account, region)
         if not marker or marker.instance_id in new_instances or marker.instance_id not in (host.name, host.instance_id):
             continue
         if claimants := at_address.get(address_key(marker.vpc, address_of(host))):

@@ -1,7 +1,8 @@
-"""The present stint of an instance in its group: since when it lasts, and which lifecycle actions belong to it. Pure.
+"""The present stint of an instance in its group: when it began, and which lifecycle actions belong to it. Pure.
 
-An instance id comes back: out of a warm pool, with a new root volume. What jobs showed in a former stint says nothing
-about the present one. Register writes the stint into the marker of the instance's host before any job is launched.
+An instance comes back with the same id: out of a warm pool, with a new root volume. What jobs showed in a former stint
+proves nothing about the present one. Register writes the stint into the marker of the instance's host before it
+launches a job.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def rested_since(variables: Mapping[str, object]) -> float | None:
 
 
 def _moment_in(raw: object) -> float | None:
-    """The time that state in a marker names; a person may have been at it."""
+    """The time in a marker's state; None if there is none that can be read, for people may edit markers."""
     return moment_or_none(raw.get("since")) if isinstance(raw, Mapping) else None
 
 

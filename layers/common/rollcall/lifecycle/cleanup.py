@@ -34,10 +34,10 @@ from rollcall.domain.reports import (
 )
 from rollcall.domain.settings import asks_to_retire
 from rollcall.domain.shell_commands import command
-from rollcall.hosts.removal import remove_from_every_inventory, unread_inventories
-from rollcall.hosts.resting import rest
+from rollcall.hosts.removal import remove_from_every_inventory, unreadable_inventories
+from rollcall.hosts.resting import disable_hosts
 
-from .destinations import Fate, fates
+from .destinations import Destination, departures
 from .hook_answers import RETRY_IN, UNANSWERED_LIFE, each_apart, not_visible
 from .unknown_instances import without_too_many_unknown
 
@@ -51,10 +51,10 @@ if TYPE_CHECKING:
     from rollcall.domain.actions import LifecycleAction
     from rollcall.domain.inventories import RemovalResult
     from rollcall.domain.settings import Settings
-    from rollcall.hosts.resting import Rested
+    from rollcall.hosts.resting import DisabledHosts
     from rollcall.tower.client import Tower
 
-    from .destinations import Known
+    from .destinations import Departure
 
 SETTLING_TIME = 120.0  # seconds from a message in which EC2 may come to agree that its instance is terminated
 SENT_AGAIN = "tried again: AWS does not find its action, though Auto Scaling holds the instance"
@@ -68,14 +68,14 @@ class _Done(NamedTuple):
 
     actions: Sequence[LifecycleAction]
     news: Collection[LifecycleAction]
-    fates: Mapping[str, Known]
+    departures: Mapping[str, Departure]
     removal: RemovalResult
-    rested: Rested
+    rested: DisabledHosts
     nodes: NodeRemovalResult | None
 
     def had_host(self, action: LifecycleAction) -> bool:
         """Whether an instance had a host until now."""
-        return action.instance_id in self.removal.removed | self.rested.hosts
+        return action.instance_id in self.removal.removed | self.rested.instance_ids
 
     def saw_host(self, action: LifecycleAction) -> bool:
         """Whether an instance had a host until now, or has one that an inventory keeps."""
@@ -125,13 +125,13 @@ class Cleanup:
         return reports
 
     def _clean_up(self, fleet: Fleet, actions: Sequence[LifecycleAction], reports: list[Report]) -> None:
-        known = fates(fleet, {action.instance_id for action in actions})
+        known = departures(fleet, {action.instance_id for action in actions})
         leaving = self._without_staying(fleet, actions, known, reports)
         unknown = {each for each, own in known.items() if own.unknown}
         leaving = without_too_many_unknown(self._tower, fleet, leaving, unknown, self._share, reports)
         if self._settings.retire_jobs:
             leaving = self._without_retiring(fleet, leaving, reports)
-        leaving = [replace(each, to_warm_pool=known[each.instance_id].pooled) for each in leaving]
+        leaving = [replace(each, to_warm_pool=known[each.instance_id].to_warm_pool) for each in leaving]
         with failing(leaving, reports):
             done = self._remove(fleet, leaving, known, reports)
             self._complete(fleet, done, reports)
@@ -142,7 +142,7 @@ class Cleanup:
         self,
         fleet: Fleet,
         actions: Sequence[LifecycleAction],
-        known: Mapping[str, Known],
+        known: Mapping[str, Departure],
         reports: list[Report],
     ) -> list[LifecycleAction]:
         """Those that do not stay.
@@ -150,11 +150,11 @@ class Cleanup:
         Of one that seems to, a hook that waits shows that AWS does not agree with itself. Where no hook waits, and no
         group has it, EC2 may only be late to say that it is terminated.
         """
-        staying = [action for action in actions if known[action.instance_id].fate == Fate.STAYING]
+        staying = [action for action in actions if known[action.instance_id].destination == Destination.STAYING]
         hooked = [action for action in staying if action.hook]
         is_open = each_apart(hooked, lambda each: each, fleet.heartbeat, reports)
         for action in staying:
-            words, listed = known[action.instance_id].words, known[action.instance_id].listed
+            words, listed = known[action.instance_id].description, known[action.instance_id].listed
             if not action.held_by_hook and not listed and self._clock() - action.received_at < SETTLING_TIME:
                 error = InstanceNotVisible(
                     f"{action.instance_id}: its group says that it is terminated, and yet {words}"
@@ -199,10 +199,10 @@ class Cleanup:
     # Their hosts and nodes
 
     def _remove(
-        self, fleet: Fleet, actions: Sequence[LifecycleAction], known: Mapping[str, Known], reports: list[Report]
+        self, fleet: Fleet, actions: Sequence[LifecycleAction], known: Mapping[str, Departure], reports: list[Report]
     ) -> _Done:
         ids = {action.instance_id for action in actions}
-        resting = {each for each in ids if known[each].fate == Fate.RESTING}
+        resting = {each for each in ids if known[each].destination == Destination.RESTING}
         informed = self._with_node_names(actions, ids)
         news = {each for each, before in zip(informed, actions, strict=True) if _says_more(each, before)}
         try:
@@ -211,8 +211,8 @@ class Cleanup:
             for action in news:
                 self._keep_node_name(fleet, action, error, reports)
             raise
-        rested = rest(self._tower, resting, self._settings.account, fleet.region)
-        kept = removal.refusals.keys() | rested.troubles.keys()
+        rested = disable_hosts(self._tower, resting, self._settings.account, fleet.region)
+        kept = removal.refusals.keys() | rested.errors.keys()
         nodes = self._remove_nodes([each for each in informed if each.instance_id not in kept])
         return _Done(informed, news, known, removal, rested, nodes)
 
@@ -274,7 +274,7 @@ class Cleanup:
         """Those that a hook does not hold, or of which a host would have been seen."""
         doubtful = [each for each in actions if each.held_by_hook and not done.saw_host(each)]
         with failing(doubtful, reports):
-            errors = unread_inventories(self._tower, fleet, doubtful)
+            errors = unreadable_inventories(self._tower, fleet, doubtful)
             hidden = [each for each in doubtful if each.instance_id in errors]
             is_open = each_apart(hidden, lambda each: each, fleet.heartbeat, reports)
             reports += [Report(each, error=errors[each.instance_id]) for each in hidden if is_open.get(each)]
@@ -298,7 +298,7 @@ class Cleanup:
         """Whether nothing keeps an action from being completed; if something does, that is reported."""
         before = len(reports)
         with failing([action], reports):
-            if error := done.removal.refusals.get(action.instance_id) or done.rested.troubles.get(action.instance_id):
+            if error := done.removal.refusals.get(action.instance_id) or done.rested.errors.get(action.instance_id):
                 raise error
             trouble = done.nodes.troubles.get(action.instance_id) if done.nodes else None
             # Where a hook waits it is published when that is answered. Otherwise now: the next try finds no host.
@@ -318,7 +318,7 @@ class Cleanup:
 
     def _report(self, action: LifecycleAction, done: _Done, *, was_open: bool) -> Report:
         """was_open: a hook waited until now. Where none did, nothing goes on that did not before."""
-        known = done.fates[action.instance_id]
+        known = done.departures[action.instance_id]
         told = was_open or done.had_host(action)
         # Of any other an earlier message reported what an inventory keeps, or reconcile does.
         removal = done.removal if told else replace(done.removal, left_in=EMPTY)
@@ -331,18 +331,20 @@ class Cleanup:
         outcome = f"struck off, and from Chef as {node}" if node else "struck off"
         if action.held_by_hook and not told and not node:
             outcome = NO_LONGER_WAITING
-        elif known.fate == Fate.RESTING:
-            outcome = f"its host is disabled: {known.words}"
-        notes = (_retained(action, known),) if known.fate == Fate.RETAINED and done.had_host(action) else ()
+        elif known.destination == Destination.RESTING:
+            outcome = f"its host is disabled: {known.description}"
+        notes = (
+            (_retained(action, known),) if known.destination == Destination.RETAINED and done.had_host(action) else ()
+        )
         troubled = False if action.retired else None
         return gone(action, outcome, removal, told=told, notes=notes, troubled=troubled)
 
 
-def _retained(action: LifecycleAction, known: Known) -> Note:
+def _retained(action: LifecycleAction, known: Departure) -> Note:
     terminate = ("aws", "autoscaling", "terminate-instance-in-auto-scaling-group", "--instance-id", action.instance_id)
     words = (
-        f"{known.words}: its group's lifecycle policy keeps it running, and it is billed until it is terminated: look "
-        f"at it, and then: {command(*terminate, '--no-should-decrement-desired-capacity')}"
+        f"{known.description}: its group's lifecycle policy keeps it running, and it is billed until it is terminated: "
+        f"look at it, and then: {command(*terminate, '--no-should-decrement-desired-capacity')}"
     )
     return Note(words, alert=True)
 

@@ -1,12 +1,12 @@
 """Waiting instances -> job result for each host, and checks -> their hooks completed.
 
-look() takes messages: a round gathers what Tower shows about each instance in its present stint, judge() decides, and
-what is decided is applied. What is still undecided goes on as new messages; what fails goes on in a message of its own.
+evaluate() takes messages: a round gathers what Tower shows about each instance in its present stint, judge() decides,
+and what is decided is applied. What is still undecided goes on as new messages; what fails goes on in a message of its
+own.
 """
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from copy import replace
 from itertools import batched
@@ -14,32 +14,36 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rollcall.aws.fleet import holds
 from rollcall.checks import load_balancers as traffic
-from rollcall.checks.probes import Probes, checked
+from rollcall.checks.evaluation import evaluate
+from rollcall.checks.probes import Probes
+from rollcall.checks.protocol import Context, Fail, Inconclusive, Pass, Subject
+from rollcall.checks.registry import read_check, read_group_settings
 from rollcall.domain import timing
 from rollcall.domain.actions import Result
 from rollcall.domain.errors import BadSettings, InstanceNotVisible
-from rollcall.domain.groups import CheckKind
+from rollcall.domain.groups import JOB_CHECK
 from rollcall.domain.inventories import Inventory
 from rollcall.domain.inventory_text import INSTANCE_ID
 from rollcall.domain.jobs import JobStatus, Outcome
 from rollcall.domain.message_format import written
 from rollcall.domain.messages import Watched, WatchMessage
 from rollcall.domain.reports import NO_LONGER_WAITING, Event, Note, Report, failing, gone, notes_on_kept
-from rollcall.domain.settings import read_group_settings
 from rollcall.domain.verdicts import Decision
 from rollcall.evidence.host_outcomes import counts_for, proves_nothing
 from rollcall.evidence.stuck_jobs import StuckJobs
-from rollcall.hosts.jobs import find_in_tower, job_of, launch, require_limitable
+from rollcall.hosts.job_templates import find_inventory_and_template, require_limitable
+from rollcall.hosts.jobs import deciding_job, launch
 from rollcall.hosts.removal import remove_from_every_inventory
 from rollcall.hosts.stint import stint_of
-from rollcall.hosts.unmatched import passed_over
+from rollcall.hosts.unmatched_hosts import unmatched_hosts
 
 from .circuit_breaker import CircuitBreaker
-from .destinations import Fate, fates
+from .destinations import Destination, departures
 from .gate_decision import Seen, hangs_on_circuit_breaker, judge
-from .gate_round import Round, take_looks
+from .gate_round import Round, rounds_with_heartbeats
 from .hook_answers import RETRY_IN, UNANSWERED_LIFE, each_apart
 from .lost_jobs import loss_of
+from .successors import Successors
 from .unknown_instances import without_too_many_unknown
 
 if TYPE_CHECKING:
@@ -48,6 +52,8 @@ if TYPE_CHECKING:
 
     from rollcall.aws.fleet import Fleet, Fleets, Membership
     from rollcall.aws.queues import Queues
+    from rollcall.checks.evaluation import Answers
+    from rollcall.checks.protocol import Check
     from rollcall.domain.actions import LifecycleAction
     from rollcall.domain.groups import Group, GroupSettings
     from rollcall.domain.inventories import RemovalResult
@@ -71,18 +77,6 @@ class _Source(NamedTuple):
     settings: GroupSettings
     inventory: Inventory
     template: JobTemplate | None
-
-
-class _Onward(NamedTuple):
-    """What the messages of those that go on have in common."""
-
-    job_id: int | None
-    delay: float
-    alerted: bool
-    lost_jobs: int
-    relaunch_at: float
-    cancel_at: float
-    stuck_job: int | None
 
 
 class Gate:
@@ -113,23 +107,23 @@ class Gate:
         self._seconds_left = seconds_left
         self._share = share
 
-    def look(self, messages: Sequence[GateMessage]) -> list[Round[GateMessage]]:
+    def evaluate(self, messages: Sequence[GateMessage]) -> list[Round[GateMessage]]:
         """One round for each message: decided instances completed; the others are in what goes on, still to be sent."""
         probes = Probes()
 
-        def look_at(message: GateMessage, result: Round[GateMessage]) -> _Look:
+        def keep_alive(message: GateMessage) -> _Evaluation:
             fleet = self._fleets.of(message.waiting[0].action)
             clients = (self._tower, self._evidence, fleet, self._queues, probes)
-            return _Look(message, *clients, self._settings, self._share, result)
+            return _Evaluation(message, *clients, self._settings, self._share, self._clock())
 
         try:
-            return take_looks(messages, look_at, self._tower, self._clock, self._seconds_left)
+            return rounds_with_heartbeats(messages, keep_alive, self._tower, self._seconds_left)
         finally:
             probes.close()
 
 
-class _Look:
-    """One round of one message: keep_alive() first, then run(), in whose order its methods stand."""
+class _Evaluation:
+    """One round of one message, its heartbeats sent: run(), in whose order its methods stand."""
 
     def __init__(
         self,
@@ -141,10 +135,10 @@ class _Look:
         probes: Probes,
         installation: Settings,
         share: float,
-        result: Round[GateMessage],
+        now: float,
     ) -> None:
         self.message = message
-        self.round = result
+        self._reports: list[Report] = []
         self._tower = tower
         self._evidence = evidence
         self._fleet = fleet
@@ -152,12 +146,8 @@ class _Look:
         self._installation = installation
         self._share = share
         self._probes = probes
-        self._now = 0.0
-        self._groups: Mapping[str, Group] = {}
-        self._open = list(message.waiting)
-        self._unfound: list[Waiting] = []
-        self._longest = 0.0
-        self._heartbeat_at = message.heartbeat_at
+        self._now = now
+        self._groups = fleet.groups({each.action.group for each in message.waiting})
         self._known: Job | None = None
         self._settings: dict[str, GroupSettings] = {}
         self._breakers: dict[str, CircuitBreaker] = {}
@@ -174,30 +164,27 @@ class _Look:
         self._alerted = {each.action for each in message.waiting} if message.alerted else set()
         self._notes: list[tuple[LifecycleAction, int | None, Note]] = []
         self._provisioned: dict[LifecycleAction, float] = {}
-        self._later: defaultdict[_Onward, list[Waiting]] = defaultdict(list)
         # Apart by what the last job showed: a job of those that were cut short is to go well, for others to be
         # compared with; and those on which it hung would make another one hang.
         self._relaunches: defaultdict[tuple[JobTemplate, Inventory, Outcome | None, bool], list[Waiting]] = defaultdict(
             list
         )
+        self._successors = self._keep_alive()
 
-    def keep_alive(self, now: float) -> None:
-        """Heartbeats, where they are due, or AWS did not find the action. now in epoch seconds by our clock."""
-        self._now = now
-        actions = [each.action for each in self.message.waiting]
-        self._groups = self._fleet.groups({action.group for action in actions})
-        self._longest = timing.longest_wait(self._groups, actions)
-        due = now - self.message.heartbeat_at >= self._longest / 2
+    def _keep_alive(self) -> Successors[GateMessage, Waiting]:
+        """Heartbeats, where they are due, or AWS did not find the action."""
+        longest = timing.longest_wait(self._groups, [each.action for each in self.message.waiting])
+        due = self._now - self.message.heartbeat_at >= longest / 2
         held_by_hook, serving = _by_held(self.message.waiting)
         asked = [each for each in held_by_hook if due or each.unanswered_since is not None]
-        self._heartbeat_at = now if due else self.message.heartbeat_at
         alive = self._each(asked, lambda each: self._fleet.heartbeat(each.action))
         unasked = [each for each in held_by_hook if each not in asked]
         found = [replace(each, unanswered_since=None) for each in asked if alive.get(each)]
         self._open = [*serving, *unasked, *found]
         self._unfound = [each for each in asked if alive.get(each) is False]
+        return Successors(self.message, self._now if due else self.message.heartbeat_at, longest)
 
-    def run(self, jobs: Mapping[int, Job]) -> None:
+    def run(self, jobs: Mapping[int, Job]) -> Round[GateMessage]:
         """Judge those that are still open, and do what was decided."""
         self._known = jobs.get(self.message.job_id or 0)
         self._settle_unfound(self._unfound)
@@ -211,13 +198,13 @@ class _Look:
             for batch in batched(members, self._installation.max_hosts_per_job):
                 with self._failing(batch):
                     self._relaunch(template, inventory, batch)
-        self._send_on()
+        return self._closed()
 
     def _failing(self, members: Iterable[Waiting]) -> AbstractContextManager[None]:
-        return failing([each.action for each in members], self.round.reports)
+        return failing([each.action for each in members], self._reports)
 
     def _each(self, waiting: Sequence[Waiting], call: Callable[[Waiting], bool]) -> dict[Waiting, bool]:
-        return each_apart(waiting, lambda each: each.action, call, self.round.reports)
+        return each_apart(waiting, lambda each: each.action, call, self._reports)
 
     # Those whose action is over, or whose instance is gone
 
@@ -234,14 +221,19 @@ class _Look:
                 if each in left:
                     continue
                 if is_held and self._now - since < UNANSWERED_LIFE:
-                    lost = (self.message.lost_jobs, self.message.relaunch_at)
-                    self._put_off(replace(each, unanswered_since=since), self.message.job_id, RETRY_IN, *lost)
+                    self._put_off(
+                        replace(each, unanswered_since=since),
+                        self.message.job_id,
+                        RETRY_IN,
+                        lost_jobs=self.message.lost_jobs,
+                        relaunch_at=self.message.relaunch_at,
+                    )
                 elif limit := self._passed_limit(each):
                     words = f"{limit}, and its default result lets it serve, though it is not known to be provisioned"
                     ended = self._ended(each, f"{ENDED_BY_AWS}: {limit}", None, self.message.job_id)
-                    self.round.reports.append(replace(ended, notes=(Note(words, alert=True),)))
+                    self._reports.append(replace(ended, notes=(Note(words, alert=True),)))
                 else:
-                    self.round.reports.append(Report(each.action, NO_LONGER_WAITING))
+                    self._reports.append(Report(each.action, NO_LONGER_WAITING))
 
     def _remove_departed(
         self, members: Sequence[Waiting], memberships: Mapping[str, Membership] | None = None
@@ -253,16 +245,16 @@ class _Look:
         ids = {each.action.instance_id for each in members}
         if not ids:
             return []
-        known = fates(self._fleet, ids, memberships)
-        departed = {each for each, own in known.items() if own.fate == Fate.GOING}
+        known = departures(self._fleet, ids, memberships)
+        departed = {each for each, own in known.items() if own.destination == Destination.FOR_GOOD}
         left = [each for each in members if each.action.instance_id in departed]
         unknown = {each for each, own in known.items() if own.unknown}
         actions = [each.action for each in left]
-        going = without_too_many_unknown(self._tower, self._fleet, actions, unknown, self._share, self.round.reports)
+        going = without_too_many_unknown(self._tower, self._fleet, actions, unknown, self._share, self._reports)
         removed = [each for each in left if each.action in going]
         self._withdraw(removed)
         removal = remove_from_every_inventory(self._tower, self._fleet, {each.action.instance_id for each in removed})
-        self.round.reports += [self._left_meanwhile(each, removal) for each in removed]
+        self._reports += [self._left_meanwhile(each, removal) for each in removed]
         self._cancel_if_all_left(departed, left)
         return left
 
@@ -302,7 +294,7 @@ class _Look:
         if others and not others <= self._fleet.departed(others, self._fleet.memberships(others)):
             return
         if trouble := self._end(job):
-            self.round.reports += [Report(each.action, "", job=job.id, notes=(Note(trouble),)) for each in left[:1]]
+            self._reports += [Report(each.action, "", job=job.id, notes=(Note(trouble),)) for each in left[:1]]
 
     def _withdraw(self, members: Sequence[Waiting]) -> None:
         """Take them out of the target groups of their group, whether or not its tags still ask for elb.
@@ -326,20 +318,20 @@ class _Look:
                     self._settle_unfound([each])
                 elif name not in self._settings:
                     self._settings[name] = _opted_in(self._groups[name], self._installation)
-        reported = {report.action for report in self.round.reports}
-        put_off = {each.action for members in self._later.values() for each in members}
+        reported = {report.action for report in self._reports}
+        put_off = self._successors.actions
         return [each for each in waiting if each.action not in reported | put_off]
 
     # What is known
 
     def _decide(self, settings: GroupSettings, members: list[Waiting]) -> None:
         """Gather what is known about each, judge, and do what was decided."""
-        source = _Source(settings, *find_in_tower(self._tower, settings))
-        if source.template and settings.asks(CheckKind.JOB):
+        source = _Source(settings, *find_inventory_and_template(self._tower, settings))
+        if source.template and settings.asks(JOB_CHECK):
             seen = self._see_jobs(source, source.template, members)
         else:
             seen = self._see_without_job(source, members)
-        seen = self._see_traffic(settings, self._see_checks(settings, seen))
+        seen = self._see_checks(settings, seen)
         verdicts = {
             each: (job, one.outcome, judge(settings, one, self._tower.now())) for each, (job, one) in seen.items()
         }
@@ -375,7 +367,7 @@ class _Look:
             return {}
         ids = {each.action.instance_id for each in rest}
         jobs = self._tower.jobs_holding(kind, ids, min(_since(each) for each in rest))
-        deciding = {each: job_of(each.action.instance_id, jobs, _since(each)) for each in rest}
+        deciding = {each: deciding_job(each.action.instance_id, jobs, _since(each)) for each in rest}
         held = {
             each: [job for job in jobs if counts_for(job, kind, each.action.instance_id, _since(each))] for each in rest
         }
@@ -455,7 +447,9 @@ class _Look:
             if self.message.stuck_job != job.id and job.id not in self._ended_jobs - self._not_cancelled:
                 self._alert(stuck.words, job.id, waiting, again=True)
         stuck_job = job.id if stuck else None
-        self._put_off(waiting, job.id, self._poll_delay(job), lost_jobs, cancel_at=cancel_at, stuck_job=stuck_job)
+        self._put_off(
+            waiting, job.id, self._poll_delay(job), lost_jobs=lost_jobs, cancel_at=cancel_at, stuck_job=stuck_job
+        )
 
     def _cancel_overdue(self, job: Job, stuck: Stuck, waiting: Waiting) -> float:
         """Cancels a job that hangs for too long; until when that is not tried again, 0 unless Tower refused it.
@@ -527,7 +521,7 @@ class _Look:
             self._alert(loss.words, self._known and self._known.id, waiting)
             lost_jobs, pause = loss.times, 0 if loss.holds and loss.times == 1 else loss.pause
         if pause > 0:
-            self._put_off(waiting, None, pause, lost_jobs, self._now + pause)
+            self._put_off(waiting, None, pause, lost_jobs=lost_jobs, relaunch_at=self._now + pause)
         else:
             self._lost_jobs[waiting] = lost_jobs
             self._relaunches[template, inventory, None, False].append(waiting)
@@ -545,7 +539,7 @@ class _Look:
             age=self._tower.now() - _began(first),
             checked_for=self._tower.now() - ended_at,
             comparing=outcome == Outcome.CUT_SHORT
-            and self._evidence.is_comparing(job, waiting.action.instance_id, self._tower.now()),
+            and self._evidence.is_good_run_expected(job, waiting.action.instance_id, self._tower.now()),
             held_by_hook=waiting.action.held_by_hook,
             unreached=len(unreached),
             unreached_for=self._tower.now() - _began(unreached[0]) if unreached else 0.0,
@@ -581,7 +575,7 @@ class _Look:
         for job, own in names.items():
             self._outcomes_of(job, own, group)
             if proves_nothing(job):
-                self._hanging |= self._evidence.unanswered(job) & own
+                self._hanging |= self._evidence.hosts_without_result(job) & own
 
     def _read_unreached(
         self, settings: GroupSettings, deciding: Mapping[Waiting, Job | None], held: Mapping[Waiting, Sequence[Job]]
@@ -629,9 +623,9 @@ class _Look:
         }
         if not doubtful:
             return seen
-        reasons = passed_over(self._tower, inventory, doubtful)
+        reasons = unmatched_hosts(self._tower, inventory, doubtful)
         return {
-            each: (job_id, replace(one, passed_over=reason.words))
+            each: (job_id, replace(one, passed_over=reason.reason))
             if (reason := reasons.get(each.action.instance_id))
             else (job_id, one)
             for each, (job_id, one) in seen.items()
@@ -640,46 +634,34 @@ class _Look:
     def _see_checks(
         self, settings: GroupSettings, seen: Mapping[Waiting, tuple[int | None, Seen]]
     ) -> dict[Waiting, tuple[int | None, Seen]]:
-        """The same, with the checks of those that were provisioned."""
-        addresses = {
-            each.action.instance_id: each.address
-            for each, (_, one) in seen.items()
-            if one.outcome == Outcome.OK and not one.passed_over
-        }
-        health = checked(self._fleet, self._probes, settings.gate, addresses)
-        return {
-            each: (job_id, replace(one, failing=said.failing, blocked=said.blocked))
-            if (said := health.get(each.action.instance_id))
-            else (job_id, one)
-            for each, (job_id, one) in seen.items()
-        }
+        """The same, with the checks of those that were provisioned; those that let traffic in, of who passes all else.
 
-    def _see_traffic(
-        self, settings: GroupSettings, seen: Mapping[Waiting, tuple[int | None, Seen]]
-    ) -> dict[Waiting, tuple[int | None, Seen]]:
-        """The same, with what load balancers say of those that pass all else.
-
-        Of these whoever a hook still holds is let at their traffic, and no other: Auto Scaling takes out again what
-        serves already, when it goes to Standby, is detached or terminates.
+        Whoever such a check was asked about stays in its target groups as long as only that check is in doubt.
         """
-        if not settings.asks(CheckKind.ELB):
-            return dict(seen)
-        passing = {each for each, (_, one) in seen.items() if one.outcome == Outcome.OK and _passes(one)}
-        self._admitted |= {each.action for each in passing}
-        group = self._groups[settings.group]
-        held_by_hook, serving = ({each.action.instance_id for each in some} for some in _by_held(passing))
-        doubts: dict[str, list[traffic.Doubt]] = {}
-        if serving:
-            doubts |= traffic.doubts_about(self._fleet.targets, group, serving)
-        if held_by_hook:
-            doubts |= traffic.admit(self._fleet.targets, group, held_by_hook, self._entering)
+        checks = [read_check(word) for word in dict.fromkeys(settings.gate)]
+        provisioned = [each for each, (_, one) in seen.items() if one.outcome == Outcome.OK and not one.passed_over]
+        answers = self._answers(settings, [check for kind, check in checks if not kind.lets_traffic_in], provisioned)
+        last = [check for kind, check in checks if kind.lets_traffic_in]
+        if last:
+            passing = [each for each in provisioned if _all_pass(answers[each.action.instance_id])]
+            self._admitted |= {each.action for each in passing}
+            for instance_id, own in self._answers(settings, last, passing).items():
+                answers[instance_id] = {**answers[instance_id], **own}
         return {
-            each: (job_id, _doubted(one, doubts.get(each.action.instance_id, ())))
+            _with_states(each, own) if own else each: (
+                job_id,
+                replace(one, failing=_failing(own), blocked=_inconclusive(own)),
+            )
             for each, (job_id, one) in seen.items()
+            for own in [answers.get(each.action.instance_id, {})]
         }
 
-    def _entering(self, instance_ids: Collection[str]) -> list[str]:
-        return [each for each, known in self._fleet.memberships(instance_ids).items() if known.entering]
+    def _answers(
+        self, settings: GroupSettings, checks: Sequence[Check], members: Sequence[Waiting]
+    ) -> dict[str, Answers]:
+        subjects = [Subject(each.action.instance_id, each.address, each.action.held_by_hook) for each in members]
+        states = {each.action.instance_id: dict(each.check_states) for each in members}
+        return evaluate(checks, subjects, states, Context(self._fleet, self._groups[settings.group]), self._probes)
 
     # What is done
 
@@ -719,7 +701,7 @@ class _Look:
         self._withdraw(members)
         removal = remove_from_every_inventory(self._tower, self._fleet, {each.action.instance_id for each in members})
         kept = [each for each in members if each.action.instance_id in removal.refusals]
-        self.round.reports += [Report(each.action, error=removal.refusals[each.action.instance_id]) for each in kept]
+        self._reports += [Report(each.action, error=removal.refusals[each.action.instance_id]) for each in kept]
         removed = [each for each in members if each not in kept]
 
         def abandoned(each: Waiting) -> Report:
@@ -740,15 +722,13 @@ class _Look:
         held = [each for each in members if (own := known.get(each.action.instance_id)) and own.entering and own.held]
         others = [each for each in members if each not in held]
         is_open = self._each(others, lambda each: self._fleet.heartbeat(each.action))
-        self.round.reports += [
-            Report(each.action, error=_not_shown_as_held(each)) for each in others if is_open.get(each)
-        ]
+        self._reports += [Report(each.action, error=_not_shown_as_held(each)) for each in others if is_open.get(each)]
         self._settle_unfound([each for each in others if is_open.get(each) is False])
         return held
 
     def _is_no_longer_to_serve(self, waiting: Waiting) -> bool:
         """Whether something other than its load balancers speaks against an instance that may have been a target."""
-        return self._settings[waiting.action.group].asks(CheckKind.ELB) and waiting.action not in self._admitted
+        return self._settings[waiting.action.group].asks(traffic.ELB_CHECK) and waiting.action not in self._admitted
 
     def _begin_watch(self, ready: Sequence[Waiting]) -> None:
         """Before CONTINUE: whatever becomes of this round, none goes unwatched; at worst one is watched twice."""
@@ -760,7 +740,7 @@ class _Look:
 
     def _complete(self, members: Sequence[Waiting], result: Result, report: Callable[[Waiting], Report]) -> None:
         completed = self._each(members, lambda each: self._fleet.complete(each.action, result))
-        self.round.reports += [report(each) for each, was_open in completed.items() if was_open]
+        self._reports += [report(each) for each, was_open in completed.items() if was_open]
         self._settle_unfound([each for each, was_open in completed.items() if not was_open])
 
     def _ready(self, waiting: Waiting, job_id: int | None) -> Report:
@@ -779,10 +759,10 @@ class _Look:
     def _leave_or_put_off(self, each: Waiting, job_id: int | None, verdict: Verdict) -> None:
         match verdict.decision:
             case Decision.READY:
-                self.round.reports.append(self._ready(each, job_id))
+                self._reports.append(self._ready(each, job_id))
             case Decision.LEAVE:  # said at the end, whatever was said before
                 left = self._ended(each, f"left in service: {verdict.reason}", None, job_id)
-                self.round.reports.append(replace(left, notes=(Note(verdict.reason, alert=True),)))
+                self._reports.append(replace(left, notes=(Note(verdict.reason, alert=True),)))
             case _:
                 self._alert_if_due(job_id, verdict, each)
                 self._put_off(each, job_id, verdict.delay)
@@ -792,15 +772,16 @@ class _Look:
             require_limitable(template, inventory, self._settings[each.action.group])
         held_by_hook, serving = ([each.action.instance_id for each in some] for some in _by_held(members))
         launched = launch(self._tower, self._fleet, template, inventory, [*held_by_hook, *serving], serving)
-        self._withdraw([each for each in members if each.action.instance_id in launched.left])
+        self._withdraw([each for each in members if each.action.instance_id in launched.departed])
         for each in members:
             instance_id = each.action.instance_id
             if instance_id in launched.jobs:
-                self._put_off(each, launched.jobs[instance_id], timing.FIRST_POLL, self._lost_jobs.get(each, 0))
-            elif instance_id in launched.left:
-                self.round.reports.append(self._left_meanwhile(each, launched.removal))
+                lost_jobs = self._lost_jobs.get(each, 0)
+                self._put_off(each, launched.jobs[instance_id], timing.FIRST_POLL, lost_jobs=lost_jobs)
+            elif instance_id in launched.departed:
+                self._reports.append(self._left_meanwhile(each, launched.removal))
             else:
-                self.round.reports.append(Report(each.action, NO_LONGER_WAITING))
+                self._reports.append(Report(each.action, NO_LONGER_WAITING))
 
     def _alert_if_due(self, job_id: int | None, verdict: Verdict, waiting: Waiting) -> None:
         if verdict.alert:
@@ -814,50 +795,18 @@ class _Look:
 
     # What goes on
 
-    def _put_off(
-        self,
-        waiting: Waiting,
-        job_id: int | None,
-        delay: float,
-        lost_jobs: int = 0,
-        relaunch_at: float = 0.0,
-        cancel_at: float = 0.0,
-        stuck_job: int | None = None,
-    ) -> None:
-        capped = max(1.0, min(math.ceil(delay), self._longest))
+    def _put_off(self, waiting: Waiting, job_id: int | None, delay: float, **changes: Any) -> None:
+        """It waits for a job, or for something else; delay in seconds. changes: of what its message says, by field."""
+        nothing = {"lost_jobs": 0, "relaunch_at": 0.0, "cancel_at": 0.0, "stuck_job": None}
         alerted = waiting.action in self._alerted
-        self._later[_Onward(job_id, capped, alerted, lost_jobs, relaunch_at, cancel_at, stuck_job)].append(waiting)
+        self._successors.put_off(waiting, job_id, delay, alerted=alerted, **nothing | changes)
 
-    def _send_on(self) -> None:
-        """The undecided, by what they wait for; and the failing, by what failed, unless that is the whole message."""
-        for onward, members in self._later.items():
-            polls = self.message.polls + 1 if onward.job_id == self.message.job_id else 0
-            self._send(
-                members,
-                onward.delay,
-                job_id=onward.job_id,
-                polls=polls,
-                alerted=onward.alerted,
-                lost_jobs=onward.lost_jobs,
-                relaunch_at=onward.relaunch_at,
-                cancel_at=onward.cancel_at,
-                stuck_job=onward.stuck_job,
-            )
-        # What was put off before something failed goes on once, not twice: messages would double at every failure.
-        sent = {each.action for members in self._later.values() for each in members}
-        self.round.reports = [report for report in self.round.reports if report.action not in sent]
-        for failed in self.round.failed_apart(self.message.waiting, lambda each: each.action):
-            troubled = [replace(each, action=replace(each.action, troubled=True)) for each in failed]
-            self._send(troubled, min(timing.FIRST_RETRY, self._longest))
-        self.round.reports += [
-            Report(action, "", job=job_id, notes=(note,))
-            for action, job_id, note in self._notes
-            if action in sent  # of what failed the error is reported at every try, and of what left meanwhile that
-        ]
-
-    def _send(self, members: Sequence[Waiting], delay: float, **changes: Any) -> None:
-        message = replace(self.message, waiting=tuple(members), heartbeat_at=self._heartbeat_at, **changes)
-        self.round.next.append((message, delay))
+    def _closed(self) -> Round[GateMessage]:
+        """What goes on, with what is to be known of it. Of what failed only the error is reported, at every try."""
+        closed = self._successors.closed(self._reports)
+        put_off = self._successors.actions
+        notes = [Report(each, "", job=job_id, notes=(note,)) for each, job_id, note in self._notes if each in put_off]
+        return replace(closed, reports=[*closed.reports, *notes])
 
 
 def _since(waiting: Waiting) -> float:
@@ -896,8 +845,16 @@ def _some_earlier(last: Job, held: Iterable[Job], before: float) -> list[Job]:
     return [*tried[:1], *tried[1:][1 - EARLIER_EXAMINED :]]
 
 
-def _passes(seen: Seen) -> bool:
-    return not (seen.failing or seen.blocked or seen.passed_over)
+def _all_pass(answers: Answers) -> bool:
+    return all(isinstance(each, Pass) for each in answers.values())
+
+
+def _failing(answers: Answers) -> tuple[str, ...]:
+    return tuple(f"{check}: {each.reason}" for check, each in answers.items() if isinstance(each, Fail))
+
+
+def _inconclusive(answers: Answers) -> tuple[str, ...]:
+    return tuple(f"{check}: {each.reason}" for check, each in answers.items() if isinstance(each, Inconclusive))
 
 
 def _by_held(waiting: Iterable[Waiting]) -> tuple[list[Waiting], list[Waiting]]:
@@ -909,11 +866,11 @@ def _by_held(waiting: Iterable[Waiting]) -> tuple[list[Waiting], list[Waiting]]:
     return held_by_hook, serving
 
 
-def _doubted(seen: Seen, doubts: Sequence[traffic.Doubt]) -> Seen:
-    """The same, with what its target groups have against it, and what keeps them from saying."""
-    against = tuple(f"elb: {each.words}" for each in doubts if each.against)
-    blocked = tuple(f"elb: {each.words}" for each in doubts if not each.against)
-    return replace(seen, failing=seen.failing + against, blocked=seen.blocked + blocked)
+def _with_states(waiting: Waiting, answers: Answers) -> Waiting:
+    """The same, with what its checks keep for the next round: those that were not evaluated what they kept before."""
+    kept = {check: state for check, state in waiting.check_states if check not in answers}
+    kept |= {check: each.state for check, each in answers.items() if each.state}
+    return replace(waiting, check_states=tuple(kept.items()))
 
 
 def _opted_in(group: Group, installation: Settings) -> GroupSettings:

@@ -8,20 +8,18 @@ is begun that there may be no time to finish, but for the first of an invocation
 
 from __future__ import annotations
 
-from collections import defaultdict
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rollcall.domain.errors import NoTimeLeft, RollcallError
 from rollcall.domain.message_format import written
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from rollcall.aws.queues import Queues
-    from rollcall.domain.actions import LifecycleAction
     from rollcall.domain.jobs import Job
     from rollcall.domain.messages import GateMessage, RetireMessage, WatchMessage
     from rollcall.domain.reports import Report
@@ -32,47 +30,25 @@ SENDING_TIME = 5.0  # seconds that must be left for what is sent on, for otherwi
 COMES_AGAIN_IN = 1.0  # seconds
 
 
-@dataclass
-class Round[M: (GateMessage, RetireMessage, WatchMessage)]:
+@dataclass(frozen=True)
+class Round[M: GateMessage | RetireMessage | WatchMessage]:
     """What one round of a message brought.
 
-    reports: of the actions that ended, or failed and go on apart, or of which somebody should know while they wait.
+    reports: of the actions that ended, or failed and go on apart, or of which an operator should know while they wait.
     next: the messages that go on, each with a delay in seconds. error: why the whole message failed.
     """
 
-    reports: list[Report] = field(default_factory=list)
-    next: list[tuple[M, float]] = field(default_factory=list)
+    reports: Sequence[Report] = ()
+    next: Sequence[tuple[M, float]] = ()
     error: Exception | None = None
 
-    def failed_apart[T](
-        self, members: Collection[T], action_of: Callable[[T], LifecycleAction]
-    ) -> Iterator[Sequence[T]]:
-        """Those of a message's members that failed, together with whom the same failed.
 
-        If the same failed all of them the whole message fails, and none goes on apart.
-        """
-        errors = {report.action: report.error for report in self.reports if report.error}
-        by_error: defaultdict[str, list[T]] = defaultdict(list)
-        for each in members:
-            if action_of(each) in errors:
-                by_error[repr(errors[action_of(each)])].append(each)
-        for failed in by_error.values():
-            if len(failed) == len(members):
-                self.error = errors[action_of(failed[0])]
-                self.reports.clear()
-            else:
-                yield failed
-
-
-class Look[M: (GateMessage, RetireMessage)](Protocol):
-    """One round of one message. keep_alive(): heartbeats, now in epoch seconds. run(): all else; jobs by id."""
+class Evaluation[M: GateMessage | RetireMessage](Protocol):
+    """One round of one message whose heartbeats are sent. run() does all else of it; jobs: the known ones by id."""
 
     message: M
-    round: Round[M]
 
-    def keep_alive(self, now: float) -> None: ...
-
-    def run(self, jobs: Mapping[int, Job]) -> None: ...
+    def run(self, jobs: Mapping[int, Job]) -> Round[M]: ...
 
 
 class TimeLeft:
@@ -120,29 +96,31 @@ class TimeLeft:
 
 def take_turns(
     messages: Sequence[object],
-    looks: Mapping[type, Callable[[Sequence[Any]], Sequence[Round[Any]]]],
-    send: Callable[[Sequence[Round[Any]]], None],
+    evaluate: Mapping[type, Callable[[Sequence[Any]], Sequence[Round[Any]]]],
+    send: Callable[[Sequence[Round[Any]]], Sequence[Exception | None]],
 ) -> list[Exception | None]:
     """Rounds of messages of several kinds, one kind after another; why each message failed, if it did.
+
+    evaluate: takes the rounds of all messages of a kind, one for each. send: sends on what they brought, and returns
+    why each of them failed, if it did.
 
     What a kind's rounds brought is sent on before those of the next begin. The kind of the first message comes first,
     so that with little time each has its turn. An error that was not foreseen fails a kind, and none of another.
     """
-    rounds: dict[type, Iterator[Round[Any]]] = {}
+    errors: dict[type, Iterator[Exception | None]] = {}
     for kind in dict.fromkeys(map(type, messages)):
         own = [each for each in messages if type(each) is kind]
         try:
-            taken = looks[kind](own)
-        except Exception as error:  # noqa: BLE001 - ours to fix; the intake logs it, and has them come again
-            taken = [Round(error=error) for _ in own]
-        send(taken)
-        rounds[kind] = iter(taken)
-    return [next(rounds[type(each)]).error for each in messages]
+            rounds = evaluate[kind](own)
+        except Exception as error:  # noqa: BLE001 - ours to fix; it is logged, and they come again
+            rounds = [Round(error=error) for _ in own]
+        errors[kind] = iter(send(rounds))
+    return [next(errors[type(each)]) for each in messages]
 
 
-def take_each[M: (GateMessage, RetireMessage, WatchMessage), R: Round[Any]](
+def rounds_without_heartbeats[M: GateMessage | RetireMessage | WatchMessage, R: Round[Any]](
     messages: Sequence[M],
-    look: Callable[[M], R],
+    evaluate: Callable[[M], R],
     failed: Callable[[Exception], R],
     time_left: TimeLeft,
 ) -> list[R]:
@@ -151,63 +129,64 @@ def take_each[M: (GateMessage, RetireMessage, WatchMessage), R: Round[Any]](
     for message in messages:
         try:
             with time_left.for_round():
-                rounds.append(look(message))
+                rounds.append(evaluate(message))
         except NoTimeLeft as error:
             rounds.append(failed(error))
     return rounds
 
 
-def take_looks[M: (GateMessage, RetireMessage)](
+def rounds_with_heartbeats[M: GateMessage | RetireMessage](
     messages: Sequence[M],
-    look_at: Callable[[M, Round[M]], Look[M]],
+    keep_alive: Callable[[M], Evaluation[M]],
     tower: Tower,
-    clock: Callable[[], float],
     seconds_left: Callable[[], float],
 ) -> list[Round[M]]:
-    """One round for each message. clock() is this machine's, in epoch seconds; seconds_left: of this invocation.
+    """One round for each message.
 
-    What there may be no time to finish is not begun (see TimeLeft): its message comes again.
+    keep_alive: sends a message's heartbeats, where they are due, and returns what does all else of its round.
+    seconds_left: of this invocation. Heartbeats come first in all messages: before anything is asked of Tower, which
+    may let us wait. What there may be no time to finish is not begun (see TimeLeft): its message comes again.
     """
     time_left = TimeLeft.of(seconds_left)
-    rounds: list[Round[M]] = [Round() for _ in messages]
-    looks: list[Look[M]] = []
-    for message, result in zip(messages, rounds, strict=True):
-        with _whole_failing(result), time_left.for_heartbeats():
-            looks.append(look_at(message, result))
-            # Before anything is asked of Tower, which may let us wait.
-            looks[-1].keep_alive(clock())
-    asked = [look for look in looks if not look.round.error]
-    jobs: Mapping[int, Job] = {}
+
+    def kept_alive(message: M) -> Evaluation[M]:
+        with time_left.for_heartbeats():
+            return keep_alive(message)
+
+    evaluations = [_or_error(kept_alive, message) for message in messages]
+    alive = [each for each in evaluations if not isinstance(each, Exception)]
     try:
-        jobs = tower.jobs({look.message.job_id for look in asked if look.message.job_id is not None})
+        jobs = tower.jobs({each.message.job_id for each in alive if each.message.job_id is not None})
     except RollcallError as error:
-        for look in asked:
-            look.round.error = error
-        asked = []
-    for look in asked:
-        with _whole_failing(look.round), time_left.for_round():
-            look.run(jobs)
-    return rounds
+        return [Round(error=each if isinstance(each, Exception) else error) for each in evaluations]
+
+    def finished(evaluation: Evaluation[M]) -> Round[M]:
+        with time_left.for_round():
+            return evaluation.run(jobs)
+
+    made = [each if isinstance(each, Exception) else _or_error(finished, each) for each in evaluations]
+    return [Round(error=each) if isinstance(each, Exception) else each for each in made]
 
 
-def send_on[M: (GateMessage, RetireMessage, WatchMessage)](
+def send_on[M: GateMessage | RetireMessage | WatchMessage](
     rounds: Iterable[Round[M]], queues: Queues, gate_queue_url: str, seconds_left: Callable[[], float]
-) -> None:
-    """Send what goes on; a message whose successors are not sent fails, and comes again."""
-    for each in rounds:
-        if each.error or not each.next:
-            continue
-        with _whole_failing(each):
-            if seconds_left() < SENDING_TIME:
-                raise NoTimeLeft("no time is left in this invocation to send the message on", retry_in=COMES_AGAIN_IN)
-            texts = [(text, delay) for message, delay in each.next for _, text in written(message)]
-            queues.send(gate_queue_url, texts)
+) -> list[Exception | None]:
+    """Send what goes on of each round. Why its message failed, None if it did not.
+
+    A message whose successors are not sent fails, and comes again.
+    """
+
+    def send(each: Round[M]) -> None:
+        if seconds_left() < SENDING_TIME:
+            raise NoTimeLeft("no time is left in this invocation to send the message on", retry_in=COMES_AGAIN_IN)
+        queues.send(gate_queue_url, [(text, delay) for message, delay in each.next for _, text in written(message)])
+
+    return [each.error or (_or_error(send, each) if each.next else None) for each in rounds]
 
 
-@contextmanager
-def _whole_failing[M: (GateMessage, RetireMessage, WatchMessage)](result: Round[M]) -> Iterator[None]:
-    """An error in here fails the whole message, and no other."""
+def _or_error[A, T](work: Callable[[A], T], one: A) -> T | Exception:
+    """What the work on one message made, or the error that fails this message, and no other."""
     try:
-        yield
-    except Exception as error:  # noqa: BLE001 - an error that was not foreseen is ours to fix, and the intake logs it
-        result.error = error
+        return work(one)
+    except Exception as error:  # noqa: BLE001 - one that was not foreseen is ours to fix: it is logged with the message
+        return error

@@ -16,6 +16,7 @@ from itertools import batched
 from typing import TYPE_CHECKING, NamedTuple
 
 from rollcall.checks.load_balancers import require_askable
+from rollcall.checks.registry import objections_to_checks, read_group_settings
 from rollcall.domain.actions import LifecycleAction, Result, Transition
 from rollcall.domain.errors import (
     BadSettings,
@@ -40,19 +41,20 @@ from rollcall.domain.reports import (
     notes_on_kept,
     without_refused,
 )
-from rollcall.domain.settings import RETIRE_TAG, read_group_settings
+from rollcall.domain.settings import RETIRE_TAG
 from rollcall.domain.tag_support import objections_to
 from rollcall.domain.timing import HOOK_LIFE_MAX, POLL_MAX, longest_wait, poll_delay
 from rollcall.evidence.stuck_jobs import StuckJobs
 from rollcall.hosts.eviction import evict
-from rollcall.hosts.jobs import CLOCK_STEP, find_in_tower, job_of, launch, require_limitable
+from rollcall.hosts.job_templates import find_inventory_and_template, require_limitable
+from rollcall.hosts.jobs import CLOCK_STEP, deciding_job, launch
 from rollcall.hosts.ownership import address_key
 from rollcall.hosts.removal import remove_from_every_inventory
-from rollcall.hosts.resting import is_enabled_again
+from rollcall.hosts.resting import is_enabled_on_return
 from rollcall.hosts.stint import begins_anew, joined_by, may_be_former, new_stint, rested_since, stint_of
-from rollcall.hosts.unmatched import renamed_hosts
+from rollcall.hosts.unmatched_hosts import renamed_hosts
 from rollcall.hosts.user_data_reader import read_parameters
-from rollcall.hosts.variables import OWED_SINCE, RESTING, host_variables, left_out, with_ours, with_state
+from rollcall.hosts.variables import OWED_SINCE, RESTING, host_variables, left_out, with_our_variables, with_state
 from rollcall.tower.bulk_hosts import NewHost
 
 from .hook_answers import require_visible
@@ -239,8 +241,9 @@ class Register:
         new_instances: list[NewInstance] = []
         with failing(actions, reports):
             require_none(objections_to(settings, self._settings))
+            require_none(objections_to_checks(settings, self._settings))
             require_askable(settings, group, load_balancers=self._settings.load_balancers)
-            inventory, template = find_in_tower(self._tower, settings)
+            inventory, template = find_inventory_and_template(self._tower, settings)
             if template:
                 require_limitable(template, inventory, settings)
             for action in actions:
@@ -375,13 +378,13 @@ class Register:
         since = max(now, rested_since(host.variables) or now)
         stint = new_stint(since, actions) if begun else joined_by(stint_of(host), actions)
         ended = dict.fromkeys((RESTING, OWED_SINCE)) if begun else {}
-        variables = with_state(with_ours(host.variables, wanted.variables), stint=stint.written(), **ended)
+        variables = with_state(with_our_variables(host.variables, wanted.variables), stint=stint.written(), **ended)
         if begun or host.instance_id != host.name or dict(host.variables) != variables:
             self._tower.update_host(
                 host.id,
                 host.name,
                 variables,
-                enabled=True if begun and is_enabled_again(host.variables) else None,
+                enabled=True if begun and is_enabled_on_return(host.variables) else None,
                 description=wanted.description if begun else None,
             )
         return [Registered(each, host.id, host, stint, begun) for each in new_instances]
@@ -473,7 +476,7 @@ class Register:
         Raises JobStillLanding while another message may be about to launch one.
         """
         instance_id = registered.new_instance.instance.instance_id
-        if job := job_of(instance_id, jobs, registered.jobs_since):
+        if job := deciding_job(instance_id, jobs, registered.jobs_since):
             return job
         if (age := self._age_of_anothers(registered)) < LANDING_TIME:
             words = f"host {instance_id} is new and has no job yet: another message's"
@@ -541,14 +544,14 @@ class Register:
             inventory,
             _ids(members),
             not_held,
-            rivals_since=min(found) if found else None,
+            older_since=min(found) if found else None,
         )
         by_job: defaultdict[int, list[Registered]] = defaultdict(list)
         for each in members:
             instance_id = each.new_instance.instance.instance_id
             if instance_id in launched.jobs:
                 by_job[launched.jobs[instance_id]].append(each)
-            elif instance_id in launched.left:
+            elif instance_id in launched.departed:
                 reports.append(_removed(each.new_instance.action, "left meanwhile", launched.removal))
             else:
                 reports.append(Report(each.new_instance.action, "no longer pending"))

@@ -37,7 +37,7 @@ class Sight:
     first: bool
 
 
-@dataclass
+@dataclass(frozen=True)
 class Sighting(Round["WatchMessage"]):
     """What one round of a message brought; sights: what is to be published, nothing where there is an error."""
 
@@ -66,11 +66,8 @@ class Watch:
         self._fleets = fleets
         self._clock = clock
 
-    def look(self, messages: Sequence[WatchMessage]) -> list[Sighting]:
-        """One sighting for each message; those that are to be watched on are in what goes on, still to be sent."""
-        return [self._look(each) for each in messages]
-
-    def _look(self, message: WatchMessage) -> Sighting:
+    def evaluate(self, message: WatchMessage) -> Sighting:
+        """One round of a message; those that are to be watched on are in what goes on, still to be sent."""
         try:
             now = self._clock()
             over = now >= message.until

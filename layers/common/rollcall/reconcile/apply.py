@@ -17,9 +17,10 @@ from rollcall.aws.queues import is_queue
 from rollcall.domain.actions import LifecycleAction, Transition
 from rollcall.domain.errors import DeleteRefused, HostLimitReached, RollcallError, TowerRejected
 from rollcall.domain.message_format import write_action
-from rollcall.hosts.jobs import launch_once, require_limitable
+from rollcall.hosts.job_templates import require_limitable
+from rollcall.hosts.jobs import launch_once
 from rollcall.hosts.ownership import address_of
-from rollcall.hosts.removal import inventories_named, remove_from_every_inventory
+from rollcall.hosts.removal import inventories_of_our_groups, remove_from_every_inventory
 from rollcall.hosts.user_data_reader import read_parameters
 from rollcall.hosts.variables import OWED_SINCE, with_state
 from rollcall.tower.bulk_hosts import BULK_CREATE_MAX, BULK_DELETE_MAX, NewHost
@@ -175,7 +176,7 @@ class Applying:
         """Whether the token may only read an inventory that no group of ours names; not if that cannot be found out."""
         if not any(isinstance(error, DeleteRefused) for error in errors):
             return False
-        named = inventories_named(self._tower, self._fleet)
+        named = inventories_of_our_groups(self._tower, self._fleet)
         return named is not None and inventory.id not in named
 
     def _note_each(self, inventory: Inventory, what: str, errors: Mapping[str, RollcallError]) -> None:

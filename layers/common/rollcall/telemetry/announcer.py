@@ -1,4 +1,4 @@
-"""What we tell the world: one structured log line per outcome, metrics, and events on the event bus.
+"""What the outside gets to know: one structured log line per outcome, metrics, and events on the event bus.
 
 Log lines are written at once; metrics and events at the end of an invocation, so that nothing waits for them.
 """
@@ -20,13 +20,13 @@ from rollcall.tower.connection import job_page
 from .event_bus import EventBus
 from .event_details import (
     PublishedEvent,
-    alert_of,
-    failure_of,
-    name_of,
-    outcome_of,
-    seconds_since,
-    sight_of,
-    told_within,
+    action_age,
+    alert_event,
+    error_name,
+    failure_event,
+    outcome_event,
+    published_again_within,
+    sight_event,
 )
 from .metrics import Metrics
 
@@ -53,7 +53,7 @@ METRICS = {  # a number of each, and how long they took since the lifecycle even
 
 
 class Announcer:
-    """Speaks for one function. bus: the account's own unless there is another."""
+    """Logs, counts and publishes for one function. bus: the account's own unless there is another."""
 
     def __init__(self, function: str, bus: EventBus | None = None) -> None:
         self.logger = Logger(service=function, log_uncaught_exceptions=True)
@@ -63,25 +63,27 @@ class Announcer:
         self._events: list[PublishedEvent] = []
 
     @contextmanager
-    def telling(self, settings: Settings, tower: Tower, context: LambdaContext) -> Iterator[None]:
-        """What an invocation does, after which its metrics and events are told, whatever became of it."""
+    def publishing(self, settings: Settings, tower: Tower, context: LambdaContext) -> Iterator[None]:
+        """An invocation's work, after which its metrics are written and its events published, whatever became of it."""
         try:
             yield
         finally:
-            self._tell(settings, tower, lambda: context.get_remaining_time_in_millis() / 1000)
+            self._publish(settings, tower, lambda: context.get_remaining_time_in_millis() / 1000)
 
-    def outcomes(self, actions: Sequence[LifecycleAction], reports: Sequence[Report]) -> list[RollcallError | None]:
-        """Tell what became of each action; the errors of those that failed, in the order of the actions."""
+    def announce_results(
+        self, actions: Sequence[LifecycleAction], reports: Sequence[Report]
+    ) -> list[RollcallError | None]:
+        """Announce what became of each action; the errors of those that failed, in the order of the actions."""
         by_action = {report.action: report for report in reports}
         for report in by_action.values():
-            if report.error:  # which the intake tells
+            if report.error:  # which the batch processor announces
                 self._event(report)
             else:
                 self._report(report)
         return [by_action[action].error for action in actions]
 
-    def reports(self, reports: Iterable[Report]) -> None:
-        """Actions came to an end as far as this function is concerned, or go on in a message of their own."""
+    def announce(self, reports: Iterable[Report]) -> None:
+        """Announce actions that ended as far as this function is concerned, or go on in a message of their own."""
         for report in reports:
             if report.error:
                 self._failed(report.error, report.action)
@@ -98,25 +100,25 @@ class Announcer:
             if note.alert:
                 self.logger.error(note.words, extra=about | {"alert": True})
                 self.metrics.count("Alerts")
-                self._events.append(alert_of(report, note, time.time()))
+                self._events.append(alert_event(report, note, time.time()))
             else:
                 self.logger.warning(note.words, extra=about)
         self._event(report)
 
     def _event(self, report: Report) -> None:
         now = time.time()
-        told = outcome_of(report, now)
-        if told is None or report.event is None:
+        event = outcome_event(report, now)
+        if event is None or report.event is None:
             return
-        self._events.append(told)
+        self._events.append(event)
         action, (counted, took) = report.action, METRICS[report.event]
         self.metrics.count(counted, group=action.group)
         if report.event == Event.ABANDONED:
             self.metrics.count("Ready", 0, group=action.group)  # a rate has no value where one of its terms has none
         if report.evicted:
             self.metrics.count("Evicted", group=action.group)
-        seconds = seconds_since(action, now)
-        # An instance that is struck off at its launch was not retired since then: it never was ours.
+        seconds = action_age(action, now)
+        # An instance that is removed at its launch was not retired since then: it never was ours.
         if (
             took
             and seconds is not None
@@ -127,14 +129,16 @@ class Announcer:
             provisioned = max(0.0, report.provisioned_at - action.at)
             self.metrics.seconds("SecondsToProvisioned", provisioned, group=action.group)
 
-    def failed(self, record: Record, actions: Sequence[LifecycleAction], error: Exception) -> None:
+    def message_failed(self, record: Record, actions: Sequence[LifecycleAction], error: Exception) -> None:
         """A message failed at this try."""
         for action in actions or (None,):
             self._failed(error, action, tries=record.receives, message_id=record.id)
         self.metrics.seconds_of_kind("FailingFor", _failing_for(record), _kind(error))
 
-    def tried_again(self, record: Record, actions: Sequence[LifecycleAction], error: Exception, delay: float) -> None:
-        """A message that failed comes again after this delay, in seconds."""
+    def message_retried(
+        self, record: Record, actions: Sequence[LifecycleAction], error: Exception, delay: float
+    ) -> None:
+        """A message that failed is received again after this delay, in seconds."""
         for action in actions or (None,):
             self._tried_again(error, action, delay, tries=record.receives, failing_for=_failing_for(record))
 
@@ -142,7 +146,7 @@ class Announcer:
         log = self.logger.warning if isinstance(error, Transient) else self.logger.error
         log(
             str(error) or repr(error),
-            extra={"error": name_of(error), **extra, **(_about(action) if action else {})},
+            extra={"error": error_name(error), **extra, **(_about(action) if action else {})},
             exc_info=None if isinstance(error, (Transient, Permanent)) else error,
         )
         self.metrics.count_kind("FailedActions", _kind(error))
@@ -157,35 +161,37 @@ class Announcer:
         failing_for: float = 0.0,
         job: int | None = None,
     ) -> None:
-        # Terminations of every group of the account come in: whose hook waits for us is ours for certain.
+        # Terminations of every group of the account come in: what a hook of ours holds is ours for certain.
         self.metrics.count("Retries", group=action.group if action and action.held_by_hook else None)
         self._events.append(
-            failure_of(error, action, again_within=told_within(delay), tries=tries, failing_for=failing_for, job=job)
+            failure_event(
+                error, action, again_within=published_again_within(delay), tries=tries, failing_for=failing_for, job=job
+            )
         )
 
-    def seen(self, sights: Iterable[Sight]) -> None:
-        """What load balancers say of instances that were let through the gate; how long each took to its first yes."""
+    def announce_sights(self, sights: Iterable[Sight]) -> None:
+        """Announce whether load balancers find instances healthy that passed the gate, and how long each took."""
         for sight in sights:
             log = self.logger.info if sight.serving else self.logger.warning
             words = "serving" if sight.serving else "not serving"
             log(f"{words}: {sight.reason}", extra=_about(sight.action) | {"seconds": round(sight.seconds, 1)})
-            self._events.append(sight_of(sight))
+            self._events.append(sight_event(sight))
             if sight.serving and sight.first:
                 self.metrics.seconds_of_group("TimeToServing", sight.seconds, sight.action.group)
 
     # What becomes of messages
 
-    def let_go(self, record: Record, actions: Sequence[LifecycleAction]) -> None:
-        """A message about launches whose hooks no longer wait."""
+    def message_finished(self, record: Record, actions: Sequence[LifecycleAction]) -> None:
+        """A message about launches that no hook holds any more is deleted."""
         for action in actions:
             self.logger.info(NO_LONGER_WAITING, extra=_about(action) | {"message_id": record.id})
 
-    def move_to_dead_letters(self, record: Record, actions: Sequence[LifecycleAction], error: Exception) -> None:
-        """A message went to the dead-letter queue."""
-        words = f"set aside in the dead-letter queue: {error}"
+    def message_dead_lettered(self, record: Record, actions: Sequence[LifecycleAction], error: Exception) -> None:
+        """A message was moved to the dead-letter queue."""
+        words = f"moved to the dead-letter queue: {error}"
         for action in actions or (None,):
             self.logger.error(words, extra={"message_id": record.id, **(_about(action) if action else {})})
-            told = failure_of(
+            event = failure_event(
                 error,
                 action,
                 again_within=None,
@@ -194,27 +200,27 @@ class Announcer:
                 reason=words,
                 set_aside=True,
             )
-            self._events.append(told)
+            self._events.append(event)
 
-    def not_put_off(self, record: Record, trouble: Exception) -> None:
-        """A failed message comes back when its visibility timeout ends, not when it should."""
-        self.logger.warning(str(trouble), extra={"message_id": record.id})
+    def message_not_settled(self, record: Record, error: Exception) -> None:
+        """SQS took neither a delay nor a move of a message: it is received when its visibility timeout ends."""
+        self.logger.warning(str(error), extra={"message_id": record.id})
 
-    def no_heartbeat(self, action: LifecycleAction, trouble: Exception) -> None:
-        """A hook got no sign of life at this try."""
-        self.logger.warning(str(trouble), extra=_about(action))
+    def call_failed(self, action: LifecycleAction, error: Exception) -> None:
+        """A call about an action failed, a heartbeat or a read; the work goes on without its answer."""
+        self.logger.warning(str(error), extra=_about(action))
 
     # The end of an invocation
 
-    def _tell(self, settings: Settings, tower: Tower, seconds_left: Callable[[], float]) -> None:
+    def _publish(self, settings: Settings, tower: Tower, seconds_left: Callable[[], float]) -> None:
         exchanges = tower.exchanges()
         self.metrics.milliseconds("TowerLatency", [each.milliseconds for each in exchanges])
         if exchanges:
             self.metrics.count("TowerErrors", sum(each.unwell for each in exchanges))
         events, self._events = self._events, []
-        origin = origin_of(settings, self._function)
+        origin = event_origin(settings, self._function)
         try:
-            lost = self._bus.put([from_here(each, origin, tower.root) for each in events], seconds_left)
+            lost = self._bus.put([with_origin(each, origin, tower.root) for each in events], seconds_left)
         except Exception as error:  # noqa: BLE001 - a mistake of ours, and no reason to do the work again
             self._lost([(each, error) for each in events])
         else:
@@ -222,12 +228,12 @@ class Announcer:
         self.metrics.write()
 
     def _lost(self, lost: Sequence[tuple[PublishedEvent, Exception]]) -> None:
-        """Work that was done is not done again because nobody could be told of it."""
+        """Log and count events that were not published: work that was done is not done again for them."""
         if not lost:
             return
         named = [
-            {"event": told.kind, **{name: told.detail.get(name) for name in ("group", "instance_id", "cause")}}
-            for told, _ in lost[:NAMED_MAX]
+            {"event": event.kind, **{name: event.detail.get(name) for name in ("group", "instance_id", "cause")}}
+            for event, _ in lost[:NAMED_MAX]
         ]
         _, error = lost[0]
         self.logger.warning(
@@ -238,7 +244,7 @@ class Announcer:
         self.metrics.count("EventsLost", len(lost))
 
 
-def origin_of(settings: Settings, function: str) -> dict[str, str]:
+def event_origin(settings: Settings, function: str) -> dict[str, str]:
     """Where an event comes from, as its detail says."""
     return {
         "account": settings.account,
@@ -248,11 +254,12 @@ def origin_of(settings: Settings, function: str) -> dict[str, str]:
     }
 
 
-def from_here(told: PublishedEvent, origin: Mapping[str, str], tower_root: str) -> PublishedEvent:
-    detail = {**origin, **told.detail}
+def with_origin(event: PublishedEvent, origin: Mapping[str, str], tower_root: str) -> PublishedEvent:
+    """The event as it is published: with where it comes from, and the page of the job that it names."""
+    detail = {**origin, **event.detail}
     if "job" in detail:
         detail["job_url"] = job_page(tower_root, detail["job"]) if detail["job"] is not None else None
-    return PublishedEvent(told.kind, detail)
+    return PublishedEvent(event.kind, detail)
 
 
 def _failing_for(record: Record) -> float:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from rollcall.domain.findings import Severity
 
-from .announcer import Announcer, from_here, origin_of
-from .event_details import misconfiguration_of
+from .announcer import Announcer, event_origin, with_origin
+from .event_details import misconfiguration_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 class FindingsAnnouncer(Announcer):
-    """Speaks for doctor."""
+    """Logs, counts and publishes for doctor."""
 
-    def diagnosed(self, findings: Iterable[Finding]) -> None:
-        """What doctor found."""
+    def log_findings(self, findings: Iterable[Finding]) -> None:
+        """Log what doctor found."""
         for finding in findings:
             log = self.logger.error if finding.severity == Severity.BREAKS_LAUNCHES else self.logger.warning
             log(
@@ -29,28 +29,28 @@ class FindingsAnnouncer(Announcer):
                 extra={"key": finding.key, "severity": finding.severity},
             )
 
-    def examined(self, findings: Collection[Finding]) -> None:
-        """How many findings there are, of all that is set up; none counts too."""
+    def count_findings(self, findings: Collection[Finding]) -> None:
+        """Count the findings of an examination of everything; none counts too."""
         counts = Counter(finding.severity for finding in findings)
         for severity in Severity:
             self.metrics.count_severity("Findings", severity, counts[severity])
 
-    def misconfigured(
+    def publish_changes(
         self,
         settings: Settings,
         tower_root: str,
         found: Iterable[Finding],
-        mended: Iterable[Finding],
+        fixed: Iterable[Finding],
         seconds_left: Callable[[], float],
     ) -> None:
-        """Tell at once of what is wrong since the last run, and of what is mended. Raises what the bus refuses it with.
+        """Publish at once what is wrong since the last run, and what was fixed. Raises what the bus refuses it with.
 
-        Who is to remember that people were told has to know that they were.
+        What is remembered as published has to have been.
         """
-        origin = origin_of(settings, self._function)
-        told = [
-            *(misconfiguration_of(each, mended=False) for each in found),
-            *(misconfiguration_of(each, mended=True) for each in mended),
+        origin = event_origin(settings, self._function)
+        events = [
+            *(misconfiguration_event(each, fixed=False) for each in found),
+            *(misconfiguration_event(each, fixed=True) for each in fixed),
         ]
-        for _, error in self._bus.put([from_here(each, origin, tower_root) for each in told], seconds_left):
+        for _, error in self._bus.put([with_origin(each, origin, tower_root) for each in events], seconds_left):
             raise error

@@ -1,4 +1,4 @@
-"""The event bus: what happened, told to whoever has a rule for it."""
+"""The event bus: what happened, for every rule that matches it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TRIES = 2  # of a call
 PAUSE = 0.5  # seconds between them
 TRY_TIME = 8.0  # seconds that one may take
 EVENTS_PER_CALL = 10  # PutEvents' maximum
-PASSING = ("InternalFailure", "ThrottlingException")  # of what is said of one event (PutEventsResultEntry, ErrorCode)
+PASSING = ("InternalFailure", "ThrottlingException")  # of one event (PutEventsResultEntry, ErrorCode)
 
 
 class EventBus:
@@ -44,10 +44,10 @@ class EventBus:
     def put(
         self, events: Sequence[PublishedEvent], seconds_left: Callable[[], float]
     ) -> list[tuple[PublishedEvent, RollcallError]]:
-        """Tell of events; those that were not taken, and why. Raises nothing of ours.
+        """Publish events; those that were not taken, and why. Raises nothing of ours.
 
         seconds_left: of this invocation, none of which is spent on a bus that does not answer: what comes after a call
-        in vain is not tried at all.
+        that failed is not tried at all.
         """
         entries = [_Entry(each) for each in events]
         calls = list(in_calls(entries, EVENTS_PER_CALL, CALL_BYTES - 1, lambda each: each.size))
@@ -72,12 +72,12 @@ class _Entry:
 
 
 class _Putting:
-    """Calls side by side, until one of them is in vain."""
+    """Calls side by side, until one of them fails for good."""
 
     def __init__(self, client: EventBridgeClient, seconds_left: Callable[[], float]) -> None:
         self._client = client
         self._seconds_left = seconds_left
-        self._in_vain: RollcallError | None = None
+        self._failed: RollcallError | None = None
 
     def put(self, entries: Sequence[_Entry]) -> list[tuple[_Entry, RollcallError]]:
         """Those that were not taken, and why. One that is refused for what it is keeps no other from being tried."""
@@ -87,12 +87,12 @@ class _Putting:
         for number in range(TRIES):
             if number:
                 sleep(PAUSE)
-            if self._in_vain or self._seconds_left() < TRY_TIME:
-                return [*refused, *((each, self._in_vain or error) for each in left)]
+            if self._failed or self._seconds_left() < TRY_TIME:
+                return [*refused, *((each, self._failed or error) for each in left)]
             try:
                 answers = self._try(left)
-            except RollcallError as trouble:
-                error = trouble
+            except RollcallError as failure:
+                error = failure
                 continue
             refused += [each for each in answers if isinstance(each[1], AwsDenied)]
             put_off = [each for each in answers if not isinstance(each[1], AwsDenied)]
@@ -101,7 +101,7 @@ class _Putting:
             left = [each for each, _ in put_off]
             error = Throttled(f"EventBridge took {len(left)} of {len(entries)} events not: {put_off[0][1]}")
         if len(left) == len(entries):
-            self._in_vain = error
+            self._failed = error
         return [*refused, *((each, error) for each in left)]
 
     def _try(self, entries: Sequence[_Entry]) -> list[tuple[_Entry, RollcallError]]:
@@ -109,8 +109,8 @@ class _Putting:
         answers: list[tuple[_Entry, RollcallError]] = []
 
         def put(some: Sequence[_Entry]) -> None:
-            said = self._client.put_events(Entries=[each.raw for each in some])["Entries"]
-            for each, answer in zip(some, said, strict=True):
+            results = self._client.put_events(Entries=[each.raw for each in some])["Entries"]
+            for each, answer in zip(some, results, strict=True):
                 if code := answer.get("ErrorCode"):
                     words = f"{code}: {answer.get('ErrorMessage', '')}"
                     answers.append((each, Throttled(words) if code in PASSING else _refused(words)))

@@ -1,4 +1,4 @@
-"""What the event bus is told: each kind of event, and its detail. Pure.
+"""What is published on the event bus: each kind of event, and its detail. Pure.
 
 A detail begins with where it comes from (account, Region, stack, function). What a link is made of is left to whoever
 sends it: as long as a detail is on its way here it names a job by its id alone.
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
 type Json = dict[str, Any]
 
-IN_TROUBLE = "InstanceInTrouble"  # in place of an error's name: nothing failed, and a person should look all the same
+INSTANCE_IN_TROUBLE = "InstanceInTrouble"  # in place of an error's name: nothing failed, and an operator is needed
 REASON_MAX = 4000  # characters; PutEvents takes 256 kB for ten events, and refuses them all beyond that
-SLACK = 120.0  # seconds; a try may be late by the queue's visibility timeout, and be told at its very end
+LATENESS = 120.0  # seconds; a try may be late by the queue's visibility timeout, and be published at its very end
 
 
 class PublishedEvent(NamedTuple):
@@ -43,17 +43,17 @@ class PublishedEvent(NamedTuple):
     detail: Json
 
 
-def cause_of(error: Exception, action: LifecycleAction | None) -> str:
-    """What is wrong, in the same few words for all that suffer from it."""
+def error_cause(error: Exception, action: LifecycleAction | None) -> str:
+    """What is wrong, in the same few words for all that it concerns."""
     scope = error.scope if isinstance(error, RollcallError) else Scope.INSTALLATION
     if action is None or scope == Scope.INSTALLATION:
-        return name_of(error)
+        return error_name(error)
     if scope == Scope.GROUP:
-        return f"{name_of(error)}: group {action.group}"
+        return f"{error_name(error)}: group {action.group}"
     return _of_instance(action)
 
 
-def name_of(error: Exception) -> str:
+def error_name(error: Exception) -> str:
     """The error's name in the taxonomy: a client may have finer ones."""
     for kind in type(error).__mro__:
         if {Transient, Permanent} & set(kind.__bases__):
@@ -65,19 +65,19 @@ def _of_instance(action: LifecycleAction) -> str:
     return OF_AN_INSTANCE + subject_of(action.group, action.instance_id)
 
 
-def told_within(delay: float) -> float:
-    """Seconds within which a trouble is told again that is met again after this delay."""
-    return delay + SLACK
+def published_again_within(delay: float) -> float:
+    """Seconds within which an error is published again that is met again after this delay."""
+    return delay + LATENESS
 
 
-def outcome_of(report: Report, now: float) -> PublishedEvent | None:
+def outcome_event(report: Report, now: float) -> PublishedEvent | None:
     """What became of an instance; None for what is no event. now in epoch seconds."""
     if report.event is None:
         return None
     action = report.action
     detail: Json = {
         **_about(action),
-        "seconds": rounded(seconds_since(action, now)),
+        "seconds": rounded(action_age(action, now)),
         "reason": short(report.outcome),
         "job": report.job,
     }
@@ -87,30 +87,30 @@ def outcome_of(report: Report, now: float) -> PublishedEvent | None:
 
 
 def _troubled(report: Report) -> bool | None:
-    """Whether somebody was alerted before this. What they are alerted of beside it is not to end with it."""
+    """Whether an alert was published before this. What is published beside it is not to end with it."""
     if any(note.alert for note in report.notes):
         return False
     return True if report.action.troubled else report.troubled
 
 
-def alert_of(report: Report, note: Note, now: float) -> PublishedEvent:
-    """Somebody should look at an instance: it waits for what does not come by itself, or went or serves all the same.
+def alert_event(report: Report, note: Note, now: float) -> PublishedEvent:
+    """An instance needs an operator: it waits for what does not come by itself, or went or serves all the same.
 
-    It is told once.
+    It is published once.
     """
     action = report.action
-    return work_failed(
+    return work_failed_event(
         action,
-        error=IN_TROUBLE,
+        error=INSTANCE_IN_TROUBLE,
         reason=note.words,
         cause=note.cause or _of_instance(action),
-        failing_for=seconds_since(action, now) or 0.0,
+        failing_for=action_age(action, now) or 0.0,
         again_within=None,
         job=report.job,
     )
 
 
-def failure_of(
+def failure_event(
     error: Exception,
     action: LifecycleAction | None,
     *,
@@ -124,15 +124,15 @@ def failure_of(
 ) -> PublishedEvent:
     """A try of an action failed; action is None where no action is known.
 
-    again_within: seconds within which it is told again if it fails again, None if it is not tried again. reason, cause:
-    other ones than the error's own. set_aside: in a dead-letter queue.
+    again_within: seconds within which it is published again if it fails again, None if it is not tried again. reason,
+    cause: other ones than the error's own. set_aside: in a dead-letter queue.
     """
-    return work_failed(
+    return work_failed_event(
         action,
         error=type(error).__name__,
         transient=isinstance(error, Transient),
         reason=reason or str(error) or repr(error),
-        cause=cause or cause_of(error, action),
+        cause=cause or error_cause(error, action),
         again_within=again_within,
         tries=tries,
         failing_for=failing_for,
@@ -141,7 +141,7 @@ def failure_of(
     )
 
 
-def work_failed(
+def work_failed_event(
     action: LifecycleAction | None,
     *,
     error: str,
@@ -154,7 +154,7 @@ def work_failed(
     set_aside: bool = False,
     job: int | None = None,
 ) -> PublishedEvent:
-    """Every Work Failed is made here: alert can tell nobody of one that lacks a field."""
+    """Every Work Failed is made here: alert can make no notification of one that lacks a field."""
     failed = WorkFailed(
         error=error,
         transient=transient,
@@ -169,21 +169,21 @@ def work_failed(
     return PublishedEvent(WORK_FAILED, failed._asdict() | (_about(action) if action else {}))
 
 
-def sight_of(sight: Sight) -> PublishedEvent:
-    """What load balancers say of an instance that was let through the gate."""
+def sight_event(sight: Sight) -> PublishedEvent:
+    """Whether load balancers find an instance healthy that passed the gate."""
     about = _about(sight.action) | {"seconds": rounded(sight.seconds), "reason": short(sight.reason)}
     return PublishedEvent(SERVING if sight.serving else NOT_SERVING, about)
 
 
-def misconfiguration_of(finding: Diagnosed, *, mended: bool) -> PublishedEvent:
+def misconfiguration_event(finding: Diagnosed, *, fixed: bool) -> PublishedEvent:
     """Something that doctor finds since its last run, or finds no more."""
     words = finding.in_words()
     detail = {**words, "reason": short(words["reason"]), "cause": OF_THE_DOCTOR + finding.key}
-    return PublishedEvent(MISCONFIGURATION_MENDED if mended else MISCONFIGURATION_FOUND, detail)
+    return PublishedEvent(MISCONFIGURATION_MENDED if fixed else MISCONFIGURATION_FOUND, detail)
 
 
-def seconds_since(action: LifecycleAction, now: float) -> float | None:
-    """Seconds since Auto Scaling told of the action, None where nobody knows when that was."""
+def action_age(action: LifecycleAction, now: float) -> float | None:
+    """Seconds since Auto Scaling announced the action, None where it is not known when that was."""
     return max(0.0, now - action.at) if math.isfinite(action.at) else None
 
 
@@ -197,8 +197,10 @@ def _about(action: LifecycleAction) -> Json:
 
 
 def rounded(seconds: float | None) -> float | None:
+    """Seconds as events have them: with one decimal."""
     return None if seconds is None else round(float(seconds), 1)
 
 
 def short(words: str) -> str:
+    """A reason as events have it: cut where it is too long."""
     return words if len(words) <= REASON_MAX else f"{words[: REASON_MAX - 1]}…"

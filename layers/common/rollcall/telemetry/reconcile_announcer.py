@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from rollcall.domain.errors import Transient
 
 from .announcer import NAMED_MAX, Announcer
-from .event_details import name_of
-from .reconcile_details import breaker_words, chef_breaker_words, run_of, steps_of, trouble_of
+from .event_details import error_name
+from .reconcile_details import chef_removal_limit_words, problem_event, removal_limit_words, run_events, step_events
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,31 +23,31 @@ if TYPE_CHECKING:
 
 
 class RunAnnouncer(Announcer):
-    """Speaks for reconcile."""
+    """Logs, counts and publishes for reconcile."""
 
-    def fixed(self, outcome: RunOutcome) -> None:
-        """Steps that a run of reconcile has taken, whatever becomes of the run."""
+    def announce_fixes(self, outcome: RunOutcome) -> None:
+        """Announce the steps that a run of reconcile has taken, whatever becomes of the run."""
         for fix in outcome.fixes:
             about = {"inventory": fix.inventory.name, "instance_id": fix.instance_id}
             self.logger.info(f"{fix.step}: {fix.reason}", extra=about)
             self.metrics.count("DriftFixed", group=fix.group)
         if outcome.nodes.removed:
             self.metrics.count("DriftFixed", len(outcome.nodes.removed))
-        self._events += steps_of(outcome)
+        self._events += step_events(outcome)
 
-    def reconciled(self, outcome: RunOutcome, every: float | None) -> None:
-        """A run of reconcile came to its end: what a person should know, and the numbers.
+    def announce_run(self, outcome: RunOutcome, every: float | None) -> None:
+        """Announce what a run of reconcile found that needs an operator, and its numbers.
 
         every: seconds from one scheduled run to the next, None for a run by hand.
         """
         self._findings(outcome.plan.findings)
         for inventory, stopped in outcome.stopped.items():
             hosts = [removal.host.name for removal in stopped]
-            words = breaker_words(stopped, outcome.by_inventory[inventory].managed, inventory.name)
+            words = removal_limit_words(stopped, outcome.by_inventory[inventory].managed, inventory.name)
             self.logger.error(words, extra=_listed(inventory, hosts) | {"alert": True})
         self._nodes(outcome.nodes)
         for what, error in outcome.troubles.items():
-            self._trouble(what, error)
+            self._problem(what, error)
         for inventory, summary in outcome.by_inventory.items():
             self.logger.info("reconciled", extra={"inventory": inventory.name, **asdict(summary)})
         plan = outcome.plan
@@ -59,16 +59,16 @@ class RunAnnouncer(Announcer):
         self.metrics.count("BreakerTripped", len(outcome.stopped) + bool(nodes.stopped))
         self.metrics.count("ReconcileTroubles", len(outcome.troubles))
         self.metrics.count("ReconcileRuns")
-        self._events += run_of(outcome, every)
+        self._events += run_events(outcome, every)
 
     def run_failed(self, error: Exception, every: float | None) -> None:
-        """A run of reconcile ends in an error, which Lambda logs and counts. It is told of: nobody misses the run."""
+        """Publish that a run of reconcile ends in an error, which Lambda logs and counts."""
         self.metrics.count("ReconcileRuns")
-        self._events.append(trouble_of("the run", error, every))
+        self._events.append(problem_event("the run", error, every))
 
-    def _trouble(self, what: str, error: RollcallError) -> None:
+    def _problem(self, what: str, error: RollcallError) -> None:
         log = self.logger.warning if isinstance(error, Transient) else self.logger.error
-        log(f"{what}: {error}", extra={"error": name_of(error)})
+        log(f"{what}: {error}", extra={"error": error_name(error)})
 
     def _nodes(self, nodes: NodesOutcome) -> None:
         for removal in nodes.removed:
@@ -76,14 +76,14 @@ class RunAnnouncer(Announcer):
             self.logger.info(f"removed from Chef: {removal.reason}", extra=about)
         if nodes.stopped:
             self.logger.error(
-                chef_breaker_words(len(nodes.stopped), nodes.plan.ours),
+                chef_removal_limit_words(len(nodes.stopped), nodes.plan.ours),
                 extra={"nodes": [removal.node for removal in nodes.stopped[:NAMED_MAX]], "alert": True},
             )
         if nodes.plan.ours:
             self.logger.info("reconciled Chef", extra={"ours": nodes.plan.ours, "removed": len(nodes.removed)})
 
     def _findings(self, findings: Iterable[Finding]) -> None:
-        """One line for those of a kind in an inventory: they are told again in every run, until a person acts."""
+        """One line for those of a kind in an inventory: they are logged again in every run, until an operator acts."""
         alike: defaultdict[tuple[Kind, Inventory], list[Finding]] = defaultdict(list)
         for finding in findings:
             alike[finding.kind, finding.inventory].append(finding)

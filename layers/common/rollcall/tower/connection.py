@@ -247,6 +247,13 @@ def reads_answers[C: type](client: C) -> C:
     return client
 
 
+class TowerPart:
+    """A part of Tower's API, over the connection that all parts of a client share."""
+
+    def __init__(self, http: Connection) -> None:
+        self._http = http
+
+
 def _reading[**P, R](method: Callable[P, R]) -> Callable[P, R]:
     @wraps(method)
     def read(*args: P.args, **kwargs: P.kwargs) -> R:
