@@ -314,10 +314,11 @@ def test_the_options_of_a_script_are_all_there(page: str, parser: argparse.Argum
 def test_what_a_log_is_said_to_hold_is_what_the_code_writes() -> None:
     text = "".join(path.read_text() for path in SOURCES)
     code = re.sub(r'"\s*\n\s*f?"', "", text)  # where a text goes on in the next line
-    for table in tables_in(REPOSITORY / "functions" / "README.md", "in its log"):
-        for words in named(row[0] for row in table):
-            for part in re.split(r"…|: |\b[A-Z]+\b|i-…", words):  # what differs from line to line
-                assert part.strip(" :,") in code, words
+    logs = [row[0] for table in tables_in(REPOSITORY / "functions" / "README.md", "in its log") for row in table]
+    changed = [row[2] for row in rows_of(REPOSITORY / "CHANGELOG.md", "where")]
+    for words in named([*logs, *changed]):
+        for part in re.split(r"…|: |\b[A-Z]+\b|i-…", words):  # what differs from line to line
+            assert part.strip(" :,") in code, words
 
 
 # Read from the code
