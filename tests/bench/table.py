@@ -96,7 +96,7 @@ GOALS = (
     ),
     Goal("jobs for 1,000 launches", "jobs_1000", at_most=20),
     Goal("result readable to CONTINUE, p95, s", "result_to_continue_p95_s", at_most=5),
-    Goal("looks at a job of 5 min", "polls_5min_job", at_most=12),
+    Goal("polls of a job of 5 min", "polls_5min_job", at_most=12),
     Goal("result of a job of 5 min readable to CONTINUE, p95, s", "poll_lag_5min_p95_s", at_most=5),
     Goal("a run of reconcile, 10,000 managed hosts, 1 % drifted, s", "reconcile_10000_s", at_most=10),
     Goal("peak memory of reconcile, 10,000 managed hosts, MB", "reconcile_10000_mb", at_most=512),
@@ -134,7 +134,7 @@ STORM_ROWS = (  # words, key with the size for {}, and the keys of the two per-i
     ("AWS calls per instance, to in service", "aws_calls_per_instance_{}", "", ""),
     ("    of these: heartbeats", "heartbeats_per_instance_{}", "", ""),
     ("    of these: completions", "completions_per_instance_{}", "", ""),
-    ("    of these: announcements", "announcements_per_instance_{}", "", ""),
+    ("    of these: events", "announcements_per_instance_{}", "", ""),
     ("result readable to CONTINUE, p50, s", "result_to_continue_p50_s_{}", "", ""),
     ("result readable to CONTINUE, p95, s", "result_to_continue_p95_s_{}", "", ""),
 )
@@ -163,7 +163,7 @@ ALONE = (
     ("ms per instance, 1,000 launches, likewise", "ms_per_instance_1000_in_lambda"),
     ("result readable to CONTINUE, p95, likewise, s", "result_to_continue_p95_s_in_lambda"),
     ("requests that Tower had in hand at once, 1,000 launches", "requests_at_once_1000"),
-    ("Tower calls per instance, to in service, storms of 1, 10, 100", "tower_calls_per_instance_111"),
+    ("Tower calls per instance, to in service, scale-outs of 1, 10, 100", "tower_calls_per_instance_111"),
     ("ms per terminated instance", "ms_per_terminated_instance"),
     ("Tower calls per terminated instance", "tower_calls_per_terminated_instance"),
     ("cold start of register, ms, with a whole CPU", "cold_start_ms_register"),
@@ -233,8 +233,8 @@ def _storms(figures: Figures) -> Table:
         if any(cell is not None for cell in cells):
             shown = [*cells, *(figures.get(other) for other in others)]
             rows.append((words, *(NONE if cell is None else _number(cell) for cell in shown)))
-    header = ("storm of", *(f"{size:,}" for size in SIZES), "one at a time", "eight-wide")
-    return Table("Storms, beside the per-instance ways", header, tuple(rows))
+    header = ("scale-out of", *(f"{size:,}" for size in SIZES), "one at a time", "eight-wide")
+    return Table("Scale-outs, beside the per-instance ways", header, tuple(rows))
 
 
 def _reconcile(figures: Figures) -> Table:
@@ -293,21 +293,21 @@ def drawn(table: Table) -> RichTable:
 
 
 def how_made(figures: Figures) -> str:
-    """How the figures came about, in sentences for people."""
+    """How the figures came about, in sentences."""
     if figures.get("server") != MODEL:
         return f"""\
-The stack was deployed on the embedded cloud and worked on a real server, version {figures.get("server")}: storms of 1,
-10 and 100 instances in one Auto Scaling group, then the per-instance ways on the same server. ms per instance: from the
-start of the storm's first register invocation to the end of its last one, by the storm's size; every instance is then
+The stack was deployed on the embedded cloud and worked on a real server, version {figures.get("server")}: 1, 10 and 100
+instances at once in one Auto Scaling group, then the per-instance ways on the same server. ms per instance: from the
+start of the first register invocation to the end of its last one, by the scale-out's size; every instance is then
 registered, in its group, its job launched, and handed to the gate. Goals without a verdict belong to the model, whose
 latencies are known; here only what compares two ways of one run is to be met.
 {PER_INSTANCE}"""
     return f"""\
-`make bench` deploys template.yaml on the embedded cloud and launches storms of 1, 10, 100 and 1,000 instances in one
+`make bench` deploys template.yaml on the embedded cloud and launches 1, 10, 100 and 1,000 instances at once in one
 Auto Scaling group. The Tower there takes for each call what an AWX 24.6.1 on two cores took (medians of single calls)
 and works on two at a time. A job takes 110 s, 5 % more or less.
 
-- ms per instance: from the start of the storm's first register invocation to the end of its last one, by the storm's
+- ms per instance: from the start of the first register invocation to the end of its last one, by the scale-out's
   size; every instance is then registered, in its group, its job launched, and handed to the gate. It leaves out the
   batching window of the event source; "after the first launch" and "from the first launch on" count from the first
   instance in Pending:Wait.
@@ -316,20 +316,20 @@ and works on two at a time. A job takes 110 s, 5 % more or less.
   The model, made from medians of single calls, is slower in these ways than that server: the speed-up beside its
   {REAL_EIGHT_WIDE:.0f} ms is the one to trust.
 - Result readable: Tower has processed the job's events. CONTINUE: the instance enters Pending:Proceed. The goal is for
-  all instances of all storms.
-- Tower calls of the storm of 1,000: all until its instances are in service. The smaller storms overlap, so theirs are
+  all instances of all scale-outs.
+- Tower calls of the scale-out of 1,000: all until its instances are in service. The smaller ones overlap, so theirs are
   counted to the launch, and for the three together to in service.
-- Looks at a job of 5 min: the real register and gate on a simulated clock, jobs of 285 to 315 s after five such jobs,
+- Polls of a job of 5 min: the real register and gate on a simulated clock, jobs of 285 to 315 s after five such jobs,
   and after four such jobs and one of 60 s; the most of all. The heartbeat timeout is 600 s.
 - A run of reconcile: the built function under Lambda's runtime, from the event to its answer, in a process that has
-  just started and knows nothing; the start itself is given beside it. One
-  inventory, groups of 100 instances, one of which drifted: a host too many, of an instance that is terminated, that
-  nobody knows, or whose address another instance has by now (3 in 10), an instance without a host (3 in 10), or a host
-  that is wrong: its address, none, its inventory group, its Auto Scaling group (4 in 10). Nobody is so new that a job
-  would be launched. Afterwards every host has to be right, and a second run, a dry one, must find nothing to do. In the
-  place of AWS is a server that answers as AWS writes, 50 ms after each call and 1 ms more for each instance that EC2
-  describes: assumed, not measured. Hosts that prove by themselves to be right spare EC2 most of that; "all described":
-  they have public addresses, which prove nothing, for they change.
+  just started and knows nothing; the start itself is given beside it. One inventory, groups of 100 instances, one of
+  which drifted: a host too many, of an instance that is terminated, that AWS does not know, or whose address another
+  instance has by now (3 in 10), an instance without a host (3 in 10), or a host that is wrong: its address, none, its
+  inventory group, its Auto Scaling group (4 in 10). None is so new that a job would be launched. Afterwards every host
+  has to be right, and a second run, a dry one, must find nothing to do. In the place of AWS is a server that answers as
+  AWS writes, 50 ms after each call and 1 ms more for each instance that EC2 describes: assumed, not measured. Hosts
+  that prove by themselves to be right spare EC2 most of that; "all described": they have public addresses, which prove
+  nothing, for they change.
 - The list API: awxkit reads the 10,000 hosts, 200 a page, from the same model. 3 of the 50 pages are read, and the
   others counted as long. It is compared with a whole run that finds
   nothing to do, which reads the inventory and all groups, and with the one that put right what had drifted.
@@ -338,7 +338,7 @@ and works on two at a time. A job takes 110 s, 5 % more or less.
   Milliseconds are the least of nine each, ratios the median of nine pairs, each started one after the other. `make
   build` compiles the libraries of the layers, too, so a function can undercut that floor; beside it stands a floor
   whose layer is compiled likewise.
-- List price: of one storm of 1,000 and the removal of its instances. us-east-1, arm64, no free tier; Lambda
+- List price: of one scale-out of 1,000 and the removal of its instances. us-east-1, arm64, no free tier; Lambda
   (invocations, durations, initializations), SQS, logs, secret, events (three for each instance). Waiting is billed as
   measured here, computing as slower as the memory's share of a CPU makes it. The memory is the cheapest size that holds
   twice the largest measured peak; 128 MB would cost less and leave too little. Left out: network traffic, and what

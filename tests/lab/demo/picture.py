@@ -162,8 +162,8 @@ def _legend(shown: Timeline) -> Iterator[str]:
         words = f'<b>{stage.label}</b> <span class="soft">{escape(stage.words)}</span>'
         kind = "hatched" if stage == Stage.BAD_JOB and named else CLASSES[stage]
         yield f'<li><span class="key {kind}"></span>{words}</li>'
-    if named and any(way.struck_off for way in shown.ways):
-        words = '<b>struck off</b> <span class="soft">no host of it is in Tower any more</span>'
+    if named and any(way.removed_at for way in shown.ways):
+        words = '<b>removed</b> <span class="soft">no host of it is in Tower any more</span>'
         yield f'<li><span class="key"><i></i></span>{words}</li>'
     yield "</ul></div>"
 
@@ -320,8 +320,8 @@ class _Drawing:
         return ""
 
     def _removed(self, way: Way, top: float) -> Iterator[str]:
-        if way.struck_off is not None:
-            x = self._x(way.struck_off)
+        if way.removed_at is not None:
+            x = self._x(way.removed_at)
             y1, y2 = top - 2, top + self._rows.bar + 2
             yield f'<line class="struck" x1="{x:.1f}" y1="{y1:.1f}" x2="{x:.1f}" y2="{y2:.1f}"/>'
 

@@ -156,10 +156,10 @@ def _others_than_one_abandoned(sights: Sights) -> str:
 
 
 def scale_in(stage: Stage) -> None:
-    """web 4 -> 3: the one that leaves is struck off while its hook holds it."""
+    """web 4 -> 3: the one that leaves is removed while its hook holds it."""
     stage.say("2  Scale in: web from 4 to 3", "bold")
     leaver = _shrink(stage, stage.web, 3)
-    stage.say(f"   {leaver.instance_id} was struck off before its address became free.", "green")
+    stage.say(f"   {leaver.instance_id} was removed before its address became free.", "green")
 
 
 def _shrink(stage: Stage, group: Group, size: int) -> Sight:
@@ -225,7 +225,7 @@ def lose_an_event(stage: Stage) -> None:
     sights = stage.wait(lambda sights: any(map(_is_held, sights)), "an instance of db is leaving", LOSS_TIMEOUT)
     cloud.aws.drop_events()
     leaver = next(filter(_is_held, sights))
-    stage.expect(bool(leaver.inventory_groups), f"{leaver.instance_id} was struck off although nobody was told of it")
+    stage.expect(bool(leaver.inventory_groups), f"{leaver.instance_id} was removed although no event came")
     stage.say(f"   {leaver.instance_id} waits, and is in Tower still. Reconcile, due every five minutes, comes early.")
     for step in cloud.reconcile()["steps"]:
         stage.say(f"   Reconcile: {step['instance_id']} {step['step']}, for {step['reason']}.", "green")

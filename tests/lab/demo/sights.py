@@ -23,7 +23,7 @@ class Sight:
 
     address: its host's in Tower, its own while it has no host. inventory_groups: empty while it has no host.
     job: the latest of Rollcall's that named it. result: ok, failed or unreachable, which is this host's own in that
-    job; while it has none the job's status, as running. outcome: ready, abandoned or struck off, or timed out where
+    job; while it has none the job's status, as running. outcome: ready, abandoned or removed, or timed out where
     nobody answered a hook; empty while it waits. launched: epoch seconds; registered, judged (its latest job's end) and
     served: seconds since then, None until it happens.
     """
@@ -127,5 +127,5 @@ def _outcome(states: set[str], life: HostLife | None) -> str:
     if leaving and "InService" not in states:
         return "abandoned"
     if leaving and life and life.removed:
-        return "struck off"
+        return "removed"
     return "ready" if "Pending:Proceed" in states else ""

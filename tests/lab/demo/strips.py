@@ -65,7 +65,7 @@ TIMES = {  # the name that the wait for each stage's end has
     Stage.JOB: "job",
     Stage.CHECKS: "checks",
     Stage.SERVICE: "launch to in service",
-    Stage.LEAVING: "leaving to struck off",
+    Stage.LEAVING: "leaving to removed",
 }
 
 

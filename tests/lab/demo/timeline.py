@@ -42,7 +42,7 @@ class Stage(Enum):
     CHECKS = "checks", "the gate reads its job's result, runs the checks that its group asks for, and decides"
     SERVICE = "in service", "the launch hook is answered with CONTINUE"
     ASIDE = "set aside", "in Standby or in a warm pool"
-    LEAVING = "leaving", "it terminates, once its hosts are struck off Tower"
+    LEAVING = "leaving", "it terminates, once its hosts are removed from Tower"
 
     @property
     def label(self) -> str:
@@ -109,7 +109,7 @@ class Way:
     """The way of an instance: its moments in epoch seconds, None until they come, and its stretches, without a gap.
 
     registered: it was a host, with Rollcall's marker and in a group. let_go: CONTINUE, or its launch hook's timeout.
-    served: in service for the first time. leaving: told to terminate. struck_off: its last host was removed.
+    served: in service for the first time. leaving: told to terminate. removed_at: its last host was removed.
     """
 
     group: str
@@ -121,7 +121,7 @@ class Way:
     let_go: float | None
     served: float | None
     leaving: float | None
-    struck_off: float | None
+    removed_at: float | None
     terminated: float | None
     outcome: Outcome
     stretches: tuple[Stretch, ...]
@@ -161,9 +161,9 @@ class Way:
             said.append(f"checks {shortly(checks)}")
         if self.to_service is not None:
             said.append(f"in service after {shortly(self.to_service)}")
-        if self.leaving is not None and self.struck_off is not None:
-            later = self.struck_off - self.leaving
-            said.append(f"struck off {shortly(later)} after" if later >= 0.05 else "struck off before")
+        if self.leaving is not None and self.removed_at is not None:
+            later = self.removed_at - self.leaving
+            said.append(f"removed {shortly(later)} after" if later >= 0.05 else "removed before")
             said[-1] += " it began to leave"
         if self.outcome not in (Outcome.SERVES, Outcome.LEFT):
             said.append(self.outcome.value)
@@ -310,7 +310,7 @@ def _way(
         let_go=let_go,
         served=served,
         leaving=leaving,
-        struck_off=max((each for each in removed if each), default=None) if all(removed) else None,
+        removed_at=max((each for each in removed if each), default=None) if all(removed) else None,
         terminated=terminated,
         outcome=Outcome.TIMED_OUT if timed_out else _outcome(states[-1][1], served, leaving, terminated),
         stretches=stretches,
@@ -401,8 +401,8 @@ def waits(ways: Collection[Way]) -> list[Wait]:
         "job": [(way.seconds(*jobs), way.instance_id) for way in ways],
         "checks": [(way.seconds(Stage.CHECKS), way.instance_id) for way in ways],
         "launch to in service": [(way.to_service, way.instance_id) for way in ways],
-        "leaving to struck off": [
-            (max(way.struck_off - way.leaving, 0.0) if way.struck_off and way.leaving else None, way.instance_id)
+        "leaving to removed": [
+            (max(way.removed_at - way.leaving, 0.0) if way.removed_at and way.leaving else None, way.instance_id)
             for way in ways
         ],
     }

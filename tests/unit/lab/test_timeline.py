@@ -173,7 +173,7 @@ def test_an_instance_is_registered_provisioned_checked_and_put_into_service() ->
         (Stage.SERVICE, 112, NOW),
     ]
     assert (way.launched, way.registered, way.let_go, way.served) == (100, 102, 112, 112.5)
-    assert (way.leaving, way.struck_off, way.terminated) == (None, None, None)
+    assert (way.leaving, way.removed_at, way.terminated) == (None, None, None)
     assert way.outcome == Outcome.SERVES
     assert str(way) == "registered after 2.0 s · job 1 ok, 6.0 s · checks 2.0 s · in service after 12 s"
 
@@ -255,17 +255,15 @@ def test_an_abandoned_instance_never_served() -> None:
     assert way.troubled
     assert not way.tried_again
     assert (way.let_go, way.served, way.to_service) == (None, None, None)
-    assert (way.leaving, way.struck_off, way.terminated) == (112, 115, 117)
+    assert (way.leaving, way.removed_at, way.terminated) == (112, 115, 117)
     assert stages(way)[-2:] == [(Stage.CHECKS, 110, 112), (Stage.LEAVING, 112, 117)]
-    assert str(way).endswith(
-        "job 1 failed, 6.0 s · checks 2.0 s · struck off 3.0 s after it began to leave · abandoned"
-    )
+    assert str(way).endswith("job 1 failed, 6.0 s · checks 2.0 s · removed 3.0 s after it began to leave · abandoned")
 
 
 def test_hosts_that_are_gone_before_the_instance_leaves_are_said_to_be() -> None:
     way = one((*ABANDONED, *ENDED), [living(101, 102, 111.9)], [ran("failed")])
-    assert "struck off before it began to leave" in str(way)
-    assert next(each for each in waits([way]) if each.name == "leaving to struck off").longest == 0
+    assert "removed before it began to leave" in str(way)
+    assert next(each for each in waits([way]) if each.name == "leaving to removed").longest == 0
 
 
 def test_an_instance_whose_hook_nobody_answered_has_timed_out() -> None:
@@ -288,7 +286,7 @@ def test_an_instance_on_its_way_out_is_not_struck_off_while_one_host_of_it_is_le
     hosts = [living(101, 102, 151), living(101, 102)]
     way = one((*SERVED, ("Terminating", 150), ("Terminating:Wait", 150.1)), hosts)
     assert way.outcome == Outcome.LEAVES
-    assert way.struck_off is None
+    assert way.removed_at is None
     assert stages(way)[-1] == (Stage.LEAVING, 150, NOW)
 
 
@@ -381,7 +379,7 @@ def test_waits_are_those_that_are_over_and_name_the_slowest() -> None:
     registering = found["registering"]
     assert (registering.count, registering.median, registering.longest, registering.slowest) == (2, 4, 6, "i-b")
     assert found["launch to in service"].most == 60
-    assert "leaving to struck off" not in found
+    assert "leaving to removed" not in found
 
 
 def test_95_percent_took_no_longer_than_that() -> None:
@@ -532,8 +530,8 @@ def test_the_legend_has_the_stages_that_there_are_and_no_others() -> None:
     page = picture(many(5))
     assert Stage.BAD_JOB.words in page
     assert Stage.ASIDE.words not in page
-    assert "<b>struck off</b>" in page
-    assert "<b>struck off</b>" not in picture(timeline(moved(SERVED), (), (), (), {}, NOW))
+    assert "<b>removed</b>" in page
+    assert "<b>removed</b>" not in picture(timeline(moved(SERVED), (), (), (), {}, NOW))
 
 
 def test_at_500_the_file_is_small_and_rows_that_stand_out_are_named() -> None:

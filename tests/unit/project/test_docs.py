@@ -23,6 +23,7 @@ from rollcall.reconcile.steps import Kind
 from rollcall.telemetry.announcer import METRICS
 from rollcall.telemetry.event_details import INSTANCE_IN_TROUBLE
 from rollcall.telemetry.reconcile_details import BREAKER_TRIPPED
+from unit.project.test_floors import FLOOR_OF, FLOORS
 
 if TYPE_CHECKING:
     import argparse
@@ -31,9 +32,17 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).parents[3]
 DOCS = REPOSITORY / "docs"
 FRONT_PAGE = REPOSITORY / "README.md"
+DECISIONS = DOCS / "decisions"
+DECISIONS_INDEX = DECISIONS / "README.md"
+ARCHITECTURE = DOCS / "architecture.md"
 PAGES = {
     str(page.relative_to(REPOSITORY)): page
-    for page in (FRONT_PAGE, REPOSITORY / "functions" / "README.md", *sorted(DOCS.glob("*.md")))
+    for page in (
+        FRONT_PAGE,
+        REPOSITORY / "CHANGELOG.md",
+        REPOSITORY / "functions" / "README.md",
+        *sorted(DOCS.rglob("*.md")),
+    )
 }
 SOURCES = [
     *sorted((REPOSITORY / "layers").rglob("*.py")),
@@ -49,7 +58,8 @@ LINK = re.compile(r"\[[^\]\[]*\]\(([^)\s]+)\)")
 # Words that say less than they could at three in the morning. What the code prints stands between backticks.
 VAGUE = re.compile(
     r"\b(struck off|str(?:ik|uck)\w* off|signs? of life|(?:is|are|was|were) told|tells? of|told of|nobody|somebody"
-    r"|makes? way|awaited|dust has|in the way|finished elsewhere|the brake)\b",
+    r"|makes? way|awaited|dust has|in the way|finished elsewhere|the brake|mend(?:s|ed|ing)?|newcomers?|deeds?|storms?"
+    r"|set aside|the breaker|mailroom|trouble[sd]?|people|persons?|whoever|anybody|everybody)\b",
     re.IGNORECASE,
 )
 
@@ -95,6 +105,22 @@ def sourced(pattern: str, paths: Iterable[Path] = SOURCES) -> set[str]:
     return {found for path in paths for found in re.findall(pattern, path.read_text())}
 
 
+def linked_by(page: Path) -> set[Path]:
+    """The files that a page's links lead to."""
+    return {(page.parent / link.partition("#")[0]).resolve() for link in LINK.findall(page.read_text())}
+
+
+def sections_of(page: Path) -> dict[str, str]:
+    """What stands under each heading of the second level, by the heading."""
+    _, *sections = re.split(r"^## (.+)\n", page.read_text(), flags=re.MULTILINE)
+    return dict(zip(sections[::2], sections[1::2], strict=True))
+
+
+def files_named(path: str) -> list[Path]:
+    """The files that a path between backticks means, with * for any name: from the repository, or from our package."""
+    return [file for root in (REPOSITORY, PACKAGE) for file in root.glob(path)]
+
+
 # The pages
 
 
@@ -122,8 +148,7 @@ def test_no_two_headings_of_a_page_have_one_anchor(name: str) -> None:
 
 
 def test_the_front_page_leads_to_every_page() -> None:
-    linked = {(REPOSITORY / link.partition("#")[0]).resolve() for link in LINK.findall(FRONT_PAGE.read_text())}
-    assert linked >= set(PAGES.values()) - {FRONT_PAGE}
+    assert linked_by(FRONT_PAGE) >= set(PAGES.values()) - {FRONT_PAGE, *DECISIONS.glob("*.md")} | {DECISIONS_INDEX}
 
 
 def test_pages_that_messages_name_are_there() -> None:
@@ -132,10 +157,58 @@ def test_pages_that_messages_name_are_there() -> None:
     assert sourced(r"README,", sources) == set()
 
 
-def test_the_layout_names_every_module() -> None:
-    modules = {path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py"}
-    rows = dict(re.findall(r"^\| `(\w+)/` \| (.*)", (DOCS / "development.md").read_text(), re.MULTILINE))
-    assert {each for each in modules if f"`{each.stem}`" not in rows.get(each.parent.name, "")} == set()
+def test_the_layout_names_every_module_and_no_other() -> None:
+    modules = {str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py") if path.name != "__init__.py"}
+    rows = re.findall(r"^\| `(\w+)/` \| .*? \| (.*) \|$", ARCHITECTURE.read_text(), re.MULTILINE)
+    assert sorted(f"{package}/{module}.py" for package, cell in rows for module in named([cell])) == sorted(modules)
+
+
+def test_the_floors_of_the_picture_are_those_of_the_imports() -> None:
+    picture, *_ = FENCE.findall(sections_of(ARCHITECTURE)["The floors"])
+    drawn = [set(re.findall(r"\b(\w+)/", line)) & FLOOR_OF.keys() for line in picture.splitlines()]
+    assert [each for each in reversed(drawn) if each] == [set(packages) for packages in FLOORS]
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if name.startswith(("docs/architecture", "docs/decisions/"))])
+def test_every_file_that_is_named_is_there(name: str) -> None:
+    ends = r"\.(?:py|yaml|md|json|toml)\b"
+    paths = {
+        each for code in code_in(PAGES[name]) for each in re.findall(rf"[\w./*-]+{ends}|\b\w+(?:/[\w*-]+)+/", code)
+    }
+    named_here = {each for each in paths if "/" in each}
+    assert {each for each in named_here if not files_named(each)} == set()
+
+
+def test_what_is_named_of_a_file_is_in_it() -> None:
+    text = ARCHITECTURE.read_text()
+    pictured = r"([\w/*]+\.py)((?:,? [A-Za-z_]+(?:\.\w+)?)+)(?=  |$| ─)"
+    written = r"`([\w/]+\.py)`\s\(((?:`\w+`(?:,\s)?)+)\)"
+    in_pictures = [each for block in FENCE.findall(text) for each in re.findall(pictured, block, re.MULTILINE)]
+    in_words = re.findall(written, text)
+    assert len(in_pictures) > 40
+    assert len(in_words) > 20
+    for path, names in [*in_pictures, *in_words]:
+        assert files_named(path), path
+        for file, name in product(files_named(path), re.findall(r"\w+", names)):
+            assert re.search(rf"^ *(?:class |def )?{name}\b", file.read_text(), re.MULTILINE), f"{path}: {name}"
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if PAGES[name].parent == DECISIONS])
+def test_every_decision_has_a_date_a_why_and_what_was_not_chosen(name: str) -> None:
+    for title, text in sections_of(PAGES[name]).items() if PAGES[name] != DECISIONS_INDEX else ():
+        about = " ".join(text.strip().partition("\n\n")[0].split())
+        dated = re.fullmatch(r"\*\d{4}-\d\d-\d\d(, superseded by \[[^]]+\]\([^)]+\))?\*", about)
+        reasons = re.findall(r"^- \*\*(Why|Not chosen):\*\*", text, re.MULTILINE)
+        assert dated, title
+        assert dated[1] or reasons == ["Why", "Not chosen"], title
+
+
+def test_the_index_leads_to_every_decision_and_marks_those_that_are_superseded() -> None:
+    assert linked_by(DECISIONS_INDEX) >= set(DECISIONS.glob("*.md")) - {DECISIONS_INDEX}
+    lines = " ".join(DECISIONS_INDEX.read_text().split())
+    for page in set(DECISIONS.glob("*.md")) - {DECISIONS_INDEX}:
+        for title, text in sections_of(page).items():
+            assert f"{title} (*superseded*)" in lines if ", superseded by " in text else title in lines, title
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -241,10 +314,11 @@ def test_the_options_of_a_script_are_all_there(page: str, parser: argparse.Argum
 def test_what_a_log_is_said_to_hold_is_what_the_code_writes() -> None:
     text = "".join(path.read_text() for path in SOURCES)
     code = re.sub(r'"\s*\n\s*f?"', "", text)  # where a text goes on in the next line
-    for table in tables_in(REPOSITORY / "functions" / "README.md", "in its log"):
-        for words in named(row[0] for row in table):
-            for part in re.split(r"…|: |\b[A-Z]+\b|i-…", words):  # what differs from line to line
-                assert part.strip(" :,") in code, words
+    logs = [row[0] for table in tables_in(REPOSITORY / "functions" / "README.md", "in its log") for row in table]
+    changed = [row[2] for row in rows_of(REPOSITORY / "CHANGELOG.md", "where")]
+    for words in named([*logs, *changed]):
+        for part in re.split(r"…|: |\b[A-Z]+\b|i-…", words):  # what differs from line to line
+            assert part.strip(" :,") in code, words
 
 
 # Read from the code
