@@ -21,7 +21,7 @@ from rollcall.domain.reports import Event, Note, Report
 from rollcall.http.transport import Exchange
 from rollcall.lifecycle.target_watch import Sight
 from rollcall.reconcile.result import Fix, RunOutcome, Summary
-from rollcall.reconcile.steps import Finding, Kind, NodeRemoval, Plan
+from rollcall.reconcile.steps import DriftFinding, DriftKind, NodeRemoval, Plan
 from rollcall.telemetry.metrics import Metrics
 from unit.audience import EveryAnnouncer, read_metrics
 from unit.fakes import ACCOUNT, REGION, FakeBus
@@ -72,12 +72,12 @@ def _say_everything(bus: FakeBus) -> None:
         announcer.move_to_dead_letters(record, [], BadEvent("no JSON"))
         announcer.seen([Sight(launch, serving, 1.0, "looked at", first=True) for serving in (True, False)])
         outcome = RunOutcome(fixes=[Fix("removed", world.inventory, "i-a", "it is gone", "web")])
-        outcome.plan = Plan(findings=tuple(Finding(each, world.inventory, "i-a", "look") for each in Kind))
+        outcome.plan = Plan(findings=tuple(DriftFinding(each, world.inventory, "i-a", "look") for each in DriftKind))
         outcome.by_inventory[world.inventory] = Summary(managed=6)
         outcome.stopped[world.inventory] = []
         outcome.nodes.stopped = (NodeRemoval("web-1", "i-a", "it is gone", certain=True),)
-        outcome.troubles |= {"group web": BadSettings("mend the tag"), "host i-a": TowerRejected("no"), "x": error}
-        outcome.troubled_in["host i-a"] = world.inventory
+        outcome.errors |= {"group web": BadSettings("mend the tag"), "host i-a": TowerRejected("no"), "x": error}
+        outcome.host_errors_in["host i-a"] = world.inventory
         announcer.fixed(outcome)
         announcer.reconciled(outcome, 300.0)
         announcer.reconciled(outcome, None)

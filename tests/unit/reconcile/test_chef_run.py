@@ -13,7 +13,7 @@ from rollcall.domain.errors import BadSettings, ChefDenied, ChefUnavailable, Thr
 from rollcall.domain.messages import RunOptions
 from rollcall.reconcile.answer import drift_fixed, run_answer
 from rollcall.reconcile.chef_plan import QUIET
-from rollcall.reconcile.reader import CONTROLS
+from rollcall.reconcile.credible_answers import CONTROLS
 from rollcall.reconcile.run import TIME_RESERVE
 from unit.fakes import ACCOUNT, REGION, FakeChef
 from unit.world import World
@@ -256,7 +256,7 @@ class TestPatterns:
         world.host_of("i-a", "10.0.0.1", variables={"rollcall": marked("old", "i-a", text)})
         world.group("web")
         outcome = world.reconcile()
-        assert not outcome.troubles
+        assert not outcome.errors
         assert not chef.calls
 
     def test_of_a_group_that_is_there_only_its_tag_counts(self, world: World, chef: FakeChef) -> None:
@@ -275,7 +275,7 @@ class TestPatterns:
         world.host_of("i-a", "10.0.0.1", variables={"rollcall": marked("web", "i-a", "@instance_id@")})
         node(world, "i-a")
         outcome = world.reconcile()
-        assert isinstance(outcome.troubles["group web"], BadSettings)
+        assert isinstance(outcome.errors["group web"], BadSettings)
         assert chef.held
 
 
@@ -313,7 +313,7 @@ class TestTrouble:
         chef.failing["node_names"] = ChefUnavailable("away")
         outcome = world.reconcile()
         assert not world.tower.hosts
-        assert isinstance(outcome.troubles["nodes in Chef"], ChefUnavailable)
+        assert isinstance(outcome.errors["nodes in Chef"], ChefUnavailable)
 
     def test_a_node_that_may_not_be_removed_keeps_no_other_one(self, world: World, chef: FakeChef) -> None:
         node(world, "i-a")
@@ -321,14 +321,14 @@ class TestTrouble:
         chef.kept["i-a"] = ChefDenied("no")
         outcome = world.reconcile()
         assert removed(outcome) == {"i-b"}
-        assert isinstance(outcome.troubles["node i-a in Chef"], ChefDenied)
+        assert isinstance(outcome.errors["node i-a in Chef"], ChefDenied)
 
     @pytest.mark.parametrize("method", ["instances", "memberships"])
     def test_where_aws_does_not_answer_nothing_is_removed(self, world: World, chef: FakeChef, method: str) -> None:
         node(world, "i-a")
         chef.before_call = lambda called: world.fleet.failing.update({method: Throttled("slow down")})
         outcome = world.reconcile()
-        assert isinstance(outcome.troubles["nodes in Chef"], Throttled)
+        assert isinstance(outcome.errors["nodes in Chef"], Throttled)
         assert chef.held
 
     def test_an_answer_of_ec2_that_knows_nobody_is_not_believed(self, world: World, chef: FakeChef) -> None:
@@ -337,7 +337,7 @@ class TestTrouble:
             world.serving(f"i-{number}", f"10.0.0.{number}")
         chef.before_call = lambda called: world.fleet.known_instances.clear()
         outcome = world.reconcile()
-        assert isinstance(outcome.troubles["nodes in Chef"], Throttled)
+        assert isinstance(outcome.errors["nodes in Chef"], Throttled)
         assert chef.held
 
     def test_aws_is_asked_after_chef_so_that_a_node_made_meanwhile_stays(self, world: World, chef: FakeChef) -> None:
@@ -368,7 +368,7 @@ class TestTrouble:
         world.reconcile()
         outcome = world.reconcile()
         assert not outcome.nodes.plan.removals
-        assert not outcome.troubles
+        assert not outcome.errors
 
 
 class TestTheTag:

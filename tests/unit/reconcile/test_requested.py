@@ -63,7 +63,7 @@ def test_each_kind_of_step_is_taken_for_the_instance_that_is_named_and_for_no_ot
     world: World, instance_id: str, deeds: set[str]
 ) -> None:
     outcome = asked(world, instance_id)
-    assert {(fix.deed, fix.instance_id) for fix in outcome.fixes} == {(deed, instance_id) for deed in deeds}
+    assert {(fix.action, fix.instance_id) for fix in outcome.fixes} == {(deed, instance_id) for deed in deeds}
     assert outcome.answers[instance_id].settled
     for fix in outcome.fixes:
         job = "" if fix.job is None else f" by job {fix.job}"
@@ -117,7 +117,7 @@ def test_an_instance_that_is_named_is_queued_at_once_however_young_and_whatever_
     world.tower.add_job(world.template, world.inventory, "i-hosted")
     world.serving("i-warm", "10.0.0.11", state="Warmed:Pending:Wait", age=1)
     outcome = asked(world, "i-young", "i-hosted", "i-warm")
-    assert {(fix.deed, fix.instance_id) for fix in outcome.fixes} == {
+    assert {(fix.action, fix.instance_id) for fix in outcome.fixes} == {
         ("requeued", "i-young"),
         ("requeued", "i-hosted"),
         ("requeued", "i-warm"),
@@ -168,14 +168,14 @@ def test_no_host_is_added_at_the_address_of_one_that_the_run_is_not_about(world:
 
 
 @pytest.mark.parametrize("force", [False, True])
-def test_the_breaker_counts_as_in_any_run(world: World, force: bool) -> None:
+def test_the_removal_limit_counts_as_in_any_run(world: World, force: bool) -> None:
     ids = [f"i-dead{number}" for number in range(6)]
     for number, each in enumerate(ids):
         world.host_of(each, f"10.0.1.{number}")
     outcome = asked(world, *ids, force=force)
     assert {each.settled for each in outcome.answers.values()} == {force}
     assert all(
-        ("the breaker stops its removal, unless forced" in each.reason) is not force
+        ("the removal limit stops its removal, unless forced" in each.reason) is not force
         for each in outcome.answers.values()
     )
     few = asked(world, *ids[:2])
@@ -260,7 +260,7 @@ def test_nodes_of_others_stay_in_chef_and_the_breaker_sees_all_of_ours(world: Wo
     stopped = asked(world, *(f"i-{number:02}" for number in range(7, 27)))
     assert not stopped.nodes.removed
     assert not stopped.answers["i-07"].settled
-    assert "the breaker stops the removal of node i-07, unless forced" in stopped.answers["i-07"].reason
+    assert "the removal limit stops the removal of node i-07, unless forced" in stopped.answers["i-07"].reason
     chef.failing["delete_node"] = TowerRejected("no")
     kept = asked(world, "i-07")
     assert not kept.answers["i-07"].settled

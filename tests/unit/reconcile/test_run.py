@@ -28,10 +28,10 @@ from rollcall.domain.timing import RETRY_MAX
 from rollcall.hosts.ownership import NEWBORN
 from rollcall.hosts.resting import rest, rests
 from rollcall.hosts.variables import marker_in, with_state
-from rollcall.reconcile.reader import CONTROLS
+from rollcall.reconcile.credible_answers import CONTROLS
 from rollcall.reconcile.result import Summary
 from rollcall.reconcile.run import TIME_RESERVE
-from rollcall.reconcile.steps import Kind
+from rollcall.reconcile.steps import DriftKind
 from rollcall.tower.bulk_hosts import BULK_CREATE_MAX, BULK_DELETE_MAX
 from unit.fakes import ACCOUNT, REGION
 from unit.world import HOOK, TERMINATE_HOOK, World
@@ -49,7 +49,7 @@ STRANGER = "999999999999"
 
 def deeds(outcome: RunOutcome) -> set[tuple[str, str]]:
     """What was done, and to which instance."""
-    return {(fix.deed, fix.instance_id) for fix in outcome.fixes}
+    return {(fix.action, fix.instance_id) for fix in outcome.fixes}
 
 
 def idle(plan: Plan) -> bool:
@@ -112,7 +112,7 @@ class TestARun:
         assert all(fix.reason and fix.inventory in outcome.by_inventory for fix in outcome.fixes)
         assert world.tower.names_in(world.inventory) == {"i-moved", "i-new", "i-strayed"}
         assert world.tower.names_in(world.tower.inventory("other")) == set()
-        assert (outcome.troubles, outcome.stopped, outcome.left) == ({}, {}, 0)
+        assert (outcome.errors, outcome.stopped, outcome.left) == ({}, {}, 0)
 
     def test_each_inventory_has_a_summary_of_what_was_seen_and_done(self, world: World) -> None:
         a_bit_of_everything(world)
@@ -338,12 +338,12 @@ class TestReading:
         world.group("unreadable", inventory="misspelt")
         world.host_of("i-a", "10.0.0.1", "deleted")
         outcome = world.reconcile(RunOptions(forget=frozenset({"wbe"})), dry_run=True)
-        assert outcome.troubles.keys() == {"group wbe", "group unreadable"}
+        assert outcome.errors.keys() == {"group wbe", "group unreadable"}
         outcome = world.reconcile(RunOptions(groups=frozenset({"web", "wbe"})), dry_run=True)
-        assert outcome.troubles.keys() == {"group wbe"}
+        assert outcome.errors.keys() == {"group wbe"}
         known = frozenset({"web", "deleted"})
         outcome = world.reconcile(RunOptions(groups=known, forget=known), dry_run=True)
-        assert outcome.troubles == {}
+        assert outcome.errors == {}
 
     def test_a_single_instance_that_ec2_does_not_know_does_not_end_the_run(self, world: World) -> None:
         world.serving("i-a", "10.0.0.1")
@@ -376,8 +376,8 @@ class TestReading:
         world.host_of("i-b", "10.0.0.2")
         outcome = world.reconcile()
         assert deeds(outcome) == {("removed", "i-b")}
-        assert list(outcome.troubles) == ["group db"]
-        assert "misspelt" in str(outcome.troubles["group db"])
+        assert list(outcome.errors) == ["group db"]
+        assert "misspelt" in str(outcome.errors["group db"])
 
     def test_an_inventory_that_cannot_be_read_leaves_the_others_alone(self, world: World) -> None:
         other = world.tower.add_inventory("other")
@@ -388,7 +388,7 @@ class TestReading:
         world.tower.undumped[other.id] = TowerDenied("not for you")
         outcome = world.reconcile()
         assert deeds(outcome) == {("removed", "i-b")}
-        assert list(outcome.troubles) == ["inventory other"]
+        assert list(outcome.errors) == ["inventory other"]
         assert set(outcome.by_inventory) == {world.inventory}
 
     def test_a_host_elsewhere_of_a_group_whose_inventory_cannot_be_read_stays(self, world: World) -> None:
@@ -418,7 +418,7 @@ class TestReading:
         world.tower.before_call = opt_out
         outcome = world.reconcile()
         assert idle(outcome.plan)
-        assert [finding.kind for finding in outcome.plan.findings] == [Kind.NOT_OPTED_IN]
+        assert [finding.kind for finding in outcome.plan.findings] == [DriftKind.NOT_OPTED_IN]
 
     def test_inventories_that_no_group_names_any_more_are_looked_at_too(self, world: World) -> None:
         old = world.tower.add_inventory("old")
@@ -463,7 +463,7 @@ class TestInstancesThatAreGone:
         world.fleet.known_groups.clear()
         outcome = world.reconcile()
         assert idle(outcome.plan)
-        assert [finding.kind for finding in outcome.plan.findings] == [Kind.NOT_OPTED_IN]
+        assert [finding.kind for finding in outcome.plan.findings] == [DriftKind.NOT_OPTED_IN]
 
     def test_a_detached_instance_keeps_its_host(self, world: World) -> None:
         world.serving("i-a", "10.0.0.1")
@@ -471,19 +471,19 @@ class TestInstancesThatAreGone:
         world.detached("i-a")
         outcome = world.reconcile()
         assert idle(outcome.plan)
-        assert [finding.kind for finding in outcome.plan.findings] == [Kind.DETACHED]
+        assert [finding.kind for finding in outcome.plan.findings] == [DriftKind.DETACHED]
 
     def test_a_host_that_cleanup_removes_meanwhile_is_no_trouble(self, world: World) -> None:
         gone = [world.host_of(f"i-{number}", f"10.0.0.{number}") for number in range(3)]
         world.tower.before_delete.append(lambda: world.tower.hosts.pop(gone[1].id))
-        assert world.reconcile().troubles == {}
+        assert world.reconcile().errors == {}
         assert not world.tower.hosts
 
     def test_hosts_that_all_vanish_meanwhile_are_no_trouble(self, world: World) -> None:
         for number in range(3):
             world.host_of(f"i-{number}", f"10.0.0.{number}")
         world.tower.before_delete.append(world.tower.hosts.clear)
-        assert world.reconcile().troubles == {}
+        assert world.reconcile().errors == {}
         assert not world.tower.hosts
 
     def test_a_host_that_tower_keeps_keeps_no_other(self, world: World) -> None:
@@ -493,8 +493,8 @@ class TestInstancesThatAreGone:
         outcome = world.reconcile()
         assert deeds(outcome) == {("removed", "i-0"), ("removed", "i-1"), ("removed", "i-3")}
         assert outcome.by_inventory[world.inventory].removed == 3
-        assert outcome.troubles.keys() == {"host i-2 of inventory prod"}
-        assert outcome.troubled_in == {"host i-2 of inventory prod": world.inventory}
+        assert outcome.errors.keys() == {"host i-2 of inventory prod"}
+        assert outcome.host_errors_in == {"host i-2 of inventory prod": world.inventory}
 
     def test_a_refusal_leaves_the_other_inventories_alone(self, world: World) -> None:
         kept = world.tower.add_inventory("kept")
@@ -504,7 +504,7 @@ class TestInstancesThatAreGone:
         world.tower.denied.add(kept.id)
         outcome = world.reconcile()
         assert deeds(outcome) == {("removed", "i-b")}
-        assert list(outcome.troubles) == ["removing hosts from inventory kept"]
+        assert list(outcome.errors) == ["removing hosts from inventory kept"]
         assert not outcome.plan.findings
 
     def test_an_inventory_that_no_group_names_and_that_may_only_be_read_is_one_finding(self, world: World) -> None:
@@ -514,9 +514,9 @@ class TestInstancesThatAreGone:
         world.host_of("i-b", "10.0.0.2")
         world.tower.denied.add(mirror.id)
         outcome = world.reconcile(force=True)
-        assert (deeds(outcome), outcome.troubles) == ({("removed", "i-b")}, {})
+        assert (deeds(outcome), outcome.errors) == ({("removed", "i-b")}, {})
         [finding] = outcome.plan.findings
-        assert (finding.kind, finding.inventory, finding.subject) == (Kind.READ_ONLY, mirror, "all EC2")
+        assert (finding.kind, finding.inventory, finding.subject) == (DriftKind.READ_ONLY, mirror, "all EC2")
         assert f"{BULK_DELETE_MAX + 1} of its hosts" in finding.reason
         assert world.tower.calls["delete_hosts"] == 2
         assert len(world.tower.names_in(mirror)) == BULK_DELETE_MAX + 1
@@ -528,7 +528,7 @@ class TestInstancesThatAreGone:
         world.tower.denied.add(mirror.id)
         world.group("db", inventory="ambiguous")
         world.tower.ambiguous["ambiguous"] = {mirror.id} if named else set()
-        assert ("removing hosts from inventory all EC2" in world.reconcile().troubles) == named
+        assert ("removing hosts from inventory all EC2" in world.reconcile().errors) == named
 
     def test_a_host_that_could_not_be_removed_keeps_its_address_from_others(self, world: World) -> None:
         world.host_of("i-a", "10.0.0.1")
@@ -585,7 +585,7 @@ class TestTheBreaker:
         failed.serving("i-new", "10.0.0.0")
         outcome = failed.reconcile()
         assert ("added", "i-new") not in deeds(outcome)
-        assert [(each.kind, each.subject) for each in outcome.plan.findings] == [(Kind.ADDRESS_CONFLICT, "i-new")]
+        assert [(each.kind, each.subject) for each in outcome.plan.findings] == [(DriftKind.ADDRESS_CONFLICT, "i-new")]
         assert outcome.by_inventory[failed.inventory].conflicts == 1
         assert ("added", "i-new") in deeds(failed.reconcile(force=True))
 
@@ -627,7 +627,7 @@ class TestPuttingRight:
         world.serving("i-a", "10.0.0.1", "db")
         host = world.host_of("i-a", "10.0.0.1")
         world.tower.failing["take_out_of_group"] = TowerUnavailable("away")
-        assert list(world.reconcile().troubles) == ["host i-a of inventory prod"]
+        assert list(world.reconcile().errors) == ["host i-a of inventory prod"]
         world.tower.failing.clear()
         world.reconcile()
         assert world.tower.groups_of(host.id) == {"db"}
@@ -657,7 +657,7 @@ class TestPuttingRight:
         world.tower.before_call = clean_up
         outcome = world.reconcile()
         assert len(outcome.fixes) == outcome.by_inventory[world.inventory].fixed == 7
-        assert outcome.troubles == {}
+        assert outcome.errors == {}
 
     def test_a_host_that_is_there_and_cannot_be_changed_is_a_trouble_of_its_own(self, world: World) -> None:
         def refuse(method: str) -> None:
@@ -670,7 +670,7 @@ class TestPuttingRight:
         world.tower.before_call = refuse
         outcome = world.reconcile()
         assert len(outcome.fixes) == outcome.by_inventory[world.inventory].fixed == 7
-        [what] = outcome.troubles
+        [what] = outcome.errors
         assert what.startswith("host i-")
         assert what.endswith(" of inventory prod")
 
@@ -764,7 +764,7 @@ class TestInstancesWithoutAHost:
         outcome = world.reconcile()
         assert deeds(outcome) == {("added", "i-old"), ("added", "i-young")}
         assert not world.tower.runs
-        [(what, error)] = outcome.troubles.items()
+        [(what, error)] = outcome.errors.items()
         assert what == "provisioning instances of group web"
         assert "Prompt on launch" in str(error)
 
@@ -773,7 +773,7 @@ class TestInstancesWithoutAHost:
     ) -> None:
         world.tower.add_template("provision", asks_limit=False)
         world.serving("i-old", "10.0.0.1")
-        assert world.reconcile().troubles == {}
+        assert world.reconcile().errors == {}
 
     def test_one_that_leaves_between_plan_and_host_is_struck_off_again(self, world: World) -> None:
         world.serving("i-a", "10.0.0.1", age=YOUNG)
@@ -804,7 +804,7 @@ class TestInstancesWithoutAHost:
         [run] = world.tower.runs.values()
         assert outcome.by_inventory[world.inventory].added == 3
         assert len(run.job.hosts) == 2
-        assert len(outcome.troubles) == 1
+        assert len(outcome.errors) == 1
         [(deed, last)] = deeds(world.reconcile())
         assert deed == "fixed"
         assert [run.job.hosts for run in world.tower.runs.values()] == [run.job.hosts, {last}]
@@ -816,20 +816,20 @@ class TestInstancesWithoutAHost:
         world.tower.failing["group_ids"] = TowerDenied("not for you")
         outcome = world.reconcile()
         assert deeds(outcome) == {("added", "i-old")}
-        assert list(outcome.troubles) == ["inventory groups of group web"]
+        assert list(outcome.errors) == ["inventory groups of group web"]
         world.tower.failing.clear()
         assert deeds(world.reconcile()) == {("fixed", "i-old")}
 
     def test_one_that_is_struck_off_before_it_joins_its_groups_is_no_trouble(self, world: World) -> None:
         world.serving("i-old", "10.0.0.1")
         world.tower.before_call = lambda method: world.tower.remove_host("i-old") if method == "add_to_group" else None
-        assert world.reconcile().troubles == {}
+        assert world.reconcile().errors == {}
 
     def test_one_that_register_makes_meanwhile_is_left_to_it(self, world: World) -> None:
         world.serving("i-a", "10.0.0.1", age=YOUNG)
         world.tower.before_create.append(lambda: world.host_of("i-a", "10.0.0.1", age=0))
         outcome = world.reconcile()
-        assert (outcome.troubles, outcome.fixes) == ({}, [])
+        assert (outcome.errors, outcome.fixes) == ({}, [])
         assert not world.tower.runs
         assert idle(world.reconcile().plan)
 
@@ -839,7 +839,7 @@ class TestInstancesWithoutAHost:
         world.tower.before_create += [lambda: world.host_of("i-3", "10.0.0.3", age=0)]
         outcome = world.reconcile()
         assert deeds(outcome) == {("added", f"i-{number}") for number in (0, 1, 2, 4)}
-        assert (outcome.troubles, outcome.left) == ({}, 0)
+        assert (outcome.errors, outcome.left) == ({}, 0)
 
     def test_a_host_that_tower_cannot_hold_fails_alone(self, world: World) -> None:
         for number in range(4):
@@ -847,8 +847,8 @@ class TestInstancesWithoutAHost:
         world.tower.unfit["i-2"] = TowerRejected("its variables hold a NUL character")
         outcome = world.reconcile()
         assert deeds(outcome) == {("added", f"i-{number}") for number in (0, 1, 3)}
-        assert outcome.troubles.keys() == {"host i-2 of inventory prod"}
-        assert outcome.troubled_in == {"host i-2 of inventory prod": world.inventory}
+        assert outcome.errors.keys() == {"host i-2 of inventory prod"}
+        assert outcome.host_errors_in == {"host i-2 of inventory prod": world.inventory}
         assert [run.job.hosts for run in world.tower.runs.values()] == [{"i-0", "i-1", "i-3"}]
 
     def test_of_more_than_there_is_room_for_the_first_are_added_and_the_rest_is_reported_once(
@@ -860,8 +860,8 @@ class TestInstancesWithoutAHost:
         world.tower.room = 30
         outcome = world.reconcile()
         assert len(deeds(outcome)) == outcome.by_inventory[world.inventory].added == 30
-        assert outcome.troubles.keys() == {"adding hosts to inventory prod"}
-        assert isinstance(outcome.troubles["adding hosts to inventory prod"], HostLimitReached)
+        assert outcome.errors.keys() == {"adding hosts to inventory prod"}
+        assert isinstance(outcome.errors["adding hosts to inventory prod"], HostLimitReached)
         assert outcome.left == size - BULK_CREATE_MAX
         assert world.tower.calls["create_hosts"] == 1, "once it is full nothing more is asked of this inventory"
         world.tower.room = None
@@ -898,7 +898,7 @@ class TestInstancesWithoutAHost:
         world.serving("i-b", "10.0.0.2", "db")
         world.tower.before_call = refuse
         outcome = world.reconcile()
-        assert len(outcome.fixes) == len(outcome.troubles) == 1
+        assert len(outcome.fixes) == len(outcome.errors) == 1
 
     def test_those_of_many_groups_are_made_in_one_call_and_their_groups_found_in_one(self, world: World) -> None:
         for number in range(20):
@@ -967,10 +967,10 @@ class TestProvisioned:
         outcome = young.reconcile()
         assert {fix.step for fix in outcome.fixes} == {"added"}, "nothing was launched"
         assert deeds(outcome) == {("added", "i-old"), ("added", "i-young")}
-        assert list(outcome.troubles) == ["provisioning instances of group web"]
+        assert list(outcome.errors) == ["provisioning instances of group web"]
         outcome = young.reconcile()
         assert (deeds(outcome), outcome.by_inventory[young.inventory].fixed) == (set(), 0)
-        assert list(outcome.troubles) == ["provisioning instances of group web"]
+        assert list(outcome.errors) == ["provisioning instances of group web"]
         assert self.tries_again(young)
 
     def test_after_one_of_several_launches_failed(self, world: World) -> None:
@@ -1020,7 +1020,7 @@ class TestProvisioned:
 
     def test_after_its_inventory_groups_were_not_to_be_had(self, young: World) -> None:
         young.tower.failing["group_ids"] = TowerDenied("not for you")
-        assert list(young.reconcile().troubles) == ["inventory groups of group web"]
+        assert list(young.reconcile().errors) == ["inventory groups of group web"]
         assert not young.tower.runs
         assert self.tries_again(young)
 
@@ -1034,7 +1034,7 @@ class TestProvisioned:
         outcome = young.reconcile()
         assert deeds(outcome) == {("added", "i-old"), ("added", "i-young")}
         assert len(young.tower.runs) == 1
-        assert outcome.troubles == {}
+        assert outcome.errors == {}
 
     def test_a_launch_that_was_turned_away_is_repeated_at_once(self, young: World) -> None:
         def turn_away_once(method: str) -> None:
@@ -1048,8 +1048,8 @@ class TestProvisioned:
     def test_after_a_job_whose_host_could_not_be_noted_no_second_one_is_launched(self, young: World) -> None:
         young.tower.failing["update_host"] = TowerUnavailable("away")
         outcome = young.reconcile()
-        assert list(outcome.troubles) == list(outcome.troubled_in) == ["host i-young of inventory prod"]
-        assert {each.name for each in outcome.troubled_in.values()} == {"prod"}
+        assert list(outcome.errors) == list(outcome.host_errors_in) == ["host i-young of inventory prod"]
+        assert {each.name for each in outcome.host_errors_in.values()} == {"prod"}
         young.tower.failing.clear()
         assert deeds(young.reconcile()) == {("fixed", "i-young")}
         assert [run.job.hosts for run in young.tower.runs.values()] == [{"i-young"}]
@@ -1150,7 +1150,7 @@ class TestProvisioned:
             patch.setattr(young.fleet, "arrivals", fail)
             outcome = young.reconcile()
         assert deeds(outcome) == {("added", "i-db")}
-        assert list(outcome.troubles) == ["scaling activities of group web"]
+        assert list(outcome.errors) == ["scaling activities of group web"]
         assert self.tries_again(young)
 
     def test_auto_scaling_is_asked_when_those_came_that_have_no_host_in_use_and_about_nobody_else(
@@ -1286,7 +1286,7 @@ class TestLostEvents:
         world.tower.add_host(world.inventory, "i-a")
         outcome = world.reconcile()
         assert not world.queues.sent
-        assert [finding.kind for finding in outcome.plan.findings] == [Kind.IN_THE_WAY]
+        assert [finding.kind for finding in outcome.plan.findings] == [DriftKind.NAME_TAKEN]
 
     @pytest.mark.parametrize("state", ["Pending:Wait", "Terminating:Wait"])
     def test_one_that_waits_for_somebody_else_is_not(self, world: World, state: str) -> None:
@@ -1359,7 +1359,7 @@ class TestLostEvents:
         world.tower.failing["jobs_holding"] = TowerRejected("a status we do not know")
         outcome = world.reconcile()
         assert deeds(outcome) == {("removed", "i-dead")}
-        assert len(outcome.troubles) == 1
+        assert len(outcome.errors) == 1
 
     def test_trouble_with_one_leaves_the_others_alone(self, world: World) -> None:
         for name in ("i-a", "i-b", "i-c"):
@@ -1367,7 +1367,7 @@ class TestLostEvents:
         world.fleet.throttled.add("i-a")
         outcome = world.reconcile()
         assert deeds(outcome) == {("requeued", "i-b"), ("requeued", "i-c")}
-        assert list(outcome.troubles) == list(outcome.troubled_in) == ["waiting instance i-a of group web"]
+        assert list(outcome.errors) == list(outcome.host_errors_in) == ["waiting instance i-a of group web"]
 
     def test_the_time_limit_holds_for_them_too(self, world: World) -> None:
         for number in range(5):
@@ -1391,7 +1391,7 @@ def test_an_instance_whose_group_asks_for_a_public_address_is_told_and_left_with
     world.serving("i-a", "10.0.0.1")
     outcome = world.reconcile()
     assert idle(outcome.plan)
-    assert [finding.kind for finding in outcome.plan.findings] == [Kind.NO_ADDRESS]
+    assert [finding.kind for finding in outcome.plan.findings] == [DriftKind.NO_ADDRESS]
 
 
 def troubles(world: World, *, groups: tuple[str, ...] = (), instances: tuple[str, ...] = ()) -> set[str]:
@@ -1399,7 +1399,7 @@ def troubles(world: World, *, groups: tuple[str, ...] = (), instances: tuple[str
     options = RunOptions(
         groups=frozenset(groups) if groups else None, instances=frozenset(instances) if instances else None
     )
-    return set(world.reconcile(options, dry_run=True).troubles)
+    return set(world.reconcile(options, dry_run=True).errors)
 
 
 class TestWhoseTroubleItIs:
@@ -1488,7 +1488,7 @@ class TestInstancesThatRest:
         world.tower.before_call = fail
         outcome = world.reconcile()
         assert deeds(outcome) == {("fixed", "i-b")}
-        assert (outcome.left, list(outcome.troubles)) == (1, ["instances that rest"])
+        assert (outcome.left, list(outcome.errors)) == (1, ["instances that rest"])
         world.fleet.failing.clear()
         world.tower.before_call = lambda method: None
         assert deeds(world.reconcile()) == {("fixed", "i-a")}
@@ -1537,7 +1537,7 @@ class TestInstancesThatRest:
         first, again = world.reconcile(), world.reconcile()
         assert (deeds(first), deeds(again)) == ({("removed", "i-a")}, set())
         for outcome in (first, again):
-            assert [(each.kind, each.subject) for each in outcome.plan.findings] == [(Kind.RETAINED, "i-a")]
+            assert [(each.kind, each.subject) for each in outcome.plan.findings] == [(DriftKind.RETAINED, "i-a")]
         assert not world.queues.sent
 
 
@@ -1546,5 +1546,5 @@ def test_who_leaves_while_its_host_is_made_and_cannot_be_removed_again_is_a_trou
     world.tower.after_create = lambda: world.leaves("i-a")
     world.tower.denied.add(world.inventory.id)
     outcome = world.reconcile()
-    assert list(outcome.troubles) == ["host of i-a, which left"]
+    assert list(outcome.errors) == ["host of i-a, which left"]
     assert not outcome.fixes

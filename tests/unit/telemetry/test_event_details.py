@@ -35,7 +35,7 @@ from rollcall.domain.reports import Event, Note, Report
 from rollcall.domain.timing import FIRST_RETRY
 from rollcall.lifecycle.target_watch import Sight
 from rollcall.reconcile.result import Fix, RunOutcome, Summary
-from rollcall.reconcile.steps import Finding, Kind, NodeRemoval, Plan
+from rollcall.reconcile.steps import DriftFinding, DriftKind, NodeRemoval, Plan
 from rollcall.telemetry.event_details import IN_TROUBLE, REASON_MAX, SLACK, cause_of
 from rollcall.telemetry.reconcile_details import BY_HAND
 from rollcall.tower.connection import job_page
@@ -111,7 +111,9 @@ def say_fixed(world: World, audience: Audience) -> None:
 
 
 def say_conflict(world: World, audience: Audience) -> None:
-    finding = Finding(Kind.NOT_OPTED_IN, FLEET, INSTANCE, "its group 'web' has no tag rollcall:inventory any more")
+    finding = DriftFinding(
+        DriftKind.NOT_OPTED_IN, FLEET, INSTANCE, "its group 'web' has no tag rollcall:inventory any more"
+    )
     run_of(audience, RunOutcome(plan=Plan(findings=(finding,))))
 
 
@@ -404,8 +406,8 @@ def test_every_finding_is_told_with_each_run(world: World, audience: Audience) -
 def test_what_lasts_is_told_again_before_two_runs_are_over(
     audience: Audience, every: float | None, again_within: float
 ) -> None:
-    finding = Finding(Kind.SECOND_HOST, FLEET, INSTANCE, "two")
-    outcome = RunOutcome(plan=Plan(findings=(finding,)), troubles={"group db": BadSettings("mend")})
+    finding = DriftFinding(DriftKind.SECOND_HOST, FLEET, INSTANCE, "two")
+    outcome = RunOutcome(plan=Plan(findings=(finding,)), errors={"group db": BadSettings("mend")})
     outcome.by_inventory[FLEET] = Summary(managed=6)
     outcome.stopped[FLEET] = []
     run_of(audience, outcome, every)
@@ -467,7 +469,7 @@ def test_each_job_that_a_run_launches_is_told_with_the_step(world: World, audien
 def test_a_trouble_of_a_run_is_the_installations_or_its_own(
     audience: Audience, error: TowerRejected, cause: str
 ) -> None:
-    run_of(audience, RunOutcome(troubles={"group db": error}))
+    run_of(audience, RunOutcome(errors={"group db": error}))
     [detail] = details(audience)
     assert (detail["cause"], detail["error"]) == (cause, type(error).__name__)
     assert detail["reason"] == f"group db: {error}"
@@ -477,7 +479,7 @@ def test_what_tower_has_against_many_hosts_of_an_inventory_is_one_trouble(audien
     whats = [f"host i-{number} of inventory fleet" for number in range(500)]
     run_of(
         audience,
-        RunOutcome(troubles=dict.fromkeys(whats, TowerRejected("no")), troubled_in=dict.fromkeys(whats, FLEET)),
+        RunOutcome(errors=dict.fromkeys(whats, TowerRejected("no")), host_errors_in=dict.fromkeys(whats, FLEET)),
     )
     told = details(audience)
     assert {detail["cause"] for detail in told} == {"reconcile: TowerRejected: inventory fleet"}
@@ -485,7 +487,7 @@ def test_what_tower_has_against_many_hosts_of_an_inventory_is_one_trouble(audien
 
 
 def test_what_ails_the_whole_installation_is_its_cause_though_it_is_about_a_host(audience: Audience) -> None:
-    run_of(audience, RunOutcome(troubles={"host i-a": TowerDenied("no role")}, troubled_in={"host i-a": FLEET}))
+    run_of(audience, RunOutcome(errors={"host i-a": TowerDenied("no role")}, host_errors_in={"host i-a": FLEET}))
     [detail] = details(audience)
     assert detail["cause"] == "TowerDenied"
 
