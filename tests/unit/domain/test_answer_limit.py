@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rollcall.doctor.diagnosis import Diagnosis, answer
+from rollcall.doctor.answer import answer
+from rollcall.doctor.diagnosis import Diagnosis
 from rollcall.domain.answer_limit import ANSWER_BYTES, fitting
 from rollcall.domain.errors import BadSettings
 from rollcall.domain.findings import warns

@@ -261,8 +261,6 @@ def metrics_written() -> Iterator[str]:
 def findings_of_doctor() -> set[str]:
     """The last part of the key of everything that doctor finds; … stands for a name."""
     modules = (
-        "doctor/group_settings",
-        "doctor/unreadable",
         "domain/tag_support",
         "hosts/jobs",
         "checks/load_balancers",
