@@ -26,7 +26,7 @@ CELL = (70, 50)  # pixels of a grid unit on a wide screen: across, down
 HEAD, LEGEND_LINE, AXIS = 26, 17, 40  # pixels: above a plot, a line of the legend below it, left of it
 LETTER = 6.2  # pixels that a letter of the legend is wide, on average
 POINTS = 72  # of a curve: five minutes each, six hours
-STORMS = (0.3, 0.75)  # when they are, as shares of the time shown
+SCALE_OUTS = (0.3, 0.75)  # large ones: when they are, as shares of the time shown
 LARGER = {"p95": 1.6, "p99": 2.2}
 RARE = {"abandoned", "evicted", "alerts", "drift fixed", "troubles", "breaker tripped", "alerts lost", "events lost"}
 COLORS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f")
@@ -179,7 +179,7 @@ def curves_of(properties: Json) -> Iterator[Curve]:
 
 
 def _made_up(properties: Json, label: str, stat: str) -> tuple[float, ...]:
-    """Two storms that the whole dashboard shows; of what is well without, one small thing at most."""
+    """Two large scale-outs that the whole dashboard shows; of what is well without, one small thing at most."""
     chance = random.Random(f"{properties['title']} {label}")  # noqa: S311 - a picture, not a secret
     count = max(POINTS * 300 // properties.get("period", 300), 14)
     size, late = chance.uniform(6, 14) * LARGER.get(stat, 1.0), chance.uniform(0, 0.02)
@@ -187,7 +187,7 @@ def _made_up(properties: Json, label: str, stat: str) -> tuple[float, ...]:
         only = chance.randrange(2 * count)
         return tuple(float(at == only) for at in range(count))
     return tuple(
-        size * (0.08 + sum(max(0.0, 1 - abs(at / count - storm - late) * 18) for storm in STORMS))
+        size * (0.08 + sum(max(0.0, 1 - abs(at / count - moment - late) * 18) for moment in SCALE_OUTS))
         + chance.uniform(0, 0.05 * size)
         for at in range(count)
     )

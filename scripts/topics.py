@@ -1,7 +1,7 @@
 """Which hooks and notifications a deployment would cut off from their topics: what doctor finds, beforehand.
 
 Up to a version every topic of the account could send to the queues, and the doctor of such a stack cannot know that
-this one takes messages only from topics that are named. So this looks from here.
+this one takes messages only from topics that are named. So this reads AWS from here.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SUBSCRIPTIONS = (
 def cut_off(stack: str, patterns: str, names: Collection[str]) -> list[Finding]:
     """What would be cut off if the stack were deployed with these NotifyingTopicArns.
 
-    patterns: separated by commas. names: of the groups to look at, none for all. Raises NotRun.
+    patterns: separated by commas. names: of the groups to read, none for all. Raises NotRun.
     """
     parameters, outputs = described(stack)
     if not outputs.keys() >= {*OUTPUTS.values(), "HookPrefix"}:
@@ -46,7 +46,7 @@ def cut_off(stack: str, patterns: str, names: Collection[str]) -> list[Finding]:
         groups = _groups(aws, names or None)
     except RollcallError as error:
         raise NotRun(
-            f"Whether topics would be cut off cannot be seen: {error}\nYour credentials need "
+            f"Whether topics would be cut off cannot be read: {error}\nYour credentials need "
             "autoscaling:DescribeAutoScalingGroups, autoscaling:DescribeLifecycleHooks and "
             "autoscaling:DescribeNotificationConfigurations."
         ) from error

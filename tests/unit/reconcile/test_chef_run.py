@@ -77,7 +77,7 @@ class TestWhatGoes:
         dead(world, "i-a")
         assert removed(world.reconcile()) == {"i-a"}
 
-    def test_a_node_that_nobody_knows_and_that_has_not_reported_for_long(self, world: World, chef: FakeChef) -> None:
+    def test_a_node_that_is_not_known_and_that_has_not_reported_for_long(self, world: World, chef: FakeChef) -> None:
         node(world, "i-a", age=QUIET + 1)
         outcome = world.reconcile()
         assert reasons(outcome) == {"i-a": "neither EC2 nor Auto Scaling knows it"}
@@ -95,7 +95,7 @@ class TestWhatGoes:
         ],
         ids=str,
     )
-    def test_a_node_that_nobody_knows_stays_unless_it_is_old_and_says_that_it_is_from_here(
+    def test_a_node_that_is_not_known_stays_unless_it_is_old_and_says_that_it_is_from_here(
         self, world: World, chef: FakeChef, change: dict[str, Any]
     ) -> None:
         node(world, "i-a", **change)
@@ -331,7 +331,7 @@ class TestTrouble:
         assert isinstance(outcome.errors["nodes in Chef"], Throttled)
         assert chef.held
 
-    def test_an_answer_of_ec2_that_knows_nobody_is_not_believed(self, world: World, chef: FakeChef) -> None:
+    def test_an_answer_of_ec2_that_knows_none_is_not_believed(self, world: World, chef: FakeChef) -> None:
         node(world, "i-gone")
         for number in (1, 2):
             world.serving(f"i-{number}", f"10.0.0.{number}")
@@ -388,7 +388,7 @@ class TestTheTag:
         assert host.owner
         assert host.owner["chef"] == "@instance_id@"
 
-    def test_a_launch_is_told_that_there_is_no_chef_server(self, world: World) -> None:
+    def test_a_launch_is_reported_that_there_is_no_chef_server(self, world: World) -> None:
         world.group("web", chef="@instance_id@")
         [report] = world.register(world.launching("i-a"))
         assert isinstance(report.error, BadSettings)
@@ -423,7 +423,7 @@ class TestWhatIsTold:
         assert (step["step"], step["node"], said["nodes"]) == ("removed from Chef", "i-a", {"ours": 1, "removed": 1})
         assert drift_fixed(outcome) == [step]
 
-    def test_a_breaker_that_tripped_is_a_failure_with_the_list(self, world: World, chef: FakeChef) -> None:
+    def test_removals_over_the_limit_are_a_failure_with_the_list(self, world: World, chef: FakeChef) -> None:
         for number in range(6):
             node(world, f"i-{number}")
         said = self.answer(world.reconcile())
@@ -446,7 +446,7 @@ class TestWhatIsTold:
         ]
         assert counted == {"DriftFound": 1, "DriftFixed": 1}
 
-    def test_a_breaker_that_tripped_is_an_alert_with_the_list_and_counted(
+    def test_removals_over_the_limit_are_an_alert_with_the_list_and_counted(
         self, world: World, chef: FakeChef, audience: Audience
     ) -> None:
         for number in range(6):

@@ -228,12 +228,12 @@ class TestInstancesThatAreGone:
         assert (removal.host, removal.inventory, removal.moved) == (host, PROD, False)
         assert state in removal.reason
 
-    def test_the_host_of_an_instance_that_nobody_knows_is_removed(self, scene: Scene) -> None:
+    def test_the_host_of_an_instance_that_is_not_known_is_removed(self, scene: Scene) -> None:
         scene.host("i-a", age=NEWBORN + 1)
         [removal] = scene.plan().removals
         assert removal.reason == "neither EC2 nor Auto Scaling knows it"
 
-    def test_a_young_host_of_an_instance_that_nobody_knows_stays(self, scene: Scene) -> None:
+    def test_a_young_host_of_an_instance_that_is_not_known_stays(self, scene: Scene) -> None:
         scene.host("i-a", age=NEWBORN)
         assert scene.plan() == Plan()
 
@@ -395,7 +395,7 @@ class TestInstancesThatAreBackInService:
 class TestRetainedInstances:
     @pytest.mark.parametrize("state", RETAINED)
     @pytest.mark.parametrize("ec2", ["running", None])
-    def test_the_host_of_one_goes_and_the_owner_is_told_in_every_run(
+    def test_the_host_of_one_goes_and_it_is_reported_in_every_run(
         self, scene: Scene, state: str, ec2: str | None
     ) -> None:
         host = scene.host("i-a", age=0)
@@ -605,7 +605,7 @@ class TestPuttingRight:
         assert (addition.variables["by_hand"], addition.enabled, addition.inventory) == ("first", False, third)
         assert len(done.removals) == 3
 
-    def test_a_host_of_somebody_elses_has_no_say_in_what_a_new_one_is_like(self, scene: Scene) -> None:
+    def test_a_foreign_host_has_no_say_in_what_a_new_one_is_like(self, scene: Scene) -> None:
         scene.host("i-a", group=None, inventory=OTHER, enabled=False)
         scene.host("i-a", account=STRANGER, inventory=OTHER, name="theirs", enabled=False)
         [addition] = scene.instance("i-a").plan().additions
@@ -626,7 +626,7 @@ class TestPuttingRight:
         assert home not in [removal.host for removal in done.removals]
         assert not done.additions
 
-    def test_a_host_stays_where_it_is_while_somebody_elses_is_in_its_way_at_home(self, scene: Scene) -> None:
+    def test_a_host_stays_where_it_is_while_a_foreign_host_has_its_name_at_home(self, scene: Scene) -> None:
         scene.group("web", inventory=OTHER)
         scene.host("i-a")
         scene.host("i-a", group=None, inventory=OTHER)
@@ -1104,7 +1104,7 @@ class TestCopies:
         assert (finding.kind, finding.inventory, finding.subject) == (DriftKind.COPY, OTHER, "other")
         assert (finding.instance_id, finding.reason.split(" of its hosts")[0]) == ("", "10")
 
-    def test_what_is_not_right_about_one_is_nobodys_business(self, copied: Scene) -> None:
+    def test_what_is_not_right_about_one_is_not_reported(self, copied: Scene) -> None:
         copied.host("i-0", "10.0.0.99", name="node", inventory=OTHER, made_for=PROD, groups=[], resting=RESTING)
         assert idle(copied.plan())
         assert kinds(copied.plan()) == [DriftKind.COPY]
@@ -1928,7 +1928,7 @@ def test_keeping_inventories_takes_their_removals_and_no_others_in(
 
 @THOROUGHLY
 @given(ANY_SCENE, ANY_OPTIONS, st.sampled_from((0.0, 0.3, 0.6)))
-def test_a_plan_without_what_the_breaker_stops_is_one_that_it_lets_through(
+def test_a_plan_without_what_the_removal_limit_stops_is_within_it(
     scene: Scene, options: RunOptions, share: float
 ) -> None:
     snapshot = scene.snapshot()

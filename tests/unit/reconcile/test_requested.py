@@ -49,7 +49,7 @@ def answer(world: World, instance_id: str) -> Answer:
 
 
 @pytest.mark.parametrize(
-    ("instance_id", "deeds"),
+    ("instance_id", "actions"),
     [
         ("i-gone", {"removed"}),
         ("i-moved", {"fixed"}),
@@ -60,10 +60,10 @@ def answer(world: World, instance_id: str) -> Answer:
     ],
 )
 def test_each_kind_of_step_is_taken_for_the_instance_that_is_named_and_for_no_other(
-    world: World, instance_id: str, deeds: set[str]
+    world: World, instance_id: str, actions: set[str]
 ) -> None:
     outcome = asked(world, instance_id)
-    assert {(fix.action, fix.instance_id) for fix in outcome.fixes} == {(deed, instance_id) for deed in deeds}
+    assert {(fix.action, fix.instance_id) for fix in outcome.fixes} == {(action, instance_id) for action in actions}
     assert outcome.answers[instance_id].settled
     for fix in outcome.fixes:
         job = "" if fix.job is None else f" by job {fix.job}"
@@ -76,7 +76,7 @@ def test_several_instances_are_one_run(world: World) -> None:
     assert {each for each, answer in outcome.answers.items() if answer.settled} == EVERYTHING
 
 
-def test_a_run_for_all_answers_for_nobody(world: World) -> None:
+def test_a_run_for_all_answers_for_no_instance(world: World) -> None:
     assert world.reconcile().answers == {}
 
 
@@ -104,7 +104,7 @@ def test_an_instance_about_which_nothing_is_to_do_answers_so(world: World, state
     assert said.reason.startswith(f"nothing to do: {words}")
 
 
-def test_an_instance_that_nobody_knows_answers_so(world: World) -> None:
+def test_an_instance_that_is_not_known_answers_so(world: World) -> None:
     said = answer(world, "i-nobody")
     assert said.settled
     assert said.reason == "nothing to do: no group of ours has it, and no host is for it"
@@ -126,7 +126,7 @@ def test_an_instance_that_is_named_is_queued_at_once_however_young_and_whatever_
     assert "i-young" not in {fix.instance_id for fix in world.reconcile().fixes}
 
 
-def test_an_instance_that_waits_for_somebody_elses_hook_is_settled(world: World) -> None:
+def test_an_instance_that_waits_for_a_foreign_hook_is_settled(world: World) -> None:
     world.fleet.stale.add("i-leaving")
     said = answer(world, "i-leaving")
     assert (said.settled, said.reason) == (True, "it waits for no hook of ours")
@@ -199,7 +199,7 @@ def test_an_instance_of_a_group_whose_jobs_tower_does_not_tell_is_not_settled(wo
     assert (said.settled, said.reason) == (False, "not everything about group 'web' could be read")
 
 
-def test_while_an_inventory_cannot_be_read_nobody_is_settled(world: World) -> None:
+def test_while_an_inventory_cannot_be_read_none_is_settled(world: World) -> None:
     world.tower.undumped[world.tower.inventory("other").id] = TowerDenied("no")
     said = answer(world, "i-gone")
     assert not said.settled
@@ -232,7 +232,9 @@ def test_a_second_host_and_a_missing_address_are_not_settled(world: World) -> No
     assert "no address i-bare" in answer(world, "i-bare").reason
 
 
-def test_what_is_known_of_its_address_is_told_and_unsettles_nobody_and_of_others_is_not_told(world: World) -> None:
+def test_what_is_known_of_its_address_is_reported_and_unsettles_none_and_of_others_is_not_reported(
+    world: World,
+) -> None:
     world.tower.add_host(world.inventory, "10.0.0.2")  # at the address of i-moved
     for name in ("i-a", "i-b"):
         world.host_of(name, "10.0.0.77", age=NEWBORN - 60)
@@ -246,7 +248,7 @@ def test_a_group_and_an_instance_are_both_asked_for(world: World) -> None:
     assert not outcome.fixes
 
 
-def test_nodes_of_others_stay_in_chef_and_the_breaker_sees_all_of_ours(world: World) -> None:
+def test_nodes_of_others_stay_in_chef_and_the_removal_limit_counts_all_of_ours(world: World) -> None:
     world.chef = chef = FakeChef()
     world.group("web", chef="@instance_id@")
     for number in range(40):
