@@ -307,12 +307,7 @@ def _counts(done: Done) -> str:
 def _show_alike(console: Console, alike: Sequence[Entry], result: Result, now: float) -> None:
     """Prints entries that differ only in their instances: what, since when, why, whose, and what becomes of them."""
     first = min(alike, key=lambda each: each.since)
-    many = f"{len(alike):,} x " if len(alike) > 1 else ""
-    of = f", group {', '.join(first.groups)}" if first.groups else ""
-    latest = max(each.since for each in alike)
-    until = f" to {moment(latest)}" if moment(latest) != moment(first.since) else ""
-    when = f"since {moment(first.since)}{until}, {duration(now - first.since)} old"
-    _print(console, f"{many}{first.kind}{of}, {when}", INDENT)
+    _print(console, _heading(alike, first, now), INDENT)
     _print(console, f"{first.error}: {first.remedy}", DEEPER)
     instances = sorted({one for each in alike for one in each.instances})
     if instances:
@@ -330,6 +325,15 @@ def _show_alike(console: Console, alike: Sequence[Entry], result: Result, now: f
         _print(console, f"{_deletes(each.letter.id)}: {each.letter.body[:RAW_MAX]}", DEEPER)
     if len(stuck) > SAMPLES:
         _print(console, f"and {len(stuck) - SAMPLES:,} more (--json shows all)", DEEPER)
+
+
+def _heading(alike: Sequence[Entry], first: Entry, now: float) -> str:
+    """How many of what, of which groups, and since when."""
+    many = f"{len(alike):,} x " if len(alike) > 1 else ""
+    of = f", group {', '.join(first.groups)}" if first.groups else ""
+    latest = max(each.since for each in alike)
+    until = f" to {moment(latest)}" if moment(latest) != moment(first.since) else ""
+    return f"{many}{first.kind}{of}, since {moment(first.since)}{until}, {duration(now - first.since)} old"
 
 
 def _fate(each: Entry, result: Result) -> str:

@@ -375,6 +375,12 @@ def test_a_hook_that_notifies_another_target_is_reported(target: str) -> None:
     assert (finding.what, finding.severity) == ("target of rollcall-launching", WARNS)
 
 
+def test_a_hook_that_notifies_the_queue_of_the_other_direction_by_no_role_is_one_finding() -> None:
+    finding = only(group(hooks=(hook(target=queue_arn("TerminateQueue")), observed.HOOKS[1])))
+    assert finding.what == "target of rollcall-launching"
+    assert "--role-arn ROLE" in finding.remedy
+
+
 def test_a_hook_that_notifies_by_no_role_is_reported() -> None:
     finding = only(group(hooks=(hook(target=queue_arn("LaunchQueue")), observed.HOOKS[1])))
     assert (finding.what, finding.severity) == ("role of rollcall-launching", BREAKS)

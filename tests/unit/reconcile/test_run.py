@@ -30,7 +30,7 @@ from rollcall.hosts.resting import rest, rests
 from rollcall.hosts.variables import marker_in, with_state
 from rollcall.reconcile.credible_answers import CONTROLS
 from rollcall.reconcile.result import Summary
-from rollcall.reconcile.run import TIME_RESERVE
+from rollcall.reconcile.run import TIME_RESERVE, Reconcile
 from rollcall.reconcile.steps import DriftKind
 from rollcall.tower.bulk_hosts import BULK_CREATE_MAX, BULK_DELETE_MAX
 from unit.fakes import ACCOUNT, REGION
@@ -818,6 +818,16 @@ class TestInstancesWithoutAHost:
         world.tower.failing.clear()
         assert actions(world.reconcile()) == {("fixed", "i-old")}
 
+    def test_inventory_groups_that_could_not_be_looked_up_are_an_error_and_made_all_the_same(
+        self, world: World
+    ) -> None:
+        world.serving("i-old", "10.0.0.1")
+        world.tower.failing["groups_named"] = TowerUnavailable("away")
+        outcome = world.reconcile()
+        assert list(outcome.errors) == ["inventory groups of inventory prod"]
+        assert actions(outcome) == {("added", "i-old")}
+        assert world.tower.calls["add_to_group"] == 1
+
     def test_one_that_is_removed_before_it_joins_its_groups_is_no_error(self, world: World) -> None:
         world.serving("i-old", "10.0.0.1")
         world.tower.before_call = lambda method: world.tower.remove_host("i-old") if method == "add_to_group" else None
@@ -1021,6 +1031,20 @@ class TestProvisioned:
         assert list(young.reconcile().errors) == ["inventory groups of group web"]
         assert not young.tower.runs
         assert self.tries_again(young)
+
+    def test_what_was_added_is_recorded_though_the_run_ends_in_an_error_that_was_not_expected(
+        self, young: World
+    ) -> None:
+        def fail(method: str) -> None:
+            if method == "launch":
+                raise KeyError("a bug")
+
+        young.tower.before_call = fail
+        clients = (young.tower, young.fleet, young.queues)
+        run = Reconcile(young.settings, *clients, share=0.2, seconds_left=lambda: TIME_RESERVE + 1)
+        with pytest.raises(KeyError):
+            run.run(RunOptions())
+        assert actions(run.outcome) == {("added", "i-old"), ("added", "i-young")}
 
     def test_a_launch_without_an_answer_is_not_repeated_if_tower_has_the_job(self, young: World) -> None:
         def launch_and_lose_the_answer(method: str) -> None:
