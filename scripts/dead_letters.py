@@ -1,7 +1,7 @@
-"""What lies in a dead-letter queue, in words, and what is to become of it. Pure: told what was received and asked.
+"""What is in a dead-letter queue, in words, and what becomes of it. Pure: it decides by what was received and read.
 
-A message goes back to the queue that it came from, as long as that does something. Whoever waits for a lifecycle
-action waits for so long and no longer; what is over is left to a reconcile of its instance.
+A message goes back to the queue that it came from, as long as that does something. A hook waits for a lifecycle action
+for so long and no longer; what is over is left to a reconcile of its instance.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-# What the functions write their code also reads; nobody else says where that is to a script that is called by its path.
+# What the functions write their code also reads; a script that is called by its path has to find that by itself.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "layers" / "common"))
 
 from rollcall.domain.actions import LifecycleAction, Transition
@@ -36,15 +36,15 @@ ACTION_QUEUES = ("Launch", "Terminate")
 GATE_QUEUE = "Gate"
 BAD_EVENT = "BadEvent"  # what a function calls a message that it cannot read
 DIRECTION = {Transition.LAUNCHING: "launch", Transition.TERMINATING: "termination"}
-RECEIVES_MAX = 1000  # times that a message is received before SQS sets it aside: the template's maxReceiveCount
+RECEIVES_MAX = 1000  # times that a message is received before SQS moves it here: the template's maxReceiveCount
 
 
 @dataclass(frozen=True)
-class Letter:
+class DeadLetter:
     """A message of a dead-letter queue.
 
     queue: what the queue it was meant for is called in the template, without "Queue". source: that queue's URL, empty
-    if there is none. sent_at: epoch seconds; when it was set aside, or where SQS moved it here when it came to its
+    if there is none. sent_at: epoch seconds; when a function moved it here, or where SQS did, when it came to its
     queue. attributes: its message attributes as SQS writes them. moved: SQS itself moved it here.
     """
 
@@ -66,8 +66,8 @@ class Letter:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What AWS says about what letters speak of. now in epoch seconds.
+class AwsState:
+    """What AWS says about the groups and instances of dead letters. now in epoch seconds.
 
     groups: those that exist, with their hooks. memberships: what Auto Scaling says of the instances that it lists.
     """
@@ -81,10 +81,10 @@ class Seen:
 
 @dataclass(frozen=True)
 class Content:
-    """What a letter speaks of. kind: in words.
+    """What a dead letter is about. kind: in words.
 
     actions: each with the time it came, in epoch seconds. message: of the gate's queue, None for others. groups,
-    instances: where it speaks of no action. unreadable: why it cannot be read.
+    instances: where it holds no action. unreadable: why it cannot be read.
     """
 
     kind: str
@@ -97,13 +97,13 @@ class Content:
 
 @dataclass(frozen=True)
 class Entry:
-    """A letter in words, and what is to become of it.
+    """A dead letter in words, and what becomes of it.
 
     error, remedy: why it is here. since: epoch seconds; of its oldest action. back: the body that goes back, None if
     nothing does. over: by id, instances that are left to reconcile, and why. stays: why it can only stay or be deleted.
     """
 
-    letter: Letter
+    letter: DeadLetter
     kind: str
     groups: tuple[str, ...]
     instances: tuple[str, ...]
@@ -122,14 +122,14 @@ class Entry:
         return (self.letter.queue, self.kind, self.groups, self.error, remedy, fate)
 
 
-def read(letter: Letter) -> Content:
-    """What a letter speaks of."""
+def read(letter: DeadLetter) -> Content:
+    """What a dead letter is about."""
     record = Record(letter.id, letter.body, letter.region, 1, letter.sent_at, None)
     try:
         if letter.queue in ACTION_QUEUES:
             return _action(record)
         return _of_the_gate(record) if letter.queue == GATE_QUEUE else _of_others(record)
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is this letter's alone
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is about this one alone
         return Content("message", unreadable=str(error) or type(error).__name__)
 
 
@@ -171,7 +171,7 @@ def _of_others(record: Record) -> Content:
 
 
 def _came_at(record: Record) -> float:
-    """When an action came, by its own message; by its letter where that does not say so."""
+    """When an action came, by its own message; by SQS where that does not say so."""
     body: Json = json.loads(record.body)
     if body.get("Type") == "Notification":
         body = json.loads(str(body["Message"]))
@@ -182,39 +182,39 @@ def _came_at(record: Record) -> float:
     return min(came_at, record.first_received_at)
 
 
-def trouble(letter: Letter) -> tuple[str, str]:
-    """Why a letter is here: the error, and what was said of it with the remedy."""
-    if error := letter.attribute("Error"):  # set aside by a function of ours
+def cause_of(letter: DeadLetter) -> tuple[str, str]:
+    """Why a message is here: the error, and the words with the remedy."""
+    if error := letter.attribute("Error"):  # moved here by a function of ours
         return error, letter.attribute("Message")
     if error := letter.attribute("ERROR_CODE"):  # by EventBridge, "Using dead-letter queues" in its user guide
         rule = letter.attribute("RULE_ARN").rpartition("/")[2]
         words = f"rule {rule} could not deliver it: {letter.attribute('ERROR_MESSAGE')}"
         return error, f"{words}: see that QueuePolicy lets the rule send to {letter.queue}Queue, and deploy if not"
-    if letter.attribute("ErrorCode", "ErrorMessage"):  # by Lambda, of an invocation that nobody waited for; or by SNS
+    if letter.attribute("ErrorCode", "ErrorMessage"):  # by Lambda, of an asynchronous invocation; or by SNS
         words = letter.attribute("ErrorMessage")
         return f"error {letter.attribute('ErrorCode')}".strip(), words or "the function's log says what was wrong"
     if letter.moved:
-        words = f"received {RECEIVES_MAX:,} times, or stopped by Lambda as a loop, and never done with"
+        words = f"received {RECEIVES_MAX:,} times, or stopped by Lambda as a loop, and never worked on to the end"
         return "ReceivedTooOften", f"{words}: the function's log says why"
     return (
         "NotDelivered",
-        f"a subscription could not deliver it to {letter.queue}Queue, or somebody sent it here by hand",
+        f"a subscription could not deliver it to {letter.queue}Queue, or it was sent here by hand",
     )
 
 
-def entry(letter: Letter, content: Content, seen: Seen) -> Entry:
-    """A letter in words, with what is to become of it by what AWS says."""
-    error, remedy = trouble(letter)
+def entry(letter: DeadLetter, content: Content, aws: AwsState) -> Entry:
+    """A dead letter in words, with what becomes of it by what AWS says."""
+    error, remedy = cause_of(letter)
     actions = [action for action, _ in content.actions]
-    over = {action.instance_id: why for action, came_at in content.actions if (why := _why_over(action, came_at, seen))}
-    if isinstance(content.message, WatchMessage):  # nobody waits for it, and it tells at once that it is over
+    over = {action.instance_id: why for action, came_at in content.actions if (why := _why_over(action, came_at, aws))}
+    if isinstance(content.message, WatchMessage):  # no hook waits for it, and its next round says that it is over
         over = {}
     back = _what_goes_back(letter.body, content, over)
     stays = ""
     if content.unreadable:
         stays = f"it cannot be read: {content.unreadable}"
     elif error == BAD_EVENT and letter.queue not in (*ACTION_QUEUES, GATE_QUEUE):
-        stays = f"{letter.queue.lower()} could not read it, and would set it aside again"
+        stays = f"{letter.queue.lower()} could not read it, and would move it here again"
     elif back is not None and not letter.source:
         stays = "there is no queue to send it back to"
     return Entry(
@@ -245,33 +245,33 @@ def _what_goes_back(body: str, content: Content, over: Mapping[str, str]) -> str
     return None
 
 
-def _why_over(action: LifecycleAction, came_at: float, seen: Seen) -> str:
+def _why_over(action: LifecycleAction, came_at: float, aws: AwsState) -> str:
     """Why it would do nothing, or harm, to work on an action now; nothing if it would not.
 
-    Reconcile of this stack knows only its own account and Region; and what only a host told of a node in Chef stands
+    Reconcile of this stack knows only its own account and Region; and what only a host said of a node in Chef stands
     in no other place than the message.
     """
-    if (action.account, action.region) != (seen.account, seen.region) or action.node_pattern or action.private_dns:
+    if (action.account, action.region) != (aws.account, aws.region) or action.node_pattern or action.private_dns:
         return ""
-    membership = seen.memberships.get(action.instance_id)
+    membership = aws.memberships.get(action.instance_id)
     leaving = action.transition == Transition.TERMINATING
     if leaving and membership and not membership.leaving:
         return f"it does not leave any more, but is {membership.state}"
     if not action.hook:  # to work on it is right at any time
         return ""
-    if action.group not in seen.groups:
+    if action.group not in aws.groups:
         return "its group is gone"
-    group = seen.groups[action.group]
+    group = aws.groups[action.group]
     if action.hook not in group.heartbeat_timeouts:
         return "its hook is gone"
     if not leaving and not (membership and "Pending" in membership.state):
         return f"it does not wait any more, but is {membership.state}" if membership else "it is in no group any more"
     life = hook_life(group, action)
-    return f"it is older than its hook's life of {duration(life)}" if seen.now - came_at > life else ""
+    return f"it is older than its hook's life of {duration(life)}" if aws.now - came_at > life else ""
 
 
 def about_group(entries: Iterable[Entry], group: str) -> list[Entry]:
-    """Those that speak of a group."""
+    """Those that are about a group."""
     return [each for each in entries if group in each.groups]
 
 
@@ -284,7 +284,7 @@ def gathered(entries: Sequence[Entry]) -> list[list[Entry]]:
 
 
 def duration(seconds: float) -> str:
-    """In the unit that people would use."""
+    """In the largest unit of which there are two."""
     for unit, size in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * size:
             return f"{seconds / size:.1f}".removesuffix(".0") + f" {unit}"
@@ -292,5 +292,5 @@ def duration(seconds: float) -> str:
 
 
 def moment(epoch_seconds: float) -> str:
-    """A time for people, to the minute."""
+    """A time in words, to the minute."""
     return datetime.fromtimestamp(epoch_seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -1,8 +1,8 @@
-"""Runs doctor on a deployed stack, and prints what is set up wrongly for people, with the remedies.
+"""Runs doctor on a deployed stack, and prints what is set up wrongly, with the remedies.
 
 The doctor of a version that took messages from every topic of the account does not say what this one would cut off:
-then this script looks for itself, as it does with --topics.
-Exits with 0 when nothing breaks a launch, with 1 when something does, or may, for it could not be looked at; with 2 if
+then this script reads AWS itself, as it does with --topics.
+Exits with 0 when nothing breaks a launch, with 1 when something does, or may, for it could not be read; with 2 if
 doctor cannot be run. Uses the AWS credentials and the Region of the shell it runs in.
 """
 
@@ -40,9 +40,9 @@ def main() -> int:
     screen = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
     try:
         with screen.status(
-            "looking at AWS and Tower; with many groups, or a Tower that does not answer, this takes minutes"
+            "reading AWS and Tower; with many groups, or a Tower that does not answer, this takes minutes"
         ):
-            answer = look(options)
+            answer = answer_to(options)
     except NotRun as error:
         print(error, file=sys.stderr)
         return 2
@@ -60,13 +60,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--topics",
         metavar="PATTERNS",
-        help="only tell which hooks and notifications a deployment with NotifyingTopicArns=PATTERNS would cut off",
+        help="only say which hooks and notifications a deployment with NotifyingTopicArns=PATTERNS would cut off",
     )
     parser.add_argument("--json", action="store_true", help="print the answer as it came")
     return parser
 
 
-def look(options: argparse.Namespace) -> Json:
+def answer_to(options: argparse.Namespace) -> Json:
     """What there is to print. Raises NotRun."""
     if options.topics is not None:
         return foreseen(options.stack, options.topics, options.group)
@@ -118,7 +118,7 @@ def show(screen: Console, answer: Json) -> None:
         if own:
             screen.print()
     if answer["left_out"]:
-        screen.print(f"{answer['left_out']:,} more left out: mend these first.\n")
+        screen.print(f"{answer['left_out']:,} more left out: fix these first.\n")
     screen.print("looked at", style="bold")
     for words in answer["checked"]:
         screen.print(Padding(Text(words), INDENT, expand=False))

@@ -1,7 +1,7 @@
-"""Runs reconcile on a deployed stack, and prints what came of it for people.
+"""Runs reconcile on a deployed stack, and prints what came of it.
 
-Exits with 0 when all is well, with 1 when a person has to look (the breaker tripped, or something failed), with 2 if
-reconcile cannot be run. Uses the AWS credentials and the Region of the shell it runs in.
+Exits with 0 when all is well, with 1 when the operator has to act (the removal limit stopped something, or something
+failed), with 2 if reconcile cannot be run. Uses the AWS credentials and the Region of the shell it runs in.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from stack import NotRun, invoke
 
 type Json = dict[str, Any]
 
-SEEN = ("hosts", "managed", "foreign", "conflicts")
+COUNTED = ("hosts", "managed", "foreign", "conflicts")
 DONE = ("removed", "fixed", "added", "requeued")
 LISTS = ("steps", "findings", "stopped", "troubles")
 PIPE_WIDTH = 100_000  # characters, where there is no terminal: an entry is a line
@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
         "--instance", action="append", default=[], metavar="ID", help="only this instance; repeat for more"
     )
     parser.add_argument("--provision", action="store_true", help="run the job on every instance that had no host")
-    parser.add_argument("--force", action="store_true", help="remove hosts although the breaker would stop it")
+    parser.add_argument("--force", action="store_true", help="remove hosts although the removal limit would stop it")
     parser.add_argument(
         "--forget", action="append", default=[], metavar="GROUP", help="remove the hosts of a group that lost its tag"
     )
@@ -108,11 +108,10 @@ def show(console: Console, answer: Json, most: int) -> None:
             f"Chef: {nodes['ours']:,} nodes are ours" + ("" if answer["dry_run"] else f", {nodes['removed']:,} removed")
         )
     done = "would be done" if answer["dry_run"] else "done"
-    _list(console, answer, "steps", done, most, lambda each: (_deed(each), _subject(each), each["reason"]))
+    _list(console, answer, "steps", done, most, lambda each: (_done(each), _subject(each), each["reason"]))
     _list(console, answer, "findings", "to know", most, lambda each: (each["kind"], each["subject"], each["reason"]))
-    stopped = (
-        f"NOT removed, for the breaker tripped: too many at once. If the list is right: {_force(answer['stopped'])}"
-    )
+    forced = _force(answer["stopped"])
+    stopped = f"NOT removed, for the removal limit stopped it: too many at once. If the list is right: {forced}"
     _list(console, answer, "stopped", stopped, most, lambda each: (each["step"], _subject(each), each["reason"]))
     _list(console, answer, "troubles", "FAILED", most, lambda each: (each["what"], "", each["message"]))
     if answer["left"]:
@@ -131,8 +130,8 @@ def show(console: Console, answer: Json, most: int) -> None:
 
 
 def _table(answer: Json) -> Table:
-    """What was seen in each inventory, and in a real run what was done."""
-    columns = (*SEEN, *(() if answer["dry_run"] else DONE))
+    """What was counted in each inventory, and in a real run what was done."""
+    columns = (*COUNTED, *(() if answer["dry_run"] else DONE))
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("inventory")
     for name in (*columns, "seconds"):
@@ -143,7 +142,7 @@ def _table(answer: Json) -> Table:
     return table
 
 
-def _deed(step: Json) -> str:
+def _done(step: Json) -> str:
     """What was done, or would be, with the number of the job in Tower."""
     return str(step["step"]) if step.get("job") is None else f"{step['step']} by job {step['job']}"
 

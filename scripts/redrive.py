@@ -1,6 +1,6 @@
-"""Shows what is in a stack's dead-letter queues, in words; with --send sends it back, once what was wrong is mended.
+"""Shows what is in a stack's dead-letter queues, in words; with --send sends it back, once what was wrong is fixed.
 
-A message whose hook waits no more is not sent back: what is left to do about its instance a run of reconcile does. A
+A message whose hook waits no more is not sent back: a run of reconcile does what is left to do about its instance. A
 message leaves its queue only when it was sent, or its instances are settled; a send that is broken off may send twice,
 which does no harm.
 
@@ -19,8 +19,17 @@ from itertools import batched
 from time import time
 from typing import Any
 
+from dead_letter_queues import (
+    DEAD_LETTER_QUEUE,
+    HELD,
+    MESSAGES_PER_CALL,
+    Contents,
+    DeadLetterQueue,
+    DeadLetterQueues,
+    Progress,
+    in_batches,
+)
 from dead_letters import Entry, about_group, duration, entry, gathered, moment, read
-from mailroom import DEAD_LETTER_QUEUE, HELD, MESSAGES_PER_CALL, Contents, Mailroom, Progress, Queue, in_batches
 from rich.console import Console
 from rich.text import Text
 
@@ -45,11 +54,26 @@ class Result:
     stayed: dict[str, str] = field(default_factory=dict)
 
 
-class Redrive:
-    """Carries out what is to become of entries, and notes what came of it in result."""
+@dataclass(frozen=True)
+class Done:
+    """What was received of each queue, what that is, and what became of it."""
 
-    def __init__(self, mailroom: Mailroom, stack: str, result: Result, progress: Progress) -> None:
-        self._mailroom = mailroom
+    taken: Sequence[Contents]
+    entries: Sequence[Entry]
+    result: Result
+
+    @property
+    def left(self) -> int:
+        """How many messages there still are, as far as that can be known."""
+        mine = sum(1 for each in self.entries if each.letter.id not in self.result.done)
+        return mine + sum(each.held for each in self.taken)
+
+
+class Redrive:
+    """Sends entries back or has them reconciled, and notes what came of it in result, also where it is interrupted."""
+
+    def __init__(self, queues: DeadLetterQueues, stack: str, result: Result, progress: Progress) -> None:
+        self._queues = queues
         self._stack = stack
         self._result = result
         self._progress = progress
@@ -60,12 +84,12 @@ class Redrive:
         for contents in taken:
             self._send(contents.queue, [each for each in entries if each.letter.queue == contents.queue.name], settled)
 
-    def _send(self, queue: Queue, entries: Sequence[Entry], settled: Settled) -> None:
+    def _send(self, queue: DeadLetterQueue, entries: Sequence[Entry], settled: Settled) -> None:
         self._result.stayed |= {each.letter.id: each.stays for each in entries if each.stays}
         sending = [each for each in entries if each.back is not None]
         sent = 0
         for batch in in_batches(sending):
-            refused = self._mailroom.send_back(queue, batch)
+            refused = self._queues.send_back(queue, batch)
             self._result.stayed |= refused
             self._finish(queue, [each for each in batch if each.letter.id not in refused], settled)
             sent += len(batch)
@@ -73,7 +97,7 @@ class Redrive:
         for some in batched([each for each in entries if each.back is None and each.over], MESSAGES_PER_CALL):
             self._finish(queue, some, settled)
 
-    def _finish(self, queue: Queue, entries: Sequence[Entry], settled: Settled) -> None:
+    def _finish(self, queue: DeadLetterQueue, entries: Sequence[Entry], settled: Settled) -> None:
         """Deletes those whose instances are settled, if any were left to reconcile."""
         words: dict[str, str] = {}
         for each in entries:
@@ -84,7 +108,7 @@ class Redrive:
                 sent = ["sent back"] if each.back is not None else []
                 reasons = sorted({f"settled by reconcile: {reason}" for _, reason in answers})
                 words[each.letter.id] = "; ".join([*sent, *reasons])
-        gone = self._mailroom.delete(queue, [each.letter for each in entries if each.letter.id in words])
+        gone = self._queues.delete(queue, [each.letter for each in entries if each.letter.id in words])
         for letter_id, said in words.items():
             if letter_id in gone:
                 self._result.done[letter_id] = said
@@ -103,8 +127,8 @@ class Redrive:
             return dict.fromkeys(instances, (False, str(error).replace("\n", " ")))
         answers, no_room = answer.get("instances", {}), answer.get("left_out", {}).get("instances")
         why = "its answer has no room for more: send the rest again" if no_room else "deploy this version"
-        silent = {"settled": False, "reason": f"reconcile does not answer for it: {why}"}
-        said = {each: answers.get(each, silent) for each in instances}
+        unanswered = {"settled": False, "reason": f"reconcile does not answer for it: {why}"}
+        said = {each: answers.get(each, unanswered) for each in instances}
         return {each: (bool(answer["settled"]), str(answer["reason"])) for each, answer in said.items()}
 
 
@@ -112,20 +136,9 @@ def main() -> int:
     """Shows the queues' messages, and sends or deletes what is asked for. Returns the exit code."""
     options = _parser().parse_args()
     console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
-    taken: list[Contents] = []
-    result = Result()
     try:
-        with console.status("asking AWS") as status:
-            mailroom = Mailroom(options.stack)
-            try:
-                entries = _take(mailroom, options, taken, status.update)
-                if options.send:
-                    Redrive(mailroom, options.stack, result, status.update).send_all(taken, entries)
-                elif options.delete:
-                    _delete(mailroom, taken, entries, options.delete, result)
-            finally:
-                for contents in taken:
-                    mailroom.give_back(contents, result.done)
+        with console.status("reading AWS") as status:
+            done = run(options, status.update)
     except KeyboardInterrupt:
         print("Interrupted. Nothing is lost: what was not sent is still in its queue.", file=sys.stderr)
         return 130
@@ -140,13 +153,35 @@ def main() -> int:
         )
         return 2
     if options.json:
-        print(json.dumps(as_json(taken, entries, result), indent=2))
+        print(json.dumps(as_json(done), indent=2))
     else:
-        show(console, taken, entries, result, changing=bool(options.send or options.delete))
-    missing = set(options.delete) - {each.letter.id for each in entries}
+        show(console, done, changing=bool(options.send or options.delete))
+    missing = set(options.delete) - {each.letter.id for each in done.entries}
     for each in sorted(missing):
-        print(f"No message {each} is in the dead-letter queues, or somebody else holds it.", file=sys.stderr)
-    return 1 if missing or _left(taken, entries, result) else 0
+        print(f"No message {each} is in the dead-letter queues, or another process has received it.", file=sys.stderr)
+    return 1 if missing or done.left else 0
+
+
+def run(options: argparse.Namespace, progress: Progress) -> Done:
+    """Receives the messages, does what is asked for, and gives back what is left, whatever happens.
+
+    Raises BadSettings, and what AWS does not answer.
+    """
+    queues = DeadLetterQueues(options.stack)
+    taken = [Contents(each) for each in _chosen(queues.listed(), options)]
+    result = Result()
+    try:
+        for contents in taken:
+            queues.take(contents, progress)
+        entries = _entries(queues, taken, options.group, progress)
+        if options.send:
+            Redrive(queues, options.stack, result, progress).send_all(taken, entries)
+        elif options.delete:
+            _delete(queues, taken, entries, options.delete, result)
+    finally:
+        for contents in taken:
+            queues.give_back(contents, result.done)
+    return Done(taken, entries, result)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -163,44 +198,43 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _take(mailroom: Mailroom, options: argparse.Namespace, taken: list[Contents], progress: Progress) -> list[Entry]:
-    """What the queues hold of what is asked for. taken: gets what was received, all of which is to be given back."""
-    queues = mailroom.queues()
+def _chosen(queues: Sequence[DeadLetterQueue], options: argparse.Namespace) -> list[DeadLetterQueue]:
+    """The queues that are asked for. Raises BadSettings if there are none."""
     if options.queue:
         wanted = options.queue.removesuffix(DEAD_LETTER_QUEUE).removesuffix("Queue")
-        known = ", ".join(each.name for each in queues)
-        queues = [each for each in queues if each.name == wanted]
-        if not queues:
+        chosen = [each for each in queues if each.name == wanted]
+        if not chosen:
+            known = ", ".join(each.name for each in queues)
             raise BadSettings(
                 f"stack {options.stack} has no dead-letter queue {wanted!r}: use one of {known or 'none'}"
             )
-    elif not queues:
+        return chosen
+    if not queues:
         raise BadSettings(f"stack {options.stack} has no dead-letter queues, and so is not Rollcall's")
-    for queue in queues:
-        taken.append(Contents(queue))
-        mailroom.take(taken[-1], progress)
+    return list(queues)
+
+
+def _entries(queues: DeadLetterQueues, taken: Sequence[Contents], group: str | None, progress: Progress) -> list[Entry]:
+    """What was received, in words, with what becomes of it; of a group if one is asked for."""
     letters = [each for contents in taken for each in contents.letters]
-    seen = mailroom.seen(queues, letters, progress) if letters else None
-    entries = [entry(each, read(each), seen) for each in letters] if seen else []
-    return about_group(entries, options.group) if options.group else entries
+    if not letters:
+        return []
+    aws = queues.aws_state([each.queue for each in taken], letters, progress)
+    entries = [entry(each, read(each), aws) for each in letters]
+    return about_group(entries, group) if group else entries
 
 
 def _delete(
-    mailroom: Mailroom, taken: Iterable[Contents], entries: Iterable[Entry], ids: Sequence[str], result: Result
+    queues: DeadLetterQueues, taken: Iterable[Contents], entries: Iterable[Entry], ids: Sequence[str], result: Result
 ) -> None:
     named = [each.letter for each in entries if each.letter.id in ids]
     for contents in taken:
         own = [each for each in named if each.queue == contents.queue.name]
-        result.done |= dict.fromkeys(mailroom.delete(contents.queue, own), "deleted")
+        result.done |= dict.fromkeys(queues.delete(contents.queue, own), "deleted")
 
 
-def _left(taken: Iterable[Contents], entries: Iterable[Entry], result: Result) -> int:
-    """How many messages there still are, as far as one can know."""
-    return sum(1 for each in entries if each.letter.id not in result.done) + sum(each.held for each in taken)
-
-
-def as_json(taken: Iterable[Contents], entries: Iterable[Entry], result: Result) -> Json:
-    """Every message, with what is to become of it, or became of it."""
+def as_json(done: Done) -> Json:
+    """Every message, with what becomes of it, or became of it."""
     return {
         "queues": [
             {
@@ -208,7 +242,7 @@ def as_json(taken: Iterable[Contents], entries: Iterable[Entry], result: Result)
                 "received": len(each.letters),
                 "held_by_others": each.held,
             }
-            for each in taken
+            for each in done.taken
         ],
         "messages": [
             {
@@ -224,59 +258,56 @@ def as_json(taken: Iterable[Contents], entries: Iterable[Entry], result: Result)
                 "goes_back": each.back is not None,
                 "reconciled": each.over,
                 "stays": each.stays,
-                "done": result.done.get(each.letter.id),
-                "stayed": result.stayed.get(each.letter.id),
+                "done": done.result.done.get(each.letter.id),
+                "stayed": done.result.stayed.get(each.letter.id),
                 "body": each.letter.body,
             }
-            for each in entries
+            for each in done.entries
         ],
     }
 
 
-def show(
-    console: Console, taken: Sequence[Contents], entries: Sequence[Entry], result: Result, *, changing: bool
-) -> None:
+def show(console: Console, done: Done, *, changing: bool) -> None:
     """Prints what is in the queues, or what became of it; what is alike is one entry."""
     now = time()
-    for contents in taken:
-        own = [each for each in entries if each.letter.queue == contents.queue.name]
+    for contents in done.taken:
+        name = f"{contents.queue.name}{DEAD_LETTER_QUEUE}"
+        own = [each for each in done.entries if each.letter.queue == contents.queue.name]
         if own:
-            console.print(f"{contents.queue.name}{DEAD_LETTER_QUEUE}: {_messages(len(own))}", style="bold")
+            console.print(f"{name}: {_messages(len(own))}", style="bold")
         for alike in gathered(own):
-            _show_alike(console, alike, result, now)
+            _show_alike(console, alike, done.result, now)
         if contents.held:
             console.print(
-                f"{contents.queue.name}{DEAD_LETTER_QUEUE}: about {_messages(contents.held)} more in other hands (a "
-                f"console that polls, or a run of this that was broken off): look again in {duration(HELD)}"
+                f"{name}: about {_messages(contents.held)} more that another process has received (a console that "
+                f"polls, or a run of this that was broken off): run this again in {duration(HELD)}"
             )
-    left = _left(taken, entries, result)
-    if not entries and not left:
-        others = any(each.letters for each in taken)
+    if not done.entries and not done.left:
+        others = any(each.letters for each in done.taken)
         console.print(
             "No message in the dead-letter queues is about it." if others else "The dead-letter queues are empty."
         )
     elif changing:
-        done = [each for each in entries if each.letter.id in result.done]
-        sent = sum(result.done[each.letter.id].startswith("sent back") for each in done)
-        deleted = sum(result.done[each.letter.id] == "deleted" for each in done)
-        settled = len(done) - sent - deleted
-        counts = {"sent back": sent, "settled by reconcile": settled, "deleted": deleted, "left": left}
-        told = [f"{count:,} {what}" for what, count in counts.items() if count or what == "left"]
-        console.print("\n" + ", ".join(told), style="bold")
+        console.print(f"\n{_counts(done)}", style="bold")
     else:
-        fix = "" if all(each.stays for each in entries) else " Fix what is wrong; then ARGS=--send sends it back."
+        fix = "" if all(each.stays for each in done.entries) else " Fix what is wrong; then ARGS=--send sends it back."
         console.print(f"\nNothing was changed.{fix}", style="bold")
+
+
+def _counts(done: Done) -> str:
+    """How many messages were sent, settled and deleted, and how many are left."""
+    became = [done.result.done[each.letter.id] for each in done.entries if each.letter.id in done.result.done]
+    sent = sum(each.startswith("sent back") for each in became)
+    deleted = became.count("deleted")
+    settled = len(became) - sent - deleted
+    counts = {"sent back": sent, "settled by reconcile": settled, "deleted": deleted, "left": done.left}
+    return ", ".join(f"{count:,} {what}" for what, count in counts.items() if count or what == "left")
 
 
 def _show_alike(console: Console, alike: Sequence[Entry], result: Result, now: float) -> None:
     """Prints entries that differ only in their instances: what, since when, why, whose, and what becomes of them."""
     first = min(alike, key=lambda each: each.since)
-    many = f"{len(alike):,} x " if len(alike) > 1 else ""
-    of = f", group {', '.join(first.groups)}" if first.groups else ""
-    latest = max(each.since for each in alike)
-    until = f" to {moment(latest)}" if moment(latest) != moment(first.since) else ""
-    when = f"since {moment(first.since)}{until}, {duration(now - first.since)} old"
-    _print(console, f"{many}{first.kind}{of}, {when}", INDENT)
+    _print(console, _heading(alike, first, now), INDENT)
     _print(console, f"{first.error}: {first.remedy}", DEEPER)
     instances = sorted({one for each in alike for one in each.instances})
     if instances:
@@ -294,6 +325,15 @@ def _show_alike(console: Console, alike: Sequence[Entry], result: Result, now: f
         _print(console, f"{_deletes(each.letter.id)}: {each.letter.body[:RAW_MAX]}", DEEPER)
     if len(stuck) > SAMPLES:
         _print(console, f"and {len(stuck) - SAMPLES:,} more (--json shows all)", DEEPER)
+
+
+def _heading(alike: Sequence[Entry], first: Entry, now: float) -> str:
+    """How many of what, of which groups, and since when."""
+    many = f"{len(alike):,} x " if len(alike) > 1 else ""
+    of = f", group {', '.join(first.groups)}" if first.groups else ""
+    latest = max(each.since for each in alike)
+    until = f" to {moment(latest)}" if moment(latest) != moment(first.since) else ""
+    return f"{many}{first.kind}{of}, since {moment(first.since)}{until}, {duration(now - first.since)} old"
 
 
 def _fate(each: Entry, result: Result) -> str:

@@ -28,8 +28,8 @@ from rollcall.domain.settings import MOMENT_FORMAT, OPT_IN_TAG, RELEASED_TAG
 PATIENT = Config(retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=5, read_timeout=20)
 WHAT_FOLLOWS = (
     "The provisioning circuit breaker holds no instance of it any more for a job that ended before. It takes effect "
-    "within a minute. An instance that such a job failed on, or could not reach, is then judged as usual: tried again, "
-    "abandoned, or held where the tag rollcall:on-failure says so."
+    "within a minute. An instance that such a job failed on, or could not reach, is then handled as usual: tried "
+    "again, abandoned, or held where the tag rollcall:on-failure says so."
 )
 
 

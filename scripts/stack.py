@@ -1,4 +1,4 @@
-"""A deployed stack, as the scripts ask it: its resources by logical id, and its functions."""
+"""A deployed stack, as the scripts use it: its resources by logical id, and its functions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
 type Json = dict[str, Any]
 
 DOCTOR = "DoctorFunction"
-# A run of a function may take nearly two minutes, and is not to be asked for twice.
+# A run of a function may take nearly two minutes, and is not to be begun twice.
 ANSWER_TIMEOUT = 150  # seconds
 ONCE = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=ANSWER_TIMEOUT)
 
@@ -50,7 +50,7 @@ def invoke(stack: str, function: str, request: Json, timeout: float = ANSWER_TIM
         answer = boto3.client("lambda", config=patient).invoke(FunctionName=name, Payload=json.dumps(request))
         said = json.loads(answer["Payload"].read())
     except ReadTimeoutError as error:
-        raise NotRun(f"No answer within {timeout:.0f} s: the function's log tells what became of the run") from error
+        raise NotRun(f"No answer within {timeout:.0f} s: the function's log says what became of the run") from error
     except (BotoCoreError, ClientError) as error:
         raise not_asked(error) from error
     if "FunctionError" in answer:

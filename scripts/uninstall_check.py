@@ -1,9 +1,9 @@
 """Lists the Auto Scaling groups that still have lifecycle hooks which Rollcall answers.
 
-Those are the hooks under the stack's prefix, and those that notify one of its queues. With Rollcall gone nobody would
-answer them: such a group could launch nothing, and would let each of its instances go only after the hook's timeout.
-Hooks that notify a topic of yours are not seen. Exits with 1 as long as there is a hook, with 2 if AWS cannot be asked.
-Uses the AWS credentials and the Region of the shell it runs in.
+Those are the hooks under the stack's prefix, and those that notify one of its queues. With Rollcall gone they would
+never be answered: such a group could launch nothing, and would terminate each of its instances only after the hook's
+timeout. Hooks that notify a topic of yours are not found. Exits with 1 as long as there is a hook, with 2 if AWS cannot
+be asked. Uses the AWS credentials and the Region of the shell it runs in.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PATIENT = Config(retries={"mode": "adaptive", "total_max_attempts": 5}, connect_
 
 @dataclass(frozen=True)
 class Stack:
-    """What tells a stack's hooks: their prefix, and the ARNs of its queues."""
+    """What a stack's hooks are known by: their prefix, and the ARNs of its queues."""
 
     prefix: str
     queues: frozenset[str]
@@ -78,10 +78,10 @@ def main() -> int:
         )
         return 2
     if not found:
-        told = "" if options.prefix else ", or one that notifies the stack's queues"
-        print(f"No group has a hook that begins with {stack.prefix}{told}.")
+        others = "" if options.prefix else ", or one that notifies the stack's queues"
+        print(f"No group has a hook that begins with {stack.prefix}{others}.")
         print(
-            "Not seen: hooks that notify a topic of yours" + (", or a queue of the stack." if options.prefix else ".")
+            "Not found: hooks that notify a topic of yours" + (", or a queue of the stack." if options.prefix else ".")
         )
         return 0
     print(

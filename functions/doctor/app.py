@@ -6,10 +6,12 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from rollcall.doctor.aws_reader import Inspector
-from rollcall.doctor.diagnosis import answer, diagnose, news
-from rollcall.doctor.examination import Examination
-from rollcall.doctor.store import KnownFindings
+from rollcall.doctor.answer import answer
+from rollcall.doctor.aws_reader import AwsReader
+from rollcall.doctor.diagnosis import diagnose
+from rollcall.doctor.findings_store import KnownFindings
+from rollcall.doctor.news import news
+from rollcall.doctor.observer import Observer
 from rollcall.domain.message_format import read_examination_request
 from rollcall.domain.settings import read_stack_names
 from rollcall.runtime.installation import chef, installation_afresh, tower_afresh
@@ -19,12 +21,12 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 announcer = FindingsAnnouncer("doctor")
-inspector = Inspector()
+aws = AwsReader()
 
 
 @announcer.logger.inject_lambda_context
 def handler(event: object, context: LambdaContext) -> dict[str, Any]:
-    """What to look at in, what is wrong out: see rollcall.doctor.diagnosis.answer."""
+    """Which groups to look at in, what is wrong out: see rollcall.doctor.answer."""
     began = time.monotonic()
     request = read_examination_request(event)
     here = installation_afresh(context)
@@ -33,23 +35,24 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
     def seconds_left() -> float:
         return context.get_remaining_time_in_millis() / 1000
 
-    examination = Examination(
+    observer = Observer(
         here.settings,
         names,
         here.tower,
         here.fleets.own,
-        inspector,
+        aws,
         chef=chef(context, afresh=True),
         tower_at=lambda url: tower_afresh(url, context),
         seconds_left=seconds_left,
     )
     with announcer.publishing(here.settings, here.tower, context):
-        diagnosis = diagnose(examination, request, here.settings)
+        observed = observer.observe(request.groups)
+        diagnosis = diagnose(observed, here.settings)
         announcer.log_findings(diagnosis.findings)
         if request.announce:
             announcer.count_findings(diagnosis.findings)
             known = KnownFindings(names.known_findings_table)
             changed = news(diagnosis.findings, known.read())
-            announcer.publish_changes(here.settings, here.tower.root, changed.found, changed.mended, seconds_left)
-            known.write(changed.known)  # what the bus did not take is not known, and told with the next run
+            announcer.publish_changes(here.settings, here.tower.root, changed.found, changed.fixed, seconds_left)
+            known.write(changed.known)  # what the bus did not take is not known, and published with the next run
     return answer(diagnosis, time.monotonic() - began)

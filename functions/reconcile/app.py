@@ -1,4 +1,4 @@
-"""By schedule, or by hand: EC2 and Tower made to agree. The decisions are in rollcall.reconcile (plan, run)."""
+"""By schedule, or by hand: EC2 and Tower made to agree. The run is rollcall.reconcile.run, its decisions plan."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
         seconds_left=lambda: context.get_remaining_time_in_millis() / 1000,
     )
     options = replace(request.options, adopt=here.settings.adopt_by_instance_id)
-    gc.disable()  # a large fleet is millions of small objects without cycles; to look for some takes a third of the CPU
+    gc.disable()  # a large fleet is millions of small objects without cycles; searching them takes a third of the CPU
     with announcer.publishing(here.settings, here.tower, context):
         try:
             outcome = run.run(options, dry_run=request.dry_run, force=request.force)

@@ -320,7 +320,7 @@ def both(*plants: Plant) -> Plant:
 
 
 TOWER_FAULTS = {
-    "Tower is away": of_tower(stay_away, BREAKS, "unavailable", "with 503", "mend Tower"),
+    "Tower is away": of_tower(stay_away, BREAKS, "unavailable", "with 503", "fix Tower"),
     "nobody listens": of_tower(
         lambda it: it.tell_doctor(TOWER_URL=UNREACHABLE), BREAKS, "connection refused", "cannot be reached", "port in"
     ),
@@ -591,7 +591,7 @@ GROUP_FAULTS = {
         lambda it: it.group.tag({"inventory": None}),
         BREAKS,
         "hooks without the tag",
-        "wait for nobody",
+        "wait until the hook times out",
         "--lifecycle-hook-name rollcall-launching",
     ),
     "a hook that notifies the other queue": of_group(
@@ -829,7 +829,7 @@ STACK_FAULTS = {
         lambda it: disable_source(it, "CleanupFunctionTerminations"),
         WARNS,
         "CleanupFunction: event source disabled",
-        "no terminated instance is struck off",
+        "no terminated instance is removed",
         "update-event-source-mapping --enabled",
     ),
     "reconcile not scheduled": Fault(
@@ -875,7 +875,7 @@ STACK_FAULTS = {
         "deploy the template",
     ),
 }
-UNTOLD = "people are not told of trouble"
+UNTOLD = "no one is notified of incidents"
 ALERT_FAULTS = {
     "the rule for trouble disabled": Fault(
         lambda it: disable_rule(it, "AlertRule"), WARNS, "AlertRule: disabled", UNTOLD, "enable-rule --name"
@@ -956,7 +956,7 @@ def of_chef(plant: Plant, what: str, reason: str, remedy: str) -> Fault:
 
 
 CHEF_FAULTS = {
-    "Chef is away": of_chef(be_away, "unavailable", "with 503", "mend the Chef server"),
+    "Chef is away": of_chef(be_away, "unavailable", "with 503", "fix the Chef server"),
     "nobody listens where Chef should be": of_chef(
         lambda it: it.use_chef(organization_url=f"{UNREACHABLE}/organizations/acme"),
         "not reached",

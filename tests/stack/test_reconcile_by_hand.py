@@ -75,7 +75,7 @@ def test_the_breaker_is_a_failure_that_says_why_and_lists_the_hosts_and_force_ov
     for options in ((), ("--dry-run",)):
         stopped = reconcile(cloud, *options)
         assert stopped.returncode == 1
-        assert "7 NOT removed, for the breaker tripped" in stopped.stdout
+        assert "7 NOT removed, for the removal limit stopped it" in stopped.stdout
         assert f"make reconcile ARGS='--force --group {group.name}'" in stopped.stdout
         assert f"{name}: remove (7): EC2 says that it is terminated" in stopped.stdout
         assert all(instance_id in stopped.stdout for instance_id in gone)

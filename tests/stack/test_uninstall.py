@@ -44,7 +44,7 @@ def test_an_account_without_hooks_of_ours_can_be_left(make_group: Callable[..., 
     done = uninstall_check(cloud, "--prefix", "another-prefix")
     assert done.returncode == 0
     assert "No group has a hook that begins with" in done.stdout
-    assert "Not seen: hooks that notify a topic of yours" in done.stdout
+    assert "Not found: hooks that notify a topic of yours" in done.stdout
 
 
 def test_what_cannot_be_asked_is_no_all_clear(cloud: Cloud) -> None:

@@ -21,7 +21,7 @@ from rollcall.domain.reports import Event, Note, Report
 from rollcall.http.transport import Exchange
 from rollcall.lifecycle.target_watch import TargetHealthChange
 from rollcall.reconcile.result import Fix, RunOutcome, Summary
-from rollcall.reconcile.steps import Finding, Kind, NodeRemoval, Plan
+from rollcall.reconcile.steps import DriftFinding, DriftKind, NodeRemoval, Plan
 from rollcall.telemetry.metrics import Metrics
 from unit.audience import EveryAnnouncer, read_metrics
 from unit.fakes import ACCOUNT, REGION, FakeBus
@@ -76,12 +76,12 @@ def _say_everything(bus: FakeBus) -> None:
             [TargetHealthChange(launch, serving, 1.0, "looked at", first=True) for serving in (True, False)]
         )
         outcome = RunOutcome(fixes=[Fix("removed", world.inventory, "i-a", "it is gone", "web")])
-        outcome.plan = Plan(findings=tuple(Finding(each, world.inventory, "i-a", "look") for each in Kind))
+        outcome.plan = Plan(findings=tuple(DriftFinding(each, world.inventory, "i-a", "look") for each in DriftKind))
         outcome.by_inventory[world.inventory] = Summary(managed=6)
         outcome.stopped[world.inventory] = []
         outcome.nodes.stopped = (NodeRemoval("web-1", "i-a", "it is gone", certain=True),)
-        outcome.troubles |= {"group web": BadSettings("mend the tag"), "host i-a": TowerRejected("no"), "x": error}
-        outcome.troubled_in["host i-a"] = world.inventory
+        outcome.errors |= {"group web": BadSettings("mend the tag"), "host i-a": TowerRejected("no"), "x": error}
+        outcome.host_errors_in["host i-a"] = world.inventory
         announcer.announce_fixes(outcome)
         announcer.announce_run(outcome, 300.0)
         announcer.announce_run(outcome, None)

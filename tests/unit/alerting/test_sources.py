@@ -17,7 +17,7 @@ from rollcall.alerting.sources import DONE_WITH, LATE, PROBLEMS, REASON_MAX, TEX
 from rollcall.domain.errors import BadEvent
 from rollcall.domain.event_fields import CONFLICT_FOUND, DRIFT_FIXED, MISCONFIGURATION_MENDED, SERVING, WORK_FAILED
 from rollcall.domain.reports import Event
-from rollcall.reconcile.steps import Kind
+from rollcall.reconcile.steps import DriftKind
 from unit.alert_world import NOW, alarm, end, event, failed, record, trouble
 from unit.emitted import emitted_events
 
@@ -296,4 +296,4 @@ def test_all_that_can_be_sent_is_tried(emitted: list[tuple[str, dict[str, Any]]]
     assert {"breaker: prod", "breaker: Chef"} < {each["cause"] for each in failures}
     assert {"BreakerTripped", "InstanceInTrouble", "KeyError"} < {each["error"] for each in failures}
     assert {each["set_aside"] for each in failures} == {True, False}
-    assert {each["kind"] for kind, each in emitted if kind == CONFLICT_FOUND} == set(Kind)
+    assert {each["kind"] for kind, each in emitted if kind == CONFLICT_FOUND} == set(DriftKind)

@@ -12,7 +12,7 @@ from moto import mock_aws
 
 from rollcall.aws.fleet import Fleet
 from rollcall.aws.queues import Queues
-from rollcall.doctor.aws_reader import Inspector
+from rollcall.doctor.aws_reader import AwsReader
 from rollcall.domain.actions import Result, Transition
 from rollcall.domain.errors import AwsDenied
 from rollcall.domain.groups import AddressKind
@@ -121,13 +121,13 @@ def test_doctor_reads_every_group_or_those_of_some_names() -> None:
             MaxSize=0,
             AvailabilityZones=[f"{REGION}a"],
         )
-    inspector = Inspector()
-    every = inspector.groups()
+    reader = AwsReader()
+    every = reader.groups()
     assert len(every) == 121
     assert every["web"].members.keys() == set(instance_ids_of("web"))
     assert every["web"].group.tags == {"rollcall:inventory": "prod"}
     named = {f"api{number}" for number in range(110)}
-    assert inspector.groups(named | {"no-such-group"}).keys() == named
+    assert reader.groups(named | {"no-such-group"}).keys() == named
 
 
 def instance_ids_of(group: str) -> list[str]:
@@ -137,7 +137,7 @@ def instance_ids_of(group: str) -> list[str]:
 
 def test_doctor_reads_a_groups_hooks_as_they_are() -> None:
     make_group(0)
-    (hook,) = Inspector().hooks("web")
+    (hook,) = AwsReader().hooks("web")
     assert (hook.name, hook.transition) == ("rollcall-launching", Transition.LAUNCHING)
     assert (hook.heartbeat_timeout, hook.default_result) == (600, Result.ABANDON)
 
@@ -149,12 +149,12 @@ def test_doctor_reads_a_queue_as_it_is_and_one_that_is_not_there_is_an_error_of_
     redrive = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": "7"})
     url = sqs.create_queue(QueueName="q", Attributes={"RedrivePolicy": redrive, "VisibilityTimeout": "120"})["QueueUrl"]
     sqs.send_message(QueueUrl=url, MessageBody="x")
-    seen = Inspector().queue(url)
-    assert (seen.messages, seen.visibility, seen.dead_letters, seen.receives) == (1, 120, arn, 7)
-    bare = Inspector().queue(dead)
+    found = AwsReader().queue(url)
+    assert (found.messages, found.visibility, found.dead_letters, found.receives) == (1, 120, arn, 7)
+    bare = AwsReader().queue(dead)
     assert (bare.dead_letters, bare.receives, bare.policy) == ("", 0, "")
     with pytest.raises(AwsDenied, match="GetQueueAttributes"):
-        Inspector().queue(f"{url}-not-there")
+        AwsReader().queue(f"{url}-not-there")
 
 
 def test_doctor_counts_only_queues_that_are_subscribed_and_confirmed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,8 +181,8 @@ def test_doctor_reads_all_that_a_topic_is_reported(monkeypatch: pytest.MonkeyPat
     assert paged(monkeypatch, pages).topics([]) == {}
 
 
-def paged(monkeypatch: pytest.MonkeyPatch, pages: list[dict[str, Any]]) -> Inspector:
-    """An inspector whose every list is these pages."""
+def paged(monkeypatch: pytest.MonkeyPatch, pages: list[dict[str, Any]]) -> AwsReader:
+    """A reader whose every list is these pages."""
 
     class Client:
         def get_paginator(self, _: str) -> Client:
@@ -191,16 +191,16 @@ def paged(monkeypatch: pytest.MonkeyPatch, pages: list[dict[str, Any]]) -> Inspe
         def paginate(self, **_: object) -> list[dict[str, Any]]:
             return pages
 
-    inspector = Inspector()
-    monkeypatch.setattr(inspector, "_client", lambda _: Client())
-    return inspector
+    reader = AwsReader()
+    monkeypatch.setattr(reader, "_client", lambda _: Client())
+    return reader
 
 
 def test_doctor_reads_a_rule_and_its_targets() -> None:
     events = boto3.client("events", region_name=REGION)
     arn = events.put_rule(Name="r", EventPattern="{}", State="DISABLED")["RuleArn"]
     events.put_targets(Rule="r", Targets=[{"Id": "1", "Arn": f"arn:aws:sqs:{REGION}:1:q"}])
-    seen = Inspector().rule("r")
-    assert (seen.arn, seen.enabled, set(seen.targets)) == (arn, False, {f"arn:aws:sqs:{REGION}:1:q"})
+    found = AwsReader().rule("r")
+    assert (found.arn, found.enabled, set(found.targets)) == (arn, False, {f"arn:aws:sqs:{REGION}:1:q"})
     with pytest.raises(AwsDenied, match="DescribeRule no-such"):
-        Inspector().rule("no-such")
+        AwsReader().rule("no-such")

@@ -6,7 +6,7 @@ import pytest
 import requests
 from urllib3.exceptions import ConnectTimeoutError, ReadTimeoutError
 
-from rollcall.doctor.chef_findings import diagnose_chef
+from rollcall.doctor.chef_findings import chef_findings
 from rollcall.domain.errors import (
     AwsDenied,
     BadSettings,
@@ -17,6 +17,8 @@ from rollcall.domain.errors import (
     Throttled,
 )
 from rollcall.domain.findings import Severity
+from unit import observed
+from unit.observed import HERE, group
 
 HANGS = ReadTimeoutError(None, "/", "slow")  # type: ignore[arg-type]
 LOST = ConnectTimeoutError(None, "lost")
@@ -31,7 +33,7 @@ def behind(error: RollcallError, cause: Exception) -> RollcallError:
 
 @pytest.mark.parametrize("nodes", [None, 0, 12])
 def test_a_server_that_answers_or_was_not_asked_is_right(nodes: int | None) -> None:
-    assert list(diagnose_chef(nodes, ["web"])) == []
+    assert list(chef_findings(observed.everything(group(chef=""), chef=nodes), HERE)) == []
 
 
 @pytest.mark.parametrize(
@@ -46,10 +48,10 @@ def test_a_server_that_answers_or_was_not_asked_is_right(nodes: int | None) -> N
             True,
         ),
         (ChefRejected(f"answered GET {NODES} with 404: no"), "organization", "correct organization_url", True),
-        (behind(ChefUnavailable("odd"), requests.ConnectionError("no way")), "no answer", "mend the Chef server", True),
+        (behind(ChefUnavailable("odd"), requests.ConnectionError("no way")), "no answer", "fix the Chef server", True),
         (behind(ChefUnavailable("odd"), requests.ConnectionError(HANGS)), "no answer", "takes the connection", True),
         (behind(ChefUnavailable("odd"), requests.ConnectTimeout(LOST)), "not reached", "SubnetIds", True),
-        (ChefUnavailable(f"answered GET {NODES} with 503"), "unavailable", "mend the Chef server", True),
+        (ChefUnavailable(f"answered GET {NODES} with 503"), "unavailable", "fix the Chef server", True),
         (AwsDenied("AWS refused secret chef"), "secret", "full ARN", True),
         (BadSettings("secret chef is not JSON"), "secret", "docs/chef.md", True),
         (Throttled("secret chef: slow"), "not looked at (Throttled)", "run doctor again", True),
@@ -59,7 +61,8 @@ def test_a_server_that_answers_or_was_not_asked_is_right(nodes: int | None) -> N
 def test_a_server_that_fails_is_a_warning_with_its_words_and_the_remedy(
     error: RollcallError, key: str, words: str, hides: bool
 ) -> None:
-    (finding,) = diagnose_chef(error, ["web", "api"])
+    groups = (group(chef=""), group(name="api", chef="@private_dns@"), group(name="db"))
+    (finding,) = chef_findings(observed.everything(*groups, chef=error), HERE)
     assert (finding.key, finding.severity, finding.hides) == (f"Chef: {key}", Severity.WARNING, hides)
     assert finding.reason.startswith(f"{error}. Nodes and clients of api, web stay in Chef")
     assert words in finding.remedy

@@ -1,4 +1,4 @@
-"""Doctor: what it looks at, what it answers, and what of it is news."""
+"""Doctor: what it reads, what it answers, and what of it is news."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from rollcall.doctor.diagnosis import LISTED_MAX, NOBODY_TOLD, Diagnosis, answer, diagnose, news
-from rollcall.doctor.examination import TIME_KEPT, Examination
-from rollcall.doctor.store import KnownFindings
+from rollcall.doctor.answer import LISTED_MAX, answer
+from rollcall.doctor.coverage import NO_ONE_NOTIFIED
+from rollcall.doctor.diagnosis import FINDERS, Diagnosis, diagnose
+from rollcall.doctor.findings_store import KnownFindings
+from rollcall.doctor.news import news
+from rollcall.doctor.observer import TIME_KEPT, Observer
 from rollcall.doctor.topic_findings import NOTICE_OF
 from rollcall.domain.errors import (
     AwsDenied,
@@ -34,30 +37,36 @@ from rollcall.domain.jobs import PastJob
 from rollcall.domain.message_format import read_examination_request
 from rollcall.domain.messages import ExaminationRequest
 from rollcall.domain.settings import StackNames
-from unit import sight
+from unit import observed
 from unit.fakes import REGION, Clock, FakeChef, FakeFleet, FakeTower
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from rollcall.doctor.observations import SeenGroup, SeenRule, SeenStack
+    from rollcall.doctor.observations import ObservedGroup, ObservedRule, ObservedStack
 
 
-def names_of(stack: SeenStack) -> StackNames:
+def names_of(stack: ObservedStack) -> StackNames:
     """Every part is called what it is called in the template."""
     return StackNames(
         rules={each: each for each in stack.rules},
         queues={each: each for each in stack.queues},
         sources={each: each for each in stack.sources},
         schedules={each: each for each in stack.schedules},
-        known_findings_table="told",
+        known_findings_table="published",
         alarm_topic="arn:pager",
         topics={each: each for each in stack.topics},
     )
 
 
-NAMES, ALERTING = names_of(sight.stack()), names_of(sight.alerting())
+PACKAGE = Path(__file__).parents[3] / "layers" / "common" / "rollcall" / "doctor"
+NAMES, ALERTING = names_of(observed.stack()), names_of(observed.alerting())
 WRONG, ODD = breaks("Tower", "token", "why", "how"), warns("group web", "odd", "why", "how")
+
+
+def test_every_module_of_findings_is_among_the_finders() -> None:
+    modules = {path.stem for path in PACKAGE.glob("*_findings.py")} - {"unread_findings"}  # which all others use
+    assert sorted(each.__name__ for each in FINDERS) == sorted(modules)
 
 
 # What is news
@@ -67,45 +76,45 @@ def by_key(*findings: Finding) -> dict[str, Finding]:
     return {each.key: each for each in findings}
 
 
-def test_what_was_not_there_is_told_and_what_was_is_not() -> None:
+def test_what_was_not_there_is_published_and_what_was_is_not() -> None:
     changed = news([WRONG, ODD], by_key(ODD))
-    assert (changed.found, changed.mended, changed.known) == ((WRONG,), (), (WRONG, ODD))
+    assert (changed.found, changed.fixed, changed.known) == ((WRONG,), (), (WRONG, ODD))
 
 
-def test_what_is_gone_is_told_as_mended_and_forgotten() -> None:
+def test_what_is_gone_is_published_as_fixed_and_forgotten() -> None:
     changed = news([ODD], by_key(WRONG, ODD))
-    assert (changed.found, changed.mended, changed.known) == ((), (WRONG,), (ODD,))
+    assert (changed.found, changed.fixed, changed.known) == ((), (WRONG,), (ODD,))
 
 
 def test_another_number_in_the_reason_is_no_news_and_is_kept() -> None:
     worse = replace(ODD, reason="why, and more")
     changed = news([worse], by_key(ODD))
-    assert (changed.found, changed.mended, changed.known) == ((), (), (worse,))
+    assert (changed.found, changed.fixed, changed.known) == ((), (), (worse,))
 
 
-def test_where_something_hides_others_nothing_counts_as_mended() -> None:
+def test_where_something_hides_others_nothing_counts_as_fixed() -> None:
     hiding = replace(WRONG, hides=True)
     changed = news([hiding], by_key(ODD))
-    assert (changed.found, changed.mended, changed.known) == ((hiding,), (), (hiding, ODD))
-    assert news([], by_key(*changed.known)).mended == (hiding, ODD)
+    assert (changed.found, changed.fixed, changed.known) == ((hiding,), (), (hiding, ODD))
+    assert news([], by_key(*changed.known)).fixed == (hiding, ODD)
 
 
 @mock_aws
-def test_what_was_told_is_kept_in_the_table() -> None:
+def test_what_was_published_is_kept_in_the_table() -> None:
     boto3.client("dynamodb", region_name=REGION).create_table(
-        TableName="told",
+        TableName="published",
         AttributeDefinitions=[{"AttributeName": "key", "AttributeType": "S"}],
         KeySchema=[{"AttributeName": "key", "KeyType": "HASH"}],
         BillingMode="PAY_PER_REQUEST",
     )
-    told = KnownFindings("told")
-    assert told.read() == {}
+    store = KnownFindings("published")
+    assert store.read() == {}
     many = [warns(f"group web{number}", "odd", f"why {number} " * 20, "how") for number in range(2000)]
-    told.write([WRONG, *many])  # an item has room for 400 kB
-    assert KnownFindings("told").read() == by_key(WRONG, *many)
-    assert isinstance(told.read()[WRONG.key].severity, Severity)
-    told.write([])
-    assert told.read() == {}
+    store.write([WRONG, *many])  # an item has room for 400 kB
+    assert KnownFindings("published").read() == by_key(WRONG, *many)
+    assert isinstance(store.read()[WRONG.key].severity, Severity)
+    store.write([])
+    assert store.read() == {}
     with pytest.raises(AwsDenied, match="table nowhere"):
         KnownFindings("nowhere").read()
 
@@ -114,7 +123,7 @@ def test_what_was_told_is_kept_in_the_table() -> None:
 
 
 def test_the_answer_is_json_that_says_whether_a_launch_would_break() -> None:
-    said: Any = json.loads(json.dumps(answer(Diagnosis((WRONG, ODD), ("this", "that"), (sight.TOPIC,)), 1.23456)))
+    said: Any = json.loads(json.dumps(answer(Diagnosis((WRONG, ODD), ("this", "that"), (observed.TOPIC,)), 1.23456)))
     assert said == {
         "failed": True,
         "checked": ["this", "that"],
@@ -129,7 +138,7 @@ def test_the_answer_is_json_that_says_whether_a_launch_would_break() -> None:
             {"key": "group web: odd", "severity": "warning", "subject": "group web", "reason": "why", "remedy": "how"},
         ],
         "left_out": 0,
-        "topics": [sight.TOPIC],
+        "topics": [observed.TOPIC],
         "seconds": 1.235,
     }
     assert not answer(Diagnosis((ODD,), ()), 0)["failed"]
@@ -178,32 +187,32 @@ def test_what_cannot_be_asked_for_is_refused(event: dict[str, Any], words: str) 
 class Surgery:
     """A doctor with a fake Tower and a fake AWS. seconds: what is left of the invocation."""
 
-    def __init__(self, *groups: SeenGroup) -> None:
+    def __init__(self, *groups: ObservedGroup) -> None:
         self.clock = Clock()
         self.tower = FakeTower(self.clock)
         self.tower.now = time.time  # type: ignore[method-assign]
         inventory = self.tower.add_inventory("prod")
         self.tower.add_template("provision")
         self.tower.add_host(inventory, "i-a")
-        self.inspector = sight.FakeInspector(*groups)
+        self.aws = observed.FakeAwsReader(*groups)
         self.fleet = FakeFleet(REGION)
         self.names = NAMES
         self.seconds = 300.0
         self.chef: FakeChef | None = None
         self.at_roots: Callable[[str], Any] = lambda url: self.tower
 
-    def examine(self, *names: str, here: Any = sight.HERE) -> Diagnosis:
-        examination = Examination(
+    def examine(self, *names: str, here: Any = observed.HERE) -> Diagnosis:
+        observer = Observer(
             here,
             self.names,
             self.tower,
             self.fleet,
-            self.inspector,
+            self.aws,
             chef=self.chef,
             tower_at=self.at_roots,
             seconds_left=lambda: self.seconds,
         )
-        return diagnose(examination, ExaminationRequest(frozenset(names) or None), here)
+        return diagnose(observer.observe(frozenset(names) or None), here)
 
     def keys(self, *names: str) -> set[str]:
         return {each.key for each in self.examine(*names).findings}
@@ -211,7 +220,7 @@ class Surgery:
 
 @pytest.fixture
 def surgery() -> Surgery:
-    return Surgery(sight.group())
+    return Surgery(observed.group())
 
 
 def test_where_all_is_right_it_says_what_it_looked_at(surgery: Surgery) -> None:
@@ -225,11 +234,11 @@ def test_where_all_is_right_it_says_what_it_looked_at(surgery: Surgery) -> None:
     )
 
 
-def test_of_several_it_speaks_as_people_do() -> None:
+def test_singular_and_plural_are_right() -> None:
     surgery = Surgery(
-        sight.group(hooks=sight.HOOKS[:1], members=()),
-        sight.group(name="api", hooks=(), inventory="dev", job_template="other"),
-        sight.group(name="db", inventory=None, hooks=()),
+        observed.group(hooks=observed.HOOKS[:1], members=()),
+        observed.group(name="api", hooks=(), inventory="dev", job_template="other"),
+        observed.group(name="db", inventory=None, hooks=()),
     )
     surgery.tower.add_inventory("dev")
     surgery.tower.add_template("other")
@@ -239,7 +248,7 @@ def test_of_several_it_speaks_as_people_do() -> None:
 
 
 def test_groups_that_cannot_be_listed_are_not_said_to_be_none(surgery: Surgery) -> None:
-    surgery.inspector.failing["groups"] = AwsDenied("no")
+    surgery.aws.failing["groups"] = AwsDenied("no")
     assert surgery.examine().checked[-1] == "the Auto Scaling groups, in vain"
 
 
@@ -248,30 +257,32 @@ def test_the_parts_of_alert_are_looked_at_where_there_are_some(surgery: Surgery)
     diagnosis = surgery.examine()
     assert diagnosis.findings == ()
     assert diagnosis.checked[2] == "5 rules, 8 queues, 4 event source mappings, 2 schedules, 1 topic"
-    surgery.inspector.failing["topic"] = AwsDenied("no")
+    surgery.aws.failing["topic"] = AwsDenied("no")
     diagnosis = surgery.examine()
     assert [each.key for each in diagnosis.findings] == ["alert's topics: not looked at (AwsDenied)"]
     assert not diagnosis.failed
 
 
 @pytest.mark.parametrize(
-    ("names", "told"),
+    ("names", "notified"),
     [(NAMES, True), (replace(NAMES, alarm_topic=""), False), (replace(ALERTING, alarm_topic=""), True)],
 )
-def test_an_installation_of_whose_trouble_nobody_is_told_is_no_fault_and_is_said(
-    surgery: Surgery, names: StackNames, told: bool
+def test_an_installation_of_whose_incidents_no_one_is_notified_is_no_fault_and_is_said(
+    surgery: Surgery, names: StackNames, notified: bool
 ) -> None:
     surgery.names = names
     diagnosis = surgery.examine()
     assert diagnosis.findings == ()
-    assert (NOBODY_TOLD in diagnosis.checked) != told
+    assert (NO_ONE_NOTIFIED in diagnosis.checked) != notified
 
 
-WITH_CHEF = replace(sight.HERE, chef_secret="chef")
+WITH_CHEF = replace(observed.HERE, chef_secret="chef")
 
 
 def test_chef_is_asked_once_where_groups_ask_for_it() -> None:
-    surgery = Surgery(sight.group(chef=""), sight.group(name="api", chef="@private_dns@"), sight.group(name="db"))
+    surgery = Surgery(
+        observed.group(chef=""), observed.group(name="api", chef="@private_dns@"), observed.group(name="db")
+    )
     surgery.chef = FakeChef()
     surgery.chef.bootstrap("i-a", "i-b")
     diagnosis = surgery.examine(here=WITH_CHEF)
@@ -288,7 +299,7 @@ def test_chef_is_not_asked_where_no_group_asks_for_it(surgery: Surgery) -> None:
 
 
 def test_a_chef_server_that_fails_warns_names_who_suffers_and_hides_nothing_else() -> None:
-    surgery = Surgery(sight.group(chef="", hooks=sight.HOOKS[:1]), sight.group(name="db"))
+    surgery = Surgery(observed.group(chef="", hooks=observed.HOOKS[:1]), observed.group(name="db"))
     surgery.chef = FakeChef()
     surgery.chef.failing["node_names"] = ChefUnavailable("answered with 503")
     diagnosis = surgery.examine(here=WITH_CHEF)
@@ -300,7 +311,9 @@ def test_a_chef_server_that_fails_warns_names_who_suffers_and_hides_nothing_else
 
 
 def test_the_worst_comes_first() -> None:
-    surgery = Surgery(sight.group(name="a", hooks=sight.HOOKS[:1]), sight.group(name="z", hooks=sight.HOOKS[1:]))
+    surgery = Surgery(
+        observed.group(name="a", hooks=observed.HOOKS[:1]), observed.group(name="z", hooks=observed.HOOKS[1:])
+    )
     assert [each.key for each in surgery.examine().findings] == [
         "group z: no launch hook",
         "group a: no terminate hook",
@@ -308,10 +321,10 @@ def test_the_worst_comes_first() -> None:
 
 
 def test_groups_share_what_is_asked_of_tower() -> None:
-    surgery = Surgery(*(sight.group(name=f"web{number}") for number in range(50)))
+    surgery = Surgery(*(observed.group(name=f"web{number}") for number in range(50)))
     assert surgery.keys() == set()
     assert surgery.tower.calls["may_change"] == surgery.tower.calls["dump"] == surgery.tower.calls["launch_terms"] == 1
-    assert surgery.inspector.asked.count(("groups", "")) == surgery.inspector.asked.count(("topics", "")) == 1
+    assert surgery.aws.calls.count(("groups", "")) == surgery.aws.calls.count(("topics", "")) == 1
 
 
 @pytest.mark.parametrize(
@@ -329,8 +342,8 @@ def test_groups_share_what_is_asked_of_tower() -> None:
 )
 @pytest.mark.parametrize("error", [AwsDenied("no"), KeyError("Unheard")])
 def test_a_look_that_fails_hides_no_other(method: str, what: str, error: Exception) -> None:
-    surgery = Surgery(sight.group(topics={sight.TOPIC: frozenset(NOTICE_OF.values())}))
-    surgery.inspector.failing[method] = error
+    surgery = Surgery(observed.group(topics={observed.TOPIC: frozenset(NOTICE_OF.values())}))
+    surgery.aws.failing[method] = error
     surgery.tower.failing["has_bulk_calls"] = RollcallError("odd")
     kind = "AwsDenied" if isinstance(error, RollcallError) else "RollcallError"
     found = {each.key: each for each in surgery.examine().findings}
@@ -356,20 +369,20 @@ def test_a_look_that_fails_hides_no_other(method: str, what: str, error: Excepti
     ],
 )
 def test_what_tower_does_not_answer_hides_nothing_else(method: str, key: str) -> None:
-    surgery = Surgery(sight.group(hooks=sight.HOOKS[:1]))
+    surgery = Surgery(observed.group(hooks=observed.HOOKS[:1]))
     surgery.tower.failing[method] = TowerUnavailable("away")
     assert surgery.keys() == {key, "group web: no terminate hook"}
 
 
 def test_a_tower_that_does_not_answer_is_asked_no_more_and_aws_is(surgery: Surgery) -> None:
     surgery.tower.unavailable = True
-    surgery.inspector.failing["is_scheduled"] = AwsDenied("no")
+    surgery.aws.failing["is_scheduled"] = AwsDenied("no")
     assert surgery.keys() == {"Tower: unavailable", "schedules: not looked at (AwsDenied)"}
     assert surgery.tower.calls.keys() == {"version"}
 
 
-def test_a_token_of_nobody_is_not_tried_on_every_inventory(surgery: Surgery) -> None:
-    surgery.tower.failing["user"] = BadSettings("nobody's")
+def test_a_token_of_no_user_is_not_tried_on_every_inventory(surgery: Surgery) -> None:
+    surgery.tower.failing["user"] = BadSettings("no user's")
     assert surgery.keys() == {"Tower: token"}
     assert surgery.tower.calls.keys() == {"version", "user"}
 
@@ -389,15 +402,15 @@ def test_other_roots_are_tried_where_no_tower_answers(surgery: Surgery) -> None:
 
 
 def test_only_groups_that_are_asked_for_are_looked_at() -> None:
-    surgery = Surgery(sight.group(), sight.group(name="api", hooks=()))
+    surgery = Surgery(observed.group(), observed.group(name="api", hooks=()))
     assert surgery.keys("web", "wbe") == {"group wbe: not there"}
 
 
 def test_a_template_that_only_retires_breaks_no_launch_and_one_that_does_both_does() -> None:
-    surgery = Surgery(sight.group(retire_job_template="goodbye"))
+    surgery = Surgery(observed.group(retire_job_template="goodbye"))
     (finding,) = surgery.examine().findings
     assert (finding.key, finding.severity) == ("job template 'goodbye': not found", Severity.WARNING)
-    surgery = Surgery(sight.group(retire_job_template="goodbye"), sight.group(name="api", job_template="goodbye"))
+    surgery = Surgery(observed.group(retire_job_template="goodbye"), observed.group(name="api", job_template="goodbye"))
     assert surgery.examine().failed
 
 
@@ -416,28 +429,28 @@ def test_a_look_that_takes_longer_than_there_is_time_is_left_behind(
     surgery: Surgery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     surgery.seconds = TIME_KEPT + 0.3
-    let_go, rule = Event(), surgery.inspector.rule
+    let_go, rule = Event(), surgery.aws.rule
 
-    def slow(name: str) -> SeenRule:
+    def slow(name: str) -> ObservedRule:
         if name == "LaunchRule":
             let_go.wait(30)
         return rule(name)
 
-    monkeypatch.setattr(surgery.inspector, "rule", slow)
+    monkeypatch.setattr(surgery.aws, "rule", slow)
     try:
         (finding,) = surgery.examine().findings
     finally:
         let_go.set()
     assert finding.key == "rules: not looked at (Throttled)"
-    assert "rules of LaunchRule could not be looked at: there was no time left" in finding.reason
+    assert "rules of LaunchRule could not be read: there was no time left" in finding.reason
 
 
 @pytest.mark.parametrize("own", [True, False])
 def test_a_topic_of_another_account_is_known_by_what_the_template_subscribed(own: bool) -> None:
-    told = {sight.TOPIC: frozenset(NOTICE_OF.values())}
-    surgery = Surgery(sight.group(topics=told, hooks=()))
-    surgery.inspector.failing["subscribers"] = AwsDenied("another account's")
-    surgery.names = replace(NAMES, notification_topic=sight.TOPIC if own else "arn:other")
+    topics = {observed.TOPIC: frozenset(NOTICE_OF.values())}
+    surgery = Surgery(observed.group(topics=topics, hooks=()))
+    surgery.aws.failing["subscribers"] = AwsDenied("another account's")
+    surgery.names = replace(NAMES, notification_topic=observed.TOPIC if own else "arn:other")
     findings = surgery.examine().findings
     assert any("not looked at" in each.key for each in findings) != own
     assert any(each.severity == Severity.BREAKS_LAUNCHES for each in findings) != own
@@ -446,7 +459,7 @@ def test_a_topic_of_another_account_is_known_by_what_the_template_subscribed(own
 def test_a_template_is_held_to_its_jobs_of_the_past(surgery: Surgery) -> None:
     surgery.tower.past = (PastJob(1, 0, 1000.0),)
     assert surgery.keys() == {"job template 'provision': full job too long"}
-    assert surgery.examine(here=replace(sight.HERE, max_hosts_per_job=5)).findings == ()
+    assert surgery.examine(here=replace(observed.HERE, max_hosts_per_job=5)).findings == ()
 
 
 def test_an_inventory_that_may_only_be_read_is_found_by_the_instances_that_it_holds(surgery: Surgery) -> None:
@@ -476,7 +489,7 @@ def test_roles_on_inventories_elsewhere_that_cannot_be_seen_are_said(surgery: Su
 def test_of_many_instances_the_first_of_each_group_are_looked_for_and_that_is_said() -> None:
     sizes = {"small": 2, "large": 200, "middle": 100}
     groups = [
-        sight.group(name=name, members=[f"i-{name}{number:03}" for number in range(size)])
+        observed.group(name=name, members=[f"i-{name}{number:03}" for number in range(size)])
         for name, size in sizes.items()
     ]
     surgery = Surgery(*groups)
@@ -495,34 +508,34 @@ def test_of_many_instances_the_first_of_each_group_are_looked_for_and_that_is_sa
 
 
 def test_without_an_instance_in_service_nothing_is_looked_for() -> None:
-    surgery = Surgery(sight.group(members=()))
+    surgery = Surgery(observed.group(members=()))
     assert surgery.keys() == set()
     assert "hosts_of" not in surgery.tower.calls
 
 
 def test_topics_are_heard_that_the_stack_was_deployed_with() -> None:
-    surgery = Surgery(sight.group(topics={sight.TOPIC: frozenset(NOTICE_OF.values())}))
+    surgery = Surgery(observed.group(topics={observed.TOPIC: frozenset(NOTICE_OF.values())}))
     cut_off = {f"group web: topic for {each}" for each in ("launches", "terminations")}
     assert surgery.keys() == cut_off
-    surgery.names = replace(NAMES, notification_topic="arn:aws:sns:::a", notifying_topics=(sight.OWN_TOPICS,))
+    surgery.names = replace(NAMES, notification_topic="arn:aws:sns:::a", notifying_topics=(observed.OWN_TOPICS,))
     diagnosis = surgery.examine()
-    assert diagnosis.topics == ("arn:aws:sns:::a", sight.OWN_TOPICS)
+    assert diagnosis.topics == ("arn:aws:sns:::a", observed.OWN_TOPICS)
     assert {each.key for each in diagnosis.findings}.isdisjoint(cut_off)
 
 
 def test_groups_that_opted_in_are_looked_at_first() -> None:
-    surgery = Surgery(sight.group(name="a", inventory=None, hooks=()), sight.group(name="b"))
+    surgery = Surgery(observed.group(name="a", inventory=None, hooks=()), observed.group(name="b"))
     surgery.keys()
-    assert [of for method, of in surgery.inspector.asked if method == "hooks"] == ["b", "a"]
+    assert [of for method, of in surgery.aws.calls if method == "hooks"] == ["b", "a"]
 
 
 def test_target_groups_are_asked_for_only_where_tags_ask_and_the_installation_may() -> None:
     surgery = Surgery(
-        sight.group(gate="job elb", target_groups=("arn:tg",)), sight.group(name="b", target_groups=("x",))
+        observed.group(gate="job elb", target_groups=("arn:tg",)), observed.group(name="b", target_groups=("x",))
     )
     surgery.fleet.targets.failing["types"] = Throttled("slow")
     assert surgery.keys() == {"target groups: not looked at (Throttled)"}
     assert surgery.fleet.targets.calls["types"] == 1
-    may_not = replace(sight.HERE, load_balancers=False)
+    may_not = replace(observed.HERE, load_balancers=False)
     assert [each.what for each in surgery.examine(here=may_not).findings] == ["load balancers may not be asked"]
     assert surgery.fleet.targets.calls["types"] == 1

@@ -7,37 +7,35 @@ from typing import Any
 
 import pytest
 
-from rollcall.checks.registry import objections_to_checks
-from rollcall.doctor.group_findings import diagnose_groups
-from rollcall.doctor.host_findings import diagnose_hosts
-from rollcall.doctor.observations import SeenGroup, SeenInventory, SeenTemplate, Senders
-from rollcall.doctor.topic_findings import NOTICE_OF
+from rollcall.doctor.group_findings import group_findings
+from rollcall.doctor.hook_findings import hook_findings
+from rollcall.doctor.host_findings import host_findings
+from rollcall.doctor.observations import ObservedGroup, ObservedInventory, ObservedTemplate, Senders
+from rollcall.doctor.tag_findings import tag_findings
+from rollcall.doctor.topic_findings import NOTICE_OF, topic_findings
 from rollcall.domain.actions import Result, Transition
 from rollcall.domain.errors import AwsDenied, BadSettings, Throttled, TowerUnavailable
 from rollcall.domain.findings import Finding, Severity
 from rollcall.domain.inventories import Inventory
 from rollcall.domain.jobs import PastJob
 from rollcall.domain.settings import Settings
-from unit import sight
-from unit.sight import HERE, ROLE, TOPIC, group, hook, queue_arn
+from rollcall.domain.tag_support import objections_to
+from unit import observed
+from unit.observed import HERE, ROLE, TOPIC, group, hook, queue_arn
 
 BREAKS, WARNS = Severity.BREAKS_LAUNCHES, Severity.WARNING
 LAUNCHING, TERMINATING = Transition.LAUNCHING, Transition.TERMINATING
-BOTH_HEAR = {TOPIC: frozenset({queue_arn("LaunchQueue"), queue_arn("TerminateQueue")})}
-TELLS_BOTH = {TOPIC: frozenset(NOTICE_OF.values())}
+TO_BOTH = {TOPIC: frozenset({queue_arn("LaunchQueue"), queue_arn("TerminateQueue")})}
+NOTIFIES_BOTH = {TOPIC: frozenset(NOTICE_OF.values())}
+FINDERS = (tag_findings, group_findings, hook_findings, topic_findings, host_findings)
 
 
-def found(*groups: SeenGroup, here: Settings = HERE, **changes: Any) -> dict[str, Finding]:
+def found(*groups: ObservedGroup, here: Settings = HERE, **changes: Any) -> dict[str, Finding]:
     """The findings about these groups and their hosts, by key, in a world that is different in this."""
-    seen = sight.seen(*groups, **changes)
-    asking, findings = sight.asking_of(seen)
-    findings += diagnose_groups(seen, asking, here)
-    findings += diagnose_hosts(asking, seen)
-    assert len({each.key for each in findings}) == len(findings)
-    return {each.key: each for each in findings}
+    return observed.findings(observed.everything(*groups, **changes), here, *FINDERS)
 
 
-def only(*groups: SeenGroup, here: Settings = HERE, **changes: Any) -> Finding:
+def only(*groups: ObservedGroup, here: Settings = HERE, **changes: Any) -> Finding:
     (finding,) = found(*groups, here=here, **changes).values()
     return finding
 
@@ -69,9 +67,10 @@ def test_a_tag_that_is_not_named_is_said_once_and_the_group_is_not_read(
     def read(_: object) -> None:
         raise BadSettings("group 'web': its tags are odd", tag)
 
-    monkeypatch.setattr("rollcall.doctor.group_settings.read_group_settings", read)
-    asking, (finding,) = sight.asking_of(sight.seen(group()))
-    assert (asking, finding.what) == ([], f"tag {tag}" if tag else "tags")
+    monkeypatch.setattr("rollcall.doctor.tag_findings.read_group_settings", read)
+    observations = observed.everything(group())
+    (finding,) = tag_findings(observations, HERE)
+    assert (observations.opted_in, finding.what) == ((), f"tag {tag}" if tag else "tags")
     assert finding.reason == "its tags are odd"
 
 
@@ -97,13 +96,13 @@ def test_hooks_of_a_group_that_did_not_opt_in_are_deleted_one_by_one() -> None:
     assert finding.remedy.endswith("--lifecycle-hook-name rollcall-terminating")
 
 
-def test_a_hook_of_another_prefix_that_leads_to_us_waits_for_nobody_too() -> None:
-    told: dict[str, Any] = {"target": queue_arn("LaunchQueue"), "role": ROLE, "name": "mine"}
-    assert only(group(inventory=None, hooks=(hook(**told),))).key == "group web: hooks without the tag"
+def test_a_hook_of_another_prefix_that_leads_to_us_is_a_finding_too() -> None:
+    to_queue: dict[str, Any] = {"target": queue_arn("LaunchQueue"), "role": ROLE, "name": "mine"}
+    assert only(group(inventory=None, hooks=(hook(**to_queue),))).key == "group web: hooks without the tag"
 
 
 def test_a_terminate_hook_alone_breaks_no_launch_of_a_group_that_did_not_opt_in() -> None:
-    finding = only(group(inventory=None, hooks=sight.HOOKS[1:]))
+    finding = only(group(inventory=None, hooks=observed.HOOKS[1:]))
     assert (finding.key, finding.severity) == ("group web: terminate hook without the tag", WARNS)
     assert "cleanup answers the hook" in finding.reason
     assert finding.remedy.endswith("--lifecycle-hook-name rollcall-terminating")
@@ -112,10 +111,10 @@ def test_a_terminate_hook_alone_breaks_no_launch_of_a_group_that_did_not_opt_in(
 def test_a_launch_hook_breaks_launches_whatever_other_hooks_there_are() -> None:
     finding = only(group(inventory=None))
     assert "it has 'rollcall-launching' and not" in finding.reason
-    assert only(group(inventory=None, hooks=sight.HOOKS[:1])).severity == BREAKS
+    assert only(group(inventory=None, hooks=observed.HOOKS[:1])).severity == BREAKS
 
 
-def test_whoever_asks_for_a_group_that_did_not_opt_in_is_told_so() -> None:
+def test_a_group_that_is_asked_for_and_did_not_opt_in_is_reported() -> None:
     finding = only(group(inventory=None, hooks=()), group(name="api"), wanted=frozenset({"web", "api"}))
     assert (finding.key, finding.severity) == ("group web: not opted in", WARNS)
     assert finding.remedy.endswith("ResourceId=web,Key=rollcall:inventory,Value=INVENTORY")
@@ -142,7 +141,7 @@ def settled(**changes: Any) -> Settings:
         ({"user-data": "true"}, settled(user_data=False), "user data switched off", WARNS),
     ],
 )
-def test_what_this_installation_does_not_do_is_told_of(
+def test_what_this_installation_does_not_do_is_reported(
     tags: dict[str, Any], here: Settings, what: str, severity: Severity
 ) -> None:
     target_groups = ("arn:tg",) if "gate" in tags else ()
@@ -150,11 +149,11 @@ def test_what_this_installation_does_not_do_is_told_of(
     assert (finding.key, finding.severity) == (f"group web: {what}", severity)
 
 
-def test_a_name_that_tower_would_evaluate_is_told_of() -> None:
+def test_a_name_that_tower_would_evaluate_is_reported() -> None:
     assert only(group(name="{{web}}")).what == "name that Tower would evaluate"
 
 
-def test_all_objections_are_told_not_only_the_first() -> None:
+def test_all_objections_are_reported_not_only_the_first() -> None:
     here = settled(in_vpc=False, load_balancers=False)
     findings = found(group(gate="tcp:22 elb", chef="@instance_id@"), here=here)
     assert {each.what for each in findings.values()} == {
@@ -172,8 +171,8 @@ def test_inside_the_vpc_ports_are_tried_at_private_addresses(gate: str) -> None:
 
 @pytest.mark.parametrize("address", ["public", "public-dns"])
 def test_public_addresses_are_tried_from_anywhere(address: str) -> None:
-    (asking,), _ = sight.asking_of(sight.seen(group(gate="tcp:22", address=address)))
-    assert not list(objections_to_checks(asking.settings, settled(in_vpc=False)))
+    (opted_in,) = observed.everything(group(gate="tcp:22", address=address)).opted_in
+    assert not list(objections_to(opted_in.settings, settled(in_vpc=False)))
 
 
 # Hooks
@@ -183,7 +182,7 @@ def test_public_addresses_are_tried_from_anywhere(address: str) -> None:
     ("transition", "severity"), [(LAUNCHING, BREAKS), (TERMINATING, WARNS)], ids=["launching", "terminating"]
 )
 def test_a_hook_that_is_missing_is_made_by_the_remedy(transition: Transition, severity: Severity) -> None:
-    rest = tuple(each for each in sight.HOOKS if each.transition != transition)
+    rest = tuple(each for each in observed.HOOKS if each.transition != transition)
     finding = only(group(hooks=rest))
     assert finding.severity == severity
     missing = hook(transition)
@@ -197,7 +196,7 @@ LATE_JOB = "the job of those launched less than rollcall:timeout (1,200 s) ago t
 
 
 @pytest.mark.parametrize("job_template", ["provision", None])
-@pytest.mark.parametrize("wrong", [{"hooks": sight.HOOKS[1:]}, {"members": ("i-b",)}], ids=["no hook", "no host"])
+@pytest.mark.parametrize("wrong", [{"hooks": observed.HOOKS[1:]}, {"members": ("i-b",)}], ids=["no hook", "no host"])
 def test_what_reconcile_makes_up_for_is_said_with_the_job_of_the_young(
     wrong: dict[str, Any], job_template: str | None
 ) -> None:
@@ -210,9 +209,9 @@ def test_what_reconcile_makes_up_for_is_said_with_the_job_of_the_young(
 def test_no_reason_names_the_group_again() -> None:
     here, wrong = (
         settled(load_balancers=False),
-        sight.tower(
+        observed.tower(
             templates={
-                each: SeenTemplate(replace(sight.TEMPLATE, asks_limit=False), sight.TERMS)
+                each: ObservedTemplate(replace(observed.TEMPLATE, asks_limit=False), observed.TERMS)
                 for each in ("provision", "bye")
             }
         ),
@@ -224,13 +223,13 @@ def test_no_reason_names_the_group_again() -> None:
 
 
 def test_a_hook_of_another_name_is_said_not_to_be_ours() -> None:
-    assert "('mine' is not Rollcall's)" in only(group(hooks=(hook(name="mine"), sight.HOOKS[1]))).reason
+    assert "('mine' is not Rollcall's)" in only(group(hooks=(hook(name="mine"), observed.HOOKS[1]))).reason
 
 
 @pytest.mark.parametrize("transition", [LAUNCHING, TERMINATING], ids=["launching", "terminating"])
-def test_a_topic_that_is_told_makes_a_missing_hook_a_warning(transition: Transition) -> None:
-    rest = tuple(each for each in sight.HOOKS if each.transition != transition)
-    finding = only(group(hooks=rest, topics=TELLS_BOTH), subscribers=BOTH_HEAR)
+def test_a_topic_that_is_notified_makes_a_missing_hook_a_warning(transition: Transition) -> None:
+    rest = tuple(each for each in observed.HOOKS if each.transition != transition)
+    finding = only(group(hooks=rest, topics=NOTIFIES_BOTH), subscribers=TO_BOTH)
     assert finding.severity == WARNS
     assert "notifies a topic" in finding.reason
 
@@ -238,25 +237,25 @@ def test_a_topic_that_is_told_makes_a_missing_hook_a_warning(transition: Transit
 @pytest.mark.parametrize(
     ("topics", "subscribers"),
     [
-        ({TOPIC: frozenset({NOTICE_OF[TERMINATING]})}, BOTH_HEAR),
-        (TELLS_BOTH, {TOPIC: frozenset({queue_arn("TerminateQueue")})}),
-        (TELLS_BOTH, {}),
-        ({}, BOTH_HEAR),
+        ({TOPIC: frozenset({NOTICE_OF[TERMINATING]})}, TO_BOTH),
+        (NOTIFIES_BOTH, {TOPIC: frozenset({queue_arn("TerminateQueue")})}),
+        (NOTIFIES_BOTH, {}),
+        ({}, TO_BOTH),
     ],
-    ids=["told of the other thing", "heard by the other queue", "heard by nobody", "told of nothing"],
+    ids=["notified of the other thing", "to the other queue", "to no queue", "notified of nothing"],
 )
 def test_a_topic_that_does_not_lead_to_register_makes_up_for_no_hook(topics: Any, subscribers: Any) -> None:
-    finding = only(group(hooks=sight.HOOKS[1:], topics=topics), subscribers=subscribers)
+    finding = only(group(hooks=observed.HOOKS[1:], topics=topics), subscribers=subscribers)
     assert (finding.key, finding.severity) == ("group web: no launch hook", BREAKS)
 
 
 def test_notifications_beside_hooks_are_right() -> None:
-    assert found(group(topics=TELLS_BOTH), subscribers=BOTH_HEAR) == {}
+    assert found(group(topics=NOTIFIES_BOTH), subscribers=TO_BOTH) == {}
 
 
 def test_a_topic_that_cannot_be_read_is_said_beside_what_it_hides() -> None:
     findings = found(
-        group(hooks=sight.HOOKS[1:], topics=TELLS_BOTH), subscribers={TOPIC: AwsDenied("another account's")}
+        group(hooks=observed.HOOKS[1:], topics=NOTIFIES_BOTH), subscribers={TOPIC: AwsDenied("another account's")}
     )
     assert findings.keys() == {"subscriptions of topics: not looked at (AwsDenied)", "group web: no launch hook"}
 
@@ -266,7 +265,7 @@ def test_a_topic_that_cannot_be_read_is_said_beside_what_it_hides() -> None:
     [(hook(default_result=Result.CONTINUE), "ABANDON"), (hook(TERMINATING, default_result=Result.ABANDON), "CONTINUE")],
 )
 def test_a_wrong_default_result_is_changed_and_nothing_else(wrong: Any, right: str) -> None:
-    others = tuple(each for each in sight.HOOKS if each.transition != wrong.transition)
+    others = tuple(each for each in observed.HOOKS if each.transition != wrong.transition)
     finding = only(group(hooks=(wrong, *others)))
     assert (finding.what, finding.severity) == (f"default result of {wrong.name}", WARNS)
     assert finding.remedy.endswith(f"{wrong.transition} --default-result {right}")
@@ -276,8 +275,8 @@ def test_a_wrong_default_result_is_changed_and_nothing_else(wrong: Any, right: s
     ("timeout", "words"),
     [(30, "a single function that dies"), (120, "a single function that dies"), (121, "less than"), (359, "less than")],
 )
-def test_a_heartbeat_timeout_that_the_queues_eat_up_is_told_of(timeout: int, words: str) -> None:
-    finding = only(group(hooks=(hook(heartbeat_timeout=timeout), sight.HOOKS[1])))
+def test_a_heartbeat_timeout_that_the_queues_eat_up_is_reported(timeout: int, words: str) -> None:
+    finding = only(group(hooks=(hook(heartbeat_timeout=timeout), observed.HOOKS[1])))
     assert (finding.what, finding.severity) == ("heartbeat timeout of rollcall-launching", WARNS)
     assert words in finding.reason
     assert finding.remedy.endswith("--heartbeat-timeout 600")
@@ -285,28 +284,28 @@ def test_a_heartbeat_timeout_that_the_queues_eat_up_is_told_of(timeout: int, wor
 
 @pytest.mark.parametrize("timeout", [360, 7200])
 def test_a_heartbeat_timeout_that_outlasts_the_queues_is_right(timeout: int) -> None:
-    assert found(group(hooks=tuple(replace(each, heartbeat_timeout=timeout) for each in sight.HOOKS))) == {}
+    assert found(group(hooks=tuple(replace(each, heartbeat_timeout=timeout) for each in observed.HOOKS))) == {}
 
 
 def test_the_queues_are_taken_as_they_are() -> None:
-    slow = sight.stack(GateQueue=sight.queue("GateQueue", visibility=400))
+    slow = observed.stack(GateQueue=observed.queue("GateQueue", visibility=400))
     findings = found(group(), stack=slow)
-    assert findings.keys() == {f"group web: heartbeat timeout of {each.name}" for each in sight.HOOKS}
+    assert findings.keys() == {f"group web: heartbeat timeout of {each.name}" for each in observed.HOOKS}
     assert all(each.remedy.endswith("--heartbeat-timeout 1200") for each in findings.values())
 
 
 @pytest.mark.parametrize(
-    ("heartbeat", "timeout", "told"),
+    ("heartbeat", "timeout", "reported"),
     [(600, 60_000, False), (600, 60_001, True), (7200, 172_800, False), (1728, 172_800, False), (1727, 172_800, True)],
 )
-def test_a_timeout_beyond_the_launch_hooks_life_is_told_of(heartbeat: int, timeout: int, told: bool) -> None:
+def test_a_timeout_beyond_the_launch_hooks_life_is_reported(heartbeat: int, timeout: int, reported: bool) -> None:
     hooks = (hook(heartbeat_timeout=heartbeat), hook(TERMINATING))
-    keys = {"group web: life of rollcall-launching"} if told else set()
+    keys = {"group web: life of rollcall-launching"} if reported else set()
     assert found(group(hooks=hooks, timeout=str(timeout))).keys() == keys
 
 
 @pytest.mark.parametrize(
-    ("heartbeat", "timeout", "usual", "told", "needed"),
+    ("heartbeat", "timeout", "usual", "reported", "needed"),
     [
         (360, 1800, 17_100, False, 0),
         (360, 1800, 17_101, True, 600),
@@ -315,13 +314,13 @@ def test_a_timeout_beyond_the_launch_hooks_life_is_told_of(heartbeat: int, timeo
     ],
 )
 def test_a_launch_hooks_life_lasts_for_two_usual_jobs_and_the_timeout(
-    heartbeat: int, timeout: int, usual: float, told: bool, needed: int
+    heartbeat: int, timeout: int, usual: float, reported: bool, needed: int
 ) -> None:
     past = tuple(PastJob(1, 0, each) for each in (usual, 1.0, usual * 9))
-    tower = sight.tower(templates={"provision": SeenTemplate(sight.TEMPLATE, sight.TERMS, past)})
+    tower = observed.tower(templates={"provision": ObservedTemplate(observed.TEMPLATE, observed.TERMS, past)})
     hooks = (hook(heartbeat_timeout=heartbeat), hook(TERMINATING, heartbeat_timeout=heartbeat))
     findings = found(group(hooks=hooks, timeout=str(timeout)), tower=tower)
-    assert findings.keys() == ({"group web: life of rollcall-launching"} if told else set())
+    assert findings.keys() == ({"group web: life of rollcall-launching"} if reported else set())
     for each in findings.values():
         assert f"ends the wait of hook 'rollcall-launching' after {100 * heartbeat:,} s" in each.reason
         assert f"may need {timeout + 2 * usual:,.0f} s" in each.reason
@@ -332,19 +331,19 @@ def test_a_launch_hooks_life_lasts_for_two_usual_jobs_and_the_timeout(
 
 def test_half_a_minute_of_heartbeats_is_fifty_minutes_of_life() -> None:
     past = (PastJob(1, 0, 601.0),)
-    tower = sight.tower(templates={"provision": SeenTemplate(sight.TEMPLATE, sight.TERMS, past)})
-    findings = found(group(hooks=(hook(heartbeat_timeout=30), sight.HOOKS[1])), tower=tower)
+    tower = observed.tower(templates={"provision": ObservedTemplate(observed.TEMPLATE, observed.TERMS, past)})
+    findings = found(group(hooks=(hook(heartbeat_timeout=30), observed.HOOKS[1])), tower=tower)
     assert "after 3,000 s, and an instance may need 3,002 s" in findings["group web: life of rollcall-launching"].reason
 
 
 def test_what_takes_longer_than_auto_scaling_waits_at_all_needs_another_tag() -> None:
     past = (PastJob(1, 0, 86_000.0),)
-    tower = sight.tower(templates={"provision": SeenTemplate(sight.TEMPLATE, sight.TERMS, past)})
+    tower = observed.tower(templates={"provision": ObservedTemplate(observed.TEMPLATE, observed.TERMS, past)})
     assert only(group(timeout="1000"), tower=tower).remedy == "shorten the tag"
 
 
 def test_two_hooks_of_ours_for_one_transition_are_one_too_many() -> None:
-    finding = only(group(hooks=(*sight.HOOKS, hook(name="rollcall-b"))))
+    finding = only(group(hooks=(*observed.HOOKS, hook(name="rollcall-b"))))
     assert (finding.key, finding.severity) == ("group web: two hooks for launches", WARNS)
     assert finding.remedy.endswith("--lifecycle-hook-name rollcall-b")
 
@@ -354,58 +353,64 @@ def test_two_hooks_of_ours_for_one_transition_are_one_too_many() -> None:
 
 @pytest.mark.parametrize("name", ["rollcall-launching", "mine"])
 def test_a_hook_may_notify_our_queue_itself(name: str) -> None:
-    told: dict[str, Any] = {"target": queue_arn("LaunchQueue"), "role": ROLE, "name": name}
-    assert found(group(hooks=(hook(**told), sight.HOOKS[1]))) == {}
+    to_queue: dict[str, Any] = {"target": queue_arn("LaunchQueue"), "role": ROLE, "name": name}
+    assert found(group(hooks=(hook(**to_queue), observed.HOOKS[1]))) == {}
 
 
 @pytest.mark.parametrize("name", ["rollcall-launching", "mine"])
 def test_a_hook_may_notify_a_topic_that_our_queue_hears(name: str) -> None:
-    hooks = (hook(target=TOPIC, role=ROLE, name=name), sight.HOOKS[1])
-    assert found(group(hooks=hooks), subscribers=BOTH_HEAR) == {}
+    hooks = (hook(target=TOPIC, role=ROLE, name=name), observed.HOOKS[1])
+    assert found(group(hooks=hooks), subscribers=TO_BOTH) == {}
 
 
 def test_a_hook_that_notifies_the_queue_of_the_other_direction_is_an_error() -> None:
-    finding = only(group(hooks=(hook(target=queue_arn("TerminateQueue"), role=ROLE), sight.HOOKS[1])))
+    finding = only(group(hooks=(hook(target=queue_arn("TerminateQueue"), role=ROLE), observed.HOOKS[1])))
     assert (finding.what, finding.severity) == ("target of rollcall-launching", BREAKS)
     assert f"--notification-target-arn <LaunchQueueArn> --role-arn {ROLE}" in finding.remedy
 
 
 @pytest.mark.parametrize("target", [queue_arn("other"), TOPIC])
-def test_a_hook_that_notifies_somebody_else_is_told_of(target: str) -> None:
-    finding = only(group(hooks=(hook(target=target, role=ROLE), sight.HOOKS[1])), subscribers={TOPIC: frozenset()})
+def test_a_hook_that_notifies_another_target_is_reported(target: str) -> None:
+    finding = only(group(hooks=(hook(target=target, role=ROLE), observed.HOOKS[1])), subscribers={TOPIC: frozenset()})
     assert (finding.what, finding.severity) == ("target of rollcall-launching", WARNS)
 
 
-def test_a_hook_that_notifies_by_no_role_is_told_of() -> None:
-    finding = only(group(hooks=(hook(target=queue_arn("LaunchQueue")), sight.HOOKS[1])))
+def test_a_hook_that_notifies_the_queue_of_the_other_direction_by_no_role_is_one_finding() -> None:
+    finding = only(group(hooks=(hook(target=queue_arn("TerminateQueue")), observed.HOOKS[1])))
+    assert finding.what == "target of rollcall-launching"
+    assert "--role-arn ROLE" in finding.remedy
+
+
+def test_a_hook_that_notifies_by_no_role_is_reported() -> None:
+    finding = only(group(hooks=(hook(target=queue_arn("LaunchQueue")), observed.HOOKS[1])))
     assert (finding.what, finding.severity) == ("role of rollcall-launching", BREAKS)
 
 
 def test_where_a_topic_or_a_queue_cannot_be_read_nothing_is_said_of_the_target() -> None:
-    hooks = (hook(target=TOPIC, role=ROLE), sight.HOOKS[1])
+    hooks = (hook(target=TOPIC, role=ROLE), observed.HOOKS[1])
     denied = found(group(hooks=hooks), subscribers={TOPIC: AwsDenied("another account's")})
     assert denied.keys() == {"subscriptions of topics: not looked at (AwsDenied)"}
-    unread = sight.stack(LaunchQueue=AwsDenied("no"), GateQueue=AwsDenied("no"))
-    assert found(group(hooks=hooks), stack=unread, subscribers=BOTH_HEAR) == {}
+    unread = observed.stack(LaunchQueue=AwsDenied("no"), GateQueue=AwsDenied("no"))
+    assert found(group(hooks=hooks), stack=unread, subscribers=TO_BOTH) == {}
 
 
 # Load balancers
 
 
 @pytest.mark.parametrize("kind", ["ip", "lambda", "alb"])
-def test_a_target_group_of_another_type_is_told_of(kind: str) -> None:
+def test_a_target_group_of_another_type_is_reported(kind: str) -> None:
     arn = "arn:aws:elasticloadbalancing:us-east-1:1:targetgroup/front/1"
     finding = only(group(gate="job elb", target_groups=(arn,)), kinds={arn: kind})
     assert (finding.what, finding.severity) == ("target group front", BREAKS)
     assert found(group(gate="job elb", target_groups=(arn,)), kinds={arn: "instance"}) == {}
 
 
-def test_a_target_group_that_is_gone_is_told_of_and_one_that_is_not_told_is_not_looked_at() -> None:
+def test_a_target_group_that_is_gone_is_reported_and_one_that_could_not_be_read_is_not() -> None:
     arn = "arn:aws:elasticloadbalancing:us-east-1:1:targetgroup/front/1"
     gone = only(group(watch="60", target_groups=(arn,)), kinds={arn: BadSettings("target group front does not exist")})
     assert gone.what == "target group front"
-    untold = only(group(watch="60", target_groups=(arn,)), kinds={arn: AwsDenied("no")})
-    assert untold.key == "target groups: not looked at (AwsDenied)"
+    unread = only(group(watch="60", target_groups=(arn,)), kinds={arn: AwsDenied("no")})
+    assert unread.key == "target groups: not looked at (AwsDenied)"
 
 
 def test_classic_load_balancers_cannot_be_asked() -> None:
@@ -417,7 +422,9 @@ def test_classic_load_balancers_cannot_be_asked() -> None:
 
 
 def templates(**changes: Any) -> Any:
-    return sight.tower(templates={"provision": SeenTemplate(replace(sight.TEMPLATE, **changes), sight.TERMS)})
+    return observed.tower(
+        templates={"provision": ObservedTemplate(replace(observed.TEMPLATE, **changes), observed.TERMS)}
+    )
 
 
 @pytest.mark.parametrize(
@@ -442,7 +449,7 @@ def test_a_template_that_cannot_be_limited_to_our_hosts_or_runs_a_part_of_its_pl
     assert remedy in finding.remedy
 
 
-def test_a_template_with_everything_wrong_is_told_of_in_full() -> None:
+def test_a_template_with_everything_wrong_is_reported_in_full() -> None:
     assert len(found(group(), tower=templates(asks_limit=False, slices=2, inventory_id=8))) == 3
 
 
@@ -456,8 +463,8 @@ def test_a_template_that_prompts_for_the_inventory_suits_every_group() -> None:
 
 
 def test_a_retire_template_is_held_to_the_same_and_is_another_one() -> None:
-    tower = sight.tower()
-    retiring = SeenTemplate(replace(sight.TEMPLATE, id=10, asks_limit=False), sight.TERMS)
+    tower = observed.tower()
+    retiring = ObservedTemplate(replace(observed.TEMPLATE, id=10, asks_limit=False), observed.TERMS)
     tower = replace(tower, templates={**tower.templates, "goodbye": retiring})
     finding = only(group(retire_job_template="goodbye"), tower=tower)
     assert (finding.what, finding.severity) == ("rollcall:retire-job-template: no prompt for limit", WARNS)
@@ -474,8 +481,8 @@ def test_instances_that_serve_without_a_host_are_counted_and_named() -> None:
 @pytest.mark.parametrize("groups", ["db1 fine", ""])
 def test_an_inventory_group_that_is_called_like_a_host_is_found_before_it_does_harm(groups: str) -> None:
     name = "web" if groups else "db1"
-    inventory = SeenInventory(Inventory(7, "prod"), True, (sight.host("i-a"), sight.host("db1")))
-    finding = only(group(name=name, groups=groups), tower=sight.tower(inventories={"prod": inventory}))
+    inventory = ObservedInventory(Inventory(7, "prod"), True, (observed.host("i-a"), observed.host("db1")))
+    finding = only(group(name=name, groups=groups), tower=observed.tower(inventories={"prod": inventory}))
     assert (finding.key, finding.severity) == (
         f"group {name}: inventory group 'db1' is called like a host",
         BREAKS,
@@ -497,10 +504,10 @@ def test_instances_that_do_not_serve_need_no_host(state: str) -> None:
     assert found(replace(one, members=members)) == {}
 
 
-def test_where_tower_does_not_tell_its_hosts_nobody_is_missed() -> None:
-    silent = SeenInventory(Inventory(7, "prod"), True, TowerUnavailable("away"))
-    assert found(group(members=["i-b"]), tower=sight.tower(inventories={"prod": silent})) == {}
-    assert found(group(members=["i-b"]), tower=sight.tower(inventories={}, templates={})) == {}
+def test_where_tower_does_not_show_its_hosts_none_is_missing() -> None:
+    silent = ObservedInventory(Inventory(7, "prod"), True, TowerUnavailable("away"))
+    assert found(group(members=["i-b"]), tower=observed.tower(inventories={"prod": silent})) == {}
+    assert found(group(members=["i-b"]), tower=observed.tower(inventories={}, templates={})) == {}
 
 
 # What cannot be looked at
@@ -531,8 +538,8 @@ def test_notifications_that_cannot_be_read_are_said() -> None:
 
 
 def test_a_topic_that_may_not_send_makes_up_for_no_hook() -> None:
-    closed = sight.stack(senders=Senders())
-    findings = found(group(hooks=sight.HOOKS[1:], topics=TELLS_BOTH), subscribers=BOTH_HEAR, stack=closed)
+    closed = observed.stack(senders=Senders())
+    findings = found(group(hooks=observed.HOOKS[1:], topics=NOTIFIES_BOTH), subscribers=TO_BOTH, stack=closed)
     assert findings["group web: no launch hook"].severity == BREAKS
     assert findings.keys() == {
         "group web: no launch hook",

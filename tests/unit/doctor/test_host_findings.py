@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rollcall.doctor.host_findings import diagnose_hosts
-from rollcall.doctor.observations import SeenInventory, SeenSample
+from rollcall.doctor.host_findings import host_findings
+from rollcall.doctor.observations import HostSample, ObservedInventory
 from rollcall.domain.errors import TowerUnavailable
 from rollcall.domain.findings import Finding, Severity
 from rollcall.domain.inventories import Host, Inventory
 from rollcall.domain.jobs import TowerUser
-from unit import sight
-from unit.sight import INVENTORY, group, host
+from unit import observed
+from unit.observed import INVENTORY, group, host
 
 if TYPE_CHECKING:
-    from rollcall.doctor.observations import SeenGroup
+    from rollcall.doctor.observations import ObservedGroup
     from rollcall.domain.inventories import DumpedHost
 
 WARNS = Severity.WARNING
@@ -28,16 +28,13 @@ WITHOUT, RENAMED, DISABLED = (
 
 
 def found(
-    *hosts: DumpedHost, groups: tuple[SeenGroup, ...] = (), sample: SeenSample | None = None, **tower: Any
+    *hosts: DumpedHost, groups: tuple[ObservedGroup, ...] = (), sample: HostSample | None = None, **tower: Any
 ) -> dict[str, Finding]:
     """What is found where the inventory holds these hosts; the group's only instance is i-a unless groups say so."""
-    there = SeenInventory(INVENTORY, True, hosts)
-    seen = sight.seen(
-        *(groups or (group(),)), tower=sight.tower(**{"inventories": {"prod": there}, "sample": sample} | tower)
-    )
-    asking, _ = sight.asking_of(seen)
-    findings = list(diagnose_hosts(asking, seen))
-    return {each.key: each for each in findings}
+    there = ObservedInventory(INVENTORY, True, hosts)
+    made = observed.tower(**{"inventories": {"prod": there}, "sample": sample} | tower)
+    observations = observed.everything(*(groups or (group(),)), tower=made)
+    return observed.findings(observations, observed.HERE, host_findings)
 
 
 def elsewhere(name: str, instance_id: str, where: Inventory = ELSEWHERE, **marker: object) -> Host:
@@ -45,9 +42,9 @@ def elsewhere(name: str, instance_id: str, where: Inventory = ELSEWHERE, **marke
     return Host(1, name, where.id, where.name, instance_id, variables, 0.0, frozenset())
 
 
-def looked_for(*hosts: Host, instances: tuple[str, ...] = ("i-a",), **roles: Any) -> SeenSample:
+def looked_for(*hosts: Host, instances: tuple[str, ...] = ("i-a",), **roles: Any) -> HostSample:
     """A sample with these hosts; roles: whether ELSEWHERE may be changed."""
-    return SeenSample(frozenset(instances), hosts, {ELSEWHERE: roles.get("changeable", True)})
+    return HostSample(frozenset(instances), hosts, {ELSEWHERE: roles.get("changeable", True)})
 
 
 # Passed over by jobs
@@ -72,7 +69,7 @@ def looked_for(*hosts: Host, instances: tuple[str, ...] = ("i-a",), **roles: Any
         "named, and another one marked",
         "resting",
         "resting, marked otherwise",
-        "a copy that somebody disabled",
+        "a copy that was disabled by hand",
         "another host that is disabled",
     ],
 )
@@ -141,7 +138,7 @@ def test_hosts_of_ours_in_a_read_only_inventory_are_reported_with_the_remedy() -
     )
     (finding,) = found(host("i-a"), sample=sample).values()
     assert (finding.key, finding.severity) == ("inventory 'all EC2': hosts of ours, read only", WARNS)
-    assert "hosts of 2 of the 3 instances that were looked for (i-a, i-b)" in finding.reason
+    assert "hosts of 2 of the 3 instances that were searched for (i-a, i-b)" in finding.reason
     assert "the role Admin on it (Tower: Inventories, all EC2, Access)" in finding.remedy
     assert "inventory source" in finding.remedy
 
@@ -158,6 +155,6 @@ def test_copies_are_left_behind_as_well() -> None:
 
 def test_a_token_that_may_change_nothing_has_a_finding_of_its_own() -> None:
     sample = looked_for(elsewhere("x", "i-a"), changeable=False)
-    read_only = {"prod": SeenInventory(INVENTORY, False, (host("i-a"),))}
+    read_only = {"prod": ObservedInventory(INVENTORY, False, (host("i-a"),))}
     findings = found(sample=sample, user=TowerUser("fleet", writes=False), inventories=read_only, templates={})
     assert findings == {}

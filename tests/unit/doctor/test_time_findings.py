@@ -7,30 +7,29 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rollcall.doctor.observations import SeenTemplate
-from rollcall.doctor.time_findings import diagnose_times, full_job, usual_seconds
+from rollcall.doctor.observations import ObservedTemplate
+from rollcall.doctor.time_findings import full_job, time_findings, usual_seconds
 from rollcall.domain.errors import TowerUnavailable
 from rollcall.domain.findings import Finding, Severity
 from rollcall.domain.jobs import PastJob
-from unit import sight
-from unit.sight import group
+from unit import observed
+from unit.observed import HERE, group
 
 if TYPE_CHECKING:
-    from rollcall.doctor.observations import SeenGroup
+    from rollcall.doctor.observations import ObservedGroup
 
 WARNS = Severity.WARNING
 AWAY = TowerUnavailable("away")
 
 
 def found(
-    *groups: SeenGroup, past: Any = (), default: Any = None, hosts_per_job: int = 100, **terms: Any
+    *groups: ObservedGroup, past: Any = (), default: Any = None, hosts_per_job: int = 100, **terms: Any
 ) -> dict[str, Finding]:
     """The findings about the template that these groups name, by key."""
-    template = SeenTemplate(sight.TEMPLATE, replace(sight.TERMS, **terms), past)
-    tower = sight.tower(job_timeout=default, templates={"provision": template})
-    asking, _ = sight.asking_of(sight.seen(*(groups or (group(),)), tower=tower))
-    findings = list(diagnose_times(asking, tower, hosts_per_job))
-    return {each.key: each for each in findings}
+    template = ObservedTemplate(observed.TEMPLATE, replace(observed.TERMS, **terms), past)
+    tower = observed.tower(job_timeout=default, templates={"provision": template})
+    here = replace(HERE, max_hosts_per_job=hosts_per_job)
+    return observed.findings(observed.everything(*(groups or (group(),)), tower=tower), here, time_findings)
 
 
 # Without an end
@@ -73,11 +72,10 @@ def test_a_template_that_only_retires_is_bounded_by_the_tag() -> None:
 
 
 def test_what_could_not_be_looked_at_is_not_judged() -> None:
-    tower = sight.tower(templates={"provision": SeenTemplate(sight.TEMPLATE, AWAY)})
-    asking, _ = sight.asking_of(sight.seen(group(), tower=tower))
-    assert list(diagnose_times(asking, tower, 100)) == []
+    tower = observed.tower(templates={"provision": ObservedTemplate(observed.TEMPLATE, AWAY)})
+    assert list(time_findings(observed.everything(group(), tower=tower), HERE)) == []
     away = replace(tower, templates={"provision": AWAY})
-    assert list(diagnose_times(asking, away, 100)) == []
+    assert list(time_findings(observed.everything(group(), tower=away), HERE)) == []
     assert found(past=AWAY) == {}
 
 
@@ -167,5 +165,5 @@ def test_only_groups_that_give_too_little_time_are_named() -> None:
     ],
 )
 def test_a_usual_job_is_the_one_in_the_middle(past: Any, usual: float) -> None:
-    assert usual_seconds(SeenTemplate(sight.TEMPLATE, sight.TERMS, past)) == usual
+    assert usual_seconds(ObservedTemplate(observed.TEMPLATE, observed.TERMS, past)) == usual
     assert usual_seconds(None) == 0.0

@@ -8,32 +8,32 @@ import pytest
 
 from rollcall.doctor.arn_patterns import arn_like
 from rollcall.doctor.observations import Senders
-from rollcall.doctor.topic_findings import NOTICE_OF, QUEUE_OF, diagnose_topics
+from rollcall.doctor.topic_findings import NOTICE_OF, QUEUE_OF, notified_in_vain
 from rollcall.domain.actions import Transition
 from rollcall.domain.errors import AwsDenied
 from rollcall.domain.findings import Finding, Severity
 from unit.fakes import ACCOUNT, REGION
-from unit.sight import HOOKS, OWN_TOPICS, ROLE, TOPIC, group, hook, queue_arn
+from unit.observed import HOOKS, OWN_TOPICS, ROLE, TOPIC, group, hook, queue_arn
 
 if TYPE_CHECKING:
-    from rollcall.doctor.observations import SeenGroup
+    from rollcall.doctor.observations import ObservedGroup
 
 BREAKS, WARNS = Severity.BREAKS_LAUNCHES, Severity.WARNING
 LAUNCHING, TERMINATING = Transition.LAUNCHING, Transition.TERMINATING
 QUEUES = {transition: queue_arn(name) for transition, name in QUEUE_OF.items()}
-BOTH_HEAR = {TOPIC: frozenset(QUEUES.values())}
+TO_BOTH = {TOPIC: frozenset(QUEUES.values())}
 OTHER = f"arn:aws:sns:{REGION}:{ACCOUNT}:other"
 
 
 def found(
-    *groups: SeenGroup, subscribers: Any = BOTH_HEAR, senders: Senders | None = None, queues: Any = QUEUES
+    *groups: ObservedGroup, subscribers: Any = TO_BOTH, senders: Senders | None = None, queues: Any = QUEUES
 ) -> dict[str, Finding]:
     """By key; no topic may send unless senders say so."""
-    findings = list(diagnose_topics(groups, subscribers, queues, senders or Senders(), "rollcall"))
+    findings = list(notified_in_vain(groups, subscribers, queues, senders or Senders(), "rollcall"))
     return {each.key: each for each in findings}
 
 
-def told(*transitions: Transition, topic: str = TOPIC) -> SeenGroup:
+def notifying(*transitions: Transition, topic: str = TOPIC) -> ObservedGroup:
     """A group that itself notifies a topic."""
     return group(topics={topic: frozenset(NOTICE_OF[each] for each in transitions)})
 
@@ -65,7 +65,7 @@ def test_a_group_that_did_not_opt_in_is_cut_off_as_well() -> None:
     ("transition", "word"), [(LAUNCHING, "launches"), (TERMINATING, "terminations")], ids=["launching", "terminating"]
 )
 def test_notifications_to_a_topic_that_is_not_named_are_lost(transition: Transition, word: str) -> None:
-    (finding,) = found(told(transition)).values()
+    (finding,) = found(notifying(transition)).values()
     assert (finding.key, finding.severity) == (f"group web: topic for {word}", WARNS)
     assert f"it notifies {TOPIC} of {word}" in finding.reason
 
@@ -76,17 +76,17 @@ def test_notifications_to_a_topic_that_is_not_named_are_lost(transition: Transit
 )
 def test_a_topic_that_is_named_or_matches_a_pattern_is_heard(senders: Senders) -> None:
     hooks = tuple(hook(each, target=TOPIC, role=ROLE) for each in Transition)
-    assert found(group(hooks=hooks), told(*Transition), senders=senders) == {}
+    assert found(group(hooks=hooks), notifying(*Transition), senders=senders) == {}
 
 
 @pytest.mark.parametrize("senders", [Senders(OTHER), Senders(patterns=(f"arn:aws:sns:{REGION}:999999999999:*",))])
 def test_a_topic_that_others_names_do_not_match_is_not(senders: Senders) -> None:
-    assert found(told(LAUNCHING), senders=senders)
+    assert found(notifying(LAUNCHING), senders=senders)
 
 
 def test_one_deployment_names_every_topic_beside_those_that_are_named_already() -> None:
     kept = "arn:aws:sns:eu-west-1:111122223333:kept-*"
-    groups = (told(LAUNCHING, topic=OTHER), told(TERMINATING))
+    groups = (notifying(LAUNCHING, topic=OTHER), notifying(TERMINATING))
     subscribers = {TOPIC: frozenset(QUEUES.values()), OTHER: frozenset(QUEUES.values())}
     findings = found(*groups, subscribers=subscribers, senders=Senders("arn:notified", (kept,)))
     assert len(findings) == 2
@@ -101,7 +101,7 @@ def test_one_deployment_names_every_topic_beside_those_that_are_named_already() 
 )
 def test_what_does_not_lead_to_the_queue_of_its_direction_is_not_cut_off(subscribers: Any) -> None:
     hooks = (hook(name="mine", target=TOPIC, role=ROLE),)
-    assert found(group(hooks=hooks), told(LAUNCHING), subscribers=subscribers) == {}
+    assert found(group(hooks=hooks), notifying(LAUNCHING), subscribers=subscribers) == {}
 
 
 def test_a_hook_that_notifies_a_queue_sends_with_its_role_and_needs_no_topic() -> None:
@@ -112,7 +112,7 @@ def test_a_hook_that_notifies_a_queue_sends_with_its_role_and_needs_no_topic() -
 def test_what_cannot_be_looked_at_is_no_topic_that_is_cut_off() -> None:
     denied = AwsDenied("no")
     assert found(group(hooks=denied), group(topics=denied)) == {}
-    assert found(told(LAUNCHING), queues=dict.fromkeys(Transition, "")) == {}
+    assert found(notifying(LAUNCHING), queues=dict.fromkeys(Transition, "")) == {}
 
 
 @pytest.mark.parametrize(

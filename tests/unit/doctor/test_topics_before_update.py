@@ -12,26 +12,26 @@ import topics
 from rollcall.doctor.topic_findings import NOTICE_OF, QUEUE_OF
 from rollcall.domain.errors import AwsDenied
 from stack import NotRun
-from unit import sight
-from unit.sight import OWN_TOPICS, ROLE, TOPIC, group, hook, queue_arn
+from unit import observed
+from unit.observed import OWN_TOPICS, ROLE, TOPIC, group, hook, queue_arn
 
 if TYPE_CHECKING:
-    from rollcall.doctor.observations import SeenGroup
+    from rollcall.doctor.observations import ObservedGroup
 
 OUTPUTS = {"HookPrefix": "rollcall"} | {f"{name}Arn": queue_arn(name) for name in QUEUE_OF.values()}
-HOOKED = group(hooks=(hook(name="mine", target=TOPIC, role=ROLE), sight.HOOKS[1]))
+HOOKED = group(hooks=(hook(name="mine", target=TOPIC, role=ROLE), observed.HOOKS[1]))
 OLD: dict[str, Any] = {"failed": False, "checked": ["this"], "findings": [], "left_out": 0, "seconds": 1.0}
 
 
 class Before:
     """A stack before its upgrade, and the groups of its account."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, *groups: SeenGroup) -> None:
-        self.inspector = sight.FakeInspector(*groups)
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *groups: ObservedGroup) -> None:
+        self.aws = observed.FakeAwsReader(*groups)
         self.parameters: dict[str, str] = {}
         self.outputs = OUTPUTS
         self.answer: dict[str, Any] = OLD
-        monkeypatch.setattr(topics, "Inspector", lambda: self.inspector)
+        monkeypatch.setattr(topics, "AwsReader", lambda: self.aws)
         monkeypatch.setattr(topics, "described", lambda stack: (self.parameters, self.outputs))
         monkeypatch.setattr(doctor, "invoke", lambda *_: self.answer)
         self._patch = monkeypatch
@@ -66,11 +66,11 @@ def test_the_topic_that_the_stack_is_subscribed_to_is_named_by_itself(before: Be
 
 def test_only_groups_that_are_asked_for_are_looked_at(before: Before) -> None:
     assert before.keys("", "web") == {"group web: topic of mine"}
-    assert ("hooks", "api") not in before.inspector.asked
+    assert ("hooks", "api") not in before.aws.calls
 
 
 def test_subscriptions_that_may_not_be_seen_are_said_with_a_remedy_for_a_person(before: Before) -> None:
-    before.inspector.failing["subscribers"] = AwsDenied("no")
+    before.aws.failing["subscribers"] = AwsDenied("no")
     (finding,) = topics.cut_off("rollcall", "", ())
     assert finding.key == "subscriptions: not looked at (AwsDenied)"
     assert "your credentials sns:ListSubscriptionsByTopic" in finding.remedy
@@ -81,7 +81,7 @@ def test_subscriptions_that_may_not_be_seen_are_said_with_a_remedy_for_a_person(
 def test_groups_that_may_not_be_seen_are_no_all_clear(
     before: Before, capsys: pytest.CaptureFixture[str], method: str
 ) -> None:
-    before.inspector.failing[method] = AwsDenied("AWS refused it")
+    before.aws.failing[method] = AwsDenied("AWS refused it")
     assert before.run() == 2
     told = capsys.readouterr()
     assert "AWS refused it" in told.err
@@ -104,7 +104,7 @@ def test_the_doctor_of_a_version_before_is_made_up_for(before: Before, capsys: p
 
 @pytest.mark.parametrize(("failed", "code"), [(False, 0), (True, 1)])
 def test_what_the_doctor_of_a_version_before_found_stays(before: Before, failed: bool, code: int) -> None:
-    before.inspector = sight.FakeInspector(group())
+    before.aws = observed.FakeAwsReader(group())
     before.answer = {**OLD, "failed": failed}
     assert before.run() == code
 
@@ -112,7 +112,7 @@ def test_what_the_doctor_of_a_version_before_found_stays(before: Before, failed:
 def test_the_doctor_of_this_version_looks_by_itself(before: Before, capsys: pytest.CaptureFixture[str]) -> None:
     before.answer = {**OLD, "topics": []}
     assert before.run() == 0
-    assert before.inspector.asked == []
+    assert before.aws.calls == []
     assert "cut off" not in capsys.readouterr().out
 
 
@@ -122,4 +122,4 @@ def test_another_deployment_is_tried_without_the_function(
 ) -> None:
     monkeypatch.delattr(doctor, "invoke")
     assert before.run("--topics", patterns) == code
-    assert ("hooks", HOOKED.name) in before.inspector.asked
+    assert ("hooks", HOOKED.name) in before.aws.calls

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from copy import replace
 from http.client import RemoteDisconnected
 from socket import gaierror
 from ssl import SSLCertVerificationError, SSLError
@@ -12,9 +13,12 @@ import pytest
 from botocore.exceptions import BotoCoreError
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError, ReadTimeoutError
 
-from rollcall.doctor.observations import SeenInventory, SeenTemplate
-from rollcall.doctor.tower_findings import diagnose_tower
-from rollcall.doctor.unreadable import remedy_of
+from rollcall.doctor.connection_findings import connection_findings
+from rollcall.doctor.inventory_findings import inventory_findings
+from rollcall.doctor.observations import ObservedInventory, ObservedTemplate
+from rollcall.doctor.template_findings import template_findings
+from rollcall.doctor.tower_findings import tower_findings
+from rollcall.doctor.unread_findings import remedy_of
 from rollcall.domain.errors import (
     AwsDenied,
     BadSettings,
@@ -28,7 +32,8 @@ from rollcall.domain.findings import Finding, Severity
 from rollcall.domain.inventories import BulkLimits, HostLimit, Inventory
 from rollcall.domain.jobs import LaunchTerms, TowerUser
 from rollcall.http.transport import TRIES
-from unit import sight
+from unit import observed
+from unit.observed import group
 
 if TYPE_CHECKING:
     from rollcall.tower.client import Tower
@@ -37,14 +42,21 @@ if TYPE_CHECKING:
 BREAKS, WARNS = Severity.BREAKS_LAUNCHES, Severity.WARNING
 SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:tower-AbCdEf"
 ROOT = "https://tower.example.com/api/v2/"
+FINDERS = (connection_findings, tower_findings, inventory_findings, template_findings)
 
 
 def found(*, in_vpc: bool = True, retiring: tuple[str, ...] = (), **changes: Any) -> dict[str, Finding]:
     """The findings about a Tower that is different in this, by key."""
-    seen = sight.tower(**changes)
-    inventories, templates = ({each: {"web"} for each in looks} for looks in (seen.inventories, seen.templates))
-    findings = list(diagnose_tower(seen, inventories, templates, retiring, secret=SECRET, in_vpc=in_vpc))
-    return {each.key: each for each in findings}
+    tower = observed.tower(**changes)
+    groups = [
+        group(inventory=inventory, job_template=None, retire_job_template=template)
+        if template in retiring
+        else group(inventory=inventory, job_template=template)
+        for inventory in tower.inventories or ["none"]
+        for template in tower.templates or [None]
+    ]
+    here = replace(observed.HERE, tower_secret=SECRET, in_vpc=in_vpc)
+    return observed.findings(observed.everything(*groups, tower=tower), here, *FINDERS)
 
 
 def only(**changes: Any) -> Finding:
@@ -72,10 +84,10 @@ def of_aws(error: RollcallError) -> RollcallError:
 
 
 WAYS = {
-    "a server in trouble": (
+    "a server with a problem": (
         TowerUnavailable("Tower answered GET ping/ with 503: away"),
         "unavailable",
-        ("mend", "mend"),
+        ("fix", "fix"),
     ),
     "no time left": (Throttled("there was no time left for it"), "not looked at", ("--group", "--group")),
     "a page": (TowerRejected("not the API's JSON"), "API root", ("TowerUrl=https://HOST for", "AAP 2.5 and later")),
@@ -89,7 +101,7 @@ WAYS = {
     "a refusal": (TowerDenied("403"), "API root", ("TowerUrl=", "TowerUrl=")),
     "a malformed secret": (BadSettings("secret x is"), "secret", ("put-secret-value", "put-secret-value")),
     "a secret that may not be read": (AwsDenied("AWS refused secret x"), "secret", ("full ARN", "kms:Decrypt")),
-    "a secret that is not told": (of_aws(Throttled("slow")), "secret", ("VPC endpoints", "Health")),
+    "a secret that cannot be read": (of_aws(Throttled("slow")), "secret", ("VPC endpoints", "Health")),
 }
 
 
@@ -118,7 +130,7 @@ def unreachable() -> Exception:
 
 
 OBSTACLES = {
-    "a name nobody knows": (
+    "a name that is not known": (
         NameResolutionError("tower.example.com", None, gaierror()),  # type: ignore[arg-type]
         "host name",
         ("let the VPC of SubnetIds resolve it", "deploy with SubnetIds and SecurityGroupIds"),
@@ -191,11 +203,11 @@ def test_the_api_root_that_does_answer_is_the_remedy() -> None:
     ("error", "remedy"),
     [
         (TowerDenied("401"), "make a token with the scope Write"),
-        (TowerUnavailable("away"), "mend Tower"),
+        (TowerUnavailable("away"), "fix Tower"),
         (TowerRejected("404"), "deploy with TowerUrl="),
     ],
 )
-def test_a_token_that_is_nobodys_hides_what_else_there_may_be(error: RollcallError, remedy: str) -> None:
+def test_a_token_of_no_user_hides_what_else_there_may_be(error: RollcallError, remedy: str) -> None:
     finding = only(user=error)
     assert (finding.key, finding.severity, finding.hides) == ("Tower: token", BREAKS, True)
     assert finding.remedy.startswith(remedy)
@@ -227,7 +239,7 @@ def test_a_host_limit_that_is_nearly_reached_warns_and_a_reached_one_breaks_laun
     used: int, severity: Severity | None, licence: bool
 ) -> None:
     limit = HostLimit("the licence" if licence else "organization 'Default'", used, 1000)
-    inventory = SeenInventory(sight.INVENTORY, True, (), SPARE if licence else limit)
+    inventory = ObservedInventory(observed.INVENTORY, True, (), SPARE if licence else limit)
     findings = found(inventories={"prod": inventory, "7": inventory}, licence=limit if licence else None)
     assert [each.severity for each in findings.values()] == ([severity] if severity else [])
     for each in findings.values():
@@ -239,13 +251,14 @@ def test_a_host_limit_that_is_nearly_reached_warns_and_a_reached_one_breaks_laun
 def test_of_two_inventories_of_one_organization_the_limit_is_said_once_and_of_two_each() -> None:
     full = [HostLimit(f"organization {name!r}", 10, 10) for name in "aab"]
     inventories = {
-        str(number): SeenInventory(Inventory(number, str(number)), True, (), limit) for number, limit in enumerate(full)
+        str(number): ObservedInventory(Inventory(number, str(number)), True, (), limit)
+        for number, limit in enumerate(full)
     }
     assert found(inventories=inventories).keys() == {f"Tower: host limit of organization '{each}'" for each in "ab"}
 
 
 def test_limits_that_cannot_be_read_are_said_and_hide_nothing_else() -> None:
-    inventory = SeenInventory(sight.INVENTORY, True, (), Throttled("slow"))
+    inventory = ObservedInventory(observed.INVENTORY, True, (), Throttled("slow"))
     findings = found(inventories={"prod": inventory}, licence=TowerUnavailable("away"))
     assert {key: each.severity for key, each in findings.items()} == {
         "host limits: not looked at (Throttled)": WARNS,
@@ -253,8 +266,8 @@ def test_limits_that_cannot_be_read_are_said_and_hide_nothing_else() -> None:
     }
 
 
-READABLE = {"prod": SeenInventory(sight.INVENTORY, False, ())}
-SHOWN = {"provision": SeenTemplate(sight.TEMPLATE, LaunchTerms(startable=False, simultaneous=True))}
+READABLE = {"prod": ObservedInventory(observed.INVENTORY, False, ())}
+SHOWN = {"provision": ObservedTemplate(observed.TEMPLATE, LaunchTerms(startable=False, simultaneous=True))}
 
 
 def test_a_token_that_may_only_read_is_one_finding_whatever_its_user_lacks() -> None:
@@ -267,15 +280,16 @@ def test_a_token_that_may_change_something_is_no_read_only_one(changes: dict[str
     assert key.endswith(": role")
 
 
-def test_roles_that_lack_are_told_of_one_by_one_where_the_token_may_write() -> None:
+def test_roles_that_lack_are_reported_one_by_one_where_the_token_may_write() -> None:
     findings = found(inventories=READABLE, templates=SHOWN)
     assert findings.keys() == {"inventory 'prod': role", "job template 'provision': role"}
     assert all(each.severity == BREAKS for each in findings.values())
 
 
 def test_of_many_groups_some_are_named() -> None:
-    groups = {f"web{number:02}" for number in range(12)}
-    (finding,) = diagnose_tower(sight.tower(inventories=READABLE), {"prod": groups}, {}, (), secret=SECRET, in_vpc=True)
+    groups = [group(name=f"web{number:02}") for number in range(12)]
+    tower = observed.tower(inventories=READABLE)
+    (finding,) = inventory_findings(observed.everything(*groups, tower=tower), observed.HERE)
     assert "web00, web01" in finding.reason
     assert "web09 and 2 more" in finding.reason
 
@@ -292,27 +306,27 @@ def test_of_many_groups_some_are_named() -> None:
         (TowerUnavailable("away"), {"endpoints: not looked at (TowerUnavailable)"}),
     ],
 )
-def test_limits_below_those_of_our_calls_are_told_of(limits: Any, keys: set[str]) -> None:
+def test_limits_below_those_of_our_calls_are_reported(limits: Any, keys: set[str]) -> None:
     findings = found(limits=limits)
     assert findings.keys() == keys
     assert all(each.severity == WARNS for each in findings.values())
 
 
-def test_an_old_server_is_told_of() -> None:
+def test_an_old_server_is_reported() -> None:
     assert only(bulk=False, limits=None).key == "Tower: no bulk calls"
 
 
 @pytest.mark.parametrize("needed", [("a credential",), ("the password ssh_password", "an answer to 'x'")])
 def test_what_a_launch_would_have_to_bring_is_named(needed: tuple[str, ...]) -> None:
     terms = LaunchTerms(startable=True, simultaneous=True, needed=needed)
-    finding = only(templates={"provision": SeenTemplate(sight.TEMPLATE, terms)})
+    finding = only(templates={"provision": ObservedTemplate(observed.TEMPLATE, terms)})
     assert (finding.key, finding.severity) == ("job template 'provision': launch needs more", BREAKS)
     assert all(each in finding.reason for each in needed)
 
 
 def test_jobs_one_after_another_are_slow_and_no_failure() -> None:
     terms = LaunchTerms(startable=True, simultaneous=False)
-    finding = only(templates={"provision": SeenTemplate(sight.TEMPLATE, terms)})
+    finding = only(templates={"provision": ObservedTemplate(observed.TEMPLATE, terms)})
     assert (finding.key, finding.severity) == ("job template 'provision': one job at a time", WARNS)
 
 
@@ -354,8 +368,8 @@ def test_what_tower_did_not_tell_in_time_is_not_taken_for_missing() -> None:
 def test_what_tower_did_not_tell_of_what_it_has_is_said() -> None:
     away = TowerUnavailable("away")
     findings = found(
-        inventories={"prod": SeenInventory(sight.INVENTORY, Throttled("slow"), away)},
-        templates={"provision": SeenTemplate(sight.TEMPLATE, RollcallError("odd"))},
+        inventories={"prod": ObservedInventory(observed.INVENTORY, Throttled("slow"), away)},
+        templates={"provision": ObservedTemplate(observed.TEMPLATE, RollcallError("odd"))},
     )
     assert {key: each.severity for key, each in findings.items()} == {
         "roles on inventories: not looked at (Throttled)": BREAKS,

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollcall.doctor.diagnosis import Diagnosis, answer
+from rollcall.doctor.answer import answer
+from rollcall.doctor.diagnosis import Diagnosis
 from rollcall.domain.answer_limit import ANSWER_BYTES, cut_to_answer_limit
 from rollcall.domain.errors import BadSettings
 from rollcall.domain.findings import warns
@@ -61,7 +62,7 @@ def test_whatever_stands_in_it_an_answer_can_be_encoded(lists: dict[str, list[di
 
 def test_a_run_answers_whatever_it_came_to() -> None:
     outcome = RunOutcome(
-        troubles={f"group {number}": BadSettings("\ud800" + "x" * 20_000) for number in range(1000)},
+        errors={f"group {number}": BadSettings("\ud800" + "x" * 20_000) for number in range(1000)},
         answers={f"i-{number}": Answer(False, "x" * 500) for number in range(20_000)},
     )
     said = run_answer(outcome, dry_run=False, seconds=1)

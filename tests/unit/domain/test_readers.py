@@ -339,7 +339,7 @@ def launch_again(world: World) -> Iterator[tuple[str, Exception]]:
 
 def reconcile(world: World) -> Iterator[tuple[str, Exception]]:
     """What fails in a run."""
-    yield from world.reconcile(force=True).troubles.items()
+    yield from world.reconcile(force=True).errors.items()
 
 
 def retire(world: World) -> Iterator[tuple[str, Exception]]:

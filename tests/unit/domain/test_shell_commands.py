@@ -21,9 +21,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from rollcall.doctor.group_findings import diagnose_groups
-from rollcall.doctor.host_findings import diagnose_hosts
-from rollcall.doctor.observations import SeenInventory
+from rollcall.doctor.diagnosis import diagnose
+from rollcall.doctor.observations import ObservedInventory
 from rollcall.domain.shell_commands import (
     command,
     in_single_quotes,
@@ -34,7 +33,7 @@ from rollcall.domain.shell_commands import (
 )
 from rollcall.reconcile.steps import Removal
 from rollcall.telemetry.reconcile_details import removal_limit_words
-from unit import sight
+from unit import observed
 from unit.world import World
 
 if TYPE_CHECKING:
@@ -193,12 +192,12 @@ def test_what_forgets_a_group_names_it(name: str, bin_folder: Path) -> None:
     assert json.loads(event.removesuffix(")")) == {"forget": [name]}
 
 
-SIGHTS: dict[str, dict[str, Any]] = {
+FAULTS: dict[str, dict[str, Any]] = {
     "hooks of a group that did not opt in": {"inventory": None},
     "a group that did not opt in": {"inventory": None, "hooks": ()},
     "no hooks": {"hooks": ()},
-    "two hooks": {"hooks": (*sight.HOOKS, sight.hook(name="rollcall-again"))},
-    "an odd hook": {"hooks": (sight.hook(default_result="CONTINUE"), sight.HOOKS[1])},
+    "two hooks": {"hooks": (*observed.HOOKS, observed.hook(name="rollcall-again"))},
+    "an odd hook": {"hooks": (observed.hook(default_result="CONTINUE"), observed.HOOKS[1])},
     "a tag that cannot be read": {"timeout": "soon"},
     "an instance without a host": {"members": ["i-a", "i-b"]},
     "a host that was renamed": {"members": ["i-renamed"]},
@@ -209,14 +208,13 @@ PARSERS = {"reconcile": reconcile._parser, "release": release._parser}
 
 @pytest.mark.parametrize("name", [each for each in NASTY if each.strip()])
 def test_doctors_remedies_name_the_group(name: str, bin_folder: Path) -> None:
-    for what, fault in SIGHTS.items():
-        hosts = (sight.host("i-a"), sight.host("web-1", instance_id="i-renamed"))
-        inventories = {"prod": SeenInventory(sight.INVENTORY, True, hosts)}
-        group = sight.group(name=name, groups="web", **fault)
-        seen = sight.seen(group, wanted=frozenset({name}), tower=sight.tower(inventories=inventories))
-        asking, findings = sight.asking_of(seen)
-        findings += [*diagnose_groups(seen, asking, sight.HERE), *diagnose_hosts(asking, seen)]
-        lines = [line for each in findings for line in lines_in(each.remedy)]
+    for what, fault in FAULTS.items():
+        hosts = (observed.host("i-a"), observed.host("web-1", instance_id="i-renamed"))
+        inventories = {"prod": ObservedInventory(observed.INVENTORY, True, hosts)}
+        group = observed.group(name=name, groups="web", **fault)
+        tower = observed.tower(inventories=inventories)
+        diagnosis = diagnose(observed.everything(group, wanted=frozenset({name}), tower=tower), observed.HERE)
+        lines = [line for each in diagnosis.findings for line in lines_in(each.remedy)]
         assert lines, what
         for line in lines:
             if line.startswith("make"):

@@ -16,7 +16,7 @@ from rollcall.hosts.ownership import AWS_VISIBILITY_LAG, Marker, address_key, is
 from rollcall.hosts.resting import disable_hosts
 from rollcall.hosts.stint import read_stint
 from rollcall.hosts.variables import is_resting, marker_in, with_state
-from rollcall.reconcile.steps import Kind
+from rollcall.reconcile.steps import DriftKind
 from unit.fakes import ACCOUNT, REGION
 from unit.world import World
 
@@ -75,8 +75,8 @@ def test_at_steady_state_a_copied_inventory_is_one_finding_and_nothing_is_change
     before = hosts_in(world, copied)
     for _ in range(2):
         outcome = world.reconcile()
-        assert (outcome.fixes, outcome.stopped, outcome.troubles) == ([], {}, {})
-        assert [(finding.kind, finding.inventory) for finding in outcome.plan.findings] == [(Kind.COPY, copied)]
+        assert (outcome.fixes, outcome.stopped, outcome.errors) == ([], {}, {})
+        assert [(finding.kind, finding.inventory) for finding in outcome.plan.findings] == [(DriftKind.COPY, copied)]
     assert hosts_in(world, copied) == before
 
 

@@ -17,7 +17,7 @@ import pytest
 from rollcall.domain.errors import AwsDenied, BadSettings, InstanceNotVisible, RollcallError, Throttled, TowerRejected
 from rollcall.domain.messages import RunOptions
 from rollcall.hosts.variables import OUR_KEYS
-from rollcall.reconcile.steps import Finding, Kind
+from rollcall.reconcile.steps import DriftFinding, DriftKind
 from rollcall.telemetry.announcer import Announcer
 from unit.world import World, token_of, warning
 
@@ -248,8 +248,8 @@ def test_no_value_is_logged_or_queued(world: World) -> None:
 # Reconcile
 
 
-def findings(found: tuple[Finding, ...]) -> dict[str, str]:
-    assert {finding.kind for finding in found} <= {Kind.USER_DATA}
+def findings(found: tuple[DriftFinding, ...]) -> dict[str, str]:
+    assert {finding.kind for finding in found} <= {DriftKind.USER_DATA}
     return {finding.subject: finding.reason for finding in found}
 
 
@@ -288,7 +288,7 @@ def test_a_group_whose_user_data_is_not_used_still_gets_the_finding_that_it_is_m
         made = world.host_of(instance_id, address, group)
         world.tower.add_to_group(world.tower.group_ids(world.inventory, ["canary"])["canary"], made.id)
     [finding] = world.reconcile().plan.findings
-    assert (finding.kind, finding.subject) == (Kind.MIXED_GROUP, "canary")
+    assert (finding.kind, finding.subject) == (DriftKind.MIXED_GROUP, "canary")
     assert "db does not ask for it" in finding.reason
 
 
@@ -298,7 +298,7 @@ def test_a_group_that_is_called_like_a_host_is_a_finding_of_reconciles_and_no_er
     world.serving("i-a", "10.0.0.1")
     outcome = world.reconcile()
     assert "called like a host" in findings(outcome.plan.findings)["i-a"]
-    assert (outcome.troubles, groups(world, "i-a")) == ({}, {"web", "canary"})
+    assert (outcome.errors, groups(world, "i-a")) == ({}, {"web", "canary"})
 
 
 def test_a_dry_run_asks_for_no_user_data(world: World) -> None:
@@ -311,7 +311,7 @@ def test_what_reconcile_cannot_follow_is_a_finding_and_no_error(world: World) ->
     world.serving("i-a", "10.0.0.1")
     outcome = world.reconcile()
     assert "group 'web'" in findings(outcome.plan.findings)["i-a"]
-    assert (outcome.troubles, [fix.deed for fix in outcome.fixes]) == ({}, ["added"])
+    assert (outcome.errors, [fix.action for fix in outcome.fixes]) == ({}, ["added"])
     assert findings(world.reconcile().plan.findings) == {}, "it is told when the host is made"
 
 
@@ -340,7 +340,7 @@ def test_a_host_that_reconcile_takes_over_gets_what_it_lacks(world: World) -> No
 def test_a_host_that_is_put_right_is_not_asked_about(world: World) -> None:
     world.serving("i-a", "10.0.0.1")
     world.host_of("i-a", "10.0.0.9")
-    assert [fix.deed for fix in world.reconcile().fixes] == ["fixed"]
+    assert [fix.action for fix in world.reconcile().fixes] == ["fixed"]
     assert world.fleet.asked_user_data == []
 
 

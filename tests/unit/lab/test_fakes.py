@@ -19,7 +19,7 @@ from unit.fakes import (
     FakeTargets,
     FakeTower,
 )
-from unit.sight import FakeInspector
+from unit.observed import FakeAwsReader
 
 FAKES = [
     FakeTower,
@@ -31,7 +31,7 @@ FAKES = [
     FakeQueues,
     FakeBus,
     FakeAnnouncer,
-    FakeInspector,
+    FakeAwsReader,
 ]
 
 

@@ -110,7 +110,7 @@ def reconcile_everybody(world: PublishedEvent) -> object:
     for options in (RunOptions(every=300.0), RunOptions(), RunOptions(provision=True)):
         world.serving(f"i-{len(said)}", f"10.0.1.{len(said)}")
         outcome = world.reconcile(options)
-        said.append((outcome.fixes, outcome.plan, outcome.troubles, outcome.left))
+        said.append((outcome.fixes, outcome.plan, outcome.errors, outcome.left))
         world.clock.advance(300)
     return said
 

@@ -19,7 +19,7 @@ from contract.roles import NEEDED, SOMETIMES
 from rollcall.domain import errors
 from rollcall.domain import event_fields as told
 from rollcall.domain.reports import Event
-from rollcall.reconcile.steps import Kind
+from rollcall.reconcile.steps import DriftKind
 from rollcall.telemetry.announcer import METRICS
 from rollcall.telemetry.event_details import INSTANCE_IN_TROUBLE
 from rollcall.telemetry.reconcile_details import BREAKER_TRIPPED
@@ -252,7 +252,7 @@ def test_the_errors_are_those_of_the_taxonomy_and_those_that_stand_in_their_plac
 
 
 def test_the_findings_of_reconcile_are_all_there() -> None:
-    assert sorted(named(row[0] for row in rows_of(DOCS / "reconcile.md", "finding"))) == sorted(Kind)
+    assert sorted(named(row[0] for row in rows_of(DOCS / "reconcile.md", "finding"))) == sorted(DriftKind)
 
 
 def test_the_findings_of_doctor_are_all_there() -> None:
@@ -335,8 +335,6 @@ def metrics_written() -> Iterator[str]:
 def findings_of_doctor() -> set[str]:
     """The last part of the key of everything that doctor finds; … stands for a name."""
     modules = (
-        "doctor/group_settings",
-        "doctor/unreadable",
         "domain/tag_support",
         "hosts/job_templates",
         "checks/load_balancers",

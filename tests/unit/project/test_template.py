@@ -19,12 +19,12 @@ from rollcall.alerting.incident import EVENT_IDS_KEPT
 from rollcall.alerting.settings import read_alert_settings
 from rollcall.alerting.sources import DONE_WITH, PROBLEMS
 from rollcall.aws.queues import DELAY_MAX
-from rollcall.doctor.group_findings import OUTPUT_OF
+from rollcall.doctor.hook_findings import OUTPUT_OF
 from rollcall.doctor.stack_findings import (
     ALERTS,
     FED_BY,
     FED_BY_TOPICS,
-    HEARS_USERS,
+    FED_BY_USERS,
     LAUNCHES,
     LOST,
     RECEIVES,
@@ -311,7 +311,7 @@ def test_doctor_knows_what_feeds_what() -> None:
         for each in subscribed
         if target(each["TopicArn"]) in RESOURCES
     } == FED_BY_TOPICS
-    assert set(HEARS_USERS) == set(QUEUE_OF.values())
+    assert set(FED_BY_USERS) == set(QUEUE_OF.values())
     assert LOST.keys() == {*FED_BY, *FED_BY_TOPICS}
     assert STALLED.keys() == WORKS_ON.keys()
     assert UNSCHEDULED.keys() == {name for name in SCHEDULED if name != "DoctorFunction"} | {"AlertFunction"}
@@ -516,7 +516,7 @@ def test_a_queue_and_its_dead_letters_are_sent_to_by_its_own_rules_and_the_topic
     for topic, queue in FED_BY_TOPICS.items():
         for each in (queue, queue.replace("Queue", "DeadLetterQueue")):
             expected[each].add((of_topics, "ArnEquals", topic, ""))
-    for queue in HEARS_USERS:
+    for queue in FED_BY_USERS:
         for each in (queue, queue.replace("Queue", "DeadLetterQueue")):
             expected[each].add((of_topics, "ArnEquals", "NotificationTopicArn", "HasNotificationTopic"))
         expected[queue].add((of_topics, "ArnLike", "NotifyingTopicArns", "HasNotifyingTopics"))

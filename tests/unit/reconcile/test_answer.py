@@ -46,9 +46,9 @@ def test_each_step_is_named_with_its_inventory_and_its_reason(world: World) -> N
     world.host_of("i-moved", "10.0.0.99")
     world.serving("i-leaving", "10.0.0.4", state="Terminating:Wait")
     planned = answer(world.reconcile(dry_run=True), dry_run=True)["steps"]
-    deeds = {each["step"]: each for each in planned}
-    assert set(deeds) == {"remove", "add and provision", "fix", "requeue"}
-    assert deeds["remove"]["instance_id"] == "i-gone"
+    steps = {each["step"]: each for each in planned}
+    assert set(steps) == {"remove", "add and provision", "fix", "requeue"}
+    assert steps["remove"]["instance_id"] == "i-gone"
     assert all((each["inventory"], each["inventory_id"]) == ("prod", world.inventory.id) for each in planned)
     assert all(each["reason"] for each in planned)
 
@@ -80,7 +80,7 @@ def test_what_a_person_should_know_is_no_failure(world: World) -> None:
     assert not said["failed"]
 
 
-def test_a_breaker_that_tripped_is_a_failure_with_the_list(world: World) -> None:
+def test_removals_over_the_limit_are_a_failure_with_the_list(world: World) -> None:
     for number in range(6):
         world.host_of(f"i-{number}", f"10.0.0.{number}")
     said = answer(world.reconcile())
@@ -93,9 +93,9 @@ def test_what_failed_is_named_with_its_error(world: World) -> None:
     world.group("db", inventory="misspelt")
     said = answer(world.reconcile())
     assert said["failed"]
-    [trouble] = said["troubles"]
-    assert (trouble["what"], trouble["error"]) == ("group db", "BadSettings")
-    assert "misspelt" in trouble["message"]
+    [error] = said["troubles"]
+    assert (error["what"], error["error"]) == ("group db", "BadSettings")
+    assert "misspelt" in error["message"]
 
 
 def test_long_lists_are_cut_and_say_by_how_much(world: World) -> None:

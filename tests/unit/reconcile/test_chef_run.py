@@ -13,7 +13,7 @@ from rollcall.domain.membership import Membership
 from rollcall.domain.messages import RunOptions
 from rollcall.reconcile.answer import drift_fixed, run_answer
 from rollcall.reconcile.chef_plan import QUIET
-from rollcall.reconcile.reader import CONTROLS
+from rollcall.reconcile.credible_answers import CONTROLS
 from rollcall.reconcile.run import TIME_RESERVE
 from unit.fakes import ACCOUNT, REGION, FakeChef
 from unit.world import World
@@ -77,7 +77,7 @@ class TestWhatGoes:
         dead(world, "i-a")
         assert removed(world.reconcile()) == {"i-a"}
 
-    def test_a_node_that_nobody_knows_and_that_has_not_reported_for_long(self, world: World, chef: FakeChef) -> None:
+    def test_a_node_that_is_not_known_and_that_has_not_reported_for_long(self, world: World, chef: FakeChef) -> None:
         node(world, "i-a", age=QUIET + 1)
         outcome = world.reconcile()
         assert reasons(outcome) == {"i-a": "neither EC2 nor Auto Scaling knows it"}
@@ -95,7 +95,7 @@ class TestWhatGoes:
         ],
         ids=str,
     )
-    def test_a_node_that_nobody_knows_stays_unless_it_is_old_and_says_that_it_is_from_here(
+    def test_a_node_that_is_not_known_stays_unless_it_is_old_and_says_that_it_is_from_here(
         self, world: World, chef: FakeChef, change: dict[str, Any]
     ) -> None:
         node(world, "i-a", **change)
@@ -256,7 +256,7 @@ class TestPatterns:
         world.host_of("i-a", "10.0.0.1", variables={"rollcall": marked("old", "i-a", text)})
         world.group("web")
         outcome = world.reconcile()
-        assert not outcome.troubles
+        assert not outcome.errors
         assert not chef.calls
 
     def test_of_a_group_that_is_there_only_its_tag_counts(self, world: World, chef: FakeChef) -> None:
@@ -275,7 +275,7 @@ class TestPatterns:
         world.host_of("i-a", "10.0.0.1", variables={"rollcall": marked("web", "i-a", "@instance_id@")})
         node(world, "i-a")
         outcome = world.reconcile()
-        assert isinstance(outcome.troubles["group web"], BadSettings)
+        assert isinstance(outcome.errors["group web"], BadSettings)
         assert chef.held
 
 
@@ -313,7 +313,7 @@ class TestTrouble:
         chef.failing["node_names"] = ChefUnavailable("away")
         outcome = world.reconcile()
         assert not world.tower.hosts
-        assert isinstance(outcome.troubles["nodes in Chef"], ChefUnavailable)
+        assert isinstance(outcome.errors["nodes in Chef"], ChefUnavailable)
 
     def test_a_node_that_may_not_be_removed_keeps_no_other_one(self, world: World, chef: FakeChef) -> None:
         node(world, "i-a")
@@ -321,23 +321,23 @@ class TestTrouble:
         chef.kept["i-a"] = ChefDenied("no")
         outcome = world.reconcile()
         assert removed(outcome) == {"i-b"}
-        assert isinstance(outcome.troubles["node i-a in Chef"], ChefDenied)
+        assert isinstance(outcome.errors["node i-a in Chef"], ChefDenied)
 
     @pytest.mark.parametrize("method", ["instances", "memberships"])
     def test_where_aws_does_not_answer_nothing_is_removed(self, world: World, chef: FakeChef, method: str) -> None:
         node(world, "i-a")
         chef.before_call = lambda called: world.fleet.failing.update({method: Throttled("slow down")})
         outcome = world.reconcile()
-        assert isinstance(outcome.troubles["nodes in Chef"], Throttled)
+        assert isinstance(outcome.errors["nodes in Chef"], Throttled)
         assert chef.held
 
-    def test_an_answer_of_ec2_that_knows_nobody_is_not_believed(self, world: World, chef: FakeChef) -> None:
+    def test_an_answer_of_ec2_that_knows_none_is_not_believed(self, world: World, chef: FakeChef) -> None:
         node(world, "i-gone")
         for number in (1, 2):
             world.serving(f"i-{number}", f"10.0.0.{number}")
         chef.before_call = lambda called: world.fleet.known_instances.clear()
         outcome = world.reconcile()
-        assert isinstance(outcome.troubles["nodes in Chef"], Throttled)
+        assert isinstance(outcome.errors["nodes in Chef"], Throttled)
         assert chef.held
 
     def test_aws_is_asked_after_chef_so_that_a_node_made_meanwhile_stays(self, world: World, chef: FakeChef) -> None:
@@ -368,7 +368,7 @@ class TestTrouble:
         world.reconcile()
         outcome = world.reconcile()
         assert not outcome.nodes.plan.removals
-        assert not outcome.troubles
+        assert not outcome.errors
 
 
 class TestTheTag:
@@ -388,7 +388,7 @@ class TestTheTag:
         assert host.marker
         assert host.marker["chef"] == "@instance_id@"
 
-    def test_a_launch_is_told_that_there_is_no_chef_server(self, world: World) -> None:
+    def test_a_launch_is_reported_that_there_is_no_chef_server(self, world: World) -> None:
         world.group("web", chef="@instance_id@")
         [report] = world.register(world.launching("i-a"))
         assert isinstance(report.error, BadSettings)
@@ -423,7 +423,7 @@ class TestWhatIsTold:
         assert (step["step"], step["node"], said["nodes"]) == ("removed from Chef", "i-a", {"ours": 1, "removed": 1})
         assert drift_fixed(outcome) == [step]
 
-    def test_a_breaker_that_tripped_is_a_failure_with_the_list(self, world: World, chef: FakeChef) -> None:
+    def test_removals_over_the_limit_are_a_failure_with_the_list(self, world: World, chef: FakeChef) -> None:
         for number in range(6):
             node(world, f"i-{number}")
         said = self.answer(world.reconcile())
@@ -446,7 +446,7 @@ class TestWhatIsTold:
         ]
         assert counted == {"DriftFound": 1, "DriftFixed": 1}
 
-    def test_a_breaker_that_tripped_is_an_alert_with_the_list_and_counted(
+    def test_removals_over_the_limit_are_an_alert_with_the_list_and_counted(
         self, world: World, chef: FakeChef, audience: Audience
     ) -> None:
         for number in range(6):

@@ -10,8 +10,8 @@ import pytest
 from rollcall.domain.errors import BadSettings
 from rollcall.domain.messages import RunOptions
 from rollcall.hosts.variables import identity_in
-from rollcall.reconcile.reader import CONTROLS
-from rollcall.reconcile.steps import Kind
+from rollcall.reconcile.credible_answers import CONTROLS
+from rollcall.reconcile.steps import DriftKind
 from unit.fakes import ACCOUNT, REGION
 from unit.world import World
 
@@ -41,14 +41,14 @@ def tags_of(host: Host) -> object:
     return facts["tags"]
 
 
-def named(outcome: RunOutcome) -> list[tuple[Kind, str, bool]]:
+def named(outcome: RunOutcome) -> list[tuple[DriftKind, str, bool]]:
     """What was found of what instance, and whether that names what is left out, and why."""
     return [(each.kind, each.subject, NAMED in each.reason) for each in outcome.plan.findings]
 
 
 def test_a_host_that_reconcile_makes_lacks_what_is_left_out_which_is_named_once(world: World) -> None:
     serving(world)
-    assert named(world.reconcile()) == [(Kind.TAGS, "i-a", True)]
+    assert named(world.reconcile()) == [(DriftKind.TAGS, "i-a", True)]
     [host] = world.tower.hosts.values()
     assert tags_of(host) == {"Name": "web"}
     again = world.reconcile()
@@ -78,7 +78,7 @@ def test_a_host_from_before_is_cleared_of_what_it_should_never_have_got(world: W
     odd = world.host_of("i-a", "10.0.0.1", variables={"ec2": {**ours, **facts}, "note": "mine"})
     outcome = world.reconcile()
     [fix] = outcome.fixes
-    assert (fix.deed, fix.instance_id) == ("fixed", "i-a")
+    assert (fix.action, fix.instance_id) == ("fixed", "i-a")
     assert "hold what they may not" in fix.reason
     host = world.tower.hosts[odd.id]
     assert (tags_of(host), host.variables["note"]) == ({"Name": "web"}, "mine")
@@ -91,7 +91,7 @@ def test_a_host_that_is_put_right_or_taken_over_lacks_it_too(world: World) -> No
     world.host_of("i-moved", "10.0.0.99")
     world.tower.add_host(world.inventory, "i-theirs")
     outcome = world.reconcile(RunOptions(adopt=True))
-    assert sorted(named(outcome)) == [(Kind.TAGS, "i-moved", True), (Kind.TAGS, "i-theirs", True)]
+    assert sorted(named(outcome)) == [(DriftKind.TAGS, "i-moved", True), (DriftKind.TAGS, "i-theirs", True)]
     assert all(tags_of(host) == {"Name": "web"} for host in world.tower.hosts.values())
 
 
@@ -101,7 +101,7 @@ def test_a_group_whose_name_would_do_harm_gets_no_host_from_reconcile_either(wor
     instance = world.serving("i-a", "10.0.0.1", name)
     assert instance.living
     outcome = world.reconcile()
-    assert isinstance(outcome.troubles[f"group {name}"], BadSettings)
+    assert isinstance(outcome.errors[f"group {name}"], BadSettings)
     assert not world.tower.hosts
     assert not world.tower.groups
 
@@ -110,7 +110,7 @@ def test_a_fact_of_ec2s_that_is_left_out_is_no_drift(world: World) -> None:
     instance = world.serving("i-a", "10.0.0.1")
     world.fleet.known_instances["i-a"] = replace(instance, facts={**instance.facts, "type": "{{ x }}"})
     outcome = world.reconcile()
-    assert [each.kind for each in outcome.plan.findings] == [Kind.TAGS]
+    assert [each.kind for each in outcome.plan.findings] == [DriftKind.TAGS]
     [host] = world.tower.hosts.values()
     assert identity_in(host.variables) == {
         "group": "web",

@@ -1,4 +1,4 @@
-"""The breaker in whole runs over arbitrary worlds, held to what is counted while a world is made."""
+"""The removal limit in whole runs over arbitrary worlds, held to what is counted while a world is made."""
 
 from __future__ import annotations
 

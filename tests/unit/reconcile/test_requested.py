@@ -49,7 +49,7 @@ def answer(world: World, instance_id: str) -> Answer:
 
 
 @pytest.mark.parametrize(
-    ("instance_id", "deeds"),
+    ("instance_id", "actions"),
     [
         ("i-gone", {"removed"}),
         ("i-moved", {"fixed"}),
@@ -60,10 +60,10 @@ def answer(world: World, instance_id: str) -> Answer:
     ],
 )
 def test_each_kind_of_step_is_taken_for_the_instance_that_is_named_and_for_no_other(
-    world: World, instance_id: str, deeds: set[str]
+    world: World, instance_id: str, actions: set[str]
 ) -> None:
     outcome = asked(world, instance_id)
-    assert {(fix.deed, fix.instance_id) for fix in outcome.fixes} == {(deed, instance_id) for deed in deeds}
+    assert {(fix.action, fix.instance_id) for fix in outcome.fixes} == {(action, instance_id) for action in actions}
     assert outcome.answers[instance_id].settled
     for fix in outcome.fixes:
         job = "" if fix.job is None else f" by job {fix.job}"
@@ -76,7 +76,7 @@ def test_several_instances_are_one_run(world: World) -> None:
     assert {each for each, answer in outcome.answers.items() if answer.settled} == EVERYTHING
 
 
-def test_a_run_for_all_answers_for_nobody(world: World) -> None:
+def test_a_run_for_all_answers_for_no_instance(world: World) -> None:
     assert world.reconcile().answers == {}
 
 
@@ -104,7 +104,7 @@ def test_an_instance_about_which_nothing_is_to_do_answers_so(world: World, state
     assert said.reason.startswith(f"nothing to do: {words}")
 
 
-def test_an_instance_that_nobody_knows_answers_so(world: World) -> None:
+def test_an_instance_that_is_not_known_answers_so(world: World) -> None:
     said = answer(world, "i-nobody")
     assert said.settled
     assert said.reason == "nothing to do: no group of ours has it, and no host is for it"
@@ -117,7 +117,7 @@ def test_an_instance_that_is_named_is_queued_at_once_however_young_and_whatever_
     world.tower.add_job(world.template, world.inventory, "i-hosted")
     world.serving("i-warm", "10.0.0.11", state="Warmed:Pending:Wait", age=1)
     outcome = asked(world, "i-young", "i-hosted", "i-warm")
-    assert {(fix.deed, fix.instance_id) for fix in outcome.fixes} == {
+    assert {(fix.action, fix.instance_id) for fix in outcome.fixes} == {
         ("requeued", "i-young"),
         ("requeued", "i-hosted"),
         ("requeued", "i-warm"),
@@ -126,7 +126,7 @@ def test_an_instance_that_is_named_is_queued_at_once_however_young_and_whatever_
     assert "i-young" not in {fix.instance_id for fix in world.reconcile().fixes}
 
 
-def test_an_instance_that_waits_for_somebody_elses_hook_is_settled(world: World) -> None:
+def test_an_instance_that_waits_for_a_foreign_hook_is_settled(world: World) -> None:
     world.fleet.stale.add("i-leaving")
     said = answer(world, "i-leaving")
     assert (said.settled, said.reason) == (True, "it waits for no hook of ours")
@@ -168,14 +168,14 @@ def test_no_host_is_added_at_the_address_of_one_that_the_run_is_not_about(world:
 
 
 @pytest.mark.parametrize("force", [False, True])
-def test_the_breaker_counts_as_in_any_run(world: World, force: bool) -> None:
+def test_the_removal_limit_counts_as_in_any_run(world: World, force: bool) -> None:
     ids = [f"i-dead{number}" for number in range(6)]
     for number, each in enumerate(ids):
         world.host_of(each, f"10.0.1.{number}")
     outcome = asked(world, *ids, force=force)
     assert {each.settled for each in outcome.answers.values()} == {force}
     assert all(
-        ("the breaker stops its removal, unless forced" in each.reason) is not force
+        ("the removal limit stops its removal, unless forced" in each.reason) is not force
         for each in outcome.answers.values()
     )
     few = asked(world, *ids[:2])
@@ -199,7 +199,7 @@ def test_an_instance_of_a_group_whose_jobs_tower_does_not_tell_is_not_settled(wo
     assert (said.settled, said.reason) == (False, "not everything about group 'web' could be read")
 
 
-def test_while_an_inventory_cannot_be_read_nobody_is_settled(world: World) -> None:
+def test_while_an_inventory_cannot_be_read_none_is_settled(world: World) -> None:
     world.tower.undumped[world.tower.inventory("other").id] = TowerDenied("no")
     said = answer(world, "i-gone")
     assert not said.settled
@@ -232,7 +232,9 @@ def test_a_second_host_and_a_missing_address_are_not_settled(world: World) -> No
     assert "no address i-bare" in answer(world, "i-bare").reason
 
 
-def test_what_is_known_of_its_address_is_told_and_unsettles_nobody_and_of_others_is_not_told(world: World) -> None:
+def test_what_is_known_of_its_address_is_reported_and_unsettles_none_and_of_others_is_not_reported(
+    world: World,
+) -> None:
     world.tower.add_host(world.inventory, "10.0.0.2")  # at the address of i-moved
     for name in ("i-a", "i-b"):
         world.host_of(name, "10.0.0.77", age=AWS_VISIBILITY_LAG - 60)
@@ -246,7 +248,7 @@ def test_a_group_and_an_instance_are_both_asked_for(world: World) -> None:
     assert not outcome.fixes
 
 
-def test_nodes_of_others_stay_in_chef_and_the_breaker_sees_all_of_ours(world: World) -> None:
+def test_nodes_of_others_stay_in_chef_and_the_removal_limit_counts_all_of_ours(world: World) -> None:
     world.chef = chef = FakeChef()
     world.group("web", chef="@instance_id@")
     for number in range(40):
@@ -260,7 +262,7 @@ def test_nodes_of_others_stay_in_chef_and_the_breaker_sees_all_of_ours(world: Wo
     stopped = asked(world, *(f"i-{number:02}" for number in range(7, 27)))
     assert not stopped.nodes.removed
     assert not stopped.answers["i-07"].settled
-    assert "the breaker stops the removal of node i-07, unless forced" in stopped.answers["i-07"].reason
+    assert "the removal limit stops the removal of node i-07, unless forced" in stopped.answers["i-07"].reason
     chef.failing["delete_node"] = TowerRejected("no")
     kept = asked(world, "i-07")
     assert not kept.answers["i-07"].settled

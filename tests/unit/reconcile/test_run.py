@@ -28,10 +28,10 @@ from rollcall.domain.timing import RETRY_MAX
 from rollcall.hosts.ownership import AWS_VISIBILITY_LAG
 from rollcall.hosts.resting import disable_hosts, is_disabled_for_rest
 from rollcall.hosts.variables import marker_in, with_state
-from rollcall.reconcile.reader import CONTROLS
+from rollcall.reconcile.credible_answers import CONTROLS
 from rollcall.reconcile.result import Summary
-from rollcall.reconcile.run import TIME_RESERVE
-from rollcall.reconcile.steps import Kind
+from rollcall.reconcile.run import TIME_RESERVE, Reconcile
+from rollcall.reconcile.steps import DriftKind
 from rollcall.tower.bulk_hosts import BULK_CREATE_MAX, BULK_DELETE_MAX
 from unit.fakes import ACCOUNT, REGION
 from unit.world import HOOK, TERMINATE_HOOK, World
@@ -47,9 +47,9 @@ YOUNG = 600.0  # seconds since its launch, less than the group's timeout
 STRANGER = "999999999999"
 
 
-def deeds(outcome: RunOutcome) -> set[tuple[str, str]]:
+def actions(outcome: RunOutcome) -> set[tuple[str, str]]:
     """What was done, and to which instance."""
-    return {(fix.deed, fix.instance_id) for fix in outcome.fixes}
+    return {(fix.action, fix.instance_id) for fix in outcome.fixes}
 
 
 def idle(plan: Plan) -> bool:
@@ -98,10 +98,10 @@ def actions_in(world: World, url: str) -> list[LifecycleAction | None]:
 
 
 class TestARun:
-    def test_every_kind_of_step_is_taken_and_told(self, world: World) -> None:
+    def test_every_kind_of_step_is_taken_and_recorded(self, world: World) -> None:
         a_bit_of_everything(world)
         outcome = world.reconcile()
-        assert deeds(outcome) == {
+        assert actions(outcome) == {
             ("removed", "i-gone"),
             ("fixed", "i-moved"),
             ("added", "i-new"),
@@ -112,7 +112,7 @@ class TestARun:
         assert all(fix.reason and fix.inventory in outcome.by_inventory for fix in outcome.fixes)
         assert world.tower.names_in(world.inventory) == {"i-moved", "i-new", "i-strayed"}
         assert world.tower.names_in(world.tower.inventory("other")) == set()
-        assert (outcome.troubles, outcome.stopped, outcome.left) == ({}, {}, 0)
+        assert (outcome.errors, outcome.stopped, outcome.left) == ({}, {}, 0)
 
     def test_each_inventory_has_a_summary_of_what_was_seen_and_done(self, world: World) -> None:
         a_bit_of_everything(world)
@@ -181,7 +181,7 @@ class TestARun:
         counts = (len(planned.removals), len(planned.changes), len(planned.additions), len(planned.requeues))
         assert counts == (2, 1, 2, 1)
 
-    def test_a_dry_run_says_what_the_breaker_would_stop(self, world: World) -> None:
+    def test_a_dry_run_says_what_the_removal_limit_would_stop(self, world: World) -> None:
         for number in range(6):
             world.host_of(f"i-{number}", f"10.0.0.{number}")
         assert len(world.reconcile(dry_run=True).stopped[world.inventory]) == 6
@@ -225,7 +225,7 @@ class TestARun:
         world.group("db")
         world.serving("i-a", "10.0.0.1")
         world.serving("i-b", "10.0.0.2", "db")
-        assert deeds(world.reconcile(RunOptions(groups=frozenset({"db"})))) == {("added", "i-b")}
+        assert actions(world.reconcile(RunOptions(groups=frozenset({"db"})))) == {("added", "i-b")}
 
 
 class TestReading:
@@ -248,7 +248,7 @@ class TestReading:
         world.host_of("i-gone", "10.0.1.2")
         asked: set[str] = set()
         world.fleet.before_instances = asked.update
-        assert deeds(world.reconcile(dry_run=False)) == {("added", "i-new"), ("removed", "i-gone")}
+        assert actions(world.reconcile(dry_run=False)) == {("added", "i-new"), ("removed", "i-gone")}
         assert {"i-new", "i-gone"} < asked
         assert len(asked) == CONTROLS + 2
 
@@ -284,7 +284,7 @@ class TestReading:
         assert unchanged()
 
     @pytest.mark.parametrize("state", ["InService", "Standby"])
-    def test_an_ec2_that_knows_nobody_who_serves_is_not_believed(self, world: World, state: str) -> None:
+    def test_an_ec2_that_knows_none_that_serves_is_not_believed(self, world: World, state: str) -> None:
         world.host_of("i-gone", "10.0.0.1")
         for number in range(2):
             world.serving(f"i-{number}", f"10.0.1.{number}", state=state)
@@ -298,14 +298,14 @@ class TestReading:
         for number in range(3):
             world.serving(f"i-{number}", f"10.0.1.{number}")
         del world.fleet.known_instances["i-0"], world.fleet.known_instances["i-1"]
-        assert deeds(world.reconcile()) == {("added", "i-2")}
+        assert actions(world.reconcile()) == {("added", "i-2")}
 
     def test_who_ec2_does_not_know_is_asked_for_twice_beside_some_that_it_knows(self, world: World) -> None:
         asked: list[Collection[str]] = []
         world.serving("i-a", "10.0.0.1")
         world.host_of("i-gone", "10.0.0.2")
         world.fleet.before_instances = asked.append
-        assert ("removed", "i-gone") in deeds(world.reconcile())
+        assert ("removed", "i-gone") in actions(world.reconcile())
         assert asked[:2] == [{"i-a", "i-gone"}] * 2
 
     def test_who_ec2_knows_only_the_second_time_is_not_gone(self, world: World) -> None:
@@ -338,12 +338,12 @@ class TestReading:
         world.group("unreadable", inventory="misspelt")
         world.host_of("i-a", "10.0.0.1", "deleted")
         outcome = world.reconcile(RunOptions(forget=frozenset({"wbe"})), dry_run=True)
-        assert outcome.troubles.keys() == {"group wbe", "group unreadable"}
+        assert outcome.errors.keys() == {"group wbe", "group unreadable"}
         outcome = world.reconcile(RunOptions(groups=frozenset({"web", "wbe"})), dry_run=True)
-        assert outcome.troubles.keys() == {"group wbe"}
+        assert outcome.errors.keys() == {"group wbe"}
         known = frozenset({"web", "deleted"})
         outcome = world.reconcile(RunOptions(groups=known, forget=known), dry_run=True)
-        assert outcome.troubles == {}
+        assert outcome.errors == {}
 
     def test_a_single_instance_that_ec2_does_not_know_does_not_end_the_run(self, world: World) -> None:
         world.serving("i-a", "10.0.0.1")
@@ -375,9 +375,9 @@ class TestReading:
         world.host_of("i-a", "10.0.0.1", "db")
         world.host_of("i-b", "10.0.0.2")
         outcome = world.reconcile()
-        assert deeds(outcome) == {("removed", "i-b")}
-        assert list(outcome.troubles) == ["group db"]
-        assert "misspelt" in str(outcome.troubles["group db"])
+        assert actions(outcome) == {("removed", "i-b")}
+        assert list(outcome.errors) == ["group db"]
+        assert "misspelt" in str(outcome.errors["group db"])
 
     def test_an_inventory_that_cannot_be_read_leaves_the_others_alone(self, world: World) -> None:
         other = world.tower.add_inventory("other")
@@ -387,8 +387,8 @@ class TestReading:
         world.host_of("i-b", "10.0.0.2")
         world.tower.undumped[other.id] = TowerDenied("not for you")
         outcome = world.reconcile()
-        assert deeds(outcome) == {("removed", "i-b")}
-        assert list(outcome.troubles) == ["inventory other"]
+        assert actions(outcome) == {("removed", "i-b")}
+        assert list(outcome.errors) == ["inventory other"]
         assert set(outcome.by_inventory) == {world.inventory}
 
     def test_a_host_elsewhere_of_a_group_whose_inventory_cannot_be_read_stays(self, world: World) -> None:
@@ -406,7 +406,7 @@ class TestReading:
         world.serving("i-a", "10.0.0.1", "db")
         world.tower.before_call = opt_in
         assert idle(world.reconcile().plan)
-        assert deeds(world.reconcile()) == {("added", "i-a")}
+        assert actions(world.reconcile()) == {("added", "i-a")}
 
     def test_a_group_that_loses_its_tag_while_we_read_is_not_acted_on(self, world: World) -> None:
         def opt_out(method: str) -> None:
@@ -418,12 +418,12 @@ class TestReading:
         world.tower.before_call = opt_out
         outcome = world.reconcile()
         assert idle(outcome.plan)
-        assert [finding.kind for finding in outcome.plan.findings] == [Kind.NOT_OPTED_IN]
+        assert [finding.kind for finding in outcome.plan.findings] == [DriftKind.NOT_OPTED_IN]
 
     def test_inventories_that_no_group_names_any_more_are_looked_at_too(self, world: World) -> None:
         old = world.tower.add_inventory("old")
         world.host_of("i-a", "10.0.0.1", inventory=old)
-        assert deeds(world.reconcile()) == {("removed", "i-a")}
+        assert actions(world.reconcile()) == {("removed", "i-a")}
         assert not world.tower.names_in(old)
 
     def test_an_inventory_that_is_renamed_meanwhile_is_one_inventory(self, world: World) -> None:
@@ -434,7 +434,7 @@ class TestReading:
         world.serving("i-b", "10.0.0.2", "db")
         world.host_of("i-gone", "10.0.0.3")
         outcome = world.reconcile()
-        assert deeds(outcome) == {("added", "i-a"), ("added", "i-b"), ("removed", "i-gone")}
+        assert actions(outcome) == {("added", "i-a"), ("added", "i-b"), ("removed", "i-gone")}
         assert len(outcome.by_inventory) == 1
 
     def test_a_marker_without_an_instance_does_not_keep_a_run_from_reading(self, world: World) -> None:
@@ -448,10 +448,10 @@ class TestInstancesThatAreGone:
     def test_what_ec2_says_of_exactly_that_instance_decides(self, world: World, state: str) -> None:
         world.host_of("i-a", "10.0.0.1", age=0)
         world.fleet.known_instances["i-a"] = world.instance("i-a", state=state)
-        assert deeds(world.reconcile()) == {("removed", "i-a")}
+        assert actions(world.reconcile()) == {("removed", "i-a")}
 
     @pytest.mark.parametrize(("age", "removed"), [(AWS_VISIBILITY_LAG, 0), (AWS_VISIBILITY_LAG + 1, 1)])
-    def test_the_host_of_one_that_nobody_knows_goes_once_it_is_old(
+    def test_the_host_of_one_that_is_not_known_goes_once_it_is_old(
         self, world: World, age: float, removed: int
     ) -> None:
         world.host_of("i-a", "10.0.0.1", age=age)
@@ -463,7 +463,7 @@ class TestInstancesThatAreGone:
         world.fleet.known_groups.clear()
         outcome = world.reconcile()
         assert idle(outcome.plan)
-        assert [finding.kind for finding in outcome.plan.findings] == [Kind.NOT_OPTED_IN]
+        assert [finding.kind for finding in outcome.plan.findings] == [DriftKind.NOT_OPTED_IN]
 
     def test_a_detached_instance_keeps_its_host(self, world: World) -> None:
         world.serving("i-a", "10.0.0.1")
@@ -471,19 +471,19 @@ class TestInstancesThatAreGone:
         world.detached("i-a")
         outcome = world.reconcile()
         assert idle(outcome.plan)
-        assert [finding.kind for finding in outcome.plan.findings] == [Kind.DETACHED]
+        assert [finding.kind for finding in outcome.plan.findings] == [DriftKind.DETACHED]
 
-    def test_a_host_that_cleanup_removes_meanwhile_is_no_trouble(self, world: World) -> None:
+    def test_a_host_that_cleanup_removes_meanwhile_is_no_error(self, world: World) -> None:
         gone = [world.host_of(f"i-{number}", f"10.0.0.{number}") for number in range(3)]
         world.tower.before_delete.append(lambda: world.tower.hosts.pop(gone[1].id))
-        assert world.reconcile().troubles == {}
+        assert world.reconcile().errors == {}
         assert not world.tower.hosts
 
-    def test_hosts_that_all_vanish_meanwhile_are_no_trouble(self, world: World) -> None:
+    def test_hosts_that_all_vanish_meanwhile_are_no_error(self, world: World) -> None:
         for number in range(3):
             world.host_of(f"i-{number}", f"10.0.0.{number}")
         world.tower.before_delete.append(world.tower.hosts.clear)
-        assert world.reconcile().troubles == {}
+        assert world.reconcile().errors == {}
         assert not world.tower.hosts
 
     def test_a_host_that_tower_keeps_keeps_no_other(self, world: World) -> None:
@@ -491,10 +491,10 @@ class TestInstancesThatAreGone:
             world.host_of(f"i-{number}", f"10.0.0.{number}")
         world.tower.unfit["i-2"] = TowerRejected("held")
         outcome = world.reconcile()
-        assert deeds(outcome) == {("removed", "i-0"), ("removed", "i-1"), ("removed", "i-3")}
+        assert actions(outcome) == {("removed", "i-0"), ("removed", "i-1"), ("removed", "i-3")}
         assert outcome.by_inventory[world.inventory].removed == 3
-        assert outcome.troubles.keys() == {"host i-2 of inventory prod"}
-        assert outcome.troubled_in == {"host i-2 of inventory prod": world.inventory}
+        assert outcome.errors.keys() == {"host i-2 of inventory prod"}
+        assert outcome.host_errors_in == {"host i-2 of inventory prod": world.inventory}
 
     def test_a_refusal_leaves_the_other_inventories_alone(self, world: World) -> None:
         kept = world.tower.add_inventory("kept")
@@ -503,8 +503,8 @@ class TestInstancesThatAreGone:
         world.host_of("i-b", "10.0.0.2")
         world.tower.denied.add(kept.id)
         outcome = world.reconcile()
-        assert deeds(outcome) == {("removed", "i-b")}
-        assert list(outcome.troubles) == ["removing hosts from inventory kept"]
+        assert actions(outcome) == {("removed", "i-b")}
+        assert list(outcome.errors) == ["removing hosts from inventory kept"]
         assert not outcome.plan.findings
 
     def test_an_inventory_that_no_group_names_and_that_may_only_be_read_is_one_finding(self, world: World) -> None:
@@ -514,21 +514,21 @@ class TestInstancesThatAreGone:
         world.host_of("i-b", "10.0.0.2")
         world.tower.denied.add(mirror.id)
         outcome = world.reconcile(force=True)
-        assert (deeds(outcome), outcome.troubles) == ({("removed", "i-b")}, {})
+        assert (actions(outcome), outcome.errors) == ({("removed", "i-b")}, {})
         [finding] = outcome.plan.findings
-        assert (finding.kind, finding.inventory, finding.subject) == (Kind.READ_ONLY, mirror, "all EC2")
+        assert (finding.kind, finding.inventory, finding.subject) == (DriftKind.READ_ONLY, mirror, "all EC2")
         assert f"{BULK_DELETE_MAX + 1} of its hosts" in finding.reason
         assert world.tower.calls["delete_hosts"] == 2
         assert len(world.tower.names_in(mirror)) == BULK_DELETE_MAX + 1
 
     @pytest.mark.parametrize("named", [True, False])
-    def test_an_inventory_that_a_tag_of_several_meanings_may_name_is_a_trouble(self, world: World, named: bool) -> None:
+    def test_an_inventory_that_a_tag_of_several_meanings_may_name_is_an_error(self, world: World, named: bool) -> None:
         mirror = world.tower.add_inventory("all EC2")
         world.host_of("i-a", "10.0.0.1", inventory=mirror)
         world.tower.denied.add(mirror.id)
         world.group("db", inventory="ambiguous")
         world.tower.ambiguous["ambiguous"] = {mirror.id} if named else set()
-        assert ("removing hosts from inventory all EC2" in world.reconcile().troubles) == named
+        assert ("removing hosts from inventory all EC2" in world.reconcile().errors) == named
 
     def test_a_host_that_could_not_be_removed_keeps_its_address_from_others(self, world: World) -> None:
         world.host_of("i-a", "10.0.0.1")
@@ -536,10 +536,10 @@ class TestInstancesThatAreGone:
         world.serving("i-c", "10.0.0.3")
         world.tower.denied.add(world.inventory.id)
         outcome = world.reconcile()
-        assert deeds(outcome) == {("added", "i-c")}
+        assert actions(outcome) == {("added", "i-c")}
         assert outcome.left == 1
         world.tower.denied.clear()
-        assert deeds(world.reconcile()) == {("removed", "i-a"), ("added", "i-b")}
+        assert actions(world.reconcile()) == {("removed", "i-a"), ("added", "i-b")}
 
     def test_many_go_in_few_calls(self, world: World) -> None:
         for number in range(2 * BULK_DELETE_MAX + 1):
@@ -574,7 +574,7 @@ class TestTheBreaker:
     def test_it_stops_nothing_but_removals(self, failed: World) -> None:
         failed.serving("i-new", "10.0.0.200")
         failed.serving("i-7", "10.0.0.201")
-        assert {("added", "i-new"), ("fixed", "i-7")} <= deeds(failed.reconcile())
+        assert {("added", "i-new"), ("fixed", "i-7")} <= actions(failed.reconcile())
 
     def test_what_it_stops_is_not_in_the_plan(self, failed: World) -> None:
         outcome = failed.reconcile(dry_run=True)
@@ -584,10 +584,10 @@ class TestTheBreaker:
     def test_a_host_that_it_keeps_keeps_its_address_from_others(self, failed: World) -> None:
         failed.serving("i-new", "10.0.0.0")
         outcome = failed.reconcile()
-        assert ("added", "i-new") not in deeds(outcome)
-        assert [(each.kind, each.subject) for each in outcome.plan.findings] == [(Kind.ADDRESS_CONFLICT, "i-new")]
+        assert ("added", "i-new") not in actions(outcome)
+        assert [(each.kind, each.subject) for each in outcome.plan.findings] == [(DriftKind.ADDRESS_CONFLICT, "i-new")]
         assert outcome.by_inventory[failed.inventory].conflicts == 1
-        assert ("added", "i-new") in deeds(failed.reconcile(force=True))
+        assert ("added", "i-new") in actions(failed.reconcile(force=True))
 
     def test_force_lets_through(self, failed: World) -> None:
         outcome = failed.reconcile(force=True)
@@ -627,7 +627,7 @@ class TestPuttingRight:
         world.serving("i-a", "10.0.0.1", "db")
         host = world.host_of("i-a", "10.0.0.1")
         world.tower.failing["take_out_of_group"] = TowerUnavailable("away")
-        assert list(world.reconcile().troubles) == ["host i-a of inventory prod"]
+        assert list(world.reconcile().errors) == ["host i-a of inventory prod"]
         world.tower.failing.clear()
         world.reconcile()
         assert world.tower.groups_of(host.id) == {"db"}
@@ -641,11 +641,11 @@ class TestPuttingRight:
         assert not outcome.fixes
         assert outcome.by_inventory[world.inventory].fixed == 0
         world.tower.failing.clear()
-        assert deeds(world.reconcile()) == {("fixed", "i-a")}
+        assert actions(world.reconcile()) == {("fixed", "i-a")}
         assert world.tower.groups_of(host.id) == {"web", "more"}
 
     @pytest.mark.parametrize("method", ["take_out_of_group", "update_host", "add_to_group"])
-    def test_a_host_that_cleanup_removes_between_plan_and_change_is_no_trouble(self, world: World, method: str) -> None:
+    def test_a_host_that_cleanup_removes_between_plan_and_change_is_no_error(self, world: World, method: str) -> None:
         def clean_up(called: str) -> None:
             if called == method:
                 world.tower.remove_host("i-0")
@@ -657,9 +657,9 @@ class TestPuttingRight:
         world.tower.before_call = clean_up
         outcome = world.reconcile()
         assert len(outcome.fixes) == outcome.by_inventory[world.inventory].fixed == 7
-        assert outcome.troubles == {}
+        assert outcome.errors == {}
 
-    def test_a_host_that_is_there_and_cannot_be_changed_is_a_trouble_of_its_own(self, world: World) -> None:
+    def test_a_host_that_is_there_and_cannot_be_changed_is_an_error_of_its_own(self, world: World) -> None:
         def refuse(method: str) -> None:
             if method == "update_host" and world.tower.calls["update_host"] == 1:
                 raise TowerRejected("what?")
@@ -670,7 +670,7 @@ class TestPuttingRight:
         world.tower.before_call = refuse
         outcome = world.reconcile()
         assert len(outcome.fixes) == outcome.by_inventory[world.inventory].fixed == 7
-        [what] = outcome.troubles
+        [what] = outcome.errors
         assert what.startswith("host i-")
         assert what.endswith(" of inventory prod")
 
@@ -762,29 +762,27 @@ class TestInstancesWithoutAHost:
         world.serving("i-old", "10.0.0.1")
         world.serving("i-young", "10.0.0.2", age=YOUNG)
         outcome = world.reconcile()
-        assert deeds(outcome) == {("added", "i-old"), ("added", "i-young")}
+        assert actions(outcome) == {("added", "i-old"), ("added", "i-young")}
         assert not world.tower.runs
-        [(what, error)] = outcome.troubles.items()
+        [(what, error)] = outcome.errors.items()
         assert what == "provisioning instances of group web"
         assert "Prompt on launch" in str(error)
 
-    def test_a_template_that_cannot_be_limited_is_no_trouble_where_nobody_is_to_be_provisioned(
-        self, world: World
-    ) -> None:
+    def test_a_template_that_cannot_be_limited_is_no_error_where_none_is_to_be_provisioned(self, world: World) -> None:
         world.tower.add_template("provision", asks_limit=False)
         world.serving("i-old", "10.0.0.1")
-        assert world.reconcile().troubles == {}
+        assert world.reconcile().errors == {}
 
-    def test_one_that_leaves_between_plan_and_host_is_struck_off_again(self, world: World) -> None:
+    def test_one_that_leaves_between_plan_and_host_is_removed_again(self, world: World) -> None:
         world.serving("i-a", "10.0.0.1", age=YOUNG)
         world.serving("i-b", "10.0.0.2", age=YOUNG)
         world.tower.after_create = lambda: world.leaves("i-a")
         outcome = world.reconcile()
         assert world.tower.names_in(world.inventory) == {"i-b"}
-        assert deeds(outcome) == {("added", "i-b")}
+        assert actions(outcome) == {("added", "i-b")}
         assert [run.job.hosts for run in world.tower.runs.values()] == [{"i-b"}]
 
-    def test_one_that_leaves_is_struck_off_although_groups_cannot_be_joined(self, world: World) -> None:
+    def test_one_that_leaves_is_removed_although_groups_cannot_be_joined(self, world: World) -> None:
         world.serving("i-a", "10.0.0.1")
         world.tower.failing["group_ids"] = TowerDenied("not for you")
         world.tower.after_create = lambda: world.terminated("i-a")
@@ -804,9 +802,9 @@ class TestInstancesWithoutAHost:
         [run] = world.tower.runs.values()
         assert outcome.by_inventory[world.inventory].added == 3
         assert len(run.job.hosts) == 2
-        assert len(outcome.troubles) == 1
-        [(deed, last)] = deeds(world.reconcile())
-        assert deed == "fixed"
+        assert len(outcome.errors) == 1
+        [(action, last)] = actions(world.reconcile())
+        assert action == "fixed"
         assert [run.job.hosts for run in world.tower.runs.values()] == [run.job.hosts, {last}]
 
     def test_one_not_to_be_provisioned_that_cannot_join_its_groups_stays_and_joins_them_later(
@@ -815,21 +813,31 @@ class TestInstancesWithoutAHost:
         world.serving("i-old", "10.0.0.1")
         world.tower.failing["group_ids"] = TowerDenied("not for you")
         outcome = world.reconcile()
-        assert deeds(outcome) == {("added", "i-old")}
-        assert list(outcome.troubles) == ["inventory groups of group web"]
+        assert actions(outcome) == {("added", "i-old")}
+        assert list(outcome.errors) == ["inventory groups of group web"]
         world.tower.failing.clear()
-        assert deeds(world.reconcile()) == {("fixed", "i-old")}
+        assert actions(world.reconcile()) == {("fixed", "i-old")}
 
-    def test_one_that_is_struck_off_before_it_joins_its_groups_is_no_trouble(self, world: World) -> None:
+    def test_inventory_groups_that_could_not_be_looked_up_are_an_error_and_made_all_the_same(
+        self, world: World
+    ) -> None:
+        world.serving("i-old", "10.0.0.1")
+        world.tower.failing["groups_named"] = TowerUnavailable("away")
+        outcome = world.reconcile()
+        assert list(outcome.errors) == ["inventory groups of inventory prod"]
+        assert actions(outcome) == {("added", "i-old")}
+        assert world.tower.calls["add_to_group"] == 1
+
+    def test_one_that_is_removed_before_it_joins_its_groups_is_no_error(self, world: World) -> None:
         world.serving("i-old", "10.0.0.1")
         world.tower.before_call = lambda method: world.tower.remove_host("i-old") if method == "add_to_group" else None
-        assert world.reconcile().troubles == {}
+        assert world.reconcile().errors == {}
 
     def test_one_that_register_makes_meanwhile_is_left_to_it(self, world: World) -> None:
         world.serving("i-a", "10.0.0.1", age=YOUNG)
         world.tower.before_create.append(lambda: world.host_of("i-a", "10.0.0.1", age=0))
         outcome = world.reconcile()
-        assert (outcome.troubles, outcome.fixes) == ({}, [])
+        assert (outcome.errors, outcome.fixes) == ({}, [])
         assert not world.tower.runs
         assert idle(world.reconcile().plan)
 
@@ -838,17 +846,17 @@ class TestInstancesWithoutAHost:
             world.serving(f"i-{number}", f"10.0.0.{number}", age=YOUNG)
         world.tower.before_create += [lambda: world.host_of("i-3", "10.0.0.3", age=0)]
         outcome = world.reconcile()
-        assert deeds(outcome) == {("added", f"i-{number}") for number in (0, 1, 2, 4)}
-        assert (outcome.troubles, outcome.left) == ({}, 0)
+        assert actions(outcome) == {("added", f"i-{number}") for number in (0, 1, 2, 4)}
+        assert (outcome.errors, outcome.left) == ({}, 0)
 
     def test_a_host_that_tower_cannot_hold_fails_alone(self, world: World) -> None:
         for number in range(4):
             world.serving(f"i-{number}", f"10.0.0.{number}", age=YOUNG)
         world.tower.unfit["i-2"] = TowerRejected("its variables hold a NUL character")
         outcome = world.reconcile()
-        assert deeds(outcome) == {("added", f"i-{number}") for number in (0, 1, 3)}
-        assert outcome.troubles.keys() == {"host i-2 of inventory prod"}
-        assert outcome.troubled_in == {"host i-2 of inventory prod": world.inventory}
+        assert actions(outcome) == {("added", f"i-{number}") for number in (0, 1, 3)}
+        assert outcome.errors.keys() == {"host i-2 of inventory prod"}
+        assert outcome.host_errors_in == {"host i-2 of inventory prod": world.inventory}
         assert [run.job.hosts for run in world.tower.runs.values()] == [{"i-0", "i-1", "i-3"}]
 
     def test_of_more_than_there_is_room_for_the_first_are_added_and_the_rest_is_reported_once(
@@ -859,13 +867,13 @@ class TestInstancesWithoutAHost:
             world.serving(f"i-{number}", f"10.0.{number // 250}.{number % 250}")
         world.tower.room = 30
         outcome = world.reconcile()
-        assert len(deeds(outcome)) == outcome.by_inventory[world.inventory].added == 30
-        assert outcome.troubles.keys() == {"adding hosts to inventory prod"}
-        assert isinstance(outcome.troubles["adding hosts to inventory prod"], HostLimitReached)
+        assert len(actions(outcome)) == outcome.by_inventory[world.inventory].added == 30
+        assert outcome.errors.keys() == {"adding hosts to inventory prod"}
+        assert isinstance(outcome.errors["adding hosts to inventory prod"], HostLimitReached)
         assert outcome.left == size - BULK_CREATE_MAX
         assert world.tower.calls["create_hosts"] == 1, "once it is full nothing more is asked of this inventory"
         world.tower.room = None
-        assert len(deeds(world.reconcile())) == size - 30
+        assert len(actions(world.reconcile())) == size - 30
 
     def test_an_inventory_without_room_leaves_the_others_alone(self, world: World) -> None:
         world.tower.add_inventory("other")
@@ -879,7 +887,7 @@ class TestInstancesWithoutAHost:
                 world.tower.room = 1
 
         world.tower.before_call = make_room
-        assert len(deeds(world.reconcile())) == 1
+        assert len(actions(world.reconcile())) == 1
 
     def test_many_are_made_in_few_calls(self, world: World) -> None:
         for number in range(2 * BULK_CREATE_MAX + 1):
@@ -887,7 +895,7 @@ class TestInstancesWithoutAHost:
         world.reconcile()
         assert world.tower.calls["create_hosts"] == 3
 
-    def test_trouble_with_one_inventory_leaves_the_others_alone(self, world: World) -> None:
+    def test_an_error_of_one_inventory_leaves_the_others_alone(self, world: World) -> None:
         def refuse(method: str) -> None:
             if method == "create_hosts" and world.tower.calls["create_hosts"] == 1:
                 raise TowerRejected("what?")
@@ -898,7 +906,7 @@ class TestInstancesWithoutAHost:
         world.serving("i-b", "10.0.0.2", "db")
         world.tower.before_call = refuse
         outcome = world.reconcile()
-        assert len(outcome.fixes) == len(outcome.troubles) == 1
+        assert len(outcome.fixes) == len(outcome.errors) == 1
 
     def test_those_of_many_groups_are_made_in_one_call_and_their_groups_found_in_one(self, world: World) -> None:
         for number in range(20):
@@ -912,20 +920,20 @@ class TestInstancesWithoutAHost:
         assert (calls["create_hosts"], calls["groups_named"], calls["group_ids"]) == (1, 1, 0)
         assert all(len(world.tower.groups_of(host)) == 1 for host in world.tower.hosts)
 
-    def test_a_host_of_somebody_elses_is_taken_over_where_that_is_wished(self, world: World) -> None:
+    def test_a_foreign_host_is_adopted_where_that_is_configured(self, world: World) -> None:
         world.serving("i-a", "10.0.0.1", age=YOUNG)
         host = world.tower.add_host(world.inventory, "node", instance_id="i-a", variables={"ansible_user": "me"})
         theirs = {"rollcall": {"account": STRANGER, "region": REGION, "instance_id": "i-a"}}
         world.tower.add_host(world.inventory, "theirs", instance_id="i-a", variables=theirs)
         outcome = world.reconcile(RunOptions(adopt=True))
-        assert deeds(outcome) == {("fixed", "i-a")}
+        assert actions(outcome) == {("fixed", "i-a")}
         taken = world.tower.hosts[host.id]
         assert (taken.name, taken.variables["ansible_user"], taken.marker is None) == ("node", "me", False)
         assert world.tower.groups_of(host.id) == {"web"}
         assert not world.tower.runs
         assert idle(world.reconcile(RunOptions(adopt=True)).plan)
 
-    def test_a_host_of_somebody_elses_is_not_looked_for_where_that_is_not_wished(self, world: World) -> None:
+    def test_a_foreign_host_is_not_searched_for_where_that_is_not_configured(self, world: World) -> None:
         world.serving("i-a", "10.0.0.1")
         node = world.tower.add_host(world.inventory, "node", instance_id="i-a")
         world.reconcile()
@@ -937,7 +945,7 @@ class TestInstancesWithoutAHost:
         world.serving("i-a", "10.0.0.1")
         world.host_of("i-a", "10.0.0.1")
         assert idle(world.reconcile().plan)
-        assert deeds(world.reconcile(RunOptions(forget=frozenset({"web"})))) == {("removed", "i-a")}
+        assert actions(world.reconcile(RunOptions(forget=frozenset({"web"})))) == {("removed", "i-a")}
 
 
 class TestProvisioned:
@@ -958,7 +966,7 @@ class TestProvisioned:
         world.tower.before_call = world.fleet.before_call = lambda method: None
         world.tower.after_create = lambda: None
         launched = len(world.tower.runs)
-        told = {deed for deed, instance_id in deeds(world.reconcile()) if instance_id == "i-young"}
+        told = {action for action, instance_id in actions(world.reconcile()) if instance_id == "i-young"}
         jobs = [run.job.hosts for run in world.tower.runs.values()][launched:]
         return len(told) == 1 and jobs == [{"i-young"}] and idle(world.reconcile().plan)
 
@@ -966,11 +974,11 @@ class TestProvisioned:
         young.tower.failing["launch"] = TowerDenied("no role execute")
         outcome = young.reconcile()
         assert {fix.step for fix in outcome.fixes} == {"added"}, "nothing was launched"
-        assert deeds(outcome) == {("added", "i-old"), ("added", "i-young")}
-        assert list(outcome.troubles) == ["provisioning instances of group web"]
+        assert actions(outcome) == {("added", "i-old"), ("added", "i-young")}
+        assert list(outcome.errors) == ["provisioning instances of group web"]
         outcome = young.reconcile()
-        assert (deeds(outcome), outcome.by_inventory[young.inventory].fixed) == (set(), 0)
-        assert list(outcome.troubles) == ["provisioning instances of group web"]
+        assert (actions(outcome), outcome.by_inventory[young.inventory].fixed) == (set(), 0)
+        assert list(outcome.errors) == ["provisioning instances of group web"]
         assert self.tries_again(young)
 
     def test_after_one_of_several_launches_failed(self, world: World) -> None:
@@ -1020,9 +1028,23 @@ class TestProvisioned:
 
     def test_after_its_inventory_groups_were_not_to_be_had(self, young: World) -> None:
         young.tower.failing["group_ids"] = TowerDenied("not for you")
-        assert list(young.reconcile().troubles) == ["inventory groups of group web"]
+        assert list(young.reconcile().errors) == ["inventory groups of group web"]
         assert not young.tower.runs
         assert self.tries_again(young)
+
+    def test_what_was_added_is_recorded_though_the_run_ends_in_an_error_that_was_not_expected(
+        self, young: World
+    ) -> None:
+        def fail(method: str) -> None:
+            if method == "launch":
+                raise KeyError("a bug")
+
+        young.tower.before_call = fail
+        clients = (young.tower, young.fleet, young.queues)
+        run = Reconcile(young.settings, *clients, share=0.2, seconds_left=lambda: TIME_RESERVE + 1)
+        with pytest.raises(KeyError):
+            run.run(RunOptions())
+        assert actions(run.outcome) == {("added", "i-old"), ("added", "i-young")}
 
     def test_a_launch_without_an_answer_is_not_repeated_if_tower_has_the_job(self, young: World) -> None:
         def launch_and_lose_the_answer(method: str) -> None:
@@ -1032,9 +1054,9 @@ class TestProvisioned:
 
         young.tower.before_call = launch_and_lose_the_answer
         outcome = young.reconcile()
-        assert deeds(outcome) == {("added", "i-old"), ("added", "i-young")}
+        assert actions(outcome) == {("added", "i-old"), ("added", "i-young")}
         assert len(young.tower.runs) == 1
-        assert outcome.troubles == {}
+        assert outcome.errors == {}
 
     def test_a_launch_that_was_turned_away_is_repeated_at_once(self, young: World) -> None:
         def turn_away_once(method: str) -> None:
@@ -1042,16 +1064,16 @@ class TestProvisioned:
                 raise TowerUnavailable("503")
 
         young.tower.before_call = turn_away_once
-        assert ("added", "i-young") in deeds(young.reconcile())
+        assert ("added", "i-young") in actions(young.reconcile())
         assert len(young.tower.runs) == 1
 
     def test_after_a_job_whose_host_could_not_be_noted_no_second_one_is_launched(self, young: World) -> None:
         young.tower.failing["update_host"] = TowerUnavailable("away")
         outcome = young.reconcile()
-        assert list(outcome.troubles) == list(outcome.troubled_in) == ["host i-young of inventory prod"]
-        assert {each.name for each in outcome.troubled_in.values()} == {"prod"}
+        assert list(outcome.errors) == list(outcome.host_errors_in) == ["host i-young of inventory prod"]
+        assert {each.name for each in outcome.host_errors_in.values()} == {"prod"}
         young.tower.failing.clear()
-        assert deeds(young.reconcile()) == {("fixed", "i-young")}
+        assert actions(young.reconcile()) == {("fixed", "i-young")}
         assert [run.job.hosts for run in young.tower.runs.values()] == [{"i-young"}]
         assert idle(young.reconcile().plan)
 
@@ -1062,7 +1084,7 @@ class TestProvisioned:
         young.clock.advance(60)
         [run] = young.tower.runs.values()
         young.tower.end_job(run.job.id, {})
-        assert deeds(young.reconcile()) == {("fixed", "i-young")}
+        assert actions(young.reconcile()) == {("fixed", "i-young")}
         assert len(young.tower.runs) == 1
 
     def test_it_is_in_its_groups_and_has_its_address_before_its_job_is_launched(self, young: World) -> None:
@@ -1088,7 +1110,7 @@ class TestProvisioned:
         job = world.tower.add_job(world.template, world.inventory, "i-young")
         if ended:
             world.tower.end_job(job.id, {})
-        assert deeds(world.reconcile()) == {("added", "i-young")}
+        assert actions(world.reconcile()) == {("added", "i-young")}
         assert len(world.tower.runs) == 1
         assert idle(world.reconcile().plan)
 
@@ -1107,7 +1129,7 @@ class TestProvisioned:
         assert (fix.step, fix.job) == ("added and provisioned", *world.tower.runs)
         assert fix.reason.endswith("; its job is asked for")
 
-    def test_a_job_that_was_owed_is_told_with_the_host_that_was_put_right(self, young: World) -> None:
+    def test_a_job_that_was_owed_is_recorded_with_the_host_that_was_fixed(self, young: World) -> None:
         young.tower.failing["launch"] = TowerDenied("no role execute")
         young.reconcile()
         young.tower.failing.clear()
@@ -1115,7 +1137,7 @@ class TestProvisioned:
         assert (fix.step, fix.job) == ("fixed and provisioned", *young.tower.runs)
         assert "its group's job was to be launched on it" in fix.reason
 
-    def test_a_job_is_told_although_its_host_could_not_be_noted(self, young: World) -> None:
+    def test_a_job_is_recorded_although_its_host_could_not_be_noted(self, young: World) -> None:
         young.tower.failing["update_host"] = TowerUnavailable("away")
         assert {(fix.instance_id, fix.job) for fix in young.reconcile().fixes} == {
             ("i-old", None),
@@ -1149,11 +1171,11 @@ class TestProvisioned:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(young.fleet, "arrivals", fail)
             outcome = young.reconcile()
-        assert deeds(outcome) == {("added", "i-db")}
-        assert list(outcome.troubles) == ["scaling activities of group web"]
+        assert actions(outcome) == {("added", "i-db")}
+        assert list(outcome.errors) == ["scaling activities of group web"]
         assert self.tries_again(young)
 
-    def test_auto_scaling_is_asked_when_those_came_that_have_no_host_in_use_and_about_nobody_else(
+    def test_auto_scaling_is_asked_when_those_came_that_have_no_host_in_use_and_about_no_others(
         self, young: World
     ) -> None:
         for state in ("Pending", "Pending:Proceed", "Terminating:Wait", "Warmed:Stopped"):
@@ -1220,7 +1242,7 @@ class TestTheTimeLimit:
 
     def test_addresses_are_freed_first(self, world: World) -> None:
         a_bit_of_everything(world)
-        assert deeds(world.reconcile(seconds_left=self.ticks(1))) == {("removed", "i-gone")}
+        assert actions(world.reconcile(seconds_left=self.ticks(1))) == {("removed", "i-gone")}
 
 
 class TestLostEvents:
@@ -1281,15 +1303,15 @@ class TestLostEvents:
             world.reconcile(RunOptions(every=600.0))
         assert 5 <= len(world.queues.sent) <= 16
 
-    def test_one_that_register_could_not_register_is_told_and_not_queued(self, world: World) -> None:
+    def test_one_that_register_could_not_register_is_reported_and_not_queued(self, world: World) -> None:
         world.serving("i-a", "10.0.0.1", state="Pending:Wait", age=RETRY_MAX + 1)
         world.tower.add_host(world.inventory, "i-a")
         outcome = world.reconcile()
         assert not world.queues.sent
-        assert [finding.kind for finding in outcome.plan.findings] == [Kind.IN_THE_WAY]
+        assert [finding.kind for finding in outcome.plan.findings] == [DriftKind.NAME_TAKEN]
 
     @pytest.mark.parametrize("state", ["Pending:Wait", "Terminating:Wait"])
-    def test_one_that_waits_for_somebody_else_is_not(self, world: World, state: str) -> None:
+    def test_one_that_waits_for_a_foreign_hook_is_not(self, world: World, state: str) -> None:
         world.serving("i-a", "10.0.0.1", state=state)
         world.fleet.stale.add("i-a")
         outcome = world.reconcile()
@@ -1298,7 +1320,7 @@ class TestLostEvents:
         assert not outcome.fixes
         assert outcome.by_inventory[world.inventory].requeued == 0
 
-    def test_hooks_of_somebody_elses_get_no_heartbeat(self, world: World) -> None:
+    def test_foreign_hooks_get_no_heartbeat(self, world: World) -> None:
         world.serving("i-a", "10.0.0.1", state="Terminating:Wait")
         world.fleet.known_hooks["web"] = [Hook("drain", Transition.TERMINATING, "")]
         world.reconcile()
@@ -1358,16 +1380,16 @@ class TestLostEvents:
         world.host_of("i-dead", "10.0.0.3", "db")
         world.tower.failing["jobs_holding"] = TowerRejected("a status we do not know")
         outcome = world.reconcile()
-        assert deeds(outcome) == {("removed", "i-dead")}
-        assert len(outcome.troubles) == 1
+        assert actions(outcome) == {("removed", "i-dead")}
+        assert len(outcome.errors) == 1
 
-    def test_trouble_with_one_leaves_the_others_alone(self, world: World) -> None:
+    def test_an_error_of_one_leaves_the_others_alone(self, world: World) -> None:
         for name in ("i-a", "i-b", "i-c"):
             world.serving(name, "10.0.0.1", state="Terminating:Wait")
         world.fleet.throttled.add("i-a")
         outcome = world.reconcile()
-        assert deeds(outcome) == {("requeued", "i-b"), ("requeued", "i-c")}
-        assert list(outcome.troubles) == list(outcome.troubled_in) == ["waiting instance i-a of group web"]
+        assert actions(outcome) == {("requeued", "i-b"), ("requeued", "i-c")}
+        assert list(outcome.errors) == list(outcome.host_errors_in) == ["waiting instance i-a of group web"]
 
     def test_the_time_limit_holds_for_them_too(self, world: World) -> None:
         for number in range(5):
@@ -1376,7 +1398,7 @@ class TestLostEvents:
         assert (len(outcome.fixes), outcome.left) == (2, 3)
 
 
-def test_what_nobody_may_settle_is_told(world: World) -> None:
+def test_what_only_the_operator_may_settle_is_reported(world: World) -> None:
     world.serving("i-a", "10.0.0.1")
     world.host_of("i-a", "10.0.0.1")
     world.host_of("i-b", "10.0.0.1", age=0)
@@ -1386,12 +1408,12 @@ def test_what_nobody_may_settle_is_told(world: World) -> None:
     assert outcome.by_inventory[world.inventory].conflicts == 2
 
 
-def test_an_instance_whose_group_asks_for_a_public_address_is_told_and_left_without_a_host(world: World) -> None:
+def test_an_instance_whose_group_asks_for_a_public_address_is_reported_and_left_without_a_host(world: World) -> None:
     world.group("web", address=AddressKind.PUBLIC)
     world.serving("i-a", "10.0.0.1")
     outcome = world.reconcile()
     assert idle(outcome.plan)
-    assert [finding.kind for finding in outcome.plan.findings] == [Kind.NO_ADDRESS]
+    assert [finding.kind for finding in outcome.plan.findings] == [DriftKind.NO_ADDRESS]
 
 
 def troubles(world: World, *, groups: tuple[str, ...] = (), instances: tuple[str, ...] = ()) -> set[str]:
@@ -1399,7 +1421,7 @@ def troubles(world: World, *, groups: tuple[str, ...] = (), instances: tuple[str
     options = RunOptions(
         groups=frozenset(groups) if groups else None, instances=frozenset(instances) if instances else None
     )
-    return set(world.reconcile(options, dry_run=True).troubles)
+    return set(world.reconcile(options, dry_run=True).errors)
 
 
 class TestWhoseTroubleItIs:
@@ -1428,7 +1450,9 @@ class TestWhoseTroubleItIs:
         assert troubles(world, groups=("db",)) == {"inventory other"}
         assert troubles(world, groups=("web",)) == set()
 
-    def test_an_inventory_is_that_of_whoever_may_have_a_host_in_it_and_names_none(self, world: World) -> None:
+    def test_an_inventory_is_that_of_every_instance_that_may_have_a_host_in_it_and_names_none(
+        self, world: World
+    ) -> None:
         world.host_of("i-gone", "10.0.0.4", "deleted")
         other = world.tower.add_inventory("other")
         world.group("db", inventory="other")
@@ -1457,7 +1481,7 @@ class TestInstancesThatRest:
 
     def test_their_hosts_are_disabled_and_marked_once(self, world: World) -> None:
         self.pooled(world, "i-a")
-        assert deeds(world.reconcile()) == {("fixed", "i-a")}
+        assert actions(world.reconcile()) == {("fixed", "i-a")}
         [host] = world.tower.hosts_of(["i-a"])
         assert is_disabled_for_rest(host)
         assert marker_in(host.variables)["resting"] == {"since": world.clock.now, "enabled": True}
@@ -1472,7 +1496,7 @@ class TestInstancesThatRest:
 
         world.tower.before_call = comes_back
         outcome = world.reconcile()
-        assert deeds(outcome) == {("fixed", "i-b")}
+        assert actions(outcome) == {("fixed", "i-b")}
         assert outcome.left == 1
         assert [host.enabled for host in world.tower.hosts_of(["i-a", "i-b"])] == [True, False]
 
@@ -1487,13 +1511,13 @@ class TestInstancesThatRest:
 
         world.tower.before_call = fail
         outcome = world.reconcile()
-        assert deeds(outcome) == {("fixed", "i-b")}
-        assert (outcome.left, list(outcome.troubles)) == (1, ["instances that rest"])
+        assert actions(outcome) == {("fixed", "i-b")}
+        assert (outcome.left, list(outcome.errors)) == (1, ["instances that rest"])
         world.fleet.failing.clear()
         world.tower.before_call = lambda method: None
-        assert deeds(world.reconcile()) == {("fixed", "i-a")}
+        assert actions(world.reconcile()) == {("fixed", "i-a")}
 
-    def test_of_nobody_auto_scaling_is_asked_again(self, world: World) -> None:
+    def test_auto_scaling_is_asked_again_about_none(self, world: World) -> None:
         world.serving("i-b", "10.0.0.9")
         world.host_of("i-b", "10.0.0.99")
         asked: list[str] = []
@@ -1535,16 +1559,16 @@ class TestInstancesThatRest:
         world.serving("i-a", "10.0.0.1", state="Terminating:Retained")
         world.host_of("i-a", "10.0.0.1")
         first, again = world.reconcile(), world.reconcile()
-        assert (deeds(first), deeds(again)) == ({("removed", "i-a")}, set())
+        assert (actions(first), actions(again)) == ({("removed", "i-a")}, set())
         for outcome in (first, again):
-            assert [(each.kind, each.subject) for each in outcome.plan.findings] == [(Kind.RETAINED, "i-a")]
+            assert [(each.kind, each.subject) for each in outcome.plan.findings] == [(DriftKind.RETAINED, "i-a")]
         assert not world.queues.sent
 
 
-def test_who_leaves_while_its_host_is_made_and_cannot_be_removed_again_is_a_trouble(world: World) -> None:
+def test_one_that_leaves_while_its_host_is_made_and_cannot_be_removed_again_is_an_error(world: World) -> None:
     world.serving("i-a", "10.0.0.1")
     world.tower.after_create = lambda: world.leaves("i-a")
     world.tower.denied.add(world.inventory.id)
     outcome = world.reconcile()
-    assert list(outcome.troubles) == ["host of i-a, which left"]
+    assert list(outcome.errors) == ["host of i-a, which left"]
     assert not outcome.fixes

@@ -55,9 +55,9 @@ def shown(**own: Any) -> str:
     return console.file.getvalue()
 
 
-def step(deed: str, instance_id: str, **own: Any) -> dict[str, Any]:
+def step(action: str, instance_id: str, **own: Any) -> dict[str, Any]:
     about = {"inventory": "fleet", "inventory_id": 5, "group": "web", "instance_id": instance_id, "reason": "why"}
-    return {"step": deed, **about, **own}
+    return {"step": action, **about, **own}
 
 
 def test_those_that_one_job_provisioned_are_one_entry_with_its_number() -> None:
@@ -79,7 +79,7 @@ def test_those_that_one_job_provisioned_are_one_entry_with_its_number() -> None:
         (("web", None), "make reconcile ARGS='--force'"),
     ],
 )
-def test_what_the_breaker_stopped_comes_with_the_command_that_forces_no_more(
+def test_what_the_removal_limit_stopped_comes_with_the_command_that_forces_no_more(
     groups: tuple[str | None, ...], command: str
 ) -> None:
     stopped = [step("remove", f"i-{number}", group=group) for number, group in enumerate(groups)]

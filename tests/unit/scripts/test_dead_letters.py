@@ -1,4 +1,4 @@
-"""What lies in a dead-letter queue, in words, and what is to become of it."""
+"""What is in a dead-letter queue, in words, and what becomes of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dead_letters import Entry, Letter, Seen, about_group, duration, entry, gathered, moment, read
+from dead_letters import AwsState, DeadLetter, Entry, about_group, duration, entry, gathered, moment, read
 
 from rollcall.domain.actions import LifecycleAction, Transition
 from rollcall.domain.groups import Group
@@ -30,16 +30,16 @@ LIFE = 60_000.0  # seconds, of a hook with 600
 MISTAKE: Json = {"Error": "BadSettings", "Message": "tag rollcall:gate is 'icmp': use job"}
 
 
-def seen(state: str | None = None, *, age: float = 2 * HOUR, hooks: dict[str, int] | None = None) -> Seen:
+def aws(state: str | None = None, *, age: float = 2 * HOUR, hooks: dict[str, int] | None = None) -> AwsState:
     """The group "web" that much later, with its one instance in a state (None: not listed); hooks {} has none."""
     groups = {"web": Group("web", {}, HOOKS if hooks is None else hooks)}
     memberships = {INSTANCE: Membership("web", state)} if state else {}
-    return Seen(ACCOUNT, REGION, TEN_O_CLOCK + age, groups, memberships)
+    return AwsState(ACCOUNT, REGION, TEN_O_CLOCK + age, groups, memberships)
 
 
-def letter(body: str | Json, queue: str = "Launch", *, at: float = TEN_O_CLOCK + HOUR, **attributes: str) -> Letter:
+def letter(body: str | Json, queue: str = "Launch", *, at: float = TEN_O_CLOCK + HOUR, **attributes: str) -> DeadLetter:
     """A message that was set aside an hour after its action came."""
-    return Letter(
+    return DeadLetter(
         queue,
         source=f"https://queue.example.com/{queue}Queue",
         id="m1",
@@ -51,13 +51,13 @@ def letter(body: str | Json, queue: str = "Launch", *, at: float = TEN_O_CLOCK +
     )
 
 
-def sample(name: str, queue: str) -> Letter:
+def sample(name: str, queue: str) -> DeadLetter:
     """A sample of events/, set aside for a mistake."""
     [*_, record] = json.loads((SAMPLES / name).read_text())["Records"]
     return letter(record["body"], queue, **MISTAKE)
 
 
-def judged(of: Letter, world: Seen) -> Entry:
+def entry_of(of: DeadLetter, world: AwsState) -> Entry:
     return entry(of, read(of), world)
 
 
@@ -85,36 +85,36 @@ class TestInWords:
     @pytest.mark.parametrize("name", LAUNCHES)
     def test_a_launch_that_still_waits_goes_back_as_it_came(self, name: str) -> None:
         of = sample(name, "Launch")
-        told = judged(of, seen("Pending:Wait"))
-        assert (told.kind, told.groups, told.instances) == ("launch", ("web",), (INSTANCE,))
-        assert (told.error, told.remedy) == ("BadSettings", MISTAKE["Message"])
-        assert told.since == TEN_O_CLOCK
-        assert (told.back, told.over, told.stays) == (of.body, {}, "")
+        found = entry_of(of, aws("Pending:Wait"))
+        assert (found.kind, found.groups, found.instances) == ("launch", ("web",), (INSTANCE,))
+        assert (found.error, found.remedy) == ("BadSettings", MISTAKE["Message"])
+        assert found.since == TEN_O_CLOCK
+        assert (found.back, found.over, found.stays) == (of.body, {}, "")
 
     @pytest.mark.parametrize("name", TERMINATIONS)
     @pytest.mark.parametrize("state", ["Terminating:Wait", "Warmed:Terminating:Wait", None])
     def test_a_termination_within_its_hooks_life_goes_back_as_it_came(self, name: str, state: str | None) -> None:
         of = sample(name, "Terminate")
-        told = judged(of, seen(state))
-        assert (told.kind, told.groups, told.instances) == ("termination", ("web",), (INSTANCE,))
-        assert told.since == TEN_O_CLOCK
-        assert (told.back, told.over) == (of.body, {})
+        found = entry_of(of, aws(state))
+        assert (found.kind, found.groups, found.instances) == ("termination", ("web",), (INSTANCE,))
+        assert found.since == TEN_O_CLOCK
+        assert (found.back, found.over) == (of.body, {})
 
     @pytest.mark.parametrize("name", UNHOOKED)
     def test_what_no_hook_waits_for_goes_back_however_old(self, name: str) -> None:
         queue, kind = UNHOOKED[name]
         of = sample(name, queue)
-        told = judged(of, replace(seen(age=100 * HOOK_LIFE_MAX), groups={}))
-        assert (told.kind, told.groups, told.instances) == (kind, ("web",), (INSTANCE,))
-        assert (told.back, told.over) == (of.body, {})
-        assert told.since - TEN_O_CLOCK in (0, 300)
+        found = entry_of(of, replace(aws(age=100 * HOOK_LIFE_MAX), groups={}))
+        assert (found.kind, found.groups, found.instances) == (kind, ("web",), (INSTANCE,))
+        assert (found.back, found.over) == (of.body, {})
+        assert found.since - TEN_O_CLOCK in (0, 300)
 
     def test_a_test_notification_asks_for_nothing_and_goes_back(self) -> None:
         of = sample("test-notification.json", "Launch")
-        told = judged(of, seen())
-        assert (told.kind, told.groups, told.instances) == ("notification that asks for nothing", (), ())
-        assert told.back == of.body
-        assert told.since == of.sent_at
+        found = entry_of(of, aws())
+        assert (found.kind, found.groups, found.instances) == ("notification that asks for nothing", (), ())
+        assert found.back == of.body
+        assert found.since == of.sent_at
 
     @pytest.mark.parametrize(
         ("name", "kind"),
@@ -126,10 +126,10 @@ class TestInWords:
     )
     def test_the_gates_own_messages_go_back_as_they_came(self, name: str, kind: str) -> None:
         of = sample(name, "Gate")
-        told = judged(of, seen("Terminating:Wait" if "retiring" in name else "Pending:Wait"))
-        assert (told.kind, told.groups, told.instances) == (kind, ("web",), (INSTANCE,))
-        assert (told.back, told.over) == (of.body, {})
-        assert told.since == {"gate.json": 1795255170.0}.get(name, 1795255202.5)
+        found = entry_of(of, aws("Terminating:Wait" if "retiring" in name else "Pending:Wait"))
+        assert (found.kind, found.groups, found.instances) == (kind, ("web",), (INSTANCE,))
+        assert (found.back, found.over) == (of.body, {})
+        assert found.since == {"gate.json": 1795255170.0}.get(name, 1795255202.5)
 
     @pytest.mark.parametrize(
         ("body", "queue", "words"),
@@ -144,22 +144,22 @@ class TestInWords:
         ],
     )
     def test_what_cannot_be_read_stays_and_says_why(self, body: str, queue: str, words: str) -> None:
-        told = judged(letter(body, queue), seen())
-        assert told.stays.startswith("it cannot be read: ")
-        assert words in told.stays
-        assert (told.back, told.over, told.groups, told.instances) == (None, {}, (), ())
+        found = entry_of(letter(body, queue), aws())
+        assert found.stays.startswith("it cannot be read: ")
+        assert words in found.stays
+        assert (found.back, found.over, found.groups, found.instances) == (None, {}, (), ())
 
     def test_an_event_on_the_bus_is_named_and_goes_back(self) -> None:
         event = {"detail-type": "Work Failed", "detail": {"group": "web", "instance_id": INSTANCE}}
-        told = judged(letter(event, "Alert"), seen())
-        assert (told.kind, told.groups, told.instances) == ("Work Failed", ("web",), (INSTANCE,))
-        assert told.back == json.dumps(event)
+        found = entry_of(letter(event, "Alert"), aws())
+        assert (found.kind, found.groups, found.instances) == ("Work Failed", ("web",), (INSTANCE,))
+        assert found.back == json.dumps(event)
 
     def test_an_alarms_notification_is_named_and_goes_back(self) -> None:
         alarm = {"Type": "Notification", "Message": json.dumps({"AlarmName": "rollcall-Breaker"})}
-        told = judged(letter(alarm, "Alert"), seen())
-        assert (told.kind, told.groups) == ("alarm rollcall-Breaker", ())
-        assert told.back == json.dumps(alarm)
+        found = entry_of(letter(alarm, "Alert"), aws())
+        assert (found.kind, found.groups) == ("alarm rollcall-Breaker", ())
+        assert found.back == json.dumps(alarm)
 
     @pytest.mark.parametrize(
         ("attributes", "back"),
@@ -168,50 +168,50 @@ class TestInWords:
     def test_what_alert_could_not_read_stays_and_what_never_came_to_it_goes_back(
         self, attributes: Json, back: bool
     ) -> None:
-        told = judged(letter({"detail-type": "Work Failed"}, "Alert", **attributes), seen())
-        assert (told.back is not None, bool(told.stays)) == (back, not back)
-        assert back or "alert could not read it" in told.stays
+        found = entry_of(letter({"detail-type": "Work Failed"}, "Alert", **attributes), aws())
+        assert (found.back is not None, bool(found.stays)) == (back, not back)
+        assert back or "alert could not read it" in found.stays
 
     def test_what_another_function_could_not_read_goes_back_if_it_can_be_read_by_now(self) -> None:
-        told = judged(
-            letter(write_action(action()), Error="BadEvent", Message="of another account"), seen("Pending:Wait")
+        found = entry_of(
+            letter(write_action(action()), Error="BadEvent", Message="of another account"), aws("Pending:Wait")
         )
-        assert (told.back is not None, told.stays) == (True, "")
+        assert (found.back is not None, found.stays) == (True, "")
 
     def test_what_has_no_queue_to_go_back_to_stays(self) -> None:
-        told = judged(replace(letter({"detail-type": "Work Failed"}, "Alert"), source=""), seen())
-        assert (told.back, told.stays) == (None, "there is no queue to send it back to")
+        found = entry_of(replace(letter({"detail-type": "Work Failed"}, "Alert"), source=""), aws())
+        assert (found.back, found.stays) == (None, "there is no queue to send it back to")
 
 
 class TestWhyItIsHere:
     def test_a_rule_that_could_not_deliver_is_named_with_the_remedy(self) -> None:
         rule = f"arn:aws:events:{REGION}:{ACCOUNT}:rule/rollcall-LaunchRule-1"
         of = letter("{}", RULE_ARN=rule, ERROR_CODE="NO_PERMISSIONS", ERROR_MESSAGE="not authorized")
-        told = judged(of, seen())
-        assert told.error == "NO_PERMISSIONS"
-        assert "rule rollcall-LaunchRule-1 could not deliver it: not authorized" in told.remedy
-        assert "QueuePolicy lets the rule send to LaunchQueue" in told.remedy
+        found = entry_of(of, aws())
+        assert found.error == "NO_PERMISSIONS"
+        assert "rule rollcall-LaunchRule-1 could not deliver it: not authorized" in found.remedy
+        assert "QueuePolicy lets the rule send to LaunchQueue" in found.remedy
 
     def test_what_sqs_moved_was_received_too_often(self) -> None:
-        told = judged(replace(letter("{}"), moved=True), seen())
-        assert told.error == "ReceivedTooOften"
-        assert "received 1,000 times" in told.remedy
+        found = entry_of(replace(letter("{}"), moved=True), aws())
+        assert found.error == "ReceivedTooOften"
+        assert "received 1,000 times" in found.remedy
 
     def test_what_a_subscription_could_not_deliver_says_nothing(self) -> None:
-        told = judged(letter("{}", "Terminate"), seen())
-        assert told.error == "NotDelivered"
-        assert "a subscription could not deliver it to TerminateQueue" in told.remedy
+        found = entry_of(letter("{}", "Terminate"), aws())
+        assert found.error == "NotDelivered"
+        assert "a subscription could not deliver it to TerminateQueue" in found.remedy
 
     @pytest.mark.parametrize(("message", "words"), [("boom", "boom"), ("", "the function's log")])
-    def test_an_error_code_is_told(self, message: str, words: str) -> None:
-        told = judged(letter("{}", ErrorCode="500", ErrorMessage=message), seen())
-        assert told.error == "error 500"
-        assert words in told.remedy
+    def test_an_error_code_is_shown(self, message: str, words: str) -> None:
+        found = entry_of(letter("{}", ErrorCode="500", ErrorMessage=message), aws())
+        assert found.error == "error 500"
+        assert words in found.remedy
 
 
 class TestWhatIsOver:
     def test_the_life_of_the_samples_hooks(self) -> None:
-        assert hook_life(seen().groups["web"], action()) == LIFE
+        assert hook_life(aws().groups["web"], action()) == LIFE
 
     @pytest.mark.parametrize(("name", "queue"), [(LAUNCHES[0], "Launch"), (TERMINATIONS[0], "Terminate")])
     @pytest.mark.parametrize(("age", "over"), [(LIFE, False), (LIFE + 1, True)])
@@ -219,10 +219,10 @@ class TestWhatIsOver:
         self, name: str, queue: str, age: float, over: bool
     ) -> None:
         state = "Pending:Wait" if queue == "Launch" else "Terminating:Wait"
-        told = judged(sample(name, queue), seen(state, age=age))
-        assert (told.back is None) is over
-        assert told.over == ({INSTANCE: "it is older than its hook's life of 16.7 hours"} if over else {})
-        assert told.instances == (INSTANCE,)
+        found = entry_of(sample(name, queue), aws(state, age=age))
+        assert (found.back is None) is over
+        assert found.over == ({INSTANCE: "it is older than its hook's life of 16.7 hours"} if over else {})
+        assert found.instances == (INSTANCE,)
 
     @pytest.mark.parametrize("queue", ["Launch", "Terminate"])
     @pytest.mark.parametrize("hooks", [None, {}])
@@ -231,10 +231,10 @@ class TestWhatIsOver:
             "Launch": (LAUNCHES[0], "Pending:Wait"),
             "Terminate": (TERMINATIONS[0], "Terminating:Wait"),
         }[queue]
-        world = seen(state, hooks=hooks) if hooks == {} else replace(seen(state), groups={})
-        told = judged(sample(name, queue), world)
-        assert told.over == {INSTANCE: "its hook is gone" if hooks == {} else "its group is gone"}
-        assert told.back is None
+        world = aws(state, hooks=hooks) if hooks == {} else replace(aws(state), groups={})
+        found = entry_of(sample(name, queue), world)
+        assert found.over == {INSTANCE: "its hook is gone" if hooks == {} else "its group is gone"}
+        assert found.back is None
 
     @pytest.mark.parametrize(
         ("state", "why"),
@@ -245,43 +245,43 @@ class TestWhatIsOver:
         ],
     )
     def test_a_launch_that_does_not_wait_any_more_is_left_to_reconcile(self, state: str | None, why: str) -> None:
-        assert judged(sample(LAUNCHES[0], "Launch"), seen(state)).over == {INSTANCE: why}
+        assert entry_of(sample(LAUNCHES[0], "Launch"), aws(state)).over == {INSTANCE: why}
 
     @pytest.mark.parametrize("state", ["Pending", "Warmed:Pending:Wait"])
     def test_a_launch_on_its_way_goes_back(self, state: str) -> None:
-        assert judged(sample(LAUNCHES[0], "Launch"), seen(state)).back
+        assert entry_of(sample(LAUNCHES[0], "Launch"), aws(state)).back
 
     @pytest.mark.parametrize("name", [TERMINATIONS[0], "terminate-successful.json"])
     @pytest.mark.parametrize("state", ["InService", "Pending:Wait", "Warmed:Stopped"])
-    def test_an_instance_that_came_back_is_not_struck_off(self, name: str, state: str) -> None:
-        told = judged(sample(name, "Terminate"), seen(state))
-        assert told.over == {INSTANCE: f"it does not leave any more, but is {state}"}
-        assert told.back is None
+    def test_an_instance_that_came_back_is_not_removed(self, name: str, state: str) -> None:
+        found = entry_of(sample(name, "Terminate"), aws(state))
+        assert found.over == {INSTANCE: f"it does not leave any more, but is {state}"}
+        assert found.back is None
 
     def test_what_only_the_message_knows_of_a_node_in_chef_goes_back(self) -> None:
         for own in ({"node_pattern": "web-@instance_id@"}, {"private_dns": "ip-10-0-0-7.ec2.internal"}):
             body = write_action(action(transition=Transition.TERMINATING, **own))
-            assert judged(letter(body, "Terminate"), seen(age=10 * LIFE)).back == body
+            assert entry_of(letter(body, "Terminate"), aws(age=10 * LIFE)).back == body
 
     @pytest.mark.parametrize("own", [{"account": "999999999999"}, {"region": "eu-west-1"}])
     def test_what_reconcile_of_this_stack_cannot_see_goes_back(self, own: Json) -> None:
         body = json.loads(write_action(replace(action(), **own)))
         arn = f"arn:aws:sns:{own.get('region', REGION)}:{ACCOUNT}:hooks"
         envelope = {"Type": "Notification", "TopicArn": arn, "Message": json.dumps(body)}
-        assert judged(letter(envelope), seen(age=10 * LIFE)).back == json.dumps(envelope)
+        assert entry_of(letter(envelope), aws(age=10 * LIFE)).back == json.dumps(envelope)
 
     def test_an_action_that_does_not_say_when_it_came_is_as_old_as_its_message(self) -> None:
         of = letter(write_action(replace(action(), received_at=float("inf"))), at=TEN_O_CLOCK)
-        assert judged(of, seen("Pending:Wait", age=LIFE)).back
-        assert judged(of, seen("Pending:Wait", age=LIFE + 1)).over
+        assert entry_of(of, aws("Pending:Wait", age=LIFE)).back
+        assert entry_of(of, aws("Pending:Wait", age=LIFE + 1)).over
 
     def test_one_of_our_own_says_when_it_was_first_received(self) -> None:
         of = letter(write_action(action(received_at=TEN_O_CLOCK - HOUR)), at=TEN_O_CLOCK)
-        assert judged(of, seen("Pending:Wait")).since == TEN_O_CLOCK - HOUR
+        assert entry_of(of, aws("Pending:Wait")).since == TEN_O_CLOCK - HOUR
 
     def test_a_message_is_never_younger_than_its_letter(self) -> None:
         of = letter({**json.loads(write_action(action())), "Time": "2027-01-01T00:00:00Z"})
-        assert judged(of, seen("Pending:Wait")).since == of.sent_at
+        assert entry_of(of, aws("Pending:Wait")).since == of.sent_at
 
 
 class TestTheGatesMessages:
@@ -289,87 +289,87 @@ class TestTheGatesMessages:
         waiting = tuple(Waiting(action(each), launched_at, "10.0.0.1") for each in instance_ids)
         return GateMessage(waiting, job_id=7, since=TEN_O_CLOCK, heartbeat_at=0.0, polls=3, alerted=True)
 
-    def world(self, **states: str) -> Seen:
+    def world(self, **states: str) -> AwsState:
         known = {each.replace("_", "-"): Membership("web", state) for each, state in states.items()}
-        return replace(seen(), memberships=known)
+        return replace(aws(), memberships=known)
 
     def test_a_message_that_is_partly_over_is_split(self) -> None:
         whole = self.message("i-a", "i-b", "i-c")
         of = letter(write_gate_message(whole), "Gate")
-        told = judged(of, self.world(i_a="InService", i_b="Pending:Wait"))
-        assert told.over == {
+        found = entry_of(of, self.world(i_a="InService", i_b="Pending:Wait"))
+        assert found.over == {
             "i-a": "it does not wait any more, but is InService",
             "i-c": "it is in no group any more",
         }
-        assert told.back is not None
-        kept = read_gate_message(Record("m", told.back, REGION, 1, 0, None))
+        assert found.back is not None
+        kept = read_gate_message(Record("m", found.back, REGION, 1, 0, None))
         assert kept == replace(whole, waiting=whole.waiting[1:2])
-        assert told.instances == ("i-a", "i-b", "i-c")
+        assert found.instances == ("i-a", "i-b", "i-c")
 
     def test_nothing_of_a_message_that_is_over_goes_back(self) -> None:
         of = letter(write_gate_message(self.message("i-a", "i-b", launched_at=TEN_O_CLOCK - LIFE)), "Gate")
-        told = judged(of, self.world(i_a="Pending:Wait", i_b="Pending:Wait"))
-        assert told.back is None
-        assert set(told.over) == {"i-a", "i-b"}
-        assert told.since == TEN_O_CLOCK - LIFE
+        found = entry_of(of, self.world(i_a="Pending:Wait", i_b="Pending:Wait"))
+        assert found.back is None
+        assert set(found.over) == {"i-a", "i-b"}
+        assert found.since == TEN_O_CLOCK - LIFE
 
     def test_instances_without_a_hook_are_never_over(self) -> None:
         message = self.message("i-a")
         bare = replace(message, waiting=(replace(message.waiting[0], action=action("i-a", hook=None)),))
         of = letter(write_gate_message(bare), "Gate")
-        assert judged(of, replace(self.world(), now=TEN_O_CLOCK + 10 * LIFE)).back == of.body
+        assert entry_of(of, replace(self.world(), now=TEN_O_CLOCK + 10 * LIFE)).back == of.body
 
     def test_a_retirement_is_split_likewise_and_as_old_as_when_cleanup_handed_it_on(self) -> None:
         going = tuple(action(each, Transition.TERMINATING) for each in ("i-a", "i-b"))
         of = letter(write_gate_message(RetireMessage(going, 7, since=TEN_O_CLOCK, heartbeat_at=0.0)), "Gate")
-        told = judged(of, self.world(i_a="InService", i_b="Terminating:Wait"))
-        assert set(told.over) == {"i-a"}
-        assert told.back is not None
-        kept = read_gate_message(Record("m", told.back, REGION, 1, 0, None))
+        found = entry_of(of, self.world(i_a="InService", i_b="Terminating:Wait"))
+        assert set(found.over) == {"i-a"}
+        assert found.back is not None
+        kept = read_gate_message(Record("m", found.back, REGION, 1, 0, None))
         assert kept == RetireMessage(going[1:], 7, since=TEN_O_CLOCK, heartbeat_at=0.0)
-        old = judged(of, replace(self.world(i_b="Terminating:Wait"), now=TEN_O_CLOCK + LIFE + 1))
+        old = entry_of(of, replace(self.world(i_b="Terminating:Wait"), now=TEN_O_CLOCK + LIFE + 1))
         assert (old.back, set(old.over)) == (None, {"i-a", "i-b"})
 
     def test_a_watch_goes_back_however_old(self) -> None:
         message = WatchMessage((Watched(action(), TEN_O_CLOCK),), since=TEN_O_CLOCK, until=TEN_O_CLOCK + 60)
         of = letter(write_gate_message(message), "Gate")
-        told = judged(of, seen("InService", age=10 * LIFE))
-        assert (told.back, told.over) == (of.body, {})
+        found = entry_of(of, aws("InService", age=10 * LIFE))
+        assert (found.back, found.over) == (of.body, {})
 
 
 class TestGathering:
-    def launches(self, count: int, world: Seen, **attributes: str) -> list[Entry]:
+    def launches(self, count: int, world: AwsState, **attributes: str) -> list[Entry]:
         bodies = [write_action(action(f"i-{number}")) for number in range(count)]
-        return [judged(letter(body, **MISTAKE | attributes), world) for body in bodies]
+        return [entry_of(letter(body, **MISTAKE | attributes), world) for body in bodies]
 
     def test_a_hundred_of_one_cause_are_one_entry(self) -> None:
-        world = replace(seen(), memberships={f"i-{each}": Membership("web", "Pending:Wait") for each in range(100)})
+        world = replace(aws(), memberships={f"i-{each}": Membership("web", "Pending:Wait") for each in range(100)})
         entries = self.launches(100, world)
-        other = judged(letter(write_action(action("i-x")), Error="TowerDenied", Message="no"), world)
+        other = entry_of(letter(write_action(action("i-x")), Error="TowerDenied", Message="no"), world)
         assert [len(each) for each in gathered([other, *entries])] == [100, 1]
 
     def test_causes_that_differ_in_the_instance_only_are_one(self) -> None:
         entries = [
-            judged(
-                letter(write_action(action(each)), Error="TowerRejected", Message=f"host {each} is not ours"), seen()
+            entry_of(
+                letter(write_action(action(each)), Error="TowerRejected", Message=f"host {each} is not ours"), aws()
             )
             for each in ("i-a", "i-b")
         ]
         assert [len(each) for each in gathered(entries)] == [2]
 
     def test_what_becomes_of_them_keeps_entries_apart(self) -> None:
-        waiting = replace(seen(), memberships={"i-0": Membership("web", "Pending:Wait")})
+        waiting = replace(aws(), memberships={"i-0": Membership("web", "Pending:Wait")})
         assert [len(each) for each in gathered(self.launches(3, waiting))] == [2, 1]
 
     def test_groups_and_queues_keep_entries_apart(self) -> None:
         of = letter(write_action(action()), **MISTAKE)
         theirs = letter(write_action(replace(action(), group="db")), **MISTAKE)
         elsewhere = replace(of, queue="Terminate")
-        assert len(gathered([judged(each, seen()) for each in (of, theirs, elsewhere)])) == 3
+        assert len(gathered([entry_of(each, aws()) for each in (of, theirs, elsewhere)])) == 3
 
     def test_a_group_is_picked_out(self) -> None:
-        mine = judged(letter(write_action(action())), seen())
-        theirs = judged(letter(write_action(replace(action(), group="db"))), seen())
+        mine = entry_of(letter(write_action(action())), aws())
+        theirs = entry_of(letter(write_action(replace(action(), group="db"))), aws())
         assert about_group([mine, theirs], "db") == [theirs]
 
 

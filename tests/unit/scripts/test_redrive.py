@@ -13,12 +13,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
-import mailroom
+import dead_letter_queues
 import pytest
 import redrive
 from botocore.stub import Stubber
-from dead_letters import Entry, Letter
-from mailroom import BYTES_PER_CALL, HELD, LOOKS, Contents, Mailroom, Queue, in_batches
+from dead_letter_queues import (
+    BYTES_PER_CALL,
+    EMPTY_POLLS,
+    HELD,
+    Contents,
+    DeadLetterQueue,
+    DeadLetterQueues,
+    in_batches,
+)
+from dead_letters import DeadLetter, Entry
 from moto import mock_aws
 
 from rollcall.aws.queues import Queues
@@ -71,12 +79,12 @@ class Reconcile:
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """SQS with the queues of a stack, and the group "web" whose one instance serves."""
-    monkeypatch.setattr(mailroom, "RECEIVE_WAIT", 0)
+    monkeypatch.setattr(dead_letter_queues, "RECEIVE_WAIT", 0)
     with mock_aws():
         sqs = boto3.client("sqs", region_name=REGION)
         names = [f"{name}{kind}" for name in QUEUES for kind in ("Queue", "DeadLetterQueue")]
         urls = {name: sqs.create_queue(QueueName=name)["QueueUrl"] for name in names}
-        monkeypatch.setattr(mailroom.Mailroom, "_queue_urls", lambda _: urls)
+        monkeypatch.setattr(dead_letter_queues.DeadLetterQueues, "_queue_urls", lambda _: urls)
         yield sqs
 
 
@@ -159,7 +167,7 @@ class TestShowing:
     def test_empty_queues_are_all_clear(self, run: Run) -> None:
         assert run() == (0, "The dead-letter queues are empty.\n", "")
 
-    def test_what_is_there_is_told_in_words_and_left_as_it_is(self, run: Run, aws: Any, reconcile: Reconcile) -> None:
+    def test_what_is_there_is_shown_in_words_and_left_as_it_is(self, run: Run, aws: Any, reconcile: Reconcile) -> None:
         move_to_dead_letters("Terminate", going("i-a"))
         move_to_dead_letters("Launch", over("i-b"), "{", words="mend the tag")
         code, told, errors = run()
@@ -189,12 +197,12 @@ class TestShowing:
         assert len(told.splitlines()) < 10
         assert len(inside(aws, "TerminateDeadLetterQueue")) == 100
 
-    def test_what_others_hold_is_told_and_is_no_all_clear(self, run: Run, aws: Any) -> None:
+    def test_what_others_hold_is_shown_and_is_no_all_clear(self, run: Run, aws: Any) -> None:
         move_to_dead_letters("Terminate", going("i-a"))
         aws.receive_message(QueueUrl=url("TerminateDeadLetterQueue"), VisibilityTimeout=600)
         code, told, _ = run()
         assert code == 1
-        assert "TerminateDeadLetterQueue: about 1 message more in other hands" in told
+        assert "TerminateDeadLetterQueue: about 1 message more that another process has received" in told
 
     def test_a_queue_is_picked_out_by_either_name(self, run: Run) -> None:
         move_to_dead_letters("Terminate", going("i-a"))
@@ -355,7 +363,7 @@ class TestSending:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(mailroom.Mailroom, "delete", interrupted)
+            patch.setattr(dead_letter_queues.DeadLetterQueues, "delete", interrupted)
             code, _, errors = run("--send")
         assert code == 130
         assert "Nothing is lost" in errors
@@ -369,7 +377,7 @@ class TestSending:
         self, run: Run, aws: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         move_to_dead_letters("Terminate", *(going(f"i-{number:02}") for number in range(12)))
-        send, calls = mailroom.Mailroom.send_back, []
+        send, calls = dead_letter_queues.DeadLetterQueues.send_back, []
 
         def once(*arguments: Any) -> dict[str, str]:
             calls.append(arguments)
@@ -377,26 +385,28 @@ class TestSending:
                 raise Throttled("AWS put off SendMessageBatch")
             return send(*arguments)
 
-        monkeypatch.setattr(mailroom.Mailroom, "send_back", once)
+        monkeypatch.setattr(dead_letter_queues.DeadLetterQueues, "send_back", once)
         code, _, errors = run("--send")
         assert code == 2
         assert errors.startswith("AWS put off SendMessageBatch\n")
         assert len(inside(aws, "TerminateQueue")) == 10
         assert len(inside(aws, "TerminateDeadLetterQueue")) == 2
 
-    def test_what_the_queue_does_not_take_or_give_up_stays_and_is_told(
+    def test_what_the_queue_does_not_take_or_give_up_stays_and_is_shown(
         self, run: Run, aws: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         move_to_dead_letters("Terminate", going("i-a"))
         with monkeypatch.context() as patch:
             patch.setattr(
-                mailroom.Mailroom, "send_back", lambda _, queue, some: {some[0].letter.id: "SQS did not take it: busy"}
+                dead_letter_queues.DeadLetterQueues,
+                "send_back",
+                lambda _, queue, some: {some[0].letter.id: "SQS did not take it: busy"},
             )
             code, told, _ = run("--send")
         assert (code, len(inside(aws, "TerminateDeadLetterQueue"))) == (1, 1)
         assert "-> stays: SQS did not take it: busy" in told
         with monkeypatch.context() as patch:
-            patch.setattr(mailroom.Mailroom, "delete", lambda *_: set())
+            patch.setattr(dead_letter_queues.DeadLetterQueues, "delete", lambda *_: set())
             code, told, _ = run("--send")
         assert (code, len(inside(aws, "TerminateDeadLetterQueue"))) == (1, 1)
         [letter] = inside(aws, "TerminateDeadLetterQueue")
@@ -414,7 +424,7 @@ class TestDeleting:
         assert f"--delete {named}" not in told
         assert bodies(aws, "LaunchDeadLetterQueue") == ["["]
 
-    def test_an_id_that_is_not_there_is_told(self, run: Run) -> None:
+    def test_an_id_that_is_not_there_is_shown(self, run: Run) -> None:
         code, _, errors = run("--delete", "no-such-message")
         assert code == 1
         assert "No message no-such-message is in the dead-letter queues" in errors
@@ -437,7 +447,9 @@ def test_it_runs_as_it_is_and_names_its_queues() -> None:
 
 class TestWhatCannotBeAsked:
     def test_a_stack_that_is_not_rollcalls(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(mailroom.Mailroom, "_queue_urls", lambda _: {"MyQueue": "https://queue.example.com/mine"})
+        monkeypatch.setattr(
+            dead_letter_queues.DeadLetterQueues, "_queue_urls", lambda _: {"MyQueue": "https://queue.example.com/mine"}
+        )
         code, told, errors = run("--stack", "other")
         assert (code, told) == (2, "")
         assert "stack other has no dead-letter queues, and so is not Rollcall's" in errors
@@ -447,7 +459,9 @@ class TestWhatCannotBeAsked:
     ) -> None:
         lone = aws.create_queue(QueueName="lone")["QueueUrl"]
         aws.send_message(QueueUrl=lone, MessageBody='{"detail-type": "Work Failed"}')
-        monkeypatch.setattr(mailroom.Mailroom, "_queue_urls", lambda _: {"AlertDeadLetterQueue": lone})
+        monkeypatch.setattr(
+            dead_letter_queues.DeadLetterQueues, "_queue_urls", lambda _: {"AlertDeadLetterQueue": lone}
+        )
         code, told, _ = run("--send")
         assert code == 1
         assert "-> stays: there is no queue to send it back to" in told
@@ -487,14 +501,14 @@ def received(*handles: str) -> Json:
     return {"Messages": messages} if messages else {}
 
 
-@pytest.mark.parametrize(("about", "empty_answers"), [(2, 1), (5, LOOKS)])
+@pytest.mark.parametrize(("about", "empty_answers"), [(2, 1), (5, EMPTY_POLLS)])
 def test_what_comes_twice_is_one_message_and_a_queue_is_empty_once_it_says_so_often_enough(
     about: int, empty_answers: int
 ) -> None:
-    room = Mailroom(STACK)
-    queue = Queue("Launch", "https://queue.example.com/dead", "https://queue.example.com/launch")
+    queues = DeadLetterQueues(STACK)
+    queue = DeadLetterQueue("Launch", "https://queue.example.com/dead", "https://queue.example.com/launch")
     contents = Contents(queue)
-    with Stubber(room._sqs) as sqs:
+    with Stubber(queues._sqs) as sqs:
         sizes = {"ApproximateNumberOfMessages": str(about), "ApproximateNumberOfMessagesNotVisible": "4"}
         sqs.add_response("get_queue_attributes", {"Attributes": sizes})
         for handles in (("a/1",), (), ("a/2", "b/1"), *[()] * empty_answers):
@@ -502,7 +516,7 @@ def test_what_comes_twice_is_one_message_and_a_queue_is_empty_once_it_says_so_of
             every = {"MessageSystemAttributeNames": ["All"], "MessageAttributeNames": ["All"]}
             sqs.add_response("receive_message", received(*handles), asked | every)
         progress: list[str] = []
-        room.take(contents, progress.append)
+        queues.take(contents, progress.append)
         sqs.assert_no_pending_responses()
     assert [each.receipt_handle for each in contents.letters] == ["a/2", "b/1"], "only the newest handle is good"
     assert contents.held == 4
@@ -511,7 +525,7 @@ def test_what_comes_twice_is_one_message_and_a_queue_is_empty_once_it_says_so_of
 
 def test_one_call_sends_as_many_as_it_takes_by_number_and_by_size() -> None:
     def entry(body: str) -> Entry:
-        letter = Letter("Gate", "url", "m", "r", body, REGION, 0.0)
+        letter = DeadLetter("Gate", "url", "m", "r", body, REGION, 0.0)
         return Entry(letter, "watch", (), (), 0.0, "", "", back=body)
 
     small = [entry("x")] * 23

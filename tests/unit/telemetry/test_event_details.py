@@ -35,7 +35,7 @@ from rollcall.domain.reports import Event, Note, Report
 from rollcall.domain.timing import FIRST_RETRY
 from rollcall.lifecycle.target_watch import TargetHealthChange
 from rollcall.reconcile.result import Fix, RunOutcome, Summary
-from rollcall.reconcile.steps import Finding, Kind, NodeRemoval, Plan
+from rollcall.reconcile.steps import DriftFinding, DriftKind, NodeRemoval, Plan
 from rollcall.telemetry.event_details import INSTANCE_IN_TROUBLE, LATENESS, REASON_MAX, error_cause
 from rollcall.telemetry.reconcile_details import BY_HAND
 from rollcall.tower.connection import job_page
@@ -111,7 +111,9 @@ def say_fixed(world: World, audience: Audience) -> None:
 
 
 def say_conflict(world: World, audience: Audience) -> None:
-    finding = Finding(Kind.NOT_OPTED_IN, FLEET, INSTANCE, "its group 'web' has no tag rollcall:inventory any more")
+    finding = DriftFinding(
+        DriftKind.NOT_OPTED_IN, FLEET, INSTANCE, "its group 'web' has no tag rollcall:inventory any more"
+    )
     run_events(audience, RunOutcome(plan=Plan(findings=(finding,))))
 
 
@@ -419,8 +421,8 @@ def test_every_finding_is_published_with_each_run(world: World, audience: Audien
 def test_what_lasts_is_published_again_before_two_runs_are_over(
     audience: Audience, every: float | None, again_within: float
 ) -> None:
-    finding = Finding(Kind.SECOND_HOST, FLEET, INSTANCE, "two")
-    outcome = RunOutcome(plan=Plan(findings=(finding,)), troubles={"group db": BadSettings("mend")})
+    finding = DriftFinding(DriftKind.SECOND_HOST, FLEET, INSTANCE, "two")
+    outcome = RunOutcome(plan=Plan(findings=(finding,)), errors={"group db": BadSettings("mend")})
     outcome.by_inventory[FLEET] = Summary(managed=6)
     outcome.stopped[FLEET] = []
     run_events(audience, outcome, every)
@@ -482,7 +484,7 @@ def test_each_job_that_a_run_launches_is_published_with_the_step(world: World, a
 def test_a_problem_of_a_run_is_the_installations_or_its_own(
     audience: Audience, error: TowerRejected, cause: str
 ) -> None:
-    run_events(audience, RunOutcome(troubles={"group db": error}))
+    run_events(audience, RunOutcome(errors={"group db": error}))
     [detail] = details(audience)
     assert (detail["cause"], detail["error"]) == (cause, type(error).__name__)
     assert detail["reason"] == f"group db: {error}"
@@ -492,7 +494,7 @@ def test_what_tower_has_against_many_hosts_of_an_inventory_is_one_problem(audien
     whats = [f"host i-{number} of inventory fleet" for number in range(500)]
     run_events(
         audience,
-        RunOutcome(troubles=dict.fromkeys(whats, TowerRejected("no")), troubled_in=dict.fromkeys(whats, FLEET)),
+        RunOutcome(errors=dict.fromkeys(whats, TowerRejected("no")), host_errors_in=dict.fromkeys(whats, FLEET)),
     )
     told = details(audience)
     assert {detail["cause"] for detail in told} == {"reconcile: TowerRejected: inventory fleet"}
@@ -500,7 +502,7 @@ def test_what_tower_has_against_many_hosts_of_an_inventory_is_one_problem(audien
 
 
 def test_what_ails_the_whole_installation_is_its_cause_though_it_is_about_a_host(audience: Audience) -> None:
-    run_events(audience, RunOutcome(troubles={"host i-a": TowerDenied("no role")}, troubled_in={"host i-a": FLEET}))
+    run_events(audience, RunOutcome(errors={"host i-a": TowerDenied("no role")}, host_errors_in={"host i-a": FLEET}))
     [detail] = details(audience)
     assert detail["cause"] == "TowerDenied"
 

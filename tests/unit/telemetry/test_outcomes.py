@@ -314,7 +314,7 @@ def test_a_host_that_is_taken_over_is_of_its_instances_group(world: World) -> No
     world.serving("i-a", "10.0.0.1")
     world.tower.add_host(world.inventory, "i-a", variables={"ansible_host": "10.0.0.1"})
     outcome = world.reconcile(RunOptions(adopt=True))
-    assert [(fix.deed, fix.group) for fix in outcome.fixes] == [("fixed", "web")]
+    assert [(fix.action, fix.group) for fix in outcome.fixes] == [("fixed", "web")]
 
 
 @pytest.mark.parametrize("hosted", [True, False])

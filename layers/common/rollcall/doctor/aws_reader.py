@@ -19,7 +19,7 @@ from rollcall.domain.actions import Result, Transition
 from rollcall.domain.groups import Group
 from rollcall.domain.membership import Membership
 
-from .observations import SeenGroup, SeenHook, SeenQueue, SeenRule, SeenTopic
+from .observations import ObservedGroup, ObservedHook, ObservedQueue, ObservedRule, ObservedTopic
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 PATIENT = Config(retries={"mode": "standard", "total_max_attempts": 6}, connect_timeout=3, read_timeout=10)  # seconds
 
 
-class Inspector:
-    """Looks at what is in this account and Region. Threads may share it."""
+class AwsReader:
+    """Reads what is in this account and Region. Threads may share it."""
 
     def __init__(self) -> None:
         self._making = Lock()
@@ -42,13 +42,13 @@ class Inspector:
 
     # The stack
 
-    def rule(self, name: str) -> SeenRule:
+    def rule(self, name: str) -> ObservedRule:
         """A rule of the default event bus."""
         with aws_errors(f"DescribeRule {name}"):
             raw = self._client("events").describe_rule(Name=name)
         with aws_errors(f"ListTargetsByRule {name}"):
             targets = self._client("events").list_targets_by_rule(Rule=name)["Targets"]
-        return SeenRule(raw["Arn"], raw["State"] == "ENABLED", frozenset(each["Arn"] for each in targets))
+        return ObservedRule(raw["Arn"], raw["State"] == "ENABLED", frozenset(each["Arn"] for each in targets))
 
     def source_state(self, mapping: str) -> str:
         """The state of an event source mapping, by its id: Enabled, Disabled, or on the way to one of them."""
@@ -60,12 +60,12 @@ class Inspector:
         with aws_errors(f"GetSchedule {schedule}"):
             return bool(self._client("scheduler").get_schedule(Name=schedule)["State"] == "ENABLED")
 
-    def queue(self, url: str) -> SeenQueue:
+    def queue(self, url: str) -> ObservedQueue:
         """A queue's settings, and how many messages wait in it."""
         with aws_errors(f"GetQueueAttributes of {url}"):
             raw = self._client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
         redrive = json.loads(raw.get("RedrivePolicy") or "{}")
-        return SeenQueue(
+        return ObservedQueue(
             arn=raw["QueueArn"],
             messages=int(raw["ApproximateNumberOfMessages"]),
             visibility=int(raw["VisibilityTimeout"]),
@@ -74,13 +74,13 @@ class Inspector:
             policy=raw.get("Policy", ""),
         )
 
-    def topic(self, arn: str) -> SeenTopic:
-        """A topic, and the queues that get what it is told."""
-        return SeenTopic(arn, self.subscribers(arn))
+    def topic(self, arn: str) -> ObservedTopic:
+        """A topic, and the queues that are subscribed to it."""
+        return ObservedTopic(arn, self.subscribers(arn))
 
     # Groups
 
-    def groups(self, names: Collection[str] | None = None) -> dict[str, SeenGroup]:
+    def groups(self, names: Collection[str] | None = None) -> dict[str, ObservedGroup]:
         """Every group, or those of these names, without hooks and topics."""
         with aws_errors("DescribeAutoScalingGroups"):
             pages = self._client("autoscaling").get_paginator("describe_auto_scaling_groups")
@@ -96,12 +96,12 @@ class Inspector:
                 for raw in page["AutoScalingGroups"]
             }
 
-    def hooks(self, group: str) -> tuple[SeenHook, ...]:
+    def hooks(self, group: str) -> tuple[ObservedHook, ...]:
         """A group's lifecycle hooks."""
         with aws_errors(f"DescribeLifecycleHooks of group {group}"):
             found = self._client("autoscaling").describe_lifecycle_hooks(AutoScalingGroupName=group)["LifecycleHooks"]
         return tuple(
-            SeenHook(
+            ObservedHook(
                 raw["LifecycleHookName"],
                 Transition(raw["LifecycleTransition"]),
                 raw.get("NotificationTargetARN", ""),
@@ -113,17 +113,17 @@ class Inspector:
         )
 
     def topics(self, names: Collection[str]) -> dict[str, dict[str, frozenset[str]]]:
-        """By group, what each topic is told of: the types of notifications by the topic's ARN."""
-        told: dict[str, dict[str, frozenset[str]]] = {}
+        """By group, what each topic is notified of: the types of notifications by the topic's ARN."""
+        found: dict[str, dict[str, frozenset[str]]] = {}
         with aws_errors("DescribeNotificationConfigurations"):
             pages = self._client("autoscaling").get_paginator("describe_notification_configurations")
             for chunk in batched(sorted(names), GROUPS_PER_CALL):
                 for page in pages.paginate(AutoScalingGroupNames=list(chunk)):
                     for raw in page["NotificationConfigurations"]:
-                        topics = told.setdefault(raw["AutoScalingGroupName"], {})
+                        topics = found.setdefault(raw["AutoScalingGroupName"], {})
                         known = topics.get(raw["TopicARN"], frozenset())
                         topics[raw["TopicARN"]] = known | {raw["NotificationType"]}
-        return told
+        return found
 
     def subscribers(self, topic: str) -> frozenset[str]:
         """The ARNs of the queues that are subscribed to a topic and confirmed that."""
@@ -137,9 +137,9 @@ class Inspector:
             )
 
 
-def _group(raw: Any) -> SeenGroup:
+def _group(raw: Any) -> ObservedGroup:
     name = raw["AutoScalingGroupName"]
-    return SeenGroup(
+    return ObservedGroup(
         Group(
             name,
             {tag["Key"]: tag.get("Value", "") for tag in raw.get("Tags", [])},

@@ -11,28 +11,32 @@ from rollcall.domain.errors import AwsDenied, BadSettings, ChefDenied, ChefRejec
 from rollcall.domain.findings import Finding, Severity
 from rollcall.http.transport import Obstacle, obstacle_of
 
-from .unreadable import listed, remedy_of
+from .unread_findings import listed, remedy_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Iterator
 
-    from .observations import Look
+    from rollcall.domain.settings import Settings
+
+    from .observations import Observations
 
 CHEF = "Chef"
 PLACE = "the secret that ChefSecretArn names"
 MAY_NOT_LIST = "may not list nodes"
 
 
-def diagnose_chef(nodes: Look[int] | None, groups: Collection[str]) -> Iterator[Finding]:
-    """What is wrong with it. nodes: how many it has, None if it was not asked; groups: whose nodes are there."""
-    if not isinstance(nodes, RollcallError):
+def chef_findings(observed: Observations, _: Settings) -> Iterator[Finding]:
+    """Why the list of its nodes, the only thing that it is asked for, did not come."""
+    error = observed.chef
+    if not isinstance(error, RollcallError):
         return
-    what, remedy = _cause(nodes)
+    groups = [each.name for each in observed.opted_in if each.settings.nodes]
+    what, remedy = _cause(error)
     yield Finding(
         CHEF,
         what,
         Severity.WARNING,
-        f"{nodes}. Nodes and clients of {listed(groups)} stay in Chef, and terminations wait for it as long as their "
+        f"{error}. Nodes and clients of {listed(groups)} stay in Chef, and terminations wait for it as long as their "
         "hooks let them",
         remedy,
         hides=what != MAY_NOT_LIST,  # of what is asked of Chef it is the last
@@ -45,7 +49,7 @@ def _cause(error: RollcallError) -> tuple[str, str]:
         return "certificate", f"put the authority that signed the server's certificate into {PLACE}, as ca_bundle (PEM)"
     if obstacle in (Obstacle.SILENCE, Obstacle.BREAK):
         return "no answer", (
-            "mend the Chef server, or the proxy or load balancer before it: it takes the connection, and then it does "
+            "fix the Chef server, or the proxy or load balancer before it: it takes the connection, and then it does "
             "not answer in time or breaks off"
         )
     if obstacle:
@@ -63,7 +67,7 @@ def _cause(error: RollcallError) -> tuple[str, str]:
     if isinstance(error, ChefRejected):
         return "organization", f"correct organization_url in {PLACE}: https://HOST/organizations/NAME"
     if isinstance(error, ChefUnavailable):
-        return "unavailable", "mend the Chef server; it is reached, and answers that it cannot work"
+        return "unavailable", "fix the Chef server; it is reached, and answers that it cannot work"
     if isinstance(error, (AwsDenied, BadSettings)):
         return "secret", (
             "deploy with the full ARN of the secret as ChefSecretArn, and let it hold what docs/chef.md says; if a "

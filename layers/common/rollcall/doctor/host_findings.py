@@ -13,67 +13,71 @@ from rollcall.domain.shell_commands import make_command, options
 from rollcall.hosts.ownership import is_copy
 from rollcall.hosts.variables import is_resting, marker_in
 
-from .observations import SeenInventory, SeenSample
-from .tower_findings import reads_only
-from .unreadable import listed
+from .inventory_findings import reads_only
+from .observations import HostSample, ObservedInventory
+from .unread_findings import listed
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from rollcall.domain.inventories import DumpedHost, Host, Inventory
+    from rollcall.domain.settings import Settings
 
-    from .group_settings import Asking
-    from .observations import Seen, SeenTower
+    from .observations import Observations, OptedInGroup
 
 
-def diagnose_hosts(asking: Collection[Asking], seen: Seen) -> Iterator[Finding]:
+def host_findings(observed: Observations, _: Settings) -> Iterator[Finding]:
     """What is wrong with them in the groups' inventories, and in all others that the token may read."""
-    sample = seen.tower.sample
-    found = sample.hosts if isinstance(sample, SeenSample) else ()
-    for each in asking:
-        inventory = seen.tower.inventories.get(each.settings.inventory)
-        if isinstance(inventory, SeenInventory) and isinstance(inventory.hosts, tuple):
-            yield from _of_group(each, inventory.inventory, inventory.hosts, found)
-    if isinstance(sample, SeenSample) and not reads_only(seen.tower):
+    sample = observed.tower.sample
+    sampled_hosts = sample.hosts if isinstance(sample, HostSample) else ()
+    for each in observed.opted_in:
+        inventory = observed.tower.inventories.get(each.settings.inventory)
+        if isinstance(inventory, ObservedInventory) and isinstance(inventory.hosts, tuple):
+            yield from _of_group(each, inventory.inventory, inventory.hosts, sampled_hosts)
+    if isinstance(sample, HostSample) and not reads_only(observed.tower):
         yield from _read_only(sample)
 
 
 def _of_group(
-    asking: Asking, inventory: Inventory, hosts: Iterable[DumpedHost], sample: Iterable[Host]
+    opted_in: OptedInGroup, inventory: Inventory, hosts: Iterable[DumpedHost], sample: Iterable[Host]
 ) -> Iterator[Finding]:
-    serving = {each for each, known in asking.group.members.items() if known.serving}
+    serving = {each for each, known in opted_in.group.members.items() if known.serving}
     named = {host.name: host for host in hosts}
     renamed = _renamed(serving - named.keys(), inventory, named.values(), sample)
-    disabled = [each for each in serving if (host := named.get(each)) and _is_passed_over(host)]
-    subject, place = f"group {asking.group.name}", f"inventory {inventory.name!r}"
-    if strangers := serving - named.keys() - renamed.keys():
-        yield _without_host(asking, place, strangers, len(serving))
+    place = f"inventory {inventory.name!r}"
+    if missing := serving - named.keys() - renamed.keys():
+        yield _without_host(opted_in, place, missing, len(serving))
     if renamed:
-        names = [f"{each} is {name!r}" for each, name in renamed.items()]
-        yield warns(
-            subject,
-            "renamed hosts",
-            f"{len(renamed)} of {len(serving)} instances in service have a host in {place} that is not named after them"
-            f": {listed(names)}. Jobs are limited to instance ids, and pass it over",
-            "name the hosts after the instances again (an inventory source: let it name them by instance-id, or fill "
-            f"another inventory); then: {make_command('reconcile', *options('--group', [asking.group.name]))}",
-        )
-    for name in sorted({host.name for host in hosts} & set(asking.settings.inventory_groups)):
+        yield _renamed_hosts(opted_in, place, renamed, len(serving))
+    for name in sorted(named.keys() & set(opted_in.settings.inventory_groups)):
         yield breaks(
-            subject,
+            f"group {opted_in.name}",
             f"inventory group {name!r} is called like a host",
             f"{place} has a host {name!r}: Tower makes no group of that name, and Ansible takes one that is there "
             "already for the host",
             "rename the host, or name another group in the tag rollcall:groups",
         )
+    disabled = [each for each in serving if (host := named.get(each)) and _is_passed_over(host)]
     if disabled:
         yield warns(
-            subject,
+            f"group {opted_in.name}",
             "disabled hosts",
-            f"{len(disabled)} of {len(serving)} instances in service have a host in {place} that somebody disabled: "
+            f"{len(disabled)} of {len(serving)} instances in service have a host in {place} that was disabled by hand: "
             f"{listed(disabled)}. Jobs pass it over",
             "enable them in Tower (Inventories, Hosts, the switch of each), if they are meant to be provisioned again",
         )
+
+
+def _renamed_hosts(opted_in: OptedInGroup, place: str, renamed: Mapping[str, str], serving: int) -> Finding:
+    names = [f"{each} is {name!r}" for each, name in renamed.items()]
+    return warns(
+        f"group {opted_in.name}",
+        "renamed hosts",
+        f"{len(renamed)} of {serving} instances in service have a host in {place} that is not named after them"
+        f": {listed(names)}. Jobs are limited to instance ids, and pass it over",
+        "name the hosts after the instances again (an inventory source: let it name them by instance-id, or fill "
+        f"another inventory); then: {make_command('reconcile', *options('--group', [opted_in.name]))}",
+    )
 
 
 def _renamed(
@@ -94,13 +98,13 @@ def _is_passed_over(host: DumpedHost) -> bool:
     return not (host.enabled or is_resting(host.variables) or is_copy(host))
 
 
-def _without_host(asking: Asking, place: str, strangers: Collection[str], serving: int) -> Finding:
-    name, late = asking.group.name, late_job(asking)
+def _without_host(opted_in: OptedInGroup, place: str, missing: Collection[str], serving: int) -> Finding:
+    name, late = opted_in.name, late_job(opted_in)
     provision = " (with --provision it runs the job of the older ones, too)" if late else ""
     return warns(
         f"group {name}",
         "instances without a host",
-        f"{len(strangers)} of {serving} instances in service have no host in {place}: {listed(strangers)}. They were "
+        f"{len(missing)} of {serving} instances in service have no host in {place}: {listed(missing)}. They were "
         "launched before the hooks were there or the group opted in, or their events were lost. Reconcile's next run "
         f"adds their hosts{late}",
         f"replace them by an instance refresh, or have that run now{provision}: "
@@ -108,17 +112,17 @@ def _without_host(asking: Asking, place: str, strangers: Collection[str], servin
     )
 
 
-def late_job(asking: Asking) -> str:
+def late_job(opted_in: OptedInGroup) -> str:
     """Whose job reconcile runs by itself, in words: it takes the event of a young instance for lost."""
-    if not asking.settings.job_template:
+    if not opted_in.settings.job_template:
         return ""
     return (
         " and runs the job of those launched less than rollcall:timeout "
-        f"({asking.settings.timeout:,} s) ago that no job holds yet"
+        f"({opted_in.settings.timeout:,} s) ago that no job holds yet"
     )
 
 
-def _read_only(sample: SeenSample) -> Iterator[Finding]:
+def _read_only(sample: HostSample) -> Iterator[Finding]:
     """Inventories that keep the hosts of instances of ours after these terminated."""
     kept: defaultdict[int, set[str]] = defaultdict(set)
     for host in sample.hosts:
@@ -129,18 +133,10 @@ def _read_only(sample: SeenSample) -> Iterator[Finding]:
             yield warns(
                 f"inventory {inventory.name!r}",
                 "hosts of ours, read only",
-                f"it holds hosts of {len(ours)} of the {len(sample.instances)} instances that were looked for "
+                f"it holds hosts of {len(ours)} of the {len(sample.instances)} instances that were searched for "
                 f"({listed(ours)}), and the token may only read it: they stay there when these terminate, and their "
                 "addresses go to others",
                 f"grant the token's user the role Admin on it (Tower: Inventories, {inventory.name}, Access); or, if "
                 "an inventory source fills it, let that leave these instances out (by a filter on their tags), or "
                 "remove what is gone ('Overwrite') often",
             )
-
-
-def sampled(tower: SeenTower, serving: int) -> str:
-    """What was looked for in all inventories, in words; empty where that was everything, or nothing."""
-    sample = tower.sample
-    if not isinstance(sample, SeenSample) or len(sample.instances) == serving:
-        return ""
-    return f"{len(sample.instances)} of {serving} instances in service in every inventory that the token may read"

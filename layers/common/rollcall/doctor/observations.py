@@ -1,10 +1,11 @@
-"""What doctor saw of AWS and of Tower, for findings to be made of it. Frozen data.
+"""What doctor observed of AWS and of Tower, for findings to be made of it. Frozen data.
 
-What could not be read is there as the error that says why.
+What could not be read is there as the error that says why (OrError).
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,19 +14,20 @@ from rollcall.domain.errors import RollcallError
 from .arn_patterns import arn_like
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from rollcall.domain.actions import Result, Transition
-    from rollcall.domain.groups import Group
+    from rollcall.domain.errors import BadSettings
+    from rollcall.domain.groups import Group, GroupSettings
     from rollcall.domain.inventories import BulkLimits, DumpedHost, Host, HostLimit, Inventory
     from rollcall.domain.jobs import JobTemplate, LaunchTerms, PastJob, TowerUser
     from rollcall.domain.membership import Membership
 
-type Look[T] = T | RollcallError
+type OrError[T] = T | RollcallError
 
 
 @dataclass(frozen=True)
-class SeenRule:
+class ObservedRule:
     """A rule of EventBridge: the ARNs of its targets."""
 
     arn: str
@@ -34,7 +36,7 @@ class SeenRule:
 
 
 @dataclass(frozen=True)
-class SeenQueue:
+class ObservedQueue:
     """A queue. messages: those that wait in it. visibility: seconds.
 
     dead_letters: the ARN of the queue for what it gives up after so many receives, empty if it has none. policy: who
@@ -50,7 +52,7 @@ class SeenQueue:
 
 
 @dataclass(frozen=True)
-class SeenTopic:
+class ObservedTopic:
     """A topic: the ARNs of the queues that are subscribed to it."""
 
     arn: str
@@ -72,41 +74,41 @@ class Senders:
         """ARNs and patterns of all of them."""
         return (*filter(None, [self.notification_topic]), *self.patterns)
 
-    def let(self, topic: str) -> bool:
+    def include(self, topic: str) -> bool:
         """Whether a topic is among them."""
         return any(arn_like(each, topic) for each in self.named)
 
 
 @dataclass(frozen=True)
-class SeenStack:
+class ObservedStack:
     """The parts of the stack that take events and hand them on, by what they are called in the template.
 
     sources: the states of the event source mappings, by function; schedules: whether they are enabled, by function.
-    topics: the stack's own. told: whether trouble is reported to people. senders: the user's topics that may
-    send to the queues.
+    topics: the stack's own. notifies: whether anyone is notified of incidents. senders: the user's topics that
+    may send to the queues.
     """
 
-    rules: Mapping[str, Look[SeenRule]]
-    queues: Mapping[str, Look[SeenQueue]]
-    sources: Mapping[str, Look[str]]
-    schedules: Mapping[str, Look[bool]]
-    topics: Mapping[str, Look[SeenTopic]] = field(default_factory=dict)
-    told: bool = True
+    rules: Mapping[str, OrError[ObservedRule]]
+    queues: Mapping[str, OrError[ObservedQueue]]
+    sources: Mapping[str, OrError[str]]
+    schedules: Mapping[str, OrError[bool]]
+    topics: Mapping[str, OrError[ObservedTopic]] = field(default_factory=dict)
+    notifies: bool = True
     senders: Senders = Senders()
 
     def arn(self, queue: str) -> str:
         """The ARN of a queue; empty where it could not be read."""
-        seen = self.queues[queue]
-        return seen.arn if isinstance(seen, SeenQueue) else ""
+        observed = self.queues[queue]
+        return observed.arn if isinstance(observed, ObservedQueue) else ""
 
     def visibility(self, *queues: str) -> int:
         """The longest visibility timeout of these queues, in seconds; 0 where none could be read."""
-        seen = (self.queues[each] for each in queues)
-        return max((each.visibility for each in seen if isinstance(each, SeenQueue)), default=0)
+        observed = (self.queues[each] for each in queues)
+        return max((each.visibility for each in observed if isinstance(each, ObservedQueue)), default=0)
 
 
 @dataclass(frozen=True)
-class SeenHook:
+class ObservedHook:
     """A lifecycle hook. target: what it notifies, empty for EventBridge; role: by which. heartbeat_timeout: seconds."""
 
     name: str
@@ -118,7 +120,7 @@ class SeenHook:
 
 
 @dataclass(frozen=True)
-class SeenGroup:
+class ObservedGroup:
     """An Auto Scaling group, its instances by id, its hooks, and what it notifies which topics of.
 
     most: instances that it may have.
@@ -126,8 +128,8 @@ class SeenGroup:
 
     group: Group
     members: Mapping[str, Membership]
-    hooks: Look[tuple[SeenHook, ...]] = ()
-    topics: Look[Mapping[str, frozenset[str]]] = field(default_factory=dict)
+    hooks: OrError[tuple[ObservedHook, ...]] = ()
+    topics: OrError[Mapping[str, frozenset[str]]] = field(default_factory=dict)
     most: int = 0
 
     @property
@@ -137,80 +139,126 @@ class SeenGroup:
 
 
 @dataclass(frozen=True)
-class SeenInventory:
-    """An inventory, whether the token may change it, its hosts, and how many its organization has and may have."""
+class OptedInGroup:
+    """A group that opted in, and what its tags ask for as far as they can be read."""
 
-    inventory: Inventory
-    changeable: Look[bool]
-    hosts: Look[tuple[DumpedHost, ...]]
-    limit: Look[HostLimit | None] = None
+    group: ObservedGroup
+    settings: GroupSettings
+
+    @property
+    def name(self) -> str:
+        """The group's name."""
+        return self.group.name
 
 
 @dataclass(frozen=True)
-class SeenSample:
+class UnreadableTag:
+    """A tag of a group that cannot be read, with the reason."""
+
+    group: str
+    error: BadSettings
+
+
+@dataclass(frozen=True)
+class ObservedInventory:
+    """An inventory, whether the token may change it, its hosts, and how many its organization has and may have."""
+
+    inventory: Inventory
+    changeable: OrError[bool]
+    hosts: OrError[tuple[DumpedHost, ...]]
+    limit: OrError[HostLimit | None] = None
+
+
+@dataclass(frozen=True)
+class HostSample:
     """Hosts of some instances in service, in every inventory that the token may read.
 
-    instances: the ids that were looked for. elsewhere: the inventories that no tag names, and whether the token may
+    instances: the ids that were searched for. elsewhere: the inventories that no tag names, and whether the token may
     change them.
     """
 
     instances: frozenset[str]
     hosts: tuple[Host, ...]
-    elsewhere: Mapping[Inventory, Look[bool]]
+    elsewhere: Mapping[Inventory, OrError[bool]]
 
 
 @dataclass(frozen=True)
-class SeenTemplate:
+class ObservedTemplate:
     """A job template, how it may be launched, and its last jobs that succeeded."""
 
     template: JobTemplate
-    terms: Look[LaunchTerms]
-    past: Look[tuple[PastJob, ...]] = ()
+    terms: OrError[LaunchTerms]
+    past: OrError[tuple[PastJob, ...]] = ()
 
 
 @dataclass(frozen=True)
-class SeenTower:
-    """A Tower. Where version is an error nothing else was asked, where user is one no more than that.
+class ObservedTower:
+    """A Tower. Where version is an error nothing else was read, where user is one no more than that.
 
-    root: the URL that it is asked at; other_roots: those at which a Tower does answer, if none does there. ahead: by
+    root: the URL of its API; other_roots: those at which a Tower does answer, if none does there. ahead: by
     how many seconds its clock is before ours. inventories, templates: by how tags name them. job_timeout: of
     templates without one of their own, in seconds, 0 for none; None if the token may not read it. licence: how many
     hosts there are and may be; None without a limit. sample: None if there is no instance in service.
     """
 
     root: str
-    version: Look[str]
+    version: OrError[str]
     other_roots: tuple[str, ...] = ()
     ahead: float = 0.0
-    user: Look[TowerUser] | None = None
-    bulk: Look[bool] = True
-    limits: Look[BulkLimits | None] = None
-    job_timeout: Look[int | None] = None
-    licence: Look[HostLimit | None] = None
-    sample: Look[SeenSample] | None = None
-    inventories: Mapping[str, Look[SeenInventory]] = field(default_factory=dict)
-    templates: Mapping[str, Look[SeenTemplate]] = field(default_factory=dict)
+    user: OrError[TowerUser] | None = None
+    bulk: OrError[bool] = True
+    limits: OrError[BulkLimits | None] = None
+    job_timeout: OrError[int | None] = None
+    licence: OrError[HostLimit | None] = None
+    sample: OrError[HostSample] | None = None
+    inventories: Mapping[str, OrError[ObservedInventory]] = field(default_factory=dict)
+    templates: Mapping[str, OrError[ObservedTemplate]] = field(default_factory=dict)
 
     @property
-    def asked(self) -> bool:
-        """Whether it was asked for inventories and templates."""
+    def answers(self) -> bool:
+        """Whether it was asked for inventories and templates: it answers, and knows the token."""
         return not isinstance(self.version, RollcallError) and not isinstance(self.user, RollcallError)
 
 
 @dataclass(frozen=True)
-class Seen:
-    """All that doctor saw.
+class Observations:
+    """All that doctor observed.
 
-    groups: by name. wanted: the names of those that were asked for, none for all. subscribers: the queues that get
-    what a topic is told, by the topic's ARN; kinds: of target groups, by ARN. chef: how many nodes the Chef server has,
-    None if it was not asked. at: when it looked, in epoch seconds.
+    groups: by name. opted_in: those with the tag, and unreadable_tags: what of their tags could not be read. wanted:
+    the names of those that were asked for, none for all. subscribers: the queues that are subscribed to a topic, by its
+    ARN; kinds: of target groups, by ARN. chef: how many nodes the Chef server has, None if it was not asked. at: when
+    it was observed, in epoch seconds.
     """
 
-    stack: SeenStack
-    tower: SeenTower
-    groups: Look[Mapping[str, SeenGroup]]
+    stack: ObservedStack
+    tower: ObservedTower
+    groups: OrError[Mapping[str, ObservedGroup]]
+    opted_in: tuple[OptedInGroup, ...] = ()
+    unreadable_tags: tuple[UnreadableTag, ...] = ()
     wanted: frozenset[str] = frozenset()
-    subscribers: Mapping[str, Look[frozenset[str]]] = field(default_factory=dict)
-    kinds: Mapping[str, Look[str]] = field(default_factory=dict)
-    chef: Look[int] | None = None
+    subscribers: Mapping[str, OrError[frozenset[str]]] = field(default_factory=dict)
+    kinds: Mapping[str, OrError[str]] = field(default_factory=dict)
+    chef: OrError[int] | None = None
     at: float = 0.0
+
+    def template(self, reference: str | None) -> ObservedTemplate | None:
+        """A job template that a tag names; None where there is none, or it could not be read."""
+        found = self.tower.templates.get(reference or "")
+        return found if isinstance(found, ObservedTemplate) else None
+
+
+def inventories_of_our_groups(opted_in: Iterable[OptedInGroup]) -> dict[str, set[str]]:
+    """The inventories that tags name, as they name them; each with the groups that name it."""
+    named: defaultdict[str, set[str]] = defaultdict(set)
+    for each in opted_in:
+        named[each.settings.inventory].add(each.name)
+    return named
+
+
+def templates_named(opted_in: Iterable[OptedInGroup]) -> dict[str, set[str]]:
+    """The job templates that tags name, to provision or to retire; each with the groups that name it."""
+    named: defaultdict[str, set[str]] = defaultdict(set)
+    for each in opted_in:
+        for template in filter(None, (each.settings.job_template, each.settings.retire_job_template)):
+            named[template].add(each.name)
+    return named

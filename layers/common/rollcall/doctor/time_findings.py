@@ -14,16 +14,15 @@ from typing import TYPE_CHECKING
 from rollcall.domain.errors import RollcallError
 from rollcall.domain.findings import Finding, warns
 
-from .observations import SeenTemplate
-from .unreadable import listed
+from .unread_findings import listed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from rollcall.domain.jobs import LaunchTerms, PastJob
+    from rollcall.domain.settings import Settings
 
-    from .group_settings import Asking
-    from .observations import Look, SeenTower
+    from .observations import Observations, ObservedTemplate, OptedInGroup, OrError
 
 ANSIBLE_FORKS = 5  # DEFAULT_FORKS of ansible-core: where neither template nor ansible.cfg says otherwise
 
@@ -58,52 +57,61 @@ def full_job(past: Collection[PastJob], forks: int, hosts: int) -> FullJob | Non
     return FullJob(hosts, _batches(hosts, forks), by)
 
 
-def usual_seconds(seen: SeenTemplate | None) -> float:
+def usual_seconds(template: ObservedTemplate | None) -> float:
     """What a job of a template usually takes; 0 where that is unknown."""
-    if seen is None or isinstance(seen.past, RollcallError) or not seen.past:
+    if template is None or isinstance(template.past, RollcallError) or not template.past:
         return 0.0
-    return median(each.seconds for each in seen.past)
+    return median(each.seconds for each in template.past)
 
 
 def _batches(hosts: int, forks: int) -> int:
     return math.ceil(hosts / (forks or ANSIBLE_FORKS))
 
 
-def diagnose_times(asking: Collection[Asking], tower: SeenTower, hosts_per_job: int) -> Iterator[Finding]:
-    """What is wrong with the templates that provision. hosts_per_job: the parameter MaxHostsPerJob."""
-    by_template: defaultdict[str, list[Asking]] = defaultdict(list)
-    for each in asking:
+def time_findings(observed: Observations, here: Settings) -> Iterator[Finding]:
+    """What is wrong with the templates that provision."""
+    by_template: defaultdict[str, list[OptedInGroup]] = defaultdict(list)
+    for each in observed.opted_in:
         if each.settings.job_template:
             by_template[each.settings.job_template].append(each)
     for reference, groups in by_template.items():
-        seen = tower.templates.get(reference)
-        if isinstance(seen, SeenTemplate) and not isinstance(seen.terms, RollcallError):
-            yield from _timeout(reference, groups, seen, seen.terms, tower.job_timeout)
-            if not isinstance(seen.past, RollcallError):
-                hosts = min(hosts_per_job, sum(each.group.most for each in groups))
-                yield from _length(reference, groups, seen, seen.terms, full_job(seen.past, seen.terms.forks, hosts))
+        template = observed.template(reference)
+        if template and not isinstance(template.terms, RollcallError):
+            yield from _timeout(reference, groups, template, template.terms, observed.tower.job_timeout)
+            if not isinstance(template.past, RollcallError):
+                hosts = min(here.max_hosts_per_job, sum(each.group.most for each in groups))
+                full = full_job(template.past, template.terms.forks, hosts)
+                yield from _length(reference, groups, template, template.terms, full)
 
 
 def _timeout(
-    reference: str, groups: Collection[Asking], seen: SeenTemplate, terms: LaunchTerms, default: Look[int | None]
+    reference: str,
+    groups: Collection[OptedInGroup],
+    template: ObservedTemplate,
+    terms: LaunchTerms,
+    default: OrError[int | None],
 ) -> Iterator[Finding]:
     known = isinstance(default, int)
     if terms.timeout > 0 or (terms.timeout == 0 and isinstance(default, int) and default > 0):
         return
-    past = () if isinstance(seen.past, RollcallError) else seen.past
+    past = () if isinstance(template.past, RollcallError) else template.past
     longest = f", which took {max(each.seconds for each in past):,.0f} s" if past else ""
     unknown = "" if known or terms.timeout < 0 else " (the token may not read whether the server has a default)"
     yield warns(
         f"job template {reference!r}",
         "no timeout",
-        f"job template {seen.template.name!r} (named by tags of {_names(groups)}) has no timeout{unknown}: a job of it "
-        "that hangs goes on, and its instances wait, until Rollcall or a person cancels it",
+        f"job template {template.template.name!r} (named by tags of {_names(groups)}) has no timeout{unknown}: a job "
+        "of it that hangs goes on, and its instances wait, until Rollcall or an operator cancels it",
         f"set the template's Timeout, in seconds, well above its longest good job{longest}",
     )
 
 
 def _length(
-    reference: str, groups: Collection[Asking], seen: SeenTemplate, terms: LaunchTerms, full: FullJob | None
+    reference: str,
+    groups: Collection[OptedInGroup],
+    template: ObservedTemplate,
+    terms: LaunchTerms,
+    full: FullJob | None,
 ) -> Iterator[Finding]:
     if full is None:
         return
@@ -118,7 +126,7 @@ def _length(
     yield warns(
         f"job template {reference!r}",
         "full job too long",
-        f"a job of {seen.template.name!r} over {full.hosts} hosts would take about {full.seconds:,.0f} s, and "
+        f"a job of {template.template.name!r} over {full.hosts} hosts would take about {full.seconds:,.0f} s, and "
         f"{' and '.join(against)}. {_estimated(full, terms.forks)}",
         f"{_more_forks(full, min(limits))}deploy with a smaller MaxHostsPerJob, or lengthen what is too short",
     )
@@ -143,5 +151,5 @@ def _more_forks(full: FullJob, limit: float) -> str:
     return f"set the template's Forks to {math.ceil(full.hosts / batches)} or more, " if batches else ""
 
 
-def _names(groups: Collection[Asking]) -> str:
-    return listed([each.group.name for each in groups])
+def _names(groups: Collection[OptedInGroup]) -> str:
+    return listed([each.name for each in groups])

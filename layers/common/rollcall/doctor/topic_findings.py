@@ -1,6 +1,6 @@
 """Hooks and groups that notify a topic from which the subscribed queue takes nothing. Pure.
 
-Doctor looks at the stack that is deployed; its script, with the same functions, at one that is about to be.
+Doctor applies this to the stack that is deployed; its script, with the same functions, to one that is about to be.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from rollcall.domain.findings import Finding, breaks, warns
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from .observations import Look, SeenGroup, Senders
+    from rollcall.domain.settings import Settings
+
+    from .observations import Observations, ObservedGroup, OrError, Senders
 
 QUEUE_OF = {Transition.LAUNCHING: "LaunchQueue", Transition.TERMINATING: "TerminateQueue"}
 NOTICE_OF = {
@@ -38,14 +40,24 @@ class _Notice:
     hook: str = ""
 
 
-def diagnose_topics(
-    groups: Iterable[SeenGroup],
-    subscribers: Mapping[str, Look[frozenset[str]]],
+def topic_findings(observed: Observations, here: Settings) -> Iterator[Finding]:
+    """What hooks and groups notify in vain, of all groups."""
+    if isinstance(observed.groups, RollcallError):
+        return
+    queues = {transition: observed.stack.arn(queue) for transition, queue in QUEUE_OF.items()}
+    yield from notified_in_vain(
+        observed.groups.values(), observed.subscribers, queues, observed.stack.senders, here.hook_prefix
+    )
+
+
+def notified_in_vain(
+    groups: Iterable[ObservedGroup],
+    subscribers: Mapping[str, OrError[frozenset[str]]],
     queues: Mapping[Transition, str],
     senders: Senders,
     hook_prefix: str,
 ) -> Iterator[Finding]:
-    """What is notified in vain.
+    """The same of any stack.
 
     subscribers: the ARNs of the queues that are subscribed, by the topic's; queues: the ARN of each direction's, empty
     where it could not be read.
@@ -54,35 +66,35 @@ def diagnose_topics(
         each
         for group in groups
         for each in (*_by_hooks(group), *_by_group(group))
-        if leads_to(each.topic, queues[each.transition], subscribers) and not senders.let(each.topic)
+        if leads_to(each.topic, queues[each.transition], subscribers) and not senders.include(each.topic)
     ]
     topics = dict.fromkeys([*senders.patterns, *sorted(each.topic for each in lost)])
     remedy = (
-        f"deploy with NotifyingTopicArns={','.join(topics)}; or, where nothing is to be heard from it, unsubscribe the "
+        f"deploy with NotifyingTopicArns={','.join(topics)}; or, where nothing is to come from it, unsubscribe the "
         "queue from the topic"
     )
     for each in lost:
         yield _of_hook(each, hook_prefix, remedy) if each.hook else _of_group(each, remedy)
 
 
-def notified_topics(groups: Iterable[SeenGroup]) -> set[str]:
+def notified_topics(groups: Iterable[ObservedGroup]) -> set[str]:
     """The topics that groups notify, or hooks of theirs."""
     return {each.topic for group in groups for each in (*_by_hooks(group), *_by_group(group))}
 
 
-def leads_to(topic: str, queue: str, subscribers: Mapping[str, Look[frozenset[str]]]) -> bool:
-    """Whether a queue is subscribed to a topic, as far as one knows."""
+def leads_to(topic: str, queue: str, subscribers: Mapping[str, OrError[frozenset[str]]]) -> bool:
+    """Whether a queue is subscribed to a topic, as far as that could be read."""
     subscribed = subscribers.get(topic, frozenset())
     return bool(queue) and not isinstance(subscribed, RollcallError) and queue in subscribed
 
 
-def _by_hooks(group: SeenGroup) -> Iterator[_Notice]:
+def _by_hooks(group: ObservedGroup) -> Iterator[_Notice]:
     for hook in () if isinstance(group.hooks, RollcallError) else group.hooks:
         if ":sns:" in hook.target:
             yield _Notice(group.name, hook.transition, hook.target, hook.name)
 
 
-def _by_group(group: SeenGroup) -> Iterator[_Notice]:
+def _by_group(group: ObservedGroup) -> Iterator[_Notice]:
     for topic, kinds in {}.items() if isinstance(group.topics, RollcallError) else group.topics.items():
         for transition, kind in NOTICE_OF.items():
             if kind in kinds:

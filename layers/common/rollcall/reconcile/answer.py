@@ -1,4 +1,4 @@
-"""What a run of reconcile answers: its outcome as JSON; of it the event bus is told too."""
+"""What a run of reconcile answers: its outcome as JSON. The details of its events are made of it too."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ LISTED_MAX = 2000  # of each kind
 def run_answer(outcome: RunOutcome, *, dry_run: bool, seconds: float) -> Json:
     """A run's answer. Its fields:
 
-    failed: the breaker tripped or something failed, so that a person has to look. seconds: the whole run took.
+    failed: the removal limit stopped something, or something failed: the operator has to act. seconds: the run took.
     inventories: the summary of each. nodes: numbers of those in Chef. steps: what was done, each with the id of the
     job that was launched on its instance, or null; in a dry run what would be done.
-    instances: for each that the run was asked for, whether it is settled, and why (not): see outcome.Answer.
-    findings: what a person should know, and nothing was done about. stopped: removals that the breaker did not let
-    through. troubles: what failed, and why. left: steps left to the next run. left_out: how many more of a list there
-    are, for long ones are cut.
+    instances: for each that the run was asked for, whether it is settled, and why (not): see result.Answer.
+    findings: what the operator should know, and nothing was done about. stopped: removals that the removal limit did
+    not let through. troubles: what failed, and why. left: steps left to the next run. left_out: how many more of a list
+    there are, for long ones are cut.
     """
     nodes = outcome.nodes
     about: dict[str, list[Any]] = {
@@ -51,13 +51,13 @@ def run_answer(outcome: RunOutcome, *, dry_run: bool, seconds: float) -> Json:
         ],
         "troubles": [
             {"what": what, "error": type(error).__name__, "message": str(error)}
-            for what, error in outcome.troubles.items()
+            for what, error in outcome.errors.items()
         ],
     }
     kept = cut_to_answer_limit(about | {name: each[:LISTED_MAX] for name, each in lists.items()})
     left_out = {name: len(each) - len(kept[name]) for name, each in (about | lists).items()}
     return {
-        "failed": bool(outcome.stopped or nodes.stopped or outcome.troubles),
+        "failed": bool(outcome.stopped or nodes.stopped or outcome.errors),
         "dry_run": dry_run,
         "seconds": round(seconds, 3),
         **kept,
@@ -88,18 +88,18 @@ def _planned(outcome: RunOutcome) -> list[Json]:
     ]
 
 
-def _steps(deed: str, steps: Iterable[Any]) -> list[Json]:
-    return [_step(deed, each) for each in steps]
+def _steps(action: str, steps: Iterable[Any]) -> list[Json]:
+    return [_step(action, each) for each in steps]
 
 
-def _step(deed: str, step: Any) -> Json:
+def _step(action: str, step: Any) -> Json:
     about = {"group": step.group, "instance_id": step.instance_id, "reason": step.reason}
-    return {"step": deed, **_named(step.inventory), **about}
+    return {"step": action, **_named(step.inventory), **about}
 
 
-def _node_steps(deed: str, removals: Iterable[NodeRemoval]) -> list[Json]:
+def _node_steps(action: str, removals: Iterable[NodeRemoval]) -> list[Json]:
     return [
-        {"step": deed, "node": each.node, "instance_id": each.instance_id, "reason": each.reason} for each in removals
+        {"step": action, "node": each.node, "instance_id": each.instance_id, "reason": each.reason} for each in removals
     ]
 
 

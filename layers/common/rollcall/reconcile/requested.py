@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .result import Answer
@@ -12,96 +13,102 @@ from .steps import Requeue
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from .result import RunOutcome
+    from .result import NodesOutcome, RunOutcome, Taken
     from .snapshot import Snapshot
-    from .steps import Addition, Change, Removal
+    from .steps import Plan, Step
 
-type Step = Removal | Change | Addition | Requeue
+
+@dataclass(frozen=True)
+class _Said:
+    """By instance id, in words: what was done about it, and what is left to do."""
+
+    done: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    left: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
 
 def answers(
-    instances: Collection[str], seen: Snapshot, unread: Sequence[str], outcome: RunOutcome, *, dry_run: bool
+    instances: Collection[str], snapshot: Snapshot, unread: Sequence[str], outcome: RunOutcome, *, dry_run: bool
 ) -> dict[str, Answer]:
     """By id, whether anything is left to do about each, and why; by the outcome of the whole run.
 
     unread: names of the inventories that could not be read.
     """
-    return _Answering(seen, unread, outcome, dry_run=dry_run).answers(instances)
+    said = _Said()
+    _say_steps(said, outcome, dry_run=dry_run)
+    _say_nodes(said, outcome.nodes)
+    for finding in outcome.plan.findings:
+        if finding.instance_id:
+            said.left[finding.instance_id].append(f"{finding.kind} {finding.subject}: {finding.reason}")
+    groups = groups_of(snapshot)
+    return {each: _answer(each, groups[each], snapshot, unread, outcome, said) for each in sorted(instances)}
 
 
-class _Answering:
-    def __init__(self, seen: Snapshot, unread: Sequence[str], outcome: RunOutcome, *, dry_run: bool) -> None:
-        self._seen = seen
-        self._unread = unread
-        self._outcome = outcome
-        self._dry_run = dry_run
-        self._groups = groups_of(seen)
-        self._open: defaultdict[str, list[str]] = defaultdict(list)
-        self._done: defaultdict[str, list[str]] = defaultdict(list)
+def _say_steps(said: _Said, outcome: RunOutcome, *, dry_run: bool) -> None:
+    taken = {(fix.action, fix.inventory, fix.instance_id): fix for fix in outcome.fixes}
+    for planned, action, step in _planned(outcome.plan):
+        if fix := taken.get((action, step.inventory, step.instance_id)):
+            job = "" if fix.job is None else f" by job {fix.job}"
+            said.done[step.instance_id].append(f"{fix.step}{job}: {step.reason}")
+        elif isinstance(step, Requeue) and not dry_run and _waits_for_others(step, outcome):
+            said.done[step.instance_id].append("it waits for no hook of ours")
+        else:
+            said.left[step.instance_id].append(f"to {planned}: {step.reason}")
+    for own in outcome.stopped.values():
+        for removal in own:
+            words = f"the removal limit stops its removal, unless forced: {removal.reason}"
+            said.left[removal.instance_id].append(words)
 
-    def answers(self, instances: Collection[str]) -> dict[str, Answer]:
-        self._note_steps()
-        self._note_nodes()
-        for finding in self._outcome.plan.findings:
-            if finding.instance_id:
-                self._open[finding.instance_id].append(f"{finding.kind} {finding.subject}: {finding.reason}")
-        return {each: self._answer(each) for each in sorted(instances)}
 
-    def _note_steps(self) -> None:
-        taken = {(fix.deed, fix.inventory, fix.instance_id): fix for fix in self._outcome.fixes}
-        for planned, deed, step in self._steps():
-            if fix := taken.get((deed, step.inventory, step.instance_id)):
-                job = "" if fix.job is None else f" by job {fix.job}"
-                self._done[step.instance_id].append(f"{fix.step}{job}: {step.reason}")
-            elif isinstance(step, Requeue) and self._waits_for_others(step):
-                self._done[step.instance_id].append("it waits for no hook of ours")
-            else:
-                self._open[step.instance_id].append(f"to {planned}: {step.reason}")
-        for own in self._outcome.stopped.values():
-            for removal in own:
-                self._open[removal.instance_id].append(
-                    f"the breaker stops its removal, unless forced: {removal.reason}"
-                )
+def _planned(plan: Plan) -> Iterator[tuple[str, Taken, Step]]:
+    """Every step, with what is to be done and what then was done."""
+    yield from (("remove", "removed", each) for each in plan.removals)
+    yield from (("fix", "fixed", each) for each in plan.changes)
+    yield from (("add", "added", each) for each in plan.additions)
+    yield from (("requeue", "requeued", each) for each in plan.requeues)
 
-    def _steps(self) -> Iterator[tuple[str, str, Step]]:
-        plan = self._outcome.plan
-        yield from (("remove", "removed", each) for each in plan.removals)
-        yield from (("fix", "fixed", each) for each in plan.changes)
-        yield from (("add", "added", each) for each in plan.additions)
-        yield from (("requeue", "requeued", each) for each in plan.requeues)
 
-    def _waits_for_others(self, requeue: Requeue) -> bool:
-        """Whether Auto Scaling was asked, and knows no open action of ours."""
-        failed = any(requeue.instance_id in what for what in self._outcome.troubles)
-        return not (self._dry_run or self._outcome.left or failed)
+def _waits_for_others(requeue: Requeue, outcome: RunOutcome) -> bool:
+    """Whether Auto Scaling was asked, and knows no open action of ours."""
+    failed = any(requeue.instance_id in what for what in outcome.errors)
+    return not (outcome.left or failed)
 
-    def _note_nodes(self) -> None:
-        nodes = self._outcome.nodes
-        for removal in nodes.plan.removals:
-            if removal in nodes.removed:
-                self._done[removal.instance_id].append(f"removed from Chef as {removal.node}: {removal.reason}")
-            else:
-                self._open[removal.instance_id].append(f"to remove node {removal.node} from Chef: {removal.reason}")
-        for removal in nodes.stopped:
-            words = f"the breaker stops the removal of node {removal.node}, unless forced: {removal.reason}"
-            self._open[removal.instance_id].append(words)
 
-    def _answer(self, instance_id: str) -> Answer:
-        if self._unread:
-            return Answer(False, f"inventory {self._unread[0]!r}, which could not be read, may hold its host")
-        if troubled := sorted(self._groups[instance_id] & self._seen.troubled):
-            error = self._outcome.troubles.get(f"group {troubled[0]}")
-            return Answer(False, str(error or f"not everything about group {troubled[0]!r} could be read"))
-        if instance_id in self._open:
-            return Answer(False, "; ".join(self._open[instance_id]))
-        if instance_id in self._done:
-            return Answer(True, "; ".join(self._done[instance_id]))
-        return Answer(True, f"nothing to do: {self._state(instance_id)}")
+def _say_nodes(said: _Said, nodes: NodesOutcome) -> None:
+    for removal in nodes.plan.removals:
+        if removal in nodes.removed:
+            said.done[removal.instance_id].append(f"removed from Chef as {removal.node}: {removal.reason}")
+        else:
+            said.left[removal.instance_id].append(f"to remove node {removal.node} from Chef: {removal.reason}")
+    for removal in nodes.stopped:
+        words = f"the removal limit stops the removal of node {removal.node}, unless forced: {removal.reason}"
+        said.left[removal.instance_id].append(words)
 
-    def _state(self, instance_id: str) -> str:
-        membership, instance = self._seen.memberships.get(instance_id), self._seen.instances.get(instance_id)
-        if membership:
-            return f"it is {membership.state} in group {membership.group!r}"
-        if instance:
-            return f"EC2 says that it is {instance.state}, and no group of ours has it"
-        return "no group of ours has it, and no host is for it"
+
+def _answer(
+    instance_id: str,
+    groups: Collection[str],
+    snapshot: Snapshot,
+    unread: Sequence[str],
+    outcome: RunOutcome,
+    said: _Said,
+) -> Answer:
+    """groups: that the instance is of. What could not be read counts before everything else."""
+    if unread:
+        return Answer(False, f"inventory {unread[0]!r}, which could not be read, may hold its host")
+    if unreadable := sorted(snapshot.unreadable.intersection(groups)):
+        error = outcome.errors.get(f"group {unreadable[0]}")
+        return Answer(False, str(error or f"not everything about group {unreadable[0]!r} could be read"))
+    if instance_id in said.left:
+        return Answer(False, "; ".join(said.left[instance_id]))
+    if instance_id in said.done:
+        return Answer(True, "; ".join(said.done[instance_id]))
+    return Answer(True, f"nothing to do: {_state(instance_id, snapshot)}")
+
+
+def _state(instance_id: str, snapshot: Snapshot) -> str:
+    membership, instance = snapshot.memberships.get(instance_id), snapshot.instances.get(instance_id)
+    if membership:
+        return f"it is {membership.state} in group {membership.group!r}"
+    if instance:
+        return f"EC2 says that it is {instance.state}, and no group of ours has it"
+    return "no group of ours has it, and no host is for it"

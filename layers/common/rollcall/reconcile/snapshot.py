@@ -1,4 +1,4 @@
-"""What was read of Tower and AWS for a plan to be made of it, and whom AWS has to be asked about. Pure."""
+"""What was read of Tower and AWS for a plan to be made of it, and of which instances AWS is to be asked. Pure."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class Place:
 class Snapshot:
     """What was read of one account and Region. Times in epoch seconds.
 
-    places: the opted-in groups that could be read; troubled: the names of those that could not. memberships: what Auto
-    Scaling says of the groups' instances, and of the suspects, who were asked for one by one. instances: what EC2 says
+    places: the opted-in groups that could be read; unreadable: the names of those that could not. memberships: what
+    Auto Scaling says of the groups' instances, and of the suspects, each requested by its id. instances: what EC2 says
     of all of these but the proven. owners: by id of the managed hosts. created_at: by host id, of the suspects' hosts.
     by_instance_id: id of the host without our marker, by the inventory's id and the instance id that its field holds.
     arrived_at: when its group began to launch an instance that has no host in use, as far as Auto Scaling says.
@@ -51,7 +51,7 @@ class Snapshot:
     region: str
     now: float
     places: Mapping[str, Place]
-    troubled: frozenset[str]
+    unreadable: frozenset[str]
     memberships: Mapping[str, Membership]
     instances: Mapping[str, Instance]
     dumps: Mapping[int, Dump]
@@ -90,70 +90,74 @@ def owners_of(dumps: Mapping[int, Dump], account: str, region: str) -> dict[int,
     }
 
 
-def managed(seen: Snapshot) -> Iterator[tuple[DumpedHost, Marker]]:
+def managed(snapshot: Snapshot) -> Iterator[tuple[DumpedHost, Marker]]:
     """Every managed host, with its marker."""
-    for dump in seen.dumps.values():
+    for dump in snapshot.dumps.values():
         for host in dump.hosts:
-            if marker := seen.owners.get(host.id):
+            if marker := snapshot.owners.get(host.id):
                 yield host, marker
 
 
-def homes(seen: Snapshot) -> set[tuple[int, str]]:
+def homes(snapshot: Snapshot) -> set[tuple[int, str]]:
     """Inventory's id and instance id, of every managed host that does not rest."""
-    return {(host.inventory_id, marker.instance_id) for host, marker in managed(seen) if not is_resting(host.variables)}
+    return {
+        (host.inventory_id, marker.instance_id) for host, marker in managed(snapshot) if not is_resting(host.variables)
+    }
 
 
-def copies_of(seen: Snapshot) -> list[tuple[DumpedHost, Marker]]:
+def copies_of(snapshot: Snapshot) -> list[tuple[DumpedHost, Marker]]:
     """The hosts that Tower copied with their markers from an inventory to another, by id; with their markers."""
     copies = [
         (host, marker)
-        for dump in seen.dumps.values()
+        for dump in snapshot.dumps.values()
         for host in dump.hosts
-        if is_copy(host) and (marker := marker_even_of_copy(host, seen.account, seen.region))
+        if is_copy(host) and (marker := marker_even_of_copy(host, snapshot.account, snapshot.region))
     ]
     return sorted(copies, key=lambda each: each[0].id)
 
 
-def is_young(seen: Snapshot, place: Place, instance_id: str) -> bool:
+def is_young(snapshot: Snapshot, place: Place, instance_id: str) -> bool:
     """Whether an instance that has no host in use came so recently that its event was lost, and its job is due."""
-    came_at = seen.came_at(instance_id)
-    return came_at is not None and seen.now - came_at < place.settings.timeout
+    came_at = snapshot.came_at(instance_id)
+    return came_at is not None and snapshot.now - came_at < place.settings.timeout
 
 
-def since(seen: Snapshot) -> dict[str, float]:
+def since(snapshot: Snapshot) -> dict[str, float]:
     """When the present stint of each instance began, as far as that is known.
 
     By its host in use; without one by its arrival, or by when its host began to rest, if that was later.
     """
     hosts = {
-        marker.instance_id: stint.since if (stint := read_stint(host.variables)) else seen.created_at.get(host.id, 0.0)
-        for host, marker in managed(seen)
+        marker.instance_id: stint.since
+        if (stint := read_stint(host.variables))
+        else snapshot.created_at.get(host.id, 0.0)
+        for host, marker in managed(snapshot)
         if not is_resting(host.variables)
     }
-    arrived = {each: at - CLOCKS_APART for each, at in seen.arrived_at.items()}
-    rested = {each: max(at, arrived.get(each, at)) for each, at in seen.rested_since.items()}
+    arrived = {each: at - CLOCKS_APART for each, at in snapshot.arrived_at.items()}
+    rested = {each: max(at, arrived.get(each, at)) for each, at in snapshot.rested_since.items()}
     return {**arrived, **rested, **hosts}
 
 
-def groups_of(seen: Snapshot) -> defaultdict[str, set[str]]:
+def groups_of(snapshot: Snapshot) -> defaultdict[str, set[str]]:
     """By instance id, the groups that Auto Scaling and its hosts say it is of."""
     groups: defaultdict[str, set[str]] = defaultdict(set)
-    for instance_id, membership in seen.memberships.items():
+    for instance_id, membership in snapshot.memberships.items():
         groups[instance_id].add(membership.group)
-    for owner in seen.owners.values():
+    for owner in snapshot.owners.values():
         groups[owner.instance_id].add(owner.group)
     return groups
 
 
-def suspects(seen: Snapshot) -> set[str]:
-    """Instances of managed hosts and of copies that no opted-in group lists: AWS has to be asked for each before any
-    verdict.
+def suspects(snapshot: Snapshot) -> set[str]:
+    """Instances of managed hosts and of copies that no opted-in group lists: AWS is asked for each before anything
+    is decided.
     """
-    markers = [*seen.owners.values(), *(marker for _, marker in copies_of(seen))]
-    return {marker.instance_id for marker in markers} - seen.memberships.keys()
+    markers = [*snapshot.owners.values(), *(marker for _, marker in copies_of(snapshot))]
+    return {marker.instance_id for marker in markers} - snapshot.memberships.keys()
 
 
-def proven(seen: Snapshot) -> set[str]:
+def proven(snapshot: Snapshot) -> set[str]:
     """Instances that serve, and whose one host is right by what it says itself: EC2 need not be asked about them.
 
     Its variables hold what EC2 said when it was made. A VPC, a private address and its name do not change while an
@@ -161,18 +165,18 @@ def proven(seen: Snapshot) -> set[str]:
     """
     hosts: defaultdict[str, list[tuple[DumpedHost, Marker]]] = defaultdict(list)
     tenants: Counter[tuple[int, str, str]] = Counter()
-    for dump in seen.dumps.values():
+    for dump in snapshot.dumps.values():
         for host in dump.hosts:
-            if owner := seen.owners.get(host.id):
+            if owner := snapshot.owners.get(host.id):
                 hosts[owner.instance_id].append((host, owner))
                 tenants[dump.inventory.id, *address_key(owner.vpc, address_of(host))] += 1
     found: set[str] = set()
     for instance_id, own in hosts.items():
-        membership = seen.memberships.get(instance_id)
-        if membership and membership.serving and len(own) == 1 and membership.group in seen.places:
+        membership = snapshot.memberships.get(instance_id)
+        if membership and membership.serving and len(own) == 1 and membership.group in snapshot.places:
             [(host, owner)] = own
             alone = tenants[host.inventory_id, *address_key(owner.vpc, address_of(host))] == 1
-            if alone and _is_right(seen, host, owner, seen.places[membership.group]):
+            if alone and _is_right(snapshot, host, owner, snapshot.places[membership.group]):
                 found.add(instance_id)
     return found
 
@@ -181,7 +185,7 @@ def _is_plain(facts: object) -> bool:
     return json_is_surely_plain(json.dumps(facts).encode()) or not refusal_of_value(facts)
 
 
-def _is_right(seen: Snapshot, host: DumpedHost, owner: Marker, place: Place) -> bool:
+def _is_right(snapshot: Snapshot, host: DumpedHost, owner: Marker, place: Place) -> bool:
     settings, facts = place.settings, host.variables.get("ec2")
     fact = LASTING.get(settings.address)
     return (
@@ -193,7 +197,9 @@ def _is_right(seen: Snapshot, host: DumpedHost, owner: Marker, place: Place) -> 
         and host.variables.get("ansible_host") == facts[fact]
         and not marker_in(host.variables).keys() & set(STATE) - {STINT}
         and identity_in(host.variables)
-        == marker(settings, owner.instance_id, seen.account, seen.region, str(facts.get("vpc")), host.inventory_id)
+        == marker(
+            settings, owner.instance_id, snapshot.account, snapshot.region, str(facts.get("vpc")), host.inventory_id
+        )
         and host.groups.issuperset(settings.inventory_groups)
-        and (seen.dumps[host.inventory_id].plain or _is_plain(facts))
+        and (snapshot.dumps[host.inventory_id].plain or _is_plain(facts))
     )

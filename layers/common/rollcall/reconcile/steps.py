@@ -1,13 +1,14 @@
-"""What a plan of reconcile consists of. Frozen data."""
+"""What a plan of reconcile consists of: steps that it takes, and findings that it only reports. Frozen data."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from rollcall.domain.actions import Transition
     from rollcall.domain.inventories import DumpedHost, Inventory
@@ -43,10 +44,10 @@ class Removal:
 
 @dataclass(frozen=True)
 class Change:
-    """A host to be put right: its variables replaced (None: they are right), inventory groups joined and left.
+    """A host to be fixed: its variables replaced (None: they are right), inventory groups joined and left.
 
-    new_in: where a host belongs that was made by something else and is taken over, or by a run that did not end; what
-    its instance's user data asks for counts then. provision: its group's job is to run on it; only where it is new.
+    new_in: where a host belongs that was made by something else and is adopted, or by a run that did not end; what its
+    instance's user data asks for counts then. provision: its group's job is to run on it; only where it is new.
     enabled: whether jobs are to run on it from now on, None to leave that as it is.
     """
 
@@ -123,7 +124,7 @@ class Requeue:
 
 @dataclass(frozen=True)
 class NodeRemoval:
-    """A node in Chef to be removed with its client. certain: nobody else's can have this name."""
+    """A node in Chef to be removed with its client. certain: no other account's instance can have this name."""
 
     node: str
     instance_id: str
@@ -139,11 +140,11 @@ class NodePlan:
     removals: tuple[NodeRemoval, ...] = ()
 
 
-class Kind(StrEnum):
-    """What a finding is about."""
+class DriftKind(StrEnum):
+    """What a finding of reconcile is about. The texts stand in events and their causes."""
 
     FOREIGN_ADDRESS = "foreign address"
-    IN_THE_WAY = "in the way"
+    NAME_TAKEN = "in the way"
     ADDRESS_CONFLICT = "address conflict"
     SECOND_HOST = "second host"
     NOT_OPTED_IN = "not opted in"
@@ -159,13 +160,13 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True)
-class Finding:
-    """Something that a person should know, and that is left as it is.
+class DriftFinding:
+    """Something that the operators should know, and that reconcile leaves as it is.
 
     instance_id: of the instance whose host is not as it should be for that; empty where it is about no single one.
     """
 
-    kind: Kind
+    kind: DriftKind
     inventory: Inventory
     subject: str
     reason: str
@@ -180,4 +181,15 @@ class Plan:
     changes: tuple[Change, ...] = ()
     additions: tuple[Addition, ...] = ()
     requeues: tuple[Requeue, ...] = ()
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[DriftFinding, ...] = ()
+
+
+type Step = Removal | Change | Addition | Requeue
+
+
+def plan_of(items: Iterable[Step | DriftFinding]) -> Plan:
+    """A plan of these, each kind in the order in which they come."""
+    by_type: defaultdict[type, list[Any]] = defaultdict(list)
+    for item in items:
+        by_type[type(item)].append(item)
+    return Plan(*(tuple(by_type[kind]) for kind in (Removal, Change, Addition, Requeue, DriftFinding)))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rollcall.domain.errors import RollcallError
     from rollcall.domain.inventories import Inventory
     from rollcall.reconcile.result import NodesOutcome, RunOutcome
-    from rollcall.reconcile.steps import Finding, Kind
+    from rollcall.reconcile.steps import DriftFinding, DriftKind
 
 
 class RunAnnouncer(Announcer):
@@ -46,7 +46,7 @@ class RunAnnouncer(Announcer):
             words = removal_limit_words(stopped, outcome.by_inventory[inventory].managed, inventory.name)
             self.logger.error(words, extra=_listed(inventory, hosts) | {"alert": True})
         self._nodes(outcome.nodes)
-        for what, error in outcome.troubles.items():
+        for what, error in outcome.errors.items():
             self._problem(what, error)
         for inventory, summary in outcome.by_inventory.items():
             self.logger.info("reconciled", extra={"inventory": inventory.name, **asdict(summary)})
@@ -57,7 +57,7 @@ class RunAnnouncer(Announcer):
         self.metrics.count("DriftFound", len(found) + len(found_in_chef))
         self.metrics.count("DriftFixed", 0)  # what was fixed is counted already
         self.metrics.count("BreakerTripped", len(outcome.stopped) + bool(nodes.stopped))
-        self.metrics.count("ReconcileTroubles", len(outcome.troubles))
+        self.metrics.count("ReconcileTroubles", len(outcome.errors))
         self.metrics.count("ReconcileRuns")
         self._events += run_events(outcome, every)
 
@@ -82,9 +82,9 @@ class RunAnnouncer(Announcer):
         if nodes.plan.ours:
             self.logger.info("reconciled Chef", extra={"ours": nodes.plan.ours, "removed": len(nodes.removed)})
 
-    def _findings(self, findings: Iterable[Finding]) -> None:
+    def _findings(self, findings: Iterable[DriftFinding]) -> None:
         """One line for those of a kind in an inventory: they are logged again in every run, until an operator acts."""
-        alike: defaultdict[tuple[Kind, Inventory], list[Finding]] = defaultdict(list)
+        alike: defaultdict[tuple[DriftKind, Inventory], list[DriftFinding]] = defaultdict(list)
         for finding in findings:
             alike[finding.kind, finding.inventory].append(finding)
         for (kind, inventory), own in alike.items():

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from rollcall.domain.inventories import Inventory
     from rollcall.reconcile.result import RunOutcome
-    from rollcall.reconcile.steps import Finding, Removal
+    from rollcall.reconcile.steps import DriftFinding, Removal
 
 BREAKER_TRIPPED = "BreakerTripped"  # in place of an error's name: nothing failed
 PERIODS = 2  # runs of reconcile are never quite evenly spaced, and one may be lost
@@ -39,8 +39,8 @@ def run_events(outcome: RunOutcome, every: float | None) -> Iterator[PublishedEv
         yield _breaker(inventory.name, removal_limit_words(stopped, managed, inventory.name), again_within)
     if nodes := outcome.nodes.stopped:
         yield _breaker("Chef", chef_removal_limit_words(len(nodes), outcome.nodes.plan.ours), again_within)
-    for what, error in outcome.troubles.items():
-        yield problem_event(what, error, every, outcome.troubled_in.get(what))
+    for what, error in outcome.errors.items():
+        yield problem_event(what, error, every, outcome.host_errors_in.get(what))
 
 
 def problem_event(
@@ -86,7 +86,7 @@ def chef_removal_limit_words(stopped: int, ours: int) -> str:
     )
 
 
-def _conflict(finding: Finding, again_within: float) -> PublishedEvent:
+def _conflict(finding: DriftFinding, again_within: float) -> PublishedEvent:
     inventory = finding.inventory
     detail = {
         "kind": finding.kind,

@@ -10,7 +10,7 @@ from time import time
 from typing import TYPE_CHECKING, Any, Final
 
 import boto3
-from dead_letters import Letter, Seen, read
+from dead_letters import AwsState, DeadLetter, read
 
 from rollcall.aws.client import CLIENT_CONFIG, aws_errors
 from rollcall.aws.fleet import Fleet
@@ -27,16 +27,16 @@ type Progress = Callable[[str], None]
 DEAD_LETTER_QUEUE = "DeadLetterQueue"
 VISIBLE: Final = "ApproximateNumberOfMessages"
 NOT_VISIBLE: Final = "ApproximateNumberOfMessagesNotVisible"
-HELD = 900  # seconds in which nobody else gets what we read: longer than thousands of messages take
-RECEIVE_WAIT = 1  # seconds; then every server of the queue was asked, and none leaves a message out
-LOOKS = 3  # without an answer, where the queue says that there are more
+HELD = 900  # seconds for which SQS hides what was received: longer than thousands of messages take
+RECEIVE_WAIT = 1  # seconds; then SQS asks every server of the queue, and none leaves a message out
+EMPTY_POLLS = 3  # polls without a message after which no more is to come, though the queue counts more
 MESSAGES_PER_CALL = 10  # SQS's maximum, to send, delete or give back
 BYTES_PER_CALL = 200_000  # of messages sent at once; SQS took 262,144 until it took more
 
 
 @dataclass(frozen=True)
-class Queue:
-    """A dead-letter queue. name: as in Letter.queue. source: the queue that its messages are for, empty if none is."""
+class DeadLetterQueue:
+    """One of them. name: as in DeadLetter.queue. source: the queue that its messages are for, empty if none is."""
 
     name: str
     url: str
@@ -45,14 +45,14 @@ class Queue:
 
 @dataclass
 class Contents:
-    """What was received of a queue. held: about how many messages were in others' hands."""
+    """What was received of a queue. held: about how many messages were hidden, for another process received them."""
 
-    queue: Queue
-    letters: list[Letter] = field(default_factory=list)
+    queue: DeadLetterQueue
+    letters: list[DeadLetter] = field(default_factory=list)
     held: int = 0
 
 
-class Mailroom:
+class DeadLetterQueues:
     """The dead-letter queues of a stack. Methods raise RollcallError for what AWS does not answer."""
 
     def __init__(self, stack: str) -> None:
@@ -61,11 +61,14 @@ class Mailroom:
             self._sqs = boto3.client("sqs", config=CLIENT_CONFIG)
         self.region = self._sqs.meta.region_name
 
-    def queues(self) -> list[Queue]:
+    def listed(self) -> list[DeadLetterQueue]:
         """Every dead-letter queue of the stack, with the queue of the same name that it belongs to."""
         urls = self._queue_urls()
         names = [each.removesuffix(DEAD_LETTER_QUEUE) for each in urls if each.endswith(DEAD_LETTER_QUEUE)]
-        return [Queue(each, urls[each + DEAD_LETTER_QUEUE], urls.get(f"{each}Queue", "")) for each in sorted(names)]
+        return [
+            DeadLetterQueue(each, urls[each + DEAD_LETTER_QUEUE], urls.get(f"{each}Queue", ""))
+            for each in sorted(names)
+        ]
 
     def _queue_urls(self) -> dict[str, str]:
         """The URL of each queue of the stack, by logical id."""
@@ -79,12 +82,12 @@ class Mailroom:
             }
 
     def take(self, contents: Contents, progress: Progress) -> None:
-        """Receives all that is in a queue, each message once, into contents; nobody else gets them for a while."""
+        """Receives all that is in a queue, each message once, into contents; SQS hides them from others for a while."""
         queue = contents.queue
         about, contents.held = self._sizes(queue)
-        received: dict[str, Letter] = {}
-        looks = 0
-        while looks < (LOOKS if len(received) < about else 1):
+        received: dict[str, DeadLetter] = {}
+        empty = 0
+        while empty < (EMPTY_POLLS if len(received) < about else 1):
             with aws_errors("ReceiveMessage"):
                 messages = self._sqs.receive_message(
                     QueueUrl=queue.url,
@@ -94,21 +97,21 @@ class Mailroom:
                     MessageSystemAttributeNames=["All"],
                     MessageAttributeNames=["All"],
                 ).get("Messages", [])
-            looks = 0 if messages else looks + 1
+            empty = 0 if messages else empty + 1
             for raw in messages:
                 received[raw["MessageId"]] = letter = self._letter(queue, raw)
                 contents.letters.append(letter)
             progress(f"reading {queue.name}{DEAD_LETTER_QUEUE}: {len(received):,} of about {about:,}")
         contents.letters[:] = received.values()
 
-    def _sizes(self, queue: Queue) -> tuple[int, int]:
-        """About how many messages a queue holds, and how many beside these are in others' hands."""
+    def _sizes(self, queue: DeadLetterQueue) -> tuple[int, int]:
+        """About how many messages a queue shows, and how many beside these it hides."""
         with aws_errors("GetQueueAttributes"):
             answer = self._sqs.get_queue_attributes(QueueUrl=queue.url, AttributeNames=[VISIBLE, NOT_VISIBLE])
         return int(answer["Attributes"][VISIBLE]), int(answer["Attributes"][NOT_VISIBLE])
 
-    def _letter(self, queue: Queue, raw: Any) -> Letter:
-        return Letter(
+    def _letter(self, queue: DeadLetterQueue, raw: Any) -> DeadLetter:
+        return DeadLetter(
             queue=queue.name,
             source=queue.source,
             id=raw["MessageId"],
@@ -120,14 +123,16 @@ class Mailroom:
             moved="DeadLetterQueueSourceArn" in raw["Attributes"],
         )
 
-    def seen(self, queues: Iterable[Queue], letters: Iterable[Letter], progress: Progress) -> Seen:
-        """What AWS says about what the letters speak of."""
+    def aws_state(
+        self, queues: Iterable[DeadLetterQueue], letters: Iterable[DeadLetter], progress: Progress
+    ) -> AwsState:
+        """What AWS says about the groups and instances of these."""
         account = next((each.url.split("/")[-2] for each in queues), "")
         actions = [action for each in letters for action, _ in read(each).actions]
         own = [each for each in actions if (each.account, each.region) == (account, self.region)]
-        progress("asking Auto Scaling")
+        progress("reading Auto Scaling")
         fleet = Fleet(self.region)
-        return Seen(
+        return AwsState(
             account,
             self.region,
             time(),
@@ -135,7 +140,7 @@ class Mailroom:
             memberships=fleet.memberships({each.instance_id for each in own}),
         )
 
-    def send_back(self, queue: Queue, entries: Sequence[Entry]) -> dict[str, str]:
+    def send_back(self, queue: DeadLetterQueue, entries: Sequence[Entry]) -> dict[str, str]:
         """Sends what goes back of them to the queue they are for, in one call; by id, why some were not taken."""
         with aws_errors("SendMessageBatch"):
             answer = self._sqs.send_message_batch(
@@ -150,7 +155,7 @@ class Mailroom:
             for each in answer.get("Failed", [])
         }
 
-    def delete(self, queue: Queue, letters: Iterable[Letter]) -> set[str]:
+    def delete(self, queue: DeadLetterQueue, letters: Iterable[DeadLetter]) -> set[str]:
         """Deletes them from their dead-letter queue; the ids of those that are gone."""
         gone: set[str] = set()
         for batch in batched(letters, MESSAGES_PER_CALL):
@@ -194,7 +199,7 @@ def in_batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
         yield batch
 
 
-def _attributes(letter: Letter) -> Json:
+def _attributes(letter: DeadLetter) -> Json:
     """Its message attributes as they are sent: with these a function knows that it failed before."""
     return {
         name: {key: value for key, value in each.items() if key in ("DataType", "StringValue", "BinaryValue")}

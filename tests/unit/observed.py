@@ -1,4 +1,4 @@
-"""What doctor sees of an installation and a group that are as docs/install.md says; a test changes what it is about."""
+"""What doctor observes of an installation and a group that are as docs/install.md says; tests change single parts."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import json
 from copy import replace
 from typing import TYPE_CHECKING, Any, cast
 
-from rollcall.doctor.aws_reader import Inspector
-from rollcall.doctor.group_settings import read_tags
+from rollcall.doctor.aws_reader import AwsReader
 from rollcall.doctor.observations import (
-    Seen,
-    SeenGroup,
-    SeenHook,
-    SeenInventory,
-    SeenQueue,
-    SeenRule,
-    SeenStack,
-    SeenTemplate,
-    SeenTopic,
-    SeenTower,
+    Observations,
+    ObservedGroup,
+    ObservedHook,
+    ObservedInventory,
+    ObservedQueue,
+    ObservedRule,
+    ObservedStack,
+    ObservedTemplate,
+    ObservedTopic,
+    ObservedTower,
     Senders,
 )
+from rollcall.doctor.tag_findings import read_tags
 from rollcall.domain.actions import Result, Transition
 from rollcall.domain.groups import Group
 from rollcall.domain.inventories import BulkLimits, DumpedHost, Inventory
@@ -32,8 +32,9 @@ from unit.world import SETTINGS
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from rollcall.doctor.group_settings import Asking
+    from rollcall.doctor.diagnosis import Finder
     from rollcall.domain.findings import Finding
+    from rollcall.domain.settings import Settings
 
 HERE = replace(SETTINGS, load_balancers=True)
 ADVISED = 600  # seconds
@@ -78,13 +79,13 @@ POLICY: dict[str, Any] = {
 }
 
 
-def queue(name: str, **changes: Any) -> SeenQueue:
+def queue(name: str, **changes: Any) -> ObservedQueue:
     dead = "" if "DeadLetter" in name else queue_arn(name.replace("Queue", "DeadLetterQueue"))
-    return replace(SeenQueue(queue_arn(name), 0, 120, dead, 1000, json.dumps(POLICY)), **changes)
+    return replace(ObservedQueue(queue_arn(name), 0, 120, dead, 1000, json.dumps(POLICY)), **changes)
 
 
-def rule(name: str, fed: str, **changes: Any) -> SeenRule:
-    return replace(SeenRule(rule_arn(name), True, frozenset({queue_arn(fed)})), **changes)
+def rule(name: str, fed: str, **changes: Any) -> ObservedRule:
+    return replace(ObservedRule(rule_arn(name), True, frozenset({queue_arn(fed)})), **changes)
 
 
 ALARM_TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:AlarmTopic"
@@ -102,20 +103,20 @@ ALERT_POLICY: dict[str, Any] = {
 }
 
 
-def alert_queue(**changes: Any) -> SeenQueue:
+def alert_queue(**changes: Any) -> ObservedQueue:
     return queue("AlertQueue", **{"policy": json.dumps(ALERT_POLICY)} | changes)
 
 
-def alarm_topic(*subscribers: str) -> SeenTopic:
-    return SeenTopic(ALARM_TOPIC, frozenset(map(queue_arn, subscribers)))
+def alarm_topic(*subscribers: str) -> ObservedTopic:
+    return ObservedTopic(ALARM_TOPIC, frozenset(map(queue_arn, subscribers)))
 
 
-def alerting(**changes: Any) -> SeenStack:
+def alerting(**changes: Any) -> ObservedStack:
     """A stack with a channel as it was deployed; changes as below."""
     made = stack(**changes)
     rules = {name: rule(name, "AlertQueue") for name in ("AlertRule", "AlertEndRule")}
     queues = {"AlertQueue": alert_queue(), "AlertDeadLetterQueue": queue("AlertDeadLetterQueue")}
-    return SeenStack(
+    return ObservedStack(
         rules={**made.rules, **_changed(rules, changes)},
         queues={**made.queues, **_changed(queues, changes)},
         sources={**made.sources, "AlertFunction": changes.get("alert_source", "Enabled")},
@@ -129,11 +130,11 @@ def _changed(made: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, A
     return {name: changes.get(name, each) for name, each in made.items()}
 
 
-def stack(**changes: Any) -> SeenStack:
+def stack(**changes: Any) -> ObservedStack:
     """A stack as it was deployed; changes replace single parts, by their names in the template."""
     ways = {"LaunchRule": "LaunchQueue", "TerminateRule": "TerminateQueue", "TerminatedRule": "TerminateQueue"}
     queues = [f"{name}{kind}Queue" for name in ("Launch", "Gate", "Terminate") for kind in ("", "DeadLetter")]
-    return SeenStack(
+    return ObservedStack(
         rules=_changed({name: rule(name, fed) for name, fed in ways.items()}, changes),
         queues=_changed({name: queue(name) for name in queues}, changes),
         sources=_changed({f"{name}Function": "Enabled" for name in ("Register", "Gate", "Cleanup")}, changes),
@@ -142,16 +143,16 @@ def stack(**changes: Any) -> SeenStack:
     )
 
 
-def tower(**changes: Any) -> SeenTower:
+def tower(**changes: Any) -> ObservedTower:
     """A Tower with one inventory and one template, where nothing is wrong."""
     return replace(
-        SeenTower(
+        ObservedTower(
             root="https://tower.example.com/api/v2/",
             version="24.6.1",
             user=TowerUser("fleet", writes=True),
             limits=BulkLimits(100, 250),
-            inventories={"prod": SeenInventory(INVENTORY, True, (host("i-a"),))},
-            templates={"provision": SeenTemplate(TEMPLATE, TERMS)},
+            inventories={"prod": ObservedInventory(INVENTORY, True, (host("i-a"),))},
+            templates={"provision": ObservedTemplate(TEMPLATE, TERMS)},
         ),
         **changes,
     )
@@ -163,9 +164,9 @@ def host(name: str, *, enabled: bool = True, **marker: object) -> DumpedHost:
     return DumpedHost(1, name, INVENTORY.id, INVENTORY.name, enabled, variables, frozenset())
 
 
-def hook(transition: Transition = Transition.LAUNCHING, **changes: Any) -> SeenHook:
+def hook(transition: Transition = Transition.LAUNCHING, **changes: Any) -> ObservedHook:
     launching = transition == Transition.LAUNCHING
-    made = SeenHook(
+    made = ObservedHook(
         name=f"rollcall-{transition.name.lower()}",
         transition=transition,
         target="",
@@ -189,11 +190,11 @@ def group(
     other_traffic: tuple[str, ...] = (),
     most: int = 200,
     **tags: str | None,
-) -> SeenGroup:
+) -> ObservedGroup:
     """A group with both hooks and one instance in service; of a tag that is None there is none."""
     wanted = {"inventory": "prod", "job-template": "provision"}
     wanted |= {key.replace("_", "-"): text for key, text in tags.items()}  # type: ignore[misc]
-    return SeenGroup(
+    return ObservedGroup(
         Group(
             name,
             {f"rollcall:{key}": text for key, text in wanted.items() if text is not None},
@@ -208,62 +209,67 @@ def group(
     )
 
 
-def seen(*groups: SeenGroup, **changes: Any) -> Seen:
-    """All there is to see, with these groups."""
-    return replace(Seen(stack(), tower(), {each.name: each for each in groups}, at=AT), **changes)
+def everything(*groups: ObservedGroup, **changes: Any) -> Observations:
+    """All there is to observe, with these groups."""
+    opted_in, unreadable_tags = read_tags(groups)
+    made = Observations(stack(), tower(), {each.name: each for each in groups}, opted_in, unreadable_tags, at=AT)
+    return replace(made, **changes)
 
 
-def asking_of(sight: Seen) -> tuple[list[Asking], list[Finding]]:
-    return read_tags(sight.groups.values() if isinstance(sight.groups, dict) else ())
+def findings(observations: Observations, here: Settings, *finders: Finder) -> dict[str, Finding]:
+    """What these find, by key; each says everything once."""
+    found = [finding for find in finders for finding in find(observations, here)]
+    assert len({each.key for each in found}) == len(found)
+    return {each.key: each for each in found}
 
 
-class FakeInspector(Inspector):
+class FakeAwsReader(AwsReader):
     """An installation and groups in memory, where nothing is wrong. failing: methods that raise an error."""
 
-    def __init__(self, *groups: SeenGroup) -> None:
+    def __init__(self, *groups: ObservedGroup) -> None:
         self.here = {each.name: each for each in groups}
         self.failing: dict[str, Exception] = {}
-        self.asked: list[tuple[str, str]] = []
+        self.calls: list[tuple[str, str]] = []
 
-    def _asked(self, method: str, of: str = "") -> None:
-        self.asked.append((method, of))
+    def _call(self, method: str, of: str = "") -> None:
+        self.calls.append((method, of))
         if method in self.failing:
             raise self.failing[method]
 
-    def rule(self, name: str) -> SeenRule:
-        self._asked("rule", name)
-        return cast("SeenRule", alerting().rules[name])
+    def rule(self, name: str) -> ObservedRule:
+        self._call("rule", name)
+        return cast("ObservedRule", alerting().rules[name])
 
     def source_state(self, mapping: str) -> str:
-        self._asked("source_state", mapping)
+        self._call("source_state", mapping)
         return "Enabled"
 
     def is_scheduled(self, schedule: str) -> bool:
-        self._asked("is_scheduled", schedule)
+        self._call("is_scheduled", schedule)
         return True
 
-    def queue(self, url: str) -> SeenQueue:
-        self._asked("queue", url)
+    def queue(self, url: str) -> ObservedQueue:
+        self._call("queue", url)
         return alert_queue() if url == "AlertQueue" else queue(url)
 
-    def topic(self, arn: str) -> SeenTopic:
-        self._asked("topic", arn)
+    def topic(self, arn: str) -> ObservedTopic:
+        self._call("topic", arn)
         return alarm_topic("AlertQueue")
 
-    def groups(self, names: Collection[str] | None = None) -> dict[str, SeenGroup]:
-        self._asked("groups")
+    def groups(self, names: Collection[str] | None = None) -> dict[str, ObservedGroup]:
+        self._call("groups")
         bare = {name: replace(each, hooks=(), topics={}) for name, each in self.here.items()}
         return {name: each for name, each in bare.items() if names is None or name in names}
 
-    def hooks(self, group: str) -> tuple[SeenHook, ...]:
-        self._asked("hooks", group)
-        return cast("tuple[SeenHook, ...]", self.here[group].hooks)
+    def hooks(self, group: str) -> tuple[ObservedHook, ...]:
+        self._call("hooks", group)
+        return cast("tuple[ObservedHook, ...]", self.here[group].hooks)
 
     def topics(self, names: Collection[str]) -> dict[str, dict[str, frozenset[str]]]:
-        self._asked("topics")
-        told = {name: self.here[name].topics for name in names}
-        return {name: dict(each) for name, each in told.items() if isinstance(each, dict) and each}
+        self._call("topics")
+        found = {name: self.here[name].topics for name in names}
+        return {name: dict(each) for name, each in found.items() if isinstance(each, dict) and each}
 
     def subscribers(self, topic: str) -> frozenset[str]:
-        self._asked("subscribers", topic)
+        self._call("subscribers", topic)
         return frozenset({queue_arn("LaunchQueue"), queue_arn("TerminateQueue")})

@@ -1,4 +1,4 @@
-"""The findings that people were told of already, in the table for that. Nothing else is decided by it."""
+"""The findings that were published already, in the table for that. Nothing else is decided by it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KEY = "doctor"
 
 
 class KnownFindings:
-    """The findings of doctor that people were told of and that last. Methods raise Throttled or AwsDenied."""
+    """The findings of doctor that were published and that last. Methods raise Throttled or AwsDenied."""
 
     def __init__(self, table: str) -> None:
         self._table = table

@@ -1,0 +1,251 @@
+"""What there is in AWS, in Tower and in Chef, read for doctor's findings to be made of it. Nothing is changed.
+
+A call that fails is kept as its error in the place of what it would have shown, and fails no other.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor, wait
+from copy import replace
+from functools import partial
+from itertools import zip_longest
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from rollcall.domain.errors import AwsDenied, RollcallError, Throttled
+from rollcall.domain.inventories import Inventory
+from rollcall.domain.settings import OPT_IN_TAG
+
+from .observations import (
+    HostSample,
+    Observations,
+    ObservedInventory,
+    ObservedStack,
+    ObservedTemplate,
+    ObservedTower,
+    Senders,
+    inventories_of_our_groups,
+    templates_named,
+)
+from .tag_findings import read_tags
+from .topic_findings import notified_topics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from rollcall.aws.fleet import Fleet
+    from rollcall.chef.client import Chef
+    from rollcall.domain.settings import Settings, StackNames
+    from rollcall.tower.client import Tower
+
+    from .aws_reader import AwsReader
+    from .observations import ObservedGroup, OptedInGroup, OrError
+
+AWS_AT_ONCE = 8  # calls; Auto Scaling's limits are unpublished, and botocore waits where it is asked to
+TOWER_AT_ONCE = 4  # requests, beside those of the functions at work
+SAMPLE_MAX = 150  # instances that are searched for in every inventory: two requests
+INVENTORIES_MAX = 20  # beside those that tags name, of which Tower is asked whether the token may change them
+TIME_KEPT = 20.0  # seconds of the invocation for the findings to be made, published and stored
+NO_TIME = "there was no time left for it in this invocation"
+API_ROOTS = ("/api/v2/", "/api/controller/v2/")
+
+
+class Observer:
+    """Reads everything once.
+
+    chef: the installation's Chef server, None if it has none. tower_at: a client for another API root of the same
+    Tower. seconds_left: in this invocation.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        names: StackNames,
+        tower: Tower,
+        fleet: Fleet,
+        aws: AwsReader,
+        *,
+        chef: Chef | None,
+        tower_at: Callable[[str], Tower],
+        seconds_left: Callable[[], float],
+    ) -> None:
+        self._settings = settings
+        self._names = names
+        self._tower = tower
+        self._fleet = fleet
+        self._aws = aws
+        self._chef = chef
+        self._tower_at = tower_at
+        self._seconds_left = seconds_left
+
+    def observe(self, wanted: Collection[str] | None) -> Observations:
+        """What there is. wanted: names of the groups that are asked for, with what they need; None for all."""
+        stack = self._stack()
+        groups = self._try(lambda: self._aws.groups(wanted))
+        if isinstance(groups, RollcallError):
+            return Observations(stack, self._observe_tower(()), groups)
+        groups = self._with_hooks(groups)
+        opted_in, unreadable_tags = read_tags(groups.values())
+        topics = notified_topics(groups.values())
+        return Observations(
+            stack=stack,
+            tower=self._observe_tower(opted_in),
+            groups=groups,
+            opted_in=opted_in,
+            unreadable_tags=unreadable_tags,
+            wanted=frozenset(wanted or ()),
+            subscribers=self._each(topics, lambda topic: self._subscribers(topic, stack), AWS_AT_ONCE),
+            kinds=self._each(self._target_groups(opted_in), self._kind, AWS_AT_ONCE),
+            chef=self._observe_chef(opted_in),  # last, for it only warns, and one that does not answer takes its time
+            at=time.time(),
+        )
+
+    # Calls that may fail
+
+    def _try[T](self, call: Callable[[], T]) -> OrError[T]:
+        """What one call brings, or its error."""
+        return self._each([None], lambda _: call(), 1)[None]
+
+    def _each[K, T](self, keys: Collection[K], call: Callable[[K], T], at_once: int) -> dict[K, OrError[T]]:
+        """What calls side by side bring. One that takes longer than there is time is not waited for."""
+        pool = ThreadPoolExecutor(at_once)
+        try:
+            calls = {key: pool.submit(self._in_time, partial(call, key)) for key in keys}
+            wait(calls.values(), timeout=max(0.0, self._seconds_left() - TIME_KEPT))
+            return {key: each.result() if each.done() else Throttled(NO_TIME) for key, each in calls.items()}
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _in_time[T](self, call: Callable[[], T]) -> OrError[T]:
+        if self._seconds_left() < TIME_KEPT:
+            return Throttled(NO_TIME)
+        try:
+            return call()
+        except RollcallError as error:
+            return error
+        except Exception as error:  # noqa: BLE001 - an answer that was not expected must not hide all else
+            return RollcallError(f"doctor makes no sense of an answer: {type(error).__name__}: {error}")
+
+    # AWS
+
+    def _stack(self) -> ObservedStack:
+        names, aws = self._names, self._aws
+        return ObservedStack(
+            rules=self._each(names.rules, lambda name: aws.rule(names.rules[name]), AWS_AT_ONCE),
+            queues=self._each(names.queues, lambda name: aws.queue(names.queues[name]), AWS_AT_ONCE),
+            sources=self._each(names.sources, lambda name: aws.source_state(names.sources[name]), AWS_AT_ONCE),
+            schedules=self._each(names.schedules, lambda name: aws.is_scheduled(names.schedules[name]), AWS_AT_ONCE),
+            topics=self._each(names.topics, lambda name: aws.topic(names.topics[name]), AWS_AT_ONCE),
+            notifies=names.has_alarm_recipient,
+            senders=Senders(names.notification_topic, names.notifying_topics),
+        )
+
+    def _with_hooks(self, groups: Mapping[str, ObservedGroup]) -> dict[str, ObservedGroup]:
+        """The groups with their hooks and topics: first those that opted in, in case there is no time for all."""
+        ordered = sorted(groups, key=lambda name: (OPT_IN_TAG not in groups[name].group.tags, name))
+        hooks = self._each(ordered, self._aws.hooks, AWS_AT_ONCE)
+        opted_in = [name for name in ordered if OPT_IN_TAG in groups[name].group.tags]
+        topics = self._try(lambda: self._aws.topics(opted_in))
+        with_hooks = {name: replace(groups[name], hooks=hooks[name]) for name in ordered}
+        for name in opted_in:
+            own = topics if isinstance(topics, RollcallError) else topics.get(name, {})
+            with_hooks[name] = replace(with_hooks[name], topics=own)
+        return with_hooks
+
+    def _subscribers(self, topic: str, stack: ObservedStack) -> frozenset[str]:
+        try:
+            return self._aws.subscribers(topic)
+        except AwsDenied:
+            if topic != self._names.notification_topic:
+                raise
+            # Another account's, which does not show its subscribers; the template subscribed the queues.
+            return frozenset({stack.arn("LaunchQueue"), stack.arn("TerminateQueue")})
+
+    def _target_groups(self, opted_in: Collection[OptedInGroup]) -> set[str]:
+        if not self._settings.load_balancers:
+            return set()
+        return {
+            target_group
+            for each in opted_in
+            if each.settings.asks("elb") or each.settings.watch
+            for target_group in each.group.group.target_groups
+        }
+
+    def _kind(self, target_group: str) -> str:
+        return self._fleet.targets.types([target_group])[target_group]
+
+    # Chef
+
+    def _observe_chef(self, opted_in: Collection[OptedInGroup]) -> OrError[int] | None:
+        """How many nodes it has; None where there is none, or no group asks for it."""
+        chef = self._chef
+        if chef is None or not any(each.settings.nodes for each in opted_in):
+            return None
+        return self._try(lambda: len(chef.node_names()))
+
+    # Tower
+
+    def _observe_tower(self, opted_in: Collection[OptedInGroup]) -> ObservedTower:
+        tower = self._tower
+        version = self._try(tower.version)
+        observed = ObservedTower(tower.root, version, ahead=tower.now() - time.time())
+        if isinstance(version, RollcallError):
+            return replace(observed, other_roots=self._other_roots())
+        user = self._try(tower.user)
+        if isinstance(user, RollcallError):
+            return replace(observed, user=user)
+        inventories = self._each(inventories_of_our_groups(opted_in), self._inventory, TOWER_AT_ONCE)
+        named = {each.inventory for each in inventories.values() if isinstance(each, ObservedInventory)}
+        return replace(
+            observed,
+            user=user,
+            bulk=self._try(tower.has_bulk_calls),
+            limits=self._try(tower.bulk_limits),
+            job_timeout=self._try(tower.default_job_timeout),
+            licence=self._try(tower.licence_limit),
+            inventories=inventories,
+            templates=self._each(templates_named(opted_in), self._template, TOWER_AT_ONCE),
+            sample=self._sample(opted_in, named),
+        )
+
+    def _inventory(self, reference: str) -> ObservedInventory:
+        inventory = self._tower.inventory(reference)
+        return ObservedInventory(
+            inventory,
+            self._in_time(lambda: self._tower.may_change(inventory)),
+            self._in_time(lambda: self._tower.dump(inventory).hosts),
+            self._in_time(lambda: self._tower.organization_limit(inventory)),
+        )
+
+    def _sample(self, opted_in: Collection[OptedInGroup], named: Collection[Inventory]) -> OrError[HostSample] | None:
+        """Some instances' hosts, wherever they are; not all, for each that is listed takes Tower 16 ms."""
+        serving = [[each for each, known in sorted(one.group.members.items()) if known.serving] for one in opted_in]
+        in_turn = [each for turn in zip_longest(*serving) for each in turn if each is not None]
+        instances = tuple(dict.fromkeys(in_turn))[:SAMPLE_MAX]
+        if not instances:
+            return None
+        hosts = self._try(lambda: self._tower.hosts_of(instances))
+        if isinstance(hosts, RollcallError):
+            return hosts
+        others = {Inventory(each.inventory_id, each.inventory_name) for each in hosts} - set(named)
+        first = sorted(others, key=lambda each: each.id)[:INVENTORIES_MAX]
+        elsewhere = self._each(first, self._tower.may_change, TOWER_AT_ONCE)
+        return HostSample(frozenset(instances), tuple(hosts), elsewhere)
+
+    def _template(self, reference: str) -> ObservedTemplate:
+        template = self._tower.job_template(reference)
+        return ObservedTemplate(
+            template,
+            self._in_time(lambda: self._tower.launch_terms(template)),
+            self._in_time(lambda: self._tower.past_jobs(template)),
+        )
+
+    def _other_roots(self) -> tuple[str, ...]:
+        """Where on the same host a Tower does answer."""
+        parts = urlsplit(self._tower.root)
+        urls = [f"{parts.scheme}://{parts.netloc}{root}" for root in API_ROOTS]
+        return tuple(url for url in urls if url != self._tower.root and self._answers(url))
+
+    def _answers(self, url: str) -> bool:
+        return not isinstance(self._try(self._tower_at(url).version), RollcallError)

@@ -1,0 +1,92 @@
+"""Findings about what could not be read, or is not there. Nothing is passed over in silence."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from rollcall.domain.errors import AwsDenied, BadSettings, RollcallError, TowerDenied, TowerUnavailable, Transient
+from rollcall.domain.findings import Finding, Severity, breaks
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+LISTED_MAX = 10  # names that a sentence holds
+WAY_TO_AWS = (  # what doctor itself calls, and the other functions
+    "a NAT gateway, or VPC endpoints for secretsmanager, sqs, sns, autoscaling, ec2, events, lambda, scheduler, "
+    "dynamodb and logs; with LoadBalancers=true elasticloadbalancing, too"
+)
+
+
+def unread(
+    what: str, observed: Mapping[str, object], severity: Severity = Severity.BREAKS_LAUNCHES
+) -> Iterator[Finding]:
+    """One finding for each kind of error among what was observed; severity: of the worst that may be hidden there.
+
+    what: the things, as in "lifecycle hooks"; observed: by whose they are.
+    """
+    alike: defaultdict[str, dict[str, RollcallError]] = defaultdict(dict)
+    for name, each in observed.items():
+        if isinstance(each, RollcallError):
+            alike[type(each).__name__][name] = each
+    for kind, own in alike.items():
+        first = next(iter(own.values()))
+        yield Finding(
+            subject=what,
+            what=f"not looked at ({kind})",
+            severity=severity,
+            reason=f"{what} of {listed(own)} could not be read: {first}",
+            remedy=remedy_of(first),
+            hides=True,
+        )
+
+
+def transient_only(observed: Mapping[str, object]) -> dict[str, Transient]:
+    """The errors that pass by themselves: of an object of Tower that is not there another finding says it."""
+    return {name: each for name, each in observed.items() if isinstance(each, Transient)}
+
+
+def not_found(subject: str, named: str, error: RollcallError, role: str) -> Finding:
+    """An inventory or a job template that a tag names and that cannot be found, or is of the wrong kind.
+
+    named: by whose tags it is named; role: that the token's user needs on it.
+    """
+    reason = str(error)
+    if isinstance(error, BadSettings):  # whose words end with a remedy for readers who have nothing but a log
+        reason = reason.rpartition("; " if "is ambiguous" in reason else ": ")[0] or reason
+    if "is ambiguous" in reason:
+        remedy = "write org/name into the tag, or id:N, which is the id N whatever is named so"
+    elif "cannot hold hosts" in reason:
+        remedy = "name an ordinary inventory in the tag: smart and constructed ones only mirror others' hosts"
+    else:
+        remedy = (
+            f"correct the tag; if it is there, grant the token's user the role {role} on it: what a user may not read "
+            "does not show in Tower's lists"
+        )
+    return breaks(subject, "not found", f"{reason} ({named})", remedy)
+
+
+def remedy_of(error: RollcallError) -> str:
+    """What is to be done about an error that keeps something from being read."""
+    if isinstance(error, AwsDenied):
+        return (
+            "deploy the template again, so that DoctorRole may do this; if it may, another account's policy or a "
+            "service control policy forbids it"
+        )
+    if isinstance(error, TowerDenied):
+        return "grant the token's user the role that it lacks"
+    if isinstance(error, TowerUnavailable):
+        return "fix Tower or the way to it, then run doctor again"
+    if isinstance(error, Transient):
+        return (
+            "run doctor again, with --group for fewer groups; in a VPC the functions' subnets need a way to AWS: "
+            f"{WAY_TO_AWS}"
+        )
+    return "fix what the reason names, then run doctor again"
+
+
+def listed(names: Collection[str]) -> str:
+    """Names in a sentence, of many the first."""
+    some = sorted(names)[:LISTED_MAX]
+    more = len(names) - len(some)
+    return ", ".join(some) + (f" and {more} more" if more else "")
