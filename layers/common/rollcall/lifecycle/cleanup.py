@@ -170,6 +170,6 @@ def _staying(terminating: Terminating, hook_waits: bool, now: float) -> Report:
         error = f"{action.instance_id}: its hook {action.hook!r} waits, and yet {departure.description}"
         return Report(action, error=InstanceNotVisible(error))
     if not action.held_by_hook and not departure.listed and now - action.received_at < SETTLING_TIME:
-        error = f"{action.instance_id}: its group published that it is terminated, and yet {departure.description}"
+        error = f"{action.instance_id}: Auto Scaling published its termination, and yet {departure.description}"
         return Report(action, error=InstanceNotVisible(error))
     return Report(action, f"{NO_LONGER_WAITING}: {departure.description}")

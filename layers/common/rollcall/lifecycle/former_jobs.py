@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from rollcall.domain.errors import JobStillLanding
 from rollcall.domain.reports import Note
 from rollcall.domain.timing import POLL_MAX
-from rollcall.evidence.stuck_jobs import StuckJobs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from rollcall.domain.jobs import Job
     from rollcall.evidence.job_reader import Evidence
+    from rollcall.evidence.stuck_jobs import StuckJobs
     from rollcall.tower.client import Tower
 
     from .new_instances import NewInstance
@@ -50,6 +50,8 @@ class FormerJobs:
 
     def _stuck(self) -> StuckJobs:
         if self._stuck_jobs is None:
+            from rollcall.evidence.stuck_jobs import StuckJobs  # only where a job from before runs
+
             self._stuck_jobs = StuckJobs(self._tower, self._evidence())
         return self._stuck_jobs
 
