@@ -2,8 +2,8 @@
 
 It holds a group's instances instead of abandoning them while what is against one is against all of them. About failures
 it reads from Tower only jobs on hosts of this group, about hosts out of reach also the last ones of others, in a
-bounded number of calls; and where that does not show it, it holds. It ends by a host that is provisioned or reached, by the
-command that releases the group, or by Auto Scaling's limit.
+bounded number of calls; and where that does not show it, it holds. It ends by a host that is provisioned or reached, by
+the command that releases the group, or by Auto Scaling's limit.
 """
 
 from __future__ import annotations
