@@ -21,7 +21,7 @@ from rich.text import Text
 # How commands are written the functions' code says; a script that is called by its path has to find that by itself.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "layers" / "common"))
 
-from rollcall.domain.shell_commands import make, options
+from rollcall.domain.shell_commands import make_command, options
 from stack import NotRun, invoke
 
 type Json = dict[str, Any]
@@ -151,7 +151,7 @@ def _deed(step: Json) -> str:
 def _force(stopped: Sequence[Json]) -> str:
     """The command that takes the steps that were stopped, and as little else as can be."""
     groups = sorted({each.get("group") or "" for each in stopped})
-    return make("reconcile", "--force", *options("--group", () if "" in groups else groups))
+    return make_command("reconcile", "--force", *options("--group", () if "" in groups else groups))
 
 
 def _subject(step: Json) -> str:

@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.text import Text
 
 from rollcall.domain.errors import BadSettings, RollcallError
-from rollcall.domain.shell_commands import args
+from rollcall.domain.shell_commands import make_arguments
 from stack import NotRun, invoke
 
 type Json = dict[str, Any]
@@ -313,7 +313,7 @@ def _fate(each: Entry, result: Result) -> str:
 
 def _deletes(letter_id: str) -> str:
     """What `make redrive` is to be given for a message to be deleted."""
-    return args("--delete", letter_id)
+    return make_arguments("--delete", letter_id)
 
 
 def _print(console: Console, words: str, indent: str) -> None:

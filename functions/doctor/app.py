@@ -48,7 +48,7 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
         announcer.diagnosed(diagnosis.findings)
         if request.announce:
             announcer.examined(diagnosis.findings)
-            known = KnownFindings(names.told_table)
+            known = KnownFindings(names.known_findings_table)
             changed = news(diagnosis.findings, known.read())
             announcer.misconfigured(here.settings, here.tower.root, changed.found, changed.mended, seconds_left)
             known.write(changed.known)  # what the bus did not take is not known, and told with the next run

@@ -12,8 +12,8 @@ import requests
 from lab.chef import TIME_SKEW, USER, ChefServer
 from rollcall.chef.client import NAMES_PER_SEARCH, Chef, ChefCredentials, read_chef_credentials
 from rollcall.chef.signature import Signature, read_key
+from rollcall.domain.chef_nodes import Node
 from rollcall.domain.errors import BadSettings, ChefDenied, ChefRejected, ChefUnavailable
-from rollcall.domain.nodes import Node
 
 WEB = "i-0123456789abcdef0"
 SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:chef"

@@ -34,7 +34,7 @@ from rollcall.domain.errors import (
 from rollcall.domain.inventories import Host, Inventory
 from rollcall.domain.jobs import Job, JobStatus, JobTemplate, LaunchTerms, Outcome, PastJob
 from rollcall.evidence.job_reader import JobEvidence
-from rollcall.evidence.playbook_trace import ENDS, FAILED, OK, TASK_STARTED, TRACED, UNREACHABLE
+from rollcall.evidence.playbook_trace import FAILED, OK, TASK_RESULTS, TASK_STARTED, TRACED_EVENTS, UNREACHABLE
 from rollcall.tower.bulk_hosts import NewHost
 from rollcall.tower.client import LIMITS_RESOLVED, PAST_JOBS, Tower
 
@@ -354,7 +354,7 @@ def test_hosts_are_created_and_found_as_they_were_given(tower: Tower, inventory:
         assert host.instance_id == host.name
         assert (host.inventory_id, host.inventory_name) == (inventory.id, inventory.name)
         assert host.variables == wanted[0].variables
-        assert host.owner == {"group": "web"}
+        assert host.marker == {"group": "web"}
         assert host.group_ids == frozenset()
         assert before - CLOCK_TOLERANCE < host.created_at < tower.now() + CLOCK_TOLERANCE
 
@@ -580,7 +580,7 @@ def test_variables_that_a_person_wrote_as_yaml_are_read(tower: Tower, operator: 
     text = "---\nrole: db  # the first one\nports: [1, 2]\nrollcall:\n  group: web\nnested: {a: {b: null}}\non: 'yes'\n"
     operator.make_host(inventory, name, variables=text)
     (host,) = tower.hosts_named(inventory, [name])
-    assert host.owner == {"group": "web"}
+    assert host.marker == {"group": "web"}
     assert host.variables["role"] == "db"
     assert host.variables["ports"] == [1, 2]
     assert host.variables["nested"] == {"a": {"b": None}}
@@ -592,7 +592,7 @@ def test_a_host_without_variables_has_none(tower: Tower, operator: Operator, inv
     operator.make_host(inventory, name, variables=text)
     (host,) = tower.hosts_named(inventory, [name])
     assert host.variables == {}
-    assert host.owner is None
+    assert host.marker is None
 
 
 def test_what_other_people_wrote_into_a_host_outlives_an_update_as_it_was(
@@ -1214,19 +1214,19 @@ def test_the_good_jobs_of_a_kind_are_found_and_those_under_way(tower: Tower, run
 
 
 def test_a_jobs_events_tell_which_task_ended_how_on_which_host(tower: Tower, runs: Runs) -> None:
-    events = tower.events(runs.mixed.id, TRACED, 1000)
+    events = tower.events(runs.mixed.id, TRACED_EVENTS, 1000)
     assert events
-    ends = {kind: {each.host for each in events if each.kind == kind} for kind in ENDS}
+    ends = {kind: {each.host for each in events if each.kind == kind} for kind in TASK_RESULTS}
     assert runs.well in ends[OK] - ends[UNREACHABLE]
     assert (runs.dark in ends[UNREACHABLE], runs.failing in ends[FAILED]) == (True, True)
     starts = {each.task_id: each for each in events if each.kind == TASK_STARTED}
     for each in events:
-        if each.kind in ENDS:
+        if each.kind in TASK_RESULTS:
             assert each.path.startswith("project/")
             assert (starts[each.task_id].path, each.play) == (each.path, starts[each.task_id].play)
-    assert tower.events(runs.mixed.id, TRACED, len(events) - 1) is None
-    own = tower.events(runs.mixed.id, ENDS, 1000, [runs.well])
-    assert own == [each for each in events if each.kind in ENDS and each.host == runs.well]
+    assert tower.events(runs.mixed.id, TRACED_EVENTS, len(events) - 1) is None
+    own = tower.events(runs.mixed.id, TASK_RESULTS, 1000, [runs.well])
+    assert own == [each for each in events if each.kind in TASK_RESULTS and each.host == runs.well]
     last = tower.last_events(runs.mixed.id, 3)
     assert [each.counter for each in last] == sorted((each.counter for each in last), reverse=True)
     assert last[0].counter >= max(each.counter for each in events)

@@ -117,7 +117,7 @@ def test_of_a_group_without_hooks_a_notification_through_its_topic_is_enough(
     assert {host.name for host in tower.hosts(name)} == group.in_service()
     assert {each: chef.holds(each) for each in group.in_service()} == dict.fromkeys(group.in_service(), BOTH)
     eventually(lambda: said(cloud, gone), "cleanup tells of it")
-    assert said(cloud, gone) == [(f"struck off, and from Chef as {gone}", None)]
+    assert said(cloud, gone) == [(f"removed from every inventory, and from Chef as {gone}", None)]
 
 
 @pytest.mark.parametrize("kind", ["node", "client"])

@@ -127,7 +127,7 @@ def test_a_termination_while_the_job_runs_leaves_no_host(
     eventually(lambda: cloud.in_flight() == 0, "nobody waits any more")
     assert tower.hosts(name) == []
     assert len(tower.jobs(name)) == 1
-    assert said(cloud, "gate", group, "struck off: left meanwhile") == {instance_id}
+    assert said(cloud, "gate", group, "removed from every inventory: left meanwhile") == {instance_id}
 
 
 @pytest.mark.usefixtures("unheard_of")
@@ -142,9 +142,15 @@ def test_a_termination_that_overtakes_its_launch_leaves_no_host(
     eventually(lambda: not group.states(), "gone")
     launch, termination = notifications(2)
     publish(cloud, termination)
-    eventually(lambda: said(cloud, "cleanup", group, "struck off") == {instance_id}, "the termination is worked off")
+    eventually(
+        lambda: said(cloud, "cleanup", group, "removed from every inventory") == {instance_id},
+        "the termination is worked off",
+    )
     publish(cloud, launch)
-    eventually(lambda: said(cloud, "register", group, "struck off: already gone") == {instance_id}, "the launch, too")
+    eventually(
+        lambda: said(cloud, "register", group, "removed from every inventory: already gone") == {instance_id},
+        "the launch, too",
+    )
     assert not [life for life in tower.host_lives() if life.inventory == name]
     assert tower.jobs(name) == []
 
@@ -166,7 +172,7 @@ def test_notifications_that_come_straight_into_the_queues_are_worked_off(
     assert {host.name for host in tower.hosts(name)} == {instance_id}
     put(cloud, "TerminateQueue", termination)
     eventually(lambda: tower.hosts(name) == [], "its host is gone")
-    eventually(lambda: said(cloud, "cleanup", group, "struck off") == {instance_id}, "that is said")
+    eventually(lambda: said(cloud, "cleanup", group, "removed from every inventory") == {instance_id}, "that is said")
 
 
 def test_hooks_that_notify_the_same_topic_are_answered(

@@ -111,7 +111,7 @@ def test_a_rejoin_leaves_a_host_disabled_that_a_person_had_disabled(
     in_the_pool(group)
     group.scale(1)
     eventually(lambda: group.states().get(instance_id) == "Pending:Wait", "it waits")
-    said = "is disabled, so that jobs pass over it"
+    said = "is disabled, so that no job runs on it"
     eventually(lambda: any(said in str(line) for line in cloud.log_lines("gate")), "the gate says why it waits")
     assert the_host(tower, name).enabled is False
     tower.edit_host(instance_id, name, enabled=True)

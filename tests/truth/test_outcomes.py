@@ -17,7 +17,7 @@ import pytest
 
 from rollcall.domain.jobs import HostSummary, JobEvent, Outcome
 from rollcall.evidence import playbook_trace as trace
-from rollcall.evidence.host_outcomes import Comparator, of_failed_job, of_good_job
+from rollcall.evidence.host_outcomes import GoodRun, outcomes_of_failed_job, outcomes_of_good_job
 from rollcall.tower import client as tower
 
 from .environments import CORES, ROOT, Run, run_playbook
@@ -87,7 +87,7 @@ def run(core: str, scenarios: Sequence[Scenario], folder: Path, *, well: bool, b
             hosts[f"i-{number}"]["bad"] = True
     site = CLEARED.join(f"- import_playbook: {scenario.folder}/site.yml\n" for scenario in scenarios)
     ran = run_playbook(core, site, hosts, files=files, groups=groups, environment={"DARK": str(dark)})
-    events = [tower.read_event(as_listed(raw)) for raw in ran.events if raw["event"] in trace.TRACED]
+    events = [tower.read_event(as_listed(raw)) for raw in ran.events if raw["event"] in trace.TRACED_EVENTS]
     return {
         scenario.name: Ran(
             ran, of_scenario(scenario, events), frozenset(each.name for each in (folder / scenario.folder).iterdir())
@@ -129,12 +129,12 @@ def test_a_host_is_ok_if_and_only_if_it_is_done(core: str, scenario: Scenario, t
     like = {name: [each for each in NAMES if groups[each] == groups[name]] for name in NAMES}
     missed = {name: untroubled.marks_of(name) - bad.marks for name in NAMES}
     if bad.run.status == "successful":
-        outcomes = of_good_job(NAMES, bad.summaries, bad.events)
+        outcomes = outcomes_of_good_job(NAMES, bad.summaries, bad.events)
         missed = {name: marks & {name} for name, marks in missed.items()}
     else:
-        alone = of_failed_job(NAMES, bad.summaries, bad.events, Comparator((), {}))
+        alone = outcomes_of_failed_job(NAMES, bad.summaries, bad.events, GoodRun((), {}))
         assert Outcome.OK not in alone.values()
-        outcomes = of_failed_job(NAMES, bad.summaries, bad.events, Comparator(compared.events, like))
+        outcomes = outcomes_of_failed_job(NAMES, bad.summaries, bad.events, GoodRun(compared.events, like))
     assert untroubled.marks
     ok = {name for name, outcome in outcomes.items() if outcome == Outcome.OK}
     assert {name: missed[name] for name in ok if missed[name]} == {}, bad.run.output

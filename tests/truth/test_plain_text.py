@@ -17,17 +17,17 @@ import pytest
 from rollcall.domain.groups import AddressKind, GroupSettings, OnFailure
 from rollcall.domain.instances import Instance
 from rollcall.domain.inventory_text import (
-    ANSIBLES_GROUPS,
+    ANSIBLE_GROUPS,
     RESERVED,
     VARIABLE,
-    Why,
-    limit_to,
-    why_no_group,
-    why_no_key,
-    why_no_text,
-    why_no_value,
-    why_no_variable,
+    Refusal,
+    refusal_of_group_name,
+    refusal_of_key,
+    refusal_of_text,
+    refusal_of_value,
+    refusal_of_variable_name,
 )
+from rollcall.domain.job_limit import limit_to
 from rollcall.hosts.variables import host_variables
 
 from .environments import CORES, HERE, environment_of, run_project
@@ -223,8 +223,10 @@ def test_whatever_is_let_through_arrives_as_it_is_and_stops_no_job(core: str, tm
         "empty": [{}],
     }
     wanted: dict[str, object] = {name: f"of {name}" for name in names} | nested | values
-    asked = {name: each for name, each in wanted.items() if not why_no_variable(name) and not why_no_value(each)}
-    groups = [text for text in texts if not why_no_group(text)]
+    asked = {
+        name: each for name, each in wanted.items() if not refusal_of_variable_name(name) and not refusal_of_value(each)
+    }
+    groups = [text for text in texts if not refusal_of_group_name(text)]
     hosts: dict[str, Json] = {
         "i-0": {**asked, "asked_names": sorted(asked), **ours},
         "i-1": {"asked_names": [], **ours},
@@ -317,7 +319,7 @@ VALUES: dict[str, Any] = {
 }
 NAMES = ("environment", "vars", "groups", "playbook_dir", "inventory_hostname", "remote_tower_id")
 GROUPS = (
-    *sorted(ANSIBLES_GROUPS),
+    *sorted(ANSIBLE_GROUPS),
     *("i-1", ".", "..", "../host_vars/db1", "a/../secret", "./secret"),
     *OBJECTS,
     *("{{ 1 }}", "{% x", "{#", "#jinja2:x", "\ud800"),
@@ -346,19 +348,19 @@ def does_harm(core: str, name: str, own: Mapping[str, object], group: str = "fin
 
 @pytest.mark.parametrize("name", VALUES)
 def test_a_value_that_is_refused_does_harm(name: str) -> None:
-    assert why_no_value(VALUES[name])
+    assert refusal_of_value(VALUES[name])
     assert any(does_harm(core, name, {"note": VALUES[name]}) for core in CORES)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_variable_that_is_refused_does_not_arrive(name: str) -> None:
-    assert why_no_variable(name)
+    assert refusal_of_variable_name(name)
     assert any(does_harm(core, f"variable {name}", {name: "x"}) for core in CORES)
 
 
 @pytest.mark.parametrize("name", GROUPS)
 def test_a_groups_name_that_is_refused_does_harm(name: str) -> None:
-    assert why_no_group(name)
+    assert refusal_of_group_name(name)
     assert any(does_harm(core, f"group {name}", {}, name) for core in CORES)
 
 
@@ -370,9 +372,11 @@ def test_a_group_that_is_called_like_a_host_takes_what_is_the_hosts(core: str) -
 
 @pytest.mark.parametrize("core", CORES)
 def test_what_is_let_through_does_none(core: str) -> None:
-    assert not [name for name in PLAIN_GROUPS if why_no_group(name) or does_harm(core, f"group {name}", {}, name)]
     assert not [
-        name for name, each in PLAIN_VALUES.items() if why_no_value(each) or does_harm(core, name, {"note": each})
+        name for name in PLAIN_GROUPS if refusal_of_group_name(name) or does_harm(core, f"group {name}", {}, name)
+    ]
+    assert not [
+        name for name, each in PLAIN_VALUES.items() if refusal_of_value(each) or does_harm(core, name, {"note": each})
     ]
 
 
@@ -380,14 +384,14 @@ def test_the_names_that_are_refused_are_those_that_ansible_keeps_to_itself() -> 
     special = {name for core in CORES for name in knows(core)["special"] if not name.startswith("ansible_")}
     functions = {name for core in CORES for name in knows(core)["functions"]}
     assert special | functions | {"environment", "vars"} == RESERVED
-    assert all(set(knows(core)["control_node"]) < ANSIBLES_GROUPS for core in CORES)
+    assert all(set(knows(core)["control_node"]) < ANSIBLE_GROUPS for core in CORES)
 
 
 @pytest.mark.parametrize("core", CORES)
 def test_no_variable_that_steers_ansible_gets_through(core: str) -> None:
     steering = [name for name in knows(core)["steering"] if VARIABLE.fullmatch(name)]
     assert "ansible_connection" in steering
-    assert [name for name in steering if not why_no_variable(name)] == ["_z_test_entry"] * (core == "newest")
+    assert [name for name in steering if not refusal_of_variable_name(name)] == ["_z_test_entry"] * (core == "newest")
 
 
 LOOP = """
@@ -401,7 +405,7 @@ LOOP = """
 
 @pytest.mark.parametrize("key", ["{{ 7 * 7 }}", "{# x #}"])
 def test_a_key_that_is_refused_is_evaluated_once_a_playbook_makes_a_value_of_it(key: str, tmp_path: Path) -> None:
-    assert why_no_key(key) == why_no_text(key) == Why.EVALUATED
+    assert refusal_of_key(key) == refusal_of_text(key) == Refusal.EVALUATED
     assert f"<<{key}>>" not in looped("2.16", tmp_path, key)
 
 

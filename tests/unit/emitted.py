@@ -62,7 +62,9 @@ def _say_everything(bus: FakeBus) -> None:
     context: Any = SimpleNamespace(get_remaining_time_in_millis=lambda: 60_000)
     with announcer.telling(here.settings, here.tower, context):
         announcer.reports([Report(launch, each.value, event=each, provisioned_at=2.0) for each in Event])
-        announcer.reports([Report(leave, "struck off", event=Event.RETIRED, evicted=True, notes=look)])
+        announcer.reports(
+            [Report(leave, "removed from every inventory", event=Event.RETIRED, evicted=True, notes=look)]
+        )
         announcer.reports([Report(launch, each.value, event=each, troubled=True) for each in Event])
         announcer.reports([Report(launch, error=error)])
         announcer.failed(record, [launch], error)

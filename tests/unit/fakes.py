@@ -14,6 +14,7 @@ from rollcall.aws.queues import Queues
 from rollcall.aws.target_groups import NOT_REGISTERED, TargetHealth, Targets
 from rollcall.chef.client import Chef
 from rollcall.domain.actions import LifecycleAction, Result
+from rollcall.domain.chef_nodes import Node
 from rollcall.domain.errors import (
     AwsDenied,
     BadSettings,
@@ -44,7 +45,6 @@ from rollcall.domain.jobs import (
 )
 from rollcall.domain.message_format import Record, read_gate_message
 from rollcall.domain.messages import GateMessage, RetireMessage, WatchMessage
-from rollcall.domain.nodes import Node
 from rollcall.evidence.host_outcomes import proves_nothing
 from rollcall.evidence.job_reader import Evidence
 from rollcall.telemetry.doctor_announcer import FindingsAnnouncer
@@ -330,7 +330,7 @@ class FakeTower(Tower):
             host.name
             for host in self.hosts.values()
             if host.inventory_id == inventory.id
-            if host.name in names and (host.owner or {}).get("group") == group
+            if host.name in names and (host.marker or {}).get("group") == group
         }
 
     def hosts_of(self, instance_ids: Collection[str]) -> list[Host]:
@@ -500,7 +500,7 @@ class FakeTower(Tower):
     def jobs_of_group_before(self, job: Job, group: str, count: int) -> list[Job]:
         self._asked("jobs_of_group_before")
         hosts = [host for host in self.hosts.values() if host.inventory_id == job.inventory_id]
-        own = {host.name for host in hosts if (host.owner or {}).get("group") == group}
+        own = {host.name for host in hosts if (host.marker or {}).get("group") == group}
         there = {host.name for host in hosts}
         ended = [each for each in self._alike(job.kind) if each.id < job.id]
         return [
@@ -595,7 +595,7 @@ class FakeEvidence(Evidence):
         self.tower._asked("longest_task")
         return self.longest
 
-    def unanswered(self, job: Job) -> frozenset[str]:
+    def hosts_without_result(self, job: Job) -> frozenset[str]:
         self.tower._asked("unanswered")
         return self.hanging.get(job.id, frozenset())
 
@@ -606,7 +606,7 @@ class FakeEvidence(Evidence):
             return dict.fromkeys(names, Outcome.UNPROVEN)
         return {name: run.outcomes.get(name, Outcome.UNPROVEN) for name in names} if run.processed else None
 
-    def is_comparing(self, job: Job, name: str, now: float) -> bool:
+    def is_good_run_expected(self, job: Job, name: str, now: float) -> bool:
         return job.id in self.comparing
 
 

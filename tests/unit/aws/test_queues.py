@@ -11,7 +11,7 @@ from botocore.stub import Stubber
 
 from lab.aws.limits import message_size
 from rollcall.aws.queues import ERROR_MAX, LARGE_MESSAGE, PAUSE, TRIES, Queues
-from rollcall.domain.aws_names import CALL_BYTES
+from rollcall.domain.aws_text import CALL_BYTES
 from rollcall.domain.errors import AwsDenied, BadSettings, Throttled
 from rollcall.domain.message_format import Record
 from unit.fakes import REGION

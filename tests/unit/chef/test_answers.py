@@ -1,4 +1,4 @@
-"""The Chef client where the connection itself is in trouble. All else is in tests/contract/test_chef.py."""
+"""The Chef client where the connection itself fails. All else is in tests/contract/test_chef.py."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def distrusted() -> Exception:
     return ssl.SSLCertVerificationError(1, "[SSL: CERTIFICATE_VERIFY_FAILED] self-signed certificate (_ssl.c:1028)")
 
 
-def test_nobody_else_gets_our_signature_by_a_redirect(chef: Chef, wire: Wire) -> None:
+def test_no_other_server_gets_our_signature_by_a_redirect(chef: Chef, wire: Wire) -> None:
     wire.then(302, "", Location="https://evil.example.com/")
     with pytest.raises(ChefRejected, match="302"):
         chef.node_names()
@@ -81,7 +81,7 @@ def test_a_server_that_does_not_answer_is_asked_once_an_invocation(chef: Chef, w
 
 
 @pytest.mark.parametrize("body", ["[]", '"nodes"', "<html>", ""])
-def test_an_answer_that_is_not_the_apis_is_told_from_an_empty_one(chef: Chef, wire: Wire, body: str) -> None:
+def test_an_answer_that_is_not_the_apis_is_distinguished_from_an_empty_one(chef: Chef, wire: Wire, body: str) -> None:
     wire.then(200, body)
     with pytest.raises(ChefRejected, match="organization_url"):
         chef.node_names()
@@ -103,7 +103,7 @@ def test_a_search_without_rows_is_not_taken_for_one_that_found_nothing(chef: Che
 
 
 @pytest.mark.parametrize("row", ["i-a", {}, {"data": None}, {"data": {"name": 7}}, {"data": {"name": "i-other"}}])
-def test_a_row_that_nobody_asked_for_is_passed_over(chef: Chef, wire: Wire, row: object) -> None:
+def test_a_row_that_was_not_requested_is_passed_over(chef: Chef, wire: Wire, row: object) -> None:
     wire.then(200, {"rows": [row, {"data": {"name": "i-a"}}]})
     assert list(chef.nodes(["i-a"])) == ["i-a"]
 

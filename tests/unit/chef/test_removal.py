@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rollcall.aws.fleet import Membership
-from rollcall.chef.removal import NamedNode, remove_node, with_told
+from rollcall.chef.removal import NamedNode, remove_node, with_facts_of_hosts
 from rollcall.domain.actions import LifecycleAction, Result
 from rollcall.domain.errors import (
     BadSettings,
@@ -57,7 +57,7 @@ def going(world: World, instance_id: str, **changes: Any) -> LifecycleAction:
 
 
 def terminated(world: World, instance_id: str) -> LifecycleAction:
-    """A termination that nothing waits for, of an instance of which EC2 tells no addresses any more."""
+    """A termination that nothing waits for, of an instance of which EC2 returns no addresses any more."""
     action = replace(going(world, instance_id), hook=None, token=None)
     blank: Instance = world.instance(instance_id, state="terminated", addresses=dict.fromkeys(AddressKind, ""))
     world.fleet.known_instances[instance_id] = blank
@@ -65,7 +65,7 @@ def terminated(world: World, instance_id: str) -> LifecycleAction:
 
 
 def host(world: World, instance_id: str, **facts: str) -> None:
-    """The instance's host, which tells these facts."""
+    """The instance's host, which holds these facts."""
     world.host_of(instance_id, "10.0.0.7", variables={"ec2": facts})
 
 
@@ -80,7 +80,9 @@ def test_node_and_client_go_before_the_hook_is_completed(world: World, chef: Fak
     reports = world.clean_up(*actions)
     assert left == [{"i-stays"}] * 2
     assert world.fleet.completed == dict.fromkeys(actions, Result.CONTINUE)
-    assert {report.outcome for report in reports} == {f"struck off, and from Chef as {each}" for each in ("i-a", "i-b")}
+    assert {report.outcome for report in reports} == {
+        f"removed from every inventory, and from Chef as {each}" for each in ("i-a", "i-b")
+    }
 
 
 def test_the_client_goes_first_for_its_key_could_make_the_node_anew(world: World, chef: FakeChef) -> None:
@@ -133,7 +135,7 @@ def test_without_the_tag_chef_is_not_asked(world: World, chef: FakeChef) -> None
     world.group("web")
     chef.bootstrap("i-a")
     [report] = world.clean_up(going(world, "i-a"))
-    assert report.outcome == "struck off"
+    assert report.outcome == "removed from every inventory"
     assert not chef.calls
 
 
@@ -213,7 +215,7 @@ def test_what_ec2_has_forgotten_the_host_tells_and_the_node_confirms(world: Worl
     chef.bootstrap(DNS, instance_id="i-a")
     host(world, "i-a", private_dns=DNS)
     [report] = world.clean_up(terminated(world, "i-a"))
-    assert report.outcome == f"struck off, and from Chef as {DNS}"
+    assert report.outcome == f"removed from every inventory, and from Chef as {DNS}"
     assert not chef.held.keys() | chef.clients
 
 
@@ -223,7 +225,7 @@ def test_a_node_that_has_a_recycled_name_stays(world: World, chef: FakeChef, sai
     chef.bootstrap(DNS, instance_id=said)
     host(world, "i-a", private_dns=DNS)
     [report] = world.clean_up(terminated(world, "i-a"))
-    assert report.outcome == "struck off"
+    assert report.outcome == "removed from every inventory"
     assert chef.held.keys() == chef.clients == {DNS}
 
 
@@ -238,7 +240,7 @@ def test_a_client_whose_name_may_be_recycled_stays_when_no_node_tells_whose_it_i
 @pytest.mark.parametrize(
     "private_dns", ["", "chef-server", "../clients/chef-validator", "ip-10-0-0-7.ec2.internal OR x"]
 )
-def test_what_no_private_dns_name_looks_like_is_not_asked_for(world: World, chef: FakeChef, private_dns: str) -> None:
+def test_what_is_no_private_dns_name_is_not_searched(world: World, chef: FakeChef, private_dns: str) -> None:
     web(world, "@private_dns@")
     host(world, "i-a", private_dns=private_dns)
     [report] = world.clean_up(terminated(world, "i-a"))
@@ -267,7 +269,7 @@ def test_what_a_person_made_of_the_marker_reaches_no_node(world: World, chef: Fa
 
 
 @pytest.mark.parametrize("changes", [{"account": "999999999999"}, {"instance_id": "i-b"}])
-def test_the_host_of_somebody_else_tells_nothing(world: World, chef: FakeChef, changes: dict[str, str]) -> None:
+def test_the_host_of_another_instance_is_not_read(world: World, chef: FakeChef, changes: dict[str, str]) -> None:
     chef.bootstrap("i-a")
     action = terminated(world, "i-a")
     world.host_of("i-a", "10.0.0.7", variables={"rollcall": marker("i-a", chef="@instance_id@") | changes})
@@ -287,7 +289,7 @@ def marker(instance_id: str, **more: object) -> dict[str, object]:
     }
 
 
-# Trouble
+# Errors
 
 
 @pytest.mark.parametrize("error", [AWAY, ChefDenied("the user may not")])
@@ -311,7 +313,7 @@ def test_while_chef_refuses_the_host_goes_and_the_hook_waits(
     assert world.fleet.completed == {action: Result.CONTINUE}
 
 
-def test_trouble_with_one_node_fails_its_own_instance_only(world: World, chef: FakeChef) -> None:
+def test_an_error_about_one_node_fails_its_own_instance_only(world: World, chef: FakeChef) -> None:
     chef.bootstrap("i-a", "i-b")
     chef.kept["i-a"] = ChefDenied("the user may not")
     kept, fine = going(world, "i-a"), going(world, "i-b")
@@ -342,7 +344,7 @@ def test_while_aws_cannot_be_asked_the_instance_waits(world: World, chef: FakeCh
 
 
 @pytest.mark.parametrize("error", [AWAY, ChefDenied("the user may not")])
-def test_after_the_hooks_own_timeout_the_termination_goes_on_and_somebody_is_told(
+def test_after_the_hooks_own_timeout_the_termination_goes_on_and_an_operator_is_alerted(
     world: World, chef: FakeChef, error: RollcallError
 ) -> None:
     chef.bootstrap("i-a")
@@ -354,7 +356,7 @@ def test_after_the_hooks_own_timeout_the_termination_goes_on_and_somebody_is_tol
     assert not world.fleet.completed
     world.clock.advance(1)
     [report] = world.clean_up(action)
-    assert (report.error, report.outcome) == (None, "struck off, but not from Chef")
+    assert (report.error, report.outcome) == (None, "removed from every inventory, but not from Chef")
     assert str(error) in alerted(report)
     assert world.fleet.completed == {action: Result.CONTINUE}
 
@@ -385,7 +387,9 @@ def test_what_chef_has_done_by_then_is_no_alert(world: World, chef: FakeChef) ->
 
 
 @pytest.mark.parametrize("timeout", [7200, 172_800])
-def test_patience_ends_before_a_message_is_set_aside(world: World, chef: FakeChef, timeout: int) -> None:
+def test_patience_ends_before_a_message_is_moved_to_the_dead_letter_queue(
+    world: World, chef: FakeChef, timeout: int
+) -> None:
     group = world.fleet.known_groups["web"]
     world.fleet.known_groups["web"] = replace(group, heartbeat_timeouts={TERMINATE_HOOK: timeout})
     chef.bootstrap("i-a")
@@ -397,7 +401,7 @@ def test_patience_ends_before_a_message_is_set_aside(world: World, chef: FakeChe
     assert world.fleet.completed == {action: Result.CONTINUE}
 
 
-def test_a_copy_of_an_action_that_went_on_without_chef_tells_nobody_again(world: World, chef: FakeChef) -> None:
+def test_a_copy_of_an_action_that_went_on_without_chef_alerts_no_one_again(world: World, chef: FakeChef) -> None:
     chef.bootstrap("i-a")
     chef.failing["delete_client"] = AWAY
     action = going(world, "i-a")
@@ -405,7 +409,7 @@ def test_a_copy_of_an_action_that_went_on_without_chef_tells_nobody_again(world:
     assert [alerted(report) != "" for report in (*world.clean_up(action), *world.clean_up(action))] == [True, False]
 
 
-# What only the host tells
+# What only the host holds
 
 
 def kept(world: World) -> LifecycleAction:
@@ -431,7 +435,7 @@ def test_of_a_group_that_is_gone_the_pattern_outlives_the_host(world: World, che
     assert world.fleet.heartbeats["i-a"] == 1
     chef.failing.clear()
     [report] = world.clean_up(kept(world))
-    assert report.outcome == "struck off, and from Chef as web-i-a"
+    assert report.outcome == "removed from every inventory, and from Chef as web-i-a"
     assert not chef.held.keys() | chef.clients
     assert world.fleet.completed == {action: Result.CONTINUE}
 
@@ -449,7 +453,7 @@ def test_the_private_dns_name_of_a_terminated_instance_outlives_the_host(world: 
     assert not back.held_by_hook
     chef.failing.clear()
     [report] = world.clean_up(back)
-    assert report.outcome == f"struck off, and from Chef as {DNS}"
+    assert report.outcome == f"removed from every inventory, and from Chef as {DNS}"
     assert not chef.held.keys() | chef.clients
 
 
@@ -474,7 +478,9 @@ def test_what_is_kept_makes_the_patience_with_chef_no_longer(world: World, chef:
     assert world.fleet.completed == {action: Result.CONTINUE}
 
 
-def test_hosts_that_went_though_tower_gave_no_answer_have_told_of_their_nodes(world: World, chef: FakeChef) -> None:
+def test_what_hosts_held_of_their_nodes_is_known_though_tower_gave_no_answer_to_their_removal(
+    world: World, chef: FakeChef
+) -> None:
     chef.bootstrap("web-i-a")
     action = terminated(world, "i-a")
     world.host_of("i-a", "10.0.0.7", variables={"rollcall": marker("i-a", chef="web-@instance_id@")})
@@ -485,7 +491,7 @@ def test_hosts_that_went_though_tower_gave_no_answer_have_told_of_their_nodes(wo
     assert warning(report) == "no answer"
     world.tower.failing.clear()
     [report] = world.clean_up(kept(world))
-    assert report.outcome == "struck off, and from Chef as web-i-a"
+    assert report.outcome == "removed from every inventory, and from Chef as web-i-a"
 
 
 @pytest.mark.parametrize(
@@ -495,7 +501,7 @@ def test_hosts_that_went_though_tower_gave_no_answer_have_told_of_their_nodes(wo
 )
 def test_whatever_a_person_wrote_into_a_host_a_message_holds_it_and_is_read(world: World, odd: object) -> None:
     variables = {"rollcall": marker("i-a", chef=odd), "ec2": {"private_dns": odd}}
-    [informed] = with_told([going(world, "i-a")], [world.host_of("i-a", "10.0.0.7", variables=variables)])
+    [informed] = with_facts_of_hosts([going(world, "i-a")], [world.host_of("i-a", "10.0.0.7", variables=variables)])
     read = read_action(Record("m0", write_action(informed), REGION, 1, 0.0, "handle"))
     assert read
     assert (read.node_pattern, read.private_dns) == (informed.node_pattern, informed.private_dns)
@@ -522,7 +528,7 @@ def test_an_instance_that_lives_keeps_its_node_though_a_message_calls_it_termina
     action = terminated(world, "i-a")
     world.fleet.known_instances["i-a"] = world.instance("i-a", state=state)
     [report] = world.clean_up(action)
-    assert report.outcome == "struck off"
+    assert report.outcome == "removed from every inventory"
     assert chef.held.keys() == chef.clients == {"i-a"}
 
 
@@ -598,7 +604,7 @@ def test_what_reconcile_queues_again_of_a_warm_pool_keeps_its_key_unless_it_goes
 def test_a_node_whose_name_was_baked_into_an_image_is_another_instances_by_now(world: World, chef: FakeChef) -> None:
     chef.bootstrap("i-a", instance_id="i-copy")
     [report] = world.clean_up(going(world, "i-a"))
-    assert report.outcome == "struck off"
+    assert report.outcome == "removed from every inventory"
     assert chef.held.keys() == chef.clients == {"i-a"}
 
 

@@ -1,4 +1,4 @@
-"""What the secret of a Chef server may hold, and that nothing secret of it is told."""
+"""What the secret of a Chef server may hold, and that nothing secret of it is logged."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def test_each_part_of_a_request_makes_another_signature(change: dict[str, Any]) 
     assert headers_for(asked, **change)["x-ops-authorization-1"] != headers_for(asked)["x-ops-authorization-1"]
 
 
-def test_the_time_is_told_in_utc_wherever_we_are() -> None:
+def test_the_time_is_in_utc_wherever_we_are() -> None:
     asked = ASKED[0]
     now = datetime.fromisoformat(asked["timestamp"]).astimezone(timezone(timedelta(hours=9)))
     assert headers_for(asked, now=now) == headers_for(asked)

@@ -50,7 +50,7 @@ def names_of(stack: SeenStack) -> StackNames:
         queues={each: each for each in stack.queues},
         sources={each: each for each in stack.sources},
         schedules={each: each for each in stack.schedules},
-        told_table="told",
+        known_findings_table="told",
         alarm_topic="arn:pager",
         topics={each: each for each in stack.topics},
     )

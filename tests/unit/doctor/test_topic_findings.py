@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from rollcall.doctor.arn_patterns import arn_like
 from rollcall.doctor.observations import Senders
 from rollcall.doctor.topic_findings import NOTICE_OF, QUEUE_OF, diagnose_topics
 from rollcall.domain.actions import Transition
-from rollcall.domain.arns import arn_like
 from rollcall.domain.errors import AwsDenied
 from rollcall.domain.findings import Finding, Severity
 from unit.fakes import ACCOUNT, REGION

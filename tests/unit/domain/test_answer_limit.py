@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rollcall.doctor.diagnosis import Diagnosis, answer
-from rollcall.domain.answer_limit import ANSWER_BYTES, fitting
+from rollcall.domain.answer_limit import ANSWER_BYTES, cut_to_answer_limit
 from rollcall.domain.errors import BadSettings
 from rollcall.domain.findings import warns
 from rollcall.reconcile.answer import run_answer
@@ -30,32 +30,32 @@ def entries(size: int, number: int) -> list[dict[str, str]]:
 
 def test_what_has_room_is_answered_whole() -> None:
     lists: dict[str, list[Any]] = {"a": entries(100, 2000), "b": [], "c": [("i-a", {"settled": True})]}
-    assert fitting(lists) == {**lists, "c": [["i-a", {"settled": True}]]}
+    assert cut_to_answer_limit(lists) == {**lists, "c": [["i-a", {"settled": True}]]}
 
 
 @pytest.mark.parametrize("letter", ["x", "ö", "\N{PILE OF POO}", "\\", "\ud800"])
 def test_all_of_it_together_fits(letter: str) -> None:
     lists = {name: [{"reason": letter * 5000}] * 400 for name in "abcd"}
-    kept = fitting(lists)
+    kept = cut_to_answer_limit(lists)
     assert len(encoded(kept)) < LAMBDA_BYTES
     assert all(len(kept[name]) > 50 for name in lists)
 
 
 def test_a_list_that_needs_less_than_its_share_leaves_the_rest_to_others() -> None:
-    kept = fitting({"short": entries(100, 10), "long": entries(1000, 10_000)})
+    kept = cut_to_answer_limit({"short": entries(100, 10), "long": entries(1000, 10_000)})
     assert len(kept["short"]) == 10
     assert ANSWER_BYTES - 5000 < len(encoded(kept)) < ANSWER_BYTES + 100
 
 
 def test_an_entry_that_has_no_room_keeps_no_other_out() -> None:
     small = {"reason": "x"}
-    assert fitting({"a": [small, {"reason": "x" * ANSWER_BYTES}, small]}) == {"a": [small, small]}
+    assert cut_to_answer_limit({"a": [small, {"reason": "x" * ANSWER_BYTES}, small]}) == {"a": [small, small]}
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.dictionaries(st.text(max_size=3), st.lists(st.dictionaries(st.text(max_size=3), st.text(max_size=9)))))
 def test_whatever_stands_in_it_an_answer_can_be_encoded(lists: dict[str, list[dict[str, str]]]) -> None:
-    kept = fitting(lists)
+    kept = cut_to_answer_limit(lists)
     assert {name: len(each) for name, each in kept.items()} == {name: len(each) for name, each in lists.items()}
     json.loads(encoded([*kept.values()]))
 

@@ -12,17 +12,17 @@ from hypothesis import strategies as st
 
 from rollcall.domain.inventory_text import (
     MAX_DEPTH,
-    Why,
-    are_surely_plain,
-    is_surely_plain,
-    limit_to,
-    why_no_group,
-    why_no_host,
-    why_no_key,
-    why_no_text,
-    why_no_value,
-    why_no_variable,
+    Refusal,
+    json_is_surely_plain,
+    refusal_of_group_name,
+    refusal_of_host_name,
+    refusal_of_key,
+    refusal_of_text,
+    refusal_of_value,
+    refusal_of_variable_name,
+    texts_are_surely_plain,
 )
+from rollcall.domain.job_limit import limit_to
 
 OVERRIDE = '#jinja2:variable_start_string:"[%",variable_end_string:"%]"\n[% lookup("pipe", "id") %]'
 EVALUATED = ["{{ x }}", "a {{", "{% if x %}", "{#", "\\{{", OVERRIDE, "#jinja2:x"]
@@ -47,45 +47,45 @@ PLAIN_TEXTS = [
 
 @pytest.mark.parametrize("text", EVALUATED)
 def test_what_a_template_could_be_made_of_is_no_plain_text(text: str) -> None:
-    assert why_no_text(text) == Why.EVALUATED
+    assert refusal_of_text(text) == Refusal.EVALUATED
 
 
 @pytest.mark.parametrize("text", NOT_STORED)
 def test_what_cannot_be_stored_is_no_plain_text(text: str) -> None:
-    assert why_no_text(text) == Why.NOT_STORABLE
+    assert refusal_of_text(text) == Refusal.NOT_STORABLE
 
 
 @pytest.mark.parametrize("text", PLAIN_TEXTS)
 def test_everything_else_is_plain_text(text: str) -> None:
-    assert why_no_text(text) is None
-    assert why_no_value({text or "x": [text]}) == (Why.AN_OBJECT if text.startswith("__ansible") else None)
+    assert refusal_of_text(text) is None
+    assert refusal_of_value({text or "x": [text]}) == (Refusal.READ_AS_OBJECT if text.startswith("__ansible") else None)
 
 
 @pytest.mark.parametrize("key", ["__ansible_vault", "__ansible_unsafe", "__ansible_type", "__ansible", "__ansible_new"])
 def test_no_key_is_one_that_ansible_makes_an_object_of_however_deep_it_is(key: str) -> None:
-    assert why_no_key(key) == Why.AN_OBJECT
+    assert refusal_of_key(key) == Refusal.READ_AS_OBJECT
     value: Any = {key: "x", "other": 1}
     for _ in range(MAX_DEPTH - 1):
-        assert why_no_value(value) == Why.AN_OBJECT
+        assert refusal_of_value(value) == Refusal.READ_AS_OBJECT
         value = [value] if isinstance(value, dict) else {"in": value}
 
 
 @pytest.mark.parametrize("text", [*EVALUATED, *NOT_STORED])
 def test_a_key_is_as_plain_as_a_value(text: str) -> None:
-    assert why_no_value({"in": [{text: 1}]}) == why_no_value([[text]]) == why_no_text(text)
+    assert refusal_of_value({"in": [{text: 1}]}) == refusal_of_value([[text]]) == refusal_of_text(text)
 
 
-VALUES: dict[str, tuple[Any, Why | None]] = {
+VALUES: dict[str, tuple[Any, Refusal | None]] = {
     "nothing": (None, None),
     "true": (True, None),
     "a number": (-(2**70), None),
     "the largest number": (2**14_284 - 1, None),
-    "a number that Python does not read": (10**4300 * 9, Why.NOT_STORABLE),
+    "a number that Python does not read": (10**4300 * 9, Refusal.NOT_STORABLE),
     "a fraction": (1e308, None),
-    "no number": (math.nan, Why.NOT_STORABLE),
-    "infinity": (-math.inf, Why.NOT_STORABLE),
-    "no JSON": ((1,), Why.NOT_STORABLE),
-    "a key that is no text": ({1: 2}, Why.NOT_STORABLE),
+    "no number": (math.nan, Refusal.NOT_STORABLE),
+    "infinity": (-math.inf, Refusal.NOT_STORABLE),
+    "no JSON": ((1,), Refusal.NOT_STORABLE),
+    "a key that is no text": ({1: 2}, Refusal.NOT_STORABLE),
     "an empty list": ([], None),
 }
 
@@ -93,21 +93,21 @@ VALUES: dict[str, tuple[Any, Why | None]] = {
 @pytest.mark.parametrize("name", VALUES)
 def test_a_value_is_what_json_holds(name: str) -> None:
     value, why = VALUES[name]
-    assert why_no_value(value) == why
-    assert why_no_value({"in": [value]}) == why
+    assert refusal_of_value(value) == why
+    assert refusal_of_value({"in": [value]}) == why
 
 
 def test_lists_and_objects_within_each_other_end() -> None:
     deep: Any = "x"
     for _ in range(MAX_DEPTH):
         deep = [deep]
-    assert why_no_value(deep) is None
-    assert why_no_value({"one more": deep}) == Why.TOO_DEEP
+    assert refusal_of_value(deep) is None
+    assert refusal_of_value({"one more": deep}) == Refusal.TOO_DEEP
 
 
 @pytest.mark.parametrize("name", ["app_release", "port", "name", "tags", "hosts", "true", "_x", "tower_url", "x" * 64])
 def test_a_name_that_arrives_may_be_a_variables(name: str) -> None:
-    assert why_no_variable(name) is None
+    assert refusal_of_variable_name(name) is None
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a_name_that_arrives_may_be_a_variables(name: str) -> None:
     ],
 )
 def test_no_variable_has_a_name_that_ansible_uses_itself(name: str) -> None:
-    assert why_no_variable(name) == Why.ANSIBLES
+    assert refusal_of_variable_name(name) == Refusal.RESERVED_BY_ANSIBLE
 
 
 @pytest.mark.parametrize(
@@ -151,27 +151,27 @@ def test_no_variable_has_a_name_that_ansible_uses_itself(name: str) -> None:
     ],
 )
 def test_no_variable_has_a_name_that_tower_sets_itself(name: str) -> None:
-    assert why_no_variable(name) == Why.TOWERS
+    assert refusal_of_variable_name(name) == Refusal.RESERVED_BY_TOWER
 
 
 @pytest.mark.parametrize("name", ["", "1a", "a-b", "a b", "ä", "x" * 65, "class", "None", "in", "a\n", "{{ a }}"])
 def test_a_variables_name_is_one(name: str) -> None:
-    assert why_no_variable(name) == Why.NO_NAME
+    assert refusal_of_variable_name(name) == Refusal.NOT_A_VARIABLE_NAME
 
 
 GROUPS = {
-    Why.ANSIBLES: ["all", "ungrouped", "_meta", "localhost", "127.0.0.1", "::1"],
-    Why.A_HOSTS: ["i-0", "i-0123456789abcdef0"],
-    Why.A_PATH: [".", "..", "../web", "web/..", "a/../b", "./web", "/../etc"],
-    Why.NOT_PRINTABLE: ["", " ", " web", "web ", "a\nb", "a\tb", "a\0b", "\ud800", "a\u2028b"],
-    Why.AN_OBJECT: ["__ansible_vault", "__ansible"],
-    Why.EVALUATED: ["{{ web }}", "{%web", "a{#", "#jinja2:web"],
+    Refusal.RESERVED_BY_ANSIBLE: ["all", "ungrouped", "_meta", "localhost", "127.0.0.1", "::1"],
+    Refusal.LIKE_A_HOST: ["i-0", "i-0123456789abcdef0"],
+    Refusal.READ_AS_PATH: [".", "..", "../web", "web/..", "a/../b", "./web", "/../etc"],
+    Refusal.NOT_PRINTABLE: ["", " ", " web", "web ", "a\nb", "a\tb", "a\0b", "\ud800", "a\u2028b"],
+    Refusal.READ_AS_OBJECT: ["__ansible_vault", "__ansible"],
+    Refusal.EVALUATED: ["{{ web }}", "{%web", "a{#", "#jinja2:web"],
 }
 
 
 @pytest.mark.parametrize(("name", "why"), [(name, why) for why, names in GROUPS.items() for name in names])
-def test_what_would_do_harm_is_no_inventory_groups_name(name: str, why: Why) -> None:
-    assert why_no_group(name) == why
+def test_what_would_do_harm_is_no_inventory_groups_name(name: str, why: Refusal) -> None:
+    assert refusal_of_group_name(name) == why
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_what_would_do_harm_is_no_inventory_groups_name(name: str, why: Why) -> 
     ],
 )
 def test_whatever_does_no_harm_may_be_an_inventory_groups_name(name: str) -> None:
-    assert why_no_group(name) is None
+    assert refusal_of_group_name(name) is None
 
 
 def test_a_limit_names_instances_and_nothing_else() -> None:
@@ -215,7 +215,7 @@ def test_a_limit_names_instances_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("name", ["i-0123456789abcdef0", "i-a", "i-01234567"])
 def test_a_host_is_called_what_its_instance_is(name: str) -> None:
-    assert why_no_host(name) is None
+    assert refusal_of_host_name(name) is None
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ def test_a_host_is_called_what_its_instance_is(name: str) -> None:
     ["", "i-", "I-a", "i-db-1", "i-0123456789abcdef01", " i-a", "i-a\n", "i-a:22", "i-a,i-b", "i-{{ a }}", "i-\0"],
 )
 def test_nothing_else_is_a_hosts_name(name: str) -> None:
-    assert why_no_host(name) == Why.NO_INSTANCE
+    assert refusal_of_host_name(name) == Refusal.NOT_AN_INSTANCE_ID
 
 
 @pytest.mark.parametrize(
@@ -276,12 +276,12 @@ def texts_in(value: Any) -> list[str]:
 
 @given(JSON)
 def test_a_value_is_plain_if_and_only_if_every_text_in_it_is(value: Any) -> None:
-    if why_no_value(value) is None:
+    if refusal_of_value(value) is None:
         assert json.loads(json.dumps(value, allow_nan=False).encode()) == value
-        assert not any(map(why_no_text, texts_in(value)))
+        assert not any(map(refusal_of_text, texts_in(value)))
         "".join(texts_in(value)).encode()
-    elif why_no_value(value) == Why.EVALUATED:
-        assert Why.EVALUATED in map(why_no_text, texts_in(value))
+    elif refusal_of_value(value) == Refusal.EVALUATED:
+        assert Refusal.EVALUATED in map(refusal_of_text, texts_in(value))
 
 
 @given(JSON, st.booleans())
@@ -290,30 +290,36 @@ def test_what_is_surely_plain_holds_nothing_that_is_not(value: Any, ascii_only: 
         text = json.dumps(value, ensure_ascii=ascii_only).encode()
     except UnicodeEncodeError:
         return
-    if is_surely_plain(text):
-        assert why_no_value(value) not in (Why.EVALUATED, Why.AN_OBJECT)
-        assert not any(map(why_no_text, texts_in(value)))
+    if json_is_surely_plain(text):
+        assert refusal_of_value(value) not in (Refusal.EVALUATED, Refusal.READ_AS_OBJECT)
+        assert not any(map(refusal_of_text, texts_in(value)))
 
 
 @pytest.mark.parametrize("text", [*EVALUATED, *NOT_STORED, "__ansible_vault"])
 def test_what_is_not_plain_is_never_surely_so(text: str) -> None:
-    assert not is_surely_plain(json.dumps({"in": [{text: text}]}).encode())
-    assert not are_surely_plain(["fine", text])
+    assert not json_is_surely_plain(json.dumps({"in": [{text: text}]}).encode())
+    assert not texts_are_surely_plain(["fine", text])
 
 
 def test_what_is_usual_is_surely_plain() -> None:
-    assert is_surely_plain(json.dumps({"a": {"b": [{}], "größe": "{ x } % #"}}, ensure_ascii=False).encode())
-    assert are_surely_plain(["größe", "a {", "% b", "{ x } % #", ""])
+    assert json_is_surely_plain(json.dumps({"a": {"b": [{}], "größe": "{ x } % #"}}, ensure_ascii=False).encode())
+    assert texts_are_surely_plain(["größe", "a {", "% b", "{ x } % #", ""])
 
 
 @given(st.lists(TEXTS))
 def test_of_surely_plain_texts_none_has_anything_against_it(texts: list[str]) -> None:
-    if are_surely_plain(texts):
-        assert not any(map(why_no_text, texts))
-        assert not any(map(why_no_key, texts))
+    if texts_are_surely_plain(texts):
+        assert not any(map(refusal_of_text, texts))
+        assert not any(map(refusal_of_key, texts))
 
 
 @given(TEXTS)
 def test_no_reason_repeats_what_it_is_about(text: str) -> None:
-    for why in (why_no_text(text), why_no_key(text), why_no_variable(text), why_no_group(text), why_no_host(text)):
-        assert why is None or why in list(Why)
+    for why in (
+        refusal_of_text(text),
+        refusal_of_key(text),
+        refusal_of_variable_name(text),
+        refusal_of_group_name(text),
+        refusal_of_host_name(text),
+    ):
+        assert why is None or why in list(Refusal)

@@ -7,7 +7,7 @@ import pytest
 
 from rollcall.aws.fleet import Membership, holds
 from rollcall.domain.actions import Transition
-from rollcall.domain.lifecycle_states import STANDINGS, Standing, is_held, standing_of
+from rollcall.domain.lifecycle_states import PHASES, Phase, is_held, phase_of
 
 HELD = {
     "Pending:Wait",
@@ -24,14 +24,14 @@ def _states() -> list[str]:
 
 
 def test_every_state_of_the_service_model_is_in_the_table_and_no_other() -> None:
-    assert set(STANDINGS) == set(_states())
+    assert set(PHASES) == set(_states())
 
 
 @pytest.mark.parametrize("state", _states())
 def test_an_instance_stands_in_exactly_one_place(state: str) -> None:
     known = Membership("web", state)
     meanings = [known.entering, known.serving, known.resting, known.leaving, known.retained]
-    none_of_them = standing_of(state) in (Standing.DETACHED, Standing.UNKNOWN)
+    none_of_them = phase_of(state) in (Phase.DETACHED, Phase.UNKNOWN)
     assert sum(meanings) == (0 if none_of_them else 1)
 
 
@@ -103,5 +103,5 @@ def test_nothing_holds_an_instance_that_auto_scaling_does_not_list() -> None:
 
 def test_a_state_of_a_later_api_is_no_evidence_for_anything() -> None:
     known = Membership("web", "Terminating:Somehow")
-    assert standing_of(known.state) == Standing.UNKNOWN
+    assert phase_of(known.state) == Phase.UNKNOWN
     assert not any((known.leaving, known.retained, known.resting, known.serving, known.entering))

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollcall.domain.actions import LifecycleAction, Transition
-from rollcall.domain.aws_names import CALL_BYTES, GROUP_NAME, HOOK_NAME, INSTANCE_ID
+from rollcall.domain.aws_text import CALL_BYTES, GROUP_NAME, HOOK_NAME, INSTANCE_ID
 from rollcall.domain.errors import BadEvent
 from rollcall.domain.message_format import (
     NOT_AT_THE_GATE,
@@ -228,7 +228,7 @@ def test_an_action_that_is_sent_on_loses_nothing(transition: Transition, hook: s
         message_id="one",
         received_at=1_795_255_200.5,
         at=1_795_255_190.25,
-        troubled=True,
+        failed_before=True,
         unanswered_since=1_795_255_195.75,
     )
     read = read_action(replace(record(write_action(sent)), first_received_at=1_795_255_300.0))
@@ -240,7 +240,12 @@ def test_an_action_that_is_sent_on_loses_nothing(transition: Transition, hook: s
 def test_what_only_our_own_messages_say_is_not_taken_from_a_topic(hook: str | None) -> None:
     plain = replace(LAUNCH, hook=hook, token=LAUNCH.token if hook else None, message_id="one", received_at=7.0, at=7.0)
     ours = replace(
-        plain, retired=True, troubled=True, node_pattern="web", private_dns="ip-10-0-0-7.ec2.internal", received_at=1.0
+        plain,
+        retired=True,
+        failed_before=True,
+        node_pattern="web",
+        private_dns="ip-10-0-0-7.ec2.internal",
+        received_at=1.0,
     )
     envelope = {
         "Type": "Notification",
@@ -665,7 +670,7 @@ FULL = replace(
     at=1_800_000_000.123456,
     to_warm_pool=True,
     retired=True,
-    troubled=True,
+    failed_before=True,
 )
 
 
@@ -718,8 +723,8 @@ def test_a_message_to_the_gate_that_is_too_large_goes_as_several_and_loses_none(
 
 @pytest.mark.parametrize("message", full(FULL), ids=lambda each: type(each).__name__)
 def test_an_action_loses_nothing_at_the_gate(message: GateMessage | WatchMessage | RetireMessage) -> None:
-    carried = [each for each in fields(LifecycleAction) if each.name not in NOT_AT_THE_GATE]
-    assert all(getattr(FULL, each.name) != each.default for each in carried)
+    aws_safe = [each for each in fields(LifecycleAction) if each.name not in NOT_AT_THE_GATE]
+    assert all(getattr(FULL, each.name) != each.default for each in aws_safe)
     assert whole(read_gate_message(record(write_gate_message(message)))) == whole(message)
 
 
@@ -851,11 +856,11 @@ def test_a_gate_message_from_before_an_upgrade_happened_when_it_was_received() -
         del text["waiting"][0]["action"][name]
     message = read_gate_message(replace(record(json.dumps(text)), first_received_at=7.0))
     assert isinstance(message, GateMessage)
-    assert (message.waiting[0].action.at, message.waiting[0].action.troubled) == (7.0, False)
+    assert (message.waiting[0].action.at, message.waiting[0].action.failed_before) == (7.0, False)
 
 
-@pytest.mark.parametrize(("receives", "aside", "troubled"), [(1, False, False), (2, False, True), (1, True, True)])
-def test_a_message_that_failed_before_is_of_an_instance_in_trouble(receives: int, aside: bool, troubled: bool) -> None:
+@pytest.mark.parametrize(("receives", "aside", "failed"), [(1, False, False), (2, False, True), (1, True, True)])
+def test_an_action_knows_whether_its_message_failed_before(receives: int, aside: bool, failed: bool) -> None:
     text = write_gate_message(GateMessage((Waiting(LAUNCH, 1.0, "10.0.0.7"),), None, 1.0, 2.0))
     event = {
         "Records": [
@@ -874,11 +879,13 @@ def test_a_message_that_failed_before_is_of_an_instance_in_trouble(receives: int
     actions = [read_action(event_bridge), read_action(own)]
     message = read_gate_message(gate)
     assert isinstance(message, GateMessage)
-    assert [each.troubled for each in (*actions, message.waiting[0].action) if each] == [troubled] * 3
+    assert [each.failed_before for each in (*actions, message.waiting[0].action) if each] == [failed] * 3
 
 
 def test_that_it_is_in_trouble_goes_on_with_it() -> None:
-    text = write_gate_message(GateMessage((Waiting(replace(LAUNCH, troubled=True), 1.0, "10.0.0.7"),), None, 1.0, 2.0))
+    text = write_gate_message(
+        GateMessage((Waiting(replace(LAUNCH, failed_before=True), 1.0, "10.0.0.7"),), None, 1.0, 2.0)
+    )
     message = read_gate_message(record(text))
     assert isinstance(message, GateMessage)
-    assert message.waiting[0].action.troubled
+    assert message.waiting[0].action.failed_before

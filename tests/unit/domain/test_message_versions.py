@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from copy import replace
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import pytest
@@ -41,6 +41,7 @@ ACTION_FIELDS_BEFORE = [
     "at",
     "troubled",
 ]
+NAMES_BEFORE = {"failed_before": "troubled"}  # of fields that have another name in the code by now
 ACTION_FIELDS_ADDED = ["unanswered_since"]  # in cleanup's own messages, which the version before reads field by field
 FIELDS_BEFORE = {
     GateMessage: ["waiting", "job_id", "since", "heartbeat_at", "polls", "alerted"],
@@ -167,7 +168,8 @@ def read(body: dict[str, Any]) -> GateMessage | WatchMessage | RetireMessage:
 
 def test_an_action_inside_a_gate_message_has_exactly_the_fields_that_it_had() -> None:
     # The version before refuses a message for an unknown one of these.
-    assert [each.name for each in fields(LifecycleAction)] == ACTION_FIELDS_BEFORE + ACTION_FIELDS_ADDED
+    names = [NAMES_BEFORE.get(each.name, each.name) for each in fields(LifecycleAction)]
+    assert names == ACTION_FIELDS_BEFORE + ACTION_FIELDS_ADDED
     action = replace(LAUNCHED, unanswered_since=NOW)
     message = GateMessage((Waiting(action, NOW, "10.0.0.7", NOW, NOW),), 7, NOW, NOW)
     assert list(json.loads(write_gate_message(message))["waiting"][0]["action"]) == ACTION_FIELDS_BEFORE
@@ -197,13 +199,16 @@ def test_a_message_says_of_its_checks_only_what_one_of_them_keeps() -> None:
 def test_the_version_before_reads_a_gate_message_of_this_one(known: bool) -> None:
     since, job_id = (NOW - 20, 7) if known else (None, None)
     action = LAUNCHED if known else replace(LAUNCHED, received_at=math.inf, at=math.inf, hook=None, token=None)
+    action = replace(action, failed_before=known)
     waiting = Waiting(action, NOW - 60, "10.0.0.7", stint_since=since, unanswered_since=since)
     message = GateMessage(
         (waiting,), job_id, NOW - 30, NOW - 10, polls=3, alerted=known, lost_jobs=2, relaunch_at=NOW, cancel_at=NOW
     )
     [read], said = read_before(json.loads(write_gate_message(message)))
-    told = {each.name: getattr(action, each.name) for each in fields(ActionBefore)}
-    assert read == ActionBefore(**(told if known else told | {"at": NOW}))
+    sent = {
+        NAMES_BEFORE.get(name, name): value for name, value in asdict(action).items() if name not in ACTION_FIELDS_ADDED
+    }
+    assert read == ActionBefore(**(sent if known else sent | {"at": NOW}))
     assert said == {
         "job_id": job_id,
         "launched_at": [NOW - 60],
@@ -230,6 +235,13 @@ def test_a_gate_message_of_the_version_before_is_read_and_knows_no_stint() -> No
     assert read(GATE) == GateMessage(
         (Waiting(LAUNCHED, NOW - 60, "10.0.0.7", None, None),), 7, NOW - 30, NOW - 30, 3, alerted=True, lost_jobs=0
     )
+
+
+@pytest.mark.parametrize("failed", [True, False])
+def test_that_a_message_of_the_version_before_failed_is_read_under_its_name_there(failed: bool) -> None:
+    message = read({**RETIRE, "retiring": [{**LEAVING, "troubled": failed}]})
+    assert isinstance(message, RetireMessage)
+    assert [each.failed_before for each in message.retiring] == [failed]
 
 
 def test_messages_of_the_version_before_of_who_is_watched_and_who_leaves_are_read() -> None:

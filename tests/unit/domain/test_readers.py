@@ -27,10 +27,10 @@ from rollcall.alerting.wording import notice_of
 from rollcall.checks.registry import read_group_settings
 from rollcall.chef.client import Chef, read_chef_credentials
 from rollcall.domain.actions import LifecycleAction
-from rollcall.domain.aws_names import ACCOUNT, CALL_BYTES, GROUP_NAME, HOOK_NAME, INSTANCE_ID, REGION, TOKEN
+from rollcall.domain.aws_text import ACCOUNT, CALL_BYTES, GROUP_NAME, HOOK_NAME, INSTANCE_ID, REGION, TOKEN
 from rollcall.domain.errors import BadEvent, BadSettings, RollcallError
 from rollcall.domain.groups import Group
-from rollcall.domain.json_fields import MOMENT_MAX
+from rollcall.domain.json_input import MOMENT_MAX
 from rollcall.domain.message_format import (
     Record,
     read_action,
@@ -43,7 +43,7 @@ from rollcall.domain.message_format import (
     written,
 )
 from rollcall.domain.messages import GateMessage, RetireMessage
-from rollcall.domain.settings import asks_to_retire
+from rollcall.domain.settings import names_retire_template
 from rollcall.hosts.ownership import is_copy, marker_of
 from rollcall.hosts.stint import rested_since, stint_of
 from rollcall.hosts.user_data import MAX_VARIABLES, UnusableUserData, read_user_data
@@ -390,7 +390,7 @@ TAG_VALUES = st.text(max_size=256) | st.sampled_from(
 @given(st.dictionaries(st.sampled_from([*TAGS]), TAG_VALUES, max_size=4))
 def test_tags_are_settings_or_bad_settings(tags: dict[str, str]) -> None:
     group = Group("web", TAGS | tags, {})
-    asks_to_retire(group)
+    names_retire_template(group)
     try:
         read = read_group_settings(group)
     except BadSettings as error:

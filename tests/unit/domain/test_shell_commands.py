@@ -1,4 +1,4 @@
-"""Commands that people paste: run by a real bash, and through this project's own Makefile by a real make."""
+"""Commands that operators paste: run by a real bash, and through this project's own Makefile by a real make."""
 
 from __future__ import annotations
 
@@ -24,7 +24,14 @@ from rich.console import Console
 from rollcall.doctor.group_findings import diagnose_groups
 from rollcall.doctor.host_findings import diagnose_hosts
 from rollcall.doctor.observations import SeenInventory
-from rollcall.domain.shell_commands import args, command, in_single_quotes, make, options, set_tag
+from rollcall.domain.shell_commands import (
+    command,
+    in_single_quotes,
+    make_arguments,
+    make_command,
+    options,
+    set_tag_command,
+)
 from rollcall.reconcile.steps import Removal
 from rollcall.telemetry.reconcile_details import breaker_words
 from unit import sight
@@ -115,14 +122,14 @@ def test_a_pasted_word_is_what_it_was(name: str, bin_folder: Path) -> None:
 @pytest.mark.parametrize("target", ["reconcile", "redrive", "release", "doctor"])
 def test_a_name_gets_through_make_as_it_was(target: str, bin_folder: Path) -> None:
     arguments = [word for name in NASTY for word in ("--group", name)]
-    assert made(make(target, *arguments), bin_folder) == arguments
+    assert made(make_command(target, *arguments), bin_folder) == arguments
     assert not (ROOT / "was-here").exists()
 
 
 @FEW
 @given(st.lists(TEXTS, min_size=1, max_size=4))
 def test_whatever_names_hold_they_get_through_make_as_they_were(bin_folder: Path, names: list[str]) -> None:
-    assert made(make("reconcile", *names), bin_folder) == names
+    assert made(make_command("reconcile", *names), bin_folder) == names
 
 
 @FEW
@@ -142,17 +149,17 @@ def test_what_needs_no_quotes_has_none() -> None:
         command("aws", "arn:aws:sqs:us-east-1:1:q", "a=b", "two words")
         == 'aws arn:aws:sqs:us-east-1:1:q a=b "two words"'
     )
-    assert make("reconcile", "--force", *options("--group", ["api", "web"])) == (
+    assert make_command("reconcile", "--force", *options("--group", ["api", "web"])) == (
         "make reconcile ARGS='--force --group api --group web'"
     )
-    assert args("--delete", "id") == "ARGS='--delete id'"
+    assert make_arguments("--delete", "id") == "ARGS='--delete id'"
 
 
 # Every place
 
 
 def reconcile_says(groups: Sequence[str]) -> str:
-    """What the script says that the breaker stopped hosts of these groups."""
+    """What the script prints where the removal limit stopped hosts of these groups."""
     return reconcile._force([{"group": each} for each in groups])
 
 
@@ -170,7 +177,7 @@ def breaker_says(groups: Sequence[str]) -> str:
 
 @pytest.mark.parametrize("say", [reconcile_says, breaker_says])
 @pytest.mark.parametrize("name", [each for each in NASTY if each])
-def test_what_forces_a_run_past_the_breaker_names_the_group(say: Any, name: str, bin_folder: Path) -> None:
+def test_what_forces_a_run_past_the_removal_limit_names_the_group(say: Any, name: str, bin_folder: Path) -> None:
     parsed = reconcile._parser().parse_args(made(say([name]), bin_folder))
     assert (parsed.force, parsed.group) == (True, [name])
 
@@ -258,7 +265,7 @@ def test_what_uninstall_check_prints_names_group_and_hook(
 
 
 def test_a_group_with_a_plain_name_is_tagged_in_the_short_way() -> None:
-    assert set_tag("web-1.x/y", "rollcall:gate", "VALUE") == (
+    assert set_tag_command("web-1.x/y", "rollcall:gate", "VALUE") == (
         "aws autoscaling create-or-update-tags --tags ResourceType=auto-scaling-group,PropagateAtLaunch=false,"
         "ResourceId=web-1.x/y,Key=rollcall:gate,Value=VALUE"
     )
@@ -277,7 +284,7 @@ def printed(console: Console) -> str:
     return console.file.getvalue()
 
 
-LONG = make("reconcile", "--force", "--group", "a group with a name of many words")
+LONG = make_command("reconcile", "--force", "--group", "a group with a name of many words")
 
 
 def test_no_command_is_broken_into_lines_by_a_narrow_terminal() -> None:

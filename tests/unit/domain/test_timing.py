@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 
 from rollcall.domain import timing
 from rollcall.domain.actions import LifecycleAction, Transition
-from rollcall.domain.cache import Expiring
 from rollcall.domain.groups import Group
-from unit.fakes import ACCOUNT, REGION, Clock
+from unit.fakes import ACCOUNT, REGION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -235,46 +234,3 @@ def test_hooks_are_left_alone_for_a_third_of_their_shortest_timeout(
 
 
 # What warm invocations remember
-
-
-def test_a_value_is_loaded_again_once_it_is_too_old() -> None:
-    clock = Clock()
-    memory: Expiring[str, float] = Expiring(60, clock)
-    first = memory.get("a", clock)
-    clock.advance(59)
-    assert memory.get("a", clock) == first
-    clock.advance(1)
-    assert memory.get("a", clock) == clock.now
-
-
-def test_an_error_is_not_remembered() -> None:
-    memory: Expiring[str, int] = Expiring(60)
-
-    def fail() -> int:
-        raise KeyError
-
-    with pytest.raises(KeyError):
-        memory.get("a", fail)
-    assert memory.get("a", lambda: 7) == 7
-
-
-def test_nothing_is_not_remembered() -> None:
-    memory: Expiring[str, int | None] = Expiring(60)
-    assert memory.get("a", lambda: None) is None
-    assert memory.get("a", lambda: 7) == 7
-
-
-def test_several_values_are_loaded_together_and_only_those_missing() -> None:
-    clock = Clock()
-    memory: Expiring[str, str] = Expiring(60, clock)
-    asked: list[list[str]] = []
-
-    def load(keys: list[str]) -> dict[str, str]:
-        asked.append(keys)
-        return {key: key.upper() for key in keys if key != "nobody"}
-
-    assert memory.get_all({"a", "b"}, load) == {"a": "A", "b": "B"}
-    assert memory.get_all({"b", "c", "nobody"}, load) == {"b": "B", "c": "C"}
-    clock.advance(60)
-    assert memory.get_all(["a"], load) == {"a": "A"}
-    assert asked == [["a", "b"], ["c", "nobody"], ["a"]]

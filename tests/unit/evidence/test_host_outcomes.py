@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rollcall.domain.jobs import HostSummary, Job, JobKind, JobStatus, Outcome
-from rollcall.evidence.host_outcomes import Comparator, counts_for, of_failed_job, of_good_job, proves_nothing
+from rollcall.evidence.host_outcomes import (
+    GoodRun,
+    counts_for,
+    outcomes_of_failed_job,
+    outcomes_of_good_job,
+    proves_nothing,
+)
 from unit.job_events import Story
 
 if TYPE_CHECKING:
@@ -22,11 +28,11 @@ GOOD = ("i-g", "i-h")
 
 
 def outcomes(
-    story: Story, good: Story, *, kin: Collection[str] = GOOD, summaries: dict[str, HostSummary] | None = None
+    story: Story, good: Story, *, similar: Collection[str] = GOOD, summaries: dict[str, HostSummary] | None = None
 ) -> dict[str, Outcome]:
     """What a job shows of a and b, in which x failed."""
     known = {A: FINE, B: FINE, X: BAD} | (summaries or {})
-    return of_failed_job([A, B], known, story.events, Comparator(good.events, dict.fromkeys([A, B], kin)))
+    return outcomes_of_failed_job([A, B], known, story.events, GoodRun(good.events, dict.fromkeys([A, B], similar)))
 
 
 def included(story: Story, **ends: Any) -> Story:
@@ -44,7 +50,7 @@ def test_a_host_that_did_all_that_its_kind_did_is_done() -> None:
 
 
 @pytest.mark.parametrize("end", ["skipped", "ignored", "failed"])
-def test_a_skipped_or_ignored_task_is_a_result_and_a_rescued_one_leads_where_nobody_of_its_kind_went(end: str) -> None:
+def test_a_skipped_or_ignored_task_is_a_result_and_a_rescued_one_leads_where_no_similar_host_went(end: str) -> None:
     good = Story().tasks("one", "two", on=GOOD)
     job = Story().task("one", i_a=end, i_b="ok", i_x="failed").tasks("two", on=[A, B])
     assert outcomes(job, good) == {A: CUT if end == "failed" else OK, B: OK}
@@ -52,22 +58,22 @@ def test_a_skipped_or_ignored_task_is_a_result_and_a_rescued_one_leads_where_nob
 
 def test_without_hosts_of_its_kind_no_host_is_done() -> None:
     good = Story().tasks("one", on=GOOD)
-    assert outcomes(Story().tasks("one", on=[A, B]), good, kin=()) == {A: CUT, B: CUT}
-    assert outcomes(Story().tasks("one", on=[A, B]), good, kin=["i-elsewhere"]) == {A: CUT, B: CUT}
+    assert outcomes(Story().tasks("one", on=[A, B]), good, similar=()) == {A: CUT, B: CUT}
+    assert outcomes(Story().tasks("one", on=[A, B]), good, similar=["i-elsewhere"]) == {A: CUT, B: CUT}
 
 
 def test_a_host_that_a_good_job_did_not_always_reach_is_nothing_to_compare_with() -> None:
     good = Story().task("one", i_g="ok", i_h="dark").task("two", i_g="ok", i_h="dark")
     job = Story().tasks("one", on=[A, B])
     assert outcomes(job, good) == {A: CUT, B: CUT}
-    assert outcomes(job, good, kin=["i-h"]) == {A: CUT, B: CUT}
+    assert outcomes(job, good, similar=["i-h"]) == {A: CUT, B: CUT}
 
 
 def test_what_only_some_of_a_kind_did_is_asked_of_all() -> None:
     """The others may have ended early by themselves, which leaves no trace: meta end_host."""
     good = Story().tasks("one", on=GOOD).tasks("two", on=["i-g"]).tasks("three", on=["i-g", "i-k"])
     job = Story().tasks("one", on=[A, B]).tasks("two", "three", on=[A])
-    assert outcomes(job, good, kin=[*GOOD, "i-k"]) == {A: OK, B: CUT}
+    assert outcomes(job, good, similar=[*GOOD, "i-k"]) == {A: OK, B: CUT}
 
 
 def test_a_task_that_ran_twice_is_asked_for_twice() -> None:
@@ -117,25 +123,25 @@ def test_what_one_was_to_do_for_all_and_did_not_do_well_is_missed_by_all(ends: d
 def test_what_one_does_for_its_batch_it_does_not_do_for_the_next() -> None:
     good = Story().tasks("one", on=GOOD).tasks("once", on=["i-g"])
     good.next_play("p1_2").tasks("one", on=["i-k", "i-l"]).tasks("once", on=["i-k"])
-    kin = [*GOOD, "i-k", "i-l"]
+    similar = [*GOOD, "i-k", "i-l"]
     first = Story().tasks("one", on=[A]).tasks("once", on=[A]).next_play("p1_2")
-    assert outcomes(first.tasks("one", on=[B, X]).task("once", i_x="failed"), good, kin=kin) == {A: OK, B: CUT}
+    assert outcomes(first.tasks("one", on=[B, X]).task("once", i_x="failed"), good, similar=similar) == {A: OK, B: CUT}
     first = Story().tasks("one", on=[A]).tasks("once", on=[A]).next_play("p1_2")
-    assert outcomes(first.task("one", i_b="ok", i_x="failed"), good, kin=kin) == {A: OK, B: CUT}
+    assert outcomes(first.task("one", i_b="ok", i_x="failed"), good, similar=similar) == {A: OK, B: CUT}
 
 
 def test_what_one_did_for_one_batch_and_not_for_another_says_nothing_of_a_third() -> None:
     good = Story().tasks("one", on=[*GOOD, "i-k", "i-l"])
     good.next_play("p2").tasks("once", on=["i-g"]).tasks("two", on=GOOD)
     good.next_play("p2_2").tasks("once", on=["i-k"]).tasks("two", on=["i-k", "i-l"])
-    kin = [*GOOD, "i-k", "i-l"]
+    similar = [*GOOD, "i-k", "i-l"]
     job = Story().tasks("one", on=[A, B, X]).next_play("p2").tasks("once", "two", on=[A])
-    assert outcomes(job.next_play("p2_2").task("once", i_x="failed"), good, kin=kin) == {A: OK, B: CUT}
+    assert outcomes(job.next_play("p2_2").task("once", i_x="failed"), good, similar=similar) == {A: OK, B: CUT}
     only_once = Story()
     only_once.events = [each for each in good.events if each.task != "two"]
-    assert outcomes(job, good, kin=kin)[B] == outcomes(job, only_once, kin=kin)[B] == CUT
+    assert outcomes(job, good, similar=similar)[B] == outcomes(job, only_once, similar=similar)[B] == CUT
     job = Story().tasks("one", on=[A, B, X]).next_play("p1_2").tasks("once", "two", on=[A])
-    assert outcomes(job.next_play("p1_3").tasks("two", on=[B]), good, kin=kin) == {A: OK, B: CUT}
+    assert outcomes(job.next_play("p1_3").tasks("two", on=[B]), good, similar=similar) == {A: OK, B: CUT}
 
 
 def test_what_one_does_in_a_play_of_others_is_done_for_all() -> None:
@@ -145,10 +151,10 @@ def test_what_one_does_in_a_play_of_others_is_done_for_all() -> None:
 
 
 def test_a_good_job_of_one_host_asks_each_for_what_one_does_for_all() -> None:
-    """There is nothing to tell it from what each does."""
+    """Nothing distinguishes it from what each does."""
     good = Story().tasks("one", "once", on=["i-g"])
     job = Story().tasks("one", on=[A, B]).tasks("once", on=[A])
-    assert outcomes(job, good, kin=["i-g"]) == {A: OK, B: CUT}
+    assert outcomes(job, good, similar=["i-g"]) == {A: OK, B: CUT}
 
 
 # Branches
@@ -174,7 +180,7 @@ def test_an_include_that_did_not_hold_excuses_from_what_is_in_it() -> None:
     assert outcomes(job, good) == {A: OK, B: CUT}
 
 
-def test_an_include_that_held_for_nobody_of_its_kind_leads_to_the_unknown() -> None:
+def test_an_include_that_held_for_no_similar_host_leads_to_the_unknown() -> None:
     good = Story().task("more", action="include_tasks", i_g="skipped", i_h="skipped")
     job = Story().task("more", action="include_tasks", i_a="skipped", i_b="ok")
     assert outcomes(job, good) == {A: OK, B: CUT}
@@ -217,7 +223,7 @@ def test_an_include_excuses_from_nothing_in_its_own_file() -> None:
     assert outcomes(job, good) == {A: CUT, B: CUT}
 
 
-def test_a_host_that_did_what_nobody_did_in_the_good_run_may_have_more_to_do() -> None:
+def test_a_host_that_did_what_no_host_did_in_the_good_run_may_have_more_to_do() -> None:
     good = Story().tasks("one", "last", on=GOOD)
     job = Story().tasks("one", on=[A, B, X]).tasks("new", on=[A]).task("newer", i_x="failed")
     assert outcomes(job.tasks("last", on=[A, B]), good) == {A: CUT, B: OK}
@@ -285,16 +291,16 @@ def test_only_what_was_done_on_a_host_shows_that_it_was_reached_again(
 ) -> None:
     action, end = later["action"], later[A]
     story = Story().task("one", i_a="dark").task("two", action=action, i_a=end)
-    assert of_good_job([A], {A: summary}, story.events) == {A: outcome}
+    assert outcomes_of_good_job([A], {A: summary}, story.events) == {A: outcome}
 
 
 def test_a_dark_host_without_events_was_not_reached() -> None:
-    assert of_good_job([A], {A: HostSummary(unreachable=1)}, []) == {A: Outcome.UNREACHABLE}
+    assert outcomes_of_good_job([A], {A: HostSummary(unreachable=1)}, []) == {A: Outcome.UNREACHABLE}
 
 
 def test_where_events_are_too_many_to_read_what_was_ignored_may_have_been_unreachability() -> None:
     known = {A: HostSummary(ignored=1), B: FINE, X: HostSummary(unreachable=1)}
-    assert of_good_job([A, B, X], known, None) == {A: CUT, B: OK, X: Outcome.UNREACHABLE}
+    assert outcomes_of_good_job([A, B, X], known, None) == {A: CUT, B: OK, X: Outcome.UNREACHABLE}
 
 
 def test_in_a_failed_job_a_host_that_was_not_reached_is_no_proof_even_where_that_is_ignored() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rollcall.domain.jobs import HostSummary, JobStatus, Outcome
-from rollcall.evidence.job_reader import COMPARATORS_MAX, EVENTS_MAX, TASKS_MAX, JobEvidence
+from rollcall.evidence.job_reader import EVENTS_MAX, GOOD_RUNS_MAX, TASKS_MAX, JobEvidence
 from rollcall.evidence.stuck_jobs import StuckJobs
 from unit.fakes import Clock, FakeTower
 from unit.job_events import Story
@@ -62,7 +62,7 @@ class Runs:
         return self.job("failed", {"i-a": FINE, "i-b": FINE, "i-x": HostSummary(failures=1)}, story, **changes)
 
     def shown(self, job: Job, *names: str, group: str = "web") -> Mapping[str, Outcome]:
-        """What the job shows, as the first to ask is told."""
+        """What the job shows when it is read for the first time."""
         self.tower.calls.clear()
         outcomes = self.evidence.outcomes(job, names or NAMES, group)
         assert outcomes is not None
@@ -83,7 +83,7 @@ NOT_COMPARED = COMPARED | {"i-a": CUT}
 # A good job
 
 
-def test_a_good_job_without_trouble_is_counted(runs: Runs) -> None:
+def test_a_good_job_without_failures_is_counted(runs: Runs) -> None:
     assert runs.shown(runs.good(*NAMES)) == dict.fromkeys(NAMES, OK)
     assert runs.tower.calls == {"has_all_events": 1, "count_well": 1}
 
@@ -182,10 +182,10 @@ def test_each_host_is_compared_with_the_newest_job_that_held_its_kind(runs: Runs
     assert runs.shown(job, "i-a", "i-b", "i-c") == {"i-a": OK, "i-b": CUT, "i-c": OK}
 
 
-def test_only_a_few_good_jobs_are_looked_through(runs: Runs) -> None:
+def test_only_a_few_good_jobs_are_searched(runs: Runs) -> None:
     runs.good("i-g", "i-h")
     runs.host("i-db", group="db")
-    for _ in range(COMPARATORS_MAX):
+    for _ in range(GOOD_RUNS_MAX):
         runs.good("i-db")
     assert runs.shown(runs.failed()) == NOT_COMPARED
 
@@ -198,7 +198,7 @@ def test_in_a_project_without_revisions_nothing_shows_that_two_runs_had_the_same
     assert runs.shown(job) == NOT_COMPARED
     assert runs.tower.calls == {"has_all_events": 1, "summaries": 1}
     runs.tower.add_job(runs.template, runs.inventory, "i-g")
-    assert not runs.evidence.is_comparing(job, "i-a", runs.clock.now)  # so no other job is waited for
+    assert not runs.evidence.is_good_run_expected(job, "i-a", runs.clock.now)  # so no other job is waited for
 
 
 @pytest.mark.parametrize("which", ["job", "good"])
@@ -210,7 +210,7 @@ def test_above_the_bound_a_job_is_cut_short(runs: Runs, which: str) -> None:
     assert runs.shown(runs.failed(many if which == "job" else None)) == NOT_COMPARED
 
 
-def test_where_nobody_is_without_fault_nothing_is_compared(runs: Runs) -> None:
+def test_where_every_host_failed_nothing_is_compared(runs: Runs) -> None:
     runs.good("i-g", "i-h")
     trouble = {"i-a": HostSummary(failures=1), "i-b": HostSummary(unreachable=1)}
     job = runs.job("failed", trouble, Story())
@@ -258,8 +258,8 @@ def test_another_job_under_way_may_show_what_one_is_to_be_compared_with(runs: Ru
     job = runs.failed()
     runs.tower.add_job(runs.template, runs.inventory, "i-g")
     runs.shown(job)
-    assert runs.evidence.is_comparing(job, "i-a", runs.clock.now + 60)
-    assert runs.evidence.is_comparing(job, "i-b", runs.clock.now)
+    assert runs.evidence.is_good_run_expected(job, "i-a", runs.clock.now + 60)
+    assert runs.evidence.is_good_run_expected(job, "i-b", runs.clock.now)
     assert runs.tower.calls["active_after"] == 1
 
 
@@ -267,7 +267,7 @@ def test_no_longer_than_a_job_takes_is_another_one_waited_for(runs: Runs) -> Non
     job = runs.failed()
     runs.tower.add_job(runs.template, runs.inventory, "i-g")
     runs.shown(job)
-    assert not runs.evidence.is_comparing(job, "i-a", runs.clock.now + 61)
+    assert not runs.evidence.is_good_run_expected(job, "i-a", runs.clock.now + 61)
     assert runs.tower.calls["active_after"] == 0
 
 
@@ -278,7 +278,7 @@ def test_no_other_job_is_waited_for_that_is_older_or_of_another_kind_or_has_ende
     runs.good("i-db")
     runs.clock.advance(-60)
     runs.shown(job)
-    assert not runs.evidence.is_comparing(job, "i-a", runs.clock.now)
+    assert not runs.evidence.is_good_run_expected(job, "i-a", runs.clock.now)
 
 
 def test_who_was_compared_waits_for_nothing(runs: Runs) -> None:
@@ -286,8 +286,8 @@ def test_who_was_compared_waits_for_nothing(runs: Runs) -> None:
     job = runs.failed()
     runs.tower.add_job(runs.template, runs.inventory, "i-g")
     runs.shown(job)
-    assert not runs.evidence.is_comparing(job, "i-b", runs.clock.now)
-    assert not runs.evidence.is_comparing(replace(job, id=999), "i-b", runs.clock.now)
+    assert not runs.evidence.is_good_run_expected(job, "i-b", runs.clock.now)
+    assert not runs.evidence.is_good_run_expected(replace(job, id=999), "i-b", runs.clock.now)
 
 
 # Jobs that do not end
@@ -345,7 +345,7 @@ def test_a_silent_job_whose_longest_task_is_not_known_is_reported_and_never_over
 
 def test_the_hosts_with_an_unanswered_task_are_those_that_started_one_and_did_not_end_it(runs: Runs) -> None:
     story = Story().tasks("one", on=NAMES).task("two", i_a="ok", i_b="", i_x="failed")
-    assert runs.evidence.unanswered(running(runs, story)) == {"i-b"}
+    assert runs.evidence.hosts_without_result(running(runs, story)) == {"i-b"}
     assert runs.tower.calls["last_events"] == 1
 
 
@@ -353,9 +353,9 @@ def test_a_host_that_is_silent_for_long_is_found_behind_what_the_others_did_sinc
     story = Story().task("one", i_a="ok", i_b="")
     for _ in range(300):
         story.tasks("two", on=["i-a"])
-    assert runs.evidence.unanswered(running(runs, story, "i-a", "i-b")) == {"i-b"}
+    assert runs.evidence.hosts_without_result(running(runs, story, "i-a", "i-b")) == {"i-b"}
     assert runs.tower.calls["last_events"] == 2
 
 
 def test_a_host_whose_turn_has_not_come_has_nothing_to_answer(runs: Runs) -> None:
-    assert runs.evidence.unanswered(running(runs, Story().task("one", i_a="ok", i_b=""))) == {"i-b"}
+    assert runs.evidence.hosts_without_result(running(runs, Story().task("one", i_a="ok", i_b=""))) == {"i-b"}

@@ -195,7 +195,7 @@ def test_what_a_job_shows_of_a_host(tower: Tower, wire: Wire, name: str, host: i
     assert shown(tower, wire, story)[names[str(host)]] == outcome
 
 
-def test_a_good_job_without_trouble_costs_two_calls_and_one_that_failed_no_events_without_a_comparator(
+def test_a_good_job_without_failures_costs_two_calls_and_one_that_failed_no_events_without_a_good_run(
     tower: Tower, wire: Wire
 ) -> None:
     def calls(story: Json) -> list[str]:

@@ -380,7 +380,7 @@ def ended(world: World, message: GateMessage, state: str) -> None:
     ("waited", "why"),
     [
         (172_800, "ended by Auto Scaling: its hook 'rollcall-launch' had waited for 172800 s, which is its limit"),
-        (172_600, "struck off: left meanwhile"),
+        (172_600, "removed from every inventory: left meanwhile"),
     ],
 )
 def test_what_auto_scaling_ended_is_told_from_what_left(world: World, waited: float, why: str) -> None:

@@ -12,8 +12,8 @@ from rollcall.domain.inventories import Inventory
 from rollcall.domain.jobs import Outcome
 from rollcall.hosts.eviction import evict
 from rollcall.hosts.jobs import CLOCK_STEP
-from rollcall.hosts.ownership import NEWBORN, Marker, address_key, is_copy, marker_of
-from rollcall.hosts.resting import rest
+from rollcall.hosts.ownership import AWS_VISIBILITY_LAG, Marker, address_key, is_copy, marker_of
+from rollcall.hosts.resting import disable_hosts
 from rollcall.hosts.stint import read_stint
 from rollcall.hosts.variables import is_resting, marker_in, with_state
 from rollcall.reconcile.steps import Kind
@@ -48,7 +48,7 @@ OWNER = {"group": "web", "instance_id": "i-a", "account": ACCOUNT, "region": REG
         (OWNER, True, False),  # of a version that named no inventory
         (OWNER | {"inventory": 1}, True, False),
         (OWNER | {"inventory": 2}, False, True),
-        (OWNER | {"inventory": "2"}, True, False),  # a person has been at it
+        (OWNER | {"inventory": "2"}, True, False),  # edited by hand
         (OWNER | {"inventory": None}, True, False),
         (OWNER | {"inventory": 2, "account": "999999999999"}, False, True),
         (OWNER | {"account": "999999999999"}, False, False),
@@ -147,7 +147,7 @@ def test_a_copy_of_an_instance_that_aws_does_not_know_goes_once_it_is_old(world:
     original = world.host_of("i-a", "10.0.0.7")
     copied = copy_inventory(world)
     del world.tower.hosts[original.id]
-    world.clock.advance(NEWBORN)
+    world.clock.advance(AWS_VISIBILITY_LAG)
     assert not world.reconcile().fixes
     world.clock.advance(1)
     assert [fix.instance_id for fix in world.reconcile().fixes] == ["i-a"]
@@ -186,7 +186,7 @@ def test_in_an_inventory_that_came_back_a_new_instance_is_not_registered_beside_
 def test_a_copy_of_who_rests_is_left_alone(world: World) -> None:
     original = world.host_of("i-a", "10.0.0.7")
     copy_inventory(world)
-    rest(world.tower, {"i-a"}, ACCOUNT, REGION)
+    disable_hosts(world.tower, {"i-a"}, ACCOUNT, REGION)
     assert world.tower.disabled == {original.id}
 
 
@@ -256,7 +256,7 @@ def test_a_marker_without_an_inventory_is_completed_by_a_run_and_the_next_one_fi
     for number in range(3):
         world.serving(f"i-{number}", f"10.0.0.{number}")
         host = world.host_of(f"i-{number}", f"10.0.0.{number}")
-        marker = {key: value for key, value in (host.owner or {}).items() if key != "inventory"}
+        marker = {key: value for key, value in (host.marker or {}).items() if key != "inventory"}
         world.tower.hosts[host.id] = replace(host, variables={**host.variables, "rollcall": marker})
     outcome = world.reconcile()
     assert {fix.reason for fix in outcome.fixes} == {"its marker does not name its inventory yet"}

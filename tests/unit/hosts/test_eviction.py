@@ -1,4 +1,4 @@
-"""A host whose instance is gone makes way for the newcomer that has its address; every other host stays."""
+"""A stale host at the address of a new instance is removed first; every other host stays."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rollcall.aws.fleet import Membership
 from rollcall.domain.errors import DeleteRefused, RollcallError, Throttled, TowerRejected, TowerUnavailable
 from rollcall.domain.inventories import RemovalResult
 from rollcall.hosts.eviction import Eviction, evict
-from rollcall.hosts.ownership import NEWBORN, address_key
+from rollcall.hosts.ownership import AWS_VISIBILITY_LAG, address_key
 from unit.fakes import ACCOUNT, REGION
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ NEWCOMER = {"i-new": address_key("vpc-1", PRIVATE)}
 
 
 def make_way(world: World, new_instances: Mapping[str, tuple[str, str]] = NEWCOMER) -> list[Eviction]:
-    """Evicts for newcomers that EC2 knows."""
+    """Evicts for new instances that EC2 knows."""
     for new_instance in new_instances:
         world.fleet.known_instances.setdefault(new_instance, world.instance(new_instance))
     return evict(world.tower, world.fleet, ACCOUNT, world.inventory, new_instances)
@@ -51,7 +51,9 @@ def asked_of_aws(world: World) -> list[str]:
 
 
 @pytest.mark.parametrize("state", ["shutting-down", "terminated"])
-def test_a_host_at_a_newcomers_address_goes_when_ec2_says_that_its_instance_is_gone(world: World, state: str) -> None:
+def test_a_host_at_a_new_instances_address_goes_when_ec2_says_that_its_instance_is_gone(
+    world: World, state: str
+) -> None:
     world.host_of("i-old", PRIVATE, group="db")
     gone(world, state=state)
     assert make_way(world) == [
@@ -79,7 +81,7 @@ def test_who_is_gone_goes_out_of_every_inventory(world: World) -> None:
     assert not world.tower.hosts
 
 
-@pytest.mark.parametrize(("age", "goes"), [(NEWBORN, False), (NEWBORN + 1, True)])
+@pytest.mark.parametrize(("age", "goes"), [(AWS_VISIBILITY_LAG, False), (AWS_VISIBILITY_LAG + 1, True)])
 def test_of_an_instance_that_aws_does_not_know_only_an_old_host_goes(world: World, age: float, goes: bool) -> None:
     host = world.host_of("i-old", PRIVATE, age=age)
     assert [each.reason for each in make_way(world)] == ["neither EC2 nor Auto Scaling knows it"] * goes
@@ -87,7 +89,7 @@ def test_of_an_instance_that_aws_does_not_know_only_an_old_host_goes(world: Worl
 
 
 def test_of_two_hosts_of_an_instance_that_aws_does_not_know_the_older_decides(world: World) -> None:
-    world.host_of("i-old", PRIVATE, age=NEWBORN + 1)
+    world.host_of("i-old", PRIVATE, age=AWS_VISIBILITY_LAG + 1)
     world.host_of("i-old", PRIVATE, name="again", age=0)
     assert len(make_way(world)) == 1
     assert not world.tower.hosts
@@ -100,7 +102,7 @@ def test_a_public_address_is_the_same_in_every_vpc(world: World) -> None:
     assert not world.tower.hosts
 
 
-def test_each_eviction_names_the_newcomers_that_have_its_addresses(world: World) -> None:
+def test_each_eviction_names_the_new_instances_that_have_its_addresses(world: World) -> None:
     world.host_of("i-old", PRIVATE)
     world.host_of("i-old", PUBLIC, name="again")
     world.host_of("i-older", "10.0.0.8")
@@ -156,8 +158,8 @@ def test_an_instance_that_auto_scaling_lists_stays_though_ec2_does_not_know_it(w
         "another VPC",
         "another account",
         "another Region",
-        "the newcomer's own",
-        "another newcomer's",
+        "the new instance's own",
+        "another new instance's",
         "of no instance",
         "not ours",
     ],
@@ -198,7 +200,7 @@ def test_tower_is_asked_once_and_aws_for_nothing_where_nobody_is_in_the_way(worl
     assert asked == []
 
 
-def test_an_answer_of_ec2_that_does_not_know_the_newcomers_either_is_not_believed(world: World) -> None:
+def test_an_answer_of_ec2_that_does_not_know_the_new_instances_either_is_not_believed(world: World) -> None:
     world.host_of("i-old", PRIVATE)
     world.fleet.known_instances.clear()
     with pytest.raises(Throttled, match="cannot be trusted"):
@@ -206,7 +208,7 @@ def test_an_answer_of_ec2_that_does_not_know_the_newcomers_either_is_not_believe
     assert world.tower.names_in(world.inventory) == {"i-old"}
 
 
-def test_aws_is_asked_about_those_in_the_way_and_the_newcomers_and_about_nobody_else(
+def test_aws_is_asked_about_the_occupants_and_the_new_instances_and_about_no_others(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[set[str]] = []

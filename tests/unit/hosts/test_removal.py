@@ -1,4 +1,4 @@
-"""Striking instances off: every host of theirs, out of every inventory."""
+"""Instances removed: every host of theirs, out of every inventory."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def test_the_hosts_of_other_instances_stay(world: World) -> None:
     assert list(world.tower.hosts.values()) == stays
 
 
-def test_an_instance_without_hosts_is_struck_off_already(world: World) -> None:
+def test_an_instance_without_hosts_is_removed_already(world: World) -> None:
     assert not remove_from_every_inventory(world.tower, world.fleet, {"i-a"}).refusals
     assert world.tower.calls["delete_hosts"] == 0
 
 
-def test_hosts_that_vanish_meanwhile_are_looked_at_again(world: World) -> None:
+def test_hosts_that_vanish_meanwhile_are_no_error(world: World) -> None:
     hosts = [world.tower.add_host(world.inventory, f"i-{number}") for number in range(3)]
     world.tower.before_delete.append(lambda: world.tower.hosts.pop(hosts[1].id))
     assert not remove_from_every_inventory(world.tower, world.fleet, {host.name for host in hosts}).refusals
@@ -94,7 +94,7 @@ def test_an_instance_in_two_inventories_of_which_one_refuses_counts_as_refused(w
     assert world.tower.names_in(world.inventory) == set()
 
 
-def test_inventories_of_one_name_in_two_organizations_are_told_apart(world: World) -> None:
+def test_inventories_of_one_name_in_two_organizations_are_distinguished(world: World) -> None:
     mine, theirs = world.tower.add_inventory("mine/prod", "prod"), world.tower.add_inventory("theirs/prod", "prod")
     world.group("db", inventory="theirs/prod")
     world.tower.add_host(mine, "i-a")
@@ -123,12 +123,12 @@ def test_who_had_a_host_is_known_and_who_had_none_too(world: World) -> None:
     assert remove_from_every_inventory(world.tower, world.fleet, {"i-a", "i-b"}).removed == frozenset()
 
 
-def test_of_nobody_nothing_is_asked(world: World) -> None:
+def test_without_instances_no_request_is_made(world: World) -> None:
     assert remove_from_every_inventory(world.tower, world.fleet, set()).removed == frozenset()
     assert not world.tower.calls
 
 
-def test_who_had_a_host_is_known_however_many_looks_it_takes(world: World) -> None:
+def test_who_had_a_host_is_known_however_many_rounds_it_takes(world: World) -> None:
     world.tower.add_host(world.inventory, "i-a")
     world.tower.before_delete.append(lambda: world.tower.add_host(world.inventory, "i-b"))
     assert remove_from_every_inventory(world.tower, world.fleet, {"i-a", "i-b"}).removed == {"i-a", "i-b"}

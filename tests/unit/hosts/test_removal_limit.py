@@ -113,7 +113,7 @@ def test_copies_do_not_count(world: World) -> None:
     copied = world.tower.add_inventory("copied")
     for name in names:
         host = world.host_of(name, "10.0.0.7", inventory=copied)
-        variables = {**host.variables, "rollcall": {**(host.owner or {}), "inventory": world.inventory.id}}
+        variables = {**host.variables, "rollcall": {**(host.marker or {}), "inventory": world.inventory.id}}
         world.tower.hosts[host.id] = replace(host, variables=variables)
     assert stopped(world, names, REMOVAL_SHARE) == set()
 
@@ -127,7 +127,7 @@ def test_copies_and_hosts_of_other_installations_are_not_counted(world: World, f
     names = unknown(world, 9)
     for number in range(60):
         host = world.host_of(f"i-f{number:x}", "10.0.0.8")
-        marker = {**(host.owner or {}), **foreign}
+        marker = {**(host.marker or {}), **foreign}
         world.tower.hosts[host.id] = replace(host, variables={**host.variables, "rollcall": marker})
     assert stopped(world, names, REMOVAL_SHARE) == set(names)
     world.clean_up(*map(terminated, names))
@@ -137,7 +137,7 @@ def test_copies_and_hosts_of_other_installations_are_not_counted(world: World, f
 # Cleanup
 
 
-def test_cleanup_leaves_those_to_reconcile_that_nobody_knows_and_that_are_too_many(world: World) -> None:
+def test_cleanup_leaves_those_to_reconcile_that_are_unknown_and_too_many(world: World) -> None:
     names = unknown(world, 6)
     reports = world.clean_up(*map(terminated, names))
     assert {report.outcome.split(":")[0] for report in reports} == {"left to reconcile"}
@@ -168,7 +168,7 @@ def test_whom_ec2_or_auto_scaling_or_a_hook_speaks_for_goes_however_many_they_ar
     if who_speaks == "a hook":
         actions = [replace(each, hook="rollcall-terminate", token="t") for each in actions]
     reports = world.clean_up(*actions)
-    assert {report.outcome for report in reports} == {"struck off"}
+    assert {report.outcome for report in reports} == {"removed from every inventory"}
     assert not world.tower.hosts
 
 
@@ -176,7 +176,7 @@ def test_who_is_proven_goes_beside_those_that_are_too_many(world: World) -> None
     names = unknown(world, 7)
     world.fleet.known_instances["i-6"] = world.instance("i-6", state="terminated")
     reports = {report.action.instance_id: report.outcome for report in world.clean_up(*map(terminated, names))}
-    assert reports["i-6"] == "struck off"
+    assert reports["i-6"] == "removed from every inventory"
     assert world.tower.names_in(world.inventory) == set(names[:6])
 
 
@@ -184,13 +184,13 @@ def test_a_hook_that_waits_speaks_for_its_instance_and_for_no_other(world: World
     names = unknown(world, 7)
     hooked = replace(terminated("i-0"), hook="rollcall-terminate", token="t")
     reports = {report.action: report for report in world.clean_up(hooked, *map(terminated, names))}
-    assert reports[hooked].outcome == "struck off"
+    assert reports[hooked].outcome == "removed from every inventory"
     assert world.tower.names_in(world.inventory) == set(names[1:])
     assert len(reports) == 8
 
 
 @pytest.mark.parametrize("number", [LIMIT_MIN, LIMIT_MIN + 1])
-def test_a_hook_that_only_a_message_names_speaks_for_nobody(world: World, number: int) -> None:
+def test_a_hook_that_only_a_message_names_is_no_evidence(world: World, number: int) -> None:
     names = unknown(world, number)
     world.fleet.stale.update(names)
     asked: list[str] = []
@@ -245,7 +245,7 @@ def test_register_removes_whom_ec2_or_a_hook_speaks_for_however_many_they_are(wo
             world.fleet.known_instances[name] = world.instance(name, state="terminated")
     else:
         actions = [replace(each, hook="rollcall-launch", token="t") for each in actions]
-    assert {report.outcome for report in world.register(*actions)} == {"struck off: already gone"}
+    assert {report.outcome for report in world.register(*actions)} == {"removed from every inventory: already gone"}
     assert not world.tower.hosts
 
 
@@ -278,5 +278,7 @@ def test_the_gate_leaves_those_to_reconcile_that_are_too_many_and_does_not_wait_
 def test_the_gate_removes_a_handful_that_nothing_else_speaks_for(world: World) -> None:
     message = serving_unknown(world, LIMIT_MIN)
     world.tower.end_job(message.job_id or 0, dict.fromkeys(world.tower.names_in(world.inventory), Outcome.OK))
-    assert {report.outcome for report in world.look_at(message).reports} == {"struck off: left meanwhile"}
+    assert {report.outcome for report in world.look_at(message).reports} == {
+        "removed from every inventory: left meanwhile"
+    }
     assert not world.tower.hosts

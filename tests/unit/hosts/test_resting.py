@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rollcall.domain.actions import Result
 from rollcall.domain.errors import RollcallError, TowerDenied, TowerRejected, TowerUnavailable
 from rollcall.domain.reports import Event
-from rollcall.hosts.resting import is_enabled_again, rest, resting_variables, rests
+from rollcall.hosts.resting import disable_hosts, is_disabled_for_rest, is_enabled_on_return, resting_variables
 from rollcall.hosts.variables import (
     OWED_SINCE,
     RESTING,
@@ -22,7 +22,7 @@ from rollcall.hosts.variables import (
     is_resting,
     job_owed_since,
     marker_in,
-    with_ours,
+    with_our_variables,
     with_state,
 )
 from unit.fakes import ACCOUNT, REGION
@@ -42,7 +42,7 @@ def now_of(world: World, host: Host) -> Host:
 
 def rested(world: World, *instance_ids: str) -> set[str]:
     """The instances whose hosts were in use until now."""
-    return set(rest(world.tower, instance_ids, ACCOUNT, REGION).hosts)
+    return set(disable_hosts(world.tower, instance_ids, ACCOUNT, REGION).instance_ids)
 
 
 # Putting to rest
@@ -55,7 +55,7 @@ def test_the_host_is_disabled_and_marked_with_since_when_and_that_it_was_us(worl
     found = now_of(world, host)
     assert not found.enabled
     assert marker_in(found.variables)[RESTING] == {"since": world.clock.now, "enabled": True}
-    assert identity_in(found.variables) == host.owner
+    assert identity_in(found.variables) == host.marker
     assert (found.variables["ansible_host"], found.variables["by_hand"]) == ("10.0.0.7", "kept")
     assert found.description == host.description
 
@@ -66,7 +66,7 @@ def test_that_a_person_had_disabled_it_is_remembered(world: World) -> None:
     rested(world, "i-a")
     found = now_of(world, host)
     assert marker_in(found.variables)[RESTING] == {"since": world.clock.now, "enabled": False}
-    assert not is_enabled_again(found.variables)
+    assert not is_enabled_on_return(found.variables)
 
 
 def test_a_host_that_rests_already_is_left_as_it_is(world: World) -> None:
@@ -140,7 +140,7 @@ def test_a_host_that_is_not_ours_or_a_copy_or_of_another_instance_is_left_alone(
     world: World, marker: dict[str, Any] | None
 ) -> None:
     host = world.host_of("i-a", "10.0.0.7")
-    variables = {"rollcall": {**(host.owner or {}), **marker}} if marker else {}
+    variables = {"rollcall": {**(host.marker or {}), **marker}} if marker else {}
     world.tower.hosts[host.id] = replace(host, variables=variables)
     assert rested(world, "i-a") == set()
     assert world.tower.updated == []
@@ -152,7 +152,7 @@ def test_a_host_that_was_renamed_is_found_by_its_field(world: World) -> None:
     assert host.id in world.tower.disabled
 
 
-def test_of_nobody_nothing_is_asked(world: World) -> None:
+def test_without_instances_no_request_is_made(world: World) -> None:
     assert rested(world) == set()
     assert not world.tower.calls
 
@@ -170,9 +170,9 @@ def test_what_keeps_one_host_from_its_rest_is_said_of_its_instance_alone(world: 
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(world.tower, "update_host", refuse)
-        done = rest(world.tower, {"i-a", "i-b"}, ACCOUNT, REGION)
-    assert done.troubles == {"i-a": error}
-    assert done.hosts == {"i-a", "i-b"}
+        done = disable_hosts(world.tower, {"i-a", "i-b"}, ACCOUNT, REGION)
+    assert done.errors == {"i-a": error}
+    assert done.instance_ids == {"i-a", "i-b"}
     assert kept.id not in world.tower.disabled
 
 
@@ -212,7 +212,7 @@ def test_the_hook_of_whose_host_cannot_be_disabled_is_not_completed_and_its_neig
     assert world.fleet.completed == {actions[1]: Result.CONTINUE}
 
 
-def test_whoever_rests_and_whoever_goes_are_told_apart_in_one_batch(world: World) -> None:
+def test_who_rests_and_who_goes_are_distinguished_in_one_batch(world: World) -> None:
     for name in ("i-a", "i-b", "i-c"):
         world.host_of(name, "10.0.0.7")
     actions = [world.terminating(name) for name in ("i-a", "i-b", "i-c")]
@@ -237,7 +237,7 @@ def test_what_is_wanted_replaces_the_identity_and_keeps_the_state(
     identity: dict[str, Any], state: dict[str, Any], others: dict[str, Any], wanted: dict[str, Any], new: dict[str, Any]
 ) -> None:
     there = {**others, "rollcall": {**identity, **state}}
-    made = with_ours(there, {**new, "rollcall": wanted})
+    made = with_our_variables(there, {**new, "rollcall": wanted})
     assert identity_in(made) == wanted
     assert {key: value for key, value in marker_in(made).items() if key in STATE} == state
     assert {key: made[key] for key in others if key in ("by_hand", "rack")} == {
@@ -250,7 +250,7 @@ def test_what_is_wanted_replaces_the_identity_and_keeps_the_state(
 
 
 def test_a_state_that_is_wanted_replaces_the_one_that_is_there() -> None:
-    made = with_ours({"rollcall": {"stint": 1, "resting": 2}}, {"rollcall": {"group": "web", "stint": 3}})
+    made = with_our_variables({"rollcall": {"stint": 1, "resting": 2}}, {"rollcall": {"group": "web", "stint": 3}})
     assert made == {"rollcall": {"group": "web", "stint": 3, "resting": 2}}
 
 
@@ -277,14 +277,14 @@ def test_a_marker_that_is_none_says_nothing(marker: object) -> None:
     assert (marker_in(variables), identity_in(variables)) == ({}, {})
     assert not is_resting(variables)
     assert job_owed_since(variables) is None
-    assert not is_enabled_again(variables)
+    assert not is_enabled_on_return(variables)
 
 
 @pytest.mark.parametrize(
     ("mark", "again"), [({"enabled": True}, True), ({}, True), ({"enabled": False}, False), (None, False), (7, False)]
 )
 def test_a_host_is_enabled_again_unless_the_mark_says_that_a_person_had_disabled_it(mark: object, again: bool) -> None:
-    assert is_enabled_again({"rollcall": {RESTING: mark}}) == again
+    assert is_enabled_on_return({"rollcall": {RESTING: mark}}) == again
 
 
 @pytest.mark.parametrize("enabled", [True, False])
@@ -292,10 +292,10 @@ def test_a_host_is_enabled_again_unless_the_mark_says_that_a_person_had_disabled
 def test_a_host_rests_that_is_disabled_and_marked(world: World, enabled: bool, mark: bool) -> None:
     host = world.host_of("i-a", "10.0.0.7")
     variables = with_state(host.variables, resting={"since": 1.0, "enabled": True}) if mark else host.variables
-    assert rests(replace(host, enabled=enabled, variables=variables)) == (mark and not enabled)
+    assert is_disabled_for_rest(replace(host, enabled=enabled, variables=variables)) == (mark and not enabled)
 
 
-def test_a_mark_that_nobody_can_read_is_replaced(world: World) -> None:
+def test_a_mark_that_cannot_be_read_is_replaced(world: World) -> None:
     host = world.host_of("i-a", "10.0.0.7")
     marked = with_state(host.variables, **{RESTING: "yes", STINT: {"since": 1.0}, OWED_SINCE: 7})
     made = marker_in(resting_variables(replace(host, variables=marked), 9.0))

@@ -15,16 +15,16 @@ from rollcall.domain.actions import LifecycleAction, Transition
 from rollcall.domain.errors import InstanceNotVisible, JobStillLanding, Throttled, TowerUnavailable
 from rollcall.domain.inventories import Host
 from rollcall.domain.jobs import JobStatus, Outcome
-from rollcall.domain.json_fields import MOMENT_MAX
+from rollcall.domain.json_input import MOMENT_MAX
 from rollcall.domain.reports import NO_LONGER_WAITING
 from rollcall.domain.timing import CLOCKS_APART
 from rollcall.hosts.jobs import CLOCK_STEP
-from rollcall.hosts.resting import rest
+from rollcall.hosts.resting import disable_hosts
 from rollcall.hosts.stint import (
     Stint,
-    begins_anew,
+    begins_new_stint,
     joined_by,
-    may_be_former,
+    may_be_of_former_stint,
     new_stint,
     read_stint,
     rested_since,
@@ -170,7 +170,7 @@ def test_a_host_of_a_version_that_knew_no_stints_began_when_it_was_made() -> Non
     ],
 )
 def test_what_begins_a_stint(known: Host, message: LifecycleAction, anew: bool) -> None:
-    assert begins_anew(known, message) == anew
+    assert begins_new_stint(known, message) == anew
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_what_begins_a_stint(known: Host, message: LifecycleAction, anew: bool) 
     ],
 )
 def test_what_may_be_of_a_former_stint(known: Host, message: LifecycleAction, doubtful: bool) -> None:
-    assert may_be_former(known, message) == doubtful
+    assert may_be_of_former_stint(known, message) == doubtful
 
 
 def test_a_stint_that_is_joined_keeps_its_beginning_and_learns_the_tokens() -> None:
@@ -286,7 +286,7 @@ def test_a_job_of_before_a_rest_that_began_seconds_ago_does_not_count(world: Wor
     world.register(world.launching("i-a"))
     world.tower.end_job(max(world.tower.runs), {"i-a": Outcome.OK})
     world.clock.advance(1)
-    rest(world.tower, ["i-a"], ACCOUNT, REGION)
+    disable_hosts(world.tower, ["i-a"], ACCOUNT, REGION)
     rested = world.clock.now
     world.clock.advance(1)
     world.register(back(world))

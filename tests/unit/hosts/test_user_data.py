@@ -18,8 +18,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollcall.domain.instances import Parameters
-from rollcall.domain.inventory_text import MAX_DEPTH, TEMPLATED
+from rollcall.domain.instances import UserDataParameters
+from rollcall.domain.inventory_text import MAX_DEPTH, TEMPLATE_MARKS
 from rollcall.hosts.user_data import (
     MAX_ENCODED,
     MAX_GROUPS,
@@ -38,19 +38,19 @@ if TYPE_CHECKING:
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 VARIABLES = {"app_release": "2026.11.3", "app_ports": [8080, 8443]}
-ASKED = Parameters(VARIABLES, ("canary", "eu-west"))
+ASKED = UserDataParameters(VARIABLES, ("canary", "eu-west"))
 JSON = (EXAMPLES / "user-data.json").read_bytes()
 MULTIPART = (EXAMPLES / "user-data.mime").read_bytes()
 SECRET = "hunter2hunter2"
 SCRIPT = MIMEText(f"#!/bin/sh\necho {SECRET}\n", "x-shellscript")
 
 
-def read(data: bytes) -> Parameters:
-    """What this user data asks for, as EC2 tells it."""
+def read(data: bytes) -> UserDataParameters:
+    """The parameters in this user data, as EC2 returns it."""
     return read_user_data(base64.b64encode(data).decode())
 
 
-def asked(variables: Any = None, groups: Any = (), **others: Any) -> Parameters:
+def asked(variables: Any = None, groups: Any = (), **others: Any) -> UserDataParameters:
     """What user data with these parameters asks for."""
     fields = {"vars": {} if variables is None else variables, "groups": list(groups), **others}
     return read(json.dumps({"rollcall": fields}).encode())
@@ -103,13 +103,13 @@ def test_every_form_says_the_same(form: str) -> None:
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        ({}, Parameters()),
-        ({"vars": {"a": 1}}, Parameters({"a": 1})),
-        ({"groups": ["b", "a", "b"]}, Parameters(groups=("b", "a"))),
+        ({}, UserDataParameters()),
+        ({"vars": {"a": 1}}, UserDataParameters({"a": 1})),
+        ({"groups": ["b", "a", "b"]}, UserDataParameters(groups=("b", "a"))),
     ],
 )
 def test_either_may_be_missing_and_a_group_named_twice_counts_once(
-    fields: Mapping[str, Any], expected: Parameters
+    fields: Mapping[str, Any], expected: UserDataParameters
 ) -> None:
     assert read(json.dumps({"rollcall": fields}).encode()) == expected
 
@@ -229,34 +229,34 @@ def test_no_variable_steers_ansible_or_takes_the_place_of_ours(name: str) -> Non
 
 @pytest.mark.parametrize(("name", "why"), [("awx_job_id", "Tower's own"), ("class", "no variable is called so")])
 def test_no_variable_has_a_name_that_would_not_arrive(name: str, why: str) -> None:
-    assert asked({name: "x", "port": 1}) == Parameters({"port": 1}, warning=f"variable {name} ({why})")
+    assert asked({name: "x", "port": 1}) == UserDataParameters({"port": 1}, warning=f"variable {name} ({why})")
 
 
 @pytest.mark.parametrize("key", ["__ansible_vault", "__ansible_unsafe", "__ansible_type"])
 def test_nothing_is_passed_on_that_ansible_reads_as_an_object_of_its_own(key: str) -> None:
     assert asked({key: SECRET}).variables == {}
     found = asked({"deep": [{"er": {key: SECRET}}]})
-    assert found == Parameters(warning="variable deep (Ansible would read it as something else)")
+    assert found == UserDataParameters(warning="variable deep (Ansible would read it as something else)")
 
 
-@pytest.mark.parametrize("mark", TEMPLATED)
+@pytest.mark.parametrize("mark", TEMPLATE_MARKS)
 @pytest.mark.parametrize("place", ["{text}", '["{text}"]', '{{"a": [1, "{text}"]}}', '{{"{text}": 1}}'])
 def test_what_tower_would_evaluate_is_left_out_wherever_it_hides(mark: str, place: str) -> None:
     value = json.loads(place.format(text=f"{SECRET}{mark}") if place != "{text}" else json.dumps(f"{SECRET}{mark}"))
     found = asked({"motd": value, "fine": "{ % }"})
-    assert found == Parameters({"fine": "{ % }"}, warning="variable motd (Tower would evaluate it)")
+    assert found == UserDataParameters({"fine": "{ % }"}, warning="variable motd (Tower would evaluate it)")
 
 
 @pytest.mark.parametrize("text", [r'"\u0000"', r'"\ud800"', "1e999", "-1e999", r'[["\udfff"]]', r'{"\u0000": 1}'])
 def test_what_tower_cannot_store_is_left_out(text: str) -> None:
     found = read(f'{{"rollcall": {{"vars": {{"odd": {text}}}}}}}'.encode())
-    assert found == Parameters(warning="variable odd (Tower cannot store it)")
+    assert found == UserDataParameters(warning="variable odd (Tower cannot store it)")
 
 
 @pytest.mark.parametrize("name", ["", "1a", "a-b", "a b", "ä", "a" * 65, "{{ a }}", SECRET + "!"])
 def test_a_name_that_is_none_is_left_out_and_not_repeated(name: str) -> None:
     found = asked({name: 1})
-    assert found == Parameters(warning="a variable whose name is not up to 64 letters, digits and _")
+    assert found == UserDataParameters(warning="a variable whose name is not up to 64 letters, digits and _")
 
 
 def test_lists_and_objects_within_each_other_end() -> None:
@@ -283,7 +283,7 @@ def test_what_is_left_out_of_the_variables_takes_no_room() -> None:
 
 @pytest.mark.parametrize("name", ["web", "eu-west_1", "a.b:c/d@e=f+g", "größe", "x" * 128])
 def test_a_group_may_be_called_what_a_tag_could_call_it(name: str) -> None:
-    assert asked(groups=[name]) == Parameters(groups=(name,))
+    assert asked(groups=[name]) == UserDataParameters(groups=(name,))
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a,b", "{{a}}", "{%a", "x" * 129, "\ud800", "a\n", SECRET + "!"])
@@ -295,12 +295,12 @@ def test_any_other_name_of_a_group_is_left_out_and_not_repeated(name: str) -> No
 
 @pytest.mark.parametrize("name", ["all", "ungrouped", "_meta"])
 def test_a_group_of_ansibles_own_is_left_out(name: str) -> None:
-    assert asked(groups=[name]) == Parameters(warning=f"group {name} (Ansible's own)")
+    assert asked(groups=[name]) == UserDataParameters(warning=f"group {name} (Ansible's own)")
 
 
 @pytest.mark.parametrize("name", ["localhost", "127.0.0.1", "::1"])
 def test_a_group_of_the_control_nodes_name_is_left_out(name: str) -> None:
-    assert asked(groups=[name]) == Parameters(warning=f"group {name} (Ansible's own)")
+    assert asked(groups=[name]) == UserDataParameters(warning=f"group {name} (Ansible's own)")
 
 
 @pytest.mark.parametrize("name", ["i-0123456789abcdef0", f"../{SECRET}", f"__ansible_{SECRET}"])
@@ -317,8 +317,10 @@ def test_there_may_be_only_so_many_groups() -> None:
     assert refused(json.dumps({"rollcall": {"groups": [*names, "more"]}}).encode()) == Reason.TOO_MANY_GROUPS
 
 
-def test_a_misspelt_field_is_told_of() -> None:
-    assert asked({"a": 1}, var={"b": SECRET}) == Parameters({"a": 1}, warning="a field beside 'vars' and 'groups'")
+def test_a_misspelt_field_is_reported() -> None:
+    assert asked({"a": 1}, var={"b": SECRET}) == UserDataParameters(
+        {"a": 1}, warning="a field beside 'vars' and 'groups'"
+    )
 
 
 def test_a_long_list_of_what_is_left_out_is_cut() -> None:
@@ -383,7 +385,7 @@ def test_whatever_it_is_it_is_read_or_refused_for_a_reason(text: str) -> None:
         outcome: object = read_user_data(text)
     except UnusableUserData as error:
         outcome = error.reason
-    assert isinstance(outcome, (Parameters, Reason))
+    assert isinstance(outcome, (UserDataParameters, Reason))
 
 
 @given(FIELDS, st.lists(st.sampled_from(WRAPPINGS), max_size=4))
@@ -401,7 +403,7 @@ def test_whatever_is_in_it_what_comes_out_can_do_no_harm(
     assert set(found.groups) <= set(fields.get("groups", []))
     assert not [name for name in found.variables if name in OUR_KEYS or name.startswith("ansible_")]
     texts = texts_in(found.variables)
-    assert not [text for text in [*texts, *found.groups] if any(mark in text for mark in (*TEMPLATED, "\0"))]
+    assert not [text for text in [*texts, *found.groups] if any(mark in text for mark in (*TEMPLATE_MARKS, "\0"))]
     assert not [key for key in keys_in(found.variables) if key.startswith("__ansible")]
     assert all(map(math.isfinite, floats_in(found.variables)))
     assert len(json.dumps(found.variables)) <= MAX_VARIABLES

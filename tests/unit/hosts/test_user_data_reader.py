@@ -97,7 +97,7 @@ def test_a_batch_without_the_tag_asks_ec2_for_no_user_data(world: World) -> None
     assert warnings(world.register(world.launching("i-a"))) == {}
 
 
-def test_a_batch_with_the_same_groups_looks_them_up_once(world: World) -> None:
+def test_a_batch_with_the_same_groups_reads_them_once(world: World) -> None:
     actions = [world.launching(f"i-{number}") for number in range(20)]
     for action in actions:
         asks(world, action.instance_id, None, "canary")
@@ -123,7 +123,7 @@ def test_what_a_person_set_on_a_host_is_kept_and_what_it_lacks_is_added(world: W
     assert "canary" in groups(world, "i-a")
 
 
-def test_a_group_that_tower_does_not_make_keeps_nobody_else_waiting(world: World) -> None:
+def test_a_group_that_tower_does_not_make_keeps_no_other_instance_waiting(world: World) -> None:
     asks(world, "i-a", None, "refused")
     asks(world, "i-b")
 
@@ -190,7 +190,7 @@ def test_a_group_that_is_called_like_a_host_is_left_out_and_the_rest_is_followed
     assert world.tower.calls["hosts_named"] == 2, "one for each inventory"
 
 
-def test_where_no_instance_asks_for_a_group_no_host_is_looked_for(world: World) -> None:
+def test_where_no_instance_asks_for_a_group_no_host_is_searched(world: World) -> None:
     asks(world, "i-a", {"release": "7"})
     assert warnings(world.register(world.launching("i-a"))) == {}
     assert world.tower.calls["hosts_named"] == 0
@@ -210,7 +210,7 @@ def test_a_group_of_a_tag_that_is_called_like_a_host_is_refused(world: World) ->
     assert [type(report.error) for report in world.register(world.launching("i-a"))] == [BadSettings]
 
 
-def test_an_installation_that_may_not_read_user_data_asks_nobody_and_names_the_parameter(world: World) -> None:
+def test_an_installation_that_may_not_read_user_data_makes_no_request_and_names_the_parameter(world: World) -> None:
     world.settings = replace(world.settings, user_data=False)
     asks(world, "i-a", {"release": "7"})
     words = warnings(world.register(world.launching("i-a")))["i-a"]
@@ -263,7 +263,7 @@ def test_a_host_that_reconcile_adds_is_the_one_that_registration_makes(world: Wo
     assert findings(outcome.plan.findings) == {}
 
 
-def test_what_was_asked_for_at_registration_is_no_drift_and_is_not_asked_again(world: World) -> None:
+def test_what_was_read_at_registration_is_no_drift_and_is_not_read_again(world: World) -> None:
     world.group("db", user_data="true")
     for instance_id, group in (("i-a", "web"), ("i-b", "db")):
         asks(world, instance_id, {"release": "7"}, "canary")
@@ -281,7 +281,7 @@ def test_what_was_asked_for_at_registration_is_no_drift_and_is_not_asked_again(w
     assert world.fleet.asked_user_data == []
 
 
-def test_a_group_that_lets_nobody_ask_is_still_told_that_it_is_mixed(world: World) -> None:
+def test_a_group_whose_user_data_is_not_used_still_gets_the_finding_that_it_is_mixed(world: World) -> None:
     world.group("db")
     for instance_id, group, address in (("i-a", "web", "10.0.0.1"), ("i-b", "db", "10.0.0.2")):
         world.serving(instance_id, address, group)
@@ -292,7 +292,7 @@ def test_a_group_that_lets_nobody_ask_is_still_told_that_it_is_mixed(world: Worl
     assert "db does not ask for it" in finding.reason
 
 
-def test_a_group_that_is_called_like_a_host_is_a_finding_of_reconciles_and_no_trouble(world: World) -> None:
+def test_a_group_that_is_called_like_a_host_is_a_finding_of_reconciles_and_no_error(world: World) -> None:
     world.tower.add_host(world.inventory, "db-1")
     asks(world, "i-a", {"release": "7"}, "db-1", "canary")
     world.serving("i-a", "10.0.0.1")
@@ -307,7 +307,7 @@ def test_a_dry_run_asks_for_no_user_data(world: World) -> None:
     assert world.fleet.asked_user_data == []
 
 
-def test_what_reconcile_cannot_follow_is_a_finding_and_no_trouble(world: World) -> None:
+def test_what_reconcile_cannot_follow_is_a_finding_and_no_error(world: World) -> None:
     world.serving("i-a", "10.0.0.1")
     outcome = world.reconcile()
     assert "group 'web'" in findings(outcome.plan.findings)["i-a"]

@@ -21,7 +21,7 @@ from rollcall.domain.jobs import Outcome
 from rollcall.domain.message_format import Record, read_action, read_gate_message
 from rollcall.domain.messages import GateMessage, RunOptions
 from rollcall.domain.timing import CLOCKS_APART
-from rollcall.hosts.resting import rests
+from rollcall.hosts.resting import is_disabled_for_rest
 from rollcall.hosts.variables import is_resting
 from unit.fakes import ACCOUNT, REGION, FakeFleet
 from unit.world import HOOK, TERMINATE_HOOK, World, token_of
@@ -285,7 +285,7 @@ class AnyOrder(RuleBasedStateMachine):
     @invariant()
     def who_rests_by_its_hook_has_no_host_in_use(self) -> None:
         if self.state == "Warmed:Stopped" and self.published[-1].transition == Transition.TERMINATING:
-            assert all(rests(host) for host in self.hosts)
+            assert all(is_disabled_for_rest(host) for host in self.hosts)
 
     @invariant()
     def who_came_into_service_by_its_hook_is_in_use(self) -> None:

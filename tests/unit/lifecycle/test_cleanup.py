@@ -33,7 +33,7 @@ def test_a_hook_is_completed_only_after_its_hosts_are_gone(world: World) -> None
     reports = world.clean_up(*actions)
     assert left_at_completion == [0, 0]
     assert world.fleet.completed == dict.fromkeys(actions, Result.CONTINUE)
-    assert [report.outcome for report in reports] == ["struck off", "struck off"]
+    assert [report.outcome for report in reports] == ["removed from every inventory", "removed from every inventory"]
 
 
 def test_an_instance_without_hosts_lets_its_hook_go(world: World) -> None:
@@ -180,7 +180,9 @@ def test_an_action_that_is_over_is_no_success_but_for_the_host_that_was_removed(
         world.tower.add_host(world.inventory, "i-a")
     [report] = world.clean_up(action)
     assert report.error is None
-    assert (report.outcome, report.event) == (("struck off", Event.RETIRED) if hosted else (NO_LONGER_WAITING, None))
+    assert (report.outcome, report.event) == (
+        ("removed from every inventory", Event.RETIRED) if hosted else (NO_LONGER_WAITING, None)
+    )
     assert not world.tower.hosts
 
 
@@ -250,7 +252,7 @@ def test_a_group_that_retires_nobody_is_cleaned_up_beside_one_that_does(retiring
     assert len(retiring.queues.sent) == 1
 
 
-def test_an_instance_that_no_hook_holds_is_struck_off_at_once(retiring: World) -> None:
+def test_an_instance_that_no_hook_holds_is_removed_at_once(retiring: World) -> None:
     retiring.clean_up(replace(retiring.terminating("i-a"), hook=None, token=None))
     assert retiring.tower.names_in(retiring.inventory) == {"i-b"}
     assert not retiring.queues.sent

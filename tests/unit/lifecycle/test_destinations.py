@@ -12,11 +12,11 @@ import pytest
 from rollcall.aws.fleet import Membership
 from rollcall.domain.actions import Result, Transition
 from rollcall.domain.errors import BadEvent, InstanceNotVisible, Throttled
-from rollcall.domain.lifecycle_states import STANDINGS, Standing, is_held, standing_of
+from rollcall.domain.lifecycle_states import PHASES, Phase, is_held, phase_of
 from rollcall.domain.message_format import read_action, read_records
 from rollcall.domain.reports import NO_LONGER_WAITING, Event
 from rollcall.hosts.variables import is_resting
-from rollcall.lifecycle.destinations import Fate, fate_of, fates
+from rollcall.lifecycle.destinations import Destination, departure_of, departures
 from rollcall.lifecycle.terminate_messages import SENT_AGAIN
 from unit.world import World
 
@@ -43,24 +43,29 @@ IN = (
     "launch-notification-sns",
 )
 INSTANCE = "i-1234567890abcdef0"
-UNLISTED = {"running": Fate.STAYING, "stopped": Fate.STAYING, "shutting-down": Fate.GOING, "terminated": Fate.GOING}
-FATES = {
-    Standing.ENTERING: Fate.STAYING,
-    Standing.SERVING: Fate.STAYING,
-    Standing.DETACHED: Fate.STAYING,
-    Standing.UNKNOWN: Fate.STAYING,
-    Standing.POOLED: Fate.RESTING,
-    Standing.REIMAGED: Fate.RESTING,
-    Standing.LEAVING: Fate.GOING,
-    Standing.RETAINED: Fate.RETAINED,
+UNLISTED = {
+    "running": Destination.STAYING,
+    "stopped": Destination.STAYING,
+    "shutting-down": Destination.FOR_GOOD,
+    "terminated": Destination.FOR_GOOD,
 }
-LISTED = {state: FATES[standing] for state, standing in STANDINGS.items()} | {"Terminating:Somehow": Fate.STAYING}
+DESTINATIONS = {
+    Phase.ENTERING: Destination.STAYING,
+    Phase.SERVING: Destination.STAYING,
+    Phase.DETACHED: Destination.STAYING,
+    Phase.UNKNOWN: Destination.STAYING,
+    Phase.POOLED: Destination.RESTING,
+    Phase.REIMAGED: Destination.RESTING,
+    Phase.LEAVING: Destination.FOR_GOOD,
+    Phase.RETAINED: Destination.RETAINED,
+}
+LISTED = {state: DESTINATIONS[phase] for state, phase in PHASES.items()} | {"Terminating:Somehow": Destination.STAYING}
 SITUATIONS = [*LISTED, *(f"ec2 {state}" for state in UNLISTED), "unknown"]
 
 
-def fate_in(situation: str) -> Fate:
+def destination_in(situation: str) -> Destination:
     if situation == "unknown":
-        return Fate.GOING
+        return Destination.FOR_GOOD
     return UNLISTED[situation[4:]] if situation.startswith("ec2 ") else LISTED[situation]
 
 
@@ -99,23 +104,23 @@ def state_of(world: World) -> tuple[bool, bool]:
 @pytest.mark.parametrize("state", LISTED)
 def test_auto_scaling_decides_about_whom_it_lists_whatever_ec2_says(world: World, state: str) -> None:
     for ec2 in (None, world.instance(INSTANCE), world.instance(INSTANCE, state="terminated")):
-        known = fate_of(Membership("web", state), ec2)
-        assert known.fate == LISTED[state]
-        assert known.words == f"it is {state} in group 'web'"
-        assert known.pooled == (standing_of(state) == Standing.POOLED)
+        known = departure_of(Membership("web", state), ec2)
+        assert known.destination == LISTED[state]
+        assert known.description == f"it is {state} in group 'web'"
+        assert known.to_warm_pool == (phase_of(state) == Phase.POOLED)
         assert not known.unknown
 
 
 @pytest.mark.parametrize("state", UNLISTED)
 def test_ec2_decides_about_whom_auto_scaling_does_not_list(world: World, state: str) -> None:
-    known = fate_of(None, world.instance(INSTANCE, state=state))
-    assert (known.fate, known.unknown, known.pooled) == (UNLISTED[state], False, False)
-    assert state in known.words
+    known = departure_of(None, world.instance(INSTANCE, state=state))
+    assert (known.destination, known.unknown, known.to_warm_pool) == (UNLISTED[state], False, False)
+    assert state in known.description
 
 
 def test_whom_neither_knows_goes_as_unknown() -> None:
-    known = fate_of(None, None)
-    assert (known.fate, known.unknown) == (Fate.GOING, True)
+    known = departure_of(None, None)
+    assert (known.destination, known.unknown) == (Destination.FOR_GOOD, True)
 
 
 def test_a_batch_costs_one_question_and_ec2_is_asked_only_about_those_that_are_not_listed(world: World) -> None:
@@ -123,11 +128,11 @@ def test_a_batch_costs_one_question_and_ec2_is_asked_only_about_those_that_are_n
     world.fleet.before_call = asked.append
     for number in range(40):
         world.terminating(f"i-{number}")
-    assert len(fates(world.fleet, {f"i-{number}" for number in range(40)})) == 40
+    assert len(departures(world.fleet, {f"i-{number}" for number in range(40)})) == 40
     assert asked == ["memberships"]
     about: list[set[str]] = []
     world.fleet.before_instances = lambda ids: about.append(set(ids))
-    fates(world.fleet, {"i-0", "i-x", "i-y"})
+    departures(world.fleet, {"i-0", "i-x", "i-y"})
     assert about == [{"i-x", "i-y"}]
 
 
@@ -145,17 +150,17 @@ def test_what_a_terminate_action_does_depends_on_what_aws_says_and_not_on_the_me
     if not open_:
         world.fleet.stale.add(INSTANCE)
     [report] = world.clean_up(action)
-    fate, is_open = fate_in(situation), open_ and action.held_by_hook
+    destination, is_open = destination_in(situation), open_ and action.held_by_hook
     assert (
         state_of(world)
         == {
-            Fate.GOING: (False, False),
-            Fate.RETAINED: (False, False),
-            Fate.RESTING: (True, True),
-            Fate.STAYING: (True, False),
-        }[fate]
+            Destination.FOR_GOOD: (False, False),
+            Destination.RETAINED: (False, False),
+            Destination.RESTING: (True, True),
+            Destination.STAYING: (True, False),
+        }[destination]
     )
-    if fate == Fate.STAYING:
+    if destination == Destination.STAYING:
         assert not world.fleet.completed
         assert world.tower.updated == []
         assert report.event is None
@@ -165,18 +170,18 @@ def test_what_a_terminate_action_does_depends_on_what_aws_says_and_not_on_the_me
             assert report.outcome.startswith(f"{NO_LONGER_WAITING}: ")
     else:
         assert world.fleet.completed == ({action: Result.CONTINUE} if is_open else {})
-        not_found = (
-            action.held_by_hook and not open_ and is_held(situation) and standing_of(situation) != Standing.ENTERING
-        )
+        not_found = action.held_by_hook and not open_ and is_held(situation) and phase_of(situation) != Phase.ENTERING
         assert report.error is None
         assert (report.outcome == SENT_AGAIN) == not_found
         assert report.event == (None if not_found else Event.RETIRED)
     alerts = [note for note in report.notes if note.alert]
-    assert bool(alerts) == (fate == Fate.RETAINED)
+    assert bool(alerts) == (destination == Destination.RETAINED)
 
 
-@pytest.mark.parametrize("state", [state for state, fate in LISTED.items() if fate == Fate.RETAINED])
-def test_the_owner_of_a_retained_instance_is_told_once_and_how_to_end_it(world: World, state: str) -> None:
+@pytest.mark.parametrize(
+    "state", [state for state, destination in LISTED.items() if destination == Destination.RETAINED]
+)
+def test_a_retained_instance_is_alerted_once_with_how_to_end_it(world: World, state: str) -> None:
     put(world, state)
     [first, again] = [*messages(world, ("terminate-successful",))] * 2
     [report] = world.clean_up(first)
@@ -187,7 +192,9 @@ def test_the_owner_of_a_retained_instance_is_told_once_and_how_to_end_it(world: 
     assert (report.notes, report.event) == ((), None)
 
 
-@pytest.mark.parametrize("state", [state for state, fate in LISTED.items() if fate == Fate.RESTING])
+@pytest.mark.parametrize(
+    "state", [state for state, destination in LISTED.items() if destination == Destination.RESTING]
+)
 def test_a_second_message_about_who_rests_is_no_second_retirement(world: World, state: str) -> None:
     put(world, state)
     [action] = messages(world, ("terminate-successful",))
@@ -204,7 +211,7 @@ def test_where_jobs_retire_instances_only_those_that_go_or_rest_are_handed_over(
     world.settings = replace(world.settings, retire_jobs=True)
     world.group("my-asg", retire_job_template="retire")
     world.clean_up(*messages(world, ("terminate-eventbridge",)))
-    going = fate_in(situation) != Fate.STAYING
+    going = destination_in(situation) != Destination.STAYING
     assert len(world.queues.retire_messages()) == going
     assert state_of(world) == (True, False)
     assert not world.fleet.completed
@@ -246,16 +253,16 @@ def test_what_a_launch_action_does_depends_on_what_aws_says_and_not_on_the_messa
         world.fleet.stale.add(INSTANCE)
     [report] = world.register(action)
     is_open = open_ and action.held_by_hook
-    standing = standing_of(situation)
+    phase = phase_of(situation)
     if situation.startswith("ec2 ") or situation == "unknown":
         gone = situation in ("ec2 terminated", "ec2 shutting-down")
         assert state_of(world) == (not gone, False)
-        assert (report.outcome == "struck off: already gone") == gone
+        assert (report.outcome == "removed from every inventory: already gone") == gone
         assert isinstance(report.error, InstanceNotVisible) == (not gone)
-    elif standing in (Standing.LEAVING, Standing.RETAINED):
-        assert report.outcome == "struck off: already gone"
+    elif phase in (Phase.LEAVING, Phase.RETAINED):
+        assert report.outcome == "removed from every inventory: already gone"
         assert state_of(world) == (False, False)
-    elif standing == Standing.ENTERING or (standing == Standing.SERVING and not action.held_by_hook):
+    elif phase == Phase.ENTERING or (phase == Phase.SERVING and not action.held_by_hook):
         assert report.outcome.startswith("registered, job")
         assert state_of(world) == (True, False)
     elif situation == "Warmed:Pending:Wait" and action.held_by_hook:

@@ -233,7 +233,7 @@ def test_the_host_of_a_finished_action_goes_if_its_instance_went(world: World, s
     else:
         world.terminated("i-a")
     result = world.look_at(message)
-    assert outcomes(result) == {"i-a": "struck off: left meanwhile"}
+    assert outcomes(result) == {"i-a": "removed from every inventory: left meanwhile"}
     assert world.tower.names_in(world.inventory) == {"i-b"}
 
 
@@ -261,7 +261,7 @@ def test_an_instance_terminated_before_its_verdict_is_not_completed_but_struck_o
     world.fleet.stale.add("i-a")
     world.leaves("i-a")
     result = world.look_at(message)
-    assert outcomes(result) == {"i-a": "struck off: left meanwhile"}
+    assert outcomes(result) == {"i-a": "removed from every inventory: left meanwhile"}
     assert not world.tower.hosts
 
 
@@ -270,7 +270,7 @@ def test_instances_of_a_deleted_group_are_finished(world: World) -> None:
     del world.fleet.known_groups["web"]
     world.terminated("i-a")
     result = world.look_at(message)
-    assert outcomes(result) == {"i-a": "struck off: left meanwhile"}
+    assert outcomes(result) == {"i-a": "removed from every inventory: left meanwhile"}
     assert not result.next
 
 
@@ -395,7 +395,7 @@ def test_a_job_under_the_former_tag_whose_instances_left_is_not_waited_for(world
     world.clock.advance(1801)
     world.leaves("i-a")
     result = world.look_at(replace(message, heartbeat_at=world.clock.now))
-    assert outcomes(result) == {"i-a": "struck off: left meanwhile"}
+    assert outcomes(result) == {"i-a": "removed from every inventory: left meanwhile"}
 
 
 def test_a_job_that_never_counts_though_it_was_launched_for_it_is_launched_at_once_no_more_than_once(
@@ -692,7 +692,7 @@ def test_an_instance_that_left_before_the_relaunch_is_struck_off_and_in_no_limit
     result = world.look_at(message)
     [(sent, _)] = result.next
     assert world.tower.runs[sent.job_id or 0].job.hosts == ids(sent) == {"i-a"}
-    assert outcomes(result) == {"i-b": "struck off: left meanwhile", "i-c": NO_LONGER_WAITING}
+    assert outcomes(result) == {"i-b": "removed from every inventory: left meanwhile", "i-c": NO_LONGER_WAITING}
     assert world.tower.names_in(world.inventory) == {"i-a", "i-c"}
 
 
@@ -710,7 +710,7 @@ def test_an_instance_that_died_waits_for_nothing_once_its_job_is_over(
     else:
         world.terminated("i-a")
     result = world.look_at(message)
-    assert outcomes(result) == {"i-a": "struck off: left meanwhile"}
+    assert outcomes(result) == {"i-a": "removed from every inventory: left meanwhile"}
     assert not alerts(result)
     assert on_its_way(result) == ["i-b"]
     assert world.tower.names_in(world.inventory) == {"i-b"}

@@ -31,7 +31,7 @@ def test_whom_a_job_is_at_work_on_waits_on_though_the_jobs_of_others_cannot_be_r
     busy, other = world.waiting("i-a"), world.waiting("i-b")
     world.tower.failing["jobs_holding"] = AWAY
     result = world.look_at(merged(busy, other))
-    assert [(ids(message), message.waiting[0].action.troubled) for message, _ in result.next] == [
+    assert [(ids(message), message.waiting[0].action.failed_before) for message, _ in result.next] == [
         ({"i-a"}, False),
         ({"i-b"}, True),
     ]
@@ -45,7 +45,7 @@ def test_who_waits_for_events_waits_on_though_checks_of_others_cannot_be_evaluat
     world.tower.end_job(pending.job_id or 0, {}, processed=False)
     world.fleet.failing["passing_status_checks"] = Throttled("later")
     result = world.look_at(merged(pending, done))
-    assert [(ids(message), message.waiting[0].action.troubled) for message, _ in result.next] == [
+    assert [(ids(message), message.waiting[0].action.failed_before) for message, _ in result.next] == [
         ({"i-a"}, False),
         ({"i-b"}, True),
     ]

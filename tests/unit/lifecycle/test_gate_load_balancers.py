@@ -285,7 +285,7 @@ def test_an_instance_that_dies_or_leaves_meanwhile_leaves_the_target_groups(worl
         world.leaves("i-a", state)
     else:
         world.terminated("i-a")
-    assert why(world.look_at(message)) == "struck off: left meanwhile"
+    assert why(world.look_at(message)) == "removed from every inventory: left meanwhile"
     assert world.fleet.targets.registered(WEB) == world.fleet.targets.registered(API) == {"i-b"}
 
 

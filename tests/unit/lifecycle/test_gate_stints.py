@@ -39,7 +39,7 @@ def rejoined(world: World, outcome: Outcome) -> GateMessage:
 def mark(world: World, since: float) -> None:
     """The instance's host says that the present stint began then."""
     [host] = [each for each in world.tower.hosts.values() if each.name == "i-a"]
-    marker = {**(host.owner or {}), "stint": Stint(since, {"rollcall-launch": token_of("i-a")}).written()}
+    marker = {**(host.marker or {}), "stint": Stint(since, {"rollcall-launch": token_of("i-a")}).written()}
     world.tower.hosts[host.id] = replace(host, variables={**host.variables, "rollcall": marker})
 
 
@@ -238,7 +238,7 @@ def test_a_disabled_host_is_held_at_the_first_job_that_passes_it_over_and_no_fur
     world.tower.disabled.add(the_host(world))
     result = world.look_at(message)
     assert [each.reason for each in alerts(result)] == [
-        "its host in inventory 'prod' is disabled, so that jobs pass over it: enable the host"
+        "its host in inventory 'prod' is disabled, so that no job runs on it: enable the host"
     ]
     for _ in range(60):
         [(message, delay)] = world.look_at(result.next[0][0]).next
@@ -262,14 +262,14 @@ def test_a_renamed_host_is_named_with_both_names(world: World) -> None:
     host = world.tower.hosts[the_host(world)]
     world.tower.hosts[host.id] = replace(host, name="web-1")
     [alert] = alerts(world.look_at(message))
-    assert alert.reason.startswith("its host in inventory 'prod' is named 'web-1' by now, so that no limit matches it")
+    assert alert.reason.startswith("its host in inventory 'prod' was renamed to 'web-1', so that no limit matches it")
 
 
 def test_a_host_that_somebody_removed_is_reported_and_left_to_reconcile(world: World) -> None:
     message = passed_over(world)
     world.tower.remove_host("i-a")
     [alert] = alerts(world.look_at(message))
-    assert alert.reason == "there is no host of it in inventory 'prod' any more: reconcile makes it again"
+    assert alert.reason == "it has no host in inventory 'prod' any more: reconcile creates it again"
     assert world.tower.calls["launch"] == 0
 
 
@@ -290,7 +290,7 @@ def test_a_job_whose_hosts_have_all_left_is_cancelled_at_once(world: World) -> N
         world.leaves(each)
         world.fleet.stale.add(each)
     result = world.look_at(message)
-    assert outcomes(result) == dict.fromkeys(("i-a", "i-b"), "struck off: left meanwhile")
+    assert outcomes(result) == dict.fromkeys(("i-a", "i-b"), "removed from every inventory: left meanwhile")
     assert world.tower.runs[message.job_id or 0].job.status == "canceled"
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rollcall.domain.errors import BadSettings, InstanceNotVisible
-from rollcall.domain.lifecycle_states import STANDINGS, Standing
+from rollcall.domain.lifecycle_states import PHASES, Phase
 from rollcall.lifecycle.launch_classification import (
     EntersWarmPool,
     Gone,
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from rollcall.lifecycle.launch_classification import Launch
     from unit.world import World
 
-ASKED_FOR = {  # by standing: while a hook holds the instance, and where none does
-    Standing.ENTERING: (ToBeRegistered, ToBeRegistered),
-    Standing.SERVING: (NotPending, ToBeRegistered),
-    Standing.POOLED: (NotPending, NotPending),
-    Standing.REIMAGED: (NotPending, NotPending),
-    Standing.LEAVING: (Gone, Gone),
-    Standing.RETAINED: (Gone, Gone),
-    Standing.DETACHED: (NotPending, NotPending),
-    Standing.UNKNOWN: (NotPending, NotPending),
+ASKED_FOR = {  # by phase: while a hook holds the instance, and where none does
+    Phase.ENTERING: (ToBeRegistered, ToBeRegistered),
+    Phase.SERVING: (NotPending, ToBeRegistered),
+    Phase.POOLED: (NotPending, NotPending),
+    Phase.REIMAGED: (NotPending, NotPending),
+    Phase.LEAVING: (Gone, Gone),
+    Phase.RETAINED: (Gone, Gone),
+    Phase.DETACHED: (NotPending, NotPending),
+    Phase.UNKNOWN: (NotPending, NotPending),
 }
 
 
@@ -42,11 +42,11 @@ def launch_of(world: World, action: LifecycleAction) -> Launch:
 
 
 @pytest.mark.parametrize("held", [True, False])
-@pytest.mark.parametrize("state", [*STANDINGS, "Unheard:Of"])
+@pytest.mark.parametrize("state", [*PHASES, "Unheard:Of"])
 def test_every_lifecycle_state_asks_for_one_thing(world: World, state: str, held: bool) -> None:
     action = world.launching("i-a", state=state)
     launch = launch_of(world, action if held else replace(action, hook=None, token=None))
-    expected = ASKED_FOR[STANDINGS.get(state, Standing.UNKNOWN)][0 if held else 1]
+    expected = ASKED_FOR[PHASES.get(state, Phase.UNKNOWN)][0 if held else 1]
     if held and state == "Warmed:Pending:Wait":
         expected = EntersWarmPool
     assert isinstance(launch, expected)

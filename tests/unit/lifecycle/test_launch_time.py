@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rollcall.aws.fleet import Membership
 from rollcall.domain.jobs import Outcome
-from rollcall.domain.json_fields import MOMENT_MAX
+from rollcall.domain.json_input import MOMENT_MAX
 from rollcall.domain.message_format import Record, read_gate_message
 from rollcall.domain.messages import GateMessage, RunOptions
 from unit.fakes import REGION

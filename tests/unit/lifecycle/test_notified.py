@@ -83,14 +83,14 @@ def test_a_launch_that_its_termination_overtook_leaves_no_host(world: World) -> 
     action = launched(world, "i-a")
     world.terminated("i-a")
     world.clean_up(replace(action, transition=Transition.TERMINATING))
-    assert outcomes(world.register(action)) == {"i-a": "struck off: already gone"}
+    assert outcomes(world.register(action)) == {"i-a": "removed from every inventory: already gone"}
     assert not world.tower.hosts
 
 
-def test_an_instance_that_goes_while_it_is_registered_is_struck_off(world: World) -> None:
+def test_an_instance_that_goes_while_it_is_registered_is_removed(world: World) -> None:
     action = launched(world, "i-a")
     world.tower.after_create = lambda: world.leaves("i-a", "Terminating")
-    assert outcomes(world.register(action)) == {"i-a": "struck off: left meanwhile"}
+    assert outcomes(world.register(action)) == {"i-a": "removed from every inventory: left meanwhile"}
     assert not world.tower.hosts
     assert not limits(world)
 
@@ -303,7 +303,7 @@ def test_an_instance_terminated_while_its_job_ran_leaves_no_host(world: World, o
     world.terminated("i-a")
     world.end(message, i_a=outcome)
     result = world.look_at(message)
-    assert told(result) == {"i-a": "struck off: left meanwhile"}
+    assert told(result) == {"i-a": "removed from every inventory: left meanwhile"}
     assert not alerts(result)
     assert not world.tower.hosts
 

@@ -27,7 +27,7 @@ from rollcall.domain.jobs import Outcome
 from rollcall.domain.reports import Event
 from rollcall.domain.timing import FIRST_POLL
 from rollcall.hosts.jobs import CLOCK_STEP
-from rollcall.hosts.resting import rest
+from rollcall.hosts.resting import disable_hosts
 from rollcall.lifecycle.host_registration import LANDING_TIME
 from unit.fakes import ACCOUNT, REGION
 from unit.world import HOOK, World, ids, token_of, warning
@@ -113,7 +113,7 @@ def test_the_host_is_named_after_its_instance_and_carries_the_marker(world: Worl
     [host] = world.tower.hosts.values()
     assert (host.name, host.instance_id, host.inventory_id) == ("i-a", "i-a", world.inventory.id)
     assert host.variables["ansible_host"] == "10.0.0.7"
-    assert host.owner == {
+    assert host.marker == {
         "group": "web",
         "instance_id": "i-a",
         "account": ACCOUNT,
@@ -180,7 +180,7 @@ def test_an_instance_with_two_hooks_has_one_host_and_both_hooks_wait(world: Worl
     assert world.tower.calls["launch"] == 1
 
 
-# Who is no newcomer
+# What is no new instance
 
 
 def test_a_group_that_did_not_opt_in_is_passed_over(world: World) -> None:
@@ -222,30 +222,30 @@ def test_an_instance_whose_hook_waits_although_it_is_said_to_be_elsewhere_is_ask
 
 
 @pytest.mark.parametrize("state", ["Terminating", "Terminating:Wait", "Terminating:Proceed", "Terminated"])
-def test_the_hosts_of_an_instance_that_is_going_are_struck_off(world: World, state: str) -> None:
+def test_the_hosts_of_an_instance_that_is_going_are_removed(world: World, state: str) -> None:
     world.tower.add_host(world.inventory, "i-a")
     reports = world.register(world.launching("i-a", state=state))
-    assert outcomes(reports) == {"i-a": "struck off: already gone"}
+    assert outcomes(reports) == {"i-a": "removed from every inventory: already gone"}
     assert not world.tower.hosts
 
 
 @pytest.mark.parametrize("state", ["shutting-down", "terminated"])
-def test_the_hosts_of_an_instance_that_ec2_terminated_are_struck_off(world: World, state: str) -> None:
+def test_the_hosts_of_an_instance_that_ec2_terminated_are_removed(world: World, state: str) -> None:
     action = world.launching("i-a")
     world.terminated("i-a")
     world.fleet.known_instances["i-a"] = world.instance("i-a", state=state)
     world.tower.add_host(world.inventory, "i-a")
-    assert outcomes(world.register(action)) == {"i-a": "struck off: already gone"}
+    assert outcomes(world.register(action)) == {"i-a": "removed from every inventory: already gone"}
     assert not world.tower.hosts
 
 
-def test_the_hosts_of_an_instance_whose_group_is_deleted_are_struck_off(world: World) -> None:
+def test_the_hosts_of_an_instance_whose_group_is_deleted_are_removed(world: World) -> None:
     action = world.launching("i-a")
     world.fleet.known_groups.clear()
     world.fleet.known_memberships.clear()
     world.fleet.known_instances.clear()
     world.tower.add_host(world.inventory, "i-a")
-    assert outcomes(world.register(action)) == {"i-a": "struck off: already gone"}
+    assert outcomes(world.register(action)) == {"i-a": "removed from every inventory: already gone"}
     assert not world.tower.hosts
 
 
@@ -309,7 +309,7 @@ def test_an_instance_on_its_way_into_a_warm_pool_is_let_in_without_a_host(world:
 
 
 def test_a_terminate_action_in_the_launch_queue_is_refused(world: World) -> None:
-    # As register would not complete its hook, it would wait for nobody.
+    # As register would not complete its hook, it would wait in vain.
     error = only_error(world.register(world.terminating("i-a")))
     assert isinstance(error, BadEvent)
 
@@ -442,7 +442,7 @@ def test_a_host_that_is_not_ours_is_taken_over_where_that_is_allowed(world: Worl
     world.settings = replace(world.settings, adopt_by_instance_id=True)
     host = world.tower.add_host(world.inventory, "i-a", variables={"by": "hand"}, created_at=world.clock.now - 9999)
     world.register(world.launching("i-a"))
-    assert world.tower.hosts[host.id].owner
+    assert world.tower.hosts[host.id].marker
     assert world.tower.hosts[host.id].variables["by"] == "hand"
     assert ids(only_message(world)) == {"i-a"}
 
@@ -531,7 +531,7 @@ def occupied(world: World, address: str, instance_id: str = "i-old", inventory: 
     return world.host_of(instance_id, address, "db", inventory=inventory)
 
 
-def test_who_is_gone_and_has_a_newcomers_address_is_out_before_its_host_is_made(world: World) -> None:
+def test_the_stale_host_at_a_new_instances_address_is_removed_before_the_new_host_is_made(world: World) -> None:
     occupied(world, "10.0.0.7")
     there: dict[str, set[str]] = {}
     world.tower.before_call = lambda method: there.setdefault(method, world.tower.names_in(world.inventory))
@@ -550,7 +550,7 @@ def test_an_eviction_is_reported_as_of_the_one_that_went(world: World) -> None:
     assert (report.action.account, report.action.region, report.action.group) == (ACCOUNT, REGION, "db")
 
 
-def test_an_eviction_is_reported_also_when_the_newcomer_fails(world: World) -> None:
+def test_an_eviction_is_reported_also_when_the_new_instance_fails(world: World) -> None:
     occupied(world, "10.0.0.7")
     world.tower.failing["create_hosts"] = TowerUnavailable("busy")
     reports = world.register(world.launching("i-new"))
@@ -558,7 +558,7 @@ def test_an_eviction_is_reported_also_when_the_newcomer_fails(world: World) -> N
     assert list(errors(reports)) == ["i-new"]
 
 
-def test_a_newcomer_is_registered_beside_a_host_that_stays(world: World) -> None:
+def test_a_new_instance_is_registered_beside_a_host_that_stays(world: World) -> None:
     world.host_of("i-young", "10.0.0.7", age=60)
     world.serving("i-living", "10.0.0.8")
     world.host_of("i-living", "10.0.0.7")
@@ -597,7 +597,7 @@ def test_an_inventory_that_keeps_the_old_host_fails_only_who_has_its_address(wor
     assert ids(only_message(world)) == {"i-b"}
 
 
-def test_another_inventory_that_keeps_the_old_host_costs_the_newcomer_one_try(world: World) -> None:
+def test_another_inventory_that_keeps_the_old_host_costs_the_new_instance_one_try(world: World) -> None:
     kept = world.tower.add_inventory("kept")
     world.group("far", inventory="kept")
     occupied(world, "10.0.0.7")
@@ -608,7 +608,7 @@ def test_another_inventory_that_keeps_the_old_host_costs_the_newcomer_one_try(wo
     assert list(outcomes(world.register(action))) == ["i-new"]
 
 
-def test_an_inventory_that_may_only_be_read_and_that_no_group_names_costs_the_newcomer_nothing(world: World) -> None:
+def test_an_inventory_that_may_only_be_read_and_that_no_group_names_holds_no_new_instance(world: World) -> None:
     mirror = world.tower.add_inventory("all EC2")
     occupied(world, "10.0.0.7")
     occupied(world, "10.0.0.7", inventory=mirror)
@@ -717,7 +717,7 @@ def test_a_host_made_moments_ago_without_a_job_belongs_to_somebody_at_work(world
 # The look at Auto Scaling after the hosts exist
 
 
-def test_instances_that_left_while_their_hosts_were_made_are_struck_off_and_in_no_limit(world: World) -> None:
+def test_instances_that_left_while_their_hosts_were_made_are_removed_and_in_no_limit(world: World) -> None:
     actions = [world.launching(each) for each in ("i-a", "i-b", "i-c", "i-d", "i-e")]
 
     def meanwhile() -> None:
@@ -731,7 +731,7 @@ def test_instances_that_left_while_their_hosts_were_made_are_struck_off_and_in_n
     message = only_message(world)
     assert world.tower.runs[message.job_id or 0].job.hosts == ids(message) == {"i-a"}
     assert world.tower.names_in(world.inventory) == {"i-a", "i-d", "i-e"}
-    assert outcomes(reports)["i-b"] == outcomes(reports)["i-c"] == "struck off: left meanwhile"
+    assert outcomes(reports)["i-b"] == outcomes(reports)["i-c"] == "removed from every inventory: left meanwhile"
     assert outcomes(reports)["i-d"] == outcomes(reports)["i-e"] == "no longer pending"
 
 
@@ -756,7 +756,7 @@ def test_a_recycled_address_never_reaches_the_old_group(world: World) -> None:
     assert not {host for group, host in world.tower.members if group == old_group} & set(world.tower.hosts)
 
 
-def test_an_instance_without_a_job_that_left_while_its_host_was_made_is_struck_off_at_the_gate(world: World) -> None:
+def test_an_instance_without_a_job_that_left_while_its_host_was_made_is_removed_at_the_gate(world: World) -> None:
     world.group("web", job_template="")
 
     def meanwhile() -> None:
@@ -976,8 +976,8 @@ def test_a_group_whose_name_is_of_no_use_in_tower_may_name_other_inventory_group
     assert report.error is None
     [host] = world.tower.hosts.values()
     assert world.tower.groups_of(host.id) == {"web"}
-    assert host.owner is not None
-    assert host.owner["group"] == "localhost"
+    assert host.marker is not None
+    assert host.marker["group"] == "localhost"
 
 
 def test_an_auto_scaling_groups_name_may_hold_whatever_does_no_harm(world: World) -> None:
@@ -1021,7 +1021,7 @@ def test_an_instance_whose_host_was_renamed_gets_no_second_one(world: World, req
     error = only_error(reports)
     assert isinstance(error, HostRenamed)
     assert error.scope == Scope.INSTANCE
-    assert str(error).startswith("its host in inventory 'prod' is named 'web-01' by now")
+    assert str(error).startswith("its host in inventory 'prod' was renamed to 'web-01'")
     assert world.tower.names_in(world.inventory) == {"web-01"}
     assert world.tower.calls["launch"] == 1
     assert not world.queues.sent
@@ -1035,7 +1035,7 @@ def test_a_renamed_host_of_one_instance_holds_no_other(world: World) -> None:
 
 def test_a_resting_host_that_was_renamed_gets_no_second_one_beside_it(world: World) -> None:
     world.host_of("i-a", "10.0.0.7", name="web-01")
-    rest(world.tower, {"i-a"}, ACCOUNT, REGION)
+    disable_hosts(world.tower, {"i-a"}, ACCOUNT, REGION)
     assert isinstance(only_error(world.register(world.launching("i-a"))), HostRenamed)
     assert world.tower.names_in(world.inventory) == {"web-01"}
 

@@ -6,8 +6,6 @@ from copy import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from rollcall.domain import timing
 from rollcall.domain.actions import Result
@@ -26,9 +24,7 @@ from rollcall.domain.errors import (
 from rollcall.domain.jobs import Job, JobStatus, Outcome
 from rollcall.domain.message_format import Record, read_action
 from rollcall.domain.reports import NO_LONGER_WAITING, Event
-from rollcall.hosts.jobs import launch_alone
 from rollcall.hosts.variables import is_resting, with_state
-from rollcall.lifecycle.retire import Move, Seen, judge
 from unit.fakes import REGION, FakeChef
 from unit.world import TERMINATE_HOOK, World, token_of
 
@@ -39,8 +35,6 @@ if TYPE_CHECKING:
     from rollcall.lifecycle.gate_round import Round
 
 OK, FAILED, UNREACHABLE = Outcome.OK, Outcome.FAILED, Outcome.UNREACHABLE
-RUNNING = Job(7, 1, JobStatus.RUNNING, frozenset({"i-a"}), 0.0, 0.0, None, "")
-ENDED = replace(RUNNING, status=JobStatus.FAILED, finished_at=60.0)
 
 
 @pytest.fixture
@@ -99,101 +93,7 @@ def end(world: World, message: RetireMessage, status: JobStatus | None = None, *
     world.tower.end_job(message.job_id or 0, results, status)
 
 
-# What becomes of one instance
-
-
-ANY_JOB = st.builds(
-    Job,
-    id=st.just(7),
-    template_id=st.just(1),
-    status=st.sampled_from(JobStatus),
-    hosts=st.just(frozenset({"i-a"})),
-    created_at=st.just(0.0),
-    started_at=st.none() | st.just(0.0),
-    finished_at=st.none() | st.just(1.0),
-    explanation=st.just(""),
-)
-ANY_SEEN = st.builds(
-    Seen,
-    left=st.floats(-1e6, 1e6),
-    obstacle=st.sampled_from(["", "its host is disabled"]),
-    trouble=st.sampled_from(["", "no such template"]),
-    job=st.none() | ANY_JOB,
-    age=st.floats(0, 1e6),
-    outcome=st.none() | st.sampled_from(Outcome),
-    requeued=st.booleans(),
-)
-
-
-@given(ANY_SEEN)
-def test_nobody_waits_beyond_the_time_that_is_left(seen: Seen) -> None:
-    if seen.left <= 0:
-        assert judge(seen).move == Move.GO
-
-
-@given(ANY_SEEN)
-def test_what_stands_in_the_way_of_a_job_keeps_nobody(seen: Seen) -> None:
-    if seen.obstacle or seen.trouble:
-        assert judge(seen).move == Move.GO
-
-
-@given(ANY_SEEN)
-def test_a_job_is_launched_only_for_whom_there_is_none_and_nothing_stands_in_the_way(seen: Seen) -> None:
-    if judge(seen).move == Move.LAUNCH:
-        assert seen.job is None
-        assert not seen.obstacle
-        assert not seen.trouble
-
-
-@given(ANY_SEEN)
-def test_somebody_is_told_of_everybody_who_goes_without_what_could_have_been_done(seen: Seen) -> None:
-    verdict = judge(seen)
-    assert verdict.reason
-    if verdict.move != Move.GO:
-        assert not verdict.alert
-    elif seen.job and seen.outcome:
-        assert verdict.alert == (seen.outcome != OK)
-    else:
-        assert verdict.alert == (not seen.obstacle)
-
-
-@pytest.mark.parametrize(
-    ("outcome", "words"),
-    [
-        (OK, "retired by job 7"),
-        (FAILED, "its retire job 7 (failed) failed on it"),
-        (UNREACHABLE, "its retire job 7 (failed) could not reach it"),
-        (Outcome.CUT_SHORT, "its retire job 7 (failed) was cut short before it was done with it"),
-        (Outcome.UNPROVEN, "its retire job 7 (failed) proved nothing about it"),
-    ],
-)
-def test_whatever_a_job_showed_its_instance_goes_and_the_job_is_named(outcome: Outcome, words: str) -> None:
-    verdict = judge(Seen(left=60, job=ENDED, outcome=outcome))
-    assert (verdict.move, verdict.alert) == (Move.GO, outcome != OK)
-    assert verdict.reason.startswith(words)
-
-
-def test_a_job_at_work_is_waited_for() -> None:
-    assert judge(Seen(left=1, job=RUNNING, age=500)).move == Move.WAIT
-
-
-def test_one_that_ended_is_waited_for_until_its_events_are_processed() -> None:
-    assert judge(Seen(left=1, job=ENDED)).move == Move.WAIT
-
-
-def test_an_action_that_reconcile_queued_again_is_left_to_who_waits_for_its_job() -> None:
-    # Not in the first minutes: then it may be the message that launched the job, at a second try.
-    assert judge(Seen(left=1, job=RUNNING, age=241, requeued=True)).move == Move.LEAVE
-    assert judge(Seen(left=1, job=RUNNING, age=240, requeued=True)).move == Move.WAIT
-    assert judge(Seen(left=1, job=RUNNING, age=241)).move == Move.WAIT
-
-
-def test_one_queued_again_is_taken_up_when_its_job_is_over_or_late() -> None:
-    assert judge(Seen(left=1, job=ENDED, age=999, requeued=True)).move == Move.WAIT
-    assert judge(Seen(left=0, job=RUNNING, age=999, requeued=True)).move == Move.GO
-
-
-# From the first look to the last
+# From the first round to the last
 
 
 def test_one_job_is_launched_for_all_of_a_message_and_limited_to_them(world: World) -> None:
@@ -214,7 +114,9 @@ def test_the_hosts_are_gone_before_the_hooks_are_completed(world: World) -> None
     result = world.part_from(message)
     assert left == [0, 0]
     assert completed(world) == {"i-a": Result.CONTINUE, "i-b": Result.CONTINUE}
-    assert outcomes(result) == dict.fromkeys(("i-a", "i-b"), f"struck off: retired by job {message.job_id}")
+    assert outcomes(result) == dict.fromkeys(
+        ("i-a", "i-b"), f"removed from every inventory: retired by job {message.job_id}"
+    )
     assert not result.next
     assert not alerts(result)
 
@@ -254,7 +156,7 @@ def test_one_read_of_the_jobs_serves_all_messages_of_a_batch(world: World) -> No
 
 
 @pytest.mark.parametrize("outcome", [FAILED, UNREACHABLE, Outcome.CUT_SHORT, Outcome.UNPROVEN])
-def test_whom_the_job_failed_goes_like_the_others_and_somebody_is_told(world: World, outcome: Outcome) -> None:
+def test_whom_the_job_failed_goes_like_the_others_and_an_operator_is_alerted(world: World, outcome: Outcome) -> None:
     message = launched(world, "i-a", "i-b")
     end(world, message, i_a=outcome, i_b=OK)
     result = world.part_from(message)
@@ -265,7 +167,7 @@ def test_whom_the_job_failed_goes_like_the_others_and_somebody_is_told(world: Wo
 
 
 @pytest.mark.parametrize("status", [JobStatus.ERROR, JobStatus.CANCELED])
-def test_a_job_that_tower_or_a_person_ended_keeps_nobody(world: World, status: JobStatus) -> None:
+def test_a_job_that_tower_or_an_operator_ended_delays_no_termination(world: World, status: JobStatus) -> None:
     message = launched(world, "i-a")
     world.tower.end_job(message.job_id or 0, {}, status, processed=False)
     result = world.part_from(message)
@@ -273,7 +175,7 @@ def test_a_job_that_tower_or_a_person_ended_keeps_nobody(world: World, status: J
     assert f"({status}) proved nothing" in alerts(result)["i-a"]
 
 
-def test_events_that_tower_never_processes_keep_nobody_for_long(world: World) -> None:
+def test_events_that_tower_never_processes_delay_no_termination_for_long(world: World) -> None:
     message = launched(world, "i-a")
     world.tower.end_job(message.job_id or 0, {"i-a": OK}, processed=False)
     world.clock.advance(120)
@@ -341,7 +243,7 @@ def test_after_a_tower_that_was_away_for_half_of_the_hooks_life_no_job_is_begun(
 
 
 @pytest.mark.parametrize("error", [TowerDenied("no"), TowerUnavailable("away"), CancelRefused(7, "bob")])
-def test_a_job_that_cannot_be_cancelled_keeps_nobody_and_is_named(world: World, error: RollcallError) -> None:
+def test_a_job_that_cannot_be_cancelled_delays_no_termination_and_is_named(world: World, error: RollcallError) -> None:
     message = launched(world, "i-a")
     world.clock.advance(1800)
     world.tower.failing["cancel"] = error
@@ -354,7 +256,7 @@ def test_a_job_that_cannot_be_cancelled_keeps_nobody_and_is_named(world: World, 
 
 
 def goes_without(world: World, message: RetireMessage, words: str) -> None:
-    """The instance of a message goes at once, its host with it, no job was launched, and nobody is told."""
+    """The instance of a message goes at once, its host with it, no job was launched, and no one is alerted."""
     result = world.part_from(message)
     assert words in outcomes(result)["i-a"]
     assert completed(world) == {"i-a": Result.CONTINUE}
@@ -386,7 +288,7 @@ def test_an_instance_that_was_never_registered_is_not_waited_for(world: World) -
 def test_no_job_is_limited_to_a_host_that_is_not_ours(world: World, marker: dict[str, str] | None) -> None:
     message = world.retiring("i-a")
     [host] = world.tower.hosts.values()
-    variables = {} if marker is None else {"rollcall": {**(host.owner or {}), **marker}}
+    variables = {} if marker is None else {"rollcall": {**(host.marker or {}), **marker}}
     world.tower.hosts[host.id] = replace(host, variables=variables)
     goes_without(world, message, "no host of ours")
 
@@ -395,7 +297,9 @@ def test_a_disabled_host_which_jobs_pass_over_is_not_waited_for_and_reported(wor
     message = world.retiring("i-a")
     [host] = world.tower.hosts.values()
     world.tower.disabled.add(host.id)
-    trouble(world, world.part_from(message), "its host in inventory 'prod' is disabled, so that jobs pass over it")
+    alerted_at_once(
+        world, world.part_from(message), "its host in inventory 'prod' is disabled, so that no job runs on it"
+    )
 
 
 def test_a_host_that_rests_is_disabled_by_us_which_is_nothing_to_report(world: World) -> None:
@@ -414,7 +318,7 @@ def test_a_renamed_host_which_no_limit_matches_is_not_waited_for_and_reported(wo
     assert retire_jobs(world) == [{"i-b"}]
     assert completed(world) == {"i-a": Result.CONTINUE}
     assert world.tower.names_in(world.inventory) == {"i-b"}
-    assert "its host in inventory 'prod' is named 'web-1' by now, so that no limit matches it" in alerts(result)["i-a"]
+    assert "its host in inventory 'prod' was renamed to 'web-1', so that no limit matches it" in alerts(result)["i-a"]
 
 
 def test_a_host_of_an_inventory_source_is_no_renamed_one(world: World) -> None:
@@ -537,10 +441,24 @@ def test_a_group_whose_instances_are_in_chef_gets_them_back_for_cleanup_to_see_t
     assert action.retired
     sent = len(world.queues.sent)
     [report] = world.clean_up(action)
-    assert report.outcome == "struck off"
+    assert report.outcome == "removed from every inventory"
     assert not world.tower.hosts
     assert completed(world) == {"i-a": Result.CONTINUE}
     assert len(world.queues.sent) == sent
+
+
+@pytest.mark.parametrize("is_closed", [True, False])
+def test_handed_back_for_chef_a_job_that_failed_is_alerted_while_the_hook_waits(world: World, is_closed: bool) -> None:
+    world.group("web", retire_job_template="retire", chef="@instance_id@")
+    message = launched(world, "i-a")
+    end(world, message, i_a=FAILED)
+    if is_closed:
+        world.clock.advance(1800)  # a heartbeat is due
+        world.fleet.stale.add("i-a")
+        world.leaves("i-a", "Terminating:Proceed")
+    result = world.part_from(message)
+    assert handed_back(world) == ["i-a"]
+    assert alerts(result).keys() == (set() if is_closed else {"i-a"})
 
 
 def test_what_only_its_host_tells_of_a_node_outlives_the_retire_job(world: World) -> None:
@@ -548,13 +466,13 @@ def test_what_only_its_host_tells_of_a_node_outlives_the_retire_job(world: World
     message = launched(world, "i-a")
     world.chef.bootstrap("old-i-a")
     [host] = world.tower.hosts.values()
-    variables = {"rollcall": {**(host.owner or {}), "chef": "old-@instance_id@"}}
+    variables = {"rollcall": {**(host.marker or {}), "chef": "old-@instance_id@"}}
     world.tower.hosts[host.id] = replace(host, variables=variables)
     world.fleet.known_groups.clear()
     world.part_from(message)
     [action] = (action for url, body, _ in world.queues.sent if (action := sent_back(world, url, body)))
     [report] = world.clean_up(action)
-    assert report.outcome == "struck off, and from Chef as old-i-a"
+    assert report.outcome == "removed from every inventory, and from Chef as old-i-a"
     assert not world.chef.held.keys() | world.chef.clients
     assert not world.tower.hosts
 
@@ -577,7 +495,7 @@ def test_the_wait_for_a_job_is_no_part_of_the_patience_with_chef(world: World) -
     assert (url, back.received_at) == (world.settings.terminate_queue_url, world.clock.now)
 
 
-def test_nobody_is_told_twice_of_a_job_that_failed_whom_cleanup_gets_back(world: World) -> None:
+def test_a_failed_job_is_alerted_once_of_an_instance_that_cleanup_gets_back(world: World) -> None:
     world.group("web", retire_job_template="retire", chef="@instance_id@")
     message = launched(world, "i-a")
     end(world, message, i_a=FAILED)
@@ -596,7 +514,7 @@ def test_a_late_job_is_cancelled_for_whomever_else_it_works(world: World) -> Non
     assert world.tower.runs[both.job_id or 0].job.status == JobStatus.CANCELED
 
 
-def test_nobody_is_told_of_a_job_that_failed_an_instance_which_another_message_let_go(world: World) -> None:
+def test_a_failed_job_is_not_alerted_of_an_instance_that_another_message_let_go(world: World) -> None:
     message = launched(world, "i-a")
     end(world, message, i_a=FAILED)
     assert alerts(world.part_from(message))
@@ -606,7 +524,7 @@ def test_nobody_is_told_of_a_job_that_failed_an_instance_which_another_message_l
     assert not alerts(again)
 
 
-def test_whoever_dies_during_the_job_leaves_the_wait_and_the_others_keep_their_job(world: World) -> None:
+def test_an_instance_that_dies_during_the_job_waits_no_longer_and_the_others_keep_their_job(world: World) -> None:
     message = launched(world, "i-a", "i-b")
     world.terminated("i-a")
     result = world.part_from(message)
@@ -629,8 +547,8 @@ def test_a_job_whose_last_instance_died_is_cancelled_for_its_address_may_be_anot
 # Mistakes in the group's set-up
 
 
-def trouble(world: World, result: Round[RetireMessage], words: str) -> None:
-    """The instance went at once, without a job, and somebody is told of group, tag and remedy."""
+def alerted_at_once(world: World, result: Round[RetireMessage], words: str) -> None:
+    """The instance went at once, without a job, and an operator is alerted with group, tag and remedy."""
     assert completed(world) == {"i-a": Result.CONTINUE}
     assert not world.tower.hosts
     assert not [run for run in world.tower.runs.values() if not run.job.status.final]
@@ -649,35 +567,35 @@ def trouble(world: World, result: Round[RetireMessage], words: str) -> None:
         ({"asks_inventory": False, "inventory_id": 999}, "is fixed to inventory 999"),
     ],
 )
-def test_a_template_that_cannot_be_limited_is_not_launched_and_keeps_nobody(
+def test_a_template_that_cannot_be_limited_is_not_launched_and_delays_no_termination(
     world: World, change: dict[str, object], words: str
 ) -> None:
     world.tower.add_template("retire", **change)
     result = world.part_from(world.retiring("i-a"))
-    trouble(world, result, words)
+    alerted_at_once(world, result, words)
     assert "rollcall:retire-job-template" in alerts(result)["i-a"]
 
 
-def test_an_unknown_template_keeps_nobody(world: World) -> None:
+def test_an_unknown_template_delays_no_termination(world: World) -> None:
     world.group("web", retire_job_template="nothing")
-    trouble(world, world.part_from(world.retiring("i-a")), "rollcall:retire-job-template")
+    alerted_at_once(world, world.part_from(world.retiring("i-a")), "rollcall:retire-job-template")
 
 
-def test_a_template_that_provisions_too_keeps_nobody(world: World) -> None:
+def test_a_template_that_provisions_too_delays_no_termination(world: World) -> None:
     world.group("web", retire_job_template="provision")
-    trouble(world, world.part_from(world.retiring("i-a")), "use two")
+    alerted_at_once(world, world.part_from(world.retiring("i-a")), "use two")
 
 
-def test_a_tag_that_cannot_be_read_keeps_nobody(world: World) -> None:
+def test_a_tag_that_cannot_be_read_delays_no_termination(world: World) -> None:
     world.group("web", retire_job_template="retire", timeout="soon")
-    trouble(world, world.part_from(world.retiring("i-a")), "rollcall:timeout")
+    alerted_at_once(world, world.part_from(world.retiring("i-a")), "rollcall:timeout")
 
 
 @pytest.mark.parametrize("error", [TowerDenied("lacks execute"), TowerRejected("did not keep to its limit")])
-def test_a_launch_that_tower_refuses_keeps_nobody(world: World, error: RollcallError) -> None:
+def test_a_launch_that_tower_refuses_delays_no_termination(world: World, error: RollcallError) -> None:
     message = world.retiring("i-a")
     world.tower.failing["launch"] = error
-    trouble(world, world.part_from(message), str(error))
+    alerted_at_once(world, world.part_from(message), str(error))
 
 
 def test_a_launch_that_tower_puts_off_is_tried_again(world: World) -> None:
@@ -799,21 +717,6 @@ def test_of_two_who_launch_at_one_moment_the_older_job_stands_and_holds_whom_it_
     assert running == {older[0].id: {"i-a", "i-b"}, own: {"i-c"}}
 
 
-def test_a_younger_rival_gives_way_by_itself(world: World) -> None:
-    # The fake tells of a launch only when it has been answered; the rival launches before this one looks again.
-    rivals: list[Job] = []
-
-    def rival(method: str) -> None:
-        if method == "jobs_holding" and world.tower.calls["launch"] and not rivals:
-            rivals.append(world.tower.add_job(retire_template(world), world.inventory, "i-a"))
-
-    world.tower.before_call = rival
-    held = launch_alone(world.tower, retire_template(world), world.inventory, ["i-a"], world.clock.now)
-    assert rivals
-    assert held["i-a"] < rivals[0].id
-    assert world.tower.calls["cancel"] == 0
-
-
 @pytest.mark.parametrize("error", [TowerDenied("no"), TowerRejected("odd"), CancelRefused(7, "bob")])
 def test_whose_second_job_tower_does_not_let_be_cancelled_waits_for_the_older_one(
     world: World, error: RollcallError
@@ -851,13 +754,13 @@ def test_of_several_jobs_the_first_decides_and_one_that_gave_way_does_not(
     for job, status in zip(jobs, (first, second), strict=True):
         world.tower.end_job(job.id, {"i-a": OK}, status)
     result = world.part_from(world.retiring("i-a"))
-    assert outcomes(result) == {"i-a": f"struck off: retired by job {jobs[decides].id}"}
+    assert outcomes(result) == {"i-a": f"removed from every inventory: retired by job {jobs[decides].id}"}
 
 
 # What fails for one does not touch the others
 
 
-def test_the_first_look_gives_every_hook_a_sign_of_life_before_tower_is_asked(world: World) -> None:
+def test_the_first_round_sends_every_hook_a_heartbeat_before_any_request_to_tower(world: World) -> None:
     message = world.retiring("i-a", "i-b")
     world.fleet.heartbeats.clear()
     at_first: list[set[str]] = []
@@ -866,7 +769,7 @@ def test_the_first_look_gives_every_hook_a_sign_of_life_before_tower_is_asked(wo
     assert at_first[0] == {"i-a", "i-b"}
 
 
-def test_later_signs_of_life_come_when_they_are_due_and_not_before(world: World) -> None:
+def test_later_heartbeats_are_sent_when_they_are_due_and_not_before(world: World) -> None:
     message = launched(world, "i-a")
     world.clock.advance(599)
     [(message, _)] = world.part_from(message).next
@@ -890,7 +793,7 @@ def test_a_hook_that_may_not_be_completed_goes_on_apart(world: World) -> None:
     assert alerts(world.part_from(sent)).keys() == {"i-a"}
 
 
-def test_a_hook_that_gets_no_sign_of_life_goes_on_apart(world: World) -> None:
+def test_a_hook_whose_heartbeat_fails_goes_on_apart(world: World) -> None:
     message = world.retiring("i-a", "i-b")
     world.fleet.throttled.add("i-a")
     result = world.part_from(message)
@@ -950,7 +853,7 @@ def test_both_hooks_of_an_instance_are_completed_after_one_job(world: World) -> 
 def test_settings_that_broke_while_a_job_runs_end_the_wait_and_the_job(world: World) -> None:
     message = launched(world, "i-a")
     world.group("web", retire_job_template="retire", gate="nonsense")
-    trouble(world, world.part_from(message), str(BadSettings("rollcall:gate")))
+    alerted_at_once(world, world.part_from(message), str(BadSettings("rollcall:gate")))
 
 
 # Jobs of before, and ids that come again
@@ -1013,7 +916,7 @@ def test_the_wait_for_another_job_ends_with_the_time_that_is_left(world: World) 
     assert world.clock.now - began == 1500
     assert "no time was left for its retire job" in alerts(result)["i-a"]
     [report] = result.reports
-    assert report.action.troubled
+    assert report.action.failed_before
 
 
 def test_a_job_that_is_found_again_during_the_pause_is_waited_for(world: World) -> None:
@@ -1126,7 +1029,7 @@ def test_a_provisioning_job_keeps_no_retire_job_back_if_it_is_of_a_former_stint(
 # Read-only inventories
 
 
-def test_a_host_that_is_left_in_a_read_only_inventory_keeps_nobody_and_is_reported(world: World) -> None:
+def test_a_host_that_is_left_in_a_read_only_inventory_delays_no_termination_and_is_reported(world: World) -> None:
     message = launched(world, "i-a")
     mirror = world.tower.add_inventory("all EC2")
     world.tower.denied.add(mirror.id)
@@ -1138,7 +1041,7 @@ def test_a_host_that_is_left_in_a_read_only_inventory_keeps_nobody_and_is_report
     assert report.event == Event.RETIRED
 
 
-def test_where_jobs_retire_nobody_cleanup_asks_nothing_of_the_group(world: World) -> None:
+def test_where_jobs_retire_no_instance_cleanup_does_not_read_the_group(world: World) -> None:
     world.group("web", retire_job_template="retire")
     world.settings = replace(world.settings, retire_jobs=False)
     world.fleet.failing["groups"] = Throttled("not to be asked")

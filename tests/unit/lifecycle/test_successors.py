@@ -62,7 +62,7 @@ def test_whom_the_same_failed_goes_on_apart_from_the_others_and_is_known_to_have
     failed = [Report(each, error=AWAY) for each in (b, c)]
     result = successors.closed(failed)
     assert [(ids(each), delay) for each, delay in result.next] == [(["i-a"], 30), (["i-b", "i-c"], timing.FIRST_RETRY)]
-    assert [each.troubled for each in result.next[1][0].retiring] == [True, True]
+    assert [each.failed_before for each in result.next[1][0].retiring] == [True, True]
     assert (list(result.reports), result.error) == (failed, None)
 
 
@@ -108,4 +108,4 @@ def test_instances_at_the_gate_go_on_as_they_were_put_off(world: World) -> None:
     result = successors.closed([Report(b.action, error=AWAY)])
     [(first, _), (second, _)] = result.next
     assert (first.waiting[0].stint_since, first.lost_jobs) == (NOW, 2)
-    assert (ids(second), second.waiting[0].action.troubled, second.job_id) == (["i-b"], True, message.job_id)
+    assert (ids(second), second.waiting[0].action.failed_before, second.job_id) == (["i-b"], True, message.job_id)

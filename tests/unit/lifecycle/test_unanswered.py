@@ -10,7 +10,7 @@ import pytest
 from rollcall.domain.actions import Result, Transition
 from rollcall.domain.errors import ActionNotVisible, AwsDenied, Throttled
 from rollcall.domain.jobs import Outcome
-from rollcall.domain.lifecycle_states import STANDINGS
+from rollcall.domain.lifecycle_states import PHASES
 from rollcall.domain.message_format import Record, read_action
 from rollcall.domain.reports import NO_LONGER_WAITING, Event
 from rollcall.domain.stages import itself
@@ -76,10 +76,10 @@ def test_while_a_hook_of_its_transition_holds_the_instance_it_is_tried_again(wor
 
 
 def test_what_is_tried_again_is_the_same_action_with_all_that_is_known_of_it(world: World) -> None:
-    action = replace(going(world), retired=True, troubled=True, received_at=world.clock.now - 300)
+    action = replace(going(world), retired=True, failed_before=True, received_at=world.clock.now - 300)
     again = unanswered(world, action)
     assert again == action
-    kept = ("retired", "troubled", "received_at", "at")
+    kept = ("retired", "failed_before", "received_at", "at")
     assert [getattr(again, name) for name in kept] == [getattr(action, name) for name in kept]
 
 
@@ -89,7 +89,7 @@ def test_one_whose_own_message_cannot_be_sent_comes_again_as_it_is(world: World)
     assert isinstance(later(world, 0, action).error, Throttled)
 
 
-@pytest.mark.parametrize("state", sorted(set(STANDINGS) - set(HOLDING)))
+@pytest.mark.parametrize("state", sorted(set(PHASES) - set(HOLDING)))
 def test_where_none_holds_it_nothing_is_tried_again(world: World, state: str) -> None:
     report = later(world, 0, going(world, state))
     assert report.error is None
@@ -101,7 +101,7 @@ def test_when_it_is_found_again_the_hook_is_completed_and_that_is_the_retirement
     world.fleet.stale.clear()
     report = later(world, 15, action)
     assert world.fleet.completed == {action: Result.CONTINUE}
-    assert (report.outcome, report.event) == ("struck off", Event.RETIRED)
+    assert (report.outcome, report.event) == ("removed from every inventory", Event.RETIRED)
 
 
 @pytest.mark.parametrize("waited", [0, 300, 4000])
@@ -200,7 +200,7 @@ def test_whose_node_alone_was_removed_was_not_for_nothing(world: World) -> None:
     world.leaves("i-a", "Terminating:Proceed")
     world.fleet.stale.add("i-a")
     [report] = world.clean_up(action)
-    assert (report.outcome, report.event) == ("struck off, and from Chef as i-a", None)
+    assert (report.outcome, report.event) == ("removed from every inventory, and from Chef as i-a", None)
 
 
 # Register, into the warm pool

@@ -264,7 +264,7 @@ def findings_of_doctor() -> set[str]:
         "doctor/group_settings",
         "doctor/unreadable",
         "domain/tag_support",
-        "hosts/jobs",
+        "hosts/job_templates",
         "checks/load_balancers",
         "checks/registry",
     )

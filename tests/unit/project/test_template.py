@@ -229,7 +229,7 @@ def test_the_environment_of_a_function_is_what_settings_read(function: str, monk
     elif function == "ReconcileFunction":
         assert environment["REMOVE_AT_MOST_PERCENT"]
     else:
-        assert read_stack_names(environment).told_table
+        assert read_stack_names(environment).known_findings_table
 
 
 def by_default(value: Any) -> Any:
@@ -311,12 +311,12 @@ def test_doctor_is_told_the_parts_of_the_stack_by_their_names(alerts: bool) -> N
     assert names.rules == {name: name for name in present("AWS::Events::Rule", alerts=alerts)}
     assert names.queues == {name: name for name in present("AWS::SQS::Queue", alerts=alerts)}
     assert names.topics == {name: name for name in present("AWS::SNS::Topic", alerts=alerts)}
-    assert (names.told_table, names.notification_topic) == ("ToldTable", "NotificationTopicArn")
+    assert (names.known_findings_table, names.notification_topic) == ("ToldTable", "NotificationTopicArn")
     assert names.alarm_topic == "AlarmTopicArn"
     own = ["AlertFunction"] if alerts else []
     assert names.sources == {name: named_by(name, "SQS") for name in [*FED, *own]}
     assert names.schedules == {name: named_by(name, "ScheduleV2") for name in ["ReconcileFunction", *own]}
-    assert [replace(names, alarm_topic=topic).told for topic in ("", "arn")] == [alerts, True]
+    assert [replace(names, alarm_topic=topic).has_alarm_recipient for topic in ("", "arn")] == [alerts, True]
 
 
 def test_doctor_knows_what_feeds_what() -> None:
@@ -875,7 +875,7 @@ def test_alarms_watch_metrics_that_are_emitted(world: World, capsys: pytest.Capt
     look = (Note("look", alert=True),)
     announcer.reports([Report(action, "left in service", notes=look)])
     cleanup = Announcer("cleanup")
-    cleanup.reports([Report(world.terminating("i-b"), "struck off, but not from Chef", notes=look)])
+    cleanup.reports([Report(world.terminating("i-b"), "removed from every inventory, but not from Chef", notes=look)])
     reconcile = RunAnnouncer("reconcile")
     reconcile.reconciled(RunOutcome(), 300.0)
     alert = Metrics("alert")

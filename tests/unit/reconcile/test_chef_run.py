@@ -385,8 +385,8 @@ class TestTheTag:
         world.settings = replace(world.settings, chef_secret="arn:aws:secretsmanager:us-east-1:1:secret:chef")
         world.register(world.launching("i-a"))
         [host] = world.tower.hosts.values()
-        assert host.owner
-        assert host.owner["chef"] == "@instance_id@"
+        assert host.marker
+        assert host.marker["chef"] == "@instance_id@"
 
     def test_a_launch_is_told_that_there_is_no_chef_server(self, world: World) -> None:
         world.group("web", chef="@instance_id@")

@@ -17,11 +17,11 @@ from rollcall.domain.actions import Transition
 from rollcall.domain.groups import AddressKind, GroupSettings, OnFailure
 from rollcall.domain.instances import Instance
 from rollcall.domain.inventories import Dump, DumpedHost, Inventory
-from rollcall.domain.lifecycle_states import STANDINGS, Standing, is_held
+from rollcall.domain.lifecycle_states import PHASES, Phase, is_held
 from rollcall.domain.messages import RunOptions
 from rollcall.domain.timing import RETRY_MAX
 from rollcall.hosts import removal_limit
-from rollcall.hosts.ownership import NEWBORN, address_key, is_copy, marked_for, marker_of
+from rollcall.hosts.ownership import AWS_VISIBILITY_LAG, address_key, is_copy, marker_even_of_copy, marker_of
 from rollcall.hosts.removal_limit import LIMIT_MIN
 from rollcall.hosts.variables import job_owed_since, marker_in
 from rollcall.reconcile.plan import JOB_FORGOTTEN, plan, too_many
@@ -39,19 +39,19 @@ PROD, OTHER = Inventory(1, "prod"), Inventory(2, "other")
 ABSURD = (0.0, 4e9)  # seconds; what EC2 says of an instance's launch decides nothing
 
 
-def states(*standings: Standing) -> tuple[str, ...]:
+def states(*standings: Phase) -> tuple[str, ...]:
     """The lifecycle states that mean one of these."""
-    return tuple(state for state, standing in STANDINGS.items() if standing in standings)
+    return tuple(state for state, standing in PHASES.items() if standing in standings)
 
 
-SERVING = states(Standing.SERVING)
-RETAINED = states(Standing.RETAINED)
-ON_THEIR_WAY = states(Standing.ENTERING, Standing.LEAVING)
-AT_REST = states(Standing.POOLED, Standing.REIMAGED)
+SERVING = states(Phase.SERVING)
+RETAINED = states(Phase.RETAINED)
+ON_THEIR_WAY = states(Phase.ENTERING, Phase.LEAVING)
+AT_REST = states(Phase.POOLED, Phase.REIMAGED)
 HELD_AT_REST = tuple(filter(is_held, AT_REST))
 LEFT_TO_THEIR_ACTIONS = (*ON_THEIR_WAY, *HELD_AT_REST)
 FACTS = {"vpc": "vpc-1", "private_ip": "10.0.0.1", "public_ip": "54.0.0.1"}
-UNSETTLED = (*states(Standing.DETACHED, Standing.UNKNOWN), "Terminating:Somehow")
+UNSETTLED = (*states(Phase.DETACHED, Phase.UNKNOWN), "Terminating:Somehow")
 
 
 class Sight:
@@ -227,12 +227,12 @@ class TestInstancesThatAreGone:
         assert state in removal.reason
 
     def test_the_host_of_an_instance_that_nobody_knows_is_removed(self, sight: Sight) -> None:
-        sight.host("i-a", age=NEWBORN + 1)
+        sight.host("i-a", age=AWS_VISIBILITY_LAG + 1)
         [removal] = sight.plan().removals
         assert removal.reason == "neither EC2 nor Auto Scaling knows it"
 
     def test_a_young_host_of_an_instance_that_nobody_knows_stays(self, sight: Sight) -> None:
-        sight.host("i-a", age=NEWBORN)
+        sight.host("i-a", age=AWS_VISIBILITY_LAG)
         assert sight.plan() == Plan()
 
     def test_a_host_whose_age_tower_does_not_say_stays(self, sight: Sight) -> None:
@@ -1147,7 +1147,7 @@ class TestCopies:
         assert not sight.instance("i-a", **instance).plan().removals
 
     def test_a_young_one_of_an_instance_that_aws_does_not_know_stays(self, sight: Sight) -> None:
-        sight.host("i-a", inventory=OTHER, made_for=PROD, age=NEWBORN)
+        sight.host("i-a", inventory=OTHER, made_for=PROD, age=AWS_VISIBILITY_LAG)
         assert idle(sight.plan())
 
     def test_aws_is_asked_about_the_instances_of_copies(self, sight: Sight) -> None:
@@ -1523,7 +1523,7 @@ FATES: tuple[tuple[str | None, str, str | None], ...] = (
     (None, "", "terminated"),
     (None, "", None),
 )
-STATES = (*("InService", "Standby") * 8, *STANDINGS)
+STATES = (*("InService", "Standby") * 8, *PHASES)
 
 
 def address_of(number: int) -> tuple[str, str]:
@@ -1757,7 +1757,7 @@ def test_the_host_of_a_living_instance_is_removed_only_to_forget_or_to_move_it(
             assert marker.group in options.forget or (instance and not instance.living)
             assert (instance and not instance.living) or not membership or membership.group not in seen.places
         elif instance is None:
-            assert seen.now - seen.created_at[removal.host.id] > NEWBORN
+            assert seen.now - seen.created_at[removal.host.id] > AWS_VISIBILITY_LAG
 
 
 @THOROUGHLY
@@ -1806,7 +1806,7 @@ def test_a_run_for_some_groups_takes_no_step_about_others(sight: Sight, options:
         return
     for step in (*touched(done), *done.additions, *done.requeues):
         membership = seen.memberships.get(step.instance_id)
-        marker = marked_for(step.host, ACCOUNT, REGION) if isinstance(step, Removal | Change) else None
+        marker = marker_even_of_copy(step.host, ACCOUNT, REGION) if isinstance(step, Removal | Change) else None
         groups = {membership.group if membership else None, marker.group if marker else None}
         assert groups & options.groups
 

@@ -12,7 +12,7 @@ from rollcall.domain.actions import LifecycleAction, Transition
 from rollcall.domain.errors import AwsDenied, TowerDenied, TowerRejected
 from rollcall.domain.groups import AddressKind
 from rollcall.domain.messages import RunOptions
-from rollcall.hosts.ownership import NEWBORN
+from rollcall.hosts.ownership import AWS_VISIBILITY_LAG
 from rollcall.reconcile.answer import run_answer
 from unit.fakes import ACCOUNT, REGION, FakeChef
 from unit.world import HOOK, World
@@ -235,7 +235,7 @@ def test_a_second_host_and_a_missing_address_are_not_settled(world: World) -> No
 def test_what_is_known_of_its_address_is_told_and_unsettles_nobody_and_of_others_is_not_told(world: World) -> None:
     world.tower.add_host(world.inventory, "10.0.0.2")  # at the address of i-moved
     for name in ("i-a", "i-b"):
-        world.host_of(name, "10.0.0.77", age=NEWBORN - 60)
+        world.host_of(name, "10.0.0.77", age=AWS_VISIBILITY_LAG - 60)
     told = asked(world, "i-moved")
     assert {each.kind for each in told.plan.findings} == {"foreign address"}
     assert told.answers["i-moved"].settled

@@ -25,8 +25,8 @@ from rollcall.domain.jobs import JobStatus, Outcome
 from rollcall.domain.message_format import Record, read_action
 from rollcall.domain.messages import RunOptions
 from rollcall.domain.timing import RETRY_MAX
-from rollcall.hosts.ownership import NEWBORN
-from rollcall.hosts.resting import rest, rests
+from rollcall.hosts.ownership import AWS_VISIBILITY_LAG
+from rollcall.hosts.resting import disable_hosts, is_disabled_for_rest
 from rollcall.hosts.variables import marker_in, with_state
 from rollcall.reconcile.reader import CONTROLS
 from rollcall.reconcile.result import Summary
@@ -450,7 +450,7 @@ class TestInstancesThatAreGone:
         world.fleet.known_instances["i-a"] = world.instance("i-a", state=state)
         assert deeds(world.reconcile()) == {("removed", "i-a")}
 
-    @pytest.mark.parametrize(("age", "removed"), [(NEWBORN, 0), (NEWBORN + 1, 1)])
+    @pytest.mark.parametrize(("age", "removed"), [(AWS_VISIBILITY_LAG, 0), (AWS_VISIBILITY_LAG + 1, 1)])
     def test_the_host_of_one_that_nobody_knows_goes_once_it_is_old(
         self, world: World, age: float, removed: int
     ) -> None:
@@ -717,7 +717,7 @@ class TestInstancesWithoutAHost:
         [host] = world.tower.hosts.values()
         assert world.tower.groups_of(host.id) == {"a", "b"}
         assert host.variables["ansible_host"] == "10.0.0.1"
-        assert host.owner == {
+        assert host.marker == {
             "group": "web",
             "instance_id": "i-a",
             "account": ACCOUNT,
@@ -920,7 +920,7 @@ class TestInstancesWithoutAHost:
         outcome = world.reconcile(RunOptions(adopt=True))
         assert deeds(outcome) == {("fixed", "i-a")}
         taken = world.tower.hosts[host.id]
-        assert (taken.name, taken.variables["ansible_user"], taken.owner is None) == ("node", "me", False)
+        assert (taken.name, taken.variables["ansible_user"], taken.marker is None) == ("node", "me", False)
         assert world.tower.groups_of(host.id) == {"web"}
         assert not world.tower.runs
         assert idle(world.reconcile(RunOptions(adopt=True)).plan)
@@ -1263,7 +1263,7 @@ class TestLostEvents:
         host = world.host_of("i-a", "10.0.0.1", age=30 * 86400)
         world.tower.end_job(world.tower.add_job(world.template, world.inventory, "i-a").id, {"i-a": Outcome.OK})
         world.clock.advance(1)
-        rest(world.tower, ["i-a"], ACCOUNT, REGION)
+        disable_hosts(world.tower, ["i-a"], ACCOUNT, REGION)
         assert world.tower.disabled == {host.id}
         world.clock.advance(30)
 
@@ -1459,7 +1459,7 @@ class TestInstancesThatRest:
         self.pooled(world, "i-a")
         assert deeds(world.reconcile()) == {("fixed", "i-a")}
         [host] = world.tower.hosts_of(["i-a"])
-        assert rests(host)
+        assert is_disabled_for_rest(host)
         assert marker_in(host.variables)["resting"] == {"since": world.clock.now, "enabled": True}
         assert idle(world.reconcile().plan)
 

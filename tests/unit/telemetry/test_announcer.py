@@ -12,7 +12,7 @@ import pytest
 from rollcall.domain.errors import BadSettings, DeleteRefused, Throttled, TowerUnavailable
 from rollcall.domain.findings import breaks, warns
 from rollcall.domain.message_format import Record
-from rollcall.domain.reports import Event, Note, Report, failing
+from rollcall.domain.reports import Event, Note, Report
 from rollcall.http.transport import Exchange
 from rollcall.lifecycle.target_watch import TargetHealthChange
 from rollcall.reconcile.result import RunOutcome
@@ -54,9 +54,9 @@ def test_an_outcome_is_one_line_with_the_group_the_instance_and_the_action(world
 
 def test_what_a_person_should_look_at_is_an_alert_beside_the_outcome(world: World, audience: Audience) -> None:
     note = Note("its retire job 7 failed on it", alert=True)
-    audience.announcer.reports([Report(world.terminating("i-a"), "struck off", notes=(note,))])
+    audience.announcer.reports([Report(world.terminating("i-a"), "removed from every inventory", notes=(note,))])
     outcome, alert = audience.lines()
-    assert (outcome["message"], outcome["level"]) == ("struck off", "INFO")
+    assert (outcome["message"], outcome["level"]) == ("removed from every inventory", "INFO")
     assert (alert["message"], alert["level"], alert["alert"]) == ("its retire job 7 failed on it", "ERROR", True)
     assert (alert["group"], alert["instance_id"], alert["action"]) == ("web", "i-a", "terminating")
     assert audience.counted() == {"Alerts": 1}
@@ -138,19 +138,6 @@ def test_the_errors_of_a_batch_come_in_the_order_of_its_actions(world: World, au
     assert audience.announcer.outcomes([first, second, first], reports) == [None, error, None]
 
 
-def test_an_error_fails_only_what_nothing_was_reported_of(world: World) -> None:
-    done, open_ = world.launching("i-a"), world.launching("i-b")
-    reports = [Report(done, "ready")]
-    with failing([done, open_], reports):
-        raise TowerUnavailable("away")
-    assert [(report.action, bool(report.error)) for report in reports] == [(done, False), (open_, True)]
-
-
-def test_a_mistake_of_ours_is_not_swallowed(world: World) -> None:
-    with pytest.raises(KeyError), failing([world.launching("i-a")], []):
-        raise KeyError("a mistake of ours")
-
-
 # Metrics of instances
 
 
@@ -187,7 +174,7 @@ def test_each_outcome_is_timed_from_the_event_on(world: World, audience: Audienc
         [
             Report(launch, "registered", event=Event.REGISTERED),
             Report(launch, "ready", event=Event.READY, provisioned_at=NOW - 10),
-            Report(leave, "struck off", event=Event.RETIRED),
+            Report(leave, "removed from every inventory", event=Event.RETIRED),
         ]
     )
     metrics = audience.metrics()
@@ -215,7 +202,7 @@ def test_a_clock_behind_auto_scalings_measures_nothing_below_zero(world: World, 
 
 def test_who_is_struck_off_at_its_launch_is_no_measure_of_terminations(world: World, audience: Audience) -> None:
     action = since(world.launching("i-a"), 5)
-    audience.announcer.reports([Report(action, "struck off: already gone", event=Event.RETIRED)])
+    audience.announcer.reports([Report(action, "removed from every inventory: already gone", event=Event.RETIRED)])
     assert {each.name for each in audience.metrics()} == {"Retired"}
 
 

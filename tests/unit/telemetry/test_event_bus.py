@@ -9,7 +9,7 @@ import pytest
 from botocore.stub import Stubber
 
 from lab.aws.limits import PUT_EVENTS_BYTES, entry_size
-from rollcall.domain.aws_names import CALL_BYTES
+from rollcall.domain.aws_text import CALL_BYTES
 from rollcall.domain.errors import AwsDenied, RollcallError, Throttled
 from rollcall.telemetry.event_bus import EVENTS_PER_CALL, TRY_TIME, EventBus
 from rollcall.telemetry.event_details import PublishedEvent

@@ -92,7 +92,7 @@ def say_abandoned(world: World, audience: Audience) -> None:
 
 
 def say_retired(world: World, audience: Audience) -> None:
-    audience.announcer.reports([Report(leave(world), "struck off", event=Event.RETIRED)])
+    audience.announcer.reports([Report(leave(world), "removed from every inventory", event=Event.RETIRED)])
 
 
 def say_failed(world: World, audience: Audience) -> None:
@@ -251,8 +251,10 @@ def test_whoever_was_alerted_before_hears_how_it_ended(
 ) -> None:
     """But for what is alerted in the same breath: that is not to end with it."""
     notes = (Note("its retire job failed on it", alert=True),) if alert else ()
-    action = replace(leave(world), troubled=before)
-    audience.announcer.reports([Report(action, "struck off", event=Event.RETIRED, troubled=said, notes=notes)])
+    action = replace(leave(world), failed_before=before)
+    audience.announcer.reports(
+        [Report(action, "removed from every inventory", event=Event.RETIRED, troubled=said, notes=notes)]
+    )
     detail = dict(audience.end())["Instance Retired"]
     assert detail["troubled"] is told
 
@@ -363,7 +365,10 @@ def test_an_alert_is_told_once_and_ends_with_the_instance(world: World, audience
 
 def test_an_alert_about_more_than_one_instance_has_one_cause_for_all(world: World, audience: Audience) -> None:
     note = Note("its host stays", alert=True, cause="read-only inventory: all EC2")
-    reports = [Report(each, "struck off", event=Event.RETIRED, notes=(note,)) for each in (launch(world), leave(world))]
+    reports = [
+        Report(each, "removed from every inventory", event=Event.RETIRED, notes=(note,))
+        for each in (launch(world), leave(world))
+    ]
     audience.announcer.reports(reports)
     told = audience.end()
     assert {each["cause"] for kind, each in told if kind == "Work Failed"} == {"read-only inventory: all EC2"}

@@ -247,7 +247,7 @@ def test_who_fails_apart_is_known_as_troubled_from_then_on(world: World) -> None
 
     world.fleet.before_complete = fail
     [(sent, _)] = world.look_at(message).next
-    assert [(each.action.instance_id, each.action.troubled) for each in sent.waiting] == [("i-b", True)]
+    assert [(each.action.instance_id, each.action.failed_before) for each in sent.waiting] == [("i-b", True)]
 
 
 # retire
@@ -295,7 +295,7 @@ def test_who_fails_apart_on_its_way_out_is_known_as_troubled_too(world: World) -
 
     world.fleet.before_complete = fail
     [(sent, _)] = world.part_from(message).next
-    assert [(action.instance_id, action.troubled) for action in sent.retiring] == [("i-b", True)]
+    assert [(action.instance_id, action.failed_before) for action in sent.retiring] == [("i-b", True)]
 
 
 # reconcile

@@ -279,7 +279,7 @@ def test_a_host_is_read_with_its_groups_and_its_marker(tower: Tower, wire: Wire)
     wire.page(raw_host(variables=json.dumps({"rollcall": {"group": "web"}}), summary_fields=fields))
     [found] = tower.hosts_named(PROD, ["i-a"])
     assert found.group_ids == frozenset({5, 6})
-    assert found.owner == {"group": "web"}
+    assert found.marker == {"group": "web"}
     assert found.created_at == datetime(2026, 11, 21, 2, 0, 11, 123456, UTC).timestamp()
 
 
@@ -301,7 +301,7 @@ def test_variables_that_a_person_wrote_as_yaml_are_read_by_tower(tower: Tower, w
 def test_a_host_without_variables_is_not_ours(tower: Tower, wire: Wire, variables: str) -> None:
     wire.page(raw_host(variables=variables))
     [found] = tower.hosts_named(PROD, ["i-a"])
-    assert found.owner is None
+    assert found.marker is None
 
 
 def test_hosts_of_mirroring_inventories_are_left_out(tower: Tower, wire: Wire) -> None:
@@ -1265,13 +1265,13 @@ def test_a_job_under_a_pattern_that_is_newer_than_one_limited_to_ids_is_asked_fo
     "ask",
     [
         lambda tower: tower.jobs_holding(KIND, ["i-a"], 0),
-        lambda tower: tower.jobs_of_group_before(job_of("failed"), "web", 10),
+        lambda tower: tower.jobs_of_group_before(deciding_job("failed"), "web", 10),
         lambda tower: tower.has_reached(KIND, 0, 9),
         lambda tower: tower.jobs_unreached(KIND, 0, 3),
         lambda tower: tower.usual_durations(KIND),
-        lambda tower: tower.good_jobs(job_of("failed"), 3),
-        lambda tower: tower.last_good_job(job_of("failed")),
-        lambda tower: tower.active_after(job_of("failed"), 3),
+        lambda tower: tower.good_jobs(deciding_job("failed"), 3),
+        lambda tower: tower.last_good_job(deciding_job("failed")),
+        lambda tower: tower.active_after(deciding_job("failed"), 3),
     ],
 )
 def test_jobs_in_check_mode_under_tags_or_on_another_inventory_are_not_asked_for(
@@ -1316,7 +1316,7 @@ def test_the_jobs_before_one_of_a_group_are_asked_for_by_its_marker_and_by_hosts
     tower: Tower, wire: Wire
 ) -> None:
     wire.page(raw_job(6, status="failed"), raw_job(4)).page(raw_job(5, status="failed"), raw_job(4))
-    assert [job.id for job in tower.jobs_of_group_before(job_of("failed"), 'a "b"', 10)] == [6, 5, 4]
+    assert [job.id for job in tower.jobs_of_group_before(deciding_job("failed"), 'a "b"', 10)] == [6, 5, 4]
     first, second = (asked.query for asked in wire.asked)
     assert (first["id__lt"], first["order_by"], first["status__in"]) == (["7"], ["-id"], ["successful,failed"])
     assert first["job_host_summaries__host__variables__contains"] == [r'"rollcall": {"group": "a \"b\"",']
@@ -1331,9 +1331,9 @@ def test_the_hosts_of_a_group_are_found_by_the_marker_that_we_write() -> None:
 
 def test_good_jobs_ran_the_same_playbook_of_the_same_revision(tower: Tower, wire: Wire) -> None:
     wire.page(raw_job(6, status="successful")).page(raw_job(5, status="successful")).page()
-    assert [job.id for job in tower.good_jobs(job_of("failed"), 3)] == [6]
-    assert getattr(tower.last_good_job(job_of("failed")), "id", None) == 5
-    assert tower.last_good_job(job_of("failed")) is None
+    assert [job.id for job in tower.good_jobs(deciding_job("failed"), 3)] == [6]
+    assert getattr(tower.last_good_job(deciding_job("failed")), "id", None) == 5
+    assert tower.last_good_job(deciding_job("failed")) is None
     same, last = wire.asked[0].query, wire.asked[1].query
     assert {each["status"][0] for each in (same, last)} == {"successful"}
     assert (same["playbook"], same["scm_revision"], last["playbook"]) == (["site.yml"], ["c0ffee"], ["site.yml"])
@@ -1342,7 +1342,7 @@ def test_good_jobs_ran_the_same_playbook_of_the_same_revision(tower: Tower, wire
 
 def test_active_jobs_after_one_are_those_that_have_not_ended(tower: Tower, wire: Wire) -> None:
     wire.page(raw_job(9))
-    assert [job.id for job in tower.active_after(job_of("failed"), 1)] == [9]
+    assert [job.id for job in tower.active_after(deciding_job("failed"), 1)] == [9]
     query = wire.asked[0].query
     assert (query["id__gt"], query["status__in"]) == (["7"], ["new,pending,waiting,running"])
 
@@ -1381,7 +1381,7 @@ def test_the_members_of_a_group_are_looked_up_for_a_whole_batch(tower: Tower, wi
 # What a job showed
 
 
-def job_of(status: str, **changes: Any) -> Job:
+def deciding_job(status: str, **changes: Any) -> Job:
     known = Job(
         7, 10, JobStatus(status), frozenset({"i-a"}), 0.0, 0.0, 1.0, "", 3, True, True, "site.yml", "c0ffee", "fleet"
     )

@@ -18,6 +18,7 @@ from dataclasses import fields, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from rollcall.domain.aws_text import aws_safe_json
 from rollcall.domain.errors import BadEvent
 from rollcall.domain.event_fields import (
     BREAKER,
@@ -32,8 +33,7 @@ from rollcall.domain.event_fields import (
     WorkFailed,
     subject_of,
 )
-from rollcall.domain.json_fields import MOMENT_MAX
-from rollcall.domain.json_text import named, quoted, readable
+from rollcall.domain.json_input import MOMENT_MAX, listed_names, quoted
 from rollcall.domain.message_format import body_of
 from rollcall.domain.reports import Event
 
@@ -67,14 +67,14 @@ def read_message(record: Record) -> Occurrence | Ending | None:
     body = body_of(record)
     try:
         if "AlarmName" in body:
-            return _sound(_alarm(readable(body)))
+            return _sound(_alarm(aws_safe_json(body)))
         if body.get("source") == "rollcall":
-            return _sound(_event(readable(body)))
+            return _sound(_event(aws_safe_json(body)))
     except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
         raise BadEvent(f"a field is missing or wrong: {quoted(error)}") from error
     raise BadEvent(
         "the message has neither 'AlarmName' (an alarm's notification) nor the source 'rollcall' (an event of ours); "
-        f"its fields: {named(body)}"
+        f"its fields: {listed_names(body)}"
     )
 
 

@@ -18,7 +18,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from rollcall.domain.actions import LifecycleAction, Result, Transition
-from rollcall.domain.cache import Expiring
+from rollcall.domain.cache import ExpiringCache
 from rollcall.domain.errors import (
     AwsDenied,
     BadEvent,
@@ -30,8 +30,8 @@ from rollcall.domain.errors import (
 )
 from rollcall.domain.groups import AddressKind, Group, Hook
 from rollcall.domain.instances import Instance
-from rollcall.domain.json_text import quoted
-from rollcall.domain.lifecycle_states import RESTING, Standing, is_held, standing_of
+from rollcall.domain.json_input import quoted
+from rollcall.domain.lifecycle_states import RESTING_PHASES, Phase, is_held, phase_of
 
 from .client import CLIENT_CONFIG, aws_errors, by_halves, words_of
 from .target_groups import Targets
@@ -69,32 +69,32 @@ class Membership(NamedTuple):
     @property
     def entering(self) -> bool:
         """On its way into service."""
-        return standing_of(self.state) == Standing.ENTERING
+        return phase_of(self.state) == Phase.ENTERING
 
     @property
     def serving(self) -> bool:
         """In service, or in Standby."""
-        return standing_of(self.state) == Standing.SERVING
+        return phase_of(self.state) == Phase.SERVING
 
     @property
     def leaving(self) -> bool:
         """On its way out for good."""
-        return standing_of(self.state) == Standing.LEAVING
+        return phase_of(self.state) == Phase.LEAVING
 
     @property
     def resting(self) -> bool:
         """In a warm pool, or having its root volume replaced: it may come back, with the id that it has."""
-        return standing_of(self.state) in RESTING
+        return phase_of(self.state) in RESTING_PHASES
 
     @property
     def pooled(self) -> bool:
         """In a warm pool, or on its way into it."""
-        return standing_of(self.state) == Standing.POOLED
+        return phase_of(self.state) == Phase.POOLED
 
     @property
     def retained(self) -> bool:
         """Terminated by its group, and kept running by its lifecycle policy."""
-        return standing_of(self.state) == Standing.RETAINED
+        return phase_of(self.state) == Phase.RETAINED
 
     @property
     def held(self) -> bool:
@@ -114,7 +114,7 @@ class Fleet:
 
     def __init__(self, region: str) -> None:
         self.region = region
-        self._groups: Expiring[str, Group] = Expiring(GROUPS_TTL)
+        self._groups: ExpiringCache[str, Group] = ExpiringCache(GROUPS_TTL)
         self._making = Lock()
         self._clients: dict[tuple[str, Config], Any] = {}
 

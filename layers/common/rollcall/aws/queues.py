@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import boto3
 
-from rollcall.domain.aws_names import CALL_BYTES, carried
+from rollcall.domain.aws_text import CALL_BYTES, aws_safe
 from rollcall.domain.errors import AwsDenied, RollcallError, Throttled
 
 from .client import CLIENT_CONFIG, aws_errors, by_halves, in_calls, words_of
@@ -75,7 +75,7 @@ class Queues:
         name = type(error).__name__
         used = _size(record.body) + _size(name) + ERROR_NAMES
         room = (CALL_BYTES if used <= CALL_BYTES else LARGE_MESSAGE) - used
-        words = _cut(carried(str(error)) or "(no words)", room)
+        words = _cut(aws_safe(str(error)) or "(no words)", room)
         with aws_errors("SendMessage to the dead-letter queue"):
             self._sqs.send_message(
                 QueueUrl=url,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import replace
 from typing import TYPE_CHECKING
 
-from rollcall.domain.aws_names import SHORT_TEXT
+from rollcall.domain.aws_text import SHORT_TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,5 +51,5 @@ def evaluate(
 def _carried(check: Check, answer: Answer) -> Answer:
     """The same, if its state can be carried in a message. Raises ValueError, for that is a mistake in the check."""
     if answer.state and not SHORT_TEXT.allows(answer.state):
-        raise ValueError(f"check {check}: its state {answer.state!r} cannot be carried: {SHORT_TEXT.words}")
+        raise ValueError(f"check {check}: its state {answer.state!r} cannot be carried: {SHORT_TEXT.requirement}")
     return answer

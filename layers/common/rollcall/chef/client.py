@@ -1,8 +1,8 @@
-"""The Chef server's REST API, as much of it as we use: nodes listed and looked at, nodes and clients deleted.
+"""The Chef server's REST API, as much of it as we use: nodes listed and read, nodes and clients deleted.
 
-Imported only where an installation has a Chef server: it needs `cryptography`, which other installations do not pay
-for. What the server answers is taken from its source (chef/chef-server, oc_chef_wm), and where a node says what it is
-from Ohai's (chef/ohai, plugins ec2 and ohai_time).
+Imported only where an installation has a Chef server: it needs `cryptography`, which others do not have to load. What
+the server answers is taken from its source (chef/chef-server, oc_chef_wm), and where a node says what it is from Ohai's
+(chef/ohai, plugins ec2 and ohai_time).
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from urllib.parse import quote, urlsplit
 
 import requests
 
+from rollcall.domain.chef_nodes import Node
 from rollcall.domain.errors import BadSettings, ChefDenied, ChefRejected, ChefUnavailable
-from rollcall.domain.json_fields import moment_or_none
-from rollcall.domain.nodes import Node
+from rollcall.domain.json_input import moment_or_none
 from rollcall.http.transport import (
     FORBIDDEN,
     HTTP_OK,
@@ -56,12 +56,12 @@ WANTED = {  # of each node, by where it has it
     "region": ["ec2", "region"],
     "seen_at": ["ohai_time"],
 }
-REPEATABLE = ("GET", "DELETE")  # deleting what is gone is an answer, so whatever got none may be asked again
+REPEATABLE = ("GET", "DELETE")  # deleting what is gone is an answer, so a request without an answer may be repeated
 
 
 @dataclass(frozen=True)
 class ChefCredentials:
-    """Whom a Chef server knows us as, and where.
+    """Who we are to a Chef server, and where it is.
 
     organization_url: without a slash at its end. ca_bundle: certificate authorities (PEM) to trust instead of the
     public ones, if any.
@@ -158,7 +158,8 @@ class Chef:
     def nodes(self, names: Collection[str]) -> dict[str, Node]:
         """Nodes by name; left out are those that are gone, or so new that the server's search does not know them.
 
-        What it says of the others is not the search's, but what they say now. The names are letters, digits and ._-
+        The search finds names, and what it returns of the nodes is what they hold now.
+        names: of letters, digits and ._-
         """
         found: dict[str, Node] = {}
         for chunk in batched(sorted(names), NAMES_PER_SEARCH):
@@ -180,7 +181,7 @@ class Chef:
         raise _rejected(answer)
 
     def _send(self, method: str, path: str, query: Query = (), body: Json | None = None) -> requests.Response:
-        """One request and its answer, unless that tells of trouble which is the same whatever was asked for."""
+        """One request and its answer. Raises for an answer that would be the same whatever was requested."""
         answer = self._transport.send(method, path, body, query)
         status = answer.status_code
         if status == TOO_MANY_REQUESTS or status >= SERVER_ERROR:
@@ -216,11 +217,11 @@ def _read(answer: requests.Response) -> Mapping[str, Any]:
 
 
 def _node(data: object) -> Node | None:
-    """A node as a search shows it; whatever it has where something else is wanted, it does not say."""
+    """A node as a search shows it; a field of another type than expected counts as missing."""
     if not isinstance(data, dict) or not isinstance(data.get("name"), str):
         return None
-    said = {key: data[key] for key in ("instance_id", "account", "region") if isinstance(data.get(key), str)}
-    return Node(data["name"], **said, seen_at=moment_or_none(data.get("seen_at")))
+    texts = {key: data[key] for key in ("instance_id", "account", "region") if isinstance(data.get(key), str)}
+    return Node(data["name"], **texts, seen_at=moment_or_none(data.get("seen_at")))
 
 
 def _denied(answer: requests.Response, remedy: str) -> ChefDenied:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rollcall.domain.answer_limit import fitting
+from rollcall.domain.answer_limit import cut_to_answer_limit
 from rollcall.domain.errors import RollcallError
 from rollcall.domain.findings import Finding, Severity
 from rollcall.domain.settings import OPT_IN_TAG
@@ -104,7 +104,7 @@ def answer(diagnosis: Diagnosis, seconds: float) -> Json:
     send to the queues. seconds: the look took.
     """
     findings = [each.in_words() for each in diagnosis.findings[:LISTED_MAX]]
-    kept = fitting({"checked": diagnosis.checked, "topics": diagnosis.topics, "findings": findings})
+    kept = cut_to_answer_limit({"checked": diagnosis.checked, "topics": diagnosis.topics, "findings": findings})
     return {
         "failed": diagnosis.failed,
         **kept,

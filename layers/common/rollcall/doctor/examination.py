@@ -130,7 +130,7 @@ class Examination:
         schedules = self._each(names.schedules, lambda name: inspector.is_scheduled(names.schedules[name]), AWS_AT_ONCE)
         topics = self._each(names.topics, lambda name: inspector.topic(names.topics[name]), AWS_AT_ONCE)
         senders = Senders(names.notification_topic, names.notifying_topics)
-        return SeenStack(rules, queues, sources, schedules, topics, names.told, senders)
+        return SeenStack(rules, queues, sources, schedules, topics, names.has_alarm_recipient, senders)
 
     def _with_hooks(self, groups: Mapping[str, SeenGroup]) -> dict[str, SeenGroup]:
         """The groups with their hooks and topics: first those that opted in, in case there is no time for all."""

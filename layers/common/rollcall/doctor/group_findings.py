@@ -12,10 +12,10 @@ from rollcall.domain.actions import Result, Transition
 from rollcall.domain.errors import BadSettings, RollcallError
 from rollcall.domain.findings import Finding, Severity, breaks, warns, without_group
 from rollcall.domain.settings import JOB_TAG, OPT_IN_TAG, RELEASED_TAG, RETIRE_TAG
-from rollcall.domain.shell_commands import command, make, options, set_tag
+from rollcall.domain.shell_commands import command, make_command, options, set_tag_command
 from rollcall.domain.tag_support import objections_to
 from rollcall.domain.timing import CLOCKS_APART, HEARTBEAT_SHARE, HOOK_LIFE_HEARTBEATS, HOOK_LIFE_MAX
-from rollcall.hosts.jobs import limit_objections, retire_objections
+from rollcall.hosts.job_templates import limit_objections, retire_objections
 
 from .host_findings import late_job
 from .observations import SeenGroup, SeenInventory, SeenTemplate
@@ -120,7 +120,8 @@ def _without_tag(group: SeenGroup, seen: Seen, here: Settings) -> Iterator[Findi
             _of(group),
             "not opted in",
             f"it has not the tag {OPT_IN_TAG}, so Rollcall does nothing for it, and no more of it was looked at",
-            f"let it opt in, with its inventory's name as INVENTORY: {set_tag(group.name, OPT_IN_TAG, 'INVENTORY')}",
+            "let it opt in, with its inventory's name as INVENTORY: "
+            f"{set_tag_command(group.name, OPT_IN_TAG, 'INVENTORY')}",
         )
 
 
@@ -331,7 +332,7 @@ def _settings(asking: Asking, seen: Seen, here: Settings) -> Iterator[Finding]:
             "released in the future",
             f"tag {RELEASED_TAG} names a moment to come ({group.group.tags[RELEASED_TAG]}): the provisioning circuit "
             "breaker holds no instance of it until then",
-            f"release it as of now: {make('release', *options('--group', [group.name]))}",
+            f"release it as of now: {make_command('release', *options('--group', [group.name]))}",
         )
     if settings.user_data and not here.user_data:
         yield warns(

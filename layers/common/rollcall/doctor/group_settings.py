@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rollcall.checks.registry import read_group_settings
 from rollcall.domain.errors import BadSettings
 from rollcall.domain.findings import Finding, breaks, without_group
-from rollcall.domain.shell_commands import set_tag
+from rollcall.domain.shell_commands import set_tag_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,7 +54,7 @@ def _unreadable(group: SeenGroup, error: BadSettings) -> Finding:
         f"group {group.name}",
         f"tag {error.tag}" if error.tag else "tags",
         without_group(group.name, str(error)),
-        f"set it to one of the allowed values, as VALUE: {set_tag(group.name, error.tag, 'VALUE')}"
+        f"set it to one of the allowed values, as VALUE: {set_tag_command(group.name, error.tag, 'VALUE')}"
         if error.tag
         else "correct the tag that the reason names",
     )

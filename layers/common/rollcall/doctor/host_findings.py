@@ -9,7 +9,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from rollcall.domain.findings import Finding, breaks, warns
-from rollcall.domain.shell_commands import make, options
+from rollcall.domain.shell_commands import make_command, options
 from rollcall.hosts.ownership import is_copy
 from rollcall.hosts.variables import is_resting, marker_in
 
@@ -56,7 +56,7 @@ def _of_group(
             f"{len(renamed)} of {len(serving)} instances in service have a host in {place} that is not named after them"
             f": {listed(names)}. Jobs are limited to instance ids, and pass it over",
             "name the hosts after the instances again (an inventory source: let it name them by instance-id, or fill "
-            f"another inventory); then: {make('reconcile', *options('--group', [asking.group.name]))}",
+            f"another inventory); then: {make_command('reconcile', *options('--group', [asking.group.name]))}",
         )
     for name in sorted({host.name for host in hosts} & set(asking.settings.inventory_groups)):
         yield breaks(
@@ -104,7 +104,7 @@ def _without_host(asking: Asking, place: str, strangers: Collection[str], servin
         "launched before the hooks were there or the group opted in, or their events were lost. Reconcile's next run "
         f"adds their hosts{late}",
         f"replace them by an instance refresh, or have that run now{provision}: "
-        f"{make('reconcile', *options('--group', [name]))}",
+        f"{make_command('reconcile', *options('--group', [name]))}",
     )
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from rollcall.domain.arns import arn_like
 from rollcall.domain.errors import RollcallError
+
+from .arn_patterns import arn_like
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from rollcall.domain.arns import arn_like
 from rollcall.domain.errors import RollcallError
 from rollcall.domain.findings import Finding, Severity, warns
 from rollcall.domain.shell_commands import command
 
+from .arn_patterns import arn_like
 from .unreadable import listed, unlooked
 
 if TYPE_CHECKING:

@@ -25,13 +25,13 @@ class Result(StrEnum):
 class LifecycleAction:
     """One instance on its way in or out of a group.
 
-    hook is None where nothing waits for an answer: the instance serves already, or is already terminated.
+    hook is None where nothing waits for an answer: the instance is in service already, or already terminated.
     token is None where the action is completed by instance id. to_warm_pool: it goes, and may come back. retired: its
-    retire job is over. node_pattern, private_dns: what its host told of its node in Chef before it was struck off, as
-    text; empty if nothing. message_id: of the message it came in; the same action may come in several. received_at:
-    when that was first received, in epoch seconds; infinity if it came in none. at: when Auto Scaling told of it,
-    likewise; infinity if nobody knows. troubled: its message failed before, so that somebody may have been alerted.
-    unanswered_since: see Waiting; only cleanup's own messages carry it.
+    retire job is over. node_pattern, private_dns: what its host's variables said of its node in Chef before the host
+    was removed, as text; empty if nothing. message_id: of the message it came in; the same action may come in several.
+    received_at: when that was first received, in epoch seconds; infinity if it came in none. at: when Auto Scaling
+    published it, likewise; infinity if that is not known. failed_before: its message failed at an earlier try, so that
+    an alert may have been published. unanswered_since: see Waiting; only cleanup's own messages carry it.
     """
 
     transition: Transition
@@ -48,7 +48,7 @@ class LifecycleAction:
     message_id: str = field(default="", compare=False)
     received_at: float = field(default=math.inf, compare=False)
     at: float = field(default=math.inf, compare=False)
-    troubled: bool = field(default=False, compare=False)
+    failed_before: bool = field(default=False, compare=False)
     unanswered_since: float | None = field(default=None, compare=False)
 
     @property

@@ -1,4 +1,4 @@
-"""A memory with an end, for what warm invocations may share for a while."""
+"""A cache whose values expire, for what warm invocations may share for a while."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Mapping
 
 
-class Expiring[K: Hashable, V]:
+class ExpiringCache[K: Hashable, V]:
     """Values that are loaded again once they are older than ttl seconds."""
 
     def __init__(self, ttl: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -18,7 +18,7 @@ class Expiring[K: Hashable, V]:
         self._entries: dict[K, tuple[float, V]] = {}
 
     def get(self, key: K, load: Callable[[], V]) -> V:
-        """The value of one key, loaded if missing or too old. What load raises is not remembered, nor is None."""
+        """The value of one key, loaded if missing or too old. What load raises is not cached, nor is None."""
         entry = self._entries.get(key)
         if entry and self._clock() < entry[0]:
             return entry[1]

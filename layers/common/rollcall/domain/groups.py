@@ -1,4 +1,4 @@
-"""Auto Scaling groups, their hooks, and what they ask for by their tags."""
+"""Auto Scaling groups, their hooks, and the settings in their tags."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from .actions import Result, Transition
-from .nodes import NodePattern
+from .chef_nodes import NodePattern
 
 
 class Hook(NamedTuple):
@@ -58,10 +58,10 @@ JOB_CHECK = "job"  # the check of a gate that its provisioning job has to go wel
 
 
 class GroupSettings(NamedTuple):
-    """What a group asks for by its tags.
+    """A group's settings, from its tags.
 
-    gate: the checks that its gate asks for, each spelled as in the tag (checks/registry.py knows them). timeout in
-    seconds; watch likewise, 0 for none. user_data: its instances ask for more by theirs. nodes: None if its
+    gate: the checks that its gate has, each spelled as in the tag (checks/registry.py knows them). timeout in seconds;
+    watch likewise, 0 for none. user_data: its instances may request more by their user data. nodes: None if its
     instances are not in Chef. released_at: when an operator released the group from the provisioning circuit breaker,
     in epoch seconds, 0 if never.
     """

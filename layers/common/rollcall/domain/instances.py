@@ -1,27 +1,27 @@
-"""EC2 instances, and what they ask for by their user data."""
+"""EC2 instances, and the parameters in their user data."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from .empty import EMPTY
+from .empty_mapping import EMPTY_MAPPING
 from .groups import AddressKind
 
 
-class Parameters(NamedTuple):
-    """What an instance asks for by its user data: variables of its host, and inventory groups beside its group's.
+class UserDataParameters(NamedTuple):
+    """The parameters in an instance's user data: variables of its host, and inventory groups beside its group's.
 
-    warning: why that is not followed, or not all of it; without anything that stands in it but names of variables.
+    warning: why they are not followed, or not all of them; of the user data it holds nothing but names of variables.
     """
 
-    variables: Mapping[str, object] = EMPTY
+    variables: Mapping[str, object] = EMPTY_MAPPING
     groups: tuple[str, ...] = ()
     warning: str = ""
 
 
 class Instance(NamedTuple):
-    """An EC2 instance as far as Tower is told of it. launched_at in epoch seconds."""
+    """An EC2 instance, with all of it that becomes a host. launched_at in epoch seconds."""
 
     instance_id: str
     state: str

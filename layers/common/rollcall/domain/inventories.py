@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from .empty import EMPTY
+from .empty_mapping import EMPTY_MAPPING
 from .errors import Kept
 
 MARKER = "rollcall"  # the variable that makes a host ours
@@ -29,7 +29,7 @@ class BulkLimits(NamedTuple):
 
 
 class HostLimit(NamedTuple):
-    """How many hosts there may be, and are. owner: whose limit it is, in words."""
+    """How many hosts there may be (most), and are (used). owner: whose limit it is, in words."""
 
     owner: str
     used: int
@@ -51,7 +51,7 @@ class Host(NamedTuple):
     enabled: bool = True
 
     @property
-    def owner(self) -> Mapping[str, object] | None:
+    def marker(self) -> Mapping[str, object] | None:
         """Our marker, or None for a host that is not ours."""
         marker = self.variables.get(MARKER)
         return marker if isinstance(marker, dict) else None
@@ -70,7 +70,7 @@ class DumpedHost(NamedTuple):
 
 
 class Dump(NamedTuple):
-    """A whole inventory. plain: none of its variables holds what is more than text in an inventory, that is certain."""
+    """A whole inventory. plain: it is certain that no text in its variables is more than text to Ansible."""
 
     inventory: Inventory
     hosts: tuple[DumpedHost, ...]
@@ -80,12 +80,12 @@ class Dump(NamedTuple):
 class RemovalResult(NamedTuple):
     """What came of removing instances from every inventory.
 
-    removed: the ids of those that had a host which is gone now. refusals: by instance id, why Tower keeps a host of it
-    that it should not: in an inventory that a group of ours names, or for another reason than a role that is missing.
-    left_in: by instance id, the names of the other inventories that keep a host of it, for the token may only read
-    them. All other hosts are gone.
+    removed: the ids of instances of which a host was deleted. refusals: by instance id, why a host of it that has to go
+    was not deleted: it is in an inventory that an opted-in group names, or the reason is not a missing role. left_in:
+    by instance id, the names of other inventories that keep a host of it, for the token may only read them. No other
+    host of these instances is left.
     """
 
     removed: frozenset[str] = frozenset()
-    refusals: Mapping[str, Kept] = EMPTY
-    left_in: Mapping[str, frozenset[str]] = EMPTY
+    refusals: Mapping[str, Kept] = EMPTY_MAPPING
+    left_in: Mapping[str, frozenset[str]] = EMPTY_MAPPING

@@ -91,10 +91,10 @@ class JobStatus(StrEnum):
 class Job(NamedTuple):
     """A Tower job. Times in epoch seconds by Tower's clock.
 
-    hosts: the instance ids that its limit names; where it was asked for by hosts, also those of them that it ran on.
+    hosts: the instance ids that its limit names; where it was searched by hosts, also those of them that it ran on.
     is_whole: it is a run, not a check, and of all of its playbook, under no tags. is_limited_to_ids: its limit names
-    instance ids and nothing else. scm_revision: of its project, empty
-    before it started and for a project without one. launched_by: the user's name.
+    instance ids and nothing else. scm_revision: of its project, empty before it started and for a project without one.
+    launched_by: the user's name.
     """
 
     id: int
@@ -119,7 +119,7 @@ class Job(NamedTuple):
 
 
 class HostSummary(NamedTuple):
-    """How often what became of one host in a job, as Ansible counts it.
+    """How often each of these became of one host in a job, as Ansible counts it.
 
     unreachable: without those that the playbook ignores. ignored: failures, and on what was not reached.
     """

@@ -1,4 +1,4 @@
-"""What every lifecycle state of the Auto Scaling API means to us. Pure.
+"""What every lifecycle state of the Auto Scaling API means here: its phase. Pure.
 
 The states are those of the shape LifecycleState in botocore's service model of Auto Scaling, which a test compares with
 this table. What they mean is from the Amazon EC2 Auto Scaling user guide ("Instance lifecycle", "Lifecycle state
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class Standing(StrEnum):
-    """Where an instance stands between its launch and its end."""
+class Phase(StrEnum):
+    """Where an instance is between its launch and its end."""
 
     ENTERING = "on its way into service"
     SERVING = "in service, or in Standby"
@@ -29,44 +29,44 @@ class Standing(StrEnum):
     UNKNOWN = "a state that no documentation explains: no decision is based on it"
 
 
-STANDINGS: Mapping[str, Standing] = {
-    "Pending": Standing.ENTERING,
-    "Pending:Wait": Standing.ENTERING,
-    "Pending:Proceed": Standing.ENTERING,
-    "Quarantined": Standing.UNKNOWN,
-    "InService": Standing.SERVING,
-    "EnteringStandby": Standing.SERVING,
-    "Standby": Standing.SERVING,
-    "Detaching": Standing.DETACHED,
-    "Detached": Standing.DETACHED,
-    "Terminating": Standing.LEAVING,
-    "Terminating:Wait": Standing.LEAVING,
-    "Terminating:Proceed": Standing.LEAVING,
-    "Terminating:Retained": Standing.RETAINED,
-    "Terminated": Standing.LEAVING,
-    "ReplacingRootVolume": Standing.REIMAGED,
-    "ReplacingRootVolume:Wait": Standing.REIMAGED,
-    "ReplacingRootVolume:Proceed": Standing.REIMAGED,
-    "RootVolumeReplaced": Standing.REIMAGED,
-    "Warmed:Pending": Standing.POOLED,
-    "Warmed:Pending:Wait": Standing.POOLED,
-    "Warmed:Pending:Proceed": Standing.POOLED,
-    "Warmed:Pending:Retained": Standing.RETAINED,
-    "Warmed:Terminating": Standing.LEAVING,
-    "Warmed:Terminating:Wait": Standing.LEAVING,
-    "Warmed:Terminating:Proceed": Standing.LEAVING,
-    "Warmed:Terminating:Retained": Standing.RETAINED,
-    "Warmed:Terminated": Standing.LEAVING,
-    "Warmed:Stopped": Standing.POOLED,
-    "Warmed:Running": Standing.POOLED,
-    "Warmed:Hibernated": Standing.POOLED,
+PHASES: Mapping[str, Phase] = {
+    "Pending": Phase.ENTERING,
+    "Pending:Wait": Phase.ENTERING,
+    "Pending:Proceed": Phase.ENTERING,
+    "Quarantined": Phase.UNKNOWN,
+    "InService": Phase.SERVING,
+    "EnteringStandby": Phase.SERVING,
+    "Standby": Phase.SERVING,
+    "Detaching": Phase.DETACHED,
+    "Detached": Phase.DETACHED,
+    "Terminating": Phase.LEAVING,
+    "Terminating:Wait": Phase.LEAVING,
+    "Terminating:Proceed": Phase.LEAVING,
+    "Terminating:Retained": Phase.RETAINED,
+    "Terminated": Phase.LEAVING,
+    "ReplacingRootVolume": Phase.REIMAGED,
+    "ReplacingRootVolume:Wait": Phase.REIMAGED,
+    "ReplacingRootVolume:Proceed": Phase.REIMAGED,
+    "RootVolumeReplaced": Phase.REIMAGED,
+    "Warmed:Pending": Phase.POOLED,
+    "Warmed:Pending:Wait": Phase.POOLED,
+    "Warmed:Pending:Proceed": Phase.POOLED,
+    "Warmed:Pending:Retained": Phase.RETAINED,
+    "Warmed:Terminating": Phase.LEAVING,
+    "Warmed:Terminating:Wait": Phase.LEAVING,
+    "Warmed:Terminating:Proceed": Phase.LEAVING,
+    "Warmed:Terminating:Retained": Phase.RETAINED,
+    "Warmed:Terminated": Phase.LEAVING,
+    "Warmed:Stopped": Phase.POOLED,
+    "Warmed:Running": Phase.POOLED,
+    "Warmed:Hibernated": Phase.POOLED,
 }
-RESTING = (Standing.POOLED, Standing.REIMAGED)  # their hosts are kept, and disabled
+RESTING_PHASES = (Phase.POOLED, Phase.REIMAGED)  # their hosts are kept, and disabled
 
 
-def standing_of(state: str) -> Standing:
-    """What a lifecycle state means; UNKNOWN for one that is not in the table."""
-    return STANDINGS.get(state, Standing.UNKNOWN)
+def phase_of(state: str) -> Phase:
+    """The phase of a lifecycle state; UNKNOWN for one that is not in the table."""
+    return PHASES.get(state, Phase.UNKNOWN)
 
 
 def is_held(state: str) -> bool:

@@ -2,10 +2,10 @@
 
 An action arrives as an EventBridge event or as the notification of a lifecycle hook or of a group, straight or through
 SNS, in a record of an SQS batch; or as a bare EventBridge event, when a function is invoked by hand. The gate's own
-messages are written and read here too, and what a run of reconcile is asked for.
+messages are written and read here too, and the requests for runs of reconcile and doctor.
 
 Whatever arrives is read or ends in a BadEvent that names the field. What is read can be encoded, and is of the lengths
-and characters that AWS takes (aws_names): it is going to share calls with what came in other messages.
+and characters that AWS takes (aws_text): it is going to share calls with what came in other messages.
 """
 
 from __future__ import annotations
@@ -19,21 +19,24 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from .actions import LifecycleAction, Transition
-from .aws_names import ACCOUNT, CALL_BYTES, GROUP_NAME, HOOK_NAME, INSTANCE_ID, REGION, SHORT_TEXT, TEXT, TOKEN
+from .aws_text import ACCOUNT, CALL_BYTES, GROUP_NAME, HOOK_NAME, INSTANCE_ID, REGION, SHORT_TEXT, TEXT, TOKEN
 from .errors import BadEvent
-from .json_fields import (
+from .json_input import (
     MOMENT_MAX,
     digits_at,
     flag_at,
+    listed_names,
     moment_at,
     number_at,
     object_at,
     objects_at,
     optional,
+    parse_object,
+    quoted,
+    require_object,
     text_at,
     text_or_empty,
 )
-from .json_text import named, object_in, quoted, require_object
 from .messages import (
     ExaminationRequest,
     GateMessage,
@@ -48,7 +51,7 @@ from .messages import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from .aws_names import Rule
+    from .aws_text import TextRule
 
 type Json = dict[str, Any]
 
@@ -59,12 +62,12 @@ HOOK_DETAIL_TYPES = {
 TERMINATED_DETAIL_TYPE = "EC2 Instance Terminate Successful"
 WARM_POOL = "WarmPool"
 RETIRED = "RetiredByRollcall"  # our own field: its retire job is over
-TROUBLED = "TroubledByRollcall"  # our own field: its message failed before
+FAILED_BEFORE = "TroubledByRollcall"  # our own field: its message failed before
 RECEIVED_AT = "ReceivedAtByRollcall"  # our own field: when its first message was first received, in epoch seconds
 UNANSWERED_SINCE = "UnansweredSinceByRollcall"  # our own field: since when AWS does not find its action, likewise
-NODE_PATTERN = "ChefNodePattern"  # our own field, as the next: what its host told before it was struck off
+NODE_PATTERN = "ChefNodePattern"  # our own field, as the next: what its host's variables said before it was removed
 PRIVATE_DNS = "ChefPrivateDnsName"
-OWN_FIELDS = frozenset({RETIRED, TROUBLED, RECEIVED_AT, NODE_PATTERN, PRIVATE_DNS})
+OWN_FIELDS = frozenset({RETIRED, FAILED_BEFORE, RECEIVED_AT, NODE_PATTERN, PRIVATE_DNS})
 EXAMINATION_FIELDS = ("groups", "announce")
 RUN_FIELDS = ("dry_run", "force", "provision", "groups", "instances", "forget", "every")
 GROUP_EVENTS = {
@@ -73,10 +76,11 @@ GROUP_EVENTS = {
 }
 EVENTS_WITHOUT_ACTION = (
     "autoscaling:TEST_NOTIFICATION",  # sent once when a hook gets a notification target, or a group a topic
-    "autoscaling:EC2_INSTANCE_LAUNCH_ERROR",  # nobody came
-    "autoscaling:EC2_INSTANCE_TERMINATE_ERROR",  # nobody went
+    "autoscaling:EC2_INSTANCE_LAUNCH_ERROR",  # no instance came
+    "autoscaling:EC2_INSTANCE_TERMINATE_ERROR",  # no instance went
 )
 MEMBERS = {GateMessage: "waiting", WatchMessage: "watched", RetireMessage: "retiring"}  # the field of instances
+FAILED_BEFORE_AT_THE_GATE = "troubled"  # the name of this field in messages of the gate
 NOT_AT_THE_GATE = ("unanswered_since",)  # the version before refuses an action with a field that it does not know
 MINUTES_MAX = 527_040  # a year, between two runs
 RECEIVES_MAX = 1_000_000  # SQS moves a message to the dead-letter queue after 1,000 at most
@@ -90,7 +94,7 @@ class Record(NamedTuple):
     """One message of a batch.
 
     region: where the queue is. receives: how often it was received; first_received_at: epoch seconds.
-    receipt_handle is None for an event that came without a queue. troubled: it failed before, or was set aside.
+    receipt_handle is None for an event that came without a queue. dead_lettered: it was moved to the dead-letter queue.
     unreadable: what is wrong with the record itself; empty if nothing is.
     """
 
@@ -104,8 +108,8 @@ class Record(NamedTuple):
     unreadable: str = ""
 
     @property
-    def troubled(self) -> bool:
-        """Whether it failed before, at an earlier try or until it was set aside."""
+    def failed_before(self) -> bool:
+        """Whether it failed at an earlier try, or until it was moved to the dead-letter queue."""
         return self.receives > 1 or self.dead_lettered
 
 
@@ -140,13 +144,13 @@ def _record(raw: object) -> Record:
     if not SHORT_TEXT.allows(raw.get("messageId")):
         source = raw.get("eventSource", raw.get("EventSource"))
         raise BadEvent(f"the event's records are no queue's, but of {quoted(source)}: {THROUGH_A_QUEUE}")
-    troubles: list[str] = []
+    problems: list[str] = []
 
     def read[T](field: Callable[[], T], otherwise: T) -> T:
         try:
             return field()
         except BadEvent as error:
-            troubles.append(str(error))
+            problems.append(str(error))
             return otherwise
 
     attributes = read(lambda: object_at(raw, "attributes"), dict[str, Any]())
@@ -162,7 +166,7 @@ def _record(raw: object) -> Record:
         first_received_at=received_at,
         receipt_handle=read(lambda: text_at(raw, "receiptHandle"), ""),
         dead_lettered=isinstance(error, dict) and "Error" in error,  # Queues.move_to_dead_letters gives it that
-        unreadable="; ".join(troubles),
+        unreadable="; ".join(problems),
     )
 
 
@@ -170,11 +174,11 @@ def body_of(record: Record) -> Json:
     """The JSON object that a message is. Raises BadEvent."""
     if record.unreadable:
         raise BadEvent(f"the message's record cannot be read: {record.unreadable}")
-    return object_in(record.body, "message")
+    return parse_object(record.body, "message")
 
 
 def read_action(record: Record) -> LifecycleAction | None:
-    """The lifecycle action a message speaks of; None for a notification that asks for nothing.
+    """The lifecycle action that a message is about; None for a notification that requires nothing.
 
     Raises BadEvent naming the field that is missing or wrong.
     """
@@ -182,7 +186,7 @@ def read_action(record: Record) -> LifecycleAction | None:
     region = record.region
     if body.get("Type") == "Notification" and "Message" in body:
         region = _region(text_at(body, "TopicArn"))
-        message = object_in(text_at(body, "Message"), "SNS Message")
+        message = parse_object(text_at(body, "Message"), "SNS Message")
         body = {name: value for name, value in message.items() if name not in OWN_FIELDS}  # we publish to no topic
     if body.get("Event") in EVENTS_WITHOUT_ACTION:
         return None
@@ -192,7 +196,7 @@ def read_action(record: Record) -> LifecycleAction | None:
             message_id=record.id,
             received_at=record.first_received_at,
             at=_time(body.get("time"), record.first_received_at),
-            troubled=record.troubled,
+            failed_before=record.failed_before,
         )
     if "LifecycleTransition" in body:
         return _notified(_hook_notification(body, region), body, record)
@@ -200,7 +204,7 @@ def read_action(record: Record) -> LifecycleAction | None:
         return _notified(_group_notification(body, region), body, record)
     raise BadEvent(
         "the message has neither 'detail-type' (an EventBridge event) nor 'LifecycleTransition' (a lifecycle hook's "
-        f"notification) nor 'Event' (a group's); its fields: {named(body)}"
+        f"notification) nor 'Event' (a group's); its fields: {listed_names(body)}"
     )
 
 
@@ -254,7 +258,7 @@ def _transition(fields: Json, name: str) -> Transition:
 
 
 def _notified(action: LifecycleAction, fields: Json, record: Record) -> LifecycleAction:
-    """The action of a notification, with what one of our own says beyond AWS's.
+    """The action of a notification, with the fields that one of our own has beyond AWS's.
 
     It was not received after its record was: what is waited for counts from then on.
     """
@@ -267,7 +271,7 @@ def _notified(action: LifecycleAction, fields: Json, record: Record) -> Lifecycl
         message_id=record.id,
         received_at=min(received_at, record.first_received_at),
         at=_time(fields.get("Time"), record.first_received_at),
-        troubled=record.troubled or fields.get(TROUBLED) is True,
+        failed_before=record.failed_before or fields.get(FAILED_BEFORE) is True,
         unanswered_since=optional(fields, UNANSWERED_SINCE, moment_at),
     )
 
@@ -286,7 +290,7 @@ def write_action(action: LifecycleAction) -> str:
     fields |= {"LifecycleActionToken": action.token} if action.token else {}
     fields |= {"Destination": WARM_POOL} if action.to_warm_pool else {}
     fields |= {RETIRED: True} if action.retired else {}
-    fields |= {TROUBLED: True} if action.troubled else {}
+    fields |= {FAILED_BEFORE: True} if action.failed_before else {}
     fields |= {"Time": datetime.fromtimestamp(action.at, UTC).isoformat()} if math.isfinite(action.at) else {}
     fields |= {NODE_PATTERN: action.node_pattern} if action.node_pattern else {}
     fields |= {PRIVATE_DNS: action.private_dns} if action.private_dns else {}
@@ -314,7 +318,9 @@ def _plain(value: Any) -> Any:
     """A message, or a part of one, for JSON; null for infinity, which that has no word for."""
     match value:
         case LifecycleAction():
-            return {name: _plain(each) for name, each in asdict(value).items() if name not in NOT_AT_THE_GATE}
+            fields = {name: _plain(each) for name, each in asdict(value).items() if name not in NOT_AT_THE_GATE}
+            fields[FAILED_BEFORE_AT_THE_GATE] = fields.pop("failed_before")
+            return fields
         case Waiting(check_states=states):
             fields = {name: _plain(each) for name, each in value._asdict().items() if name != "check_states"}
             return fields | ({"check_states": dict(states)} if states else {})  # without one it says what it always did
@@ -370,7 +376,7 @@ def _gate_message(body: Json, record: Record) -> GateMessage:
 def _states(fields: Json, name: str) -> dict[str, str]:
     states = object_at(fields, name)
     if wrong := [each for each in states if not SHORT_TEXT.allows(each)]:
-        raise BadEvent(f"field {name!r} holds {quoted(wrong[0])}: {SHORT_TEXT.words}")
+        raise BadEvent(f"field {name!r} holds {quoted(wrong[0])}: {SHORT_TEXT.requirement}")
     return {each: text_at(states, each, SHORT_TEXT) for each in states}
 
 
@@ -401,7 +407,7 @@ def _retire_message(body: Json, record: Record) -> RetireMessage:
 
 
 def _actions(raw: Iterable[Json], record: Record) -> tuple[LifecycleAction, ...]:
-    """The actions of one message, all of one account and Region: whether these are served is asked of the first."""
+    """The actions of one message, all of one account and Region: whether these are served is decided by the first."""
     actions = tuple(_action(each, record) for each in raw)
     if len({(action.account, action.region) for action in actions}) > 1:
         raise BadEvent("the message is about instances of several accounts or Regions: the gate sends none like that")
@@ -427,11 +433,11 @@ def _action(each: Json, record: Record) -> LifecycleAction:
         message_id=text_or_empty(each, "message_id", SHORT_TEXT),
         received_at=_received_at(each),
         at=record.first_received_at if at is None else at,
-        troubled=record.troubled or flag_at(each, "troubled"),
+        failed_before=record.failed_before or flag_at(each, FAILED_BEFORE_AT_THE_GATE),
     )
 
 
-def _ruled(rule: Rule) -> Callable[[Json, str], str]:
+def _ruled(rule: TextRule) -> Callable[[Json, str], str]:
     return lambda fields, name: text_at(fields, name, rule)
 
 
@@ -442,36 +448,36 @@ def _received_at(each: Json) -> float:
 
 
 def read_run_request(event: object) -> RunRequest:
-    """What a run of reconcile is asked for: its own schedule's event, or one made by hand; {} is a run for all groups.
+    """What is requested of reconcile: its own schedule's event, or one made by hand; {} is a run for all groups.
 
     Raises BadEvent for a field that is unknown, or not what it should be: a misspelt dry_run must not be a real run.
     """
-    asked = _asked(event, RUN_FIELDS)
-    every = optional(asked, "every", lambda fields, name: number_at(fields, name, 1, MINUTES_MAX))
+    request = _request(event, RUN_FIELDS)
+    every = optional(request, "every", lambda fields, name: number_at(fields, name, 1, MINUTES_MAX))
     options = RunOptions(
-        groups=_names(asked, "groups", GROUP_NAME) if "groups" in asked else None,
-        instances=_names(asked, "instances", INSTANCE_ID) if "instances" in asked else None,
-        provision=flag_at(asked, "provision"),
-        forget=_names(asked, "forget", GROUP_NAME) if "forget" in asked else frozenset(),
+        groups=_names(request, "groups", GROUP_NAME) if "groups" in request else None,
+        instances=_names(request, "instances", INSTANCE_ID) if "instances" in request else None,
+        provision=flag_at(request, "provision"),
+        forget=_names(request, "forget", GROUP_NAME) if "forget" in request else frozenset(),
         every=every * 60.0 if every else None,
     )
-    return RunRequest(options, dry_run=flag_at(asked, "dry_run"), force=flag_at(asked, "force"))
+    return RunRequest(options, dry_run=flag_at(request, "dry_run"), force=flag_at(request, "force"))
 
 
 def read_examination_request(event: object) -> ExaminationRequest:
-    """What doctor is asked for: its own schedule's event, or one made by hand; {} is a look at everything.
+    """What is requested of doctor: its own schedule's event, or one made by hand; {} examines everything.
 
     Raises BadEvent for a field that is unknown, or not what it should be.
     """
-    asked = _asked(event, EXAMINATION_FIELDS)
-    groups = _names(asked, "groups", GROUP_NAME) if "groups" in asked else None
-    announce = flag_at(asked, "announce")
+    request = _request(event, EXAMINATION_FIELDS)
+    groups = _names(request, "groups", GROUP_NAME) if "groups" in request else None
+    announce = flag_at(request, "announce")
     if announce and groups is not None:
         raise BadEvent("what is new is announced of all groups: leave out the field 'groups', or 'announce'")
     return ExaminationRequest(groups, announce=announce)
 
 
-def _asked(event: object, known: tuple[str, ...]) -> Json:
+def _request(event: object, known: tuple[str, ...]) -> Json:
     """The fields of a request, all of which are known."""
     fields = require_object(event, "event")
     if unknown := sorted(fields.keys() - set(known)):
@@ -479,22 +485,22 @@ def _asked(event: object, known: tuple[str, ...]) -> Json:
     return fields
 
 
-def _names(fields: Json, name: str, rule: Rule) -> frozenset[str]:
+def _names(fields: Json, name: str, rule: TextRule) -> frozenset[str]:
     """A list of names, each of which keeps a rule; not an empty one."""
     value = fields[name]
     if not isinstance(value, list):
-        raise BadEvent(f"field {name!r} is {quoted(value)}: use a list; {rule.words}")
+        raise BadEvent(f"field {name!r} is {quoted(value)}: use a list; {rule.requirement}")
     if not value:
         raise BadEvent(f"field {name!r} is an empty list: put something into it, or leave the field out")
     if wrong := [each for each in value if not rule.allows(each)]:
-        raise BadEvent(f"field {name!r} holds {quoted(wrong[0])}: {rule.words}")
+        raise BadEvent(f"field {name!r} holds {quoted(wrong[0])}: {rule.requirement}")
     return frozenset(value)
 
 
 def _time(text: object, otherwise: float) -> float:
     """When an event happened, in epoch seconds.
 
-    otherwise: for one that says nothing, nothing that is a moment, or of no time zone.
+    otherwise: for one without a time, with one that cannot be read, or with one of no time zone.
     """
     try:
         moment = datetime.fromisoformat(text) if isinstance(text, str) else None

@@ -1,4 +1,4 @@
-"""What speaks against following what a group asks for: the reason apart from the remedy.
+"""What speaks against following a group's settings: the reason apart from the remedy.
 
 Functions refuse a group at the first objection; doctor names them all.
 """
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Objection(NamedTuple):
-    """What is wrong, and how it is mended. what: names it in a few words that stay the same."""
+    """What is wrong, and how to fix it. what: names it in a few words that stay the same."""
 
     what: str
     reason: str

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .errors import InstancesRefused, RollcallError
+from .errors import RollcallError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from .actions import LifecycleAction
     from .inventories import RemovalResult
@@ -21,7 +20,7 @@ READ_ONLY_INVENTORY = "read-only inventory"  # before its name, the cause of wha
 
 
 class Event(StrEnum):
-    """What becomes of an instance, as the event bus is told of it."""
+    """What becomes of an instance: the detail type of the event that is published of it."""
 
     REGISTERED = "Instance Registered"
     READY = "Instance Ready"
@@ -30,7 +29,7 @@ class Event(StrEnum):
 
 
 class Note(NamedTuple):
-    """What a person should know. alert: somebody should look; otherwise it is a warning beside what went well.
+    """What an operator should know. alert: one should act; otherwise it is a warning beside what went well.
 
     cause: of an alert about more than its instance, the same few words for all instances that it is about.
     """
@@ -44,11 +43,11 @@ class Note(NamedTuple):
 class Report:
     """One action: outcome says what was done for good, or the error why it was not; empty while it goes on waiting.
 
-    event: what the event bus is told of its instance, None for nothing. job: the id of the Tower job that this is
-    about. provisioned_at: when the job ended that went well on its instance, in epoch seconds. troubled: whether
-    somebody was alerted about it before, None where nobody knows. left_out: the tags of the instance that did not
-    become host variables, each with the reason. evicted: for the sake of a batch; such an instance is reported
-    as of a terminate action without a hook.
+    event: what is published of its instance, None for nothing. job: the id of the Tower job that this is about.
+    provisioned_at: when the job ended that went well on its instance, in epoch seconds. troubled: whether an alert
+    about it was published before, None where that is not known. left_out: the tags of the instance that did not become
+    host variables, each with the reason. evicted: its stale host was removed from the address of a new instance; it is
+    reported as of a terminate action without a hook.
     """
 
     action: LifecycleAction
@@ -63,24 +62,26 @@ class Report:
     evicted: bool = False
 
 
-def gone(action: LifecycleAction, outcome: str, removal: RemovalResult, *, told: bool, **own: Any) -> Report:
+def gone(action: LifecycleAction, outcome: str, removal: RemovalResult, *, published: bool, **own: Any) -> Report:
     """The report of an instance that was removed from every inventory, or whose host an inventory keeps.
 
-    told: whether an event is published: there was a host, or a hook waited. Events of every group of the account come
-    in.
+    published: whether an event is: there was a host, or a hook waited. Terminations of every group of the account come
+    in, and of most there is nothing to publish.
     """
     if refusal := removal.refusals.get(action.instance_id):
         return Report(action, error=refusal)
     notes = (*own.pop("notes", ()), *notes_on_kept(removal, action.instance_id))
-    return Report(action, outcome, event=Event.RETIRED if told else None, notes=notes, **own)
+    return Report(action, outcome, event=Event.RETIRED if published else None, notes=notes, **own)
 
 
 def removed_at_launch(action: LifecycleAction, why: str, removal: RemovalResult) -> Report:
     """The report of an instance that went before it was registered. why: when, in words.
 
-    An event is published only if it had a host, for it never was ours otherwise.
+    An event is published only if it had a host: otherwise none was published of its launch either.
     """
-    return gone(action, f"struck off: {why}", removal, told=action.instance_id in removal.removed)
+    return gone(
+        action, f"removed from every inventory: {why}", removal, published=action.instance_id in removal.removed
+    )
 
 
 def notes_on_kept(removal: RemovalResult, instance_id: str) -> Iterator[Note]:
@@ -92,20 +93,4 @@ def notes_on_kept(removal: RemovalResult, instance_id: str) -> Iterator[Note]:
             "source bring our instances there",
             alert=True,
             cause=f"{READ_ONLY_INVENTORY}: {name}",
-        )
-
-
-@contextmanager
-def failing(actions: Iterable[LifecycleAction], reports: list[Report]) -> Iterator[None]:
-    """An error in here fails these actions, as far as nothing was reported of them yet, and nobody else.
-
-    Where AWS refused some of their instances each of those fails with what AWS said of it.
-    """
-    try:
-        yield
-    except RollcallError as error:
-        done = {report.action for report in reports}
-        own = error.by_id if isinstance(error, InstancesRefused) else {}
-        reports.extend(
-            Report(action, error=own.get(action.instance_id, error)) for action in actions if action not in done
         )

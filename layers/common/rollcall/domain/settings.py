@@ -1,4 +1,4 @@
-"""What an installation and a group are told: the environment -> Settings, a group's tags -> GroupSettings."""
+"""The configuration: the environment of an installation -> Settings, the tags of a group -> GroupSettings."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from .empty import EMPTY
+from .chef_nodes import PATTERN_FORMS, NodePattern, parse_node_pattern
+from .empty_mapping import EMPTY_MAPPING
 from .errors import BadSettings
 from .groups import JOB_CHECK, AddressKind, Group, GroupSettings, OnFailure
-from .nodes import PATTERN_FORMS, NodePattern, read_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -51,17 +51,18 @@ class Settings(NamedTuple):
 
 
 class OwnQueue(NamedTuple):
-    """The URLs of the queue that a function is fed from, and of the one for what nobody can work on."""
+    """The URLs of the queue that a function is fed from, and of the dead-letter queue behind it."""
 
     url: str
     dead_letter_url: str
 
 
 class StackNames(NamedTuple):
-    """The parts of the stack that doctor looks at, by what they are called in the template.
+    """The parts of the stack that doctor examines, by their names in the template.
 
     rules: their names; queues: their URLs; sources: ids of the event source mappings, by function; schedules: their
-    names, by function; topics: the ARNs of the stack's own. told_table: where doctor keeps what people were told.
+    names, by function; topics: the ARNs of the stack's own. known_findings_table: where doctor keeps which findings it
+    has announced.
     notification_topic: the ARN of the topic that the queues are subscribed to, alarm_topic: of the user's own that
     alarms go to; each empty if there is none. notifying_topics: ARNs, or patterns of them, of further topics that may
     send to the queues.
@@ -71,15 +72,15 @@ class StackNames(NamedTuple):
     queues: Mapping[str, str]
     sources: Mapping[str, str]
     schedules: Mapping[str, str]
-    told_table: str
+    known_findings_table: str
     notification_topic: str = ""
     notifying_topics: tuple[str, ...] = ()
     alarm_topic: str = ""
-    topics: Mapping[str, str] = EMPTY
+    topics: Mapping[str, str] = EMPTY_MAPPING
 
     @property
-    def told(self) -> bool:
-        """Whether there is anybody who is told of trouble."""
+    def has_alarm_recipient(self) -> bool:
+        """Whether alarms and alerts reach anyone: a topic of the user's own, or a channel of the alert function."""
         return bool(self.alarm_topic) or "AlertFunction" in self.sources
 
 
@@ -135,7 +136,7 @@ def read_stack_names(environment: Mapping[str, str]) -> StackNames:
                 "CleanupFunction": environment["CLEANUP_SOURCE"],
             },
             schedules={"ReconcileFunction": environment["RECONCILE_SCHEDULE"]},
-            told_table=environment["TOLD_TABLE"],
+            known_findings_table=environment["TOLD_TABLE"],
             notification_topic=environment.get("NOTIFICATION_TOPIC", ""),
             notifying_topics=read_topics(environment.get("NOTIFYING_TOPICS", "")),
             alarm_topic=environment.get("ALARM_TOPIC", ""),
@@ -218,12 +219,12 @@ def read_node_pattern(group: Group) -> NodePattern | None:
     if OPT_IN_TAG not in group.tags or CHEF_TAG not in group.tags:
         return None
     try:
-        return read_pattern(group.tags[CHEF_TAG].strip())
+        return parse_node_pattern(group.tags[CHEF_TAG].strip())
     except ValueError as error:
         raise _unreadable(group, CHEF_TAG, group.tags[CHEF_TAG], PATTERN_FORMS) from error
 
 
-def asks_to_retire(group: Group) -> bool:
+def names_retire_template(group: Group) -> bool:
     """Whether a group opted in and names a retire job template, whatever its other tags say."""
     return OPT_IN_TAG in group.tags and bool(group.tags.get(RETIRE_TAG, "").split())
 

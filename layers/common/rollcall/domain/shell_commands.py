@@ -1,4 +1,4 @@
-"""Commands that a person pastes into a shell, with names in them that may hold anything. Pure."""
+"""Commands that an operator pastes into a shell, with names in them that may hold anything. Pure."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def command(*words: str) -> str:
     return " ".join(map(_quoted, words))
 
 
-def make(target: str, *arguments: str) -> str:
+def make_command(target: str, *arguments: str) -> str:
     """What runs one of our make targets so that its script gets exactly these arguments."""
-    return f"make {target} {args(*arguments)}"
+    return f"make {target} {make_arguments(*arguments)}"
 
 
-def args(*arguments: str) -> str:
+def make_arguments(*arguments: str) -> str:
     """The same without the target: what sets ARGS, which make expands ($ begins a variable) and hands to a shell."""
     return f"ARGS={in_single_quotes(command(*arguments).replace('$', '$$'))}"
 
@@ -34,7 +34,7 @@ def options(name: str, values: Iterable[str]) -> tuple[str, ...]:
     return tuple(word for value in values for word in ([f"{name}={value}"] if value.startswith("-") else [name, value]))
 
 
-def set_tag(group: str, key: str, value: str) -> str:
+def set_tag_command(group: str, key: str, value: str) -> str:
     """The command that gives an Auto Scaling group a tag; in JSON where the AWS command line's shorthand won't do."""
     tag: dict[str, str | bool] = {
         "ResourceType": "auto-scaling-group",

@@ -77,6 +77,12 @@ def joined[T](stages: Iterable[Stage[T]]) -> Stage[T]:
     return Stage([item for stage in made for item in stage.going_on], [left for stage in made for left in stage.left])
 
 
+def parted[T](items: Iterable[T], action_of: Callable[[T], LifecycleAction], left: Sequence[Report]) -> Stage[T]:
+    """The items that none of these reports is about go on; the others have left with the reports."""
+    reported = {report.action for report in left}
+    return Stage([item for item in items if action_of(item) not in reported], left)
+
+
 def each_apart[T, U](
     items: Iterable[T],
     action_of: Callable[[T], LifecycleAction],

@@ -1,10 +1,10 @@
-"""Whether an installation can follow what a group's tags ask for."""
+"""Whether an installation can follow a group's settings."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .inventory_text import Why, why_no_group, why_no_text
+from .inventory_text import Refusal, refusal_of_group_name, refusal_of_text
 from .objections import Objection
 
 if TYPE_CHECKING:
@@ -30,15 +30,15 @@ def name_objections(group: GroupSettings) -> Iterator[Objection]:
 
     Without a tag that names others its own name is such a name, and AWS lets it be nearly anything.
     """
-    if why := why_no_text(group.group):
+    if why := refusal_of_text(group.group):
         yield Objection(
-            "name that Tower would evaluate" if why == Why.EVALUATED else "name that Tower cannot store",
+            "name that Tower would evaluate" if why == Refusal.EVALUATED else "name that Tower cannot store",
             f"group {group.group!r}: its name cannot be a variable of its hosts ({why})",
             "make the group anew under another name",
         )
         return
     for name in group.inventory_groups:
-        if why := why_no_group(name):
+        if why := refusal_of_group_name(name):
             yield Objection(
                 f"inventory group {name!r}",
                 f"group {group.group!r}: its hosts cannot be in an inventory group {name!r} ({why})",

@@ -20,30 +20,28 @@ HOOK_LIFE_MAX = 172_800.0  # seconds; Auto Scaling ends every wait after that (P
 HOOK_LIFE_HEARTBEATS = 100  # after so many heartbeat timeouts, whichever comes first
 RETIRE_POLL_MAX = 30.0  # seconds; its instance may die while the job runs, and its address go to another one
 RETIRE_SHARE = 2  # a retire job may take this fraction of its hook's life; the rest is for removing the hosts
-CHEF_PATIENCE_MAX = (
-    3000.0  # seconds; a message that a person has to mend is set aside after 3600, and must not be first
-)
-KEPT_RETRY = 10.0  # seconds until Chef is asked again, once; a third of the shortest heartbeat timeout there is
+CHEF_PATIENCE_MAX = 3000.0  # seconds; below the 3600 after which a message goes to the dead-letter queue
+KEPT_RETRY = 10.0  # seconds until Chef is tried again, once; a third of the shortest heartbeat timeout there is
 HEARTBEAT_SHARE = 3  # nothing waits longer than this fraction of the shortest heartbeat timeout
 FIRST_POLL = 2.0  # seconds
 POLL_GROWTH = 1.5
 POLL_MAX = 30.0  # seconds
 BEYOND_EXTREMES = 0.01  # by which a usual job may be shorter or longer than the recent ones
 AROUND_MEDIAN = 0.03  # likewise than the one in their middle
-AGREEING = 0.1  # by which jobs may differ from the one in their middle, and tell when the end is to be expected
+AGREEING = 0.1  # by which jobs may differ from the one in their middle, and show when the end is to be expected
 END_POLLS = 8  # while the end of a usual job may come
-END_POLL_MAX = 5.0  # seconds; later than that nobody should learn of a usual job's result
+END_POLL_MAX = 5.0  # seconds; no usual job's result should be found later than that
 SPARSE_POLLS = 5  # likewise where usual jobs differ much
 LATE_POLL = 3.0  # seconds
-LATE_SHARE = 2  # a job so late is looked at again after this fraction of it
+LATE_SHARE = 2  # a job so late is polled again after this fraction of it
 FIRST_RELAUNCH = 20.0  # seconds; a machine boots in 20 to 120
 RELAUNCH_MAX = 120.0  # seconds
-FIRST_HELD_RELAUNCH = 60.0  # seconds; a person has to mend the playbook
+FIRST_HELD_RELAUNCH = 60.0  # seconds; an operator has to fix the playbook
 HELD_RELAUNCH_MAX = 900.0  # seconds
-CHECK_INTERVAL = 5.0  # seconds between looks at a check that does not pass yet
+CHECK_INTERVAL = 5.0  # seconds between evaluations of a check that does not pass yet
 DUE_FOR = 1.5  # intervals between two runs, for these are never quite the same
-HOLD_INTERVAL = 60.0  # seconds between looks at an instance that waits for a person
-WATCH_SHARE = 10  # what has been watched for long is looked at again after this fraction of it
+HOLD_INTERVAL = 60.0  # seconds between rounds of an instance that waits for an operator
+WATCH_SHARE = 10  # what has been watched for long is evaluated again after this fraction of it
 WATCH_INTERVAL_MAX = 30.0  # seconds; what load balancers themselves usually take from one health check to the next
 
 
@@ -68,10 +66,10 @@ def _doubled(first: float, times: int, most: float) -> float:
 
 
 def poll_delay(elapsed: float, usual: Sequence[float], polls: int) -> float:
-    """Seconds until a running job is looked at again.
+    """Seconds until a running job is polled again.
 
     elapsed: since it started (0 if it has not); usual: what the template's recent jobs took, the shortest first; polls:
-    looks so far. Long while nothing can have happened, then short, then growing: a job late already may be much later.
+    so far. Long while nothing can have happened, then short, then growing: a job late already may be much later.
     """
     if not usual:
         return min(FIRST_POLL * POLL_GROWTH ** min(polls, 16), POLL_MAX)
@@ -88,17 +86,17 @@ def poll_delay(elapsed: float, usual: Sequence[float], polls: int) -> float:
         return min(max(LATE_POLL, (elapsed - last) / LATE_SHARE), POLL_MAX)
     if steady:
         return max(FIRST_POLL, min((last - first) / END_POLLS, END_POLL_MAX))
-    # They differ too much for that: a look when each of them had ended, and a few between.
+    # They differ too much for that: a poll when each of them had ended, and a few between.
     return max(FIRST_POLL, min(min(ended, default=elapsed + LATE_POLL) - elapsed, (last - first) / SPARSE_POLLS))
 
 
 def landing_delay(age: float) -> float:
-    """Seconds until a job that ended age seconds ago is looked at again, for its events are still being processed."""
+    """Seconds until a job that ended age seconds ago is polled again, for its events are still being processed."""
     return min(max(FIRST_POLL, age / 4), POLL_MAX)
 
 
 def watch_delay(elapsed: float, left: float) -> float:
-    """Seconds to the next look at instances that were watched for so many seconds; left: to the last look."""
+    """Seconds to the next evaluation of instances that were watched for so many seconds; left: to the last one."""
     return max(0.0, min(max(CHECK_INTERVAL, elapsed / WATCH_SHARE), WATCH_INTERVAL_MAX, left))
 
 
@@ -106,8 +104,8 @@ def is_due(age: float, first: float, every: float | None) -> bool:
     """Whether what has waited in vain for age seconds is to be tried again in this run of reconcile.
 
     every: seconds from one scheduled run to the next. They try first as soon as the age is beyond first (seconds), and
-    then each time that it has doubled: a try may start a chain of messages of its own, and what a person holds waits
-    for two days. None for a run by hand, which tries whatever is beyond first.
+    then each time that it has doubled: a try may start a chain of messages of its own, and what an operator holds
+    waits for two days. None for a run by hand, which tries whatever is beyond first.
     """
     if age <= first or every is None:
         return age > first
@@ -118,8 +116,8 @@ def is_due(age: float, first: float, every: float | None) -> bool:
 def patience_with_chef(groups: Mapping[str, Group], action: LifecycleAction) -> float:
     """Seconds, since its message came, after which a termination goes on though its node is still in Chef.
 
-    As many as its hook's heartbeat timeout, for after so long its group wants no wait without a sign of life. A host
-    may not stay so, for its address goes to others; a node harms nobody until it is removed. At most so many that the
+    As many as its hook's heartbeat timeout, for after so long without a heartbeat its group wants no wait. A host
+    may not stay so, for its address goes to others; a node does no harm until it is removed. At most so many that the
     message is still there then.
     """
     timeouts = groups[action.group].heartbeat_timeouts if action.group in groups else {}

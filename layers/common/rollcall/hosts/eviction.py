@@ -1,4 +1,4 @@
-"""Recycled addresses: the hosts of an instance that is gone make way for the newcomer that has its address now."""
+"""Recycled addresses: the stale host at the address of a new instance is removed before the new one gets its host."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rollcall.domain.errors import Throttled
 from rollcall.domain.inventories import RemovalResult
 
-from .ownership import address_key, address_of, marked_for, why_gone
+from .ownership import address_key, address_of, marker_even_of_copy, why_gone
 from .removal import remove_from_every_inventory
 
 if TYPE_CHECKING:
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 class Eviction(NamedTuple):
-    """An instance that was struck off, for it is gone and newcomers have its address.
+    """An instance that is gone and whose hosts were removed, for new instances have its address.
 
-    group: as its host's marker has it. reason: why it counts as gone. newcomers: their instance ids. struck: what came
-    of removing the hosts of all that were evicted with it.
+    group: as its host's marker has it. reason: why it counts as gone. new_instances: their ids. removal: what came of
+    removing the hosts of all that were evicted with it.
     """
 
     group: str
@@ -52,13 +52,13 @@ class _Occupant(NamedTuple):
 def evict(
     tower: Tower, fleet: Fleet, account: str, inventory: Inventory, new_instances: Mapping[str, tuple[str, str]]
 ) -> list[Eviction]:
-    """Strike off the instances that are gone and whose hosts in this inventory have an address of a newcomer.
+    """Remove the hosts of instances that are gone and whose hosts in this inventory have a new instance's address.
 
-    newcomers: by instance id, the address_key of what its host will have. Only hosts of this account and the fleet's
-    Region count; AWS is asked about their instances, and about nothing where there are none. One that lives keeps its
-    hosts, and so does one too young for AWS to know it. EC2 is asked about the newcomers too: it has just described
-    them, and an answer without them proves nothing. Raises what the methods of Tower and Fleet raise, and Throttled for
-    such an answer.
+    new_instances: by instance id, the address_key that its host will have. Only hosts of this account and the fleet's
+    Region count; AWS is called about their instances, and not at all where there are none. An instance that lives keeps
+    its hosts, and so does one too young for AWS to know it. EC2 is called about the new instances too: it has just
+    described them, and an answer without them proves nothing. Raises what the methods of Tower and Fleet raise, and
+    Throttled for such an answer.
     """
     occupants = _occupants(tower, account, fleet.region, inventory, new_instances)
     if not occupants:
@@ -88,16 +88,16 @@ def evict(
 def _occupants(
     tower: Tower, account: str, region: str, inventory: Inventory, new_instances: Mapping[str, tuple[str, str]]
 ) -> dict[str, list[_Occupant]]:
-    """The hosts in the newcomers' way by the instance ids of their markers.
+    """The hosts at addresses of new instances, by the instance ids of their markers.
 
-    One that bears this id neither as its name nor in its field is left to reconcile: striking off would not find it.
+    One that has this id neither as its name nor in its field is left to reconcile: removal would not find it.
     """
     at_address: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
     for instance_id, key in new_instances.items():
         at_address[key].add(instance_id)
     occupants: defaultdict[str, list[_Occupant]] = defaultdict(list)
     for host in tower.hosts_at(inventory, {address for _, address in at_address}):
-        marker = marked_for(host, account, region)
+        marker = marker_even_of_copy(host, account, region)
         if not marker or marker.instance_id in new_instances or marker.instance_id not in (host.name, host.instance_id):
             continue
         if claimants := at_address.get(address_key(marker.vpc, address_of(host))):

@@ -1,126 +1,35 @@
-"""Launching a provisioning or a retire job: which template, limited to whom, and never twice."""
+"""The provisioning and retire jobs of instances: launched for no other hosts and never twice, and found again."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from rollcall.domain.errors import BadSettings, TowerDenied, TowerRejected, TowerUnavailable
-from rollcall.domain.objections import Objection, require_none
-from rollcall.domain.settings import JOB_TAG, RETIRE_TAG
+from rollcall.domain.errors import TowerDenied, TowerRejected, TowerUnavailable
+from rollcall.domain.jobs import JobStatus
 
 from .removal import remove_from_every_inventory
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from rollcall.aws.fleet import Fleet
-    from rollcall.domain.groups import GroupSettings
     from rollcall.domain.inventories import Inventory, RemovalResult
     from rollcall.domain.jobs import Job, JobTemplate
     from rollcall.tower.client import Tower
 
-CLOCK_STEP = 5.0  # seconds by which a job may look too old: Tower's nodes have clocks of their own, in whole seconds
+CLOCK_STEP = 5.0  # seconds by which a job may seem too old: Tower's nodes have clocks of their own, in whole seconds
 
 
 class Launched(NamedTuple):
     """What became of the instances a job was wanted for.
 
-    jobs: by instance id, the job that holds each of those that stay. left: gone or going; struck: what came of removing
-    their hosts. The rest need no job any more.
+    jobs: by instance id, the job that runs on each of those that stay. departed: the ids of those that are gone or on
+    their way out; removal: what came of removing their hosts. The rest need no job any more.
     """
 
     jobs: Mapping[str, int]
-    left: tuple[str, ...]
+    departed: tuple[str, ...]
     removal: RemovalResult
-
-
-def find_in_tower(tower: Tower, settings: GroupSettings) -> tuple[Inventory, JobTemplate | None]:
-    """The inventory and the job template that a group's tags name. BadSettings also names the group and the tag."""
-    with _of_tag(settings, "rollcall:inventory"):
-        inventory = tower.inventory(settings.inventory)
-    if settings.job_template is None:
-        return inventory, None
-    with _of_tag(settings, JOB_TAG):
-        return inventory, tower.job_template(settings.job_template)
-
-
-def find_retire_template(
-    tower: Tower, settings: GroupSettings, reference: str, inventory: Inventory, provisioning: JobTemplate | None
-) -> JobTemplate:
-    """The job template that a group retires its instances with. Raises BadSettings for one that must not be used."""
-    with _of_tag(settings, RETIRE_TAG):
-        template = tower.job_template(reference)
-    require_none(retire_objections(template, inventory, settings, provisioning))
-    return template
-
-
-def retire_objections(
-    template: JobTemplate, inventory: Inventory, settings: GroupSettings, provisioning: JobTemplate | None
-) -> Iterator[Objection]:
-    """What speaks against retiring a group's instances with a template."""
-    yield from limit_objections(template, inventory, settings, RETIRE_TAG)
-    if provisioning and template.id == provisioning.id:
-        yield Objection(
-            "one template for both",
-            f"group {settings.group!r}: tags {RETIRE_TAG} and {JOB_TAG} both name job template {template.name!r}, so "
-            "nobody can tell which of them a job of it ran for",
-            "use two",
-        )
-
-
-@contextmanager
-def _of_tag(settings: GroupSettings, tag: str) -> Iterator[None]:
-    try:
-        yield
-    except BadSettings as error:
-        raise BadSettings(f"group {settings.group!r}: tag {tag}: {error}") from error
-
-
-def require_limitable(template: JobTemplate, inventory: Inventory, settings: GroupSettings, tag: str = JOB_TAG) -> None:
-    """Refuse a template that limit_objections speak against. Raises BadSettings with the remedy."""
-    require_none(limit_objections(template, inventory, settings, tag))
-
-
-def limit_objections(
-    template: JobTemplate, inventory: Inventory, settings: GroupSettings, tag: str = JOB_TAG
-) -> Iterator[Objection]:
-    """What would let a template run on other hosts than ours, on none, or not the whole of its playbook."""
-    where = f"group {settings.group!r}: job template {template.name!r} (tag {tag})"
-    if not template.asks_limit:
-        yield Objection(
-            "no prompt for limit",
-            f"{where} does not prompt for limit and would run on every host",
-            "tick 'Prompt on launch'",
-        )
-    if template.slices > 1:
-        yield Objection(
-            "slices", f"{where} is cut into {template.slices} slices, whose jobs have no limit of ours", "use 1"
-        )
-    if not template.asks_inventory and template.inventory_id != inventory.id:
-        yield Objection(
-            "another inventory",
-            f"{where} is fixed to inventory {template.inventory_id}, but the group's is {inventory.name!r} "
-            f"({inventory.id})",
-            "let it prompt for the inventory, or set the tag rollcall:inventory",
-        )
-    if template.job_type != "run" and not template.asks_job_type:
-        yield Objection(
-            "not a run",
-            f"{where} is of the job type {template.job_type!r}, whose jobs change nothing on a host",
-            "set its job type to 'Run', or tick 'Prompt on launch' beside it",
-        )
-    fixed = [
-        *([f"runs only the tags {template.tags!r}"] if template.tags and not template.asks_tags else []),
-        *([f"skips the tags {template.skip_tags!r}"] if template.skip_tags and not template.asks_skip_tags else []),
-    ]
-    if fixed:
-        yield Objection(
-            "tags",
-            f"{where} {' and '.join(fixed)}, so its jobs look like a person's run of a part of its playbook",
-            "clear its job tags and skip tags, or tick 'Prompt on launch' beside them; give what new instances need a "
-            "playbook of its own",
-        )
 
 
 def launch(
@@ -131,35 +40,35 @@ def launch(
     instance_ids: Collection[str],
     not_held: Collection[str],
     *,
-    rivals_since: float | None = None,
+    older_since: float | None = None,
 ) -> Launched:
     """Launch one job limited to those of the instances that are still pending.
 
-    unawaited: those that may as well be in service already, for no hook of ours holds them. rivals_since: jobs since
-    then (epoch seconds by Tower's clock) that another message may have launched on the same instances are given way to;
+    not_held: those that may as well be in service already, for no hook of ours holds them. older_since: another message
+    may have launched jobs on the same instances since then (epoch seconds by Tower's clock), and such a job is adopted;
     None where the making of the hosts has kept every other message out.
-    Their hosts exist already: a termination from now on finds the host, and an earlier one is seen here.
+    Their hosts exist already: a termination from now on finds the host, and an earlier one is found here.
     """
     memberships = fleet.memberships(instance_ids)
     ordered = sorted(set(instance_ids))
-    departed = fleet.departed(ordered, memberships)
-    left = tuple(each for each in ordered if each in departed)
+    known_departed = fleet.departed(ordered, memberships)
+    departed = tuple(each for each in ordered if each in known_departed)
     staying = tuple(
         each
         for each in ordered
         if (known := memberships.get(each)) and (known.entering or (known.serving and each in not_held))
     )
-    removal = remove_from_every_inventory(tower, fleet, left)
-    if staying and rivals_since is not None:
-        return Launched(launch_alone(tower, template, inventory, staying, rivals_since), left, removal)
+    removal = remove_from_every_inventory(tower, fleet, departed)
+    if staying and older_since is not None:
+        return Launched(launch_or_adopt(tower, template, inventory, staying, older_since), departed, removal)
     jobs = dict.fromkeys(staying, launch_once(tower, template, inventory, staying)) if staying else {}
-    return Launched(jobs, left, removal)
+    return Launched(jobs, departed, removal)
 
 
 def launch_once(tower: Tower, template: JobTemplate, inventory: Inventory, instance_ids: Sequence[str]) -> int:
     """Launch one job limited to exactly these instances; its id.
 
-    A launch that got no proper answer is repeated only once Tower says that there is no such job.
+    A launch that got no proper answer is repeated only once Tower lists no such job.
     """
     began = tower.now()
     try:
@@ -170,34 +79,50 @@ def launch_once(tower: Tower, template: JobTemplate, inventory: Inventory, insta
         return max(launched) if launched else tower.launch(template, inventory, instance_ids)
 
 
-def launch_alone(
+def launch_or_adopt(
     tower: Tower, template: JobTemplate, inventory: Inventory, instance_ids: Sequence[str], since: float
 ) -> dict[str, int]:
-    """Launch one job limited to exactly these instances; the id of the job that holds each.
+    """The job that runs on each of these instances: one launched for them, or an older one of another process.
 
-    Nothing in Tower keeps two who look at one moment from both finding no job. So each looks again once it has launched
-    one, and gives way to an older one that runs: its own is cancelled, and launched again without those that the older
-    one holds. Where Tower does not let it be cancelled it runs too, and the older one is waited for all the same.
-    since: from when on jobs are looked at, in epoch seconds.
+    Nothing in Tower keeps two processes that read its jobs at the same moment from both finding none. So:
+    1. Launch a job, and only then read the jobs: of two processes the later one finds the job of the earlier one.
+    2. Where no older job is active the new one stays. Otherwise each instance of an older job waits for that one.
+    3. The new job is cancelled, and launched again without these instances. Where Tower refuses to cancel it, it stays
+       for the others.
+    since: jobs created before are not considered, in epoch seconds by Tower's clock.
     """
-    job_id = launch_once(tower, template, inventory, instance_ids)
-    rivals = [
-        job
-        for job in tower.jobs_holding(template.on(inventory), instance_ids, since)
-        if job.id < job_id and not job.status.final
-    ]
-    held = {name: job.id for job in rivals for name in job.hosts & set(instance_ids)}
-    if not held:
-        return dict.fromkeys(instance_ids, job_id)
-    rest = [each for each in instance_ids if each not in held]
+    job_of_instance: dict[str, int] = {}
+    without_job = list(instance_ids)
+    while without_job:
+        launched = launch_once(tower, template, inventory, without_job)
+        adopted = _older_jobs(tower, template, inventory, without_job, since, launched)
+        job_of_instance |= adopted
+        without_job = [each for each in without_job if each not in adopted]
+        if not adopted or not _is_cancelled(tower, launched):
+            return job_of_instance | dict.fromkeys(without_job, launched)
+    return job_of_instance
+
+
+def _older_jobs(
+    tower: Tower, template: JobTemplate, inventory: Inventory, instance_ids: Sequence[str], since: float, launched: int
+) -> dict[str, int]:
+    """By instance id, the oldest of the active jobs that are older than the one just launched, where there is one."""
+    jobs = tower.jobs_holding(template.on(inventory), instance_ids, since)
+    older = [job for job in jobs if job.id < launched and not job.status.final]
+    holding = {each: [job.id for job in older if each in job.hosts] for each in instance_ids}
+    return {each: min(job_ids) for each, job_ids in holding.items() if job_ids}
+
+
+def _is_cancelled(tower: Tower, job_id: int) -> bool:
+    """Cancel a job; False where Tower refuses that, and it runs on."""
     try:
         tower.cancel(job_id)
     except (TowerDenied, TowerRejected):
-        return held | dict.fromkeys(rest, job_id)
-    return held | (launch_alone(tower, template, inventory, rest, since) if rest else {})
+        return False
+    return True
 
 
-def job_of(instance_id: str, jobs: Collection[Job], since: float) -> Job | None:
+def deciding_job(instance_id: str, jobs: Collection[Job], since: float) -> Job | None:
     """The job that decides about an instance: an active one, or the newest; None if none holds it.
 
     since: when the instance's present stint began, in epoch seconds by Tower's clock; what was tried before is of a
@@ -205,3 +130,13 @@ def job_of(instance_id: str, jobs: Collection[Job], since: float) -> Job | None:
     """
     holding = [job for job in jobs if instance_id in job.hosts and job.created_at >= since]
     return max(holding, key=lambda job: (not job.status.final, job.id), default=None)
+
+
+def deciding_retire_job(instance_id: str, jobs: Collection[Job], since: float) -> Job | None:
+    """The retire job that decides about an instance: the first since then, in epoch seconds by Tower's clock.
+
+    Unlike with provisioning a second one would run on a host that is retired already. One that was cancelled decides
+    only where there is no other; None if no job holds the instance.
+    """
+    holding = [job for job in jobs if instance_id in job.hosts and job.created_at >= since]
+    return min(holding, key=lambda job: (job.status == JobStatus.CANCELED, job.id), default=None)

@@ -1,4 +1,4 @@
-"""Striking instances off: every host of theirs, out of every inventory the token can read."""
+"""Instances removed from every inventory: each host of theirs that the token can read is deleted."""
 
 from __future__ import annotations
 
@@ -20,59 +20,61 @@ if TYPE_CHECKING:
     from rollcall.domain.inventories import Host
     from rollcall.tower.client import Tower
 
-LOOKS = 5  # at the hosts; each look finds fewer unless somebody keeps adding them
+ROUNDS = 5  # of finding and deleting hosts; each finds fewer unless another process keeps adding them
 
 
 def remove_from_every_inventory(tower: Tower, fleet: Fleet, instance_ids: Collection[str]) -> RemovalResult:
-    """Remove every host with one of these instance ids from every inventory, and look that they are gone.
+    """Delete every host with one of these instance ids from every inventory, until a search finds none that may go.
 
-    Running jobs do not stop it. Without ids no server is asked. Raises TowerUnavailable, TowerDenied or TowerRejected
-    when nothing can be said of any.
+    Running jobs do not prevent it. Without ids no request is made. Raises TowerUnavailable, TowerDenied or
+    TowerRejected when nothing is known of any.
     """
     if not instance_ids:
         return RemovalResult()
     wanted = set(instance_ids)
     kept: dict[int, Kept] = {}
     removed: set[str] = set()
-    for _ in range(LOOKS):
+    for _ in range(ROUNDS):
         found = tower.hosts_of(instance_ids)
-        hosts = [host for host in found if host.id not in kept]
-        if not hosts:
-            return _sorted_out(tower, fleet, frozenset(removed), found, wanted, kept)
-        for chunk in batched(hosts, BULK_DELETE_MAX):
+        deletable = [host for host in found if host.id not in kept]
+        if not deletable:
+            refusals, left_in = _kept_by_tower(tower, fleet, found, wanted, kept)
+            return RemovalResult(frozenset(removed), refusals, left_in)
+        for chunk in batched(deletable, BULK_DELETE_MAX):
             kept |= tower.delete_hosts(chunk)
-        gone = [host for host in hosts if host.id not in kept]
-        removed |= {instance_id for host in gone for instance_id in {host.name, host.instance_id} & wanted}
-    raise TowerUnavailable(f"hosts of {', '.join(sorted(instance_ids))} are still there after {LOOKS} looks")
+        for host in deletable:
+            removed |= _instances_of(host, wanted) if host.id not in kept else set()
+    raise TowerUnavailable(f"hosts of {', '.join(sorted(instance_ids))} are still there after {ROUNDS} rounds")
 
 
-def _sorted_out(
-    tower: Tower,
-    fleet: Fleet,
-    removed: frozenset[str],
-    found: Sequence[Host],
-    wanted: set[str],
-    kept: Mapping[int, Kept],
-) -> RemovalResult:
-    """What was refused, apart from what is only to be reported."""
-    ours = inventories_named(tower, fleet) if found else frozenset()
+def _instances_of(host: Host, wanted: set[str]) -> set[str]:
+    """Which of the wanted instances it is a host of: by its name, or by its field instance_id."""
+    return {host.name, host.instance_id} & wanted
+
+
+def _kept_by_tower(
+    tower: Tower, fleet: Fleet, found: Sequence[Host], wanted: set[str], kept: Mapping[int, Kept]
+) -> tuple[dict[str, Kept], dict[str, frozenset[str]]]:
+    """The refusals and left_in of a RemovalResult, from the hosts that are still found and why Tower keeps each."""
+    ours = inventories_of_our_groups(tower, fleet) if found else frozenset()
     refusals: dict[str, Kept] = {}
     left_in: defaultdict[str, set[str]] = defaultdict(set)
     for host in found:
-        may_read_only = isinstance(kept[host.id], DeleteRefused) and ours is not None and host.inventory_id not in ours
-        for instance_id in {host.name, host.instance_id} & wanted:
-            if may_read_only:
+        reason = kept[host.id]
+        only_readable = isinstance(reason, DeleteRefused) and ours is not None and host.inventory_id not in ours
+        for instance_id in _instances_of(host, wanted):
+            if only_readable:
                 left_in[instance_id].add(host.inventory_name)
             else:
-                refusals[instance_id] = kept[host.id]
-    return RemovalResult(removed, refusals, {each: frozenset(names) for each, names in left_in.items()})
+                refusals[instance_id] = reason
+    return refusals, {each: frozenset(names) for each, names in left_in.items()}
 
 
-def inventories_named(tower: Tower, fleet: Fleet) -> frozenset[int] | None:
-    """The ids of the inventories that the groups of ours name; None while AWS or Tower does not say.
+def inventories_of_our_groups(tower: Tower, fleet: Fleet) -> frozenset[int] | None:
+    """The ids of the inventories that the opted-in groups name; None while AWS or Tower does not answer.
 
-    A tag that cannot be followed says nothing about the inventories of other groups; an ambiguous one names all that it
-    can mean.
+    A tag that cannot be followed says nothing about the inventories of other groups; an ambiguous one counts as all
+    that it can mean.
     """
     named: set[int] = set()
     try:
@@ -81,15 +83,17 @@ def inventories_named(tower: Tower, fleet: Fleet) -> frozenset[int] | None:
                 named.add(tower.inventory(each.group.tags[OPT_IN_TAG].strip()).id)
             except BadSettings as error:
                 named |= error.candidates
-    except RollcallError:  # whoever cannot say whose inventory it is takes it for ours
+    except RollcallError:  # then every inventory has to count as ours
         return None
     return frozenset(named)
 
 
-def unread_inventories(tower: Tower, fleet: Fleet, actions: Collection[LifecycleAction]) -> dict[str, RollcallError]:
+def unreadable_inventories(
+    tower: Tower, fleet: Fleet, actions: Collection[LifecycleAction]
+) -> dict[str, RollcallError]:
     """By instance id, why the inventory that its group names cannot be read: a host of it may be left there unseen.
 
-    None for a group that does not exist, or did not opt in. Raises what AWS answers in the place of the groups.
+    Without the instances of a group that does not exist, or did not opt in. Raises what Fleet.groups raises.
     """
     groups = fleet.groups({action.group for action in actions}) if actions else {}
     errors: dict[str, RollcallError] = {}

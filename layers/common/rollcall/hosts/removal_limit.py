@@ -1,4 +1,4 @@
-"""The removal limit: how many of an inventory's managed hosts may go at once."""
+"""The removal limit: how many of an inventory's managed hosts may be removed at once."""
 
 from __future__ import annotations
 
@@ -15,20 +15,19 @@ if TYPE_CHECKING:
     from rollcall.domain.inventories import Host
     from rollcall.tower.client import Tower
 
-LIMIT_MIN = 5  # removals from an inventory that no share of it makes too many
+LIMIT_MIN = 5  # removals from one inventory that are never too many, whatever share of it they are
 
 
 def is_too_many(removals: int, managed: int, share: float) -> bool:
-    """Whether so many removals of so many managed hosts are too many. share: the fraction that may go."""
+    """Whether so many removals of so many managed hosts are too many. share: the fraction that may be removed."""
     return removals > LIMIT_MIN and removals > share * managed
 
 
 def over_limit(tower: Tower, instance_ids: Collection[str], share: float, account: str, region: str) -> set[str]:
-    """Those of the instances whose hosts would be too many of an inventory's managed ones if all of them went.
+    """Those of the instances whose removal exceeds the limit of an inventory, if all of them were removed.
 
-    All hosts that would go count, whoever made them, but for copies. account, region: whose hosts are the managed ones,
-    as for reconcile. Only an inventory that holds more than LIMIT_MIN such hosts is counted. Raises what Tower's
-    methods raise.
+    Every host that would be removed counts, whoever made it, but for copies. account, region: whose hosts are the
+    managed ones, as for reconcile. Raises what Tower's methods raise.
     """
     if len(instance_ids) <= LIMIT_MIN:
         return set()

@@ -1,7 +1,7 @@
 """Hosts of instances that are out of service for a while and keep their ids: disabled, and marked as resting.
 
-Jobs pass over disabled hosts. The mark says that it was us, and whether the host is to be enabled again: one that a
-person had disabled before stays so when its instance comes back.
+No job runs on a disabled host. The mark says that Rollcall disabled it, and whether it is to be enabled when its
+instance comes back: one that an operator had disabled before stays disabled.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
-from rollcall.domain.empty import EMPTY
+from rollcall.domain.empty_mapping import EMPTY_MAPPING
 from rollcall.domain.errors import RollcallError
 
-from .ownership import is_private, marker_of
+from .ownership import is_private_address, marker_of
 from .variables import RESTING, is_resting, marker_in, with_state
 
 if TYPE_CHECKING:
@@ -24,49 +24,47 @@ if TYPE_CHECKING:
 CALLS_AT_ONCE = 4
 
 
-class Rested(NamedTuple):
-    """What came of disabling hosts.
+class DisabledHosts(NamedTuple):
+    """What came of disabling the hosts of resting instances.
 
-    hosts: the ids of the instances whose host was still in use; troubles: why it is not disabled.
+    instance_ids: of those whose host was still enabled, or not yet marked. errors: by instance id, why a host could not
+    be disabled.
     """
 
-    hosts: frozenset[str] = frozenset()
-    troubles: Mapping[str, RollcallError] = EMPTY
+    instance_ids: frozenset[str] = frozenset()
+    errors: Mapping[str, RollcallError] = EMPTY_MAPPING
 
 
-def rest(tower: Tower, instance_ids: Collection[str], account: str, region: str) -> Rested:
-    """Disable the hosts of ours for these instances, in every inventory.
+def disable_hosts(tower: Tower, instance_ids: Collection[str], account: str, region: str) -> DisabledHosts:
+    """Disable the hosts of ours for these instances, in every inventory, and mark them as resting.
 
-    Raises TowerUnavailable, TowerDenied or TowerRejected when nothing can be said of any.
+    Raises TowerUnavailable, TowerDenied or TowerRejected when nothing is known of any.
     """
     if not instance_ids:
-        return Rested()
-    own = [
-        host
-        for host in tower.hosts_of(instance_ids)
-        if (marker := marker_of(host, account, region)) and marker.instance_id in instance_ids
-    ]
-    in_use = [host for host in own if not rests(host)]
+        return DisabledHosts()
+    in_use: list[tuple[str, Host]] = []
+    for host in tower.hosts_of(instance_ids):
+        marker = marker_of(host, account, region)
+        if marker and marker.instance_id in instance_ids and not is_disabled_for_rest(host):
+            in_use.append((marker.instance_id, host))
     now = tower.now()
-    troubles: dict[str, RollcallError] = {}
 
-    def disable(host: Host) -> None:
+    def disable(found: tuple[str, Host]) -> RollcallError | None:
+        _, host = found
         try:
             tower.update_host(host.id, host.instance_id, resting_variables(host, now), enabled=False)
         except RollcallError as error:
-            troubles[_instance_of(host)] = error
+            return error
+        return None
 
     with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
-        list(pool.map(disable, in_use))
-    return Rested(frozenset(map(_instance_of, in_use)), troubles)
+        answers = list(pool.map(disable, in_use))
+    errors = {instance_id: error for (instance_id, _), error in zip(in_use, answers, strict=True) if error}
+    return DisabledHosts(frozenset(instance_id for instance_id, _ in in_use), errors)
 
 
-def _instance_of(host: Host) -> str:
-    return str(marker_in(host.variables)["instance_id"])
-
-
-def rests(host: Host | DumpedHost) -> bool:
-    """Whether a host is as that of a resting instance has to be."""
+def is_disabled_for_rest(host: Host | DumpedHost) -> bool:
+    """Whether a host is as the host of a resting instance has to be: disabled, and marked as resting."""
     return not host.enabled and is_resting(host.variables)
 
 
@@ -78,14 +76,14 @@ def resting_variables(host: Host | DumpedHost, now: float) -> dict[str, object]:
     known = marker_in(host.variables).get(RESTING)
     mark = known if isinstance(known, dict) else {"since": round(now, 3), "enabled": host.enabled}
     marked = with_state(host.variables, **{RESTING: mark})
-    if is_private(str(marked.get("ansible_host", ""))):
+    if is_private_address(str(marked.get("ansible_host", ""))):
         return marked
     ec2 = marked.get("ec2")
     facts = {"ec2": {**ec2, "public_ip": ""}} if isinstance(ec2, dict) else {}
     return {**marked, "ansible_host": "", **facts}
 
 
-def is_enabled_again(variables: Mapping[str, object]) -> bool:
-    """Whether a resting host is to be enabled when its instance comes back."""
+def is_enabled_on_return(variables: Mapping[str, object]) -> bool:
+    """Whether a resting host is to be enabled when its instance comes back; False for a host that does not rest."""
     known = marker_in(variables).get(RESTING)
     return isinstance(known, dict) and known.get("enabled") is not False

@@ -1,7 +1,8 @@
-"""The present stint of an instance in its group: since when it lasts, and which lifecycle actions belong to it. Pure.
+"""The present stint of an instance in its group: when it began, and which lifecycle actions belong to it. Pure.
 
-An instance id comes back: out of a warm pool, with a new root volume. What jobs showed in a former stint says nothing
-about the present one. Register writes the stint into the marker of the instance's host before any job is launched.
+An instance comes back with the same id: out of a warm pool, with a new root volume. What jobs showed in a former stint
+proves nothing about the present one. Register writes the stint into the marker of the instance's host before it
+launches a job.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from collections.abc import Mapping
 from copy import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from rollcall.domain.empty import EMPTY
-from rollcall.domain.json_fields import moment_or_none
+from rollcall.domain.empty_mapping import EMPTY_MAPPING
+from rollcall.domain.json_input import moment_or_none
 from rollcall.domain.timing import CLOCKS_APART
 
 from .ownership import is_copy
@@ -32,7 +33,7 @@ class Stint(NamedTuple):
     """
 
     since: float
-    tokens: Mapping[str, str] = EMPTY
+    tokens: Mapping[str, str] = EMPTY_MAPPING
 
     def written(self) -> dict[str, object]:
         """As it stands in a marker."""
@@ -65,16 +66,16 @@ def read_stint(variables: Mapping[str, object]) -> Stint | None:
 
 
 def rested_since(variables: Mapping[str, object]) -> float | None:
-    """Since when a host rests, by Tower's clock; None if it does not, or does not say since when."""
+    """Since when a host rests, by Tower's clock; None if it does not, or if that is not known."""
     return _moment_in(marker_in(variables).get(RESTING))
 
 
 def _moment_in(raw: object) -> float | None:
-    """The time that state in a marker names; a person may have been at it."""
+    """The time in a marker's state; None if there is none that can be read, for operators may edit markers."""
     return moment_or_none(raw.get("since")) if isinstance(raw, Mapping) else None
 
 
-def begins_anew(host: Host, action: LifecycleAction) -> bool:
+def begins_new_stint(host: Host, action: LifecycleAction) -> bool:
     """Whether a launch action begins a new stint of the instance that has this host already.
 
     It does if the host rests, is a copy from another inventory, or is marked with another token of the same hook. A
@@ -85,7 +86,7 @@ def begins_anew(host: Host, action: LifecycleAction) -> bool:
     clock and Tower's may be a minute apart, which is less than a stint takes, and less than after which reconcile makes
     up for an event.
     """
-    if host.owner is None or is_copy(host) or is_resting(host.variables):
+    if host.marker is None or is_copy(host) or is_resting(host.variables):
         return True
     if not action.token or not action.hook:
         return False
@@ -94,12 +95,12 @@ def begins_anew(host: Host, action: LifecycleAction) -> bool:
     return action.at > stint.since + CLOCKS_APART if known is None else known != action.token
 
 
-def may_be_former(host: Host, action: LifecycleAction) -> bool:
+def may_be_of_former_stint(host: Host, action: LifecycleAction) -> bool:
     """Whether a launch action that begins a new stint may as well be of a former one, and its message have come late.
 
-    Nothing in a message says so for certain: that its hook still waits for this action does.
+    No message shows that for certain; that its hook still waits for this action does.
     """
-    if host.owner is None or is_copy(host) or not action.hook or not action.token:
+    if host.marker is None or is_copy(host) or not action.hook or not action.token:
         return False
     if is_resting(host.variables):
         since = rested_since(host.variables)

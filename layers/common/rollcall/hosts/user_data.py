@@ -1,7 +1,7 @@
-"""An instance's user data, as EC2 tells it -> the host variables and inventory groups that it asks for. Pure.
+"""An instance's user data, as EC2 returns it -> the host variables and inventory groups in it. Pure.
 
-Whoever may write a launch template writes user data, and what is in it may be secret. So nothing of it is believed
-unread, and no reason given here holds any of it but names of variables.
+Anyone who may write a launch template writes user data, and what is in it may be secret. So all of it is validated, and
+no reason given here holds any of it but names of variables.
 """
 
 from __future__ import annotations
@@ -13,8 +13,15 @@ import zlib
 from enum import StrEnum
 from typing import TYPE_CHECKING, NoReturn
 
-from rollcall.domain.instances import Parameters
-from rollcall.domain.inventory_text import ANSIBLES_GROUPS, VARIABLE, Why, why_no_group, why_no_value, why_no_variable
+from rollcall.domain.instances import UserDataParameters
+from rollcall.domain.inventory_text import (
+    ANSIBLE_GROUPS,
+    VARIABLE,
+    Refusal,
+    refusal_of_group_name,
+    refusal_of_value,
+    refusal_of_variable_name,
+)
 
 from .variables import OUR_KEYS
 
@@ -26,10 +33,10 @@ MAX_UNPACKED = 65_536  # bytes that all gzip in one user data may unpack to
 MAX_WRAPPINGS = 4  # of gzip and base64 around each other
 MAX_VARIABLES = 4096  # bytes as JSON: a hundred hosts are made in one request, and reconcile holds whole inventories
 MAX_GROUPS = 20  # each takes Tower 50 ms a host
-NAMED_MAX = 20  # things left out that one reason names
+NAMED_MAX = 20  # refused things that one warning names
 GZIP = b"\x1f\x8b"
-GZIP_WINDOW = 31  # zlib's word for: with gzip's header
-MIME_HEAD = 4096  # bytes in which cloud-init looks for the header MIME-Version to know a multipart
+GZIP_WINDOW = 31  # zlib's value for data with gzip's header
+MIME_HEAD = 4096  # bytes in which cloud-init searches the header MIME-Version to know a multipart
 JSON_TYPE = "application/json"
 GROUP = re.compile(r"[\w+\-=.:/@]{1,128}")  # what a tag's value can hold, without spaces
 
@@ -61,8 +68,8 @@ class UnusableUserData(Exception):
         self.reason = reason
 
 
-def read_user_data(text: str) -> Parameters:
-    """What user data asks for; its warning lists what of it is left out. Raises UnusableUserData and nothing else.
+def read_user_data(text: str) -> UserDataParameters:
+    """The parameters in user data; their warning lists what is left out. Raises UnusableUserData and nothing else.
 
     text: base64, as DescribeInstanceAttribute has it. In it may be JSON, base64 of JSON, or cloud-init's multipart with
     a part application/json; each of these may be packed with gzip.
@@ -77,14 +84,14 @@ def read_user_data(text: str) -> Parameters:
     objects = list(_Unpacking().objects(data, MAX_WRAPPINGS))
     if len(objects) != 1:
         raise UnusableUserData(Reason.TWO_OBJECTS if objects else Reason.NO_OBJECT)
-    return _followed(objects[0])
+    return _parameters_in(objects[0])
 
 
 class _Unpacking:
     """Finds the objects 'rollcall' in one user data; what all its gzip unpacks to is bounded together."""
 
     def __init__(self) -> None:
-        self._room = MAX_UNPACKED
+        self._bytes_left = MAX_UNPACKED
 
     def objects(self, data: bytes, wrappings: int) -> Iterator[object]:
         text = data.strip()
@@ -115,14 +122,14 @@ class _Unpacking:
         """Stops at the bound, however much the gzip would unpack to."""
         unpacker = zlib.decompressobj(GZIP_WINDOW)
         try:
-            unpacked = unpacker.decompress(data, self._room + 1)
+            unpacked = unpacker.decompress(data, self._bytes_left + 1)
         except zlib.error:
             raise UnusableUserData(Reason.BAD_GZIP) from None
-        if len(unpacked) > self._room:
+        if len(unpacked) > self._bytes_left:
             raise UnusableUserData(Reason.TOO_LARGE)
         if not unpacker.eof:
             raise UnusableUserData(Reason.BAD_GZIP)
-        self._room -= len(unpacked)
+        self._bytes_left -= len(unpacked)
         return unpacked
 
 
@@ -161,7 +168,7 @@ def _refuse(constant: str) -> NoReturn:
     raise ValueError("NaN and Infinity are no JSON")
 
 
-def _followed(raw: object) -> Parameters:
+def _parameters_in(raw: object) -> UserDataParameters:
     if not isinstance(raw, dict):
         raise UnusableUserData(Reason.BAD_OBJECT)
     variables, groups = raw.get("vars", {}), raw.get("groups", [])
@@ -174,37 +181,38 @@ def _followed(raw: object) -> Parameters:
     left_out = ["a field beside 'vars' and 'groups'"] if raw.keys() - {"vars", "groups"} else []
     kept: dict[str, object] = {}
     for name, value in variables.items():
-        if refusal := _why_left_out(name, value):
+        if refusal := _refusal_of(name, value):
             left_out.append(refusal)
         else:
             kept[name] = value
     if len(json.dumps(kept)) > MAX_VARIABLES:
         raise UnusableUserData(Reason.TOO_MANY_VARIABLES)
-    left_out += filter(None, map(_why_no_group, groups))
-    asked = tuple(dict.fromkeys(name for name in groups if not _why_no_group(name)))
-    return Parameters(kept, asked, _listed(dict.fromkeys(left_out)))
+    refusals = {name: _refusal_of_group(name) for name in groups}
+    left_out += filter(None, refusals.values())
+    kept_groups = tuple(name for name, refusal in refusals.items() if not refusal)
+    return UserDataParameters(kept, kept_groups, _listed(dict.fromkeys(left_out)))
 
 
-def _why_left_out(name: str, value: object) -> str:
+def _refusal_of(name: str, value: object) -> str:
     """Why a variable is left out; nothing if it is not."""
     if not VARIABLE.fullmatch(name):
         return "a variable whose name is not up to 64 letters, digits and _"
-    why = Why.ANSIBLES if name in OUR_KEYS else why_no_variable(name) or why_no_value(value)
+    why = Refusal.RESERVED_BY_ANSIBLE if name in OUR_KEYS else refusal_of_variable_name(name) or refusal_of_value(value)
     return f"variable {name} ({why})" if why else ""
 
 
-def _why_no_group(name: str) -> str:
+def _refusal_of_group(name: str) -> str:
     """Why a group is left out; nothing if it is not."""
-    if name in ANSIBLES_GROUPS:
+    if name in ANSIBLE_GROUPS:
         return f"group {name} (Ansible's own)"
     if not GROUP.fullmatch(name):
         return "a group whose name is not up to 128 letters, digits and + - = . _ : / @"
-    why = why_no_group(name)
+    why = refusal_of_group_name(name)
     return f"a group whose name is none for a group ({why})" if why else ""
 
 
 def _listed(left_out: Iterable[str]) -> str:
-    """In words, cut where there are many."""
-    words = list(left_out)
-    more = [f"and {len(words) - NAMED_MAX} more"] if len(words) > NAMED_MAX else []
-    return ", ".join(words[:NAMED_MAX] + more)
+    """As one text, only the first of many."""
+    reasons = list(left_out)
+    more = [f"and {len(reasons) - NAMED_MAX} more"] if len(reasons) > NAMED_MAX else []
+    return ", ".join(reasons[:NAMED_MAX] + more)

@@ -1,6 +1,6 @@
-"""What instances ask for by their user data, where their groups let them: asked of EC2, and never waited for long.
+"""The parameters in instances' user data, where their groups use it: read from EC2, and never waited for long.
 
-A host is made without it rather than not at all: what is missing, late or malformed is a warning.
+A host is made without them rather than not at all: what is missing, late or malformed is a warning.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from copy import replace
 from typing import TYPE_CHECKING
 
 from rollcall.domain.errors import AwsDenied, RollcallError
-from rollcall.domain.instances import Parameters
+from rollcall.domain.instances import UserDataParameters
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,14 +19,16 @@ if TYPE_CHECKING:
     from rollcall.domain.inventories import Inventory
     from rollcall.tower.client import Tower
 
-ANSWER_TIME = 10.0  # seconds for a batch: EC2 answers for a hundred in five at worst if nobody else asks
+ANSWER_TIME = (
+    10.0  # seconds for a batch: EC2 answers for a hundred in five at worst while no other process reads user data
+)
 NOT_ALLOWED = "this installation may not read user data: deploy with UserData=true, or take the tag away"
 
 
 def read_parameters(
     fleet: Fleet, tower: Tower, places: Mapping[str, tuple[str, Inventory]], *, allowed: bool
-) -> dict[str, Parameters]:
-    """What each instance asks for; with a warning where that cannot be followed, or not all of it.
+) -> dict[str, UserDataParameters]:
+    """The parameters of each instance; with a warning where they cannot be followed, or not all of them.
 
     places: by instance id the name of its group, which has the tag rollcall:user-data, and its inventory. allowed: the
     installation has the permission. Raises nothing of ours.
@@ -35,47 +37,54 @@ def read_parameters(
     if not groups:
         return {}
     if not allowed:
-        return {each: Parameters(warning=_not_followed(each, group, NOT_ALLOWED)) for each, group in groups.items()}
+        return {
+            each: UserDataParameters(warning=_not_followed(each, group, NOT_ALLOWED)) for each, group in groups.items()
+        }
     answers = fleet.user_data(groups.keys(), ANSWER_TIME)
-    asked = {each: _parameters(each, group, answers[each]) for each, group in groups.items()}
+    parameters = {each: _parsed(each, group, answers[each]) for each, group in groups.items()}
     names: defaultdict[Inventory, set[str]] = defaultdict(set)
-    for each, parameters in asked.items():
-        names[places[each][1]].update(parameters.groups)
-    taken = {inventory: _host_names(tower, inventory, own) for inventory, own in names.items() if own}
-    return {each: _without(taken.get(places[each][1], set()), each, places[each], own) for each, own in asked.items()}
+    for each, own in parameters.items():
+        names[places[each][1]].update(own.groups)
+    taken = {inventory: _host_names(tower, inventory, wanted) for inventory, wanted in names.items() if wanted}
+    return {
+        each: _without_names_of_hosts(own, taken.get(places[each][1], set()), each, places[each])
+        for each, own in parameters.items()
+    }
 
 
 def _host_names(tower: Tower, inventory: Inventory, names: set[str]) -> set[str]:
-    """The names that hosts of an inventory have: Tower makes no groups that are called so."""
+    """Which of these names hosts of an inventory have: Tower makes no group of such a name."""
     try:
         return {host.name for host in tower.hosts_named(inventory, names)}
-    except RollcallError:  # whoever is to make the groups meets the same, and can say of whom
+    except RollcallError:  # making the groups meets the same error, and can report it for the right instances
         return set()
 
 
-def _without(taken: set[str], instance_id: str, place: tuple[str, Inventory], asked: Parameters) -> Parameters:
-    """What an instance asks for without the groups that hosts of its inventory are called like."""
+def _without_names_of_hosts(
+    parameters: UserDataParameters, taken: set[str], instance_id: str, place: tuple[str, Inventory]
+) -> UserDataParameters:
+    """The parameters without the groups that have the name of a host. taken: such names in the instance's inventory."""
     group, inventory = place
-    kept = tuple(name for name in asked.groups if name not in taken)
-    if kept == asked.groups:
-        return asked
-    words = f"a group that is called like a host of inventory {inventory.name!r}"
-    warning = "; ".join(filter(None, (asked.warning, _followed_without(instance_id, group, words))))
-    return replace(asked, groups=kept, warning=warning)
+    kept = tuple(name for name in parameters.groups if name not in taken)
+    if kept == parameters.groups:
+        return parameters
+    what = f"a group that is called like a host of inventory {inventory.name!r}"
+    warning = "; ".join(filter(None, (parameters.warning, _followed_without(instance_id, group, what))))
+    return replace(parameters, groups=kept, warning=warning)
 
 
-def _parameters(instance_id: str, group: str, answer: str | RollcallError) -> Parameters:
+def _parsed(instance_id: str, group: str, answer: str | RollcallError) -> UserDataParameters:
     from .user_data import UnusableUserData, read_user_data  # only those pay for it in a cold start who use it
 
     if isinstance(answer, RollcallError):
-        return Parameters(warning=_not_followed(instance_id, group, f"{answer}: {_remedy(answer)}"))
+        return UserDataParameters(warning=_not_followed(instance_id, group, f"{answer}: {_remedy(answer)}"))
     try:
-        asked = read_user_data(answer)
+        parameters = read_user_data(answer)
     except UnusableUserData as error:
-        return Parameters(warning=_not_followed(instance_id, group, str(error)))
-    if not asked.warning:
-        return asked
-    return replace(asked, warning=_followed_without(instance_id, group, asked.warning))
+        return UserDataParameters(warning=_not_followed(instance_id, group, str(error)))
+    if not parameters.warning:
+        return parameters
+    return replace(parameters, warning=_followed_without(instance_id, group, parameters.warning))
 
 
 def _followed_without(instance_id: str, group: str, what: str) -> str:

@@ -1,31 +1,31 @@
-"""The variables of ours on an instance's host: what they say, and what of the instance's own text is left out."""
+"""The variables that Rollcall sets on an instance's host: made, read, and which texts of the instance are left out."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from rollcall.domain.inventories import MARKER
-from rollcall.domain.inventory_text import are_surely_plain, why_no_key, why_no_value
-from rollcall.domain.json_fields import moment_or_none
+from rollcall.domain.inventory_text import refusal_of_key, refusal_of_value, texts_are_surely_plain
+from rollcall.domain.json_input import moment_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rollcall.domain.groups import GroupSettings
     from rollcall.domain.instances import Instance
-    from rollcall.domain.inventory_text import Why
+    from rollcall.domain.inventory_text import Refusal
 
 OUR_KEYS = ("ansible_host", MARKER, "ec2")
 OWED_SINCE = "job_owed_since"  # in the marker, as the next two
 STINT = "stint"
 RESTING = "resting"
-STATE = (OWED_SINCE, STINT, RESTING)  # of the marker: what became of the host, beside whose it is
+STATE = (OWED_SINCE, STINT, RESTING)  # keys of the marker that say what became of the host, not whose it is
 
 
 def host_variables(
     settings: GroupSettings, instance: Instance, account: str, region: str, inventory_id: int
 ) -> dict[str, object]:
-    """The variables of ours for an instance of a group, in the inventory of this id, but for what left_out names."""
+    """Our variables of an instance of a group, in the inventory of this id, without the texts that left_out names."""
     return {
         "ansible_host": instance.addresses[settings.address],
         MARKER: marker(settings, instance.instance_id, account, region, instance.facts["vpc"], inventory_id),
@@ -36,9 +36,9 @@ def host_variables(
 def marker(
     settings: GroupSettings, instance_id: str, account: str, region: str, vpc: str, inventory_id: int
 ) -> dict[str, object]:
-    """What makes a host ours. It says how the instance's node in Chef is named, for the group may go before it.
+    """What makes a host ours. It holds how the instance's node in Chef is named, for the group may be deleted first.
 
-    inventory_id: of the inventory that it was made for; Tower copies the markers of an inventory that is copied.
+    inventory_id: of the inventory that the host is made for; Tower's "copy inventory" copies markers, too.
     """
     made = {"group": settings.group, "instance_id": instance_id, "account": account, "region": region, "vpc": vpc}
     return {**made, "inventory": inventory_id} | ({"chef": str(settings.nodes)} if settings.nodes else {})
@@ -75,9 +75,11 @@ def is_resting(variables: Mapping[str, object]) -> bool:
     return RESTING in marker_in(variables)
 
 
-def with_ours(variables: Mapping[str, object], wanted: Mapping[str, object]) -> dict[str, object]:
-    """A host's variables with ours replaced; kept is what else is set on it, also against what is wanted, and the state
-    in its marker, unless the wanted one says otherwise.
+def with_our_variables(variables: Mapping[str, object], wanted: Mapping[str, object]) -> dict[str, object]:
+    """A host's variables with ours replaced by the wanted ones.
+
+    What else is set on the host wins over what is wanted; the state in its marker stays where the wanted marker does
+    not replace it.
     """
     kept = {key: value for key, value in variables.items() if key not in OUR_KEYS}
     ours = kept | {key: value for key, value in wanted.items() if key not in kept}
@@ -87,7 +89,7 @@ def with_ours(variables: Mapping[str, object], wanted: Mapping[str, object]) -> 
 
 
 def left_out(instance: Instance) -> tuple[str, ...]:
-    """The tags that host_variables leaves out, and facts of EC2's, in words: the key of each, and why."""
+    """The tags and facts of EC2's that host_variables leaves out, each as its key and the reason."""
     facts = (f"ec2.{key} ({why})" for key, why in _refusals(instance.facts).items())
     tags = (f"{key} ({why})" for key, why in _refusals(instance.tags).items())
     return (*facts, *tags)
@@ -98,8 +100,8 @@ def _plain(texts: Mapping[str, str]) -> dict[str, str]:
     return {key: text for key, text in texts.items() if key not in refused}
 
 
-def _refusals(texts: Mapping[str, str]) -> dict[str, Why]:
+def _refusals(texts: Mapping[str, str]) -> dict[str, Refusal]:
     """Why some of these may not become variables, by their keys."""
-    if are_surely_plain(texts) and are_surely_plain(texts.values()):
+    if texts_are_surely_plain(texts) and texts_are_surely_plain(texts.values()):
         return {}
-    return {key: why for key, text in texts.items() if (why := why_no_key(key) or why_no_value(text))}
+    return {key: why for key, text in texts.items() if (why := refusal_of_key(key) or refusal_of_value(text))}

@@ -1,9 +1,9 @@
 """Terminating instances -> their hosts out of every inventory, their nodes out of Chef -> their hooks completed.
 
-Cleanup._clean_up() is the way of a batch: each stage says who leaves it there. Auto Scaling is asked first what becomes
-of each instance: one that goes for good is removed, one that goes to a warm pool or gets a new root volume has its
-hosts disabled, and one that stays is left alone, whatever the message says. That the group is gone, or lost its tags,
-keeps no host. Chef comes after Tower, so that nothing that is wrong there keeps a host.
+Cleanup._clean_up() lists the stages of a batch in order, each with the actions that leave the batch there. What becomes
+of an instance is read from Auto Scaling first: one that goes for good is removed, one that goes to a warm pool or gets
+a new root volume has its hosts disabled, and one that stays is left alone, whatever the message says. That the group is
+gone, or lost its tags, keeps no host. Chef comes after Tower, so that no error of Chef's keeps a host.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from rollcall.domain.errors import InstanceNotVisible
 from rollcall.domain.message_format import written
 from rollcall.domain.messages import RetireMessage
 from rollcall.domain.reports import NO_LONGER_WAITING, Report
-from rollcall.domain.settings import asks_to_retire
-from rollcall.domain.stages import Stage, action_of, all_together, grouped, itself, joined
+from rollcall.domain.settings import names_retire_template
+from rollcall.domain.stages import Stage, action_of, all_together, grouped, itself, joined, parted
 
 from .batch_admission import by_fleet
-from .destinations import Fate, fates
+from .destinations import Destination, departures
 from .hook_answers import hook_answers
 from .termination_completion import TerminationCompletion
-from .termination_removal import Leaving, TerminationRemoval
+from .termination_removal import Terminating, TerminationRemoval
 from .unknown_instances import within_removal_limit
 
 if TYPE_CHECKING:
@@ -81,49 +81,53 @@ class Cleanup:
         removal = TerminationRemoval(self._settings, self._tower, self._fleets, fleet, self._queues, self._chef)
         completion = TerminationCompletion(self._settings, self._tower, fleet, self._queues, self._clock)
         return (
-            # Who leaves here:
-            all_together(actions, itself, partial(_with_fates, fleet))  # whom AWS refuses
-            .then(partial(self._without_staying, fleet))  # that stay, or of which AWS does not agree with itself
-            .then(partial(self._within_limit, fleet))  # unknown to AWS, and too many such
-            .then(partial(self._without_retiring, fleet))  # that are to be retired by a job first
-            .then(_as_aws_says)  # none
-            .together(action_of, removal.with_node_names)  # none
-            .together(action_of, removal.remove)  # none, unless Tower fails
-            .then(completion.complete)  # all others
+            # Errors: what AWS refuses.
+            all_together(actions, itself, partial(_with_departures, fleet))
+            # Done: an instance that stays. Errors: one that seems to, while its hook waits or EC2 may be late.
+            .then(partial(self._without_staying, fleet))
+            # Done: left to reconcile, if too many are unknown to AWS.
+            .then(partial(self._within_limit, fleet))
+            # Done: handed to the gate, for its group retires its instances by a job.
+            .then(partial(self._without_retiring, fleet))
+            .then(_as_aws_shows)
+            # Errors: Tower does not answer; what it keeps of one instance goes on as a result.
+            .together(action_of, removal.with_node_names)
+            .together(action_of, removal.remove)
+            # Done: all that Tower and Chef let go, with their hooks. Errors: what one of them keeps.
+            .then(completion.complete)
         )
 
-    def _without_staying(self, fleet: Fleet, leaving: Sequence[Leaving]) -> Stage[Leaving]:
+    def _without_staying(self, fleet: Fleet, terminating: Sequence[Terminating]) -> Stage[Terminating]:
         """Those that stay leave with nothing done.
 
-        Of one that seems to, a hook that waits shows that AWS does not agree with itself. Where no hook waits, and no
-        group has it, EC2 may only be late to say that it is terminated.
+        Of one that seems to, a hook that waits shows that AWS is not consistent yet. Where no hook waits, and no
+        group has it, EC2 may only be late to show that it is terminated.
         """
-        staying = [each for each in leaving if each.known.fate == Fate.STAYING]
+        staying = [each for each in terminating if each.departure.destination == Destination.STAYING]
         answers = hook_answers([each for each in staying if each.action.held_by_hook], action_of, fleet.heartbeat)
         waiting = {each.item.action for each in answers.going_on if each.is_open}
         failed = {report.action for report in answers.left}
         now = self._clock()
         reports = [_staying(each, each.action in waiting, now) for each in staying if each.action not in failed]
-        going = [each for each in leaving if each.known.fate != Fate.STAYING]
+        going = [each for each in terminating if each.departure.destination != Destination.STAYING]
         return Stage(going, [*answers.left, *reports])
 
-    def _within_limit(self, fleet: Fleet, leaving: Sequence[Leaving]) -> Stage[Leaving]:
+    def _within_limit(self, fleet: Fleet, terminating: Sequence[Terminating]) -> Stage[Terminating]:
         """Of those that nothing but a message speaks for, as many as the removal limit lets pass."""
-        unknown = {each.action.instance_id for each in leaving if each.known.unknown}
-        return within_removal_limit(self._tower, fleet, leaving, action_of, unknown, self._share)
+        unknown = {each.action.instance_id for each in terminating if each.departure.unknown}
+        return within_removal_limit(self._tower, fleet, terminating, action_of, unknown, self._share)
 
-    def _without_retiring(self, fleet: Fleet, leaving: Sequence[Leaving]) -> Stage[Leaving]:
+    def _without_retiring(self, fleet: Fleet, terminating: Sequence[Terminating]) -> Stage[Terminating]:
         """Those that a hook holds and whose group retires its instances are handed to the gate, unless it did that."""
         if not self._settings.retire_jobs:
-            return Stage(leaving)
-        held = [each for each in leaving if each.action.held_by_hook and not each.action.retired]
+            return Stage(terminating)
+        held = [each for each in terminating if each.action.held_by_hook and not each.action.retired]
         handed_over = all_together(held, action_of, partial(self._hand_over_retiring, fleet))
-        left = {report.action for report in handed_over.left}
-        return Stage([each for each in leaving if each.action not in left], handed_over.left)
+        return parted(terminating, action_of, handed_over.left)
 
-    def _hand_over_retiring(self, fleet: Fleet, held: Sequence[Leaving]) -> Stage[Leaving]:
+    def _hand_over_retiring(self, fleet: Fleet, held: Sequence[Terminating]) -> Stage[Terminating]:
         groups = fleet.groups({each.action.group for each in held})
-        retiring = {name for name, group in groups.items() if asks_to_retire(group)}
+        retiring = {name for name, group in groups.items() if names_retire_template(group)}
         by_group = grouped([each.action for each in held if each.action.group in retiring], lambda each: each.group)
         return Stage(
             [each for each in held if each.action.group not in retiring],
@@ -146,24 +150,26 @@ class Cleanup:
         ]
 
 
-def _with_fates(fleet: Fleet, actions: Sequence[LifecycleAction]) -> Stage[Leaving]:
-    """The actions with what AWS says of their instances. Raises Throttled, AwsDenied, InstancesRefused."""
-    known = fates(fleet, {action.instance_id for action in actions})
-    return Stage([Leaving(action, known[action.instance_id]) for action in actions])
+def _with_departures(fleet: Fleet, actions: Sequence[LifecycleAction]) -> Stage[Terminating]:
+    """The actions with what AWS shows of their instances. Raises Throttled, AwsDenied, InstancesRefused."""
+    known = departures(fleet, {action.instance_id for action in actions})
+    return Stage([Terminating(action, known[action.instance_id]) for action in actions])
 
 
-def _as_aws_says(leaving: Sequence[Leaving]) -> Stage[Leaving]:
-    """All of them: whether an instance goes to a warm pool is what AWS says, not what its message said."""
-    return Stage([each._replace(action=replace(each.action, to_warm_pool=each.known.pooled)) for each in leaving])
+def _as_aws_shows(terminating: Sequence[Terminating]) -> Stage[Terminating]:
+    """All of them: whether an instance goes to a warm pool is what AWS shows, not what its message said."""
+    return Stage(
+        [each._replace(action=replace(each.action, to_warm_pool=each.departure.to_warm_pool)) for each in terminating]
+    )
 
 
-def _staying(leaving: Leaving, hook_waits: bool, now: float) -> Report:
-    """Of an instance that stays, as AWS says. now: this machine's clock, in epoch seconds."""
-    action, known = leaving.action, leaving.known
+def _staying(terminating: Terminating, hook_waits: bool, now: float) -> Report:
+    """Of an instance that stays, as AWS shows. now: this machine's clock, in epoch seconds."""
+    action, departure = terminating.action, terminating.departure
     if hook_waits:
-        error = f"{action.instance_id}: its hook {action.hook!r} waits, and yet {known.words}"
+        error = f"{action.instance_id}: its hook {action.hook!r} waits, and yet {departure.description}"
         return Report(action, error=InstanceNotVisible(error))
-    if not action.held_by_hook and not known.listed and now - action.received_at < SETTLING_TIME:
-        error = f"{action.instance_id}: its group says that it is terminated, and yet {known.words}"
+    if not action.held_by_hook and not departure.listed and now - action.received_at < SETTLING_TIME:
+        error = f"{action.instance_id}: its group published that it is terminated, and yet {departure.description}"
         return Report(action, error=InstanceNotVisible(error))
-    return Report(action, f"{NO_LONGER_WAITING}: {known.words}")
+    return Report(action, f"{NO_LONGER_WAITING}: {departure.description}")

@@ -1,13 +1,15 @@
-"""Whether a terminate action takes an instance away for good: Auto Scaling says so, and EC2 of whom it does not list.
+"""Where an instance of a terminate action goes: Auto Scaling shows it, and EC2 for those that no group lists.
 
-The message only says whom to ask about. Notifications by SNS and SQS do not say where an instance goes, and the state
-Warmed:Pending:Wait means both ways.
+The message only says which instance to read. Notifications by SNS and SQS do not say where it goes, and the state
+Warmed:Pending:Wait belongs to both ways.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
+
+from rollcall.domain.lifecycle_states import Phase, phase_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -16,51 +18,64 @@ if TYPE_CHECKING:
     from rollcall.domain.instances import Instance
 
 
-class Fate(StrEnum):
-    """What becomes of an instance, and so of its hosts: removed, disabled, removed, left as they are."""
+class Destination(StrEnum):
+    """Where an instance goes, and so what becomes of its hosts."""
 
-    GOING = "going for good"
-    RESTING = "resting"
-    RETAINED = "retained"
-    STAYING = "staying"
+    FOR_GOOD = "gone, or on its way out for good: its hosts are removed"
+    RESTING = "out of service, and it may come back: its hosts are disabled"
+    RETAINED = "out of its group for good, and kept running: its hosts are removed"
+    STAYING = "in service, on its way there, or not known to leave: its hosts are left as they are"
 
 
-class Known(NamedTuple):
-    """What AWS says of an instance.
+OF_PHASE: Mapping[Phase, Destination] = {
+    Phase.ENTERING: Destination.STAYING,
+    Phase.SERVING: Destination.STAYING,
+    Phase.POOLED: Destination.RESTING,
+    Phase.REIMAGED: Destination.RESTING,
+    Phase.LEAVING: Destination.FOR_GOOD,
+    Phase.RETAINED: Destination.RETAINED,
+    Phase.DETACHED: Destination.STAYING,
+    Phase.UNKNOWN: Destination.STAYING,
+}
 
-    unknown: neither Auto Scaling nor EC2 knows it. pooled: it goes to a warm pool. listed: Auto Scaling lists it.
+
+class Departure(NamedTuple):
+    """What AWS shows of an instance that may be leaving.
+
+    description: of its state, in words. unknown: neither Auto Scaling nor EC2 knows it. to_warm_pool: it is in a warm
+    pool, or on its way there. listed: Auto Scaling lists it in a group.
     """
 
-    fate: Fate
-    words: str
+    destination: Destination
+    description: str
     unknown: bool = False
-    pooled: bool = False
+    to_warm_pool: bool = False
     listed: bool = True
 
 
-def fate_of(membership: Membership | None, instance: Instance | None) -> Known:
-    """An instance's fate. Pure. instance: what EC2 says of one that Auto Scaling does not list, None of any other."""
-    if membership is None:
-        if instance is None:
-            return Known(Fate.GOING, "neither EC2 nor Auto Scaling knows it", unknown=True, listed=False)
-        fate = Fate.STAYING if instance.living else Fate.GOING
-        return Known(fate, f"EC2 says that it is {instance.state}, and no group has it", listed=False)
-    words = f"it is {membership.state} in group {membership.group!r}"
-    if membership.retained:
-        return Known(Fate.RETAINED, words)
-    if membership.resting:
-        return Known(Fate.RESTING, words, pooled=membership.pooled)
-    return Known(Fate.GOING if membership.leaving else Fate.STAYING, words)
+def departure_of(membership: Membership | None, instance: Instance | None) -> Departure:
+    """Where an instance goes. Pure.
+
+    instance: what EC2 shows of one that Auto Scaling does not list; of any other it does not matter.
+    """
+    if membership:
+        phase = phase_of(membership.state)
+        description = f"it is {membership.state} in group {membership.group!r}"
+        return Departure(OF_PHASE[phase], description, to_warm_pool=phase == Phase.POOLED)
+    if instance:
+        destination = Destination.STAYING if instance.living else Destination.FOR_GOOD
+        return Departure(destination, f"EC2 says that it is {instance.state}, and no group has it", listed=False)
+    return Departure(Destination.FOR_GOOD, "neither EC2 nor Auto Scaling knows it", unknown=True, listed=False)
 
 
-def fates(
+def departures(
     fleet: Fleet, instance_ids: Collection[str], memberships: Mapping[str, Membership] | None = None
-) -> dict[str, Known]:
-    """What AWS says of each instance: one call for all of them, and one to EC2 about those that are not listed.
+) -> dict[str, Departure]:
+    """Where each instance goes: one call to Auto Scaling for all of them, one to EC2 for those that it does not list.
 
-    memberships: what Auto Scaling said of them just now, where it was asked already.
+    memberships: what Auto Scaling has just answered about them, where that is known.
     """
     memberships = fleet.memberships(instance_ids) if memberships is None else memberships
     unlisted = set(instance_ids) - memberships.keys()
     instances = fleet.instances(unlisted) if unlisted else {}
-    return {each: fate_of(memberships.get(each), instances.get(each)) for each in instance_ids}
+    return {each: departure_of(memberships.get(each), instances.get(each)) for each in instance_ids}

@@ -1,4 +1,4 @@
-"""Jobs of before the present stint of an instance that still run on its host: waited for, or cancelled if they hang."""
+"""Jobs from before the present stint of an instance that still run on its host: waited for; cancelled if they hang."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class FormerJobs:
-    """Ends what hangs, each job once a batch. evidence() is what jobs show, made only where one of before runs."""
+    """Ends what hangs, each job once a batch. evidence() is what jobs show, made only where one from before runs."""
 
     def __init__(self, tower: Tower, evidence: Callable[[], Evidence]) -> None:
         self._tower = tower
@@ -29,7 +29,7 @@ class FormerJobs:
         self._not_cancelled: dict[int, str] = {}
 
     def pass_by(self, new_instance: NewInstance, jobs: Sequence[Job]) -> tuple[Note, ...]:
-        """What is to be known of jobs of before the present stint that hung on the host of an instance.
+        """Notes on jobs from before the present stint that hung on the host of an instance.
 
         jobs: of its template, the present ones not among those that run. Raises JobStillLanding while one runs on the
         host that does not hang, or that is to be cancelled later.

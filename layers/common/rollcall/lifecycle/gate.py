@@ -22,7 +22,7 @@ from rollcall.domain.groups import JOB_CHECK
 from rollcall.domain.reports import Report
 from rollcall.domain.stages import Stage, action_of, all_together, each_apart, grouped, joined
 from rollcall.evidence.stuck_jobs import StuckJobs
-from rollcall.hosts.jobs import find_in_tower
+from rollcall.hosts.job_templates import find_inventory_and_template
 
 from .gate_actions import Decided, GateActions
 from .gate_checks import with_checks
@@ -236,7 +236,7 @@ class _GroupEvaluation:
         )
 
     def _with_source(self, settings: GroupSettings, members: Sequence[Waiting]) -> Stage[_Sourced]:
-        source = JobSource(settings, *find_in_tower(self._context.tower, settings))
+        source = JobSource(settings, *find_inventory_and_template(self._context.tower, settings))
         if source.template and settings.asks(JOB_CHECK):
             members = self._observer.with_stints(source.inventory, members)
         return Stage([_Sourced(each, source) for each in members])

@@ -15,7 +15,8 @@ from rollcall.domain.messages import Watched, WatchMessage
 from rollcall.domain.reports import NO_LONGER_WAITING, Event, Note, Report, notes_on_kept
 from rollcall.domain.stages import Stage, all_together, grouped, joined
 from rollcall.domain.verdicts import Decision
-from rollcall.hosts.jobs import launch, require_limitable
+from rollcall.hosts.job_templates import require_limitable
+from rollcall.hosts.jobs import launch
 from rollcall.hosts.removal import remove_from_every_inventory
 
 from .gate_context import Alerts, GoingOn, Relaunch, action_of_waiting, by_held, instance_ids
@@ -190,7 +191,7 @@ class GateActions:
         context = self._context
         launched = launch(context.tower, context.fleet, template, inventory, [*held_by_hook, *serving], serving)
         self._departures.withdraw(
-            [each.waiting for each in members if each.waiting.action.instance_id in launched.left]
+            [each.waiting for each in members if each.waiting.action.instance_id in launched.departed]
         )
         going_on: list[GoingOn] = []
         reports: list[Report] = []
@@ -199,7 +200,7 @@ class GateActions:
             if job_id := launched.jobs.get(instance_id):
                 waiting = replace(each.waiting, check_states=())  # which were about its last job
                 going_on.append(GoingOn(waiting, job_id, timing.FIRST_POLL, each.alerts, each.lost_jobs))
-            elif instance_id in launched.left:
+            elif instance_id in launched.departed:
                 alerted = each.alerts.alerted
                 reports.append(self._departures.left_meanwhile(each.waiting, launched.removal, alerted=alerted))
             else:

@@ -15,7 +15,7 @@ from rollcall.domain.reports import NO_LONGER_WAITING, Event, Note, Report, gone
 from rollcall.domain.stages import Stage, action_of, all_together, grouped
 from rollcall.hosts.removal import remove_from_every_inventory
 
-from .destinations import Fate, fates
+from .destinations import Destination, departures
 from .gate_context import Alerts, GoingOn, by_held, instance_ids
 from .hook_answers import RETRY_IN, UNANSWERED_LIFE
 from .unknown_instances import within_removal_limit
@@ -62,8 +62,8 @@ class GateDepartures:
         if not members:
             return Stage(())
         context = self._context
-        known = fates(context.fleet, instance_ids(members), memberships)
-        departed = {each for each, own in known.items() if own.fate == Fate.GOING}
+        known = departures(context.fleet, instance_ids(members), memberships)
+        departed = {each for each, own in known.items() if own.destination == Destination.FOR_GOOD}
         unknown = {each for each, own in known.items() if own.unknown}
         left = [each for each in members if each.action.instance_id in departed]
         within_limit = within_removal_limit(context.tower, context.fleet, left, action_of, unknown, context.share)
@@ -78,9 +78,9 @@ class GateDepartures:
         """
         report = gone(
             waiting.action,
-            "struck off: left meanwhile",
+            "removed from every inventory: left meanwhile",
             removal,
-            told=waiting.action.instance_id in removal.removed,
+            published=waiting.action.instance_id in removal.removed,
             troubled=alerted,
         )
         limit = self._passed_limit(waiting)

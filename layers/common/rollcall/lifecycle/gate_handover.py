@@ -81,9 +81,9 @@ class GateHandover:
 
     def _notes(self, new_instance: NewInstance) -> tuple[Note, ...]:
         tag = f"group {new_instance.settings.group!r}: tag {RETIRE_TAG}"
-        deaf = new_instance.settings.retire_job_template and not self._settings.retire_jobs
-        note = f"{tag} is not followed: deploy with RetireJobs=true, or take the tag away" if deaf else ""
-        return tuple(Note(words) for words in (note, new_instance.asked.warning) if words)
+        unfollowed = new_instance.settings.retire_job_template and not self._settings.retire_jobs
+        note = f"{tag} is not followed: deploy with RetireJobs=true, or take the tag away" if unfollowed else ""
+        return tuple(Note(words) for words in (note, new_instance.parameters.warning) if words)
 
 
 def _waiting(registered: Registered) -> Waiting:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from rollcall.domain.jobs import JobStatus, Outcome
 from rollcall.domain.stages import Stage, grouped
 from rollcall.evidence.host_outcomes import counts_for, proves_nothing
-from rollcall.hosts.jobs import job_of
+from rollcall.hosts.jobs import deciding_job
 from rollcall.hosts.stint import stint_of
-from rollcall.hosts.unmatched import passed_over
+from rollcall.hosts.unmatched_hosts import unmatched_hosts
 
 from .circuit_breaker import CircuitBreaker
 from .gate_context import instance_ids
@@ -135,7 +135,7 @@ class GateObserver:
         """What the jobs show that decide about these, or why they do not show it. None of them is at_work."""
         kind = template.on(source.inventory)
         jobs = self._tower.jobs_holding(kind, instance_ids(members), min(_since(each) for each in members))
-        deciding = {each: job_of(each.action.instance_id, jobs, _since(each)) for each in members}
+        deciding = {each: deciding_job(each.action.instance_id, jobs, _since(each)) for each in members}
         counting = {
             each: [job for job in jobs if counts_for(job, kind, each.action.instance_id, _since(each))]
             for each in members
@@ -169,13 +169,13 @@ class GateObserver:
         ]
         if not doubtful:
             return Stage(observed)
-        reasons = passed_over(self._tower, inventory, instance_ids(each.waiting for each in doubtful))
+        reasons = unmatched_hosts(self._tower, inventory, instance_ids(each.waiting for each in doubtful))
 
         def explained(each: Observed) -> Observed:
             reason = reasons.get(each.waiting.action.instance_id)
             if reason is None:
                 return each
-            return each._replace(observation=replace(each.observation, passed_over=reason.words))
+            return each._replace(observation=replace(each.observation, passed_over=reason.reason))
 
         return Stage([explained(each) if each in doubtful else each for each in observed])
 
@@ -190,14 +190,14 @@ class GateObserver:
         now = self._tower.now()
         ended_at = job.finished_at or now
         first = min(counting, key=lambda one: one.id)
-        is_comparing = partial(self._evidence.is_comparing, job, waiting.action.instance_id, now)
+        is_good_run_expected = partial(self._evidence.is_good_run_expected, job, waiting.action.instance_id, now)
         return GateObservation(
             outcome=outcome,
             job_ended_at=ended_at,
             attempts=len(counting),
             age=now - _began(first),
             checked_for=now - ended_at,
-            comparing=outcome == Outcome.CUT_SHORT and is_comparing(),
+            comparing=outcome == Outcome.CUT_SHORT and is_good_run_expected(),
             held_by_hook=waiting.action.held_by_hook,
             unreached=len(unreached),
             unreached_for=now - _began(unreached[0]) if unreached else 0.0,
@@ -266,7 +266,7 @@ class _Outcomes:
         for job, members in grouped(ended, ended.__getitem__).items():
             self.of(job, instance_ids(members))
             if proves_nothing(job):
-                unanswered = self._evidence.unanswered(job)
+                unanswered = self._evidence.hosts_without_result(job)
                 hung |= {each for each in members if each.action.instance_id in unanswered}
         return hung
 

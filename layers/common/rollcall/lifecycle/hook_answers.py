@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from rollcall.domain import stages
 from rollcall.domain.errors import ActionNotVisible
+from rollcall.domain.stages import each_apart
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from rollcall.aws.fleet import Fleet
     from rollcall.domain.actions import LifecycleAction
-    from rollcall.domain.reports import Report
     from rollcall.domain.stages import Stage
 
 CALLS_AT_ONCE = 8
@@ -41,21 +40,7 @@ def hook_answers[T](
 
     An item whose call fails leaves with the error.
     """
-    return stages.each_apart(
-        items, action_of, lambda each: HookAnswer(each, call(action_of(each))), at_once=CALLS_AT_ONCE
-    )
-
-
-def each_apart[T](
-    members: Collection[T],
-    action_of: Callable[[T], LifecycleAction],
-    call: Callable[[T], bool],
-    reports: list[Report],
-) -> dict[T, bool]:
-    """What one call each answered, a few at once; a member whose call fails is left out, and reported."""
-    stage = stages.each_apart(members, action_of, lambda each: HookAnswer(each, call(each)), at_once=CALLS_AT_ONCE)
-    reports += stage.left
-    return dict(stage.going_on)
+    return each_apart(items, action_of, lambda each: HookAnswer(each, call(action_of(each))), at_once=CALLS_AT_ONCE)
 
 
 def require_visible(fleet: Fleet, actions: Sequence[LifecycleAction], now: float) -> None:

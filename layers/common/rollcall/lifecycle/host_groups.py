@@ -1,11 +1,11 @@
-"""The hosts of new instances in the inventory groups that their Auto Scaling groups, or they themselves, ask for."""
+"""The hosts of new instances in the inventory groups that their Auto Scaling groups, or they themselves, name."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from rollcall.domain.stages import Stage, action_of, all_together, each_apart, grouped, joined
+from rollcall.domain.stages import Stage, action_of, all_together, each_apart, grouped, joined, parted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +33,8 @@ class _MissingMember(NamedTuple):
 def put_into_groups(tower: Tower, registered: Sequence[Registered]) -> Stage[Registered]:
     """Those whose hosts are in all of their groups now; groups that do not exist are made.
 
-    What is wrong with the groups of one set fails all that ask for it, a membership that Tower refuses its host alone.
+    What is wrong with the groups of one set fails all instances that name them; a membership that Tower refuses fails
+    its host alone.
     """
     by_groups = grouped(registered, lambda each: (each.new_instance.inventory, each.new_instance.groups))
     missing = joined(
@@ -46,8 +47,8 @@ def put_into_groups(tower: Tower, registered: Sequence[Registered]) -> Stage[Reg
         lambda each: tower.add_to_group(each.group_id, each.registered.host_id),
         at_once=ASSOCIATES_AT_ONCE,
     )
-    failed = {report.action: report for report in (*missing.left, *added.left)}
-    return Stage([each for each in registered if each.action not in failed], list(failed.values()))
+    failed = {report.action: report for report in (*missing.left, *added.left)}  # of several groups it may be in vain
+    return parted(registered, action_of, list(failed.values()))
 
 
 def _missing_members(

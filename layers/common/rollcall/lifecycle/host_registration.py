@@ -1,7 +1,7 @@
 """The hosts of new instances: made, or brought up to date, and marked with the stint that begins.
 
-Before any job is launched each host says in its marker when the present stint of its instance began: jobs of before do
-not count.
+Before any job is launched, the marker of each host has the moment when the present stint of its instance began: jobs
+from before do not count.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from rollcall.domain.stages import Stage, action_of, all_together, each_apart, g
 from rollcall.hosts.eviction import evict
 from rollcall.hosts.jobs import CLOCK_STEP
 from rollcall.hosts.ownership import address_key
-from rollcall.hosts.resting import is_enabled_again
-from rollcall.hosts.stint import begins_anew, joined_by, may_be_former, new_stint, rested_since, stint_of
-from rollcall.hosts.unmatched import renamed_hosts
-from rollcall.hosts.variables import OWED_SINCE, RESTING, host_variables, with_ours, with_state
+from rollcall.hosts.resting import is_enabled_on_return
+from rollcall.hosts.stint import begins_new_stint, joined_by, may_be_of_former_stint, new_stint, rested_since, stint_of
+from rollcall.hosts.unmatched_hosts import renamed_hosts
+from rollcall.hosts.variables import OWED_SINCE, RESTING, host_variables, with_our_variables, with_state
 from rollcall.tower.bulk_hosts import NewHost
 
 from .hook_answers import require_visible
@@ -180,9 +180,9 @@ class HostRegistration:
         return Stage([Registered(each, host_id, None, stint, begun=True) for each in new_instances])
 
     def _present(self, host: Host, new_instance: NewInstance) -> NewInstance | Report:
-        """An action that is not of a former stint; one of which AWS does not say yet raises ActionNotVisible."""
+        """An action that is not of a former stint. Raises ActionNotVisible while AWS does not show whether it is."""
         action = new_instance.action
-        doubtful = begins_anew(host, action) and may_be_former(host, action)
+        doubtful = begins_new_stint(host, action) and may_be_of_former_stint(host, action)
         if not doubtful or self._fleet.heartbeat(action):
             return new_instance
         require_visible(self._fleet, [action], self._clock())
@@ -195,23 +195,23 @@ class HostRegistration:
 
         now: by Tower's clock; when a stint begins that is not the host's, unless the host rests since later.
         """
-        if host.owner is None and not self._settings.adopt_by_instance_id:
+        if host.marker is None and not self._settings.adopt_by_instance_id:
             raise BadSettings(
                 f"inventory {host.inventory_name!r} has a host {host.name} that is not ours (no variable 'rollcall'): "
                 "remove it, or deploy with AdoptByInstanceId=true to take such hosts over"
             )
         actions = [each.action for each in new_instances]
-        begun = any(begins_anew(host, action) for action in actions)
+        begun = any(begins_new_stint(host, action) for action in actions)
         since = max(now, rested_since(host.variables) or now)
         stint = new_stint(since, actions) if begun else joined_by(stint_of(host), actions)
         ended = dict.fromkeys((RESTING, OWED_SINCE)) if begun else {}
-        variables = with_state(with_ours(host.variables, wanted.variables), stint=stint.written(), **ended)
+        variables = with_state(with_our_variables(host.variables, wanted.variables), stint=stint.written(), **ended)
         if begun or host.instance_id != host.name or dict(host.variables) != variables:
             self._tower.update_host(
                 host.id,
                 host.name,
                 variables,
-                enabled=True if begun and is_enabled_again(host.variables) else None,
+                enabled=True if begun and is_enabled_on_return(host.variables) else None,
                 description=wanted.description if begun else None,
             )
         return Stage([Registered(each, host.id, host, stint, begun) for each in new_instances])
@@ -234,12 +234,12 @@ def _without[E: HostRenamed | TowerDenied](
 def _new_host(new_instance: NewInstance, inventory: Inventory, stint: Stint) -> NewHost:
     action = new_instance.action
     ours = host_variables(new_instance.settings, new_instance.instance, action.account, action.region, inventory.id)
-    variables = with_state({**new_instance.asked.variables, **ours}, stint=stint.written())
+    variables = with_state({**new_instance.parameters.variables, **ours}, stint=stint.written())
     return NewHost(new_instance.instance.instance_id, variables, _made_for(action))
 
 
 def _made_for(action: LifecycleAction) -> str:
-    """What the description of a host says of the message that began its instance's present stint."""
+    """The description of a host, by the message that began its instance's present stint."""
     return f"Made by Rollcall for message {action.message_id}"
 
 

@@ -1,4 +1,4 @@
-"""What a launch action asks for, as AWS shows its instance and its group. classify() is pure."""
+"""What a launch action is, by what AWS shows of its instance and its group. classify() is pure."""
 
 from __future__ import annotations
 
@@ -74,10 +74,10 @@ def read_aws_state(fleet: Fleet, actions: Sequence[LifecycleAction]) -> AwsState
 
 
 def classify(action: LifecycleAction, aws: AwsState, hook_prefix: str) -> Launch:
-    """What one action asks for.
+    """What one action is.
 
-    hook_prefix: how the names of our hooks begin. Raises InstanceNotVisible while AWS does not show enough to say, and
-    BadSettings for a group whose tags cannot be read, or that has a hook of ours and did not opt in.
+    hook_prefix: how the names of our hooks begin. Raises InstanceNotVisible while AWS does not show enough to decide,
+    and BadSettings for a group whose tags cannot be read, or that has a hook of ours and did not opt in.
     """
     membership, instance = aws.memberships.get(action.instance_id), aws.instances.get(action.instance_id)
     if instance and not instance.living:
@@ -106,6 +106,6 @@ def _require_not_ours(action: LifecycleAction, hook_prefix: str) -> None:
     """Raise BadSettings if a hook of ours holds the instance of a group that did not opt in."""
     if (action.hook or "").startswith(hook_prefix):
         raise BadSettings(
-            f"group {action.group!r} has the hook {action.hook!r} but not the tag rollcall:inventory, so its instances "
-            "wait for nobody: add the tag, or delete the hook"
+            f"group {action.group!r} has the hook {action.hook!r} but not the tag rollcall:inventory, so its "
+            "instances wait in vain: add the tag, or delete the hook"
         )

@@ -1,4 +1,4 @@
-"""New instances: where each belongs in Tower by the tags of its group, and what it asks for itself."""
+"""New instances: where each belongs in Tower by the tags of its group, and its own parameters."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from rollcall.checks.load_balancers import require_askable
 from rollcall.checks.registry import objections_to_checks
 from rollcall.domain.errors import BadSettings, InstanceNotVisible
-from rollcall.domain.instances import Parameters
+from rollcall.domain.instances import UserDataParameters
 from rollcall.domain.objections import require_none
 from rollcall.domain.stages import Stage, action_of, all_together, each_apart, grouped, joined
 from rollcall.domain.tag_support import objections_to
-from rollcall.hosts.jobs import find_in_tower, require_limitable
+from rollcall.hosts.job_templates import find_inventory_and_template, require_limitable
 from rollcall.hosts.user_data_reader import read_parameters
 
 if TYPE_CHECKING:
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
 
 class NewInstance(NamedTuple):
-    """An instance of a group that opted in, where it belongs in Tower, and what it asks for itself.
+    """An instance of a group that opted in, where it belongs in Tower, and its own parameters.
 
-    It is pending; or in service already, where no hook waits. template: None where the group asks for no job.
+    It is pending; or in service already, where no hook waits. template: None where the group has no job.
     """
 
     action: LifecycleAction
@@ -42,16 +42,16 @@ class NewInstance(NamedTuple):
     instance: Instance
     inventory: Inventory
     template: JobTemplate | None
-    asked: Parameters = Parameters()
+    parameters: UserDataParameters = UserDataParameters()
 
     @property
     def groups(self) -> tuple[str, ...]:
         """The inventory groups that its host is put into."""
-        return tuple(dict.fromkeys((*self.settings.inventory_groups, *self.asked.groups)))
+        return tuple(dict.fromkeys((*self.settings.inventory_groups, *self.parameters.groups)))
 
     @property
     def address(self) -> str:
-        """The address of the kind that its group asks for."""
+        """The address of the kind that its group wants."""
         return self.instance.addresses[self.settings.address]
 
 
@@ -59,7 +59,7 @@ def find_new_instances(tower: Tower, here: Settings, wanted: Sequence[ToBeRegist
     """Where each instance belongs in Tower.
 
     What is wrong with a group fails all of its instances: BadSettings, or what Tower answers in the place of its
-    inventory and its template. An instance without the address that its group asks for fails alone.
+    inventory and its template. An instance without the address that its group wants fails alone.
     """
     by_group = grouped(wanted, lambda each: each.settings)
     return joined(
@@ -73,7 +73,7 @@ def _of_group(
     require_none(objections_to(settings, here))
     require_none(objections_to_checks(settings, here))
     require_askable(settings, wanted[0].group, load_balancers=here.load_balancers)
-    inventory, template = find_in_tower(tower, settings)
+    inventory, template = find_inventory_and_template(tower, settings)
     if template:
         require_limitable(template, inventory, settings)
     return each_apart(
@@ -101,13 +101,15 @@ def _addressed(wanted: ToBeRegistered) -> Instance:
 def with_parameters(
     fleet: Fleet, tower: Tower, here: Settings, new_instances: Sequence[NewInstance]
 ) -> Stage[NewInstance]:
-    """All of them; those of groups that let their instances ask for more, with what they ask for. None leaves here."""
-    asking = {
+    """All of them; those of groups with the tag rollcall:user-data with the parameters in their user data."""
+    places = {
         each.instance.instance_id: (each.settings.group, each.inventory)
         for each in new_instances
         if each.settings.user_data
     }
-    if not asking:
+    if not places:
         return Stage(new_instances)
-    asked = read_parameters(fleet, tower, asking, allowed=here.user_data)
-    return Stage([replace(each, asked=asked.get(each.instance.instance_id, each.asked)) for each in new_instances])
+    parameters = read_parameters(fleet, tower, places, allowed=here.user_data)
+    return Stage(
+        [replace(each, parameters=parameters.get(each.instance.instance_id, each.parameters)) for each in new_instances]
+    )

@@ -11,7 +11,7 @@ from rollcall.domain.errors import JobStillLanding
 from rollcall.domain.reports import Report, removed_at_launch
 from rollcall.domain.stages import Stage, action_of, all_together, each_apart, grouped, joined
 from rollcall.domain.timing import HOOK_LIFE_MAX
-from rollcall.hosts.jobs import job_of, launch
+from rollcall.hosts.jobs import deciding_job, launch
 
 from .gate_handover import GateHandover
 from .host_registration import LANDING_TIME
@@ -57,7 +57,7 @@ class Provisioning:
         self._max_hosts_per_job = settings.max_hosts_per_job
 
     def hand_over(self, registered: Sequence[Registered]) -> Stage[Never]:
-        """Find or launch the job of each, where its group asks for one, and hand all of them to the gate.
+        """Find or launch the job of each, where its group has a template, and hand all of them to the gate.
 
         What is wrong with a template, or in an inventory, fails those that share both. Nobody goes on: register is
         done with them.
@@ -69,7 +69,7 @@ class Provisioning:
         )
 
     def _pass_on(self, registered: Sequence[Registered]) -> Stage[Never]:
-        """Of a group that asks for no job."""
+        """Of groups without a job template."""
         unattended = each_apart(
             registered,
             action_of,
@@ -103,7 +103,7 @@ class Provisioning:
     def _with_job(self, jobs: Sequence[Job], registered: Registered) -> _WithJob | Report:
         """Raises JobStillLanding while another message may be about to launch a job, or a former one still runs."""
         instance_id = registered.new_instance.instance.instance_id
-        job = job_of(instance_id, jobs, registered.jobs_since)
+        job = deciding_job(instance_id, jobs, registered.jobs_since)
         if job and registered.is_cared_for:
             return Report(registered.action, f"is in job {job.id} already")
         if job:
@@ -133,7 +133,7 @@ class Provisioning:
             inventory,
             _ids(registered),
             [each.action.instance_id for each in registered if not each.action.held_by_hook],
-            rivals_since=min(found) if found else None,
+            older_since=min(found) if found else None,
         )
         return each_apart(registered, action_of, partial(_after_launch, launched))
 
@@ -149,7 +149,7 @@ def _after_launch(launched: Launched, registered: Registered) -> _WithJob | Repo
     instance_id = registered.new_instance.instance.instance_id
     if instance_id in launched.jobs:
         return _WithJob(registered, launched.jobs[instance_id])
-    if instance_id in launched.left:
+    if instance_id in launched.departed:
         return removed_at_launch(registered.action, "left meanwhile", launched.removal)
     return Report(registered.action, "no longer pending")
 

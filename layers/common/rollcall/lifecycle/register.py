@@ -1,7 +1,7 @@
 """Launched instances -> hosts in Tower and one provisioning job per template and inventory.
 
-Register._register() is the way of a batch: each stage says who leaves it there. An error takes the actions it concerns
-out of the batch and lets the others pass on.
+Register._register() lists the stages of a batch in order, each with the actions that leave the batch there. An error
+takes the actions it concerns out of the batch; the others go on.
 """
 
 from __future__ import annotations
@@ -85,17 +85,21 @@ class Register:
         hosts = HostRegistration(self._settings, self._tower, fleet, self._clock)
         jobs = Provisioning(self._settings, self._tower, fleet, self._queues, self._former_jobs)
         return (
-            # Who leaves here:
-            all_together(
-                actions, itself, partial(self._classified, fleet)
-            )  # whom AWS does not show yet; unreadable tags
-            .apart(action_of, partial(self._answered, fleet))  # not opted in; into the warm pool; not pending
-            .then(partial(self._without_gone, fleet))  # gone: their hosts are removed
-            .then(partial(find_new_instances, self._tower, self._settings))  # tags that cannot be followed; no address
-            .then(partial(with_parameters, fleet, self._tower, self._settings))  # none
-            .then(hosts.register)  # too late; host renamed, or not ours; address or room not free; of a former stint
-            .then(partial(put_into_groups, self._tower))  # whose host Tower does not put into a group
-            .then(jobs.hand_over)  # all others: at the gate, with another message, gone meanwhile, or no job yet
+            # Errors: what AWS does not show yet, a group whose tags cannot be read, a hook of ours where none opted in.
+            all_together(actions, itself, partial(self._classified, fleet))
+            # Done: a group that did not opt in, a launch into the warm pool, an instance that is not pending any more.
+            .apart(action_of, partial(self._answered, fleet))
+            # Done: an instance that is gone, and its hosts; or left to reconcile, if too many such are unknown to AWS.
+            .then(partial(self._without_gone, fleet))
+            # Errors: tags that cannot be followed, an instance without the address that its group wants.
+            .then(partial(find_new_instances, self._tower, self._settings))
+            .then(partial(with_parameters, fleet, self._tower, self._settings))
+            # Done: in service for too long, of a former stint. Errors: a host that is renamed, not ours or not made.
+            .then(hosts.register)
+            # Errors: a group that Tower does not make, or does not put the host into.
+            .then(partial(put_into_groups, self._tower))
+            # Done: handed to the gate, with another message, gone meanwhile. Errors: no job yet, or no launch of one.
+            .then(jobs.hand_over)
         )
 
     def _classified(self, fleet: Fleet, actions: Sequence[LifecycleAction]) -> Stage[Launch]:

@@ -147,7 +147,7 @@ class RunningJobs:
         if not others or job.inventory_id is None:
             return self._patience(), ""
         found = self._tower.hosts_named(Inventory(job.inventory_id, ""), others)
-        names = {str(host.owner.get("group", "")) for host in found if host.owner} - self._settings.keys()
+        names = {str(host.marker.get("group", "")) for host in found if host.marker} - self._settings.keys()
         groups = self._context.fleet.groups(names) if names else {}
         known = {name: _readable(groups.get(name)) for name in sorted(names)}
         unread = [name for name, settings in known.items() if settings is None]

@@ -95,7 +95,7 @@ class Successors[M: GateMessage | RetireMessage, T: (Waiting, LifecycleAction)]:
         ]
         retry_in = min(timing.FIRST_RETRY, self._longest)
         failed: list[tuple[M, float]] = [
-            (self._with([_troubled(each) for each in members]), retry_in) for members in apart
+            (self._with([_failed_before(each) for each in members]), retry_in) for members in apart
         ]
         return Round(reports, [*waiting, *failed])
 
@@ -108,8 +108,8 @@ def _action_of(member: Waiting | LifecycleAction) -> LifecycleAction:
     return member.action if isinstance(member, Waiting) else member
 
 
-def _troubled[T: (Waiting, LifecycleAction)](member: T) -> T:
+def _failed_before[T: (Waiting, LifecycleAction)](member: T) -> T:
     """The same, known to have failed before."""
     if isinstance(member, Waiting):
-        return replace(member, action=replace(member.action, troubled=True))
-    return replace(member, troubled=True)
+        return replace(member, action=replace(member.action, failed_before=True))
+    return replace(member, failed_before=True)

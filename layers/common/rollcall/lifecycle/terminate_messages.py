@@ -1,4 +1,4 @@
-"""Messages that take the place of a terminate action's own, with what that does not say."""
+"""Messages that take the place of a terminate action's own, with what that does not hold."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def keep_node_name(
     error: RollcallError,
     event: Event | None = None,
 ) -> Report:
-    """Send a message that has what the host said of its node, for the action's own cannot learn it any more.
+    """Send a message with what the host's variables said of its node: once the host is gone they cannot be read.
 
     error: why it is tried again. event: what is published of the instance meanwhile. Raises why the queue did not take
     it, and what AWS answers to the heartbeat.
@@ -38,7 +38,9 @@ def keep_node_name(
     queues.send(settings.terminate_queue_url, [(write_action(action), timing.KEPT_RETRY)])
     if action.held_by_hook:
         fleet.heartbeat(action)
-    return Report(action, "tried again with what its host told of its node", event=event, notes=(Note(str(error)),))
+    return Report(
+        action, "tried again with what its host's variables said of its node", event=event, notes=(Note(str(error)),)
+    )
 
 
 def try_again_unanswered(settings: Settings, queues: Queues, action: LifecycleAction, now: float) -> Report:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from rollcall.domain import timing
 from rollcall.domain.actions import Result
-from rollcall.domain.empty import EMPTY
+from rollcall.domain.empty_mapping import EMPTY_MAPPING
 from rollcall.domain.reports import NO_LONGER_WAITING, Event, Note, Report, gone, notes_on_kept
 from rollcall.domain.shell_commands import command
-from rollcall.domain.stages import Stage, action_of, all_together, each_apart
-from rollcall.hosts.removal import unread_inventories
+from rollcall.domain.stages import Stage, action_of, all_together, each_apart, parted
+from rollcall.hosts.removal import unreadable_inventories
 
-from .destinations import Fate
+from .destinations import Destination
 from .hook_answers import UNANSWERED_LIFE, HookAnswer, hook_answers, not_visible
 from .terminate_messages import keep_node_name, try_again_unanswered
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rollcall.domain.settings import Settings
     from rollcall.tower.client import Tower
 
-    from .destinations import Known
+    from .destinations import Departure
     from .termination_removal import Removed
 
 
@@ -46,12 +46,16 @@ class TerminationCompletion:
     def complete(self, removed: Sequence[Removed]) -> Stage[Never]:
         """Complete the hooks of those whose hosts and nodes are gone. Nobody goes on: cleanup is done with them."""
         return (
-            # Who leaves here:
-            each_apart(removed, action_of, self._released)  # whose host Tower keeps; whose node Chef keeps, for a while
-            .then(self._without_unread)  # whose host may be in an inventory that cannot be read
-            .then(self._answered)  # whose hook AWS does not complete
-            .then(self._without_unanswered)  # held by Auto Scaling, though AWS does not find the action
-            .apart(lambda each: each.item.action, _report)  # all others
+            # Errors: Tower keeps the host; Chef keeps the node, unless its hook has waited for long enough.
+            each_apart(removed, action_of, self._released)
+            # Errors: a host may be left in an inventory that cannot be read.
+            .then(self._without_unread)
+            # Errors: AWS does not complete the hook.
+            .then(self._answered)
+            # Errors, and later done: Auto Scaling holds the instance, and AWS does not find its action.
+            .then(self._without_unanswered)
+            # Done: all others.
+            .apart(lambda each: each.item.action, _report)
         )
 
     def _released(self, removed: Removed) -> Removed | Report:
@@ -81,13 +85,11 @@ class TerminationCompletion:
     def _without_unread(self, removed: Sequence[Removed]) -> Stage[Removed]:
         """Where a hook waits, and no host was seen, one may be left in an inventory that cannot be read."""
         doubtful = [each for each in removed if each.action.held_by_hook and not each.saw_host]
-        left = all_together(doubtful, action_of, self._read).left
-        reported = {report.action for report in left}
-        return Stage([each for each in removed if each.action not in reported], left)
+        return parted(removed, action_of, all_together(doubtful, action_of, self._read).left)
 
     def _read(self, doubtful: Sequence[Removed]) -> Stage[Removed]:
         """Those whose group's inventory can be read, and those that no hook waits for any more."""
-        errors = unread_inventories(self._tower, self._fleet, [each.action for each in doubtful])
+        errors = unreadable_inventories(self._tower, self._fleet, [each.action for each in doubtful])
         hidden = [each for each in doubtful if each.action.instance_id in errors]
         answers = hook_answers(hidden, action_of, self._fleet.heartbeat)
         waiting = [each.item.action for each in answers.going_on if each.is_open]
@@ -106,8 +108,7 @@ class TerminationCompletion:
     def _without_unanswered(self, answers: Sequence[HookAnswer[Removed]]) -> Stage[HookAnswer[Removed]]:
         unfound = [each.item for each in answers if each.item.action.held_by_hook and not each.is_open]
         left = all_together(unfound, action_of, self._not_held).left
-        reported = {report.action for report in left}
-        return Stage([each for each in answers if each.item.action not in reported], left)
+        return parted(answers, lambda each: each.item.action, left)
 
     def _not_held(self, unfound: Sequence[Removed]) -> Stage[Removed]:
         held = self._fleet.held([each.action for each in unfound])
@@ -116,7 +117,7 @@ class TerminationCompletion:
     def _unanswered(self, removed: Removed) -> Report:
         """Of an action that AWS does not find, though Auto Scaling holds its instance: no success, and tried again.
 
-        At first a message that says since when takes the place of its own. Raises ActionNotVisible for two minutes.
+        At first a message that has since when takes the place of its own. Raises ActionNotVisible for two minutes.
         """
         action = removed.action
         if action.unanswered_since is None:
@@ -130,31 +131,37 @@ class TerminationCompletion:
 def _report(answer: HookAnswer[Removed]) -> Report:
     """What became of an instance. Where no hook waited until now, nothing goes on that did not before."""
     removed, was_open = answer
-    action, known = removed.action, removed.known
+    action, departure = removed.action, removed.departure
     published = was_open or removed.had_host
     # Of any other an earlier message reported what an inventory keeps, or reconcile does.
-    removal = removed.batch.hosts if published else replace(removed.batch.hosts, left_in=EMPTY)
+    removal = removed.batch.hosts if published else replace(removed.batch.hosts, left_in=EMPTY_MAPPING)
     if error := removed.node_error:
         words = f"the termination goes on, and its node and client may be left in Chef: {error}"
         notes = (Note(words, alert=True),) if was_open else ()
-        return gone(action, "struck off, but not from Chef", removal, told=published, notes=notes)
-    notes = (_retained(action, known),) if known.fate == Fate.RETAINED and removed.had_host else ()
+        return gone(
+            action, "removed from every inventory, but not from Chef", removal, published=published, notes=notes
+        )
+    notes = (
+        (_retained(action, departure),) if departure.destination == Destination.RETAINED and removed.had_host else ()
+    )
     troubled = False if action.retired else None
-    return gone(action, _outcome(removed, published), removal, told=published, notes=notes, troubled=troubled)
+    return gone(action, _outcome(removed, published), removal, published=published, notes=notes, troubled=troubled)
 
 
 def _outcome(removed: Removed, published: bool) -> str:
     if removed.action.held_by_hook and not published and not removed.node:
         return NO_LONGER_WAITING
-    if removed.known.fate == Fate.RESTING:
-        return f"its host is disabled: {removed.known.words}"
-    return f"struck off, and from Chef as {removed.node}" if removed.node else "struck off"
+    if removed.departure.destination == Destination.RESTING:
+        return f"its host is disabled: {removed.departure.description}"
+    if removed.node:
+        return f"removed from every inventory, and from Chef as {removed.node}"
+    return "removed from every inventory"
 
 
-def _retained(action: LifecycleAction, known: Known) -> Note:
+def _retained(action: LifecycleAction, departure: Departure) -> Note:
     terminate = ("aws", "autoscaling", "terminate-instance-in-auto-scaling-group", "--instance-id", action.instance_id)
     words = (
-        f"{known.words}: its group's lifecycle policy keeps it running, and it is billed until it is terminated: look "
-        f"at it, and then: {command(*terminate, '--no-should-decrement-desired-capacity')}"
+        f"{departure.description}: its group's lifecycle policy keeps it running, and it is billed until it is "
+        f"terminated: examine it, and then: {command(*terminate, '--no-should-decrement-desired-capacity')}"
     )
     return Note(words, alert=True)

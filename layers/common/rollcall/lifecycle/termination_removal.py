@@ -1,7 +1,7 @@
 """The hosts of terminating instances, out of every inventory or disabled; and their nodes, out of Chef.
 
-What only the host could say of its node is read before the host goes. Should Tower or Chef fail then, it is kept in a
-message of cleanup's own, until Chef is done with it.
+What only a host's variables say of its node is read before the host goes. Should Tower or Chef fail then, it is kept in
+a message of cleanup's own, until its node is removed.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from rollcall.domain.errors import RollcallError
 from rollcall.domain.reports import Report
 from rollcall.domain.stages import Stage, each_apart, itself
 from rollcall.hosts.removal import remove_from_every_inventory
-from rollcall.hosts.resting import rest
+from rollcall.hosts.resting import disable_hosts
 
-from .destinations import Fate
+from .destinations import Destination
 from .terminate_messages import keep_node_name
 
 if TYPE_CHECKING:
@@ -28,20 +28,20 @@ if TYPE_CHECKING:
     from rollcall.domain.actions import LifecycleAction
     from rollcall.domain.inventories import RemovalResult
     from rollcall.domain.settings import Settings
-    from rollcall.hosts.resting import Rested
+    from rollcall.hosts.resting import DisabledHosts
     from rollcall.tower.client import Tower
 
-    from .destinations import Known
+    from .destinations import Departure
 
 
-class Leaving(NamedTuple):
-    """A terminating instance: its action, and what AWS says of it.
+class Terminating(NamedTuple):
+    """A terminating instance: its action, and what AWS shows of it.
 
-    informed: its host said of its node in Chef what the message did not, and the action has it now.
+    informed: the action has from its host's variables what its message did not say of its node in Chef.
     """
 
     action: LifecycleAction
-    known: Known
+    departure: Departure
     informed: bool = False
 
 
@@ -52,7 +52,7 @@ class BatchRemoval(NamedTuple):
     """
 
     hosts: RemovalResult
-    rested: Rested
+    rested: DisabledHosts
     nodes: NodeRemovalResult | None
 
 
@@ -60,7 +60,7 @@ class Removed(NamedTuple):
     """A terminating instance, and what came of removing its host and its node with those of its batch."""
 
     action: LifecycleAction
-    known: Known
+    departure: Departure
     informed: bool
     batch: BatchRemoval
 
@@ -68,7 +68,7 @@ class Removed(NamedTuple):
     def had_host(self) -> bool:
         """Whether the instance had a host until now."""
         return self.action.instance_id in self.batch.hosts.removed or (
-            self.action.instance_id in self.batch.rested.hosts
+            self.action.instance_id in self.batch.rested.instance_ids
         )
 
     @property
@@ -80,7 +80,7 @@ class Removed(NamedTuple):
     def refusal(self) -> RollcallError | None:
         """Why Tower keeps a host of it, or does not disable it; None if it does neither."""
         instance_id = self.action.instance_id
-        return self.batch.hosts.refusals.get(instance_id) or self.batch.rested.troubles.get(instance_id)
+        return self.batch.hosts.refusals.get(instance_id) or self.batch.rested.errors.get(instance_id)
 
     @property
     def node(self) -> str | None:
@@ -90,7 +90,7 @@ class Removed(NamedTuple):
     @property
     def node_error(self) -> RollcallError | None:
         """Why its node is still in Chef, None if nothing kept it."""
-        return self.batch.nodes.troubles.get(self.action.instance_id) if self.batch.nodes else None
+        return self.batch.nodes.errors.get(self.action.instance_id) if self.batch.nodes else None
 
 
 class TerminationRemoval:
@@ -106,46 +106,46 @@ class TerminationRemoval:
         self._queues = queues
         self._chef = chef
 
-    def with_node_names(self, leaving: Sequence[Leaving]) -> Stage[Leaving]:
-        """All of them, with what the hosts say of the nodes: soon they cannot be asked any more. Raises as Tower."""
+    def with_node_names(self, terminating: Sequence[Terminating]) -> Stage[Terminating]:
+        """All of them, with what their hosts' variables say of their nodes. Raises what Tower.hosts_of raises."""
         if not self._chef:
-            return Stage(leaving)
-        from rollcall.chef.removal import with_told  # only those pay for it in a cold start who use it
+            return Stage(terminating)
+        from rollcall.chef.removal import with_facts_of_hosts  # only those pay for it in a cold start who use it
 
-        actions = [each.action for each in leaving]
-        told = with_told(actions, self._tower.hosts_of({action.instance_id for action in actions}))
+        actions = [each.action for each in terminating]
+        informed = with_facts_of_hosts(actions, self._tower.hosts_of({action.instance_id for action in actions}))
         return Stage(
             [
                 each._replace(action=action, informed=_says_more(action, each.action))
-                for each, action in zip(leaving, told, strict=True)
+                for each, action in zip(terminating, informed, strict=True)
             ]
         )
 
-    def remove(self, leaving: Sequence[Leaving]) -> Stage[Removed]:
+    def remove(self, terminating: Sequence[Terminating]) -> Stage[Removed]:
         """All of them, after their hosts and nodes were removed, or the hosts of the resting disabled.
 
         What Tower or Chef keeps of one of them is in the result. Raises what Tower answers in the place of hosts.
         """
-        ids = {each.action.instance_id for each in leaving}
-        resting = {each.action.instance_id for each in leaving if each.known.fate == Fate.RESTING}
+        ids = {each.action.instance_id for each in terminating}
+        resting = {each.action.instance_id for each in terminating if each.departure.destination == Destination.RESTING}
         try:
             removal = remove_from_every_inventory(self._tower, self._fleet, ids - resting)
         except RollcallError as error:  # some of the hosts may be gone by now
-            return self._failed(leaving, error)
-        rested = rest(self._tower, resting, self._settings.account, self._fleet.region)
-        kept = removal.refusals.keys() | rested.troubles.keys()
-        nodes = self._remove_nodes([each.action for each in leaving if each.action.instance_id not in kept])
+            return self._failed(terminating, error)
+        rested = disable_hosts(self._tower, resting, self._settings.account, self._fleet.region)
+        kept = removal.refusals.keys() | rested.errors.keys()
+        nodes = self._remove_nodes([each.action for each in terminating if each.action.instance_id not in kept])
         batch = BatchRemoval(removal, rested, nodes)
-        return Stage([Removed(*each, batch) for each in leaving])
+        return Stage([Removed(*each, batch) for each in terminating])
 
-    def _failed(self, leaving: Sequence[Leaving], error: RollcallError) -> Stage[Removed]:
-        """All of them fail; but what a host said of its node is kept, should that host be gone by now."""
+    def _failed(self, terminating: Sequence[Terminating], error: RollcallError) -> Stage[Removed]:
+        """All of them fail; but what the host of one said of its node is kept, should that host be gone by now."""
         kept: Stage[Never] = each_apart(
-            [each.action for each in leaving if each.informed],
+            [each.action for each in terminating if each.informed],
             itself,
             lambda action: keep_node_name(self._settings, self._fleet, self._queues, action, error),
         )
-        return Stage((), [*kept.left, *(Report(each.action, error=error) for each in leaving if not each.informed)])
+        return Stage((), [*kept.left, *(Report(each.action, error=error) for each in terminating if not each.informed)])
 
     def _remove_nodes(self, actions: Sequence[LifecycleAction]) -> NodeRemovalResult | None:
         if not self._chef:
@@ -156,6 +156,6 @@ class TerminationRemoval:
 
 
 def _says_more(informed: LifecycleAction, before: LifecycleAction) -> bool:
-    """Whether a host said of its node what the message did not."""
+    """Whether the action has from its host's variables what its message did not say of its node."""
     more = (informed.node_pattern, informed.private_dns) != (before.node_pattern, before.private_dns)
     return more and not informed.to_warm_pool

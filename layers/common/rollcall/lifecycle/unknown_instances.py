@@ -1,11 +1,11 @@
-"""Removals that nothing but a message speaks for: as many as the removal limit lets pass; reconcile does the rest."""
+"""Removals that only a message justifies: as many as the removal limit lets pass; reconcile does the rest."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from rollcall.domain.reports import Report
-from rollcall.domain.stages import Stage, itself
+from rollcall.domain.stages import Stage, parted
 from rollcall.hosts.removal_limit import LIMIT_MIN, over_limit
 
 from .hook_answers import hook_answers
@@ -28,19 +28,18 @@ def within_removal_limit[T](
     unknown: Collection[str],
     share: float,
 ) -> Stage[T]:
-    """Those that EC2, Auto Scaling or a hook that waits speaks for, and as many others as the removal limit lets pass.
+    """Those that EC2, Auto Scaling or a waiting hook confirms, and as many others as the removal limit lets pass.
 
     unknown: the ids of the instances that neither EC2 nor Auto Scaling knows. share: the fraction of an inventory's
-    managed hosts that may go. The rest leaves here, left to reconcile; so does, with the error, one of whose hook AWS
-    does not say whether it waits. Where Tower does not say how many hosts there are, all leave with its error.
+    managed hosts that may go. The rest leaves here, left to reconcile; so does, with the error, one
+    whose heartbeat fails. Where Tower does not answer how many hosts there are, all leave with its error.
     """
     doubtful = {each.instance_id for each in map(action_of, items)} & set(unknown)
     if len(doubtful) <= LIMIT_MIN:
         return Stage(items)
     hooked = [each for each in items if action_of(each).instance_id in doubtful and action_of(each).held_by_hook]
-    asked = hook_answers(hooked, action_of, fleet.heartbeat)
-    proven = {action_of(each.item).instance_id for each in asked.going_on if each.is_open}
-    failed = {report.action for report in asked.left}
+    answers = hook_answers(hooked, action_of, fleet.heartbeat)
+    proven = {action_of(each.item).instance_id for each in answers.going_on if each.is_open}
 
     def limited(own: Sequence[T]) -> Stage[T]:
         account = action_of(own[0]).account
@@ -50,19 +49,4 @@ def within_removal_limit[T](
             [Report(action_of(each), LEFT_TO_RECONCILE) for each in own if action_of(each).instance_id in stopped],
         )
 
-    answered = [each for each in items if action_of(each) not in failed]
-    return Stage(answered, asked.left).together(action_of, limited)
-
-
-def without_too_many_unknown(
-    tower: Tower,
-    fleet: Fleet,
-    actions: Sequence[LifecycleAction],
-    unknown: Collection[str],
-    share: float,
-    reports: list[Report],
-) -> list[LifecycleAction]:
-    """The actions of within_removal_limit; the reports of those that leave go into the list."""
-    stage = within_removal_limit(tower, fleet, actions, itself, unknown, share)
-    reports += stage.left
-    return list(stage.going_on)
+    return parted(items, action_of, answers.left).together(action_of, limited)

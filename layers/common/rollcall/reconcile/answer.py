@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from rollcall.domain.answer_limit import fitting
+from rollcall.domain.answer_limit import cut_to_answer_limit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,7 +54,7 @@ def run_answer(outcome: RunOutcome, *, dry_run: bool, seconds: float) -> Json:
             for what, error in outcome.troubles.items()
         ],
     }
-    kept = fitting(about | {name: each[:LISTED_MAX] for name, each in lists.items()})
+    kept = cut_to_answer_limit(about | {name: each[:LISTED_MAX] for name, each in lists.items()})
     left_out = {name: len(each) - len(kept[name]) for name, each in (about | lists).items()}
     return {
         "failed": bool(outcome.stopped or nodes.stopped or outcome.troubles),

@@ -17,9 +17,10 @@ from rollcall.aws.queues import is_queue
 from rollcall.domain.actions import LifecycleAction, Transition
 from rollcall.domain.errors import DeleteRefused, HostLimitReached, RollcallError, TowerRejected
 from rollcall.domain.message_format import write_action
-from rollcall.hosts.jobs import launch_once, require_limitable
+from rollcall.hosts.job_templates import require_limitable
+from rollcall.hosts.jobs import launch_once
 from rollcall.hosts.ownership import address_of
-from rollcall.hosts.removal import inventories_named, remove_from_every_inventory
+from rollcall.hosts.removal import inventories_of_our_groups, remove_from_every_inventory
 from rollcall.hosts.user_data_reader import read_parameters
 from rollcall.hosts.variables import OWED_SINCE, with_state
 from rollcall.tower.bulk_hosts import BULK_CREATE_MAX, BULK_DELETE_MAX, NewHost
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from rollcall.aws.queues import Queues
     from rollcall.domain.errors import Kept
     from rollcall.domain.groups import Hook
-    from rollcall.domain.instances import Parameters
+    from rollcall.domain.instances import UserDataParameters
     from rollcall.domain.inventories import Inventory
     from rollcall.domain.jobs import JobTemplate
     from rollcall.domain.settings import Settings
@@ -175,7 +176,7 @@ class Applying:
         """Whether the token may only read an inventory that no group of ours names; not if that cannot be found out."""
         if not any(isinstance(error, DeleteRefused) for error in errors):
             return False
-        named = inventories_named(self._tower, self._fleet)
+        named = inventories_of_our_groups(self._tower, self._fleet)
         return named is not None and inventory.id not in named
 
     def _note_each(self, inventory: Inventory, what: str, errors: Mapping[str, RollcallError]) -> None:
@@ -249,7 +250,7 @@ class Applying:
         asked = self._parameters({each.instance_id: each.new_in for each in changes if each.new_in})
         return [_with_asked(each, asked[each.instance_id]) if each.instance_id in asked else each for each in changes]
 
-    def _parameters(self, places: Mapping[str, Place]) -> dict[str, Parameters]:
+    def _parameters(self, places: Mapping[str, Place]) -> dict[str, UserDataParameters]:
         """What instances of groups that let them ask for by their user data; what is wrong with it is a finding."""
         asking = {
             each: (place.settings.group, place.inventory) for each, place in places.items() if place.settings.user_data
@@ -439,7 +440,7 @@ def _left_in(inventory: Inventory, removals: Sequence[Removal]) -> Finding:
     return Finding(Kind.READ_ONLY, inventory, inventory.name, reason)
 
 
-def _with_asked(change: Change, asked: Parameters) -> Change:
+def _with_asked(change: Change, asked: UserDataParameters) -> Change:
     join = tuple(name for name in asked.groups if name not in change.host.groups and name not in change.join)
     variables = {**asked.variables, **(change.variables or {})}
     return replace(change, variables=variables, join=(*change.join, *join))

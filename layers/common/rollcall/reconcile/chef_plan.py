@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rollcall.chef.removal import is_of_another
+from rollcall.domain.chef_nodes import NamedAfter, identifier_in
 from rollcall.domain.inventory_text import INSTANCE_ID
-from rollcall.domain.nodes import NamedAfter, named_after
 from rollcall.hosts.ownership import why_gone
 
 from .steps import NodePlan, NodeRemoval
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rollcall.aws.fleet import Membership
+    from rollcall.domain.chef_nodes import Node, NodePattern
     from rollcall.domain.instances import Instance
-    from rollcall.domain.nodes import Node, NodePattern
 
 # Seconds without a report after which a node that AWS does not know counts as dead: two intervals of chef-client and
 # their splay by default, 1800 and 300 s (cookbook chef-client, attributes/default.rb, node['chef_client']['interval']).
@@ -52,7 +52,7 @@ class NodesSeen:
 def id_in(seen: NodesSeen, name: str) -> str | None:
     """The instance id that a node's name holds."""
     for pattern in seen.patterns:
-        if pattern.named_after == NamedAfter.INSTANCE_ID and (found := named_after(pattern, name)):
+        if pattern.named_after == NamedAfter.INSTANCE_ID and (found := identifier_in(pattern, name)):
             return found
     return None
 
@@ -65,7 +65,7 @@ def instance_of(seen: NodesSeen, name: str) -> str | None:
     if found := id_in(seen, name):
         return found
     for pattern in seen.patterns:
-        if (private_dns := named_after(pattern, name)) and private_dns in seen.by_private_dns:
+        if (private_dns := identifier_in(pattern, name)) and private_dns in seen.by_private_dns:
             return seen.by_private_dns[private_dns]
     node = seen.nodes.get(name)
     return node.instance_id if node and is_from_here(seen, node) and INSTANCE_ID.fullmatch(node.instance_id) else None

@@ -10,8 +10,8 @@ from collections import defaultdict
 from copy import replace
 from typing import TYPE_CHECKING
 
+from rollcall.domain.chef_nodes import identifier_in, parse_node_pattern
 from rollcall.domain.groups import AddressKind
-from rollcall.domain.nodes import named_after, read_pattern
 
 from .chef_plan import NodesSeen, instance_of
 from .reader import CONTROLS, asked_again, require_credible
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     from rollcall.aws.fleet import Fleet
     from rollcall.chef.client import Chef
+    from rollcall.domain.chef_nodes import NodePattern
     from rollcall.domain.instances import Instance
     from rollcall.domain.inventories import DumpedHost
     from rollcall.domain.messages import RunOptions
-    from rollcall.domain.nodes import NodePattern
 
     from .snapshot import Snapshot
 
@@ -38,7 +38,7 @@ def patterns_of(seen: Snapshot, options: RunOptions) -> tuple[NodePattern, ...]:
         group, text = str(marker.get("group", "")), marker.get("chef")
         if text and group not in seen.places and group not in seen.troubled:
             try:
-                found.setdefault(group, read_pattern(str(text)))
+                found.setdefault(group, parse_node_pattern(str(text)))
             except ValueError:  # a person has been at it
                 continue
     wanted = {pattern for name, pattern in found.items() if options.groups is None or name in options.groups}
@@ -49,7 +49,7 @@ def read_nodes(
     chef: Chef, fleet: Fleet, seen: Snapshot, patterns: tuple[NodePattern, ...], options: RunOptions
 ) -> NodesSeen:
     """Everything that a plan needs to know. Raises what Chef or AWS did not answer."""
-    names = frozenset(name for name in chef.node_names() if any(named_after(each, name) for each in patterns))
+    names = frozenset(name for name in chef.node_names() if any(identifier_in(each, name) for each in patterns))
     nodes = NodesSeen(
         account=seen.account,
         region=seen.region,

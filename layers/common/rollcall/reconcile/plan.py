@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from rollcall.domain.actions import Transition
 from rollcall.domain.inventories import MARKER
-from rollcall.domain.inventory_text import why_no_value
-from rollcall.domain.shell_commands import make, options
+from rollcall.domain.inventory_text import refusal_of_value
+from rollcall.domain.shell_commands import make_command, options
 from rollcall.domain.timing import RETRY_MAX, is_due
 from rollcall.hosts.ownership import address_key, address_of, marker_of, why_gone
 from rollcall.hosts.removal_limit import is_too_many
-from rollcall.hosts.resting import is_enabled_again, resting_variables, rests
+from rollcall.hosts.resting import is_disabled_for_rest, is_enabled_on_return, resting_variables
 from rollcall.hosts.stint import new_stint, read_stint
 from rollcall.hosts.variables import (
     OWED_SINCE,
@@ -26,7 +26,7 @@ from rollcall.hosts.variables import (
     is_resting,
     job_owed_since,
     left_out,
-    with_ours,
+    with_our_variables,
     with_state,
 )
 
@@ -203,7 +203,7 @@ class _Planning:
 
     def _let_rest(self, inventory: Inventory, host: DumpedHost, marker: Marker, membership: Membership) -> None:
         """The host of an instance that keeps its id and is out of service: disabled, and marked as resting."""
-        if membership.held or rests(host):
+        if membership.held or is_disabled_for_rest(host):
             return  # its lifecycle action is at work on it, or was
         variables = resting_variables(host, self._seen.now)
         reason = f"its instance is {membership.state}: no job is to reach it"
@@ -283,13 +283,13 @@ class _Planning:
         """The change with variables as they have to be; and what is to be launched on the host, if anything."""
         host, instance_id = change.host, change.instance_id
         if self._is_renamed(host):  # a job that it is owed waits for its name
-            return replace(change, variables=with_ours(host.variables, wanted))
-        variables = with_state(with_ours(host.variables, wanted), **{OWED_SINCE: None, RESTING: None})
+            return replace(change, variables=with_our_variables(host.variables, wanted))
+        variables = with_state(with_our_variables(host.variables, wanted), **{OWED_SINCE: None, RESTING: None})
         owed_since = job_owed_since(host.variables)
         enabled, owing = None, False
         if rested := is_resting(host.variables):
             variables = with_state(variables, **{STINT: self._new_stint()})
-            enabled = True if is_enabled_again(host.variables) else None
+            enabled = True if is_enabled_on_return(host.variables) else None
             owing = enabled is not None and self._is_due(place, instance_id)
         elif owed_since is not None:
             owing = host.enabled and self._is_free_since(instance_id, owed_since)
@@ -409,8 +409,8 @@ class _Planning:
         made = "copied from another inventory" if host.id in self._copied else "made by something else"
         reason = f"it is for an instance of group {place.settings.group!r}, and was {made}"
         state = {STINT: self._new_stint(), RESTING: None, OWED_SINCE: None}
-        variables = with_state(with_ours(host.variables, wanted), **state)
-        enabled = True if is_enabled_again(host.variables) else None
+        variables = with_state(with_our_variables(host.variables, wanted), **state)
+        enabled = True if is_enabled_on_return(host.variables) else None
         change = Change(place.inventory, host, instance_id, reason, variables, join, new_in=place, enabled=enabled)
         self._changes.append(change)
 
@@ -419,10 +419,10 @@ class _Planning:
         elsewhere = self._hosts_of[instance.instance_id]
         former = min(elsewhere, key=lambda host: host.id, default=None)
         moves = former is not None and not is_resting(former.variables)
-        variables = with_ours(former.variables, wanted) if former else wanted
+        variables = with_our_variables(former.variables, wanted) if former else wanted
         if not moves or read_stint(variables) is None:
             variables = with_state(variables, **{STINT: self._new_stint(), RESTING: None})
-        enabled = all(host.enabled or is_enabled_again(host.variables) for host in elsewhere)
+        enabled = all(host.enabled or is_enabled_on_return(host.variables) for host in elsewhere)
         lost = is_young(self._seen, place, instance.instance_id) and instance.instance_id not in self._seen.jobs_ended
         due = self._is_due(place, instance.instance_id) and not (moves and lost and not self._options.provision)
         provision = place.settings.job_template is not None and due and enabled  # jobs pass over disabled hosts
@@ -649,13 +649,13 @@ def _what_is_wrong(host: DumpedHost, settings: GroupSettings, wanted: Mapping[st
         yield "its marker does not name its inventory yet"
     elif identity != wanted[MARKER]:
         yield f"its marker is not that of an instance of group {settings.group!r}"
-    if why := why_no_value(host.variables.get("ec2")):
+    if why := refusal_of_value(host.variables.get("ec2")):
         yield f"its variables hold what they may not ({why})"
 
 
 def _forgetting(group: str) -> str:
     """What makes a run remove a group's hosts, as people and as programs write it."""
-    return f"{make('reconcile', *options('--forget', [group]))} (event {json.dumps({'forget': [group]})})"
+    return f"{make_command('reconcile', *options('--forget', [group]))} (event {json.dumps({'forget': [group]})})"
 
 
 def _may_ask(settings: GroupSettings, inventory_group: str) -> bool:

@@ -22,7 +22,8 @@ from rollcall.domain.errors import RollcallError, Throttled
 from rollcall.domain.objections import require_none
 from rollcall.domain.settings import OPT_IN_TAG
 from rollcall.domain.tag_support import name_objections
-from rollcall.hosts.jobs import find_in_tower, job_of
+from rollcall.hosts.job_templates import find_inventory_and_template
+from rollcall.hosts.jobs import deciding_job
 from rollcall.hosts.stint import read_stint
 from rollcall.hosts.variables import job_owed_since
 
@@ -154,7 +155,7 @@ class Reading:
                 settings = read_group_settings(each.group)
                 if settings:
                     require_none(name_objections(settings))
-                    inventory, self.templates[name] = find_in_tower(self._tower, settings)
+                    inventory, self.templates[name] = find_inventory_and_template(self._tower, settings)
                     places[name] = Place(settings, inventory)
         return places
 
@@ -186,7 +187,7 @@ class Reading:
             if (place := seen.places.get(membership.group)) and (place.inventory.id, instance_id) not in hosted
         }
         return {
-            (host.inventory_id, host.instance_id): host.id for host in self._tower.hosts_of(wanted) if not host.owner
+            (host.inventory_id, host.instance_id): host.id for host in self._tower.hosts_of(wanted) if not host.marker
         }
 
     def _arrived_at(self, seen: Snapshot) -> tuple[dict[str, float], set[str]]:
@@ -239,7 +240,7 @@ class Reading:
                 untold |= groups[kind]
                 continue
             for instance_id in ids:
-                if job := job_of(instance_id, jobs, begun.get(instance_id, 0.0)):
+                if job := deciding_job(instance_id, jobs, begun.get(instance_id, 0.0)):
                     ended[instance_id] = (job.finished_at or self._tower.now()) if job.status.final else math.inf
         return ended, untold
 

@@ -9,9 +9,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from rollcall.domain.groups import AddressKind
-from rollcall.domain.inventory_text import is_surely_plain, why_no_value
+from rollcall.domain.inventory_text import json_is_surely_plain, refusal_of_value
 from rollcall.domain.timing import CLOCKS_APART
-from rollcall.hosts.ownership import Marker, address_key, address_of, is_copy, marked_for, marker_of
+from rollcall.hosts.ownership import Marker, address_key, address_of, is_copy, marker_even_of_copy, marker_of
 from rollcall.hosts.stint import read_stint, rested_since
 from rollcall.hosts.variables import STATE, STINT, identity_in, is_resting, marker, marker_in
 
@@ -109,7 +109,7 @@ def copies_of(seen: Snapshot) -> list[tuple[DumpedHost, Marker]]:
         (host, marker)
         for dump in seen.dumps.values()
         for host in dump.hosts
-        if is_copy(host) and (marker := marked_for(host, seen.account, seen.region))
+        if is_copy(host) and (marker := marker_even_of_copy(host, seen.account, seen.region))
     ]
     return sorted(copies, key=lambda each: each[0].id)
 
@@ -178,7 +178,7 @@ def proven(seen: Snapshot) -> set[str]:
 
 
 def _is_plain(facts: object) -> bool:
-    return is_surely_plain(json.dumps(facts).encode()) or not why_no_value(facts)
+    return json_is_surely_plain(json.dumps(facts).encode()) or not refusal_of_value(facts)
 
 
 def _is_right(seen: Snapshot, host: DumpedHost, owner: Marker, place: Place) -> bool:

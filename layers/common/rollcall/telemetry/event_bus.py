@@ -12,9 +12,8 @@ import boto3
 from botocore.config import Config
 
 from rollcall.aws.client import aws_errors, by_halves, in_calls, words_of
-from rollcall.domain.aws_names import CALL_BYTES
+from rollcall.domain.aws_text import CALL_BYTES, aws_safe_json
 from rollcall.domain.errors import AwsDenied, RollcallError, Throttled
-from rollcall.domain.json_text import readable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -66,7 +65,7 @@ class _Entry:
         self.raw: PutEventsRequestEntryTypeDef = {
             "Source": SOURCE,
             "DetailType": event.kind,
-            "Detail": json.dumps(readable(event.detail), ensure_ascii=False),
+            "Detail": json.dumps(aws_safe_json(event.detail), ensure_ascii=False),
         }
         self.size = sum(len(text.encode()) for text in (SOURCE, event.kind, self.raw["Detail"]))
 

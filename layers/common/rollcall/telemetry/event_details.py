@@ -90,7 +90,7 @@ def _troubled(report: Report) -> bool | None:
     """Whether somebody was alerted before this. What they are alerted of beside it is not to end with it."""
     if any(note.alert for note in report.notes):
         return False
-    return True if report.action.troubled else report.troubled
+    return True if report.action.failed_before else report.troubled
 
 
 def alert_of(report: Report, note: Note, now: float) -> PublishedEvent:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rollcall.domain.errors import RollcallError, Scope
 from rollcall.domain.event_fields import BREAKER, CONFLICT_FOUND, DRIFT_FIXED
-from rollcall.domain.shell_commands import make, options
+from rollcall.domain.shell_commands import make_command, options
 from rollcall.reconcile.answer import drift_fixed
 
 from .event_details import SLACK, PublishedEvent, failure_of, name_of, rounded, short, work_failed
@@ -73,7 +73,7 @@ def breaker_words(stopped: Sequence[Removal], managed: int, inventory: str) -> s
 def _forced(groups: Sequence[str]) -> str:
     """What makes a run past the breaker, of these groups or of all, as people and as programs write it."""
     event = {"force": True, **({"groups": list(groups)} if groups else {})}
-    return f"{make('reconcile', '--force', *options('--group', groups))} (event {json.dumps(event)})"
+    return f"{make_command('reconcile', '--force', *options('--group', groups))} (event {json.dumps(event)})"
 
 
 def chef_breaker_words(stopped: int, ours: int) -> str:

@@ -13,7 +13,7 @@ from collections import defaultdict
 from itertools import batched
 from typing import TYPE_CHECKING, NamedTuple
 
-from rollcall.domain.empty import EMPTY
+from rollcall.domain.empty_mapping import EMPTY_MAPPING
 from rollcall.domain.errors import (
     DeleteRefused,
     DeleteRejected,
@@ -24,7 +24,7 @@ from rollcall.domain.errors import (
     TowerRejected,
     TowerUnavailable,
 )
-from rollcall.domain.inventory_text import why_no_host
+from rollcall.domain.inventory_text import refusal_of_host_name
 from rollcall.http.transport import FORBIDDEN, HTTP_OK, NOT_FOUND, TOO_LARGE, UNAUTHORIZED, object_of, text_of, words_of
 
 if TYPE_CHECKING:
@@ -64,9 +64,9 @@ class MadeHosts(NamedTuple):
     errors: why there is none.
     """
 
-    ids: Mapping[str, int] = EMPTY
-    existing: Mapping[str, Host] = EMPTY
-    errors: Mapping[str, RollcallError] = EMPTY
+    ids: Mapping[str, int] = EMPTY_MAPPING
+    existing: Mapping[str, Host] = EMPTY_MAPPING
+    errors: Mapping[str, RollcallError] = EMPTY_MAPPING
 
 
 def encoded(variables: Mapping[str, object]) -> str:
@@ -105,7 +105,7 @@ def require_instance_id(instance_id: str) -> None:
 def _raw(host: NewHost) -> Json:
     """A host as Tower is given it. Raises TowerRejected for what Tower refuses, or takes for another name [033-042]."""
     name = host.instance_id
-    if why := why_no_host(name):
+    if why := refusal_of_host_name(name):
         raise TowerRejected(f"it may not be called so ({why})")
     require_text("description", host.description)
     return {

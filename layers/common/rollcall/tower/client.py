@@ -17,10 +17,11 @@ from itertools import batched
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from rollcall.domain.cache import Expiring
+from rollcall.domain.cache import ExpiringCache
 from rollcall.domain.errors import BadSettings, CancelRefused, Kept, RollcallError, TowerRejected
 from rollcall.domain.inventories import MARKER, BulkLimits, Dump, DumpedHost, Host, HostLimit, Inventory
-from rollcall.domain.inventory_text import INSTANCE_ID, is_surely_plain, limit_to
+from rollcall.domain.inventory_text import INSTANCE_ID, json_is_surely_plain
+from rollcall.domain.job_limit import limit_to
 from rollcall.domain.jobs import (
     HostSummary,
     Job,
@@ -86,9 +87,9 @@ class Tower:
 
     def __init__(self, url: str, credentials: Callable[[bool], Credentials]) -> None:
         self._http = Connection(url, credentials)
-        self._inventories: Expiring[str, Inventory] = Expiring(REFERENCES_TTL)
-        self._templates: Expiring[str, JobTemplate] = Expiring(REFERENCES_TTL)
-        self._durations: Expiring[JobKind, tuple[float, ...] | None] = Expiring(REFERENCES_TTL)
+        self._inventories: ExpiringCache[str, Inventory] = ExpiringCache(REFERENCES_TTL)
+        self._templates: ExpiringCache[str, JobTemplate] = ExpiringCache(REFERENCES_TTL)
+        self._durations: ExpiringCache[JobKind, tuple[float, ...] | None] = ExpiringCache(REFERENCES_TTL)
 
     def finish_within(self, seconds: float) -> None:
         """Bound what follows to the seconds left in this invocation; calls beyond that raise TowerUnavailable."""
@@ -259,7 +260,7 @@ class Tower:
                     groups[name].add(group)
         hosts = raw["_meta"]["hostvars"].items()
         dumped = tuple(_dumped_host(inventory, name, raw, groups[name]) for name, raw in hosts)
-        return Dump(inventory, dumped, plain=is_surely_plain(answer.content))
+        return Dump(inventory, dumped, plain=json_is_surely_plain(answer.content))
 
     def created_at(self, host_ids: Collection[int]) -> dict[int, float]:
         """When each of these hosts was made, in epoch seconds by Tower's clock; those that are gone are left out."""

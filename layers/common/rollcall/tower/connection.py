@@ -22,7 +22,7 @@ from rollcall.domain.errors import (
     TowerRejected,
     TowerUnavailable,
 )
-from rollcall.domain.inventory_text import BadLimit
+from rollcall.domain.job_limit import BadLimit
 from rollcall.http.transport import (
     FORBIDDEN,
     HTTP_OK,

@@ -9,18 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollcall.checks.registry import read_group_settings
-from rollcall.domain.errors import BadSettings
-from rollcall.domain.groups import Group
-from rollcall.domain.inventory_text import why_no_value
-from rollcall.domain.nodes import (
+from rollcall.domain.chef_nodes import (
     DEFAULT_PATTERN,
     PATTERN,
     NamedAfter,
     NodePattern,
-    named_after,
+    identifier_in,
     node_name,
-    read_pattern,
+    parse_node_pattern,
 )
+from rollcall.domain.errors import BadSettings
+from rollcall.domain.groups import Group
+from rollcall.domain.inventory_text import refusal_of_value
 from rollcall.domain.settings import read_node_pattern
 
 WEB, WEB_DNS = "i-0123456789abcdef0", "ip-10-0-0-7.ec2.internal"
@@ -40,10 +40,10 @@ TAG_VALUE = re.compile(r"[A-Za-z0-9 +\-=._:/@]*")  # what the value of a tag may
     ],
 )
 def test_a_pattern_gives_a_node_its_name_and_finds_in_it_what_it_is_named_after(text: str, name: str) -> None:
-    pattern = read_pattern(text)
+    pattern = parse_node_pattern(text)
     assert node_name(pattern, WEB, WEB_DNS) == name
-    assert named_after(pattern, name) == (WEB_DNS if pattern.named_after == NamedAfter.PRIVATE_DNS else WEB)
-    assert read_pattern(str(pattern)) == pattern
+    assert identifier_in(pattern, name) == (WEB_DNS if pattern.named_after == NamedAfter.PRIVATE_DNS else WEB)
+    assert parse_node_pattern(str(pattern)) == pattern
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_what_is_no_pattern_is_named_with_what_is_allowed(text: str) -> None:
     ],
 )
 def test_any_other_name_is_not_the_patterns(name: str) -> None:
-    assert named_after(read_pattern("web-@instance_id@"), name) is None
+    assert identifier_in(parse_node_pattern("web-@instance_id@"), name) is None
 
 
 @pytest.mark.parametrize(
@@ -104,17 +104,19 @@ def test_any_other_name_is_not_the_patterns(name: str) -> None:
         ("chef-server", False),
     ],
 )
-def test_a_node_is_named_after_a_private_dns_name_only_if_it_looks_like_one(name: str, is_private_dns: bool) -> None:
-    assert (named_after(read_pattern("@private_dns@"), name) == name) == is_private_dns
+def test_a_node_is_named_after_a_private_dns_name_only_if_it_has_the_form_of_one(
+    name: str, is_private_dns: bool
+) -> None:
+    assert (identifier_in(parse_node_pattern("@private_dns@"), name) == name) == is_private_dns
 
 
 def test_a_name_that_overlaps_with_the_pattern_on_both_sides_is_not_the_patterns() -> None:
-    assert named_after(NodePattern(NamedAfter.INSTANCE_ID, "i-0-i", "i-0-i"), "i-0-i") is None
+    assert identifier_in(NodePattern(NamedAfter.INSTANCE_ID, "i-0-i", "i-0-i"), "i-0-i") is None
 
 
 @pytest.mark.parametrize("private_dns", ["", "web.example.com"])
 def test_what_it_is_named_after_has_to_be_known(private_dns: str) -> None:
-    assert node_name(read_pattern("@private_dns@"), WEB, private_dns) is None
+    assert node_name(parse_node_pattern("@private_dns@"), WEB, private_dns) is None
     assert node_name(DEFAULT_PATTERN, WEB, private_dns) == WEB
 
 
@@ -125,10 +127,10 @@ def test_every_pattern_can_be_the_value_of_a_tag(text: str) -> None:
 
 @given(st.from_regex(PATTERN, fullmatch=True), st.from_regex(re.compile("i-[0-9a-f]{17}"), fullmatch=True))
 def test_a_node_is_found_by_the_name_that_it_was_given(text: str, instance_id: str) -> None:
-    pattern = read_pattern(text)
+    pattern = parse_node_pattern(text)
     name = node_name(pattern, instance_id, f"{instance_id}.ec2.internal")
     assert name
-    assert named_after(pattern, name) in (instance_id, f"{instance_id}.ec2.internal")
+    assert identifier_in(pattern, name) in (instance_id, f"{instance_id}.ec2.internal")
 
 
 @pytest.mark.parametrize(
@@ -154,4 +156,4 @@ def test_a_tag_that_cannot_be_followed_elsewhere_does_not_hide_how_nodes_are_nam
 
 @given(st.from_regex(PATTERN, fullmatch=True))
 def test_whatever_pattern_is_read_may_be_in_its_hosts_marker(text: str) -> None:
-    assert why_no_value(str(read_pattern(text))) is None
+    assert refusal_of_value(str(parse_node_pattern(text))) is None

@@ -1,4 +1,4 @@
-"""How a group's nodes in Chef are named, and which names are a pattern's. Pure."""
+"""Nodes in Chef: how a group names them, and which instance a name stands for. Pure."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ class NamedAfter(StrEnum):
 
 
 class NodePattern(NamedTuple):
-    """How nodes in Chef are named: after what of their instances, and the text on both sides of it."""
+    """How nodes in Chef are named: after what of their instances, with which text before and after it."""
 
     named_after: NamedAfter
-    before: str = ""
-    behind: str = ""
+    prefix: str = ""
+    suffix: str = ""
 
     def __str__(self) -> str:
-        return f"{self.before}{self.named_after}{self.behind}"
+        return f"{self.prefix}{self.named_after}{self.suffix}"
 
 
 class Node(NamedTuple):
-    """A node in Chef, as it describes itself: empty is what it does not say.
+    """A node in Chef, as it describes itself; empty where it holds nothing.
 
     seen_at: when chef-client last ran on it, in epoch seconds by its own clock; None if it never did.
     """
@@ -51,26 +51,26 @@ SHAPES = {NamedAfter.INSTANCE_ID: INSTANCE_ID, NamedAfter.PRIVATE_DNS: PRIVATE_D
 
 
 @lru_cache
-def read_pattern(text: str) -> NodePattern:
+def parse_node_pattern(text: str) -> NodePattern:
     """A pattern from the value of a tag; the usual one if that is empty. Raises ValueError."""
     if not text:
         return DEFAULT_PATTERN
     match = PATTERN.fullmatch(text)
     if not match:
         raise ValueError(f"{text!r} is no pattern of node names")
-    before, named_after, behind = match.groups()
-    return NodePattern(NamedAfter(named_after), before, behind)
+    prefix, named_after, suffix = match.groups()
+    return NodePattern(NamedAfter(named_after), prefix, suffix)
 
 
 def node_name(pattern: NodePattern, instance_id: str, private_dns: str) -> str | None:
     """The name of an instance's node; None if what it is named after is not known, or is not what it should be."""
     wanted = instance_id if pattern.named_after == NamedAfter.INSTANCE_ID else private_dns
-    return f"{pattern.before}{wanted}{pattern.behind}" if SHAPES[pattern.named_after].fullmatch(wanted) else None
+    return f"{pattern.prefix}{wanted}{pattern.suffix}" if SHAPES[pattern.named_after].fullmatch(wanted) else None
 
 
-def named_after(pattern: NodePattern, name: str) -> str | None:
-    """What of its instance a node is named after: the instance id or private DNS name. None for any other name."""
-    if not (name.startswith(pattern.before) and name.endswith(pattern.behind)):
+def identifier_in(pattern: NodePattern, name: str) -> str | None:
+    """The instance id or private DNS name in a node's name; None for a name that the pattern does not make."""
+    if not (name.startswith(pattern.prefix) and name.endswith(pattern.suffix)):
         return None
-    middle = name[len(pattern.before) : len(name) - len(pattern.behind)]
+    middle = name[len(pattern.prefix) : len(name) - len(pattern.suffix)]
     return middle if SHAPES[pattern.named_after].fullmatch(middle) else None

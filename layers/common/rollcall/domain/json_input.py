@@ -1,43 +1,93 @@
-"""The fields of a JSON object from outside, each read by the rule that it has to keep. Pure.
+"""JSON from outside: a text read as an object, and each field of one by the rule that it has to keep. Pure.
 
-All raise BadEvent, which names the field and what it has to be; but moment_or_none, for what may as well be missing.
+All raise BadEvent, which names the field and what it has to be, in few words; but moment_or_none, for what may as well
+be missing.
 """
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from .errors import BadEvent
-from .json_text import quoted, require_object
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-    from .aws_names import Rule
+    from .aws_text import TextRule
 
 type Json = dict[str, Any]
 
+SHOWN_MAX = 100  # characters of a value, or of a name, in an error
+NAMED_MAX = 20  # names in an error
 MOMENT_MAX = 32_503_680_000.0  # seconds; the year 3000: before it all moments, and some days later, can be written
 NUMBER_MAX = 2**31 - 1  # a PostgreSQL integer, and so the largest id of a job
 
 
-def text_at(fields: Json, name: str, rule: Rule | None = None) -> str:
+def parse_object(text: str, what: str) -> Json:
+    """The JSON object in a text. what: how errors call the text.
+
+    Raises BadEvent for all else, and for an object that has a field twice: which of them counts would be a guess.
+    """
+    try:
+        value = json.loads(text, object_pairs_hook=_unique_fields)
+    except RecursionError as error:
+        raise BadEvent(f"the {what} is nested too deeply: {error}") from error
+    except ValueError as error:
+        raise BadEvent(f"the {what} is not JSON: {error}") from error
+    return require_object(value, what)
+
+
+def _unique_fields(pairs: list[tuple[str, Any]]) -> Json:
+    fields: Json = {}
+    for name, value in pairs:
+        if name in fields:
+            raise ValueError(f"it has the field {quoted(name)} twice")
+        fields[name] = value
+    return fields
+
+
+def require_object(value: object, what: str) -> Json:
+    """The value, if it is a JSON object. Raises BadEvent."""
+    if not isinstance(value, dict):
+        raise BadEvent(f"the {what} is no object, but {quoted(value)}")
+    return value
+
+
+def quoted(value: object) -> str:
+    """A value as an error shows it: printable, and cut where it is long."""
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # the latter for a number of thousands of digits
+        return "something too large to be shown"
+    return text if len(text) <= SHOWN_MAX else f"{text[:SHOWN_MAX]}…"
+
+
+def listed_names(names: Iterable[str]) -> str:
+    """Names as an error shows them: in the order of the alphabet, only the first of many."""
+    ordered = sorted(names)
+    shown = [each if each.isprintable() and len(each) <= SHOWN_MAX else quoted(each) for each in ordered[:NAMED_MAX]]
+    more = [f"and {len(ordered) - NAMED_MAX} more"] if len(ordered) > NAMED_MAX else []
+    return ", ".join(shown + more) or "none"
+
+
+def text_at(fields: Json, name: str, rule: TextRule | None = None) -> str:
     """Text that keeps a rule; without one any text that is not empty."""
     value = fields.get(name)
     if not isinstance(value, str) or not value:
         raise BadEvent(f"field {name!r} is missing or no text")
     if rule and not rule.allows(value):
-        raise BadEvent(f"field {name!r} is {quoted(value)}: {rule.words}")
+        raise BadEvent(f"field {name!r} is {quoted(value)}: {rule.requirement}")
     return value
 
 
-def text_or_empty(fields: Json, name: str, rule: Rule) -> str:
+def text_or_empty(fields: Json, name: str, rule: TextRule) -> str:
     """Text that keeps a rule; empty without the field, or where that is empty."""
     return text_at(fields, name, rule) if fields.get(name) not in (None, "") else ""
 
 
 def flag_at(fields: Json, name: str) -> bool:
-    """A flag; without the field it is down."""
+    """A flag; False without the field."""
     value = fields.get(name, False)
     if not isinstance(value, bool):
         raise BadEvent(f"field {name!r} is {quoted(value)}: use true or false")
@@ -89,5 +139,5 @@ def object_at(fields: Json, name: str) -> Json:
 
 
 def optional[T](fields: Json, name: str, read: Callable[[Json, str], T]) -> T | None:
-    """What read makes of a field; None without it, or where it is null."""
+    """A field as this function reads it; None without the field, or where it is null."""
     return None if fields.get(name) is None else read(fields, name)

@@ -12,17 +12,17 @@ from botocore.session import Session
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollcall.domain.aws_names import (
+from rollcall.domain.aws_text import (
     ACCOUNT,
     GROUP_NAME,
     HOOK_NAME,
     INSTANCE_ID,
-    NOT_CARRIED,
+    NOT_SUPPORTED,
     REGION,
     SHORT_TEXT,
     TOKEN,
-    Rule,
-    carried,
+    TextRule,
+    aws_safe,
 )
 
 XML_IN_THE_MODEL = r"[\u0020-\uD7FF\uE000-\uFFFD\uD800\uDC00-\uDBFF\uDFFF\r\n\t]*"  # as Java writes it
@@ -43,7 +43,7 @@ def members(operation: str) -> Any:
     ],
     ids=["group", "hook", "token"],
 )
-def test_names_are_as_long_as_the_service_model_allows(rule: Rule, sample: str, metadata: dict[str, int]) -> None:
+def test_names_are_as_long_as_the_service_model_allows(rule: TextRule, sample: str, metadata: dict[str, int]) -> None:
     least, most = metadata["min"], metadata["max"]
     assert [rule.allows(sample * size) for size in (least - 1, least, most, most + 1)] == [False, True, True, False]
 
@@ -77,15 +77,15 @@ def test_every_region_of_aws_is_one() -> None:
 
 @pytest.mark.parametrize("rule", [INSTANCE_ID, GROUP_NAME, HOOK_NAME, TOKEN, ACCOUNT, REGION, SHORT_TEXT])
 @pytest.mark.parametrize("value", [None, 7, [], {}, "", "\0", "\ud800", "x" * 2000, b"i-a"], ids=ascii)
-def test_what_is_no_name_is_none(rule: Rule, value: object) -> None:
+def test_what_is_no_name_is_none(rule: TextRule, value: object) -> None:
     assert not rule.allows(value)
 
 
 @given(st.text())
 def test_what_aws_does_not_carry_is_replaced_and_all_else_kept(text: str) -> None:
-    clean = carried(text)
+    clean = aws_safe(text)
     assert len(clean) == len(text)
     assert all(one in (other, "?") for one, other in zip(clean, text, strict=True))
-    assert not NOT_CARRIED.search(clean)
+    assert not NOT_SUPPORTED.search(clean)
     assert json.loads(json.dumps(clean, ensure_ascii=False).encode()) == clean
-    assert carried("größer\n\U0001f4a9") == "größer\n\U0001f4a9"
+    assert aws_safe("größer\n\U0001f4a9") == "größer\n\U0001f4a9"
