@@ -101,6 +101,16 @@ def test_what_a_check_keeps_lasts_through_rounds_that_do_not_come_to_it(
     assert states(running) == states(message)
 
 
+def test_what_a_check_keeps_ends_with_another_job(world: World, oven: Oven, provisioned: GateMessage) -> None:
+    [(message, _)] = world.look_at(provisioned).next
+    job = world.tower.add_job(world.template, world.inventory, "i-a", "i-b")  # somebody ran it once more
+    world.tower.end_job(job.id, {"i-a": Outcome.CUT_SHORT, "i-b": Outcome.CUT_SHORT})
+    world.clock.advance(300)
+    [(message, _)] = world.look_at(message).next
+    assert world.tower.calls["launch"] == 1
+    assert states(message) == {"i-a": {}, "i-b": {}}
+
+
 def test_what_could_not_be_found_out_is_no_evidence_however_long_it_lasts(
     world: World, oven: Oven, provisioned: GateMessage
 ) -> None:

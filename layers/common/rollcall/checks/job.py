@@ -1,6 +1,6 @@
 """`job`: the group's provisioning job.
 
-That the job went well on an instance is what brings it to its checks, so nothing is left to be asked here: see
+That the job went well on an instance is what brings it to its checks, so nothing is left to be read here: see
 lifecycle/gate_evidence.py.
 """
 

@@ -73,7 +73,7 @@ def admit(
 ) -> dict[str, list[Doubt]]:
     """Let instances at the group's traffic: who is no target of its target groups, and still pending, becomes one.
 
-    pending: those of the instances that are on their way into service now; asked only where an instance is no target.
+    pending: those of the instances that are on their way into service now; read only where an instance is no target.
     By instance id, what keeps them from calling it healthy; nothing if all of them do. Raises BadSettings for a target
     group that does not take instances.
     """

@@ -24,7 +24,7 @@ NO_TIME = Inconclusive("there was no time to try it")
 class Probes:
     """Runs probes, for a whole invocation through one pool and until one deadline.
 
-    Its time begins when it is asked first, for Tower may let a round wait before that. It ends with the invocation's.
+    Its time begins with the first probes, for Tower may let a round wait before that. It ends with the invocation's.
     """
 
     def __init__(self, seconds: float = PROBING_TIME) -> None:

@@ -76,8 +76,8 @@ class Check(Protocol):
         """By instance id the answer of each subject, or a probe that gives it.
 
         Probes are for what takes time on the network: those of all instances and checks run at once, until one
-        deadline, and without time for one the answer is Inconclusive. What is asked of AWS for all subjects together
-        is asked here. Raises an error of ours where AWS cannot be asked.
+        deadline, and without time for one the answer is Inconclusive. What is read from AWS for all subjects together
+        is read here. Raises an error of ours where that cannot be read.
         """
         ...
 

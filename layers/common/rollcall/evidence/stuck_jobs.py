@@ -62,7 +62,7 @@ class StuckJobs:
         self._found: dict[tuple[int, float, str], Stuck | None] = {}
 
     def find(self, job: Job, timeout: float, unsure: str = "") -> Stuck | None:
-        """How a running job hangs; None if it does not. Its events are asked for once it has run for the timeout.
+        """How a running job hangs; None if it does not. Its events are read once it has run for the timeout.
 
         unsure: why it is not to be cancelled even if it is ours, empty if it is.
         """

@@ -88,10 +88,10 @@ class Gate:
             probes.close()
 
     def _kept_alive(self, probes: Probes, message: GateMessage) -> _Evaluation:
-        fleet = self._fleets.of(message.waiting[0].action)
+        fleet, now = self._fleets.of(message.waiting[0].action), self._clock()
         groups = fleet.groups({each.action.group for each in message.waiting})
         clients = (self._tower, self._evidence, fleet, self._queues, probes)
-        return _Evaluation(GateContext(message, self._clock(), groups, self._settings, *clients, self._share))
+        return _Evaluation(GateContext(message, now, groups, self._settings, *clients, self._share))
 
 
 class _Evaluation:

@@ -175,12 +175,10 @@ class GateActions:
     # RELAUNCH
 
     def _relaunch(self, source: JobSource, each: Decided) -> Relaunch:
-        """What its checks kept was about its last job."""
         assert source.template  # noqa: S101 - without one no job can prove nothing
-        waiting = replace(each.waiting, check_states=())
         outcome = each.observed.observation.outcome
         own = (source.template, source.inventory, source.settings, outcome, each.observed.hung)
-        return Relaunch(waiting, *own, self._alerts(each))
+        return Relaunch(each.waiting, *own, self._alerts(each))
 
     def launch(self, members: Sequence[Relaunch]) -> Stage[GoingOn]:
         """One job for all of these, of one template and inventory; for those that left meanwhile their wait is over."""
@@ -200,7 +198,8 @@ class GateActions:
         for each in members:
             instance_id = each.waiting.action.instance_id
             if job_id := launched.jobs.get(instance_id):
-                going_on.append(GoingOn(each.waiting, job_id, timing.FIRST_POLL, each.alerts, each.lost_jobs))
+                waiting = replace(each.waiting, check_states=())  # which were about its last job
+                going_on.append(GoingOn(waiting, job_id, timing.FIRST_POLL, each.alerts, each.lost_jobs))
             elif instance_id in launched.departed:
                 alerted = each.alerts.alerted
                 reports.append(self._departures.left_meanwhile(each.waiting, launched.removal, alerted=alerted))

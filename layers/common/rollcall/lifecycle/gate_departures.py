@@ -56,8 +56,8 @@ class GateDepartures:
     ) -> Stage[Waiting]:
         """Those that stay go on. Of those whose instance is gone or going the hosts go too, and their wait is over.
 
-        memberships: what Auto Scaling has just said of them, if it was asked. Reconcile sees to the hosts of those that
-        are too many to go with nothing but the message to speak for it.
+        memberships: what Auto Scaling has just shown of them, if that is known. Reconcile removes the hosts of those
+        that are too many to go with nothing but the message to speak for it.
         """
         if not members:
             return Stage(())

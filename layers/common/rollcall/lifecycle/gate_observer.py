@@ -90,7 +90,7 @@ class GateObserver:
     def with_stints(self, inventory: Inventory, members: Sequence[Waiting]) -> Sequence[Waiting]:
         """Each with the beginning of its present stint.
 
-        A message without a token may be of a former one, and so the host is asked, not the message. The same for a
+        A message without a token may be of a former one, and so its host says when it began. The same for a
         message from before an upgrade.
         """
         unsure = [each for each in members if each.stint_since is None or not each.action.token]

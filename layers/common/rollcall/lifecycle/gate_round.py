@@ -144,7 +144,7 @@ def rounds_with_heartbeats[M: GateMessage | RetireMessage](
     """One round for each message.
 
     keep_alive: sends a message's heartbeats, where they are due, and returns what does all else of its round.
-    seconds_left: of this invocation. Heartbeats come first in all messages: before anything is asked of Tower, which
+    seconds_left: of this invocation. Heartbeats come first in all messages: before anything is read from Tower, which
     may let us wait. What there may be no time to finish is not begun (see TimeLeft): its message comes again.
     """
     time_left = TimeLeft.of(seconds_left)
