@@ -38,6 +38,13 @@ EVENT_LAG = 0.3  # seconds
 NUMBERS = count(1)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker("stack")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _this_machine_only() -> None:
     keep_to_this_machine()
