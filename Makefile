@@ -3,11 +3,12 @@ PYTHON ?= python3.13
 STACK ?= rollcall
 VENV := .venv
 SOURCES := layers functions scripts tests
+SIDE_BY_SIDE := --numprocesses 5 --dist loadfile --no-loadscope-reorder # those on the deployed stack mostly wait
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test contract ansible-truth bench lint format build chef-signatures requirements doctor reconcile redrive release uninstall-check dashboard clean
+.PHONY: help setup demo check unit test test-rest test-all contract ansible-truth bench lint format build chef-signatures requirements doctor reconcile redrive release uninstall-check dashboard clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,9 +26,23 @@ $(VENV)/.done: tests/requirements.txt
 demo: setup ## Rollcall at work on an embedded cloud: under two minutes, nothing needed but Python
 	@PYTHONPATH=tests python -m lab.demo.run
 
-test: setup ## all tests, five at a time: those on the embedded cloud mostly wait
+check: setup ## in seconds: format, lint, types and the unit tests of what changed; BASE=main: since it left that branch
+	@python tests/changed.py $(BASE)
+
+unit: setup ## the unit tests, in a minute; K=words: those whose names match, as pytest -k has it
+	pytest -m "not thorough" $(if $(K),-k "$(K)",--numprocesses 2 --dist loadfile) tests/unit
+
+test: setup ## the unit and contract tests, and the stories on the deployed stack: under eight minutes on two cores
+	pytest $(SIDE_BY_SIDE) --few-deployments -m "story or not (stack or thorough)" tests/stack tests/contract tests/unit
+
+test-rest: setup ## what make test leaves out: the other tests on the deployed stack, and properties on more examples
 	@echo "Ten to fifteen minutes: the tests on the deployed stack come first, and wait as Auto Scaling and Tower would"
-	pytest --numprocesses 5 --dist loadfile --no-loadscope-reorder tests/stack tests/contract tests/unit
+	pytest $(SIDE_BY_SIDE) --hypothesis-profile thorough -m "(stack and not story) or thorough or hypothesis" \
+		tests/stack tests/contract tests/unit
+
+test-all: ## all tests: make test, and then the rest
+	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory test-rest
 
 contract: setup ## the Tower client against the embedded Tower, or yours with TOWER_URL, TOWER_TOKEN, TOWER_ADMIN_TOKEN
 	pytest tests/contract

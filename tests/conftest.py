@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from functools import cached_property
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -15,22 +18,36 @@ settings.register_profile("thorough", max_examples=50, deadline=None, derandomiz
 settings.load_profile("quick")
 
 STACK = "tests/stack/"
-OWN_DEPLOYMENT = "\ndef cloud("  # in a file whose tests do not share conftest's
+OWN_CLOUD = re.compile(r"^def cloud\((?P<of>full_cloud)?", re.MULTILINE)  # in a file that does not take conftest's
+SHARED = 2  # deployments for all tests that need nothing special of theirs
 
 
-class SharedDeployment(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
-    """Gives each file to one worker, and all files that share a deployment to the same, so that there is only one."""
+class FewDeployments(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
+    """Gives each file to one worker, and all stack tests that can share a deployment to the same few."""
 
     def _split_scope(self, nodeid: str) -> str:
         file: str = super()._split_scope(nodeid)
-        shares = file.startswith(STACK) and OWN_DEPLOYMENT not in (Path(self.config.rootpath) / file).read_text()
-        return STACK if shares else file
+        return self._deployments.get(file, file)
+
+    @cached_property
+    def _deployments(self) -> dict[str, str]:
+        """What each file of the stack tests shares, or the file itself."""
+        deployments: dict[str, str] = {}
+        numbers = count()
+        for file in sorted({super(FewDeployments, self)._split_scope(each) for each in self.collection}):
+            if file.startswith(STACK):
+                own = OWN_CLOUD.search((Path(self.config.rootpath) / file).read_text())
+                if own is None:
+                    deployments[file] = f"shared {next(numbers) % SHARED}"
+                elif own["of"]:
+                    deployments[file] = own["of"]
+        return deployments
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--one-deployment", action="store_true", help="all stack tests that can share a deployment do")
+    parser.addoption("--few-deployments", action="store_true", help="stack tests that can share a deployment do")
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> SharedDeployment | None:
-    return SharedDeployment(config, log) if config.getoption("one_deployment") else None
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FewDeployments | None:
+    return FewDeployments(config, log) if config.getoption("few_deployments") else None

@@ -32,6 +32,8 @@ from lab.tower.embedded import Tower
 
 STACK = "rollcall"
 SECRET = "tower"
+CHEF_SECRET = "chef"
+TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:notifications"  # where a deployment has one
 HOOK_PREFIX = "rollcall"
 SERVING = ("InService", "Standby")
 RESTING = ("Warmed:Stopped", "Warmed:Running", "Warmed:Hibernated")
@@ -109,7 +111,7 @@ class Group:
         return [each for each in self.cloud.aws.transitions() if each.group == self.name]
 
     def tag(self, tags: Mapping[str, str | None]) -> None:
-        """Set tags rollcall:KEY; a value of None deletes one."""
+        """Set tags rollcall:KEY; a value of None deletes one. Functions that are idle read them at once."""
         client = self.cloud.aws.client("autoscaling")
         self.cloud.note_asking(self.name, tags)
         for key, value in _tags(tags).items():
@@ -118,6 +120,7 @@ class Group:
                 client.delete_tags(Tags=[tag])
             else:
                 client.create_or_update_tags(Tags=[tag | {"Value": value, "PropagateAtLaunch": False}])
+        self.cloud.aws.end_idle_environments()
 
     def notify(self, topic: str) -> None:
         """Let the group notify a topic of its launches and terminations, and of those that failed."""

@@ -15,14 +15,34 @@ from lab.alert_channels import AlertChannels
 from lab.aws.alone import NUMBERS as LAB_NUMBERS
 from lab.aws.alone import USER_DATA, Lab
 from lab.aws.embedded import EmbeddedAws
-from lab.cloud import HEARTBEAT_TIMEOUT, Cloud, Group, eventually, keep_to_this_machine, sam_build
+from lab.chef import ChefServer
+from lab.cloud import (
+    ACCOUNT,
+    CHEF_SECRET,
+    HEARTBEAT_TIMEOUT,
+    REGION,
+    TOPIC,
+    Cloud,
+    Group,
+    eventually,
+    keep_to_this_machine,
+    sam_build,
+)
 from lab.invariants import broken_invariants
 from lab.tower.embedded import Tower
 
 ADDRESS_POOL = "127.77.0.0/24"  # on this machine, so that tcp and http checks reach listeners of the tests
+FULL_ADDRESS_POOL = "127.78.0.0/24"
 JOB_TIME = 0.5  # seconds
 EVENT_LAG = 0.3  # seconds
 NUMBERS = count(1)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker("stack")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -48,6 +68,39 @@ def cloud(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clo
     """Rollcall, deployed by sam on an embedded cloud of this worker's own."""
     with Cloud(tmp_path_factory.mktemp("lab"), address_pool=ADDRESS_POOL, tower=Tower()) as cloud:
         cloud.deploy(built, LoadBalancers="true")
+        yield cloud
+
+
+@pytest.fixture(scope="session")
+def chef_at() -> Iterator[tuple[ChefServer, str]]:
+    """A Chef server and its organization's URL."""
+    server = ChefServer()
+    with server.serve() as url:
+        yield server, url
+
+
+@pytest.fixture(scope="session")
+def full_cloud(
+    built: Path, chef_at: tuple[ChefServer, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cloud]:
+    """Rollcall with all it may have, deployed for modules whose tests break what others share, and fix it."""
+    server, url = chef_at
+    channels = AlertChannels()
+    tower = Tower(boot_time=0, job_time=0.3, event_lag=0.1)
+    with (
+        channels.serve(),
+        Cloud(tmp_path_factory.mktemp("full-lab"), address_pool=FULL_ADDRESS_POOL, tower=tower) as cloud,
+    ):
+        assert cloud.aws.client("sns").create_topic(Name="notifications")["TopicArn"] == TOPIC
+        secrets = cloud.aws.client("secretsmanager")
+        cloud.deploy(
+            built,
+            LoadBalancers="true",
+            NotificationTopicArn=TOPIC,
+            NotifyingTopicArns=f"arn:aws:sns:{REGION}:{ACCOUNT}:*",
+            ChefSecretArn=secrets.create_secret(Name=CHEF_SECRET, SecretString=server.secret(url))["ARN"],
+            PagerDutySecretArn=secrets.create_secret(Name="pagerduty", SecretString=channels.pagerduty_secret())["ARN"],
+        )
         yield cloud
 
 

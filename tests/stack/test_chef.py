@@ -3,50 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from lab.chef import ChefServer
-from lab.cloud import ACCOUNT, REGION, Cloud, Group, eventually
+from lab.cloud import ACCOUNT, CHEF_SECRET, REGION, TOPIC, Cloud, Group, eventually
 from lab.tower.embedded import Tower
 
 type MakeGroup = Callable[..., Group]
 
-ADDRESS_POOL = "127.78.0.0/24"
 TERMINATED = "EC2 Instance Terminate Successful"
 PATIENT = 300  # seconds of heartbeat timeout, and so of patience with Chef
 BOTH, NEITHER = (True, True), (False, False)
-SECRET = "chef"
-TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:notifications"
-
-
-@pytest.fixture(scope="module")
-def listening() -> Iterator[tuple[ChefServer, str]]:
-    """A Chef server and its organization's URL."""
-    server = ChefServer()
-    with server.serve() as url:
-        yield server, url
-
-
-@pytest.fixture(scope="module")
-def cloud(built: Path, listening: tuple[ChefServer, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    """Rollcall, deployed with a Chef server, and with a topic that groups may notify."""
-    server, url = listening
-    with Cloud(tmp_path_factory.mktemp("lab-with-chef"), address_pool=ADDRESS_POOL, tower=Tower()) as cloud:
-        secrets = cloud.aws.client("secretsmanager")
-        arn = secrets.create_secret(Name=SECRET, SecretString=server.secret(url))["ARN"]
-        assert cloud.aws.client("sns").create_topic(Name="notifications")["TopicArn"] == TOPIC
-        cloud.deploy(built, ChefSecretArn=arn, NotificationTopicArn=TOPIC)
-        yield cloud
 
 
 @pytest.fixture
-def chef(listening: tuple[ChefServer, str]) -> ChefServer:
+def cloud(full_cloud: Cloud) -> Cloud:
+    return full_cloud
+
+
+@pytest.fixture
+def chef(chef_at: tuple[ChefServer, str]) -> ChefServer:
     """The Chef server, well and empty."""
-    server, _ = listening
+    server, _ = chef_at
     server.away = None
     server.nodes.clear()
     server.clients.clear()
@@ -194,13 +175,13 @@ def test_an_instance_that_is_retired_keeps_its_host_for_its_job_and_leaves_chef_
 
 
 def test_a_key_that_was_rotated_is_found_in_the_secret(
-    make_group: MakeGroup, cloud: Cloud, listening: tuple[ChefServer, str], chef: ChefServer
+    make_group: MakeGroup, cloud: Cloud, chef_at: tuple[ChefServer, str], chef: ChefServer
 ) -> None:
     group = make_group(chef="@instance_id@", size=1)
     (instance_id,) = bootstrapped(chef, group, 1)
     chef.rotate_key()
-    secret = chef.secret(listening[1])
-    cloud.aws.client("secretsmanager").put_secret_value(SecretId=SECRET, SecretString=secret)
+    secret = chef.secret(chef_at[1])
+    cloud.aws.client("secretsmanager").put_secret_value(SecretId=CHEF_SECRET, SecretString=secret)
     group.scale(0)
     eventually(lambda: not group.states(), "it is gone")
     assert chef.holds(instance_id) == NEITHER

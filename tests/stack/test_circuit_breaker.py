@@ -56,6 +56,7 @@ def test_one_failed_job_of_ten_instances_is_enough_and_the_command_releases_the_
         env=cloud.aws.environment,
         check=True,
     )
+    cloud.aws.end_idle_environments()
     eventually(lambda: len(group.in_service()) == 10, "ten in service", timeout=120)
 
 

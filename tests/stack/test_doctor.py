@@ -23,9 +23,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from lab.alert_channels import AlertChannels
 from lab.chef import ChefServer
-from lab.cloud import ACCOUNT, HOOK_PREFIX, REGION, REPOSITORY, STACK, Cloud, DoctorFailed, Group, eventually
+from lab.cloud import ACCOUNT, HOOK_PREFIX, REGION, REPOSITORY, STACK, TOPIC, Cloud, DoctorFailed, Group, eventually
 from lab.tower.embedded import Tower
 
 type Json = dict[str, Any]
@@ -35,40 +34,13 @@ type PublishedEvent = subprocess.CompletedProcess[str]
 ADVISED = 600  # seconds; the heartbeat timeout that docs/install.md advises
 JOB_TIMEOUT = 900  # seconds; of job templates that are right
 BREAKS, WARNS = "breaks launches", "warning"
-TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:notifications"
 FOUND, MENDED = "Misconfiguration Found", "Misconfiguration Mended"
 UNREACHABLE = "http://127.0.0.1:1"  # nobody listens there
 
 
-@pytest.fixture(scope="module")
-def listening() -> Iterator[tuple[ChefServer, str]]:
-    """A Chef server and its organization's URL."""
-    server = ChefServer()
-    with server.serve() as url:
-        yield server, url
-
-
-@pytest.fixture(scope="module")
-def cloud(
-    built: Path,
-    listening: tuple[ChefServer, str],
-    channels: AlertChannels,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Cloud]:
-    """Rollcall with all it may have, deployed for these tests alone: they break what all share, and mend it."""
-    server, url = listening
-    with Cloud(tmp_path_factory.mktemp("lab"), tower=Tower(boot_time=0, job_time=0.3, event_lag=0.1)) as cloud:
-        cloud.aws.client("sns").create_topic(Name="notifications")
-        secrets = cloud.aws.client("secretsmanager")
-        cloud.deploy(
-            built,
-            LoadBalancers="true",
-            NotificationTopicArn=TOPIC,
-            NotifyingTopicArns=f"arn:aws:sns:{REGION}:{ACCOUNT}:*",
-            ChefSecretArn=secrets.create_secret(Name="chef", SecretString=server.secret(url))["ARN"],
-            PagerDutySecretArn=secrets.create_secret(Name="pagerduty", SecretString=channels.pagerduty_secret())["ARN"],
-        )
-        yield cloud
+@pytest.fixture
+def cloud(full_cloud: Cloud) -> Cloud:
+    return full_cloud
 
 
 @dataclass(frozen=True)
@@ -157,7 +129,7 @@ def another_environment(cloud: Cloud, variables: dict[str, str]) -> Iterator[Non
 
 
 @pytest.fixture
-def planted(cloud: Cloud, listening: tuple[ChefServer, str]) -> Iterator[Planted]:
+def planted(cloud: Cloud, chef_at: tuple[ChefServer, str]) -> Iterator[Planted]:
     """A group with nothing wrong with it."""
     name = f"web{next(NUMBERS)}"
     cloud.tower.add_inventory(name)
@@ -165,7 +137,7 @@ def planted(cloud: Cloud, listening: tuple[ChefServer, str]) -> Iterator[Planted
     tags = {"inventory": name, "job-template": name, "gate": "job ec2"}
     group = cloud.create_group(name, tags, heartbeat_timeout=ADVISED)
     with ExitStack() as later:
-        yield Planted(cloud, group, later, *listening)
+        yield Planted(cloud, group, later, *chef_at)
     cloud.aws.mend()
     if group.exists():
         group.delete()

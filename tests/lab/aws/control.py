@@ -7,7 +7,7 @@ CONTROL = "/_lab/"
 
 GET states, transitions, timeouts, invocations, target-events; GET and DELETE calls; PUT dropped-events,
 throttled-calls, denied-calls, hidden-instances, aged-instances, due-schedule, target-health,
-replaced-root-volumes, forwarded-events; PUT and DELETE stale-answers, forced-states.
+replaced-root-volumes, forwarded-events; PUT and DELETE stale-answers, forced-states; DELETE idle-environments.
 """
 
 

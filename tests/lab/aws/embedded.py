@@ -259,6 +259,13 @@ class EmbeddedAws:
         """Let a schedule with a rate be due at once, without waiting for its time."""
         self._control("PUT", "due-schedule", name)
 
+    def end_idle_environments(self) -> None:
+        """End the functions' execution environments in which nothing runs, as Lambda may at any time.
+
+        What warm functions remember for a minute, such as the tags of groups, they then read anew.
+        """
+        self._control("DELETE", "idle-environments")
+
     def mend(self) -> None:
         """Nothing is wrong any more: every event is delivered, no call is refused, no instance is hidden or forced."""
         self.drop_events()

@@ -22,6 +22,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
+from threading import Thread
 from typing import Any
 
 from ministack.core import concurrency, lambda_runtime, responses
@@ -35,6 +36,9 @@ Response = tuple[int, dict[str, str], bytes]
 EXPECTED = {
     "ministack.core.concurrency.run_reentrant": "(fn, *args, thread_name: str = 'ministack-reentrant')",
     "ministack.core.lambda_runtime.reset": "()",
+    "ministack.core.lambda_runtime.kill_workers": "(workers) -> None",
+    "ministack.core.lambda_runtime._lock": "lock",
+    "ministack.core.lambda_runtime._workers": "dict",
     "ministack.core.arn.parse_arn": "(value: str) -> ministack.core.arn.Arn",
     "ministack.core.iam_evaluator.EvalContext": (
         "(principal_arn: str, principal_type: str, principal_account: str, action: str, resource_arn: str, region: str,"
@@ -558,6 +562,16 @@ async def invoke(record: Record, event: Record, header: str) -> Record:
         throttle=bool(result.get("throttle")),
     )
     return result
+
+
+def end_idle_workers() -> None:
+    """End the processes that run no invocation now; the next invocation starts one anew."""
+    with lambda_runtime._lock:
+        pools = lambda_runtime._workers
+        idle = [worker for pool in pools.values() for worker in pool if not worker.in_use]
+        for pool in pools.values():
+            pool[:] = [worker for worker in pool if worker.in_use]
+    Thread(target=lambda_runtime.kill_workers, args=(idle,)).start()  # it waits for those that do not end at once
 
 
 def stop_workers() -> None:

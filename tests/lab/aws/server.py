@@ -179,6 +179,8 @@ def _control(method: str, path: str, body: bytes, parts: Parts) -> tuple[int, An
         case "PUT", "aged-instances":
             aws_ministack.age_instances(**json.loads(body))
             parts.engine.age(**json.loads(body))
+        case "DELETE", "idle-environments":
+            aws_ministack.end_idle_workers()
         case "PUT", "due-schedule":
             if not aws_ministack.fire_schedule(json.loads(body)):
                 return 404, None
