@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rollcall.checks.registry import KINDS, read_check
+from rollcall.checks.registry import NAMES, kind_named, read_check
 from unit.project.template import as_list, statements
 
 if TYPE_CHECKING:
     from rollcall.checks.protocol import Kind
 
+KINDS = [kind_named(name) for name in NAMES]
 OF_EACH = {"job": "job", "ec2": "ec2", "tcp": "tcp:22", "http": "http:80/health", "elb": "elb"}
 
 

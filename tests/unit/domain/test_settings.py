@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollcall.checks.registry import KINDS, read_group_settings
+from rollcall.checks.registry import NAMES, kind_named, read_group_settings
 from rollcall.domain.errors import BadSettings
 from rollcall.domain.groups import AddressKind, Group, GroupSettings, OnFailure
 from rollcall.domain.settings import read_own_queue, read_removal_share, read_settings, read_topics
@@ -174,7 +174,7 @@ def test_a_watch_is_in_seconds(value: str) -> None:
 
 def test_a_check_that_is_asked_for_is_known_by_its_kind() -> None:
     settings = read(gate="ec2 tcp:80")
-    assert [kind.name for kind in KINDS if settings.asks(kind.name)] == ["ec2", "tcp"]
+    assert [kind.name for kind in map(kind_named, NAMES) if settings.asks(kind.name)] == ["ec2", "tcp"]
 
 
 # What cannot be read

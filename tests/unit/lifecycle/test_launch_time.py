@@ -29,7 +29,7 @@ ABSURD = (0.0, 1.0, USUAL - 172_800, USUAL + 3600, 4e9, MOMENT_MAX)
 TIMES = st.sampled_from(ABSURD) | st.floats(0, MOMENT_MAX)
 
 
-class PublishedEvent(World):
+class LaunchedAt(World):
     """A world whose EC2 says this of when each instance was launched."""
 
     def __init__(self, launched_at: float) -> None:
@@ -63,7 +63,7 @@ def notified(action: LifecycleAction) -> LifecycleAction:
     return replace(action, hook=None, token=None, message_id="n1")
 
 
-def register_everybody(world: PublishedEvent) -> object:
+def register_everybody(world: LaunchedAt) -> object:
     """Held by a hook, notified of in time and late, back from the pool, and of a group without a job."""
     world.host_of("i-back", "10.0.0.7", variables={})
     actions = [
@@ -77,7 +77,7 @@ def register_everybody(world: PublishedEvent) -> object:
     return [(report.action, report.outcome, str(report.error), report.event, report.notes) for report in reports]
 
 
-def gate_everybody(world: PublishedEvent, outcome: Outcome, seconds: float) -> object:
+def gate_everybody(world: LaunchedAt, outcome: Outcome, seconds: float) -> object:
     """Rounds of the gate over those whose job ended so."""
     world.register(world.launching("i-a"), notified(world.launching("i-b", state="InService")))
     said: list[object] = []
@@ -94,7 +94,7 @@ def gate_everybody(world: PublishedEvent, outcome: Outcome, seconds: float) -> o
     return said
 
 
-def reconcile_everybody(world: PublishedEvent) -> object:
+def reconcile_everybody(world: LaunchedAt) -> object:
     """Instances without a host that came lately, long ago and whenever; resting, back in service, and waiting."""
     world.serving("i-young", "10.0.0.1", age=60)
     world.serving("i-old", "10.0.0.2")
@@ -115,8 +115,8 @@ def reconcile_everybody(world: PublishedEvent) -> object:
     return said
 
 
-def same_whatever(launched_at: float, what: Callable[[PublishedEvent], object]) -> None:
-    usual, told = PublishedEvent(USUAL), PublishedEvent(launched_at)
+def same_whatever(launched_at: float, what: Callable[[LaunchedAt], object]) -> None:
+    usual, told = LaunchedAt(USUAL), LaunchedAt(launched_at)
     assert _unmade(what(told)) == _unmade(what(usual))
     assert _unmade(told.seen()) == _unmade(usual.seen())
 
@@ -145,14 +145,14 @@ def test_reconcile_does_the_same_whatever_ec2_says_of_launches(launched_at: floa
 
 
 def test_these_worlds_see_all_that_they_should() -> None:
-    world = PublishedEvent(USUAL)
+    world = LaunchedAt(USUAL)
     reports = str(register_everybody(world))
     assert "left to reconcile" in reports
     assert reports.count("registered") == 4
-    world = PublishedEvent(USUAL)
+    world = LaunchedAt(USUAL)
     said = str(reconcile_everybody(world))
     for words in ("its event was lost", "its job is asked for", "no job is to reach it", "has no host in use"):
         assert words in said
-    world = PublishedEvent(USUAL)
+    world = LaunchedAt(USUAL)
     assert "Instance Ready" in str(gate_everybody(world, Outcome.OK, 10.0))
     assert Membership("web", "InService") in world.fleet.known_memberships.values()

@@ -1,7 +1,7 @@
 """`job`: the group's provisioning job.
 
 That the job went well on an instance is what brings it to its checks, so nothing is left to be read here: see
-lifecycle/gate_evidence.py.
+lifecycle/gate_observer.py.
 """
 
 from __future__ import annotations

@@ -1,31 +1,32 @@
-"""Every kind of check that a gate can be asked for. A new one is a file of its own beside this one, and a line here."""
+"""Every kind of check that a gate can ask for. A new one is a file of its own beside this one, and its name here."""
 
 from __future__ import annotations
 
 import re
+from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from rollcall.domain.groups import AddressKind
 from rollcall.domain.objections import Objection
 from rollcall.domain.settings import read_tags
 
-from . import ec2, elb, http, job, tcp
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from rollcall.domain.groups import Group, GroupSettings
     from rollcall.domain.settings import Settings
 
     from .protocol import Check, Kind
 
-KINDS: Sequence[Kind] = (
-    job.KIND,
-    ec2.KIND,
-    tcp.KIND,
-    http.KIND,
-    elb.KIND,
-)
+NAMES = ("job", "ec2", "tcp", "http", "elb")  # each the word in the tag, and the module that holds its kind
+
+
+@cache
+def kind_named(name: str) -> Kind:
+    """The kind of check with one of NAMES, loaded when a group first asks for it: a cold start pays for no other."""
+    kind: Kind = import_module(f".{name}", __package__).KIND
+    return kind
 
 
 def read_group_settings(group: Group) -> GroupSettings | None:
@@ -38,10 +39,12 @@ def read_group_settings(group: Group) -> GroupSettings | None:
 
 def read_check(word: str) -> tuple[Kind, Check]:
     """The check that a word of the tag asks for, and its kind. Raises ValueError with what is allowed."""
-    for kind in KINDS:
+    name, _, _ = word.partition(":")
+    if name in NAMES:
+        kind = kind_named(name)
         if match := re.fullmatch(kind.pattern, word):
             return kind, kind.read(*match.groups())
-    raise ValueError(", ".join(kind.form for kind in KINDS))
+    raise ValueError(", ".join(kind_named(each).form for each in NAMES))
 
 
 def objections_to_checks(settings: GroupSettings, here: Settings) -> Iterator[Objection]:
