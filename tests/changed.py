@@ -13,7 +13,7 @@ from pathlib import PurePath
 
 UNIT = "tests/unit"
 PROJECT = f"{UNIT}/project"
-TESTED_BY = {  # the first beginning that a path has; everything by all unit tests that has none
+TESTED_BY = {  # by the first beginning that a path has; what has none needs no test
     "layers/common/rollcall/http/": (f"{UNIT}/tower", f"{UNIT}/chef", f"{UNIT}/alerting", f"{PROJECT}/test_floors.py"),
     "layers/common/rollcall/": (f"{UNIT}/{{part}}", f"{PROJECT}/test_floors.py", f"{PROJECT}/test_docs.py"),
     "functions/": (f"{UNIT}/runtime", PROJECT),
@@ -29,6 +29,9 @@ TESTED_BY = {  # the first beginning that a path has; everything by all unit tes
     "tests/contract/": (),  # these take longer than one waits between two edits
     "tests/stack/": (),
     "tests/truth/": (),
+    "tests/": (UNIT,),
+    "layers/": (UNIT,),
+    "pyproject.toml": (UNIT,),
 }
 TYPED = ("layers/common/rollcall", "scripts", "tests")
 WORKERS = ("--numprocesses", "2", "--dist", "loadfile")
@@ -45,7 +48,7 @@ def _of_one(path: str) -> tuple[str, ...]:
         return (path,)
     begins = next((each for each in TESTED_BY if path.startswith(each)), None)
     if begins is None:
-        return (UNIT,)
+        return ()
     part = path.removeprefix(begins).partition("/")[0]
     return tuple(each.format(part=part) for each in TESTED_BY[begins])
 

@@ -1,4 +1,4 @@
-"""PagerDuty and Slack for tests, on 127.0.0.1: what people would have been told.
+"""PagerDuty and Slack for tests, on 127.0.0.1: what operators would have been notified of.
 
 PagerDuty keeps alerts by their dedup_key as the real one does: a trigger opens one or adds to the open one, a resolve
 closes it, and what is resolved is opened anew by the next trigger. Both refuse what the real ones document that they
@@ -18,7 +18,7 @@ import json
 import re
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
@@ -152,7 +152,7 @@ class Slack(Scripted):
         self._texts: list[str] = []
 
     def texts(self) -> list[str]:
-        """What people read, a text for each message."""
+        """What operators read, a text for each message."""
         with self._lock:
             return list(self._texts)
 
@@ -168,9 +168,13 @@ class Slack(Scripted):
 
 
 class AlertChannels:
-    """Both at one address. away: CLOSING, NOT_ANSWERING or a status for both; None while they are there."""
+    """Both at one address. away: CLOSING, NOT_ANSWERING or a status for both; None while they are there.
 
-    def __init__(self) -> None:
+    clock: epoch seconds, for the Date of their answers.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
         self.pagerduty = PagerDuty(ROUTING_KEY)
         self.slack = Slack()
         self.webhook = WEBHOOK
@@ -180,7 +184,7 @@ class AlertChannels:
     @contextmanager
     def serve(self) -> Iterator[str]:
         """Listens on 127.0.0.1 until the block ends. Yields the address."""
-        with serving(Front(self._handle, lambda: self.away, Traffic(), time.time, None)) as self._url:
+        with serving(Front(self._handle, lambda: self.away, Traffic(), self._clock, None)) as self._url:
             yield self._url
 
     def pagerduty_secret(self) -> str:

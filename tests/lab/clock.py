@@ -1,4 +1,4 @@
-"""Time that nobody need wait for: what the models of AWS and Tower are given as their clock."""
+"""Time that no test need wait for: what the models of AWS and Tower are given as their clock."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import batched, count
@@ -244,9 +244,18 @@ class Cloud:
         )
 
     def run_script(self, name: str, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """One of the scripts for operators, by its name, as somebody runs it who is set up for this cloud."""
+        """One of the scripts for operators, by its name, as an operator runs it who is set up for this cloud."""
+        return self.run([sys.executable, str(REPOSITORY / "scripts" / f"{name}.py"), *options], **environment)
+
+    def make(self, target: str, arguments: str) -> subprocess.CompletedProcess[str]:
+        """`make TARGET ARGS=...` about this stack, likewise."""
+        return self.run(["make", "--silent", "--old-file=setup", target, f"STACK={STACK}", f"ARGS={arguments}"])
+
+    def run(self, command: Sequence[str], **environment: str) -> subprocess.CompletedProcess[str]:
+        """Any command, in the repository, as an operator runs it."""
         return subprocess.run(
-            [sys.executable, str(REPOSITORY / "scripts" / f"{name}.py"), *options],
+            command,
+            cwd=REPOSITORY,
             env={**os.environ, **self.aws.environment, **environment},
             capture_output=True,
             text=True,

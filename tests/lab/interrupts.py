@@ -1,4 +1,4 @@
-"""How the demo and the bench end when somebody wants them to: cleaned up, with a note and the signal's exit code.
+"""How the demo and the bench end when they are interrupted: cleaned up, with a note and the signal's exit code.
 
 Imports little, so that it is at work before the imports that take a second.
 """

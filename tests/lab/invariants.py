@@ -52,7 +52,7 @@ ADDRESSES = {
 def broken_invariants(cloud: Cloud, groups: Collection[str], unheard: Collection[str] = ()) -> list[str]:
     """What does not hold for these groups and everything that ever happened to them, as sentences.
 
-    unheard: those whose terminations waited for their timeout, for nobody was told; that breaks I2 and I6.
+    unheard: those whose terminations waited for their timeout, for their events were lost; that breaks I2 and I6.
     """
     heard = set(groups) - set(unheard)
     return [
@@ -261,11 +261,11 @@ def _every_action_is_answered(cloud: Cloud, groups: Collection[str]) -> Iterator
     """I6: no wait is ended by its timeout."""
     for each in cloud.aws.timeouts():
         if each.group in groups:
-            yield f"I6: nobody answered {each.hook} of {each.group} for {each.instance_id} until it timed out"
+            yield f"I6: no one answered {each.hook} of {each.group} for {each.instance_id} until it timed out"
 
 
 def _nothing_is_lost(cloud: Cloud) -> Iterator[str]:
-    """I6: nothing is left in a queue, and nothing had to be set aside."""
+    """I6: nothing is left in a queue, and nothing had to be moved to a dead-letter queue."""
     if waiting := cloud.in_flight():
         yield f"I6: {waiting} messages are still on their way"
     for queue, messages in cloud.dead_letters().items():
@@ -277,7 +277,7 @@ def _no_large_step_unasked(cloud: Cloud) -> Iterator[str]:
     """I7: no run of reconcile by hand removed a large share, or provisioned what served, unless it was asked to.
 
     A removal in a run's time counts as the run's: nothing else is to remove hosts meanwhile. Of a run by schedule
-    nobody records when it began and ended.
+    there is no record of when it began and ended.
     """
     lives = [life for life in cloud.tower.host_lives() if life.account == ACCOUNT and not _is_life_of_copy(life)]
     ends = {each.instance_id: each.time for each in cloud.aws.transitions() if each.state in ENDED}
@@ -304,15 +304,15 @@ def _no_large_removal(cloud: Cloud, run: Run, lives: list[HostLife], ends: Mappi
         if removed > most or (removed and due > most):
             yield f"I7: a run removed {removed} of the {len(managed)} hosts of ours in {inventory} unasked"
         if due > most and not may_be_silent and not _alerted(cloud, run, inventory):
-            yield f"I7: {due} of the {len(managed)} hosts of ours in {inventory} were to go, and nobody was told"
+            yield f"I7: {due} of the {len(managed)} hosts of ours in {inventory} were to go, and there was no alert"
 
 
 def _alerted(cloud: Cloud, run: Run, inventory: str) -> bool:
-    def told(line: Json) -> bool:
+    def alerts(line: Json) -> bool:
         at = datetime.strptime(line["timestamp"], LOG_TIME).timestamp()
         return bool(line.get("alert")) and line.get("inventory") == inventory and run.began <= at <= run.ended
 
-    return bool(run.answer and run.answer["failed"]) and any(told(line) for line in cloud.log_lines("reconcile"))
+    return bool(run.answer and run.answer["failed"]) and any(alerts(line) for line in cloud.log_lines("reconcile"))
 
 
 def others_hosts(cloud: Cloud) -> dict[int, HostRecord]:

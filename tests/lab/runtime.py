@@ -165,7 +165,7 @@ def emulator() -> Path:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens at just now."""
+    """A port of 127.0.0.1 at which nothing listens just now."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 
@@ -218,7 +218,7 @@ def environment(cloud: Cloud, function: str, secret: str = SECRET) -> dict[str, 
 
 
 def variables(function: str, tower_url: str, secret: str, queue_urls: Mapping[str, str]) -> dict[str, str]:
-    """What template.yaml tells a function; queue_urls by the names in QUEUES."""
+    """The variables that template.yaml gives a function; queue_urls by the names in QUEUES."""
     own: dict[str, str] = {}
     if function == "DoctorFunction":
         own = dict.fromkeys(OF_DOCTOR, "not-there") | dict.fromkeys(DEAD_LETTERS, queue_urls["DeadLetterQueue"])

@@ -167,7 +167,7 @@ def make_group(cloud: Cloud, tower: Tower, name: str) -> Iterator[Callable[..., 
         return groups[-1]
 
     yield make
-    cloud.aws.mend()
+    cloud.aws.end_faults()
     eventually(lambda: not any(each.states() for each in groups if not each.exists()), "what a test deleted is gone")
     try:
         eventually(lambda: cloud.in_flight() == 0, "every action comes to an end")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 
 import pytest
 
-from lab.cloud import REPOSITORY, Cloud, Group, eventually
+from lab.cloud import Cloud, Group, eventually
 from lab.tower.embedded import Tower
 
 type MakeGroup = Callable[..., Group]
@@ -51,11 +49,7 @@ def test_one_failed_job_of_ten_instances_is_enough_and_the_command_releases_the_
     [job] = tower.jobs(name)
     assert len(job.hosts) == 10
     tower.break_template(name, broken=False)
-    subprocess.run(
-        [sys.executable, REPOSITORY / "scripts" / "release.py", "--group", group.name],
-        env=cloud.aws.environment,
-        check=True,
-    )
+    assert cloud.run_script("release", "--group", group.name).returncode == 0
     cloud.aws.end_idle_environments()
     eventually(lambda: len(group.in_service()) == 10, "ten in service", timeout=120)
 

@@ -138,7 +138,7 @@ def planted(cloud: Cloud, chef_at: tuple[ChefServer, str]) -> Iterator[Planted]:
     group = cloud.create_group(name, tags, heartbeat_timeout=ADVISED)
     with ExitStack() as later:
         yield Planted(cloud, group, later, *chef_at)
-    cloud.aws.mend()
+    cloud.aws.end_faults()
     if group.exists():
         group.delete()
     eventually(lambda: not group.states(), "the group is gone")
@@ -1201,7 +1201,7 @@ def test_what_the_bus_does_not_take_is_told_with_the_next_run(
     cloud.aws.deny("events:PutEvents")
     with pytest.raises(DoctorFailed, match="AWS refused PutEvents"):
         cloud.doctor(announce=True)
-    cloud.aws.mend()
+    cloud.aws.end_faults()
     cloud.doctor(announce=True)
     assert (FOUND, key) in [(kind, detail["key"]) for kind, detail in announced()]
 
@@ -1298,14 +1298,6 @@ def test_a_group_that_is_released_is_no_fault(planted: Planted) -> None:
 
 
 def test_make_doctor_passes_on_what_it_is_asked_for(planted: Planted) -> None:
-    told = subprocess.run(
-        ["make", "--silent", "--old-file=setup", "doctor", f"STACK={STACK}", f"ARGS=--group {planted.name}"],
-        cwd=REPOSITORY,
-        env={**os.environ, **planted.cloud.aws.environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    told = planted.cloud.make("doctor", f"--group {planted.name}")
     assert (told.returncode, told.stderr) == (0, "")
     assert "Nothing is wrong." in told.stdout

@@ -116,7 +116,7 @@ def test_a_state_is_shown_while_a_test_forces_it(lab: Lab) -> None:
     lab.aws.force_state(instance, None)
     assert group.members("InService") == [instance]
     lab.aws.force_state(instance, "Warmed:Terminated")
-    lab.aws.mend()
+    lab.aws.end_faults()
     assert group.members("InService") == [instance]
     with pytest.raises(ValueError, match="Frozen is no lifecycle state"):
         lab.aws.force_state(instance, "Frozen")
@@ -136,7 +136,7 @@ def test_open_actions_are_refused_while_a_test_says_so(lab: Lab) -> None:
     lab.aws.answer_stale(instance_id=instance)
     with pytest.raises(ClientError, match=stale):
         group.complete("hook", "CONTINUE", InstanceId=instance)
-    lab.aws.mend()
+    lab.aws.end_faults()
     group.complete("hook", "CONTINUE", InstanceId=instance)
     group.await_members("InService")
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import subprocess
 import zipfile
 from collections.abc import Callable
 
 import pytest
 
-from lab.cloud import ACCOUNT, REPOSITORY, STACK, Cloud, Group, eventually
+from lab.cloud import ACCOUNT, STACK, Cloud, Group, eventually
 from lab.tower.embedded import Tower
 
 type MakeGroup = Callable[..., Group]
@@ -198,15 +197,7 @@ def status(cloud: Cloud, stack: str) -> str:
 
 
 def test_make_reconcile_passes_on_what_it_is_asked_for(group: Group, cloud: Cloud, tower: Tower, name: str) -> None:
-    told = subprocess.run(
-        ["make", "--silent", "--old-file=setup", "reconcile", f"STACK={STACK}", f"ARGS=--dry-run --group {group.name}"],
-        cwd=REPOSITORY,
-        env={**os.environ, **cloud.aws.environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    told = cloud.make("reconcile", f"--dry-run --group {group.name}")
     assert (told.returncode, told.stderr) == (0, "")
     assert "8 would be done" in told.stdout
     assert tower.hosts(name) == []
@@ -222,14 +213,6 @@ def test_what_a_finding_says_to_type_does_it_whatever_the_group_is_called(
     told = reconcile(cloud, "--group", group.name)
     command = told.stdout.partition(f"or remove the hosts of {group.name!r}: ")[2].partition(" (event ")[0]
     assert command.startswith("make reconcile ARGS=")
-    done = subprocess.run(
-        ["bash", "-c", f"{command} --silent --old-file=setup STACK={STACK}"],
-        cwd=REPOSITORY,
-        env={**os.environ, **cloud.aws.environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = cloud.run(["bash", "-c", f"{command} --silent --old-file=setup STACK={STACK}"])
     assert (done.returncode, done.stderr) == (0, "")
     assert tower.hosts(name) == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import time
 from collections.abc import Callable
@@ -12,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lab.cloud import ACCOUNT, HOOK_PREFIX, REGION, REPOSITORY, STACK, Cloud, Group, eventually
+from lab.cloud import ACCOUNT, HOOK_PREFIX, REGION, Cloud, Group, eventually
 from lab.tower.embedded import Tower
 
 type MakeGroup = Callable[..., Group]
@@ -188,15 +187,7 @@ def test_what_cannot_be_read_is_shown_raw_and_goes_only_when_it_is_named(make_gr
 
 
 def test_make_redrive_passes_on_what_it_is_asked_for(make_group: MakeGroup, cloud: Cloud) -> None:
-    told = subprocess.run(
-        ["make", "--silent", "--old-file=setup", "redrive", f"STACK={STACK}", "ARGS=--queue Gate"],
-        cwd=REPOSITORY,
-        env={**os.environ, **cloud.aws.environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    told = cloud.make("redrive", "--queue Gate")
     assert (told.returncode, told.stdout, told.stderr) == (0, "The dead-letter queues are empty.\n", "")
 
 

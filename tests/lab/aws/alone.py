@@ -188,7 +188,7 @@ class Lab:
         return Function(self.aws, self.name)
 
     def clear(self) -> None:
-        self.aws.mend()
+        self.aws.end_faults()
         for mapping in self.mappings:
             self.aws.client("lambda").delete_event_source_mapping(UUID=mapping)
         for group in self.groups:

@@ -1,4 +1,4 @@
-"""Auto Scaling as AWS runs it: instances that exist in EC2, hooks that hold them, and the events that tell of it.
+"""Auto Scaling as AWS runs it: instances that exist in EC2, hooks that hold them, and the events about it.
 
 The engine is one task on the server's event loop. Every tick it looks at every group, moves each instance by at most
 one lifecycle state and then launches or terminates what the desired capacity and the warm pool ask for; API calls only

@@ -47,7 +47,7 @@ DESCRIBED = (
     "NewInstancesProtectedFromScaleIn",
     "Tags",
 )
-"""What DescribeAutoScalingGroups tells of a group as it is stored."""
+"""What DescribeAutoScalingGroups shows of a group as it is stored."""
 
 
 class Api:

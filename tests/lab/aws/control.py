@@ -27,7 +27,7 @@ class Transition:
 
 @dataclass(frozen=True)
 class Timeout:
-    """A hook's wait was ended by its timeout, for nobody answered it."""
+    """A hook's wait was ended by its timeout, without an answer."""
 
     time: float
     """Seconds since the epoch."""
@@ -46,7 +46,7 @@ class TargetEvent:
     """Its ARN."""
     instance_id: str
     what: str
-    """'registered', 'deregistered', or 'healthy' when the target group first told somebody so."""
+    """'registered', 'deregistered', or 'healthy' when the target group first said so."""
 
 
 @dataclass(frozen=True)

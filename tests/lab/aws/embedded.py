@@ -36,7 +36,7 @@ REGION = "us-east-1"
 START_TIMEOUT = 30
 """Seconds until the server has to answer."""
 STOP_TIMEOUT = 10
-"""Seconds until a server that was told to stop is killed."""
+"""Seconds until a server that has to stop is killed."""
 REQUEST_TIMEOUT = 10
 """Seconds for a request to the server's own paths."""
 INHERITED = ("HOME", "LANG", "PATH", "TMPDIR")
@@ -128,7 +128,7 @@ class EmbeddedAws:
     def states(self, group: str) -> dict[str, str]:
         """Return the lifecycle state of each instance of an Auto Scaling group, the oldest first.
 
-        What DescribeAutoScalingGroups tells, at a hundredth of its cost where instances are many, and also of the
+        What DescribeAutoScalingGroups shows, at a hundredth of its cost where instances are many, and also of the
         instances that a deleted group leaves behind for a moment.
         """
         states: dict[str, str] = self._control("GET", "states").get(group, {})
@@ -236,7 +236,7 @@ class EmbeddedAws:
         """Refuse answers to lifecycle actions that are open, as if they were not, for so many calls and seconds.
 
         The actions of this group, instance and hook; of any where one is left out. Without calls and seconds: until
-        `mend`.
+        `end_faults`.
         """
         asked = {"group": group, "instance_id": instance_id, "hook": hook, "calls": calls, "seconds": seconds}
         self._control("PUT", "stale-answers", asked)
@@ -266,7 +266,7 @@ class EmbeddedAws:
         """
         self._control("DELETE", "idle-environments")
 
-    def mend(self) -> None:
+    def end_faults(self) -> None:
         """Nothing is wrong any more: every event is delivered, no call is refused, no instance is hidden or forced."""
         self.drop_events()
         self.hide()

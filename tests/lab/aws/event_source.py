@@ -11,7 +11,7 @@ queue, MaximumConcurrency, partial batch responses) and "Use Lambda recursive lo
 import asyncio
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from lab.aws import ministack as cloud
@@ -49,9 +49,10 @@ class Poller:
 
 
 class EventSources:
-    """Runs all SQS event source mappings of all accounts and Regions."""
+    """Runs all SQS event source mappings of all accounts and Regions. clock: seconds since the epoch."""
 
-    def __init__(self, pollers: int) -> None:
+    def __init__(self, pollers: int, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
         self.invocations: list[Invocation] = []
         self._limit = pollers
         self._pollers: dict[str, list[Poller]] = {}
@@ -63,7 +64,7 @@ class EventSources:
             for scope, mapping in cloud.event_source_mappings():
                 with cloud.within(scope):
                     try:
-                        self._serve(mapping, time.time())
+                        self._serve(mapping, self._clock())
                     except Exception:
                         logger.exception("Event source mapping %s failed; it goes on", mapping["UUID"])
             await asyncio.sleep(TICK)
@@ -144,12 +145,12 @@ class EventSources:
         name = function["config"]["FunctionName"]
         header = next_header(map(_trace_header, messages), function["config"]["FunctionArn"])
         records = [_record(message, mapping) for message in messages]
-        started, failed_whole = time.time(), True
+        started, failed_whole = self._clock(), True
         try:
             result = await cloud.invoke(function, {"Records": records}, header)
             failed_whole = bool(result.get("error") or result.get("throttle"))
         finally:
-            self.invocations.append(Invocation(name, started, time.time(), len(records), failed_whole))
+            self.invocations.append(Invocation(name, started, self._clock(), len(records), failed_whole))
         if failed_whole:
             mapping["LastProcessingResult"] = "FAILED"
             logger.warning("%s failed a batch of %d from %s: %s", name, len(messages), source["name"], result)

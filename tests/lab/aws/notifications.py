@@ -1,4 +1,4 @@
-"""Notifications of Auto Scaling groups: which topic is told of what, and in which words.
+"""Notifications of Auto Scaling groups: what goes to which topic, and in which words.
 
 Source: the Amazon EC2 Auto Scaling API reference (PutNotificationConfiguration), its user guide ("Amazon SNS
 notification options"), and messages that people have published, for the fields and the subjects.
@@ -18,7 +18,7 @@ EVENTS = {
     "EC2 Instance Terminate Successful": ("autoscaling:EC2_INSTANCE_TERMINATE", "termination"),
     "EC2 Instance Terminate Unsuccessful": ("autoscaling:EC2_INSTANCE_TERMINATE_ERROR", "failed termination"),
 }
-"""The notification type and the subject's words by the detail type of the event that tells of the same."""
+"""The notification type and the subject's words by the detail type of the event about the same."""
 TYPES = (*(kind for kind, _ in EVENTS.values()), TEST)
 STORED = "NotificationConfigurations"
 """Where a group's record has them: notification types by topic."""
@@ -36,7 +36,7 @@ def forget(group: Record, topic: str) -> None:
 
 
 def configurations(groups: list[Record]) -> list[Record]:
-    """Return what DescribeNotificationConfigurations tells of these groups."""
+    """Return what DescribeNotificationConfigurations shows of these groups."""
     return [
         {"AutoScalingGroupName": group["AutoScalingGroupName"], "TopicARN": topic, "NotificationType": kind}
         for group in groups
@@ -61,7 +61,7 @@ def send_test(group: Record, target: str) -> None:
 
 
 def send(group: Record, detail_type: str, detail: Record) -> None:
-    """Notify the topics that want to know of it of what an event with this detail tells."""
+    """Notify the topics that are set up for it of what an event with this detail says."""
     kind, words = EVENTS[detail_type]
     body = {
         **detail,

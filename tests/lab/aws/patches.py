@@ -277,9 +277,9 @@ def _tell_user_data() -> None:
             other: Response = describe(params)
             return other
         text = escape(ec2._instances[instance_id]["UserData"])
-        told = f"<userData><value>{text}</value></userData>" if text else "<userData/>"
+        shown = f"<userData><value>{text}</value></userData>" if text else "<userData/>"
         name = "DescribeInstanceAttributeResponse"
-        answered: Response = ec2._xml(200, name, f"<instanceId>{instance_id}</instanceId>{told}")
+        answered: Response = ec2._xml(200, name, f"<instanceId>{instance_id}</instanceId>{shown}")
         return answered
 
     ec2._ACTION_MAP["DescribeInstanceAttribute"] = describe_instance_attribute

@@ -1,6 +1,6 @@
 """The server process of the embedded AWS: MiniStack behind one listening socket, with our parts in place.
 
-Started by `lab.aws.EmbeddedAws`; it ends when told to (SIGTERM) or when its standard input closes, so it does not
+Started by `lab.aws.EmbeddedAws`; it ends on SIGTERM or when its standard input closes, so it does not
 outlive the process that started it.
 """
 
@@ -44,7 +44,7 @@ class Parts:
 
 
 def main() -> None:
-    """Serve on the inherited socket until told to stop."""
+    """Serve on the inherited socket until SIGTERM."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--listener", type=int, required=True, help="file descriptor of the listening socket")
     parser.add_argument("--address-pool", required=True)

@@ -993,7 +993,7 @@ class Api:
         return 200, {"can_cancel": _visible(call, row).active}
 
     def _cancel(self, call: Call, row: Job) -> Result:
-        """405 for an ended job tells only superusers so [370]; 403 is everybody else's, as for others' active jobs."""
+        """405 for an ended job is for superusers only [370]; everyone else gets 403, as for others' active jobs."""
         if not call.user.cancels(row):
             raise denied()
         if not row.active:

@@ -310,7 +310,7 @@ class Tower:
         groups: Iterable[str] = (),
         bulk: bool = False,
     ) -> int:
-        """A host as somebody else would make one, in groups that are made where missing. Returns its id.
+        """A host as another program would make one, in groups that are made where missing. Returns its id.
 
         bulk: as a bulk create leaves it, without `created_by`.
         """
@@ -511,7 +511,7 @@ class Tower:
         """A failing or unreachable host ends the play for all: in jobs of a template (id or name), or where a host
         matches. The hosts not at fault then have `failed: false` in their summaries [832].
 
-        events: how many `playbook_on_no_hosts_remaining` events tell of it. 1 is what was recorded [833], and what
+        events: how many `playbook_on_no_hosts_remaining` events say so: 1 is what was recorded [833], and what
         `any_errors_fatal` leaves up to ansible-core 2.16; from 2.17 on it leaves none (0). `max_fail_percentage`
         leaves 2, and there an unreachable host cuts nothing short. (Seen with ansible-core 2.15 to 2.18.)
         """

@@ -106,7 +106,7 @@ class Happening:
 class PlaybookRun:
     """What a run does: its events in their order; done: the hosts on which the last task ran; begun: whose batch did.
 
-    cut: somebody without fault is not done.
+    cut: a host without fault is not done.
     """
 
     events: list[Happening] = field(default_factory=list)
@@ -120,8 +120,8 @@ def run_playbook(
 ) -> PlaybookRun:
     """What a playbook does on hosts, by name "ok", "failed" or "dark", as ansible-core does it from 2.18 on.
 
-    remarks: how many `playbook_on_no_hosts_remaining` tell of a play that others' failures ended. An older core, and
-    max_fail_percentage, leave some. hung: hosts on which provision never ends, and so the run does not either.
+    remarks: how many `playbook_on_no_hosts_remaining` events there are about a play that others' failures ended. An
+    older core, and max_fail_percentage, leave some. hung: hosts on which provision never ends, and so the run does not.
     """
     run = PlaybookRun([Happening("playbook_on_start")])
     for number, batch in enumerate(batched(fates, playbook.serial or max(1, len(fates))), 1):

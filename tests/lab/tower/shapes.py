@@ -536,7 +536,7 @@ class Shapes:
         }
 
     def launch_options(self, row: JobTemplate, needed: list[str]) -> Json:
-        """What GET on a template's launch/ tells [310, 311]."""
+        """What GET on a template's launch/ shows [310, 311]."""
         return {
             "can_start_without_user_input": not (needed or row.asks or row.survey_enabled or row.inventory is None),
             "passwords_needed_to_start": [],

@@ -738,8 +738,8 @@ class World:
             seen[name] = seen.get(name, 0) + 1
         if duplicates := [name for name in names if seen[name] > 1 or name in inventory.hosts]:
             if self.race:
-                trouble = f"cannot create host, host creation error {_unique_violation(inventory, duplicates[0])}"
-                raise Refusal(400, {"detail": trouble})
+                refusal = f"cannot create host, host creation error {_unique_violation(inventory, duplicates[0])}"
+                raise Refusal(400, {"detail": refusal})
             raise _everywhere(f"Hostnames must be unique in an inventory. Duplicates found: {duplicates}")
         self._check_room_for_many(inventory.organization, names)
         return [self._add_host(inventory, host, None) for host in new]

@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[3]
         (["tests/lab/tower/jobs.py", "tests/bench/bench.py"], ["tests/unit/lab"]),
         (["docs/groups.md"], []),
         (["tests/stack/test_lifecycle.py"], []),
+        ([".venv", "notes.txt"], []),
         ([], []),
     ],
 )
@@ -34,7 +35,14 @@ def test_what_every_package_must_keep_to_is_tested_with_each() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["tests/unit/fakes.py", "tests/unit/conftest.py", "tests/conftest.py", "pyproject.toml"]
+    "path",
+    [
+        "tests/unit/fakes.py",
+        "tests/unit/conftest.py",
+        "tests/conftest.py",
+        "pyproject.toml",
+        "layers/chef/requirements.txt",
+    ],
 )
 def test_what_all_tests_work_with_is_tested_by_all(path: str) -> None:
     assert unit_tests_of([path, "layers/common/rollcall/tower/client.py"]) == [UNIT]
