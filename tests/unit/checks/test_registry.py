@@ -18,7 +18,7 @@ OF_EACH = {"job": "job", "ec2": "ec2", "tcp": "tcp:22", "http": "http:80/health"
 
 
 def test_each_kind_is_read_from_the_word_that_it_is_spelled_with() -> None:
-    assert [kind.name for kind in KINDS] == list(OF_EACH)
+    assert [kind.name for kind in KINDS] == list(NAMES) == list(OF_EACH)
     for kind in KINDS:
         found, check = read_check(OF_EACH[kind.name])
         assert (found, str(check)) == (kind, OF_EACH[kind.name])

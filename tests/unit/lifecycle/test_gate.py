@@ -18,7 +18,7 @@ from rollcall.domain.errors import AwsDenied, BadEvent, BadSettings, Throttled, 
 from rollcall.domain.jobs import JobStatus, Outcome
 from rollcall.domain.message_format import write_gate_message
 from rollcall.domain.messages import RetireMessage, Watched, WatchMessage
-from rollcall.domain.reports import NO_LONGER_WAITING
+from rollcall.domain.reports import NO_LONGER_WAITING, Event
 from rollcall.runtime.batch import BatchProcessor
 from unit.fakes import REGION
 from unit.world import OWN_QUEUE, Alerted, World, alerts, ids, outcomes
@@ -975,6 +975,22 @@ def test_an_error_that_nobody_foresaw_fails_its_message_alone(world: World, monk
     results = world.look(running, ended, later)
     assert [type(result.error) for result in results] == [type(None), KeyError, type(None)]
     assert sorted(each for message, _ in world.queues.gate_messages() for each in ids(message)) == ["i-a", "i-c"]
+
+
+def test_a_hook_completed_before_an_error_that_was_not_foreseen_is_reported_all_the_same(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = world.waiting("i-a", "i-b")
+    world.end(message, i_a=OK, i_b=FAILED)
+
+    def fail(*given: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(world.fleet, "memberships", fail)
+    result = world.look_at(message)
+    assert isinstance(result.error, RuntimeError)
+    assert {action.instance_id for action in world.fleet.completed} == {"i-a"}
+    assert [(each.action.instance_id, each.event) for each in result.reports] == [("i-a", Event.READY)]
 
 
 # A batch that the function is given

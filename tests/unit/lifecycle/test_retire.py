@@ -780,6 +780,22 @@ def test_later_heartbeats_are_sent_when_they_are_due_and_not_before(world: World
     assert message.heartbeat_at == world.clock.now
 
 
+def test_a_hook_completed_before_an_error_that_was_not_foreseen_is_reported_all_the_same(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = launched(world, "i-a", "i-b")
+    end(world, message, i_a=OK, i_b=OK)
+    world.fleet.stale.add("i-b")
+
+    def fail(*given: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(world.fleet, "held", fail)
+    result = world.part_from(message)
+    assert isinstance(result.error, RuntimeError)
+    assert [(each.action.instance_id, each.event) for each in result.reports] == [("i-a", Event.RETIRED)]
+
+
 def test_a_hook_that_may_not_be_completed_goes_on_apart(world: World) -> None:
     message = launched(world, "i-a", "i-b")
     end(world, message, i_a=FAILED, i_b=OK)

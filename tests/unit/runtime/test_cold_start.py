@@ -13,6 +13,11 @@ ROOT = Path(__file__).parents[3]
 OPTIONAL = (  # of some installations or messages only
     "chef.client",
     "chef.removal",
+    "checks.ec2",
+    "checks.elb",
+    "checks.http",
+    "checks.job",
+    "checks.tcp",
     "hosts.user_data",
     "lifecycle.retire",
     "lifecycle.retire_decision",

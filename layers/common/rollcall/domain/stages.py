@@ -113,7 +113,7 @@ def all_together[T, U](
     """Work on all items with calls that they share: an error of ours takes all of them out.
 
     Where AWS refuses some of their instances these fail with what it said of them, and the work is done once more on
-    the others. It has to be safe to repeat.
+    the others. It has to be safe to repeat. What it gathered is lost where it raises.
     """
     left: list[Report] = []
     while items:

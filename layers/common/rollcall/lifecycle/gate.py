@@ -100,6 +100,7 @@ class _Evaluation:
     def __init__(self, context: GateContext) -> None:
         """Heartbeats, where they are due, or where AWS did not find the action."""
         self.message = message = context.message
+        self.completed: list[Report] = []
         self._context = context
         longest = timing.longest_wait(context.groups, [each.action for each in message.waiting])
         due = context.now - message.heartbeat_at >= longest / 2
@@ -127,7 +128,7 @@ class _Evaluation:
         following = each_apart(with_group, action_of, self._with_settings)
         settings = {each.settings.group: each.settings for each in following.going_on}
         instance_ids = {each.waiting.action.instance_id for each in following.going_on}
-        actions = GateActions(context, departures)
+        actions = GateActions(context, departures, self.completed.extend)
         group = _GroupEvaluation(
             context,
             GateObserver(context, known),
@@ -257,10 +258,9 @@ class _GroupEvaluation:
         return Stage([self._running_jobs.wait_for(each) for each in found])
 
     def _wait_or_relaunch(self, source: JobSource, found: Sequence[Found]) -> Stage[GoingOn | Relaunch]:
-        """Those about which nothing can be decided now."""
-        at_work = all_together(
-            [each for each in found if isinstance(each, AtWork)], action_of_waiting, self._wait_for_jobs
-        )
+        """Those about which nothing can be decided now. What fails for one job fails no instance that waits for another."""
+        by_job = grouped((each for each in found if isinstance(each, AtWork)), lambda each: each.job.id)
+        at_work = joined(all_together(own, action_of_waiting, self._wait_for_jobs) for own in by_job.values())
         pending = [self._wait_for_events(each) for each in found if isinstance(each, EventsPending)]
         without_job = [self._without_job(source, each) for each in found if isinstance(each, WithoutJob)]
         return Stage([*at_work.going_on, *pending, *without_job], at_work.left)

@@ -46,10 +46,13 @@ class Decided(NamedTuple):
 
 
 class GateActions:
-    """Applies the decisions of one round."""
+    """Applies the decisions of one round. keep_completed: takes the reports of hooks as soon as they are completed."""
 
-    def __init__(self, context: GateContext, departures: GateDepartures) -> None:
+    def __init__(
+        self, context: GateContext, departures: GateDepartures, keep_completed: Callable[[Sequence[Report]], None]
+    ) -> None:
         self._context = context
+        self._keep_completed = keep_completed
         self._message = context.message
         self._departures = departures
 
@@ -217,6 +220,7 @@ class GateActions:
         answers = hook_answers(members, action_of_waiting, complete)
         unfound = [each.item.waiting for each in answers.going_on if not each.is_open]
         done = [report(each.item) for each in answers.going_on if each.is_open]
+        self._keep_completed(done)
         return joined([Stage((), [*answers.left, *done]), self._departures.settle_unfound(unfound)])
 
     def _ended(self, each: Decided, outcome: str, event: Event | None) -> Report:

@@ -69,7 +69,8 @@ class GateDepartures:
         within_limit = within_removal_limit(context.tower, context.fleet, left, action_of, unknown, context.share)
         removed = within_limit.together(action_of, self._remove)
         staying = [each for each in members if each not in left]
-        return Stage(staying, [*removed.left, *self._end_of_their_job(departed, left)])
+        is_done = not any(each.error for each in removed.left)  # otherwise the next try ends their job
+        return Stage(staying, [*removed.left, *(self._end_of_their_job(departed, left) if is_done else ())])
 
     def left_meanwhile(self, waiting: Waiting, removal: RemovalResult, *, alerted: bool) -> Report:
         """The report of an instance that left, and whose hosts were removed. alerted: an alert about it was published.

@@ -44,9 +44,16 @@ class Round[M: GateMessage | RetireMessage | WatchMessage]:
 
 
 class Evaluation[M: GateMessage | RetireMessage](Protocol):
-    """One round of one message whose heartbeats are sent. run() does all else of it; jobs: the known ones by id."""
+    """One round of one message whose heartbeats are sent. run() does all else of it; jobs: the known ones by id.
+
+    completed: reports of the hooks that run() has completed so far. That cannot be undone, so these are announced even
+    where run() ends in an error that was not foreseen; it returns them with all others where it does not.
+    """
 
     message: M
+
+    @property
+    def completed(self) -> Sequence[Report]: ...
 
     def run(self, jobs: Mapping[int, Job]) -> Round[M]: ...
 
@@ -164,8 +171,11 @@ def rounds_with_heartbeats[M: GateMessage | RetireMessage](
         with time_left.for_round():
             return evaluation.run(jobs)
 
-    made = [each if isinstance(each, Exception) else _or_error(finished, each) for each in evaluations]
-    return [Round(error=each) if isinstance(each, Exception) else each for each in made]
+    def round_of(evaluation: Evaluation[M]) -> Round[M]:
+        made = _or_error(finished, evaluation)
+        return Round(evaluation.completed, error=made) if isinstance(made, Exception) else made
+
+    return [Round(error=each) if isinstance(each, Exception) else round_of(each) for each in evaluations]
 
 
 def send_on[M: GateMessage | RetireMessage | WatchMessage](

@@ -175,7 +175,7 @@ class HostRegistration:
             raise error
         if host := made.existing.get(wanted.instance_id):
             present = each_apart(new_instances, action_of, partial(self._present, host))
-            return present.then(partial(self._brought_up_to_date, host, wanted, stint.since))
+            return present.together(action_of, partial(self._brought_up_to_date, host, wanted, stint.since))
         host_id = made.ids[wanted.instance_id]
         return Stage([Registered(each, host_id, None, stint, begun=True) for each in new_instances])
 

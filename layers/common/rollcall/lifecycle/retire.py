@@ -96,6 +96,7 @@ class _Evaluation:
         now: float,
     ) -> None:
         self.message = message
+        self.completed: list[Report] = []
         self._tower = tower
         self._fleet = fleet
         self._now = now
@@ -111,7 +112,15 @@ class _Evaluation:
         )
         self._observer = RetireObserver(message, group, settings.account, tower, evidence, fleet, self._closed, now)
         self._completion = RetireCompletion(
-            message, group, settings, tower, fleet, queues, self._closed, self._put_unanswered_off
+            message,
+            group,
+            settings,
+            tower,
+            fleet,
+            queues,
+            self._closed,
+            self._put_unanswered_off,
+            self.completed.extend,
         )
 
     def run(self, jobs: Mapping[int, Job]) -> Round[RetireMessage]:

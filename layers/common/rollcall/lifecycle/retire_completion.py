@@ -87,7 +87,7 @@ class RetireCompletion:
 
     group: None if it does not exist any more. closed: actions of which AWS says that their hook does not wait.
     put_unanswered_off: takes actions that AWS does not find; those whose instances Auto Scaling holds all the same go
-    on to another round, and are returned.
+    on to another round, and are returned. keep_completed: takes the reports of hooks as soon as they are completed.
     """
 
     def __init__(
@@ -100,6 +100,7 @@ class RetireCompletion:
         queues: Queues,
         closed: Collection[LifecycleAction],
         put_unanswered_off: Callable[[Collection[LifecycleAction]], set[LifecycleAction]],
+        keep_completed: Callable[[Sequence[Report]], None],
     ) -> None:
         self._message = message
         self._group = group
@@ -109,6 +110,7 @@ class RetireCompletion:
         self._queues = queues
         self._closed = closed
         self._put_unanswered_off = put_unanswered_off
+        self._keep_completed = keep_completed
 
     def let_go(self, leaving: Sequence[Leaving]) -> Sequence[Report]:
         """Remove or disable their hosts, then complete their hooks; what became of each.
@@ -214,6 +216,9 @@ class RetireCompletion:
         """Complete their hooks. Those whose action AWS does not find, though it holds them, wait on for a while."""
         actions = [each.leaving.action for each in removed]
         completed, failed = answers_of(actions, partial(self._fleet.complete, result=Result.CONTINUE))
+        self._keep_completed(
+            [self._report(each, was_open=True, is_held=False) for each in removed if completed.get(each.leaving.action)]
+        )
         unanswered = [action for action, was_open in completed.items() if not was_open]
         put_off = self._put_unanswered_off(unanswered)
         still_held = self._fleet.held([action for action in unanswered if action not in put_off])
