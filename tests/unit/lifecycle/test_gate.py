@@ -19,6 +19,9 @@ from rollcall.domain.jobs import JobStatus, Outcome
 from rollcall.domain.message_format import write_gate_message
 from rollcall.domain.messages import RetireMessage, Watched, WatchMessage
 from rollcall.domain.reports import NO_LONGER_WAITING, Event
+from rollcall.lifecycle.gate_context import GoingOn
+from rollcall.lifecycle.gate_observer import AtWork
+from rollcall.lifecycle.running_jobs import RunningJobs
 from rollcall.runtime.batch import BatchProcessor
 from unit.fakes import REGION
 from unit.world import OWN_QUEUE, Alerted, World, alerts, ids, outcomes
@@ -975,6 +978,23 @@ def test_an_error_that_nobody_foresaw_fails_its_message_alone(world: World, monk
     results = world.look(running, ended, later)
     assert [type(result.error) for result in results] == [type(None), KeyError, type(None)]
     assert sorted(each for message, _ in world.queues.gate_messages() for each in ids(message)) == ["i-a", "i-c"]
+
+
+def test_what_fails_for_one_job_fails_no_instance_of_another(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.group("web")
+    one, other = (world.tower.add_job(world.template, world.inventory, each) for each in ("i-a", "i-b"))
+    message = replace(world.waiting("i-a", "i-b", job=one), job_id=None)
+    wait_for = RunningJobs.wait_for
+
+    def failing(running_jobs: RunningJobs, found: AtWork) -> GoingOn:
+        if found.job.id == other.id:
+            raise TowerUnavailable("away")
+        return wait_for(running_jobs, found)
+
+    monkeypatch.setattr(RunningJobs, "wait_for", failing)
+    result = world.look_at(message)
+    assert [(report.action.instance_id, str(report.error)) for report in result.reports] == [("i-b", "away")]
+    assert {each.job_id for each, _ in result.next if "i-a" in ids(each)} == {one.id}
 
 
 def test_a_hook_completed_before_an_error_that_was_not_foreseen_is_reported_all_the_same(

@@ -13,6 +13,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from rollcall.checks.load_balancers import ELB_CHECK
 from rollcall.domain.errors import AwsDenied, RollcallError, Throttled
 from rollcall.domain.inventories import Inventory
 from rollcall.domain.settings import OPT_IN_TAG
@@ -168,7 +169,7 @@ class Observer:
         return {
             target_group
             for each in opted_in
-            if each.settings.asks("elb") or each.settings.watch
+            if each.settings.asks(ELB_CHECK) or each.settings.watch
             for target_group in each.group.group.target_groups
         }
 

@@ -39,7 +39,7 @@ LOST = {
     "TerminateRule": "terminating instances wait until reconcile finds them, or their hooks' timeout",
     "TerminatedRule": "hosts of instances that went without a hook stay until reconcile finds them",
     "AlertRule": NOT_NOTIFIED,
-    "AlertEndRule": f"{NOT_NOTIFIED} that end: those of an instance stay open for two days",
+    "AlertEndRule": f"{NOT_NOTIFIED} being over: those of an instance stay open for two days",
     "AlarmTopic": f"{NOT_NOTIFIED} that only an alarm shows",
 }
 STALLED = {
@@ -50,7 +50,7 @@ STALLED = {
 }
 UNSCHEDULED = {
     "ReconcileFunction": "nothing makes up for events that were lost",
-    "AlertFunction": f"{NOT_NOTIFIED} that lasts, nor of its end",
+    "AlertFunction": f"{NOT_NOTIFIED} that last, nor of their end",
 }
 ALERTS = ("AlertRule", "AlertEndRule", "AlertQueue", "AlertDeadLetterQueue", "AlertFunction", "AlarmTopic")
 LAUNCHES = ("LaunchRule", "LaunchQueue", "RegisterFunction", "GateQueue", "GateFunction")  # what they come through
@@ -206,7 +206,7 @@ def _topic(name: str, topic: ObservedTopic, stack: ObservedStack) -> Iterator[Fi
 def _dead_letters(name: str, queue: ObservedQueue) -> Iterator[Finding]:
     if queue.messages:
         lost = (
-            f"alert could not read, or did not get: {NOT_NOTIFIED} that they are about"
+            f"alert could not read these messages, or did not get them: {NOT_NOTIFIED} in them"
             if name in ALERTS
             else "no function could work on"
         )

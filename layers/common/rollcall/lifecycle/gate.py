@@ -258,7 +258,7 @@ class _GroupEvaluation:
         return Stage([self._running_jobs.wait_for(each) for each in found])
 
     def _wait_or_relaunch(self, source: JobSource, found: Sequence[Found]) -> Stage[GoingOn | Relaunch]:
-        """Those about which nothing can be decided now. What fails for one job fails no instance that waits for another."""
+        """Those about which nothing can be decided now. What fails for one job fails no instance of another."""
         by_job = grouped((each for each in found if isinstance(each, AtWork)), lambda each: each.job.id)
         at_work = joined(all_together(own, action_of_waiting, self._wait_for_jobs) for own in by_job.values())
         pending = [self._wait_for_events(each) for each in found if isinstance(each, EventsPending)]

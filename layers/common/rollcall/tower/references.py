@@ -15,6 +15,8 @@ from .parsing import organization_of, read_inventory, read_job_template
 from .queries import fitting
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rollcall.http.transport import Json
 
 REFERENCES_TTL = 60.0  # seconds that inventories and templates are remembered
@@ -59,23 +61,30 @@ class References(TowerPart):
         if number is not None:
             queries[0].append(("or__id", str(number)))
         listed = {raw["id"]: raw for query in queries for raw in self._http.pages(f"{collection}/", query)}
-        found = [
-            raw
-            for raw in listed.values()
-            if raw["id"] == number or reference in (raw["name"], f"{organization_of(raw)}/{raw['name']}")
-        ]
-        if not found:
-            wanted = f"{kind} {reference!r}" if number is None else f"{kind} with id {number}"
-            wanted += "" if only_id or number is None else f" and none that is named {reference!r}"
-            raise BadSettings(
-                f"Tower has no {wanted} that the token can read: correct the tag, create it, or grant its role"
-            )
-        if len(found) > 1:
-            named = " and ".join(f"{organization_of(raw)}/{raw['name']} (id {raw['id']})" for raw in found)
-            spelled = " or ".join(f"{ID_PREFIX}{raw['id']}" for raw in found)
-            words = f"{kind} {reference!r} is ambiguous: {named}; name the one that is meant as {spelled}"
-            raise BadSettings(words, candidates=[raw["id"] for raw in found])
+        return _the_one_meant(kind, reference, listed.values())
+
+
+def _the_one_meant(kind: str, reference: str, listed: Iterable[Json]) -> Json:
+    """What a reference means of all that Tower listed for it. Raises BadSettings if that is nothing, or several."""
+    number = _number_in(reference)
+    found = [
+        raw
+        for raw in listed
+        if raw["id"] == number or reference in (raw["name"], f"{organization_of(raw)}/{raw['name']}")
+    ]
+    if len(found) == 1:
         return found[0]
+    if not found:
+        only_id = reference.startswith(ID_PREFIX)
+        wanted = f"{kind} {reference!r}" if number is None else f"{kind} with id {number}"
+        wanted += "" if only_id or number is None else f" and none that is named {reference!r}"
+        raise BadSettings(
+            f"Tower has no {wanted} that the token can read: correct the tag, create it, or grant its role"
+        )
+    named = " and ".join(f"{organization_of(raw)}/{raw['name']} (id {raw['id']})" for raw in found)
+    spelled = " or ".join(f"{ID_PREFIX}{raw['id']}" for raw in found)
+    words = f"{kind} {reference!r} is ambiguous: {named}; name the one that is meant as {spelled}"
+    raise BadSettings(words, candidates=[raw["id"] for raw in found])
 
 
 def _number_in(reference: str) -> int | None:
