@@ -23,7 +23,7 @@ $(VENV)/.done: tests/requirements.txt
 	@$(VENV)/bin/uv pip sync --quiet --require-hashes --python $(VENV)/bin/python tests/requirements.txt
 	@touch $@
 
-demo: setup ## Rollcall at work on an embedded cloud: under two minutes, nothing needed but Python
+demo: setup ## Rollcall at work on an embedded cloud, in about two minutes; nothing needed but Python
 	@PYTHONPATH=tests python -m lab.demo.run
 
 check: setup ## in seconds: format, lint, types and the unit tests of what changed; BASE=main: since it left that branch
@@ -51,7 +51,7 @@ ansible-truth: setup ## what we make of a job's events against real ansible-core
 	@PYTHONPATH=tests python -m truth.environments
 	pytest --numprocesses 2 --dist loadgroup tests/truth
 
-bench: setup ## storms of up to 1,000 instances in figures, in nine minutes; or with TOWER_URL=... TOWER_TOKEN=... on yours
+bench: setup ## large scale-outs, up to 1,000 instances, in figures, in nine minutes; or with TOWER_URL=... TOWER_TOKEN=... on yours
 	@PYTHONPATH=layers/common:tests python -m bench.bench
 
 lint: setup ## what a reviewer would run: format, lint, types, template
@@ -61,7 +61,7 @@ lint: setup ## what a reviewer would run: format, lint, types, template
 	sam validate --lint --region us-east-1
 	cfn-lint examples/*.yaml
 
-format: setup ## format and mend what can be mended by itself
+format: setup ## format, and fix what ruff can fix by itself
 	ruff format $(SOURCES)
 	ruff check --fix $(SOURCES)
 
@@ -87,7 +87,7 @@ requirements: setup ## compile the pinned requirements from the short .in files
 doctor: setup ## what is set up wrongly in the stack STACK, in AWS and in Tower, with the remedies: ARGS='--group web'
 	@python scripts/doctor.py --stack '$(STACK)' $(ARGS)
 
-reconcile: setup ## one run of reconcile on the stack STACK, for people: ARGS='--dry-run --group web', ARGS=--help
+reconcile: setup ## one run of reconcile on the stack STACK, its result in words: ARGS='--dry-run --group web', ARGS=--help
 	@python scripts/reconcile.py --stack '$(STACK)' $(ARGS)
 
 redrive: setup ## what is in the dead-letter queues of the stack STACK, in words; ARGS=--send sends it back, ARGS=--help

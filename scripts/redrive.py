@@ -4,8 +4,8 @@ A message whose hook waits no more is not sent back: a run of reconcile does wha
 message leaves its queue only when it was sent, or its instances are settled; a send that is broken off may send twice,
 which does no harm.
 
-Exits with 0 when nothing is left in the queues, with 1 as long as something is, with 2 if AWS cannot be asked. Uses the
-AWS credentials and the Region of the shell it runs in.
+Exits with 0 when nothing is left in the queues, with 1 as long as something is, with 2 if AWS cannot be reached. Uses
+the AWS credentials and the Region of the shell it runs in.
 """
 
 from __future__ import annotations

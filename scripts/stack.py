@@ -70,6 +70,6 @@ def invoke(stack: str, function: str, request: Json, timeout: float = ANSWER_TIM
 def not_asked(error: Exception) -> NotRun:
     """The same error as one that says what to do."""
     return NotRun(
-        f"AWS cannot be asked: {error}\n"
+        f"AWS cannot be reached: {error}\n"
         "Set credentials and a Region (AWS_PROFILE, AWS_DEFAULT_REGION); name the stack with STACK=..."
     )

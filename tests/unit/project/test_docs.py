@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import io
 import json
 import re
+import tokenize
 from collections import Counter
 from itertools import product
 from pathlib import Path
@@ -16,6 +18,7 @@ import redrive as redrive_script
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 from contract.roles import NEEDED, SOMETIMES
+from rollcall.checks.registry import NAMES, kind_named
 from rollcall.domain import errors
 from rollcall.domain import event_fields as told
 from rollcall.domain.reports import Event
@@ -23,6 +26,7 @@ from rollcall.reconcile.steps import DriftKind
 from rollcall.telemetry.announcer import METRICS
 from rollcall.telemetry.event_details import INSTANCE_IN_TROUBLE
 from rollcall.telemetry.reconcile_details import BREAKER_TRIPPED
+from unit.project.template import POLICIES, target
 from unit.project.test_floors import FLOOR_OF, FLOORS
 
 if TYPE_CHECKING:
@@ -52,6 +56,8 @@ SOURCES = [
 PACKAGE = REPOSITORY / "layers" / "common" / "rollcall"
 TEMPLATE: dict[str, Any] = yaml_parse((REPOSITORY / "template.yaml").read_text())
 FRONT_PAGE_LINES = 150
+FILE = r"[\w./*-]+\.(?:py|yaml|md|json|toml)\b"
+OF_OTHERS = ("ansible/", "awx/")  # files of their repositories, named as where we know something from
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`[^`\n]+`")
 LINK = re.compile(r"\[[^\]\[]*\]\(([^)\s]+)\)")
@@ -121,6 +127,26 @@ def files_named(path: str) -> list[Path]:
     return [file for root in (REPOSITORY, PACKAGE) for file in root.glob(path)]
 
 
+def remarks_in(path: Path) -> list[str]:
+    """The comments of a file, and a module's docstrings."""
+    text = path.read_text()
+    if path.suffix != ".py":
+        return re.findall(r"(?:^|\s)#.*", text)
+    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+    bodies = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    docstrings = [ast.get_docstring(node) for node in ast.walk(ast.parse(text)) if isinstance(node, bodies)]
+    return [*(each.string for each in tokens if each.type == tokenize.COMMENT), *filter(None, docstrings)]
+
+
+def texts_in(path: Path) -> Iterator[str]:
+    """The texts that a module writes, … for what is filled in."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+        elif isinstance(node, ast.JoinedStr):
+            yield "".join(str(each.value) if isinstance(each, ast.Constant) else "…" for each in node.values)
+
+
 # The pages
 
 
@@ -160,7 +186,10 @@ def test_pages_that_messages_name_are_there() -> None:
 def test_the_layout_names_every_module_and_no_other() -> None:
     modules = {str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py") if path.name != "__init__.py"}
     rows = re.findall(r"^\| `(\w+)/` \| .*? \| (.*) \|$", ARCHITECTURE.read_text(), re.MULTILINE)
-    assert sorted(f"{package}/{module}.py" for package, cell in rows for module in named([cell])) == sorted(modules)
+    listed = {f"{package}/{module}.py" for package, cell in rows for module in named([cell])}
+    page = ARCHITECTURE.relative_to(REPOSITORY)
+    assert modules - listed == set(), f"{page}, The modules: add these to the rows of their packages"
+    assert listed - modules == set(), f"{page}, The modules: these are not there, remove them"
 
 
 def test_the_floors_of_the_picture_are_those_of_the_imports() -> None:
@@ -171,12 +200,19 @@ def test_the_floors_of_the_picture_are_those_of_the_imports() -> None:
 
 @pytest.mark.parametrize("name", [name for name in PAGES if name.startswith(("docs/architecture", "docs/decisions/"))])
 def test_every_file_that_is_named_is_there(name: str) -> None:
-    ends = r"\.(?:py|yaml|md|json|toml)\b"
-    paths = {
-        each for code in code_in(PAGES[name]) for each in re.findall(rf"[\w./*-]+{ends}|\b\w+(?:/[\w*-]+)+/", code)
-    }
+    paths = {each for code in code_in(PAGES[name]) for each in re.findall(rf"{FILE}|\b\w+(?:/[\w*-]+)+/", code)}
     named_here = {each for each in paths if "/" in each}
     assert {each for each in named_here if not files_named(each)} == set()
+
+
+@pytest.mark.parametrize(
+    "path", [*SOURCES, REPOSITORY / "template.yaml"], ids=lambda path: str(path.relative_to(REPOSITORY))
+)
+def test_every_file_that_a_docstring_or_a_comment_names_is_there(path: Path) -> None:
+    """From the repository, from our package, or beside the file."""
+    named_here = {each for text in remarks_in(path) for each in re.findall(FILE, text)}
+    own = {each for each in named_here if not each.startswith(OF_OTHERS)}
+    assert {each for each in own if not (files_named(each) or list(path.parent.glob(each)))} == set()
 
 
 def test_what_is_named_of_a_file_is_in_it() -> None:
@@ -236,6 +272,13 @@ def test_the_parameters_are_those_of_the_template_with_their_defaults() -> None:
 def test_the_tags_are_those_that_are_read() -> None:
     documented = named(row[0] for row in rows_of(DOCS / "groups.md", "tag"))
     assert sorted(documented) == sorted(sourced(r'"(rollcall:[a-z-]+)"', [PACKAGE / "domain" / "settings.py"]))
+
+
+def test_the_checks_are_those_that_can_be_asked_for() -> None:
+    [gate] = [row for row in rows_of(DOCS / "groups.md", "tag") if row[0] == "`rollcall:gate`"]
+    assert named([gate[1]]) == [kind_named(each).form for each in NAMES]
+    explained = re.findall(r"^\*\*Checks\.\*\* .*?\n\n", (DOCS / "groups.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert re.findall(r"`(\w+)`: ", "".join(explained)) == list(NAMES)
 
 
 def test_the_roles_are_those_that_the_contract_tests_prove_to_be_enough() -> None:
@@ -319,6 +362,26 @@ def test_what_a_log_is_said_to_hold_is_what_the_code_writes() -> None:
     for words in named([*logs, *changed]):
         for part in re.split(r"…|: |\b[A-Z]+\b|i-…", words):  # what differs from line to line
             assert part.strip(" :,") in code, words
+
+
+def test_texts_that_changed_are_written_no_more() -> None:
+    written = {text for path in SOURCES for text in texts_in(path)}
+    for words in named(row[1] for row in rows_of(REPOSITORY / "CHANGELOG.md", "where")):
+        parts = [re.escape(part) for part in words.strip("…; ").split("…")]
+        until_now = re.compile(r"(?<!\w)" + ".+".join(parts), re.DOTALL)
+        assert [text for text in written if until_now.search(text)] == [], words
+
+
+def test_a_role_names_the_policies_that_are_attached_to_it() -> None:
+    text = (REPOSITORY / "template.yaml").read_text()
+    attached = {
+        role: {name for name, each in POLICIES.items() if role in map(target, each["Roles"])}
+        for role in re.findall(r"^  (\w+Role):", text, re.MULTILINE)
+    }
+    remarks = dict(re.findall(r"^  (\w+Role):  # also: (.*)$", text, re.MULTILINE))
+    assert {role: set(names.split(", ")) for role, names in remarks.items()} == {
+        role: names for role, names in attached.items() if names
+    }
 
 
 # Read from the code

@@ -31,7 +31,7 @@ class GateMessage(NamedTuple):
     job_id: the job last known to hold these instances, None where their groups have no template.
     since: when they were registered; heartbeat_at: when their hooks began to wait, or last got a heartbeat (both epoch
     seconds). polls: how often the same job has been polled. alerted: whether an alert about them was published.
-    lost_jobs: how often in a row a job that was launched for them did not count for them: see lost_jobs.py.
+    lost_jobs: how often in a row a job that was launched for them did not count for them: see lifecycle/lost_jobs.py.
     relaunch_at: until when no other one is launched; cancel_at: until when no other attempt is made to cancel theirs,
     which Tower refused (both epoch seconds). stuck_job: the job that was reported as stuck, None if none was.
     """
@@ -73,7 +73,7 @@ class RetireMessage(NamedTuple):
     job_id: the retire job that is known to hold them, None as long as none is. since: when cleanup handed them over;
     heartbeat_at: when their hooks last got a heartbeat; unanswered_since: see Waiting (all epoch seconds). polls: how
     often the same job has been polled. lost_jobs: how often a job that was launched for them did not count for them:
-    see lost_jobs.py. relaunch_at: until when no other one is launched, in epoch seconds.
+    see lifecycle/lost_jobs.py. relaunch_at: until when no other one is launched, in epoch seconds.
     """
 
     retiring: tuple[LifecycleAction, ...]
