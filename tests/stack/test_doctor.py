@@ -1229,7 +1229,7 @@ def doctor(cloud: Cloud, *options: str, **environment: str) -> PublishedEvent:
 def test_people_are_told_of_what_was_looked_at_and_that_nothing_is_wrong(planted: Planted) -> None:
     told = doctor(planted.cloud, "--group", planted.name)
     assert (told.returncode, told.stderr) == (0, "")
-    assert told.stdout.startswith("looked at\n  Tower 24.6.1 at")
+    assert told.stdout.startswith("examined\n  Tower 24.6.1 at")
     assert "\nNothing is wrong. " in told.stdout
 
 

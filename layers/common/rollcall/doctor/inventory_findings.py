@@ -1,4 +1,7 @@
-"""What is wrong with the inventories that tags name: they are not there, or the token may not change them. Pure."""
+"""What is wrong with the inventories that tags name: they are not there, or the token may not change them. Pure.
+
+Numbers in brackets: recorded exchanges, see tests/contract/recordings.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import TYPE_CHECKING
 from rollcall.domain.errors import RollcallError, Transient
 from rollcall.domain.findings import Finding, Severity, breaks
 
-from .observations import HostSample, ObservedInventory, inventories_of_our_groups
+from .observations import HostSample, ObservedInventory, groups_by_inventory
 from .unread_findings import listed, not_found, transient_only, unread
 
 if TYPE_CHECKING:
@@ -24,7 +27,7 @@ def inventory_findings(observed: Observations, _: Settings) -> Iterator[Finding]
     if not tower.answers:
         return
     yield from _unread(tower)
-    for reference, groups in inventories_of_our_groups(observed.opted_in).items():
+    for reference, groups in groups_by_inventory(observed.opted_in).items():
         subject, named = f"inventory {reference!r}", f"tag rollcall:inventory of {listed(groups)}"
         inventory = tower.inventories.get(reference)
         if inventory is None or isinstance(inventory, Transient):

@@ -216,7 +216,7 @@ class ObservedTower:
 
     @property
     def answers(self) -> bool:
-        """Whether it was asked for inventories and templates: it answers, and knows the token."""
+        """Whether inventories and templates were read from it: it answers, and knows the token."""
         return not isinstance(self.version, RollcallError) and not isinstance(self.user, RollcallError)
 
 
@@ -225,8 +225,8 @@ class Observations:
     """All that doctor observed.
 
     groups: by name. opted_in: those with the tag, and unreadable_tags: what of their tags could not be read. wanted:
-    the names of those that were asked for, none for all. subscribers: the queues that are subscribed to a topic, by its
-    ARN; kinds: of target groups, by ARN. chef: how many nodes the Chef server has, None if it was not asked. at: when
+    the names of the requested ones, none for all. subscribers: the queues that are subscribed to a topic, by its
+    ARN; kinds: of target groups, by ARN. chef: how many nodes the Chef server has, None if it was not read. at: when
     it was observed, in epoch seconds.
     """
 
@@ -247,7 +247,7 @@ class Observations:
         return found if isinstance(found, ObservedTemplate) else None
 
 
-def inventories_of_our_groups(opted_in: Iterable[OptedInGroup]) -> dict[str, set[str]]:
+def groups_by_inventory(opted_in: Iterable[OptedInGroup]) -> dict[str, set[str]]:
     """The inventories that tags name, as they name them; each with the groups that name it."""
     named: defaultdict[str, set[str]] = defaultdict(set)
     for each in opted_in:

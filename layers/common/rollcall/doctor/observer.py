@@ -26,10 +26,10 @@ from .observations import (
     ObservedTemplate,
     ObservedTower,
     Senders,
-    inventories_of_our_groups,
+    groups_by_inventory,
     templates_named,
 )
-from .tag_findings import read_tags
+from .tag_findings import opted_in_and_unreadable
 from .topic_findings import notified_topics
 
 if TYPE_CHECKING:
@@ -43,10 +43,10 @@ if TYPE_CHECKING:
     from .aws_reader import AwsReader
     from .observations import ObservedGroup, OptedInGroup, OrError
 
-AWS_AT_ONCE = 8  # calls; Auto Scaling's limits are unpublished, and botocore waits where it is asked to
+AWS_AT_ONCE = 8  # calls; Auto Scaling's limits are unpublished, and botocore waits where AWS says so
 TOWER_AT_ONCE = 4  # requests, beside those of the functions at work
 SAMPLE_MAX = 150  # instances that are searched for in every inventory: two requests
-INVENTORIES_MAX = 20  # beside those that tags name, of which Tower is asked whether the token may change them
+INVENTORIES_MAX = 20  # beside those that tags name, for which it is read whether the token may change them
 TIME_KEPT = 20.0  # seconds of the invocation for the findings to be made, published and stored
 NO_TIME = "there was no time left for it in this invocation"
 API_ROOTS = ("/api/v2/", "/api/controller/v2/")
@@ -81,13 +81,13 @@ class Observer:
         self._seconds_left = seconds_left
 
     def observe(self, wanted: Collection[str] | None) -> Observations:
-        """What there is. wanted: names of the groups that are asked for, with what they need; None for all."""
+        """What there is. wanted: names of the requested groups, with what they need; None for all."""
         stack = self._stack()
         groups = self._try(lambda: self._aws.groups(wanted))
         if isinstance(groups, RollcallError):
             return Observations(stack, self._observe_tower(()), groups)
         groups = self._with_hooks(groups)
-        opted_in, unreadable_tags = read_tags(groups.values())
+        opted_in, unreadable_tags = opted_in_and_unreadable(groups.values())
         topics = notified_topics(groups.values())
         return Observations(
             stack=stack,
@@ -179,7 +179,7 @@ class Observer:
     # Chef
 
     def _observe_chef(self, opted_in: Collection[OptedInGroup]) -> OrError[int] | None:
-        """How many nodes it has; None where there is none, or no group asks for it."""
+        """How many nodes it has; None where there is none, or no group needs it."""
         chef = self._chef
         if chef is None or not any(each.settings.nodes for each in opted_in):
             return None
@@ -196,7 +196,7 @@ class Observer:
         user = self._try(tower.user)
         if isinstance(user, RollcallError):
             return replace(observed, user=user)
-        inventories = self._each(inventories_of_our_groups(opted_in), self._inventory, TOWER_AT_ONCE)
+        inventories = self._each(groups_by_inventory(opted_in), self._inventory, TOWER_AT_ONCE)
         named = {each.inventory for each in inventories.values() if isinstance(each, ObservedInventory)}
         return replace(
             observed,

@@ -20,6 +20,7 @@ from rollcall.domain.messages import RetireMessage
 from rollcall.domain.reports import NO_LONGER_WAITING, Report
 from rollcall.domain.settings import names_retire_template
 from rollcall.domain.stages import Stage, action_of, all_together, grouped, itself, joined, parted
+from rollcall.domain.timing import SETTLING_TIME
 
 from .batch_admission import by_fleet
 from .destinations import Destination, departures
@@ -39,14 +40,12 @@ if TYPE_CHECKING:
     from rollcall.domain.settings import Settings
     from rollcall.tower.client import Tower
 
-SETTLING_TIME = 120.0  # seconds from a message in which EC2 may come to agree that its instance is terminated
-
 
 class Cleanup:
     """Removes terminating instances, in batches.
 
-    clock() is this machine's, in epoch seconds. share: the fraction of an inventory's managed hosts that may go on the
-    word of messages alone. chef: None where there is none.
+    clock() is this machine's, in epoch seconds. share: the largest fraction of an inventory's managed hosts that may be
+    removed when only a message says that their instances are gone. chef: None where there is none.
     """
 
     def __init__(
@@ -98,7 +97,7 @@ class Cleanup:
         )
 
     def _without_staying(self, fleet: Fleet, terminating: Sequence[Terminating]) -> Stage[Terminating]:
-        """Those that stay leave with nothing done.
+        """Those that stay in service leave here, with their hosts unchanged.
 
         Of one that seems to, a hook that waits shows that AWS is not consistent yet. Where no hook waits, and no
         group has it, EC2 may only be late to show that it is terminated.
@@ -121,7 +120,7 @@ class Cleanup:
         """Those that a hook holds and whose group retires its instances are handed to the gate, unless it did that."""
         if not self._settings.retire_jobs:
             return Stage(terminating)
-        held = [each for each in terminating if each.action.held_by_hook and not each.action.retired]
+        held = [each for each in terminating if each.action.held_by_hook and not each.action.retire_job_over]
         handed_over = all_together(held, action_of, partial(self._hand_over_retiring, fleet))
         return parted(terminating, action_of, handed_over.left)
 

@@ -1,9 +1,9 @@
 """Waiting instances -> job result for each host, and checks -> their hooks completed.
 
-evaluate() takes messages. A round of one reads what is known of each instance (gate_observer.py: its jobs;
-gate_checks.py: its checks), gate_decision.py decides, and gate_actions.py does what is decided; running_jobs.py waits
-for jobs that are not over, and gate_departures.py ends the wait of instances that left. What is still undecided goes on
-as new messages; what fails goes on in a message of its own (successors.py).
+evaluate() takes messages. A round of one reads what Tower and the checks show of each instance (gate_observer.py: its
+jobs; gate_checks.py: its checks), gate_decision.py decides, and gate_actions.py does what is decided; running_jobs.py
+waits for jobs that are not over, and gate_departures.py ends the wait of instances that left. What is still undecided
+goes on as new messages; what fails goes on in a message of its own (successors.py).
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ if TYPE_CHECKING:
 class Gate:
     """Works on messages of waiting instances.
 
-    clock() is this machine's, in epoch seconds; seconds_left: of this invocation. share: the fraction of an inventory's
-    managed hosts that may go on the word of messages alone.
+    clock() is this machine's, in epoch seconds; seconds_left: of this invocation. share: the largest fraction of an
+    inventory's managed hosts that may be removed when only a message says that their instances are gone.
     """
 
     def __init__(
@@ -118,10 +118,10 @@ class _Evaluation:
     def run(self, jobs: Mapping[int, Job]) -> Round[GateMessage]:
         """Decide about those that are still open, and do what was decided. jobs: those that are known, by id."""
         context = self._context
-        known = jobs.get(self.message.job_id or 0)
+        message_job = jobs.get(self.message.job_id or 0)
         stuck_jobs = StuckJobs(context.tower, context.evidence)
         cancellations = JobCancellations(stuck_jobs)
-        departures = GateDepartures(context, known, cancellations)
+        departures = GateDepartures(context, message_job, cancellations)
         without_group = [each for each in self._open if each.action.group not in context.groups]
         unfound = departures.settle_unfound([*self._unfound, *without_group])
         with_group = [each for each in self._open if each not in without_group]
@@ -131,8 +131,8 @@ class _Evaluation:
         actions = GateActions(context, departures, self.completed.extend)
         group = _GroupEvaluation(
             context,
-            GateObserver(context, known),
-            RunningJobs(context, known, settings, instance_ids, stuck_jobs, cancellations),
+            GateObserver(context, message_job),
+            RunningJobs(context, message_job, settings, instance_ids, stuck_jobs, cancellations),
             departures,
             actions,
         )
@@ -216,7 +216,7 @@ class _GroupEvaluation:
         self._actions = actions
 
     def evaluate(self, settings: GroupSettings, members: Sequence[Waiting]) -> Stage[GoingOn | Relaunch]:
-        """Those that wait, and those that get another job. Who is ready, abandoned, gone or failed leaves here."""
+        """Those that wait, and those that get another job. What is ready, abandoned, gone or failed leaves here."""
         sourced = all_together(members, action_of, partial(self._with_source, settings))
         if not sourced.going_on:
             return Stage((), sourced.left)
@@ -224,7 +224,7 @@ class _GroupEvaluation:
         waiting = [each.waiting for each in sourced.going_on]
         busy: Stage[GoingOn] = Stage(())
         if source.template and settings.asks(JOB_CHECK):
-            busy = self._wait_for_known(source.template, source, waiting)
+            busy = self._wait_for_message_job(source.template, source, waiting)
             idle = [each for each in waiting if not self._observer.is_at_work(each)]
             found = all_together(idle, action_of, partial(self._observer.read_jobs, source, source.template))
         else:
@@ -242,7 +242,9 @@ class _GroupEvaluation:
             members = self._observer.with_stints(source.inventory, members)
         return Stage([_Sourced(each, source) for each in members])
 
-    def _wait_for_known(self, template: JobTemplate, source: JobSource, members: Sequence[Waiting]) -> Stage[GoingOn]:
+    def _wait_for_message_job(
+        self, template: JobTemplate, source: JobSource, members: Sequence[Waiting]
+    ) -> Stage[GoingOn]:
         """Those on which the job runs that the message names; where it is late some may have left."""
         busy = [each for each in members if self._observer.is_at_work(each)]
         staying = all_together(busy, action_of, self._without_departed)
@@ -252,7 +254,7 @@ class _GroupEvaluation:
         )
 
     def _without_departed(self, members: Sequence[Waiting]) -> Stage[Waiting]:
-        return self._departures.remove_departed(members) if self._running_jobs.is_known_late() else Stage(members)
+        return self._departures.remove_departed(members) if self._running_jobs.is_message_job_late() else Stage(members)
 
     def _wait_for_jobs(self, found: Sequence[AtWork]) -> Stage[GoingOn]:
         return Stage([self._running_jobs.wait_for(each) for each in found])
@@ -267,7 +269,7 @@ class _GroupEvaluation:
 
     def _wait_for_events(self, found: EventsPending) -> GoingOn:
         now = self._context.tower.now()
-        delay = timing.landing_delay(now - (found.job.finished_at or now))
+        delay = timing.events_delay(now - (found.job.finished_at or now))
         return GoingOn(found.waiting, found.job.id, delay, Alerts(self._context.message.alerted))
 
     def _without_job(self, source: JobSource, found: WithoutJob) -> GoingOn | Relaunch:

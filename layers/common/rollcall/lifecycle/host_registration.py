@@ -13,6 +13,7 @@ from rollcall.domain.actions import LifecycleAction, Transition
 from rollcall.domain.errors import BadSettings, HostRenamed, TowerDenied
 from rollcall.domain.reports import NO_LONGER_WAITING, Event, Note, Report, notes_on_kept
 from rollcall.domain.stages import Stage, action_of, all_together, each_apart, grouped, joined
+from rollcall.domain.timing import OTHER_LAUNCH_TIME
 from rollcall.hosts.eviction import evict
 from rollcall.hosts.jobs import CLOCK_STEP
 from rollcall.hosts.ownership import address_key
@@ -38,21 +39,19 @@ if TYPE_CHECKING:
 
     from .new_instances import NewInstance
 
-LANDING_TIME = 120.0  # seconds that a host without a job is left to whoever made it; above the function's own timeout
-
 
 class Registered(NamedTuple):
     """A new instance whose host exists.
 
     existing: the host as it was found, None if it was made just now. stint: the present one, as the host's marker has
-    it now. begun: this message begins it. notes: on jobs of before it.
+    it now. begins_stint: this message begins it. notes: on jobs from before it.
     """
 
     new_instance: NewInstance
     host_id: int
     existing: Host | None
     stint: Stint
-    begun: bool
+    begins_stint: bool
     notes: tuple[Note, ...] = ()
 
     @property
@@ -68,7 +67,7 @@ class Registered(NamedTuple):
         of the one counts for the other.
         """
         rested = rested_since(self.existing.variables) if self.existing else None
-        return self.stint.since if rested is None else max(rested, self.stint.since - LANDING_TIME)
+        return self.stint.since if rested is None else max(rested, self.stint.since - OTHER_LAUNCH_TIME)
 
     @property
     def begun_by_another(self) -> bool:
@@ -76,7 +75,9 @@ class Registered(NamedTuple):
 
         It was not if this message began it, now or at an earlier try.
         """
-        return self.existing is not None and not self.begun and self.existing.description != _made_for(self.action)
+        return (
+            self.existing is not None and not self.begins_stint and self.existing.description != _made_for(self.action)
+        )
 
     @property
     def is_cared_for(self) -> bool:
@@ -157,7 +158,8 @@ class HostRegistration:
         # The oldest first: of more than Tower has room for, those are made that wait for longest.
         by_age = sorted(new_instances, key=lambda each: (each.action.at, each.action.received_at))
         by_id = grouped(by_age, lambda each: each.instance.instance_id)
-        # Another node of Tower stamps the jobs. None of before is so young: to leave and to come back takes longer.
+        # Jobs get their times from another node of Tower, whose clock may be behind. No job of a former stint is so
+        # young: to leave and to come back takes an instance longer.
         now = self._tower.now() - CLOCK_STEP
         stints = {name: new_stint(now, [each.action for each in own]) for name, own in by_id.items()}
         wanted = {name: _new_host(own[0], inventory, stints[name]) for name, own in by_id.items()}
@@ -177,7 +179,7 @@ class HostRegistration:
             present = each_apart(new_instances, action_of, partial(self._present, host))
             return present.together(action_of, partial(self._brought_up_to_date, host, wanted, stint.since))
         host_id = made.ids[wanted.instance_id]
-        return Stage([Registered(each, host_id, None, stint, begun=True) for each in new_instances])
+        return Stage([Registered(each, host_id, None, stint, begins_stint=True) for each in new_instances])
 
     def _present(self, host: Host, new_instance: NewInstance) -> NewInstance | Report:
         """An action that is not of a former stint. Raises ActionNotVisible while AWS does not show whether it is."""
@@ -201,20 +203,20 @@ class HostRegistration:
                 "remove it, or deploy with AdoptByInstanceId=true to take such hosts over"
             )
         actions = [each.action for each in new_instances]
-        begun = any(begins_new_stint(host, action) for action in actions)
+        begins_stint = any(begins_new_stint(host, action) for action in actions)
         since = max(now, rested_since(host.variables) or now)
-        stint = new_stint(since, actions) if begun else joined_by(stint_of(host), actions)
-        ended = dict.fromkeys((RESTING, OWED_SINCE)) if begun else {}
+        stint = new_stint(since, actions) if begins_stint else joined_by(stint_of(host), actions)
+        ended = dict.fromkeys((RESTING, OWED_SINCE)) if begins_stint else {}
         variables = with_state(with_our_variables(host.variables, wanted.variables), stint=stint.written(), **ended)
-        if begun or host.instance_id != host.name or dict(host.variables) != variables:
+        if begins_stint or host.instance_id != host.name or dict(host.variables) != variables:
             self._tower.update_host(
                 host.id,
                 host.name,
                 variables,
-                enabled=True if begun and is_enabled_on_return(host.variables) else None,
-                description=wanted.description if begun else None,
+                enabled=True if begins_stint and is_enabled_on_return(host.variables) else None,
+                description=wanted.description if begins_stint else None,
             )
-        return Stage([Registered(each, host.id, host, stint, begun) for each in new_instances])
+        return Stage([Registered(each, host.id, host, stint, begins_stint) for each in new_instances])
 
 
 def _without[E: HostRenamed | TowerDenied](

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from rollcall.domain.errors import JobStillLanding
 from rollcall.domain.reports import Report, removed_at_launch
 from rollcall.domain.stages import Stage, action_of, all_together, each_apart, grouped, joined
-from rollcall.domain.timing import HOOK_LIFE_MAX
+from rollcall.domain.timing import HOOK_LIFE_MAX, OTHER_LAUNCH_TIME
 from rollcall.hosts.jobs import deciding_job, launch
 
 from .gate_handover import GateHandover
-from .host_registration import LANDING_TIME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,17 +58,21 @@ class Provisioning:
     def hand_over(self, registered: Sequence[Registered]) -> Stage[Never]:
         """Find or launch the job of each, where its group has a template, and hand all of them to the gate.
 
-        What is wrong with a template, or in an inventory, fails those that share both. Nobody goes on: register is
+        What is wrong with a template, or in an inventory, fails those that share both. None goes on: register is
         done with them.
         """
         by_template = grouped(registered, lambda each: (each.new_instance.template, each.new_instance.inventory))
         return joined(
-            all_together(own, action_of, partial(self._provision, template, inventory) if template else self._pass_on)
+            all_together(
+                own,
+                action_of,
+                partial(self._provision, template, inventory) if template else self._hand_over_without_job,
+            )
             for (template, inventory), own in by_template.items()
         )
 
-    def _pass_on(self, registered: Sequence[Registered]) -> Stage[Never]:
-        """Of groups without a job template."""
+    def _hand_over_without_job(self, registered: Sequence[Registered]) -> Stage[Never]:
+        """Hands instances of groups without a job template to the gate, unless another message sees to them."""
         unattended = each_apart(
             registered,
             action_of,
@@ -94,7 +97,7 @@ class Provisioning:
         )
 
     def _jobs_of(self, found: Sequence[Registered], template: JobTemplate) -> Sequence[Job]:
-        """The jobs of those whose hosts were found; also those of before their stints, for one may still run."""
+        """The jobs of those whose hosts were found; also those from before their stints, for one may still run."""
         if not found:
             return ()
         kind = template.on(found[0].new_instance.inventory)
@@ -108,9 +111,9 @@ class Provisioning:
             return Report(registered.action, f"is in job {job.id} already")
         if job:
             return _WithJob(registered, job.id)
-        if (age := self._age_of_anothers(registered)) < LANDING_TIME:
+        if (age := self._age_of_anothers(registered)) < OTHER_LAUNCH_TIME:
             words = f"host {instance_id} is new and has no job yet: another message's"
-            raise JobStillLanding(words, retry_in=LANDING_TIME - age)
+            raise JobStillLanding(words, retry_in=OTHER_LAUNCH_TIME - age)
         return _WithJob(registered._replace(notes=self._former_jobs.pass_by(registered.new_instance, jobs)), None)
 
     def _age_of_anothers(self, registered: Registered) -> float:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 from rollcall.domain import timing
 from rollcall.domain.errors import Permanent
 from rollcall.domain.reports import Note, Report
+from rollcall.domain.timing import UNANSWERED_LIFE, UNANSWERED_RETRY
 from rollcall.hosts.jobs import launch_or_adopt
 
 from .gate_round import rounds_with_heartbeats
-from .hook_answers import RETRY_IN, UNANSWERED_LIFE
 from .retire_completion import Leaving, RetireCompletion, answers_of
 from .retire_decision import NextStep, decide_retirement, without_job
 from .retire_observer import RetireObserver, seconds_since_end
@@ -141,13 +141,13 @@ class _Evaluation:
         return self._successors.closed([*self._without_heartbeat, *waiting, *self._completion.let_go(leaving)])
 
     def _put_unanswered_off(self, actions: Collection[LifecycleAction]) -> set[LifecycleAction]:
-        """Those whose action AWS does not find right now, though Auto Scaling holds their instances: they wait on."""
+        """Those whose action AWS does not find now, though Auto Scaling holds their instances: these still wait."""
         since = self._now if self.message.unanswered_since is None else self.message.unanswered_since
         if not actions or self._now - since >= UNANSWERED_LIFE:
             return set()
         held = self._fleet.held(actions)
         for action in held:
-            self._put_off(action, self.message.job_id, RETRY_IN, since)
+            self._put_off(action, self.message.job_id, UNANSWERED_RETRY, since)
         return held
 
     # Those that wait
@@ -198,7 +198,7 @@ class _Evaluation:
     def _poll_delay(self, job: Job) -> float:
         """Seconds until a job that has no result yet is evaluated again."""
         if job.status.final:
-            return timing.landing_delay(seconds_since_end(job, self._tower.now()))
+            return timing.events_delay(seconds_since_end(job, self._tower.now()))
         elapsed = self._tower.now() - job.started_at if job.started_at else 0.0
         polls = self.message.polls if job.id == self.message.job_id else 0
         return timing.poll_delay(elapsed, self._tower.usual_durations(job.kind), polls)

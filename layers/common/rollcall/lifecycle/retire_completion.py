@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Leaving:
-    """An instance that is let go: why, whether an operator should look at that, and its retire job, if it has one."""
+    """An instance that is let go: why, whether an operator should act on that, and its retire job, if it has one."""
 
     action: LifecycleAction
     reason: str
@@ -53,7 +53,7 @@ class Leaving:
             event=event,
             job=self.job.id if self.job else None,
             notes=(*own, *notes),
-            troubled=False,  # an alert is published only of what does not wait any more
+            alerted_before=False,  # an alert is published only of what does not wait any more
         )
 
 
@@ -167,7 +167,7 @@ class RetireCompletion:
         """
         is_closed = each.action in self._closed
         since = self._message.unanswered_since if is_closed else None
-        body = write_action(replace(each.action, retired=True, received_at=math.inf, unanswered_since=since))
+        body = write_action(replace(each.action, retire_job_over=True, received_at=math.inf, unanswered_since=since))
         self._queues.send(self._settings.terminate_queue_url, [(body, 0)])
         return each.reported(f"retired: {each.reason}", alert=each.alert and not is_closed)
 

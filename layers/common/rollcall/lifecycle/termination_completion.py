@@ -11,10 +11,11 @@ from rollcall.domain.empty_mapping import EMPTY_MAPPING
 from rollcall.domain.reports import NO_LONGER_WAITING, Event, Note, Report, gone, notes_on_kept
 from rollcall.domain.shell_commands import command
 from rollcall.domain.stages import Stage, action_of, all_together, each_apart, parted
+from rollcall.domain.timing import UNANSWERED_LIFE
 from rollcall.hosts.removal import unreadable_inventories
 
 from .destinations import Destination
-from .hook_answers import UNANSWERED_LIFE, HookAnswer, hook_answers, not_visible
+from .hook_answers import HookAnswer, hook_answers, not_visible
 from .terminate_messages import keep_node_name, try_again_unanswered
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class TerminationCompletion:
         self._clock = clock
 
     def complete(self, removed: Sequence[Removed]) -> Stage[Never]:
-        """Complete the hooks of those whose hosts and nodes are gone. Nobody goes on: cleanup is done with them."""
+        """Complete the hooks of those whose hosts and nodes are gone. None goes on: cleanup is done with them."""
         return (
             # Errors: Tower keeps the host; Chef keeps the node, unless its hook has waited for long enough.
             each_apart(removed, action_of, self._released)
@@ -69,7 +70,7 @@ class TerminationCompletion:
         if error is None:
             return removed
         meanwhile = Event.RETIRED if removed.had_host and not action.held_by_hook else None
-        if removed.informed:
+        if removed.has_host_facts:
             return keep_node_name(self._settings, self._fleet, self._queues, action, error, meanwhile)
         if not self._waited_long_enough(action):
             return Report(action, error=error, event=meanwhile)
@@ -83,8 +84,8 @@ class TerminationCompletion:
         return self._clock() - action.received_at >= timing.patience_with_chef(groups, action)
 
     def _without_unread(self, removed: Sequence[Removed]) -> Stage[Removed]:
-        """Where a hook waits, and no host was seen, one may be left in an inventory that cannot be read."""
-        doubtful = [each for each in removed if each.action.held_by_hook and not each.saw_host]
+        """Where a hook waits, and no host was found, one may be left in an inventory that cannot be read."""
+        doubtful = [each for each in removed if each.action.held_by_hook and not each.host_was_found]
         return parted(removed, action_of, all_together(doubtful, action_of, self._read).left)
 
     def _read(self, doubtful: Sequence[Removed]) -> Stage[Removed]:
@@ -144,8 +145,10 @@ def _report(answer: HookAnswer[Removed]) -> Report:
     notes = (
         (_retained(action, departure),) if departure.destination == Destination.RETAINED and removed.had_host else ()
     )
-    troubled = False if action.retired else None
-    return gone(action, _outcome(removed, published), removal, published=published, notes=notes, troubled=troubled)
+    alerted_before = False if action.retire_job_over else None
+    return gone(
+        action, _outcome(removed, published), removal, published=published, notes=notes, alerted_before=alerted_before
+    )
 
 
 def _outcome(removed: Removed, published: bool) -> str:

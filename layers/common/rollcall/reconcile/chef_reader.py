@@ -1,7 +1,7 @@
 """What there is in Chef, and in AWS of it, read for a plan to be made of it (rollcall.reconcile.chef_plan).
 
-Chef is read before AWS, so that a node made meanwhile is not taken for one whose instance is gone. AWS is asked only
-about nodes that none of our groups' instances explains, and Chef about those of them only that may have to go.
+Chef is read before AWS, so that a node made meanwhile is not taken for one whose instance is gone. AWS is read
+only for nodes that none of our groups' instances explains, and Chef only for those of them that may have to go.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def read_nodes(
     # What a name does not say the node itself has to say.
     nodes = replace(nodes, nodes=chef.nodes([name for name in names if not instance_of(nodes, name)]))
     named = {name: found for name in names if (found := instance_of(nodes, name))}
-    # AWS is asked about the instances that none of our groups lists.
+    # AWS is read for the instances that none of our groups lists.
     suspects = set(named.values()) - snapshot.memberships.keys()
     instances = _instances(fleet, snapshot, suspects)
     unknown = suspects - instances.keys()

@@ -94,11 +94,11 @@ def mixed_groups(given: PlanInput) -> Iterator[DriftFinding]:
 
 
 def _may_ask(settings: GroupSettings, inventory_group: str) -> bool:
-    """Whether hosts of a group are in an inventory group for its sake; what user data asked for is kept nowhere."""
+    """Whether hosts of a group are in an inventory group for its sake; what user data requested is kept nowhere."""
     return settings.user_data or inventory_group in settings.inventory_groups
 
 
-def renamed_hosts(given: PlanInput) -> Iterator[DriftFinding]:
+def renamed_host_findings(given: PlanInput) -> Iterator[DriftFinding]:
     """Instances whose only hosts where they belong are not named after them."""
     for instance_id, membership in given.members:
         place, instance = given.place_of(membership), given.instance(instance_id)

@@ -51,7 +51,7 @@ def plan_hosts(given: PlanInput) -> Plan:
     steps: list[Step | DriftFinding] = []
     at_home: dict[tuple[int, str], DumpedHost] = {}  # of each instance the first host where it belongs
     for inventory, host, marker in given.managed:
-        situation, reason, home = classify(given, inventory, host, marker)
+        situation, reason, home = classify_host(given, inventory, host, marker)
         match situation:
             case Situation.RESTING:
                 steps += _disabled(given, inventory, host, marker)
@@ -70,7 +70,7 @@ def plan_hosts(given: PlanInput) -> Plan:
     return plan_of(steps)
 
 
-def classify(given: PlanInput, inventory: Inventory, host: DumpedHost, marker: Marker) -> Classified:
+def classify_host(given: PlanInput, inventory: Inventory, host: DumpedHost, marker: Marker) -> Classified:
     """What a managed host's instance is up to, by what Auto Scaling and EC2 say of it."""
     membership, instance = given.membership(marker.instance_id), given.instance(marker.instance_id)
     if not given.concerns_host(marker):
@@ -89,7 +89,7 @@ def classify(given: PlanInput, inventory: Inventory, host: DumpedHost, marker: M
 
 
 def _in_group(inventory: Inventory, place: Place, membership: Membership, instance: Instance | None) -> Classified:
-    """Of an instance that lives in a group of ours; where EC2 was not asked, its host proves itself right."""
+    """Of an instance that lives in a group of ours; where EC2 was not read, its host is right by its own variables."""
     if not membership.serving or not instance:
         return Classified(Situation.NO_CONCERN)
     if place.inventory.id != inventory.id:
@@ -132,7 +132,7 @@ def _second_host(inventory: Inventory, host: DumpedHost, marker: Marker, first: 
 
 
 def _unclaimed(given: PlanInput, inventory: Inventory, host: DumpedHost, marker: Marker) -> Removal | DriftFinding:
-    """The host of an instance that lives in no group of ours: removed only if the run is asked to forget its group."""
+    """The host of an instance that lives in no group of ours: removed only if the run is to forget its group."""
     if marker.group in given.options.forget:
         return Removal(inventory, host, marker.instance_id, f"group {marker.group!r} is to be forgotten")
     if membership := given.membership(marker.instance_id):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from rollcall.hosts.stint import new_stint
 from rollcall.hosts.variables import host_variables
 
-from .snapshot import copies_of, homes, is_young, since
+from .snapshot import copies_of, hosts_in_use, is_young, stint_beginnings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -85,12 +85,12 @@ class PlanInput:
     @cached_property
     def in_use(self) -> set[tuple[int, str]]:
         """Inventory's id and instance id, of every managed host that does not rest."""
-        return homes(self.snapshot)
+        return hosts_in_use(self.snapshot)
 
     @cached_property
-    def begun(self) -> Mapping[str, float]:
+    def stint_begins(self) -> Mapping[str, float]:
         """When the present stint of each instance began, as far as that is known."""
-        return since(self.snapshot)
+        return stint_beginnings(self.snapshot)
 
     # What the run is about
 
@@ -131,7 +131,7 @@ class PlanInput:
         return self.snapshot.places.get(membership.group)
 
     def wanted_variables(self, place: Place, instance: Instance) -> dict[str, object] | None:
-        """The variables of ours that an instance's host is to have; None if it lacks the address that is asked for."""
+        """The variables of ours that an instance's host is to have; None if it lacks the address its group wants."""
         if not instance.addresses[place.settings.address]:
             return None
         return host_variables(place.settings, instance, self.snapshot.account, self.snapshot.region, place.inventory.id)
@@ -153,7 +153,7 @@ class PlanInput:
         return at_home[0] if at_home and all(map(self.is_renamed, at_home)) else None
 
     def age(self, host: DumpedHost) -> float | None:
-        """Seconds since a host was made; None if Tower was not asked for it."""
+        """Seconds since a host was made; None if that was not read from Tower."""
         created_at = self.snapshot.created_at.get(host.id)
         return None if created_at is None else self.snapshot.now - created_at
 
@@ -165,10 +165,10 @@ class PlanInput:
 
     def job_is_due(self, place: Place, instance_id: str) -> bool:
         """Whether the job of an instance without a host in use is to be launched: its event was lost, or the run is
-        asked to provision. One that has served for long is not provisioned unasked.
+        to provision. One that has served for long is provisioned only on request.
         """
-        asked = self.options.provision and self.is_free_since(instance_id, self.snapshot.now)
-        return asked or self.event_was_lost(place, instance_id)
+        requested = self.options.provision and self.is_free_since(instance_id, self.snapshot.now)
+        return requested or self.event_was_lost(place, instance_id)
 
     def is_free_since(self, instance_id: str, moment: float) -> bool:
         """Whether no job holds an instance that runs, or ended after a moment (epoch seconds)."""

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from rollcall.domain.actions import Transition
-from rollcall.domain.timing import RETRY_MAX, is_due
+from rollcall.domain.timing import JOB_FORGOTTEN, RETRY_MAX, is_retry_due
 
 from .plan_additions import variables_or_obstacle
 from .steps import DriftFinding, Requeue, plan_of
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from .plan_input import PlanInput
     from .snapshot import Place
     from .steps import Plan
-
-JOB_FORGOTTEN = 900.0  # seconds beyond a group's timeout after which the gate follows an ended job no more
 
 
 def plan_requeues(given: PlanInput, staying: StayingHosts) -> Plan:
@@ -64,7 +62,7 @@ def _why_lost(given: PlanInput, staying: StayingHosts, place: Place, instance_id
 
 
 def _is_named(given: PlanInput) -> bool:
-    """Whether the run is asked for its instances by their ids: then the operator knows that nothing works on them."""
+    """Whether the run names its instances by their ids: then the operator knows that nothing works on them."""
     return given.options.instances is not None
 
 
@@ -72,8 +70,8 @@ def _why_job_is_lost(given: PlanInput, place: Place, instance_id: str) -> str:
     """Of an instance with a host in use."""
     if _is_named(given):
         return "it is asked for"
-    age = given.snapshot.now - given.snapshot.jobs_ended.get(instance_id, given.begun.get(instance_id, 0.0))
-    due = is_due(age, place.settings.timeout + JOB_FORGOTTEN, given.options.every)
+    age = given.snapshot.now - given.snapshot.jobs_ended.get(instance_id, given.stint_begins.get(instance_id, 0.0))
+    due = is_retry_due(age, place.settings.timeout + JOB_FORGOTTEN, given.options.every)
     return f"for {age:.0f} s nothing has worked on its job" if due else ""
 
 
@@ -89,4 +87,6 @@ def _why_launch_is_lost(
             return wanted
     if _is_named(given) or came_at is None:
         return "it has no host in use"
-    return f"it came {age:.0f} s ago, and has no host in use" if is_due(age, RETRY_MAX, given.options.every) else ""
+    return (
+        f"it came {age:.0f} s ago, and has no host in use" if is_retry_due(age, RETRY_MAX, given.options.every) else ""
+    )

@@ -12,7 +12,7 @@ from .apply import Applying
 from .plan import plan
 from .plan_removals import over_removal_limit
 from .reader import Reader
-from .requested import answers
+from .requested import results_of_requested
 from .result import Applied, RunOutcome, StepError, Summary
 from .steps import DriftKind
 
@@ -70,7 +70,7 @@ class Reconcile:
         share = math.inf if force else self._share
         reading = Reader(self._settings, self._tower, self._fleet).read(options)
         planned, stopped = plan_within_limit(reading.snapshot, options, share)
-        self.outcome = begun(reading, options, planned, stopped)
+        self.outcome = initial_outcome(reading, options, planned, stopped)
         if not dry_run:
             applying = Applying(
                 self._settings, self._tower, self._fleet, self._queues, reading.templates, self._in_time
@@ -80,7 +80,7 @@ class Reconcile:
         if self._chef:
             self._reconcile_chef(self._chef, reading.snapshot, options, share, dry_run=dry_run)
         if options.instances is not None:
-            self.outcome.answers = answers(
+            self.outcome.instance_results = results_of_requested(
                 options.instances, reading.snapshot, reading.unread, self.outcome, dry_run=dry_run
             )
         return self.outcome
@@ -88,8 +88,8 @@ class Reconcile:
     def _reconcile_chef(
         self, chef: Chef, snapshot: Snapshot, options: RunOptions, share: float, *, dry_run: bool
     ) -> None:
-        """The same for the nodes in Chef; what cannot be read of them is an error of the run, and ends it not."""
-        from .chef_run import ChefReconcile  # only those pay for it in a cold start who use it
+        """The same for the nodes in Chef; what cannot be read there is recorded as an error, and the run goes on."""
+        from .chef_run import ChefReconcile  # imported where used: it slows a cold start
 
         nodes = ChefReconcile(chef, self._fleet, self._in_time)
         try:
@@ -115,7 +115,9 @@ def plan_within_limit(snapshot: Snapshot, options: RunOptions, share: float) -> 
     return (plan(snapshot, options, frozenset(stopped)) if stopped else planned), stopped
 
 
-def begun(reading: Reading, options: RunOptions, planned: Plan, stopped: Mapping[int, list[Removal]]) -> RunOutcome:
+def initial_outcome(
+    reading: Reading, options: RunOptions, planned: Plan, stopped: Mapping[int, list[Removal]]
+) -> RunOutcome:
     """The outcome of a run that has read and planned, and done nothing yet."""
     snapshot, managed = reading.snapshot, managed_hosts(reading.snapshot)
     outcome = RunOutcome(
@@ -134,7 +136,7 @@ def begun(reading: Reading, options: RunOptions, planned: Plan, stopped: Mapping
 
 
 def unknown_groups(snapshot: Snapshot, options: RunOptions) -> dict[str, RollcallError]:
-    """An error for each group that the run is asked for and that does not exist: misspelt, it would look all right."""
+    """An error for each requested group that does not exist: a misspelt one would otherwise pass unnoticed."""
     marked = {marker.group for marker in snapshot.owners.values()}
     named = options.forget | (options.groups or frozenset())
     return {

@@ -1,4 +1,4 @@
-"""What was read of Tower and AWS for a plan to be made of it, and of which instances AWS is to be asked. Pure."""
+"""What was read of Tower and AWS for a plan to be made of it, and which instances are to be read from AWS. Pure."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def managed(snapshot: Snapshot) -> Iterator[tuple[DumpedHost, Marker]]:
                 yield host, marker
 
 
-def homes(snapshot: Snapshot) -> set[tuple[int, str]]:
+def hosts_in_use(snapshot: Snapshot) -> set[tuple[int, str]]:
     """Inventory's id and instance id, of every managed host that does not rest."""
     return {
         (host.inventory_id, marker.instance_id) for host, marker in managed(snapshot) if not is_resting(host.variables)
@@ -122,7 +122,7 @@ def is_young(snapshot: Snapshot, place: Place, instance_id: str) -> bool:
     return came_at is not None and snapshot.now - came_at < place.settings.timeout
 
 
-def since(snapshot: Snapshot) -> dict[str, float]:
+def stint_beginnings(snapshot: Snapshot) -> dict[str, float]:
     """When the present stint of each instance began, as far as that is known.
 
     By its host in use; without one by its arrival, or by when its host began to rest, if that was later.
@@ -150,17 +150,17 @@ def groups_of(snapshot: Snapshot) -> defaultdict[str, set[str]]:
 
 
 def suspects(snapshot: Snapshot) -> set[str]:
-    """Instances of managed hosts and of copies that no opted-in group lists: AWS is asked for each before anything
-    is decided.
+    """Instances of managed hosts and of copies that no opted-in group lists: each is read from AWS before
+    anything is decided.
     """
     markers = [*snapshot.owners.values(), *(marker for _, marker in copies_of(snapshot))]
     return {marker.instance_id for marker in markers} - snapshot.memberships.keys()
 
 
-def proven(snapshot: Snapshot) -> set[str]:
-    """Instances that serve, and whose one host is right by what it says itself: EC2 need not be asked about them.
+def right_by_own_variables(snapshot: Snapshot) -> set[str]:
+    """Instances that serve, and whose one host is right by its own variables: EC2 need not be read for them.
 
-    Its variables hold what EC2 said when it was made. A VPC, a private address and its name do not change while an
+    Its variables hold what EC2 returned when it was made. A VPC, a private address and its name do not change while an
     instance lives, and that it lives Auto Scaling says.
     """
     hosts: defaultdict[str, list[tuple[DumpedHost, Marker]]] = defaultdict(list)

@@ -1,8 +1,8 @@
-"""A batch of messages in, a partial batch response out: the one way into every function.
+"""A batch of messages in, a partial batch response out: the way into register, gate and cleanup.
 
-The work itself is done by the function's own module. Here is what they share: what becomes of a message that failed. It
-is tried again with doubling delays, with a heartbeat for its hooks at every try; moved to the dead-letter queue when an
-operator has to fix something and an hour has passed; and deleted when no hook waits for it any more.
+The work itself is done by each function's own module. Here is what they share: what becomes of a message that failed.
+It is tried again with doubling delays, with a heartbeat for its hooks at every try; moved to the dead-letter queue when
+an operator has to fix something and an hour has passed; and deleted when no hook waits for it any more.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from rollcall.domain import timing
 from rollcall.domain.actions import Transition
 from rollcall.domain.errors import InstanceNotVisible, RollcallError, Transient
 from rollcall.domain.message_format import read_records
-from rollcall.lifecycle.hook_answers import UNANSWERED_LIFE
+from rollcall.domain.timing import UNANSWERED_LIFE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -30,14 +30,12 @@ if TYPE_CHECKING:
     from rollcall.telemetry.announcer import Announcer
 
 CALLS_AT_ONCE = 8
-PERMANENT_FAILURE_LIFE = 3600.0  # seconds in which an operator may fix what was wrong
-UNSEEN_LIFE = 120.0  # seconds in which AWS may come to know an instance whose launch it announced
 
 
 class Settlement(Enum):
     """What becomes of a message that failed."""
 
-    FINISHED = auto()  # no hook waits for what it is about: it is deleted
+    FINISHED = auto()  # no hook waits for its actions: it is deleted
     DEAD_LETTER = auto()  # it needs an operator, and has for an hour: it is moved to the dead-letter queue
     RETRY = auto()  # it is received again after a delay
 
@@ -118,10 +116,10 @@ class BatchProcessor:
         error: Exception,
         still_open: Collection[LifecycleAction],
     ) -> Settlement:
-        """What is to become of a message that failed; actions: those that it is about, none where it cannot be read."""
+        """What is to become of a message that failed; actions: those in it, none where it cannot be read."""
         if self._is_finished(record, actions, still_open, error):
             return Settlement.FINISHED
-        if not isinstance(error, Transient) and time.time() - record.first_received_at > PERMANENT_FAILURE_LIFE:
+        if not isinstance(error, Transient) and time.time() - record.first_received_at > timing.PERMANENT_FAILURE_LIFE:
             return Settlement.DEAD_LETTER
         return Settlement.RETRY
 
@@ -156,7 +154,7 @@ class BatchProcessor:
         age = time.time() - record.first_received_at
         unseen = isinstance(error, InstanceNotVisible)  # and never will be: nothing was made for it
         if not all(action.held_by_hook for action in actions):  # no hook ever held them: they serve already
-            return unseen and age > UNSEEN_LIFE
+            return unseen and age > timing.UNSEEN_LIFE
         try:
             fleet, ids = self._fleets.of(actions[0]), {action.instance_id for action in actions}
             if age < UNANSWERED_LIFE and fleet.held(actions):
