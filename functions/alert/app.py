@@ -20,7 +20,7 @@ from rollcall.alerting.slack import Slack
 from rollcall.alerting.sources import read_message
 from rollcall.alerting.store import Incidents
 from rollcall.aws.queues import Queues
-from rollcall.aws.secrets import text_of
+from rollcall.aws.secrets import secret_text
 from rollcall.domain.errors import BadEvent, RollcallError
 from rollcall.domain.message_format import read_records
 from rollcall.telemetry.metrics import Metrics
@@ -121,7 +121,7 @@ def _channels() -> dict[str, Channel]:
 
 
 def _text(secret: str) -> Callable[[bool], str]:
-    return lambda refresh: text_of(secret, refresh=refresh)
+    return lambda refresh: secret_text(secret, refresh=refresh)
 
 
 @cache

@@ -20,7 +20,7 @@ from rollcall.doctor.observations import (
     ObservedTower,
     Senders,
 )
-from rollcall.doctor.tag_findings import read_tags
+from rollcall.doctor.tag_findings import opted_in_and_unreadable
 from rollcall.domain.actions import Result, Transition
 from rollcall.domain.groups import Group
 from rollcall.domain.inventories import BulkLimits, DumpedHost, Inventory
@@ -211,7 +211,7 @@ def group(
 
 def everything(*groups: ObservedGroup, **changes: Any) -> Observations:
     """All there is to observe, with these groups."""
-    opted_in, unreadable_tags = read_tags(groups)
+    opted_in, unreadable_tags = opted_in_and_unreadable(groups)
     made = Observations(stack(), tower(), {each.name: each for each in groups}, opted_in, unreadable_tags, at=AT)
     return replace(made, **changes)
 

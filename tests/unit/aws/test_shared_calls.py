@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError, ParamValid
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollcall.aws.client import CODES_ABOUT_RECORDS, aws_errors, by_halves, in_calls, words_of
+from rollcall.aws.client import CODES_ABOUT_RECORDS, aws_errors, by_halves, in_calls, refusal_words
 from rollcall.domain.errors import AwsDenied
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def test_one_among_fifty_is_found_in_few_calls() -> None:
 def test_what_is_about_a_record_is_refused_in_the_words_of_aws(error: Exception) -> None:
     refused = by_halves(Shared(error, 2), [1, 2, 3])
     assert refused == {2: error}
-    assert "AWS's words" in words_of(refused[2])
+    assert "AWS's words" in refusal_words(refused[2])
 
 
 @pytest.mark.parametrize(

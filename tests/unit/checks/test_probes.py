@@ -13,7 +13,7 @@ import pytest
 from rollcall.checks.ec2 import Ec2
 from rollcall.checks.evaluation import evaluate
 from rollcall.checks.http import Http
-from rollcall.checks.job import Job
+from rollcall.checks.job import JobCheck
 from rollcall.checks.probes import NO_TIME, PROBED_UNTIL, PROBING_TIME, Probes
 from rollcall.checks.protocol import Context, Fail, Pass, Subject
 from rollcall.checks.tcp import Tcp
@@ -146,7 +146,7 @@ def test_both_status_checks_of_ec2_must_have_passed(world: World) -> None:
 
 def test_ec2_is_not_asked_when_nobody_wants_to_know(world: World) -> None:
     world.fleet.failing["passing_status_checks"] = AssertionError("asked")  # type: ignore[assignment]
-    assert failing(world, Job()) == []
+    assert failing(world, JobCheck()) == []
 
 
 def test_every_instance_is_checked_at_its_own_address(world: World, listen: Callable[[], int]) -> None:

@@ -15,7 +15,7 @@ from rollcall.domain.answer_limit import ANSWER_BYTES, cut_to_answer_limit
 from rollcall.domain.errors import BadSettings
 from rollcall.domain.findings import warns
 from rollcall.reconcile.answer import run_answer
-from rollcall.reconcile.result import Answer, RunOutcome
+from rollcall.reconcile.result import InstanceResult, RunOutcome
 
 LAMBDA_BYTES = 6_291_556  # what Lambda takes as the response of a synchronous invocation, in the words of its error
 
@@ -63,7 +63,7 @@ def test_whatever_stands_in_it_an_answer_can_be_encoded(lists: dict[str, list[di
 def test_a_run_answers_whatever_it_came_to() -> None:
     outcome = RunOutcome(
         errors={f"group {number}": BadSettings("\ud800" + "x" * 20_000) for number in range(1000)},
-        answers={f"i-{number}": Answer(False, "x" * 500) for number in range(20_000)},
+        instance_results={f"i-{number}": InstanceResult(False, "x" * 500) for number in range(20_000)},
     )
     said = run_answer(outcome, dry_run=False, seconds=1)
     assert len(encoded(said)) < LAMBDA_BYTES

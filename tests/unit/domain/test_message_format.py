@@ -222,7 +222,7 @@ def test_an_action_that_is_sent_on_loses_nothing(transition: Transition, hook: s
         hook=hook,
         token=LAUNCH.token if hook else None,
         to_warm_pool=True,
-        retired=True,
+        retire_job_over=True,
         node_pattern="web-@private_dns@",
         private_dns="ip-10-0-0-7.ec2.internal",
         message_id="one",
@@ -241,7 +241,7 @@ def test_what_only_our_own_messages_say_is_not_taken_from_a_topic(hook: str | No
     plain = replace(LAUNCH, hook=hook, token=LAUNCH.token if hook else None, message_id="one", received_at=7.0, at=7.0)
     ours = replace(
         plain,
-        retired=True,
+        retire_job_over=True,
         failed_before=True,
         node_pattern="web",
         private_dns="ip-10-0-0-7.ec2.internal",
@@ -669,7 +669,7 @@ FULL = replace(
     received_at=1_800_000_000.123456,
     at=1_800_000_000.123456,
     to_warm_pool=True,
-    retired=True,
+    retire_job_over=True,
     failed_before=True,
 )
 

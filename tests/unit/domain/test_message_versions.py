@@ -41,7 +41,10 @@ ACTION_FIELDS_BEFORE = [
     "at",
     "troubled",
 ]
-NAMES_BEFORE = {"failed_before": "troubled"}  # of fields that have another name in the code by now
+NAMES_BEFORE = {
+    "failed_before": "troubled",
+    "retire_job_over": "retired",
+}  # of fields that have another name in the code by now
 ACTION_FIELDS_ADDED = ["unanswered_since"]  # in cleanup's own messages, which the version before reads field by field
 FIELDS_BEFORE = {
     GateMessage: ["waiting", "job_id", "since", "heartbeat_at", "polls", "alerted"],

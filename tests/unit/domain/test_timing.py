@@ -134,13 +134,15 @@ PHASE = st.integers(0, 3600)
 def tries(first: float, every: float, began: float) -> list[float]:
     """The ages at which scheduled runs try again what waits for two days and was seen first so many seconds old."""
     runs = int((TWO_DAYS - began) / every)
-    return [age for run in range(runs) if timing.is_due(age := began + run * every, first, every)]
+    return [age for run in range(runs) if timing.is_retry_due(age := began + run * every, first, every)]
 
 
 def jittered(first: float, every: float, late: list[float]) -> list[float]:
     """The same, of runs that come so much of an interval too late."""
     runs = itertools.accumulate(every * (1 + share) for share in itertools.cycle(late))
-    return [age for age in itertools.takewhile(lambda age: age < TWO_DAYS, runs) if timing.is_due(age, first, every)]
+    return [
+        age for age in itertools.takewhile(lambda age: age < TWO_DAYS, runs) if timing.is_retry_due(age, first, every)
+    ]
 
 
 @pytest.mark.parametrize(("first", "every", "most"), [(240, 300, 16), (240, 60, 20), (2700, 300, 12), (2700, 3600, 10)])
@@ -179,12 +181,12 @@ def test_runs_that_are_never_quite_on_time_miss_no_try(first: float, every: floa
 @pytest.mark.parametrize("every", [None, 300.0])
 @given(FIRST, st.floats(-1, 1))
 def test_nothing_is_tried_again_before_its_time(every: float | None, first: float, share: float) -> None:
-    assert not timing.is_due(share * first, first, every)
+    assert not timing.is_retry_due(share * first, first, every)
 
 
 @given(FIRST, st.floats(1.001, 1e6))
 def test_a_run_by_hand_tries_whatever_is_old_enough(first: float, times: float) -> None:
-    assert timing.is_due(times * first, first, None)
+    assert timing.is_retry_due(times * first, first, None)
 
 
 # Watching

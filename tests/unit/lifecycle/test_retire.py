@@ -438,7 +438,7 @@ def test_a_group_whose_instances_are_in_chef_gets_them_back_for_cleanup_to_see_t
     assert world.tower.names_in(world.inventory) == {"i-a"}
     assert completed(world) == {}
     [action] = (action for url, body, _ in world.queues.sent if (action := sent_back(world, url, body)))
-    assert action.retired
+    assert action.retire_job_over
     sent = len(world.queues.sent)
     [report] = world.clean_up(action)
     assert report.outcome == "removed from every inventory"

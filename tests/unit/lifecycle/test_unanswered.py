@@ -76,10 +76,10 @@ def test_while_a_hook_of_its_transition_holds_the_instance_it_is_tried_again(wor
 
 
 def test_what_is_tried_again_is_the_same_action_with_all_that_is_known_of_it(world: World) -> None:
-    action = replace(going(world), retired=True, failed_before=True, received_at=world.clock.now - 300)
+    action = replace(going(world), retire_job_over=True, failed_before=True, received_at=world.clock.now - 300)
     again = unanswered(world, action)
     assert again == action
-    kept = ("retired", "failed_before", "received_at", "at")
+    kept = ("retire_job_over", "failed_before", "received_at", "at")
     assert [getattr(again, name) for name in kept] == [getattr(action, name) for name in kept]
 
 

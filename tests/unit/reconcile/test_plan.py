@@ -27,7 +27,7 @@ from rollcall.hosts.variables import job_owed_since, marker_in
 from rollcall.reconcile.plan import plan
 from rollcall.reconcile.plan_removals import over_removal_limit
 from rollcall.reconcile.plan_requeues import JOB_FORGOTTEN
-from rollcall.reconcile.snapshot import Place, Snapshot, homes, owners_of, proven, suspects
+from rollcall.reconcile.snapshot import Place, Snapshot, hosts_in_use, owners_of, right_by_own_variables, suspects
 from rollcall.reconcile.steps import Addition, Change, DriftFinding, DriftKind, Plan, Removal, Requeue
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ class Scene:
 
     def _arrived_at(self, snapshot: Snapshot) -> dict[str, float]:
         """Only of whoever has no host in use where it belongs is Auto Scaling asked."""
-        hosted = homes(snapshot)
+        hosted = hosts_in_use(snapshot)
         return {
             each: at
             for each, at in self.arrived_at.items()
@@ -525,7 +525,10 @@ class TestPuttingRight:
         scene.host("i-a", name="web-1", facts=FACTS if facts else None)
         snapshot = scene.instance("i-a").snapshot()
         asked = replace(
-            snapshot, instances={each: own for each, own in snapshot.instances.items() if each not in proven(snapshot)}
+            snapshot,
+            instances={
+                each: own for each, own in snapshot.instances.items() if each not in right_by_own_variables(snapshot)
+            },
         )
         done = plan(asked, RunOptions())
         assert idle(done)
@@ -953,17 +956,17 @@ class TestInstancesThatTheirHostsProve:
     @pytest.mark.parametrize("state", SERVING)
     def test_one_that_serves_with_a_host_that_says_what_ec2_once_said_is_proven(self, scene: Scene, state: str) -> None:
         scene.instance("i-a", state=state).host("i-a", facts=FACTS)
-        assert proven(scene.snapshot()) == {"i-a"}
+        assert right_by_own_variables(scene.snapshot()) == {"i-a"}
 
     @pytest.mark.parametrize("state", LEFT_TO_THEIR_ACTIONS + UNSETTLED)
     def test_one_that_does_not_serve_is_not(self, scene: Scene, state: str) -> None:
         scene.instance("i-a", state=state).host("i-a", facts=FACTS)
-        assert not proven(scene.snapshot())
+        assert not right_by_own_variables(scene.snapshot())
 
     @pytest.mark.parametrize("group", ["other", None])
     def test_one_that_no_group_of_ours_lists_is_not(self, scene: Scene, group: str | None) -> None:
         scene.instance("i-a", group=group).host("i-a", facts=FACTS)
-        assert not proven(scene.snapshot())
+        assert not right_by_own_variables(scene.snapshot())
 
     @pytest.mark.parametrize(
         "wrong",
@@ -987,30 +990,30 @@ class TestInstancesThatTheirHostsProve:
     )
     def test_one_whose_host_is_not_right_is_not(self, scene: Scene, wrong: dict[str, Any]) -> None:
         scene.instance("i-a").host("i-a", **({"facts": FACTS} | wrong))
-        assert not proven(scene.snapshot())
+        assert not right_by_own_variables(scene.snapshot())
 
     def test_one_is_proven_whatever_its_present_stint(self, scene: Scene) -> None:
         scene.instance("i-a").host("i-a", facts=FACTS, stint={"since": 7.0, "token": "t"})
-        assert proven(scene.snapshot()) == {"i-a"}
+        assert right_by_own_variables(scene.snapshot()) == {"i-a"}
 
     def test_one_whose_host_is_in_more_groups_than_asked_for_is_proven(self, scene: Scene) -> None:
         scene.instance("i-a").host("i-a", facts=FACTS, groups=["web", "by-hand"])
-        assert proven(scene.snapshot()) == {"i-a"}
+        assert right_by_own_variables(scene.snapshot()) == {"i-a"}
 
     def test_one_with_two_hosts_is_not(self, scene: Scene) -> None:
         scene.instance("i-a").host("i-a", facts=FACTS)
         scene.host("i-a", inventory=OTHER, facts=FACTS)
-        assert not proven(scene.snapshot())
+        assert not right_by_own_variables(scene.snapshot())
 
     def test_one_whose_address_another_host_of_its_inventory_has_is_not(self, scene: Scene) -> None:
         scene.instance("i-a").host("i-a", facts=FACTS)
         scene.host("i-b", facts=FACTS)
-        assert not proven(scene.snapshot())
+        assert not right_by_own_variables(scene.snapshot())
 
     def test_one_of_a_group_that_asks_for_a_public_address_is_not_for_that_may_change(self) -> None:
         scene = Scene().group("web", address=AddressKind.PUBLIC)
         scene.instance("i-a", public="54.0.0.1").host("i-a", facts=FACTS)
-        assert not proven(scene.snapshot())
+        assert not right_by_own_variables(scene.snapshot())
 
     @pytest.mark.parametrize("address", ["10.0.0.1", "54.0.0.1"])
     def test_a_host_that_is_not_ours_at_an_address_that_its_host_tells_of_is_reported(
@@ -1943,7 +1946,7 @@ def test_a_plan_without_what_the_removal_limit_stops_is_within_it(
 @given(ANY_SCENE, ANY_OPTIONS)
 def test_what_ec2_says_of_proven_instances_that_live_would_change_nothing(scene: Scene, options: RunOptions) -> None:
     snapshot = scene.snapshot()
-    certain = proven(snapshot)
+    certain = right_by_own_variables(snapshot)
     assume(all(each in snapshot.instances and snapshot.instances[each].living for each in certain))
     unasked = {each: known for each, known in snapshot.instances.items() if each not in certain}
     assert plan(replace(snapshot, instances=unasked), options) == plan(snapshot, options)

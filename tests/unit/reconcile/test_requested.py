@@ -18,7 +18,7 @@ from unit.fakes import ACCOUNT, REGION, FakeChef
 from unit.world import HOOK, World
 
 if TYPE_CHECKING:
-    from rollcall.reconcile.result import Answer, RunOutcome
+    from rollcall.reconcile.result import InstanceResult, RunOutcome
 
 EVERYTHING = {"i-gone", "i-moved", "i-new", "i-strayed", "i-leaving", "i-coming"}
 
@@ -41,11 +41,11 @@ def asked(world: World, *instance_ids: str, dry_run: bool = False, force: bool =
     return world.reconcile(RunOptions(instances=frozenset(instance_ids)), dry_run=dry_run, force=force)
 
 
-def answer(world: World, instance_id: str) -> Answer:
+def answer(world: World, instance_id: str) -> InstanceResult:
     """What a run for this instance alone came to."""
     outcome = asked(world, instance_id)
-    assert outcome.answers.keys() == {instance_id}
-    return outcome.answers[instance_id]
+    assert outcome.instance_results.keys() == {instance_id}
+    return outcome.instance_results[instance_id]
 
 
 @pytest.mark.parametrize(
@@ -64,32 +64,32 @@ def test_each_kind_of_step_is_taken_for_the_instance_that_is_named_and_for_no_ot
 ) -> None:
     outcome = asked(world, instance_id)
     assert {(fix.action, fix.instance_id) for fix in outcome.fixes} == {(action, instance_id) for action in actions}
-    assert outcome.answers[instance_id].settled
+    assert outcome.instance_results[instance_id].settled
     for fix in outcome.fixes:
         job = "" if fix.job is None else f" by job {fix.job}"
-        assert f"{fix.step}{job}: {fix.reason}" in outcome.answers[instance_id].reason
+        assert f"{fix.step}{job}: {fix.reason}" in outcome.instance_results[instance_id].reason
 
 
 def test_several_instances_are_one_run(world: World) -> None:
     outcome = asked(world, *EVERYTHING)
     assert {fix.instance_id for fix in outcome.fixes} == EVERYTHING
-    assert {each for each, answer in outcome.answers.items() if answer.settled} == EVERYTHING
+    assert {each for each, answer in outcome.instance_results.items() if answer.settled} == EVERYTHING
 
 
 def test_a_run_for_all_answers_for_no_instance(world: World) -> None:
-    assert world.reconcile().answers == {}
+    assert world.reconcile().instance_results == {}
 
 
 def test_a_dry_run_settles_nothing_that_is_to_be_done(world: World) -> None:
     outcome = asked(world, "i-gone", "i-leaving", "i-nobody", dry_run=True)
     assert not outcome.fixes
     assert not world.queues.sent
-    assert {each: answer.settled for each, answer in outcome.answers.items()} == {
+    assert {each: answer.settled for each, answer in outcome.instance_results.items()} == {
         "i-gone": False,
         "i-leaving": False,
         "i-nobody": True,
     }
-    assert outcome.answers["i-gone"].reason == "to remove: neither EC2 nor Auto Scaling knows it"
+    assert outcome.instance_results["i-gone"].reason == "to remove: neither EC2 nor Auto Scaling knows it"
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_what_was_left_for_want_of_time_is_not_settled(world: World) -> None:
     options = RunOptions(instances=frozenset({"i-gone", "i-leaving"}))
     outcome = world.reconcile(options, seconds_left=lambda: 0)
     assert outcome.left == 2
-    assert not any(each.settled for each in outcome.answers.values())
+    assert not any(each.settled for each in outcome.instance_results.values())
 
 
 def test_what_tower_refused_is_not_settled(world: World) -> None:
@@ -173,13 +173,13 @@ def test_the_removal_limit_counts_as_in_any_run(world: World, force: bool) -> No
     for number, each in enumerate(ids):
         world.host_of(each, f"10.0.1.{number}")
     outcome = asked(world, *ids, force=force)
-    assert {each.settled for each in outcome.answers.values()} == {force}
+    assert {each.settled for each in outcome.instance_results.values()} == {force}
     assert all(
         ("the removal limit stops its removal, unless forced" in each.reason) is not force
-        for each in outcome.answers.values()
+        for each in outcome.instance_results.values()
     )
     few = asked(world, *ids[:2])
-    assert all(each.settled for each in few.answers.values())
+    assert all(each.settled for each in few.instance_results.values())
 
 
 def test_an_instance_of_a_group_that_cannot_be_read_is_not_settled(world: World) -> None:
@@ -240,7 +240,7 @@ def test_what_is_known_of_its_address_is_reported_and_unsettles_none_and_of_othe
         world.host_of(name, "10.0.0.77", age=AWS_VISIBILITY_LAG - 60)
     told = asked(world, "i-moved")
     assert {each.kind for each in told.plan.findings} == {"foreign address"}
-    assert told.answers["i-moved"].settled
+    assert told.instance_results["i-moved"].settled
 
 
 def test_a_group_and_an_instance_are_both_asked_for(world: World) -> None:
@@ -257,15 +257,15 @@ def test_nodes_of_others_stay_in_chef_and_the_removal_limit_counts_all_of_ours(w
         world.fleet.known_instances[each] = world.instance(each, state="terminated")
     outcome = asked(world, *(f"i-{number:02}" for number in range(7)))
     assert {each.node for each in outcome.nodes.removed} == {f"i-{number:02}" for number in range(7)}
-    assert outcome.answers["i-00"].settled
-    assert outcome.answers["i-00"].reason.startswith("removed from Chef as i-00: ")
+    assert outcome.instance_results["i-00"].settled
+    assert outcome.instance_results["i-00"].reason.startswith("removed from Chef as i-00: ")
     stopped = asked(world, *(f"i-{number:02}" for number in range(7, 27)))
     assert not stopped.nodes.removed
-    assert not stopped.answers["i-07"].settled
-    assert "the removal limit stops the removal of node i-07, unless forced" in stopped.answers["i-07"].reason
+    assert not stopped.instance_results["i-07"].settled
+    assert "the removal limit stops the removal of node i-07, unless forced" in stopped.instance_results["i-07"].reason
     chef.failing["delete_node"] = TowerRejected("no")
     kept = asked(world, "i-07")
-    assert not kept.answers["i-07"].settled
+    assert not kept.instance_results["i-07"].settled
 
 
 def test_the_answer_has_each_instance(world: World) -> None:

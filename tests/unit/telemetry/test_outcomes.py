@@ -156,7 +156,7 @@ def test_what_is_published_one_without_its_retire_job_does_not_end_by_its_going(
     world.group("web", chef="@instance_id@")
     world.chef = FakeChef()
     action = world.terminating("i-a")
-    [back] = world.clean_up(replace(action, retired=True))
+    [back] = world.clean_up(replace(action, retire_job_over=True))
     [alone] = world.clean_up(replace(action, instance_id="i-b"))
     assert (back.troubled, alone.troubled) == (False, None)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from rollcall.domain.errors import ChannelUnavailable, Permanent, RollcallError
 
-from .due import Delivery, after_deliveries, is_due, notifications_due
+from .due import Delivery, after_deliveries, is_notification_due, notifications_due
 from .history import concerns, ends, with_messages
 from .incident import Ending, Incident, Occurrence
 from .wording import notification_of
@@ -134,7 +134,7 @@ class Dispatcher:
         return stored if is_claimed else None
 
     def _is_due(self, known: Incident, now: float) -> bool:
-        return is_due(known, now, self._settings.alert_after, self._channels, self._unreachable)
+        return is_notification_due(known, now, self._settings.alert_after, self._channels, self._unreachable)
 
     def _send(self, channel: str, kind: NotificationKind, known: Incident) -> Delivery:
         """A channel that cannot be reached is tried once an invocation: each further try would end the same, later."""

@@ -76,7 +76,7 @@ def _refuses(known: Incident, channel: str, now: float) -> bool:
     return channel in known.refused and now < known.refused[channel] + REFUSED_FOR
 
 
-def is_due(
+def is_notification_due(
     known: Incident, now: float, alert_after: float, channels: Iterable[str], unreachable: Collection[str]
 ) -> bool:
     """Whether something is to be done about an incident now: a notification is due, or it is over and is to be ended.

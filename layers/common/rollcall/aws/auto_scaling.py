@@ -13,7 +13,7 @@ from rollcall.domain.cache import ExpiringCache
 from rollcall.domain.groups import Group, Hook
 from rollcall.domain.membership import Membership, OptedIn
 
-from .client import aws_errors, by_halves, require_none
+from .client import aws_errors, by_halves, require_no_refusals
 from .regional_clients import RegionalClients
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ class AutoScaling(RegionalClients):
         with aws_errors("DescribeAutoScalingInstances"):
             for chunk in batched(sorted(instance_ids), STATES_PER_CALL):
                 refused |= by_halves(describe, chunk)
-        require_none("DescribeAutoScalingInstances", refused)
+        require_no_refusals("DescribeAutoScalingInstances", refused)
         return found
 
     def complete(self, action: LifecycleAction, result: Result) -> bool:

@@ -77,19 +77,19 @@ def by_halves[R: Hashable](call: Callable[[Sequence[R]], object], records: Seque
     return {}
 
 
-def words_of(refusal: Refusal) -> str:
+def refusal_words(refusal: Refusal) -> str:
     """Why AWS refused a record, in its words."""
     return refusal.response["Error"]["Message"] if isinstance(refusal, ClientError) else str(refusal)
 
 
-def require_none(call: str, refused: Mapping[str, Refusal]) -> None:
+def require_no_refusals(call: str, refused: Mapping[str, Refusal]) -> None:
     """Raise InstancesRefused if a call was refused for some of its instances. refused: why, by id."""
     if refused:
         raise InstancesRefused({each: _denied(call, each, why) for each, why in refused.items()})
 
 
 def _denied(call: str, instance_id: str, why: Refusal) -> AwsDenied:
-    return AwsDenied(f"AWS refused {call} of {quoted(instance_id)}: {words_of(why)}")
+    return AwsDenied(f"AWS refused {call} of {quoted(instance_id)}: {refusal_words(why)}")
 
 
 def in_calls[T](items: Iterable[T], most: int, room: int, size: Callable[[T], int]) -> Iterator[list[T]]:

@@ -14,7 +14,7 @@ from rollcall.domain.errors import InstanceNotVisible, RollcallError, Throttled,
 from rollcall.domain.groups import AddressKind
 from rollcall.domain.instances import Instance
 
-from .client import aws_errors, by_halves, require_none
+from .client import aws_errors, by_halves, require_no_refusals
 from .regional_clients import RegionalClients
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Instances(RegionalClients):
                 found.extend(each for page in own for each in page["Reservations"])
 
             refused = self._each_chunk(lambda chunk: by_halves(describe, chunk), instance_ids)
-        require_none("DescribeInstances", {each: why for some in refused for each, why in some.items()})
+        require_no_refusals("DescribeInstances", {each: why for some in refused for each, why in some.items()})
         return {raw["InstanceId"]: _instance(raw) for reservation in found for raw in reservation["Instances"]}
 
     def _each_chunk[P](self, describe: Callable[[tuple[str, ...]], P], instance_ids: Collection[str]) -> list[P]:

@@ -12,7 +12,7 @@ import boto3
 from rollcall.domain.aws_text import CALL_BYTES, aws_safe
 from rollcall.domain.errors import AwsDenied, RollcallError, Throttled
 
-from .client import CLIENT_CONFIG, aws_errors, by_halves, in_calls, words_of
+from .client import CLIENT_CONFIG, aws_errors, by_halves, in_calls, refusal_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -111,7 +111,7 @@ class _Sending:
                 in_vain = error
                 self.errors |= dict.fromkeys(call, error)
             else:
-                self.errors |= {each: _refused(words_of(why)) for each, why in refused.items()}
+                self.errors |= {each: _refused(refusal_words(why)) for each, why in refused.items()}
         if in_vain:
             self.left = []
 

@@ -19,7 +19,7 @@ def _secrets() -> SecretsProvider:
     return SecretsProvider(boto3_client=boto3.client("secretsmanager", config=CLIENT_CONFIG))
 
 
-def text_of(secret: str, *, refresh: bool) -> str:
+def secret_text(secret: str, *, refresh: bool) -> str:
     """What a secret holds, remembered for five minutes unless refresh is set.
 
     Raises Throttled or AwsDenied.

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from rollcall.domain.errors import BadSettings
 
-from .client import aws_errors, by_halves, words_of
+from .client import aws_errors, by_halves, refusal_words
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -81,7 +81,7 @@ class Targets:
                 lambda chunk: self._client.register_targets(TargetGroupArn=target_group, Targets=_targets(chunk)),
                 sorted(instance_ids),
             )
-        return {each: words_of(why) for each, why in refused.items()}
+        return {each: refusal_words(why) for each, why in refused.items()}
 
     def deregister(self, target_group: str, instance_ids: Collection[str]) -> None:
         """Send instances no new requests; what they have in hand may take longer. One that is no target is left so."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Job:
+class JobCheck:
     """Passes: only instances on which the job went well are examined."""
 
     def __str__(self) -> str:
@@ -30,4 +30,4 @@ class Job:
         return {each.instance_id: Pass() for each in subjects}
 
 
-KIND = Kind(JOB_CHECK, JOB_CHECK, JOB_CHECK, Job)
+KIND = Kind(JOB_CHECK, JOB_CHECK, JOB_CHECK, JobCheck)

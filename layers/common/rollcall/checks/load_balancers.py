@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rollcall.aws.target_groups import name_of
 from rollcall.domain.errors import BadSettings
-from rollcall.domain.objections import Objection, require_none
+from rollcall.domain.objections import Objection, require_no_objections
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -38,7 +38,7 @@ class Doubt(NamedTuple):
 
 def require_askable(settings: GroupSettings, group: Group, *, load_balancers: bool) -> None:
     """Refuse tags that ask for load balancers where there are none, or none that can be asked. Raises BadSettings."""
-    require_none(traffic_objections(settings, group, load_balancers=load_balancers))
+    require_no_objections(traffic_objections(settings, group, load_balancers=load_balancers))
 
 
 def traffic_objections(settings: GroupSettings, group: Group, *, load_balancers: bool) -> Iterator[Objection]:

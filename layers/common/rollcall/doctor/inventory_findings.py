@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rollcall.domain.errors import RollcallError, Transient
 from rollcall.domain.findings import Finding, Severity, breaks
 
-from .observations import HostSample, ObservedInventory, inventories_of_our_groups
+from .observations import HostSample, ObservedInventory, groups_by_inventory
 from .unread_findings import listed, not_found, transient_only, unread
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def inventory_findings(observed: Observations, _: Settings) -> Iterator[Finding]
     if not tower.answers:
         return
     yield from _unread(tower)
-    for reference, groups in inventories_of_our_groups(observed.opted_in).items():
+    for reference, groups in groups_by_inventory(observed.opted_in).items():
         subject, named = f"inventory {reference!r}", f"tag rollcall:inventory of {listed(groups)}"
         inventory = tower.inventories.get(reference)
         if inventory is None or isinstance(inventory, Transient):

@@ -247,7 +247,7 @@ class Observations:
         return found if isinstance(found, ObservedTemplate) else None
 
 
-def inventories_of_our_groups(opted_in: Iterable[OptedInGroup]) -> dict[str, set[str]]:
+def groups_by_inventory(opted_in: Iterable[OptedInGroup]) -> dict[str, set[str]]:
     """The inventories that tags name, as they name them; each with the groups that name it."""
     named: defaultdict[str, set[str]] = defaultdict(set)
     for each in opted_in:

@@ -25,10 +25,10 @@ from .observations import (
     ObservedTemplate,
     ObservedTower,
     Senders,
-    inventories_of_our_groups,
+    groups_by_inventory,
     templates_named,
 )
-from .tag_findings import read_tags
+from .tag_findings import opted_in_and_unreadable
 from .topic_findings import notified_topics
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Observer:
         if isinstance(groups, RollcallError):
             return Observations(stack, self._observe_tower(()), groups)
         groups = self._with_hooks(groups)
-        opted_in, unreadable_tags = read_tags(groups.values())
+        opted_in, unreadable_tags = opted_in_and_unreadable(groups.values())
         topics = notified_topics(groups.values())
         return Observations(
             stack=stack,
@@ -195,7 +195,7 @@ class Observer:
         user = self._try(tower.user)
         if isinstance(user, RollcallError):
             return replace(observed, user=user)
-        inventories = self._each(inventories_of_our_groups(opted_in), self._inventory, TOWER_AT_ONCE)
+        inventories = self._each(groups_by_inventory(opted_in), self._inventory, TOWER_AT_ONCE)
         named = {each.inventory for each in inventories.values() if isinstance(each, ObservedInventory)}
         return replace(
             observed,

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from .observations import Observations, ObservedGroup
 
 
-def read_tags(groups: Iterable[ObservedGroup]) -> tuple[tuple[OptedInGroup, ...], tuple[UnreadableTag, ...]]:
+def opted_in_and_unreadable(
+    groups: Iterable[ObservedGroup],
+) -> tuple[tuple[OptedInGroup, ...], tuple[UnreadableTag, ...]]:
     """The groups that opted in, and each of their tags that cannot be read; the others of a group are read without."""
     opted_in: list[OptedInGroup] = []
     unreadable: list[UnreadableTag] = []

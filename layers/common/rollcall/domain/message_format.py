@@ -80,7 +80,9 @@ EVENTS_WITHOUT_ACTION = (
     "autoscaling:EC2_INSTANCE_TERMINATE_ERROR",  # no instance went
 )
 MEMBERS = {GateMessage: "waiting", WatchMessage: "watched", RetireMessage: "retiring"}  # the field of instances
-FAILED_BEFORE_AT_THE_GATE = "troubled"  # the name of this field in messages of the gate
+FAILED_BEFORE_AT_THE_GATE = "troubled"  # the names of these fields in messages of the gate
+RETIRE_JOB_OVER_AT_THE_GATE = "retired"
+NAMES_AT_THE_GATE = {"failed_before": FAILED_BEFORE_AT_THE_GATE, "retire_job_over": RETIRE_JOB_OVER_AT_THE_GATE}
 NOT_AT_THE_GATE = ("unanswered_since",)  # the version before refuses an action with a field that it does not know
 MINUTES_MAX = 527_040  # a year, between two runs
 RECEIVES_MAX = 1_000_000  # SQS moves a message to the dead-letter queue after 1,000 at most
@@ -265,7 +267,7 @@ def _notified(action: LifecycleAction, fields: Json, record: Record) -> Lifecycl
     received_at = moment_at(fields, RECEIVED_AT) if RECEIVED_AT in fields else record.first_received_at
     return replace(
         action,
-        retired=fields.get(RETIRED) is True,
+        retire_job_over=fields.get(RETIRED) is True,
         node_pattern=text_at(fields, NODE_PATTERN, TEXT) if NODE_PATTERN in fields else "",
         private_dns=text_at(fields, PRIVATE_DNS, TEXT) if PRIVATE_DNS in fields else "",
         message_id=record.id,
@@ -289,7 +291,7 @@ def write_action(action: LifecycleAction) -> str:
         fields |= {"Event": next(event for event, way in GROUP_EVENTS.items() if way == action.transition)}
     fields |= {"LifecycleActionToken": action.token} if action.token else {}
     fields |= {"Destination": WARM_POOL} if action.to_warm_pool else {}
-    fields |= {RETIRED: True} if action.retired else {}
+    fields |= {RETIRED: True} if action.retire_job_over else {}
     fields |= {FAILED_BEFORE: True} if action.failed_before else {}
     fields |= {"Time": datetime.fromtimestamp(action.at, UTC).isoformat()} if math.isfinite(action.at) else {}
     fields |= {NODE_PATTERN: action.node_pattern} if action.node_pattern else {}
@@ -318,9 +320,11 @@ def _plain(value: Any) -> Any:
     """A message, or a part of one, for JSON; null for infinity, which that has no word for."""
     match value:
         case LifecycleAction():
-            fields = {name: _plain(each) for name, each in asdict(value).items() if name not in NOT_AT_THE_GATE}
-            fields[FAILED_BEFORE_AT_THE_GATE] = fields.pop("failed_before")
-            return fields
+            return {
+                NAMES_AT_THE_GATE.get(name, name): _plain(each)
+                for name, each in asdict(value).items()
+                if name not in NOT_AT_THE_GATE
+            }
         case Waiting(check_states=states):
             fields = {name: _plain(each) for name, each in value._asdict().items() if name != "check_states"}
             return fields | ({"check_states": dict(states)} if states else {})  # without one it says what it always did
@@ -427,7 +431,7 @@ def _action(each: Json, record: Record) -> LifecycleAction:
         hook=hook,
         token=optional(each, "token", _ruled(TOKEN)) if hook else None,
         to_warm_pool=flag_at(each, "to_warm_pool"),
-        retired=flag_at(each, "retired"),
+        retire_job_over=flag_at(each, RETIRE_JOB_OVER_AT_THE_GATE),
         node_pattern=text_or_empty(each, "node_pattern", TEXT),
         private_dns=text_or_empty(each, "private_dns", TEXT),
         message_id=text_or_empty(each, "message_id", SHORT_TEXT),

@@ -24,7 +24,7 @@ class Objection(NamedTuple):
         return f"{self.reason}: {self.remedy}"
 
 
-def require_none(objections: Iterable[Objection]) -> None:
+def require_no_objections(objections: Iterable[Objection]) -> None:
     """Raise BadSettings with the first objection, if there is one."""
     for each in objections:
         raise BadSettings(str(each))

@@ -100,7 +100,7 @@ def watch_delay(elapsed: float, left: float) -> float:
     return max(0.0, min(max(CHECK_INTERVAL, elapsed / WATCH_SHARE), WATCH_INTERVAL_MAX, left))
 
 
-def is_due(age: float, first: float, every: float | None) -> bool:
+def is_retry_due(age: float, first: float, every: float | None) -> bool:
     """Whether what has waited in vain for age seconds is to be tried again in this run of reconcile.
 
     every: seconds from one scheduled run to the next. They try first as soon as the age is beyond first (seconds), and

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rollcall.domain.errors import BadSettings
-from rollcall.domain.objections import Objection, require_none
+from rollcall.domain.objections import Objection, require_no_objections
 from rollcall.domain.settings import JOB_TAG, OPT_IN_TAG, RETIRE_TAG
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def find_retire_template(
     """The job template that a group retires its instances with. Raises BadSettings for one that must not be used."""
     with _naming_the_tag(settings, RETIRE_TAG):
         template = tower.job_template(reference)
-    require_none(retire_objections(template, inventory, settings, provisioning))
+    require_no_objections(retire_objections(template, inventory, settings, provisioning))
     return template
 
 
@@ -62,7 +62,7 @@ def _naming_the_tag(settings: GroupSettings, tag: str) -> Iterator[None]:
 
 def require_limitable(template: JobTemplate, inventory: Inventory, settings: GroupSettings, tag: str = JOB_TAG) -> None:
     """Raises BadSettings, with the remedy, for a template with limit_objections."""
-    require_none(limit_objections(template, inventory, settings, tag))
+    require_no_objections(limit_objections(template, inventory, settings, tag))
 
 
 def limit_objections(

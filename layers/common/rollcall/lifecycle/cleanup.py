@@ -121,7 +121,7 @@ class Cleanup:
         """Those that a hook holds and whose group retires its instances are handed to the gate, unless it did that."""
         if not self._settings.retire_jobs:
             return Stage(terminating)
-        held = [each for each in terminating if each.action.held_by_hook and not each.action.retired]
+        held = [each for each in terminating if each.action.held_by_hook and not each.action.retire_job_over]
         handed_over = all_together(held, action_of, partial(self._hand_over_retiring, fleet))
         return parted(terminating, action_of, handed_over.left)
 

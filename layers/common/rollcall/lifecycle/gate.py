@@ -117,10 +117,10 @@ class _Evaluation:
     def run(self, jobs: Mapping[int, Job]) -> Round[GateMessage]:
         """Decide about those that are still open, and do what was decided. jobs: those that are known, by id."""
         context = self._context
-        known = jobs.get(self.message.job_id or 0)
+        message_job = jobs.get(self.message.job_id or 0)
         stuck_jobs = StuckJobs(context.tower, context.evidence)
         cancellations = JobCancellations(stuck_jobs)
-        departures = GateDepartures(context, known, cancellations)
+        departures = GateDepartures(context, message_job, cancellations)
         without_group = [each for each in self._open if each.action.group not in context.groups]
         unfound = departures.settle_unfound([*self._unfound, *without_group])
         with_group = [each for each in self._open if each not in without_group]
@@ -130,8 +130,8 @@ class _Evaluation:
         actions = GateActions(context, departures)
         group = _GroupEvaluation(
             context,
-            GateObserver(context, known),
-            RunningJobs(context, known, settings, instance_ids, stuck_jobs, cancellations),
+            GateObserver(context, message_job),
+            RunningJobs(context, message_job, settings, instance_ids, stuck_jobs, cancellations),
             departures,
             actions,
         )
@@ -223,7 +223,7 @@ class _GroupEvaluation:
         waiting = [each.waiting for each in sourced.going_on]
         busy: Stage[GoingOn] = Stage(())
         if source.template and settings.asks(JOB_CHECK):
-            busy = self._wait_for_known(source.template, source, waiting)
+            busy = self._wait_for_message_job(source.template, source, waiting)
             idle = [each for each in waiting if not self._observer.is_at_work(each)]
             found = all_together(idle, action_of, partial(self._observer.read_jobs, source, source.template))
         else:
@@ -241,7 +241,9 @@ class _GroupEvaluation:
             members = self._observer.with_stints(source.inventory, members)
         return Stage([_Sourced(each, source) for each in members])
 
-    def _wait_for_known(self, template: JobTemplate, source: JobSource, members: Sequence[Waiting]) -> Stage[GoingOn]:
+    def _wait_for_message_job(
+        self, template: JobTemplate, source: JobSource, members: Sequence[Waiting]
+    ) -> Stage[GoingOn]:
         """Those on which the job runs that the message names; where it is late some may have left."""
         busy = [each for each in members if self._observer.is_at_work(each)]
         staying = all_together(busy, action_of, self._without_departed)
@@ -251,7 +253,7 @@ class _GroupEvaluation:
         )
 
     def _without_departed(self, members: Sequence[Waiting]) -> Stage[Waiting]:
-        return self._departures.remove_departed(members) if self._running_jobs.is_known_late() else Stage(members)
+        return self._departures.remove_departed(members) if self._running_jobs.is_message_job_late() else Stage(members)
 
     def _wait_for_jobs(self, found: Sequence[AtWork]) -> Stage[GoingOn]:
         return Stage([self._running_jobs.wait_for(each) for each in found])

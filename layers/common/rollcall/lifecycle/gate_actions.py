@@ -115,11 +115,11 @@ class GateActions:
         An operator may have completed the hook since the last heartbeat: such an instance serves, or rests in a warm
         pool.
         """
-        known = self._context.fleet.memberships(instance_ids(each.waiting for each in members))
+        memberships = self._context.fleet.memberships(instance_ids(each.waiting for each in members))
         held = [
             each
             for each in members
-            if (own := known.get(each.waiting.action.instance_id)) and own.entering and own.held
+            if (own := memberships.get(each.waiting.action.instance_id)) and own.entering and own.held
         ]
         others = [each.waiting for each in members if each not in held]
         answers = hook_answers(others, lambda each: each.action, self._context.fleet.heartbeat)

@@ -49,87 +49,89 @@ class GateObservation(NamedTuple):
     unreached_for: float = 0
 
 
-def decide(settings: GroupSettings, known: GateObservation, now: float) -> Verdict:
+def decide(settings: GroupSettings, observation: GateObservation, now: float) -> Verdict:
     """What becomes of an instance; now in epoch seconds by Tower's clock."""
-    if known.held_by_hook:
-        return _decide_held(settings, known, now)
-    verdict = _decide_held(replace(settings, on_failure=OnFailure.ABANDON), known, now)  # no hook can hold it
+    if observation.held_by_hook:
+        return _decide_held(settings, observation, now)
+    verdict = _decide_held(replace(settings, on_failure=OnFailure.ABANDON), observation, now)  # no hook can hold it
     against = verdict.decision in (Decision.ABANDON, Decision.HOLD)
-    late = (known.checked_for if known.outcome == Outcome.OK else known.age) >= settings.timeout
+    late = (observation.checked_for if observation.outcome == Outcome.OK else observation.age) >= settings.timeout
     if against or (verdict.decision != Decision.READY and late):
         return Verdict(Decision.LEAVE, f"{verdict.reason}; it serves all the same, for no hook holds it", alert=True)
     return verdict
 
 
-def _decide_held(settings: GroupSettings, known: GateObservation, now: float) -> Verdict:
+def _decide_held(settings: GroupSettings, observation: GateObservation, now: float) -> Verdict:
     """By what its job showed of it."""
-    if known.passed_over:
-        return Verdict(Decision.HOLD, known.passed_over, timing.HOLD_INTERVAL, alert=True)
-    match known.outcome:
+    if observation.passed_over:
+        return Verdict(Decision.HOLD, observation.passed_over, timing.HOLD_INTERVAL, alert=True)
+    match observation.outcome:
         case Outcome.OK:
-            return _decide_by_checks(settings, known)
+            return _decide_by_checks(settings, observation)
         case Outcome.FAILED:
-            return _decide_failed(settings, known, now)
+            return _decide_failed(settings, observation, now)
         case Outcome.UNREACHABLE:
-            return _decide_unreachable(settings, known, now)
+            return _decide_unreachable(settings, observation, now)
         case Outcome.CUT_SHORT:
-            return _decide_cut_short(known, now)
+            return _decide_cut_short(observation, now)
         case Outcome.UNPROVEN:
             reason = "its job proved nothing: look at the job in Tower"
-            return _relaunch_after(_until_next_try(known, now), Decision.WAIT, reason, alert=True)
+            return _relaunch_after(_until_next_try(observation, now), Decision.WAIT, reason, alert=True)
 
 
-def _decide_by_checks(settings: GroupSettings, known: GateObservation) -> Verdict:
-    if not known.failed and not known.inconclusive:
+def _decide_by_checks(settings: GroupSettings, observation: GateObservation) -> Verdict:
+    if not observation.failed and not observation.inconclusive:
         return Verdict(Decision.READY, "provisioned and every check passed")
-    reasons = "; ".join([*known.failed, *known.inconclusive])
-    if known.checked_for < settings.timeout:
+    reasons = "; ".join([*observation.failed, *observation.inconclusive])
+    if observation.checked_for < settings.timeout:
         return Verdict(Decision.WAIT, f"a check does not pass yet: {reasons}", delay=timing.CHECK_INTERVAL)
-    if known.failed:
-        return _against(settings, f"after {known.checked_for:.0f} s a check of it fails: {reasons}")
-    words = f"after {known.checked_for:.0f} s a check of it does not pass, and nothing speaks against it: {reasons}"
+    if observation.failed:
+        return _against(settings, f"after {observation.checked_for:.0f} s a check of it fails: {reasons}")
+    words = (
+        f"after {observation.checked_for:.0f} s a check of it does not pass, and nothing speaks against it: {reasons}"
+    )
     return Verdict(Decision.HOLD, words, timing.HOLD_INTERVAL, alert=True)
 
 
-def _decide_failed(settings: GroupSettings, known: GateObservation, now: float) -> Verdict:
-    if not known.breaker:
+def _decide_failed(settings: GroupSettings, observation: GateObservation, now: float) -> Verdict:
+    if not observation.breaker:
         return _against(settings, "its job failed")
-    delay = known.job_ended_at + timing.held_relaunch_delay(known.attempts) - now
-    return _held_by_circuit_breaker(known, "its job failed", delay)
+    delay = observation.job_ended_at + timing.held_relaunch_delay(observation.attempts) - now
+    return _held_by_circuit_breaker(observation, "its job failed", delay)
 
 
-def _decide_unreachable(settings: GroupSettings, known: GateObservation, now: float) -> Verdict:
-    delay = _until_next_try(known, now)
-    if not _counts_as_unreachable(settings, known):
+def _decide_unreachable(settings: GroupSettings, observation: GateObservation, now: float) -> Verdict:
+    delay = _until_next_try(observation, now)
+    if not _counts_as_unreachable(settings, observation):
         return _relaunch_after(delay, Decision.WAIT, "unreachable: perhaps still booting")
-    if known.breaker:
-        return _held_by_circuit_breaker(known, f"unreachable for {known.unreached_for:.0f} s", delay)
-    return _against(settings, f"unreachable for {known.unreached_for:.0f} s, in more than one job")
+    if observation.breaker:
+        return _held_by_circuit_breaker(observation, f"unreachable for {observation.unreached_for:.0f} s", delay)
+    return _against(settings, f"unreachable for {observation.unreached_for:.0f} s, in more than one job")
 
 
-def _decide_cut_short(known: GateObservation, now: float) -> Verdict:
-    if known.comparing:
+def _decide_cut_short(observation: GateObservation, now: float) -> Verdict:
+    if observation.comparing:
         reason = "its job failed for other hosts: another one under way will show whether it is done"
         return Verdict(Decision.WAIT, reason, delay=timing.CHECK_INTERVAL)
-    delay = _until_next_try(known, now) if known.attempts > 1 else 0
+    delay = _until_next_try(observation, now) if observation.attempts > 1 else 0
     reason = "its job failed for other hosts before it was shown to be done"
-    return _relaunch_after(delay, Decision.WAIT, reason, alert=known.attempts >= CUT_SHORT_TOO_OFTEN)
+    return _relaunch_after(delay, Decision.WAIT, reason, alert=observation.attempts >= CUT_SHORT_TOO_OFTEN)
 
 
-def hangs_on_circuit_breaker(settings: GroupSettings, known: GateObservation) -> bool:
+def circuit_breaker_decides(settings: GroupSettings, observation: GateObservation) -> bool:
     """Whether the provisioning circuit breaker decides about an instance."""
-    return known.outcome == Outcome.FAILED or (
-        known.outcome == Outcome.UNREACHABLE and _counts_as_unreachable(settings, known)
+    return observation.outcome == Outcome.FAILED or (
+        observation.outcome == Outcome.UNREACHABLE and _counts_as_unreachable(settings, observation)
     )
 
 
-def _counts_as_unreachable(settings: GroupSettings, known: GateObservation) -> bool:
+def _counts_as_unreachable(settings: GroupSettings, observation: GateObservation) -> bool:
     """Whether an instance was tried for long enough, and often enough, whatever the first job took."""
-    return known.unreached_for >= settings.timeout and known.unreached >= TRIES_UNREACHABLE
+    return observation.unreached_for >= settings.timeout and observation.unreached >= TRIES_UNREACHABLE
 
 
-def _held_by_circuit_breaker(known: GateObservation, evidence: str, delay: float) -> Verdict:
-    return _relaunch_after(delay, Decision.HOLD, f"{evidence}: {known.breaker}", alert=True)
+def _held_by_circuit_breaker(observation: GateObservation, evidence: str, delay: float) -> Verdict:
+    return _relaunch_after(delay, Decision.HOLD, f"{evidence}: {observation.breaker}", alert=True)
 
 
 def _against(settings: GroupSettings, evidence: str) -> Verdict:
@@ -138,8 +140,8 @@ def _against(settings: GroupSettings, evidence: str) -> Verdict:
     return Verdict(Decision.ABANDON, evidence)
 
 
-def _until_next_try(known: GateObservation, now: float) -> float:
-    return known.job_ended_at + timing.relaunch_delay(known.attempts) - now
+def _until_next_try(observation: GateObservation, now: float) -> float:
+    return observation.job_ended_at + timing.relaunch_delay(observation.attempts) - now
 
 
 def _relaunch_after(delay: float, meanwhile: Decision, reason: str, *, alert: bool = False) -> Verdict:

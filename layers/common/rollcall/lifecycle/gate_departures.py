@@ -36,12 +36,15 @@ ENDED_BY_AWS = "ended by Auto Scaling"
 
 
 class GateDepartures:
-    """Ends the wait of those that left, in one round. known: the job that the message names, None if there is none."""
+    """Ends the wait of those that left, in one round.
 
-    def __init__(self, context: GateContext, known: Job | None, cancellations: JobCancellations) -> None:
+    message_job: the one that the message names, None if there is none.
+    """
+
+    def __init__(self, context: GateContext, message_job: Job | None, cancellations: JobCancellations) -> None:
         self._context = context
         self._message = context.message
-        self._known = known
+        self._message_job = message_job
         self._cancellations = cancellations
 
     def settle_unfound(self, members: Sequence[Waiting]) -> Stage[GoingOn]:
@@ -62,9 +65,9 @@ class GateDepartures:
         if not members:
             return Stage(())
         context = self._context
-        known = departures(context.fleet, instance_ids(members), memberships)
-        departed = {each for each, own in known.items() if own.destination == Destination.FOR_GOOD}
-        unknown = {each for each, own in known.items() if own.unknown}
+        departing = departures(context.fleet, instance_ids(members), memberships)
+        departed = {each for each, own in departing.items() if own.destination == Destination.FOR_GOOD}
+        unknown = {each for each, own in departing.items() if own.unknown}
         left = [each for each in members if each.action.instance_id in departed]
         within_limit = within_removal_limit(context.tower, context.fleet, left, action_of, unknown, context.share)
         removed = within_limit.together(action_of, self._remove)
@@ -148,11 +151,11 @@ class GateDepartures:
         return f"its hook {waiting.action.hook!r} had waited for {life:.0f} s, which is its limit"
 
     def _end_of_their_job(self, departed: Collection[str], left: Sequence[Waiting]) -> list[Report]:
-        """Cancels the known job if it runs, and none of its hosts' instances is there any more.
+        """Cancels the message's job if it runs, and none of its hosts' instances is there any more.
 
         Nothing waits for that: why it was not cancelled is reported of one of those that left.
         """
-        job = self._known
+        job = self._message_job
         if not left or job is None or job.status.final or not job.hosts & set(departed):
             return []
         try:

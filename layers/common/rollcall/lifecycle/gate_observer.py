@@ -15,7 +15,7 @@ from rollcall.hosts.unmatched_hosts import unmatched_hosts
 
 from .circuit_breaker import CircuitBreaker
 from .gate_context import instance_ids
-from .gate_decision import GateObservation, hangs_on_circuit_breaker
+from .gate_decision import GateObservation, circuit_breaker_decides
 from .lost_jobs import loss_of
 
 if TYPE_CHECKING:
@@ -76,14 +76,14 @@ type Found = AtWork | EventsPending | WithoutJob | Observed
 
 
 class GateObserver:
-    """Reads for one round. known: the job that the message names, None if Tower has none of its id."""
+    """Reads for one round. message_job: the one that the message names, None if Tower has none of its id."""
 
-    def __init__(self, context: GateContext, known: Job | None) -> None:
+    def __init__(self, context: GateContext, message_job: Job | None) -> None:
         self._context = context
         self._message = context.message
         self._tower = context.tower
         self._evidence = context.evidence
-        self._known = known
+        self._message_job = message_job
 
     # Who waits
 
@@ -97,21 +97,21 @@ class GateObserver:
         if not unsure:
             return members
         stints = {host.name: stint_of(host) for host in self._tower.hosts_named(inventory, instance_ids(unsure))}
-        known = {
+        with_stint = {
             each: replace(each, stint_since=stint.since if stint else each.stint_since or self._message.since)
             for each in unsure
             for stint in [stints.get(each.action.instance_id)]
         }
-        return [known.get(each, each) for each in members]
+        return [with_stint.get(each, each) for each in members]
 
     def is_at_work(self, waiting: Waiting) -> bool:
         """Whether the job that the message names runs on an instance; whatever it is, no other one runs beside it."""
-        job = self._known
+        job = self._message_job
         return job is not None and not job.status.final and waiting.action.instance_id in job.hosts
 
     def at_work(self, kind: JobKind, waiting: Waiting) -> AtWork:
         """The message's job runs on an instance. It counts for it if it is one of this kind and its present stint."""
-        job, instance_id = self._known, waiting.action.instance_id
+        job, instance_id = self._message_job, waiting.action.instance_id
         assert job  # noqa: S101 - a caller's mistake
         counts = counts_for(job, kind, instance_id, _since(waiting))
         return AtWork(waiting, job, None if counts else loss_of(self._message, job, instance_id, kind))
@@ -155,7 +155,7 @@ class GateObserver:
                 found.append(EventsPending(each, job))
             else:
                 observation = self._observation(job, outcome, each, counting[each], unreached.get(each, []))
-                if hangs_on_circuit_breaker(source.settings, observation):
+                if circuit_breaker_decides(source.settings, observation):
                     why = breaker.why_held(job, outcome, each.action.instance_id, _since(each))
                     observation = replace(observation, breaker=why)
                 provisioned_at = job.finished_at if outcome == Outcome.OK else None
@@ -182,7 +182,7 @@ class GateObserver:
     def _without_job(self, kind: JobKind, waiting: Waiting) -> WithoutJob:
         if self._message.job_id is None:
             return WithoutJob(waiting)
-        return WithoutJob(waiting, loss_of(self._message, self._known, waiting.action.instance_id, kind))
+        return WithoutJob(waiting, loss_of(self._message, self._message_job, waiting.action.instance_id, kind))
 
     def _observation(
         self, job: Job, outcome: Outcome, waiting: Waiting, counting: Sequence[Job], unreached: Sequence[Job]

@@ -45,14 +45,14 @@ class Registered(NamedTuple):
     """A new instance whose host exists.
 
     existing: the host as it was found, None if it was made just now. stint: the present one, as the host's marker has
-    it now. begun: this message begins it. notes: on jobs of before it.
+    it now. begins_stint: this message begins it. notes: on jobs of before it.
     """
 
     new_instance: NewInstance
     host_id: int
     existing: Host | None
     stint: Stint
-    begun: bool
+    begins_stint: bool
     notes: tuple[Note, ...] = ()
 
     @property
@@ -76,7 +76,9 @@ class Registered(NamedTuple):
 
         It was not if this message began it, now or at an earlier try.
         """
-        return self.existing is not None and not self.begun and self.existing.description != _made_for(self.action)
+        return (
+            self.existing is not None and not self.begins_stint and self.existing.description != _made_for(self.action)
+        )
 
     @property
     def is_cared_for(self) -> bool:
@@ -177,7 +179,7 @@ class HostRegistration:
             present = each_apart(new_instances, action_of, partial(self._present, host))
             return present.then(partial(self._brought_up_to_date, host, wanted, stint.since))
         host_id = made.ids[wanted.instance_id]
-        return Stage([Registered(each, host_id, None, stint, begun=True) for each in new_instances])
+        return Stage([Registered(each, host_id, None, stint, begins_stint=True) for each in new_instances])
 
     def _present(self, host: Host, new_instance: NewInstance) -> NewInstance | Report:
         """An action that is not of a former stint. Raises ActionNotVisible while AWS does not show whether it is."""
@@ -201,20 +203,20 @@ class HostRegistration:
                 "remove it, or deploy with AdoptByInstanceId=true to take such hosts over"
             )
         actions = [each.action for each in new_instances]
-        begun = any(begins_new_stint(host, action) for action in actions)
+        begins_stint = any(begins_new_stint(host, action) for action in actions)
         since = max(now, rested_since(host.variables) or now)
-        stint = new_stint(since, actions) if begun else joined_by(stint_of(host), actions)
-        ended = dict.fromkeys((RESTING, OWED_SINCE)) if begun else {}
+        stint = new_stint(since, actions) if begins_stint else joined_by(stint_of(host), actions)
+        ended = dict.fromkeys((RESTING, OWED_SINCE)) if begins_stint else {}
         variables = with_state(with_our_variables(host.variables, wanted.variables), stint=stint.written(), **ended)
-        if begun or host.instance_id != host.name or dict(host.variables) != variables:
+        if begins_stint or host.instance_id != host.name or dict(host.variables) != variables:
             self._tower.update_host(
                 host.id,
                 host.name,
                 variables,
-                enabled=True if begun and is_enabled_on_return(host.variables) else None,
-                description=wanted.description if begun else None,
+                enabled=True if begins_stint and is_enabled_on_return(host.variables) else None,
+                description=wanted.description if begins_stint else None,
             )
-        return Stage([Registered(each, host.id, host, stint, begun) for each in new_instances])
+        return Stage([Registered(each, host.id, host, stint, begins_stint) for each in new_instances])
 
 
 def _without[E: HostRenamed | TowerDenied](

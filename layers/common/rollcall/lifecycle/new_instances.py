@@ -10,7 +10,7 @@ from rollcall.checks.load_balancers import require_askable
 from rollcall.checks.registry import objections_to_checks
 from rollcall.domain.errors import BadSettings, InstanceNotVisible
 from rollcall.domain.instances import UserDataParameters
-from rollcall.domain.objections import require_none
+from rollcall.domain.objections import require_no_objections
 from rollcall.domain.stages import Stage, action_of, all_together, each_apart, grouped, joined
 from rollcall.domain.tag_support import objections_to
 from rollcall.hosts.job_templates import find_inventory_and_template, require_limitable
@@ -70,8 +70,8 @@ def find_new_instances(tower: Tower, here: Settings, wanted: Sequence[ToBeRegist
 def _of_group(
     tower: Tower, here: Settings, settings: GroupSettings, wanted: Sequence[ToBeRegistered]
 ) -> Stage[NewInstance]:
-    require_none(objections_to(settings, here))
-    require_none(objections_to_checks(settings, here))
+    require_no_objections(objections_to(settings, here))
+    require_no_objections(objections_to_checks(settings, here))
     require_askable(settings, wanted[0].group, load_balancers=here.load_balancers)
     inventory, template = find_inventory_and_template(tower, settings)
     if template:

@@ -59,17 +59,21 @@ class Provisioning:
     def hand_over(self, registered: Sequence[Registered]) -> Stage[Never]:
         """Find or launch the job of each, where its group has a template, and hand all of them to the gate.
 
-        What is wrong with a template, or in an inventory, fails those that share both. Nobody goes on: register is
+        What is wrong with a template, or in an inventory, fails those that share both. None goes on: register is
         done with them.
         """
         by_template = grouped(registered, lambda each: (each.new_instance.template, each.new_instance.inventory))
         return joined(
-            all_together(own, action_of, partial(self._provision, template, inventory) if template else self._pass_on)
+            all_together(
+                own,
+                action_of,
+                partial(self._provision, template, inventory) if template else self._hand_over_without_job,
+            )
             for (template, inventory), own in by_template.items()
         )
 
-    def _pass_on(self, registered: Sequence[Registered]) -> Stage[Never]:
-        """Of groups without a job template."""
+    def _hand_over_without_job(self, registered: Sequence[Registered]) -> Stage[Never]:
+        """Hands instances of groups without a job template to the gate, unless another message sees to them."""
         unattended = each_apart(
             registered,
             action_of,

@@ -165,7 +165,7 @@ class RetireCompletion:
         """
         is_closed = each.action in self._closed
         since = self._message.unanswered_since if is_closed else None
-        body = write_action(replace(each.action, retired=True, received_at=math.inf, unanswered_since=since))
+        body = write_action(replace(each.action, retire_job_over=True, received_at=math.inf, unanswered_since=since))
         self._queues.send(self._settings.terminate_queue_url, [(body, 0)])
         return each.reported(f"retired: {each.reason}", alert=each.alert and not is_closed)
 

@@ -99,20 +99,20 @@ class RetireObserver:
         self._now = now
 
     def observe(
-        self, actions: Sequence[LifecycleAction], known: Job | None
+        self, actions: Sequence[LifecycleAction], message_job: Job | None
     ) -> tuple[dict[LifecycleAction, RetireObservation], LaunchSource | None]:
         """What is known about each action's instance, and what a job for them is launched from.
 
-        known: the job with the message's job id, None if Tower has none.
+        message_job: the one with the message's job id, None if Tower has none.
         """
-        search = self._search(actions, known)
+        search = self._search(actions, message_job)
         outcomes = self._outcomes(actions, search.jobs)
-        return {each: self._observation(each, known, search, outcomes) for each in actions}, search.source
+        return {each: self._observation(each, message_job, search, outcomes) for each in actions}, search.source
 
     def _observation(
         self,
         action: LifecycleAction,
-        known: Job | None,
+        message_job: Job | None,
         search: JobSearch,
         outcomes: Mapping[str, Outcome],
     ) -> RetireObservation:
@@ -121,7 +121,7 @@ class RetireObserver:
         hook_life = timing.hook_life(self._group, action) if self._group else 0.0
         seconds_left = message.since + hook_life / timing.RETIRE_SHARE - self._now
         job_age = self._tower.now() - job.created_at if job else 0.0
-        loss = None if job else self._loss(instance_id, known, search.source)
+        loss = None if job else self._loss(instance_id, message_job, search.source)
         return RetireObservation(
             seconds_left=min(seconds_left, search.timeout - job_age) if job else seconds_left,
             not_needed=search.not_needed.get(instance_id, ""),
@@ -134,21 +134,21 @@ class RetireObserver:
             launch_in=loss.pause if loss else message.relaunch_at - self._now,
         )
 
-    def _loss(self, instance_id: str, known: Job | None, source: LaunchSource | None) -> Loss | None:
+    def _loss(self, instance_id: str, message_job: Job | None, source: LaunchSource | None) -> Loss | None:
         """What became of the message's job, which does not count for an instance; None if it has none."""
         if self._message.job_id is None or source is None:
             return None
-        return loss_of(self._message, known, instance_id, source.kind)
+        return loss_of(self._message, message_job, instance_id, source.kind)
 
     # Their jobs
 
-    def _search(self, actions: Sequence[LifecycleAction], known: Job | None) -> JobSearch:
+    def _search(self, actions: Sequence[LifecycleAction], message_job: Job | None) -> JobSearch:
         """The message's own job, or those that Tower has for its instances.
 
         Where the group's settings, or what they name in Tower, cannot be used, no job is possible for any of them.
         """
         ids = {action.instance_id for action in actions}
-        search = JobSearch(self._jobs_of_message(ids, known), self._not_reachable(actions))
+        search = JobSearch(self._jobs_of_message(ids, message_job), self._not_reachable(actions))
         try:
             settings = read_group_settings(self._group) if self._group else None
             if not settings or not settings.retire_job_template:
@@ -156,7 +156,7 @@ class RetireObserver:
                 return search._replace(not_needed={**no_request, **search.not_needed})
             search = search._replace(timeout=settings.timeout)
             template, inventory, provisioning = self._templates(settings, settings.retire_job_template)
-            if known and known.template_id != template.id:
+            if message_job and message_job.template_id != template.id:
                 search = search._replace(jobs=EMPTY_MAPPING)
             able = ids - search.not_needed.keys()
             if search.jobs or not able:
@@ -172,16 +172,16 @@ class RetireObserver:
         inventory, provisioning = find_inventory_and_template(self._tower, settings)
         return find_retire_template(self._tower, settings, reference, inventory, provisioning), inventory, provisioning
 
-    def _jobs_of_message(self, ids: set[str], known: Job | None) -> dict[str, Job]:
+    def _jobs_of_message(self, ids: set[str], message_job: Job | None) -> dict[str, Job]:
         """The message's job for each, if it was launched on all of its instances for this retirement.
 
         Tower's job ids can be other jobs' ids by now: they come again after it was restored.
         """
         wanted = {action.instance_id for action in self._message.retiring}
-        if known is None or not known.is_limited_to_ids or not known.hosts >= wanted:
+        if message_job is None or not message_job.is_limited_to_ids or not message_job.hosts >= wanted:
             return {}
-        is_for_this = known.created_at >= self._message.since - timing.CLOCKS_APART
-        return dict.fromkeys(ids, known) if is_for_this else {}
+        is_for_this = message_job.created_at >= self._message.since - timing.CLOCKS_APART
+        return dict.fromkeys(ids, message_job) if is_for_this else {}
 
     def _not_reachable(self, actions: Sequence[LifecycleAction]) -> dict[str, str]:
         """By instance id, why no job can reach it any more, or why its hook does not wait for one."""

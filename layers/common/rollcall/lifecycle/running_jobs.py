@@ -55,14 +55,14 @@ class JobCancellations:
 class RunningJobs:
     """Waits for running jobs in one round.
 
-    known: the job that the message names, None if there is none. settings: of the groups in the message, by name.
+    message_job: the one that the message names, None if there is none. settings: of the groups in the message, by name.
     instance_ids: the message's instances of these groups.
     """
 
     def __init__(
         self,
         context: GateContext,
-        known: Job | None,
+        message_job: Job | None,
         settings: Mapping[str, GroupSettings],
         instance_ids: Collection[str],
         stuck_jobs: StuckJobs,
@@ -71,7 +71,7 @@ class RunningJobs:
         self._context = context
         self._message = context.message
         self._tower = context.tower
-        self._known = known
+        self._message_job = message_job
         self._settings = settings
         self._instance_ids = instance_ids
         self._stuck_jobs = stuck_jobs
@@ -79,9 +79,9 @@ class RunningJobs:
         self._usual: dict[JobKind, Sequence[float]] = {}
         self._timeouts: dict[int, tuple[float, str]] = {}
 
-    def is_known_late(self) -> bool:
+    def is_message_job_late(self) -> bool:
         """Whether the message's job takes longer than usual ones: then it may wait for a machine that is gone."""
-        job = self._known
+        job = self._message_job
         if job is None or job.started_at is None:
             return False
         usual = self._usual_durations(job.kind)
@@ -149,10 +149,10 @@ class RunningJobs:
         found = self._tower.hosts_named(Inventory(job.inventory_id, ""), others)
         names = {str(host.marker.get("group", "")) for host in found if host.marker} - self._settings.keys()
         groups = self._context.fleet.groups(names) if names else {}
-        known = {name: _readable(groups.get(name)) for name in sorted(names)}
-        unread = [name for name, settings in known.items() if settings is None]
+        read = {name: _readable(groups.get(name)) for name in sorted(names)}
+        unread = [name for name, settings in read.items() if settings is None]
         unsure = f"the rollcall:timeout of its group {unread[0]!r} is not known" if unread else ""
-        return max([self._patience(), *(float(each.timeout) for each in known.values() if each)]), unsure
+        return max([self._patience(), *(float(each.timeout) for each in read.values() if each)]), unsure
 
     def _patience(self) -> float:
         """Seconds: the longest timeout of the groups in this message."""

@@ -44,7 +44,7 @@ class TerminationCompletion:
         self._clock = clock
 
     def complete(self, removed: Sequence[Removed]) -> Stage[Never]:
-        """Complete the hooks of those whose hosts and nodes are gone. Nobody goes on: cleanup is done with them."""
+        """Complete the hooks of those whose hosts and nodes are gone. None goes on: cleanup is done with them."""
         return (
             # Errors: Tower keeps the host; Chef keeps the node, unless its hook has waited for long enough.
             each_apart(removed, action_of, self._released)
@@ -69,7 +69,7 @@ class TerminationCompletion:
         if error is None:
             return removed
         meanwhile = Event.RETIRED if removed.had_host and not action.held_by_hook else None
-        if removed.informed:
+        if removed.has_host_facts:
             return keep_node_name(self._settings, self._fleet, self._queues, action, error, meanwhile)
         if not self._waited_long_enough(action):
             return Report(action, error=error, event=meanwhile)
@@ -144,7 +144,7 @@ def _report(answer: HookAnswer[Removed]) -> Report:
     notes = (
         (_retained(action, departure),) if departure.destination == Destination.RETAINED and removed.had_host else ()
     )
-    troubled = False if action.retired else None
+    troubled = False if action.retire_job_over else None
     return gone(action, _outcome(removed, published), removal, published=published, notes=notes, troubled=troubled)
 
 

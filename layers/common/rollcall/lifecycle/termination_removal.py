@@ -37,12 +37,12 @@ if TYPE_CHECKING:
 class Terminating(NamedTuple):
     """A terminating instance: its action, and what AWS shows of it.
 
-    informed: the action has from its host's variables what its message did not say of its node in Chef.
+    has_host_facts: the action has facts of its node in Chef that its host's variables hold and its message did not.
     """
 
     action: LifecycleAction
     departure: Departure
-    informed: bool = False
+    has_host_facts: bool = False
 
 
 class BatchRemoval(NamedTuple):
@@ -61,7 +61,7 @@ class Removed(NamedTuple):
 
     action: LifecycleAction
     departure: Departure
-    informed: bool
+    has_host_facts: bool
     batch: BatchRemoval
 
     @property
@@ -113,11 +113,11 @@ class TerminationRemoval:
         from rollcall.chef.removal import with_facts_of_hosts  # only those pay for it in a cold start who use it
 
         actions = [each.action for each in terminating]
-        informed = with_facts_of_hosts(actions, self._tower.hosts_of({action.instance_id for action in actions}))
+        completed = with_facts_of_hosts(actions, self._tower.hosts_of({action.instance_id for action in actions}))
         return Stage(
             [
-                each._replace(action=action, informed=_says_more(action, each.action))
-                for each, action in zip(terminating, informed, strict=True)
+                each._replace(action=action, has_host_facts=_says_more(action, each.action))
+                for each, action in zip(terminating, completed, strict=True)
             ]
         )
 
@@ -141,11 +141,13 @@ class TerminationRemoval:
     def _failed(self, terminating: Sequence[Terminating], error: RollcallError) -> Stage[Removed]:
         """All of them fail; but what the host of one said of its node is kept, should that host be gone by now."""
         kept: Stage[Never] = each_apart(
-            [each.action for each in terminating if each.informed],
+            [each.action for each in terminating if each.has_host_facts],
             itself,
             lambda action: keep_node_name(self._settings, self._fleet, self._queues, action, error),
         )
-        return Stage((), [*kept.left, *(Report(each.action, error=error) for each in terminating if not each.informed)])
+        return Stage(
+            (), [*kept.left, *(Report(each.action, error=error) for each in terminating if not each.has_host_facts)]
+        )
 
     def _remove_nodes(self, actions: Sequence[LifecycleAction]) -> NodeRemovalResult | None:
         if not self._chef:
@@ -155,7 +157,7 @@ class TerminationRemoval:
         return remove_nodes(self._chef, self._fleets, actions)
 
 
-def _says_more(informed: LifecycleAction, before: LifecycleAction) -> bool:
-    """Whether the action has from its host's variables what its message did not say of its node."""
-    more = (informed.node_pattern, informed.private_dns) != (before.node_pattern, before.private_dns)
-    return more and not informed.to_warm_pool
+def _says_more(completed: LifecycleAction, before: LifecycleAction) -> bool:
+    """Whether the action has facts of its node from its host's variables that its message did not have."""
+    more = (completed.node_pattern, completed.private_dns) != (before.node_pattern, before.private_dns)
+    return more and not completed.to_warm_pool

@@ -16,8 +16,8 @@ from .apply_additions import ApplyAdditions
 from .apply_changes import ApplyChanges
 from .apply_removals import ApplyRemovals
 from .apply_requeues import ApplyRequeues
-from .inventory_groups import InventoryGroups
-from .provision import Provisioning
+from .inventory_groups import GroupIds
+from .provision import JobLaunches
 from .result import Applied
 
 if TYPE_CHECKING:
@@ -46,11 +46,11 @@ class Applying:
         templates: Mapping[str, JobTemplate | None],
         in_time: Callable[[], bool],
     ) -> None:
-        self._groups = InventoryGroups(tower)
-        provisioning = Provisioning(tower, templates, settings.max_hosts_per_job)
+        self._group_ids = GroupIds(tower)
+        job_launches = JobLaunches(tower, templates, settings.max_hosts_per_job)
         self._removals = ApplyRemovals(tower, fleet, in_time)
-        self._changes = ApplyChanges(settings, tower, fleet, self._groups, provisioning, in_time)
-        self._additions = ApplyAdditions(settings, tower, fleet, self._groups, provisioning, in_time)
+        self._changes = ApplyChanges(settings, tower, fleet, self._group_ids, job_launches, in_time)
+        self._additions = ApplyAdditions(settings, tower, fleet, self._group_ids, job_launches, in_time)
         self._requeues = ApplyRequeues(settings, fleet, queues, in_time)
         self._fixes: list[Fix] = []
 
@@ -60,7 +60,7 @@ class Applying:
         gone = [each for each in planned.removals if not each.moved]
         moved = [each for each in planned.removals if each.moved]
         with ThreadPoolExecutor(1) as pool:
-            looked_up = self._groups.look_up_in(pool, planned.changes, planned.additions)
+            looked_up = self._group_ids.look_up_in(pool, planned.changes, planned.additions)
             yield from self._take(gone, self._removals.apply)
             free = at_free_addresses(planned.additions, gone, self._fixes)
             yield Applied(left=len(planned.additions) - len(free))

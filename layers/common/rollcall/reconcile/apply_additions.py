@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from rollcall.domain.settings import Settings
     from rollcall.tower.client import Tower
 
-    from .inventory_groups import InventoryGroups
-    from .provision import Provisioning
+    from .inventory_groups import GroupIds
+    from .provision import JobLaunches
     from .snapshot import Place
     from .steps import Addition
 
@@ -38,15 +38,15 @@ class ApplyAdditions:
         settings: Settings,
         tower: Tower,
         fleet: Fleet,
-        groups: InventoryGroups,
-        provisioning: Provisioning,
+        group_ids: GroupIds,
+        job_launches: JobLaunches,
         in_time: Callable[[], bool],
     ) -> None:
         self._tower = tower
         self._fleet = fleet
         self._user_data = NewHostUserData(settings, tower, fleet)
-        self._groups = groups
-        self._provisioning = provisioning
+        self._group_ids = group_ids
+        self._job_launches = job_launches
         self._in_time = in_time
         self._made_by = f"Made by Rollcall in run {uuid4().hex[:12]}"
 
@@ -83,7 +83,7 @@ class ApplyAdditions:
             grouped, errors = self._put_into_groups(staying, ids)
             yield Applied(errors=errors)
             owing = [Owing(e.place, e.instance_id, ids[e.instance_id], e.variables) for e in grouped if e.provision]
-            for provisioned in self._provisioning.provision(owing):
+            for provisioned in self._job_launches.provision(owing):
                 jobs |= provisioned.jobs
                 yield Applied(errors=provisioned.errors)
         except Exception:  # they are added, whatever becomes of their jobs
@@ -92,7 +92,7 @@ class ApplyAdditions:
         yield Applied(fixes_of("added", staying, jobs))
 
     def _new_host(self, addition: Addition) -> NewHost:
-        variables = self._provisioning.owing(addition.variables) if addition.provision else addition.variables
+        variables = self._job_launches.owing(addition.variables) if addition.provision else addition.variables
         return NewHost(addition.instance_id, variables, self._made_by, addition.enabled)
 
     def _of_those_that_stay(self, ids: Mapping[str, int]) -> tuple[dict[str, int], tuple[StepError, ...]]:
@@ -123,7 +123,7 @@ class ApplyAdditions:
         for place in places:
             try:
                 for name in place.settings.inventory_groups:
-                    self._groups.id_of(place.inventory, name)
+                    self._group_ids.id_of(place.inventory, name)
             except RollcallError as error:
                 missing[place] = StepError(f"inventory groups of group {place.settings.group}", error)
         return missing
@@ -132,7 +132,7 @@ class ApplyAdditions:
         """None if the host is in all its groups now; else what failed, nothing where the host is gone by now."""
         try:
             for name in addition.groups:
-                self._tower.add_to_group(self._groups.id_of(addition.inventory, name), host_id)
+                self._tower.add_to_group(self._group_ids.id_of(addition.inventory, name), host_id)
         except RollcallError as error:
             return unless_gone(self._tower, addition.inventory, host_id, addition.instance_id, error)
         return None

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from rollcall.domain.settings import Settings
     from rollcall.tower.client import Tower
 
-    from .inventory_groups import InventoryGroups
-    from .provision import Provisioning
+    from .inventory_groups import GroupIds
+    from .provision import JobLaunches
     from .steps import Change
 
 
@@ -43,15 +43,15 @@ class ApplyChanges:
         settings: Settings,
         tower: Tower,
         fleet: Fleet,
-        groups: InventoryGroups,
-        provisioning: Provisioning,
+        group_ids: GroupIds,
+        job_launches: JobLaunches,
         in_time: Callable[[], bool],
     ) -> None:
         self._tower = tower
         self._fleet = fleet
         self._user_data = NewHostUserData(settings, tower, fleet)
-        self._groups = groups
-        self._provisioning = provisioning
+        self._group_ids = group_ids
+        self._job_launches = job_launches
         self._in_time = in_time
 
     def apply(self, inventory: Inventory, changes: Sequence[Change]) -> Iterator[Applied]:
@@ -67,7 +67,7 @@ class ApplyChanges:
         owing = _owing(changed)
         jobs: dict[str, int] = {}
         unsettled = {each.instance_id for each in owing}
-        for provisioned in self._provisioning.provision(owing):
+        for provisioned in self._job_launches.provision(owing):
             jobs |= provisioned.jobs
             unsettled -= provisioned.settled
             yield Applied(errors=provisioned.errors)
@@ -97,12 +97,12 @@ class ApplyChanges:
     def _write(self, change: Change) -> None:
         # First out of the former groups, which the next run would not know any more once the marker is replaced.
         for name in change.leave:
-            self._tower.take_out_of_group(self._groups.id_of(change.inventory, name), change.host.id)
+            self._tower.take_out_of_group(self._group_ids.id_of(change.inventory, name), change.host.id)
         if change.variables is not None:
-            variables = self._provisioning.owing(change.variables) if change.provision else change.variables
+            variables = self._job_launches.owing(change.variables) if change.provision else change.variables
             self._tower.update_host(change.host.id, change.instance_id, variables, enabled=change.enabled)
         for name in change.join:
-            self._tower.add_to_group(self._groups.id_of(change.inventory, name), change.host.id)
+            self._tower.add_to_group(self._group_ids.id_of(change.inventory, name), change.host.id)
 
 
 def _owing(changes: Sequence[Change]) -> list[Owing]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .steps import Addition, Change
 
 
-class InventoryGroups:
+class GroupIds:
     """Looks all groups up at once, beside the first steps; makes those that are missing when they are needed."""
 
     def __init__(self, tower: Tower) -> None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .plan_additions import plan_missing, staying_hosts
-from .plan_conflicts import feasible
+from .plan_conflicts import resolve_conflicts
 from .plan_findings import (
     address_conflicts,
     copied_inventories,
     foreign_addresses,
     mixed_groups,
-    renamed_hosts,
+    renamed_host_findings,
     retained_instances,
 )
 from .plan_hosts import plan_hosts
@@ -40,7 +40,7 @@ def plan(snapshot: Snapshot, options: RunOptions, kept: frozenset[int] = frozens
     staying = staying_hosts(given, wanted_removals)
     missing = plan_missing(given, staying)
     changes = (*hosts.changes, *missing.changes)
-    removals, additions, conflicts, addresses = feasible(given, wanted_removals, changes, missing.additions)
+    removals, additions, conflicts, addresses = resolve_conflicts(given, wanted_removals, changes, missing.additions)
     waiting = plan_requeues(given, staying)
     findings = (
         *hosts.findings,
@@ -50,7 +50,7 @@ def plan(snapshot: Snapshot, options: RunOptions, kept: frozenset[int] = frozens
         *address_conflicts(given, addresses),
         *mixed_groups(given),
         *waiting.findings,
-        *renamed_hosts(given),
+        *renamed_host_findings(given),
         *copied_inventories(given, changes, removals),
         *retained_instances(given),
     )

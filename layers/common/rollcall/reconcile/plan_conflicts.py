@@ -29,7 +29,7 @@ class Tenant(NamedTuple):
 type Addresses = Mapping[int, Mapping[tuple[str, str], Sequence[Tenant]]]  # by inventory id, and where one is unique
 
 
-class Feasible(NamedTuple):
+class ConflictsResolved(NamedTuple):
     """The removals and the additions that are left, why others are not, and who has which address in the end."""
 
     removals: tuple[Removal, ...]
@@ -38,9 +38,9 @@ class Feasible(NamedTuple):
     addresses: Addresses
 
 
-def feasible(
+def resolve_conflicts(
     given: PlanInput, removals: Iterable[Removal], changes: Sequence[Change], additions: Iterable[Addition]
-) -> Feasible:
+) -> ConflictsResolved:
     """What can be done of a plan.
 
     An addition that is taken back may leave a host that was to move where it is, which then keeps its address too, and
@@ -53,7 +53,7 @@ def feasible(
         addresses = managed_addresses(given, removals, changes)
         conflicts = {each.instance_id: found for each in additions if (found := _conflict(given, each, addresses))}
         if not conflicts:
-            return Feasible(removals, additions, tuple(findings), addresses)
+            return ConflictsResolved(removals, additions, tuple(findings), addresses)
         findings += conflicts.values()
         additions = tuple(each for each in additions if each.instance_id not in conflicts)
 

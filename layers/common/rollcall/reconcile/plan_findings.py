@@ -98,7 +98,7 @@ def _may_ask(settings: GroupSettings, inventory_group: str) -> bool:
     return settings.user_data or inventory_group in settings.inventory_groups
 
 
-def renamed_hosts(given: PlanInput) -> Iterator[DriftFinding]:
+def renamed_host_findings(given: PlanInput) -> Iterator[DriftFinding]:
     """Instances whose only hosts where they belong are not named after them."""
     for instance_id, membership in given.members:
         place, instance = given.place_of(membership), given.instance(instance_id)

@@ -51,7 +51,7 @@ def plan_hosts(given: PlanInput) -> Plan:
     steps: list[Step | DriftFinding] = []
     at_home: dict[tuple[int, str], DumpedHost] = {}  # of each instance the first host where it belongs
     for inventory, host, marker in given.managed:
-        situation, reason, home = classify(given, inventory, host, marker)
+        situation, reason, home = classify_host(given, inventory, host, marker)
         match situation:
             case Situation.RESTING:
                 steps += _disabled(given, inventory, host, marker)
@@ -70,7 +70,7 @@ def plan_hosts(given: PlanInput) -> Plan:
     return plan_of(steps)
 
 
-def classify(given: PlanInput, inventory: Inventory, host: DumpedHost, marker: Marker) -> Classified:
+def classify_host(given: PlanInput, inventory: Inventory, host: DumpedHost, marker: Marker) -> Classified:
     """What a managed host's instance is up to, by what Auto Scaling and EC2 say of it."""
     membership, instance = given.membership(marker.instance_id), given.instance(marker.instance_id)
     if not given.concerns_host(marker):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from rollcall.hosts.stint import new_stint
 from rollcall.hosts.variables import host_variables
 
-from .snapshot import copies_of, homes, is_young, since
+from .snapshot import copies_of, hosts_in_use, is_young, stint_beginnings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -85,12 +85,12 @@ class PlanInput:
     @cached_property
     def in_use(self) -> set[tuple[int, str]]:
         """Inventory's id and instance id, of every managed host that does not rest."""
-        return homes(self.snapshot)
+        return hosts_in_use(self.snapshot)
 
     @cached_property
-    def begun(self) -> Mapping[str, float]:
+    def stint_begins(self) -> Mapping[str, float]:
         """When the present stint of each instance began, as far as that is known."""
-        return since(self.snapshot)
+        return stint_beginnings(self.snapshot)
 
     # What the run is about
 

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from rollcall.domain.actions import Transition
-from rollcall.domain.timing import RETRY_MAX, is_due
+from rollcall.domain.timing import RETRY_MAX, is_retry_due
 
 from .plan_additions import variables_or_obstacle
 from .steps import DriftFinding, Requeue, plan_of
@@ -72,8 +72,8 @@ def _why_job_is_lost(given: PlanInput, place: Place, instance_id: str) -> str:
     """Of an instance with a host in use."""
     if _is_named(given):
         return "it is asked for"
-    age = given.snapshot.now - given.snapshot.jobs_ended.get(instance_id, given.begun.get(instance_id, 0.0))
-    due = is_due(age, place.settings.timeout + JOB_FORGOTTEN, given.options.every)
+    age = given.snapshot.now - given.snapshot.jobs_ended.get(instance_id, given.stint_begins.get(instance_id, 0.0))
+    due = is_retry_due(age, place.settings.timeout + JOB_FORGOTTEN, given.options.every)
     return f"for {age:.0f} s nothing has worked on its job" if due else ""
 
 
@@ -89,4 +89,6 @@ def _why_launch_is_lost(
             return wanted
     if _is_named(given) or came_at is None:
         return "it has no host in use"
-    return f"it came {age:.0f} s ago, and has no host in use" if is_due(age, RETRY_MAX, given.options.every) else ""
+    return (
+        f"it came {age:.0f} s ago, and has no host in use" if is_retry_due(age, RETRY_MAX, given.options.every) else ""
+    )

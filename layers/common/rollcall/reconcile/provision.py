@@ -47,8 +47,8 @@ class Provisioned:
     errors: tuple[StepError, ...] = ()
 
 
-class Provisioning:
-    """Launches jobs of groups. templates: by group."""
+class JobLaunches:
+    """Launches the provisioning jobs of hosts that a run made. templates: by group."""
 
     def __init__(self, tower: Tower, templates: Mapping[str, JobTemplate | None], hosts_per_job: int) -> None:
         self._tower = tower

@@ -18,7 +18,7 @@ from rollcall.aws.instances import CALLS_AT_ONCE
 from rollcall.checks.registry import read_group_settings
 from rollcall.domain.empty_mapping import EMPTY_MAPPING
 from rollcall.domain.errors import RollcallError
-from rollcall.domain.objections import require_none
+from rollcall.domain.objections import require_no_objections
 from rollcall.domain.settings import OPT_IN_TAG
 from rollcall.domain.tag_support import name_objections
 from rollcall.hosts.job_templates import find_inventory_and_template
@@ -32,12 +32,12 @@ from .snapshot import (
     Snapshot,
     copies_of,
     groups_of,
-    homes,
+    hosts_in_use,
     is_young,
     managed,
     owners_of,
-    proven,
-    since,
+    right_by_own_variables,
+    stint_beginnings,
     suspects,
 )
 
@@ -200,7 +200,7 @@ class Reader:
             try:
                 settings = read_group_settings(each.group)
                 if settings:
-                    require_none(name_objections(settings))
+                    require_no_objections(name_objections(settings))
                     inventory, templates[name] = find_inventory_and_template(self._tower, settings)
                     places[name] = Place(settings, inventory)
             except RollcallError as error:
@@ -227,7 +227,7 @@ class Reader:
 
     def _by_instance_id(self, snapshot: Snapshot) -> dict[tuple[int, str], int]:
         """The hosts without our marker whose field instance_id names an instance that has no host yet."""
-        hosted = homes(snapshot)
+        hosted = hosts_in_use(snapshot)
         wanted = {
             instance_id
             for instance_id, membership in snapshot.memberships.items()
@@ -247,7 +247,7 @@ class Reader:
 
     def _instances(self, snapshot: Snapshot, wanted: Collection[str]) -> dict[str, Instance]:
         """What EC2 says of those whose hosts do not prove them, and of a few others, to see that it answers."""
-        certain = proven(snapshot)
+        certain = right_by_own_variables(snapshot)
         asked = set(wanted) - certain | set(sorted(certain)[:CONTROLS])
         instances = self._fleet.instances(asked)
         require_credible({each: snapshot.memberships[each] for each in asked & snapshot.memberships.keys()}, instances)
@@ -256,7 +256,7 @@ class Reader:
 
     def _arrivals(self, snapshot: Snapshot) -> _Moments:
         """When the instances came that have no host in use."""
-        hosted = homes(snapshot)
+        hosted = hosts_in_use(snapshot)
         arriving: defaultdict[str, set[str]] = defaultdict(set)
         for instance_id, membership in snapshot.memberships.items():
             place = snapshot.places.get(membership.group)
@@ -306,15 +306,15 @@ class Reader:
                 wanted[kind].add(instance_id)
         ended: dict[str, float] = {}
         errors: dict[str, ReadError] = {}
-        begun = since(snapshot)
+        stint_begins = stint_beginnings(snapshot)
         for kind, ids in wanted.items():
             try:
-                jobs = self._tower.jobs_holding(kind, ids, min(begun.get(each, 0.0) for each in ids))
+                jobs = self._tower.jobs_holding(kind, ids, min(stint_begins.get(each, 0.0) for each in ids))
             except RollcallError as error:
                 errors[f"jobs of job template {kind.template_id}"] = ReadError(error, groups[kind])
                 continue
             for instance_id in ids:
-                if job := deciding_job(instance_id, jobs, begun.get(instance_id, 0.0)):
+                if job := deciding_job(instance_id, jobs, stint_begins.get(instance_id, 0.0)):
                     ended[instance_id] = self._end_of(job)
         return _Moments(ended, errors)
 
@@ -325,7 +325,7 @@ class Reader:
 
 def _of_jobs(snapshot: Snapshot, options: RunOptions) -> Iterator[str]:
     """The instances whose jobs matter: those that wait, and those on which one may be launched."""
-    hosted = homes(snapshot)
+    hosted = hosts_in_use(snapshot)
     owing = {marker.instance_id for host, marker in managed(snapshot) if job_owed_since(host.variables) is not None}
     for instance_id, membership in snapshot.memberships.items():
         place, instance = snapshot.places.get(membership.group), snapshot.instances.get(instance_id)

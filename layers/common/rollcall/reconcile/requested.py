@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .result import Answer
+from .result import InstanceResult
 from .snapshot import groups_of
 from .steps import Requeue
 
@@ -26,9 +26,9 @@ class _Said:
     left: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
 
-def answers(
+def results_of_requested(
     instances: Collection[str], snapshot: Snapshot, unread: Sequence[str], outcome: RunOutcome, *, dry_run: bool
-) -> dict[str, Answer]:
+) -> dict[str, InstanceResult]:
     """By id, whether anything is left to do about each, and why; by the outcome of the whole run.
 
     unread: names of the inventories that could not be read.
@@ -40,7 +40,7 @@ def answers(
         if finding.instance_id:
             said.left[finding.instance_id].append(f"{finding.kind} {finding.subject}: {finding.reason}")
     groups = groups_of(snapshot)
-    return {each: _answer(each, groups[each], snapshot, unread, outcome, said) for each in sorted(instances)}
+    return {each: _result(each, groups[each], snapshot, unread, outcome, said) for each in sorted(instances)}
 
 
 def _say_steps(said: _Said, outcome: RunOutcome, *, dry_run: bool) -> None:
@@ -84,25 +84,25 @@ def _say_nodes(said: _Said, nodes: NodesOutcome) -> None:
         said.left[removal.instance_id].append(words)
 
 
-def _answer(
+def _result(
     instance_id: str,
     groups: Collection[str],
     snapshot: Snapshot,
     unread: Sequence[str],
     outcome: RunOutcome,
     said: _Said,
-) -> Answer:
+) -> InstanceResult:
     """groups: that the instance is of. What could not be read counts before everything else."""
     if unread:
-        return Answer(False, f"inventory {unread[0]!r}, which could not be read, may hold its host")
+        return InstanceResult(False, f"inventory {unread[0]!r}, which could not be read, may hold its host")
     if unreadable := sorted(snapshot.unreadable.intersection(groups)):
         error = outcome.errors.get(f"group {unreadable[0]}")
-        return Answer(False, str(error or f"not everything about group {unreadable[0]!r} could be read"))
+        return InstanceResult(False, str(error or f"not everything about group {unreadable[0]!r} could be read"))
     if instance_id in said.left:
-        return Answer(False, "; ".join(said.left[instance_id]))
+        return InstanceResult(False, "; ".join(said.left[instance_id]))
     if instance_id in said.done:
-        return Answer(True, "; ".join(said.done[instance_id]))
-    return Answer(True, f"nothing to do: {_state(instance_id, snapshot)}")
+        return InstanceResult(True, "; ".join(said.done[instance_id]))
+    return InstanceResult(True, f"nothing to do: {_state(instance_id, snapshot)}")
 
 
 def _state(instance_id: str, snapshot: Snapshot) -> str:

@@ -119,8 +119,8 @@ class NodesOutcome:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a run came to about an instance that it was asked for.
+class InstanceResult:
+    """What a run came to about an instance that it was requested for.
 
     settled: nothing is left to do about it; if not, the reason says why.
     """
@@ -136,9 +136,9 @@ class RunOutcome:
     plan: what was to be done, without the removals that the removal limit stopped. by_inventory: those that were read.
     fixes: every step taken. errors: what failed of groups, inventories and steps. host_errors_in: the inventories of
     those that are about one of many hosts. stopped: by inventory, the removals that the removal limit did not let
-    through. left: steps that wait for the next run, for want of time or because the host's new place is not there
-    yet, or its address not free. nodes: what came of it in Chef. answers: by id, about the instances that the run
-    was asked for.
+    through. left: steps that wait for the next run, for want of time or because the host's new place is not there yet,
+    or its address not free. nodes: what came of it in Chef. instance_results: by id, about the instances that the run
+    was requested for.
     """
 
     plan: Plan = field(default_factory=Plan)
@@ -149,7 +149,7 @@ class RunOutcome:
     stopped: dict[Inventory, list[Removal]] = field(default_factory=dict)
     left: int = 0
     nodes: NodesOutcome = field(default_factory=NodesOutcome)
-    answers: dict[str, Answer] = field(default_factory=dict)
+    instance_results: dict[str, InstanceResult] = field(default_factory=dict)
 
     def record(self, applied: Applied) -> None:
         """Adds what came of some steps."""

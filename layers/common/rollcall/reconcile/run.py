@@ -12,7 +12,7 @@ from .apply import Applying
 from .plan import plan
 from .plan_removals import over_removal_limit
 from .reader import Reader
-from .requested import answers
+from .requested import results_of_requested
 from .result import Applied, RunOutcome, StepError, Summary
 from .steps import DriftKind
 
@@ -70,7 +70,7 @@ class Reconcile:
         share = math.inf if force else self._share
         reading = Reader(self._settings, self._tower, self._fleet).read(options)
         planned, stopped = plan_within_limit(reading.snapshot, options, share)
-        self.outcome = begun(reading, options, planned, stopped)
+        self.outcome = initial_outcome(reading, options, planned, stopped)
         if not dry_run:
             applying = Applying(
                 self._settings, self._tower, self._fleet, self._queues, reading.templates, self._in_time
@@ -80,7 +80,7 @@ class Reconcile:
         if self._chef:
             self._reconcile_chef(self._chef, reading.snapshot, options, share, dry_run=dry_run)
         if options.instances is not None:
-            self.outcome.answers = answers(
+            self.outcome.instance_results = results_of_requested(
                 options.instances, reading.snapshot, reading.unread, self.outcome, dry_run=dry_run
             )
         return self.outcome
@@ -115,7 +115,9 @@ def plan_within_limit(snapshot: Snapshot, options: RunOptions, share: float) -> 
     return (plan(snapshot, options, frozenset(stopped)) if stopped else planned), stopped
 
 
-def begun(reading: Reading, options: RunOptions, planned: Plan, stopped: Mapping[int, list[Removal]]) -> RunOutcome:
+def initial_outcome(
+    reading: Reading, options: RunOptions, planned: Plan, stopped: Mapping[int, list[Removal]]
+) -> RunOutcome:
     """The outcome of a run that has read and planned, and done nothing yet."""
     snapshot, managed = reading.snapshot, managed_hosts(reading.snapshot)
     outcome = RunOutcome(

@@ -98,7 +98,7 @@ def managed(snapshot: Snapshot) -> Iterator[tuple[DumpedHost, Marker]]:
                 yield host, marker
 
 
-def homes(snapshot: Snapshot) -> set[tuple[int, str]]:
+def hosts_in_use(snapshot: Snapshot) -> set[tuple[int, str]]:
     """Inventory's id and instance id, of every managed host that does not rest."""
     return {
         (host.inventory_id, marker.instance_id) for host, marker in managed(snapshot) if not is_resting(host.variables)
@@ -122,7 +122,7 @@ def is_young(snapshot: Snapshot, place: Place, instance_id: str) -> bool:
     return came_at is not None and snapshot.now - came_at < place.settings.timeout
 
 
-def since(snapshot: Snapshot) -> dict[str, float]:
+def stint_beginnings(snapshot: Snapshot) -> dict[str, float]:
     """When the present stint of each instance began, as far as that is known.
 
     By its host in use; without one by its arrival, or by when its host began to rest, if that was later.
@@ -157,7 +157,7 @@ def suspects(snapshot: Snapshot) -> set[str]:
     return {marker.instance_id for marker in markers} - snapshot.memberships.keys()
 
 
-def proven(snapshot: Snapshot) -> set[str]:
+def right_by_own_variables(snapshot: Snapshot) -> set[str]:
     """Instances that serve, and whose one host is right by what it says itself: EC2 need not be asked about them.
 
     Its variables hold what EC2 said when it was made. A VPC, a private address and its name do not change while an

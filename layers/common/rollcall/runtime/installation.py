@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rollcall.aws.fleet import Fleets
 from rollcall.aws.queues import Queues
-from rollcall.aws.secrets import text_of
+from rollcall.aws.secrets import secret_text
 from rollcall.domain.errors import BadSettings
 from rollcall.domain.settings import Settings, read_own_queue, read_settings
 from rollcall.tower.client import Tower
@@ -81,7 +81,7 @@ def _chef(secret: str) -> Chef:
 def _made_chef(secret: str, *, afresh: bool) -> Chef:
     from rollcall.chef.client import Chef, read_chef_credentials  # with its layer, which only who needs it has
 
-    return Chef(lambda refresh: read_chef_credentials(text_of(secret, refresh=afresh or refresh), secret))
+    return Chef(lambda refresh: read_chef_credentials(secret_text(secret, refresh=afresh or refresh), secret))
 
 
 def chef(context: LambdaContext, *, afresh: bool = False) -> Chef | None:
@@ -102,7 +102,7 @@ def read_credentials(secret: str, *, refresh: bool) -> Credentials:
 
     It is remembered for five minutes unless refresh is set. Raises BadSettings, Throttled or AwsDenied.
     """
-    text = text_of(secret, refresh=refresh)
+    text = secret_text(secret, refresh=refresh)
     token, ca_bundle = text, None
     if text.lstrip().startswith("{"):
         try:

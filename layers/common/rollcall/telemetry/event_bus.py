@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.config import Config
 
-from rollcall.aws.client import aws_errors, by_halves, in_calls, words_of
+from rollcall.aws.client import aws_errors, by_halves, in_calls, refusal_words
 from rollcall.domain.aws_text import CALL_BYTES, aws_safe_json
 from rollcall.domain.errors import AwsDenied, RollcallError, Throttled
 
@@ -116,7 +116,7 @@ class _Putting:
 
         with aws_errors("PutEvents"):
             wrong = by_halves(put, entries)
-        return [*answers, *((each, _refused(words_of(why))) for each, why in wrong.items())]
+        return [*answers, *((each, _refused(refusal_words(why))) for each, why in wrong.items())]
 
 
 def _refused(words: str) -> AwsDenied:
