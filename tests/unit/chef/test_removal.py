@@ -24,8 +24,7 @@ from rollcall.domain.groups import AddressKind
 from rollcall.domain.instances import Instance
 from rollcall.domain.membership import Membership
 from rollcall.domain.message_format import Record, read_action, read_records, write_action
-from rollcall.domain.timing import RETRY_MAX
-from rollcall.runtime.batch import PERMANENT_FAILURE_LIFE
+from rollcall.domain.timing import PERMANENT_FAILURE_LIFE, RETRY_MAX
 from unit.fakes import ACCOUNT, REGION, FakeChef
 from unit.world import TERMINATE_HOOK, World, alerted, token_of, warning
 

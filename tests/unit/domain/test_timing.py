@@ -115,12 +115,12 @@ def test_a_job_whose_usual_duration_is_not_known_is_looked_at_ever_more_rarely(d
 @given(SECONDS, SECONDS)
 def test_a_job_whose_events_are_being_processed_is_looked_at_ever_more_rarely(first: float, second: float) -> None:
     early, late = sorted((first, second))
-    assert timing.FIRST_POLL <= timing.landing_delay(early) <= timing.landing_delay(late) <= timing.POLL_MAX
+    assert timing.FIRST_POLL <= timing.events_delay(early) <= timing.events_delay(late) <= timing.POLL_MAX
 
 
 @pytest.mark.parametrize(("age", "delay"), [(-3, 2), (0, 2), (8, 2), (20, 5), (100, 25), (120, 30), (600, 30)])
 def test_events_are_seen_at_most_a_quarter_later_than_they_took(age: float, delay: float) -> None:
-    assert timing.landing_delay(age) == delay
+    assert timing.events_delay(age) == delay
 
 
 # What waits in vain

@@ -17,7 +17,7 @@ from rollcall.domain.jobs import JobStatus, Outcome
 from rollcall.domain.json_input import MOMENT_MAX
 from rollcall.domain.membership import Membership
 from rollcall.domain.reports import NO_LONGER_WAITING
-from rollcall.domain.timing import CLOCKS_APART
+from rollcall.domain.timing import CLOCKS_APART, OTHER_LAUNCH_TIME
 from rollcall.hosts.jobs import CLOCK_STEP
 from rollcall.hosts.resting import disable_hosts
 from rollcall.hosts.stint import (
@@ -31,7 +31,6 @@ from rollcall.hosts.stint import (
     stint_of,
 )
 from rollcall.hosts.variables import is_resting, marker_in, with_state
-from rollcall.lifecycle.host_registration import LANDING_TIME
 from rollcall.lifecycle.provisioning import JOB_LIFE
 from rollcall.tower.bulk_hosts import MadeHosts
 from unit.fakes import ACCOUNT, REGION
@@ -311,7 +310,7 @@ def test_who_comes_back_is_enabled_with_a_new_stint_and_provisioned_anew(world: 
     assert the_stint(world) == Stint(world.clock.now - CLOCK_STEP, {HOOK: SECOND})
     [job] = set(world.tower.runs) - former
     [message] = messages(world)
-    assert (message.job_id, message.waiting[0].stint_since) == (job, the_stint(world).since - LANDING_TIME)
+    assert (message.job_id, message.waiting[0].stint_since) == (job, the_stint(world).since - OTHER_LAUNCH_TIME)
 
 
 def test_who_comes_back_out_of_a_lost_rest_is_provisioned_anew_by_its_new_token(world: World) -> None:
@@ -714,7 +713,7 @@ def test_after_a_crash_before_the_launch_two_copies_of_the_message_launch_one_jo
     world.register(coming)
     world.tower.failing.clear()
     assert isinstance(only_error(world.register(copy)), JobStillLanding)
-    world.clock.advance(LANDING_TIME)
+    world.clock.advance(OTHER_LAUNCH_TIME)
 
     def meanwhile(method: str) -> None:
         if method == "launch":

@@ -11,7 +11,8 @@ import pytest
 from rollcall.domain.actions import Result
 from rollcall.domain.errors import TowerUnavailable
 from rollcall.domain.jobs import HostSummary, JobStatus, Outcome
-from rollcall.lifecycle.circuit_breaker import IN_DOUBT_FOR, JOBS_EXAMINED
+from rollcall.domain.timing import EVENTS_TOO_LONG
+from rollcall.lifecycle.circuit_breaker import JOBS_EXAMINED
 from unit.world import World, alerts, ids
 
 if TYPE_CHECKING:
@@ -451,12 +452,12 @@ def test_an_instance_that_was_provisioned_releases_the_group_though_older_jobs_a
 
 def test_events_that_are_never_processed_hold_nothing(world: World) -> None:
     *_, last = failed_at_once(world, "i-a", "i-b")
-    world.clock.advance(IN_DOUBT_FOR + 1)
+    world.clock.advance(EVENTS_TOO_LONG + 1)
     world.look_at(last)
     assert abandoned(world) == {"i-c"}
 
 
-@pytest.mark.parametrize("waited", [0, IN_DOUBT_FOR + 1])
+@pytest.mark.parametrize("waited", [0, EVENTS_TOO_LONG + 1])
 def test_it_holds_while_a_job_is_processed_that_did_not_reach_another_instance(world: World, waited: float) -> None:
     message = unreached(world, "i-a")
     other = world.waiting("i-b")

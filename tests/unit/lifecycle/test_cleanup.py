@@ -18,7 +18,7 @@ from rollcall.domain.errors import (
 )
 from rollcall.domain.membership import Membership
 from rollcall.domain.reports import NO_LONGER_WAITING, Event
-from rollcall.lifecycle.cleanup import SETTLING_TIME
+from rollcall.domain.timing import SETTLING_TIME
 from unit.world import World, token_of
 
 

@@ -14,7 +14,7 @@ from rollcall.domain.groups import Group
 from rollcall.domain.jobs import Outcome
 from rollcall.domain.messages import GateMessage
 from rollcall.domain.reports import NO_LONGER_WAITING
-from rollcall.lifecycle.host_registration import LANDING_TIME
+from rollcall.domain.timing import OTHER_LAUNCH_TIME
 from unit.world import World, alerts, ids
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def test_a_host_that_somebody_made_just_now_is_left_to_them_and_provisioned_if_t
     world.host_of("i-a", "10.0.0.7", age=0, description="Made by Rollcall in run 1")
     [report] = world.register(action)
     assert isinstance(report.error, JobStillLanding)
-    world.clock.advance(LANDING_TIME)
+    world.clock.advance(OTHER_LAUNCH_TIME)
     world.register(action)
     assert limits(world) == [{"i-a"}]
 

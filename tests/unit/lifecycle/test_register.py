@@ -25,10 +25,9 @@ from rollcall.domain.errors import (
 from rollcall.domain.groups import AddressKind
 from rollcall.domain.jobs import Outcome
 from rollcall.domain.reports import Event
-from rollcall.domain.timing import FIRST_POLL
+from rollcall.domain.timing import FIRST_POLL, OTHER_LAUNCH_TIME
 from rollcall.hosts.jobs import CLOCK_STEP
 from rollcall.hosts.resting import disable_hosts
-from rollcall.lifecycle.host_registration import LANDING_TIME
 from unit.fakes import ACCOUNT, REGION
 from unit.world import HOOK, World, ids, token_of, warning
 
@@ -704,7 +703,7 @@ def test_a_host_made_moments_ago_without_a_job_belongs_to_somebody_at_work(world
     world.register(replace(action, message_id="another"))
     world.tower.runs.clear()
     world.queues.sent.clear()
-    world.clock.advance(LANDING_TIME - CLOCK_STEP - 1)
+    world.clock.advance(OTHER_LAUNCH_TIME - CLOCK_STEP - 1)
     error = only_error(world.register(action))
     assert isinstance(error, JobStillLanding)
     assert error.retry_in == 1

@@ -14,7 +14,8 @@ from rollcall.domain.lifecycle_states import PHASES
 from rollcall.domain.message_format import Record, read_action
 from rollcall.domain.reports import NO_LONGER_WAITING, Event
 from rollcall.domain.stages import itself
-from rollcall.lifecycle.hook_answers import RETRY_IN, UNANSWERED_LIFE, hook_answers, require_visible
+from rollcall.domain.timing import UNANSWERED_LIFE, UNANSWERED_RETRY
+from rollcall.lifecycle.hook_answers import hook_answers, require_visible
 from rollcall.lifecycle.terminate_messages import SENT_AGAIN
 from unit.fakes import REGION, FakeChef
 from unit.world import TERMINATE_HOOK, World
@@ -40,7 +41,7 @@ def going(world: World, state: str = "Terminating:Wait") -> LifecycleAction:
 def sent(world: World) -> LifecycleAction:
     """The action as cleanup's own message carries it, and nothing else was sent."""
     [(url, body, delay)] = world.queues.sent
-    assert (url, delay) == (world.settings.terminate_queue_url, RETRY_IN)
+    assert (url, delay) == (world.settings.terminate_queue_url, UNANSWERED_RETRY)
     action = read_action(Record("own", body, REGION, 1, world.clock.now, "handle"))
     assert action
     return action
@@ -67,9 +68,9 @@ def later(world: World, seconds: float, action: LifecycleAction) -> Report:
 def test_while_a_hook_of_its_transition_holds_the_instance_it_is_tried_again(world: World, state: str) -> None:
     action = unanswered(world, going(world, state))
     assert action.unanswered_since == world.clock.now
-    report = later(world, RETRY_IN, action)
+    report = later(world, UNANSWERED_RETRY, action)
     assert isinstance(report.error, ActionNotVisible)
-    assert report.error.retry_in == RETRY_IN
+    assert report.error.retry_in == UNANSWERED_RETRY
     assert report.event is None
     assert TERMINATE_HOOK in str(report.error)
     assert len(world.queues.sent) == 1
@@ -254,7 +255,7 @@ def test_the_retirement_of_one_that_is_not_found_goes_on_until_two_minutes_are_o
     message = retiring.retiring("i-a")
     retiring.fleet.stale.add("i-a")
     [(sent, delay)] = retiring.part_from(message).next
-    assert (sent.unanswered_since, delay) == (retiring.clock.now, RETRY_IN)
+    assert (sent.unanswered_since, delay) == (retiring.clock.now, UNANSWERED_RETRY)
     assert not retiring.tower.runs
     retiring.clock.advance(UNANSWERED_LIFE - 1)
     [(sent, _)] = retiring.part_from(sent).next

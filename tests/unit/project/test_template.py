@@ -41,11 +41,10 @@ from rollcall.domain.message_format import GROUP_EVENTS, Record, read_examinatio
 from rollcall.domain.messages import ExaminationRequest, RunOptions, RunRequest
 from rollcall.domain.reports import Note, Report
 from rollcall.domain.settings import read_own_queue, read_removal_share, read_settings, read_stack_names
+from rollcall.domain.timing import OTHER_LAUNCH_TIME, PERMANENT_FAILURE_LIFE
 from rollcall.hosts.jobs import CLOCK_STEP
 from rollcall.lifecycle.host_groups import ASSOCIATES_AT_ONCE
-from rollcall.lifecycle.host_registration import LANDING_TIME
 from rollcall.reconcile.result import RunOutcome
-from rollcall.runtime.batch import PERMANENT_FAILURE_LIFE
 from rollcall.telemetry.announcer import Announcer
 from rollcall.telemetry.event_bus import SOURCE
 from rollcall.telemetry.metrics import Metrics
@@ -202,7 +201,7 @@ def test_a_function_ends_within_two_minutes_and_before_its_messages_come_again(f
 
 
 def test_a_host_without_a_job_is_left_to_its_maker_for_longer_than_that_one_can_run() -> None:
-    assert timeout_of("RegisterFunction") < LANDING_TIME - CLOCK_STEP
+    assert timeout_of("RegisterFunction") < OTHER_LAUNCH_TIME - CLOCK_STEP
 
 
 @pytest.mark.parametrize("function", FED)

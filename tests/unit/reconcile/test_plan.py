@@ -19,14 +19,13 @@ from rollcall.domain.inventories import Dump, DumpedHost, Inventory
 from rollcall.domain.lifecycle_states import PHASES, Phase, is_held
 from rollcall.domain.membership import Membership
 from rollcall.domain.messages import RunOptions
-from rollcall.domain.timing import RETRY_MAX
+from rollcall.domain.timing import JOB_FORGOTTEN, RETRY_MAX
 from rollcall.hosts import removal_limit
 from rollcall.hosts.ownership import AWS_VISIBILITY_LAG, address_key, is_copy, marker_even_of_copy, marker_of
 from rollcall.hosts.removal_limit import LIMIT_MIN
 from rollcall.hosts.variables import job_owed_since, marker_in
 from rollcall.reconcile.plan import plan
 from rollcall.reconcile.plan_removals import over_removal_limit
-from rollcall.reconcile.plan_requeues import JOB_FORGOTTEN
 from rollcall.reconcile.snapshot import Place, Snapshot, hosts_in_use, owners_of, right_by_own_variables, suspects
 from rollcall.reconcile.steps import Addition, Change, DriftFinding, DriftKind, Plan, Removal, Requeue
 

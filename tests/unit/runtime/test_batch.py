@@ -22,9 +22,8 @@ from rollcall.domain.errors import (
 )
 from rollcall.domain.message_format import Record, read_action, read_gate_message, write_gate_message
 from rollcall.domain.messages import GateMessage
-from rollcall.domain.timing import VISIBILITY
-from rollcall.lifecycle.hook_answers import UNANSWERED_LIFE
-from rollcall.runtime.batch import PERMANENT_FAILURE_LIFE, UNSEEN_LIFE, BatchProcessor
+from rollcall.domain.timing import PERMANENT_FAILURE_LIFE, UNANSWERED_LIFE, UNSEEN_LIFE, VISIBILITY
+from rollcall.runtime.batch import BatchProcessor
 from unit.fakes import ACCOUNT, REGION, FakeAnnouncer
 from unit.world import OWN_QUEUE, World, token_of
 

@@ -1,4 +1,7 @@
-"""How long to wait for what. Pure; every number has its reason here."""
+"""How long to wait for what. Pure; every number has its reason here.
+
+[625]: the number of a recorded exchange, see tests/contract/recordings.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,17 @@ HOOK_LIFE_HEARTBEATS = 100  # after so many heartbeat timeouts, whichever comes 
 RETIRE_POLL_MAX = 30.0  # seconds; its instance may die while the job runs, and its address go to another one
 RETIRE_SHARE = 2  # a retire job may take this fraction of its hook's life; the rest is for removing the hosts
 CHEF_PATIENCE_MAX = 3000.0  # seconds; below the 3600 after which a message goes to the dead-letter queue
+PERMANENT_FAILURE_LIFE = 3600.0  # seconds in which an operator may fix what was wrong
+UNSEEN_LIFE = 120.0  # seconds in which AWS may come to know an instance whose launch it announced
+UNANSWERED_LIFE = 120.0  # seconds; then the hold is another hook's, or reconcile queues the action again
+UNANSWERED_RETRY = 15.0  # seconds between tries of a call to a hook whose action AWS does not find, yet shows as held
+SETTLING_TIME = 120.0  # seconds from a message in which EC2 may come to agree that its instance is terminated
+OTHER_LAUNCH_TIME = 120.0  # seconds in which a host's maker may still launch its job; above register's own timeout
+NO_TIME_RETRY = 1.0  # seconds until a message comes again for which an invocation had no time left: another one has it
+PENDING_TOO_LONG = 600.0  # seconds after which an alert says that a job does not start
+JOB_FORGOTTEN = 900.0  # seconds beyond a group's timeout after which the gate follows an ended job no more
+EVENTS_TOO_LONG = 600.0  # seconds from a job's end; Tower processes its events within a minute [625], or never
+RETIRE_EVENTS_TOO_LONG = 120.0  # seconds, likewise; shorter, for whatever it showed its host is removed, and soon
 KEPT_RETRY = 10.0  # seconds until Chef is tried again, once; a third of the shortest heartbeat timeout there is
 HEARTBEAT_SHARE = 3  # nothing waits longer than this fraction of the shortest heartbeat timeout
 FIRST_POLL = 2.0  # seconds
@@ -90,7 +104,7 @@ def poll_delay(elapsed: float, usual: Sequence[float], polls: int) -> float:
     return max(FIRST_POLL, min(min(ended, default=elapsed + LATE_POLL) - elapsed, (last - first) / SPARSE_POLLS))
 
 
-def landing_delay(age: float) -> float:
+def events_delay(age: float) -> float:
     """Seconds until a job that ended age seconds ago is polled again, for its events are still being processed."""
     return min(max(FIRST_POLL, age / 4), POLL_MAX)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rollcall.domain.jobs import Outcome
 from rollcall.domain.shell_commands import make_command, options
+from rollcall.domain.timing import EVENTS_TOO_LONG
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -25,7 +26,6 @@ FAILED_IN_A_ROW = 3  # jobs that provisioned none of the group: it is the playbo
 FAILED_AT_ONCE = 10  # instances of the group, all of them in one job: that is enough
 JOBS_EXAMINED = 10  # that may say something about the group
 UNREACHED_EXAMINED = 3  # jobs, of any group, that did not reach a host since; and as many that ignored something
-IN_DOUBT_FOR = 600.0  # seconds after a job's end; Tower processes its events within a minute [625], or never
 REACHED = (Outcome.OK, Outcome.FAILED)
 
 
@@ -181,7 +181,7 @@ class CircuitBreaker:
     def _shown(self, job: Job, names: Collection[str]) -> Mapping[str, Outcome] | None:
         """What a job showed of these hosts, None while Tower processes its events: nothing if it never will."""
         outcomes = self._outcomes_of(job, names) if names else {}
-        is_over = self._tower.now() - (job.finished_at or self._tower.now()) > IN_DOUBT_FOR
+        is_over = self._tower.now() - (job.finished_at or self._tower.now()) > EVENTS_TOO_LONG
         return {} if outcomes is None and is_over else outcomes
 
 

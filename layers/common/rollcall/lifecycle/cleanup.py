@@ -20,6 +20,7 @@ from rollcall.domain.messages import RetireMessage
 from rollcall.domain.reports import NO_LONGER_WAITING, Report
 from rollcall.domain.settings import names_retire_template
 from rollcall.domain.stages import Stage, action_of, all_together, grouped, itself, joined, parted
+from rollcall.domain.timing import SETTLING_TIME
 
 from .batch_admission import by_fleet
 from .destinations import Destination, departures
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
     from rollcall.domain.actions import LifecycleAction
     from rollcall.domain.settings import Settings
     from rollcall.tower.client import Tower
-
-SETTLING_TIME = 120.0  # seconds from a message in which EC2 may come to agree that its instance is terminated
 
 
 class Cleanup:

@@ -13,11 +13,11 @@ from rollcall.domain.inventory_text import INSTANCE_ID
 from rollcall.domain.membership import holds
 from rollcall.domain.reports import NO_LONGER_WAITING, Event, Note, Report, gone
 from rollcall.domain.stages import Stage, action_of, all_together, grouped
+from rollcall.domain.timing import UNANSWERED_LIFE, UNANSWERED_RETRY
 from rollcall.hosts.removal import remove_from_every_inventory
 
 from .destinations import Destination, departures
 from .gate_context import Alerts, GoingOn, by_held, instance_ids
-from .hook_answers import RETRY_IN, UNANSWERED_LIFE
 from .unknown_instances import within_removal_limit
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class GateDepartures:
             return GoingOn(
                 replace(waiting, unanswered_since=since),
                 message.job_id,
-                RETRY_IN,
+                UNANSWERED_RETRY,
                 Alerts(message.alerted),
                 lost_jobs=message.lost_jobs,
                 relaunch_at=message.relaunch_at,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rollcall.domain.jobs import JobStatus, Outcome
 from rollcall.domain.stages import Stage, grouped
+from rollcall.domain.timing import EVENTS_TOO_LONG
 from rollcall.evidence.host_outcomes import counts_for, proves_nothing
 from rollcall.hosts.jobs import deciding_job
 from rollcall.hosts.stint import stint_of
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from .lost_jobs import Loss
 
 EARLIER_EXAMINED = 3  # jobs of an instance, to find out since when it is not reached
-EVENTS_TOO_LONG = 600.0  # seconds; Tower processes a job's events within a minute [625]
 RAN = (JobStatus.SUCCESSFUL, JobStatus.FAILED)  # of a job whose playbook came to its end
 
 

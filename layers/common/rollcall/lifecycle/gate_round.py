@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from rollcall.domain.errors import NoTimeLeft, RollcallError
 from rollcall.domain.message_format import written
+from rollcall.domain.timing import NO_TIME_RETRY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 ROUND_TIME = 30.0  # seconds that a round is given at least, beyond what the longest part of one so far took
 SENDING_TIME = 5.0  # seconds that must be left for what is sent on, for otherwise the messages come again as well
-COMES_AGAIN_IN = 1.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class TimeLeft:
             raise NoTimeLeft(
                 f"{began:.0f} s are left of this invocation, in which a part of a round took up to "
                 f"{self._longest:.0f} s: the message comes again",
-                retry_in=COMES_AGAIN_IN,
+                retry_in=NO_TIME_RETRY,
             )
         try:
             yield
@@ -178,7 +178,7 @@ def send_on[M: GateMessage | RetireMessage | WatchMessage](
 
     def send(each: Round[M]) -> None:
         if seconds_left() < SENDING_TIME:
-            raise NoTimeLeft("no time is left in this invocation to send the message on", retry_in=COMES_AGAIN_IN)
+            raise NoTimeLeft("no time is left in this invocation to send the message on", retry_in=NO_TIME_RETRY)
         queues.send(gate_queue_url, [(text, delay) for message, delay in each.next for _, text in written(message)])
 
     return [each.error or (_or_error(send, each) if each.next else None) for each in rounds]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rollcall.domain.errors import ActionNotVisible
 from rollcall.domain.stages import each_apart
+from rollcall.domain.timing import UNANSWERED_LIFE, UNANSWERED_RETRY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from rollcall.domain.stages import Stage
 
 CALLS_AT_ONCE = 8
-UNANSWERED_LIFE = 120.0  # seconds; then the hold is another hook's, or reconcile queues the action again
-RETRY_IN = 15.0  # seconds
 
 
 class HookAnswer[T](NamedTuple):
@@ -58,5 +57,5 @@ def not_visible(action: LifecycleAction) -> ActionNotVisible:
     return ActionNotVisible(
         f"Auto Scaling holds {action.instance_id} of group {action.group!r}, and does not find the action of hook "
         f"{action.hook!r}: it is tried again for {UNANSWERED_LIFE:.0f} s",
-        retry_in=RETRY_IN,
+        retry_in=UNANSWERED_RETRY,
     )

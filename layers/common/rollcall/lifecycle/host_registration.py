@@ -13,6 +13,7 @@ from rollcall.domain.actions import LifecycleAction, Transition
 from rollcall.domain.errors import BadSettings, HostRenamed, TowerDenied
 from rollcall.domain.reports import NO_LONGER_WAITING, Event, Note, Report, notes_on_kept
 from rollcall.domain.stages import Stage, action_of, all_together, each_apart, grouped, joined
+from rollcall.domain.timing import OTHER_LAUNCH_TIME
 from rollcall.hosts.eviction import evict
 from rollcall.hosts.jobs import CLOCK_STEP
 from rollcall.hosts.ownership import address_key
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
     from rollcall.tower.client import Tower
 
     from .new_instances import NewInstance
-
-LANDING_TIME = 120.0  # seconds that a host without a job is left to whoever made it; above the function's own timeout
 
 
 class Registered(NamedTuple):
@@ -68,7 +67,7 @@ class Registered(NamedTuple):
         of the one counts for the other.
         """
         rested = rested_since(self.existing.variables) if self.existing else None
-        return self.stint.since if rested is None else max(rested, self.stint.since - LANDING_TIME)
+        return self.stint.since if rested is None else max(rested, self.stint.since - OTHER_LAUNCH_TIME)
 
     @property
     def begun_by_another(self) -> bool:

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from rollcall.domain.errors import JobStillLanding
 from rollcall.domain.reports import Report, removed_at_launch
 from rollcall.domain.stages import Stage, action_of, all_together, each_apart, grouped, joined
-from rollcall.domain.timing import HOOK_LIFE_MAX
+from rollcall.domain.timing import HOOK_LIFE_MAX, OTHER_LAUNCH_TIME
 from rollcall.hosts.jobs import deciding_job, launch
 
 from .gate_handover import GateHandover
-from .host_registration import LANDING_TIME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,9 +111,9 @@ class Provisioning:
             return Report(registered.action, f"is in job {job.id} already")
         if job:
             return _WithJob(registered, job.id)
-        if (age := self._age_of_anothers(registered)) < LANDING_TIME:
+        if (age := self._age_of_anothers(registered)) < OTHER_LAUNCH_TIME:
             words = f"host {instance_id} is new and has no job yet: another message's"
-            raise JobStillLanding(words, retry_in=LANDING_TIME - age)
+            raise JobStillLanding(words, retry_in=OTHER_LAUNCH_TIME - age)
         return _WithJob(registered._replace(notes=self._former_jobs.pass_by(registered.new_instance, jobs)), None)
 
     def _age_of_anothers(self, registered: Registered) -> float:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 from rollcall.domain import timing
 from rollcall.domain.errors import Permanent
 from rollcall.domain.reports import Note, Report
+from rollcall.domain.timing import UNANSWERED_LIFE, UNANSWERED_RETRY
 from rollcall.hosts.jobs import launch_or_adopt
 
 from .gate_round import rounds_with_heartbeats
-from .hook_answers import RETRY_IN, UNANSWERED_LIFE
 from .retire_completion import Leaving, RetireCompletion, answers_of
 from .retire_decision import NextStep, decide_retirement, without_job
 from .retire_observer import RetireObserver, seconds_since_end
@@ -138,7 +138,7 @@ class _Evaluation:
             return set()
         held = self._fleet.held(actions)
         for action in held:
-            self._put_off(action, self.message.job_id, RETRY_IN, since)
+            self._put_off(action, self.message.job_id, UNANSWERED_RETRY, since)
         return held
 
     # Those that wait
@@ -189,7 +189,7 @@ class _Evaluation:
     def _poll_delay(self, job: Job) -> float:
         """Seconds until a job that has no result yet is evaluated again."""
         if job.status.final:
-            return timing.landing_delay(seconds_since_end(job, self._tower.now()))
+            return timing.events_delay(seconds_since_end(job, self._tower.now()))
         elapsed = self._tower.now() - job.started_at if job.started_at else 0.0
         polls = self.message.polls if job.id == self.message.job_id else 0
         return timing.poll_delay(elapsed, self._tower.usual_durations(job.kind), polls)

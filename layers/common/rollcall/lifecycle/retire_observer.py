@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
     from .lost_jobs import Loss
 
-EVENTS_TOO_LONG = 120.0  # seconds; Tower processes a job's events within a minute [625]
-
 
 class LaunchSource(NamedTuple):
     """What a retire job is launched from; older jobs of it count from since on (epoch seconds by Tower's clock)."""
@@ -261,7 +259,7 @@ class RetireObserver:
     def _outcomes(self, actions: Sequence[LifecycleAction], jobs: Mapping[str, Job]) -> dict[str, Outcome]:
         """What ended jobs showed about instances; without those whose job runs, or whose result Tower still processes.
 
-        Tower is not waited for longer than EVENTS_TOO_LONG: then the job proved nothing.
+        Tower is not waited for longer than timing.RETIRE_EVENTS_TOO_LONG: then the job proved nothing.
         """
         ended: defaultdict[Job, set[str]] = defaultdict(set)
         for name, job in jobs.items():
@@ -272,7 +270,7 @@ class RetireObserver:
             shown = self._evidence.outcomes(job, names, actions[0].group)
             if shown is not None:
                 outcomes |= shown
-            elif seconds_since_end(job, self._tower.now()) > EVENTS_TOO_LONG:
+            elif seconds_since_end(job, self._tower.now()) > timing.RETIRE_EVENTS_TOO_LONG:
                 outcomes |= dict.fromkeys(names, Outcome.UNPROVEN)
         return outcomes
 

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from .gate_context import GateContext
     from .gate_observer import AtWork
 
-PENDING_TOO_LONG = 600.0  # seconds after which an alert says that a job does not start
-
 
 class JobCancellations:
     """Cancels jobs, each at most once in a round, however many instances it is about."""
@@ -93,8 +91,8 @@ class RunningJobs:
         alerts = Alerts(message.alerted)
         if found.loss:
             alerts = alerts.alert(f"{found.loss.words} It runs, so the next one waits for its end", job.id)
-        if job.started_at is None and self._tower.now() - job.created_at > PENDING_TOO_LONG:
-            reason = f"job {job.id} has not started for {PENDING_TOO_LONG:.0f} s: look at Tower's capacity"
+        if job.started_at is None and self._tower.now() - job.created_at > timing.PENDING_TOO_LONG:
+            reason = f"job {job.id} has not started for {timing.PENDING_TOO_LONG:.0f} s: look at Tower's capacity"
             alerts = alerts.alert(reason, job.id)
         cancel_at = 0.0
         stuck = self._how_stuck(job)

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from rollcall.domain import timing
 from rollcall.domain.message_format import write_action
 from rollcall.domain.reports import Note, Report
-
-from .hook_answers import RETRY_IN
+from rollcall.domain.timing import UNANSWERED_RETRY
 
 if TYPE_CHECKING:
     from rollcall.aws.fleet import Fleet
@@ -49,5 +48,5 @@ def try_again_unanswered(settings: Settings, queues: Queues, action: LifecycleAc
     now in epoch seconds. Raises why the queue did not take it.
     """
     body = write_action(replace(action, unanswered_since=now))
-    queues.send(settings.terminate_queue_url, [(body, RETRY_IN)])
+    queues.send(settings.terminate_queue_url, [(body, UNANSWERED_RETRY)])
     return Report(action, SENT_AGAIN)

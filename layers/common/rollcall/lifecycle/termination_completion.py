@@ -11,10 +11,11 @@ from rollcall.domain.empty_mapping import EMPTY_MAPPING
 from rollcall.domain.reports import NO_LONGER_WAITING, Event, Note, Report, gone, notes_on_kept
 from rollcall.domain.shell_commands import command
 from rollcall.domain.stages import Stage, action_of, all_together, each_apart, parted
+from rollcall.domain.timing import UNANSWERED_LIFE
 from rollcall.hosts.removal import unreadable_inventories
 
 from .destinations import Destination
-from .hook_answers import UNANSWERED_LIFE, HookAnswer, hook_answers, not_visible
+from .hook_answers import HookAnswer, hook_answers, not_visible
 from .terminate_messages import keep_node_name, try_again_unanswered
 
 if TYPE_CHECKING:

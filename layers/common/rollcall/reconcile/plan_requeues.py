@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from rollcall.domain.actions import Transition
-from rollcall.domain.timing import RETRY_MAX, is_retry_due
+from rollcall.domain.timing import JOB_FORGOTTEN, RETRY_MAX, is_retry_due
 
 from .plan_additions import variables_or_obstacle
 from .steps import DriftFinding, Requeue, plan_of
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from .plan_input import PlanInput
     from .snapshot import Place
     from .steps import Plan
-
-JOB_FORGOTTEN = 900.0  # seconds beyond a group's timeout after which the gate follows an ended job no more
 
 
 def plan_requeues(given: PlanInput, staying: StayingHosts) -> Plan:

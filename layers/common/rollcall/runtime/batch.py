@@ -16,7 +16,7 @@ from rollcall.domain import timing
 from rollcall.domain.actions import Transition
 from rollcall.domain.errors import InstanceNotVisible, RollcallError, Transient
 from rollcall.domain.message_format import read_records
-from rollcall.lifecycle.hook_answers import UNANSWERED_LIFE
+from rollcall.domain.timing import UNANSWERED_LIFE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from rollcall.telemetry.announcer import Announcer
 
 CALLS_AT_ONCE = 8
-PERMANENT_FAILURE_LIFE = 3600.0  # seconds in which an operator may fix what was wrong
-UNSEEN_LIFE = 120.0  # seconds in which AWS may come to know an instance whose launch it announced
 
 
 class Settlement(Enum):
@@ -121,7 +119,7 @@ class BatchProcessor:
         """What is to become of a message that failed; actions: those that it is about, none where it cannot be read."""
         if self._is_finished(record, actions, still_open, error):
             return Settlement.FINISHED
-        if not isinstance(error, Transient) and time.time() - record.first_received_at > PERMANENT_FAILURE_LIFE:
+        if not isinstance(error, Transient) and time.time() - record.first_received_at > timing.PERMANENT_FAILURE_LIFE:
             return Settlement.DEAD_LETTER
         return Settlement.RETRY
 
@@ -156,7 +154,7 @@ class BatchProcessor:
         age = time.time() - record.first_received_at
         unseen = isinstance(error, InstanceNotVisible)  # and never will be: nothing was made for it
         if not all(action.held_by_hook for action in actions):  # no hook ever held them: they serve already
-            return unseen and age > UNSEEN_LIFE
+            return unseen and age > timing.UNSEEN_LIFE
         try:
             fleet, ids = self._fleets.of(actions[0]), {action.instance_id for action in actions}
             if age < UNANSWERED_LIFE and fleet.held(actions):
