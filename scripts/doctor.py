@@ -106,7 +106,7 @@ def examine(stack: str, request: Json) -> Json:
 
 
 def show(screen: Console, answer: Json) -> None:
-    """Prints an answer: the findings by what comes of them, then what was looked at."""
+    """Prints an answer: the findings by what comes of them, then what was examined."""
     for severity, (one, more, style) in TITLES.items():
         own = [each for each in answer["findings"] if each["severity"] == severity]
         if own:
@@ -119,7 +119,7 @@ def show(screen: Console, answer: Json) -> None:
             screen.print()
     if answer["left_out"]:
         screen.print(f"{answer['left_out']:,} more left out: fix these first.\n")
-    screen.print("looked at", style="bold")
+    screen.print("examined", style="bold")
     for words in answer["checked"]:
         screen.print(Padding(Text(words), INDENT, expand=False))
     clean = "" if answer["findings"] else "Nothing is wrong. "

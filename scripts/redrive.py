@@ -4,8 +4,8 @@ A message whose hook waits no more is not sent back: a run of reconcile does wha
 message leaves its queue only when it was sent, or its instances are settled; a send that is broken off may send twice,
 which does no harm.
 
-Exits with 0 when nothing is left in the queues, with 1 as long as something is, with 2 if AWS cannot be asked. Uses the
-AWS credentials and the Region of the shell it runs in.
+Exits with 0 when nothing is left in the queues, with 1 as long as something is, with 2 if AWS cannot be reached. Uses
+the AWS credentials and the Region of the shell it runs in.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ class Redrive:
 
 
 def main() -> int:
-    """Shows the queues' messages, and sends or deletes what is asked for. Returns the exit code."""
+    """Shows the queues' messages, and sends or deletes what is requested. Returns the exit code."""
     options = _parser().parse_args()
     console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
     try:
@@ -163,7 +163,7 @@ def main() -> int:
 
 
 def run(options: argparse.Namespace, progress: Progress) -> Done:
-    """Receives the messages, does what is asked for, and gives back what is left, whatever happens.
+    """Receives the messages, does what is requested, and gives back what is left, whatever happens.
 
     Raises BadSettings, and what AWS does not answer.
     """
@@ -199,7 +199,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _chosen(queues: Sequence[DeadLetterQueue], options: argparse.Namespace) -> list[DeadLetterQueue]:
-    """The queues that are asked for. Raises BadSettings if there are none."""
+    """The queues that are requested. Raises BadSettings if there are none."""
     if options.queue:
         wanted = options.queue.removesuffix(DEAD_LETTER_QUEUE).removesuffix("Queue")
         chosen = [each for each in queues if each.name == wanted]
@@ -215,7 +215,7 @@ def _chosen(queues: Sequence[DeadLetterQueue], options: argparse.Namespace) -> l
 
 
 def _entries(queues: DeadLetterQueues, taken: Sequence[Contents], group: str | None, progress: Progress) -> list[Entry]:
-    """What was received, in words, with what becomes of it; of a group if one is asked for."""
+    """What was received, in words, with what becomes of it; of a group if one is requested."""
     letters = [each for contents in taken for each in contents.letters]
     if not letters:
         return []

@@ -2,7 +2,7 @@
 
 Sets the group's tag rollcall:released to the present time: from then on it holds no instance for a job that
 ended before. Exits with 0 when every group was released; with 2, and none released, if a group is not there or did not
-opt in, or AWS cannot be asked. Uses the AWS credentials and the Region of the shell it runs in, which may call
+opt in, or AWS cannot be reached. Uses the AWS credentials and the Region of the shell it runs in, which may call
 autoscaling:DescribeAutoScalingGroups and autoscaling:CreateOrUpdateTags.
 """
 
@@ -47,7 +47,7 @@ def main() -> int:
         return 2
     except (BotoCoreError, ClientError) as error:
         print(
-            f"AWS cannot be asked: {error}\nSet credentials and a Region (AWS_PROFILE, AWS_DEFAULT_REGION) that may "
+            f"AWS cannot be reached: {error}\nSet credentials and a Region (AWS_PROFILE, AWS_DEFAULT_REGION) that may "
             "call autoscaling:DescribeAutoScalingGroups and autoscaling:CreateOrUpdateTags.",
             file=sys.stderr,
         )

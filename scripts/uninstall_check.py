@@ -70,7 +70,7 @@ def main() -> int:
         print(f"Stack {options.stack} is not Rollcall's: name it with STACK=...", file=sys.stderr)
         return 2
     except (BotoCoreError, ClientError) as error:
-        print(f"AWS cannot be asked: {error}", file=sys.stderr)
+        print(f"AWS cannot be reached: {error}", file=sys.stderr)
         print(
             "Set credentials and a Region (AWS_PROFILE, AWS_DEFAULT_REGION); name the stack with STACK=..., or if it "
             "is gone already the hooks' prefix with PREFIX=...",

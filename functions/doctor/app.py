@@ -26,7 +26,7 @@ aws = AwsReader()
 
 @announcer.logger.inject_lambda_context
 def handler(event: object, context: LambdaContext) -> dict[str, Any]:
-    """Which groups to look at in, what is wrong out: see rollcall.doctor.answer."""
+    """Which groups to examine in, what is wrong out: see rollcall.doctor.answer."""
     began = time.monotonic()
     request = read_examination_request(event)
     here = installation_afresh(context)

@@ -1229,7 +1229,7 @@ def doctor(cloud: Cloud, *options: str, **environment: str) -> PublishedEvent:
 def test_people_are_told_of_what_was_looked_at_and_that_nothing_is_wrong(planted: Planted) -> None:
     told = doctor(planted.cloud, "--group", planted.name)
     assert (told.returncode, told.stderr) == (0, "")
-    assert told.stdout.startswith("looked at\n  Tower 24.6.1 at")
+    assert told.stdout.startswith("examined\n  Tower 24.6.1 at")
     assert "\nNothing is wrong. " in told.stdout
 
 
@@ -1270,7 +1270,7 @@ def test_other_programs_get_the_answer_as_it_came(planted: Planted) -> None:
 def test_a_doctor_that_cannot_be_run_is_told_with_the_remedy(planted: Planted) -> None:
     nowhere = doctor(planted.cloud, "--stack", "no-such-stack")
     assert (nowhere.returncode, nowhere.stdout) == (2, "")
-    assert "AWS cannot be asked" in nowhere.stderr
+    assert "AWS cannot be reached" in nowhere.stderr
     planted.tell_doctor(TOWER_URL="ftp://tower")
     ended = doctor(planted.cloud)
     assert (ended.returncode, ended.stdout) == (2, "")

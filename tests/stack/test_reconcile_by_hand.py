@@ -153,7 +153,7 @@ def test_what_cannot_be_run_is_told_with_its_remedy(cloud: Cloud) -> None:
         reconcile(cloud, AWS_ENDPOINT_URL="http://127.0.0.1:9"),
     ):
         assert (told.returncode, told.stdout) == (2, "")
-        assert "AWS cannot be asked" in told.stderr
+        assert "AWS cannot be reached" in told.stderr
         assert "STACK=" in told.stderr
 
 

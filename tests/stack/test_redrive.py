@@ -198,6 +198,6 @@ def test_what_cannot_be_asked_is_told_with_its_remedy(cloud: Cloud) -> None:
     ):
         assert (told.returncode, told.stdout) == (2, "")
         assert told.stderr.startswith(
-            ("AWS refused ListStackResources: ", "AWS cannot be asked for ListStackResources: ")
+            ("AWS refused ListStackResources: ", "AWS cannot be reached for ListStackResources: ")
         )
         assert "STACK=" in told.stderr

@@ -53,5 +53,5 @@ def test_what_cannot_be_asked_is_no_all_clear(cloud: Cloud) -> None:
         uninstall_check(cloud, AWS_ENDPOINT_URL="http://127.0.0.1:9"),
     ):
         assert done.returncode == 2
-        assert "AWS cannot be asked" in done.stderr
+        assert "AWS cannot be reached" in done.stderr
         assert "STACK=" in done.stderr

@@ -476,7 +476,7 @@ class TestWhatCannotBeAsked:
         code, _, errors = run()
         assert code == 2
         assert "AWS_DEFAULT_REGION" in errors
-        assert errors.count("cannot be asked") == 1
+        assert errors.count("cannot be reached") == 1
 
 
 def vars_of(instance_id: str, hook: str | None) -> Json:

@@ -122,4 +122,4 @@ def aws_errors(what: str) -> Iterator[None]:
     except (ParamValidationError, UnicodeError) as error:
         raise AwsDenied(f"AWS would refuse {what}: {error}") from error
     except BotoCoreError as error:
-        raise Throttled(f"AWS cannot be asked for {what}: {error}") from error
+        raise Throttled(f"AWS cannot be reached for {what}: {error}") from error

@@ -17,7 +17,7 @@ LISTED_MAX = 2000  # findings
 def answer(diagnosis: Diagnosis, seconds: float) -> Json:
     """The answer as JSON. Its fields:
 
-    failed: something would break a launch, or may, for it could not be read. checked: what was looked at.
+    failed: something would break a launch, or may, for it could not be read. checked: what was examined.
     findings: what is wrong. left_out: how many more findings there are. topics: ARNs and patterns of those that may
     send to the queues. seconds: it took.
     """

@@ -26,7 +26,7 @@ MAY_NOT_LIST = "may not list nodes"
 
 
 def chef_findings(observed: Observations, _: Settings) -> Iterator[Finding]:
-    """Why the list of its nodes, the only thing that it is asked for, did not come."""
+    """Why the list of its nodes, the only thing that is read from it, did not come."""
     error = observed.chef
     if not isinstance(error, RollcallError):
         return
@@ -39,7 +39,7 @@ def chef_findings(observed: Observations, _: Settings) -> Iterator[Finding]:
         f"{error}. Nodes and clients of {listed(groups)} stay in Chef, and terminations wait for it as long as their "
         "hooks let them",
         remedy,
-        hides=what != MAY_NOT_LIST,  # of what is asked of Chef it is the last
+        hides=what != MAY_NOT_LIST,  # it is the last that is read from Chef
     )
 
 

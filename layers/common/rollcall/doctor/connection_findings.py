@@ -74,10 +74,10 @@ def connection_findings(observed: Observations, here: Settings) -> Iterator[Find
     tower = observed.tower
     if isinstance(tower.version, RollcallError):
         what, remedy = _unreachable(tower, tower.version, secret=here.tower_secret, in_vpc=here.in_vpc)
-        reason = f"{tower.version}. No inventory, job template or role was looked at"
+        reason = f"{tower.version}. No inventory, job template or role was read"
         yield Finding(TOWER, what, Severity.BREAKS_LAUNCHES, reason, remedy, hides=True)
     elif isinstance(tower.user, RollcallError):
-        reason = f"Tower does not say whose token it is: {tower.user}. No inventory, job template or role was looked at"
+        reason = f"Tower does not say whose token it is: {tower.user}. No inventory, job template or role was read"
         yield Finding(TOWER, "token", Severity.BREAKS_LAUNCHES, reason, _token_remedy(tower.user), hides=True)
 
 

@@ -1,4 +1,4 @@
-"""What was looked at, in words: an answer without findings is an all-clear only about that."""
+"""What was examined, in words: an answer without findings is an all-clear only about that."""
 
 from __future__ import annotations
 

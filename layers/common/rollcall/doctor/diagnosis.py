@@ -56,7 +56,7 @@ WORST_FIRST = [Severity.BREAKS_LAUNCHES, Severity.WARNING]
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What was found, the worst first, and what was looked at, in words. topics: the user's that may send."""
+    """What was found, the worst first, and what was examined, in words. topics: the user's that may send."""
 
     findings: tuple[Finding, ...]
     checked: tuple[str, ...]

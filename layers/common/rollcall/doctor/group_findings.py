@@ -40,10 +40,10 @@ def group_findings(observed: Observations, here: Settings) -> Iterator[Finding]:
         return
     yield from _unread(observed, groups.values())
     for name in observed.wanted - groups.keys():
-        yield breaks(  # or may: a group that is asked for and was not looked at is no all-clear
+        yield breaks(  # or may: a requested group that was not examined is no all-clear
             f"group {name}",
             "not there",
-            "there is no Auto Scaling group of this name in this account and Region, so nothing was looked at",
+            "there is no Auto Scaling group of this name in this account and Region, so nothing was examined",
             "correct the name; write it as AWS does, upper and lower case",
         )
     opted_in = {each.name for each in observed.opted_in}
@@ -87,7 +87,7 @@ def _without_tag(group: ObservedGroup, observed: Observations, here: Settings) -
         yield warns(
             subject,
             "not opted in",
-            f"it has not the tag {OPT_IN_TAG}, so Rollcall does nothing for it, and no more of it was looked at",
+            f"it has not the tag {OPT_IN_TAG}, so Rollcall does nothing for it, and no more of it was examined",
             "let it opt in, with its inventory's name as INVENTORY: "
             f"{set_tag_command(group.name, OPT_IN_TAG, 'INVENTORY')}",
         )

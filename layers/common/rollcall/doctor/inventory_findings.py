@@ -1,4 +1,7 @@
-"""What is wrong with the inventories that tags name: they are not there, or the token may not change them. Pure."""
+"""What is wrong with the inventories that tags name: they are not there, or the token may not change them. Pure.
+
+Numbers in brackets: recorded exchanges, see tests/contract/recordings.
+"""
 
 from __future__ import annotations
 

@@ -216,7 +216,7 @@ class ObservedTower:
 
     @property
     def answers(self) -> bool:
-        """Whether it was asked for inventories and templates: it answers, and knows the token."""
+        """Whether inventories and templates were read from it: it answers, and knows the token."""
         return not isinstance(self.version, RollcallError) and not isinstance(self.user, RollcallError)
 
 
@@ -225,7 +225,7 @@ class Observations:
     """All that doctor observed.
 
     groups: by name. opted_in: those with the tag, and unreadable_tags: what of their tags could not be read. wanted:
-    the names of those that were asked for, none for all. subscribers: the queues that are subscribed to a topic, by its
+    the names of the requested ones, none for all. subscribers: the queues that are subscribed to a topic, by its
     ARN; kinds: of target groups, by ARN. chef: how many nodes the Chef server has, None if it was not asked. at: when
     it was observed, in epoch seconds.
     """

@@ -42,10 +42,10 @@ if TYPE_CHECKING:
     from .aws_reader import AwsReader
     from .observations import ObservedGroup, OptedInGroup, OrError
 
-AWS_AT_ONCE = 8  # calls; Auto Scaling's limits are unpublished, and botocore waits where it is asked to
+AWS_AT_ONCE = 8  # calls; Auto Scaling's limits are unpublished, and botocore waits where AWS says so
 TOWER_AT_ONCE = 4  # requests, beside those of the functions at work
 SAMPLE_MAX = 150  # instances that are searched for in every inventory: two requests
-INVENTORIES_MAX = 20  # beside those that tags name, of which Tower is asked whether the token may change them
+INVENTORIES_MAX = 20  # beside those that tags name, for which it is read whether the token may change them
 TIME_KEPT = 20.0  # seconds of the invocation for the findings to be made, published and stored
 NO_TIME = "there was no time left for it in this invocation"
 API_ROOTS = ("/api/v2/", "/api/controller/v2/")
@@ -80,7 +80,7 @@ class Observer:
         self._seconds_left = seconds_left
 
     def observe(self, wanted: Collection[str] | None) -> Observations:
-        """What there is. wanted: names of the groups that are asked for, with what they need; None for all."""
+        """What there is. wanted: names of the requested groups, with what they need; None for all."""
         stack = self._stack()
         groups = self._try(lambda: self._aws.groups(wanted))
         if isinstance(groups, RollcallError):

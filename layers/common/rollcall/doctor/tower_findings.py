@@ -51,7 +51,7 @@ def _clock(ahead: float) -> Iterator[Finding]:
         TOWER,
         "clock",
         f"Tower's clock is {abs(ahead):,.0f} s {'ahead of' if ahead > 0 else 'behind'} that of AWS: where an event "
-        "names no lifecycle action, a job of before an instance came back may be taken for one of its present stay",
+        "names no lifecycle action, a job from before the instance came back may be counted as one of its present stay",
         "let Tower's servers keep their time by NTP",
     )
 
@@ -62,7 +62,7 @@ def _bulk(tower: ObservedTower) -> Iterator[Finding]:
         yield warns(
             TOWER,
             "no bulk calls",
-            "this server creates and deletes hosts one by one: a large scale-out takes a second for each six",
+            "this server creates and deletes hosts one by one: a scale-out takes about one second for every six hosts",
             "upgrade to AWX 22 or AAP 2.4 or later",
         )
     if tower.limits is None or isinstance(tower.limits, RollcallError):
