@@ -118,7 +118,10 @@ def _raw(host: NewHost) -> Json:
 
 
 def says_duplicate(answer: requests.Response) -> bool:
-    """Whether making something failed on a name that exists: found by the check [031, 204], or lost in a race [453]."""
+    """Whether making something failed on a name that exists: found by a check [031, 204], or by the database in a race.
+
+    Of a race no exchange was recorded; the words of the database are those of a rename to such a name [525].
+    """
     return answer.status_code == BAD_REQUEST and any(
         words in text_of(answer)
         for words in ("with this Name and Inventory already exists", "Duplicates found", "duplicate key value")

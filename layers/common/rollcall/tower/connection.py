@@ -1,4 +1,7 @@
-"""The connection to the Tower API: token, clock, pages, and answers turned into our errors."""
+"""The connection to the Tower API: token, clock, pages, and answers turned into our errors.
+
+Numbers in brackets: recorded exchanges, see tests/contract/recordings.
+"""
 
 from __future__ import annotations
 

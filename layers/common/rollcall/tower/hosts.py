@@ -1,4 +1,7 @@
-"""Hosts, and inventories as a whole."""
+"""Hosts, and inventories as a whole.
+
+Numbers in brackets: recorded exchanges, see tests/contract/recordings.
+"""
 
 from __future__ import annotations
 

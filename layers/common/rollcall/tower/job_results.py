@@ -1,4 +1,7 @@
-"""What a job shows of its hosts: its summaries, and its events. What that proves is decided in rollcall.evidence."""
+"""What a job shows of its hosts: its summaries, and its events. What that proves is decided in rollcall.evidence.
+
+Numbers in brackets: recorded exchanges, see tests/contract/recordings.
+"""
 
 from __future__ import annotations
 

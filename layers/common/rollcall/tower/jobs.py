@@ -1,4 +1,7 @@
-"""Jobs: launched, cancelled, and found by the hosts that they hold."""
+"""Jobs: launched, cancelled, and found by the hosts that they hold.
+
+Numbers in brackets: recorded exchanges, see tests/contract/recordings.
+"""
 
 from __future__ import annotations
 
@@ -100,9 +103,9 @@ class Jobs(TowerPart):
     def cancel(self, job_id: int) -> None:
         """Cancel a job; that it has ended already is no error.
 
-        Whoever launched one may do so, and who has Admin on its template; CancelRefused names the user that it belongs
-        to. Of an ended job superusers learn by a 405 [370], others by a 403, as of another's that is still active
-        (AWX 24.6.1, awx/main/access.py, JobAccess.can_cancel); GET distinguishes these two [371].
+        The user who launched one may do so, and every user with Admin on its template; CancelRefused names the user
+        that it belongs to. Of an ended job superusers learn by a 405 [370], others by a 403, as of another's that is
+        still active (AWX 24.6.1, awx/main/access.py, JobAccess.can_cancel); GET distinguishes these two [371].
         """
         answer = self._http.send("POST", f"jobs/{job_id}/cancel/", {})
         if answer.status_code == NOT_ALLOWED:

@@ -1,4 +1,7 @@
-"""What Tower answers, read into our data: raw JSON comes in here, frozen data goes out."""
+"""What Tower answers, read into our data: raw JSON comes in here, frozen data goes out.
+
+Numbers in brackets: recorded exchanges, see tests/contract/recordings.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What the server is, and what the token may do there."""
+"""What the server is, and what the token may do there.
+
+Numbers in brackets: recorded exchanges, see tests/contract/recordings.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +70,7 @@ class Server(TowerPart):
         return HostLimit(f"organization {raw['name']!r}", used, most) if most and used is not None else None
 
     def licence_limit(self) -> HostLimit | None:
-        """The hosts that the server has and is licensed for; None without a licence that counts [005]."""
+        """The hosts that the server has and is licensed for; None without a licence that counts. Not recorded."""
         raw = self._http.get("config/").get("license_info") or {}
         most, used = raw.get("instance_count"), raw.get("current_instances")
         return HostLimit("the licence", int(used), int(most)) if most and used is not None else None
