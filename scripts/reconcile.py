@@ -31,7 +31,7 @@ DONE = ("removed", "fixed", "added", "requeued")
 LISTS = ("steps", "findings", "stopped", "troubles")
 PIPE_WIDTH = 100_000  # characters, where there is no terminal: an entry is a line
 INDENT, SUBJECTS_INDENT = (0, 0, 0, 2), (0, 0, 0, 6)  # characters
-SHOWN_MAX = 50  # entries of a list, and hosts of an entry, unless all are asked for
+SHOWN_MAX = 50  # entries of a list, and hosts of an entry, unless all are requested
 
 
 def main() -> int:
@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def request_of(options: argparse.Namespace) -> Json:
-    """What the function is asked for."""
+    """What is requested of the function."""
     request: Json = {name: True for name in ("dry_run", "provision", "force") if getattr(options, name)}
     if options.group:
         request["groups"] = options.group

@@ -54,22 +54,22 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
         return here.processor(announcer).take(event, read_gate_message, _waited_for, work)
 
 
-def _admit(here: Installation, seconds_left: TimeLeft, messages: Sequence[GateMessage]) -> Sequence[Round[GateMessage]]:
+def _admit(here: Installation, time_left: TimeLeft, messages: Sequence[GateMessage]) -> Sequence[Round[GateMessage]]:
     evidence = JobEvidence(here.tower)
     clients = (here.tower, evidence, here.fleets, here.queues)
-    gate = Gate(here.settings, *clients, time.time, seconds_left, share=read_removal_share(os.environ))
+    gate = Gate(here.settings, *clients, time.time, time_left, share=read_removal_share(os.environ))
     rounds = gate.evaluate(messages)
     announcer.announce([report for each in rounds for report in each.reports])
     return rounds
 
 
 def _retire(
-    here: Installation, seconds_left: TimeLeft, messages: Sequence[RetireMessage]
+    here: Installation, time_left: TimeLeft, messages: Sequence[RetireMessage]
 ) -> Sequence[Round[RetireMessage]]:
     from rollcall.lifecycle.retire import Retire  # only those pay for it in a cold start who use it
 
     evidence = JobEvidence(here.tower)
-    retire = Retire(here.settings, here.tower, evidence, here.fleets, here.queues, time.time, seconds_left)
+    retire = Retire(here.settings, here.tower, evidence, here.fleets, here.queues, time.time, time_left)
     rounds = retire.evaluate(messages)
     announcer.announce([report for each in rounds for report in each.reports])
     return rounds

@@ -23,7 +23,7 @@ announcer = RunAnnouncer("reconcile")
 
 @announcer.logger.inject_lambda_context
 def handler(event: object, context: LambdaContext) -> dict[str, Any]:
-    """What a run is asked for in, what came of it out: see rollcall.reconcile.answer."""
+    """What is requested of a run in, what came of it out: see rollcall.reconcile.answer."""
     began = time.monotonic()
     request = read_run_request(event)
     here = installation(context)

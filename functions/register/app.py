@@ -1,4 +1,7 @@
-"""Launch actions -> hosts in Tower and one provisioning job per batch. Decisions: rollcall.lifecycle.register."""
+"""Launch actions -> hosts in Tower and provisioning jobs, one per template, inventory and MaxHostsPerJob hosts.
+
+Decisions: rollcall.lifecycle.register.
+"""
 
 from __future__ import annotations
 

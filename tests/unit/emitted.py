@@ -65,7 +65,7 @@ def _say_everything(bus: FakeBus) -> None:
         announcer.announce(
             [Report(leave, "removed from every inventory", event=Event.RETIRED, evicted=True, notes=look)]
         )
-        announcer.announce([Report(launch, each.value, event=each, troubled=True) for each in Event])
+        announcer.announce([Report(launch, each.value, event=each, alerted_before=True) for each in Event])
         announcer.announce([Report(launch, error=error)])
         announcer.message_failed(record, [launch], error)
         announcer.message_retried(record, [launch], error, 15)

@@ -83,11 +83,11 @@ def say_registered(world: World, audience: Audience) -> None:
 
 
 def say_ready(world: World, audience: Audience) -> None:
-    audience.announcer.announce([Report(launch(world), "ready", event=Event.READY, job=121, troubled=False)])
+    audience.announcer.announce([Report(launch(world), "ready", event=Event.READY, job=121, alerted_before=False)])
 
 
 def say_abandoned(world: World, audience: Audience) -> None:
-    report = Report(launch(world), "abandoned: its job failed", event=Event.ABANDONED, job=121, troubled=True)
+    report = Report(launch(world), "abandoned: its job failed", event=Event.ABANDONED, job=121, alerted_before=True)
     audience.announcer.announce([report])
 
 
@@ -255,7 +255,7 @@ def test_whoever_was_alerted_before_hears_how_it_ended(
     notes = (Note("its retire job failed on it", alert=True),) if alert else ()
     action = replace(leave(world), failed_before=before)
     audience.announcer.announce(
-        [Report(action, "removed from every inventory", event=Event.RETIRED, troubled=said, notes=notes)]
+        [Report(action, "removed from every inventory", event=Event.RETIRED, alerted_before=said, notes=notes)]
     )
     detail = dict(audience.end())["Instance Retired"]
     assert detail["troubled"] is told

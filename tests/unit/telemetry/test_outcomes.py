@@ -158,7 +158,7 @@ def test_what_is_published_one_without_its_retire_job_does_not_end_by_its_going(
     action = world.terminating("i-a")
     [back] = world.clean_up(replace(action, retire_job_over=True))
     [alone] = world.clean_up(replace(action, instance_id="i-b"))
-    assert (back.troubled, alone.troubled) == (False, None)
+    assert (back.alerted_before, alone.alerted_before) == (False, None)
 
 
 def test_who_is_handed_to_the_gate_is_not_retired_yet(world: World) -> None:
@@ -177,7 +177,7 @@ def test_who_is_ready_is_published_with_its_job_and_when_that_ended(world: World
     ended = world.clock.now
     world.clock.advance(7)
     [report] = world.look_at(message).reports
-    assert (report.event, report.job, report.troubled) == (Event.READY, message.job_id, False)
+    assert (report.event, report.job, report.alerted_before) == (Event.READY, message.job_id, False)
     assert report.provisioned_at == ended
     assert events([report]) == {"i-a": Event.READY}
 
@@ -206,7 +206,7 @@ def test_who_was_alerted_of_hears_how_it_ended(world: World) -> None:
             world.end(message, i_a=OK)
         result = world.look_at(message)
     [report] = result.reports
-    assert (report.event, report.troubled) == (Event.READY, True)
+    assert (report.event, report.alerted_before) == (Event.READY, True)
 
 
 def test_who_left_while_it_waited_was_retired_if_it_had_a_host(world: World) -> None:

@@ -1,8 +1,8 @@
 """Which notifications of an incident are due, and what its channels know once they were sent. Pure.
 
 A notification is sent at once, unless the problem passes by itself: then only once it has lasted for a while. Further
-ones follow when it has grown. It is over when no end is awaited any more and nothing was reported for as long as it
-would have been reported again.
+ones follow when it has grown. It is over when nothing that it is about still has to end, and nothing was reported for
+as long as it would have been reported again.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ OVER = ":white_check_mark:"
 
 @dataclass(frozen=True)
 class Webhook:
-    """Where messages go; whoever knows the URL can post there."""
+    """Where messages go; anyone who knows the URL can post there."""
 
     url: str = field(repr=False)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ELB_CHECK = "elb"  # its word in the tag
 UNHEALTHY = ("unhealthy", "unhealthy.draining")
 STOPPED = "Target.InvalidState"
-TROUBLE_OF_ITS_OWN = "Elb.InternalError"  # the load balancer's
+OWN_INTERNAL_ERROR = "Elb.InternalError"  # the load balancer's
 
 
 class Doubt(NamedTuple):
@@ -123,7 +123,7 @@ def _doubt(target_group: str, health: TargetHealth) -> list[Doubt]:
         return []
     said = ": ".join(filter(None, (health.reason, health.description)))
     words = f"{_called(target_group)}: {health.state}" + (f" ({said})" if said else "")
-    unhealthy = health.state in UNHEALTHY and health.reason != TROUBLE_OF_ITS_OWN
+    unhealthy = health.state in UNHEALTHY and health.reason != OWN_INTERNAL_ERROR
     return [Doubt(words, against=unhealthy or health.reason == STOPPED)]
 
 

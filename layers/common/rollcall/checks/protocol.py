@@ -85,10 +85,11 @@ class Check(Protocol):
 class Kind(NamedTuple):
     """What the registry knows of a kind of check.
 
-    name: its word in the tag, and form: what follows it, as error texts and docs show it. pattern: a regular expression
-    for the whole word; read: makes the check from the pattern's groups, and raises ValueError with what is allowed.
-    connects: its probes connect to the instances' own addresses. lets_traffic_in: it may lead requests to an instance,
-    and so examines only those that pass all other checks. permissions: the actions that the gate's role needs for it.
+    name: the first part of its word in the tag. form: the whole word, as error texts and docs show it. pattern: a
+    regular expression for the whole word; read: makes the check from the pattern's groups, and raises ValueError with
+    what is allowed. connects: its probes connect to the instances' own addresses. lets_traffic_in: it may lead requests
+    to an instance, and so examines only those that pass all other checks. permissions: the actions that the gate's role
+    needs for it.
     """
 
     name: str

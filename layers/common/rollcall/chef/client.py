@@ -127,8 +127,8 @@ def _organization(url: str, secret: str) -> str:
 class Chef:
     """One organization of a Chef server, spoken to through one session that threads may share.
 
-    credentials(refresh) gives whom we are; with refresh=True it must be read afresh. Methods raise ChefUnavailable,
-    ChefDenied or ChefRejected, and what credentials raises.
+    credentials(refresh) returns our user and key; with refresh=True they must be read afresh. Methods raise
+    ChefUnavailable, ChefDenied or ChefRejected, and what credentials raises.
     """
 
     def __init__(self, credentials: Callable[[bool], ChefCredentials]) -> None:

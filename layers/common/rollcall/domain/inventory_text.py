@@ -1,7 +1,7 @@
 """What text from outside may become in an inventory, and why not: some text is more than text there. Pure.
 
 Anyone who may launch an instance writes tags, user data and names of Auto Scaling groups, and every job on an inventory
-reads all of it. Each rule was seen to matter on ansible-core 2.16 and on the newest, or is documented by
+reads all of it. Each rule was observed to matter on ansible-core 2.16 and on the newest, or is documented by
 Ansible, AWX or AWS; tests/truth holds them to real ansible-cores. A reason repeats nothing of the text, which may be
 secret.
 """

@@ -1,4 +1,4 @@
-"""Every shape a message arrives in. The only place raw events are read.
+"""Every shape in which events reach all functions but alert, and the only place where these are read.
 
 An action arrives as an EventBridge event or as the notification of a lifecycle hook or of a group, straight or through
 SNS, in a record of an SQS batch; or as a bare EventBridge event, when a function is invoked by hand. The gate's own

@@ -44,10 +44,10 @@ class Report:
     """One action: outcome says what was done for good, or the error why it was not; empty while it goes on waiting.
 
     event: what is published of its instance, None for nothing. job: the id of the Tower job that this is about.
-    provisioned_at: when the job ended that went well on its instance, in epoch seconds. troubled: whether an alert
-    about it was published before, None where that is not known. left_out: the tags of the instance that did not become
-    host variables, each with the reason. evicted: its stale host was removed from the address of a new instance; it is
-    reported as of a terminate action without a hook.
+    provisioned_at: when the job ended that went well on its instance, in epoch seconds. alerted_before: whether an
+    alert about it was published before, None where that is not known. left_out: the tags of the instance that did not
+    become host variables, each with the reason. evicted: its stale host was removed from the address of a new instance;
+    it is reported as of a terminate action without a hook.
     """
 
     action: LifecycleAction
@@ -57,7 +57,7 @@ class Report:
     job: int | None = None
     notes: tuple[Note, ...] = ()
     provisioned_at: float | None = None
-    troubled: bool | None = None
+    alerted_before: bool | None = None
     left_out: tuple[str, ...] = ()
     evicted: bool = False
 

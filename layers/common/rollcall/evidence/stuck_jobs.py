@@ -2,8 +2,8 @@
 
 A playbook whose machine vanished may wait for it for hours, with every other machine of the job. That is no evidence
 against any of them. Such a job is reported once, and cancelled after as long again; but only a job of our own that is
-limited to our own hosts. Once all its instances have left, a job so limited is of use to no user, and is cancelled
-whoever launched it.
+limited to our own hosts. Once all its instances have left, a job so limited is of no more use, and is cancelled no
+matter who launched it.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class StuckJobs:
         return how_stuck(job, silence, max(timeout, longest), self._why_foreign(job) or unsure)
 
     def end(self, job: Job) -> str:
-        """Cancel a job that is limited to instance ids, whoever launched it; why it was not, empty if it was.
+        """Cancel a job that is limited to instance ids, no matter who launched it; why it was not, empty if it was.
 
         Raises what Tower raises, but for TowerDenied: another user's job takes the role Admin on its template.
         """

@@ -26,7 +26,7 @@ def is_too_many(removals: int, managed: int, share: float) -> bool:
 def over_limit(tower: Tower, instance_ids: Collection[str], share: float, account: str, region: str) -> set[str]:
     """Those of the instances whose removal exceeds the limit of an inventory, if all of them were removed.
 
-    Every host that would be removed counts, whoever made it, but for copies. account, region: whose hosts are the
+    Every host that would be removed counts, no matter who made it, except copies. account, region: whose hosts are the
     managed ones, as for reconcile. Raises what Tower's methods raise.
     """
     if len(instance_ids) <= LIMIT_MIN:

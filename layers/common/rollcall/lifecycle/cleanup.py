@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 class Cleanup:
     """Removes terminating instances, in batches.
 
-    clock() is this machine's, in epoch seconds. share: the fraction of an inventory's managed hosts that may go on the
-    word of messages alone. chef: None where there is none.
+    clock() is this machine's, in epoch seconds. share: the largest fraction of an inventory's managed hosts that may be
+    removed when only a message says that their instances are gone. chef: None where there is none.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Cleanup:
         )
 
     def _without_staying(self, fleet: Fleet, terminating: Sequence[Terminating]) -> Stage[Terminating]:
-        """Those that stay leave with nothing done.
+        """Those that stay in service leave here, with their hosts unchanged.
 
         Of one that seems to, a hook that waits shows that AWS is not consistent yet. Where no hook waits, and no
         group has it, EC2 may only be late to show that it is terminated.

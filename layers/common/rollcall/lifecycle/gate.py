@@ -54,8 +54,8 @@ if TYPE_CHECKING:
 class Gate:
     """Works on messages of waiting instances.
 
-    clock() is this machine's, in epoch seconds; seconds_left: of this invocation. share: the fraction of an inventory's
-    managed hosts that may go on the word of messages alone.
+    clock() is this machine's, in epoch seconds; seconds_left: of this invocation. share: the largest fraction of an
+    inventory's managed hosts that may be removed when only a message says that their instances are gone.
     """
 
     def __init__(

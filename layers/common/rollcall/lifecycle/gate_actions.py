@@ -226,7 +226,7 @@ class GateActions:
             event=event,
             job=each.observed.job_id,
             provisioned_at=each.observed.provisioned_at,
-            troubled=self._message.alerted,
+            alerted_before=self._message.alerted,
         )
 
     def _alerts(self, each: Decided) -> Alerts:

@@ -26,7 +26,8 @@ class GateContext(NamedTuple):
     """What a round works with.
 
     now: by this machine's clock, in epoch seconds. groups: those of the message's instances, by name, as far as AWS
-    knows them. share: the fraction of an inventory's managed hosts that may go on the word of messages alone.
+    knows them. share: the largest fraction of an inventory's managed hosts that may be removed when only a message says
+    that their instances are gone.
     """
 
     message: GateMessage

@@ -1,4 +1,4 @@
-"""What becomes of an instance that waits at the gate. Pure: what is known of it in, a verdict out.
+"""What becomes of an instance that waits at the gate. Pure: what is observed of it in, a verdict out.
 
 The tables in domain/verdicts.py say what is decided when. Evidence against an instance is what only it can be blamed
 for: its job failed on it, it stayed unreachable though it was tried, a check of it failed. Everything else is for an

@@ -84,13 +84,13 @@ class GateDepartures:
             "removed from every inventory: left meanwhile",
             removal,
             published=waiting.action.instance_id in removal.removed,
-            troubled=alerted,
+            alerted_before=alerted,
         )
         limit = self._passed_limit(waiting)
         if report.error or not limit:
             return report
         alert = Note(f"{ENDED_BY_AWS}: {limit}", alert=True)
-        event = report.event and Event.ABANDONED  # whoever removed its host published one already
+        event = report.event and Event.ABANDONED  # one was published when its host was removed
         return replace(report, outcome=alert.words, event=event, notes=(alert, *report.notes))
 
     def withdraw(self, members: Sequence[Waiting]) -> None:
@@ -131,7 +131,7 @@ class GateDepartures:
                 f"{ENDED_BY_AWS}: {limit}",
                 job=message.job_id,
                 notes=(Note(words, alert=True),),
-                troubled=message.alerted,
+                alerted_before=message.alerted,
             )
         return Report(waiting.action, NO_LONGER_WAITING)
 

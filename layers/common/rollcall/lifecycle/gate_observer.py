@@ -105,7 +105,7 @@ class GateObserver:
         return [with_stint.get(each, each) for each in members]
 
     def is_at_work(self, waiting: Waiting) -> bool:
-        """Whether the job that the message names runs on an instance; whatever it is, no other one runs beside it."""
+        """Whether the job that the message names runs on an instance: then no other is launched on it, of any kind."""
         job = self._message_job
         return job is not None and not job.status.final and waiting.action.instance_id in job.hosts
 

@@ -44,7 +44,7 @@ class Registered(NamedTuple):
     """A new instance whose host exists.
 
     existing: the host as it was found, None if it was made just now. stint: the present one, as the host's marker has
-    it now. begins_stint: this message begins it. notes: on jobs of before it.
+    it now. begins_stint: this message begins it. notes: on jobs from before it.
     """
 
     new_instance: NewInstance
@@ -158,7 +158,8 @@ class HostRegistration:
         # The oldest first: of more than Tower has room for, those are made that wait for longest.
         by_age = sorted(new_instances, key=lambda each: (each.action.at, each.action.received_at))
         by_id = grouped(by_age, lambda each: each.instance.instance_id)
-        # Another node of Tower stamps the jobs. None of before is so young: to leave and to come back takes longer.
+        # Jobs get their times from another node of Tower, whose clock may be behind. No job of a former stint is so
+        # young: to leave and to come back takes an instance longer.
         now = self._tower.now() - CLOCK_STEP
         stints = {name: new_stint(now, [each.action for each in own]) for name, own in by_id.items()}
         wanted = {name: _new_host(own[0], inventory, stints[name]) for name, own in by_id.items()}

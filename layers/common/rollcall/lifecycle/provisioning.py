@@ -97,7 +97,7 @@ class Provisioning:
         )
 
     def _jobs_of(self, found: Sequence[Registered], template: JobTemplate) -> Sequence[Job]:
-        """The jobs of those whose hosts were found; also those of before their stints, for one may still run."""
+        """The jobs of those whose hosts were found; also those from before their stints, for one may still run."""
         if not found:
             return ()
         kind = template.on(found[0].new_instance.inventory)

@@ -1,4 +1,4 @@
-"""Launched instances -> hosts in Tower and one provisioning job per template and inventory.
+"""Launched instances -> hosts in Tower and provisioning jobs: one per template, inventory and MaxHostsPerJob hosts.
 
 Register._register() lists the stages of a batch in order, each with the actions that leave the batch there. An error
 takes the actions it concerns out of the batch; the others go on.
@@ -50,8 +50,9 @@ if TYPE_CHECKING:
 class Register:
     """Registers batches of launch actions.
 
-    clock() is this machine's, in epoch seconds; evidence() is what jobs show, made only where one of before hangs.
-    share: the fraction of an inventory's managed hosts that may go on the word of messages alone.
+    clock() is this machine's, in epoch seconds. evidence() makes the reader of what jobs showed, and is called only if
+    a job from before the present stint hangs. share: the largest fraction of an inventory's managed hosts that may be
+    removed when only a message says that their instances are gone.
     """
 
     def __init__(

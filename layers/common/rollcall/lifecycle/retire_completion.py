@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Leaving:
-    """An instance that is let go: why, whether an operator should look at that, and its retire job, if it has one."""
+    """An instance that is let go: why, whether an operator should act on that, and its retire job, if it has one."""
 
     action: LifecycleAction
     reason: str
@@ -53,7 +53,7 @@ class Leaving:
             event=event,
             job=self.job.id if self.job else None,
             notes=(*own, *notes),
-            troubled=False,  # an alert is published only of what does not wait any more
+            alerted_before=False,  # an alert is published only of what does not wait any more
         )
 
 

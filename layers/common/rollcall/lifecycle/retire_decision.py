@@ -35,7 +35,7 @@ class NextStep(StrEnum):
 
 @dataclass(frozen=True)
 class RetireDecision:
-    """A step and its reason. alert: whether an operator should look at it."""
+    """A step and its reason. alert: whether an operator should act on it."""
 
     step: NextStep
     reason: str

@@ -1,7 +1,6 @@
-"""What goes on of a message after its round: its instances that still wait, and those of which something failed.
+"""The successors of a message: new messages, sent after its round, for its instances that still wait or failed.
 
-They go on as new messages, the successors of this one. Who waits for the same shares one, and so does whom the same
-failed.
+Instances that wait for the same thing share one successor, and so do instances that failed with the same error.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ if TYPE_CHECKING:
 class Failures[T](NamedTuple):
     """Those members of a message of which something failed.
 
-    error: why the whole message failed, if the same failed all of its members; None otherwise. apart: the members that
-    go on apart from the others, together whom the same failed; none of a message that failed.
+    error: why the whole message failed, if all of its members failed with this error; None otherwise. apart: the
+    members that go on apart from the others, those with the same error together; none of a message that failed.
     """
 
     error: Exception | None

@@ -84,8 +84,8 @@ class TerminationCompletion:
         return self._clock() - action.received_at >= timing.patience_with_chef(groups, action)
 
     def _without_unread(self, removed: Sequence[Removed]) -> Stage[Removed]:
-        """Where a hook waits, and no host was seen, one may be left in an inventory that cannot be read."""
-        doubtful = [each for each in removed if each.action.held_by_hook and not each.saw_host]
+        """Where a hook waits, and no host was found, one may be left in an inventory that cannot be read."""
+        doubtful = [each for each in removed if each.action.held_by_hook and not each.host_was_found]
         return parted(removed, action_of, all_together(doubtful, action_of, self._read).left)
 
     def _read(self, doubtful: Sequence[Removed]) -> Stage[Removed]:
@@ -145,8 +145,10 @@ def _report(answer: HookAnswer[Removed]) -> Report:
     notes = (
         (_retained(action, departure),) if departure.destination == Destination.RETAINED and removed.had_host else ()
     )
-    troubled = False if action.retire_job_over else None
-    return gone(action, _outcome(removed, published), removal, published=published, notes=notes, troubled=troubled)
+    alerted_before = False if action.retire_job_over else None
+    return gone(
+        action, _outcome(removed, published), removal, published=published, notes=notes, alerted_before=alerted_before
+    )
 
 
 def _outcome(removed: Removed, published: bool) -> str:

@@ -72,7 +72,7 @@ class Removed(NamedTuple):
         )
 
     @property
-    def saw_host(self) -> bool:
+    def host_was_found(self) -> bool:
         """Whether the instance had a host until now, or has one that an inventory keeps."""
         return self.had_host or self.action.instance_id in self.batch.hosts.left_in
 

@@ -26,7 +26,7 @@ def run_answer(outcome: RunOutcome, *, dry_run: bool, seconds: float) -> Json:
     failed: the removal limit stopped something, or something failed: the operator has to act. seconds: the run took.
     inventories: the summary of each. nodes: numbers of those in Chef. steps: what was done, each with the id of the
     job that was launched on its instance, or null; in a dry run what would be done.
-    instances: for each that the run was asked for, whether it is settled, and why (not): see result.InstanceResult.
+    instances: for each that was requested, whether it is settled, and why (not): see result.InstanceResult.
     findings: what the operator should know, and nothing was done about. stopped: removals that the removal limit did
     not let through. troubles: what failed, and why. left: steps left to the next run. left_out: how many more of a list
     there are, for long ones are cut.

@@ -65,7 +65,7 @@ def read_nodes(
     # What a name does not say the node itself has to say.
     nodes = replace(nodes, nodes=chef.nodes([name for name in names if not instance_of(nodes, name)]))
     named = {name: found for name in names if (found := instance_of(nodes, name))}
-    # AWS is asked about the instances that none of our groups lists.
+    # AWS is read for the instances that none of our groups lists.
     suspects = set(named.values()) - snapshot.memberships.keys()
     instances = _instances(fleet, snapshot, suspects)
     unknown = suspects - instances.keys()

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from rollcall.domain.instances import Instance
     from rollcall.domain.membership import Membership
 
-CONTROLS = 5  # instances in service that EC2 is asked about, to see what its answer about others is worth
+CONTROLS = 5  # instances in service that are read with the others, to see what the answer about these is worth
 
 
 def require_credible(memberships: Mapping[str, Membership], instances: Collection[str]) -> None:
-    """Refuse an answer of EC2 that knows none of those that serve and were asked for. Raises Throttled.
+    """Refuse an answer of EC2 that knows none of those that serve and were requested. Raises Throttled.
 
     It would make every instance that no group lists count as gone. Of a single one EC2 may really not know yet, or any
     more, when Auto Scaling lists it; with two or more that is less likely than an empty answer.
@@ -35,7 +35,7 @@ def require_credible(memberships: Mapping[str, Membership], instances: Collectio
 def asked_again(
     fleet: Fleet, memberships: Mapping[str, Membership], unknown: Collection[str], instances: Collection[str]
 ) -> dict[str, Instance]:
-    """What EC2 says of those it did not know, asked once more and together with some of the instances it did know.
+    """What EC2 returns for those it did not know, read once more and together with some of the instances it did know.
 
     Raises Throttled if it does not know one of these any more: then none counts as gone for its silence.
     """

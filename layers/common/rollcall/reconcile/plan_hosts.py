@@ -132,7 +132,7 @@ def _second_host(inventory: Inventory, host: DumpedHost, marker: Marker, first: 
 
 
 def _unclaimed(given: PlanInput, inventory: Inventory, host: DumpedHost, marker: Marker) -> Removal | DriftFinding:
-    """The host of an instance that lives in no group of ours: removed only if the run is asked to forget its group."""
+    """The host of an instance that lives in no group of ours: removed only if the run is to forget its group."""
     if marker.group in given.options.forget:
         return Removal(inventory, host, marker.instance_id, f"group {marker.group!r} is to be forgotten")
     if membership := given.membership(marker.instance_id):

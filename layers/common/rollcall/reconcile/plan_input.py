@@ -131,7 +131,7 @@ class PlanInput:
         return self.snapshot.places.get(membership.group)
 
     def wanted_variables(self, place: Place, instance: Instance) -> dict[str, object] | None:
-        """The variables of ours that an instance's host is to have; None if it lacks the address that is asked for."""
+        """The variables of ours that an instance's host is to have; None if it lacks the address its group wants."""
         if not instance.addresses[place.settings.address]:
             return None
         return host_variables(place.settings, instance, self.snapshot.account, self.snapshot.region, place.inventory.id)
@@ -153,7 +153,7 @@ class PlanInput:
         return at_home[0] if at_home and all(map(self.is_renamed, at_home)) else None
 
     def age(self, host: DumpedHost) -> float | None:
-        """Seconds since a host was made; None if Tower was not asked for it."""
+        """Seconds since a host was made; None if that was not read from Tower."""
         created_at = self.snapshot.created_at.get(host.id)
         return None if created_at is None else self.snapshot.now - created_at
 

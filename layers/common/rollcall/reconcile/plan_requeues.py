@@ -62,7 +62,7 @@ def _why_lost(given: PlanInput, staying: StayingHosts, place: Place, instance_id
 
 
 def _is_named(given: PlanInput) -> bool:
-    """Whether the run is asked for its instances by their ids: then the operator knows that nothing works on them."""
+    """Whether the run names its instances by their ids: then the operator knows that nothing works on them."""
     return given.options.instances is not None
 
 

@@ -1,4 +1,4 @@
-"""What a run of reconcile came to about each instance that it was asked for. Pure."""
+"""What a run of reconcile came to about each instance that was requested. Pure."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _planned(plan: Plan) -> Iterator[tuple[str, Taken, Step]]:
 
 
 def _waits_for_others(requeue: Requeue, outcome: RunOutcome) -> bool:
-    """Whether Auto Scaling was asked, and knows no open action of ours."""
+    """Whether Auto Scaling was read, and knows no open action of ours."""
     failed = any(requeue.instance_id in what for what in outcome.errors)
     return not (outcome.left or failed)
 

@@ -120,7 +120,7 @@ class NodesOutcome:
 
 @dataclass(frozen=True)
 class InstanceResult:
-    """What a run came to about an instance that it was requested for.
+    """What a run came to about an instance that was requested.
 
     settled: nothing is left to do about it; if not, the reason says why.
     """

@@ -88,7 +88,7 @@ class Reconcile:
     def _reconcile_chef(
         self, chef: Chef, snapshot: Snapshot, options: RunOptions, share: float, *, dry_run: bool
     ) -> None:
-        """The same for the nodes in Chef; what cannot be read of them is an error of the run, and ends it not."""
+        """The same for the nodes in Chef; what cannot be read there is recorded as an error, and the run goes on."""
         from .chef_run import ChefReconcile  # only those pay for it in a cold start who use it
 
         nodes = ChefReconcile(chef, self._fleet, self._in_time)
@@ -136,7 +136,7 @@ def initial_outcome(
 
 
 def unknown_groups(snapshot: Snapshot, options: RunOptions) -> dict[str, RollcallError]:
-    """An error for each group that the run is asked for and that does not exist: misspelt, it would look all right."""
+    """An error for each requested group that does not exist: a misspelt one would otherwise pass unnoticed."""
     marked = {marker.group for marker in snapshot.owners.values()}
     named = options.forget | (options.groups or frozenset())
     return {

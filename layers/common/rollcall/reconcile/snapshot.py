@@ -150,17 +150,17 @@ def groups_of(snapshot: Snapshot) -> defaultdict[str, set[str]]:
 
 
 def suspects(snapshot: Snapshot) -> set[str]:
-    """Instances of managed hosts and of copies that no opted-in group lists: AWS is asked for each before anything
-    is decided.
+    """Instances of managed hosts and of copies that no opted-in group lists: each is read from AWS before
+    anything is decided.
     """
     markers = [*snapshot.owners.values(), *(marker for _, marker in copies_of(snapshot))]
     return {marker.instance_id for marker in markers} - snapshot.memberships.keys()
 
 
 def right_by_own_variables(snapshot: Snapshot) -> set[str]:
-    """Instances that serve, and whose one host is right by what it says itself: EC2 need not be asked about them.
+    """Instances that serve, and whose one host is right by its own variables: EC2 need not be read for them.
 
-    Its variables hold what EC2 said when it was made. A VPC, a private address and its name do not change while an
+    Its variables hold what EC2 returned when it was made. A VPC, a private address and its name do not change while an
     instance lives, and that it lives Auto Scaling says.
     """
     hosts: defaultdict[str, list[tuple[DumpedHost, Marker]]] = defaultdict(list)

@@ -1,8 +1,8 @@
-"""A batch of messages in, a partial batch response out: the one way into every function.
+"""A batch of messages in, a partial batch response out: the way into register, gate and cleanup.
 
-The work itself is done by the function's own module. Here is what they share: what becomes of a message that failed. It
-is tried again with doubling delays, with a heartbeat for its hooks at every try; moved to the dead-letter queue when an
-operator has to fix something and an hour has passed; and deleted when no hook waits for it any more.
+The work itself is done by each function's own module. Here is what they share: what becomes of a message that failed.
+It is tried again with doubling delays, with a heartbeat for its hooks at every try; moved to the dead-letter queue when
+an operator has to fix something and an hour has passed; and deleted when no hook waits for it any more.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ CALLS_AT_ONCE = 8
 class Settlement(Enum):
     """What becomes of a message that failed."""
 
-    FINISHED = auto()  # no hook waits for what it is about: it is deleted
+    FINISHED = auto()  # no hook waits for its actions: it is deleted
     DEAD_LETTER = auto()  # it needs an operator, and has for an hour: it is moved to the dead-letter queue
     RETRY = auto()  # it is received again after a delay
 
@@ -116,7 +116,7 @@ class BatchProcessor:
         error: Exception,
         still_open: Collection[LifecycleAction],
     ) -> Settlement:
-        """What is to become of a message that failed; actions: those that it is about, none where it cannot be read."""
+        """What is to become of a message that failed; actions: those in it, none where it cannot be read."""
         if self._is_finished(record, actions, still_open, error):
             return Settlement.FINISHED
         if not isinstance(error, Transient) and time.time() - record.first_received_at > timing.PERMANENT_FAILURE_LIFE:

@@ -118,7 +118,7 @@ class Announcer:
         if report.evicted:
             self.metrics.count("Evicted", group=action.group)
         seconds = action_age(action, now)
-        # An instance that is removed at its launch was not retired since then: it never was ours.
+        # For an instance that is removed at its launch, the age of its launch action is not how long a removal took.
         if (
             took
             and seconds is not None

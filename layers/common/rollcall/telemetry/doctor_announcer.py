@@ -45,7 +45,7 @@ class FindingsAnnouncer(Announcer):
     ) -> None:
         """Publish at once what is wrong since the last run, and what was fixed. Raises what the bus refuses it with.
 
-        What is remembered as published has to have been.
+        The caller stores findings as published only if this does not raise.
         """
         origin = event_origin(settings, self._function)
         events = [

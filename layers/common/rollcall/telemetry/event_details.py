@@ -82,15 +82,15 @@ def outcome_event(report: Report, now: float) -> PublishedEvent | None:
         "job": report.job,
     }
     if report.event != Event.REGISTERED:
-        detail["troubled"] = _troubled(report)
+        detail["troubled"] = _was_alerted_before(report)
     return PublishedEvent(report.event, detail)
 
 
-def _troubled(report: Report) -> bool | None:
+def _was_alerted_before(report: Report) -> bool | None:
     """Whether an alert was published before this. What is published beside it is not to end with it."""
     if any(note.alert for note in report.notes):
         return False
-    return True if report.action.failed_before else report.troubled
+    return True if report.action.failed_before else report.alerted_before
 
 
 def alert_event(report: Report, note: Note, now: float) -> PublishedEvent:

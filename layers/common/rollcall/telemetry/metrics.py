@@ -1,7 +1,8 @@
 """Metrics: collected during an invocation, and written at its end in CloudWatch's embedded metric format.
 
-Each is kept for the whole function (dimension service), and many for the group they are about (dimension group) too.
-Nothing else of which there could be more and more is ever a dimension: each value of one is a metric that is paid for.
+Most are kept for the whole function (dimension service), and for the group that they are about, if any, too (dimension
+group). Some have one dimension alone: group, class (the kind of error) or severity. Every value of a dimension is one
+more metric to pay for, so that nothing else whose number grows, such as instances or jobs, is a dimension.
 """
 
 from __future__ import annotations
