@@ -3,7 +3,7 @@
 Those are the hooks under the stack's prefix, and those that notify one of its queues. With Rollcall gone they would
 never be answered: such a group could launch nothing, and would terminate each of its instances only after the hook's
 timeout. Hooks that notify a topic of yours are not found. Exits with 1 as long as there is a hook, with 2 if AWS cannot
-be asked. Uses the AWS credentials and the Region of the shell it runs in.
+be reached. Uses the AWS credentials and the Region of the shell it runs in.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ def _admit(here: Installation, time_left: TimeLeft, messages: Sequence[GateMessa
 def _retire(
     here: Installation, time_left: TimeLeft, messages: Sequence[RetireMessage]
 ) -> Sequence[Round[RetireMessage]]:
-    from rollcall.lifecycle.retire import Retire  # only those pay for it in a cold start who use it
+    from rollcall.lifecycle.retire import Retire  # imported where used: it slows a cold start
 
     evidence = JobEvidence(here.tower)
     retire = Retire(here.settings, here.tower, evidence, here.fleets, here.queues, time.time, time_left)

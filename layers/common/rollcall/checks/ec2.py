@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Ec2:
-    """Asks EC2 once for all instances."""
+    """Reads the status of all instances from EC2 in one go."""
 
     def __str__(self) -> str:
         return "ec2"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Elb:
-    """Lets instances at the group's traffic, and asks its target groups for their health."""
+    """Lets instances at the group's traffic, and reads their health from its target groups."""
 
     def __str__(self) -> str:
         return ELB_CHECK

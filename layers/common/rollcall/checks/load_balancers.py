@@ -1,7 +1,7 @@
 """Load balancers before a group: who is let at their traffic, and why they do not call an instance healthy.
 
 Auto Scaling registers an instance with its group's target groups once it is in service, and so before it is known
-whether it serves. A gate that asks for elb registers it itself, as the last of its checks, while a hook keeps it from
+whether it serves. A gate with the check elb registers it itself, as the last of its checks, while a hook keeps it from
 service. From then on that is up to Auto Scaling: who is in Standby, detached or terminating must get no requests.
 """
 
@@ -37,12 +37,12 @@ class Doubt(NamedTuple):
 
 
 def require_askable(settings: GroupSettings, group: Group, *, load_balancers: bool) -> None:
-    """Refuse tags that ask for load balancers where there are none, or none that can be asked. Raises BadSettings."""
+    """Refuse tags that need load balancers where there are none, or none that can be read. Raises BadSettings."""
     require_no_objections(traffic_objections(settings, group, load_balancers=load_balancers))
 
 
 def traffic_objections(settings: GroupSettings, group: Group, *, load_balancers: bool) -> Iterator[Objection]:
-    """What keeps a group's load balancers from being asked, where its tags ask for that."""
+    """What keeps a group's load balancers from being read, where its tags need that."""
     tag = "rollcall:gate" if settings.asks(ELB_CHECK) else "rollcall:watch" if settings.watch else None
     if tag is None:
         return

@@ -70,7 +70,7 @@ class Context(NamedTuple):
 
 
 class Check(Protocol):
-    """One check as a group's tag asks for it; str() of it is how the tag spells it."""
+    """One check of a group's tag; str() of it is how the tag spells it."""
 
     def examine(self, subjects: Sequence[Subject], context: Context) -> Mapping[str, Answer | Probe]:
         """By instance id the answer of each subject, or a probe that gives it.

@@ -24,7 +24,7 @@ NAMES = ("job", "ec2", "tcp", "http", "elb")  # each the word in the tag, and th
 
 @cache
 def kind_named(name: str) -> Kind:
-    """The kind of check with one of NAMES, loaded when a group first asks for it: a cold start pays for no other."""
+    """The kind of check with one of NAMES, loaded when a group first has it: no other slows a cold start."""
     kind: Kind = import_module(f".{name}", __package__).KIND
     return kind
 
@@ -38,7 +38,7 @@ def read_group_settings(group: Group) -> GroupSettings | None:
 
 
 def read_check(word: str) -> tuple[Kind, Check]:
-    """The check that a word of the tag asks for, and its kind. Raises ValueError with what is allowed."""
+    """The check that a word of the tag names, and its kind. Raises ValueError with what is allowed."""
     name, _, _ = word.partition(":")
     if name in NAMES:
         kind = kind_named(name)
@@ -48,7 +48,7 @@ def read_check(word: str) -> tuple[Kind, Check]:
 
 
 def objections_to_checks(settings: GroupSettings, here: Settings) -> Iterator[Objection]:
-    """What keeps this installation from trying the checks that a group asks for, beside its load balancers."""
+    """What keeps this installation from trying the checks of a group, beside its load balancers."""
     at_home = settings.address in (AddressKind.PRIVATE, AddressKind.PRIVATE_DNS)
     connecting = [word for word in settings.gate if read_check(word)[0].connects]
     if connecting and at_home and not here.in_vpc:

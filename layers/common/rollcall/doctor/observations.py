@@ -226,7 +226,7 @@ class Observations:
 
     groups: by name. opted_in: those with the tag, and unreadable_tags: what of their tags could not be read. wanted:
     the names of the requested ones, none for all. subscribers: the queues that are subscribed to a topic, by its
-    ARN; kinds: of target groups, by ARN. chef: how many nodes the Chef server has, None if it was not asked. at: when
+    ARN; kinds: of target groups, by ARN. chef: how many nodes the Chef server has, None if it was not read. at: when
     it was observed, in epoch seconds.
     """
 

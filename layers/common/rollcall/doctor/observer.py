@@ -178,7 +178,7 @@ class Observer:
     # Chef
 
     def _observe_chef(self, opted_in: Collection[OptedInGroup]) -> OrError[int] | None:
-        """How many nodes it has; None where there is none, or no group asks for it."""
+        """How many nodes it has; None where there is none, or no group needs it."""
         chef = self._chef
         if chef is None or not any(each.settings.nodes for each in opted_in):
             return None

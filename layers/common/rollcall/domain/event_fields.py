@@ -1,4 +1,4 @@
-"""What stands in the events on the bus, for those who write them and for alert, which reads them. Pure.
+"""What stands in the events on the bus, for the functions that write them and for alert, which reads them. Pure.
 
 It imports nothing: alert has to start without Tower, and without what knows of it.
 """

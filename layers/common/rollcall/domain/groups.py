@@ -81,5 +81,5 @@ class GroupSettings(NamedTuple):
     released_at: float = 0.0
 
     def asks(self, kind: str) -> bool:
-        """Whether its gate asks for a check of this kind, by its word in the tag."""
+        """Whether its gate has a check of this kind, by its word in the tag."""
         return any(check.partition(":")[0] == kind for check in self.gate)

@@ -337,7 +337,7 @@ def _plain(value: Any) -> Any:
 
 
 def read_gate_message(record: Record) -> GateMessage | WatchMessage | RetireMessage:
-    """A message of the gate's queue: of those who wait, of those who are watched, or of those who leave.
+    """A message of the gate's queue: of instances that wait, that are watched, or that leave.
 
     Raises BadEvent if it is none of these.
     """

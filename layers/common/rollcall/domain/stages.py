@@ -1,4 +1,4 @@
-"""Stages that a batch goes through: who goes on to the next one, and who leaves the batch here, with a report each.
+"""Stages that a batch goes through: what goes on to the next one, and what leaves the batch here, with a report each.
 
 An error is never swallowed: it becomes the report of the items that it is about, and what a stage returns shows both.
 """

@@ -130,8 +130,8 @@ def is_retry_due(age: float, first: float, every: float | None) -> bool:
 def patience_with_chef(groups: Mapping[str, Group], action: LifecycleAction) -> float:
     """Seconds, since its message came, after which a termination goes on though its node is still in Chef.
 
-    As many as its hook's heartbeat timeout, for after so long without a heartbeat its group wants no wait. A host
-    may not stay so, for its address goes to others; a node does no harm until it is removed. At most so many that the
+    As many as its hook's heartbeat timeout, for after so long without a heartbeat its group wants no wait. A host may
+    not stay, for its address goes to other machines; a node does no harm until it is removed. At most so many that the
     message is still there then.
     """
     timeouts = groups[action.group].heartbeat_timeouts if action.group in groups else {}

@@ -142,7 +142,7 @@ def _from_base64(text: bytes) -> bytes | None:
 
 def _parts(data: bytes) -> list[tuple[str, bytes]]:
     """Content type and content of each part of a multipart."""
-    from email import message_from_bytes  # costs a cold start what only few of those pay for who use this module
+    from email import message_from_bytes  # slow to import, and needed by few callers
 
     try:
         return [

@@ -74,7 +74,7 @@ def _without_names_of_hosts(
 
 
 def _parsed(instance_id: str, group: str, answer: str | RollcallError) -> UserDataParameters:
-    from .user_data import UnusableUserData, read_user_data  # only those pay for it in a cold start who use it
+    from .user_data import UnusableUserData, read_user_data  # imported where used: it slows a cold start
 
     if isinstance(answer, RollcallError):
         return UserDataParameters(warning=_not_followed(instance_id, group, f"{answer}: {_remedy(answer)}"))

@@ -1,9 +1,9 @@
 """Waiting instances -> job result for each host, and checks -> their hooks completed.
 
-evaluate() takes messages. A round of one reads what is known of each instance (gate_observer.py: its jobs;
-gate_checks.py: its checks), gate_decision.py decides, and gate_actions.py does what is decided; running_jobs.py waits
-for jobs that are not over, and gate_departures.py ends the wait of instances that left. What is still undecided goes on
-as new messages; what fails goes on in a message of its own (successors.py).
+evaluate() takes messages. A round of one reads what Tower and the checks show of each instance (gate_observer.py: its
+jobs; gate_checks.py: its checks), gate_decision.py decides, and gate_actions.py does what is decided; running_jobs.py
+waits for jobs that are not over, and gate_departures.py ends the wait of instances that left. What is still undecided
+goes on as new messages; what fails goes on in a message of its own (successors.py).
 """
 
 from __future__ import annotations
@@ -215,7 +215,7 @@ class _GroupEvaluation:
         self._actions = actions
 
     def evaluate(self, settings: GroupSettings, members: Sequence[Waiting]) -> Stage[GoingOn | Relaunch]:
-        """Those that wait, and those that get another job. Who is ready, abandoned, gone or failed leaves here."""
+        """Those that wait, and those that get another job. What is ready, abandoned, gone or failed leaves here."""
         sourced = all_together(members, action_of, partial(self._with_source, settings))
         if not sourced.going_on:
             return Stage((), sourced.left)

@@ -42,7 +42,7 @@ class GateHandover:
     def hand_over(self, job_id: int | None, registered: Sequence[Registered]) -> Stage[Never]:
         """Send instances of one template and one inventory that wait for one job; None where there is no template.
 
-        All of them leave as registered. Raises what AWS answers in the place of the groups, and why the queue did not
+        All of them leave as registered. Raises what AWS answers instead of the groups, and why the queue did not
         take a message.
         """
         message = GateMessage(

@@ -85,7 +85,7 @@ class GateObserver:
         self._evidence = context.evidence
         self._message_job = message_job
 
-    # Who waits
+    # The waiting instances
 
     def with_stints(self, inventory: Inventory, members: Sequence[Waiting]) -> Sequence[Waiting]:
         """Each with the beginning of its present stint.
@@ -116,7 +116,7 @@ class GateObserver:
         counts = counts_for(job, kind, instance_id, _since(waiting))
         return AtWork(waiting, job, None if counts else loss_of(self._message, job, instance_id, kind))
 
-    # What is known of them
+    # What Tower shows of them
 
     def without_job(self, source: JobSource, members: Sequence[Waiting]) -> Stage[Found]:
         """Those of a group that has no job: what is against them counts since they came, but from no former stint."""

@@ -58,7 +58,7 @@ class NewInstance(NamedTuple):
 def find_new_instances(tower: Tower, here: Settings, wanted: Sequence[ToBeRegistered]) -> Stage[NewInstance]:
     """Where each instance belongs in Tower.
 
-    What is wrong with a group fails all of its instances: BadSettings, or what Tower answers in the place of its
+    What is wrong with a group fails all of its instances: BadSettings, or what Tower answers instead of its
     inventory and its template. An instance without the address that its group wants fails alone.
     """
     by_group = grouped(wanted, lambda each: each.settings)

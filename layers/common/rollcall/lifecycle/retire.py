@@ -132,7 +132,7 @@ class _Evaluation:
         return self._successors.closed([*self._without_heartbeat, *waiting, *self._completion.let_go(leaving)])
 
     def _put_unanswered_off(self, actions: Collection[LifecycleAction]) -> set[LifecycleAction]:
-        """Those whose action AWS does not find right now, though Auto Scaling holds their instances: they wait on."""
+        """Those whose action AWS does not find now, though Auto Scaling holds their instances: these still wait."""
         since = self._now if self.message.unanswered_since is None else self.message.unanswered_since
         if not actions or self._now - since >= UNANSWERED_LIFE:
             return set()

@@ -226,7 +226,7 @@ class RetireObserver:
 
     def _life(self) -> float:
         """Seconds that the longest of the hooks can wait."""
-        assert self._group  # noqa: S101 - it asks for a job
+        assert self._group  # noqa: S101 - it has a retire job template
         return max(timing.hook_life(self._group, action) for action in self._message.retiring)
 
     def _why_unmatched(self, inventory: Inventory, ids: set[str]) -> tuple[dict[str, str], dict[str, str]]:

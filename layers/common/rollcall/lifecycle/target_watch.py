@@ -97,7 +97,7 @@ class Watch:
 
 
 def _round(message: WatchMessage, doubts: Mapping[str, Sequence[str]], left: set[str], now: float) -> WatchRound:
-    """What changed, and who is watched on. doubts: by instance id why it does not serve. left: who left its group."""
+    """What changed, and what is watched on. doubts: by instance id why it does not serve. left: what left its group."""
     over = now >= message.until
     changes = {
         each: health_change(

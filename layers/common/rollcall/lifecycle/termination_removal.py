@@ -110,7 +110,7 @@ class TerminationRemoval:
         """All of them, with what their hosts' variables say of their nodes. Raises what Tower.hosts_of raises."""
         if not self._chef:
             return Stage(terminating)
-        from rollcall.chef.removal import with_facts_of_hosts  # only those pay for it in a cold start who use it
+        from rollcall.chef.removal import with_facts_of_hosts  # imported where used: it slows a cold start
 
         actions = [each.action for each in terminating]
         completed = with_facts_of_hosts(actions, self._tower.hosts_of({action.instance_id for action in actions}))
@@ -124,7 +124,7 @@ class TerminationRemoval:
     def remove(self, terminating: Sequence[Terminating]) -> Stage[Removed]:
         """All of them, after their hosts and nodes were removed, or the hosts of the resting disabled.
 
-        What Tower or Chef keeps of one of them is in the result. Raises what Tower answers in the place of hosts.
+        What Tower or Chef keeps of one of them is in the result. Raises what Tower answers instead of hosts.
         """
         ids = {each.action.instance_id for each in terminating}
         resting = {each.action.instance_id for each in terminating if each.departure.destination == Destination.RESTING}

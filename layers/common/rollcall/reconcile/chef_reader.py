@@ -1,7 +1,7 @@
 """What there is in Chef, and in AWS of it, read for a plan to be made of it (rollcall.reconcile.chef_plan).
 
-Chef is read before AWS, so that a node made meanwhile is not taken for one whose instance is gone. AWS is asked only
-about nodes that none of our groups' instances explains, and Chef about those of them only that may have to go.
+Chef is read before AWS, so that a node made meanwhile is not taken for one whose instance is gone. AWS is read
+only for nodes that none of our groups' instances explains, and Chef only for those of them that may have to go.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ def require_credible(memberships: Mapping[str, Membership], instances: Collectio
     if len(serving) > 1 and not any(each in instances for each in serving):
         raise Throttled(
             f"EC2 describes none of the {len(serving)} instances that Auto Scaling says are in service: an answer that "
-            "cannot be trusted, and nothing is done; the next run asks again"
+            "cannot be trusted, and nothing is done; the next run reads again"
         )
 
 
@@ -47,7 +47,7 @@ def asked_again(
         if missing := [each for each in controls if each not in answer]:
             raise Throttled(
                 f"EC2 does not describe {missing[0]} any more, which it described a moment ago: an answer that cannot "
-                "be trusted, and nothing is done; the next run asks again"
+                "be trusted, and nothing is done; the next run reads again"
             )
         found |= {each: answer[each] for each in chunk if each in answer}
     return found

@@ -1,4 +1,4 @@
-"""What the user data of instances asks for, given to the hosts that a run makes or adopts."""
+"""What the user data of instances requests, given to the hosts that a run makes or adopts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class NewHostUserData:
         self._fleet = fleet
 
     def completed_changes(self, changes: Sequence[Change]) -> tuple[list[Change], tuple[DriftFinding, ...]]:
-        """The changes; those of new hosts also with what is asked for, as far as the hosts lack it."""
+        """The changes; those of new hosts also with what is requested, as far as the hosts lack it."""
         places = {each.instance_id: each.new_in for each in changes if each.new_in}
         asked = self._read(places)
         completed = [
@@ -39,7 +39,7 @@ class NewHostUserData:
         return completed, _findings(places, asked)
 
     def completed_additions(self, additions: Iterable[Addition]) -> tuple[list[Addition], tuple[DriftFinding, ...]]:
-        """The additions with what is asked for; what was set on a host that moves is kept against it."""
+        """The additions with what is requested; what was set on a host that moves is kept against it."""
         additions = list(additions)
         places = {each.instance_id: each.place for each in additions}
         asked = self._read(places)

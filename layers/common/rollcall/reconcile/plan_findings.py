@@ -94,7 +94,7 @@ def mixed_groups(given: PlanInput) -> Iterator[DriftFinding]:
 
 
 def _may_ask(settings: GroupSettings, inventory_group: str) -> bool:
-    """Whether hosts of a group are in an inventory group for its sake; what user data asked for is kept nowhere."""
+    """Whether hosts of a group are in an inventory group for its sake; what user data requested is kept nowhere."""
     return settings.user_data or inventory_group in settings.inventory_groups
 
 

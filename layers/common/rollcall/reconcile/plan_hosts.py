@@ -89,7 +89,7 @@ def classify_host(given: PlanInput, inventory: Inventory, host: DumpedHost, mark
 
 
 def _in_group(inventory: Inventory, place: Place, membership: Membership, instance: Instance | None) -> Classified:
-    """Of an instance that lives in a group of ours; where EC2 was not asked, its host proves itself right."""
+    """Of an instance that lives in a group of ours; where EC2 was not read, its host is right by its own variables."""
     if not membership.serving or not instance:
         return Classified(Situation.NO_CONCERN)
     if place.inventory.id != inventory.id:

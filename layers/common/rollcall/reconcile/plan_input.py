@@ -165,10 +165,10 @@ class PlanInput:
 
     def job_is_due(self, place: Place, instance_id: str) -> bool:
         """Whether the job of an instance without a host in use is to be launched: its event was lost, or the run is
-        asked to provision. One that has served for long is not provisioned unasked.
+        to provision. One that has served for long is provisioned only on request.
         """
-        asked = self.options.provision and self.is_free_since(instance_id, self.snapshot.now)
-        return asked or self.event_was_lost(place, instance_id)
+        requested = self.options.provision and self.is_free_since(instance_id, self.snapshot.now)
+        return requested or self.event_was_lost(place, instance_id)
 
     def is_free_since(self, instance_id: str, moment: float) -> bool:
         """Whether no job holds an instance that runs, or ended after a moment (epoch seconds)."""

@@ -87,7 +87,7 @@ class Reading:
     def errors_about(self, options: RunOptions) -> dict[str, RollcallError]:
         """What could not be read of all that a run is about: of everything, or of some groups or instances.
 
-        A group needs the inventory that its tag names. Where one has no such tag, or an instance is asked for, its host
+        A group needs the inventory that its tag names. Where one has no such tag, or an instance is requested, its host
         may be in any.
         """
         if options.groups is None and options.instances is None:
@@ -246,7 +246,7 @@ class Reader:
         return replace(known, instances=self._instances(known, known.memberships.keys() | asked))
 
     def _instances(self, snapshot: Snapshot, wanted: Collection[str]) -> dict[str, Instance]:
-        """What EC2 says of those whose hosts do not prove them, and of a few others, to see that it answers."""
+        """What EC2 returns for those whose hosts are not right by themselves, and for a few others as controls."""
         certain = right_by_own_variables(snapshot)
         asked = set(wanted) - certain | set(sorted(certain)[:CONTROLS])
         instances = self._fleet.instances(asked)

@@ -89,7 +89,7 @@ class Reconcile:
         self, chef: Chef, snapshot: Snapshot, options: RunOptions, share: float, *, dry_run: bool
     ) -> None:
         """The same for the nodes in Chef; what cannot be read there is recorded as an error, and the run goes on."""
-        from .chef_run import ChefReconcile  # only those pay for it in a cold start who use it
+        from .chef_run import ChefReconcile  # imported where used: it slows a cold start
 
         nodes = ChefReconcile(chef, self._fleet, self._in_time)
         try:

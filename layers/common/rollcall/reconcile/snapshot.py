@@ -1,4 +1,4 @@
-"""What was read of Tower and AWS for a plan to be made of it, and of which instances AWS is to be asked. Pure."""
+"""What was read of Tower and AWS for a plan to be made of it, and which instances are to be read from AWS. Pure."""
 
 from __future__ import annotations
 

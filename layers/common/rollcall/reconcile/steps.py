@@ -47,7 +47,7 @@ class Change:
     """A host to be fixed: its variables replaced (None: they are right), inventory groups joined and left.
 
     new_in: where a host belongs that was made by something else and is adopted, or by a run that did not end; what its
-    instance's user data asks for counts then. provision: its group's job is to run on it; only where it is new.
+    instance's user data requests counts then. provision: its group's job is to run on it; only where it is new.
     enabled: whether jobs are to run on it from now on, None to leave that as it is.
     """
 
@@ -72,7 +72,7 @@ class Change:
 class Addition:
     """An instance without a host. provision: its group's job is to run on it. enabled: as its host elsewhere was.
 
-    asked_groups: inventory groups that its user data asks for, known once its host is about to be made.
+    asked_groups: inventory groups that its user data requests, known once its host is about to be made.
     """
 
     place: Place

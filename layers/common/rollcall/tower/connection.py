@@ -134,7 +134,7 @@ class Connection:
 
         A Date that cannot be read changes nothing. Neither does one that is more than CLOCK_JUMP from the others and
         farther from this machine's clock than they are, until the next answer confirms it: a proxy may answer in
-        Tower's place, or from its cache, and what is decided by the time may cost an instance its place.
+        Tower's place, or from its cache, and what is decided by the time may get an instance abandoned.
         """
         return time.time() + (self._clock_ahead or 0.0)
 
