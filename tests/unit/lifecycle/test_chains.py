@@ -11,6 +11,7 @@ import pytest
 from rollcall.domain.errors import NoTimeLeft
 from rollcall.domain.message_format import Record, read_gate_message, written
 from rollcall.domain.messages import GateMessage, RetireMessage, Watched, WatchMessage
+from rollcall.domain.timing import FIRST_POLL
 from rollcall.lifecycle.gate import Gate
 from rollcall.lifecycle.gate_round import (
     ROUND_TIME,
@@ -97,6 +98,8 @@ class VirtualGate:
                 del self.queue[each]
             else:
                 assert isinstance(error, NoTimeLeft)
+                assert error.retry_in is not None
+                assert error.retry_in <= FIRST_POLL  # another invocation has the time that this one lacked
                 self.put_back += 1
                 self.queue[each].visible_at = self.world.clock.now + (error.retry_in or VISIBILITY)
 
