@@ -101,10 +101,12 @@ def each_apart[T, U](
         except RollcallError as error:
             return _failed(action_of(item), error)
 
-    if at_once == 1:
-        return _divided(map(attempt, items))
-    with ThreadPoolExecutor(at_once) as pool:
-        return _divided(pool.map(attempt, items))
+    batch = list(items)
+    threads = min(at_once, len(batch))
+    if threads <= 1:
+        return _divided(map(attempt, batch))
+    with ThreadPoolExecutor(threads) as pool:
+        return _divided(pool.map(attempt, batch))
 
 
 def all_together[T, U](
