@@ -70,10 +70,10 @@ class Audience:
             tower=self._tower, settings=SimpleNamespace(account=ACCOUNT, region=REGION, stack="rollcall")
         )
         context: Any = SimpleNamespace(get_remaining_time_in_millis=lambda: 1000 * self.seconds_left)
-        self.bus.told.clear()
+        self.bus.published.clear()
         with self.announcer.publishing(here.settings, here.tower, context):
             work()
-        return list(self.bus.told)
+        return list(self.bus.published)
 
     def metrics(self) -> list[Metric]:
         """The metrics written since the last time."""

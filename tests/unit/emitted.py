@@ -44,7 +44,7 @@ def emitted_events() -> list[tuple[str, Mapping[str, Any]]]:
     bus = FakeBus()
     with redirect_stdout(StringIO()):
         _say_everything(bus)
-    return bus.told
+    return bus.published
 
 
 def _say_everything(bus: FakeBus) -> None:

@@ -903,7 +903,7 @@ class FakeBus(EventBus):
     """An event bus that only remembers. failing: methods that take nothing for this reason."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[str, Mapping[str, Any]]] = []
+        self.published: list[tuple[str, Mapping[str, Any]]] = []
         self.failing: dict[str, RollcallError] = {}
 
     def put(
@@ -911,7 +911,7 @@ class FakeBus(EventBus):
     ) -> list[tuple[PublishedEvent, RollcallError]]:
         if error := self.failing.get("put"):
             return [(each, error) for each in events]
-        self.told += [(each.kind, each.detail) for each in events]
+        self.published += [(each.kind, each.detail) for each in events]
         return []
 
 
@@ -920,7 +920,7 @@ class FakeAnnouncer(RunAnnouncer, FindingsAnnouncer):
 
     def __init__(self, function: str = "unit") -> None:
         self.function = function
-        self.told: list[tuple[str, Exception | None]] = []
+        self.announced: list[tuple[str, Exception | None]] = []
         self.delays: list[float] = []
 
     def announce_results(
@@ -930,15 +930,15 @@ class FakeAnnouncer(RunAnnouncer, FindingsAnnouncer):
         return [by_action[action] for action in actions]
 
     def announce(self, reports: Iterable[Report]) -> None:
-        self.told += [("report", report.error) for report in reports]
+        self.announced += [("report", report.error) for report in reports]
 
     def message_failed(self, record: Record, actions: Sequence[LifecycleAction], error: Exception) -> None:
-        self.told.append(("message_failed", error))
+        self.announced.append(("message_failed", error))
 
     def message_retried(
         self, record: Record, actions: Sequence[LifecycleAction], error: Exception, delay: float
     ) -> None:
-        self.told.append(("message_retried", error))
+        self.announced.append(("message_retried", error))
         self.delays.append(delay)
 
     @contextmanager
@@ -946,22 +946,22 @@ class FakeAnnouncer(RunAnnouncer, FindingsAnnouncer):
         yield
 
     def announce_fixes(self, outcome: RunOutcome) -> None:
-        self.told.append(("announce_fixes", None))
+        self.announced.append(("announce_fixes", None))
 
     def announce_run(self, outcome: RunOutcome, every: float | None) -> None:
-        self.told.append(("announce_run", None))
+        self.announced.append(("announce_run", None))
 
     def run_failed(self, error: Exception, every: float | None) -> None:
-        self.told.append(("run_failed", error))
+        self.announced.append(("run_failed", error))
 
     def announce_target_health(self, changes: Iterable[TargetHealthChange]) -> None:
-        self.told += [("announce_target_health", None) for _ in changes]
+        self.announced += [("announce_target_health", None) for _ in changes]
 
     def log_findings(self, findings: Iterable[Finding]) -> None:
-        self.told += [("log_findings", None) for _ in findings]
+        self.announced += [("log_findings", None) for _ in findings]
 
     def count_findings(self, findings: Collection[Finding]) -> None:
-        self.told.append(("count_findings", None))
+        self.announced.append(("count_findings", None))
 
     def publish_changes(
         self,
@@ -971,16 +971,16 @@ class FakeAnnouncer(RunAnnouncer, FindingsAnnouncer):
         fixed: Iterable[Finding],
         seconds_left: Callable[[], float],
     ) -> None:
-        self.told += [("publish_changes", None) for _ in (*found, *fixed)]
+        self.announced += [("publish_changes", None) for _ in (*found, *fixed)]
 
     def message_finished(self, record: Record, actions: Sequence[LifecycleAction]) -> None:
-        self.told.append(("message_finished", None))
+        self.announced.append(("message_finished", None))
 
     def message_dead_lettered(self, record: Record, actions: Sequence[LifecycleAction], error: Exception) -> None:
-        self.told.append(("message_dead_lettered", error))
+        self.announced.append(("message_dead_lettered", error))
 
     def message_not_settled(self, record: Record, error: Exception) -> None:
-        self.told.append(("message_not_settled", error))
+        self.announced.append(("message_not_settled", error))
 
     def call_failed(self, action: LifecycleAction, error: Exception) -> None:
-        self.told.append(("call_failed", error))
+        self.announced.append(("call_failed", error))

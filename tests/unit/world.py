@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 HOOK = "rollcall-launch"
 TERMINATE_HOOK = "rollcall-terminate"
-NO_WISHES = RunOptions()
+NO_OPTIONS = RunOptions()
 REMOVAL_SHARE = 0.2
 TIME_LEFT = 100.0  # seconds of an invocation
 SETTINGS = Settings(
@@ -217,7 +217,7 @@ class World:
 
     def reconcile(
         self,
-        options: RunOptions = NO_WISHES,
+        options: RunOptions = NO_OPTIONS,
         *,
         dry_run: bool = False,
         force: bool = False,
@@ -262,15 +262,15 @@ class World:
             heartbeat_at=self.clock.now,
         )
 
-    def look(self, *messages: GateMessage) -> list[Round[GateMessage]]:
+    def evaluate(self, *messages: GateMessage) -> list[Round[GateMessage]]:
         """The gate's rounds for these messages. What goes on is in the queue."""
         clients = (self.tower, self.evidence, self.fleets, self.queues)
         gate = Gate(self.settings, *clients, self.clock, lambda: TIME_LEFT, share=REMOVAL_SHARE)
         return self._sent_on(gate.evaluate(messages))
 
-    def look_at(self, message: GateMessage) -> Round[GateMessage]:
+    def evaluate_one(self, message: GateMessage) -> Round[GateMessage]:
         """The gate's round for one message."""
-        [result] = self.look(message)
+        [result] = self.evaluate(message)
         assert sorted(self.queues.sent[-len(result.next) :] if result.next else []) == sorted(
             (self.settings.gate_queue_url, write_gate_message(each), delay) for each, delay in result.next
         )
@@ -319,15 +319,15 @@ class World:
         [(message, _)] = self.queues.retire_messages()
         return message
 
-    def part(self, *messages: RetireMessage) -> list[Round[RetireMessage]]:
+    def retire(self, *messages: RetireMessage) -> list[Round[RetireMessage]]:
         """What looks at these messages bring."""
         clients = (self.tower, self.evidence, self.fleets, self.queues)
         retire = Retire(self.settings, *clients, self.clock, lambda: TIME_LEFT)
         return self._sent_on(retire.evaluate(messages))
 
-    def part_from(self, message: RetireMessage) -> Round[RetireMessage]:
+    def retire_one(self, message: RetireMessage) -> Round[RetireMessage]:
         """What a look at one message brings."""
-        [result] = self.part(message)
+        [result] = self.retire(message)
         return result
 
 

@@ -61,7 +61,7 @@ def test_a_message_with_an_id_that_aws_refuses_keeps_no_other_from_being_worked_
     response = processor.take(event, read_action, lambda action: [action], work)
     assert response == {"batchItemFailures": [{"itemIdentifier": "m30"}]}
     assert known.keys() == set(here)
-    assert [type(error) for what, error in announcer.told if what == "message_failed"] == [BadEvent]
+    assert [type(error) for what, error in announcer.announced if what == "message_failed"] == [BadEvent]
 
 
 @pytest.mark.parametrize("wrong", [LONG, "", "i-\ud800"], ids=ascii)
@@ -164,11 +164,11 @@ def test_the_gate_parts_from_the_instance_that_aws_refuses(world: World) -> None
     message = world.waiting("i-a", "i-b")
     world.end(message, i_a=Outcome.FAILED, i_b=Outcome.FAILED)
     world.fleet.refused = {"i-b"}
-    found = errors(world.look_at(message).reports)
+    found = errors(world.evaluate_one(message).reports)
     assert "AWS refused i-b" in str(found["i-b"])
     onward = {each.waiting[0].action.instance_id: each for each, _ in world.queues.gate_messages()}
     assert [len(each.waiting) for each in onward.values()] == [1, 1]
-    assert not any(report.error for report in world.look_at(onward["i-a"]).reports)
+    assert not any(report.error for report in world.evaluate_one(onward["i-a"]).reports)
 
 
 def test_a_refusal_about_others_than_the_batch_fails_all_of_it(world: World) -> None:
@@ -187,7 +187,7 @@ def test_a_job_that_holds_more_than_instances_is_no_reason_to_ask_aws_about_name
     world.fleet.stale = {"i-a", "i-b"}
     world.leaves("i-b", "InService")
     world.clock.advance(3000)
-    assert errors(world.look_at(message).reports) == {"i-a": None, "i-b": None}
+    assert errors(world.evaluate_one(message).reports) == {"i-a": None, "i-b": None}
     assert not world.tower.runs[job.id].job.status.final
 
 

@@ -81,34 +81,34 @@ def states(message: GateMessage) -> dict[str, dict[str, str]]:
 def test_a_run_is_started_once_and_found_again_by_what_the_message_says(
     world: World, oven: Oven, provisioned: GateMessage
 ) -> None:
-    [(message, _)] = world.look_at(provisioned).next
+    [(message, _)] = world.evaluate_one(provisioned).next
     assert states(message) == {"i-a": {"bake:5": "run-i-a"}, "i-b": {"bake:5": "run-i-b"}}
-    [(message, _)] = world.look_at(message).next
+    [(message, _)] = world.evaluate_one(message).next
     assert oven.started == ["i-a", "i-b"]
     oven.ended = {"run-i-a": Pass(), "run-i-b": Fail("it is burnt", "run-i-b")}
-    [(message, _)] = world.look_at(message).next
+    [(message, _)] = world.evaluate_one(message).next
     assert {each.instance_id: result for each, result in world.fleet.completed.items()} == {"i-a": Result.CONTINUE}
     assert states(message) == {"i-b": {"bake:5": "run-i-b"}}
     world.clock.advance(TIMEOUT)
-    world.look_at(message)
+    world.evaluate_one(message)
     assert [result for each, result in world.fleet.completed.items() if each.instance_id == "i-b"] == [Result.ABANDON]
 
 
 def test_what_a_check_keeps_lasts_through_rounds_that_do_not_come_to_it(
     world: World, oven: Oven, provisioned: GateMessage
 ) -> None:
-    [(message, _)] = world.look_at(provisioned).next
+    [(message, _)] = world.evaluate_one(provisioned).next
     world.tower.add_job(world.template, world.inventory, "i-a", "i-b")  # somebody ran it once more
-    [(running, _)] = world.look_at(message).next
+    [(running, _)] = world.evaluate_one(message).next
     assert states(running) == states(message)
 
 
 def test_what_a_check_keeps_ends_with_another_job(world: World, oven: Oven, provisioned: GateMessage) -> None:
-    [(message, _)] = world.look_at(provisioned).next
+    [(message, _)] = world.evaluate_one(provisioned).next
     job = world.tower.add_job(world.template, world.inventory, "i-a", "i-b")  # somebody ran it once more
     world.tower.end_job(job.id, {"i-a": Outcome.CUT_SHORT, "i-b": Outcome.CUT_SHORT})
     world.clock.advance(300)
-    [(message, _)] = world.look_at(message).next
+    [(message, _)] = world.evaluate_one(message).next
     assert world.tower.calls["launch"] == 1
     assert states(message) == {"i-a": {}, "i-b": {}}
 
@@ -117,10 +117,10 @@ def test_what_could_not_be_found_out_is_no_evidence_however_long_it_lasts(
     world: World, oven: Oven, provisioned: GateMessage
 ) -> None:
     oven.is_away = True
-    [(message, _)] = world.look_at(provisioned).next
+    [(message, _)] = world.evaluate_one(provisioned).next
     assert states(message) == {"i-a": {}, "i-b": {}}
     world.clock.advance(2 * TIMEOUT)
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     assert not world.fleet.completed
     assert "the oven does not answer" in alerts(result)[0].reason
 
@@ -129,7 +129,7 @@ def test_a_message_of_which_no_check_keeps_anything_is_what_it_always_was(
     world: World, oven: Oven, provisioned: GateMessage
 ) -> None:
     oven.is_away = True
-    [(message, _)] = world.look_at(provisioned).next
+    [(message, _)] = world.evaluate_one(provisioned).next
     [member, _] = json.loads(write_gate_message(message))["waiting"]
     assert "check_states" not in member
 
@@ -137,6 +137,6 @@ def test_a_message_of_which_no_check_keeps_anything_is_what_it_always_was(
 def test_a_state_that_no_message_can_carry_is_a_mistake_of_the_check(
     world: World, oven: Oven, provisioned: GateMessage
 ) -> None:
-    [(message, _)] = world.look_at(provisioned).next
+    [(message, _)] = world.evaluate_one(provisioned).next
     oven.ended = {"run-i-a": Pass("two words")}
-    assert "cannot be carried" in str(world.look_at(message).error)
+    assert "cannot be carried" in str(world.evaluate_one(message).error)

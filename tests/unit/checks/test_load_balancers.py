@@ -71,9 +71,9 @@ def test_a_group_that_may_not_ask_any_more_goes_on_apart_and_is_named(world: Wor
     world.group("db")
     web, db = world.waiting("i-a"), world.waiting("i-d", group="db")
     world.group("db", gate="job elb")
-    result = world.look_at(replace(web, waiting=web.waiting + db.waiting))
+    result = world.evaluate_one(replace(web, waiting=web.waiting + db.waiting))
     assert ids(result.next[-1][0]) == {"i-d"}
-    error = world.look_at(result.next[-1][0]).error
+    error = world.evaluate_one(result.next[-1][0]).error
     assert isinstance(error, BadSettings)
     assert "group 'db'" in str(error)
 
@@ -123,7 +123,7 @@ def test_who_is_not_pending_any_more_never_becomes_a_target(
 ) -> None:
     message = provisioned(world, "i-a", held_by_hook=held_by_hook)
     takes_out(world, "i-a", state)
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     assert not result.error
     assert not world.fleet.targets.calls["register"]
     assert not world.fleet.targets.registered(WEB)
@@ -133,9 +133,9 @@ def test_who_is_not_pending_any_more_never_becomes_a_target(
 def test_who_serves_without_a_hook_is_ready_once_its_target_groups_call_it_healthy(world: World) -> None:
     message = provisioned(world, "i-a", held_by_hook=False)
     world.fleet.targets.said("initial", "Elb.InitialHealthChecking", of="i-a", by=WEB)
-    [(message, _)] = world.look_at(message).next
+    [(message, _)] = world.evaluate_one(message).next
     world.fleet.targets.said("healthy", of="i-a", by=WEB)
-    [report] = world.look_at(message).reports
+    [report] = world.evaluate_one(message).reports
     assert report.outcome == "ready"
     assert world.fleet.targets.calls == {"health": 2}
 
@@ -144,7 +144,7 @@ def test_who_serves_without_a_hook_and_is_no_target_in_time_is_left_and_somebody
     message = provisioned(world, "i-a", held_by_hook=False)
     takes_out(world, "i-a", "Standby")
     world.clock.advance(1800)
-    [alert] = alerts(world.look_at(message))
+    [alert] = alerts(world.evaluate_one(message))
     assert "elb: target group web: draining" in alert.reason
     assert world.fleet.targets.calls == {"health": 1}
 
@@ -158,7 +158,7 @@ def test_who_serves_without_a_hook_is_never_taken_out(world: World, outcome: Out
     if leaves:
         world.leaves("i-a", "Terminating:Wait")
     world.clock.advance(1800)
-    world.look_at(message)
+    world.evaluate_one(message)
     assert not world.fleet.targets.calls["deregister"]
 
 
@@ -169,5 +169,5 @@ def test_of_those_who_wait_together_only_the_pending_become_targets(world: World
     world.leaves("i-f", "Standby")
     job = world.tower.add_job(world.template, world.inventory, "i-s", "i-h", "i-f")
     world.tower.end_job(job.id, dict.fromkeys(("i-s", "i-h", "i-f"), Outcome.OK))
-    world.look_at(replace(held, waiting=serving.waiting + held.waiting + freed.waiting, job_id=job.id))
+    world.evaluate_one(replace(held, waiting=serving.waiting + held.waiting + freed.waiting, job_id=job.id))
     assert world.fleet.targets.registered(WEB) == {"i-h"}

@@ -11,7 +11,7 @@ from rollcall.domain.errors import BadEvent
 from rollcall.domain.message_format import read_action, read_records
 from rollcall.runtime.batch import BatchProcessor
 from unit.fakes import FakeAnnouncer
-from unit.runtime.test_batch import Takes, batch, body, takes
+from unit.runtime.test_batch import Batches, batch, body, takes
 from unit.runtime.test_handlers import function
 from unit.world import OWN_QUEUE, World
 
@@ -77,7 +77,7 @@ def test_the_error_of_what_is_no_batch_says_how_it_should_come(event: Any) -> No
         read_records(event)
 
 
-def test_a_batch_of_nothing_is_done_with(takes: Takes) -> None:
+def test_a_batch_of_nothing_is_done_with(takes: Batches) -> None:
     assert takes.take({"Records": []}) == []
 
 
@@ -107,18 +107,18 @@ def test_a_batch_of_nothing_is_done_with(takes: Takes) -> None:
     ],
     ids=lambda value: ascii(value)[:60],
 )
-def test_a_record_that_cannot_be_read_fails_alone(takes: Takes, change: dict[str, Any], words: str) -> None:
+def test_a_record_that_cannot_be_read_fails_alone(takes: Batches, change: dict[str, Any], words: str) -> None:
     event = batch(body("i-a"), body("i-b"), body("i-c"))
     event["Records"][1].update(change)
     assert takes.take(event) == ["m1"]
     assert takes.worked == ["i-a", "i-c"]
-    [error] = [error for what, error in takes.announcer.told if what == "message_failed"]
+    [error] = [error for what, error in takes.announcer.announced if what == "message_failed"]
     assert isinstance(error, BadEvent)
     assert words in str(error)
 
 
 @pytest.mark.parametrize("attributes", [None, [], "Error"])
-def test_odd_attributes_of_a_message_are_passed_over(takes: Takes, attributes: Any) -> None:
+def test_odd_attributes_of_a_message_are_passed_over(takes: Batches, attributes: Any) -> None:
     event = batch(body("i-a"))
     event["Records"][0]["messageAttributes"] = attributes
     assert takes.take(event) == []

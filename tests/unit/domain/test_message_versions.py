@@ -290,7 +290,7 @@ def test_who_was_registered_before_the_upgrade_is_let_in_by_the_job_that_was_lau
     message = GateMessage((Waiting(action, 0.0, "10.0.0.7"),), job.id, world.clock.now, world.clock.now)
     world.clock.advance(60)
     world.tower.end_job(job.id, {"i-a": Outcome.OK})
-    world.look_at(message)
+    world.evaluate_one(message)
     assert world.fleet.completed == {action: Result.CONTINUE}
     assert read_stint(world.tower.hosts[host.id].variables) is None
 
@@ -302,5 +302,5 @@ def test_a_job_from_before_the_host_of_a_version_without_stints_was_made_lets_no
     world.clock.advance(60)
     world.tower.add_host(world.inventory, "i-a", variables={"rollcall": {"group": "web", "instance_id": "i-a"}})
     message = GateMessage((Waiting(action, 0.0, "10.0.0.7"),), job.id, world.clock.now, world.clock.now)
-    world.look_at(message)
+    world.evaluate_one(message)
     assert not world.fleet.completed

@@ -345,7 +345,7 @@ def reconcile(world: World) -> Iterator[tuple[str, Exception]]:
 def retire(world: World) -> Iterator[tuple[str, Exception]]:
     """What fails in a batch of cleanup's with the host's instance, and in the round that launches its retire job."""
     cleaned = world.clean_up(world.terminating("i-a"))
-    rounds = world.part(*(message for message, _ in world.queues.retire_messages()))
+    rounds = world.retire(*(message for message, _ in world.queues.retire_messages()))
     for report in (*cleaned, *(report for each in rounds for report in each.reports)):
         if report.error:
             yield report.action.instance_id, report.error

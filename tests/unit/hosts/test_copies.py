@@ -246,7 +246,7 @@ def test_a_retirement_runs_no_job_on_a_copy(world: World) -> None:
     message = world.retiring("i-a")
     copied = copy_inventory(world)
     world.group("web", retire_job_template="retire", inventory=copied.name)
-    result = world.part_from(message)
+    result = world.retire_one(message)
     assert "has no host of ours for it" in result.reports[0].outcome
     assert not world.tower.runs
     assert not world.tower.hosts

@@ -269,7 +269,7 @@ def test_the_gate_leaves_those_to_reconcile_that_are_too_many_and_does_not_wait_
     message = serving_unknown(world, 6)
     names = world.tower.names_in(world.inventory)
     world.tower.end_job(message.job_id or 0, dict.fromkeys(names, outcome))
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     assert {report.outcome for report in result.reports} == {LEFT_TO_RECONCILE}
     assert len(result.reports) == 6
     assert (result.next, world.tower.names_in(world.inventory)) == ([], names)
@@ -278,7 +278,7 @@ def test_the_gate_leaves_those_to_reconcile_that_are_too_many_and_does_not_wait_
 def test_the_gate_removes_a_handful_that_nothing_else_speaks_for(world: World) -> None:
     message = serving_unknown(world, LIMIT_MIN)
     world.tower.end_job(message.job_id or 0, dict.fromkeys(world.tower.names_in(world.inventory), Outcome.OK))
-    assert {report.outcome for report in world.look_at(message).reports} == {
+    assert {report.outcome for report in world.evaluate_one(message).reports} == {
         "removed from every inventory: left meanwhile"
     }
     assert not world.tower.hosts

@@ -274,7 +274,7 @@ def test_a_job_whose_time_another_of_towers_nodes_stamped_is_of_the_stint_it_was
     [job] = set(world.tower.runs) - former
     [message] = messages(world)
     world.clock.advance(10)
-    assert not alerts(world.look_at(message))
+    assert not alerts(world.evaluate_one(message))
     world.queues.sent.clear()
     world.register(coming)  # its message comes again
     assert [message.job_id for message in messages(world)] == [job]

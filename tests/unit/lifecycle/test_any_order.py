@@ -242,7 +242,7 @@ class AnyOrder(RuleBasedStateMachine):
             if url == self.world.settings.gate_queue_url:
                 message = read_gate_message(record)
                 assert isinstance(message, GateMessage)
-                [result] = self.world.look(message)
+                [result] = self.world.evaluate(message)
                 failed = result.error is not None
             elif action := read_action(record):
                 launching = action.transition == Transition.LAUNCHING

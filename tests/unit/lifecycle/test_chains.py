@@ -207,7 +207,7 @@ def mixed(world: World) -> list[AnyMessage]:
     messages: list[AnyMessage] = []
     for number in range(4):
         messages.append(world.waiting(f"i-{number:02}"))
-        world.part_from(world.retiring(f"i-1{number}"))
+        world.retire_one(world.retiring(f"i-1{number}"))
         messages += [message for message, _ in world.queues.retire_messages()[-1:]]
         action = world.launching(f"i-2{number}", state="InService")
         now = world.clock.now

@@ -26,7 +26,7 @@ def ran(world: World, instance_id: str, outcome: Outcome, group: str = "web") ->
     message = world.waiting(instance_id, group=group)
     world.tower.end_job(message.job_id or 0, {instance_id: outcome})
     if outcome == FAILED:
-        world.look_at(message)
+        world.evaluate_one(message)
 
 
 def abandoned(world: World) -> set[str]:
@@ -53,7 +53,7 @@ def test_one_failure_in_a_job_that_provisioned_others_is_the_machines(world: Wor
     ran(world, "i-b", FAILED)
     message = world.waiting("i-c", "i-d")
     world.tower.end_job(message.job_id or 0, {"i-c": FAILED, "i-d": OK})
-    world.look_at(message)
+    world.evaluate_one(message)
     assert abandoned(world) == {"i-a", "i-b", "i-c"}
 
 
@@ -111,7 +111,7 @@ def test_a_held_group_alerts_once_tries_again_and_goes_on_when_a_job_succeeds(wo
             waits.append(world.clock.now - ended_at)
             world.tower.end_job(job.id, {"i-c": FAILED})
             ended_at = world.clock.now
-        result = world.look_at(message)
+        result = world.evaluate_one(message)
         told += len(alerts(result))
         [(message, delay)] = result.next
         world.clock.advance(delay)
@@ -123,7 +123,7 @@ def test_a_held_group_alerts_once_tries_again_and_goes_on_when_a_job_succeeds(wo
         job = world.tower.runs[message.job_id or 0].job
         if not job.status.final:
             world.tower.end_job(job.id, {"i-c": OK})
-        for sent, delay in world.look_at(message).next:
+        for sent, delay in world.evaluate_one(message).next:
             message = sent
             world.clock.advance(delay)
     assert world.fleet.completed[message.waiting[0].action] == Result.CONTINUE
@@ -134,7 +134,7 @@ def test_a_held_group_gets_its_signs_of_life(world: World) -> None:
     ran(world, "i-b", FAILED)
     message = world.waiting("i-c")
     world.tower.end_job(message.job_id or 0, {"i-c": FAILED})
-    world.look_at(replace(message, heartbeat_at=0))
+    world.evaluate_one(replace(message, heartbeat_at=0))
     assert world.fleet.heartbeats == {"i-c": 1}
 
 
@@ -145,7 +145,7 @@ def test_asking_whether_a_group_is_held_costs_the_same_for_one_failure_as_for_ma
     message = world.waiting(*names)
     world.tower.end_job(message.job_id or 0, dict.fromkeys(names, FAILED))
     world.tower.calls.clear()
-    [(sent, _)] = world.look_at(message).next
+    [(sent, _)] = world.evaluate_one(message).next
     assert ids(sent) == set(names)
     assert world.tower.calls["jobs_of_group_before"] == 1
     assert world.tower.calls["names_of_group"] <= 3
@@ -186,7 +186,7 @@ def test_the_jobs_of_another_group_cost_no_look_at_their_outcomes(world: World) 
     message = world.waiting("i-c")
     world.tower.end_job(message.job_id or 0, {"i-c": FAILED})
     world.tower.calls.clear()
-    world.look_at(message)
+    world.evaluate_one(message)
     assert world.tower.calls["outcomes"] == 2
     assert world.tower.calls["jobs_of_group_before"] == 1
 
@@ -199,7 +199,7 @@ def test_looking_back_ends_at_the_third_failure(world: World) -> None:
     message = world.waiting("i-c")
     world.tower.end_job(message.job_id or 0, {"i-c": FAILED})
     world.tower.calls.clear()
-    world.look_at(message)
+    world.evaluate_one(message)
     assert world.tower.calls["jobs_of_group_before"] == 1
     assert world.tower.calls["outcomes"] == 3
 
@@ -229,7 +229,7 @@ def test_one_job_that_failed_on_all_of_at_least_ten_instances_is_enough(world: W
     names = [f"i-{each}" for each in range(number)]
     message = world.waiting(*names)
     world.tower.end_job(message.job_id or 0, dict.fromkeys(names, FAILED))
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     assert abandoned(world) == (set() if held else set(names))
     if held:
         assert {each.reason for each in alerts(result)} == {
@@ -242,7 +242,7 @@ def test_one_that_was_provisioned_among_many_failures_shows_that_the_playbook_wo
     names = [f"i-{each}" for each in range(20)]
     message = world.waiting(*names)
     world.tower.end_job(message.job_id or 0, dict.fromkeys(names, FAILED) | {"i-7": OK})
-    world.look_at(message)
+    world.evaluate_one(message)
     assert abandoned(world) == set(names) - {"i-7"}
 
 
@@ -252,7 +252,7 @@ def test_instances_of_another_group_in_the_same_job_do_not_count(world: World) -
     job = world.tower.add_job(world.template, world.inventory, *names, *others)
     web, db = world.waiting(*names, job=job), world.waiting(*others, group="db", job=job)
     world.tower.end_job(job.id, dict.fromkeys([*names, *others], FAILED))
-    world.look(web, db)
+    world.evaluate(web, db)
     assert abandoned(world) == {*names, *others}
 
 
@@ -267,20 +267,20 @@ def unreached(world: World, *instance_ids: str, group: str = "web", tries: int =
         world.tower.end_job(job.id, dict.fromkeys(instance_ids, UNREACHABLE))
         if each < tries - 1:
             world.clock.advance(1000)
-            [(message, _)] = world.look_at(message).next
+            [(message, _)] = world.evaluate_one(message).next
     world.clock.advance(1000)
     return message
 
 
 def test_an_instance_that_is_out_of_reach_alone_is_abandoned(world: World) -> None:
-    world.look_at(unreached(world, "i-a"))
+    world.evaluate_one(unreached(world, "i-a"))
     assert abandoned(world) == {"i-a"}
 
 
 def test_two_instances_out_of_reach_while_none_is_reached_are_held_with_one_alert_each_and_tried_again(
     world: World,
 ) -> None:
-    result = world.look_at(unreached(world, "i-a", "i-b"))
+    result = world.evaluate_one(unreached(world, "i-a", "i-b"))
     assert abandoned(world) == set()
     assert {each.action.instance_id: each.reason.split(": ")[1] for each in alerts(result)} == {
         "i-a": "no instance is reached, i-b neither",
@@ -298,7 +298,7 @@ def test_an_instance_of_another_group_out_of_reach_holds_it_too(world: World) ->
     later = world.tower.add_job(world.template, world.inventory, "i-d")
     world.tower.end_job(later.id, {"i-d": UNREACHABLE})
     assert other.job_id
-    world.look_at(message)
+    world.evaluate_one(message)
     assert abandoned(world) == set()
 
 
@@ -309,10 +309,10 @@ def test_a_host_of_another_group_that_was_reached_meanwhile_shows_that_it_is_the
     world.group("db", on_failure="hold")
     first = unreached(world, "i-a", "i-b", tries=1)
     ran(world, "i-d", outcome, "db")
-    [(message, _)] = world.look_at(first).next
+    [(message, _)] = world.evaluate_one(first).next
     world.clock.advance(1000)
     world.tower.end_job(message.job_id or 0, {"i-a": UNREACHABLE, "i-b": UNREACHABLE})
-    world.look_at(message)
+    world.evaluate_one(message)
     assert abandoned(world) == {"i-a", "i-b"}
 
 
@@ -320,12 +320,12 @@ def test_a_host_that_is_reached_after_an_instances_last_try_gives_it_another_one
     world.group("db")
     message = unreached(world, "i-a", "i-b")
     ran(world, "i-d", OK, "db")
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     assert abandoned(world) == set()
     [(message, _)] = result.next
     assert not world.tower.runs[message.job_id or 0].job.status.final
     world.tower.end_job(message.job_id or 0, {"i-a": OK, "i-b": UNREACHABLE})
-    world.look_at(message)
+    world.evaluate_one(message)
     assert {each.instance_id: result for each, result in world.fleet.completed.items()} == {
         "i-a": Result.CONTINUE,
         "i-b": Result.ABANDON,
@@ -345,10 +345,10 @@ def test_an_unreachable_host_that_the_playbook_ignores_was_not_reached(world: Wo
     message = world.waiting("i-a", "i-b")
     ignored(world, message)
     world.clock.advance(1000)
-    [(message, _)] = world.look_at(message).next
+    [(message, _)] = world.evaluate_one(message).next
     ignored(world, message)
     world.clock.advance(1000)
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     assert abandoned(world) == set()
     assert ids(result.next[0][0]) == {"i-a", "i-b"}
 
@@ -358,36 +358,36 @@ def test_a_host_on_which_the_playbook_ignored_a_failure_was_reached(world: World
     job = world.tower.runs[message.job_id or 0]
     job.job = replace(job.job, hosts=job.job.hosts | {"i-fine"})
     ignored(world, message, "i-fine")
-    world.look_at(message)
+    world.evaluate_one(message)
     assert abandoned(world) == {"i-a", "i-b"}
 
 
 def test_a_host_that_was_reached_before_the_instance_came_shows_nothing(world: World) -> None:
     ran(world, "i-d", OK)
     world.clock.advance(1)
-    world.look_at(unreached(world, "i-a", "i-b"))
+    world.evaluate_one(unreached(world, "i-a", "i-b"))
     assert abandoned(world) == set()
 
 
 def test_the_second_instance_in_a_row_of_a_group_of_one_that_is_out_of_reach_is_held(world: World) -> None:
-    world.look_at(unreached(world, "i-a"))
-    world.look_at(unreached(world, "i-b"))
+    world.evaluate_one(unreached(world, "i-a"))
+    world.evaluate_one(unreached(world, "i-b"))
     assert abandoned(world) == {"i-a"}
 
 
 def test_a_group_whose_last_instance_was_reached_is_not_held_for_one_that_is_not(world: World) -> None:
-    world.look_at(unreached(world, "i-a"))
+    world.evaluate_one(unreached(world, "i-a"))
     ran(world, "i-fine", OK)
     world.clock.advance(1)
-    world.look_at(unreached(world, "i-b"))
+    world.evaluate_one(unreached(world, "i-b"))
     assert abandoned(world) == {"i-a", "i-b"}
 
 
 def test_a_held_group_goes_on_as_usual_once_a_host_is_reached(world: World) -> None:
-    [(message, _)] = world.look_at(unreached(world, "i-a", "i-b")).next
+    [(message, _)] = world.evaluate_one(unreached(world, "i-a", "i-b")).next
     job = world.tower.runs[message.job_id or 0].job
     world.tower.end_job(job.id, {"i-a": OK, "i-b": UNREACHABLE})
-    world.look_at(message)
+    world.evaluate_one(message)
     assert {each.instance_id: result for each, result in world.fleet.completed.items()} == {
         "i-a": Result.CONTINUE,
         "i-b": Result.ABANDON,
@@ -403,15 +403,15 @@ def test_a_released_group_is_not_held_for_what_was_before_and_for_what_comes_it_
     world.tower.end_job(message.job_id or 0, dict.fromkeys(names, outcome))
     released = datetime.fromtimestamp(world.clock.now + 1, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     held = replace(message, waiting=message.waiting[:6])
-    world.look_at(held)
+    world.evaluate_one(held)
     assert abandoned(world) == set()
     world.group("web", released=released)
-    world.look_at(replace(message, waiting=message.waiting[6:]))
+    world.evaluate_one(replace(message, waiting=message.waiting[6:]))
     assert abandoned(world) == set(names[6:])
     world.clock.advance(10)
     fresh = unreached(world, *(f"i-new{each}" for each in range(12)))
     world.tower.end_job(fresh.job_id or 0, {each.action.instance_id: outcome for each in fresh.waiting})
-    world.look_at(fresh)
+    world.evaluate_one(fresh)
     assert abandoned(world) == set(names[6:])
 
 
@@ -429,7 +429,7 @@ def failed_at_once(world: World, *unprocessed: str) -> list[GateMessage]:
 
 def test_it_holds_while_jobs_are_processed_that_may_have_failed_as_well(world: World) -> None:
     *earlier, last = failed_at_once(world, "i-a", "i-b")
-    result = world.look_at(last)
+    result = world.evaluate_one(last)
     assert abandoned(world) == set()
     assert [each.reason for each in alerts(result)] == [
         f"its job failed: Tower still processes the events of job {earlier[1].job_id}, which may show that it is not "
@@ -439,7 +439,7 @@ def test_it_holds_while_jobs_are_processed_that_may_have_failed_as_well(world: W
 
 def test_jobs_that_are_processed_hold_nothing_that_they_could_not_hold_in_the_end(world: World) -> None:
     _, middle, _ = failed_at_once(world, "i-a")
-    world.look_at(middle)
+    world.evaluate_one(middle)
     assert abandoned(world) == {"i-b"}
 
 
@@ -453,7 +453,7 @@ def test_an_instance_that_was_provisioned_releases_the_group_though_older_jobs_a
 def test_events_that_are_never_processed_hold_nothing(world: World) -> None:
     *_, last = failed_at_once(world, "i-a", "i-b")
     world.clock.advance(EVENTS_TOO_LONG + 1)
-    world.look_at(last)
+    world.evaluate_one(last)
     assert abandoned(world) == {"i-c"}
 
 
@@ -463,7 +463,7 @@ def test_it_holds_while_a_job_is_processed_that_did_not_reach_another_instance(w
     other = world.waiting("i-b")
     world.tower.end_job(other.job_id or 0, {"i-b": UNREACHABLE}, processed=False)
     world.clock.advance(waited)
-    world.look_at(message)
+    world.evaluate_one(message)
     assert abandoned(world) == ({"i-a"} if waited else set())
 
 
@@ -475,7 +475,7 @@ def test_it_holds_while_the_last_job_before_the_instance_is_processed(world: Wor
     world.tower.runs[before.job_id or 0].job = replace(
         world.tower.runs[before.job_id or 0].job, finished_at=world.clock.now
     )
-    world.look_at(message)
+    world.evaluate_one(message)
     assert abandoned(world) == set()
 
 
@@ -487,7 +487,7 @@ def test_where_tower_does_not_say_the_instance_is_kept(world: World, method: str
     ran(world, "i-other", FAILED)
     world.tower.failing[method] = TowerUnavailable("away")
     world.tower.calls.clear()
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     asked = world.tower.calls[method] > 0
     assert (abandoned(world) == {"i-other"}) == asked
     assert (result.error is not None) == asked
@@ -500,9 +500,9 @@ def test_the_search_for_evidence_is_bounded_in_calls_however_long_the_history_is
         world.tower.remove_host(f"i-{each}")
     message = unreached(world, "i-a", "i-b", "i-c")
     world.tower.calls.clear()
-    world.look_at(message)
+    world.evaluate_one(message)
     assert sum(world.tower.calls.values()) < 20
     world.tower.end_job(message.job_id or 0, dict.fromkeys(("i-a", "i-b", "i-c"), FAILED))
     world.tower.calls.clear()
-    world.look_at(message)
+    world.evaluate_one(message)
     assert sum(world.tower.calls.values()) < 50

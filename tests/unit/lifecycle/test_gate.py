@@ -50,7 +50,7 @@ def on_its_way(result: Round[GateMessage]) -> list[str]:
 
 def test_a_running_job_sends_everybody_on_with_a_delay(world: World) -> None:
     message = world.waiting("i-a", "i-b")
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     [(sent, delay)] = result.next
     assert sent == replace(message, polls=1)
     assert delay >= 1
@@ -59,14 +59,14 @@ def test_a_running_job_sends_everybody_on_with_a_delay(world: World) -> None:
 
 
 def test_a_look_at_a_running_job_asks_the_same_of_tower_however_many_wait(world: World) -> None:
-    world.look_at(world.waiting(*[f"i-{number}" for number in range(100)]))
+    world.evaluate_one(world.waiting(*[f"i-{number}" for number in range(100)]))
     assert world.tower.calls == {"jobs": 1, "usual_durations": 1, "inventory": 1, "job_template": 1}
 
 
 def test_one_read_of_the_jobs_serves_all_messages_of_a_batch(world: World) -> None:
     messages = [world.waiting(each) for each in ("i-a", "i-b", "i-c")]
     world.end(messages[0], i_a=OK)
-    results = world.look(*messages)
+    results = world.evaluate(*messages)
     assert world.tower.calls["jobs"] == 1
     assert completed(world) == {"i-a": Result.CONTINUE}
     assert [on_its_way(result) for result in results] == [[], ["i-b"], ["i-c"]]
@@ -75,7 +75,7 @@ def test_one_read_of_the_jobs_serves_all_messages_of_a_batch(world: World) -> No
 def test_the_looks_at_one_job_are_counted(world: World) -> None:
     message = world.waiting("i-a")
     for looks in range(1, 5):
-        [(message, _)] = world.look_at(message).next
+        [(message, _)] = world.evaluate_one(message).next
         assert message.polls == looks
 
 
@@ -83,7 +83,7 @@ def test_a_job_of_usual_length_is_left_alone_until_it_may_end(world: World) -> N
     world.tower.usual = (300.0, 310.0, 320.0)
     message = world.waiting("i-a")
     world.clock.advance(10)
-    [(_, delay)] = world.look_at(message).next
+    [(_, delay)] = world.evaluate_one(message).next
     assert delay == 287
 
 
@@ -95,7 +95,7 @@ def test_no_delay_exceeds_a_third_of_the_shortest_heartbeat_timeout(world: World
     job = world.tower.add_job(world.template, world.inventory, "i-a", "i-b")
     web = world.waiting("i-a", job=job)
     db = world.waiting("i-b", group="db", job=job)
-    [(_, delay)] = world.look_at(replace(web, waiting=web.waiting + db.waiting)).next
+    [(_, delay)] = world.evaluate_one(replace(web, waiting=web.waiting + db.waiting)).next
     assert delay == timeout / 3
 
 
@@ -104,20 +104,20 @@ def test_a_pending_job_alerts_after_ten_minutes_and_only_once(world: World) -> N
     run = world.tower.runs[message.job_id or 0]
     run.job = replace(run.job, status=JobStatus.PENDING, started_at=None)
     world.clock.advance(601)
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     assert [alert.action.instance_id for alert in alerts(result)] == ["i-a"]
     [(message, _)] = result.next
-    assert not alerts(world.look_at(message))
+    assert not alerts(world.evaluate_one(message))
 
 
 def test_a_job_whose_events_are_not_processed_decides_nothing_yet(world: World) -> None:
     message = world.waiting("i-a")
     world.end(message, processed=False, i_a=OK)
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     assert on_its_way(result) == ["i-a"]
     assert not world.fleet.completed
     world.tower.runs[message.job_id or 0].processed = True
-    world.look_at(result.next[0][0])
+    world.evaluate_one(result.next[0][0])
     assert completed(world) == {"i-a": Result.CONTINUE}
 
 
@@ -128,7 +128,7 @@ def test_a_job_whose_events_are_not_processed_is_looked_at_ever_more_rarely(
     message = world.waiting("i-a")
     world.end(message, processed=False, i_a=OK)
     world.clock.advance(age)
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     assert [one for _, one in result.next] == [delay]
     assert not alerts(result)
 
@@ -137,9 +137,9 @@ def test_a_job_whose_events_are_never_processed_proves_nothing_and_somebody_is_t
     message = world.waiting("i-a")
     world.end(message, processed=False, i_a=FAILED)
     world.clock.advance(600)
-    assert [sent.job_id for sent, _ in world.look_at(message).next] == [message.job_id]
+    assert [sent.job_id for sent, _ in world.evaluate_one(message).next] == [message.job_id]
     world.clock.advance(1)
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     assert [alert.action.instance_id for alert in alerts(result)] == ["i-a"]
     [(sent, _)] = result.next
     assert sent.job_id != message.job_id
@@ -154,14 +154,14 @@ def test_a_job_whose_events_are_never_processed_proves_nothing_and_somebody_is_t
 def test_hooks_get_a_sign_of_life_when_it_is_due_and_not_before(world: World) -> None:
     message = world.waiting("i-a", "i-b")
     world.clock.advance(599)
-    [(message, _)] = world.look_at(message).next
+    [(message, _)] = world.evaluate_one(message).next
     assert not world.fleet.heartbeats
     world.clock.advance(1)
-    [(message, _)] = world.look_at(message).next
+    [(message, _)] = world.evaluate_one(message).next
     assert world.fleet.heartbeats == {"i-a": 1, "i-b": 1}
     assert message.heartbeat_at == world.clock.now
     world.clock.advance(599)
-    world.look_at(message)
+    world.evaluate_one(message)
     assert world.fleet.heartbeats == {"i-a": 1, "i-b": 1}
 
 
@@ -177,7 +177,7 @@ def test_hooks_are_never_left_alone_for_more_than_two_thirds_of_their_timeout(
     alive_at, began, longest = world.clock.now, world.clock.now, 0.0
     while world.clock.now < began + 3 * timeout:
         seen = world.fleet.heartbeats.total()
-        [(message, delay)] = world.look_at(message).next
+        [(message, delay)] = world.evaluate_one(message).next
         if world.fleet.heartbeats.total() > seen:
             longest, alive_at = max(longest, world.clock.now - alive_at), world.clock.now
         world.clock.advance(delay + late)
@@ -194,14 +194,14 @@ def test_all_messages_get_their_signs_of_life_before_tower_is_asked_anything(wor
     messages = due(world)
     at_first: list[set[str]] = []
     world.tower.before_call = lambda method: at_first.append(set(world.fleet.heartbeats))
-    world.look(*messages)
+    world.evaluate(*messages)
     assert at_first[0] == {"i-a", "i-b", "i-c"}
 
 
 def test_all_messages_get_their_signs_of_life_though_tower_is_away(world: World) -> None:
     messages = due(world)
     world.tower.unavailable = True
-    results = world.look(*messages)
+    results = world.evaluate(*messages)
     assert world.fleet.heartbeats == {"i-a": 1, "i-b": 1, "i-c": 1}
     assert all(isinstance(result.error, TowerUnavailable) for result in results)
 
@@ -210,7 +210,7 @@ def test_a_message_whose_group_cannot_be_read_fails_alone_and_costs_no_other_its
     world.group("db")
     bad, good = world.waiting("i-d", group="db"), world.waiting("i-a")
     far = replace(bad.waiting[0], action=replace(bad.waiting[0].action, region="eu-west-1"))
-    failed, fine = world.look(replace(bad, waiting=(far,)), replace(good, heartbeat_at=0))
+    failed, fine = world.evaluate(replace(bad, waiting=(far,)), replace(good, heartbeat_at=0))
     assert isinstance(failed.error, BadEvent)
     assert fine.error is None
     assert on_its_way(fine) == ["i-a"]
@@ -221,7 +221,7 @@ def test_an_action_that_nobody_waits_for_is_finished_and_its_living_instance_kee
     message = replace(world.waiting("i-a", "i-b"), heartbeat_at=0)
     world.fleet.stale.add("i-a")
     world.leaves("i-a", "InService")
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     assert outcomes(result) == {"i-a": NO_LONGER_WAITING}
     assert on_its_way(result) == ["i-b"]
     assert world.tower.names_in(world.inventory) == {"i-a", "i-b"}
@@ -235,7 +235,7 @@ def test_the_host_of_a_finished_action_goes_if_its_instance_went(world: World, s
         world.leaves("i-a", state)
     else:
         world.terminated("i-a")
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     assert outcomes(result) == {"i-a": "removed from every inventory: left meanwhile"}
     assert world.tower.names_in(world.inventory) == {"i-b"}
 
@@ -244,7 +244,7 @@ def test_the_host_of_a_finished_action_stays_if_its_instance_was_detached(world:
     message = replace(world.waiting("i-a", "i-b"), heartbeat_at=0)
     world.fleet.stale.add("i-a")
     world.detached("i-a")
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     assert outcomes(result) == {"i-a": NO_LONGER_WAITING}
     assert world.tower.names_in(world.inventory) == {"i-a", "i-b"}
 
@@ -254,7 +254,7 @@ def test_an_instance_detached_before_its_verdict_keeps_its_host(world: World) ->
     world.end(message, i_a=OK)
     world.fleet.stale.add("i-a")
     world.detached("i-a")
-    assert outcomes(world.look_at(message)) == {"i-a": NO_LONGER_WAITING}
+    assert outcomes(world.evaluate_one(message)) == {"i-a": NO_LONGER_WAITING}
     assert world.tower.names_in(world.inventory) == {"i-a"}
 
 
@@ -263,7 +263,7 @@ def test_an_instance_terminated_before_its_verdict_is_not_completed_but_struck_o
     world.end(message, i_a=OK)
     world.fleet.stale.add("i-a")
     world.leaves("i-a")
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     assert outcomes(result) == {"i-a": "removed from every inventory: left meanwhile"}
     assert not world.tower.hosts
 
@@ -272,7 +272,7 @@ def test_instances_of_a_deleted_group_are_finished(world: World) -> None:
     message = world.waiting("i-a")
     del world.fleet.known_groups["web"]
     world.terminated("i-a")
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     assert outcomes(result) == {"i-a": "removed from every inventory: left meanwhile"}
     assert not result.next
 
@@ -285,7 +285,7 @@ def test_a_newer_job_at_work_is_adopted(world: World) -> None:
     world.end(message, i_a=UNREACHABLE)
     world.clock.advance(500)
     newer = world.tower.add_job(world.template, world.inventory, "i-a")
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     [(sent, _)] = result.next
     assert (sent.job_id, sent.polls) == (newer.id, 0)
     assert world.tower.calls["launch"] == 0
@@ -295,7 +295,7 @@ def test_a_job_still_at_work_is_waited_for_whatever_a_newer_one_showed(world: Wo
     message = world.waiting("i-a")
     newer = world.tower.add_job(world.template, world.inventory, "i-a")
     world.tower.end_job(newer.id, {"i-a": OK})
-    [(sent, _)] = world.look_at(replace(message, job_id=newer.id)).next
+    [(sent, _)] = world.evaluate_one(replace(message, job_id=newer.id)).next
     assert sent.job_id == message.job_id
     assert not world.fleet.completed
 
@@ -306,14 +306,14 @@ def test_the_newest_final_job_decides(world: World, first: Outcome, second: Outc
     world.end(message, i_a=first)
     newer = world.tower.add_job(world.template, world.inventory, "i-a")
     world.tower.end_job(newer.id, {"i-a": second})
-    world.look_at(message)
+    world.evaluate_one(message)
     assert completed(world) == {"i-a": result}
 
 
 def test_an_instance_whose_group_asks_for_a_job_by_now_gets_one(world: World) -> None:
     message = world.waiting("i-a")
     world.tower.runs.clear()
-    [(sent, _)] = world.look_at(replace(message, job_id=None)).next
+    [(sent, _)] = world.evaluate_one(replace(message, job_id=None)).next
     assert world.tower.runs[sent.job_id or 0].job.hosts == {"i-a"}
     assert not world.fleet.completed
 
@@ -327,7 +327,7 @@ def test_a_job_that_is_not_found_again_is_reported_and_launched_anew_with_growin
     while launched < 6:
         before = world.tower.calls["launch"]
         world.tower.runs.clear()  # as if Tower was restored, or the role to read its jobs was taken away
-        result = world.look_at(message)
+        result = world.evaluate_one(message)
         alerts_seen += alerts(result)
         [(message, delay)] = result.next
         world.clock.advance(delay)
@@ -348,7 +348,7 @@ def test_the_pause_before_the_next_job_outlasts_short_heartbeats(world: World) -
     world.tower.runs.clear()
     began = world.clock.now
     while not world.tower.calls["launch"]:
-        [(message, delay)] = world.look_at(message).next
+        [(message, delay)] = world.evaluate_one(message).next
         assert delay <= 10
         world.clock.advance(delay)
     assert world.clock.now - began - delay == 60
@@ -367,7 +367,7 @@ def test_a_job_that_runs_under_the_former_tag_is_waited_for_and_the_alert_says_s
     retagged(world)
     reported: list[str] = []
     for _ in range(10):
-        result = world.look_at(message)
+        result = world.evaluate_one(message)
         reported += [each.reason for each in alerts(result)]
         [(message, delay)] = result.next
         assert message.job_id == old
@@ -379,7 +379,7 @@ def test_a_job_that_runs_under_the_former_tag_is_waited_for_and_the_alert_says_s
     )
     assert not world.tower.calls["launch"]
     world.end(message, i_a=OK)
-    [(message, _)] = world.look_at(message).next
+    [(message, _)] = world.evaluate_one(message).next
     assert world.tower.runs[message.job_id or 0].job.template_id == world.tower.templates["other"].id
     assert not world.fleet.completed
 
@@ -388,7 +388,7 @@ def test_a_job_under_the_former_tag_that_hangs_is_cancelled_as_usual(world: Worl
     message = world.waiting("i-a")
     retagged(world)
     world.clock.advance(3601)
-    world.look_at(replace(message, heartbeat_at=world.clock.now))
+    world.evaluate_one(replace(message, heartbeat_at=world.clock.now))
     assert world.tower.runs[message.job_id or 0].job.status == JobStatus.CANCELED
 
 
@@ -397,7 +397,7 @@ def test_a_job_under_the_former_tag_whose_instances_left_is_not_waited_for(world
     retagged(world)
     world.clock.advance(1801)
     world.leaves("i-a")
-    result = world.look_at(replace(message, heartbeat_at=world.clock.now))
+    result = world.evaluate_one(replace(message, heartbeat_at=world.clock.now))
     assert outcomes(result) == {"i-a": "removed from every inventory: left meanwhile"}
 
 
@@ -413,7 +413,7 @@ def test_a_job_that_never_counts_though_it_was_launched_for_it_is_launched_at_on
         if message.job_id and not world.tower.runs[message.job_id].job.status.final:
             world.end(message, i_a=OK)
         before = world.tower.calls["launch"]
-        [(message, delay)] = world.look_at(message).next
+        [(message, delay)] = world.evaluate_one(message).next
         if world.tower.calls["launch"] > before:
             launched_at.append(world.clock.now)
         world.clock.advance(delay)
@@ -423,7 +423,7 @@ def test_a_job_that_never_counts_though_it_was_launched_for_it_is_launched_at_on
 
 def test_a_job_that_is_found_again_starts_the_delays_afresh(world: World) -> None:
     message = replace(world.waiting("i-a"), lost_jobs=4)
-    [(sent, _)] = world.look_at(message).next
+    [(sent, _)] = world.evaluate_one(message).next
     assert sent.lost_jobs == 0
 
 
@@ -444,7 +444,7 @@ def test_the_id_of_another_job_is_not_taken_for_that_of_the_one_that_was_launche
     run.job = replace(run.job, **changes[which])
     world.end(message, i_a=OK)
     assert not world.fleet.completed
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     [alert] = alerts(result)
     assert alert.reason.startswith(f"job {message.job_id}, which was launched for it, is {says[which]}")
     [(sent, delay)] = result.next
@@ -457,7 +457,7 @@ def test_a_job_that_did_not_hold_the_instance_says_nothing_of_it(world: World) -
     other = world.waiting("i-b")
     world.end(other, i_b=OK)
     job = world.tower.runs[other.job_id or 0].job
-    world.look_at(world.waiting("i-a", job=job))
+    world.evaluate_one(world.waiting("i-a", job=job))
     assert not world.fleet.completed
 
 
@@ -467,7 +467,7 @@ def test_a_job_that_did_not_hold_the_instance_says_nothing_of_it(world: World) -
 def test_everybody_of_a_batch_gets_a_verdict_of_its_own(world: World) -> None:
     message = world.waiting("i-a", "i-b", "i-c")
     world.end(message, i_a=OK, i_b=FAILED, i_c=UNREACHABLE)
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     assert completed(world) == {"i-a": Result.CONTINUE, "i-b": Result.ABANDON}
     assert world.tower.names_in(world.inventory) == {"i-a", "i-c"}
     assert on_its_way(result) == ["i-c"]
@@ -479,7 +479,7 @@ def test_a_failed_host_is_gone_before_its_instance_is_abandoned(world: World) ->
     world.end(message, i_a=FAILED)
     seen: list[set[str]] = []
     world.fleet.before_complete = lambda action: seen.append(world.tower.names_in(world.inventory))
-    world.look_at(message)
+    world.evaluate_one(message)
     assert seen == [set()]
 
 
@@ -487,7 +487,7 @@ def test_a_failed_host_that_tower_keeps_keeps_its_instance_waiting(world: World)
     message = world.waiting("i-a", "i-b")
     world.end(message, i_a=FAILED, i_b=OK)
     world.tower.denied.add(world.inventory.id)
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     assert completed(world) == {"i-b": Result.CONTINUE}
     assert on_its_way(result) == ["i-a"]
 
@@ -499,7 +499,7 @@ def test_who_is_not_held_any_more_is_not_abandoned_and_keeps_its_host(world: Wor
     world.leaves("i-a", state)
     world.fleet.stale.add("i-a")
     world.end(message, i_a=FAILED)
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     assert outcomes(result) == {"i-a": NO_LONGER_WAITING}
     assert world.tower.names_in(world.inventory) == {"i-a"}
     assert (world.fleet.completed, result.next) == ({}, [])
@@ -513,7 +513,7 @@ def test_who_serves_by_now_stays_in_its_target_groups_though_its_job_failed(worl
     world.leaves("i-a", "InService")
     world.fleet.stale.add("i-a")
     world.end(message, i_a=FAILED)
-    world.look_at(message)
+    world.evaluate_one(message)
     assert world.fleet.targets.registered("tg") == {"i-a"}
 
 
@@ -522,7 +522,7 @@ def test_one_whose_hook_waits_though_it_is_not_shown_as_held_is_tried_again_besi
     message = world.waiting("i-a", "i-b")
     world.leaves("i-a", "InService")
     world.end(message, i_a=FAILED, i_b=FAILED)
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     assert on_its_way(result) == ["i-a"]
     assert completed(world) == {"i-b": Result.ABANDON}
     assert world.tower.names_in(world.inventory) == {"i-a"}
@@ -533,7 +533,7 @@ def test_where_aws_does_not_say_who_is_held_none_is_abandoned(world: World) -> N
     message = world.waiting("i-a")
     world.end(message, i_a=FAILED)
     world.fleet.failing["memberships"] = Throttled("later")
-    assert isinstance(world.look_at(message).error, Throttled)
+    assert isinstance(world.evaluate_one(message).error, Throttled)
     assert world.tower.names_in(world.inventory) == {"i-a"}
 
 
@@ -546,7 +546,7 @@ def test_an_inventory_that_may_only_be_read_keeps_no_instance_from_being_abandon
     world.tower.denied.add(mirror.id)
     world.tower.add_host(mirror, "i-a")
     world.end(message, i_a=FAILED)
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     assert completed(world) == {"i-a": Result.ABANDON}
     [report] = result.reports
     assert [note.cause for note in report.notes] == ["read-only inventory: all EC2"]
@@ -556,12 +556,12 @@ def test_a_group_that_holds_keeps_the_failed_host_and_alerts_once(world: World) 
     world.group("web", on_failure="hold")
     message = world.waiting("i-a")
     world.end(message, i_a=FAILED)
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     assert len(alerts(result)) == 1
     for _ in range(3):
         [(message, delay)] = result.next
         world.clock.advance(delay)
-        result = world.look_at(message)
+        result = world.evaluate_one(message)
         assert not alerts(result)
     assert not world.fleet.completed
     assert world.tower.names_in(world.inventory) == {"i-a"}
@@ -570,11 +570,11 @@ def test_a_group_that_holds_keeps_the_failed_host_and_alerts_once(world: World) 
 def test_unreachable_hosts_get_one_job_together_limited_to_them(world: World) -> None:
     message = world.waiting("i-a", "i-b", "i-c")
     world.end(message, i_a=OK, i_b=UNREACHABLE, i_c=UNREACHABLE)
-    [(message, delay)] = world.look_at(message).next
+    [(message, delay)] = world.evaluate_one(message).next
     assert delay == 20
     assert world.tower.calls["launch"] == 0
     world.clock.advance(delay)
-    [(message, _)] = world.look_at(message).next
+    [(message, _)] = world.evaluate_one(message).next
     assert world.tower.calls["launch"] == 1
     assert world.tower.runs[message.job_id or 0].job.hosts == {"i-b", "i-c"}
     assert message.polls == 0
@@ -587,7 +587,7 @@ def test_an_unreachable_host_is_abandoned_only_after_the_groups_timeout(world: W
     began = world.clock.now
     while not world.fleet.completed:
         assert world.clock.now - began < 1200
-        [(message, delay)] = world.look_at(message).next or [(message, 0)]
+        [(message, delay)] = world.evaluate_one(message).next or [(message, 0)]
         world.clock.advance(delay)
         job = world.tower.runs[message.job_id or 0].job
         if not job.status.final:
@@ -599,7 +599,7 @@ def test_an_unreachable_host_is_abandoned_only_after_the_groups_timeout(world: W
 def test_those_cut_short_get_one_job_together_at_once(world: World) -> None:
     message = world.waiting("i-a", "i-b", "i-c")
     world.end(message, i_a=FAILED, i_b=CUT_SHORT, i_c=CUT_SHORT)
-    [(sent, _)] = world.look_at(message).next
+    [(sent, _)] = world.evaluate_one(message).next
     assert completed(world) == {"i-a": Result.ABANDON}
     assert world.tower.runs[sent.job_id or 0].job.hosts == {"i-b", "i-c"}
 
@@ -609,7 +609,7 @@ def test_those_cut_short_are_run_again_apart_from_the_unreachable(world: World) 
     message = world.waiting("i-a", "i-b", "i-c")
     world.end(message, i_a=UNREACHABLE, i_b=CUT_SHORT, i_c=CUT_SHORT)
     world.clock.advance(20)
-    sent = world.look_at(message).next
+    sent = world.evaluate_one(message).next
     assert sorted(sorted(world.tower.runs[each.job_id or 0].job.hosts) for each, _ in sent) == [["i-a"], ["i-b", "i-c"]]
 
 
@@ -619,7 +619,7 @@ def test_those_cut_short_are_run_again_apart_from_those_without_a_job(world: Wor
     new = world.waiting("i-new")
     del world.tower.runs[new.job_id or 0]
     both = replace(message, job_id=None, waiting=(*message.waiting, *new.waiting))
-    sent = world.look_at(both).next
+    sent = world.evaluate_one(both).next
     assert sorted(sorted(world.tower.runs[each.job_id or 0].job.hosts) for each, _ in sent) == [
         ["i-a", "i-b"],
         ["i-new"],
@@ -630,12 +630,12 @@ def test_who_was_perhaps_cut_short_waits_as_long_as_another_job_may_show_that_it
     message = world.waiting("i-a")
     world.end(message, i_a=CUT_SHORT)
     world.evidence.comparing.add(message.job_id or 0)
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     [(sent, delay)] = result.next
     assert (sent.job_id, delay, alerts(result)) == (message.job_id, 5, [])
     assert world.tower.calls["launch"] == 0
     world.tower.runs[message.job_id or 0].outcomes = {"i-a": OK}
-    assert outcomes(world.look_at(sent)) == {"i-a": "ready"}
+    assert outcomes(world.evaluate_one(sent)) == {"i-a": "ready"}
 
 
 def test_what_is_asked_of_other_hosts_of_a_job_loses_nothing_of_those_of_the_message(world: World) -> None:
@@ -643,14 +643,14 @@ def test_what_is_asked_of_other_hosts_of_a_job_loses_nothing_of_those_of_the_mes
     world.end(message, i_a=FAILED, i_b=OK, i_c=FAILED)
     host = next(host for host in world.tower.hosts.values() if host.name == "i-b")
     world.tower.hosts[host.id] = replace(host, variables={"rollcall": {"group": "another"}})
-    result = world.look_at(replace(message, waiting=message.waiting[:2]))
+    result = world.evaluate_one(replace(message, waiting=message.waiting[:2]))
     assert outcomes(result) == {"i-a": "abandoned: its job failed", "i-b": "ready"}
 
 
 def test_an_outcome_is_asked_for_once_of_all_hosts_of_a_job(world: World) -> None:
     message = world.waiting("i-a", "i-b", "i-c")
     world.end(message, i_a=OK, i_b=OK, i_c=FAILED)
-    world.look_at(message)
+    world.evaluate_one(message)
     assert world.tower.calls["outcomes"] == 1
 
 
@@ -661,7 +661,7 @@ def test_a_job_that_proves_nothing_is_repeated_without_end_and_alerts_once(world
         job = world.tower.runs[message.job_id or 0].job
         if not job.status.final:
             world.tower.end_job(job.id, {"i-a": UNPROVEN}, JobStatus.CANCELED)
-        result = world.look_at(message)
+        result = world.evaluate_one(message)
         told += len(alerts(result))
         [(message, delay)] = result.next
         world.clock.advance(delay)
@@ -680,7 +680,7 @@ def test_somebody_is_told_once_however_late_the_look(world: World, outcome: Outc
         if not job.status.final:
             world.tower.end_job(job.id, {"i-a": outcome}, JobStatus.FAILED)
         world.clock.advance(late)
-        result = world.look_at(message)
+        result = world.evaluate_one(message)
         told += len(alerts(result))
         [(message, _)] = result.next
         world.clock.advance(130)
@@ -692,7 +692,7 @@ def test_an_instance_that_left_before_the_relaunch_is_struck_off_and_in_no_limit
     world.end(message, i_a=CUT_SHORT, i_b=CUT_SHORT, i_c=CUT_SHORT)
     world.leaves("i-b")
     world.leaves("i-c", "InService")
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     [(sent, _)] = result.next
     assert world.tower.runs[sent.job_id or 0].job.hosts == ids(sent) == {"i-a"}
     assert outcomes(result) == {"i-b": "removed from every inventory: left meanwhile", "i-c": NO_LONGER_WAITING}
@@ -712,7 +712,7 @@ def test_an_instance_that_died_waits_for_nothing_once_its_job_is_over(
         world.leaves("i-a", state)
     else:
         world.terminated("i-a")
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     assert outcomes(result) == {"i-a": "removed from every inventory: left meanwhile"}
     assert not alerts(result)
     assert on_its_way(result) == ["i-b"]
@@ -723,7 +723,7 @@ def test_the_provisioned_come_into_service_though_aws_does_not_say_whether_the_o
     message = world.waiting("i-a", "i-b")
     world.end(message, i_a=OK, i_b=UNREACHABLE)
     world.fleet.failing["memberships"] = Throttled("later")
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     assert completed(world) == {"i-a": Result.CONTINUE}
     assert on_its_way(result) == ["i-b"]
 
@@ -732,7 +732,7 @@ def test_a_relaunch_holds_no_more_hosts_than_a_job_may(world: World) -> None:
     world.settings = replace(world.settings, max_hosts_per_job=2)
     message = world.waiting("i-a", "i-b", "i-c")
     world.end(message, i_a=CUT_SHORT, i_b=CUT_SHORT, i_c=CUT_SHORT)
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     limits = [world.tower.runs[sent.job_id or 0].job.hosts for sent, _ in result.next]
     assert sorted(map(sorted, limits)) == [["i-a", "i-b"], ["i-c"]]
     assert [ids(sent) for sent, _ in result.next] == limits
@@ -742,7 +742,7 @@ def test_an_instance_that_was_detached_before_the_relaunch_is_in_no_limit_and_ke
     message = world.waiting("i-a", "i-b")
     world.end(message, i_a=CUT_SHORT, i_b=CUT_SHORT)
     world.detached("i-b")
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     [(sent, _)] = result.next
     assert world.tower.runs[sent.job_id or 0].job.hosts == ids(sent) == {"i-a"}
     assert outcomes(result) == {"i-b": NO_LONGER_WAITING}
@@ -753,7 +753,7 @@ def test_no_job_is_launched_when_everybody_left(world: World) -> None:
     message = world.waiting("i-a")
     world.end(message, i_a=CUT_SHORT)
     world.leaves("i-a")
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     assert not result.next
     assert world.tower.calls["launch"] == 0
 
@@ -762,7 +762,7 @@ def test_a_template_that_lost_its_limit_is_not_launched_again(world: World) -> N
     message = world.waiting("i-a")
     world.end(message, i_a=CUT_SHORT)
     world.tower.templates["provision"] = replace(world.template, asks_limit=False)
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     assert isinstance(result.error, BadSettings)
     assert world.tower.calls["launch"] == 0
 
@@ -775,12 +775,12 @@ def test_an_instance_whose_check_fails_is_looked_at_again(world: World) -> None:
     message = world.waiting("i-a", "i-b")
     world.end(message, i_a=OK, i_b=OK)
     world.fleet.passing.add("i-a")
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     assert completed(world) == {"i-a": Result.CONTINUE}
     [(message, delay)] = result.next
     assert (ids(message), delay) == ({"i-b"}, 5)
     world.fleet.passing.add("i-b")
-    world.look_at(message)
+    world.evaluate_one(message)
     assert completed(world) == {"i-a": Result.CONTINUE, "i-b": Result.CONTINUE}
 
 
@@ -789,7 +789,7 @@ def test_an_instance_whose_check_fails_until_the_timeout_is_abandoned(world: Wor
     message = world.waiting("i-a")
     world.end(message, i_a=OK)
     world.clock.advance(60)
-    world.look_at(message)
+    world.evaluate_one(message)
     assert completed(world) == {"i-a": Result.ABANDON}
 
 
@@ -798,24 +798,24 @@ def test_checks_are_not_asked_of_an_instance_that_failed(world: World) -> None:
     message = world.waiting("i-a")
     world.end(message, i_a=FAILED)
     world.fleet.failing["passing_status_checks"] = Throttled("no more")
-    world.look_at(message)
+    world.evaluate_one(message)
     assert completed(world) == {"i-a": Result.ABANDON}
 
 
 def test_a_group_without_a_template_is_ready_without_a_job(world: World) -> None:
     world.group("web", job_template="")
     message = replace(world.waiting("i-a"), job_id=None)
-    world.look_at(message)
+    world.evaluate_one(message)
     assert completed(world) == {"i-a": Result.CONTINUE}
 
 
 def test_a_group_without_a_template_still_waits_for_its_checks(world: World) -> None:
     world.group("web", job_template="", gate="ec2", timeout="60")
     message = replace(world.waiting("i-a"), job_id=None)
-    [(sent, _)] = world.look_at(message).next
+    [(sent, _)] = world.evaluate_one(message).next
     assert not world.fleet.completed
     world.clock.advance(60)
-    world.look_at(sent)
+    world.evaluate_one(sent)
     assert completed(world) == {"i-a": Result.ABANDON}
 
 
@@ -834,21 +834,21 @@ def mixed(world: World) -> GateMessage:
 def test_a_group_whose_tag_broke_goes_on_apart(world: World) -> None:
     message = mixed(world)
     world.group("db", gate="icmp")
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     assert completed(world) == {"i-a": Result.CONTINUE, "i-b": Result.CONTINUE}
     [(sent, delay)] = result.next
     assert ids(sent) == {"i-d"}
     assert delay == 15
     assert result.error is None
-    assert isinstance(world.look_at(sent).error, BadSettings)
+    assert isinstance(world.evaluate_one(sent).error, BadSettings)
 
 
 def test_a_group_that_lost_its_tag_goes_on_apart_and_is_named(world: World) -> None:
     message = mixed(world)
     world.group("db", inventory="")
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     assert [ids(sent) for sent, _ in result.next] == [{"i-d"}]
-    alone = world.look_at(result.next[0][0])
+    alone = world.evaluate_one(result.next[0][0])
     assert isinstance(alone.error, BadSettings)
     assert "'db'" in str(alone.error)
 
@@ -856,7 +856,7 @@ def test_a_group_that_lost_its_tag_goes_on_apart_and_is_named(world: World) -> N
 def test_a_hook_that_may_not_be_completed_goes_on_apart(world: World) -> None:
     message = mixed(world)
     world.fleet.denied.add("i-b")
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     assert completed(world) == {"i-a": Result.CONTINUE, "i-d": Result.CONTINUE}
     assert on_its_way(result) == ["i-b"]
     [failed] = [report for report in result.reports if report.error]
@@ -866,14 +866,14 @@ def test_a_hook_that_may_not_be_completed_goes_on_apart(world: World) -> None:
 def test_a_hook_that_gets_no_sign_of_life_goes_on_apart(world: World) -> None:
     message = replace(mixed(world), heartbeat_at=0)
     world.fleet.throttled.add("i-b")
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     assert completed(world) == {"i-a": Result.CONTINUE, "i-d": Result.CONTINUE}
     assert on_its_way(result) == ["i-b"]
 
 
 def test_a_message_that_fails_as_a_whole_returns_its_error_and_sends_nothing(world: World) -> None:
     world.group("web", gate="icmp")
-    result = world.look_at(world.waiting("i-a", "i-b"))
+    result = world.evaluate_one(world.waiting("i-a", "i-b"))
     assert isinstance(result.error, BadSettings)
     assert not result.reports
     assert not world.queues.sent
@@ -883,7 +883,7 @@ def test_no_message_is_decided_while_tower_is_away(world: World) -> None:
     messages = [world.waiting("i-a"), world.waiting("i-b")]
     world.end(messages[0], i_a=FAILED)
     world.tower.unavailable = True
-    results = world.look(*messages)
+    results = world.evaluate(*messages)
     assert all(isinstance(result.error, TowerUnavailable) for result in results)
     assert not world.fleet.completed
     assert not world.queues.sent
@@ -894,7 +894,7 @@ def test_a_message_that_fails_leaves_its_neighbour_alone(world: World) -> None:
     good, bad = world.waiting("i-a"), world.waiting("i-d", group="db")
     world.end(good, i_a=OK)
     world.end(bad, i_d=OK)
-    failed, fine = world.look(bad, good)
+    failed, fine = world.evaluate(bad, good)
     assert isinstance(failed.error, BadSettings)
     assert fine.error is None
     assert completed(world) == {"i-a": Result.CONTINUE}
@@ -909,7 +909,7 @@ def test_an_instance_whose_group_fails_is_in_one_message_only(world: World) -> N
     world.end(message, i_a=UNREACHABLE, i_b=OK, i_d=OK)
     world.tower.add_job(world.template, world.inventory, "i-a")
     world.fleet.failing["passing_status_checks"] = Throttled("later")
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     again = sorted(ids(message)) if result.error else []
     assert sorted(on_its_way(result) + again) == ["i-a", "i-b", "i-c", "i-d"]
 
@@ -918,11 +918,11 @@ def test_completing_is_repeated_safely_when_the_rest_could_not_be_sent_on(world:
     message = world.waiting("i-a", "i-b")
     world.end(message, i_a=OK, i_b=UNREACHABLE)
     world.queues.failing["send"] = Throttled("no more")
-    [result] = world.look(message)
+    [result] = world.evaluate(message)
     assert isinstance(result.error, Throttled)
     world.queues.failing.clear()
     world.leaves("i-a", "InService")
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     assert outcomes(result) == {"i-a": NO_LONGER_WAITING}
     assert on_its_way(result) == ["i-b"]
 
@@ -931,9 +931,9 @@ def test_a_relaunch_that_could_not_be_sent_on_is_adopted(world: World) -> None:
     message = world.waiting("i-a")
     world.end(message, i_a=CUT_SHORT)
     world.queues.failing["send"] = Throttled("no more")
-    world.look(message)
+    world.evaluate(message)
     world.queues.failing.clear()
-    world.look_at(message)
+    world.evaluate_one(message)
     assert world.tower.calls["launch"] == 1
 
 
@@ -941,7 +941,7 @@ def test_a_relaunch_that_tower_rejects_fails_only_those_it_was_for(world: World)
     message = world.waiting("i-a", "i-b")
     world.end(message, i_a=OK, i_b=CUT_SHORT)
     world.tower.failing["launch"] = TowerRejected("no")
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     assert completed(world) == {"i-a": Result.CONTINUE}
     assert on_its_way(result) == ["i-b"]
 
@@ -953,7 +953,7 @@ def test_somebody_is_told_once_though_the_relaunch_keeps_failing(world: World) -
     world.tower.failing["launch"] = TowerRejected("no")
     told = 0
     for _ in range(5):
-        result = world.look_at(message)
+        result = world.evaluate_one(message)
         told += len(alerts(result))
         assert isinstance(result.error, TowerRejected)  # which is told by itself, at every try
         world.clock.advance(60)
@@ -964,7 +964,7 @@ def test_an_instance_of_another_account_is_refused(world: World) -> None:
     message = world.waiting("i-a")
     [each] = message.waiting
     foreign = replace(message, waiting=(replace(each, action=replace(each.action, account="999999999999")),))
-    assert world.look_at(foreign).error is not None
+    assert world.evaluate_one(foreign).error is not None
 
 
 def test_an_error_that_nobody_foresaw_fails_its_message_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -975,7 +975,7 @@ def test_an_error_that_nobody_foresaw_fails_its_message_alone(world: World, monk
         raise KeyError("a bug")
 
     monkeypatch.setattr("rollcall.lifecycle.gate.decide", fail)
-    results = world.look(running, ended, later)
+    results = world.evaluate(running, ended, later)
     assert [type(result.error) for result in results] == [type(None), KeyError, type(None)]
     assert sorted(each for message, _ in world.queues.gate_messages() for each in ids(message)) == ["i-a", "i-c"]
 
@@ -992,7 +992,7 @@ def test_what_fails_for_one_job_fails_no_instance_of_another(world: World, monke
         return wait_for(running_jobs, found)
 
     monkeypatch.setattr(RunningJobs, "wait_for", failing)
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     assert [(report.action.instance_id, str(report.error)) for report in result.reports] == [("i-b", "away")]
     assert {each.job_id for each, _ in result.next if "i-a" in ids(each)} == {one.id}
 
@@ -1007,7 +1007,7 @@ def test_a_hook_completed_before_an_error_that_was_not_foreseen_is_reported_all_
         raise RuntimeError("a bug")
 
     monkeypatch.setattr(world.fleet, "memberships", fail)
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     assert isinstance(result.error, RuntimeError)
     assert {action.instance_id for action in world.fleet.completed} == {"i-a"}
     assert [(each.action.instance_id, each.event) for each in result.reports] == [("i-a", Event.READY)]

@@ -30,7 +30,7 @@ def test_whom_a_job_is_at_work_on_waits_on_though_the_jobs_of_others_cannot_be_r
     world.group("web")
     busy, other = world.waiting("i-a"), world.waiting("i-b")
     world.tower.failing["jobs_holding"] = AWAY
-    result = world.look_at(merged(busy, other))
+    result = world.evaluate_one(merged(busy, other))
     assert [(ids(message), message.waiting[0].action.failed_before) for message, _ in result.next] == [
         ({"i-a"}, False),
         ({"i-b"}, True),
@@ -44,7 +44,7 @@ def test_who_waits_for_events_waits_on_though_checks_of_others_cannot_be_evaluat
     world.tower.end_job(done.job_id or 0, {"i-b": Outcome.OK})
     world.tower.end_job(pending.job_id or 0, {}, processed=False)
     world.fleet.failing["passing_status_checks"] = Throttled("later")
-    result = world.look_at(merged(pending, done))
+    result = world.evaluate_one(merged(pending, done))
     assert [(ids(message), message.waiting[0].action.failed_before) for message, _ in result.next] == [
         ({"i-a"}, False),
         ({"i-b"}, True),
@@ -56,7 +56,7 @@ def test_who_is_ready_continues_though_what_follows_fails(world: World) -> None:
     message = world.waiting("i-a", "i-b")
     world.tower.end_job(message.job_id or 0, {"i-a": Outcome.UNREACHABLE, "i-b": Outcome.OK})
     world.fleet.failing["memberships"] = Throttled("later")
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     assert [action.instance_id for action in world.fleet.completed] == ["i-b"]
     assert outcomes(result)["i-b"] == "ready"
     assert [ids(each) for each, _ in result.next] == [{"i-a"}]
@@ -68,7 +68,7 @@ def test_that_a_job_without_hosts_cannot_be_cancelled_is_noted_and_keeps_none_of
     world.leaves("i-a")
     world.fleet.stale.add("i-a")
     world.tower.failing["cancel"] = AWAY
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     assert result.error is None
     assert world.tower.names_in(world.inventory) == set()
     assert not result.next
@@ -130,7 +130,7 @@ def test_whoever_serves_already_is_no_more_ready_than_the_watch_that_could_not_b
     world.leaves("i-a", state="InService")
     world.tower.end_job(message.job_id or 0, {"i-a": Outcome.OK})
     world.queues.failing["send"] = Throttled("no more")
-    result = world.look_at(replace(message, waiting=(serving,)))
+    result = world.evaluate_one(replace(message, waiting=(serving,)))
     assert isinstance(result.error, Throttled)
     assert not result.reports
     assert Result.CONTINUE not in world.fleet.completed.values()

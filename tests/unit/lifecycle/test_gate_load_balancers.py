@@ -47,7 +47,7 @@ def provisioned(world: World, *instance_ids: str) -> GateMessage:
 
 def let_in(world: World, *instance_ids: str) -> GateMessage:
     """Likewise, and they are targets by now."""
-    [(message, _)] = world.look_at(provisioned(world, *instance_ids)).next
+    [(message, _)] = world.evaluate_one(provisioned(world, *instance_ids)).next
     return message
 
 
@@ -65,7 +65,7 @@ def why(result: Round[GateMessage]) -> str:
 
 
 def test_the_provisioned_become_targets_of_every_target_group_and_go_on_waiting(world: World) -> None:
-    result = world.look_at(provisioned(world, "i-a", "i-b"))
+    result = world.evaluate_one(provisioned(world, "i-a", "i-b"))
     assert world.fleet.targets.registered(WEB) == world.fleet.targets.registered(API) == {"i-a", "i-b"}
     assert world.fleet.targets.calls == {"health": 2, "register": 2, "types": 2}
     [(message, delay)] = result.next
@@ -75,9 +75,9 @@ def test_the_provisioned_become_targets_of_every_target_group_and_go_on_waiting(
 
 def test_nobody_is_a_target_before_its_job_went_well(world: World) -> None:
     message = world.waiting("i-a", "i-b", "i-c")
-    world.look_at(message)
+    world.evaluate_one(message)
     world.end(message, i_a=OK, i_b=UNREACHABLE, i_c=FAILED)
-    world.look_at(message)
+    world.evaluate_one(message)
     assert world.fleet.targets.registered(WEB) == {"i-a"}
 
 
@@ -86,37 +86,37 @@ def test_nobody_is_a_target_before_every_other_check_passes(world: World) -> Non
     world.behind(WEB)
     message = provisioned(world, "i-a", "i-b")
     world.fleet.passing.add("i-b")
-    world.look_at(message)
+    world.evaluate_one(message)
     assert world.fleet.targets.registered(WEB) == {"i-b"}
 
 
 def test_a_group_without_a_job_is_let_at_traffic_at_once(world: World) -> None:
     world.group("web", job_template="", gate="elb")
     world.behind(WEB)
-    [(message, _)] = world.look_at(replace(world.waiting("i-a"), job_id=None)).next
+    [(message, _)] = world.evaluate_one(replace(world.waiting("i-a"), job_id=None)).next
     world.fleet.targets.said("healthy", of="i-a", by=WEB)
-    world.look_at(message)
+    world.evaluate_one(message)
     assert completed(world) == {"i-a": Result.CONTINUE}
 
 
 def test_who_is_a_target_already_is_not_registered_again(world: World) -> None:
     message = let_in(world, "i-a")
     world.fleet.targets.calls.clear()
-    world.look_at(message)
+    world.evaluate_one(message)
     assert world.fleet.targets.calls == {"health": 2}
 
 
 def test_who_was_taken_out_becomes_a_target_again(world: World) -> None:
     message = let_in(world, "i-a")
     world.fleet.targets.deregister(WEB, ["i-a"])
-    world.look_at(message)
+    world.evaluate_one(message)
     assert world.fleet.targets.registered(WEB) == {"i-a"}
 
 
 def test_a_group_that_does_not_ask_for_elb_is_none_of_the_load_balancers_business(world: World) -> None:
     world.group("web")
     world.behind(WEB)
-    world.look_at(provisioned(world, "i-a"))
+    world.evaluate_one(provisioned(world, "i-a"))
     assert completed(world) == {"i-a": Result.CONTINUE}
     assert not world.fleet.targets.calls
 
@@ -128,7 +128,7 @@ def test_an_instance_is_ready_once_every_target_group_calls_it_healthy(world: Wo
     message = let_in(world, "i-a", "i-b")
     everywhere(world, "i-a", "healthy")
     world.fleet.targets.said("healthy", of="i-b", by=WEB)
-    world.look_at(message)
+    world.evaluate_one(message)
     assert completed(world) == {"i-a": Result.CONTINUE}
 
 
@@ -147,9 +147,9 @@ def test_an_instance_that_is_not_healthy_in_time_is_abandoned_for_what_its_targe
     world.fleet.targets.said("healthy", of="i-a", by=WEB)
     world.fleet.targets.said(state, reason, of="i-a", by=API)
     world.clock.advance(1799)
-    assert not world.look_at(message).reports
+    assert not world.evaluate_one(message).reports
     world.clock.advance(1)
-    assert f"elb: target group api: {state} ({reason})" in why(world.look_at(message))
+    assert f"elb: target group api: {state} ({reason})" in why(world.evaluate_one(message))
     assert completed(world) == {"i-a": Result.ABANDON}
 
 
@@ -169,14 +169,14 @@ def test_what_says_nothing_against_an_instance_holds_it_and_somebody_is_told(
     message = let_in(world, "i-a")
     everywhere(world, "i-a", state, reason)
     world.clock.advance(1800)
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     [alert] = alerts(result)
     assert f"elb: target group web: {state} ({reason})" in alert.reason
     [(message, delay)] = result.next
     assert delay == 60
     assert world.fleet.targets.registered(WEB) == {"i-a"}
     everywhere(world, "i-a", "healthy")
-    world.look_at(message)
+    world.evaluate_one(message)
     assert completed(world) == {"i-a": Result.CONTINUE}
 
 
@@ -185,11 +185,11 @@ def test_an_instance_whose_job_took_all_the_time_is_not_abandoned_before_its_tar
 ) -> None:
     message = provisioned(world, "i-a")
     world.clock.advance(1800)
-    [(message, _)] = world.look_at(message).next
-    [(message, _)] = world.look_at(message).next
+    [(message, _)] = world.evaluate_one(message).next
+    [(message, _)] = world.evaluate_one(message).next
     assert not world.fleet.completed
     everywhere(world, "i-a", "unhealthy", "Target.Timeout")
-    world.look_at(message)
+    world.evaluate_one(message)
     assert completed(world) == {"i-a": Result.ABANDON}
 
 
@@ -198,7 +198,7 @@ def test_what_speaks_against_the_instance_counts_whatever_else_is_wrong(world: W
     world.fleet.targets.said("unused", "Target.NotInUse", of="i-a", by=WEB)
     world.fleet.targets.said("unhealthy", "Target.Timeout", of="i-a", by=API)
     world.clock.advance(1800)
-    world.look_at(message)
+    world.evaluate_one(message)
     assert completed(world) == {"i-a": Result.ABANDON}
 
 
@@ -207,7 +207,7 @@ def test_an_instance_that_its_target_group_does_not_take_waits_and_the_others_do
     message = let_in(world, "i-a", "i-b")
     everywhere(world, "i-a", "healthy")
     world.clock.advance(1800)
-    [alert] = alerts(world.look_at(message))
+    [alert] = alerts(world.evaluate_one(message))
     assert "target group web: not in the same VPC" in alert.reason
     assert completed(world) == {"i-a": Result.CONTINUE}
 
@@ -228,7 +228,7 @@ def test_an_instance_is_out_of_the_target_groups_before_it_is_abandoned(world: W
     everywhere(world, "i-a", "unhealthy", "Target.Timeout")
     seen = order_of_withdrawal(world)
     world.clock.advance(1800)
-    world.look_at(message)
+    world.evaluate_one(message)
     assert seen == ["deregister", "deregister", "complete"]
     assert not world.fleet.targets.registered(WEB) | world.fleet.targets.registered(API)
 
@@ -238,7 +238,7 @@ def test_an_instance_that_cannot_be_taken_out_is_not_abandoned(world: World) -> 
     everywhere(world, "i-a", "unhealthy", "Target.Timeout")
     world.fleet.targets.failing["deregister"] = Throttled("later")
     world.clock.advance(1800)
-    assert isinstance(world.look_at(message).error, Throttled)
+    assert isinstance(world.evaluate_one(message).error, Throttled)
     assert not world.fleet.completed
     assert world.tower.names_in(world.inventory) == {"i-a"}
 
@@ -250,7 +250,7 @@ def test_an_instance_whose_later_job_fails_leaves_the_target_groups(world: World
     world.behind(WEB, API)
     job = world.tower.add_job(world.template, world.inventory, "i-a")
     world.tower.end_job(job.id, {"i-a": FAILED})
-    world.look_at(message)
+    world.evaluate_one(message)
     assert completed(world) == {"i-a": Result.ABANDON}
     assert not world.fleet.targets.registered(WEB)
 
@@ -261,7 +261,7 @@ def test_an_instance_that_is_held_for_its_job_leaves_the_target_groups(world: Wo
     message = let_in(world, "i-a")
     job = world.tower.add_job(world.template, world.inventory, "i-a")
     world.tower.end_job(job.id, {"i-a": FAILED})
-    world.look_at(message)
+    world.evaluate_one(message)
     assert not world.fleet.targets.registered(WEB)
     assert not world.fleet.completed
 
@@ -272,9 +272,9 @@ def test_an_instance_that_is_held_for_its_load_balancer_stays_so_that_it_can_com
     message = let_in(world, "i-a")
     world.fleet.targets.said("unhealthy", "Target.Timeout", of="i-a", by=WEB)
     world.clock.advance(1800)
-    [(message, _)] = world.look_at(message).next
+    [(message, _)] = world.evaluate_one(message).next
     world.fleet.targets.said("healthy", of="i-a", by=WEB)
-    world.look_at(message)
+    world.evaluate_one(message)
     assert completed(world) == {"i-a": Result.CONTINUE}
 
 
@@ -285,7 +285,7 @@ def test_an_instance_that_dies_or_leaves_meanwhile_leaves_the_target_groups(worl
         world.leaves("i-a", state)
     else:
         world.terminated("i-a")
-    assert why(world.look_at(message)) == "removed from every inventory: left meanwhile"
+    assert why(world.evaluate_one(message)) == "removed from every inventory: left meanwhile"
     assert world.fleet.targets.registered(WEB) == world.fleet.targets.registered(API) == {"i-b"}
 
 
@@ -293,7 +293,7 @@ def test_an_instance_whose_hook_timed_out_leaves_the_target_groups(world: World)
     message = replace(let_in(world, "i-a"), heartbeat_at=0)
     world.fleet.stale.add("i-a")
     world.leaves("i-a")
-    world.look_at(message)
+    world.evaluate_one(message)
     assert not world.fleet.targets.registered(WEB)
 
 
@@ -303,7 +303,7 @@ def test_an_instance_that_left_before_its_relaunch_leaves_the_target_groups(worl
     world.tower.end_job(job.id, {"i-a": Outcome.CUT_SHORT})
     world.leaves("i-a")
     world.clock.advance(3600)
-    world.look_at(message)
+    world.evaluate_one(message)
     assert not world.fleet.targets.registered(WEB)
 
 
@@ -311,7 +311,7 @@ def test_who_came_into_service_by_another_way_stays_a_target(world: World) -> No
     message = replace(let_in(world, "i-a"), heartbeat_at=0)
     world.fleet.stale.add("i-a")
     world.leaves("i-a", "InService")
-    assert why(world.look_at(message)) == NO_LONGER_WAITING
+    assert why(world.evaluate_one(message)) == NO_LONGER_WAITING
     assert world.fleet.targets.registered(WEB) == {"i-a"}
 
 
@@ -329,7 +329,7 @@ def test_an_installation_without_load_balancers_asks_them_nothing(
         raise AssertionError("a client for load balancers was made")
 
     monkeypatch.setattr(type(world.fleet), "targets", property(no_client))
-    world.look_at(message)
+    world.evaluate_one(message)
     assert completed(world) == {"i-a": Result.ABANDON}
 
 
@@ -345,7 +345,7 @@ def test_what_load_balancers_do_not_answer_fails_only_their_group(
     world.fleet.targets.failing[method] = error
     web, db = provisioned(world, "i-a"), world.waiting("i-d", group="db")
     world.end(db, i_d=OK)
-    failed, fine = world.look(web, db)
+    failed, fine = world.evaluate(web, db)
     assert failed.error is error
     assert fine.error is None
     assert completed(world) == {"i-d": Result.CONTINUE}
@@ -354,7 +354,7 @@ def test_what_load_balancers_do_not_answer_fails_only_their_group(
 @pytest.mark.parametrize("kind", ["ip", "lambda", "alb"])
 def test_a_target_group_that_takes_no_instances_is_refused(world: World, kind: str) -> None:
     world.fleet.targets.kinds[API] = kind
-    error = world.look_at(provisioned(world, "i-a")).error
+    error = world.evaluate_one(provisioned(world, "i-a")).error
     assert isinstance(error, BadSettings)
     for words in ("group 'web'", "target group api", f"of type {kind}", "attach one of target type instance"):
         assert words in str(error)
@@ -364,6 +364,6 @@ def test_a_target_group_that_takes_no_instances_is_refused(world: World, kind: s
 def test_a_group_that_lost_its_target_groups_meanwhile_is_refused(world: World) -> None:
     message = let_in(world, "i-a")
     world.behind()
-    error = world.look_at(message).error
+    error = world.evaluate_one(message).error
     assert isinstance(error, BadSettings)
     assert "attached to no target group" in str(error)

@@ -46,7 +46,7 @@ def mark(world: World, since: float) -> None:
 @pytest.mark.parametrize("outcome", [OK, FAILED, UNREACHABLE])
 def test_the_job_of_a_former_stint_decides_nothing(world: World, outcome: Outcome) -> None:
     message = rejoined(world, outcome)
-    result = world.look_at(replace(message, job_id=None))
+    result = world.evaluate_one(replace(message, job_id=None))
     assert not world.fleet.completed
     assert not result.reports
     [(sent, _)] = result.next
@@ -57,10 +57,10 @@ def test_the_job_of_a_former_stint_decides_nothing(world: World, outcome: Outcom
 
 def test_an_instance_that_came_back_is_not_unreachable_for_its_former_life(world: World) -> None:
     message = replace(rejoined(world, UNREACHABLE), job_id=None)
-    [(message, _)] = world.look_at(message).next
+    [(message, _)] = world.evaluate_one(message).next
     world.clock.advance(20)
     world.end(message, i_a=UNREACHABLE)
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     assert not world.fleet.completed
     assert not result.reports
 
@@ -75,7 +75,7 @@ def test_no_decision_depends_on_the_launch_time(
     message = changed(world.waiting("i-a"), launched_at=launched_at)
     world.end(message, i_a=outcome)
     world.clock.advance(60)
-    world.look_at(message)
+    world.evaluate_one(message)
     assert [*world.fleet.completed.values()] == ([expected] if expected else [])
 
 
@@ -84,7 +84,7 @@ def test_a_message_without_a_token_of_a_former_stint_completes_nothing(world: Wo
     world.end(message, i_a=OK)
     world.clock.advance(FORMER_LIFE)
     mark(world, world.clock.now)  # register began another one meanwhile
-    world.look_at(message)
+    world.evaluate_one(message)
     assert not world.fleet.completed
 
 
@@ -92,7 +92,7 @@ def test_a_message_without_a_token_of_the_present_stint_completes_its_hook(world
     message = without_token(world.waiting("i-a"))
     mark(world, world.clock.now)
     world.end(message, i_a=OK)
-    world.look_at(message)
+    world.evaluate_one(message)
     assert [*world.fleet.completed.values()] == [Result.CONTINUE]
 
 
@@ -102,11 +102,11 @@ def test_in_a_message_from_before_an_upgrade_the_stint_begins_when_the_host_was_
     world.clock.advance(FORMER_LIFE)
     message = changed(world.waiting("i-a"), stint_since=None)
     world.tower.runs.pop(message.job_id or 0)
-    [(message, _)] = world.look_at(replace(message, job_id=former.id)).next
+    [(message, _)] = world.evaluate_one(replace(message, job_id=former.id)).next
     assert not world.fleet.completed
     assert message.job_id != former.id
     world.end(message, i_a=OK)
-    world.look_at(message)
+    world.evaluate_one(message)
     assert [*world.fleet.completed.values()] == [Result.CONTINUE]
 
 
@@ -115,7 +115,7 @@ def test_a_persons_job_in_the_present_stint_counts(world: World) -> None:
     world.end(message, i_a=FAILED)
     by_hand = world.tower.add_job(world.template, world.inventory, "i-a")
     world.tower.end_job(by_hand.id, {"i-a": OK})
-    world.look_at(message)
+    world.evaluate_one(message)
     assert [*world.fleet.completed.values()] == [Result.CONTINUE]
 
 
@@ -133,24 +133,24 @@ def of_a_group_without_a_job(world: World, **changes: object) -> GateMessage:
 def test_a_check_fails_in_the_present_stint_not_since_a_former_one(world: World) -> None:
     message = without_token(of_a_group_without_a_job(world))
     mark(world, world.clock.now)
-    world.look_at(message)
+    world.evaluate_one(message)
     assert not world.fleet.completed
     world.clock.advance(1800)
-    world.look_at(replace(message, heartbeat_at=world.clock.now))
+    world.evaluate_one(replace(message, heartbeat_at=world.clock.now))
     assert [*world.fleet.completed.values()] == [Result.ABANDON]
 
 
 def test_a_check_fails_since_the_stint_that_the_message_names(world: World) -> None:
     message = of_a_group_without_a_job(world)
-    world.look_at(changed(message, stint_since=world.clock.now - 1799))
+    world.evaluate_one(changed(message, stint_since=world.clock.now - 1799))
     assert not world.fleet.completed
-    world.look_at(changed(message, stint_since=None))
+    world.evaluate_one(changed(message, stint_since=None))
     assert [*world.fleet.completed.values()] == [Result.ABANDON]
 
 
 def test_when_a_stint_began_is_asked_only_when_the_time_is_over(world: World) -> None:
     message = without_token(of_a_group_without_a_job(world))
-    world.look_at(replace(message, since=world.clock.now - 1799))
+    world.evaluate_one(replace(message, since=world.clock.now - 1799))
     assert world.tower.calls["hosts_named"] == 0
 
 
@@ -167,21 +167,21 @@ def stale(world: World, seconds: float = 0) -> GateMessage:
 
 
 def test_an_action_that_is_not_found_while_the_instance_is_held_is_tried_again(world: World) -> None:
-    result = world.look_at(stale(world))
+    result = world.evaluate_one(stale(world))
     assert not result.reports
     [(message, delay)] = result.next
     assert delay == 15
     assert message.waiting[0].unanswered_since == world.clock.now
     world.clock.advance(delay)
     world.fleet.stale.clear()
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     assert outcomes(result) == {"i-a": "ready"}
     assert [*world.fleet.completed.values()] == [Result.CONTINUE]
 
 
 def test_an_action_that_is_not_found_for_two_minutes_is_no_longer_waiting_and_no_success(world: World) -> None:
-    assert world.look_at(stale(world, 119)).next
-    result = world.look_at(stale(world, 120))
+    assert world.evaluate_one(stale(world, 119)).next
+    result = world.evaluate_one(stale(world, 120))
     assert not result.next
     assert outcomes(result) == {"i-a": NO_LONGER_WAITING}
     assert all(report.event is None for report in result.reports)
@@ -191,17 +191,17 @@ def test_an_action_that_is_not_found_for_two_minutes_is_no_longer_waiting_and_no
 def test_an_action_that_is_not_found_is_over_once_nothing_holds_the_instance(world: World, state: str) -> None:
     message = stale(world)
     world.leaves("i-a", state)
-    assert outcomes(world.look_at(message)) == {"i-a": NO_LONGER_WAITING}
+    assert outcomes(world.evaluate_one(message)) == {"i-a": NO_LONGER_WAITING}
 
 
 def test_a_heartbeat_that_finds_no_action_is_tried_again_in_the_same_way(world: World) -> None:
     message = replace(world.waiting("i-a"), heartbeat_at=0)
     world.fleet.stale.add("i-a")
-    [(message, delay)] = world.look_at(message).next
+    [(message, delay)] = world.evaluate_one(message).next
     assert (delay, message.waiting[0].unanswered_since) == (15, world.clock.now)
     world.clock.advance(delay)
     world.fleet.stale.clear()
-    [(message, _)] = world.look_at(message).next
+    [(message, _)] = world.evaluate_one(message).next
     assert message.waiting[0].unanswered_since is None
 
 
@@ -211,10 +211,10 @@ def test_an_instance_that_is_to_be_abandoned_loses_its_host_and_is_abandoned_whe
     message = world.waiting("i-a")
     world.end(message, i_a=FAILED)
     world.fleet.stale.add("i-a")
-    [(message, _)] = world.look_at(message).next
+    [(message, _)] = world.evaluate_one(message).next
     assert "i-a" not in world.tower.names_in(world.inventory)
     world.fleet.stale.clear()
-    assert outcomes(world.look_at(message)) == {"i-a": "abandoned: its job failed"}
+    assert outcomes(world.evaluate_one(message)) == {"i-a": "abandoned: its job failed"}
 
 
 # Hosts that no limit matches
@@ -236,12 +236,12 @@ def test_a_disabled_host_is_held_at_the_first_job_that_passes_it_over_and_no_fur
 ) -> None:
     message = passed_over(world)
     world.tower.disabled.add(the_host(world))
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     assert [each.reason for each in alerts(result)] == [
         "its host in inventory 'prod' is disabled, so that no job runs on it: enable the host"
     ]
     for _ in range(60):
-        [(message, delay)] = world.look_at(result.next[0][0]).next
+        [(message, delay)] = world.evaluate_one(result.next[0][0]).next
         assert [each.action.instance_id for each in message.waiting] == ["i-a"]
         world.clock.advance(delay)
     assert world.tower.calls["launch"] == 0
@@ -250,10 +250,10 @@ def test_a_disabled_host_is_held_at_the_first_job_that_passes_it_over_and_no_fur
 def test_a_host_that_is_enabled_again_gets_its_job(world: World) -> None:
     message = passed_over(world)
     world.tower.disabled.add(the_host(world))
-    [(message, delay)] = world.look_at(message).next
+    [(message, delay)] = world.evaluate_one(message).next
     world.tower.disabled.clear()
     world.clock.advance(delay)
-    world.look_at(message)
+    world.evaluate_one(message)
     assert world.tower.calls["launch"] == 1
 
 
@@ -261,23 +261,23 @@ def test_a_renamed_host_is_named_with_both_names(world: World) -> None:
     message = passed_over(world)
     host = world.tower.hosts[the_host(world)]
     world.tower.hosts[host.id] = replace(host, name="web-1")
-    [alert] = alerts(world.look_at(message))
+    [alert] = alerts(world.evaluate_one(message))
     assert alert.reason.startswith("its host in inventory 'prod' was renamed to 'web-1', so that no limit matches it")
 
 
 def test_a_host_that_somebody_removed_is_reported_and_left_to_reconcile(world: World) -> None:
     message = passed_over(world)
     world.tower.remove_host("i-a")
-    [alert] = alerts(world.look_at(message))
+    [alert] = alerts(world.evaluate_one(message))
     assert alert.reason == "it has no host in inventory 'prod' any more: reconcile creates it again"
     assert world.tower.calls["launch"] == 0
 
 
 def test_a_job_that_proved_nothing_of_a_host_in_its_place_is_run_again(world: World) -> None:
     message = passed_over(world)
-    [(message, delay)] = world.look_at(message).next
+    [(message, delay)] = world.evaluate_one(message).next
     world.clock.advance(delay)
-    world.look_at(message)
+    world.evaluate_one(message)
     assert world.tower.calls["launch"] == 1
 
 
@@ -289,7 +289,7 @@ def test_a_job_whose_hosts_have_all_left_is_cancelled_at_once(world: World) -> N
     for each in ("i-a", "i-b"):
         world.leaves(each)
         world.fleet.stale.add(each)
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     assert outcomes(result) == dict.fromkeys(("i-a", "i-b"), "removed from every inventory: left meanwhile")
     assert world.tower.runs[message.job_id or 0].job.status == "canceled"
 
@@ -298,7 +298,7 @@ def test_a_job_with_a_host_that_stays_goes_on(world: World) -> None:
     message = replace(world.waiting("i-a", "i-b"), heartbeat_at=0)
     world.leaves("i-a")
     world.fleet.stale.add("i-a")
-    world.look_at(message)
+    world.evaluate_one(message)
     assert world.tower.runs[message.job_id or 0].job.status == "running"
 
 
@@ -308,8 +308,8 @@ def test_a_job_with_a_host_of_another_message_that_stays_goes_on(world: World) -
     world.waiting("i-b", job=job)
     world.leaves("i-a")
     world.fleet.stale.add("i-a")
-    world.look_at(message)
+    world.evaluate_one(message)
     assert world.tower.runs[job.id].job.status == "running"
     world.leaves("i-b")
-    world.look_at(message)
+    world.evaluate_one(message)
     assert world.tower.runs[job.id].job.status == "canceled"

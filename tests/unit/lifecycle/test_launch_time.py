@@ -88,7 +88,7 @@ def gate_everybody(world: LaunchedAt, outcome: Outcome, seconds: float) -> objec
             if not run.job.status.final:
                 world.tower.end_job(run.job.id, dict.fromkeys(run.job.hosts, outcome))
         world.clock.advance(seconds)
-        for each in world.look(*messages):
+        for each in world.evaluate(*messages):
             said += [(report.action, report.outcome, report.event, report.notes) for report in each.reports]
             said += [(delay, message.job_id, message.polls, message.alerted) for message, delay in each.next]
     return said

@@ -132,7 +132,7 @@ def test_an_instance_whose_hook_was_answered_is_handled_once(world: World) -> No
     action = world.launching("i-a")
     world.register(action)
     world.end(at_the_gate(world)[0], i_a=OK)
-    world.look_at(at_the_gate(world)[0])
+    world.evaluate_one(at_the_gate(world)[0])
     assert world.fleet.completed == {action: Result.CONTINUE}
     world.fleet.known_memberships["i-a"] = replace(world.fleet.known_memberships["i-a"], state="InService")
     assert outcomes(world.register(notified(action))) == {"i-a": "is in a job already"}
@@ -148,7 +148,7 @@ def test_a_hook_is_answered_whichever_message_came_first(world: World, first: st
         world.register(each)
     assert limits(world) == [{"i-a"}]
     world.end(at_the_gate(world)[0], i_a=OK)
-    world.look(*at_the_gate(world))
+    world.evaluate(*at_the_gate(world))
     assert world.fleet.completed == {action: Result.CONTINUE}
 
 
@@ -158,7 +158,7 @@ def test_a_hook_and_a_notification_in_one_batch_launch_one_job_and_complete_one_
     assert limits(world) == [{"i-a"}]
     [message] = at_the_gate(world)
     world.end(message, i_a=OK)
-    world.look_at(message)
+    world.evaluate_one(message)
     assert world.fleet.completed == {action: Result.CONTINUE}
 
 
@@ -244,7 +244,7 @@ def watched(world: World, *instance_ids: str) -> GateMessage:
 def test_nobody_is_answered_when_the_job_went_well(world: World) -> None:
     message = watched(world, "i-a")
     world.end(message, i_a=OK)
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     assert told(result) == {"i-a": "ready"}
     assert not alerts(result)
     assert not world.fleet.completed
@@ -255,7 +255,7 @@ def test_an_instance_that_failed_is_left_in_service_and_somebody_is_told(world: 
     world.group("web", on_failure=on_failure)
     message = watched(world, "i-a")
     world.end(message, i_a=FAILED)
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     assert told(result)["i-a"].startswith("left in service: its job failed")
     [alert] = alerts(result)
     assert "it serves all the same" in alert.reason
@@ -267,14 +267,14 @@ def test_an_instance_that_failed_is_left_in_service_and_somebody_is_told(world: 
 def test_that_an_instance_is_left_in_service_is_told_though_it_was_told_of_before(world: World) -> None:
     message = replace(watched(world, "i-a"), alerted=True)
     world.end(message, i_a=FAILED)
-    assert len(alerts(world.look_at(message))) == 1
+    assert len(alerts(world.evaluate_one(message))) == 1
 
 
 def test_an_instance_out_of_reach_is_tried_again_while_it_serves(world: World) -> None:
     message = watched(world, "i-a")
     world.end(message, i_a=UNREACHABLE)
     world.clock.advance(20)
-    [(sent, _)] = world.look_at(message).next
+    [(sent, _)] = world.evaluate_one(message).next
     assert sent.job_id != message.job_id
     assert limits(world) == [{"i-a"}, {"i-a"}]
 
@@ -283,7 +283,7 @@ def test_what_stays_undecided_is_told_at_the_groups_timeout_and_over(world: Worl
     message = watched(world, "i-a")
     world.clock.advance(TIMEOUT)
     world.end(message, i_a=Outcome.UNPROVEN)
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     assert told(result)["i-a"].startswith("left in service: its job proved nothing")
     assert len(alerts(result)) == 1
     assert not result.next
@@ -292,9 +292,9 @@ def test_what_stays_undecided_is_told_at_the_groups_timeout_and_over(world: Worl
 def test_a_check_that_never_passes_is_told_at_the_groups_timeout(world: World) -> None:
     world.group("web", job_template="", gate="ec2")
     message = replace(watched(world, "i-a"), job_id=None)
-    [(message, _)] = world.look_at(message).next
+    [(message, _)] = world.evaluate_one(message).next
     world.clock.advance(TIMEOUT)
-    assert told(world.look_at(message))["i-a"].startswith("left in service: after")
+    assert told(world.evaluate_one(message))["i-a"].startswith("left in service: after")
 
 
 @pytest.mark.parametrize("outcome", [OK, FAILED, UNREACHABLE])
@@ -302,7 +302,7 @@ def test_an_instance_terminated_while_its_job_ran_leaves_no_host(world: World, o
     message = watched(world, "i-a")
     world.terminated("i-a")
     world.end(message, i_a=outcome)
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     assert told(result) == {"i-a": "removed from every inventory: left meanwhile"}
     assert not alerts(result)
     assert not world.tower.hosts
@@ -313,7 +313,7 @@ def test_signs_of_life_go_to_hooks_only_and_the_others_are_not_taken_for_finishe
     held = world.waiting("i-b", job=world.tower.add_job(world.template, world.inventory, "i-a", "i-b"))
     both = replace(held, waiting=message.waiting + held.waiting)
     world.clock.advance(600)
-    [(sent, _)] = world.look_at(both).next
+    [(sent, _)] = world.evaluate_one(both).next
     assert world.fleet.heartbeats == {"i-b": 1}
     assert ids(sent) == {"i-a", "i-b"}
 
@@ -324,7 +324,7 @@ def test_a_hook_is_completed_though_nothing_can_be_said_of_those_without_one(wor
     both = replace(held, waiting=message.waiting + held.waiting)
     world.end(both, i_a=OK, i_b=OK)
     world.fleet.failing["memberships"] = Throttled("slow down")
-    result = world.look_at(both)
+    result = world.evaluate_one(both)
     assert {action.instance_id for action in world.fleet.completed} == {"i-b"}
     assert [ids(sent) for sent, _ in result.next] == [{"i-a"}]
 
@@ -332,7 +332,7 @@ def test_a_hook_is_completed_though_nothing_can_be_said_of_those_without_one(wor
 def test_the_watch_ends_with_the_group(world: World) -> None:
     message = watched(world, "i-a")
     world.fleet.known_groups.clear()
-    assert told(world.look_at(message)) == {"i-a": NO_LONGER_WAITING}
+    assert told(world.evaluate_one(message)) == {"i-a": NO_LONGER_WAITING}
 
 
 def test_a_group_that_is_known_by_its_notifications_alone_needs_no_hooks(world: World) -> None:
@@ -341,4 +341,4 @@ def test_a_group_that_is_known_by_its_notifications_alone_needs_no_hooks(world: 
     world.register(launched(world, "i-a"))
     [message] = at_the_gate(world)
     world.end(message, i_a=OK)
-    assert told(world.look_at(message)) == {"i-a": "ready"}
+    assert told(world.evaluate_one(message)) == {"i-a": "ready"}

@@ -764,7 +764,7 @@ def test_an_instance_without_a_job_that_left_while_its_host_was_made_is_removed_
 
     world.tower.after_create = meanwhile
     world.register(world.launching("i-a"))
-    world.look_at(only_message(world))
+    world.evaluate_one(only_message(world))
     assert not world.tower.hosts
     assert not world.fleet.completed
 
@@ -834,7 +834,7 @@ def test_an_earlier_job_of_the_same_hosts_is_not_taken_for_the_one_whose_answer_
             raise TowerUnavailable("503")
 
     world.tower.before_call = turn_away_once
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     [(sent, _)] = result.next
     assert sent.job_id != message.job_id
 

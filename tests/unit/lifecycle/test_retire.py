@@ -82,7 +82,7 @@ def alerts(result: Round[RetireMessage]) -> dict[str, str]:
 
 def launched(world: World, *instance_ids: str, group: str = "web") -> RetireMessage:
     """A message of instances whose retire job has been launched."""
-    [(message, _)] = world.part_from(world.retiring(*instance_ids, group=group)).next
+    [(message, _)] = world.retire_one(world.retiring(*instance_ids, group=group)).next
     assert message.job_id
     return message
 
@@ -97,7 +97,7 @@ def end(world: World, message: RetireMessage, status: JobStatus | None = None, *
 
 
 def test_one_job_is_launched_for_all_of_a_message_and_limited_to_them(world: World) -> None:
-    result = world.part_from(world.retiring("i-a", "i-b", "i-c"))
+    result = world.retire_one(world.retiring("i-a", "i-b", "i-c"))
     assert retire_jobs(world) == [{"i-a", "i-b", "i-c"}]
     [(message, delay)] = result.next
     assert {action.instance_id for action in message.retiring} == {"i-a", "i-b", "i-c"}
@@ -111,7 +111,7 @@ def test_the_hosts_are_gone_before_the_hooks_are_completed(world: World) -> None
     end(world, message, i_a=OK, i_b=OK)
     left: list[int] = []
     world.fleet.before_complete = lambda action: left.append(len(world.tower.hosts))
-    result = world.part_from(message)
+    result = world.retire_one(message)
     assert left == [0, 0]
     assert completed(world) == {"i-a": Result.CONTINUE, "i-b": Result.CONTINUE}
     assert outcomes(result) == dict.fromkeys(
@@ -124,7 +124,7 @@ def test_the_hosts_are_gone_before_the_hooks_are_completed(world: World) -> None
 def test_while_the_job_runs_everybody_waits(world: World) -> None:
     message = launched(world, "i-a")
     for polls in range(1, 4):
-        result = world.part_from(message)
+        result = world.retire_one(message)
         [(message, _)] = result.next
         assert message.polls == polls
     assert retire_jobs(world) == [{"i-a"}]
@@ -135,22 +135,22 @@ def test_a_job_of_usual_length_is_left_alone_until_it_may_end(world: World) -> N
     world.tower.usual = (20.0, 21.0, 22.0)
     message = launched(world, "i-a")
     world.clock.advance(5)
-    [(_, delay)] = world.part_from(message).next
+    [(_, delay)] = world.retire_one(message).next
     assert delay == 15
 
 
 def test_an_instance_that_dies_during_a_long_job_is_noticed_within_half_a_minute(world: World) -> None:
     world.tower.usual = (3000.0, 3100.0, 3200.0)
-    [(message, delay)] = world.part_from(world.retiring("i-a")).next
+    [(message, delay)] = world.retire_one(world.retiring("i-a")).next
     assert delay == timing.RETIRE_POLL_MAX == 30
-    [(_, delay)] = world.part_from(message).next
+    [(_, delay)] = world.retire_one(message).next
     assert delay == 30
 
 
 def test_one_read_of_the_jobs_serves_all_messages_of_a_batch(world: World) -> None:
     messages = [launched(world, each) for each in ("i-a", "i-b")]
     world.tower.calls.clear()
-    assert [len(result.next) for result in world.part(*messages)] == [1, 1]
+    assert [len(result.next) for result in world.retire(*messages)] == [1, 1]
     assert world.tower.calls["jobs"] == 1
     assert not {"jobs_holding", "hosts_named", "launch"} & world.tower.calls.keys()
 
@@ -159,7 +159,7 @@ def test_one_read_of_the_jobs_serves_all_messages_of_a_batch(world: World) -> No
 def test_whom_the_job_failed_goes_like_the_others_and_an_operator_is_alerted(world: World, outcome: Outcome) -> None:
     message = launched(world, "i-a", "i-b")
     end(world, message, i_a=outcome, i_b=OK)
-    result = world.part_from(message)
+    result = world.retire_one(message)
     assert completed(world) == {"i-a": Result.CONTINUE, "i-b": Result.CONTINUE}
     assert not world.tower.hosts
     assert alerts(result).keys() == {"i-a"}
@@ -170,7 +170,7 @@ def test_whom_the_job_failed_goes_like_the_others_and_an_operator_is_alerted(wor
 def test_a_job_that_tower_or_an_operator_ended_delays_no_termination(world: World, status: JobStatus) -> None:
     message = launched(world, "i-a")
     world.tower.end_job(message.job_id or 0, {}, status, processed=False)
-    result = world.part_from(message)
+    result = world.retire_one(message)
     assert completed(world) == {"i-a": Result.CONTINUE}
     assert f"({status}) proved nothing" in alerts(result)["i-a"]
 
@@ -179,9 +179,9 @@ def test_events_that_tower_never_processes_delay_no_termination_for_long(world: 
     message = launched(world, "i-a")
     world.tower.end_job(message.job_id or 0, {"i-a": OK}, processed=False)
     world.clock.advance(120)
-    assert world.part_from(message).next
+    assert world.retire_one(message).next
     world.clock.advance(1)
-    assert alerts(world.part_from(message)).keys() == {"i-a"}
+    assert alerts(world.retire_one(message)).keys() == {"i-a"}
     assert completed(world) == {"i-a": Result.CONTINUE}
 
 
@@ -192,12 +192,12 @@ def test_a_job_that_does_not_end_is_cancelled_after_the_groups_timeout_and_its_i
     world.group("web", retire_job_template="retire", timeout="600")
     message = launched(world, "i-a")
     world.clock.advance(599)
-    assert world.part_from(message).next
+    assert world.retire_one(message).next
     world.clock.advance(1)
     seen: list[JobStatus] = []
     job_id = message.job_id or 0
     world.fleet.before_complete = lambda action: seen.append(world.tower.runs[job_id].job.status)
-    result = world.part_from(message)
+    result = world.retire_one(message)
     assert seen == [JobStatus.CANCELED]
     assert completed(world) == {"i-a": Result.CONTINUE}
     assert not world.tower.hosts
@@ -217,7 +217,7 @@ def test_a_job_takes_at_most_half_of_the_hooks_life_however_long_the_groups_time
     while not world.fleet.completed:
         assert world.clock.now - began <= life / 2
         heartbeats = world.fleet.heartbeats.total()
-        result = world.part_from(message)
+        result = world.retire_one(message)
         if result.next:
             [(message, delay)] = result.next
             world.clock.advance(delay)
@@ -231,11 +231,11 @@ def test_after_a_tower_that_was_away_for_half_of_the_hooks_life_no_job_is_begun(
     world.group("web", 60, retire_job_template="retire")
     message = world.retiring("i-a")
     world.tower.unavailable = True
-    assert isinstance(world.part_from(message).error, TowerUnavailable)
+    assert isinstance(world.retire_one(message).error, TowerUnavailable)
     assert not world.fleet.completed
     world.clock.advance(3000)
     world.tower.unavailable = False
-    result = world.part_from(message)
+    result = world.retire_one(message)
     assert not retire_jobs(world)
     assert "no time was left" in alerts(result)["i-a"]
     assert completed(world) == {"i-a": Result.CONTINUE}
@@ -247,7 +247,7 @@ def test_a_job_that_cannot_be_cancelled_delays_no_termination_and_is_named(world
     message = launched(world, "i-a")
     world.clock.advance(1800)
     world.tower.failing["cancel"] = error
-    result = world.part_from(message)
+    result = world.retire_one(message)
     assert completed(world) == {"i-a": Result.CONTINUE}
     assert f"job {message.job_id} COULD NOT BE CANCELLED ({error})" in alerts(result)["i-a"]
 
@@ -257,7 +257,7 @@ def test_a_job_that_cannot_be_cancelled_delays_no_termination_and_is_named(world
 
 def goes_without(world: World, message: RetireMessage, words: str) -> None:
     """The instance of a message goes at once, its host with it, no job was launched, and no one is alerted."""
-    result = world.part_from(message)
+    result = world.retire_one(message)
     assert words in outcomes(result)["i-a"]
     assert completed(world) == {"i-a": Result.CONTINUE}
     assert not world.tower.names_in(world.inventory)
@@ -298,7 +298,7 @@ def test_a_disabled_host_which_jobs_pass_over_is_not_waited_for_and_reported(wor
     [host] = world.tower.hosts.values()
     world.tower.disabled.add(host.id)
     alerted_at_once(
-        world, world.part_from(message), "its host in inventory 'prod' is disabled, so that no job runs on it"
+        world, world.retire_one(message), "its host in inventory 'prod' is disabled, so that no job runs on it"
     )
 
 
@@ -314,7 +314,7 @@ def test_a_renamed_host_which_no_limit_matches_is_not_waited_for_and_reported(wo
     message = world.retiring("i-a", "i-b")
     [host] = [each for each in world.tower.hosts.values() if each.name == "i-a"]
     world.tower.hosts[host.id] = replace(host, name="web-1")
-    result = world.part_from(message)
+    result = world.retire_one(message)
     assert retire_jobs(world) == [{"i-b"}]
     assert completed(world) == {"i-a": Result.CONTINUE}
     assert world.tower.names_in(world.inventory) == {"i-b"}
@@ -325,7 +325,7 @@ def test_a_host_of_an_inventory_source_is_no_renamed_one(world: World) -> None:
     message = world.retiring("i-a")
     [host] = world.tower.hosts.values()
     world.tower.hosts[host.id] = replace(host, name="ip-10-0-0-7", variables={})
-    result = world.part_from(message)
+    result = world.retire_one(message)
     assert "no host of ours" in outcomes(result)["i-a"]
     assert not alerts(result)
 
@@ -333,7 +333,7 @@ def test_a_host_of_an_inventory_source_is_no_renamed_one(world: World) -> None:
 def test_an_instance_that_goes_while_its_provisioning_job_runs_never_served(world: World) -> None:
     message = world.retiring("i-a", "i-b")
     world.tower.add_job(world.template, world.inventory, "i-a")
-    result = world.part_from(message)
+    result = world.retire_one(message)
     assert completed(world) == {"i-a": Result.CONTINUE}
     assert "never served" in outcomes(result)["i-a"]
     assert retire_jobs(world) == [{"i-b"}]
@@ -344,13 +344,13 @@ def test_a_provisioning_job_that_is_over_is_no_reason_to_go_without(world: World
     message = world.retiring("i-a")
     job = world.tower.add_job(world.template, world.inventory, "i-a")
     world.tower.end_job(job.id, {"i-a": OK})
-    assert world.part_from(message).next
+    assert world.retire_one(message).next
     assert retire_jobs(world) == [{"i-a"}]
 
 
 def test_a_group_that_does_not_provision_retires_all_the_same(world: World) -> None:
     world.group("web", job_template="", retire_job_template="retire")
-    world.part_from(world.retiring("i-a"))
+    world.retire_one(world.retiring("i-a"))
     assert retire_jobs(world) == [{"i-a"}]
 
 
@@ -358,7 +358,7 @@ def test_an_action_that_is_over_runs_no_job_and_the_host_of_who_goes_is_removed(
     message = world.retiring("i-a")
     world.fleet.stale.add("i-a")
     world.leaves("i-a", "Terminating:Proceed")
-    result = world.part_from(message)
+    result = world.retire_one(message)
     assert outcomes(result) == {"i-a": NO_LONGER_WAITING}
     assert [report.event for report in result.reports] == [Event.RETIRED]
     assert not retire_jobs(world)
@@ -370,7 +370,7 @@ def test_an_action_that_is_over_does_nothing_to_who_serves(world: World) -> None
     message = world.retiring("i-a")
     world.fleet.stale.add("i-a")
     world.leaves("i-a", "InService")
-    result = world.part_from(message)
+    result = world.retire_one(message)
     [report] = result.reports
     assert report.outcome.startswith(NO_LONGER_WAITING)
     assert report.event is None
@@ -383,7 +383,7 @@ def test_a_hook_that_waits_although_its_instance_is_said_to_stay_is_asked_about_
     message = launched(world, "i-a")
     end(world, message, i_a=OK)
     world.leaves("i-a", "InService")
-    result = world.part_from(message)
+    result = world.retire_one(message)
     assert isinstance(result.error, InstanceNotVisible)
     assert world.tower.names_in(world.inventory) == {"i-a"}
     assert not world.fleet.completed
@@ -396,7 +396,7 @@ def test_who_only_rests_has_its_job_and_is_disabled_then(world: World, state: st
     end(world, message, i_a=OK)
     world.fleet.before_complete = lambda action: seen.append(set(world.tower.disabled))
     seen: list[set[int]] = []
-    result = world.part_from(message)
+    result = world.retire_one(message)
     [host] = world.tower.hosts.values()
     assert seen == [{host.id}]
     assert is_resting(host.variables)
@@ -410,7 +410,7 @@ def test_who_only_rests_and_cannot_be_disabled_is_not_let_go(world: World) -> No
     world.leaves("i-a", "Warmed:Pending:Wait")
     end(world, message, i_a=OK)
     world.tower.failing["update_host"] = TowerDenied("lacks admin")
-    result = world.part_from(message)
+    result = world.retire_one(message)
     assert isinstance(result.error, TowerDenied)
     assert not world.fleet.completed
 
@@ -421,7 +421,7 @@ def test_when_the_group_or_its_tag_goes_meanwhile_its_instances_do_too(world: Wo
     world.group("web")
     if gone:
         world.fleet.known_groups.clear()
-    result = world.part_from(message)
+    result = world.retire_one(message)
     assert bool(world.tower.hosts) == gone
     assert handed_back(world) == (["i-a"] if gone else [])
     assert completed(world) == ({} if gone else {"i-a": Result.CONTINUE})
@@ -433,7 +433,7 @@ def test_a_group_whose_instances_are_in_chef_gets_them_back_for_cleanup_to_see_t
     world.group("web", retire_job_template="retire", chef="@instance_id@")
     message = launched(world, "i-a")
     world.tower.end_job(message.job_id or 0, {"i-a": Outcome.OK})
-    result = world.part_from(message)
+    result = world.retire_one(message)
     assert outcomes(result) == {"i-a": f"retired: retired by job {message.job_id}"}
     assert world.tower.names_in(world.inventory) == {"i-a"}
     assert completed(world) == {}
@@ -456,7 +456,7 @@ def test_handed_back_for_chef_a_job_that_failed_is_alerted_while_the_hook_waits(
         world.clock.advance(1800)  # a heartbeat is due
         world.fleet.stale.add("i-a")
         world.leaves("i-a", "Terminating:Proceed")
-    result = world.part_from(message)
+    result = world.retire_one(message)
     assert handed_back(world) == ["i-a"]
     assert alerts(result).keys() == (set() if is_closed else {"i-a"})
 
@@ -469,7 +469,7 @@ def test_what_only_its_host_tells_of_a_node_outlives_the_retire_job(world: World
     variables = {"rollcall": {**(host.marker or {}), "chef": "old-@instance_id@"}}
     world.tower.hosts[host.id] = replace(host, variables=variables)
     world.fleet.known_groups.clear()
-    world.part_from(message)
+    world.retire_one(message)
     [action] = (action for url, body, _ in world.queues.sent if (action := sent_back(world, url, body)))
     [report] = world.clean_up(action)
     assert report.outcome == "removed from every inventory, and from Chef as old-i-a"
@@ -488,7 +488,7 @@ def test_the_wait_for_a_job_is_no_part_of_the_patience_with_chef(world: World) -
     world.fleet.stale.add("i-a")
     world.leaves("i-a", "Terminating:Proceed")
     world.queues.sent.clear()
-    world.part_from(message)
+    world.retire_one(message)
     [(url, body, _)] = world.queues.sent
     back = read_action(Record("sent", body, REGION, 1, world.clock.now, None))
     assert back
@@ -499,17 +499,17 @@ def test_a_failed_job_is_alerted_once_of_an_instance_that_cleanup_gets_back(worl
     world.group("web", retire_job_template="retire", chef="@instance_id@")
     message = launched(world, "i-a")
     end(world, message, i_a=FAILED)
-    assert alerts(world.part_from(message)).keys() == {"i-a"}
+    assert alerts(world.retire_one(message)).keys() == {"i-a"}
     world.fleet.stale.add("i-a")
     world.clock.advance(10_000)
-    assert not alerts(world.part_from(message))
+    assert not alerts(world.retire_one(message))
 
 
 def test_a_late_job_is_cancelled_for_whomever_else_it_works(world: World) -> None:
     both = launched(world, "i-a", "i-b")
     one = replace(both, retiring=both.retiring[:1])
     world.clock.advance(1800)
-    world.part_from(one)
+    world.retire_one(one)
     assert completed(world) == {"i-a": Result.CONTINUE}
     assert world.tower.runs[both.job_id or 0].job.status == JobStatus.CANCELED
 
@@ -517,9 +517,9 @@ def test_a_late_job_is_cancelled_for_whomever_else_it_works(world: World) -> Non
 def test_a_failed_job_is_not_alerted_of_an_instance_that_another_message_let_go(world: World) -> None:
     message = launched(world, "i-a")
     end(world, message, i_a=FAILED)
-    assert alerts(world.part_from(message))
+    assert alerts(world.retire_one(message))
     world.leaves("i-a", "Terminating:Proceed")
-    again = world.part_from(message)
+    again = world.retire_one(message)
     assert outcomes(again) == {"i-a": NO_LONGER_WAITING}
     assert not alerts(again)
 
@@ -527,7 +527,7 @@ def test_a_failed_job_is_not_alerted_of_an_instance_that_another_message_let_go(
 def test_an_instance_that_dies_during_the_job_waits_no_longer_and_the_others_keep_their_job(world: World) -> None:
     message = launched(world, "i-a", "i-b")
     world.terminated("i-a")
-    result = world.part_from(message)
+    result = world.retire_one(message)
     assert "EC2 says that it is terminated" in outcomes(result)["i-a"]
     assert world.tower.names_in(world.inventory) == {"i-b"}
     [(sent, _)] = result.next
@@ -539,7 +539,7 @@ def test_an_instance_that_dies_during_the_job_waits_no_longer_and_the_others_kee
 def test_a_job_whose_last_instance_died_is_cancelled_for_its_address_may_be_anothers(world: World) -> None:
     message = launched(world, "i-a")
     world.terminated("i-a")
-    result = world.part_from(message)
+    result = world.retire_one(message)
     assert world.tower.runs[message.job_id or 0].job.status == JobStatus.CANCELED
     assert not alerts(result)
 
@@ -571,40 +571,40 @@ def test_a_template_that_cannot_be_limited_is_not_launched_and_delays_no_termina
     world: World, change: dict[str, object], words: str
 ) -> None:
     world.tower.add_template("retire", **change)
-    result = world.part_from(world.retiring("i-a"))
+    result = world.retire_one(world.retiring("i-a"))
     alerted_at_once(world, result, words)
     assert "rollcall:retire-job-template" in alerts(result)["i-a"]
 
 
 def test_an_unknown_template_delays_no_termination(world: World) -> None:
     world.group("web", retire_job_template="nothing")
-    alerted_at_once(world, world.part_from(world.retiring("i-a")), "rollcall:retire-job-template")
+    alerted_at_once(world, world.retire_one(world.retiring("i-a")), "rollcall:retire-job-template")
 
 
 def test_a_template_that_provisions_too_delays_no_termination(world: World) -> None:
     world.group("web", retire_job_template="provision")
-    alerted_at_once(world, world.part_from(world.retiring("i-a")), "use two")
+    alerted_at_once(world, world.retire_one(world.retiring("i-a")), "use two")
 
 
 def test_a_tag_that_cannot_be_read_delays_no_termination(world: World) -> None:
     world.group("web", retire_job_template="retire", timeout="soon")
-    alerted_at_once(world, world.part_from(world.retiring("i-a")), "rollcall:timeout")
+    alerted_at_once(world, world.retire_one(world.retiring("i-a")), "rollcall:timeout")
 
 
 @pytest.mark.parametrize("error", [TowerDenied("lacks execute"), TowerRejected("did not keep to its limit")])
 def test_a_launch_that_tower_refuses_delays_no_termination(world: World, error: RollcallError) -> None:
     message = world.retiring("i-a")
     world.tower.failing["launch"] = error
-    alerted_at_once(world, world.part_from(message), str(error))
+    alerted_at_once(world, world.retire_one(message), str(error))
 
 
 def test_a_launch_that_tower_puts_off_is_tried_again(world: World) -> None:
     message = world.retiring("i-a")
     world.tower.failing["launch"] = TowerUnavailable("busy")
-    assert isinstance(world.part_from(message).error, TowerUnavailable)
+    assert isinstance(world.retire_one(message).error, TowerUnavailable)
     assert not world.fleet.completed
     world.tower.failing.clear()
-    assert world.part_from(message).next
+    assert world.retire_one(message).next
 
 
 # Twice
@@ -612,7 +612,7 @@ def test_a_launch_that_tower_puts_off_is_tried_again(world: World) -> None:
 
 def test_a_second_message_finds_the_job_and_launches_none(world: World) -> None:
     first = launched(world, "i-a")
-    [(second, _)] = world.part_from(world.retiring("i-a")).next
+    [(second, _)] = world.retire_one(world.retiring("i-a")).next
     assert second.job_id == first.job_id
     assert retire_jobs(world) == [{"i-a"}]
 
@@ -620,20 +620,20 @@ def test_a_second_message_finds_the_job_and_launches_none(world: World) -> None:
 def test_a_job_that_was_launched_but_not_sent_on_is_adopted(world: World) -> None:
     message = world.retiring("i-a")
     world.queues.failing["send"] = Throttled("no more")
-    assert isinstance(world.part_from(message).error, Throttled)
+    assert isinstance(world.retire_one(message).error, Throttled)
     world.queues.failing.clear()
-    [(sent, _)] = world.part_from(message).next
+    [(sent, _)] = world.retire_one(message).next
     assert retire_jobs(world) == [{"i-a"}]
     assert sent.job_id
 
 
 def test_the_second_message_of_an_instance_that_went_finds_nothing_to_do(world: World) -> None:
     message, copy = world.retiring("i-a"), world.retiring("i-a")
-    [(message, _)] = world.part_from(message).next
+    [(message, _)] = world.retire_one(message).next
     end(world, message, i_a=OK)
-    world.part_from(message)
+    world.retire_one(message)
     world.leaves("i-a", "Terminating:Proceed")
-    result = world.part_from(copy)
+    result = world.retire_one(copy)
     assert outcomes(result) == {"i-a": NO_LONGER_WAITING}
     assert [report.event for report in result.reports] == [None]
     assert retire_jobs(world) == [{"i-a"}]
@@ -645,7 +645,7 @@ def test_what_reconcile_queues_again_starts_no_second_wait(world: World, age: fl
     world.clock.advance(age + 1)
     message = world.retiring("i-a")
     requeued = replace(message, retiring=tuple(replace(action, token=None) for action in message.retiring))
-    result = world.part_from(requeued)
+    result = world.retire_one(requeued)
     assert bool(result.next) == (age == 0)
     assert retire_jobs(world) == [{"i-a"}]
     assert not world.fleet.completed
@@ -659,7 +659,7 @@ def test_a_job_of_an_earlier_life_in_the_group_does_not_count(world: World) -> N
     message = world.retiring("i-a")
     [host] = world.tower.hosts.values()
     world.tower.hosts[host.id] = replace(host, created_at=world.clock.now - 5)
-    assert world.part_from(message).next
+    assert world.retire_one(message).next
     assert len(retire_jobs(world)) == 2
 
 
@@ -674,7 +674,7 @@ def test_another_job_that_has_the_id_of_a_lost_one_is_not_cancelled(world: World
         world.group("web", retire_job_template="")
     else:
         world.tower.templates.pop("retire")
-    world.part_from(replace(message, job_id=other.id))
+    world.retire_one(replace(message, job_id=other.id))
     assert world.tower.runs[other.id].job.status == JobStatus.RUNNING
 
 
@@ -685,7 +685,7 @@ def test_the_age_of_one_host_says_nothing_of_the_jobs_of_another(world: World) -
     message = world.retiring("i-a", "i-b")
     [returned] = (host for host in world.tower.hosts.values() if host.name == "i-a")
     world.tower.hosts[returned.id] = replace(returned, created_at=world.clock.now - 5)
-    world.part_from(message)
+    world.retire_one(message)
     assert retire_jobs(world)[1:] == [{"i-a"}]
     assert completed(world) == {"i-b": Result.CONTINUE}
 
@@ -695,7 +695,7 @@ def test_a_job_older_than_any_hook_can_wait_does_not_count(world: World) -> None
     by_hand = world.tower.add_job(retire_template(world), world.inventory, "i-a")
     world.tower.end_job(by_hand.id, {"i-a": OK})
     world.clock.advance(6001)
-    world.part_from(world.retiring("i-a"))
+    world.retire_one(world.retiring("i-a"))
     assert len(retire_jobs(world)) == 2
 
 
@@ -708,7 +708,7 @@ def test_of_two_who_launch_at_one_moment_the_older_job_stands_and_holds_whom_it_
 
     message = world.retiring("i-b", "i-c")
     world.tower.before_call = rival
-    result = world.part_from(message)
+    result = world.retire_one(message)
     by_job = {sent.job_id: {action.instance_id for action in sent.retiring} for sent, _ in result.next}
     running = {run.job.id: run.job.hosts for run in world.tower.runs.values() if not run.job.status.final}
     assert by_job.pop(older[0].id) == {"i-b"}
@@ -730,7 +730,7 @@ def test_whose_second_job_tower_does_not_let_be_cancelled_waits_for_the_older_on
     message = world.retiring("i-b", "i-c")
     world.tower.before_call = rival
     world.tower.failing["cancel"] = error
-    result = world.part_from(message)
+    result = world.retire_one(message)
     by_job = {sent.job_id: {action.instance_id for action in sent.retiring} for sent, _ in result.next}
     assert by_job.pop(older[0].id) == {"i-b"}
     assert list(by_job.values()) == [{"i-c"}]
@@ -753,7 +753,7 @@ def test_of_several_jobs_the_first_decides_and_one_that_gave_way_does_not(
     jobs = [world.tower.add_job(retire_template(world), world.inventory, "i-a") for _ in range(2)]
     for job, status in zip(jobs, (first, second), strict=True):
         world.tower.end_job(job.id, {"i-a": OK}, status)
-    result = world.part_from(world.retiring("i-a"))
+    result = world.retire_one(world.retiring("i-a"))
     assert outcomes(result) == {"i-a": f"removed from every inventory: retired by job {jobs[decides].id}"}
 
 
@@ -765,17 +765,17 @@ def test_the_first_round_sends_every_hook_a_heartbeat_before_any_request_to_towe
     world.fleet.heartbeats.clear()
     at_first: list[set[str]] = []
     world.tower.before_call = lambda method: at_first.append(set(world.fleet.heartbeats))
-    world.part_from(message)
+    world.retire_one(message)
     assert at_first[0] == {"i-a", "i-b"}
 
 
 def test_later_heartbeats_are_sent_when_they_are_due_and_not_before(world: World) -> None:
     message = launched(world, "i-a")
     world.clock.advance(599)
-    [(message, _)] = world.part_from(message).next
+    [(message, _)] = world.retire_one(message).next
     assert world.fleet.heartbeats == {"i-a": 1}
     world.clock.advance(1)
-    [(message, _)] = world.part_from(message).next
+    [(message, _)] = world.retire_one(message).next
     assert world.fleet.heartbeats == {"i-a": 2}
     assert message.heartbeat_at == world.clock.now
 
@@ -791,7 +791,7 @@ def test_a_hook_completed_before_an_error_that_was_not_foreseen_is_reported_all_
         raise RuntimeError("a bug")
 
     monkeypatch.setattr(world.fleet, "held", fail)
-    result = world.part_from(message)
+    result = world.retire_one(message)
     assert isinstance(result.error, RuntimeError)
     assert [(each.action.instance_id, each.event) for each in result.reports] == [("i-a", Event.RETIRED)]
 
@@ -800,19 +800,19 @@ def test_a_hook_that_may_not_be_completed_goes_on_apart(world: World) -> None:
     message = launched(world, "i-a", "i-b")
     end(world, message, i_a=FAILED, i_b=OK)
     world.fleet.denied.add("i-a")
-    result = world.part_from(message)
+    result = world.retire_one(message)
     assert completed(world) == {"i-b": Result.CONTINUE}
     [(sent, _)] = result.next
     assert [action.instance_id for action in sent.retiring] == ["i-a"]
     assert not alerts(result)
     world.fleet.denied.clear()
-    assert alerts(world.part_from(sent)).keys() == {"i-a"}
+    assert alerts(world.retire_one(sent)).keys() == {"i-a"}
 
 
 def test_a_hook_whose_heartbeat_fails_goes_on_apart(world: World) -> None:
     message = world.retiring("i-a", "i-b")
     world.fleet.throttled.add("i-a")
-    result = world.part_from(message)
+    result = world.retire_one(message)
     assert retire_jobs(world) == [{"i-b"}]
     assert sorted(len(sent.retiring) for sent, _ in result.next) == [1, 1]
 
@@ -821,7 +821,7 @@ def test_an_inventory_that_keeps_its_host_keeps_the_hook_waiting(world: World) -
     message = launched(world, "i-a")
     end(world, message, i_a=OK)
     world.tower.denied.add(world.inventory.id)
-    result = world.part_from(message)
+    result = world.retire_one(message)
     assert isinstance(result.error, TowerDenied)
     assert not world.fleet.completed
     assert not result.reports
@@ -831,7 +831,7 @@ def test_nothing_is_decided_while_tower_is_away_and_every_hook_lives(world: Worl
     message = launched(world, "i-a")
     world.clock.advance(1000)
     world.tower.unavailable = True
-    result = world.part_from(message)
+    result = world.retire_one(message)
     assert isinstance(result.error, TowerUnavailable)
     assert world.fleet.heartbeats["i-a"] == 2
     assert not world.fleet.completed
@@ -841,7 +841,7 @@ def test_a_message_that_fails_leaves_its_neighbour_alone(world: World) -> None:
     bad, good = launched(world, "i-a"), launched(world, "i-b")
     end(world, good, i_b=OK)
     far = replace(bad, retiring=tuple(replace(action, region="eu-west-1") for action in bad.retiring))
-    failed, fine = world.part(far, good)
+    failed, fine = world.retire(far, good)
     assert isinstance(failed.error, BadEvent)
     assert fine.error is None
     assert completed(world) == {"i-b": Result.CONTINUE}
@@ -850,18 +850,18 @@ def test_a_message_that_fails_leaves_its_neighbour_alone(world: World) -> None:
 def test_a_permission_that_the_gate_lacks_on_ec2_is_an_error_of_its_own(world: World) -> None:
     message = launched(world, "i-a")
     world.fleet.failing["instances"] = AwsDenied("no")
-    assert isinstance(world.part_from(message).error, AwsDenied)
+    assert isinstance(world.retire_one(message).error, AwsDenied)
 
 
 def test_both_hooks_of_an_instance_are_completed_after_one_job(world: World) -> None:
     message = world.retiring("i-a")
     [action] = message.retiring
     other: LifecycleAction = replace(action, hook="rollcall-second", token=token_of("i-2"))
-    [(sent, _)] = world.part_from(replace(message, retiring=(action, other))).next
+    [(sent, _)] = world.retire_one(replace(message, retiring=(action, other))).next
     end(world, sent, i_a=OK)
     asked: list[str | None] = []
     world.fleet.before_complete = lambda each: asked.append(each.hook)
-    world.part_from(sent)
+    world.retire_one(sent)
     assert sorted(filter(None, asked)) == ["rollcall-second", TERMINATE_HOOK]
     assert retire_jobs(world) == [{"i-a"}]
 
@@ -869,7 +869,7 @@ def test_both_hooks_of_an_instance_are_completed_after_one_job(world: World) -> 
 def test_settings_that_broke_while_a_job_runs_end_the_wait_and_the_job(world: World) -> None:
     message = launched(world, "i-a")
     world.group("web", retire_job_template="retire", gate="nonsense")
-    alerted_at_once(world, world.part_from(message), str(BadSettings("rollcall:gate")))
+    alerted_at_once(world, world.retire_one(message), str(BadSettings("rollcall:gate")))
 
 
 # Jobs of before, and ids that come again
@@ -905,7 +905,7 @@ def test_a_job_that_is_not_found_again_is_reported_once_and_launched_anew_with_g
         launches = world.tower.calls["launch"]
         lost = message.job_id is not None
         world.tower.runs.clear()  # as if Tower was restored, or the role to read its jobs was taken away
-        result = world.part_from(message)
+        result = world.retire_one(message)
         reported += alerts(result).values()
         [(message, delay)] = result.next
         assert not world.fleet.completed
@@ -925,7 +925,7 @@ def test_the_wait_for_another_job_ends_with_the_time_that_is_left(world: World) 
     began = world.clock.now
     while not world.fleet.completed:
         world.tower.runs.clear()
-        result = world.part_from(message)
+        result = world.retire_one(message)
         for following, delay in result.next:
             message = following
             world.clock.advance(delay)
@@ -939,10 +939,10 @@ def test_a_job_that_is_found_again_during_the_pause_is_waited_for(world: World) 
     message = launched(world, "i-a")
     hidden = dict(world.tower.runs)
     world.tower.runs.clear()
-    [(message, delay)] = world.part_from(message).next
+    [(message, delay)] = world.retire_one(message).next
     world.tower.runs.update(hidden)
     world.clock.advance(delay)
-    [(message, _)] = world.part_from(message).next
+    [(message, _)] = world.retire_one(message).next
     assert message.job_id in hidden
     assert retire_jobs(world) == [{"i-a"}]
 
@@ -951,17 +951,17 @@ def test_while_a_job_under_another_template_runs_on_an_instance_no_other_one_is_
     message = launched(world, "i-a")
     world.tower.add_template("retire")  # the tag names another one by now
     for _ in range(20):
-        [(following, delay)] = world.part_from(message).next
+        [(following, delay)] = world.retire_one(message).next
         assert following.job_id == message.job_id
         message = following
         world.clock.advance(delay)
     end(world, message, i_a=OK)
-    result = world.part_from(message)
+    result = world.retire_one(message)
     words = f"job {message.job_id}, which was launched for it, is of another job template or inventory"
     assert alerts(result)["i-a"].startswith(words)
     [(message, _)] = result.next
     world.clock.advance(60)
-    [(message, _)] = world.part_from(message).next
+    [(message, _)] = world.retire_one(message).next
     assert retire_jobs(world) == [{"i-a"}]
     assert message.job_id
 
@@ -976,12 +976,12 @@ def test_a_job_that_is_not_the_messages_own_is_no_evidence(world: World, which: 
         [host] = world.tower.hosts_of(["i-a"])
         stint = {"since": world.clock.now - 60, "token": "t"}
         world.tower.update_host(host.id, "i-a", with_state(host.variables, stint=stint))
-    result = world.part_from(replace(message, job_id=job.id))
+    result = world.retire_one(replace(message, job_id=job.id))
     assert f"job {job.id}, which was launched for it, is " in alerts(result)["i-a"]
     [(sent, _)] = result.next
     assert sent.job_id is None
     world.clock.advance(60)
-    [(sent, _)] = world.part_from(sent).next
+    [(sent, _)] = world.retire_one(sent).next
     assert not world.fleet.completed
     assert sent.job_id not in (None, job.id)
 
@@ -989,7 +989,7 @@ def test_a_job_that_is_not_the_messages_own_is_no_evidence(world: World, which: 
 def test_a_job_that_holds_only_some_of_a_message_is_no_evidence_about_the_others(world: World) -> None:
     job = other_job(world, "on some")
     message = world.retiring("i-a", "i-b")
-    result = world.part_from(replace(message, job_id=job.id))
+    result = world.retire_one(replace(message, job_id=job.id))
     assert completed(world) == {"i-a": Result.CONTINUE}
     [(sent, _)] = result.next
     assert [action.instance_id for action in sent.retiring] == ["i-b"]
@@ -1001,16 +1001,16 @@ def test_a_job_that_was_launched_just_before_the_message_was_sent_is_its_own(wor
     ahead = replace(message, since=message.since + timing.CLOCKS_APART)
     end(world, message, i_a=OK)
     world.tower.calls.clear()
-    world.part_from(ahead)
+    world.retire_one(ahead)
     assert completed(world) == {"i-a": Result.CONTINUE}
     assert not world.tower.calls["jobs_holding"]
 
 
 def test_a_job_that_runs_is_waited_for_though_its_host_was_disabled_since(world: World) -> None:
     message = world.retiring("i-a")
-    world.part_from(message)
+    world.retire_one(message)
     world.tower.disabled |= set(world.tower.hosts)
-    assert world.part_from(message).next
+    assert world.retire_one(message).next
     assert not world.fleet.completed
 
 
@@ -1022,7 +1022,7 @@ def test_a_retire_job_of_a_former_stint_is_no_evidence(world: World) -> None:
     [host] = world.tower.hosts_of(["i-a"])
     stint = {"since": world.clock.now, "token": "t"}
     world.tower.update_host(host.id, "i-a", with_state(host.variables, stint=stint))
-    [(sent, _)] = world.part_from(message).next
+    [(sent, _)] = world.retire_one(message).next
     assert sent.job_id != former.id
     assert not world.fleet.completed
 
@@ -1037,7 +1037,7 @@ def test_a_provisioning_job_keeps_no_retire_job_back_if_it_is_of_a_former_stint(
     since = world.clock.now + (1 if before_its_stint else -1)
     world.tower.update_host(host.id, "i-a", with_state(host.variables, stint={"since": since, "token": "t"}))
     world.clock.advance(60)
-    world.part_from(message)
+    world.retire_one(message)
     assert retire_jobs(world) == ([{"i-a"}] if before_its_stint else [])
     assert completed(world) == ({} if before_its_stint else {"i-a": Result.CONTINUE})
 
@@ -1051,7 +1051,7 @@ def test_a_host_that_is_left_in_a_read_only_inventory_delays_no_termination_and_
     world.tower.denied.add(mirror.id)
     world.tower.add_host(mirror, "i-a")
     end(world, message, i_a=OK)
-    [report] = world.part_from(message).reports
+    [report] = world.retire_one(message).reports
     assert completed(world) == {"i-a": Result.CONTINUE}
     assert [(note.alert, note.cause) for note in report.notes] == [(True, "read-only inventory: all EC2")]
     assert report.event == Event.RETIRED
@@ -1074,13 +1074,13 @@ def test_one_without_a_host_waits_while_its_groups_inventory_cannot_be_read(worl
     message = world.retiring("i-a", "i-b")
     world.tower.remove_host("i-a")
     world.group("web", inventory="unreadable", retire_job_template="retire")
-    result = world.part_from(message)
+    result = world.retire_one(message)
     assert completed(world) == {"i-b": Result.CONTINUE}
     [(onward, _)] = result.next
     assert [each.instance_id for each in onward.retiring] == ["i-a"]
-    assert isinstance(world.part_from(onward).error, BadSettings)
+    assert isinstance(world.retire_one(onward).error, BadSettings)
     world.group("web", retire_job_template="retire")
-    world.part_from(onward)
+    world.retire_one(onward)
     assert completed(world) == dict.fromkeys(["i-a", "i-b"], Result.CONTINUE)
 
 
@@ -1091,5 +1091,5 @@ def test_one_without_a_host_whose_hook_is_over_does_not_depend_on_its_groups_inv
     world.group("web", inventory="unreadable", retire_job_template="retire")
     world.fleet.stale.add("i-a")
     world.leaves("i-a", "Terminating:Proceed")
-    result = world.part_from(message)
+    result = world.retire_one(message)
     assert outcomes(result) == {"i-a": NO_LONGER_WAITING}

@@ -58,7 +58,7 @@ def everywhere(world: World, instance_id: str, state: str, reason: str = "") -> 
 
 def told(world: World) -> list[tuple[str, str]]:
     """The kinds of events that were told and their instances, in order."""
-    return [(kind.removeprefix("Instance "), detail["instance_id"]) for kind, detail in world.bus.told]
+    return [(kind.removeprefix("Instance "), detail["instance_id"]) for kind, detail in world.bus.published]
 
 
 # How a watch begins
@@ -69,7 +69,7 @@ def ready(world: World, *instance_ids: str) -> list[tuple[WatchMessage, float]]:
     message = world.waiting(*instance_ids)
     world.clock.advance(60)
     world.tower.end_job(message.job_id or 0, dict.fromkeys(instance_ids, Outcome.OK))
-    world.look_at(message)
+    world.evaluate_one(message)
     return world.queues.watch_messages()
 
 
@@ -88,7 +88,7 @@ def test_who_comes_through_the_gate_is_watched_for_as_long_as_the_tag_says(world
 def test_who_is_abandoned_is_not_watched(world: World) -> None:
     message = world.waiting("i-a", "i-b")
     world.end(message, i_a=Outcome.OK, i_b=Outcome.FAILED)
-    world.look_at(message)
+    world.evaluate_one(message)
     [(watch, _)] = world.queues.watch_messages()
     assert [each.action.instance_id for each in watch.watched] == ["i-a"]
 
@@ -102,11 +102,11 @@ def test_nobody_is_let_in_who_cannot_be_watched(world: World) -> None:
     message = world.waiting("i-a")
     world.end(message, i_a=Outcome.OK)
     world.queues.failing["send"] = Throttled("later")
-    [result] = world.look(message)
+    [result] = world.evaluate(message)
     assert isinstance(result.error, Throttled)
     assert not world.fleet.completed
     world.queues.failing.clear()
-    world.look(message)
+    world.evaluate(message)
     assert list(world.fleet.completed.values()) == [Result.CONTINUE]
     assert len(world.queues.watch_messages()) == 1
 
@@ -119,11 +119,11 @@ def test_an_instance_is_told_to_serve_once_all_target_groups_call_it_healthy(wor
     everywhere(world, "i-a", "initial")
     world.fleet.targets.said("healthy", of="i-b", by=WEB)
     following = look(world, message)
-    assert not world.bus.told
+    assert not world.bus.published
     everywhere(world, "i-a", "healthy")
     assert following
     following = look(world, following, after=5)
-    assert world.bus.told == [
+    assert world.bus.published == [
         (
             "Instance Serving",
             {
@@ -156,7 +156,7 @@ def test_every_change_after_that_is_told(world: World) -> None:
         assert message
         message = look(world, message, after=5)
     assert [kind for kind, _ in told(world)] == ["Serving", "Not Serving", "Serving", "Not Serving"]
-    assert "target group api: unhealthy (Target.Timeout)" in world.bus.told[1][1]["reason"]
+    assert "target group api: unhealthy (Target.Timeout)" in world.bus.published[1][1]["reason"]
 
 
 def test_the_first_time_is_known_as_such(world: World) -> None:
@@ -186,9 +186,9 @@ def test_who_never_served_is_told_at_the_end_with_the_reason(world: World, state
     world.fleet.targets.said("healthy", of="i-a", by=API)
     world.fleet.targets.said(state, reason, of="i-a", by=WEB)
     assert look(world, message, after=WATCH - 1)
-    assert not world.bus.told
+    assert not world.bus.published
     assert look(world, message, after=1) is None
-    [(kind, detail)] = world.bus.told
+    [(kind, detail)] = world.bus.published
     assert kind == "Instance Not Serving"
     assert detail["reason"] == f"target group web: {state} ({reason})"
     assert detail["seconds"] == 60 + WATCH
@@ -199,7 +199,7 @@ def test_who_serves_no_more_is_told_only_once(world: World) -> None:
     everywhere(world, "i-a", "unhealthy", "Target.Timeout")
     message = replace(message, watched=tuple(replace(each, serving=False) for each in message.watched))
     assert look(world, message, after=WATCH) is None
-    assert not world.bus.told
+    assert not world.bus.published
 
 
 def test_who_serves_only_at_the_end_is_told_to_serve(world: World) -> None:
@@ -248,7 +248,7 @@ def test_without_target_groups_nobody_serves(world: World, deleted: bool) -> Non
         del world.fleet.known_groups["web"]
     assert look(world, message) == message
     look(world, message, after=WATCH)
-    assert world.bus.told[0][1]["reason"] == "its group is attached to no target group"
+    assert world.bus.published[0][1]["reason"] == "its group is attached to no target group"
 
 
 def test_nobody_becomes_a_target_or_leaves_by_being_watched(world: World) -> None:

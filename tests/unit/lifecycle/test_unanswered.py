@@ -243,7 +243,7 @@ def retiring(world: World) -> World:
 
 
 def launched(world: World) -> RetireMessage:
-    [(message, _)] = world.part_from(world.retiring("i-a")).next
+    [(message, _)] = world.retire_one(world.retiring("i-a")).next
     return message
 
 
@@ -254,14 +254,14 @@ def said(result: Round[RetireMessage]) -> list[tuple[str, Event | None]]:
 def test_the_retirement_of_one_that_is_not_found_goes_on_until_two_minutes_are_over(retiring: World) -> None:
     message = retiring.retiring("i-a")
     retiring.fleet.stale.add("i-a")
-    [(sent, delay)] = retiring.part_from(message).next
+    [(sent, delay)] = retiring.retire_one(message).next
     assert (sent.unanswered_since, delay) == (retiring.clock.now, UNANSWERED_RETRY)
     assert not retiring.tower.runs
     retiring.clock.advance(UNANSWERED_LIFE - 1)
-    [(sent, _)] = retiring.part_from(sent).next
+    [(sent, _)] = retiring.retire_one(sent).next
     assert sent.unanswered_since == retiring.clock.now - UNANSWERED_LIFE + 1
     retiring.clock.advance(1)
-    result = retiring.part_from(sent)
+    result = retiring.retire_one(sent)
     assert said(result) == [(NO_LONGER_WAITING, None)]
     assert not result.next
     assert not retiring.fleet.completed
@@ -272,10 +272,10 @@ def test_one_in_chef_that_is_not_found_goes_back_to_cleanup_with_the_time_of_tha
     retiring.group("web", retire_job_template="retire", chef="@instance_id@")
     message = retiring.retiring("i-a")
     retiring.fleet.stale.add("i-a")
-    [(onward, _)] = retiring.part_from(message).next
+    [(onward, _)] = retiring.retire_one(message).next
     retiring.clock.advance(UNANSWERED_LIFE)
     retiring.queues.sent.clear()
-    retiring.part_from(onward)
+    retiring.retire_one(onward)
     [(_, body, _)] = retiring.queues.sent
     action = read_action(Record("own", body, REGION, 1, retiring.clock.now, "handle"))
     assert action
@@ -287,14 +287,14 @@ def test_one_in_chef_that_is_not_found_goes_back_to_cleanup_with_the_time_of_tha
 def test_one_that_is_found_again_in_time_is_retired_as_the_others(retiring: World) -> None:
     message = retiring.retiring("i-a")
     retiring.fleet.stale.add("i-a")
-    [(sent, _)] = retiring.part_from(message).next
+    [(sent, _)] = retiring.retire_one(message).next
     retiring.fleet.stale.clear()
     retiring.clock.advance(15)
-    [(sent, _)] = retiring.part_from(sent).next
+    [(sent, _)] = retiring.retire_one(sent).next
     assert sent.unanswered_since is None
     assert len(retiring.tower.runs) == 1
     beats = retiring.fleet.heartbeats["i-a"]
-    retiring.part_from(sent)
+    retiring.retire_one(sent)
     assert retiring.fleet.heartbeats["i-a"] == beats  # of whom AWS finds it is not asked in every round
 
 
@@ -302,14 +302,14 @@ def test_one_that_is_not_found_when_its_job_is_over_keeps_its_job(retiring: Worl
     message = launched(retiring)
     retiring.tower.end_job(message.job_id or 0, {"i-a": Outcome.OK})
     retiring.fleet.before_complete = lambda action: retiring.fleet.stale.add("i-a")
-    result = retiring.part_from(message)
+    result = retiring.retire_one(message)
     assert result.reports == []
     [(sent, _)] = result.next
     assert (sent.job_id, sent.unanswered_since) == (message.job_id, retiring.clock.now)
     assert not retiring.tower.hosts
     retiring.fleet.before_complete = lambda action: None
     retiring.fleet.stale.clear()
-    result = retiring.part_from(sent)
+    result = retiring.retire_one(sent)
     assert [report.event for report in result.reports] == [Event.RETIRED]
     assert list(retiring.fleet.completed.values()) == [Result.CONTINUE]
 
@@ -317,7 +317,7 @@ def test_one_that_is_not_found_when_its_job_is_over_keeps_its_job(retiring: Worl
 def test_those_of_a_message_that_are_found_go_on_apart_from_the_one_that_is_not(retiring: World) -> None:
     message = retiring.retiring("i-a", "i-b")
     retiring.fleet.stale.add("i-a")
-    sent = {each.retiring[0].instance_id: each for each, _ in retiring.part_from(message).next}
+    sent = {each.retiring[0].instance_id: each for each, _ in retiring.retire_one(message).next}
     assert (sent["i-a"].unanswered_since, sent["i-b"].unanswered_since) == (retiring.clock.now, None)
     assert (sent["i-a"].job_id, sent["i-b"].job_id is None) == (None, False)
 
@@ -326,7 +326,7 @@ def test_where_aws_does_not_say_who_is_held_the_message_comes_again(retiring: Wo
     message = retiring.retiring("i-a")
     retiring.fleet.stale.add("i-a")
     retiring.fleet.failing["memberships"] = Throttled("later")
-    assert isinstance(retiring.part_from(message).error, Throttled)
+    assert isinstance(retiring.retire_one(message).error, Throttled)
 
 
 # What they share

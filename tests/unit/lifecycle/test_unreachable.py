@@ -43,7 +43,7 @@ def waiting(world: World, *instance_ids: str) -> GateMessage:
 
 
 def look(world: World, message: GateMessage, job_id: int) -> None:
-    world.look_at(replace(message, job_id=job_id, heartbeat_at=world.clock.now))
+    world.evaluate_one(replace(message, job_id=job_id, heartbeat_at=world.clock.now))
 
 
 def abandoned(world: World) -> set[str]:

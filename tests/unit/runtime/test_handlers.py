@@ -89,7 +89,7 @@ def batch(instance_id: str, transition: str = "LAUNCHING") -> dict[str, Any]:
 
 def told(world: World) -> list[tuple[str, str]]:
     """The kinds of events, and who told of them."""
-    return [(kind, detail["function"]) for kind, detail in world.bus.told]
+    return [(kind, detail["function"]) for kind, detail in world.bus.published]
 
 
 def test_register_and_cleanup_publish_what_they_did(world: World, function: Callable[[str], Handle]) -> None:
@@ -146,11 +146,11 @@ def test_a_run_that_ends_in_an_error_is_published_and_still_ends_in_it(
     handle = function("reconcile")
     with pytest.raises(type(error)):
         handle({"every": 5})
-    [(kind, detail)] = world.bus.told
+    [(kind, detail)] = world.bus.published
     assert (kind, detail["error"], detail["again_within"]) == ("Work Failed", type(error).__name__, 720)
     with pytest.raises(type(error)):
         handle({"dry_run": True})
-    assert len(world.bus.told) == 1
+    assert len(world.bus.published) == 1
 
 
 def test_a_dry_run_publishes_no_one_anything(
@@ -160,12 +160,12 @@ def test_a_dry_run_publishes_no_one_anything(
     world.host_of("i-gone", "10.0.0.1")
     answer = function("reconcile")({"dry_run": True})
     assert answer["troubles"]
-    assert world.bus.told == []
+    assert world.bus.published == []
     assert "_aws" not in capsys.readouterr().out
 
 
 def test_a_problem_of_a_run_by_hand_is_published_too(world: World, function: Callable[[str], Handle]) -> None:
     world.group("db", inventory="misspelt")
     assert function("reconcile")({})["failed"]
-    [(kind, detail)] = world.bus.told
+    [(kind, detail)] = world.bus.published
     assert (kind, detail["cause"], detail["error"]) == ("Work Failed", "reconcile: group db", BadSettings.__name__)

@@ -288,12 +288,12 @@ def test_an_invocation_that_ends_in_an_error_publishes_what_it_has_done(world: W
     def work() -> None:
         action = replace(world.launching("i-a"), at=math.inf)
         audience.announcer.announce([Report(action, "ready", event=Event.READY)])
-        assert not audience.bus.told, "what instances wait for comes first"
+        assert not audience.bus.published, "what instances wait for comes first"
         raise KeyError("a bug")
 
     with pytest.raises(KeyError):
         audience.end(work)
-    assert [kind for kind, _ in audience.bus.told] == ["Instance Ready"]
+    assert [kind for kind, _ in audience.bus.published] == ["Instance Ready"]
     assert audience.counted(group="web") == {"Ready": 1}
 
 

@@ -176,7 +176,7 @@ def test_who_is_ready_is_published_with_its_job_and_when_that_ended(world: World
     world.end(message, i_a=OK)
     ended = world.clock.now
     world.clock.advance(7)
-    [report] = world.look_at(message).reports
+    [report] = world.evaluate_one(message).reports
     assert (report.event, report.job, report.alerted_before) == (Event.READY, message.job_id, False)
     assert report.provisioned_at == ended
     assert events([report]) == {"i-a": Event.READY}
@@ -185,7 +185,7 @@ def test_who_is_ready_is_published_with_its_job_and_when_that_ended(world: World
 def test_who_is_abandoned_is_published_with_the_evidence_and_not_as_retired_too(world: World) -> None:
     message = world.waiting("i-a", "i-b")
     world.end(message, i_a=OK, i_b=FAILED)
-    reports = {each.action.instance_id: each for each in world.look_at(message).reports}
+    reports = {each.action.instance_id: each for each in world.evaluate_one(message).reports}
     assert events(reports.values()) == {"i-a": Event.READY, "i-b": Event.ABANDONED}
     assert (reports["i-b"].outcome, reports["i-b"].job) == ("abandoned: its job failed", message.job_id)
     assert reports["i-b"].provisioned_at is None
@@ -195,7 +195,7 @@ def test_who_is_abandoned_is_published_with_the_evidence_and_not_as_retired_too(
 def test_who_was_alerted_of_hears_how_it_ended(world: World) -> None:
     message = world.waiting("i-a")
     world.end(message, i_a=UNPROVEN)
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     [alert] = [each for each in result.reports if each.notes]
     assert (alert.outcome, alert.event, alert.job) == ("", None, message.job_id)
     while "i-a" not in events(result.reports):
@@ -204,7 +204,7 @@ def test_who_was_alerted_of_hears_how_it_ended(world: World) -> None:
         assert message.alerted
         if message.job_id and world.tower.runs[message.job_id].job.status == JobStatus.RUNNING:
             world.end(message, i_a=OK)
-        result = world.look_at(message)
+        result = world.evaluate_one(message)
     [report] = result.reports
     assert (report.event, report.alerted_before) == (Event.READY, True)
 
@@ -218,7 +218,7 @@ def test_who_left_while_it_waited_was_retired_if_it_had_a_host(world: World) -> 
     [gone] = [host for host in world.tower.hosts.values() if host.name == "i-b"]
     del world.tower.hosts[gone.id]
     message = replace(message, heartbeat_at=0)
-    assert events(world.look_at(message).reports) == {"i-a": Event.RETIRED}
+    assert events(world.evaluate_one(message).reports) == {"i-a": Event.RETIRED}
 
 
 def test_who_serves_although_it_failed_is_alerted_of_and_neither_ready_nor_abandoned(world: World) -> None:
@@ -227,14 +227,14 @@ def test_who_serves_although_it_failed_is_alerted_of_and_neither_ready_nor_aband
     message = replace(message, waiting=(replace(each, action=not_held(each.action)),))
     world.fleet.known_memberships["i-a"] = Membership("web", "InService")
     world.end(message, i_a=FAILED)
-    result = world.look_at(message)
+    result = world.evaluate_one(message)
     assert events(result.reports) == {}
     [alert] = alerts(result)
     assert "serves all the same" in alert.reason
 
 
 def test_who_waits_is_reported_only_if_someone_should_know(world: World) -> None:
-    assert world.look_at(world.waiting("i-a")).reports == []
+    assert world.evaluate_one(world.waiting("i-a")).reports == []
 
 
 def test_who_fails_apart_is_known_as_troubled_from_then_on(world: World) -> None:
@@ -246,7 +246,7 @@ def test_who_fails_apart_is_known_as_troubled_from_then_on(world: World) -> None
             raise Throttled("later")
 
     world.fleet.before_complete = fail
-    [(sent, _)] = world.look_at(message).next
+    [(sent, _)] = world.evaluate_one(message).next
     assert [(each.action.instance_id, each.action.failed_before) for each in sent.waiting] == [("i-b", True)]
 
 
@@ -257,10 +257,10 @@ def test_who_went_after_its_retire_job_is_published_with_that_job(world: World) 
     world.group("web", retire_job_template="goodbye")
     world.tower.add_template("goodbye")
     message = world.retiring("i-a", "i-b")
-    [(message, _)] = world.part_from(message).next
+    [(message, _)] = world.retire_one(message).next
     assert message.job_id
     world.tower.end_job(message.job_id, {"i-a": OK, "i-b": FAILED})
-    reports = {each.action.instance_id: each for each in world.part_from(message).reports}
+    reports = {each.action.instance_id: each for each in world.retire_one(message).reports}
     assert events(reports.values()) == dict.fromkeys(("i-a", "i-b"), Event.RETIRED)
     assert {each.job for each in reports.values()} == {message.job_id}
     assert [each.action.instance_id for each in reports.values() if each.notes] == ["i-b"]
@@ -269,23 +269,23 @@ def test_who_went_after_its_retire_job_is_published_with_that_job(world: World) 
 def test_who_goes_back_to_cleanup_is_published_there(world: World) -> None:
     world.group("web", retire_job_template="goodbye", chef="@instance_id@")
     world.tower.add_template("goodbye")
-    [(message, _)] = world.part_from(world.retiring("i-a")).next
+    [(message, _)] = world.retire_one(world.retiring("i-a")).next
     assert message.job_id
     world.tower.end_job(message.job_id, {"i-a": OK})
-    assert events(world.part_from(message).reports) == {}
+    assert events(world.retire_one(message).reports) == {}
 
 
 def test_no_one_is_published_whom_tower_cannot_be_asked_about(world: World) -> None:
     message = world.waiting("i-a")
     world.tower.failing["jobs"] = TowerUnavailable("away")
-    [result] = world.look(message)
+    [result] = world.evaluate(message)
     assert (list(result.reports), type(result.error)) == ([], TowerUnavailable)
 
 
 def test_who_fails_apart_on_its_way_out_is_known_as_troubled_too(world: World) -> None:
     world.group("web", retire_job_template="goodbye")
     world.tower.add_template("goodbye")
-    [(message, _)] = world.part_from(world.retiring("i-a", "i-b")).next
+    [(message, _)] = world.retire_one(world.retiring("i-a", "i-b")).next
     assert message.job_id
     world.tower.end_job(message.job_id, {"i-a": OK, "i-b": OK})
 
@@ -294,7 +294,7 @@ def test_who_fails_apart_on_its_way_out_is_known_as_troubled_too(world: World) -
             raise Throttled("later")
 
     world.fleet.before_complete = fail
-    [(sent, _)] = world.part_from(message).next
+    [(sent, _)] = world.retire_one(message).next
     assert [(action.instance_id, action.failed_before) for action in sent.retiring] == [("i-b", True)]
 
 
@@ -326,4 +326,4 @@ def test_who_waited_for_no_one_on_its_way_out_was_retired_only_if_it_had_a_host(
     world.leaves("i-a", "Terminating:Proceed")
     if not hosted:
         world.tower.hosts.clear()
-    assert events(world.part_from(message).reports) == ({"i-a": Event.RETIRED} if hosted else {})
+    assert events(world.retire_one(message).reports) == ({"i-a": Event.RETIRED} if hosted else {})
