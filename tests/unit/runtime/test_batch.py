@@ -341,9 +341,7 @@ def notification(instance_id: str) -> str:
 
 
 @pytest.mark.parametrize("error", [TowerUnavailable("away"), BadSettings("no"), JobStillLanding("new")])
-def test_a_launch_without_a_hook_is_tried_again_though_its_instance_serves(
-    takes: Batches, error: RollcallError
-) -> None:
+def test_a_launch_without_a_hook_is_retried_though_its_instance_serves(takes: Batches, error: RollcallError) -> None:
     takes.world.launching("i-a", state="InService")
     takes.errors["i-a"] = error
     assert takes.take(batch(notification("i-a"), receives=9)) == ["m0"]
