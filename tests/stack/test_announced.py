@@ -115,8 +115,10 @@ def test_trouble_is_announced_at_each_try_and_the_way_out_of_it_too(
     make_group: MakeGroup, cloud: Cloud, tower: Tower, ear: Ear
 ) -> None:
     group = make_group()
-    tower.refuse(for_seconds=8)
+    tower.refuse()
     group.scale(2)
+    eventually(lambda: len(ear.told(group, "Work Failed")) == 2, "both are reported as failed", timeout=120)
+    tower.come_back()
     eventually(lambda: len(group.in_service()) == 2, "two in service", timeout=120)
     eventually(lambda: ear.told(group, "Instance Ready").keys() == group.in_service(), "both are told of")
     failed = [each["detail"] for each in ear.of(group) if each["detail-type"] == "Work Failed"]

@@ -623,7 +623,7 @@ GROUP_FAULTS = {
         lambda it: it.group.tag({"retire-job-template": it.name}),
         WARNS,
         "rollcall:retire-job-template: one template for both",
-        "nobody can tell",
+        "nothing shows",
         "name two different",
     ),
     "a template that does not prompt for limit": of_group(

@@ -103,7 +103,7 @@ def test_a_held_instance_waits_for_somebody_and_goes_on_when_its_job_is_run_agai
 ) -> None:
     tower.fail_host(lambda host: host.inventory == name)
     group = make_group(on_failure="hold", size=1)
-    eventually(lambda: cloud.alerts(group, "held for somebody"), "somebody is told")
+    eventually(lambda: cloud.alerts(group, "held for an operator"), "an operator is alerted")
     (instance_id,) = group.states()
     assert group.states() == {instance_id: "Pending:Wait"}
     tower.heal_hosts()

@@ -742,7 +742,7 @@ def test_the_server_and_its_running_functions_end_with_the_process_that_started_
     script = """
 import io, os, sys, time, zipfile
 from pathlib import Path
-from lab.aws import EmbeddedAws
+from lab.aws.embedded import EmbeddedAws
 
 started = Path(sys.argv[1]) / "started"
 aws = EmbeddedAws(log=started.with_name("aws.log")).__enter__()

@@ -106,9 +106,10 @@ def emitted(cloud: Cloud) -> set[tuple[str, str]]:
     }
 
 
-def test_doctor_of_a_stack_without_a_channel_looks_for_none_and_says_that_nobody_is_told(cloud: Cloud) -> None:
+def test_doctor_of_a_stack_without_a_channel_looks_for_none_and_says_that_no_one_is_notified(cloud: Cloud) -> None:
     checked = cloud.doctor(groups=["none"])["checked"]
     assert "3 rules, 6 queues, 3 event source mappings, 1 schedule" in checked
     assert (
-        "who is told of trouble: nobody, for AlarmTopicArn, PagerDutySecretArn and SlackSecretArn are empty" in checked
+        "who is notified of incidents: no one, for AlarmTopicArn, PagerDutySecretArn and SlackSecretArn are empty"
+        in checked
     )
