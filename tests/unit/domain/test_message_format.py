@@ -20,6 +20,7 @@ from rollcall.domain.aws_text import CALL_BYTES, GROUP_NAME, HOOK_NAME, INSTANCE
 from rollcall.domain.errors import BadEvent
 from rollcall.domain.message_format import (
     NOT_AT_THE_GATE,
+    OWN_FIELDS,
     Record,
     read_action,
     read_examination_request,
@@ -246,7 +247,10 @@ def test_what_only_our_own_messages_say_is_not_taken_from_a_topic(hook: str | No
         node_pattern="web",
         private_dns="ip-10-0-0-7.ec2.internal",
         received_at=1.0,
+        unanswered_since=1.0,
     )
+    own = {each for each in json.loads(write_action(ours)) if each.startswith("Chef") or each.endswith("ByRollcall")}
+    assert own == OWN_FIELDS
     envelope = {
         "Type": "Notification",
         "TopicArn": f"arn:aws:sns:{LAUNCH.region}:123456789012:lifecycle",
