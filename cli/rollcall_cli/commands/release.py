@@ -1,31 +1,29 @@
 """Releases groups whose instances the provisioning circuit breaker holds.
 
 Sets the group's tag rollcall:released to the present time: from then on it holds no instance for a job that
-ended before. Exits with 0 when every group was released; with 2, and none released, if a group is not there or did not
-opt in, or AWS cannot be reached. Uses the AWS credentials and the Region of the shell it runs in, which may call
-autoscaling:DescribeAutoScalingGroups and autoscaling:CreateOrUpdateTags.
+ended before.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Collection
-from datetime import datetime
 from email.utils import parsedate_to_datetime
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import boto3
-from botocore.config import Config
+import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
-# A script needs nothing but its own repository.
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "layers" / "common"))
-
+from rollcall.aws.client import CLIENT_CONFIG
 from rollcall.domain.settings import MOMENT_FORMAT, OPT_IN_TAG, RELEASED_TAG
+from rollcall_cli.exit_codes import ExitCode
+from rollcall_cli.options import AsJson, Profile, Region, connect
+from rollcall_cli.running import CREDENTIALS, NotRun
+from rollcall_cli.screen import print_json
 
-PATIENT = Config(retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=5, read_timeout=20)
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime
+
 WHAT_FOLLOWS = (
     "The provisioning circuit breaker holds no instance of it any more for a job that ended before. It takes effect "
     "within a minute. An instance that such a job failed on, or could not reach, is then handled as usual: tried "
@@ -33,52 +31,49 @@ WHAT_FOLLOWS = (
 )
 
 
-class NotReleased(Exception):
-    """Nothing was released. The text says why, and what to do."""
+def release(
+    group: Annotated[list[str], typer.Option(metavar="NAME", help="this Auto Scaling group; repeat for more")],
+    region: Region = None,
+    profile: Profile = None,
+    as_json: AsJson = False,
+) -> ExitCode:
+    """Let groups go that the provisioning circuit breaker holds; all of them, or none.
 
-
-def main() -> int:
-    """Releases the groups and says what that means. Returns the exit code."""
-    names = list(dict.fromkeys(_parser().parse_args().group))
+    Your credentials need autoscaling:DescribeAutoScalingGroups and autoscaling:CreateOrUpdateTags.
+    """
+    connect(region, profile)
+    names = list(dict.fromkeys(group))
     try:
-        moment = release(boto3.client("autoscaling", config=PATIENT), names)
-    except NotReleased as error:
-        print(error, file=sys.stderr)
-        return 2
+        moment = released(boto3.client("autoscaling", config=CLIENT_CONFIG), names)
     except (BotoCoreError, ClientError) as error:
-        print(
-            f"AWS cannot be reached: {error}\nSet credentials and a Region (AWS_PROFILE, AWS_DEFAULT_REGION) that may "
-            "call autoscaling:DescribeAutoScalingGroups and autoscaling:CreateOrUpdateTags.",
-            file=sys.stderr,
-        )
-        return 2
+        raise NotRun(
+            f"AWS cannot be reached: {error}\n{CREDENTIALS} They need autoscaling:DescribeAutoScalingGroups and "
+            "autoscaling:CreateOrUpdateTags."
+        ) from error
+    if as_json:
+        print_json({"groups": names, "released_at": moment})
+        return ExitCode.OK
     for name in names:
         print(f"group {name}: released at {moment} (tag {RELEASED_TAG})")
     print(WHAT_FOLLOWS)
-    return 0
+    return ExitCode.OK
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--group", action="append", required=True, help="this Auto Scaling group; repeat for more")
-    return parser
-
-
-def release(client: Any, names: Collection[str]) -> str:
+def released(client: Any, names: Collection[str]) -> str:
     """Releases all of the groups, or none; the moment that was set, as the tag has it.
 
-    Raises NotReleased, and what boto3 raises.
+    Raises NotRun, and what boto3 raises.
     """
     answer = client.describe_auto_scaling_groups(AutoScalingGroupNames=list(names))
     tags = {each["AutoScalingGroupName"]: {tag["Key"] for tag in each["Tags"]} for each in answer["AutoScalingGroups"]}
     for name in names:
         if name not in tags:
-            raise NotReleased(
+            raise NotRun(
                 f"There is no Auto Scaling group {name!r} in this account and Region. Nothing was released: correct "
-                "the name, upper and lower case, or the Region (AWS_DEFAULT_REGION)."
+                "the name, upper and lower case, or the Region (--region)."
             )
         if OPT_IN_TAG not in tags[name]:
-            raise NotReleased(
+            raise NotRun(
                 f"Group {name!r} has no tag {OPT_IN_TAG}, so nothing of Rollcall's holds its instances. Nothing was "
                 "released."
             )
@@ -101,7 +96,3 @@ def release(client: Any, names: Collection[str]) -> str:
 def _now(answer: Any) -> datetime:
     """By AWS's clock: this computer's may be minutes behind, and would leave out the jobs of these minutes."""
     return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
-
-
-if __name__ == "__main__":
-    sys.exit(main())

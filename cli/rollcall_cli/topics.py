@@ -6,13 +6,8 @@ this one takes messages only from topics that are named. So this reads AWS from 
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection
 from copy import replace
-from pathlib import Path
-
-# A script needs nothing but its own repository.
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "layers" / "common"))
 
 from rollcall.doctor.aws_reader import AwsReader
 from rollcall.doctor.observations import ObservedGroup, OrError, Senders
@@ -22,7 +17,9 @@ from rollcall.domain.actions import Transition
 from rollcall.domain.errors import RollcallError
 from rollcall.domain.findings import Finding, Severity
 from rollcall.domain.settings import OPT_IN_TAG, read_topics
-from stack import NotRun, described
+
+from .running import NotRun
+from .stack import described
 
 OUTPUTS = {Transition.LAUNCHING: "LaunchQueueArn", Transition.TERMINATING: "TerminateQueueArn"}
 SUBSCRIPTIONS = (
@@ -38,7 +35,7 @@ def cut_off(stack: str, patterns: str, names: Collection[str]) -> list[Finding]:
     """
     parameters, outputs = described(stack)
     if not outputs.keys() >= {*OUTPUTS.values(), "HookPrefix"}:
-        raise NotRun(f"Stack {stack} is not Rollcall's: name it with STACK=...")
+        raise NotRun(f"Stack {stack} is not Rollcall's: name it with --stack")
     queues = {transition: outputs[name] for transition, name in OUTPUTS.items()}
     senders = Senders(parameters.get("NotificationTopicArn", ""), read_topics(patterns))
     aws = AwsReader()

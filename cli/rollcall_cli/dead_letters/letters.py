@@ -8,15 +8,10 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from copy import replace
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-# What the functions write their code also reads; a script that is called by its path has to find that by itself.
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "layers" / "common"))
 
 from rollcall.domain.actions import LifecycleAction, Transition
 from rollcall.domain.inventory_text import INSTANCE_ID

@@ -1,96 +1,88 @@
-"""Runs reconcile on a deployed stack, and prints what came of it.
-
-Exits with 0 when all is well, with 1 when the operator has to act (the removal limit stopped something, or something
-failed), with 2 if reconcile cannot be run. Uses the AWS credentials and the Region of the shell it runs in.
-"""
+"""Runs reconcile on a deployed stack, and prints what came of it."""
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from rich.console import Console
+import typer
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-# How commands are written the functions' code says; a script that is called by its path has to find that by itself.
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "layers" / "common"))
+from rollcall.domain.shell_commands import command, options
+from rollcall_cli.exit_codes import ExitCode
+from rollcall_cli.options import DEFAULT_STACK, AsJson, Groups, Profile, Region, Stack, connect
+from rollcall_cli.screen import console, print_json, progress
+from rollcall_cli.stack import invoke, of_another_version
 
-from rollcall.domain.shell_commands import make_command, options
-from stack import NotRun, invoke
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from rich.console import Console
 
 type Json = dict[str, Any]
 
+RECONCILE = "ReconcileFunction"
 COUNTED = ("hosts", "managed", "foreign", "conflicts")
 DONE = ("removed", "fixed", "added", "requeued")
 LISTS = ("steps", "findings", "stopped", "troubles")
-PIPE_WIDTH = 100_000  # characters, where there is no terminal: an entry is a line
 INDENT, SUBJECTS_INDENT = (0, 0, 0, 2), (0, 0, 0, 6)  # characters
 SHOWN_MAX = 50  # entries of a list, and hosts of an entry, unless all are requested
 
 
-def main() -> int:
-    """Runs reconcile and prints its answer. Returns the exit code."""
-    options = _parser().parse_args()
-    console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
-    try:
-        with console.status("reconciling Tower and EC2"):
-            answer = reconcile(options.stack, request_of(options))
-    except NotRun as error:
-        print(error, file=sys.stderr)
-        return 2
-    if options.json:
-        print(json.dumps(answer, indent=2))
+def reconcile(
+    stack: Stack = DEFAULT_STACK,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be done, and change nothing")] = False,
+    group: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="only this Auto Scaling group; repeat for more")
+    ] = None,
+    instance: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="only this instance; repeat for more")
+    ] = None,
+    provision: Annotated[
+        bool, typer.Option("--provision", help="run the job on every instance that had no host")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="remove hosts although the removal limit would stop it")
+    ] = False,
+    forget: Annotated[
+        list[str] | None, typer.Option(metavar="GROUP", help="remove the hosts of a group that lost its tag")
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help=f"print up to 2,000 entries of each list, not only the first {SHOWN_MAX}")
+    ] = False,
+    region: Region = None,
+    profile: Profile = None,
+    as_json: AsJson = False,
+) -> ExitCode:
+    """One run of reconcile: Tower and EC2 made to agree, and what came of it.
+
+    Ends with 1 when the removal limit stopped something, or something failed.
+    """
+    connect(region, profile)
+    request: Json = {
+        "dry_run": dry_run,
+        "provision": provision,
+        "force": force,
+        "groups": group,
+        "instances": instance,
+        "forget": forget,
+    }
+    with progress("reconciling Tower and EC2"):
+        answer = answer_of(stack, {name: value for name, value in request.items() if value})
+    if as_json:
+        print_json(answer)
     else:
-        show(console, answer, sys.maxsize if options.all else SHOWN_MAX)
-    return 1 if answer["failed"] else 0
+        show(console(), answer, sys.maxsize if every else SHOWN_MAX)
+    return ExitCode.ACT if answer["failed"] else ExitCode.OK
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--stack", default="rollcall", help="Rollcall's stack (%(default)s)")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be done, and change nothing")
-    parser.add_argument("--group", action="append", default=[], help="only this Auto Scaling group; repeat for more")
-    parser.add_argument(
-        "--instance", action="append", default=[], metavar="ID", help="only this instance; repeat for more"
-    )
-    parser.add_argument("--provision", action="store_true", help="run the job on every instance that had no host")
-    parser.add_argument("--force", action="store_true", help="remove hosts although the removal limit would stop it")
-    parser.add_argument(
-        "--forget", action="append", default=[], metavar="GROUP", help="remove the hosts of a group that lost its tag"
-    )
-    parser.add_argument(
-        "--all", action="store_true", help=f"print up to 2,000 entries of each list, not only the first {SHOWN_MAX}"
-    )
-    parser.add_argument("--json", action="store_true", help="print the answer as it came")
-    return parser
-
-
-def request_of(options: argparse.Namespace) -> Json:
-    """What is requested of the function."""
-    request: Json = {name: True for name in ("dry_run", "provision", "force") if getattr(options, name)}
-    if options.group:
-        request["groups"] = options.group
-    if options.instance:
-        request["instances"] = options.instance
-    if options.forget:
-        request["forget"] = options.forget
-    return request
-
-
-def reconcile(stack: str, request: Json) -> Json:
+def answer_of(stack: str, request: Json) -> Json:
     """The answer of the stack's reconcile. Raises NotRun."""
-    said = invoke(stack, "ReconcileFunction", request)
+    said = invoke(stack, RECONCILE, request)
     if not {"failed", "inventories", "instances", "nodes", *LISTS} <= said.keys():
-        raise NotRun(
-            f"ReconcileFunction of stack {stack} does not answer as it should: {json.dumps(said)[:200]}\n"
-            "Deploy this version, or use the script of the version that is deployed."
-        )
+        raise of_another_version(stack, RECONCILE, said)
     return said
 
 
@@ -150,7 +142,7 @@ def _done(step: Json) -> str:
 def _force(stopped: Sequence[Json]) -> str:
     """The command that takes the steps that were stopped, and as little else as can be."""
     groups = sorted({each.get("group") or "" for each in stopped})
-    return make_command("reconcile", "--force", *options("--group", () if "" in groups else groups))
+    return command("rollcall", "reconcile", "--force", *options("--group", () if "" in groups else groups))
 
 
 def _subject(step: Json) -> str:
@@ -188,7 +180,3 @@ def _list(
 def _entry(console: Console, words: str) -> None:
     """Prints a line as it is: a command in it that is broken into lines cannot be pasted."""
     console.print(Text(f"  {words}"), soft_wrap=True)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

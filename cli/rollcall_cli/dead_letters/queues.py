@@ -10,16 +10,17 @@ from time import time
 from typing import TYPE_CHECKING, Any, Final
 
 import boto3
-from dead_letters import AwsState, DeadLetter, read
 
 from rollcall.aws.client import CLIENT_CONFIG, aws_errors
 from rollcall.aws.fleet import Fleet
 from rollcall.domain.errors import RollcallError
 
+from .letters import AwsState, DeadLetter, read
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from dead_letters import Entry
+    from .letters import Entry
 
 type Json = dict[str, Any]
 type Progress = Callable[[str], None]

@@ -1,4 +1,4 @@
-"""A deployed stack, as the scripts use it: its resources by logical id, and its functions."""
+"""A deployed stack: its resources by logical id, its parameters and outputs, and its functions."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
 
+from .running import CREDENTIALS, NotRun
+
 type Json = dict[str, Any]
 
 DOCTOR = "DoctorFunction"
 # A run of a function may take nearly two minutes, and is not to be begun twice.
 ANSWER_TIMEOUT = 150  # seconds
 ONCE = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=ANSWER_TIMEOUT)
-
-
-class NotRun(Exception):
-    """A function did not come to an answer. The text says why, and what to do."""
 
 
 def physical_id(stack: str, logical_id: str) -> str:
@@ -54,22 +52,24 @@ def invoke(stack: str, function: str, request: Json, timeout: float = ANSWER_TIM
     except (BotoCoreError, ClientError) as error:
         raise not_asked(error) from error
     if "FunctionError" in answer:
-        look = "" if function == DOCTOR else "make doctor says what is wrong with Tower and the set-up; "
+        look = "" if function == DOCTOR else "rollcall doctor says what is wrong with Tower and the set-up; "
         raise NotRun(
             f"{function.removesuffix('Function')} ended in an error: {said.get('errorType', 'error')}: "
             f"{said.get('errorMessage', said)}\n{look}the function's log says more."
         )
     if not isinstance(said, dict):
-        raise NotRun(
-            f"{function} of stack {stack} does not answer as it should: {json.dumps(said)[:200]}\n"
-            "Deploy this version, or use the script of the version that is deployed."
-        )
+        raise of_another_version(stack, function, said)
     return said
+
+
+def of_another_version(stack: str, function: str, answer: object) -> NotRun:
+    """What to raise where a function answers with something else than this version's does."""
+    return NotRun(
+        f"{function} of stack {stack} does not answer as it should: {json.dumps(answer)[:200]}\n"
+        "Deploy this version, or use the command of the version that is deployed."
+    )
 
 
 def not_asked(error: Exception) -> NotRun:
     """The same error as one that says what to do."""
-    return NotRun(
-        f"AWS cannot be reached: {error}\n"
-        "Set credentials and a Region (AWS_PROFILE, AWS_DEFAULT_REGION); name the stack with STACK=..."
-    )
+    return NotRun(f"AWS cannot be reached: {error}\n{CREDENTIALS}")

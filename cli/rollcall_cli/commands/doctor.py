@@ -1,32 +1,32 @@
 """Runs doctor on a deployed stack, and prints what is set up wrongly, with the remedies.
 
 The doctor of a version that took messages from every topic of the account does not say what this one would cut off:
-then this script reads AWS itself, as it does with --topics.
-Exits with 0 when nothing breaks a launch, with 1 when something does, or may, for it could not be read; with 2 if
-doctor cannot be run. Uses the AWS credentials and the Region of the shell it runs in.
+then this command reads AWS itself, as it does with --topics.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from rich.console import Console
+import typer
 from rich.padding import Padding
 from rich.text import Text
-from topics import cut_off
 
 from rollcall.domain.findings import Severity
-from stack import DOCTOR, NotRun, invoke
+from rollcall_cli.exit_codes import ExitCode
+from rollcall_cli.options import DEFAULT_STACK, AsJson, Groups, Profile, Region, Stack, connect
+from rollcall_cli.screen import console, print_json, progress
+from rollcall_cli.stack import DOCTOR, invoke, of_another_version
+from rollcall_cli.topics import cut_off
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 type Json = dict[str, Any]
 
 ANSWER_TIMEOUT = 320  # seconds; the function's own timeout and a little
 FIELDS = ("failed", "checked", "findings", "left_out", "seconds")
-PIPE_WIDTH = 100_000  # characters, where there is no terminal: an entry is a line
 TITLES = {  # for one, for more; the worst first
     "breaks launches": ("BREAKS LAUNCHES", "BREAK LAUNCHES", "bold red"),
     "warning": ("warning", "warnings", "bold yellow"),
@@ -34,46 +34,47 @@ TITLES = {  # for one, for more; the worst first
 INDENT, REMEDY_INDENT = (0, 0, 0, 2), " " * 6
 
 
-def main() -> int:
-    """Runs doctor and prints its answer. Returns the exit code."""
-    options = _parser().parse_args()
-    screen = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
-    try:
-        with screen.status(
-            "reading AWS and Tower; with many groups, or a Tower that does not answer, this takes minutes"
-        ):
-            answer = answer_to(options)
-    except NotRun as error:
-        print(error, file=sys.stderr)
-        return 2
-    if options.json:
-        print(json.dumps(answer, indent=2))
+def doctor(
+    stack: Stack = DEFAULT_STACK,
+    group: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="only this Auto Scaling group; repeat for more")
+    ] = None,
+    topics: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATTERNS",
+            help="only say which hooks and notifications a deployment with NotifyingTopicArns=PATTERNS would cut off",
+        ),
+    ] = None,
+    region: Region = None,
+    profile: Profile = None,
+    as_json: AsJson = False,
+) -> ExitCode:
+    """What is set up wrongly, in AWS and in Tower, with the remedies.
+
+    Ends with 1 when something breaks launches, or may, for it could not be read.
+    """
+    connect(region, profile)
+    with progress("reading AWS and Tower; with many groups, or a Tower that does not answer, this takes minutes"):
+        answer = answer_to(stack, group or [], topics)
+    if as_json:
+        print_json(answer)
     else:
-        show(screen, answer)
-    return 1 if answer["failed"] else 0
+        show(console(), answer)
+    return ExitCode.ACT if answer["failed"] else ExitCode.OK
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--stack", default="rollcall", help="Rollcall's stack (%(default)s)")
-    parser.add_argument("--group", action="append", default=[], help="only this Auto Scaling group; repeat for more")
-    parser.add_argument(
-        "--topics",
-        metavar="PATTERNS",
-        help="only say which hooks and notifications a deployment with NotifyingTopicArns=PATTERNS would cut off",
-    )
-    parser.add_argument("--json", action="store_true", help="print the answer as it came")
-    return parser
+def answer_to(stack: str, groups: list[str], topics: str | None) -> Json:
+    """What there is to print. topics: patterns that a deployment would name, None for the stack as it is.
 
-
-def answer_to(options: argparse.Namespace) -> Json:
-    """What there is to print. Raises NotRun."""
-    if options.topics is not None:
-        return foreseen(options.stack, options.topics, options.group)
-    answer = examine(options.stack, {"groups": options.group} if options.group else {})
+    Raises NotRun.
+    """
+    if topics is not None:
+        return foreseen(stack, topics, groups)
+    answer = examine(stack, {"groups": groups} if groups else {})
     if "topics" in answer:
         return answer
-    beforehand = foreseen(options.stack, "", options.group)
+    beforehand = foreseen(stack, "", groups)
     return answer | {
         "failed": answer["failed"] or beforehand["failed"],
         "findings": [*answer["findings"], *beforehand["findings"]],
@@ -98,10 +99,7 @@ def examine(stack: str, request: Json) -> Json:
     """The answer of the stack's doctor. Raises NotRun."""
     said = invoke(stack, DOCTOR, request, ANSWER_TIMEOUT)
     if not said.keys() >= set(FIELDS):
-        raise NotRun(
-            f"DoctorFunction of stack {stack} does not answer as it should: {json.dumps(said)[:200]}\n"
-            "Deploy this version, or use the script of the version that is deployed."
-        )
+        raise of_another_version(stack, DOCTOR, said)
     return said
 
 
@@ -124,7 +122,3 @@ def show(screen: Console, answer: Json) -> None:
         screen.print(Padding(Text(words), INDENT, expand=False))
     clean = "" if answer["findings"] else "Nothing is wrong. "
     screen.print(f"\n{clean}{answer['seconds']:.1f} s")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

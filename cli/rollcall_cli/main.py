@@ -1,0 +1,37 @@
+"""The command `rollcall`: what operators run against a deployed stack. Each command has a file in commands/."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from .commands.doctor import doctor
+from .commands.reconcile import reconcile
+from .commands.redrive import redrive
+from .commands.release import release
+from .commands.uninstall_check import uninstall_check
+from .running import ending
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .exit_codes import ExitCode
+
+COMMANDS: dict[str, Callable[..., ExitCode]] = {
+    "doctor": doctor,
+    "reconcile": reconcile,
+    "redrive": redrive,
+    "release": release,
+    "uninstall-check": uninstall_check,
+}
+
+app = typer.Typer(
+    name="rollcall",
+    help="Keeps Ansible Tower true to EC2 Auto Scaling: look at a deployed stack, and act on it.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+for name, command in COMMANDS.items():
+    app.command(name)(ending(command))

@@ -1,0 +1,29 @@
+"""How results and progress are printed: results to stdout, progress to stderr, and only where somebody watches."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from rich.status import Status
+
+PIPE_WIDTH = 100_000  # characters, where there is no terminal: an entry is a line
+
+
+def console() -> Console:
+    """What results are printed with: the terminal's width there, and no breaks within a line elsewhere."""
+    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+
+
+def progress(words: str) -> Status:
+    """A line that says what is under way, for as long as the block lasts; update(words) changes it."""
+    return Console(stderr=True, highlight=False, markup=False).status(words)
+
+
+def print_json(value: Any) -> None:
+    """An answer as it came."""
+    print(json.dumps(value, indent=2))
