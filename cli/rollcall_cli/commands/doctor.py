@@ -36,9 +36,7 @@ INDENT, REMEDY_INDENT = (0, 0, 0, 2), " " * 6
 
 def doctor(
     stack: Stack = DEFAULT_STACK,
-    group: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="only this Auto Scaling group; repeat for more")
-    ] = None,
+    group: Groups = None,
     topics: Annotated[
         str | None,
         typer.Option(

@@ -34,9 +34,7 @@ SHOWN_MAX = 50  # entries of a list, and hosts of an entry, unless all are reque
 def reconcile(
     stack: Stack = DEFAULT_STACK,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be done, and change nothing")] = False,
-    group: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="only this Auto Scaling group; repeat for more")
-    ] = None,
+    group: Groups = None,
     instance: Annotated[
         list[str] | None, typer.Option(metavar="ID", help="only this instance; repeat for more")
     ] = None,
