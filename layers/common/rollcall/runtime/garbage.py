@@ -6,6 +6,6 @@ it for garbage forty times meanwhile, which takes an eighth of the start's CPU.
 
 import gc
 
-OBJECTS = 200_000  # that come between two searches; a cold start of register makes 150,000, and a third is garbage then
+OBJECTS = 200_000  # that come between two searches; a cold start of register makes 140,000, a third of them garbage
 
 gc.set_threshold(OBJECTS)
