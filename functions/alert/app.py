@@ -10,6 +10,8 @@ import time
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import rollcall.runtime.garbage  # noqa: F401 - before what it is for
+
 from aws_lambda_powertools import Logger
 
 from rollcall.alerting.dispatch import Dispatcher

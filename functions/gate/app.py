@@ -11,6 +11,8 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import rollcall.runtime.garbage  # noqa: F401 - before what it is for
+
 from rollcall.domain.message_format import read_gate_message
 from rollcall.domain.messages import GateMessage, RetireMessage, WatchMessage
 from rollcall.domain.settings import read_removal_share
