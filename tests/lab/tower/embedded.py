@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.tower.api import Api, Response
-from lab.tower.jobs import Behaviour, HostMatch, JobEngine
+from lab.tower.jobs import Behaviour, HostMatch, JobEngine, Launch
 from lab.tower.plays import Playbook
 from lab.tower.server import HANGING, Front, Latency, Refusal, RequestRecord, Traffic, serving
 from lab.tower.world import (
@@ -43,7 +43,6 @@ from lab.tower.world import (
     JobTemplate,
     Project,
     User,
-    WorkflowJob,
     World,
 )
 
@@ -727,11 +726,9 @@ class Tower:
             row = self._template(template)
             where = row.inventory if inventory is None else self._inventory(inventory)
             user = self._world.operator if username is None else self._user(username)
-            job = self._engine.launch(row, where, limit, "{}", user)
-            chosen = {"job_type": job_type, "job_tags": job_tags, "skip_tags": skip_tags}
-            for each in job.jobs if isinstance(job, WorkflowJob) else [job]:
-                for name, value in chosen.items():
-                    setattr(each, name, getattr(row, name) if value is None else value)
+            job = self._engine.launch(
+                Launch(row, where, limit, "{}", user, job_type=job_type, job_tags=job_tags, skip_tags=skip_tags)
+            )
             return self._job_record(job if isinstance(job, Job) else job.jobs[0])
 
     def _user(self, username: str) -> User:
