@@ -135,57 +135,76 @@ async def _answer(send: Any, status: int, content_type: str, body: bytes) -> Non
     await send({"type": "http.response.body", "body": body})
 
 
+class _ControlRefused(Exception):
+    """One of our own calls names what is not there, or asks for what cannot be."""
+
+    def __init__(self, status: int, answer: Any = None) -> None:
+        super().__init__(answer)
+        self.status = status
+        self.answer = answer
+
+
+def _force_state(parts: Parts, given: Any) -> None:
+    if not parts.engine.force_state(**given):
+        raise _ControlRefused(404)
+
+
+def _replace_root_volume(parts: Parts, instance_id: Any) -> None:
+    refusal = parts.engine.replace_root_volume(instance_id, parts.engine.clock())
+    if refusal:
+        raise _ControlRefused(400, refusal)
+
+
+def _age_instances(parts: Parts, given: Any) -> None:
+    aws_ministack.age_instances(**given)
+    parts.engine.age(**given)
+
+
+def _fire_schedule(_: Parts, name: Any) -> None:
+    if not aws_ministack.fire_schedule(name):
+        raise _ControlRefused(404)
+
+
+SHOWN: dict[str, Callable[[Parts], Any]] = {
+    "states": lambda parts: parts.engine.states(),
+    "transitions": lambda parts: [asdict(each) for each in parts.engine.transitions],
+    "timeouts": lambda parts: [asdict(each) for each in parts.engine.timeouts],
+    "invocations": lambda parts: [asdict(each) for each in parts.sources.invocations],
+    "target-events": lambda parts: [asdict(each) for each in parts.targets.events],
+    "calls": lambda parts: parts.calls.counts,
+}
+"""What GET shows, by path."""
+CHANGES: dict[tuple[str, str], Callable[[Parts, Any], None]] = {
+    ("PUT", "target-health"): lambda parts, given: parts.targets.say(**given),
+    ("DELETE", "calls"): lambda parts, _: parts.calls.counts.clear(),
+    ("PUT", "throttled-calls"): lambda parts, given: parts.calls.throttle(**given),
+    ("PUT", "denied-calls"): lambda parts, given: parts.calls.deny(**given),
+    ("PUT", "stale-answers"): lambda parts, given: parts.stale.refuse(parts.engine.clock(), **given),
+    ("DELETE", "stale-answers"): lambda parts, _: parts.stale.clear(),
+    ("PUT", "forced-states"): _force_state,
+    ("DELETE", "forced-states"): lambda parts, _: parts.engine.force_none(),
+    ("PUT", "replaced-root-volumes"): _replace_root_volume,
+    ("PUT", "forwarded-events"): lambda _, event: aws_ministack.forward_event(event),
+    ("PUT", "dropped-events"): lambda _, types: aws_ministack.drop_events(types),
+    ("PUT", "hidden-instances"): lambda _, ids: aws_ministack.hide_instances(ids),
+    ("PUT", "aged-instances"): _age_instances,
+    ("DELETE", "idle-environments"): lambda _parts, _body: aws_ministack.end_idle_workers(),
+    ("PUT", "due-schedule"): _fire_schedule,
+}
+"""What changes something, by method and path; it takes the body's JSON."""
+
+
 def _control(method: str, path: str, body: bytes, parts: Parts) -> tuple[int, Any]:
-    match method, path:
-        case "GET", "states":
-            return 200, parts.engine.states()
-        case "GET", "transitions":
-            return 200, [asdict(transition) for transition in parts.engine.transitions]
-        case "GET", "timeouts":
-            return 200, [asdict(timeout) for timeout in parts.engine.timeouts]
-        case "GET", "invocations":
-            return 200, [asdict(invocation) for invocation in parts.sources.invocations]
-        case "GET", "target-events":
-            return 200, [asdict(event) for event in parts.targets.events]
-        case "PUT", "target-health":
-            parts.targets.say(**json.loads(body))
-        case "GET", "calls":
-            return 200, parts.calls.counts
-        case "DELETE", "calls":
-            parts.calls.counts.clear()
-        case "PUT", "throttled-calls":
-            parts.calls.throttle(**json.loads(body))
-        case "PUT", "denied-calls":
-            parts.calls.deny(**json.loads(body))
-        case "PUT", "stale-answers":
-            parts.stale.refuse(parts.engine.clock(), **json.loads(body))
-        case "DELETE", "stale-answers":
-            parts.stale.clear()
-        case "PUT", "forced-states":
-            if not parts.engine.force_state(**json.loads(body)):
-                return 404, None
-        case "DELETE", "forced-states":
-            parts.engine.force_none()
-        case "PUT", "replaced-root-volumes":
-            refusal = parts.engine.replace_root_volume(json.loads(body), parts.engine.clock())
-            if refusal:
-                return 400, refusal
-        case "PUT", "forwarded-events":
-            aws_ministack.forward_event(json.loads(body))
-        case "PUT", "dropped-events":
-            aws_ministack.drop_events(json.loads(body))
-        case "PUT", "hidden-instances":
-            aws_ministack.hide_instances(json.loads(body))
-        case "PUT", "aged-instances":
-            aws_ministack.age_instances(**json.loads(body))
-            parts.engine.age(**json.loads(body))
-        case "DELETE", "idle-environments":
-            aws_ministack.end_idle_workers()
-        case "PUT", "due-schedule":
-            if not aws_ministack.fire_schedule(json.loads(body)):
-                return 404, None
-        case _:
-            return 404, None
+    """The status and the answer of one of our own calls."""
+    if method == "GET" and path in SHOWN:
+        return 200, SHOWN[path](parts)
+    change = CHANGES.get((method, path))
+    if change is None:
+        return 404, None
+    try:
+        change(parts, json.loads(body or b"null"))
+    except _ControlRefused as refused:
+        return refused.status, refused.answer
     return 200, None
 
 

@@ -288,32 +288,26 @@ def _way(
     timed_out: bool,
     asks_job: bool,
 ) -> Way:
-    states = [(each.time, each.state.removeprefix("Warmed:")) for each in entered]
     first = entered[0]
-    launched = first.time
-
-    def when(*prefixes: str) -> float | None:
-        return next((time for time, state in states if state.startswith(prefixes)), None)
-
     registered = min((_registered(life) for life in hosts if life.joined is not None), default=None)
-    served, leaving, terminated = when("InService"), when("Terminating"), when("Terminated")
-    let_go = when("Pending:Proceed", "InService", *ASIDE)
+    states = tuple((each.time, each.state.removeprefix("Warmed:")) for each in entered)
+    records = _Records(states, registered, runs, now, asks_job=asks_job)
+    served, leaving, terminated = (records.first(state) for state in ("InService", "Terminating", "Terminated"))
     removed = [life.removed for life in hosts]
-    stretches = _stretches(states, registered, runs, now, asks_job=asks_job)
     return Way(
         group=first.group,
         instance_id=first.instance_id,
         address=first.address,
-        launched=launched,
+        launched=first.time,
         registered=registered,
         runs=runs,
-        let_go=let_go,
+        let_go=records.first("Pending:Proceed", "InService", *ASIDE),
         served=served,
         leaving=leaving,
         removed_at=max((each for each in removed if each), default=None) if all(removed) else None,
         terminated=terminated,
         outcome=Outcome.TIMED_OUT if timed_out else _outcome(states[-1][1], served, leaving, terminated),
-        stretches=stretches,
+        stretches=records.stretches(),
     )
 
 
@@ -338,47 +332,72 @@ def _outcome(state: str, served: float | None, leaving: float | None, terminated
     return Outcome.WAITS if served is None else Outcome.SERVES
 
 
-def _stretches(
-    states: Sequence[tuple[float, str]],
-    registered: float | None,
-    runs: Sequence[Run],
-    now: float,
-    *,
-    asks_job: bool,
-) -> tuple[Stretch, ...]:
-    """From the launch to the end, or to now. states: those entered, and when."""
-    launched, gone = states[0][0], states[-1][1] == "Terminated"
-    end = states[-1][0] if gone else max(now, states[-1][0])
-    served = next((time for time, state in states if state == "InService"), math.inf)
-    over = min([served, end, *(time for time, state in states if state.startswith("Terminating"))])
-    known = [time for run in runs for time in (run.started, run.ended) if time is not None]
-    known += [time for time, _ in states] + ([] if registered is None else [registered])
-    moments = [launched, *sorted({time for time in known if launched < time < end}), end]
+@dataclass(frozen=True)
+class _Records:
+    """What was recorded of an instance until now. states: those entered, and when, in order. Epoch seconds."""
 
-    def at(time: float) -> tuple[Stage, Run | None]:
+    states: tuple[tuple[float, str], ...]
+    registered: float | None
+    runs: tuple[Run, ...]
+    now: float
+    asks_job: bool
+
+    def first(self, *prefixes: str) -> float | None:
+        """When it first entered one of these states; None if it did not."""
+        return next((time for time, state in self.states if state.startswith(prefixes)), None)
+
+    def stretches(self) -> tuple[Stretch, ...]:
+        """From the launch to the end, or to now."""
+        pieces = [(*self._stage_at(began), began, ended) for began, ended in pairwise(self._moments())]
+        found = []
+        for (stage, run), own in groupby(pieces, key=lambda piece: piece[:2]):
+            parts = list(own)
+            lasts = parts[-1][3] == self._end and not self._gone
+            found.append(Stretch(stage, parts[0][2], parts[-1][3], run, open=lasts))
+        return tuple(found)
+
+    @property
+    def _gone(self) -> bool:
+        return self.states[-1][1] == "Terminated"
+
+    @property
+    def _end(self) -> float:
+        last = self.states[-1][0]
+        return last if self._gone else max(self.now, last)
+
+    def _moments(self) -> list[float]:
+        """When its stage may have changed, with the launch and the end."""
+        launched = self.states[0][0]
+        known = [time for run in self.runs for time in (run.started, run.ended)]
+        known += [self.registered, *(time for time, _ in self.states)]
+        return [launched, *sorted({time for time in known if time and launched < time < self._end}), self._end]
+
+    def _stage_at(self, time: float) -> tuple[Stage, Run | None]:
         """What it is in from this moment until the next."""
-        for run in runs:
+        for run in self.runs:
             if run.started is not None and run.started <= time and (run.ended is None or time < run.ended):
                 return Stage.BAD_JOB if run.bad else Stage.JOB, run
-        state = [state for entered, state in states if entered <= time][-1]
-        if state.startswith("Terminating"):
-            return Stage.LEAVING, None
-        if state in ASIDE:
-            return Stage.ASIDE, None
-        if state not in ("Pending", "Pending:Wait") or time >= served:
-            return Stage.SERVICE, None
-        if registered is None or time < registered:
-            return Stage.REGISTERING, None
-        due = any(run.ended is None if run.started is None else time < run.started < over for run in runs)
-        return Stage.WAITING if due or (asks_job and not runs) else Stage.CHECKS, None
+        return self._stage_without_job(time), None
 
-    pieces = [(*at(began), began, ended) for began, ended in pairwise(moments)]
-    found = []
-    for (stage, run), own in groupby(pieces, key=lambda piece: piece[:2]):
-        parts = list(own)
-        lasts = parts[-1][3] == end and not gone
-        found.append(Stretch(stage, parts[0][2], parts[-1][3], run, open=lasts))
-    return tuple(found)
+    def _stage_without_job(self, time: float) -> Stage:
+        state = [state for entered, state in self.states if entered <= time][-1]
+        served = self.first("InService")
+        if state.startswith("Terminating"):
+            return Stage.LEAVING
+        if state in ASIDE:
+            return Stage.ASIDE
+        if state not in ("Pending", "Pending:Wait") or (served is not None and time >= served):
+            return Stage.SERVICE
+        if self.registered is None or time < self.registered:
+            return Stage.REGISTERING
+        return Stage.WAITING if self._is_job_due(time) else Stage.CHECKS
+
+    def _is_job_due(self, time: float) -> bool:
+        """Whether a job is still to start before it serves or leaves."""
+        if not self.runs:
+            return self.asks_job
+        over = min(each for each in (self.first("InService"), self.first("Terminating"), self._end) if each)
+        return any(run.ended is None if run.started is None else time < run.started < over for run in self.runs)
 
 
 def _asks(tags: Mapping[str, str]) -> str:

@@ -852,22 +852,15 @@ class Api:
         if row.inventory:
             self._world.check_room_to_launch(row.inventory.organization)
         fields = Fields(call.body)
-        given: Json = {
-            "limit": fields.text("limit", row.limit, null=False),
-            "timeout": fields.integer("timeout", 0),
-            "job_type": fields.choice("job_type", row.job_type, JOB_TYPES),
-            "job_tags": fields.text("job_tags", row.job_tags, null=False),
-            "skip_tags": fields.text("skip_tags", row.skip_tags, null=False),
-        }
+        given = _prompted_fields(fields, row)
         extra_vars = _extra_vars(fields, call.body["extra_vars"]) if "extra_vars" in call.body else {}
         inventory = row.inventory
         if "inventory" in row.asks and call.body.get("inventory") is not None:
             inventory = self._named_row(fields, "inventory", self._world.inventories)
         fields.check()
         ignored = _ignored_fields(call.body, row)
-        if "extra_vars" in ignored:
+        if ignored.pop("extra_vars", None) is not None:
             extra_vars, refused = _answers_to_survey(row, extra_vars)
-            ignored.pop("extra_vars")
             ignored |= {"extra_vars": refused} if refused else {}
         _check_launch(call, row, inventory, extra_vars)
         accepted = {name: value for name, value in given.items() if name not in ignored}
@@ -880,10 +873,11 @@ class Api:
                 **{"limit": row.limit, **accepted},
             )
         )
-        shapes = call.shapes
         if isinstance(job, WorkflowJob):
-            return _created({"workflow_job": job.id, "ignored_fields": ignored, **shapes.workflow_job(job, call.now)})
-        return _created({"job": job.id, "ignored_fields": ignored, **shapes.job(job, call.now, form="launch")})
+            shown = {"workflow_job": job.id, **call.shapes.workflow_job(job, call.now)}
+        else:
+            shown = {"job": job.id, **call.shapes.job(job, call.now, form="launch")}
+        return _created({"ignored_fields": ignored, **shown})
 
     # Jobs
 
@@ -1089,6 +1083,17 @@ def _visible[T: (Job, WorkflowJob)](call: Call, job: T) -> T:
     if not call.user.sees(job):
         raise denied()
     return job
+
+
+def _prompted_fields(fields: Fields, row: JobTemplate) -> Json:
+    """What a launch gives beside its inventory and variables, or else what the template has; timeout 0 is the same."""
+    return {
+        "limit": fields.text("limit", row.limit, null=False),
+        "timeout": fields.integer("timeout", 0),
+        "job_type": fields.choice("job_type", row.job_type, JOB_TYPES),
+        "job_tags": fields.text("job_tags", row.job_tags, null=False),
+        "skip_tags": fields.text("skip_tags", row.skip_tags, null=False),
+    }
 
 
 def _ignored_fields(body: Json, row: JobTemplate) -> Json:

@@ -275,10 +275,7 @@ class Tower:
         """
         with self._current():
             asks = {"limit": ask_limit, "inventory": ask_inventory or inventory is None, "variables": ask_variables}
-            survey = [
-                {"question_name": variable, "variable": variable, "type": "text", "required": True, "default": ""}
-                for variable in ([survey_required] if isinstance(survey_required, str) else survey_required or ())
-            ]
+            survey = _survey([survey_required] if isinstance(survey_required, str) else survey_required or ())
             if project is None:
                 project = "Demo Project" if organization == "Default" else f"Project of {organization}"
             row = self._world.create_template(
@@ -791,6 +788,14 @@ def _matcher(match: Match) -> HostMatch:
     if isinstance(match, str):
         return lambda host: match in (host.name, host.instance_id, host.address)
     return lambda host: match(_host_record(host))
+
+
+def _survey(required: Iterable[str]) -> list[dict[str, Any]]:
+    """A survey of questions that must be answered, one for each of these variables."""
+    return [
+        {"question_name": variable, "variable": variable, "type": "text", "required": True, "default": ""}
+        for variable in required
+    ]
 
 
 def _host_life(row: Host) -> HostLife:

@@ -97,6 +97,7 @@ ORGANIZATION_LINKS = _names(
 
 
 CAPABILITIES = ("edit", "delete", "start", "schedule", "copy")  # of a job template
+TEMPLATE_FIELDS = ("job_type", "playbook", "survey_enabled", "allow_simultaneous", "job_slice_count")
 COLLECTIONS = {  # where the rows of a relation are
     "inventory": "inventories",
     "organization": "organizations",
@@ -463,8 +464,7 @@ class Shapes:
     def template(self, row: JobTemplate, *, detail: bool = True) -> Json:
         url = self.url("job_templates", row.id)
         organization = row.organization
-        last = max(row.jobs, key=lambda job: (job.finished or 0.0, job.id), default=None)
-        last = last if last and last.finished else None
+        last = _last_finished(row)
         name = f"{row.name}++{organization.name if organization else ''}"
         return {
             **self._described("job_template", url, row),
@@ -490,17 +490,13 @@ class Shapes:
                 "credentials": [],
                 **self._last_job_of_template(last),
             },
-            "job_type": row.job_type,
+            **{name: getattr(row, name) for name in TEMPLATE_FIELDS},
             "inventory": _id(row.inventory),
             "project": _id(row.project),
-            "playbook": row.playbook,
             "organization": _id(organization),
             "last_job_run": self.time(last.finished) if last else None,
             "last_job_failed": bool(last and _failed(last)),
             "status": _template_status(row, last),
-            "survey_enabled": row.survey_enabled,
-            "allow_simultaneous": row.allow_simultaneous,
-            "job_slice_count": row.job_slice_count,
         }
 
     def _recent_jobs_of_template(self, row: JobTemplate) -> list[Json]:
@@ -612,8 +608,7 @@ class Shapes:
             "job_slice_count": row.slice_count,
         }
         if form != "list":
-            shown["job_cwd"] = f"/tmp/awx_{row.id}/project" if row.started is not None else ""  # noqa: S108
-            shown["event_processing_finished"] = row.events_done is not None and row.events_done <= now
+            shown |= _end_of_job(row, now)
         if form == "detail":
             shown |= _counts_of_job(row)
         return shown
@@ -862,6 +857,14 @@ def _progress_of_job(row: Job) -> Json:
     }
 
 
+def _end_of_job(row: Job, now: float) -> Json:
+    """What a list of jobs does not show."""
+    return {
+        "job_cwd": f"/tmp/awx_{row.id}/project" if row.started is not None else "",  # noqa: S108
+        "event_processing_finished": row.events_done is not None and row.events_done <= now,
+    }
+
+
 def _counts_of_job(row: Job) -> Json:
     """What only the details of a job show."""
     counts = Counter("dark" if each.dark else "failures" if each.failures else "ok" for each in row.summaries)
@@ -904,6 +907,10 @@ def _failed(job: Job) -> bool:
 
 def _project_status(project: Project) -> str:
     return "successful" if project.scm_type else "ok"
+
+
+def _last_finished(row: JobTemplate) -> Job | None:
+    return max((job for job in row.jobs if job.finished), key=lambda job: (job.finished, job.id), default=None)
 
 
 def _template_status(row: JobTemplate, last: Job | None) -> str:
