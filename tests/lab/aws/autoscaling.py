@@ -458,7 +458,7 @@ class Engine:
 
     def _note_launch(self, instance: Instance, passage: Passage, now: float) -> None:
         words = DESCRIPTIONS[passage.origin, passage.destination]
-        self._activities[instance.group_arn].append(activity(instance, now, f"{words}: {instance.instance_id}"))
+        self._activities[instance.group_arn].append(activity(instance, now, words))
 
     def _adjust_pool(self, scope: Scope, group: Record, now: float) -> None:
         pool = warm_pools.of(group)

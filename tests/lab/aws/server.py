@@ -18,6 +18,7 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from ministack.app import app as ministack
 
+from lab.asgi import Message, Receive, Send, read_body
 from lab.aws import ministack as aws_ministack
 from lab.aws import patches as aws_patches
 from lab.aws.autoscaling import Engine
@@ -28,7 +29,6 @@ from lab.aws.event_source import EventSources
 from lab.aws.stale_answers import StaleAnswers
 from lab.aws.target_groups import TargetGroups
 
-Message = dict[str, Any]
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 
@@ -88,7 +88,7 @@ async def _serve(listener: int, address_pool: str, sqs_pollers: int, sqs_bytes: 
 def _controlled(app: Application, parts: Parts) -> Application:
     """Put our control paths, and the count of the calls that functions make, in front of MiniStack."""
 
-    async def application(scope: Message, receive: Any, send: Any) -> None:
+    async def application(scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await app(scope, receive, send)
             return
@@ -97,7 +97,7 @@ def _controlled(app: Application, parts: Parts) -> Application:
         if not ours and TRACE_HEADER not in headers:
             await app(scope, receive, send)
             return
-        body = await _body(receive)
+        body = await read_body(receive)
         if ours:
             status, answer = _control(scope["method"], scope["path"].removeprefix(CONTROL), body, parts)
             await _answer(send, status, "application/json", json.dumps(answer).encode())
@@ -109,27 +109,17 @@ def _controlled(app: Application, parts: Parts) -> Application:
     return application
 
 
-async def _body(receive: Any) -> bytes:
-    parts: list[bytes] = []
-    while True:
-        message = await receive()
-        parts.append(message.get("body", b""))
-        if not message.get("more_body"):
-            return b"".join(parts)
-
-
-def _once_more(body: bytes, receive: Any) -> Callable[[], Awaitable[Message]]:
+def _once_more(body: bytes, receive: Receive) -> Receive:
     """Return a `receive` that gives a body that was read already, and then what else comes."""
-    unread = [{"type": "http.request", "body": body, "more_body": False}]
+    unread: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive_again() -> Message:
-        message: Message = unread.pop() if unread else await receive()
-        return message
+        return unread.pop() if unread else await receive()
 
     return receive_again
 
 
-async def _answer(send: Any, status: int, content_type: str, body: bytes) -> None:
+async def _answer(send: Send, status: int, content_type: str, body: bytes) -> None:
     headers = [(b"content-type", content_type.encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

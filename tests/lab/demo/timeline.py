@@ -370,7 +370,11 @@ class _Records:
         launched = self.states[0][0]
         known = [time for run in self.runs for time in (run.started, run.ended)]
         known += [self.registered, *(time for time, _ in self.states)]
-        return [launched, *sorted({time for time in known if time and launched < time < self._end}), self._end]
+        return [
+            launched,
+            *sorted({time for time in known if time is not None and launched < time < self._end}),
+            self._end,
+        ]
 
     def _stage_at(self, time: float) -> tuple[Stage, Run | None]:
         """What it is in from this moment until the next."""
@@ -396,7 +400,8 @@ class _Records:
         """Whether a job is still to start before it serves or leaves."""
         if not self.runs:
             return self.asks_job
-        over = min(each for each in (self.first("InService"), self.first("Terminating"), self._end) if each)
+        moments = (self.first("InService"), self.first("Terminating"), self._end)
+        over = min(each for each in moments if each is not None)
         return any(run.ended is None if run.started is None else time < run.started < over for run in self.runs)
 
 
