@@ -259,7 +259,7 @@ class Engine:
         elif instance.state == "EnteringStandby":
             self._enter(instance, "Standby", now)
         elif instance.state == "Detaching":
-            self._let_go(instance, now)
+            self._release(instance, now)
         elif instance.passage and instance.state == instance.passage.first:
             self._begin(instance, instance.passage, group, hooks, now)
         elif instance.passage and instance.state == instance.passage.waiting:
@@ -389,7 +389,7 @@ class Engine:
         self._events.terminated(instance, passage, now)
         self._forget(instance)
 
-    def _let_go(self, instance: Instance, now: float) -> None:
+    def _release(self, instance: Instance, now: float) -> None:
         """A detached instance is no group's any more, but keeps its addresses while it lives."""
         self._enter(instance, "Detached", now)
         cloud.untag_instance(instance.instance_id, GROUP_TAG)

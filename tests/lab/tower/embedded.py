@@ -509,7 +509,7 @@ class Tower:
 
         events: how many `playbook_on_no_hosts_remaining` events say so: 1 is what was recorded [833], and what
         `any_errors_fatal` leaves up to ansible-core 2.16; from 2.17 on it leaves none (0). `max_fail_percentage`
-        leaves 2, and there an unreachable host cuts nothing short. (Seen with ansible-core 2.15 to 2.18.)
+        leaves 2, and there an unreachable host cuts nothing short. (Measured with ansible-core 2.15 to 2.18.)
         """
         with self._current():
             known = {row.name for row in self._world.templates.values()}
