@@ -23,6 +23,7 @@ from rollcall.doctor.observer import TIME_KEPT, Observer
 from rollcall.doctor.topic_findings import NOTICE_OF
 from rollcall.domain.errors import (
     AwsDenied,
+    AwsRejected,
     BadEvent,
     BadSettings,
     ChefUnavailable,
@@ -115,7 +116,7 @@ def test_what_was_published_is_kept_in_the_table() -> None:
     assert isinstance(store.read()[WRONG.key].severity, Severity)
     store.write([])
     assert store.read() == {}
-    with pytest.raises(AwsDenied, match="table nowhere"):
+    with pytest.raises(AwsRejected, match="table nowhere"):
         KnownFindings("nowhere").read()
 
 
@@ -420,8 +421,8 @@ def test_what_there_is_no_time_for_is_said(surgery: Surgery) -> None:
     assert diagnosis.failed
     assert {each.key for each in diagnosis.findings} == {
         "Tower: not looked at",
-        *(f"{what}: not looked at (Throttled)" for what in ("rules", "queues", "event source mappings", "schedules")),
-        "Auto Scaling groups: not looked at (Throttled)",
+        *(f"{what}: not looked at (NoTimeLeft)" for what in ("rules", "queues", "event source mappings", "schedules")),
+        "Auto Scaling groups: not looked at (NoTimeLeft)",
     }
 
 
@@ -441,7 +442,7 @@ def test_a_look_that_takes_longer_than_there_is_time_is_left_behind(
         (finding,) = surgery.examine().findings
     finally:
         let_go.set()
-    assert finding.key == "rules: not looked at (Throttled)"
+    assert finding.key == "rules: not looked at (NoTimeLeft)"
     assert "rules of LaunchRule could not be read: there was no time left" in finding.reason
 
 

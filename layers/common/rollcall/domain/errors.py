@@ -5,7 +5,9 @@ RollcallError
 │  ├─ TowerUnavailable     no connection, a timeout, 429 or 5xx
 │  ├─ ChefUnavailable      likewise
 │  ├─ ChannelUnavailable   likewise, of PagerDuty or Slack
-│  ├─ Throttled            AWS refused a call for its rate, or had a failure of its own
+│  ├─ AwsUnavailable       AWS cannot be reached, fails on its own side, or gives an answer that is not trusted
+│  │  └─ Throttled         AWS refused a call for its rate
+│  ├─ IncidentChanged      other invocations changed an incident at each try to do so here
 │  ├─ HostLimitReached     no more hosts in the organization, or for the licence, until some go or it is raised
 │  ├─ InstanceNotVisible   launched, and not yet known to EC2 or Auto Scaling
 │  ├─ ActionNotVisible     Auto Scaling holds the instance, and finds no such lifecycle action
@@ -20,7 +22,8 @@ RollcallError
    ├─ ChefDenied           401 or 403: the user or its key may not do this
    ├─ ChefRejected         any other answer a Chef server should not have given to a right request
    ├─ ChannelRefused       PagerDuty or Slack refuses a notification, and will when it is sent again
-   └─ AwsDenied            a permission missing, or a request that AWS calls wrong
+   ├─ AwsDenied            a permission is missing, or the credentials are not valid
+   └─ AwsRejected          AWS calls a request wrong, or botocore does before it is sent
       └─ InstancesRefused  of a call for many instances, those that AWS calls wrong; it can be made again for the others
 
 Each fails one action, never its neighbours. Messages name the thing and the remedy.
@@ -76,8 +79,16 @@ class ChannelUnavailable(Transient):
     """PagerDuty or Slack cannot be reached right now, or does not answer."""
 
 
-class Throttled(Transient):
-    """AWS refused the call for its rate, or failed on its own side."""
+class AwsUnavailable(Transient):
+    """AWS cannot be reached, fails on its own side, or gives an answer that is not complete, and not trusted."""
+
+
+class Throttled(AwsUnavailable, Transient):  # Transient once more: events and incidents name it, for its own remedy
+    """AWS refused the call for its rate."""
+
+
+class IncidentChanged(Transient):
+    """Other invocations changed an incident each time that this one was about to."""
 
 
 class HostLimitReached(Transient):
@@ -191,15 +202,19 @@ class ChannelRefused(Permanent):
 
 
 class AwsDenied(Permanent):
-    """AWS refused the call for a reason that repeating does not change."""
+    """AWS refused the call: a permission is missing, or the credentials are not valid."""
 
 
-class InstancesRefused(AwsDenied):
+class AwsRejected(Permanent):
+    """AWS calls the request wrong, or botocore does before it is sent: what it names is not there, or not allowed."""
+
+
+class InstancesRefused(AwsRejected):
     """AWS refused a call for some of the instances that it was about, and so answered for none of them.
 
     by_id: why, by instance id. For the others the call can be made again without these.
     """
 
-    def __init__(self, by_id: Mapping[str, AwsDenied]) -> None:
+    def __init__(self, by_id: Mapping[str, AwsRejected]) -> None:
         super().__init__(f"AWS refused {len(by_id)} of the instances of one call, so for the others it is made again")
         self.by_id = by_id

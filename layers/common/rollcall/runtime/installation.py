@@ -100,7 +100,8 @@ def chef(context: LambdaContext, *, afresh: bool = False) -> Chef | None:
 def read_credentials(secret: str, *, refresh: bool) -> Credentials:
     """The Tower token from Secrets Manager: the bare token, or JSON with token and, if need be, ca_bundle (PEM).
 
-    It is remembered for five minutes unless refresh is set. Raises BadSettings, Throttled or AwsDenied.
+    It is remembered for five minutes unless refresh is set. Raises BadSettings, AwsUnavailable, AwsDenied or
+    AwsRejected.
     """
     text = secret_text(secret, refresh=refresh)
     token, ca_bundle = text, None
