@@ -14,6 +14,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from rollcall import __version__
 from rollcall.doctor.answer import LISTED_MAX, answer
 from rollcall.doctor.coverage import NO_ONE_NOTIFIED
 from rollcall.doctor.diagnosis import FINDERS, Diagnosis, diagnose
@@ -140,6 +141,7 @@ def test_the_answer_is_json_that_says_whether_a_launch_would_break() -> None:
         ],
         "left_out": 0,
         "topics": [observed.TOPIC],
+        "version": __version__,
         "seconds": 1.235,
     }
     assert not answer(Diagnosis((ODD,), ()), 0)["failed"]
