@@ -42,7 +42,7 @@ def seen(
     age: float = 60,
     failed: tuple[str, ...] = (),
     breaker: str = "",
-    passed_over: str = "",
+    unmatched: str = "",
     inconclusive: tuple[str, ...] = (),
 ) -> GateObservation:
     """What is known of an instance whose job ended so many seconds ago, when its checks began to count."""
@@ -55,7 +55,7 @@ def seen(
         failed=failed,
         inconclusive=inconclusive,
         breaker=breaker,
-        passed_over=passed_over,
+        unmatched=unmatched,
         unreached=attempts if outcome == Outcome.UNREACHABLE else 0,
         unreached_for=age if outcome == Outcome.UNREACHABLE else 0,
     )
@@ -74,7 +74,7 @@ ANY_SEEN = st.builds(
     failed=st.lists(st.just("tcp:22: refused"), max_size=2).map(tuple),
     checked_for=st.floats(0, 200_000),
     breaker=st.sampled_from(["", HELD]),
-    passed_over=st.sampled_from(["", "", "", "its host is disabled"]),
+    unmatched=st.sampled_from(["", "", "", "its host is disabled"]),
     inconclusive=st.lists(st.just("elb: unused"), max_size=2).map(tuple),
 )
 ANY_SETTINGS = st.builds(settings, st.sampled_from(OnFailure), st.integers(1, 172_800))
@@ -85,14 +85,14 @@ def test_only_a_job_that_went_well_with_every_check_passed_makes_an_instance_rea
     asked: GroupSettings, what: GateObservation
 ) -> None:
     verdict = decide(asked, what, NOW)
-    fine = what.outcome == Outcome.OK and not (what.failed or what.inconclusive or what.passed_over)
+    fine = what.outcome == Outcome.OK and not (what.failed or what.inconclusive or what.unmatched)
     assert (verdict.decision == Decision.READY) == fine
 
 
 @given(ANY_SETTINGS, ANY_SEEN)
 def test_what_proves_nothing_never_costs_an_instance_its_life(asked: GroupSettings, what: GateObservation) -> None:
     verdict = decide(asked, what, NOW)
-    nothing = what.outcome in (Outcome.UNPROVEN, Outcome.CUT_SHORT) or what.passed_over
+    nothing = what.outcome in (Outcome.UNPROVEN, Outcome.CUT_SHORT) or what.unmatched
     if nothing or (what.breaker and what.outcome in (Outcome.FAILED, Outcome.UNREACHABLE)):
         assert verdict.decision != Decision.ABANDON
 
@@ -230,7 +230,7 @@ def test_the_timeout_of_checks_counts_from_the_end_of_the_job_that_was_ok_not_fr
 def test_a_host_that_jobs_pass_over_is_held_with_the_reason_and_no_job_is_launched(
     outcome: Outcome, age: float
 ) -> None:
-    verdict = decide(settings(), seen(outcome, age=age, ended=500, passed_over="its host is disabled"), NOW)
+    verdict = decide(settings(), seen(outcome, age=age, ended=500, unmatched="its host is disabled"), NOW)
     assert (verdict.decision, verdict.alert, verdict.delay) == (Decision.HOLD, True, 60)
     assert verdict.reason == "its host is disabled"
 

@@ -29,7 +29,7 @@ class GateObservation(NamedTuple):
     first of them started (without jobs: since it was registered). checked_for: seconds since the job ended that was ok
     (without jobs: since it was registered). failed: the checks that fail, as sentences; inconclusive: those that could
     not find out, likewise. comparing: another job is under way that will show whether it is done. breaker: why the
-    provisioning circuit breaker holds its group, empty if it does not. passed_over: why no job can reach its host,
+    provisioning circuit breaker holds its group, empty if it does not. unmatched: why no job can reach its host,
     empty if one can. held_by_hook: otherwise it serves already. unreached: the jobs that tried it and did not reach it,
     the first of which began unreached_for seconds ago.
     """
@@ -43,7 +43,7 @@ class GateObservation(NamedTuple):
     inconclusive: tuple[str, ...] = ()
     comparing: bool = False
     breaker: str = ""
-    passed_over: str = ""
+    unmatched: str = ""
     held_by_hook: bool = True
     unreached: int = 0
     unreached_for: float = 0
@@ -63,8 +63,8 @@ def decide(settings: GroupSettings, observation: GateObservation, now: float) ->
 
 def _decide_held(settings: GroupSettings, observation: GateObservation, now: float) -> Verdict:
     """By what its job showed of it."""
-    if observation.passed_over:
-        return Verdict(Decision.HOLD, observation.passed_over, timing.HOLD_INTERVAL, alert=True)
+    if observation.unmatched:
+        return Verdict(Decision.HOLD, observation.unmatched, timing.HOLD_INTERVAL, alert=True)
     match observation.outcome:
         case Outcome.OK:
             return _decide_by_checks(settings, observation)

@@ -175,7 +175,7 @@ class GateObserver:
             reason = reasons.get(each.waiting.action.instance_id)
             if reason is None:
                 return each
-            return each._replace(observation=replace(each.observation, passed_over=reason.reason))
+            return each._replace(observation=replace(each.observation, unmatched=reason.reason))
 
         return Stage([explained(each) if each in doubtful else each for each in observed])
 
