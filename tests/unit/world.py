@@ -17,7 +17,7 @@ from rollcall.domain.messages import GateMessage, RunOptions, Waiting, WatchMess
 from rollcall.domain.settings import OwnQueue, Settings
 from rollcall.lifecycle.cleanup import Cleanup
 from rollcall.lifecycle.gate import Gate
-from rollcall.lifecycle.gate_round import send_on
+from rollcall.lifecycle.gate_round import RoundResources, send_on
 from rollcall.lifecycle.register import Register
 from rollcall.lifecycle.retire import Retire
 from rollcall.lifecycle.target_watch import Watch
@@ -264,9 +264,12 @@ class World:
 
     def evaluate(self, *messages: GateMessage) -> list[Round[GateMessage]]:
         """The gate's rounds for these messages. What goes on is in the queue."""
+        return self._sent_on(Gate(self.resources(lambda: TIME_LEFT), share=REMOVAL_SHARE).evaluate(messages))
+
+    def resources(self, seconds_left: Callable[[], float]) -> RoundResources:
+        """What the rounds of the gate's queue are made with."""
         clients = (self.tower, self.evidence, self.fleets, self.queues)
-        gate = Gate(self.settings, *clients, self.clock, lambda: TIME_LEFT, share=REMOVAL_SHARE)
-        return self._sent_on(gate.evaluate(messages))
+        return RoundResources(self.settings, *clients, self.clock, seconds_left)
 
     def evaluate_one(self, message: GateMessage) -> Round[GateMessage]:
         """The gate's round for one message."""
@@ -321,9 +324,7 @@ class World:
 
     def retire(self, *messages: RetireMessage) -> list[Round[RetireMessage]]:
         """What looks at these messages bring."""
-        clients = (self.tower, self.evidence, self.fleets, self.queues)
-        retire = Retire(self.settings, *clients, self.clock, lambda: TIME_LEFT)
-        return self._sent_on(retire.evaluate(messages))
+        return self._sent_on(Retire(self.resources(lambda: TIME_LEFT)).evaluate(messages))
 
     def retire_one(self, message: RetireMessage) -> Round[RetireMessage]:
         """What a look at one message brings."""

@@ -107,7 +107,7 @@ class VirtualGate:
         """What the function does with a batch."""
         world = self.world
         time_left = TimeLeft(self._seconds_left)
-        decided = (world.settings, world.tower, world.evidence, world.fleets, world.queues, world.clock, time_left)
+        resources = world.resources(time_left)
         watch = Watch(world.fleets, world.clock)
 
         def watched(message: WatchMessage) -> WatchRound:
@@ -121,8 +121,8 @@ class VirtualGate:
         return take_turns(
             messages,
             {
-                GateMessage: lambda own: Gate(*decided, share=REMOVAL_SHARE).evaluate(own),
-                RetireMessage: lambda own: Retire(*decided).evaluate(own),
+                GateMessage: lambda own: Gate(resources, share=REMOVAL_SHARE).evaluate(own),
+                RetireMessage: lambda own: Retire(resources).evaluate(own),
                 WatchMessage: lambda own: rounds_without_heartbeats(
                     own, watched, lambda error: WatchRound(error=error), time_left
                 ),
