@@ -249,7 +249,7 @@ class _GroupEvaluation:
 
     def _wait_for_events(self, found: EventsPending) -> GoingOn:
         now = self._context.tower.now()
-        delay = timing.events_delay(now - (found.job.finished_at or now))
+        delay = timing.events_delay(found.job.seconds_since_end(now))
         return GoingOn(found.waiting, found.job.id, delay, Alerts(self._context.message.alerted))
 
     def _without_job(self, source: JobSource, found: WithoutJob) -> GoingOn | Relaunch:

@@ -257,8 +257,7 @@ class _Outcomes:
         outcomes = self.of(job, {waiting.action.instance_id})
         if outcomes is not None:
             return outcomes[waiting.action.instance_id]
-        since_end = self._tower.now() - (job.finished_at or self._tower.now())
-        return Outcome.UNPROVEN if since_end > EVENTS_TOO_LONG else None
+        return Outcome.UNPROVEN if job.seconds_since_end(self._tower.now()) > EVENTS_TOO_LONG else None
 
     def read_all(self, ended: Mapping[Waiting, Job]) -> set[Waiting]:
         """Read what each job shows of all that it decides about; those on which a job hung that was ended."""

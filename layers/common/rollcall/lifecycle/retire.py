@@ -22,7 +22,7 @@ from .gate_round import rounds_with_heartbeats
 from .hook_answers import answers_by_action
 from .retire_completion import Leaving, RetireCompletion
 from .retire_decision import NextStep, decide_retirement, without_job
-from .retire_observer import RetireObserver, seconds_since_end
+from .retire_observer import RetireObserver
 from .successors import Successors
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ class _Evaluation:
     def _poll_delay(self, job: Job) -> float:
         """Seconds until a job that has no result yet is evaluated again."""
         if job.status.final:
-            return timing.events_delay(seconds_since_end(job, self._tower.now()))
+            return timing.events_delay(job.seconds_since_end(self._tower.now()))
         elapsed = self._tower.now() - job.started_at if job.started_at else 0.0
         polls = self.message.polls if job.id == self.message.job_id else 0
         return timing.poll_delay(elapsed, self._tower.usual_durations(job.kind), polls)
