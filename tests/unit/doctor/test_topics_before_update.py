@@ -69,7 +69,7 @@ def test_only_groups_that_are_asked_for_are_looked_at(before: Before) -> None:
     assert ("hooks", "api") not in before.aws.calls
 
 
-def test_subscriptions_that_may_not_be_seen_are_said_with_a_remedy_for_a_person(before: Before) -> None:
+def test_subscriptions_that_may_not_be_read_are_reported_with_a_remedy_for_an_operator(before: Before) -> None:
     before.aws.failing["subscribers"] = AwsDenied("no")
     (finding,) = topics.cut_off("rollcall", "", ())
     assert finding.key == "subscriptions: not looked at (AwsDenied)"
@@ -78,14 +78,14 @@ def test_subscriptions_that_may_not_be_seen_are_said_with_a_remedy_for_a_person(
 
 
 @pytest.mark.parametrize("method", ["groups", "hooks", "topics"])
-def test_groups_that_may_not_be_seen_are_no_all_clear(
+def test_groups_that_may_not_be_read_are_no_all_clear(
     before: Before, capsys: pytest.CaptureFixture[str], method: str
 ) -> None:
     before.aws.failing[method] = AwsDenied("AWS refused it")
     assert before.run() == 2
-    told = capsys.readouterr()
-    assert "AWS refused it" in told.err
-    assert "autoscaling:DescribeLifecycleHooks" in told.err
+    printed = capsys.readouterr()
+    assert "AWS refused it" in printed.err
+    assert "autoscaling:DescribeLifecycleHooks" in printed.err
 
 
 def test_another_stack_is_not_taken_for_rollcalls(before: Before) -> None:
@@ -96,10 +96,10 @@ def test_another_stack_is_not_taken_for_rollcalls(before: Before) -> None:
 
 def test_the_doctor_of_a_version_before_is_made_up_for(before: Before, capsys: pytest.CaptureFixture[str]) -> None:
     assert before.run() == 1
-    told = capsys.readouterr().out
-    assert told.startswith("1 BREAKS LAUNCHES\n  group web: hook 'mine' notifies")
-    assert f"remedy: deploy with NotifyingTopicArns={TOPIC};" in told
-    assert "\n  this\n  what a deployment of this version with NotifyingTopicArns='' would cut off\n" in told
+    printed = capsys.readouterr().out
+    assert printed.startswith("1 BREAKS LAUNCHES\n  group web: hook 'mine' notifies")
+    assert f"remedy: deploy with NotifyingTopicArns={TOPIC};" in printed
+    assert "\n  this\n  what a deployment of this version with NotifyingTopicArns='' would cut off\n" in printed
 
 
 @pytest.mark.parametrize(("failed", "code"), [(False, 0), (True, 1)])

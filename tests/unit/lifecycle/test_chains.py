@@ -155,7 +155,7 @@ def instances_of(message: AnyMessage) -> list[str]:
 
 @pytest.fixture
 def waiting(world: World) -> list[GateMessage]:
-    """Twelve messages whose jobs run for as long as one looks."""
+    """Twelve messages whose jobs run for as long as rounds are made."""
     world.group("web", heartbeat_timeout=7200)
     return [world.waiting(f"i-{number:02}") for number in range(12)]
 
@@ -201,7 +201,7 @@ def test_every_message_of_a_batch_gets_its_turn_though_there_is_time_for_few_of_
 
 @pytest.fixture
 def mixed(world: World) -> list[AnyMessage]:
-    """Four messages of each kind, by turns, none of which is over for as long as one looks."""
+    """Four messages of each kind, by turns, none of which is over for as long as rounds are made."""
     world.group("web", heartbeat_timeout=7200, retire_job_template="retire", timeout="7200")
     world.tower.add_template("retire")
     messages: list[AnyMessage] = []

@@ -117,7 +117,7 @@ def test_a_secret_that_cannot_be_read_is_an_error_of_ours(
         installation.read_credentials("tower", refresh=False)
 
 
-# A look at how things are now
+# Clients made afresh
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def context(monkeypatch: pytest.MonkeyPatch) -> Any:
     return SimpleNamespace(get_remaining_time_in_millis=lambda: 60_000)
 
 
-def test_who_looks_afresh_comes_with_the_token_as_it_is_now(
+def test_an_installation_afresh_has_the_token_as_it_is_now(
     monkeypatch: pytest.MonkeyPatch, wire: Wire, context: Any
 ) -> None:
     for token in ("old", "new"):
@@ -140,9 +140,7 @@ def test_who_looks_afresh_comes_with_the_token_as_it_is_now(
         assert fresh == [True]
 
 
-def test_who_looks_afresh_reads_the_secret_about_chef_as_it_is_now(
-    monkeypatch: pytest.MonkeyPatch, context: Any
-) -> None:
+def test_chef_afresh_has_the_secret_as_it_is_now(monkeypatch: pytest.MonkeyPatch, context: Any) -> None:
     fresh = hold(monkeypatch, "no JSON")
     chef = installation.chef(context, afresh=True)
     assert chef

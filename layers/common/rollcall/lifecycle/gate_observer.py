@@ -144,7 +144,7 @@ class GateObserver:
         shown = _Outcomes(self._context, source.settings.group)
         hung = shown.read_all(ended)
         unreached = self._unreached(source, ended, counting, shown)
-        breaker = CircuitBreaker(self._tower, source.settings, source.inventory, shown.of)
+        circuit_breaker = CircuitBreaker(self._tower, source.settings, source.inventory, shown.of)
         found: list[Found] = []
         for each, job in deciding.items():
             if job is None:
@@ -156,8 +156,8 @@ class GateObserver:
             else:
                 observation = self._observation(job, outcome, each, counting[each], unreached.get(each, []))
                 if circuit_breaker_decides(source.settings, observation):
-                    why = breaker.why_held(job, outcome, each.action.instance_id, _since(each))
-                    observation = replace(observation, breaker=why)
+                    why = circuit_breaker.why_held(job, outcome, each.action.instance_id, _since(each))
+                    observation = replace(observation, circuit_breaker=why)
                 provisioned_at = job.finished_at if outcome == Outcome.OK else None
                 found.append(Observed(each, job.id, observation, job.status in RAN, each in hung, provisioned_at))
         return Stage(found)
