@@ -229,7 +229,7 @@ def measure() -> dict[str, float]:
 def _measure(function: str, event: Json, aws: PreparedAws, tower: Tower, clock: StillClock) -> float:
     """Milliseconds of CPU, of all threads, that a handler takes for an event: the median."""
     from rollcall.http.transport import Opened
-    from rollcall.runtime import installation as wiring
+    from rollcall.runtime import installation
     from rollcall.tower.connection import Credentials
 
     session: Any = PreparedTower(tower, {"Authorization": f"Bearer {tower.token}"}, clock)
@@ -245,7 +245,7 @@ def _measure(function: str, event: Json, aws: PreparedAws, tower: Tower, clock: 
     ):
         handler = _handler(function)
         for _ in range(RUNS):
-            wiring._installation.cache_clear()  # nothing is remembered from the last time
+            installation._installation.cache_clear()  # nothing is remembered from the last time
             gc.collect()
             before = time.process_time()
             answer = handler(event, Context(function))

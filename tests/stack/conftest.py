@@ -135,7 +135,7 @@ def make_group(cloud: Cloud, tower: Tower, name: str) -> Iterator[Callable[..., 
     """Makes groups with an inventory and a job template named like the test; the tags override.
 
     When the test is over every action has come to an end, and the invariants hold. unheard: terminations of the group
-    wait for their timeout, for the test lets nobody be told, and so I2 and I6 are not asked of it. traffic: what sends
+    wait for their timeout, for the test lets no event by: I2 and I6 are not asked of it. traffic: what sends
     the group traffic, as CreateAutoScalingGroup names it.
     """
     tower.add_inventory(name)
