@@ -131,7 +131,7 @@ def test_trouble_is_announced_at_each_try_and_the_way_out_of_it_too(
     assert {event["detail"]["troubled"] for event in ear.published(group, "Instance Ready").values()} == {True}
 
 
-def test_work_goes_on_while_no_event_can_be_published(make_group: MakeGroup, cloud: Cloud, ear: Ear) -> None:
+def test_work_goes_on_while_nothing_can_be_published(make_group: MakeGroup, cloud: Cloud, ear: Ear) -> None:
     group = make_group()
     cloud.aws.deny("events:PutEvents")
     group.scale(2)
