@@ -360,18 +360,18 @@ def test_after_the_hooks_own_timeout_the_termination_goes_on_and_an_operator_is_
     assert world.fleet.completed == {action: Result.CONTINUE}
 
 
-@pytest.mark.parametrize("facts", [{}, {"private_dns_name": DNS}])
-def test_that_an_instance_is_retained_is_alerted_once_also_while_chef_is_away(
-    world: World, chef: FakeChef, facts: dict[str, str]
+def test_that_an_instance_is_retained_is_alerted_also_where_its_node_cannot_be_named(
+    world: World, chef: FakeChef
 ) -> None:
-    chef.failing["delete_client"] = AWAY
-    host(world, "i-a", **facts)
+    web(world, "nonsense")
+    host(world, "i-a")
     action = replace(going(world, "i-a"), hook=None, token=None)
     world.fleet.known_memberships["i-a"] = Membership("web", "Terminating:Retained")
     [report] = world.clean_up(action)
+    assert isinstance(report.error, BadSettings)
     assert "terminate-instance-in-auto-scaling-group --instance-id i-a" in alerted(report)
     [report] = world.clean_up(action)
-    assert not any(note.alert for note in report.notes)
+    assert (type(report.error), alerted(report)) == (BadSettings, "")
 
 
 def test_tower_is_waited_for_however_long_it_takes(world: World, chef: FakeChef) -> None:
