@@ -1,0 +1,105 @@
+"""What the gate's and the retire job's own decisions mean for who looks at an instance. Pure.
+
+The decisions are those of rollcall.lifecycle, made from the same observations. Times in epoch seconds by Tower's clock;
+what is computed from them holds as long as the functions run.
+"""
+
+from __future__ import annotations
+
+from copy import replace
+from typing import TYPE_CHECKING
+
+from rollcall.domain import timing
+from rollcall.domain.jobs import Outcome
+from rollcall.domain.verdicts import Decision
+from rollcall.lifecycle.retire_decision import NextStep
+
+from .waits import CheckAnswer, Shown, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rollcall.domain.jobs import Job
+    from rollcall.domain.verdicts import Verdict
+    from rollcall.lifecycle.gate_decision import GateObservation
+    from rollcall.lifecycle.retire_decision import RetireDecision, RetireObservation
+
+    from .waits import SeenCheck, SeenJob
+
+LOOKED_AT = "the gate looks again"
+NEXT_JOB = "the next job"
+WITHOUT_IT = "it goes without it"
+STEPS = {
+    Decision.READY: Step.READY,
+    Decision.ABANDON: Step.ABANDONED,
+    Decision.HOLD: Step.HELD,
+    Decision.LEAVE: Step.LEFT,
+    Decision.RELAUNCH: Step.TRIED_AGAIN,
+    Decision.WAIT: Step.TRIED_AGAIN,
+}
+
+
+def at_work(job: Job, seen: SeenJob, tries: int, now: float, stuck: str = "") -> Shown:
+    """A job runs on the instance, or waits to. stuck: how it hangs, empty if it does not."""
+    next_at = now + timing.poll_delay(now - job.started_at if job.started_at else 0.0, seen.usual, 0)
+    if job.started_at is None:
+        late = now - job.created_at > timing.PENDING_TOO_LONG
+        reason = f"Tower has not started it ({job.status})" + (": look at Tower's capacity" if late else "")
+        return Shown(Step.JOB_WANTED, reason, seen, tries, next_at=next_at, next_is=LOOKED_AT)
+    return Shown(Step.JOB_RUNS, stuck, seen, tries, next_at=next_at, next_is=LOOKED_AT)
+
+
+def events_pending(seen: SeenJob, tries: int, now: float) -> Shown:
+    """The job is over, and Tower still processes what shows what came of it."""
+    next_at = now + timing.events_delay(now - (seen.ended_at or now))
+    return Shown(Step.EVENTS_PENDING, "", seen, tries, next_at=next_at, next_is=LOOKED_AT)
+
+
+def decided(
+    observation: GateObservation,
+    verdict: Verdict,
+    seen: SeenJob | None,
+    checks: Sequence[SeenCheck],
+    now: float,
+) -> Shown:
+    """What the gate decides now, by all that can be seen from here."""
+    shown = Shown(STEPS[verdict.decision], verdict.reason, seen, observation.attempts, tuple(checks))
+    untried = [each.check for each in checks if each.answer == CheckAnswer.NOT_TRIED]
+    if verdict.decision == Decision.READY:
+        return replace(shown, reason="")
+    if verdict.decision in (Decision.ABANDON, Decision.LEAVE):
+        return shown
+    if observation.outcome == Outcome.OK and not observation.passed_over:
+        step = Step.HELD if verdict.decision == Decision.HOLD else Step.CHECKED
+        only_untried = untried and not any(each.answer in (CheckAnswer.FAILS, CheckAnswer.UNSURE) for each in checks)
+        reason = _untried_words(untried, observation, verdict) if only_untried else verdict.reason
+        return replace(shown, step=step, reason=reason, next_at=now + verdict.delay, next_is=LOOKED_AT)
+    is_job_next = not observation.passed_over and not observation.comparing and _has_next_job(observation, verdict)
+    return replace(shown, next_at=now + verdict.delay, next_is=NEXT_JOB if is_job_next else LOOKED_AT)
+
+
+def _has_next_job(observation: GateObservation, verdict: Verdict) -> bool:
+    """Whether what follows the delay is another job: all but a group that asks to hold (rollcall:on-failure)."""
+    if verdict.decision != Decision.HOLD:
+        return True
+    return bool(observation.breaker)
+
+
+def _untried_words(untried: Sequence[str], observation: GateObservation, verdict: Verdict) -> str:
+    only = f"only the gate can try {', '.join(untried)}"
+    if verdict.decision == Decision.HOLD:
+        return f"{only}, and has not let it through for {observation.checked_for:.0f} s: see the gate's log"
+    return f"{only}: no other check is left"
+
+
+def retired(observation: RetireObservation, decision: RetireDecision, seen: SeenJob | None, now: float) -> Shown:
+    """What is done about an instance on its way out whose group has a retire job."""
+    without_at = now + observation.seconds_left
+    match decision.step:
+        case NextStep.LET_GO:
+            return Shown(Step.REMOVED, decision.reason, seen)
+        case NextStep.LAUNCH_JOB | NextStep.LAUNCH_LATER:
+            return Shown(Step.RETIRE_JOB_WANTED, decision.reason, seen, next_at=without_at, next_is=WITHOUT_IT)
+        case NextStep.WAIT_FOR_JOB | NextStep.LEAVE_TO_OTHER_MESSAGE:
+            step = Step.EVENTS_PENDING if seen and seen.ended_at else Step.RETIRE_JOB_RUNS
+            return Shown(step, "", seen, next_at=without_at, next_is=WITHOUT_IT)
