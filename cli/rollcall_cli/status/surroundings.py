@@ -153,6 +153,7 @@ class Surroundings:
                     each["StateUpdatedTimestamp"].timestamp(),
                 )
                 for each in answer["MetricAlarms"]
+                if each["StateValue"] == "ALARM"
             ]
         return tuple(sorted(found, key=lambda each: -each.since))
 

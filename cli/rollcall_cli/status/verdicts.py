@@ -64,32 +64,37 @@ def decided(
 ) -> Shown:
     """What the gate decides now, by all that can be seen from here."""
     shown = Shown(STEPS[verdict.decision], verdict.reason, seen, observation.attempts, tuple(checks))
-    untried = [each.check for each in checks if each.answer == CheckAnswer.NOT_TRIED]
     if verdict.decision == Decision.READY:
         return replace(shown, reason="")
+    if observation.outcome == Outcome.OK and not observation.passed_over:
+        step = Step.CHECKED if verdict.decision == Decision.WAIT else shown.step
+        shown = replace(shown, step=step, reason=_words_of_checks(checks, observation, verdict))
     if verdict.decision in (Decision.ABANDON, Decision.LEAVE):
         return shown
-    if observation.outcome == Outcome.OK and not observation.passed_over:
-        step = Step.HELD if verdict.decision == Decision.HOLD else Step.CHECKED
-        only_untried = untried and not any(each.answer in (CheckAnswer.FAILS, CheckAnswer.UNSURE) for each in checks)
-        reason = _untried_words(untried, observation, verdict) if only_untried else verdict.reason
-        return replace(shown, step=step, reason=reason, next_at=now + verdict.delay, next_is=LOOKED_AT)
-    is_job_next = not observation.passed_over and not observation.comparing and _has_next_job(observation, verdict)
-    return replace(shown, next_at=now + verdict.delay, next_is=NEXT_JOB if is_job_next else LOOKED_AT)
+    next_is = NEXT_JOB if _is_job_next(observation, verdict) else LOOKED_AT
+    return replace(shown, next_at=now + verdict.delay, next_is=next_is)
 
 
-def _has_next_job(observation: GateObservation, verdict: Verdict) -> bool:
-    """Whether what follows the delay is another job: all but a group that asks to hold (rollcall:on-failure)."""
-    if verdict.decision != Decision.HOLD:
-        return True
-    return bool(observation.breaker)
+def _is_job_next(observation: GateObservation, verdict: Verdict) -> bool:
+    """Whether what follows the delay is another job, and not only another look at the same."""
+    if observation.outcome == Outcome.OK or observation.passed_over or observation.comparing:
+        return False
+    return verdict.decision != Decision.HOLD or bool(observation.breaker)
 
 
-def _untried_words(untried: Sequence[str], observation: GateObservation, verdict: Verdict) -> str:
-    only = f"only the gate can try {', '.join(untried)}"
-    if verdict.decision == Decision.HOLD:
-        return f"{only}, and has not let it through for {observation.checked_for:.0f} s: see the gate's log"
-    return f"{only}: no other check is left"
+def _words_of_checks(checks: Sequence[SeenCheck], observation: GateObservation, verdict: Verdict) -> str:
+    """Why its checks keep it; which do not pass stands beside it."""
+    answers = {each.answer for each in checks}
+    waits = verdict.decision == Decision.WAIT
+    if not answers & {CheckAnswer.FAILS, CheckAnswer.UNSURE}:
+        untried = ", ".join(each.check for each in checks if each.answer == CheckAnswer.NOT_TRIED)
+        held = f", and has not let it through for {observation.checked_for:.0f} s: see the gate's log"
+        return f"only the gate can try {untried}" + (": no other check is left" if waits else held)
+    if waits:
+        return ""
+    if CheckAnswer.FAILS in answers:
+        return f"a check of it has failed for {observation.checked_for:.0f} s"
+    return f"a check of it has not passed for {observation.checked_for:.0f} s, and nothing speaks against it"
 
 
 def retired(observation: RetireObservation, decision: RetireDecision, seen: SeenJob | None, now: float) -> Shown:

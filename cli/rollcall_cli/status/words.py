@@ -48,7 +48,7 @@ def summary(status: Status) -> str:
     parts = [
         (waiting if status.waits else "no instance waits")
         + (f", {held:,} held" if held else "")
-        + (f", of {unknown:,} it is not known for what" if unknown else "")
+        + (f", {unknown:,} for something that is not known" if unknown else "")
     ]
     if letters := _dead_letters(status):
         parts.append(f"{_count(letters, 'message')} in dead-letter queues")
@@ -82,7 +82,7 @@ def entry_of(wait: Wait, now: float) -> Entry:
     heading = f"{wait.instance_id}  {shown.step} ({wait.state}, {since})"
     lines = [
         *([Line(shown.reason)] if shown.reason else []),
-        *([Line(_job_words(shown.job, now), is_pasted=True)] if shown.job else []),
+        *([Line(_job_words(shown.job, now)), Line(shown.job.url, is_pasted=True)] if shown.job else []),
         *_checks(shown),
         *([Line(f"tries so far: {shown.tries}")] if shown.tries > 1 else []),
         *([Line(f"{shown.next_is}: {_within(shown.next_at, now)} (computed)")] if shown.next_at else []),
@@ -110,7 +110,7 @@ def around(status: Status) -> Iterator[Entry]:
     if status.last_run is not None:
         yield Entry("reconcile", (Line(_run_words(status.last_run, status.at)),), status.last_run.at is None)
     if status.gaps:
-        yield Entry("missing", tuple(Line(_gap_words(each), is_pasted=True) for each in status.gaps), acts=True)
+        yield Entry("missing", tuple(line for each in status.gaps for line in _gap_lines(each)), acts=True)
 
 
 def clock(at: float) -> str:
@@ -127,7 +127,7 @@ def _job_words(job: SeenJob, now: float) -> str:
         state = f"{job.status}, ended {duration(now - job.ended_at)} ago, took {duration(job.ended_at - job.since)}"
     else:
         state = f"{job.status} for {duration(now - job.since)}"
-    return f"{named}: {state}; {_usual_words(job.usual)}: {job.url}"
+    return f"{named}: {state}; {_usual_words(job.usual)}"
 
 
 def _usual_words(usual: tuple[float, ...]) -> str:
@@ -173,7 +173,7 @@ def _incident(incident: Incident, now: float) -> Line:
     subjects = ", ".join(incident.subjects[:SUBJECTS])
     more = f" and {len(incident.subjects) - SUBJECTS:,} more" if len(incident.subjects) > SUBJECTS else ""
     of = f" ({subjects}{more})" if subjects else ""
-    return Line(f"{incident.severity}, since {duration(now - incident.since)}{of}: {incident.reason}")
+    return Line(f"{incident.severity}, for {duration(now - incident.since)}{of}: {incident.reason}")
 
 
 def _run_words(run: LastRun, now: float) -> str:
@@ -183,8 +183,10 @@ def _run_words(run: LastRun, now: float) -> str:
     return f"the last run ended {duration(now - run.at)} ago{troubles}"
 
 
-def _gap_words(gap: Gap) -> str:
-    return f"{gap.what}: {gap.why}" + (f"; {gap.remedy}" if gap.remedy else "")
+def _gap_lines(gap: Gap) -> Iterator[Line]:
+    yield Line(f"{gap.what}: {gap.why}")
+    if gap.remedy:
+        yield Line(f"remedy: {gap.remedy}", is_pasted=True)
 
 
 def _dead_letters(status: Status) -> int:

@@ -135,7 +135,8 @@ def test_checks_of_aws_are_read_and_others_are_not_guessed(world: World, looked:
     assert shown.step == Step.CHECKED
     by_check = {each.check: each.answer for each in shown.checks}
     assert by_check == {"job": CheckAnswer.PASSES, "ec2": CheckAnswer.FAILS, "tcp:22": CheckAnswer.NOT_TRIED}
-    assert "ec2: its status checks have not both passed" in shown.reason
+    assert (shown.reason, shown.checks[1].reason) == ("", "its status checks have not both passed")
+    assert shown.next_at == world.clock.now + timing.CHECK_INTERVAL
     world.fleet.passing.add(ID)
     shown = looked.shown(ID)
     assert (shown.step, shown.reason) == (Step.CHECKED, "only the gate can try tcp:22: no other check is left")
@@ -154,7 +155,10 @@ def test_a_check_that_fails_for_the_timeout_is_evidence(world: World, looked: Lo
     world.group("web", gate="job ec2", timeout="60")
     world.end(world.waiting(ID), **{ID.replace("-", "_"): Outcome.OK})
     world.clock.now += 100
-    assert looked.shown(ID).step == Step.ABANDONED
+    assert looked.shown(ID)[:2] == (Step.ABANDONED, "a check of it has failed for 100 s")
+    world.group("web", gate="job ec2", timeout="60", on_failure="hold")
+    shown = looked.shown(ID)
+    assert (shown.step, shown.next_at) == (Step.HELD, world.clock.now + timing.HOLD_INTERVAL)
 
 
 def test_load_balancers_are_asked_and_nothing_is_registered_with_them(world: World) -> None:
