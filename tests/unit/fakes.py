@@ -660,8 +660,8 @@ class FakeFleet(Fleet):
     instances whose actions are not open any more. throttled, denied: instances whose hooks cannot be answered. refused:
     ids that AWS calls wrong. failing: methods that raise an error. known_hooks: by group. waits_for: by instance id the
     one hook whose action is open, where not all are. before_call: what happens before any method, given its name, is
-    answered; before_instances: likewise, given the ids that EC2 is asked about. known_user_data: by instance id what EC2
-    tells, others have none; asked_user_data: the instances it was asked about.
+    answered; before_instances: likewise, given the ids that EC2 is asked about. known_user_data: by instance id what
+    EC2 tells, others have none; asked_user_data: the instances it was asked about.
     """
 
     def __init__(self, region: str) -> None:

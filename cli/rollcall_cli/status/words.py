@@ -179,7 +179,7 @@ def _incident(incident: Incident, now: float) -> Line:
 def _run_words(run: LastRun, now: float) -> str:
     if run.at is None:
         return f"no run has ended for {duration(run.looked_back)}: is its schedule enabled? See its log"
-    troubles = f", with {_count(run.troubles, 'trouble')}: see its log" if run.troubles else ""
+    troubles = f", with {_count(run.troubles, 'problem')}: see its log" if run.troubles else ""
     return f"the last run ended {duration(now - run.at)} ago{troubles}"
 
 

@@ -88,7 +88,7 @@ class Kind(NamedTuple):
     name: the first part of its word in the tag. form: the whole word, as error texts and docs show it. pattern: a
     regular expression for the whole word; read: makes the check from the pattern's groups, and raises ValueError with
     what is allowed. connects: its probes connect to the instances' own addresses. lets_traffic_in: it may lead requests
-    to an instance, and so examines only those that pass all other checks. only_reads: it reads AWS and nothing else, and
+    to an instance, and so examines only those that pass all other checks. only_reads: it reads nothing but AWS, and
     changes nothing for subjects that no hook holds, so that an operator's command may examine them from anywhere.
     permissions: the actions that the gate's role needs for it.
     """

@@ -16,7 +16,6 @@ from moto import mock_aws
 from moto.autoscaling.models import autoscaling_backends
 from typer.testing import CliRunner
 
-from rollcall_cli.commands import status as command
 from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.main import app
 from unit.fakes import ACCOUNT, REGION
@@ -204,7 +203,7 @@ def test_an_instance_that_waits_is_shown_and_all_is_well(stack: str, tower: Wire
     assert re.search(r"web: i-\w+  its job runs \(Pending:Wait, waits for \d+ s\)", line)
     assert "usually 58 s; https://tower.example.com/#/jobs/playbook/7/output" in line
     assert "with ABANDON (computed)" in line
-    assert re.search(r"reconcile: the last run ended \d+ s ago, with 2 troubles", done.stdout)
+    assert re.search(r"reconcile: the last run ended \d+ s ago, with 2 problems", done.stdout)
 
 
 def test_nothing_is_written(operations: list[str], tower: Wire) -> None:
@@ -286,7 +285,7 @@ def test_it_is_watched_until_ctrl_c_whatever_fails_meanwhile(
         if len(naps) == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(command.time, "sleep", sleep)
+    monkeypatch.setattr("rollcall_cli.commands.status.time.sleep", sleep)
     done = run("web", "--watch", "--every", "7")
     assert done.exit_code == ExitCode.INTERRUPTED
     assert naps == [7, 7, 7]

@@ -11,11 +11,12 @@ from rollcall.domain.actions import Result, Transition
 from rollcall.domain.errors import AwsDenied, Throttled, TowerUnavailable
 from rollcall.domain.groups import Hook
 from rollcall.domain.jobs import JobStatus, Outcome
+from rollcall.domain.messages import GateMessage
 from rollcall_cli.running import NotRun
 from rollcall_cli.status.waits import CheckAnswer, SeenCheck, Step
 from rollcall_cli.tower import TOKEN_VARIABLE
 from unit.cli.status.stack import PARTS, Looked
-from unit.world import HOOK, World
+from unit.world import HOOK, World, ids
 
 ID = "i-0123456789abcdef0"
 OTHER = "i-0fedcba9876543210"
@@ -24,6 +25,12 @@ OTHER = "i-0fedcba9876543210"
 @pytest.fixture
 def looked(world: World) -> Looked:
     return Looked(world)
+
+
+def end(world: World, message: GateMessage, outcome: Outcome, *, processed: bool = True) -> None:
+    """End a message's job with this outcome for all of its instances."""
+    assert message.job_id
+    world.tower.end_job(message.job_id, dict.fromkeys(ids(message), outcome), processed=processed)
 
 
 # On its way in
@@ -78,7 +85,7 @@ def test_a_job_that_hangs_is_said_to_hang_and_is_not_cancelled(world: World, loo
 
 def test_events_that_tower_still_processes_are_waited_for(world: World, looked: Looked) -> None:
     message = world.waiting(ID)
-    world.end(message, processed=False, **{ID.replace("-", "_"): Outcome.OK})
+    end(world, message, Outcome.OK, processed=False)
     world.clock.now += 4
     shown = looked.shown(ID)
     assert shown.step == Step.EVENTS_PENDING
@@ -86,12 +93,12 @@ def test_events_that_tower_still_processes_are_waited_for(world: World, looked: 
 
 
 def test_after_success_it_is_ready(world: World, looked: Looked) -> None:
-    world.end(world.waiting(ID), **{ID.replace("-", "_"): Outcome.OK})
+    end(world, world.waiting(ID), Outcome.OK)
     assert looked.shown(ID).step == Step.READY
 
 
 def test_a_job_that_did_not_reach_it_is_tried_again_when_the_gate_does(world: World, looked: Looked) -> None:
-    world.end(world.waiting(ID), **{ID.replace("-", "_"): Outcome.UNREACHABLE})
+    end(world, world.waiting(ID), Outcome.UNREACHABLE)
     ended = world.clock.now
     world.clock.now += 5
     shown = looked.shown(ID)
@@ -100,7 +107,7 @@ def test_a_job_that_did_not_reach_it_is_tried_again_when_the_gate_does(world: Wo
 
 
 def test_what_failed_is_abandoned_or_held_as_its_group_wants(world: World, looked: Looked) -> None:
-    world.end(world.waiting(ID), **{ID.replace("-", "_"): Outcome.FAILED})
+    end(world, world.waiting(ID), Outcome.FAILED)
     assert looked.shown(ID).step == Step.ABANDONED
     world.group("web", on_failure="hold")
     shown = looked.shown(ID)
@@ -118,7 +125,7 @@ def test_a_host_that_was_renamed_holds_its_instance(world: World, looked: Looked
 
 def test_a_stay_before_this_one_does_not_count(world: World, looked: Looked) -> None:
     message = world.waiting(ID)
-    world.end(message, **{ID.replace("-", "_"): Outcome.OK})
+    end(world, message, Outcome.OK)
     world.tower.remove_host(ID)
     world.clock.now += 100
     world.host_of(ID, "10.0.0.7", age=0)
@@ -130,7 +137,7 @@ def test_a_stay_before_this_one_does_not_count(world: World, looked: Looked) -> 
 
 def test_checks_of_aws_are_read_and_others_are_not_guessed(world: World, looked: Looked) -> None:
     world.group("web", gate="job ec2 tcp:22")
-    world.end(world.waiting(ID), **{ID.replace("-", "_"): Outcome.OK})
+    end(world, world.waiting(ID), Outcome.OK)
     shown = looked.shown(ID)
     assert shown.step == Step.CHECKED
     by_check = {each.check: each.answer for each in shown.checks}
@@ -144,7 +151,7 @@ def test_checks_of_aws_are_read_and_others_are_not_guessed(world: World, looked:
 
 def test_what_only_the_gate_can_try_is_not_said_to_abandon(world: World, looked: Looked) -> None:
     world.group("web", gate="job tcp:22", timeout="60")
-    world.end(world.waiting(ID), **{ID.replace("-", "_"): Outcome.OK})
+    end(world, world.waiting(ID), Outcome.OK)
     world.clock.now += 100
     shown = looked.shown(ID)
     assert shown.step == Step.HELD
@@ -153,7 +160,7 @@ def test_what_only_the_gate_can_try_is_not_said_to_abandon(world: World, looked:
 
 def test_a_check_that_fails_for_the_timeout_is_evidence(world: World, looked: Looked) -> None:
     world.group("web", gate="job ec2", timeout="60")
-    world.end(world.waiting(ID), **{ID.replace("-", "_"): Outcome.OK})
+    end(world, world.waiting(ID), Outcome.OK)
     world.clock.now += 100
     assert looked.shown(ID)[:2] == (Step.ABANDONED, "a check of it has failed for 100 s")
     world.group("web", gate="job ec2", timeout="60", on_failure="hold")
@@ -165,7 +172,7 @@ def test_load_balancers_are_asked_and_nothing_is_registered_with_them(world: Wor
     world.group("web", gate="job elb")
     world.behind("tg/web/1")
     world.fleet.targets.said("unhealthy", "Target.FailedHealthChecks", of=ID, by="tg/web/1")
-    world.end(world.waiting(ID, OTHER), **{each.replace("-", "_"): Outcome.OK for each in (ID, OTHER)})
+    end(world, world.waiting(ID, OTHER), Outcome.OK)
     looked = Looked(world, PARTS._replace(parameters={**PARTS.parameters, "LoadBalancers": "true"}))
     assert looked.shown(ID).checks[1] == SeenCheck(
         "elb", CheckAnswer.FAILS, "target group web: unhealthy (Target.FailedHealthChecks)"
@@ -234,7 +241,7 @@ def test_one_that_no_hook_holds_is_shown_as_long_as_its_job_is_under_way(world: 
     world.serving(OTHER, "10.0.0.8", age=30)
     [wait] = looked.status().waits
     assert (wait.instance_id, wait.shown.step, wait.hooks) == (OTHER, Step.JOB_RUNS, ())
-    world.end(message, **{OTHER.replace("-", "_"): Outcome.OK})
+    end(world, message, Outcome.OK)
     assert looked.status().waits == ()
 
 
