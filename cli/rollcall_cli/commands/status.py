@@ -83,8 +83,8 @@ def _print(found: Status, *, as_json: bool, anew: bool = False) -> None:
         sys.stdout.flush()
         return
     screen = console()
-    if anew and screen.is_terminal:
-        screen.clear()
+    if anew:
+        screen.clear() if screen.is_terminal else screen.print()
     show(screen, found)
     sys.stdout.flush()
 

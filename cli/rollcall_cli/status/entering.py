@@ -24,8 +24,10 @@ from rollcall.domain.tag_support import objections_to
 from rollcall.evidence.host_outcomes import counts_for
 from rollcall.evidence.stuck_jobs import StuckJobs
 from rollcall.hosts.job_templates import find_inventory_and_template, require_limitable
+from rollcall.hosts.ownership import is_copy
 from rollcall.hosts.stint import stint_of
 from rollcall.hosts.unmatched_hosts import unmatched_hosts
+from rollcall.hosts.variables import is_resting
 from rollcall.lifecycle.gate_context import JobSource
 from rollcall.lifecycle.gate_decision import decide
 from rollcall.lifecycle.gate_observer import AtWork, EventsPending, GateObserver, Observed, WithoutJob
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     from rollcall.aws.fleet import Fleet
     from rollcall.checks.protocol import Answer
     from rollcall.domain.groups import Group
-    from rollcall.domain.inventories import Inventory
+    from rollcall.domain.inventories import Host, Inventory
     from rollcall.domain.jobs import Job, JobKind
     from rollcall.domain.messages import Waiting
     from rollcall.domain.settings import Settings
@@ -110,7 +112,8 @@ class EnteringReader:
         """Adds those with a host, each with the beginning of its present stay; what is to be said of the others."""
         everyone = [one for each in members for one in each.waiting]
         ids = {one.action.instance_id for one in everyone}
-        stints = {host.name: stint_of(host).since for host in self._tower.hosts_named(inventory, ids)}
+        hosts = self._tower.hosts_named(inventory, ids)
+        stints = {host.name: stint_of(host).since for host in hosts if _is_registered(host)}
         for each in members:
             own = tuple(
                 replace(one, stint_since=stints[one.action.instance_id])
@@ -120,11 +123,12 @@ class EnteringReader:
             if own:
                 registered.append(each._replace(waiting=own))
         missing = ids - stints.keys()
-        renamed = unmatched_hosts(self._tower, inventory, missing) if missing else {}
+        without = missing - {host.name for host in hosts}
+        renamed = unmatched_hosts(self._tower, inventory, without) if without else {}
         return {
             each: Shown(Step.HELD, found.reason)
             if (found := renamed.get(each)) and found.host
-            else Shown(Step.REGISTERED, f"it has no host in inventory {inventory.name!r} yet")
+            else Shown(Step.REGISTERED, f"it has no host of its present stay in inventory {inventory.name!r} yet")
             for each in missing
         }
 
@@ -253,6 +257,11 @@ def _each_or_why(waiting: Sequence[Waiting], read: Callable[[], dict[str, Shown]
 
 def _is_provisioned(each: Observed) -> bool:
     return each.observation.outcome == Outcome.OK and not each.observation.passed_over
+
+
+def _is_registered(host: Host) -> bool:
+    """Whether a host shows a stay of its instance; one that rests, is a copy or is not marked gets a new stay first."""
+    return host.marker is not None and not is_copy(host) and not is_resting(host.variables)
 
 
 def _since(waiting: Waiting) -> float:

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from .stack_parts import StackParts
 
 
+SERVING_READ = 1000  # instances in service, in five calls; of more only where groups are named: EC2 counts the calls
+
+
 class HeldGroup(NamedTuple):
     """A group in which something may wait, with the heartbeat timeouts of its hooks.
 
@@ -67,13 +70,11 @@ def read_held_groups(
             )
     chosen = {name: own for name, own in sorted(opted_in.items()) if not names or name in names}
     held = {name: {each: known for each, known in own.members.items() if known.held} for name, own in chosen.items()}
-    concerned = {
-        each
-        for own in chosen.values()
-        for each, known in own.members.items()
-        if (known.held and known.entering) or known.serving
-    }
-    instances = fleet.instances(concerned) if concerned else {}
+    serving = {each for own in chosen.values() for each, known in own.members.items() if known.serving}
+    if not names and len(serving) > SERVING_READ:
+        serving = set()
+    entering = {each for own in held.values() for each, known in own.items() if known.entering}
+    instances = fleet.instances(serving | entering) if serving or entering else {}
     young = {name: _young(own, instances, now) for name, own in chosen.items()}
     wanted = [name for name in chosen if held[name] or young[name]]
     hooks = dict(zip(wanted, pool.map(fleet.hooks, wanted), strict=True))

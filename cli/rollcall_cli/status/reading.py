@@ -218,6 +218,9 @@ class StatusReader:
                 own = shown.get(instance_id, UNREAD)
             since = self._since(held, instance_id, own)
             ends = self._ends(held, instance_id, since, [each.name for each in hooks])
+            ends = {
+                at: result for at, result in ends.items() if at > self._clock()
+            }  # else it began later than it seems
             ends_at, ending = min(ends.items(), default=(None, ""))
             names = tuple(each.name for each in hooks)
             yield Wait(held.group.name, instance_id, membership.state, since, names, ends_at, ending, own)
@@ -232,12 +235,16 @@ class StatusReader:
         return shown.since or (instance.launched_at if instance else None)
 
     def _ends(self, held: HeldGroup, instance_id: str, since: float | None, hooks: Sequence[str]) -> dict[float, str]:
-        """When each of the hooks ends by itself, and with what result; none where it is not known since when."""
+        """When each of the hooks ends by itself, and with what result; none where it is not known since when.
+
+        An end that is past is none: then the wait began later than it seems, out of a warm pool perhaps.
+        """
         if since is None:
             return {}
         transition = Transition.TERMINATING if held.held[instance_id].leaving else Transition.LAUNCHING
         results = {each.name: str(each.default_result) for each in held.hooks}
-        return {
+        ends = {
             since + hook_life(held.group, self._action(held, instance_id, each, transition)): results[each]
             for each in hooks
         }
+        return {at: result for at, result in ends.items() if at > self._clock()}

@@ -11,8 +11,10 @@ from rollcall.domain.actions import Result, Transition
 from rollcall.domain.errors import AwsDenied, Throttled, TowerUnavailable
 from rollcall.domain.groups import Hook
 from rollcall.domain.jobs import JobStatus, Outcome
+from rollcall.domain.membership import Membership
 from rollcall.domain.messages import GateMessage
 from rollcall_cli.running import NotRun
+from rollcall_cli.status.held_groups import SERVING_READ
 from rollcall_cli.status.waits import CheckAnswer, SeenCheck, Step
 from rollcall_cli.tower import TOKEN_VARIABLE
 from unit.cli.status.stack import PARTS, Looked
@@ -132,6 +134,13 @@ def test_a_stay_before_this_one_does_not_count(world: World, looked: Looked) -> 
     assert looked.shown(ID).step == Step.JOB_WANTED
 
 
+def test_a_host_that_rests_is_of_the_stay_before(world: World, looked: Looked) -> None:
+    end(world, world.waiting(ID), Outcome.OK)
+    world.tower.remove_host(ID)
+    world.tower.add_host(world.inventory, ID, variables={"rollcall": {"group": "web", "resting": {"since": 1.0}}})
+    assert looked.shown(ID).step == Step.REGISTERED
+
+
 # Checks
 
 
@@ -196,6 +205,14 @@ def test_the_end_of_a_wait_is_that_of_its_hook_and_computed(world: World, looked
     assert (wait.ends_at, wait.ends_with) == (world.clock.now - 10 + 3000, "ABANDON")
 
 
+def test_an_end_that_is_past_is_none(world: World, looked: Looked) -> None:
+    world.group("web", heartbeat_timeout=30)
+    world.fleet.known_hooks["web"] = [Hook(HOOK, Transition.LAUNCHING, "", Result.ABANDON, 30)]
+    world.launching(ID)
+    world.clock.now += 3001  # out of a warm pool, in which it ran: EC2's launch time is of then
+    assert looked.wait(ID).ends_at is None
+
+
 def test_what_other_hooks_hold_is_not_said_to_be_ours(world: World, looked: Looked) -> None:
     world.fleet.known_hooks["web"] = [Hook("backup-launch", Transition.LAUNCHING, "")]
     world.launching(ID)
@@ -243,6 +260,18 @@ def test_one_that_no_hook_holds_is_shown_as_long_as_its_job_is_under_way(world: 
     assert (wait.instance_id, wait.shown.step, wait.hooks) == (OTHER, Step.JOB_RUNS, ())
     end(world, message, Outcome.OK)
     assert looked.status().waits == ()
+
+
+def test_of_a_large_fleet_those_that_no_hook_holds_are_read_where_their_group_is_named(
+    world: World, looked: Looked
+) -> None:
+    world.fleet.known_hooks["web"] = []
+    world.waiting(OTHER)
+    world.serving(OTHER, "10.0.0.8", age=30)
+    for number in range(SERVING_READ):
+        world.fleet.known_memberships[f"i-{number:017x}"] = Membership("web", "InService")
+    assert looked.status().waits == ()
+    assert [each.instance_id for each in looked.status("web").waits] == [OTHER]
 
 
 def test_one_that_serves_and_was_held_does_not_wait(world: World, looked: Looked) -> None:
