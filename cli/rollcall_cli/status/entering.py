@@ -256,7 +256,7 @@ def _each_or_why(waiting: Sequence[Waiting], read: Callable[[], dict[str, Shown]
 
 
 def _is_provisioned(each: Observed) -> bool:
-    return each.observation.outcome == Outcome.OK and not each.observation.passed_over
+    return each.observation.outcome == Outcome.OK and not each.observation.unmatched
 
 
 def _is_registered(host: Host) -> bool:

@@ -66,7 +66,7 @@ def decided(
     shown = Shown(STEPS[verdict.decision], verdict.reason, seen, observation.attempts, tuple(checks))
     if verdict.decision == Decision.READY:
         return replace(shown, reason="")
-    if observation.outcome == Outcome.OK and not observation.passed_over:
+    if observation.outcome == Outcome.OK and not observation.unmatched:
         step = Step.CHECKED if verdict.decision == Decision.WAIT else shown.step
         shown = replace(shown, step=step, reason=_words_of_checks(checks, observation, verdict))
     if verdict.decision in (Decision.ABANDON, Decision.LEAVE):
@@ -77,9 +77,9 @@ def decided(
 
 def _is_job_next(observation: GateObservation, verdict: Verdict) -> bool:
     """Whether what follows the delay is another job, and not only another look at the same."""
-    if observation.outcome == Outcome.OK or observation.passed_over or observation.comparing:
+    if observation.outcome == Outcome.OK or observation.unmatched or observation.comparing:
         return False
-    return verdict.decision != Decision.HOLD or bool(observation.breaker)
+    return verdict.decision != Decision.HOLD or bool(observation.circuit_breaker)
 
 
 def _words_of_checks(checks: Sequence[SeenCheck], observation: GateObservation, verdict: Verdict) -> str:

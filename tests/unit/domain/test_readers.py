@@ -189,7 +189,7 @@ ALERTING = read_alert_settings(
         "ACCOUNT_ID": "123456789012",
         "AWS_REGION": "us-east-1",
         "STACK_NAME": "rollcall",
-        "TOLD_TABLE": "told",
+        "TOLD_TABLE": "known",
         "ALERT_AFTER": "600",
         "LOG_GROUPS": "a b",
         "DEAD_LETTER_QUEUE_URL": "https://queue.example.com/dead",
