@@ -24,7 +24,7 @@ $(VENV)/.done: tests/requirements.txt
 	@touch $@
 
 demo: setup ## Rollcall at work on an embedded cloud, in about two minutes; nothing needed but Python
-	@PYTHONPATH=tests python -m lab.demo.run
+	@PYTHONPATH=tests:cli:layers/common python -m lab.demo.run
 
 check: setup ## in seconds: format, lint, types and the unit tests of what changed; BASE=main: since it left that branch
 	@python tests/changed.py $(BASE)

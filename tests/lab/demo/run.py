@@ -1,15 +1,13 @@
 """`make demo`: Rollcall deployed on the embedded cloud, at work before your eyes.
 
-    demo_scenes   the story: what happens, and what has to come of it
-    demo_sights   what the embedded cloud recorded about each instance
-    demo_checks   the invariants, and figures
-    demo_view     how all this is shown: a live table, or plain lines
+    scenes    the story: what happens, and what has to come of it
+    sights    what the embedded cloud recorded about each instance
+    checks    the invariants, and figures
+    view      how all this is shown: a live table, or plain lines
 
-At its end there is a picture of it:
+At its end there is a timeline, as `rollcall history` draws it of a real stack (cli/rollcall_cli/timeline):
 
-    demo_timeline  when each instance was in which stage, as data
-    demo_picture   the picture, a file
-    demo_strips    the same in the terminal
+    timeline  when each instance was in which stage, out of what the embedded cloud recorded
 
 Exit codes: 0, or 1 if a scene did not come out or an invariant broke, or 128 + the signal that ended it.
 """
@@ -137,11 +135,11 @@ def _sum_up(stage: Stage, view: View, *, finished: bool) -> bool:
 
 def draw(stage: Stage, view: View) -> None:
     """When each instance was in which stage: a picture, and the same in the terminal."""
-    from lab.demo.picture import picture
     from lab.demo.timeline import read_timeline
+    from rollcall_cli.timeline.page import page
 
-    shown = read_timeline(stage.cloud, stage.acts)
-    (stage.cloud.directory / TIMELINE).write_text(picture(shown), encoding="utf-8")
+    shown = read_timeline(stage.cloud, stage.marks)
+    (stage.cloud.directory / TIMELINE).write_text(page(shown), encoding="utf-8")
     view.say("")
     view.draw(shown)
     view.say(f"Timeline: {LOGS}/{TIMELINE}")

@@ -17,13 +17,13 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from lab.demo.strips import strips
+from rollcall_cli.timeline.strips import strips
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from lab.demo.sights import Sight
-    from lab.demo.timeline import Timeline
+    from rollcall_cli.timeline.timeline import Timeline
 
 PLAIN_WIDTH = 100  # columns of the timeline where there is no terminal
 NARROWEST = 80  # columns that the table needs

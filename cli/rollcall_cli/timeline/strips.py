@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from lab.demo.timeline import Outcome, Stage, headline, moment, shortly, standing_out, ticks, waits
+from .durations import moment, shortly, ticks
+from .instances import LOST, Outcome, Stage
+from .timeline import headline, outcomes, standing_out, title, waits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from lab.demo.timeline import Timeline, Way
+    from .instances import InstanceTimeline
+    from .timeline import Timeline
 
 NARROWEST, WIDEST = 60, 160  # columns that lines have
 WIDE = 110  # columns from which on an instance's times are beside its strip
@@ -32,9 +35,10 @@ GLYPHS = {
     Stage.WAITING: "·",
     Stage.JOB: "█",
     Stage.BAD_JOB: "▚",
+    Stage.GATE: "▪",
     Stage.CHECKS: "▓",
     Stage.SERVICE: "━",
-    Stage.ASIDE: "╌",
+    Stage.RESTING: "╌",
     Stage.LEAVING: "░",
 }
 LETTERS = {
@@ -42,9 +46,10 @@ LETTERS = {
     Stage.WAITING: ".",
     Stage.JOB: "J",
     Stage.BAD_JOB: "X",
+    Stage.GATE: "g",
     Stage.CHECKS: "c",
     Stage.SERVICE: "=",
-    Stage.ASIDE: "a",
+    Stage.RESTING: "a",
     Stage.LEAVING: "-",
 }
 COLOURS = {
@@ -52,9 +57,10 @@ COLOURS = {
     Stage.WAITING: "#808890",
     Stage.JOB: "#2f7fc4",
     Stage.BAD_JOB: "#d6422b",
+    Stage.GATE: "#a8987a",
     Stage.CHECKS: "#d99a00",
     Stage.SERVICE: "#2f9e6e",
-    Stage.ASIDE: "#9a6fc0",
+    Stage.RESTING: "#9a6fc0",
     Stage.LEAVING: "#808890",
 }
 LEVELS = " ▁▂▃▄▅▆▇█"
@@ -63,6 +69,7 @@ TIMES = {  # the name that the wait for each stage's end has
     Stage.REGISTERING: "registering",
     Stage.WAITING: "waiting for a job",
     Stage.JOB: "job",
+    Stage.GATE: "gate",
     Stage.CHECKS: "checks",
     Stage.SERVICE: "launch to in service",
     Stage.LEAVING: "leaving to removed",
@@ -86,13 +93,11 @@ class Sheet:
 def strips(shown: Timeline, width: int, *, blocks: bool) -> list[Text]:
     """The timeline as lines of at most this many columns, or NARROWEST; in ASCII without blocks."""
     width = min(max(width, NARROWEST), WIDEST)
-    lines = [Text(headline(shown), "bold")]
-    if not shown.ways:
-        return lines
-    if len(shown.ways) <= FEW:
-        lines += _few(shown, width, blocks=blocks)
-    else:
+    lines = [Text(title(shown), "bold"), Text(headline(shown))]
+    if len(shown.instances) > FEW:
         lines += _many(shown, width, blocks=blocks)
+    elif shown.instances:
+        lines += _few(shown, width, blocks=blocks)
     for line in lines:
         line.rstrip()
         line.truncate(width, overflow="ellipsis" if blocks else "crop")
@@ -101,50 +106,60 @@ def strips(shown: Timeline, width: int, *, blocks: bool) -> list[Text]:
 
 def _few(shown: Timeline, width: int, *, blocks: bool) -> Iterator[Text]:
     """A line for each instance."""
-    sheet = Sheet(shown, width, width - NAME - OUTCOME - 2 - (4 * TIME if width >= WIDE else TIME), blocks)
+    sheet = _sheet_for_instances(shown, width, blocks=blocks)
     yield from _legend(sheet, shown.stages)
     yield from _alone(sheet, shown.groups)
 
 
-def _alone(sheet: Sheet, found: dict[str, tuple[Way, ...]]) -> Iterator[Text]:
+def _sheet_for_instances(shown: Timeline, width: int, *, blocks: bool) -> Sheet:
+    return Sheet(shown, width, width - NAME - OUTCOME - 2 - (4 * TIME if width >= WIDE else TIME), blocks)
+
+
+def _alone(sheet: Sheet, found: dict[str, tuple[InstanceTimeline, ...]]) -> Iterator[Text]:
     """These instances, below what they have in common."""
-    yield from _acts(sheet)
-    heads = ("Tower", "job", "checks", "serves") if sheet.width >= WIDE else ("serves",)
+    yield from _marks(sheet)
+    heads = ("Tower", "job", "gate", "serves") if sheet.width >= WIDE else ("serves",)
     yield _axis(sheet, "Instance").append("".join(f"{head:>{TIME}}" for head in heads), "bold")
-    for name, ways in found.items():
-        said = sheet.shown.asks.get(name, "")
-        yield Text().append(name, "bold cyan").append(f"  {said}", "dim")
-        for way in ways:
-            yield _line(sheet, way)
+    for name, own in found.items():
+        yield Text().append(name, "bold cyan").append(f"  {_asked(sheet.shown, name)}", "dim")
+        for each in own:
+            yield _line(sheet, each)
+            if each.found_by_reconcile:
+                yield Text(f"{'':{NAME}} {LOST}", "dim")
 
 
-def _line(sheet: Sheet, way: Way) -> Text:
-    line = Text(f"{way.instance_id:{NAME}.{NAME}} ").append_text(_strip(sheet, way))
-    job = way.seconds(Stage.JOB, Stage.BAD_JOB)
-    times = (way.seconds(Stage.REGISTERING), job, way.seconds(Stage.CHECKS), way.to_service)
+def _asked(shown: Timeline, group: str) -> str:
+    """What a group asks for; nothing for what is no group's name."""
+    return str(shown.asks[group]) if group in shown.asks else ""
+
+
+def _line(sheet: Sheet, each: InstanceTimeline) -> Text:
+    line = Text(f"{each.instance_id:{NAME}.{NAME}} ").append_text(_strip(sheet, each))
+    job = each.seconds(Stage.JOB, Stage.BAD_JOB)
+    times = (each.seconds(Stage.REGISTERING), job, each.seconds(Stage.GATE, Stage.CHECKS), each.to_service)
     for seconds in times if sheet.width >= WIDE else times[-1:]:
         line.append(f"{'' if seconds is None else shortly(seconds):>{TIME}}")
-    outcome = f"x {way.outcome.value}" if way.troubled else way.outcome.value
-    return line.append(f" {outcome}", _style(way))
+    outcome = f"x {each.outcome.value}" if each.failed else each.outcome.value
+    return line.append(f" {outcome}", _style(each))
 
 
-def _style(way: Way) -> str:
-    if way.troubled:
+def _style(each: InstanceTimeline) -> str:
+    if each.failed:
         return "bold red"
-    return "green" if way.outcome == Outcome.SERVES else "dim"
+    return "green" if each.outcome == Outcome.SERVES else "dim"
 
 
-def _strip(sheet: Sheet, way: Way) -> Text:
+def _strip(sheet: Sheet, each: InstanceTimeline) -> Text:
     """Its stages over time.
 
     What is shorter than a column has one, too, where that is not all another one has; but a wait too short is none.
     """
     cells: list[int | None] = [None] * sheet.strip
     for column in range(sheet.strip):
-        shares = [_overlap(sheet, stretch.began, stretch.ended, column) for stretch in way.stretches]
+        shares = [_overlap(sheet, stretch.began, stretch.ended, column) for stretch in each.stretches]
         if any(shares):
             cells[column] = shares.index(max(shares))
-    for number, stretch in enumerate(way.stretches):
+    for number, stretch in enumerate(each.stretches):
         if number not in cells and stretch.stage != Stage.WAITING:
             column = min(int(sheet.column((stretch.began + stretch.ended) / 2)), sheet.strip - 1)
             if cells.count(cells[column]) > 1 or cells[column] is None:
@@ -154,7 +169,7 @@ def _strip(sheet: Sheet, way: Way) -> Text:
         if cell is None:
             line.append(" ")
         else:
-            stage = way.stretches[cell].stage
+            stage = each.stretches[cell].stage
             line.append((GLYPHS if sheet.blocks else LETTERS)[stage], COLOURS[stage])
     return line
 
@@ -170,47 +185,36 @@ def _many(shown: Timeline, width: int, *, blocks: bool) -> Iterator[Text]:
     key = "the higher, the more of a group's instances" if blocks else "a digit: tenths of a group's instances; #: all"
     yield Text(f"Who is in which stage, over time ({key})", "dim")
     yield Text("Times: how long a stage took; of in service: since the launch", "dim")
-    yield from _acts(sheet)
+    yield from _marks(sheet)
     heads = ("half in", "95 % in", "longest")
     yield _axis(sheet, "").append("".join(f"{head:>{TIME}}" for head in heads), "bold")
-    for name, ways in _groups_apart(shown):
-        counts = {each: sum(way.outcome == each for way in ways) for each in Outcome}
-        said = ", ".join(f"{count} {each.value}" for each, count in counts.items() if count)
-        asked = shown.asks.get(name, "")
-        yield Text().append(name, "bold cyan").append(f"  {said}").append(f"  {asked}", "dim")
-        yield from _shares(sheet, ways)
+    for name, own in _groups_apart(shown):
+        words = Text().append(name, "bold cyan").append(f"  {outcomes(own)}")
+        yield words.append(f"  {_asked(shown, name)}", "dim")
+        yield from _shares(sheet, own)
     found = _picked(shown)
     if found:
         yield Text("Look at these first", "bold")
         yield from _legend(sheet, shown.stages)
-        yield from _alone(_with_outcome(sheet), found)
+        yield from _alone(_sheet_for_instances(shown, width, blocks=blocks), found)
 
 
-def _with_outcome(sheet: Sheet) -> Sheet:
-    strip = sheet.width - NAME - OUTCOME - 2 - (4 * TIME if sheet.width >= WIDE else TIME)
-    return Sheet(sheet.shown, sheet.width, strip, sheet.blocks)
-
-
-def _groups_apart(shown: Timeline) -> Iterator[tuple[str, Sequence[Way]]]:
+def _groups_apart(shown: Timeline) -> Iterator[tuple[str, Sequence[InstanceTimeline]]]:
     """The largest groups, and all others as if they were one."""
     groups = shown.groups
     apart = sorted(groups, key=lambda name: -len(groups[name]))[:MOST_GROUPS]
-    yield from ((name, ways) for name, ways in groups.items() if name in apart)
-    others = [ways for name, ways in groups.items() if name not in apart]
+    yield from ((name, own) for name, own in groups.items() if name in apart)
+    others = [own for name, own in groups.items() if name not in apart]
     if others:
         yield f"{len(others)} other groups", tuple(chain.from_iterable(others))
 
 
-def _shares(sheet: Sheet, ways: Sequence[Way]) -> Iterator[Text]:
+def _shares(sheet: Sheet, own: Sequence[InstanceTimeline]) -> Iterator[Text]:
     """For each stage which share of these instances was in it over time, and how long it took them."""
-    took = {wait.name: wait for wait in waits(ways)}
+    took = {wait.name: wait for wait in waits(own)}
     levels = LEVELS if sheet.blocks else TENTHS
     for stage in sheet.shown.stages:
-        shares = [0.0] * sheet.strip
-        for stretch in (each for way in ways for each in way.stretches if each.stage == stage):
-            first, last = int(sheet.column(stretch.began)), int(sheet.column(stretch.ended))
-            for column in range(first, min(last + 1, sheet.strip)):
-                shares[column] += _overlap(sheet, stretch.began, stretch.ended, column) / len(ways)
+        shares = _shares_in(sheet, own, stage)
         if not any(shares):
             continue
         strip = "".join(levels[_level(share, len(levels) - 1)] for share in shares)
@@ -220,6 +224,16 @@ def _shares(sheet: Sheet, ways: Sequence[Way]) -> Iterator[Text]:
         yield line
 
 
+def _shares_in(sheet: Sheet, own: Sequence[InstanceTimeline], stage: Stage) -> list[float]:
+    """For each column which share of these was in a stage."""
+    shares = [0.0] * sheet.strip
+    for stretch in (stretch for each in own for stretch in each.stretches if stretch.stage == stage):
+        first, last = int(sheet.column(stretch.began)), int(sheet.column(stretch.ended))
+        for column in range(first, min(last + 1, sheet.strip)):
+            shares[column] += _overlap(sheet, stretch.began, stretch.ended, column) / len(own)
+    return shares
+
+
 def _level(share: float, most: int) -> int:
     """Which of so many levels a share is, from none to all."""
     if share <= 0:
@@ -227,15 +241,15 @@ def _level(share: float, most: int) -> int:
     return most if share > 0.995 else 1 + min(int(share * (most - 1)), most - 2)
 
 
-def _picked(shown: Timeline) -> dict[str, tuple[Way, ...]]:
+def _picked(shown: Timeline) -> dict[str, tuple[InstanceTimeline, ...]]:
     """The instances shown by themselves, by why."""
-    found: dict[str, tuple[Way, ...]] = {}
+    found: dict[str, tuple[InstanceTimeline, ...]] = {}
     left = MOST_ALONE
-    for why, ways in standing_out(shown.ways).items():
-        picked = tuple(ways[: min(MOST_OF_A_KIND, left)])
+    for why, own in standing_out(shown.instances).items():
+        picked = tuple(own[: min(MOST_OF_A_KIND, left)])
         left -= len(picked)
         if picked:
-            found[f"{why}: {len(picked)} of {len(ways)}"] = picked
+            found[f"{why}: {len(picked)} of {len(own)}"] = picked
     return found
 
 
@@ -257,12 +271,12 @@ def _axis(sheet: Sheet, name: str) -> Text:
     return Text(f"{name:{NAME}} ", "bold").append(_placed(found, sheet.strip), "not bold dim")
 
 
-def _acts(sheet: Sheet) -> Iterator[Text]:
+def _marks(sheet: Sheet) -> Iterator[Text]:
     """What was begun, and where in the strips."""
-    acts = sheet.shown.acts
-    if acts:
-        yield Text(", ".join(f"{act.number} {act.name}" for act in acts), "dim")
-        found = [(sheet.column(act.time), str(act.number)) for act in acts]
+    marks = sheet.shown.marks
+    if marks:
+        yield Text(", ".join(f"{mark.number} {mark.name}" for mark in marks), "dim")
+        found = [(sheet.column(mark.time), str(mark.number)) for mark in marks]
         yield Text(" " * (NAME + 1)).append(_placed(found, sheet.strip))
 
 
@@ -277,4 +291,5 @@ def _placed(found: Iterable[tuple[float, str]], width: int) -> str:
 
 
 def _ascii(line: Text) -> Text:
-    return Text(line.plain.encode("ascii", "replace").decode())
+    """The line with nothing but ASCII, as what separates things in it, too."""
+    return Text(line.plain.replace("\u00b7", "-").encode("ascii", "replace").decode())
