@@ -18,12 +18,13 @@ from .style import CLASSES, DRAWING_STYLE, HATCH
 from .timeline import headline, outcomes, title, to_service
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from .instances import InstanceTimeline, Stretch
-    from .timeline import Timeline
+    from .timeline import Mark, Timeline
 
-MARK_TOPS, AXIS_TOP, TOP = (12.0, 25.0), 44.0, 56.0  # base lines of what is above the rows; where the rows begin
+MARK_TOP, MARK_LINE = 12.0, 13.0  # base lines of the marks
+AXIS_GAP, ROWS_GAP = 19.0, 12.0  # from the last of them to the axis's labels, and from these to the rows
 BAND_HEAD, BAND_LINE, BAND_GAP, BOTTOM = 24.0, 14.0, 10.0, 24.0  # a group's head, another line of it; gaps below
 TALL_MOST, LABELLED_MOST = 16, 80  # instances
 TALL_BAR, SENTENCE_LINE, TALL_GAP = 18.0, 13.0, 15.0  # of a tall row
@@ -34,7 +35,7 @@ TICK_WIDTH = 62.0  # of the axis, at least
 NAME = 48  # characters of a group's name
 SHORTEST = 0.6  # of a bar; what takes no time is to be seen all the same
 SEPARATOR = " · "
-FOUND = "no event came; reconcile found it"
+MISSED = "no event in time: found by reconcile"
 HEAD_TOP, LEGEND_TOP, LEGEND_LINE, KEY = 24.0, 66.0, 20.0, 26.0  # of a file of its own: base lines; a colour's width
 
 
@@ -138,7 +139,11 @@ class Drawing:
         self._rows = rows_for(len(shown.instances))
         self._with_titles = with_titles
         self._scale = (layout.right - layout.left) / max(shown.seconds, 1.0)
-        self._bottom = TOP + sum(self._band(name, own) for name, own in shown.groups.items())
+        self._placed = list(_placed(shown.marks, self._x, layout))
+        lines = max((line for line, *_ in self._placed), default=0)
+        self._axis_top = MARK_TOP + lines * MARK_LINE + AXIS_GAP
+        self._top = self._axis_top + ROWS_GAP
+        self._bottom = self._top + sum(self._band(name, own) for name, own in shown.groups.items())
 
     @property
     def height(self) -> float:
@@ -160,7 +165,7 @@ class Drawing:
     def elements(self) -> Iterator[str]:
         yield from self._axis()
         yield from self._marks()
-        y = TOP
+        y = self._top
         for name, own in self._shown.groups.items():
             yield from self._head(name, own, y)
             below = y + self._head_height(name, own)
@@ -191,29 +196,20 @@ class Drawing:
 
     def _axis(self) -> Iterator[str]:
         length = self._shown.seconds
+        first, last = self._axis_top + 6, self._bottom
         for tick in ticks(length, self._layout.most_ticks):
             x = self._x(self._shown.began + tick)
             words = moment(tick, length)
             anchor = "end" if x + _width(words, 11) / 2 > self._layout.width else "middle"
-            yield f'<line class="rule" x1="{x:.1f}" y1="{AXIS_TOP + 6:.0f}" x2="{x:.1f}" y2="{self._bottom:.0f}"/>'
-            for y in (AXIS_TOP, self._bottom + 14):
+            yield f'<line class="rule" x1="{x:.1f}" y1="{first:.0f}" x2="{x:.1f}" y2="{last:.0f}"/>'
+            for y in (self._axis_top, self._bottom + 14):
                 yield _text(x, y, words, 11, "soft", anchor)
 
     def _marks(self) -> Iterator[str]:
-        free = dict.fromkeys(MARK_TOPS, 0.0)  # from where on each line has room
-        for mark in self._shown.marks:
-            x = self._x(mark.time)
-            if x > self._layout.right:
-                continue
-            above, below = AXIS_TOP - 13, AXIS_TOP + 6  # the axis's labels
+        above, below = self._axis_top - 13, self._axis_top + 6  # the axis's labels
+        for line, x, left, words in self._placed:
             yield f'<path class="mark" d="M{x:.1f} 4V{above:.0f}M{x:.1f} {below:.0f}V{self._bottom:.0f}"/>'
-            words = f"{mark.number} {mark.name}"
-            width = _width(words, 11)
-            left = x + 4 if x + 4 + width <= self._layout.width else x - 4 - width
-            top = next((top for top in MARK_TOPS if free[top] <= left), None)
-            if top is not None:
-                yield _text(left, top, words, 11, "name")
-                free[top] = left + width + 4
+            yield _text(left, MARK_TOP + line * MARK_LINE, words, 11, "name")
 
     # A group
 
@@ -321,6 +317,23 @@ class Drawing:
                 free = middle + 6
 
 
+def _placed(
+    marks: Iterable[Mark], x_of: Callable[[float], float], layout: Layout
+) -> Iterator[tuple[int, float, float, str]]:
+    """For each mark that is in the drawing: the first line with room for its words, where it is, and they begin."""
+    free: list[float] = []  # from where on each line has room
+    for mark in marks:
+        x = x_of(mark.time)
+        if x > layout.right:
+            continue
+        words = f"{mark.number} {mark.name}"
+        width = _width(words, 11)
+        left = x + 4 if x + 4 + width <= layout.width else x - 4 - width
+        line = next((line for line, room in enumerate(free) if room <= left), len(free))
+        free[line:] = [left + width + 4, *free[line + 1 :]]
+        yield line, x, left, words
+
+
 def _words_within(each: InstanceTimeline, stretch: Stretch) -> tuple[str, ...]:
     """What may be written into a bar, the longest first."""
     seconds = shortly(stretch.seconds)
@@ -328,7 +341,9 @@ def _words_within(each: InstanceTimeline, stretch: Stretch) -> tuple[str, ...]:
         number = f"job {stretch.run.job}"
         return f"{number} {stretch.run.result} {seconds}", number
     if stretch.stage == Stage.LEAVING:
-        return (FOUND, f"leaving {seconds}") if each.found_by_reconcile else (f"leaving {seconds}",)
+        return (*([MISSED] if each.termination_missed else []), f"leaving {seconds}", seconds)
+    if stretch.stage == Stage.REGISTERING and each.launch_missed:
+        return MISSED, seconds
     return (seconds,)
 
 
@@ -336,7 +351,7 @@ def _why(each: InstanceTimeline) -> str:
     """Why a row stands out; nothing if it does not."""
     if each.failed or each.outcome == Outcome.WAITS:
         return each.outcome.value
-    if each.found_by_reconcile:
+    if each.missed:
         return "found by reconcile"
     return "needed another job" if each.tried_again else ""
 

@@ -17,7 +17,8 @@ RESTING = ("EnteringStandby", "Standby", "Stopped", "Running", "Hibernated")  # 
 ENDED = ("Terminated", "Detached")
 WARMED = "Warmed:"  # what the states of a warm pool begin with
 OK = "ok"
-LOST = "no event of it came in time: reconcile removed it"
+LAUNCH_MISSED = "no event of its launch came in time: reconcile found it"
+TERMINATION_MISSED = "no event of its termination came in time: reconcile found it"
 
 
 class Stage(Enum):
@@ -86,7 +87,7 @@ class InstanceRecord:
     states: the lifecycle states that it entered, with the time of each, in order; at least one. launched_before: the
     first of these is not its launch, which is earlier than what was read. registered: when it became a host in its
     groups in Tower. removed: when its last host was removed there. timed_out: the timeout of a hook ended its wait.
-    found_by_reconcile: reconcile removed its host.
+    reconciled: when reconcile did what an event of it should have: removed or added its host, or sent a message.
     """
 
     group: str
@@ -97,7 +98,7 @@ class InstanceRecord:
     registered: float | None = None
     removed: float | None = None
     timed_out: bool = False
-    found_by_reconcile: bool = False
+    reconciled: tuple[float, ...] = ()
     launched_before: bool = False
 
 
@@ -125,8 +126,8 @@ class InstanceTimeline:
 
     launched: where launched_before, the first that is known of it. registered: it was a host, with Rollcall's marker
     and in a group. let_go: CONTINUE, or its launch hook's timeout. served: in service for the first time. leaving: AWS
-    began to terminate it. removed_at: its last host was removed. found_by_reconcile: by reconcile while it was leaving,
-    for no event had come of it.
+    began to terminate it. removed_at: its last host was removed. launch_missed, termination_missed: no event of it had
+    come, and reconcile found the instance.
     """
 
     group: str
@@ -142,12 +143,18 @@ class InstanceTimeline:
     terminated: float | None
     outcome: Outcome
     stretches: tuple[Stretch, ...]
-    found_by_reconcile: bool = False
+    launch_missed: bool = False
+    termination_missed: bool = False
     launched_before: bool = False
 
     @property
     def failed(self) -> bool:
         return self.outcome in FAILURES
+
+    @property
+    def missed(self) -> bool:
+        """Whether reconcile found it, and no event of its launch, or of its termination, had come."""
+        return self.launch_missed or self.termination_missed
 
     @property
     def tried_again(self) -> bool:
@@ -166,7 +173,7 @@ class InstanceTimeline:
 
     def seconds(self, *stages: Stage) -> float | None:
         """Seconds in these stages until it was in service or began to leave; None while one lasts, or without any."""
-        over = min(each for each in (self.served, self.leaving, math.inf) if each is not None)
+        over = _until(self.served, self.leaving)
         own = [each for each in self.stretches if each.stage in stages and each.began < over]
         return None if not own or any(each.open for each in own) else sum(each.seconds for each in own)
 
@@ -176,6 +183,8 @@ class InstanceTimeline:
         found = ["launched before"] if self.launched_before else []
         if self.registered is not None and not self.launched_before:
             found.append(f"registered after {shortly(self.registered - self.launched)}")
+        if self.launch_missed:
+            found.append(LAUNCH_MISSED)
         found += map(_run_in_words, self.runs)
         for stage in (Stage.GATE, Stage.CHECKS):
             seconds = self.seconds(stage)
@@ -187,8 +196,8 @@ class InstanceTimeline:
             later = self.removed_at - self.leaving
             when = f"{shortly(later)} after" if later >= 0.05 else "before"
             found.append(f"removed {when} it began to leave")
-        if self.found_by_reconcile:
-            found.append(LOST)
+        if self.termination_missed:
+            found.append(TERMINATION_MISSED)
         if self.outcome not in (Outcome.SERVES, Outcome.LEFT):
             found.append(self.outcome.value)
         return found
@@ -229,9 +238,15 @@ def instance_timeline(record: InstanceRecord, now: float, *, asks_job: bool, ask
         terminated=terminated,
         outcome=Outcome.TIMED_OUT if record.timed_out else _outcome(states[-1][1], served, leaving, terminated),
         stretches=_Stages(record, states, asks_job=asks_job, asks_checks=asks_checks).stretches(now),
-        found_by_reconcile=record.found_by_reconcile and leaving is not None,
+        launch_missed=any(each < _until(served, leaving) for each in record.reconciled),
+        termination_missed=any(leaving is not None and each >= leaving for each in record.reconciled),
         launched_before=record.launched_before,
     )
+
+
+def _until(served: float | None, leaving: float | None) -> float:
+    """Until when it was launching; infinite while it is."""
+    return min(each for each in (served, leaving, math.inf) if each is not None)
 
 
 def _outcome(state: str, served: float | None, leaving: float | None, terminated: float | None) -> Outcome:

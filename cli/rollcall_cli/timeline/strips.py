@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from .durations import moment, shortly, ticks
-from .instances import LOST, Outcome, Stage
+from .instances import LAUNCH_MISSED, TERMINATION_MISSED, Outcome, Stage
 from .timeline import headline, outcomes, standing_out, title, waits
 
 if TYPE_CHECKING:
@@ -124,8 +124,10 @@ def _alone(sheet: Sheet, found: dict[str, tuple[InstanceTimeline, ...]]) -> Iter
         yield Text().append(name, "bold cyan").append(f"  {_asked(sheet.shown, name)}", "dim")
         for each in own:
             yield _line(sheet, each)
-            if each.found_by_reconcile:
-                yield Text(f"{'':{NAME}} {LOST}", "dim")
+            if each.launch_missed:
+                yield Text(f"{'':{NAME}} {LAUNCH_MISSED}", "dim")
+            if each.termination_missed:
+                yield Text(f"{'':{NAME}} {TERMINATION_MISSED}", "dim")
 
 
 def _asked(shown: Timeline, group: str) -> str:

@@ -92,6 +92,7 @@ svg.wide, svg.narrow {{ display: block; width: 100%; height: auto; }}
 svg.narrow {{ display: none; }}
 @media print, (max-width: 940px) {{
   body {{ padding: 12px 12px 24px; }}
+  h1 {{ font-size: 18px; }}
   svg.narrow {{ display: block; }}
   svg.wide {{ display: none; }}
   .times td:last-child, .times th:last-child {{ display: none; }}

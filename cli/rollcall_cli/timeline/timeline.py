@@ -175,7 +175,7 @@ def standing_out(instances: Collection[InstanceTimeline]) -> dict[str, list[Inst
     slowest few of the rest, where half of all were twice as fast.
     """
     found = {each.value: [one for one in instances if one.outcome == each] for each in (*FAILURES, Outcome.WAITS)}
-    found["found by reconcile"] = [each for each in instances if each.found_by_reconcile and not each.failed]
+    found["found by reconcile"] = [each for each in instances if each.missed and not each.failed]
     served = sorted(
         (each for each in instances if each.to_service is not None), key=lambda each: -(each.to_service or 0)
     )

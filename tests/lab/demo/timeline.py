@@ -1,6 +1,6 @@
 """The timeline of what the embedded AWS and the embedded Tower recorded: nothing here comes from Rollcall's own words.
 
-But for one thing: that reconcile, and no event, found an instance that left is what its run answered.
+But for one thing: that reconcile, and no event, found an instance is what its runs answered.
 """
 
 from __future__ import annotations
@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING
 
 from lab.demo.sights import result_of
 from lab.tower.embedded import OPERATOR
+from rollcall.domain.empty_mapping import EMPTY_MAPPING
 from rollcall_cli.timeline.instances import InstanceRecord, Run
 from rollcall_cli.timeline.timeline import requirements, timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from lab.aws.embedded import Timeout, Transition
     from lab.cloud import Cloud
     from lab.cloud import Run as ReconcileRun
     from lab.tower.embedded import HostLife, JobRecord
     from rollcall_cli.timeline.timeline import Mark, Timeline
+
+INSTEAD_OF_EVENTS = ("added", "removed", "requeued")  # what reconcile does where no event came
 
 
 def read_timeline(cloud: Cloud, marks: Iterable[Mark] = ()) -> Timeline:
@@ -34,17 +37,20 @@ def read_timeline(cloud: Cloud, marks: Iterable[Mark] = ()) -> Timeline:
         cloud.aws.timeouts(),
         cloud.tower.host_lives(),
         cloud.tower.jobs_ever(),
-        removed_by_reconcile(cloud.runs),
+        reconciled(cloud.runs),
     )
     asks = {group: requirements(own) for group, own in tags.items()}
     return timeline(records, asks, time.time(), marks)
 
 
-def removed_by_reconcile(runs: Iterable[ReconcileRun]) -> set[str]:
-    """The instances whose hosts these runs removed, as they answered."""
-    return {
-        step["instance_id"] for run in runs for step in (run.answer or {}).get("steps", ()) if step["step"] == "removed"
-    }
+def reconciled(runs: Iterable[ReconcileRun]) -> Mapping[str, list[float]]:
+    """When these runs did what an event should have brought about, by instance, as they answered; epoch seconds."""
+    found: defaultdict[str, list[float]] = defaultdict(list)
+    for run in runs:
+        for step in (run.answer or {}).get("steps", ()):
+            if step["step"].startswith(INSTEAD_OF_EVENTS):
+                found[step["instance_id"]].append(run.began)
+    return found
 
 
 def recorded(
@@ -52,9 +58,9 @@ def recorded(
     timeouts: Iterable[Timeout],
     lives: Iterable[HostLife],
     jobs: Iterable[JobRecord],
-    removed: Collection[str] = (),
+    found: Mapping[str, Iterable[float]] = EMPTY_MAPPING,
 ) -> Iterator[InstanceRecord]:
-    """A record of each instance. removed: those that reconcile removed."""
+    """A record of each instance. found: when reconcile found it, by instance."""
     entered: defaultdict[str, list[Transition]] = defaultdict(list)
     for transition in transitions:
         entered[transition.instance_id].append(transition)
@@ -73,7 +79,7 @@ def recorded(
             ),
             removed=_removed(hosts.get(name, ())),
             timed_out=name in late,
-            found_by_reconcile=name in removed,
+            reconciled=tuple(found.get(name, ())),
         )
 
 

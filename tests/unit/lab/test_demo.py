@@ -12,7 +12,7 @@ from lab.aws.embedded import Timeout, Transition
 from lab.cloud import Run as ReconcileRun
 from lab.demo import run as demo
 from lab.demo.scenes import Stage as DemoStage
-from lab.demo.timeline import read_timeline, recorded, removed_by_reconcile
+from lab.demo.timeline import read_timeline, reconciled, recorded
 from lab.demo.view import PLAIN_WIDTH, Lines, LiveTable
 from lab.tower.embedded import OPERATOR, HostLife, HostPeriod, JobRecord
 from rollcall_cli.timeline.instances import InstanceRecord, Outcome, Run
@@ -117,15 +117,18 @@ def test_a_hook_that_got_no_answer_is_known() -> None:
     assert one(timeouts=[Timeout(112, "web", "i-a", "rollcall-launching")]).timed_out
 
 
-def test_what_reconcile_removed_is_what_its_runs_answered() -> None:
-    steps = [{"instance_id": "i-a", "step": "removed"}, {"instance_id": "i-b", "step": "added"}]
+def test_what_reconcile_did_instead_of_an_event_is_what_its_runs_answered() -> None:
+    steps = [
+        *({"instance_id": "i-a", "step": step} for step in ("removed", "requeued", "added and provisioned")),
+        {"instance_id": "i-b", "step": "fixed"},
+    ]
     runs = [
         ReconcileRun({}, {"steps": steps}, 100, 101, frozenset()),
         ReconcileRun({}, None, 102, 103, frozenset()),
     ]
-    assert removed_by_reconcile(runs) == {"i-a"}
-    (found,) = recorded(moved(SERVED), (), (), (), {"i-a"})
-    assert found.found_by_reconcile
+    assert reconciled(runs) == {"i-a": [100, 100, 100]}
+    (found,) = recorded(moved(SERVED), (), (), (), reconciled(runs))
+    assert found.reconciled == (100, 100, 100)
 
 
 class FakeCloud:

@@ -8,8 +8,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from rollcall_cli.timeline.drawing import ALONE, CHARACTER, FOUND, NARROW, SHORTEST, WIDE, Layout, file_of_its_own
-from rollcall_cli.timeline.instances import LOST, Stage
+from rollcall_cli.timeline.drawing import ALONE, CHARACTER, MISSED, NARROW, SHORTEST, WIDE, Layout, file_of_its_own
+from rollcall_cli.timeline.instances import TERMINATION_MISSED, Stage
 from rollcall_cli.timeline.page import page
 from rollcall_cli.timeline.strips import strips
 from rollcall_cli.timeline.timeline import Mark, Timeline, title
@@ -137,10 +137,10 @@ def test_what_took_no_time_is_seen_all_the_same() -> None:
 
 def test_a_long_leaving_that_reconcile_ended_says_so_in_its_bar_and_below() -> None:
     left = (*SERVED, ("Terminating", 130), ("Terminated", 190))
-    found = shown([record(left, removed=180, found_by_reconcile=True)])
-    assert FOUND in written(drawn(found))
-    assert any(LOST in words for words in written(drawn(found, NARROW)))
-    assert FOUND not in written(drawn(shown([record(left, removed=180)])))
+    found = shown([record(left, removed=180, reconciled=(170,))])
+    assert MISSED in written(drawn(found))
+    assert any(TERMINATION_MISSED in words for words in written(drawn(found, NARROW)))
+    assert MISSED not in written(drawn(shown([record(left, removed=180)])))
 
 
 def test_the_legend_has_the_stages_that_there_are_and_no_others() -> None:

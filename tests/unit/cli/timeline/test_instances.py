@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rollcall_cli.timeline.instances import LOST, Outcome, Run, Stage
+from rollcall_cli.timeline.instances import LAUNCH_MISSED, TERMINATION_MISSED, Outcome, Run, Stage
 from rollcall_cli.timeline.timeline import waits
 from unit.cli.timeline.recorded import ABANDONED, CHECKED, ENDED, JOB, NOW, SERVED, TAGS, job, many, one
 
@@ -122,10 +122,14 @@ def test_an_instance_that_terminated_after_service_left_and_its_timeline_ends() 
     assert not any(each.open for each in found.stretches)
 
 
-def test_an_instance_that_reconcile_found_says_why_it_left_so_late() -> None:
-    found = one((*LEFT, *ENDED_LATER), removed=151, found_by_reconcile=True)
-    assert str(found).endswith(f"removed 1.0 s after it began to leave · {LOST}")
-    assert LOST not in str(one(SERVED, found_by_reconcile=True))  # it did not leave: something else was out of order
+def test_an_instance_that_reconcile_found_says_why_it_took_so_long() -> None:
+    found = one((*LEFT, *ENDED_LATER), removed=151, reconciled=(150.5,))
+    assert (found.launch_missed, found.termination_missed) == (False, True)
+    assert str(found).endswith(f"removed 1.0 s after it began to leave · {TERMINATION_MISSED}")
+    launched = one(SERVED, JOB, reconciled=(101,))
+    assert (launched.launch_missed, launched.termination_missed) == (True, False)
+    assert str(launched).startswith(f"registered after 2.0 s · {LAUNCH_MISSED} · job 1 ok")
+    assert not one(LEFT, reconciled=(130,)).missed  # in service something else was out of order
 
 
 def test_an_instance_on_its_way_out_is_leaving() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rollcall_cli.timeline.durations import shortly
-from rollcall_cli.timeline.instances import LOST
+from rollcall_cli.timeline.instances import TERMINATION_MISSED
 from rollcall_cli.timeline.strips import FEW, LEVELS, NARROWEST, TENTHS, strips
 from rollcall_cli.timeline.timeline import Mark, standing_out, title
 from unit.cli.timeline.recorded import ABANDONED, JOB, NOW, SERVED, job, many, record, shown
@@ -40,8 +40,8 @@ def test_each_of_a_few_instances_has_a_line_with_its_time_and_outcome(width: int
 
 def test_an_instance_that_reconcile_found_has_a_line_that_says_so() -> None:
     left = (*SERVED, ("Terminating", 130), ("Terminated", 190))
-    found = shown([record(left, removed=180, found_by_reconcile=True)])
-    assert strips(found, 80, blocks=True)[-1].plain.strip() == LOST
+    found = shown([record(left, removed=180, reconciled=(170,))])
+    assert strips(found, 80, blocks=True)[-1].plain.strip() == TERMINATION_MISSED
 
 
 def test_a_stage_shorter_than_a_column_is_seen() -> None:

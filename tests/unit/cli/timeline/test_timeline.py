@@ -83,7 +83,7 @@ def test_what_stands_out_are_failures_then_waits_then_reconciles_then_second_job
         record(later, "i-again", runs=(job("unreachable"), job(number=2, started=125, ended=131))),
         record(SERVED[:2], "i-waits"),
         record(ABANDONED, "i-bad"),
-        record((*SERVED, ("Terminating", 150)), "i-lost", found_by_reconcile=True),
+        record((*SERVED, ("Terminating", 150)), "i-lost", reconciled=(160,)),
         *(record(SERVED, name) for name in ("i-1", "i-2", "i-3")),
     ]
     found = standing_out(shown(records).instances)
