@@ -36,7 +36,7 @@ def written(
     known = list(records)
     found = timeline(known, asks, now, marks, gaps)
     by_id = {each.instance_id: each for each in found.instances}
-    return _rounded(
+    document: Json = _rounded(
         {
             "now": now,
             "groups": {name: asdict(each) | {"words": str(each)} for name, each in found.asks.items()},
@@ -45,6 +45,7 @@ def written(
             "instances": [_instance(record, by_id[record.instance_id]) for record in known],
         }
     )
+    return document
 
 
 def _instance(record: InstanceRecord, found: InstanceTimeline) -> Json:

@@ -14,6 +14,7 @@ Exit codes: 0, or 1 if a scene did not come out or an invariant broke, or 128 + 
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 FUNCTIONS = ("register", "gate", "cleanup", "reconcile")
 LOGS = "build/demo"
-TIMELINE = "timeline.html"
+TIMELINE, DATA = "timeline.html", "timeline.json"
 SETTLING = 60.0  # seconds for the last messages to be worked off
 
 
@@ -134,11 +135,14 @@ def _sum_up(stage: Stage, view: View, *, finished: bool) -> bool:
 
 
 def draw(stage: Stage, view: View) -> None:
-    """When each instance was in which stage: a picture, and the same in the terminal."""
-    from lab.demo.timeline import read_timeline
+    """When each instance was in which stage: a picture, the same in the terminal, and the data."""
+    from lab.demo.timeline import read_records
+    from rollcall_cli.timeline.json_format import read
     from rollcall_cli.timeline.page import page
 
-    shown = read_timeline(stage.cloud, stage.marks)
+    document = read_records(stage.cloud, stage.marks)
+    shown = read(document)
+    (stage.cloud.directory / DATA).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     (stage.cloud.directory / TIMELINE).write_text(page(shown), encoding="utf-8")
     view.say("")
     view.draw(shown)

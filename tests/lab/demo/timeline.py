@@ -13,7 +13,8 @@ from lab.demo.sights import result_of
 from lab.tower.embedded import OPERATOR
 from rollcall.domain.empty_mapping import EMPTY_MAPPING
 from rollcall_cli.timeline.instances import InstanceRecord, Run
-from rollcall_cli.timeline.timeline import requirements, timeline
+from rollcall_cli.timeline.json_format import written
+from rollcall_cli.timeline.timeline import requirements
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,16 +23,14 @@ if TYPE_CHECKING:
     from lab.cloud import Cloud
     from lab.cloud import Run as ReconcileRun
     from lab.tower.embedded import HostLife, JobRecord
-    from rollcall_cli.timeline.timeline import Mark, Timeline
+    from rollcall_cli.timeline.json_format import Json
+    from rollcall_cli.timeline.timeline import Mark
 
 INSTEAD_OF_EVENTS = ("added", "removed", "requeued")  # what reconcile does where no event came
 
 
-def read_timeline(cloud: Cloud, marks: Iterable[Mark] = ()) -> Timeline:
-    """The timeline of what was recorded until now."""
-    tags = {
-        group["AutoScalingGroupName"]: {tag["Key"]: tag["Value"] for tag in group["Tags"]} for group in cloud.opted_in()
-    }
+def read_records(cloud: Cloud, marks: Iterable[Mark] = ()) -> Json:
+    """What was recorded until now, as `rollcall history --json` gives it of a real stack."""
     records = recorded(
         cloud.aws.transitions(),
         cloud.aws.timeouts(),
@@ -39,8 +38,11 @@ def read_timeline(cloud: Cloud, marks: Iterable[Mark] = ()) -> Timeline:
         cloud.tower.jobs_ever(),
         reconciled(cloud.runs),
     )
-    asks = {group: requirements(own) for group, own in tags.items()}
-    return timeline(records, asks, time.time(), marks)
+    asks = {
+        group["AutoScalingGroupName"]: requirements({tag["Key"]: tag["Value"] for tag in group["Tags"]})
+        for group in cloud.opted_in()
+    }
+    return written(records, asks, time.time(), marks)
 
 
 def reconciled(runs: Iterable[ReconcileRun]) -> Mapping[str, list[float]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,10 +13,11 @@ from lab.aws.embedded import Timeout, Transition
 from lab.cloud import Run as ReconcileRun
 from lab.demo import run as demo
 from lab.demo.scenes import Stage as DemoStage
-from lab.demo.timeline import read_timeline, reconciled, recorded
+from lab.demo.timeline import read_records, reconciled, recorded
 from lab.demo.view import PLAIN_WIDTH, Lines, LiveTable
 from lab.tower.embedded import OPERATOR, HostLife, HostPeriod, JobRecord
 from rollcall_cli.timeline.instances import InstanceRecord, Outcome, Run
+from rollcall_cli.timeline.json_format import read
 from rollcall_cli.timeline.timeline import Mark
 from unit.cli.timeline.recorded import NOW, SERVED, TAGS, many
 
@@ -146,7 +148,7 @@ class FakeCloud:
 
 
 def test_the_records_of_a_cloud_are_read(tmp_path: Path) -> None:
-    found = read_timeline(cast("Cloud", FakeCloud(tmp_path)), [Mark(99, 1, "scale out")])
+    found = read(read_records(cast("Cloud", FakeCloud(tmp_path)), [Mark(99, 1, "scale out")]))
     assert found.instances[0].outcome == Outcome.SERVES
     assert str(found.asks["web"]) == "job provision; no checks but the job's result"
     assert found.marks == (Mark(99, 1, "scale out"),)
@@ -160,6 +162,7 @@ def test_the_demo_draws_its_timeline_and_says_where_it_is(tmp_path: Path, capsys
     assert "i-a" in said
     assert said.endswith("Timeline: build/demo/timeline.html\n")
     assert "1 scale out" in (tmp_path / "timeline.html").read_text(encoding="utf-8")
+    assert json.loads((tmp_path / "timeline.json").read_text())["marks"][0]["name"] == "scale out"
 
 
 def test_a_scene_that_is_played_is_noted_with_its_number() -> None:
