@@ -220,7 +220,7 @@ def measure() -> dict[str, float]:
     _require(aws.completed == RUNS * BATCH, "every instance is let into service")
     aws.state = "Terminating:Wait"
     figures["cleanup"] = _measure("CleanupFunction", _actions(aws, "TERMINATING"), aws, tower, clock)
-    _require(aws.completed == 2 * RUNS * BATCH and not tower.hosts("fleet"), "every instance is struck off")
+    _require(aws.completed == 2 * RUNS * BATCH and not tower.hosts("fleet"), "every instance is removed")
     return {"cpu_ms_per_batch_100": max(figures.values())} | {
         f"own_cpu_ms_{name}_{BATCH}": figure for name, figure in figures.items()
     }

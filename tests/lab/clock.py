@@ -11,7 +11,7 @@ from threading import Lock
 
 
 class StillClock:
-    """Time that stands still unless told to pass. now: in epoch seconds."""
+    """Time that stands still until a test lets it pass. now: in epoch seconds."""
 
     def __init__(self, now: float = 1_800_000_000.0) -> None:
         self.now = now

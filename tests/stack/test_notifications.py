@@ -61,7 +61,7 @@ def topic(request: pytest.FixtureRequest, cloud: Cloud, name: str) -> str:
 
 
 @pytest.mark.usefixtures("unheard_of")
-def test_a_group_without_hooks_is_registered_provisioned_watched_and_struck_off(
+def test_a_group_without_hooks_is_registered_provisioned_watched_and_removed(
     make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str, topic: str
 ) -> None:
     group = make_group(hooks=False)

@@ -149,7 +149,7 @@ def test_a_launch_that_nobody_was_told_of_is_provisioned_and_serves(
 
 
 @pytest.mark.story
-def test_a_termination_that_nobody_was_told_of_is_struck_off_and_goes_on(
+def test_a_termination_whose_event_is_lost_is_removed_and_goes_on(
     make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str, settle: Settle
 ) -> None:
     group = make_group(size=2)

@@ -125,8 +125,8 @@ class InstanceTimeline:
     """An instance's moments, in epoch seconds and None until they come, and its stretches, without a gap.
 
     launched: where launched_before, the first that is known of it. registered: it was a host, with Rollcall's marker
-    and in a group. let_go: CONTINUE, or its launch hook's timeout. served: in service for the first time. leaving: AWS
-    began to terminate it. removed_at: its last host was removed. launch_missed, termination_missed: no event of it had
+    and in a group. released: CONTINUE, or its launch hook's timeout. served: in service for the first time. leaving: it
+    began to terminate. removed_at: its last host was removed. launch_missed, termination_missed: no event of it had
     come, and reconcile found the instance.
     """
 
@@ -136,7 +136,7 @@ class InstanceTimeline:
     launched: float
     registered: float | None
     runs: tuple[Run, ...]
-    let_go: float | None
+    released: float | None
     served: float | None
     leaving: float | None
     removed_at: float | None
@@ -169,7 +169,7 @@ class InstanceTimeline:
     @property
     def waited_until(self) -> float:
         """Until when it waited to be let into service; infinite while it waits."""
-        return self.let_go or self.leaving or math.inf
+        return self.released or self.leaving or math.inf
 
     def seconds(self, *stages: Stage) -> float | None:
         """Seconds in these stages until it was in service or began to leave; None while one lasts, or without any."""
@@ -231,7 +231,7 @@ def instance_timeline(record: InstanceRecord, now: float, *, asks_job: bool, ask
         launched=states[0][0],
         registered=record.registered,
         runs=record.runs,
-        let_go=when("Pending:Proceed", "InService", *RESTING),
+        released=when("Pending:Proceed", "InService", *RESTING),
         served=served,
         leaving=leaving,
         removed_at=record.removed,

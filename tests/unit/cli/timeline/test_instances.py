@@ -31,7 +31,7 @@ def test_an_instance_is_registered_provisioned_checked_and_put_into_service() ->
         (Stage.CHECKS, 110, 112),
         (Stage.SERVICE, 112, NOW),
     ]
-    assert (found.launched, found.registered, found.let_go, found.served) == (100, 102, 112, 112.5)
+    assert (found.launched, found.registered, found.released, found.served) == (100, 102, 112, 112.5)
     assert (found.leaving, found.removed_at, found.terminated) == (None, None, None)
     assert found.outcome == Outcome.SERVES
     assert str(found) == "registered after 2.0 s · job 1 ok, 6.0 s · checks 2.0 s · in service after 12 s"
@@ -98,7 +98,7 @@ def test_an_abandoned_instance_never_served() -> None:
     assert found.outcome == Outcome.ABANDONED
     assert found.failed
     assert not found.tried_again
-    assert (found.let_go, found.served, found.to_service) == (None, None, None)
+    assert (found.released, found.served, found.to_service) == (None, None, None)
     assert (found.leaving, found.removed_at, found.terminated) == (112, 115, 117)
     assert stages(found)[-2:] == [(Stage.GATE, 110, 112), (Stage.LEAVING, 112, 117)]
     assert str(found).endswith("job 1 failed, 6.0 s · gate 2.0 s · removed 3.0 s after it began to leave · abandoned")
