@@ -19,6 +19,7 @@ from unit.project.template import (
     ALARMS,
     DAY,
     FUNCTIONS,
+    HEALTH_ALARM,
     LOG_GROUPS,
     PARAMETERS,
     QUEUES,
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
 COLUMNS = 24  # CloudWatch API reference, "Dashboard body structure and syntax"
 HEIGHT_MAX = 1000  # the same
 WIDGETS_MAX = 500  # the same
-ALARMS_MAX = 100  # of an alarm widget: the same
+ALARMS_MAX = 100  # of an alarm widget: the same; and of a composite alarm: API reference, PutCompositeAlarm
+RULE_MAX = 10_240  # characters of its rule: the same
 METRICS_OF_WIDGET = 500  # CloudWatch user guide, "CloudWatch service quotas"
 METRICS_OF_DASHBOARD = 2500  # the same
 SEARCH_MAX = 1024  # characters; CloudWatch user guide, "CloudWatch search expression syntax"
@@ -294,12 +296,26 @@ def test_what_a_group_is_called_is_the_label_of_its_line() -> None:
 
 @pytest.mark.parametrize("holding", [OPTIONAL, *((each,) for each in OPTIONAL), ()])
 def test_every_alarm_that_the_stack_has_is_on_the_dashboard(holding: Collection[str]) -> None:
-    [widget] = [each for each in body(holding)["widgets"] if each["type"] == "alarm"]
+    [_, widget] = [each for each in body(holding)["widgets"] if each["type"] == "alarm"]
     shown = [arn.rpartition(":")[2] for arn in widget["properties"]["alarms"]]
     expected = {name for name in ALARMS if RESOURCES[name].get("Condition") in (None, *holding)}
     assert sorted(shown) == sorted(expected)
     assert len(shown) <= ALARMS_MAX
     assert widget["properties"]["sortBy"] == "stateUpdatedTimestamp"  # which shows those in alarm first
+
+
+@pytest.mark.parametrize("holding", [OPTIONAL, *((each,) for each in OPTIONAL), ()])
+def test_the_dashboard_opens_with_one_line_that_says_whether_all_is_well(holding: Collection[str]) -> None:
+    first = min(body(holding)["widgets"], key=lambda each: (each["y"], each["x"]))
+    assert (first["type"], first["width"]) == ("alarm", COLUMNS)
+    assert first["properties"]["alarms"] == [named(f"{HEALTH_ALARM}.Arn")]
+    rule = text_of(RESOURCES[HEALTH_ALARM]["Properties"]["AlarmRule"], holding)
+    watched = [named(f"{name}.Arn") for name in ALARMS if RESOURCES[name].get("Condition") in (None, *holding)]
+    assert sorted(each for each in rule.split(" OR ") if each != "FALSE") == sorted(
+        f"ALARM({each})" for each in watched
+    )
+    assert len(rule) <= RULE_MAX
+    assert len(watched) <= ALARMS_MAX
 
 
 def lines(title: str) -> list[float]:
