@@ -28,7 +28,7 @@ demo: setup ## Rollcall at work on an embedded cloud, in about two minutes; noth
 	@PYTHONPATH=tests:cli:layers/common python -m lab.demo.run
 
 picture: setup ## docs/images/timeline.svg out of its data; FROM=build/demo/timeline.json: out of the last demo's
-	@PYTHONPATH=cli:layers/common python docs/generators/timeline.py $(if $(FROM),--from $(FROM))
+	@PYTHONPATH=docs:cli:layers/common python -m generators.timeline $(if $(FROM),--from $(FROM))
 
 check: setup ## in seconds: format, lint, types and the unit tests of what changed; BASE=main: since it left that branch
 	@python tests/changed.py $(BASE)
@@ -104,7 +104,7 @@ uninstall-check: setup ## groups that still have hooks which the stack STACK ans
 	@$(ROLLCALL) uninstall-check --stack '$(STACK)' $(if $(PREFIX),--prefix '$(PREFIX)')
 
 dashboard: setup ## a picture of the CloudWatch dashboard's layout: build/dashboard.html
-	@python docs/generators/dashboard.py
+	@PYTHONPATH=docs python -m generators.dashboard
 
 clean: ## everything that was built or set up
 	rm -rf $(VENV) .aws-sam build .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from generators import sample_hours
 from unit.emitted import emitted_metrics
 from unit.project.template import (
     ALARMS,
@@ -473,7 +475,8 @@ class Titles(HTMLParser):
 def test_the_picture_has_every_widget_and_no_title_that_does_not_fit(tmp_path: Path) -> None:
     out = tmp_path / "build" / "dashboard.html"
     done = subprocess.run(
-        [sys.executable, str(REPOSITORY / "docs" / "generators" / "dashboard.py"), "--out", str(out)],
+        [sys.executable, "-m", "generators.dashboard", "--out", str(out)],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY / "docs")},
         capture_output=True,
         text=True,
         timeout=60,
@@ -484,3 +487,25 @@ def test_the_picture_has_every_widget_and_no_title_that_does_not_fit(tmp_path: P
     titles.feed(out.read_text())
     assert titles.found == [each["properties"]["title"] for each in WIDGETS if each["type"] != "text"]
     assert titles.cut == []
+
+
+def total(metric: str, of: str = "", stat: str = "Sum", period: int = 300) -> float:
+    """The sum of a metric over the hours that the picture shows."""
+    return sum(filter(None, sample_hours.values(metric, of, stat, period)))
+
+
+def test_what_the_picture_shows_agrees_with_itself() -> None:
+    for metric in ("Registered", "Ready", "Retired", "Retries", "Alerts"):
+        by_group = sum(total(metric, group) for group in ("web", "api", "batch-eu", "canary"))
+        assert total(metric) == total(metric, period=60) == (by_group if metric != "Alerts" else total(metric))
+    assert total("Registered") - total("Ready") == total("Alerts") == 1  # the one that an alert is about
+    assert total("DriftFound", "reconcile", period=900) == total("DriftFixed", "reconcile", period=900) > 0
+    assert total("Abandoned") == total("Errors", "GateFunction") == 0
+    assert (
+        max(filter(None, sample_hours.values("FailingFor", "Transient", "Maximum", 300)))
+        < (PARAMETERS["AlertAfter"]["Default"])
+    )
+    waits = [sample_hours.values(each, "", "p95", 300) for each in ("SecondsToRegistered", "SecondsToReady")]
+    assert all(one < other for one, other in zip(*waits, strict=True) if one is not None and other is not None)
+    assert set(sample_hours.RED) <= {*ALARMS, HEALTH_ALARM}
+    assert HEALTH_ALARM in sample_hours.RED  # for another one is
