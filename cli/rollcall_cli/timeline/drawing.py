@@ -36,7 +36,7 @@ NAME = 48  # characters of a group's name
 SHORTEST = 0.6  # of a bar; what takes no time is to be seen all the same
 SEPARATOR = " · "
 MISSED = "no event in time: found by reconcile"
-HEAD_TOP, LEGEND_TOP, LEGEND_LINE, KEY = 24.0, 66.0, 20.0, 26.0  # of a file of its own: base lines; a colour's width
+HEAD_TOP, LEGEND_TOP, LEGEND_LINE, KEY = 24.0, 66.0, 20.0, 24.0  # of a file of its own: base lines; a colour's width
 
 
 @dataclass(frozen=True)
@@ -262,10 +262,13 @@ class Drawing:
         yield _text(4, top + 24, words, 11, kind)
         lines = self._sentence(each)
         x, y = self._x(each.launched), top + self._rows.bar + 13
-        fits = len(lines) == 1 and x + _width(lines[0], 11) <= right
+        longest = max(_width(line, 11) for line in lines)
+        is_late = x > (left + right) / 2
+        at, anchor = (
+            (x, "") if x + longest <= right else (right, "end") if is_late else (max(right - longest, left), "")
+        )
         for number, line in enumerate(lines):
-            at = (x, "") if fits else (left, "") if len(lines) > 1 else (right, "end")
-            yield _text(at[0], y + number * SENTENCE_LINE, line, 11, "soft", at[1])
+            yield _text(at, y + number * SENTENCE_LINE, line, 11, "soft", anchor)
         end = self._x(each.stretches[-1].ended if each.stretches else each.launched) + 8
         crossed = f"✕ {each.outcome.value}"
         if each.failed and end + _width(crossed, 12) <= self._layout.width:

@@ -90,10 +90,10 @@ svg.wide, svg.narrow {{ display: block; width: 100%; height: auto; }}
 .swatch i {{ display: inline-block; width: 2px; height: 13px; background: var(--ink); }}
 .swatch.hatched {{ background: repeating-linear-gradient(135deg, var(--b) 0 4px, var(--b2) 4px 6px); }}
 svg.narrow {{ display: none; }}
-@media print, (max-width: 940px) {{
+@media print, (max-width: 1060px) {{
   body {{ padding: 12px 12px 24px; }}
   h1 {{ font-size: 18px; }}
-  svg.narrow {{ display: block; }}
+  svg.narrow {{ display: block; max-width: 860px; }}
   svg.wide {{ display: none; }}
   .times td:last-child, .times th:last-child {{ display: none; }}
 }}

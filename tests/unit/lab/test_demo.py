@@ -7,14 +7,16 @@ import json
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
+import pytest
 from rich.console import Console
 
 from lab.aws.embedded import Timeout, Transition
 from lab.cloud import Run as ReconcileRun
 from lab.demo import run as demo
+from lab.demo.checks import WORDS
 from lab.demo.scenes import Stage as DemoStage
 from lab.demo.timeline import read_records, reconciled, recorded
-from lab.demo.view import PLAIN_WIDTH, Lines, LiveTable
+from lab.demo.view import PLAIN_WIDTH, Lines, LiveTable, wrapped
 from lab.tower.embedded import OPERATOR, HostLife, HostPeriod, JobRecord
 from rollcall_cli.timeline.instances import InstanceRecord, Outcome, Run
 from rollcall_cli.timeline.json_format import read
@@ -24,8 +26,6 @@ from unit.cli.timeline.recorded import NOW, SERVED, TAGS, many
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
-
-    import pytest
 
     from lab.cloud import Cloud
 
@@ -177,6 +177,30 @@ def test_a_scene_that_is_played_is_noted_with_its_number() -> None:
     stage.play(scale_out)
     assert [(mark.number, mark.name) for mark in stage.marks] == [(1, "scale out"), (2, "scale out")]
     assert played == [stage, stage]
+
+
+LONG = "   i-0a58a771087769570 waits, and is in Tower still. Reconcile, due every five minutes, comes early."
+
+
+@pytest.mark.parametrize("width", [80, 60])
+def test_what_is_longer_than_the_terminal_goes_on_below_its_beginning(width: int) -> None:
+    lines = wrapped(f"1  Scale out\n{LONG}", width).split("\n")
+    assert lines[0] == "1  Scale out"
+    assert len(lines) > 2
+    assert all(line.startswith("   ") and len(line) <= width for line in lines[1:])
+    assert " ".join(line.strip() for line in lines[1:]) == LONG.strip()
+    assert wrapped(LONG, 200) == LONG
+
+
+def test_on_a_terminal_of_80_columns_nothing_is_wider(tmp_path: Path) -> None:
+    file = io.StringIO()
+    table = LiveTable(Console(file=file, width=80, force_terminal=True, color_system=None))
+    table.say(LONG)
+    table.verdict(True, f"{'I3':4}{WORDS['I3']:<45}  5 jobs, 11 hosts")
+    table.draw(many(9, 2, [Mark(1000, 1, "scale out"), Mark(1030, 2, "recycle an address")]))
+    lines = file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert sum("No job ran" in line for line in lines) == 1
 
 
 def test_without_a_terminal_the_timeline_is_plain(capsys: pytest.CaptureFixture[str]) -> None:

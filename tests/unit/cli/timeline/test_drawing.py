@@ -215,7 +215,7 @@ def test_the_page_needs_nothing_from_elsewhere_and_is_for_light_dark_narrow_and_
     assert "<script" not in words
     assert words.replace("http://www.w3.org/2000/svg", "").count("http") == 0
     assert "prefers-color-scheme: dark" in words
-    assert "@media print, (max-width: 940px)" in words
+    assert "@media print, (max-width: 1060px)" in words
 
 
 def test_names_are_escaped_and_cut_where_they_are_long() -> None:
