@@ -180,7 +180,8 @@ def _retention(parameters: Mapping[str, str], since: float, now: float) -> list[
     days = float(parameters.get("LogRetentionDays") or 0)
     if not days or since >= now - days * DAY:
         return []
-    return [f"The functions' logs are kept for {days:.0f} days: registrations and removals before that are missing."]
+    kept = "1 day" if days == 1 else f"{days:.0f} days"
+    return [f"The functions' logs are kept for {kept}: registrations and removals before that are missing."]
 
 
 def _by[T, K](items: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:
