@@ -10,7 +10,7 @@ export SAM_CLI_TELEMETRY := 0
 unexport PYTHONDONTWRITEBYTECODE # where it is set, each of the many processes compiles all that it imports
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check unit test test-rest test-stack test-properties test-all contract ansible-truth bench lint format build chef-signatures requirements doctor reconcile redrive release uninstall-check dashboard clean
+.PHONY: help setup demo picture check unit test test-rest test-stack test-properties test-all contract ansible-truth bench lint format build chef-signatures requirements doctor reconcile redrive release uninstall-check dashboard clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,7 +26,10 @@ $(VENV)/.done: tests/requirements.txt
 	@touch $@
 
 demo: setup ## Rollcall at work on an embedded cloud, in about two minutes; nothing needed but Python
-	@PYTHONPATH=tests python -m lab.demo.run
+	@PYTHONPATH=tests:cli:layers/common python -m lab.demo.run
+
+picture: setup ## docs/images/timeline.svg out of its data; FROM=build/demo/timeline.json: out of the last demo's
+	@PYTHONPATH=docs:cli:layers/common python -m generators.timeline $(if $(FROM),--from $(FROM))
 
 check: setup ## in seconds: format, lint, types and the unit tests of what changed; BASE=main: since it left that branch
 	@python tests/changed.py $(BASE)
@@ -106,7 +109,7 @@ uninstall-check: setup ## groups that still have hooks which the stack STACK ans
 	@$(ROLLCALL) uninstall-check --stack '$(STACK)' $(if $(PREFIX),--prefix '$(PREFIX)')
 
 dashboard: setup ## a picture of the CloudWatch dashboard's layout: build/dashboard.html
-	@python docs/generators/dashboard.py
+	@PYTHONPATH=docs python -m generators.dashboard
 
 clean: ## everything that was built or set up
 	rm -rf $(VENV) .aws-sam build .mypy_cache .pytest_cache .ruff_cache .hypothesis

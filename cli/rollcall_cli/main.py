@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from .commands.doctor import doctor
+from .commands.history import history
 from .commands.reconcile import reconcile
 from .commands.redrive import redrive
 from .commands.release import release
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 COMMANDS: dict[str, Callable[..., ExitCode]] = {
     "doctor": doctor,
+    "history": history,
     "reconcile": reconcile,
     "redrive": redrive,
     "release": release,
