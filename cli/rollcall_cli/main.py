@@ -9,9 +9,11 @@ import typer
 from rollcall import __version__
 
 from .commands.doctor import doctor
+from .commands.history import history
 from .commands.reconcile import reconcile
 from .commands.redrive import redrive
 from .commands.release import release
+from .commands.status import status
 from .commands.uninstall_check import uninstall_check
 from .running import ending
 
@@ -22,9 +24,11 @@ if TYPE_CHECKING:
 
 COMMANDS: dict[str, Callable[..., ExitCode]] = {
     "doctor": doctor,
+    "history": history,
     "reconcile": reconcile,
     "redrive": redrive,
     "release": release,
+    "status": status,
     "uninstall-check": uninstall_check,
 }
 

@@ -55,7 +55,7 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
         dispatcher.sweep()
         if dispatcher.errors:
             raise dispatcher.errors[0]
-        return {"told": len(dispatcher.deliveries)}
+        return {"sent": len(dispatcher.deliveries)}
     finally:
         for delivery in dispatcher.deliveries:
             _log(delivery)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 type Refusal = ClientError | ParamValidationError | UnicodeError
 type AwsError = AwsUnavailable | AwsDenied | AwsRejected
 
+AWS_CALLS_AT_ONCE = 8  # Auto Scaling's limits are unpublished, and botocore waits where AWS says so
 CLIENT_CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 4}, connect_timeout=5, read_timeout=10)
 # Those of botocore's standard retry mode, and those that end so: EC2ThrottledException, KMS.ThrottlingException.
 RATE_CODES = frozenset(
