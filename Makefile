@@ -2,13 +2,13 @@
 PYTHON ?= python3.13
 STACK ?= rollcall
 VENV := .venv
-SOURCES := layers functions scripts tests
+SOURCES := layers functions scripts docs/generators tests
 SIDE_BY_SIDE := --numprocesses 5 --dist loadfile --no-loadscope-reorder # those on the deployed stack mostly wait
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check unit test test-rest test-all contract ansible-truth bench lint format build chef-signatures requirements doctor reconcile redrive release uninstall-check dashboard clean
+.PHONY: help setup demo check unit test test-rest test-all contract ansible-truth bench lint format build docs pictures chef-signatures requirements doctor reconcile redrive release uninstall-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,16 @@ build: setup ## sam build, and the layers compiled, which shortens cold starts b
 	sam build
 	python -m compileall -q --invalidation-mode unchecked-hash .aws-sam/build/CommonLayer/python .aws-sam/build/ChefLayer/python
 
+docs: setup ## the reference pages from the code, and the site in build/site, and the dashboard's layout in build/dashboard.html
+	@PYTHONPATH=docs:layers/common:cli:tests python -m generators
+	@PYTHONPATH=docs python -m generators.dashboard
+	@rm -rf build/site
+	zensical build --clean --strict
+	@rm -rf build/site/generators
+
+pictures: setup ## docs/pictures/timeline.svg, from what the last make demo drew
+	@PYTHONPATH=docs python -m generators.pictures
+
 chef-signatures: ## sign the unit tests' requests anew with Chef's reference implementation (ruby-mixlib-authentication)
 	cd tests/unit/chef/signatures && ruby sign.rb key.pem < requests.json > signed.json.new && mv signed.json.new signed.json
 
@@ -98,9 +108,6 @@ release: setup ## let groups go that the provisioning circuit breaker holds: ARG
 
 uninstall-check: setup ## groups that still have hooks which the stack STACK answers (gone already: PREFIX=...)
 	@python scripts/uninstall_check.py --stack '$(STACK)' --prefix '$(PREFIX)'
-
-dashboard: setup ## a picture of the CloudWatch dashboard's layout: build/dashboard.html
-	@python scripts/dashboard.py
 
 clean: ## everything that was built or set up
 	rm -rf $(VENV) .aws-sam build .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -20,6 +20,9 @@ TESTED_BY = {  # by the first beginning that a path has; what has none needs no 
     "scripts/": (f"{UNIT}/scripts", PROJECT),
     "events/": (f"{UNIT}/domain", f"{UNIT}/telemetry", PROJECT),
     "docs/": (PROJECT,),
+    "zensical.toml": (PROJECT,),
+    "CONTRIBUTING.md": (PROJECT,),
+    "CHANGELOG.md": (PROJECT,),
     "examples/": (PROJECT,),
     "README.md": (PROJECT,),
     "template.yaml": (PROJECT,),
@@ -33,7 +36,7 @@ TESTED_BY = {  # by the first beginning that a path has; what has none needs no 
     "layers/": (UNIT,),
     "pyproject.toml": (UNIT,),
 }
-TYPED = ("layers/common/rollcall", "scripts", "tests")
+TYPED = ("layers/common/rollcall", "cli", "docs/generators", "tests")
 WORKERS = ("--numprocesses", "2", "--dist", "loadfile")
 
 

@@ -21,7 +21,7 @@ from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 type Json = dict[str, Any]
 
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 CELL = (70, 50)  # pixels of a grid unit on a wide screen: across, down
 HEAD, LEGEND_LINE, AXIS = 26, 17, 40  # pixels: above a plot, a line of the legend below it, left of it
 LETTER = 6.2  # pixels that a letter of the legend is wide, on average

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[3]
         (["layers/common/rollcall/tower/client.py", "tests/unit/tower/test_client.py"], ["tests/unit/tower"]),
         (["scripts/redrive.py"], ["tests/unit/scripts"]),
         (["tests/lab/tower/jobs.py", "tests/bench/bench.py"], ["tests/unit/lab"]),
-        (["docs/groups.md"], []),
+        (["docs/deploy.md"], []),
         (["tests/stack/test_lifecycle.py"], []),
         ([".venv", "notes.txt"], []),
         ([], []),

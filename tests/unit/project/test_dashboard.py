@@ -457,7 +457,7 @@ class Titles(HTMLParser):
 def test_the_picture_has_every_widget_and_no_title_that_does_not_fit(tmp_path: Path) -> None:
     out = tmp_path / "build" / "dashboard.html"
     done = subprocess.run(
-        [sys.executable, str(REPOSITORY / "scripts" / "dashboard.py"), "--out", str(out)],
+        [sys.executable, str(REPOSITORY / "docs" / "generators" / "dashboard.py"), "--out", str(out)],
         capture_output=True,
         text=True,
         timeout=60,
