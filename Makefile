@@ -2,7 +2,8 @@
 PYTHON ?= python3.13
 STACK ?= rollcall
 VENV := .venv
-SOURCES := layers functions scripts docs/generators tests
+ROLLCALL := PYTHONPATH=cli:layers/common python -m rollcall_cli
+SOURCES := layers functions cli docs/generators tests
 SIDE_BY_SIDE := --numprocesses 5 --dist loadfile --no-loadscope-reorder # those on the deployed stack mostly wait
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
@@ -57,7 +58,7 @@ bench: setup ## large scale-outs, up to 1,000 instances, in figures, in nine min
 lint: setup ## what a reviewer would run: format, lint, types, template
 	ruff format --check $(SOURCES)
 	ruff check $(SOURCES)
-	mypy layers/common/rollcall scripts tests functions
+	mypy layers/common/rollcall cli/rollcall_cli docs/generators tests functions
 	sam validate --lint --region us-east-1
 	cfn-lint examples/*.yaml
 
@@ -95,19 +96,19 @@ requirements: setup ## compile the pinned requirements from the short .in files
 		requirements-$${each%:*}.in -o requirements-$${each%:*}.txt || exit 1; done
 
 doctor: setup ## what is set up wrongly in the stack STACK, in AWS and in Tower, with the remedies: ARGS='--group web'
-	@python scripts/doctor.py --stack '$(STACK)' $(ARGS)
+	@$(ROLLCALL) doctor --stack '$(STACK)' $(ARGS)
 
 reconcile: setup ## one run of reconcile on the stack STACK, its result in words: ARGS='--dry-run --group web', ARGS=--help
-	@python scripts/reconcile.py --stack '$(STACK)' $(ARGS)
+	@$(ROLLCALL) reconcile --stack '$(STACK)' $(ARGS)
 
 redrive: setup ## what is in the dead-letter queues of the stack STACK, in words; ARGS=--send sends it back, ARGS=--help
-	@python scripts/redrive.py --stack '$(STACK)' $(ARGS)
+	@$(ROLLCALL) redrive --stack '$(STACK)' $(ARGS)
 
 release: setup ## let groups go that the provisioning circuit breaker holds: ARGS='--group web'
-	@python scripts/release.py $(ARGS)
+	@$(ROLLCALL) release $(ARGS)
 
 uninstall-check: setup ## groups that still have hooks which the stack STACK answers (gone already: PREFIX=...)
-	@python scripts/uninstall_check.py --stack '$(STACK)' --prefix '$(PREFIX)'
+	@$(ROLLCALL) uninstall-check --stack '$(STACK)' $(if $(PREFIX),--prefix '$(PREFIX)')
 
 clean: ## everything that was built or set up
 	rm -rf $(VENV) .aws-sam build .mypy_cache .pytest_cache .ruff_cache .hypothesis

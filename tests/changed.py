@@ -17,7 +17,7 @@ TESTED_BY = {  # by the first beginning that a path has; what has none needs no 
     "layers/common/rollcall/http/": (f"{UNIT}/tower", f"{UNIT}/chef", f"{UNIT}/alerting", f"{PROJECT}/test_floors.py"),
     "layers/common/rollcall/": (f"{UNIT}/{{part}}", f"{PROJECT}/test_floors.py", f"{PROJECT}/test_docs.py"),
     "functions/": (f"{UNIT}/runtime", PROJECT),
-    "scripts/": (f"{UNIT}/scripts", PROJECT),
+    "cli/rollcall_cli/": (f"{UNIT}/cli", f"{UNIT}/domain/test_shell_commands.py", PROJECT),
     "events/": (f"{UNIT}/domain", f"{UNIT}/telemetry", PROJECT),
     "docs/": (PROJECT,),
     "zensical.toml": (PROJECT,),
@@ -36,7 +36,7 @@ TESTED_BY = {  # by the first beginning that a path has; what has none needs no 
     "layers/": (UNIT,),
     "pyproject.toml": (UNIT,),
 }
-TYPED = ("layers/common/rollcall", "cli", "docs/generators", "tests")
+TYPED = ("layers/common/rollcall", "cli/rollcall_cli", "docs/generators", "tests")
 WORKERS = ("--numprocesses", "2", "--dist", "loadfile")
 
 

@@ -36,7 +36,13 @@ def write() -> str:
         for name, own in of_type("AWS::CloudWatch::Alarm").items()
         for each in [own["Properties"]]
     ]
-    return page("Alarms", "template.yaml", ABOUT, table(["alarm", "what it means, and what to do", "sounds when"], rows), REMARKS)
+    return page(
+        "Alarms",
+        "template.yaml",
+        ABOUT,
+        table(["alarm", "what it means, and what to do", "sounds when"], rows),
+        REMARKS,
+    )
 
 
 def _mark(alarm: Json) -> str:

@@ -27,7 +27,11 @@ def write() -> str:
     answers = [
         ("pass", protocol.Pass, "CONTINUE once all checks pass"),
         ("fail", protocol.Fail, "after the timeout ABANDON, or held where `rollcall:on-failure` says so"),
-        ("inconclusive", protocol.Inconclusive, "never ABANDON: the instance is held after the timeout, and you are alerted"),
+        (
+            "inconclusive",
+            protocol.Inconclusive,
+            "never ABANDON: the instance is held after the timeout, and you are alerted",
+        ),
     ]
     meant = [(name, (inspect.getdoc(kind) or "").partition(" state:")[0], then) for name, kind, then in answers]
     return page(
@@ -37,7 +41,8 @@ def write() -> str:
         table(["check", "passes when", "connects to the instance", "permissions"], _rows()),
         "## Answers",
         table(["answer", "meaning", "what comes of it"], meant),
-        "A group behind load balancers: [Load balancers](../guides/load-balancers.md). Checks at private addresses need "
+        "A group behind load balancers: [Load balancers](../guides/load-balancers.md). Checks at private addresses "
+        "need "
         "`SubnetIds`.",
     )
 
@@ -48,4 +53,9 @@ def _rows() -> Iterator[tuple[str, str, str, str]]:
         first = (import_module(f"rollcall.checks.{name}").__doc__ or "").partition("\n\n")[0]
         does = " ".join((inspect.getdoc(type(kind.read(*(["80", "/"][: kind.pattern.count("(")])))) or "").split())
         text = sentence(first.partition(": ")[2]) + " " + does
-        yield code(kind.form), text, "yes" if kind.connects else "no", codes(kind.permissions) if kind.permissions else NONE
+        yield (
+            code(kind.form),
+            text,
+            "yes" if kind.connects else "no",
+            codes(kind.permissions) if kind.permissions else NONE,
+        )

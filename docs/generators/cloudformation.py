@@ -38,7 +38,9 @@ def short(value: Any) -> str:
         case ("Fn::GetAtt", name):
             return str(name[0] if isinstance(name, list) else name.partition(".")[0])
         case ("Fn::Sub", text):
-            return re.sub(r"arn:\$\{AWS::Partition\}:(\w+):\$\{AWS::Region\}:(?:\$\{AWS::AccountId\}|\*):", r"\1 ", text)
+            return re.sub(
+                r"arn:\$\{AWS::Partition\}:(\w+):\$\{AWS::Region\}:(?:\$\{AWS::AccountId\}|\*):", r"\1 ", text
+            )
         case ("Fn::If", [condition, first, _]):
             return f"{short(first)} (if {condition})"
     raise ValueError(f"a value of a kind that the pages do not know yet: {value}")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
+
 from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.main import app
 
@@ -15,19 +16,19 @@ from .markdown import code, page, sentence, table
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from typer.core import TyperCommand, TyperGroup, TyperOption
 
 COMMON = ("stack", "region", "profile", "as_json")
 ABOUT = """\
 `rollcall` is what operators run against a deployed stack: `uvx --from . rollcall` in a clone brings its own Python and
-needs nothing installed; `pipx install .` puts it on the path. Results go to standard output, progress to standard error.
-AWS credentials and the Region come from your shell, as for `aws`. `rollcall --install-completion` sets up completion.
+needs nothing installed; `pipx install .` puts it on the path. Results go to standard output, progress to standard
+error. AWS credentials and the Region come from your shell, as for `aws`. `rollcall --install-completion` sets up
+completion.
 """
 
 
 def write() -> str:
     """The page."""
-    command: TyperGroup = typer.main.get_command(app)  # type: ignore[assignment]
+    command: Any = typer.main.get_command(app)
     some = next(iter(command.commands.values()))
     common = [each for name in COMMON for each in some.params if each.name == name]
     parts = [
@@ -42,15 +43,17 @@ def write() -> str:
     return page("Commands", "the command line's own help", *parts)
 
 
-def _command(name: str, command: TyperCommand) -> Iterator[str]:
-    arguments = [str(each.metavar or each.name.upper()) for each in command.params if each.param_type_name == "argument"]
+def _command(name: str, command: Any) -> Iterator[str]:
+    arguments = [
+        str(each.metavar or each.name.upper()) for each in command.params if each.param_type_name == "argument"
+    ]
     yield "\n".join(["```text", " ".join(["rollcall", name, "[OPTIONS]", *arguments]), "```"])
     yield inspect.cleandoc(command.help or "")
     if own := [each for each in command.params if each.name not in COMMON and each.param_type_name == "option"]:
         yield table(["option", "meaning"], [_row(each) for each in own])
 
 
-def _row(option: TyperOption) -> tuple[str, str]:
+def _row(option: Any) -> tuple[str, str]:
     value = "" if option.is_flag else f" {option.metavar or 'VALUE'}"
     text = sentence(option.help or "")
     if not option.is_flag and option.default is not None:

@@ -30,5 +30,7 @@ def _on_the_site(link: re.Match[str]) -> str:
     if path == "LICENSE":
         return link[1].strip("[]")
     if path not in PLACES and not path.startswith("docs/"):
-        raise ValueError(f"{link[2]}: a page of the root links pages of docs/ and of the root, for the site has no others")
+        raise ValueError(
+            f"{link[2]}: a page of the root links pages of docs/ and of the root, for the site has no others"
+        )
     return f"{link[1]}({PLACES.get(path, path.removeprefix('docs/'))}{hash_sign}{anchor})"

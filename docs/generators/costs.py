@@ -1,5 +1,5 @@
-"""reference/costs.md, and the table of costs in README.md: what a stack costs a month, by the bench's price list and the
-figures that it measured (docs/performance.md).
+"""reference/costs.md, and the table of costs in README.md: what a stack costs a month, by the bench's price list and
+the figures that it measured (docs/performance.md).
 """
 
 from __future__ import annotations
@@ -105,10 +105,11 @@ def write() -> str:
         table(header, [*rows, total]),
         "## Assumptions",
         f"""\
-- Each group launches and terminates {LIFECYCLES_A_DAY} instances a day, one at a time, so that each pays for cold starts.
-- Something of a group is published in {BUSY_HOURS_A_DAY} hours of a day. CloudWatch charges a metric for the hours in which
-  it is published: a group has at most {METRICS_OF_A_GROUP} metrics, ${at_most:.2f} a month if it is busy in every hour. This is
-  what grows with the number of groups.
+- Each group launches and terminates {LIFECYCLES_A_DAY} instances a day, one at a time, so that each pays for cold
+  starts.
+- Something of a group is published in {BUSY_HOURS_A_DAY} hours of a day. CloudWatch charges a metric for the hours in
+  which it is published: a group has at most {METRICS_OF_A_GROUP} metrics, ${at_most:.2f} a month if it is busy in every
+  hour. This is what grows with the number of groups.
 - All alarms and metrics are counted, also those that are there only with Chef, PagerDuty or Slack.
 - Reconcile is priced as for 10,000 hosts, which is more than these groups have ({INSTANCES} instances each: at most
   {max(GROUPS) * INSTANCES:,} hosts).

@@ -24,21 +24,27 @@ PUBLISHED = {  # from which functions, and when
     ),
     Event.READY: (
         "gate",
-        "Its job and its checks passed, and its hook was answered with CONTINUE. Without a hook: it serves, and is proven.",
+        "Its job and its checks passed, and its hook was answered with CONTINUE. Without a hook: it serves, and is "
+        "proven.",
     ),
     Event.ABANDONED: (
         "gate",
-        "There is evidence against it: its host is gone, and its hook was answered with ABANDON. Or Auto Scaling ended its "
+        "There is evidence against it: its host is gone, and its hook was answered with ABANDON. Or Auto Scaling "
+        "ended its "
         "wait at [its limit](../guides/forks-and-timeouts.md#auto-scalings-own-limit), and cleanup had not removed its "
         "host before.",
     ),
     Event.RETIRED: (
         "cleanup, gate, register",
         "Its host was removed from every inventory, or disabled because it "
-        "[rests](../guides/warm-pools.md#instances-that-come-back): it terminated, left while it was being provisioned, or "
+        "[rests](../guides/warm-pools.md#instances-that-come-back): it terminated, left while it was being "
+        "provisioned, or "
         "was evicted because a new instance has its address. Only if it had a host or a hook waited.",
     ),
-    event_fields.SERVING: ("gate", "Its load balancers call it healthy: [The watch](../guides/load-balancers.md#the-watch)."),
+    event_fields.SERVING: (
+        "gate",
+        "Its load balancers call it healthy: [The watch](../guides/load-balancers.md#the-watch).",
+    ),
     event_fields.NOT_SERVING: ("gate", "They do not, or do not any more."),
     event_fields.DRIFT_FIXED: ("reconcile", "A run has taken a step."),
     event_fields.CONFLICT_FOUND: (
@@ -50,31 +56,37 @@ PUBLISHED = {  # from which functions, and when
     event_fields.MISCONFIGURATION_MENDED: ("doctor", "Its daily run finds it no more."),
     event_fields.WORK_FAILED: (
         "all",
-        "A try of an action failed; an instance waits for what does not come by itself, or went or serves without what it "
-        "should have had; reconcile could not read or change something, or the removal limit stopped it. One is published "
+        "A try of an action failed; an instance waits for what does not come by itself, or went or serves without "
+        "what it "
+        "should have had; reconcile could not read or change something, or the removal limit stopped it. One is "
+        "published "
         "for each action at each try.",
     ),
 }
 FIELDS = {
     "group": "the Auto Scaling group that it is about; null where it is about none in particular",
     "instance_id": "the instance that it is about; null where it is about none in particular",
-    "seconds": "since Auto Scaling announced the launch or termination (`Instance Serving`: since the launch itself); null "
+    "seconds": "since Auto Scaling announced the launch or termination (`Instance Serving`: since the launch "
+    "itself); null "
     "where that is not known, as with an eviction",
     "reason": "what happened, in words; in `Work Failed` the error's own, with the remedy. At most 4,000 characters",
     "job": "the id of the Tower job that it is about; null if there is none",
     "job_url": "that job's page in Tower's user interface; null if there is none",
-    "troubled": "whether a `Work Failed` was published of this instance before in this wait: if so this is how it ended. "
+    "troubled": "whether a `Work Failed` was published of this instance before in this wait: if so this is how it "
+    "ended. "
     "null where that is not known. false also where a `Work Failed` is published beside it",
     "error": "[the error's name](errors.md)",
     "transient": "whether the error is of the kind that passes by itself",
     "cause": "what is wrong, in the same words for all that suffer from it: [Causes](#causes)",
     "tries": "how often the message was received",
     "failing_for": "for how many seconds the message has been failing",
-    "again_within": "if it lasts, the same is published again within so many seconds: silence for longer means that it is "
+    "again_within": "if it lasts, the same is published again within so many seconds: silence for longer means "
+    "that it is "
     "over. null: it is published once, and ends with a later `Instance Ready`, `Abandoned` or `Retired` of the same "
     "group and instance",
     "set_aside": "whether the message is in a dead-letter queue now, and not tried again",
-    "step": "as in the answer of a run of reconcile: `removed`, `fixed`, `added`, `requeued`, `removed from Chef`; with a "
+    "step": "as in the answer of a run of reconcile: `removed`, `fixed`, `added`, `requeued`, `removed from Chef`; "
+    "with a "
     "job that the run launched `added and provisioned`, `fixed and provisioned`",
     "inventory": "the name of the Tower inventory",
     "inventory_id": "its id",
@@ -88,7 +100,10 @@ CAUSES = [
     ("`TowerUnavailable` (an error's name alone)", "the whole installation"),
     ("`BadSettings: group web`", "an error of one group"),
     (code(f"{event_fields.OF_AN_INSTANCE}web/i-…"), "one instance"),
-    ("`read-only inventory: all EC2`", "an inventory that the token may only read keeps hosts of instances that are gone"),
+    (
+        "`read-only inventory: all EC2`",
+        "an inventory that the token may only read keeps hosts of instances that are gone",
+    ),
     ("`reconcile: group db`, `reconcile: TowerRejected: inventory fleet`", "what a run could not read or change"),
     ("`conflict: not opted in: fleet/i-…`", "a finding of reconcile"),
     (
@@ -109,8 +124,8 @@ A rule for everything that fails, to a topic of yours, say:
 ```
 
 Events are sent at the end of an invocation, when hooks are answered and messages are sent on: no work waits for them.
-What the bus does not take (twice) is lost, not repeated, for the work is done. A warning in the function's log names it,
-and the metric `EventsLost` counts it. An event may come twice, and events come in any order.
+What the bus does not take (twice) is lost, not repeated, for the work is done. A warning in the function's log names
+it, and the metric `EventsLost` counts it. An event may come twice, and events come in any order.
 """
 SAMPLES_ABOUT = """\
 As a rule's target gets them. What the fields mean: [Events](events.md#fields).

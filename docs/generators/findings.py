@@ -35,10 +35,10 @@ PLACES = {  # by the heading, the modules that find something there
     "What is not found, or could not be read": ("doctor/unread_findings",),
 }
 ABOUT = """\
-The finding's name is the end of its key, as in the incident `doctor: group web: no launch hook`. … stands for what doctor
-fills in: a name, a number, the command to paste. **B** breaks launches, **W** is a warning; *B, W* is one or the other, as
-the case is. A finding of a template that only retires instances is always a warning; so is all that is about Chef, or
-about the queues and rules of alert.
+The finding's name is the end of its key, as in the incident `doctor: group web: no launch hook`. … stands for what
+doctor fills in: a name, a number, the command to paste. **B** breaks launches, **W** is a warning; *B, W* is one or the
+other, as the case is. A finding of a template that only retires instances is always a warning; so is all that is about
+Chef, or about the queues and rules of alert.
 
 How to run it: [Doctor](../operate/doctor.md).
 """
@@ -66,7 +66,12 @@ def write() -> str:
     for heading, modules in PLACES.items():
         found = [each for module in modules for each in findings_in(PACKAGE / f"{module}.py")]
         rows = [
-            (code(each.what), each.severity, _words(each.reason, "the error's own words"), _words(each.remedy, AS_PRINTED))
+            (
+                code(each.what),
+                each.severity,
+                _words(each.reason, "the error's own words"),
+                _words(each.remedy, AS_PRINTED),
+            )
             for each in _merged(found)
         ]
         parts += [f"## {heading}", table(["finding", "how bad", "what is wrong", "remedy"], rows)]
@@ -75,7 +80,9 @@ def write() -> str:
 
 def all_findings() -> set[str]:
     """The names of all findings."""
-    return {each.what for modules in PLACES.values() for module in modules for each in findings_in(PACKAGE / f"{module}.py")}
+    return {
+        each.what for modules in PLACES.values() for module in modules for each in findings_in(PACKAGE / f"{module}.py")
+    }
 
 
 def findings_in(path: Path) -> Iterator[Found]:
@@ -105,7 +112,9 @@ def _texts_of_functions(path: Path) -> dict[str, ast.expr]:
     """What a module's functions return that return a text, by their names with brackets behind them."""
     functions = [each for each in ast.parse(path.read_text()).body if isinstance(each, ast.FunctionDef)]
     return {
-        f"{each.name}()": ast.Tuple([node.value for node in ast.walk(each) if isinstance(node, ast.Return) and node.value])
+        f"{each.name}()": ast.Tuple(
+            [node.value for node in ast.walk(each) if isinstance(node, ast.Return) and node.value]
+        )
         for each in functions
         if each.returns is not None and ast.unparse(each.returns) == "str"
     }

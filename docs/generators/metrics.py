@@ -43,12 +43,12 @@ MEANING = {
 ABOUT = f"""\
 Namespace `{NAMESPACE}`, written with the logs (CloudWatch's embedded metric format). *service* is the function
 (`register`, `gate`, `cleanup`, `reconcile`, `doctor`, `alert`), *group* the Auto Scaling group. "service; group" means
-that there are two of it. Instances, jobs and errors are never dimensions. Two stacks in one account and Region would add
-to the same metrics, and sound each other's alarms: deploy one.
+that there are two of it. Instances, jobs and errors are never dimensions. Two stacks in one account and Region would
+add to the same metrics, and sound each other's alarms: deploy one.
 """
 COST = """\
-Every value of the seconds and milliseconds is kept, so percentiles are exact. A metric costs in the hours in which it is
-published: [Cost](costs.md).
+Every value of the seconds and milliseconds is kept, so percentiles are exact. A metric costs in the hours in which it
+is published: [Cost](costs.md).
 """
 
 

@@ -4,8 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import alarms, checks, commands, copies, costs, errors, events, findings, metrics, modules, parameters, permissions
-from . import tags
+from . import (
+    alarms,
+    checks,
+    commands,
+    copies,
+    costs,
+    errors,
+    events,
+    findings,
+    metrics,
+    modules,
+    parameters,
+    permissions,
+    tags,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable

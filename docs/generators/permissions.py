@@ -26,8 +26,8 @@ a permission is not there. With `SubnetIds` every function but alert also has AW
 DEPLOYING = """\
 ## To deploy
 
-The template makes IAM roles (`CAPABILITY_IAM`), Lambda functions and layers, SQS queues, EventBridge rules and schedules,
-CloudWatch alarms, log groups and a dashboard; with a channel also an SNS topic and a DynamoDB table. To
+The template makes IAM roles (`CAPABILITY_IAM`), Lambda functions and layers, SQS queues, EventBridge rules and
+schedules, CloudWatch alarms, log groups and a dashboard; with a channel also an SNS topic and a DynamoDB table. To
 deploy it takes the right to make, change and delete these. `sam deploy` makes the bucket that it deploys from itself.
 """
 TOWER = """\

@@ -25,7 +25,7 @@ WRONG = "\N{REPLACEMENT CHARACTER} wrong"
 
 
 class Meaning(NamedTuple):
-    """What a tag is for. values: in words, where the reader takes any text; field: of GroupSettings, with its default."""
+    """What a tag is for. values: in words, where the reader takes any text; field: of GroupSettings."""
 
     text: str
     field: str = ""
@@ -51,7 +51,8 @@ TAGS = {
     ),
     "rollcall:timeout": Meaning(
         "Seconds after which evidence against an instance is "
-        "[final](../concepts/what-a-job-proves.md#when-evidence-is-final). It is also how long a job may be silent before "
+        "[final](../concepts/what-a-job-proves.md#when-evidence-is-final). It is also how long a job may be silent "
+        "before "
         "it is [reported as stuck](../operate/jobs.md#jobs-that-hang).",
         field="timeout",
     ),
@@ -65,8 +66,7 @@ TAGS = {
         default="not watched",
     ),
     "rollcall:user-data": Meaning(
-        "Whether the user data of its instances may request "
-        "[host variables and more groups](../guides/user-data.md).",
+        "Whether the user data of its instances may request [host variables and more groups](../guides/user-data.md).",
         default="`false`",
     ),
     reader.CHEF_TAG: Meaning(

@@ -41,7 +41,7 @@ HEARTBEAT_TIMEOUT = 30  # seconds, Auto Scaling's own minimum
 OWN_HOOKS = {f"{HOOK_PREFIX}-{transition.lower()}": transition for transition in ("LAUNCHING", "TERMINATING")}
 DEFAULT_RESULTS = {"LAUNCHING": "ABANDON", "TERMINATING": "CONTINUE"}
 SAM_TIMEOUT = 180  # seconds
-SCRIPT_TIMEOUT = 120  # seconds
+COMMAND_TIMEOUT = 120  # seconds
 SAM_STOP_TIMEOUT = 3  # seconds until an interrupted sam is killed
 REPOSITORY = Path(__file__).parents[2]
 LAYERS = ("CommonLayer", "ChefLayer")
@@ -243,25 +243,37 @@ class Cloud:
             environment=self.aws.environment,
         )
 
-    def run_script(self, name: str, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """One of the scripts for operators, by its name, as an operator runs it who is set up for this cloud."""
-        return self.run([sys.executable, str(REPOSITORY / "scripts" / f"{name}.py"), *options], **environment)
+    def rollcall(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """The command `rollcall`, as an operator runs it who is set up for this cloud."""
+        return self.run(["rollcall", *arguments], **environment)
 
     def make(self, target: str, arguments: str) -> subprocess.CompletedProcess[str]:
         """`make TARGET ARGS=...` about this stack, likewise."""
         return self.run(["make", "--silent", "--old-file=setup", target, f"STACK={STACK}", f"ARGS={arguments}"])
 
     def run(self, command: Sequence[str], **environment: str) -> subprocess.CompletedProcess[str]:
-        """Any command, in the repository, as an operator runs it."""
+        """Any command, in the repository, as an operator runs it who has `rollcall`."""
+        path = f"{self.programs()}{os.pathsep}{os.environ['PATH']}"
         return subprocess.run(
             command,
             cwd=REPOSITORY,
-            env={**os.environ, **self.aws.environment, **environment},
+            env={**os.environ, "PATH": path, **self.aws.environment, **environment},
             capture_output=True,
             text=True,
-            timeout=SCRIPT_TIMEOUT,
+            timeout=COMMAND_TIMEOUT,
             check=False,
         )
+
+    def programs(self) -> Path:
+        """A directory with the command `rollcall`, of this repository."""
+        programs = self.directory.absolute() / "bin"
+        if not programs.exists():
+            programs.mkdir()
+            paths = os.pathsep.join(str(REPOSITORY / each) for each in ("cli", "layers/common"))
+            program = programs / "rollcall"
+            program.write_text(f'#!/bin/sh\nPYTHONPATH="{paths}" exec "{sys.executable}" -m rollcall_cli "$@"\n')
+            program.chmod(0o700)
+        return programs
 
     def set_token(self, token: str) -> None:
         """Put another Tower token into the secret."""

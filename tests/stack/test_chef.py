@@ -225,7 +225,7 @@ def said(cloud: Cloud, instance_id: str) -> list[tuple[str, str | None]]:
 
 def by_hand(cloud: Cloud, *options: str) -> str:
     """What make reconcile prints."""
-    told = cloud.run_script("reconcile", *options)
+    told = cloud.rollcall("reconcile", *options)
     assert told.returncode == 0, told.stderr
     return told.stdout
 

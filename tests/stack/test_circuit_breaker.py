@@ -43,13 +43,15 @@ def test_one_failed_job_of_ten_instances_is_enough_and_the_command_releases_the_
 ) -> None:
     tower.break_template(name)
     group = make_group(size=10)
-    words = "it failed on all 10 instances of its group: fix what they have in common, or release the group: make rel"
+    words = (
+        "it failed on all 10 instances of its group: fix what they have in common, or release the group: rollcall rel"
+    )
     eventually(lambda: len(cloud.alerts(group, words)) == 10, "ten alerts")
     assert alerted_once_each(cloud, group, words) == ever_in(group) == set(group.states())
     [job] = tower.jobs(name)
     assert len(job.hosts) == 10
     tower.break_template(name, broken=False)
-    assert cloud.run_script("release", "--group", group.name).returncode == 0
+    assert cloud.rollcall("release", "--group", group.name).returncode == 0
     cloud.aws.end_idle_environments()
     eventually(lambda: len(group.in_service()) == 10, "ten in service", timeout=120)
 

@@ -673,7 +673,7 @@ GROUP_FAULTS = {
         WARNS,
         "released in the future",
         "2126-11-21T10:00:00Z",
-        "make release ARGS='--group NAME'",
+        "rollcall release --group NAME",
     ),
     "a host that somebody disabled": of_group(
         disable_host, WARNS, "disabled hosts", "1 of 1 instances in service", "enable them in Tower"
@@ -690,7 +690,7 @@ GROUP_FAULTS = {
         WARNS,
         "instances without a host",
         "2 of 2 instances in service have no host",
-        "make reconcile ARGS='--group NAME'",
+        "rollcall reconcile --group NAME",
     ),
 }
 
@@ -816,7 +816,7 @@ STACK_FAULTS = {
         WARNS,
         "GateDeadLetterQueue: not empty",
         "1 message(s)",
-        "make redrive shows them",
+        "rollcall redrive shows them",
     ),
     "dead letters that go elsewhere": Fault(
         redrive("LaunchQueue", "GateDeadLetterQueue", 1000),
@@ -877,7 +877,7 @@ ALERT_FAULTS = {
         WARNS,
         "AlertDeadLetterQueue: not empty",
         UNTOLD,
-        "make redrive",
+        "rollcall redrive",
     ),
     "dead letters of alert that go elsewhere": Fault(
         redrive("AlertQueue", "GateDeadLetterQueue", 1000),
@@ -1223,7 +1223,7 @@ def test_the_schedule_asks_for_announcing_and_counts(
 
 
 def doctor(cloud: Cloud, *options: str, **environment: str) -> PublishedEvent:
-    return cloud.run_script("doctor", *options, **environment)
+    return cloud.rollcall("doctor", *options, **environment)
 
 
 def test_people_are_told_of_what_was_looked_at_and_that_nothing_is_wrong(planted: Planted) -> None:
@@ -1289,11 +1289,11 @@ def test_a_deployment_is_foreseen_that_would_cut_a_hook_off(planted: Planted) ->
 
 
 def test_a_group_that_is_released_is_no_fault(planted: Planted) -> None:
-    told = planted.cloud.run_script("release", "--group", planted.name)
+    told = planted.cloud.rollcall("release", "--group", planted.name)
     assert (told.returncode, told.stderr) == (0, "")
     assert told.stdout.startswith(f"group {planted.name}: released at 2")
     assert look(planted) == {}
-    missed = planted.cloud.run_script("release", "--group", "wbe")
+    missed = planted.cloud.rollcall("release", "--group", "wbe")
     assert (missed.returncode, missed.stdout) == (2, "")
 
 

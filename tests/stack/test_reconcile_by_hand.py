@@ -20,7 +20,7 @@ TERMINATED = "EC2 Instance Terminate Successful"
 
 
 def reconcile(cloud: Cloud, *options: str, **environment: str) -> PublishedEvent:
-    return cloud.run_script("reconcile", *options, **environment)
+    return cloud.rollcall("reconcile", *options, **environment)
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_the_breaker_is_a_failure_that_says_why_and_lists_the_hosts_and_force_ov
         stopped = reconcile(cloud, *options)
         assert stopped.returncode == 1
         assert "7 NOT removed, for the removal limit stopped it" in stopped.stdout
-        assert f"make reconcile ARGS='--force --group {group.name}'" in stopped.stdout
+        assert f"rollcall reconcile --force --group {group.name}" in stopped.stdout
         assert f"{name}: remove (7): EC2 says that it is terminated" in stopped.stdout
         assert all(instance_id in stopped.stdout for instance_id in gone)
     assert {host.name for host in tower.hosts(name)} >= gone
@@ -154,7 +154,7 @@ def test_what_cannot_be_run_is_told_with_its_remedy(cloud: Cloud) -> None:
     ):
         assert (told.returncode, told.stdout) == (2, "")
         assert "AWS cannot be reached" in told.stderr
-        assert "STACK=" in told.stderr
+        assert "--stack" in told.stderr
 
 
 def test_a_run_that_ends_in_an_error_is_told_with_the_error(make_group: MakeGroup, cloud: Cloud) -> None:
@@ -163,7 +163,7 @@ def test_a_run_that_ends_in_an_error_is_told_with_the_error(make_group: MakeGrou
     assert (told.returncode, told.stdout) == (2, "")
     assert "Reconcile ended in an error" in told.stderr
     assert "AWS refused DescribeAutoScalingGroups" in told.stderr
-    assert "make doctor says what is wrong" in told.stderr
+    assert "rollcall doctor says what is wrong" in told.stderr
 
 
 @pytest.mark.parametrize("answer", ["None", "[]", "{'failed': False}"])
@@ -212,7 +212,7 @@ def test_what_a_finding_says_to_type_does_it_whatever_the_group_is_called(
     group.tag({"inventory": None})
     told = reconcile(cloud, "--group", group.name)
     command = told.stdout.partition(f"or remove the hosts of {group.name!r}: ")[2].partition(" (event ")[0]
-    assert command.startswith("make reconcile ARGS=")
-    done = cloud.run(["bash", "-c", f"{command} --silent --old-file=setup STACK={STACK}"])
+    assert command.startswith("rollcall reconcile ")
+    done = cloud.run(["bash", "-c", command], ROLLCALL_STACK=STACK)
     assert (done.returncode, done.stderr) == (0, "")
     assert tower.hosts(name) == []

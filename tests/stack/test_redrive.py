@@ -26,7 +26,7 @@ MISTAKE = {"Error": "BadSettings", "Message": "group 'web': tag rollcall:gate is
 
 
 def redrive(cloud: Cloud, *options: str, **environment: str) -> PublishedEvent:
-    return cloud.run_script("redrive", *options, **environment)
+    return cloud.rollcall("redrive", *options, **environment)
 
 
 def event(detail_type: str, group: Group, instance_id: str, age: float) -> str:
@@ -181,7 +181,7 @@ def test_what_cannot_be_read_is_shown_raw_and_goes_only_when_it_is_named(make_gr
     [message] = json.loads(told.stdout)["messages"]
     assert "is not JSON" in message["stays"]
     shown = redrive(cloud, "--queue", "Launch")
-    assert f'ARGS=\'--delete {message["id"]}\': {{"detail-type": "EC2 Instance-launch Lifecycle' in shown.stdout
+    assert f'rollcall redrive --delete {message["id"]}: {{"detail-type": "EC2 Instance-launch Lifecycle' in shown.stdout
     assert redrive(cloud, "--delete", message["id"]).returncode == 0
     assert not any(cloud.dead_letters().values())
 
@@ -200,4 +200,4 @@ def test_what_cannot_be_asked_is_told_with_its_remedy(cloud: Cloud) -> None:
         assert told.stderr.startswith(
             ("AWS refused ListStackResources: ", "AWS cannot be reached for ListStackResources: ")
         )
-        assert "STACK=" in told.stderr
+        assert "--stack" in told.stderr

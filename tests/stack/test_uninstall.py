@@ -11,7 +11,7 @@ from lab.cloud import Cloud, Group
 
 
 def uninstall_check(cloud: Cloud, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return cloud.run_script("uninstall_check", *options, **environment)
+    return cloud.rollcall("uninstall-check", *options, **environment)
 
 
 @pytest.mark.story
@@ -54,4 +54,4 @@ def test_what_cannot_be_asked_is_no_all_clear(cloud: Cloud) -> None:
     ):
         assert done.returncode == 2
         assert "AWS cannot be reached" in done.stderr
-        assert "STACK=" in done.stderr
+        assert "--stack" in done.stderr

@@ -86,7 +86,7 @@ def test_a_group_that_is_released_for_days_to_come_has_no_circuit_breaker(releas
     findings = found(group(released=released))
     assert findings.keys() == ({"group web: released in the future"} if wrong else set())
     for each in findings.values():
-        assert (each.severity, each.remedy) == (WARNS, "release it as of now: make release ARGS='--group web'")
+        assert (each.severity, each.remedy) == (WARNS, "release it as of now: rollcall release --group web")
 
 
 def test_hooks_of_a_group_that_did_not_opt_in_are_deleted_one_by_one() -> None:

@@ -84,7 +84,7 @@ def test_a_renamed_host_is_reported_with_its_name_and_is_not_missing() -> None:
     assert finding.severity == WARNS
     assert "1 of 1 instances in service have a host in inventory 'prod'" in finding.reason
     assert "i-a is 'ip-10-0-0-1'" in finding.reason
-    assert finding.remedy.endswith("make reconcile ARGS='--group web'")
+    assert finding.remedy.endswith("rollcall reconcile --group web")
 
 
 def test_one_without_a_marker_is_known_by_its_instance_id() -> None:

@@ -206,7 +206,7 @@ def test_the_remedies_for_alert_name_what_they_are_about() -> None:
     assert f"--notification-endpoint {observed.queue_arn('AlertQueue')} " in subscribe
     letters = of_alert(AlertDeadLetterQueue=observed.queue("AlertDeadLetterQueue", messages=2))
     assert letters.reason.startswith("2 message(s)")
-    assert letters.remedy.startswith("make redrive")
+    assert letters.remedy.startswith("rollcall redrive")
     mapping = of_alert(alert_source="Disabled").remedy
     assert f"--event-source-arn {observed.queue_arn('AlertQueue')}; aws" in mapping
     assert mapping.endswith("--uuid UUID")

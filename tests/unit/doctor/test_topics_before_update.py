@@ -1,21 +1,24 @@
-"""What `make doctor` says before a deployment that takes messages only from topics that are named."""
+"""What `rollcall doctor` says before a deployment that takes messages only from topics that are named."""
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
-import doctor
 import pytest
-import topics
 
 from rollcall.doctor.topic_findings import NOTICE_OF, QUEUE_OF
 from rollcall.domain.errors import AwsDenied
-from stack import NotRun
+from rollcall_cli import topics
+from rollcall_cli.commands import doctor
+from rollcall_cli.running import NotRun
 from unit import observed
+from unit.cli.commands import run
+from unit.fakes import REGION
 from unit.observed import OWN_TOPICS, ROLE, TOPIC, group, hook, queue_arn
 
 if TYPE_CHECKING:
+    from typer.testing import Result
+
     from rollcall.doctor.observations import ObservedGroup
 
 OUTPUTS = {"HookPrefix": "rollcall"} | {f"{name}Arn": queue_arn(name) for name in QUEUE_OF.values()}
@@ -34,14 +37,12 @@ class Before:
         monkeypatch.setattr(topics, "AwsReader", lambda: self.aws)
         monkeypatch.setattr(topics, "described", lambda stack: (self.parameters, self.outputs))
         monkeypatch.setattr(doctor, "invoke", lambda *_: self.answer)
-        self._patch = monkeypatch
 
     def keys(self, patterns: str = "", *names: str) -> set[str]:
         return {each.key for each in topics.cut_off("rollcall", patterns, names)}
 
-    def run(self, *options: str) -> int:
-        self._patch.setattr(sys, "argv", ["doctor.py", *options])
-        return doctor.main()
+    def run(self, *options: str) -> Result:
+        return run("doctor", "--region", REGION, *options)
 
 
 @pytest.fixture
@@ -78,14 +79,12 @@ def test_subscriptions_that_may_not_be_seen_are_said_with_a_remedy_for_a_person(
 
 
 @pytest.mark.parametrize("method", ["groups", "hooks", "topics"])
-def test_groups_that_may_not_be_seen_are_no_all_clear(
-    before: Before, capsys: pytest.CaptureFixture[str], method: str
-) -> None:
+def test_groups_that_may_not_be_seen_are_no_all_clear(before: Before, method: str) -> None:
     before.aws.failing[method] = AwsDenied("AWS refused it")
-    assert before.run() == 2
-    told = capsys.readouterr()
-    assert "AWS refused it" in told.err
-    assert "autoscaling:DescribeLifecycleHooks" in told.err
+    done = before.run()
+    assert done.exit_code == 2
+    assert "AWS refused it" in done.stderr
+    assert "autoscaling:DescribeLifecycleHooks" in done.stderr
 
 
 def test_another_stack_is_not_taken_for_rollcalls(before: Before) -> None:
@@ -94,26 +93,27 @@ def test_another_stack_is_not_taken_for_rollcalls(before: Before) -> None:
         before.keys()
 
 
-def test_the_doctor_of_a_version_before_is_made_up_for(before: Before, capsys: pytest.CaptureFixture[str]) -> None:
-    assert before.run() == 1
-    told = capsys.readouterr().out
-    assert told.startswith("1 BREAKS LAUNCHES\n  group web: hook 'mine' notifies")
-    assert f"remedy: deploy with NotifyingTopicArns={TOPIC};" in told
-    assert "\n  this\n  what a deployment of this version with NotifyingTopicArns='' would cut off\n" in told
+def test_the_doctor_of_a_version_before_is_made_up_for(before: Before) -> None:
+    done = before.run()
+    assert done.exit_code == 1
+    assert done.stdout.startswith("1 BREAKS LAUNCHES\n  group web: hook 'mine' notifies")
+    assert f"remedy: deploy with NotifyingTopicArns={TOPIC};" in done.stdout
+    assert "\n  this\n  what a deployment of this version with NotifyingTopicArns='' would cut off\n" in done.stdout
 
 
 @pytest.mark.parametrize(("failed", "code"), [(False, 0), (True, 1)])
 def test_what_the_doctor_of_a_version_before_found_stays(before: Before, failed: bool, code: int) -> None:
     before.aws = observed.FakeAwsReader(group())
     before.answer = {**OLD, "failed": failed}
-    assert before.run() == code
+    assert before.run().exit_code == code
 
 
-def test_the_doctor_of_this_version_looks_by_itself(before: Before, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_doctor_of_this_version_looks_by_itself(before: Before) -> None:
     before.answer = {**OLD, "topics": []}
-    assert before.run() == 0
+    done = before.run()
+    assert done.exit_code == 0
     assert before.aws.calls == []
-    assert "cut off" not in capsys.readouterr().out
+    assert "cut off" not in done.stdout
 
 
 @pytest.mark.parametrize(("patterns", "code"), [("", 1), (OWN_TOPICS, 0)])
@@ -121,5 +121,5 @@ def test_another_deployment_is_tried_without_the_function(
     before: Before, monkeypatch: pytest.MonkeyPatch, patterns: str, code: int
 ) -> None:
     monkeypatch.delattr(doctor, "invoke")
-    assert before.run("--topics", patterns) == code
+    assert before.run("--topics", patterns).exit_code == code
     assert ("hooks", HOOKED.name) in before.aws.calls

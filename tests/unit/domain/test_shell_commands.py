@@ -1,4 +1,4 @@
-"""Commands that operators paste: run by a real bash, and through this project's own Makefile by a real make."""
+"""Commands that operators paste: run by a real bash."""
 
 from __future__ import annotations
 
@@ -7,16 +7,10 @@ import json
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import doctor
 import pytest
-import reconcile
-import redrive
-import release
-import uninstall_check
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
@@ -26,14 +20,16 @@ from rollcall.doctor.observations import ObservedInventory
 from rollcall.domain.shell_commands import (
     command,
     in_single_quotes,
-    make_arguments,
-    make_command,
     options,
     set_tag_command,
 )
 from rollcall.reconcile.steps import Removal
 from rollcall.telemetry.reconcile_details import removal_limit_words
+from rollcall_cli.commands import doctor, reconcile, redrive, uninstall_check
+from rollcall_cli.dead_letters.redrive import delete_command
 from unit import observed
+from unit.cli.commands import parsed, run
+from unit.fakes import REGION
 from unit.world import World
 
 if TYPE_CHECKING:
@@ -83,7 +79,7 @@ def bin_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with programs that print their arguments."""
     folder = tmp_path_factory.mktemp("programs") / "bin"
     folder.mkdir()
-    for name in ("aws", "python"):
+    for name in ("aws", "rollcall"):
         program = folder / name
         program.write_text("#!/bin/sh\nprintf '%s\\0' \"$@\"\n")
         program.chmod(0o700)
@@ -104,31 +100,11 @@ def pasted(line: str, bin_folder: Path) -> list[str]:
     return done.stdout.removesuffix("\0").split("\0")
 
 
-def made(line: str, bin_folder: Path) -> list[str]:
-    """The arguments that a script of ours gets when a make command is pasted; the environment is as set up already."""
-    folder = os.path.relpath(bin_folder.parent, ROOT)
-    script, *arguments = pasted(f"{line} --silent --old-file=setup VENV={folder}", bin_folder)
-    assert script.partition("/")[0] == "scripts"
-    return arguments[2:] if arguments[:2] == ["--stack", "rollcall"] else arguments
-
-
 @pytest.mark.parametrize("name", NASTY)
 def test_a_pasted_word_is_what_it_was(name: str, bin_folder: Path) -> None:
     assert pasted(command("aws", name, "after"), bin_folder) == [name, "after"]
     assert pasted(f"aws {in_single_quotes(name)}", bin_folder) == [name]
-
-
-@pytest.mark.parametrize("target", ["reconcile", "redrive", "release", "doctor"])
-def test_a_name_gets_through_make_as_it_was(target: str, bin_folder: Path) -> None:
-    arguments = [word for name in NASTY for word in ("--group", name)]
-    assert made(make_command(target, *arguments), bin_folder) == arguments
     assert not (ROOT / "was-here").exists()
-
-
-@FEW
-@given(st.lists(TEXTS, min_size=1, max_size=4))
-def test_whatever_names_hold_they_get_through_make_as_they_were(bin_folder: Path, names: list[str]) -> None:
-    assert made(make_command("reconcile", *names), bin_folder) == names
 
 
 @FEW
@@ -139,8 +115,8 @@ def test_whatever_words_hold_a_shell_takes_them_as_they_are(bin_folder: Path, wo
 
 @given(st.lists(TEXTS, min_size=1, max_size=3))
 def test_no_name_is_taken_for_an_option(names: list[str]) -> None:
-    parsed = reconcile._parser().parse_args(["--force", *options("--group", names), *options("--forget", names)])
-    assert (parsed.group, parsed.forget) == (names, names)
+    read = parsed("reconcile", "--force", *options("--group", names), *options("--forget", names))
+    assert (read["group"], read["forget"]) == (names, names)
 
 
 def test_what_needs_no_quotes_has_none() -> None:
@@ -148,17 +124,17 @@ def test_what_needs_no_quotes_has_none() -> None:
         command("aws", "arn:aws:sqs:us-east-1:1:q", "a=b", "two words")
         == 'aws arn:aws:sqs:us-east-1:1:q a=b "two words"'
     )
-    assert make_command("reconcile", "--force", *options("--group", ["api", "web"])) == (
-        "make reconcile ARGS='--force --group api --group web'"
+    assert command("rollcall", "reconcile", "--force", *options("--group", ["api", "web"])) == (
+        "rollcall reconcile --force --group api --group web"
     )
-    assert make_arguments("--delete", "id") == "ARGS='--delete id'"
+    assert delete_command("id") == "rollcall redrive --delete id"
 
 
 # Every place
 
 
 def reconcile_says(groups: Sequence[str]) -> str:
-    """What the script prints where the removal limit stopped hosts of these groups."""
+    """What the command prints where the removal limit stopped hosts of these groups."""
     return reconcile._force([{"group": each} for each in groups])
 
 
@@ -171,14 +147,14 @@ def breaker_says(groups: Sequence[str]) -> str:
     words = removal_limit_words(removals, 9, "fleet")
     event = json.loads(words.rpartition("(event ")[2].removesuffix(")"))
     assert event == {"force": True, "groups": sorted(groups)}
-    return re.search(r"make reconcile .*(?= \(event )", words, re.DOTALL)[0]  # type: ignore[index]
+    return re.search(r"rollcall reconcile .*(?= \(event )", words, re.DOTALL)[0]  # type: ignore[index]
 
 
 @pytest.mark.parametrize("say", [reconcile_says, breaker_says])
 @pytest.mark.parametrize("name", [each for each in NASTY if each])
 def test_what_forces_a_run_past_the_removal_limit_names_the_group(say: Any, name: str, bin_folder: Path) -> None:
-    parsed = reconcile._parser().parse_args(made(say([name]), bin_folder))
-    assert (parsed.force, parsed.group) == (True, [name])
+    read = parsed(*pasted(say([name]), bin_folder))
+    assert (read["force"], read["group"]) == (True, [name])
 
 
 @pytest.mark.parametrize("name", [each for each in NASTY if each.strip()])
@@ -187,8 +163,8 @@ def test_what_forgets_a_group_names_it(name: str, bin_folder: Path) -> None:
     world.serving("i-a", "10.0.0.1", "another")
     world.host_of("i-a", "10.0.0.1", name)
     [finding] = world.reconcile().plan.findings
-    line, _, event = finding.reason.partition(": make ")[2].rpartition(" (event ")
-    assert reconcile._parser().parse_args(made(f"make {line}", bin_folder)).forget == [name]
+    line, _, event = finding.reason.partition(": rollcall ")[2].rpartition(" (event ")
+    assert parsed(*pasted(f"rollcall {line}", bin_folder))["forget"] == [name]
     assert json.loads(event.removesuffix(")")) == {"forget": [name]}
 
 
@@ -203,7 +179,6 @@ FAULTS: dict[str, dict[str, Any]] = {
     "a host that was renamed": {"members": ["i-renamed"]},
     "a release to come": {"released": "2200-01-01T00:00:00Z"},
 }
-PARSERS = {"reconcile": reconcile._parser, "release": release._parser}
 
 
 @pytest.mark.parametrize("name", [each for each in NASTY if each.strip()])
@@ -217,16 +192,15 @@ def test_doctors_remedies_name_the_group(name: str, bin_folder: Path) -> None:
         lines = [line for each in diagnosis.findings for line in lines_in(each.remedy)]
         assert lines, what
         for line in lines:
-            if line.startswith("make"):
-                parsed = PARSERS[line.split()[1]]().parse_args(made(line, bin_folder))
-                assert parsed.group == [name]
+            if line.startswith("rollcall"):
+                assert parsed(*pasted(line, bin_folder))["group"] == [name]
             else:
                 assert [*tagged(words := pasted(line, bin_folder)), *named(words)] == [name]
 
 
 def lines_in(remedy: str) -> list[str]:
     """The commands in a remedy, which are its last words."""
-    found = re.search(r"(?:aws autoscaling|make reconcile|make release) .*", remedy, re.DOTALL)
+    found = re.search(r"(?:aws autoscaling|rollcall reconcile|rollcall release) .*", remedy, re.DOTALL)
     return re.split("; (?=aws autoscaling )", found[0]) if found else []
 
 
@@ -252,12 +226,12 @@ def named(words: list[str]) -> list[str]:
 
 @pytest.mark.parametrize("name", [each for each in NASTY if each])
 def test_what_uninstall_check_prints_names_group_and_hook(
-    name: str, bin_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str, bin_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(uninstall_check, "hooks_of", lambda _: iter([(name, "-rollcall")]))
-    monkeypatch.setattr(sys, "argv", ["uninstall_check", "--prefix", "rollcall"])
-    assert uninstall_check.main() == 1
-    words = pasted(capsys.readouterr().out.partition(":\n")[2].strip(), bin_folder)
+    monkeypatch.setattr(uninstall_check, "hooks_of", lambda *_: iter([(name, "-rollcall")]))
+    done = run("uninstall-check", "--prefix", "rollcall", "--region", REGION)
+    assert done.exit_code == 1
+    words = pasted(done.stdout.partition(":\n")[2].strip(), bin_folder)
     assert named(words) == [name]
     assert words[-1] == "--lifecycle-hook-name=-rollcall"
 
@@ -282,7 +256,7 @@ def printed(console: Console) -> str:
     return console.file.getvalue()
 
 
-LONG = make_command("reconcile", "--force", "--group", "a group with a name of many words")
+LONG = command("rollcall", "reconcile", "--force", "--group", "a group with a name of many words")
 
 
 def test_no_command_is_broken_into_lines_by_a_narrow_terminal() -> None:

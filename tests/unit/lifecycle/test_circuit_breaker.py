@@ -234,7 +234,7 @@ def test_one_job_that_failed_on_all_of_at_least_ten_instances_is_enough(world: W
     if held:
         assert {each.reason for each in alerts(result)} == {
             f"its job failed: it failed on all {number} instances of its group: fix what they have in common, or "
-            "release the group: make release ARGS='--group web'"
+            "release the group: rollcall release --group web"
         }
 
 

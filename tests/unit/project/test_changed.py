@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[3]
         (["layers/common/rollcall/tower/client.py"], ["tests/unit/tower"]),
         (["tests/unit/tower/test_client.py"], ["tests/unit/tower/test_client.py"]),
         (["layers/common/rollcall/tower/client.py", "tests/unit/tower/test_client.py"], ["tests/unit/tower"]),
-        (["scripts/redrive.py"], ["tests/unit/scripts"]),
+        (["cli/rollcall_cli/stack.py"], ["tests/unit/cli", "tests/unit/domain/test_shell_commands.py"]),
         (["tests/lab/tower/jobs.py", "tests/bench/bench.py"], ["tests/unit/lab"]),
         (["docs/deploy.md"], []),
         (["tests/stack/test_lifecycle.py"], []),

@@ -18,7 +18,6 @@ import pytest
 import typer
 from markdown.extensions.toc import slugify  # type: ignore[import-untyped]
 
-from generators.pages import PAGES as GENERATED
 from rollcall.reconcile.steps import DriftKind
 from rollcall_cli.main import app
 from unit.project.template import POLICIES, target
@@ -186,8 +185,8 @@ def test_the_navigation_leads_to_every_page() -> None:
 def pages_of(navigation: list[Any]) -> Iterator[str]:
     """The pages that a part of the navigation leads to."""
     for entry in navigation:
-        for target in entry.values():
-            yield from pages_of(target) if isinstance(target, list) else [target]
+        for place in entry.values():
+            yield from pages_of(place) if isinstance(place, list) else [place]
 
 
 @pytest.mark.parametrize("name", [name for name in PAGES if not name.startswith(NOT_READ_THROUGH)])
@@ -212,7 +211,9 @@ def test_the_floors_of_the_picture_are_those_of_the_imports() -> None:
     assert [each for each in reversed(drawn) if each] == [set(packages) for packages in FLOORS]
 
 
-@pytest.mark.parametrize("name", [name for name in PAGES if PAGES[name] in ABOUT_CODE or name.startswith("docs/decisions/")])
+@pytest.mark.parametrize(
+    "name", [name for name in PAGES if PAGES[name] in ABOUT_CODE or name.startswith("docs/decisions/")]
+)
 def test_every_file_that_is_named_is_there(name: str) -> None:
     paths = {each for code in code_in(PAGES[name]) for each in re.findall(rf"{FILE}|\b\w+(?:/[\w*-]+)+/", code)}
     named_here = {each for each in paths if "/" in each}

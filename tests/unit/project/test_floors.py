@@ -106,3 +106,13 @@ def test_every_package_has_a_floor_and_an_empty_init() -> None:
 def test_a_planted_arrow_is_found_and_named(module: str, source: str, words: str | None) -> None:
     found = [why for each in sorted(imported(module, source)) if (why := wrong_way(module, each))]
     assert found == ([words] if words else [])
+
+
+def test_the_operators_command_imports_nothing_of_what_only_functions_need() -> None:
+    found = {
+        f"{path.relative_to(ROOT)} imports {each}"
+        for path in (ROOT / "cli").rglob("*.py")
+        for each in imported("rollcall_cli", path.read_text())
+        if each.split(".")[1] in ("runtime", "telemetry")
+    }
+    assert found == set()

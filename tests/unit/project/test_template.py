@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
-from dead_letters import RECEIVES_MAX
 from samcli.yamlhelper import yaml_dump  # type: ignore[import-untyped]
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
@@ -49,6 +48,7 @@ from rollcall.telemetry.announcer import Announcer
 from rollcall.telemetry.event_bus import SOURCE
 from rollcall.telemetry.metrics import Metrics
 from rollcall.telemetry.reconcile_announcer import RunAnnouncer
+from rollcall_cli.dead_letters.letters import RECEIVES_MAX
 from unit.fakes import REGION
 from unit.project.template import (
     ALARMS,

@@ -824,7 +824,7 @@ class TestGroupsThatLostTheirTag:
         assert idle(done)
         [finding] = done.findings
         assert (finding.kind, finding.subject) == (DriftKind.NOT_OPTED_IN, "i-a")
-        assert "make reconcile ARGS='--forget former'" in finding.reason
+        assert "rollcall reconcile --forget former" in finding.reason
         assert '{"forget": ["former"]}' in finding.reason
 
     def test_their_hosts_go_when_they_are_to_be_forgotten(self, scene: Scene) -> None:

@@ -408,7 +408,7 @@ def test_a_breaker_that_tripped_is_an_alert_with_the_list(world: World, audience
     tripped, _ = audience.lines()
     assert (tripped["level"], tripped["alert"], tripped["inventory"]) == ("ERROR", True, "prod")
     assert "6 of the 6 managed hosts of inventory 'prod'" in tripped["message"]
-    assert "ARGS='--force --group web'" in tripped["message"]
+    assert "rollcall reconcile --force --group web" in tripped["message"]
     assert set(tripped["hosts"]) == {f"i-{number}" for number in range(6)}
     counted = audience.counted()
     assert (counted["DriftFound"], counted["DriftFixed"], counted["BreakerTripped"]) == (6, 0, 1)

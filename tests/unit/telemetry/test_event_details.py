@@ -439,7 +439,7 @@ def test_a_breaker_that_tripped_is_a_failure_with_the_remedy(world: World, audie
     assert kind == "Work Failed"
     assert (detail["error"], detail["cause"], detail["transient"]) == ("BreakerTripped", "breaker: prod", False)
     assert (detail["group"], detail["instance_id"], detail["set_aside"]) == (None, None, False)
-    assert "make reconcile ARGS='--force --group web'" in detail["reason"]
+    assert "rollcall reconcile --force --group web" in detail["reason"]
     assert '{"force": true, "groups": ["web"]}' in detail["reason"]
 
 
@@ -451,7 +451,7 @@ def test_a_breaker_that_stopped_a_host_of_no_known_group_names_none(world: World
     own[0] = replace(own[0], host=replace(own[0].host, variables={}))
     run_events(audience, outcome)
     [detail] = details(audience)
-    assert "make reconcile ARGS='--force' (event" in detail["reason"]
+    assert "rollcall reconcile --force (event" in detail["reason"]
 
 
 def test_the_breaker_of_nodes_in_chef_is_published_likewise(audience: Audience) -> None:
@@ -460,7 +460,7 @@ def test_the_breaker_of_nodes_in_chef_is_published_likewise(audience: Audience) 
     run_events(audience, outcome)
     [detail] = details(audience)
     assert detail["cause"] == "breaker: Chef"
-    assert "make reconcile ARGS='--force' (event {\"force\": true})" in detail["reason"]
+    assert 'rollcall reconcile --force (event {"force": true})' in detail["reason"]
 
 
 def test_each_job_that_a_run_launches_is_published_with_the_step(world: World, audience: Audience) -> None:

@@ -15,7 +15,7 @@ from rollcall.domain.actions import Transition
 from rollcall.domain.errors import BadSettings, RollcallError
 from rollcall.domain.findings import Finding, Severity, breaks, warns, without_group
 from rollcall.domain.settings import JOB_TAG, OPT_IN_TAG, RELEASED_TAG, RETIRE_TAG
-from rollcall.domain.shell_commands import make_command, options, set_tag_command
+from rollcall.domain.shell_commands import command, options, set_tag_command
 from rollcall.domain.tag_support import objections_to
 from rollcall.domain.timing import CLOCKS_APART
 from rollcall.hosts.job_templates import limit_objections, retire_objections
@@ -118,7 +118,7 @@ def _tags(opted_in: OptedInGroup, observed: Observations, here: Settings) -> Ite
             "released in the future",
             f"tag {RELEASED_TAG} names a moment to come ({group.tags[RELEASED_TAG]}): the provisioning circuit "
             "breaker holds no instance of it until then",
-            f"release it as of now: {make_command('release', *options('--group', [group.name]))}",
+            f"release it as of now: {command('rollcall', 'release', *options('--group', [group.name]))}",
         )
     if settings.user_data and not here.user_data:
         yield warns(

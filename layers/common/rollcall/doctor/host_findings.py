@@ -9,7 +9,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from rollcall.domain.findings import Finding, breaks, warns
-from rollcall.domain.shell_commands import make_command, options
+from rollcall.domain.shell_commands import command, options
 from rollcall.hosts.ownership import is_copy
 from rollcall.hosts.variables import is_resting, marker_in
 
@@ -76,7 +76,7 @@ def _renamed_hosts(opted_in: OptedInGroup, place: str, renamed: Mapping[str, str
         f"{len(renamed)} of {serving} instances in service have a host in {place} that is not named after them"
         f": {listed(names)}. Jobs are limited to instance ids, and pass it over",
         "name the hosts after the instances again (an inventory source: let it name them by instance-id, or fill "
-        f"another inventory); then: {make_command('reconcile', *options('--group', [opted_in.name]))}",
+        f"another inventory); then: {command('rollcall', 'reconcile', *options('--group', [opted_in.name]))}",
     )
 
 
@@ -108,7 +108,7 @@ def _without_host(opted_in: OptedInGroup, place: str, missing: Collection[str], 
         "launched before the hooks were there or the group opted in, or their events were lost. Reconcile's next run "
         f"adds their hosts{late}",
         f"replace them by an instance refresh, or have that run now{provision}: "
-        f"{make_command('reconcile', *options('--group', [name]))}",
+        f"{command('rollcall', 'reconcile', *options('--group', [name]))}",
     )
 
 

@@ -214,5 +214,5 @@ def _dead_letters(name: str, queue: ObservedQueue) -> Iterator[Finding]:
             name,
             "not empty",
             f"{queue.messages} message(s) lie in it that {lost}",
-            "make redrive shows them in words, and sends back what can be worked on once the cause is fixed",
+            "rollcall redrive shows them in words, and sends back what can be worked on once the cause is fixed",
         )

@@ -19,16 +19,6 @@ def command(*words: str) -> str:
     return " ".join(map(_quoted, words))
 
 
-def make_command(target: str, *arguments: str) -> str:
-    """What runs one of our make targets so that its script gets exactly these arguments."""
-    return f"make {target} {make_arguments(*arguments)}"
-
-
-def make_arguments(*arguments: str) -> str:
-    """The same without the target: what sets ARGS, which make expands ($ begins a variable) and hands to a shell."""
-    return f"ARGS={in_single_quotes(command(*arguments).replace('$', '$$'))}"
-
-
 def options(name: str, values: Iterable[str]) -> tuple[str, ...]:
     """An option repeated for each value; a value that looks like an option itself stands behind an equals sign."""
     return tuple(word for value in values for word in ([f"{name}={value}"] if value.startswith("-") else [name, value]))

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from rollcall.domain.jobs import Outcome
-from rollcall.domain.shell_commands import make_command, options
+from rollcall.domain.shell_commands import command, options
 from rollcall.domain.timing import EVENTS_TOO_LONG
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class CircuitBreaker:
         self._settings = settings
         self._inventory = inventory
         self._outcomes_of = outcomes_of
-        release = make_command("release", *options("--group", [settings.group]))
+        release = command("rollcall", "release", *options("--group", [settings.group]))
         self._remedy = f"fix what they have in common, or release the group: {release}"
         self._before: dict[int, list[Job]] = {}
         self._shown_of_group: dict[int, GroupOutcomes | None] = {}

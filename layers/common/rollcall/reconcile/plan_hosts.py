@@ -6,7 +6,7 @@ import json
 from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple
 
-from rollcall.domain.shell_commands import make_command, options
+from rollcall.domain.shell_commands import command, options
 from rollcall.hosts.ownership import why_gone
 from rollcall.hosts.resting import is_disabled_for_rest, resting_variables
 from rollcall.hosts.variables import is_resting
@@ -153,4 +153,6 @@ def _unclaimed(given: PlanInput, inventory: Inventory, host: DumpedHost, marker:
 
 def _forgetting(group: str) -> str:
     """What makes a run remove a group's hosts: the command, and the event for programs."""
-    return f"{make_command('reconcile', *options('--forget', [group]))} (event {json.dumps({'forget': [group]})})"
+    return (
+        f"{command('rollcall', 'reconcile', *options('--forget', [group]))} (event {json.dumps({'forget': [group]})})"
+    )

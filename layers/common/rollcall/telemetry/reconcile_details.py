@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rollcall.domain.errors import RollcallError, Scope
 from rollcall.domain.event_fields import BREAKER, CONFLICT_FOUND, DRIFT_FIXED
-from rollcall.domain.shell_commands import make_command, options
+from rollcall.domain.shell_commands import command, options
 from rollcall.reconcile.answer import drift_fixed
 
 from .event_details import LATENESS, PublishedEvent, error_name, failure_event, rounded, short, work_failed_event
@@ -75,7 +75,7 @@ def removal_limit_words(stopped: Sequence[Removal], managed: int, inventory: str
 def _forced(groups: Sequence[str]) -> str:
     """What makes a run past the removal limit, of these groups or of all: the command, and the event."""
     event = {"force": True, **({"groups": list(groups)} if groups else {})}
-    return f"{make_command('reconcile', '--force', *options('--group', groups))} (event {json.dumps(event)})"
+    return f"{command('rollcall', 'reconcile', '--force', *options('--group', groups))} (event {json.dumps(event)})"
 
 
 def chef_removal_limit_words(stopped: int, ours: int) -> str:

@@ -1,23 +1,26 @@
-"""What `make redrive` shows, sends back, leaves to reconcile and deletes, on moto's SQS; and its exit codes."""
+"""What `rollcall redrive` shows, sends back, leaves to reconcile and deletes, on moto's SQS; and its exit codes."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import time
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
-import dead_letter_queues
 import pytest
-import redrive
 from botocore.stub import Stubber
-from dead_letter_queues import (
+from moto import mock_aws
+
+from rollcall.aws.queues import Queues
+from rollcall.domain.actions import LifecycleAction, Transition
+from rollcall.domain.errors import Throttled
+from rollcall.domain.message_format import Record, write_action
+from rollcall_cli.dead_letters import queues as queues_module
+from rollcall_cli.dead_letters import redrive as redrive_module
+from rollcall_cli.dead_letters.letters import DeadLetter, Entry
+from rollcall_cli.dead_letters.queues import (
     BYTES_PER_CALL,
     EMPTY_POLLS,
     HELD,
@@ -26,14 +29,8 @@ from dead_letter_queues import (
     DeadLetterQueues,
     in_batches,
 )
-from dead_letters import DeadLetter, Entry
-from moto import mock_aws
-
-from rollcall.aws.queues import Queues
-from rollcall.domain.actions import LifecycleAction, Transition
-from rollcall.domain.errors import Throttled
-from rollcall.domain.message_format import Record, write_action
-from stack import NotRun
+from rollcall_cli.running import NotRun
+from unit.cli import commands
 from unit.fakes import ACCOUNT, REGION
 
 if TYPE_CHECKING:
@@ -79,12 +76,12 @@ class Reconcile:
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """SQS with the queues of a stack, and the group "web" whose one instance serves."""
-    monkeypatch.setattr(dead_letter_queues, "RECEIVE_WAIT", 0)
+    monkeypatch.setattr(queues_module, "RECEIVE_WAIT", 0)
     with mock_aws():
         sqs = boto3.client("sqs", region_name=REGION)
         names = [f"{name}{kind}" for name in QUEUES for kind in ("Queue", "DeadLetterQueue")]
         urls = {name: sqs.create_queue(QueueName=name)["QueueUrl"] for name in names}
-        monkeypatch.setattr(dead_letter_queues.DeadLetterQueues, "_queue_urls", lambda _: urls)
+        monkeypatch.setattr(DeadLetterQueues, "_queue_urls", lambda _: urls)
         yield sqs
 
 
@@ -92,21 +89,17 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 def reconcile(monkeypatch: pytest.MonkeyPatch) -> Reconcile:
     """The stack's reconcile, which settles everything."""
     stand_in = Reconcile()
-    monkeypatch.setattr(redrive, "invoke", stand_in)
+    monkeypatch.setattr(redrive_module, "invoke", stand_in)
     return stand_in
 
 
 @pytest.fixture
-def run(
-    aws: Any, reconcile: Reconcile, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., tuple[int, str, str]]:
-    """Runs the script: its exit code, and what it printed."""
+def run(aws: Any, reconcile: Reconcile) -> Callable[..., tuple[int, str, str]]:
+    """Runs the command: its exit code, and what it printed."""
 
     def run(*options: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["redrive.py", *options])
-        code = redrive.main()
-        told = capsys.readouterr()
-        return code, told.out, told.err
+        done = commands.run("redrive", *options)
+        return done.exit_code, done.stdout, done.stderr
 
     return run
 
@@ -180,7 +173,7 @@ class TestShowing:
         assert "-> a reconcile of its instance takes its place: its group is gone" in told
         assert "-> stays: it cannot be read: the message is not JSON" in told
         [unread] = [each["MessageId"] for each in inside(aws, "LaunchDeadLetterQueue") if each["Body"] == "{"]
-        assert f"ARGS='--delete {unread}': {{" in told
+        assert f"rollcall redrive --delete {unread}: {{" in told
         assert "Nothing was changed." in told
         assert bodies(aws, "TerminateDeadLetterQueue") == [going("i-a")]
         assert bodies(aws, "LaunchDeadLetterQueue") == sorted([over("i-b"), "{"])
@@ -322,7 +315,7 @@ class TestSending:
         assert told.endswith("1 left\n")
         [letter] = inside(aws, "LaunchDeadLetterQueue")
         assert "look at it, and delete it once it is known:" in told
-        assert f"ARGS='--delete {letter['MessageId']}': {{" in told
+        assert f"rollcall redrive --delete {letter['MessageId']}: {{" in told
 
     def test_what_alert_could_not_read_is_not_sent_for_it_would_only_come_back(self, run: Run, aws: Any) -> None:
         move_to_dead_letters("Alert", '{"detail-type": "Work Failed"}', error="BadEvent", words="no cause")
@@ -332,7 +325,7 @@ class TestSending:
             assert code == 1
             assert "goes back" not in told
             assert "--send" not in told, "there is nothing that it would send"
-            assert f"ARGS='--delete {letter['MessageId']}': {{" in told
+            assert f"rollcall redrive --delete {letter['MessageId']}: {{" in told
         assert not inside(aws, "AlertQueue")
 
     def test_a_message_that_is_split_is_sent_and_deleted_once_its_other_part_is_settled(
@@ -363,7 +356,7 @@ class TestSending:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(dead_letter_queues.DeadLetterQueues, "delete", interrupted)
+            patch.setattr(DeadLetterQueues, "delete", interrupted)
             code, _, errors = run("--send")
         assert code == 130
         assert "Nothing is lost" in errors
@@ -377,7 +370,7 @@ class TestSending:
         self, run: Run, aws: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         move_to_dead_letters("Terminate", *(going(f"i-{number:02}") for number in range(12)))
-        send, calls = dead_letter_queues.DeadLetterQueues.send_back, []
+        send, calls = DeadLetterQueues.send_back, []
 
         def once(*arguments: Any) -> dict[str, str]:
             calls.append(arguments)
@@ -385,7 +378,7 @@ class TestSending:
                 raise Throttled("AWS put off SendMessageBatch")
             return send(*arguments)
 
-        monkeypatch.setattr(dead_letter_queues.DeadLetterQueues, "send_back", once)
+        monkeypatch.setattr(DeadLetterQueues, "send_back", once)
         code, _, errors = run("--send")
         assert code == 2
         assert errors.startswith("AWS put off SendMessageBatch\n")
@@ -398,7 +391,7 @@ class TestSending:
         move_to_dead_letters("Terminate", going("i-a"))
         with monkeypatch.context() as patch:
             patch.setattr(
-                dead_letter_queues.DeadLetterQueues,
+                DeadLetterQueues,
                 "send_back",
                 lambda _, queue, some: {some[0].letter.id: "SQS did not take it: busy"},
             )
@@ -406,11 +399,13 @@ class TestSending:
         assert (code, len(inside(aws, "TerminateDeadLetterQueue"))) == (1, 1)
         assert "-> stays: SQS did not take it: busy" in told
         with monkeypatch.context() as patch:
-            patch.setattr(dead_letter_queues.DeadLetterQueues, "delete", lambda *_: set())
+            patch.setattr(DeadLetterQueues, "delete", lambda *_: set())
             code, told, _ = run("--send")
         assert (code, len(inside(aws, "TerminateDeadLetterQueue"))) == (1, 1)
         [letter] = inside(aws, "TerminateDeadLetterQueue")
-        assert f"-> stays: sent back, but SQS did not delete it: ARGS='--delete {letter['MessageId']}'" in told
+        assert (
+            f"-> stays: sent back, but SQS did not delete it: rollcall redrive --delete {letter['MessageId']}" in told
+        )
 
 
 class TestDeleting:
@@ -430,26 +425,20 @@ class TestDeleting:
         assert "No message no-such-message is in the dead-letter queues" in errors
 
     def test_sending_and_deleting_are_not_one_thing(self, run: Run) -> None:
-        with pytest.raises(SystemExit) as ended:
-            run("--send", "--delete", "x")
-        assert ended.value.code == 2
+        code, told, errors = run("--send", "--delete", "x")
+        assert (code, told) == (2, "")
+        assert "--send and --delete exclude each other" in errors
 
 
-def test_it_runs_as_it_is_and_names_its_queues() -> None:
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    script = Path(__file__).parents[3] / "scripts" / "redrive.py"
-    told = subprocess.run(
-        [sys.executable, str(script), "--help"], env=environment, cwd="/", capture_output=True, text=True, check=False
-    )
-    assert (told.returncode, told.stderr) == (0, "")
-    assert all(name in told.stdout for name in QUEUES)
+def test_its_help_names_the_queues(run: Run) -> None:
+    code, told, _ = run("--help")
+    assert code == 0
+    assert all(name in told for name in QUEUES)
 
 
 class TestWhatCannotBeAsked:
     def test_a_stack_that_is_not_rollcalls(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(
-            dead_letter_queues.DeadLetterQueues, "_queue_urls", lambda _: {"MyQueue": "https://queue.example.com/mine"}
-        )
+        monkeypatch.setattr(DeadLetterQueues, "_queue_urls", lambda _: {"MyQueue": "https://queue.example.com/mine"})
         code, told, errors = run("--stack", "other")
         assert (code, told) == (2, "")
         assert "stack other has no dead-letter queues, and so is not Rollcall's" in errors
@@ -459,9 +448,7 @@ class TestWhatCannotBeAsked:
     ) -> None:
         lone = aws.create_queue(QueueName="lone")["QueueUrl"]
         aws.send_message(QueueUrl=lone, MessageBody='{"detail-type": "Work Failed"}')
-        monkeypatch.setattr(
-            dead_letter_queues.DeadLetterQueues, "_queue_urls", lambda _: {"AlertDeadLetterQueue": lone}
-        )
+        monkeypatch.setattr(DeadLetterQueues, "_queue_urls", lambda _: {"AlertDeadLetterQueue": lone})
         code, told, _ = run("--send")
         assert code == 1
         assert "-> stays: there is no queue to send it back to" in told
@@ -476,7 +463,7 @@ class TestWhatCannotBeAsked:
         code, _, errors = run()
         assert code == 2
         assert "AWS_DEFAULT_REGION" in errors
-        assert errors.count("cannot be reached") == 1
+        assert errors.count("No AWS Region is set") == 1
 
 
 def vars_of(instance_id: str, hook: str | None) -> Json:

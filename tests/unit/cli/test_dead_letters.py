@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dead_letters import AwsState, DeadLetter, Entry, about_group, duration, entry, gathered, moment, read
 
 from rollcall.domain.actions import LifecycleAction, Transition
 from rollcall.domain.groups import Group
@@ -17,6 +16,17 @@ from rollcall.domain.membership import Membership
 from rollcall.domain.message_format import Record, read_gate_message, write_action, write_gate_message
 from rollcall.domain.messages import GateMessage, RetireMessage, Waiting, Watched, WatchMessage
 from rollcall.domain.timing import HOOK_LIFE_MAX, hook_life
+from rollcall_cli.dead_letters.letters import (
+    AwsState,
+    DeadLetter,
+    Entry,
+    about_group,
+    duration,
+    entry,
+    gathered,
+    moment,
+    read,
+)
 from unit.fakes import ACCOUNT, REGION
 
 type Json = dict[str, Any]

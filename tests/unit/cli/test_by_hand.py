@@ -1,4 +1,4 @@
-"""What the operators' scripts say of a function's answer, or of its error."""
+"""What the operators' commands say of a function's answer, or of its error."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import json
 from typing import Any
 
 import pytest
-import reconcile
 from rich.console import Console
 
-import stack
+from rollcall_cli import stack
+from rollcall_cli.commands import reconcile
+from rollcall_cli.running import NotRun
+from rollcall_cli.screen import PIPE_WIDTH
 
 
 class _Lambda:
@@ -28,17 +30,17 @@ def test_a_run_that_ends_in_an_error_points_to_doctor_unless_it_is_doctors(
     away = {"errorType": "TowerUnavailable", "errorMessage": "Tower keeps refusing requests as too many, with 503"}
     monkeypatch.setattr(stack, "physical_id", lambda *_: "rollcall-function")
     monkeypatch.setattr("boto3.client", lambda *_, **__: _Lambda(away))
-    with pytest.raises(stack.NotRun) as ended:
+    with pytest.raises(NotRun) as ended:
         stack.invoke("rollcall", function, {})
     assert "ended in an error: TowerUnavailable: Tower keeps refusing requests as too many, with 503\n" in str(
         ended.value
     )
-    assert ("make doctor says what is wrong with Tower" in str(ended.value)) is pointed
+    assert ("rollcall doctor says what is wrong with Tower" in str(ended.value)) is pointed
     assert "the function's log says more" in str(ended.value)
 
 
 def shown(**own: Any) -> str:
-    """What reconcile's script prints of an answer."""
+    """What reconcile's command prints of an answer."""
     answer: dict[str, Any] = {
         "dry_run": False,
         "seconds": 1.0,
@@ -49,7 +51,7 @@ def shown(**own: Any) -> str:
         "left": 0,
         "left_out": {},
     }
-    console = Console(file=io.StringIO(), highlight=False, markup=False, width=reconcile.PIPE_WIDTH)
+    console = Console(file=io.StringIO(), highlight=False, markup=False, width=PIPE_WIDTH)
     reconcile.show(console, answer | own, 50)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
@@ -75,8 +77,8 @@ def test_those_that_one_job_provisioned_are_one_entry_with_its_number() -> None:
 @pytest.mark.parametrize(
     ("groups", "command"),
     [
-        (("web", "api", "web"), "make reconcile ARGS='--force --group api --group web'"),
-        (("web", None), "make reconcile ARGS='--force'"),
+        (("web", "api", "web"), "rollcall reconcile --force --group api --group web"),
+        (("web", None), "rollcall reconcile --force"),
     ],
 )
 def test_what_the_removal_limit_stopped_comes_with_the_command_that_forces_no_more(
@@ -88,4 +90,4 @@ def test_what_the_removal_limit_stopped_comes_with_the_command_that_forces_no_mo
 
 def test_nodes_of_chef_say_no_group_and_so_the_command_names_none() -> None:
     node = {"step": "remove from Chef", "node": "web-1", "instance_id": "i-a", "reason": "why"}
-    assert "ARGS='--force'\n" in shown(stopped=[step("remove", "i-a"), node])
+    assert "rollcall reconcile --force\n" in shown(stopped=[step("remove", "i-a"), node])
