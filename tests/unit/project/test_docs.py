@@ -286,6 +286,13 @@ def test_every_command_of_rollcall_that_a_page_names_is_one_that_it_takes(name: 
                 commands[command].make_context(command, words)
 
 
+def test_the_changelog_begins_with_the_version_that_is_next_or_released() -> None:
+    version = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
+    newest, *_ = sections_of(REPOSITORY / "CHANGELOG.md")
+    assert newest.split()[0] == version
+    assert version in [title.split()[0] for title in sections_of(TEXTS)]
+
+
 # What stands in the tables
 
 
