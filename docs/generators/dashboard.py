@@ -28,7 +28,7 @@ LETTER = 6.2  # pixels that a letter of the legend is wide, on average
 POINTS = 72  # of a curve: five minutes each, six hours
 SCALE_OUTS = (0.3, 0.75)  # the large ones, as shares of the time shown
 LARGER = {"p95": 1.6, "p99": 2.2}
-RARE = {"abandoned", "evicted", "alerts", "drift fixed", "problems", "breaker tripped", "alerts lost", "events lost"}
+RARE = {"abandoned", "evicted", "alerts", "drift fixed", "problems", "removal limit", "alerts lost", "events lost"}
 COLORS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f")
 FOUND = {  # what a search finds, by the dimension that it goes by
     "group": ("web", "api", "batch-eu", "canary"),

@@ -107,7 +107,7 @@ CAUSES = [
     ("`reconcile: group db`, `reconcile: TowerRejected: inventory fleet`", "what a run could not read or change"),
     ("`conflict: not opted in: fleet/i-…`", "a finding of reconcile"),
     (
-        f"{code(event_fields.BREAKER + 'fleet')}, {code(event_fields.BREAKER + 'Chef')}",
+        f"{code(event_fields.REMOVAL_LIMIT + 'fleet')}, {code(event_fields.REMOVAL_LIMIT + 'Chef')}",
         "the removal limit of an inventory, of nodes in Chef",
     ),
     (code(f"{event_fields.OF_THE_DOCTOR}group web: no launch hook"), "a [finding of doctor](doctor-findings.md)"),

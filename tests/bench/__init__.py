@@ -1,1 +1,1 @@
-"""The bench: storms through the deployed stack on the embedded cloud, in figures."""
+"""The bench: large scale-outs of the deployed stack on the embedded cloud, in figures."""

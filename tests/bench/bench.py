@@ -1,9 +1,9 @@
-"""`make bench`: storms through the deployed stack, measured beside the per-instance way.
+"""`make bench`: large scale-outs of the deployed stack, measured beside the per-instance way.
 
     model         the course of the bench against a model of Tower, with a real server's latencies
     real          its registration part against a real server
     places        where in Tower the bench works, on the model or on a real server
-    storms        instances launched and terminated on the embedded AWS, and what was recorded meanwhile
+    scale_outs    instances launched and terminated on the embedded AWS, and what was recorded meanwhile
     per_instance  the per-instance way, through awxkit
     polls         looks at a job of five minutes, on a simulated clock
     functions     cold starts, CPU and memory of the built functions
@@ -75,7 +75,7 @@ def _run() -> int:
         return 1
     where = f"against {server.url}" if server else "all on this machine"
     minutes = REAL_MINUTES if server else MODEL_MINUTES
-    view.say(f"Storms through the deployed stack on the embedded cloud, {where}: about {minutes} minutes", "bold")
+    view.say(f"Large scale-outs of the deployed stack on the embedded cloud, {where}: about {minutes} minutes", "bold")
     try:
         with tempfile.TemporaryDirectory(dir=directory) as temporary:
             os.environ["TMPDIR"] = temporary  # sam leaves directories behind

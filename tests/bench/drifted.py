@@ -17,7 +17,7 @@ INVENTORY, JOB_TEMPLATE = "fleet", "provision"  # that each group names
 INVENTORY_ID = 1  # the first of an embedded Tower
 GROUP_SIZE = 100  # instances of a group, one of which drifted
 GONE = 1 << 32  # more than the number of any instance that is there
-NOBODYS = "10.255.255.254"
+UNUSED_ADDRESS = "10.255.255.254"
 FACTS = {
     "type": "m6g.large",
     "image": "ami-0abcdef1234567890",
@@ -109,7 +109,7 @@ def drifted(groups: int, address: AddressKind = AddressKind.PRIVATE) -> Drifted:
                 rows += [right, _row(replace(former, address=_machine(number + 1, 0).address), address)]
                 terminated.append(former)
             case Drift.ELSEWHERE:
-                rows.append(replace(right, variables={**right.variables, "ansible_host": NOBODYS}))
+                rows.append(replace(right, variables={**right.variables, "ansible_host": UNUSED_ADDRESS}))
             case Drift.NOWHERE:
                 rows.append(replace(right, variables={**right.variables, "ansible_host": ""}))
             case Drift.UNGROUPED:

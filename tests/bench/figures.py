@@ -1,4 +1,4 @@
-"""The figures of a storm, computed from what the embedded cloud recorded. Pure."""
+"""The figures of a scale-out, computed from what the embedded cloud recorded. Pure."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class Period:
 
 
 @dataclass(frozen=True)
-class Storm:
-    """What was recorded of a storm until its last instance was handed to the gate. Times are epoch seconds.
+class ScaleOut:
+    """What was recorded of a scale-out until its last instance was handed to the gate. Times are epoch seconds.
 
     first_waiting, last_waiting: its instances entered Pending:Wait.
     """
@@ -74,28 +74,28 @@ def percentile(values: Collection[float], share: float) -> float:
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
-def storm_figures(storm: Storm) -> dict[str, float]:
-    """What the storm shows whatever Tower it ran against."""
-    size = storm.size
+def scale_out_figures(scale_out: ScaleOut) -> dict[str, float]:
+    """What the scale-out shows whatever Tower it ran against."""
+    size = scale_out.size
     return {
-        f"ms_per_instance_{size}": storm.ms_per_instance,
-        f"arrival_s_{size}": storm.last_waiting - storm.first_waiting,
-        f"handed_on_s_{size}": max(each.ended for each in storm.register) - storm.first_waiting,
-        f"register_invocations_{size}": len(storm.register),
-        f"jobs_{size}": storm.jobs,
-        f"aws_calls_to_launch_per_instance_{size}": storm.period.aws_calls.total() / size,
+        f"ms_per_instance_{size}": scale_out.ms_per_instance,
+        f"arrival_s_{size}": scale_out.last_waiting - scale_out.first_waiting,
+        f"handed_on_s_{size}": max(each.ended for each in scale_out.register) - scale_out.first_waiting,
+        f"register_invocations_{size}": len(scale_out.register),
+        f"jobs_{size}": scale_out.jobs,
+        f"aws_calls_to_launch_per_instance_{size}": scale_out.period.aws_calls.total() / size,
     }
 
 
-def tower_figures(storm: Storm) -> dict[str, float]:
-    """What the embedded Tower saw of a storm's registration."""
-    own = storm.period.requests
+def tower_figures(scale_out: ScaleOut) -> dict[str, float]:
+    """What the embedded Tower recorded of a scale-out's registration."""
+    own = scale_out.period.requests
     associated = [each.ended for each in own if is_associate(each)]
     launched = [each.ended for each in own if is_launch(each)]
     return {
-        f"registered_s_{storm.size}": max(associated) - storm.first_waiting,
-        f"launched_s_{storm.size}": max(launched) - storm.first_waiting,
-        f"tower_calls_to_launch_per_instance_{storm.size}": len(own) / storm.size,
+        f"registered_s_{scale_out.size}": max(associated) - scale_out.first_waiting,
+        f"launched_s_{scale_out.size}": max(launched) - scale_out.first_waiting,
+        f"tower_calls_to_launch_per_instance_{scale_out.size}": len(own) / scale_out.size,
     }
 
 
@@ -139,7 +139,7 @@ def wait_figures(name: str, waits: Collection[float]) -> dict[str, float]:
 
 
 def call_figures(calls: Counter[str], size: int) -> dict[str, float]:
-    """What functions asked of AWS for each instance of a storm, from its begin until all are in service.
+    """What functions asked of AWS for each instance of a scale-out, from its begin until all are in service.
 
     to_work: without heartbeats and events, which nothing waits for.
     """
@@ -167,11 +167,11 @@ def removal_figures(removal: Period, transitions: Iterable[Transition]) -> dict[
     }
 
 
-def wrong_sizes(storms: Iterable[Storm]) -> list[str]:
-    """The storms that had more or fewer instances than they should, as sentences."""
+def wrong_sizes(scale_outs: Iterable[ScaleOut]) -> list[str]:
+    """The scale-outs that had more or fewer instances than they should, as sentences."""
     return [
-        f"the storm of {each.size} had {len(each.instances)} instances"
-        for each in storms
+        f"the scale-out of {each.size} had {len(each.instances)} instances"
+        for each in scale_outs
         if each.size != len(each.instances)
     ]
 

@@ -1,7 +1,7 @@
 """What the built functions cost: their cold starts beside the floor, and CPU and memory for a batch of 100.
 
 The functions run under Lambda's own runtime (lab.runtime), against an embedded AWS on which nothing is deployed, so
-that nobody else takes their messages, and an embedded Tower without latency. Every event is a real one: a rule sends
+that nothing else takes their messages, and an embedded Tower without latency. Every event is a real one: a rule sends
 what Auto Scaling tells to the queues, and from there it is handed to a function by hand.
 
 CPU is that of the function's whole process: Lambda's runtime client, boto3 and requests included.
@@ -44,12 +44,12 @@ COLD_RUNS = 9  # of each function and of its floor
 WARM_RUNS = 3  # batches that count; one more goes before them
 BATCH = 100  # instances
 JOB_TIME = 2.0  # seconds of Tower's clock
-HEARTBEAT_TIMEOUT = 3600  # seconds; nobody's wait may end while something is measured
+HEARTBEAT_TIMEOUT = 3600  # seconds; no wait may end while something is measured
 ADDRESS_POOL = "10.0.0.0/23"
 NAMES = {"RegisterFunction": "register", "GateFunction": "gate", "CleanupFunction": "cleanup"}
 CLIENTS = {  # that the function makes on the path that is measured
     "RegisterFunction": "secretsmanager autoscaling ec2 sqs events",
-    "GateFunction": "secretsmanager autoscaling sqs events",
+    "GateFunction": "secretsmanager autoscaling sqs",
     "CleanupFunction": "secretsmanager autoscaling events",
 }
 RULES = {
@@ -73,9 +73,9 @@ class Cold:
 def measure_functions(built: Path, directory: Path, progress: Callable[[str], None]) -> dict[str, float]:
     """The figures, by key; NAME is register, gate or cleanup.
 
-    built: what lab.cloud.sam_build made. directory: takes logs, and is empty. progress is told what comes next. Raises
-    BenchError when a function does not do what is measured. Cold starts are the least of several, for noise only adds
-    to them; what a batch costs is a median, and so are the ratios of pairs. The figures:
+    built: what lab.cloud.sam_build made. directory: takes logs, and is empty. progress is called with what comes
+    next. Raises BenchError when a function does not do what is measured. Cold starts are the least of several, for
+    noise only adds to them; what a batch costs is a median, and so are the ratios of pairs. The figures:
 
     cold_start_ms_NAME, cold_start_floor_ms_NAME: from the start of the process until the answer to its first event, by
         the wall clock. register: of an instance that waits, until its job is launched; gate: of an instance whose job
@@ -86,7 +86,7 @@ def measure_functions(built: Path, directory: Path, progress: Callable[[str], No
         The floor is as sam build alone makes it.
     cold_start_compiled_floor_ms_NAME, cold_start_compiled_ratio_NAME, cold_start_compiled_ratio_max: the same for a
         floor whose layer is compiled like ours.
-    cpu_ms_NAME_100: CPU of a warm function for 100 instances: registered, let into service, struck off.
+    cpu_ms_NAME_100: CPU of a warm function for 100 instances: registered, let into service, removed.
     cpu_ms_poll_100: CPU of the gate for a look at 100 instances whose job still runs.
     memory_mb_NAME: the most memory that was resident, after all of that.
     """
@@ -224,7 +224,7 @@ class _Bench:
 
     def _wait_until_gone(self) -> None:
         eventually(lambda: not self._group.states(), "all instances are gone")
-        self._require(not self._cloud.tower.hosts(), "all hosts are struck off")
+        self._require(not self._cloud.tower.hosts(), "all hosts are removed")
 
     def _require(self, holds: bool, what: str) -> None:
         if not holds:

@@ -10,10 +10,10 @@ from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 from bench.figures import (
     Findings,
     Period,
-    Storm,
+    ScaleOut,
     call_figures,
     removal_figures,
-    storm_figures,
+    scale_out_figures,
     tower_figures,
     wait_figures,
     waits_for_continue,
@@ -28,7 +28,7 @@ from bench.places import Model
 from bench.polls import poll_figures
 from bench.price import in_lambda, memory_size, price_figures, reconcile_in_lambda, standing_price, usage_of
 from bench.reconciling import FUNCTION, measure_reconcile
-from bench.storms import FUNCTIONS, Stage
+from bench.scale_outs import FUNCTIONS, Stage
 from bench.table import REAL_EIGHT_WIDE
 from lab.cloud import REPOSITORY, Cloud, sam_build
 from lab.invariants import broken_invariants
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
     from bench.progress import View
 
-SMALL_STORMS = (1, 10, 100)
-BIG_STORM = 1000
+SMALL_SCALE_OUTS = (1, 10, 100)
+BIG_SCALE_OUT = 1000
 ADDRESS_POOL = "10.0.0.0/19"
 
 
@@ -73,7 +73,7 @@ def measure(view: View, directory: Path) -> Findings:
 
 
 class _Course:
-    """The storms, in the order of run(); figures grow meanwhile."""
+    """The scale-outs, in the order of run(); figures grow meanwhile."""
 
     def __init__(self, view: View, stage: Stage, side: Model, figures: dict[str, float]) -> None:
         self.figures = figures
@@ -81,47 +81,47 @@ class _Course:
         self._stage = stage
         self._side = side
         self._tower = side.tower
-        self._storms: list[Storm] = []
+        self._scale_outs: list[ScaleOut] = []
 
     def run(self) -> list[str]:
         """All of it. Returns what was wrong, as sentences."""
-        self._small_storms()
-        launching = self._big_storm()
+        self._small_scale_outs()
+        launching = self._big_scale_out()
         self._measure_waits()
         removal = self._removal()
         with self._view.step("Counting, and checking that all went right"):
             self._price(launching, removal)
             return self._wrong()
 
-    def _small_storms(self) -> None:
-        """Storms one after the other, each as soon as the last is launched, and the per-instance ways meanwhile."""
+    def _small_scale_outs(self) -> None:
+        """Scale-outs one after the other, each as soon as the last is launched, and the per-instance ways meanwhile."""
         mark = self._stage.mark()
-        for size in SMALL_STORMS:
+        for size in SMALL_SCALE_OUTS:
             self._launch(size)
         self.figures |= per_instance_figures(self._side.place, self._view, self.figures["ms_per_instance_100"])
-        with self._view.step("The instances of the small storms come into service") as tell:
+        with self._view.step("The instances of the small scale-outs come into service") as tell:
             self._stage.serve(tell)
-        together = sum(SMALL_STORMS)
+        together = sum(SMALL_SCALE_OUTS)
         theirs = self.figures["per_instance_tower_calls"] * self.figures["per_instance_instances"]
         calls = len(self._stage.since(mark).requests) - theirs
         self.figures[f"tower_calls_per_instance_{together}"] = calls / together
 
     def _launch(self, size: int) -> None:
-        with self._view.step(f"A storm of {size:,}: registered and launched") as tell:
-            storm = self._stage.launch(size, tell)
-        self._storms.append(storm)
-        self.figures |= storm_figures(storm) | tower_figures(storm)
+        with self._view.step(f"A scale-out of {size:,}: registered and launched") as tell:
+            scale_out = self._stage.launch(size, tell)
+        self._scale_outs.append(scale_out)
+        self.figures |= scale_out_figures(scale_out) | tower_figures(scale_out)
 
-    def _big_storm(self) -> Period:
-        self._tower.forget_requests()  # so that those at once are this storm's
+    def _big_scale_out(self) -> Period:
+        self._tower.forget_requests()  # so that those at once are this scale-out's
         mark = self._stage.mark()
-        self._launch(BIG_STORM)
-        with self._view.step(f"The {BIG_STORM:,} come into service") as tell:
+        self._launch(BIG_SCALE_OUT)
+        with self._view.step(f"The {BIG_SCALE_OUT:,} come into service") as tell:
             self._stage.serve(tell)
         launching = self._stage.since(mark)
-        self.figures |= call_figures(launching.aws_calls, BIG_STORM)
-        self.figures[f"tower_calls_per_instance_{BIG_STORM}"] = len(launching.requests) / BIG_STORM
-        self.figures[f"requests_at_once_{BIG_STORM}"] = self._tower.most_at_once()
+        self.figures |= call_figures(launching.aws_calls, BIG_SCALE_OUT)
+        self.figures[f"tower_calls_per_instance_{BIG_SCALE_OUT}"] = len(launching.requests) / BIG_SCALE_OUT
+        self.figures[f"requests_at_once_{BIG_SCALE_OUT}"] = self._tower.most_at_once()
         self.figures["speedup_vs_real_eight_wide"] = REAL_EIGHT_WIDE / self.figures["ms_per_instance_100"]
         from_first_launch = 1000 * self.figures["handed_on_s_100"] / 100
         self.figures["speedup_from_first_launch"] = self.figures["per_instance_eight_wide_ms"] / from_first_launch
@@ -131,12 +131,13 @@ class _Course:
         jobs = self._tower.jobs(self._side.place.template)
         waits = waits_for_continue(jobs, self._stage.group.transitions(), self._tower.event_lag)
         self.figures |= wait_figures("", list(waits.values()))
-        for storm in self._storms:
-            self.figures |= wait_figures(f"_{storm.size}", [waits[each] for each in storm.instances & waits.keys()])
+        for each in self._scale_outs:
+            own = [waits[instance_id] for instance_id in each.instances & waits.keys()]
+            self.figures |= wait_figures(f"_{each.size}", own)
 
     def _removal(self) -> Period:
         mark = self._stage.mark()
-        with self._view.step(f"Terminating all {sum(SMALL_STORMS) + BIG_STORM:,}") as tell:
+        with self._view.step(f"Terminating all {sum(SMALL_SCALE_OUTS) + BIG_SCALE_OUT:,}") as tell:
             self._stage.terminate(tell)
         removal = self._stage.since(mark)
         self.figures |= removal_figures(removal, self._stage.group.transitions())
@@ -154,10 +155,10 @@ class _Course:
 
     def _wrong(self) -> list[str]:
         """What did not come out as it should: fast is not enough."""
-        instances = frozenset().union(*(storm.instances for storm in self._storms))
+        instances = frozenset().union(*(scale_out.instances for scale_out in self._scale_outs))
         left = [host.name for host in self._tower.hosts() if "rollcall" in host.variables]
         return [
-            *wrong_sizes(self._storms),
+            *wrong_sizes(self._scale_outs),
             *wrong_jobs(instances, self._side.limits()),
             *wrong_services(instances, self._stage.group.transitions()),
             *broken_invariants(self._stage.cloud, [self._stage.group.name]),

@@ -220,7 +220,7 @@ def measure() -> dict[str, float]:
     _require(aws.completed == RUNS * BATCH, "every instance is let into service")
     aws.state = "Terminating:Wait"
     figures["cleanup"] = _measure("CleanupFunction", _actions(aws, "TERMINATING"), aws, tower, clock)
-    _require(aws.completed == 2 * RUNS * BATCH and not tower.hosts("fleet"), "every instance is struck off")
+    _require(aws.completed == 2 * RUNS * BATCH and not tower.hosts("fleet"), "every instance is removed")
     return {"cpu_ms_per_batch_100": max(figures.values())} | {
         f"own_cpu_ms_{name}_{BATCH}": figure for name, figure in figures.items()
     }
@@ -229,7 +229,7 @@ def measure() -> dict[str, float]:
 def _measure(function: str, event: Json, aws: PreparedAws, tower: Tower, clock: StillClock) -> float:
     """Milliseconds of CPU, of all threads, that a handler takes for an event: the median."""
     from rollcall.http.transport import Opened
-    from rollcall.runtime import installation as wiring
+    from rollcall.runtime import installation
     from rollcall.tower.connection import Credentials
 
     session: Any = PreparedTower(tower, {"Authorization": f"Bearer {tower.token}"}, clock)
@@ -245,7 +245,7 @@ def _measure(function: str, event: Json, aws: PreparedAws, tower: Tower, clock: 
     ):
         handler = _handler(function)
         for _ in range(RUNS):
-            wiring._installation.cache_clear()  # nothing is remembered from the last time
+            installation._installation.cache_clear()  # nothing is remembered from the last time
             gc.collect()
             before = time.process_time()
             answer = handler(event, Context(function))

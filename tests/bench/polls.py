@@ -1,4 +1,4 @@
-"""How often Rollcall looks at a job of five minutes, and how late it learns of its end.
+"""How often Rollcall polls a job of five minutes, and how late it learns of its end.
 
 Register and gate are the real ones, over HTTP with an embedded Tower; AWS is in memory. The clock is simulated: what
 is sent with a delay is received when that is over, so a job of five minutes takes no time.
@@ -17,7 +17,7 @@ from bench.places import EARLIER, EVENT_LAG, HISTORY, run_history
 from lab.tower.embedded import Tower as EmbeddedTower
 from rollcall.evidence.job_reader import JobEvidence
 from rollcall.lifecycle.gate import Gate
-from rollcall.lifecycle.gate_round import send_on
+from rollcall.lifecycle.gate_round import RoundResources, send_on
 from rollcall.lifecycle.register import Register
 from rollcall.tower import connection
 from rollcall.tower.client import Tower
@@ -29,19 +29,19 @@ JOB_SPREAD = 0.05  # of the jobs that ended before
 SHORT_JOB_TIME = 60.0  # seconds
 HEARTBEAT_TIMEOUT = 600  # seconds
 STEP = 2  # seconds between two of the durations that are tried
-LOOKS_MAX = 1000
+POLLS_MAX = 1000
 
 
 @dataclass(frozen=True)
 class Watch:
-    """One job from its launch to CONTINUE: looks at it, and seconds from its result being readable to CONTINUE."""
+    """One job from its launch to CONTINUE: polls of it, and seconds from its result being readable to CONTINUE."""
 
-    looks: int
+    polls: int
     lag: float
 
 
 def poll_figures() -> dict[str, float]:
-    """The most looks, and p50 and p95 of the lag, over jobs 5 % shorter to 5 % longer than 300 s.
+    """The most polls, and p50 and p95 of the lag, over jobs 5 % shorter to 5 % longer than 300 s.
 
     Each once after five such jobs, and once after four such jobs and a much shorter one.
     """
@@ -53,31 +53,20 @@ def poll_figures() -> dict[str, float]:
     ]
     lags = [each.lag for each in watches]
     return {
-        "polls_5min_job": max(each.looks for each in watches),
-        "polls_5min_job_mean": sum(each.looks for each in watches) / len(watches),
+        "polls_5min_job": max(each.polls for each in watches),
+        "polls_5min_job_mean": sum(each.polls for each in watches) / len(watches),
         "poll_lag_5min_p50_s": percentile(lags, 0.5),
         "poll_lag_5min_p95_s": percentile(lags, 0.95),
     }
 
 
 def watch(seconds: float, newest: Sequence[float]) -> Watch:
-    """Register one instance, and look at its job, which takes so many seconds, when Rollcall would.
+    """Register one instance, and poll its job, which takes so many seconds, when Rollcall would.
 
     newest: seconds that the newest jobs of its history took; the others took about JOB_TIME.
     """
     world = World()
-    embedded = EmbeddedTower(
-        boot_time=0, job_time=JOB_TIME, job_spread=JOB_SPREAD, event_lag=EVENT_LAG, clock=world.clock
-    )
-    inventory = embedded.add_inventory("prod")
-    template = embedded.add_job_template("provision", inventory)
-    run_history(embedded, inventory, template)
-    world.clock.advance(2 * JOB_TIME)
-    for each in newest:
-        embedded.set_job_time(each)
-        embedded.run_playbook(template, EARLIER)
-        world.clock.advance(2 * each)
-    embedded.set_job_spread(0)
+    embedded = _tower_with_history(world, newest)
     embedded.set_job_time(seconds)
     world.group("web", heartbeat_timeout=HEARTBEAT_TIMEOUT)
     action = world.launching("i-0123456789abcdef0")
@@ -94,8 +83,9 @@ def watch(seconds: float, newest: Sequence[float]) -> Watch:
         assert not report.error, report.error
         tower = client()
         clients = (tower, JobEvidence(tower), world.fleets, world.queues)
-        gate = Gate(world.settings, *clients, world.clock, lambda: TIME_LEFT, share=REMOVAL_SHARE)
-        for looks in range(1, LOOKS_MAX):
+        resources = RoundResources(world.settings, *clients, world.clock, lambda: TIME_LEFT)
+        gate = Gate(resources, share=REMOVAL_SHARE)
+        for polls in range(1, POLLS_MAX):
             [(message, delay)] = world.queues.gate_messages()
             world.queues.sent.clear()
             world.clock.advance(delay)
@@ -105,5 +95,22 @@ def watch(seconds: float, newest: Sequence[float]) -> Watch:
             if world.fleet.completed:
                 job = embedded.jobs()[HISTORY + len(newest)]
                 assert job.finished
-                return Watch(looks, world.clock.now - job.finished - embedded.event_lag)
-    raise AssertionError(f"not completed after {LOOKS_MAX} looks")
+                return Watch(polls, world.clock.now - job.finished - embedded.event_lag)
+    raise AssertionError(f"not completed after {POLLS_MAX} polls")
+
+
+def _tower_with_history(world: World, newest: Sequence[float]) -> EmbeddedTower:
+    """A Tower whose template has run jobs before, the newest of them for so many seconds."""
+    embedded = EmbeddedTower(
+        boot_time=0, job_time=JOB_TIME, job_spread=JOB_SPREAD, event_lag=EVENT_LAG, clock=world.clock
+    )
+    inventory = embedded.add_inventory("prod")
+    template = embedded.add_job_template("provision", inventory)
+    run_history(embedded, inventory, template)
+    world.clock.advance(2 * JOB_TIME)
+    for each in newest:
+        embedded.set_job_time(each)
+        embedded.run_playbook(template, EARLIER)
+        world.clock.advance(2 * each)
+    embedded.set_job_spread(0)
+    return embedded

@@ -89,7 +89,7 @@ class Work:
 class Usage:
     """What 1,000 lifecycles use: works by function, requests to SQS, bytes of logs as billed, calls for the secret.
 
-    events: that the event bus is told of.
+    events: that are put on the event bus.
     """
 
     works: Mapping[str, Work]

@@ -29,12 +29,12 @@ class View:
         self._began = time.monotonic()
 
     def say(self, text: str, style: str = "") -> None:
-        """Tell something; style is rich's."""
+        """Print a line; style is rich's."""
         self.console.print(Text(text, style), soft_wrap=True)
 
     @contextmanager
     def step(self, text: str) -> Iterator[Callable[[str], None]]:
-        """Tell what is being done for the length of the block. Yields what to tell how far it is with."""
+        """Show what is being done for the length of the block. Yields what to report progress with."""
         began = time.monotonic()
         with self._lines(text) if self._plain else self._line(text) as tell:
             yield tell
@@ -49,13 +49,13 @@ class View:
 
     @contextmanager
     def _lines(self, text: str) -> Iterator[Callable[[str], None]]:
-        told_at = time.monotonic()
+        printed_at = time.monotonic()
         self.say(f"         {text} ...")
 
         def tell(how_far: str) -> None:
-            nonlocal told_at
-            if time.monotonic() - told_at >= PLAIN_PAUSE:
-                told_at = time.monotonic()
+            nonlocal printed_at
+            if time.monotonic() - printed_at >= PLAIN_PAUSE:
+                printed_at = time.monotonic()
                 self.say(f"         {text}: {how_far}")
 
         yield tell

@@ -10,17 +10,17 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.figures import Findings, Storm, storm_figures, wrong_jobs, wrong_services, wrong_sizes
+from bench.figures import Findings, ScaleOut, scale_out_figures, wrong_jobs, wrong_services, wrong_sizes
 from bench.per_instance import per_instance_figures
 from bench.places import real
-from bench.storms import Stage
+from bench.scale_outs import Stage
 from lab.cloud import SECRET, Cloud, sam_build
 
 if TYPE_CHECKING:
     from bench.progress import View
     from contract.conftest import Server
 
-STORMS = (1, 10, 100)
+SCALE_OUTS = (1, 10, 100)
 ADDRESS_POOL = "127.64.0.0/19"  # of this machine alone, whoever it is that takes such an address
 
 
@@ -30,7 +30,7 @@ def measure(view: View, directory: Path, server: Server) -> Findings:
     with view.step("Building the functions and their layer (sam build)"):
         sam_build(built)
     figures: dict[str, float] = {}
-    storms: list[Storm] = []
+    scale_outs: list[ScaleOut] = []
     with ExitStack() as running:
         with view.step(f"Making an organization of the bench's own on {server.url}"):
             side = running.enter_context(real(server))
@@ -40,17 +40,17 @@ def measure(view: View, directory: Path, server: Server) -> Findings:
             cloud.deploy(built, TowerUrl=server.url)
             cloud.aws.client("secretsmanager").put_secret_value(SecretId=SECRET, SecretString=_secret(server))
             stage = Stage(cloud, side)
-        for size in STORMS:
-            with view.step(f"A storm of {size}: registered and launched") as tell:
-                storms.append(stage.launch(size, tell))
-            figures |= storm_figures(storms[-1])
+        for size in SCALE_OUTS:
+            with view.step(f"A scale-out of {size}: registered and launched") as tell:
+                scale_outs.append(stage.launch(size, tell))
+            figures |= scale_out_figures(scale_outs[-1])
             with view.step(f"The {size} come into service") as tell:  # so that its job does not slow what comes next
                 stage.serve(tell)
         figures |= per_instance_figures(side.place, view, figures["ms_per_instance_100"])
         with view.step("Checking that all went right, and removing the organization"):
-            instances: frozenset[str] = frozenset().union(*(storm.instances for storm in storms))
+            instances: frozenset[str] = frozenset().union(*(scale_out.instances for scale_out in scale_outs))
             wrong = [
-                *wrong_sizes(storms),
+                *wrong_sizes(scale_outs),
                 *wrong_jobs(instances, side.limits()),
                 *wrong_services(instances, stage.group.transitions()),
                 *(f"{count} messages set aside from {queue}" for queue, count in cloud.dead_letters().items() if count),

@@ -1,7 +1,7 @@
 """Runs of the built reconcile function over more and more hosts, and the list API walked over as many.
 
 The function runs under Lambda's own runtime (lab.runtime), between an embedded Tower with a real server's latencies and
-a prepared AWS. Every run is the first of its process, whose cold start is told beside it. A dry run follows, which
+a prepared AWS. Every run is the first of its process, whose cold start is given beside it. A dry run follows, which
 shows that nothing is left to do, and how long a run takes then.
 """
 
@@ -36,7 +36,7 @@ SIZES = (1_000, 5_000, 10_000, 20_000)  # managed hosts
 COMPARED = 10_000  # hosts, of the run that is compared with others
 PAGE_SIZE = 200  # hosts, the most that a list shows at once
 PAGES = 3  # that are read of the list; the rest would take as long each
-HOST_AGE = 3600.0  # seconds; old enough for a host whose instance nobody knows to be removed
+HOST_AGE = 3600.0  # seconds; old enough for a host whose instance AWS does not know to be removed
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ def measure_reconcile(
 ) -> tuple[dict[str, float], list[str]]:
     """The figures of reconcile_figures, and what was wrong with the runs, as sentences.
 
-    built: what lab.cloud.sam_build made. directory: takes logs, and is empty. progress is told what comes next. Raises
-    BenchError when an invocation fails.
+    built: what lab.cloud.sam_build made. directory: takes logs, and is empty. progress is called with what comes
+    next. Raises BenchError when an invocation fails.
     """
     bench = _Bench(built, directory)
     runs: dict[int, Run] = {}

@@ -115,11 +115,11 @@ class Group:
         client = self.cloud.aws.client("autoscaling")
         self.cloud.note_asking(self.name, tags)
         for key, value in _tags(tags).items():
-            tag = {"ResourceId": self.name, "ResourceType": "auto-scaling-group", "Key": key}
+            owner = {"ResourceId": self.name, "ResourceType": "auto-scaling-group"}
             if value is None:
-                client.delete_tags(Tags=[tag])
+                client.delete_tags(Tags=[owner | {"Key": key}])
             else:
-                client.create_or_update_tags(Tags=[tag | {"Value": value, "PropagateAtLaunch": False}])
+                client.create_or_update_tags(Tags=[owner | _tag(key, value)])
         self.cloud.aws.end_idle_environments()
 
     def notify(self, topic: str) -> None:
@@ -302,40 +302,38 @@ class Cloud:
         """
         if retain:
             settings["InstanceLifecyclePolicy"] = {"RetentionTriggers": {"TerminateHookAbandon": "retain"}}
-        template = f"{name}-{next(self._images)}"
-        self.aws.client("ec2").create_launch_template(
-            LaunchTemplateName=template,
-            LaunchTemplateData={
-                "ImageId": "ami-0abcdef1234567890",
-                "InstanceType": "t4g.small",
-                "UserData": base64.b64encode(user_data).decode(),
-            },
-        )
-        client = self.aws.client("autoscaling")
         self.note_asking(name, tags)
-        client.create_auto_scaling_group(
+        self.aws.client("autoscaling").create_auto_scaling_group(
             AutoScalingGroupName=name,
-            LaunchTemplate={"LaunchTemplateName": template, "Version": "$Latest"},
+            LaunchTemplate={"LaunchTemplateName": self._launch_template(name, user_data), "Version": "$Latest"},
             MinSize=0,
             MaxSize=most,
             DesiredCapacity=0,
             AvailabilityZones=[f"{REGION}a"],
-            Tags=[
-                {"Key": key, "Value": value, "PropagateAtLaunch": False}
-                for key, value in _tags(tags).items()
-                if value is not None
-            ],
+            Tags=[_tag(key, value) for key, value in _tags(tags).items() if value is not None],
             **settings,
         )
         group = Group(self, name)
-        named = (OWN_HOOKS if hooks else {}) if isinstance(hooks, bool) else hooks
-        for hook, transition in named.items():
+        for hook, transition in (OWN_HOOKS if hooks is True else hooks or {}).items():
             group.put_hook(hook, transition, heartbeat_timeout=heartbeat_timeout)
         if warm_pool is not None:
             group.put_warm_pool(**warm_pool)
         if size:
             group.scale(size)
         return group
+
+    def _launch_template(self, group: str, user_data: bytes) -> str:
+        """A launch template of a group's, and its name."""
+        name = f"{group}-{next(self._images)}"
+        self.aws.client("ec2").create_launch_template(
+            LaunchTemplateName=name,
+            LaunchTemplateData={
+                "ImageId": "ami-0abcdef1234567890",
+                "InstanceType": "t4g.small",
+                "UserData": base64.b64encode(user_data).decode(),
+            },
+        )
+        return name
 
     def create_target_group(self, name: str, kind: str = "instance") -> str:
         """A load balancer's target group, and its ARN."""
@@ -565,6 +563,10 @@ def eventually[T](condition: Any, what: str, timeout: float = 60.0) -> Any:
             raise TimeoutError(f"not within {timeout:.0f} s: {what}")
         time.sleep(0.1)
     return value
+
+
+def _tag(key: str, value: str) -> Json:
+    return {"Key": key, "Value": value, "PropagateAtLaunch": False}
 
 
 def _tags(tags: Mapping[str, str | None]) -> dict[str, str | None]:

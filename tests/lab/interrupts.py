@@ -15,7 +15,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(KeyboardInterrupt):
-    """Somebody wants the program to end."""
+    """The program is to end."""
 
     def __init__(self, signal_number: int) -> None:
         super().__init__()

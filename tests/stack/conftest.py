@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -135,8 +135,8 @@ def make_group(cloud: Cloud, tower: Tower, name: str) -> Iterator[Callable[..., 
     """Makes groups with an inventory and a job template named like the test; the tags override.
 
     When the test is over every action has come to an end, and the invariants hold. unheard: terminations of the group
-    wait for their timeout, for the test lets nobody be told, and so I2 and I6 are not asked of it. traffic: what sends
-    the group traffic, as CreateAutoScalingGroup names it.
+    wait for their timeout, for the test lets their events be lost, and so I2 and I6 are not asked of it. traffic: what
+    sends the group traffic, as CreateAutoScalingGroup names it.
     """
     tower.add_inventory(name)
     tower.add_job_template(name, name)
@@ -167,6 +167,11 @@ def make_group(cloud: Cloud, tower: Tower, name: str) -> Iterator[Callable[..., 
         return groups[-1]
 
     yield make
+    _end_groups(cloud, groups, unheard_of)
+
+
+def _end_groups(cloud: Cloud, groups: Sequence[Group], unheard_of: Sequence[str]) -> None:
+    """Waits for the end of every action, holds what was recorded to the invariants, and deletes the groups."""
     cloud.aws.end_faults()
     eventually(lambda: not any(each.states() for each in groups if not each.exists()), "what a test deleted is gone")
     try:

@@ -41,7 +41,7 @@ class Ear:
                 sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message["ReceiptHandle"])
         return [each for each in self._heard if each["detail"].get("group") == group.name]
 
-    def told(self, group: Group, kind: str) -> dict[str, Json]:
+    def published(self, group: Group, kind: str) -> dict[str, Json]:
         """By instance, the last of these events."""
         return {each["detail"]["instance_id"]: each for each in self.of(group) if each["detail-type"] == kind}
 
@@ -80,7 +80,7 @@ def test_each_instance_is_announced_once_as_it_is_registered_ready_and_retired(
     eventually(lambda: not foreign.states(), "it is gone again")
     gone = everybody - group.in_service()
     eventually(lambda: cloud.in_flight() == 0, "every action comes to an end")
-    eventually(lambda: ear.told(group, "Instance Retired").keys() == gone, "all is told")
+    eventually(lambda: ear.published(group, "Instance Retired").keys() == gone, "all is published")
 
     assert Counter((each["detail-type"], each["detail"]["instance_id"]) for each in ear.of(group)) == Counter(
         [
@@ -97,7 +97,7 @@ def test_each_instance_is_announced_once_as_it_is_registered_ready_and_retired(
         ("Instance Retired", "cleanup", False),
     ):
         shown = sample(kind.lower().replace(" ", "-"))
-        for event in ear.told(group, kind).values():
+        for event in ear.published(group, kind).values():
             detail = event["detail"]
             assert event["source"] == shown["source"]
             assert detail.keys() == shown["detail"].keys()
@@ -117,10 +117,10 @@ def test_trouble_is_announced_at_each_try_and_the_way_out_of_it_too(
     group = make_group()
     tower.refuse()
     group.scale(2)
-    eventually(lambda: len(ear.told(group, "Work Failed")) == 2, "both are reported as failed", timeout=120)
+    eventually(lambda: len(ear.published(group, "Work Failed")) == 2, "both are reported as failed", timeout=120)
     tower.come_back()
     eventually(lambda: len(group.in_service()) == 2, "two in service", timeout=120)
-    eventually(lambda: ear.told(group, "Instance Ready").keys() == group.in_service(), "both are told of")
+    eventually(lambda: ear.published(group, "Instance Ready").keys() == group.in_service(), "both are published")
     failed = [each["detail"] for each in ear.of(group) if each["detail-type"] == "Work Failed"]
     assert {each["instance_id"] for each in failed} == group.in_service()
     shown = sample("work-failed")["detail"]
@@ -128,10 +128,10 @@ def test_trouble_is_announced_at_each_try_and_the_way_out_of_it_too(
         assert detail.keys() == shown.keys()
         assert (detail["cause"], detail["error"], detail["transient"]) == ("TowerUnavailable", "TowerUnavailable", True)
         assert detail["again_within"] > 120
-    assert {event["detail"]["troubled"] for event in ear.told(group, "Instance Ready").values()} == {True}
+    assert {event["detail"]["troubled"] for event in ear.published(group, "Instance Ready").values()} == {True}
 
 
-def test_work_goes_on_while_nobody_can_be_told(make_group: MakeGroup, cloud: Cloud, ear: Ear) -> None:
+def test_work_goes_on_while_nothing_can_be_published(make_group: MakeGroup, cloud: Cloud, ear: Ear) -> None:
     group = make_group()
     cloud.aws.deny("events:PutEvents")
     group.scale(2)

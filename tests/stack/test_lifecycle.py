@@ -153,7 +153,7 @@ def test_a_group_without_a_template_is_registered_only(make_group: MakeGroup, to
     assert tower.jobs(name) == []
 
 
-def test_an_instance_that_vanishes_without_a_hook_is_struck_off(make_group: MakeGroup, tower: Tower, name: str) -> None:
+def test_an_instance_that_vanishes_without_a_hook_is_removed(make_group: MakeGroup, tower: Tower, name: str) -> None:
     group = make_group(size=2)
     eventually(lambda: len(group.in_service()) == 2, "both in service")
     group.cloud.aws.client("autoscaling").delete_auto_scaling_group(AutoScalingGroupName=group.name, ForceDelete=True)

@@ -35,7 +35,7 @@ class Run:
     """What became of a playbook run.
 
     status: as AWX names it, "successful" or "failed". events: as ansible-runner hands them to AWX, by their counter.
-    output: what a person would have seen.
+    output: what Tower shows a person.
     """
 
     status: str

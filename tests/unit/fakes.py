@@ -213,8 +213,8 @@ class FakeTower(Tower):
         return "https://tower.example.com/api/v2/"
 
     def exchanges(self) -> list[Exchange]:
-        told, self.asked = self.asked, []
-        return told
+        exchanged, self.asked = self.asked, []
+        return exchanged
 
     def now(self) -> float:
         return self.clock.now
@@ -459,7 +459,7 @@ class FakeTower(Tower):
 
     @staticmethod
     def _was_reached(run: RunJob, name: str) -> bool:
-        """As a summary says it, which tells what the playbook ignores from what it does not, and no more."""
+        """As a summary says it, which distinguishes what the playbook ignores from what it does not, and no more."""
         if summary := run.summaries.get(name):
             return summary.unreachable == summary.ignored == 0
         return run.outcomes[name] not in (Outcome.UNREACHABLE, Outcome.UNPROVEN)
@@ -660,7 +660,7 @@ class FakeFleet(Fleet):
     more. throttled, denied: instances whose hooks cannot be answered. refused: ids that AWS calls wrong.
     failing: methods that raise an error. known_hooks: by group. waits_for: by instance id the one hook whose action is
     open, where not all are. before_call: what happens before any method, given its name, is answered; before_instances:
-    likewise, given the ids that EC2 is asked about. known_user_data: by instance id what EC2 tells, others have none;
+    likewise, given the ids that EC2 is asked about. known_user_data: by instance id what EC2 gives, others have none;
     asked_user_data: the instances it was asked about.
     """
 

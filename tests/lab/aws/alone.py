@@ -44,7 +44,7 @@ def eventually[T](condition: Callable[[], T]) -> T:
 
 @dataclass
 class Group:
-    """An Auto Scaling group, seen from outside."""
+    """An Auto Scaling group, from outside."""
 
     aws: EmbeddedAws
     name: str
@@ -89,7 +89,7 @@ class Group:
 
 @dataclass
 class Queue:
-    """A queue with a dead-letter queue, seen from outside."""
+    """A queue with a dead-letter queue, from outside."""
 
     aws: EmbeddedAws
     url: str
@@ -119,7 +119,7 @@ class Queue:
 
 @dataclass
 class Function:
-    """A Lambda function, seen through what it says."""
+    """A Lambda function, as its output shows it."""
 
     aws: EmbeddedAws
     name: str

@@ -259,7 +259,7 @@ class Engine:
         elif instance.state == "EnteringStandby":
             self._enter(instance, "Standby", now)
         elif instance.state == "Detaching":
-            self._let_go(instance, now)
+            self._release(instance, now)
         elif instance.passage and instance.state == instance.passage.first:
             self._begin(instance, instance.passage, group, hooks, now)
         elif instance.passage and instance.state == instance.passage.waiting:
@@ -389,7 +389,7 @@ class Engine:
         self._events.terminated(instance, passage, now)
         self._forget(instance)
 
-    def _let_go(self, instance: Instance, now: float) -> None:
+    def _release(self, instance: Instance, now: float) -> None:
         """A detached instance is no group's any more, but keeps its addresses while it lives."""
         self._enter(instance, "Detached", now)
         cloud.untag_instance(instance.instance_id, GROUP_TAG)
@@ -458,7 +458,7 @@ class Engine:
 
     def _note_launch(self, instance: Instance, passage: Passage, now: float) -> None:
         words = DESCRIPTIONS[passage.origin, passage.destination]
-        self._activities[instance.group_arn].append(activity(instance, now, f"{words}: {instance.instance_id}"))
+        self._activities[instance.group_arn].append(activity(instance, now, words))
 
     def _adjust_pool(self, scope: Scope, group: Record, now: float) -> None:
         pool = warm_pools.of(group)
@@ -534,7 +534,7 @@ class Engine:
             if not target or key in self._tested:
                 continue
             self._tested.add(key)
-            send_test(group, target)
+            send_test(group, target, self.clock())
 
 
 @contextmanager

@@ -80,13 +80,18 @@ def instance_description(instance: Instance) -> Record:
 
 
 def activity(instance: Instance, now: float, description: str) -> Record:
-    """Return a scaling activity that has begun."""
+    """Return a scaling activity that has begun; its description ends with the instance."""
     return {
         "ActivityId": str(uuid.uuid4()),
         "AutoScalingGroupName": instance.group,
-        "Description": description,
+        "Description": f"{description}: {instance.instance_id}",
         "Cause": f"At {timestamp(now)} {instance.cause}",
         "StartTime": timestamp(now),
         "StatusCode": "InProgress",
         "Progress": 0,
     }
+
+
+def activities(instances: list[Instance], now: float, description: str) -> Record:
+    """Return the answer of an action that begins the same for each of these instances."""
+    return {"Activities": [activity(each, now, description) for each in instances]}

@@ -12,6 +12,7 @@ from lab.aws import warm_pools
 from lab.aws.autoscaling import Engine, traffic_sources
 from lab.aws.autoscaling_answers import (
     RequestRefusedError,
+    activities,
     activity,
     answering,
     instance_description,
@@ -155,14 +156,10 @@ class Api:
         now = self._engine.clock()
         if retained or not instance.state.startswith("Terminating"):
             self._engine.terminate(instance, now, "an instance was taken out of service in response to a user request.")
-        return {"Activity": activity(instance, now, f"Terminating EC2 instance: {instance.instance_id}")}
+        return {"Activity": activity(instance, now, "Terminating EC2 instance")}
 
     def _enter_standby(self, params: Record) -> Record:
-        group = named_group(params)
-        instances = [self._instance(one) for one in cloud.members(params, "InstanceIds")]
-        for instance in instances:
-            if instance.state != "InService":
-                raise RequestRefusedError(f"The instance {instance.instance_id} is not in InService.")
+        group, instances = named_group(params), self._instances_in(params, "InService")
         if params.get("ShouldDecrementDesiredCapacity") == "true":
             desired = group["DesiredCapacity"] - len(instances)
             if desired < group["MinSize"]:
@@ -175,27 +172,15 @@ class Api:
         now = self._engine.clock()
         for instance in instances:
             self._engine.enter_standby(instance, now)
-        return {
-            "Activities": [
-                activity(one, now, f"Moving EC2 instance to Standby: {one.instance_id}") for one in instances
-            ]
-        }
+        return activities(instances, now, "Moving EC2 instance to Standby")
 
     def _exit_standby(self, params: Record) -> Record:
-        group = named_group(params)
-        instances = [self._instance(one) for one in cloud.members(params, "InstanceIds")]
-        for instance in instances:
-            if instance.state != "Standby":
-                raise RequestRefusedError(f"The instance {instance.instance_id} is not in Standby.")
+        group, instances = named_group(params), self._instances_in(params, "Standby")
         group["DesiredCapacity"] += len(instances)
         now = self._engine.clock()
         for instance in instances:
             self._engine.exit_standby(instance, now)
-        return {
-            "Activities": [
-                activity(one, now, f"Moving EC2 instance out of Standby: {one.instance_id}") for one in instances
-            ]
-        }
+        return activities(instances, now, "Moving EC2 instance out of Standby")
 
     def _detach(self, params: Record) -> Record:
         group, ids = named_group(params), cloud.members(params, "InstanceIds")
@@ -220,7 +205,7 @@ class Api:
         now = self._engine.clock()
         for instance in instances:
             self._engine.detach(instance, now)
-        return {"Activities": [activity(one, now, f"Detaching EC2 instance: {one.instance_id}") for one in instances]}
+        return activities(instances, now, "Detaching EC2 instance")
 
     def _complete(self, params: Record) -> Record:
         result = params.get("LifecycleActionResult")
@@ -250,6 +235,14 @@ class Api:
                 return action
         what = f"token {token}" if token else f"instance ID {instance_id}"
         raise RequestRefusedError(f"No active Lifecycle Action found with {what}")
+
+    def _instances_in(self, params: Record, state: str) -> list[Instance]:
+        """Return the instances that a request names, all of which must be in this state."""
+        instances = [self._instance(one) for one in cloud.members(params, "InstanceIds")]
+        for instance in instances:
+            if instance.state != state:
+                raise RequestRefusedError(f"The instance {instance.instance_id} is not in {state}.")
+        return instances
 
     def _instance(self, instance_id: str) -> Instance:
         instance = self._engine.instance(cloud.current_scope(), instance_id)
@@ -332,7 +325,7 @@ class Api:
         for kind in kinds:
             if kind not in aws_notifications.TYPES:
                 raise RequestRefusedError(f"{kind} is no notification type")
-        aws_notifications.configure(named_group(params), params["TopicARN"], kinds)
+        aws_notifications.configure(named_group(params), params["TopicARN"], kinds, self._engine.clock())
         return {}
 
     def _delete_notification(self, params: Record) -> Record:

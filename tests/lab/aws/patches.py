@@ -59,7 +59,7 @@ def install(
     _limit_sizes(sqs_bytes)
     _heed_queue_policies()
     _filter_instances()
-    _tell_user_data()
+    _show_user_data()
     _follow_starts()
     _leave_out_empty_addresses()
     _check_instance_ids()
@@ -101,11 +101,11 @@ def _follow_chains() -> None:
 def _filter_events() -> None:
     dispatch = eventbridge._dispatch_event
 
-    def dispatch_unlessdropped(event: Record, view: Any = None) -> None:
+    def dispatch_unless_dropped(event: Record, view: Any = None) -> None:
         if event.get("DetailType") not in dropped:
             dispatch(event, view)
 
-    eventbridge._dispatch_event = dispatch_unlessdropped
+    eventbridge._dispatch_event = dispatch_unless_dropped
 
 
 def _limit_sizes(sqs_bytes: int) -> None:
@@ -267,8 +267,8 @@ def _filter_instances() -> None:
     ec2._matches_filters = matches_also_id
 
 
-def _tell_user_data() -> None:
-    """Let DescribeInstanceAttribute tell the user data of an instance."""
+def _show_user_data() -> None:
+    """Let DescribeInstanceAttribute show the user data of an instance."""
     describe = ec2._ACTION_MAP["DescribeInstanceAttribute"]
 
     def describe_instance_attribute(params: Record) -> Response:
@@ -287,48 +287,56 @@ def _tell_user_data() -> None:
 
 def _complete_provisioners() -> None:
     """Let CloudFormation keep the properties that MiniStack's provisioners pass over."""
+    handlers = provisioners._RESOURCE_HANDLERS
+    handlers["AWS::AutoScaling::AutoScalingGroup"].update(create=_create_group, update=_update_group)
+    handlers["AWS::Lambda::Function"].update(create=_create_function, update=_update_function)
+    _keep_alarms_on_expressions()
 
-    def keep_group(name: str, properties: Record) -> None:
-        group = autoscaling._asgs[name]
-        for key in ("TargetGroupARNs", "LoadBalancerNames", "TrafficSources"):
-            group[key] = properties.get(key, [])
 
-    def keep_function(name: str, properties: Record) -> None:
-        record = lambda_svc._functions[name]
-        record["recursive_loop"] = properties.get("RecursiveLoop", "Terminate")
-        record["concurrency"] = properties.get("ReservedConcurrentExecutions")
+def _create_group(logical_id: str, properties: Record, stack_name: str) -> Any:
+    # Hooks given with the group are there before its first instance.
+    empty = {**properties, "MinSize": 0, "DesiredCapacity": 0}
+    name, attributes = provisioners._asg_create(logical_id, empty, stack_name)
+    _keep_group(name, properties)
+    autoscaling._asgs[name].update(provisioners._asg_fields(properties))
+    return name, attributes
 
-    def create_group(logical_id: str, properties: Record, stack_name: str) -> Any:
-        # Hooks given with the group are there before its first instance.
-        empty = {**properties, "MinSize": 0, "DesiredCapacity": 0}
-        name, attributes = provisioners._asg_create(logical_id, empty, stack_name)
-        put_hooks(name, properties.get("LifecycleHookSpecificationList", []))
-        keep_group(name, properties)
-        autoscaling._asgs[name].update(provisioners._asg_fields(properties))
-        return name, attributes
 
-    def update_group(physical_id: str, old: Record, new: Record, stack_name: str, logical_id: str | None = None) -> Any:
-        name, attributes = provisioners._asg_update(physical_id, old, new, stack_name, logical_id)
-        put_hooks(name, new.get("LifecycleHookSpecificationList", []))
-        keep_group(name, new)
-        return name, attributes
+def _update_group(physical_id: str, old: Record, new: Record, stack_name: str, logical_id: str | None = None) -> Any:
+    name, attributes = provisioners._asg_update(physical_id, old, new, stack_name, logical_id)
+    _keep_group(name, new)
+    return name, attributes
 
-    def create_function(logical_id: str, properties: Record, stack_name: str) -> Any:
-        name, attributes = provisioners._lambda_create(logical_id, properties, stack_name)
-        keep_function(name, properties)
-        return name, attributes
 
-    def update_function(
-        physical_id: str, old: Record, new: Record, stack_name: str, logical_id: str | None = None
-    ) -> Any:
-        name, attributes = provisioners._lambda_update(physical_id, old, new, stack_name, logical_id)
-        keep_function(name, new)
-        return name, attributes
+def _keep_group(name: str, properties: Record) -> None:
+    put_hooks(name, properties.get("LifecycleHookSpecificationList", []))
+    for key in ("TargetGroupARNs", "LoadBalancerNames", "TrafficSources"):
+        autoscaling._asgs[name][key] = properties.get(key, [])
 
+
+def _create_function(logical_id: str, properties: Record, stack_name: str) -> Any:
+    name, attributes = provisioners._lambda_create(logical_id, properties, stack_name)
+    _keep_function(name, properties)
+    return name, attributes
+
+
+def _update_function(physical_id: str, old: Record, new: Record, stack_name: str, logical_id: str | None = None) -> Any:
+    name, attributes = provisioners._lambda_update(physical_id, old, new, stack_name, logical_id)
+    _keep_function(name, new)
+    return name, attributes
+
+
+def _keep_function(name: str, properties: Record) -> None:
+    record = lambda_svc._functions[name]
+    record["recursive_loop"] = properties.get("RecursiveLoop", "Terminate")
+    record["concurrency"] = properties.get("ReservedConcurrentExecutions")
+
+
+def _keep_alarms_on_expressions() -> None:
+    """Let an alarm on an expression be kept under its name and never evaluated: MiniStack knows no metric math."""
     alarm_record = provisioners._cw_metric_alarm_record
 
     def keep_alarm(name: str, properties: Record) -> Any:
-        # MiniStack knows no metric math. An alarm on an expression is kept under its name, and never evaluated.
         of_expression = [each["Expression"] for each in properties.get("Metrics", []) if "Expression" in each]
         if not of_expression:
             return alarm_record(name, properties)
@@ -336,6 +344,3 @@ def _complete_provisioners() -> None:
         return alarm_record(name, {**plain, "Namespace": "metric math", "MetricName": of_expression[0]})
 
     provisioners._cw_metric_alarm_record = keep_alarm
-    handlers = provisioners._RESOURCE_HANDLERS
-    handlers["AWS::AutoScaling::AutoScalingGroup"].update(create=create_group, update=update_group)
-    handlers["AWS::Lambda::Function"].update(create=create_function, update=update_function)

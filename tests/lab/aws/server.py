@@ -18,6 +18,7 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from ministack.app import app as ministack
 
+from lab.asgi import Message, Receive, Send, read_body
 from lab.aws import ministack as aws_ministack
 from lab.aws import patches as aws_patches
 from lab.aws.autoscaling import Engine
@@ -28,7 +29,6 @@ from lab.aws.event_source import EventSources
 from lab.aws.stale_answers import StaleAnswers
 from lab.aws.target_groups import TargetGroups
 
-Message = dict[str, Any]
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 
@@ -88,7 +88,7 @@ async def _serve(listener: int, address_pool: str, sqs_pollers: int, sqs_bytes: 
 def _controlled(app: Application, parts: Parts) -> Application:
     """Put our control paths, and the count of the calls that functions make, in front of MiniStack."""
 
-    async def application(scope: Message, receive: Any, send: Any) -> None:
+    async def application(scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await app(scope, receive, send)
             return
@@ -97,7 +97,7 @@ def _controlled(app: Application, parts: Parts) -> Application:
         if not ours and TRACE_HEADER not in headers:
             await app(scope, receive, send)
             return
-        body = await _body(receive)
+        body = await read_body(receive)
         if ours:
             status, answer = _control(scope["method"], scope["path"].removeprefix(CONTROL), body, parts)
             await _answer(send, status, "application/json", json.dumps(answer).encode())
@@ -109,83 +109,92 @@ def _controlled(app: Application, parts: Parts) -> Application:
     return application
 
 
-async def _body(receive: Any) -> bytes:
-    parts: list[bytes] = []
-    while True:
-        message = await receive()
-        parts.append(message.get("body", b""))
-        if not message.get("more_body"):
-            return b"".join(parts)
-
-
-def _once_more(body: bytes, receive: Any) -> Callable[[], Awaitable[Message]]:
+def _once_more(body: bytes, receive: Receive) -> Receive:
     """Return a `receive` that gives a body that was read already, and then what else comes."""
-    unread = [{"type": "http.request", "body": body, "more_body": False}]
+    unread: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive_again() -> Message:
-        message: Message = unread.pop() if unread else await receive()
-        return message
+        return unread.pop() if unread else await receive()
 
     return receive_again
 
 
-async def _answer(send: Any, status: int, content_type: str, body: bytes) -> None:
+async def _answer(send: Send, status: int, content_type: str, body: bytes) -> None:
     headers = [(b"content-type", content_type.encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
+class _ControlRefused(Exception):
+    """One of our own calls names what is not there, or asks for what cannot be."""
+
+    def __init__(self, status: int, answer: Any = None) -> None:
+        super().__init__(answer)
+        self.status = status
+        self.answer = answer
+
+
+def _force_state(parts: Parts, given: Any) -> None:
+    if not parts.engine.force_state(**given):
+        raise _ControlRefused(404)
+
+
+def _replace_root_volume(parts: Parts, instance_id: Any) -> None:
+    refusal = parts.engine.replace_root_volume(instance_id, parts.engine.clock())
+    if refusal:
+        raise _ControlRefused(400, refusal)
+
+
+def _age_instances(parts: Parts, given: Any) -> None:
+    aws_ministack.age_instances(**given)
+    parts.engine.age(**given)
+
+
+def _fire_schedule(_: Parts, name: Any) -> None:
+    if not aws_ministack.fire_schedule(name):
+        raise _ControlRefused(404)
+
+
+SHOWN: dict[str, Callable[[Parts], Any]] = {
+    "states": lambda parts: parts.engine.states(),
+    "transitions": lambda parts: [asdict(each) for each in parts.engine.transitions],
+    "timeouts": lambda parts: [asdict(each) for each in parts.engine.timeouts],
+    "invocations": lambda parts: [asdict(each) for each in parts.sources.invocations],
+    "target-events": lambda parts: [asdict(each) for each in parts.targets.events],
+    "calls": lambda parts: parts.calls.counts,
+}
+"""What GET shows, by path."""
+CHANGES: dict[tuple[str, str], Callable[[Parts, Any], None]] = {
+    ("PUT", "target-health"): lambda parts, given: parts.targets.say(**given),
+    ("DELETE", "calls"): lambda parts, _: parts.calls.counts.clear(),
+    ("PUT", "throttled-calls"): lambda parts, given: parts.calls.throttle(**given),
+    ("PUT", "denied-calls"): lambda parts, given: parts.calls.deny(**given),
+    ("PUT", "stale-answers"): lambda parts, given: parts.stale.refuse(parts.engine.clock(), **given),
+    ("DELETE", "stale-answers"): lambda parts, _: parts.stale.clear(),
+    ("PUT", "forced-states"): _force_state,
+    ("DELETE", "forced-states"): lambda parts, _: parts.engine.force_none(),
+    ("PUT", "replaced-root-volumes"): _replace_root_volume,
+    ("PUT", "forwarded-events"): lambda _, event: aws_ministack.forward_event(event),
+    ("PUT", "dropped-events"): lambda _, types: aws_ministack.drop_events(types),
+    ("PUT", "hidden-instances"): lambda _, ids: aws_ministack.hide_instances(ids),
+    ("PUT", "aged-instances"): _age_instances,
+    ("DELETE", "idle-environments"): lambda _parts, _body: aws_ministack.end_idle_workers(),
+    ("PUT", "due-schedule"): _fire_schedule,
+}
+"""What changes something, by method and path; it takes the body's JSON."""
+
+
 def _control(method: str, path: str, body: bytes, parts: Parts) -> tuple[int, Any]:
-    match method, path:
-        case "GET", "states":
-            return 200, parts.engine.states()
-        case "GET", "transitions":
-            return 200, [asdict(transition) for transition in parts.engine.transitions]
-        case "GET", "timeouts":
-            return 200, [asdict(timeout) for timeout in parts.engine.timeouts]
-        case "GET", "invocations":
-            return 200, [asdict(invocation) for invocation in parts.sources.invocations]
-        case "GET", "target-events":
-            return 200, [asdict(event) for event in parts.targets.events]
-        case "PUT", "target-health":
-            parts.targets.say(**json.loads(body))
-        case "GET", "calls":
-            return 200, parts.calls.counts
-        case "DELETE", "calls":
-            parts.calls.counts.clear()
-        case "PUT", "throttled-calls":
-            parts.calls.throttle(**json.loads(body))
-        case "PUT", "denied-calls":
-            parts.calls.deny(**json.loads(body))
-        case "PUT", "stale-answers":
-            parts.stale.refuse(parts.engine.clock(), **json.loads(body))
-        case "DELETE", "stale-answers":
-            parts.stale.clear()
-        case "PUT", "forced-states":
-            if not parts.engine.force_state(**json.loads(body)):
-                return 404, None
-        case "DELETE", "forced-states":
-            parts.engine.force_none()
-        case "PUT", "replaced-root-volumes":
-            refusal = parts.engine.replace_root_volume(json.loads(body), parts.engine.clock())
-            if refusal:
-                return 400, refusal
-        case "PUT", "forwarded-events":
-            aws_ministack.forward_event(json.loads(body))
-        case "PUT", "dropped-events":
-            aws_ministack.drop_events(json.loads(body))
-        case "PUT", "hidden-instances":
-            aws_ministack.hide_instances(json.loads(body))
-        case "PUT", "aged-instances":
-            aws_ministack.age_instances(**json.loads(body))
-            parts.engine.age(**json.loads(body))
-        case "DELETE", "idle-environments":
-            aws_ministack.end_idle_workers()
-        case "PUT", "due-schedule":
-            if not aws_ministack.fire_schedule(json.loads(body)):
-                return 404, None
-        case _:
-            return 404, None
+    """The status and the answer of one of our own calls."""
+    if method == "GET" and path in SHOWN:
+        return 200, SHOWN[path](parts)
+    change = CHANGES.get((method, path))
+    if change is None:
+        return 404, None
+    try:
+        change(parts, json.loads(body or b"null"))
+    except _ControlRefused as refused:
+        return refused.status, refused.answer
     return 200, None
 
 

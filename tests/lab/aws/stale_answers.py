@@ -1,4 +1,4 @@
-"""Passing refusals of lifecycle actions that are open: what Auto Scaling is seen to answer now and then.
+"""Passing refusals of lifecycle actions that are open: what Auto Scaling answers now and then.
 
 "No active Lifecycle Action found with …" comes although the instance still waits for that very action, and is gone with
 a later try. When it comes is not documented, so a test says.

@@ -1,7 +1,7 @@
 """The timeline as a picture: one HTML file that needs nothing else, and is well-formed XML.
 
 Each instance is a row, and time runs from left to right. A few instances have tall rows in which everything is
-written; the more there are the thinner are the rows, and what is not written is told where the mouse rests.
+written; the more there are the thinner are the rows, and what is not written is shown where the mouse rests.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from lab.demo.timeline import Outcome, Stage, headline, moment, shortly, standin
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lab.demo.timeline import Stretch, Timeline, Wait, Way
+    from lab.demo.timeline import InstanceTimeline, Stretch, Timeline, Wait
 
 WIDTH, LEFT, RIGHT = 1200.0, 210.0, 1184.0  # of the drawing; where time begins and ends
 ACTS_TOPS, AXIS_TOP, TOP = (12.0, 25.0), 44.0, 56.0  # base lines of what is above the rows; where the rows begin
@@ -29,7 +29,7 @@ CHARACTER = 0.6  # the width of one, as a share of the font's size: as wide as t
 MOST_TICKS = 16
 MOST_NAMES = 3  # instances that are named above the rows, of those that stand out for one reason
 NAME = 48  # characters of a group's name
-SHORTEST = 0.6  # of a bar; what takes no time is to be seen all the same
+SHORTEST = 0.6  # of a bar; what takes no time is drawn all the same
 
 CLASSES = {
     Stage.REGISTERING: "r",
@@ -38,7 +38,7 @@ CLASSES = {
     Stage.BAD_JOB: "b",
     Stage.CHECKS: "c",
     Stage.SERVICE: "s",
-    Stage.ASIDE: "a",
+    Stage.RESTING: "a",
     Stage.LEAVING: "l",
 }
 
@@ -82,7 +82,7 @@ text { fill: var(--ink); stroke: var(--paper); stroke-width: 3px; paint-order: s
 .bad { color: var(--bad); fill: var(--bad); font-weight: 600; }
 .rule { stroke: var(--rule); }
 .act { stroke: var(--soft); stroke-dasharray: 2 3; opacity: 0.7; }
-.struck { stroke: var(--ink); stroke-width: 2; }
+.removed { stroke: var(--ink); stroke-width: 2; }
 .r { --own: var(--r); --on: var(--dark); }
 .w { --own: var(--w); --on: var(--on-w); }
 .j { --own: var(--j); --on: var(--on-j); }
@@ -93,11 +93,11 @@ text { fill: var(--ink); stroke: var(--paper); stroke-width: 3px; paint-order: s
 .l { --own: var(--l); }
 .key { background: var(--own); }
 .key.hatched { background: repeating-linear-gradient(135deg, var(--b) 0 4px, var(--b2) 4px 6px); }
-.way rect { fill: var(--own); }
-.way .hatched { fill: url(#bad); }
-.way:hover rect { opacity: 0.75; }
-.way .on { fill: var(--on); stroke: none; }
-.way .on.b { stroke: var(--b); stroke-width: 6px; font-weight: 600; }
+.instance rect { fill: var(--own); }
+.instance .hatched { fill: url(#bad); }
+.instance:hover rect { opacity: 0.75; }
+.instance .on { fill: var(--on); stroke: none; }
+.instance .on.b { stroke: var(--b); stroke-width: 6px; font-weight: 600; }
 .thin rect { shape-rendering: crispEdges; }
 .thin .s { opacity: 0.75; }
 """
@@ -115,31 +115,31 @@ class Rows:
     pitch: float
     bar: float
     named: bool
-    told: bool
+    written: bool
 
 
 def rows_for(count: int) -> Rows:
     """What so many instances leave room for."""
     if count <= TALL_MOST:
-        return Rows(46.0, 18.0, named=True, told=True)
+        return Rows(46.0, 18.0, named=True, written=True)
     if count <= LABELLED_MOST:
-        return Rows(17.0, 12.0, named=True, told=False)
+        return Rows(17.0, 12.0, named=True, written=False)
     pitch = min(max(float(THIN_HEIGHT // count), THINNEST), THICKEST)
-    return Rows(pitch, pitch if pitch < 5 else pitch - 1, named=False, told=False)
+    return Rows(pitch, pitch if pitch < 5 else pitch - 1, named=False, written=False)
 
 
 def picture(shown: Timeline) -> str:
     """The whole page."""
-    rows = rows_for(len(shown.ways))
+    rows = rows_for(len(shown.instances))
     parts = [
         f"<h1>{escape(headline(shown))}</h1>",
         f"<p>{escape(_explained(shown))}</p>",
         '<div class="top">',
         *_legend(shown),
-        *_times(waits(shown.ways)),
-        *([] if rows.told else _named(shown)),
+        *_times(waits(shown.instances)),
+        *([] if rows.written else _named(shown)),
         "</div>",
-        *(_Drawing(shown, rows).elements() if shown.ways else ()),
+        *(_Drawing(shown, rows).elements() if shown.instances else ()),
     ]
     title = escape(f"Rollcall: {headline(shown)}")
     head = f'<meta charset="utf-8"/><title>{title}</title><style>{STYLE}</style>'
@@ -147,22 +147,26 @@ def picture(shown: Timeline) -> str:
 
 
 def _explained(shown: Timeline) -> str:
-    if not shown.ways:
+    if not shown.instances:
         return "So there is nothing to draw."
-    took = to_service(shown.ways)
+    took = to_service(shown.instances)
     how = "Each row is an instance, from its launch on; time runs from left to right, from the first launch."
-    hover = "" if rows_for(len(shown.ways)).told else " Rest the mouse on a row: it tells its instance and its times."
+    hover = (
+        ""
+        if rows_for(len(shown.instances)).written
+        else " Rest the mouse on a row: it shows its instance and its times."
+    )
     return (f"{took[0].upper()}{took[1:]}. " if took else "None came into service. ") + how + hover
 
 
 def _legend(shown: Timeline) -> Iterator[str]:
-    named = rows_for(len(shown.ways)).named
+    named = rows_for(len(shown.instances)).named
     yield '<div class="legend"><h2>What a row shows, in this order</h2><ul>'
     for stage in shown.stages:
         words = f'<b>{stage.label}</b> <span class="soft">{escape(stage.words)}</span>'
         kind = "hatched" if stage == Stage.BAD_JOB and named else CLASSES[stage]
         yield f'<li><span class="key {kind}"></span>{words}</li>'
-    if named and any(way.removed_at for way in shown.ways):
+    if named and any(instance.removed_at for instance in shown.instances):
         words = '<b>removed</b> <span class="soft">no host of it is in Tower any more</span>'
         yield f'<li><span class="key"><i></i></span>{words}</li>'
     yield "</ul></div>"
@@ -184,14 +188,14 @@ def _times(found: Sequence[Wait]) -> Iterator[str]:
 
 def _named(shown: Timeline) -> Iterator[str]:
     """The instances to look at first, in words."""
-    found = standing_out(shown.ways)
+    found = standing_out(shown.instances)
     if not found:
         return
     yield "<div><h2>Look at these first</h2><table>"
-    for why, ways in found.items():
-        names = ", ".join(escape(way.instance_id) for way in ways[:MOST_NAMES])
-        more = f" and {len(ways) - MOST_NAMES} more" if len(ways) > MOST_NAMES else ""
-        kind = "bad" if ways[0].troubled else "soft"
+    for why, instances in found.items():
+        names = ", ".join(escape(instance.instance_id) for instance in instances[:MOST_NAMES])
+        more = f" and {len(instances) - MOST_NAMES} more" if len(instances) > MOST_NAMES else ""
+        kind = "bad" if instances[0].troubled else "soft"
         yield f'<tr><td class="{kind}">{why}</td><td><code>{names}</code>{more}</td></tr>'
     yield "</table></div>"
 
@@ -204,7 +208,7 @@ class _Drawing:
         self._rows = rows
         self._scale = (RIGHT - LEFT) / max(shown.seconds, 1.0)
         bands = len(shown.groups) * (BAND_HEAD + BAND_GAP)
-        self._bottom = TOP + bands + rows.pitch * len(shown.ways)
+        self._bottom = TOP + bands + rows.pitch * len(shown.instances)
 
     def elements(self) -> Iterator[str]:
         words = quoteattr(headline(self._shown))
@@ -214,14 +218,14 @@ class _Drawing:
         yield from self._axis()
         yield from self._acts()
         y = TOP
-        for name, ways in self._shown.groups.items():
-            yield from self._head(name, ways, y)
+        for name, instances in self._shown.groups.items():
+            yield from self._head(name, instances, y)
             y += BAND_HEAD
-            for number, way in enumerate(ways):
-                yield from self._row(way, y + number * self._rows.pitch)
+            for number, instance in enumerate(instances):
+                yield from self._row(instance, y + number * self._rows.pitch)
             if not self._rows.named:
-                yield from self._flags(ways, y)
-            y += len(ways) * self._rows.pitch + BAND_GAP
+                yield from self._flags(instances, y)
+            y += len(instances) * self._rows.pitch + BAND_GAP
         yield "</svg>"
 
     def _x(self, time: float) -> float:
@@ -253,38 +257,38 @@ class _Drawing:
                 yield _text(left, top, words, 11, "name")
                 free[top] = left + width + 4
 
-    def _head(self, name: str, ways: Sequence[Way], y: float) -> Iterator[str]:
-        """What a group is, and what came of its instances."""
-        counts = {each: sum(way.outcome == each for way in ways) for each in Outcome}
+    def _head(self, name: str, instances: Sequence[InstanceTimeline], y: float) -> Iterator[str]:
+        """What a group is, and what became of its instances."""
+        counts = {each: sum(instance.outcome == each for instance in instances) for each in Outcome}
         said = ", ".join(f"{count} {each.value}" for each, count in counts.items() if count)
-        words = " · ".join(filter(None, (said, self._shown.asks.get(name, ""), to_service(ways))))
+        words = " · ".join(filter(None, (said, self._shown.asks.get(name, ""), to_service(instances))))
         title = _cut(name, NAME)
         x = 4 + _width(title, 13) + 12
         yield f'<line class="rule" x1="0" y1="{y + 2:.1f}" x2="{WIDTH:.0f}" y2="{y + 2:.1f}"/>'
         yield _text(4, y + 17, title, 13, "name")
         yield _text(x, y + 17, _cut(words, int((WIDTH - x) / (11 * CHARACTER))), 11, "soft")
 
-    def _row(self, way: Way, y: float) -> Iterator[str]:
+    def _row(self, instance: InstanceTimeline, y: float) -> Iterator[str]:
         rows = self._rows
-        title = escape(f"{way.instance_id} of {way.group} at {way.address}: {way}")
-        yield f'<g class="way" id={quoteattr(way.instance_id)}><title>{title}</title>'
-        top = y + (4 if rows.told else (rows.pitch - rows.bar) / 2)
-        for stretch in way.stretches:
+        title = escape(f"{instance.instance_id} of {instance.group} at {instance.address}: {instance}")
+        yield f'<g class="instance" id={quoteattr(instance.instance_id)}><title>{title}</title>'
+        top = y + (4 if rows.written else (rows.pitch - rows.bar) / 2)
+        for stretch in instance.stretches:
             yield self._bar(stretch, top)
-        if rows.told:
-            yield from self._removed(way, top)
-            yield from self._told(way, top)
+        if rows.written:
+            yield from self._removed(instance, top)
+            yield from self._write_times(instance, top)
         elif rows.named:
-            yield from self._removed(way, top)
-            yield _text(4, top + 10, way.instance_id, 10, "id")
-            words = way.outcome.value if way.to_service is None else shortly(way.to_service)
-            yield _text(LEFT - 8, top + 10, words, 10, "bad" if way.troubled else "soft", "end")
+            yield from self._removed(instance, top)
+            yield _text(4, top + 10, instance.instance_id, 10, "id")
+            words = instance.outcome.value if instance.to_service is None else shortly(instance.to_service)
+            yield _text(LEFT - 8, top + 10, words, 10, "bad" if instance.troubled else "soft", "end")
         yield "</g>"
 
-    def _flags(self, ways: Sequence[Way], y: float) -> Iterator[str]:
+    def _flags(self, instances: Sequence[InstanceTimeline], y: float) -> Iterator[str]:
         """Beside thin rows: which of them stand out, and why; written where there is room for it."""
         free = y
-        for why, run in groupby(enumerate(ways), key=lambda each: _why(each[1])):
+        for why, run in groupby(enumerate(instances), key=lambda each: _why(each[1])):
             own = list(run)
             if not why:
                 continue
@@ -309,7 +313,7 @@ class _Drawing:
 
     def _written(self, stretch: Stretch, x: float, width: float, top: float) -> str:
         """What is written into a bar, as much as it has room for."""
-        if not self._rows.told or stretch.stage in (Stage.SERVICE, Stage.LEAVING):
+        if not self._rows.written or stretch.stage in (Stage.SERVICE, Stage.LEAVING):
             return ""
         number = f"job {stretch.run.job}" if stretch.run else ""
         seconds = shortly(stretch.seconds)
@@ -319,33 +323,33 @@ class _Drawing:
                 return _text(x + width / 2, top + self._rows.bar / 2 + 3.7, words, 10.5, kind, "middle")
         return ""
 
-    def _removed(self, way: Way, top: float) -> Iterator[str]:
-        if way.removed_at is not None:
-            x = self._x(way.removed_at)
+    def _removed(self, instance: InstanceTimeline, top: float) -> Iterator[str]:
+        if instance.removed_at is not None:
+            x = self._x(instance.removed_at)
             y1, y2 = top - 2, top + self._rows.bar + 2
-            yield f'<line class="struck" x1="{x:.1f}" y1="{y1:.1f}" x2="{x:.1f}" y2="{y2:.1f}"/>'
+            yield f'<line class="removed" x1="{x:.1f}" y1="{y1:.1f}" x2="{x:.1f}" y2="{y2:.1f}"/>'
 
-    def _told(self, way: Way, top: float) -> Iterator[str]:
+    def _write_times(self, instance: InstanceTimeline, top: float) -> Iterator[str]:
         """Beside and below the bar: which instance it is, and all its times in a sentence."""
-        yield _text(4, top + 10, way.instance_id, 11.5, "id name")
-        kind = "bad" if way.troubled else "soft"
-        words = _cut(f"{way.address} · {way.outcome.value}", int((LEFT - 12) / (11 * CHARACTER)))
+        yield _text(4, top + 10, instance.instance_id, 11.5, "id name")
+        kind = "bad" if instance.troubled else "soft"
+        words = _cut(f"{instance.address} · {instance.outcome.value}", int((LEFT - 12) / (11 * CHARACTER)))
         yield _text(4, top + 25, words, 11, kind)
-        sentence = _cut(str(way), int((RIGHT - LEFT) / (11 * CHARACTER)))
-        x, y = self._x(way.launched), top + self._rows.bar + 13
+        sentence = _cut(str(instance), int((RIGHT - LEFT) / (11 * CHARACTER)))
+        x, y = self._x(instance.launched), top + self._rows.bar + 13
         fits = x + _width(sentence, 11) <= RIGHT
         yield _text(x, y, sentence, 11, "soft") if fits else _text(RIGHT, y, sentence, 11, "soft", "end")
-        end = self._x(way.stretches[-1].ended) + 8
-        crossed = f"✕ {way.outcome.value}"
-        if way.troubled and end + _width(crossed, 12) <= WIDTH:
+        end = self._x(instance.stretches[-1].ended) + 8
+        crossed = f"✕ {instance.outcome.value}"
+        if instance.troubled and end + _width(crossed, 12) <= WIDTH:
             yield _text(end, top + self._rows.bar / 2 + 4, crossed, 12, "bad")
 
 
-def _why(way: Way) -> str:
+def _why(instance: InstanceTimeline) -> str:
     """Why a row stands out; nothing if it does not."""
-    if way.troubled or way.outcome == Outcome.WAITS:
-        return way.outcome.value
-    return "needed another job" if way.tried_again else ""
+    if instance.troubled or instance.outcome == Outcome.WAITS:
+        return instance.outcome.value
+    return "needed another job" if instance.tried_again else ""
 
 
 def _text(x: float, y: float, words: str, size: float, kind: str = "", anchor: str = "") -> str:

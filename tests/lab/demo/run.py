@@ -46,7 +46,7 @@ def main() -> int:
 
 
 def _run_while_read() -> int:
-    """The same, as long as somebody reads what it prints."""
+    """The same, as long as its output is read."""
     try:
         return _run()
     except BrokenPipeError:

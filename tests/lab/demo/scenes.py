@@ -26,7 +26,7 @@ SCALE_OUT_TIMEOUT = 120.0  # seconds; with the second job it takes 40
 SCALE_IN_TIMEOUT = HEARTBEAT_TIMEOUT - 5.0  # what comes later was not Rollcall's doing
 DEPLOY_TIMEOUT = 30.0  # seconds
 TERMINATION = "EC2 Instance-terminate Lifecycle Action"
-LOSS_TIMEOUT = 10.0  # seconds until an instance waits of which nobody is told
+LOSS_TIMEOUT = 10.0  # seconds until an instance waits whose event is lost
 
 type Sights = list[Sight]
 
@@ -87,7 +87,7 @@ class Stage:
             sights = observe(self.cloud)
             self._view.show(sights)
             if late := [each for each in sights if each.timed_out]:
-                raise SceneFailed(f"nobody answered a hook before its timeout ({late[0]})")
+                raise SceneFailed(f"a hook was not answered before its timeout ({late[0]})")
             if reason := unless(sights):
                 raise SceneFailed(reason)
             return sights if condition(sights) else None
@@ -217,7 +217,7 @@ def recycle_an_address(stage: Stage) -> None:
 
 
 def lose_an_event(stage: Stage) -> None:
-    """db loses an instance and nobody is told: reconcile finds out, and Tower holds what serves and nothing else."""
+    """db loses an instance, and its event is lost: reconcile finds out, and Tower holds what serves, nothing else."""
     cloud = stage.cloud
     stage.say("4  An event gets lost: db from 3 to 2", "bold")
     cloud.aws.drop_events(TERMINATION)

@@ -24,8 +24,8 @@ class Sight:
     address: its host's in Tower, its own while it has no host. inventory_groups: empty while it has no host.
     job: the latest of Rollcall's that named it. result: ok, failed or unreachable, which is this host's own in that
     job; while it has none the job's status, as running. outcome: ready, abandoned or removed, or timed out where
-    nobody answered a hook; empty while it waits. launched: epoch seconds; registered, judged (its latest job's end) and
-    served: seconds since then, None until it happens.
+    a hook was not answered; empty while it waits. launched: epoch seconds; registered, judged (its latest job's end)
+    and served: seconds since then, None until it happens.
     """
 
     group: str

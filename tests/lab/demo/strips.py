@@ -16,7 +16,7 @@ from lab.demo.timeline import Outcome, Stage, headline, moment, shortly, standin
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from lab.demo.timeline import Timeline, Way
+    from lab.demo.timeline import InstanceTimeline, Timeline
 
 NARROWEST, WIDEST = 60, 160  # columns that lines have
 WIDE = 110  # columns from which on an instance's times are beside its strip
@@ -34,7 +34,7 @@ GLYPHS = {
     Stage.BAD_JOB: "▚",
     Stage.CHECKS: "▓",
     Stage.SERVICE: "━",
-    Stage.ASIDE: "╌",
+    Stage.RESTING: "╌",
     Stage.LEAVING: "░",
 }
 LETTERS = {
@@ -44,7 +44,7 @@ LETTERS = {
     Stage.BAD_JOB: "X",
     Stage.CHECKS: "c",
     Stage.SERVICE: "=",
-    Stage.ASIDE: "a",
+    Stage.RESTING: "a",
     Stage.LEAVING: "-",
 }
 COLOURS = {
@@ -54,7 +54,7 @@ COLOURS = {
     Stage.BAD_JOB: "#d6422b",
     Stage.CHECKS: "#d99a00",
     Stage.SERVICE: "#2f9e6e",
-    Stage.ASIDE: "#9a6fc0",
+    Stage.RESTING: "#9a6fc0",
     Stage.LEAVING: "#808890",
 }
 LEVELS = " ▁▂▃▄▅▆▇█"
@@ -87,9 +87,9 @@ def strips(shown: Timeline, width: int, *, blocks: bool) -> list[Text]:
     """The timeline as lines of at most this many columns, or NARROWEST; in ASCII without blocks."""
     width = min(max(width, NARROWEST), WIDEST)
     lines = [Text(headline(shown), "bold")]
-    if not shown.ways:
+    if not shown.instances:
         return lines
-    if len(shown.ways) <= FEW:
+    if len(shown.instances) <= FEW:
         lines += _few(shown, width, blocks=blocks)
     else:
         lines += _many(shown, width, blocks=blocks)
@@ -106,45 +106,45 @@ def _few(shown: Timeline, width: int, *, blocks: bool) -> Iterator[Text]:
     yield from _alone(sheet, shown.groups)
 
 
-def _alone(sheet: Sheet, found: dict[str, tuple[Way, ...]]) -> Iterator[Text]:
+def _alone(sheet: Sheet, found: dict[str, tuple[InstanceTimeline, ...]]) -> Iterator[Text]:
     """These instances, below what they have in common."""
     yield from _acts(sheet)
     heads = ("Tower", "job", "checks", "serves") if sheet.width >= WIDE else ("serves",)
     yield _axis(sheet, "Instance").append("".join(f"{head:>{TIME}}" for head in heads), "bold")
-    for name, ways in found.items():
+    for name, instances in found.items():
         said = sheet.shown.asks.get(name, "")
         yield Text().append(name, "bold cyan").append(f"  {said}", "dim")
-        for way in ways:
-            yield _line(sheet, way)
+        for instance in instances:
+            yield _line(sheet, instance)
 
 
-def _line(sheet: Sheet, way: Way) -> Text:
-    line = Text(f"{way.instance_id:{NAME}.{NAME}} ").append_text(_strip(sheet, way))
-    job = way.seconds(Stage.JOB, Stage.BAD_JOB)
-    times = (way.seconds(Stage.REGISTERING), job, way.seconds(Stage.CHECKS), way.to_service)
+def _line(sheet: Sheet, instance: InstanceTimeline) -> Text:
+    line = Text(f"{instance.instance_id:{NAME}.{NAME}} ").append_text(_strip(sheet, instance))
+    job = instance.seconds(Stage.JOB, Stage.BAD_JOB)
+    times = (instance.seconds(Stage.REGISTERING), job, instance.seconds(Stage.CHECKS), instance.to_service)
     for seconds in times if sheet.width >= WIDE else times[-1:]:
         line.append(f"{'' if seconds is None else shortly(seconds):>{TIME}}")
-    outcome = f"x {way.outcome.value}" if way.troubled else way.outcome.value
-    return line.append(f" {outcome}", _style(way))
+    outcome = f"x {instance.outcome.value}" if instance.troubled else instance.outcome.value
+    return line.append(f" {outcome}", _style(instance))
 
 
-def _style(way: Way) -> str:
-    if way.troubled:
+def _style(instance: InstanceTimeline) -> str:
+    if instance.troubled:
         return "bold red"
-    return "green" if way.outcome == Outcome.SERVES else "dim"
+    return "green" if instance.outcome == Outcome.SERVES else "dim"
 
 
-def _strip(sheet: Sheet, way: Way) -> Text:
+def _strip(sheet: Sheet, instance: InstanceTimeline) -> Text:
     """Its stages over time.
 
     What is shorter than a column has one, too, where that is not all another one has; but a wait too short is none.
     """
     cells: list[int | None] = [None] * sheet.strip
     for column in range(sheet.strip):
-        shares = [_overlap(sheet, stretch.began, stretch.ended, column) for stretch in way.stretches]
+        shares = [_overlap(sheet, stretch.began, stretch.ended, column) for stretch in instance.stretches]
         if any(shares):
             cells[column] = shares.index(max(shares))
-    for number, stretch in enumerate(way.stretches):
+    for number, stretch in enumerate(instance.stretches):
         if number not in cells and stretch.stage != Stage.WAITING:
             column = min(int(sheet.column((stretch.began + stretch.ended) / 2)), sheet.strip - 1)
             if cells.count(cells[column]) > 1 or cells[column] is None:
@@ -154,7 +154,7 @@ def _strip(sheet: Sheet, way: Way) -> Text:
         if cell is None:
             line.append(" ")
         else:
-            stage = way.stretches[cell].stage
+            stage = instance.stretches[cell].stage
             line.append((GLYPHS if sheet.blocks else LETTERS)[stage], COLOURS[stage])
     return line
 
@@ -173,12 +173,12 @@ def _many(shown: Timeline, width: int, *, blocks: bool) -> Iterator[Text]:
     yield from _acts(sheet)
     heads = ("half in", "95 % in", "longest")
     yield _axis(sheet, "").append("".join(f"{head:>{TIME}}" for head in heads), "bold")
-    for name, ways in _groups_apart(shown):
-        counts = {each: sum(way.outcome == each for way in ways) for each in Outcome}
+    for name, instances in _groups_apart(shown):
+        counts = {each: sum(instance.outcome == each for instance in instances) for each in Outcome}
         said = ", ".join(f"{count} {each.value}" for each, count in counts.items() if count)
         asked = shown.asks.get(name, "")
         yield Text().append(name, "bold cyan").append(f"  {said}").append(f"  {asked}", "dim")
-        yield from _shares(sheet, ways)
+        yield from _shares(sheet, instances)
     found = _picked(shown)
     if found:
         yield Text("Look at these first", "bold")
@@ -191,26 +191,26 @@ def _with_outcome(sheet: Sheet) -> Sheet:
     return Sheet(sheet.shown, sheet.width, strip, sheet.blocks)
 
 
-def _groups_apart(shown: Timeline) -> Iterator[tuple[str, Sequence[Way]]]:
+def _groups_apart(shown: Timeline) -> Iterator[tuple[str, Sequence[InstanceTimeline]]]:
     """The largest groups, and all others as if they were one."""
     groups = shown.groups
     apart = sorted(groups, key=lambda name: -len(groups[name]))[:MOST_GROUPS]
-    yield from ((name, ways) for name, ways in groups.items() if name in apart)
-    others = [ways for name, ways in groups.items() if name not in apart]
+    yield from ((name, instances) for name, instances in groups.items() if name in apart)
+    others = [instances for name, instances in groups.items() if name not in apart]
     if others:
         yield f"{len(others)} other groups", tuple(chain.from_iterable(others))
 
 
-def _shares(sheet: Sheet, ways: Sequence[Way]) -> Iterator[Text]:
+def _shares(sheet: Sheet, instances: Sequence[InstanceTimeline]) -> Iterator[Text]:
     """For each stage which share of these instances was in it over time, and how long it took them."""
-    took = {wait.name: wait for wait in waits(ways)}
+    took = {wait.name: wait for wait in waits(instances)}
     levels = LEVELS if sheet.blocks else TENTHS
     for stage in sheet.shown.stages:
         shares = [0.0] * sheet.strip
-        for stretch in (each for way in ways for each in way.stretches if each.stage == stage):
+        for stretch in (each for instance in instances for each in instance.stretches if each.stage == stage):
             first, last = int(sheet.column(stretch.began)), int(sheet.column(stretch.ended))
             for column in range(first, min(last + 1, sheet.strip)):
-                shares[column] += _overlap(sheet, stretch.began, stretch.ended, column) / len(ways)
+                shares[column] += _overlap(sheet, stretch.began, stretch.ended, column) / len(instances)
         if not any(shares):
             continue
         strip = "".join(levels[_level(share, len(levels) - 1)] for share in shares)
@@ -227,15 +227,15 @@ def _level(share: float, most: int) -> int:
     return most if share > 0.995 else 1 + min(int(share * (most - 1)), most - 2)
 
 
-def _picked(shown: Timeline) -> dict[str, tuple[Way, ...]]:
+def _picked(shown: Timeline) -> dict[str, tuple[InstanceTimeline, ...]]:
     """The instances shown by themselves, by why."""
-    found: dict[str, tuple[Way, ...]] = {}
+    found: dict[str, tuple[InstanceTimeline, ...]] = {}
     left = MOST_ALONE
-    for why, ways in standing_out(shown.ways).items():
-        picked = tuple(ways[: min(MOST_OF_A_KIND, left)])
+    for why, instances in standing_out(shown.instances).items():
+        picked = tuple(instances[: min(MOST_OF_A_KIND, left)])
         left -= len(picked)
         if picked:
-            found[f"{why}: {len(picked)} of {len(ways)}"] = picked
+            found[f"{why}: {len(picked)} of {len(instances)}"] = picked
     return found
 
 

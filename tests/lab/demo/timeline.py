@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lab.cloud import Cloud
     from lab.tower.embedded import HostLife, JobRecord
 
-ASIDE = ("EnteringStandby", "Standby", "Stopped", "Running", "Hibernated")  # the last three: in a warm pool
+RESTING = ("EnteringStandby", "Standby", "Stopped", "Running", "Hibernated")  # the last three: in a warm pool
 FEW = 3  # instances that stand out for their time alone
 
 
@@ -41,7 +41,7 @@ class Stage(Enum):
     BAD_JOB = "job, not ok here", "the playbook fails on this host, or does not reach it"
     CHECKS = "checks", "the gate reads its job's result, runs the checks that its group asks for, and decides"
     SERVICE = "in service", "the launch hook is answered with CONTINUE"
-    ASIDE = "set aside", "in Standby or in a warm pool"
+    RESTING = "resting", "in Standby or in a warm pool"
     LEAVING = "leaving", "it terminates, once its hosts are removed from Tower"
 
     @property
@@ -57,12 +57,12 @@ class Outcome(Enum):
     """What became of an instance so far."""
 
     SERVES = "in service"
-    ASIDE = "set aside"
+    RESTING = "resting"
     WAITS = "still waiting"
     LEAVES = "leaving"
     LEFT = "terminated"
     ABANDONED = "abandoned"  # it began to leave without ever having served
-    TIMED_OUT = "timed out"  # nobody answered one of its hooks
+    TIMED_OUT = "timed out"  # one of its hooks was not answered
 
 
 TROUBLED = (Outcome.ABANDONED, Outcome.TIMED_OUT)
@@ -105,11 +105,11 @@ class Stretch:
 
 
 @dataclass(frozen=True)
-class Way:
-    """The way of an instance: its moments in epoch seconds, None until they come, and its stretches, without a gap.
+class InstanceTimeline:
+    """What became of an instance: its moments in epoch seconds, None until they come, and its stretches, without a gap.
 
-    registered: it was a host, with Rollcall's marker and in a group. let_go: CONTINUE, or its launch hook's timeout.
-    served: in service for the first time. leaving: told to terminate. removed_at: its last host was removed.
+    registered: it was a host, with Rollcall's marker and in a group. released: by CONTINUE, or by its launch hook's
+    timeout. served: in service for the first time. leaving: it began to terminate. removed_at: its last host was.
     """
 
     group: str
@@ -118,7 +118,7 @@ class Way:
     launched: float
     registered: float | None
     runs: tuple[Run, ...]
-    let_go: float | None
+    released: float | None
     served: float | None
     leaving: float | None
     removed_at: float | None
@@ -141,7 +141,7 @@ class Way:
         return None if self.served is None else self.served - self.launched
 
     def seconds(self, *stages: Stage) -> float | None:
-        """Seconds in these stages until it was in service or told to leave; None while one lasts, or without any."""
+        """Seconds in these stages until it was in service or began to leave; None while one lasts, or without any."""
         over = min(each for each in (self.served, self.leaving, math.inf) if each is not None)
         own = [each for each in self.stretches if each.stage in stages and each.began < over]
         return None if not own or any(each.open for each in own) else sum(each.seconds for each in own)
@@ -204,7 +204,7 @@ class Timeline:
 
     began: float
     ended: float
-    ways: tuple[Way, ...]
+    instances: tuple[InstanceTimeline, ...]
     acts: tuple[Act, ...]
     asks: Mapping[str, str]
 
@@ -213,15 +213,17 @@ class Timeline:
         return self.ended - self.began
 
     @property
-    def groups(self) -> dict[str, tuple[Way, ...]]:
+    def groups(self) -> dict[str, tuple[InstanceTimeline, ...]]:
         """Its instances by group."""
-        return {name: tuple(ways) for name, ways in groupby(self.ways, key=lambda way: way.group)}
+        return {
+            name: tuple(instances) for name, instances in groupby(self.instances, key=lambda instance: instance.group)
+        }
 
     @property
     def stages(self) -> tuple[Stage, ...]:
         """Those that an instance was in, in order."""
-        seen = {stretch.stage for way in self.ways for stretch in way.stretches}
-        return tuple(stage for stage in Stage if stage in seen)
+        entered = {stretch.stage for instance in self.instances for stretch in instance.stretches}
+        return tuple(stage for stage in Stage if stage in entered)
 
 
 def read_timeline(cloud: Cloud, acts: Iterable[Act] = ()) -> Timeline:
@@ -252,34 +254,49 @@ def timeline(
     for transition in transitions:
         entered[transition.instance_id].append(transition)
     late = {timeout.instance_id for timeout in timeouts}
-    hosts: defaultdict[str, list[HostLife]] = defaultdict(list)
-    for life in lives:
-        if life.group or any(period.group for period in life.periods):  # it is or was Rollcall's
-            hosts[life.instance_id or life.name].append(life)
-    runs: defaultdict[str, list[Run]] = defaultdict(list)
-    for job in jobs:
-        if job.launched_by != OPERATOR:
-            for name in filter(None, job.limit.split(",")):
-                runs[name].append(Run(job.id, job.started, job.finished, result_of(name, job)))
+    hosts = _hosts_of_rollcall(lives)
+    runs = _runs_of_rollcall(jobs)
     asking = {group for group, own in tags.items() if own.get("rollcall:job-template")}
-    ways = [
-        _way(own, hosts[name], tuple(runs[name]), now, timed_out=name in late, asks_job=own[0].group in asking)
+    instances = [
+        _instance_timeline(
+            own, hosts[name], tuple(runs[name]), now, timed_out=name in late, asks_job=own[0].group in asking
+        )
         for name, own in entered.items()
     ]
     first: dict[str, float] = {}
-    for way in ways:
-        first[way.group] = min(way.launched, first.get(way.group, math.inf))
-    ways.sort(key=lambda way: (first[way.group], way.group, way.launched, way.troubled, _waited(way), way.instance_id))
+    for each in instances:
+        first[each.group] = min(each.launched, first.get(each.group, math.inf))
+    instances.sort(key=lambda each: (each.launched, each.troubled, _waited(each), each.instance_id))
+    instances.sort(key=lambda each: (first[each.group], each.group))
     return Timeline(
         began=min(first.values(), default=now),
-        ended=max((way.stretches[-1].ended for way in ways if way.stretches), default=now),
-        ways=tuple(ways),
+        ended=max((instance.stretches[-1].ended for instance in instances if instance.stretches), default=now),
+        instances=tuple(instances),
         acts=tuple(acts),
         asks={group: _asks(own) for group, own in tags.items()},
     )
 
 
-def _way(
+def _hosts_of_rollcall(lives: Iterable[HostLife]) -> defaultdict[str, list[HostLife]]:
+    """The hosts that are or were Rollcall's, by instance."""
+    hosts: defaultdict[str, list[HostLife]] = defaultdict(list)
+    for life in lives:
+        if life.group or any(period.group for period in life.periods):
+            hosts[life.instance_id or life.name].append(life)
+    return hosts
+
+
+def _runs_of_rollcall(jobs: Iterable[JobRecord]) -> defaultdict[str, list[Run]]:
+    """The jobs that Rollcall launched, by instance."""
+    runs: defaultdict[str, list[Run]] = defaultdict(list)
+    for job in jobs:
+        if job.launched_by != OPERATOR:
+            for name in filter(None, job.limit.split(",")):
+                runs[name].append(Run(job.id, job.started, job.finished, result_of(name, job)))
+    return runs
+
+
+def _instance_timeline(
     entered: Sequence[Transition],
     hosts: Sequence[HostLife],
     runs: tuple[Run, ...],
@@ -287,39 +304,33 @@ def _way(
     *,
     timed_out: bool,
     asks_job: bool,
-) -> Way:
-    states = [(each.time, each.state.removeprefix("Warmed:")) for each in entered]
+) -> InstanceTimeline:
     first = entered[0]
-    launched = first.time
-
-    def when(*prefixes: str) -> float | None:
-        return next((time for time, state in states if state.startswith(prefixes)), None)
-
     registered = min((_registered(life) for life in hosts if life.joined is not None), default=None)
-    served, leaving, terminated = when("InService"), when("Terminating"), when("Terminated")
-    let_go = when("Pending:Proceed", "InService", *ASIDE)
+    states = tuple((each.time, each.state.removeprefix("Warmed:")) for each in entered)
+    records = _Records(states, registered, runs, now, asks_job=asks_job)
+    served, leaving, terminated = (records.first(state) for state in ("InService", "Terminating", "Terminated"))
     removed = [life.removed for life in hosts]
-    stretches = _stretches(states, registered, runs, now, asks_job=asks_job)
-    return Way(
+    return InstanceTimeline(
         group=first.group,
         instance_id=first.instance_id,
         address=first.address,
-        launched=launched,
+        launched=first.time,
         registered=registered,
         runs=runs,
-        let_go=let_go,
+        released=records.first("Pending:Proceed", "InService", *RESTING),
         served=served,
         leaving=leaving,
         removed_at=max((each for each in removed if each), default=None) if all(removed) else None,
         terminated=terminated,
         outcome=Outcome.TIMED_OUT if timed_out else _outcome(states[-1][1], served, leaving, terminated),
-        stretches=stretches,
+        stretches=records.stretches(),
     )
 
 
-def _waited(way: Way) -> float:
+def _waited(instance: InstanceTimeline) -> float:
     """Until when it waited to be let into service."""
-    return way.let_go or way.leaving or math.inf
+    return instance.released or instance.leaving or math.inf
 
 
 def _registered(life: HostLife) -> float:
@@ -333,52 +344,79 @@ def _outcome(state: str, served: float | None, leaving: float | None, terminated
         return Outcome.ABANDONED
     if leaving is not None:
         return Outcome.LEAVES if terminated is None else Outcome.LEFT
-    if state in ASIDE:
-        return Outcome.ASIDE
+    if state in RESTING:
+        return Outcome.RESTING
     return Outcome.WAITS if served is None else Outcome.SERVES
 
 
-def _stretches(
-    states: Sequence[tuple[float, str]],
-    registered: float | None,
-    runs: Sequence[Run],
-    now: float,
-    *,
-    asks_job: bool,
-) -> tuple[Stretch, ...]:
-    """From the launch to the end, or to now. states: those entered, and when."""
-    launched, gone = states[0][0], states[-1][1] == "Terminated"
-    end = states[-1][0] if gone else max(now, states[-1][0])
-    served = next((time for time, state in states if state == "InService"), math.inf)
-    over = min([served, end, *(time for time, state in states if state.startswith("Terminating"))])
-    known = [time for run in runs for time in (run.started, run.ended) if time is not None]
-    known += [time for time, _ in states] + ([] if registered is None else [registered])
-    moments = [launched, *sorted({time for time in known if launched < time < end}), end]
+@dataclass(frozen=True)
+class _Records:
+    """What was recorded of an instance until now. states: those entered, and when, in order. Epoch seconds."""
 
-    def at(time: float) -> tuple[Stage, Run | None]:
+    states: tuple[tuple[float, str], ...]
+    registered: float | None
+    runs: tuple[Run, ...]
+    now: float
+    asks_job: bool
+
+    def first(self, *prefixes: str) -> float | None:
+        """When it first entered one of these states; None if it did not."""
+        return next((time for time, state in self.states if state.startswith(prefixes)), None)
+
+    def stretches(self) -> tuple[Stretch, ...]:
+        """From the launch to the end, or to now."""
+        pieces = [(*self._stage_at(began), began, ended) for began, ended in pairwise(self._moments())]
+        found = []
+        for (stage, run), own in groupby(pieces, key=lambda piece: piece[:2]):
+            parts = list(own)
+            lasts = parts[-1][3] == self._end and not self._gone
+            found.append(Stretch(stage, parts[0][2], parts[-1][3], run, open=lasts))
+        return tuple(found)
+
+    @property
+    def _gone(self) -> bool:
+        return self.states[-1][1] == "Terminated"
+
+    @property
+    def _end(self) -> float:
+        last = self.states[-1][0]
+        return last if self._gone else max(self.now, last)
+
+    def _moments(self) -> list[float]:
+        """When its stage may have changed, with the launch and the end."""
+        launched = self.states[0][0]
+        known = [time for run in self.runs for time in (run.started, run.ended)]
+        known += [self.registered, *(time for time, _ in self.states)]
+        between = {time for time in known if time is not None and launched < time < self._end}
+        return [launched, *sorted(between), self._end]
+
+    def _stage_at(self, time: float) -> tuple[Stage, Run | None]:
         """What it is in from this moment until the next."""
-        for run in runs:
+        for run in self.runs:
             if run.started is not None and run.started <= time and (run.ended is None or time < run.ended):
                 return Stage.BAD_JOB if run.bad else Stage.JOB, run
-        state = [state for entered, state in states if entered <= time][-1]
-        if state.startswith("Terminating"):
-            return Stage.LEAVING, None
-        if state in ASIDE:
-            return Stage.ASIDE, None
-        if state not in ("Pending", "Pending:Wait") or time >= served:
-            return Stage.SERVICE, None
-        if registered is None or time < registered:
-            return Stage.REGISTERING, None
-        due = any(run.ended is None if run.started is None else time < run.started < over for run in runs)
-        return Stage.WAITING if due or (asks_job and not runs) else Stage.CHECKS, None
+        return self._stage_without_job(time), None
 
-    pieces = [(*at(began), began, ended) for began, ended in pairwise(moments)]
-    found = []
-    for (stage, run), own in groupby(pieces, key=lambda piece: piece[:2]):
-        parts = list(own)
-        lasts = parts[-1][3] == end and not gone
-        found.append(Stretch(stage, parts[0][2], parts[-1][3], run, open=lasts))
-    return tuple(found)
+    def _stage_without_job(self, time: float) -> Stage:
+        state = [state for entered, state in self.states if entered <= time][-1]
+        served = self.first("InService")
+        if state.startswith("Terminating"):
+            return Stage.LEAVING
+        if state in RESTING:
+            return Stage.RESTING
+        if state not in ("Pending", "Pending:Wait") or (served is not None and time >= served):
+            return Stage.SERVICE
+        if self.registered is None or time < self.registered:
+            return Stage.REGISTERING
+        return Stage.WAITING if self._is_job_due(time) else Stage.CHECKS
+
+    def _is_job_due(self, time: float) -> bool:
+        """Whether a job is still to start before it serves or leaves."""
+        if not self.runs:
+            return self.asks_job
+        moments = (self.first("InService"), self.first("Terminating"), self._end)
+        over = min(each for each in moments if each is not None)
+        return any(run.ended is None if run.started is None else time < run.started < over for run in self.runs)
 
 
 def _asks(tags: Mapping[str, str]) -> str:
@@ -392,18 +430,23 @@ def _asks(tags: Mapping[str, str]) -> str:
     return f"{job}, then checks: {beyond}" if beyond else f"{job}; no checks but the job's result"
 
 
-def waits(ways: Collection[Way]) -> list[Wait]:
-    """How long each stage took these instances, in order, and all together; none that nobody has behind them."""
+def waits(instances: Collection[InstanceTimeline]) -> list[Wait]:
+    """How long each stage took these instances, in order, and all together; none that no instance has behind it."""
     jobs = (Stage.JOB, Stage.BAD_JOB)
     took: dict[str, list[tuple[float | None, str]]] = {
-        "registering": [(way.seconds(Stage.REGISTERING), way.instance_id) for way in ways if way.registered],
-        "waiting for a job": [(way.seconds(Stage.WAITING), way.instance_id) for way in ways],
-        "job": [(way.seconds(*jobs), way.instance_id) for way in ways],
-        "checks": [(way.seconds(Stage.CHECKS), way.instance_id) for way in ways],
-        "launch to in service": [(way.to_service, way.instance_id) for way in ways],
+        "registering": [
+            (instance.seconds(Stage.REGISTERING), instance.instance_id) for instance in instances if instance.registered
+        ],
+        "waiting for a job": [(instance.seconds(Stage.WAITING), instance.instance_id) for instance in instances],
+        "job": [(instance.seconds(*jobs), instance.instance_id) for instance in instances],
+        "checks": [(instance.seconds(Stage.CHECKS), instance.instance_id) for instance in instances],
+        "launch to in service": [(instance.to_service, instance.instance_id) for instance in instances],
         "leaving to removed": [
-            (max(way.removed_at - way.leaving, 0.0) if way.removed_at and way.leaving else None, way.instance_id)
-            for way in ways
+            (
+                max(instance.removed_at - instance.leaving, 0.0) if instance.removed_at and instance.leaving else None,
+                instance.instance_id,
+            )
+            for instance in instances
         ],
     }
     found = []
@@ -415,33 +458,43 @@ def waits(ways: Collection[Way]) -> list[Wait]:
     return found
 
 
-def standing_out(ways: Collection[Way]) -> dict[str, list[Way]]:
-    """The instances that somebody should look at first, by why, the worst first.
+def standing_out(instances: Collection[InstanceTimeline]) -> dict[str, list[InstanceTimeline]]:
+    """The instances to look at first, by why, the worst first.
 
-    Those in trouble, those that wait still, those that needed another job, and the slowest few of the rest, where half
+    Those that failed, those that wait still, those that needed another job, and the slowest few of the rest, where half
     of all were twice as fast.
     """
-    found = {each.value: [way for way in ways if way.outcome == each] for each in (*TROUBLED, Outcome.WAITS)}
-    served = sorted((way for way in ways if way.to_service is not None), key=lambda way: -(way.to_service or 0))
-    found["needed another job"] = [way for way in served if way.tried_again and not way.troubled]
-    usual = median(way.to_service or 0 for way in served) if served else 0.0
-    slow = [way for way in served if (way.to_service or 0) > 2 * usual and not (way.tried_again or way.troubled)]
+    found = {
+        each.value: [instance for instance in instances if instance.outcome == each]
+        for each in (*TROUBLED, Outcome.WAITS)
+    }
+    served = sorted(
+        (instance for instance in instances if instance.to_service is not None),
+        key=lambda instance: -(instance.to_service or 0),
+    )
+    found["needed another job"] = [instance for instance in served if instance.tried_again and not instance.troubled]
+    usual = median(instance.to_service or 0 for instance in served) if served else 0.0
+    slow = [
+        instance
+        for instance in served
+        if (instance.to_service or 0) > 2 * usual and not (instance.tried_again or instance.troubled)
+    ]
     found["slowest"] = slow[:FEW]
     return {why: own for why, own in found.items() if own}
 
 
 def headline(shown: Timeline) -> str:
     """What one sees, in a sentence."""
-    if not shown.ways:
+    if not shown.instances:
         return "No instance was launched"
-    counts = {each: sum(way.outcome == each for way in shown.ways) for each in Outcome}
+    counts = {each: sum(instance.outcome == each for instance in shown.instances) for each in Outcome}
     what = ", ".join(f"{count} {each.value}" for each, count in counts.items() if count)
-    return f"{_counted(len(shown.ways), 'instance')} of {_counted(len(shown.groups), 'group')}: {what}"
+    return f"{_counted(len(shown.instances), 'instance')} of {_counted(len(shown.groups), 'group')}: {what}"
 
 
-def to_service(ways: Collection[Way]) -> str:
+def to_service(instances: Collection[InstanceTimeline]) -> str:
     """How long it took from launch to service, in words; nothing where none served."""
-    took = [way.to_service for way in ways if way.to_service is not None]
+    took = [instance.to_service for instance in instances if instance.to_service is not None]
     if not took:
         return ""
     least, most = shortly(min(took)), shortly(max(took))

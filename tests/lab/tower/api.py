@@ -10,11 +10,11 @@ import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 from urllib.parse import parse_qsl, unquote
 
 from lab.tower.filters import Lists, Query, paginate
-from lab.tower.jobs import JobEngine, events_of
+from lab.tower.jobs import JobEngine, Launch, events_of
 from lab.tower.shapes import ASKS, Json, Shapes
 from lab.tower.world import (
     DEFAULT_PLAYBOOKS,
@@ -172,92 +172,19 @@ class Api:
         self._gateway = gateway
         self.no_bulk = False
         self.longest_body: int | None = None  # bytes of a request
-        w = world
-        organization: Callable[..., Organization] = self._finder("Organization", w.organizations)
-        project: Callable[..., Project] = self._finder("Project", w.projects)
-        inventory: Callable[..., Inventory] = self._finder("Inventory", w.inventories)
-        group: Callable[..., Group] = self._finder("Group", w.groups)
-        host: Callable[..., Host] = self._finder("Host", w.hosts)
-        template: Callable[..., JobTemplate] = self._finder("JobTemplate", w.templates)
-        job: Callable[..., Job] = self._finder("Job", w.jobs)
-        workflow: Callable[..., WorkflowJob] = self._finder("WorkflowJob", w.workflow_jobs)
-        token: Callable[..., Token] = self._finder("OAuth2AccessToken", w.tokens)
-        user: Callable[..., User] = self._finder("User", w.users)
-        self._routes: dict[tuple[str, ...], tuple[Callable[..., Any] | None, dict[str, View]]] = {
-            (): (None, {"GET": self._index}),
-            ("ping",): (None, {"GET": self._ping}),
-            ("config",): (None, {"GET": self._config}),
-            ("me",): (None, {"GET": self._me}),
-            ("settings", "bulk"): (None, {"GET": self._bulk_settings}),
-            ("tokens",): (None, {"GET": self._tokens, "POST": self._create_token}),
-            ("tokens", "#"): (token, {"GET": self._show_token, "DELETE": self._delete_token}),
-            ("users",): (None, {"GET": self._users, "POST": self._create_user}),
-            ("users", "#"): (user, {"GET": self._show_user}),
-            ("users", "#", "roles"): (user, {"GET": self._user_roles, "POST": self._grant_role}),
-            ("users", "#", "personal_tokens"): (user, {"POST": self._create_personal_token}),
-            ("organizations",): (None, {"GET": self._organizations, "POST": self._create_organization}),
-            ("organizations", "#"): (
-                organization,
-                {
-                    "GET": self._show_organization,
-                    "PATCH": self._patch_organization,
-                    "DELETE": self._delete_organization,
-                },
-            ),
-            ("projects",): (None, {"GET": self._projects, "POST": self._create_project}),
-            ("projects", "#"): (project, {"GET": self._show_project, "DELETE": self._delete_project}),
-            ("projects", "#", "playbooks"): (project, {"GET": self._playbooks}),
-            ("inventories",): (None, {"GET": self._inventories, "POST": self._create_inventory}),
-            ("inventories", "#"): (inventory, {"GET": self._show_inventory, "DELETE": self._delete_inventory}),
-            ("inventories", "#", "hosts"): (
-                inventory,
-                {"GET": self._inventory_hosts, "POST": self._change_inventory_hosts},
-            ),
-            ("inventories", "#", "groups"): (
-                inventory,
-                {"GET": self._inventory_groups, "POST": self._create_inventory_group},
-            ),
-            ("inventories", "#", "script"): (inventory, {"GET": self._script}),
-            ("inventories", "#", "copy"): (inventory, {"GET": self._can_copy, "POST": self._copy_inventory}),
-            ("groups",): (None, {"GET": self._groups, "POST": self._create_group}),
-            ("groups", "#"): (group, {"GET": self._show_group, "DELETE": self._delete_group}),
-            ("groups", "#", "hosts"): (group, {"GET": self._group_hosts, "POST": self._change_group_hosts}),
-            ("hosts",): (None, {"GET": self._hosts, "POST": self._create_host}),
-            ("hosts", "#"): (
-                host,
-                {
-                    "GET": self._show_host,
-                    "PUT": self._put_host,
-                    "PATCH": self._patch_host,
-                    "DELETE": self._delete_host,
-                },
-            ),
-            ("hosts", "#", "groups"): (host, {"GET": self._host_groups, "POST": self._change_host_groups}),
-            ("hosts", "#", "variable_data"): (
-                host,
-                {"GET": self._variables, "PUT": self._set_variables, "PATCH": self._set_variables},
-            ),
-            ("bulk", "host_create"): (None, {"GET": self._about_bulk_create, "POST": self._bulk_create}),
-            ("bulk", "host_delete"): (None, {"GET": self._about_bulk_delete, "POST": self._bulk_delete}),
-            ("job_templates",): (None, {"GET": self._templates, "POST": self._create_template}),
-            ("job_templates", "#"): (
-                template,
-                {"GET": self._show_template, "PATCH": self._patch_template, "DELETE": self._delete_template},
-            ),
-            ("job_templates", "#", "survey_spec"): (template, {"GET": self._survey, "POST": self._set_survey}),
-            ("job_templates", "#", "launch"): (template, {"GET": self._launch_options, "POST": self._launch}),
-            ("job_templates", "#", "jobs"): (template, {"GET": self._template_jobs}),
-            ("jobs",): (None, {"GET": self._jobs}),
-            ("jobs", "#"): (job, {"GET": self._show_job, "DELETE": self._delete_job}),
-            ("jobs", "#", "cancel"): (job, {"GET": self._can_cancel, "POST": self._cancel}),
-            ("jobs", "#", "job_host_summaries"): (job, {"GET": self._summaries}),
-            ("jobs", "#", "job_events"): (job, {"GET": self._events}),
-            ("workflow_jobs",): (None, {"GET": self._workflow_jobs}),
-            ("workflow_jobs", "#"): (workflow, {"GET": self._show_workflow_job, "DELETE": self._delete_workflow_job}),
-            ("workflow_jobs", "#", "cancel"): (
-                workflow,
-                {"GET": self._can_cancel_workflow, "POST": self._cancel_workflow},
-            ),
+        self._collections: dict[
+            str, tuple[str, dict[int, Any]]
+        ] = {  # what AWX calls a row in its messages, and all rows
+            "tokens": ("OAuth2AccessToken", world.tokens),
+            "users": ("User", world.users),
+            "organizations": ("Organization", world.organizations),
+            "projects": ("Project", world.projects),
+            "inventories": ("Inventory", world.inventories),
+            "groups": ("Group", world.groups),
+            "hosts": ("Host", world.hosts),
+            "job_templates": ("JobTemplate", world.templates),
+            "jobs": ("Job", world.jobs),
+            "workflow_jobs": ("WorkflowJob", world.workflow_jobs),
         }
 
     def answer(self, method: str, path: str, query_string: str, headers: dict[str, str], body: bytes) -> Response:
@@ -285,27 +212,33 @@ class Api:
         return _response(status, result, extra, call.kind, call.items)
 
     def _dispatch(self, call: Call, rest: str) -> tuple[int, Any, dict[str, str]]:
-        slash = rest.endswith("/") or not rest
-        parts = tuple(rest.strip("/").split("/")) if rest else ()
-        if self.no_bulk and parts[:1] == ("bulk",):
-            raise Refusal(404, NOT_FOUND)
-        pattern = parts if parts in self._routes else (*parts[:1], "#", *parts[2:])
-        if len(parts) < len(pattern) or pattern not in self._routes or "" in parts:
-            raise Refusal(404, NOT_FOUND)
-        if not slash:
+        pattern, key = self._route(rest)
+        if rest and not rest.endswith("/"):
             return 301, "", {"Location": f"{call.path}/"}
-        find, views = self._routes[pattern]
+        views = self._ROUTES[pattern]
         call.allow = ", ".join(name for name in METHODS if name in views or name in ("HEAD", "OPTIONS"))
-        call.kind = f"{call.method} {'/'.join(pattern)}"
+        call.kind = f"{call.method} {pattern}"
         if not _accepts_json(call.headers.get("accept", "*/*")):
             raise Refusal(406, {"detail": "Could not satisfy the request Accept header."})
-        self._authenticate(call, public=pattern == ("ping",))
+        self._authenticate(call, public=pattern == "ping")
         call.shapes = Shapes(self._world, call.shapes.root, call.token)
         view = views.get("GET" if call.method == "HEAD" else call.method)
         if view is None:
             raise Refusal(405, {"detail": f'Method "{call.method}" not allowed.'})
-        result = view(call, find(parts[1])) if find else view(call)
+        result = view(self, call, self._find(pattern.partition("/")[0], key)) if key else view(self, call)
         return (*result, {}) if len(result) == 2 else result
+
+    def _route(self, rest: str) -> tuple[str, str]:
+        """The route of a path below the root, and the id or name of a row in it; empty without one. Raises Refusal."""
+        parts = rest.strip("/").split("/") if rest else []
+        if "" in parts or (self.no_bulk and parts[:1] == ["bulk"]):
+            raise Refusal(404, NOT_FOUND)
+        if rest.strip("/") in self._ROUTES and "#" not in parts:
+            return rest.strip("/"), ""
+        pattern = "/".join([*parts[:1], "#", *parts[2:]])
+        if len(parts) < 2 or pattern not in self._ROUTES:
+            raise Refusal(404, NOT_FOUND)
+        return pattern, parts[1]
 
     def _authenticate(self, call: Call, *, public: bool) -> None:
         scheme, _, text = call.headers.get("authorization", "").partition(" ")
@@ -315,21 +248,18 @@ class Api:
         if call.user.read_only and call.method not in ("GET", "HEAD", "OPTIONS"):
             raise denied()
 
-    def _finder(self, kind: str, rows: dict[int, Any]) -> Callable[[str], Any]:
-        """Finds a row by what stands in the URL: its id, or its name with those of its parents [057, 334]."""
-
-        def find(key: str) -> Any:
-            if re.fullmatch(r"[0-9]+", key):
-                if int(key) not in rows:
-                    raise Refusal(404, {"detail": f"No {kind} matches the given query."})
-                return rows[int(key)]
-            names = [unquote(name) for name in key.split("++")]
-            for row in rows.values():
-                if getattr(row, "name", None) == names[0] and _parents(row) == names[1:]:
-                    return row
-            raise Refusal(404, NOT_FOUND)
-
-        return find
+    def _find(self, collection: str, key: str) -> Any:
+        """The row that stands in the URL: by its id, or by its name with those of its parents [057, 334]."""
+        kind, rows = self._collections[collection]
+        if re.fullmatch(r"[0-9]+", key):
+            if int(key) not in rows:
+                raise Refusal(404, {"detail": f"No {kind} matches the given query."})
+            return rows[int(key)]
+        names = [unquote(name) for name in key.split("++")]
+        for row in rows.values():
+            if getattr(row, "name", None) == names[0] and _parents(row) == names[1:]:
+                return row
+        raise Refusal(404, NOT_FOUND)
 
     # Lists
 
@@ -797,17 +727,7 @@ class Api:
 
     def _bulk_delete(self, call: Call) -> Result:
         """All or nothing, from several inventories at once, and whatever jobs are active [220-226, 362, 871]."""
-        ids = call.body.get("hosts")
-        if not isinstance(ids, list):
-            raise Refusal(400, {"hosts": ["This field is required."]})
-        if not ids:
-            raise Refusal(400, {"hosts": ["This list may not be empty."]})
-        if len(ids) > self._world.bulk_delete_limit:
-            words = "Number of hosts exceeds system setting BULK_HOST_MAX_DELETE"
-            limits = {"BULK_HOST_MAX_DELETE": [str(self._world.bulk_delete_limit)], "Hosts_count": [str(len(ids))]}
-            raise Refusal(400, {"ERROR": [words], **limits})
-        if any(isinstance(number, bool) or not isinstance(number, int) for number in ids):
-            raise Refusal(500, SERVER_ERROR)
+        ids = self._ids_to_delete(call.body.get("hosts"))
         call.items = len(ids)
         hosts = {number: self._world.hosts[number] for number in ids if number in self._world.hosts}
         if len(hosts) < len(ids):
@@ -823,6 +743,20 @@ class Api:
         for host in hosts.values():
             self._world.remove_host(host)
         return 201, {"hosts": {str(host.id): f"The host {host.name} was deleted" for host in hosts.values()}}
+
+    def _ids_to_delete(self, ids: Any) -> list[int]:
+        """The hosts of a body, which must be ids and not too many. Raises Refusal."""
+        if not isinstance(ids, list):
+            raise Refusal(400, {"hosts": ["This field is required."]})
+        if not ids:
+            raise Refusal(400, {"hosts": ["This list may not be empty."]})
+        if len(ids) > self._world.bulk_delete_limit:
+            words = "Number of hosts exceeds system setting BULK_HOST_MAX_DELETE"
+            limits = {"BULK_HOST_MAX_DELETE": [str(self._world.bulk_delete_limit)], "Hosts_count": [str(len(ids))]}
+            raise Refusal(400, {"ERROR": [words], **limits})
+        if any(isinstance(number, bool) or not isinstance(number, int) for number in ids):
+            raise Refusal(500, SERVER_ERROR)
+        return ids
 
     # Job templates
 
@@ -918,55 +852,32 @@ class Api:
         if row.inventory:
             self._world.check_room_to_launch(row.inventory.organization)
         fields = Fields(call.body)
-        limit = fields.text("limit", row.limit, null=False)
-        timeout = fields.integer("timeout", 0)
-        prompted = {
-            "job_type": fields.choice("job_type", row.job_type, JOB_TYPES),
-            "job_tags": fields.text("job_tags", row.job_tags, null=False),
-            "skip_tags": fields.text("skip_tags", row.skip_tags, null=False),
-        }
-        extra_vars: Json = {}
-        if "extra_vars" in call.body:
-            extra_vars = _extra_vars(fields, call.body["extra_vars"])
+        given = _prompted_fields(fields, row)
+        extra_vars = _extra_vars(fields, call.body["extra_vars"]) if "extra_vars" in call.body else {}
         inventory = row.inventory
         if "inventory" in row.asks and call.body.get("inventory") is not None:
             inventory = self._named_row(fields, "inventory", self._world.inventories)
-        ignored = {
-            name: call.body[name]
-            for name, ask in PROMPTS.items()
-            if name in call.body and ask not in row.asks and call.body[name] != _template_value(row, name)
-        }
         fields.check()
-        asked = {question["variable"] for question in row.survey} if row.survey_enabled else set()
-        if "extra_vars" in ignored:
-            given = extra_vars
-            extra_vars = {name: value for name, value in given.items() if name in asked}
-            refused = {name: value for name, value in given.items() if name not in asked}
-            ignored["extra_vars"] = refused
-            if not refused:
-                del ignored["extra_vars"]
-        if row.survey_enabled:
-            _check_survey(row.survey, extra_vars)
-        if inventory is None or inventory.pending_deletion:
-            words = "Job Template inventory is missing or undefined."
-            raise Refusal(400, {"resources_needed_to_start": [words]})
-        if inventory is not row.inventory and not call.user.uses(inventory):
-            raise denied()
+        ignored = _ignored_fields(call.body, row)
+        if ignored.pop("extra_vars", None) is not None:
+            extra_vars, refused = _answers_to_survey(row, extra_vars)
+            ignored |= {"extra_vars": refused} if refused else {}
+        _check_launch(call, row, inventory, extra_vars)
+        accepted = {name: value for name, value in given.items() if name not in ignored}
         job = self._engine.launch(
-            row,
-            inventory,
-            row.limit if "limit" in ignored else limit,
-            json.dumps({**parse_variables(row.extra_vars), **extra_vars}),
-            call.user.user,
-            0 if "timeout" in ignored else timeout,
+            Launch(
+                row,
+                inventory,
+                extra_vars=json.dumps({**parse_variables(row.extra_vars), **extra_vars}),
+                user=call.user.user,
+                **{"limit": row.limit, **accepted},
+            )
         )
-        for each in job.jobs if isinstance(job, WorkflowJob) else [job]:
-            for name, value in prompted.items():
-                setattr(each, name, getattr(row, name) if name in ignored else value)
-        shapes = call.shapes
         if isinstance(job, WorkflowJob):
-            return _created({"workflow_job": job.id, "ignored_fields": ignored, **shapes.workflow_job(job, call.now)})
-        return _created({"job": job.id, "ignored_fields": ignored, **shapes.job(job, call.now, form="launch")})
+            shown = {"workflow_job": job.id, **call.shapes.workflow_job(job, call.now)}
+        else:
+            shown = {"job": job.id, **call.shapes.job(job, call.now, form="launch")}
+        return _created({"ignored_fields": ignored, **shown})
 
     # Jobs
 
@@ -1065,6 +976,53 @@ class Api:
             fields.errors[name] = [f'Invalid pk "{number}" - object does not exist.']
         return rows.get(number) if number is not None else None
 
+    _ROUTES: ClassVar[dict[str, dict[str, View]]] = {  # "#" is a row's id, or its name
+        "": {"GET": _index},
+        "ping": {"GET": _ping},
+        "config": {"GET": _config},
+        "me": {"GET": _me},
+        "settings/bulk": {"GET": _bulk_settings},
+        "tokens": {"GET": _tokens, "POST": _create_token},
+        "tokens/#": {"GET": _show_token, "DELETE": _delete_token},
+        "users": {"GET": _users, "POST": _create_user},
+        "users/#": {"GET": _show_user},
+        "users/#/roles": {"GET": _user_roles, "POST": _grant_role},
+        "users/#/personal_tokens": {"POST": _create_personal_token},
+        "organizations": {"GET": _organizations, "POST": _create_organization},
+        "organizations/#": {"GET": _show_organization, "PATCH": _patch_organization, "DELETE": _delete_organization},
+        "projects": {"GET": _projects, "POST": _create_project},
+        "projects/#": {"GET": _show_project, "DELETE": _delete_project},
+        "projects/#/playbooks": {"GET": _playbooks},
+        "inventories": {"GET": _inventories, "POST": _create_inventory},
+        "inventories/#": {"GET": _show_inventory, "DELETE": _delete_inventory},
+        "inventories/#/hosts": {"GET": _inventory_hosts, "POST": _change_inventory_hosts},
+        "inventories/#/groups": {"GET": _inventory_groups, "POST": _create_inventory_group},
+        "inventories/#/script": {"GET": _script},
+        "inventories/#/copy": {"GET": _can_copy, "POST": _copy_inventory},
+        "groups": {"GET": _groups, "POST": _create_group},
+        "groups/#": {"GET": _show_group, "DELETE": _delete_group},
+        "groups/#/hosts": {"GET": _group_hosts, "POST": _change_group_hosts},
+        "hosts": {"GET": _hosts, "POST": _create_host},
+        "hosts/#": {"GET": _show_host, "PUT": _put_host, "PATCH": _patch_host, "DELETE": _delete_host},
+        "hosts/#/groups": {"GET": _host_groups, "POST": _change_host_groups},
+        "hosts/#/variable_data": {"GET": _variables, "PUT": _set_variables, "PATCH": _set_variables},
+        "bulk/host_create": {"GET": _about_bulk_create, "POST": _bulk_create},
+        "bulk/host_delete": {"GET": _about_bulk_delete, "POST": _bulk_delete},
+        "job_templates": {"GET": _templates, "POST": _create_template},
+        "job_templates/#": {"GET": _show_template, "PATCH": _patch_template, "DELETE": _delete_template},
+        "job_templates/#/survey_spec": {"GET": _survey, "POST": _set_survey},
+        "job_templates/#/launch": {"GET": _launch_options, "POST": _launch},
+        "job_templates/#/jobs": {"GET": _template_jobs},
+        "jobs": {"GET": _jobs},
+        "jobs/#": {"GET": _show_job, "DELETE": _delete_job},
+        "jobs/#/cancel": {"GET": _can_cancel, "POST": _cancel},
+        "jobs/#/job_host_summaries": {"GET": _summaries},
+        "jobs/#/job_events": {"GET": _events},
+        "workflow_jobs": {"GET": _workflow_jobs},
+        "workflow_jobs/#": {"GET": _show_workflow_job, "DELETE": _delete_workflow_job},
+        "workflow_jobs/#/cancel": {"GET": _can_cancel_workflow, "POST": _cancel_workflow},
+    }
+
 
 def _response(status: int, result: Any, headers: dict[str, str], kind: str, items: int = 1) -> Response:
     if result is None:
@@ -1125,6 +1083,44 @@ def _visible[T: (Job, WorkflowJob)](call: Call, job: T) -> T:
     if not call.user.sees(job):
         raise denied()
     return job
+
+
+def _prompted_fields(fields: Fields, row: JobTemplate) -> Json:
+    """What a launch gives beside its inventory and variables, or else what the template has; timeout 0 is the same."""
+    return {
+        "limit": fields.text("limit", row.limit, null=False),
+        "timeout": fields.integer("timeout", 0),
+        "job_type": fields.choice("job_type", row.job_type, JOB_TYPES),
+        "job_tags": fields.text("job_tags", row.job_tags, null=False),
+        "skip_tags": fields.text("skip_tags", row.skip_tags, null=False),
+    }
+
+
+def _ignored_fields(body: Json, row: JobTemplate) -> Json:
+    """Those fields of a launch for which the template does not prompt, unless it has the same anyway."""
+    return {
+        name: body[name]
+        for name, ask in PROMPTS.items()
+        if name in body and ask not in row.asks and body[name] != _template_value(row, name)
+    }
+
+
+def _answers_to_survey(row: JobTemplate, extra_vars: Json) -> tuple[Json, Json]:
+    """The extra variables that the template's survey asks for, and the others."""
+    asked = {question["variable"] for question in row.survey} if row.survey_enabled else set()
+    answers = {name: value for name, value in extra_vars.items() if name in asked}
+    return answers, {name: value for name, value in extra_vars.items() if name not in asked}
+
+
+def _check_launch(call: Call, row: JobTemplate, inventory: Inventory | None, extra_vars: Json) -> None:
+    """Raises Refusal where the survey is not answered, or there is no inventory that one may use."""
+    if row.survey_enabled:
+        _check_survey(row.survey, extra_vars)
+    if inventory is None or inventory.pending_deletion:
+        words = "Job Template inventory is missing or undefined."
+        raise Refusal(400, {"resources_needed_to_start": [words]})
+    if inventory is not row.inventory and not call.user.uses(inventory):
+        raise denied()
 
 
 def _template_value(row: JobTemplate, name: str) -> Any:

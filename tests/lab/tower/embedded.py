@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.tower.api import Api, Response
-from lab.tower.jobs import Behaviour, HostMatch, JobEngine
+from lab.tower.jobs import Behaviour, HostMatch, JobEngine, Launch
 from lab.tower.plays import Playbook
 from lab.tower.server import HANGING, Front, Latency, Refusal, RequestRecord, Traffic, serving
 from lab.tower.world import (
@@ -43,7 +43,6 @@ from lab.tower.world import (
     JobTemplate,
     Project,
     User,
-    WorkflowJob,
     World,
 )
 
@@ -276,10 +275,7 @@ class Tower:
         """
         with self._current():
             asks = {"limit": ask_limit, "inventory": ask_inventory or inventory is None, "variables": ask_variables}
-            survey = [
-                {"question_name": variable, "variable": variable, "type": "text", "required": True, "default": ""}
-                for variable in ([survey_required] if isinstance(survey_required, str) else survey_required or ())
-            ]
+            survey = _survey([survey_required] if isinstance(survey_required, str) else survey_required or ())
             if project is None:
                 project = "Demo Project" if organization == "Default" else f"Project of {organization}"
             row = self._world.create_template(
@@ -513,7 +509,7 @@ class Tower:
 
         events: how many `playbook_on_no_hosts_remaining` events say so: 1 is what was recorded [833], and what
         `any_errors_fatal` leaves up to ansible-core 2.16; from 2.17 on it leaves none (0). `max_fail_percentage`
-        leaves 2, and there an unreachable host cuts nothing short. (Seen with ansible-core 2.15 to 2.18.)
+        leaves 2, and there an unreachable host cuts nothing short. (Measured with ansible-core 2.15 to 2.18.)
         """
         with self._current():
             known = {row.name for row in self._world.templates.values()}
@@ -727,11 +723,9 @@ class Tower:
             row = self._template(template)
             where = row.inventory if inventory is None else self._inventory(inventory)
             user = self._world.operator if username is None else self._user(username)
-            job = self._engine.launch(row, where, limit, "{}", user)
-            chosen = {"job_type": job_type, "job_tags": job_tags, "skip_tags": skip_tags}
-            for each in job.jobs if isinstance(job, WorkflowJob) else [job]:
-                for name, value in chosen.items():
-                    setattr(each, name, getattr(row, name) if value is None else value)
+            job = self._engine.launch(
+                Launch(row, where, limit, "{}", user, job_type=job_type, job_tags=job_tags, skip_tags=skip_tags)
+            )
             return self._job_record(job if isinstance(job, Job) else job.jobs[0])
 
     def _user(self, username: str) -> User:
@@ -794,6 +788,14 @@ def _matcher(match: Match) -> HostMatch:
     if isinstance(match, str):
         return lambda host: match in (host.name, host.instance_id, host.address)
     return lambda host: match(_host_record(host))
+
+
+def _survey(required: Iterable[str]) -> list[dict[str, Any]]:
+    """A survey of questions that must be answered, one for each of these variables."""
+    return [
+        {"question_name": variable, "variable": variable, "type": "text", "required": True, "default": ""}
+        for variable in required
+    ]
 
 
 def _host_life(row: Host) -> HostLife:

@@ -12,6 +12,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -55,124 +56,98 @@ def _attribute(kind: str, name: str, model: str = "") -> Field:
 
 
 def _plain(**kinds: str) -> dict[str, Field]:
-    return {name: _attribute(kind, name) for name, kind in kinds.items()}
+    """Fields that are attributes of the same name; `pk` is another name of the id."""
+    return {name: _attribute(kind, "id" if name == "pk" else name) for name, kind in kinds.items()}
+
+
+ORGANIZATION = {"organization": _attribute("one", "organization", "organization")}
+INVENTORY = {
+    **_plain(kind="text", variables="text", pending_deletion="bool"),
+    "hosts": Field("many", lambda row: row.hosts.values(), "host"),
+    "groups": Field("many", lambda row: row.groups.values(), "group"),
+    "total_hosts": Field("int", lambda row: len(row.hosts)),
+}
+GROUP = {
+    **_plain(variables="text"),
+    "inventory": _attribute("one", "inventory", "inventory"),
+    "hosts": Field("many", lambda row: row.hosts.values(), "host"),
+}
+HOST = {
+    **_plain(variables="text", instance_id="text", enabled="bool"),
+    "inventory": _attribute("one", "inventory", "inventory"),
+    "groups": Field("many", lambda row: row.groups.values(), "group"),
+    "last_job": Field("one", lambda row: row.last_summary and row.last_summary.job, "job"),
+    "last_job_host_summary": _attribute("one", "last_summary", "summary"),
+}
+TEMPLATE = {
+    **_plain(playbook="text", limit="text", job_slice_count="int", allow_simultaneous="bool"),
+    **_plain(job_type="text", job_tags="text", skip_tags="text"),
+    "inventory": _attribute("one", "inventory", "inventory"),
+    "project": _attribute("one", "project", "project"),
+}
+ANY_JOB = {  # also a workflow's
+    **_plain(id="int", pk="int", name="text", status="text", limit="text", extra_vars="text"),
+    "inventory": _attribute("one", "inventory", "inventory"),
+    "job_template": _attribute("one", "template", "template"),
+    "unified_job_template": _attribute("one", "template", "template"),
+}
+JOB = {
+    **_plain(job_type="text", job_tags="text", skip_tags="text", scm_revision="text"),
+    "failed": Field("bool", lambda row: row.status in ("failed", "error", "canceled")),
+    "launch_type": Field("text", lambda _: "manual"),
+    "job_explanation": _attribute("text", "explanation"),
+    "hosts": _attribute("many", "hosts", "host"),
+    "playbook": Field("text", lambda row: row.template.playbook),
+    "job_host_summaries": _attribute("many", "summaries", "summary"),
+}
+SUMMARY = {
+    **_plain(id="int", host_name="text", failed="bool"),
+    **_plain(ok="int", changed="int", dark="int", failures="int", skipped="int", ignored="int"),
+    "host": Field("one", lambda row: None if row.host.deleted else row.host, "host"),
+    "job": _attribute("one", "job", "job"),
+}
+EVENT = {
+    **_plain(id="int", counter="int", event="text", host_name="text", task="text", failed="bool"),
+    "host": _attribute("one", "host", "host"),
+}
 
 
 def models(world: World) -> dict[str, Model]:
     """The models one can list, with the fields one can filter and order by."""
-
-    def time(name: str) -> Field:
-        def get(row: Any) -> float | None:
-            value = getattr(row, name)
-            return None if value is None else round(value + world.clock_skew, 6)
-
-        return Field("time", get)
-
-    base = {**_plain(id="int", name="text", description="text"), "created": time("created")}
-    base["pk"] = base["id"]
-    modified = {"modified": time("modified")}
-    organization = {"organization": _attribute("one", "organization", "organization")}
-    job = {
-        **{key: row for key, row in base.items() if key != "description"},
-        **_plain(status="text", limit="text", extra_vars="text"),
-        "started": time("started"),
-        "finished": time("finished"),
-        "inventory": _attribute("one", "inventory", "inventory"),
-        "job_template": _attribute("one", "template", "template"),
-        "unified_job_template": _attribute("one", "template", "template"),
-    }
-    plain_job = {
-        "failed": Field("bool", lambda row: row.status in ("failed", "error", "canceled")),
-        "canceled_on": time("canceled_on"),
-        "elapsed": Field("int", lambda row: (row.finished or world.now()) - row.started if row.started else 0),
-        "launch_type": Field("text", lambda _: "manual"),
-        "job_explanation": _attribute("text", "explanation"),
-        **_plain(job_type="text", job_tags="text", skip_tags="text"),
-        "modified": time("modified"),
-        "hosts": _attribute("many", "hosts", "host"),
-        "playbook": Field("text", lambda row: row.template.playbook),
-        "scm_revision": _attribute("text", "scm_revision"),
-        "job_host_summaries": _attribute("many", "summaries", "summary"),
-    }
+    created = _times(world, "created")
+    described = {**_plain(id="int", pk="int", name="text", description="text"), **_times(world, "created", "modified")}
+    owned = {**described, **ORGANIZATION}
+    any_job = {**ANY_JOB, **_times(world, "created", "started", "finished")}
+    job = {**any_job, **JOB, **_times(world, "modified", "canceled_on"), "elapsed": _elapsed(world)}
     return {
-        "organization": Model("Organization", {**base, **modified}, "name"),
-        "project": Model("Project", {**base, **modified, **organization, **_plain(scm_type="text")}, "name"),
-        "inventory": Model(
-            "Inventory",
-            {
-                **base,
-                **modified,
-                **organization,
-                **_plain(kind="text", variables="text", pending_deletion="bool"),
-                "hosts": Field("many", lambda row: row.hosts.values(), "host"),
-                "groups": Field("many", lambda row: row.groups.values(), "group"),
-                "total_hosts": Field("int", lambda row: len(row.hosts)),
-            },
-            "name",
-        ),
-        "group": Model(
-            "Group",
-            {
-                **base,
-                **modified,
-                **_plain(variables="text"),
-                "inventory": _attribute("one", "inventory", "inventory"),
-                "hosts": Field("many", lambda row: row.hosts.values(), "host"),
-            },
-            "name",
-        ),
-        "host": Model(
-            "Host",
-            {
-                **base,
-                **modified,
-                **_plain(variables="text", instance_id="text", enabled="bool"),
-                "inventory": _attribute("one", "inventory", "inventory"),
-                "groups": Field("many", lambda row: row.groups.values(), "group"),
-                "last_job": Field("one", lambda row: row.last_summary and row.last_summary.job, "job"),
-                "last_job_host_summary": _attribute("one", "last_summary", "summary"),
-            },
-            "name",
-        ),
-        "template": Model(
-            "JobTemplate",
-            {
-                **base,
-                **modified,
-                **organization,
-                **_plain(playbook="text", limit="text", job_slice_count="int", allow_simultaneous="bool"),
-                **_plain(job_type="text", job_tags="text", skip_tags="text"),
-                "inventory": _attribute("one", "inventory", "inventory"),
-                "project": _attribute("one", "project", "project"),
-            },
-            "name",
-        ),
-        "job": Model("Job", {**job, **plain_job}, "id"),
-        "workflow_job": Model("WorkflowJob", job, "id"),
-        "summary": Model(
-            "JobHostSummary",
-            {
-                **_plain(id="int", host_name="text", failed="bool"),
-                **_plain(ok="int", changed="int", dark="int", failures="int", skipped="int", ignored="int"),
-                "host": Field("one", lambda row: None if row.host.deleted else row.host, "host"),
-                "job": _attribute("one", "job", "job"),
-                "created": time("created"),
-            },
-            "-id",
-        ),
-        "event": Model(
-            "JobEvent",
-            {
-                **_plain(id="int", counter="int", event="text", host_name="text", task="text", failed="bool"),
-                "host": _attribute("one", "host", "host"),
-                "created": time("created"),
-            },
-            "-id",
-        ),
+        "organization": Model("Organization", described, "name"),
+        "project": Model("Project", {**owned, **_plain(scm_type="text")}, "name"),
+        "inventory": Model("Inventory", {**owned, **INVENTORY}, "name"),
+        "group": Model("Group", {**described, **GROUP}, "name"),
+        "host": Model("Host", {**described, **HOST}, "name"),
+        "template": Model("JobTemplate", {**owned, **TEMPLATE}, "name"),
+        "job": Model("Job", job, "id"),
+        "workflow_job": Model("WorkflowJob", any_job, "id"),
+        "summary": Model("JobHostSummary", {**SUMMARY, **created}, "-id"),
+        "event": Model("JobEvent", {**EVENT, **created}, "-id"),
         "user": Model("User", _plain(id="int", username="text"), "id"),
         "role": Model("Role", {"id": Field("int", lambda row: row[0])}, "id"),
-        "token": Model("OAuth2AccessToken", {**_plain(id="int", description="text"), "created": time("created")}, "id"),
+        "token": Model("OAuth2AccessToken", {**_plain(id="int", description="text"), **created}, "id"),
     }
+
+
+def _times(world: World, *names: str) -> dict[str, Field]:
+    """Times as Tower's own clock shows them, which may be ahead."""
+
+    def get(name: str, row: Any) -> float | None:
+        value = getattr(row, name)
+        return None if value is None else round(value + world.clock_skew, 6)
+
+    return {name: Field("time", partial(get, name)) for name in names}
+
+
+def _elapsed(world: World) -> Field:
+    return Field("int", lambda row: (row.finished or world.now()) - row.started if row.started else 0)
 
 
 class Lists:
@@ -196,22 +171,23 @@ class Lists:
                 every.append(_search(value.lower()))
             if key in RESERVED:
                 continue
-            name, into = (key[4:], some) if key.startswith("or__") else (key, every)
-            negated = name.startswith("not__")
-            first, _, rest = name.partition("__")
-            if into is every and rest and not rest.endswith("isnull") and rest not in LOOKUPS:
-                field = model.fields.get(first)
-                if field and field.kind == "many":
-                    related[first].append(self._lookup(self._models[field.model], rest, value))
-                    continue
-            test = self._lookup(model, name[5:] if negated else name, value)
-            into.append(_negation(test) if negated else test)
+            relation, rest = _many_relation(model, key)
+            if key.startswith("or__"):
+                some.append(self._condition(model, key.removeprefix("or__"), value))
+            elif relation:
+                related[relation].append(self._lookup(self._models[model.fields[relation].model], rest, value))
+            else:
+                every.append(self._condition(model, key, value))
         every += [_of_one_related(model.fields[name], tests) for name, tests in related.items()]
         if some:
             every.append(lambda row: any(test(row) for test in some))
         if len(every) > 1:
             return lambda row: all(test(row) for test in every)
         return every[0] if every else None
+
+    def _condition(self, model: Model, key: str, value: str) -> Test:
+        test = self._lookup(model, key.removeprefix("not__"), value)
+        return _negation(test) if key.startswith("not__") else test
 
     def _path(self, model: Model, path: str) -> list[Field]:
         fields: list[Field] = []
@@ -252,6 +228,14 @@ def _search(text: str) -> Test:
         return text in row.name.lower() or text in getattr(row, "description", "").lower()
 
     return found
+
+
+def _many_relation(model: Model, key: str) -> tuple[str, str]:
+    """The relation to many rows that a key leads across, and the rest of the key; two empty texts if it does not."""
+    relation, _, rest = key.partition("__")
+    field = model.fields.get(relation)
+    ends = not rest or rest.endswith("isnull") or rest in LOOKUPS
+    return (relation, rest) if field and field.kind == "many" and not ends else ("", "")
 
 
 def _of_one_related(field: Field, tests: list[Test]) -> Test:

@@ -20,10 +20,10 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from itertools import count
 
-from lab.tower.plays import UNREACHED, Playbook, run_playbook
+from lab.tower.plays import UNREACHED, Playbook, PlaybookRun, run_playbook
 from lab.tower.world import RECENT_JOBS, Host, Inventory, Job, JobTemplate, Summary, User, WorkflowJob, World
 
-PENDING_TIME = 0.1  # seconds from the launch to the task manager's look at it
+PENDING_TIME = 0.1  # seconds from the launch to the task manager's round
 WAITING_TIME = 0.1  # seconds from "waiting" to "running"; 0.1 to 0.3 in the recordings [801, 803]
 SUMMARIES_AFTER = 0.6  # of the event lag; they come before event_processing_finished [802, 623-625]
 CANCEL_TIME = 0.5  # seconds a running job takes to end once canceled; 2 in the recordings [369]
@@ -33,6 +33,21 @@ GOLDEN = (5**0.5 - 1) / 2  # the fractions of its multiples are spread evenly ov
 FAILURES = {"runner_on_failed": "non-zero return code", "runner_on_unreachable": UNREACHED}
 
 HostMatch = Callable[[Host], bool]
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What a job is launched with. What is None, and a timeout (seconds) of 0, is as the template has it."""
+
+    template: JobTemplate
+    inventory: Inventory | None
+    limit: str
+    extra_vars: str
+    user: User
+    timeout: int = 0
+    job_type: str | None = None
+    job_tags: str | None = None
+    skip_tags: str | None = None
 
 
 @dataclass(slots=True)
@@ -156,52 +171,41 @@ class JobEngine:
         """Lets pending jobs start that a change has made room for."""
         self._schedule(self._world.now())
 
-    def launch(
-        self,
-        template: JobTemplate,
-        inventory: Inventory | None,
-        limit: str,
-        extra_vars: str,
-        user: User,
-        timeout: int = 0,
-    ) -> Job | WorkflowJob:
+    def launch(self, launch: Launch) -> Job | WorkflowJob:
         """Queues a job; for a sliced template a workflow job with one job a slice.
 
         Like AWX, never more slices than the inventory has hosts: over one host a sliced template makes a plain job.
         """
         now = self._world.now()
+        template, inventory = launch.template, launch.inventory
         slices = min(template.job_slice_count, len(inventory.hosts) if inventory else 1)
         if slices <= 1:
-            return self._queue(template, inventory, limit, extra_vars, user, now, timeout)
-        whole = WorkflowJob(self._world.next_id("job"), template, inventory, limit, extra_vars, now, user)
+            return self._queue(launch, now)
+        job_id = self._world.next_id("job")
+        whole = WorkflowJob(job_id, template, inventory, launch.limit, launch.extra_vars, now, launch.user)
         self._world.workflow_jobs[whole.id] = whole
         template.workflow_jobs.append(whole)
         for number in range(1, slices + 1):
-            job = self._queue(template, inventory, limit, extra_vars, user, now, timeout)
+            job = self._queue(launch, now)
             job.slice_number, job.slice_count, job.workflow = number, slices, whole
             whole.jobs.append(job)
         return whole
 
-    def _queue(
-        self,
-        template: JobTemplate,
-        inventory: Inventory | None,
-        limit: str,
-        extra_vars: str,
-        user: User,
-        now: float,
-        timeout: int,
-    ) -> Job:
+    def _queue(self, launch: Launch, now: float) -> Job:
+        template = launch.template
         job = Job(
             self._world.next_id("job"),
             template,
-            inventory,
-            limit,
-            extra_vars,
-            now,
-            now,
-            user,
-            timeout or template.timeout,
+            launch.inventory,
+            launch.limit,
+            launch.extra_vars,
+            created=now,
+            modified=now,
+            launched_by=launch.user,
+            timeout=launch.timeout or template.timeout,
+            job_type=template.job_type if launch.job_type is None else launch.job_type,
+            job_tags=template.job_tags if launch.job_tags is None else launch.job_tags,
+            skip_tags=template.skip_tags if launch.skip_tags is None else launch.skip_tags,
         )
         self._world.jobs[job.id] = self.open[job.id] = self._pending[job.id] = job
         template.jobs.append(job)
@@ -229,34 +233,45 @@ class JobEngine:
         if job.status != "waiting":
             return
         job.status, job.started = "running", now
+        self._take_hosts(job)
+        behaviour, template = self._behaviour, job.template
+        job_time = template_value(behaviour.job_times, template)
+        job.duration = self._spread(self.job_time if job_time is None else job_time, job)
+        job.event_lag = self.event_lag
+        outcome = {host.name: behaviour.result_on(host, template, now) for host in job.hosts}
+        removal = [host for host in job.hosts if outcome[host.name] != "ok"]
+        events = behaviour.cut_short_events(template, removal)
+        shape = template_value(behaviour.playbooks, template) or Playbook()
+        job.playbook = shape if events is None else replace(shape, fatal=True)
+        hung = {host.name for host in job.hosts if any(matches(host) for matches in behaviour.hanging)}
+        seconds = self._plan_end(job, outcome, run_playbook(job.playbook, outcome, events or 0, hung), hung=bool(hung))
+        if seconds is not None:
+            self.later(now + seconds, lambda due: self._finish(job, due))
+
+    def _take_hosts(self, job: Job) -> None:
+        """Gives a job its hosts as they are now, and its project's revision."""
         hosts = hosts_in_limit(job.inventory, job.limit) if job.inventory else []
         if job.slice_number:
             hosts = hosts[job.slice_number - 1 :: job.slice_count]
         job.hosts = hosts
         job.addresses = {host.name: host.address for host in hosts}
         job.scm_revision = job.template.project.scm_revision if job.template.project else ""
-        outcome = {host.name: self._behaviour.result_on(host, job.template, now) for host in hosts}
-        removal = [host for host in hosts if outcome[host.name] != "ok"]
-        remarks = self._behaviour.cut_short_events(job.template, removal)
-        shape = template_value(self._behaviour.playbooks, job.template) or Playbook()
-        job.playbook = shape if remarks is None else replace(shape, fatal=True)
-        hung = {host.name for host in hosts if any(matches(host) for matches in self._behaviour.hanging)}
-        job_time = template_value(self._behaviour.job_times, job.template)
-        duration = self._spread(self.job_time if job_time is None else job_time, job)
-        job.duration, job.event_lag = duration, self.event_lag
+
+    def _plan_end(self, job: Job, outcome: dict[str, str], run: PlaybookRun, *, hung: bool) -> float | None:
+        """Decides how a job ends, and what it then did. Returns the seconds until then; None if it never ends."""
         broken = template_value(self._behaviour.broken, job.template)
         if self._behaviour.next_ends:
             job.planned_end = self._behaviour.next_ends.popleft()
-        elif broken and broken != "failed":
+            return job.duration
+        if broken and broken != "failed":
             job.planned_end = (broken, "")
-        elif job.timeout and (hung or job.timeout < duration):
-            job.planned_end, duration = ("failed", TIMED_OUT), float(job.timeout)
-            job.run = run_playbook(job.playbook, outcome, remarks or 0, hung)
-        else:
-            job.results = outcome
-            job.run = run_playbook(job.playbook, outcome, remarks or 0, hung)
-        if job.planned_end or not hung:
-            self.later(now + duration, lambda due: self._finish(job, due))
+            return job.duration
+        job.run = run
+        if job.timeout and (hung or job.timeout < job.duration):
+            job.planned_end = ("failed", TIMED_OUT)
+            return float(job.timeout)
+        job.results = outcome
+        return None if hung else job.duration
 
     def _spread(self, seconds: float, job: Job) -> float:
         return seconds * (1 + self.job_spread * (2 * (job.id * GOLDEN % 1) - 1))

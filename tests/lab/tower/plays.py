@@ -168,27 +168,32 @@ class _Batch:
         self._note("playbook_on_play_start")
         self._run.begun.update(self._hosts)
         self._task("connect", self._hosts)
-        alive = [host for host in self._hosts if fates[host] != "dark" or playbook.ignores]
-        if not alive or (playbook.fatal and len(alive) < len(self._hosts)):
+        reached = [host for host in self._hosts if fates[host] != "dark" or playbook.ignores]
+        if not reached or (playbook.fatal and len(reached) < len(self._hosts)):
             return False
-        self._task("provision", alive)
-        inside = alive
-        failed = [host for host in alive if fates[host] == "failed"]
-        alive = [host for host in alive if host not in failed]
-        stopped = playbook.fatal and failed
-        if playbook.once and alive and not stopped:
-            self._task("announce", alive[:1])
-        if playbook.rescue and failed:
-            self._task("recover", failed)
-            alive = inside
-        if playbook.always:
-            self._task("collect", inside)
-        if stopped or not alive:
+        alive = self._run_block(reached)
+        if not alive:
             return False
         self._task("finish", alive)
         self._run.done.update(host for host in alive if fates[host] != "dark")
         self._handle([host for host in alive if fates[host] == "ok"])
         return True
+
+    def _run_block(self, hosts: list[str]) -> list[str]:
+        """Provision and what is around it. Returns the hosts on which the play goes on: none if it ends here."""
+        playbook = self._playbook
+        self._task("provision", hosts)
+        failed = [host for host in hosts if self._fates[host] == "failed"]
+        alive = [host for host in hosts if host not in failed]
+        stopped = playbook.fatal and failed
+        if playbook.once and alive and not stopped:
+            self._task("announce", alive[:1])
+        if playbook.rescue and failed:
+            self._task("recover", failed)
+            alive = hosts
+        if playbook.always:
+            self._task("collect", hosts)
+        return [] if stopped else alive
 
     def _handle(self, notified: list[str]) -> None:
         if self._playbook.handler and notified:

@@ -1,7 +1,7 @@
 """The embedded Tower's HTTP server: uvicorn in a thread, on 127.0.0.1 and a free port.
 
-It stands for nginx too: it closes connections or answers 503 while the Tower is away, refuses some requests where it
-is told to, and it is where the latency model is applied. What came through it is in `Traffic`. Everything else is
+It stands for nginx too: it closes connections or answers 503 while the Tower is away, refuses some requests if a
+test says so, and it is where the latency model is applied. What came through it is in `Traffic`. Everything else is
 `Api`'s.
 """
 
@@ -11,16 +11,16 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterator, MutableMapping
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from lab.asgi import Message, Receive, Send, read_body
 from lab.tower.api import Response
 
 HANGING = -1  # away, in that requests are taken and not answered
@@ -28,10 +28,6 @@ HANG_STEP = 0.1  # seconds between two looks whether the Tower is back
 TOO_MANY_REQUESTS = 429
 RETRY_AFTER = 1  # seconds that a 429 asks to wait
 START_TIMEOUT = 10.0  # seconds for the server to listen, and for it to end
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -184,7 +180,7 @@ class Front:
         self._latency = latency
         self._workers = asyncio.Semaphore(latency.workers) if latency else None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         arrived = time.time()
         raw_path = scope["raw_path"].decode("latin-1")
         query = scope["query_string"].decode("latin-1")
@@ -192,7 +188,7 @@ class Front:
         method, asked = scope["method"], f"{raw_path}?{query}" if query else raw_path
         self.traffic.came()
         try:
-            body = await _body(receive)
+            body = await read_body(receive)
             while self.away() == HANGING:
                 await asyncio.sleep(HANG_STEP)
             status = self.away()
@@ -226,15 +222,6 @@ def _refusal(status: int) -> Response:
         headers["Retry-After"] = str(RETRY_AFTER)
     phrase = f"{status} {HTTPStatus(status).phrase}"
     return Response(status, headers, f"<html><head><title>{phrase}</title></head></html>".encode())
-
-
-async def _body(receive: Receive) -> bytes:
-    parts: list[bytes] = []
-    while True:
-        message = await receive()
-        parts.append(message.get("body", b""))
-        if not message.get("more_body"):
-            return b"".join(parts)
 
 
 async def _send(send: Send, answer: Response, method: str, date: str) -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -41,6 +42,10 @@ ASKS = _names(
     """
 )
 ENVIRONMENT = {"id": 1, "name": "AWX EE (latest)", "description": "", "image": "awx-ee:latest"}
+PLACE_OF_RUN = {  # of a job that was started, in its summary
+    "execution_environment": ENVIRONMENT,
+    "instance_group": {"id": 2, "name": "default", "is_container_group": False},
+}
 NO_LABELS = {"count": 0, "results": []}
 NODE = "awx-local"
 HOST_LINKS = _names(
@@ -92,6 +97,83 @@ ORGANIZATION_LINKS = _names(
 
 
 CAPABILITIES = ("edit", "delete", "start", "schedule", "copy")  # of a job template
+TEMPLATE_FIELDS = ("job_type", "playbook", "survey_enabled", "allow_simultaneous", "job_slice_count")
+COLLECTIONS = {  # where the rows of a relation are
+    "inventory": "inventories",
+    "organization": "organizations",
+    "project": "projects",
+    "host": "hosts",
+    "job": "jobs",
+    "last_job": "jobs",
+    "last_job_host_summary": "job_host_summaries",
+    "job_template": "job_templates",
+    "unified_job_template": "job_templates",
+}
+
+# What is the same in every row that a Tower of ours shows.
+PROJECT_DEFAULTS: Json = {
+    "scm_branch": "",
+    "scm_refspec": "",
+    "scm_clean": False,
+    "scm_track_submodules": False,
+    "scm_delete_on_update": False,
+    "credential": None,
+    "timeout": 0,
+    "last_job_run": None,
+    "last_job_failed": False,
+    "next_job_run": None,
+    "scm_update_on_launch": False,
+    "scm_update_cache_timeout": 0,
+    "allow_override": False,
+    "custom_virtualenv": None,
+    "default_environment": None,
+    "signature_validation_credential": None,
+    "last_update_failed": False,
+    "last_updated": None,
+}
+PLAYBOOK_DEFAULTS: Json = {  # of templates and jobs
+    "scm_branch": "",
+    "verbosity": 0,
+    "force_handlers": False,
+    "start_at_task": "",
+    "use_fact_cache": False,
+    "diff_mode": False,
+    "webhook_service": "",
+    "webhook_credential": None,
+}
+TEMPLATE_DEFAULTS: Json = {
+    **PLAYBOOK_DEFAULTS,
+    "next_job_run": None,
+    "execution_environment": None,
+    "host_config_key": "",
+    "become_enabled": False,
+    "custom_virtualenv": None,
+    "prevent_instance_group_fallback": False,
+}
+JOB_DEFAULTS: Json = {
+    **PLAYBOOK_DEFAULTS,
+    "launch_type": "manual",
+    "passwords_needed_to_start": [],
+    "webhook_guid": "",
+}
+WORKFLOW_JOB_DEFAULTS: Json = {
+    "launch_type": "manual",
+    "canceled_on": None,
+    "job_cwd": "",
+    "job_explanation": "",
+    "work_unit_id": None,
+    "workflow_job_template": None,
+    "is_sliced_job": True,
+    "scm_branch": "",
+    "webhook_service": "",
+    "webhook_credential": None,
+    "webhook_guid": "",
+    "skip_tags": "",
+    "job_tags": "",
+}
+EVENT_DEFAULTS: Json = {"changed": False, "role": "", "start_line": 0, "end_line": 0, "verbosity": 0}
+
+type Described = Organization | Project | Inventory | Group | Host | JobTemplate
 
 
 class Shapes:
@@ -126,6 +208,26 @@ class Shapes:
     def _links(self, url: str, names: Iterable[str]) -> Json:
         return {name: f"{url}{name}/" for name in names}
 
+    def _related(self, **rows: Described | Job | Summary | None) -> Json:
+        """The URLs of those of the rows that there are, by the name of the relation."""
+        return {name: self.url(COLLECTIONS[name], row.id) for name, row in rows.items() if row}
+
+    def _named_url(self, collection: str, name: str, *, detail: bool) -> Json:
+        """The URL with a name in the place of the id, which only details have. name: with those of its parents."""
+        return {"named_url": self.url(collection, name)} if detail else {}
+
+    def _described(self, kind: str, url: str, row: Described) -> Json:
+        """What every row has that a person can name and describe."""
+        return {
+            "id": row.id,
+            "type": kind,
+            "url": url,
+            "created": self.time(row.created),
+            "modified": self.time(row.modified),
+            "name": row.name,
+            "description": row.description,
+        }
+
     def _by(self, user: User | None) -> Json:
         """The links and summaries of who made a row; absent from a host that a bulk create made [205]."""
         if user is None:
@@ -147,7 +249,7 @@ class Shapes:
     def user(self, user: User, *, detail: bool = True) -> Json:
         """A user as an administrator sees it [400]."""
         url = self.url("users", user.id)
-        named = {"named_url": self.url("users", user.username)} if detail else {}
+        named = self._named_url("users", user.username, detail=detail)
         return {
             "id": user.id,
             "type": "user",
@@ -199,13 +301,11 @@ class Shapes:
 
     def organization(self, row: Organization, *, detail: bool = True) -> Json:
         url = self.url("organizations", row.id)
-        named = {"named_url": self.url("organizations", row.name)} if detail else {}
+        named = self._named_url("organizations", row.name, detail=detail)
         counts = dict.fromkeys(("inventories", "teams", "users", "job_templates", "admins", "projects"), 0)
         inventories = sum(other.organization is row for other in self._world.inventories.values())
         return {
-            "id": row.id,
-            "type": "organization",
-            "url": url,
+            **self._described("organization", url, row),
             "related": {**named, **self._by(self._world.admin), **self._links(url, ORGANIZATION_LINKS)},
             "summary_fields": {
                 "resource": {
@@ -217,10 +317,6 @@ class Shapes:
                 "user_capabilities": {"edit": True, "delete": True},
                 "related_field_counts": {**counts, "inventories": inventories},
             },
-            "created": self.time(row.created),
-            "modified": self.time(row.modified),
-            "name": row.name,
-            "description": row.description,
             "max_hosts": row.max_hosts,
             "custom_virtualenv": None,
             "default_environment": None,
@@ -229,16 +325,15 @@ class Shapes:
     def _organization_summary(self, row: Organization | None) -> Json:
         if row is None:
             return {}
-        return {"organization": {"id": row.id, "name": row.name, "description": row.description}}
+        return {"organization": _brief(row)}
 
     def project(self, row: Project, *, detail: bool = True) -> Json:
         url = self.url("projects", row.id)
         name = f"{row.name}++{row.organization.name if row.organization else ''}"
-        named = {"named_url": self.url("projects", name)} if detail else {}
+        named = self._named_url("projects", name, detail=detail)
         return {
-            "id": row.id,
-            "type": "project",
-            "url": url,
+            **self._described("project", url, row),
+            **PROJECT_DEFAULTS,
             "related": {
                 **named,
                 **self._by(self._world.admin),
@@ -249,74 +344,40 @@ class Shapes:
                 **self._who(self._world.admin),
                 "user_capabilities": {"edit": True, "delete": True, "start": True, "schedule": True, "copy": True},
             },
-            "created": self.time(row.created),
-            "modified": self.time(row.modified),
-            "name": row.name,
-            "description": row.description,
             "local_path": f"_{row.id}__{row.name}" if row.scm_type else row.name,
             "scm_type": row.scm_type,
             "scm_url": row.scm_url,
-            "scm_branch": "",
-            "scm_refspec": "",
-            "scm_clean": False,
-            "scm_track_submodules": False,
-            "scm_delete_on_update": False,
-            "credential": None,
-            "timeout": 0,
             "scm_revision": row.scm_revision,
-            "last_job_run": None,
-            "last_job_failed": False,
-            "next_job_run": None,
             "status": _project_status(row),
-            "organization": row.organization.id if row.organization else None,
-            "scm_update_on_launch": False,
-            "scm_update_cache_timeout": 0,
-            "allow_override": False,
-            "custom_virtualenv": None,
-            "default_environment": None,
-            "signature_validation_credential": None,
-            "last_update_failed": False,
-            "last_updated": None,
+            "organization": _id(row.organization),
         }
 
     def inventory(self, row: Inventory, *, detail: bool = True) -> Json:
         url = self.url("inventories", row.id)
-        named = {"named_url": self.url("inventories", f"{row.name}++{row.organization.name}")} if detail else {}
+        named = self._named_url("inventories", f"{row.name}++{row.organization.name}", detail=detail)
+        may_change = self._may_change(row)
         return {
-            "id": row.id,
-            "type": "inventory",
-            "url": url,
+            **self._described("inventory", url, row),
+            **_inventory_counts(row),
             "related": {
                 **named,
                 **self._by(self._world.admin),
                 **self._links(url, (name for name in INVENTORY_LINKS if not (row.kind and name in NOT_OF_SMART))),
-                "organization": self.url("organizations", row.organization.id),
+                **self._related(organization=row.organization),
             },
             "summary_fields": {
                 **self._organization_summary(row.organization),
                 **self._who(self._world.admin),
                 "object_roles": _roles(row),
                 "user_capabilities": {
-                    **dict.fromkeys(("edit", "delete", "adhoc"), self._may_change(row)),
-                    "copy": self._may_change(row) and (self._token is None or self._token.everything),
+                    **dict.fromkeys(("edit", "delete", "adhoc"), may_change),
+                    "copy": may_change and (self._token is None or self._token.everything),
                 },
                 "labels": NO_LABELS,
             },
-            "created": self.time(row.created),
-            "modified": self.time(row.modified),
-            "name": row.name,
-            "description": row.description,
             "organization": row.organization.id,
-            "kind": row.kind,
             "host_filter": row.host_filter,
             "variables": row.variables,
-            "has_active_failures": row.failing > 0,
-            "total_hosts": len(row.hosts),
-            "hosts_with_active_failures": row.failing,
-            "total_groups": len(row.groups),
-            "has_inventory_sources": False,
-            "total_inventory_sources": 0,
-            "inventory_sources_with_failures": 0,
             "pending_deletion": row.pending_deletion,
             "prevent_instance_group_fallback": False,
         }
@@ -324,111 +385,69 @@ class Shapes:
     def _inventory_summary(self, row: Inventory | None) -> Json:
         if row is None:
             return {}
-        return {
-            "inventory": {
-                "id": row.id,
-                "name": row.name,
-                "description": row.description,
-                "has_active_failures": row.failing > 0,
-                "total_hosts": len(row.hosts),
-                "hosts_with_active_failures": row.failing,
-                "total_groups": len(row.groups),
-                "has_inventory_sources": False,
-                "total_inventory_sources": 0,
-                "inventory_sources_with_failures": 0,
-                "organization_id": row.organization.id,
-                "kind": row.kind,
-            }
-        }
+        return {"inventory": {**_brief(row), **_inventory_counts(row), "organization_id": row.organization.id}}
 
     def group(self, row: Group, *, detail: bool = True) -> Json:
         url = self.url("groups", row.id)
-        named = {"named_url": self.url("groups", _named(row.name, row.inventory))} if detail else {}
         return {
-            "id": row.id,
-            "type": "group",
-            "url": url,
+            **self._described("group", url, row),
             "related": {
-                **named,
+                **self._named_url("groups", _named(row.name, row.inventory), detail=detail),
                 **self._by(self._world.admin),
                 **self._links(url, GROUP_LINKS),
-                "inventory": self.url("inventories", row.inventory.id),
+                **self._related(inventory=row.inventory),
             },
             "summary_fields": {
                 **self._inventory_summary(row.inventory),
                 **self._who(self._world.admin),
                 "user_capabilities": dict.fromkeys(("edit", "delete", "copy"), self._may_change(row.inventory)),
             },
-            "created": self.time(row.created),
-            "modified": self.time(row.modified),
-            "name": row.name,
-            "description": row.description,
             "inventory": row.inventory.id,
             "variables": row.variables,
         }
 
     def host(self, row: Host, *, detail: bool = True) -> Json:
         url = self.url("hosts", row.id)
-        named = {"named_url": self.url("hosts", _named(row.name, row.inventory))} if detail else {}
-        related = {
-            **named,
-            **self._by(row.created_by),
-            **self._links(url, HOST_LINKS),
-            "inventory": self.url("inventories", row.inventory.id),
-        }
-        summary_fields = self._inventory_summary(row.inventory)
-        summary = row.last_summary
-        if summary:
-            job = summary.job
-            related["last_job"] = self.url("jobs", job.id)
-            related["last_job_host_summary"] = self.url("job_host_summaries", summary.id)
-            summary_fields["last_job"] = {
-                "id": job.id,
-                "name": job.name,
-                "description": "",
-                "finished": self.time(job.finished),
-                "status": job.status,
-                "failed": _failed(job),
-                "job_template_id": job.template.id,
-                "job_template_name": job.template.name,
-            }
-            summary_fields["last_job_host_summary"] = {"id": summary.id, "failed": summary.failed}
-        groups = [{"id": group.id, "name": group.name} for group in row.groups.values()]
+        last = row.last_summary
         return {
-            "id": row.id,
-            "type": "host",
-            "url": url,
-            "related": related,
+            **self._described("host", url, row),
+            "related": {
+                **self._named_url("hosts", _named(row.name, row.inventory), detail=detail),
+                **self._by(row.created_by),
+                **self._links(url, HOST_LINKS),
+                **self._related(inventory=row.inventory, last_job=last and last.job, last_job_host_summary=last),
+            },
             "summary_fields": {
-                **summary_fields,
+                **self._inventory_summary(row.inventory),
+                **self._last_job_of_host(last),
                 **self._who(row.created_by),
                 "user_capabilities": dict.fromkeys(("edit", "delete"), self._may_change(row.inventory)),
-                "groups": {"count": len(groups), "results": groups[:5]},
-                "recent_jobs": [
-                    {
-                        "id": job.id,
-                        "name": job.name,
-                        "type": "job",
-                        "status": job.status,
-                        "finished": self.time(job.finished),
-                    }
-                    for job in row.recent_jobs
-                ],
+                "groups": _group_summary(row),
+                "recent_jobs": [self._recent_job(job) for job in row.recent_jobs],
             },
-            "created": self.time(row.created),
-            "modified": self.time(row.modified),
-            "name": row.name,
-            "description": row.description,
             "inventory": row.inventory.id,
             "enabled": row.enabled,
             "instance_id": row.instance_id,
             "variables": row.variables,
             "has_active_failures": row.failing,
             "has_inventory_sources": False,
-            "last_job": summary.job.id if summary else None,
-            "last_job_host_summary": summary.id if summary else None,
+            "last_job": last.job.id if last else None,
+            "last_job_host_summary": _id(last),
             "ansible_facts_modified": None,
         }
+
+    def _last_job_of_host(self, last: Summary | None) -> Json:
+        if last is None:
+            return {}
+        job = last.job
+        return {
+            "last_job": {**_brief_job(job), "finished": self.time(job.finished), **_template_of(job)},
+            "last_job_host_summary": {"id": last.id, "failed": last.failed},
+        }
+
+    def _recent_job(self, job: Job) -> Json:
+        finished = self.time(job.finished)
+        return {"id": job.id, "name": job.name, "type": "job", "status": job.status, "finished": finished}
 
     def bulk_host(self, row: Host) -> Json:
         return {
@@ -445,80 +464,63 @@ class Shapes:
     def template(self, row: JobTemplate, *, detail: bool = True) -> Json:
         url = self.url("job_templates", row.id)
         organization = row.organization
-        last = max(row.jobs, key=lambda job: (job.finished or 0.0, job.id), default=None)
-        last = last if last and last.finished else None
-        single = [job for job in row.jobs[-10:] if job.workflow is None]
-        recent: list[Job | WorkflowJob] = sorted([*single, *row.workflow_jobs[-10:]], key=lambda job: -job.id)
-        related = {**self._by(self._world.admin), **self._links(url, TEMPLATE_LINKS), "webhook_receiver": ""}
-        if detail:
-            related["named_url"] = self.url("job_templates", f"{row.name}++{organization.name if organization else ''}")
-        summary_fields = {
-            **self._organization_summary(organization),
-            **self._inventory_summary(row.inventory),
-            **self._project_summary(row.project),
-            **self._who(self._world.admin),
-            "object_roles": _roles(row),
-            "user_capabilities": self._template_capabilities(row),
-            "labels": NO_LABELS,
-            "recent_jobs": [
-                {
-                    "id": job.id,
-                    "status": job.status,
-                    "finished": self.time(job.finished),
-                    "canceled_on": self.time(job.canceled_on) if isinstance(job, Job) else None,
-                    "type": "job" if isinstance(job, Job) else "workflow_job",
-                }
-                for job in recent[:10]
-            ],
-            "credentials": [],
-        }
-        for name, other in (("inventories", row.inventory), ("projects", row.project), ("organizations", organization)):
-            if other:
-                related[{"inventories": "inventory"}.get(name, name[:-1])] = self.url(name, other.id)
-        if last:
-            related["last_job"] = self.url("jobs", last.id)
-            update = {
-                "id": last.id,
-                "name": last.name,
-                "description": "",
-                "status": last.status,
-                "failed": _failed(last),
-            }
-            canceled = {"canceled_on": self.time(last.canceled_on)} if last.canceled_on is not None else {}
-            summary_fields["last_job"] = {**update, "finished": self.time(last.finished), **canceled}
-            summary_fields["last_update"] = update
+        last = _last_finished(row)
+        name = f"{row.name}++{organization.name if organization else ''}"
         return {
-            "id": row.id,
-            "type": "job_template",
-            "url": url,
-            "related": related,
-            "summary_fields": summary_fields,
-            "created": self.time(row.created),
-            "modified": self.time(row.modified),
-            "name": row.name,
-            "description": row.description,
-            "job_type": row.job_type,
-            "inventory": row.inventory.id if row.inventory else None,
-            "project": row.project.id if row.project else None,
-            "playbook": row.playbook,
+            **self._described("job_template", url, row),
+            **TEMPLATE_DEFAULTS,
             **_playbook_settings(row, row.forks),
-            "organization": organization.id if organization else None,
+            **_asks(row),
+            "related": {
+                **self._by(self._world.admin),
+                **self._links(url, TEMPLATE_LINKS),
+                "webhook_receiver": "",
+                **self._named_url("job_templates", name, detail=detail),
+                **self._related(inventory=row.inventory, project=row.project, organization=organization, last_job=last),
+            },
+            "summary_fields": {
+                **self._organization_summary(organization),
+                **self._inventory_summary(row.inventory),
+                **self._project_summary(row.project),
+                **self._who(self._world.admin),
+                "object_roles": _roles(row),
+                "user_capabilities": self._template_capabilities(row),
+                "labels": NO_LABELS,
+                "recent_jobs": self._recent_jobs_of_template(row),
+                "credentials": [],
+                **self._last_job_of_template(last),
+            },
+            **{name: getattr(row, name) for name in TEMPLATE_FIELDS},
+            "inventory": _id(row.inventory),
+            "project": _id(row.project),
+            "organization": _id(organization),
             "last_job_run": self.time(last.finished) if last else None,
             "last_job_failed": bool(last and _failed(last)),
-            "next_job_run": None,
             "status": _template_status(row, last),
-            "execution_environment": None,
-            "host_config_key": "",
-            **{f"ask_{name}_on_launch": name in row.asks for name in ASKS},
-            "survey_enabled": row.survey_enabled,
-            "become_enabled": False,
-            "diff_mode": False,
-            "allow_simultaneous": row.allow_simultaneous,
-            "custom_virtualenv": None,
-            "job_slice_count": row.job_slice_count,
-            "webhook_service": "",
-            "webhook_credential": None,
-            "prevent_instance_group_fallback": False,
+        }
+
+    def _recent_jobs_of_template(self, row: JobTemplate) -> list[Json]:
+        """The newest ten, sliced ones as a whole."""
+        single = [job for job in row.jobs[-10:] if job.workflow is None]
+        recent: list[Job | WorkflowJob] = sorted([*single, *row.workflow_jobs[-10:]], key=lambda job: -job.id)
+        return [
+            {
+                "id": job.id,
+                "status": job.status,
+                "finished": self.time(job.finished),
+                "canceled_on": self.time(job.canceled_on) if isinstance(job, Job) else None,
+                "type": "job" if isinstance(job, Job) else "workflow_job",
+            }
+            for job in recent[:10]
+        ]
+
+    def _last_job_of_template(self, last: Job | None) -> Json:
+        if last is None:
+            return {}
+        canceled = {"canceled_on": self.time(last.canceled_on)} if last.canceled_on is not None else {}
+        return {
+            "last_job": {**_brief_job(last), "finished": self.time(last.finished), **canceled},
+            "last_update": _brief_job(last),
         }
 
     def _project_summary(self, row: Project | None) -> Json:
@@ -526,9 +528,7 @@ class Shapes:
             return {}
         return {
             "project": {
-                "id": row.id,
-                "name": row.name,
-                "description": row.description,
+                **_brief(row),
                 "status": _project_status(row),
                 "scm_type": row.scm_type,
                 "allow_override": False,
@@ -540,7 +540,7 @@ class Shapes:
         return {
             "can_start_without_user_input": not (needed or row.asks or row.survey_enabled or row.inventory is None),
             "passwords_needed_to_start": [],
-            **{f"ask_{name}_on_launch": name in row.asks for name in ASKS},
+            **_asks(row),
             "survey_enabled": row.survey_enabled,
             "variables_needed_to_start": needed,
             "credential_needed_to_start": False,
@@ -567,8 +567,7 @@ class Shapes:
     def _template_summary(self, row: JobTemplate) -> Json:
         if row.deleted:
             return {}
-        short = {"id": row.id, "name": row.name, "description": row.description}
-        return {"job_template": short, "unified_job_template": {**short, "unified_job_type": "job"}}
+        return {"job_template": _brief(row), "unified_job_template": {**_brief(row), "unified_job_type": "job"}}
 
     def _launcher(self, user: User) -> Json:
         return {"id": user.id, "name": user.username, "type": "user", "url": self.url("users", user.id)}
@@ -576,105 +575,92 @@ class Shapes:
     def job(self, row: Job, now: float, *, form: str = "detail") -> Json:
         """A job as a list shows it, as its launch answers it, or in detail: `form` is "list", "launch" or "detail"."""
         url = self.url("jobs", row.id)
-        template, project = row.template, row.template.project
-        started = row.status not in ("pending", "new") and not (row.status == "canceled" and row.started is None)
-        elapsed = (row.finished if row.finished is not None else now) - row.started if row.started is not None else 0.0
-        who = ("created_by",) if started else ("created_by", "modified_by")
-        related = {name: self.url("users", row.launched_by.id) for name in who} | self._links(url, JOB_LINKS)
-        if not template.deleted:
-            related["job_template"] = related["unified_job_template"] = self.url("job_templates", template.id)
-        if row.inventory:
-            related["inventory"] = self.url("inventories", row.inventory.id)
-        if project:
-            related["project"] = self.url("projects", project.id)
-            if project.organization:
-                related["organization"] = self.url("organizations", project.organization.id)
-        summary_fields = {
-            **self._organization_summary(template.organization),
-            **self._inventory_summary(row.inventory),
-            **self._project_summary(project),
-            **self._template_summary(template),
-            **self._who(row.launched_by, who),
-            "user_capabilities": {
-                "delete": self._token is None or self._token.everything,
-                "start": self._token is None or self._token.launches(template),
-            },
-            "labels": NO_LABELS,
-            "credentials": [],
-        }
-        if started:
-            related["execution_environment"] = self.url("execution_environments", 1)
-            summary_fields["execution_environment"] = ENVIRONMENT
-            summary_fields["instance_group"] = {"id": 2, "name": "default", "is_container_group": False}
+        template = row.template
+        template_id = None if template.deleted else template.id
         shown: Json = {
             "id": row.id,
             "type": "job",
             "url": url,
-            "related": related,
-            "summary_fields": summary_fields,
+            **JOB_DEFAULTS,
+            **_playbook_settings(row, template.forks),
+            **_progress_of_job(row),
+            "related": self._job_related(row, url),
+            "summary_fields": self._job_summary_fields(row),
             "created": self.time(row.created),
             "modified": self.time(row.modified),
             "name": row.name,
             "description": template.description,
             "job_type": row.job_type,
-            "inventory": row.inventory.id if row.inventory else None,
-            "project": project.id if project else None,
+            "inventory": _id(row.inventory),
+            "project": _id(template.project),
             "playbook": template.playbook,
-            **_playbook_settings(row, template.forks),
-            "organization": template.organization.id if template.organization else None,
-            "unified_job_template": None if template.deleted else template.id,
-            "launch_type": "manual",
-            "status": row.status,
-            "execution_environment": 1 if started else None,
-            "failed": _failed(row),
+            "organization": _id(template.organization),
+            "job_template": template_id,
+            "unified_job_template": template_id,
             "started": self.time(row.started),
             "finished": self.time(row.finished),
             "canceled_on": self.time(row.canceled_on),
-            "elapsed": round(elapsed, 3),
-            "job_explanation": row.explanation,
-            "execution_node": NODE if started else "",
-            "controller_node": NODE if started else "",
+            "elapsed": _elapsed(row, now),
             "launched_by": self._launcher(row.launched_by),
-            "work_unit_id": f"{row.id:08x}" if row.started is not None else None,
-            "job_template": None if template.deleted else template.id,
-            "passwords_needed_to_start": [],
             "allow_simultaneous": template.allow_simultaneous,
             "scm_revision": row.scm_revision,
-            "instance_group": 2 if started else None,
-            "diff_mode": False,
             "job_slice_number": row.slice_number,
             "job_slice_count": row.slice_count,
-            "webhook_service": "",
-            "webhook_credential": None,
-            "webhook_guid": "",
         }
         if form != "list":
-            shown["job_cwd"] = f"/tmp/awx_{row.id}/project" if row.started is not None else ""  # noqa: S108
-            shown["event_processing_finished"] = row.events_done is not None and row.events_done <= now
+            shown |= _end_of_job(row, now)
         if form == "detail":
-            counts: dict[str, int] = {}
-            for summary in row.summaries:
-                key = "dark" if summary.dark else "failures" if summary.failures else "ok"
-                counts[key] = counts.get(key, 0) + 1
-            played = bool(row.results) and row.started is not None
-            shown["host_status_counts"] = counts or None
-            shown["playbook_counts"] = {"play_count": int(played), "task_count": 2 if played else 0}
-            shown["custom_virtualenv"] = None
+            shown |= _counts_of_job(row)
         return shown
+
+    def _job_related(self, row: Job, url: str) -> Json:
+        template = row.template
+        shown = template if not template.deleted else None
+        environment = {"execution_environment": self.url("execution_environments", 1)} if _was_started(row) else {}
+        return {
+            **{name: self.url("users", row.launched_by.id) for name in _changed_by(row)},
+            **self._links(url, JOB_LINKS),
+            **self._related(
+                job_template=shown,
+                unified_job_template=shown,
+                inventory=row.inventory,
+                project=template.project,
+                organization=template.organization,
+            ),
+            **environment,
+        }
+
+    def _job_summary_fields(self, row: Job) -> Json:
+        template, token = row.template, self._token
+        return {
+            **self._organization_summary(template.organization),
+            **self._inventory_summary(row.inventory),
+            **self._project_summary(template.project),
+            **self._template_summary(template),
+            **self._who(row.launched_by, _changed_by(row)),
+            "user_capabilities": {
+                "delete": token is None or token.everything,
+                "start": token is None or token.launches(template),
+            },
+            "labels": NO_LABELS,
+            "credentials": [],
+            **(PLACE_OF_RUN if _was_started(row) else {}),
+        }
 
     def workflow_job(self, row: WorkflowJob, now: float) -> Json:
         url = self.url("workflow_jobs", row.id)
         links = ("workflow_nodes", "labels", "activity_stream", "relaunch", "cancel")
-        elapsed = (row.finished or now) - row.started if row.started is not None else 0.0
+        template = row.template
         return {
             "id": row.id,
             "type": "workflow_job",
             "url": url,
+            **WORKFLOW_JOB_DEFAULTS,
             "related": {**self._by(row.launched_by), **self._links(url, links)},
             "summary_fields": {
-                **self._organization_summary(row.template.organization),
+                **self._organization_summary(template.organization),
                 **self._inventory_summary(row.inventory),
-                **self._template_summary(row.template),
+                **self._template_summary(template),
                 **self._who(row.launched_by),
                 "user_capabilities": {"delete": True, "start": True},
                 "labels": NO_LABELS,
@@ -682,65 +668,37 @@ class Shapes:
             "created": self.time(row.created),
             "modified": self.time(row.created),
             "name": row.name,
-            "description": row.template.description,
-            "unified_job_template": row.template.id,
-            "launch_type": "manual",
+            "description": template.description,
+            "unified_job_template": template.id,
             "status": row.status,
             "failed": row.status == "failed",
             "started": self.time(row.started),
             "finished": self.time(row.finished),
-            "canceled_on": None,
-            "elapsed": round(elapsed, 3),
-            "job_cwd": "",
-            "job_explanation": "",
+            "elapsed": _elapsed(row, now),
             "launched_by": self._launcher(row.launched_by),
-            "work_unit_id": None,
-            "workflow_job_template": None,
             "extra_vars": row.extra_vars,
-            "allow_simultaneous": row.template.allow_simultaneous,
-            "job_template": row.template.id,
-            "is_sliced_job": True,
-            "inventory": row.inventory.id if row.inventory else None,
+            "allow_simultaneous": template.allow_simultaneous,
+            "job_template": template.id,
+            "inventory": _id(row.inventory),
             "limit": row.limit,
-            "scm_branch": "",
-            "webhook_service": "",
-            "webhook_credential": None,
-            "webhook_guid": "",
-            "skip_tags": "",
-            "job_tags": "",
         }
 
     def _job_summary(self, job: Job, now: float) -> Json:
-        elapsed = (job.finished or now) - job.started if job.started is not None else 0.0
-        return {
-            "id": job.id,
-            "name": job.name,
-            "description": "",
-            "status": job.status,
-            "failed": _failed(job),
-            "elapsed": round(elapsed, 3),
-            "type": "job",
-            "job_template_id": job.template.id,
-            "job_template_name": job.template.name,
-        }
+        return {**_brief_job(job), "elapsed": _elapsed(job, now), "type": "job", **_template_of(job)}
 
     def summary(self, row: Summary, now: float) -> Json:
         """A job host summary. A deleted host leaves `host` null and keeps its name [810, 811]."""
-        related = {"job": self.url("jobs", row.job.id)}
-        summary_fields: Json = {"job": self._job_summary(row.job, now)}
-        if not row.host.deleted:
-            related["host"] = self.url("hosts", row.host.id)
-            summary_fields["host"] = {"id": row.host.id, "name": row.host.name, "description": row.host.description}
+        host = None if row.host.deleted else row.host
         return {
             "id": row.id,
             "type": "job_host_summary",
             "url": self.url("job_host_summaries", row.id),
-            "related": related,
-            "summary_fields": summary_fields,
+            "related": self._related(job=row.job, host=host),
+            "summary_fields": {"job": self._job_summary(row.job, now), **_host_summary(host)},
             "created": self.time(row.created),
             "modified": self.time(row.created),
             "job": row.job.id,
-            "host": None if row.host.deleted else row.host.id,
+            "host": _id(host),
             "constructed_host": None,
             "host_name": row.host_name,
             "changed": row.changed,
@@ -757,28 +715,14 @@ class Shapes:
     def event(self, row: JobEvent, now: float) -> Json:
         host = row.host if row.host and not row.host.deleted else None
         url = self.url("job_events", row.id)
-        uuid = f"00000000-0000-4000-a000-{row.id:012d}"
-        playbook, play = row.job.template.playbook, "all" if row.play else ""
-        related = {"job": self.url("jobs", row.job.id), "children": f"{url}children/"}
-        summary_fields: Json = {"job": self._job_summary(row.job, now), "role": {}}
-        data: Json = {"playbook": playbook, "uuid": uuid}
-        if row.play:
-            again = "" if row.play == 1 else f"_{row.play}"  # ansible-runner's, for the play's next batch
-            data |= {"play": play, "play_pattern": "all"}
-            data |= {"play_uuid": f"02fc0000-0001-0000-0000-{row.job.id:012d}{again}"}
-        if row.task:
-            data |= _task_data(row)
-        if row.host_name:
-            data |= {"host": row.host_name}
-        if host:
-            related["host"] = self.url("hosts", host.id)
-            summary_fields["host"] = {"id": host.id, "name": host.name, "description": host.description}
+        data = _event_data(row)
         return {
             "id": row.id,
             "type": "job_event",
             "url": url,
-            "related": related,
-            "summary_fields": summary_fields,
+            **EVENT_DEFAULTS,
+            "related": {**self._related(job=row.job, host=host), **self._links(url, ("children",))},
+            "summary_fields": {"job": self._job_summary(row.job, now), "role": {}, **_host_summary(host)},
             "created": self.time(row.created),
             "modified": self.time(row.created + row.job.event_lag),
             "job": row.job.id,
@@ -788,19 +732,14 @@ class Shapes:
             "event_data": data,
             "event_level": 3 if row.host_name else 2,
             "failed": row.failed,
-            "changed": False,
-            "uuid": uuid,
+            "uuid": data["uuid"],
             "parent_uuid": data.get("task_uuid", "") if row.host_name else "",
-            "host": host.id if host else None,
+            "host": _id(host),
             "host_name": row.host_name,
-            "playbook": playbook,
-            "play": play,
+            "playbook": data["playbook"],
+            "play": data.get("play", ""),
             "task": row.task,
-            "role": "",
             "stdout": row.message,
-            "start_line": 0,
-            "end_line": 0,
-            "verbosity": 0,
         }
 
     def script(self, row: Inventory, query: dict[str, str]) -> Json:
@@ -809,31 +748,132 @@ class Shapes:
         Groups without hosts are left out; `all.hosts` are the hosts in no group.
         """
         shown = [host for host in row.hosts.values() if host.enabled or _on(query, "all")]
-        ids = {host.id for host in shown}
-        groups: Json = {}
-        for group in row.groups.values():
-            names = [host.name for host in group.hosts.values() if host.id in ids]
-            if names:
-                groups[group.name] = {"hosts": names}
-                if group.variables and (variables := parse_variables(group.variables)):
-                    groups[group.name]["vars"] = variables
-        top: Json = {}
-        if row.variables and (variables := parse_variables(row.variables)):
-            top["vars"] = variables
+        groups = _script_groups(row, shown)
+        top = _script_variables(row.variables)
         if alone := [host.name for host in shown if not host.groups]:
             top["hosts"] = alone
         if groups:
             top["children"] = list(groups)
         result: Json = {"all": top, **groups}
         if _on(query, "hostvars"):
-            towervars = _on(query, "towervars")
-            result["_meta"] = {
-                "hostvars": {
-                    host.name: {**host.parsed(), **_tower_variables(host)} if towervars else host.parsed()
-                    for host in shown
-                }
-            }
+            tower = _tower_variables if _on(query, "towervars") else _no_variables
+            result["_meta"] = {"hostvars": {host.name: {**host.parsed(), **tower(host)} for host in shown}}
         return result
+
+
+def _script_groups(inventory: Inventory, hosts: Iterable[Host]) -> Json:
+    """The groups in which there are some of these hosts."""
+    ids = {host.id for host in hosts}
+    found: Json = {}
+    for group in inventory.groups.values():
+        names = [host.name for host in group.hosts.values() if host.id in ids]
+        if names:
+            found[group.name] = {"hosts": names, **_script_variables(group.variables)}
+    return found
+
+
+def _script_variables(text: str) -> Json:
+    variables = parse_variables(text) if text else {}
+    return {"vars": variables} if variables else {}
+
+
+def _no_variables(_: Host) -> Json:
+    return {}
+
+
+def _id(row: Described | Summary | None) -> int | None:
+    return row.id if row else None
+
+
+def _brief(row: Described) -> Json:
+    return {"id": row.id, "name": row.name, "description": row.description}
+
+
+def _brief_job(job: Job) -> Json:
+    return {"id": job.id, "name": job.name, "description": "", "status": job.status, "failed": _failed(job)}
+
+
+def _template_of(job: Job) -> Json:
+    return {"job_template_id": job.template.id, "job_template_name": job.template.name}
+
+
+def _host_summary(host: Host | None) -> Json:
+    return {"host": _brief(host)} if host else {}
+
+
+def _group_summary(host: Host) -> Json:
+    groups = [{"id": group.id, "name": group.name} for group in host.groups.values()]
+    return {"count": len(groups), "results": groups[:5]}
+
+
+def _inventory_counts(row: Inventory) -> Json:
+    """What an inventory and its summary both show."""
+    return {
+        "kind": row.kind,
+        "has_active_failures": row.failing > 0,
+        "total_hosts": len(row.hosts),
+        "hosts_with_active_failures": row.failing,
+        "total_groups": len(row.groups),
+        "has_inventory_sources": False,
+        "total_inventory_sources": 0,
+        "inventory_sources_with_failures": 0,
+    }
+
+
+def _asks(row: JobTemplate) -> Json:
+    return {f"ask_{name}_on_launch": name in row.asks for name in ASKS}
+
+
+def _was_started(job: Job) -> bool:
+    """Whether a node took the job, also if it was canceled after that."""
+    return job.status not in ("pending", "new") and not (job.status == "canceled" and job.started is None)
+
+
+def _changed_by(job: Job) -> tuple[str, ...]:
+    """As what a job names the user who launched it: once it is started, Tower itself has changed it."""
+    return ("created_by",) if _was_started(job) else ("created_by", "modified_by")
+
+
+def _elapsed(row: Job | WorkflowJob, now: float) -> float:
+    """Seconds from the start to the end, or to now."""
+    if row.started is None:
+        return 0.0
+    return round((now if row.finished is None else row.finished) - row.started, 3)
+
+
+def _progress_of_job(row: Job) -> Json:
+    """How far a job has come, and where it runs."""
+    started = _was_started(row)
+    node = NODE if started else ""
+    return {
+        "status": row.status,
+        "failed": _failed(row),
+        "job_explanation": row.explanation,
+        "execution_environment": 1 if started else None,
+        "execution_node": node,
+        "controller_node": node,
+        "instance_group": 2 if started else None,
+        "work_unit_id": f"{row.id:08x}" if row.started is not None else None,
+    }
+
+
+def _end_of_job(row: Job, now: float) -> Json:
+    """What a list of jobs does not show."""
+    return {
+        "job_cwd": f"/tmp/awx_{row.id}/project" if row.started is not None else "",  # noqa: S108
+        "event_processing_finished": row.events_done is not None and row.events_done <= now,
+    }
+
+
+def _counts_of_job(row: Job) -> Json:
+    """What only the details of a job show."""
+    counts = Counter("dark" if each.dark else "failures" if each.failures else "ok" for each in row.summaries)
+    played = bool(row.results) and row.started is not None
+    return {
+        "host_status_counts": dict(counts) or None,
+        "playbook_counts": {"play_count": int(played), "task_count": 2 if played else 0},
+        "custom_virtualenv": None,
+    }
 
 
 def _roles(row: Inventory | JobTemplate) -> Json:
@@ -869,6 +909,10 @@ def _project_status(project: Project) -> str:
     return "successful" if project.scm_type else "ok"
 
 
+def _last_finished(row: JobTemplate) -> Job | None:
+    return max((job for job in row.jobs if job.finished), key=lambda job: (job.finished, job.id), default=None)
+
+
 def _template_status(row: JobTemplate, last: Job | None) -> str:
     for job in reversed(row.jobs):
         if job.active:
@@ -880,22 +924,31 @@ def _template_status(row: JobTemplate, last: Job | None) -> str:
 
 def _playbook_settings(row: JobTemplate | Job, forks: int) -> Json:
     return {
-        "scm_branch": "",
         "forks": forks,
         "limit": row.limit,
-        "verbosity": 0,
         "extra_vars": row.extra_vars,
         "job_tags": row.job_tags,
-        "force_handlers": False,
         "skip_tags": row.skip_tags,
-        "start_at_task": "",
         "timeout": row.timeout,
-        "use_fact_cache": False,
     }
 
 
+def _event_data(row: JobEvent) -> Json:
+    """What an event's data say of the playbook, and as far as it is about them of its play, its task and its host."""
+    data: Json = {"playbook": row.job.template.playbook, "uuid": f"00000000-0000-4000-a000-{row.id:012d}"}
+    if row.play:
+        again = "" if row.play == 1 else f"_{row.play}"  # ansible-runner's, for the play's next batch
+        data |= {"play": "all", "play_pattern": "all"}
+        data |= {"play_uuid": f"02fc0000-0001-0000-0000-{row.job.id:012d}{again}"}
+    if row.task:
+        data |= _task_data(row)
+    if row.host_name:
+        data |= {"host": row.host_name}
+    return data
+
+
 def _task_data(row: JobEvent) -> Json:
-    """What an event's data tell of its task. Each job has a directory of its own for its project."""
+    """What an event's data say of its task. Each job has a directory of its own for its project."""
     action = TASKS[row.task].partition(":")[0]
     shape = row.job.playbook
     data: Json = {

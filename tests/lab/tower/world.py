@@ -80,7 +80,7 @@ class Role(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class User:
-    """Somebody, and the roles that were granted through the API."""
+    """A user, and the roles that were granted through the API."""
 
     id: int
     username: str
@@ -199,7 +199,9 @@ class Inventory:
 
 
 @dataclass(slots=True, eq=False)
-class Group:
+class _InInventory:
+    """What a group and a host have in common."""
+
     id: int
     name: str
     inventory: Inventory
@@ -207,6 +209,10 @@ class Group:
     modified: float
     description: str = ""
     variables: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class Group(_InInventory):
     hosts: dict[int, Host] = field(default_factory=dict)
 
 
@@ -231,14 +237,7 @@ class HostPeriod:
 
 
 @dataclass(slots=True, eq=False)
-class Host:
-    id: int
-    name: str
-    inventory: Inventory
-    created: float
-    modified: float
-    description: str = ""
-    variables: str = ""
+class Host(_InInventory):
     instance_id: str = ""
     enabled: bool = True
     created_by: User | None = None  # a bulk create leaves it empty [205]
@@ -733,10 +732,10 @@ class World:
         if inventory.kind:
             raise _everywhere("Hosts can only be created in manual inventories (not smart or constructed types).")
         names = [host.name for host in new]
-        seen: dict[str, int] = {}
+        counts: dict[str, int] = {}
         for name in names:
-            seen[name] = seen.get(name, 0) + 1
-        if duplicates := [name for name in names if seen[name] > 1 or name in inventory.hosts]:
+            counts[name] = counts.get(name, 0) + 1
+        if duplicates := [name for name in names if counts[name] > 1 or name in inventory.hosts]:
             if self.race:
                 refusal = f"cannot create host, host creation error {_unique_violation(inventory, duplicates[0])}"
                 raise Refusal(400, {"detail": refusal})

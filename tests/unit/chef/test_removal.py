@@ -218,7 +218,7 @@ def test_what_ec2_has_forgotten_the_host_tells_and_the_node_confirms(world: Worl
     assert not chef.held.keys() | chef.clients
 
 
-@pytest.mark.parametrize("said", ["i-newcomer", ""])
+@pytest.mark.parametrize("said", ["i-new", ""])
 def test_a_node_that_has_a_recycled_name_stays(world: World, chef: FakeChef, said: str) -> None:
     web(world, "@private_dns@")
     chef.bootstrap(DNS, instance_id=said)

@@ -199,7 +199,7 @@ def test_an_instance_that_served_never_or_twice_is_wrong() -> None:
     ]
 
 
-def test_nothing_is_wrong_with_no_storm() -> None:
+def test_nothing_is_wrong_with_no_scale_out() -> None:
     assert not wrong_sizes([])
 
 

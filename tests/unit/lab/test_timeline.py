@@ -21,11 +21,11 @@ from lab.demo.scenes import Stage as DemoStage
 from lab.demo.strips import FEW, LEVELS, NARROWEST, TENTHS, strips
 from lab.demo.timeline import (
     Act,
+    InstanceTimeline,
     Outcome,
     Run,
     Stage,
     Timeline,
-    Way,
     moment,
     read_timeline,
     shortly,
@@ -105,14 +105,14 @@ def one(
     jobs: Iterable[JobRecord] = (),
     timeouts: Iterable[Timeout] = (),
     tags: dict[str, str] = TAGS,
-) -> Way:
-    """The only instance's way."""
-    (way,) = timeline(moved(states), timeouts, lives, jobs, {"web": tags}, NOW).ways
-    return way
+) -> InstanceTimeline:
+    """The only instance's timeline."""
+    (instance,) = timeline(moved(states), timeouts, lives, jobs, {"web": tags}, NOW).instances
+    return instance
 
 
-def stages(way: Way) -> list[tuple[Stage, float, float]]:
-    return [(each.stage, each.began, each.ended) for each in way.stretches]
+def stages(instance: InstanceTimeline) -> list[tuple[Stage, float, float]]:
+    return [(each.stage, each.began, each.ended) for each in instance.stretches]
 
 
 def many(count: int, groups: int = 1, acts: Iterable[Act] = (), name: str = "web") -> Timeline:
@@ -147,7 +147,7 @@ def drawn(shown: Timeline) -> ElementTree.Element:
 
 
 def rows(page: ElementTree.Element) -> list[ElementTree.Element]:
-    return [each for each in page.iter(f"{SVG}g") if each.get("class") == "way"]
+    return [each for each in page.iter(f"{SVG}g") if each.get("class") == "instance"]
 
 
 def boxes(page: ElementTree.Element) -> Iterator[tuple[float, float, float, float, str]]:
@@ -164,18 +164,18 @@ def boxes(page: ElementTree.Element) -> Iterator[tuple[float, float, float, floa
 
 
 def test_an_instance_is_registered_provisioned_checked_and_put_into_service() -> None:
-    way = one(SERVED, jobs=[ran()])
-    assert stages(way) == [
+    instance = one(SERVED, jobs=[ran()])
+    assert stages(instance) == [
         (Stage.REGISTERING, 100, 102),
         (Stage.WAITING, 102, 104),
         (Stage.JOB, 104, 110),
         (Stage.CHECKS, 110, 112),
         (Stage.SERVICE, 112, NOW),
     ]
-    assert (way.launched, way.registered, way.let_go, way.served) == (100, 102, 112, 112.5)
-    assert (way.leaving, way.removed_at, way.terminated) == (None, None, None)
-    assert way.outcome == Outcome.SERVES
-    assert str(way) == "registered after 2.0 s · job 1 ok, 6.0 s · checks 2.0 s · in service after 12 s"
+    assert (instance.launched, instance.registered, instance.released, instance.served) == (100, 102, 112, 112.5)
+    assert (instance.leaving, instance.removed_at, instance.terminated) == (None, None, None)
+    assert instance.outcome == Outcome.SERVES
+    assert str(instance) == "registered after 2.0 s · job 1 ok, 6.0 s · checks 2.0 s · in service after 12 s"
 
 
 def test_a_host_is_registered_once_it_is_marked_and_in_a_group() -> None:
@@ -189,9 +189,9 @@ def test_a_host_is_registered_once_it_is_marked_and_in_a_group() -> None:
 
 def test_hosts_that_never_were_rollcalls_do_not_count() -> None:
     others = HostLife(1, "i-a", "i-a", "production", "", "10.0.0.1", 90, None, joined=91)
-    way = one(SERVED, [others])
-    assert way.registered is None
-    assert stages(way)[0] == (Stage.REGISTERING, 100, 112)
+    instance = one(SERVED, [others])
+    assert instance.registered is None
+    assert stages(instance)[0] == (Stage.REGISTERING, 100, 112)
 
 
 def test_a_host_under_another_name_is_known_by_its_instance_id() -> None:
@@ -201,48 +201,48 @@ def test_a_host_under_another_name_is_known_by_its_instance_id() -> None:
 
 
 def test_an_instance_without_a_job_goes_from_registration_to_its_checks() -> None:
-    way = one(SERVED, tags={"rollcall:inventory": "production", "rollcall:gate": "tcp:22"})
-    assert stages(way) == [(Stage.REGISTERING, 100, 102), (Stage.CHECKS, 102, 112), (Stage.SERVICE, 112, NOW)]
-    assert way.seconds(Stage.WAITING) is None
+    instance = one(SERVED, tags={"rollcall:inventory": "production", "rollcall:gate": "tcp:22"})
+    assert stages(instance) == [(Stage.REGISTERING, 100, 102), (Stage.CHECKS, 102, 112), (Stage.SERVICE, 112, NOW)]
+    assert instance.seconds(Stage.WAITING) is None
 
 
 def test_an_instance_whose_group_asks_for_a_job_waits_for_it_until_there_is_one() -> None:
-    way = one(SERVED[:2])
-    assert stages(way) == [(Stage.REGISTERING, 100, 102), (Stage.WAITING, 102, NOW)]
-    assert way.stretches[-1].open
-    assert way.outcome == Outcome.WAITS
+    instance = one(SERVED[:2])
+    assert stages(instance) == [(Stage.REGISTERING, 100, 102), (Stage.WAITING, 102, NOW)]
+    assert instance.stretches[-1].open
+    assert instance.outcome == Outcome.WAITS
     queued = one(SERVED[:2], jobs=[ran(started=None, finished=None, status="pending")], tags={})
     assert stages(queued)[-1] == (Stage.WAITING, 102, NOW)
     assert "job 1 pending" in str(queued)
 
 
 def test_a_job_that_runs_still_has_no_result_yet() -> None:
-    way = one(SERVED[:2], jobs=[ran("failed", finished=None, status="running")])
-    assert stages(way)[-1] == (Stage.JOB, 104, NOW)
-    assert way.runs == (Run(1, 104, None, "running"),)
-    assert way.seconds(Stage.JOB) is None
+    instance = one(SERVED[:2], jobs=[ran("failed", finished=None, status="running")])
+    assert stages(instance)[-1] == (Stage.JOB, 104, NOW)
+    assert instance.runs == (Run(1, 104, None, "running"),)
+    assert instance.seconds(Stage.JOB) is None
 
 
 def test_between_two_jobs_an_instance_waits_and_both_results_are_its_own() -> None:
     later = (*SERVED[:2], ("Pending:Proceed", 135), ("InService", 135))
     both = [ran("dark", names=["i-a", "i-b"]), ran("ok", 2, started=125, finished=131, names=["i-a"])]
-    way = one(later, jobs=both)
-    assert stages(way)[2:6] == [
+    instance = one(later, jobs=both)
+    assert stages(instance)[2:6] == [
         (Stage.BAD_JOB, 104, 110),
         (Stage.WAITING, 110, 125),
         (Stage.JOB, 125, 131),
         (Stage.CHECKS, 131, 135),
     ]
-    assert [run.result for run in way.runs] == ["unreachable", "ok"]
-    assert way.tried_again
-    assert way.seconds(Stage.JOB, Stage.BAD_JOB) == 12
-    assert way.seconds(Stage.WAITING) == 17
+    assert [run.result for run in instance.runs] == ["unreachable", "ok"]
+    assert instance.tried_again
+    assert instance.seconds(Stage.JOB, Stage.BAD_JOB) == 12
+    assert instance.seconds(Stage.WAITING) == 17
 
 
 def test_a_job_that_did_not_run_to_its_end_is_bad_and_says_its_status() -> None:
-    way = one(SERVED, jobs=[ran(status="error")])
-    assert way.runs[0].result == "error"
-    assert (Stage.BAD_JOB, 104, 110) in stages(way)
+    instance = one(SERVED, jobs=[ran(status="error")])
+    assert instance.runs[0].result == "error"
+    assert (Stage.BAD_JOB, 104, 110) in stages(instance)
 
 
 def test_a_job_of_an_operator_is_not_the_instances_way() -> None:
@@ -250,20 +250,22 @@ def test_a_job_of_an_operator_is_not_the_instances_way() -> None:
 
 
 def test_an_abandoned_instance_never_served() -> None:
-    way = one((*ABANDONED, *ENDED), [living(101, 102, 115)], [ran("failed")])
-    assert way.outcome == Outcome.ABANDONED
-    assert way.troubled
-    assert not way.tried_again
-    assert (way.let_go, way.served, way.to_service) == (None, None, None)
-    assert (way.leaving, way.removed_at, way.terminated) == (112, 115, 117)
-    assert stages(way)[-2:] == [(Stage.CHECKS, 110, 112), (Stage.LEAVING, 112, 117)]
-    assert str(way).endswith("job 1 failed, 6.0 s · checks 2.0 s · removed 3.0 s after it began to leave · abandoned")
+    instance = one((*ABANDONED, *ENDED), [living(101, 102, 115)], [ran("failed")])
+    assert instance.outcome == Outcome.ABANDONED
+    assert instance.troubled
+    assert not instance.tried_again
+    assert (instance.released, instance.served, instance.to_service) == (None, None, None)
+    assert (instance.leaving, instance.removed_at, instance.terminated) == (112, 115, 117)
+    assert stages(instance)[-2:] == [(Stage.CHECKS, 110, 112), (Stage.LEAVING, 112, 117)]
+    assert str(instance).endswith(
+        "job 1 failed, 6.0 s · checks 2.0 s · removed 3.0 s after it began to leave · abandoned"
+    )
 
 
 def test_hosts_that_are_gone_before_the_instance_leaves_are_said_to_be() -> None:
-    way = one((*ABANDONED, *ENDED), [living(101, 102, 111.9)], [ran("failed")])
-    assert "removed before it began to leave" in str(way)
-    assert next(each for each in waits([way]) if each.name == "leaving to removed").longest == 0
+    instance = one((*ABANDONED, *ENDED), [living(101, 102, 111.9)], [ran("failed")])
+    assert "removed before it began to leave" in str(instance)
+    assert next(each for each in waits([instance]) if each.name == "leaving to removed").longest == 0
 
 
 def test_an_instance_whose_hook_nobody_answered_has_timed_out() -> None:
@@ -273,10 +275,10 @@ def test_an_instance_whose_hook_nobody_answered_has_timed_out() -> None:
 
 
 def test_an_instance_that_terminated_after_service_left_and_its_way_ends() -> None:
-    way = one((*SERVED, ("Terminating", 150), ("Terminating:Wait", 150.1), *ENDED_LATER), [living(101, 102, 151)])
-    assert way.outcome == Outcome.LEFT
-    assert stages(way)[-2:] == [(Stage.SERVICE, 112, 150), (Stage.LEAVING, 150, 153)]
-    assert not any(each.open for each in way.stretches)
+    instance = one((*SERVED, ("Terminating", 150), ("Terminating:Wait", 150.1), *ENDED_LATER), [living(101, 102, 151)])
+    assert instance.outcome == Outcome.LEFT
+    assert stages(instance)[-2:] == [(Stage.SERVICE, 112, 150), (Stage.LEAVING, 150, 153)]
+    assert not any(each.open for each in instance.stretches)
 
 
 ENDED_LATER = (("Terminating:Proceed", 152), ("Terminated", 153))
@@ -284,45 +286,45 @@ ENDED_LATER = (("Terminating:Proceed", 152), ("Terminated", 153))
 
 def test_an_instance_on_its_way_out_is_not_struck_off_while_one_host_of_it_is_left() -> None:
     hosts = [living(101, 102, 151), living(101, 102)]
-    way = one((*SERVED, ("Terminating", 150), ("Terminating:Wait", 150.1)), hosts)
-    assert way.outcome == Outcome.LEAVES
-    assert way.removed_at is None
-    assert stages(way)[-1] == (Stage.LEAVING, 150, NOW)
+    instance = one((*SERVED, ("Terminating", 150), ("Terminating:Wait", 150.1)), hosts)
+    assert instance.outcome == Outcome.LEAVES
+    assert instance.removed_at is None
+    assert stages(instance)[-1] == (Stage.LEAVING, 150, NOW)
 
 
 def test_a_retire_job_is_drawn_while_the_instance_leaves_and_is_not_of_its_launch() -> None:
     retire = ran("ok", 9, started=151, finished=152)
-    way = one((*SERVED, ("Terminating", 150), *ENDED_LATER), jobs=[ran(), retire])
-    assert stages(way)[-3:] == [(Stage.LEAVING, 150, 151), (Stage.JOB, 151, 152), (Stage.LEAVING, 152, 153)]
-    assert way.seconds(Stage.JOB) == 6
-    assert way.seconds(Stage.CHECKS) == 2
+    instance = one((*SERVED, ("Terminating", 150), *ENDED_LATER), jobs=[ran(), retire])
+    assert stages(instance)[-3:] == [(Stage.LEAVING, 150, 151), (Stage.JOB, 151, 152), (Stage.LEAVING, 152, 153)]
+    assert instance.seconds(Stage.JOB) == 6
+    assert instance.seconds(Stage.CHECKS) == 2
 
 
 def test_an_instance_without_hooks_serves_at_once_and_is_registered_meanwhile() -> None:
-    way = one((("Pending", 100), ("InService", 100.1)), jobs=[ran()])
-    assert stages(way)[0] == (Stage.REGISTERING, 100, 100.1)
-    assert (Stage.JOB, 104, 110) in stages(way)
-    assert way.to_service == pytest.approx(0.1)
-    assert way.registered == 102
+    instance = one((("Pending", 100), ("InService", 100.1)), jobs=[ran()])
+    assert stages(instance)[0] == (Stage.REGISTERING, 100, 100.1)
+    assert (Stage.JOB, 104, 110) in stages(instance)
+    assert instance.to_service == pytest.approx(0.1)
+    assert instance.registered == 102
 
 
 def test_standby_and_a_warm_pool_are_set_aside() -> None:
     standby = one((*SERVED, ("EnteringStandby", 120), ("Standby", 120.1), ("Pending", 130), ("InService", 130.1)))
-    assert stages(standby)[-3:] == [(Stage.SERVICE, 112, 120), (Stage.ASIDE, 120, 130), (Stage.SERVICE, 130, NOW)]
+    assert stages(standby)[-3:] == [(Stage.SERVICE, 112, 120), (Stage.RESTING, 120, 130), (Stage.SERVICE, 130, NOW)]
     warm = (
         *(("Warmed:Pending", 100), ("Warmed:Pending:Wait", 100), ("Warmed:Stopped", 112)),
         *(("Pending", 150), ("InService", 151)),
     )
-    way = one(warm, jobs=[ran()])
-    assert [stage for stage, _, _ in stages(way)][-3:] == [Stage.ASIDE, Stage.CHECKS, Stage.SERVICE]
-    assert one(warm[:3], jobs=[ran()]).outcome == Outcome.ASIDE
+    instance = one(warm, jobs=[ran()])
+    assert [stage for stage, _, _ in stages(instance)][-3:] == [Stage.RESTING, Stage.CHECKS, Stage.SERVICE]
+    assert one(warm[:3], jobs=[ran()]).outcome == Outcome.RESTING
 
 
 def test_stretches_leave_no_gap() -> None:
-    for way in many(200, 3).ways:
-        assert way.stretches[0].began == way.launched
-        assert all(one.ended == other.began for one, other in pairwise(way.stretches))
-        assert all(each.seconds > 0 for each in way.stretches)
+    for instance in many(200, 3).instances:
+        assert instance.stretches[0].began == instance.launched
+        assert all(one.ended == other.began for one, other in pairwise(instance.stretches))
+        assert all(each.seconds > 0 for each in instance.stretches)
 
 
 def test_groups_come_in_the_order_of_their_first_launch_and_instances_in_theirs() -> None:
@@ -332,7 +334,7 @@ def test_groups_come_in_the_order_of_their_first_launch_and_instances_in_theirs(
         *moved([("Pending", 101)], "i-3", "web"),
     ]
     shown = timeline(records, (), (), (), {}, NOW)
-    assert [way.instance_id for way in shown.ways] == ["i-3", "i-2", "i-1"]
+    assert [instance.instance_id for instance in shown.instances] == ["i-3", "i-2", "i-1"]
     assert list(shown.groups) == ["web", "db"]
     assert (shown.began, shown.ended) == (101, NOW)
 
@@ -344,7 +346,12 @@ def test_of_those_launched_together_the_ones_in_trouble_come_last() -> None:
         *moved(SERVED, "i-3"),
         *moved([("Pending", 101), ("InService", 102)], "i-4"),
     ]
-    assert [way.instance_id for way in timeline(records, (), (), (), {}, NOW).ways] == ["i-3", "i-2", "i-1", "i-4"]
+    assert [instance.instance_id for instance in timeline(records, (), (), (), {}, NOW).instances] == [
+        "i-3",
+        "i-2",
+        "i-1",
+        "i-4",
+    ]
 
 
 def test_what_a_group_asks_for_is_told_also_where_it_asks_for_nothing() -> None:
@@ -375,7 +382,7 @@ def test_waits_are_those_that_are_over_and_name_the_slowest() -> None:
         {},
         NOW,
     )
-    found = {each.name: each for each in waits(shown.ways)}
+    found = {each.name: each for each in waits(shown.instances)}
     registering = found["registering"]
     assert (registering.count, registering.median, registering.longest, registering.slowest) == (2, 4, 6, "i-b")
     assert found["launch to in service"].most == 60
@@ -388,7 +395,7 @@ def test_95_percent_took_no_longer_than_that() -> None:
         for number in range(100)
         for each in moved((("Pending", 100), ("Pending:Wait", 100), ("InService", 101 + number)), f"i-{number:02}")
     ]
-    (served,) = (each for each in waits(timeline(records, (), (), (), {}, 900).ways) if "launch" in each.name)
+    (served,) = (each for each in waits(timeline(records, (), (), (), {}, 900).instances) if "launch" in each.name)
     assert (served.median, served.most, served.longest) == (50.5, 95, 100)
 
 
@@ -403,7 +410,10 @@ def test_what_stands_out_are_failures_then_waits_then_second_jobs_then_the_slowe
     ]
     jobs = [ran("dark", names=["i-again"]), ran("ok", 2, started=125, finished=131, names=["i-again"])]
     shown = timeline(records, (), (), jobs, {}, NOW)
-    found = {why: [way.instance_id for way in ways] for why, ways in standing_out(shown.ways).items()}
+    found = {
+        why: [instance.instance_id for instance in instances]
+        for why, instances in standing_out(shown.instances).items()
+    }
     assert list(found.items()) == [
         ("abandoned", ["i-bad"]),
         ("still waiting", ["i-waits"]),
@@ -419,15 +429,15 @@ def test_the_slowest_are_few_and_only_where_half_of_all_were_twice_as_fast() -> 
         for served in (150 + number if number < 6 else 110,)
         for each in moved((("Pending", 100), ("Pending:Wait", 100), ("InService", served)), f"i-{number:02}")
     ]
-    found = standing_out(timeline(records, (), (), (), {}, NOW).ways)
-    assert [way.instance_id for way in found["slowest"]] == ["i-05", "i-04", "i-03"]
-    assert standing_out(timeline(records[:18], (), (), (), {}, NOW).ways) == {}
+    found = standing_out(timeline(records, (), (), (), {}, NOW).instances)
+    assert [instance.instance_id for instance in found["slowest"]] == ["i-05", "i-04", "i-03"]
+    assert standing_out(timeline(records[:18], (), (), (), {}, NOW).instances) == {}
 
 
 def test_an_instance_that_never_was_registered_is_none_that_registration_took_so_long() -> None:
     shown = timeline(moved(ABANDONED), (), (), (), {"web": TAGS}, NOW)
-    assert stages(shown.ways[0])[0] == (Stage.REGISTERING, 100, 112)
-    assert [each.name for each in waits(shown.ways)] == []
+    assert stages(shown.instances[0])[0] == (Stage.REGISTERING, 100, 112)
+    assert [each.name for each in waits(shown.instances)] == []
 
 
 def test_times_are_short() -> None:
@@ -453,13 +463,13 @@ def test_an_axis_has_a_few_round_ticks(seconds: float, most: int) -> None:
 def test_every_instance_is_in_the_picture_once(count: int) -> None:
     shown = many(count, min(count, 3))
     found = rows(drawn(shown))
-    assert [row.get("id") for row in found] == [way.instance_id for way in shown.ways]
-    for row, way in zip(found, shown.ways, strict=True):
+    assert [row.get("id") for row in found] == [instance.instance_id for instance in shown.instances]
+    for row, instance in zip(found, shown.instances, strict=True):
         title = row.find(f"{SVG}title")
         assert title is not None
-        assert title.text == f"{way.instance_id} of {way.group} at 10.0.0.1: {way}"
+        assert title.text == f"{instance.instance_id} of {instance.group} at 10.0.0.1: {instance}"
         bars = row.findall(f"{SVG}rect")
-        assert len(bars) == len(way.stretches)
+        assert len(bars) == len(instance.stretches)
         assert all(float(bar.get("x", 0)) + float(bar.get("width", 0)) <= RIGHT + 1 for bar in bars)
 
 
@@ -486,9 +496,9 @@ def test_no_text_is_over_another_or_outside(count: int, groups: int) -> None:
 def test_at_five_everything_is_written() -> None:
     page = drawn(many(5))
     written = " ".join(words for *_, words in boxes(page))
-    for way in many(5).ways:
-        assert way.instance_id in written
-        assert str(way) in written
+    for instance in many(5).instances:
+        assert instance.instance_id in written
+        assert str(instance) in written
     assert "web" in written
     assert "job 1" in written
     assert written.count("✕") == written.count("✕ abandoned") == 1
@@ -529,7 +539,7 @@ def test_what_took_no_time_is_seen_all_the_same() -> None:
 def test_the_legend_has_the_stages_that_there_are_and_no_others() -> None:
     page = picture(many(5))
     assert Stage.BAD_JOB.words in page
-    assert Stage.ASIDE.words not in page
+    assert Stage.RESTING.words not in page
     assert "<b>removed</b>" in page
     assert "<b>removed</b>" not in picture(timeline(moved(SERVED), (), (), (), {}, NOW))
 
@@ -554,7 +564,9 @@ def test_rows_in_trouble_are_flagged_where_nothing_is_written() -> None:
     inside = {id(bar) for row in rows(drawing) for bar in row}
     flags = [each for each in drawing.iter(f"{SVG}rect") if each.get("class") == "bad" and id(each) not in inside]
     pitch = 7.0
-    assert sum(float(flag.get("height", 0)) for flag in flags) == pitch * sum(way.troubled for way in shown.ways)
+    assert sum(float(flag.get("height", 0)) for flag in flags) == pitch * sum(
+        instance.troubled for instance in shown.instances
+    )
 
 
 def test_the_drawing_says_what_one_sees_also_to_who_does_not_see_it() -> None:
@@ -616,11 +628,11 @@ def test_the_lines_are_few_and_fit(width: int, count: int, groups: int, blocks: 
 def test_each_of_a_few_instances_has_a_line_with_its_time_and_outcome(width: int) -> None:
     shown = many(FEW, 3)
     lines = [line.plain for line in strips(shown, width, blocks=True)]
-    for way in shown.ways:
-        (line,) = (line for line in lines if line.startswith(way.instance_id))
-        assert way.outcome.value in line
-        assert way.to_service is None or shortly(way.to_service) in line
-        assert ("x abandoned" in line) == way.troubled
+    for instance in shown.instances:
+        (line,) = (line for line in lines if line.startswith(instance.instance_id))
+        assert instance.outcome.value in line
+        assert instance.to_service is None or shortly(instance.to_service) in line
+        assert ("x abandoned" in line) == instance.troubled
 
 
 def test_a_stage_shorter_than_a_column_is_seen() -> None:
@@ -700,7 +712,7 @@ def test_no_more_than_nine_have_lines_of_their_own_whatever_they_stand_out_for()
     names = [f"i-again{n}" for n in range(6)]
     jobs = [ran("dark", names=names), ran("ok", 2, started=110.5, finished=111, names=names)]
     shown = timeline(records, late, (), jobs, {}, NOW)
-    assert len(standing_out(shown.ways)) == 5
+    assert len(standing_out(shown.instances)) == 5
     assert sum(line.plain.startswith("i-") for line in strips(shown, 100, blocks=True)) == 9
 
 
@@ -767,7 +779,7 @@ class FakeCloud:
 
 def test_the_records_of_a_cloud_are_read(tmp_path: Path) -> None:
     shown = read_timeline(cast("Cloud", FakeCloud(tmp_path)), [Act(99, 1, "scale out")])
-    assert shown.ways[0].outcome == Outcome.SERVES
+    assert shown.instances[0].outcome == Outcome.SERVES
     assert shown.asks == {"web": "job provision; no checks but the job's result"}
     assert shown.acts == (Act(99, 1, "scale out"),)
 

@@ -144,7 +144,7 @@ class GateObserver:
         shown = _Outcomes(self._context, source.settings.group)
         hung = shown.read_all(ended)
         unreached = self._unreached(source, ended, counting, shown)
-        breaker = CircuitBreaker(self._tower, source.settings, source.inventory, shown.of)
+        circuit_breaker = CircuitBreaker(self._tower, source.settings, source.inventory, shown.of)
         found: list[Found] = []
         for each, job in deciding.items():
             if job is None:
@@ -156,8 +156,8 @@ class GateObserver:
             else:
                 observation = self._observation(job, outcome, each, counting[each], unreached.get(each, []))
                 if circuit_breaker_decides(source.settings, observation):
-                    why = breaker.why_held(job, outcome, each.action.instance_id, _since(each))
-                    observation = replace(observation, breaker=why)
+                    why = circuit_breaker.why_held(job, outcome, each.action.instance_id, _since(each))
+                    observation = replace(observation, circuit_breaker=why)
                 provisioned_at = job.finished_at if outcome == Outcome.OK else None
                 found.append(Observed(each, job.id, observation, job.status in RAN, each in hung, provisioned_at))
         return Stage(found)
@@ -175,7 +175,7 @@ class GateObserver:
             reason = reasons.get(each.waiting.action.instance_id)
             if reason is None:
                 return each
-            return each._replace(observation=replace(each.observation, passed_over=reason.reason))
+            return each._replace(observation=replace(each.observation, unmatched=reason.reason))
 
         return Stage([explained(each) if each in doubtful else each for each in observed])
 
@@ -257,8 +257,7 @@ class _Outcomes:
         outcomes = self.of(job, {waiting.action.instance_id})
         if outcomes is not None:
             return outcomes[waiting.action.instance_id]
-        since_end = self._tower.now() - (job.finished_at or self._tower.now())
-        return Outcome.UNPROVEN if since_end > EVENTS_TOO_LONG else None
+        return Outcome.UNPROVEN if job.seconds_since_end(self._tower.now()) > EVENTS_TOO_LONG else None
 
     def read_all(self, ended: Mapping[Waiting, Job]) -> set[Waiting]:
         """Read what each job shows of all that it decides about; those on which a job hung that was ended."""

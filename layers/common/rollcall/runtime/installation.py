@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import ssl
 from copy import replace
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,6 +13,7 @@ from rollcall.aws.queues import Queues
 from rollcall.aws.secrets import secret_text
 from rollcall.domain.errors import BadSettings
 from rollcall.domain.settings import Settings, read_own_queue, read_settings
+from rollcall.http.transport import HEADER_TEXT, ca_bundle_in
 from rollcall.tower.client import Tower
 from rollcall.tower.connection import Credentials
 
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 
     from rollcall.chef.client import Chef
     from rollcall.telemetry.announcer import Announcer
-
-TOKEN = re.compile("[!-~]+")  # what an HTTP header can carry
 
 
 class Installation(NamedTuple):
@@ -110,13 +107,6 @@ def read_credentials(secret: str, *, refresh: bool) -> Credentials:
             token, ca_bundle = fields["token"], fields.get("ca_bundle")
         except (ValueError, KeyError, RecursionError) as error:
             raise BadSettings(f'secret {secret} is neither a bare token nor JSON like {{"token": "…"}}') from error
-    if not isinstance(token, str) or not TOKEN.fullmatch(token.strip()):
+    if not isinstance(token, str) or not HEADER_TEXT.fullmatch(token.strip()):
         raise BadSettings(f"the token in secret {secret} is empty, no text, or has characters that no token has")
-    if not isinstance(ca_bundle, str | None):
-        raise BadSettings(f"the ca_bundle in secret {secret} is no PEM text with certificates")
-    if ca_bundle is not None:
-        try:
-            ssl.create_default_context(cadata=ca_bundle)
-        except (ssl.SSLError, TypeError, ValueError) as error:
-            raise BadSettings(f"the ca_bundle in secret {secret} is no PEM text with certificates: {error}") from error
-    return Credentials(token.strip(), ca_bundle)
+    return Credentials(token.strip(), ca_bundle_in(secret, ca_bundle))

@@ -1,4 +1,4 @@
-"""Storms: instances launched all at once in one Auto Scaling group that Rollcall serves, and what was recorded."""
+"""Scale-outs: instances launched all at once in one Auto Scaling group that Rollcall serves, and what was recorded."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.figures import COMPLETION, Period, Storm
+from bench.figures import COMPLETION, Period, ScaleOut
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 FUNCTIONS = ("register", "gate", "cleanup")
 HEARTBEAT_TIMEOUT = 600  # seconds
 MOST = 2000  # instances
-LAUNCH_PATIENCE = 300.0  # seconds until a storm's last job has to be launched
+LAUNCH_PATIENCE = 300.0  # seconds until a scale-out's last job has to be launched
 SERVICE_PATIENCE = 600.0  # seconds until all instances have to be in service
 REMOVAL_PATIENCE = 300.0  # seconds until all instances have to be gone
-STEP = 0.5  # seconds between two looks; each makes the embedded AWS work
+STEP = 0.5  # seconds between two evaluations; each makes the embedded AWS work
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ class Stage:
         self._launches = cloud.queue_url("LaunchQueue")
         self._size = 0
 
-    def launch(self, size: int, tell: Callable[[str], None]) -> Storm:
-        """A storm, until its last instance is handed to the gate."""
+    def launch(self, size: int, tell: Callable[[str], None]) -> ScaleOut:
+        """A scale-out, until its last instance is handed to the gate."""
         before, mark = len(self.side.limits()), self.mark()
         self._size += size
         self.group.scale(self._size)
@@ -70,7 +70,7 @@ class Stage:
             for each in self.group.transitions()
             if each.state == "Pending:Wait" and each.time >= mark.time
         }
-        return Storm(
+        return ScaleOut(
             size=size,
             instances=frozenset(waits),
             first_waiting=min(waits.values()),
@@ -106,7 +106,7 @@ class Stage:
             tell(f"{min(done, size)} of {size} instances")
             return done >= size
 
-        _await(answered, REMOVAL_PATIENCE, f"{size} instances struck off")
+        _await(answered, REMOVAL_PATIENCE, f"{size} instances removed")
         _await(
             lambda: not self.group.states() and not self.cloud.in_flight(),
             REMOVAL_PATIENCE,
