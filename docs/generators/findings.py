@@ -40,12 +40,14 @@ doctor fills in: a name, a number, the command to paste. **B** breaks launches, 
 other, as the case is. A finding of a template that only retires instances is always a warning; so is all that is about
 Chef, or about the queues and rules of alert.
 
-How to run it: [Doctor](../operate/doctor.md).
+Where one of several is printed, as the case is, they stand below each other. How to run it: [Doctor](../operate/doctor.md).
 """
 WHERE = {"breaks": "B", "warns": "W", "say": "B, W", "Objection": "B"}  # the call, and how bad what it yields is
 FIRST = {"breaks": 1, "warns": 1, "say": 1, "Finding": 1, "Objection": 0}  # the argument with the finding's name
 SHORT = {"B": "B", "W": "W", "BREAKS_LAUNCHES": "B", "WARNING": "W"}
+OR = "\n"  # between texts of which one is printed
 AS_PRINTED = "as it prints"
+WHAT_THE_ERROR_SAYS = "what the error says"
 COMMAND = "paste the command that it prints"
 COMMANDS = ("command", "hook_command", "set_tag_command", "_put_hook", "_retarget")  # what makes one
 ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
@@ -69,7 +71,7 @@ def write() -> str:
             (
                 code(each.what),
                 each.severity,
-                _words(each.reason, "the error's own words"),
+                _words(each.reason, WHAT_THE_ERROR_SAYS),
                 _words(each.remedy, AS_PRINTED),
             )
             for each in _merged(found)
@@ -129,8 +131,8 @@ def _merged(found: Iterable[Found]) -> list[Found]:
         Found(
             what,
             ", ".join(sorted({letter for each in own for letter in each.severity.split(", ")})),
-            " / ".join(dict.fromkeys(each.reason for each in own if each.reason)),
-            " / ".join(dict.fromkeys(each.remedy for each in own if each.remedy)),
+            OR.join(dict.fromkeys(each.reason for each in own if each.reason)),
+            OR.join(dict.fromkeys(each.remedy for each in own if each.remedy)),
         )
         for what, own in by_name.items()
     ]
@@ -140,7 +142,9 @@ def _words(text: str, otherwise: str) -> str:
     """A text of the code as it reads on a page. What is filled in twice in a row is filled in once."""
     text = re.sub(rf"{ELLIPSIS}(?:[ ,]*{ELLIPSIS})+", ELLIPSIS, text.strip())
     text = re.sub(r"([{}<>*_])", r"\\\1", text)
-    return sentence(text if text.strip(ELLIPSIS + " /") else otherwise)
+    if not text.strip(ELLIPSIS + OR):
+        return sentence(otherwise)
+    return "<br>".join(sentence(each) for each in text.split(OR))
 
 
 def _found_in(function: ast.FunctionDef, known: Mapping[str, ast.expr]) -> Iterator[Found]:
@@ -152,7 +156,7 @@ def _found_in(function: ast.FunctionDef, known: Mapping[str, ast.expr]) -> Itera
             what, remedy = node.value.elts
             severity = "W" if "chef" in ast.unparse(function).lower() else "B"
             for name in _texts(what, known):
-                yield Found(name, severity, "the error's own words", _either(remedy, known))
+                yield Found(name, severity, WHAT_THE_ERROR_SAYS, _either(remedy, known))
 
 
 def _of_call(call: ast.Call, name: str, known: Mapping[str, ast.expr]) -> Iterator[Found]:
@@ -181,7 +185,7 @@ def _either(node: ast.expr | None, known: Mapping[str, ast.expr]) -> str:
     """The texts that an expression may be, one behind the other; … where that cannot be seen."""
     if node is None:
         return ""
-    return " / ".join(dict.fromkeys(_texts(node, known))) or ELLIPSIS
+    return OR.join(dict.fromkeys(_texts(node, known))) or ELLIPSIS
 
 
 def _assigned(nodes: Iterable[ast.AST]) -> dict[str, ast.expr]:
