@@ -40,7 +40,7 @@ doctor fills in: a name, a number, the command to paste. **B** breaks launches, 
 other, as the case is. A finding of a template that only retires instances is always a warning; so is all that is about
 Chef, or about the queues and rules of alert.
 
-Where one of several is printed, as the case is, they stand below each other. How to run it: [Doctor](../operate/doctor.md).
+Where one of several texts is printed, they stand below each other. How to run it: [Doctor](../operate/doctor.md).
 """
 WHERE = {"breaks": "B", "warns": "W", "say": "B, W", "Objection": "B"}  # the call, and how bad what it yields is
 FIRST = {"breaks": 1, "warns": 1, "say": 1, "Finding": 1, "Objection": 0}  # the argument with the finding's name
