@@ -82,7 +82,7 @@ docs: setup ## the reference pages from the code, and the site in build/site, an
 	zensical build --clean --strict
 	@rm -rf build/site/generators
 
-pictures: setup ## docs/pictures/timeline.svg, from what the last make demo drew
+pictures: setup ## docs/images/timeline.svg, from what the last make demo drew
 	@PYTHONPATH=docs python -m generators.pictures
 
 chef-signatures: ## sign the unit tests' requests anew with Chef's reference implementation (ruby-mixlib-authentication)

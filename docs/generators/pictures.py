@@ -1,4 +1,4 @@
-"""python -m generators.pictures: pictures/timeline.svg, the timeline that the last `make demo` drew, as a picture."""
+"""python -m generators.pictures: images/timeline.svg, the timeline that the last `make demo` drew, as a picture."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from .markdown import REPOSITORY
 
 DRAWN = REPOSITORY / "build" / "demo" / "timeline.html"
-PICTURE = REPOSITORY / "docs" / "pictures" / "timeline.svg"
+PICTURE = REPOSITORY / "docs" / "images" / "timeline.svg"
 FONT = 'font: 14px system-ui, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif;'
 
 
