@@ -44,13 +44,16 @@ def write() -> str:
 
 
 def _command(name: str, command: Any) -> Iterator[str]:
-    arguments = [
-        str(each.metavar or each.name.upper()) for each in command.params if each.param_type_name == "argument"
-    ]
+    arguments = [_argument(each) for each in command.params if each.param_type_name == "argument"]
     yield "\n".join(["```text", " ".join(["rollcall", name, "[OPTIONS]", *arguments]), "```"])
     yield inspect.cleandoc(command.help or "")
     if own := [each for each in command.params if each.name not in COMMON and each.param_type_name == "option"]:
         yield table(["option", "meaning"], [_row(each) for each in own])
+
+
+def _argument(argument: Any) -> str:
+    name = argument.metavar or argument.name.upper()
+    return (name if argument.required else f"[{name}]") + ("..." if argument.nargs == -1 else "")
 
 
 def _row(option: Any) -> tuple[str, str]:
