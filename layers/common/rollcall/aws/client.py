@@ -173,7 +173,8 @@ def aws_error(what: str, error: BotoCoreError | ClientError | UnicodeError) -> A
     if isinstance(error, ClientError):
         details = error.response["Error"]
         words = f"{details['Code']}: {details['Message']}"
-        return answered_error(what, details["Code"], words, error.response["ResponseMetadata"]["HTTPStatusCode"])
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
+        return answered_error(what, details["Code"], words, status)
     if isinstance(error, NOT_ANSWERED):
         return AwsUnavailable(f"AWS cannot be reached for {what}: {error}")
     if isinstance(error, CREDENTIALS_MISSING):

@@ -68,8 +68,8 @@ def _cause(error: RollcallError) -> tuple[str, str]:
     if isinstance(error, ChefDenied):
         if "with 401:" in str(error):
             return "signature", (
-                f"put the user's name and its RSA key into {PLACE} (docs/chef.md); if the words are about clocks, let "
-                "the server keep its time by NTP"
+                f"put the user's name and its RSA key into {PLACE} (docs/guides/chef.md); if the words are about "
+                "clocks, let the server keep its time by NTP"
             )
         return MAY_NOT_LIST, "let the user list, read and delete nodes, and delete clients, of the organization"
     if isinstance(error, ChefRejected):
@@ -77,7 +77,7 @@ def _cause(error: RollcallError) -> tuple[str, str]:
     if isinstance(error, ChefUnavailable):
         return "unavailable", "fix the Chef server; it is reached, and answers that it cannot work"
     if isinstance(error, BadSettings):
-        return "secret", f"let {PLACE} hold what docs/chef.md says"
+        return "secret", f"let {PLACE} hold what docs/guides/chef.md says"
     if isinstance(error, (AwsDenied, AwsRejected)):
         return "secret", secret_remedy(error, "ChefSecretArn")
     return f"not looked at ({type(error).__name__})", remedy_of(error)
