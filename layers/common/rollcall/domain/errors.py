@@ -276,7 +276,8 @@ class AwsDenied(Permanent):
 class AwsRejected(Permanent):
     """AWS calls a request wrong: what it names is not there any more, or has a form that AWS does not take.
 
-    Remedy: the message has AWS's words. Make again what was deleted; anything else is a mistake of Rollcall's: report it.
+    Remedy: the message has AWS's words. Make again what was deleted; anything else is a mistake of Rollcall's: report
+    it.
     """
 
 
