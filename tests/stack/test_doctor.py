@@ -1097,7 +1097,7 @@ def example_command(**values: str) -> list[str]:
         r"^```sh\n(.*?)^```$", (REPOSITORY / "docs" / "deploy.md").read_text(), re.MULTILINE | re.DOTALL
     )
     [command] = [each for each in blocks if "examples/web-asg.yaml" in each]
-    words = {word.partition("=")[0]: word for word in shlex.split(command)}
+    words = {word.partition("=")[0]: word for word in shlex.split(command.replace("\\\n", ""))}
     assert words.keys() >= values.keys()
     return list((words | {name: f"{name}={value}" for name, value in values.items()}).values())
 
