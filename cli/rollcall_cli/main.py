@@ -11,6 +11,7 @@ from .commands.history import history
 from .commands.reconcile import reconcile
 from .commands.redrive import redrive
 from .commands.release import release
+from .commands.status import status
 from .commands.uninstall_check import uninstall_check
 from .running import ending
 
@@ -25,6 +26,7 @@ COMMANDS: dict[str, Callable[..., ExitCode]] = {
     "reconcile": reconcile,
     "redrive": redrive,
     "release": release,
+    "status": status,
     "uninstall-check": uninstall_check,
 }
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rollcall.aws.secrets import secret_text
-from rollcall.domain.errors import AwsDenied, BadSettings, RollcallError, Throttled, TowerUnavailable
+from rollcall.domain.errors import AwsDenied, BadSettings, RollcallError, Throttled, TowerDenied, TowerUnavailable
 from rollcall.tower.client import Tower
 from rollcall.tower.credentials import read_credentials
 
@@ -35,7 +35,7 @@ def tower_of(parameters: Mapping[str, str], environment: Mapping[str, str] = os.
     return Tower(parameters.get("TowerUrl", ""), lambda refresh: _credentials(secret, environment, refresh=refresh))
 
 
-def remedy_of(error: RollcallError) -> str:
+def remedy_of(error: RollcallError, environment: Mapping[str, str] = os.environ) -> str:
     """What an operator can do where a request to Tower raised this; empty where its own words say it."""
     own = f"or put a token of your own into {TOKEN_VARIABLE}"
     match error:
@@ -45,6 +45,8 @@ def remedy_of(error: RollcallError) -> str:
             return f"try again, {own}"
         case TowerUnavailable():
             return "run this where Tower can be reached: by its VPN, or on a machine in its network"
+        case TowerDenied() if environment.get(TOKEN_VARIABLE):
+            return f"the token in {TOKEN_VARIABLE} was used: put another one there, or unset it for the stack's own"
     return ""
 
 

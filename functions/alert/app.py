@@ -10,6 +10,8 @@ import time
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import rollcall.runtime.garbage  # noqa: F401 - before what it is for
+
 from aws_lambda_powertools import Logger
 
 from rollcall.alerting.dispatch import Dispatcher
@@ -52,7 +54,7 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
         dispatcher.sweep()
         if dispatcher.errors:
             raise dispatcher.errors[0]
-        return {"told": len(dispatcher.deliveries)}
+        return {"sent": len(dispatcher.deliveries)}
     finally:
         for delivery in dispatcher.deliveries:
             _log(delivery)

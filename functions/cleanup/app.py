@@ -6,6 +6,8 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
+import rollcall.runtime.garbage  # noqa: F401 - before what it is for
+
 from rollcall.domain.message_format import read_action
 from rollcall.domain.settings import read_removal_share
 from rollcall.lifecycle.cleanup import Cleanup

@@ -6,6 +6,8 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
+import rollcall.runtime.garbage  # noqa: F401 - before what it is for
+
 from rollcall.doctor.answer import answer
 from rollcall.doctor.aws_reader import AwsReader
 from rollcall.doctor.diagnosis import diagnose

@@ -11,12 +11,14 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import rollcall.runtime.garbage  # noqa: F401 - before what it is for
+
 from rollcall.domain.message_format import read_gate_message
 from rollcall.domain.messages import GateMessage, RetireMessage, WatchMessage
 from rollcall.domain.settings import read_removal_share
 from rollcall.evidence.job_reader import JobEvidence
 from rollcall.lifecycle.gate import Gate
-from rollcall.lifecycle.gate_round import TimeLeft, rounds_without_heartbeats, send_on, take_turns
+from rollcall.lifecycle.gate_round import RoundResources, TimeLeft, rounds_without_heartbeats, send_on, take_turns
 from rollcall.runtime.installation import installation
 from rollcall.telemetry.announcer import Announcer
 
@@ -55,9 +57,7 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
 
 
 def _admit(here: Installation, time_left: TimeLeft, messages: Sequence[GateMessage]) -> Sequence[Round[GateMessage]]:
-    evidence = JobEvidence(here.tower)
-    clients = (here.tower, evidence, here.fleets, here.queues)
-    gate = Gate(here.settings, *clients, time.time, time_left, share=read_removal_share(os.environ))
+    gate = Gate(_resources(here, time_left), share=read_removal_share(os.environ))
     rounds = gate.evaluate(messages)
     announcer.announce([report for each in rounds for report in each.reports])
     return rounds
@@ -68,11 +68,14 @@ def _retire(
 ) -> Sequence[Round[RetireMessage]]:
     from rollcall.lifecycle.retire import Retire  # imported where used: it slows a cold start
 
-    evidence = JobEvidence(here.tower)
-    retire = Retire(here.settings, here.tower, evidence, here.fleets, here.queues, time.time, time_left)
-    rounds = retire.evaluate(messages)
+    rounds = Retire(_resources(here, time_left)).evaluate(messages)
     announcer.announce([report for each in rounds for report in each.reports])
     return rounds
+
+
+def _resources(here: Installation, time_left: TimeLeft) -> RoundResources:
+    evidence = JobEvidence(here.tower)
+    return RoundResources(here.settings, here.tower, evidence, here.fleets, here.queues, time.time, time_left)
 
 
 def _watch(here: Installation, time_left: TimeLeft, messages: Sequence[WatchMessage]) -> Sequence[Round[WatchMessage]]:

@@ -8,6 +8,8 @@ import time
 from copy import replace
 from typing import TYPE_CHECKING, Any
 
+import rollcall.runtime.garbage  # noqa: F401 - before what it is for
+
 from rollcall.domain.message_format import read_run_request
 from rollcall.domain.settings import read_removal_share
 from rollcall.reconcile.answer import run_answer

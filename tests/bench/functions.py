@@ -49,7 +49,7 @@ ADDRESS_POOL = "10.0.0.0/23"
 NAMES = {"RegisterFunction": "register", "GateFunction": "gate", "CleanupFunction": "cleanup"}
 CLIENTS = {  # that the function makes on the path that is measured
     "RegisterFunction": "secretsmanager autoscaling ec2 sqs events",
-    "GateFunction": "secretsmanager autoscaling sqs events",
+    "GateFunction": "secretsmanager autoscaling sqs",
     "CleanupFunction": "secretsmanager autoscaling events",
 }
 RULES = {

@@ -229,7 +229,7 @@ def measure() -> dict[str, float]:
 def _measure(function: str, event: Json, aws: PreparedAws, tower: Tower, clock: StillClock) -> float:
     """Milliseconds of CPU, of all threads, that a handler takes for an event: the median."""
     from rollcall.http.transport import Opened
-    from rollcall.runtime import installation as wiring
+    from rollcall.runtime import installation
     from rollcall.tower.connection import Credentials
 
     session: Any = PreparedTower(tower, {"Authorization": f"Bearer {tower.token}"}, clock)
@@ -239,13 +239,13 @@ def _measure(function: str, event: Json, aws: PreparedAws, tower: Tower, clock: 
         patch.dict(os.environ, variables(function, TOWER_URL, SECRET, queues) | {"AWS_REGION": REGION}),
         patch("boto3.client", aws.client),
         patch("rollcall.tower.connection._opened", lambda credentials, root: Opened(session, root)),
-        patch("rollcall.runtime.installation.read_credentials", lambda secret, refresh: Credentials(tower.token)),
+        patch("rollcall.runtime.installation._credentials", lambda secret, refresh: Credentials(tower.token)),
         open(os.devnull, "w") as nowhere,
         redirect_stdout(nowhere),
     ):
         handler = _handler(function)
         for _ in range(RUNS):
-            wiring._installation.cache_clear()  # nothing is remembered from the last time
+            installation._installation.cache_clear()  # nothing is remembered from the last time
             gc.collect()
             before = time.process_time()
             answer = handler(event, Context(function))

@@ -17,7 +17,7 @@ from bench.places import EARLIER, EVENT_LAG, HISTORY, run_history
 from lab.tower.embedded import Tower as EmbeddedTower
 from rollcall.evidence.job_reader import JobEvidence
 from rollcall.lifecycle.gate import Gate
-from rollcall.lifecycle.gate_round import send_on
+from rollcall.lifecycle.gate_round import RoundResources, send_on
 from rollcall.lifecycle.register import Register
 from rollcall.tower import connection
 from rollcall.tower.client import Tower
@@ -83,7 +83,8 @@ def watch(seconds: float, newest: Sequence[float]) -> Watch:
         assert not report.error, report.error
         tower = client()
         clients = (tower, JobEvidence(tower), world.fleets, world.queues)
-        gate = Gate(world.settings, *clients, world.clock, lambda: TIME_LEFT, share=REMOVAL_SHARE)
+        resources = RoundResources(world.settings, *clients, world.clock, lambda: TIME_LEFT)
+        gate = Gate(resources, share=REMOVAL_SHARE)
         for polls in range(1, POLLS_MAX):
             [(message, delay)] = world.queues.gate_messages()
             world.queues.sent.clear()

@@ -337,7 +337,7 @@ and works on two at a time. A job takes 110 s, 5 % more or less.
   least such a function can: it imports boto3 and requests and makes the same clients, as `sam build` alone leaves it.
   Milliseconds are the least of nine each, ratios the median of nine pairs, each started one after the other. `make
   build` compiles the libraries of the layers, too, so a function can undercut that floor; beside it stands a floor
-  whose layer is compiled likewise.
+  whose layer is compiled likewise. Both floors search for garbage as often as Python does by itself, a function rarely.
 - List price: of one scale-out of 1,000 and the removal of its instances. us-east-1, arm64, no free tier; Lambda
   (invocations, durations, initializations), SQS, logs, secret, events (three for each instance). Waiting is billed as
   measured here, computing as slower as the memory's share of a CPU makes it. The memory is the cheapest size that holds

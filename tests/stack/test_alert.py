@@ -1,6 +1,6 @@
 """Trouble of the deployed stack, from where it happens to where people read of it.
 
-That nothing more is told of trouble, and so it is over, takes minutes: the other tests run meanwhile.
+That nothing more is reported of an incident, and so it is over, takes minutes: the other tests run meanwhile.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ type MakeGroup = Callable[..., Group]
 type Json = dict[str, Any]
 
 ALERT_AFTER = 1  # seconds
-STORM = 200  # instances
-STORM_GROUP = "storm"
-AT_ONCE = 1  # seconds for which alert waits for more to read, where there is no storm
+INSTANCES = 200  # instances
+LARGE_GROUP = "large"
+AT_ONCE = 1  # seconds for which alert waits for more to read, where there is no large scale-out
 HEARTBEAT_TIMEOUT = 120  # seconds; retries come after a third of it at the latest
-PATIENCE = 420.0  # seconds; how long nothing must be told of trouble until it is over is minutes
+PATIENCE = 420.0  # seconds; how long nothing must be reported of an incident until it is over is minutes
 
 
 @pytest.fixture(scope="module")
 def cloud(built: Path, channels: AlertChannels, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    """A cloud with both channels, and room for a storm."""
+    """A cloud with both channels, and room for a large scale-out."""
     with Cloud(tmp_path_factory.mktemp("lab"), address_pool="10.0.0.0/20", tower=Tower()) as cloud:
         secrets = cloud.aws.client("secretsmanager")
         cloud.deploy(
@@ -46,13 +46,13 @@ def cloud(built: Path, channels: AlertChannels, tmp_path_factory: pytest.TempPat
 
 @pytest.fixture(scope="module", autouse=True)
 def window(cloud: Cloud) -> int:
-    """Seconds for which alert waits for more to read, as the template says; but for a storm it is made short."""
+    """Seconds for which alert waits for more to read, as the template says; made short but for a large scale-out."""
     return wait_for_more(cloud, AT_ONCE)
 
 
 @dataclass(frozen=True)
-class Storm:
-    """What was told while Tower was away in a storm, up to when all were in service."""
+class Outage:
+    """What was sent while Tower was away during a large scale-out, up to when all were in service."""
 
     group: Group
     key: str
@@ -61,77 +61,79 @@ class Storm:
 
 
 @pytest.fixture(scope="module")
-def storm(cloud: Cloud, window: int, channels: AlertChannels) -> Storm:
-    """Tower is away while a storm of instances launches, then comes back; the group is gone again."""
-    tower, asked, told = cloud.tower, len(channels.pagerduty.requests), len(channels.slack.texts())
-    tower.add_inventory(STORM_GROUP)
-    tower.add_job_template(STORM_GROUP, STORM_GROUP)
+def outage(cloud: Cloud, window: int, channels: AlertChannels) -> Outage:
+    """Tower is away while a large scale-out is under way, then comes back; the group is gone again."""
+    tower, asked, texts_before = cloud.tower, len(channels.pagerduty.requests), len(channels.slack.texts())
+    tower.add_inventory(LARGE_GROUP)
+    tower.add_job_template(LARGE_GROUP, LARGE_GROUP)
     tower.set_boot_time(0)
     tower.set_job_time(0.5)
     wait_for_more(cloud, window)
     tower.refuse()
-    tags = {"inventory": STORM_GROUP, "job-template": STORM_GROUP}
-    group = cloud.create_group(STORM_GROUP, tags, heartbeat_timeout=HEARTBEAT_TIMEOUT, size=STORM, most=STORM)
-    alert = eventually(lambda: opened(channels, "TowerUnavailable"), "somebody is told", PATIENCE)
-    eventually(lambda: len(incident(cloud, "TowerUnavailable")["subjects"]) == STORM, "all have failed", PATIENCE)
+    tags = {"inventory": LARGE_GROUP, "job-template": LARGE_GROUP}
+    group = cloud.create_group(LARGE_GROUP, tags, heartbeat_timeout=HEARTBEAT_TIMEOUT, size=INSTANCES, most=INSTANCES)
+    alert = eventually(lambda: opened(channels, "TowerUnavailable"), "an operator is notified", PATIENCE)
+    eventually(lambda: len(incident(cloud, "TowerUnavailable")["subjects"]) == INSTANCES, "all have failed", PATIENCE)
     tower.come_back()
-    eventually(lambda: len(group.in_service()) == STORM, "all in service", PATIENCE)
+    eventually(lambda: len(group.in_service()) == INSTANCES, "all in service", PATIENCE)
     eventually(lambda: cloud.in_flight() == 0, "every action comes to an end", PATIENCE)
     wait_for_more(cloud, AT_ONCE)
     assert broken_invariants(cloud, [group.name]) == []
     group.delete()
     eventually(lambda: not group.states() and cloud.in_flight() == 0, "the group is gone", PATIENCE)
-    return Storm(group, alert.key, channels.pagerduty.requests[asked:], channels.slack.texts()[told:])
+    return Outage(group, alert.key, channels.pagerduty.requests[asked:], channels.slack.texts()[texts_before:])
 
 
 @pytest.mark.story
-def test_a_channel_that_is_away_silences_nobody_and_is_told_later(cloud: Cloud, channels: AlertChannels) -> None:
+def test_a_channel_that_is_away_silences_no_other_and_is_notified_later(cloud: Cloud, channels: AlertChannels) -> None:
     channels.pagerduty.always(500)
-    put(cloud, "Misconfiguration Found", key="away", severity="warning", subject="s", reason="r", remedy="mend away")
-    eventually(lambda: texts(channels, "mend away"), "Slack is told")
+    put(cloud, "Misconfiguration Found", key="away", severity="warning", subject="s", reason="r", remedy="fix away")
+    eventually(lambda: texts(channels, "fix away"), "Slack is notified")
     assert not opened(channels, "doctor: away")
     channels.pagerduty.always(None)
-    alert = eventually(lambda: swept(cloud) and opened(channels, "doctor: away"), "PagerDuty is told")
+    alert = eventually(lambda: swept(cloud) and opened(channels, "doctor: away"), "PagerDuty is notified")
     put(cloud, "Misconfiguration Mended", key="away", severity="warning", subject="s", reason="r", remedy="m")
     eventually(lambda: resolved(channels, alert.key), "it is over")
-    eventually(lambda: [":warning:" in each for each in texts(channels, "mend away")] == [True, False], "Slack, too")
+    eventually(lambda: [":warning:" in each for each in texts(channels, "fix away")] == [True, False], "Slack, too")
 
 
 def test_what_is_refused_is_counted_as_lost_and_not_tried_again(cloud: Cloud, channels: AlertChannels) -> None:
     channels.slack.always(404)
-    put(cloud, "Misconfiguration Found", key="lost", severity="warning", subject="s", reason="r", remedy="mend this")
-    alert = eventually(lambda: opened(channels, "doctor: lost"), "PagerDuty is told")
+    put(cloud, "Misconfiguration Found", key="lost", severity="warning", subject="s", reason="r", remedy="fix this")
+    alert = eventually(lambda: opened(channels, "doctor: lost"), "PagerDuty is notified")
     eventually(lambda: counted(cloud, "AlertsLost").get("slack"), "Slack's refusal is counted")
     put(cloud, "Misconfiguration Mended", key="lost", severity="warning", subject="s", reason="r", remedy="m")
     eventually(lambda: resolved(channels, alert.key), "it is over")
     channels.slack.always(None)
-    assert len([each for each in channels.slack.requests if "mend this" in json.dumps(each)]) == 1
+    assert len([each for each in channels.slack.requests if "fix this" in json.dumps(each)]) == 1
 
 
-def test_a_tower_outage_during_a_storm_is_one_incident(cloud: Cloud, channels: AlertChannels, storm: Storm) -> None:
-    assert storm.key.endswith(f"/{STACK}/TowerUnavailable")
-    assert {(each["dedup_key"], each["event_action"]) for each in storm.pagerduty} == {(storm.key, "trigger")}
-    payload = storm.pagerduty[-1]["payload"]
+def test_a_tower_outage_during_a_large_scale_out_is_one_incident(
+    cloud: Cloud, channels: AlertChannels, outage: Outage
+) -> None:
+    assert outage.key.endswith(f"/{STACK}/TowerUnavailable")
+    assert {(each["dedup_key"], each["event_action"]) for each in outage.pagerduty} == {(outage.key, "trigger")}
+    payload = outage.pagerduty[-1]["payload"]
     assert payload["severity"] == "error"
-    assert STORM_GROUP in payload["group"]
+    assert LARGE_GROUP in payload["group"]
     assert "Tower" in payload["summary"]
-    first, *others = storm.slack
+    first, *others = outage.slack
     assert ":large_orange_circle:" in first
-    assert len(others) <= 1, "told again only when it has grown tenfold"
-    assert len({each.instance_id for each in storm.group.transitions()}) == STORM
+    assert len(others) <= 1, "sent again only when it has grown tenfold"
+    assert len({each.instance_id for each in outage.group.transitions()}) == INSTANCES
     assert set(counted(cloud, "AlertsSent")) == {"pagerduty", "slack"}
 
 
 @pytest.mark.story
-def test_a_tag_that_cannot_be_followed_is_told_at_once_and_over_when_nothing_more_is_told_of_it(
+def test_a_tag_that_cannot_be_followed_is_notified_at_once_and_over_when_nothing_more_is_reported_of_it(
     make_group: MakeGroup, cloud: Cloud, channels: AlertChannels
 ) -> None:
     group = make_group(size=2, job_template="nothing")
-    alert = eventually(lambda: opened(channels, f"BadSettings: group {group.name}"), "somebody is told")
+    alert = eventually(lambda: opened(channels, f"BadSettings: group {group.name}"), "an operator is notified")
     assert alert.payload["severity"] == "error"
     assert "Tower has no job template 'nothing'" in alert.payload["summary"]
     assert [each["text"] for each in alert.links] == ["Logs"]
-    eventually(lambda: texts(channels, "Tower has no job template 'nothing'"), "Slack is told, too")
+    eventually(lambda: texts(channels, "Tower has no job template 'nothing'"), "Slack is notified, too")
     group.tag({"job-template": group.name})
     eventually(lambda: len(group.in_service()) == 2, "both in service", PATIENCE)
     age(cloud, f"BadSettings: group {group.name}")
@@ -139,12 +141,12 @@ def test_a_tag_that_cannot_be_followed_is_told_at_once_and_over_when_nothing_mor
 
 
 @pytest.mark.story
-def test_a_held_instance_is_told_of_with_its_job_and_over_as_soon_as_it_serves(
+def test_a_held_instance_is_notified_with_its_job_and_over_as_soon_as_it_serves(
     make_group: MakeGroup, tower: Tower, name: str, channels: AlertChannels
 ) -> None:
     tower.fail_host(lambda host: host.inventory == name)
     group = make_group(size=1, on_failure="hold")
-    alert = eventually(lambda: opened(channels, f"instances: group {group.name}"), "somebody is told")
+    alert = eventually(lambda: opened(channels, f"instances: group {group.name}"), "an operator is notified")
     (instance_id,) = group.states()
     assert alert.payload["custom_details"]["subjects"] == [f"{group.name}/{instance_id}"]
     (job,) = [each["href"] for each in alert.links if each["text"] == "Job in Tower"]
@@ -156,14 +158,14 @@ def test_a_held_instance_is_told_of_with_its_job_and_over_as_soon_as_it_serves(
 
 
 @pytest.mark.story
-def test_an_alarm_is_told_and_over_when_it_is_ok(cloud: Cloud, channels: AlertChannels) -> None:
+def test_an_alarm_is_notified_and_over_when_it_is_ok(cloud: Cloud, channels: AlertChannels) -> None:
     cloudwatch = cloud.aws.client("cloudwatch")
     names = [each["AlarmName"] for each in cloudwatch.describe_alarms()["MetricAlarms"]]
     (name,) = [each for each in names if "TerminateDeadLetterAlarm" in each]
     (repeating,) = [each for each in names if "PermanentFailureAlarm" in each]
     for each in (repeating, name):
         cloudwatch.set_alarm_state(AlarmName=each, StateValue="ALARM", StateReason="a test")
-    alert = eventually(lambda: opened(channels, f"alarm: {name}"), "somebody is told")
+    alert = eventually(lambda: opened(channels, f"alarm: {name}"), "an operator is notified")
     assert alert.payload["severity"] == "critical"
     assert "dead-letter queue at once" in alert.payload["summary"]
     assert [each["text"] for each in alert.links] == ["Alarm", "Logs"]
@@ -172,7 +174,7 @@ def test_an_alarm_is_told_and_over_when_it_is_ok(cloud: Cloud, channels: AlertCh
     assert not opened(channels, f"alarm: {repeating}")
 
 
-def test_ends_come_to_alert_only_of_what_somebody_may_have_been_told_of(cloud: Cloud) -> None:
+def test_ends_come_to_alert_only_of_what_may_have_been_notified(cloud: Cloud) -> None:
     for instance_id, kind, troubled in (
         ("i-0a", "Instance Ready", False),
         ("i-0b", "Instance Ready", True),
@@ -187,7 +189,7 @@ def test_ends_come_to_alert_only_of_what_somebody_may_have_been_told_of(cloud: C
 
 
 @pytest.mark.story
-def test_what_nobody_can_read_is_set_aside_with_the_reason(cloud: Cloud) -> None:
+def test_what_cannot_be_read_goes_to_the_dead_letter_queue_with_the_reason(cloud: Cloud) -> None:
     cloud.aws.client("sqs").send_message(QueueUrl=cloud.queue_url("AlertQueue"), MessageBody="no json")
     messages = eventually(
         lambda: (
@@ -201,22 +203,22 @@ def test_what_nobody_can_read_is_set_aside_with_the_reason(cloud: Cloud) -> None
     assert messages[0]["MessageAttributes"]["Error"]["StringValue"] == "BadEvent"
 
 
-def test_an_outage_is_over_by_itself_when_nothing_more_is_told_of_it(
-    cloud: Cloud, channels: AlertChannels, storm: Storm
+def test_an_outage_is_over_by_itself_when_nothing_more_is_reported_of_it(
+    cloud: Cloud, channels: AlertChannels, outage: Outage
 ) -> None:
     quiet_at = incident(cloud, "TowerUnavailable")["quiet_at"]
-    eventually(lambda: time.time() >= quiet_at, "what would have been told again was not", PATIENCE)
-    eventually(lambda: swept(cloud) and resolved(channels, storm.key), "it is over", PATIENCE)
+    eventually(lambda: time.time() >= quiet_at, "what would have been reported again was not", PATIENCE)
+    eventually(lambda: swept(cloud) and resolved(channels, outage.key), "it is over", PATIENCE)
     [over] = eventually(
-        lambda: [each for each in texts(channels, "over:*") if f"{STORM} instances" in each], "in Slack"
+        lambda: [each for each in texts(channels, "over:*") if f"{INSTANCES} instances" in each], "in Slack"
     )
     assert "Tower" in over
-    actions = [each["event_action"] for each in channels.pagerduty.requests if each["dedup_key"] == storm.key]
-    assert actions == ["trigger"] * len(storm.pagerduty) + ["resolve"]
+    actions = [each["event_action"] for each in channels.pagerduty.requests if each["dedup_key"] == outage.key]
+    assert actions == ["trigger"] * len(outage.pagerduty) + ["resolve"]
     assert counted(cloud, "AlertsLost").get("pagerduty") is None
 
 
-# What they look at
+# What they read
 
 
 def wait_for_more(cloud: Cloud, seconds: int) -> int:
@@ -230,7 +232,7 @@ def wait_for_more(cloud: Cloud, seconds: int) -> int:
 
 
 def texts(channels: AlertChannels, words: str) -> list[str]:
-    """What Slack was told with these words in it."""
+    """What Slack was sent with these words in it."""
     return [each for each in channels.slack.texts() if words in each]
 
 
@@ -287,7 +289,7 @@ def left(cloud: Cloud, cause: str) -> set[str]:
 
 
 def age(cloud: Cloud, cause: str) -> None:
-    """Let nothing have been told of an incident for a long time."""
+    """Let nothing have been reported of an incident for a long time."""
     fields = incident(cloud, cause) | {"quiet_at": time.time(), "awaited": {}}
     [item] = items(cloud, cause)
     item["incident"]["S"] = json.dumps(fields)

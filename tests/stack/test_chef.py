@@ -99,7 +99,7 @@ def test_of_a_group_without_hooks_a_notification_through_its_topic_is_enough(
     eventually(lambda: chef.holds(gone) == NEITHER, "it is gone from Chef")
     assert {host.name for host in tower.hosts(name)} == group.in_service()
     assert {each: chef.holds(each) for each in group.in_service()} == dict.fromkeys(group.in_service(), BOTH)
-    eventually(lambda: said(cloud, gone), "cleanup tells of it")
+    eventually(lambda: said(cloud, gone), "cleanup logs it")
     assert said(cloud, gone) == [(f"removed from every inventory, and from Chef as {gone}", None)]
 
 
@@ -170,8 +170,8 @@ def test_an_instance_that_is_retired_keeps_its_host_for_its_job_and_leaves_chef_
     assert tower.hosts(name) == []
     (job,) = tower.jobs(f"{name}-retire")
     assert job.hosts == {instance_id: "ok"}
-    told = [each["message"] for each in cloud.log_lines("gate") if each.get("instance_id") == instance_id]
-    assert [each for each in told if "retired by" in each] == [f"retired: retired by job {job.id}"]
+    messages = [each["message"] for each in cloud.log_lines("gate") if each.get("instance_id") == instance_id]
+    assert [each for each in messages if "retired by" in each] == [f"retired: retired by job {job.id}"]
 
 
 def test_a_key_that_was_rotated_is_found_in_the_secret(
@@ -225,9 +225,9 @@ def said(cloud: Cloud, instance_id: str) -> list[tuple[str, str | None]]:
 
 def by_hand(cloud: Cloud, *options: str) -> str:
     """What make reconcile prints."""
-    told = cloud.rollcall("reconcile", *options)
-    assert told.returncode == 0, told.stderr
-    return told.stdout
+    completed = cloud.rollcall("reconcile", *options)
+    assert completed.returncode == 0, completed.stderr
+    return completed.stdout
 
 
 def test_only_who_asks_chef_has_its_layer(cloud: Cloud) -> None:

@@ -23,7 +23,7 @@ def ever_in(group: Group) -> set[str]:
     return {each.instance_id for each in group.transitions()}
 
 
-def test_a_group_is_held_after_three_failed_jobs_until_its_playbook_is_mended(
+def test_a_group_is_held_after_three_failed_jobs_until_its_playbook_is_fixed(
     make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str
 ) -> None:
     tower.break_template(name)
@@ -32,7 +32,7 @@ def test_a_group_is_held_after_three_failed_jobs_until_its_playbook_is_mended(
     alerted_once_each(cloud, group, "the last 3 jobs failed on every instance of its group")
     instances = ever_in(group)
     tower.break_template(name, broken=False)
-    eventually(lambda: len(group.in_service()) == 2, "in service once the playbook is mended", timeout=120)
+    eventually(lambda: len(group.in_service()) == 2, "in service once the playbook is fixed", timeout=120)
     assert ever_in(group) == instances, "the group churned"
     alerted_once_each(cloud, group, "the last 3 jobs failed on every instance of its group")
 

@@ -47,7 +47,7 @@ def cloud(full_cloud: Cloud) -> Cloud:
 class Planted:
     """A group, its inventory and its job template, all of one name, and where to plant a fault.
 
-    later: takes what mends it after the test. chef_url: the organization's.
+    later: takes what fixes it after the test. chef_url: the organization's.
     """
 
     cloud: Cloud
@@ -148,7 +148,7 @@ def findings(answer: Json) -> dict[str, Json]:
     return {each["key"]: each for each in answer["findings"]}
 
 
-def look(planted: Planted) -> dict[str, Json]:
+def found_by_doctor(planted: Planted) -> dict[str, Json]:
     return findings(planted.cloud.doctor(groups=[planted.name]))
 
 
@@ -168,13 +168,13 @@ def test_nothing_is_said_of_a_group_that_is_set_up_as_readme_says(planted: Plant
 
 def test_a_secret_that_was_changed_since_the_last_run_is_read_again(planted: Planted) -> None:
     planted.group.tag({"chef": "@instance_id@"})
-    assert look(planted) == {}
+    assert found_by_doctor(planted) == {}
     planted.later.callback(planted.cloud.set_token, planted.tower.token)
     planted.cloud.set_token("nobodys")
     put = partial(planted.aws("secretsmanager").put_secret_value, SecretId="chef")
     planted.later.callback(put, SecretString=planted.chef.secret(planted.chef_url))
     put(SecretString="none")
-    assert look(planted).keys() == {"Tower: token", "Chef: secret"}
+    assert found_by_doctor(planted).keys() == {"Tower: token", "Chef: secret"}
 
 
 # The faults: who plants each, how bad it is, its key, and words of the reason and of the remedy; NAME is the group's.
@@ -351,7 +351,7 @@ TOWER_FAULTS = {
         "neither added nor removed",
         "the role Admin",
     ),
-    "an inventory that is not seen": Fault(
+    "an inventory that is not visible": Fault(
         lambda it: it.use_token(inventories=(), templates=[it.name]),
         BREAKS,
         "inventory 'NAME': not found",
@@ -365,7 +365,7 @@ TOWER_FAULTS = {
         "may not launch",
         "the role Execute",
     ),
-    "a template that is not seen": Fault(
+    "a template that is not visible": Fault(
         lambda it: it.use_token(inventories=[it.name], templates=()),
         BREAKS,
         "job template 'NAME': not found",
@@ -872,7 +872,7 @@ ALERT_FAULTS = {
         UNTOLD,
         "EventBridge Scheduler",
     ),
-    "trouble that nobody was told of": Fault(
+    "a problem of which no event is published": Fault(
         lambda it: lose_a_message(it, "AlertDeadLetterQueue"),
         WARNS,
         "AlertDeadLetterQueue: not empty",
@@ -1015,7 +1015,7 @@ def test_what_may_not_be_looked_at_is_said_and_hides_nothing_else(
     elb(planted, "instance")
     planted.group.notify(planted.aws("sns").create_topic(Name=planted.name)["TopicArn"])
     planted.cloud.aws.deny(call)
-    found = look(planted)
+    found = found_by_doctor(planted)
     assert found[key]["severity"] == severity
     assert "DoctorRole" in found[key]["remedy"]
     assert "Tower: no bulk calls" in found
@@ -1044,7 +1044,7 @@ def test_hooks_that_notify_a_topic_of_the_users_own_are_right_whatever_their_nam
             Attributes={"RawMessageDelivery": raw},
         )
         planted.hook(f"mine-{transition.lower()}", transition, NotificationTargetARN=topic, RoleARN=role)
-    assert look(planted) == {}
+    assert found_by_doctor(planted) == {}
 
 
 def test_hooks_that_notify_the_queues_are_right(planted: Planted) -> None:
@@ -1053,7 +1053,7 @@ def test_hooks_that_notify_the_queues_are_right(planted: Planted) -> None:
     for queue, transition in (("LaunchQueue", "LAUNCHING"), ("TerminateQueue", "TERMINATING")):
         arn = planted.cloud.queue_arn(queue)
         planted.hook(f"mine-{transition.lower()}", transition, NotificationTargetARN=arn, RoleARN=role)
-    assert look(planted) == {}
+    assert found_by_doctor(planted) == {}
 
 
 def test_of_a_chef_server_that_lists_its_nodes_nothing_is_said_and_nothing_changed(planted: Planted) -> None:
@@ -1154,7 +1154,7 @@ def announced(cloud: Cloud) -> Iterator[Callable[[], list[tuple[str, Json]]]]:
 
 
 @pytest.mark.story
-def test_only_what_is_new_is_announced_and_what_is_mended(
+def test_only_what_is_new_is_announced_and_what_is_fixed(
     planted: Planted, announced: Callable[[], list[tuple[str, Json]]]
 ) -> None:
     cloud = planted.cloud
@@ -1166,19 +1166,19 @@ def test_only_what_is_new_is_announced_and_what_is_mended(
 
     planted.unhook("terminating")
     for _ in range(2):
-        told = findings(cloud.doctor(announce=True))
+        found = findings(cloud.doctor(announce=True))
     keys = [f"group {planted.name}: tag rollcall:gate", f"group {planted.name}: no terminate hook"]
     about = {"account": ACCOUNT, "region": REGION, "stack": STACK, "function": "doctor"}
-    expected = {key: (FOUND, {**about, **told[key], "cause": f"doctor: {key}"}) for key in keys}
+    expected = {key: (FOUND, {**about, **found[key], "cause": f"doctor: {key}"}) for key in keys}
     assert {detail["key"]: (kind, detail) for kind, detail in announced()} == expected
-    assert told[keys[0]].keys() == {"key", "severity", "subject", "reason", "remedy"}
+    assert found[keys[0]].keys() == {"key", "severity", "subject", "reason", "remedy"}
 
     planted.group.tag({"gate": "job"})
     cloud.doctor(announce=True)
-    assert announced() == [(MENDED, {**about, **told[keys[0]], "cause": f"doctor: {keys[0]}"})]
+    assert announced() == [(MENDED, {**about, **found[keys[0]], "cause": f"doctor: {keys[0]}"})]
 
 
-def test_what_could_not_be_looked_at_is_not_called_mended(
+def test_what_could_not_be_examined_is_not_called_fixed(
     planted: Planted, announced: Callable[[], list[tuple[str, Json]]]
 ) -> None:
     cloud = planted.cloud
@@ -1193,7 +1193,7 @@ def test_what_could_not_be_looked_at_is_not_called_mended(
     assert [(kind, detail["key"]) for kind, detail in announced()] == [(MENDED, "Tower: unavailable")]
 
 
-def test_what_the_bus_does_not_take_is_told_with_the_next_run(
+def test_what_the_bus_does_not_take_is_published_with_the_next_run(
     planted: Planted, announced: Callable[[], list[tuple[str, Json]]]
 ) -> None:
     cloud, key = planted.cloud, f"group {planted.name}: no terminate hook"
@@ -1226,29 +1226,29 @@ def doctor(cloud: Cloud, *options: str, **environment: str) -> PublishedEvent:
     return cloud.rollcall("doctor", *options, **environment)
 
 
-def test_people_are_told_of_what_was_looked_at_and_that_nothing_is_wrong(planted: Planted) -> None:
-    told = doctor(planted.cloud, "--group", planted.name)
-    assert (told.returncode, told.stderr) == (0, "")
-    assert told.stdout.startswith("examined\n  Tower 24.6.1 at")
-    assert "\nNothing is wrong. " in told.stdout
+def test_the_output_names_what_was_examined_and_that_nothing_is_wrong(planted: Planted) -> None:
+    completed = doctor(planted.cloud, "--group", planted.name)
+    assert (completed.returncode, completed.stderr) == (0, "")
+    assert completed.stdout.startswith("examined\n  Tower 24.6.1 at")
+    assert "\nNothing is wrong. " in completed.stdout
 
 
-def test_a_warning_is_no_failure_and_is_told_with_its_remedy(planted: Planted) -> None:
+def test_a_warning_is_no_failure_and_is_shown_with_its_remedy(planted: Planted) -> None:
     planted.unhook("terminating")
-    told = doctor(planted.cloud, "--group", planted.name)
-    assert (told.returncode, told.stderr) == (0, "")
-    assert told.stdout.startswith(f"1 warning\n  group {planted.name}: no hook of it for terminations")
-    assert "\n      remedy: aws autoscaling put-lifecycle-hook" in told.stdout
-    assert "Nothing is wrong" not in told.stdout
+    completed = doctor(planted.cloud, "--group", planted.name)
+    assert (completed.returncode, completed.stderr) == (0, "")
+    assert completed.stdout.startswith(f"1 warning\n  group {planted.name}: no hook of it for terminations")
+    assert "\n      remedy: aws autoscaling put-lifecycle-hook" in completed.stdout
+    assert "Nothing is wrong" not in completed.stdout
 
 
 @pytest.mark.story
 def test_what_breaks_a_launch_is_a_failure_and_comes_first(planted: Planted) -> None:
     planted.unhook("terminating", "launching")
-    told = doctor(planted.cloud, "--group", planted.name)
-    assert (told.returncode, told.stderr) == (1, "")
-    assert told.stdout.startswith(f"1 BREAKS LAUNCHES\n  group {planted.name}: no hook of it for launches")
-    assert told.stdout.index("1 BREAKS LAUNCHES") < told.stdout.index("1 warning")
+    completed = doctor(planted.cloud, "--group", planted.name)
+    assert (completed.returncode, completed.stderr) == (1, "")
+    assert completed.stdout.startswith(f"1 BREAKS LAUNCHES\n  group {planted.name}: no hook of it for launches")
+    assert completed.stdout.index("1 BREAKS LAUNCHES") < completed.stdout.index("1 warning")
     planted.group.tag({"gate": "icmp", "timeout": "soon"})
     several = doctor(planted.cloud, "--group", planted.name, "--group", "wbe").stdout
     assert several.startswith("4 BREAK LAUNCHES\n")
@@ -1259,15 +1259,15 @@ def test_what_breaks_a_launch_is_a_failure_and_comes_first(planted: Planted) -> 
 
 def test_other_programs_get_the_answer_as_it_came(planted: Planted) -> None:
     other = planted.cloud.create_group(f"{planted.name}-b", {"inventory": None}, heartbeat_timeout=ADVISED)
-    told = doctor(planted.cloud, "--group", planted.name, "--group", other.name, "--json")
-    assert told.returncode == 1
-    assert [each["key"] for each in json.loads(told.stdout)["findings"]] == [
+    completed = doctor(planted.cloud, "--group", planted.name, "--group", other.name, "--json")
+    assert completed.returncode == 1
+    assert [each["key"] for each in json.loads(completed.stdout)["findings"]] == [
         f"group {other.name}: hooks without the tag"
     ]
     other.delete()
 
 
-def test_a_doctor_that_cannot_be_run_is_told_with_the_remedy(planted: Planted) -> None:
+def test_a_doctor_that_cannot_be_run_is_reported_with_the_remedy(planted: Planted) -> None:
     nowhere = doctor(planted.cloud, "--stack", "no-such-stack")
     assert (nowhere.returncode, nowhere.stdout) == (2, "")
     assert "AWS cannot be reached" in nowhere.stderr
@@ -1280,7 +1280,7 @@ def test_a_doctor_that_cannot_be_run_is_told_with_the_remedy(planted: Planted) -
 
 def test_a_deployment_is_foreseen_that_would_cut_a_hook_off(planted: Planted) -> None:
     hook_to_a_topic(planted)
-    assert look(planted) == {}
+    assert found_by_doctor(planted) == {}
     cut_off = doctor(planted.cloud, "--group", planted.name, "--topics", "")
     assert (cut_off.returncode, cut_off.stderr) == (1, "")
     assert cut_off.stdout.startswith(f"1 BREAKS LAUNCHES\n  group {planted.name}: hook 'mine' notifies")
@@ -1289,15 +1289,15 @@ def test_a_deployment_is_foreseen_that_would_cut_a_hook_off(planted: Planted) ->
 
 
 def test_a_group_that_is_released_is_no_fault(planted: Planted) -> None:
-    told = planted.cloud.rollcall("release", "--group", planted.name)
-    assert (told.returncode, told.stderr) == (0, "")
-    assert told.stdout.startswith(f"group {planted.name}: released at 2")
-    assert look(planted) == {}
+    completed = planted.cloud.rollcall("release", "--group", planted.name)
+    assert (completed.returncode, completed.stderr) == (0, "")
+    assert completed.stdout.startswith(f"group {planted.name}: released at 2")
+    assert found_by_doctor(planted) == {}
     missed = planted.cloud.rollcall("release", "--group", "wbe")
     assert (missed.returncode, missed.stdout) == (2, "")
 
 
 def test_make_doctor_passes_on_what_it_is_asked_for(planted: Planted) -> None:
-    told = planted.cloud.make("doctor", f"--group {planted.name}")
-    assert (told.returncode, told.stderr) == (0, "")
-    assert "Nothing is wrong." in told.stdout
+    completed = planted.cloud.make("doctor", f"--group {planted.name}")
+    assert (completed.returncode, completed.stderr) == (0, "")
+    assert "Nothing is wrong." in completed.stdout

@@ -30,8 +30,8 @@ def test_a_failed_host_in_a_batch_of_ten_is_replaced_and_the_nine_serve(
 
 
 CUT_SHORT = {
-    "told by an event": (Playbook(fatal=True), 1),
-    "told by nothing": (Playbook(fatal=True), 0),
+    "shown by an event": (Playbook(fatal=True), 1),
+    "shown by nothing": (Playbook(fatal=True), 0),
     "going on into always": (Playbook(fatal=True, always=True), 0),
     "in its first batch": (Playbook(serial=1), 0),
     "with one that runs for all": (Playbook(fatal=True, once=True, always=True, handler=True), 0),

@@ -1,4 +1,4 @@
-"""Storms: very many instances at once, every event twice, and neither AWS nor Tower in a good mood."""
+"""Large scale-outs: very many instances at once, every event twice, and neither AWS nor Tower in a good mood."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ type MakeGroup = Callable[..., Group]
 BATCHES_AT_ONCE = 2
 REQUESTS_A_BATCH = 6  # four memberships side by side in register, one request in gate, one in cleanup
 MOST_HOSTS_A_JOB = 100
-STORM = 1000  # instances
+INSTANCES = 1000  # instances
 HEARTBEAT_TIMEOUT = 600  # seconds, what suits most groups
 PATIENCE = 300.0  # seconds; no test is about how long it takes
 MESSAGES_A_CALL = 10  # SQS's maximum
@@ -41,17 +41,17 @@ def cloud(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clo
         yield cloud
 
 
-def test_a_storm_of_a_thousand_launches_told_of_twice_is_served_once(
+def test_a_thousand_launches_each_announced_twice_are_served_once(
     make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str
 ) -> None:
     tower.forget_requests()
-    group = make_group(most=STORM, heartbeat_timeout=HEARTBEAT_TIMEOUT)
+    group = make_group(most=INSTANCES, heartbeat_timeout=HEARTBEAT_TIMEOUT)
     with cloud.paused("RegisterFunction"):
-        group.scale(STORM)
-        eventually(lambda: waiting(cloud, "LaunchQueue") == STORM, "every launch is told of", PATIENCE)
+        group.scale(INSTANCES)
+        eventually(lambda: waiting(cloud, "LaunchQueue") == INSTANCES, "every launch is announced", PATIENCE)
         send_shuffled(cloud, receive_all(cloud, "LaunchQueue") * 2, "LaunchQueue")
     with rough_weather(cloud, tower):
-        eventually(lambda: len(group.in_service()) == STORM, "all in service", PATIENCE)
+        eventually(lambda: len(group.in_service()) == INSTANCES, "all in service", PATIENCE)
         eventually(lambda: cloud.in_flight() == 0, "the second copies are worked off", PATIENCE)
 
     instances = set(group.states())
@@ -67,7 +67,7 @@ def test_a_storm_of_a_thousand_launches_told_of_twice_is_served_once(
     assert all(cloud.aws.calls()[action] >= every for action, every in THROTTLED if "Heartbeat" not in action)
 
 
-def test_in_a_storm_the_good_do_not_wait_for_the_failing_the_booting_and_the_dying(
+def test_in_a_large_scale_out_the_good_do_not_wait_for_the_failing_the_booting_and_the_dying(
     make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str
 ) -> None:
     tower.set_job_time(3)
@@ -94,7 +94,7 @@ def test_in_a_storm_the_good_do_not_wait_for_the_failing_the_booting_and_the_dyi
     eventually(lambda: {host.name for host in tower.hosts(name)} == served, "the others' hosts are gone", PATIENCE)
 
 
-def test_a_storm_both_ways_asks_no_more_of_tower_at_once_than_its_batches_allow(
+def test_a_large_scale_out_and_in_asks_no_more_of_tower_at_once_than_its_batches_allow(
     make_group: MakeGroup, cloud: Cloud, tower: Tower
 ) -> None:
     leaving, coming = make_group("-a"), make_group("-b")

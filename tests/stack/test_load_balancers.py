@@ -1,4 +1,4 @@
-"""Groups behind load balancers: who is let at traffic, who goes into service, and what is told of them after that."""
+"""Groups behind load balancers: who is let at traffic, who serves, and what is published about them after that."""
 
 from __future__ import annotations
 
@@ -112,12 +112,12 @@ def test_an_instance_that_is_never_healthy_leaves_its_target_group_and_is_replac
     assert "unhealthy (Target.FailedHealthChecks)" in line["message"]
 
 
-def test_what_says_nothing_against_an_instance_holds_it_until_it_is_mended(
+def test_what_says_nothing_against_an_instance_holds_it_until_it_is_fixed(
     make_group: MakeGroup, cloud: Cloud, arn: str
 ) -> None:
     cloud.aws.say_of_target(arn, "unused", "Target.NotInUse")
     group = make_group(gate="elb", job_template=None, timeout="5", traffic={"TargetGroupARNs": [arn]}, size=1)
-    eventually(lambda: cloud.alerts(group, "unused (Target.NotInUse)"), "somebody is told")
+    eventually(lambda: cloud.alerts(group, "unused (Target.NotInUse)"), "an operator is notified")
     (instance_id,) = group.states()
     assert group.states() == {instance_id: "Pending:Wait"}
     cloud.aws.say_of_target(arn, None)
@@ -159,12 +159,12 @@ def test_a_target_group_that_takes_no_instances_is_refused(make_group: MakeGroup
     group.delete()
 
 
-# What is told
+# What is published
 
 
 @pytest.fixture
 def heard(cloud: Cloud, name: str) -> Iterator[Callable[[], list[tuple[str, Json]]]]:
-    """What was told so far of who serves in the test's own group: kinds of events and details, in order."""
+    """What was published so far of who serves in the test's own group: kinds of events and details, in order."""
     sqs, events = cloud.aws.client("sqs"), cloud.aws.client("events")
     url = cloud.aws.open_queue(f"heard-{short(name)}")
     queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]

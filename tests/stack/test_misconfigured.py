@@ -116,7 +116,7 @@ def test_a_mistake_found_before_the_launch_leaves_no_host(refused: dict[str, Ref
 
 
 @pytest.mark.story
-def test_what_is_wrong_with_one_group_does_not_touch_another_and_goes_on_once_mended(
+def test_what_is_wrong_with_one_group_does_not_touch_another_and_goes_on_once_fixed(
     make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str
 ) -> None:
     good, bad = make_group("-good"), make_group("-bad", gate="job icmp")
@@ -125,7 +125,7 @@ def test_what_is_wrong_with_one_group_does_not_touch_another_and_goes_on_once_me
     eventually(lambda: len(good.in_service()) == 2, "the good group serves")
     refusal(cloud, bad)
     bad.tag({"gate": "job"})
-    eventually(bad.in_service, "the mended group serves", timeout=120)
+    eventually(bad.in_service, "the fixed group serves", timeout=120)
 
 
 def test_a_host_that_is_not_ours_is_not_taken_over(

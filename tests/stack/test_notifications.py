@@ -36,7 +36,7 @@ def cloud(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clo
 
 @pytest.fixture
 def unheard_of(cloud: Cloud, make_group: MakeGroup) -> Iterator[None]:
-    """EventBridge tells nobody of terminated instances, so that a notification is all there is."""
+    """EventBridge announces no terminated instances, so that a notification is all there is."""
     cloud.aws.drop_events(TERMINATED)
     yield
     cloud.aws.drop_events()
@@ -99,14 +99,16 @@ def test_a_group_with_hooks_and_notifications_is_handled_once(
     assert said(cloud, "gate", group, "ready") == instances
 
 
-def test_an_instance_that_fails_goes_on_serving_and_somebody_is_told(
+def test_an_instance_that_fails_goes_on_serving_and_an_operator_is_alerted(
     make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str
 ) -> None:
     tower.fail_host(lambda host: host.inventory == name)
     group = make_group(hooks=False)
     group.notify(TOPIC)
     group.scale(1)
-    [alert] = eventually(lambda: cloud.alerts(group, "its job failed; it serves all the same"), "somebody is told")
+    [alert] = eventually(
+        lambda: cloud.alerts(group, "its job failed; it serves all the same"), "an operator is notified"
+    )
     assert {alert["instance_id"]} == group.in_service() == {host.name for host in tower.hosts(name)}
     assert len(tower.jobs(name)) == 1
 
@@ -220,7 +222,7 @@ def test_copies_of_a_notification_launch_one_job(make_group: MakeGroup, cloud: C
     assert len([line for line in cloud.log_lines("gate") if is_of(line, group, "ready")]) == 1
 
 
-def test_what_else_a_topic_is_told_does_not_reach_the_queues(make_group: MakeGroup, cloud: Cloud) -> None:
+def test_what_else_is_published_to_a_topic_does_not_reach_the_queues(make_group: MakeGroup, cloud: Cloud) -> None:
     group = make_group(hooks=False)
     notifications = held_back(cloud, group)
     group.scale(1)
@@ -263,7 +265,7 @@ def held_back(cloud: Cloud, group: Group) -> Callable[[int], list[Json]]:
 
 
 def hook_message(notification: Json) -> Json:
-    """What a hook would tell a topic of the same launch."""
+    """What a hook would publish to a topic of the same launch."""
     fields = ("AccountId", "AutoScalingGroupName", "EC2InstanceId", "Time", "Service")
     return {
         **{name: notification[name] for name in fields},
@@ -280,7 +282,7 @@ def publish(cloud: Cloud, *bodies: Json) -> None:
 
 
 def put(cloud: Cloud, queue: str, body: Json) -> None:
-    """Sends a queue of the stack what Auto Scaling tells a topic, as it is."""
+    """Sends a queue of the stack what Auto Scaling publishes to a topic, as it is."""
     cloud.aws.client("sqs").send_message(QueueUrl=cloud.queue_url(queue), MessageBody=json.dumps(body))
 
 

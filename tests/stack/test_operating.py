@@ -1,4 +1,4 @@
-"""What a person who runs it looks at: the dashboard, and the alarms."""
+"""What an operator reads: the dashboard, and the alarms."""
 
 from __future__ import annotations
 

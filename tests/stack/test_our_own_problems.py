@@ -64,11 +64,11 @@ def test_an_organization_without_room_lets_in_as_many_as_fit_and_the_rest_once_t
     waiting = {each for each, state in group.states().items() if state == "Pending:Wait"}
     assert len(waiting) == 3
 
-    def told() -> set[str]:
+    def refused() -> set[str]:
         lines = [line for line in cloud.log_lines("register") if line.get("error") == "HostLimitReached"]
         return {line["instance_id"] for line in lines if "raise its Max hosts" in line["message"]} & waiting
 
-    eventually(lambda: told() == waiting, "the others are told to lack room")
+    eventually(lambda: refused() == waiting, "for the others the lack of room is logged")
     assert len(tower.hosts(full)) == 2
     tower.set_max_hosts(name, 0)
     eventually(lambda: len(group.in_service()) == 5, "all serve", timeout=150)

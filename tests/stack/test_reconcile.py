@@ -133,7 +133,7 @@ def everything_in(tower: Tower) -> object:
 
 
 @pytest.mark.story
-def test_a_launch_that_nobody_was_told_of_is_provisioned_and_serves(
+def test_a_launch_whose_event_was_lost_is_provisioned_and_serves(
     make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str, settle: Settle
 ) -> None:
     group = make_group(groups="web canary")
@@ -149,7 +149,7 @@ def test_a_launch_that_nobody_was_told_of_is_provisioned_and_serves(
 
 
 @pytest.mark.story
-def test_a_termination_whose_event_is_lost_is_removed_and_goes_on(
+def test_a_termination_whose_event_was_lost_loses_its_host_and_goes_on(
     make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str, settle: Settle
 ) -> None:
     group = make_group(size=2)
@@ -194,13 +194,13 @@ def test_what_is_long_forgotten_by_aws_is_removed_and_what_it_may_not_know_yet_s
 # Recycled addresses
 
 
-@pytest.mark.parametrize("told", ["at registration", "by a run"])
-def test_a_recycled_address_of_which_nobody_was_told_never_reaches_the_old_group(
-    make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str, settle: Settle, told: str
+@pytest.mark.parametrize("found_by", ["at registration", "by a run"])
+def test_a_recycled_address_without_any_event_never_reaches_the_old_group(
+    make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str, settle: Settle, found_by: str
 ) -> None:
     tower.add_job_template(f"{name}-deploy", name)
     old = make_group("-a", groups="a", unheard=True)
-    new = make_group("-b", groups="b") if told == "at registration" else serving_at_once(make_group, "-b")
+    new = make_group("-b", groups="b") if found_by == "at registration" else serving_at_once(make_group, "-b")
     old.scale(2)
     before = serving(old, 2)
     addresses = {host.name: host.address for host in tower.hosts(name)}
@@ -209,11 +209,11 @@ def test_a_recycled_address_of_which_nobody_was_told_never_reaches_the_old_group
         old.scale(1)
         eventually(lambda: len(old.states()) == 1, "the hook timed out")
     (leaving,) = before - old.states().keys()
-    assert leaving in names(tower, name), "nobody was told, and its host is still there"
+    assert leaving in names(tower, name), "the event was lost, and its host is still there"
 
     new.scale(1)
     (new_instance,) = serving(new, 1)
-    if told == "by a run":
+    if found_by == "by a run":
         cloud.reconcile()
     lives = {life.name: life for life in tower.host_lives()}
     assert lives[new_instance].address == addresses[leaving], "the address was not given again"
@@ -224,7 +224,7 @@ def test_a_recycled_address_of_which_nobody_was_told_never_reaches_the_old_group
 
 
 def serving_at_once(make_group: MakeGroup, suffix: str) -> Group:
-    """A group without hooks and jobs: its instances are in service before anybody is told of them."""
+    """A group without hooks and jobs: its instances are in service before any event is published of them."""
     return make_group(suffix, hooks=False, job_template=None, groups=suffix.strip("-"))
 
 
@@ -466,7 +466,7 @@ def hook(cloud: Cloud, group: Group, name: str) -> None:
 
 
 @pytest.mark.story
-def test_the_breaker_keeps_hosts_and_tells_of_it_and_force_overrides_it_for_one_run(
+def test_the_removal_limit_keeps_hosts_and_reports_it_and_force_overrides_it_for_one_run(
     registered: Registered, cloud: Cloud, tower: Tower, name: str, settle: Settle
 ) -> None:
     group, instances = registered(size=8)
@@ -488,6 +488,38 @@ def test_the_breaker_keeps_hosts_and_tells_of_it_and_force_overrides_it_for_one_
     assert steps(forced) == each_of("removed", gone)
     settle()
     assert cloud.metrics("reconcile")[-1]["BreakerTripped"] == [0.0]
+
+
+def test_the_breaker_does_not_count_copies_and_keeps_those_of_the_hosts_that_it_keeps(
+    registered: Registered, cloud: Cloud, tower: Tower, name: str
+) -> None:
+    group, instances = registered(size=30)
+    tower.copy_inventory(name, f"{name}-copy")
+
+    def unheard(size: int) -> set[str]:
+        """The instances that go, and nobody is told, for so many to be left."""
+        with lost(cloud, TERMINATED):
+            before = group.in_service()
+            group.scale(size)
+            return before - serving(group, size)
+
+    def left() -> list[set[str]]:
+        return [names(tower, inventory) for inventory in (name, f"{name}-copy")]
+
+    gone = unheard(24)  # a fifth of those managed: as many as may go, if their six copies are not counted beside them
+    answer = cloud.reconcile()
+    assert (answer["failed"], answer["stopped"]) == (False, [])
+    assert steps(answer) == each_of("removed", gone)
+    assert left() == [instances - gone] * 2
+
+    too_many = unheard(18)
+    answer = cloud.reconcile()
+    assert answer["failed"]
+    stopped = {(each["inventory"], each["instance_id"]) for each in answer["stopped"]}
+    assert stopped == {(name, instance_id) for instance_id in too_many}
+    assert left() == [instances - gone] * 2
+    assert steps(cloud.reconcile(force=True)) == each_of("removed", too_many)
+    assert left() == [instances - gone - too_many] * 2
 
 
 def test_a_dry_run_tells_what_a_run_then_does_and_changes_nothing(
@@ -584,15 +616,15 @@ def test_each_fix_is_an_event_on_the_bus(
     assert len(answer["steps"]) == 12
     details = [json.loads(body)["detail"] for body in received(cloud, queue, 12)]
     here = {"account": ACCOUNT, "region": REGION, "stack": STACK, "function": "reconcile"}
-    told = [here | each | {"job_url": None} for each in sorted(answer["steps"], key=by_instance)]
-    assert sorted(details, key=by_instance) == told
+    expected = [here | each | {"job_url": None} for each in sorted(answer["steps"], key=by_instance)]
+    assert sorted(details, key=by_instance) == expected
     settle()
     assert received(cloud, queue, 0) == []
     events.remove_targets(Rule="drift", Ids=["drift"])
     events.delete_rule(Name="drift")
 
 
-def test_a_run_whose_events_the_bus_does_not_take_has_done_its_work_and_logs_what_nobody_was_told(
+def test_a_run_whose_events_the_bus_does_not_take_has_done_its_work_and_logs_what_was_not_published(
     make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str, settle: Settle
 ) -> None:
     group = make_group(hooks=False, job_template=None, size=2)
@@ -603,8 +635,8 @@ def test_a_run_whose_events_the_bus_does_not_take_has_done_its_work_and_logs_wha
     assert names(tower, name) == instances
     assert not answer["failed"]
     lines = cloud.log_lines("reconcile")
-    told = [line["instance_id"] for line in lines if line["message"].startswith("added:")]
-    assert set(told[-2:]) == instances
+    logged = [line["instance_id"] for line in lines if line["message"].startswith("added:")]
+    assert set(logged[-2:]) == instances
     [lost] = [line for line in lines if "not taken by the event bus" in line["message"]]
     assert {each["instance_id"] for each in lost["events"]} == instances
     assert sum(sum(each.get("EventsLost", [])) for each in cloud.metrics("reconcile")) == 2

@@ -63,7 +63,7 @@ def test_of_a_long_list_a_part_is_shown_unless_all_is_asked_for(group: Group, cl
     assert all(instance_id in whole.stdout for instance_id in group.states())
 
 
-def test_the_breaker_is_a_failure_that_says_why_and_lists_the_hosts_and_force_overrides_it(
+def test_the_removal_limit_is_a_failure_that_says_why_and_lists_the_hosts_and_force_overrides_it(
     group: Group, cloud: Cloud, tower: Tower, name: str
 ) -> None:
     cloud.reconcile()
@@ -147,7 +147,7 @@ def test_certain_instances_are_asked_for_and_answered_for(group: Group, cloud: C
     assert "field 'instances' holds 'web': an instance id is i-" in wrong.stderr
 
 
-def test_what_cannot_be_run_is_told_with_its_remedy(cloud: Cloud) -> None:
+def test_what_cannot_be_run_is_reported_with_its_remedy(cloud: Cloud) -> None:
     for told in (
         reconcile(cloud, "--stack", "no-such-stack"),
         reconcile(cloud, AWS_ENDPOINT_URL="http://127.0.0.1:9"),
@@ -157,7 +157,7 @@ def test_what_cannot_be_run_is_told_with_its_remedy(cloud: Cloud) -> None:
         assert "--stack" in told.stderr
 
 
-def test_a_run_that_ends_in_an_error_is_told_with_the_error(make_group: MakeGroup, cloud: Cloud) -> None:
+def test_a_run_that_ends_in_an_error_is_reported_with_the_error(make_group: MakeGroup, cloud: Cloud) -> None:
     cloud.aws.deny("autoscaling:DescribeAutoScalingGroups")
     told = reconcile(cloud)
     assert (told.returncode, told.stdout) == (2, "")

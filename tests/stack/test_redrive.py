@@ -30,7 +30,7 @@ def redrive(cloud: Cloud, *options: str, **environment: str) -> PublishedEvent:
 
 
 def event(detail_type: str, group: Group, instance_id: str, age: float) -> str:
-    """What EventBridge told of an instance so many seconds ago."""
+    """What EventBridge announced of an instance so many seconds ago."""
     launch = detail_type == LAUNCH
     return json.dumps(
         {
@@ -70,7 +70,7 @@ def waiting(group: Group, state: str) -> str:
 
 
 @pytest.mark.story
-def test_what_was_set_aside_for_a_mistake_is_told_in_words_and_provisioned_once_mended_and_sent(
+def test_a_dead_letter_for_a_mistake_is_shown_in_words_and_provisioned_once_fixed_and_sent(
     make_group: MakeGroup, cloud: Cloud, tower: Tower, name: str
 ) -> None:
     group = make_group(gate="job icmp", heartbeat_timeout=PATIENT)
@@ -191,7 +191,7 @@ def test_make_redrive_passes_on_what_it_is_asked_for(make_group: MakeGroup, clou
     assert (told.returncode, told.stdout, told.stderr) == (0, "The dead-letter queues are empty.\n", "")
 
 
-def test_what_cannot_be_asked_is_told_with_its_remedy(cloud: Cloud) -> None:
+def test_what_cannot_be_asked_is_reported_with_its_remedy(cloud: Cloud) -> None:
     for told in (
         redrive(cloud, "--stack", "no-such-stack"),
         redrive(cloud, AWS_ENDPOINT_URL="http://127.0.0.1:9"),

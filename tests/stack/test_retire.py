@@ -71,7 +71,7 @@ def test_those_that_leave_are_retired_together_and_their_hosts_stay_until_then(
     assert not cloud.alerts(group, "")
 
 
-def test_an_instance_on_which_the_job_fails_goes_and_somebody_is_told(
+def test_an_instance_on_which_the_job_fails_goes_and_an_operator_is_alerted(
     make_group: MakeGroup, cloud: Cloud, tower: Tower, retire: str
 ) -> None:
     group = make_group(retire_job_template=retire)

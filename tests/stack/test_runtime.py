@@ -91,7 +91,7 @@ def functions(start: Callable[..., Runtime]) -> dict[str, Runtime]:
 
 
 def sample(name: str) -> Json:
-    """A sample event, received just now: what fails for long is set aside instead of being tried again."""
+    """A sample event, received just now: what fails for long is a dead letter instead of being tried again."""
     event: Json = json.loads((EVENTS / name).read_text())
     for record in event.get("Records", ()):
         record["attributes"]["ApproximateFirstReceiveTimestamp"] = str(int(time.time() * 1000))
@@ -259,7 +259,7 @@ def test_the_built_alert_function_tells_people_and_tells_them_that_it_is_over(
         with Runtime(function, path, variables, tmp_path / "alert.log") as alert:
             for name in ("alert-trouble", "alert-alarm", "alert-over", "alert-alarm-ok", "malformed"):
                 assert alert.invoke(happening_now(sample(f"{name}.json"))) == again()
-            assert alert.invoke(sample("alert-sweep.json")) == {"told": 0}
+            assert alert.invoke(sample("alert-sweep.json")) == {"sent": 0}
     causes = {each.key.rpartition("rollcall/")[2]: each.resolved for each in channels.pagerduty.alerts()}
     assert causes == {
         "instances: group web": True,

@@ -27,7 +27,7 @@ SETTINGS = AlertSettings(
     account="123456789012",
     region="us-east-1",
     stack_name="rollcall",
-    table="told",
+    table="known",
     alert_after=PATIENCE,
     log_groups=("rollcall-RegisterLogGroup-1", "rollcall-GateLogGroup-2"),
     dead_letter_queue_url="https://sqs/dead",
@@ -68,7 +68,7 @@ def failed(at: float = NOW, event_id: str = "", **detail: Any) -> dict[str, Any]
             "instance_id": "i-0a",
             "error": "TowerUnavailable",
             "transient": True,
-            "reason": "Tower cannot be reached: mend it",
+            "reason": "Tower cannot be reached: fix it",
             "cause": "TowerUnavailable",
             "tries": 1,
             "failing_for": 0.0,
@@ -87,7 +87,7 @@ def alarm(
     """What CloudWatch publishes of an alarm."""
     return {
         "AlarmName": name,
-        "AlarmDescription": "Waiting instances are not looked at.",
+        "AlarmDescription": "Waiting instances are not evaluated.",
         "AWSAccountId": "123456789012",
         "NewStateValue": state,
         "NewStateReason": "Threshold Crossed",
@@ -99,21 +99,21 @@ def alarm(
 
 
 def read(body: object) -> Occurrence | Ending:
-    """What a message tells."""
+    """What a message holds."""
     message = read_message(record(body))
     assert message
     return message
 
 
 def trouble(body: object) -> Occurrence:
-    """The trouble that a message tells of."""
+    """The occurrence that a message reports."""
     message = read(body)
     assert isinstance(message, Occurrence)
     return message
 
 
 def end(body: object) -> Ending:
-    """The end that a message tells of."""
+    """The end that a message reports."""
     message = read(body)
     assert isinstance(message, Ending)
     return message
@@ -162,7 +162,7 @@ class Table:
 class Ear:
     """A channel in memory. errors: what it fails with, one after the other; always: every time.
 
-    meanwhile: what somebody else does before it takes what it is told, once.
+    meanwhile: what another process does before it takes what it is sent, once.
     """
 
     def __init__(self) -> None:
@@ -182,11 +182,11 @@ class Ear:
         self.heard.append(notification)
 
     def opened(self) -> list[str]:
-        """The causes that it was told of, in order."""
+        """The causes that it was notified of, in order."""
         return [each.cause for each in self.heard if each.kind != NotificationKind.RESOLVE]
 
     def over(self) -> list[str]:
-        """The causes that it was told to be over."""
+        """The causes that it was notified to be over."""
         return [each.cause for each in self.heard if each.kind == NotificationKind.RESOLVE]
 
 

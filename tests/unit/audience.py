@@ -65,7 +65,7 @@ class Audience:
         handler.setStream(self._output)
 
     def end(self, work: Callable[[], object] = lambda: None) -> list[tuple[str, Mapping[str, Any]]]:
-        """The invocation ends, after this work: what the event bus was told, since the last time."""
+        """The invocation ends, after this work: what the event bus was sent, since the last time."""
         here: Any = SimpleNamespace(
             tower=self._tower, settings=SimpleNamespace(account=ACCOUNT, region=REGION, stack="rollcall")
         )

@@ -73,7 +73,7 @@ class World:
         return self.now
 
     def tick(self, times: int = MANY_TICKS) -> None:
-        """Let the engine look at the group so often, a second apart."""
+        """Let the engine evaluate the group so often, a second apart."""
         for _ in range(times):
             self.now += 1
             self.engine.tick(self.now)

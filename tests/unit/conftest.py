@@ -47,7 +47,7 @@ def world() -> World:
 
 @pytest.fixture
 def audience(world: World, capsys: pytest.CaptureFixture[str]) -> Audience:
-    """Whoever a function "unit" tells."""
+    """Whoever a function "unit" reports to."""
     return Audience(world.tower, capsys)
 
 

@@ -54,7 +54,7 @@ def _say_everything(bus: FakeBus) -> None:
     launch, leave = replace(world.launching("i-a"), at=1.0), replace(world.terminating("i-b"), at=1.0)
     error = Throttled("slow down")
     record = Record("m0", "{}", REGION, 2, 1.0, "handle")
-    look = (Note("look", alert=True),)
+    note = (Note("check it", alert=True),)
     world.tower.asked = [Exchange(1.0, unwell=True)]
     here: Any = SimpleNamespace(
         tower=world.tower, settings=SimpleNamespace(account=ACCOUNT, region=REGION, stack="rollcall")
@@ -63,7 +63,7 @@ def _say_everything(bus: FakeBus) -> None:
     with announcer.publishing(here.settings, here.tower, context):
         announcer.announce([Report(launch, each.value, event=each, provisioned_at=2.0) for each in Event])
         announcer.announce(
-            [Report(leave, "removed from every inventory", event=Event.RETIRED, evicted=True, notes=look)]
+            [Report(leave, "removed from every inventory", event=Event.RETIRED, evicted=True, notes=note)]
         )
         announcer.announce([Report(launch, each.value, event=each, alerted_before=True) for each in Event])
         announcer.announce([Report(launch, error=error)])
@@ -76,11 +76,13 @@ def _say_everything(bus: FakeBus) -> None:
             [TargetHealthChange(launch, serving, 1.0, "looked at", first=True) for serving in (True, False)]
         )
         outcome = RunOutcome(fixes=[Fix("removed", world.inventory, "i-a", "it is gone", "web")])
-        outcome.plan = Plan(findings=tuple(DriftFinding(each, world.inventory, "i-a", "look") for each in DriftKind))
+        outcome.plan = Plan(
+            findings=tuple(DriftFinding(each, world.inventory, "i-a", "check it") for each in DriftKind)
+        )
         outcome.by_inventory[world.inventory] = Summary(managed=6)
         outcome.stopped[world.inventory] = []
         outcome.nodes.stopped = (NodeRemoval("web-1", "i-a", "it is gone", certain=True),)
-        outcome.errors |= {"group web": BadSettings("mend the tag"), "host i-a": TowerRejected("no"), "x": error}
+        outcome.errors |= {"group web": BadSettings("fix the tag"), "host i-a": TowerRejected("no"), "x": error}
         outcome.host_errors_in["host i-a"] = world.inventory
         announcer.announce_fixes(outcome)
         announcer.announce_run(outcome, 300.0)

@@ -17,7 +17,7 @@ from rollcall.domain.messages import GateMessage, RunOptions, Waiting, WatchMess
 from rollcall.domain.settings import OwnQueue, Settings
 from rollcall.lifecycle.cleanup import Cleanup
 from rollcall.lifecycle.gate import Gate
-from rollcall.lifecycle.gate_round import send_on
+from rollcall.lifecycle.gate_round import RoundResources, send_on
 from rollcall.lifecycle.register import Register
 from rollcall.lifecycle.retire import Retire
 from rollcall.lifecycle.target_watch import Watch
@@ -264,9 +264,12 @@ class World:
 
     def evaluate(self, *messages: GateMessage) -> list[Round[GateMessage]]:
         """The gate's rounds for these messages. What goes on is in the queue."""
+        return self._sent_on(Gate(self.resources(lambda: TIME_LEFT), share=REMOVAL_SHARE).evaluate(messages))
+
+    def resources(self, seconds_left: Callable[[], float]) -> RoundResources:
+        """What the rounds of the gate's queue are made with."""
         clients = (self.tower, self.evidence, self.fleets, self.queues)
-        gate = Gate(self.settings, *clients, self.clock, lambda: TIME_LEFT, share=REMOVAL_SHARE)
-        return self._sent_on(gate.evaluate(messages))
+        return RoundResources(self.settings, *clients, self.clock, seconds_left)
 
     def evaluate_one(self, message: GateMessage) -> Round[GateMessage]:
         """The gate's round for one message."""
@@ -285,10 +288,10 @@ class World:
     # watch
 
     def watch(self, *messages: WatchMessage) -> list[WatchRound]:
-        """What a look at these messages brought, and is told. What is to be watched on is in the queue."""
+        """What a round of these messages brought, and what it publishes. What is to be watched on is in the queue."""
         rounds = self._sent_on([Watch(self.fleets, self.clock).evaluate(each) for each in messages])
-        told = [target_health_event(change) for each in rounds for change in each.changes]
-        assert self.bus.put(told, lambda: 60) == []
+        published = [target_health_event(change) for each in rounds for change in each.changes]
+        assert self.bus.put(published, lambda: 60) == []
         return rounds
 
     def _sent_on[R: Round[Any]](self, rounds: list[R]) -> list[R]:
@@ -320,20 +323,18 @@ class World:
         return message
 
     def retire(self, *messages: RetireMessage) -> list[Round[RetireMessage]]:
-        """What looks at these messages bring."""
-        clients = (self.tower, self.evidence, self.fleets, self.queues)
-        retire = Retire(self.settings, *clients, self.clock, lambda: TIME_LEFT)
-        return self._sent_on(retire.evaluate(messages))
+        """What rounds of these messages bring."""
+        return self._sent_on(Retire(self.resources(lambda: TIME_LEFT)).evaluate(messages))
 
     def retire_one(self, message: RetireMessage) -> Round[RetireMessage]:
-        """What a look at one message brings."""
+        """What a round of one message brings."""
         [result] = self.retire(message)
         return result
 
 
 @dataclass(frozen=True)
 class Alerted:
-    """What somebody should look at, and whom it is about."""
+    """What an operator should know, and whom it is about."""
 
     action: LifecycleAction
     reason: str
@@ -350,7 +351,7 @@ def outcomes(result: Round[Any]) -> dict[str, str]:
 
 
 def alerted(report: Report) -> str:
-    """What somebody should look at."""
+    """What an operator should know."""
     return "; ".join(note.words for note in report.notes if note.alert)
 
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rollcall.domain.actions import LifecycleAction, Transition
-from rollcall.domain.inventory_text import INSTANCE_ID
+from rollcall.domain.aws_text import INSTANCE_ID
 from rollcall.domain.message_format import RECEIVED_AT, Record, read_action, read_gate_message, write_gate_message
 from rollcall.domain.messages import GateMessage, RetireMessage, WatchMessage
 from rollcall.domain.timing import hook_life
@@ -112,8 +112,9 @@ class Entry:
     @property
     def alike(self) -> tuple[object, ...]:
         """Equal for entries that differ only in their instances."""
-        remedy = INSTANCE_ID.sub("i-…", self.remedy)
-        fate = (self.back is not None, tuple(sorted(set(self.over.values()))), INSTANCE_ID.sub("i-…", self.stays))
+        instance_ids = INSTANCE_ID.pattern
+        remedy = instance_ids.sub("i-…", self.remedy)
+        fate = (self.back is not None, tuple(sorted(set(self.over.values()))), instance_ids.sub("i-…", self.stays))
         return (self.letter.queue, self.kind, self.groups, self.error, remedy, fate)
 
 

@@ -537,7 +537,7 @@ class Engine:
             if not target or key in self._tested:
                 continue
             self._tested.add(key)
-            send_test(group, target)
+            send_test(group, target, self.clock())
 
 
 @contextmanager

@@ -343,7 +343,7 @@ class Api:
         for kind in kinds:
             if kind not in aws_notifications.TYPES:
                 raise RequestRefusedError(f"{kind} is no notification type")
-        aws_notifications.configure(named_group(params), params["TopicARN"], kinds)
+        aws_notifications.configure(named_group(params), params["TopicARN"], kinds, self._engine.clock())
         return {}
 
     def _delete_notification(self, params: Record) -> Record:

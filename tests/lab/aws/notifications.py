@@ -4,7 +4,6 @@ Source: the Amazon EC2 Auto Scaling API reference (PutNotificationConfiguration)
 notification options"), and messages that people have published, for the fields and the subjects.
 """
 
-import time
 import uuid
 from datetime import UTC, datetime
 
@@ -24,10 +23,10 @@ STORED = "NotificationConfigurations"
 """Where a group's record has them: notification types by topic."""
 
 
-def configure(group: Record, topic: str, kinds: list[str]) -> None:
+def configure(group: Record, topic: str, kinds: list[str], now: float) -> None:
     """Let a group notify a topic of these and of nothing else from now on, and send the topic a test."""
     group.setdefault(STORED, {})[topic] = kinds
-    send_test(group, topic)
+    send_test(group, topic, now)
 
 
 def forget(group: Record, topic: str) -> None:
@@ -45,7 +44,7 @@ def configurations(groups: list[Record]) -> list[Record]:
     ]
 
 
-def send_test(group: Record, target: str) -> None:
+def send_test(group: Record, target: str, now: float) -> None:
     """Send a topic or a queue the message that shows that it can be reached."""
     name = group["AutoScalingGroupName"]
     body = {
@@ -55,7 +54,7 @@ def send_test(group: Record, target: str) -> None:
         "AutoScalingGroupName": name,
         "Service": "AWS Auto Scaling",
         "Event": TEST,
-        "Time": timestamp(time.time()),
+        "Time": timestamp(now),
     }
     cloud.notify(target, f'Auto Scaling: test notification for group "{name}"', body)
 

@@ -29,7 +29,7 @@ SECONDS = 100.0
 WEBHOOK_URL = "https://hooks.slack.com/services/T0001/B0001/hush"
 INCIDENT = Incident(
     "TowerUnavailable",
-    reason="Tower at https://tower cannot be reached: mend <it> & wait",
+    reason="Tower at https://tower cannot be reached: fix <it> & wait",
     severity=IncidentSeverity.ERROR,
     count=12,
     since=NOW,
@@ -39,7 +39,7 @@ INCIDENT = Incident(
     function="register",
     job_url="https://tower/#/jobs/playbook/7?a=1&b=2",
 )
-OPEN, END = (notification_of(INCIDENT, deed, SETTINGS) for deed in (NotificationKind.OPEN, NotificationKind.RESOLVE))
+OPEN, END = (notification_of(INCIDENT, kind, SETTINGS) for kind in (NotificationKind.OPEN, NotificationKind.RESOLVE))
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_an_alert_says_what_is_wrong_with_whom_and_where_to_look(pagerduty: Page
     pagerduty.send(OPEN, SECONDS)
     [alert] = channels.pagerduty.alerts()
     assert alert.payload["summary"] == (
-        "rollcall: Tower at https://tower cannot be reached: mend <it> & wait "
+        "rollcall: Tower at https://tower cannot be reached: fix <it> & wait "
         "(12 times in 10 min, 2 instances, group web)"
     )
     assert (alert.payload["source"], alert.payload["severity"]) == ("123456789012/us-east-1/rollcall", "error")
@@ -101,7 +101,7 @@ def test_a_message_says_the_same_to_slack_in_its_own_spelling(slack: Slack, chan
     slack.send(OPEN, SECONDS)
     [text] = channels.slack.texts()
     assert ":large_orange_circle: *rollcall, error:* Tower at https://tower cannot be reached" in text
-    assert "mend &lt;it&gt; &amp; wait" in text
+    assert "fix &lt;it&gt; &amp; wait" in text
     assert "12 times in 10 min, 2 instances, group web (web/i-0a, web/i-0b), since 2026-11-21T10:00:00Z" in text
     assert "<https://tower/#/jobs/playbook/7?a=1&amp;b=2|Job in Tower>" in text
     assert "|Logs>" in text
@@ -119,17 +119,17 @@ HUGE = replace(
 )
 
 
-@pytest.mark.parametrize("deed", NotificationKind)
+@pytest.mark.parametrize("kind", NotificationKind)
 def test_however_much_there_is_to_say_it_is_taken(
-    pagerduty: PagerDuty, slack: Slack, channels: AlertChannels, deed: NotificationKind
+    pagerduty: PagerDuty, slack: Slack, channels: AlertChannels, kind: NotificationKind
 ) -> None:
-    huge = notification_of(HUGE, deed, replace(SETTINGS, stack_name="s" * 128))
+    huge = notification_of(HUGE, kind, replace(SETTINGS, stack_name="s" * 128))
     pagerduty.send(huge, SECONDS)
     slack.send(huge, SECONDS)
     [text] = channels.slack.texts()
     assert "…" in text
     assert len(json.dumps(channels.pagerduty.requests[0])) < 512_000
-    if deed == NotificationKind.OPEN:
+    if kind == NotificationKind.OPEN:
         [alert] = channels.pagerduty.alerts()
         assert len(alert.payload["summary"]) == 1024
         assert alert.payload["summary"].endswith("…)")
@@ -381,8 +381,8 @@ def test_no_key_is_sent_to_anyone(
         except RollcallError as error:
             said = f"{error} {error!r} {error.__cause__}"
             logging.getLogger("test").exception("failed")
-    told = said + caplog.text
-    assert ("T0001/B0001" if make is make_slack else ROUTING_KEY) not in told
+    shown = said + caplog.text
+    assert ("T0001/B0001" if make is make_slack else ROUTING_KEY) not in shown
     assert ROUTING_KEY not in repr(Account(ROUTING_KEY))
     assert "hooks" not in repr(Webhook(WEBHOOK_URL))
 

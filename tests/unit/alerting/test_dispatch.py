@@ -21,7 +21,7 @@ from unit.alert_world import NOW, PATIENCE, Desk, alarm, end, event, failed, rea
 AWAY = "TowerUnavailable"
 BAD = "BadSettings: group web"
 STUCK = "instances: group web"
-QUIET = 60 + LATE  # seconds after which what is told again within a minute is over
+QUIET = 60 + LATE  # seconds after which what is reported again within a minute is over
 
 
 @pytest.fixture
@@ -30,12 +30,12 @@ def desk() -> Desk:
 
 
 def bad(at: float = NOW, event_id: str = "", **detail: Any) -> dict[str, Any]:
-    """Trouble that a person has to mend."""
-    return failed(at, event_id, **{"cause": BAD, "transient": False, "reason": "group 'web': mend the tag", **detail})
+    """Trouble that an operator has to fix."""
+    return failed(at, event_id, **{"cause": BAD, "transient": False, "reason": "group 'web': fix the tag", **detail})
 
 
 def held(instance: str, at: float = NOW, event_id: str = "", group: str = "web", reason: str = "") -> dict[str, Any]:
-    """An instance that waits for what does not come by itself; told once."""
+    """An instance that waits for what does not come by itself; reported once."""
     detail: dict[str, Any] = {"transient": False, "again_within": None, "reason": reason or f"{instance} is held"}
     return failed(at, event_id, group=group, instance_id=instance, cause=f"instance: {group}/{instance}", **detail)
 
@@ -51,7 +51,7 @@ def test_what_an_operator_has_to_fix_is_sent_at_once_everywhere(desk: Desk) -> N
     assert desk.take(bad()) == [None]
     assert desk.pagerduty.opened() == desk.slack.opened() == [BAD]
     [notification] = desk.slack.heard
-    assert "mend the tag" in notification.reason
+    assert "fix the tag" in notification.reason
 
 
 def test_what_passes_by_itself_is_sent_once_it_has_lasted(desk: Desk) -> None:
@@ -100,8 +100,8 @@ def test_one_of_many_that_does_not_pass_by_itself_is_sent_at_once(desk: Desk, tr
 
 
 def test_a_large_scale_out_of_one_cause_is_one_incident_with_a_count(desk: Desk) -> None:
-    storm = [failed(NOW, instance_id=f"i-{number}", failing_for=700.0) for number in range(1000)]
-    desk.take(*storm)
+    large_scale_out = [failed(NOW, instance_id=f"i-{number}", failing_for=700.0) for number in range(1000)]
+    desk.take(*large_scale_out)
     [notification] = desk.pagerduty.heard
     assert (notification.count, len(notification.subjects), notification.groups) == (1000, SUBJECTS_KEPT, ("web",))
     assert "1,000 times" in notification.extent
@@ -241,10 +241,10 @@ def test_what_an_invocation_left_that_died_while_sending_is_sent_later(desk: Des
 
 
 def test_what_is_noted_while_it_is_sent_is_neither_lost_nor_sent_as_known(desk: Desk) -> None:
-    def storm() -> None:
+    def large_scale_out() -> None:
         desk.take(*[bad() for _ in range(20)])
 
-    desk.slack.meanwhile = storm
+    desk.slack.meanwhile = large_scale_out
     desk.take(bad())
     assert [each.count for each in desk.slack.heard] == [1]
     desk.sweep()
@@ -418,10 +418,10 @@ def test_what_comes_back_while_its_end_is_sent_is_sent_after_it(desk: Desk) -> N
     desk.take(bad())
     desk.now = NOW + QUIET + 1
 
-    def storm() -> None:
+    def large_scale_out() -> None:
         desk.take(*[bad(desk.now) for _ in range(10)])
 
-    desk.pagerduty.meanwhile = storm
+    desk.pagerduty.meanwhile = large_scale_out
     desk.sweep()
     desk.sweep()
     for channel in (desk.pagerduty, desk.slack):

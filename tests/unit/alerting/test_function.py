@@ -87,7 +87,7 @@ class Function:
 def function(monkeypatch: pytest.MonkeyPatch) -> Iterator[Function]:
     with mock_aws():
         boto3.client("dynamodb").create_table(
-            TableName="told",
+            TableName="known",
             AttributeDefinitions=[{"AttributeName": "key", "AttributeType": "S"}],
             KeySchema=[{"AttributeName": "key", "KeyType": "HASH"}],
             BillingMode="PAY_PER_REQUEST",
@@ -99,7 +99,7 @@ def function(monkeypatch: pytest.MonkeyPatch) -> Iterator[Function]:
             "ACCOUNT_ID": "123456789012",
             "AWS_REGION": "us-east-1",
             "STACK_NAME": "rollcall",
-            "TOLD_TABLE": "told",
+            "TOLD_TABLE": "known",
             "ALERT_AFTER": "600",
             "LOG_GROUPS": "a b",
             "DEAD_LETTER_QUEUE_URL": boto3.client("sqs").create_queue(QueueName="dead")["QueueUrl"],
@@ -140,12 +140,12 @@ def test_problem_is_sent_to_both_channels_and_counted_for_each(
     answer_both(wire)
     assert function.take(bad(), bad()) == []
     assert sorted(wire.calls) == ["POST /services/T0001/B0001/hush", "POST /v2/enqueue"]
-    told = [line for line in function.lines() if "channel" in line]
-    assert [(line["channel"], line["level"], line["count"]) for line in told] == [
+    logged = [line for line in function.lines() if "channel" in line]
+    assert [(line["channel"], line["level"], line["count"]) for line in logged] == [
         ("pagerduty", "INFO", 2),
         ("slack", "INFO", 2),
     ]
-    assert {line["message"].partition(":")[0] for line in told} == {"incident opened"}
+    assert {line["message"].partition(":")[0] for line in logged} == {"incident opened"}
     names = counted(capsys)
     assert {("AlertsSent", frozenset({("channel", each)})) for each in ("pagerduty", "slack")} <= names
     assert "AlertsLost" not in {name for name, _ in names}
@@ -174,7 +174,7 @@ def test_what_a_channel_cannot_take_now_is_neither_sent_nor_lost_until_a_sweep_s
     [line] = [line for line in function.lines() if line["level"] == "WARNING"]
     assert (line["channel"], line["error"]) == ("slack", "ChannelUnavailable")
     answer_both(wire)
-    assert function.invoke({"sweep": True}) == {"told": 1}
+    assert function.invoke({"sweep": True}) == {"sent": 1}
     names = counted(capsys)
     assert "AlertsLost" not in {name for name, _ in names}
     assert wire.calls[-1].endswith("/hush")
@@ -206,7 +206,7 @@ def test_what_cannot_even_be_dead_lettered_comes_again(function: Function, wire:
 
 
 def test_what_cannot_be_kept_comes_again(function: Function, wire: Wire) -> None:
-    boto3.client("dynamodb").delete_table(TableName="told")
+    boto3.client("dynamodb").delete_table(TableName="known")
     assert function.take(bad(), bad()) == ["m0", "m1"]
     assert wire.asked == []
     with pytest.raises(RollcallError, match="Scan"):

@@ -26,17 +26,22 @@ STUCK: dict[str, Any] = {"cause": "instance: web/i-0a", "transient": False, "aga
 
 
 def test_work_that_failed_is_problem_of_its_cause_until_it_would_have_been_sent_again() -> None:
-    told = trouble(failed(event_id="e1", failing_for=90.0, job_url="https://tower/7", function="gate"))
-    assert (told.id, told.cause, told.subject, told.group) == ("e1", "TowerUnavailable", "web/i-0a", "web")
-    assert (told.at, told.began, told.repeated_until) == (NOW, NOW - 90, NOW + 60 + LATE)
-    assert (told.transient, told.ended_by, told.finding) == (True, "", False)
-    assert (told.job_url, told.function) == ("https://tower/7", "gate")
+    occurrence = trouble(failed(event_id="e1", failing_for=90.0, job_url="https://tower/7", function="gate"))
+    assert (occurrence.id, occurrence.cause, occurrence.subject, occurrence.group) == (
+        "e1",
+        "TowerUnavailable",
+        "web/i-0a",
+        "web",
+    )
+    assert (occurrence.at, occurrence.began, occurrence.repeated_until) == (NOW, NOW - 90, NOW + 60 + LATE)
+    assert (occurrence.transient, occurrence.ended_by, occurrence.finding) == (True, "", False)
+    assert (occurrence.job_url, occurrence.function) == ("https://tower/7", "gate")
 
 
 def test_what_is_sent_once_of_an_instance_waits_for_the_end_of_that_instance() -> None:
-    told = trouble(failed(**STUCK))
-    assert (told.ended_by, told.repeated_until) == ("web/i-0a", None)
-    assert told.forgotten_at > NOW + 48 * 3600
+    occurrence = trouble(failed(**STUCK))
+    assert (occurrence.ended_by, occurrence.repeated_until) == ("web/i-0a", None)
+    assert occurrence.forgotten_at > NOW + 48 * 3600
 
 
 def test_all_stuck_instances_of_a_group_are_one_incident() -> None:
@@ -45,13 +50,13 @@ def test_all_stuck_instances_of_a_group_are_one_incident() -> None:
 
 
 def test_an_instance_that_is_tried_again_is_an_incident_of_its_own() -> None:
-    told = trouble(failed(cause="instance: web/i-0a", again_within=45.0))
-    assert told.cause == "instance: web/i-0a"
+    occurrence = trouble(failed(cause="instance: web/i-0a", again_within=45.0))
+    assert occurrence.cause == "instance: web/i-0a"
 
 
 def test_what_is_sent_once_of_no_one_waits_for_itself() -> None:
-    told = trouble(failed(cause="reconcile: events", again_within=None, group=None, instance_id=None))
-    assert (told.ended_by, told.subject, told.group) == ("reconcile: events", "", "")
+    occurrence = trouble(failed(cause="reconcile: events", again_within=None, group=None, instance_id=None))
+    assert (occurrence.ended_by, occurrence.subject, occurrence.group) == ("reconcile: events", "", "")
 
 
 @pytest.mark.parametrize("kind", ["Instance Ready", "Instance Abandoned", "Instance Retired"])
@@ -67,13 +72,13 @@ def test_the_end_of_what_no_one_was_sent_is_nothing_to_anyone(troubled: bool | N
 
 
 def test_an_instance_that_serves_ends_what_load_balancers_had_against_it_and_nothing_else() -> None:
-    told = trouble(event("Instance Not Serving", group="web", instance_id="i-0a", seconds=9, reason="unhealthy"))
+    occurrence = trouble(event("Instance Not Serving", group="web", instance_id="i-0a", seconds=9, reason="unhealthy"))
     ending = end(event("Instance Serving", group="web", instance_id="i-0a", seconds=9, reason="all well"))
-    assert told.ended_by == ending.subject
-    assert told.cause == ending.cause
-    assert told.ended_by != trouble(failed(**STUCK)).ended_by
-    assert "web/i-0a" in told.reason
-    assert "unhealthy" in told.reason
+    assert occurrence.ended_by == ending.subject
+    assert occurrence.cause == ending.cause
+    assert occurrence.ended_by != trouble(failed(**STUCK)).ended_by
+    assert "web/i-0a" in occurrence.reason
+    assert "unhealthy" in occurrence.reason
 
 
 def test_what_went_to_a_dead_letter_queue_is_left_to_the_queues_alarm() -> None:
@@ -87,7 +92,7 @@ def test_findings_of_a_kind_in_an_inventory_are_one_incident() -> None:
         "inventory_id": 7,
         "reason": "put the tag back",
     }
-    told = [
+    occurrence = [
         trouble(
             event(
                 "Conflict Found",
@@ -99,10 +104,10 @@ def test_findings_of_a_kind_in_an_inventory_are_one_incident() -> None:
         )
         for each in ("i-0a", "i-0b")
     ]
-    assert {each.cause for each in told} == {"conflict: not opted in: fleet"}
-    assert [each.subject for each in told] == ["fleet/i-0a", "fleet/i-0b"]
-    assert all(each.finding and each.repeated_until == NOW + 400 + LATE for each in told)
-    assert told[0].reason == "not opted in: i-0a: put the tag back"
+    assert {each.cause for each in occurrence} == {"conflict: not opted in: fleet"}
+    assert [each.subject for each in occurrence] == ["fleet/i-0a", "fleet/i-0b"]
+    assert all(each.finding and each.repeated_until == NOW + 400 + LATE for each in occurrence)
+    assert occurrence[0].reason == "not opted in: i-0a: put the tag back"
 
 
 @pytest.mark.parametrize(("kind", "passes"), [("address conflict", True), ("foreign address", False)])
@@ -126,18 +131,18 @@ def test_a_misconfiguration_lasts_until_it_is_fixed() -> None:
         "reason": "no limit",
         "remedy": "tick it",
     }
-    told = trouble(event("Misconfiguration Found", **detail))
+    occurrence = trouble(event("Misconfiguration Found", **detail))
     mended = end(event("Misconfiguration Mended", **detail))
-    assert told.ended_by == mended.subject == mended.cause == told.cause == "doctor: limit/7"
-    assert told.reason == "template 7: no limit: tick it"
+    assert occurrence.ended_by == mended.subject == mended.cause == occurrence.cause == "doctor: limit/7"
+    assert occurrence.reason == "template 7: no limit: tick it"
 
 
 def test_an_alarm_lasts_until_it_is_ok() -> None:
-    told, ok = trouble(alarm("ALARM")), end(alarm("OK", NOW + 60))
-    assert told.ended_by == ok.subject == ok.cause == told.cause == "alarm: rollcall-GateErrorAlarm-1"
-    assert (told.at, ok.at) == (NOW, NOW + 60)
-    assert told.reason == "Waiting instances are not looked at."
-    assert told.forgotten_at == math.inf
+    occurrence, ok = trouble(alarm("ALARM")), end(alarm("OK", NOW + 60))
+    assert occurrence.ended_by == ok.subject == ok.cause == occurrence.cause == "alarm: rollcall-GateErrorAlarm-1"
+    assert (occurrence.at, ok.at) == (NOW, NOW + 60)
+    assert occurrence.reason == "Waiting instances are not evaluated."
+    assert occurrence.forgotten_at == math.inf
 
 
 def test_an_alarm_without_a_description_says_why_it_sounds() -> None:
@@ -268,20 +273,20 @@ def test_since_when_something_fails_is_no_sooner_than_there_was_time() -> None:
 
 
 def test_a_failure_is_sent_though_it_lacks_what_can_be_done_without() -> None:
-    body = event("Work Failed", transient=False, reason="look", cause="breaker: fleet", again_within=400, new=1)
-    assert (trouble(body).severity, trouble(body).reason) == (IncidentSeverity.CRITICAL, "look")
+    body = event("Work Failed", transient=False, reason="check it", cause="breaker: fleet", again_within=400, new=1)
+    assert (trouble(body).severity, trouble(body).reason) == (IncidentSeverity.CRITICAL, "check it")
 
 
 @pytest.fixture
 def emitted() -> list[tuple[str, dict[str, Any]]]:
-    """All that our functions tell, as it goes through the bus."""
+    """All that our functions publish, as it goes through the bus."""
     return [(kind, json.loads(json.dumps(detail))) for kind, detail in emitted_events()]
 
 
 def test_all_that_is_ever_sent_is_read(emitted: list[tuple[str, dict[str, Any]]]) -> None:
     for kind, detail in emitted:
         if kind in (Event.REGISTERED, DRIFT_FIXED):
-            continue  # nobody is to be told of it
+            continue  # no one is to be notified of it
         message = read_message(record(event(kind, **detail)))
         if kind in PROBLEMS:
             assert isinstance(message, Occurrence) != detail.get("set_aside", False), (kind, detail)

@@ -13,14 +13,14 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from rollcall.alerting.incident import AwaitedEnd, Incident, IncidentSeverity, Notified
+from rollcall.alerting.incident import AwaitingEnd, Incident, IncidentSeverity, Notified
 from rollcall.alerting.store import KEY_MAX, REMEMBERED, TRIES, Incidents, incident_key
 from rollcall.domain.errors import AwsDenied, Throttled
 
 STACK = "123456789012/us-east-1/rollcall"
 FULL = Incident(
     cause="BadSettings: group web",
-    reason="mend the tag",
+    reason="fix the tag",
     severity=IncidentSeverity.CRITICAL,
     transient=False,
     finding=True,
@@ -28,7 +28,7 @@ FULL = Incident(
     since=1.5,
     last_at=2.5,
     quiet_at=3.5,
-    awaiting_end={"web/i-0a": AwaitedEnd(1.0, 2.0), "alarm: x": AwaitedEnd(1.0, math.inf)},
+    awaiting_end={"web/i-0a": AwaitingEnd(1.0, 2.0), "alarm: x": AwaitingEnd(1.0, math.inf)},
     endings={"web/i-0b": 1.25},
     subjects=("web/i-0a", "web/i-0b"),
     groups=("web",),
@@ -43,7 +43,7 @@ FULL = Incident(
 
 STORED = {
     "cause": "BadSettings: group web",
-    "reason": "mend the tag",
+    "reason": "fix the tag",
     "severity": "critical",
     "transient": False,
     "finding": True,
@@ -72,7 +72,7 @@ def dynamodb() -> Iterator[Any]:
     with mock_aws():
         client = boto3.client("dynamodb")
         client.create_table(
-            TableName="told",
+            TableName="known",
             AttributeDefinitions=[{"AttributeName": "key", "AttributeType": "S"}],
             KeySchema=[{"AttributeName": "key", "KeyType": "HASH"}],
             BillingMode="PAY_PER_REQUEST",
@@ -82,7 +82,7 @@ def dynamodb() -> Iterator[Any]:
 
 @pytest.fixture
 def incidents(dynamodb: Any) -> Incidents:
-    return Incidents("told", STACK)
+    return Incidents("known", STACK)
 
 
 def put(incidents: Incidents, incident: Incident) -> Incident:
@@ -90,7 +90,7 @@ def put(incidents: Incidents, incident: Incident) -> Incident:
 
 
 def items(dynamodb: Any) -> list[dict[str, Any]]:
-    return list(dynamodb.scan(TableName="told")["Items"])
+    return list(dynamodb.scan(TableName="known")["Items"])
 
 
 def test_what_is_kept_is_read_as_it_was(incidents: Incidents) -> None:
@@ -105,7 +105,7 @@ def test_an_item_has_the_names_that_the_versions_before_read_and_wrote(incidents
     [item] = items(dynamodb)
     assert json.loads(item["incident"]["S"]) == STORED
     item["incident"]["S"] = json.dumps(STORED)
-    dynamodb.put_item(TableName="told", Item=item)
+    dynamodb.put_item(TableName="known", Item=item)
     assert incidents.open() == [FULL]
 
 
@@ -116,7 +116,7 @@ def test_what_another_version_of_ours_kept_is_read_as_far_as_it_is_known(inciden
     for gone in ("told_at", "told_subjects", "groups", "severity", "awaited"):
         del fields[gone]
     item["incident"]["S"] = json.dumps(fields)
-    dynamodb.put_item(TableName="told", Item=item)
+    dynamodb.put_item(TableName="known", Item=item)
     bare = Incident(FULL.cause)
     assert incidents.open() == [
         replace(
@@ -135,7 +135,7 @@ def test_a_cause_that_no_one_knows_is_an_incident_without_anything(incidents: In
 
 
 def test_what_others_changed_meanwhile_is_not_overwritten(incidents: Incidents) -> None:
-    others = Incidents("told", STACK)
+    others = Incidents("known", STACK)
     for before in (Incident(FULL.cause), FULL):
         count = before.count
 
@@ -149,7 +149,7 @@ def test_what_others_changed_meanwhile_is_not_overwritten(incidents: Incidents) 
 
 
 def test_who_is_forestalled_again_and_again_says_so(incidents: Incidents) -> None:
-    others = Incidents("told", STACK)
+    others = Incidents("known", STACK)
 
     def change(known: Incident) -> Incident:
         others.update(FULL.cause, lambda each: replace(each, count=each.count + 1))
@@ -171,8 +171,8 @@ def test_what_ended_is_not_open_and_expires(incidents: Incidents, dynamodb: Any)
 
 
 def test_open_are_only_this_stacks_incidents_however_many(incidents: Incidents, dynamodb: Any) -> None:
-    dynamodb.put_item(TableName="told", Item={"key": {"S": "doctor"}, "found": {"S": "x" * 1000}})
-    put(Incidents("told", f"{STACK}-too"), FULL)
+    dynamodb.put_item(TableName="known", Item={"key": {"S": "doctor"}, "found": {"S": "x" * 1000}})
+    put(Incidents("known", f"{STACK}-too"), FULL)
     causes = {f"instance: web/i-{number}" for number in range(40)}
     for cause in causes:
         put(incidents, replace(FULL, cause=cause, reason="x" * 50_000))  # more than a page holds
@@ -191,7 +191,7 @@ def test_a_key_names_stack_and_cause_and_is_never_too_long() -> None:
 
 @pytest.mark.parametrize("missing", ["update", "open"])
 def test_what_dynamodb_refuses_is_an_error_of_ours(incidents: Incidents, missing: str) -> None:
-    boto3.client("dynamodb").delete_table(TableName="told")
+    boto3.client("dynamodb").delete_table(TableName="known")
     with pytest.raises(AwsDenied, match="ResourceNotFoundException"):
         put(incidents, FULL) if missing == "update" else incidents.open()
 

@@ -169,10 +169,10 @@ def test_doctor_counts_only_queues_that_are_subscribed_and_confirmed(monkeypatch
 
 
 def test_doctor_reads_all_that_a_topic_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = [("web", "t", "LAUNCH"), ("web", "t", "TERMINATE"), ("web", "u", "LAUNCH"), ("api", "t", "TERMINATE")]
+    notified = [("web", "t", "LAUNCH"), ("web", "t", "TERMINATE"), ("web", "u", "LAUNCH"), ("api", "t", "TERMINATE")]
     pages = [
         {"NotificationConfigurations": [{"AutoScalingGroupName": group, "TopicARN": topic, "NotificationType": kind}]}
-        for group, topic, kind in told
+        for group, topic, kind in notified
     ]
     assert paged(monkeypatch, pages).topics(["web", "api"]) == {
         "web": {"t": {"LAUNCH", "TERMINATE"}, "u": {"LAUNCH"}},

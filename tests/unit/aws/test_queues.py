@@ -1,4 +1,4 @@
-"""Messages sent on, put off, and set aside."""
+"""Messages sent on, put off, and moved to the dead-letter queue."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def test_a_message_is_put_off_by_its_visibility(queues: Queues, sqs: Stubber) ->
     queues.put_off(URL, "handle", 15.0)
 
 
-@pytest.mark.parametrize(("error", "words"), [(BadSettings("mend it"), "mend it"), (KeyError(), "(no words)")])
+@pytest.mark.parametrize(("error", "words"), [(BadSettings("fix it"), "fix it"), (KeyError(), "(no words)")])
 def test_a_message_is_dead_lettered_with_what_was_wrong(
     queues: Queues, sqs: Stubber, error: Exception, words: str
 ) -> None:

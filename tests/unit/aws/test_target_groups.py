@@ -90,7 +90,7 @@ def test_one_that_aws_does_not_take_keeps_no_other_out(targets: Targets, elb: St
     assert targets.register(WEB, ["i-a", "i-b", "i-c", "i-d"]) == {"i-b": NOT_RUNNING}
 
 
-def test_one_that_aws_does_not_know_keeps_no_other_from_being_seen(targets: Targets, elb: Stubber) -> None:
+def test_one_that_aws_does_not_know_keeps_no_other_from_being_read(targets: Targets, elb: Stubber) -> None:
     elb.add_client_error("describe_target_health", "InvalidTarget", expected_params=asked("i-a", "i-b"))
     healthy = {"TargetHealthDescriptions": [said("i-a", "healthy")]}
     elb.add_response("describe_target_health", healthy, asked("i-a"))

@@ -1,4 +1,4 @@
-"""Tags that ask for load balancers: who may, and what they are told who may not."""
+"""Tags that ask for load balancers: who may, and what is reported of those who may not."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_who_serves_without_a_hook_is_ready_once_its_target_groups_call_it_healt
     assert world.fleet.targets.calls == {"health": 2}
 
 
-def test_who_serves_without_a_hook_and_is_no_target_in_time_is_left_and_somebody_is_told(world: World) -> None:
+def test_who_serves_without_a_hook_and_is_no_target_in_time_is_left_and_an_operator_is_alerted(world: World) -> None:
     message = provisioned(world, "i-a", held_by_hook=False)
     takes_out(world, "i-a", "Standby")
     world.clock.advance(1800)

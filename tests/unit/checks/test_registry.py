@@ -24,7 +24,7 @@ def test_each_kind_is_read_from_the_word_that_it_is_spelled_with() -> None:
         assert (found, str(check)) == (kind, OF_EACH[kind.name])
 
 
-def test_what_is_allowed_is_told_by_the_forms_of_all_kinds() -> None:
+def test_what_is_allowed_is_said_by_the_forms_of_all_kinds() -> None:
     with pytest.raises(ValueError, match=re.escape("job, ec2, tcp:PORT, http:PORT/path, elb")):
         read_check("icmp")
 

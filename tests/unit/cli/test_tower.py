@@ -7,7 +7,7 @@ from pathlib import Path
 import certifi
 import pytest
 
-from rollcall.domain.errors import AwsDenied, BadSettings, RollcallError, TowerRejected, TowerUnavailable
+from rollcall.domain.errors import AwsDenied, BadSettings, RollcallError, TowerDenied, TowerRejected, TowerUnavailable
 from rollcall_cli import tower as cli_tower
 from rollcall_cli.tower import CA_VARIABLE, TOKEN_VARIABLE, remedy_of, tower_of
 from unit.wire import Wire
@@ -69,3 +69,8 @@ def test_what_of_ones_own_cannot_be_used_is_named(own: dict[str, str], words: st
 def test_who_cannot_reach_tower_learns_from_where_to_try() -> None:
     assert "VPN" in remedy_of(TowerUnavailable("no answer"))
     assert remedy_of(TowerRejected("its own words say it")) == ""
+
+
+def test_a_token_of_ones_own_that_is_refused_is_not_the_secrets() -> None:
+    assert remedy_of(TowerDenied("no"), {}) == ""
+    assert TOKEN_VARIABLE in remedy_of(TowerDenied("no"), {TOKEN_VARIABLE: "mine"})

@@ -181,7 +181,7 @@ def test_what_cannot_be_asked_for_is_refused(event: dict[str, Any], words: str) 
         read_examination_request(event)
 
 
-# What it looks at
+# What it reads
 
 
 class Surgery:
@@ -341,7 +341,7 @@ def test_groups_share_what_is_asked_of_tower() -> None:
     ],
 )
 @pytest.mark.parametrize("error", [AwsDenied("no"), KeyError("Unheard")])
-def test_a_look_that_fails_hides_no_other(method: str, what: str, error: Exception) -> None:
+def test_a_reading_that_fails_hides_no_other(method: str, what: str, error: Exception) -> None:
     surgery = Surgery(observed.group(topics={observed.TOPIC: frozenset(NOTICE_OF.values())}))
     surgery.aws.failing[method] = error
     surgery.tower.failing["has_bulk_calls"] = RollcallError("odd")
@@ -425,7 +425,7 @@ def test_what_there_is_no_time_for_is_said(surgery: Surgery) -> None:
     }
 
 
-def test_a_look_that_takes_longer_than_there_is_time_is_left_behind(
+def test_a_reading_that_takes_longer_than_there_is_time_is_left_behind(
     surgery: Surgery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     surgery.seconds = TIME_KEPT + 0.3
@@ -473,7 +473,7 @@ def test_an_inventory_that_may_only_be_read_is_found_by_the_instances_that_it_ho
     assert surgery.tower.calls["may_change"] == 3  # of the group's inventory, too
 
 
-def test_roles_on_inventories_elsewhere_that_cannot_be_seen_are_said(surgery: Surgery) -> None:
+def test_roles_on_other_inventories_that_cannot_be_read_are_reported(surgery: Surgery) -> None:
     surgery.tower.add_host(surgery.tower.add_inventory("all EC2"), "i-a")
     may_change = surgery.tower.may_change
 

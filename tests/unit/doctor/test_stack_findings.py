@@ -310,7 +310,7 @@ def test_what_cannot_be_read_is_said_once_for_all_that_suffer_from_it_and_hides_
     assert (rules.severity, rules.hides) == (BREAKS, True)
 
 
-def test_a_part_that_cannot_be_read_never_ends_the_look() -> None:
+def test_a_part_that_cannot_be_read_never_ends_the_reading() -> None:
     stack = observed.stack()
     for name in [*stack.rules, *stack.queues, *stack.sources, *stack.schedules]:
         findings = found(**{name: RollcallError("odd")})

@@ -70,7 +70,7 @@ def test_only_groups_that_are_asked_for_are_looked_at(before: Before) -> None:
     assert ("hooks", "api") not in before.aws.calls
 
 
-def test_subscriptions_that_may_not_be_seen_are_said_with_a_remedy_for_a_person(before: Before) -> None:
+def test_subscriptions_that_may_not_be_read_are_reported_with_a_remedy_for_an_operator(before: Before) -> None:
     before.aws.failing["subscribers"] = AwsDenied("no")
     (finding,) = topics.cut_off("rollcall", "", ())
     assert finding.key == "subscriptions: not looked at (AwsDenied)"
@@ -79,7 +79,7 @@ def test_subscriptions_that_may_not_be_seen_are_said_with_a_remedy_for_a_person(
 
 
 @pytest.mark.parametrize("method", ["groups", "hooks", "topics"])
-def test_groups_that_may_not_be_seen_are_no_all_clear(before: Before, method: str) -> None:
+def test_groups_that_may_not_be_read_are_no_all_clear(before: Before, method: str) -> None:
     before.aws.failing[method] = AwsDenied("AWS refused it")
     done = before.run()
     assert done.exit_code == 2

@@ -354,7 +354,7 @@ def test_what_is_not_found_has_the_remedy_that_fits(error: RollcallError, remedy
     assert "of web" in finding.reason
 
 
-def test_what_tower_did_not_tell_in_time_is_not_taken_for_missing() -> None:
+def test_what_tower_did_not_answer_in_time_is_not_taken_for_missing() -> None:
     away = TowerUnavailable("away")
     findings = found(inventories={"x": away, "y": away}, templates={"z": Throttled("no time left")})
     assert findings.keys() == {
@@ -365,7 +365,7 @@ def test_what_tower_did_not_tell_in_time_is_not_taken_for_missing() -> None:
     assert all(each.hides for each in findings.values())
 
 
-def test_what_tower_did_not_tell_of_what_it_has_is_said() -> None:
+def test_what_tower_did_not_answer_about_what_it_has_is_reported() -> None:
     away = TowerUnavailable("away")
     findings = found(
         inventories={"prod": ObservedInventory(observed.INVENTORY, Throttled("slow"), away)},

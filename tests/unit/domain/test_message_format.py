@@ -151,7 +151,7 @@ def test_a_message_of_those_who_are_watched_is_read() -> None:
     assert message.watched == (Watched(LAUNCH, 1_795_255_170.0),)
 
 
-def test_a_message_of_instances_on_their_way_out_is_told_from_one_of_those_that_come() -> None:
+def test_a_message_of_instances_on_their_way_out_is_distinguished_from_one_of_those_that_come() -> None:
     [leaving], [coming] = (read_records(sample(name)) for name in ("gate-retiring.json", "gate.json"))
     message = read_gate_message(leaving)
     assert isinstance(message, RetireMessage)
@@ -832,7 +832,7 @@ AT = 1_795_255_200.0
         "terminate-hook-sqs",
     ],
 )
-def test_an_action_says_when_auto_scaling_told_of_it(sample: str) -> None:
+def test_an_action_says_when_auto_scaling_announced_it(sample: str) -> None:
     body = json.dumps(body_of(f"{sample}.json"))
     action = read_action(replace(record(body), first_received_at=AT + 3600))
     assert action

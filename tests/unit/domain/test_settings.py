@@ -291,7 +291,7 @@ ENVIRONMENT = {
 }
 
 
-def test_an_installation_is_told_by_its_environment() -> None:
+def test_an_installation_is_described_by_its_environment() -> None:
     settings = read_settings(ENVIRONMENT)
     assert settings.account == "123456789012"
     assert settings.adopt_by_instance_id is False

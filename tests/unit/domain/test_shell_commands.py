@@ -138,7 +138,7 @@ def reconcile_says(groups: Sequence[str]) -> str:
     return reconcile._force([{"group": each} for each in groups])
 
 
-def breaker_says(groups: Sequence[str]) -> str:
+def removal_limit_says(groups: Sequence[str]) -> str:
     """What the event says, up to what programs send."""
     world = World()
     hosts = [world.host_of(f"i-{number}", "10.0.0.1", each) for number, each in enumerate(groups)]
@@ -150,7 +150,7 @@ def breaker_says(groups: Sequence[str]) -> str:
     return re.search(r"rollcall reconcile .*(?= \(event )", words, re.DOTALL)[0]  # type: ignore[index]
 
 
-@pytest.mark.parametrize("say", [reconcile_says, breaker_says])
+@pytest.mark.parametrize("say", [reconcile_says, removal_limit_says])
 @pytest.mark.parametrize("name", [each for each in NASTY if each])
 def test_what_forces_a_run_past_the_removal_limit_names_the_group(say: Any, name: str, bin_folder: Path) -> None:
     read = parsed(*pasted(say([name]), bin_folder))
@@ -265,8 +265,8 @@ def test_no_command_is_broken_into_lines_by_a_narrow_terminal() -> None:
     doctor.show(console, {"findings": [finding], "left_out": 0, "checked": [], "seconds": 1.0})
     assert LONG in printed(console)
     console = narrow()
-    told = [{"inventory": "fleet", "kind": "not opted in", "subject": "i-a", "reason": f"do this: {LONG}"}]
-    reconcile._list(console, {"findings": told, "left_out": {}}, "findings", f"to know: {LONG}", 9, as_found)
+    described = [{"inventory": "fleet", "kind": "not opted in", "subject": "i-a", "reason": f"do this: {LONG}"}]
+    reconcile._list(console, {"findings": described, "left_out": {}}, "findings", f"to know: {LONG}", 9, as_found)
     assert printed(console).count(LONG) == 2
     console = narrow()
     redrive._print(console, f"-> stays: {LONG}", redrive.DEEPER)

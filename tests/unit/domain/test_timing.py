@@ -59,7 +59,7 @@ def test_a_late_job_is_looked_at_ever_more_rarely(usual: list[float], first: flo
 
 
 def polls_of(duration: float, usual: list[float], longest: float = math.inf) -> tuple[int, float]:
-    """How often a job of this duration is looked at, and how long after its end that is seen.
+    """How often a job of this duration is polled, and how long after its end that is found.
 
     A queue delays by whole seconds; longest: seconds that hooks may be left alone.
     """
@@ -81,7 +81,7 @@ def between(usual: list[float], place: float) -> float:
 
 @pytest.mark.parametrize("longest", [math.inf, 200])
 @given(recent(285, 315), st.floats(0, 1))
-def test_a_job_of_five_minutes_is_looked_at_a_dozen_times_at_most_and_its_end_seen_soon(
+def test_a_job_of_five_minutes_is_polled_a_dozen_times_at_most_and_its_end_found_soon(
     longest: float, usual: list[float], place: float
 ) -> None:
     polls, late = polls_of(between(usual, place), usual, longest)
@@ -119,7 +119,7 @@ def test_a_job_whose_events_are_being_processed_is_looked_at_ever_more_rarely(fi
 
 
 @pytest.mark.parametrize(("age", "delay"), [(-3, 2), (0, 2), (8, 2), (20, 5), (100, 25), (120, 30), (600, 30)])
-def test_events_are_seen_at_most_a_quarter_later_than_they_took(age: float, delay: float) -> None:
+def test_events_are_found_at_most_a_quarter_later_than_they_took(age: float, delay: float) -> None:
     assert timing.events_delay(age) == delay
 
 
@@ -132,7 +132,7 @@ PHASE = st.integers(0, 3600)
 
 
 def tries(first: float, every: float, began: float) -> list[float]:
-    """The ages at which scheduled runs try again what waits for two days and was seen first so many seconds old."""
+    """The ages at which scheduled runs try again what waits for two days and was found first so many seconds old."""
     runs = int((TWO_DAYS - began) / every)
     return [age for run in range(runs) if timing.is_retry_due(age := began + run * every, first, every)]
 

@@ -31,7 +31,7 @@ WHOLE = {"job_type": "run", "job_tags": "", "skip_tags": ""}
 NOT_WHOLE = [each for each in STORIES if {key: each["job"][key] for key in WHOLE} != WHOLE]
 
 
-def told(story: Json) -> str:
+def story_name(story: Json) -> str:
     """The story that a job belongs to: its tries have the same playbook."""
     return str(story["name"]).rpartition("-")[0]
 
@@ -122,7 +122,7 @@ def shown(tower: Tower, wire: Wire, story: Json, *others: Json) -> Mapping[str, 
 
 
 def good_jobs_of(story: Json) -> list[Json]:
-    return [each for each in STORIES if told(each) == told(story) and each["job"]["status"] == "successful"]
+    return [each for each in STORIES if story_name(each) == story_name(story) and each["job"]["status"] == "successful"]
 
 
 def faultless(story: Json) -> Iterator[str]:

@@ -383,7 +383,7 @@ def ended(world: World, message: GateMessage, state: str) -> None:
         (172_600, "removed from every inventory: left meanwhile"),
     ],
 )
-def test_what_auto_scaling_ended_is_told_from_what_left(world: World, waited: float, why: str) -> None:
+def test_what_auto_scaling_ended_is_distinguished_from_what_left(world: World, waited: float, why: str) -> None:
     message = world.waiting("i-a")
     world.clock.advance(waited)
     ended(world, message, "Terminating:Proceed")

@@ -70,12 +70,12 @@ def warnings(reports: list[Report]) -> dict[str, str]:
 
 def test_a_host_is_made_with_what_its_instance_asks_for_before_its_job(world: World) -> None:
     asks(world, "i-a", {"release": "7", "ports": [80]}, "canary", "web")
-    world.tower.before_call = lambda method: None if method != "launch" else seen.append(groups(world, "i-a"))
-    seen: list[set[str]] = []
+    world.tower.before_call = lambda method: None if method != "launch" else at_launch.append(groups(world, "i-a"))
+    at_launch: list[set[str]] = []
     reports = world.register(world.launching("i-a"))
     assert others(host(world, "i-a")) == {"release": "7", "ports": [80]}
     assert host(world, "i-a").variables["ansible_host"] == "10.0.0.7"
-    assert seen == [{"web", "canary"}]
+    assert at_launch == [{"web", "canary"}]
     assert warnings(reports) == {}
 
 
@@ -144,7 +144,7 @@ TROUBLES: list[tuple[str | RollcallError, str, str]] = [
     ("", "there is none", "give the launch template some"),
     ("bm9uZSBvZiBpdA==", "neither JSON", "make it one of these"),
     (Throttled("AWS put off DescribeInstanceAttribute"), "AWS put off", LATE),
-    (InstanceNotVisible("EC2 does not tell the attributes of i-a yet"), "does not tell", LATE),
+    (InstanceNotVisible("EC2 does not give the attributes of i-a yet"), "does not give", LATE),
     (AwsDenied("AWS refused it"), "AWS refused it", "let the functions' roles call ec2:DescribeInstanceAttribute"),
 ]
 
@@ -312,7 +312,7 @@ def test_what_reconcile_cannot_follow_is_a_finding_and_no_error(world: World) ->
     outcome = world.reconcile()
     assert "group 'web'" in findings(outcome.plan.findings)["i-a"]
     assert (outcome.errors, [fix.action for fix in outcome.fixes]) == ({}, ["added"])
-    assert findings(world.reconcile().plan.findings) == {}, "it is told when the host is made"
+    assert findings(world.reconcile().plan.findings) == {}, "it is reported when the host is made"
 
 
 def test_a_host_that_moves_keeps_what_a_person_set_and_gets_what_it_lacks(world: World) -> None:

@@ -1,7 +1,7 @@
 """An instance that comes, rests, comes back and goes, while its messages arrive late, twice and in any order.
 
 Auto Scaling is kept to its own rules here: one action of a hook is open at a time, known by its token. Functions stop
-half-way, and what they were told comes again.
+half-way, and their messages come again.
 """
 
 from __future__ import annotations

@@ -107,7 +107,7 @@ class VirtualGate:
         """What the function does with a batch."""
         world = self.world
         time_left = TimeLeft(self._seconds_left)
-        decided = (world.settings, world.tower, world.evidence, world.fleets, world.queues, world.clock, time_left)
+        resources = world.resources(time_left)
         watch = Watch(world.fleets, world.clock)
 
         def watched(message: WatchMessage) -> WatchRound:
@@ -121,8 +121,8 @@ class VirtualGate:
         return take_turns(
             messages,
             {
-                GateMessage: lambda own: Gate(*decided, share=REMOVAL_SHARE).evaluate(own),
-                RetireMessage: lambda own: Retire(*decided).evaluate(own),
+                GateMessage: lambda own: Gate(resources, share=REMOVAL_SHARE).evaluate(own),
+                RetireMessage: lambda own: Retire(resources).evaluate(own),
                 WatchMessage: lambda own: rounds_without_heartbeats(
                     own, watched, lambda error: WatchRound(error=error), time_left
                 ),
@@ -155,7 +155,7 @@ def instances_of(message: AnyMessage) -> list[str]:
 
 @pytest.fixture
 def waiting(world: World) -> list[GateMessage]:
-    """Twelve messages whose jobs run for as long as one looks."""
+    """Twelve messages whose jobs run for as long as rounds are made."""
     world.group("web", heartbeat_timeout=7200)
     return [world.waiting(f"i-{number:02}") for number in range(12)]
 
@@ -201,7 +201,7 @@ def test_every_message_of_a_batch_gets_its_turn_though_there_is_time_for_few_of_
 
 @pytest.fixture
 def mixed(world: World) -> list[AnyMessage]:
-    """Four messages of each kind, by turns, none of which is over for as long as one looks."""
+    """Four messages of each kind, by turns, none of which is over for as long as rounds are made."""
     world.group("web", heartbeat_timeout=7200, retire_job_template="retire", timeout="7200")
     world.tower.add_template("retire")
     messages: list[AnyMessage] = []

@@ -102,7 +102,7 @@ def test_a_held_group_alerts_once_tries_again_and_goes_on_when_a_job_succeeds(wo
     ran(world, "i-a", FAILED)
     ran(world, "i-b", FAILED)
     message = world.waiting("i-c")
-    told = 0
+    alerted = 0
     waits: list[float] = []
     ended_at = world.clock.now
     while len(waits) < 5:
@@ -112,10 +112,10 @@ def test_a_held_group_alerts_once_tries_again_and_goes_on_when_a_job_succeeds(wo
             world.tower.end_job(job.id, {"i-c": FAILED})
             ended_at = world.clock.now
         result = world.evaluate_one(message)
-        told += len(alerts(result))
+        alerted += len(alerts(result))
         [(message, delay)] = result.next
         world.clock.advance(delay)
-    assert told == 1
+    assert alerted == 1
     assert waits[1:] == sorted(waits[1:])
     assert waits[-1] > 2 * waits[1]
     assert "i-c" not in abandoned(world)
@@ -179,7 +179,7 @@ def test_a_groups_success_releases_it_however_many_jobs_of_another_group_came_si
     assert abandoned(world) == {"i-a", "i-b", "i-c"}
 
 
-def test_the_jobs_of_another_group_cost_no_look_at_their_outcomes(world: World) -> None:
+def test_of_the_jobs_of_another_group_no_outcomes_are_read(world: World) -> None:
     world.group("db")
     ran(world, "i-a", FAILED)
     between(world, 3 * JOBS_EXAMINED)

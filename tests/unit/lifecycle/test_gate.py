@@ -1,4 +1,4 @@
-"""One look at waiting instances: what is asked, what is done, and what goes on."""
+"""One round of waiting instances: what is asked, what is done, and what goes on."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_running_job_sends_everybody_on_with_a_delay(world: World) -> None:
     assert not world.fleet.completed
 
 
-def test_a_look_at_a_running_job_asks_the_same_of_tower_however_many_wait(world: World) -> None:
+def test_a_round_with_a_running_job_asks_the_same_of_tower_however_many_wait(world: World) -> None:
     world.evaluate_one(world.waiting(*[f"i-{number}" for number in range(100)]))
     assert world.tower.calls == {"jobs": 1, "usual_durations": 1, "inventory": 1, "job_template": 1}
 
@@ -72,11 +72,11 @@ def test_one_read_of_the_jobs_serves_all_messages_of_a_batch(world: World) -> No
     assert [on_its_way(result) for result in results] == [[], ["i-b"], ["i-c"]]
 
 
-def test_the_looks_at_one_job_are_counted(world: World) -> None:
+def test_the_polls_of_one_job_are_counted(world: World) -> None:
     message = world.waiting("i-a")
-    for looks in range(1, 5):
+    for rounds in range(1, 5):
         [(message, _)] = world.evaluate_one(message).next
-        assert message.polls == looks
+        assert message.polls == rounds
 
 
 def test_a_job_of_usual_length_is_left_alone_until_it_may_end(world: World) -> None:
@@ -133,7 +133,7 @@ def test_a_job_whose_events_are_not_processed_is_looked_at_ever_more_rarely(
     assert not alerts(result)
 
 
-def test_a_job_whose_events_are_never_processed_proves_nothing_and_somebody_is_told(world: World) -> None:
+def test_a_job_whose_events_are_never_processed_proves_nothing_and_an_operator_is_alerted(world: World) -> None:
     message = world.waiting("i-a")
     world.end(message, processed=False, i_a=FAILED)
     world.clock.advance(600)
@@ -148,7 +148,7 @@ def test_a_job_whose_events_are_never_processed_proves_nothing_and_somebody_is_t
     assert world.tower.names_in(world.inventory) == {"i-a"}
 
 
-# Signs of life
+# Heartbeats
 
 
 def test_hooks_get_a_sign_of_life_when_it_is_due_and_not_before(world: World) -> None:
@@ -176,16 +176,16 @@ def test_hooks_are_never_left_alone_for_more_than_two_thirds_of_their_timeout(
     message = replace(world.waiting("i-a"), heartbeat_at=0)
     alive_at, began, longest = world.clock.now, world.clock.now, 0.0
     while world.clock.now < began + 3 * timeout:
-        seen = world.fleet.heartbeats.total()
+        observed = world.fleet.heartbeats.total()
         [(message, delay)] = world.evaluate_one(message).next
-        if world.fleet.heartbeats.total() > seen:
+        if world.fleet.heartbeats.total() > observed:
             longest, alive_at = max(longest, world.clock.now - alive_at), world.clock.now
         world.clock.advance(delay + late)
     assert 0 < longest <= timeout * 2 / 3
 
 
 def due(world: World) -> list[GateMessage]:
-    """Two messages whose hooks wait for a sign of life, and one whose hook does not."""
+    """Two messages whose hooks wait for a heartbeat, and one whose hook does not."""
     web, db, fresh = world.waiting("i-a", "i-b"), world.waiting("i-c"), world.waiting("i-d")
     return [replace(web, heartbeat_at=0), replace(db, heartbeat_at=0), fresh]
 
@@ -258,7 +258,7 @@ def test_an_instance_detached_before_its_verdict_keeps_its_host(world: World) ->
     assert world.tower.names_in(world.inventory) == {"i-a"}
 
 
-def test_an_instance_terminated_before_its_verdict_is_not_completed_but_struck_off(world: World) -> None:
+def test_an_instance_terminated_before_its_verdict_is_not_completed_but_removed(world: World) -> None:
     message = world.waiting("i-a")
     world.end(message, i_a=OK)
     world.fleet.stale.add("i-a")
@@ -322,13 +322,13 @@ def test_a_job_that_is_not_found_again_is_reported_and_launched_anew_with_growin
     message = world.waiting("i-a")
     first = message.job_id
     delays: list[float] = []
-    alerts_seen: list[Alerted] = []
+    alerted_so_far: list[Alerted] = []
     launched = 0
     while launched < 6:
         before = world.tower.calls["launch"]
         world.tower.runs.clear()  # as if Tower was restored, or the role to read its jobs was taken away
         result = world.evaluate_one(message)
-        alerts_seen += alerts(result)
+        alerted_so_far += alerts(result)
         [(message, delay)] = result.next
         world.clock.advance(delay)
         if world.tower.calls["launch"] > before:
@@ -336,7 +336,7 @@ def test_a_job_that_is_not_found_again_is_reported_and_launched_anew_with_growin
         else:
             delays.append(delay)
     assert delays == [60, 120, 240, 480, 900, 900]
-    assert [each.reason for each in alerts_seen] == [
+    assert [each.reason for each in alerted_so_far] == [
         f"job {first}, which was launched for it, is not found in Tower any more: was "
         "Tower restored, the job deleted, or a role taken from the token's user?"
     ]
@@ -477,10 +477,10 @@ def test_everybody_of_a_batch_gets_a_verdict_of_its_own(world: World) -> None:
 def test_a_failed_host_is_gone_before_its_instance_is_abandoned(world: World) -> None:
     message = world.waiting("i-a")
     world.end(message, i_a=FAILED)
-    seen: list[set[str]] = []
-    world.fleet.before_complete = lambda action: seen.append(world.tower.names_in(world.inventory))
+    observed: list[set[str]] = []
+    world.fleet.before_complete = lambda action: observed.append(world.tower.names_in(world.inventory))
     world.evaluate_one(message)
-    assert seen == [set()]
+    assert observed == [set()]
 
 
 def test_a_failed_host_that_tower_keeps_keeps_its_instance_waiting(world: World) -> None:
@@ -656,38 +656,38 @@ def test_an_outcome_is_asked_for_once_of_all_hosts_of_a_job(world: World) -> Non
 
 def test_a_job_that_proves_nothing_is_repeated_without_end_and_alerts_once(world: World) -> None:
     message = world.waiting("i-a")
-    told = 0
+    alerted = 0
     for _ in range(60):
         job = world.tower.runs[message.job_id or 0].job
         if not job.status.final:
             world.tower.end_job(job.id, {"i-a": UNPROVEN}, JobStatus.CANCELED)
         result = world.evaluate_one(message)
-        told += len(alerts(result))
+        alerted += len(alerts(result))
         [(message, delay)] = result.next
         world.clock.advance(delay)
     assert not world.fleet.completed
     assert world.tower.calls["launch"] > 10
-    assert told == 1
+    assert alerted == 1
 
 
 @pytest.mark.parametrize("late", [0, 1000])
 @pytest.mark.parametrize("outcome", [UNPROVEN, CUT_SHORT])
-def test_somebody_is_told_once_however_late_the_look(world: World, outcome: Outcome, late: float) -> None:
+def test_an_operator_is_alerted_once_however_late_the_round(world: World, outcome: Outcome, late: float) -> None:
     message = world.waiting("i-a")
-    told = 0
+    alerted = 0
     for _ in range(12):
         job = world.tower.runs[message.job_id or 0].job
         if not job.status.final:
             world.tower.end_job(job.id, {"i-a": outcome}, JobStatus.FAILED)
         world.clock.advance(late)
         result = world.evaluate_one(message)
-        told += len(alerts(result))
+        alerted += len(alerts(result))
         [(message, _)] = result.next
         world.clock.advance(130)
-    assert told == 1
+    assert alerted == 1
 
 
-def test_an_instance_that_left_before_the_relaunch_is_struck_off_and_in_no_limit(world: World) -> None:
+def test_an_instance_that_left_before_the_relaunch_is_removed_and_in_no_limit(world: World) -> None:
     message = world.waiting("i-a", "i-b", "i-c")
     world.end(message, i_a=CUT_SHORT, i_b=CUT_SHORT, i_c=CUT_SHORT)
     world.leaves("i-b")
@@ -946,18 +946,18 @@ def test_a_relaunch_that_tower_rejects_fails_only_those_it_was_for(world: World)
     assert on_its_way(result) == ["i-b"]
 
 
-def test_somebody_is_told_once_though_the_relaunch_keeps_failing(world: World) -> None:
+def test_an_operator_is_alerted_once_though_the_relaunch_keeps_failing(world: World) -> None:
     message = world.waiting("i-a")
     world.end(message, i_a=UNPROVEN)
     world.clock.advance(20)
     world.tower.failing["launch"] = TowerRejected("no")
-    told = 0
+    alerted = 0
     for _ in range(5):
         result = world.evaluate_one(message)
-        told += len(alerts(result))
-        assert isinstance(result.error, TowerRejected)  # which is told by itself, at every try
+        alerted += len(alerts(result))
+        assert isinstance(result.error, TowerRejected)  # which is reported by itself, at every try
         world.clock.advance(60)
-    assert told <= 1
+    assert alerted <= 1
 
 
 def test_an_instance_of_another_account_is_refused(world: World) -> None:

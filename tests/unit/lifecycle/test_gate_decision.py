@@ -34,15 +34,15 @@ def settings(on_failure: OnFailure = OnFailure.ABANDON, timeout: int = TIMEOUT) 
     )
 
 
-def seen(
+def observation(
     outcome: Outcome,
     *,
     ended: float = 0,
     attempts: int = 1,
     age: float = 60,
     failed: tuple[str, ...] = (),
-    breaker: str = "",
-    passed_over: str = "",
+    circuit_breaker: str = "",
+    unmatched: str = "",
     inconclusive: tuple[str, ...] = (),
 ) -> GateObservation:
     """What is known of an instance whose job ended so many seconds ago, when its checks began to count."""
@@ -54,8 +54,8 @@ def seen(
         checked_for=age if outcome == Outcome.OK else ended,
         failed=failed,
         inconclusive=inconclusive,
-        breaker=breaker,
-        passed_over=passed_over,
+        circuit_breaker=circuit_breaker,
+        unmatched=unmatched,
         unreached=attempts if outcome == Outcome.UNREACHABLE else 0,
         unreached_for=age if outcome == Outcome.UNREACHABLE else 0,
     )
@@ -73,8 +73,8 @@ ANY_SEEN = st.builds(
     age=st.floats(0, 200_000),
     failed=st.lists(st.just("tcp:22: refused"), max_size=2).map(tuple),
     checked_for=st.floats(0, 200_000),
-    breaker=st.sampled_from(["", HELD]),
-    passed_over=st.sampled_from(["", "", "", "its host is disabled"]),
+    circuit_breaker=st.sampled_from(["", HELD]),
+    unmatched=st.sampled_from(["", "", "", "its host is disabled"]),
     inconclusive=st.lists(st.just("elb: unused"), max_size=2).map(tuple),
 )
 ANY_SETTINGS = st.builds(settings, st.sampled_from(OnFailure), st.integers(1, 172_800))
@@ -85,15 +85,15 @@ def test_only_a_job_that_went_well_with_every_check_passed_makes_an_instance_rea
     asked: GroupSettings, what: GateObservation
 ) -> None:
     verdict = decide(asked, what, NOW)
-    fine = what.outcome == Outcome.OK and not (what.failed or what.inconclusive or what.passed_over)
+    fine = what.outcome == Outcome.OK and not (what.failed or what.inconclusive or what.unmatched)
     assert (verdict.decision == Decision.READY) == fine
 
 
 @given(ANY_SETTINGS, ANY_SEEN)
 def test_what_proves_nothing_never_costs_an_instance_its_life(asked: GroupSettings, what: GateObservation) -> None:
     verdict = decide(asked, what, NOW)
-    nothing = what.outcome in (Outcome.UNPROVEN, Outcome.CUT_SHORT) or what.passed_over
-    if nothing or (what.breaker and what.outcome in (Outcome.FAILED, Outcome.UNREACHABLE)):
+    nothing = what.outcome in (Outcome.UNPROVEN, Outcome.CUT_SHORT) or what.unmatched
+    if nothing or (what.circuit_breaker and what.outcome in (Outcome.FAILED, Outcome.UNREACHABLE)):
         assert verdict.decision != Decision.ABANDON
 
 
@@ -124,28 +124,28 @@ def test_a_verdict_always_has_a_reason_and_a_delay_where_it_waits(asked: GroupSe
 @pytest.mark.parametrize("attempts", [1, 2, 9])
 class TestWhateverTheAge:
     def test_an_instance_that_went_well_is_ready(self, age: float, attempts: int) -> None:
-        assert decided(seen(Outcome.OK, age=age, attempts=attempts)) == Decision.READY
+        assert decided(observation(Outcome.OK, age=age, attempts=attempts)) == Decision.READY
 
     def test_an_instance_that_failed_is_abandoned(self, age: float, attempts: int) -> None:
-        assert decided(seen(Outcome.FAILED, age=age, attempts=attempts)) == Decision.ABANDON
+        assert decided(observation(Outcome.FAILED, age=age, attempts=attempts)) == Decision.ABANDON
 
     def test_an_instance_that_failed_is_held_if_the_group_asks_so(self, age: float, attempts: int) -> None:
-        verdict = decide(settings(OnFailure.HOLD), seen(Outcome.FAILED, age=age, attempts=attempts), NOW)
+        verdict = decide(settings(OnFailure.HOLD), observation(Outcome.FAILED, age=age, attempts=attempts), NOW)
         assert verdict.decision == Decision.HOLD
         assert verdict.alert
 
-    def test_an_instance_that_the_breaker_holds_is_held(self, age: float, attempts: int) -> None:
-        verdict = decide(settings(), seen(Outcome.FAILED, age=age, attempts=attempts, breaker=HELD), NOW)
+    def test_an_instance_that_the_circuit_breaker_holds_is_held(self, age: float, attempts: int) -> None:
+        verdict = decide(settings(), observation(Outcome.FAILED, age=age, attempts=attempts, circuit_breaker=HELD), NOW)
         assert verdict.decision == Decision.HOLD
         assert verdict.alert
         assert HELD in verdict.reason
 
     def test_a_play_cut_short_again_is_tried_again_after_a_while(self, age: float, attempts: int) -> None:
-        verdict = decide(settings(), seen(Outcome.CUT_SHORT, age=age, attempts=attempts), NOW)
+        verdict = decide(settings(), observation(Outcome.CUT_SHORT, age=age, attempts=attempts), NOW)
         assert verdict.decision == (Decision.RELAUNCH if attempts == 1 else Decision.WAIT)
 
-    def test_a_job_that_proved_nothing_is_tried_again_and_told(self, age: float, attempts: int) -> None:
-        verdict = decide(settings(), seen(Outcome.UNPROVEN, age=age, attempts=attempts), NOW)
+    def test_a_job_that_proved_nothing_is_tried_again_with_an_alert(self, age: float, attempts: int) -> None:
+        verdict = decide(settings(), observation(Outcome.UNPROVEN, age=age, attempts=attempts), NOW)
         assert (verdict.decision, verdict.alert) == (Decision.WAIT, True)
 
 
@@ -154,73 +154,78 @@ class TestWhateverTheAge:
 def test_relaunches_come_at_doubling_intervals_up_to_two_minutes(
     outcome: Outcome, attempts: int, seconds: float
 ) -> None:
-    early = decide(settings(), seen(outcome, ended=seconds - 1, attempts=attempts), NOW)
+    early = decide(settings(), observation(outcome, ended=seconds - 1, attempts=attempts), NOW)
     assert (early.decision, early.delay) == (Decision.WAIT, 1)
-    assert decided(seen(outcome, ended=seconds, attempts=attempts)) == Decision.RELAUNCH
+    assert decided(observation(outcome, ended=seconds, attempts=attempts)) == Decision.RELAUNCH
 
 
 @pytest.mark.parametrize("outcome", [Outcome.UNREACHABLE, Outcome.UNPROVEN])
 def test_the_first_relaunch_comes_after_twenty_seconds(outcome: Outcome) -> None:
-    assert decide(settings(), seen(outcome, ended=0), NOW).delay == 20
-    assert decided(seen(outcome, ended=20)) == Decision.RELAUNCH
+    assert decide(settings(), observation(outcome, ended=0), NOW).delay == 20
+    assert decided(observation(outcome, ended=20)) == Decision.RELAUNCH
 
 
 def test_the_first_play_cut_short_is_run_again_at_once() -> None:
-    verdict = decide(settings(), seen(Outcome.CUT_SHORT), NOW)
+    verdict = decide(settings(), observation(Outcome.CUT_SHORT), NOW)
     assert (verdict.decision, verdict.alert) == (Decision.RELAUNCH, False)
 
 
 @pytest.mark.parametrize("attempts", [1, 3])
 def test_a_play_that_may_not_have_been_cut_short_is_not_run_again_yet(attempts: int) -> None:
-    verdict = decide(settings(), replace(seen(Outcome.CUT_SHORT, attempts=attempts), comparing=True), NOW)
+    verdict = decide(settings(), replace(observation(Outcome.CUT_SHORT, attempts=attempts), comparing=True), NOW)
     assert (verdict.decision, verdict.delay, verdict.alert) == (Decision.WAIT, 5, False)
-    verdict = decide(settings(), replace(seen(Outcome.UNREACHABLE, ended=99), comparing=True), NOW)
+    verdict = decide(settings(), replace(observation(Outcome.UNREACHABLE, ended=99), comparing=True), NOW)
     assert verdict.decision == Decision.RELAUNCH
 
 
 @pytest.mark.parametrize(("attempts", "alert"), [(1, False), (2, False), (3, True), (4, True)])
-def test_somebody_is_told_when_plays_are_cut_short_again_and_again(attempts: int, alert: bool) -> None:
-    assert decide(settings(), seen(Outcome.CUT_SHORT, attempts=attempts), NOW).alert == alert
+def test_an_operator_is_alerted_when_plays_are_cut_short_again_and_again(attempts: int, alert: bool) -> None:
+    assert decide(settings(), observation(Outcome.CUT_SHORT, attempts=attempts), NOW).alert == alert
 
 
 @pytest.mark.parametrize(("attempts", "seconds"), [(3, 240), (4, 480), (5, 900), (60, 900)])
-def test_a_group_that_the_breaker_holds_tries_again_at_growing_intervals(attempts: int, seconds: float) -> None:
-    early = decide(settings(), seen(Outcome.FAILED, ended=seconds - 1, attempts=attempts, breaker=HELD), NOW)
+def test_a_group_that_the_circuit_breaker_holds_tries_again_at_growing_intervals(attempts: int, seconds: float) -> None:
+    early = decide(
+        settings(), observation(Outcome.FAILED, ended=seconds - 1, attempts=attempts, circuit_breaker=HELD), NOW
+    )
     assert (early.decision, early.delay) == (Decision.HOLD, 1)
-    assert decided(seen(Outcome.FAILED, ended=seconds, attempts=attempts, breaker=HELD)) == Decision.RELAUNCH
+    assert (
+        decided(observation(Outcome.FAILED, ended=seconds, attempts=attempts, circuit_breaker=HELD))
+        == Decision.RELAUNCH
+    )
 
 
 def test_a_machine_that_still_boots_waits_without_an_alert() -> None:
-    verdict = decide(settings(), seen(Outcome.UNREACHABLE), NOW)
+    verdict = decide(settings(), observation(Outcome.UNREACHABLE), NOW)
     assert (verdict.decision, verdict.alert) == (Decision.WAIT, False)
 
 
 def test_a_machine_out_of_reach_until_the_timeout_is_abandoned() -> None:
-    assert decided(seen(Outcome.UNREACHABLE, age=TIMEOUT - 0.1, attempts=2)) == Decision.WAIT
-    assert decided(seen(Outcome.UNREACHABLE, age=TIMEOUT, attempts=2)) == Decision.ABANDON
+    assert decided(observation(Outcome.UNREACHABLE, age=TIMEOUT - 0.1, attempts=2)) == Decision.WAIT
+    assert decided(observation(Outcome.UNREACHABLE, age=TIMEOUT, attempts=2)) == Decision.ABANDON
 
 
 def test_a_machine_is_out_of_reach_only_after_a_second_job_whatever_the_first_one_took() -> None:
-    assert decided(seen(Outcome.UNREACHABLE, age=10 * TIMEOUT, ended=0)) == Decision.WAIT
-    assert decided(seen(Outcome.UNREACHABLE, age=10 * TIMEOUT, ended=20)) == Decision.RELAUNCH
+    assert decided(observation(Outcome.UNREACHABLE, age=10 * TIMEOUT, ended=0)) == Decision.WAIT
+    assert decided(observation(Outcome.UNREACHABLE, age=10 * TIMEOUT, ended=20)) == Decision.RELAUNCH
 
 
 def test_jobs_that_did_not_try_a_machine_make_it_no_more_out_of_reach() -> None:
-    tried = seen(Outcome.UNREACHABLE, age=10 * TIMEOUT, attempts=9)
+    tried = observation(Outcome.UNREACHABLE, age=10 * TIMEOUT, attempts=9)
     assert decided(replace(tried, unreached=1)) == Decision.WAIT
     assert decided(replace(tried, unreached_for=TIMEOUT - 1)) == Decision.WAIT
 
 
-def test_machines_out_of_reach_that_the_breaker_holds_are_held_with_an_alert_and_tried_again() -> None:
-    held = seen(Outcome.UNREACHABLE, age=TIMEOUT, attempts=3, breaker="no instance is reached")
+def test_machines_out_of_reach_that_the_circuit_breaker_holds_are_held_with_an_alert_and_tried_again() -> None:
+    held = observation(Outcome.UNREACHABLE, age=TIMEOUT, attempts=3, circuit_breaker="no instance is reached")
     verdict = decide(settings(), held, NOW)
     assert (verdict.decision, verdict.alert, verdict.delay) == (Decision.HOLD, True, 80)
     assert decided(replace(held, job_ended_at=NOW - 80)) == Decision.RELAUNCH
-    assert decide(settings(), replace(held, attempts=60), NOW).delay == 120  # a machine may boot, a network be mended
+    assert decide(settings(), replace(held, attempts=60), NOW).delay == 120  # a machine may boot, a network be fixed
 
 
 def test_the_timeout_of_checks_counts_from_the_end_of_the_job_that_was_ok_not_from_the_first_try() -> None:
-    slow = replace(seen(Outcome.OK, age=5 * TIMEOUT, failed=("tcp:22: refused",)), checked_for=TIMEOUT - 1)
+    slow = replace(observation(Outcome.OK, age=5 * TIMEOUT, failed=("tcp:22: refused",)), checked_for=TIMEOUT - 1)
     assert decided(slow) == Decision.WAIT
     assert decided(replace(slow, checked_for=TIMEOUT)) == Decision.ABANDON
 
@@ -230,36 +235,36 @@ def test_the_timeout_of_checks_counts_from_the_end_of_the_job_that_was_ok_not_fr
 def test_a_host_that_jobs_pass_over_is_held_with_the_reason_and_no_job_is_launched(
     outcome: Outcome, age: float
 ) -> None:
-    verdict = decide(settings(), seen(outcome, age=age, ended=500, passed_over="its host is disabled"), NOW)
+    verdict = decide(settings(), observation(outcome, age=age, ended=500, unmatched="its host is disabled"), NOW)
     assert (verdict.decision, verdict.alert, verdict.delay) == (Decision.HOLD, True, 60)
     assert verdict.reason == "its host is disabled"
 
 
 def test_a_machine_out_of_reach_until_the_timeout_is_held_if_the_group_asks_so() -> None:
-    assert decided(seen(Outcome.UNREACHABLE, age=TIMEOUT, attempts=2), OnFailure.HOLD) == Decision.HOLD
+    assert decided(observation(Outcome.UNREACHABLE, age=TIMEOUT, attempts=2), OnFailure.HOLD) == Decision.HOLD
 
 
 def test_a_check_that_does_not_pass_is_looked_at_again_until_the_timeout() -> None:
     failed = ("tcp:22: refused", "ec2: not yet")
-    waiting = decide(settings(), seen(Outcome.OK, age=TIMEOUT - 1, failed=failed), NOW)
+    waiting = decide(settings(), observation(Outcome.OK, age=TIMEOUT - 1, failed=failed), NOW)
     assert waiting.decision == Decision.WAIT
     assert "tcp:22" in waiting.reason
     assert "ec2" in waiting.reason
-    over = decide(settings(), seen(Outcome.OK, age=TIMEOUT, failed=failed), NOW)
+    over = decide(settings(), observation(Outcome.OK, age=TIMEOUT, failed=failed), NOW)
     assert over.decision == Decision.ABANDON
     assert "tcp:22" in over.reason
 
 
 def test_a_check_that_does_not_pass_though_nothing_speaks_against_the_instance_holds_it_after_the_timeout() -> None:
     inconclusive = ("elb: target group web: unused (Target.NotInUse)",)
-    assert decided(seen(Outcome.OK, age=TIMEOUT - 1, inconclusive=inconclusive)) == Decision.WAIT
-    over = decide(settings(), seen(Outcome.OK, age=TIMEOUT, inconclusive=inconclusive), NOW)
+    assert decided(observation(Outcome.OK, age=TIMEOUT - 1, inconclusive=inconclusive)) == Decision.WAIT
+    over = decide(settings(), observation(Outcome.OK, age=TIMEOUT, inconclusive=inconclusive), NOW)
     assert (over.decision, over.alert) == (Decision.HOLD, True)
     assert inconclusive[0] in over.reason
 
 
 def test_a_check_that_never_passes_holds_the_instance_if_the_group_asks_so() -> None:
-    what = seen(Outcome.OK, age=TIMEOUT, failed=("tcp:22: refused",))
+    what = observation(Outcome.OK, age=TIMEOUT, failed=("tcp:22: refused",))
     assert decided(what, OnFailure.HOLD) == Decision.HOLD
 
 
@@ -282,9 +287,9 @@ def test_at_the_timeout_an_instance_that_serves_is_decided(asked: GroupSettings,
 
 
 @pytest.mark.parametrize("on_failure", OnFailure)
-@pytest.mark.parametrize("breaker", ["", HELD])
-def test_an_instance_that_serves_and_failed_is_left_at_once(on_failure: OnFailure, breaker: str) -> None:
-    what = replace(seen(Outcome.FAILED, breaker=breaker), held_by_hook=False)
+@pytest.mark.parametrize("circuit_breaker", ["", HELD])
+def test_an_instance_that_serves_and_failed_is_left_at_once(on_failure: OnFailure, circuit_breaker: str) -> None:
+    what = replace(observation(Outcome.FAILED, circuit_breaker=circuit_breaker), held_by_hook=False)
     verdict = decide(settings(on_failure), what, NOW)
     assert verdict.decision == Decision.LEAVE
     assert "held" not in verdict.reason
@@ -292,7 +297,7 @@ def test_an_instance_that_serves_and_failed_is_left_at_once(on_failure: OnFailur
 
 @pytest.mark.parametrize("outcome", [Outcome.UNREACHABLE, Outcome.CUT_SHORT, Outcome.UNPROVEN])
 def test_an_instance_that_serves_and_proved_nothing_is_tried_again_until_the_timeout(outcome: Outcome) -> None:
-    what = replace(seen(outcome, ended=200, age=TIMEOUT - 1), held_by_hook=False)
+    what = replace(observation(outcome, ended=200, age=TIMEOUT - 1), held_by_hook=False)
     assert decided(what) == Decision.RELAUNCH
     assert decided(replace(what, age=TIMEOUT)) == Decision.LEAVE
 

@@ -163,7 +163,7 @@ def test_an_instance_that_is_not_healthy_in_time_is_abandoned_for_what_its_targe
         ("unavailable", "Target.HealthCheckDisabled"),
     ],
 )
-def test_what_says_nothing_against_an_instance_holds_it_and_somebody_is_told(
+def test_what_says_nothing_against_an_instance_holds_it_and_an_operator_is_alerted(
     world: World, state: str, reason: str
 ) -> None:
     message = let_in(world, "i-a")
@@ -217,19 +217,19 @@ def test_an_instance_that_its_target_group_does_not_take_waits_and_the_others_do
 
 def order_of_withdrawal(world: World) -> list[str]:
     """Fills with what happens: deregister, complete."""
-    seen: list[str] = []
-    world.fleet.targets.before_call = lambda method: seen.append(method) if method == "deregister" else None
-    world.fleet.before_complete = lambda action: seen.append("complete")
-    return seen
+    order: list[str] = []
+    world.fleet.targets.before_call = lambda method: order.append(method) if method == "deregister" else None
+    world.fleet.before_complete = lambda action: order.append("complete")
+    return order
 
 
 def test_an_instance_is_out_of_the_target_groups_before_it_is_abandoned(world: World) -> None:
     message = let_in(world, "i-a")
     everywhere(world, "i-a", "unhealthy", "Target.Timeout")
-    seen = order_of_withdrawal(world)
+    order = order_of_withdrawal(world)
     world.clock.advance(1800)
     world.evaluate_one(message)
-    assert seen == ["deregister", "deregister", "complete"]
+    assert order == ["deregister", "deregister", "complete"]
     assert not world.fleet.targets.registered(WEB) | world.fleet.targets.registered(API)
 
 

@@ -41,7 +41,7 @@ class LaunchedAt(World):
     def instance(self, instance_id: str, **changes: object) -> Instance:
         return replace(super().instance(instance_id, **changes), launched_at=self.launched_at)
 
-    def seen(self) -> object:
+    def done(self) -> object:
         """All that was done."""
         hosts = [
             (host.name, host.variables, host.description, host.id in self.tower.disabled)
@@ -116,9 +116,9 @@ def reconcile_everybody(world: LaunchedAt) -> object:
 
 
 def same_whatever(launched_at: float, what: Callable[[LaunchedAt], object]) -> None:
-    usual, told = LaunchedAt(USUAL), LaunchedAt(launched_at)
-    assert _unmade(what(told)) == _unmade(what(usual))
-    assert _unmade(told.seen()) == _unmade(usual.seen())
+    usual, other = LaunchedAt(USUAL), LaunchedAt(launched_at)
+    assert _unmade(what(other)) == _unmade(what(usual))
+    assert _unmade(other.done()) == _unmade(usual.done())
 
 
 def _unmade(said: object) -> str:

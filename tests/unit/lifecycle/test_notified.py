@@ -1,4 +1,4 @@
-"""Launches that a group's notification tells of: nobody holds the instance, it serves already."""
+"""Launches that a group's notification announces: no hook holds the instance, it serves already."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ OK, FAILED, UNREACHABLE = Outcome.OK, Outcome.FAILED, Outcome.UNREACHABLE
 
 
 def notified(action: LifecycleAction, message_id: str = "n1") -> LifecycleAction:
-    """The launch of the same instance as its group's notification tells of it."""
+    """The launch of the same instance as its group's notification announces it."""
     return replace(action, hook=None, token=None, message_id=message_id)
 
 
 def launched(world: World, instance_id: str, message_id: str = "n1") -> LifecycleAction:
-    """An instance just put into service, as its group's notification tells of it."""
+    """An instance just put into service, as its group's notification announces it."""
     return notified(world.launching(instance_id, state="InService"), message_id)
 
 
@@ -49,7 +49,7 @@ def at_the_gate(world: World) -> list[GateMessage]:
     return [message for message, _ in world.queues.gate_messages()]
 
 
-def told(result: Round[GateMessage]) -> dict[str, str]:
+def outcomes_of(result: Round[GateMessage]) -> dict[str, str]:
     return {each.action.instance_id: each.outcome for each in result.reports if each.outcome}
 
 
@@ -101,7 +101,7 @@ def test_a_group_that_did_not_opt_in_is_passed_over(world: World) -> None:
 
 
 def test_a_termination_in_the_launch_queue_and_a_launch_in_the_terminate_queue_are_passed_over(world: World) -> None:
-    # A topic without a filter tells both queues of both.
+    # A topic without a filter sends both queues both.
     launch = launched(world, "i-a")
     world.tower.add_host(world.inventory, "i-a")
     termination = replace(launch, transition=Transition.TERMINATING)
@@ -183,7 +183,7 @@ def test_a_try_that_failed_is_taken_up_where_it_ended(world: World) -> None:
     assert limits(world) == [{"i-a"}]
 
 
-def test_a_job_of_which_the_gate_was_not_told_is_handed_on_at_the_next_try(world: World) -> None:
+def test_a_job_that_was_not_handed_to_the_gate_is_handed_on_at_the_next_try(world: World) -> None:
     action = launched(world, "i-a")
     world.register(action)
     world.queues.sent.clear()
@@ -245,18 +245,18 @@ def test_nobody_is_answered_when_the_job_went_well(world: World) -> None:
     message = watched(world, "i-a")
     world.end(message, i_a=OK)
     result = world.evaluate_one(message)
-    assert told(result) == {"i-a": "ready"}
+    assert outcomes_of(result) == {"i-a": "ready"}
     assert not alerts(result)
     assert not world.fleet.completed
 
 
 @pytest.mark.parametrize("on_failure", ["abandon", "hold"])
-def test_an_instance_that_failed_is_left_in_service_and_somebody_is_told(world: World, on_failure: str) -> None:
+def test_an_instance_that_failed_is_left_in_service_and_an_operator_is_alerted(world: World, on_failure: str) -> None:
     world.group("web", on_failure=on_failure)
     message = watched(world, "i-a")
     world.end(message, i_a=FAILED)
     result = world.evaluate_one(message)
-    assert told(result)["i-a"].startswith("left in service: its job failed")
+    assert outcomes_of(result)["i-a"].startswith("left in service: its job failed")
     [alert] = alerts(result)
     assert "it serves all the same" in alert.reason
     assert not result.next
@@ -264,7 +264,7 @@ def test_an_instance_that_failed_is_left_in_service_and_somebody_is_told(world: 
     assert world.tower.names_in(world.inventory) == {"i-a"}
 
 
-def test_that_an_instance_is_left_in_service_is_told_though_it_was_told_of_before(world: World) -> None:
+def test_that_an_instance_is_left_in_service_is_alerted_though_it_was_alerted_before(world: World) -> None:
     message = replace(watched(world, "i-a"), alerted=True)
     world.end(message, i_a=FAILED)
     assert len(alerts(world.evaluate_one(message))) == 1
@@ -279,22 +279,22 @@ def test_an_instance_out_of_reach_is_tried_again_while_it_serves(world: World) -
     assert limits(world) == [{"i-a"}, {"i-a"}]
 
 
-def test_what_stays_undecided_is_told_at_the_groups_timeout_and_over(world: World) -> None:
+def test_what_stays_undecided_is_alerted_at_the_groups_timeout_and_over(world: World) -> None:
     message = watched(world, "i-a")
     world.clock.advance(TIMEOUT)
     world.end(message, i_a=Outcome.UNPROVEN)
     result = world.evaluate_one(message)
-    assert told(result)["i-a"].startswith("left in service: its job proved nothing")
+    assert outcomes_of(result)["i-a"].startswith("left in service: its job proved nothing")
     assert len(alerts(result)) == 1
     assert not result.next
 
 
-def test_a_check_that_never_passes_is_told_at_the_groups_timeout(world: World) -> None:
+def test_a_check_that_never_passes_is_alerted_at_the_groups_timeout(world: World) -> None:
     world.group("web", job_template="", gate="ec2")
     message = replace(watched(world, "i-a"), job_id=None)
     [(message, _)] = world.evaluate_one(message).next
     world.clock.advance(TIMEOUT)
-    assert told(world.evaluate_one(message))["i-a"].startswith("left in service: after")
+    assert outcomes_of(world.evaluate_one(message))["i-a"].startswith("left in service: after")
 
 
 @pytest.mark.parametrize("outcome", [OK, FAILED, UNREACHABLE])
@@ -303,7 +303,7 @@ def test_an_instance_terminated_while_its_job_ran_leaves_no_host(world: World, o
     world.terminated("i-a")
     world.end(message, i_a=outcome)
     result = world.evaluate_one(message)
-    assert told(result) == {"i-a": "removed from every inventory: left meanwhile"}
+    assert outcomes_of(result) == {"i-a": "removed from every inventory: left meanwhile"}
     assert not alerts(result)
     assert not world.tower.hosts
 
@@ -332,7 +332,7 @@ def test_a_hook_is_completed_though_nothing_can_be_said_of_those_without_one(wor
 def test_the_watch_ends_with_the_group(world: World) -> None:
     message = watched(world, "i-a")
     world.fleet.known_groups.clear()
-    assert told(world.evaluate_one(message)) == {"i-a": NO_LONGER_WAITING}
+    assert outcomes_of(world.evaluate_one(message)) == {"i-a": NO_LONGER_WAITING}
 
 
 def test_a_group_that_is_known_by_its_notifications_alone_needs_no_hooks(world: World) -> None:
@@ -341,4 +341,4 @@ def test_a_group_that_is_known_by_its_notifications_alone_needs_no_hooks(world: 
     world.register(launched(world, "i-a"))
     [message] = at_the_gate(world)
     world.end(message, i_a=OK)
-    assert told(world.evaluate_one(message)) == {"i-a": "ready"}
+    assert outcomes_of(world.evaluate_one(message)) == {"i-a": "ready"}

@@ -95,7 +95,7 @@ def test_a_launch_that_fails_costs_the_other_jobs_of_the_batch_nothing(world: Wo
     assert (list(outcomes(reports)), list(errors(reports))) == (["i-a"], ["i-b"])
 
 
-def test_what_the_gate_is_told(world: World) -> None:
+def test_what_the_gate_is_handed(world: World) -> None:
     action = world.launching("i-a")
     launched_at = world.clock.now
     world.clock.advance(7)
@@ -143,7 +143,7 @@ def test_a_group_without_a_template_goes_straight_to_the_gate(world: World) -> N
     assert not world.tower.runs
 
 
-def test_the_first_look_comes_when_jobs_usually_end_but_within_a_third_of_the_heartbeat_timeout(world: World) -> None:
+def test_the_first_round_comes_when_jobs_usually_end_but_within_a_third_of_the_heartbeat_timeout(world: World) -> None:
     world.tower.usual = (100.0, 110.0, 120.0)
     world.register(world.launching("i-a"))
     world.group("web", heartbeat_timeout=60)
@@ -270,7 +270,7 @@ def test_an_instance_that_nobody_knows_yet_is_waited_for_while_its_group_exists(
 def test_an_instance_still_listed_though_its_group_is_deleted_does_not_touch_its_neighbours(
     world: World, state: str
 ) -> None:
-    # Between the look at the instances and the look at the groups, or attached to another group since.
+    # Between reading the instances and reading the groups, or attached to another group since.
     deleted = world.launching("i-d", "deleted", state)
     reports = world.register(deleted, world.launching("i-a"))
     assert "i-a" in outcomes(reports)
@@ -713,7 +713,7 @@ def test_a_host_made_moments_ago_without_a_job_belongs_to_somebody_at_work(world
     assert world.tower.calls["launch"] == 2
 
 
-# The look at Auto Scaling after the hosts exist
+# Auto Scaling read again after the hosts exist
 
 
 def test_instances_that_left_while_their_hosts_were_made_are_removed_and_in_no_limit(world: World) -> None:
@@ -903,7 +903,7 @@ def test_register_has_nothing_to_say_of_an_empty_batch(world: World) -> None:
     assert world.register(*nothing) == []
 
 
-# What Tower is told
+# What Tower is sent
 
 
 @pytest.mark.parametrize("mark", ["{{", "{%", "{#"])
@@ -988,7 +988,9 @@ def test_an_auto_scaling_groups_name_may_hold_whatever_does_no_harm(world: World
     assert world.tower.groups_of(host.id) == {name}
 
 
-def test_a_tag_that_the_installation_does_not_follow_is_told_with_the_parameter_and_keeps_nobody(world: World) -> None:
+def test_a_tag_that_the_installation_does_not_follow_is_reported_with_the_parameter_and_keeps_no_instance(
+    world: World,
+) -> None:
     world.group("web", retire_job_template="retire")
     world.settings = replace(world.settings, retire_jobs=False)
     [report] = world.register(world.launching("i-a"))

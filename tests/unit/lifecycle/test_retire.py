@@ -194,11 +194,11 @@ def test_a_job_that_does_not_end_is_cancelled_after_the_groups_timeout_and_its_i
     world.clock.advance(599)
     assert world.retire_one(message).next
     world.clock.advance(1)
-    seen: list[JobStatus] = []
+    at_completion: list[JobStatus] = []
     job_id = message.job_id or 0
-    world.fleet.before_complete = lambda action: seen.append(world.tower.runs[job_id].job.status)
+    world.fleet.before_complete = lambda action: at_completion.append(world.tower.runs[job_id].job.status)
     result = world.retire_one(message)
-    assert seen == [JobStatus.CANCELED]
+    assert at_completion == [JobStatus.CANCELED]
     assert completed(world) == {"i-a": Result.CONTINUE}
     assert not world.tower.hosts
     words = alerts(result)["i-a"]
@@ -394,11 +394,11 @@ def test_who_only_rests_has_its_job_and_is_disabled_then(world: World, state: st
     message = launched(world, "i-a")
     world.leaves("i-a", state)
     end(world, message, i_a=OK)
-    world.fleet.before_complete = lambda action: seen.append(set(world.tower.disabled))
-    seen: list[set[int]] = []
+    world.fleet.before_complete = lambda action: at_completion.append(set(world.tower.disabled))
+    at_completion: list[set[int]] = []
     result = world.retire_one(message)
     [host] = world.tower.hosts.values()
-    assert seen == [{host.id}]
+    assert at_completion == [{host.id}]
     assert is_resting(host.variables)
     assert completed(world) == {"i-a": Result.CONTINUE}
     assert outcomes(result)["i-a"].startswith("its host is disabled: retired by job")

@@ -1,4 +1,4 @@
-"""Instances let through the gate: what is told of them, when, and for how long they are looked at."""
+"""Instances let through the gate: what is published about them, when, and for how long they are watched."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def watched(world: World, *instance_ids: str) -> WatchMessage:
     return WatchMessage(tuple(Watched(each, now - 60) for each in actions), since=now, until=now + WATCH)
 
 
-def look(world: World, message: WatchMessage, after: float = 0) -> WatchMessage | None:
-    """One look at a message, so many seconds later; what goes on, None if nothing does."""
+def watch_once(world: World, message: WatchMessage, after: float = 0) -> WatchMessage | None:
+    """One round of a message, so many seconds later; what goes on, None if nothing does."""
     world.clock.advance(after)
     world.queues.sent.clear()
     [result] = world.watch(message)
@@ -56,8 +56,8 @@ def everywhere(world: World, instance_id: str, state: str, reason: str = "") -> 
         world.fleet.targets.said(state, reason, of=instance_id, by=target_group)
 
 
-def told(world: World) -> list[tuple[str, str]]:
-    """The kinds of events that were told and their instances, in order."""
+def published_events(world: World) -> list[tuple[str, str]]:
+    """The kinds of events that were published and their instances, in order."""
     return [(kind.removeprefix("Instance "), detail["instance_id"]) for kind, detail in world.bus.published]
 
 
@@ -111,18 +111,18 @@ def test_nobody_is_let_in_who_cannot_be_watched(world: World) -> None:
     assert len(world.queues.watch_messages()) == 1
 
 
-# What is told
+# What is published
 
 
-def test_an_instance_is_told_to_serve_once_all_target_groups_call_it_healthy(world: World) -> None:
+def test_an_instance_is_published_to_serve_once_all_target_groups_call_it_healthy(world: World) -> None:
     message = watched(world, "i-a", "i-b")
     everywhere(world, "i-a", "initial")
     world.fleet.targets.said("healthy", of="i-b", by=WEB)
-    following = look(world, message)
+    following = watch_once(world, message)
     assert not world.bus.published
     everywhere(world, "i-a", "healthy")
     assert following
-    following = look(world, following, after=5)
+    following = watch_once(world, following, after=5)
     assert world.bus.published == [
         (
             "Instance Serving",
@@ -140,22 +140,22 @@ def test_an_instance_is_told_to_serve_once_all_target_groups_call_it_healthy(wor
     assert {each.action.instance_id: each.serving for each in following.watched} == {"i-a": True, "i-b": None}
 
 
-def test_what_was_told_is_not_told_again(world: World) -> None:
+def test_what_was_published_is_not_published_again(world: World) -> None:
     message: WatchMessage | None = watched(world, "i-a")
     everywhere(world, "i-a", "healthy")
     for _ in range(5):
         assert message
-        message = look(world, message, after=5)
-    assert told(world) == [("Serving", "i-a")]
+        message = watch_once(world, message, after=5)
+    assert published_events(world) == [("Serving", "i-a")]
 
 
-def test_every_change_after_that_is_told(world: World) -> None:
+def test_every_change_after_that_is_published(world: World) -> None:
     message: WatchMessage | None = watched(world, "i-a")
     for state in ("initial", "healthy", "unhealthy", "unhealthy", "healthy", "draining"):
         everywhere(world, "i-a", state, "" if state == "healthy" else "Target.Timeout")
         assert message
-        message = look(world, message, after=5)
-    assert [kind for kind, _ in told(world)] == ["Serving", "Not Serving", "Serving", "Not Serving"]
+        message = watch_once(world, message, after=5)
+    assert [kind for kind, _ in published_events(world)] == ["Serving", "Not Serving", "Serving", "Not Serving"]
     assert "target group api: unhealthy (Target.Timeout)" in world.bus.published[1][1]["reason"]
 
 
@@ -181,37 +181,37 @@ def test_the_first_time_is_known_as_such(world: World) -> None:
         ("unavailable", "Elb.InternalError"),
     ],
 )
-def test_who_never_served_is_told_at_the_end_with_the_reason(world: World, state: str, reason: str) -> None:
+def test_who_never_served_is_published_at_the_end_with_the_reason(world: World, state: str, reason: str) -> None:
     message = watched(world, "i-a")
     world.fleet.targets.said("healthy", of="i-a", by=API)
     world.fleet.targets.said(state, reason, of="i-a", by=WEB)
-    assert look(world, message, after=WATCH - 1)
+    assert watch_once(world, message, after=WATCH - 1)
     assert not world.bus.published
-    assert look(world, message, after=1) is None
+    assert watch_once(world, message, after=1) is None
     [(kind, detail)] = world.bus.published
     assert kind == "Instance Not Serving"
     assert detail["reason"] == f"target group web: {state} ({reason})"
     assert detail["seconds"] == 60 + WATCH
 
 
-def test_who_serves_no_more_is_told_only_once(world: World) -> None:
+def test_who_serves_no_more_is_published_only_once(world: World) -> None:
     message = watched(world, "i-a")
     everywhere(world, "i-a", "unhealthy", "Target.Timeout")
     message = replace(message, watched=tuple(replace(each, serving=False) for each in message.watched))
-    assert look(world, message, after=WATCH) is None
+    assert watch_once(world, message, after=WATCH) is None
     assert not world.bus.published
 
 
-def test_who_serves_only_at_the_end_is_told_to_serve(world: World) -> None:
+def test_who_serves_only_at_the_end_is_published_to_serve(world: World) -> None:
     message = watched(world, "i-a")
     everywhere(world, "i-a", "healthy")
-    assert look(world, message, after=WATCH) is None
-    assert told(world) == [("Serving", "i-a")]
+    assert watch_once(world, message, after=WATCH) is None
+    assert published_events(world) == [("Serving", "i-a")]
 
 
 @pytest.mark.parametrize("state", ["Terminating:Wait", "Standby", "EnteringStandby", "Detaching", None])
 @pytest.mark.parametrize(("serving", "kinds"), [(None, ["Not Serving"]), (True, []), (False, [])])
-def test_who_leaves_is_watched_no_longer_and_told_of_only_if_nothing_was(
+def test_who_leaves_is_watched_no_longer_and_published_only_if_nothing_was(
     world: World, state: str | None, serving: bool | None, kinds: list[str]
 ) -> None:
     message = watched(world, "i-a", "i-b")
@@ -222,8 +222,10 @@ def test_who_leaves_is_watched_no_longer_and_told_of_only_if_nothing_was(
     else:
         world.detached("i-a")
     message = replace(message, watched=tuple(replace(each, serving=serving) for each in message.watched))
-    following = look(world, replace(message, watched=(message.watched[0], replace(message.watched[1], serving=None))))
-    assert [kind for kind, instance_id in told(world) if instance_id == "i-a"] == kinds
+    following = watch_once(
+        world, replace(message, watched=(message.watched[0], replace(message.watched[1], serving=None)))
+    )
+    assert [kind for kind, instance_id in published_events(world) if instance_id == "i-a"] == kinds
     assert following
     assert [each.action.instance_id for each in following.watched] == ["i-b"]
 
@@ -231,13 +233,13 @@ def test_who_leaves_is_watched_no_longer_and_told_of_only_if_nothing_was(
 def test_a_watch_of_those_who_all_left_is_over(world: World) -> None:
     message = watched(world, "i-a")
     world.terminated("i-a")
-    assert look(world, message) is None
+    assert watch_once(world, message) is None
 
 
 def test_who_is_still_on_its_way_in_is_watched_on(world: World) -> None:
     message = watched(world, "i-a")
     world.leaves("i-a", "Pending:Proceed")
-    assert look(world, message) == message
+    assert watch_once(world, message) == message
 
 
 @pytest.mark.parametrize("deleted", [True, False])
@@ -246,28 +248,28 @@ def test_without_target_groups_nobody_serves(world: World, deleted: bool) -> Non
     world.behind()
     if deleted:
         del world.fleet.known_groups["web"]
-    assert look(world, message) == message
-    look(world, message, after=WATCH)
+    assert watch_once(world, message) == message
+    watch_once(world, message, after=WATCH)
     assert world.bus.published[0][1]["reason"] == "its group is attached to no target group"
 
 
 def test_nobody_becomes_a_target_or_leaves_by_being_watched(world: World) -> None:
     message = watched(world, "i-a")
-    look(world, message)
+    watch_once(world, message)
     assert world.fleet.targets.calls == {"health": 2}
 
 
 # How often
 
 
-def test_looks_are_ever_rarer_and_the_last_one_is_at_the_end(world: World) -> None:
+def test_rounds_are_ever_rarer_and_the_last_one_is_at_the_end(world: World) -> None:
     message: WatchMessage | None = watched(world, "i-a")
-    began, looks, delays = world.clock.now, 0, []
+    began, rounds, delays = world.clock.now, 0, []
     while message:
         world.queues.sent.clear()
         [result] = world.watch(message)
         assert result.error is None
-        looks += 1
+        rounds += 1
         sent = world.queues.watch_messages()
         message = sent[0][0] if sent else None
         delays += [delay for _, delay in sent]
@@ -276,7 +278,7 @@ def test_looks_are_ever_rarer_and_the_last_one_is_at_the_end(world: World) -> No
     assert delays[0] == 5
     assert max(delays) <= 30
     assert delays[:-1] == sorted(delays[:-1])
-    assert looks < 40
+    assert rounds < 40
 
 
 # What fails

@@ -42,7 +42,7 @@ def waiting(world: World, *instance_ids: str) -> GateMessage:
     return message
 
 
-def look(world: World, message: GateMessage, job_id: int) -> None:
+def evaluate(world: World, message: GateMessage, job_id: int) -> None:
     world.evaluate_one(replace(message, job_id=job_id, heartbeat_at=world.clock.now))
 
 
@@ -54,14 +54,14 @@ def abandoned(world: World) -> set[str]:
 def test_a_job_that_tried_no_host_is_no_try(world: World, status: JobStatus) -> None:
     message = waiting(world, "i-a")
     ran(world, "i-a", seconds=2 * TIMEOUT + 1, status=status)
-    look(world, message, ran(world, "i-a", i_a=UNREACHABLE))
+    evaluate(world, message, ran(world, "i-a", i_a=UNREACHABLE))
     assert not world.fleet.completed
 
 
 def test_a_job_whose_batch_with_the_instance_never_began_is_no_try(world: World) -> None:
     message = waiting(world, "i-a")
     ran(world, "i-a", "i-b", seconds=2 * TIMEOUT, i_a=CUT_SHORT, i_b=FAILED)
-    look(world, message, ran(world, "i-a", i_a=UNREACHABLE))
+    evaluate(world, message, ran(world, "i-a", i_a=UNREACHABLE))
     assert not world.fleet.completed
 
 
@@ -69,10 +69,10 @@ def test_the_time_counts_from_the_start_of_the_first_job_that_did_not_reach_it(w
     message = waiting(world, "i-a")
     ran(world, "i-a", seconds=TIMEOUT, status=JobStatus.ERROR)
     ran(world, "i-a", seconds=TIMEOUT - 20, i_a=UNREACHABLE)
-    look(world, message, last := ran(world, "i-a", i_a=UNREACHABLE))
+    evaluate(world, message, last := ran(world, "i-a", i_a=UNREACHABLE))
     assert not world.fleet.completed
     world.clock.advance(10)
-    look(world, message, last)
+    evaluate(world, message, last)
     assert abandoned(world) == {"i-a"}
 
 
@@ -80,7 +80,7 @@ def test_each_instance_of_a_job_has_tries_of_its_own(world: World) -> None:
     message = waiting(world, "i-a", "i-b", "i-ok")
     ran(world, "i-a", "i-b", seconds=2 * TIMEOUT, i_a=CUT_SHORT, i_b=UNREACHABLE)
     ran(world, "i-ok", i_ok=OK)
-    look(world, message, ran(world, "i-a", "i-b", i_a=UNREACHABLE, i_b=UNREACHABLE))
+    evaluate(world, message, ran(world, "i-a", "i-b", i_a=UNREACHABLE, i_b=UNREACHABLE))
     assert abandoned(world) == {"i-b"}
 
 
@@ -90,16 +90,16 @@ def test_earlier_jobs_are_read_only_once_they_may_decide_and_then_a_few_for_all_
     reached_none(world, ids)
     last = reached_none(world, ids)
     world.tower.calls.clear()
-    look(world, message, last)
+    evaluate(world, message, last)
     assert world.tower.calls["outcomes"] == 1
     for _ in range(10):
         last = reached_none(world, ids, TIMEOUT)
     world.tower.calls.clear()
     world.group("web", timeout="172800")
-    look(world, message, last)
+    evaluate(world, message, last)
     assert world.tower.calls["outcomes"] == 1
     world.group("web")
-    look(world, message, last)
+    evaluate(world, message, last)
     assert world.tower.calls["outcomes"] <= 1 + 1 + EARLIER_EXAMINED + 3  # those of the circuit breaker
 
 
@@ -109,5 +109,5 @@ def test_what_became_of_its_first_jobs_does_not_keep_an_instance_for_ever(world:
         ran(world, "i-a", seconds=100, i_a=CUT_SHORT)
     for _ in range(3 * EARLIER_EXAMINED):
         last = ran(world, "i-a", seconds=TIMEOUT / 2, i_a=UNREACHABLE)
-    look(world, message, last)
+    evaluate(world, message, last)
     assert abandoned(world) == {"i-a"}

@@ -18,8 +18,7 @@ from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 from contract.roles import NEEDED, SOMETIMES
 from rollcall.checks.registry import NAMES, kind_named
-from rollcall.domain import errors
-from rollcall.domain import event_fields as told
+from rollcall.domain import errors, event_fields
 from rollcall.domain.reports import Event
 from rollcall.reconcile.steps import DriftKind
 from rollcall.telemetry.announcer import METRICS
@@ -316,7 +315,7 @@ def test_the_metrics_are_those_that_are_written() -> None:
 
 def test_the_events_are_those_that_are_published() -> None:
     kind = re.compile(r"[A-Z]\w+( [A-Z]\w+){1,2}")
-    others = {text for text in vars(told).values() if isinstance(text, str) and kind.fullmatch(text)}
+    others = {text for text in vars(event_fields).values() if isinstance(text, str) and kind.fullmatch(text)}
     documented = named(row[0] for row in tables_in(DOCS / "events-and-metrics.md", "detail type")[0])
     assert sorted(documented) == sorted({*Event, *others})
 

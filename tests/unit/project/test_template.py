@@ -281,7 +281,7 @@ def present(kind: str, *, alerts: bool) -> dict[str, Json]:
 @pytest.mark.parametrize("alerts", [True, False])
 def test_doctor_knows_the_parts_of_the_stack_by_their_names(alerts: bool) -> None:
     variables = variables_of("DoctorFunction")
-    told = {}
+    resolved = {}
     for name, value in variables.items():
         condition, there, elsewhere = (
             value.get("Fn::If", (None, value, None)) if isinstance(value, dict) else (None,) * 3
@@ -289,9 +289,9 @@ def test_doctor_knows_the_parts_of_the_stack_by_their_names(alerts: bool) -> Non
         if condition == "HasAlerts":
             assert elsewhere == NO_VALUE
         if isinstance(there, dict) and "Ref" in there and (alerts or condition != "HasAlerts"):
-            told[name] = str(there["Ref"])
-    told["NOTIFYING_TOPICS"] = "arn:a,arn:b"  # its value is joined: see test_no_topic_may_send_that_is_not_named
-    names = read_stack_names(told)
+            resolved[name] = str(there["Ref"])
+    resolved["NOTIFYING_TOPICS"] = "arn:a,arn:b"  # its value is joined: see test_no_topic_may_send_that_is_not_named
+    names = read_stack_names(resolved)
     assert names.notifying_topics == ("arn:a", "arn:b")
     assert names.rules == {name: name for name in present("AWS::Events::Rule", alerts=alerts)}
     assert names.queues == {name: name for name in present("AWS::SQS::Queue", alerts=alerts)}
@@ -628,11 +628,11 @@ def test_alarms_watch_metrics_that_are_emitted(world: World, capsys: pytest.Capt
     record = Record("m0", "{}", REGION, 1, 0.0, "handle")
     action = world.launching("i-a")
     announcer.message_failed(record, [action], TowerUnavailable("away"))
-    announcer.message_failed(record, [action], BadSettings("mend it"))
-    look = (Note("look", alert=True),)
-    announcer.announce([Report(action, "left in service", notes=look)])
+    announcer.message_failed(record, [action], BadSettings("fix it"))
+    note = (Note("check it", alert=True),)
+    announcer.announce([Report(action, "left in service", notes=note)])
     cleanup = Announcer("cleanup")
-    cleanup.announce([Report(world.terminating("i-b"), "removed from every inventory, but not from Chef", notes=look)])
+    cleanup.announce([Report(world.terminating("i-b"), "removed from every inventory, but not from Chef", notes=note)])
     reconcile = RunAnnouncer("reconcile")
     reconcile.announce_run(RunOutcome(), 300.0)
     alert = Metrics("alert")

@@ -1,4 +1,4 @@
-"""What a run of reconcile answers, and tells the event bus of."""
+"""What a run of reconcile answers, and publishes on the event bus."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_each_step_is_named_with_its_inventory_and_its_reason(world: World) -> N
     assert drift_fixed(outcome) == answer(outcome)["steps"]
 
 
-def test_a_dry_run_fixes_nothing_that_an_event_could_tell_of(world: World) -> None:
+def test_a_dry_run_fixes_nothing_that_an_event_could_report(world: World) -> None:
     world.host_of("i-gone", "10.0.0.1")
     assert drift_fixed(world.reconcile(dry_run=True)) == []
 

@@ -49,7 +49,7 @@ def dead(world: World, instance_id: str) -> None:
 
 
 def marked(group: str, instance_id: str, chef: object) -> dict[str, object]:
-    """The marker of a host that tells how its node is named."""
+    """The marker of a host that holds how its node is named."""
     where = {"account": ACCOUNT, "region": REGION, "vpc": "vpc-1"}
     return {"group": group, "instance_id": instance_id, **where, "chef": chef}
 
@@ -211,7 +211,7 @@ class TestPatterns:
         world.reconcile()
         assert not chef.calls
 
-    def test_groups_of_several_patterns_are_one_look(self, world: World, chef: FakeChef) -> None:
+    def test_groups_of_several_patterns_are_one_search(self, world: World, chef: FakeChef) -> None:
         world.group("db", chef="db-@instance_id@")
         node(world, "i-a")
         node(world, "db-i-b", instance_id="i-b")
@@ -244,7 +244,7 @@ class TestPatterns:
         assert outcome.nodes.plan.ours == 2
         assert "i-anybodys" in removed(world.reconcile(force=True))
 
-    def test_of_a_group_that_is_gone_its_hosts_tell_the_pattern(self, world: World, chef: FakeChef) -> None:
+    def test_of_a_group_that_is_gone_its_hosts_hold_the_pattern(self, world: World, chef: FakeChef) -> None:
         world.host_of("i-a", "10.0.0.1", variables={"rollcall": marked("old", "i-a", "old-@instance_id@")})
         node(world, "old-i-a", instance_id="i-a")
         dead(world, "i-a")
@@ -279,7 +279,7 @@ class TestPatterns:
         assert chef.held
 
 
-class TestTheBreaker:
+class TestTheRemovalLimit:
     def gone(self, world: World, count: int, living: int) -> None:
         for number in range(count):
             node(world, f"i-{number}")
@@ -430,7 +430,7 @@ class TestWhatIsTold:
         assert said["failed"]
         assert {each["node"] for each in said["stopped"]} == {f"i-{number}" for number in range(6)}
 
-    def told(self, audience: Audience, outcome: RunOutcome) -> tuple[list[dict[str, Any]], dict[str, float]]:
+    def announced(self, audience: Audience, outcome: RunOutcome) -> tuple[list[dict[str, Any]], dict[str, float]]:
         """The log lines of a run, and its metrics."""
         audience.announcer.announce_fixes(outcome)
         audience.announcer.announce_run(outcome, None)
@@ -439,7 +439,7 @@ class TestWhatIsTold:
 
     def test_a_removal_is_a_line_and_counted(self, world: World, chef: FakeChef, audience: Audience) -> None:
         node(world, "i-a")
-        lines, counted = self.told(audience, world.reconcile())
+        lines, counted = self.announced(audience, world.reconcile())
         assert [(line["message"], line.get("node")) for line in lines[:2]] == [
             ("removed from Chef: neither EC2 nor Auto Scaling knows it", "i-a"),
             ("reconciled Chef", None),
@@ -451,7 +451,7 @@ class TestWhatIsTold:
     ) -> None:
         for number in range(6):
             node(world, f"i-{number}")
-        lines, counted = self.told(audience, world.reconcile())
+        lines, counted = self.announced(audience, world.reconcile())
         [tripped] = [line for line in lines if line.get("alert")]
         assert "6 of our 6 nodes in Chef" in tripped["message"]
         assert set(tripped["nodes"]) == {f"i-{number}" for number in range(6)}

@@ -408,10 +408,10 @@ class TestRetainedInstances:
         assert kinds(scene.plan()) == [DriftKind.RETAINED]
         assert idle(scene.plan())
 
-    def test_one_of_a_group_that_did_not_opt_in_is_not_ours_to_tell_of(self, scene: Scene) -> None:
+    def test_one_of_a_group_that_did_not_opt_in_is_not_ours_to_report(self, scene: Scene) -> None:
         assert scene.instance("i-a", group="theirs", state="Terminating:Retained").plan() == Plan()
 
-    def test_a_run_for_others_does_not_tell_of_one(self, scene: Scene) -> None:
+    def test_a_run_for_others_does_not_report_one(self, scene: Scene) -> None:
         scene.instance("i-a", state="Terminating:Retained")
         assert scene.plan(RunOptions(groups=frozenset({"db"}))) == Plan()
         assert scene.plan(RunOptions(instances=frozenset({"i-b"}))) == Plan()
@@ -895,7 +895,7 @@ def test_a_run_for_some_groups_leaves_the_others_alone(scene: Scene) -> None:
 
 
 class TestWhomFindingsAreAbout:
-    """A run for some groups or instances tells of theirs, and of nobody else's."""
+    """A run for some groups or instances reports theirs, and no others."""
 
     DB, I_DB = RunOptions(groups=frozenset({"db"})), RunOptions(instances=frozenset({"i-b"}))
     WEB, I_WEB = RunOptions(groups=frozenset({"web"})), RunOptions(instances=frozenset({"i-a"}))
@@ -1212,13 +1212,13 @@ class TestCopies:
         [finding] = [each for each in done.findings if each.kind == DriftKind.NAME_TAKEN]
         assert "a copy from another inventory" in finding.reason
 
-    def test_a_run_for_others_does_not_tell_of_them(self, copied: Scene) -> None:
+    def test_a_run_for_others_does_not_report_them(self, copied: Scene) -> None:
         assert kinds(copied.plan(RunOptions(groups=frozenset({"db"})))) == []
         assert kinds(copied.plan(RunOptions(instances=frozenset({"i-elsewhere"})))) == []
         assert kinds(copied.plan(RunOptions(instances=frozenset({"i-0"})))) == [DriftKind.COPY]
 
     @pytest.mark.parametrize("account", [STRANGER, ""])
-    def test_copies_of_another_installations_hosts_are_not_ours_to_tell_of(self, scene: Scene, account: str) -> None:
+    def test_copies_of_another_installations_hosts_are_not_ours_to_report(self, scene: Scene, account: str) -> None:
         scene.host("i-a", "10.0.0.99", inventory=OTHER, made_for=PROD, account=account)
         assert scene.plan() == Plan()
 

@@ -193,7 +193,7 @@ def test_an_instance_of_a_group_that_cannot_be_read_is_not_settled(world: World)
     assert answer(world, "i-gone").settled
 
 
-def test_an_instance_of_a_group_whose_jobs_tower_does_not_tell_is_not_settled(world: World) -> None:
+def test_an_instance_of_a_group_whose_jobs_tower_does_not_list_is_not_settled(world: World) -> None:
     world.tower.failing["jobs_holding"] = TowerRejected("no")
     said = answer(world, "i-coming")
     assert (said.settled, said.reason) == (False, "not everything about group 'web' could be read")
@@ -238,9 +238,9 @@ def test_what_is_known_of_its_address_is_reported_and_unsettles_none_and_of_othe
     world.tower.add_host(world.inventory, "10.0.0.2")  # at the address of i-moved
     for name in ("i-a", "i-b"):
         world.host_of(name, "10.0.0.77", age=AWS_VISIBILITY_LAG - 60)
-    told = asked(world, "i-moved")
-    assert {each.kind for each in told.plan.findings} == {"foreign address"}
-    assert told.instance_results["i-moved"].settled
+    of_moved = asked(world, "i-moved")
+    assert {each.kind for each in of_moved.plan.findings} == {"foreign address"}
+    assert of_moved.instance_results["i-moved"].settled
 
 
 def test_a_group_and_an_instance_are_both_asked_for(world: World) -> None:

@@ -114,7 +114,7 @@ class TestARun:
         assert world.tower.names_in(world.tower.inventory("other")) == set()
         assert (outcome.errors, outcome.stopped, outcome.left) == ({}, {}, 0)
 
-    def test_each_inventory_has_a_summary_of_what_was_seen_and_done(self, world: World) -> None:
+    def test_each_inventory_has_a_summary_of_what_was_found_and_done(self, world: World) -> None:
         a_bit_of_everything(world)
         world.tower.add_host(world.inventory, "10.0.0.2")
         outcome = world.reconcile()
@@ -549,7 +549,7 @@ class TestInstancesThatAreGone:
         assert world.tower.calls["delete_hosts"] == 3
 
 
-class TestTheBreaker:
+class TestTheRemovalLimit:
     @pytest.fixture
     def failed(self, world: World) -> World:
         """Six of the 20 hosts in prod and six of 30 in other are those of instances that are gone."""
@@ -966,9 +966,9 @@ class TestProvisioned:
         world.tower.before_call = world.fleet.before_call = lambda method: None
         world.tower.after_create = lambda: None
         launched = len(world.tower.runs)
-        told = {action for action, instance_id in actions(world.reconcile()) if instance_id == "i-young"}
+        steps_of_young = {action for action, instance_id in actions(world.reconcile()) if instance_id == "i-young"}
         jobs = [run.job.hosts for run in world.tower.runs.values()][launched:]
-        return len(told) == 1 and jobs == [{"i-young"}] and idle(world.reconcile().plan)
+        return len(steps_of_young) == 1 and jobs == [{"i-young"}] and idle(world.reconcile().plan)
 
     def test_after_a_launch_that_failed(self, young: World) -> None:
         young.tower.failing["launch"] = TowerDenied("no role execute")
@@ -1211,8 +1211,8 @@ class TestTheTimeLimit:
     @staticmethod
     def ticks(steps: int) -> Callable[[], float]:
         """A clock by which there is time for so many batches."""
-        looks = count()
-        return lambda: TIME_RESERVE + (1 if next(looks) < steps else 0)
+        asked_for_time = count()
+        return lambda: TIME_RESERVE + (1 if next(asked_for_time) < steps else 0)
 
     def test_without_time_nothing_is_begun_and_all_is_left(self, world: World) -> None:
         a_bit_of_everything(world)

@@ -162,15 +162,15 @@ def test_every_try_gives_the_hook_a_heartbeat(takes: Batches) -> None:
 def test_hooks_of_a_message_that_failed_before_get_a_heartbeat_before_the_work(
     takes: Batches, receives: int, heartbeats: dict[str, int]
 ) -> None:
-    seen: list[dict[str, int]] = []
+    heartbeats_at_work: list[dict[str, int]] = []
 
     def work(actions: list[LifecycleAction]) -> Sequence[RollcallError | None]:
-        seen.append(dict(takes.world.fleet.heartbeats))
+        heartbeats_at_work.append(dict(takes.world.fleet.heartbeats))
         return [None for _ in actions]
 
     takes.work = work
     assert takes.take(batch(body("i-a"), body("i-b"), receives=receives)) == []
-    assert seen == [heartbeats]
+    assert heartbeats_at_work == [heartbeats]
 
 
 @pytest.mark.parametrize("trouble", ["stale", "throttled", "denied"])
@@ -198,7 +198,7 @@ def test_a_message_that_cannot_be_put_off_comes_again_all_the_same(takes: Batche
 
 
 def test_what_needs_an_operator_is_dead_lettered_after_an_hour_with_its_error(takes: Batches) -> None:
-    error = takes.errors["i-a"] = BadSettings("mend the tag")
+    error = takes.errors["i-a"] = BadSettings("fix the tag")
     assert takes.take(batch(body("i-a"), body("i-b"), age=HOUR_AGO)) == []
     [(url, record, why)] = takes.world.queues.aside
     assert (url, record.body, why) == (OWN_QUEUE.dead_letter_url, body("i-a"), error)
@@ -206,7 +206,7 @@ def test_what_needs_an_operator_is_dead_lettered_after_an_hour_with_its_error(ta
 
 
 def test_what_needs_an_operator_is_tried_again_for_an_hour(takes: Batches) -> None:
-    takes.errors["i-a"] = BadSettings("mend the tag")
+    takes.errors["i-a"] = BadSettings("fix the tag")
     assert takes.take(batch(body("i-a"), age=PERMANENT_FAILURE_LIFE - 60)) == ["m0"]
     assert not takes.world.queues.aside
 
@@ -224,7 +224,7 @@ def test_a_message_that_cannot_be_read_is_dead_lettered_after_an_hour(takes: Bat
 
 
 def test_a_message_that_cannot_be_dead_lettered_comes_again(takes: Batches) -> None:
-    takes.errors["i-a"] = BadSettings("mend the tag")
+    takes.errors["i-a"] = BadSettings("fix the tag")
     takes.world.queues.failing["move_to_dead_letters"] = Throttled("later")
     assert takes.take(batch(body("i-a"), age=HOUR_AGO)) == ["m0"]
 
@@ -232,7 +232,7 @@ def test_a_message_that_cannot_be_dead_lettered_comes_again(takes: Batches) -> N
 # Messages that no hook waits for
 
 
-@pytest.mark.parametrize("error", [TowerUnavailable("away"), BadSettings("mend the tag")])
+@pytest.mark.parametrize("error", [TowerUnavailable("away"), BadSettings("fix the tag")])
 @pytest.mark.parametrize("age", [0, HOUR_AGO])
 def test_a_launch_that_no_hook_waits_for_any_more_is_finished(takes: Batches, error: RollcallError, age: float) -> None:
     takes.world.launching("i-a", state="InService")
@@ -260,7 +260,7 @@ def test_a_launch_whose_instance_went_is_tried_again_so_that_its_host_is_removed
 def test_a_launch_whose_instance_went_is_dead_lettered_if_it_needs_an_operator(takes: Batches) -> None:
     takes.world.launching("i-a", state="Terminated")
     takes.world.fleet.stale.add("i-a")
-    takes.errors["i-a"] = BadSettings("mend the tag")
+    takes.errors["i-a"] = BadSettings("fix the tag")
     assert takes.take(batch(body("i-a"), age=HOUR_AGO)) == []
     assert takes.announced == ["message_failed", "message_dead_lettered"]
 
@@ -311,7 +311,7 @@ def test_a_launch_of_an_instance_that_no_one_ever_saw_is_finished(takes: Batches
     assert takes.announced == ["message_failed", "message_finished"]
 
 
-def test_a_launch_of_an_instance_that_is_not_seen_yet_is_tried_again_while_its_hook_waits(takes: Batches) -> None:
+def test_a_launch_of_an_instance_that_is_not_visible_yet_is_tried_again_while_its_hook_waits(takes: Batches) -> None:
     takes.errors["i-a"] = InstanceNotVisible("not yet")
     assert takes.take(batch(body("i-a"))) == ["m0"]
 
@@ -479,7 +479,7 @@ def test_an_unexpected_exception_while_reading_fails_its_message_alone(world: Wo
 
 
 def test_an_event_without_a_queue_raises_its_error(takes: Batches) -> None:
-    error = takes.errors["i-a"] = BadSettings("mend the tag")
+    error = takes.errors["i-a"] = BadSettings("fix the tag")
     event = {
         "detail-type": "EC2 Instance-launch Lifecycle Action",
         "account": ACCOUNT,
@@ -513,20 +513,20 @@ def test_what_is_finished_or_dead_lettered_is_not_tried_again(takes: Batches, ag
     takes.world.launching("i-a", state="InService")
     if not age:
         takes.world.fleet.stale.add("i-a")
-    takes.errors["i-a"] = BadSettings("mend the tag")
+    takes.errors["i-a"] = BadSettings("fix the tag")
     assert takes.take(batch(body("i-a"), age=age)) == []
     assert takes.announced == ["message_failed", "message_dead_lettered" if age else "message_finished"]
 
 
 def test_what_cannot_even_be_dead_lettered_is_tried_again(takes: Batches) -> None:
     takes.world.queues.failing["move_to_dead_letters"] = Throttled("later")
-    takes.errors["i-a"] = BadSettings("mend the tag")
+    takes.errors["i-a"] = BadSettings("fix the tag")
     assert takes.take(batch(body("i-a"), age=HOUR_AGO)) == ["m0"]
     assert takes.announced == ["message_failed", "message_not_settled", "message_retried"]
 
 
 def test_an_event_by_hand_raises_its_error_and_is_not_tried_again(takes: Batches) -> None:
-    takes.errors["i-a"] = BadSettings("mend the tag")
+    takes.errors["i-a"] = BadSettings("fix the tag")
     with pytest.raises(BadSettings):
         takes.take(json.loads(body("i-a")))
     assert takes.announced == ["message_failed"]

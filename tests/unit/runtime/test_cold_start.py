@@ -35,20 +35,39 @@ OPTIONAL = (  # of some installations or messages only
     "reconcile.chef_run",
 )
 ALERTS = ("alerting",)  # another function's, and only of some installations
-TOWERS = ("tower", "aws.fleet", "domain.settings", "runtime", "telemetry.announcer")  # alert depends on none of it
+TOWERS = (  # alert depends on none of it
+    "tower",
+    "aws.fleet",
+    "domain.settings",
+    "runtime.batch",
+    "runtime.installation",
+    "telemetry.announcer",
+)
+SEARCHES = """
+import gc, sys
+searches = []
+gc.callbacks.append(lambda phase, _: searches.append(phase) if "rollcall" in sys.modules else None)
+import app
+print(searches.count("start"))
+"""
 
 
-def loaded_by(function: str) -> list[str]:
-    """Our modules that a function has loaded once its app.py is imported, without the package's name."""
+def printed(function: str, program: str) -> str:
+    """What a program prints that finds the function's app.py."""
     paths = [str(ROOT / "functions" / function), str(ROOT / "layers" / "common")]
-    names = subprocess.run(
-        [sys.executable, "-c", "import sys, app; print(*sys.modules)"],
+    return subprocess.run(
+        [sys.executable, "-c", program],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "AWS_DEFAULT_REGION": "us-east-1"},
         capture_output=True,
         text=True,
         timeout=60,
         check=True,
-    ).stdout.split()
+    ).stdout
+
+
+def loaded_by(function: str) -> list[str]:
+    """Our modules that a function has loaded once its app.py is imported, without the package's name."""
+    names = printed(function, "import sys, app; print(*sys.modules)").split()
     return sorted(each.removeprefix("rollcall.") for each in names if each.count(".") == 2 and "rollcall." in each)
 
 
@@ -58,3 +77,8 @@ def test_a_function_loads_what_is_listed_and_nothing_that_only_some_need(functio
     assert loaded == json.loads(LISTED.read_text())[function], f"if that is meant, correct {LISTED.name}"
     unwanted = OPTIONAL + (TOWERS if function == "alert" else ALERTS)
     assert not [each for each in loaded if f"{each}.".startswith(tuple(f"{name}." for name in unwanted))]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_what_a_function_loads_is_not_searched_for_garbage(function: str) -> None:
+    assert int(printed(function, SEARCHES)) <= 1  # one that was due when the first of our modules came

@@ -87,8 +87,8 @@ def batch(instance_id: str, transition: str = "LAUNCHING") -> dict[str, Any]:
     }
 
 
-def told(world: World) -> list[tuple[str, str]]:
-    """The kinds of events, and who told of them."""
+def published_by(world: World) -> list[tuple[str, str]]:
+    """The kinds of events, and which function published them."""
     return [(kind, detail["function"]) for kind, detail in world.bus.published]
 
 
@@ -97,7 +97,7 @@ def test_register_and_cleanup_publish_what_they_did(world: World, function: Call
     assert function("register")(batch("i-a")) == {"batchItemFailures": []}
     world.leaves("i-a")
     assert function("cleanup")(batch("i-a", "TERMINATING")) == {"batchItemFailures": []}
-    assert told(world) == [("Instance Registered", "register"), ("Instance Retired", "cleanup")]
+    assert published_by(world) == [("Instance Registered", "register"), ("Instance Retired", "cleanup")]
 
 
 @pytest.mark.parametrize("name", ["register", "cleanup"])
@@ -108,7 +108,7 @@ def test_a_function_that_cannot_work_says_so_and_has_the_message_come_again(
     world.tower.unavailable = True
     answer = function(name)(batch("i-a", "LAUNCHING" if name == "register" else "TERMINATING"))
     assert answer == {"batchItemFailures": [{"itemIdentifier": "m0"}]}
-    assert told(world) == [("Work Failed", name)]
+    assert published_by(world) == [("Work Failed", name)]
 
 
 @pytest.mark.parametrize("name", ["register", "cleanup"])
@@ -125,7 +125,7 @@ def test_a_run_publishes_what_it_fixed(world: World, function: Callable[[str], H
     world.host_of("i-gone", "10.0.0.1")
     answer = function("reconcile")({"every": 5})
     assert not answer["failed"]
-    assert told(world) == [("Drift Fixed", "reconcile")]
+    assert published_by(world) == [("Drift Fixed", "reconcile")]
 
 
 def test_a_run_that_no_one_can_be_published_is_no_failure(world: World, function: Callable[[str], Handle]) -> None:

@@ -37,7 +37,7 @@ def _now(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def since(action: LifecycleAction, seconds: float) -> LifecycleAction:
-    """The same, of which Auto Scaling told so long ago."""
+    """The same, of which Auto Scaling announced so long ago."""
     return replace(action, at=NOW - seconds)
 
 
@@ -98,7 +98,7 @@ def test_what_load_balancers_say_is_a_line_each_and_the_first_yes_is_measured(wo
 
 @pytest.mark.parametrize(
     ("error", "level"),
-    [(TowerUnavailable("away"), "WARNING"), (BadSettings("mend"), "ERROR"), (KeyError("x"), "ERROR")],
+    [(TowerUnavailable("away"), "WARNING"), (BadSettings("fix it"), "ERROR"), (KeyError("x"), "ERROR")],
 )
 def test_a_failure_is_one_line_that_names_it(world: World, audience: Audience, error: Exception, level: str) -> None:
     audience.announcer.message_failed(RECORD, [world.launching("i-a")], error)
@@ -108,27 +108,27 @@ def test_a_failure_is_one_line_that_names_it(world: World, audience: Audience, e
 
 
 def test_a_message_that_could_not_be_read_is_published_without_an_action(audience: Audience) -> None:
-    audience.announcer.message_failed(RECORD, [], BadSettings("mend"))
-    audience.announcer.message_dead_lettered(RECORD, [], BadSettings("mend"))
+    audience.announcer.message_failed(RECORD, [], BadSettings("fix it"))
+    audience.announcer.message_dead_lettered(RECORD, [], BadSettings("fix it"))
     assert [line["message_id"] for line in audience.lines()] == ["m0", "m0"]
 
 
 def test_a_secret_token_of_an_action_is_not_published(world: World, audience: Audience) -> None:
     action = world.launching("i-a")
     error = TowerUnavailable("away")
-    audience.announcer.announce([Report(action, "ready", event=Event.READY, notes=(Note("look", alert=True),))])
+    audience.announcer.announce([Report(action, "ready", event=Event.READY, notes=(Note("check it", alert=True),))])
     audience.announcer.announce([Report(action, error=error)])
     audience.announcer.message_failed(RECORD, [action], error)
     audience.announcer.message_retried(RECORD, [action], error, 15)
     audience.announcer.message_finished(RECORD, [action])
-    audience.announcer.message_dead_lettered(RECORD, [action], BadSettings("mend"))
+    audience.announcer.message_dead_lettered(RECORD, [action], BadSettings("fix it"))
     audience.announcer.call_failed(action, error)
     audience.announcer.message_not_settled(RECORD, error)
     audience.announcer.announce_target_health([TargetHealthChange(action, True, 1, "all", first=True)])
-    told = json.dumps([audience.end(), audience.lines()])
+    announced = json.dumps([audience.end(), audience.lines()])
     assert action.token
-    assert action.instance_id in told
-    assert action.token not in told
+    assert action.instance_id in announced
+    assert action.token not in announced
 
 
 def test_the_errors_of_a_batch_come_in_the_order_of_its_actions(world: World, audience: Audience) -> None:
@@ -382,7 +382,7 @@ def test_where_all_are_abandoned_the_rate_has_a_value(world: World, audience: Au
 
 
 def test_a_run_that_published_its_error_is_missed_by_no_one(audience: Audience) -> None:
-    """The alarm ReconcileSilent would tell of the same trouble once more."""
+    """The alarm ReconcileSilent would report the same trouble once more."""
     audience.announcer.run_failed(TowerUnavailable("away"), 300)
     assert audience.counted() == {"ReconcileRuns": 1}
 
@@ -401,7 +401,7 @@ def test_what_is_published_in_every_run_is_one_line_however_many_hosts_it_is_abo
     assert audience.counted()["DriftFound"] == 0
 
 
-def test_a_breaker_that_tripped_is_an_alert_with_the_list(world: World, audience: Audience) -> None:
+def test_a_removal_limit_that_was_exceeded_is_an_alert_with_the_list(world: World, audience: Audience) -> None:
     for number in range(6):
         world.host_of(f"i-{number}", f"10.0.0.{number}")
     audience.announcer.announce_run(world.reconcile(), 300)

@@ -32,7 +32,7 @@ def events(bus: EventBus, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
         stub.assert_no_pending_responses()
 
 
-def told(*numbers: int) -> list[PublishedEvent]:
+def numbered(*numbers: int) -> list[PublishedEvent]:
     return [PublishedEvent("any", {"n": each}) for each in numbers]
 
 
@@ -67,13 +67,13 @@ def test_events_that_were_not_taken_are_sent_once_more(bus: EventBus, events: St
     answer = {"FailedEntryCount": 2, "Entries": [REFUSED, {"EventId": "1"}, REFUSED]}
     events.add_response("put_events", answer, entries(1, 2, 3))
     events.add_response("put_events", {"FailedEntryCount": 0, "Entries": [{}, {}]}, entries(1, 3))
-    assert put(bus, told(1, 2, 3)) == []
+    assert put(bus, numbered(1, 2, 3)) == []
 
 
 def test_an_event_that_is_not_taken_again_is_named_with_the_reason(bus: EventBus, events: Stubber) -> None:
     events.add_response("put_events", {"FailedEntryCount": 1, "Entries": [{"EventId": "1"}, REFUSED]}, entries(1, 2))
     events.add_response("put_events", {"FailedEntryCount": 1, "Entries": [REFUSED]}, entries(2))
-    [(number, error)] = put(bus, told(1, 2))
+    [(number, error)] = put(bus, numbered(1, 2))
     assert number == 2
     assert isinstance(error, Throttled)
     assert "1 of 2 events not: ThrottlingException: too fast" in str(error)
@@ -85,25 +85,25 @@ def test_one_that_is_refused_does_not_keep_the_others_from_being_published(bus: 
     events.add_response("put_events", some, entries(*first))
     events.add_response("put_events", {"FailedEntryCount": 1, "Entries": [REFUSED]}, entries(first[-1]))
     events.add_response("put_events", {"FailedEntryCount": 0, "Entries": [{}]}, entries(99))
-    assert [number for number, _ in put(bus, told(*first, 99))] == [first[-1]]
+    assert [number for number, _ in put(bus, numbered(*first, 99))] == [first[-1]]
 
 
 def test_a_call_that_failed_is_made_once_more(bus: EventBus, events: Stubber) -> None:
     events.add_client_error("put_events", "InternalFailure", http_status_code=500)
     events.add_response("put_events", {"FailedEntryCount": 0, "Entries": [{}]}, entries(1))
-    assert put(bus, told(1)) == []
+    assert put(bus, numbered(1)) == []
 
 
 def test_a_missing_permission_is_named_and_nothing_more_is_tried(bus: EventBus, events: Stubber) -> None:
     for _ in range(2):
         events.add_client_error("put_events", "AccessDeniedException", "not authorized", http_status_code=400)
-    refused = put(bus, told(*range(35)))
+    refused = put(bus, numbered(*range(35)))
     assert [number for number, _ in refused] == list(range(35))
     assert all(isinstance(error, AwsDenied) and "PutEvents" in str(error) for _, error in refused)
 
 
 def test_no_call_is_begun_that_the_invocation_might_not_outlive(bus: EventBus, events: Stubber) -> None:
-    [(number, error)] = put(bus, told(1), seconds_left=TRY_TIME - 0.1)
+    [(number, error)] = put(bus, numbered(1), seconds_left=TRY_TIME - 0.1)
     assert number == 1
     assert "no time left" in str(error)
 
@@ -114,7 +114,7 @@ WRONG = {"ErrorCode": "MalformedDetail", "ErrorMessage": "no JSON"}
 def test_an_event_that_the_bus_calls_wrong_fails_alone_and_is_not_sent_again(bus: EventBus, events: Stubber) -> None:
     events.add_response("put_events", {"FailedEntryCount": 2, "Entries": [WRONG, REFUSED, {}]}, entries(1, 2, 3))
     events.add_response("put_events", {"FailedEntryCount": 0, "Entries": [{}]}, entries(2))
-    [(number, error)] = put(bus, told(1, 2, 3))
+    [(number, error)] = put(bus, numbered(1, 2, 3))
     assert number == 1
     assert isinstance(error, AwsDenied)
     assert "MalformedDetail: no JSON" in str(error)
@@ -126,7 +126,7 @@ def test_an_event_alone_in_its_call_that_is_wrong_keeps_no_later_one_from_being_
     large = PublishedEvent("any", {"n": 0, "reason": "x" * CALL_BYTES})
     events.add_client_error("put_events", "ValidationException", "Total size of the entries is over the limit.")
     events.add_response("put_events", {"FailedEntryCount": 0, "Entries": [{}]}, entries(1))
-    [(number, error)] = put(bus, [large, *told(1)])
+    [(number, error)] = put(bus, [large, *numbered(1)])
     assert number == 0
     assert "over the limit" in str(error)
 
@@ -135,7 +135,7 @@ def test_a_call_that_is_refused_for_one_event_is_made_by_halves(bus: EventBus, e
     for numbers in ((1, 2), (1,)):
         events.add_client_error("put_events", "ValidationException", "no", expected_params=entries(*numbers))
     events.add_response("put_events", {"FailedEntryCount": 0, "Entries": [{}]}, entries(2))
-    assert [number for number, _ in put(bus, told(1, 2))] == [1]
+    assert [number for number, _ in put(bus, numbered(1, 2))] == [1]
 
 
 @pytest.mark.parametrize("letter", ["x", "ö", "\N{PILE OF POO}"])

@@ -101,7 +101,7 @@ def say_failed(world: World, audience: Audience) -> None:
 
 
 def say_trouble(world: World, audience: Audience) -> None:
-    note = Note("its job failed; held for somebody to look", alert=True)
+    note = Note("its job failed; held for an operator to look", alert=True)
     audience.announcer.announce([Report(launch(world), "", job=121, notes=(note,))])
 
 
@@ -237,7 +237,7 @@ def test_seconds_and_links_are_null_where_no_one_knows(world: World, audience: A
 
 
 @pytest.mark.parametrize(
-    ("before", "said", "alert", "told"),
+    ("before", "said", "alert", "published"),
     [
         (False, False, False, False),
         (False, True, False, True),
@@ -249,7 +249,7 @@ def test_seconds_and_links_are_null_where_no_one_knows(world: World, audience: A
     ],
 )
 def test_whoever_was_alerted_before_hears_how_it_ended(
-    world: World, audience: Audience, before: bool, said: bool | None, alert: bool, told: bool | None
+    world: World, audience: Audience, before: bool, said: bool | None, alert: bool, published: bool | None
 ) -> None:
     """But for what is alerted in the same breath: that is not to end with it."""
     notes = (Note("its retire job failed on it", alert=True),) if alert else ()
@@ -258,7 +258,7 @@ def test_whoever_was_alerted_before_hears_how_it_ended(
         [Report(action, "removed from every inventory", event=Event.RETIRED, alerted_before=said, notes=notes)]
     )
     detail = dict(audience.end())["Instance Retired"]
-    assert detail["troubled"] is told
+    assert detail["troubled"] is published
 
 
 def test_a_failure_that_left_no_host_publishes_so_at_once(world: World, audience: Audience) -> None:
@@ -326,12 +326,12 @@ def test_a_clients_finer_error_and_a_bug_of_ours_have_causes_too(world: World) -
 def test_one_and_the_same_error_is_published_each_action(world: World, audience: Audience) -> None:
     actions = [launch(world, f"i-{number}") for number in range(12)]
     audience.announcer.message_retried(RECORD, actions, TowerUnavailable("away"), 15)
-    told = audience.end()
-    assert [(kind, detail["instance_id"]) for kind, detail in told] == [
+    published = audience.end()
+    assert [(kind, detail["instance_id"]) for kind, detail in published] == [
         ("Work Failed", action.instance_id) for action in actions
     ]
-    assert {detail["cause"] for _, detail in told} == {"TowerUnavailable"}
-    assert {detail["again_within"] for _, detail in told} == {15 + LATENESS}
+    assert {detail["cause"] for _, detail in published} == {"TowerUnavailable"}
+    assert {detail["again_within"] for _, detail in published} == {15 + LATENESS}
 
 
 def test_a_message_that_no_one_can_read_is_about_no_instance(audience: Audience) -> None:
@@ -342,10 +342,10 @@ def test_a_message_that_no_one_can_read_is_about_no_instance(audience: Audience)
 
 
 def test_what_is_dead_lettered_is_published_for_good(world: World, audience: Audience) -> None:
-    audience.announcer.message_dead_lettered(RECORD, [launch(world)], BadSettings("mend the tag"))
+    audience.announcer.message_dead_lettered(RECORD, [launch(world)], BadSettings("fix the tag"))
     [detail] = details(audience)
     assert (detail["again_within"], detail["set_aside"]) == (None, True)
-    assert detail["reason"] == "moved to the dead-letter queue: mend the tag"
+    assert detail["reason"] == "moved to the dead-letter queue: fix the tag"
     assert (detail["error"], detail["cause"]) == ("BadSettings", "BadSettings: group web")
 
 
@@ -361,7 +361,7 @@ def test_what_fails_apart_is_published_with_the_next_try(world: World, audience:
 
 
 def test_an_alert_is_published_once_and_ends_with_the_instance(world: World, audience: Audience) -> None:
-    note = Note("held for somebody to look", alert=True)
+    note = Note("held for an operator to look", alert=True)
     audience.announcer.announce([Report(launch(world), "", notes=(note,))])
     [(kind, detail)] = audience.end()
     assert kind == "Work Failed"
@@ -380,9 +380,9 @@ def test_an_alert_about_more_than_one_instance_has_one_cause_for_all(world: Worl
         for each in (launch(world), leave(world))
     ]
     audience.announcer.announce(reports)
-    told = audience.end()
-    assert {each["cause"] for kind, each in told if kind == "Work Failed"} == {"read-only inventory: all EC2"}
-    assert [each["troubled"] for kind, each in told if kind == "Instance Retired"] == [False, False]
+    published = audience.end()
+    assert {each["cause"] for kind, each in published if kind == "Work Failed"} == {"read-only inventory: all EC2"}
+    assert [each["troubled"] for kind, each in published if kind == "Instance Retired"] == [False, False]
 
 
 def test_what_is_finished_is_no_failure(world: World, audience: Audience) -> None:
@@ -408,9 +408,9 @@ def test_every_finding_is_published_with_each_run(world: World, audience: Audien
         world.host_of(f"i-{number}", f"10.0.0.{number}")
     for _ in range(2):
         run_events(audience, world.reconcile())
-        told = audience.end()
-        assert [kind for kind, _ in told] == ["Conflict Found"] * 3
-        assert {detail["cause"] for _, detail in told} == {
+        published = audience.end()
+        assert [kind for kind, _ in published] == ["Conflict Found"] * 3
+        assert {detail["cause"] for _, detail in published} == {
             f"conflict: not opted in: prod/i-{each}" for each in range(3)
         }
 
@@ -422,16 +422,16 @@ def test_what_lasts_is_published_again_before_two_runs_are_over(
     audience: Audience, every: float | None, again_within: float
 ) -> None:
     finding = DriftFinding(DriftKind.SECOND_HOST, FLEET, INSTANCE, "two")
-    outcome = RunOutcome(plan=Plan(findings=(finding,)), errors={"group db": BadSettings("mend")})
+    outcome = RunOutcome(plan=Plan(findings=(finding,)), errors={"group db": BadSettings("fix it")})
     outcome.by_inventory[FLEET] = Summary(managed=6)
     outcome.stopped[FLEET] = []
     run_events(audience, outcome, every)
-    told = details(audience)
-    assert len(told) == 3
-    assert {detail["again_within"] for detail in told} == {again_within}
+    published = details(audience)
+    assert len(published) == 3
+    assert {detail["again_within"] for detail in published} == {again_within}
 
 
-def test_a_breaker_that_tripped_is_a_failure_with_the_remedy(world: World, audience: Audience) -> None:
+def test_a_removal_limit_that_was_exceeded_is_a_failure_with_the_remedy(world: World, audience: Audience) -> None:
     for number in range(6):
         world.host_of(f"i-{number}", f"10.0.0.{number}")
     run_events(audience, world.reconcile())
@@ -443,7 +443,7 @@ def test_a_breaker_that_tripped_is_a_failure_with_the_remedy(world: World, audie
     assert '{"force": true, "groups": ["web"]}' in detail["reason"]
 
 
-def test_a_breaker_that_stopped_a_host_of_no_known_group_names_none(world: World, audience: Audience) -> None:
+def test_a_removal_limit_that_keeps_a_host_of_no_known_group_names_none(world: World, audience: Audience) -> None:
     for number in range(6):
         world.host_of(f"i-{number}", f"10.0.0.{number}")
     outcome = world.reconcile()
@@ -454,7 +454,7 @@ def test_a_breaker_that_stopped_a_host_of_no_known_group_names_none(world: World
     assert "rollcall reconcile --force (event" in detail["reason"]
 
 
-def test_the_breaker_of_nodes_in_chef_is_published_likewise(audience: Audience) -> None:
+def test_the_removal_limit_of_nodes_in_chef_is_published_likewise(audience: Audience) -> None:
     outcome = RunOutcome()
     outcome.nodes.stopped = tuple(NodeRemoval(f"n{each}", f"i-{each}", "gone", certain=True) for each in range(6))
     run_events(audience, outcome)
@@ -475,7 +475,7 @@ def test_each_job_that_a_run_launches_is_published_with_the_step(world: World, a
 @pytest.mark.parametrize(
     ("error", "cause"),
     [
-        (BadSettings("mend"), "reconcile: group db"),
+        (BadSettings("fix it"), "reconcile: group db"),
         (TowerRejected("no"), "reconcile: group db"),
         (TowerUnavailable("away"), "TowerUnavailable"),
         (AwsDenied("no"), "AwsDenied"),
@@ -496,9 +496,9 @@ def test_what_tower_has_against_many_hosts_of_an_inventory_is_one_problem(audien
         audience,
         RunOutcome(errors=dict.fromkeys(whats, TowerRejected("no")), host_errors_in=dict.fromkeys(whats, FLEET)),
     )
-    told = details(audience)
-    assert {detail["cause"] for detail in told} == {"reconcile: TowerRejected: inventory fleet"}
-    assert [detail["reason"] for detail in told] == [f"{what}: no" for what in whats]
+    published = details(audience)
+    assert {detail["cause"] for detail in published} == {"reconcile: TowerRejected: inventory fleet"}
+    assert [detail["reason"] for detail in published] == [f"{what}: no" for what in whats]
 
 
 def test_what_ails_the_whole_installation_is_its_cause_though_it_is_about_a_host(audience: Audience) -> None:
@@ -521,15 +521,15 @@ def test_each_step_taken_is_published_with_its_group(world: World, audience: Aud
     world.host_of("i-moved", "10.0.0.99")
     world.serving("i-leaving", "10.0.0.4", state="Terminating:Wait")
     run_events(audience, world.reconcile())
-    told = audience.end()
-    assert {kind for kind, _ in told} == {"Drift Fixed"}
-    assert {(detail["step"], detail["instance_id"], detail["group"]) for _, detail in told} == {
+    published = audience.end()
+    assert {kind for kind, _ in published} == {"Drift Fixed"}
+    assert {(detail["step"], detail["instance_id"], detail["group"]) for _, detail in published} == {
         ("removed", "i-gone", "web"),
         ("added", "i-new", "web"),
         ("fixed", "i-moved", "web"),
         ("requeued", "i-leaving", "web"),
     }
-    assert {(detail["job"], detail["job_url"]) for _, detail in told} == {(None, None)}
+    assert {(detail["job"], detail["job_url"]) for _, detail in published} == {(None, None)}
 
 
 def test_a_node_that_left_chef_is_drift_too(audience: Audience) -> None:

@@ -29,7 +29,7 @@ OK, FAILED, UNPROVEN = Outcome.OK, Outcome.FAILED, Outcome.UNPROVEN
 
 
 def events(reports: Iterable[Report]) -> dict[str, Event]:
-    """By instance id, what is told of it."""
+    """By instance id, the event about it."""
     return {each.action.instance_id: each.event for each in reports if each.event}
 
 
@@ -84,7 +84,7 @@ def test_who_is_evicted_was_retired_of_its_own_group(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("hooked", "open_", "hosted", "told"),
+    ("hooked", "open_", "hosted", "published"),
     [
         (True, True, True, True),
         (True, True, False, True),
@@ -95,7 +95,7 @@ def test_who_is_evicted_was_retired_of_its_own_group(world: World) -> None:
     ],
 )
 def test_who_had_a_host_or_a_hook_that_waited_was_retired(
-    world: World, hooked: bool, open_: bool, hosted: bool, told: bool
+    world: World, hooked: bool, open_: bool, hosted: bool, published: bool
 ) -> None:
     """Terminations of all groups of the account come in, and most of them are nobody's here."""
     action = world.terminating("i-a", "foreign")
@@ -105,7 +105,7 @@ def test_who_had_a_host_or_a_hook_that_waited_was_retired(
         world.fleet.stale.add("i-a")
         world.leaves("i-a", "Terminating:Proceed")
     reports = world.clean_up(action if hooked else not_held(action))
-    assert events(reports) == ({"i-a": Event.RETIRED} if told else {})
+    assert events(reports) == ({"i-a": Event.RETIRED} if published else {})
 
 
 def test_who_keeps_a_host_was_not_retired(world: World) -> None:
@@ -123,21 +123,21 @@ def test_a_termination_that_comes_twice_is_published_once(world: World) -> None:
     assert events(world.clean_up(not_held(action))) == {}
 
 
-@pytest.mark.parametrize("told_by_its_host", [True, False])
+@pytest.mark.parametrize("is_in_its_host", [True, False])
 def test_who_waits_for_chef_without_a_hook_is_published_once_when_its_host_goes(
-    world: World, told_by_its_host: bool
+    world: World, is_in_its_host: bool
 ) -> None:
     world.group("web", chef="@instance_id@")
     world.chef = FakeChef()
     world.chef.failing["delete_client"] = ChefUnavailable("away")
     marker = {"instance_id": "i-a", "account": ACCOUNT, "region": REGION, "chef": "@instance_id@"}
-    world.host_of("i-a", "10.0.0.1", variables={"rollcall": marker} if told_by_its_host else {})
+    world.host_of("i-a", "10.0.0.1", variables={"rollcall": marker} if is_in_its_host else {})
     action = not_held(world.terminating("i-a"))
-    if not told_by_its_host:
+    if not is_in_its_host:
         action = replace(action, node_pattern="@instance_id@")
     first = world.clean_up(action)
     assert events(first) == {"i-a": Event.RETIRED}
-    assert bool(first[0].error) != told_by_its_host  # then a message of our own takes the place of this one
+    assert bool(first[0].error) != is_in_its_host  # then a message of our own takes the place of this one
     assert events(world.clean_up(action)) == {}
 
 

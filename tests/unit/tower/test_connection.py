@@ -553,7 +553,7 @@ def test_the_time_is_towers_own(http: Connection, wire: Wire) -> None:
     assert abs(http.now() - elsewhen.timestamp()) < 60
 
 
-def told(http: Connection, wire: Wire, *dates: str) -> float:
+def clock_ahead(http: Connection, wire: Wire, *dates: str) -> float:
     """How far Tower's clock is ahead of ours after answers with these Dates."""
     for date in dates:
         wire.then(200, page(), **({"Date": date} if date else {}))
@@ -580,33 +580,33 @@ def dated(ahead: float) -> str:
     ],
 )
 def test_a_date_that_cannot_be_read_leaves_the_time_as_it_was(http: Connection, wire: Wire, odd: str) -> None:
-    assert told(http, wire, odd) == pytest.approx(0, abs=2)
-    assert told(http, wire, dated(600), odd) == pytest.approx(600, abs=2)
+    assert clock_ahead(http, wire, odd) == pytest.approx(0, abs=2)
+    assert clock_ahead(http, wire, dated(600), odd) == pytest.approx(600, abs=2)
 
 
 @pytest.mark.parametrize("odd", [86_400, -86_400, 4000, -4000, 4e9])
 def test_one_date_far_from_the_others_does_not_change_the_time(http: Connection, wire: Wire, odd: float) -> None:
-    assert told(http, wire, dated(30), dated(odd)) == pytest.approx(30, abs=2)
-    assert told(http, wire, dated(30), dated(odd), dated(31)) == pytest.approx(31, abs=2)
+    assert clock_ahead(http, wire, dated(30), dated(odd)) == pytest.approx(30, abs=2)
+    assert clock_ahead(http, wire, dated(30), dated(odd), dated(31)) == pytest.approx(31, abs=2)
 
 
-def test_a_date_far_from_this_machines_clock_is_believed_as_long_as_no_other_was_seen(
+def test_a_date_far_from_this_machines_clock_is_believed_as_long_as_no_other_was_received(
     http: Connection, wire: Wire
 ) -> None:
-    assert told(http, wire, dated(86_400)) == pytest.approx(86_400, abs=2)
-    assert told(http, wire, dated(5)) == pytest.approx(5, abs=2), "the nearer of two that disagree"
+    assert clock_ahead(http, wire, dated(86_400)) == pytest.approx(86_400, abs=2)
+    assert clock_ahead(http, wire, dated(5)) == pytest.approx(5, abs=2), "the nearer of two that disagree"
 
 
 def test_a_clock_that_was_set_is_followed_from_its_second_answer_on(http: Connection, wire: Wire) -> None:
-    assert told(http, wire, dated(0), dated(7200), dated(7200)) == pytest.approx(7200, abs=2)
-    assert told(http, wire, dated(0)) == pytest.approx(0, abs=2)
+    assert clock_ahead(http, wire, dated(0), dated(7200), dated(7200)) == pytest.approx(7200, abs=2)
+    assert clock_ahead(http, wire, dated(0)) == pytest.approx(0, abs=2)
 
 
 def test_a_date_of_no_time_zone_is_in_utc(http: Connection, wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "America/Los_Angeles")
     time.tzset()
     try:
-        assert told(http, wire, dated(40).replace("GMT", "-0000")) == pytest.approx(40, abs=2)
+        assert clock_ahead(http, wire, dated(40).replace("GMT", "-0000")) == pytest.approx(40, abs=2)
     finally:
         monkeypatch.undo()
         time.tzset()

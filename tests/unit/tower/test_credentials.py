@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from rollcall.aws import secrets as secret
 from rollcall.domain.errors import AwsDenied, BadSettings, Throttled
-from rollcall.runtime import installation as wiring
+from rollcall.runtime import installation
 from rollcall.tower.connection import Credentials
 from rollcall.tower.credentials import read_credentials
 from unit.wire import Wire
@@ -93,7 +93,7 @@ def test_no_error_about_a_secret_shows_what_is_in_it(text: str) -> None:
 
 def test_a_token_that_was_refused_is_read_afresh(monkeypatch: pytest.MonkeyPatch) -> None:
     fresh = hold(monkeypatch, "abc")
-    assert wiring._credentials("tower", refresh=False) == wiring._credentials("tower", refresh=True)
+    assert installation._credentials("tower", refresh=False) == installation._credentials("tower", refresh=True)
     assert fresh == [False, True]
 
 
@@ -112,40 +112,38 @@ def test_a_secret_that_cannot_be_read_is_an_error_of_ours(
 
     provide(monkeypatch, refuse)
     with pytest.raises(error, match="secret tower"):
-        wiring._credentials("tower", refresh=False)
+        installation._credentials("tower", refresh=False)
 
 
-# A look at how things are now
+# Clients made afresh
 
 
 @pytest.fixture
 def context(monkeypatch: pytest.MonkeyPatch) -> Any:
     """An invocation of an installation with a Tower and a Chef server."""
     settings = SimpleNamespace(tower_url="https://tower.example.com", tower_secret="tower", chef_secret="chef")
-    here = wiring.Installation(settings, tower=None, fleets=None, queues=None)  # type: ignore[arg-type]
-    monkeypatch.setattr(wiring, "_installation", lambda: here)
+    here = installation.Installation(settings, tower=None, fleets=None, queues=None)  # type: ignore[arg-type]
+    monkeypatch.setattr(installation, "_installation", lambda: here)
     return SimpleNamespace(get_remaining_time_in_millis=lambda: 60_000)
 
 
-def test_who_looks_afresh_comes_with_the_token_as_it_is_now(
+def test_an_installation_afresh_has_the_token_as_it_is_now(
     monkeypatch: pytest.MonkeyPatch, wire: Wire, context: Any
 ) -> None:
     for token in ("old", "new"):
         fresh = hold(monkeypatch, token)
         wire.then(200, {"version": "24.6.1"})
-        assert wiring.installation_afresh(context).tower.version() == "24.6.1"
+        assert installation.installation_afresh(context).tower.version() == "24.6.1"
         assert wire.asked[-1].headers["Authorization"] == f"Bearer {token}"
         assert fresh == [True]
 
 
-def test_who_looks_afresh_reads_the_secret_about_chef_as_it_is_now(
-    monkeypatch: pytest.MonkeyPatch, context: Any
-) -> None:
+def test_chef_afresh_has_the_secret_as_it_is_now(monkeypatch: pytest.MonkeyPatch, context: Any) -> None:
     fresh = hold(monkeypatch, "no JSON")
-    chef = wiring.chef(context, afresh=True)
+    chef = installation.chef(context, afresh=True)
     assert chef
-    assert chef is not wiring.chef(context, afresh=True)
-    assert wiring.chef(context) is wiring.chef(context)
+    assert chef is not installation.chef(context, afresh=True)
+    assert installation.chef(context) is installation.chef(context)
     with pytest.raises(BadSettings, match="secret chef"):
         chef.node_names()
     assert fresh == [True]

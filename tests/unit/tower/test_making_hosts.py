@@ -224,7 +224,7 @@ def having(*names: str) -> Callable[[Asked], Answer]:
     return respond
 
 
-def test_of_hosts_that_exist_the_others_are_made_and_they_are_found_in_one_look(tower: Tower, wire: Wire) -> None:
+def test_of_hosts_that_exist_the_others_are_made_and_they_are_found_in_one_query(tower: Tower, wire: Wire) -> None:
     wire.by_request = having("i-2", "i-4", "i-9")
     made = tower.create_hosts(PROD, NEW)
     assert made.ids.keys() == {"i-0", "i-1", "i-3"}

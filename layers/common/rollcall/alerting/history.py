@@ -11,7 +11,7 @@ from .incident import (
     EVENT_IDS_KEPT,
     GROUPS_KEPT,
     SUBJECTS_KEPT,
-    AwaitedEnd,
+    AwaitingEnd,
     Ending,
     Incident,
     IncidentSeverity,
@@ -85,12 +85,14 @@ def _described(known: Incident, occurrence: Occurrence) -> Incident:
 def _lasting(known: Incident, occurrence: Occurrence) -> Incident:
     """Until when it lasts: for as long as it would be reported again, and until all ends that it awaits."""
     known = replace(known, quiet_at=max(known.quiet_at, occurrence.repeated_until or 0.0))
-    awaited, subject = dict(known.awaiting_end), occurrence.ended_by
-    if not subject or (subject not in awaited and len(awaited) >= SUBJECTS_KEPT):
+    awaiting, subject = dict(known.awaiting_end), occurrence.ended_by
+    if not subject or (subject not in awaiting and len(awaiting) >= SUBJECTS_KEPT):
         return known
-    before = awaited.get(subject, AwaitedEnd(0.0, 0.0))
-    awaited[subject] = AwaitedEnd(max(before.last_at, occurrence.at), max(before.forgotten_at, occurrence.forgotten_at))
-    return replace(known, awaiting_end=awaited)
+    before = awaiting.get(subject, AwaitingEnd(0.0, 0.0))
+    awaiting[subject] = AwaitingEnd(
+        max(before.last_at, occurrence.at), max(before.forgotten_at, occurrence.forgotten_at)
+    )
+    return replace(known, awaiting_end=awaiting)
 
 
 def _counted(known: Incident, occurrence: Occurrence) -> Incident:
@@ -116,14 +118,14 @@ def with_ending(known: Incident, ending: Ending) -> Incident:
     endings = dict(known.endings)
     endings[ending.subject] = max(endings.get(ending.subject, 0.0), ending.at)
     latest = sorted(endings.items(), key=lambda each: each[1])[-SUBJECTS_KEPT:]
-    awaited = {
+    awaiting = {
         subject: each
         for subject, each in known.awaiting_end.items()
         if subject != ending.subject or each.last_at > ending.at
     }
     is_its_own = known.cause == OF_AN_INSTANCE + ending.subject and known.last_at <= ending.at
     quiet_at = 0.0 if is_its_own else known.quiet_at
-    return replace(known, awaiting_end=awaited, endings=dict(latest), quiet_at=quiet_at)
+    return replace(known, awaiting_end=awaiting, endings=dict(latest), quiet_at=quiet_at)
 
 
 def concerns(ending: Ending, known: Incident) -> bool:

@@ -74,7 +74,7 @@ class Ending:
     cause: str
 
 
-class AwaitedEnd(NamedTuple):
+class AwaitingEnd(NamedTuple):
     """What an Ending is to end: when it was last reported, and when it is forgotten, in epoch seconds."""
 
     last_at: float
@@ -108,7 +108,7 @@ class Incident:
     since: float = 0.0
     last_at: float = 0.0
     quiet_at: float = 0.0
-    awaiting_end: Mapping[str, AwaitedEnd] = field(default_factory=dict)
+    awaiting_end: Mapping[str, AwaitingEnd] = field(default_factory=dict)
     endings: Mapping[str, float] = field(default_factory=dict)
     subjects: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()

@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, Any
 from rollcall.domain.aws_text import aws_safe_json
 from rollcall.domain.errors import BadEvent
 from rollcall.domain.event_fields import (
-    BREAKER,
     CONFLICT_FOUND,
     MISCONFIGURATION_FOUND,
     MISCONFIGURATION_MENDED,
     NOT_SERVING,
     OF_AN_INSTANCE,
     OF_THE_DOCTOR,
+    REMOVAL_LIMIT,
     SERVING,
     WORK_FAILED,
     WorkFailed,
@@ -173,7 +173,7 @@ def _failure(event_id: str, at: float, detail: Json) -> Occurrence | None:
 
 
 def _severity_of(cause: str, *, transient: bool) -> IncidentSeverity:
-    if cause in DENIED or cause.startswith(BREAKER):
+    if cause in DENIED or cause.startswith(REMOVAL_LIMIT):
         return IncidentSeverity.CRITICAL
     if transient and cause != TOWER_UNAVAILABLE:
         return IncidentSeverity.WARNING

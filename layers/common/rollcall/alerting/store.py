@@ -18,7 +18,7 @@ import boto3
 from rollcall.aws.client import CLIENT_CONFIG, aws_errors
 from rollcall.domain.errors import Throttled
 
-from .incident import AwaitedEnd, Incident, IncidentSeverity, Notified
+from .incident import AwaitingEnd, Incident, IncidentSeverity, Notified
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -137,7 +137,7 @@ def _read_incident(text: str) -> Incident:
     if "severity" in kept:
         kept["severity"] = IncidentSeverity(kept["severity"])
     if "awaiting_end" in kept:
-        kept["awaiting_end"] = {subject: AwaitedEnd(*each) for subject, each in kept["awaiting_end"].items()}
+        kept["awaiting_end"] = {subject: AwaitingEnd(*each) for subject, each in kept["awaiting_end"].items()}
     kept["notified"] = {
         channel: Notified(
             size, stored.get("told_subjects", {}).get(channel, 0), stored.get("told_at", {}).get(channel, 0.0)

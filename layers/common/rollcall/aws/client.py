@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 type Refusal = ClientError | ParamValidationError | UnicodeError
 
+AWS_CALLS_AT_ONCE = 8  # Auto Scaling's limits are unpublished, and botocore waits where AWS says so
 CLIENT_CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 4}, connect_timeout=5, read_timeout=10)
 PASSING_CODES = frozenset(
     {

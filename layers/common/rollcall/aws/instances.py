@@ -14,13 +14,12 @@ from rollcall.domain.errors import InstanceNotVisible, RollcallError, Throttled,
 from rollcall.domain.groups import AddressKind
 from rollcall.domain.instances import Instance
 
-from .client import aws_errors, by_halves, require_no_refusals
+from .client import AWS_CALLS_AT_ONCE, aws_errors, by_halves, require_no_refusals
 from .regional_clients import RegionalClients
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-CALLS_AT_ONCE = 8
 INSTANCES_PER_FILTER = 200  # EC2's maximum of values in one filter
 STATUSES_PER_CALL = 100  # DescribeInstanceStatus' maximum of ids whose answer comes in one page
 USER_DATA_PAUSE = 0.5  # seconds before those are requested again that EC2 put off, doubling
@@ -51,7 +50,7 @@ class Instances(RegionalClients):
         chunks = list(batched(sorted(instance_ids), INSTANCES_PER_FILTER))
         if len(chunks) < 2:
             return [describe(chunk) for chunk in chunks]
-        with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+        with ThreadPoolExecutor(AWS_CALLS_AT_ONCE) as pool:
             return list(pool.map(describe, chunks))
 
     def user_data(self, instance_ids: Collection[str], seconds: float) -> dict[str, str | RollcallError]:
@@ -64,7 +63,7 @@ class Instances(RegionalClients):
         answers: dict[str, str | RollcallError] = {}
         waiting, pause = sorted(instance_ids), USER_DATA_PAUSE
         while True:
-            with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+            with ThreadPoolExecutor(AWS_CALLS_AT_ONCE) as pool:
                 given = pool.map(lambda each: self._user_data(each, deadline), waiting)
                 answers |= zip(waiting, given, strict=True)
             waiting = [each for each in waiting if isinstance(answers[each], Transient)]

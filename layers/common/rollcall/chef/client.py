@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-import ssl
 from dataclasses import dataclass, field
 from itertools import batched
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from rollcall.domain.errors import BadSettings, ChefDenied, ChefRejected, ChefUn
 from rollcall.domain.json_input import moment_or_none
 from rollcall.http.transport import (
     FORBIDDEN,
+    HEADER_TEXT,
     HTTP_OK,
     NOT_FOUND,
     SERVER_ERROR,
@@ -30,6 +30,7 @@ from rollcall.http.transport import (
     Opened,
     Transport,
     adapter,
+    ca_bundle_in,
     may_hold_a_password,
     object_of,
     shown_url,
@@ -86,19 +87,13 @@ def read_chef_credentials(text: str, secret: str) -> ChefCredentials:
         raise BadSettings(
             f'secret {secret} is not JSON like {{"organization_url": "…", "user": "…", "key": "PEM"}}'
         ) from None
-    if not re.fullmatch("[!-~]+", user):
+    if not HEADER_TEXT.fullmatch(user):
         raise BadSettings(f"the user in secret {secret} is empty, or has characters that no name has")
     try:
         private_key = read_key(key)
     except ValueError as error:
         raise BadSettings(f"the key in secret {secret} is {error}: put the user's RSA private key there") from None
-    if not isinstance(ca_bundle, str | None):
-        raise BadSettings(f"the ca_bundle in secret {secret} is no PEM text with certificates")
-    if ca_bundle is not None:
-        try:
-            ssl.create_default_context(cadata=ca_bundle)
-        except (ssl.SSLError, TypeError, ValueError) as error:
-            raise BadSettings(f"the ca_bundle in secret {secret} is no PEM text with certificates: {error}") from error
+    ca_bundle = ca_bundle_in(secret, ca_bundle)
     return ChefCredentials(_organization(url, secret), user, private_key, ca_bundle)
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from .client import Chef
 
-CALLS_AT_ONCE = 4
+CHEF_CALLS_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def remove_nodes(chef: Chef, fleets: Fleets, actions: Sequence[LifecycleAction])
         except RollcallError as error:
             return error
 
-    with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+    with ThreadPoolExecutor(CHEF_CALLS_AT_ONCE) as pool:
         answers = list(zip(nodes, pool.map(remove, nodes), strict=True))
     names = {node.instance_id: node.name for node, answer in answers if answer is True}
     unnamed = {instance_id: error for _, errors in found for instance_id, error in errors.items()}

@@ -1,4 +1,4 @@
-"""What is wrong with the hosts of instances that serve: which are missing, passed over by jobs, or not ours to remove.
+"""What is wrong with the hosts of instances that serve: which are missing, disabled, renamed, or not ours to remove.
 
 Pure. A host whose marker names another inventory is a copy: of its name and its state nothing follows.
 """
@@ -57,7 +57,7 @@ def _of_group(
             "already for the host",
             "rename the host, or name another group in the tag rollcall:groups",
         )
-    disabled = [each for each in serving if (host := named.get(each)) and _is_passed_over(host)]
+    disabled = [each for each in serving if (host := named.get(each)) and _is_disabled_by_hand(host)]
     if disabled:
         yield warns(
             f"group {opted_in.name}",
@@ -93,8 +93,8 @@ def _renamed(
     return {each: name for each, name in sorted({**by_field, **by_marker}.items()) if each in missing}
 
 
-def _is_passed_over(host: DumpedHost) -> bool:
-    """Whether jobs pass over a host because another than Rollcall disabled it."""
+def _is_disabled_by_hand(host: DumpedHost) -> bool:
+    """Whether another than Rollcall disabled a host."""
     return not (host.enabled or is_resting(host.variables) or is_copy(host))
 
 

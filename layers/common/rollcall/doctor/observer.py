@@ -13,10 +13,12 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from rollcall.aws.client import AWS_CALLS_AT_ONCE
 from rollcall.checks.load_balancers import ELB_CHECK
 from rollcall.domain.errors import AwsDenied, RollcallError, Throttled
 from rollcall.domain.inventories import Inventory
 from rollcall.domain.settings import OPT_IN_TAG
+from rollcall.tower.connection import TOWER_CALLS_AT_ONCE
 
 from .observations import (
     HostSample,
@@ -43,8 +45,6 @@ if TYPE_CHECKING:
     from .aws_reader import AwsReader
     from .observations import ObservedGroup, OptedInGroup, OrError
 
-AWS_AT_ONCE = 8  # calls; Auto Scaling's limits are unpublished, and botocore waits where AWS says so
-TOWER_AT_ONCE = 4  # requests, beside those of the functions at work
 SAMPLE_MAX = 150  # instances that are searched for in every inventory: two requests
 INVENTORIES_MAX = 20  # beside those that tags name, for which it is read whether the token may change them
 TIME_KEPT = 20.0  # seconds of the invocation for the findings to be made, published and stored
@@ -96,8 +96,8 @@ class Observer:
             opted_in=opted_in,
             unreadable_tags=unreadable_tags,
             wanted=frozenset(wanted or ()),
-            subscribers=self._each(topics, lambda topic: self._subscribers(topic, stack), AWS_AT_ONCE),
-            kinds=self._each(self._target_groups(opted_in), self._kind, AWS_AT_ONCE),
+            subscribers=self._each(topics, lambda topic: self._subscribers(topic, stack), AWS_CALLS_AT_ONCE),
+            kinds=self._each(self._target_groups(opted_in), self._kind, AWS_CALLS_AT_ONCE),
             chef=self._observe_chef(opted_in),  # last, for it only warns, and one that does not answer takes its time
             at=time.time(),
         )
@@ -133,11 +133,13 @@ class Observer:
     def _stack(self) -> ObservedStack:
         names, aws = self._names, self._aws
         return ObservedStack(
-            rules=self._each(names.rules, lambda name: aws.rule(names.rules[name]), AWS_AT_ONCE),
-            queues=self._each(names.queues, lambda name: aws.queue(names.queues[name]), AWS_AT_ONCE),
-            sources=self._each(names.sources, lambda name: aws.source_state(names.sources[name]), AWS_AT_ONCE),
-            schedules=self._each(names.schedules, lambda name: aws.is_scheduled(names.schedules[name]), AWS_AT_ONCE),
-            topics=self._each(names.topics, lambda name: aws.topic(names.topics[name]), AWS_AT_ONCE),
+            rules=self._each(names.rules, lambda name: aws.rule(names.rules[name]), AWS_CALLS_AT_ONCE),
+            queues=self._each(names.queues, lambda name: aws.queue(names.queues[name]), AWS_CALLS_AT_ONCE),
+            sources=self._each(names.sources, lambda name: aws.source_state(names.sources[name]), AWS_CALLS_AT_ONCE),
+            schedules=self._each(
+                names.schedules, lambda name: aws.is_scheduled(names.schedules[name]), AWS_CALLS_AT_ONCE
+            ),
+            topics=self._each(names.topics, lambda name: aws.topic(names.topics[name]), AWS_CALLS_AT_ONCE),
             notifies=names.has_alarm_recipient,
             senders=Senders(names.notification_topic, names.notifying_topics),
         )
@@ -145,7 +147,7 @@ class Observer:
     def _with_hooks(self, groups: Mapping[str, ObservedGroup]) -> dict[str, ObservedGroup]:
         """The groups with their hooks and topics: first those that opted in, in case there is no time for all."""
         ordered = sorted(groups, key=lambda name: (OPT_IN_TAG not in groups[name].group.tags, name))
-        hooks = self._each(ordered, self._aws.hooks, AWS_AT_ONCE)
+        hooks = self._each(ordered, self._aws.hooks, AWS_CALLS_AT_ONCE)
         opted_in = [name for name in ordered if OPT_IN_TAG in groups[name].group.tags]
         topics = self._try(lambda: self._aws.topics(opted_in))
         with_hooks = {name: replace(groups[name], hooks=hooks[name]) for name in ordered}
@@ -196,7 +198,7 @@ class Observer:
         user = self._try(tower.user)
         if isinstance(user, RollcallError):
             return replace(observed, user=user)
-        inventories = self._each(groups_by_inventory(opted_in), self._inventory, TOWER_AT_ONCE)
+        inventories = self._each(groups_by_inventory(opted_in), self._inventory, TOWER_CALLS_AT_ONCE)
         named = {each.inventory for each in inventories.values() if isinstance(each, ObservedInventory)}
         return replace(
             observed,
@@ -206,7 +208,7 @@ class Observer:
             job_timeout=self._try(tower.default_job_timeout),
             licence=self._try(tower.licence_limit),
             inventories=inventories,
-            templates=self._each(templates_named(opted_in), self._template, TOWER_AT_ONCE),
+            templates=self._each(templates_named(opted_in), self._template, TOWER_CALLS_AT_ONCE),
             sample=self._sample(opted_in, named),
         )
 
@@ -231,7 +233,7 @@ class Observer:
             return hosts
         others = {Inventory(each.inventory_id, each.inventory_name) for each in hosts} - set(named)
         first = sorted(others, key=lambda each: each.id)[:INVENTORIES_MAX]
-        elsewhere = self._each(first, self._tower.may_change, TOWER_AT_ONCE)
+        elsewhere = self._each(first, self._tower.may_change, TOWER_CALLS_AT_ONCE)
         return HostSample(frozenset(instances), tuple(hosts), elsewhere)
 
     def _template(self, reference: str) -> ObservedTemplate:

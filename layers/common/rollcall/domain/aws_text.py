@@ -12,8 +12,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import inventory_text as plain_text
-
 if TYPE_CHECKING:
     from typing import TypeGuard
 
@@ -39,7 +37,9 @@ class TextRule(NamedTuple):
         return isinstance(value, str) and self.pattern.fullmatch(value) is not None
 
 
-INSTANCE_ID = TextRule(plain_text.INSTANCE_ID, "an instance id is i- and up to 17 lowercase letters and digits")
+# EC2's own words for an id that it refuses: it "may only contain lowercase alphanumeric characters and a single dash";
+# Auto Scaling takes at most 19 characters (its API, XmlStringMaxLen19).
+INSTANCE_ID = TextRule(re.compile("i-[0-9a-z]{1,17}"), "an instance id is i- and up to 17 lowercase letters and digits")
 GROUP_NAME = TextRule(
     re.compile(f"[^{NO_CHARACTERS}]{{1,255}}"), "a group's name has 1 to 255 characters that XML allows"
 )

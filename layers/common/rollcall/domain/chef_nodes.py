@@ -7,7 +7,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
 
-from .inventory_text import INSTANCE_ID
+from .aws_text import INSTANCE_ID
 
 
 class NamedAfter(StrEnum):
@@ -47,7 +47,7 @@ TEXT = "[A-Za-z0-9_.-]*"  # of what node names may hold; a colon would be the se
 PATTERN = re.compile(rf"((?:[A-Za-z0-9]{TEXT})?)({'|'.join(NamedAfter)})({TEXT})")
 # An IP name or a resource name (AWS's documentation: Amazon EC2 instance hostname types).
 PRIVATE_DNS = re.compile(r"(?:ip(?:-\d{1,3}){4}|i-[0-9a-f]{8,17})\.(?:ec2|[a-z0-9-]{1,30}\.compute)\.internal")
-SHAPES = {NamedAfter.INSTANCE_ID: INSTANCE_ID, NamedAfter.PRIVATE_DNS: PRIVATE_DNS}
+SHAPES = {NamedAfter.INSTANCE_ID: INSTANCE_ID.pattern, NamedAfter.PRIVATE_DNS: PRIVATE_DNS}
 
 
 @lru_cache

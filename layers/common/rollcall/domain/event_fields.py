@@ -15,7 +15,7 @@ NOT_SERVING = "Instance Not Serving"
 MISCONFIGURATION_FOUND = "Misconfiguration Found"
 MISCONFIGURATION_MENDED = "Misconfiguration Mended"
 
-BREAKER = "breaker: "  # before the name of what it guards, the cause of a removal limit that was exceeded
+REMOVAL_LIMIT = "breaker: "  # before the name of what it guards, the cause of a removal limit that was exceeded
 OF_AN_INSTANCE = "instance: "  # before group and id, the cause of what is wrong with one
 OF_THE_DOCTOR = "doctor: "  # before a finding's key, its cause
 

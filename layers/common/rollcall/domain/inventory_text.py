@@ -14,6 +14,8 @@ from enum import StrEnum
 from keyword import iskeyword
 from typing import TYPE_CHECKING
 
+from .aws_text import INSTANCE_ID
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -57,9 +59,6 @@ TOWER_VARIABLES = re.compile(
 )
 # The last three are names of the control node (ansible/constants.py, LOCALHOST): plays on it would run on the group.
 ANSIBLE_GROUPS = frozenset({"all", "ungrouped", "_meta", "localhost", "127.0.0.1", "::1"})
-# EC2's own words for an id that it refuses: it "may only contain lowercase alphanumeric characters and a single dash";
-# Auto Scaling takes at most 19 characters (its API, XmlStringMaxLen19).
-INSTANCE_ID = re.compile(r"i-[0-9a-z]{1,17}")
 # A NUL, which no PostgreSQL stores (AWX takes it out of what jobs print), and half a surrogate pair, which JSON can
 # write and UTF-8 cannot: the newest ansible-core reads no inventory that holds one.
 NOT_STORED = re.compile("[\0\ud800-\udfff]")
@@ -145,7 +144,7 @@ def refusal_of_group_name(name: str) -> Refusal | None:
     """
     if name in ANSIBLE_GROUPS:
         return Refusal.RESERVED_BY_ANSIBLE
-    if INSTANCE_ID.fullmatch(name):  # a limit to that host would match the group, which would get its variables, too
+    if INSTANCE_ID.allows(name):  # a limit to that host would match the group, which would get its variables, too
         return Refusal.LIKE_A_HOST
     if {".", ".."} & set(name.split("/")):  # in group_vars
         return Refusal.READ_AS_PATH
@@ -160,4 +159,4 @@ def refusal_of_host_name(name: str) -> Refusal | None:
     It is called what its instance is: that is one host to a limit and to a filter, and nothing else to either; and
     nothing that Tower refuses in a name, or takes for another one.
     """
-    return None if INSTANCE_ID.fullmatch(name) else Refusal.NOT_AN_INSTANCE_ID
+    return None if INSTANCE_ID.allows(name) else Refusal.NOT_AN_INSTANCE_ID

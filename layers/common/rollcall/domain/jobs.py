@@ -117,6 +117,10 @@ class Job(NamedTuple):
         """What it has in common with the jobs that it can be compared with."""
         return JobKind(self.template_id, self.inventory_id)
 
+    def seconds_since_end(self, now: float) -> float:
+        """Seconds since it ended, 0 if Tower does not show when. now: epoch seconds by Tower's clock."""
+        return now - (now if self.finished_at is None else self.finished_at)
+
 
 class HostSummary(NamedTuple):
     """How often each of these became of one host in a job, as Ansible counts it.

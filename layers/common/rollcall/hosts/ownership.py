@@ -6,7 +6,7 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, NamedTuple
 
-from rollcall.domain.inventory_text import INSTANCE_ID
+from rollcall.domain.aws_text import INSTANCE_ID
 
 from .variables import marker_in
 
@@ -38,7 +38,7 @@ def marker_even_of_copy(host: Host | DumpedHost, account: str, region: str) -> M
     if (raw.get("account"), raw.get("region")) != (account, region):
         return None
     instance_id = str(raw.get("instance_id", ""))
-    if not INSTANCE_ID.fullmatch(instance_id):
+    if not INSTANCE_ID.allows(instance_id):
         return None
     return Marker(str(raw.get("group", "")), instance_id, str(raw.get("vpc", "")))
 

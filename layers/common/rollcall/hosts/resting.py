@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rollcall.domain.empty_mapping import EMPTY_MAPPING
 from rollcall.domain.errors import RollcallError
+from rollcall.tower.connection import TOWER_CALLS_AT_ONCE
 
 from .ownership import is_private_address, marker_of
 from .variables import RESTING, is_resting, marker_in, with_state
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
     from rollcall.domain.inventories import DumpedHost, Host
     from rollcall.tower.client import Tower
-
-CALLS_AT_ONCE = 4
 
 
 class DisabledHosts(NamedTuple):
@@ -57,7 +56,7 @@ def disable_hosts(tower: Tower, instance_ids: Collection[str], account: str, reg
             return error
         return None
 
-    with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+    with ThreadPoolExecutor(TOWER_CALLS_AT_ONCE) as pool:
         answers = list(pool.map(disable, in_use))
     errors = {instance_id: error for (instance_id, _), error in zip(in_use, answers, strict=True) if error}
     return DisabledHosts(frozenset(instance_id for instance_id, _ in in_use), errors)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import ssl
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,6 +27,8 @@ from urllib3.exceptions import (
 )
 from urllib3.util import Retry
 
+from rollcall.domain.errors import BadSettings
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -45,6 +48,7 @@ RETRY_AFTER_MAX = 3  # seconds; beyond that the queue waits better than a runnin
 DEADLINE_MARGIN = 15.0  # seconds kept back at the end of an invocation for heartbeats and put-offs
 CONNECTIONS = 8  # kept alive per invocation
 HTTP_OK = range(200, 300)
+HEADER_TEXT = re.compile("[!-~]+")  # what a header can carry of a name or a token
 DISTRUST = ("CERTIFICATE_VERIFY_FAILED", "[X509")  # OpenSSL's words; other TLS errors pass by themselves
 UNAUTHORIZED, FORBIDDEN, NOT_FOUND, TOO_LARGE, TOO_MANY_REQUESTS, SERVER_ERROR = 401, 403, 404, 413, 429, 500
 TOO_BUSY = (TOO_MANY_REQUESTS, 503)
@@ -209,6 +213,18 @@ class Repeating(Retry):
         if isinstance(error, ReadTimeoutError):
             raise error
         return super().increment(method, url, response, error, _pool, _stacktrace)
+
+
+def ca_bundle_in(secret: str, value: object) -> str | None:
+    """What a secret holds as ca_bundle, None where it has none. Raises BadSettings for what is no PEM certificates."""
+    if not isinstance(value, str | None):
+        raise BadSettings(f"the ca_bundle in secret {secret} is no PEM text with certificates")
+    if value is not None:
+        try:
+            ssl.create_default_context(cadata=value)
+        except (ssl.SSLError, TypeError, ValueError) as error:
+            raise BadSettings(f"the ca_bundle in secret {secret} is no PEM text with certificates: {error}") from error
+    return value
 
 
 def trust(session: requests.Session, ca_bundle: str) -> None:

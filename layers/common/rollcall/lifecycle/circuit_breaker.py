@@ -181,7 +181,7 @@ class CircuitBreaker:
     def _shown(self, job: Job, names: Collection[str]) -> Mapping[str, Outcome] | None:
         """What a job showed of these hosts, None while Tower processes its events: nothing if it never will."""
         outcomes = self._outcomes_of(job, names) if names else {}
-        is_over = self._tower.now() - (job.finished_at or self._tower.now()) > EVENTS_TOO_LONG
+        is_over = job.seconds_since_end(self._tower.now()) > EVENTS_TOO_LONG
         return {} if outcomes is None and is_over else outcomes
 
 

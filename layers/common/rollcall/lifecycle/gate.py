@@ -36,62 +36,42 @@ from .running_jobs import JobCancellations, RunningJobs
 from .successors import Successors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from rollcall.aws.fleet import Fleets
-    from rollcall.aws.queues import Queues
     from rollcall.domain.groups import GroupSettings
     from rollcall.domain.jobs import Job, JobTemplate
     from rollcall.domain.messages import GateMessage, Waiting
-    from rollcall.domain.settings import Settings
-    from rollcall.evidence.job_reader import Evidence
-    from rollcall.tower.client import Tower
 
     from .gate_observer import Found
-    from .gate_round import Round
+    from .gate_round import Round, RoundResources
 
 
 class Gate:
     """Works on messages of waiting instances.
 
-    clock() is this machine's, in epoch seconds; seconds_left: of this invocation. share: the largest fraction of an
-    inventory's managed hosts that may be removed when only a message says that their instances are gone.
+    share: the largest fraction of an inventory's managed hosts that may be removed when only a message says that their
+    instances are gone.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        tower: Tower,
-        evidence: Evidence,
-        fleets: Fleets,
-        queues: Queues,
-        clock: Callable[[], float],
-        seconds_left: Callable[[], float],
-        *,
-        share: float,
-    ) -> None:
-        self._settings = settings
-        self._tower = tower
-        self._evidence = evidence
-        self._fleets = fleets
-        self._queues = queues
-        self._clock = clock
-        self._seconds_left = seconds_left
+    def __init__(self, resources: RoundResources, *, share: float) -> None:
+        self._resources = resources
         self._share = share
 
     def evaluate(self, messages: Sequence[GateMessage]) -> list[Round[GateMessage]]:
         """One round for each message: decided instances completed; the others are in what goes on, still to be sent."""
+        tower, seconds_left = self._resources.tower, self._resources.seconds_left
         probes = Probes()
         try:
-            return rounds_with_heartbeats(messages, partial(self._kept_alive, probes), self._tower, self._seconds_left)
+            return rounds_with_heartbeats(messages, partial(self._kept_alive, probes), tower, seconds_left)
         finally:
             probes.close()
 
     def _kept_alive(self, probes: Probes, message: GateMessage) -> _Evaluation:
-        fleet, now = self._fleets.of(message.waiting[0].action), self._clock()
+        own = self._resources
+        fleet, now = own.fleets.of(message.waiting[0].action), own.clock()
         groups = fleet.groups({each.action.group for each in message.waiting})
-        clients = (self._tower, self._evidence, fleet, self._queues, probes)
-        return _Evaluation(GateContext(message, now, groups, self._settings, *clients, self._share))
+        clients = (own.tower, own.evidence, fleet, own.queues, probes)
+        return _Evaluation(GateContext(message, now, groups, own.settings, *clients, self._share))
 
 
 class _Evaluation:
@@ -131,7 +111,7 @@ class _Evaluation:
         actions = GateActions(context, departures, self.completed.extend)
         group = _GroupEvaluation(
             context,
-            GateObserver(context, message_job),
+            GateObserver(context.message, context.tower, context.evidence, message_job),
             RunningJobs(context, message_job, settings, instance_ids, stuck_jobs, cancellations),
             departures,
             actions,
@@ -269,7 +249,7 @@ class _GroupEvaluation:
 
     def _wait_for_events(self, found: EventsPending) -> GoingOn:
         now = self._context.tower.now()
-        delay = timing.events_delay(now - (found.job.finished_at or now))
+        delay = timing.events_delay(found.job.seconds_since_end(now))
         return GoingOn(found.waiting, found.job.id, delay, Alerts(self._context.message.alerted))
 
     def _without_job(self, source: JobSource, found: WithoutJob) -> GoingOn | Relaunch:

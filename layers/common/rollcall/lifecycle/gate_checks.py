@@ -47,7 +47,7 @@ def with_checks(context: GateContext, settings: GroupSettings, observed: Sequenc
 
 
 def _is_provisioned(each: Observed) -> bool:
-    return each.observation.outcome == Outcome.OK and not each.observation.passed_over
+    return each.observation.outcome == Outcome.OK and not each.observation.unmatched
 
 
 def _answers(

@@ -28,10 +28,10 @@ class GateObservation(NamedTuple):
     outcome: of the job that decides, ended at job_ended_at. attempts: jobs so far that held it. age: seconds since the
     first of them started (without jobs: since it was registered). checked_for: seconds since the job ended that was ok
     (without jobs: since it was registered). failed: the checks that fail, as sentences; inconclusive: those that could
-    not find out, likewise. comparing: another job is under way that will show whether it is done. breaker: why the
-    provisioning circuit breaker holds its group, empty if it does not. passed_over: why no job can reach its host,
-    empty if one can. held_by_hook: otherwise it serves already. unreached: the jobs that tried it and did not reach it,
-    the first of which began unreached_for seconds ago.
+    not find out, likewise. comparing: another job is under way that will show whether it is done. circuit_breaker: why
+    the provisioning circuit breaker holds its group, empty if it does not. unmatched: why no job can be limited to its
+    host, empty if one can. held_by_hook: otherwise it serves already. unreached: the jobs that tried it and did not
+    reach it, the first of which began unreached_for seconds ago.
     """
 
     outcome: Outcome
@@ -42,8 +42,8 @@ class GateObservation(NamedTuple):
     failed: tuple[str, ...] = ()
     inconclusive: tuple[str, ...] = ()
     comparing: bool = False
-    breaker: str = ""
-    passed_over: str = ""
+    circuit_breaker: str = ""
+    unmatched: str = ""
     held_by_hook: bool = True
     unreached: int = 0
     unreached_for: float = 0
@@ -63,8 +63,8 @@ def decide(settings: GroupSettings, observation: GateObservation, now: float) ->
 
 def _decide_held(settings: GroupSettings, observation: GateObservation, now: float) -> Verdict:
     """By what its job showed of it."""
-    if observation.passed_over:
-        return Verdict(Decision.HOLD, observation.passed_over, timing.HOLD_INTERVAL, alert=True)
+    if observation.unmatched:
+        return Verdict(Decision.HOLD, observation.unmatched, timing.HOLD_INTERVAL, alert=True)
     match observation.outcome:
         case Outcome.OK:
             return _decide_by_checks(settings, observation)
@@ -94,7 +94,7 @@ def _decide_by_checks(settings: GroupSettings, observation: GateObservation) -> 
 
 
 def _decide_failed(settings: GroupSettings, observation: GateObservation, now: float) -> Verdict:
-    if not observation.breaker:
+    if not observation.circuit_breaker:
         return _against(settings, "its job failed")
     delay = observation.job_ended_at + timing.held_relaunch_delay(observation.attempts) - now
     return _held_by_circuit_breaker(observation, "its job failed", delay)
@@ -104,7 +104,7 @@ def _decide_unreachable(settings: GroupSettings, observation: GateObservation, n
     delay = _until_next_try(observation, now)
     if not _counts_as_unreachable(settings, observation):
         return _relaunch_after(delay, Decision.WAIT, "unreachable: perhaps still booting")
-    if observation.breaker:
+    if observation.circuit_breaker:
         return _held_by_circuit_breaker(observation, f"unreachable for {observation.unreached_for:.0f} s", delay)
     return _against(settings, f"unreachable for {observation.unreached_for:.0f} s, in more than one job")
 
@@ -131,7 +131,7 @@ def _counts_as_unreachable(settings: GroupSettings, observation: GateObservation
 
 
 def _held_by_circuit_breaker(observation: GateObservation, evidence: str, delay: float) -> Verdict:
-    return _relaunch_after(delay, Decision.HOLD, f"{evidence}: {observation.breaker}", alert=True)
+    return _relaunch_after(delay, Decision.HOLD, f"{evidence}: {observation.circuit_breaker}", alert=True)
 
 
 def _against(settings: GroupSettings, evidence: str) -> Verdict:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from rollcall.checks.load_balancers import withdraw
 from rollcall.domain import timing
+from rollcall.domain.aws_text import INSTANCE_ID
 from rollcall.domain.errors import RollcallError
-from rollcall.domain.inventory_text import INSTANCE_ID
 from rollcall.domain.membership import holds
 from rollcall.domain.reports import NO_LONGER_WAITING, Event, Note, Report, gone
 from rollcall.domain.stages import Stage, action_of, all_together, grouped
@@ -167,7 +167,7 @@ class GateDepartures:
 
     def _all_left(self, job: Job, departed: Collection[str]) -> bool:
         others = job.hosts - set(departed)
-        if not all(map(INSTANCE_ID.fullmatch, others)):  # a person's job, on hosts that are no instances
+        if not all(map(INSTANCE_ID.allows, others)):  # a person's job, on hosts that are no instances
             return False
         fleet = self._context.fleet
         return not others or others <= fleet.departed(others, fleet.memberships(others))

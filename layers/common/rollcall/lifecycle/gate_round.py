@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from rollcall.domain.errors import NoTimeLeft, RollcallError
 from rollcall.domain.message_format import written
@@ -20,14 +20,29 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    from rollcall.aws.fleet import Fleets
     from rollcall.aws.queues import Queues
     from rollcall.domain.jobs import Job
     from rollcall.domain.messages import GateMessage, RetireMessage, WatchMessage
     from rollcall.domain.reports import Report
+    from rollcall.domain.settings import Settings
+    from rollcall.evidence.job_reader import Evidence
     from rollcall.tower.client import Tower
 
 ROUND_TIME = 30.0  # seconds that a round is given at least, beyond what the longest part of one so far took
 SENDING_TIME = 5.0  # seconds that must be left for what is sent on, for otherwise the messages come again as well
+
+
+class RoundResources(NamedTuple):
+    """What rounds are made with. clock() is this machine's, in epoch seconds; seconds_left: of this invocation."""
+
+    settings: Settings
+    tower: Tower
+    evidence: Evidence
+    fleets: Fleets
+    queues: Queues
+    clock: Callable[[], float]
+    seconds_left: Callable[[], float]
 
 
 @dataclass(frozen=True)

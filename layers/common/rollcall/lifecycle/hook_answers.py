@@ -9,18 +9,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from rollcall.aws.client import AWS_CALLS_AT_ONCE
 from rollcall.domain.errors import ActionNotVisible
-from rollcall.domain.stages import each_apart
+from rollcall.domain.stages import each_apart, itself
 from rollcall.domain.timing import UNANSWERED_LIFE, UNANSWERED_RETRY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from rollcall.aws.fleet import Fleet
     from rollcall.domain.actions import LifecycleAction
+    from rollcall.domain.reports import Report
     from rollcall.domain.stages import Stage
-
-CALLS_AT_ONCE = 8
 
 
 class HookAnswer[T](NamedTuple):
@@ -39,7 +39,15 @@ def hook_answers[T](
 
     An item whose call fails leaves with the error.
     """
-    return each_apart(items, action_of, lambda each: HookAnswer(each, call(action_of(each))), at_once=CALLS_AT_ONCE)
+    return each_apart(items, action_of, lambda each: HookAnswer(each, call(action_of(each))), at_once=AWS_CALLS_AT_ONCE)
+
+
+def answers_by_action(
+    actions: Collection[LifecycleAction], call: Callable[[LifecycleAction], bool]
+) -> tuple[dict[LifecycleAction, bool], Sequence[Report]]:
+    """The same for actions alone: whether AWS found each, and the reports of those of which the call failed."""
+    stage = hook_answers(actions, itself, call)
+    return {each.item: each.is_open for each in stage.going_on}, stage.left
 
 
 def require_visible(fleet: Fleet, actions: Sequence[LifecycleAction], now: float) -> None:

@@ -19,15 +19,16 @@ from rollcall.domain.timing import UNANSWERED_LIFE, UNANSWERED_RETRY
 from rollcall.hosts.jobs import launch_or_adopt
 
 from .gate_round import rounds_with_heartbeats
-from .retire_completion import Leaving, RetireCompletion, answers_of
+from .hook_answers import answers_by_action
+from .retire_completion import Leaving, RetireCompletion
 from .retire_decision import NextStep, decide_retirement, without_job
-from .retire_observer import RetireObserver, seconds_since_end
+from .retire_observer import RetireObserver
 from .successors import Successors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
-    from rollcall.aws.fleet import Fleet, Fleets
+    from rollcall.aws.fleet import Fleet
     from rollcall.aws.queues import Queues
     from rollcall.domain.actions import LifecycleAction
     from rollcall.domain.jobs import Job
@@ -36,47 +37,29 @@ if TYPE_CHECKING:
     from rollcall.evidence.job_reader import Evidence
     from rollcall.tower.client import Tower
 
-    from .gate_round import Round
+    from .gate_round import Round, RoundResources
     from .lost_jobs import Loss
     from .retire_decision import RetireDecision, RetireObservation
     from .retire_observer import LaunchSource
 
 
 class Retire:
-    """Works on messages of instances on their way out.
+    """Works on messages of instances on their way out."""
 
-    clock() is this machine's, in epoch seconds; seconds_left: of this invocation.
-    """
-
-    def __init__(
-        self,
-        settings: Settings,
-        tower: Tower,
-        evidence: Evidence,
-        fleets: Fleets,
-        queues: Queues,
-        clock: Callable[[], float],
-        seconds_left: Callable[[], float],
-    ) -> None:
-        self._settings = settings
-        self._tower = tower
-        self._evidence = evidence
-        self._fleets = fleets
-        self._queues = queues
-        self._clock = clock
-        self._seconds_left = seconds_left
+    def __init__(self, resources: RoundResources) -> None:
+        self._resources = resources
 
     def evaluate(self, messages: Sequence[RetireMessage]) -> list[Round[RetireMessage]]:
         """One round for each message: instances that need not wait any longer are let go; the others are in what goes
         on, still to be sent.
         """
+        own = self._resources
 
         def keep_alive(message: RetireMessage) -> _Evaluation:
-            fleet = self._fleets.of(message.retiring[0])
-            clients = (self._tower, self._evidence, fleet, self._queues)
-            return _Evaluation(message, self._settings, *clients, self._clock())
+            fleet = own.fleets.of(message.retiring[0])
+            return _Evaluation(message, own.settings, own.tower, own.evidence, fleet, own.queues, own.clock())
 
-        return rounds_with_heartbeats(messages, keep_alive, self._tower, self._seconds_left)
+        return rounds_with_heartbeats(messages, keep_alive, own.tower, own.seconds_left)
 
 
 class _Evaluation:
@@ -105,7 +88,7 @@ class _Evaluation:
         longest = timing.longest_wait(groups, message.retiring)
         # In the first round heartbeats are due, too: no job is launched for a hook that is over.
         due = now - message.heartbeat_at >= longest / 2 or message.unanswered_since is not None
-        is_open, self._without_heartbeat = answers_of(message.retiring, fleet.heartbeat) if due else ({}, [])
+        is_open, self._without_heartbeat = answers_by_action(message.retiring, fleet.heartbeat) if due else ({}, [])
         self._closed = {action for action, answer in is_open.items() if not answer}
         self._successors: Successors[RetireMessage, LifecycleAction] = Successors(
             message, now if due else message.heartbeat_at, min(longest, timing.RETIRE_POLL_MAX)
@@ -198,7 +181,7 @@ class _Evaluation:
     def _poll_delay(self, job: Job) -> float:
         """Seconds until a job that has no result yet is evaluated again."""
         if job.status.final:
-            return timing.events_delay(seconds_since_end(job, self._tower.now()))
+            return timing.events_delay(job.seconds_since_end(self._tower.now()))
         elapsed = self._tower.now() - job.started_at if job.started_at else 0.0
         polls = self.message.polls if job.id == self.message.job_id else 0
         return timing.poll_delay(elapsed, self._tower.usual_durations(job.kind), polls)

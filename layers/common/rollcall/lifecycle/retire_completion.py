@@ -13,13 +13,13 @@ from rollcall.domain.errors import InstanceNotVisible, RollcallError
 from rollcall.domain.message_format import write_action
 from rollcall.domain.reports import NO_LONGER_WAITING, Event, Note, Report, notes_on_kept
 from rollcall.domain.settings import CHEF_TAG
-from rollcall.domain.stages import Stage, all_together, each_apart, itself
+from rollcall.domain.stages import Stage, all_together, each_apart
 from rollcall.evidence.stuck_jobs import LIMITED_TO_MORE
 from rollcall.hosts.removal import remove_from_every_inventory, unreadable_inventories
 from rollcall.hosts.resting import disable_hosts
 
 from .destinations import Destination, departures
-from .hook_answers import hook_answers
+from .hook_answers import answers_by_action
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -72,14 +72,6 @@ def _action_of(each: Leaving) -> LifecycleAction:
 
 def _action_of_removed(each: _Removed) -> LifecycleAction:
     return each.leaving.action
-
-
-def answers_of(
-    actions: Collection[LifecycleAction], call: Callable[[LifecycleAction], bool]
-) -> tuple[dict[LifecycleAction, bool], list[Report]]:
-    """What AWS answered about each action, and the reports of those of which the call failed."""
-    stage = hook_answers(actions, itself, call)
-    return {each.item: each.is_open for each in stage.going_on}, list(stage.left)
 
 
 class RetireCompletion:
@@ -215,7 +207,7 @@ class RetireCompletion:
     def _complete(self, removed: Sequence[_Removed]) -> Stage[_Removed]:
         """Complete their hooks. Those whose action AWS does not find, though it holds them, wait on for a while."""
         actions = [each.leaving.action for each in removed]
-        completed, failed = answers_of(actions, partial(self._fleet.complete, result=Result.CONTINUE))
+        completed, failed = answers_by_action(actions, partial(self._fleet.complete, result=Result.CONTINUE))
         self._keep_completed(
             [self._report(each, was_open=True, is_held=False) for each in removed if completed.get(each.leaving.action)]
         )

@@ -270,11 +270,6 @@ class RetireObserver:
             shown = self._evidence.outcomes(job, names, actions[0].group)
             if shown is not None:
                 outcomes |= shown
-            elif seconds_since_end(job, self._tower.now()) > timing.RETIRE_EVENTS_TOO_LONG:
+            elif job.seconds_since_end(self._tower.now()) > timing.RETIRE_EVENTS_TOO_LONG:
                 outcomes |= dict.fromkeys(names, Outcome.UNPROVEN)
         return outcomes
-
-
-def seconds_since_end(job: Job, now: float) -> float:
-    """Seconds since a job ended, 0 if Tower does not show when. now: epoch seconds by Tower's clock."""
-    return now - (now if job.finished_at is None else job.finished_at)

@@ -39,21 +39,7 @@ def run_answer(outcome: RunOutcome, *, dry_run: bool, seconds: float) -> Json:
         ],
         "instances": [(each, asdict(answer)) for each, answer in outcome.instance_results.items()],
     }
-    lists: dict[str, list[Any]] = {
-        "steps": _planned(outcome) if dry_run else drift_fixed(outcome),
-        "findings": [
-            {**_named(each.inventory), "kind": each.kind, "subject": each.subject, "reason": each.reason}
-            for each in outcome.plan.findings
-        ],
-        "stopped": [
-            *({**_step("remove", each), "host": each.host.name} for own in outcome.stopped.values() for each in own),
-            *_node_steps("remove from Chef", nodes.stopped),
-        ],
-        "troubles": [
-            {"what": what, "error": type(error).__name__, "message": str(error)}
-            for what, error in outcome.errors.items()
-        ],
-    }
+    lists = _lists(outcome, dry_run=dry_run)
     kept = cut_to_answer_limit(about | {name: each[:LISTED_MAX] for name, each in lists.items()})
     left_out = {name: len(each) - len(kept[name]) for name, each in (about | lists).items()}
     return {
@@ -65,6 +51,25 @@ def run_answer(outcome: RunOutcome, *, dry_run: bool, seconds: float) -> Json:
         "nodes": {"ours": nodes.plan.ours, "removed": len(nodes.removed)},
         "left": outcome.left,
         "left_out": {name: number for name, number in left_out.items() if number},
+    }
+
+
+def _lists(outcome: RunOutcome, *, dry_run: bool) -> dict[str, list[Any]]:
+    """Those of an answer that may be long."""
+    return {
+        "steps": _planned(outcome) if dry_run else drift_fixed(outcome),
+        "findings": [
+            {**_named(each.inventory), "kind": each.kind, "subject": each.subject, "reason": each.reason}
+            for each in outcome.plan.findings
+        ],
+        "stopped": [
+            *({**_step("remove", each), "host": each.host.name} for own in outcome.stopped.values() for each in own),
+            *_node_steps("remove from Chef", outcome.nodes.stopped),
+        ],
+        "troubles": [
+            {"what": what, "error": type(error).__name__, "message": str(error)}
+            for what, error in outcome.errors.items()
+        ],
     }
 
 

@@ -14,9 +14,11 @@ from rollcall.hosts.ownership import address_of
 
 from .apply_additions import ApplyAdditions
 from .apply_changes import ApplyChanges
+from .apply_context import ApplyContext
 from .apply_removals import ApplyRemovals
 from .apply_requeues import ApplyRequeues
 from .inventory_groups import GroupIds
+from .new_host_user_data import NewHostUserData
 from .provision import JobLaunches
 from .result import Applied
 
@@ -49,8 +51,10 @@ class Applying:
         self._group_ids = GroupIds(tower)
         job_launches = JobLaunches(tower, templates, settings.max_hosts_per_job)
         self._removals = ApplyRemovals(tower, fleet, in_time)
-        self._changes = ApplyChanges(settings, tower, fleet, self._group_ids, job_launches, in_time)
-        self._additions = ApplyAdditions(settings, tower, fleet, self._group_ids, job_launches, in_time)
+        user_data = NewHostUserData(settings, tower, fleet)
+        context = ApplyContext(tower, fleet, user_data, self._group_ids, job_launches, in_time)
+        self._changes = ApplyChanges(context)
+        self._additions = ApplyAdditions(context)
         self._requeues = ApplyRequeues(settings, fleet, queues, in_time)
         self._fixes: list[Fix] = []
 

@@ -7,22 +7,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rollcall.domain.errors import RollcallError
+from rollcall.tower.connection import TOWER_CALLS_AT_ONCE
 
 from .host_errors import unless_gone
-from .new_host_user_data import NewHostUserData
-from .provision import CALLS_AT_ONCE, Owing
+from .provision import Owing
 from .result import Applied, StepError, fixes_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from rollcall.aws.fleet import Fleet
     from rollcall.domain.inventories import Inventory
-    from rollcall.domain.settings import Settings
-    from rollcall.tower.client import Tower
 
-    from .inventory_groups import GroupIds
-    from .provision import JobLaunches
+    from .apply_context import ApplyContext
     from .steps import Change
 
 
@@ -38,36 +34,23 @@ class _Tried:
 class ApplyChanges:
     """Fixes the hosts of one inventory, some at a time and as far as the time goes."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        tower: Tower,
-        fleet: Fleet,
-        group_ids: GroupIds,
-        job_launches: JobLaunches,
-        in_time: Callable[[], bool],
-    ) -> None:
-        self._tower = tower
-        self._fleet = fleet
-        self._user_data = NewHostUserData(settings, tower, fleet)
-        self._group_ids = group_ids
-        self._job_launches = job_launches
-        self._in_time = in_time
+    def __init__(self, context: ApplyContext) -> None:
+        self._context = context
 
     def apply(self, inventory: Inventory, changes: Sequence[Change]) -> Iterator[Applied]:
         """What came of them. A host that is still owed its job counts as fixed with the run that launches it."""
         staying, errors = self._without_those_back(changes)
         yield Applied(errors=errors, left=len(changes) - len(staying))
-        completed, findings = self._user_data.completed_changes(staying)
+        completed, findings = self._context.user_data.completed_changes(staying)
         yield Applied(findings=findings)
-        with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+        with ThreadPoolExecutor(TOWER_CALLS_AT_ONCE) as pool:
             tried = list(pool.map(self._change, completed))
         yield Applied(errors=tuple(error for each in tried for error in each.errors), left=sum(e.left for e in tried))
         changed = [change for change, each in zip(completed, tried, strict=True) if each.done]
         owing = _owing(changed)
         jobs: dict[str, int] = {}
         unsettled = {each.instance_id for each in owing}
-        for provisioned in self._job_launches.provision(owing):
+        for provisioned in self._context.job_launches.provision(owing):
             jobs |= provisioned.jobs
             unsettled -= provisioned.settled
             yield Applied(errors=provisioned.errors)
@@ -79,30 +62,30 @@ class ApplyChanges:
         if not away:
             return list(changes), ()
         try:
-            resting = {each for each, known in self._fleet.memberships(away).items() if known.resting}
+            resting = {each for each, known in self._context.fleet.memberships(away).items() if known.resting}
         except RollcallError as error:
             return [each for each in changes if each.enabled is not False], (StepError("instances that rest", error),)
         return [each for each in changes if each.enabled is not False or each.instance_id in resting], ()
 
     def _change(self, change: Change) -> _Tried:
-        if not self._in_time():
+        if not self._context.in_time():
             return _Tried(left=True)
         try:
             self._write(change)
         except RollcallError as error:
             host = change.host
-            return _Tried(errors=unless_gone(self._tower, change.inventory, host.id, host.name, error))
+            return _Tried(errors=unless_gone(self._context.tower, change.inventory, host.id, host.name, error))
         return _Tried(done=True)
 
     def _write(self, change: Change) -> None:
         # First out of the former groups, which the next run would not know any more once the marker is replaced.
         for name in change.leave:
-            self._tower.take_out_of_group(self._group_ids.id_of(change.inventory, name), change.host.id)
+            self._context.tower.take_out_of_group(self._context.group_ids.id_of(change.inventory, name), change.host.id)
         if change.variables is not None:
-            variables = self._job_launches.owing(change.variables) if change.provision else change.variables
-            self._tower.update_host(change.host.id, change.instance_id, variables, enabled=change.enabled)
+            variables = self._context.job_launches.owing(change.variables) if change.provision else change.variables
+            self._context.tower.update_host(change.host.id, change.instance_id, variables, enabled=change.enabled)
         for name in change.join:
-            self._tower.add_to_group(self._group_ids.id_of(change.inventory, name), change.host.id)
+            self._context.tower.add_to_group(self._context.group_ids.id_of(change.inventory, name), change.host.id)
 
 
 def _owing(changes: Sequence[Change]) -> list[Owing]:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rollcall.chef.removal import is_of_another
+from rollcall.domain.aws_text import INSTANCE_ID
 from rollcall.domain.chef_nodes import NamedAfter, identifier_in
-from rollcall.domain.inventory_text import INSTANCE_ID
 from rollcall.hosts.ownership import why_gone
 
 from .steps import NodePlan, NodeRemoval
@@ -68,9 +68,7 @@ def instance_of(snapshot: NodesSnapshot, name: str) -> str | None:
         if (private_dns := identifier_in(pattern, name)) and private_dns in snapshot.by_private_dns:
             return snapshot.by_private_dns[private_dns]
     node = snapshot.nodes.get(name)
-    return (
-        node.instance_id if node and is_from_here(snapshot, node) and INSTANCE_ID.fullmatch(node.instance_id) else None
-    )
+    return node.instance_id if node and is_from_here(snapshot, node) and INSTANCE_ID.allows(node.instance_id) else None
 
 
 def is_from_here(snapshot: NodesSnapshot, node: Node) -> bool:

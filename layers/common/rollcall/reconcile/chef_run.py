@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from rollcall.chef.removal import CALLS_AT_ONCE, NamedNode, remove_node
+from rollcall.chef.removal import CHEF_CALLS_AT_ONCE, NamedNode, remove_node
 from rollcall.domain.errors import RollcallError
 from rollcall.hosts.removal_limit import is_too_many
 
@@ -48,7 +48,7 @@ class ChefReconcile:
 
     def apply(self, removals: Iterable[NodeRemoval]) -> Iterator[Applied]:
         """What came of each removal."""
-        with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+        with ThreadPoolExecutor(CHEF_CALLS_AT_ONCE) as pool:
             yield from pool.map(self._remove, removals)
 
     def _remove(self, removal: NodeRemoval) -> Applied:

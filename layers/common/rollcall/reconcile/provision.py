@@ -13,6 +13,7 @@ from rollcall.domain.errors import RollcallError
 from rollcall.hosts.job_templates import require_limitable
 from rollcall.hosts.jobs import launch_once
 from rollcall.hosts.variables import OWED_SINCE, with_state
+from rollcall.tower.connection import TOWER_CALLS_AT_ONCE
 
 from .host_errors import unless_gone
 from .result import StepError
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from rollcall.tower.client import Tower
 
     from .snapshot import Place
-
-CALLS_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ class JobLaunches:
     def _launch(self, template: JobTemplate, place: Place, batch: Sequence[Owing]) -> Provisioned:
         names = [each.instance_id for each in batch]
         job_id = launch_once(self._tower, template, place.inventory, names)
-        with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+        with ThreadPoolExecutor(TOWER_CALLS_AT_ONCE) as pool:
             errors = list(pool.map(self._take_note_away, batch))
         return Provisioned(
             dict.fromkeys(names, job_id),

@@ -14,7 +14,7 @@ from copy import replace
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rollcall.aws.instances import CALLS_AT_ONCE
+from rollcall.aws.client import AWS_CALLS_AT_ONCE
 from rollcall.checks.registry import read_group_settings
 from rollcall.domain.empty_mapping import EMPTY_MAPPING
 from rollcall.domain.errors import RollcallError
@@ -269,7 +269,7 @@ class Reader:
             except RollcallError as error:
                 return ReadError(error, {group})
 
-        with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+        with ThreadPoolExecutor(AWS_CALLS_AT_ONCE) as pool:
             answers = dict(zip(arriving, pool.map(arrivals, arriving), strict=True))
         return _Moments(
             {each: at for own in answers.values() if not isinstance(own, ReadError) for each, at in own.items()},

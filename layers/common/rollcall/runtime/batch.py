@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
+from rollcall.aws.client import AWS_CALLS_AT_ONCE
 from rollcall.domain import timing
 from rollcall.domain.actions import Transition
 from rollcall.domain.errors import InstanceNotVisible, RollcallError, Transient
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from rollcall.domain.message_format import Record
     from rollcall.domain.settings import OwnQueue
     from rollcall.telemetry.announcer import Announcer
-
-CALLS_AT_ONCE = 8
 
 
 class Settlement(Enum):
@@ -133,7 +132,7 @@ class BatchProcessor:
         hooked = {
             action for record, actions in failed.items() if record.receipt_handle for action in actions if action.hook
         }
-        with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+        with ThreadPoolExecutor(AWS_CALLS_AT_ONCE) as pool:
             return {action for action, is_open in zip(hooked, pool.map(self._is_open, hooked), strict=True) if is_open}
 
     def _is_finished(

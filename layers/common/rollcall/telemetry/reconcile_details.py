@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from rollcall.domain.errors import RollcallError, Scope
-from rollcall.domain.event_fields import BREAKER, CONFLICT_FOUND, DRIFT_FIXED
+from rollcall.domain.event_fields import CONFLICT_FOUND, DRIFT_FIXED, REMOVAL_LIMIT
 from rollcall.domain.shell_commands import command, options
 from rollcall.reconcile.answer import drift_fixed
 
@@ -36,9 +36,13 @@ def run_events(outcome: RunOutcome, every: float | None) -> Iterator[PublishedEv
         yield _conflict(finding, again_within)
     for inventory, stopped in outcome.stopped.items():
         managed = outcome.by_inventory[inventory].managed
-        yield _breaker(inventory.name, removal_limit_words(stopped, managed, inventory.name), again_within)
+        yield _removal_limit_exceeded(
+            inventory.name, removal_limit_words(stopped, managed, inventory.name), again_within
+        )
     if nodes := outcome.nodes.stopped:
-        yield _breaker("Chef", chef_removal_limit_words(len(nodes), outcome.nodes.plan.ours), again_within)
+        yield _removal_limit_exceeded(
+            "Chef", chef_removal_limit_words(len(nodes), outcome.nodes.plan.ours), again_within
+        )
     for what, error in outcome.errors.items():
         yield problem_event(what, error, every, outcome.host_errors_in.get(what))
 
@@ -100,5 +104,7 @@ def _conflict(finding: DriftFinding, again_within: float) -> PublishedEvent:
     return PublishedEvent(CONFLICT_FOUND, detail)
 
 
-def _breaker(name: str, words: str, again_within: float) -> PublishedEvent:
-    return work_failed_event(None, error=BREAKER_TRIPPED, reason=words, cause=BREAKER + name, again_within=again_within)
+def _removal_limit_exceeded(name: str, words: str, again_within: float) -> PublishedEvent:
+    return work_failed_event(
+        None, error=BREAKER_TRIPPED, reason=words, cause=REMOVAL_LIMIT + name, again_within=again_within
+    )

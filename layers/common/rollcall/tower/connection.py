@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 
 DEFAULT_API_ROOT = "/api/v2/"  # AWX, Tower 3.x and AAP up to 2.4; AAP 2.5+ has /api/controller/v2/
 PLATFORM_PATH = "/api/controller/"
+TOWER_CALLS_AT_ONCE = 4  # of one function, beside those of the others at work
 PAGE_SIZE = 200  # the server's maximum
 CLOCK_JUMP = 60.0  # seconds; a Date has whole ones, and what NTP corrects is less
 HTTP_REDIRECT = range(300, 400)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
-import ssl
 
 from rollcall.domain.errors import BadSettings
+from rollcall.http.transport import HEADER_TEXT, ca_bundle_in
 
 from .connection import Credentials
-
-TOKEN = re.compile("[!-~]+")  # what an HTTP header can carry
 
 
 def read_credentials(text: str, secret: str) -> Credentials:
@@ -25,13 +22,6 @@ def read_credentials(text: str, secret: str) -> Credentials:
             token, ca_bundle = fields["token"], fields.get("ca_bundle")
         except (ValueError, KeyError, RecursionError) as error:
             raise BadSettings(f'secret {secret} is neither a bare token nor JSON like {{"token": "…"}}') from error
-    if not isinstance(token, str) or not TOKEN.fullmatch(token.strip()):
+    if not isinstance(token, str) or not HEADER_TEXT.fullmatch(token.strip()):
         raise BadSettings(f"the token in secret {secret} is empty, no text, or has characters that no token has")
-    if not isinstance(ca_bundle, str | None):
-        raise BadSettings(f"the ca_bundle in secret {secret} is no PEM text with certificates")
-    if ca_bundle is not None:
-        try:
-            ssl.create_default_context(cadata=ca_bundle)
-        except (ssl.SSLError, TypeError, ValueError) as error:
-            raise BadSettings(f"the ca_bundle in secret {secret} is no PEM text with certificates: {error}") from error
-    return Credentials(token.strip(), ca_bundle)
+    return Credentials(token.strip(), ca_bundle_in(secret, ca_bundle))

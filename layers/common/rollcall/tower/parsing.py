@@ -9,9 +9,9 @@ import re
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from rollcall.domain.aws_text import INSTANCE_ID
 from rollcall.domain.errors import BadSettings, TowerRejected
 from rollcall.domain.inventories import DumpedHost, Inventory
-from rollcall.domain.inventory_text import INSTANCE_ID
 from rollcall.domain.jobs import Job, JobEvent, JobStatus, JobTemplate
 
 if TYPE_CHECKING:
@@ -115,13 +115,13 @@ def limit_words(limit: str) -> list[str]:
 def _instances_in(limit: str) -> frozenset[str]:
     """The instance ids that a limit names, and does not exclude. Patterns and groups name none."""
     words = limit_words(limit)
-    return frozenset(filter(INSTANCE_ID.fullmatch, words)) - {word[1:] for word in words if word.startswith("!")}
+    return frozenset(filter(INSTANCE_ID.allows, words)) - {word[1:] for word in words if word.startswith("!")}
 
 
 def names_only_instances(limit: str) -> bool:
     """Whether a limit is nothing but instance ids: then a job runs on no other host."""
     words = limit_words(limit)
-    return bool(words) and all(map(INSTANCE_ID.fullmatch, words))
+    return bool(words) and all(map(INSTANCE_ID.allows, words))
 
 
 def read_event(raw: Json) -> JobEvent:
