@@ -10,7 +10,7 @@ export SAM_CLI_TELEMETRY := 0
 unexport PYTHONDONTWRITEBYTECODE # where it is set, each of the many processes compiles all that it imports
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo picture check unit test test-rest test-stack test-properties test-all contract ansible-truth bench lint format build chef-signatures requirements doctor reconcile redrive release uninstall-check dashboard clean
+.PHONY: help setup demo picture check unit test test-rest test-stack test-properties test-all contract ansible-truth bench lint format build docs chef-signatures requirements doctor reconcile redrive release uninstall-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,6 +78,13 @@ build: setup ## sam build, and the layers compiled, which shortens cold starts b
 	sam build
 	python -m compileall -q --invalidation-mode unchecked-hash .aws-sam/build/CommonLayer/python .aws-sam/build/ChefLayer/python
 
+docs: setup ## the reference pages from the code, and the site in build/site, and the dashboard's layout in build/dashboard.html
+	@PYTHONPATH=docs:layers/common:cli:tests python -m generators
+	@PYTHONPATH=docs python -m generators.dashboard
+	@rm -rf build/site
+	zensical build --clean --strict
+	@rm -rf build/site/generators
+
 chef-signatures: ## sign the unit tests' requests anew with Chef's reference implementation (ruby-mixlib-authentication)
 	cd tests/unit/chef/signatures && ruby sign.rb key.pem < requests.json > signed.json.new && mv signed.json.new signed.json
 
@@ -107,9 +114,6 @@ release: setup ## let groups go that the provisioning circuit breaker holds: ARG
 
 uninstall-check: setup ## groups that still have hooks which the stack STACK answers (gone already: PREFIX=...)
 	@$(ROLLCALL) uninstall-check --stack '$(STACK)' $(if $(PREFIX),--prefix '$(PREFIX)')
-
-dashboard: setup ## a picture of the CloudWatch dashboard's layout: build/dashboard.html
-	@PYTHONPATH=docs python -m generators.dashboard
 
 clean: ## everything that was built or set up
 	rm -rf $(VENV) .aws-sam build .mypy_cache .pytest_cache .ruff_cache .hypothesis
