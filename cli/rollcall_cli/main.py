@@ -8,6 +8,8 @@ import typer
 
 from .commands.doctor import doctor
 from .commands.history import history
+from .commands.offboard import offboard
+from .commands.onboard import onboard
 from .commands.reconcile import reconcile
 from .commands.redrive import redrive
 from .commands.release import release
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 COMMANDS: dict[str, Callable[..., ExitCode]] = {
     "doctor": doctor,
     "history": history,
+    "offboard": offboard,
+    "onboard": onboard,
     "reconcile": reconcile,
     "redrive": redrive,
     "release": release,
