@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check unit test test-rest test-all contract ansible-truth bench lint format build chef-signatures requirements doctor reconcile redrive release uninstall-check dashboard clean
+.PHONY: help setup demo lab invoke check unit test test-rest test-all contract ansible-truth bench lint format build chef-signatures requirements doctor reconcile redrive release uninstall-check dashboard clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,13 @@ $(VENV)/.done: tests/requirements.txt
 
 demo: setup ## Rollcall at work on an embedded cloud, in about two minutes; nothing needed but Python
 	@PYTHONPATH=tests python -m lab.demo.run
+
+lab: setup ## the embedded cloud with the stack deployed stays up, to try things on it, until Ctrl-C
+	@PYTHONPATH=tests:cli:layers/common exec python -m lab.by_hand.stay
+
+invoke: setup ## a built function on the lab, under Lambda's runtime: FUNCTION=register EVENT=events/..., CONTAINER=1 by sam
+	@PYTHONPATH=tests:cli:layers/common exec python -m lab.by_hand.invoke --function '$(FUNCTION)' --event '$(EVENT)' \
+		$(if $(CONTAINER),--container)
 
 check: setup ## in seconds: format, lint, types and the unit tests of what changed; BASE=main: since it left that branch
 	@python tests/changed.py $(BASE)

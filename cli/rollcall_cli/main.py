@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from .commands.doctor import doctor
+from .commands.invoke import invoke
 from .commands.reconcile import reconcile
 from .commands.redrive import redrive
 from .commands.release import release
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 COMMANDS: dict[str, Callable[..., ExitCode]] = {
     "doctor": doctor,
+    "invoke": invoke,
     "reconcile": reconcile,
     "redrive": redrive,
     "release": release,

@@ -253,7 +253,7 @@ class Cloud:
 
     def run(self, command: Sequence[str], **environment: str) -> subprocess.CompletedProcess[str]:
         """Any command, in the repository, as an operator runs it who has `rollcall`."""
-        path = f"{self._programs()}{os.pathsep}{os.environ['PATH']}"
+        path = f"{self.programs()}{os.pathsep}{os.environ['PATH']}"
         return subprocess.run(
             command,
             cwd=REPOSITORY,
@@ -264,7 +264,7 @@ class Cloud:
             check=False,
         )
 
-    def _programs(self) -> Path:
+    def programs(self) -> Path:
         """A directory with the command `rollcall`, of this repository."""
         programs = self.directory.absolute() / "bin"
         if not programs.exists():
