@@ -4,12 +4,13 @@ STACK ?= rollcall
 VENV := .venv
 ROLLCALL := PYTHONPATH=cli:layers/common python -m rollcall_cli
 SOURCES := layers functions cli docs/generators tests
-SIDE_BY_SIDE := --numprocesses 5 --dist loadfile --no-loadscope-reorder # those on the deployed stack mostly wait
+SIDE_BY_SIDE := --dist loadfile --no-loadscope-reorder # more than there are cores: those on the deployed stack mostly wait
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
+unexport PYTHONDONTWRITEBYTECODE # where it is set, each of the many processes compiles all that it imports
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lab invoke check unit test test-rest test-all contract ansible-truth bench lint format build chef-signatures requirements doctor reconcile redrive release uninstall-check dashboard clean
+.PHONY: help setup demo lab invoke check unit test test-rest test-stack test-properties test-all contract ansible-truth bench lint format build chef-signatures requirements doctor reconcile redrive release uninstall-check dashboard clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,12 +42,16 @@ unit: setup ## the unit tests, in a minute; K=words: those whose names match, as
 	pytest -m "not thorough" $(if $(K),-k "$(K)",--numprocesses 2 --dist loadfile) tests/unit
 
 test: setup ## the unit and contract tests, and the stories on the deployed stack: under eight minutes on two cores
-	pytest $(SIDE_BY_SIDE) --few-deployments -m "story or not (stack or thorough)" tests/stack tests/contract tests/unit
+	pytest $(SIDE_BY_SIDE) --numprocesses 5 --shared-deployments 2 -m "story or not (stack or thorough)" tests/stack tests/contract tests/unit
 
-test-rest: setup ## what make test leaves out: the other tests on the deployed stack, and properties on more examples
-	@echo "Ten to fifteen minutes: the tests on the deployed stack come first, and wait as Auto Scaling and Tower would"
-	pytest $(SIDE_BY_SIDE) --hypothesis-profile thorough -m "(stack and not story) or thorough or hypothesis" \
-		tests/stack tests/contract tests/unit
+test-rest: test-stack test-properties ## what make test leaves out: test-stack and test-properties
+
+test-stack: setup ## the tests on the deployed stack that make test leaves out
+	@echo "Ten minutes: these tests wait as Auto Scaling and Tower would"
+	pytest $(SIDE_BY_SIDE) --numprocesses 6 --shared-deployments 3 -m "stack and not story" tests/stack
+
+test-properties: setup ## properties on more examples, and what else is thorough, two minutes
+	pytest --numprocesses 2 --dist loadfile --hypothesis-profile thorough -m "thorough or hypothesis" tests/contract tests/unit
 
 test-all: ## all tests: make test, and then the rest
 	@$(MAKE) --no-print-directory test

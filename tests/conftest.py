@@ -20,7 +20,6 @@ settings.load_profile("quick")
 
 STACK = "tests/stack/"
 OWN_CLOUD = re.compile(r"^def cloud\((?P<of>full_cloud)?", re.MULTILINE)  # in a file that does not take conftest's
-SHARED = 2  # deployments for all tests that need nothing special of theirs
 
 
 class FewDeployments(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
@@ -34,24 +33,24 @@ class FewDeployments(LoadFileScheduling):  # type: ignore[misc]  # xdist has no 
     def _deployments(self) -> dict[str, str]:
         """What each file of the stack tests shares, or the file itself."""
         deployments: dict[str, str] = {}
-        numbers = count()
+        numbers, shared = count(), self.config.getoption("shared_deployments")
         for file in sorted({super(FewDeployments, self)._split_scope(each) for each in self.collection}):
             if file.startswith(STACK):
                 own = OWN_CLOUD.search((Path(self.config.rootpath) / file).read_text())
                 if own is None:
-                    deployments[file] = f"shared {next(numbers) % SHARED}"
+                    deployments[file] = f"shared {next(numbers) % shared}"
                 elif own["of"]:
                     deployments[file] = own["of"]
         return deployments
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--few-deployments", action="store_true", help="stack tests that can share a deployment do")
+    parser.addoption("--shared-deployments", type=int, help="of all stack tests that need nothing special of theirs")
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FewDeployments | None:
-    return FewDeployments(config, log) if config.getoption("few_deployments") else None
+    return FewDeployments(config, log) if config.getoption("shared_deployments") else None
 
 
 def pytest_configure() -> None:

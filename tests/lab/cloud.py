@@ -40,6 +40,8 @@ RESTING = ("Warmed:Stopped", "Warmed:Running", "Warmed:Hibernated")
 HEARTBEAT_TIMEOUT = 30  # seconds, Auto Scaling's own minimum
 OWN_HOOKS = {f"{HOOK_PREFIX}-{transition.lower()}": transition for transition in ("LAUNCHING", "TERMINATING")}
 DEFAULT_RESULTS = {"LAUNCHING": "ABANDON", "TERMINATING": "CONTINUE"}
+OFTEN, SELDOM = 0.1, 1.0  # seconds from one time that a condition is asked to the next, and
+ASKED_SHARE = 0.05  # of the time it has been waited for, between these two
 SAM_TIMEOUT = 180  # seconds
 COMMAND_TIMEOUT = 120  # seconds
 SAM_STOP_TIMEOUT = 3  # seconds until an interrupted sam is killed
@@ -207,6 +209,7 @@ class Cloud:
         self.read_only: set[str] = set()
         self._stack = ExitStack()
         self._images = count(1)
+        self._physical_ids: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         with ExitStack() as starting:
@@ -242,6 +245,7 @@ class Cloud:
             *("--parameter-overrides", *(f"{key}={value}" for key, value in values.items())),
             environment=self.aws.environment,
         )
+        self._physical_ids.clear()
 
     def rollcall(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """The command `rollcall`, as an operator runs it who is set up for this cloud."""
@@ -374,8 +378,13 @@ class Cloud:
         return said
 
     def physical_id(self, logical_id: str) -> str:
-        """What AWS calls a resource of the stack."""
-        return str(self._physical_id(logical_id))
+        """What AWS calls a resource of the stack. Asked once: tests that wait need it many times a second."""
+        if logical_id not in self._physical_ids:
+            answer = self.aws.client("cloudformation").describe_stack_resource(
+                StackName=STACK, LogicalResourceId=logical_id
+            )
+            self._physical_ids[logical_id] = str(answer["StackResourceDetail"]["PhysicalResourceId"])
+        return self._physical_ids[logical_id]
 
     def _seasoned(self) -> Iterator[str]:
         timeouts: dict[str, float] = {}
@@ -410,7 +419,7 @@ class Cloud:
 
     def queue_url(self, logical_id: str) -> str:
         """The URL of a queue of the stack."""
-        return str(self._physical_id(logical_id))
+        return self.physical_id(logical_id)
 
     def queue_arn(self, logical_id: str) -> str:
         """The ARN of a queue of the stack."""
@@ -447,13 +456,7 @@ class Cloud:
 
     def function_name(self, logical_id: str) -> str:
         """The name of a function of the stack."""
-        return str(self._physical_id(logical_id))
-
-    def _physical_id(self, logical_id: str) -> Any:
-        answer = self.aws.client("cloudformation").describe_stack_resource(
-            StackName=STACK, LogicalResourceId=logical_id
-        )
-        return answer["StackResourceDetail"]["PhysicalResourceId"]
+        return self.physical_id(logical_id)
 
     def log_lines(self, function: str) -> list[dict[str, Any]]:
         """What a function (register, gate …) logged, an object a line; nothing of the runtime, and no metrics."""
@@ -556,12 +559,16 @@ def _end_session(leader: subprocess.Popen[str]) -> None:
 
 
 def eventually[T](condition: Any, what: str, timeout: float = 60.0) -> Any:
-    """The first true value of condition(), asked again and again; TimeoutError naming what was waited for."""
-    deadline = time.monotonic() + timeout
+    """The first true value of condition(), asked again and again; TimeoutError naming what was waited for.
+
+    What takes long is asked less often: each time costs what answers it, and what tests beside this one need, CPU.
+    """
+    began = time.monotonic()
     while not (value := condition()):
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        if waited > timeout:
             raise TimeoutError(f"not within {timeout:.0f} s: {what}")
-        time.sleep(0.1)
+        time.sleep(min(max(OFTEN, waited * ASKED_SHARE), SELDOM))
     return value
 
 

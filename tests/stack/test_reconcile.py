@@ -490,6 +490,38 @@ def test_the_removal_limit_keeps_hosts_and_reports_it_and_force_overrides_it_for
     assert cloud.metrics("reconcile")[-1]["BreakerTripped"] == [0.0]
 
 
+def test_the_breaker_does_not_count_copies_and_keeps_those_of_the_hosts_that_it_keeps(
+    registered: Registered, cloud: Cloud, tower: Tower, name: str
+) -> None:
+    group, instances = registered(size=30)
+    tower.copy_inventory(name, f"{name}-copy")
+
+    def unheard(size: int) -> set[str]:
+        """The instances that go, and nobody is told, for so many to be left."""
+        with lost(cloud, TERMINATED):
+            before = group.in_service()
+            group.scale(size)
+            return before - serving(group, size)
+
+    def left() -> list[set[str]]:
+        return [names(tower, inventory) for inventory in (name, f"{name}-copy")]
+
+    gone = unheard(24)  # a fifth of those managed: as many as may go, if their six copies are not counted beside them
+    answer = cloud.reconcile()
+    assert (answer["failed"], answer["stopped"]) == (False, [])
+    assert steps(answer) == each_of("removed", gone)
+    assert left() == [instances - gone] * 2
+
+    too_many = unheard(18)
+    answer = cloud.reconcile()
+    assert answer["failed"]
+    stopped = {(each["inventory"], each["instance_id"]) for each in answer["stopped"]}
+    assert stopped == {(name, instance_id) for instance_id in too_many}
+    assert left() == [instances - gone] * 2
+    assert steps(cloud.reconcile(force=True)) == each_of("removed", too_many)
+    assert left() == [instances - gone - too_many] * 2
+
+
 def test_a_dry_run_tells_what_a_run_then_does_and_changes_nothing(
     make_group: MakeGroup, registered: Registered, cloud: Cloud, tower: Tower, name: str, settle: Settle
 ) -> None:

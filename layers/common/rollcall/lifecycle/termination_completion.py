@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from rollcall.domain.settings import Settings
     from rollcall.tower.client import Tower
 
-    from .destinations import Departure
     from .termination_removal import Removed
 
 
@@ -69,11 +68,13 @@ class TerminationCompletion:
         action, error = removed.action, removed.node_error
         if error is None:
             return removed
-        meanwhile = Event.RETIRED if removed.had_host and not action.held_by_hook else None
+        is_last_sight = removed.had_host and not action.held_by_hook
+        meanwhile, notes = (Event.RETIRED, _retained(removed)) if is_last_sight else (None, ())
         if removed.has_host_facts:
-            return keep_node_name(self._settings, self._fleet, self._queues, action, error, meanwhile)
+            kept = keep_node_name(self._settings, self._fleet, self._queues, action, error, meanwhile)
+            return replace(kept, notes=(*kept.notes, *notes))
         if not self._waited_long_enough(action):
-            return Report(action, error=error, event=meanwhile)
+            return Report(action, error=error, event=meanwhile, notes=notes)
         return removed
 
     def _waited_long_enough(self, action: LifecycleAction) -> bool:
@@ -132,19 +133,16 @@ class TerminationCompletion:
 def _report(answer: HookAnswer[Removed]) -> Report:
     """What became of an instance. Where no hook waited until now, nothing goes on that did not before."""
     removed, was_open = answer
-    action, departure = removed.action, removed.departure
+    action = removed.action
     published = was_open or removed.had_host
     # Of any other an earlier message reported what an inventory keeps, or reconcile does.
     removal = removed.batch.hosts if published else replace(removed.batch.hosts, left_in=EMPTY_MAPPING)
+    notes = _retained(removed)
     if error := removed.node_error:
         words = f"the termination goes on, and its node and client may be left in Chef: {error}"
-        notes = (Note(words, alert=True),) if was_open else ()
-        return gone(
-            action, "removed from every inventory, but not from Chef", removal, published=published, notes=notes
-        )
-    notes = (
-        (_retained(action, departure),) if departure.destination == Destination.RETAINED and removed.had_host else ()
-    )
+        in_chef = (Note(words, alert=True),) if was_open else ()
+        outcome = "removed from every inventory, but not from Chef"
+        return gone(action, outcome, removal, published=published, notes=(*notes, *in_chef))
     alerted_before = False if action.retire_job_over else None
     return gone(
         action, _outcome(removed, published), removal, published=published, notes=notes, alerted_before=alerted_before
@@ -161,10 +159,14 @@ def _outcome(removed: Removed, published: bool) -> str:
     return "removed from every inventory"
 
 
-def _retained(action: LifecycleAction, departure: Departure) -> Note:
+def _retained(removed: Removed) -> tuple[Note, ...]:
+    """What an operator is to know of an instance that its group keeps running; nothing once its host is gone."""
+    action, departure = removed.action, removed.departure
+    if departure.destination != Destination.RETAINED or not removed.had_host:
+        return ()
     terminate = ("aws", "autoscaling", "terminate-instance-in-auto-scaling-group", "--instance-id", action.instance_id)
     words = (
         f"{departure.description}: its group's lifecycle policy keeps it running, and it is billed until it is "
         f"terminated: examine it, and then: {command(*terminate, '--no-should-decrement-desired-capacity')}"
     )
-    return Note(words, alert=True)
+    return (Note(words, alert=True),)
