@@ -157,7 +157,7 @@ SAMPLES = {
     },
     "gate.json": Sample(("gate",), waiting, "ready"),
     "gate-watch.json": Sample(("gate",), watched, "every target group calls it healthy"),
-    "gate-retiring.json": Sample(("gate",), retiring, "retire job"),
+    "gate-retiring.json": Sample(("gate",), retiring, '"batchItemFailures": []'),
     **{
         f"terminate-{name}.json": Sample(("cleanup",), terminating, "removed")
         for name in ("eventbridge", "hook-sqs", "hook-sns")
