@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import sys
+import time
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -16,7 +17,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
 
 from rollcall_cli.exit_codes import ExitCode
-from rollcall_cli.invocation.events import SAMPLE_INSTANCE, is_about_the_samples_instance, strangers
+from rollcall_cli.invocation.events import SAMPLE_INSTANCE, is_about_the_samples_instance, received_now, strangers
 from rollcall_cli.invocation.log_lines import readable
 from rollcall_cli.invocation.outcome import outcome
 from rollcall_cli.options import DEFAULT_STACK, AsJson, Profile, Region, Stack, connect
@@ -74,7 +75,7 @@ def invoke(
     each event; `make invoke` runs those locally. Your credentials need cloudformation:DescribeStackResource,
     lambda:GetFunctionConfiguration and lambda:InvokeFunction.
     """
-    given = event_of(event, payload)
+    given = received_now(event_of(event, payload), time.time())
     connect(region, profile)
     name = physical_id(stack, function.logical_id)
     if not foreign:

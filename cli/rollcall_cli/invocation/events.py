@@ -39,6 +39,16 @@ def values(event: object) -> Iterator[tuple[str, Any]]:
     return iter(found)
 
 
+def received_now(event: Any, now: float) -> Any:
+    """The same event, each of whose messages was first received just now; epoch seconds.
+
+    A sample says that it was days ago, and what fails for so long goes to the dead-letter queue at once.
+    """
+    if not isinstance(event, dict) or not isinstance(event.get("Records"), list):
+        return event
+    return event | {"Records": [_received(record, str(int(now * 1000))) for record in event["Records"]]}
+
+
 def strangers(event: object, account: str, region: str) -> list[str]:
     """The other accounts and Regions that an event names: what a function refuses."""
     named = {str(value) for key, value in values(event) if key in ACCOUNT_KEYS and value != account}
@@ -51,6 +61,12 @@ def strangers(event: object, account: str, region: str) -> list[str]:
 def is_about_the_samples_instance(event: object) -> bool:
     """Whether the instance of the samples in events/ is in it, which is in no account."""
     return any(value == SAMPLE_INSTANCE for _, value in values(event))
+
+
+def _received(record: Any, milliseconds: str) -> Any:
+    if not isinstance(record, dict) or not isinstance(record.get("attributes"), dict):
+        return record
+    return record | {"attributes": record["attributes"] | {"ApproximateFirstReceiveTimestamp": milliseconds}}
 
 
 def _within(value: object) -> Any:

@@ -36,7 +36,6 @@ NETWORK = "bridge"  # that sam's containers are in
 OWN_SECRET = "tower-from-a-container"
 DOCKER_TIMEOUT = 30  # seconds
 INVOKE_TIMEOUT = 600  # seconds; the first time the image may have to be pulled
-IN_LAYER = "CommonLayer"
 
 
 class NoContainers(Exception):
@@ -45,25 +44,28 @@ class NoContainers(Exception):
 
 def in_container(cloud: Cloud, built: Path, function: str, event: Any, directory: Path) -> Invoked:
     """What a built function logs and answers. Raises NoContainers."""
-    from lab.by_hand.invoke import Invoked, variables
+    from lab.by_hand.invoke import Invoked, deployed_function
 
     address = bridge_address()
+    deployed = deployed_function(cloud, function)
     (directory / "event.json").write_text(json.dumps(event))
     with reachable(cloud, address, directory) as (aws_url, tower_url):
-        given = in_the_container(variables(cloud, function), cloud.aws.endpoint_url, aws_url) | {
+        given = in_the_container(deployed.variables, cloud.aws.endpoint_url, aws_url) | {
             "AWS_ENDPOINT_URL": aws_url,
             "TOWER_URL": tower_url,
             "TOWER_SECRET": OWN_SECRET,
         }
-        (directory / "template.json").write_text(json.dumps(template_for(function, built, given), indent=2))
+        (directory / "template.json").write_text(
+            json.dumps(template_for(function, built, deployed.layers, given), indent=2)
+        )
         (directory / "variables.json").write_text(json.dumps({function: given}))
         command = sam_command(function, directory, skip_pull=has_image())
         print(f"\n$ {' '.join(command)}", file=sys.stderr)
         return Invoked(*_run(command, cloud.aws.environment))
 
 
-def template_for(function: str, built: Path, variables: dict[str, str]) -> Json:
-    """A template with one function and the common layer, for this machine's architecture.
+def template_for(function: str, built: Path, layers: list[str], variables: dict[str, str]) -> Json:
+    """A template with one function and its layers, for this machine's architecture.
 
     sam passes a container only the variables that a template declares.
     """
@@ -71,9 +73,12 @@ def template_for(function: str, built: Path, variables: dict[str, str]) -> Json:
         "AWSTemplateFormatVersion": "2010-09-09",
         "Transform": "AWS::Serverless-2016-10-31",
         "Resources": {
-            IN_LAYER: {
-                "Type": "AWS::Serverless::LayerVersion",
-                "Properties": {"ContentUri": str((built / IN_LAYER).absolute())},
+            **{
+                layer: {
+                    "Type": "AWS::Serverless::LayerVersion",
+                    "Properties": {"ContentUri": str((built / layer).absolute())},
+                }
+                for layer in layers
             },
             function: {
                 "Type": "AWS::Serverless::Function",
@@ -84,7 +89,7 @@ def template_for(function: str, built: Path, variables: dict[str, str]) -> Json:
                     "Architectures": [ARCHITECTURE],
                     "Timeout": 110,
                     "MemorySize": 256,
-                    "Layers": [{"Ref": IN_LAYER}],
+                    "Layers": [{"Ref": layer} for layer in layers],
                     "Environment": {"Variables": variables},
                 },
             },

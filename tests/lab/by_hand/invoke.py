@@ -152,9 +152,9 @@ class Invocation:
         from lab.by_hand.container import in_container
         from lab.by_hand.samples import filled
         from lab.by_hand.scenes import sample_of
-        from rollcall_cli.invocation.events import SAMPLE_INSTANCE
+        from rollcall_cli.invocation.events import SAMPLE_INSTANCE, received_now
 
-        event = json.loads(path.read_text())
+        event = received_now(json.loads(path.read_text()), time.time())
         progress = Progress()
         if sample := sample_of(path):
             with progress.step(f"Preparing: {(sample.scene.__doc__ or '').strip()}"):
@@ -176,18 +176,30 @@ class Invocation:
         given = self.directory / "runtime"
         if not given.exists():
             link_what_lambda_has(given)
-        path = [self.built / function, self.built / "CommonLayer" / "python", given]
-        environment = self.cloud.aws.environment | variables(self.cloud, function)
+        deployed = deployed_function(self.cloud, function)
+        path = [self.built / function, *(self.built / each / "python" for each in deployed.layers), given]
+        environment = self.cloud.aws.environment | deployed.variables
         log = self.directory / f"{function}.log"
         with Runtime(self.built / function, path, environment, log) as runtime:
             answer = runtime.invoke(event)
             return Invoked(answer, log.read_text())  # before the runtime ends, for the function complains of that
 
 
-def variables(cloud: Cloud, function: str) -> dict[str, str]:
-    """The environment variables of a deployed function."""
+@dataclass(frozen=True)
+class Deployed:
+    """What a function of the stack runs with. layers: their logical ids."""
+
+    variables: dict[str, str]
+    layers: list[str]
+
+
+def deployed_function(cloud: Cloud, function: str) -> Deployed:
+    """What the stack gives a function, by its logical id."""
+    from lab.cloud import LAYERS
+
     shown = cloud.aws.client("lambda").get_function_configuration(FunctionName=cloud.function_name(function))
-    return dict(shown["Environment"]["Variables"])
+    layers = [layer for layer in LAYERS if any(layer in each["Arn"] for each in shown["Layers"])]
+    return Deployed(shown["Environment"]["Variables"], layers)
 
 
 def shown(invoked: Invoked) -> int:

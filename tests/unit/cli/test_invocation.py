@@ -13,7 +13,7 @@ from botocore.stub import Stubber
 
 from rollcall_cli.commands.invoke import answer_of, event_of
 from rollcall_cli.exit_codes import ExitCode
-from rollcall_cli.invocation.events import changed, is_about_the_samples_instance, strangers
+from rollcall_cli.invocation.events import changed, is_about_the_samples_instance, received_now, strangers
 from rollcall_cli.invocation.log_lines import readable
 from rollcall_cli.invocation.outcome import outcome
 from rollcall_cli.running import NotRun
@@ -101,6 +101,16 @@ def test_another_account_or_region_is_named() -> None:
     assert strangers({"dry_run": True, "groups": ["web"]}, "123456789012", "us-east-1") == []
     assert is_about_the_samples_instance({"a": json.dumps({"b": ["i-1234567890abcdef0"]})})
     assert not is_about_the_samples_instance({"a": "i-0"})
+
+
+def test_messages_are_received_now_and_nothing_else_of_them_changes() -> None:
+    attributes = {"SentTimestamp": "1", "ApproximateFirstReceiveTimestamp": "2"}
+    event = {"Records": [{"body": "{ }", "attributes": attributes}, {"body": "no attributes"}, 1]}
+    first, *others = received_now(event, 5.5)["Records"]
+    assert first == {"body": "{ }", "attributes": attributes | {"ApproximateFirstReceiveTimestamp": "5500"}}
+    assert others == event["Records"][1:]
+    for other in ({"dry_run": True}, [1], {"Records": None}):
+        assert received_now(other, 5.5) == other
 
 
 @pytest.mark.parametrize(

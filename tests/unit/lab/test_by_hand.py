@@ -77,7 +77,7 @@ def test_a_written_moment_keeps_its_form() -> None:
 
 
 def test_a_template_declares_what_the_function_gets_and_this_machines_architecture(tmp_path: Path) -> None:
-    template = template_for("GateFunction", tmp_path / "built", {"QUEUE_URL": "http://172.17.0.1:1/q"})
+    template = template_for("GateFunction", tmp_path / "built", ["CommonLayer"], {"QUEUE_URL": "http://172.17.0.1:1/q"})
     properties = template["Resources"]["GateFunction"]["Properties"]
     assert properties["Environment"]["Variables"] == {"QUEUE_URL": "http://172.17.0.1:1/q"}
     assert properties["Architectures"] == [ARCHITECTURE]
