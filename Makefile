@@ -10,7 +10,7 @@ export SAM_CLI_TELEMETRY := 0
 unexport PYTHONDONTWRITEBYTECODE # where it is set, each of the many processes compiles all that it imports
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lab invoke check unit test test-rest test-stack test-properties test-all contract ansible-truth bench lint format build chef-signatures requirements doctor reconcile redrive release uninstall-check dashboard clean
+.PHONY: help setup demo picture lab invoke check unit test test-rest test-stack test-properties test-all contract ansible-truth bench lint format build docs chef-signatures requirements doctor reconcile redrive release uninstall-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,7 +26,10 @@ $(VENV)/.done: tests/requirements.txt
 	@touch $@
 
 demo: setup ## Rollcall at work on an embedded cloud, in about two minutes; nothing needed but Python
-	@PYTHONPATH=tests python -m lab.demo.run
+	@PYTHONPATH=tests:cli:layers/common python -m lab.demo.run
+
+picture: setup ## docs/images/timeline.svg out of its data; FROM=build/demo/timeline.json: out of the last demo's
+	@PYTHONPATH=docs:cli:layers/common python -m generators.timeline $(if $(FROM),--from $(FROM))
 
 lab: setup ## the embedded cloud with the stack deployed stays up, to try things on it, until Ctrl-C
 	@PYTHONPATH=tests:cli:layers/common exec python -m lab.by_hand.stay
@@ -82,6 +85,13 @@ build: setup ## sam build, and the layers compiled, which shortens cold starts b
 	sam build
 	python -m compileall -q --invalidation-mode unchecked-hash .aws-sam/build/CommonLayer/python .aws-sam/build/ChefLayer/python
 
+docs: setup ## the reference pages from the code, and the site in build/site, and the dashboard's layout in build/dashboard.html
+	@PYTHONPATH=docs:layers/common:cli:tests python -m generators
+	@PYTHONPATH=docs python -m generators.dashboard
+	@rm -rf build/site
+	zensical build --clean --strict
+	@rm -rf build/site/generators
+
 chef-signatures: ## sign the unit tests' requests anew with Chef's reference implementation (ruby-mixlib-authentication)
 	cd tests/unit/chef/signatures && ruby sign.rb key.pem < requests.json > signed.json.new && mv signed.json.new signed.json
 
@@ -111,9 +121,6 @@ release: setup ## let groups go that the provisioning circuit breaker holds: ARG
 
 uninstall-check: setup ## groups that still have hooks which the stack STACK answers (gone already: PREFIX=...)
 	@$(ROLLCALL) uninstall-check --stack '$(STACK)' $(if $(PREFIX),--prefix '$(PREFIX)')
-
-dashboard: setup ## a picture of the CloudWatch dashboard's layout: build/dashboard.html
-	@python docs/generators/dashboard.py
 
 clean: ## everything that was built or set up
 	rm -rf $(VENV) .aws-sam build .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 import typer
 
 from .commands.doctor import doctor
+from .commands.history import history
 from .commands.invoke import invoke
 from .commands.reconcile import reconcile
 from .commands.redrive import redrive
 from .commands.release import release
+from .commands.status import status
 from .commands.uninstall_check import uninstall_check
 from .running import ending
 
@@ -21,10 +23,12 @@ if TYPE_CHECKING:
 
 COMMANDS: dict[str, Callable[..., ExitCode]] = {
     "doctor": doctor,
+    "history": history,
     "invoke": invoke,
     "reconcile": reconcile,
     "redrive": redrive,
     "release": release,
+    "status": status,
     "uninstall-check": uninstall_check,
 }
 

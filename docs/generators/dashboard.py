@@ -1,7 +1,7 @@
-"""Draws the dashboard of template.yaml, so that its layout can be judged without an AWS account.
+"""python -m generators.dashboard: the dashboard of template.yaml as a page, to be judged without an AWS account.
 
-Places, titles, legends, axes and thresholds are those that are deployed; the curves, the groups and the states of the
-alarms are made up, the same each time.
+Places, titles, legends, axes and thresholds are those that are deployed; what happens to the instances is made up, and
+all curves, the newest lines and the states of the alarms are what comes of that (sample_hours.py).
 """
 
 from __future__ import annotations
@@ -9,26 +9,25 @@ from __future__ import annotations
 import argparse
 import html
 import json
-import random
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
+from .sample_hours import BEGAN, DAYS, MINUTES, NEWEST, RED, Values, values
+
 type Json = dict[str, Any]
 
 REPOSITORY = Path(__file__).parents[2]
-CELL = (70, 50)  # pixels of a grid unit on a wide screen: across, down
-HEAD, LEGEND_LINE, AXIS = 26, 17, 40  # pixels: above a plot, a line of the legend below it, left of it
+CELL = (58, 50)  # pixels of a grid unit on a screen of 1400: across, down
 LETTER = 6.2  # pixels that a letter of the legend is wide, on average
-POINTS = 72  # of a curve: five minutes each, six hours
-SCALE_OUTS = (0.3, 0.75)  # the large ones, as shares of the time shown
-LARGER = {"p95": 1.6, "p99": 2.2}
-RARE = {"abandoned", "evicted", "alerts", "drift fixed", "problems", "removal limit", "alerts lost", "events lost"}
+HOUR, DAY = 3600, 86400  # seconds
+NO_GROUP = "no group"
+STEPS = (1, 1.2, 1.6, 2, 3, 4, 5, 6, 8, 10)  # of round numbers within a decade
 COLORS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f")
 FOUND = {  # what a search finds, by the dimension that it goes by
     "group": ("web", "api", "batch-eu", "canary"),
@@ -36,24 +35,43 @@ FOUND = {  # what a search finds, by the dimension that it goes by
     "channel": ("pagerduty", "slack"),
     "severity": ("breaks launches", "warning"),
 }
-SEARCH = re.compile(r"SEARCH\('\{\w+,(?P<dimension>\w+)\}")
+SEARCH = re.compile(
+    r"(?P<all>SUM\()?SEARCH\('\{\w+,(?P<dimension>\w+)\} MetricName=\"(?P<name>\w+)\"', '(?P<stat>\w+)'"
+)
 STYLE = """
-body { font: 12px Arial, sans-serif; background: #f2f3f3; color: #16191f; margin: 0; }
-.widget { position: absolute; background: #fff; border: 1px solid #d5dbdb; box-sizing: border-box; overflow: hidden; }
-.title { font-weight: bold; padding: 6px 8px; height: 14px; white-space: nowrap; }
+body { font: 12px Arial, sans-serif; background: #f2f3f3; color: #16191f; margin: 0; padding: 3px; }
+.grid { display: grid; grid-template-columns: repeat(24, minmax(0, 1fr)); grid-auto-rows: 50px; }
+.widget { margin: 3px; background: #fff; border: 1px solid #d5dbdb; overflow: hidden; display: flex;
+  flex-direction: column; }
+.title { font-weight: bold; padding: 6px 8px; height: 14px; white-space: nowrap; overflow: hidden;
+  text-overflow: ellipsis; flex: none; }
 .cut { background: #fbb; }
 .text { padding: 4px 12px; } .text h1 { font-size: 18px; margin: 4px 0; }
-.legend { position: absolute; bottom: 4px; left: 8px; right: 8px; }
+.plot { position: relative; flex: 1 1 auto; margin: 8px 12px 20px 52px; min-height: 0; }
+.plot svg { position: absolute; width: 100%; height: 100%; overflow: visible; }
+.plot svg * { vector-effect: non-scaling-stroke; }
+.plot span { position: absolute; font-size: 10px; color: #545b64; white-space: nowrap; }
+.y { right: 100%; transform: translate(-4px, -50%); }
+.x { top: 100%; transform: translate(-50%, 3px); }
+.line { right: 0; transform: translateY(-100%); background: #fffc; }
+.legend { flex: none; margin: 0 8px 4px; }
 .legend span { margin-right: 12px; white-space: nowrap; line-height: 17px; font-size: 11px; }
 .legend b { display: inline-block; width: 9px; height: 9px; margin-right: 4px; }
-.alarm { float: left; width: 222px; margin: 3px; padding: 6px; border-left: 5px solid #2ca02c; background: #f4faf4;
-  box-sizing: border-box; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
+.alarms { display: grid; grid-template-columns: repeat(auto-fill, minmax(210px, 1fr)); gap: 5px; padding: 0 6px; }
+.alarm { padding: 4px 6px; border-left: 5px solid #2ca02c; background: #f4faf4; white-space: nowrap; overflow: hidden;
+  text-overflow: ellipsis; }
 .alarm.ALARM { border-color: #d62728; background: #fdf0f0; }
-.number { float: left; width: 33%; padding: 10px 8px; box-sizing: border-box; font-size: 26px; }
+.numbers { display: grid; grid-template-columns: repeat(3, 1fr); }
+.number { padding: 10px 8px; font-size: 26px; }
 .number div { font-size: 12px; }
+.log { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; }
 td, th { text-align: left; padding: 4px 8px; border-top: 1px solid #eee; font: 11px monospace; white-space: nowrap; }
-svg text { font: 10px Arial, sans-serif; fill: #545b64; }
+@media (max-width: 900px) {
+  .widget { grid-column: 1 / -1 !important; grid-row: span var(--rows) !important; }
+  .widget.small { grid-column: span 12 !important; }
+  .title { font-size: 11px; }
+}
 """
 
 
@@ -63,7 +81,7 @@ class Curve:
 
     label: str
     color: str
-    values: tuple[float, ...]
+    values: Values
 
 
 def main() -> int:
@@ -75,7 +93,7 @@ def main() -> int:
     body = body_of(yaml_parse(options.template.read_text()))
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(page(body))
-    print(f"{options.out}: {len(body['widgets'])} widgets. The curves are made up.")
+    print(f"{options.out}: {len(body['widgets'])} widgets. What they show is made up.")
     return 0
 
 
@@ -123,126 +141,162 @@ def _referred(name: str, template: Json) -> str:
 
 
 def page(body: Json) -> str:
-    """The dashboard as HTML."""
-    widgets = body["widgets"]
-    height = CELL[1] * max(each["y"] + each["height"] for each in widgets)
-    return (
-        f'<!doctype html><meta charset="utf-8"><title>dashboard</title><style>{STYLE}</style>'
-        f'<div style="position: relative; height: {height}px">{"".join(map(_widget, widgets))}</div>\n'
-    )
+    """The dashboard as HTML: as wide as the screen; on a narrow one its widgets stand below each other."""
+    widgets = sorted(body["widgets"], key=lambda each: (each["y"], each["x"]))
+    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>dashboard</title>'
+    return f'<!doctype html>{head}<style>{STYLE}</style><div class="grid">{"".join(map(_widget, widgets))}</div>\n'
 
 
 def _widget(widget: Json) -> str:
-    left, top, width, height = (
-        widget[key] * cell for key, cell in zip(("x", "y", "width", "height"), CELL * 2, strict=True)
-    )
-    properties = widget["properties"]
+    properties, width = widget["properties"], widget["width"] * CELL[0]
     content = {"text": _text, "alarm": _alarms, "log": _log, "metric": _metric}[widget["type"]]
     title = properties.get("title", "")
-    too_long = len(title) * LETTER * 1.15 > width - 16
+    too_long = len(title) * LETTER * 1.15 > width - 22
     head = f'<div class="title{" cut" if too_long else ""}">{html.escape(title)}</div>' if title else ""
-    place = f"left: {left + 3}px; top: {top + 3}px; width: {width - 6}px; height: {height - 6}px"
-    return f'<div class="widget" style="{place}">{head}{content(properties, width - 6, height - 6)}</div>\n'
+    across, down = f"{widget['x'] + 1} / span {widget['width']}", f"{widget['y'] + 1} / span {widget['height']}"
+    place = f"grid-column: {across}; grid-row: {down}; --rows: {widget['height']}"
+    kind = "widget small" if widget["type"] == "metric" and widget["width"] <= 6 else "widget"
+    return f'<div class="{kind}" style="{place}">{head}{content(properties)}</div>\n'
 
 
-def _text(properties: Json, width: int, height: int) -> str:
+def _text(properties: Json) -> str:
     heading, _, rest = html.escape(properties["markdown"]).partition("\n")
     rest = re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", re.sub(r"\[(.+?)\]\((.+?)\)", r'<a href="\2">\1</a>', rest))
-    rest = re.sub(r"\*(.+?)\*", r"<i>\1</i>", rest)
     return f'<div class="text"><h1>{heading.removeprefix("# ")}</h1>{rest}</div>'
 
 
-def _alarms(properties: Json, width: int, height: int) -> str:
-    cards = [
-        f'<div class="alarm {"OK" if number else "ALARM"}">rollcall-{html.escape(name)}-1A2B3C</div>'
-        for number, name in enumerate(properties["alarms"])
-    ]
-    return "".join(cards)
+def _alarms(properties: Json) -> str:
+    names = sorted(properties["alarms"], key=lambda name: name not in RED)  # the newest change of state first
+    cards = (
+        f'<div class="alarm {"ALARM" if name in RED else "OK"}">rollcall-{html.escape(name)}-1A2B3C</div>'
+        for name in names
+    )
+    return f'<div class="alarms">{"".join(cards)}</div>'
 
 
-def _log(properties: Json, width: int, height: int) -> str:
+def _log(properties: Json) -> str:
     [fields] = re.findall(r"\| fields ([^|]+)", properties["query"])
     columns = [each.strip() for each in fields.split(",")]
-    example = ("2026-11-21 19:04:11", "gate", "web", "i-0a1f6d21c7be93a54", "job 4711 failed on it: task 'start nginx'")
     head = "".join(f"<th>{html.escape(each)}</th>" for each in columns)
-    row = "".join(f"<td>{html.escape(each)}</td>" for each in example[-len(columns) :])
-    return f"<table><tr>{head}</tr>{f'<tr>{row}</tr>' * 8}</table>"
+    row = "".join(f"<td>{html.escape(each)}</td>" for each in NEWEST)
+    return f'<div class="log"><table><tr>{head}</tr><tr>{row}</tr></table></div>'
 
 
-def _metric(properties: Json, width: int, height: int) -> str:
+def _metric(properties: Json) -> str:
     curves = list(curves_of(properties))
     if properties.get("view") == "singleValue":
-        return "".join(
+        numbers = "".join(
             f'<div class="number" style="color: {each.color}"><div>{html.escape(each.label)}</div>'
-            f"{sum(each.values):,.0f}</div>"
+            f"{sum(filter(None, each.values)):,.0f}</div>"
             for each in curves
         )
+        return f'<div class="numbers">{numbers}</div>'
     legend = "".join(
         f'<span><b style="background: {each.color}"></b>{html.escape(each.label)}</span>' for each in curves
     )
-    lines = -(-sum(len(each.label) * LETTER + 26 for each in curves) // (width - 16))
-    plot = _plot(properties, curves, width - AXIS - 10, int(height - HEAD - lines * LEGEND_LINE - 26))
-    return f'{plot}<div class="legend">{legend}</div>'
+    return f'{_plot(properties, curves)}<div class="legend">{legend}</div>'
 
 
 def curves_of(properties: Json) -> Iterator[Curve]:
     """What a graph shows: each metric, each sum, and for a search a line for each of what it could find."""
-    for number, (*_, options) in enumerate(properties["metrics"]):
+    period = properties.get("period", 300)
+    for number, (*metric, options) in enumerate(properties["metrics"]):
         if options.get("visible", True) is False:
             continue
-        labels = [options["label"]]
-        if (search := SEARCH.match(options.get("expression", ""))) is not None:
-            variable = f"${{PROP('Dim.{search['dimension']}')}}"
-            labels = [options["label"].replace(variable, each) for each in FOUND[search["dimension"]]]
-        for offset, label in enumerate(labels):
-            color = options.get("color", COLORS[(2 * number + offset) % len(COLORS)])
-            yield Curve(label, color, _made_up(properties, label, options.get("stat", "")))
+        color = options.get("color")
+        found = SEARCH.search(options.get("expression", ""))
+        if metric:
+            stat = options.get("stat", properties.get("stat", ""))
+            made = values(metric[1], metric[3] if metric[2] != "service" else _of_service(metric), stat, period)
+            yield Curve(options["label"], color or COLORS[2 * number % len(COLORS)], made)
+        elif found is None:  # a sum of what is not shown by itself
+            yield Curve(options["label"], color or COLORS[0], values("Retired", "", "Sum", period))
+        elif found["all"]:
+            yield Curve(options["label"], color or COLORS[0], values(found["name"], "", found["stat"], period))
+        else:
+            for offset, each in enumerate(FOUND[found["dimension"]]):
+                label = options["label"].replace(f"${{PROP('Dim.{found['dimension']}')}}", each)
+                made = values(found["name"], each, found["stat"], period)
+                yield Curve(label, color or COLORS[(2 * number + offset) % len(COLORS)], made)
 
 
-def _made_up(properties: Json, label: str, stat: str) -> tuple[float, ...]:
-    """Two large scale-outs that the whole dashboard shows; of what should be zero, one small value at most."""
-    chance = random.Random(f"{properties['title']} {label}")  # noqa: S311 - a picture, not a secret
-    count = max(POINTS * 300 // properties.get("period", 300), 14)
-    size, late = chance.uniform(6, 14) * LARGER.get(stat, 1.0), chance.uniform(0, 0.02)
-    if "(good: none" in properties["title"] or label in RARE:
-        only = chance.randrange(2 * count)
-        return tuple(float(at == only) for at in range(count))
-    return tuple(
-        size * (0.08 + sum(max(0.0, 1 - abs(at / count - scale_out - late) * 18) for scale_out in SCALE_OUTS))
-        + chance.uniform(0, 0.05 * size)
-        for at in range(count)
-    )
+def _of_service(metric: Sequence[str]) -> str:
+    """Whose a function's own metric is: all instances', but for what differs from function to function."""
+    if metric[1] == "SecondsToRetired" and metric[3] == "gate":
+        return NO_GROUP  # those with a retire job: these groups have none
+    return metric[3] if metric[1].startswith(("Drift", "Tower")) else ""
 
 
-def _plot(properties: Json, curves: list[Curve], width: int, height: int) -> str:
+def _plot(properties: Json, curves: list[Curve]) -> str:
     lines = properties.get("annotations", {}).get("horizontal", [])
-    stacked = properties.get("stacked", False)
-    highest = [max(each.values) for each in curves]
-    most = max(1.0, sum(highest) if stacked else max(highest)) * 1.1
-    if lines:  # such a line stretches the axis; what is normal stays far below it
-        line_at = max(each["value"] for each in lines)
-        scale, most = 0.25 * line_at / most, line_at * 1.1
-        curves = [Curve(each.label, each.color, tuple(value * scale for value in each.values)) for each in curves]
-    drawn = []
-    for share in (0.0, 0.5, 1.0):
-        y = height * (1 - share)
-        drawn.append(f'<line x1="0" y1="{y}" x2="{width}" y2="{y}" stroke="#eaeded"/>')
-        drawn.append(f'<text x="-4" y="{y + 3}" text-anchor="end">{most * share:,.{0 if most > 9 else 1}f}</text>')
-    below = [0.0] * max(len(each.values) for each in curves)
-    for curve in curves:
-        values = [value + (below[at] if stacked else 0) for at, value in enumerate(curve.values)]
-        step = width / (len(values) - 1)
-        points = [f"{at * step:.1f},{height * (1 - value / most):.1f}" for at, value in enumerate(values)]
-        drawn.append(f'<polyline points="{" ".join(points)}" fill="none" stroke="{curve.color}" stroke-width="1.5"/>')
-        below[: len(values)] = values
+    shown = _stacked(curves) if properties.get("stacked", False) else curves
+    highest = max((value for each in shown for value in each.values if value is not None), default=0.0)
+    most = nice(max([highest, *(each["value"] for each in lines)]) * 1.05)
+    drawn = [f'<path d="M0 {100 * share:.0f}H100" stroke="#eaeded" fill="none"/>' for share in (0, 0.5, 1)]
+    words = [f'<span class="y" style="top: {100 - 50 * part}%">{_number(most * part / 2)}</span>' for part in range(3)]
+    words += [f'<span class="x" style="left: {100 * at:.1f}%">{time}</span>' for at, time in _times(properties)]
+    for curve in shown:
+        drawn += [_polyline(points, curve.color) for points in _runs(curve.values, most)]
     for line in lines:
-        y = height * (1 - line["value"] / most)
-        drawn.append(f'<line x1="0" y1="{y}" x2="{width}" y2="{y}" stroke="{line["color"]}" stroke-dasharray="4"/>')
-        drawn.append(f'<text x="{width}" y="{y - 3}" text-anchor="end">{html.escape(line["label"])}</text>')
-    return (
-        f'<svg width="{width + AXIS + 10}" height="{height + 16}"><g transform="translate({AXIS}, 8)">'
-        f"{''.join(drawn)}</g></svg>"
-    )
+        y = 100 * (1 - line["value"] / most)
+        drawn.append(f'<path d="M0 {y:.1f}H100" stroke="{line["color"]}" stroke-dasharray="4" fill="none"/>')
+        words.append(f'<span class="line" style="top: {y:.1f}%">{html.escape(line["label"])}</span>')
+    picture = f'<svg viewBox="0 0 100 100" preserveAspectRatio="none">{"".join(drawn)}</svg>'
+    return f'<div class="plot">{picture}{"".join(words)}</div>'
+
+
+def _stacked(curves: Sequence[Curve]) -> list[Curve]:
+    """Each curve on top of those before it."""
+    below = [0.0] * max(len(each.values) for each in curves)
+    found = []
+    for curve in curves:
+        below = [low + (value or 0.0) for low, value in zip(below, curve.values, strict=True)]
+        found.append(Curve(curve.label, curve.color, tuple(below)))
+    return found
+
+
+def _runs(curve: Values, most: float) -> Iterator[list[tuple[float, float]]]:
+    """The points of a curve, each run of values by itself: where there is no value there is no line."""
+    run: list[tuple[float, float]] = []
+    for at, value in enumerate(curve):
+        if value is None:
+            if run:
+                yield run
+            run = []
+        else:
+            run.append((100 * (at + 0.5) / len(curve), 100 * (1 - value / most)))
+    if run:
+        yield run
+
+
+def _polyline(points: Sequence[tuple[float, float]], color: str) -> str:
+    """A line; a value alone is a point."""
+    (x, y), *more = points
+    if not more:
+        return f'<path d="M{x:.2f} {y:.1f}h0" stroke="{color}" stroke-width="5" stroke-linecap="round"/>'
+    places = " ".join(f"{x:.2f},{y:.1f}" for x, y in points)
+    return f'<polyline points="{places}" fill="none" stroke="{color}" stroke-width="1.5"/>'
+
+
+def nice(most: float) -> float:
+    """A round number, no less than this one, for the top of an axis."""
+    if most <= 1:
+        return 1.0
+    size: int = 10 ** (len(str(int(most))) - 1)
+    return float(next(step * size for step in STEPS if step * size >= most))
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) else f"{value:,.1f}"
+
+
+def _times(properties: Json) -> Iterator[tuple[float, str]]:
+    """A few times below a graph, and where they are."""
+    if properties.get("period") == DAY:
+        yield from ((day / DAYS, f"11-{17 + day}") for day in (1, 5, 9, 13))
+    else:
+        hours = MINUTES * 60 // HOUR
+        yield from ((hour / hours, f"{BEGAN + hour}:00") for hour in range(1, hours))
 
 
 if __name__ == "__main__":

@@ -239,7 +239,7 @@ def _measure(function: str, event: Json, aws: PreparedAws, tower: Tower, clock: 
         patch.dict(os.environ, variables(function, TOWER_URL, SECRET, queues) | {"AWS_REGION": REGION}),
         patch("boto3.client", aws.client),
         patch("rollcall.tower.connection._opened", lambda credentials, root: Opened(session, root)),
-        patch("rollcall.runtime.installation.read_credentials", lambda secret, refresh: Credentials(tower.token)),
+        patch("rollcall.runtime.installation._credentials", lambda secret, refresh: Credentials(tower.token)),
         open(os.devnull, "w") as nowhere,
         redirect_stdout(nowhere),
     ):

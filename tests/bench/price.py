@@ -6,6 +6,7 @@ Left out: what does not depend on the load (standing_price), network traffic, an
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ LOG_GB = 0.50  # aws.amazon.com/cloudwatch/pricing: ingestion of logs
 SECRET_CALL = 0.05 / 10_000  # aws.amazon.com/secrets-manager/pricing
 CUSTOM_EVENT = 1.00 / 1_000_000  # aws.amazon.com/eventbridge/pricing: of up to 64 kB, on the default bus
 ALARM_MONTH = 0.10  # aws.amazon.com/cloudwatch/pricing: standard resolution, for each metric that an alarm watches
+COMPOSITE_ALARM_MONTH = 0.50  # the same, for each
 DASHBOARD_MONTH = 3.00  # the same; an account's first three are free if they show no more than 50 metrics
 METRIC_MONTH = 0.30  # the same: the first 10,000 custom metrics
 
@@ -230,8 +232,10 @@ def standing_price(template: Mapping[str, Any]) -> float:
     polling = len(event_sources(template)) * POLLERS * MONTH / LONG_POLL * SQS_REQUEST
     alarms = [each.get("Properties", {}) for each in resources if each["Type"] == "AWS::CloudWatch::Alarm"]
     alarmed = sum(sum("MetricStat" in each for each in alarm.get("Metrics", [])) or 1 for alarm in alarms)
-    dashboards = [each["Type"] for each in resources].count("AWS::CloudWatch::Dashboard")
-    return polling + alarmed * ALARM_MONTH + dashboards * DASHBOARD_MONTH + CUSTOM_METRICS * METRIC_MONTH
+    kinds = Counter(each["Type"] for each in resources)
+    dashboards = kinds["AWS::CloudWatch::Dashboard"] * DASHBOARD_MONTH
+    composites = kinds["AWS::CloudWatch::CompositeAlarm"] * COMPOSITE_ALARM_MONTH
+    return polling + alarmed * ALARM_MONTH + composites + dashboards + CUSTOM_METRICS * METRIC_MONTH
 
 
 def event_sources(template: Mapping[str, Any]) -> list[Mapping[str, Any]]:

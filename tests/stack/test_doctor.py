@@ -31,7 +31,7 @@ type Json = dict[str, Any]
 type Plant = Callable[["Planted"], object]
 type PublishedEvent = subprocess.CompletedProcess[str]
 
-ADVISED = 600  # seconds; the heartbeat timeout that docs/install.md advises
+ADVISED = 600  # seconds; the heartbeat timeout that docs/guides/forks-and-timeouts.md advises
 JOB_TIMEOUT = 900  # seconds; of job templates that are right
 BREAKS, WARNS = "breaks launches", "warning"
 FOUND, MENDED = "Misconfiguration Found", "Misconfiguration Mended"

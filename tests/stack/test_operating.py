@@ -64,8 +64,27 @@ def test_the_dashboard_names_what_was_deployed(dashboard: Json, resources: list[
 def test_the_dashboard_shows_every_alarm(cloud: Cloud, dashboard: Json, resources: list[Json]) -> None:
     described = cloud.aws.client("cloudwatch").describe_alarms(AlarmNamePrefix=f"{STACK}-")["MetricAlarms"]
     assert {each["AlarmName"] for each in described} == physical(resources, "AWS::CloudWatch::Alarm")
-    [shown] = [each["properties"]["alarms"] for each in dashboard["widgets"] if each["type"] == "alarm"]
+    [_, shown] = [each["properties"]["alarms"] for each in dashboard["widgets"] if each["type"] == "alarm"]
     assert sorted(shown) == sorted(each["AlarmArn"] for each in described)
+
+
+def test_the_first_line_of_the_dashboard_is_red_while_one_alarm_is(
+    cloud: Cloud, dashboard: Json, resources: list[Json]
+) -> None:
+    cloudwatch = cloud.aws.client("cloudwatch")
+    [name] = physical(resources, "AWS::CloudWatch::CompositeAlarm")
+    [first, _] = [each["properties"]["alarms"] for each in dashboard["widgets"] if each["type"] == "alarm"]
+    assert [arn.rpartition(":")[2] for arn in first] == [name]
+
+    def state() -> str:
+        [alarm] = cloudwatch.describe_alarms(AlarmNames=[name], AlarmTypes=["CompositeAlarm"])["CompositeAlarms"]
+        return str(alarm["StateValue"])
+
+    one = min(physical(resources, "AWS::CloudWatch::Alarm"))
+    cloudwatch.set_alarm_state(AlarmName=one, StateValue="ALARM", StateReason="a test")
+    assert state() == "ALARM"
+    cloudwatch.set_alarm_state(AlarmName=one, StateValue="OK", StateReason="a test")
+    assert state() == "OK"
 
 
 def test_the_dashboard_reads_the_logs_of_the_functions(dashboard: Json, resources: list[Json]) -> None:

@@ -23,20 +23,29 @@ from rollcall.lifecycle.target_watch import TargetHealthChange
 from rollcall.reconcile.result import Fix, RunOutcome, Summary
 from rollcall.reconcile.steps import DriftFinding, DriftKind, NodeRemoval, Plan
 from rollcall.telemetry.metrics import Metrics
-from unit.audience import EveryAnnouncer, read_metrics
+from unit.audience import EveryAnnouncer, Metric, read_metrics
 from unit.fakes import ACCOUNT, REGION, FakeBus
 from unit.world import World
 
 
-@cache
 def emitted_metrics() -> frozenset[tuple[str, frozenset[str]]]:
     """By name, each with the names of its dimensions: one entry for every set of them."""
+    return frozenset((each.name, frozenset(each.dimensions)) for each in _emitted())
+
+
+def units_of_metrics() -> dict[str, str]:
+    """The unit of each metric, by its name."""
+    return {each.name: each.unit for each in _emitted()}
+
+
+@cache
+def _emitted() -> tuple[Metric, ...]:
     output = StringIO()
     with redirect_stdout(output):
         bus = FakeBus()
         bus.failing["put"] = Throttled("slow down")
         _say_everything(bus)
-    return frozenset((each.name, frozenset(each.dimensions)) for each in read_metrics(output.getvalue()))
+    return tuple(read_metrics(output.getvalue()))
 
 
 def emitted_events() -> list[tuple[str, Mapping[str, Any]]]:

@@ -656,17 +656,18 @@ class FakeTargets(Targets):
 class FakeFleet(Fleet):
     """The groups and instances of one Region in memory.
 
-    known_arrivals: by instance id, when its group began to launch it. stale: instances whose actions are not open any
-    more. throttled, denied: instances whose hooks cannot be answered. refused: ids that AWS calls wrong.
-    failing: methods that raise an error. known_hooks: by group. waits_for: by instance id the one hook whose action is
-    open, where not all are. before_call: what happens before any method, given its name, is answered; before_instances:
-    likewise, given the ids that EC2 is asked about. known_user_data: by instance id what EC2 gives, others have none;
-    asked_user_data: the instances it was asked about.
+    known_arrivals, known_departures: by instance id, when its group began to launch it, and to terminate it. stale:
+    instances whose actions are not open any more. throttled, denied: instances whose hooks cannot be answered. refused:
+    ids that AWS calls wrong. failing: methods that raise an error. known_hooks: by group. waits_for: by instance id the
+    one hook whose action is open, where not all are. before_call: what happens before any method, given its name, is
+    answered; before_instances: likewise, given the ids that EC2 is asked about. known_user_data: by instance id what
+    EC2 gives, others have none; asked_user_data: the instances it was asked about.
     """
 
     def __init__(self, region: str) -> None:
         self.region = region
         self.known_arrivals: dict[str, float] = {}
+        self.known_departures: dict[str, float] = {}
         self.known_groups: dict[str, Group] = {}
         self.known_hooks: dict[str, list[Hook]] = {}
         self.waits_for: dict[str, str] = {}
@@ -708,6 +709,10 @@ class FakeFleet(Fleet):
     def arrivals(self, group: str, instance_ids: Collection[str]) -> dict[str, float]:
         self._asked("arrivals")
         return {each: self.known_arrivals[each] for each in instance_ids if each in self.known_arrivals}
+
+    def departures(self, group: str, instance_ids: Collection[str]) -> dict[str, float]:
+        self._asked("departures")
+        return {each: self.known_departures[each] for each in instance_ids if each in self.known_departures}
 
     def hooks(self, group: str) -> list[Hook]:
         self._asked("hooks")

@@ -1,4 +1,4 @@
-"""What doctor observes of an installation and a group that are as docs/install.md says; tests change single parts."""
+"""What doctor observes of an installation and a group that are as docs/deploy.md says; tests change single parts."""
 
 from __future__ import annotations
 

@@ -23,12 +23,11 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv4Network
 
 from lab.aws import ministack as cloud
 from lab.aws import warm_pools
-from lab.aws.autoscaling_answers import activity
+from lab.aws.activities import Activities
 from lab.aws.control import Timeout, Transition
 from lab.aws.lifecycle import (
     BACK_TO_POOL,
@@ -54,7 +53,7 @@ from lab.aws.lifecycle import (
 )
 from lab.aws.lifecycle_events import DESCRIPTIONS, LifecycleEvents
 from lab.aws.ministack import Record, Scope
-from lab.aws.notifications import send_test, timestamp
+from lab.aws.notifications import send_test
 from lab.aws.target_groups import TargetGroups
 
 logger = logging.getLogger(__name__)
@@ -103,7 +102,7 @@ class Engine:
         self.clock = clock
         self.transitions: list[Transition] = []
         self.timeouts: list[Timeout] = []
-        self._activities: defaultdict[str, list[Record]] = defaultdict(list)  # by the group's ARN
+        self.activities = Activities()
         self._targets = targets
         self._events = events or LifecycleEvents()
         # Thousands of instances are looked at many times a second, so each question has its index.
@@ -149,17 +148,9 @@ class Engine:
         instance = self._instances.get(instance_id)
         return instance if instance and instance.scope == scope else None
 
-    def activities(self, group: Record) -> list[Record]:
-        """Return the launches of a group, into and out of its warm pool too, the newest first."""
-        return self._activities[group["AutoScalingGroupARN"]][::-1]
-
     def age(self, instance_ids: Collection[str], seconds: float) -> None:
-        """Let the launches of these instances have begun so many seconds earlier."""
-        for activities in self._activities.values():
-            for each in activities:
-                if each["Description"].split()[-1] in instance_ids:
-                    began = datetime.fromisoformat(each["StartTime"]) - timedelta(seconds=seconds)
-                    each["StartTime"] = timestamp(began.timestamp())
+        """Let what these instances did have begun so many seconds earlier."""
+        self.activities.age(instance_ids, seconds)
 
     def action(self, token: str) -> Action | None:
         """Return the action in progress that has this token."""
@@ -177,22 +168,27 @@ class Engine:
     def terminate(self, instance: Instance, now: float, cause: str) -> None:
         """Begin to terminate an instance; hooks that hold it let go."""
         instance.cause = cause
-        self._depart(instance, DEATH_IN_POOL if in_pool(instance.state) else TERMINATION, now)
+        passage = DEATH_IN_POOL if in_pool(instance.state) else TERMINATION
+        self._note(instance, passage, now)
+        self._depart(instance, passage, now)
 
     def enter_standby(self, instance: Instance, now: float) -> None:
         """Take an instance out of service; no hooks run."""
         self._leave_targets(instance)
         instance.passage = None
+        self.activities.begin(instance, "Moving EC2 instance to Standby", now)
         self._enter(instance, "EnteringStandby", now)
 
     def exit_standby(self, instance: Instance, now: float) -> None:
         """Put an instance in Standby back into service; no hooks run."""
+        self.activities.begin(instance, "Moving EC2 instance out of Standby", now)
         self._depart(instance, OUT_OF_STANDBY, now)
 
     def detach(self, instance: Instance, now: float) -> None:
         """Let an instance leave its group and live on; no hooks run."""
         self._leave_targets(instance)
         instance.passage = None
+        self.activities.begin(instance, "Detaching EC2 instance", now)
         self._enter(instance, "Detaching", now)
 
     def replace_root_volume(self, instance_id: str, now: float) -> str | None:
@@ -258,6 +254,7 @@ class Engine:
             self.terminate(instance, now, "an instance was taken out of service in response to an EC2 health check.")
         elif instance.state == "EnteringStandby":
             self._enter(instance, "Standby", now)
+            self.activities.end(instance, now)
         elif instance.state == "Detaching":
             self._release(instance, now)
         elif instance.passage and instance.state == instance.passage.first:
@@ -322,7 +319,7 @@ class Engine:
                 # DeleteLifecycleHook: outstanding actions are completed first.
                 action.result = "ABANDON" if launching else "CONTINUE"
             elif action.result is None and now >= min(action.deadline, action.limit):
-                action.result = action.hook["DefaultResult"]
+                action.result, action.timed_out = action.hook["DefaultResult"], True
                 hook = str(action.hook["LifecycleHookName"])
                 self.timeouts.append(Timeout(now, instance.group, instance.instance_id, hook))
         abandoned = next((action for action in instance.actions if action.result == "ABANDON"), None)
@@ -332,6 +329,7 @@ class Engine:
         if abandoned and launching:
             if passage.action == "Launch":
                 self._events.not_launched(instance, passage, abandoned.token, now)
+            self.activities.abandon(instance, now, abandoned.token, timed_out=abandoned.timed_out)
             self.terminate(instance, now, "an instance was taken out of service in response to its abandoned launch.")
         else:
             instance.abandoned = abandoned is not None
@@ -355,6 +353,7 @@ class Engine:
     def _serve(self, instance: Instance, passage: Passage, group: Record, now: float) -> None:
         instance.passage = None
         self._enter(instance, "InService", now)
+        self.activities.end(instance, now)
         instance.target_groups = [one["Identifier"] for one in traffic_sources(group) if one["Type"] == "elbv2"]
         for target_group in instance.target_groups:
             self._targets.register(target_group, [instance.instance_id])
@@ -374,6 +373,7 @@ class Engine:
             self._follow_power(instance)
         instance.passage = None
         self._enter(instance, f"Warmed:{state}", now)
+        self.activities.end(instance, now)
         if passage is BACK_TO_POOL:
             self._events.terminated(instance, passage, now)
         else:
@@ -385,6 +385,7 @@ class Engine:
             return
         cloud.set_instance_state(instance.instance_id, "terminated")
         self._enter(instance, "Warmed:Terminated" if passage is DEATH_IN_POOL else "Terminated", now)
+        self.activities.end(instance, now)
         self._free_addresses(instance)
         self._events.terminated(instance, passage, now)
         self._forget(instance)
@@ -392,6 +393,7 @@ class Engine:
     def _release(self, instance: Instance, now: float) -> None:
         """A detached instance is no group's any more, but keeps its addresses while it lives."""
         self._enter(instance, "Detached", now)
+        self.activities.end(instance, now)
         cloud.untag_instance(instance.instance_id, GROUP_TAG)
         self._detached.append(instance)
         self._forget(instance)
@@ -445,6 +447,7 @@ class Engine:
         place = warm_pools.wanted(group) - len(self._prepared(group))
         if warm_pools.takes_back(group) and instance.state == "InService" and place > 0:
             instance.cause = cause
+            self._note(instance, BACK_TO_POOL, now)
             self._depart(instance, BACK_TO_POOL, now)
         else:
             self.terminate(instance, now, cause)
@@ -453,12 +456,12 @@ class Engine:
         instance.cause, instance.launched = cause, now
         if cloud.instance_state(instance.instance_id) == "stopped":
             cloud.start_instance(instance.instance_id, now)
-        self._note_launch(instance, OUT_OF_POOL, now)
+        self._note(instance, OUT_OF_POOL, now)
         self._depart(instance, OUT_OF_POOL, now)
 
-    def _note_launch(self, instance: Instance, passage: Passage, now: float) -> None:
-        words = DESCRIPTIONS[passage.origin, passage.destination]
-        self._activities[instance.group_arn].append(activity(instance, now, words))
+    def _note(self, instance: Instance, passage: Passage, now: float) -> None:
+        """Let an instance's passage be an activity of its group."""
+        self.activities.begin(instance, DESCRIPTIONS[passage.origin, passage.destination], now)
 
     def _adjust_pool(self, scope: Scope, group: Record, now: float) -> None:
         pool = warm_pools.of(group)
@@ -523,7 +526,7 @@ class Engine:
             passage=passage,
         )
         self._instances[instance_id] = self._members[instance.group_arn][instance_id] = instance
-        self._note_launch(instance, passage, now)
+        self._note(instance, passage, now)
         self._enter(instance, passage.first, now)
 
     def _test_targets(self, scope: Scope, group: Record) -> None:

@@ -3,14 +3,12 @@
 Parameters and answers are those of the query protocol. Limits and messages: Amazon EC2 Auto Scaling API reference.
 """
 
-import uuid
 from collections.abc import Callable
 
 from lab.aws import ministack as cloud
 from lab.aws.lifecycle import Instance
 from lab.aws.limits import violation
 from lab.aws.ministack import Record, Response
-from lab.aws.notifications import timestamp
 
 DEFAULT_RECORDS = 50
 """Results a page unless asked otherwise."""
@@ -77,21 +75,3 @@ def pool_member_description(instance: Instance) -> Record:
 def instance_description(instance: Instance) -> Record:
     """Return what the other actions say about an instance."""
     return {**pool_member_description(instance), "ProtectedFromScaleIn": instance.protected}
-
-
-def activity(instance: Instance, now: float, description: str) -> Record:
-    """Return a scaling activity that has begun; its description ends with the instance."""
-    return {
-        "ActivityId": str(uuid.uuid4()),
-        "AutoScalingGroupName": instance.group,
-        "Description": f"{description}: {instance.instance_id}",
-        "Cause": f"At {timestamp(now)} {instance.cause}",
-        "StartTime": timestamp(now),
-        "StatusCode": "InProgress",
-        "Progress": 0,
-    }
-
-
-def activities(instances: list[Instance], now: float, description: str) -> Record:
-    """Return the answer of an action that begins the same for each of these instances."""
-    return {"Activities": [activity(each, now, description) for each in instances]}

@@ -4,16 +4,16 @@ Limits and messages: Amazon EC2 Auto Scaling API reference; those about too many
 users quote them. What is refused to retained instances is from published recordings of the answers (2026).
 """
 
+import math
 from collections.abc import Callable
 
 from lab.aws import ministack as cloud
 from lab.aws import notifications as aws_notifications
 from lab.aws import warm_pools
+from lab.aws.activities import moment_of
 from lab.aws.autoscaling import Engine, traffic_sources
 from lab.aws.autoscaling_answers import (
     RequestRefusedError,
-    activities,
-    activity,
     answering,
     instance_description,
     named_group,
@@ -156,7 +156,7 @@ class Api:
         now = self._engine.clock()
         if retained or not instance.state.startswith("Terminating"):
             self._engine.terminate(instance, now, "an instance was taken out of service in response to a user request.")
-        return {"Activity": activity(instance, now, "Terminating EC2 instance")}
+        return {"Activity": self._engine.activities.begin(instance, "Terminating EC2 instance", now)}
 
     def _enter_standby(self, params: Record) -> Record:
         group, instances = named_group(params), self._instances_in(params, "InService")
@@ -172,7 +172,7 @@ class Api:
         now = self._engine.clock()
         for instance in instances:
             self._engine.enter_standby(instance, now)
-        return activities(instances, now, "Moving EC2 instance to Standby")
+        return self._begun(instances, "Moving EC2 instance to Standby", now)
 
     def _exit_standby(self, params: Record) -> Record:
         group, instances = named_group(params), self._instances_in(params, "Standby")
@@ -180,7 +180,7 @@ class Api:
         now = self._engine.clock()
         for instance in instances:
             self._engine.exit_standby(instance, now)
-        return activities(instances, now, "Moving EC2 instance out of Standby")
+        return self._begun(instances, "Moving EC2 instance out of Standby", now)
 
     def _detach(self, params: Record) -> Record:
         group, ids = named_group(params), cloud.members(params, "InstanceIds")
@@ -205,7 +205,11 @@ class Api:
         now = self._engine.clock()
         for instance in instances:
             self._engine.detach(instance, now)
-        return activities(instances, now, "Detaching EC2 instance")
+        return self._begun(instances, "Detaching EC2 instance", now)
+
+    def _begun(self, instances: list[Instance], words: str, now: float) -> Record:
+        """Return the activities that have begun, one for each of these."""
+        return {"Activities": [self._engine.activities.begin(each, words, now) for each in instances]}
 
     def _complete(self, params: Record) -> Record:
         result = params.get("LifecycleActionResult")
@@ -304,7 +308,21 @@ class Api:
         return page(found, params, "AutoScalingInstances", MAX_INSTANCE_IDS)
 
     def _describe_activities(self, params: Record) -> Record:
-        return page(self._engine.activities(named_group(params)), params, "Activities", MAX_RECORDS)
+        name, with_deleted = params.get("AutoScalingGroupName"), params.get("IncludeDeletedGroups") == "true"
+        if name and not with_deleted:
+            named_group(params)
+        bounds = {one["Name"]: one["Values"][0] for one in cloud.structure(params, "Filters") or []}
+        since, until = (bounds.get(f"StartTime{each}Bound") for each in ("Lower", "Upper"))
+        scope = cloud.current_scope()
+        existing = {group["AutoScalingGroupARN"] for owner, group in cloud.groups() if owner == scope}
+        found = self._engine.activities.of(
+            scope,
+            name,
+            moment_of(since) if since else 0.0,
+            moment_of(until) if until else math.inf,
+            None if with_deleted else existing,
+        )
+        return page(found, params, "Activities", MAX_RECORDS)
 
     def _describe_hooks(self, params: Record) -> Record:
         names = cloud.members(params, "LifecycleHookNames")

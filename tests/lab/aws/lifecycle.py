@@ -128,6 +128,7 @@ class Action:
     deadline: float
     token: str = field(default_factory=lambda: str(uuid.uuid4()))
     result: str | None = None
+    timed_out: bool = False
 
     @property
     def limit(self) -> float:

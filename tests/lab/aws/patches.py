@@ -10,7 +10,7 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from ministack.core import iam_evaluator, responses
-from ministack.services import alb, autoscaling, ec2, eventbridge, lambda_svc, sqs
+from ministack.services import alb, autoscaling, cloudwatch, ec2, eventbridge, lambda_svc, sqs
 from ministack.services.cloudformation import provisioners
 
 from lab.aws.limits import PUT_EVENTS_BYTES, entry_size, message_size
@@ -28,6 +28,8 @@ from lab.aws.ministack import (
 from lab.aws.recursion import next_header
 
 logger = logging.getLogger(__name__)
+
+OK = 200
 
 ABOUT_INSTANCES = (
     "DescribeInstances",
@@ -291,6 +293,33 @@ def _complete_provisioners() -> None:
     handlers["AWS::AutoScaling::AutoScalingGroup"].update(create=_create_group, update=_update_group)
     handlers["AWS::Lambda::Function"].update(create=_create_function, update=_update_function)
     _keep_alarms_on_expressions()
+    handlers["AWS::CloudWatch::CompositeAlarm"] = {
+        "create": _put_composite_alarm,
+        "update": _update_composite_alarm,
+        "delete": _delete_composite_alarm,
+    }
+
+
+def _put_composite_alarm(logical_id: str, properties: Record, stack_name: str) -> Any:
+    """MiniStack has composite alarms, and its CloudFormation has not."""
+    return _composite_alarm_as(provisioners._physical_name(stack_name, logical_id, max_len=255), properties)
+
+
+def _update_composite_alarm(name: str, old: Record, new: Record, stack_name: str) -> Any:
+    return _composite_alarm_as(name, new)
+
+
+def _composite_alarm_as(name: str, properties: Record) -> Any:
+    status, _, body = cloudwatch._put_composite_alarm(
+        {}, {"AlarmName": name, **properties}, is_cbor=False, is_json=True
+    )
+    if status != OK:
+        raise ValueError(f"AWS::CloudWatch::CompositeAlarm {name}: {body!r}")
+    return name, {"Arn": cloudwatch._composite_alarms[name]["AlarmArn"]}
+
+
+def _delete_composite_alarm(name: str, properties: Record) -> None:
+    cloudwatch._delete_alarms({}, {"AlarmNames": [name]}, is_cbor=False, is_json=True)
 
 
 def _create_group(logical_id: str, properties: Record, stack_name: str) -> Any:

@@ -1,21 +1,20 @@
 """`make demo`: Rollcall deployed on the embedded cloud, at work before your eyes.
 
-    demo_scenes   the story: what happens, and what has to come of it
-    demo_sights   what the embedded cloud recorded about each instance
-    demo_checks   the invariants, and figures
-    demo_view     how all this is shown: a live table, or plain lines
+    scenes    the story: what happens, and what has to come of it
+    sights    what the embedded cloud recorded about each instance
+    checks    the invariants, and figures
+    view      how all this is shown: a live table, or plain lines
 
-At its end there is a picture of it:
+At its end there is a timeline, as `rollcall history` draws it of a real stack (cli/rollcall_cli/timeline):
 
-    demo_timeline  when each instance was in which stage, as data
-    demo_picture   the picture, a file
-    demo_strips    the same in the terminal
+    timeline  when each instance was in which stage, out of what the embedded cloud recorded
 
 Exit codes: 0, or 1 if a scene did not come out or an invariant broke, or 128 + the signal that ended it.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 
 FUNCTIONS = ("register", "gate", "cleanup", "reconcile")
 LOGS = "build/demo"
-TIMELINE = "timeline.html"
+TIMELINE, DATA = "timeline.html", "timeline.json"
 SETTLING = 60.0  # seconds for the last messages to be worked off
 
 
@@ -136,12 +135,15 @@ def _sum_up(stage: Stage, view: View, *, finished: bool) -> bool:
 
 
 def draw(stage: Stage, view: View) -> None:
-    """When each instance was in which stage: a picture, and the same in the terminal."""
-    from lab.demo.picture import picture
-    from lab.demo.timeline import read_timeline
+    """When each instance was in which stage: a picture, the same in the terminal, and the data."""
+    from lab.demo.timeline import read_records
+    from rollcall_cli.timeline.json_format import read
+    from rollcall_cli.timeline.page import page
 
-    shown = read_timeline(stage.cloud, stage.acts)
-    (stage.cloud.directory / TIMELINE).write_text(picture(shown), encoding="utf-8")
+    document = read_records(stage.cloud, stage.marks)
+    shown = read(document)
+    (stage.cloud.directory / DATA).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    (stage.cloud.directory / TIMELINE).write_text(page(shown), encoding="utf-8")
     view.say("")
     view.draw(shown)
     view.say(f"Timeline: {LOGS}/{TIMELINE}")

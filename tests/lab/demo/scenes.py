@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from lab.cloud import eventually
 from lab.demo.sights import observe
-from lab.demo.timeline import Act
 from lab.invariants import disagreements, others_hosts
+from rollcall_cli.timeline.timeline import Mark
 
 if TYPE_CHECKING:
     from lab.cloud import Cloud, Group
@@ -43,7 +43,7 @@ class Stage:
 
     def __init__(self, cloud: Cloud, view: View) -> None:
         self.cloud = cloud
-        self.acts: list[Act] = []
+        self.marks: list[Mark] = []
         self._view = view
         cloud.tower.set_job_time(JOB_TIME)
         cloud.tower.add_inventory(INVENTORY)
@@ -64,7 +64,7 @@ class Stage:
 
     def play(self, scene: Callable[[Stage], None]) -> None:
         """A scene, from its beginning to its end. Raises SceneFailed."""
-        self.acts.append(Act(time.time(), len(self.acts) + 1, scene.__name__.replace("_", " ")))
+        self.marks.append(Mark(time.time(), len(self.marks) + 1, scene.__name__.replace("_", " ")))
         scene(self)
 
     def say(self, text: str, style: str = "") -> None:

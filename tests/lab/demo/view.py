@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,15 +19,16 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from lab.demo.strips import strips
+from rollcall_cli.timeline.strips import strips
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from lab.demo.sights import Sight
-    from lab.demo.timeline import Timeline
+    from rollcall_cli.timeline.timeline import Timeline
 
-PLAIN_WIDTH = 100  # columns of the timeline where there is no terminal
+PLAIN_WIDTH = 100  # columns of the timeline in plain lines, at most
+WHOLE_LINE = 100_000  # columns, where there is no terminal
 NARROWEST = 80  # columns that the table needs
 WIDE = 120  # columns from which on nothing is abbreviated
 TEXT_COLUMNS = (("Instance", 19), ("State", 19), ("Tower host", 16), ("Job", 13), ("Outcome", 10))
@@ -83,6 +86,21 @@ def make_view() -> View:
     return Lines() if console.width < NARROWEST else LiveTable(console)
 
 
+def terminal_width() -> int:
+    """Columns of the terminal; without one as many as a line may need."""
+    return shutil.get_terminal_size((WHOLE_LINE, 0)).columns if sys.stdout.isatty() else WHOLE_LINE
+
+
+def wrapped(text: str, width: int) -> str:
+    """The same in lines of at most so many columns, where it is longer: those that follow are indented as the first."""
+    lines = []
+    for line in text.split("\n"):
+        indent = line[: len(line) - len(line.lstrip())]
+        broken = textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+        lines += broken if len(line) > width else [line]
+    return "\n".join(lines)
+
+
 class Lines:
     """A line for each change, in seconds since the demo began; no control codes."""
 
@@ -91,7 +109,7 @@ class Lines:
         self._shown: dict[str, list[str]] = {}
 
     def say(self, text: str, style: str = "") -> None:
-        print(text, flush=True)
+        print(wrapped(text, terminal_width()), flush=True)
 
     def verdict(self, holds: bool, text: str) -> None:
         self.say(f"  {'ok    ' if holds else 'BROKEN'} {text}")
@@ -116,7 +134,7 @@ class Lines:
             self._shown[sight.instance_id] = facts
 
     def draw(self, shown: Timeline) -> None:
-        for line in strips(shown, PLAIN_WIDTH, blocks=False):
+        for line in strips(shown, min(terminal_width(), PLAIN_WIDTH), blocks=False):
             self.say(line.plain)
 
 
@@ -143,7 +161,7 @@ class LiveTable:
         self._rows: list[tuple[str, ...]] = []
 
     def say(self, text: str, style: str = "") -> None:
-        self._console.print(Text(text, style))
+        self._console.print(Text(wrapped(text, self._console.width), style))
 
     def verdict(self, holds: bool, text: str) -> None:
         mark = Text("  ✓ ", "green") if holds else Text("  ✗ ", "bold red")

@@ -99,13 +99,15 @@ def test_groups_with_a_tag_are_read_from_all_pages_with_their_members(fleet: Fle
     }
     member = raw_membership("i-a", "InService")
     del member["AutoScalingGroupName"]
-    web = raw_group("web", **{"rollcall:inventory": "prod"}) | {"Instances": [member]}
+    web = raw_group("web", **{"rollcall:inventory": "prod"}) | {"Instances": [member], "TargetGroupARNs": ["tg-1"]}
     first: dict[str, Any] = {"AutoScalingGroups": [web], "NextToken": "more"}
     autoscaling.add_response("describe_auto_scaling_groups", first, asked)
     second = {"AutoScalingGroups": [raw_group("db") | {"Instances": []}]}
     autoscaling.add_response("describe_auto_scaling_groups", second, asked | {"NextToken": "more"})
     assert fleet.opted_in("rollcall:inventory") == {
-        "web": OptedIn(Group("web", {"rollcall:inventory": "prod"}, {}), {"i-a": Membership("web", "InService")}),
+        "web": OptedIn(
+            Group("web", {"rollcall:inventory": "prod"}, {}, ("tg-1",)), {"i-a": Membership("web", "InService")}
+        ),
         "db": OptedIn(Group("db", {}, {}), {}),
     }
 
@@ -224,6 +226,18 @@ def test_an_instance_came_when_its_group_began_its_latest_launch_into_service(
     )
     first = SECOND.timestamp()
     assert fleet.arrivals("web", {"i-a", "i-b", "i-c"}) == {"i-a": first + 7 * 60, "i-c": first + 4 * 60}
+
+
+def test_an_instance_goes_since_its_group_began_to_terminate_it(fleet: Fleet, autoscaling: Stubber) -> None:
+    activities = [
+        activity("Launching a new EC2 instance: i-c", 9),
+        activity("Terminating EC2 instance from warm pool: i-b", 8),
+        activity("Terminating EC2 instance: i-a - Waiting For Terminate Lifecycle Action", 7),
+        activity("Terminating EC2 instance: i-0, which is not asked for", 6),
+    ]
+    autoscaling.add_response("describe_scaling_activities", {"Activities": activities})
+    first = SECOND.timestamp()
+    assert fleet.departures("web", {"i-a", "i-b", "i-c"}) == {"i-a": first + 7 * 60, "i-b": first + 8 * 60}
 
 
 def test_activities_are_read_until_all_are_found(fleet: Fleet, autoscaling: Stubber) -> None:

@@ -39,7 +39,7 @@ def test_a_server_that_answers_or_was_not_asked_is_right(nodes: int | None) -> N
 @pytest.mark.parametrize(
     ("error", "key", "words", "hides"),
     [
-        (ChefDenied(f"refused GET {NODES} with 401: Invalid signature; put"), "signature", "docs/chef.md", True),
+        (ChefDenied(f"refused GET {NODES} with 401: Invalid signature; put"), "signature", "docs/guides/chef.md", True),
         (ChefDenied(f"refused GET {NODES} with 403: missing; let"), "may not list nodes", "let the user list", False),
         (
             behind(ChefRejected("odd"), requests.exceptions.SSLError("CERTIFICATE_VERIFY_FAILED")),
@@ -53,7 +53,7 @@ def test_a_server_that_answers_or_was_not_asked_is_right(nodes: int | None) -> N
         (behind(ChefUnavailable("odd"), requests.ConnectTimeout(LOST)), "not reached", "SubnetIds", True),
         (ChefUnavailable(f"answered GET {NODES} with 503"), "unavailable", "fix the Chef server", True),
         (AwsDenied("AWS refused secret chef"), "secret", "full ARN", True),
-        (BadSettings("secret chef is not JSON"), "secret", "docs/chef.md", True),
+        (BadSettings("secret chef is not JSON"), "secret", "docs/guides/chef.md", True),
         (Throttled("secret chef: slow"), "not looked at (Throttled)", "run doctor again", True),
         (RollcallError("odd"), "not looked at (RollcallError)", "run doctor again", True),
     ],

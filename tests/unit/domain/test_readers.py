@@ -48,10 +48,9 @@ from rollcall.hosts.ownership import is_copy, marker_of
 from rollcall.hosts.stint import rested_since, stint_of
 from rollcall.hosts.user_data import MAX_VARIABLES, UnusableUserData, read_user_data
 from rollcall.hosts.variables import job_owed_since
-from rollcall.runtime import installation
+from rollcall.tower.credentials import read_credentials
 from unit.chef.test_answers import URL
 from unit.chef.test_secret import PEM
-from unit.tower.test_credentials import hold
 from unit.wire import ODD_HEADERS, Answer, Wire
 from unit.world import World, whole
 
@@ -431,16 +430,14 @@ SECRETS = (
 
 @INVENTED
 @given(SECRETS)
-def test_a_secret_holds_credentials_or_bad_settings(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    with monkeypatch.context() as patch:
-        hold(patch, text)
-        try:
-            credentials = installation.read_credentials("tower", refresh=False)
-        except BadSettings as error:
-            require_showable(error)
-        else:
-            credentials.token.encode("latin-1")
-            assert credentials.ca_bundle is None or isinstance(credentials.ca_bundle, str)
+def test_a_secret_holds_credentials_or_bad_settings(text: str) -> None:
+    try:
+        credentials = read_credentials(text, "tower")
+    except BadSettings as error:
+        require_showable(error)
+    else:
+        credentials.token.encode("latin-1")
+        assert credentials.ca_bundle is None or isinstance(credentials.ca_bundle, str)
     try:
         chef_credentials = read_chef_credentials(text, "chef")
     except BadSettings as error:

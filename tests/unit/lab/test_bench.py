@@ -299,6 +299,7 @@ def test_the_standing_price_counts_event_sources_alarms_and_metrics() -> None:
             },
             0.20,
         ),
+        ({"Type": "AWS::CloudWatch::CompositeAlarm"}, 0.50),
         ({"Type": "AWS::CloudWatch::Dashboard"}, 3.00),
         ({"Type": "AWS::SQS::Queue"}, 0),
     ],

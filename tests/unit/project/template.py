@@ -38,6 +38,7 @@ ROLES = of_type("AWS::IAM::Role")
 POLICIES = of_type("AWS::IAM::Policy")
 LOG_GROUPS = of_type("AWS::Logs::LogGroup")
 ALARMS = of_type("AWS::CloudWatch::Alarm")
+[HEALTH_ALARM] = of_type("AWS::CloudWatch::CompositeAlarm")
 WORK_QUEUES = {name: each for name, each in QUEUES.items() if "DeadLetter" not in name}
 SCHEDULED = ("ReconcileFunction", "DoctorFunction")
 FED = [name for name in FUNCTIONS if name not in (*SCHEDULED, "AlertFunction")]  # with lifecycle actions

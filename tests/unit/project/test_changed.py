@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[3]
         (["layers/common/rollcall/tower/client.py", "tests/unit/tower/test_client.py"], ["tests/unit/tower"]),
         (["cli/rollcall_cli/stack.py"], ["tests/unit/cli", "tests/unit/domain/test_shell_commands.py"]),
         (["tests/lab/tower/jobs.py", "tests/bench/bench.py"], ["tests/unit/lab"]),
-        (["docs/groups.md"], []),
+        (["docs/deploy.md"], []),
         (["tests/stack/test_lifecycle.py"], []),
         ([".venv", "notes.txt"], []),
         ([], []),

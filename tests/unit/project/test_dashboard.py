@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -14,11 +15,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from generators import sample_hours
 from unit.emitted import emitted_metrics
 from unit.project.template import (
     ALARMS,
     DAY,
     FUNCTIONS,
+    HEALTH_ALARM,
     LOG_GROUPS,
     PARAMETERS,
     QUEUES,
@@ -39,7 +42,8 @@ if TYPE_CHECKING:
 COLUMNS = 24  # CloudWatch API reference, "Dashboard body structure and syntax"
 HEIGHT_MAX = 1000  # the same
 WIDGETS_MAX = 500  # the same
-ALARMS_MAX = 100  # of an alarm widget: the same
+ALARMS_MAX = 100  # of an alarm widget: the same; and of a composite alarm: API reference, PutCompositeAlarm
+RULE_MAX = 10_240  # characters of its rule: the same
 METRICS_OF_WIDGET = 500  # CloudWatch user guide, "CloudWatch service quotas"
 METRICS_OF_DASHBOARD = 2500  # the same
 SEARCH_MAX = 1024  # characters; CloudWatch user guide, "CloudWatch search expression syntax"
@@ -294,12 +298,26 @@ def test_what_a_group_is_called_is_the_label_of_its_line() -> None:
 
 @pytest.mark.parametrize("holding", [OPTIONAL, *((each,) for each in OPTIONAL), ()])
 def test_every_alarm_that_the_stack_has_is_on_the_dashboard(holding: Collection[str]) -> None:
-    [widget] = [each for each in body(holding)["widgets"] if each["type"] == "alarm"]
+    [_, widget] = [each for each in body(holding)["widgets"] if each["type"] == "alarm"]
     shown = [arn.rpartition(":")[2] for arn in widget["properties"]["alarms"]]
     expected = {name for name in ALARMS if RESOURCES[name].get("Condition") in (None, *holding)}
     assert sorted(shown) == sorted(expected)
     assert len(shown) <= ALARMS_MAX
     assert widget["properties"]["sortBy"] == "stateUpdatedTimestamp"  # which shows those in alarm first
+
+
+@pytest.mark.parametrize("holding", [OPTIONAL, *((each,) for each in OPTIONAL), ()])
+def test_the_dashboard_opens_with_one_line_that_says_whether_all_is_well(holding: Collection[str]) -> None:
+    first = min(body(holding)["widgets"], key=lambda each: (each["y"], each["x"]))
+    assert (first["type"], first["width"]) == ("alarm", COLUMNS)
+    assert first["properties"]["alarms"] == [named(f"{HEALTH_ALARM}.Arn")]
+    rule = text_of(RESOURCES[HEALTH_ALARM]["Properties"]["AlarmRule"], holding)
+    watched = [named(f"{name}.Arn") for name in ALARMS if RESOURCES[name].get("Condition") in (None, *holding)]
+    assert sorted(each for each in rule.split(" OR ") if each != "FALSE") == sorted(
+        f"ALARM({each})" for each in watched
+    )
+    assert len(rule) <= RULE_MAX
+    assert len(watched) <= ALARMS_MAX
 
 
 def lines(title: str) -> list[float]:
@@ -457,7 +475,8 @@ class Titles(HTMLParser):
 def test_the_picture_has_every_widget_and_no_title_that_does_not_fit(tmp_path: Path) -> None:
     out = tmp_path / "build" / "dashboard.html"
     done = subprocess.run(
-        [sys.executable, str(REPOSITORY / "docs" / "generators" / "dashboard.py"), "--out", str(out)],
+        [sys.executable, "-m", "generators.dashboard", "--out", str(out)],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY / "docs")},
         capture_output=True,
         text=True,
         timeout=60,
@@ -468,3 +487,25 @@ def test_the_picture_has_every_widget_and_no_title_that_does_not_fit(tmp_path: P
     titles.feed(out.read_text())
     assert titles.found == [each["properties"]["title"] for each in WIDGETS if each["type"] != "text"]
     assert titles.cut == []
+
+
+def total(metric: str, of: str = "", stat: str = "Sum", period: int = 300) -> float:
+    """The sum of a metric over the hours that the picture shows."""
+    return sum(filter(None, sample_hours.values(metric, of, stat, period)))
+
+
+def test_what_the_picture_shows_agrees_with_itself() -> None:
+    for metric in ("Registered", "Ready", "Retired", "Retries", "Alerts"):
+        by_group = sum(total(metric, group) for group in ("web", "api", "batch-eu", "canary"))
+        assert total(metric) == total(metric, period=60) == (by_group if metric != "Alerts" else total(metric))
+    assert total("Registered") - total("Ready") == total("Alerts") == 1  # the one that an alert is about
+    assert total("DriftFound", "reconcile", period=900) == total("DriftFixed", "reconcile", period=900) > 0
+    assert total("Abandoned") == total("Errors", "GateFunction") == 0
+    assert (
+        max(filter(None, sample_hours.values("FailingFor", "Transient", "Maximum", 300)))
+        < (PARAMETERS["AlertAfter"]["Default"])
+    )
+    waits = [sample_hours.values(each, "", "p95", 300) for each in ("SecondsToRegistered", "SecondsToReady")]
+    assert all(one < other for one, other in zip(*waits, strict=True) if one is not None and other is not None)
+    assert set(sample_hours.RED) <= {*ALARMS, HEALTH_ALARM}
+    assert HEALTH_ALARM in sample_hours.RED  # for another one is

@@ -6,7 +6,9 @@ import ast
 import io
 import json
 import re
+import shlex
 import tokenize
+import tomllib
 from collections import Counter
 from itertools import product
 from pathlib import Path
@@ -14,16 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import typer
-from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
+from markdown.extensions.toc import slugify  # type: ignore[import-untyped]
 
-from contract.roles import NEEDED, SOMETIMES
-from rollcall.checks.registry import NAMES, kind_named
-from rollcall.domain import errors, event_fields
-from rollcall.domain.reports import Event
 from rollcall.reconcile.steps import DriftKind
-from rollcall.telemetry.announcer import METRICS
-from rollcall.telemetry.event_details import INSTANCE_IN_TROUBLE
-from rollcall.telemetry.reconcile_details import BREAKER_TRIPPED
 from rollcall_cli.main import app
 from unit.project.template import POLICIES, target
 from unit.project.test_floors import FLOOR_OF, FLOORS
@@ -37,12 +32,14 @@ FRONT_PAGE = REPOSITORY / "README.md"
 DECISIONS = DOCS / "decisions"
 DECISIONS_INDEX = DECISIONS / "README.md"
 ARCHITECTURE = DOCS / "architecture.md"
+TEXTS = DOCS / "operate" / "texts-that-changed.md"
+ABOUT_CODE = [ARCHITECTURE, DOCS / "event-paths.md", DOCS / "change-one-thing.md"]
 PAGES = {
     str(page.relative_to(REPOSITORY)): page
     for page in (
         FRONT_PAGE,
         REPOSITORY / "CHANGELOG.md",
-        REPOSITORY / "functions" / "README.md",
+        REPOSITORY / "CONTRIBUTING.md",
         *sorted(DOCS.rglob("*.md")),
     )
 }
@@ -52,8 +49,10 @@ SOURCES = [
     *sorted((REPOSITORY / "cli").rglob("*.py")),
 ]
 PACKAGE = REPOSITORY / "layers" / "common" / "rollcall"
-TEMPLATE: dict[str, Any] = yaml_parse((REPOSITORY / "template.yaml").read_text())
 FRONT_PAGE_LINES = 150
+WORDS_MOST = 1600  # of a page: eight minutes at 200 words a minute
+NOT_READ_THROUGH = ("docs/reference/", "docs/decisions/")  # but looked up
+SITE = tomllib.loads((REPOSITORY / "zensical.toml").read_text())["project"]
 FILE = r"[\w./*-]+\.(?:py|yaml|md|json|toml)\b"
 OF_OTHERS = ("ansible/", "awx/")  # files of their repositories, named as where we know something from
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
@@ -171,23 +170,39 @@ def test_no_two_headings_of_a_page_have_one_anchor(name: str) -> None:
     assert [each for each, times in Counter(anchors_of(PAGES[name])).items() if times > 1] == []
 
 
-def test_the_front_page_leads_to_every_page() -> None:
-    assert linked_by(FRONT_PAGE) >= set(PAGES.values()) - {FRONT_PAGE, *DECISIONS.glob("*.md")} | {DECISIONS_INDEX}
+@pytest.mark.parametrize("name", PAGES)
+def test_a_heading_has_the_same_anchor_on_a_repository_page_and_on_the_site(name: str) -> None:
+    headings = re.findall(r"^#+ (.+)$", prose(PAGES[name]), re.MULTILINE)
+    assert anchors_of(PAGES[name]) == [slugify(heading.replace("`", ""), "-") for heading in headings]
+
+
+def test_the_navigation_leads_to_every_page() -> None:
+    pages = {str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md")}
+    decisions = {name for name in pages if name.startswith("decisions/")} - {"decisions/README.md"}
+    assert sorted(pages_of(SITE["nav"])) == sorted(pages - decisions)
+
+
+def pages_of(navigation: list[Any]) -> Iterator[str]:
+    """The pages that a part of the navigation leads to."""
+    for entry in navigation:
+        for place in entry.values():
+            yield from pages_of(place) if isinstance(place, list) else [place]
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if not name.startswith(NOT_READ_THROUGH)])
+def test_a_page_is_read_in_eight_minutes(name: str) -> None:
+    assert len(PAGES[name].read_text().split()) <= WORDS_MOST
 
 
 def test_pages_that_messages_name_are_there() -> None:
-    sources = [*SOURCES, REPOSITORY / "template.yaml"]
-    assert sourced(r"docs/[\w-]+\.md", sources) <= set(PAGES)
-    assert sourced(r"README,", sources) == set()
+    sources = [*SOURCES, REPOSITORY / "template.yaml", *(REPOSITORY / "tests").rglob("*.py")]
+    assert sourced(r"docs/[\w/-]+\.md", sources) <= set(PAGES)
+    assert sourced(r"README,", SOURCES) == set()
 
 
-def test_the_layout_names_every_module_and_no_other() -> None:
-    modules = {str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py") if path.name != "__init__.py"}
-    rows = re.findall(r"^\| `(\w+)/` \| .*? \| (.*) \|$", ARCHITECTURE.read_text(), re.MULTILINE)
-    listed = {f"{package}/{module}.py" for package, cell in rows for module in named([cell])}
-    page = ARCHITECTURE.relative_to(REPOSITORY)
-    assert modules - listed == set(), f"{page}, The modules: add these to the rows of their packages"
-    assert listed - modules == set(), f"{page}, The modules: these are not there, remove them"
+def test_the_packages_of_the_layout_are_those_that_are_there() -> None:
+    packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert sorted(named(row[0] for row in rows_of(ARCHITECTURE, "package"))) == sorted(f"{each}/" for each in packages)
 
 
 def test_the_floors_of_the_picture_are_those_of_the_imports() -> None:
@@ -196,7 +211,9 @@ def test_the_floors_of_the_picture_are_those_of_the_imports() -> None:
     assert [each for each in reversed(drawn) if each] == [set(packages) for packages in FLOORS]
 
 
-@pytest.mark.parametrize("name", [name for name in PAGES if name.startswith(("docs/architecture", "docs/decisions/"))])
+@pytest.mark.parametrize(
+    "name", [name for name in PAGES if PAGES[name] in ABOUT_CODE or name.startswith("docs/decisions/")]
+)
 def test_every_file_that_is_named_is_there(name: str) -> None:
     paths = {each for code in code_in(PAGES[name]) for each in re.findall(rf"{FILE}|\b\w+(?:/[\w*-]+)+/", code)}
     named_here = {each for each in paths if "/" in each}
@@ -214,7 +231,7 @@ def test_every_file_that_a_docstring_or_a_comment_names_is_there(path: Path) -> 
 
 
 def test_what_is_named_of_a_file_is_in_it() -> None:
-    text = ARCHITECTURE.read_text()
+    text = "\n".join(page.read_text() for page in ABOUT_CODE)
     pictured = r"([\w/*]+\.py)((?:,? [A-Za-z_]+(?:\.\w+)?)+)(?=  |$| ─)"
     written = r"`([\w/]+\.py)`\s\(((?:`\w+`(?:,\s)?)+)\)"
     in_pictures = [each for block in FENCE.findall(text) for each in re.findall(pictured, block, re.MULTILINE)]
@@ -257,67 +274,30 @@ def test_every_make_target_that_a_page_names_is_there(name: str) -> None:
     assert {target for code in code_in(PAGES[name]) for target in re.findall(r"\bmake ([a-z-]+)", code)} <= targets
 
 
+@pytest.mark.parametrize("name", PAGES)
+def test_every_command_of_rollcall_that_a_page_names_is_one_that_it_takes(name: str) -> None:
+    """With its options, where a page gives some. … stands for a value."""
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    for code in code_in(PAGES[name]):
+        for line in re.findall(r"(?:^|`)rollcall ([a-z][^`\n]*)", code, re.MULTILINE):
+            command, *words = shlex.split(line.replace("[OPTIONS]", ""), comments=True)
+            assert command in commands, line
+            if words:
+                commands[command].make_context(command, words)
+
+
+def test_the_changelog_begins_with_the_version_that_is_next_or_released() -> None:
+    version = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
+    newest, *_ = sections_of(REPOSITORY / "CHANGELOG.md")
+    assert newest.split()[0] == version
+    assert version in [title.split()[0] for title in sections_of(TEXTS)]
+
+
 # What stands in the tables
 
 
-def test_the_parameters_are_those_of_the_template_with_their_defaults() -> None:
-    documented = {named([row[0]])[0]: row[-1] for row in rows_of(DOCS / "install.md", "parameter")}
-    words = {None: "\N{EN DASH}", "": "none"}
-    defaults = {name: each.get("Default") for name, each in TEMPLATE["Parameters"].items()}
-    assert documented == {name: words.get(default, f"`{default}`") for name, default in defaults.items()}
-
-
-def test_the_tags_are_those_that_are_read() -> None:
-    documented = named(row[0] for row in rows_of(DOCS / "groups.md", "tag"))
-    assert sorted(documented) == sorted(sourced(r'"(rollcall:[a-z-]+)"', [PACKAGE / "domain" / "settings.py"]))
-
-
-def test_the_checks_are_those_that_can_be_asked_for() -> None:
-    [gate] = [row for row in rows_of(DOCS / "groups.md", "tag") if row[0] == "`rollcall:gate`"]
-    assert named([gate[1]]) == [kind_named(each).form for each in NAMES]
-    explained = re.findall(r"^\*\*Checks\.\*\* .*?\n\n", (DOCS / "groups.md").read_text(), re.MULTILINE | re.DOTALL)
-    assert re.findall(r"`(\w+)`: ", "".join(explained)) == list(NAMES)
-
-
-def test_the_roles_are_those_that_the_contract_tests_prove_to_be_enough() -> None:
-    documented = [[cell.replace("`", "") for cell in row] for row in rows_of(DOCS / "install.md", "role")]
-    needed = [[f"*{each.role}*", each.objects, each.purpose] for each in NEEDED]
-    assert documented == needed + [[f"*{each.role}*, sometimes", each.objects, each.purpose] for each in SOMETIMES]
-
-
-def test_the_errors_are_those_of_the_taxonomy_and_those_that_stand_in_their_place() -> None:
-    taxonomy = {each.__name__ for kind in (errors.Transient, errors.Permanent) for each in kind.__subclasses__()}
-    own = {name for name in taxonomy if hasattr(errors, name)}
-    documented = named(row[0] for row in rows_of(DOCS / "troubleshooting.md", "name"))
-    assert sorted(documented) == sorted({*own, INSTANCE_IN_TROUBLE, BREAKER_TRIPPED})
-
-
 def test_the_findings_of_reconcile_are_all_there() -> None:
-    assert sorted(named(row[0] for row in rows_of(DOCS / "reconcile.md", "finding"))) == sorted(DriftKind)
-
-
-def test_the_findings_of_doctor_are_all_there() -> None:
-    tables = tables_in(DOCS / "doctor.md", "finding")
-    bulk = {"BULK_HOST_MAX_CREATE", "BULK_HOST_MAX_DELETE"}  # made in a loop
-    assert set(named(row[0] for table in tables for row in table)) == findings_of_doctor() | bulk
-
-
-def test_the_alarms_are_those_of_the_template() -> None:
-    kind = "AWS::CloudWatch::Alarm"
-    alarms = {name.removesuffix("Alarm") for name, each in TEMPLATE["Resources"].items() if each["Type"] == kind}
-    assert sorted(named(row[0] for row in rows_of(DOCS / "operating.md", "alarm"))) == sorted(alarms)
-
-
-def test_the_metrics_are_those_that_are_written() -> None:
-    written = {name for pair in METRICS.values() for name in pair if name} | set(metrics_written())
-    assert sorted(named(row[0] for row in rows_of(DOCS / "events-and-metrics.md", "metric"))) == sorted(written)
-
-
-def test_the_events_are_those_that_are_published() -> None:
-    kind = re.compile(r"[A-Z]\w+( [A-Z]\w+){1,2}")
-    others = {text for text in vars(event_fields).values() if isinstance(text, str) and kind.fullmatch(text)}
-    documented = named(row[0] for row in tables_in(DOCS / "events-and-metrics.md", "detail type")[0])
-    assert sorted(documented) == sorted({*Event, *others})
+    assert sorted(named(row[0] for row in rows_of(DOCS / "concepts" / "reconcile.md", "finding"))) == sorted(DriftKind)
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -339,22 +319,11 @@ def _objects(text: str) -> Iterator[dict[str, Any]]:
         text = text[end:]
 
 
-@pytest.mark.parametrize(
-    ("page", "command", "elsewhere"),
-    [("reconcile.md", "reconcile", set()), ("operating.md", "redrive", {"--send"})],
-)
-def test_the_options_of_a_command_are_all_there(page: str, command: str, elsewhere: set[str]) -> None:
-    commands: Any = typer.main.get_command(app)
-    known = {option for each in commands.commands[command].params for option in each.opts if option.startswith("--")}
-    documented = {name.partition(" ")[0] for name in named(row[0] for row in rows_of(DOCS / page, "option"))}
-    assert documented == known - elsewhere - {"--stack", "--region", "--profile"}
-
-
 def test_what_a_log_is_said_to_hold_is_what_the_code_writes() -> None:
     text = "".join(path.read_text() for path in SOURCES)
     code = re.sub(r'"\s*\n\s*f?"', "", text)  # where a text goes on in the next line
-    logs = [row[0] for table in tables_in(REPOSITORY / "functions" / "README.md", "in its log") for row in table]
-    changed = [row[2] for row in rows_of(REPOSITORY / "CHANGELOG.md", "where")]
+    logs = [row[0] for table in tables_in(DOCS / "operate" / "logs.md", "in its log") for row in table]
+    changed = [row[2] for row in rows_of(TEXTS, "where")]
     for words in named([*logs, *changed]):
         for part in re.split(r"…|: |\b[A-Z]+\b|i-…", words):  # what differs from line to line
             assert part.strip(" :,") in code, words
@@ -362,7 +331,7 @@ def test_what_a_log_is_said_to_hold_is_what_the_code_writes() -> None:
 
 def test_texts_that_changed_are_written_no_more() -> None:
     written = {text for path in SOURCES for text in texts_in(path)}
-    for words in named(row[1] for row in rows_of(REPOSITORY / "CHANGELOG.md", "where")):
+    for words in named(row[1] for row in rows_of(TEXTS, "where")):
         parts = [re.escape(part) for part in words.strip("…; ").split("…")]
         until_now = re.compile(r"(?<!\w)" + ".+".join(parts), re.DOTALL)
         assert [text for text in written if until_now.search(text)] == [], words
@@ -378,76 +347,3 @@ def test_a_role_names_the_policies_that_are_attached_to_it() -> None:
     assert {role: set(names.split(", ")) for role, names in remarks.items()} == {
         role: names for role, names in attached.items() if names
     }
-
-
-# Read from the code
-
-
-def metrics_written() -> Iterator[str]:
-    """The names of the metrics that are counted or timed by themselves."""
-    for path in SOURCES:
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-2:-1] == ["metrics"] and node.args:
-                yield from _texts(node.args[0], {})
-
-
-def findings_of_doctor() -> set[str]:
-    """The last part of the key of everything that doctor finds; … stands for a name."""
-    modules = (
-        "domain/tag_support",
-        "hosts/job_templates",
-        "checks/load_balancers",
-        "checks/registry",
-    )
-    paths = [*PACKAGE.glob("doctor/*_findings.py"), *(PACKAGE / f"{each}.py" for each in modules)]
-    found: set[str] = set()
-    for path in paths:
-        module = ast.parse(path.read_text())
-        shared = _assigned(module.body)
-        for function in ast.walk(module):
-            if isinstance(function, ast.FunctionDef):
-                found |= set(_found_in(function, {**shared, **_assigned(list(ast.walk(function)))}))
-    return found - {"…: …"}  # an objection, behind the tag that it is about
-
-
-def _found_in(function: ast.FunctionDef, known: dict[str, ast.expr]) -> Iterator[str]:
-    causes = function.returns is not None and ast.unparse(function.returns) == "tuple[str, str]"  # and a remedy
-    for node in ast.walk(function):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            place = {"breaks": 1, "warns": 1, "say": 1, "Finding": 1, "Objection": 0}.get(node.func.id)
-            given = [each.value for each in node.keywords if each.arg == "what"]
-            if place is not None:
-                yield from _texts([*given, *node.args[place : place + 1]][0], known)
-        elif causes and isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple):
-            yield from _texts(node.value.elts[0], known)
-
-
-def _assigned(nodes: Iterable[ast.AST]) -> dict[str, ast.expr]:
-    """What names stand for, where that is assigned once and for all."""
-    known: dict[str, ast.expr] = {}
-    for node in nodes:
-        if isinstance(node, ast.Assign):
-            target, value = node.targets[0], node.value
-            if isinstance(target, ast.Name):
-                known[target.id] = value
-            elif isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
-                known |= {ast.unparse(name): each for name, each in zip(target.elts, value.elts, strict=True)}
-    return known
-
-
-def _texts(node: ast.AST, known: dict[str, ast.expr]) -> list[str]:
-    """The texts that an expression may be; … stands for what it is made of; nothing where that is not to be seen."""
-    match node:
-        case ast.Constant(value=str(text)):
-            return [text]
-        case ast.IfExp():
-            return [*_texts(node.body, known), *_texts(node.orelse, known)]
-        case ast.JoinedStr():
-            parts = [_texts(each, known) for each in node.values]
-            return ["".join(each) for each in product(*parts)]
-        case ast.FormattedValue():
-            return (_texts(node.value, known) if isinstance(node.value, ast.IfExp) else []) or ["…"]
-        case ast.Name() if node.id in known:
-            return _texts(known[node.id], {})
-        case _:
-            return []

@@ -18,6 +18,7 @@ from rollcall.aws import secrets as secret
 from rollcall.domain.errors import AwsDenied, BadSettings, Throttled
 from rollcall.runtime import installation
 from rollcall.tower.connection import Credentials
+from rollcall.tower.credentials import read_credentials
 from unit.wire import Wire
 
 PEM = Path(certifi.where()).read_text().partition("-----END CERTIFICATE-----")[0] + "-----END CERTIFICATE-----\n"
@@ -41,10 +42,10 @@ def provide(monkeypatch: pytest.MonkeyPatch, get: Callable[..., str]) -> None:
 
 
 @pytest.mark.parametrize("bundle", ["-----BEGIN CERTIFICATE----- MIIB", "/etc/ssl/ca.pem", 7])
-def test_a_ca_bundle_without_certificates_is_named(monkeypatch: pytest.MonkeyPatch, bundle: object) -> None:
-    hold(monkeypatch, json.dumps({"token": "abc", "ca_bundle": bundle}))
+def test_a_ca_bundle_without_certificates_is_named(bundle: object) -> None:
+    text = json.dumps({"token": "abc", "ca_bundle": bundle})
     with pytest.raises(BadSettings, match="ca_bundle in secret tower is no PEM"):
-        installation.read_credentials("tower", refresh=False)
+        read_credentials(text, "tower")
 
 
 @pytest.mark.parametrize(
@@ -58,45 +59,42 @@ def test_a_ca_bundle_without_certificates_is_named(monkeypatch: pytest.MonkeyPat
         (json.dumps({"token": " abc\r\n", "ca_bundle": PEM}), Credentials("abc", PEM)),
     ],
 )
-def test_a_secret_is_a_bare_token_or_json(monkeypatch: pytest.MonkeyPatch, text: str, credentials: Credentials) -> None:
-    fresh = hold(monkeypatch, text)
-    assert installation.read_credentials("tower", refresh=False) == credentials
-    assert installation.read_credentials("tower", refresh=True) == credentials
-    assert fresh == [False, True]
+def test_a_secret_is_a_bare_token_or_json(text: str, credentials: Credentials) -> None:
+    assert read_credentials(text, "tower") == credentials
 
 
 @pytest.mark.parametrize("text", ['{"tokn": "abc"}', "{", '{"token":'])
-def test_a_secret_that_is_neither_is_named_but_not_shown(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    hold(monkeypatch, text)
+def test_a_secret_that_is_neither_is_named_but_not_shown(text: str) -> None:
     with pytest.raises(BadSettings, match="secret tower is neither") as caught:
-        installation.read_credentials("tower", refresh=False)
+        read_credentials(text, "tower")
     assert "abc" not in str(caught.value)
 
 
 BAD_TOKENS = ["", " \n", "s3\ncret", "s3 cret", "s3cr\u00e9t", "s3cret\u200b", "s3\x7fcret", "s3\tcret"]
 
 
-@pytest.mark.parametrize("refresh", [False, True])
 @pytest.mark.parametrize(
     "text",
     [*BAD_TOKENS, *(json.dumps({"token": each}) for each in (*BAD_TOKENS, 53, 5.3, None, True, ["s3"], {"s3": 1}))],
 )
-def test_what_cannot_be_a_token_is_refused_and_not_shown(
-    monkeypatch: pytest.MonkeyPatch, text: str, refresh: bool
-) -> None:
-    hold(monkeypatch, text)
+def test_what_cannot_be_a_token_is_refused_and_not_shown(text: str) -> None:
     with pytest.raises(BadSettings, match="token in secret tower") as caught:
-        installation.read_credentials("tower", refresh=refresh)
+        read_credentials(text, "tower")
     shown = "".join(traceback.format_exception(caught.value, limit=0))
     assert not any(part in shown for part in ("s3", "53", "5.3"))
 
 
 @pytest.mark.parametrize("text", ['{"token": "s3cret', '{"tokn": "s3cret"}', '{"token": s3cret}'])
-def test_no_error_about_a_secret_shows_what_is_in_it(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    hold(monkeypatch, text)
+def test_no_error_about_a_secret_shows_what_is_in_it(text: str) -> None:
     with pytest.raises(BadSettings) as caught:
-        installation.read_credentials("tower", refresh=False)
+        read_credentials(text, "tower")
     assert "s3cret" not in "".join(traceback.format_exception(caught.value, limit=0))
+
+
+def test_a_token_that_was_refused_is_read_afresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    fresh = hold(monkeypatch, "abc")
+    assert installation._credentials("tower", refresh=False) == installation._credentials("tower", refresh=True)
+    assert fresh == [False, True]
 
 
 @pytest.mark.parametrize(("code", "error"), [("AccessDeniedException", AwsDenied), ("ThrottlingException", Throttled)])
@@ -114,7 +112,7 @@ def test_a_secret_that_cannot_be_read_is_an_error_of_ours(
 
     provide(monkeypatch, refuse)
     with pytest.raises(error, match="secret tower"):
-        installation.read_credentials("tower", refresh=False)
+        installation._credentials("tower", refresh=False)
 
 
 # Clients made afresh

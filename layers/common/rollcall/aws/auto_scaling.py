@@ -31,6 +31,7 @@ GROUPS_PER_PAGE = 100  # DescribeAutoScalingGroups' maximum
 STATES_PER_CALL = 50  # DescribeAutoScalingInstances' maximum
 ACTIVITIES: PaginatorConfigTypeDef = {"MaxItems": 1000, "PageSize": 100}  # DescribeScalingActivities' maximum
 LAUNCHING = re.compile(r"Launching a new EC2 instance(?! into)[^:]*: (?P<id>i-[0-9a-z]+)")
+TERMINATING = re.compile(r"Terminating EC2 instance[^:]*: (?P<id>i-[0-9a-z]+)")
 
 
 class AutoScaling(RegionalClients):
@@ -109,12 +110,19 @@ class AutoScaling(RegionalClients):
         By its latest scaling activities, whose descriptions begin with "Launching a new EC2 instance" and name the
         instance (user guide, "Verify a scaling activity"); one that they do not name is left out.
         """
+        return self._began(group, instance_ids, LAUNCHING)
+
+    def departures(self, group: str, instance_ids: Collection[str]) -> dict[str, float]:
+        """When a group began to terminate each of these instances, in epoch seconds: as arrivals, by its activities."""
+        return self._began(group, instance_ids, TERMINATING)
+
+    def _began(self, group: str, instance_ids: Collection[str], activity: re.Pattern[str]) -> dict[str, float]:
         found: dict[str, float] = {}
         pages = self._autoscaling.get_paginator("describe_scaling_activities")
         with aws_errors(f"DescribeScalingActivities of group {group}"):
             for page in pages.paginate(AutoScalingGroupName=group, PaginationConfig=ACTIVITIES):
                 for raw in page["Activities"]:  # the newest first
-                    named = LAUNCHING.match(raw["Description"])
+                    named = activity.match(raw["Description"])
                     if named and named["id"] in instance_ids:
                         found.setdefault(named["id"], raw["StartTime"].timestamp())
                 if found.keys() >= set(instance_ids):
@@ -198,7 +206,13 @@ def _opted_in(raw: Any, pooled: Collection[Any]) -> OptedIn:
     name = raw["AutoScalingGroupName"]
     instances = [*raw.get("Instances", ()), *pooled]
     return OptedIn(
-        group=Group(name, {tag["Key"]: tag.get("Value", "") for tag in raw.get("Tags", [])}, {}),
+        group=Group(
+            name,
+            {tag["Key"]: tag.get("Value", "") for tag in raw.get("Tags", [])},
+            {},
+            target_groups_of(raw),
+            other_traffic_of(raw),
+        ),
         members={each["InstanceId"]: Membership(name, each["LifecycleState"]) for each in instances},
     )
 

@@ -26,4 +26,4 @@ class Ec2:
         return {each: Pass() if each in passing else Fail("its status checks have not both passed") for each in ids}
 
 
-KIND = Kind("ec2", "ec2", "ec2", Ec2, permissions=("ec2:DescribeInstanceStatus",))
+KIND = Kind("ec2", "ec2", "ec2", Ec2, only_reads=True, permissions=("ec2:DescribeInstanceStatus",))

@@ -56,6 +56,7 @@ KIND = Kind(
     ELB_CHECK,
     Elb,
     lets_traffic_in=True,
+    only_reads=True,
     permissions=(
         "elasticloadbalancing:DescribeTargetGroups",
         "elasticloadbalancing:DescribeTargetHealth",

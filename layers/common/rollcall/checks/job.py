@@ -30,4 +30,4 @@ class JobCheck:
         return {each.instance_id: Pass() for each in subjects}
 
 
-KIND = Kind(JOB_CHECK, JOB_CHECK, JOB_CHECK, JobCheck)
+KIND = Kind(JOB_CHECK, JOB_CHECK, JOB_CHECK, JobCheck, only_reads=True)

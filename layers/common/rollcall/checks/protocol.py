@@ -88,8 +88,9 @@ class Kind(NamedTuple):
     name: the first part of its word in the tag. form: the whole word, as error texts and docs show it. pattern: a
     regular expression for the whole word; read: makes the check from the pattern's groups, and raises ValueError with
     what is allowed. connects: its probes connect to the instances' own addresses. lets_traffic_in: it may lead requests
-    to an instance, and so examines only those that pass all other checks. permissions: the actions that the gate's role
-    needs for it.
+    to an instance, and so examines only those that pass all other checks. only_reads: it reads nothing but AWS, and
+    changes nothing for subjects that no hook holds, so that an operator's command may examine them from anywhere.
+    permissions: the actions that the gate's role needs for it.
     """
 
     name: str
@@ -98,4 +99,5 @@ class Kind(NamedTuple):
     read: Callable[..., Check]
     connects: bool = False
     lets_traffic_in: bool = False
+    only_reads: bool = False
     permissions: tuple[str, ...] = ()

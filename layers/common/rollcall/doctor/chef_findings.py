@@ -60,8 +60,8 @@ def _cause(error: RollcallError) -> tuple[str, str]:
     if isinstance(error, ChefDenied):
         if "with 401:" in str(error):
             return "signature", (
-                f"put the user's name and its RSA key into {PLACE} (docs/chef.md); if the words are about clocks, let "
-                "the server keep its time by NTP"
+                f"put the user's name and its RSA key into {PLACE} (docs/guides/chef.md); if the words are about "
+                "clocks, let the server keep its time by NTP"
             )
         return MAY_NOT_LIST, "let the user list, read and delete nodes, and delete clients, of the organization"
     if isinstance(error, ChefRejected):
@@ -70,7 +70,7 @@ def _cause(error: RollcallError) -> tuple[str, str]:
         return "unavailable", "fix the Chef server; it is reached, and answers that it cannot work"
     if isinstance(error, (AwsDenied, BadSettings)):
         return "secret", (
-            "deploy with the full ARN of the secret as ChefSecretArn, and let it hold what docs/chef.md says; if a "
-            "key of your own encrypts it, let the functions' roles kms:Decrypt with it"
+            "deploy with the full ARN of the secret as ChefSecretArn, and let it hold what docs/guides/chef.md says; "
+            "if a key of your own encrypts it, let the functions' roles kms:Decrypt with it"
         )
     return f"not looked at ({type(error).__name__})", remedy_of(error)

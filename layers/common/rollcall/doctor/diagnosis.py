@@ -3,8 +3,8 @@
 Observations (Observer.observe) -> findings (diagnose, below) -> answer (answer.py), and what of it is news (news.py).
 
 A new finding is added in one place: the module *_findings that is about its thing, where a function yields it. Only for
-a new thing a module is added, with a function of its own, and a line in FINDERS. docs/doctor.md lists every finding,
-which a test holds to the code.
+a new thing a module is added, with a function of its own, and a line in FINDERS. docs/reference/doctor-findings.md is
+made from these modules: docs/generators/findings.py knows which they are.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 OUTPUT_OF = {Transition.LAUNCHING: "LaunchQueueArn", Transition.TERMINATING: "TerminateQueueArn"}
 DEFAULTS = {Transition.LAUNCHING: Result.ABANDON, Transition.TERMINATING: Result.CONTINUE}
-HEARTBEAT_TIMEOUT = 600  # seconds; what docs/install.md advises
+HEARTBEAT_TIMEOUT = 600  # seconds; what docs/guides/forks-and-timeouts.md advises
 JOBS_OF_AN_INSTANCE = 2
 
 

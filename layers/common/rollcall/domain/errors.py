@@ -23,7 +23,8 @@ RollcallError
    └─ AwsDenied            a permission missing, or a request that AWS calls wrong
       └─ InstancesRefused  of a call for many instances, those that AWS calls wrong; it can be made again for the others
 
-Each fails one action, never its neighbours. Messages name the thing and the remedy.
+Each fails one action, never its neighbours. Messages name the thing and the remedy. docs/reference/errors.md is made
+from the docstrings below: their first paragraph, and the one that begins with Remedy.
 """
 
 from __future__ import annotations
@@ -65,19 +66,31 @@ class Permanent(RollcallError):
 
 
 class TowerUnavailable(Transient):
-    """Tower cannot be reached right now, or does not answer."""
+    """Tower, or a proxy before it, cannot be reached right now, or answers with 429 or 5xx.
+
+    Remedy: fix Tower. Nothing is abandoned meanwhile, and all goes on by itself.
+    """
 
 
 class ChefUnavailable(Transient):
-    """The Chef server cannot be reached right now, or does not answer."""
+    """The Chef server cannot be reached right now, or does not answer.
+
+    Remedy: fix Chef; terminations go on without it in the end, and the node goes later.
+    """
 
 
 class ChannelUnavailable(Transient):
-    """PagerDuty or Slack cannot be reached right now, or does not answer."""
+    """PagerDuty or Slack cannot be reached right now, or does not answer.
+
+    Remedy: nothing: it is tried again every minute.
+    """
 
 
 class Throttled(Transient):
-    """AWS refused the call for its rate, or failed on its own side."""
+    """AWS refused the call for its rate, failed on its own side, or gave an answer that is not complete.
+
+    Remedy: nothing; if it lasts, the account's quotas.
+    """
 
 
 class HostLimitReached(Transient):
@@ -85,17 +98,25 @@ class HostLimitReached(Transient):
 
     Hosts that go make room for others, so it may pass by itself; instances are kept waiting, with one alert, until it
     does or the limit is raised.
+
+    Remedy: remove hosts, raise the organization's Max hosts, or extend the licence.
     """
 
 
 class InstanceNotVisible(Transient):
-    """AWS announced the instance and does not describe it yet."""
+    """AWS announced the instance and does not describe it yet, or does not agree with itself about it.
+
+    Remedy: nothing: it passes by itself, mostly within two minutes.
+    """
 
     scope = Scope.INSTANCE
 
 
 class ActionNotVisible(Transient):
-    """Auto Scaling shows an instance held by a hook, and does not find the lifecycle action that is to be answered."""
+    """Auto Scaling shows an instance held by a hook, and does not find the lifecycle action that is to be answered.
+
+    Remedy: nothing: it is tried again for two minutes; then the hold is another hook's, or reconcile queues it again.
+    """
 
     scope = Scope.INSTANCE
 
@@ -103,17 +124,25 @@ class ActionNotVisible(Transient):
 class JobStillLanding(Transient):
     """A host made moments ago by another invocation, whose job is not there yet; or one on which a job still runs that
     was launched before the present stint of its instance.
+
+    Remedy: nothing: it passes within two minutes, or when that job ends; one that hangs is cancelled.
     """
 
     scope = Scope.INSTANCE
 
 
 class NoTimeLeft(Transient):
-    """The rest of this invocation is too short to work on a message."""
+    """The rest of this invocation is too short to work on a message.
+
+    Remedy: nothing: the message comes again at once.
+    """
 
 
 class BadEvent(Permanent):
-    """A message that cannot be read as a lifecycle action."""
+    """A message that cannot be read as a lifecycle action, or of another account or Region.
+
+    Remedy: correct who sends it; `rollcall redrive` shows it.
+    """
 
 
 class BadSettings(Permanent):
@@ -121,6 +150,8 @@ class BadSettings(Permanent):
 
     tag: the one that cannot be read; empty for anything else. candidates: the ids of what an ambiguous reference can
     mean in Tower; empty for anything else.
+
+    Remedy: the message names the tag or parameter, and what is allowed.
     """
 
     def __init__(self, message: str, tag: str = "", candidates: Collection[int] = ()) -> None:
@@ -132,23 +163,35 @@ class BadSettings(Permanent):
 
 
 class HostRenamed(Permanent):
-    """The host of an instance has another name than its id, so that no job can be limited to it."""
+    """The host of an instance has another name than its id, so that no job can be limited to it.
+
+    Remedy: name the host after the instance again; let no inventory source rename it.
+    """
 
     scope = Scope.INSTANCE
 
 
 class TowerDenied(Permanent):
-    """Tower refused for lack of permission."""
+    """Tower refused the token (401), or its user lacks a role (403).
+
+    Remedy: a valid token in the secret, or the role that the message names.
+    """
 
 
 class TowerRejected(Permanent):
-    """Tower gave an answer that a right request would not get."""
+    """Tower gave an answer that a right request would not get.
+
+    Remedy: the message has Tower's words; `rollcall doctor` checks the URL.
+    """
 
     scope = Scope.GROUP
 
 
 class CancelRefused(TowerDenied):
-    """A job of another user, which the token's may not cancel. owner: that user's name."""
+    """A job of another user, which the token's may not cancel. owner: that user's name.
+
+    Remedy: that user cancels the job, or the token's user gets the role Admin on the template.
+    """
 
     def __init__(self, job_id: int, owner: str) -> None:
         super().__init__(
@@ -160,7 +203,10 @@ class CancelRefused(TowerDenied):
 
 
 class DeleteRefused(TowerDenied):
-    """The token may not delete from these inventories, so a host of theirs is kept."""
+    """The token may not delete from these inventories, so a host of theirs is kept.
+
+    Remedy: the role Admin on the inventory that the message names.
+    """
 
     def __init__(self, message: str, inventories: frozenset[str]) -> None:
         super().__init__(message)
@@ -168,7 +214,10 @@ class DeleteRefused(TowerDenied):
 
 
 class DeleteRejected(TowerRejected):
-    """Tower keeps a host for another reason than a role that is missing. inventories: the host's."""
+    """Tower keeps a host for another reason than a role that is missing. inventories: the host's.
+
+    Remedy: the message has Tower's words.
+    """
 
     def __init__(self, message: str, inventories: frozenset[str]) -> None:
         super().__init__(message)
@@ -179,25 +228,39 @@ type Kept = DeleteRefused | DeleteRejected
 
 
 class ChefDenied(Permanent):
-    """The Chef server refused the signature, or for lack of permission."""
+    """The Chef server refused the signature, or for lack of permission.
+
+    Remedy: the secret, or the user's rights.
+    """
 
 
 class ChefRejected(Permanent):
-    """The Chef server gave an answer that a right request would not get."""
+    """The Chef server gave an answer that a right request would not get.
+
+    Remedy: the message has Chef's words; `rollcall doctor` checks the URL.
+    """
 
 
 class ChannelRefused(Permanent):
-    """PagerDuty or Slack refused a notification."""
+    """PagerDuty or Slack refused a notification.
+
+    Remedy: a right key or webhook in the secret; it is sent again within an hour.
+    """
 
 
 class AwsDenied(Permanent):
-    """AWS refused the call for a reason that repeating does not change."""
+    """AWS refused the call for a reason that repeating does not change, such as a missing permission.
+
+    Remedy: deploy again, for the role's policy is the template's; look for policies of your organization that deny.
+    """
 
 
 class InstancesRefused(AwsDenied):
     """AWS refused a call for some of the instances that it was about, and so answered for none of them.
 
     by_id: why, by instance id. For the others the call can be made again without these.
+
+    Remedy: the message names the instances, and AWS's words about each.
     """
 
     def __init__(self, by_id: Mapping[str, AwsDenied]) -> None:

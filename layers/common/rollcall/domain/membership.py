@@ -57,7 +57,7 @@ class Membership(NamedTuple):
 
 
 class OptedIn(NamedTuple):
-    """A group that carries a tag, and its instances by id. Its hooks and its load balancers are not read."""
+    """A group that carries a tag, and its instances by id. Its hooks are not read."""
 
     group: Group
     members: Mapping[str, Membership]

@@ -111,7 +111,7 @@ class _Evaluation:
         actions = GateActions(context, departures, self.completed.extend)
         group = _GroupEvaluation(
             context,
-            GateObserver(context, message_job),
+            GateObserver(context.message, context.tower, context.evidence, message_job),
             RunningJobs(context, message_job, settings, instance_ids, stuck_jobs, cancellations),
             departures,
             actions,

@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 
     from rollcall.domain.inventories import Inventory
     from rollcall.domain.jobs import Job, JobKind, JobTemplate
-    from rollcall.domain.messages import Waiting
+    from rollcall.domain.messages import GateMessage, Waiting
+    from rollcall.evidence.job_reader import Evidence
+    from rollcall.tower.client import Tower
 
-    from .gate_context import GateContext, JobSource
+    from .gate_context import JobSource
     from .lost_jobs import Loss
 
 EARLIER_EXAMINED = 3  # jobs of an instance, to find out since when it is not reached
@@ -76,13 +78,16 @@ type Found = AtWork | EventsPending | WithoutJob | Observed
 
 
 class GateObserver:
-    """Reads for one round. message_job: the one that the message names, None if Tower has none of its id."""
+    """Reads for one round of a message. message_job: the one that it names, None if Tower has none of its id.
 
-    def __init__(self, context: GateContext, message_job: Job | None) -> None:
-        self._context = context
-        self._message = context.message
-        self._tower = context.tower
-        self._evidence = context.evidence
+    A command that only looks reads by it too, with a message that it makes itself: so it gets nothing that could write
+    but Tower's client.
+    """
+
+    def __init__(self, message: GateMessage, tower: Tower, evidence: Evidence, message_job: Job | None) -> None:
+        self._message = message
+        self._tower = tower
+        self._evidence = evidence
         self._message_job = message_job
 
     # The waiting instances
@@ -135,13 +140,19 @@ class GateObserver:
         """What the jobs show that decide about these, or why they do not show it. None of them is at_work."""
         kind = template.on(source.inventory)
         jobs = self._tower.jobs_holding(kind, instance_ids(members), min(_since(each) for each in members))
+        return self.shown_by(jobs, source, kind, members)
+
+    def shown_by(
+        self, jobs: Sequence[Job], source: JobSource, kind: JobKind, members: Sequence[Waiting]
+    ) -> Stage[Found]:
+        """The same, of jobs that were read: all of a kind that hold one of these, the newest first, perhaps others."""
         deciding = {each: deciding_job(each.action.instance_id, jobs, _since(each)) for each in members}
         counting = {
             each: [job for job in jobs if counts_for(job, kind, each.action.instance_id, _since(each))]
             for each in members
         }
         ended = {each: job for each, job in deciding.items() if job and job.status.final}
-        shown = _Outcomes(self._context, source.settings.group)
+        shown = _Outcomes(self._tower, self._evidence, source.settings.group)
         hung = shown.read_all(ended)
         unreached = self._unreached(source, ended, counting, shown)
         circuit_breaker = CircuitBreaker(self._tower, source.settings, source.inventory, shown.of)
@@ -234,9 +245,9 @@ class GateObserver:
 class _Outcomes:
     """What ended jobs showed about hosts of one group, each read once in a round."""
 
-    def __init__(self, context: GateContext, group: str) -> None:
-        self._evidence = context.evidence
-        self._tower = context.tower
+    def __init__(self, tower: Tower, evidence: Evidence, group: str) -> None:
+        self._tower = tower
+        self._evidence = evidence
         self._group = group
         self._known: dict[int, Mapping[str, Outcome] | None] = {}
 

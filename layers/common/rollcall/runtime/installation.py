@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from copy import replace
 from functools import cache
@@ -11,11 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from rollcall.aws.fleet import Fleets
 from rollcall.aws.queues import Queues
 from rollcall.aws.secrets import secret_text
-from rollcall.domain.errors import BadSettings
 from rollcall.domain.settings import Settings, read_own_queue, read_settings
-from rollcall.http.transport import HEADER_TEXT, ca_bundle_in
 from rollcall.tower.client import Tower
-from rollcall.tower.connection import Credentials
+from rollcall.tower.credentials import read_credentials
 
 from .batch import BatchProcessor
 
@@ -24,6 +21,7 @@ if TYPE_CHECKING:
 
     from rollcall.chef.client import Chef
     from rollcall.telemetry.announcer import Announcer
+    from rollcall.tower.connection import Credentials
 
 
 class Installation(NamedTuple):
@@ -44,7 +42,7 @@ def _installation() -> Installation:
     settings = read_settings(os.environ)
     return Installation(
         settings=settings,
-        tower=Tower(settings.tower_url, lambda refresh: read_credentials(settings.tower_secret, refresh=refresh)),
+        tower=Tower(settings.tower_url, lambda refresh: _credentials(settings.tower_secret, refresh=refresh)),
         fleets=Fleets(settings.account, settings.region),
         queues=Queues(),
     )
@@ -65,7 +63,7 @@ def installation_afresh(context: LambdaContext) -> Installation:
 def tower_afresh(url: str, context: LambdaContext) -> Tower:
     """Tower at a URL, with a session of its own and with the secret as it is now."""
     secret = _installation().settings.tower_secret
-    made = Tower(url, lambda _: read_credentials(secret, refresh=True))
+    made = Tower(url, lambda _: _credentials(secret, refresh=True))
     made.finish_within(context.get_remaining_time_in_millis() / 1000)
     return made
 
@@ -94,19 +92,9 @@ def chef(context: LambdaContext, *, afresh: bool = False) -> Chef | None:
     return made
 
 
-def read_credentials(secret: str, *, refresh: bool) -> Credentials:
-    """The Tower token from Secrets Manager: the bare token, or JSON with token and, if need be, ca_bundle (PEM).
+def _credentials(secret: str, *, refresh: bool) -> Credentials:
+    """The Tower token from Secrets Manager, remembered for five minutes unless refresh is set.
 
-    It is remembered for five minutes unless refresh is set. Raises BadSettings, Throttled or AwsDenied.
+    Raises BadSettings, Throttled or AwsDenied.
     """
-    text = secret_text(secret, refresh=refresh)
-    token, ca_bundle = text, None
-    if text.lstrip().startswith("{"):
-        try:
-            fields = json.loads(text)
-            token, ca_bundle = fields["token"], fields.get("ca_bundle")
-        except (ValueError, KeyError, RecursionError) as error:
-            raise BadSettings(f'secret {secret} is neither a bare token nor JSON like {{"token": "…"}}') from error
-    if not isinstance(token, str) or not HEADER_TEXT.fullmatch(token.strip()):
-        raise BadSettings(f"the token in secret {secret} is empty, no text, or has characters that no token has")
-    return Credentials(token.strip(), ca_bundle_in(secret, ca_bundle))
+    return read_credentials(secret_text(secret, refresh=refresh), secret)

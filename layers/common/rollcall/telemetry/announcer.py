@@ -94,8 +94,7 @@ class Announcer:
     def _report(self, report: Report) -> None:
         about = _about(report.action)
         if report.outcome:
-            left_out = {"tags_left_out": list(report.left_out)} if report.left_out else {}
-            self.logger.info(report.outcome, extra=about | left_out)
+            self.logger.info(report.outcome, extra=about | _outcome_fields(report))
         for note in report.notes:
             if note.alert:
                 self.logger.error(note.words, extra=about | {"alert": True})
@@ -268,6 +267,12 @@ def _failing_for(record: Record) -> float:
 
 def _kind(error: Exception) -> str:
     return "Transient" if isinstance(error, Transient) else "Permanent"
+
+
+def _outcome_fields(report: Report) -> dict[str, object]:
+    """What only the line of an outcome says: `rollcall history` reads event and job."""
+    fields = {"event": report.event, "job": report.job, "tags_left_out": list(report.left_out)}
+    return {name: value for name, value in fields.items() if value}
 
 
 def _about(action: LifecycleAction) -> dict[str, object]:

@@ -28,8 +28,8 @@ class RunAnnouncer(Announcer):
     def announce_fixes(self, outcome: RunOutcome) -> None:
         """Announce the steps that a run of reconcile has taken, whatever becomes of the run."""
         for fix in outcome.fixes:
-            about = {"inventory": fix.inventory.name, "instance_id": fix.instance_id}
-            self.logger.info(f"{fix.step}: {fix.reason}", extra=about)
+            about = {"inventory": fix.inventory.name, "group": fix.group, "instance_id": fix.instance_id}
+            self.logger.info(f"{fix.step}: {fix.reason}", extra=about | {"step": fix.step, "job": fix.job})
             self.metrics.count("DriftFixed", group=fix.group)
         if outcome.nodes.removed:
             self.metrics.count("DriftFixed", len(outcome.nodes.removed))

@@ -1,0 +1,84 @@
+"""A status as JSON. Times in epoch seconds, durations in seconds. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .words import needs_operator, summary
+
+if TYPE_CHECKING:
+    from .reading import Status
+    from .waits import SeenJob, Wait
+
+type Json = dict[str, Any]
+
+
+def answer_of(status: Status) -> Json:
+    """All of it. What is computed and not read says so; what could not be read is null, and stands in missing."""
+    return {
+        "stack": status.stack,
+        "region": status.region,
+        "at": status.at,
+        "summary": summary(status),
+        "well": not needs_operator(status),
+        "groups": list(status.groups),
+        "instances": [_instance(each) for each in status.waits],
+        "queues": None
+        if status.queues is None
+        else [
+            {
+                "queue": each.name,
+                "dead_letters": each.is_dead_letters,
+                "waiting": each.waiting,
+                "worked_on": each.worked_on,
+                "put_off": each.put_off,
+                "oldest": each.oldest,
+            }
+            for each in status.queues
+        ],
+        "alarms": None if status.alarms is None else [each._asdict() for each in status.alarms],
+        "incidents": None
+        if status.incidents is None
+        else [
+            {
+                "cause": each.cause,
+                "reason": each.reason,
+                "severity": str(each.severity),
+                "since": each.since,
+                "last_at": each.last_at,
+                "count": each.count,
+                "groups": list(each.groups),
+                "subjects": list(each.subjects),
+                "job_url": each.job_url,
+            }
+            for each in status.incidents
+        ],
+        "has_alert": status.has_alert,
+        "last_run": None if status.last_run is None else status.last_run._asdict(),
+        "missing": [each._asdict() for each in status.gaps],
+    }
+
+
+def _instance(wait: Wait) -> Json:
+    shown = wait.shown
+    return {
+        "group": wait.group,
+        "instance": wait.instance_id,
+        "state": wait.state,
+        "step": shown.step.name.lower(),
+        "in_words": str(shown.step),
+        "reason": shown.reason,
+        "since": wait.since,
+        "hooks": list(wait.hooks),
+        "job": _job(shown.job) if shown.job else None,
+        "tries": shown.tries,
+        "checks": [
+            {"check": each.check, "answer": each.answer.name.lower(), "reason": each.reason} for each in shown.checks
+        ],
+        "next": None if shown.next_at is None else {"at": shown.next_at, "what": shown.next_is, "computed": True},
+        "ends": None if wait.ends_at is None else {"at": wait.ends_at, "with": wait.ends_with, "computed": True},
+    }
+
+
+def _job(job: SeenJob) -> Json:
+    return {**job._asdict(), "usual": list(job.usual)}

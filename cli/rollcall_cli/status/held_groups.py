@@ -1,0 +1,122 @@
+"""The groups that opted in, and those of their instances that may wait: read from Auto Scaling and EC2 in few calls.
+
+Hooks are read of a group alone, so only of those groups in which something may wait.
+"""
+
+from __future__ import annotations
+
+from copy import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from rollcall.checks.registry import read_group_settings
+from rollcall.domain.actions import Transition
+from rollcall.domain.errors import BadSettings
+from rollcall.domain.settings import DEFAULT_TIMEOUT, OPT_IN_TAG
+from rollcall.domain.timing import JOB_FORGOTTEN
+from rollcall_cli.running import NotRun
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from concurrent.futures import Executor
+
+    from rollcall.aws.fleet import Fleet
+    from rollcall.domain.groups import Group, Hook
+    from rollcall.domain.instances import Instance
+    from rollcall.domain.membership import Membership, OptedIn
+
+    from .stack_parts import StackParts
+
+
+SERVING_READ = 1000  # instances in service, in five calls; of more only where groups are named: EC2 counts the calls
+
+
+class HeldGroup(NamedTuple):
+    """A group in which something may wait, with the heartbeat timeouts of its hooks.
+
+    hooks: those that Rollcall answers. held: its instances that hooks hold. serving: those that serve for so short a
+    time that their job may still run, where no hook of Rollcall's has held them. instances: what EC2 says of them, as
+    far as it knows them. departures: since when those go that go, as far as the group's activities say.
+    """
+
+    group: Group
+    hooks: tuple[Hook, ...]
+    held: Mapping[str, Membership]
+    serving: frozenset[str]
+    instances: Mapping[str, Instance]
+    departures: Mapping[str, float]
+
+    def hooks_for(self, membership: Membership) -> tuple[Hook, ...]:
+        """Those that may hold an instance in this state."""
+        if membership.resting:  # the way into a warm pool, and back, is one state
+            return self.hooks
+        wanted = Transition.TERMINATING if membership.leaving else Transition.LAUNCHING
+        return tuple(each for each in self.hooks if each.transition == wanted)
+
+
+def read_held_groups(
+    fleet: Fleet, stack: StackParts, names: Collection[str], now: float, pool: Executor
+) -> tuple[tuple[str, ...], list[HeldGroup]]:
+    """The names of the groups that were read, and those of them in which something may wait.
+
+    names: of the groups to read, none for all. now: epoch seconds. Raises NotRun for a name that is no such group's,
+    Throttled and AwsDenied.
+    """
+    opted_in = fleet.opted_in(OPT_IN_TAG)
+    for name in names:
+        if name not in opted_in:
+            raise NotRun(
+                f"There is no Auto Scaling group {name!r} with the tag {OPT_IN_TAG} in this account and Region: "
+                "correct the name, upper and lower case, or the Region (--region)."
+            )
+    chosen = {name: own for name, own in sorted(opted_in.items()) if not names or name in names}
+    held = {name: {each: known for each, known in own.members.items() if known.held} for name, own in chosen.items()}
+    serving = {each for own in chosen.values() for each, known in own.members.items() if known.serving}
+    if not names and len(serving) > SERVING_READ:
+        serving = set()
+    entering = {each for own in held.values() for each, known in own.items() if known.entering}
+    instances = fleet.instances(serving | entering) if serving or entering else {}
+    young = {name: _young(own, instances, now) for name, own in chosen.items()}
+    wanted = [name for name in chosen if held[name] or young[name]]
+    hooks = dict(zip(wanted, pool.map(fleet.hooks, wanted), strict=True))
+    going = {name: {each for each, known in held[name].items() if known.leaving} for name in wanted}
+    departures = dict(zip(wanted, pool.map(lambda name: _departures(fleet, name, going[name]), wanted), strict=True))
+    return tuple(chosen), [
+        _held_group(stack, chosen[name].group, hooks[name], held[name], young[name], instances, departures[name])
+        for name in wanted
+    ]
+
+
+def _departures(fleet: Fleet, group: str, going: Collection[str]) -> Mapping[str, float]:
+    return fleet.departures(group, going) if going else {}
+
+
+def _young(own: OptedIn, instances: Mapping[str, Instance], now: float) -> frozenset[str]:
+    """Instances in service whose job the gate may still follow: it forgets an ended one after a while."""
+    try:
+        settings = read_group_settings(own.group)
+        timeout = settings.timeout if settings else DEFAULT_TIMEOUT
+    except BadSettings:
+        timeout = DEFAULT_TIMEOUT
+    return frozenset(
+        each
+        for each, known in own.members.items()
+        if known.serving
+        if (one := instances.get(each)) and now - one.launched_at < timeout + JOB_FORGOTTEN
+    )
+
+
+def _held_group(
+    stack: StackParts,
+    group: Group,
+    hooks: Collection[Hook],
+    held: Mapping[str, Membership],
+    young: frozenset[str],
+    instances: Mapping[str, Instance],
+    departures: Mapping[str, float],
+) -> HeldGroup:
+    own = tuple(each for each in hooks if stack.answers(each))
+    timeouts = {each.name: each.heartbeat_timeout for each in hooks}
+    was_held = any(each.transition == Transition.LAUNCHING for each in own)
+    known = {each: instances[each] for each in (*held, *young) if each in instances}
+    serving = frozenset() if was_held else young
+    return HeldGroup(replace(group, heartbeat_timeouts=timeouts), own, held, serving, known, departures)

@@ -1,0 +1,250 @@
+"""The status of a stack, read from AWS and Tower. Nothing is changed, and nothing is remembered for the next time.
+
+What Tower does not say leaves what AWS alone shows, with what is missing and the remedy.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, NamedTuple
+
+from rollcall.domain.actions import LifecycleAction, Transition
+from rollcall.domain.errors import RollcallError
+from rollcall.domain.groups import AddressKind
+from rollcall.domain.messages import Waiting
+from rollcall.domain.timing import hook_life
+from rollcall.evidence.job_reader import JobEvidence
+from rollcall.http.transport import DEADLINE_MARGIN
+from rollcall_cli.running import CREDENTIALS, NotRun
+from rollcall_cli.tower import remedy_of
+
+from .entering import EnteringReader
+from .held_groups import read_held_groups
+from .leaving import Leavers, LeavingReader
+from .waits import Shown, Step, Wait
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from concurrent.futures import Executor, Future
+
+    from rollcall.alerting.incident import Incident
+    from rollcall.aws.fleet import Fleet
+    from rollcall.evidence.job_reader import Evidence
+    from rollcall.tower.client import Tower
+
+    from .held_groups import HeldGroup
+    from .stack_parts import StackParts
+    from .surroundings import LastRun, SeenAlarm, SeenQueue, Surroundings
+
+TOWER_TIME = 60.0  # seconds in which a Tower that does not answer is given up
+CALLS_AT_ONCE = 8
+UNDER_WAY = (Step.JOB_RUNS, Step.EVENTS_PENDING, Step.TRIED_AGAIN, Step.CHECKED)  # of one that serves already
+UNREAD = Shown(Step.NOT_KNOWN, "Tower is not read")
+
+
+class Gap(NamedTuple):
+    """What could not be read: what it is, why, and the remedy."""
+
+    what: str
+    why: str
+    remedy: str
+
+
+class Status(NamedTuple):
+    """What there is to show. at: when it was read, in epoch seconds. groups: the names of those that were read.
+
+    queues, alarms, last_run: None where they could not be read; incidents too, and where no alert function is deployed
+    (has_alert).
+    """
+
+    stack: str
+    region: str
+    at: float
+    groups: tuple[str, ...]
+    waits: tuple[Wait, ...]
+    queues: tuple[SeenQueue, ...] | None = None
+    alarms: tuple[SeenAlarm, ...] | None = None
+    incidents: tuple[Incident, ...] | None = None
+    has_alert: bool = False
+    last_run: LastRun | None = None
+    gaps: tuple[Gap, ...] = ()
+
+
+class StatusReader:
+    """Reads a stack's status as often as it is wanted. clock(): this machine's, in epoch seconds."""
+
+    def __init__(
+        self,
+        stack: StackParts,
+        fleet: Fleet,
+        tower: Tower,
+        surroundings: Surroundings,
+        clock: Callable[[], float] = time.time,
+        evidence: Callable[[Tower], Evidence] = JobEvidence,
+    ) -> None:
+        self._stack = stack
+        self._here = stack.settings()
+        self._fleet = fleet
+        self._tower = tower
+        self._surroundings = surroundings
+        self._clock = clock
+        self._evidence = evidence
+        self._gaps: list[Gap] = []
+
+    def read(self, names: Collection[str], report: Callable[[str], None]) -> Status:
+        """The status now. names: of the groups to read, none for all. report: is told what is under way.
+
+        Raises NotRun where Auto Scaling cannot be read, or a name is of no group that opted in.
+        """
+        self._gaps = []
+        at = self._clock()
+        with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+            around = self._surroundings
+            alarms, incidents = pool.submit(around.alarms), pool.submit(around.incidents)
+            queues, last_run = pool.submit(around.queues), pool.submit(around.last_run)
+            report("reading Auto Scaling")
+            groups, held = self._held_groups(names, at, pool)
+            waits = self._waits(held, at, report)
+            report("reading queues, alarms and the log of reconcile")
+            return Status(
+                self._stack.name,
+                self._stack.region,
+                at,
+                groups,
+                waits,
+                self._queues(queues, pool),
+                self._found("which alarms sound", alarms, "cloudwatch:DescribeAlarms"),
+                self._found("which incidents are open", incidents, "dynamodb:Scan of the stack's ToldTable"),
+                bool(self._stack.find("AlertFunction")),
+                self._found("when reconcile last ran", last_run, "logs:FilterLogEvents of its log group"),
+                tuple(self._gaps),
+            )
+
+    def _found[T](self, what: str, future: Future[T], permission: str) -> T | None:
+        try:
+            return future.result()
+        except RollcallError as error:
+            self._gaps.append(Gap(what, str(error), f"let your credentials {permission}, or try again"))
+            return None
+
+    def _queues(self, future: Future[tuple[SeenQueue, ...]], pool: Executor) -> tuple[SeenQueue, ...] | None:
+        queues = self._found("how many messages wait", future, "sqs:GetQueueAttributes of the stack's queues")
+        if queues is None:
+            return None
+        aged = pool.submit(self._surroundings.with_ages, queues)
+        return self._found("how old the oldest messages are", aged, "cloudwatch:GetMetricData") or queues
+
+    def _held_groups(
+        self, names: Collection[str], now: float, pool: Executor
+    ) -> tuple[tuple[str, ...], list[HeldGroup]]:
+        try:
+            return read_held_groups(self._fleet, self._stack, names, now, pool)
+        except RollcallError as error:
+            raise NotRun(
+                f"Auto Scaling cannot be read: {error}\n{CREDENTIALS} They need "
+                "autoscaling:DescribeAutoScalingGroups, autoscaling:DescribeLifecycleHooks, "
+                "autoscaling:DescribeScalingActivities, autoscaling:DescribeWarmPool and ec2:DescribeInstances."
+            ) from error
+
+    # The instances that wait
+
+    def _waits(self, groups: Sequence[HeldGroup], now: float, report: Callable[[str], None]) -> tuple[Wait, ...]:
+        """Those that wait, in the order of their groups and their ids."""
+        report("reading Tower")
+        shown: dict[str, Shown] = {}
+        if self._is_tower_read():
+            evidence = self._evidence(self._tower)
+            entering = EnteringReader(self._here, self._tower, evidence, self._fleet)
+            shown |= entering.shown([(each.group, own) for each in groups if (own := self._newcomers(each))])
+            leaving = LeavingReader(self._here, self._tower, evidence, self._fleet, now)
+            shown |= leaving.shown(
+                [Leavers(each.group, going, each.departures) for each in groups if (going := self._goers(each))]
+            )
+        return tuple(wait for each in groups for wait in self._waits_of(each, shown))
+
+    def _is_tower_read(self) -> bool:
+        """Whether Tower answers whose token it is: without that nothing else is asked of it."""
+        self._tower.finish_within(TOWER_TIME + DEADLINE_MARGIN)
+        try:
+            self._tower.user()
+        except RollcallError as error:
+            self._gaps.append(Gap("what Tower knows of the instances that wait", str(error), remedy_of(error)))
+            return False
+        return True
+
+    def _newcomers(self, held: HeldGroup) -> list[Waiting]:
+        """Those on their way into service that a hook of Rollcall's holds, and those that serve without one."""
+        waiting = [
+            self._waiting(held, each, hooks[0].name)
+            for each, membership in held.held.items()
+            if membership.entering and (hooks := held.hooks_for(membership))
+        ]
+        return [*waiting, *(self._waiting(held, each, None) for each in sorted(held.serving))]
+
+    def _goers(self, held: HeldGroup) -> list[LifecycleAction]:
+        return [
+            self._action(held, each, hooks[0].name, Transition.TERMINATING)
+            for each, membership in held.held.items()
+            if membership.leaving and (hooks := held.hooks_for(membership))
+        ]
+
+    def _waiting(self, held: HeldGroup, instance_id: str, hook: str | None) -> Waiting:
+        """As the gate's messages have it. The token is not known, so the host says when the present stay began."""
+        instance = held.instances.get(instance_id)
+        return Waiting(
+            self._action(held, instance_id, hook, Transition.LAUNCHING),
+            launched_at=instance.launched_at if instance else 0.0,
+            address=instance.addresses[AddressKind.PRIVATE] if instance else "",
+        )
+
+    def _action(self, held: HeldGroup, instance_id: str, hook: str | None, transition: Transition) -> LifecycleAction:
+        return LifecycleAction(transition, self._stack.account, self._stack.region, held.group.name, instance_id, hook)
+
+    def _waits_of(self, held: HeldGroup, shown: Mapping[str, Shown]) -> Iterator[Wait]:
+        for instance_id in sorted({*held.held, *held.serving}):
+            membership = held.held.get(instance_id)
+            if membership is None:
+                own = shown.get(instance_id, UNREAD)
+                if own.step in UNDER_WAY:
+                    yield Wait(held.group.name, instance_id, "InService", own.since, (), None, "", own)
+                continue
+            hooks = held.hooks_for(membership)
+            if not hooks:
+                own = Shown(Step.ANOTHERS, "its group has no hook of Rollcall's for this way")
+            elif membership.resting:
+                own = Shown(Step.RESTED, "its host is disabled, then its hook is answered")
+            else:
+                own = shown.get(instance_id, UNREAD)
+            since = self._since(held, instance_id, own)
+            ends = self._ends(held, instance_id, since, [each.name for each in hooks])
+            ends = {
+                at: result for at, result in ends.items() if at > self._clock()
+            }  # else it began later than it seems
+            ends_at, ending = min(ends.items(), default=(None, ""))
+            names = tuple(each.name for each in hooks)
+            yield Wait(held.group.name, instance_id, membership.state, since, names, ends_at, ending, own)
+
+    def _since(self, held: HeldGroup, instance_id: str, shown: Shown) -> float | None:
+        membership = held.held[instance_id]
+        if membership.leaving:
+            return held.departures.get(instance_id)
+        if not membership.entering:
+            return None
+        instance = held.instances.get(instance_id)
+        return shown.since or (instance.launched_at if instance else None)
+
+    def _ends(self, held: HeldGroup, instance_id: str, since: float | None, hooks: Sequence[str]) -> dict[float, str]:
+        """When each of the hooks ends by itself, and with what result; none where it is not known since when.
+
+        An end that is past is none: then the wait began later than it seems, out of a warm pool perhaps.
+        """
+        if since is None:
+            return {}
+        transition = Transition.TERMINATING if held.held[instance_id].leaving else Transition.LAUNCHING
+        results = {each.name: str(each.default_result) for each in held.hooks}
+        ends = {
+            since + hook_life(held.group, self._action(held, instance_id, each, transition)): results[each]
+            for each in hooks
+        }
+        return {at: result for at, result in ends.items() if at > self._clock()}

@@ -1,0 +1,97 @@
+"""The parts of a deployed stack, and its settings as its functions have them. Pure, but for the one that reads it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from rollcall.aws.client import CLIENT_CONFIG
+from rollcall.doctor.observations import Senders
+from rollcall.domain.settings import Settings, read_topics
+from rollcall_cli.running import NotRun
+from rollcall_cli.stack import described, not_asked
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rollcall.domain.groups import Hook
+
+QUEUE, ALARM = "AWS::SQS::Queue", "AWS::CloudWatch::Alarm"
+
+
+class StackParts(NamedTuple):
+    """A stack's parameters and outputs by name, and what AWS calls its resources, by type and logical id."""
+
+    name: str
+    region: str
+    parameters: Mapping[str, str]
+    outputs: Mapping[str, str]
+    resources: Mapping[str, Mapping[str, str]]
+
+    @property
+    def account(self) -> str:
+        """The account that it is in."""
+        return self.outputs["LaunchQueueArn"].split(":")[4]
+
+    def of_type(self, kind: str) -> Mapping[str, str]:
+        """Its resources of a type, by logical id."""
+        return self.resources.get(kind, {})
+
+    def find(self, logical_id: str) -> str:
+        """What AWS calls a resource, empty if the stack has none of this logical id."""
+        return next((own[logical_id] for own in self.resources.values() if logical_id in own), "")
+
+    @property
+    def reconcile_interval(self) -> float:
+        """Seconds from one scheduled run of reconcile to the next."""
+        return 60.0 * float(self.parameters.get("ReconcileEvery") or 5)
+
+    def answers(self, hook: Hook) -> bool:
+        """Whether Rollcall answers a hook: by its name, or since it notifies one of the queues, or a named topic."""
+        senders = Senders(
+            self.parameters.get("NotificationTopicArn", ""), read_topics(self.parameters.get("NotifyingTopicArns", ""))
+        )
+        own = {self.outputs["LaunchQueueArn"], self.outputs["TerminateQueueArn"]}
+        return hook.name.startswith(self.outputs["HookPrefix"]) or hook.target in own or senders.include(hook.target)
+
+    def settings(self) -> Settings:
+        """The installation's settings, as its functions have them."""
+        given = self.parameters
+        queues = self.of_type(QUEUE)
+        return Settings(
+            account=self.account,
+            region=self.region,
+            stack=self.name,
+            tower_url=given.get("TowerUrl", ""),
+            tower_secret=given.get("TowerSecretArn", ""),
+            hook_prefix=self.outputs["HookPrefix"],
+            adopt_by_instance_id=given.get("AdoptByInstanceId") == "true",
+            in_vpc=bool(given.get("SubnetIds")),
+            load_balancers=given.get("LoadBalancers") == "true",
+            user_data=given.get("UserData") == "true",
+            retire_jobs=given.get("RetireJobs") == "true",
+            max_hosts_per_job=int(given.get("MaxHostsPerJob") or 100),
+            launch_queue_url=queues.get("LaunchQueue", ""),
+            gate_queue_url=queues.get("GateQueue", ""),
+            terminate_queue_url=queues.get("TerminateQueue", ""),
+            chef_secret=given.get("ChefSecretArn", ""),
+        )
+
+
+def read_stack(name: str, region: str) -> StackParts:
+    """A stack with its resources. Raises NotRun where it cannot be read, or is none of Rollcall's."""
+    parameters, outputs = described(name)
+    if not outputs.keys() >= {"LaunchQueueArn", "TerminateQueueArn", "HookPrefix"}:
+        raise NotRun(f"Stack {name} is not Rollcall's: name it with --stack")
+    resources: dict[str, dict[str, str]] = {}
+    try:
+        pages = boto3.client("cloudformation", config=CLIENT_CONFIG).get_paginator("list_stack_resources")
+        for page in pages.paginate(StackName=name):
+            for each in page["StackResourceSummaries"]:
+                own = resources.setdefault(each["ResourceType"], {})
+                own[each["LogicalResourceId"]] = each.get("PhysicalResourceId", "")
+    except (BotoCoreError, ClientError) as error:
+        raise not_asked(error) from error
+    return StackParts(name, region, parameters, outputs, resources)

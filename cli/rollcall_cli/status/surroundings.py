@@ -1,0 +1,203 @@
+"""What is around the instances that wait: queues, alarms, open incidents, the last run of reconcile.
+
+Each is read by itself, and what may not be read is left out and named: the rest is worth having.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import UTC, datetime
+from threading import Lock
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import boto3
+
+from rollcall.alerting.store import Incidents
+from rollcall.aws.client import CLIENT_CONFIG, aws_errors
+
+from .stack_parts import ALARM, QUEUE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from rollcall.alerting.incident import Incident
+
+    from .stack_parts import StackParts
+
+DEAD_LETTER_QUEUE = "DeadLetterQueue"
+SIZES = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed")
+AGE = "ApproximateAgeOfOldestMessage"
+AGE_WITHIN = 900  # seconds; CloudWatch has the age once a minute, and minutes late
+ALARMS_PER_CALL = 100
+SILENT_AFTER = 3  # intervals without a run, as ReconcileSilentAlarm has it
+RUN_ENDED = '"ReconcileRuns"'  # each run that ends writes this metric into the log of its function
+TROUBLES = ("ReconcileTroubles", "BreakerTripped")
+
+
+class SeenQueue(NamedTuple):
+    """A queue by its logical id: messages that wait, that are being worked on, and that were put off.
+
+    oldest: seconds that the oldest has been there, by CloudWatch; None without a message, or where it does not say.
+    """
+
+    name: str
+    waiting: int
+    worked_on: int
+    put_off: int
+    oldest: float | None = None
+
+    @property
+    def total(self) -> int:
+        """All of its messages."""
+        return self.waiting + self.worked_on + self.put_off
+
+    @property
+    def is_dead_letters(self) -> bool:
+        """Whether it is one of the dead-letter queues."""
+        return self.name.endswith(DEAD_LETTER_QUEUE)
+
+
+class SeenAlarm(NamedTuple):
+    """An alarm in ALARM: its logical id, its description, and since when (epoch seconds)."""
+
+    name: str
+    description: str
+    since: float
+
+
+class LastRun(NamedTuple):
+    """The last run of reconcile that ended, by its log.
+
+    at: epoch seconds, None if none ended in the looked_back seconds. troubles: what it could not read or change, or
+    would not remove.
+    """
+
+    at: float | None
+    looked_back: float
+    troubles: int = 0
+
+
+class Surroundings:
+    """Reads AWS. Threads may share it. Methods raise Throttled or AwsDenied. clock(): this machine's, epoch seconds."""
+
+    def __init__(self, stack: StackParts, clock: Callable[[], float]) -> None:
+        self._stack = stack
+        self._clock = clock
+        self._making = Lock()
+        self._clients: dict[str, Any] = {}
+
+    def _client(self, service: str) -> Any:
+        with self._making:  # clients may be shared by threads, but not made by several at once
+            if service not in self._clients:
+                self._clients[service] = boto3.client(service, config=CLIENT_CONFIG)  # type: ignore[call-overload]
+            return self._clients[service]
+
+    def queues(self) -> tuple[SeenQueue, ...]:
+        """Every queue of the stack, those that lead on before their dead letters."""
+        urls = self._stack.of_type(QUEUE)
+        sqs = self._client("sqs")
+        found: list[SeenQueue] = []
+        for name in sorted(urls, key=lambda each: (each.endswith(DEAD_LETTER_QUEUE), each)):
+            with aws_errors(f"GetQueueAttributes of {name}"):
+                raw = sqs.get_queue_attributes(QueueUrl=urls[name], AttributeNames=list(SIZES))["Attributes"]
+            found.append(SeenQueue(name, *(int(raw.get(each, 0)) for each in SIZES)))
+        return tuple(found)
+
+    def with_ages(self, queues: Sequence[SeenQueue]) -> tuple[SeenQueue, ...]:
+        """The same, those with messages with the age of the oldest: in one call, none where all are empty."""
+        filled = [each for each in queues if each.total]
+        if not filled:
+            return tuple(queues)
+        urls, now = self._stack.of_type(QUEUE), self._clock()
+        queries = [
+            {
+                "Id": f"q{number}",
+                "MetricStat": {
+                    "Metric": {
+                        "Namespace": "AWS/SQS",
+                        "MetricName": AGE,
+                        "Dimensions": [{"Name": "QueueName", "Value": urls[each.name].rpartition("/")[2]}],
+                    },
+                    "Period": 60,
+                    "Stat": "Maximum",
+                },
+            }
+            for number, each in enumerate(filled)
+        ]
+        with aws_errors("GetMetricData"):
+            answer = self._client("cloudwatch").get_metric_data(
+                MetricDataQueries=queries,
+                StartTime=_moment(now - AGE_WITHIN),
+                EndTime=_moment(now),
+                ScanBy="TimestampDescending",
+            )
+        ages = {each["Id"]: each["Values"][0] for each in answer["MetricDataResults"] if each["Values"]}
+        known = {each.name: ages.get(f"q{number}") for number, each in enumerate(filled)}
+        return tuple(each._replace(oldest=known.get(each.name)) for each in queues)
+
+    def alarms(self) -> tuple[SeenAlarm, ...]:
+        """The stack's alarms that are in ALARM, the latest first."""
+        names = {physical: logical for logical, physical in self._stack.of_type(ALARM).items() if physical}
+        found: list[SeenAlarm] = []
+        chunks = [sorted(names)[start : start + ALARMS_PER_CALL] for start in range(0, len(names), ALARMS_PER_CALL)]
+        for chunk in chunks:
+            with aws_errors("DescribeAlarms"):
+                answer = self._client("cloudwatch").describe_alarms(
+                    AlarmNames=chunk, StateValue="ALARM", MaxRecords=ALARMS_PER_CALL
+                )
+            found += [
+                SeenAlarm(
+                    names[each["AlarmName"]],
+                    each.get("AlarmDescription", ""),
+                    each["StateUpdatedTimestamp"].timestamp(),
+                )
+                for each in answer["MetricAlarms"]
+                if each["StateValue"] == "ALARM"
+            ]
+        return tuple(sorted(found, key=lambda each: -each.since))
+
+    def incidents(self) -> tuple[Incident, ...] | None:
+        """The open incidents, the latest first; None where the stack has no alert function, which knows of them."""
+        if not self._stack.find("AlertFunction"):
+            return None
+        stack = f"{self._stack.account}/{self._stack.region}/{self._stack.name}"
+        found = [each for each in Incidents(self._stack.find("ToldTable"), stack).open() if each.count]
+        return tuple(sorted(found, key=lambda each: -each.since))
+
+    def last_run(self) -> LastRun:
+        """The last run of reconcile that ended, scheduled or by hand."""
+        looked_back = SILENT_AFTER * self._stack.reconcile_interval
+        pages = self._client("logs").get_paginator("filter_log_events")
+        lines: list[Mapping[str, Any]] = []
+        with aws_errors("FilterLogEvents of reconcile's log"):
+            for page in pages.paginate(
+                logGroupName=self._stack.find("ReconcileLogGroup"),
+                startTime=math.floor(1000 * (self._clock() - looked_back)),
+                filterPattern=RUN_ENDED,
+            ):
+                lines += page["events"]
+        runs = {
+            each["timestamp"] / 1000: troubles for each in lines if (troubles := _troubles(each["message"])) is not None
+        }
+        return LastRun(max(runs), looked_back, runs[max(runs)]) if runs else LastRun(None, looked_back)
+
+
+def _troubles(line: str) -> int | None:
+    """What a run's metrics count as trouble; None for a line that is not the metrics of a run."""
+    try:
+        counted = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(counted, dict) or "ReconcileRuns" not in counted:
+        return None
+    return sum(int(_number(counted.get(each, 0))) for each in TROUBLES)
+
+
+def _number(value: Any) -> float:
+    """A metric as the embedded format has it: a number, or a list of those that were counted."""
+    return float(sum(value) if isinstance(value, list) else value)
+
+
+def _moment(epoch_seconds: float) -> datetime:
+    return datetime.fromtimestamp(epoch_seconds, UTC)

@@ -1,0 +1,73 @@
+"""reference/commands.md: the commands of `rollcall` and their options, from the command line's own help."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from rollcall_cli.exit_codes import ExitCode
+from rollcall_cli.main import app
+
+from .markdown import code, page, sentence, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+COMMON = ("stack", "region", "profile", "as_json")
+ABOUT = """\
+`rollcall` is what operators run against a deployed stack: `uvx --from . rollcall` in a clone brings its own Python and
+needs nothing installed; `pipx install .` puts it on the path. Results go to standard output, progress to standard
+error. AWS credentials and the Region come from your shell, as for `aws`. `rollcall --install-completion` sets up
+completion.
+"""
+
+
+def write() -> str:
+    """The page."""
+    command: Any = typer.main.get_command(app)
+    some = next(iter(command.commands.values()))
+    common = [each for name in COMMON for each in some.params if each.name == name]
+    parts = [
+        ABOUT,
+        "## Options of all commands",
+        table(["option", "meaning"], [_row(each) for each in common]),
+        "## Exit codes",
+        table(["code", "meaning"], _exit_codes()),
+    ]
+    for name, each in command.commands.items():
+        parts += [f"## {code(f'rollcall {name}')}", *_command(name, each)]
+    return page("Commands", "the command line's own help", *parts)
+
+
+def _command(name: str, command: Any) -> Iterator[str]:
+    arguments = [_argument(each) for each in command.params if each.param_type_name == "argument"]
+    yield "\n".join(["```text", " ".join(["rollcall", name, "[OPTIONS]", *arguments]), "```"])
+    yield inspect.cleandoc(command.help or "")
+    if own := [each for each in command.params if each.name not in COMMON and each.param_type_name == "option"]:
+        yield table(["option", "meaning"], [_row(each) for each in own])
+
+
+def _argument(argument: Any) -> str:
+    name = argument.metavar or argument.name.upper()
+    return (name if argument.required else f"[{name}]") + ("..." if argument.nargs == -1 else "")
+
+
+def _row(option: Any) -> tuple[str, str]:
+    value = "" if option.is_flag else f" {option.metavar or 'VALUE'}"
+    text = sentence(option.help or "")
+    if not option.is_flag and option.default is not None:
+        text += f" Default: {code(option.default)}."
+    if option.envvar:
+        text += f" Also from the environment variable {code(option.envvar)}."
+    return code("/".join([*option.opts, *option.secondary_opts]) + value), text
+
+
+def _exit_codes() -> Iterator[tuple[str, str]]:
+    """The table of the docstring, by the codes' numbers."""
+    told = dict(re.findall(r"^\| (\w+) +\| (.+?) +\|$", inspect.getdoc(ExitCode) or "", re.MULTILINE))
+    for each in ExitCode:
+        yield str(each.value), sentence(told[each.name])

@@ -1,0 +1,178 @@
+"""reference/events.md and reference/event-samples.md: what is published on the event bus, from the samples in
+events/announced, which the tests hold to what is published.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from rollcall.domain import event_fields
+from rollcall.domain.reports import Event
+
+from .markdown import REPOSITORY, code, page, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SAMPLES = REPOSITORY / "events" / "announced"
+ORIGIN = ("account", "region", "stack", "function")
+PUBLISHED = {  # from which functions, and when
+    Event.REGISTERED: (
+        "register",
+        "The instance has its host, in its groups, and its job if its group names a template.",
+    ),
+    Event.READY: (
+        "gate",
+        "Its job and its checks passed, and its hook was answered with CONTINUE. Without a hook: it serves, and is "
+        "proven.",
+    ),
+    Event.ABANDONED: (
+        "gate",
+        "There is evidence against it: its host is gone, and its hook was answered with ABANDON. Or Auto Scaling "
+        "ended its "
+        "wait at [its limit](../guides/forks-and-timeouts.md#auto-scalings-own-limit), and cleanup had not removed its "
+        "host before.",
+    ),
+    Event.RETIRED: (
+        "cleanup, gate, register",
+        "Its host was removed from every inventory, or disabled because it "
+        "[rests](../guides/warm-pools.md#instances-that-come-back): it terminated, left while it was being "
+        "provisioned, or "
+        "was evicted because a new instance has its address. Only if it had a host or a hook waited.",
+    ),
+    event_fields.SERVING: (
+        "gate",
+        "Its load balancers call it healthy: [The watch](../guides/load-balancers.md#the-watch).",
+    ),
+    event_fields.NOT_SERVING: ("gate", "They do not, or do not any more."),
+    event_fields.DRIFT_FIXED: ("reconcile", "A run has taken a step."),
+    event_fields.CONFLICT_FOUND: (
+        "reconcile",
+        "Something needs an operator's decision. It comes again in every run for as long as it lasts: "
+        "[Findings](../concepts/reconcile.md#what-it-only-reports).",
+    ),
+    event_fields.MISCONFIGURATION_FOUND: ("doctor", "Its daily run found it, and the run of the day before did not."),
+    event_fields.MISCONFIGURATION_MENDED: ("doctor", "Its daily run finds it no more."),
+    event_fields.WORK_FAILED: (
+        "all",
+        "A try of an action failed; an instance waits for what does not come by itself, or went or serves without "
+        "what it "
+        "should have had; reconcile could not read or change something, or the removal limit stopped it. One is "
+        "published "
+        "for each action at each try.",
+    ),
+}
+FIELDS = {
+    "group": "the Auto Scaling group that it is about; null where it is about none in particular",
+    "instance_id": "the instance that it is about; null where it is about none in particular",
+    "seconds": "since Auto Scaling announced the launch or termination (`Instance Serving`: since the launch "
+    "itself); null "
+    "where that is not known, as with an eviction",
+    "reason": "what happened, in words; in `Work Failed` the error's own, with the remedy. At most 4,000 characters",
+    "job": "the id of the Tower job that it is about; null if there is none",
+    "job_url": "that job's page in Tower's user interface; null if there is none",
+    "troubled": "whether a `Work Failed` was published of this instance before in this wait: if so this is how it "
+    "ended. "
+    "null where that is not known. false also where a `Work Failed` is published beside it",
+    "error": "[the error's name](errors.md)",
+    "transient": "whether the error is of the kind that passes by itself",
+    "cause": "what is wrong, in the same words for all that suffer from it: [Causes](#causes)",
+    "tries": "how often the message was received",
+    "failing_for": "for how many seconds the message has been failing",
+    "again_within": "if it lasts, the same is published again within so many seconds: silence for longer means "
+    "that it is "
+    "over. null: it is published once, and ends with a later `Instance Ready`, `Abandoned` or `Retired` of the same "
+    "group and instance",
+    "set_aside": "whether the message is in a dead-letter queue now, and not tried again",
+    "step": "as in the answer of a run of reconcile: `removed`, `fixed`, `added`, `requeued`, `removed from Chef`; "
+    "with a "
+    "job that the run launched `added and provisioned`, `fixed and provisioned`",
+    "inventory": "the name of the Tower inventory",
+    "inventory_id": "its id",
+    "kind": "[the finding](../concepts/reconcile.md#what-it-only-reports)",
+    "subject": "the host, instance, inventory or inventory group, or the thing, that it is about",
+    "key": "the [finding](doctor-findings.md)'s subject and name; the same for as long as it lasts",
+    "severity": "`breaks launches` or `warning`",
+    "remedy": "what to do, in words",
+}
+CAUSES = [
+    ("`TowerUnavailable` (an error's name alone)", "the whole installation"),
+    ("`BadSettings: group web`", "an error of one group"),
+    (code(f"{event_fields.OF_AN_INSTANCE}web/i-…"), "one instance"),
+    (
+        "`read-only inventory: all EC2`",
+        "an inventory that the token may only read keeps hosts of instances that are gone",
+    ),
+    ("`reconcile: group db`, `reconcile: TowerRejected: inventory fleet`", "what a run could not read or change"),
+    ("`conflict: not opted in: fleet/i-…`", "a finding of reconcile"),
+    (
+        f"{code(event_fields.REMOVAL_LIMIT + 'fleet')}, {code(event_fields.REMOVAL_LIMIT + 'Chef')}",
+        "the removal limit of an inventory, of nodes in Chef",
+    ),
+    (code(f"{event_fields.OF_THE_DOCTOR}group web: no launch hook"), "a [finding of doctor](doctor-findings.md)"),
+]
+ABOUT = """\
+Every outcome is published on the account's default event bus, source `rollcall`, so that you can hang rules of your own
+on it. [A sample of each](event-samples.md), whole as a rule's target gets it, is in `events/announced/`.
+"""
+RULE = """\
+A rule for everything that fails, to a topic of yours, say:
+
+```json
+{"source": ["rollcall"], "detail-type": ["Work Failed", "Conflict Found", "Instance Abandoned"]}
+```
+
+Events are sent at the end of an invocation, when hooks are answered and messages are sent on: no work waits for them.
+What the bus does not take (twice) is lost, not repeated, for the work is done. A warning in the function's log names
+it, and the metric `EventsLost` counts it. An event may come twice, and events come in any order.
+"""
+SAMPLES_ABOUT = """\
+As a rule's target gets them. What the fields mean: [Events](events.md#fields).
+"""
+
+
+def write() -> str:
+    """The page."""
+    samples = read_samples()
+    kinds = {each["detail-type"] for _, each in samples}
+    if kinds != {str(each) for each in PUBLISHED}:
+        raise ValueError(f"docs/generators/events.py: without a sample, or without words: {kinds ^ set(PUBLISHED)}")
+    fields = {name for _, each in samples for name in each["detail"]} - set(ORIGIN)
+    if fields != FIELDS.keys():
+        raise ValueError(f"docs/generators/events.py: fields of no sample, or without words: {fields ^ FIELDS.keys()}")
+    rows = [(code(str(kind)), by, when) for kind, (by, when) in PUBLISHED.items()]
+    return page(
+        "Events",
+        "events/announced",
+        ABOUT,
+        table(["detail type", "from", "published when"], rows),
+        RULE,
+        "## Fields",
+        f"Each detail says where it comes from: {', '.join(code(each) for each in ORIGIN)} (stacks of one account and "
+        "Region share the bus). The others:",
+        table(["field", "meaning", "in"], _fields(samples)),
+        "## Causes",
+        table(["cause", "what it is about"], CAUSES),
+    )
+
+
+def write_samples() -> str:
+    """The page with the samples."""
+    parts = [SAMPLES_ABOUT]
+    for name, sample in read_samples():
+        parts += [f"## `{name}.json`", f"```json\n{json.dumps(sample, indent=2)}\n```"]
+    return page("Samples of events", "events/announced", *parts)
+
+
+def read_samples() -> list[tuple[str, dict[str, Any]]]:
+    """Name and content of each sample, in the order of PUBLISHED."""
+    found = [(path.stem, json.loads(path.read_text())) for path in sorted(SAMPLES.glob("*.json"))]
+    order = [str(each) for each in PUBLISHED]
+    return sorted(found, key=lambda each: order.index(each[1]["detail-type"]))
+
+
+def _fields(samples: list[tuple[str, dict[str, Any]]]) -> Iterator[tuple[str, str, str]]:
+    for name, meaning in FIELDS.items():
+        having = list(dict.fromkeys(each["detail-type"] for _, each in samples if name in each["detail"]))
+        yield code(name), meaning, "all" if len(having) == len(PUBLISHED) else ", ".join(code(each) for each in having)

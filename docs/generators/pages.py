@@ -1,0 +1,43 @@
+"""Every page that is made, by its path in docs/, with what writes it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from . import (
+    alarms,
+    checks,
+    commands,
+    copies,
+    costs,
+    errors,
+    events,
+    findings,
+    metrics,
+    modules,
+    parameters,
+    permissions,
+    tags,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PAGES: dict[str, Callable[[], str]] = {
+    "index.md": copies.copy_of("README.md"),
+    "changelog.md": copies.copy_of("CHANGELOG.md"),
+    "contributing.md": copies.copy_of("CONTRIBUTING.md"),
+    "reference/alarms.md": alarms.write,
+    "reference/checks.md": checks.write,
+    "reference/commands.md": commands.write,
+    "reference/costs.md": costs.write,
+    "reference/doctor-findings.md": findings.write,
+    "reference/errors.md": errors.write,
+    "reference/event-samples.md": events.write_samples,
+    "reference/events.md": events.write,
+    "reference/metrics.md": metrics.write,
+    "reference/modules.md": modules.write,
+    "reference/parameters.md": parameters.write,
+    "reference/permissions.md": permissions.write,
+    "reference/tags.md": tags.write,
+}

@@ -1,0 +1,102 @@
+"""`rollcall status` of a deployed stack: what instances wait for, and that nothing is changed by looking."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from lab.cloud import Cloud, Group, eventually
+from lab.tower.embedded import Tower
+
+type Json = dict[str, Any]
+
+
+def status(cloud: Cloud, *arguments: str) -> Json:
+    """The answer of `rollcall status --json`."""
+    done = cloud.rollcall("status", "--json", *arguments)
+    assert done.returncode in (0, 1), done.stderr
+    answer: Json = json.loads(done.stdout)
+    assert answer["missing"] == []
+    return answer
+
+
+def step_of(cloud: Cloud, group: Group, instance_id: str) -> Json:
+    """What is said of one instance, nothing if it is not among those that wait."""
+    found = status(cloud, group.name)["instances"]
+    return next((each for each in found if each["instance"] == instance_id), {})
+
+
+@pytest.mark.story
+def test_status_follows_an_instance_and_changes_nothing(
+    make_group: Callable[..., Group], cloud: Cloud, tower: Tower, name: str
+) -> None:
+    target_group = cloud.create_target_group("".join(each for each in name if each.isalnum())[-32:])
+    cloud.aws.say_of_target(target_group, "unhealthy", "Target.FailedHealthChecks")
+    tower.set_job_time(15)
+    group = make_group(
+        gate="job elb", on_failure="hold", timeout="5", traffic={"TargetGroupARNs": [target_group]}, size=1
+    )
+    (instance_id,) = eventually(group.states, "launched")
+    (job,) = eventually(lambda: tower.jobs(name), "its job")
+    waits = step_of(cloud, group, instance_id)
+    assert waits["step"] in ("job_wanted", "job_runs")
+    assert (waits["state"], waits["job"]["id"]) == ("Pending:Wait", job.id)
+    assert waits["job"]["url"] == f"{cloud.tower_url}/#/jobs/playbook/{job.id}/output"
+    assert waits["ends"]["with"] == "ABANDON"
+
+    held = eventually(
+        lambda: (found := step_of(cloud, group, instance_id)).get("step") == "held" and found, "held by its check"
+    )
+    assert [(each["check"], each["answer"]) for each in held["checks"]] == [("job", "passes"), ("elb", "fails")]
+    assert "unhealthy (Target.FailedHealthChecks)" in held["checks"][1]["reason"]
+    shown = cloud.rollcall("status", group.name)
+    assert shown.returncode == 1
+    assert shown.stdout.startswith("1 instance waits, 1 held")
+    [line] = [each for each in shown.stdout.splitlines() if instance_id in each]
+    assert line.startswith(f"{group.name}: {instance_id}  held (Pending:Wait, waits for ")
+
+    cloud.aws.say_of_target(target_group, "healthy")
+    eventually(lambda: group.in_service() == {instance_id}, "in service")
+    assert status(cloud, group.name)["instances"] == []
+
+
+@pytest.mark.story
+def test_status_only_reads_and_knows_of_the_last_run_of_reconcile(
+    make_group: Callable[..., Group], cloud: Cloud, tower: Tower
+) -> None:
+    group = make_group()
+    cloud.reconcile(groups=[group.name])
+    eventually(lambda: (status(cloud)["last_run"]["at"] or 0) >= cloud.runs[-1].began - 1, "its log is there")
+    tower.forget_requests()
+    answer = status(cloud, group.name)
+    assert answer["groups"] == [group.name]
+    assert {each["queue"] for each in answer["queues"]} >= {"LaunchQueue", "GateQueue", "TerminateDeadLetterQueue"}
+    assert {each.method for each in tower.requests()} == {"GET"}
+
+
+def test_a_watched_status_ends_with_ctrl_c(cloud: Cloud) -> None:
+    done: subprocess.CompletedProcess[str] = cloud.run(
+        ["timeout", "--signal=INT", "--preserve-status", "9", "rollcall", "status", "--watch", "--every", "5"]
+    )
+    assert done.returncode == 130, done.stderr
+    assert done.stdout.count("stack rollcall, ") >= 1
+    assert "Traceback" not in done.stderr
+
+
+def test_a_secret_that_holds_no_token_leaves_what_aws_shows(
+    make_group: Callable[..., Group], cloud: Cloud, tower: Tower
+) -> None:
+    tower.set_job_time(6)
+    group = make_group(size=1)
+    (instance_id,) = eventually(group.states, "launched")
+    done = cloud.rollcall("status", "--json", group.name, ROLLCALL_TOWER_TOKEN="wrong")
+    answer: Json = json.loads(done.stdout)
+    assert (done.returncode, [each["what"] for each in answer["missing"]]) == (
+        1,
+        ["what Tower knows of the instances that wait"],
+    )
+    assert [(each["instance"], each["step"]) for each in answer["instances"]] == [(instance_id, "not_known")]

@@ -1,0 +1,38 @@
+"""The pages that are made from the code say what the code says now."""
+
+from __future__ import annotations
+
+import pytest
+
+from generators.costs import FRONT_PAGE, with_costs
+from generators.findings import AS_PRINTED, PACKAGE, PLACES
+from generators.markdown import REPOSITORY
+from generators.pages import PAGES
+
+REMEDY = "run `make docs`, and commit what it makes"
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_is_as_the_code_makes_it(path: str) -> None:
+    page = REPOSITORY / "docs" / path
+    assert page.exists(), f"docs/{path} is not there: {REMEDY}"
+    assert page.read_text() == PAGES[path](), f"docs/{path} is stale: {REMEDY}"
+
+
+def test_the_costs_on_the_front_page_are_those_of_the_price_list() -> None:
+    text = FRONT_PAGE.read_text()
+    assert "a month" in text
+    assert with_costs(text) == text, f"README.md is stale: {REMEDY}"
+
+
+def test_every_module_in_which_doctor_finds_something_has_its_place() -> None:
+    modules = {f"doctor/{path.stem}" for path in PACKAGE.glob("doctor/*_findings.py")}
+    assert modules <= {module for own in PLACES.values() for module in own}
+
+
+def test_every_remedy_of_doctor_is_on_the_page() -> None:
+    """A finding whose words the generator cannot read would stand there without them."""
+    rows = [line for line in PAGES["reference/doctor-findings.md"]().splitlines() if line.startswith("| `")]
+    assert len(rows) > 60
+    unread = [row.split(" | ")[0] for row in rows if AS_PRINTED in row.split(" | ")[3].lower()]
+    assert unread == ["| `topic of …`", "| `topic for …`"]  # worked out: a value for NotifyingTopicArns
