@@ -8,6 +8,7 @@ import typer
 
 from .commands.doctor import doctor
 from .commands.history import history
+from .commands.invoke import invoke
 from .commands.offboard import offboard
 from .commands.onboard import onboard
 from .commands.reconcile import reconcile
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 COMMANDS: dict[str, Callable[..., ExitCode]] = {
     "doctor": doctor,
     "history": history,
+    "invoke": invoke,
     "offboard": offboard,
     "onboard": onboard,
     "reconcile": reconcile,
