@@ -11,7 +11,10 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
 
 from rollcall.aws.client import aws_error
+from rollcall.doctor.observations import Senders
+from rollcall.domain.settings import read_topics
 
+from .answerer import Answerer
 from .running import STACK, NotRun, in_words
 
 if TYPE_CHECKING:
@@ -44,6 +47,18 @@ def described(stack: str) -> tuple[dict[str, str], dict[str, str]]:
         (answer,) = boto3.client("cloudformation", config=ONCE).describe_stacks(StackName=stack)["Stacks"]
     parameters = {each["ParameterKey"]: each["ParameterValue"] for each in answer.get("Parameters", [])}
     return parameters, {each["OutputKey"]: each["OutputValue"] for each in answer.get("Outputs", [])}
+
+
+def answerer_of(stack: str) -> tuple[dict[str, str], Answerer]:
+    """The parameters of Rollcall's stack, and what its hooks are known by. Raises NotRun."""
+    parameters, outputs = described(stack)
+    try:
+        queues = frozenset({outputs["LaunchQueueArn"], outputs["TerminateQueueArn"]})
+        prefix = outputs["HookPrefix"]
+    except KeyError as error:
+        raise not_rollcalls(stack) from error
+    named = read_topics(parameters.get("NotifyingTopicArns", ""))
+    return parameters, Answerer(prefix, queues, Senders(parameters.get("NotificationTopicArn", ""), named))
 
 
 def invoke(stack: str, function: str, request: Json, timeout: float = ANSWER_TIMEOUT) -> Json:
@@ -81,7 +96,7 @@ def not_rollcalls(stack: str) -> NotRun:
     return NotRun(f"Stack {stack} is not Rollcall's: {STACK}.")
 
 
-def not_asked(error: BotoCoreError | ClientError, what: str = "a call", needed: str = "") -> NotRun:
+def not_asked(error: BotoCoreError | ClientError, what: str, needed: str = "") -> NotRun:
     """The same error as one that says what to do. what: was requested. needed: the permissions for it, in words."""
     return NotRun(in_words(aws_error(what, error), needed))
 
@@ -96,7 +111,10 @@ def asking_of(stack: str, what: str) -> Iterator[None]:
         if "does not exist" not in words:
             raise not_asked(error, what) from error
         if words.startswith("Resource "):
-            raise not_rollcalls(stack) from error
+            raise NotRun(
+                f"Stack {stack} has no {words.split()[1]}: it was deployed without it, is of another version, or is not "
+                f"Rollcall's: {STACK}."
+            ) from error
         raise NoStack(
             f"There is no stack {stack} in this account and Region: {STACK}, its Region with --region."
         ) from error

@@ -167,16 +167,6 @@ class TestStacks:
         assert "--prefix rollcall\n" in done.stderr
         assert "Which stacks were deleted cannot be read: " in done.stderr
 
-    def test_hooks_that_a_deleted_stack_left_are_not_to_be_deleted_before_it(
-        self, cloudformation: CloudFormation, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(
-            "rollcall_cli.commands.uninstall_check.hooks_of", lambda *_: iter([("web", "rollcall-launching")])
-        )
-        assert "Delete their hooks:\n" in run("uninstall-check", "--prefix", "rollcall").stdout
-        cloudformation.add("rollcall", "HookPrefix", "LaunchQueueArn", "TerminateQueueArn")
-        assert "Delete their hooks before the stack:\n" in run("uninstall-check").stdout
-
 
 def test_a_profile_or_a_region_that_is_missing_is_all_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     for each in ("AWS_DEFAULT_REGION", "AWS_REGION", "AWS_PROFILE"):
