@@ -112,8 +112,8 @@ def asking_of(stack: str, what: str) -> Iterator[None]:
             raise not_asked(error, what) from error
         if words.startswith("Resource "):
             raise NotRun(
-                f"Stack {stack} has no {words.split()[1]}: it was deployed without it, is of another version, or is not "
-                f"Rollcall's: {STACK}."
+                f"Stack {stack} has no {words.split()[1]}: it was deployed without it, is of another version, or "
+                f"it is not Rollcall's: {STACK}."
             ) from error
         raise NoStack(
             f"There is no stack {stack} in this account and Region: {STACK}, its Region with --region."
