@@ -9,6 +9,8 @@ import typer
 from .commands.doctor import doctor
 from .commands.history import history
 from .commands.invoke import invoke
+from .commands.offboard import offboard
+from .commands.onboard import onboard
 from .commands.reconcile import reconcile
 from .commands.redrive import redrive
 from .commands.release import release
@@ -25,6 +27,8 @@ COMMANDS: dict[str, Callable[..., ExitCode]] = {
     "doctor": doctor,
     "history": history,
     "invoke": invoke,
+    "offboard": offboard,
+    "onboard": onboard,
     "reconcile": reconcile,
     "redrive": redrive,
     "release": release,

@@ -24,6 +24,11 @@ def progress(words: str) -> Status:
     return Console(stderr=True, highlight=False, markup=False).status(words)
 
 
+def progress_line(words: str) -> None:
+    """A line about what was done or is under way, that stays: results alone go to stdout."""
+    print(words, file=sys.stderr, flush=True)
+
+
 def print_json(value: Any) -> None:
     """An answer as it came."""
     print(json.dumps(value, indent=2))

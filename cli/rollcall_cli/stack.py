@@ -9,6 +9,10 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
 
+from rollcall.doctor.observations import Senders
+from rollcall.domain.settings import read_topics
+
+from .answerer import Answerer
 from .running import CREDENTIALS, NotRun
 
 type Json = dict[str, Any]
@@ -38,6 +42,18 @@ def described(stack: str) -> tuple[dict[str, str], dict[str, str]]:
         raise not_asked(error) from error
     parameters = {each["ParameterKey"]: each["ParameterValue"] for each in answer.get("Parameters", [])}
     return parameters, {each["OutputKey"]: each["OutputValue"] for each in answer.get("Outputs", [])}
+
+
+def answerer_of(stack: str) -> tuple[dict[str, str], Answerer]:
+    """The parameters of Rollcall's stack, and what its hooks are known by. Raises NotRun."""
+    parameters, outputs = described(stack)
+    try:
+        queues = frozenset({outputs["LaunchQueueArn"], outputs["TerminateQueueArn"]})
+        prefix = outputs["HookPrefix"]
+    except KeyError as error:
+        raise NotRun(f"Stack {stack} is not Rollcall's: name it with --stack") from error
+    named = read_topics(parameters.get("NotifyingTopicArns", ""))
+    return parameters, Answerer(prefix, queues, Senders(parameters.get("NotificationTopicArn", ""), named))
 
 
 def invoke(stack: str, function: str, request: Json, timeout: float = ANSWER_TIMEOUT) -> Json:

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, NamedTuple
 from rollcall.checks.registry import NAMES, kind_named, read_group_settings
 from rollcall.domain import settings as reader
 from rollcall.domain.errors import BadSettings
-from rollcall.domain.groups import Group
+from rollcall.domain.groups import EMERGENCY_TAG, Group
 
 from .markdown import NONE, REPOSITORY, code, codes, page, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SETTINGS = REPOSITORY / "layers" / "common" / "rollcall" / "domain" / "settings.py"
+DOMAIN = REPOSITORY / "layers" / "common" / "rollcall" / "domain"
+READ_IN = (DOMAIN / "settings.py", DOMAIN / "groups.py")
 REFERENCE = "a name, `org/name`, an id, or `id:N` (always the id N)"
 WRONG = "\N{REPLACEMENT CHARACTER} wrong"
 
@@ -84,6 +85,12 @@ TAGS = {
         "instance for a job that ended before this moment.",
         default="never",
     ),
+    EMERGENCY_TAG: Meaning(
+        "Set by [`rollcall offboard GROUP --emergency`](../operate/emergency.md): nothing holds or abandons the group's "
+        "instances.",
+        values="any text counts; the command writes since when, and how the hooks were",
+        default="no emergency",
+    ),
 }
 ABOUT = """\
 Tags of an Auto Scaling group. A change takes effect within a minute. A value that is not allowed is an error of that
@@ -97,7 +104,7 @@ that is a number and an id, it is refused, and the error names all candidates wi
 
 def write() -> str:
     """The page."""
-    known = set(re.findall(r'"(rollcall:[a-z-]+)"', SETTINGS.read_text()))
+    known = {tag for path in READ_IN for tag in re.findall(r'"(rollcall:[a-z-]+)"', path.read_text())}
     if known != TAGS.keys():
         raise ValueError(f"docs/generators/tags.py: tags that only the reader or only TAGS has: {known ^ TAGS.keys()}")
     rows = table(["tag", "meaning", "allowed", "default"], _rows())

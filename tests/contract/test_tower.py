@@ -153,6 +153,24 @@ def test_an_inventory_or_template_that_is_not_there_is_named(tower: Tower, refer
         tower.job_template(reference)
 
 
+def test_what_the_token_can_see_is_listed_and_no_inventory_that_is_made_of_others(
+    tower: Tower,
+    operator: Operator,
+    organization: Json,
+    inventory: Inventory,
+    make_template: Callable[..., JobTemplate],
+) -> None:
+    smart = operator.make("inventories", organization=organization["id"], kind="smart", host_filter="name=none")
+    template = make_template()
+    inventories = {each.id: each for each in tower.list_inventories()}
+    assert (inventories[inventory.id].name, inventories[inventory.id].organization) == (
+        inventory.name,
+        organization["name"],
+    )
+    assert smart["id"] not in inventories
+    assert template.name in {each.name for each in tower.list_job_templates()}
+
+
 def test_a_smart_inventory_is_refused_for_it_cannot_hold_hosts(
     tower: Tower, operator: Operator, organization: Json
 ) -> None:

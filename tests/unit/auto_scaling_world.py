@@ -7,6 +7,7 @@ a network. EC2 is MiniStack's.
 from __future__ import annotations
 
 from collections.abc import Callable
+from email.utils import formatdate
 from functools import cache
 from itertools import count
 from typing import Any
@@ -32,6 +33,8 @@ MANY_TICKS = 12  # more than any instance needs to get where it is going
 NUMBERS = count(1)
 ACTIONS: dict[str, Callable[[Record], Response]] = {}
 """Those of the API of the world that is there."""
+CLOCK: list[Callable[[], float]] = []
+"""Its clock, which its answers are dated by."""
 
 
 class Heard(LifecycleEvents):
@@ -58,7 +61,9 @@ class World:
         self.stale = StaleAnswers()
         self.engine = Engine("10.0.0.0/24", TargetGroups(self.clock), self.heard, self.clock)
         ACTIONS.clear()
+        ACTIONS.update(cloud.own_actions("PutLifecycleHook", "DeleteLifecycleHook", "CreateOrUpdateTags", "DeleteTags"))
         ACTIONS.update(Api(self.engine, self.stale).actions())
+        CLOCK[:] = [self.clock]
         self.client = _client()
         policy = {"RetentionTriggers": {"TerminateHookAbandon": "retain"}} if retain else {}
         self.client.create_auto_scaling_group(
@@ -175,7 +180,8 @@ def _client() -> Any:
         params = dict(parse_qsl(request.body, keep_blank_values=True))
         with cloud.within(SCOPE):
             status, headers, content = ACTIONS[params["Action"]](params)
-        return AWSResponse(request.url, status, HTTPHeaders.from_pairs(headers.items()), _Body(content))
+        dated = {**headers, "date": formatdate(CLOCK[0](), usegmt=True)}
+        return AWSResponse(request.url, status, HTTPHeaders.from_pairs(dated.items()), _Body(content))
 
     session: Any = boto3.Session(
         aws_access_key_id=SCOPE.account, aws_secret_access_key="embedded", region_name=SCOPE.region

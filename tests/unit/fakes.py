@@ -54,6 +54,7 @@ from rollcall.telemetry.event_bus import EventBus
 from rollcall.telemetry.reconcile_announcer import RunAnnouncer
 from rollcall.tower.bulk_hosts import BULK_CREATE_MAX, BULK_DELETE_MAX, MadeHosts, NewHost
 from rollcall.tower.client import Tower
+from rollcall.tower.references import Listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -232,6 +233,14 @@ class FakeTower(Tower):
         if reference not in self.templates:
             raise BadSettings(f"Tower has no job template {reference!r}")
         return self.templates[reference]
+
+    def list_inventories(self) -> list[Listed]:
+        self._asked("list_inventories")
+        return [Listed(each.id, each.name, each.organization) for each in self.by_reference.values()]
+
+    def list_job_templates(self) -> list[Listed]:
+        self._asked("list_job_templates")
+        return [Listed(each.id, each.name, "Default") for each in self.templates.values()]
 
     def version(self) -> str:
         self._asked("version")
@@ -761,10 +770,13 @@ class FakeFleet(Fleet):
 
     def heartbeat(self, action: LifecycleAction) -> bool:
         self._asked("heartbeat")
-        if not self._is_open(action):
+        if self.in_emergency(action.group) or not self._is_open(action):
             return False
         self.heartbeats[action.instance_id] += 1
         return True
+
+    def in_emergency(self, name: str) -> bool:
+        return name in self.known_groups and self.known_groups[name].in_emergency  # remembered, so not asked for
 
     def held(self, actions: Collection[LifecycleAction]) -> set[LifecycleAction]:
         known = self.memberships({action.instance_id for action in actions}) if actions else {}

@@ -2,12 +2,13 @@
 
 Those are the hooks under the stack's prefix, and those that notify one of its queues. With Rollcall gone they would
 never be answered: such a group could launch nothing, and would terminate each of its instances only after the hook's
-timeout. Hooks that notify a topic of yours are not found.
+timeout. To delete a launch hook abandons the instances that it holds, so that these are counted. Hooks that notify a
+topic of yours are not found.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import boto3
@@ -15,7 +16,9 @@ import typer
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from rollcall.domain.shell_commands import in_single_quotes
+from rollcall.domain.actions import Transition
+from rollcall.domain.membership import Membership, holds
+from rollcall.domain.shell_commands import command, in_single_quotes, operand
 from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.options import DEFAULT_STACK, AsJson, Profile, Region, connect
 from rollcall_cli.options import Stack as StackOption
@@ -43,17 +46,29 @@ def read_stack(name: str) -> Stack:
     return Stack(outputs["HookPrefix"], frozenset({outputs["LaunchQueueArn"], outputs["TerminateQueueArn"]}))
 
 
-def hooks_of(stack: Stack, report: Callable[[str], None]) -> Iterator[tuple[str, str]]:
-    """Group and hook name of every hook that the stack answers."""
+@dataclass(frozen=True, order=True)
+class HeldBy:
+    """A hook that the stack answers. abandoned: the instances that AWS would abandon if it were deleted now."""
+
+    group: str
+    hook: str
+    abandoned: tuple[str, ...] = ()
+
+
+def hooks_of(stack: Stack, report: Callable[[str], None]) -> Iterator[HeldBy]:
+    """Every hook that the stack answers."""
     client = boto3.client("autoscaling", config=PATIENT)
     for page in client.get_paginator("describe_auto_scaling_groups").paginate():
         for group in page["AutoScalingGroups"]:
             name = group["AutoScalingGroupName"]
             report(f"reading the hooks of {name}")
+            states = {each["InstanceId"]: Membership(name, each["LifecycleState"]) for each in group["Instances"]}
+            waiting = tuple(sorted(each for each, known in states.items() if holds(known, Transition.LAUNCHING)))
             for hook in client.describe_lifecycle_hooks(AutoScalingGroupName=name)["LifecycleHooks"]:
                 ours = hook["LifecycleHookName"].startswith(stack.prefix)
                 if ours or hook.get("NotificationTargetARN") in stack.queues:
-                    yield name, hook["LifecycleHookName"]
+                    launching = hook["LifecycleTransition"] == Transition.LAUNCHING
+                    yield HeldBy(name, hook["LifecycleHookName"], waiting if launching else ())
 
 
 def uninstall_check(
@@ -82,25 +97,38 @@ def uninstall_check(
             "--prefix."
         ) from error
     if as_json:
-        print_json({"hooks": [{"group": group, "hook": hook} for group, hook in found]})
+        print_json({"hooks": [asdict(each) for each in found]})
     else:
         show(known, found, by_prefix=bool(prefix))
     return ExitCode.ACT if found else ExitCode.OK
 
 
-def show(stack: Stack, found: list[tuple[str, str]], *, by_prefix: bool) -> None:
-    """Prints the hooks, by group and name, with the commands that delete them."""
+def show(stack: Stack, found: list[HeldBy], *, by_prefix: bool) -> None:
+    """Prints the hooks, by group and name, with the commands that take them away."""
     if not found:
         others = "" if by_prefix else ", or one that notifies the stack's queues"
         print(f"No group has a hook that begins with {stack.prefix}{others}.")
         print("Not found: hooks that notify a topic of yours" + (", or a queue of the stack." if by_prefix else "."))
         return
-    print(
-        f"{len({group for group, _ in found})} group(s) still wait for Rollcall. Delete their hooks before the stack:"
-    )
-    for group, hook in found:
-        named = f"{_option('--auto-scaling-group-name', group)} {_option('--lifecycle-hook-name', hook)}"
+    names = sorted({each.group for each in found})
+    print(f"{len(names)} group(s) still wait for Rollcall.")
+    print(f"To delete a launch hook abandons the instances that it holds: {_held(found)}.")
+    if not by_prefix:
+        print("Take the groups out before you delete the stack, which waits until no instance is held:")
+        for name in names:
+            print(f"  {command('rollcall', 'offboard', *operand(name))}")
+        print("Or delete the hooks at once:")
+    else:
+        print("Delete the hooks:")
+    for each in found:
+        named = f"{_option('--auto-scaling-group-name', each.group)} {_option('--lifecycle-hook-name', each.hook)}"
         print(f"  aws autoscaling delete-lifecycle-hook {named}")
+
+
+def _held(found: list[HeldBy]) -> str:
+    """How many instances would be abandoned now, and whose."""
+    counts = {each.group: len(each.abandoned) for each in found if each.abandoned}
+    return ", ".join(f"{count:,} now in group {group!r}" for group, count in counts.items()) or "none now"
 
 
 def _option(name: str, value: str) -> str:

@@ -16,7 +16,7 @@ import json
 import sys
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -231,6 +231,11 @@ def put_hooks(group: str, specifications: Iterable[Record]) -> None:
     for fields in specifications:
         name = fields["LifecycleHookName"]
         autoscaling._hooks[f"{group}/{name}"] = autoscaling._hook_record(group, name, fields)
+
+
+def own_actions(*names: str) -> dict[str, Callable[[Record], Response]]:
+    """Actions of the Auto Scaling API that are MiniStack's own, by name."""
+    return {name: autoscaling._ACTION_MAP[name] for name in names}
 
 
 def create_group(params: Record) -> Response:

@@ -341,6 +341,23 @@ def test_an_action_gets_a_heartbeat_by_its_token(fleet: Fleet, autoscaling: Stub
     assert fleet.heartbeat(ACTION)
 
 
+def test_an_action_of_a_group_in_an_emergency_gets_no_heartbeat(fleet: Fleet, autoscaling: Stubber) -> None:
+    autoscaling.add_response(
+        "describe_auto_scaling_groups",
+        {"AutoScalingGroups": [raw_group("web", **{"rollcall:emergency": ""})]},
+        {"AutoScalingGroupNames": ["web"]},
+    )
+    autoscaling.add_response("describe_lifecycle_hooks", {"LifecycleHooks": []}, {"AutoScalingGroupName": "web"})
+    assert not fleet.heartbeat(ACTION)
+    assert fleet.in_emergency("web")  # remembered
+
+
+def test_where_the_group_is_not_shown_a_heartbeat_is_sent(fleet: Fleet, autoscaling: Stubber) -> None:
+    autoscaling.add_client_error("describe_auto_scaling_groups", "Throttling", "slow down")
+    autoscaling.add_response(HEARTBEAT, {}, ARGUMENTS)
+    assert fleet.heartbeat(ACTION)
+
+
 def test_an_action_without_a_token_is_answered_by_its_instance(fleet: Fleet, autoscaling: Stubber) -> None:
     by_instance = {"AutoScalingGroupName": "web", "LifecycleHookName": "rollcall-launch", "InstanceId": "i-a"}
     autoscaling.add_response(COMPLETE, {}, by_instance | {"LifecycleActionResult": "CONTINUE"})

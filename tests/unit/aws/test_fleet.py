@@ -46,8 +46,8 @@ def test_a_client_is_made_only_when_it_is_needed(monkeypatch: pytest.MonkeyPatch
     clients = Clients(monkeypatch)
     fleet = Fleet(REGION)
     assert clients.made == []
-    fleet.heartbeat(ACTION)
     fleet.complete(ACTION, Result.CONTINUE)
+    fleet.complete(ACTION, Result.ABANDON)
     assert clients.made == ["autoscaling"]
 
 
@@ -55,7 +55,7 @@ def test_threads_that_need_a_client_at_once_share_it(monkeypatch: pytest.MonkeyP
     # boto3 makes clients in one thread at a time only; cleanup completes hooks in several, and asks nothing before.
     clients = Clients(monkeypatch, slow=True)
     fleet = Fleet(REGION)
-    threads = [threading.Thread(target=fleet.heartbeat, args=[ACTION]) for _ in range(4)]
+    threads = [threading.Thread(target=fleet.complete, args=[ACTION, Result.CONTINUE]) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

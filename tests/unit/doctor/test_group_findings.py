@@ -18,6 +18,7 @@ from rollcall.domain.errors import AwsDenied, BadSettings, Throttled, TowerUnava
 from rollcall.domain.findings import Finding, Severity
 from rollcall.domain.inventories import Inventory
 from rollcall.domain.jobs import PastJob
+from rollcall.domain.membership import Membership
 from rollcall.domain.settings import Settings
 from rollcall.domain.tag_support import objections_to
 from unit import observed
@@ -94,6 +95,28 @@ def test_hooks_of_a_group_that_did_not_opt_in_are_deleted_one_by_one() -> None:
     assert (finding.key, finding.severity) == ("group web: hooks without the tag", BREAKS)
     assert "rollcall-launching; aws" in finding.remedy
     assert finding.remedy.endswith("--lifecycle-hook-name rollcall-terminating")
+
+
+@pytest.mark.parametrize("hooks", [observed.HOOKS, (*observed.HOOKS, hook(name="rollcall-b"))])
+def test_what_deletes_a_launch_hook_says_how_many_instances_that_would_abandon(hooks: Any) -> None:
+    waiting = {"i-a": Membership("web", "Pending:Wait"), "i-b": Membership("web", "Terminating:Wait")}
+    opted_in = group(hooks=hooks) if len(hooks) > 2 else group(hooks=hooks, inventory=None)
+    known = replace(opted_in, members=waiting)
+    (finding,) = (each for each in found(known).values() if "delete-lifecycle-hook" in each.remedy)
+    assert finding.reason.endswith("; to delete a launch hook abandons the instances that it holds, 1 now")
+
+
+@pytest.mark.parametrize(
+    ("emergency", "since"),
+    [("2026-11-21T10:00:00Z rollcall-launching=600/ABANDON", "2026-11-21T10:00:00Z"), ("", "a moment that the tag")],
+)
+def test_a_group_in_an_emergency_is_one_finding_and_not_what_follows_from_it(emergency: str, since: str) -> None:
+    opened = tuple(replace(each, heartbeat_timeout=30, default_result=Result.CONTINUE) for each in observed.HOOKS)
+    finding = only(group(hooks=opened, emergency=emergency))
+    assert (finding.key, finding.severity) == ("group web: in emergency", WARNS)
+    assert f"in an emergency since {since}" in finding.reason
+    assert finding.remedy.endswith("rollcall offboard --restore web")
+    assert len(found(group(hooks=opened))) > 1, "without the tag"
 
 
 def test_a_hook_of_another_prefix_that_leads_to_us_is_a_finding_too() -> None:

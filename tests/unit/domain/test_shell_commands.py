@@ -177,6 +177,7 @@ FAULTS: dict[str, dict[str, Any]] = {
     "a tag that cannot be read": {"timeout": "soon"},
     "an instance without a host": {"members": ["i-a", "i-b"]},
     "a host that was renamed": {"members": ["i-renamed"]},
+    "an emergency": {"emergency": "2026-11-21T10:00:00Z rollcall-launching=600/ABANDON"},
     "a release to come": {"released": "2200-01-01T00:00:00Z"},
 }
 
@@ -192,7 +193,9 @@ def test_doctors_remedies_name_the_group(name: str, bin_folder: Path) -> None:
         lines = [line for each in diagnosis.findings for line in lines_in(each.remedy)]
         assert lines, what
         for line in lines:
-            if line.startswith("rollcall"):
+            if line.startswith("rollcall offboard"):
+                assert parsed(*pasted(line, bin_folder))["group"] == name
+            elif line.startswith("rollcall"):
                 assert parsed(*pasted(line, bin_folder))["group"] == [name]
             else:
                 assert [*tagged(words := pasted(line, bin_folder)), *named(words)] == [name]
@@ -200,7 +203,9 @@ def test_doctors_remedies_name_the_group(name: str, bin_folder: Path) -> None:
 
 def lines_in(remedy: str) -> list[str]:
     """The commands in a remedy, which are its last words."""
-    found = re.search(r"(?:aws autoscaling|rollcall reconcile|rollcall release) .*", remedy, re.DOTALL)
+    found = re.search(
+        r"(?:aws autoscaling|rollcall reconcile|rollcall release|rollcall offboard) .*", remedy, re.DOTALL
+    )
     return re.split("; (?=aws autoscaling )", found[0]) if found else []
 
 
@@ -228,7 +233,7 @@ def named(words: list[str]) -> list[str]:
 def test_what_uninstall_check_prints_names_group_and_hook(
     name: str, bin_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(uninstall_check, "hooks_of", lambda *_: iter([(name, "-rollcall")]))
+    monkeypatch.setattr(uninstall_check, "hooks_of", lambda *_: iter([uninstall_check.HeldBy(name, "-rollcall")]))
     done = run("uninstall-check", "--prefix", "rollcall", "--region", REGION)
     assert done.exit_code == 1
     words = pasted(done.stdout.partition(":\n")[2].strip(), bin_folder)

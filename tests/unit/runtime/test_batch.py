@@ -530,3 +530,27 @@ def test_an_event_by_hand_raises_its_error_and_is_not_tried_again(takes: Batches
     with pytest.raises(BadSettings):
         takes.take(json.loads(body("i-a")))
     assert takes.announced == ["message_failed"]
+
+
+@pytest.mark.parametrize("emergency", [True, False])
+def test_in_an_emergency_a_launch_that_fails_is_tried_again_without_heartbeats_though_its_instance_serves(
+    takes: Batches, emergency: bool
+) -> None:
+    world = takes.world
+    world.group("web", heartbeat_timeout=30, emergency="2026-11-21T10:00:00Z" if emergency else "")
+    world.launching("i-a", state="InService")
+    world.fleet.stale.add("i-a")
+    takes.errors["i-a"] = TowerUnavailable("away")
+    assert takes.take(batch(body("i-a"), receives=2, age=UNANSWERED_LIFE + 1)) == (["m0"] if emergency else [])
+    assert not world.fleet.heartbeats
+    assert world.queues.delays == ({"handle-m0": 30} if emergency else {})
+
+
+def test_in_an_emergency_a_hook_that_waits_is_not_kept_waiting_by_tries(takes: Batches) -> None:
+    world = takes.world
+    world.group("web", heartbeat_timeout=30, emergency="now")
+    world.launching("i-a")
+    takes.errors["i-a"] = TowerUnavailable("away")
+    assert takes.take(batch(body("i-a"), receives=4)) == ["m0"]
+    assert not world.fleet.heartbeats
+    assert world.queues.delays == {"handle-m0": 120}

@@ -9,6 +9,7 @@ import pytest
 from rollcall.domain.errors import BadSettings
 from rollcall.domain.jobs import JobTemplate
 from rollcall.tower.client import Tower
+from rollcall.tower.references import Listed
 from unit.wire import Answer, Asked, Wire, page
 
 from .rows import PROD, raw_inventory, raw_template
@@ -163,3 +164,13 @@ def test_a_template_says_what_its_jobs_run_of_its_playbook(tower: Tower, wire: W
     found = tower.job_template("provision")
     assert (found.job_type, found.tags, found.skip_tags) == ("check", "base", "reboot")
     assert (found.asks_job_type, found.asks_tags, found.asks_skip_tags) == (True, True, True)
+
+
+def test_what_there_is_is_listed_by_name_without_inventories_that_hold_no_hosts_of_their_own(
+    tower: Tower, wire: Wire
+) -> None:
+    smart = raw_inventory(2, "all") | {"kind": "smart"}
+    wire.page(*raw_inventories("3 Default|prod", "4 ops|edge"), smart)
+    assert tower.list_inventories() == [Listed(4, "edge", "ops"), Listed(3, "prod", "Default")]
+    wire.page(raw_template())
+    assert [each.name for each in tower.list_job_templates()] == ["provision"]

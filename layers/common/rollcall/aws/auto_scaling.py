@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from rollcall.domain.actions import Result, Transition
 from rollcall.domain.cache import ExpiringCache
+from rollcall.domain.errors import RollcallError
 from rollcall.domain.groups import Group, Hook
 from rollcall.domain.membership import Membership, OptedIn
 
@@ -179,8 +180,22 @@ class AutoScaling(RegionalClients):
         return self._act(action, "CompleteLifecycleAction", result)
 
     def heartbeat(self, action: LifecycleAction) -> bool:
-        """Restart the hook's timeout. False if no such action is open any more."""
-        return self._act(action, "RecordLifecycleActionHeartbeat")
+        """Restart the hook's timeout. False if no such action is open any more.
+
+        Nor is one kept open of a group in an emergency: there this changes nothing, and is False.
+        """
+        return not self.in_emergency(action.group) and self._act(action, "RecordLifecycleActionHeartbeat")
+
+    def in_emergency(self, name: str) -> bool:
+        """Whether a group is in an emergency, by tags that may be a minute old.
+
+        No where AWS does not show the group now: one heartbeat too many does less harm than one too few.
+        """
+        try:
+            group = self.groups({name}).get(name)
+        except RollcallError:
+            return False
+        return group is not None and group.in_emergency
 
     def _act(self, action: LifecycleAction, call: str, result: Result | None = None) -> bool:
         assert action.hook, "only an action with a hook can be answered"  # noqa: S101 - a caller's mistake

@@ -14,19 +14,21 @@ from rollcall.checks.registry import objections_to_checks
 from rollcall.domain.actions import Transition
 from rollcall.domain.errors import BadSettings, RollcallError
 from rollcall.domain.findings import Finding, Severity, breaks, warns, without_group
+from rollcall.domain.groups import EMERGENCY_TAG
 from rollcall.domain.settings import JOB_TAG, OPT_IN_TAG, RELEASED_TAG, RETIRE_TAG
-from rollcall.domain.shell_commands import command, options, set_tag_command
+from rollcall.domain.shell_commands import command, operand, options, set_tag_command
 from rollcall.domain.tag_support import objections_to
 from rollcall.domain.timing import CLOCKS_APART
 from rollcall.hosts.job_templates import limit_objections, retire_objections
 
-from .hook_findings import hook_command, hooks_of_rollcall, names_of
+from .hook_findings import hook_command, hooks_of_rollcall, names_of, what_deleting_does
 from .observations import ObservedInventory
 from .unread_findings import unread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from rollcall.domain.groups import Group
     from rollcall.domain.settings import Settings
 
     from .observations import Observations, ObservedGroup, OptedInGroup, OrError
@@ -72,7 +74,7 @@ def _without_tag(group: ObservedGroup, observed: Observations, here: Settings) -
             subject,
             "hooks without the tag",
             f"it has {names_of(launching)} and not the tag {OPT_IN_TAG}, so its instances wait until the hook "
-            "times out",
+            f"times out{what_deleting_does(group, launching)}",
             f"add the tag, or delete: {delete}",
         )
     elif hooks:
@@ -120,6 +122,8 @@ def _tags(opted_in: OptedInGroup, observed: Observations, here: Settings) -> Ite
             "breaker holds no instance of it until then",
             f"release it as of now: {command('rollcall', 'release', *options('--group', [group.name]))}",
         )
+    if group.in_emergency:
+        yield _in_emergency(subject, group)
     if settings.user_data and not here.user_data:
         yield warns(
             subject,
@@ -127,6 +131,17 @@ def _tags(opted_in: OptedInGroup, observed: Observations, here: Settings) -> Ite
             "tag rollcall:user-data is not followed: this installation may not read user data",
             "deploy with UserData=true, or take the tag away",
         )
+
+
+def _in_emergency(subject: str, group: Group) -> Finding:
+    since = group.tags[EMERGENCY_TAG].partition(" ")[0] or "a moment that the tag does not say"
+    return warns(
+        subject,
+        "in emergency",
+        f"it is in an emergency since {since}: its instances go into service whether or not their job ran well, and "
+        "leave while their hosts may still be in Tower",
+        f"once it is over: {command('rollcall', 'offboard', '--restore', *operand(group.name))}",
+    )
 
 
 def _target_group(subject: str, arn: str, kind: OrError[str] | None) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rollcall.domain.actions import Result, Transition
 from rollcall.domain.errors import RollcallError
 from rollcall.domain.findings import Finding, breaks, warns
+from rollcall.domain.membership import holds
 from rollcall.domain.shell_commands import command, options
 from rollcall.domain.timing import HEARTBEAT_SHARE, HOOK_LIFE_HEARTBEATS, HOOK_LIFE_MAX
 
@@ -49,12 +50,14 @@ def _of_group(opted_in: OptedInGroup, observed: Observations, here: Settings) ->
             yield warns(
                 f"group {opted_in.name}",
                 f"two hooks for {_word(transition)}",
-                f"{names_of(own)} are both Rollcall's: every instance waits for each",
+                f"{names_of(own)} are both Rollcall's: every instance waits for each"
+                f"{what_deleting_does(opted_in.group, own)}",
                 f"delete all but one: {hook_command('delete-lifecycle-hook', opted_in.group, own[-1].name)}",
             )
         for hook in own:
-            yield from _default_result(opted_in, hook)
-            yield from _heartbeat(opted_in, hook, observed)
+            if not opted_in.settings.in_emergency:  # which made them so, and of which a finding of its own says more
+                yield from _default_result(opted_in, hook)
+                yield from _heartbeat(opted_in, hook, observed)
             yield from _target(opted_in.group, hook, observed)
             yield from _role(opted_in.group, hook, observed)
 
@@ -73,6 +76,17 @@ def _reaches(hook: ObservedHook, observed: Observations) -> bool:
     """Whether what a hook notifies leads to the queue of its transition."""
     queue = observed.stack.arn(QUEUE_OF[hook.transition])
     return bool(queue) and (hook.target == queue or leads_to(hook.target, queue, observed.subscribers))
+
+
+def what_deleting_does(group: ObservedGroup, hooks: Iterable[ObservedHook]) -> str:
+    """What becomes of the instances that launch hooks hold when these are deleted, to be put behind a reason.
+
+    AWS completes outstanding actions of a deleted hook, for launches with ABANDON (API reference, DeleteLifecycleHook).
+    """
+    if not any(each.transition == Transition.LAUNCHING for each in hooks):
+        return ""
+    held = sum(holds(each, Transition.LAUNCHING) for each in group.members.values())
+    return f"; to delete a launch hook abandons the instances that it holds, {held:,} now"
 
 
 def names_of(hooks: Iterable[ObservedHook]) -> str:

@@ -9,6 +9,8 @@ from typing import NamedTuple
 from .actions import Result, Transition
 from .chef_nodes import NodePattern
 
+EMERGENCY_TAG = "rollcall:emergency"  # set and read by the command `rollcall offboard --emergency`; docs/operate
+
 
 class Hook(NamedTuple):
     """A lifecycle hook of a group; target is the ARN that it notifies, empty for EventBridge.
@@ -37,6 +39,11 @@ class Group(NamedTuple):
     target_groups: tuple[str, ...] = ()
     other_traffic: tuple[str, ...] = ()
 
+    @property
+    def in_emergency(self) -> bool:
+        """Whether nothing may hold its instances, for an operator lets everything through. Any value says so."""
+        return EMERGENCY_TAG in self.tags
+
 
 class OnFailure(StrEnum):
     """What becomes of an instance against which there is evidence."""
@@ -63,7 +70,7 @@ class GroupSettings(NamedTuple):
     gate: the checks that its gate has, each spelled as in the tag (checks/registry.py knows them). timeout in seconds;
     watch likewise, 0 for none. user_data: its instances may request more by their user data. nodes: None if its
     instances are not in Chef. released_at: when an operator released the group from the provisioning circuit breaker,
-    in epoch seconds, 0 if never.
+    in epoch seconds, 0 if never. in_emergency: see Group.
     """
 
     group: str
@@ -79,6 +86,7 @@ class GroupSettings(NamedTuple):
     nodes: NodePattern | None = None
     retire_job_template: str | None = None
     released_at: float = 0.0
+    in_emergency: bool = False
 
     def asks(self, kind: str) -> bool:
         """Whether its gate has a check of this kind, by its word in the tag."""

@@ -208,6 +208,7 @@ def read_tags(group: Group, spelled: Callable[[str], str]) -> GroupSettings | No
         nodes=read_node_pattern(group),
         retire_job_template=tags.get(RETIRE_TAG) or None,
         released_at=_moment(group, RELEASED_TAG, tags),
+        in_emergency=group.in_emergency,
     )
 
 

@@ -24,6 +24,11 @@ def options(name: str, values: Iterable[str]) -> tuple[str, ...]:
     return tuple(word for value in values for word in ([f"{name}={value}"] if value.startswith("-") else [name, value]))
 
 
+def operand(value: str) -> tuple[str, ...]:
+    """A value that is no option's; one that looks like an option stands behind two dashes, and so comes last."""
+    return ("--", value) if value.startswith("-") else (value,)
+
+
 def set_tag_command(group: str, key: str, value: str) -> str:
     """The command that gives an Auto Scaling group a tag; in JSON where the AWS command line's shorthand won't do."""
     tag: dict[str, str | bool] = {

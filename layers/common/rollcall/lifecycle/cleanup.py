@@ -126,7 +126,7 @@ class Cleanup:
 
     def _hand_over_retiring(self, fleet: Fleet, held: Sequence[Terminating]) -> Stage[Terminating]:
         groups = fleet.groups({each.action.group for each in held})
-        retiring = {name for name, group in groups.items() if names_retire_template(group)}
+        retiring = {name for name, group in groups.items() if names_retire_template(group) and not group.in_emergency}
         by_group = grouped([each.action for each in held if each.action.group in retiring], lambda each: each.group)
         return Stage(
             [each for each in held if each.action.group not in retiring],

@@ -38,7 +38,7 @@ from .successors import Successors
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from rollcall.domain.groups import GroupSettings
+    from rollcall.domain.groups import Group, GroupSettings
     from rollcall.domain.jobs import Job, JobTemplate
     from rollcall.domain.messages import GateMessage, Waiting
 
@@ -82,17 +82,20 @@ class _Evaluation:
         self.message = message = context.message
         self.completed: list[Report] = []
         self._context = context
-        longest = timing.longest_wait(context.groups, [each.action for each in message.waiting])
-        due = context.now - message.heartbeat_at >= longest / 2
         held_by_hook, serving = by_held(message.waiting)
+        in_emergency = [each for each in held_by_hook if _is_in_emergency(context.groups.get(each.action.group))]
+        held_by_hook = [each for each in held_by_hook if each not in in_emergency]
+        longest = timing.longest_wait(context.groups, [each.action for each in held_by_hook])
+        due = context.now - message.heartbeat_at >= longest / 2
         wanting = [each for each in held_by_hook if due or each.unanswered_since is not None]
         answers = hook_answers(wanting, action_of, context.fleet.heartbeat)
         found = [replace(each.item, unanswered_since=None) for each in answers.going_on if each.is_open]
-        self._open = [*serving, *(each for each in held_by_hook if each not in wanting), *found]
+        self._open = [*serving, *in_emergency, *(each for each in held_by_hook if each not in wanting), *found]
         self._unfound = [each.item for each in answers.going_on if not each.is_open]
         self._without_heartbeat = answers.left
+        sent = due and not in_emergency  # theirs are due at once when the emergency is over
         self._successors: Successors[GateMessage, Waiting] = Successors(
-            message, context.now if due else message.heartbeat_at, longest
+            message, context.now if sent else message.heartbeat_at, longest
         )
 
     def run(self, jobs: Mapping[int, Job]) -> Round[GateMessage]:
@@ -169,6 +172,10 @@ class _Evaluation:
             for job_id, note in each.alerts.notes
         ]
         return replace(closed, reports=[*closed.reports, *notes])
+
+
+def _is_in_emergency(group: Group | None) -> bool:
+    return group is not None and group.in_emergency
 
 
 class _Following(NamedTuple):

@@ -81,10 +81,18 @@ class GateActions:
     # READY
 
     def _continue(self, source: JobSource, ready: Sequence[Decided]) -> Stage[Decided | GoingOn]:
-        """CONTINUE for those that a hook holds. Those that serve already go on, for it to be read whether they do."""
+        """CONTINUE for those that a hook holds. Those that serve already go on, for it to be read whether they do.
+
+        In an emergency it is no matter who answered the hook: an instance that is let in is ready all the same.
+        """
         watched = all_together(ready, action_of_waiting, partial(self._begin_watch, source))
         held = [each for each in watched.going_on if each.waiting.action.held_by_hook]
         serving = [each for each in watched.going_on if not each.waiting.action.held_by_hook]
+        if source.settings.in_emergency:
+            answers = hook_answers(
+                held, action_of_waiting, partial(self._context.fleet.complete, result=Result.CONTINUE)
+            )
+            return Stage([*serving, *(each.item for each in answers.going_on)], [*watched.left, *answers.left])
         completed = self._complete(held, Result.CONTINUE, self._ready)
         return Stage([*serving, *completed.going_on], [*watched.left, *completed.left])
 
@@ -192,7 +200,11 @@ class GateActions:
             [each.action.instance_id for each in some] for some in by_held(each.waiting for each in members)
         )
         context = self._context
-        launched = launch(context.tower, context.fleet, template, inventory, [*held_by_hook, *serving], serving)
+        may_serve = [
+            *serving,
+            *(each.waiting.action.instance_id for each in members if each.settings.in_emergency),
+        ]
+        launched = launch(context.tower, context.fleet, template, inventory, [*held_by_hook, *serving], may_serve)
         self._departures.withdraw(
             [each.waiting for each in members if each.waiting.action.instance_id in launched.departed]
         )

@@ -50,14 +50,18 @@ class GateObservation(NamedTuple):
 
 
 def decide(settings: GroupSettings, observation: GateObservation, now: float) -> Verdict:
-    """What becomes of an instance; now in epoch seconds by Tower's clock."""
-    if observation.held_by_hook:
+    """What becomes of an instance; now in epoch seconds by Tower's clock.
+
+    In an emergency the hooks of a group hold nothing: its instances are decided on like those that serve already.
+    """
+    if observation.held_by_hook and not settings.in_emergency:
         return _decide_held(settings, observation, now)
     verdict = _decide_held(replace(settings, on_failure=OnFailure.ABANDON), observation, now)  # no hook can hold it
     against = verdict.decision in (Decision.ABANDON, Decision.HOLD)
     late = (observation.checked_for if observation.outcome == Outcome.OK else observation.age) >= settings.timeout
     if against or (verdict.decision != Decision.READY and late):
-        return Verdict(Decision.LEAVE, f"{verdict.reason}; it serves all the same, for no hook holds it", alert=True)
+        why = "its group is in an emergency" if settings.in_emergency else "no hook holds it"
+        return Verdict(Decision.LEAVE, f"{verdict.reason}; it serves all the same, for {why}", alert=True)
     return verdict
 
 

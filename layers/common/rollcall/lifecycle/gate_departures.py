@@ -144,7 +144,7 @@ class GateDepartures:
     def _passed_limit(self, waiting: Waiting) -> str:
         """Why Auto Scaling ended an instance's wait by itself; empty if something else did, or no hook held it."""
         group = self._context.groups.get(waiting.action.group)
-        if group is None or not waiting.action.held_by_hook:
+        if group is None or group.in_emergency or not waiting.action.held_by_hook:
             return ""
         life = timing.hook_life(group, waiting.action)
         if self._context.now - waiting.action.at < life - timing.CLOCKS_APART:

@@ -82,7 +82,7 @@ class Registered(NamedTuple):
     @property
     def is_cared_for(self) -> bool:
         """Whether no hook holds the instance, and another message began its stint: that one sees it through."""
-        return self.begun_by_another and not self.action.held_by_hook
+        return self.begun_by_another and not self.new_instance.held_by_hook
 
 
 class HostRegistration:
@@ -129,7 +129,7 @@ class HostRegistration:
     def _is_late(self, new_instance: NewInstance) -> bool:
         served = self._clock() - new_instance.action.at
         return (
-            not new_instance.action.held_by_hook
+            not new_instance.held_by_hook
             and new_instance.template is not None
             and served >= new_instance.settings.timeout
         )

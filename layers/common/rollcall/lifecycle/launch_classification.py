@@ -44,7 +44,7 @@ class NotPending(NamedTuple):
 
 
 class ToBeRegistered(NamedTuple):
-    """The instance belongs in Tower: it is pending, or in service already where no hook waits.
+    """The instance belongs in Tower: it is pending, or in service already where no hook waits, or none may.
 
     instance: None while EC2 does not describe it.
     """
@@ -98,7 +98,7 @@ def classify(action: LifecycleAction, aws: AwsState, hook_prefix: str) -> Launch
         return NotOptedIn(action)
     if action.held_by_hook and membership.pooled and membership.held:
         return EntersWarmPool(action)
-    if membership.entering or (membership.serving and not action.held_by_hook):
+    if membership.entering or (membership.serving and not (action.held_by_hook and not settings.in_emergency)):
         return ToBeRegistered(action, group, settings, instance)
     return NotPending(action, membership.state)
 

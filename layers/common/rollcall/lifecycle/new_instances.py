@@ -50,6 +50,11 @@ class NewInstance(NamedTuple):
         return tuple(dict.fromkeys((*self.settings.inventory_groups, *self.parameters.groups)))
 
     @property
+    def held_by_hook(self) -> bool:
+        """Whether a hook holds it until it is answered. In an emergency it may serve at any moment."""
+        return self.action.held_by_hook and not self.settings.in_emergency
+
+    @property
     def address(self) -> str:
         """The address of the kind that its group wants."""
         return self.instance.addresses[self.settings.address]

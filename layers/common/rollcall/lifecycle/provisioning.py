@@ -135,7 +135,7 @@ class Provisioning:
             template,
             inventory,
             _ids(registered),
-            [each.action.instance_id for each in registered if not each.action.held_by_hook],
+            [each.action.instance_id for each in registered if not each.new_instance.held_by_hook],
             older_since=min(found) if found else None,
         )
         return each_apart(registered, action_of, partial(_after_launch, launched))

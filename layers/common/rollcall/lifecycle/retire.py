@@ -88,6 +88,7 @@ class _Evaluation:
         longest = timing.longest_wait(groups, message.retiring)
         # In the first round heartbeats are due, too: no job is launched for a hook that is over.
         due = now - message.heartbeat_at >= longest / 2 or message.unanswered_since is not None
+        due = due and not (group and group.in_emergency)
         is_open, self._without_heartbeat = answers_by_action(message.retiring, fleet.heartbeat) if due else ({}, [])
         self._closed = {action for action, answer in is_open.items() if not answer}
         self._successors: Successors[RetireMessage, LifecycleAction] = Successors(

@@ -147,6 +147,8 @@ class RetireObserver:
         """
         ids = {action.instance_id for action in actions}
         search = JobSearch(self._jobs_of_message(ids, message_job), self._not_reachable(actions))
+        if self._group and self._group.in_emergency:
+            return search._replace(not_needed=dict.fromkeys(ids, "its group is in an emergency"))
         try:
             settings = read_group_settings(self._group) if self._group else None
             if not settings or not settings.retire_job_template:

@@ -152,7 +152,7 @@ class BatchProcessor:
             return False
         age = time.time() - record.first_received_at
         unseen = isinstance(error, InstanceNotVisible)  # and never will be: nothing was made for it
-        if not all(action.held_by_hook for action in actions):  # no hook ever held them: they serve already
+        if not all(self._is_held(action) for action in actions):  # no hook holds them: they serve already, or soon
             return unseen and age > timing.UNSEEN_LIFE
         try:
             fleet, ids = self._fleets.of(actions[0]), {action.instance_id for action in actions}
@@ -162,6 +162,10 @@ class BatchProcessor:
         except RollcallError as refusal:
             self._announcer.call_failed(actions[0], refusal)
             return False
+
+    def _is_held(self, action: LifecycleAction) -> bool:
+        """Whether an action's hook holds its instance; one of a group in an emergency holds nothing."""
+        return action.held_by_hook and not self._fleets.of(action).in_emergency(action.group)
 
     def _is_open(self, action: LifecycleAction) -> bool:
         """Whether an action is open, by the answer to a heartbeat; yes where there was none."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rollcall.domain.cache import ExpiringCache
 from rollcall.domain.errors import BadSettings
@@ -15,13 +15,21 @@ from .parsing import organization_of, read_inventory, read_job_template
 from .queries import fitting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from rollcall.http.transport import Json
 
 REFERENCES_TTL = 60.0  # seconds that inventories and templates are remembered
 ID_PREFIX = "id:"  # before a number in a reference: the id, whatever is named so
 ID_MAX = 2**31 - 1  # of inventories and templates: a PostgreSQL integer
+
+
+class Listed(NamedTuple):
+    """An inventory or a job template among all that the token can see."""
+
+    id: int
+    name: str
+    organization: str
 
 
 @reads_answers
@@ -46,6 +54,21 @@ class References(TowerPart):
             reference,
             lambda: read_job_template(self._referenced("job_templates", "job template", reference)),
         )
+
+    def list_inventories(self) -> list[Listed]:
+        """Every inventory that the token can see and that can hold hosts of ours, by name: none that is made of others.
+
+        A smart or constructed inventory has a kind (AWX API, Inventory.kind).
+        """
+        return self._list("inventories", lambda raw: not raw.get("kind"))
+
+    def list_job_templates(self) -> list[Listed]:
+        """Every job template that the token can see, by name."""
+        return self._list("job_templates", lambda raw: True)
+
+    def _list(self, collection: str, wanted: Callable[[Json], bool]) -> list[Listed]:
+        found = [raw for raw in self._http.pages(f"{collection}/", ()) if wanted(raw)]
+        return sorted((Listed(raw["id"], raw["name"], organization_of(raw)) for raw in found), key=lambda one: one.name)
 
     def _referenced(self, collection: str, kind: str, reference: str) -> Json:
         """What a reference means: a name, ORGANIZATION/NAME, an id, or id:N.

@@ -1,0 +1,316 @@
+"""Makes one group Rollcall's, in the safe order, and watches its first instance."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import boto3
+import typer
+from rich.text import Text
+
+from rollcall.aws.client import CLIENT_CONFIG
+from rollcall.aws.fleet import Fleet
+from rollcall.domain.errors import RollcallError
+from rollcall.domain.settings import JOB_TAG, OPT_IN_TAG
+from rollcall.domain.shell_commands import command, operand
+from rollcall_cli.exit_codes import ExitCode
+from rollcall_cli.onboarding.choices import chosen, described, objections
+from rollcall_cli.onboarding.plan import (
+    HEARTBEAT_TIMEOUT,
+    Wishes,
+    abandoning,
+    setting_up,
+    settings_then,
+    timeout_then,
+    young_instances,
+)
+from rollcall_cli.onboarding.snippets import Form, snippet
+from rollcall_cli.onboarding.watch import Ended, First, Watching
+from rollcall_cli.onboarding.young import Young
+from rollcall_cli.options import DEFAULT_STACK, AsJson, Profile, Region, Stack, connect
+from rollcall_cli.questions import Questions
+from rollcall_cli.running import NotRun
+from rollcall_cli.scaling_group import ScalingGroup
+from rollcall_cli.screen import console, print_json, progress_line
+from rollcall_cli.stack import answerer_of
+from rollcall_cli.tower import remedy_of, tower_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from rollcall.domain.groups import GroupSettings
+    from rollcall.tower.client import Tower
+    from rollcall.tower.references import Listed
+    from rollcall_cli.onboarding.plan import SettingUp
+    from rollcall_cli.scaling_group import GroupState
+
+type Json = dict[str, Any]
+
+WATCHED_FOR = 1800.0  # seconds, rollcall:timeout's default
+
+
+def onboard(
+    group: Annotated[str, typer.Argument(metavar="GROUP", help="the Auto Scaling group")],
+    stack: Stack = DEFAULT_STACK,
+    inventory: Annotated[
+        str | None, typer.Option(metavar="REFERENCE", help="Tower inventory: name, org/name, id or id:N")
+    ] = None,
+    job_template: Annotated[
+        str | None,
+        typer.Option(metavar="REFERENCE", help="Tower job template, likewise; '' for none: hosts only"),
+    ] = None,
+    inventory_groups: Annotated[
+        str,
+        typer.Option(
+            "--groups", metavar="NAMES", help="inventory groups, with blanks between; else it is the group's name"
+        ),
+    ] = "",
+    gate: Annotated[str, typer.Option(metavar="CHECKS", help="checks before CONTINUE, like 'job ec2'; else job")] = "",
+    timeout: Annotated[str, typer.Option(metavar="SECONDS", help="after so long evidence is final; else 1800")] = "",
+    heartbeat_timeout: Annotated[
+        int, typer.Option(min=30, max=7200, metavar="SECONDS", help="of the hooks that are made")
+    ] = HEARTBEAT_TIMEOUT,
+    young: Annotated[
+        Young | None,
+        typer.Option(
+            help="instances that serve for less than the timeout: run the job on them, or wait until they do not"
+        ),
+    ] = None,
+    plan: Annotated[
+        Form | None, typer.Option(help="print this for you to apply, and change nothing", metavar="FORM")
+    ] = None,
+    scale_out: Annotated[
+        bool | None, typer.Option("--scale-out/--no-scale-out", help="launch one instance more, to watch it")
+    ] = None,
+    watch: Annotated[bool | None, typer.Option("--watch/--no-watch", help="watch the next instance through")] = None,
+    abandon: Annotated[
+        bool | None, typer.Option("--abandon/--hold", help="after a good first instance: replace those that fail")
+    ] = None,
+    seconds: Annotated[float, typer.Option("--for", metavar="SECONDS", help="watch for so long at most")] = WATCHED_FOR,
+    yes: Annotated[bool, typer.Option("--yes", help="ask nothing: the options say all")] = False,
+    region: Region = None,
+    profile: Profile = None,
+    as_json: AsJson = False,
+) -> ExitCode:
+    """Let Rollcall keep a group: its tags and both hooks in the safe order, and its first instance watched.
+
+    Asks for what no option says. Ends with 1 when the first instance did not come into service proven.
+    """
+    here = connect(region, profile)
+    parameters, answerer = answerer_of(stack)
+    questions = Questions.of(yes=yes)
+    scaling_group = ScalingGroup(boto3.client("autoscaling", config=CLIENT_CONFIG), group)
+    state = scaling_group.read()
+    tower = tower_of(parameters)
+    with _naming_the_remedy():
+        wishes = Wishes(
+            inventory=_inventory(tower, questions, state, inventory),
+            job_template=_job_template(tower, questions, state, job_template),
+            groups=inventory_groups,
+            gate=gate,
+            timeout=timeout,
+            heartbeat_timeout=heartbeat_timeout,
+        )
+        settings = settings_then(state, wishes)
+        _require_followable(tower, settings)
+        young_ones = _young(tower, here, state, settings, wishes)
+    steps = setting_up(state, answerer.prefix, state.own_hooks(answerer), wishes)
+    if plan is not None:
+        return _print_plan(state.name, plan, steps, as_json=as_json)
+    _announce(state, steps, young_ones)
+    if young_ones and steps.last and young is None:
+        young = _what_of_the_young(questions)
+    if steps.changes and not questions.agree("Do this?"):
+        progress_line("Nothing was changed.")
+        return ExitCode.NOT_RUN
+    _apply(scaling_group, steps, max(young_ones.values(), default=0.0) if young == Young.WAIT else 0.0)
+    scale_out = _scale_out(questions, scale_out)
+    first = None
+    if watch or (watch is None and (scale_out or questions.interactive)):
+        first = _watched(scaling_group, tower, settings, scale_out=scale_out, seconds=seconds)
+    elif scale_out:
+        _launch_one(scaling_group)
+    abandoned = bool(first and first.ended == Ended.GOOD and _abandon(questions, abandon))
+    if abandoned:
+        abandoning().apply(scaling_group)
+    _print(state, steps, young_ones, first, abandoned=abandoned, as_json=as_json)
+    return ExitCode.OK if first is None or first.ended == Ended.GOOD else ExitCode.ACT
+
+
+# What it has to know
+
+
+@contextmanager
+def _naming_the_remedy() -> Iterator[None]:
+    """Turns an error of Tower's, or of a tag, into NotRun."""
+    try:
+        yield
+    except RollcallError as error:
+        remedy = remedy_of(error)
+        raise NotRun(f"{error}{f': {remedy}' if remedy else ''}\nNothing was changed.") from error
+
+
+def _inventory(tower: Tower, questions: Questions, state: GroupState, said: str | None) -> str:
+    wanted = said if said is not None else state.tags.get(OPT_IN_TAG, "")
+    if not wanted:
+        wanted = _chosen(questions, tower.list_inventories, "Tower inventory", "--inventory")
+    return wanted
+
+
+def _job_template(tower: Tower, questions: Questions, state: GroupState, said: str | None) -> str:
+    wanted = said if said is not None else state.tags.get(JOB_TAG)
+    if wanted is None:
+        none = "none: its instances are registered only"
+        wanted = _chosen(questions, tower.list_job_templates, "Job template", "--job-template", none)
+    return wanted
+
+
+def _chosen(questions: Questions, read: Callable[[], Sequence[Listed]], title: str, option: str, none: str = "") -> str:
+    return chosen(questions.choose(title, described(read()) if questions.interactive else (), option, none=none))
+
+
+def _require_followable(tower: Tower, settings: GroupSettings) -> None:
+    found = list(objections(tower, settings))
+    if found:
+        raise NotRun("\n".join([*found, "Nothing was changed."]))
+
+
+def _young(tower: Tower, region: str, state: GroupState, settings: GroupSettings, wishes: Wishes) -> dict[str, float]:
+    serving = state.serving()
+    if not serving or settings.job_template is None:
+        return {}
+    hosts = {host.name for host in tower.hosts_named(tower.inventory(settings.inventory), serving)}
+    arrivals = Fleet(region).arrivals(state.name, serving)
+    return young_instances(state, arrivals, hosts, timeout_then(state, wishes))
+
+
+def _what_of_the_young(questions: Questions) -> Young:
+    said = questions.choose("The job on instances that serve already?", list(Young), "--young")
+    if said not in list(Young):
+        raise NotRun(f"{said!r} is no answer: {', '.join(Young)}. Nothing was changed.")
+    return Young(said)
+
+
+# What it does
+
+
+def _announce(state: GroupState, steps: SettingUp, young: Mapping[str, float]) -> None:
+    if not steps.changes:
+        progress_line(f"Group {state.name!r} is set up already.")
+    for number, each in enumerate(steps.changes, 1):
+        progress_line(f"{number}. {each.words()}")
+    others = len(state.serving()) - len(young)
+    if others and steps.changes:
+        progress_line(f"{others} instances in service become hosts with reconcile's next run, without a job.")
+    if young:
+        progress_line(
+            f"{len(young)} came so lately that reconcile runs the job on them, for another "
+            f"{max(young.values()):.0f} s: {', '.join(young)}"
+        )
+
+
+def _apply(group: ScalingGroup, steps: SettingUp, wait: float) -> None:
+    """wait: seconds before the last of them, until no instance is young any more."""
+    for each in steps.before:
+        each.apply(group)
+        progress_line(f"done: {each.words()}")
+    if wait and steps.last:
+        progress_line(f"{wait:.0f} s until no instance is young any more; an interrupted run is simply run again")
+        time.sleep(wait)
+    for each in steps.last:
+        each.apply(group)
+        progress_line(f"done: {each.words()}")
+
+
+def _scale_out(questions: Questions, chosen_by_option: bool | None) -> bool:
+    if chosen_by_option is not None:
+        return chosen_by_option
+    return questions.confirm("Launch one instance more now, to watch it?", "--scale-out", otherwise=False)
+
+
+def _launch_one(group: ScalingGroup) -> None:
+    now = group.read()
+    if now.desired >= now.most:
+        raise NotRun(
+            f"Group {now.name!r} may have {now.most} instances and has as many, so none was launched. It is set up: "
+            "raise its maximum, and run this again with --scale-out."
+        )
+    group.scale_out(now.desired + 1)
+    progress_line(f"desired capacity {now.desired} -> {now.desired + 1}")
+
+
+def _watched(group: ScalingGroup, tower: Tower, settings: GroupSettings, *, scale_out: bool, seconds: float) -> First:
+    watching = Watching(group, tower, settings, group.read().instances, progress_line)
+    if scale_out:
+        _launch_one(group)
+    progress_line("watching the next instance; Ctrl-C ends that, and changes nothing")
+    return watching.first(seconds)
+
+
+def _abandon(questions: Questions, chosen_by_option: bool | None) -> bool:
+    if chosen_by_option is not None:
+        return chosen_by_option
+    question = "It went well. From now on replace instances that fail, instead of holding them?"
+    return questions.confirm(question, "--abandon", otherwise=False)
+
+
+# What it prints
+
+
+def _print_plan(group: str, form: Form, steps: SettingUp, *, as_json: bool) -> ExitCode:
+    text = snippet(form, group, steps)
+    if as_json:
+        print_json({"group": group, "form": str(form), "plan": text})
+    else:
+        print(text)
+    return ExitCode.OK
+
+
+def _print(
+    state: GroupState,
+    steps: SettingUp,
+    young: Mapping[str, float],
+    first: First | None,
+    *,
+    abandoned: bool,
+    as_json: bool,
+) -> None:
+    if as_json:
+        print_json(
+            {
+                "group": state.name,
+                "done": [each.words() for each in steps.changes],
+                "young": list(young),
+                "first": first and {"instance": first.id, "ended": str(first.ended), "seen": first.words},
+                "abandon": abandoned,
+            }
+        )
+        return
+    out = console()
+    out.print(f"Group {state.name!r} is Rollcall's.", style="bold")
+    if first:
+        out.print(Text(_words_of(state.name, first)), soft_wrap=True)
+    if abandoned:
+        out.print("Instances that fail are replaced from now on.")
+    else:
+        out.print("Instances that fail are held for you to examine (tag rollcall:on-failure).")
+    for words in (("doctor", f"--group={state.name}"), ("offboard", *operand(state.name))):
+        out.print(Text(f"  {command('rollcall', *words)}"), soft_wrap=True)
+
+
+def _words_of(group: str, first: First) -> str:
+    match first.ended:
+        case Ended.GOOD:
+            return f"{first.id} is in service, and its job went well."
+        case Ended.UNPROVEN:
+            return f"{first.id} is in service, and nothing proves it ({first.words}): look at its job in Tower."
+        case Ended.GONE:
+            doctor = command("rollcall", "doctor", f"--group={group}")
+            return f"{first.id} left again ({first.words}): look at its job in Tower, and run {doctor}."
+        case Ended.WAITING:
+            status = command("rollcall", "status", *operand(group))
+            return f"{first.id} still waits: {first.words}. {status} says for what."
+        case Ended.NONE:
+            return "No instance came in that time. Scale out by one, or run this again with --scale-out."

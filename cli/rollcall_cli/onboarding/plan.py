@@ -1,0 +1,128 @@
+"""What makes a group Rollcall's, in which order, and why in that order. Pure.
+
+The tag rollcall:inventory comes first, together with rollcall:on-failure=hold: a hook of Rollcall's whose group has no
+such tag holds its instances in vain, and until a first instance went well nothing should be replaced for a playbook
+that was never tried. The terminate hook comes before the launch hook: what is let in can then also leave in order. The
+job template comes last, with the checks that need it: until then instances are registered, and go into service as ever.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rollcall.checks.registry import read_group_settings
+from rollcall.domain.actions import Result, Transition
+from rollcall.domain.errors import BadSettings
+from rollcall.domain.groups import Group, OnFailure
+from rollcall.domain.settings import DEFAULT_TIMEOUT, GATE_TAG, JOB_TAG, OPT_IN_TAG
+from rollcall_cli.group_changes import PutHook, SetTags
+from rollcall_cli.scaling_group import LifecycleHook
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from rollcall.domain.groups import GroupSettings
+    from rollcall_cli.group_changes import Change
+    from rollcall_cli.scaling_group import GroupState
+
+ON_FAILURE_TAG = "rollcall:on-failure"
+GROUPS_TAG = "rollcall:groups"
+TIMEOUT_TAG = "rollcall:timeout"
+HEARTBEAT_TIMEOUT = 600  # seconds; suits most, see docs/deploy
+SUFFIXES = {Transition.TERMINATING: "-terminating", Transition.LAUNCHING: "-launching"}  # in the order they are made
+DEFAULTS = {Transition.TERMINATING: Result.CONTINUE, Transition.LAUNCHING: Result.ABANDON}
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the operator wants of the group, each as in its tag; empty for none. heartbeat_timeout: seconds."""
+
+    inventory: str
+    job_template: str = ""
+    groups: str = ""
+    gate: str = ""
+    timeout: str = ""
+    heartbeat_timeout: int = HEARTBEAT_TIMEOUT
+
+    def first_tags(self) -> dict[str, str]:
+        """The tags that come first."""
+        own = {OPT_IN_TAG: self.inventory, ON_FAILURE_TAG: str(OnFailure.HOLD), GROUPS_TAG: self.groups}
+        return {key: value for key, value in (own | {TIMEOUT_TAG: self.timeout}).items() if value}
+
+    def last_tags(self) -> dict[str, str]:
+        """The tags that come last: what makes instances wait."""
+        return {key: value for key, value in {JOB_TAG: self.job_template, GATE_TAG: self.gate}.items() if value}
+
+
+@dataclass(frozen=True)
+class SettingUp:
+    """before: what is done first. last: what is done then, after which instances wait for their job and checks."""
+
+    before: tuple[Change, ...]
+    last: tuple[Change, ...]
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """All of it, in order."""
+        return (*self.before, *self.last)
+
+
+def setting_up(group: GroupState, prefix: str, hooks: Collection[LifecycleHook], wishes: Wishes) -> SettingUp:
+    """What is still to be done. hooks: those of Rollcall's that the group has; prefix: how the names of new ones begin.
+
+    A group that has opted in keeps what it does on failure, so that a second run takes nothing back.
+    """
+    first = wishes.first_tags()
+    if OPT_IN_TAG in group.tags:
+        del first[ON_FAILURE_TAG]
+    return SettingUp(
+        (*_tags(group, first), *_hooks(prefix, hooks, wishes.heartbeat_timeout)),
+        tuple(_tags(group, wishes.last_tags())),
+    )
+
+
+def abandoning() -> SetTags:
+    """After a first good instance: from now on one that fails is replaced."""
+    return SetTags({ON_FAILURE_TAG: str(OnFailure.ABANDON)})
+
+
+def settings_then(group: GroupState, wishes: Wishes) -> GroupSettings:
+    """What the group's tags will say. Raises BadSettings naming the tag that cannot be read."""
+    tags = {**group.tags, **wishes.first_tags(), **wishes.last_tags()}
+    settings = read_group_settings(Group(group.name, tags, {}))
+    if settings is None:
+        raise BadSettings(f"group {group.name!r}: no inventory is named")
+    return settings
+
+
+def young_instances(
+    group: GroupState, arrivals: Mapping[str, float], with_host: Collection[str], timeout: int
+) -> dict[str, float]:
+    """The instances that reconcile would run the job on, by id with the seconds until it would not any more.
+
+    Those are in service, have no host yet, and came less than rollcall:timeout ago: it takes their event for lost.
+    arrivals: when each came, in epoch seconds; one that no activity names any more is old.
+    """
+    ages = {each: group.now - arrivals[each] for each in group.serving() if each in arrivals and each not in with_host}
+    return {each: timeout - age for each, age in sorted(ages.items()) if age < timeout}
+
+
+def timeout_then(group: GroupState, wishes: Wishes) -> int:
+    """rollcall:timeout as it will be, in seconds."""
+    text = wishes.timeout or group.tags.get(TIMEOUT_TAG, "")
+    return int(text) if text.isdecimal() else DEFAULT_TIMEOUT
+
+
+def _tags(group: GroupState, wanted: Mapping[str, str]) -> list[Change]:
+    new = {key: value for key, value in wanted.items() if group.tags.get(key) != value}
+    return [SetTags(new)] if new else []
+
+
+def _hooks(prefix: str, hooks: Collection[LifecycleHook], heartbeat_timeout: int) -> list[Change]:
+    there = {hook.transition for hook in hooks}
+    return [
+        PutHook(LifecycleHook(f"{prefix}{suffix}", transition, heartbeat_timeout, DEFAULTS[transition]))
+        for transition, suffix in SUFFIXES.items()
+        if transition not in there
+    ]

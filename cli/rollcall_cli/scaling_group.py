@@ -1,0 +1,209 @@
+"""One Auto Scaling group as operators' commands read and change it: its tags, its hooks, and which instances wait.
+
+Hooks are read and put whole: PutLifecycleHook with a field left out may leave or reset it, so that every field that
+DescribeLifecycleHooks shows is sent again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from rollcall.domain.actions import Result, Transition
+from rollcall.domain.membership import Membership, holds
+
+from .running import NotRun
+from .stack import not_asked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping
+
+    from .answerer import Answerer
+
+PREFIX = "rollcall:"  # of every tag that is Rollcall's
+LAUNCH_STATES = ("Pending", "Warmed:Pending")  # how those begin that come before a launch hook is answered
+TERMINATE_STATES = ("Terminating", "Warmed:Terminating", "ReplacingRootVolume")
+PAST_HOOKS = (":Proceed", ":Retained")  # how those end that come after it
+NO_ACTION = "No active Lifecycle Action found"  # CompleteLifecycleAction, of what is answered or over
+
+
+@dataclass(frozen=True)
+class LifecycleHook:
+    """A lifecycle hook with all its fields. target, role, metadata: None where it has none."""
+
+    name: str
+    transition: Transition
+    heartbeat_timeout: int
+    default_result: Result
+    target: str | None = None
+    role: str | None = None
+    metadata: str | None = None
+
+    @property
+    def launching(self) -> bool:
+        """Whether it holds instances on their way into service."""
+        return self.transition == Transition.LAUNCHING
+
+    def arguments(self) -> dict[str, Any]:
+        """All of it as PutLifecycleHook names it, without the group."""
+        own = {"NotificationTargetARN": self.target, "RoleARN": self.role, "NotificationMetadata": self.metadata}
+        return {
+            "LifecycleHookName": self.name,
+            "LifecycleTransition": str(self.transition),
+            "HeartbeatTimeout": self.heartbeat_timeout,
+            "DefaultResult": str(self.default_result),
+            **{key: value for key, value in own.items() if value is not None},
+        }
+
+
+def read_hook(raw: Mapping[str, Any]) -> LifecycleHook:
+    """A hook as DescribeLifecycleHooks shows it."""
+    return LifecycleHook(
+        raw["LifecycleHookName"],
+        Transition(raw["LifecycleTransition"]),
+        raw["HeartbeatTimeout"],
+        Result(raw["DefaultResult"]),
+        raw.get("NotificationTargetARN") or None,
+        raw.get("RoleARN") or None,
+        raw.get("NotificationMetadata") or None,
+    )
+
+
+@dataclass(frozen=True)
+class GroupState:
+    """A group as AWS shows it now.
+
+    tags: all of them. instances: the lifecycle state of each, its warm pool included, by id. hooks: every one, also
+    those of others. desired, most: its sizes. now: the moment, by AWS's clock in epoch seconds.
+    """
+
+    name: str
+    tags: Mapping[str, str]
+    instances: Mapping[str, str]
+    hooks: tuple[LifecycleHook, ...]
+    desired: int
+    most: int
+    now: float
+
+    def own_hooks(self, answerer: Answerer, also: Collection[str] = ()) -> tuple[LifecycleHook, ...]:
+        """The hooks that a stack answers, and those of these names."""
+        return tuple(hook for hook in self.hooks if answerer.answers(hook) or hook.name in also)
+
+    def own_tags(self) -> dict[str, str]:
+        """The tags that are Rollcall's."""
+        return {key: value for key, value in self.tags.items() if key.startswith(PREFIX)}
+
+    def waiting(self, transition: Transition) -> list[str]:
+        """The instances that hooks of a transition hold now."""
+        return sorted(each for each, state in self.instances.items() if holds(Membership(self.name, state), transition))
+
+    def bound_for_hooks(self, transition: Transition) -> list[str]:
+        """The instances that hooks of a transition hold now, and those that they will hold in a moment."""
+        launching = transition == Transition.LAUNCHING
+        return sorted(
+            each
+            for each, state in self.instances.items()
+            if not state.endswith(PAST_HOOKS) and state.startswith(LAUNCH_STATES if launching else TERMINATE_STATES)
+        )
+
+    def staying(self) -> list[str]:
+        """The instances in service, and on their way there."""
+        known = {each: Membership(self.name, state) for each, state in self.instances.items()}
+        return sorted(each for each, own in known.items() if own.serving or own.entering)
+
+    def serving(self) -> list[str]:
+        """The instances in service."""
+        return sorted(each for each, state in self.instances.items() if Membership(self.name, state).serving)
+
+
+class ScalingGroup:
+    """Reads and changes one group. client: boto3's for Auto Scaling. The methods raise NotRun where AWS refuses."""
+
+    def __init__(self, client: Any, name: str) -> None:
+        self._client = client
+        self.name = name
+
+    def read(self) -> GroupState:
+        """The group now. Raises NotRun where there is none of this name."""
+        answer = self._ask(lambda: self._client.describe_auto_scaling_groups(AutoScalingGroupNames=[self.name]))
+        if not answer["AutoScalingGroups"]:
+            raise NotRun(
+                f"There is no Auto Scaling group {self.name!r} in this account and Region. Nothing was changed: "
+                "correct the name, upper and lower case, or the Region (--region)."
+            )
+        (raw,) = answer["AutoScalingGroups"]
+        hooks = self._ask(lambda: self._client.describe_lifecycle_hooks(AutoScalingGroupName=self.name))
+        return GroupState(
+            name=self.name,
+            tags={tag["Key"]: tag.get("Value", "") for tag in raw.get("Tags", [])},
+            instances={each["InstanceId"]: each["LifecycleState"] for each in [*raw["Instances"], *self._pooled(raw)]},
+            hooks=tuple(read_hook(each) for each in hooks["LifecycleHooks"]),
+            desired=raw["DesiredCapacity"],
+            most=raw["MaxSize"],
+            now=_moment_of(answer),
+        )
+
+    def _pooled(self, raw: Mapping[str, Any]) -> list[Any]:
+        if "WarmPoolConfiguration" not in raw:
+            return []
+        pages = self._client.get_paginator("describe_warm_pool")
+        return self._ask(
+            lambda: [each for page in pages.paginate(AutoScalingGroupName=self.name) for each in page["Instances"]]
+        )
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Set tags, all in one call; instances do not get them."""
+        own = [self._tag(key) | {"Value": value, "PropagateAtLaunch": False} for key, value in tags.items()]
+        self._ask(lambda: self._client.create_or_update_tags(Tags=own))
+
+    def delete_tags(self, keys: Iterable[str]) -> None:
+        """Delete tags, all in one call."""
+        own = [self._tag(key) for key in keys]
+        self._ask(lambda: self._client.delete_tags(Tags=own))
+
+    def _tag(self, key: str) -> dict[str, Any]:
+        return {"ResourceType": "auto-scaling-group", "ResourceId": self.name, "Key": key}
+
+    def put_hook(self, hook: LifecycleHook) -> None:
+        """Make a hook, or make it what this says, with every field."""
+        self._ask(lambda: self._client.put_lifecycle_hook(AutoScalingGroupName=self.name, **hook.arguments()))
+
+    def delete_hook(self, name: str) -> None:
+        """Delete a hook. AWS completes what it holds first: ABANDON for launches, CONTINUE for terminations."""
+        self._ask(lambda: self._client.delete_lifecycle_hook(AutoScalingGroupName=self.name, LifecycleHookName=name))
+
+    def complete(self, hook: str, instance_id: str, result: Result) -> bool:
+        """Answer a hook for an instance. False if it does not hold it."""
+        try:
+            self._client.complete_lifecycle_action(
+                AutoScalingGroupName=self.name,
+                LifecycleHookName=hook,
+                InstanceId=instance_id,
+                LifecycleActionResult=str(result),
+            )
+        except ClientError as error:
+            if NO_ACTION in error.response["Error"]["Message"]:
+                return False
+            raise not_asked(error) from error
+        except BotoCoreError as error:
+            raise not_asked(error) from error
+        return True
+
+    def scale_out(self, desired: int) -> None:
+        """Set the desired capacity."""
+        self._ask(lambda: self._client.set_desired_capacity(AutoScalingGroupName=self.name, DesiredCapacity=desired))
+
+    def _ask[T](self, call: Callable[[], T]) -> T:
+        try:
+            return call()
+        except (BotoCoreError, ClientError) as error:
+            raise not_asked(error) from error
+
+
+def _moment_of(answer: Mapping[str, Any]) -> float:
+    """When AWS answered, by its clock, in epoch seconds: this computer's may be minutes off."""
+    date = answer["ResponseMetadata"]["HTTPHeaders"]["date"]
+    return parsedate_to_datetime(date).timestamp()

@@ -1,0 +1,66 @@
+"""What Tower has to choose from, as tags name it, and what speaks against a choice."""
+
+from __future__ import annotations
+
+import pytest
+
+from rollcall.checks.registry import read_group_settings
+from rollcall.domain.groups import Group
+from rollcall.tower.references import Listed
+from rollcall_cli.onboarding.choices import chosen, described, objections, references
+from unit.world import World
+
+LISTED = [
+    Listed(3, "prod", "Default"),
+    Listed(4, "prod", "ops"),
+    Listed(5, "edge", "Default"),
+    Listed(6, "17", "Default"),
+    Listed(7, "eu/prod", "Default"),
+    Listed(8, "id:9", "Default"),
+    Listed(9, " padded", "Default"),
+]
+
+
+def test_a_name_that_could_mean_two_things_is_named_by_its_id() -> None:
+    assert references(LISTED) == ["id:3", "id:4", "edge", "id:6", "id:7", "id:8", "id:9"]
+
+
+def test_what_is_chosen_of_the_list_is_what_the_tag_says() -> None:
+    assert [chosen(each) for each in described(LISTED)] == references(LISTED)
+    assert described(LISTED)[1] == "id:4  ops/prod"
+    assert chosen("two  blanks") == "two  blanks"
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def said(world: World, **tags: str) -> list[str]:
+    own = {"rollcall:inventory": "prod", "rollcall:job-template": "provision"} | {
+        f"rollcall:{key.replace('_', '-')}": value for key, value in tags.items()
+    }
+    settings = read_group_settings(Group("web", own, {}))
+    assert settings
+    return list(objections(world.tower, settings))
+
+
+def test_nothing_speaks_against_what_can_be_followed(world: World) -> None:
+    assert said(world) == []
+
+
+def test_a_template_that_cannot_be_limited_is_named_with_the_remedy(world: World) -> None:
+    world.tower.templates["provision"] = world.template._replace(asks_limit=False)
+    (words,) = said(world)
+    assert "does not prompt for limit" in words
+    assert "Prompt on launch" in words
+
+
+def test_an_inventory_that_may_only_be_read_is_named_with_the_role(world: World) -> None:
+    world.tower.denied.add(world.inventory.id)
+    assert any("grant it the role Admin" in words for words in said(world))
+
+
+def test_a_group_of_a_name_that_ansible_reads_otherwise_is_refused(world: World) -> None:
+    (words,) = said(world, groups="all")
+    assert "name other groups in the tag rollcall:groups" in words

@@ -1,0 +1,149 @@
+"""How a group is set up: what comes first, what last, and that a second run goes on where the first one stopped."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import accumulate
+
+import pytest
+
+from rollcall.checks.registry import read_group_settings
+from rollcall.domain.actions import Result, Transition
+from rollcall.domain.errors import BadSettings
+from rollcall.domain.groups import Group, OnFailure
+from rollcall_cli.answerer import Answerer
+from rollcall_cli.group_changes import Change, PutHook, SetTags
+from rollcall_cli.onboarding.plan import (
+    Wishes,
+    abandoning,
+    setting_up,
+    settings_then,
+    timeout_then,
+    young_instances,
+)
+from rollcall_cli.onboarding.snippets import Form, snippet
+from rollcall_cli.scaling_group import GroupState, LifecycleHook
+
+PLAIN = GroupState("web", {"team": "blue"}, {}, (), 0, 10, 1_800_000_000.0)
+WISHES = Wishes("fleet", "provision", gate="job ec2", groups="web canary", timeout="900")
+ANSWERER = Answerer("rollcall", frozenset())
+
+
+def changes(state: GroupState, wishes: Wishes = WISHES) -> tuple[Change, ...]:
+    return setting_up(state, "rollcall", state.own_hooks(ANSWERER), wishes).changes
+
+
+def after(state: GroupState, change: Change) -> GroupState:
+    """The group after one of the changes."""
+    match change:
+        case SetTags(tags):
+            return replace(state, tags={**state.tags, **tags})
+        case PutHook(hook):
+            return replace(state, hooks=(*state.hooks, hook))
+        case _:
+            raise AssertionError(change)
+
+
+def test_the_inventory_comes_first_with_hold_then_the_hooks_and_the_job_template_last() -> None:
+    first, terminate, launch, last = changes(PLAIN)
+    assert first == SetTags(
+        {
+            "rollcall:inventory": "fleet",
+            "rollcall:on-failure": "hold",
+            "rollcall:groups": "web canary",
+            "rollcall:timeout": "900",
+        }
+    )
+    assert terminate == PutHook(LifecycleHook("rollcall-terminating", Transition.TERMINATING, 600, Result.CONTINUE))
+    assert launch == PutHook(LifecycleHook("rollcall-launching", Transition.LAUNCHING, 600, Result.ABANDON))
+    assert last == SetTags({"rollcall:job-template": "provision", "rollcall:gate": "job ec2"})
+
+
+def test_at_no_moment_has_the_group_a_hook_without_the_tag_or_tags_that_cannot_be_read() -> None:
+    for state in accumulate(changes(PLAIN), after, initial=PLAIN):
+        settings = read_group_settings(Group(state.name, state.tags, {}))
+        if state.hooks:
+            assert settings, "its instances would wait in vain"
+        if settings:
+            assert settings.on_failure == OnFailure.HOLD, "nothing is replaced before a first good instance"
+        if settings and settings.job_template:
+            assert len(state.hooks) == 2, "an instance would serve before its job"
+
+
+@pytest.mark.parametrize("done", range(5))
+def test_wherever_it_is_interrupted_a_second_run_does_the_rest(done: int) -> None:
+    *_, state = accumulate(changes(PLAIN)[:done], after, initial=PLAIN)
+    assert len(changes(state)) == 4 - done
+    *_, state = accumulate(changes(state), after, initial=state)
+    assert changes(state) == ()
+    assert state.tags["rollcall:on-failure"] == "hold"
+
+
+def test_a_second_run_takes_nothing_back_that_was_decided_since() -> None:
+    *_, state = accumulate((*changes(PLAIN), abandoning()), after, initial=PLAIN)
+    assert changes(state) == ()
+    assert state.tags["rollcall:on-failure"] == "abandon"
+
+
+def test_a_hook_that_is_there_is_left_as_it_is() -> None:
+    own = LifecycleHook("rollcall-mine", Transition.LAUNCHING, 900, Result.ABANDON)
+    other = LifecycleHook("others", Transition.TERMINATING, 60, Result.CONTINUE)
+    hooks = [each.hook.name for each in changes(replace(PLAIN, hooks=(own, other))) if isinstance(each, PutHook)]
+    assert hooks == ["rollcall-terminating"]
+
+
+def test_without_a_job_template_nothing_comes_last() -> None:
+    assert len(changes(PLAIN, Wishes("fleet"))) == 3
+
+
+def test_what_cannot_be_read_is_refused_beforehand() -> None:
+    assert settings_then(PLAIN, WISHES).gate == ("job", "ec2")
+    with pytest.raises(BadSettings, match="icmp"):
+        settings_then(PLAIN, replace(WISHES, gate="icmp"))
+    with pytest.raises(BadSettings, match="job only together with"):
+        settings_then(PLAIN, replace(WISHES, job_template=""))
+
+
+def test_young_is_who_serves_without_a_host_and_came_less_than_the_timeout_ago() -> None:
+    states = dict.fromkeys(("i-young", "i-old", "i-hosted", "i-unknown"), "InService") | {"i-coming": "Pending:Wait"}
+    state = replace(PLAIN, instances=states)
+    came = {"i-young": 100, "i-old": 1000, "i-hosted": 10, "i-coming": 5}
+    arrivals = {each: state.now - age for each, age in came.items()}
+    assert young_instances(state, arrivals, {"i-hosted"}, 900) == {"i-young": 800}
+
+
+@pytest.mark.parametrize(
+    ("tags", "timeout", "seconds"), [({}, "", 1800), ({"rollcall:timeout": "60"}, "", 60), ({}, "90", 90)]
+)
+def test_the_timeout_is_the_one_that_will_be(tags: dict[str, str], timeout: str, seconds: int) -> None:
+    assert timeout_then(replace(PLAIN, tags=tags), replace(WISHES, timeout=timeout)) == seconds
+
+
+# Snippets
+
+
+def test_the_commands_are_those_of_the_changes_in_their_order() -> None:
+    lines = snippet(Form.AWS, "web", setting_up(PLAIN, "rollcall", (), WISHES)).splitlines()
+    assert [line.split()[2] for line in lines] == [
+        *["create-or-update-tags"] * 4,
+        *["put-lifecycle-hook"] * 2,
+        *["create-or-update-tags"] * 2,
+    ]
+    assert "rollcall:inventory" in lines[0]
+    assert "rollcall-terminating" in lines[4]
+
+
+def test_cloudformation_is_as_the_example_has_it() -> None:
+    text = snippet(Form.CLOUDFORMATION, "web", setting_up(PLAIN, "rollcall", (), WISHES))
+    assert '  - { Key: "rollcall:inventory", Value: "fleet", PropagateAtLaunch: false }' in text
+    assert (
+        "  - LifecycleHookName: rollcall-launching\n    LifecycleTransition: autoscaling:EC2_INSTANCE_LAUNCHING" in text
+    )
+    assert text.index("rollcall:on-failure") < text.index("LifecycleHookName") < text.index("rollcall:job-template")
+
+
+def test_terraform_evaluates_nothing_in_a_name() -> None:
+    plan = setting_up(PLAIN, "rollcall", (), replace(WISHES, inventory='${file("x")} %{if}'))
+    text = snippet(Form.TERRAFORM, "web", plan)
+    assert r'"$${file(\"x\")} %%{if}"' in text
+    assert 'resource "aws_autoscaling_lifecycle_hook" "rollcall_launching" {' in text
