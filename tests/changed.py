@@ -18,7 +18,7 @@ TESTED_BY = {  # by the first beginning that a path has; what has none needs no 
     "layers/common/rollcall/": (f"{UNIT}/{{part}}", f"{PROJECT}/test_floors.py", f"{PROJECT}/test_docs.py"),
     "functions/": (f"{UNIT}/runtime", PROJECT),
     "cli/rollcall_cli/": (f"{UNIT}/cli", f"{UNIT}/domain/test_shell_commands.py", PROJECT),
-    "events/": (f"{UNIT}/domain", f"{UNIT}/telemetry", PROJECT),
+    "events/": (f"{UNIT}/domain", f"{UNIT}/telemetry", f"{UNIT}/lab/test_by_hand.py", PROJECT),
     "docs/": (PROJECT,),
     "zensical.toml": (PROJECT,),
     "CONTRIBUTING.md": (PROJECT,),

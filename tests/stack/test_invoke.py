@@ -22,6 +22,7 @@ from lab.by_hand.invoke import Invocation, Invoked
 from lab.by_hand.lab import Record, attached
 from lab.by_hand.scenes import INVENTORY, RETIRE_TEMPLATE, SAMPLES, SAMPLES_DIRECTORY, TEMPLATE
 from lab.cloud import REPOSITORY, Cloud, Group, eventually
+from rollcall_cli.commands.invoke import logical_id_of
 from rollcall_cli.invocation.log_lines import readable
 from rollcall_cli.invocation.outcome import outcome
 
@@ -53,7 +54,7 @@ def invoked(cloud: Cloud, built: Path, tmp_path_factory: pytest.TempPathFactory)
     invocation = Invocation(
         attached(record, tmp_path_factory.mktemp("attached")), built, tmp_path_factory.mktemp("invoked")
     )
-    return lambda function, name: invocation.of(function, SAMPLES_DIRECTORY / name)
+    return lambda function, name: invocation.of(logical_id_of(function), SAMPLES_DIRECTORY / name)
 
 
 @pytest.mark.story
@@ -78,14 +79,14 @@ def test_what_a_sample_starts_goes_on(invoked: Callable[[str, str], Invoked], cl
 def test_a_deployed_function_is_invoked(cloud: Cloud) -> None:
     told = cloud.rollcall("invoke", "register", "--event", "events/malformed.json")
     assert told.returncode == 1, told.stderr
-    assert "  ERROR    field 'EC2InstanceId' is missing or no text  error=BadEvent  tries=1" in told.stdout
+    assert "  ERROR    the message has neither 'detail-type'" in told.stdout
     assert told.stdout.splitlines()[-1].startswith("3 messages failed")
     done = cloud.rollcall("invoke", "register", "--event", "events/test-notification.json")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ['answer: {"batchItemFailures": []}', "Every message is done with."]
     failed = cloud.rollcall("invoke", "reconcile", "--payload", '{"dryrun": true}', "--json")
     assert failed.returncode == 1
-    assert json.loads(failed.stdout)["answer"]["errorType"] == "BadEvent"
+    assert "'dryrun' is unknown" in json.loads(failed.stdout)["answer"]["errorMessage"]
 
 
 def test_an_event_of_another_account_is_not_given_to_a_deployed_function(cloud: Cloud) -> None:

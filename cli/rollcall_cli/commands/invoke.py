@@ -7,7 +7,6 @@ import json
 import sys
 import time
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,22 +27,7 @@ from rollcall_cli.stack import ONCE, not_asked, physical_id
 ANSWER_TIMEOUT = 320  # seconds; the longest timeout of a function, doctor's, and a little
 LOG_TAIL = 4096  # bytes of the log that Lambda gives back with the answer
 FROM_STDIN = "-"
-
-
-class Function(StrEnum):
-    """The functions of a stack, as the command line names them."""
-
-    REGISTER = "register"
-    GATE = "gate"
-    CLEANUP = "cleanup"
-    RECONCILE = "reconcile"
-    DOCTOR = "doctor"
-    ALERT = "alert"
-
-    @property
-    def logical_id(self) -> str:
-        """What the template calls it."""
-        return f"{self.value.capitalize()}Function"
+FUNCTIONS = ("register", "gate", "cleanup", "reconcile", "doctor", "alert")
 
 
 @dataclass(frozen=True)
@@ -56,7 +40,7 @@ class Answer:
 
 
 def invoke(
-    function: Annotated[Function, typer.Argument(metavar="FUNCTION", help=", ".join(Function))],
+    function: Annotated[str, typer.Argument(metavar="FUNCTION", help=", ".join(FUNCTIONS))],
     event: Annotated[
         str | None, typer.Option("--event", metavar="FILE", help="the event, a file of JSON; - for stdin")
     ] = None,
@@ -76,8 +60,9 @@ def invoke(
     lambda:GetFunctionConfiguration and lambda:InvokeFunction.
     """
     given = received_now(event_of(event, payload), time.time())
+    logical_id = logical_id_of(function)
     connect(region, profile)
-    name = physical_id(stack, function.logical_id)
+    name = physical_id(stack, logical_id)
     if not foreign:
         _refuse_strangers(given, name)
     if is_about_the_samples_instance(given):
@@ -94,6 +79,14 @@ def invoke(
     screen.print(f"answer: {json.dumps(answer.value)}", soft_wrap=True)
     screen.print(result.words, soft_wrap=True)
     return result.code
+
+
+def logical_id_of(function: str) -> str:
+    """What the template calls a function: gate, and GateFunction, is GateFunction. Raises NotRun."""
+    name = function.removesuffix("Function").lower()
+    if name not in FUNCTIONS:
+        raise NotRun(f"There is no function {function!r}: use one of {', '.join(FUNCTIONS)}")
+    return f"{name.capitalize()}Function"
 
 
 def event_of(path: str | None, payload: str | None) -> Any:

@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 
     from lab.cloud import Cloud
 
-FUNCTIONS = ("register", "gate", "cleanup", "reconcile", "doctor", "alert")
-NOT_RUN = 2
-
 
 @dataclass(frozen=True)
 class Invoked:
@@ -62,7 +59,7 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make invoke", description=__doc__)
-    parser.add_argument("--function", default="", help=", ".join(FUNCTIONS))
+    parser.add_argument("--function", default="", help="register, gate, cleanup, …; of a sample it is known")
     parser.add_argument("--event", default="", help="a file of JSON")
     parser.add_argument("--lab", type=Path, help="the directory of the lab, build/lab by default")
     parser.add_argument("--container", action="store_true", help="by sam local invoke")
@@ -75,47 +72,36 @@ def _run(options: argparse.Namespace) -> int:
     from lab.by_hand.lab import DIRECTORY, LabBusy
     from lab.by_hand.scenes import sample_of
     from lab.cloud import SamError, keep_to_this_machine
+    from rollcall_cli.commands.invoke import logical_id_of
+    from rollcall_cli.exit_codes import ExitCode
+    from rollcall_cli.running import NotRun
 
     keep_to_this_machine()
     try:
-        path = _event_of(options.event)
+        path = _event_file(options.event)
         sample = sample_of(path)
-        function = _function_of(options.function, sample.functions[0] if sample else "")
+        function = logical_id_of(options.function or (sample.functions[0] if sample else ""))
         directory = options.lab or DIRECTORY
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=directory) as temporary:
             os.environ["TMPDIR"] = temporary  # sam leaves directories behind
             with _lab(directory) as (cloud, built):
                 invoked = Invocation(cloud, built, Path(temporary), container=options.container).of(function, path)
-    except (_Wrong, LabBusy, NoContainers, SamError, TimeoutError) as error:
+    except (NotRun, LabBusy, NoContainers, SamError, TimeoutError) as error:
         print(f"\n{error}", file=sys.stderr)
-        return NOT_RUN
+        return ExitCode.NOT_RUN
     return shown(invoked)
 
 
-class _Wrong(Exception):
-    """The command line cannot be followed: why, and what to do."""
+def _event_file(given: str) -> Path:
+    """The file with the event. Raises NotRun if it holds none."""
+    from rollcall_cli.commands.invoke import event_of
+    from rollcall_cli.running import NotRun
 
-
-def _event_of(given: str) -> Path:
     if not given:
-        raise _Wrong("Name an event: make invoke EVENT=events/launch-eventbridge.json, or another file of events/.")
-    path = Path(given)
-    try:
-        json.loads(path.read_text())
-    except OSError as error:
-        raise _Wrong(f"The event cannot be read: {error}") from error
-    except ValueError as error:
-        raise _Wrong(f"{path} is no JSON: {error}") from error
-    return path
-
-
-def _function_of(given: str, usual: str) -> str:
-    """The function that is named, in either way, or the usual one."""
-    name = given.removesuffix("Function").lower() or usual
-    if name not in FUNCTIONS:
-        raise _Wrong(f"Name the function: make invoke FUNCTION=… is one of {', '.join(FUNCTIONS)}.")
-    return name
+        raise NotRun("Name an event: make invoke EVENT=events/launch-eventbridge.json, or another file of JSON.")
+    event_of(given, None)
+    return Path(given)
 
 
 @contextmanager
@@ -145,7 +131,9 @@ class Invocation:
     container: bool = False
 
     def of(self, function: str, path: Path) -> Invoked:
-        """What a function logs and answers, given the event of a file; what a sample is about is brought about first.
+        """What a function, by its logical id, logs and answers, given the event of a file.
+
+        What a sample is about is brought about first.
 
         Raises TimeoutError, NoContainers.
         """
@@ -162,12 +150,11 @@ class Invocation:
             event = filled(event, facts, time.time())
             if facts.instance_id != SAMPLE_INSTANCE:
                 print(f"The sample's instance is {facts.instance_id} of group {facts.group} here.", file=sys.stderr)
-        logical_id = f"{function.capitalize()}Function"
         if self.container:
             with progress.step(f"Running {function} in a container"):
-                return in_container(self.cloud, self.built, logical_id, event, self.directory)
+                return in_container(self.cloud, self.built, function, event, self.directory)
         with progress.step(f"Running {function}"):
-            return self._in_runtime(logical_id, event)
+            return self._in_runtime(function, event)
 
     def _in_runtime(self, function: str, event: Any) -> Invoked:
         """A built function under the runtime interface emulator, with the deployed one's environment."""

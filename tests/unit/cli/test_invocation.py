@@ -11,7 +11,7 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from rollcall_cli.commands.invoke import answer_of, event_of
+from rollcall_cli.commands.invoke import answer_of, event_of, logical_id_of
 from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.invocation.events import changed, is_about_the_samples_instance, received_now, strangers
 from rollcall_cli.invocation.log_lines import readable
@@ -147,6 +147,12 @@ def test_the_line_that_the_end_of_a_log_cuts_is_left_out(
     assert ("aaa" in answer.log) == (size < 4096)
 
 
-def test_an_unknown_function_is_a_wrong_command_line() -> None:
-    result = run("invoke", "web", "--payload", "{}")
-    assert result.exit_code == ExitCode.NOT_RUN
+def test_a_function_is_called_as_it_is_or_as_in_the_template() -> None:
+    assert logical_id_of("gate") == logical_id_of("GateFunction") == "GateFunction"
+    with pytest.raises(NotRun, match="There is no function 'web': use one of register, gate,"):
+        logical_id_of("web")
+
+
+def test_a_wrong_command_line_is_not_run() -> None:
+    assert run("invoke", "web", "--payload", "{}").exit_code == ExitCode.NOT_RUN
+    assert run("invoke", "gate").exit_code == ExitCode.NOT_RUN

@@ -13,7 +13,7 @@ from lab.by_hand.lab import LabBusy, Record, running
 from lab.by_hand.samples import LAUNCHED_AT, NOW, TOKENS, Facts, filled
 from lab.by_hand.scenes import SAMPLES, SAMPLES_DIRECTORY, sample_of
 from lab.cloud import ARCHITECTURE
-from rollcall_cli.commands.invoke import Function
+from rollcall_cli.commands.invoke import FUNCTIONS
 from rollcall_cli.invocation.events import SAMPLE_INSTANCE, values
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def sample(name: str) -> Any:
 
 def test_every_sample_is_known_and_every_function_is_one_of_the_stack() -> None:
     assert {path.name for path in SAMPLES_DIRECTORY.glob("*.json")} == SAMPLES.keys()
-    assert {each for one in SAMPLES.values() for each in one.functions} == set(Function)
+    assert {each for one in SAMPLES.values() for each in one.functions} == set(FUNCTIONS)
 
 
 def test_a_file_elsewhere_is_no_sample(tmp_path: Path) -> None:
