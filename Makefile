@@ -10,7 +10,7 @@ export SAM_CLI_TELEMETRY := 0
 unexport PYTHONDONTWRITEBYTECODE # where it is set, each of the many processes compiles all that it imports
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo picture check unit test test-rest test-stack test-properties test-all contract ansible-truth bench lint format build docs chef-signatures requirements doctor reconcile redrive release uninstall-check clean
+.PHONY: help setup demo picture lab invoke check unit test test-rest test-stack test-properties test-all contract ansible-truth bench lint format build docs chef-signatures requirements doctor reconcile redrive release uninstall-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,13 @@ demo: setup ## Rollcall at work on an embedded cloud, in about two minutes; noth
 
 picture: setup ## docs/images/timeline.svg out of its data; FROM=build/demo/timeline.json: out of the last demo's
 	@PYTHONPATH=docs:cli:layers/common python -m generators.timeline $(if $(FROM),--from $(FROM))
+
+lab: setup ## the embedded cloud with the stack deployed stays up, to try things on it, until Ctrl-C
+	@PYTHONPATH=tests:cli:layers/common exec python -m lab.by_hand.stay
+
+invoke: setup ## a built function on the lab, under Lambda's runtime: FUNCTION=register EVENT=events/..., CONTAINER=1 by sam
+	@PYTHONPATH=tests:cli:layers/common exec python -m lab.by_hand.invoke --function '$(FUNCTION)' --event '$(EVENT)' \
+		$(if $(CONTAINER),--container)
 
 check: setup ## in seconds: format, lint, types and the unit tests of what changed; BASE=main: since it left that branch
 	@python tests/changed.py $(BASE)

@@ -36,6 +36,10 @@ def write() -> str:
         for name, own in of_type("AWS::CloudWatch::Alarm").items()
         for each in [own["Properties"]]
     ]
+    rows += [
+        (code(name.removesuffix("Alarm")), str(own["Properties"]["AlarmDescription"]), "one of the others is in alarm")
+        for name, own in of_type("AWS::CloudWatch::CompositeAlarm").items()
+    ]
     return page(
         "Alarms",
         "template.yaml",

@@ -403,6 +403,11 @@ class Cloud:
         filters = [{"Name": "tag-key", "Values": ["rollcall:inventory"]}]
         return [group for page in pages.paginate(Filters=filters) for group in page["AutoScalingGroups"]]
 
+    def groups(self) -> list[Group]:
+        """All Auto Scaling groups that there are."""
+        pages = self.aws.client("autoscaling").get_paginator("describe_auto_scaling_groups").paginate()
+        return [Group(self, each["AutoScalingGroupName"]) for page in pages for each in page["AutoScalingGroups"]]
+
     def pool_members(self, group: str) -> list[Json]:
         """The instances in the warm pool of a group, as DescribeWarmPool shows them."""
         pages = self.aws.client("autoscaling").get_paginator("describe_warm_pool")

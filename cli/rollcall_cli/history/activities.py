@@ -119,7 +119,12 @@ class Activities:
         pages = self._autoscaling.get_paginator("describe_scaling_activities").paginate(
             **which,
             IncludeDeletedGroups=True,
-            Filters=[{"Name": "StartTimeLowerBound", "Values": [datetime.fromtimestamp(since, UTC).isoformat()]}],
+            Filters=[
+                {
+                    "Name": "StartTimeLowerBound",
+                    "Values": [datetime.fromtimestamp(since, UTC).isoformat(timespec="seconds")],
+                }
+            ],
             PaginationConfig={"PageSize": PAGE},
         )
         count = 0

@@ -59,7 +59,7 @@ def read_held_groups(
     """The names of the groups that were read, and those of them in which something may wait.
 
     names: of the groups to read, none for all. now: epoch seconds. Raises NotRun for a name that is no such group's,
-    Throttled and AwsDenied.
+    AwsUnavailable, AwsDenied and AwsRejected.
     """
     opted_in = fleet.opted_in(OPT_IN_TAG)
     for name in names:

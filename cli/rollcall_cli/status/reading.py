@@ -10,13 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
 from rollcall.domain.actions import LifecycleAction, Transition
-from rollcall.domain.errors import RollcallError
+from rollcall.domain.errors import AwsDenied, AwsRejected, RollcallError
 from rollcall.domain.groups import AddressKind
 from rollcall.domain.messages import Waiting
 from rollcall.domain.timing import hook_life
 from rollcall.evidence.job_reader import JobEvidence
 from rollcall.http.transport import DEADLINE_MARGIN
-from rollcall_cli.running import CREDENTIALS, NotRun
+from rollcall_cli.running import NotRun, in_words
 from rollcall_cli.tower import remedy_of
 
 from .entering import EnteringReader
@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from .stack_parts import StackParts
     from .surroundings import LastRun, SeenAlarm, SeenQueue, Surroundings
 
+NEEDED = (
+    "autoscaling:DescribeAutoScalingGroups, autoscaling:DescribeLifecycleHooks, "
+    "autoscaling:DescribeScalingActivities, autoscaling:DescribeWarmPool and ec2:DescribeInstances"
+)
 TOWER_TIME = 60.0  # seconds in which a Tower that does not answer is given up
 CALLS_AT_ONCE = 8
 UNDER_WAY = (Step.JOB_RUNS, Step.EVENTS_PENDING, Step.TRIED_AGAIN, Step.CHECKED)  # of one that serves already
@@ -125,7 +129,7 @@ class StatusReader:
         try:
             return future.result()
         except RollcallError as error:
-            self._gaps.append(Gap(what, str(error), f"let your credentials {permission}, or try again"))
+            self._gaps.append(Gap(what, str(error), _remedy(error, permission)))
             return None
 
     def _queues(self, future: Future[tuple[SeenQueue, ...]], pool: Executor) -> tuple[SeenQueue, ...] | None:
@@ -141,11 +145,7 @@ class StatusReader:
         try:
             return read_held_groups(self._fleet, self._stack, names, now, pool)
         except RollcallError as error:
-            raise NotRun(
-                f"Auto Scaling cannot be read: {error}\n{CREDENTIALS} They need "
-                "autoscaling:DescribeAutoScalingGroups, autoscaling:DescribeLifecycleHooks, "
-                "autoscaling:DescribeScalingActivities, autoscaling:DescribeWarmPool and ec2:DescribeInstances."
-            ) from error
+            raise NotRun(f"Auto Scaling cannot be read: {in_words(error, NEEDED)}") from error
 
     # The instances that wait
 
@@ -248,3 +248,12 @@ class StatusReader:
             for each in hooks
         }
         return {at: result for at, result in ends.items() if at > self._clock()}
+
+
+def _remedy(error: RollcallError, permission: str) -> str:
+    match error:
+        case AwsDenied():
+            return f"let your credentials {permission}"
+        case AwsRejected():
+            return "rollcall doctor says what of the stack is missing"
+    return "try again"

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from .timeline import Timeline, Wait
 
+HOVER = '<span class="hover"> Rest the mouse on a row for its instance and its times.</span>'
 MOST_NAMES = 3  # instances that are named above the rows, of those that stand out for one reason
 
 
@@ -26,7 +27,7 @@ def page(shown: Timeline) -> str:
     parts = [
         f"<h1>{escape(title(shown))}</h1>",
         f'<p class="headline">{escape(headline(shown))}</p>',
-        f"<p>{escape(_explained(shown))}</p>",
+        f"<p>{escape(_explained(shown))}{'' if rows.written else HOVER}</p>",
         *(f'<p class="bad">{escape(gap)}</p>' for gap in shown.gaps),
         '<div class="top">',
         *_legend(shown),
@@ -49,8 +50,7 @@ def _explained(shown: Timeline) -> str:
         return "So there is nothing to draw."
     took = to_service(shown.instances)
     how = "Each row is an instance, from its launch on; time runs from left to right, from the first launch."
-    hover = "" if rows_for(len(shown.instances)).written else " Rest the mouse on a row for its instance and its times."
-    return (f"{took[0].upper()}{took[1:]}. " if took else "None came into service. ") + how + hover
+    return (f"{took[0].upper()}{took[1:]}. " if took else "None came into service. ") + how
 
 
 def _legend(shown: Timeline) -> Iterator[str]:

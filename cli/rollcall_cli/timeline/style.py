@@ -94,7 +94,7 @@ svg.narrow {{ display: none; }}
   body {{ padding: 12px 12px 24px; }}
   h1 {{ font-size: 18px; }}
   svg.narrow {{ display: block; max-width: 860px; }}
-  svg.wide {{ display: none; }}
+  svg.wide, .hover {{ display: none; }}
   .times td:last-child, .times th:last-child {{ display: none; }}
 }}
 @media print {{

@@ -81,15 +81,7 @@ class EmbeddedAws:
     def __enter__(self) -> Self:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]
-            self.endpoint_url = f"http://127.0.0.1:{port}"
-            self.environment = {
-                "AWS_ENDPOINT_URL": self.endpoint_url,
-                "AWS_ACCESS_KEY_ID": ACCOUNT,
-                "AWS_SECRET_ACCESS_KEY": "embedded",
-                "AWS_DEFAULT_REGION": REGION,
-                "AWS_REGION": REGION,
-                "AWS_EC2_METADATA_DISABLED": "true",
-            }
+            self.attach(f"http://127.0.0.1:{port}")
             self._start(listener.fileno(), port)
         try:
             self._await_ready()
@@ -105,6 +97,18 @@ class EmbeddedAws:
             client.close()
         self._clients.clear()
         self._stop()
+
+    def attach(self, endpoint_url: str) -> None:
+        """Work with the server at this URL; outside of a `with` block one that another process started, and ends."""
+        self.endpoint_url = endpoint_url
+        self.environment = {
+            "AWS_ENDPOINT_URL": endpoint_url,
+            "AWS_ACCESS_KEY_ID": ACCOUNT,
+            "AWS_SECRET_ACCESS_KEY": "embedded",
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_REGION": REGION,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
 
     def client(self, service: str, *, account: str = ACCOUNT, region: str = REGION) -> Any:
         """Return a boto3 client for a service in an account and Region, the same at each call."""

@@ -61,6 +61,21 @@ def test_a_launch_that_failed_ends_in_a_termination(status: str, reason: str, la
     assert found.timed_out is late
 
 
+def test_a_launch_that_went_on_after_a_timeout_did_not_fail_by_it() -> None:
+    words = f"Launching a new EC2 instance: {ID}. Status Reason: {ABANDONED}Heartbeat Timeout"
+    (found,) = read(raw(words, status="Successful"))
+    assert not found.timed_out
+    assert [state for _, state in found.states()] == ["Pending", "InService"]
+
+
+def test_what_began_first_comes_first_though_the_next_begins_at_its_end() -> None:
+    found = read(
+        raw(f"Terminating EC2 instance: {ID}", began=112, ended=150),
+        raw(f"Launching a new EC2 instance: {ID}", began=100.2, ended=112),
+    )
+    assert [state for _, state in states_of(found)] == ["Pending", "InService", "Terminating", "Terminated"]
+
+
 def test_an_instance_is_terminated_last_though_its_end_is_told_to_the_second() -> None:
     found = read(
         raw(f"Terminating EC2 instance: {ID}", began=150.7, ended=150),
