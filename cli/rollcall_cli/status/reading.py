@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from rollcall.evidence.job_reader import Evidence
     from rollcall.tower.client import Tower
 
-    from .held_groups import HeldGroup
+    from .held_groups import HeldGroup, ReadGroups
     from .stack_parts import StackParts
     from .surroundings import LastRun, SeenAlarm, SeenQueue, Surroundings
 
@@ -58,6 +58,8 @@ class Gap(NamedTuple):
 class Status(NamedTuple):
     """What there is to show. at: when it was read, in epoch seconds. groups: the names of those that were read.
 
+    in_emergency: the names of those for which an operator suspended what Rollcall promises.
+
     queues, alarms, last_run: None where they could not be read; incidents too, and where no alert function is deployed
     (has_alert).
     """
@@ -73,6 +75,7 @@ class Status(NamedTuple):
     has_alert: bool = False
     last_run: LastRun | None = None
     gaps: tuple[Gap, ...] = ()
+    in_emergency: tuple[str, ...] = ()
 
 
 class StatusReader:
@@ -108,14 +111,14 @@ class StatusReader:
             alarms, incidents = pool.submit(around.alarms), pool.submit(around.incidents)
             queues, last_run = pool.submit(around.queues), pool.submit(around.last_run)
             report("reading Auto Scaling")
-            groups, held = self._held_groups(names, at, pool)
-            waits = self._waits(held, at, report)
+            groups = self._groups(names, at, pool)
+            waits = self._waits(groups.held, at, report)
             report("reading queues, alarms and the log of reconcile")
             return Status(
                 self._stack.name,
                 self._stack.region,
                 at,
-                groups,
+                groups.names,
                 waits,
                 self._queues(queues, pool),
                 self._found("which alarms sound", alarms, "cloudwatch:DescribeAlarms"),
@@ -123,6 +126,7 @@ class StatusReader:
                 bool(self._stack.find("AlertFunction")),
                 self._found("when reconcile last ran", last_run, "logs:FilterLogEvents of its log group"),
                 tuple(self._gaps),
+                groups.in_emergency,
             )
 
     def _found[T](self, what: str, future: Future[T], permission: str) -> T | None:
@@ -139,9 +143,7 @@ class StatusReader:
         aged = pool.submit(self._surroundings.with_ages, queues)
         return self._found("how old the oldest messages are", aged, "cloudwatch:GetMetricData") or queues
 
-    def _held_groups(
-        self, names: Collection[str], now: float, pool: Executor
-    ) -> tuple[tuple[str, ...], list[HeldGroup]]:
+    def _groups(self, names: Collection[str], now: float, pool: Executor) -> ReadGroups:
         try:
             return read_held_groups(self._fleet, self._stack, names, now, pool)
         except RollcallError as error:

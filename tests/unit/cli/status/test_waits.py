@@ -38,6 +38,12 @@ def end(world: World, message: GateMessage, outcome: Outcome, *, processed: bool
 # On its way in
 
 
+def test_groups_in_an_emergency_are_named(world: World) -> None:
+    world.group("web", emergency="2026-11-30T10:00:00Z")
+    world.group("db")
+    assert Looked(world).status().in_emergency == ("web",)
+
+
 def test_without_a_host_it_is_being_registered(world: World, looked: Looked) -> None:
     world.launching(ID)
     world.clock.now += 30
