@@ -29,6 +29,7 @@ from cryptography.x509.oid import NameOID
 from lab.chef import ChefServer
 from lab.cloud import ACCOUNT, HOOK_PREFIX, REGION, REPOSITORY, STACK, TOPIC, Cloud, DoctorFailed, Group, eventually
 from lab.tower.embedded import Tower
+from rollcall import __version__
 
 type Json = dict[str, Any]
 type Plant = Callable[["Planted"], object]
@@ -1120,6 +1121,10 @@ def test_the_example_gets_a_clean_bill(cloud: Cloud, planted: Planted) -> None:
         for answer in (cloud.doctor(), cloud.doctor(groups=[group.name])):
             assert (answer["findings"], answer["failed"]) == ([], False)
         assert "with 2 hooks and 1 instance" in answer["checked"][-1]
+        (own,) = cloud.aws.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
+        (version,) = [each["OutputValue"] for each in own["Outputs"] if each["OutputKey"] == "Version"]
+        assert answer["version"] == version == __version__
+        assert {line["version"] for line in cloud.log_lines("register")} == {version}
     finally:
         group.delete()
         eventually(lambda: not group.states(), "the example is gone")
