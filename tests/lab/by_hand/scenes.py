@@ -75,7 +75,13 @@ def waiting(cloud: Cloud) -> Facts:
     (one,) = message["waiting"]
     action = one["action"]
     return Facts(
-        group.name, action["instance_id"], action["token"], one["address"], message["job_id"], one["launched_at"]
+        group.name,
+        action["instance_id"],
+        action["token"],
+        one["address"],
+        message["job_id"],
+        one["launched_at"],
+        message["since"],
     )
 
 
