@@ -8,7 +8,7 @@ import boto3
 import typer
 from botocore.exceptions import BotoCoreError
 
-from .running import CREDENTIALS, NotRun
+from .running import REGION, NotRun
 
 Stack = Annotated[str, typer.Option("--stack", metavar="NAME", envvar="ROLLCALL_STACK", help="Rollcall's stack")]
 Region = Annotated[
@@ -28,9 +28,9 @@ def connect(region: str | None, profile: str | None) -> str:
     try:
         boto3.setup_default_session(region_name=region, profile_name=profile)
     except BotoCoreError as error:
-        raise NotRun(f"{error}\n{CREDENTIALS}") from error
+        raise NotRun(f"{error}\nName a profile of your AWS settings: --profile, or AWS_PROFILE.") from error
     session = boto3.DEFAULT_SESSION
     assert session  # noqa: S101 - made above
     if not session.region_name:
-        raise NotRun(f"No AWS Region is set.\n{CREDENTIALS}")
+        raise NotRun(f"No AWS Region is set: set one with {REGION}.")
     return str(session.region_name)

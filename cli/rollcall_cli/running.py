@@ -1,4 +1,4 @@
-"""How a command ends, whichever it is: its exit code, its errors on stderr, a closed pipe."""
+"""How a command ends, whichever it is: its exit code, its errors on stderr with the remedy, a closed pipe."""
 
 from __future__ import annotations
 
@@ -9,21 +9,39 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from rollcall.domain.errors import RollcallError
+from rollcall.domain.errors import AwsDenied, AwsUnavailable, RollcallError, Throttled
 
 from .exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-CREDENTIALS = (
-    "Set credentials and a Region: --profile and --region, or AWS_PROFILE and AWS_DEFAULT_REGION; name the stack with "
-    "--stack or ROLLCALL_STACK."
-)
+REGION = "--region, or AWS_DEFAULT_REGION"
+CREDENTIALS = "Set credentials and a Region: --profile and --region, or AWS_PROFILE and AWS_DEFAULT_REGION."
+STACK = "name it with --stack or ROLLCALL_STACK"
 
 
 class NotRun(Exception):
     """A command, or the function it invokes, did not come to an answer. The text says why, and what to do."""
+
+
+def in_words(error: RollcallError, needed: str = "") -> str:
+    """An error of ours, and on a line of its own what to do about it, where its words do not say so themselves.
+
+    needed: the permissions that the call takes, in words.
+    """
+    return "\n".join(filter(None, (str(error), _remedy(error, needed))))
+
+
+def _remedy(error: RollcallError, needed: str) -> str:
+    match error:
+        case AwsDenied():
+            return CREDENTIALS + (f" They need {needed}." if needed else "")
+        case Throttled():
+            return "Try again in a minute."
+        case AwsUnavailable():
+            return f"Try again. If it lasts: is the Region right ({REGION}), and does this machine reach AWS?"
+    return ""
 
 
 def ending[**P](command: Callable[P, ExitCode]) -> Callable[P, None]:
@@ -44,7 +62,7 @@ def _exit_code(command: Callable[[], ExitCode]) -> ExitCode:
         print(error, file=sys.stderr)
         return ExitCode.NOT_RUN
     except RollcallError as error:
-        print(f"{error}\n{CREDENTIALS}", file=sys.stderr)
+        print(in_words(error), file=sys.stderr)
         return ExitCode.NOT_RUN
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

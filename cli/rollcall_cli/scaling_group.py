@@ -187,9 +187,9 @@ class ScalingGroup:
         except ClientError as error:
             if NO_ACTION in error.response["Error"]["Message"]:
                 return False
-            raise not_asked(error) from error
+            raise not_asked(error, f"group {self.name}") from error
         except BotoCoreError as error:
-            raise not_asked(error) from error
+            raise not_asked(error, f"group {self.name}") from error
         return True
 
     def scale_out(self, desired: int) -> None:
@@ -200,7 +200,7 @@ class ScalingGroup:
         try:
             return call()
         except (BotoCoreError, ClientError) as error:
-            raise not_asked(error) from error
+            raise not_asked(error, f"group {self.name}") from error
 
 
 def _moment_of(answer: Mapping[str, Any]) -> float:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
 
+from rollcall.aws.client import aws_error
 from rollcall.doctor.observations import Senders
 from rollcall.domain.settings import read_topics
 
 from .answerer import Answerer
-from .running import CREDENTIALS, NotRun
+from .running import STACK, NotRun, in_words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 type Json = dict[str, Any]
 
@@ -23,23 +28,23 @@ ANSWER_TIMEOUT = 150  # seconds
 ONCE = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=ANSWER_TIMEOUT)
 
 
+class NoStack(NotRun):
+    """There is no stack of that name in this account and Region."""
+
+
 def physical_id(stack: str, logical_id: str) -> str:
     """What a resource of a stack is called in AWS: a function's name, a queue's URL. Raises NotRun."""
-    try:
+    with asking_of(stack, f"resource {logical_id} of stack {stack}"):
         answer = boto3.client("cloudformation", config=ONCE).describe_stack_resource(
             StackName=stack, LogicalResourceId=logical_id
         )
-    except (BotoCoreError, ClientError) as error:
-        raise not_asked(error) from error
     return str(answer["StackResourceDetail"]["PhysicalResourceId"])
 
 
 def described(stack: str) -> tuple[dict[str, str], dict[str, str]]:
     """The parameters and the outputs of a stack, by name. Raises NotRun."""
-    try:
+    with asking_of(stack, f"stack {stack}"):
         (answer,) = boto3.client("cloudformation", config=ONCE).describe_stacks(StackName=stack)["Stacks"]
-    except (BotoCoreError, ClientError) as error:
-        raise not_asked(error) from error
     parameters = {each["ParameterKey"]: each["ParameterValue"] for each in answer.get("Parameters", [])}
     return parameters, {each["OutputKey"]: each["OutputValue"] for each in answer.get("Outputs", [])}
 
@@ -51,7 +56,7 @@ def answerer_of(stack: str) -> tuple[dict[str, str], Answerer]:
         queues = frozenset({outputs["LaunchQueueArn"], outputs["TerminateQueueArn"]})
         prefix = outputs["HookPrefix"]
     except KeyError as error:
-        raise NotRun(f"Stack {stack} is not Rollcall's: name it with --stack") from error
+        raise not_rollcalls(stack) from error
     named = read_topics(parameters.get("NotifyingTopicArns", ""))
     return parameters, Answerer(prefix, queues, Senders(parameters.get("NotificationTopicArn", ""), named))
 
@@ -66,7 +71,7 @@ def invoke(stack: str, function: str, request: Json, timeout: float = ANSWER_TIM
     except ReadTimeoutError as error:
         raise NotRun(f"No answer within {timeout:.0f} s: the function's log says what became of the run") from error
     except (BotoCoreError, ClientError) as error:
-        raise not_asked(error) from error
+        raise not_asked(error, f"function {name}") from error
     if "FunctionError" in answer:
         look = "" if function == DOCTOR else "rollcall doctor says what is wrong with Tower and the set-up; "
         raise NotRun(
@@ -86,6 +91,32 @@ def of_another_version(stack: str, function: str, answer: object) -> NotRun:
     )
 
 
-def not_asked(error: Exception) -> NotRun:
-    """The same error as one that says what to do."""
-    return NotRun(f"AWS cannot be reached: {error}\n{CREDENTIALS}")
+def not_rollcalls(stack: str) -> NotRun:
+    """What to raise of a stack that is another product's."""
+    return NotRun(f"Stack {stack} is not Rollcall's: {STACK}.")
+
+
+def not_asked(error: BotoCoreError | ClientError, what: str, needed: str = "") -> NotRun:
+    """The same error as one that says what to do. what: was requested. needed: the permissions for it, in words."""
+    return NotRun(in_words(aws_error(what, error), needed))
+
+
+@contextmanager
+def asking_of(stack: str, what: str) -> Iterator[None]:
+    """CloudFormation is called about a stack. what: is requested. Raises NoStack, and NotRun for all else."""
+    try:
+        yield
+    except ClientError as error:
+        words = error.response["Error"]["Message"]
+        if "does not exist" not in words:
+            raise not_asked(error, what) from error
+        if words.startswith("Resource "):
+            raise NotRun(
+                f"Stack {stack} has no {words.split()[1]}: it was deployed without it, is of another version, or "
+                f"it is not Rollcall's: {STACK}."
+            ) from error
+        raise NoStack(
+            f"There is no stack {stack} in this account and Region: {STACK}, its Region with --region."
+        ) from error
+    except BotoCoreError as error:
+        raise not_asked(error, what) from error

@@ -18,10 +18,14 @@ from rollcall.domain.errors import RollcallError
 from rollcall.domain.findings import Finding, Severity
 from rollcall.domain.settings import OPT_IN_TAG, read_topics
 
-from .running import NotRun
-from .stack import described
+from .running import NotRun, in_words
+from .stack import described, not_rollcalls
 
 OUTPUTS = {Transition.LAUNCHING: "LaunchQueueArn", Transition.TERMINATING: "TerminateQueueArn"}
+NEEDED = (
+    "autoscaling:DescribeAutoScalingGroups, autoscaling:DescribeLifecycleHooks and "
+    "autoscaling:DescribeNotificationConfigurations"
+)
 SUBSCRIPTIONS = (
     "let your credentials sns:ListSubscriptionsByTopic; of another account's topic ask its owner whether a queue of "
     "the stack is subscribed, and name it in NotifyingTopicArns if one is"
@@ -35,18 +39,14 @@ def cut_off(stack: str, patterns: str, names: Collection[str]) -> list[Finding]:
     """
     parameters, outputs = described(stack)
     if not outputs.keys() >= {*OUTPUTS.values(), "HookPrefix"}:
-        raise NotRun(f"Stack {stack} is not Rollcall's: name it with --stack")
+        raise not_rollcalls(stack)
     queues = {transition: outputs[name] for transition, name in OUTPUTS.items()}
     senders = Senders(parameters.get("NotificationTopicArn", ""), read_topics(patterns))
     aws = AwsReader()
     try:
         groups = _groups(aws, names or None)
     except RollcallError as error:
-        raise NotRun(
-            f"Whether topics would be cut off cannot be read: {error}\nYour credentials need "
-            "autoscaling:DescribeAutoScalingGroups, autoscaling:DescribeLifecycleHooks and "
-            "autoscaling:DescribeNotificationConfigurations."
-        ) from error
+        raise NotRun(f"Whether topics would be cut off cannot be read: {in_words(error, NEEDED)}") from error
     topics = [topic for topic in sorted(notified_topics(groups)) if not senders.include(topic)]
     subscribers = {topic: _subscribers(aws, topic) for topic in topics}
     return [

@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rollcall.aws.secrets import secret_text
-from rollcall.domain.errors import AwsDenied, BadSettings, RollcallError, Throttled, TowerDenied, TowerUnavailable
+from rollcall.domain.errors import (
+    AwsDenied,
+    AwsRejected,
+    AwsUnavailable,
+    BadSettings,
+    RollcallError,
+    TowerDenied,
+    TowerUnavailable,
+)
 from rollcall.tower.client import Tower
 from rollcall.tower.credentials import read_credentials
 
@@ -29,7 +37,7 @@ def tower_of(parameters: Mapping[str, str], environment: Mapping[str, str] = os.
     """The Tower of a stack. The token is read for the first request, whose errors say why there is none.
 
     parameters: the stack's, by name. Raises BadSettings for a URL that is none; the requests raise AwsDenied,
-    Throttled and BadSettings about the secret beside what Tower's own raise.
+    AwsRejected, AwsUnavailable and BadSettings about the secret beside what Tower's own raise.
     """
     secret = parameters.get("TowerSecretArn", "")
     return Tower(parameters.get("TowerUrl", ""), lambda refresh: _credentials(secret, environment, refresh=refresh))
@@ -41,7 +49,9 @@ def remedy_of(error: RollcallError, environment: Mapping[str, str] = os.environ)
     match error:
         case AwsDenied():
             return f"let your credentials secretsmanager:GetSecretValue of it (and kms:Decrypt of its key), {own}"
-        case Throttled():
+        case AwsRejected():
+            return f"make the secret again, or restore it, {own}"
+        case AwsUnavailable():
             return f"try again, {own}"
         case TowerUnavailable():
             return "run this where Tower can be reached: by its VPN, or on a machine in its network"

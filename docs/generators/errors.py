@@ -54,11 +54,15 @@ def write() -> str:
 
 
 def _kinds(above: type[errors.RollcallError]) -> Iterator[tuple[str, str, str]]:
-    own = [each for each in vars(errors).values() if isinstance(each, type) and above in each.__bases__]
+    own = [each for each in vars(errors).values() if isinstance(each, type) and each.__bases__[0] is above]
     for each in own:
         yield code(each.__name__), sentence(FIELD.sub("", summary(each))), _remedy(each)
         for name, meaning, remedy in _kinds(each):
-            yield f"{name} (a {code(each.__name__)})", meaning, remedy
+            yield f"{name} ({_article(each.__name__)} {code(each.__name__)})", meaning, remedy
+
+
+def _article(name: str) -> str:
+    return "an" if name[0] in "AEIOU" else "a"
 
 
 def _remedy(kind: type[errors.RollcallError]) -> str:

@@ -86,8 +86,8 @@ TAGS = {
         default="never",
     ),
     EMERGENCY_TAG: Meaning(
-        "Set by [`rollcall offboard GROUP --emergency`](../operate/emergency.md): nothing holds or abandons the group's "
-        "instances.",
+        "Set by [`rollcall offboard GROUP --emergency`](../operate/emergency.md): nothing holds or abandons the "
+        "group's instances.",
         values="any text counts; the command writes since when, and how the hooks were",
         default="no emergency",
     ),

@@ -14,6 +14,7 @@ import rollcall.runtime.garbage  # noqa: F401 - before what it is for
 
 from aws_lambda_powertools import Logger
 
+from rollcall import __version__
 from rollcall.alerting.dispatch import Dispatcher
 from rollcall.alerting.incident import NotificationKind
 from rollcall.alerting.pagerduty import PagerDuty
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from rollcall.alerting.incident import Ending, Occurrence
     from rollcall.domain.message_format import Record
 
-logger = Logger(service="alert", log_uncaught_exceptions=True)
+logger = Logger(service="alert", version=__version__, log_uncaught_exceptions=True)
 metrics = Metrics("alert")
 queues = Queues()
 

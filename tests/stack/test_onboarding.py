@@ -48,6 +48,7 @@ def plain(cloud: Cloud, tower: Tower, name: str) -> Iterator[Group]:
     """
     tower.add_inventory(name)
     tower.add_job_template(name, name)
+    tower.set_job_time(5)  # as long as it takes to be seen on its way
     group = cloud.create_group(name, {}, hooks=False)
     yield group
     group.delete()
@@ -66,11 +67,11 @@ def test_a_plain_group_is_onboarded_by_one_command_and_offboarded_without_losing
     assert refused.returncode == 2
     assert "--young" in refused.stderr, "what becomes of an instance that serves already is never guessed"
     assert (hooks_of(cloud, plain), tags_of(cloud, plain)) == ([], {})
-    said = answer(
-        rollcall(
-            cloud, "onboard", plain.name, *wanted, "--young", "provision", "--scale-out", "--abandon", "--for", "60"
-        )
+    done = rollcall(
+        cloud, "onboard", plain.name, *wanted, "--young", "provision", "--scale-out", "--abandon", "--for", "60"
     )
+    said = answer(done)
+    assert "; its job runs" in done.stderr, "as status says it"
     new = said["first"]["instance"]
     assert (said["first"]["ended"], said["young"], said["abandon"]) == ("good", [old], True)
     assert plain.in_service() == {old, new}

@@ -160,9 +160,9 @@ def test_the_built_doctor_function_looks_at_aws_and_tower_and_says_what_is_not_t
     assert answer["checked"][0].startswith(f"Tower 24.6.1 at {here.tower_url}/api/v2/")
     assert answer["checked"][2].startswith("0 rules, 6 queues, 0 event source mappings, 0 schedules")
     assert {each["key"] for each in answer["findings"]} >= {
-        "rules: not looked at (AwsDenied)",
-        "event source mappings: not looked at (AwsDenied)",
-        "schedules: not looked at (AwsDenied)",
+        "rules: not looked at (AwsRejected)",
+        "event source mappings: not looked at (AwsRejected)",
+        "schedules: not looked at (AwsRejected)",
         "group web: not there",
     }
 
@@ -184,7 +184,7 @@ def test_an_event_without_a_queue_fails_with_an_error_that_names_what_is_wrong(f
 def test_a_secret_that_cannot_be_read_is_an_error_of_ours_that_names_it(start: Callable[..., Runtime]) -> None:
     record = sample("terminate-successful.json")["Records"][0]
     answer = start("CleanupFunction", secret="no-such-secret").invoke(json.loads(record["body"]))
-    assert answer["errorType"] == "AwsDenied"
+    assert answer["errorType"] == "AwsRejected"
     assert "secret no-such-secret" in answer["errorMessage"]
 
 

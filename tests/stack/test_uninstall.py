@@ -48,10 +48,10 @@ def test_an_account_without_hooks_of_ours_can_be_left(make_group: Callable[..., 
 
 
 def test_what_cannot_be_asked_is_no_all_clear(cloud: Cloud) -> None:
-    for done in (
-        uninstall_check(cloud, "--stack", "no-such-stack"),
-        uninstall_check(cloud, AWS_ENDPOINT_URL="http://127.0.0.1:9"),
+    for done, words, remedy in (
+        (uninstall_check(cloud, "--stack", "no-such-stack"), "There is no stack no-such-stack", "--prefix rollcall\n"),
+        (uninstall_check(cloud, AWS_ENDPOINT_URL="http://127.0.0.1:9"), "AWS cannot be reached for stack", "--region"),
     ):
-        assert done.returncode == 2
-        assert "AWS cannot be reached" in done.stderr
-        assert "--stack" in done.stderr
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith(words)
+        assert remedy in done.stderr

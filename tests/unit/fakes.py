@@ -18,6 +18,7 @@ from rollcall.domain.actions import LifecycleAction, Result
 from rollcall.domain.chef_nodes import Node
 from rollcall.domain.errors import (
     AwsDenied,
+    AwsRejected,
     BadSettings,
     DeleteRefused,
     DeleteRejected,
@@ -735,7 +736,7 @@ class FakeFleet(Fleet):
         self._asked("memberships")
         wrong = {each for each in instance_ids if each in self.refused or len(each) not in range(1, 20)}
         if wrong:
-            raise InstancesRefused({each: AwsDenied(f"AWS refused {each}: no id of AWS's") for each in wrong})
+            raise InstancesRefused({each: AwsRejected(f"AWS refused {each}: no id of AWS's") for each in wrong})
         return {each: self.known_memberships[each] for each in instance_ids if each in self.known_memberships}
 
     def departed(self, instance_ids: Collection[str], memberships: Mapping[str, Membership]) -> set[str]:

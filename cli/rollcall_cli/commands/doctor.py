@@ -13,6 +13,7 @@ import typer
 from rich.padding import Padding
 from rich.text import Text
 
+from rollcall import __version__
 from rollcall.domain.findings import Severity
 from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.options import DEFAULT_STACK, AsJson, Groups, Profile, Region, Stack, connect
@@ -119,4 +120,12 @@ def show(screen: Console, answer: Json) -> None:
     for words in answer["checked"]:
         screen.print(Padding(Text(words), INDENT, expand=False))
     clean = "" if answer["findings"] else "Nothing is wrong. "
-    screen.print(f"\n{clean}{answer['seconds']:.1f} s")
+    screen.print(f"\n{clean}{answer['seconds']:.1f} s{_deployed(answer)}")
+
+
+def _deployed(answer: Json) -> str:
+    """Which version is deployed, and that this command is another's, where that is known."""
+    if "version" not in answer:  # of a stack before there was one, and of what is only foreseen
+        return ""
+    other = "" if answer["version"] == __version__ else f"; this command is of version {__version__}"
+    return f", version {answer['version']}{other}"

@@ -111,7 +111,7 @@ def answer_of(name: str, event: Any) -> Answer:
     except ReadTimeoutError as error:
         raise NotRun(f"No answer within {ANSWER_TIMEOUT} s: the log of {name} says what became of the run") from error
     except (BotoCoreError, ClientError) as error:
-        raise not_asked(error) from error
+        raise not_asked(error, f"function {name}") from error
     log = base64.b64decode(given.get("LogResult", ""))
     return Answer(value, _whole_lines(log), "FunctionError" in given)
 
@@ -129,7 +129,7 @@ def _refuse_strangers(event: Any, name: str) -> None:
     try:
         arn = boto3.client("lambda", config=ONCE).get_function_configuration(FunctionName=name)["FunctionArn"]
     except (BotoCoreError, ClientError) as error:
-        raise not_asked(error) from error
+        raise not_asked(error, f"function {name}") from error
     region, account = arn.split(":")[3:5]
     if named := strangers(event, account, region):
         raise NotRun(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import boto3
@@ -27,6 +28,7 @@ from rollcall_cli.onboarding.plan import (
     young_instances,
 )
 from rollcall_cli.onboarding.snippets import Form, snippet
+from rollcall_cli.onboarding.waits_for import waits_for
 from rollcall_cli.onboarding.watch import Ended, First, Watching
 from rollcall_cli.onboarding.young import Young
 from rollcall_cli.options import DEFAULT_STACK, AsJson, Profile, Region, Stack, connect
@@ -35,6 +37,7 @@ from rollcall_cli.running import NotRun
 from rollcall_cli.scaling_group import ScalingGroup
 from rollcall_cli.screen import console, print_json, progress_line
 from rollcall_cli.stack import answerer_of
+from rollcall_cli.status.stack_parts import read_stack
 from rollcall_cli.tower import remedy_of, tower_of
 
 if TYPE_CHECKING:
@@ -129,7 +132,8 @@ def onboard(
     scale_out = _scale_out(questions, scale_out)
     first = None
     if watch or (watch is None and (scale_out or questions.interactive)):
-        first = _watched(scaling_group, tower, settings, scale_out=scale_out, seconds=seconds)
+        words_for = partial(waits_for, read_stack(stack, here), tower, state.name)
+        first = _watched(scaling_group, tower, settings, words_for, scale_out=scale_out, seconds=seconds)
     elif scale_out:
         _launch_one(scaling_group)
     abandoned = bool(first and first.ended == Ended.GOOD and _abandon(questions, abandon))
@@ -241,8 +245,16 @@ def _launch_one(group: ScalingGroup) -> None:
     progress_line(f"desired capacity {now.desired} -> {now.desired + 1}")
 
 
-def _watched(group: ScalingGroup, tower: Tower, settings: GroupSettings, *, scale_out: bool, seconds: float) -> First:
-    watching = Watching(group, tower, settings, group.read().instances, progress_line)
+def _watched(
+    group: ScalingGroup,
+    tower: Tower,
+    settings: GroupSettings,
+    words_for: Callable[[str], str],
+    *,
+    scale_out: bool,
+    seconds: float,
+) -> First:
+    watching = Watching(group, tower, settings, group.read().instances, progress_line, words_for)
     if scale_out:
         _launch_one(group)
     progress_line("watching the next instance; Ctrl-C ends that, and changes nothing")

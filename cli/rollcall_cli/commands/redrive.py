@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from rollcall.domain.errors import BadSettings
 from rollcall_cli.dead_letters.letters import duration, gathered, moment
 from rollcall_cli.dead_letters.queues import DEAD_LETTER_QUEUE, HELD
 from rollcall_cli.dead_letters.redrive import Request, delete_command, run
@@ -64,8 +63,6 @@ def redrive(
     except KeyboardInterrupt:
         print("Interrupted. Nothing is lost: what was not sent is still in its queue.", file=sys.stderr)
         return ExitCode.INTERRUPTED
-    except BadSettings as error:
-        raise NotRun(str(error)) from error
     if as_json:
         print_json(answer_of(done))
     else:

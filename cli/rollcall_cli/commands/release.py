@@ -17,13 +17,15 @@ from rollcall.aws.client import CLIENT_CONFIG
 from rollcall.domain.settings import MOMENT_FORMAT, OPT_IN_TAG, RELEASED_TAG
 from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.options import AsJson, Profile, Region, connect
-from rollcall_cli.running import CREDENTIALS, NotRun
+from rollcall_cli.running import NotRun
 from rollcall_cli.screen import print_json
+from rollcall_cli.stack import not_asked
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
 
+NEEDED = "autoscaling:DescribeAutoScalingGroups and autoscaling:CreateOrUpdateTags"
 WHAT_FOLLOWS = (
     "The provisioning circuit breaker holds no instance of it any more for a job that ended before. It takes effect "
     "within a minute. An instance that such a job failed on, or could not reach, is then handled as usual: tried "
@@ -46,10 +48,7 @@ def release(
     try:
         moment = released(boto3.client("autoscaling", config=CLIENT_CONFIG), names)
     except (BotoCoreError, ClientError) as error:
-        raise NotRun(
-            f"AWS cannot be reached: {error}\n{CREDENTIALS} They need autoscaling:DescribeAutoScalingGroups and "
-            "autoscaling:CreateOrUpdateTags."
-        ) from error
+        raise not_asked(error, "the groups", NEEDED) from error
     if as_json:
         print_json({"groups": names, "released_at": moment})
         return ExitCode.OK

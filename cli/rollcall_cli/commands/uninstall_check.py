@@ -18,16 +18,20 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from rollcall.domain.actions import Transition
 from rollcall.domain.membership import Membership, holds
-from rollcall.domain.shell_commands import command, in_single_quotes, operand
+from rollcall.domain.shell_commands import command, in_single_quotes, operand, options
 from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.options import DEFAULT_STACK, AsJson, Profile, Region, connect
 from rollcall_cli.options import Stack as StackOption
-from rollcall_cli.running import CREDENTIALS, NotRun
+from rollcall_cli.running import NotRun
 from rollcall_cli.screen import print_json, progress
+from rollcall_cli.stack import NoStack, described, not_asked, not_rollcalls
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
 
+DEFAULT_PREFIX = "rollcall"  # the template's
+NEEDED = "autoscaling:DescribeAutoScalingGroups and autoscaling:DescribeLifecycleHooks"
 PATIENT = Config(retries={"mode": "adaptive", "total_max_attempts": 5}, connect_timeout=5, read_timeout=20)
 
 
@@ -40,10 +44,58 @@ class Stack:
 
 
 def read_stack(name: str) -> Stack:
-    """A Rollcall stack's outputs. Raises ClientError if there is no such stack, KeyError if it is not Rollcall's."""
-    (stack,) = boto3.client("cloudformation", config=PATIENT).describe_stacks(StackName=name)["Stacks"]
-    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
-    return Stack(outputs["HookPrefix"], frozenset({outputs["LaunchQueueArn"], outputs["TerminateQueueArn"]}))
+    """A Rollcall stack's outputs. Raises NotRun."""
+    _, outputs = described(name)
+    try:
+        return Stack(outputs["HookPrefix"], frozenset({outputs["LaunchQueueArn"], outputs["TerminateQueueArn"]}))
+    except KeyError as error:
+        raise not_rollcalls(name) from error
+
+
+@dataclass(frozen=True)
+class DeletedStack:
+    """A stack that was deleted: when, and with which HookPrefix, None if it had no such parameter."""
+
+    deleted_at: datetime
+    prefix: str | None
+
+
+def deleted_stack(name: str) -> DeletedStack | None:
+    """The last stack of that name that was deleted; None where CloudFormation shows none, as it does for 90 days.
+
+    (API reference, ListStacks; DescribeStacks describes a deleted stack by its id.) Raises what boto3 raises.
+    """
+    client = boto3.client("cloudformation", config=PATIENT)
+    pages = client.get_paginator("list_stacks").paginate(StackStatusFilter=["DELETE_COMPLETE"])
+    named = [each for page in pages for each in page["StackSummaries"] if each["StackName"] == name]
+    if not named:
+        return None
+    last = max(named, key=lambda each: each["DeletionTime"])
+    (stack,) = client.describe_stacks(StackName=last["StackId"])["Stacks"]
+    parameters = {each["ParameterKey"]: each["ParameterValue"] for each in stack.get("Parameters", [])}
+    return DeletedStack(last["DeletionTime"], parameters.get("HookPrefix"))
+
+
+def without_stack(error: NoStack, name: str, given: Sequence[str]) -> NotRun:
+    """What to say where there is no such stack: if it was deleted, which prefix to look for.
+
+    given: options of this run that the next one needs, too.
+    """
+    try:
+        deleted = deleted_stack(name)
+        unknown = ""
+    except (BotoCoreError, ClientError) as failure:  # whether there was one is only more to say
+        deleted = None
+        unknown = f"\n(Which stacks were deleted cannot be read: {failure})"
+    if deleted and deleted.prefix:
+        again = command("rollcall", "uninstall-check", "--prefix", deleted.prefix, *given)
+        when = f"{deleted.deleted_at:%Y-%m-%d %H:%M}"
+        return NotRun(f"Stack {name} was deleted at {when} UTC. To look for the hooks that it left: {again}")
+    again = command("rollcall", "uninstall-check", "--prefix", DEFAULT_PREFIX, *given)
+    return NotRun(
+        f"{error}\nIf it was deleted, look for the hooks that it left: {again}\n"
+        f"({DEFAULT_PREFIX} is the default: put your own there if it was deployed with another HookPrefix.){unknown}"
+    )
 
 
 @dataclass(frozen=True, order=True)
@@ -87,15 +139,14 @@ def uninstall_check(
     connect(region, profile)
     try:
         known = Stack(prefix, frozenset()) if prefix else read_stack(stack)
+    except NoStack as error:
+        given = (*options("--region", [region] if region else []), *options("--profile", [profile] if profile else []))
+        raise without_stack(error, stack, given) from error
+    try:
         with progress("reading the groups") as status:
             found = sorted(hooks_of(known, status.update))
-    except KeyError as error:
-        raise NotRun(f"Stack {stack} is not Rollcall's: name it with --stack") from error
     except (BotoCoreError, ClientError) as error:
-        raise NotRun(
-            f"AWS cannot be reached: {error}\n{CREDENTIALS} If the stack is gone already, name its hooks' prefix with "
-            "--prefix."
-        ) from error
+        raise not_asked(error, "the groups and their hooks", NEEDED) from error
     if as_json:
         print_json({"hooks": [asdict(each) for each in found]})
     else:

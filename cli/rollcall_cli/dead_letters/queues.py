@@ -14,6 +14,7 @@ import boto3
 from rollcall.aws.client import CLIENT_CONFIG, aws_errors
 from rollcall.aws.fleet import Fleet
 from rollcall.domain.errors import RollcallError
+from rollcall_cli.stack import asking_of
 
 from .letters import AwsState, DeadLetter, read
 
@@ -54,11 +55,11 @@ class Contents:
 
 
 class DeadLetterQueues:
-    """The dead-letter queues of a stack. Methods raise RollcallError for what AWS does not answer."""
+    """The dead-letter queues of a stack. Methods raise NotRun and RollcallError for what AWS does not answer."""
 
     def __init__(self, stack: str) -> None:
         self._stack = stack
-        with aws_errors("anything"):
+        with aws_errors("the queues"):
             self._sqs = boto3.client("sqs", config=CLIENT_CONFIG)
         self.region = self._sqs.meta.region_name
 
@@ -73,7 +74,7 @@ class DeadLetterQueues:
 
     def _queue_urls(self) -> dict[str, str]:
         """The URL of each queue of the stack, by logical id."""
-        with aws_errors("ListStackResources"):
+        with asking_of(self._stack, f"the queues of stack {self._stack}"):
             pages = boto3.client("cloudformation", config=CLIENT_CONFIG).get_paginator("list_stack_resources")
             return {
                 each["LogicalResourceId"]: each["PhysicalResourceId"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from rollcall.domain.errors import BadSettings
 from rollcall.domain.shell_commands import command
-from rollcall_cli.running import NotRun
+from rollcall_cli.running import STACK, NotRun
 from rollcall_cli.stack import invoke
 
 from .letters import about_group, entry, read
@@ -158,7 +158,7 @@ def _chosen(queues: Sequence[DeadLetterQueue], request: Request) -> list[DeadLet
             )
         return chosen
     if not queues:
-        raise BadSettings(f"stack {request.stack} has no dead-letter queues, and so is not Rollcall's")
+        raise BadSettings(f"stack {request.stack} has no dead-letter queues, and so is not Rollcall's: {STACK}")
     return list(queues)
 
 

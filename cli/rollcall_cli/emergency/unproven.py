@@ -45,7 +45,7 @@ def arrived_since(client: Any, group: str, since: float) -> set[str]:
                 if named and ("EndTime" not in raw or raw["EndTime"].timestamp() >= since):
                     found.add(named["id"])
     except (BotoCoreError, ClientError) as error:
-        raise not_asked(error) from error
+        raise not_asked(error, f"the activities of group {group}") from error
     return found
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from rollcall.aws.fleet import Fleet
 from rollcall.domain.settings import OPT_IN_TAG
 from rollcall_cli.running import NotRun
-from rollcall_cli.stack import described
+from rollcall_cli.stack import described, not_rollcalls
 from rollcall_cli.timeline.instances import InstanceRecord
 from rollcall_cli.timeline.timeline import requirements
 from rollcall_cli.tower import tower_of
@@ -72,7 +72,7 @@ def read_history(stack: str, region: str, wanted: Wanted, now: float, progress: 
     """
     parameters, _ = described(stack)
     if "TowerUrl" not in parameters:
-        raise NotRun(f"Stack {stack} is not Rollcall's: name it with --stack")
+        raise not_rollcalls(stack)
     fleet = Fleet(region)
     activities = _read_activities(fleet, wanted, progress)
     if not activities:

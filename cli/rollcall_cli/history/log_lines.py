@@ -13,6 +13,7 @@ import boto3
 from rollcall.aws.client import CLIENT_CONFIG, aws_errors
 from rollcall.domain.errors import RollcallError
 from rollcall.domain.reports import Event
+from rollcall_cli.stack import asking_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -98,12 +99,12 @@ class Found:
 
 
 class Logs:
-    """The logs of a stack's functions. Raises RollcallError where the stack cannot be read."""
+    """The logs of a stack's functions. Raises NotRun where the stack cannot be read."""
 
     def __init__(self, stack: str, progress: Callable[[str], None]) -> None:
         self._stack = stack
         self._progress = progress
-        with aws_errors("anything"):
+        with aws_errors("the logs"):
             self._logs = boto3.client("logs", config=CLIENT_CONFIG)
 
     def lines(self, groups: Collection[str], instance_ids: Collection[str], since: float, until: float) -> Found:
@@ -129,7 +130,7 @@ class Logs:
     def _names(self) -> dict[str, str]:
         """The stack's log groups in CloudWatch, by logical id."""
         self._progress("reading the stack's resources")
-        with aws_errors(f"ListStackResources of {self._stack}"):
+        with asking_of(self._stack, f"the resources of stack {self._stack}"):
             pages = boto3.client("cloudformation", config=CLIENT_CONFIG).get_paginator("list_stack_resources")
             return {
                 each["LogicalResourceId"]: each["PhysicalResourceId"]

@@ -38,12 +38,16 @@ class Ended(StrEnum):
 
 @dataclass(frozen=True)
 class Sight:
-    """What is known of an instance. state: None if its group does not have it any more. wants_job: its group does."""
+    """What is known of an instance. state: None if its group does not have it any more. wants_job: its group does.
+
+    waits_for: what holds it, in words, empty if nothing does or that is not known.
+    """
 
     state: str | None
     has_host: bool
     job: Job | None
     wants_job: bool
+    waits_for: str = ""
 
     def words(self) -> str:
         """It in a line."""
@@ -52,7 +56,7 @@ class Sight:
             parts.append(f"job {self.job.id} {self.job.status}")
         elif self.wants_job:
             parts.append("no job yet")
-        return ", ".join(parts)
+        return ", ".join(parts) + (f"; {self.waits_for}" if self.waits_for else "")
 
     def ended(self) -> Ended | None:
         """What became of it; None while it is on its way. Pure."""
@@ -74,7 +78,7 @@ class First:
 
 
 class Watching:
-    """known: the instances that were there before. since: epoch seconds by Tower's clock, before any job of these."""
+    """known: the instances that were there before. waits_for: what an instance that is held waits for, in words."""
 
     def __init__(
         self,
@@ -83,6 +87,7 @@ class Watching:
         settings: GroupSettings,
         known: Collection[str],
         say: Say,
+        waits_for: Callable[[str], str] = lambda instance_id: "",
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._group = group
@@ -90,6 +95,7 @@ class Watching:
         self._settings = settings
         self._known = known
         self._say = say
+        self._waits_for = waits_for
         self._sleep = sleep
         self._since = tower.now() - 60
 
@@ -117,7 +123,9 @@ class Watching:
             inventory, template = find_inventory_and_template(self._tower, self._settings)
             has_host = bool(self._tower.hosts_named(inventory, [instance_id]))
             jobs = self._tower.jobs_holding(template.on(inventory), [instance_id], self._since) if template else []
+            held = state is not None and Membership(self._group.name, state).held
+            waits_for = self._waits_for(instance_id) if held else ""
         except RollcallError as error:  # it is watched on by what Auto Scaling shows
             self._say(f"Tower cannot be asked: {error}")
             return Sight(state, False, None, wants_job)
-        return Sight(state, has_host, deciding_job(instance_id, jobs, self._since), wants_job)
+        return Sight(state, has_host, deciding_job(instance_id, jobs, self._since), wants_job, waits_for)

@@ -22,6 +22,7 @@ def answer_of(status: Status) -> Json:
         "summary": summary(status),
         "well": not needs_operator(status),
         "groups": list(status.groups),
+        "in_emergency": list(status.in_emergency),
         "instances": [_instance(each) for each in status.waits],
         "queues": None
         if status.queues is None

@@ -53,13 +53,18 @@ class HeldGroup(NamedTuple):
         return tuple(each for each in self.hooks if each.transition == wanted)
 
 
-def read_held_groups(
-    fleet: Fleet, stack: StackParts, names: Collection[str], now: float, pool: Executor
-) -> tuple[tuple[str, ...], list[HeldGroup]]:
-    """The names of the groups that were read, and those of them in which something may wait.
+class ReadGroups(NamedTuple):
+    """The names of the groups that were read, and of those of them in an emergency; and where something may wait."""
 
-    names: of the groups to read, none for all. now: epoch seconds. Raises NotRun for a name that is no such group's,
-    Throttled and AwsDenied.
+    names: tuple[str, ...]
+    in_emergency: tuple[str, ...]
+    held: list[HeldGroup]
+
+
+def read_held_groups(fleet: Fleet, stack: StackParts, names: Collection[str], now: float, pool: Executor) -> ReadGroups:
+    """The groups that opted in. names: of those to read, none for all. now: epoch seconds.
+
+    Raises NotRun for a name that is no such group's, AwsUnavailable, AwsDenied and AwsRejected.
     """
     opted_in = fleet.opted_in(OPT_IN_TAG)
     for name in names:
@@ -80,10 +85,14 @@ def read_held_groups(
     hooks = dict(zip(wanted, pool.map(fleet.hooks, wanted), strict=True))
     going = {name: {each for each, known in held[name].items() if known.leaving} for name in wanted}
     departures = dict(zip(wanted, pool.map(lambda name: _departures(fleet, name, going[name]), wanted), strict=True))
-    return tuple(chosen), [
-        _held_group(stack, chosen[name].group, hooks[name], held[name], young[name], instances, departures[name])
-        for name in wanted
-    ]
+    return ReadGroups(
+        tuple(chosen),
+        tuple(name for name, own in chosen.items() if own.group.in_emergency),
+        [
+            _held_group(stack, chosen[name].group, hooks[name], held[name], young[name], instances, departures[name])
+            for name in wanted
+        ],
+    )
 
 
 def _departures(fleet: Fleet, group: str, going: Collection[str]) -> Mapping[str, float]:

@@ -10,13 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
 from rollcall.domain.actions import LifecycleAction, Transition
-from rollcall.domain.errors import RollcallError
+from rollcall.domain.errors import AwsDenied, AwsRejected, RollcallError
 from rollcall.domain.groups import AddressKind
 from rollcall.domain.messages import Waiting
 from rollcall.domain.timing import hook_life
 from rollcall.evidence.job_reader import JobEvidence
 from rollcall.http.transport import DEADLINE_MARGIN
-from rollcall_cli.running import CREDENTIALS, NotRun
+from rollcall_cli.running import NotRun, in_words
 from rollcall_cli.tower import remedy_of
 
 from .entering import EnteringReader
@@ -33,10 +33,14 @@ if TYPE_CHECKING:
     from rollcall.evidence.job_reader import Evidence
     from rollcall.tower.client import Tower
 
-    from .held_groups import HeldGroup
+    from .held_groups import HeldGroup, ReadGroups
     from .stack_parts import StackParts
     from .surroundings import LastRun, SeenAlarm, SeenQueue, Surroundings
 
+NEEDED = (
+    "autoscaling:DescribeAutoScalingGroups, autoscaling:DescribeLifecycleHooks, "
+    "autoscaling:DescribeScalingActivities, autoscaling:DescribeWarmPool and ec2:DescribeInstances"
+)
 TOWER_TIME = 60.0  # seconds in which a Tower that does not answer is given up
 CALLS_AT_ONCE = 8
 UNDER_WAY = (Step.JOB_RUNS, Step.EVENTS_PENDING, Step.TRIED_AGAIN, Step.CHECKED)  # of one that serves already
@@ -54,6 +58,8 @@ class Gap(NamedTuple):
 class Status(NamedTuple):
     """What there is to show. at: when it was read, in epoch seconds. groups: the names of those that were read.
 
+    in_emergency: the names of those for which an operator suspended what Rollcall promises.
+
     queues, alarms, last_run: None where they could not be read; incidents too, and where no alert function is deployed
     (has_alert).
     """
@@ -69,6 +75,7 @@ class Status(NamedTuple):
     has_alert: bool = False
     last_run: LastRun | None = None
     gaps: tuple[Gap, ...] = ()
+    in_emergency: tuple[str, ...] = ()
 
 
 class StatusReader:
@@ -104,14 +111,14 @@ class StatusReader:
             alarms, incidents = pool.submit(around.alarms), pool.submit(around.incidents)
             queues, last_run = pool.submit(around.queues), pool.submit(around.last_run)
             report("reading Auto Scaling")
-            groups, held = self._held_groups(names, at, pool)
-            waits = self._waits(held, at, report)
+            groups = self._groups(names, at, pool)
+            waits = self._waits(groups.held, at, report)
             report("reading queues, alarms and the log of reconcile")
             return Status(
                 self._stack.name,
                 self._stack.region,
                 at,
-                groups,
+                groups.names,
                 waits,
                 self._queues(queues, pool),
                 self._found("which alarms sound", alarms, "cloudwatch:DescribeAlarms"),
@@ -119,13 +126,14 @@ class StatusReader:
                 bool(self._stack.find("AlertFunction")),
                 self._found("when reconcile last ran", last_run, "logs:FilterLogEvents of its log group"),
                 tuple(self._gaps),
+                groups.in_emergency,
             )
 
     def _found[T](self, what: str, future: Future[T], permission: str) -> T | None:
         try:
             return future.result()
         except RollcallError as error:
-            self._gaps.append(Gap(what, str(error), f"let your credentials {permission}, or try again"))
+            self._gaps.append(Gap(what, str(error), _remedy(error, permission)))
             return None
 
     def _queues(self, future: Future[tuple[SeenQueue, ...]], pool: Executor) -> tuple[SeenQueue, ...] | None:
@@ -135,17 +143,11 @@ class StatusReader:
         aged = pool.submit(self._surroundings.with_ages, queues)
         return self._found("how old the oldest messages are", aged, "cloudwatch:GetMetricData") or queues
 
-    def _held_groups(
-        self, names: Collection[str], now: float, pool: Executor
-    ) -> tuple[tuple[str, ...], list[HeldGroup]]:
+    def _groups(self, names: Collection[str], now: float, pool: Executor) -> ReadGroups:
         try:
             return read_held_groups(self._fleet, self._stack, names, now, pool)
         except RollcallError as error:
-            raise NotRun(
-                f"Auto Scaling cannot be read: {error}\n{CREDENTIALS} They need "
-                "autoscaling:DescribeAutoScalingGroups, autoscaling:DescribeLifecycleHooks, "
-                "autoscaling:DescribeScalingActivities, autoscaling:DescribeWarmPool and ec2:DescribeInstances."
-            ) from error
+            raise NotRun(f"Auto Scaling cannot be read: {in_words(error, NEEDED)}") from error
 
     # The instances that wait
 
@@ -248,3 +250,12 @@ class StatusReader:
             for each in hooks
         }
         return {at: result for at, result in ends.items() if at > self._clock()}
+
+
+def _remedy(error: RollcallError, permission: str) -> str:
+    match error:
+        case AwsDenied():
+            return f"let your credentials {permission}"
+        case AwsRejected():
+            return "rollcall doctor says what of the stack is missing"
+    return "try again"

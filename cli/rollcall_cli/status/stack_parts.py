@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
 
 from rollcall.aws.client import CLIENT_CONFIG
 from rollcall.doctor.observations import Senders
 from rollcall.domain.settings import Settings, read_topics
-from rollcall_cli.running import NotRun
-from rollcall_cli.stack import described, not_asked
+from rollcall_cli.stack import asking_of, described, not_rollcalls
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,14 +82,12 @@ def read_stack(name: str, region: str) -> StackParts:
     """A stack with its resources. Raises NotRun where it cannot be read, or is none of Rollcall's."""
     parameters, outputs = described(name)
     if not outputs.keys() >= {"LaunchQueueArn", "TerminateQueueArn", "HookPrefix"}:
-        raise NotRun(f"Stack {name} is not Rollcall's: name it with --stack")
+        raise not_rollcalls(name)
     resources: dict[str, dict[str, str]] = {}
-    try:
+    with asking_of(name, f"the resources of stack {name}"):
         pages = boto3.client("cloudformation", config=CLIENT_CONFIG).get_paginator("list_stack_resources")
         for page in pages.paginate(StackName=name):
             for each in page["StackResourceSummaries"]:
                 own = resources.setdefault(each["ResourceType"], {})
                 own[each["LogicalResourceId"]] = each.get("PhysicalResourceId", "")
-    except (BotoCoreError, ClientError) as error:
-        raise not_asked(error) from error
     return StackParts(name, region, parameters, outputs, resources)

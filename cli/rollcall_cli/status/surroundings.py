@@ -79,7 +79,10 @@ class LastRun(NamedTuple):
 
 
 class Surroundings:
-    """Reads AWS. Threads may share it. Methods raise Throttled or AwsDenied. clock(): this machine's, epoch seconds."""
+    """Reads AWS. Threads may share it. clock(): this machine's, epoch seconds.
+
+    Methods raise AwsUnavailable, AwsDenied or AwsRejected.
+    """
 
     def __init__(self, stack: StackParts, clock: Callable[[], float]) -> None:
         self._stack = stack

@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
+from rollcall.domain.shell_commands import command, operand
 from rollcall_cli.dead_letters.letters import duration, moment
 
 from .waits import CheckAnswer, Step
@@ -50,6 +51,8 @@ def summary(status: Status) -> str:
         + (f", {held:,} held" if held else "")
         + (f", {unknown:,} for something that is not known" if unknown else "")
     ]
+    if status.in_emergency:
+        parts.append(f"{_count(len(status.in_emergency), 'group')} in an emergency")
     if letters := _dead_letters(status):
         parts.append(f"{_count(letters, 'message')} in dead-letter queues")
     if status.alarms:
@@ -67,6 +70,7 @@ def needs_operator(status: Status) -> bool:
     """Whether an operator has to act, or cannot see whether: something is held, sounds, is open, or is not read."""
     return bool(
         any(each.shown.step.needs_operator or each.shown.step == Step.NOT_KNOWN for each in status.waits)
+        or status.in_emergency
         or _dead_letters(status)
         or status.alarms
         or status.incidents
@@ -92,7 +96,9 @@ def entry_of(wait: Wait, now: float) -> Entry:
 
 
 def around(status: Status) -> Iterator[Entry]:
-    """Queues, dead letters, alarms, incidents, reconcile, and what is missing."""
+    """Emergencies, queues, dead letters, alarms, incidents, reconcile, and what is missing."""
+    if status.in_emergency:
+        yield Entry("in an emergency", tuple(map(_emergency, status.in_emergency)), acts=True)
     if status.queues is not None:
         own = [each for each in status.queues if not each.is_dead_letters]
         yield Entry("queues", tuple(Line(_queue_words(each)) for each in own if each.total) or (Line("all empty"),))
@@ -159,6 +165,11 @@ def _within(at: float, now: float) -> str:
 
 
 # Around them
+
+
+def _emergency(group: str) -> Line:
+    restore = command("rollcall", "offboard", "--restore", *operand(group))
+    return Line(f"{group}: its instances serve whatever their jobs say; once it is over: {restore}", is_pasted=True)
 
 
 def _queue_words(queue: SeenQueue) -> str:

@@ -154,6 +154,7 @@ EXPECTED = {
     "ministack.services.sqs.handle_request": (
         "(method: str, path: str, headers: dict, body: bytes, query_params: dict) -> tuple"
     ),
+    "ministack.services.ssm._PUBLIC_AMI_PARAMETERS": "dict",
 }
 """What we use of MiniStack 1.5.33: a function's signature, or the type of anything else."""
 

@@ -10,7 +10,7 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from ministack.core import iam_evaluator, responses
-from ministack.services import alb, autoscaling, cloudwatch, ec2, eventbridge, lambda_svc, sqs
+from ministack.services import alb, autoscaling, cloudwatch, ec2, eventbridge, lambda_svc, sqs, ssm
 from ministack.services.cloudformation import provisioners
 
 from lab.aws.limits import PUT_EVENTS_BYTES, entry_size, message_size
@@ -40,6 +40,12 @@ ABOUT_INSTANCES = (
     "TerminateInstances",
 )
 """The actions of EC2 that are refused for one instance id."""
+PUBLIC_IMAGES = {
+    f"/aws/service/ami-amazon-linux-latest/al2023-ami-{kind}-{processor}": image
+    for kind in ("kernel-default", "minimal-kernel-default")
+    for processor, image in (("arm64", "ami-0abcdef1234567890"), ("x86_64", "ami-0c2023a1b2c3d4e5f"))
+}
+"""Parameters of Systems Manager that AWS gives every account: the newest images of Amazon Linux 2023."""
 
 
 def install(
@@ -66,6 +72,7 @@ def install(
     _leave_out_empty_addresses()
     _check_instance_ids()
     _complete_provisioners()
+    ssm._PUBLIC_AMI_PARAMETERS.update(PUBLIC_IMAGES)
 
 
 def _invoke_with_retries(function_arn: str, payload: str) -> None:

@@ -20,7 +20,7 @@ from rollcall.alerting.incident import Incident, IncidentSeverity, Notification,
 from rollcall.alerting.pagerduty import DEFAULT_URL, Account, PagerDuty, event, read_account
 from rollcall.alerting.slack import Slack, Webhook, escape, message, read_webhook
 from rollcall.alerting.wording import notification_of
-from rollcall.domain.errors import BadSettings, ChannelRefused, ChannelUnavailable, RollcallError
+from rollcall.domain.errors import BadSettings, ChannelRefused, ChannelUnavailable, NoTimeLeft, RollcallError
 from rollcall.http.transport import BUSY_TRIES, RETRY_AFTER_MAX
 from unit.alert_world import NOW, SETTINGS
 from unit.wire import ODD_HEADERS, Answer, Wire
@@ -183,7 +183,7 @@ def test_a_key_that_was_rotated_is_used_only_if_there_is_time_left(
         return channels.pagerduty_secret() if refresh else channels.pagerduty_secret().replace(ROUTING_KEY, "x" * 32)
 
     channel = Slack(text, name) if name == "slack" else PagerDuty(text, name)
-    with pytest.raises(ChannelUnavailable, match="no time is left"):
+    with pytest.raises(NoTimeLeft, match="no time is left"):
         channel.send(OPEN, SECONDS)
 
 
@@ -235,7 +235,7 @@ def test_without_time_no_one_is_asked(
     pagerduty: PagerDuty, slack: Slack, channels: AlertChannels, seconds: float
 ) -> None:
     for channel in (pagerduty, slack):
-        with pytest.raises(ChannelUnavailable, match="no time is left"):
+        with pytest.raises(NoTimeLeft, match="no time is left"):
             channel.send(OPEN, seconds)
     assert channels.pagerduty.requests == channels.slack.requests == []
 

@@ -274,5 +274,5 @@ def test_a_secret_that_cannot_be_read_silences_only_its_own_channel(function: Fu
     assert function.take(bad()) == []
     assert wire.calls == ["POST /services/T0001/B0001/hush"]
     [line] = [line for line in function.lines() if line["level"] == "ERROR"]
-    assert (line["channel"], line["error"]) == ("pagerduty", "AwsDenied")
+    assert (line["channel"], line["error"]) == ("pagerduty", "AwsRejected")
     assert "secret pagerduty" in line["message"]

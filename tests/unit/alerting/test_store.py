@@ -15,7 +15,7 @@ from moto import mock_aws
 
 from rollcall.alerting.incident import AwaitingEnd, Incident, IncidentSeverity, Notified
 from rollcall.alerting.store import KEY_MAX, REMEMBERED, TRIES, Incidents, incident_key
-from rollcall.domain.errors import AwsDenied, Throttled
+from rollcall.domain.errors import AwsRejected, IncidentChanged, Throttled
 
 STACK = "123456789012/us-east-1/rollcall"
 FULL = Incident(
@@ -155,7 +155,7 @@ def test_who_is_forestalled_again_and_again_says_so(incidents: Incidents) -> Non
         others.update(FULL.cause, lambda each: replace(each, count=each.count + 1))
         return replace(known, reason="mine")
 
-    with pytest.raises(Throttled, match=f"by other invocations at each of {TRIES} tries"):
+    with pytest.raises(IncidentChanged, match=f"by other invocations at each of {TRIES} tries"):
         incidents.update(FULL.cause, change)
 
 
@@ -192,7 +192,7 @@ def test_a_key_names_stack_and_cause_and_is_never_too_long() -> None:
 @pytest.mark.parametrize("missing", ["update", "open"])
 def test_what_dynamodb_refuses_is_an_error_of_ours(incidents: Incidents, missing: str) -> None:
     boto3.client("dynamodb").delete_table(TableName="known")
-    with pytest.raises(AwsDenied, match="ResourceNotFoundException"):
+    with pytest.raises(AwsRejected, match="ResourceNotFoundException"):
         put(incidents, FULL) if missing == "update" else incidents.open()
 
 

@@ -12,7 +12,7 @@ from botocore.stub import Stubber
 
 from rollcall.aws.fleet import Fleet
 from rollcall.domain.actions import LifecycleAction, Result, Transition
-from rollcall.domain.errors import AwsDenied, Throttled
+from rollcall.domain.errors import AwsDenied, AwsRejected, AwsUnavailable, RollcallError, Throttled
 from rollcall.domain.groups import Group, Hook
 from rollcall.domain.membership import Membership, OptedIn
 from unit.fakes import ACCOUNT, REGION
@@ -405,25 +405,36 @@ def test_what_passes_by_itself_is_transient(
     fleet: Fleet, autoscaling: Stubber, method: str, call: Callable[[Fleet], bool], code: str, status: int
 ) -> None:
     autoscaling.add_client_error(method, code, "slow down", status)
-    with pytest.raises(Throttled, match=f"i-a of group web: {code}: slow down"):
+    with pytest.raises(AwsUnavailable, match=f"i-a of group web: {code}: slow down"):
         call(fleet)
 
 
 @pytest.mark.parametrize(("method", "call"), ANSWERS)
 @pytest.mark.parametrize(
-    ("code", "words"), [("AccessDenied", "not authorized"), ("ValidationError", "1 validation error detected")]
+    ("code", "status", "words", "kind"),
+    [
+        ("AccessDenied", 403, "not authorized", AwsDenied),
+        ("ValidationError", 400, "1 validation error detected", AwsRejected),
+    ],
 )
 def test_what_an_operator_has_to_fix_is_permanent(
-    fleet: Fleet, autoscaling: Stubber, method: str, call: Callable[[Fleet], bool], code: str, words: str
+    fleet: Fleet,
+    autoscaling: Stubber,
+    method: str,
+    call: Callable[[Fleet], bool],
+    code: str,
+    status: int,
+    words: str,
+    kind: type[RollcallError],
 ) -> None:
-    autoscaling.add_client_error(method, code, words, 403)
-    with pytest.raises(AwsDenied, match=f"i-a of group web: {code}: {words}"):
+    autoscaling.add_client_error(method, code, words, status)
+    with pytest.raises(kind, match=f"i-a of group web: {code}: {words}"):
         call(fleet)
 
 
 def test_what_botocore_refuses_to_send_does_not_pass_by_itself(fleet: Fleet) -> None:
     action = LifecycleAction(Transition.LAUNCHING, ACCOUNT, REGION, "", "i-a", "rollcall-launch", TOKEN)
-    with pytest.raises(AwsDenied, match="AutoScalingGroupName"):
+    with pytest.raises(AwsRejected, match="AutoScalingGroupName"):
         fleet.heartbeat(action)
 
 
@@ -432,7 +443,7 @@ def test_aws_that_cannot_be_reached_is_transient(fleet: Fleet, monkeypatch: pyte
         raise EndpointConnectionError(endpoint_url="https://autoscaling.us-east-1.amazonaws.com")
 
     monkeypatch.setattr(fleet._autoscaling, "_make_api_call", unreachable)
-    with pytest.raises(Throttled, match="DescribeAutoScalingInstances"):
+    with pytest.raises(AwsUnavailable, match="DescribeAutoScalingInstances"):
         fleet.memberships(["i-a"])
 
 

@@ -10,7 +10,7 @@ from botocore.exceptions import EndpointConnectionError
 from botocore.stub import Stubber
 
 from rollcall.aws.fleet import Fleet
-from rollcall.domain.errors import AwsDenied, InstanceNotVisible, Throttled
+from rollcall.domain.errors import AwsDenied, InstanceNotVisible, NoTimeLeft, Throttled
 from rollcall.domain.groups import AddressKind
 from rollcall.domain.membership import Membership
 from unit.fakes import REGION, FakeFleet
@@ -280,7 +280,7 @@ def test_user_data_is_not_waited_for_any_longer_than_asked(
 
 def test_no_one_is_asked_once_the_time_is_over(fleet: Fleet, attributes: Stubber, pauses: list[float]) -> None:
     answer = fleet.user_data(["i-a"], -1)["i-a"]
-    assert isinstance(answer, Throttled)
+    assert isinstance(answer, NoTimeLeft)
     assert "no time was left to read" in str(answer)
     assert pauses == []
 

@@ -14,7 +14,7 @@ from rollcall.aws.fleet import Fleet
 from rollcall.aws.queues import Queues
 from rollcall.doctor.aws_reader import AwsReader
 from rollcall.domain.actions import Result, Transition
-from rollcall.domain.errors import AwsDenied
+from rollcall.domain.errors import AwsRejected
 from rollcall.domain.groups import AddressKind
 from rollcall.domain.message_format import Record
 
@@ -153,7 +153,7 @@ def test_doctor_reads_a_queue_as_it_is_and_one_that_is_not_there_is_an_error_of_
     assert (found.messages, found.visibility, found.dead_letters, found.receives) == (1, 120, arn, 7)
     bare = AwsReader().queue(dead)
     assert (bare.dead_letters, bare.receives, bare.policy) == ("", 0, "")
-    with pytest.raises(AwsDenied, match="GetQueueAttributes"):
+    with pytest.raises(AwsRejected, match="GetQueueAttributes"):
         AwsReader().queue(f"{url}-not-there")
 
 
@@ -202,5 +202,5 @@ def test_doctor_reads_a_rule_and_its_targets() -> None:
     events.put_targets(Rule="r", Targets=[{"Id": "1", "Arn": f"arn:aws:sqs:{REGION}:1:q"}])
     found = AwsReader().rule("r")
     assert (found.arn, found.enabled, set(found.targets)) == (arn, False, {f"arn:aws:sqs:{REGION}:1:q"})
-    with pytest.raises(AwsDenied, match="DescribeRule no-such"):
+    with pytest.raises(AwsRejected, match="DescribeRule no-such"):
         AwsReader().rule("no-such")

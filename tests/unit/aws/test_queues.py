@@ -12,7 +12,7 @@ from botocore.stub import Stubber
 from lab.aws.limits import message_size
 from rollcall.aws.queues import ERROR_MAX, LARGE_MESSAGE, PAUSE, TRIES, Queues
 from rollcall.domain.aws_text import CALL_BYTES
-from rollcall.domain.errors import AwsDenied, BadSettings, Throttled
+from rollcall.domain.errors import AwsDenied, AwsRejected, AwsUnavailable, BadSettings, Throttled
 from rollcall.domain.message_format import Record
 from unit.fakes import REGION
 
@@ -67,7 +67,7 @@ def test_nothing_is_sent_for_nothing(queues: Queues, sqs: Stubber) -> None:
 def test_a_message_that_the_queue_did_not_take_is_an_error(queues: Queues, sqs: Stubber) -> None:
     failed = {"Id": "0", "SenderFault": False, "Code": "InternalError", "Message": "try again"}
     sqs.add_response("send_message_batch", {"Successful": [], "Failed": [failed]})
-    with pytest.raises(Throttled, match="try again"):
+    with pytest.raises(AwsUnavailable, match="try again"):
         queues.send(URL, [("b", 0)])
 
 
@@ -107,17 +107,17 @@ def test_what_the_queue_never_takes_is_named_and_all_else_is_sent(
     sqs.add_response("send_message_batch", {"Successful": [], "Failed": [failed(1)]}, batch("a", "b"))
     for _ in range(TRIES - 1):
         sqs.add_response("send_message_batch", {"Successful": [], "Failed": [failed(0)]}, batch("b"))
-    assert sent(queues, "a", "b") == [None, "Throttled"]
+    assert sent(queues, "a", "b") == [None, "AwsUnavailable"]
 
 
 def test_a_message_that_the_queue_calls_wrong_fails_alone_and_is_not_sent_again(queues: Queues, sqs: Stubber) -> None:
     sqs.add_response("send_message_batch", {"Successful": [], "Failed": [failed(1, sender=True)]}, batch("a", "b", "c"))
-    assert sent(queues, "a", "b", "c") == [None, "AwsDenied", None]
+    assert sent(queues, "a", "b", "c") == [None, "AwsRejected", None]
 
 
 def test_where_nothing_was_taken_nothing_is_sent_again(queues: Queues, sqs: Stubber) -> None:
     sqs.add_response("send_message_batch", {"Successful": [], "Failed": [failed(0), failed(1)]}, batch("a", "b"))
-    assert sent(queues, "a", "b") == ["Throttled", "Throttled"]
+    assert sent(queues, "a", "b") == ["AwsUnavailable", "AwsUnavailable"]
 
 
 def test_messages_share_a_call_as_far_as_it_has_room(queues: Queues, sqs: Stubber) -> None:
@@ -133,7 +133,7 @@ def test_a_call_that_is_refused_for_one_message_is_made_by_halves(queues: Queues
     sqs.add_client_error("send_message_batch", code, "too long", expected_params=batch("a"))
     sqs.add_response("send_message_batch", {"Successful": [], "Failed": []}, batch("b"))
     [error, none] = queues.send_each(URL, [("a", 0), ("b", 0)])
-    assert isinstance(error, AwsDenied)
+    assert isinstance(error, AwsRejected)
     assert "too long" in str(error)
     assert none is None
 
@@ -150,7 +150,7 @@ def test_nothing_more_is_sent_to_a_queue_that_cannot_be_asked(
         return {"Failed": [failed(0)]}
 
     monkeypatch.setattr(queues._sqs, "send_message_batch", send_message_batch)
-    assert sent(queues, *["x"] * 35) == ["Throttled", *[None] * 9, *["Throttled"] * 25]
+    assert sent(queues, *["x"] * 35) == ["AwsUnavailable", *[None] * 9, *["AwsUnavailable"] * 25]
     assert sizes == [10, 10]
 
 

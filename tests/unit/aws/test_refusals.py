@@ -12,7 +12,7 @@ from botocore.stub import Stubber
 from rollcall.aws.client import CLIENT_CONFIG
 from rollcall.aws.fleet import Fleet
 from rollcall.aws.target_groups import Targets
-from rollcall.domain.errors import AwsDenied, BadEvent, InstancesRefused, RollcallError
+from rollcall.domain.errors import AwsRejected, BadEvent, InstancesRefused, RollcallError
 from rollcall.domain.jobs import Outcome
 from rollcall.domain.message_format import read_action
 from rollcall.runtime.batch import BatchProcessor
@@ -131,7 +131,7 @@ def test_register_goes_on_without_the_instance_that_aws_refuses(world: World) ->
     actions = [world.launching(each) for each in ("i-a", "i-b", "i-c")]
     world.fleet.refused = {"i-b"}
     found = errors(world.register(*actions))
-    assert isinstance(found.pop("i-b"), AwsDenied)
+    assert isinstance(found.pop("i-b"), AwsRejected)
     assert found == {"i-a": None, "i-c": None}
     assert world.tower.names_in(world.inventory) == {"i-a", "i-c"}
 
@@ -172,7 +172,7 @@ def test_the_gate_parts_from_the_instance_that_aws_refuses(world: World) -> None
 
 
 def test_a_refusal_about_others_than_the_batch_fails_all_of_it(world: World) -> None:
-    refusal = InstancesRefused({"i-other": AwsDenied("no")})
+    refusal = InstancesRefused({"i-other": AwsRejected("no")})
     world.group("web")
     world.fleet.failing["memberships"] = refusal
     assert errors(world.register(world.launching("i-a"), world.launching("i-b"))) == {"i-a": refusal, "i-b": refusal}
@@ -195,7 +195,7 @@ def test_a_queue_that_takes_one_message_of_two_has_the_other_instances_come_agai
     world.settings = replace(world.settings, max_hosts_per_job=1)
     world.group("web", retire_job_template="retire")
     actions = [world.terminating(each) for each in ("i-a", "i-b")]
-    refusal = AwsDenied("SQS refused a message")
+    refusal = AwsRejected("SQS refused a message")
 
     def send_each(url: str, messages: Sequence[tuple[str, float]]) -> list[RollcallError | None]:
         return [refusal if json.loads(text)["retiring"][0]["instance_id"] == "i-a" else None for text, _ in messages]

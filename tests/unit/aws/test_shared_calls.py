@@ -5,19 +5,30 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError, ParamValidationError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionClosedError,
+    CredentialRetrievalError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    NoRegionError,
+    ParamValidationError,
+    ReadTimeoutError,
+    UnauthorizedSSOTokenError,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rollcall.aws.client import CODES_ABOUT_RECORDS, aws_errors, by_halves, in_calls, refusal_words
-from rollcall.domain.errors import AwsDenied
+from rollcall.domain.errors import AwsDenied, AwsRejected, AwsUnavailable, RollcallError, Throttled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def client_error(code: str, words: str = "no") -> ClientError:
-    details: Any = {"Error": {"Code": code, "Message": words}, "ResponseMetadata": {"HTTPStatusCode": 400}}
+def client_error(code: str, words: str = "no", status: int = 400) -> ClientError:
+    details: Any = {"Error": {"Code": code, "Message": words}, "ResponseMetadata": {"HTTPStatusCode": status}}
     return ClientError(details, "Anything")
 
 
@@ -90,8 +101,71 @@ def test_what_is_about_no_record_in_particular_is_not_looked_for(error: Exceptio
 
 
 def test_text_that_cannot_be_encoded_is_an_error_of_ours() -> None:
-    with pytest.raises(AwsDenied, match="AWS would refuse a call"), aws_errors("a call"):
+    with pytest.raises(AwsRejected, match="AWS would refuse a call"), aws_errors("a call"):
         "\ud800".encode()
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "kind", "words"),
+    [
+        # refused for its rate, whatever the status
+        ("Throttling", 400, Throttled, "AWS put off a call: Throttling: no"),
+        ("ThrottlingException", 400, Throttled, "put off"),
+        ("EC2ThrottledException", 400, Throttled, "put off"),
+        ("KMS.ThrottlingException", 400, Throttled, "put off"),
+        ("ProvisionedThroughputExceededException", 400, Throttled, "put off"),
+        ("RequestLimitExceeded", 503, Throttled, "put off"),
+        ("RequestThrottled", 403, Throttled, "put off"),
+        ("Odd", 429, Throttled, "put off"),
+        # failed on AWS's own side
+        ("InternalFailure", 500, AwsUnavailable, "AWS failed at a call: InternalFailure: no"),
+        ("InternalError", 400, AwsUnavailable, "failed"),
+        ("ResourceContention", 400, AwsUnavailable, "failed"),
+        ("Odd", 502, AwsUnavailable, "failed"),
+        # a permission is missing, or the credentials are not valid
+        ("AccessDenied", 403, AwsDenied, "AWS refused a call: AccessDenied: no"),
+        ("AccessDeniedException", 400, AwsDenied, "refused"),
+        ("KMS.AccessDeniedException", 400, AwsDenied, "refused"),
+        ("UnauthorizedOperation", 403, AwsDenied, "refused"),
+        ("AuthFailure", 401, AwsDenied, "refused"),
+        ("ExpiredTokenException", 400, AwsDenied, "refused"),
+        ("UnrecognizedClientException", 400, AwsDenied, "refused"),
+        ("Odd", 403, AwsDenied, "refused"),
+        # wrong, and no permission would make it right
+        ("ValidationError", 400, AwsRejected, "AWS refused a call: ValidationError: no"),
+        ("ResourceNotFoundException", 400, AwsRejected, "refused"),
+        ("InvalidParameterValue", 400, AwsRejected, "refused"),
+        ("Odd", 404, AwsRejected, "refused"),
+    ],
+)
+def test_what_aws_answers_is_named_for_what_it_is(
+    code: str, status: int, kind: type[RollcallError], words: str
+) -> None:
+    with pytest.raises(RollcallError, match=words) as raised, aws_errors("a call"):
+        raise client_error(code, status=status)
+    assert type(raised.value) is kind
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "words"),
+    [
+        (EndpointConnectionError(endpoint_url="https://x"), AwsUnavailable, "cannot be reached for a call"),
+        (ReadTimeoutError(endpoint_url="https://x"), AwsUnavailable, "cannot be reached"),
+        (ConnectionClosedError(endpoint_url="https://x"), AwsUnavailable, "cannot be reached"),
+        (NoCredentialsError(), AwsDenied, "without valid credentials AWS would deny a call"),
+        (CredentialRetrievalError(provider="sso", error_msg="x"), AwsDenied, "without valid credentials"),
+        (UnauthorizedSSOTokenError(), AwsDenied, "without valid credentials"),
+        (ParamValidationError(report="x"), AwsRejected, "AWS would refuse a call"),
+        (NoRegionError(), AwsRejected, "AWS would refuse a call"),
+    ],
+    ids=lambda each: type(each).__name__ if isinstance(each, Exception) else None,
+)
+def test_what_never_came_to_an_answer_is_named_for_what_it_is(
+    error: BotoCoreError, kind: type[RollcallError], words: str
+) -> None:
+    with pytest.raises(RollcallError, match=words) as raised, aws_errors("a call"):
+        raise error
+    assert type(raised.value) is kind
 
 
 @given(st.lists(st.integers(0, 30)), st.integers(1, 5), st.integers(1, 40))

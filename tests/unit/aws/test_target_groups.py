@@ -9,7 +9,7 @@ import pytest
 from botocore.stub import Stubber
 
 from rollcall.aws.target_groups import GROUPS_PER_CALL, NOT_REGISTERED, TargetHealth, Targets, name_of
-from rollcall.domain.errors import AwsDenied, BadSettings, Throttled
+from rollcall.domain.errors import AwsDenied, AwsRejected, AwsUnavailable, BadSettings, Throttled
 from unit.fakes import REGION
 
 if TYPE_CHECKING:
@@ -136,9 +136,9 @@ def test_a_target_group_that_does_not_exist_is_named_with_the_remedy(
     ("code", "status", "error"),
     [
         ("Throttling", 400, Throttled),
-        ("HealthUnavailable", 500, Throttled),
+        ("HealthUnavailable", 500, AwsUnavailable),
         ("AccessDenied", 403, AwsDenied),
-        ("TooManyTargets", 400, AwsDenied),
+        ("TooManyTargets", 400, AwsRejected),
     ],
 )
 def test_what_fails_is_given_apart_and_names_the_target_group(

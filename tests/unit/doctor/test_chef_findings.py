@@ -9,6 +9,7 @@ from urllib3.exceptions import ConnectTimeoutError, ReadTimeoutError
 from rollcall.doctor.chef_findings import chef_findings
 from rollcall.domain.errors import (
     AwsDenied,
+    AwsRejected,
     BadSettings,
     ChefDenied,
     ChefRejected,
@@ -53,6 +54,7 @@ def test_a_server_that_answers_or_was_not_asked_is_right(nodes: int | None) -> N
         (behind(ChefUnavailable("odd"), requests.ConnectTimeout(LOST)), "not reached", "SubnetIds", True),
         (ChefUnavailable(f"answered GET {NODES} with 503"), "unavailable", "fix the Chef server", True),
         (AwsDenied("AWS refused secret chef"), "secret", "full ARN", True),
+        (AwsRejected("AWS refused secret chef: ResourceNotFoundException"), "secret", "make the secret again", True),
         (BadSettings("secret chef is not JSON"), "secret", "docs/guides/chef.md", True),
         (Throttled("secret chef: slow"), "not looked at (Throttled)", "run doctor again", True),
         (RollcallError("odd"), "not looked at (RollcallError)", "run doctor again", True),

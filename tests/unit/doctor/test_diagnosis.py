@@ -14,6 +14,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from rollcall import __version__
 from rollcall.doctor.answer import LISTED_MAX, answer
 from rollcall.doctor.coverage import NO_ONE_NOTIFIED
 from rollcall.doctor.diagnosis import FINDERS, Diagnosis, diagnose
@@ -23,6 +24,7 @@ from rollcall.doctor.observer import TIME_KEPT, Observer
 from rollcall.doctor.topic_findings import NOTICE_OF
 from rollcall.domain.errors import (
     AwsDenied,
+    AwsRejected,
     BadEvent,
     BadSettings,
     ChefUnavailable,
@@ -115,7 +117,7 @@ def test_what_was_published_is_kept_in_the_table() -> None:
     assert isinstance(store.read()[WRONG.key].severity, Severity)
     store.write([])
     assert store.read() == {}
-    with pytest.raises(AwsDenied, match="table nowhere"):
+    with pytest.raises(AwsRejected, match="table nowhere"):
         KnownFindings("nowhere").read()
 
 
@@ -139,6 +141,7 @@ def test_the_answer_is_json_that_says_whether_a_launch_would_break() -> None:
         ],
         "left_out": 0,
         "topics": [observed.TOPIC],
+        "version": __version__,
         "seconds": 1.235,
     }
     assert not answer(Diagnosis((ODD,), ()), 0)["failed"]
@@ -420,8 +423,8 @@ def test_what_there_is_no_time_for_is_said(surgery: Surgery) -> None:
     assert diagnosis.failed
     assert {each.key for each in diagnosis.findings} == {
         "Tower: not looked at",
-        *(f"{what}: not looked at (Throttled)" for what in ("rules", "queues", "event source mappings", "schedules")),
-        "Auto Scaling groups: not looked at (Throttled)",
+        *(f"{what}: not looked at (NoTimeLeft)" for what in ("rules", "queues", "event source mappings", "schedules")),
+        "Auto Scaling groups: not looked at (NoTimeLeft)",
     }
 
 
@@ -441,7 +444,7 @@ def test_a_reading_that_takes_longer_than_there_is_time_is_left_behind(
         (finding,) = surgery.examine().findings
     finally:
         let_go.set()
-    assert finding.key == "rules: not looked at (Throttled)"
+    assert finding.key == "rules: not looked at (NoTimeLeft)"
     assert "rules of LaunchRule could not be read: there was no time left" in finding.reason
 
 

@@ -14,7 +14,7 @@ from rollcall.doctor.observations import ObservedGroup, ObservedInventory, Obser
 from rollcall.doctor.tag_findings import tag_findings
 from rollcall.doctor.topic_findings import NOTICE_OF, topic_findings
 from rollcall.domain.actions import Result, Transition
-from rollcall.domain.errors import AwsDenied, BadSettings, Throttled, TowerUnavailable
+from rollcall.domain.errors import AwsDenied, BadSettings, NoTimeLeft, TowerUnavailable
 from rollcall.domain.findings import Finding, Severity
 from rollcall.domain.inventories import Inventory
 from rollcall.domain.jobs import PastJob
@@ -548,9 +548,9 @@ def test_a_group_that_is_not_there_was_not_looked_at() -> None:
 
 def test_hooks_that_cannot_be_read_are_said_once_and_never_missed() -> None:
     names = [f"web{number}" for number in range(12)]
-    groups = [group(name=name, hooks=Throttled("there was no time"), members=()) for name in names]
+    groups = [group(name=name, hooks=NoTimeLeft("there was no time"), members=()) for name in names]
     finding = only(*groups, group(name="fine"))
-    assert (finding.key, finding.hides) == ("lifecycle hooks: not looked at (Throttled)", True)
+    assert (finding.key, finding.hides) == ("lifecycle hooks: not looked at (NoTimeLeft)", True)
     assert "and 2 more could not" in finding.reason
     assert "--group" in finding.remedy
 

@@ -10,7 +10,6 @@ from ssl import SSLCertVerificationError, SSLError
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from botocore.exceptions import BotoCoreError
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError, ReadTimeoutError
 
 from rollcall.doctor.connection_findings import connection_findings
@@ -21,7 +20,10 @@ from rollcall.doctor.tower_findings import tower_findings
 from rollcall.doctor.unread_findings import remedy_of
 from rollcall.domain.errors import (
     AwsDenied,
+    AwsRejected,
+    AwsUnavailable,
     BadSettings,
+    NoTimeLeft,
     RollcallError,
     Throttled,
     TowerDenied,
@@ -77,19 +79,13 @@ def test_the_command_that_puts_a_token_into_the_secret_can_be_pasted_as_it_is() 
     assert not set("<>") & set(printed)
 
 
-def of_aws(error: RollcallError) -> RollcallError:
-    """An error as it is made of botocore's."""
-    error.__cause__ = BotoCoreError()
-    return error
-
-
 WAYS = {
     "a server with a problem": (
         TowerUnavailable("Tower answered GET ping/ with 503: away"),
         "unavailable",
         ("fix", "fix"),
     ),
-    "no time left": (Throttled("there was no time left for it"), "not looked at", ("--group", "--group")),
+    "no time left": (NoTimeLeft("there was no time left for it"), "not looked at", ("--group", "--group")),
     "a page": (TowerRejected("not the API's JSON"), "API root", ("TowerUrl=https://HOST for", "AAP 2.5 and later")),
     "a redirect for a while": (
         TowerUnavailable(
@@ -101,7 +97,9 @@ WAYS = {
     "a refusal": (TowerDenied("403"), "API root", ("TowerUrl=", "TowerUrl=")),
     "a malformed secret": (BadSettings("secret x is"), "secret", ("put-secret-value", "put-secret-value")),
     "a secret that may not be read": (AwsDenied("AWS refused secret x"), "secret", ("full ARN", "kms:Decrypt")),
-    "a secret that cannot be read": (of_aws(Throttled("slow")), "secret", ("VPC endpoints", "Health")),
+    "a secret that is not there": (AwsRejected("AWS refused secret x"), "secret", ("make the secret again",) * 2),
+    "a secret that cannot be read": (AwsUnavailable("no way"), "secret", ("VPC endpoints", "Health")),
+    "a secret that AWS puts off": (Throttled("slow"), "secret", ("quota", "quota")),
 }
 
 
@@ -190,8 +188,8 @@ def test_a_reason_holds_no_second_remedy(error: RollcallError, reason: str) -> N
 
 @pytest.mark.parametrize("service", ["secretsmanager", "lambda", "scheduler", "sns", "dynamodb", "events", "logs"])
 def test_the_way_to_aws_names_every_endpoint_that_is_needed(service: str) -> None:
-    assert service in only(version=of_aws(Throttled("slow")), in_vpc=True).remedy
-    assert service in remedy_of(Throttled("slow"))
+    assert service in only(version=AwsUnavailable("no way"), in_vpc=True).remedy
+    assert service in remedy_of(AwsUnavailable("no way"))
 
 
 def test_the_api_root_that_does_answer_is_the_remedy() -> None:

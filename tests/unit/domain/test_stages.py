@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from rollcall.domain.actions import LifecycleAction, Transition
-from rollcall.domain.errors import AwsDenied, BadSettings, InstancesRefused
+from rollcall.domain.errors import AwsRejected, BadSettings, InstancesRefused
 from rollcall.domain.reports import Report
 from rollcall.domain.stages import Stage, action_of, all_together, each_apart, grouped, itself, joined
 
@@ -60,7 +60,7 @@ def test_whom_aws_refuses_fails_alone_and_the_others_are_worked_on_again() -> No
     def work(actions: Sequence[LifecycleAction]) -> Stage[LifecycleAction]:
         calls.append([each.instance_id for each in actions])
         if B in actions:
-            raise InstancesRefused({"i-b": AwsDenied("no such id")})
+            raise InstancesRefused({"i-b": AwsRejected("no such id")})
         return Stage(actions)
 
     stage = all_together([A, B, C], itself, work)
@@ -71,7 +71,7 @@ def test_whom_aws_refuses_fails_alone_and_the_others_are_worked_on_again() -> No
 
 def test_a_refusal_of_nobody_in_the_batch_fails_all_and_is_not_repeated_for_ever() -> None:
     def work(actions: Sequence[LifecycleAction]) -> Stage[LifecycleAction]:
-        raise InstancesRefused({"i-other": AwsDenied("no such id")})
+        raise InstancesRefused({"i-other": AwsRejected("no such id")})
 
     stage = all_together([A], itself, work)
     assert stage.going_on == ()

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rollcall.domain.errors import DeleteRefused, RollcallError, Throttled, TowerRejected, TowerUnavailable
+from rollcall.domain.errors import (
+    AwsUnavailable,
+    DeleteRefused,
+    RollcallError,
+    Throttled,
+    TowerRejected,
+    TowerUnavailable,
+)
 from rollcall.domain.inventories import RemovalResult
 from rollcall.domain.membership import Membership
 from rollcall.hosts.eviction import Eviction, evict
@@ -203,7 +210,7 @@ def test_tower_is_asked_once_and_aws_for_nothing_where_nobody_is_in_the_way(worl
 def test_an_answer_of_ec2_that_does_not_know_the_new_instances_either_is_not_believed(world: World) -> None:
     world.host_of("i-old", PRIVATE)
     world.fleet.known_instances.clear()
-    with pytest.raises(Throttled, match="cannot be trusted"):
+    with pytest.raises(AwsUnavailable, match="cannot be trusted"):
         evict(world.tower, world.fleet, ACCOUNT, world.inventory, NEW_INSTANCE)
     assert world.tower.names_in(world.inventory) == {"i-old"}
 

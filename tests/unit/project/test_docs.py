@@ -18,6 +18,7 @@ import pytest
 import typer
 from markdown.extensions.toc import slugify  # type: ignore[import-untyped]
 
+from rollcall import __version__
 from rollcall.reconcile.steps import DriftKind
 from rollcall_cli.main import app
 from unit.project.template import POLICIES, target
@@ -287,10 +288,9 @@ def test_every_command_of_rollcall_that_a_page_names_is_one_that_it_takes(name: 
 
 
 def test_the_changelog_begins_with_the_version_that_is_next_or_released() -> None:
-    version = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
     newest, *_ = sections_of(REPOSITORY / "CHANGELOG.md")
-    assert newest.split()[0] == version
-    assert version in [title.split()[0] for title in sections_of(TEXTS)]
+    assert newest.split()[0] == __version__
+    assert __version__ in [title.split()[0] for title in sections_of(TEXTS)]
 
 
 # What stands in the tables

@@ -45,7 +45,7 @@ def test_the_parameters_are_those_that_deployments_set() -> None:
 
 def test_the_outputs_are_those_that_scripts_and_hooks_are_given() -> None:
     assert set(TEMPLATE["Outputs"]) == {
-        *("DashboardUrl", "HookPrefix", "LaunchQueueArn", "TerminateQueueArn", "GateQueueArn"),
+        *("Version", "DashboardUrl", "HookPrefix", "LaunchQueueArn", "TerminateQueueArn", "GateQueueArn"),
         *("LaunchDeadLetterQueueArn", "GateDeadLetterQueueArn", "TerminateDeadLetterQueueArn"),
         "AlertDeadLetterQueueArn",
     }

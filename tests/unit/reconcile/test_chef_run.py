@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rollcall.domain.errors import BadSettings, ChefDenied, ChefUnavailable, Throttled
+from rollcall.domain.errors import AwsUnavailable, BadSettings, ChefDenied, ChefUnavailable, Throttled
 from rollcall.domain.membership import Membership
 from rollcall.domain.messages import RunOptions
 from rollcall.reconcile.answer import drift_fixed, run_answer
@@ -337,7 +337,7 @@ class TestTrouble:
             world.serving(f"i-{number}", f"10.0.0.{number}")
         chef.before_call = lambda called: world.fleet.known_instances.clear()
         outcome = world.reconcile()
-        assert isinstance(outcome.errors["nodes in Chef"], Throttled)
+        assert isinstance(outcome.errors["nodes in Chef"], AwsUnavailable)
         assert chef.held
 
     def test_aws_is_asked_after_chef_so_that_a_node_made_meanwhile_stays(self, world: World, chef: FakeChef) -> None:

@@ -12,6 +12,7 @@ import pytest
 from rollcall.domain.actions import LifecycleAction, Transition
 from rollcall.domain.errors import (
     AwsDenied,
+    AwsUnavailable,
     HostLimitReached,
     RollcallError,
     Throttled,
@@ -258,7 +259,7 @@ class TestReading:
         world.host_of("i-x", "10.0.1.2")
         world.fleet.known_instances.clear()
         unchanged = left_alone(world)
-        with pytest.raises(Throttled, match="EC2 describes none"):
+        with pytest.raises(AwsUnavailable, match="EC2 describes none"):
             world.reconcile()
         assert unchanged()
 
@@ -290,7 +291,7 @@ class TestReading:
             world.serving(f"i-{number}", f"10.0.1.{number}", state=state)
         world.fleet.known_instances.clear()
         unchanged = left_alone(world)
-        with pytest.raises(Throttled, match="none of the"):
+        with pytest.raises(AwsUnavailable, match="none of the"):
             world.reconcile(force=True)
         assert unchanged()
 
@@ -330,7 +331,7 @@ class TestReading:
         world.host_of("i-x", "10.0.0.2")
         unchanged = left_alone(world)
         world.fleet.before_instances = forget
-        with pytest.raises(Throttled, match="a moment ago"):
+        with pytest.raises(AwsUnavailable, match="a moment ago"):
             world.reconcile()
         assert unchanged()
 

@@ -10,7 +10,7 @@ from botocore.stub import Stubber
 
 from lab.aws.limits import PUT_EVENTS_BYTES, entry_size
 from rollcall.domain.aws_text import CALL_BYTES
-from rollcall.domain.errors import AwsDenied, RollcallError, Throttled
+from rollcall.domain.errors import AwsDenied, AwsRejected, NoTimeLeft, RollcallError, Throttled
 from rollcall.telemetry.event_bus import EVENTS_PER_CALL, TRY_TIME, EventBus
 from rollcall.telemetry.event_details import PublishedEvent
 
@@ -76,7 +76,9 @@ def test_an_event_that_is_not_taken_again_is_named_with_the_reason(bus: EventBus
     [(number, error)] = put(bus, numbered(1, 2))
     assert number == 2
     assert isinstance(error, Throttled)
-    assert "1 of 2 events not: ThrottlingException: too fast" in str(error)
+    assert str(error) == (
+        "AWS put off PutEvents of an event: ThrottlingException: too fast (so 1 of 2 events were not taken)"
+    )
 
 
 def test_one_that_is_refused_does_not_keep_the_others_from_being_published(bus: EventBus, events: Stubber) -> None:
@@ -105,7 +107,7 @@ def test_a_missing_permission_is_named_and_nothing_more_is_tried(bus: EventBus, 
 def test_no_call_is_begun_that_the_invocation_might_not_outlive(bus: EventBus, events: Stubber) -> None:
     [(number, error)] = put(bus, numbered(1), seconds_left=TRY_TIME - 0.1)
     assert number == 1
-    assert "no time left" in str(error)
+    assert isinstance(error, NoTimeLeft)
 
 
 WRONG = {"ErrorCode": "MalformedDetail", "ErrorMessage": "no JSON"}
@@ -116,7 +118,7 @@ def test_an_event_that_the_bus_calls_wrong_fails_alone_and_is_not_sent_again(bus
     events.add_response("put_events", {"FailedEntryCount": 0, "Entries": [{}]}, entries(2))
     [(number, error)] = put(bus, numbered(1, 2, 3))
     assert number == 1
-    assert isinstance(error, AwsDenied)
+    assert isinstance(error, AwsRejected)
     assert "MalformedDetail: no JSON" in str(error)
 
 

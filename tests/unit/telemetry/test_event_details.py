@@ -14,6 +14,8 @@ import pytest
 from rollcall.domain.errors import (
     ActionNotVisible,
     AwsDenied,
+    AwsRejected,
+    AwsUnavailable,
     BadEvent,
     BadSettings,
     ChefDenied,
@@ -288,7 +290,9 @@ INSTALLATION = [
     ChefUnavailable,
     HostLimitReached,
     Throttled,
+    AwsUnavailable,
     AwsDenied,
+    AwsRejected,
     TowerDenied,
     BadEvent,
     ChefDenied,

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from rollcall.domain.errors import BadSettings, ChannelRefused, ChannelUnavailable
+from rollcall.domain.errors import BadSettings, ChannelRefused, ChannelUnavailable, NoTimeLeft
 from rollcall.http.transport import BUSY_TRIES, HTTP_OK, SERVER_ERROR, TOO_MANY_REQUESTS, adapter, words_of
 
 if TYPE_CHECKING:
@@ -44,12 +44,12 @@ class Poster:
         """Post within about so many seconds. secret: what no error may repeat.
 
         Tried again by itself: what found no connection, what was broken off, and what the service is too busy for. A
-        second one changes nothing in PagerDuty, and in Slack readers recognize it. Raises ChannelUnavailable, or
-        ChannelRefused for what the service says is wrong with the request itself.
+        second one changes nothing in PagerDuty, and in Slack readers recognize it. Raises NoTimeLeft,
+        ChannelUnavailable, or ChannelRefused for what the service says is wrong with the request itself.
         """
         share = (seconds - PAUSES) / BUSY_TRIES
         if share <= 0:
-            raise ChannelUnavailable(f"{self._name} was not tried: no time is left; a later sweep does it")
+            raise NoTimeLeft(f"{self._name} was not tried: no time is left; a later sweep does it")
         try:
             answer = self._session.post(
                 url,
@@ -83,7 +83,7 @@ def _hushed(words: str, secret: str) -> str:
 class Keyed[K]:
     """A key from a secret, read afresh once it is refused: it may have been rotated.
 
-    read(refresh) raises BadSettings, Throttled or AwsDenied.
+    read(refresh) raises BadSettings, AwsUnavailable, AwsDenied or AwsRejected.
     """
 
     def __init__(self, read: Callable[[bool], K]) -> None:

@@ -13,7 +13,7 @@ from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Protocol
 
-from rollcall.domain.errors import ChannelUnavailable, Permanent, RollcallError
+from rollcall.domain.errors import NoTimeLeft, Permanent, RollcallError
 
 from .due import Delivery, after_deliveries, is_notification_due, notifications_due
 from .history import concerns, ends, with_messages
@@ -84,7 +84,7 @@ class Dispatcher:
         return [failed.get(number) for number in range(len(messages))]
 
     def sweep(self) -> None:
-        """Send what is due by now. Raises Throttled or AwsDenied if the open incidents cannot be read."""
+        """Send what is due by now. Raises what Incidents.open does if the open incidents cannot be read."""
         self._notify_of_all(self._incidents.open())
 
     def _open_incidents(
@@ -109,7 +109,7 @@ class Dispatcher:
                 self.errors.append(error)
 
     def _notify_of(self, known: Incident) -> None:
-        """Send each channel what is due, unless another invocation does. Raises Throttled or AwsDenied."""
+        """Send each channel what is due, unless another invocation does. Raises what Incidents.update does."""
         now = self._clock()
         if not self._is_due(known, now):
             return
@@ -142,7 +142,7 @@ class Dispatcher:
             return Delivery(channel, kind, known, self._unreachable[channel])
         try:
             if self._seconds_left() < SENDING_TIME:
-                raise ChannelUnavailable("no time is left in this invocation; a later sweep sends it")
+                raise NoTimeLeft("no time is left in this invocation; a later sweep sends it")
             self._channels[channel].send(notification_of(known, kind, self._settings), self._seconds_left())
         except RollcallError as error:
             if not isinstance(error, Permanent):

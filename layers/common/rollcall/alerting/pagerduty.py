@@ -60,7 +60,7 @@ class PagerDuty:
     def send(self, notification: Notification, seconds: float) -> None:
         """Open, or add to, the alert with the notification's key, or resolve it.
 
-        Raises ChannelUnavailable, ChannelRefused, BadSettings, Throttled or AwsDenied.
+        Raises ChannelUnavailable, ChannelRefused, BadSettings, AwsUnavailable, AwsDenied or AwsRejected.
         """
         until = time.monotonic() + seconds
         self._keyed.use(

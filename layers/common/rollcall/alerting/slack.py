@@ -54,7 +54,7 @@ class Slack:
     def send(self, notification: Notification, seconds: float) -> None:
         """Write a message about an incident, or its end.
 
-        Raises ChannelUnavailable, ChannelRefused, BadSettings, Throttled or AwsDenied.
+        Raises ChannelUnavailable, ChannelRefused, BadSettings, AwsUnavailable, AwsDenied or AwsRejected.
         """
         until = time.monotonic() + seconds
         self._keyed.use(

@@ -2,8 +2,8 @@
 
 How bad each is, by what it is about:
 
-critical  a token or a permission is refused (TowerDenied, ChefDenied, AwsDenied); the removal limit; an alarm on a
-          function's errors or on a dead-letter queue
+critical  a token is refused, or a permission is missing (TowerDenied, ChefDenied, AwsDenied); the removal limit; an
+          alarm on a function's errors or on a dead-letter queue
 error     what an operator has to fix within the hour: tags, inventories, templates; an instance that is stuck; Tower
           being unavailable; what the doctor finds to break launches; every other alarm
 warning   what passes by itself, unless it is Tower; what reconcile found and left; an instance that load balancers do

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 
 from rollcall.aws.client import CLIENT_CONFIG, aws_errors
-from rollcall.domain.errors import Throttled
+from rollcall.domain.errors import IncidentChanged
 
 from .incident import AwaitingEnd, Incident, IncidentSeverity, Notified
 
@@ -41,7 +41,7 @@ def incident_key(stack: str, cause: str) -> str:
 
 
 class Incidents:
-    """DynamoDB, as much of it as we use. Methods raise Throttled or AwsDenied.
+    """DynamoDB, as much of it as we use. Methods raise AwsUnavailable, AwsDenied or AwsRejected.
 
     stack: account/Region/name of this stack.
     """
@@ -57,7 +57,8 @@ class Incidents:
     def update(self, cause: str, change: Callable[[Incident], Incident]) -> Incident:
         """Change the incident of a cause, a new one if there is none, and return it as it is then.
 
-        No other invocation changes it meanwhile: if one did, change is called again with what that made of it.
+        No other invocation changes it meanwhile: if one did, change is called again with what that made of it. Raises
+        IncidentChanged where that happens at every try.
         """
         key = PREFIX + incident_key(self._stack, cause)
         for _ in range(TRIES):
@@ -69,7 +70,7 @@ class Incidents:
             changed = change(known)
             if changed == known or self._put(key, changed, item["version"]["N"] if item else None):
                 return changed
-        raise Throttled(f"incident {key} was changed by other invocations at each of {TRIES} tries")
+        raise IncidentChanged(f"incident {key} was changed by other invocations at each of {TRIES} tries")
 
     def _put(self, key: str, incident: Incident, version: str | None) -> bool:
         """Whether it was put: it was not if its version is another one by now."""

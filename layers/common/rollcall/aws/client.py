@@ -9,38 +9,87 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import botocore.exceptions
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    FlexibleChecksumError,
+    HTTPClientError,
+    IncompleteReadError,
+    NoAuthTokenError,
+    NoCredentialsError,
+    ParamValidationError,
+    PartialCredentialsError,
+    RefreshWithMFAUnsupportedError,
+    SSOError,
+    TokenRetrievalError,
+)
 
-from rollcall.domain.errors import AwsDenied, InstancesRefused, Throttled
+from rollcall.domain.errors import AwsDenied, AwsRejected, AwsUnavailable, InstancesRefused, Throttled
 from rollcall.domain.json_input import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
 type Refusal = ClientError | ParamValidationError | UnicodeError
+type AwsError = AwsUnavailable | AwsDenied | AwsRejected
 
 AWS_CALLS_AT_ONCE = 8  # Auto Scaling's limits are unpublished, and botocore waits where AWS says so
 CLIENT_CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 4}, connect_timeout=5, read_timeout=10)
-PASSING_CODES = frozenset(
+# Those of botocore's standard retry mode, and those that end so: EC2ThrottledException, KMS.ThrottlingException.
+RATE_CODES = frozenset(
     {
-        "EC2ThrottledException",
-        "InternalError",
-        "InternalFailure",
         "PriorRequestNotComplete",
         "ProvisionedThroughputExceededException",  # DynamoDB's, also of tables without any
         "RequestLimitExceeded",
         "RequestThrottled",
-        "RequestThrottledException",
-        "ResourceContention",
-        "ServiceUnavailable",
         "SlowDown",
-        "ThrottledException",
         "Throttling",
-        "ThrottlingException",
         "TooManyRequestsException",
-        "Unavailable",
     }
+)
+RATE_ENDINGS = ("ThrottledException", "ThrottlingException")
+FAILURE_CODES = frozenset(
+    {"InternalError", "InternalFailure", "ResourceContention", "ServiceUnavailable", "Unavailable"}
+)
+# "Common errors" of the services' API references; EC2's are in its "Error codes". Others come with 401 or 403.
+DENIAL_CODES = frozenset(
+    {
+        "AuthFailure",
+        "AuthorizationError",  # SNS
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "IncompleteSignature",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "MissingAuthenticationToken",
+        "NotAuthorized",
+        "OptInRequired",
+        "RequestExpired",
+        "SignatureDoesNotMatch",
+        "UnauthorizedOperation",
+        "UnrecognizedClientException",
+    }
+)
+DENIAL_ENDINGS = ("AccessDenied", "AccessDeniedException")
+DENIAL_STATUSES = (401, 403)
+CREDENTIALS_MISSING = (  # before a request is sent
+    CredentialRetrievalError,
+    getattr(botocore.exceptions, "LoginError", NoCredentialsError),  # Lambda's botocore may be older
+    NoAuthTokenError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    RefreshWithMFAUnsupportedError,
+    SSOError,
+    TokenRetrievalError,
+)
+NOT_ANSWERED = (  # on the way there and back; whatever else botocore raises is about the request
+    botocore.exceptions.ConnectionError,
+    FlexibleChecksumError,
+    HTTPClientError,
+    IncompleteReadError,
 )
 # Of calls that were refused for one of their records: Auto Scaling; EC2; Elastic Load Balancing; SQS; EventBridge.
 CODES_ABOUT_RECORDS = frozenset(
@@ -86,11 +135,11 @@ def refusal_words(refusal: Refusal) -> str:
 def require_no_refusals(call: str, refused: Mapping[str, Refusal]) -> None:
     """Raise InstancesRefused if a call was refused for some of its instances. refused: why, by id."""
     if refused:
-        raise InstancesRefused({each: _denied(call, each, why) for each, why in refused.items()})
+        raise InstancesRefused({each: _rejected(call, each, why) for each, why in refused.items()})
 
 
-def _denied(call: str, instance_id: str, why: Refusal) -> AwsDenied:
-    return AwsDenied(f"AWS refused {call} of {quoted(instance_id)}: {refusal_words(why)}")
+def _rejected(call: str, instance_id: str, why: Refusal) -> AwsRejected:
+    return AwsRejected(f"AWS refused {call} of {quoted(instance_id)}: {refusal_words(why)}")
 
 
 def in_calls[T](items: Iterable[T], most: int, room: int, size: Callable[[T], int]) -> Iterator[list[T]]:
@@ -115,12 +164,33 @@ def aws_errors(what: str) -> Iterator[None]:
     """Turns botocore's errors into ours, naming what was requested."""
     try:
         yield
-    except ClientError as error:
+    except (BotoCoreError, ClientError, UnicodeError) as error:
+        raise aws_error(what, error) from error
+
+
+def aws_error(what: str, error: BotoCoreError | ClientError | UnicodeError) -> AwsError:
+    """What an error of botocore's is among ours. what: was requested."""
+    if isinstance(error, ClientError):
         details = error.response["Error"]
-        if details["Code"] in PASSING_CODES or error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500:
-            raise Throttled(f"AWS put off {what}: {details['Code']}: {details['Message']}") from error
-        raise AwsDenied(f"AWS refused {what}: {details['Code']}: {details['Message']}") from error
-    except (ParamValidationError, UnicodeError) as error:
-        raise AwsDenied(f"AWS would refuse {what}: {error}") from error
-    except BotoCoreError as error:
-        raise Throttled(f"AWS cannot be reached for {what}: {error}") from error
+        words = f"{details['Code']}: {details['Message']}"
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
+        return answered_error(what, details["Code"], words, status)
+    if isinstance(error, NOT_ANSWERED):
+        return AwsUnavailable(f"AWS cannot be reached for {what}: {error}")
+    if isinstance(error, CREDENTIALS_MISSING):
+        return AwsDenied(f"without valid credentials AWS would deny {what}: {error}")
+    return AwsRejected(f"AWS would refuse {what}: {error}")
+
+
+def answered_error(what: str, code: str, words: str, status: int = 400) -> AwsError:
+    """What an error that AWS answers with is among ours.
+
+    what: was requested. code: AWS's. words: what else is said of it. status: of HTTP; a record of a call has none.
+    """
+    if code in RATE_CODES or code.endswith(RATE_ENDINGS) or status == 429:
+        return Throttled(f"AWS put off {what}: {words}")
+    if code in FAILURE_CODES or status >= 500:
+        return AwsUnavailable(f"AWS failed at {what}: {words}")
+    if code in DENIAL_CODES or code.endswith(DENIAL_ENDINGS) or status in DENIAL_STATUSES:
+        return AwsDenied(f"AWS refused {what}: {words}")
+    return AwsRejected(f"AWS refused {what}: {words}")

@@ -1,7 +1,7 @@
 """EC2, Auto Scaling and target groups of load balancers, as much of them as we use, in one account and Region.
 
-Methods raise Throttled for what passes by itself, BadEvent for an action of another account or Region, and AwsDenied
-for the rest.
+Methods raise AwsUnavailable for what passes by itself, BadEvent for an action of another account or Region, and
+AwsDenied or AwsRejected for the rest.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from rollcall.domain.errors import InstanceNotVisible, RollcallError, Throttled, Transient
+from rollcall.domain.errors import InstanceNotVisible, NoTimeLeft, RollcallError, Transient
 from rollcall.domain.groups import AddressKind
 from rollcall.domain.instances import Instance
 
@@ -74,7 +74,7 @@ class Instances(RegionalClients):
 
     def _user_data(self, instance_id: str, deadline: float) -> str | RollcallError:
         if time.monotonic() > deadline:
-            return Throttled(f"no time was left to read the user data of {instance_id} from EC2")
+            return NoTimeLeft(f"no time was left to read the user data of {instance_id} from EC2")
         try:
             with aws_errors("DescribeInstanceAttribute"):
                 answer = self._ec2_once.describe_instance_attribute(InstanceId=instance_id, Attribute="userData")

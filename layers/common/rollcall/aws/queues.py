@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import boto3
 
 from rollcall.domain.aws_text import CALL_BYTES, aws_safe
-from rollcall.domain.errors import AwsDenied, RollcallError, Throttled
+from rollcall.domain.errors import AwsRejected, RollcallError
 
-from .client import CLIENT_CONFIG, aws_errors, by_halves, in_calls, refusal_words
+from .client import CLIENT_CONFIG, answered_error, aws_errors, by_halves, in_calls, refusal_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +36,7 @@ def is_queue(arn: str, url: str) -> bool:
 
 
 class Queues:
-    """SQS, as much of it as we use. Methods raise Throttled or AwsDenied."""
+    """SQS, as much of it as we use. Methods raise AwsUnavailable, AwsDenied or AwsRejected."""
 
     @cached_property
     def _sqs(self) -> SQSClient:
@@ -128,15 +128,16 @@ class _Sending:
         for failed in answer.get("Failed", ()):
             number = numbers[int(failed["Id"])]
             words = f"{failed['Code']}: {failed.get('Message', '')}"
-            if failed["SenderFault"]:
-                self.errors[number] = _refused(words)
-            else:
-                self.errors[number] = Throttled(f"SQS could not take a message: {words}")
+            ours = failed["SenderFault"]
+            self.errors[number] = answered_error(
+                "SendMessageBatch of a message", failed["Code"], words, 400 if ours else 500
+            )
+            if not ours:
                 self.left.append(number)
 
 
-def _refused(words: str) -> AwsDenied:
-    return AwsDenied(f"SQS refused a message: {words}")
+def _refused(words: str) -> AwsRejected:
+    return AwsRejected(f"SQS refused a message: {words}")
 
 
 def _size(text: str) -> int:

@@ -22,7 +22,7 @@ def _secrets() -> SecretsProvider:
 def secret_text(secret: str, *, refresh: bool) -> str:
     """What a secret holds, remembered for five minutes unless refresh is set.
 
-    Raises Throttled or AwsDenied.
+    Raises AwsUnavailable, AwsDenied or AwsRejected.
     """
     with aws_errors(f"secret {secret}"):
         try:

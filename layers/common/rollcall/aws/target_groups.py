@@ -2,8 +2,8 @@
 
 Each call is for one target group and all instances that it concerns: at most the hundred of a message. An instance that
 does not run any more, or is in another VPC, is refused alone. States, reasons and errors are those of the Elastic Load
-Balancing API reference. Methods raise Throttled for what passes by itself, BadSettings for a target group that does not
-exist, and AwsDenied for the rest.
+Balancing API reference. Methods raise AwsUnavailable for what passes by itself, BadSettings for a target group that
+does not exist, and AwsDenied or AwsRejected for the rest.
 """
 
 from __future__ import annotations

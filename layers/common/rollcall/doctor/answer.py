@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rollcall import __version__
 from rollcall.domain.answer_limit import cut_to_answer_limit
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def answer(diagnosis: Diagnosis, seconds: float) -> Json:
 
     failed: something would break a launch, or may, for it could not be read. checked: what was examined.
     findings: what is wrong. left_out: how many more findings there are. topics: ARNs and patterns of those that may
-    send to the queues. seconds: it took.
+    send to the queues. version: of Rollcall. seconds: it took.
     """
     findings = [each.in_words() for each in diagnosis.findings[:LISTED_MAX]]
     kept = cut_to_answer_limit({"checked": diagnosis.checked, "topics": diagnosis.topics, "findings": findings})
@@ -27,5 +28,6 @@ def answer(diagnosis: Diagnosis, seconds: float) -> Json:
         "failed": diagnosis.failed,
         **kept,
         "left_out": len(diagnosis.findings) - len(kept["findings"]),
+        "version": __version__,
         "seconds": round(seconds, 3),
     }

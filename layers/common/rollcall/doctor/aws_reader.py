@@ -1,6 +1,6 @@
 """What there is of an installation and of Auto Scaling groups in AWS, read and never changed, for doctor.
 
-Methods raise Throttled for what passes by itself and AwsDenied for the rest.
+Methods raise AwsUnavailable for what passes by itself, AwsDenied or AwsRejected for the rest.
 """
 
 from __future__ import annotations

@@ -7,11 +7,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rollcall.domain.errors import AwsDenied, BadSettings, ChefDenied, ChefRejected, ChefUnavailable, RollcallError
+from rollcall.domain.errors import (
+    AwsDenied,
+    AwsRejected,
+    BadSettings,
+    ChefDenied,
+    ChefRejected,
+    ChefUnavailable,
+    RollcallError,
+)
 from rollcall.domain.findings import Finding, Severity
 from rollcall.http.transport import Obstacle, obstacle_of
 
-from .unread_findings import listed, remedy_of
+from .unread_findings import listed, remedy_of, secret_remedy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,9 +76,8 @@ def _cause(error: RollcallError) -> tuple[str, str]:
         return "organization", f"correct organization_url in {PLACE}: https://HOST/organizations/NAME"
     if isinstance(error, ChefUnavailable):
         return "unavailable", "fix the Chef server; it is reached, and answers that it cannot work"
-    if isinstance(error, (AwsDenied, BadSettings)):
-        return "secret", (
-            "deploy with the full ARN of the secret as ChefSecretArn, and let it hold what docs/guides/chef.md says; "
-            "if a key of your own encrypts it, let the functions' roles kms:Decrypt with it"
-        )
+    if isinstance(error, BadSettings):
+        return "secret", f"let {PLACE} hold what docs/guides/chef.md says"
+    if isinstance(error, (AwsDenied, AwsRejected)):
+        return "secret", secret_remedy(error, "ChefSecretArn")
     return f"not looked at ({type(error).__name__})", remedy_of(error)

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 
 from rollcall.domain.errors import (
     AwsDenied,
+    AwsRejected,
+    AwsUnavailable,
     BadSettings,
+    NoTimeLeft,
     RollcallError,
     Throttled,
     TowerDenied,
@@ -20,7 +23,7 @@ from rollcall.domain.findings import Finding, Severity
 from rollcall.domain.shell_commands import command
 from rollcall.http.transport import Obstacle, obstacle_of
 
-from .unread_findings import WAY_TO_AWS, remedy_of
+from .unread_findings import WAY_TO_AWS, remedy_of, secret_remedy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,9 +94,9 @@ def _token_remedy(error: RollcallError) -> str:
 
 def _unreachable(tower: ObservedTower, error: RollcallError, *, secret: str, in_vpc: bool) -> tuple[str, str]:
     """The cause and the remedy. secret: the ARN of the token's; in_vpc: where the functions run."""
-    if isinstance(error, Throttled) and not error.__cause__:  # doctor's own, for want of time
+    if isinstance(error, NoTimeLeft):
         return "not looked at", remedy_of(error)
-    if isinstance(error, (BadSettings, AwsDenied, Throttled)):
+    if isinstance(error, (BadSettings, AwsDenied, AwsRejected, AwsUnavailable)):
         return _secret(error, secret=secret, in_vpc=in_vpc)
     if obstacle := obstacle_of(error):
         return _obstacle(obstacle, in_vpc=in_vpc)
@@ -109,16 +112,11 @@ def _secret(error: RollcallError, *, secret: str, in_vpc: bool) -> tuple[str, st
             'put the token there, with "ca_bundle": "PEM" where Tower has a private certificate authority: '
             f"{command('aws', 'secretsmanager', 'put-secret-value', *words)}"
         )
-    if isinstance(error, AwsDenied):
-        return "secret", (
-            "deploy with the full ARN of the secret as TowerSecretArn; if a key of your own encrypts it, let the "
-            "functions' roles kms:Decrypt with it"
-        )
-    return "secret", (
-        f"the subnets in SubnetIds need a way to AWS: {WAY_TO_AWS}"
-        if in_vpc
-        else "run doctor again; if it lasts, see the AWS Health Dashboard"
-    )
+    if isinstance(error, (AwsDenied, AwsRejected)):
+        return "secret", secret_remedy(error, "TowerSecretArn")
+    if in_vpc and not isinstance(error, Throttled):
+        return "secret", f"the subnets in SubnetIds need a way to AWS: {WAY_TO_AWS}"
+    return "secret", remedy_of(error)
 
 
 def _obstacle(obstacle: Obstacle, *, in_vpc: bool) -> tuple[str, str]:

@@ -19,7 +19,10 @@ KEY = "doctor"
 
 
 class KnownFindings:
-    """The findings of doctor that were published and that last. Methods raise Throttled or AwsDenied."""
+    """The findings of doctor that were published and that last.
+
+    Methods raise AwsUnavailable, AwsDenied or AwsRejected.
+    """
 
     def __init__(self, table: str) -> None:
         self._table = table

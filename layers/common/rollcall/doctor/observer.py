@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from rollcall.aws.client import AWS_CALLS_AT_ONCE
 from rollcall.checks.load_balancers import ELB_CHECK
-from rollcall.domain.errors import AwsDenied, RollcallError, Throttled
+from rollcall.domain.errors import AwsDenied, NoTimeLeft, RollcallError
 from rollcall.domain.inventories import Inventory
 from rollcall.domain.settings import OPT_IN_TAG
 from rollcall.tower.connection import TOWER_CALLS_AT_ONCE
@@ -114,13 +114,13 @@ class Observer:
         try:
             calls = {key: pool.submit(self._in_time, partial(call, key)) for key in keys}
             wait(calls.values(), timeout=max(0.0, self._seconds_left() - TIME_KEPT))
-            return {key: each.result() if each.done() else Throttled(NO_TIME) for key, each in calls.items()}
+            return {key: each.result() if each.done() else NoTimeLeft(NO_TIME) for key, each in calls.items()}
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _in_time[T](self, call: Callable[[], T]) -> OrError[T]:
         if self._seconds_left() < TIME_KEPT:
-            return Throttled(NO_TIME)
+            return NoTimeLeft(NO_TIME)
         try:
             return call()
         except RollcallError as error:

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from rollcall.domain.errors import AwsDenied, BadSettings, RollcallError, TowerDenied, TowerUnavailable, Transient
+from rollcall.domain.errors import (
+    AwsDenied,
+    AwsRejected,
+    AwsUnavailable,
+    BadSettings,
+    NoTimeLeft,
+    RollcallError,
+    Throttled,
+    TowerDenied,
+    TowerUnavailable,
+    Transient,
+)
 from rollcall.domain.findings import Finding, Severity, breaks
 
 if TYPE_CHECKING:
@@ -77,12 +88,33 @@ def remedy_of(error: RollcallError) -> str:
         return "grant the token's user the role that it lacks"
     if isinstance(error, TowerUnavailable):
         return "fix Tower or the way to it, then run doctor again"
-    if isinstance(error, Transient):
+    if isinstance(error, NoTimeLeft):
+        return "run doctor again, with --group for fewer groups"
+    if isinstance(error, Throttled):
+        return "run doctor again; if AWS still puts calls off, have the account's quota raised"
+    if isinstance(error, AwsUnavailable):
         return (
-            "run doctor again, with --group for fewer groups; in a VPC the functions' subnets need a way to AWS: "
-            f"{WAY_TO_AWS}"
+            "run doctor again; if it lasts, see the AWS Health Dashboard, and in a VPC give the functions' subnets a "
+            f"way to AWS: {WAY_TO_AWS}"
         )
+    if isinstance(error, AwsRejected):
+        return (
+            "what AWS does not find was deleted outside the stack: make it again as the template has it, or delete the "
+            "stack and deploy it anew; anything else is a mistake of Rollcall's: report it"
+        )
+    if isinstance(error, Transient):
+        return "run doctor again"
     return "fix what the reason names, then run doctor again"
+
+
+def secret_remedy(error: AwsDenied | AwsRejected, parameter: str) -> str:
+    """What is to be done where a secret is not had from AWS. parameter: that names it."""
+    if isinstance(error, AwsRejected):
+        return f"make the secret again, or restore it, and deploy with its full ARN as {parameter}"
+    return (
+        f"deploy with the full ARN of the secret as {parameter}; if a key of your own encrypts it, let the functions' "
+        "roles kms:Decrypt with it"
+    )
 
 
 def listed(names: Collection[str]) -> str:

@@ -5,7 +5,9 @@ RollcallError
 │  ├─ TowerUnavailable     no connection, a timeout, 429 or 5xx
 │  ├─ ChefUnavailable      likewise
 │  ├─ ChannelUnavailable   likewise, of PagerDuty or Slack
-│  ├─ Throttled            AWS refused a call for its rate, or had a failure of its own
+│  ├─ AwsUnavailable       AWS cannot be reached, fails on its own side, or gives an answer that is not trusted
+│  │  └─ Throttled         AWS refused a call for its rate
+│  ├─ IncidentChanged      other invocations changed an incident at each try to do so here
 │  ├─ HostLimitReached     no more hosts in the organization, or for the licence, until some go or it is raised
 │  ├─ InstanceNotVisible   launched, and not yet known to EC2 or Auto Scaling
 │  ├─ ActionNotVisible     Auto Scaling holds the instance, and finds no such lifecycle action
@@ -20,7 +22,8 @@ RollcallError
    ├─ ChefDenied           401 or 403: the user or its key may not do this
    ├─ ChefRejected         any other answer a Chef server should not have given to a right request
    ├─ ChannelRefused       PagerDuty or Slack refuses a notification, and will when it is sent again
-   └─ AwsDenied            a permission missing, or a request that AWS calls wrong
+   ├─ AwsDenied            a permission is missing, or the credentials are not valid
+   └─ AwsRejected          AWS calls a request wrong, or botocore does before it is sent
       └─ InstancesRefused  of a call for many instances, those that AWS calls wrong; it can be made again for the others
 
 Each fails one action, never its neighbours. Messages name the thing and the remedy. docs/reference/errors.md is made
@@ -86,10 +89,25 @@ class ChannelUnavailable(Transient):
     """
 
 
-class Throttled(Transient):
-    """AWS refused the call for its rate, failed on its own side, or gave an answer that is not complete.
+class AwsUnavailable(Transient):
+    """AWS cannot be reached, fails on its own side, or gives an answer that is not complete, and not trusted.
 
-    Remedy: nothing; if it lasts, the account's quotas.
+    Remedy: nothing. If it lasts, see the AWS Health Dashboard, and in a VPC whether the functions' subnets have a way
+    to the AWS APIs.
+    """
+
+
+class Throttled(AwsUnavailable, Transient):  # Transient once more: events and incidents name it, for its own remedy
+    """AWS refused the call for its rate.
+
+    Remedy: nothing. If it lasts, have the account's quotas raised.
+    """
+
+
+class IncidentChanged(Transient):
+    """Other invocations of alert changed an incident each time that this one was about to.
+
+    Remedy: nothing: it is tried again.
     """
 
 
@@ -249,13 +267,21 @@ class ChannelRefused(Permanent):
 
 
 class AwsDenied(Permanent):
-    """AWS refused the call for a reason that repeating does not change, such as a missing permission.
+    """AWS refused the call: a permission is missing, a policy denies it, or the credentials are not valid.
 
     Remedy: deploy again, for the role's policy is the template's; look for policies of your organization that deny.
     """
 
 
-class InstancesRefused(AwsDenied):
+class AwsRejected(Permanent):
+    """AWS calls a request wrong: what it names is not there any more, or has a form that AWS does not take.
+
+    Remedy: the message has AWS's words. Make again what was deleted; anything else is a mistake of Rollcall's: report
+    it.
+    """
+
+
+class InstancesRefused(AwsRejected):
     """AWS refused a call for some of the instances that it was about, and so answered for none of them.
 
     by_id: why, by instance id. For the others the call can be made again without these.
@@ -263,6 +289,6 @@ class InstancesRefused(AwsDenied):
     Remedy: the message names the instances, and AWS's words about each.
     """
 
-    def __init__(self, by_id: Mapping[str, AwsDenied]) -> None:
+    def __init__(self, by_id: Mapping[str, AwsRejected]) -> None:
         super().__init__(f"AWS refused {len(by_id)} of the instances of one call, so for the others it is made again")
         self.by_id = by_id

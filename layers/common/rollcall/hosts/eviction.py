@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
-from rollcall.domain.errors import Throttled
+from rollcall.domain.errors import AwsUnavailable
 from rollcall.domain.inventories import RemovalResult
 
 from .ownership import address_key, address_of, marker_even_of_copy, why_gone
@@ -58,7 +58,7 @@ def evict(
     Region count; AWS is called about their instances, and not at all where there are none. An instance that lives keeps
     its hosts, and so does one too young for AWS to know it. EC2 is called about the new instances too: it has just
     described them, and an answer without them proves nothing. Raises what the methods of Tower and Fleet raise, and
-    Throttled for such an answer.
+    AwsUnavailable for such an answer.
     """
     occupants = _occupants(tower, account, fleet.region, inventory, new_instances)
     if not occupants:
@@ -66,7 +66,9 @@ def evict(
     memberships = fleet.memberships(occupants.keys())
     instances = fleet.instances(occupants.keys() | new_instances.keys())
     if not instances.keys() & new_instances.keys():
-        raise Throttled("EC2 describes none of the instances of this batch any more: an answer that cannot be trusted")
+        raise AwsUnavailable(
+            "EC2 describes none of the instances of this batch any more: an answer that cannot be trusted"
+        )
     gone: dict[str, str] = {}
     for instance_id, own in occupants.items():
         age = tower.now() - min(each.host.created_at for each in own)

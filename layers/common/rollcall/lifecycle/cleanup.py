@@ -150,7 +150,10 @@ class Cleanup:
 
 
 def _with_departures(fleet: Fleet, actions: Sequence[LifecycleAction]) -> Stage[Terminating]:
-    """The actions with what AWS shows of their instances. Raises Throttled, AwsDenied, InstancesRefused."""
+    """The actions with what AWS shows of their instances.
+
+    Raises AwsUnavailable, AwsDenied, AwsRejected, and InstancesRefused for some of them.
+    """
     known = departures(fleet, {action.instance_id for action in actions})
     return Stage([Terminating(action, known[action.instance_id]) for action in actions])
 

@@ -67,7 +67,7 @@ class AwsState(NamedTuple):
 
 
 def read_aws_state(fleet: Fleet, actions: Sequence[LifecycleAction]) -> AwsState:
-    """What AWS shows now. Raises Throttled, AwsDenied, and InstancesRefused for some of the instances."""
+    """What AWS shows now. Raises AwsUnavailable, AwsDenied, AwsRejected; InstancesRefused for some."""
     ids = {action.instance_id for action in actions}
     memberships = fleet.memberships(ids)
     groups = fleet.groups({action.group for action in actions})

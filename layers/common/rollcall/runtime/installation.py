@@ -95,6 +95,6 @@ def chef(context: LambdaContext, *, afresh: bool = False) -> Chef | None:
 def _credentials(secret: str, *, refresh: bool) -> Credentials:
     """The Tower token from Secrets Manager, remembered for five minutes unless refresh is set.
 
-    Raises BadSettings, Throttled or AwsDenied.
+    Raises BadSettings, AwsUnavailable, AwsDenied or AwsRejected.
     """
     return read_credentials(secret_text(secret, refresh=refresh), secret)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger
 
+from rollcall import __version__
 from rollcall.domain.actions import Transition
 from rollcall.domain.errors import Permanent, Transient
 from rollcall.domain.reports import NO_LONGER_WAITING, Event
@@ -56,7 +57,7 @@ class Announcer:
     """Logs, counts and publishes for one function. bus: the account's own unless there is another."""
 
     def __init__(self, function: str, bus: EventBus | None = None) -> None:
-        self.logger = Logger(service=function, log_uncaught_exceptions=True)
+        self.logger = Logger(service=function, version=__version__, log_uncaught_exceptions=True)
         self._function = function
         self.metrics = Metrics(function)
         self._bus = bus or EventBus()

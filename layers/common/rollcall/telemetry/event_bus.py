@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.config import Config
 
-from rollcall.aws.client import aws_errors, by_halves, in_calls, refusal_words
+from rollcall.aws.client import answered_error, aws_errors, by_halves, in_calls, refusal_words
 from rollcall.domain.aws_text import CALL_BYTES, aws_safe_json
-from rollcall.domain.errors import AwsDenied, RollcallError, Throttled
+from rollcall.domain.errors import AwsRejected, NoTimeLeft, Permanent, RollcallError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,7 +30,6 @@ TRIES = 2  # of a call
 PAUSE = 0.5  # seconds between them
 TRY_TIME = 8.0  # seconds that one may take
 EVENTS_PER_CALL = 10  # PutEvents' maximum
-PASSING = ("InternalFailure", "ThrottlingException")  # of one event (PutEventsResultEntry, ErrorCode)
 
 
 class EventBus:
@@ -82,7 +81,7 @@ class _Putting:
         """Those that were not taken, and why. One that is refused for what it is keeps no other from being tried."""
         left = list(entries)
         refused: list[tuple[_Entry, RollcallError]] = []
-        error: RollcallError = Throttled("no time left in this invocation for PutEvents")
+        error: RollcallError = NoTimeLeft("no time left in this invocation for PutEvents")
         for number in range(TRIES):
             if number:
                 sleep(PAUSE)
@@ -93,18 +92,19 @@ class _Putting:
             except RollcallError as failure:
                 error = failure
                 continue
-            refused += [each for each in answers if isinstance(each[1], AwsDenied)]
-            put_off = [each for each in answers if not isinstance(each[1], AwsDenied)]
+            refused += [each for each in answers if isinstance(each[1], Permanent)]
+            put_off = [each for each in answers if not isinstance(each[1], Permanent)]
             if not put_off:
                 return refused
             left = [each for each, _ in put_off]
-            error = Throttled(f"EventBridge took {len(left)} of {len(entries)} events not: {put_off[0][1]}")
+            first = put_off[0][1]
+            error = type(first)(f"{first} (so {len(left)} of {len(entries)} events were not taken)")
         if len(left) == len(entries):
             self._failed = error
         return [*refused, *((each, error) for each in left)]
 
     def _try(self, entries: Sequence[_Entry]) -> list[tuple[_Entry, RollcallError]]:
-        """Those that were not taken: Throttled for what passes by itself, AwsDenied for the rest."""
+        """Those that were not taken, and why: AwsUnavailable for what passes by itself."""
         answers: list[tuple[_Entry, RollcallError]] = []
 
         def put(some: Sequence[_Entry]) -> None:
@@ -112,12 +112,12 @@ class _Putting:
             for each, answer in zip(some, results, strict=True):
                 if code := answer.get("ErrorCode"):
                     words = f"{code}: {answer.get('ErrorMessage', '')}"
-                    answers.append((each, Throttled(words) if code in PASSING else _refused(words)))
+                    answers.append((each, answered_error("PutEvents of an event", code, words)))
 
         with aws_errors("PutEvents"):
             wrong = by_halves(put, entries)
         return [*answers, *((each, _refused(refusal_words(why))) for each, why in wrong.items())]
 
 
-def _refused(words: str) -> AwsDenied:
-    return AwsDenied(f"EventBridge refused an event: {words}")
+def _refused(words: str) -> AwsRejected:
+    return AwsRejected(f"EventBridge refused an event: {words}")

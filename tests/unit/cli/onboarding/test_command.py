@@ -53,6 +53,7 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Command:
 
     monkeypatch.setattr(onboard, "connect", lambda region, profile: "us-east-1")
     monkeypatch.setattr(onboard, "answerer_of", lambda stack: ({}, Answerer("rollcall", frozenset())))
+    monkeypatch.setattr(onboard, "read_stack", lambda stack, region: None)
     monkeypatch.setattr(onboard, "tower_of", lambda parameters: world.tower)
     monkeypatch.setattr(boto3, "client", lambda *_, **__: aws.client)
     monkeypatch.setattr(onboard, "Fleet", ItsFleet)

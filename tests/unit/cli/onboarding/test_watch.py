@@ -63,9 +63,13 @@ class Watched:
             next(coming)()
             self.aws.tick()
 
+        def waits_for(instance_id: str) -> str:
+            assert self.aws.states()[instance_id] == "Pending:Wait", "nothing else is held"
+            return "its job runs" if self.tower.tower.runs else ""
+
         group = ScalingGroup(self.aws.client, self.aws.name)
         known = group.read().instances
-        watching = Watching(group, self.tower.tower, settings, known, said.append, sleep)
+        watching = Watching(group, self.tower.tower, settings, known, said.append, waits_for, sleep)
         return watching.first(seconds), said
 
 
@@ -96,8 +100,8 @@ def test_it_is_watched_from_its_launch_until_it_serves() -> None:
     (job_id,) = world.tower.runs
     assert [line.partition(": ")[2] for line in said] == [
         "Pending:Wait, no host yet, no job yet",
-        f"Pending:Wait, host in Tower, job {job_id} running",
-        f"Pending:Wait, host in Tower, job {job_id} successful",
+        f"Pending:Wait, host in Tower, job {job_id} running; its job runs",
+        f"Pending:Wait, host in Tower, job {job_id} successful; its job runs",
         f"InService, host in Tower, job {job_id} successful",
     ]
 

@@ -8,7 +8,7 @@ import pytest
 
 from rollcall.domain import timing
 from rollcall.domain.actions import Result, Transition
-from rollcall.domain.errors import AwsDenied, Throttled, TowerUnavailable
+from rollcall.domain.errors import AwsDenied, AwsRejected, AwsUnavailable, RollcallError, TowerUnavailable
 from rollcall.domain.groups import Hook
 from rollcall.domain.jobs import JobStatus, Outcome
 from rollcall.domain.membership import Membership
@@ -36,6 +36,12 @@ def end(world: World, message: GateMessage, outcome: Outcome, *, processed: bool
 
 
 # On its way in
+
+
+def test_groups_in_an_emergency_are_named(world: World) -> None:
+    world.group("web", emergency="2026-11-30T10:00:00Z")
+    world.group("db")
+    assert Looked(world).status().in_emergency == ("web",)
 
 
 def test_without_a_host_it_is_being_registered(world: World, looked: Looked) -> None:
@@ -361,22 +367,34 @@ def test_without_tower_there_is_what_aws_shows_and_why_with_the_remedy(world: Wo
 
 
 @pytest.mark.parametrize("part", ["queues", "with_ages", "alarms", "incidents", "last_run"])
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        (AwsDenied("AWS refused it"), "let your credentials "),
+        (AwsRejected("no such queue"), "rollcall doctor says"),
+        (AwsUnavailable("AWS cannot be reached"), "try again"),
+    ],
+    ids=lambda each: type(each).__name__,
+)
 def test_what_may_not_be_read_of_the_stack_is_missing_and_the_rest_is_there(
-    world: World, looked: Looked, part: str
+    world: World, looked: Looked, part: str, error: RollcallError, remedy: str
 ) -> None:
     world.waiting(ID)
-    looked.around.failing[part] = AwsDenied("AWS refused it")
+    looked.around.failing[part] = error
     found = looked.status()
     [gap] = found.gaps
-    assert gap.why == "AWS refused it"
-    assert "let your credentials " in gap.remedy
+    assert gap.why == str(error)
+    assert gap.remedy.startswith(remedy)
     assert (found.queues is None) == (part == "queues")
     assert len(found.waits) == 1
 
 
 def test_without_auto_scaling_there_is_nothing_to_show(world: World, looked: Looked) -> None:
-    world.fleet.failing["opted_in"] = Throttled("AWS cannot be reached")
+    world.fleet.failing["opted_in"] = AwsDenied("AWS refused it")
     with pytest.raises(NotRun, match="autoscaling:DescribeAutoScalingGroups"):
+        looked.status()
+    world.fleet.failing["opted_in"] = AwsUnavailable("AWS cannot be reached")
+    with pytest.raises(NotRun, match=r"AWS cannot be reached\nTry again"):
         looked.status()
 
 

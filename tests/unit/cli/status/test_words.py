@@ -95,6 +95,15 @@ def test_what_is_not_well_is_counted_in_one_line() -> None:
     )
 
 
+def test_a_group_in_an_emergency_needs_an_operator_and_is_shown_with_the_command_that_ends_it() -> None:
+    status = WELL._replace(in_emergency=("web", "-x"))
+    assert summary(status) == "no instance waits; 2 groups in an emergency"
+    assert needs_operator(status)
+    assert "once it is over: rollcall offboard --restore web\n" in printed(status, terminal=True)
+    assert "rollcall offboard --restore -- -x" in printed(status)
+    assert answer_of(status)["in_emergency"] == ["web", "-x"]
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -1,0 +1,81 @@
+"""The examples: the group is what the pages say of it, and the file with answers for sam is one that deploys."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
+
+from rollcall.checks.registry import read_group_settings
+from rollcall.domain.groups import Group
+
+REPOSITORY = Path(__file__).parents[3]
+EXAMPLES = REPOSITORY / "examples"
+TEMPLATE: dict[str, Any] = yaml_parse((REPOSITORY / "template.yaml").read_text())
+WEB: dict[str, Any] = yaml_parse((EXAMPLES / "web-asg.yaml").read_text())
+OWN = WEB["Resources"]["Group"]["Properties"]
+
+
+def resources(kind: str) -> dict[str, Any]:
+    return {name: each["Properties"] for name, each in WEB["Resources"].items() if each["Type"] == kind}
+
+
+def test_the_group_is_on_a_launch_template_and_both_hooks_are_there_before_its_first_instance() -> None:
+    assert OWN["LaunchTemplate"]["LaunchTemplateId"] == {"Ref": "LaunchTemplate"}
+    hooks = {each["LifecycleTransition"]: each for each in OWN["LifecycleHookSpecificationList"]}
+    assert {transition: each["DefaultResult"] for transition, each in hooks.items()} == {
+        "autoscaling:EC2_INSTANCE_LAUNCHING": "ABANDON",
+        "autoscaling:EC2_INSTANCE_TERMINATING": "CONTINUE",
+    }
+    for each in hooks.values():
+        assert each["LifecycleHookName"]["Fn::Sub"].startswith("${HookPrefix}-")
+        assert each["HeartbeatTimeout"] == 600
+    assert WEB["Parameters"]["HookPrefix"]["Default"] == TEMPLATE["Parameters"]["HookPrefix"]["Default"]
+
+
+def test_its_tags_are_ones_that_rollcall_reads() -> None:
+    assert not any(each["PropagateAtLaunch"] for each in OWN["Tags"])
+    tags = {each["Key"]: each["Value"] if isinstance(each["Value"], str) else "given" for each in OWN["Tags"]}
+    settings = read_group_settings(Group("web", tags, {}))
+    assert settings
+    assert (settings.inventory, settings.job_template) == ("given", "given")
+
+
+def test_it_scales_by_one_above_50_and_below_20_percent_of_cpu_with_a_pause_after_each() -> None:
+    policies = resources("AWS::AutoScaling::ScalingPolicy")
+    found = {}
+    for alarm in resources("AWS::CloudWatch::Alarm").values():
+        assert alarm["MetricName"] == "CPUUtilization"
+        assert alarm["Dimensions"] == [{"Name": "AutoScalingGroupName", "Value": {"Ref": "Group"}}]
+        [action] = alarm["AlarmActions"]
+        policy = policies[action["Ref"]]
+        assert policy["PolicyType"] == "SimpleScaling"  # of Auto Scaling's policies the only one with a cooldown
+        assert f"{alarm['Threshold']} % CPU" in alarm["AlarmDescription"]
+        found[alarm["ComparisonOperator"], alarm["Threshold"]] = policy["ScalingAdjustment"], policy["Cooldown"]
+    assert found == {("GreaterThanThreshold", 50): (1, "180"), ("LessThanThreshold", 20): (-1, "300")}
+
+
+def test_an_empty_answer_to_what_is_required_is_refused_in_words_that_say_so() -> None:
+    required = {name: each for name, each in TEMPLATE["Parameters"].items() if "Default" not in each}
+    assert required.keys() == {"TowerUrl", "TowerSecretArn"}
+    for each in required.values():
+        assert not re.fullmatch(each["AllowedPattern"], "")  # sam deploy --guided sends "" for Enter
+        assert each["ConstraintDescription"].endswith("It is required.")
+
+
+def test_the_file_with_answers_deploys_what_the_other_one_does_and_names_parameters_that_there_are() -> None:
+    own = tomllib.loads((EXAMPLES / "samconfig.local.toml").read_text())
+    other = tomllib.loads((REPOSITORY / "samconfig.toml").read_text())
+    given = own["default"]["deploy"]["parameters"].pop("parameter_overrides")
+    assert own["default"]["deploy"] == other["default"]["deploy"]
+    assert own["default"]["global"] == other["default"]["global"]
+    values = dict(each.split("=", 1) for each in given)
+    for name in ("TowerUrl", "TowerSecretArn"):
+        assert re.fullmatch(TEMPLATE["Parameters"][name]["AllowedPattern"], values[name])
+    lines = re.findall(r'^ +(?:# )?"(\w+)=', (EXAMPLES / "samconfig.local.toml").read_text(), re.MULTILINE)
+    assert len(lines) > len(values)
+    assert set(lines) <= TEMPLATE["Parameters"].keys()
+    assert "/samconfig.local.toml" in (REPOSITORY / ".gitignore").read_text().splitlines()
