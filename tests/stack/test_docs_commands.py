@@ -6,20 +6,19 @@ import os
 import re
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
 from generators.copies import PLACES
-from lab.cloud import REGION, REPOSITORY, TOPIC
+from lab.cloud import REGION, REPOSITORY, TOPIC, eventually
+from rollcall.domain.settings import OPT_IN_TAG
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from lab.cloud import Cloud
+    from lab.cloud import Cloud, Group
     from lab.tower.embedded import Tower
 
 BLOCK = re.compile(
@@ -31,7 +30,7 @@ PAGES = [
 ]
 WANTED = ("web", "api")  # the groups that the pages speak of
 TIMEOUT = 180  # seconds; of a block, on a machine that has much else to do
-AT_ONCE = 2  # blocks: they wait for functions half of the time
+OPTED_IN = {"inventory": "fleet"}
 # A command that does not end well ends the block; `rollcall` ends with 1 where an operator has something to do.
 STRICT = r"""
 set -uo pipefail
@@ -54,11 +53,21 @@ def blocks() -> Iterator[Block]:
 
 
 @pytest.fixture
-def shell(cloud: Cloud, tower: Tower, tmp_path: Path) -> Iterator[dict[str, str]]:
-    """The environment of a shell in which the pages' commands find what they speak of."""
+def groups(cloud: Cloud, tower: Tower) -> Iterator[list[Group]]:
+    """The groups that the pages speak of."""
     tower.add_inventory("fleet")
     tower.add_job_template("provision", "fleet")
-    groups = [cloud.create_group(name, {"inventory": "fleet"}, hooks=False) for name in WANTED]
+    made = [cloud.create_group(name, OPTED_IN, hooks=False) for name in WANTED]
+    yield made
+    for each in made:
+        each.delete()
+    eventually(lambda: not any(each.states() for each in made), "the groups are gone")
+    eventually(lambda: cloud.in_flight() == 0, "the last terminations are worked off")
+
+
+@pytest.fixture
+def shell(cloud: Cloud, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The environment of a shell in which the pages' commands find what they speak of."""
     sns = cloud.aws.client("sns")
     assert sns.create_topic(Name="notifications")["TopicArn"] == TOPIC
     programs = tmp_path / "bin"
@@ -66,6 +75,7 @@ def shell(cloud: Cloud, tower: Tower, tmp_path: Path) -> Iterator[dict[str, str]
     aws = programs / "aws"
     aws.write_text(f'#!/bin/sh\nPYTHONPATH="{REPOSITORY / "tests"}" exec "{sys.executable}" -m lab.aws_command "$@"\n')
     aws.chmod(0o700)
+    (tmp_path / "rollcall.pem").write_text("a key")
     alarms = cloud.aws.client("cloudwatch").describe_alarms(AlarmNamePrefix="rollcall-GateError")["MetricAlarms"]
     yield {
         **os.environ,
@@ -78,37 +88,35 @@ def shell(cloud: Cloud, tower: Tower, tmp_path: Path) -> Iterator[dict[str, str]
         "TOPIC_ARN": TOPIC,
         "ALARM": alarms[0]["AlarmName"],
     }
-    for group in groups:
-        group.delete()
     sns.delete_topic(TopicArn=TOPIC)
 
 
-def test_every_command_of_the_pages_works(shell: dict[str, str], tmp_path: Path) -> None:
+def test_every_command_of_the_pages_works(groups: list[Group], shell: dict[str, str], tmp_path: Path) -> None:
     run = [each for each in once(blocks()) if each.reason is None]
     assert len(run) > 10
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        ends = list(pool.map(lambda each: end_of(each, shell, tmp_path), run))
-    failed = [
-        f"{each.page}: ended with {end.returncode}\n{each.commands}{end.stderr[-800:]}"
-        for each, end in zip(run, ends, strict=True)
-        if end.returncode
-    ]
+    failed: list[str] = []
+    for page, commands, _ in run:
+        for group in groups:
+            if not opted_in(group):  # a command of the pages took it out
+                group.tag(OPTED_IN)
+        ended = subprocess.run(
+            ["bash", "-c", f"{STRICT}{commands}\nexit 0"],
+            cwd=tmp_path,
+            env=shell,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+        if ended.returncode:
+            failed.append(f"{page}: ended with {ended.returncode}\n{commands}{ended.stderr[-800:]}")
     assert not failed, "\n\n".join(failed)
 
 
-def end_of(block: Block, shell: dict[str, str], directory: Path) -> subprocess.CompletedProcess[str]:
-    """Runs a block in a directory of its own, with the files that the pages speak of."""
-    own = Path(mkdtemp(dir=directory))
-    (own / "rollcall.pem").write_text("a key")
-    return subprocess.run(
-        ["bash", "-c", f"{STRICT}{block.commands}\nexit 0"],
-        cwd=own,
-        env=shell,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT,
-        check=False,
-    )
+def opted_in(group: Group) -> bool:
+    client = group.cloud.aws.client("autoscaling")
+    [described] = client.describe_auto_scaling_groups(AutoScalingGroupNames=[group.name])["AutoScalingGroups"]
+    return OPT_IN_TAG in {tag["Key"] for tag in described["Tags"]}
 
 
 def once(those: Iterable[Block]) -> Iterator[Block]:
