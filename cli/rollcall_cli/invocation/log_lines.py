@@ -15,7 +15,7 @@ RUNTIME = re.compile(r"^(START|END|REPORT|INIT_START|EXTENSION|LOGS|XRAY)\b")
 FIRST = ("group", "instance_id", "action")  # of what a line is about; the rest as the function wrote it
 # The same in every line, or about the code that wrote it.
 LEFT_OUT = {
-    *("level", "message", "timestamp", "location", "service", "cold_start", "xray_trace_id"),
+    *("level", "message", "timestamp", "location", "service", "version", "cold_start", "xray_trace_id"),
     *("function_name", "function_memory_size", "function_arn", "function_request_id"),
     *("exception_name", "stack_trace"),
 }

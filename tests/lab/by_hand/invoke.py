@@ -35,6 +35,13 @@ class Invoked:
     log: str
 
     @property
+    def readable(self) -> str:
+        """The log's lines and the answer, as they are shown."""
+        from rollcall_cli.invocation.log_lines import readable
+
+        return "\n".join([*readable(self.log), f"answer: {json.dumps(self.answer)}"])
+
+    @property
     def failed(self) -> bool:
         """Whether the function ended in an error."""
         return isinstance(self.answer, dict) and {"errorType", "errorMessage"} <= self.answer.keys()
@@ -90,7 +97,11 @@ def _run(options: argparse.Namespace) -> int:
     except (NotRun, LabBusy, NoContainers, SamError, TimeoutError) as error:
         print(f"\n{error}", file=sys.stderr)
         return ExitCode.NOT_RUN
-    return shown(invoked)
+    code = shown(invoked)
+    if sample and sample.good not in invoked.readable:
+        print(f"The sample did not end as it should: nothing of the above says {sample.good!r}.")
+        return ExitCode.ACT
+    return code
 
 
 def _event_file(given: str) -> Path:
@@ -142,7 +153,7 @@ class Invocation:
         from lab.by_hand.scenes import sample_of
         from rollcall_cli.invocation.events import SAMPLE_INSTANCE, received_now
 
-        event = received_now(json.loads(path.read_text()), time.time())
+        event = json.loads(path.read_text())
         progress = Progress()
         if sample := sample_of(path):
             with progress.step(f"Preparing: {(sample.scene.__doc__ or '').strip()}"):
@@ -150,6 +161,7 @@ class Invocation:
             event = filled(event, facts, time.time())
             if facts.instance_id != SAMPLE_INSTANCE:
                 print(f"The sample's instance is {facts.instance_id} of group {facts.group} here.", file=sys.stderr)
+        event = received_now(event, time.time())
         if self.container:
             with progress.step(f"Running {function} in a container"):
                 return in_container(self.cloud, self.built, function, event, self.directory)
@@ -191,12 +203,9 @@ def deployed_function(cloud: Cloud, function: str) -> Deployed:
 
 def shown(invoked: Invoked) -> int:
     """Prints the log, the answer and what became of it; the exit code."""
-    from rollcall_cli.invocation.log_lines import readable
     from rollcall_cli.invocation.outcome import outcome
 
-    for line in readable(invoked.log):
-        print(line)
-    print(f"answer: {json.dumps(invoked.answer)}")
+    print(invoked.readable)
     result = outcome(invoked.answer, invoked.log, failed=invoked.failed)
     print(result.words)
     return result.code

@@ -27,7 +27,10 @@ OF_JOBS = ("job", "job_id")
 
 @dataclass(frozen=True)
 class Facts:
-    """What is so in the lab. Empty, None: the sample names none. launched_at: epoch seconds."""
+    """What is so in the lab. Empty, None: the sample names none.
+
+    launched_at, since: of the instance, and of its wait; epoch seconds.
+    """
 
     group: str = GROUP
     instance_id: str = SAMPLE_INSTANCE
@@ -35,6 +38,7 @@ class Facts:
     address: str = ADDRESS
     job: int | None = None
     launched_at: float | None = None
+    since: float | None = None
 
 
 def filled(sample: Any, facts: Facts, now: float) -> Any:
@@ -46,8 +50,9 @@ def filled(sample: Any, facts: Facts, now: float) -> Any:
             return _text(value, facts, later)
         if key in OF_JOBS and value == JOB and facts.job is not None:
             return facts.job
-        if key == "launched_at" and facts.launched_at is not None:
-            return facts.launched_at
+        known = {"launched_at": facts.launched_at, "since": facts.since}.get(key)
+        if known is not None:
+            return known
         return value + later if isinstance(value, float) and abs(value - NOW) < AROUND else value
 
     return changed(sample, change)

@@ -75,7 +75,13 @@ def waiting(cloud: Cloud) -> Facts:
     (one,) = message["waiting"]
     action = one["action"]
     return Facts(
-        group.name, action["instance_id"], action["token"], one["address"], message["job_id"], one["launched_at"]
+        group.name,
+        action["instance_id"],
+        action["token"],
+        one["address"],
+        message["job_id"],
+        one["launched_at"],
+        message["since"],
     )
 
 
@@ -137,7 +143,7 @@ def trouble_reported(cloud: Cloud) -> Facts:
 class Sample:
     """What a file in events/ is for. functions: that take it, as `rollcall invoke` names them, the usual one first.
 
-    code: what `make invoke` ends with. good: how its answer and log show that all went as it should.
+    good: what its log or its answer holds where all went as it should. code: what `make invoke` ends with then.
     """
 
     functions: tuple[str, ...]
@@ -236,20 +242,25 @@ def _reported(cloud: Cloud, name: str) -> Facts:
 
 
 def _take(cloud: Cloud, queue: str, is_meant: Callable[[Json], bool]) -> Json:
-    """The body of the first such message in a queue, which is then no longer in it."""
+    """The body of the first such message in a queue. None such is in it afterwards: SQS may hold one twice."""
     sqs, url = cloud.aws.client("sqs"), cloud.queue_url(queue)
 
-    def found() -> Json | None:
+    def received() -> list[Json]:
         answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=AT_ONCE, VisibilityTimeout=HELD)
-        for message in answer.get("Messages", ()):
-            body: Json = json.loads(message["Body"])
-            if is_meant(body):
-                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-                return body
-        return None
+        return list(answer.get("Messages", ()))
 
-    body: Json = eventually(found, f"the message is in {queue}", TIMEOUT)
-    return body
+    def taken() -> list[Json]:
+        bodies: list[Json] = []
+        while messages := received():
+            for message in messages:
+                body: Json = json.loads(message["Body"])
+                if is_meant(body):
+                    sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+                    bodies.append(body)
+        return bodies
+
+    first: Json = eventually(taken, f"the message is in {queue}", TIMEOUT)[0]
+    return first
 
 
 def _detail(body: Json) -> Json:

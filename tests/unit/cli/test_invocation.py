@@ -25,6 +25,7 @@ LINE = {
     "message": "registered, job 1",
     "timestamp": "2026-11-21 10:00:03,352+0000",
     "service": "register",
+    "version": "0.1.0",
     "cold_start": True,
     "function_name": "RegisterFunction",
     "function_request_id": "1e4e3548",

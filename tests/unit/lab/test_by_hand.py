@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LATER = 86400.0 * 365  # seconds
-FACTS = Facts("other", "i-0aaaaaaaaaaaaaaaa", "00000000-0000-0000-0000-000000000000", "10.9.9.9", 7, NOW + LATER - 3)
+FACTS = Facts(
+    "other",
+    "i-0aaaaaaaaaaaaaaaa",
+    "00000000-0000-0000-0000-000000000000",
+    "10.9.9.9",
+    7,
+    NOW + LATER - 3,
+    NOW + LATER - 2,
+)
 
 
 def sample(name: str) -> Any:
@@ -52,7 +60,7 @@ def test_the_gates_message_is_about_the_instance_in_the_lab() -> None:
     action = waiting["action"]
     assert (action["group"], action["instance_id"], action["token"]) == (FACTS.group, FACTS.instance_id, FACTS.token)
     assert (waiting["address"], waiting["launched_at"]) == (FACTS.address, FACTS.launched_at)
-    assert (body["job_id"], body["since"], body["heartbeat_at"]) == (FACTS.job, NOW + LATER, 0.0)
+    assert (body["job_id"], body["since"], body["heartbeat_at"]) == (FACTS.job, FACTS.since, 0.0)
     assert int(record["attributes"]["SentTimestamp"]) == 1795255200000 + LATER * 1000
 
 
