@@ -167,7 +167,7 @@ def test_an_alarm_is_notified_and_over_when_it_is_ok(cloud: Cloud, channels: Ale
         cloudwatch.set_alarm_state(AlarmName=each, StateValue="ALARM", StateReason="a test")
     alert = eventually(lambda: opened(channels, f"alarm: {name}"), "an operator is notified")
     assert alert.payload["severity"] == "critical"
-    assert "dead-letter queue at once" in alert.payload["summary"]
+    assert "Look at once: rollcall redrive" in alert.payload["summary"]
     assert [each["text"] for each in alert.links] == ["Alarm", "Logs"]
     cloudwatch.set_alarm_state(AlarmName=name, StateValue="OK", StateReason="a test")
     eventually(lambda: resolved(channels, alert.key), "it is over")
