@@ -84,7 +84,7 @@ NOT_SHOWN = {  # what is emitted and not on the dashboard, and why
     ),
     **dict.fromkeys((("AlertsSent", "service"), ("AlertsLost", "service")), "an alarm's; by channel it is shown"),
 }
-OPTIONAL = ("HasAlerts", "HasChef")  # conditions under which the dashboard shows more
+OPTIONAL = ("HasAlerts",)  # conditions under which the dashboard shows more
 SEARCH = re.compile(
     r"SEARCH\('\{(?P<namespace>[\w/]+),(?P<dimensions>[\w,]+)\} "
     r"MetricName=\"(?P<name>\w+)\"', '(?P<stat>\w+)', (?P<period>\d+)\)"

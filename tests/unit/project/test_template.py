@@ -369,7 +369,7 @@ def test_doctor_publishes_once_a_day_and_nothing_else_repeats_a_run_that_failed(
 
 
 def test_without_a_chef_server_there_is_no_layer_permission_or_alarm_of_it() -> None:
-    assert conditional_on("HasChef") == {"ChefLayer", "ChefPolicy", "DoctorChefPolicy", "ChefAlarm"}
+    assert conditional_on("HasChef") == {"ChefLayer", "ChefPolicy", "DoctorChefPolicy"}
     assert is_presence("HasChef", "ChefSecretArn")
     assert speaking_of("ChefSecretArn") == {"ChefPolicy", "DoctorChefPolicy"}
     assert SHARED["Layers"] == [{"Ref": "CommonLayer"}]
