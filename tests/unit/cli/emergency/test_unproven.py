@@ -75,7 +75,7 @@ def test_who_waited_already_when_it_began_has_come_since_and_who_served_has_not(
     old = aws.one("Pending:Wait")
     aws.answer("launch", InstanceId=old)
     aws.scale(2)
-    waited, waits = aws.one("Pending:Wait"), None
+    waited = aws.one("Pending:Wait")
     aws.scale(3)
     (waits,) = set(aws.ids("Pending:Wait")) - {waited}
     aws.tick(60)
