@@ -5,6 +5,7 @@ As far as is known: Auto Scaling's activities say who came since it began, and T
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from rollcall.tower.client import Tower
 
 ACTIVITIES_MAX = 1000  # of the newest; a group keeps six weeks of them
+HELD_MAX = 172_800.0  # seconds: no hook holds an instance for longer (GlobalTimeout in the API reference)
 WORDS = {
     Outcome.FAILED: "failed on it",
     Outcome.UNREACHABLE: "could not reach it",
@@ -33,20 +35,35 @@ WORDS = {
 }
 
 
-def arrived_since(client: Any, group: str, since: float) -> set[str]:
-    """The instances whose launch was not over before then, in epoch seconds. Raises NotRun."""
+@dataclass(frozen=True)
+class Arrived:
+    """Who came. complete: False where there are more activities than were read, so that some may be missed."""
+
+    instance_ids: frozenset[str]
+    complete: bool
+
+
+def arrived_since(client: Any, group: str, since: float) -> Arrived:
+    """The instances whose launch was not over before then, in epoch seconds; also those that began earlier, and waited.
+
+    DescribeScalingActivities gives those in progress first, the others by their start (API reference). Raises NotRun.
+    """
     found: set[str] = set()
-    pages = client.get_paginator("describe_scaling_activities")
-    limits = {"MaxItems": ACTIVITIES_MAX, "PageSize": 100}
+    pages = client.get_paginator("describe_scaling_activities").paginate(
+        AutoScalingGroupName=group, PaginationConfig={"MaxItems": ACTIVITIES_MAX, "PageSize": 100}
+    )
     try:
-        for page in pages.paginate(AutoScalingGroupName=group, PaginationConfig=limits):
+        for page in pages:
             for raw in page["Activities"]:
+                is_over = "EndTime" in raw
+                if is_over and raw["StartTime"].timestamp() < since - HELD_MAX:
+                    return Arrived(frozenset(found), complete=True)
                 named = LAUNCHING.match(raw["Description"])
-                if named and ("EndTime" not in raw or raw["EndTime"].timestamp() >= since):
+                if named and (not is_over or raw["EndTime"].timestamp() >= since):
                     found.add(named["id"])
     except (BotoCoreError, ClientError) as error:
         raise not_asked(error, f"the activities of group {group}") from error
-    return found
+    return Arrived(frozenset(found), complete=pages.resume_token is None)
 
 
 def unproven(

@@ -8,8 +8,9 @@ from rollcall.checks.registry import read_group_settings
 from rollcall.domain.groups import Group, GroupSettings
 from rollcall.domain.jobs import Outcome
 from rollcall_cli.emergency import run
+from rollcall_cli.emergency import unproven as proof
 from rollcall_cli.emergency.run import find_unproven
-from rollcall_cli.emergency.unproven import arrived_since, unproven
+from rollcall_cli.emergency.unproven import Arrived, arrived_since, unproven
 from rollcall_cli.scaling_group import ScalingGroup
 from unit.auto_scaling_world import World as AutoScalingWorld
 from unit.world import World
@@ -48,6 +49,15 @@ def test_whose_job_was_ok_is_proven_and_all_others_are_not(world: World) -> None
     }
 
 
+def test_a_job_of_an_earlier_stint_proves_nothing(world: World) -> None:
+    came_back = {"rollcall": {"group": "web", "stint": {"since": world.clock.now + 100, "token": ""}}}
+    world.tower.add_host(world.inventory, "i-back", variables=came_back)
+    ended = world.waiting("i-ok", "i-back")
+    world.end(ended, i_ok=Outcome.OK, i_back=Outcome.OK)
+    assert reasons(world, "i-ok", "i-back") == {"i-back": "it has no job yet"}
+    assert reasons(world, "i-back") == {"i-back": "it has no job yet"}
+
+
 def test_without_a_job_template_nothing_proves_anything(world: World) -> None:
     found = unproven(world.tower, world.evidence, settings(inventory="prod"), ["i-a"])
     assert found == {"i-a": "its group has no job template"}
@@ -56,7 +66,35 @@ def test_without_a_job_template_nothing_proves_anything(world: World) -> None:
 def test_who_came_is_told_by_the_activities() -> None:
     aws = AutoScalingWorld("launch")
     aws.scale(2)
-    assert arrived_since(aws.client, aws.name, 0) == set(aws.states())
+    assert arrived_since(aws.client, aws.name, 0).instance_ids == set(aws.states())
+
+
+def test_who_waited_already_when_it_began_has_come_since_and_who_served_has_not() -> None:
+    aws = AutoScalingWorld("launch")
+    aws.scale(1)
+    old = aws.one("Pending:Wait")
+    aws.answer("launch", InstanceId=old)
+    aws.scale(2)
+    waited = aws.one("Pending:Wait")
+    aws.scale(3)
+    (waits,) = set(aws.ids("Pending:Wait")) - {waited}
+    aws.tick(60)
+    began = aws.now
+    aws.tick(60)
+    aws.answer("launch", InstanceId=waited)
+    assert set(aws.ids("InService")) == {old, waited}
+    came = arrived_since(aws.client, aws.name, began)
+    assert came == Arrived(frozenset({waited, waits}), complete=True)
+
+
+def test_activities_of_long_ago_are_not_read_to_their_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    aws = AutoScalingWorld("launch")
+    aws.scale(3)
+    for each in aws.ids("Pending:Wait"):
+        aws.answer("launch", InstanceId=each)
+    monkeypatch.setattr(proof, "ACTIVITIES_MAX", 2)
+    assert not arrived_since(aws.client, aws.name, aws.now - 1000).complete
+    assert arrived_since(aws.client, aws.name, aws.now + proof.HELD_MAX + 1000).complete
 
 
 @pytest.mark.parametrize("tower_is_away", [False, True])
