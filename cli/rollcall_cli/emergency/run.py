@@ -16,12 +16,13 @@ from rollcall.domain.groups import EMERGENCY_TAG, Group
 from rollcall.domain.settings import MOMENT_FORMAT
 from rollcall.evidence.job_reader import JobEvidence
 from rollcall_cli.group_changes import DeleteTags
+from rollcall_cli.proven import unproven
 from rollcall_cli.running import NotRun
 from rollcall_cli.tower import remedy_of, tower_of
 
 from .plan import beginning, ending
 from .record import TooLong, read_record
-from .unproven import arrived_since, unproven
+from .unproven import arrived_since
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
