@@ -33,7 +33,7 @@ from rollcall_cli.onboarding.plan import (
 )
 from rollcall_cli.onboarding.snippets import Form, snippet
 from rollcall_cli.onboarding.waits_for import waits_for
-from rollcall_cli.onboarding.watch import Ended, First, Watching, not_resting
+from rollcall_cli.onboarding.watch import Ended, First, Watching
 from rollcall_cli.onboarding.young import Young
 from rollcall_cli.options import DEFAULT_STACK, AsJson, Profile, Region, Stack, connect
 from rollcall_cli.questions import Questions
@@ -297,8 +297,8 @@ def _watched(
     scale_out: bool,
     seconds: float,
 ) -> First:
-    known = not_resting(group.read().instances)
-    watching = Watching(group, tower, settings, known, progress_line, lambda: JobEvidence(tower), words_for)
+    before = group.read().instances
+    watching = Watching(group, tower, settings, before, progress_line, lambda: JobEvidence(tower), words_for)
     if scale_out:
         _launch_one(group)
     progress_line("watching the next instance; Ctrl-C ends that, and changes nothing")

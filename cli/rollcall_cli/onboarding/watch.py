@@ -19,7 +19,7 @@ from rollcall_cli.running import in_words
 from rollcall_cli.tower import remedy_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Mapping
 
     from rollcall.domain.groups import GroupSettings
     from rollcall.evidence.job_reader import Evidence
@@ -112,7 +112,7 @@ def not_resting(states: Mapping[str, str]) -> set[str]:
 
 
 class Watching:
-    """known: the instances that were there before, without those that rest: one that comes out of a warm pool is new.
+    """before: the states of the instances that were there already. One of them that rested and comes back is new.
 
     evidence(): what jobs showed, read anew each round. waits_for: what an instance that is held waits for, in words;
     raises what the clients of AWS raise.
@@ -123,7 +123,7 @@ class Watching:
         group: ScalingGroup,
         tower: Tower,
         settings: GroupSettings,
-        known: Collection[str],
+        before: Mapping[str, str],
         say: Say,
         evidence: Callable[[], Evidence],
         waits_for: Callable[[str], str] = lambda instance_id: "",
@@ -132,7 +132,7 @@ class Watching:
         self._group = group
         self._tower = tower
         self._settings = settings
-        self._known = known
+        self._known = not_resting(before)
         self._say = say
         self._evidence = evidence
         self._waits_for = waits_for
@@ -145,7 +145,7 @@ class Watching:
         deadline, instance_id = time.monotonic() + seconds, ""
         while True:
             states = self._group.read().instances
-            instance_id = instance_id or min(not_resting(states) - set(self._known), default="")
+            instance_id = instance_id or min(not_resting(states) - self._known, default="")
             sight = self._sight(instance_id, states.get(instance_id)) if instance_id else None
             if sight:
                 self._say_once("instance", f"{instance_id}: {sight.words()}")

@@ -166,6 +166,23 @@ def test_a_gate_that_the_stack_cannot_follow_is_refused_before_anything_is_chang
     assert command.state() == ({}, [])
 
 
+def test_the_target_groups_that_a_group_is_attached_to_are_seen(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = PARTS._replace(parameters={**PARTS.parameters, "LoadBalancers": "true"})
+    monkeypatch.setattr(onboard, "read_stack", lambda stack, region: parts)
+    assert "attached to no target group" in command(*WANTED, "--gate", "job elb", "--yes", code=2).stderr
+    assert command.state() == ({}, [])
+    command.aws.name = f"{command.aws.name}-behind"
+    command.aws.client.create_auto_scaling_group(
+        AutoScalingGroupName=command.aws.name,
+        AvailabilityZones=["us-east-1a"],
+        TrafficSources=[{"Identifier": "arn:aws:targetgroup/web", "Type": "elbv2"}],
+        **{"MinSize": 0, "MaxSize": 1, "DesiredCapacity": 0},
+    )
+    command(*WANTED, "--gate", "job elb", "--yes")
+
+
 def put_hook(command: Command, name: str, **fields: Any) -> None:
     own = {
         "HeartbeatTimeout": 60,

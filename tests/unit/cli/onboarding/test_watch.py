@@ -102,9 +102,9 @@ class Watched:
             return "its job runs" if self.tower.tower.runs else ""
 
         group = ScalingGroup(self.aws.client, self.aws.name)
-        known = not_resting(group.read().instances)
+        before = group.read().instances
         tower, evidence = self.tower.tower, self.tower.evidence
-        watching = Watching(group, tower, settings, known, said.append, lambda: evidence, waits_for, sleep)
+        watching = Watching(group, tower, settings, before, said.append, lambda: evidence, waits_for, sleep)
         return watching.first(seconds), said
 
 
@@ -134,7 +134,7 @@ def test_when_the_time_is_over_it_still_waits_or_none_came() -> None:
     group = ScalingGroup(aws.client, aws.name)
     settings = read_group_settings(Group(aws.name, {"rollcall:inventory": "prod"}, {}))
     assert settings
-    first = Watching(group, world.tower, settings, [], lambda words: None, lambda: world.evidence).first(0)
+    first = Watching(group, world.tower, settings, {}, lambda words: None, lambda: world.evidence).first(0)
     assert first == First(waiting, Ended.WAITING, "Pending:Wait, no host yet")
 
 
