@@ -63,11 +63,7 @@ class PutHook:
 
     def words(self) -> str:
         """What is done, in words."""
-        way = "launches" if self.hook.launching else "terminations"
-        return (
-            f"put hook {self.hook.name} for {way}: heartbeat timeout {self.hook.heartbeat_timeout} s, default result "
-            f"{self.hook.default_result}"
-        )
+        return f"put {hook_in_words(self.hook)}"
 
     def commands(self, group: str) -> list[str]:
         """The same by the AWS command line."""
@@ -97,6 +93,15 @@ class DeleteHook:
     def apply(self, group: ScalingGroup) -> None:
         """Do it. Raises NotRun."""
         group.delete_hook(self.hook.name)
+
+
+def hook_in_words(hook: LifecycleHook) -> str:
+    """A hook with the fields that matter here, in words."""
+    way = "launches" if hook.launching else "terminations"
+    return (
+        f"hook {hook.name} for {way}: heartbeat timeout {hook.heartbeat_timeout} s, default result "
+        f"{hook.default_result}"
+    )
 
 
 type Change = SetTags | DeleteTags | PutHook | DeleteHook

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from rollcall.aws.auto_scaling import other_traffic_of, target_groups_of
 from rollcall.domain.actions import Result, Transition
 from rollcall.domain.membership import Membership, holds
 
@@ -77,7 +78,8 @@ class GroupState:
     """A group as AWS shows it now.
 
     tags: all of them. instances: the lifecycle state of each, its warm pool included, by id. hooks: every one, also
-    those of others. desired, most: its sizes. now: the moment, by AWS's clock in epoch seconds.
+    those of others. desired, most: its sizes. now: the moment, by AWS's clock in epoch seconds. target_groups,
+    other_traffic: as a Group has them.
     """
 
     name: str
@@ -87,6 +89,8 @@ class GroupState:
     desired: int
     most: int
     now: float
+    target_groups: tuple[str, ...] = ()
+    other_traffic: tuple[str, ...] = ()
 
     def own_hooks(self, answerer: Answerer, also: Collection[str] = ()) -> tuple[LifecycleHook, ...]:
         """The hooks that a stack answers, and those of these names."""
@@ -144,6 +148,8 @@ class ScalingGroup:
             desired=raw["DesiredCapacity"],
             most=raw["MaxSize"],
             now=_moment_of(answer),
+            target_groups=target_groups_of(raw),
+            other_traffic=other_traffic_of(raw),
         )
 
     def _pooled(self, raw: Mapping[str, Any]) -> list[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import boto3
 import typer
@@ -14,14 +14,18 @@ from rich.text import Text
 from rollcall.aws.client import CLIENT_CONFIG
 from rollcall.aws.fleet import Fleet
 from rollcall.domain.errors import RollcallError
+from rollcall.domain.groups import OnFailure
 from rollcall.domain.settings import JOB_TAG, OPT_IN_TAG
 from rollcall.domain.shell_commands import command, operand
+from rollcall.evidence.job_reader import JobEvidence
 from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.onboarding.choices import chosen, described, objections
 from rollcall_cli.onboarding.plan import (
-    HEARTBEAT_TIMEOUT,
     Wishes,
     abandoning,
+    group_then,
+    kept_in_words,
+    objections_to_hooks,
     setting_up,
     settings_then,
     timeout_then,
@@ -33,7 +37,7 @@ from rollcall_cli.onboarding.watch import Ended, First, Watching
 from rollcall_cli.onboarding.young import Young
 from rollcall_cli.options import DEFAULT_STACK, AsJson, Profile, Region, Stack, connect
 from rollcall_cli.questions import Questions
-from rollcall_cli.running import NotRun
+from rollcall_cli.running import NotRun, in_words
 from rollcall_cli.scaling_group import ScalingGroup
 from rollcall_cli.screen import console, print_json, progress_line
 from rollcall_cli.stack import answerer_of
@@ -41,7 +45,7 @@ from rollcall_cli.status.stack_parts import read_stack
 from rollcall_cli.tower import remedy_of, tower_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from rollcall.domain.groups import GroupSettings
     from rollcall.tower.client import Tower
@@ -52,6 +56,11 @@ if TYPE_CHECKING:
 type Json = dict[str, Any]
 
 WATCHED_FOR = 1800.0  # seconds, rollcall:timeout's default
+SAID_EVERY = 60.0  # seconds, while it waits until no instance is young
+ON_FAILURE = {
+    OnFailure.ABANDON: "are replaced (rollcall:on-failure is abandon).",
+    OnFailure.HOLD: "are held for you to examine (rollcall:on-failure is hold).",
+}
 
 
 def onboard(
@@ -73,8 +82,8 @@ def onboard(
     gate: Annotated[str, typer.Option(metavar="CHECKS", help="checks before CONTINUE, like 'job ec2'; else job")] = "",
     timeout: Annotated[str, typer.Option(metavar="SECONDS", help="after so long evidence is final; else 1800")] = "",
     heartbeat_timeout: Annotated[
-        int, typer.Option(min=30, max=7200, metavar="SECONDS", help="of the hooks that are made")
-    ] = HEARTBEAT_TIMEOUT,
+        int | None, typer.Option(min=30, max=7200, metavar="SECONDS", help="of the hooks that are made; else 600")
+    ] = None,
     young: Annotated[
         Young | None,
         typer.Option(
@@ -103,9 +112,11 @@ def onboard(
     """
     here = connect(region, profile)
     parameters, answerer = answerer_of(stack)
+    parts = read_stack(stack, here)
     questions = Questions.of(yes=yes)
     scaling_group = ScalingGroup(boto3.client("autoscaling", config=CLIENT_CONFIG), group)
     state = scaling_group.read()
+    hooks = state.own_hooks(answerer)
     tower = tower_of(parameters)
     with _naming_the_remedy():
         wishes = Wishes(
@@ -117,12 +128,15 @@ def onboard(
             heartbeat_timeout=heartbeat_timeout,
         )
         settings = settings_then(state, wishes)
-        _require_followable(tower, settings)
-        young_ones = _young(tower, here, state, settings, wishes)
-    steps = setting_up(state, answerer.prefix, state.own_hooks(answerer), wishes)
+        _require_none(objections_to_hooks(state, hooks, wishes))
+        _require_none(objections(tower, settings, group_then(state, wishes), parts.settings()))
+        with_host = _with_host(tower, state, settings)
+    young_ones = _young(here, state, settings, with_host, wishes)
+    steps = setting_up(state, answerer.prefix, hooks, wishes)
     if plan is not None:
         return _print_plan(state.name, plan, steps, as_json=as_json)
-    _announce(state, steps, young_ones)
+    kept = kept_in_words(hooks)
+    _announce(state, steps, kept, young_ones)
     if young_ones and steps.last and young is None:
         young = _what_of_the_young(questions)
     if steps.changes and not questions.agree("Do this?"):
@@ -132,14 +146,15 @@ def onboard(
     scale_out = _scale_out(questions, scale_out)
     first = None
     if watch or (watch is None and (scale_out or questions.interactive)):
-        words_for = partial(waits_for, read_stack(stack, here), tower, state.name)
+        words_for = partial(waits_for, parts, tower, state.name)
         first = _watched(scaling_group, tower, settings, words_for, scale_out=scale_out, seconds=seconds)
     elif scale_out:
         _launch_one(scaling_group)
-    abandoned = bool(first and first.ended == Ended.GOOD and _abandon(questions, abandon))
-    if abandoned:
+    on_failure = settings.on_failure
+    if on_failure == OnFailure.HOLD and first and first.ended == Ended.GOOD and _abandon(questions, abandon):
         abandoning().apply(scaling_group)
-    _print(state, steps, young_ones, first, abandoned=abandoned, as_json=as_json)
+        on_failure = OnFailure.ABANDON
+    _print(_Done(state, steps, kept, young_ones, first, on_failure), as_json=as_json)
     return ExitCode.OK if first is None or first.ended == Ended.GOOD else ExitCode.ACT
 
 
@@ -148,12 +163,21 @@ def onboard(
 
 @contextmanager
 def _naming_the_remedy() -> Iterator[None]:
-    """Turns an error of Tower's, or of a tag, into NotRun."""
+    """Turns an error of a request to Tower, or of a tag, into NotRun."""
     try:
         yield
     except RollcallError as error:
         remedy = remedy_of(error)
         raise NotRun(f"{error}{f': {remedy}' if remedy else ''}\nNothing was changed.") from error
+
+
+@contextmanager
+def _asking_aws(needed: str) -> Iterator[None]:
+    """Turns an error of AWS's into NotRun. needed: the permissions for what is asked."""
+    try:
+        yield
+    except RollcallError as error:
+        raise NotRun(f"{in_words(error, needed)}\nNothing was changed.") from error
 
 
 def _inventory(tower: Tower, questions: Questions, state: GroupState, said: str | None) -> str:
@@ -175,19 +199,27 @@ def _chosen(questions: Questions, read: Callable[[], Sequence[Listed]], title: s
     return chosen(questions.choose(title, described(read()) if questions.interactive else (), option, none=none))
 
 
-def _require_followable(tower: Tower, settings: GroupSettings) -> None:
-    found = list(objections(tower, settings))
-    if found:
-        raise NotRun("\n".join([*found, "Nothing was changed."]))
+def _require_none(found: Iterable[str]) -> None:
+    """found: what speaks against it. Raises NotRun with all of it."""
+    if words := list(found):
+        raise NotRun("\n".join([*words, "Nothing was changed."]))
 
 
-def _young(tower: Tower, region: str, state: GroupState, settings: GroupSettings, wishes: Wishes) -> dict[str, float]:
+def _with_host(tower: Tower, state: GroupState, settings: GroupSettings) -> set[str]:
+    """The instances in service that are hosts already."""
+    serving = state.serving()
+    return {host.name for host in tower.hosts_named(tower.inventory(settings.inventory), serving)} if serving else set()
+
+
+def _young(
+    region: str, state: GroupState, settings: GroupSettings, with_host: Collection[str], wishes: Wishes
+) -> dict[str, float]:
     serving = state.serving()
     if not serving or settings.job_template is None:
         return {}
-    hosts = {host.name for host in tower.hosts_named(tower.inventory(settings.inventory), serving)}
-    arrivals = Fleet(region).arrivals(state.name, serving)
-    return young_instances(state, arrivals, hosts, timeout_then(state, wishes))
+    with _asking_aws("autoscaling:DescribeScalingActivities"):
+        arrivals = Fleet(region).arrivals(state.name, serving)
+    return young_instances(state, arrivals, with_host, timeout_then(state, wishes))
 
 
 def _what_of_the_young(questions: Questions) -> Young:
@@ -200,11 +232,13 @@ def _what_of_the_young(questions: Questions) -> Young:
 # What it does
 
 
-def _announce(state: GroupState, steps: SettingUp, young: Mapping[str, float]) -> None:
+def _announce(state: GroupState, steps: SettingUp, kept: Sequence[str], young: Mapping[str, float]) -> None:
     if not steps.changes:
         progress_line(f"Group {state.name!r} is set up already.")
     for number, each in enumerate(steps.changes, 1):
         progress_line(f"{number}. {each.words()}")
+    for words in kept:
+        progress_line(words)
     others = len(state.serving()) - len(young)
     if others and steps.changes:
         progress_line(f"{others} instances in service become hosts with reconcile's next run, without a job.")
@@ -221,11 +255,20 @@ def _apply(group: ScalingGroup, steps: SettingUp, wait: float) -> None:
         each.apply(group)
         progress_line(f"done: {each.words()}")
     if wait and steps.last:
-        progress_line(f"{wait:.0f} s until no instance is young any more; an interrupted run is simply run again")
-        time.sleep(wait)
+        _wait(wait)
     for each in steps.last:
         each.apply(group)
         progress_line(f"done: {each.words()}")
+
+
+def _wait(seconds: float) -> None:
+    """Until no instance is young any more, with a line a minute."""
+    progress_line("An interrupted run is simply run again.")
+    while seconds > 0:
+        progress_line(f"{seconds:.0f} s until no instance is young any more")
+        step = min(seconds, SAID_EVERY)
+        time.sleep(step)
+        seconds -= step
 
 
 def _scale_out(questions: Questions, chosen_by_option: bool | None) -> bool:
@@ -254,7 +297,8 @@ def _watched(
     scale_out: bool,
     seconds: float,
 ) -> First:
-    watching = Watching(group, tower, settings, group.read().instances, progress_line, words_for)
+    before = group.read().instances
+    watching = Watching(group, tower, settings, before, progress_line, lambda: JobEvidence(tower), words_for)
     if scale_out:
         _launch_one(group)
     progress_line("watching the next instance; Ctrl-C ends that, and changes nothing")
@@ -280,44 +324,51 @@ def _print_plan(group: str, form: Form, steps: SettingUp, *, as_json: bool) -> E
     return ExitCode.OK
 
 
-def _print(
-    state: GroupState,
-    steps: SettingUp,
-    young: Mapping[str, float],
-    first: First | None,
-    *,
-    abandoned: bool,
-    as_json: bool,
-) -> None:
+class _Done(NamedTuple):
+    """What was done. kept: the hooks that were there, in words. on_failure: as it is now."""
+
+    state: GroupState
+    steps: SettingUp
+    kept: Sequence[str]
+    young: Mapping[str, float]
+    first: First | None
+    on_failure: OnFailure
+
+
+def _print(done: _Done, *, as_json: bool) -> None:
+    group, first = done.state.name, done.first
     if as_json:
         print_json(
             {
-                "group": state.name,
-                "done": [each.words() for each in steps.changes],
-                "young": list(young),
+                "group": group,
+                "done": [each.words() for each in done.steps.changes],
+                "kept": done.kept,
+                "young": list(done.young),
                 "first": first and {"instance": first.id, "ended": str(first.ended), "seen": first.words},
-                "abandon": abandoned,
+                "abandon": done.on_failure == OnFailure.ABANDON,
             }
         )
         return
     out = console()
-    out.print(f"Group {state.name!r} is Rollcall's.", style="bold")
+    out.print(f"Group {group!r} is Rollcall's.", style="bold")
     if first:
-        out.print(Text(_words_of(state.name, first)), soft_wrap=True)
-    if abandoned:
-        out.print("Instances that fail are replaced from now on.")
-    else:
-        out.print("Instances that fail are held for you to examine (tag rollcall:on-failure).")
-    for words in (("doctor", f"--group={state.name}"), ("offboard", *operand(state.name))):
+        out.print(Text(_words_of(group, first)), soft_wrap=True)
+    out.print(f"Instances that fail {ON_FAILURE[done.on_failure]}")
+    for words in (("doctor", f"--group={group}"), ("offboard", *operand(group))):
         out.print(Text(f"  {command('rollcall', *words)}"), soft_wrap=True)
 
 
 def _words_of(group: str, first: First) -> str:
     match first.ended:
         case Ended.GOOD:
-            return f"{first.id} is in service, and its job went well."
+            return f"{first.id} is in service, and its job went well on it."
         case Ended.UNPROVEN:
             return f"{first.id} is in service, and nothing proves it ({first.words}): look at its job in Tower."
+        case Ended.UNKNOWN:
+            status = command("rollcall", "history", *operand(group))
+            return (
+                f"{first.id} is in service, and Tower did not say how its job went ({first.words}): {status} shows it."
+            )
         case Ended.GONE:
             doctor = command("rollcall", "doctor", f"--group={group}")
             return f"{first.id} left again ({first.words}): look at its job in Tower, and run {doctor}."

@@ -15,10 +15,11 @@ from rollcall.domain.errors import BadSettings, RollcallError
 from rollcall.domain.groups import EMERGENCY_TAG, Group
 from rollcall.domain.settings import MOMENT_FORMAT
 from rollcall.evidence.job_reader import JobEvidence
+from rollcall_cli.proven import unproven
 from rollcall_cli.running import NotRun
 from rollcall_cli.tower import remedy_of, tower_of
 
-from . import unproven as proof
+from . import arrivals
 from .plan import beginning, ending
 from .record import TooLong, read_record
 
@@ -166,7 +167,7 @@ def find_unproven(
         if settings is None:
             return Unproven(dict.fromkeys(sorted(asked), "its group has no tag rollcall:inventory"), doubt)
         tower = tower_of(parameters)
-        return Unproven(proof.unproven(tower, JobEvidence(tower), settings, asked), doubt)
+        return Unproven(unproven(tower, JobEvidence(tower), settings, asked), doubt)
     except BadSettings as error:
         also = f"{error}"
     except RollcallError as error:
@@ -179,11 +180,11 @@ def _came(client: Any, group: str, since: float) -> tuple[frozenset[str] | None,
     """Who came since then, None where that is not known, and the doubt that this leaves."""
     all_ = "who came since it began is not known, so all that serve were asked about"
     try:
-        arrived = proof.arrived_since(client, group, since)
+        arrived = arrivals.arrived_since(client, group, since)
     except NotRun as error:
         return None, f"{all_} ({_one_line(error)})"
     if not arrived.complete:
-        return None, f"{all_} (the group has had more than {proof.ACTIVITIES_MAX:,} activities)"
+        return None, f"{all_} (the group has had more than {arrivals.ACTIVITIES_MAX:,} activities)"
     return arrived.instance_ids, ""
 
 

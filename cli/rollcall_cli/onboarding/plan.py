@@ -8,19 +8,22 @@ job template comes last, with the checks that need it: until then instances are 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rollcall.checks.registry import read_group_settings
-from rollcall.domain.actions import Result, Transition
+from rollcall.doctor.group_findings import in_emergency
+from rollcall.doctor.hook_findings import DEFAULTS, HEARTBEAT_TIMEOUT, default_result_findings
+from rollcall.doctor.observations import ObservedHook
+from rollcall.domain.actions import Transition
 from rollcall.domain.errors import BadSettings
 from rollcall.domain.groups import Group, OnFailure
 from rollcall.domain.settings import DEFAULT_TIMEOUT, GATE_TAG, JOB_TAG, OPT_IN_TAG
-from rollcall_cli.group_changes import PutHook, SetTags
+from rollcall_cli.group_changes import PutHook, SetTags, hook_in_words
 from rollcall_cli.scaling_group import LifecycleHook
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from rollcall.domain.groups import GroupSettings
     from rollcall_cli.group_changes import Change
@@ -29,25 +32,28 @@ if TYPE_CHECKING:
 ON_FAILURE_TAG = "rollcall:on-failure"
 GROUPS_TAG = "rollcall:groups"
 TIMEOUT_TAG = "rollcall:timeout"
-HEARTBEAT_TIMEOUT = 600  # seconds; suits most, see docs/deploy
 SUFFIXES = {Transition.TERMINATING: "-terminating", Transition.LAUNCHING: "-launching"}  # in the order they are made
-DEFAULTS = {Transition.TERMINATING: Result.CONTINUE, Transition.LAUNCHING: Result.ABANDON}
 
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the operator wants of the group, each as in its tag; empty for none. heartbeat_timeout: seconds."""
+    """What the operator wants of the group, each as in its tag; empty for none.
+
+    heartbeat_timeout: seconds; None if it was not said, which is the usual one for hooks that are made, and any for
+    those that are there.
+    """
 
     inventory: str
     job_template: str = ""
     groups: str = ""
     gate: str = ""
     timeout: str = ""
-    heartbeat_timeout: int = HEARTBEAT_TIMEOUT
+    heartbeat_timeout: int | None = None
 
-    def first_tags(self) -> dict[str, str]:
-        """The tags that come first."""
-        own = {OPT_IN_TAG: self.inventory, ON_FAILURE_TAG: str(OnFailure.HOLD), GROUPS_TAG: self.groups}
+    def first_tags(self, group: GroupState) -> dict[str, str]:
+        """The tags that come first. A group that has opted in keeps what it does on failure."""
+        on_failure = "" if OPT_IN_TAG in group.tags else str(OnFailure.HOLD)
+        own = {OPT_IN_TAG: self.inventory, ON_FAILURE_TAG: on_failure, GROUPS_TAG: self.groups}
         return {key: value for key, value in (own | {TIMEOUT_TAG: self.timeout}).items() if value}
 
     def last_tags(self) -> dict[str, str]:
@@ -69,15 +75,12 @@ class SettingUp:
 
 
 def setting_up(group: GroupState, prefix: str, hooks: Collection[LifecycleHook], wishes: Wishes) -> SettingUp:
-    """What is still to be done. hooks: those of Rollcall's that the group has; prefix: how the names of new ones begin.
+    """What is still to be done, so that a second run takes nothing back.
 
-    A group that has opted in keeps what it does on failure, so that a second run takes nothing back.
+    hooks: those of Rollcall's that the group has; prefix: how the names of new ones begin.
     """
-    first = wishes.first_tags()
-    if OPT_IN_TAG in group.tags:
-        del first[ON_FAILURE_TAG]
     return SettingUp(
-        (*_tags(group, first), *_hooks(prefix, hooks, wishes.heartbeat_timeout)),
+        (*_tags(group, wishes.first_tags(group)), *_hooks(prefix, hooks, wishes.heartbeat_timeout)),
         tuple(_tags(group, wishes.last_tags())),
     )
 
@@ -89,11 +92,50 @@ def abandoning() -> SetTags:
 
 def settings_then(group: GroupState, wishes: Wishes) -> GroupSettings:
     """What the group's tags will say. Raises BadSettings naming the tag that cannot be read."""
-    tags = {**group.tags, **wishes.first_tags(), **wishes.last_tags()}
-    settings = read_group_settings(Group(group.name, tags, {}))
+    settings = read_group_settings(group_then(group, wishes))
     if settings is None:
         raise BadSettings(f"group {group.name!r}: no inventory is named")
     return settings
+
+
+def group_then(group: GroupState, wishes: Wishes) -> Group:
+    """The group with the tags that it will have; its hooks are not in it."""
+    tags = {**group.tags, **wishes.first_tags(group), **wishes.last_tags()}
+    return Group(group.name, tags, {}, group.target_groups, group.other_traffic)
+
+
+def objections_to_hooks(group: GroupState, hooks: Collection[LifecycleHook], wishes: Wishes) -> Iterator[str]:
+    """What is wrong with the hooks that are there, each with its remedy; in an emergency only that it is one.
+
+    hooks: those of Rollcall's. What is there is not changed here: others may rely on it.
+    """
+    known = Group(group.name, group.tags, {})
+    if known.in_emergency:
+        found = in_emergency(f"group {group.name}", known)
+        yield f"group {group.name!r}: {found.reason}: {found.remedy}"
+        return
+    for hook in hooks:
+        for each in default_result_findings(known, _observed(hook)):
+            yield f"group {group.name!r}: {each.reason}: {each.remedy}"
+        if wishes.heartbeat_timeout not in (None, hook.heartbeat_timeout):
+            wanted = replace(hook, heartbeat_timeout=wishes.heartbeat_timeout)
+            (remedy,) = PutHook(wanted).commands(group.name)
+            yield (
+                f"group {group.name!r}: hook {hook.name!r} is there with a heartbeat timeout of "
+                f"{hook.heartbeat_timeout} s, and --heartbeat-timeout says {wishes.heartbeat_timeout}: leave the "
+                f"option out, or change the hook: {remedy}"
+            )
+
+
+def kept_in_words(hooks: Iterable[LifecycleHook]) -> list[str]:
+    """The hooks that are there and stay as they are."""
+    return [f"{hook_in_words(hook)}: it is there, and stays as it is" for hook in hooks]
+
+
+def _observed(hook: LifecycleHook) -> ObservedHook:
+    return ObservedHook(
+        hook.name, hook.transition, hook.target or "", hook.role or "", hook.heartbeat_timeout, hook.default_result
+    )
 
 
 def young_instances(
@@ -119,10 +161,11 @@ def _tags(group: GroupState, wanted: Mapping[str, str]) -> list[Change]:
     return [SetTags(new)] if new else []
 
 
-def _hooks(prefix: str, hooks: Collection[LifecycleHook], heartbeat_timeout: int) -> list[Change]:
+def _hooks(prefix: str, hooks: Collection[LifecycleHook], heartbeat_timeout: int | None) -> list[Change]:
+    timeout = HEARTBEAT_TIMEOUT if heartbeat_timeout is None else heartbeat_timeout
     there = {hook.transition for hook in hooks}
     return [
-        PutHook(LifecycleHook(f"{prefix}{suffix}", transition, heartbeat_timeout, DEFAULTS[transition]))
+        PutHook(LifecycleHook(f"{prefix}{suffix}", transition, timeout, DEFAULTS[transition]))
         for transition, suffix in SUFFIXES.items()
         if transition not in there
     ]

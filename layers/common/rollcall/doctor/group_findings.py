@@ -123,7 +123,7 @@ def _tags(opted_in: OptedInGroup, observed: Observations, here: Settings) -> Ite
             f"release it as of now: {command('rollcall', 'release', *options('--group', [group.name]))}",
         )
     if group.in_emergency:
-        yield _in_emergency(subject, group)
+        yield in_emergency(subject, group)
     if settings.user_data and not here.user_data:
         yield warns(
             subject,
@@ -133,7 +133,8 @@ def _tags(opted_in: OptedInGroup, observed: Observations, here: Settings) -> Ite
         )
 
 
-def _in_emergency(subject: str, group: Group) -> Finding:
+def in_emergency(subject: str, group: Group) -> Finding:
+    """That a group is in an emergency, and how that ends."""
     since = group.tags[EMERGENCY_TAG].partition(" ")[0] or "a moment that the tag does not say"
     return warns(
         subject,

@@ -20,6 +20,7 @@ from .unread_findings import unread
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from rollcall.domain.groups import Group
     from rollcall.domain.settings import Settings
 
     from .observations import Observations, ObservedGroup, ObservedHook, OptedInGroup
@@ -56,7 +57,7 @@ def _of_group(opted_in: OptedInGroup, observed: Observations, here: Settings) ->
             )
         for hook in own:
             if not opted_in.settings.in_emergency:  # which made them so, and of which a finding of its own says more
-                yield from _default_result(opted_in, hook)
+                yield from default_result_findings(opted_in.group, hook)
                 yield from _heartbeat(opted_in, hook, observed)
             yield from _target(opted_in.group, hook, observed)
             yield from _role(opted_in.group, hook, observed)
@@ -101,13 +102,13 @@ def _word(transition: Transition) -> str:
 # Commands
 
 
-def hook_command(action: str, group: ObservedGroup, name: str) -> str:
+def hook_command(action: str, group: ObservedGroup | Group, name: str) -> str:
     """A command of the AWS command line about a hook."""
     named = (*options("--auto-scaling-group-name", [group.name]), *options("--lifecycle-hook-name", [name]))
     return command("aws", "autoscaling", action, *named)
 
 
-def _put_hook(group: ObservedGroup, transition: Transition, name: str, change: str = "") -> str:
+def _put_hook(group: ObservedGroup | Group, transition: Transition, name: str, change: str = "") -> str:
     """The command that makes a hook, or changes it in one thing."""
     settings = change or f"--heartbeat-timeout {HEARTBEAT_TIMEOUT} --default-result {DEFAULTS[transition]}"
     return f"{hook_command('put-lifecycle-hook', group, name)} --lifecycle-transition {transition} {settings}"
@@ -154,7 +155,8 @@ def _is_notified(group: ObservedGroup, transition: Transition, observed: Observa
 # A hook that is there
 
 
-def _default_result(opted_in: OptedInGroup, hook: ObservedHook) -> Iterator[Finding]:
+def default_result_findings(group: ObservedGroup | Group, hook: ObservedHook) -> Iterator[Finding]:
+    """Whether a hook of Rollcall's that times out does what it should."""
     wanted = DEFAULTS[hook.transition]
     if hook.default_result == wanted:
         return
@@ -164,10 +166,10 @@ def _default_result(opted_in: OptedInGroup, hook: ObservedHook) -> Iterator[Find
         else "when it times out the remaining hooks are skipped, and a lifecycle policy retains the instance"
     )
     yield warns(
-        f"group {opted_in.name}",
+        f"group {group.name}",
         f"default result of {hook.name}",
         f"hook {hook.name!r} has the default result {hook.default_result}: {harm}",
-        _put_hook(opted_in.group, hook.transition, hook.name, f"--default-result {wanted}"),
+        _put_hook(group, hook.transition, hook.name, f"--default-result {wanted}"),
     )
 
 

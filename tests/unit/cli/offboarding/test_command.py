@@ -13,7 +13,7 @@ from rollcall.domain.groups import EMERGENCY_TAG
 from rollcall_cli.answerer import Answerer
 from rollcall_cli.commands import offboard
 from rollcall_cli.emergency import run as emergency_run
-from rollcall_cli.emergency import unproven, ways
+from rollcall_cli.emergency import arrivals, ways
 from rollcall_cli.emergency.letting_in import LettingIn
 from rollcall_cli.offboarding.run import Removing
 from rollcall_cli.running import NotRun
@@ -208,7 +208,7 @@ def test_where_the_activities_cannot_be_read_all_that_serve_are_listed_and_the_w
     command.aws.scale(1)
     command.aws.answer("launch", InstanceId=command.aws.one("Pending:Wait"))
     serving = command.aws.one("InService")
-    monkeypatch.setattr(unproven, "arrived_since", throttled)
+    monkeypatch.setattr(arrivals, "arrived_since", throttled)
     done = command("--emergency", "--for", "0", "--yes", code=1)
     assert "AWS asks to slow down. Try again in a minute." in done.stdout
     assert f"  {serving}: it has no host in Tower" in done.stdout
@@ -220,7 +220,7 @@ def test_more_activities_than_are_read_leave_a_doubt(command: Command, monkeypat
     command.aws.scale(2)
     for each in command.aws.ids("Pending:Wait"):
         command.aws.answer("launch", InstanceId=each)
-    monkeypatch.setattr(unproven, "ACTIVITIES_MAX", 1)
+    monkeypatch.setattr(arrivals, "ACTIVITIES_MAX", 1)
     said = json.loads(command("--emergency", "--for", "0", "--yes", "--json", code=1).stdout)
     assert sorted(said["unproven"]) == sorted(command.aws.ids("InService"))
     assert "more than 1 activities" in said["doubt"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import replace
+
 import pytest
 
 from rollcall.checks.registry import read_group_settings
@@ -40,9 +42,10 @@ def said(world: World, **tags: str) -> list[str]:
     own = {"rollcall:inventory": "prod", "rollcall:job-template": "provision"} | {
         f"rollcall:{key.replace('_', '-')}": value for key, value in tags.items()
     }
-    settings = read_group_settings(Group("web", own, {}))
+    group = Group("web", own, {}, target_groups=("arn:aws:targetgroup/web",))
+    settings = read_group_settings(group)
     assert settings
-    return list(objections(world.tower, settings))
+    return list(objections(world.tower, settings, group, world.settings))
 
 
 def test_nothing_speaks_against_what_can_be_followed(world: World) -> None:
@@ -54,6 +57,45 @@ def test_a_template_that_cannot_be_limited_is_named_with_the_remedy(world: World
     (words,) = said(world)
     assert "does not prompt for limit" in words
     assert "Prompt on launch" in words
+
+
+@pytest.mark.parametrize("tag", ["job_template", "retire_job_template"])
+def test_a_template_that_may_not_be_started_is_named_with_the_role(
+    world: World, monkeypatch: pytest.MonkeyPatch, tag: str
+) -> None:
+    barred, terms = world.tower.add_template("barred"), world.tower.launch_terms
+    monkeypatch.setattr(
+        world.tower, "launch_terms", lambda template: replace(terms(template), startable=template.id != barred.id)
+    )
+    (words,) = said(world, **{tag: "barred"})
+    assert words == "the token's user may not launch job template 'barred': grant it the role Execute on it"
+
+
+def test_load_balancers_that_the_stack_may_not_ask_are_refused_as_register_refuses_them(world: World) -> None:
+    (words,) = said(world, gate="job elb")
+    assert words.endswith("deploy with LoadBalancers=true")
+    (watched,) = said(world, watch="600")
+    assert watched.endswith("deploy with LoadBalancers=true")
+    world.settings = replace(world.settings, load_balancers=True)
+    assert said(world, gate="job elb") == []
+
+
+def test_a_check_that_the_stack_cannot_try_and_a_chef_server_that_it_has_not_are_refused(world: World) -> None:
+    world.settings = replace(world.settings, in_vpc=False)
+    outside, without_chef = said(world, gate="job tcp:22", chef="@instance_id@"), said(world, chef="@instance_id@")
+    assert len(outside) == 2
+    assert outside[1].endswith("deploy with SubnetIds, or change the tag")
+    assert without_chef == outside[:1]
+    assert "deploy with ChefSecretArn" in without_chef[0]
+
+
+def test_a_retire_template_that_is_not_there_is_refused_where_retire_jobs_are_followed(world: World) -> None:
+    (words,) = said(world, retire_job_template="retier")
+    assert "rollcall:retire-job-template: Tower has no job template 'retier'" in words
+    (words,) = said(world, retire_job_template="provision")
+    assert words.endswith("use two")
+    world.settings = replace(world.settings, retire_jobs=False)
+    assert said(world, retire_job_template="retier") == []
 
 
 def test_an_inventory_that_may_only_be_read_is_named_with_the_role(world: World) -> None:

@@ -16,6 +16,8 @@ from rollcall_cli.group_changes import Change, PutHook, SetTags
 from rollcall_cli.onboarding.plan import (
     Wishes,
     abandoning,
+    kept_in_words,
+    objections_to_hooks,
     setting_up,
     settings_then,
     timeout_then,
@@ -90,6 +92,69 @@ def test_a_hook_that_is_there_is_left_as_it_is() -> None:
     other = LifecycleHook("others", Transition.TERMINATING, 60, Result.CONTINUE)
     hooks = [each.hook.name for each in changes(replace(PLAIN, hooks=(own, other))) if isinstance(each, PutHook)]
     assert hooks == ["rollcall-terminating"]
+
+
+LAUNCH = LifecycleHook("rollcall-x", Transition.LAUNCHING, 600, Result.ABANDON, metadata="theirs")
+TERMINATE = LifecycleHook("rollcall-y", Transition.TERMINATING, 600, Result.CONTINUE)
+
+
+def against_hooks(*hooks: LifecycleHook, heartbeat_timeout: int | None = None, **tags: str) -> list[str]:
+    state = replace(PLAIN, hooks=hooks, tags={f"rollcall:{key}": value for key, value in tags.items()})
+    return list(objections_to_hooks(state, hooks, replace(WISHES, heartbeat_timeout=heartbeat_timeout)))
+
+
+def test_hooks_that_do_what_they_should_are_no_obstacle() -> None:
+    assert against_hooks(LAUNCH, TERMINATE) == []
+    assert against_hooks(LAUNCH, TERMINATE, heartbeat_timeout=600) == []
+
+
+@pytest.mark.parametrize(("hook", "right"), [(LAUNCH, "ABANDON"), (TERMINATE, "CONTINUE")])
+def test_a_hook_with_the_wrong_default_result_is_refused_with_doctors_remedy(hook: LifecycleHook, right: str) -> None:
+    wrong = Result.CONTINUE if right == "ABANDON" else Result.ABANDON
+    (words,) = against_hooks(replace(hook, default_result=wrong))
+    assert f"hook {hook.name!r} has the default result {wrong}" in words
+    assert words.endswith(
+        f"aws autoscaling put-lifecycle-hook --auto-scaling-group-name web --lifecycle-hook-name {hook.name} "
+        f"--lifecycle-transition {hook.transition} --default-result {right}"
+    )
+
+
+def test_a_heartbeat_timeout_that_is_not_the_hooks_is_refused_with_the_whole_hook() -> None:
+    (words,) = against_hooks(LAUNCH, heartbeat_timeout=900)
+    assert "hook 'rollcall-x' is there with a heartbeat timeout of 600 s, and --heartbeat-timeout says 900" in words
+    assert '"HeartbeatTimeout": 900' in words
+    assert '"NotificationMetadata": "theirs"' in words
+
+
+def test_an_emergency_is_named_with_its_end_and_its_hooks_are_not_called_wrong() -> None:
+    let_through = replace(LAUNCH, default_result=Result.CONTINUE, heartbeat_timeout=30)
+    (words,) = against_hooks(let_through, heartbeat_timeout=900, emergency="2026-11-21T10:00:00Z")
+    assert "in an emergency since 2026-11-21T10:00:00Z" in words
+    assert words.endswith("rollcall offboard --restore web")
+
+
+@pytest.mark.parametrize(
+    ("tags", "on_failure"),
+    [
+        ({}, OnFailure.HOLD),
+        ({"rollcall:inventory": "fleet"}, OnFailure.ABANDON),
+        ({"rollcall:inventory": "fleet", "rollcall:on-failure": "abandon"}, OnFailure.ABANDON),
+        ({"rollcall:inventory": "fleet", "rollcall:on-failure": "hold"}, OnFailure.HOLD),
+    ],
+)
+def test_what_it_does_on_failure_then_is_what_the_tags_will_say(tags: dict[str, str], on_failure: OnFailure) -> None:
+    state = replace(PLAIN, tags=tags)
+    *_, later = accumulate(changes(state), after, initial=state)
+    settings = read_group_settings(Group(later.name, later.tags, {}))
+    assert settings
+    assert settings_then(state, WISHES) == settings
+    assert settings.on_failure == on_failure
+
+
+def test_the_hooks_that_stay_are_named_as_they_are() -> None:
+    assert kept_in_words([LAUNCH]) == [
+        "hook rollcall-x for launches: heartbeat timeout 600 s, default result ABANDON: it is there, and stays as it is"
+    ]
 
 
 def test_without_a_job_template_nothing_comes_last() -> None:

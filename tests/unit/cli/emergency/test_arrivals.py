@@ -1,16 +1,12 @@
-"""Which of the instances that an emergency let in nothing has proven."""
+"""Which instances came since an emergency began, and which of them nothing has proven."""
 
 from __future__ import annotations
 
 import pytest
 
-from rollcall.checks.registry import read_group_settings
-from rollcall.domain.groups import Group, GroupSettings
-from rollcall.domain.jobs import Outcome
-from rollcall_cli.emergency import run
-from rollcall_cli.emergency import unproven as proof
+from rollcall_cli.emergency import arrivals, run
+from rollcall_cli.emergency.arrivals import Arrived, arrived_since
 from rollcall_cli.emergency.run import find_unproven
-from rollcall_cli.emergency.unproven import Arrived, arrived_since, unproven
 from rollcall_cli.scaling_group import ScalingGroup
 from unit.auto_scaling_world import World as AutoScalingWorld
 from unit.world import World
@@ -21,46 +17,6 @@ def world() -> World:
     made = World()
     made.group("web")
     return made
-
-
-def settings(**tags: str) -> GroupSettings:
-    found = read_group_settings(
-        Group("web", {f"rollcall:{key.replace('_', '-')}": value for key, value in tags.items()}, {})
-    )
-    assert found
-    return found
-
-
-def reasons(world: World, *instance_ids: str) -> dict[str, str]:
-    return unproven(world.tower, world.evidence, settings(inventory="prod", job_template="provision"), instance_ids)
-
-
-def test_whose_job_was_ok_is_proven_and_all_others_are_not(world: World) -> None:
-    ended = world.waiting("i-ok", "i-failed", "i-dark")
-    world.end(ended, i_ok=Outcome.OK, i_failed=Outcome.FAILED, i_dark=Outcome.UNREACHABLE)
-    running = world.waiting("i-running")
-    world.host_of("i-new", "10.0.0.9")
-    assert reasons(world, "i-ok", "i-failed", "i-dark", "i-running", "i-new", "i-unknown") == {
-        "i-dark": f"job {ended.job_id} could not reach it",
-        "i-failed": f"job {ended.job_id} failed on it",
-        "i-new": "it has no job yet",
-        "i-running": f"job {running.job_id} is not over",
-        "i-unknown": "it has no host in Tower",
-    }
-
-
-def test_a_job_of_an_earlier_stint_proves_nothing(world: World) -> None:
-    came_back = {"rollcall": {"group": "web", "stint": {"since": world.clock.now + 100, "token": ""}}}
-    world.tower.add_host(world.inventory, "i-back", variables=came_back)
-    ended = world.waiting("i-ok", "i-back")
-    world.end(ended, i_ok=Outcome.OK, i_back=Outcome.OK)
-    assert reasons(world, "i-ok", "i-back") == {"i-back": "it has no job yet"}
-    assert reasons(world, "i-back") == {"i-back": "it has no job yet"}
-
-
-def test_without_a_job_template_nothing_proves_anything(world: World) -> None:
-    found = unproven(world.tower, world.evidence, settings(inventory="prod"), ["i-a"])
-    assert found == {"i-a": "its group has no job template"}
 
 
 def test_who_came_is_told_by_the_activities() -> None:
@@ -92,9 +48,9 @@ def test_activities_of_long_ago_are_not_read_to_their_end(monkeypatch: pytest.Mo
     aws.scale(3)
     for each in aws.ids("Pending:Wait"):
         aws.answer("launch", InstanceId=each)
-    monkeypatch.setattr(proof, "ACTIVITIES_MAX", 2)
+    monkeypatch.setattr(arrivals, "ACTIVITIES_MAX", 2)
     assert not arrived_since(aws.client, aws.name, aws.now - 1000).complete
-    assert arrived_since(aws.client, aws.name, aws.now + proof.HELD_MAX + 1000).complete
+    assert arrived_since(aws.client, aws.name, aws.now + arrivals.HELD_MAX + 1000).complete
 
 
 @pytest.mark.parametrize("tower_is_away", [False, True])
