@@ -1,4 +1,4 @@
-"""Which instances came since an emergency began, as far as Auto Scaling's activities say. Whether they are proven: proven.py."""
+"""Which instances came since an emergency began, by Auto Scaling's activities. Whether they are proven: proven.py."""
 
 from __future__ import annotations
 
