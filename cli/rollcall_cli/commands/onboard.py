@@ -31,7 +31,7 @@ from rollcall_cli.onboarding.snippets import Form, snippet
 from rollcall_cli.onboarding.waits_for import waits_for
 from rollcall_cli.onboarding.watch import Ended, First, Watching
 from rollcall_cli.onboarding.young import Young
-from rollcall_cli.options import DEFAULT_STACK, AsJson, Profile, Region, Stack, connect
+from rollcall_cli.options import DEFAULT_STACK, AsJson, Given, Profile, Region, Stack, connect
 from rollcall_cli.questions import Questions
 from rollcall_cli.running import NotRun
 from rollcall_cli.scaling_group import ScalingGroup
@@ -102,6 +102,7 @@ def onboard(
     Asks for what no option says. Ends with 1 when the first instance did not come into service proven.
     """
     here = connect(region, profile)
+    given = Given(stack, region, profile)
     parameters, answerer = answerer_of(stack)
     questions = Questions.of(yes=yes)
     scaling_group = ScalingGroup(boto3.client("autoscaling", config=CLIENT_CONFIG), group)
@@ -121,7 +122,7 @@ def onboard(
         young_ones = _young(tower, here, state, settings, wishes)
     steps = setting_up(state, answerer.prefix, state.own_hooks(answerer), wishes)
     if plan is not None:
-        return _print_plan(state.name, plan, steps, as_json=as_json)
+        return _print_plan(state.name, plan, steps, given, as_json=as_json)
     _announce(state, steps, young_ones)
     if young_ones and steps.last and young is None:
         young = _what_of_the_young(questions)
@@ -139,7 +140,7 @@ def onboard(
     abandoned = bool(first and first.ended == Ended.GOOD and _abandon(questions, abandon))
     if abandoned:
         abandoning().apply(scaling_group)
-    _print(state, steps, young_ones, first, abandoned=abandoned, as_json=as_json)
+    _print(state, steps, young_ones, first, given, abandoned=abandoned, as_json=as_json)
     return ExitCode.OK if first is None or first.ended == Ended.GOOD else ExitCode.ACT
 
 
@@ -271,8 +272,8 @@ def _abandon(questions: Questions, chosen_by_option: bool | None) -> bool:
 # What it prints
 
 
-def _print_plan(group: str, form: Form, steps: SettingUp, *, as_json: bool) -> ExitCode:
-    text = snippet(form, group, steps)
+def _print_plan(group: str, form: Form, steps: SettingUp, given: Given, *, as_json: bool) -> ExitCode:
+    text = snippet(form, group, steps, given.aws)
     if as_json:
         print_json({"group": group, "form": str(form), "plan": text})
     else:
@@ -285,6 +286,7 @@ def _print(
     steps: SettingUp,
     young: Mapping[str, float],
     first: First | None,
+    given: Given,
     *,
     abandoned: bool,
     as_json: bool,
@@ -303,26 +305,26 @@ def _print(
     out = console()
     out.print(f"Group {state.name!r} is Rollcall's.", style="bold")
     if first:
-        out.print(Text(_words_of(state.name, first)), soft_wrap=True)
+        out.print(Text(_words_of(state.name, first, given)), soft_wrap=True)
     if abandoned:
         out.print("Instances that fail are replaced from now on.")
     else:
         out.print("Instances that fail are held for you to examine (tag rollcall:on-failure).")
-    for words in (("doctor", f"--group={state.name}"), ("offboard", *operand(state.name))):
-        out.print(Text(f"  {command('rollcall', *words)}"), soft_wrap=True)
+    for name, about in (("doctor", (f"--group={state.name}",)), ("offboard", operand(state.name))):
+        out.print(Text(f"  {command('rollcall', name, *given.rollcall, *about)}"), soft_wrap=True)
 
 
-def _words_of(group: str, first: First) -> str:
+def _words_of(group: str, first: First, given: Given) -> str:
     match first.ended:
         case Ended.GOOD:
             return f"{first.id} is in service, and its job went well."
         case Ended.UNPROVEN:
             return f"{first.id} is in service, and nothing proves it ({first.words}): look at its job in Tower."
         case Ended.GONE:
-            doctor = command("rollcall", "doctor", f"--group={group}")
+            doctor = command("rollcall", "doctor", *given.rollcall, f"--group={group}")
             return f"{first.id} left again ({first.words}): look at its job in Tower, and run {doctor}."
         case Ended.WAITING:
-            status = command("rollcall", "status", *operand(group))
+            status = command("rollcall", "status", *given.rollcall, *operand(group))
             return f"{first.id} still waits: {first.words}. {status} says for what."
         case Ended.NONE:
             return "No instance came in that time. Scale out by one, or run this again with --scale-out."
