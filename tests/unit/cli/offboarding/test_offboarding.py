@@ -112,6 +112,19 @@ def test_those_that_wait_are_let_in_if_so_chosen(world: World) -> None:
     assert world.ids("InService") == [waiting]
 
 
+def test_one_that_begins_to_launch_while_others_are_answered_is_not_lost(world: World) -> None:
+    world.scale(1)
+
+    def one_more() -> None:
+        world.client.set_desired_capacity(AutoScalingGroupName=world.name, DesiredCapacity=2)
+
+    removing = remove(world, ForWaiting.CONTINUE, at_0=one_more)
+    assert len(removing.answered) == 2
+    world.tick(60)
+    assert len(world.ids("InService")) == 2
+    assert not was_lost(world)
+
+
 def test_those_that_wait_are_abandoned_if_so_chosen_and_what_comes_instead_waits_for_nothing(world: World) -> None:
     world.scale(1)
     waiting = world.one("Pending:Wait")
