@@ -8,12 +8,12 @@ from enum import IntEnum
 class ExitCode(IntEnum):
     """The exit codes of all commands, in one table.
 
-    |               | when                                                                                        |
-    |---------------|---------------------------------------------------------------------------------------------|
-    | OK            | done, and nothing is left for the operator; also where the reader closes the pipe early     |
-    | ACT           | done, and the operator has to act: something is wrong, was stopped, failed, or is left      |
-    | NOT_RUN       | nothing was done: the command line is wrong, or AWS, Tower or the stack cannot be reached   |
-    | INTERRUPTED   | ended by Ctrl-C; the command says what is left as it is                                     |
+    |               | when                                                                                         |
+    |---------------|----------------------------------------------------------------------------------------------|
+    | OK            | done, and nothing is left for you; also where the reader of the answer closes the pipe early |
+    | ACT           | you have to act: something is wrong, failed, is left, or was stopped after a part was done   |
+    | NOT_RUN       | nothing was changed: the command line is wrong, you said no, or AWS or Tower did not answer  |
+    | INTERRUPTED   | ended by Ctrl-C, or by the end of the input at a question; what was done until then stays    |
     """
 
     OK = 0

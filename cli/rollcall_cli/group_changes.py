@@ -11,7 +11,7 @@ from rollcall.domain.shell_commands import command, set_tag_command
 from .scaling_group import LifecycleHook
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from .scaling_group import ScalingGroup
 
@@ -26,9 +26,10 @@ class SetTags:
         """What is done, in words."""
         return "set " + ", ".join(f"{key}={value}" for key, value in self.tags.items())
 
-    def commands(self, group: str) -> list[str]:
-        """The same by the AWS command line."""
-        return [set_tag_command(group, key, value) for key, value in self.tags.items()]
+    def commands(self, group: str, given: Sequence[str] = ()) -> list[str]:
+        """The same by the AWS command line. given: options that each of them gets, too."""
+        also = f" {command(*given)}" if given else ""
+        return [set_tag_command(group, key, value) + also for key, value in self.tags.items()]
 
     def apply(self, group: ScalingGroup) -> None:
         """Do it. Raises NotRun."""
@@ -45,10 +46,10 @@ class DeleteTags:
         """What is done, in words."""
         return "delete " + ", ".join(self.keys)
 
-    def commands(self, group: str) -> list[str]:
-        """The same by the AWS command line."""
+    def commands(self, group: str, given: Sequence[str] = ()) -> list[str]:
+        """The same by the AWS command line. given: options that each of them gets, too."""
         tags = [{"ResourceType": "auto-scaling-group", "ResourceId": group, "Key": key} for key in self.keys]
-        return [command("aws", "autoscaling", "delete-tags", "--tags", json.dumps(tags))]
+        return [command("aws", "autoscaling", "delete-tags", "--tags", json.dumps(tags), *given)]
 
     def apply(self, group: ScalingGroup) -> None:
         """Do it. Raises NotRun."""
@@ -65,10 +66,10 @@ class PutHook:
         """What is done, in words."""
         return f"put {hook_in_words(self.hook)}"
 
-    def commands(self, group: str) -> list[str]:
-        """The same by the AWS command line."""
+    def commands(self, group: str, given: Sequence[str] = ()) -> list[str]:
+        """The same by the AWS command line. given: options that each of them gets, too."""
         request = {"AutoScalingGroupName": group, **self.hook.arguments()}
-        return [command("aws", "autoscaling", "put-lifecycle-hook", "--cli-input-json", json.dumps(request))]
+        return [command("aws", "autoscaling", "put-lifecycle-hook", "--cli-input-json", json.dumps(request), *given)]
 
     def apply(self, group: ScalingGroup) -> None:
         """Do it. Raises NotRun."""
@@ -85,10 +86,10 @@ class DeleteHook:
         """What is done, in words."""
         return f"delete hook {self.hook.name}, once it holds no instance"
 
-    def commands(self, group: str) -> list[str]:
-        """The same by the AWS command line."""
+    def commands(self, group: str, given: Sequence[str] = ()) -> list[str]:
+        """The same by the AWS command line. given: options that each of them gets, too."""
         names = (f"--auto-scaling-group-name={group}", f"--lifecycle-hook-name={self.hook.name}")
-        return [command("aws", "autoscaling", "delete-lifecycle-hook", *names)]
+        return [command("aws", "autoscaling", "delete-lifecycle-hook", *names, *given)]
 
     def apply(self, group: ScalingGroup) -> None:
         """Do it. Raises NotRun."""

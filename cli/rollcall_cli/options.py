@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import os
+from typing import Annotated, NamedTuple
 
 import boto3
 import typer
 from botocore.exceptions import BotoCoreError
 
+from rollcall.domain.shell_commands import options
+
 from .running import REGION, NotRun
 
-Stack = Annotated[str, typer.Option("--stack", metavar="NAME", envvar="ROLLCALL_STACK", help="Rollcall's stack")]
+STACK_VARIABLE = "ROLLCALL_STACK"
+
+Stack = Annotated[str, typer.Option("--stack", metavar="NAME", envvar=STACK_VARIABLE, help="Rollcall's stack")]
 Region = Annotated[
     str | None, typer.Option("--region", metavar="NAME", help="AWS Region; by default your AWS settings'")
 ]
@@ -21,6 +26,33 @@ Groups = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="print the answer as JSON")]
 
 DEFAULT_STACK = "rollcall"
+
+
+class Given(NamedTuple):
+    """Which stack, Region and profile this run was told of: a command that it prints is to act on the same."""
+
+    stack: str | None
+    region: str | None
+    profile: str | None
+
+    @property
+    def aws(self) -> tuple[str, ...]:
+        """The options that a command of the AWS command line needs."""
+        return tuple(
+            word
+            for name, value in (("region", self.region), ("profile", self.profile))
+            for word in _option(name, value)
+        )
+
+    @property
+    def rollcall(self) -> tuple[str, ...]:
+        """The options that another command of Rollcall's needs."""
+        is_default = self.stack == DEFAULT_STACK and STACK_VARIABLE not in os.environ
+        return (*(() if is_default else _option("stack", self.stack)), *self.aws)
+
+
+def _option(name: str, value: str | None) -> tuple[str, ...]:
+    return options(f"--{name}", [value] if value else [])
 
 
 def connect(region: str | None, profile: str | None) -> str:

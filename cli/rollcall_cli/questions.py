@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import typer
 from .running import NotRun
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 SHOWN_MAX = 30  # choices of a list; anything may be typed
 
@@ -39,20 +40,31 @@ class Questions:
         """
         if not self.interactive:
             raise NotRun(f"{title}: say it with {option}. Nothing was changed.")
-        typer.echo(title + ":", err=True)
-        for number, each in enumerate(choices[:SHOWN_MAX], 1):
-            typer.echo(f"  {number:>2}  {each}", err=True)
-        if len(choices) > SHOWN_MAX:
-            typer.echo(f"      and {len(choices) - SHOWN_MAX} more: type its name", err=True)
         words = f"Number or name{f' (empty: {none})' if none else ''}"
-        while not (said := typer.prompt(words, default="", show_default=False, err=True).strip()) and not none:
-            continue
+        with _shown(title, option):
+            typer.echo(title + ":", err=True)
+            for number, each in enumerate(choices[:SHOWN_MAX], 1):
+                typer.echo(f"  {number:>2}  {each}", err=True)
+            if len(choices) > SHOWN_MAX:
+                typer.echo(f"      and {len(choices) - SHOWN_MAX} more: type its name", err=True)
+            while not (said := typer.prompt(words, default="", show_default=False, err=True).strip()) and not none:
+                continue
         return choices[int(said) - 1] if said.isdecimal() and 0 < int(said) <= len(choices[:SHOWN_MAX]) else said
 
     def confirm(self, question: str, option: str, *, otherwise: bool | None = None) -> bool:
         """Yes or no; otherwise: the answer where nobody is asked. Raises NotRun if that is None."""
         if self.interactive:
-            return typer.confirm(question, default=False, err=True)
+            with _shown(question, option):
+                return typer.confirm(question, default=False, err=True)
         if otherwise is None:
             raise NotRun(f"{question} Say it with {option}. Nothing was changed.")
         return otherwise
+
+
+@contextmanager
+def _shown(question: str, option: str) -> Iterator[None]:
+    """A question is put on stderr. Raises NotRun where nobody reads that any more."""
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise NotRun(f"{question} Say it with {option}: nobody reads this.") from error

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from functools import wraps
+from threading import Event
 from typing import TYPE_CHECKING
 
 import typer
@@ -12,6 +12,7 @@ import typer
 from rollcall.domain.errors import AwsDenied, AwsUnavailable, RollcallError, Throttled
 
 from .exit_codes import ExitCode
+from .screen import progress_line, silence
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,9 +21,16 @@ REGION = "--region, or AWS_DEFAULT_REGION"
 CREDENTIALS = "Set credentials and a Region: --profile and --region, or AWS_PROFILE and AWS_DEFAULT_REGION."
 STACK = "name it with --stack or ROLLCALL_STACK"
 
+_changed = Event()
+
 
 class NotRun(Exception):
     """A command, or the function it invokes, did not come to an answer. The text says why, and what to do."""
+
+
+def note_change() -> None:
+    """Say that something was changed, or may have been: if the command cannot go on now, it ends with ACT."""
+    _changed.set()
 
 
 def in_words(error: RollcallError, needed: str = "") -> str:
@@ -49,6 +57,7 @@ def ending[**P](command: Callable[P, ExitCode]) -> Callable[P, None]:
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        _changed.clear()
         raise typer.Exit(_exit_code(lambda: command(*args, **kwargs)))
 
     return run
@@ -59,15 +68,18 @@ def _exit_code(command: Callable[[], ExitCode]) -> ExitCode:
         code = command()
         sys.stdout.flush()  # here a closed pipe is no failure; in Python's own last flush it would be
     except NotRun as error:
-        print(error, file=sys.stderr)
-        return ExitCode.NOT_RUN
+        return _stopped(str(error))
     except RollcallError as error:
-        print(in_words(error), file=sys.stderr)
-        return ExitCode.NOT_RUN
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _stopped(in_words(error))
+    except BrokenPipeError:  # stdout's: progress_line and Questions know of stderr's
+        silence(sys.stdout)
         return ExitCode.OK
-    except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
+    except (KeyboardInterrupt, typer.Abort):  # the second is either of Ctrl-C and the end of the input at a question
+        progress_line("Interrupted.")
         return ExitCode.INTERRUPTED
     return code
+
+
+def _stopped(words: str) -> ExitCode:
+    progress_line(words)
+    return ExitCode.ACT if _changed.is_set() else ExitCode.NOT_RUN

@@ -14,9 +14,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from rollcall.aws.auto_scaling import other_traffic_of, target_groups_of
 from rollcall.domain.actions import Result, Transition
-from rollcall.domain.membership import Membership, holds
+from rollcall.domain.membership import Membership, holds, will_hold
 
-from .running import NotRun
+from .running import NotRun, note_change
 from .stack import not_asked
 
 if TYPE_CHECKING:
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from .answerer import Answerer
 
 PREFIX = "rollcall:"  # of every tag that is Rollcall's
-LAUNCH_STATES = ("Pending", "Warmed:Pending")  # how those begin that come before a launch hook is answered
-TERMINATE_STATES = ("Terminating", "Warmed:Terminating", "ReplacingRootVolume")
-PAST_HOOKS = (":Proceed", ":Retained")  # how those end that come after it
 NO_ACTION = "No active Lifecycle Action found"  # CompleteLifecycleAction, of what is answered or over
 
 
@@ -106,12 +103,8 @@ class GroupState:
 
     def bound_for_hooks(self, transition: Transition) -> list[str]:
         """The instances that hooks of a transition hold now, and those that they will hold in a moment."""
-        launching = transition == Transition.LAUNCHING
-        return sorted(
-            each
-            for each, state in self.instances.items()
-            if not state.endswith(PAST_HOOKS) and state.startswith(LAUNCH_STATES if launching else TERMINATE_STATES)
-        )
+        known = {each: Membership(self.name, state) for each, state in self.instances.items()}
+        return sorted(each for each, own in known.items() if will_hold(own, transition))
 
     def staying(self) -> list[str]:
         """The instances in service, and on their way there."""
@@ -121,6 +114,41 @@ class GroupState:
     def serving(self) -> list[str]:
         """The instances in service."""
         return sorted(each for each, state in self.instances.items() if Membership(self.name, state).serving)
+
+
+def state_of(client: Any, raw: Mapping[str, Any], now: float) -> GroupState:
+    """A group as DescribeAutoScalingGroups shows it, with its hooks and its warm pool. Raises what boto3 raises."""
+    name = raw["AutoScalingGroupName"]
+    hooks = client.describe_lifecycle_hooks(AutoScalingGroupName=name)
+    instances = list(raw["Instances"])
+    if "WarmPoolConfiguration" in raw:
+        for page in client.get_paginator("describe_warm_pool").paginate(AutoScalingGroupName=name):
+            instances += page["Instances"]
+    return GroupState(
+        name=name,
+        tags={tag["Key"]: tag.get("Value", "") for tag in raw.get("Tags", [])},
+        instances={each["InstanceId"]: each["LifecycleState"] for each in instances},
+        hooks=tuple(read_hook(each) for each in hooks["LifecycleHooks"]),
+        desired=raw["DesiredCapacity"],
+        most=raw["MaxSize"],
+        now=now,
+        target_groups=target_groups_of(raw),
+        other_traffic=other_traffic_of(raw),
+    )
+
+
+def as_tags(group: str, tags: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Tags of a group as CreateOrUpdateTags takes them; instances do not get them."""
+    return [_tag(group, key) | {"Value": value, "PropagateAtLaunch": False} for key, value in tags.items()]
+
+
+def _tag(group: str, key: str) -> dict[str, Any]:
+    return {"ResourceType": "auto-scaling-group", "ResourceId": group, "Key": key}
+
+
+def moment_of(answer: Mapping[str, Any]) -> float:
+    """When AWS answered, by its clock, in epoch seconds: this computer's may be minutes off."""
+    return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"]).timestamp()
 
 
 class ScalingGroup:
@@ -135,51 +163,28 @@ class ScalingGroup:
         answer = self._ask(lambda: self._client.describe_auto_scaling_groups(AutoScalingGroupNames=[self.name]))
         if not answer["AutoScalingGroups"]:
             raise NotRun(
-                f"There is no Auto Scaling group {self.name!r} in this account and Region. Nothing was changed: "
-                "correct the name, upper and lower case, or the Region (--region)."
+                f"There is no Auto Scaling group {self.name!r} in this account and Region: correct the name, upper "
+                "and lower case, or the Region (--region)."
             )
         (raw,) = answer["AutoScalingGroups"]
-        hooks = self._ask(lambda: self._client.describe_lifecycle_hooks(AutoScalingGroupName=self.name))
-        return GroupState(
-            name=self.name,
-            tags={tag["Key"]: tag.get("Value", "") for tag in raw.get("Tags", [])},
-            instances={each["InstanceId"]: each["LifecycleState"] for each in [*raw["Instances"], *self._pooled(raw)]},
-            hooks=tuple(read_hook(each) for each in hooks["LifecycleHooks"]),
-            desired=raw["DesiredCapacity"],
-            most=raw["MaxSize"],
-            now=_moment_of(answer),
-            target_groups=target_groups_of(raw),
-            other_traffic=other_traffic_of(raw),
-        )
-
-    def _pooled(self, raw: Mapping[str, Any]) -> list[Any]:
-        if "WarmPoolConfiguration" not in raw:
-            return []
-        pages = self._client.get_paginator("describe_warm_pool")
-        return self._ask(
-            lambda: [each for page in pages.paginate(AutoScalingGroupName=self.name) for each in page["Instances"]]
-        )
+        return self._ask(lambda: state_of(self._client, raw, moment_of(answer)))
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags, all in one call; instances do not get them."""
-        own = [self._tag(key) | {"Value": value, "PropagateAtLaunch": False} for key, value in tags.items()]
-        self._ask(lambda: self._client.create_or_update_tags(Tags=own))
+        self._change(lambda: self._client.create_or_update_tags(Tags=as_tags(self.name, tags)))
 
     def delete_tags(self, keys: Iterable[str]) -> None:
         """Delete tags, all in one call."""
-        own = [self._tag(key) for key in keys]
-        self._ask(lambda: self._client.delete_tags(Tags=own))
-
-    def _tag(self, key: str) -> dict[str, Any]:
-        return {"ResourceType": "auto-scaling-group", "ResourceId": self.name, "Key": key}
+        own = [_tag(self.name, key) for key in keys]
+        self._change(lambda: self._client.delete_tags(Tags=own))
 
     def put_hook(self, hook: LifecycleHook) -> None:
         """Make a hook, or make it what this says, with every field."""
-        self._ask(lambda: self._client.put_lifecycle_hook(AutoScalingGroupName=self.name, **hook.arguments()))
+        self._change(lambda: self._client.put_lifecycle_hook(AutoScalingGroupName=self.name, **hook.arguments()))
 
     def delete_hook(self, name: str) -> None:
         """Delete a hook. AWS completes what it holds first: ABANDON for launches, CONTINUE for terminations."""
-        self._ask(lambda: self._client.delete_lifecycle_hook(AutoScalingGroupName=self.name, LifecycleHookName=name))
+        self._change(lambda: self._client.delete_lifecycle_hook(AutoScalingGroupName=self.name, LifecycleHookName=name))
 
     def complete(self, hook: str, instance_id: str, result: Result) -> bool:
         """Answer a hook for an instance. False if it does not hold it."""
@@ -196,20 +201,19 @@ class ScalingGroup:
             raise not_asked(error, f"group {self.name}") from error
         except BotoCoreError as error:
             raise not_asked(error, f"group {self.name}") from error
+        note_change()
         return True
 
     def scale_out(self, desired: int) -> None:
         """Set the desired capacity."""
-        self._ask(lambda: self._client.set_desired_capacity(AutoScalingGroupName=self.name, DesiredCapacity=desired))
+        self._change(lambda: self._client.set_desired_capacity(AutoScalingGroupName=self.name, DesiredCapacity=desired))
+
+    def _change(self, call: Callable[[], object]) -> None:
+        self._ask(call)
+        note_change()
 
     def _ask[T](self, call: Callable[[], T]) -> T:
         try:
             return call()
         except (BotoCoreError, ClientError) as error:
             raise not_asked(error, f"group {self.name}") from error
-
-
-def _moment_of(answer: Mapping[str, Any]) -> float:
-    """When AWS answered, by its clock, in epoch seconds: this computer's may be minutes off."""
-    date = answer["ResponseMetadata"]["HTTPHeaders"]["date"]
-    return parsedate_to_datetime(date).timestamp()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
 
@@ -14,9 +15,16 @@ if TYPE_CHECKING:
 PIPE_WIDTH = 100_000  # characters, where there is no terminal: an entry is a line
 
 
+class Results(Console):
+    """A console that leaves a closed pipe to the one place that says how a command ends: running.py."""
+
+    def on_broken_pipe(self) -> None:
+        raise
+
+
 def console() -> Console:
     """What results are printed with: the terminal's width there, and no breaks within a line elsewhere."""
-    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+    return Results(highlight=False, markup=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
 
 
 def progress(words: str) -> Status:
@@ -25,8 +33,19 @@ def progress(words: str) -> Status:
 
 
 def progress_line(words: str) -> None:
-    """A line about what was done or is under way, that stays: results alone go to stdout."""
-    print(words, file=sys.stderr, flush=True)
+    """A line about what was done or is under way, that stays: results alone go to stdout.
+
+    What a command does goes on where nobody reads of it any more.
+    """
+    try:
+        print(words, file=sys.stderr, flush=True)
+    except BrokenPipeError:
+        silence(sys.stderr)
+
+
+def silence(stream: TextIO) -> None:
+    """Lead what is still written to a closed pipe nowhere; Python's own last flush would fail on it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def print_json(value: Any) -> None:

@@ -11,11 +11,10 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
 
 from rollcall.aws.client import aws_error
-from rollcall.doctor.observations import Senders
-from rollcall.domain.settings import read_topics
+from rollcall.domain import errors
 
 from .answerer import Answerer
-from .running import STACK, NotRun, in_words
+from .running import STACK, NotRun, in_words, note_change
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,25 +52,31 @@ def answerer_of(stack: str) -> tuple[dict[str, str], Answerer]:
     """The parameters of Rollcall's stack, and what its hooks are known by. Raises NotRun."""
     parameters, outputs = described(stack)
     try:
-        queues = frozenset({outputs["LaunchQueueArn"], outputs["TerminateQueueArn"]})
-        prefix = outputs["HookPrefix"]
+        return parameters, Answerer.of(parameters, outputs)
     except KeyError as error:
         raise not_rollcalls(stack) from error
-    named = read_topics(parameters.get("NotifyingTopicArns", ""))
-    return parameters, Answerer(prefix, queues, Senders(parameters.get("NotificationTopicArn", ""), named))
 
 
 def invoke(stack: str, function: str, request: Json, timeout: float = ANSWER_TIMEOUT) -> Json:
-    """The answer of a function, named by its logical id, within so many seconds. Raises NotRun."""
+    """The answer of a function, named by its logical id, within so many seconds. Raises NotRun.
+
+    One that gave no answer may have changed things all the same. Not so where it names an error of Rollcall's: then it
+    could not read what it works on (reconcile/run.py).
+    """
     name = physical_id(stack, function)
     patient = ONCE.merge(Config(read_timeout=timeout))
+    changing = function != DOCTOR and not request.get("dry_run")
     try:
         answer = boto3.client("lambda", config=patient).invoke(FunctionName=name, Payload=json.dumps(request))
         said = json.loads(answer["Payload"].read())
     except ReadTimeoutError as error:
+        if changing:
+            note_change()
         raise NotRun(f"No answer within {timeout:.0f} s: the function's log says what became of the run") from error
     except (BotoCoreError, ClientError) as error:
         raise not_asked(error, f"function {name}") from error
+    if changing and not ("FunctionError" in answer and hasattr(errors, str(said.get("errorType")))):
+        note_change()
     if "FunctionError" in answer:
         look = "" if function == DOCTOR else "rollcall doctor says what is wrong with Tower and the set-up; "
         raise NotRun(

@@ -14,10 +14,9 @@ from rollcall_cli.main import app
 from .markdown import code, page, sentence, table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
 
-COMMON = ("stack", "region", "profile", "as_json")
 ABOUT = """\
 `rollcall` is what operators run against a deployed stack: `uvx --from . rollcall` in a clone brings its own Python and
 needs nothing installed; `pipx install .` puts it on the path. Results go to standard output, progress to standard
@@ -29,8 +28,7 @@ completion.
 def write() -> str:
     """The page."""
     command: Any = typer.main.get_command(app)
-    some = next(iter(command.commands.values()))
-    common = [each for name in COMMON for each in some.params if each.name == name]
+    common = _common(command.commands.values())
     parts = [
         ABOUT,
         "## Options of all commands",
@@ -39,15 +37,21 @@ def write() -> str:
         table(["code", "meaning"], _exit_codes()),
     ]
     for name, each in command.commands.items():
-        parts += [f"## {code(f'rollcall {name}')}", *_command(name, each)]
+        parts += [f"## {code(f'rollcall {name}')}", *_command(name, each, {option.name for option in common})]
     return page("Commands", "the command line's own help", *parts)
 
 
-def _command(name: str, command: Any) -> Iterator[str]:
+def _common(commands: Iterable[Any]) -> list[Any]:
+    """The options that every command has, in the order of the first."""
+    first, *others = ({tuple(each.opts): each for each in command.params} for command in commands)
+    return [each for words, each in first.items() if all(words in own for own in others)]
+
+
+def _command(name: str, command: Any, common: Collection[str]) -> Iterator[str]:
     arguments = [_argument(each) for each in command.params if each.param_type_name == "argument"]
     yield "\n".join(["```text", " ".join(["rollcall", name, "[OPTIONS]", *arguments]), "```"])
     yield inspect.cleandoc(command.help or "")
-    if own := [each for each in command.params if each.name not in COMMON and each.param_type_name == "option"]:
+    if own := [each for each in command.params if each.name not in common and each.param_type_name == "option"]:
         yield table(["option", "meaning"], [_row(each) for each in own])
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,7 +15,7 @@ from rollcall_cli.history.activities import KEPT
 from rollcall_cli.history.history import INSTANCE_ID, Wanted, read_history
 from rollcall_cli.options import DEFAULT_STACK, AsJson, Profile, Region, Stack, connect
 from rollcall_cli.running import NotRun
-from rollcall_cli.screen import console, print_json, progress
+from rollcall_cli.screen import console, print_json, progress, progress_line
 from rollcall_cli.timeline.json_format import written
 from rollcall_cli.timeline.page import page
 from rollcall_cli.timeline.strips import strips
@@ -111,4 +110,4 @@ def _write(file: Path, text: str) -> None:
         file.write_text(text, encoding="utf-8")
     except OSError as error:
         raise NotRun(f"The page cannot be written: {error}") from error
-    print(f"Timeline: {file}", file=sys.stderr)
+    progress_line(f"Timeline: {file}")

@@ -20,8 +20,8 @@ from rollcall_cli.invocation.events import SAMPLE_INSTANCE, is_about_the_samples
 from rollcall_cli.invocation.log_lines import readable
 from rollcall_cli.invocation.outcome import outcome
 from rollcall_cli.options import DEFAULT_STACK, AsJson, Profile, Region, Stack, connect
-from rollcall_cli.running import NotRun
-from rollcall_cli.screen import console, print_json, progress
+from rollcall_cli.running import NotRun, note_change
+from rollcall_cli.screen import console, print_json, progress, progress_line
 from rollcall_cli.stack import ONCE, not_asked, physical_id
 
 ANSWER_TIMEOUT = 320  # seconds; the longest timeout of a function, doctor's, and a little
@@ -66,7 +66,7 @@ def invoke(
     if not foreign:
         _refuse_strangers(given, name)
     if is_about_the_samples_instance(given):
-        print(f"The event names the samples' instance, {SAMPLE_INSTANCE}: no account has it.", file=sys.stderr)
+        progress_line(f"The event names the samples' instance, {SAMPLE_INSTANCE}: no account has it.")
     with progress(f"running {name}"):
         answer = answer_of(name, given)
     result = outcome(answer.value, answer.log, failed=answer.failed)
@@ -109,6 +109,7 @@ def answer_of(name: str, event: Any) -> Answer:
         given = client.invoke(FunctionName=name, LogType="Tail", Payload=json.dumps(event))
         value = json.loads(given["Payload"].read() or "null")
     except ReadTimeoutError as error:
+        note_change()
         raise NotRun(f"No answer within {ANSWER_TIMEOUT} s: the log of {name} says what became of the run") from error
     except (BotoCoreError, ClientError) as error:
         raise not_asked(error, f"function {name}") from error

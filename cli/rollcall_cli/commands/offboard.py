@@ -17,7 +17,7 @@ from rollcall_cli.emergency.ways import Emergency
 from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.offboarding.plan import ForWaiting, removals, way_back
 from rollcall_cli.offboarding.run import Removing
-from rollcall_cli.options import DEFAULT_STACK, AsJson, Profile, Region, Stack, connect
+from rollcall_cli.options import DEFAULT_STACK, AsJson, Given, Profile, Region, Stack, connect
 from rollcall_cli.questions import Questions
 from rollcall_cli.running import NotRun
 from rollcall_cli.scaling_group import ScalingGroup
@@ -76,11 +76,11 @@ def offboard(
     parameters, answerer = answerer_of(stack)
     client = boto3.client("autoscaling", config=CLIENT_CONFIG)
     scaling_group = ScalingGroup(client, group)
-    questions = Questions.of(yes=yes)
+    questions, given = Questions.of(yes=yes), Given(stack, region, profile)
     if emergency or restored:
-        about = Emergency(scaling_group, client, parameters, answerer, hook or (), as_json)
+        about = Emergency(scaling_group, client, parameters, answerer, hook or (), given, as_json)
         return about.begin(seconds, questions) if emergency else about.end()
-    run = _Run(answerer, hook or (), stack, questions, as_json=as_json)
+    run = _Run(answerer, hook or (), stack, given, questions, as_json=as_json)
     return run.offboard(scaling_group, waiting, remove_hosts, WAIT_FOR_HOOK if seconds is None else seconds)
 
 
@@ -92,6 +92,7 @@ class _Run:
         answerer: Answerer,
         also: Sequence[str],
         stack: str,
+        given: Given,
         questions: Questions,
         *,
         as_json: bool,
@@ -99,6 +100,7 @@ class _Run:
         self._answerer = answerer
         self._also = also
         self._stack = stack
+        self._given = given
         self._questions = questions
         self._as_json = as_json
 
@@ -110,32 +112,41 @@ class _Run:
         changes = removals(state, hooks)
         if not changes and not remove_hosts:
             return self._nothing_left(state)
-        back = [line for each in way_back(state, hooks) for line in each.commands(state.name)]
-        self._announce(state, changes)
+        back = [line for each in way_back(state, hooks) for line in each.commands(state.name, self._given.aws)]
+        self._announce(state, changes, back)
         waiting = self._for_waiting(state, hooks, waiting)
         remove_hosts = self._remove_hosts(remove_hosts)
         if changes and not self._questions.agree("Take these away?"):
             return self._left_alone()
         removing = Removing(group, waiting, seconds, progress_line)
         removing.apply(changes)
-        said = self._forget(state.name) if remove_hosts else None
-        stopped = bool(said and said["failed"])
+        said, trouble = self._forget(state.name) if remove_hosts else (None, "")
         if self._as_json:
-            answered = [asdict(each) for each in removing.answered]
-            done = [each.words() for each in removing.done]
-            print_json({"group": state.name, "done": done, "answered": answered, "way_back": back, "reconcile": said})
+            print_json(
+                {
+                    "group": state.name,
+                    "done": [each.words() for each in removing.done],
+                    "answered": [asdict(each) for each in removing.answered],
+                    "way_back": back,
+                    "reconcile": said,
+                    "trouble": trouble,
+                }
+            )
         else:
-            self._show_offboarded(state, removing, back, said)
-        return ExitCode.ACT if stopped else ExitCode.OK
+            self._show_offboarded(state, removing, back, said, trouble)
+        return ExitCode.ACT if trouble or (said and said["failed"]) else ExitCode.OK
 
     def _nothing_left(self, state: GroupState) -> ExitCode:
         if self._as_json:
-            print_json({"group": state.name, "done": [], "answered": [], "way_back": [], "reconcile": None})
+            print_json(
+                {"group": state.name, "done": [], "answered": [], "way_back": [], "reconcile": None, "trouble": ""}
+            )
         else:
             print(f"Group {state.name!r} has no hook that this stack answers and no tag of Rollcall's: nothing to do.")
         return ExitCode.OK
 
-    def _announce(self, state: GroupState, changes: Sequence[Change]) -> None:
+    def _announce(self, state: GroupState, changes: Sequence[Change], back: Sequence[str]) -> None:
+        """back: said before anything is changed, for a run that is interrupted cannot, and the next one knows less."""
         for each in changes:
             progress_line(each.words())
         for transition, what in ((Transition.LAUNCHING, "abandon"), (Transition.TERMINATING, "let go")):
@@ -143,6 +154,10 @@ class _Run:
                 progress_line(
                     f"{len(held)} wait now, or will soon; to delete the hook would {what} them: {', '.join(held)}"
                 )
+        if back:
+            progress_line("The way back, if you want the group as it is now; keep it:")
+        for line in back:
+            progress_line(f"  {line}")
 
     def _for_waiting(self, state: GroupState, hooks: Sequence[LifecycleHook], waiting: ForWaiting | None) -> ForWaiting:
         if waiting is not None:
@@ -159,22 +174,30 @@ class _Run:
             return chosen
         return self._questions.confirm("Remove its hosts from Tower afterwards?", "--remove-hosts", otherwise=False)
 
-    def _forget(self, group: str) -> Json:
-        return answer_of(self._stack, {"forget": [group]})
+    def _forget(self, group: str) -> tuple[Json | None, str]:
+        """What reconcile answers; or why it does not."""
+        try:
+            return answer_of(self._stack, {"forget": [group]}), ""
+        except NotRun as error:
+            return None, str(error)
 
-    def _show_offboarded(self, state: GroupState, removing: Removing, back: Sequence[str], said: Json | None) -> None:
+    def _show_offboarded(
+        self, state: GroupState, removing: Removing, back: Sequence[str], said: Json | None, trouble: str
+    ) -> None:
         out = console()
+        forget = command("rollcall", "reconcile", *self._given.rollcall, f"--forget={state.name}")
         out.print(f"Group {state.name!r} is out of Rollcall. Its instances go on as they are.", style="bold")
         for each in removing.answered:
             out.print(Text(f"  {each.instance}: hook {each.hook} answered with {each.result}, unasked"), soft_wrap=True)
-        if said is None:
-            forget = command("rollcall", "reconcile", f"--forget={state.name}")
+        if trouble:
+            out.print(Text(f"Whether its hosts were removed from Tower is not known: {trouble}"), soft_wrap=True)
+            out.print(Text(f"{forget} removes what is left of them."), soft_wrap=True)
+        elif said is None:
             out.print(Text(f"Its hosts stay in Tower. To remove them: {forget}"), soft_wrap=True)
         else:
             removed = sum(each["removed"] for each in said["inventories"])
             out.print(Text(f"Removed from Tower: {removed:,} hosts."), soft_wrap=True)
             if said["failed"]:
-                forget = command("rollcall", "reconcile", f"--forget={state.name}")
                 out.print(Text(f"Not all of it was done; {forget} says why, and goes on."), soft_wrap=True)
         if back:
             out.print("The way back:")

@@ -35,7 +35,7 @@ from rollcall_cli.onboarding.snippets import Form, snippet
 from rollcall_cli.onboarding.waits_for import waits_for
 from rollcall_cli.onboarding.watch import Ended, First, Watching
 from rollcall_cli.onboarding.young import Young
-from rollcall_cli.options import DEFAULT_STACK, AsJson, Profile, Region, Stack, connect
+from rollcall_cli.options import DEFAULT_STACK, AsJson, Given, Profile, Region, Stack, connect
 from rollcall_cli.questions import Questions
 from rollcall_cli.running import NotRun, in_words
 from rollcall_cli.scaling_group import ScalingGroup
@@ -111,6 +111,7 @@ def onboard(
     Asks for what no option says. Ends with 1 when the first instance did not come into service proven.
     """
     here = connect(region, profile)
+    given = Given(stack, region, profile)
     parameters, answerer = answerer_of(stack)
     parts = read_stack(stack, here)
     questions = Questions.of(yes=yes)
@@ -134,7 +135,7 @@ def onboard(
     young_ones = _young(here, state, settings, with_host, wishes)
     steps = setting_up(state, answerer.prefix, hooks, wishes)
     if plan is not None:
-        return _print_plan(state.name, plan, steps, as_json=as_json)
+        return _print_plan(state.name, plan, steps, given, as_json=as_json)
     kept = kept_in_words(hooks)
     _announce(state, steps, kept, young_ones)
     if young_ones and steps.last and young is None:
@@ -154,7 +155,7 @@ def onboard(
     if on_failure == OnFailure.HOLD and first and first.ended == Ended.GOOD and _abandon(questions, abandon):
         abandoning().apply(scaling_group)
         on_failure = OnFailure.ABANDON
-    _print(_Done(state, steps, kept, young_ones, first, on_failure), as_json=as_json)
+    _print(_Done(state, steps, kept, young_ones, first, on_failure, given), as_json=as_json)
     return ExitCode.OK if first is None or first.ended == Ended.GOOD else ExitCode.ACT
 
 
@@ -315,8 +316,8 @@ def _abandon(questions: Questions, chosen_by_option: bool | None) -> bool:
 # What it prints
 
 
-def _print_plan(group: str, form: Form, steps: SettingUp, *, as_json: bool) -> ExitCode:
-    text = snippet(form, group, steps)
+def _print_plan(group: str, form: Form, steps: SettingUp, given: Given, *, as_json: bool) -> ExitCode:
+    text = snippet(form, group, steps, given.aws)
     if as_json:
         print_json({"group": group, "form": str(form), "plan": text})
     else:
@@ -333,6 +334,7 @@ class _Done(NamedTuple):
     young: Mapping[str, float]
     first: First | None
     on_failure: OnFailure
+    given: Given
 
 
 def _print(done: _Done, *, as_json: bool) -> None:
@@ -352,28 +354,28 @@ def _print(done: _Done, *, as_json: bool) -> None:
     out = console()
     out.print(f"Group {group!r} is Rollcall's.", style="bold")
     if first:
-        out.print(Text(_words_of(group, first)), soft_wrap=True)
+        out.print(Text(_words_of(group, first, done.given)), soft_wrap=True)
     out.print(f"Instances that fail {ON_FAILURE[done.on_failure]}")
-    for words in (("doctor", f"--group={group}"), ("offboard", *operand(group))):
-        out.print(Text(f"  {command('rollcall', *words)}"), soft_wrap=True)
+    for name, about in (("doctor", (f"--group={group}",)), ("offboard", operand(group))):
+        out.print(Text(f"  {command('rollcall', name, *done.given.rollcall, *about)}"), soft_wrap=True)
 
 
-def _words_of(group: str, first: First) -> str:
+def _words_of(group: str, first: First, given: Given) -> str:
     match first.ended:
         case Ended.GOOD:
             return f"{first.id} is in service, and its job went well on it."
         case Ended.UNPROVEN:
             return f"{first.id} is in service, and nothing proves it ({first.words}): look at its job in Tower."
         case Ended.UNKNOWN:
-            status = command("rollcall", "history", *operand(group))
+            status = command("rollcall", "history", *given.rollcall, *operand(group))
             return (
                 f"{first.id} is in service, and Tower did not say how its job went ({first.words}): {status} shows it."
             )
         case Ended.GONE:
-            doctor = command("rollcall", "doctor", f"--group={group}")
+            doctor = command("rollcall", "doctor", *given.rollcall, f"--group={group}")
             return f"{first.id} left again ({first.words}): look at its job in Tower, and run {doctor}."
         case Ended.WAITING:
-            status = command("rollcall", "status", *operand(group))
+            status = command("rollcall", "status", *given.rollcall, *operand(group))
             return f"{first.id} still waits: {first.words}. {status} says for what."
         case Ended.NONE:
             return "No instance came in that time. Scale out by one, or run this again with --scale-out."

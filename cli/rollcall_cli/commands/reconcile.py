@@ -12,7 +12,7 @@ from rich.text import Text
 
 from rollcall.domain.shell_commands import command, options
 from rollcall_cli.exit_codes import ExitCode
-from rollcall_cli.options import DEFAULT_STACK, AsJson, Groups, Profile, Region, Stack, connect
+from rollcall_cli.options import DEFAULT_STACK, AsJson, Given, Groups, Profile, Region, Stack, connect
 from rollcall_cli.screen import console, print_json, progress
 from rollcall_cli.stack import invoke, of_another_version
 
@@ -72,7 +72,7 @@ def reconcile(
     if as_json:
         print_json(answer)
     else:
-        show(console(), answer, sys.maxsize if every else SHOWN_MAX)
+        show(console(), answer, sys.maxsize if every else SHOWN_MAX, Given(stack, region, profile).rollcall)
     return ExitCode.ACT if answer["failed"] else ExitCode.OK
 
 
@@ -84,8 +84,8 @@ def answer_of(stack: str, request: Json) -> Json:
     return said
 
 
-def show(console: Console, answer: Json, most: int) -> None:
-    """Prints an answer; of each list so many entries at most."""
+def show(console: Console, answer: Json, most: int, given: Sequence[str] = ()) -> None:
+    """Prints an answer; of each list so many entries at most. given: options for the commands in it."""
     if answer["dry_run"]:
         console.print("dry run: nothing was changed", style="bold")
     if answer["inventories"]:
@@ -100,7 +100,7 @@ def show(console: Console, answer: Json, most: int) -> None:
     done = "would be done" if answer["dry_run"] else "done"
     _list(console, answer, "steps", done, most, lambda each: (_done(each), _subject(each), each["reason"]))
     _list(console, answer, "findings", "to know", most, lambda each: (each["kind"], each["subject"], each["reason"]))
-    forced = _force(answer["stopped"])
+    forced = _force(answer["stopped"], given)
     stopped = f"NOT removed, for the removal limit stopped it: too many at once. If the list is right: {forced}"
     _list(console, answer, "stopped", stopped, most, lambda each: (each["step"], _subject(each), each["reason"]))
     _list(console, answer, "troubles", "FAILED", most, lambda each: (each["what"], "", each["message"]))
@@ -137,10 +137,11 @@ def _done(step: Json) -> str:
     return str(step["step"]) if step.get("job") is None else f"{step['step']} by job {step['job']}"
 
 
-def _force(stopped: Sequence[Json]) -> str:
+def _force(stopped: Sequence[Json], given: Sequence[str] = ()) -> str:
     """The command that takes the steps that were stopped, and as little else as can be."""
     groups = sorted({each.get("group") or "" for each in stopped})
-    return command("rollcall", "reconcile", "--force", *options("--group", () if "" in groups else groups))
+    named = options("--group", () if "" in groups else groups)
+    return command("rollcall", "reconcile", "--force", *given, *named)
 
 
 def _subject(step: Json) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from time import time
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +14,7 @@ from rollcall_cli.dead_letters.redrive import Request, delete_command, run
 from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.options import DEFAULT_STACK, AsJson, Profile, Region, Stack, connect
 from rollcall_cli.running import NotRun
-from rollcall_cli.screen import console, print_json, progress
+from rollcall_cli.screen import console, print_json, progress, progress_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +60,7 @@ def redrive(
         with progress("reading AWS") as status:
             done = run(wanted, status.update)
     except KeyboardInterrupt:
-        print("Interrupted. Nothing is lost: what was not sent is still in its queue.", file=sys.stderr)
+        progress_line("Interrupted. Nothing is lost: what was not sent is still in its queue.")
         return ExitCode.INTERRUPTED
     if as_json:
         print_json(answer_of(done))
@@ -69,7 +68,7 @@ def redrive(
         show(console(), done, changing=bool(send or delete))
     missing = set(wanted.delete) - {each.letter.id for each in done.entries}
     for each in sorted(missing):
-        print(f"No message {each} is in the dead-letter queues, or another process has received it.", file=sys.stderr)
+        progress_line(f"No message {each} is in the dead-letter queues, or another process has received it.")
     return ExitCode.ACT if missing or done.left else ExitCode.OK
 
 

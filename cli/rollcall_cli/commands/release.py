@@ -6,7 +6,7 @@ ended before.
 
 from __future__ import annotations
 
-from email.utils import parsedate_to_datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import boto3
@@ -18,12 +18,12 @@ from rollcall.domain.settings import MOMENT_FORMAT, OPT_IN_TAG, RELEASED_TAG
 from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.options import AsJson, Profile, Region, connect
 from rollcall_cli.running import NotRun
+from rollcall_cli.scaling_group import as_tags, moment_of
 from rollcall_cli.screen import print_json
 from rollcall_cli.stack import not_asked
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-    from datetime import datetime
 
 NEEDED = "autoscaling:DescribeAutoScalingGroups and autoscaling:CreateOrUpdateTags"
 WHAT_FOLLOWS = (
@@ -76,22 +76,7 @@ def released(client: Any, names: Collection[str]) -> str:
                 f"Group {name!r} has no tag {OPT_IN_TAG}, so nothing of Rollcall's holds its instances. Nothing was "
                 "released."
             )
-    moment = _now(answer).strftime(MOMENT_FORMAT)
-    client.create_or_update_tags(
-        Tags=[
-            {
-                "ResourceType": "auto-scaling-group",
-                "ResourceId": name,
-                "Key": RELEASED_TAG,
-                "Value": moment,
-                "PropagateAtLaunch": False,
-            }
-            for name in names
-        ]
-    )
+    # By AWS's clock: this computer's may be minutes behind, and would leave out the jobs of these minutes.
+    moment = datetime.fromtimestamp(moment_of(answer), UTC).strftime(MOMENT_FORMAT)
+    client.create_or_update_tags(Tags=[tag for name in names for tag in as_tags(name, {RELEASED_TAG: moment})])
     return moment
-
-
-def _now(answer: Any) -> datetime:
-    """By AWS's clock: this computer's may be minutes behind, and would leave out the jobs of these minutes."""
-    return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])

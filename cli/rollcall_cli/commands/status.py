@@ -15,7 +15,7 @@ from rollcall.domain.stages import grouped
 from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.options import DEFAULT_STACK, AsJson, Profile, Region, Stack, connect
 from rollcall_cli.running import NotRun
-from rollcall_cli.screen import console, print_json, progress
+from rollcall_cli.screen import console, print_json, progress, progress_line
 from rollcall_cli.status.answer import answer_of
 from rollcall_cli.status.reading import StatusReader
 from rollcall_cli.status.stack_parts import read_stack
@@ -66,7 +66,7 @@ def status(
         try:
             found = _read(reader, names)
         except NotRun as error:
-            print(f"{clock(time.time())}: {error}\nIt is read again in {every} s.", file=sys.stderr)
+            progress_line(f"{clock(time.time())}: {error}\nIt is read again in {every} s.")
             continue
         _print(found, as_json=as_json, anew=True)
     return ExitCode.ACT if needs_operator(found) else ExitCode.OK

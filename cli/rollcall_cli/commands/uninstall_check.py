@@ -1,9 +1,9 @@
 """Lists the Auto Scaling groups that still have lifecycle hooks which Rollcall answers.
 
-Those are the hooks under the stack's prefix, and those that notify one of its queues. With Rollcall gone they would
-never be answered: such a group could launch nothing, and would terminate each of its instances only after the hook's
-timeout. To delete a launch hook abandons the instances that it holds, so that these are counted. Hooks that notify a
-topic of yours are not found.
+Those are the hooks that offboard takes away: under the stack's prefix, and those that notify one of its queues or a
+topic that it names. With Rollcall gone they would never be answered: such a group could launch nothing, and would
+terminate each of its instances only after the hook's timeout. To delete a launch hook abandons the instances that it
+holds, so that these are counted. Hooks that notify a topic which the stack does not name are not found.
 """
 
 from __future__ import annotations
@@ -17,39 +17,22 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from rollcall.domain.actions import Transition
-from rollcall.domain.membership import Membership, holds
-from rollcall.domain.shell_commands import command, in_single_quotes, operand, options
+from rollcall.domain.shell_commands import command, in_single_quotes, operand
+from rollcall_cli.answerer import Answerer
 from rollcall_cli.exit_codes import ExitCode
-from rollcall_cli.options import DEFAULT_STACK, AsJson, Profile, Region, connect
-from rollcall_cli.options import Stack as StackOption
+from rollcall_cli.options import DEFAULT_STACK, AsJson, Given, Profile, Region, Stack, connect
 from rollcall_cli.running import NotRun
+from rollcall_cli.scaling_group import moment_of, state_of
 from rollcall_cli.screen import print_json, progress
-from rollcall_cli.stack import NoStack, described, not_asked, not_rollcalls
+from rollcall_cli.stack import NoStack, answerer_of, not_asked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
 DEFAULT_PREFIX = "rollcall"  # the template's
-NEEDED = "autoscaling:DescribeAutoScalingGroups and autoscaling:DescribeLifecycleHooks"
+NEEDED = "autoscaling:DescribeAutoScalingGroups, autoscaling:DescribeLifecycleHooks and autoscaling:DescribeWarmPool"
 PATIENT = Config(retries={"mode": "adaptive", "total_max_attempts": 5}, connect_timeout=5, read_timeout=20)
-
-
-@dataclass(frozen=True)
-class Stack:
-    """What a stack's hooks are known by: their prefix, and the ARNs of its queues."""
-
-    prefix: str
-    queues: frozenset[str]
-
-
-def read_stack(name: str) -> Stack:
-    """A Rollcall stack's outputs. Raises NotRun."""
-    _, outputs = described(name)
-    try:
-        return Stack(outputs["HookPrefix"], frozenset({outputs["LaunchQueueArn"], outputs["TerminateQueueArn"]}))
-    except KeyError as error:
-        raise not_rollcalls(name) from error
 
 
 @dataclass(frozen=True)
@@ -100,31 +83,27 @@ def without_stack(error: NoStack, name: str, given: Sequence[str]) -> NotRun:
 
 @dataclass(frozen=True, order=True)
 class HeldBy:
-    """A hook that the stack answers. abandoned: the instances that AWS would abandon if it were deleted now."""
+    """A hook that the stack answers. abandoned: instances that AWS would abandon if it were deleted now, or soon."""
 
     group: str
     hook: str
     abandoned: tuple[str, ...] = ()
 
 
-def hooks_of(stack: Stack, report: Callable[[str], None]) -> Iterator[HeldBy]:
+def hooks_of(answerer: Answerer, report: Callable[[str], None]) -> Iterator[HeldBy]:
     """Every hook that the stack answers."""
     client = boto3.client("autoscaling", config=PATIENT)
     for page in client.get_paginator("describe_auto_scaling_groups").paginate():
         for group in page["AutoScalingGroups"]:
-            name = group["AutoScalingGroupName"]
-            report(f"reading the hooks of {name}")
-            states = {each["InstanceId"]: Membership(name, each["LifecycleState"]) for each in group["Instances"]}
-            waiting = tuple(sorted(each for each, known in states.items() if holds(known, Transition.LAUNCHING)))
-            for hook in client.describe_lifecycle_hooks(AutoScalingGroupName=name)["LifecycleHooks"]:
-                ours = hook["LifecycleHookName"].startswith(stack.prefix)
-                if ours or hook.get("NotificationTargetARN") in stack.queues:
-                    launching = hook["LifecycleTransition"] == Transition.LAUNCHING
-                    yield HeldBy(name, hook["LifecycleHookName"], waiting if launching else ())
+            report(f"reading the hooks of {group['AutoScalingGroupName']}")
+            state = state_of(client, group, moment_of(page))
+            bound = tuple(state.bound_for_hooks(Transition.LAUNCHING))
+            for hook in state.own_hooks(answerer):
+                yield HeldBy(state.name, hook.name, bound if hook.launching else ())
 
 
 def uninstall_check(
-    stack: StackOption = DEFAULT_STACK,
+    stack: Stack = DEFAULT_STACK,
     prefix: Annotated[
         str | None, typer.Option(help="look for this hook prefix only, when the stack is gone already")
     ] = None,
@@ -137,11 +116,11 @@ def uninstall_check(
     Ends with 1 as long as there is such a hook.
     """
     connect(region, profile)
+    given = Given(stack, region, profile)
     try:
-        known = Stack(prefix, frozenset()) if prefix else read_stack(stack)
+        known = Answerer(prefix, frozenset()) if prefix else answerer_of(stack)[1]
     except NoStack as error:
-        given = (*options("--region", [region] if region else []), *options("--profile", [profile] if profile else []))
-        raise without_stack(error, stack, given) from error
+        raise without_stack(error, stack, given.aws) from error
     try:
         with progress("reading the groups") as status:
             found = sorted(hooks_of(known, status.update))
@@ -150,36 +129,37 @@ def uninstall_check(
     if as_json:
         print_json({"hooks": [asdict(each) for each in found]})
     else:
-        show(known, found, by_prefix=bool(prefix))
+        show(known, found, given, by_prefix=bool(prefix))
     return ExitCode.ACT if found else ExitCode.OK
 
 
-def show(stack: Stack, found: list[HeldBy], *, by_prefix: bool) -> None:
+def show(answerer: Answerer, found: list[HeldBy], given: Given, *, by_prefix: bool) -> None:
     """Prints the hooks, by group and name, with the commands that take them away."""
     if not found:
-        others = "" if by_prefix else ", or one that notifies the stack's queues"
-        print(f"No group has a hook that begins with {stack.prefix}{others}.")
-        print("Not found: hooks that notify a topic of yours" + (", or a queue of the stack." if by_prefix else "."))
+        others = "" if by_prefix else ", or one that notifies the stack's queues or a topic that it names"
+        print(f"No group has a hook that begins with {answerer.prefix}{others}.")
+        unseen = "of yours, or a queue of the stack" if by_prefix else "which the stack does not name"
+        print(f"Not found: hooks that notify a topic {unseen}.")
         return
     names = sorted({each.group for each in found})
     print(f"{len(names)} group(s) still wait for Rollcall.")
-    print(f"To delete a launch hook abandons the instances that it holds: {_held(found)}.")
+    print(f"To delete a launch hook abandons the instances that it holds, or will in a moment: {_held(found)}.")
     if not by_prefix:
         print("Take the groups out before you delete the stack, which waits until no instance is held:")
         for name in names:
-            print(f"  {command('rollcall', 'offboard', *operand(name))}")
+            print(f"  {command('rollcall', 'offboard', *given.rollcall, *operand(name))}")
         print("Or delete the hooks at once:")
     else:
         print("Delete the hooks:")
     for each in found:
         named = f"{_option('--auto-scaling-group-name', each.group)} {_option('--lifecycle-hook-name', each.hook)}"
-        print(f"  aws autoscaling delete-lifecycle-hook {named}")
+        print(" ".join(filter(None, ["  aws autoscaling delete-lifecycle-hook", named, command(*given.aws)])))
 
 
 def _held(found: list[HeldBy]) -> str:
     """How many instances would be abandoned now, and whose."""
     counts = {each.group: len(each.abandoned) for each in found if each.abandoned}
-    return ", ".join(f"{count:,} now in group {group!r}" for group, count in counts.items()) or "none now"
+    return ", ".join(f"{count:,} in group {group!r}" for group, count in counts.items()) or "none now"
 
 
 def _option(name: str, value: str) -> str:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from rollcall_cli.answerer import Answerer
+    from rollcall_cli.options import Given
     from rollcall_cli.questions import Questions
     from rollcall_cli.scaling_group import GroupState, ScalingGroup
 
@@ -38,12 +39,14 @@ class Emergency:
     parameters: Mapping[str, str]
     answerer: Answerer
     also: Collection[str]
+    given: Given
     as_json: bool
 
     @property
     def way_back(self) -> str:
         """The command that ends it."""
-        return command("rollcall", "offboard", "--restore", *options("--hook", self.also), *operand(self.group.name))
+        hooks = options("--hook", self.also)
+        return command("rollcall", "offboard", "--restore", *self.given.rollcall, *hooks, *operand(self.group.name))
 
     def begin(self, seconds: float | None, questions: Questions) -> ExitCode:
         """Open the hooks, and let in for so many seconds, or until Ctrl-C. Raises NotRun, KeyboardInterrupt."""

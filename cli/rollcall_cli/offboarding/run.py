@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rollcall.domain.actions import Result
 from rollcall_cli.group_changes import DeleteHook
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from rollcall_cli.group_changes import Change
-    from rollcall_cli.scaling_group import LifecycleHook, ScalingGroup
+    from rollcall_cli.scaling_group import GroupState, LifecycleHook, ScalingGroup
 
 ROUND_EVERY = 2.0  # seconds
 
@@ -74,25 +74,49 @@ class Removing:
             self.answered += [Answer(hook.name, each, Result.ABANDON) for each in waiting]
             return
         deadline, said = time.monotonic() + self._seconds, ""
-        while instances := self._group.read().bound_for_hooks(hook.transition):
-            held = self._answer(hook, instances)
-            words = f"hook {hook.name} holds, or will soon: {', '.join(held)}"
-            if held and words != said:
+        while True:
+            state = self._group.read()
+            held = self._answer(hook, state)
+            if not held.left and not held.answered:
+                return
+            words = f"{_holders(hook, state)} holds, or will soon: {', '.join(held.left)}"
+            if held.left and words != said:
                 self._say(said := words)
-            if time.monotonic() >= deadline:
+            if held.left and time.monotonic() >= deadline:
                 raise NotRun(
-                    f"After {self._seconds:.0f} s {words}. It was not deleted, for AWS would "
-                    f"{'abandon' if hook.launching else 'let go'} them. Run this again; or answer them with --waiting "
-                    "continue or abandon. Done so far: " + ("; ".join(each.words() for each in self.done) or "nothing")
+                    f"After {self._seconds:.0f} s {words}. Hook {hook.name} was not deleted, for AWS would "
+                    f"{'abandon' if hook.launching else 'let go'} what it holds. Run this again"
+                    + ("; or answer them with --waiting continue or abandon" if self._waits else "")
+                    + ". Done so far: "
+                    + ("; ".join(each.words() for each in self.done) or "nothing")
                 )
             self._sleep(ROUND_EVERY)
 
-    def _answer(self, hook: LifecycleHook, instances: Sequence[str]) -> list[str]:
-        """Those that are left to wait for."""
-        if self._for_waiting == ForWaiting.WAIT:
-            return list(instances)
-        let_go = [each for each in instances if self._group.complete(hook.name, each, Result.CONTINUE)]
-        for each in let_go:
+    @property
+    def _waits(self) -> bool:
+        return self._for_waiting == ForWaiting.WAIT
+
+    def _answer(self, hook: LifecycleHook, state: GroupState) -> _Round:
+        """Answer what waits, if so chosen. One that this hook does not hold while others do is not waited for."""
+        bound = state.bound_for_hooks(hook.transition)
+        if self._waits:
+            return _Round(bound, [])
+        waiting = state.waiting(hook.transition)
+        answered = [each for each in waiting if self._group.complete(hook.name, each, Result.CONTINUE)]
+        for each in answered:
             self.answered.append(Answer(hook.name, each, Result.CONTINUE))
             self._say(f"hook {hook.name} answered with {Result.CONTINUE} for {each}")
-        return [each for each in instances if each not in let_go]
+        return _Round([each for each in bound if each not in waiting], answered)
+
+
+class _Round(NamedTuple):
+    """Of the instances that come to a hook: those that are left to wait for, and those that were answered just now."""
+
+    left: list[str]
+    answered: list[str]
+
+
+def _holders(hook: LifecycleHook, state: GroupState) -> str:
+    """AWS does not say which of several hooks holds an instance."""
+    others = [each.name for each in state.hooks if each.transition == hook.transition and each.name != hook.name]
+    return f"hook {hook.name}" + (f", or another one ({', '.join(others)})," if others else "")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rollcall_cli.group_changes import PutHook, SetTags
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from rollcall_cli.scaling_group import LifecycleHook
 
@@ -31,11 +31,11 @@ TWO_STEPS = (
 )
 
 
-def snippet(form: Form, group: str, plan: SettingUp) -> str:
-    """The plan in that form, to be pasted; it says its order itself."""
+def snippet(form: Form, group: str, plan: SettingUp, given: Sequence[str] = ()) -> str:
+    """The plan in that form, to be pasted; it says its order itself. given: options of commands of AWS's."""
     match form:
         case Form.AWS:
-            return "\n".join(line for each in plan.changes for line in each.commands(group))
+            return "\n".join(line for each in plan.changes for line in each.commands(group, given))
         case Form.CLOUDFORMATION:
             return _cloudformation(plan)
         case Form.TERRAFORM:

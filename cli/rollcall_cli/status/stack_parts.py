@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import boto3
 
 from rollcall.aws.client import CLIENT_CONFIG
-from rollcall.doctor.observations import Senders
-from rollcall.domain.settings import Settings, read_topics
+from rollcall.domain.settings import Settings
+from rollcall_cli.answerer import Answerer
 from rollcall_cli.stack import asking_of, described, not_rollcalls
 
 if TYPE_CHECKING:
@@ -48,11 +48,7 @@ class StackParts(NamedTuple):
 
     def answers(self, hook: Hook) -> bool:
         """Whether Rollcall answers a hook: by its name, or since it notifies one of the queues, or a named topic."""
-        senders = Senders(
-            self.parameters.get("NotificationTopicArn", ""), read_topics(self.parameters.get("NotifyingTopicArns", ""))
-        )
-        own = {self.outputs["LaunchQueueArn"], self.outputs["TerminateQueueArn"]}
-        return hook.name.startswith(self.outputs["HookPrefix"]) or hook.target in own or senders.include(hook.target)
+        return Answerer.of(self.parameters, self.outputs).answers(hook)
 
     def settings(self) -> Settings:
         """The installation's settings, as its functions have them."""

@@ -7,11 +7,13 @@ import json
 from typing import Any
 
 import pytest
+import typer
+from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
 from rich.console import Console
 
 from rollcall_cli import stack
 from rollcall_cli.commands import reconcile
-from rollcall_cli.running import NotRun
+from rollcall_cli.running import NotRun, ending
 from rollcall_cli.screen import PIPE_WIDTH
 
 
@@ -37,6 +39,41 @@ def test_a_run_that_ends_in_an_error_points_to_doctor_unless_it_is_doctors(
     )
     assert ("rollcall doctor says what is wrong with Tower" in str(ended.value)) is pointed
     assert "the function's log says more" in str(ended.value)
+
+
+OUT_OF_TIME = {"errorType": "Sandbox.Timedout", "errorMessage": "Task timed out"}
+AWAY = {"errorType": "TowerUnavailable", "errorMessage": "Tower answered with 503"}
+
+
+@pytest.mark.parametrize(
+    ("function", "request_", "fails", "code"),
+    [
+        ("ReconcileFunction", {}, ReadTimeoutError(endpoint_url="https://lambda"), 1),
+        ("ReconcileFunction", {}, OUT_OF_TIME, 1),
+        ("ReconcileFunction", {}, AWAY, 2),
+        ("ReconcileFunction", {"dry_run": True}, ReadTimeoutError(endpoint_url="https://lambda"), 2),
+        ("ReconcileFunction", {}, ConnectTimeoutError(endpoint_url="https://lambda"), 2),
+        ("DoctorFunction", {}, OUT_OF_TIME, 2),
+    ],
+)
+def test_only_a_run_that_cannot_have_changed_anything_counts_as_not_run(
+    monkeypatch: pytest.MonkeyPatch, function: str, request_: Any, fails: Any, code: int
+) -> None:
+    class Failing(_Lambda):
+        def invoke(self, **_: object) -> dict[str, Any]:
+            if isinstance(fails, Exception):
+                raise fails
+            return super().invoke()
+
+    monkeypatch.setattr(stack, "physical_id", lambda *_: "rollcall-function")
+    monkeypatch.setattr("boto3.client", lambda *_, **__: Failing(fails))
+
+    def command() -> Any:
+        stack.invoke("rollcall", function, request_)
+
+    with pytest.raises(typer.Exit) as ended:
+        ending(command)()
+    assert ended.value.exit_code == code
 
 
 def shown(**own: Any) -> str:

@@ -9,8 +9,10 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ReadTimeoutError
 from botocore.stub import Stubber
 
+from rollcall_cli.commands import invoke
 from rollcall_cli.commands.invoke import answer_of, event_of, logical_id_of
 from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.invocation.events import changed, is_about_the_samples_instance, received_now, strangers
@@ -157,3 +159,15 @@ def test_a_function_is_called_as_it_is_or_as_in_the_template() -> None:
 def test_a_wrong_command_line_is_not_run() -> None:
     assert run("invoke", "web", "--payload", "{}").exit_code == ExitCode.NOT_RUN
     assert run("invoke", "gate").exit_code == ExitCode.NOT_RUN
+
+
+def test_a_run_that_gave_no_answer_may_have_changed_things(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Silent:
+        def invoke(self, **_: object) -> None:
+            raise ReadTimeoutError(endpoint_url="https://lambda")
+
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setattr(invoke, "physical_id", lambda *_: "rollcall-gate")
+    monkeypatch.setattr("boto3.client", lambda *_, **__: Silent())
+    done = run("invoke", "gate", "--payload", "{}", "--foreign")
+    assert (done.exit_code, "No answer within" in done.stderr) == (ExitCode.ACT, True)

@@ -238,7 +238,7 @@ def test_what_uninstall_check_prints_names_group_and_hook(
     assert done.exit_code == 1
     words = pasted(done.stdout.partition(":\n")[2].strip(), bin_folder)
     assert named(words) == [name]
-    assert words[-1] == "--lifecycle-hook-name=-rollcall"
+    assert words[-3:] == ["--lifecycle-hook-name=-rollcall", "--region", REGION]
 
 
 def test_a_group_with_a_plain_name_is_tagged_in_the_short_way() -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
+import re
+
 import pytest
 
 from generators.costs import FRONT_PAGE, with_costs
 from generators.findings import AS_PRINTED, PACKAGE, PLACES
 from generators.markdown import REPOSITORY
 from generators.pages import PAGES
+from rollcall_cli.main import COMMANDS
 
 REMEDY = "run `make docs`, and commit what it makes"
 
@@ -17,6 +21,17 @@ def test_a_page_is_as_the_code_makes_it(path: str) -> None:
     page = REPOSITORY / "docs" / path
     assert page.exists(), f"docs/{path} is not there: {REMEDY}"
     assert page.read_text() == PAGES[path](), f"docs/{path} is stale: {REMEDY}"
+
+
+def test_an_option_of_all_commands_is_one_of_each() -> None:
+    about = PAGES["reference/commands.md"]()
+    of_all = about.partition("## Options of all commands")[2].partition("## ")[0]
+    options = set(re.findall(r"^\| `(--[a-z]+)", of_all, re.MULTILINE))
+    assert options == {"--region", "--profile", "--json"}
+    for name, command in COMMANDS.items():
+        known = {f"--{each.removeprefix('as_')}" for each in inspect.signature(command).parameters}
+        assert options <= known, name
+    assert "| `--stack NAME` |" in about.partition("## `rollcall doctor`")[2]
 
 
 def test_the_costs_on_the_front_page_are_those_of_the_price_list() -> None:

@@ -69,6 +69,15 @@ def phase_of(state: str) -> Phase:
     return PHASES.get(state, Phase.UNKNOWN)
 
 
+HELD = ":Wait"
+
+
 def is_held(state: str) -> bool:
     """Whether lifecycle hooks hold an instance in this state until they are answered."""
-    return state.endswith(":Wait")
+    return state.endswith(HELD)
+
+
+def held_next(state: str) -> str | None:
+    """The state in which hooks hold an instance in this one now, or will in a moment; None where they do not."""
+    held = state if is_held(state) else state + HELD
+    return held if held in PHASES else None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .actions import Transition
 from .groups import Group
-from .lifecycle_states import RESTING_PHASES, Phase, is_held, phase_of
+from .lifecycle_states import RESTING_PHASES, Phase, held_next, is_held, phase_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,3 +70,9 @@ def holds(membership: Membership | None, transition: Transition) -> bool:
     if membership.state == POOL_ENTRY:
         return True
     return membership.entering == (transition == Transition.LAUNCHING)
+
+
+def will_hold(membership: Membership, transition: Transition) -> bool:
+    """Whether hooks of a transition hold an instance, or will in a moment: it has not passed them yet."""
+    state = held_next(membership.state)
+    return state is not None and holds(Membership(membership.group, state), transition)

@@ -26,12 +26,12 @@ TAGS = {"rollcall:inventory": "prod", "rollcall:job-template": "provision"}
 
 
 class Command:
-    """The command about one group. forgotten: what reconcile was asked, and answers failed."""
+    """The command about one group. asked: what reconcile was; failed: what it answers, or why it does not."""
 
     def __init__(self, aws: AutoScalingWorld, world: World) -> None:
         self.aws = aws
         self.tower = world.tower
-        self.failed = False
+        self.failed: bool | str = False
         self.asked: list[Any] = []
 
     def __call__(self, *words: str, code: int = 0) -> Any:
@@ -41,6 +41,8 @@ class Command:
 
     def reconcile(self, stack: str, request: Any) -> Any:
         self.asked.append(request)
+        if isinstance(self.failed, str):
+            raise NotRun(self.failed)
         return {"failed": self.failed, "inventories": [{"removed": 2}]}
 
     def tags(self) -> dict[str, str]:
@@ -91,6 +93,61 @@ def test_its_hosts_are_removed_if_so_chosen_by_the_stacks_own_reconcile(command:
     assert command.asked == [{"forget": [command.aws.name]}]
     assert said["reconcile"]["failed"] == failed
     assert command.hooks() == []
+
+
+def test_a_reconcile_that_does_not_answer_leaves_something_to_do_and_all_else_is_said(command: Command) -> None:
+    command.failed = "No answer within 150 s"
+    done = command("--remove-hosts", "--yes", code=1)
+    assert "Whether its hosts were removed from Tower is not known: No answer within 150 s\n" in done.stdout
+    assert f"rollcall reconcile --forget={command.aws.name} removes what is left" in done.stdout
+    assert "put-lifecycle-hook" in done.stdout
+    said = json.loads(command("--remove-hosts", "--yes", "--json", code=1).stdout)
+    assert (said["reconcile"], said["trouble"]) == (None, "No answer within 150 s")
+
+
+def test_the_way_back_is_said_before_anything_is_asked_or_changed(command: Command) -> None:
+    said = command(code=2).stderr
+    assert said.index("create-or-update-tags") < said.index("put-lifecycle-hook") < said.index("Take these away?")
+    assert [each["LifecycleHookName"] in said for each in command.hooks()] == [True, True]
+
+
+def test_what_stops_it_after_the_first_change_leaves_something_to_do(command: Command) -> None:
+    command.aws.scale(1)
+    command.aws.answer("launch", InstanceId=command.aws.one("Pending:Wait"))
+    command.aws.scale(0)
+    done = command("--yes", "--for", "0", code=1)
+    assert "Done so far: delete hook launch" in done.stderr
+    (left,) = command.hooks()
+    assert left["LifecycleHookName"] == "terminate"
+    assert '"LifecycleHookName": "launch"' in done.stderr, "the next run cannot say how it was"
+
+
+@pytest.mark.parametrize(("refused", "code"), [("delete_hook", 2), ("delete_tags", 1)])
+def test_a_refusal_is_no_change_only_before_the_first(
+    command: Command, monkeypatch: pytest.MonkeyPatch, refused: str, code: int
+) -> None:
+    def refuse(*_: object) -> None:
+        raise NotRun("AWS refused it")
+
+    monkeypatch.setattr(ScalingGroup, refused, refuse)
+    assert "AWS refused it" in command("--yes", code=code).stderr
+
+
+def test_commands_that_are_printed_act_on_the_same_stack_region_and_profile(command: Command) -> None:
+    given = ("--region", "eu-west-1", "--profile", "ops")
+    done = command("--yes", "--stack", "other", *given)
+    printed = [each for each in done.stdout.splitlines() if "  aws " in each]
+    assert len(printed) == 4
+    assert all(each.endswith(" ".join(given)) for each in printed)
+    same = "--stack other --region eu-west-1 --profile ops"
+    assert f"rollcall reconcile {same} --forget={command.aws.name}\n" in done.stdout
+    command.aws.client.put_lifecycle_hook(
+        AutoScalingGroupName=command.aws.name,
+        LifecycleHookName="launch",
+        LifecycleTransition="autoscaling:EC2_INSTANCE_LAUNCHING",
+    )
+    begun = command("--emergency", "--for", "0", "--yes", "--stack", "other", *given, code=1)
+    assert f"rollcall offboard --restore {same} {command.aws.name}\n" in begun.stdout
 
 
 def test_where_instances_wait_it_says_what_would_become_of_them_and_keeps_the_hook(command: Command) -> None:

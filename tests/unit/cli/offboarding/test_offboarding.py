@@ -32,9 +32,9 @@ def group_of(world: World) -> ScalingGroup:
     return ScalingGroup(world.client, world.name)
 
 
-def planned(world: World) -> list[Change]:
+def planned(world: World, ours: Answerer = OURS) -> list[Change]:
     state = group_of(world).read()
-    return removals(state, state.own_hooks(OURS))
+    return removals(state, state.own_hooks(ours))
 
 
 class Time:
@@ -45,8 +45,12 @@ class Time:
         self._happens = {int(key.removeprefix("at_")): what for key, what in on_sleep.items()}
         self.slept = 0
 
+    def has_come(self) -> bool:
+        """Whether all of it has happened."""
+        return not self._happens
+
     def __call__(self, seconds: float) -> None:
-        if what := self._happens.get(self.slept):
+        if what := self._happens.pop(self.slept, None):
             what()
         self._world.tick()
         self.slept += 1
@@ -54,8 +58,10 @@ class Time:
 
 
 def remove(world: World, for_waiting: ForWaiting = ForWaiting.WAIT, seconds: float = 60, **happens: Any) -> Removing:
-    removing = Removing(group_of(world), for_waiting, seconds, lambda words: None, Time(world, **happens))
+    time = Time(world, **happens)
+    removing = Removing(group_of(world), for_waiting, seconds, lambda words: None, time)
     removing.apply(planned(world))
+    assert time.has_come(), "it did not wait so long"
     return removing
 
 
@@ -106,6 +112,19 @@ def test_those_that_wait_are_let_in_if_so_chosen(world: World) -> None:
     assert world.ids("InService") == [waiting]
 
 
+def test_one_that_begins_to_launch_while_others_are_answered_is_not_lost(world: World) -> None:
+    world.scale(1)
+
+    def one_more() -> None:
+        world.client.set_desired_capacity(AutoScalingGroupName=world.name, DesiredCapacity=2)
+
+    removing = remove(world, ForWaiting.CONTINUE, at_0=one_more)
+    assert len(removing.answered) == 2
+    world.tick(60)
+    assert len(world.ids("InService")) == 2
+    assert not was_lost(world)
+
+
 def test_those_that_wait_are_abandoned_if_so_chosen_and_what_comes_instead_waits_for_nothing(world: World) -> None:
     world.scale(1)
     waiting = world.one("Pending:Wait")
@@ -127,11 +146,52 @@ def test_a_termination_that_waits_is_never_abandoned(world: World) -> None:
 
 def test_where_the_time_is_over_the_hook_stays_and_it_is_said_what_to_do(world: World) -> None:
     world.scale(1)
-    with pytest.raises(NotRun, match=r"would abandon them.*Done so far: nothing"):
+    with pytest.raises(
+        NotRun, match=r"hook launch holds, or will soon: .*would abandon what it holds.*--waiting.*Done so far: nothing"
+    ):
         remove(world, seconds=0)
     assert [hook.name for hook in group_of(world).read().hooks] == ["terminate", "launch"]
     assert world.ids("Pending:Wait")
     assert set(TAGS) <= group_of(world).read().tags.keys(), "without its tag it would wait in vain"
+
+
+class TestAHookOfOthersHoldsToo:
+    """launch-theirs is not answered here; launch-ours is."""
+
+    OURS = Answerer("launch-ours", frozenset())
+
+    @pytest.fixture
+    def world(self) -> World:
+        world = World("launch-ours", "launch-theirs")
+        world.scale(1)
+        return world
+
+    def test_what_ours_was_answered_for_is_not_waited_for(self, world: World) -> None:
+        waiting = world.one("Pending:Wait")
+        removing = Removing(group_of(world), ForWaiting.CONTINUE, 60, lambda words: None, Time(world))
+        removing.apply(planned(world, self.OURS))
+        assert removing.answered == [Answer("launch-ours", waiting, Result.CONTINUE)]
+        assert [hook.name for hook in group_of(world).read().hooks] == ["launch-theirs"]
+        world.tick()
+        assert world.one("Pending:Wait") == waiting, "theirs holds it"
+        world.answer("launch-theirs", InstanceId=waiting)
+        assert world.one("InService") == waiting
+
+    def test_what_has_only_begun_to_launch_is_waited_for_until_ours_was_answered(self, world: World) -> None:
+        world.client.set_desired_capacity(AutoScalingGroupName=world.name, DesiredCapacity=2)
+        world.tick(1)
+        assert world.ids("Pending")
+        removing = Removing(group_of(world), ForWaiting.CONTINUE, 60, lambda words: None, Time(world))
+        removing.apply(planned(world, self.OURS))
+        assert {each.instance for each in removing.answered} == set(world.ids("Pending:Wait"))
+        assert len(removing.answered) == 2
+
+    def test_a_run_that_waits_says_that_it_may_be_another_hook(self, world: World) -> None:
+        removing = Removing(group_of(world), ForWaiting.WAIT, 0, lambda words: None, Time(world))
+        with pytest.raises(
+            NotRun, match=r"hook launch-ours, or another one \(launch-theirs\), holds, or will soon: i-"
+        ):
+            removing.apply(planned(world, self.OURS))
 
 
 @pytest.mark.parametrize("done", range(4))

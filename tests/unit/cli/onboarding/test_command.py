@@ -156,8 +156,19 @@ def test_to_wait_until_none_is_young_sets_the_job_template_only_then(
 
 def test_a_group_at_its_maximum_is_set_up_and_it_is_said_why_none_was_launched(command: Command) -> None:
     command.aws.client.update_auto_scaling_group(AutoScalingGroupName=command.aws.name, MaxSize=0)
-    assert "raise its maximum" in command(*WANTED, "--scale-out", "--yes", code=2).stderr
+    assert "raise its maximum" in command(*WANTED, "--scale-out", "--yes", code=1).stderr
     assert len(command.state()[1]) == 2
+    assert "raise its maximum" in command(*WANTED, "--scale-out", "--yes", code=2).stderr, "now nothing was changed"
+
+
+def test_commands_that_are_printed_act_on_the_same_stack_region_and_profile(command: Command) -> None:
+    given = ("--region", "eu-west-1", "--profile", "ops")
+    lines = command(*WANTED, "--plan", "aws", *given).stdout.splitlines()
+    assert len(lines) > 4
+    assert all(each.startswith("aws ") and each.endswith(" ".join(given)) for each in lines)
+    done = command(*WANTED, "--yes", "--stack", "other", *given).stdout
+    assert f"rollcall doctor --stack other --region eu-west-1 --profile ops --group={command.aws.name}\n" in done
+    assert f"rollcall offboard --stack other --region eu-west-1 --profile ops {command.aws.name}\n" in done
 
 
 def test_a_gate_that_the_stack_cannot_follow_is_refused_before_anything_is_changed(command: Command) -> None:
