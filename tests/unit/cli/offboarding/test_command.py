@@ -12,8 +12,8 @@ import pytest
 from rollcall.domain.groups import EMERGENCY_TAG
 from rollcall_cli.answerer import Answerer
 from rollcall_cli.commands import offboard
-from rollcall_cli.emergency import run as emergency_run
 from rollcall_cli.emergency import arrivals, ways
+from rollcall_cli.emergency import run as emergency_run
 from rollcall_cli.emergency.letting_in import LettingIn
 from rollcall_cli.offboarding.run import Removing
 from rollcall_cli.running import NotRun
@@ -300,7 +300,7 @@ def test_where_the_group_cannot_be_read_afterwards_it_is_listed_as_it_was(
     assert "stays in the emergency until: rollcall offboard --restore" in done.stdout
 
 
-@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (NotRun("refused"), 2)])
+@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (NotRun("refused"), 1)])
 def test_a_beginning_that_is_broken_off_says_how_to_go_on_and_how_to_end_it(
     command: Command, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int
 ) -> None:
