@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 
     from .exit_codes import ExitCode
 
-COMMANDS: dict[str, Callable[..., ExitCode]] = {
-    "doctor": doctor,
-    "history": history,
-    "invoke": invoke,
-    "offboard": offboard,
-    "onboard": onboard,
-    "reconcile": reconcile,
-    "redrive": redrive,
-    "release": release,
-    "status": status,
-    "uninstall-check": uninstall_check,
+COMMANDS: dict[str, tuple[Callable[..., ExitCode], str]] = {  # in the list of all commands with these words
+    "doctor": (doctor, "what is set up wrongly, with the remedies"),
+    "history": (history, "when instances came, were provisioned, and left"),
+    "invoke": (invoke, "run one function by hand, and read its log"),
+    "offboard": (offboard, "take a group out; or let it through in an emergency"),
+    "onboard": (onboard, "take a group in, in the safe order"),
+    "reconcile": (reconcile, "make Tower and EC2 agree now"),
+    "redrive": (redrive, "dead letters: show, send back, delete"),
+    "release": (release, "end the provisioning circuit breaker of a group"),
+    "status": (status, "what every instance that waits is waiting for"),
+    "uninstall-check": (uninstall_check, "hooks to take away before the stack is deleted"),
 }
 
 app = typer.Typer(
@@ -63,5 +63,5 @@ def main(
     pass
 
 
-for name, command in COMMANDS.items():
-    app.command(name)(ending(command))
+for name, (command, words) in COMMANDS.items():
+    app.command(name, short_help=words)(ending(command))

@@ -11,12 +11,9 @@ from rich.text import Text
 
 from rollcall.aws.client import CLIENT_CONFIG
 from rollcall.domain.actions import Transition
-from rollcall.domain.groups import EMERGENCY_TAG
-from rollcall.domain.shell_commands import command, operand
+from rollcall.domain.shell_commands import command
 from rollcall_cli.commands.reconcile import answer_of
-from rollcall_cli.emergency.letting_in import LettingIn
-from rollcall_cli.emergency.plan import missing, not_recorded
-from rollcall_cli.emergency.run import began_at, find_unproven, let_in, plan_beginning, restore
+from rollcall_cli.emergency.ways import Emergency
 from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.offboarding.plan import ForWaiting, removals, way_back
 from rollcall_cli.offboarding.run import Removing
@@ -28,21 +25,15 @@ from rollcall_cli.screen import console, print_json, progress_line
 from rollcall_cli.stack import answerer_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from rollcall_cli.answerer import Answerer
-    from rollcall_cli.emergency.run import Unproven
     from rollcall_cli.group_changes import Change
     from rollcall_cli.scaling_group import GroupState, LifecycleHook
 
 type Json = dict[str, Any]
 
 WAIT_FOR_HOOK = 3600.0  # seconds, for the instances that one hook holds
-SUSPENDED = (
-    "Until --restore, what Rollcall promises is suspended for it: instances go into service whether or not their job "
-    "ran well, and others go while their hosts may still be in Tower. Jobs are still launched, hosts still registered "
-    "and removed."
-)
 
 
 def offboard(
@@ -85,21 +76,19 @@ def offboard(
     parameters, answerer = answerer_of(stack)
     client = boto3.client("autoscaling", config=CLIENT_CONFIG)
     scaling_group = ScalingGroup(client, group)
-    run = _Run(client, parameters, answerer, hook or (), stack, Questions.of(yes=yes), as_json=as_json)
-    if emergency:
-        return run.emergency(scaling_group, seconds)
-    if restored:
-        return run.restore(scaling_group)
+    questions = Questions.of(yes=yes)
+    if emergency or restored:
+        about = Emergency(scaling_group, client, parameters, answerer, hook or (), as_json)
+        return about.begin(seconds, questions) if emergency else about.end()
+    run = _Run(answerer, hook or (), stack, questions, as_json=as_json)
     return run.offboard(scaling_group, waiting, remove_hosts, WAIT_FOR_HOOK if seconds is None else seconds)
 
 
 class _Run:
-    """What the three ways of the command share."""
+    """The ordinary way: the group is taken out."""
 
     def __init__(
         self,
-        client: Any,
-        parameters: Mapping[str, str],
         answerer: Answerer,
         also: Sequence[str],
         stack: str,
@@ -107,15 +96,11 @@ class _Run:
         *,
         as_json: bool,
     ) -> None:
-        self._client = client
-        self._parameters = parameters
         self._answerer = answerer
         self._also = also
         self._stack = stack
         self._questions = questions
         self._as_json = as_json
-
-    # The ordinary way
 
     def offboard(
         self, group: ScalingGroup, waiting: ForWaiting | None, remove_hosts: bool | None, seconds: float
@@ -195,93 +180,6 @@ class _Run:
             out.print("The way back:")
             for line in back:
                 out.print(Text(f"  {line}"), soft_wrap=True)
-
-    # The emergency
-
-    def emergency(self, group: ScalingGroup, seconds: float | None) -> ExitCode:
-        state = group.read()
-        hooks = state.own_hooks(self._answerer, self._also)
-        changes = plan_beginning(state, hooks)
-        for each in changes or ():
-            progress_line(each.words())
-        if not changes:
-            progress_line(f"Group {state.name!r} is in an emergency already; this goes on with it.")
-        progress_line(SUSPENDED)
-        if not self._questions.agree(f"Let everything of {state.name!r} through?"):
-            return self._left_alone()
-        for each in changes:
-            each.apply(group)
-        letting = LettingIn(group, self._answerer, self._also)
-        progress_line("Letting in what waits and what arrives" + ("; Ctrl-C ends this" if seconds is None else ""))
-        try:
-            let_in(letting, seconds, progress_line)
-        except KeyboardInterrupt:
-            progress_line("No more is answered from here. A hook that is not answered lets in after 30 s.")
-        after = group.read()
-        found = find_unproven(self._client, self._parameters, after, began_at(after.tags), letting.launched)
-        self._show_emergency(after, letting, found, in_emergency=True)
-        return ExitCode.ACT
-
-    def restore(self, group: ScalingGroup) -> ExitCode:
-        state = group.read()
-        if EMERGENCY_TAG not in state.tags:
-            if self._as_json:
-                print_json({"group": state.name, "in_emergency": False, "let_in": [], "let_go": [], "unproven": {}})
-            else:
-                print(f"Group {state.name!r} is in no emergency: it has no tag {EMERGENCY_TAG}. Nothing was changed.")
-            return ExitCode.OK
-        hooks = state.own_hooks(self._answerer, self._also)
-        left = [*missing(state), *not_recorded(state, hooks)]
-        letting = LettingIn(group, self._answerer, self._also)
-        restore(letting, state, progress_line)
-        after = group.read()
-        found = find_unproven(self._client, self._parameters, after, began_at(state.tags), letting.launched)
-        self._show_emergency(after, letting, found, in_emergency=False, left=left)
-        return ExitCode.ACT if found.reasons or left else ExitCode.OK
-
-    def _show_emergency(
-        self,
-        state: GroupState,
-        letting: LettingIn,
-        found: Unproven,
-        *,
-        in_emergency: bool,
-        left: Sequence[str] = (),
-    ) -> None:
-        if self._as_json:
-            print_json(
-                {
-                    "group": state.name,
-                    "in_emergency": in_emergency,
-                    "let_in": sorted(letting.launched),
-                    "let_go": sorted(letting.terminated),
-                    "held_by_others": sorted(letting.still_held),
-                    "unproven": found.reasons,
-                    "doubt": found.doubt,
-                    "not_restored": list(left),
-                }
-            )
-            return
-        out = console()
-        out.print(f"Let in {len(letting.launched):,}, let go {len(letting.terminated):,}.")
-        if letting.still_held:
-            held = ", ".join(sorted(letting.still_held))
-            out.print(Text(f"Still held, by hooks that are not Rollcall's: {held}"), soft_wrap=True)
-        if found.doubt:
-            out.print(Text(f"What is proven is not known: {found.doubt}"), soft_wrap=True)
-        if found.reasons:
-            out.print(f"{len(found.reasons):,} serve that nothing has proven:", style="bold")
-            for each, reason in found.reasons.items():
-                out.print(Text(f"  {each}: {reason}"), soft_wrap=True)
-        else:
-            out.print("No instance serves that nothing has proven, of those that came since it began.")
-        for each in left:
-            out.print(Text(f"How hook {each} was is not known, so it was left as it is: rollcall doctor checks it."))
-        if in_emergency:
-            back = command("rollcall", "offboard", "--restore", *operand(state.name))
-            out.print(Text(f"Group {state.name!r} stays in the emergency until: {back}"), soft_wrap=True, style="bold")
-        else:
-            out.print(f"Group {state.name!r} is in no emergency any more.", style="bold")
 
     def _left_alone(self) -> ExitCode:
         progress_line("Nothing was changed.")

@@ -20,7 +20,10 @@ AT_ONCE = 8  # calls; CompleteLifecycleAction takes one instance
 @dataclass
 class LettingIn:
     """launched, terminated: the instances whose hooks were answered so far. still_held: those that a hook of others
-    holds, as the last round saw it."""
+    holds, as the last round saw it. seen: the group as it was read last.
+
+    also: hooks that it answers beside the stack's.
+    """
 
     group: ScalingGroup
     answerer: Answerer
@@ -28,10 +31,11 @@ class LettingIn:
     launched: set[str] = field(default_factory=set)
     terminated: set[str] = field(default_factory=set)
     still_held: set[str] = field(default_factory=set)
+    seen: GroupState | None = None
 
     def round(self) -> GroupState:
         """Answer what waits now with CONTINUE; the group as it was read for that. Raises NotRun."""
-        state = self.group.read()
+        state = self.seen = self.group.read()
         self.still_held = set()
         for transition, answered in ((Transition.LAUNCHING, self.launched), (Transition.TERMINATING, self.terminated)):
             hooks = [hook.name for hook in state.own_hooks(self.answerer, self.also) if hook.transition == transition]

@@ -52,6 +52,8 @@ def _run(given: Path | None) -> int:
             with started(view, directory, lasting=True) as cloud:
                 with view.step(f"Making the group {GROUP}, with one instance"):
                     make_group(cloud)
+                with view.step("Reconciling once"):
+                    cloud.reconcile()
                 record = running(directory)
                 assert record
                 (directory / "env.sh").write_text(shell_environment(cloud))
@@ -114,16 +116,18 @@ def how_to_use(record: Record, directory: Path) -> str:
     return f"""
 The lab is up: an embedded AWS, an embedded Tower, and the stack between them.
 
-In another terminal, in this directory:
+From the first of these lines on, aws, sam and rollcall work on the lab, in another
+terminal in this directory:
 
-  . {directory / "env.sh"}     # from then on aws, sam and rollcall work on the lab, in this shell
+  . {directory / "env.sh"}
   rollcall doctor
   make invoke EVENT=events/launch-eventbridge.json
 
 AWS     {record.endpoint_url}   account {ACCOUNT}, Region {REGION}
 Tower   {record.tower_url}/api/v2/   for example its hosts:
-        curl -H "Authorization: Bearer $ROLLCALL_TOWER_TOKEN" $TOWER_URL/api/v2/hosts/
-Group   {GROUP}: one instance, no hooks, no tags. Inventory {INVENTORY} and job template {TEMPLATE} are there for it.
+curl -H "Authorization: Bearer $ROLLCALL_TOWER_TOKEN" $TOWER_URL/api/v2/hosts/
+Group   {GROUP}: at first one instance, no hooks, no tags. In Tower, for it:
+        inventory {INVENTORY}, job template {TEMPLATE}
 Drift   rollcall reconcile: here it runs only when you run it
 Logs    {directory / "aws.log"}
 """

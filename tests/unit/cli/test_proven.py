@@ -44,6 +44,15 @@ def test_whose_job_was_ok_is_proven_and_all_others_are_not(world: World) -> None
     }
 
 
+def test_a_job_of_an_earlier_stint_proves_nothing(world: World) -> None:
+    came_back = {"rollcall": {"group": "web", "stint": {"since": world.clock.now + 100, "token": ""}}}
+    world.tower.add_host(world.inventory, "i-back", variables=came_back)
+    ended = world.waiting("i-ok", "i-back")
+    world.end(ended, i_ok=Outcome.OK, i_back=Outcome.OK)
+    assert reasons(world, "i-ok", "i-back") == {"i-back": "it has no job yet"}
+    assert reasons(world, "i-back") == {"i-back": "it has no job yet"}
+
+
 def test_without_a_job_template_nothing_proves_anything(world: World) -> None:
     found = unproven(world.tower, world.evidence, settings(inventory="prod"), ["i-a"])
     assert found == {"i-a": "its group has no job template"}

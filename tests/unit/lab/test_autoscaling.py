@@ -399,3 +399,25 @@ def test_an_address_is_given_that_is_not_the_one_to_be_avoided() -> None:
     assert (str(first), str(other)) == ("10.0.0.1", "10.0.0.2")
     assert addresses.take() == first
     assert addresses.take() is None
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "comes"),
+    [("CONTINUE", "CONTINUE", True), ("CONTINUE", "ABANDON", False), ("ABANDON", "CONTINUE", False)],
+)
+def test_an_action_whose_hook_is_changed_ends_when_it_would_have_and_abandons_if_either_says_so(
+    before: str, after: str, comes: bool
+) -> None:
+    world = World("launch", default=before)
+    world.scale(1)
+    waiting = world.one("Pending:Wait")
+    world.client.put_lifecycle_hook(
+        AutoScalingGroupName=world.name,
+        LifecycleHookName="launch",
+        LifecycleTransition="autoscaling:EC2_INSTANCE_LAUNCHING",
+        HeartbeatTimeout=7200,
+        DefaultResult=after,
+    )
+    world.tick(HEARTBEAT_TIMEOUT + 5)
+    assert ("InService" in world.history(waiting)) == comes
+    assert ("Terminating" in world.history(waiting)) != comes

@@ -126,5 +126,7 @@ def _addition(given: PlanInput, place: Place, instance: Instance, wanted: Mappin
     reason = f"it serves in group {place.settings.group!r} and has no host"
     if provision:  # the same words for all of a group, which so are one entry
         age = f"it came less than {place.settings.timeout:.0f} s ago, and no job holds it"
-        reason += f"; {age}: its event was lost" if lost else "; its job is asked for"
+        reason += (
+            f"; {age}: its event was lost, or it came before its group had hooks" if lost else "; its job is asked for"
+        )
     return Addition(place, instance.instance_id, variables, provision, reason, enabled)

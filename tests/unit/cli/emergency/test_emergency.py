@@ -15,11 +15,12 @@ from rollcall_cli.emergency.plan import ending, missing, not_recorded
 from rollcall_cli.emergency.run import began_at, let_in, plan_beginning, restore
 from rollcall_cli.group_changes import DeleteTags, PutHook, SetTags
 from rollcall_cli.running import NotRun
-from rollcall_cli.scaling_group import ScalingGroup
+from rollcall_cli.scaling_group import LifecycleHook, ScalingGroup
 from unit.auto_scaling_world import World
 
 OURS = Answerer("ours", frozenset({"arn:aws:sqs:us-east-1:123456789012:launch"}))
 ROLE = "arn:aws:iam::123456789012:role/notify"
+BACK = "rollcall offboard --restore web"
 METADATA = '{"team": "blue", "n": 1}'
 
 
@@ -69,7 +70,7 @@ def begin(world: World) -> list[str]:
 
 def end(world: World) -> LettingIn:
     letting = LettingIn(group_of(world), OURS)
-    restore(letting, group_of(world).read(), lambda words: None)
+    restore(letting, group_of(world).read(), BACK, lambda words: None)
     return letting
 
 
@@ -194,6 +195,123 @@ def test_what_waits_when_it_ends_is_let_in_and_none_is_abandoned(world: World) -
     world.tick(60)
     assert len(world.ids("InService")) == 2
     assert not any("Terminating" in state for each in world.states() for state in world.history(each))
+
+
+@pytest.mark.parametrize("launch_hook_comes", ["first", "last"])
+def test_what_arrives_while_the_hooks_are_put_back_is_let_in_too(launch_hook_comes: str) -> None:
+    world = World(MinSize=0)
+    names = ["ours-launch", "ours-terminate"] if launch_hook_comes == "first" else ["ours-terminate", "ours-launch"]
+    for name in names:
+        put(world, name, "LAUNCHING" if name == "ours-launch" else "TERMINATING", 600, "ABANDON")
+    begin(world)
+    group = group_of(world)
+    put_back = group.put_hook
+
+    def arriving(hook: LifecycleHook) -> None:
+        if hook.launching:
+            world.scale(1)
+            assert len(world.ids("Pending:Wait")) == 1
+        put_back(hook)
+
+    group.put_hook = arriving  # type: ignore[method-assign]
+    letting = LettingIn(group, OURS)
+    restore(letting, group.read(), BACK, lambda words: None)
+    assert len(letting.launched) == 1
+    world.tick(60)
+    assert len(world.ids("InService")) == 1
+    assert not any("Terminating" in state for each in world.states() for state in world.history(each))
+
+
+@pytest.mark.parametrize("refused", ["read", "put_hook", "delete_tags"])
+def test_a_restore_tries_again_while_aws_refuses(world: World, refused: str) -> None:
+    before = described(world)
+    begin(world)
+    world.scale(2)
+    group, said = group_of(world), list[str]()
+    state = group.read()
+    call, refusals = getattr(group, refused), iter([False, True, True] if refused == "put_hook" else [True, True])
+
+    def refusing(*arguments: Any) -> Any:
+        if next(refusals, False):
+            raise NotRun("AWS asks to slow down")
+        return call(*arguments)
+
+    setattr(group, refused, refusing)
+    restore(LettingIn(group, OURS), state, BACK, said.append, lambda seconds: world.tick(int(seconds)))
+    world.tick(60)
+    assert len(world.ids("InService")) == 2
+    assert described(world) == before
+    assert group.read().own_tags() == {}
+    assert sum("slow down" in words for words in said) == 1
+
+
+def test_a_restore_tries_on_for_as_long_as_what_began_under_the_short_timeout_waits(world: World) -> None:
+    begin(world)
+    group, waited = group_of(world), list[float]()
+    state = group.read()
+
+    def refusing(keys: Any) -> None:
+        raise NotRun("AWS asks to slow down")
+
+    group.delete_tags = refusing  # type: ignore[method-assign]
+    with pytest.raises(NotRun) as raised:
+        restore(LettingIn(group, OURS), state, BACK, lambda words: None, waited.append)
+    assert sum(waited) > 30
+    assert f"Left to do: delete {EMERGENCY_TAG}" in str(raised.value)
+    assert str(raised.value).endswith(f"Go on with: {BACK}")
+
+
+def test_an_interrupted_restore_says_what_is_left_and_how_to_go_on(world: World) -> None:
+    begin(world)
+    group, said = group_of(world), list[str]()
+    state = group.read()
+
+    def interrupted(hook: LifecycleHook) -> None:
+        raise KeyboardInterrupt
+
+    group.put_hook = interrupted  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        restore(LettingIn(group, OURS), state, BACK, said.append)
+    assert all(words in said[-1] for words in ("put hook by-target", "put hook ours-terminating", BACK))
+
+
+def test_a_second_run_keeps_when_it_began(world: World) -> None:
+    begin(world)
+    since = began_at(group_of(world).read().tags)
+    world.tick(100)
+    put(world, "ours-new", "LAUNCHING", 120, "ABANDON")
+    assert begin(world)
+    assert began_at(group_of(world).read().tags) == since > 0
+
+
+@pytest.mark.parametrize("value", ["help", "", "a=600/ABANDON"])
+def test_of_a_tag_that_does_not_say_since_when_no_later_moment_is_made_up(world: World, value: str) -> None:
+    group_of(world).set_tags({EMERGENCY_TAG: value})
+    begin(world)
+    assert began_at(group_of(world).read().tags) == 0
+
+
+@pytest.mark.parametrize(("timeout", "result"), [(30, "CONTINUE"), (600, "CONTINUE")])
+def test_a_launch_hook_that_was_opened_by_hand_is_not_recorded_as_it_was_before(
+    world: World, timeout: int, result: str
+) -> None:
+    group_of(world).set_tags({EMERGENCY_TAG: "help"})
+    put(world, "by-target", "LAUNCHING", timeout, result, NotificationTargetARN=min(OURS.queues), RoleARN=ROLE)
+    begin(world)
+    state = group_of(world).read()
+    assert not_recorded(state, state.own_hooks(OURS)) == ["by-target"]
+    end(world)
+    assert [hook["HeartbeatTimeout"] for hook in described(world)] == [30, 900, 300]
+
+
+def test_a_hook_that_always_let_in_is_recorded_where_no_tag_was_set_before(world: World) -> None:
+    put(world, "by-target", "LAUNCHING", 30, "CONTINUE", NotificationTargetARN=min(OURS.queues), RoleARN=ROLE)
+    before = described(world)
+    begin(world)
+    state = group_of(world).read()
+    assert not_recorded(state, state.own_hooks(OURS)) == []
+    end(world)
+    assert described(world) == before
 
 
 def test_of_a_hook_that_is_gone_nothing_is_put_back_and_it_is_named(world: World) -> None:

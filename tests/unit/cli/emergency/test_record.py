@@ -6,7 +6,7 @@ import string
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rollcall.domain.actions import Result, Transition
@@ -25,6 +25,10 @@ def test_the_tag_reads_as_the_docs_say() -> None:
     assert written == f"{MOMENT} rollcall-launching=600/ABANDON rollcall-terminating=900/CONTINUE"
 
 
+LONG = [(f"{number}".ljust(200, "x"), 600 + number, Result.ABANDON) for number in range(3)]
+
+
+@example(LONG)
 @given(
     st.lists(
         st.tuples(NAMES, st.integers(30, 7200), st.sampled_from(Result)),
@@ -45,6 +49,13 @@ def test_what_was_recorded_of_up_to_eight_hooks_is_found_again_whatever_they_are
         former = record.former(hook)
         assert former
         assert former.restored(replace(hook, heartbeat_timeout=30, default_result=Result.CONTINUE)) == hook
+
+
+def test_names_too_long_for_a_tag_are_told_apart_by_their_digests() -> None:
+    hooks = [LifecycleHook(name, Transition.LAUNCHING, timeout, result) for name, timeout, result in LONG]
+    written = write_record(Record(MOMENT).with_hooks(hooks))
+    assert written.count("=") == written.count("@") == len(hooks)
+    assert read_record(written).with_hooks(hooks) == read_record(written), "each is found again, so none is added"
 
 
 def test_what_was_recorded_first_is_how_a_hook_was() -> None:

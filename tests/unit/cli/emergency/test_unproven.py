@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from rollcall_cli.emergency import run
+from rollcall_cli.emergency import arrivals, run
+from rollcall_cli.emergency.arrivals import Arrived, arrived_since
 from rollcall_cli.emergency.run import find_unproven
-from rollcall_cli.emergency.unproven import arrived_since
 from rollcall_cli.scaling_group import ScalingGroup
 from unit.auto_scaling_world import World as AutoScalingWorld
 from unit.world import World
@@ -22,7 +22,35 @@ def world() -> World:
 def test_who_came_is_told_by_the_activities() -> None:
     aws = AutoScalingWorld("launch")
     aws.scale(2)
-    assert arrived_since(aws.client, aws.name, 0) == set(aws.states())
+    assert arrived_since(aws.client, aws.name, 0).instance_ids == set(aws.states())
+
+
+def test_who_waited_already_when_it_began_has_come_since_and_who_served_has_not() -> None:
+    aws = AutoScalingWorld("launch")
+    aws.scale(1)
+    old = aws.one("Pending:Wait")
+    aws.answer("launch", InstanceId=old)
+    aws.scale(2)
+    waited = aws.one("Pending:Wait")
+    aws.scale(3)
+    (waits,) = set(aws.ids("Pending:Wait")) - {waited}
+    aws.tick(60)
+    began = aws.now
+    aws.tick(60)
+    aws.answer("launch", InstanceId=waited)
+    assert set(aws.ids("InService")) == {old, waited}
+    came = arrived_since(aws.client, aws.name, began)
+    assert came == Arrived(frozenset({waited, waits}), complete=True)
+
+
+def test_activities_of_long_ago_are_not_read_to_their_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    aws = AutoScalingWorld("launch")
+    aws.scale(3)
+    for each in aws.ids("Pending:Wait"):
+        aws.answer("launch", InstanceId=each)
+    monkeypatch.setattr(arrivals, "ACTIVITIES_MAX", 2)
+    assert not arrived_since(aws.client, aws.name, aws.now - 1000).complete
+    assert arrived_since(aws.client, aws.name, aws.now + arrivals.HELD_MAX + 1000).complete
 
 
 @pytest.mark.parametrize("tower_is_away", [False, True])

@@ -12,8 +12,12 @@ import pytest
 from rollcall.domain.groups import EMERGENCY_TAG
 from rollcall_cli.answerer import Answerer
 from rollcall_cli.commands import offboard
+from rollcall_cli.emergency import arrivals, ways
 from rollcall_cli.emergency import run as emergency_run
+from rollcall_cli.emergency.letting_in import LettingIn
 from rollcall_cli.offboarding.run import Removing
+from rollcall_cli.running import NotRun
+from rollcall_cli.scaling_group import ScalingGroup
 from unit.auto_scaling_world import World as AutoScalingWorld
 from unit.cli.commands import run
 from unit.world import World
@@ -130,7 +134,7 @@ def test_ctrl_c_ends_the_answering_and_the_list_is_printed_all_the_same(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(offboard, "let_in", interrupted)
+    monkeypatch.setattr(ways, "let_in", interrupted)
     done = command("--emergency", "--yes", code=1)
     assert "A hook that is not answered lets in after 30 s" in done.stderr
     assert "stays in the emergency until" in done.stdout
@@ -155,5 +159,105 @@ def test_a_restore_that_cannot_know_how_hooks_were_leaves_them_and_says_so(comma
     before = command.hooks()
     done = command("--restore", code=1)
     assert "How hook launch was is not known" in done.stdout
+    assert "is in no emergency" not in done.stdout
     assert command.hooks() == before
     assert EMERGENCY_TAG not in command.tags()
+
+
+def test_hooks_opened_by_hand_as_the_page_says_are_left_to_the_operator_whatever_runs_afterwards(
+    command: Command,
+) -> None:
+    tag = {"ResourceType": "auto-scaling-group", "ResourceId": command.aws.name, "Key": EMERGENCY_TAG, "Value": "help"}
+    command.aws.client.create_or_update_tags(Tags=[tag])
+    opened = {"AutoScalingGroupName": command.aws.name, "LifecycleHookName": "launch", "HeartbeatTimeout": 30}
+    transition = "autoscaling:EC2_INSTANCE_LAUNCHING"
+    command.aws.client.put_lifecycle_hook(DefaultResult="CONTINUE", LifecycleTransition=transition, **opened)
+    begun = command("--emergency", "--for", "0", "--yes", code=1)
+    assert "How hook launch was is not known: it was opened by hand" in begun.stderr
+    assert "terminate=300/ABANDON" in command.tags()[EMERGENCY_TAG], "that one was not opened yet"
+    said = json.loads(command("--restore", "--json", code=1).stdout)
+    assert said["not_restored"] == ["launch"]
+    results = {hook["LifecycleHookName"]: hook["HeartbeatTimeout"] for hook in command.hooks()}
+    assert results == {"launch": 30, "terminate": 300}
+
+
+def test_a_hook_named_once_is_answered_by_the_restore_that_does_not_name_it(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(offboard, "answerer_of", lambda stack: ({}, Answerer("ours", frozenset())))
+    begun = command("--emergency", "--hook", "launch", "--for", "0", "--yes", code=1)
+    assert f"rollcall offboard --restore --hook launch {command.aws.name}" in begun.stdout
+    command.aws.scale(1)
+    waiting = command.aws.one("Pending:Wait")
+    assert json.loads(command("--emergency", "--for", "0", "--yes", "--json", code=1).stdout)["let_in"] == [waiting]
+    command.aws.tick()
+    command.aws.scale(2)
+    waiting = command.aws.one("Pending:Wait")
+    assert json.loads(command("--restore", "--json", code=1).stdout)["let_in"] == [waiting]
+    command.aws.tick(60)
+    assert len(command.aws.ids("InService")) == 2
+
+
+def throttled(*_: object, **__: object) -> None:
+    raise NotRun("AWS asks to slow down.\nTry again in a minute.")
+
+
+def test_where_the_activities_cannot_be_read_all_that_serve_are_listed_and_the_way_back_is_printed(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command.aws.scale(1)
+    command.aws.answer("launch", InstanceId=command.aws.one("Pending:Wait"))
+    serving = command.aws.one("InService")
+    monkeypatch.setattr(arrivals, "arrived_since", throttled)
+    done = command("--emergency", "--for", "0", "--yes", code=1)
+    assert "AWS asks to slow down. Try again in a minute." in done.stdout
+    assert f"  {serving}: it has no host in Tower" in done.stdout
+    assert "stays in the emergency until: rollcall offboard --restore" in done.stdout
+    assert json.loads(command("--restore", "--json", code=1).stdout)["doubt"]
+
+
+def test_more_activities_than_are_read_leave_a_doubt(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    command.aws.scale(2)
+    for each in command.aws.ids("Pending:Wait"):
+        command.aws.answer("launch", InstanceId=each)
+    monkeypatch.setattr(arrivals, "ACTIVITIES_MAX", 1)
+    said = json.loads(command("--emergency", "--for", "0", "--yes", "--json", code=1).stdout)
+    assert sorted(said["unproven"]) == sorted(command.aws.ids("InService"))
+    assert "more than 1 activities" in said["doubt"]
+
+
+def test_where_the_group_cannot_be_read_afterwards_it_is_listed_as_it_was(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ending_in_refusal(letting: LettingIn, *_: object) -> None:
+        command.aws.scale(1)
+        letting.round()
+        monkeypatch.setattr(ScalingGroup, "read", throttled)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ways, "let_in", ending_in_refusal)
+    done = command("--emergency", "--yes", code=1)
+    (arrived,) = command.aws.states()
+    assert f"  {arrived}: it has no host in Tower" in done.stdout
+    assert "the group cannot be read now" in done.stdout
+    assert "stays in the emergency until: rollcall offboard --restore" in done.stdout
+
+
+@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (NotRun("refused"), 2)])
+def test_a_beginning_that_is_broken_off_says_how_to_go_on_and_how_to_end_it(
+    command: Command, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int
+) -> None:
+    before = command.hooks()
+
+    def broken_off(*_: object) -> None:
+        assert EMERGENCY_TAG in command.tags()
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ScalingGroup, "put_hook", broken_off)
+        done = command("--emergency", "--yes", code=code)
+    back = f"rollcall offboard --restore {command.aws.name}"
+    assert f"This ends it, also if you are interrupted: {back}" in done.stderr
+    assert f"run this again to go on with it, or end it: {back}" in done.stderr
+    command("--restore")
+    assert (command.hooks(), command.tags()) == (before, TAGS)

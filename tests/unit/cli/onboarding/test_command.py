@@ -178,7 +178,9 @@ def test_the_target_groups_that_a_group_is_attached_to_are_seen(
         AutoScalingGroupName=command.aws.name,
         AvailabilityZones=["us-east-1a"],
         TrafficSources=[{"Identifier": "arn:aws:targetgroup/web", "Type": "elbv2"}],
-        **{"MinSize": 0, "MaxSize": 1, "DesiredCapacity": 0},
+        MinSize=0,
+        MaxSize=1,
+        DesiredCapacity=0,
     )
     command(*WANTED, "--gate", "job elb", "--yes")
 
