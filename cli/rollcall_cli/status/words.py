@@ -155,7 +155,10 @@ def _end(wait: Wait, now: float) -> Iterator[Line]:
     if wait.ends_at is not None:
         yield Line(f"AWS ends the wait {_within(wait.ends_at, now)}, with {wait.ends_with} (computed)")
     elif wait.hooks:
-        yield Line("when AWS ends the wait cannot be computed: since when it waits is not known")
+        why = (
+            "since when it waits is not known" if wait.since is None else "it began later, or its hook was another then"
+        )
+        yield Line(f"when AWS ends the wait cannot be computed: {why}")
 
 
 def _within(at: float, now: float) -> str:
