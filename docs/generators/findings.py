@@ -80,13 +80,6 @@ def write() -> str:
     return page("Findings of doctor", "what doctor finds", *parts)
 
 
-def all_findings() -> set[str]:
-    """The names of all findings."""
-    return {
-        each.what for modules in PLACES.values() for module in modules for each in findings_in(PACKAGE / f"{module}.py")
-    }
-
-
 def findings_in(path: Path) -> Iterator[Found]:
     """What a module finds."""
     module = ast.parse(path.read_text())
