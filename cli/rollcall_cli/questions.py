@@ -50,7 +50,7 @@ class Questions:
         return choices[int(said) - 1] if said.isdecimal() and 0 < int(said) <= len(choices[:SHOWN_MAX]) else said
 
     def confirm(self, question: str, option: str, *, otherwise: bool | None = None) -> bool:
-        """Yes or no; otherwise: the answer where nobody is asked. Raises NotRun if that is None."""
+        """Yes or no; otherwise: the answer where nothing can be asked. Raises NotRun if that is None."""
         if self.interactive:
             return typer.confirm(question, default=False, err=True)
         if otherwise is None:

@@ -1,4 +1,4 @@
-"""How results and progress are printed: results to stdout, progress to stderr, and only where somebody watches."""
+"""How results and progress are printed: results to stdout, progress to stderr, and only on a terminal."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from botocore.exceptions import (
     ReadTimeoutError,
     UnauthorizedSSOTokenError,
 )
-from botocore.retries.standard import ThrottledRetryableChecker, TransientRetryableChecker
+from botocore.retries import standard
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,6 +37,8 @@ from rollcall.domain.errors import AwsDenied, AwsRejected, AwsUnavailable, Rollc
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+BOTOCORE: Any = standard  # its stubs do not have what it keeps to itself
 
 
 def client_error(code: str, words: str = "no", status: int = 400) -> ClientError:
@@ -158,13 +160,13 @@ def test_what_aws_answers_is_named_for_what_it_is(
     assert type(raised.value) is kind
 
 
-@pytest.mark.parametrize("code", ThrottledRetryableChecker._THROTTLED_ERROR_CODES)
+@pytest.mark.parametrize("code", BOTOCORE.ThrottledRetryableChecker._THROTTLED_ERROR_CODES)
 def test_what_botocore_calls_throttled_is_throttled(code: str) -> None:
     assert type(answered_error("a call", code, "no")) is Throttled
 
 
 @pytest.mark.parametrize(
-    "code", {*TransientRetryableChecker._TRANSIENT_ERROR_CODES, "IDPCommunicationError"} - RATE_CODES
+    "code", {*BOTOCORE.TransientRetryableChecker._TRANSIENT_ERROR_CODES, "IDPCommunicationError"} - RATE_CODES
 )
 def test_what_botocore_calls_transient_passes_by_itself(code: str) -> None:
     assert type(answered_error("a call", code, "no")) is AwsUnavailable

@@ -53,7 +53,7 @@ def test_without_a_job_template_nothing_proves_anything(world: World) -> None:
     assert found == {"i-a": "its group has no job template"}
 
 
-def test_who_came_is_told_by_the_activities() -> None:
+def test_who_came_is_read_from_the_activities() -> None:
     aws = AutoScalingWorld("launch")
     aws.scale(2)
     assert arrived_since(aws.client, aws.name, 0) == set(aws.states())

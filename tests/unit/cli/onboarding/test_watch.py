@@ -32,7 +32,7 @@ OK, FAILED = JobStatus.SUCCESSFUL, JobStatus.FAILED
         (None, None, Ended.GONE),
     ],
 )
-def test_what_became_of_it_is_told_by_its_state_and_its_job(
+def test_what_became_of_it_is_read_from_its_state_and_its_job(
     state: str | None, status: JobStatus | None, ended: Ended | None
 ) -> None:
     job = JOB._replace(status=status) if status else None
