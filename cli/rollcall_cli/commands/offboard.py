@@ -13,7 +13,6 @@ from rollcall.aws.client import CLIENT_CONFIG
 from rollcall.domain.actions import Transition
 from rollcall.domain.groups import EMERGENCY_TAG
 from rollcall.domain.shell_commands import command, operand
-from rollcall_cli.commands.reconcile import answer_of
 from rollcall_cli.emergency.letting_in import LettingIn
 from rollcall_cli.emergency.plan import missing, not_recorded
 from rollcall_cli.emergency.run import began_at, find_unproven, let_in, plan_beginning, restore
@@ -22,6 +21,7 @@ from rollcall_cli.offboarding.plan import ForWaiting, removals, way_back
 from rollcall_cli.offboarding.run import Removing
 from rollcall_cli.options import DEFAULT_STACK, AsJson, Profile, Region, Stack, connect
 from rollcall_cli.questions import Questions
+from rollcall_cli.reconcile_run import answer_of
 from rollcall_cli.running import NotRun
 from rollcall_cli.scaling_group import ScalingGroup
 from rollcall_cli.screen import console, print_json, progress_line

@@ -20,11 +20,10 @@ from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.onboarding.choices import chosen, described, objections
 from rollcall_cli.onboarding.plan import (
     HEARTBEAT_TIMEOUT,
-    Wishes,
+    RunOptions,
     abandoning,
     setting_up,
     settings_then,
-    timeout_then,
     young_instances,
 )
 from rollcall_cli.onboarding.snippets import Form, snippet
@@ -108,7 +107,7 @@ def onboard(
     state = scaling_group.read()
     tower = tower_of(parameters)
     with _naming_the_remedy():
-        wishes = Wishes(
+        options = RunOptions(
             inventory=_inventory(tower, questions, state, inventory),
             job_template=_job_template(tower, questions, state, job_template),
             groups=inventory_groups,
@@ -116,10 +115,10 @@ def onboard(
             timeout=timeout,
             heartbeat_timeout=heartbeat_timeout,
         )
-        settings = settings_then(state, wishes)
+        settings = settings_then(state, options)
         _require_followable(tower, settings)
-        young_ones = _young(tower, here, state, settings, wishes)
-    steps = setting_up(state, answerer.prefix, state.own_hooks(answerer), wishes)
+        young_ones = _young(tower, here, state, settings)
+    steps = setting_up(state, answerer.prefix, state.own_hooks(answerer), options)
     if plan is not None:
         return _print_plan(state.name, plan, steps, as_json=as_json)
     _announce(state, steps, young_ones)
@@ -181,13 +180,13 @@ def _require_followable(tower: Tower, settings: GroupSettings) -> None:
         raise NotRun("\n".join([*found, "Nothing was changed."]))
 
 
-def _young(tower: Tower, region: str, state: GroupState, settings: GroupSettings, wishes: Wishes) -> dict[str, float]:
+def _young(tower: Tower, region: str, state: GroupState, settings: GroupSettings) -> dict[str, float]:
     serving = state.serving()
     if not serving or settings.job_template is None:
         return {}
     hosts = {host.name for host in tower.hosts_named(tower.inventory(settings.inventory), serving)}
     arrivals = Fleet(region).arrivals(state.name, serving)
-    return young_instances(state, arrivals, hosts, timeout_then(state, wishes))
+    return young_instances(state, arrivals, hosts, settings.timeout)
 
 
 def _what_of_the_young(questions: Questions) -> Young:

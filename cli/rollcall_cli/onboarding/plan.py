@@ -15,7 +15,7 @@ from rollcall.checks.registry import read_group_settings
 from rollcall.domain.actions import Result, Transition
 from rollcall.domain.errors import BadSettings
 from rollcall.domain.groups import Group, OnFailure
-from rollcall.domain.settings import DEFAULT_TIMEOUT, GATE_TAG, JOB_TAG, OPT_IN_TAG
+from rollcall.domain.settings import GATE_TAG, JOB_TAG, OPT_IN_TAG
 from rollcall_cli.group_changes import PutHook, SetTags
 from rollcall_cli.scaling_group import LifecycleHook
 
@@ -35,7 +35,7 @@ DEFAULTS = {Transition.TERMINATING: Result.CONTINUE, Transition.LAUNCHING: Resul
 
 
 @dataclass(frozen=True)
-class Wishes:
+class RunOptions:
     """What the operator wants of the group, each as in its tag; empty for none. heartbeat_timeout: seconds."""
 
     inventory: str
@@ -68,17 +68,17 @@ class SettingUp:
         return (*self.before, *self.last)
 
 
-def setting_up(group: GroupState, prefix: str, hooks: Collection[LifecycleHook], wishes: Wishes) -> SettingUp:
+def setting_up(group: GroupState, prefix: str, hooks: Collection[LifecycleHook], options: RunOptions) -> SettingUp:
     """What is still to be done. hooks: those of Rollcall's that the group has; prefix: how the names of new ones begin.
 
     A group that has opted in keeps what it does on failure, so that a second run takes nothing back.
     """
-    first = wishes.first_tags()
+    first = options.first_tags()
     if OPT_IN_TAG in group.tags:
         del first[ON_FAILURE_TAG]
     return SettingUp(
-        (*_tags(group, first), *_hooks(prefix, hooks, wishes.heartbeat_timeout)),
-        tuple(_tags(group, wishes.last_tags())),
+        (*_tags(group, first), *_hooks(prefix, hooks, options.heartbeat_timeout)),
+        tuple(_tags(group, options.last_tags())),
     )
 
 
@@ -87,9 +87,9 @@ def abandoning() -> SetTags:
     return SetTags({ON_FAILURE_TAG: str(OnFailure.ABANDON)})
 
 
-def settings_then(group: GroupState, wishes: Wishes) -> GroupSettings:
+def settings_then(group: GroupState, options: RunOptions) -> GroupSettings:
     """What the group's tags will say. Raises BadSettings naming the tag that cannot be read."""
-    tags = {**group.tags, **wishes.first_tags(), **wishes.last_tags()}
+    tags = {**group.tags, **options.first_tags(), **options.last_tags()}
     settings = read_group_settings(Group(group.name, tags, {}))
     if settings is None:
         raise BadSettings(f"group {group.name!r}: no inventory is named")
@@ -106,12 +106,6 @@ def young_instances(
     """
     ages = {each: group.now - arrivals[each] for each in group.serving() if each in arrivals and each not in with_host}
     return {each: timeout - age for each, age in sorted(ages.items()) if age < timeout}
-
-
-def timeout_then(group: GroupState, wishes: Wishes) -> int:
-    """rollcall:timeout as it will be, in seconds."""
-    text = wishes.timeout or group.tags.get(TIMEOUT_TAG, "")
-    return int(text) if text.isdecimal() else DEFAULT_TIMEOUT
 
 
 def _tags(group: GroupState, wanted: Mapping[str, str]) -> list[Change]:

@@ -8,7 +8,7 @@ from enum import Enum
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING
 
-from .durations import shortly
+from rollcall_cli.times import shortly
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

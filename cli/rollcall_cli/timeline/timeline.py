@@ -11,8 +11,8 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from rollcall.domain.settings import GATE_TAG, JOB_TAG
+from rollcall_cli.times import shortly
 
-from .durations import shortly
 from .instances import FAILURES, Outcome, Stage, instance_timeline
 
 if TYPE_CHECKING:
