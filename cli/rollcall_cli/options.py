@@ -29,7 +29,7 @@ DEFAULT_STACK = "rollcall"
 
 
 class Given(NamedTuple):
-    """Which stack, Region and profile this run was told of: a command that it prints is to act on the same."""
+    """The stack, Region and profile that this run was given: a command that it prints is to act on the same."""
 
     stack: str | None
     region: str | None

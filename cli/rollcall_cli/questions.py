@@ -52,7 +52,7 @@ class Questions:
         return choices[int(said) - 1] if said.isdecimal() and 0 < int(said) <= len(choices[:SHOWN_MAX]) else said
 
     def confirm(self, question: str, option: str, *, otherwise: bool | None = None) -> bool:
-        """Yes or no; otherwise: the answer where nobody is asked. Raises NotRun if that is None."""
+        """Yes or no; otherwise: the answer where nothing can be asked. Raises NotRun if that is None."""
         if self.interactive:
             with _shown(question, option):
                 return typer.confirm(question, default=False, err=True)
@@ -63,8 +63,8 @@ class Questions:
 
 @contextmanager
 def _shown(question: str, option: str) -> Iterator[None]:
-    """A question is put on stderr. Raises NotRun where nobody reads that any more."""
+    """A question is put on stderr. Raises NotRun where that is closed."""
     try:
         yield
     except BrokenPipeError as error:
-        raise NotRun(f"{question} Say it with {option}: nobody reads this.") from error
+        raise NotRun(f"{question} Say it with {option}: stderr is closed.") from error

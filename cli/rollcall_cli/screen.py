@@ -1,4 +1,4 @@
-"""How results and progress are printed: results to stdout, progress to stderr, and only where somebody watches."""
+"""How results and progress are printed: results to stdout, progress to stderr, and only on a terminal."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def progress(words: str) -> Status:
 def progress_line(words: str) -> None:
     """A line about what was done or is under way, that stays: results alone go to stdout.
 
-    What a command does goes on where nobody reads of it any more.
+    What a command does goes on where stderr is closed.
     """
     try:
         print(words, file=sys.stderr, flush=True)

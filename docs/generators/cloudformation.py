@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+import boto3
+from samtranslator.parser.parser import Parser  # type: ignore[import-untyped]
+from samtranslator.translator.translator import Translator  # type: ignore[import-untyped]
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 from .markdown import REPOSITORY
@@ -14,13 +17,33 @@ if TYPE_CHECKING:
 
 type Json = dict[str, Any]
 
-TEMPLATE: Json = yaml_parse((REPOSITORY / "template.yaml").read_text())
+SOMEWHERE = "s3://bucket/key"  # SAM takes no code that is not uploaded yet
+
+
+def _read() -> Json:
+    return dict(yaml_parse((REPOSITORY / "template.yaml").read_text()))
+
+
+TEMPLATE: Json = _read()
 RESOURCES: dict[str, Json] = TEMPLATE["Resources"]
 
 
 def of_type(kind: str) -> dict[str, Json]:
     """The resources of a type, by logical id."""
     return {name: each for name, each in RESOURCES.items() if each["Type"] == kind}
+
+
+def deployed() -> dict[str, Json]:
+    """The resources that CloudFormation makes, by logical id: as SAM writes out those of its own types."""
+    template = _read()
+    template["Globals"]["Function"]["CodeUri"] = SOMEWHERE
+    for each in template["Resources"].values():
+        for place in {"CodeUri", "ContentUri"} & each.get("Properties", {}).keys():
+            each["Properties"][place] = SOMEWHERE
+    session = boto3.Session(region_name="us-east-1")
+    translator = Translator({"AWSLambdaVPCAccessExecutionRole": "arn:policy"}, Parser(), boto_session=session)
+    written = translator.translate(template, {})
+    return dict(written["Resources"])
 
 
 def as_list(value: Any) -> list[Any]:

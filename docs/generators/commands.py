@@ -72,6 +72,6 @@ def _row(option: Any) -> tuple[str, str]:
 
 def _exit_codes() -> Iterator[tuple[str, str]]:
     """The table of the docstring, by the codes' numbers."""
-    told = dict(re.findall(r"^\| (\w+) +\| (.+?) +\|$", inspect.getdoc(ExitCode) or "", re.MULTILINE))
+    meanings = dict(re.findall(r"^\| (\w+) +\| (.+?) +\|$", inspect.getdoc(ExitCode) or "", re.MULTILINE))
     for each in ExitCode:
-        yield str(each.value), sentence(told[each.name])
+        yield str(each.value), sentence(meanings[each.name])

@@ -80,13 +80,6 @@ def write() -> str:
     return page("Findings of doctor", "what doctor finds", *parts)
 
 
-def all_findings() -> set[str]:
-    """The names of all findings."""
-    return {
-        each.what for modules in PLACES.values() for module in modules for each in findings_in(PACKAGE / f"{module}.py")
-    }
-
-
 def findings_in(path: Path) -> Iterator[Found]:
     """What a module finds."""
     module = ast.parse(path.read_text())
@@ -213,23 +206,32 @@ def _texts(node: ast.AST, known: Mapping[str, ast.expr]) -> list[str]:
         case ast.IfExp():
             return [*_texts(node.body, known), *_texts(node.orelse, known)]
         case ast.JoinedStr():
-            parts = [_texts(each, known) for each in node.values]
-            return ["".join(each) for each in product(*parts)]
+            return _joined(_texts(each, known) for each in node.values)
         case ast.FormattedValue():
             return _filled_in(node.value, known)
         case ast.BinOp(op=ast.Add()):
-            sides = [_texts(each, known) or [ELLIPSIS] for each in (node.left, node.right)]
-            return ["".join(each) for each in product(*sides)]
-        case ast.Call(func=ast.Name(id=name)) if name in COMMANDS:
-            return [COMMAND]
-        case ast.Call(func=ast.Name(id=name)) if f"{name}()" in known:
-            return _texts(known[f"{name}()"], {key: each for key, each in known.items() if key != f"{name}()"})
+            return _joined(_texts(each, known) or [ELLIPSIS] for each in (node.left, node.right))
+        case ast.Call(func=ast.Name(id=name)):
+            return _returned(name, known)
         case ast.Tuple():
             return [text for each in node.elts for text in _texts(each, known)]
         case ast.Name() if node.id in known:
             return _texts(known[node.id], {})
         case _:
             return []
+
+
+def _joined(parts: Iterable[list[str]]) -> list[str]:
+    """What parts make together, each of which may be one of several texts."""
+    return ["".join(each) for each in product(*parts)]
+
+
+def _returned(function: str, known: Mapping[str, ast.expr]) -> list[str]:
+    """The texts that a call of a function may return."""
+    if function in COMMANDS:
+        return [COMMAND]
+    own = f"{function}()"
+    return _texts(known[own], {key: each for key, each in known.items() if key != own}) if own in known else []
 
 
 def _filled_in(node: ast.expr, known: Mapping[str, ast.expr]) -> list[str]:

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).parents[2]
 NONE = "\N{EN DASH}"
-WIDTH = 120  # characters of a line of prose
 
 
 def page(title: str, source: str, *parts: str) -> str:

@@ -6,11 +6,12 @@ Why a role may do something stands in the role's or the policy's Metadata, by th
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from contract.roles import NEEDED, SOMETIMES
 
-from .cloudformation import as_list, of_type, parameters_behind, short, statements
+from .cloudformation import as_list, deployed, of_type, parameters_behind, short, statements
 from .markdown import code, codes, page, sentence, table
 
 if TYPE_CHECKING:
@@ -26,9 +27,8 @@ a permission is not there. With `SubnetIds` every function but alert also has AW
 DEPLOYING = """\
 ## To deploy
 
-The template makes IAM roles (`CAPABILITY_IAM`), Lambda functions and layers, SQS queues, EventBridge rules and
-schedules, CloudWatch alarms, log groups and a dashboard; with a channel also an SNS topic and a DynamoDB table. To
-deploy it takes the right to make, change and delete these. `sam deploy` makes the bucket that it deploys from itself.
+To deploy it takes the right to make, change and delete what the template makes, with `CAPABILITY_IAM` for the roles;
+and to pass the roles on (`iam:PassRole`). `sam deploy` makes the bucket that it deploys from itself.
 """
 TOWER = """\
 ## In Tower
@@ -46,8 +46,19 @@ def write() -> str:
             parts += [f"## {role.removesuffix('Role')}", table(["action", "on", "why", "only with"], rows)]
     roles = [(f"*{each.role}*", each.objects, each.purpose) for each in NEEDED]
     roles += [(f"*{each.role}*, sometimes", each.objects, each.purpose) for each in SOMETIMES]
-    parts += [DEPLOYING, TOWER, table(["role", "on", "so that"], roles)]
+    parts += [DEPLOYING, table(["resource type", "how many at most", "only with"], _made())]
+    parts += [TOWER, table(["role", "on", "so that"], roles)]
     return page("Permissions", "template.yaml", *parts)
+
+
+def _made() -> Iterator[tuple[str, str, str]]:
+    """What the template makes, by type: how many at most, and the parameters without which there is none."""
+    made: defaultdict[str, list[str]] = defaultdict(list)  # the condition of each, or nothing
+    for each in deployed().values():
+        made[each["Type"]].append(each.get("Condition", ""))
+    for kind, conditions in sorted(made.items()):
+        behind = [] if "" in conditions else {name for each in conditions for name in parameters_behind(each)}
+        yield code(kind), str(len(conditions)), codes(sorted(behind))
 
 
 def _rows(role: str, own: Json) -> Iterator[tuple[str, str, str, str]]:

@@ -12,13 +12,13 @@ from rich.text import Text
 from rollcall.aws.client import CLIENT_CONFIG
 from rollcall.domain.actions import Transition
 from rollcall.domain.shell_commands import command
-from rollcall_cli.commands.reconcile import answer_of
 from rollcall_cli.emergency.ways import Emergency
 from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.offboarding.plan import ForWaiting, removals, way_back
 from rollcall_cli.offboarding.run import Removing
 from rollcall_cli.options import DEFAULT_STACK, AsJson, Given, Profile, Region, Stack, connect
 from rollcall_cli.questions import Questions
+from rollcall_cli.reconcile_run import answer_of
 from rollcall_cli.running import NotRun
 from rollcall_cli.scaling_group import ScalingGroup
 from rollcall_cli.screen import console, print_json, progress_line

@@ -21,14 +21,13 @@ from rollcall.evidence.job_reader import JobEvidence
 from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.onboarding.choices import chosen, described, objections
 from rollcall_cli.onboarding.plan import (
-    Wishes,
+    RunOptions,
     abandoning,
     group_then,
     kept_in_words,
     objections_to_hooks,
     setting_up,
     settings_then,
-    timeout_then,
     young_instances,
 )
 from rollcall_cli.onboarding.snippets import Form, snippet
@@ -120,7 +119,7 @@ def onboard(
     hooks = state.own_hooks(answerer)
     tower = tower_of(parameters)
     with _naming_the_remedy():
-        wishes = Wishes(
+        options = RunOptions(
             inventory=_inventory(tower, questions, state, inventory),
             job_template=_job_template(tower, questions, state, job_template),
             groups=inventory_groups,
@@ -128,12 +127,12 @@ def onboard(
             timeout=timeout,
             heartbeat_timeout=heartbeat_timeout,
         )
-        settings = settings_then(state, wishes)
-        _require_none(objections_to_hooks(state, hooks, wishes))
-        _require_none(objections(tower, settings, group_then(state, wishes), parts.settings()))
+        settings = settings_then(state, options)
+        _require_none(objections_to_hooks(state, hooks, options))
+        _require_none(objections(tower, settings, group_then(state, options), parts.settings()))
         with_host = _with_host(tower, state, settings)
-    young_ones = _young(here, state, settings, with_host, wishes)
-    steps = setting_up(state, answerer.prefix, hooks, wishes)
+    young_ones = _young(here, state, settings, with_host, options)
+    steps = setting_up(state, answerer.prefix, hooks, options)
     if plan is not None:
         return _print_plan(state.name, plan, steps, given, as_json=as_json)
     kept = kept_in_words(hooks)
@@ -213,14 +212,14 @@ def _with_host(tower: Tower, state: GroupState, settings: GroupSettings) -> set[
 
 
 def _young(
-    region: str, state: GroupState, settings: GroupSettings, with_host: Collection[str], wishes: Wishes
+    region: str, state: GroupState, settings: GroupSettings, with_host: Collection[str], options: RunOptions
 ) -> dict[str, float]:
     serving = state.serving()
     if not serving or settings.job_template is None:
         return {}
     with _asking_aws("autoscaling:DescribeScalingActivities"):
         arrivals = Fleet(region).arrivals(state.name, serving)
-    return young_instances(state, arrivals, with_host, timeout_then(state, wishes))
+    return young_instances(state, arrivals, with_host, settings.timeout)
 
 
 def _what_of_the_young(questions: Questions) -> Young:

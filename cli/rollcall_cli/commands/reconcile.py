@@ -13,8 +13,8 @@ from rich.text import Text
 from rollcall.domain.shell_commands import command, options
 from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.options import DEFAULT_STACK, AsJson, Given, Groups, Profile, Region, Stack, connect
+from rollcall_cli.reconcile_run import LISTS, answer_of
 from rollcall_cli.screen import console, print_json, progress
-from rollcall_cli.stack import invoke, of_another_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,10 +23,8 @@ if TYPE_CHECKING:
 
 type Json = dict[str, Any]
 
-RECONCILE = "ReconcileFunction"
 COUNTED = ("hosts", "managed", "foreign", "conflicts")
 DONE = ("removed", "fixed", "added", "requeued")
-LISTS = ("steps", "findings", "stopped", "troubles")
 INDENT, SUBJECTS_INDENT = (0, 0, 0, 2), (0, 0, 0, 6)  # characters
 SHOWN_MAX = 50  # entries of a list, and hosts of an entry, unless all are requested
 
@@ -74,14 +72,6 @@ def reconcile(
     else:
         show(console(), answer, sys.maxsize if every else SHOWN_MAX, Given(stack, region, profile).rollcall)
     return ExitCode.ACT if answer["failed"] else ExitCode.OK
-
-
-def answer_of(stack: str, request: Json) -> Json:
-    """The answer of the stack's reconcile. Raises NotRun."""
-    said = invoke(stack, RECONCILE, request)
-    if not {"failed", "inventories", "instances", "nodes", *LISTS} <= said.keys():
-        raise of_another_version(stack, RECONCILE, said)
-    return said
 
 
 def show(console: Console, answer: Json, most: int, given: Sequence[str] = ()) -> None:

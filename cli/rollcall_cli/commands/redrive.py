@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from rollcall_cli.dead_letters.letters import duration, gathered, moment
+from rollcall_cli.dead_letters.letters import gathered
 from rollcall_cli.dead_letters.queues import DEAD_LETTER_QUEUE, HELD
 from rollcall_cli.dead_letters.redrive import Request, delete_command, run
 from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.options import DEFAULT_STACK, AsJson, Profile, Region, Stack, connect
 from rollcall_cli.running import NotRun
 from rollcall_cli.screen import console, print_json, progress, progress_line
+from rollcall_cli.times import duration, moment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -20,7 +20,8 @@ from rollcall_cli.status.answer import answer_of
 from rollcall_cli.status.reading import StatusReader
 from rollcall_cli.status.stack_parts import read_stack
 from rollcall_cli.status.surroundings import Surroundings
-from rollcall_cli.status.words import around, clock, entry_of, needs_operator, summary
+from rollcall_cli.status.words import around, entry_of, needs_operator, summary
+from rollcall_cli.times import clock
 from rollcall_cli.tower import tower_of
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from rollcall_cli.status.reading import Status
     from rollcall_cli.status.words import Entry
 
-SHORTEST_INTERVAL = 5  # seconds; the gate itself looks no more often at a check that does not pass
+SHORTEST_INTERVAL = 5  # seconds; the gate itself evaluates no more often a check that does not pass
 INTERVAL = 10  # seconds
 INDENT, DEEPER = 2, 6  # blanks
 

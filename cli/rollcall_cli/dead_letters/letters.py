@@ -7,10 +7,9 @@ for so long and no longer; what is over is left to a reconcile of its instance.
 from __future__ import annotations
 
 import json
-import math
 from copy import replace
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rollcall.domain.actions import LifecycleAction, Transition
@@ -18,6 +17,7 @@ from rollcall.domain.aws_text import INSTANCE_ID
 from rollcall.domain.message_format import RECEIVED_AT, Record, read_action, read_gate_message, write_gate_message
 from rollcall.domain.messages import GateMessage, RetireMessage, WatchMessage
 from rollcall.domain.timing import hook_life
+from rollcall_cli.times import duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -277,16 +277,3 @@ def gathered(entries: Sequence[Entry]) -> list[list[Entry]]:
     for each in entries:
         alike.setdefault(each.alike, []).append(each)
     return sorted(alike.values(), key=len, reverse=True)
-
-
-def duration(seconds: float) -> str:
-    """In the largest unit of which there are two."""
-    for unit, size in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.1f}".removesuffix(".0") + f" {unit}"
-    return f"{max(0, math.floor(seconds))} s"
-
-
-def moment(epoch_seconds: float) -> str:
-    """A time in words, to the minute."""
-    return datetime.fromtimestamp(epoch_seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -1,4 +1,4 @@
-"""Which instances came since an emergency began, by Auto Scaling's activities. Whether they are proven: proven.py."""
+"""Which instances came since an emergency began, by Auto Scaling's activities. Not whether they are proven."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from rollcall.aws.client import AWS_CALLS_AT_ONCE
 from rollcall.domain.actions import Result, Transition
 
 if TYPE_CHECKING:
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
 
     from rollcall_cli.answerer import Answerer
     from rollcall_cli.scaling_group import GroupState, ScalingGroup
-
-AT_ONCE = 8  # calls; CompleteLifecycleAction takes one instance
 
 
 @dataclass
@@ -48,6 +47,6 @@ class LettingIn:
 
     def _answered(self, hooks: Collection[str], waiting: Collection[str]) -> set[str]:
         calls = [(hook, each) for each in waiting for hook in hooks]
-        with ThreadPoolExecutor(AT_ONCE) as pool:
+        with ThreadPoolExecutor(AWS_CALLS_AT_ONCE) as pool:
             done = pool.map(lambda call: self.group.complete(call[0], call[1], Result.CONTINUE), calls)
             return {instance_id for (_, instance_id), found in zip(calls, list(done), strict=True) if found}

@@ -64,7 +64,7 @@ def opened_by_hand(group: GroupState, hooks: Sequence[LifecycleHook]) -> list[Li
 
 
 def recorded(group: GroupState) -> set[str]:
-    """The hooks of a group that its tag names: the emergency is about these, whoever answers them otherwise."""
+    """The hooks of a group that its tag names: the emergency is about these, also if the stack answers others."""
     record = read_record(group.tags.get(EMERGENCY_TAG, ""))
     return {hook.name for hook in group.hooks if record.former(hook)}
 

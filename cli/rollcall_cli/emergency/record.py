@@ -2,7 +2,7 @@
 
 The tag is the whole record. An emergency changes two fields of a hook, its heartbeat timeout and its default result;
 all others stay in the hook itself. So 256 characters are enough, the record is written and removed in one call, and
-whoever may tag the group can restore it, from any machine.
+each operator who may tag the group can restore it, from any machine.
 
     2026-11-21T10:00:00Z rollcall-launching=600/ABANDON rollcall-terminating=600/CONTINUE
 """

@@ -95,7 +95,7 @@ class Emergency:
         return ExitCode.ACT if found.reasons or found.doubt or missing(state) or unknown else ExitCode.OK
 
     def _letting(self, state: GroupState) -> LettingIn:
-        """It answers the hooks that the tag names too: an earlier run was told of them, by --hook."""
+        """It answers the hooks that the tag names too: an earlier run got them by --hook."""
         return LettingIn(self.group, self.answerer, {*self.also, *recorded(state)})
 
     def _look(self, letting: LettingIn, before: GroupState, since: float) -> tuple[GroupState, Unproven]:

@@ -93,7 +93,7 @@ class Activities:
 
     def __init__(self, progress: Callable[[str], None]) -> None:
         self._progress = progress
-        with aws_errors("anything"):
+        with aws_errors("the activities of Auto Scaling"):
             self._autoscaling = boto3.client("autoscaling", config=CLIENT_CONFIG)
 
     def of_group(self, group: str, since: float) -> list[Activity]:

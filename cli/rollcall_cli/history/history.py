@@ -86,15 +86,19 @@ def read_history(stack: str, region: str, wanted: Wanted, now: float, progress: 
     first = min(each.began for each in activities)
     until = min(now, max(each.ended or now for each in activities) + AFTER) if wanted.instance_id else now
     logs = Logs(stack, progress).lines(groups, everyone, first - BEFORE, until)
-    named = _by((each for each in logs.lines if each.job), lambda each: each.job or 0)
-    jobs = {job: {each.instance_id for each in own} for job, own in named.items()}
-    tower = read_tower(tower_of(parameters), ids, tags, jobs, first, progress)
+    tower = read_tower(tower_of(parameters), ids, tags, _jobs_in(logs.lines), first, progress)
     return History(
         records=tuple(_records(activities, logs, tower, wanted)),
         asks={name: requirements(own) for name, own in tags.items()},
         gaps=(*_gone(groups - tags.keys()), *_retention(parameters, first, now), *logs.gaps, *tower.gaps),
         now=now,
     )
+
+
+def _jobs_in(lines: Iterable[LogLine]) -> dict[int, set[str]]:
+    """The instances that the logs name with a job, by the job's id."""
+    named = _by((each for each in lines if each.job), lambda each: each.job or 0)
+    return {job: {each.instance_id for each in own} for job, own in named.items()}
 
 
 def _read_activities(fleet: Fleet, wanted: Wanted, progress: Progress) -> list[Activity]:

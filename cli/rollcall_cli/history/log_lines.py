@@ -1,4 +1,4 @@
-"""The functions' logs: the structured lines that name an instance, and the moments that they tell of."""
+"""The functions' logs: the structured lines that name an instance, and the moments that they record."""
 
 from __future__ import annotations
 

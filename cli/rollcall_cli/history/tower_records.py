@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from rollcall.domain.errors import RollcallError
+from rollcall.domain.errors import Permanent, RollcallError
 from rollcall.domain.jobs import JobStatus
 from rollcall.domain.settings import JOB_TAG, OPT_IN_TAG, RETIRE_TAG
 from rollcall_cli.timeline.instances import OK, Run
@@ -39,7 +39,7 @@ def read_tower(
     since: float,
     progress: Callable[[str], None],
 ) -> TowerRecords:
-    """What Tower knows of these instances. What it does not answer is a gap.
+    """What Tower knows of these instances. What it does not answer is a gap; one group's tags hide no other group.
 
     members: by group, its instances. tags: of each group that is there. named: by the id of each job that the logs
     name, its instances. since: the first launch, in epoch seconds.
@@ -54,15 +54,24 @@ def read_tower(
             jobs[job.id] = job, set(named[job.id])
         for group, own in members.items():
             progress(f"reading the jobs of {group} in Tower")
-            for job in _jobs_of_group(tower, tags.get(group, {}), own, since - CLOCK_STEP):
+            try:
+                of_group = list(_jobs_of_group(tower, tags.get(group, {}), own, since - CLOCK_STEP))
+            except Permanent as error:
+                found.gaps.append(
+                    _gap(f"What Tower would show of the jobs of {group}, but for those in the logs,", error)
+                )
+                continue
+            for job in of_group:
                 jobs.setdefault(job.id, (job, set()))[1].update(job.hosts & set(own))
         found.runs = _runs(tower, jobs.values(), progress)
     except RollcallError as error:
-        remedy = remedy_of(error)
-        found.gaps.append(
-            f"What Tower would show of hosts and jobs is missing: {error}{f': {remedy}' if remedy else ''}"
-        )
+        found.gaps.append(_gap("What Tower would show of hosts and jobs", error))
     return found
+
+
+def _gap(what: str, error: RollcallError) -> str:
+    remedy = remedy_of(error)
+    return f"{what} is missing: {error}{f': {remedy}' if remedy else ''}"
 
 
 def _hosts(tower: Tower, instance_ids: Collection[str]) -> dict[str, list[Host]]:

@@ -18,7 +18,7 @@ from rollcall.doctor.observations import ObservedHook
 from rollcall.domain.actions import Transition
 from rollcall.domain.errors import BadSettings
 from rollcall.domain.groups import Group, OnFailure
-from rollcall.domain.settings import DEFAULT_TIMEOUT, GATE_TAG, JOB_TAG, OPT_IN_TAG
+from rollcall.domain.settings import GATE_TAG, JOB_TAG, OPT_IN_TAG
 from rollcall_cli.group_changes import PutHook, SetTags, hook_in_words
 from rollcall_cli.scaling_group import LifecycleHook
 
@@ -36,7 +36,7 @@ SUFFIXES = {Transition.TERMINATING: "-terminating", Transition.LAUNCHING: "-laun
 
 
 @dataclass(frozen=True)
-class Wishes:
+class RunOptions:
     """What the operator wants of the group, each as in its tag; empty for none.
 
     heartbeat_timeout: seconds; None if it was not said, which is the usual one for hooks that are made, and any for
@@ -74,14 +74,14 @@ class SettingUp:
         return (*self.before, *self.last)
 
 
-def setting_up(group: GroupState, prefix: str, hooks: Collection[LifecycleHook], wishes: Wishes) -> SettingUp:
+def setting_up(group: GroupState, prefix: str, hooks: Collection[LifecycleHook], options: RunOptions) -> SettingUp:
     """What is still to be done, so that a second run takes nothing back.
 
     hooks: those of Rollcall's that the group has; prefix: how the names of new ones begin.
     """
     return SettingUp(
-        (*_tags(group, wishes.first_tags(group)), *_hooks(prefix, hooks, wishes.heartbeat_timeout)),
-        tuple(_tags(group, wishes.last_tags())),
+        (*_tags(group, options.first_tags(group)), *_hooks(prefix, hooks, options.heartbeat_timeout)),
+        tuple(_tags(group, options.last_tags())),
     )
 
 
@@ -90,21 +90,21 @@ def abandoning() -> SetTags:
     return SetTags({ON_FAILURE_TAG: str(OnFailure.ABANDON)})
 
 
-def settings_then(group: GroupState, wishes: Wishes) -> GroupSettings:
+def settings_then(group: GroupState, options: RunOptions) -> GroupSettings:
     """What the group's tags will say. Raises BadSettings naming the tag that cannot be read."""
-    settings = read_group_settings(group_then(group, wishes))
+    settings = read_group_settings(group_then(group, options))
     if settings is None:
         raise BadSettings(f"group {group.name!r}: no inventory is named")
     return settings
 
 
-def group_then(group: GroupState, wishes: Wishes) -> Group:
+def group_then(group: GroupState, options: RunOptions) -> Group:
     """The group with the tags that it will have; its hooks are not in it."""
-    tags = {**group.tags, **wishes.first_tags(group), **wishes.last_tags()}
+    tags = {**group.tags, **options.first_tags(group), **options.last_tags()}
     return Group(group.name, tags, {}, group.target_groups, group.other_traffic)
 
 
-def objections_to_hooks(group: GroupState, hooks: Collection[LifecycleHook], wishes: Wishes) -> Iterator[str]:
+def objections_to_hooks(group: GroupState, hooks: Collection[LifecycleHook], options: RunOptions) -> Iterator[str]:
     """What is wrong with the hooks that are there, each with its remedy; in an emergency only that it is one.
 
     hooks: those of Rollcall's. What is there is not changed here: others may rely on it.
@@ -117,12 +117,12 @@ def objections_to_hooks(group: GroupState, hooks: Collection[LifecycleHook], wis
     for hook in hooks:
         for each in default_result_findings(known, _observed(hook)):
             yield f"group {group.name!r}: {each.reason}: {each.remedy}"
-        if wishes.heartbeat_timeout not in (None, hook.heartbeat_timeout):
-            wanted = replace(hook, heartbeat_timeout=wishes.heartbeat_timeout)
+        if options.heartbeat_timeout not in (None, hook.heartbeat_timeout):
+            wanted = replace(hook, heartbeat_timeout=options.heartbeat_timeout)
             (remedy,) = PutHook(wanted).commands(group.name)
             yield (
                 f"group {group.name!r}: hook {hook.name!r} is there with a heartbeat timeout of "
-                f"{hook.heartbeat_timeout} s, and --heartbeat-timeout says {wishes.heartbeat_timeout}: leave the "
+                f"{hook.heartbeat_timeout} s, and --heartbeat-timeout says {options.heartbeat_timeout}: leave the "
                 f"option out, or change the hook: {remedy}"
             )
 
@@ -148,12 +148,6 @@ def young_instances(
     """
     ages = {each: group.now - arrivals[each] for each in group.serving() if each in arrivals and each not in with_host}
     return {each: timeout - age for each, age in sorted(ages.items()) if age < timeout}
-
-
-def timeout_then(group: GroupState, wishes: Wishes) -> int:
-    """rollcall:timeout as it will be, in seconds."""
-    text = wishes.timeout or group.tags.get(TIMEOUT_TAG, "")
-    return int(text) if text.isdecimal() else DEFAULT_TIMEOUT
 
 
 def _tags(group: GroupState, wanted: Mapping[str, str]) -> list[Change]:

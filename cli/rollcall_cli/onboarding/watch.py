@@ -1,6 +1,6 @@
 """The first instance after a group was set up, watched: Auto Scaling's state, its host and its job in Tower.
 
-Whether it is proven is told by what its job showed of it, as the gate tells it. What cannot be asked in one round is
+Whether it is proven is decided by what its job showed of it, as the gate decides. What cannot be asked in one round is
 not taken for a no: the last answer stands, and it is watched on.
 """
 

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 from .words import needs_operator, summary
 
 if TYPE_CHECKING:
+    from rollcall.alerting.incident import Incident
+
     from .reading import Status
+    from .surroundings import SeenQueue
     from .waits import SeenJob, Wait
 
 type Json = dict[str, Any]
@@ -24,36 +27,9 @@ def answer_of(status: Status) -> Json:
         "groups": list(status.groups),
         "in_emergency": list(status.in_emergency),
         "instances": [_instance(each) for each in status.waits],
-        "queues": None
-        if status.queues is None
-        else [
-            {
-                "queue": each.name,
-                "dead_letters": each.is_dead_letters,
-                "waiting": each.waiting,
-                "worked_on": each.worked_on,
-                "put_off": each.put_off,
-                "oldest": each.oldest,
-            }
-            for each in status.queues
-        ],
+        "queues": None if status.queues is None else [_queue(each) for each in status.queues],
         "alarms": None if status.alarms is None else [each._asdict() for each in status.alarms],
-        "incidents": None
-        if status.incidents is None
-        else [
-            {
-                "cause": each.cause,
-                "reason": each.reason,
-                "severity": str(each.severity),
-                "since": each.since,
-                "last_at": each.last_at,
-                "count": each.count,
-                "groups": list(each.groups),
-                "subjects": list(each.subjects),
-                "job_url": each.job_url,
-            }
-            for each in status.incidents
-        ],
+        "incidents": None if status.incidents is None else [_incident(each) for each in status.incidents],
         "has_alert": status.has_alert,
         "last_run": None if status.last_run is None else status.last_run._asdict(),
         "missing": [each._asdict() for each in status.gaps],
@@ -78,6 +54,31 @@ def _instance(wait: Wait) -> Json:
         ],
         "next": None if shown.next_at is None else {"at": shown.next_at, "what": shown.next_is, "computed": True},
         "ends": None if wait.ends_at is None else {"at": wait.ends_at, "with": wait.ends_with, "computed": True},
+    }
+
+
+def _queue(queue: SeenQueue) -> Json:
+    return {
+        "queue": queue.name,
+        "dead_letters": queue.is_dead_letters,
+        "waiting": queue.waiting,
+        "worked_on": queue.worked_on,
+        "put_off": queue.put_off,
+        "oldest": queue.oldest,
+    }
+
+
+def _incident(incident: Incident) -> Json:
+    return {
+        "cause": incident.cause,
+        "reason": incident.reason,
+        "severity": str(incident.severity),
+        "since": incident.since,
+        "last_at": incident.last_at,
+        "count": incident.count,
+        "groups": list(incident.groups),
+        "subjects": list(incident.subjects),
+        "job_url": incident.job_url,
     }
 
 

@@ -156,11 +156,11 @@ class EnteringReader:
         checks = self._checks(members, [each for each in observed if _is_provisioned(each)])
         undecided = [each for each in found if not isinstance(each, Observed)]
         return {
-            each.waiting.action.instance_id: self._with_since(each, self._told(each, members, jobs, checks))
+            each.waiting.action.instance_id: self._with_since(each, self._shown_of(each, members, jobs, checks))
             for each in (*undecided, *observed)
         }
 
-    def _told(
+    def _shown_of(
         self, found: Found, members: _Members, jobs: Sequence[Job], checks: Mapping[str, tuple[SeenCheck, ...]]
     ) -> Shown:
         now, waiting = self._tower.now(), found.waiting

@@ -9,6 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
+from rollcall.aws.client import AWS_CALLS_AT_ONCE
 from rollcall.domain.actions import LifecycleAction, Transition
 from rollcall.domain.errors import AwsDenied, AwsRejected, RollcallError
 from rollcall.domain.groups import AddressKind
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from rollcall.alerting.incident import Incident
     from rollcall.aws.fleet import Fleet
+    from rollcall.domain.groups import Group
     from rollcall.evidence.job_reader import Evidence
     from rollcall.tower.client import Tower
 
@@ -42,7 +44,6 @@ NEEDED = (
     "autoscaling:DescribeScalingActivities, autoscaling:DescribeWarmPool and ec2:DescribeInstances"
 )
 TOWER_TIME = 60.0  # seconds in which a Tower that does not answer is given up
-CALLS_AT_ONCE = 8
 UNDER_WAY = (Step.JOB_RUNS, Step.EVENTS_PENDING, Step.TRIED_AGAIN, Step.CHECKED)  # of one that serves already
 UNREAD = Shown(Step.NOT_KNOWN, "Tower is not read")
 
@@ -100,13 +101,13 @@ class StatusReader:
         self._gaps: list[Gap] = []
 
     def read(self, names: Collection[str], report: Callable[[str], None]) -> Status:
-        """The status now. names: of the groups to read, none for all. report: is told what is under way.
+        """The status now. names: of the groups to read, none for all. report: gets what is under way, in words.
 
         Raises NotRun where Auto Scaling cannot be read, or a name is of no group that opted in.
         """
         self._gaps = []
         at = self._clock()
-        with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+        with ThreadPoolExecutor(AWS_CALLS_AT_ONCE) as pool:
             around = self._surroundings
             alarms, incidents = pool.submit(around.alarms), pool.submit(around.incidents)
             queues, last_run = pool.submit(around.queues), pool.submit(around.last_run)
@@ -158,10 +159,10 @@ class StatusReader:
         if self._is_tower_read():
             evidence = self._evidence(self._tower)
             entering = EnteringReader(self._here, self._tower, evidence, self._fleet)
-            shown |= entering.shown([(each.group, own) for each in groups if (own := self._newcomers(each))])
+            shown |= entering.shown([(each.group, own) for each in groups if (own := self._entering(each))])
             leaving = LeavingReader(self._here, self._tower, evidence, self._fleet, now)
             shown |= leaving.shown(
-                [Leavers(each.group, going, each.departures) for each in groups if (going := self._goers(each))]
+                [Leavers(each.group, going, each.departures) for each in groups if (going := self._leaving(each))]
             )
         return tuple(wait for each in groups for wait in self._waits_of(each, shown))
 
@@ -175,7 +176,7 @@ class StatusReader:
             return False
         return True
 
-    def _newcomers(self, held: HeldGroup) -> list[Waiting]:
+    def _entering(self, held: HeldGroup) -> list[Waiting]:
         """Those on their way into service that a hook of Rollcall's holds, and those that serve without one."""
         waiting = [
             self._waiting(held, each, hooks[0].name)
@@ -184,7 +185,7 @@ class StatusReader:
         ]
         return [*waiting, *(self._waiting(held, each, None) for each in sorted(held.serving))]
 
-    def _goers(self, held: HeldGroup) -> list[LifecycleAction]:
+    def _leaving(self, held: HeldGroup) -> list[LifecycleAction]:
         return [
             self._action(held, each, hooks[0].name, Transition.TERMINATING)
             for each, membership in held.held.items()
@@ -217,12 +218,9 @@ class StatusReader:
             elif membership.resting:
                 own = Shown(Step.RESTED, "its host is disabled, then its hook is answered")
             else:
-                own = shown.get(instance_id, UNREAD)
+                own = _unless_held(shown.get(instance_id, UNREAD), [each.name for each in held.others_for(membership)])
             since = self._since(held, instance_id, own)
             ends = self._ends(held, instance_id, since, [each.name for each in hooks])
-            ends = {
-                at: result for at, result in ends.items() if at > self._clock()
-            }  # else it began later than it seems
             ends_at, ending = min(ends.items(), default=(None, ""))
             names = tuple(each.name for each in hooks)
             yield Wait(held.group.name, instance_id, membership.state, since, names, ends_at, ending, own)
@@ -239,17 +237,36 @@ class StatusReader:
     def _ends(self, held: HeldGroup, instance_id: str, since: float | None, hooks: Sequence[str]) -> dict[float, str]:
         """When each of the hooks ends by itself, and with what result; none where it is not known since when.
 
-        An end that is past is none: then the wait began later than it seems, out of a warm pool perhaps.
+        In an emergency the gate sends no heartbeat, so a hook ends after its heartbeat timeout. An end that is past is
+        none: then the wait began later than it seems, out of a warm pool perhaps, or its hook had another timeout then.
         """
         if since is None:
             return {}
         transition = Transition.TERMINATING if held.held[instance_id].leaving else Transition.LAUNCHING
         results = {each.name: str(each.default_result) for each in held.hooks}
-        ends = {
-            since + hook_life(held.group, self._action(held, instance_id, each, transition)): results[each]
-            for each in hooks
-        }
+        actions = [self._action(held, instance_id, each, transition) for each in hooks]
+        ends = {since + _life(held.group, each): results[each.hook or ""] for each in actions}
         return {at: result for at, result in ends.items() if at > self._clock()}
+
+
+def _life(group: Group, action: LifecycleAction) -> float:
+    """Seconds for which a hook waits for Rollcall."""
+    if group.in_emergency:
+        return float(group.heartbeat_timeouts[action.hook or ""])
+    return hook_life(group, action)
+
+
+def _unless_held(shown: Shown, others: Sequence[str]) -> Shown:
+    """What is shown of an instance for which Rollcall answers next, or has: AWS does not say which hook holds it.
+
+    others: the hooks that Rollcall does not answer.
+    """
+    if not others or shown.step not in (Step.READY, Step.REMOVED):
+        return shown
+    hooks = f"hook{'s' if len(others) > 1 else ''} {', '.join(map(repr, others))}"
+    words = f"Rollcall does not answer {hooks}, which may hold it still: AWS does not say which hook does"
+    step = Step.READY_HERE if shown.step == Step.READY else shown.step
+    return shown._replace(step=step, reason="; ".join(filter(None, (shown.reason, words))))
 
 
 def _remedy(error: RollcallError, permission: str) -> str:

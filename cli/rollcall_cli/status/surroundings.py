@@ -187,7 +187,7 @@ class Surroundings:
 
 
 def _troubles(line: str) -> int | None:
-    """What a run's metrics count as trouble; None for a line that is not the metrics of a run."""
+    """How many problems a run's metrics count; None for a line that is not the metrics of a run."""
     try:
         counted = json.loads(line)
     except ValueError:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from .waits import SeenCheck, SeenJob
 
-LOOKED_AT = "the gate looks again"
+NEXT_EVALUATION = "the next evaluation"
 NEXT_JOB = "the next job"
 WITHOUT_IT = "it goes without it"
 STEPS = {
@@ -45,14 +45,14 @@ def at_work(job: Job, seen: SeenJob, tries: int, now: float, stuck: str = "") ->
     if job.started_at is None:
         late = now - job.created_at > timing.PENDING_TOO_LONG
         reason = f"Tower has not started it ({job.status})" + (": look at Tower's capacity" if late else "")
-        return Shown(Step.JOB_WANTED, reason, seen, tries, next_at=next_at, next_is=LOOKED_AT)
-    return Shown(Step.JOB_RUNS, stuck, seen, tries, next_at=next_at, next_is=LOOKED_AT)
+        return Shown(Step.JOB_WANTED, reason, seen, tries, next_at=next_at, next_is=NEXT_EVALUATION)
+    return Shown(Step.JOB_RUNS, stuck, seen, tries, next_at=next_at, next_is=NEXT_EVALUATION)
 
 
 def events_pending(seen: SeenJob, tries: int, now: float) -> Shown:
     """The job is over, and Tower still processes what shows what came of it."""
     next_at = now + timing.events_delay(now - (seen.ended_at or now))
-    return Shown(Step.EVENTS_PENDING, "", seen, tries, next_at=next_at, next_is=LOOKED_AT)
+    return Shown(Step.EVENTS_PENDING, "", seen, tries, next_at=next_at, next_is=NEXT_EVALUATION)
 
 
 def decided(
@@ -71,7 +71,7 @@ def decided(
         shown = replace(shown, step=step, reason=_words_of_checks(checks, observation, verdict))
     if verdict.decision in (Decision.ABANDON, Decision.LEAVE):
         return shown
-    next_is = NEXT_JOB if _is_job_next(observation, verdict) else LOOKED_AT
+    next_is = NEXT_JOB if _is_job_next(observation, verdict) else NEXT_EVALUATION
     return replace(shown, next_at=now + verdict.delay, next_is=next_is)
 
 

@@ -16,6 +16,7 @@ class Step(StrEnum):
     TRIED_AGAIN = "its job is to be tried again"
     CHECKED = "its checks"
     READY = "ready: it goes into service next"
+    READY_HERE = "ready for Rollcall"
     ABANDONED = "to be abandoned next"
     LEFT = "to be left in service as it is"
     HELD = "held"
@@ -29,7 +30,7 @@ class Step(StrEnum):
 
     @property
     def needs_operator(self) -> bool:
-        """Whether nothing goes on before somebody has acted."""
+        """Whether nothing goes on before an operator has acted."""
         return self in (Step.HELD, Step.NOT_FOLLOWED)
 
 
@@ -38,7 +39,7 @@ class CheckAnswer(StrEnum):
 
     PASSES = "passes"
     FAILS = "fails"
-    UNSURE = "cannot be told"
+    UNSURE = "is inconclusive"
     NOT_TRIED = "cannot be tried from here"
 
 
@@ -71,8 +72,8 @@ class Shown(NamedTuple):
     """What is known of one instance that waits.
 
     reason: why it is where it is, as a sentence; empty where the step says all. job: None if there is none. tries: jobs
-    of its present stay so far. next_at: when it is looked at again at the latest, or something is done about it
-    (next_is says what); computed, None if it cannot be told. since: when its present stay, or its way out, began.
+    of its present stay so far. next_at: when the gate evaluates it again at the latest, or something is done about it
+    (next_is says what); computed, None if it is not known. since: when its present stay, or its way out, began.
     """
 
     step: Step
@@ -90,7 +91,7 @@ class Wait(NamedTuple):
 
     state: Auto Scaling's. since: when its wait began, None if that is not known. hooks: those of Rollcall's that may
     hold it; none where no hook holds it. ends_at: when Auto Scaling ends the wait whatever is done, and with what
-    result; computed, None if it cannot be told.
+    result; computed, None if it is not known.
     """
 
     group: str

@@ -5,16 +5,15 @@ What is computed and not read is called so. Times are shown in UTC.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from rollcall.domain.shell_commands import command, operand
-from rollcall_cli.dead_letters.letters import duration, moment
+from rollcall_cli.times import clock, duration, moment
 
 from .waits import CheckAnswer, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from rollcall.alerting.incident import Incident
 
@@ -99,29 +98,15 @@ def around(status: Status) -> Iterator[Entry]:
     """Emergencies, queues, dead letters, alarms, incidents, reconcile, and what is missing."""
     if status.in_emergency:
         yield Entry("in an emergency", tuple(map(_emergency, status.in_emergency)), acts=True)
-    if status.queues is not None:
-        own = [each for each in status.queues if not each.is_dead_letters]
-        yield Entry("queues", tuple(Line(_queue_words(each)) for each in own if each.total) or (Line("all empty"),))
-        letters = [each for each in status.queues if each.is_dead_letters and each.total]
-        words = [Line(f"{_queue_words(each)}: rollcall redrive shows them", is_pasted=True) for each in letters]
-        yield Entry("dead letters", tuple(words) or (Line("none"),), bool(words))
+    yield from _queues(status)
     if status.alarms is not None:
         words = [Line(f"{each.name}, since {moment(each.since)}: {each.description}") for each in status.alarms]
-        yield Entry("alarms", tuple(words) or (Line("none"),), bool(words))
-    if status.incidents is not None:
-        words = [_incident(each, status.at) for each in status.incidents]
-        yield Entry("open incidents", tuple(words) or (Line("none"),), bool(words))
-    elif not status.has_alert:
-        yield Entry("open incidents", (Line("not known: the stack has no alert function, for it has no channel"),))
+        yield _listed("alarms", words)
+    yield from _incidents(status)
     if status.last_run is not None:
         yield Entry("reconcile", (Line(_run_words(status.last_run, status.at)),), status.last_run.at is None)
     if status.gaps:
         yield Entry("missing", tuple(line for each in status.gaps for line in _gap_lines(each)), acts=True)
-
-
-def clock(at: float) -> str:
-    """A time of day, to the second."""
-    return datetime.fromtimestamp(at, UTC).strftime("%H:%M:%S UTC")
 
 
 # Of an instance
@@ -155,7 +140,10 @@ def _end(wait: Wait, now: float) -> Iterator[Line]:
     if wait.ends_at is not None:
         yield Line(f"AWS ends the wait {_within(wait.ends_at, now)}, with {wait.ends_with} (computed)")
     elif wait.hooks:
-        yield Line("when AWS ends the wait cannot be computed: since when it waits is not known")
+        why = (
+            "since when it waits is not known" if wait.since is None else "it began later, or its hook was another then"
+        )
+        yield Line(f"when AWS ends the wait cannot be computed: {why}")
 
 
 def _within(at: float, now: float) -> str:
@@ -165,6 +153,29 @@ def _within(at: float, now: float) -> str:
 
 
 # Around them
+
+
+def _listed(heading: str, lines: Sequence[Line]) -> Entry:
+    """What calls for an operator where there is any."""
+    return Entry(heading, tuple(lines) or (Line("none"),), bool(lines))
+
+
+def _queues(status: Status) -> Iterator[Entry]:
+    if status.queues is None:
+        return
+    own = [Line(_queue_words(each)) for each in status.queues if each.total and not each.is_dead_letters]
+    yield Entry("queues", tuple(own) or (Line("all empty"),))
+    letters = [each for each in status.queues if each.total and each.is_dead_letters]
+    yield _listed(
+        "dead letters", [Line(f"{_queue_words(each)}: rollcall redrive shows them", is_pasted=True) for each in letters]
+    )
+
+
+def _incidents(status: Status) -> Iterator[Entry]:
+    if status.incidents is not None:
+        yield _listed("open incidents", [_incident(each, status.at) for each in status.incidents])
+    elif not status.has_alert:
+        yield Entry("open incidents", (Line("not known: the stack has no alert function, for it has no channel"),))
 
 
 def _emergency(group: str) -> Line:

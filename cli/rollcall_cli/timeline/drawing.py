@@ -12,7 +12,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape, quoteattr
 
-from .durations import moment, shortly, ticks
+from rollcall_cli.times import shortly, tick_label, ticks
+
 from .instances import Outcome, Stage
 from .style import CLASSES, DRAWING_STYLE, HATCH
 from .timeline import headline, outcomes, title, to_service
@@ -199,7 +200,7 @@ class Drawing:
         first, last = self._axis_top + 6, self._bottom
         for tick in ticks(length, self._layout.most_ticks):
             x = self._x(self._shown.began + tick)
-            words = moment(tick, length)
+            words = tick_label(tick, length)
             anchor = "end" if x + _width(words, 11) / 2 > self._layout.width else "middle"
             yield f'<line class="rule" x1="{x:.1f}" y1="{first:.0f}" x2="{x:.1f}" y2="{last:.0f}"/>'
             for y in (self._axis_top, self._bottom + 14):

@@ -8,7 +8,7 @@ from enum import Enum
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING
 
-from .durations import shortly
+from rollcall_cli.times import shortly
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -294,9 +294,8 @@ class _Stages:
 
     def _at(self, time: float) -> tuple[Stage, Run | None]:
         """What it is in from this moment until the next."""
-        for run in self._runs:
-            if run.started is not None and run.started <= time and (run.ended is None or time < run.ended):
-                return Stage.BAD_JOB if run.bad else Stage.JOB, run
+        if run := self._run_at(time):
+            return Stage.BAD_JOB if run.bad else Stage.JOB, run
         state = [state for entered, state in self._states if entered <= time][-1]
         if state.startswith("Terminating"):
             return Stage.LEAVING, None
@@ -306,7 +305,17 @@ class _Stages:
             return Stage.SERVICE, None
         if self._registered is None or time < self._registered:
             return Stage.REGISTERING, None
-        is_due = any(
-            run.ended is None if run.started is None else time < run.started < self._over for run in self._runs
-        )
-        return Stage.WAITING if is_due or (self._asks_job and not self._runs) else self._decides, None
+        return Stage.WAITING if self._is_job_due(time) else self._decides, None
+
+    def _run_at(self, time: float) -> Run | None:
+        """The job that is running on it."""
+        for run in self._runs:
+            if run.started is not None and run.started <= time and (run.ended is None or time < run.ended):
+                return run
+        return None
+
+    def _is_job_due(self, time: float) -> bool:
+        """Whether a job of it is still to begin."""
+        if not self._runs:
+            return self._asks_job
+        return any(run.ended is None if run.started is None else time < run.started < self._over for run in self._runs)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
+from rollcall_cli.times import shortly
+
 from .drawing import NARROW, WIDE, Drawing, rows_for
-from .durations import shortly
 from .instances import Stage
 from .style import CLASSES, DRAWING_STYLE, HATCH, PAGE_STYLE
 from .timeline import headline, standing_out, title, to_service, waits

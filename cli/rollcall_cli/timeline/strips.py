@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from .durations import moment, shortly, ticks
+from rollcall_cli.times import shortly, tick_label, ticks
+
 from .instances import LAUNCH_MISSED, TERMINATION_MISSED, Outcome, Stage
 from .timeline import headline, outcomes, standing_out, title, waits
 
@@ -269,7 +270,7 @@ def _legend(sheet: Sheet, stages: Iterable[Stage]) -> Iterator[Text]:
 def _axis(sheet: Sheet, name: str) -> Text:
     length = sheet.shown.seconds
     moments = ticks(length, max(sheet.strip // TICK_WIDTH, 3))
-    found = [(sheet.column(sheet.shown.began + tick), moment(tick, length)) for tick in moments]
+    found = [(sheet.column(sheet.shown.began + tick), tick_label(tick, length)) for tick in moments]
     return Text(f"{name:{NAME}} ", "bold").append(_placed(found, sheet.strip), "not bold dim")
 
 

@@ -11,12 +11,12 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from rollcall.domain.settings import GATE_TAG, JOB_TAG
+from rollcall_cli.times import shortly
 
-from .durations import shortly
 from .instances import FAILURES, Outcome, Stage, instance_timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from .instances import InstanceRecord, InstanceTimeline
 
@@ -180,10 +180,15 @@ def standing_out(instances: Collection[InstanceTimeline]) -> dict[str, list[Inst
         (each for each in instances if each.to_service is not None), key=lambda each: -(each.to_service or 0)
     )
     found["needed another job"] = [each for each in served if each.tried_again and not each.failed]
+    found["slowest"] = _slowest(served)
+    return {why: own for why, own in found.items() if own}
+
+
+def _slowest(served: Sequence[InstanceTimeline]) -> list[InstanceTimeline]:
+    """The slowest few, where half of all were twice as fast. served: the slowest first."""
     usual = median(each.to_service or 0 for each in served) if served else 0.0
     slow = [each for each in served if (each.to_service or 0) > 2 * usual and not (each.tried_again or each.failed)]
-    found["slowest"] = slow[:FEW]
-    return {why: own for why, own in found.items() if own}
+    return slow[:FEW]
 
 
 def title(shown: Timeline) -> str:

@@ -11,20 +11,34 @@ from botocore.exceptions import (
     ConnectionClosedError,
     CredentialRetrievalError,
     EndpointConnectionError,
+    MetadataRetrievalError,
     NoCredentialsError,
     NoRegionError,
     ParamValidationError,
+    ProfileNotFound,
     ReadTimeoutError,
     UnauthorizedSSOTokenError,
 )
+from botocore.retries import standard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollcall.aws.client import CODES_ABOUT_RECORDS, aws_errors, by_halves, in_calls, refusal_words
+from rollcall.aws.client import (
+    CODES_ABOUT_RECORDS,
+    RATE_CODES,
+    answered_error,
+    aws_errors,
+    by_halves,
+    in_calls,
+    is_unreached,
+    refusal_words,
+)
 from rollcall.domain.errors import AwsDenied, AwsRejected, AwsUnavailable, RollcallError, Throttled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+BOTOCORE: Any = standard  # its stubs do not have what it keeps to itself
 
 
 def client_error(code: str, words: str = "no", status: int = 400) -> ClientError:
@@ -146,6 +160,30 @@ def test_what_aws_answers_is_named_for_what_it_is(
     assert type(raised.value) is kind
 
 
+@pytest.mark.parametrize("code", BOTOCORE.ThrottledRetryableChecker._THROTTLED_ERROR_CODES)
+def test_what_botocore_calls_throttled_is_throttled(code: str) -> None:
+    assert type(answered_error("a call", code, "no")) is Throttled
+
+
+@pytest.mark.parametrize(
+    "code", {*BOTOCORE.TransientRetryableChecker._TRANSIENT_ERROR_CODES, "IDPCommunicationError"} - RATE_CODES
+)
+def test_what_botocore_calls_transient_passes_by_itself(code: str) -> None:
+    assert type(answered_error("a call", code, "no")) is AwsUnavailable
+
+
+def test_only_what_got_no_answer_is_unreached() -> None:
+    assert is_unreached(error_of(ReadTimeoutError(endpoint_url="https://x")))
+    assert not is_unreached(error_of(client_error("InternalFailure", status=500)))
+    assert not is_unreached(AwsUnavailable("EC2 does not know them"))
+
+
+def error_of(error: Exception) -> RollcallError:
+    with pytest.raises(RollcallError) as raised, aws_errors("a call"):
+        raise error
+    return raised.value
+
+
 @pytest.mark.parametrize(
     ("error", "kind", "words"),
     [
@@ -156,7 +194,9 @@ def test_what_aws_answers_is_named_for_what_it_is(
         (CredentialRetrievalError(provider="sso", error_msg="x"), AwsDenied, "without valid credentials"),
         (UnauthorizedSSOTokenError(), AwsDenied, "without valid credentials"),
         (ParamValidationError(report="x"), AwsRejected, "AWS would refuse a call"),
-        (NoRegionError(), AwsRejected, "AWS would refuse a call"),
+        (NoRegionError(), AwsRejected, "the settings for AWS are not complete, or not valid, for a call"),
+        (ProfileNotFound(profile="x"), AwsRejected, "the settings for AWS"),
+        (MetadataRetrievalError(error_msg="x"), AwsDenied, "without valid credentials"),
     ],
     ids=lambda each: type(each).__name__ if isinstance(each, Exception) else None,
 )

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from rollcall_cli import stack
 from rollcall_cli.commands import reconcile
+from rollcall_cli.reconcile_run import LISTS
 from rollcall_cli.running import NotRun, ending
 from rollcall_cli.screen import PIPE_WIDTH
 
@@ -84,7 +85,7 @@ def shown(**own: Any) -> str:
         "inventories": [],
         "instances": {},
         "nodes": {"ours": 0, "removed": 0},
-        **{name: [] for name in reconcile.LISTS},
+        **{name: [] for name in LISTS},
         "left": 0,
         "left_out": {},
     }
@@ -100,15 +101,15 @@ def step(action: str, instance_id: str, **own: Any) -> dict[str, Any]:
 
 
 def test_those_that_one_job_provisioned_are_one_entry_with_its_number() -> None:
-    told = shown(
+    printed = shown(
         steps=[
             step("added and provisioned", "i-a", job=7),
             step("added and provisioned", "i-b", job=7),
             step("added", "i-c", job=None),
         ]
     )
-    assert "fleet: added and provisioned by job 7 (2): why" in told
-    assert "fleet: added i-c: why" in told
+    assert "fleet: added and provisioned by job 7 (2): why" in printed
+    assert "fleet: added i-c: why" in printed
 
 
 @pytest.mark.parametrize(

@@ -21,12 +21,11 @@ from rollcall_cli.dead_letters.letters import (
     DeadLetter,
     Entry,
     about_group,
-    duration,
     entry,
     gathered,
-    moment,
     read,
 )
+from rollcall_cli.times import duration, moment
 from unit.fakes import ACCOUNT, REGION
 
 type Json = dict[str, Any]
@@ -394,7 +393,7 @@ class TestGathering:
         (172_800, "2 days"),
     ],
 )
-def test_durations_are_in_the_unit_that_people_would_use(seconds: float, words: str) -> None:
+def test_durations_are_in_the_largest_unit_of_which_there_are_two(seconds: float, words: str) -> None:
     assert duration(seconds) == words
 
 

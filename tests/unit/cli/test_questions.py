@@ -1,4 +1,4 @@
-"""Questions: answered by number or by name, never guessed where nobody can answer."""
+"""Questions: answered by number or by name, never guessed where there is no terminal."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_long_list_is_cut_and_says_so(type_in: list[str], capsys: pytest.Captu
     assert said.out == "", "results alone go there"
 
 
-def test_where_nobody_answers_the_option_is_named() -> None:
+def test_where_no_answer_comes_the_option_is_named() -> None:
     with pytest.raises(NotRun, match="say it with --inventory"):
         AWAY.choose("Inventory", ["prod"], "--inventory")
     with pytest.raises(NotRun, match="--young"):
@@ -54,7 +54,7 @@ def test_where_nobody_answers_the_option_is_named() -> None:
     assert not AWAY.confirm("Scale out?", "--scale-out", otherwise=False)
 
 
-def test_with_yes_and_where_the_input_is_no_terminal_nobody_is_asked() -> None:
+def test_with_yes_and_where_the_input_is_no_terminal_nothing_is_asked() -> None:
     assert not Questions.of(yes=True).interactive
     assert not Questions.of(yes=False).interactive, "pytest's input is no terminal"
 

@@ -162,19 +162,19 @@ class TestShowing:
 
     def test_what_is_there_is_shown_in_words_and_left_as_it_is(self, run: Run, aws: Any, reconcile: Reconcile) -> None:
         move_to_dead_letters("Terminate", going("i-a"))
-        move_to_dead_letters("Launch", over("i-b"), "{", words="mend the tag")
-        code, told, errors = run()
+        move_to_dead_letters("Launch", over("i-b"), "{", words="fix the tag")
+        code, output, errors = run()
         assert (code, errors) == (1, "")
-        assert "TerminateDeadLetterQueue: 1 message\n" in told
-        assert "termination without a hook, group web, since" in told
-        assert "BadSettings: tag rollcall:gate is 'icmp'" in told
-        assert "-> goes back to TerminateQueue" in told
-        assert "LaunchDeadLetterQueue: 2 messages" in told
-        assert "-> a reconcile of its instance takes its place: its group is gone" in told
-        assert "-> stays: it cannot be read: the message is not JSON" in told
+        assert "TerminateDeadLetterQueue: 1 message\n" in output
+        assert "termination without a hook, group web, since" in output
+        assert "BadSettings: tag rollcall:gate is 'icmp'" in output
+        assert "-> goes back to TerminateQueue" in output
+        assert "LaunchDeadLetterQueue: 2 messages" in output
+        assert "-> a reconcile of its instance takes its place: its group is gone" in output
+        assert "-> stays: it cannot be read: the message is not JSON" in output
         [unread] = [each["MessageId"] for each in inside(aws, "LaunchDeadLetterQueue") if each["Body"] == "{"]
-        assert f"rollcall redrive --delete {unread}: {{" in told
-        assert "Nothing was changed." in told
+        assert f"rollcall redrive --delete {unread}: {{" in output
+        assert "Nothing was changed." in output
         assert bodies(aws, "TerminateDeadLetterQueue") == [going("i-a")]
         assert bodies(aws, "LaunchDeadLetterQueue") == sorted([over("i-b"), "{"])
         assert not inside(aws, "TerminateQueue")
@@ -182,43 +182,43 @@ class TestShowing:
 
     def test_a_hundred_of_one_cause_are_one_entry_with_a_count_and_a_sample(self, run: Run, aws: Any) -> None:
         move_to_dead_letters("Terminate", *(going(f"i-{number:03}") for number in range(100)))
-        code, told, _ = run()
+        code, output, _ = run()
         assert code == 1
-        assert "  100 x termination" in told
-        assert "i-000  i-001  i-002  i-003  i-004  and 95 more" in told
-        assert told.count("BadSettings") == 1
-        assert len(told.splitlines()) < 10
+        assert "  100 x termination" in output
+        assert "i-000  i-001  i-002  i-003  i-004  and 95 more" in output
+        assert output.count("BadSettings") == 1
+        assert len(output.splitlines()) < 10
         assert len(inside(aws, "TerminateDeadLetterQueue")) == 100
 
     def test_what_others_hold_is_shown_and_is_no_all_clear(self, run: Run, aws: Any) -> None:
         move_to_dead_letters("Terminate", going("i-a"))
         aws.receive_message(QueueUrl=url("TerminateDeadLetterQueue"), VisibilityTimeout=600)
-        code, told, _ = run()
+        code, output, _ = run()
         assert code == 1
-        assert "TerminateDeadLetterQueue: about 1 message more that another process has received" in told
+        assert "TerminateDeadLetterQueue: about 1 message more that another process has received" in output
 
     def test_a_queue_is_picked_out_by_either_name(self, run: Run) -> None:
         move_to_dead_letters("Terminate", going("i-a"))
         move_to_dead_letters("Launch", over("i-b"))
         for name in ("Terminate", "TerminateQueue", "TerminateDeadLetterQueue"):
-            _, told, _ = run("--queue", name)
-            assert "i-a" in told
-            assert "i-b" not in told
+            _, output, _ = run("--queue", name)
+            assert "i-a" in output
+            assert "i-b" not in output
 
     def test_a_group_is_picked_out(self, run: Run, aws: Any) -> None:
         move_to_dead_letters("Terminate", going("i-a"), going("i-b", "db"))
-        _, told, _ = run("--group", "db")
-        assert "i-b" in told
-        assert "i-a" not in told
+        _, output, _ = run("--group", "db")
+        assert "i-b" in output
+        assert "i-a" not in output
         assert run("--group", "db", "--send")[0] == 0
         assert bodies(aws, "TerminateDeadLetterQueue") == [going("i-a")]
 
     def test_every_message_is_there_as_json(self, run: Run) -> None:
         move_to_dead_letters("Terminate", going("i-a"))
         move_to_dead_letters("Launch", over("i-b"), "{")
-        code, told, _ = run("--json")
+        code, output, _ = run("--json")
         assert code == 1
-        said = json.loads(told)
+        said = json.loads(output)
         assert {each["queue"]: (each["received"], each["held_by_others"]) for each in said["queues"]} == {
             "AlertDeadLetterQueue": (0, 0),
             "LaunchDeadLetterQueue": (2, 0),
@@ -236,8 +236,8 @@ class TestShowing:
 class TestSending:
     @pytest.mark.parametrize("options", [("--send",), ("--delete", "no-such-message")])
     def test_where_nothing_is_it_says_so(self, run: Run, options: tuple[str, ...]) -> None:
-        _, told, _ = run(*options)
-        assert told == "The dead-letter queues are empty.\n"
+        _, output, _ = run(*options)
+        assert output == "The dead-letter queues are empty.\n"
 
     def test_where_only_others_are_it_does_not_say_that_nothing_is_there(self, run: Run, aws: Any) -> None:
         move_to_dead_letters("Terminate", going("i-a"))
@@ -247,9 +247,9 @@ class TestSending:
 
     def test_what_goes_back_is_in_its_queue_with_its_attributes_and_nowhere_else(self, run: Run, aws: Any) -> None:
         move_to_dead_letters("Terminate", *(going(f"i-{number:02}") for number in range(23)))
-        code, told, _ = run("--send")
+        code, output, _ = run("--send")
         assert code == 0
-        assert told.endswith("23 sent back, 0 left\n")
+        assert output.endswith("23 sent back, 0 left\n")
         assert not inside(aws, "TerminateDeadLetterQueue")
         back = inside(aws, "TerminateQueue")
         assert sorted(each["Body"] for each in back) == [going(f"i-{number:02}") for number in range(23)]
@@ -260,11 +260,11 @@ class TestSending:
     ) -> None:
         move_to_dead_letters("Launch", over("i-b"), over("i-a"), over("i-a"))
         move_to_dead_letters("Terminate", going("i-c"))
-        code, told, _ = run("--send")
+        code, output, _ = run("--send")
         assert code == 0
         assert reconcile.asked == [{"instances": ["i-a", "i-b"]}]
-        assert "-> settled by reconcile: removed: it is gone" in told
-        assert told.endswith("1 sent back, 3 settled by reconcile, 0 left\n")
+        assert "-> settled by reconcile: removed: it is gone" in output
+        assert output.endswith("1 sent back, 3 settled by reconcile, 0 left\n")
         assert not inside(aws, "LaunchDeadLetterQueue")
         assert not inside(aws, "LaunchQueue")
 
@@ -273,10 +273,10 @@ class TestSending:
     ) -> None:
         reconcile.unsettled["i-a"] = "stopped by the breaker"
         move_to_dead_letters("Launch", over("i-a"), over("i-b"))
-        code, told, _ = run("--send")
+        code, output, _ = run("--send")
         assert code == 1
-        assert "-> stays: stopped by the breaker" in told
-        assert told.endswith("1 settled by reconcile, 1 left\n")
+        assert "-> stays: stopped by the breaker" in output
+        assert output.endswith("1 settled by reconcile, 1 left\n")
         assert bodies(aws, "LaunchDeadLetterQueue") == [over("i-a")]
 
     @pytest.mark.parametrize("how", ["ends in an error", "does not answer"])
@@ -289,9 +289,9 @@ class TestSending:
             reconcile.silent = True
         move_to_dead_letters("Launch", over("i-a"))
         move_to_dead_letters("Terminate", going("i-b"))
-        code, told, _ = run("--send")
+        code, output, _ = run("--send")
         assert code == 1
-        assert ("Reconcile ended in an error" if reconcile.fails else "does not answer for it") in told
+        assert ("Reconcile ended in an error" if reconcile.fails else "does not answer for it") in output
         assert bodies(aws, "LaunchDeadLetterQueue") == [over("i-a")]
         assert bodies(aws, "TerminateQueue") == [going("i-b")]
 
@@ -301,31 +301,31 @@ class TestSending:
     ) -> None:
         reconcile.unanswered, reconcile.left_out = {"i-a"}, left_out
         move_to_dead_letters("Launch", over("i-a"), over("i-b"))
-        code, told, _ = run("--send")
+        code, output, _ = run("--send")
         assert code == 1
         remedy = "its answer has no room for more: send the rest again" if left_out else "deploy this version"
-        assert f"-> stays: reconcile does not answer for it: {remedy}" in told
+        assert f"-> stays: reconcile does not answer for it: {remedy}" in output
         assert bodies(aws, "LaunchDeadLetterQueue") == [over("i-a")]
 
     def test_what_cannot_be_read_stays(self, run: Run, aws: Any) -> None:
         move_to_dead_letters("Launch", "{")
-        code, told, _ = run("--send")
+        code, output, _ = run("--send")
         assert (code, bodies(aws, "LaunchDeadLetterQueue"), inside(aws, "LaunchQueue")) == (1, ["{"], [])
-        assert "0 sent back" not in told
-        assert told.endswith("1 left\n")
+        assert "0 sent back" not in output
+        assert output.endswith("1 left\n")
         [letter] = inside(aws, "LaunchDeadLetterQueue")
-        assert "look at it, and delete it once it is known:" in told
-        assert f"rollcall redrive --delete {letter['MessageId']}: {{" in told
+        assert "look at it, and delete it once it is known:" in output
+        assert f"rollcall redrive --delete {letter['MessageId']}: {{" in output
 
     def test_what_alert_could_not_read_is_not_sent_for_it_would_only_come_back(self, run: Run, aws: Any) -> None:
         move_to_dead_letters("Alert", '{"detail-type": "Work Failed"}', error="BadEvent", words="no cause")
         for options in ((), ("--send",)):
-            code, told, _ = run(*options)
+            code, output, _ = run(*options)
             [letter] = inside(aws, "AlertDeadLetterQueue")
             assert code == 1
-            assert "goes back" not in told
-            assert "--send" not in told, "there is nothing that it would send"
-            assert f"rollcall redrive --delete {letter['MessageId']}: {{" in told
+            assert "goes back" not in output
+            assert "--send" not in output, "there is nothing that it would send"
+            assert f"rollcall redrive --delete {letter['MessageId']}: {{" in output
         assert not inside(aws, "AlertQueue")
 
     def test_a_message_that_is_split_is_sent_and_deleted_once_its_other_part_is_settled(
@@ -395,16 +395,16 @@ class TestSending:
                 "send_back",
                 lambda _, queue, some: {some[0].letter.id: "SQS did not take it: busy"},
             )
-            code, told, _ = run("--send")
+            code, output, _ = run("--send")
         assert (code, len(inside(aws, "TerminateDeadLetterQueue"))) == (1, 1)
-        assert "-> stays: SQS did not take it: busy" in told
+        assert "-> stays: SQS did not take it: busy" in output
         with monkeypatch.context() as patch:
             patch.setattr(DeadLetterQueues, "delete", lambda *_: set())
-            code, told, _ = run("--send")
+            code, output, _ = run("--send")
         assert (code, len(inside(aws, "TerminateDeadLetterQueue"))) == (1, 1)
         [letter] = inside(aws, "TerminateDeadLetterQueue")
         assert (
-            f"-> stays: sent back, but SQS did not delete it: rollcall redrive --delete {letter['MessageId']}" in told
+            f"-> stays: sent back, but SQS did not delete it: rollcall redrive --delete {letter['MessageId']}" in output
         )
 
 
@@ -413,10 +413,10 @@ class TestDeleting:
         move_to_dead_letters("Launch", "{", "[")
         said = json.loads(run("--json")[1])
         [named] = [each["id"] for each in said["messages"] if each["body"] == "{"]
-        code, told, _ = run("--delete", named)
+        code, output, _ = run("--delete", named)
         assert code == 1
-        assert told.endswith("1 deleted, 1 left\n")
-        assert f"--delete {named}" not in told
+        assert output.endswith("1 deleted, 1 left\n")
+        assert f"--delete {named}" not in output
         assert bodies(aws, "LaunchDeadLetterQueue") == ["["]
 
     def test_an_id_that_is_not_there_is_shown(self, run: Run) -> None:
@@ -425,22 +425,22 @@ class TestDeleting:
         assert "No message no-such-message is in the dead-letter queues" in errors
 
     def test_sending_and_deleting_are_not_one_thing(self, run: Run) -> None:
-        code, told, errors = run("--send", "--delete", "x")
-        assert (code, told) == (2, "")
+        code, output, errors = run("--send", "--delete", "x")
+        assert (code, output) == (2, "")
         assert "--send and --delete exclude each other" in errors
 
 
 def test_its_help_names_the_queues(run: Run) -> None:
-    code, told, _ = run("--help")
+    code, output, _ = run("--help")
     assert code == 0
-    assert all(name in told for name in QUEUES)
+    assert all(name in output for name in QUEUES)
 
 
 class TestWhatCannotBeAsked:
     def test_a_stack_that_is_not_rollcalls(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(DeadLetterQueues, "_queue_urls", lambda _: {"MyQueue": "https://queue.example.com/mine"})
-        code, told, errors = run("--stack", "other")
-        assert (code, told) == (2, "")
+        code, output, errors = run("--stack", "other")
+        assert (code, output) == (2, "")
         assert "stack other has no dead-letter queues, and so is not Rollcall's" in errors
 
     def test_a_queue_that_belongs_to_no_other_keeps_its_messages(
@@ -449,9 +449,9 @@ class TestWhatCannotBeAsked:
         lone = aws.create_queue(QueueName="lone")["QueueUrl"]
         aws.send_message(QueueUrl=lone, MessageBody='{"detail-type": "Work Failed"}')
         monkeypatch.setattr(DeadLetterQueues, "_queue_urls", lambda _: {"AlertDeadLetterQueue": lone})
-        code, told, _ = run("--send")
+        code, output, _ = run("--send")
         assert code == 1
-        assert "-> stays: there is no queue to send it back to" in told
+        assert "-> stays: there is no queue to send it back to" in output
 
     def test_a_queue_that_is_not_there(self, run: Run) -> None:
         code, _, errors = run("--queue", "Lunch")

@@ -10,8 +10,10 @@ from ssl import SSLCertVerificationError, SSLError
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError, ReadTimeoutError
 
+from rollcall.aws.client import aws_errors
 from rollcall.doctor.connection_findings import connection_findings
 from rollcall.doctor.inventory_findings import inventory_findings
 from rollcall.doctor.observations import ObservedInventory, ObservedTemplate
@@ -79,6 +81,12 @@ def test_the_command_that_puts_a_token_into_the_secret_can_be_pasted_as_it_is() 
     assert not set("<>") & set(printed)
 
 
+def unreached() -> RollcallError:
+    with pytest.raises(AwsUnavailable) as raised, aws_errors("a secret"):
+        raise EndpointConnectionError(endpoint_url="https://x")
+    return raised.value
+
+
 WAYS = {
     "a server with a problem": (
         TowerUnavailable("Tower answered GET ping/ with 503: away"),
@@ -98,7 +106,8 @@ WAYS = {
     "a malformed secret": (BadSettings("secret x is"), "secret", ("put-secret-value", "put-secret-value")),
     "a secret that may not be read": (AwsDenied("AWS refused secret x"), "secret", ("full ARN", "kms:Decrypt")),
     "a secret that is not there": (AwsRejected("AWS refused secret x"), "secret", ("make the secret again",) * 2),
-    "a secret that cannot be read": (AwsUnavailable("no way"), "secret", ("VPC endpoints", "Health")),
+    "a secret to which there is no way": (unreached(), "secret", ("VPC endpoints", "Health")),
+    "a secret at which AWS fails": (AwsUnavailable("500"), "secret", ("Health Dashboard", "Health Dashboard")),
     "a secret that AWS puts off": (Throttled("slow"), "secret", ("quota", "quota")),
 }
 
@@ -188,8 +197,14 @@ def test_a_reason_holds_no_second_remedy(error: RollcallError, reason: str) -> N
 
 @pytest.mark.parametrize("service", ["secretsmanager", "lambda", "scheduler", "sns", "dynamodb", "events", "logs"])
 def test_the_way_to_aws_names_every_endpoint_that_is_needed(service: str) -> None:
-    assert service in only(version=AwsUnavailable("no way"), in_vpc=True).remedy
-    assert service in remedy_of(AwsUnavailable("no way"))
+    assert service in only(version=unreached(), in_vpc=True).remedy
+    assert service in remedy_of(unreached())
+
+
+@pytest.mark.parametrize("error", [AwsUnavailable("AWS failed at it"), Throttled("slow")])
+def test_an_error_that_aws_itself_answered_with_needs_no_other_way_to_aws(error: RollcallError) -> None:
+    assert "subnets" not in only(version=error, in_vpc=True).remedy
+    assert "subnets" not in remedy_of(error)
 
 
 def test_the_api_root_that_does_answer_is_the_remedy() -> None:

@@ -68,6 +68,10 @@ VAGUE = re.compile(
 )
 
 
+# What programs go by, and what a name alone is: it changes only with a reason in the changelog.
+PUBLIC = re.compile(r"^\w+$|^Misconfiguration Mended$|^in the way$|\btroubles:")
+
+
 def prose(page: Path) -> str:
     """A page without its code blocks."""
     return FENCE.sub("", page.read_text())
@@ -267,6 +271,18 @@ def test_the_index_leads_to_every_decision_and_marks_those_that_are_superseded()
 def test_the_pages_use_plain_words(name: str) -> None:
     lines = SPAN.sub("", prose(PAGES[name])).splitlines()
     assert [line for line in lines if VAGUE.search(line)] == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*SOURCES, *sorted((REPOSITORY / "docs" / "generators").glob("*.py"))],
+    ids=lambda path: str(path.relative_to(REPOSITORY)),
+)
+def test_the_code_uses_plain_words(path: Path) -> None:
+    with path.open("rb") as file:
+        comments = [each.string for each in tokenize.tokenize(file.readline) if each.type == tokenize.COMMENT]
+    texts = [PUBLIC.sub("", each) for each in (*texts_in(path), *comments)]
+    assert [each for each in texts if VAGUE.search(each)] == []
 
 
 @pytest.mark.parametrize("name", PAGES)

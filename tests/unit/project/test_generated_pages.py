@@ -28,7 +28,7 @@ def test_an_option_of_all_commands_is_one_of_each() -> None:
     of_all = about.partition("## Options of all commands")[2].partition("## ")[0]
     options = set(re.findall(r"^\| `(--[a-z]+)", of_all, re.MULTILINE))
     assert options == {"--region", "--profile", "--json"}
-    for name, command in COMMANDS.items():
+    for name, (command, _) in COMMANDS.items():
         known = {f"--{each.removeprefix('as_')}" for each in inspect.signature(command).parameters}
         assert options <= known, name
     assert "| `--stack NAME` |" in about.partition("## `rollcall doctor`")[2]
@@ -51,3 +51,15 @@ def test_every_remedy_of_doctor_is_on_the_page() -> None:
     assert len(rows) > 60
     unread = [row.split(" | ")[0] for row in rows if AS_PRINTED in row.split(" | ")[3].lower()]
     assert unread == ["| `topic of …`", "| `topic for …`"]  # worked out: a value for NotifyingTopicArns
+
+
+def test_what_deploying_needs_is_what_the_template_makes_also_of_types_of_sam() -> None:
+    rows = dict(
+        line.strip("| ").split(" | ", 1)
+        for line in PAGES["reference/permissions.md"]().splitlines()
+        if line.startswith("| `AWS::")
+    )
+    assert rows["`AWS::DynamoDB::Table`"] == "1 | \N{EN DASH}"
+    assert rows["`AWS::SNS::Topic`"] == "1 | `PagerDutySecretArn` `SlackSecretArn`"
+    assert rows["`AWS::Scheduler::Schedule`"].startswith("3 ")
+    assert not [each for each in rows if "Serverless" in each]

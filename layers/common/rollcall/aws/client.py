@@ -14,20 +14,28 @@ from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    ConfigNotFound,
+    ConfigParseError,
     CredentialRetrievalError,
     FlexibleChecksumError,
     HTTPClientError,
     IncompleteReadError,
+    InvalidConfigError,
+    InvalidRegionError,
+    MetadataRetrievalError,
     NoAuthTokenError,
     NoCredentialsError,
+    NoRegionError,
     ParamValidationError,
     PartialCredentialsError,
+    ProfileNotFound,
     RefreshWithMFAUnsupportedError,
     SSOError,
     TokenRetrievalError,
+    UnknownCredentialError,
 )
 
-from rollcall.domain.errors import AwsDenied, AwsRejected, AwsUnavailable, InstancesRefused, Throttled
+from rollcall.domain.errors import AwsDenied, AwsRejected, AwsUnavailable, InstancesRefused, RollcallError, Throttled
 from rollcall.domain.json_input import quoted
 
 if TYPE_CHECKING:
@@ -38,9 +46,11 @@ type AwsError = AwsUnavailable | AwsDenied | AwsRejected
 
 AWS_CALLS_AT_ONCE = 8  # Auto Scaling's limits are unpublished, and botocore waits where AWS says so
 CLIENT_CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 4}, connect_timeout=5, read_timeout=10)
-# Those of botocore's standard retry mode, and those that end so: EC2ThrottledException, KMS.ThrottlingException.
+# Those that botocore's standard retry mode calls throttled, and those that end so: KMS.ThrottlingException.
 RATE_CODES = frozenset(
     {
+        "BandwidthLimitExceeded",
+        "LimitExceededException",
         "PriorRequestNotComplete",
         "ProvisionedThroughputExceededException",  # DynamoDB's, also of tables without any
         "RequestLimitExceeded",
@@ -48,11 +58,22 @@ RATE_CODES = frozenset(
         "SlowDown",
         "Throttling",
         "TooManyRequestsException",
+        "TransactionInProgressException",
     }
 )
 RATE_ENDINGS = ("ThrottledException", "ThrottlingException")
+# Those that botocore calls transient, and those of the services' API references that may come with another status.
 FAILURE_CODES = frozenset(
-    {"InternalError", "InternalFailure", "ResourceContention", "ServiceUnavailable", "Unavailable"}
+    {
+        "IDPCommunicationError",  # STS, as it gets credentials
+        "InternalError",
+        "InternalFailure",
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "ResourceContention",
+        "ServiceUnavailable",
+        "Unavailable",
+    }
 )
 # "Common errors" of the services' API references; EC2's are in its "Error codes". Others come with 401 or 403.
 DENIAL_CODES = frozenset(
@@ -77,6 +98,7 @@ DENIAL_ENDINGS = ("AccessDenied", "AccessDeniedException")
 DENIAL_STATUSES = (401, 403)
 CREDENTIALS_MISSING = (  # before a request is sent
     CredentialRetrievalError,
+    MetadataRetrievalError,
     getattr(botocore.exceptions, "LoginError", NoCredentialsError),  # Lambda's botocore may be older
     NoAuthTokenError,
     NoCredentialsError,
@@ -84,6 +106,15 @@ CREDENTIALS_MISSING = (  # before a request is sent
     RefreshWithMFAUnsupportedError,
     SSOError,
     TokenRetrievalError,
+    UnknownCredentialError,
+)
+NOT_CONFIGURED = (  # the shell's, or the function's environment
+    ConfigNotFound,
+    ConfigParseError,
+    InvalidConfigError,
+    InvalidRegionError,
+    NoRegionError,
+    ProfileNotFound,
 )
 NOT_ANSWERED = (  # on the way there and back; whatever else botocore raises is about the request
     botocore.exceptions.ConnectionError,
@@ -179,7 +210,14 @@ def aws_error(what: str, error: BotoCoreError | ClientError | UnicodeError) -> A
         return AwsUnavailable(f"AWS cannot be reached for {what}: {error}")
     if isinstance(error, CREDENTIALS_MISSING):
         return AwsDenied(f"without valid credentials AWS would deny {what}: {error}")
+    if isinstance(error, NOT_CONFIGURED):
+        return AwsRejected(f"the settings for AWS are not complete, or not valid, for {what}: {error}")
     return AwsRejected(f"AWS would refuse {what}: {error}")
+
+
+def is_unreached(error: RollcallError) -> bool:
+    """Whether an error that aws_errors raised is about the way to AWS: no answer came back."""
+    return isinstance(error.__cause__, NOT_ANSWERED)
 
 
 def answered_error(what: str, code: str, words: str, status: int = 400) -> AwsError:

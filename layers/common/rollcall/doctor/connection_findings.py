@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rollcall.aws.client import is_unreached
 from rollcall.domain.errors import (
     AwsDenied,
     AwsRejected,
@@ -14,7 +15,6 @@ from rollcall.domain.errors import (
     BadSettings,
     NoTimeLeft,
     RollcallError,
-    Throttled,
     TowerDenied,
     TowerRejected,
     TowerUnavailable,
@@ -114,7 +114,7 @@ def _secret(error: RollcallError, *, secret: str, in_vpc: bool) -> tuple[str, st
         )
     if isinstance(error, (AwsDenied, AwsRejected)):
         return "secret", secret_remedy(error, "TowerSecretArn")
-    if in_vpc and not isinstance(error, Throttled):
+    if in_vpc and is_unreached(error):
         return "secret", f"the subnets in SubnetIds need a way to AWS: {WAY_TO_AWS}"
     return "secret", remedy_of(error)
 

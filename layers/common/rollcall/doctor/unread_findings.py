@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from rollcall.aws.client import is_unreached
 from rollcall.domain.errors import (
     AwsDenied,
     AwsRejected,
@@ -92,11 +93,13 @@ def remedy_of(error: RollcallError) -> str:
         return "run doctor again, with --group for fewer groups"
     if isinstance(error, Throttled):
         return "run doctor again; if AWS still puts calls off, have the account's quota raised"
-    if isinstance(error, AwsUnavailable):
+    if is_unreached(error):
         return (
             "run doctor again; if it lasts, see the AWS Health Dashboard, and in a VPC give the functions' subnets a "
             f"way to AWS: {WAY_TO_AWS}"
         )
+    if isinstance(error, AwsUnavailable):
+        return "run doctor again; if it lasts, see the AWS Health Dashboard"
     if isinstance(error, AwsRejected):
         return (
             "what AWS does not find was deleted outside the stack: make it again as the template has it, or delete the "

@@ -1,7 +1,7 @@
 """What an ended job proves about each of its hosts. Pure: summaries and events in, outcomes out.
 
 A job that succeeded proves that a host without failures is done, unless its playbook ignored that it was not reached.
-A job that failed does not: a play that was cut short for everybody (any_errors_fatal, max_fail_percentage, run_once,
+A job that failed does not: a play that was cut short for all hosts (any_errors_fatal, max_fail_percentage, run_once,
 a serial batch that failed wholly) leaves clean summaries, and goes on into always, rescue and handlers. So there a host
 is done only if it has results of its own for every task for which similar hosts have results in a good run of the same
 playbook. Held against ansible-core 2.16 and the newest by tests/truth, and against jobs recorded on AWX; older ones

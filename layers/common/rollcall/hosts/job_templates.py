@@ -100,7 +100,7 @@ def limit_objections(
     if fixed:
         yield Objection(
             "tags",
-            f"{where} {' and '.join(fixed)}, so its jobs cannot be told from a manual run of a part of its playbook",
+            f"{where} {' and '.join(fixed)}, so its jobs look like a manual run of a part of its playbook",
             "clear its job tags and skip tags, or tick 'Prompt on launch' beside them; give what new instances need a "
             "playbook of its own",
         )

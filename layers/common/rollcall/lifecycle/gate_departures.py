@@ -167,7 +167,7 @@ class GateDepartures:
 
     def _all_left(self, job: Job, departed: Collection[str]) -> bool:
         others = job.hosts - set(departed)
-        if not all(map(INSTANCE_ID.allows, others)):  # a person's job, on hosts that are no instances
+        if not all(map(INSTANCE_ID.allows, others)):  # another user's job, on hosts that are no instances
             return False
         fleet = self._context.fleet
         return not others or others <= fleet.departed(others, fleet.memberships(others))

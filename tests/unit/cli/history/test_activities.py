@@ -76,7 +76,7 @@ def test_what_began_first_comes_first_though_the_next_begins_at_its_end() -> Non
     assert [state for _, state in states_of(found)] == ["Pending", "InService", "Terminating", "Terminated"]
 
 
-def test_an_instance_is_terminated_last_though_its_end_is_told_to_the_second() -> None:
+def test_an_instance_is_terminated_last_though_aws_gives_its_end_in_whole_seconds() -> None:
     found = read(
         raw(f"Terminating EC2 instance: {ID}", began=150.7, ended=150),
         raw(f"Launching a new EC2 instance: {ID}", began=100.2, ended=112),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from rollcall.domain.errors import TowerUnavailable
+from rollcall.domain.errors import BadSettings, TowerUnavailable
 from rollcall.domain.inventories import Host
-from rollcall.domain.jobs import HostSummary, Job, JobStatus
+from rollcall.domain.jobs import HostSummary, Job, JobKind, JobStatus
+from rollcall.domain.settings import JOB_TAG, OPT_IN_TAG
 from rollcall_cli.commands.history import seconds_of, wanted
 from rollcall_cli.history.activities import KEPT, Activity
 from rollcall_cli.history.history import Wanted, record
@@ -100,6 +101,46 @@ def test_a_tower_that_does_not_answer_is_a_gap_with_its_remedy() -> None:
     (gap,) = found.gaps
     assert gap.startswith("What Tower would show of hosts and jobs is missing: Tower does not answer: run this where")
     assert (found.hosts, found.runs) == ({}, {})
+
+
+class JobsTower:
+    """A Tower with a job for each instance, that knows no inventory but one."""
+
+    def hosts_of(self, ids: object) -> object:
+        return []
+
+    def jobs(self, ids: object) -> dict[int, Job]:
+        return {}
+
+    def inventory(self, reference: str) -> str:
+        if reference != "fleet":
+            raise BadSettings(f"Tower has no inventory {reference!r}")
+        return reference
+
+    def job_template(self, reference: str) -> JobsTower:
+        return self
+
+    def on(self, inventory: str) -> JobKind:
+        return JobKind(1, 1)
+
+    def jobs_holding(self, kind: object, own: object, since: float) -> list[Job]:
+        return [job(JobStatus.RUNNING)]
+
+
+@pytest.mark.parametrize("first", ["bad", "good"])
+def test_one_groups_bad_tag_hides_no_other_groups_jobs(first: str) -> None:
+    tags = {
+        "web": {OPT_IN_TAG: "gone" if first == "bad" else "fleet", JOB_TAG: "provision"},
+        "db": {OPT_IN_TAG: "fleet" if first == "bad" else "gone", JOB_TAG: "provision"},
+    }
+    good, bad = ("db", "web") if first == "bad" else ("web", "db")
+    members = {each: [ID if each == good else "i-0fedcba9876543210"] for each in tags}
+    found = read_tower(JobsTower(), members, tags, {}, 100, lambda words: None)  # type: ignore[arg-type]
+    assert [run.job for run in found.runs[ID]] == [7]
+    (gap,) = found.gaps
+    missing, why = gap.split(": ")
+    assert missing == f"What Tower would show of the jobs of {bad}, but for those in the logs, is missing"
+    assert why == "Tower has no inventory 'gone'"
 
 
 @pytest.mark.parametrize(

@@ -14,25 +14,24 @@ from rollcall.domain.groups import Group, OnFailure
 from rollcall_cli.answerer import Answerer
 from rollcall_cli.group_changes import Change, PutHook, SetTags
 from rollcall_cli.onboarding.plan import (
-    Wishes,
+    RunOptions,
     abandoning,
     kept_in_words,
     objections_to_hooks,
     setting_up,
     settings_then,
-    timeout_then,
     young_instances,
 )
 from rollcall_cli.onboarding.snippets import Form, snippet
 from rollcall_cli.scaling_group import GroupState, LifecycleHook
 
 PLAIN = GroupState("web", {"team": "blue"}, {}, (), 0, 10, 1_800_000_000.0)
-WISHES = Wishes("fleet", "provision", gate="job ec2", groups="web canary", timeout="900")
+OPTIONS = RunOptions("fleet", "provision", gate="job ec2", groups="web canary", timeout="900")
 ANSWERER = Answerer("rollcall", frozenset())
 
 
-def changes(state: GroupState, wishes: Wishes = WISHES) -> tuple[Change, ...]:
-    return setting_up(state, "rollcall", state.own_hooks(ANSWERER), wishes).changes
+def changes(state: GroupState, options: RunOptions = OPTIONS) -> tuple[Change, ...]:
+    return setting_up(state, "rollcall", state.own_hooks(ANSWERER), options).changes
 
 
 def after(state: GroupState, change: Change) -> GroupState:
@@ -100,7 +99,7 @@ TERMINATE = LifecycleHook("rollcall-y", Transition.TERMINATING, 600, Result.CONT
 
 def against_hooks(*hooks: LifecycleHook, heartbeat_timeout: int | None = None, **tags: str) -> list[str]:
     state = replace(PLAIN, hooks=hooks, tags={f"rollcall:{key}": value for key, value in tags.items()})
-    return list(objections_to_hooks(state, hooks, replace(WISHES, heartbeat_timeout=heartbeat_timeout)))
+    return list(objections_to_hooks(state, hooks, replace(OPTIONS, heartbeat_timeout=heartbeat_timeout)))
 
 
 def test_hooks_that_do_what_they_should_are_no_obstacle() -> None:
@@ -147,7 +146,7 @@ def test_what_it_does_on_failure_then_is_what_the_tags_will_say(tags: dict[str, 
     *_, later = accumulate(changes(state), after, initial=state)
     settings = read_group_settings(Group(later.name, later.tags, {}))
     assert settings
-    assert settings_then(state, WISHES) == settings
+    assert settings_then(state, OPTIONS) == settings
     assert settings.on_failure == on_failure
 
 
@@ -158,15 +157,15 @@ def test_the_hooks_that_stay_are_named_as_they_are() -> None:
 
 
 def test_without_a_job_template_nothing_comes_last() -> None:
-    assert len(changes(PLAIN, Wishes("fleet"))) == 3
+    assert len(changes(PLAIN, RunOptions("fleet"))) == 3
 
 
 def test_what_cannot_be_read_is_refused_beforehand() -> None:
-    assert settings_then(PLAIN, WISHES).gate == ("job", "ec2")
+    assert settings_then(PLAIN, OPTIONS).gate == ("job", "ec2")
     with pytest.raises(BadSettings, match="icmp"):
-        settings_then(PLAIN, replace(WISHES, gate="icmp"))
+        settings_then(PLAIN, replace(OPTIONS, gate="icmp"))
     with pytest.raises(BadSettings, match="job only together with"):
-        settings_then(PLAIN, replace(WISHES, job_template=""))
+        settings_then(PLAIN, replace(OPTIONS, job_template=""))
 
 
 def test_young_is_who_serves_without_a_host_and_came_less_than_the_timeout_ago() -> None:
@@ -181,14 +180,14 @@ def test_young_is_who_serves_without_a_host_and_came_less_than_the_timeout_ago()
     ("tags", "timeout", "seconds"), [({}, "", 1800), ({"rollcall:timeout": "60"}, "", 60), ({}, "90", 90)]
 )
 def test_the_timeout_is_the_one_that_will_be(tags: dict[str, str], timeout: str, seconds: int) -> None:
-    assert timeout_then(replace(PLAIN, tags=tags), replace(WISHES, timeout=timeout)) == seconds
+    assert settings_then(replace(PLAIN, tags=tags), replace(OPTIONS, timeout=timeout)).timeout == seconds
 
 
 # Snippets
 
 
 def test_the_commands_are_those_of_the_changes_in_their_order() -> None:
-    lines = snippet(Form.AWS, "web", setting_up(PLAIN, "rollcall", (), WISHES)).splitlines()
+    lines = snippet(Form.AWS, "web", setting_up(PLAIN, "rollcall", (), OPTIONS)).splitlines()
     assert [line.split()[2] for line in lines] == [
         *["create-or-update-tags"] * 4,
         *["put-lifecycle-hook"] * 2,
@@ -199,7 +198,7 @@ def test_the_commands_are_those_of_the_changes_in_their_order() -> None:
 
 
 def test_cloudformation_is_as_the_example_has_it() -> None:
-    text = snippet(Form.CLOUDFORMATION, "web", setting_up(PLAIN, "rollcall", (), WISHES))
+    text = snippet(Form.CLOUDFORMATION, "web", setting_up(PLAIN, "rollcall", (), OPTIONS))
     assert '  - { Key: "rollcall:inventory", Value: "fleet", PropagateAtLaunch: false }' in text
     assert (
         "  - LifecycleHookName: rollcall-launching\n    LifecycleTransition: autoscaling:EC2_INSTANCE_LAUNCHING" in text
@@ -208,7 +207,7 @@ def test_cloudformation_is_as_the_example_has_it() -> None:
 
 
 def test_terraform_evaluates_nothing_in_a_name() -> None:
-    plan = setting_up(PLAIN, "rollcall", (), replace(WISHES, inventory='${file("x")} %{if}'))
+    plan = setting_up(PLAIN, "rollcall", (), replace(OPTIONS, inventory='${file("x")} %{if}'))
     text = snippet(Form.TERRAFORM, "web", plan)
     assert r'"$${file(\"x\")} %%{if}"' in text
     assert 'resource "aws_autoscaling_lifecycle_hook" "rollcall_launching" {' in text

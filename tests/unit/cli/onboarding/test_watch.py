@@ -38,7 +38,7 @@ OK, FAILED = JobStatus.SUCCESSFUL, JobStatus.FAILED
         (None, None, None, Ended.GONE),
     ],
 )
-def test_what_became_of_it_is_told_by_its_state_and_what_its_job_showed_of_it(
+def test_what_became_of_it_is_read_from_its_state_and_what_its_job_showed_of_it(
     state: str | None, status: JobStatus | None, outcome: Outcome | None, ended: Ended | None
 ) -> None:
     proof = Proof(True, JOB._replace(status=status) if status else None, outcome)

@@ -119,7 +119,7 @@ def test_what_failed_is_abandoned_or_held_as_its_group_wants(world: World, looke
     assert looked.shown(ID).step == Step.ABANDONED
     world.group("web", on_failure="hold")
     shown = looked.shown(ID)
-    assert (shown.step, shown.next_is) == (Step.HELD, "the gate looks again")
+    assert (shown.step, shown.next_is) == (Step.HELD, "the next evaluation")
     assert shown.reason == "its job failed; held for an operator to look"
 
 
@@ -224,6 +224,36 @@ def test_what_other_hooks_hold_is_not_said_to_be_ours(world: World, looked: Look
     world.launching(ID)
     wait = looked.wait(ID)
     assert (wait.shown.step, wait.hooks, wait.ends_at) == (Step.ANOTHERS, (), None)
+
+
+def test_what_a_hook_of_others_may_hold_still_is_not_said_to_go_on(world: World, looked: Looked) -> None:
+    world.fleet.known_hooks["web"].append(Hook("backup-launch", Transition.LAUNCHING, ""))
+    end(world, world.waiting(ID), Outcome.OK)
+    shown = looked.shown(ID)
+    assert shown.step == Step.READY_HERE
+    assert shown.reason == (
+        "Rollcall does not answer hook 'backup-launch', which may hold it still: AWS does not say which hook does"
+    )
+
+
+def test_one_that_goes_may_be_held_by_a_hook_of_others(world: World, looked: Looked) -> None:
+    world.fleet.known_hooks["web"] += [
+        Hook("backup-terminate", Transition.TERMINATING, ""),
+        Hook("backup-launch", Transition.LAUNCHING, ""),
+    ]
+    world.terminating(ID)
+    shown = looked.shown(ID)
+    assert shown.step == Step.REMOVED
+    assert "hook is answered next; Rollcall does not answer hook 'backup-terminate', which may hold" in shown.reason
+
+
+def test_in_an_emergency_its_wait_ends_with_the_heartbeat_timeout(world: World, looked: Looked) -> None:
+    world.group("web", heartbeat_timeout=30, emergency="2026-11-30T10:00:00Z")
+    world.fleet.known_hooks["web"] = [Hook(HOOK, Transition.LAUNCHING, "", Result.CONTINUE, 30)]
+    world.launching(ID)
+    world.clock.now += 10
+    wait = looked.wait(ID)
+    assert (wait.ends_at, wait.ends_with) == (world.clock.now + 20, "CONTINUE")
 
 
 @pytest.mark.parametrize(

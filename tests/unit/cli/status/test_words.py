@@ -24,7 +24,7 @@ JOB = SeenJob(
 )
 RUNS = Wait(
     "web", "i-0123456789abcdef0", "Pending:Wait", NOW - 65, ("rollcall-launching",), NOW + 3000, "ABANDON",
-    Shown(Step.JOB_RUNS, "", JOB, 2, next_at=NOW + 12, next_is="the gate looks again", since=NOW - 65),
+    Shown(Step.JOB_RUNS, "", JOB, 2, next_at=NOW + 12, next_is="the next evaluation", since=NOW - 65),
 )  # fmt: skip
 HELD = Wait(
     "web",
@@ -132,7 +132,7 @@ def test_in_a_pipe_an_entry_is_a_line() -> None:
         "web: i-0123456789abcdef0  its job runs (Pending:Wait, waits for 65 s): "
         "job 42 (provision): running for 40 s; usually 55 s to 61 s; "
         "https://tower.example.com/#/jobs/playbook/42/output; tries so far: 2; "
-        "the gate looks again: in 12 s, at 11:06:52 UTC (computed); "
+        "the next evaluation: in 12 s, at 11:06:52 UTC (computed); "
         "AWS ends the wait in 50 minutes, at 11:56:40 UTC, with ABANDON (computed)"
     )
     [held] = [line for line in lines if HELD.instance_id in line]
@@ -167,7 +167,7 @@ def test_as_json_times_are_numbers_and_what_is_computed_says_so() -> None:
     answer = json.loads(json.dumps(answer_of(ILL)))
     first = answer["instances"][0]
     assert first["step"] == "job_runs"
-    assert first["next"] == {"at": NOW + 12, "what": "the gate looks again", "computed": True}
+    assert first["next"] == {"at": NOW + 12, "what": "the next evaluation", "computed": True}
     assert first["ends"] == {"at": NOW + 3000, "with": "ABANDON", "computed": True}
     assert first["job"]["usual"] == [55.0, 61.0]
     assert answer["instances"][2]["ends"] is None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from rollcall_cli.timeline.durations import shortly
 from rollcall_cli.timeline.instances import TERMINATION_MISSED
 from rollcall_cli.timeline.strips import FEW, LEVELS, NARROWEST, TENTHS, strips
 from rollcall_cli.timeline.timeline import Mark, standing_out, title
+from rollcall_cli.times import shortly
 from unit.cli.timeline.recorded import ABANDONED, JOB, NOW, SERVED, job, many, record, shown
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from rollcall_cli.timeline.durations import moment, shortly, ticks
 from rollcall_cli.timeline.timeline import NOT_KNOWN, requirements, standing_out, title, waits
+from rollcall_cli.times import shortly, tick_label, ticks
 from unit.cli.timeline.recorded import ABANDONED, NOW, SERVED, job, record, shown
 
 
@@ -130,5 +130,5 @@ def test_an_axis_has_a_few_round_ticks(seconds: float, most: int) -> None:
     assert found[0] == 0
     assert len(found) <= most
     assert all(tick <= seconds for tick in found)
-    labels = [moment(tick, seconds) for tick in found]
+    labels = [tick_label(tick, seconds) for tick in found]
     assert len(set(labels)) == len(labels)

@@ -1,15 +1,34 @@
-"""Lengths of time and moments of an axis, in words."""
+"""Durations and moments in words. Times in epoch seconds, shown in UTC."""
 
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 
 STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)  # seconds between ticks
 DAY = 86400
 
 
+def duration(seconds: float) -> str:
+    """A length of time, in the largest unit of which there are two: "119 s", "2 minutes", "46.9 hours"."""
+    for unit, size in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f}".removesuffix(".0") + f" {unit}"
+    return f"{max(0, math.floor(seconds))} s"
+
+
+def moment(epoch_seconds: float) -> str:
+    """A time, to the minute."""
+    return datetime.fromtimestamp(epoch_seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def clock(epoch_seconds: float) -> str:
+    """A time of day, to the second."""
+    return datetime.fromtimestamp(epoch_seconds, UTC).strftime("%H:%M:%S UTC")
+
+
 def shortly(seconds: float) -> str:
-    """A length of time: "1.2 s", "34 s", "2 min 05 s", "1 h 02 min", "3 d 04 h"."""
+    """A length of time: "1.2 s", "34 s", "2 min 05 s", "1 h 02 min", "3 d 04 h", for where there is little room."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     if seconds < 119.5:
@@ -27,7 +46,7 @@ def ticks(seconds: float, most: int) -> list[float]:
     return [number * step for number in range(int(seconds // step) + 1)]
 
 
-def moment(seconds: float, length: float) -> str:
+def tick_label(seconds: float, length: float) -> str:
     """A tick's label on an axis of this length: "30 s", or "1:30" where it is longer than two minutes."""
     if length <= 120:
         return f"{seconds:.0f} s"
