@@ -181,7 +181,8 @@ def test_what_cannot_be_read_is_shown_raw_and_goes_only_when_it_is_named(make_gr
     [message] = json.loads(told.stdout)["messages"]
     assert "is not JSON" in message["stays"]
     shown = redrive(cloud, "--queue", "Launch")
-    assert f'rollcall redrive --delete {message["id"]}: {{"detail-type": "EC2 Instance-launch Lifecycle' in shown.stdout
+    assert '      {"detail-type": "EC2 Instance-launch Lifecycle' in shown.stdout
+    assert f"\n      rollcall redrive --delete {message['id']}\n" in shown.stdout
     assert redrive(cloud, "--delete", message["id"]).returncode == 0
     assert not any(cloud.dead_letters().values())
 

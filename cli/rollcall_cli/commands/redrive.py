@@ -12,7 +12,7 @@ from rollcall_cli.dead_letters.letters import gathered
 from rollcall_cli.dead_letters.queues import DEAD_LETTER_QUEUE, HELD
 from rollcall_cli.dead_letters.redrive import Request, delete_command, run
 from rollcall_cli.exit_codes import ExitCode
-from rollcall_cli.options import DEFAULT_STACK, AsJson, Profile, Region, Stack, connect
+from rollcall_cli.options import DEFAULT_STACK, AsJson, Given, Profile, Region, Stack, connect
 from rollcall_cli.running import NotRun
 from rollcall_cli.screen import console, print_json, progress, progress_line
 from rollcall_cli.times import duration, moment
@@ -56,7 +56,8 @@ def redrive(
     if send and delete:
         raise NotRun("--send and --delete exclude each other: delete first, then send the rest.")
     connect(region, profile)
-    wanted = Request(stack, send=send, delete=delete or (), queue=queue, group=group)
+    given = Given(stack, region, profile).rollcall
+    wanted = Request(stack, send=send, delete=delete or (), queue=queue, group=group, given=given)
     try:
         with progress("reading AWS") as status:
             done = run(wanted, status.update)
@@ -66,7 +67,7 @@ def redrive(
     if as_json:
         print_json(answer_of(done))
     else:
-        show(console(), done, changing=bool(send or delete))
+        show(console(), done, given, changing=bool(send or delete))
     missing = set(wanted.delete) - {each.letter.id for each in done.entries}
     for each in sorted(missing):
         progress_line(f"No message {each} is in the dead-letter queues, or another process has received it.")
@@ -107,7 +108,7 @@ def answer_of(done: Done) -> Json:
     }
 
 
-def show(console: Console, done: Done, *, changing: bool) -> None:
+def show(console: Console, done: Done, given: Sequence[str], *, changing: bool) -> None:
     """Prints what is in the queues, or what became of it; what is alike is one entry."""
     now = time()
     for contents in done.taken:
@@ -116,7 +117,7 @@ def show(console: Console, done: Done, *, changing: bool) -> None:
         if own:
             console.print(f"{name}: {_messages(len(own))}", style="bold")
         for alike in gathered(own):
-            _show_alike(console, alike, done.result, now)
+            _show_alike(console, alike, done.result, now, given)
         if contents.held:
             console.print(
                 f"{name}: about {_messages(contents.held)} more that another process has received (a console that "
@@ -144,7 +145,7 @@ def _counts(done: Done) -> str:
     return ", ".join(f"{count:,} {what}" for what, count in counts.items() if count or what == "left")
 
 
-def _show_alike(console: Console, alike: Sequence[Entry], result: Result, now: float) -> None:
+def _show_alike(console: Console, alike: Sequence[Entry], result: Result, now: float, given: Sequence[str]) -> None:
     """Prints entries that differ only in their instances: what, since when, why, whose, and what becomes of them."""
     first = min(alike, key=lambda each: each.since)
     _print(console, _heading(alike, first, now), INDENT)
@@ -162,7 +163,8 @@ def _show_alike(console: Console, alike: Sequence[Entry], result: Result, now: f
         _print(console, f"-> and {len(by_fate) - SAMPLES:,} more (--json shows all)", DEEPER)
     stuck = [each for each in alike if each.stays and each.letter.id not in result.done]
     for each in stuck[:SAMPLES]:
-        _print(console, f"{delete_command(each.letter.id)}: {each.letter.body[:RAW_MAX]}", DEEPER)
+        _print(console, each.letter.body[:RAW_MAX], DEEPER)
+        _print(console, delete_command(each.letter.id, given), DEEPER)
     if len(stuck) > SAMPLES:
         _print(console, f"and {len(stuck) - SAMPLES:,} more (--json shows all)", DEEPER)
 

@@ -13,7 +13,7 @@ from rich.text import Text
 from rollcall.aws.fleet import Fleet
 from rollcall.domain.stages import grouped
 from rollcall_cli.exit_codes import ExitCode
-from rollcall_cli.options import DEFAULT_STACK, AsJson, Profile, Region, Stack, connect
+from rollcall_cli.options import DEFAULT_STACK, AsJson, Given, Profile, Region, Stack, connect
 from rollcall_cli.running import NotRun
 from rollcall_cli.screen import console, print_json, progress, progress_line
 from rollcall_cli.status.answer import answer_of
@@ -25,6 +25,8 @@ from rollcall_cli.times import clock
 from rollcall_cli.tower import tower_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
     from rollcall_cli.status.reading import Status
@@ -60,8 +62,9 @@ def status(
     tower = tower_of(parts.parameters)
     reader = StatusReader(parts, Fleet(connected), tower, Surroundings(parts, time.time))
     names = list(dict.fromkeys(group or []))
+    given = Given(stack, region, profile).rollcall
     found = _read(reader, names)
-    _print(found, as_json=as_json)
+    _print(found, given, as_json=as_json)
     while watch:
         time.sleep(every)
         try:
@@ -69,7 +72,7 @@ def status(
         except NotRun as error:
             progress_line(f"{clock(time.time())}: {error}\nIt is read again in {every} s.")
             continue
-        _print(found, as_json=as_json, anew=True)
+        _print(found, given, as_json=as_json, anew=True)
     return ExitCode.ACT if needs_operator(found) else ExitCode.OK
 
 
@@ -78,7 +81,7 @@ def _read(reader: StatusReader, names: list[str]) -> Status:
         return reader.read(names, under_way.update)
 
 
-def _print(found: Status, *, as_json: bool, anew: bool = False) -> None:
+def _print(found: Status, given: Sequence[str], *, as_json: bool, anew: bool = False) -> None:
     if as_json:
         print_json(answer_of(found))
         sys.stdout.flush()
@@ -86,14 +89,14 @@ def _print(found: Status, *, as_json: bool, anew: bool = False) -> None:
     screen = console()
     if anew:
         screen.clear() if screen.is_terminal else screen.print()
-    show(screen, found)
+    show(screen, found, given)
     sys.stdout.flush()
 
 
-def show(screen: Console, found: Status) -> None:
+def show(screen: Console, found: Status, given: Sequence[str] = ()) -> None:
     """Prints a status: its summary, the groups with those that wait, and what is around them.
 
-    An entry is a paragraph on a terminal, and a line elsewhere.
+    An entry is a paragraph on a terminal, and a line elsewhere. given: options for the commands in it.
     """
     screen.print(summary(found), style="bold red" if needs_operator(found) else "bold green")
     screen.print(f"stack {found.stack}, {found.region}, {clock(found.at)}; {_groups_words(found)}\n")
@@ -104,7 +107,7 @@ def show(screen: Console, found: Status) -> None:
             _show(screen, entry_of(each, found.at), f"{name}: ")
     if found.waits:
         screen.print()
-    for entry in around(found):
+    for entry in around(found, given):
         _show(screen, entry, "")
 
 

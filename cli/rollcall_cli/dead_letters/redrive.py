@@ -29,13 +29,17 @@ type Settled = Mapping[str, tuple[bool, str]]  # by instance id, whether reconci
 
 @dataclass(frozen=True)
 class Request:
-    """What is requested. queue and group: only these dead letters; None for all. delete: ids of messages."""
+    """What is requested. queue and group: only these dead letters; None for all. delete: ids of messages.
+
+    given: options that a command needs to act on the same stack.
+    """
 
     stack: str
     send: bool = False
     delete: Sequence[str] = ()
     queue: str | None = None
     group: str | None = None
+    given: Sequence[str] = ()
 
 
 @dataclass
@@ -64,9 +68,10 @@ class Done:
 class Redrive:
     """Sends entries back or has them reconciled, and notes what came of it in result, also where it is interrupted."""
 
-    def __init__(self, queues: DeadLetterQueues, stack: str, result: Result, progress: Progress) -> None:
+    def __init__(self, queues: DeadLetterQueues, request: Request, result: Result, progress: Progress) -> None:
         self._queues = queues
-        self._stack = stack
+        self._stack = request.stack
+        self._given = request.given
         self._result = result
         self._progress = progress
 
@@ -105,7 +110,8 @@ class Redrive:
             if letter_id in gone:
                 self._result.done[letter_id] = said
             else:
-                self._result.stayed[letter_id] = f"{said}, but SQS did not delete it: {delete_command(letter_id)}"
+                again = delete_command(letter_id, self._given)
+                self._result.stayed[letter_id] = f"{said}, but SQS did not delete it: {again}"
 
     def _reconcile(self, entries: Iterable[Entry]) -> Settled:
         """What a run of reconcile came to about all instances that are left to it, by id."""
@@ -137,7 +143,7 @@ def run(request: Request, progress: Progress) -> Done:
             queues.take(contents, progress)
         entries = _entries(queues, taken, request.group, progress)
         if request.send:
-            Redrive(queues, request.stack, result, progress).send_all(taken, entries)
+            Redrive(queues, request, result, progress).send_all(taken, entries)
         elif request.delete:
             _delete(queues, taken, entries, request.delete, result)
     finally:
@@ -181,6 +187,6 @@ def _delete(
         result.done |= dict.fromkeys(queues.delete(contents.queue, own), "deleted")
 
 
-def delete_command(letter_id: str) -> str:
-    """The command that deletes a message for good."""
-    return command("rollcall", "redrive", "--delete", letter_id)
+def delete_command(letter_id: str, given: Sequence[str] = ()) -> str:
+    """The command that deletes a message for good. given: options for it to act on the same stack."""
+    return command("rollcall", "redrive", *given, "--delete", letter_id)

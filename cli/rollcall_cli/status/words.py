@@ -94,11 +94,11 @@ def entry_of(wait: Wait, now: float) -> Entry:
     return Entry(heading, tuple(lines), shown.step.needs_operator)
 
 
-def around(status: Status) -> Iterator[Entry]:
+def around(status: Status, given: Sequence[str]) -> Iterator[Entry]:
     """Emergencies, queues, dead letters, alarms, incidents, reconcile, and what is missing."""
     if status.in_emergency:
-        yield Entry("in an emergency", tuple(map(_emergency, status.in_emergency)), acts=True)
-    yield from _queues(status)
+        yield Entry("in an emergency", tuple(_emergency(each, given) for each in status.in_emergency), acts=True)
+    yield from _queues(status, given)
     if status.alarms is not None:
         words = [Line(f"{each.name}, since {moment(each.since)}: {each.description}") for each in status.alarms]
         yield _listed("alarms", words)
@@ -160,14 +160,15 @@ def _listed(heading: str, lines: Sequence[Line]) -> Entry:
     return Entry(heading, tuple(lines) or (Line("none"),), bool(lines))
 
 
-def _queues(status: Status) -> Iterator[Entry]:
+def _queues(status: Status, given: Sequence[str]) -> Iterator[Entry]:
     if status.queues is None:
         return
     own = [Line(_queue_words(each)) for each in status.queues if each.total and not each.is_dead_letters]
     yield Entry("queues", tuple(own) or (Line("all empty"),))
     letters = [each for each in status.queues if each.total and each.is_dead_letters]
+    shows = command("rollcall", "redrive", *given)
     yield _listed(
-        "dead letters", [Line(f"{_queue_words(each)}: rollcall redrive shows them", is_pasted=True) for each in letters]
+        "dead letters", [Line(f"{_queue_words(each)}: {shows} shows them", is_pasted=True) for each in letters]
     )
 
 
@@ -178,8 +179,8 @@ def _incidents(status: Status) -> Iterator[Entry]:
         yield Entry("open incidents", (Line("not known: the stack has no alert function, for it has no channel"),))
 
 
-def _emergency(group: str) -> Line:
-    restore = command("rollcall", "offboard", "--restore", *operand(group))
+def _emergency(group: str, given: Sequence[str]) -> Line:
+    restore = command("rollcall", "offboard", "--restore", *given, *operand(group))
     return Line(f"{group}: its instances serve whatever their jobs say; once it is over: {restore}", is_pasted=True)
 
 

@@ -166,7 +166,7 @@ def test_what_botocore_calls_throttled_is_throttled(code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "code", {*BOTOCORE.TransientRetryableChecker._TRANSIENT_ERROR_CODES, "IDPCommunicationError"} - RATE_CODES
+    "code", sorted({*BOTOCORE.TransientRetryableChecker._TRANSIENT_ERROR_CODES, "IDPCommunicationError"} - RATE_CODES)
 )
 def test_what_botocore_calls_transient_passes_by_itself(code: str) -> None:
     assert type(answered_error("a call", code, "no")) is AwsUnavailable

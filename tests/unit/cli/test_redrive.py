@@ -173,7 +173,7 @@ class TestShowing:
         assert "-> a reconcile of its instance takes its place: its group is gone" in output
         assert "-> stays: it cannot be read: the message is not JSON" in output
         [unread] = [each["MessageId"] for each in inside(aws, "LaunchDeadLetterQueue") if each["Body"] == "{"]
-        assert f"rollcall redrive --delete {unread}: {{" in output
+        assert f"      {{\n      rollcall redrive --delete {unread}\n" in output
         assert "Nothing was changed." in output
         assert bodies(aws, "TerminateDeadLetterQueue") == [going("i-a")]
         assert bodies(aws, "LaunchDeadLetterQueue") == sorted([over("i-b"), "{"])
@@ -315,7 +315,7 @@ class TestSending:
         assert output.endswith("1 left\n")
         [letter] = inside(aws, "LaunchDeadLetterQueue")
         assert "look at it, and delete it once it is known:" in output
-        assert f"rollcall redrive --delete {letter['MessageId']}: {{" in output
+        assert f"      {{\n      rollcall redrive --delete {letter['MessageId']}\n" in output
 
     def test_what_alert_could_not_read_is_not_sent_for_it_would_only_come_back(self, run: Run, aws: Any) -> None:
         move_to_dead_letters("Alert", '{"detail-type": "Work Failed"}', error="BadEvent", words="no cause")
@@ -325,7 +325,7 @@ class TestSending:
             assert code == 1
             assert "goes back" not in output
             assert "--send" not in output, "there is nothing that it would send"
-            assert f"rollcall redrive --delete {letter['MessageId']}: {{" in output
+            assert f"}}\n      rollcall redrive --delete {letter['MessageId']}\n" in output
         assert not inside(aws, "AlertQueue")
 
     def test_a_message_that_is_split_is_sent_and_deleted_once_its_other_part_is_settled(

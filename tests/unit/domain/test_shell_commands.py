@@ -128,6 +128,7 @@ def test_what_needs_no_quotes_has_none() -> None:
         "rollcall reconcile --force --group api --group web"
     )
     assert delete_command("id") == "rollcall redrive --delete id"
+    assert delete_command("id", ("--stack", "other")) == "rollcall redrive --stack other --delete id"
 
 
 # Every place

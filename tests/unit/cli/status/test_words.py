@@ -75,10 +75,10 @@ ILL = WELL._replace(
 )  # fmt: skip
 
 
-def printed(status: Status, *, terminal: bool = False) -> str:
+def printed(status: Status, *given: str, terminal: bool = False) -> str:
     out = io.StringIO()
     width = 80 if terminal else PIPE_WIDTH
-    show(Console(file=out, width=width, force_terminal=terminal, color_system=None, highlight=False), status)
+    show(Console(file=out, width=width, force_terminal=terminal, color_system=None, highlight=False), status, given)
     return re.sub(r"\x1b\[\d*m", "", out.getvalue())
 
 
@@ -102,6 +102,8 @@ def test_a_group_in_an_emergency_needs_an_operator_and_is_shown_with_the_command
     assert "once it is over: rollcall offboard --restore web\n" in printed(status, terminal=True)
     assert "rollcall offboard --restore -- -x" in printed(status)
     assert answer_of(status)["in_emergency"] == ["web", "-x"]
+    assert "over: rollcall offboard --restore --stack other web" in printed(status, "--stack", "other")
+    assert ": rollcall redrive --stack other shows them" in printed(ILL, "--stack", "other")
 
 
 @pytest.mark.parametrize(
