@@ -52,7 +52,7 @@ def offboard(
     ] = None,
     hook: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="also this hook, of whose topic the stack does not know; repeat for more"),
+        typer.Option(metavar="NAME", help="also this hook, whose topic the stack does not name; repeat for more"),
     ] = None,
     seconds: Annotated[
         float | None,

@@ -86,7 +86,7 @@ def onboard(
     young: Annotated[
         Young | None,
         typer.Option(
-            help="instances that serve for less than the timeout: run the job on them, or wait until they do not"
+            help="instances in service for less than the timeout (young): run the job on them, or wait until none is"
         ),
     ] = None,
     plan: Annotated[

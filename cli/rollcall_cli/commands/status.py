@@ -53,7 +53,8 @@ def status(
 ) -> ExitCode:
     """What every instance that waits is waiting for, and how the stack fares. Changes nothing.
 
-    Ends with 1 when an operator has to act: something is held, sounds, lies in a dead-letter queue, or cannot be read.
+    Ends with 1 when an operator has to act: an instance is held, an alarm sounds, a dead letter is there, or
+    something cannot be read.
     A token of yours in ROLLCALL_TOWER_TOKEN takes the place of the stack's secret.
     """
     connected = connect(region, profile)

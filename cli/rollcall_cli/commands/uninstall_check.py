@@ -145,7 +145,7 @@ def show(answerer: Answerer, found: list[HeldBy], given: Given, *, by_prefix: bo
     print(f"{len(names)} group(s) still wait for Rollcall.")
     print(f"To delete a launch hook abandons the instances that it holds, or will in a moment: {_held(found)}.")
     if not by_prefix:
-        print("Take the groups out before you delete the stack, which waits until no instance is held:")
+        print("Take the groups out before you delete the stack. This waits until no instance is held:")
         for name in names:
             print(f"  {command('rollcall', 'offboard', *given.rollcall, *operand(name))}")
         print("Or delete the hooks at once:")

@@ -38,7 +38,7 @@ REQUEST_TIMEOUT = 10.0  # seconds
 
 
 def nothing(_: Cloud) -> Facts:
-    """Nothing has to be so."""
+    """Nothing is needed."""
     return Facts()
 
 
