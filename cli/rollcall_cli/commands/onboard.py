@@ -144,18 +144,41 @@ def onboard(
         return ExitCode.NOT_RUN
     _apply(scaling_group, steps, max(young_ones.values(), default=0.0) if young == Young.WAIT else 0.0)
     scale_out = _scale_out(questions, scale_out)
-    first = None
-    if watch or (watch is None and (scale_out or questions.interactive)):
-        words_for = partial(waits_for, parts, tower, state.name)
-        first = _watched(scaling_group, tower, settings, words_for, scale_out=scale_out, seconds=seconds)
-    elif scale_out:
-        _launch_one(scaling_group)
-    on_failure = settings.on_failure
-    if on_failure == OnFailure.HOLD and first and first.ended == Ended.GOOD and _abandon(questions, abandon):
-        abandoning().apply(scaling_group)
-        on_failure = OnFailure.ABANDON
+    watched = watch if watch is not None else scale_out or questions.interactive
+    words_for = partial(waits_for, parts, tower, state.name)
+    first = _first(scaling_group, tower, settings, words_for, watched=watched, scale_out=scale_out, seconds=seconds)
+    on_failure = _on_failure(scaling_group, settings, first, questions, abandon)
     _print(_Done(state, steps, kept, young_ones, first, on_failure, given), as_json=as_json)
     return ExitCode.OK if first is None or first.ended == Ended.GOOD else ExitCode.ACT
+
+
+def _first(
+    group: ScalingGroup,
+    tower: Tower,
+    settings: GroupSettings,
+    words_for: Callable[[str], str],
+    *,
+    watched: bool,
+    scale_out: bool,
+    seconds: float,
+) -> First | None:
+    """The first instance, watched through where that is wanted."""
+    if watched:
+        return _watched(group, tower, settings, words_for, scale_out=scale_out, seconds=seconds)
+    if scale_out:
+        _launch_one(group)
+    return None
+
+
+def _on_failure(
+    group: ScalingGroup, settings: GroupSettings, first: First | None, questions: Questions, abandon: bool | None
+) -> OnFailure:
+    """What becomes of instances that fail from now on: after a good first one they may be replaced."""
+    is_good = first is not None and first.ended == Ended.GOOD
+    if settings.on_failure == OnFailure.HOLD and is_good and _abandon(questions, abandon):
+        abandoning().apply(group)
+        return OnFailure.ABANDON
+    return settings.on_failure
 
 
 # What it has to know
