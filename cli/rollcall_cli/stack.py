@@ -11,7 +11,6 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
 
 from rollcall.aws.client import aws_error
-from rollcall.domain import errors
 
 from .answerer import Answerer
 from .running import STACK, NotRun, in_words, note_change
@@ -24,6 +23,7 @@ type Json = dict[str, Any]
 DOCTOR = "DoctorFunction"
 # A run of a function may take nearly two minutes, and is not to be begun twice.
 ANSWER_TIMEOUT = 150  # seconds
+ENDED_FROM_OUTSIDE = ("Sandbox.Timedout", "Runtime.ExitError")  # out of time, out of memory: what Lambda answers then
 ONCE = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=ANSWER_TIMEOUT)
 
 
@@ -60,8 +60,8 @@ def answerer_of(stack: str) -> tuple[dict[str, str], Answerer]:
 def invoke(stack: str, function: str, request: Json, timeout: float = ANSWER_TIMEOUT) -> Json:
     """The answer of a function, named by its logical id, within so many seconds. Raises NotRun.
 
-    One that gave no answer may have changed things all the same. Not so where it names an error of Rollcall's: then it
-    could not read what it works on (reconcile/run.py).
+    One that gave no answer, or was ended from outside, may have changed things all the same. One that ended in an error
+    of its own has not: it could not read what it works on (reconcile/run.py).
     """
     name = physical_id(stack, function)
     patient = ONCE.merge(Config(read_timeout=timeout))
@@ -75,9 +75,9 @@ def invoke(stack: str, function: str, request: Json, timeout: float = ANSWER_TIM
         raise NotRun(f"No answer within {timeout:.0f} s: the function's log says what became of the run") from error
     except (BotoCoreError, ClientError) as error:
         raise not_asked(error, f"function {name}") from error
-    if changing and not ("FunctionError" in answer and hasattr(errors, str(said.get("errorType")))):
-        note_change()
     if "FunctionError" in answer:
+        if changing and said.get("errorType") in ENDED_FROM_OUTSIDE:
+            note_change()
         look = "" if function == DOCTOR else "rollcall doctor says what is wrong with Tower and the set-up; "
         raise NotRun(
             f"{function.removesuffix('Function')} ended in an error: {said.get('errorType', 'error')}: "
