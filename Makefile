@@ -41,7 +41,7 @@ invoke: setup ## a built function on the lab, under Lambda's runtime: FUNCTION=r
 check: setup ## in seconds: format, lint, types and the unit tests of what changed; BASE=main: since it left that branch
 	@python tests/changed.py $(BASE)
 
-unit: setup ## the unit tests, in a minute; K=words: those whose names match, as pytest -k has it
+unit: setup ## the unit tests, in a minute and a half; K=words: those whose names match, as pytest -k has it
 	pytest -m "not thorough" $(if $(K),-k "$(K)",--numprocesses 2 --dist loadfile) tests/unit
 
 test: setup ## the unit and contract tests, and the stories on the deployed stack: under eight minutes on two cores
