@@ -10,7 +10,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
 
-from rollcall.aws.client import aws_error
+from rollcall.aws.client import CLIENT_CONFIG, aws_error
 
 from .answerer import Answerer
 from .running import STACK, NotRun, in_words, note_change
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 type Json = dict[str, Any]
 
 DOCTOR = "DoctorFunction"
+ALARM, LOG_GROUP, QUEUE = "AWS::CloudWatch::Alarm", "AWS::Logs::LogGroup", "AWS::SQS::Queue"  # types of resources
 # A run of a function may take nearly two minutes, and is not to be begun twice.
 ANSWER_TIMEOUT = 150  # seconds
 ENDED_FROM_OUTSIDE = ("Sandbox.Timedout", "Runtime.ExitError")  # out of time, out of memory: what Lambda answers then
@@ -46,6 +47,18 @@ def described(stack: str) -> tuple[dict[str, str], dict[str, str]]:
         (answer,) = boto3.client("cloudformation", config=ONCE).describe_stacks(StackName=stack)["Stacks"]
     parameters = {each["ParameterKey"]: each["ParameterValue"] for each in answer.get("Parameters", [])}
     return parameters, {each["OutputKey"]: each["OutputValue"] for each in answer.get("Outputs", [])}
+
+
+def resources_of(stack: str) -> dict[str, dict[str, str]]:
+    """What AWS calls the resources of a stack, by type and logical id. Raises NotRun."""
+    found: dict[str, dict[str, str]] = {}
+    with asking_of(stack, f"the resources of stack {stack}"):
+        pages = boto3.client("cloudformation", config=CLIENT_CONFIG).get_paginator("list_stack_resources")
+        for page in pages.paginate(StackName=stack):
+            for each in page["StackResourceSummaries"]:
+                own = found.setdefault(each["ResourceType"], {})
+                own[each["LogicalResourceId"]] = each.get("PhysicalResourceId", "")
+    return found
 
 
 def answerer_of(stack: str) -> tuple[dict[str, str], Answerer]:

@@ -39,8 +39,7 @@ from rollcall_cli.questions import Questions
 from rollcall_cli.running import NotRun, in_words
 from rollcall_cli.scaling_group import ScalingGroup
 from rollcall_cli.screen import console, print_json, progress_line
-from rollcall_cli.stack import answerer_of
-from rollcall_cli.status.stack_parts import read_stack
+from rollcall_cli.stack_parts import read_stack
 from rollcall_cli.tower import remedy_of, tower_of
 
 if TYPE_CHECKING:
@@ -111,13 +110,12 @@ def onboard(
     """
     here = connect(region, profile)
     given = Given(stack, region, profile)
-    parameters, answerer = answerer_of(stack)
     parts = read_stack(stack, here)
     questions = Questions.of(yes=yes)
     scaling_group = ScalingGroup(boto3.client("autoscaling", config=CLIENT_CONFIG), group)
     state = scaling_group.read()
-    hooks = state.own_hooks(answerer)
-    tower = tower_of(parameters)
+    hooks = state.own_hooks(parts.answerer)
+    tower = tower_of(parts.parameters)
     with _naming_the_remedy():
         options = RunOptions(
             inventory=_inventory(tower, questions, state, inventory),
@@ -132,7 +130,7 @@ def onboard(
         _require_none(objections(tower, settings, group_then(state, options), parts.settings()))
         with_host = _with_host(tower, state, settings)
     young_ones = _young(here, state, settings, with_host, options)
-    steps = setting_up(state, answerer.prefix, hooks, options)
+    steps = setting_up(state, parts.answerer.prefix, hooks, options)
     if plan is not None:
         return _print_plan(state.name, plan, steps, given, as_json=as_json)
     kept = kept_in_words(hooks)

@@ -16,9 +16,9 @@ from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.options import DEFAULT_STACK, AsJson, Given, Profile, Region, Stack, connect
 from rollcall_cli.running import NotRun
 from rollcall_cli.screen import console, print_json, progress, progress_line
+from rollcall_cli.stack_parts import read_stack
 from rollcall_cli.status.answer import answer_of
 from rollcall_cli.status.reading import StatusReader
-from rollcall_cli.status.stack_parts import read_stack
 from rollcall_cli.status.surroundings import Surroundings
 from rollcall_cli.status.words import around, entry_of, needs_operator, summary
 from rollcall_cli.times import clock

@@ -14,7 +14,7 @@ import boto3
 from rollcall.aws.client import CLIENT_CONFIG, aws_errors
 from rollcall.aws.fleet import Fleet
 from rollcall.domain.errors import RollcallError
-from rollcall_cli.stack import asking_of
+from rollcall_cli.stack import QUEUE, resources_of
 
 from .letters import AwsState, DeadLetter, read
 
@@ -65,23 +65,12 @@ class DeadLetterQueues:
 
     def listed(self) -> list[DeadLetterQueue]:
         """Every dead-letter queue of the stack, with the queue of the same name that it belongs to."""
-        urls = self._queue_urls()
+        urls = resources_of(self._stack).get(QUEUE, {})
         names = [each.removesuffix(DEAD_LETTER_QUEUE) for each in urls if each.endswith(DEAD_LETTER_QUEUE)]
         return [
             DeadLetterQueue(each, urls[each + DEAD_LETTER_QUEUE], urls.get(f"{each}Queue", ""))
             for each in sorted(names)
         ]
-
-    def _queue_urls(self) -> dict[str, str]:
-        """The URL of each queue of the stack, by logical id."""
-        with asking_of(self._stack, f"the queues of stack {self._stack}"):
-            pages = boto3.client("cloudformation", config=CLIENT_CONFIG).get_paginator("list_stack_resources")
-            return {
-                each["LogicalResourceId"]: each["PhysicalResourceId"]
-                for page in pages.paginate(StackName=self._stack)
-                for each in page["StackResourceSummaries"]
-                if each["ResourceType"] == "AWS::SQS::Queue"
-            }
 
     def take(self, contents: Contents, progress: Progress) -> None:
         """Receives all that is in a queue, each message once, into contents; SQS hides them from others for a while."""

@@ -6,20 +6,19 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import boto3
 
 from rollcall.aws.client import CLIENT_CONFIG, aws_errors
 from rollcall.domain.errors import RollcallError
 from rollcall.domain.reports import Event
-from rollcall_cli.stack import asking_of
+from rollcall_cli.stack import LOG_GROUP, resources_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
 FUNCTIONS = ("Register", "Gate", "Cleanup", "Reconcile")  # those whose lines are about instances
-LOG_GROUP: Final = "AWS::Logs::LogGroup"
 PATTERN_MAX = 1024  # characters; API reference, FilterLogEvents
 PLAIN = re.compile(r"[\w ./:+=@-]+")  # what needs no quoting in a pattern
 TIMESTAMP = "%Y-%m-%d %H:%M:%S,%f%z"  # as Powertools for AWS Lambda writes it
@@ -130,14 +129,7 @@ class Logs:
     def _names(self) -> dict[str, str]:
         """The stack's log groups in CloudWatch, by logical id."""
         self._progress("reading the stack's resources")
-        with asking_of(self._stack, f"the resources of stack {self._stack}"):
-            pages = boto3.client("cloudformation", config=CLIENT_CONFIG).get_paginator("list_stack_resources")
-            return {
-                each["LogicalResourceId"]: each["PhysicalResourceId"]
-                for page in pages.paginate(StackName=self._stack)
-                for each in page["StackResourceSummaries"]
-                if each["ResourceType"] == LOG_GROUP
-            }
+        return resources_of(self._stack).get(LOG_GROUP, {})
 
     def _read(self, name: str, words: str, pattern: str, since: float, until: float) -> Iterator[LogLine]:
         pages = self._logs.get_paginator("filter_log_events").paginate(

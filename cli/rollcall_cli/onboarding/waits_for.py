@@ -13,7 +13,7 @@ from rollcall_cli.status.entering import EnteringReader
 
 if TYPE_CHECKING:
     from rollcall.tower.client import Tower
-    from rollcall_cli.status.stack_parts import StackParts
+    from rollcall_cli.stack_parts import StackParts
 
 
 def waits_for(stack: StackParts, tower: Tower, group: str, instance_id: str) -> str:

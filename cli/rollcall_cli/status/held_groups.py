@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from rollcall.domain.groups import Group, Hook
     from rollcall.domain.instances import Instance
     from rollcall.domain.membership import Membership, OptedIn
-
-    from .stack_parts import StackParts
+    from rollcall_cli.stack_parts import StackParts
 
 
 SERVING_READ = 1000  # instances in service, in five calls; of more only where groups are named: EC2 counts the calls
@@ -142,7 +141,7 @@ def _held_group(
     instances: Mapping[str, Instance],
     departures: Mapping[str, float],
 ) -> HeldGroup:
-    own = tuple(each for each in hooks if stack.answers(each))
+    own = tuple(each for each in hooks if stack.answerer.answers(each))
     others = tuple(each for each in hooks if each not in own)
     timeouts = {each.name: each.heartbeat_timeout for each in hooks}
     was_held = any(each.transition == Transition.LAUNCHING for each in own)

@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from rollcall.domain.groups import Group
     from rollcall.evidence.job_reader import Evidence
     from rollcall.tower.client import Tower
+    from rollcall_cli.stack_parts import StackParts
 
     from .held_groups import HeldGroup, ReadGroups
-    from .stack_parts import StackParts
     from .surroundings import LastRun, SeenAlarm, SeenQueue, Surroundings
 
 NEEDED = (

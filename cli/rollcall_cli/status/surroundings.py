@@ -15,15 +15,13 @@ import boto3
 
 from rollcall.alerting.store import Incidents
 from rollcall.aws.client import CLIENT_CONFIG, aws_errors
-
-from .stack_parts import ALARM, QUEUE
+from rollcall_cli.stack import ALARM, QUEUE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from rollcall.alerting.incident import Incident
-
-    from .stack_parts import StackParts
+    from rollcall_cli.stack_parts import StackParts
 
 DEAD_LETTER_QUEUE = "DeadLetterQueue"
 SIZES = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed")

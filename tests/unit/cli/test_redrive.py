@@ -30,6 +30,7 @@ from rollcall_cli.dead_letters.queues import (
     in_batches,
 )
 from rollcall_cli.running import NotRun
+from rollcall_cli.stack import QUEUE
 from unit.cli import commands
 from unit.fakes import ACCOUNT, REGION
 
@@ -81,7 +82,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         sqs = boto3.client("sqs", region_name=REGION)
         names = [f"{name}{kind}" for name in QUEUES for kind in ("Queue", "DeadLetterQueue")]
         urls = {name: sqs.create_queue(QueueName=name)["QueueUrl"] for name in names}
-        monkeypatch.setattr(DeadLetterQueues, "_queue_urls", lambda _: urls)
+        monkeypatch.setattr(queues_module, "resources_of", lambda _: {QUEUE: urls})
         yield sqs
 
 
@@ -438,7 +439,9 @@ def test_its_help_names_the_queues(run: Run) -> None:
 
 class TestWhatCannotBeAsked:
     def test_a_stack_that_is_not_rollcalls(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(DeadLetterQueues, "_queue_urls", lambda _: {"MyQueue": "https://queue.example.com/mine"})
+        monkeypatch.setattr(
+            queues_module, "resources_of", lambda _: {QUEUE: {"MyQueue": "https://queue.example.com/mine"}}
+        )
         code, output, errors = run("--stack", "other")
         assert (code, output) == (2, "")
         assert "stack other has no dead-letter queues, and so is not Rollcall's" in errors
@@ -448,7 +451,7 @@ class TestWhatCannotBeAsked:
     ) -> None:
         lone = aws.create_queue(QueueName="lone")["QueueUrl"]
         aws.send_message(QueueUrl=lone, MessageBody='{"detail-type": "Work Failed"}')
-        monkeypatch.setattr(DeadLetterQueues, "_queue_urls", lambda _: {"AlertDeadLetterQueue": lone})
+        monkeypatch.setattr(queues_module, "resources_of", lambda _: {QUEUE: {"AlertDeadLetterQueue": lone}})
         code, output, _ = run("--send")
         assert code == 1
         assert "-> stays: there is no queue to send it back to" in output

@@ -10,7 +10,6 @@ import boto3
 import pytest
 
 from rollcall.domain.errors import AwsDenied
-from rollcall_cli.answerer import Answerer
 from rollcall_cli.commands import onboard
 from rollcall_cli.onboarding.watch import Ended, First
 from unit.auto_scaling_world import World as AutoScalingWorld
@@ -58,7 +57,6 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Command:
             return dict.fromkeys(instance_ids, aws.now - 100)
 
     monkeypatch.setattr(onboard, "connect", lambda region, profile: "us-east-1")
-    monkeypatch.setattr(onboard, "answerer_of", lambda stack: ({}, Answerer("rollcall", frozenset())))
     monkeypatch.setattr(onboard, "read_stack", lambda stack, region: PARTS)
     monkeypatch.setattr(onboard, "tower_of", lambda parameters: world.tower)
     monkeypatch.setattr(boto3, "client", lambda *_, **__: aws.client)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rollcall_cli.stack_parts import StackParts
 from rollcall_cli.status.reading import StatusReader
-from rollcall_cli.status.stack_parts import StackParts
 from rollcall_cli.status.surroundings import LastRun, SeenQueue, Surroundings
 from unit.fakes import ACCOUNT, REGION
 

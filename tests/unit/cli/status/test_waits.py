@@ -279,7 +279,7 @@ def test_in_an_emergency_its_wait_ends_with_the_heartbeat_timeout(world: World, 
 )
 def test_hooks_are_ours_by_what_they_notify(target: str, parameters: dict[str, str], ours: bool) -> None:
     stack = PARTS._replace(parameters=parameters)
-    assert stack.answers(Hook("other", Transition.LAUNCHING, target)) is ours
+    assert stack.answerer.answers(Hook("other", Transition.LAUNCHING, target)) is ours
 
 
 def test_who_goes_to_rest_is_let_go_once_its_host_is_disabled(world: World, looked: Looked) -> None:

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-import boto3
-
-from rollcall.aws.client import CLIENT_CONFIG
 from rollcall.domain.settings import Settings
-from rollcall_cli.answerer import Answerer
-from rollcall_cli.stack import asking_of, described, not_rollcalls
+
+from .answerer import Answerer
+from .stack import QUEUE, described, not_rollcalls, resources_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from rollcall.domain.groups import Hook
-
-QUEUE, ALARM = "AWS::SQS::Queue", "AWS::CloudWatch::Alarm"
 
 
 class StackParts(NamedTuple):
@@ -46,9 +40,10 @@ class StackParts(NamedTuple):
         """Seconds from one scheduled run of reconcile to the next."""
         return 60.0 * float(self.parameters.get("ReconcileEvery") or 5)
 
-    def answers(self, hook: Hook) -> bool:
-        """Whether Rollcall answers a hook: by its name, or since it notifies one of the queues, or a named topic."""
-        return Answerer.of(self.parameters, self.outputs).answers(hook)
+    @property
+    def answerer(self) -> Answerer:
+        """What its hooks are known by."""
+        return Answerer.of(self.parameters, self.outputs)
 
     def settings(self) -> Settings:
         """The installation's settings, as its functions have them."""
@@ -79,11 +74,4 @@ def read_stack(name: str, region: str) -> StackParts:
     parameters, outputs = described(name)
     if not outputs.keys() >= {"LaunchQueueArn", "TerminateQueueArn", "HookPrefix"}:
         raise not_rollcalls(name)
-    resources: dict[str, dict[str, str]] = {}
-    with asking_of(name, f"the resources of stack {name}"):
-        pages = boto3.client("cloudformation", config=CLIENT_CONFIG).get_paginator("list_stack_resources")
-        for page in pages.paginate(StackName=name):
-            for each in page["StackResourceSummaries"]:
-                own = resources.setdefault(each["ResourceType"], {})
-                own[each["LogicalResourceId"]] = each.get("PhysicalResourceId", "")
-    return StackParts(name, region, parameters, outputs, resources)
+    return StackParts(name, region, parameters, outputs, resources_of(name))
