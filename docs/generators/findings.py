@@ -1,4 +1,4 @@
-"""reference/doctor-findings.md: everything that doctor finds, read from the places in the code that yield it.
+"""reference/doctor-findings*.md: everything that doctor finds, read from the places in the code that yield it.
 
 … stands for a name, a number or a command that is filled in when doctor runs.
 """
@@ -13,26 +13,37 @@ from typing import TYPE_CHECKING, NamedTuple
 from .markdown import REPOSITORY, code, page, sentence, table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
 PACKAGE = REPOSITORY / "layers" / "common" / "rollcall"
-PLACES = {  # by the heading, the modules that find something there
-    "Tower": ("doctor/connection_findings", "doctor/tower_findings"),
-    "Inventories that tags name": ("doctor/inventory_findings",),
-    "Job templates that tags name": ("doctor/template_findings", "doctor/time_findings", "hosts/job_templates"),
-    "Tags of groups": (
-        "doctor/tag_findings",
-        "domain/tag_support",
-        "checks/registry",
-        "checks/load_balancers",
-        "doctor/group_findings",
-    ),
-    "Hooks and topics": ("doctor/hook_findings", "doctor/topic_findings"),
-    "Hosts": ("doctor/host_findings",),
-    "The stack": ("doctor/stack_findings",),
-    "Chef": ("doctor/chef_findings",),
-    "What is not found, or could not be read": ("doctor/unread_findings",),
+PLACES: dict[str, dict[str, tuple[str, ...]]] = {  # by page and heading, the modules that find something there
+    "doctor-findings": {
+        "The stack": ("doctor/stack_findings",),
+        "Hosts": ("doctor/host_findings",),
+        "Chef": ("doctor/chef_findings",),
+        "What is not found, or could not be read": ("doctor/unread_findings",),
+    },
+    "doctor-findings-tower": {
+        "Tower": ("doctor/connection_findings", "doctor/tower_findings"),
+        "Inventories that tags name": ("doctor/inventory_findings",),
+    },
+    "doctor-findings-groups": {
+        "Job templates that tags name": ("doctor/template_findings", "doctor/time_findings", "hosts/job_templates"),
+        "Tags of groups": (
+            "doctor/tag_findings",
+            "domain/tag_support",
+            "checks/registry",
+            "checks/load_balancers",
+            "doctor/group_findings",
+        ),
+        "Hooks and topics": ("doctor/hook_findings", "doctor/topic_findings"),
+    },
+}
+TITLES = {
+    "doctor-findings": "Findings of doctor",
+    "doctor-findings-tower": "Findings of doctor about Tower",
+    "doctor-findings-groups": "Findings of doctor about groups",
 }
 ABOUT = """\
 The finding's name is the end of its key, as in the incident `doctor: group web: no launch hook`. … stands for what
@@ -62,22 +73,30 @@ class Found(NamedTuple):
     remedy: str
 
 
-def write() -> str:
-    """The page."""
-    parts = [ABOUT]
-    for heading, modules in PLACES.items():
-        found = [each for module in modules for each in findings_in(PACKAGE / f"{module}.py")]
-        rows = [
-            (
-                code(each.what),
-                each.severity,
-                _words(each.reason, WHAT_THE_ERROR_SAYS),
-                _words(each.remedy, AS_PRINTED),
-            )
-            for each in _merged(found)
-        ]
-        parts += [f"## {heading}", table(["finding", "how bad", "what is wrong", "remedy"], rows)]
-    return page("Findings of doctor", "what doctor finds", *parts)
+def writer(name: str) -> Callable[[], str]:
+    """What writes one of the pages."""
+
+    def write() -> str:
+        parts = [ABOUT, "More: " + " \N{MIDDLE DOT} ".join(_link(each) for each in PLACES if each != name)]
+        for heading, modules in PLACES[name].items():
+            found = [each for module in modules for each in findings_in(PACKAGE / f"{module}.py")]
+            rows = [
+                (
+                    code(each.what),
+                    each.severity,
+                    _words(each.reason, WHAT_THE_ERROR_SAYS),
+                    _words(each.remedy, AS_PRINTED),
+                )
+                for each in _merged(found)
+            ]
+            parts += [f"## {heading}", table(["finding", "how bad", "what is wrong", "remedy"], rows)]
+        return page(TITLES[name], "what doctor finds", *parts)
+
+    return write
+
+
+def _link(name: str) -> str:
+    return f"[{', '.join(PLACES[name])}]({name}.md)"
 
 
 def findings_in(path: Path) -> Iterator[Found]:

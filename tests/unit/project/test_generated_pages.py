@@ -10,6 +10,7 @@ import pytest
 from generators.costs import FRONT_PAGE, with_costs
 from generators.findings import AS_PRINTED, PACKAGE, PLACES
 from generators.markdown import REPOSITORY
+from generators.modules import PACKAGES
 from generators.pages import PAGES
 from rollcall_cli.main import COMMANDS
 
@@ -34,6 +35,11 @@ def test_an_option_of_all_commands_is_one_of_each() -> None:
     assert "| `--stack NAME` |" in about.partition("## `rollcall doctor`")[2]
 
 
+def test_every_package_is_on_one_page_of_the_modules() -> None:
+    named = sorted(package for own in PACKAGES.values() for package in own)
+    assert named == sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
+
+
 def test_the_costs_on_the_front_page_are_those_of_the_price_list() -> None:
     text = FRONT_PAGE.read_text()
     assert "a month" in text
@@ -42,12 +48,13 @@ def test_the_costs_on_the_front_page_are_those_of_the_price_list() -> None:
 
 def test_every_module_in_which_doctor_finds_something_has_its_place() -> None:
     modules = {f"doctor/{path.stem}" for path in PACKAGE.glob("doctor/*_findings.py")}
-    assert modules <= {module for own in PLACES.values() for module in own}
+    assert modules <= {module for headings in PLACES.values() for own in headings.values() for module in own}
 
 
 def test_every_remedy_of_doctor_is_on_the_page() -> None:
     """A finding whose words the generator cannot read would stand there without them."""
-    rows = [line for line in PAGES["reference/doctor-findings.md"]().splitlines() if line.startswith("| `")]
+    text = "".join(PAGES[f"reference/{name}.md"]() for name in PLACES)
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
     assert len(rows) > 60
     unread = [row.split(" | ")[0] for row in rows if AS_PRINTED in row.split(" | ")[3].lower()]
     assert unread == ["| `topic of …`", "| `topic for …`"]  # worked out: a value for NotifyingTopicArns
