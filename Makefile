@@ -10,7 +10,7 @@ export SAM_CLI_TELEMETRY := 0
 unexport PYTHONDONTWRITEBYTECODE # where it is set, each of the many processes compiles all that it imports
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo picture lab invoke check unit test test-rest test-stack test-properties test-all contract ansible-truth bench lint format build docs chef-signatures requirements doctor reconcile redrive release uninstall-check clean
+.PHONY: help setup demo picture lab invoke check unit test test-rest test-stack test-properties test-all contract ansible-truth bench lint format build wheel docs chef-signatures requirements doctor reconcile redrive release uninstall-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,6 +84,9 @@ format: setup ## format, and fix what ruff can fix by itself
 build: setup ## sam build, and the layers compiled, which shortens cold starts by a third
 	sam build
 	python -m compileall -q --invalidation-mode unchecked-hash .aws-sam/build/CommonLayer/python .aws-sam/build/ChefLayer/python
+
+wheel: setup ## the command `rollcall` as its wheel installs it, with nothing but what it depends on
+	uvx --quiet --refresh-package rollcall --from . rollcall --version
 
 docs: setup ## the reference pages from the code, and the site in build/site, and the dashboard's layout in build/dashboard.html
 	@PYTHONPATH=docs:layers/common:cli:tests python -m generators
