@@ -22,6 +22,8 @@ JOB_TAG = "rollcall:job-template"
 GATE_TAG = "rollcall:gate"
 RETIRE_TAG = "rollcall:retire-job-template"
 RELEASED_TAG = "rollcall:released"
+CYCLE_TAG = "rollcall:cycle"
+PINNED_TAG = "rollcall:cycle-pinned"  # set by a cycle while the group is pinned to a number; see cycle/
 MOMENT_FORMAT = "%Y-%m-%dT%H:%M:%SZ"  # in UTC
 NAMING_TAGS = (OPT_IN_TAG, JOB_TAG, RETIRE_TAG)  # names in Tower, whose inner blanks count; it strips the outer ones
 DEFAULT_TIMEOUT = 1800  # seconds
@@ -30,7 +32,10 @@ WATCHES = range(1, 3601)  # seconds; a load balancer's first checks take a few m
 
 
 class Settings(NamedTuple):
-    """One installation's parameters. stack: its name. chef_secret is empty where there is no Chef server."""
+    """One installation's parameters. stack: its name. chef_secret is empty where there is no Chef server.
+
+    cycles: whether it may replace the instances of groups.
+    """
 
     account: str
     region: str
@@ -48,6 +53,7 @@ class Settings(NamedTuple):
     gate_queue_url: str
     terminate_queue_url: str
     chef_secret: str = ""
+    cycles: bool = False
 
 
 class OwnQueue(NamedTuple):
@@ -104,6 +110,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             gate_queue_url=environment["GATE_QUEUE_URL"],
             terminate_queue_url=environment["TERMINATE_QUEUE_URL"],
             chef_secret=environment.get("CHEF_SECRET", ""),
+            cycles=environment.get("CYCLES") == "true",
         )
 
 
