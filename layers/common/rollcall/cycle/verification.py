@@ -52,7 +52,9 @@ def verify(state: CycleState, group: GroupNow, unproven: Mapping[str, str], rema
     missing += [words for each in remains if not is_retiring(each) for words in _of_remains(each)]
     missing += [_dip(each.target_group, each.healthy, each.expected) for each in state.dips]
     named = [f"{each} was left as it is" for each in state.ignored]
-    named += [f"{each.instance_id} is in its retire job, and its host goes after it" for each in remains if is_retiring(each)]
+    named += [
+        f"{each.instance_id} is in its retire job, and its host goes after it" for each in remains if is_retiring(each)
+    ]
     return Verified(tuple(missing), tuple(named))
 
 
@@ -69,9 +71,7 @@ def _counts(state: CycleState, member: Member) -> bool:
     return member.launched is None or not state.verify_since or member.launched <= state.verify_since
 
 
-def _of_member(
-    state: CycleState, member: Member, group: GroupNow, unproven: Mapping[str, str]
-) -> Iterator[str]:
+def _of_member(state: CycleState, member: Member, group: GroupNow, unproven: Mapping[str, str]) -> Iterator[str]:
     own = member.instance_id
     if not is_new(state, member):
         version = f" (version {member.version})" if member.version else ""
