@@ -13,6 +13,7 @@ from rollcall.aws.gate_log import GateLine, GateLog
 from rollcall.aws.group_details import GroupDetails, MemberDetails
 from rollcall.aws.instance_refreshes import Ending, Refresh
 from rollcall.cycle.cycle_aws import CycleAws
+from rollcall.cycle.pinning import PIN_TAG
 from rollcall.cycle.run import CycleRun
 from rollcall.cycle.state import CycleState
 from rollcall.domain.groups import Group
@@ -170,7 +171,8 @@ class CycleWorld:
     ) -> None:
         """The group as AWS shows it from now on. A pin that it has stays."""
         known = self.world.fleet.known_groups["web"]
-        pinned = self.aws.groups["web"].group.tags if "web" in self.aws.groups else {}
+        tags = self.aws.groups["web"].group.tags if "web" in self.aws.groups else {}
+        pinned = {key: value for key, value in tags.items() if key == PIN_TAG}
         self.aws.groups["web"] = GroupDetails(
             group=Group("web", {**pinned, **known.tags}, {}, target_groups),
             minimum=0,
@@ -203,16 +205,7 @@ class CycleWorld:
 
     def step(self, name: str, state: CycleState, **event: Any) -> StepAnswer:
         """What a step answers, in a function that knows nothing of the steps before; through JSON, as it is carried."""
-        run = CycleRun(
-            self.world.settings,
-            self.world.tower,
-            self.world.fleet,
-            chef=self.world.chef,
-            clock=self.world.clock,
-            aws=self.aws,
-            gate_log=self.gate_log,
-            history=self.history,
-        )
+        run = self._run()
         execution = {"id": EXECUTION, "name": EXECUTION.rpartition(":")[2], "started": self.started}
         answer = run.step(name, {"cycle": state.to_json(), "execution": execution, **event})
         self.published += [each.kind for each in answer.news]
@@ -221,20 +214,23 @@ class CycleWorld:
 
     def settle(self, status: str) -> StepAnswer:
         """What comes of an event about an execution that ended so."""
-        run = CycleRun(
+        detail = {"executionArn": EXECUTION, "status": status, "input": '{"group": "web"}'}
+        answer = self._run().settle(detail)
+        self.published += [each.kind for each in answer.news]
+        return answer
+
+    def _run(self) -> CycleRun:
+        return CycleRun(
             self.world.settings,
             self.world.tower,
             self.world.fleet,
-            chef=None,
+            chef=self.world.chef,
             clock=self.world.clock,
+            evidence=self.world.evidence,
             aws=self.aws,
             gate_log=self.gate_log,
             history=self.history,
         )
-        detail = {"executionArn": EXECUTION, "status": status, "input": '{"group": "web"}'}
-        answer = run.settle(detail)
-        self.published += [each.kind for each in answer.news]
-        return answer
 
 
 def member(instance_id: str, version: str = "1", state: str = "InService") -> MemberDetails:

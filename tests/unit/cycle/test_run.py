@@ -13,7 +13,7 @@ from rollcall.cycle.news import CycleEvent
 from rollcall.cycle.pinning import PIN_TAG
 from rollcall.cycle.state import CycleResult, CycleState, Phase
 from rollcall.domain.errors import AwsRejected, BadEvent, RefreshStillActive
-from rollcall.domain.jobs import JobEvent, Outcome
+from rollcall.domain.jobs import JobEvent, JobStatus, Outcome
 from unit.cycle.cycle_world import CycleWorld, FunctionDiedError, member
 from unit.fakes import FakeChef
 
@@ -236,7 +236,7 @@ def test_an_instance_that_no_job_of_its_stint_proves_does_not_verify(cycle: Cycl
     replaced(cycle, "i-3")
     for run in cycle.world.tower.runs.values():
         run.outcomes = {"i-3": Outcome.FAILED}
-        run.job = replace(run.job, status="failed")
+        run.job = replace(run.job, status=JobStatus.FAILED)
     verifying = cycle.step("follow", state).state
     [problem] = cycle.step("verify", verifying).state.unverified
     assert problem.startswith("i-3 is not provisioned: job")

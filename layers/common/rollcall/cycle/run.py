@@ -16,6 +16,7 @@ from rollcall.aws.execution_history import ExecutionHistory
 from rollcall.aws.gate_log import GateLog
 from rollcall.aws.instance_refreshes import Ending
 from rollcall.domain.errors import AwsRejected, BadEvent, BadSettings, RefreshStillActive
+from rollcall.evidence.job_reader import JobEvidence
 
 from .cycle_aws import CycleAws
 from .invocation import execution_name
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from rollcall.aws.fleet import Fleet
     from rollcall.chef.client import Chef
     from rollcall.domain.settings import Settings
+    from rollcall.evidence.job_reader import Evidence
     from rollcall.tower.client import Tower
 
 
@@ -75,6 +77,7 @@ class CycleRun:
         *,
         chef: Chef | None,
         clock: Callable[[], float],
+        evidence: Evidence | None = None,
         aws: CycleAws | None = None,
         gate_log: GateLog | None = None,
         history: ExecutionHistory | None = None,
@@ -86,7 +89,7 @@ class CycleRun:
         self._fleet = fleet
         self._clock = clock
         gate_log = gate_log or GateLog(settings.gate_log_group, settings.region)
-        self._reader = CycleReader(tower, fleet, self._aws, gate_log, chef)
+        self._reader = CycleReader(tower, evidence or JobEvidence(tower), fleet, self._aws, gate_log, chef)
         self._putting_back = PuttingBack(self._aws)
         self._steps: dict[str, Callable[[CycleState], StepAnswer]] = {
             "pin": self._pin,
