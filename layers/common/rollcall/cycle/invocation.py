@@ -1,17 +1,23 @@
-"""What the cycle function is invoked with: a step by its state machine, or an execution that ended some other way. Pure."""
+"""What the cycle function is invoked with: a step of its state machine, or an execution that was stopped. Pure."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rollcall.domain.errors import BadEvent
 from rollcall.domain.json_input import object_at, quoted, require_object, text_at
+
+if TYPE_CHECKING:
+    from rollcall.aws.executions import Execution
 
 type Json = dict[str, Any]
 
 STEPS = ("preflight", "pin", "start", "follow", "verify", "put_back")  # of statemachines/cycle.asl.json
 ENDED = ("ABORTED", "TIMED_OUT", "FAILED")  # statuses of an execution after which something may be left to put back
-SOURCE = "aws.states"  # of the event about an execution's status (EventBridge reference, "AWS Step Functions events")
+# Of the event about an execution's status (EventBridge reference, "AWS Step Functions events").
+SOURCE = "aws.states"
+DETAIL_TYPE = "Step Functions Execution Status Change"
 
 
 class Invocation(NamedTuple):
@@ -34,6 +40,20 @@ def read_invocation(event: object) -> Invocation:
     if step not in STEPS:
         raise BadEvent(f"field 'step' is {quoted(step)}: use {', '.join(STEPS)}, or send an event of {SOURCE}")
     return Invocation(str(step), fields, text_at(object_at(fields, "execution"), "id"))
+
+
+def settling_event(execution: Execution) -> Json:
+    """The event about an execution that was stopped, as EventBridge would have sent it."""
+    return {
+        "source": SOURCE,
+        "detail-type": DETAIL_TYPE,
+        "detail": {
+            "executionArn": execution.arn,
+            "name": execution.name,
+            "status": execution.status,
+            "input": json.dumps(dict(execution.request)),
+        },
+    }
 
 
 def execution_name(arn: str) -> str:

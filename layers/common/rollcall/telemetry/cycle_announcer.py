@@ -59,9 +59,14 @@ def _about(state: CycleState, execution: str, event: str = "") -> dict[str, obje
     """What a log line says of a cycle; `rollcall history` reads event and job."""
     job = next((each.job for each in state.verdicts if each.job is not None), None)
     fields = {"event": event, "target_version": state.target_version, "phase": state.phase, "job": job}
-    counts = {"new": state.new, "in_progress": state.in_progress, "left": state.left}
-    about = {"group": state.group, "cycle": execution_name(execution)}
-    return about | {name: value for name, value in fields.items() if value} | counts
+    return {
+        "group": state.group,
+        "cycle": execution_name(execution),
+        **{name: value for name, value in fields.items() if value},
+        "new": state.new,
+        "in_progress": state.in_progress,
+        "left": state.left,
+    }
 
 
 def _objections(state: CycleState) -> dict[str, object]:
