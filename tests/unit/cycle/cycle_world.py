@@ -13,10 +13,10 @@ from rollcall.aws.gate_log import GateLine, GateLog
 from rollcall.aws.group_details import GroupDetails, MemberDetails
 from rollcall.aws.instance_refreshes import Ending, Refresh
 from rollcall.cycle.cycle_aws import CycleAws
-from rollcall.cycle.pinning import PIN_TAG
 from rollcall.cycle.run import CycleRun
 from rollcall.cycle.state import CycleState
 from rollcall.domain.groups import Group
+from rollcall.domain.settings import PINNED_TAG
 from unit.fakes import ACCOUNT, REGION
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ class CycleWorld:
         """The group as AWS shows it from now on. A pin that it has stays."""
         known = self.world.fleet.known_groups["web"]
         tags = self.aws.groups["web"].group.tags if "web" in self.aws.groups else {}
-        pinned = {key: value for key, value in tags.items() if key == PIN_TAG}
+        pinned = {key: value for key, value in tags.items() if key == PINNED_TAG}
         self.aws.groups["web"] = GroupDetails(
             group=Group("web", {**pinned, **known.tags}, {}, target_groups),
             minimum=0,

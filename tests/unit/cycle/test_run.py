@@ -10,10 +10,10 @@ import pytest
 from rollcall.aws.gate_log import GateLine
 from rollcall.aws.instance_refreshes import Refresh
 from rollcall.cycle.news import CycleEvent
-from rollcall.cycle.pinning import PIN_TAG
 from rollcall.cycle.state import CycleResult, CycleState, Phase
 from rollcall.domain.errors import AwsRejected, BadEvent, RefreshStillActive
 from rollcall.domain.jobs import JobEvent, JobStatus, Outcome
+from rollcall.domain.settings import PINNED_TAG
 from unit.cycle.cycle_world import CycleWorld, FunctionDiedError, member
 from unit.fakes import FakeChef
 
@@ -328,9 +328,9 @@ def test_a_function_that_dies_while_it_pins_leaves_a_record_or_nothing(
     cycle.aws.dies_at, cycle.aws.dies_after = number, after
     with pytest.raises(FunctionDiedError):
         cycle.step("pin", state)
-    assert version(cycle) == "$Latest" or PIN_TAG in cycle.aws.groups["web"].group.tags
+    assert version(cycle) == "$Latest" or PINNED_TAG in cycle.aws.groups["web"].group.tags
     cycle.step("pin", state)
-    assert (version(cycle), cycle.aws.groups["web"].group.tags[PIN_TAG]) == ("1", "latest keep web-1234abcd-now")
+    assert (version(cycle), cycle.aws.groups["web"].group.tags[PINNED_TAG]) == ("1", "latest keep web-1234abcd-now")
 
 
 def test_after_success_the_group_gets_its_alias_back(cycle: CycleWorld) -> None:
@@ -339,7 +339,7 @@ def test_after_success_the_group_gets_its_alias_back(cycle: CycleWorld) -> None:
     cycle.group(member("i-3", "2"), version="2")
     answer = cycle.step("put_back", replace(state, result=CycleResult.SUCCEEDED))
     assert (version(cycle), answer.state.put_back) == ("$Latest", "the group is on $Latest again, which is version 2")
-    assert PIN_TAG not in cycle.aws.groups["web"].group.tags
+    assert PINNED_TAG not in cycle.aws.groups["web"].group.tags
 
 
 def test_after_a_rollback_an_alias_that_stands_for_the_bad_version_is_not_restored(cycle: CycleWorld) -> None:
@@ -348,7 +348,7 @@ def test_after_a_rollback_an_alias_that_stands_for_the_bad_version_is_not_restor
     answer = cycle.step("put_back", replace(state, result=CycleResult.ROLLED_BACK))
     assert version(cycle) == "1"
     assert answer.state.put_back.startswith("the group stays on version 1: $Latest")
-    assert PIN_TAG not in cycle.aws.groups["web"].group.tags
+    assert PINNED_TAG not in cycle.aws.groups["web"].group.tags
 
 
 def test_a_group_that_is_to_stay_on_the_number_does(cycle: CycleWorld) -> None:
@@ -372,15 +372,15 @@ def test_a_function_that_dies_while_it_puts_back_puts_back_the_next_time(
         cycle.step("put_back", replace(state, result=CycleResult.SUCCEEDED))
     cycle.step("put_back", replace(state, result=CycleResult.SUCCEEDED))
     assert version(cycle) == "$Latest"
-    assert PIN_TAG not in cycle.aws.groups["web"].group.tags
+    assert PINNED_TAG not in cycle.aws.groups["web"].group.tags
 
 
 def test_the_pin_of_another_cycle_is_left_alone(cycle: CycleWorld) -> None:
     state = pinned(cycle)
     cycle.step("pin", state)
-    cycle.aws.set_tag("web", PIN_TAG, "latest keep web-1234abcd-other")
+    cycle.aws.set_tag("web", PINNED_TAG, "latest keep web-1234abcd-other")
     cycle.step("put_back", replace(state, result=CycleResult.FAILED))
-    assert cycle.aws.groups["web"].group.tags[PIN_TAG] == "latest keep web-1234abcd-other"
+    assert cycle.aws.groups["web"].group.tags[PINNED_TAG] == "latest keep web-1234abcd-other"
 
 
 # An execution that ended some other way
