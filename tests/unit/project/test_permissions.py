@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rollcall.cycle.pinning import PIN_TAG
-from rollcall.domain.settings import OPT_IN_TAG
+from rollcall.domain.settings import OPT_IN_TAG, PINNED_TAG
 from unit.project.template import (
     CONDITIONS,
     FED,
@@ -86,10 +85,12 @@ PERMITTED = {
         "elasticloadbalancing:DescribeTargetGroups",
         "elasticloadbalancing:DescribeTargetHealth",
         "logs:FilterLogEvents",
+        "states:GetExecutionHistory",
     },
     "CycleStateMachineRole": {"lambda:InvokeFunction", *DELIVERS_LOGS},
     "DoctorRole": {
         *(EVERY_FUNCTION | READS_GROUPS | READS_WARM_POOLS | PUBLISHES),
+        *{"autoscaling:DescribeInstanceRefreshes", "states:DescribeExecution"},
         "autoscaling:DescribeNotificationConfigurations",
         "dynamodb:GetItem",
         "dynamodb:PutItem",
@@ -241,7 +242,7 @@ def test_a_stack_without_cycles_may_do_nothing_that_only_they_need() -> None:
     """Which permissions there are then: of roles and policies that are there, those under no condition of cycles."""
     assert is_switch("RunsCycles", "Cycles")
     own = conditional_on("RunsCycles")
-    assert {"CycleRole", "CycleStateMachineRole", "CyclesPolicy", "ReconcileCyclesPolicy"} <= own
+    assert {"CycleRole", "CycleStateMachineRole", "CyclesPolicy", "ReconcileCyclesPolicy", "DoctorCyclesPolicy"} <= own
     left = {role: document for role, document in ROLES.items() if role not in own}
     left |= {policy: document for policy, document in POLICIES.items() if policy not in own}
     for name, document in left.items():
@@ -261,7 +262,7 @@ def test_only_groups_that_opted_in_are_cycled_and_no_tag_is_written_but_that_of_
     for action in sorted(RECORDS_PINS):
         assert statement_of("CycleRole", action)["Condition"] == {
             "Null": {**opted_in, "aws:TagKeys": "false"},
-            "ForAllValues:StringEquals": {"aws:TagKeys": [PIN_TAG]},
+            "ForAllValues:StringEquals": {"aws:TagKeys": [PINNED_TAG]},
         }
 
 

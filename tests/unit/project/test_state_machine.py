@@ -1,4 +1,4 @@
-"""The state machine of cycles: what is tried again, where each answer of a step leads, and that nothing else is there."""
+"""The state machine of cycles: what is tried again, where each answer of a step leads, and that there is no more."""
 
 from __future__ import annotations
 
@@ -101,9 +101,11 @@ def _at(path: str, data: Json) -> object:
 
 def test_it_is_valid() -> None:
     """By cfn-lint's schema of the Amazon States Language, which it only applies to what stands in a template."""
+    function = "arn:aws:lambda:us-east-1:123456789012:function:cycle"
+    definition = json.loads(TEXT.replace("${Partition}", "aws").replace("${CycleFunction}", function))
     resource = {
         "Type": "AWS::StepFunctions::StateMachine",
-        "Properties": {"RoleArn": "arn:aws:iam::123456789012:role/cycle", "Definition": MACHINE},
+        "Properties": {"RoleArn": "arn:aws:iam::123456789012:role/cycle", "Definition": definition},
     }
     template = json.dumps({"Resources": {"Machine": resource}})
     assert [str(each) for each in lint(template, rules=None, regions=["us-east-1"])] == []

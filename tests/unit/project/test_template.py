@@ -886,9 +886,9 @@ DEFINITION: Json = json.loads((REPOSITORY / "statemachines" / "cycle.asl.json").
 
 def test_without_cycles_there_is_nothing_of_them() -> None:
     assert is_switch("RunsCycles", "Cycles")
-    own = {name for name in RESOURCES if name.startswith("Cycle")} | {"ReconcileCyclesPolicy"}
+    own = {name for name in RESOURCES if name.startswith("Cycle")} | {"ReconcileCyclesPolicy", "DoctorCyclesPolicy"}
     assert conditional_on("RunsCycles") == own
-    shown = {"Dashboard", "HealthAlarm", "AlertFunction", "ReconcileFunction"}  # each with Fn::If
+    shown = {"Dashboard", "HealthAlarm", "AlertFunction", "ReconcileFunction", "DoctorFunction"}  # each with Fn::If
     for name in own:  # nothing else depends on what may not be there
         assert speaking_of(name) - own <= shown, name
     variables = FUNCTIONS["ReconcileFunction"]["Environment"]["Variables"]

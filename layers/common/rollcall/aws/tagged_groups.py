@@ -1,4 +1,4 @@
-"""Auto Scaling groups with certain tags, and the versions of launch templates: what they launch, and what they run.
+"""Auto Scaling groups with certain tags: what they launch, and what their instances run.
 
 Methods raise AwsUnavailable for what passes by itself, AwsDenied or AwsRejected for the rest.
 """
@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
-
-from botocore.exceptions import ClientError
 
 from rollcall.domain.groups import Group
 
@@ -20,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 GROUPS_PER_PAGE = 100  # DescribeAutoScalingGroups' maximum
-NOT_THERE = ("InvalidLaunchTemplateId.NotFound", "InvalidLaunchTemplateName.NotFoundException")
-NO_VERSION = ("InvalidLaunchTemplateId.VersionNotFound", "InvalidLaunchTemplateVersion.NotFound")
 
 
 class RunningGroup(NamedTuple):
@@ -35,14 +31,6 @@ class RunningGroup(NamedTuple):
     created: float
     configuration: Mapping[str, Any]
     running: frozenset[tuple[str, str]]
-
-
-class TemplateVersion(NamedTuple):
-    """A version of a launch template. template_id: the template's."""
-
-    template_id: str
-    number: str
-    description: str
 
 
 class TaggedGroups(RegionalClients):
@@ -59,25 +47,6 @@ class TaggedGroups(RegionalClients):
                 )
                 for raw in page["AutoScalingGroups"]
             ]
-
-    def template_version(self, template: Mapping[str, Any]) -> TemplateVersion | None:
-        """What a launch template specification stands for, also with $Latest or $Default; None if it is not there."""
-        named = {key: template[key] for key in ("LaunchTemplateId", "LaunchTemplateName") if template.get(key)}
-        if "LaunchTemplateId" in named:
-            named.pop("LaunchTemplateName", None)  # EC2 takes only one of them
-        version = str(template.get("Version") or "$Default")
-        with aws_errors(f"DescribeLaunchTemplateVersions {version} of {next(iter(named.values()), '')}"):
-            try:
-                answer = self._ec2.describe_launch_template_versions(Versions=[version], **named)
-            except ClientError as error:
-                if error.response["Error"]["Code"] in (*NOT_THERE, *NO_VERSION):
-                    return None
-                raise
-        found = answer["LaunchTemplateVersions"]
-        if not found:
-            return None
-        raw = found[0]
-        return TemplateVersion(raw["LaunchTemplateId"], str(raw["VersionNumber"]), raw.get("VersionDescription", ""))
 
 
 def _running(raw: Any) -> RunningGroup:

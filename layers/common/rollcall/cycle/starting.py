@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from rollcall.aws.executions import RUNNING, Executions
 from rollcall.aws.functions import Functions
 from rollcall.aws.instance_refreshes import InstanceRefreshes
+from rollcall.aws.launch_templates import LaunchTemplates
 from rollcall.aws.tagged_groups import TaggedGroups
 from rollcall.domain.errors import NoTimeLeft, RollcallError
 from rollcall.domain.settings import CYCLE_TAG, PINNED_TAG
@@ -35,6 +36,7 @@ SETTLE_AFTER = 600.0  # seconds; by then the event about a stopped execution has
 SETTLE_WITHIN = 3600.0  # seconds; a run of reconcile or two come by then
 RUNS = 3  # of reconcile, where these are further apart than that
 LEAST_TIME = 15.0  # seconds of an invocation that one group may need, so that the answer about the run is not lost
+DEFAULT_VERSION = "$Default"  # of a group that names none (API reference, LaunchTemplateSpecification)
 ENDING = ("Cancelling", "RollbackInProgress")  # statuses of a refresh that need nobody any more
 
 
@@ -58,6 +60,7 @@ class CycleStarter:
         self,
         executions: Executions,
         groups: TaggedGroups,
+        templates: LaunchTemplates,
         refreshes: InstanceRefreshes,
         functions: Functions,
         function: str,
@@ -67,6 +70,7 @@ class CycleStarter:
     ) -> None:
         self._executions = executions
         self._groups = groups
+        self._templates = templates
         self._refreshes = refreshes
         self._functions = functions
         self._function = function
@@ -114,7 +118,7 @@ class CycleStarter:
         group = TaggedGroup(running.group.name, tag, running.created)
         template = base_template(running.configuration)
         if tag.on_new_version and running.running and template:
-            version = self._groups.template_version(template)
+            version = self._templates.version(template, template.get("Version") or DEFAULT_VERSION)
             if version:
                 runs = {number for template_id, number in running.running if template_id == version.template_id}
                 group = replace(group, version=version.number, description=version.description, running=frozenset(runs))
@@ -164,6 +168,7 @@ def cycle_starter(region: str, machine: str, function: str, seconds_left: Callab
     return CycleStarter(
         Executions(machine),
         TaggedGroups(region),
+        LaunchTemplates(region),
         InstanceRefreshes(region),
         Functions(),
         function,
