@@ -226,6 +226,7 @@ class CycleWorld:
             self.world.fleet,
             chef=self.world.chef,
             clock=self.world.clock,
+            seconds_left=lambda: 100.0,
             evidence=self.world.evidence,
             aws=self.aws,
             gate_log=self.gate_log,
