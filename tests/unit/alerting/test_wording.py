@@ -47,6 +47,7 @@ def filter_of(incident: Incident) -> str:
             "299 times, 299 instances, group web",
         ),
         (replace(ONE, groups=tuple("abcdefg")), "once, groups a, b, c, d, e and 2 more"),
+        (Incident("cycle: web", count=1, subjects=("web",), groups=("web",)), 'group = "web"'),
         (Incident("alarm: x", count=1, subjects=("x",)), "once"),
     ],
 )
