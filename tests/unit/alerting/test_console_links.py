@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollcall.alerting.console_links import alarm_url, execution_url, log_query, log_query_url
+from rollcall.alerting.console_links import alarm_url, log_query, log_query_url
 
 GROUPS = ("rollcall-RegisterLogGroup-Ab1", "/aws/lambda/ümlaut$")
 
@@ -110,12 +110,6 @@ def test_a_query_asks_for_fields_and_quotes_what_it_asks_for() -> None:
         "| sort @timestamp",
     ]
     assert 'level in ["ERROR", "WARNING", "CRITICAL"]' in log_query()
-
-
-def test_an_execution_is_named_in_its_link_and_shown_in_its_region() -> None:
-    arn = "arn:aws-cn:states:cn-north-1:123456789012:execution:rollcall-Cycle:web-2b1d6f0a-v7"
-    url = execution_url(arn)
-    assert url == f"https://cn-north-1.console.amazonaws.cn/states/home?region=cn-north-1#/v2/executions/details/{arn}"
 
 
 def test_an_alarm_is_named_in_its_link() -> None:
