@@ -32,7 +32,14 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
     """
     invoked = read_invocation(event)
     here = installation(context)
-    run = CycleRun(here.settings, here.tower, here.fleets.own, chef=chef(context), clock=time.time)
+    run = CycleRun(
+        here.settings,
+        here.tower,
+        here.fleets.own,
+        chef=chef(context),
+        clock=time.time,
+        seconds_left=lambda: context.get_remaining_time_in_millis() / 1000,
+    )
     with announcer.publishing(here.settings, here.tower, context):
         answer = run.step(invoked.step, invoked.fields) if invoked.step else run.settle(invoked.fields)
         announcer.announce_step(answer, invoked.execution)

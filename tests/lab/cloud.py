@@ -29,6 +29,9 @@ from typing import Any, Self
 
 from lab.aws.embedded import ACCOUNT, OPEN_POLICY, REGION, EmbeddedAws, Transition
 from lab.tower.embedded import Tower
+from lab.traffic.health import HealthCheck
+from lab.traffic.service import Start
+from lab.traffic.traffic import Traffic
 
 STACK = "rollcall"
 SECRET = "tower"
@@ -123,6 +126,11 @@ class Group:
             else:
                 client.create_or_update_tags(Tags=[owner | _tag(key, value)])
         self.cloud.aws.end_idle_environments()
+
+    def tags(self) -> dict[str, str]:
+        """All tags of the group as it is described, by key."""
+        answer = self.cloud.aws.client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[self.name])
+        return {tag["Key"]: tag["Value"] for group in answer["AutoScalingGroups"] for tag in group["Tags"]}
 
     def notify(self, topic: str) -> None:
         """Let the group notify a topic of its launches and terminations, and of those that failed."""
@@ -395,6 +403,32 @@ class Cloud:
             Name=name, Protocol="HTTP", Port=80, VpcId="vpc-00000001", TargetType=kind
         )
         return str(answer["TargetGroups"][0]["TargetGroupArn"])
+
+    def set_deregistration_delay(self, target_group: str, seconds: int) -> None:
+        """How long a target group lets its targets drain, and Auto Scaling waits for that; without it, not at all."""
+        self.aws.client("elbv2").modify_target_group_attributes(
+            TargetGroupArn=target_group,
+            Attributes=[{"Key": "deregistration_delay.timeout_seconds", "Value": str(seconds)}],
+        )
+
+    def traffic(
+        self,
+        group: Group,
+        target_group: str,
+        *,
+        rate: float = 50.0,
+        check: HealthCheck | None = None,
+        start: Start | None = None,
+    ) -> Traffic:
+        """Requests to a group through a load balancer before a target group (its ARN), while a `with` block runs.
+
+        rate: requests a second. check: how the load balancer checks targets. start: what a service takes to be up; it
+        waits for the job of the template that the group names now, if it names one.
+        """
+        template = group.tags().get("rollcall:job-template")
+        named = int(template) if template and template.isdecimal() else template
+        jobs = (lambda: self.tower.jobs(named)) if named else None
+        return Traffic(self.aws.endpoint_url, group.name, target_group, jobs, rate=rate, check=check, start=start)
 
     def note_asking(self, group: str, tags: Mapping[str, str | None]) -> None:
         """A group gets these tags rollcall:KEY."""

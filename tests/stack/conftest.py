@@ -35,6 +35,7 @@ ADDRESS_POOL = "127.77.0.0/24"  # on this machine, so that tcp and http checks r
 FULL_ADDRESS_POOL = "127.78.0.0/24"
 JOB_TIME = 0.5  # seconds
 EVENT_LAG = 0.3  # seconds
+WAIT_SCALE = 0.04  # of the time that Step Functions waits: 15 s are 0.6
 NUMBERS = count(1)
 
 
@@ -66,8 +67,10 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def cloud(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """Rollcall, deployed by sam on an embedded cloud of this worker's own."""
-    with Cloud(tmp_path_factory.mktemp("lab"), address_pool=ADDRESS_POOL, tower=Tower()) as cloud:
-        cloud.deploy(built, LoadBalancers="true")
+    with Cloud(
+        tmp_path_factory.mktemp("lab"), address_pool=ADDRESS_POOL, tower=Tower(), wait_scale=WAIT_SCALE
+    ) as cloud:
+        cloud.deploy(built, LoadBalancers="true", Cycles="true")
         yield cloud
 
 

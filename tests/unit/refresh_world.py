@@ -37,7 +37,8 @@ class RefreshWorld(World):
             return cloud.add_launch_template_version(self.template, data)
 
     def let_in(self) -> None:
-        """Answer the hook `launch` for all that wait."""
+        """Answer the hook `launch` for all that wait or are about to."""
+        self.tick(2)
         for instance in self.ids("Pending:Wait"):
             self.answer("launch", InstanceId=instance)
 

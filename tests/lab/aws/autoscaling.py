@@ -261,6 +261,8 @@ class Engine:
         replaces = not processes.is_suspended(group, processes.REPLACE_UNHEALTHY)
         if replaces and instance.health == "Unhealthy" and instance.state in COUNTED | PREPARED:
             self.terminate(instance, now, "an instance was taken out of service in response to an EC2 health check.")
+        elif now < instance.drained:
+            pass  # its connections drain, before any hook is asked: "How lifecycle hooks work" of the user guide
         elif instance.state == "EnteringStandby":
             self._enter(instance, "Standby", now)
             self.activities.end(instance, now)
@@ -431,7 +433,8 @@ class Engine:
 
     def _leave_targets(self, instance: Instance) -> None:
         for target_group in instance.target_groups:
-            self._targets.deregister(target_group, [instance.instance_id])
+            drained = self._targets.deregister(target_group, [instance.instance_id])
+            instance.drained = max(instance.drained, drained)
         instance.target_groups = []
 
     def _enter(self, instance: Instance, state: str, now: float) -> None:

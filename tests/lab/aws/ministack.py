@@ -30,6 +30,8 @@ from ministack.core.arn import parse_arn
 from ministack.services import alb, autoscaling, cloudwatch, ec2, eventbridge, lambda_svc, scheduler, sns, sqs
 from ministack.services.cloudformation import provisioners
 
+from lab.aws.control import Machine
+
 Record = dict[str, Any]
 Response = tuple[int, dict[str, str], bytes]
 
@@ -64,6 +66,7 @@ EXPECTED = {
     "ministack.services.alb._error": "(code, message, status=400)",
     "ministack.services.alb._p": "(params, key, default='')",
     "ministack.services.alb._parse_targets_param": "(params, prefix='Targets')",
+    "ministack.services.alb._tg_attrs": "AccountScopedDict",
     "ministack.services.alb._tgs": "AccountRegionScopedDict",
     "ministack.services.alb._xml": "(status, action, inner)",
     "ministack.services.autoscaling._ACTION_MAP": "dict",
@@ -409,6 +412,7 @@ def start_instance(instance_id: str, now: float) -> None:
     set_instance_state(instance_id, "pending")
     instance = ec2._instances.get(instance_id)
     if instance:
+        instance["_started_at"] = now
         instance["LaunchTime"] = datetime.fromtimestamp(now, UTC).strftime(_LAUNCH_TIME)
 
 
@@ -454,6 +458,21 @@ def age_instances(instance_ids: Iterable[str], seconds: float) -> None:
             instance["LaunchTime"] = launched.strftime(_LAUNCH_TIME)
 
 
+def machines(group_tag: str) -> list[Machine]:
+    """Return the instances of all accounts and Regions that are not terminated; group_tag: what names their group."""
+    tags = dict(ec2._tags.all_items())
+    return [
+        Machine(
+            instance_id=key[-1],
+            group=next((tag["Value"] for tag in tags.get(key, ()) if tag["Key"] == group_tag), ""),
+            state=instance["State"]["Name"],
+            started=instance.get("_started_at") or datetime.fromisoformat(instance["LaunchTime"]).timestamp(),
+        )
+        for key, instance in ec2._instances.all_items()
+        if instance["State"]["Name"] != "terminated"
+    ]
+
+
 def hide_instances(instance_ids: Iterable[str]) -> None:
     """Leave these instances, and no others, out of what DescribeInstances answers."""
     hidden.clear()
@@ -464,6 +483,13 @@ def target_group(arn: str) -> Record | None:
     """Return a load balancer's target group: its `TargetType`, `Port` and the rest."""
     found: Record | None = alb._tgs.get(arn)
     return found
+
+
+def deregistration_delay(arn: str) -> float | None:
+    """Return the seconds that a target group lets its targets drain, None if it has no such attribute."""
+    attributes = {one["Key"]: one["Value"] for one in alb._tg_attrs.get(arn, [])}
+    delay = attributes.get("deregistration_delay.timeout_seconds")
+    return None if delay is None else float(delay)
 
 
 def targets_named(params: Record) -> tuple[str, list[str]]:

@@ -21,10 +21,10 @@ from ministack.app import app as ministack
 from lab.asgi import Message, Receive, Send, read_body
 from lab.aws import ministack as aws_ministack
 from lab.aws import patches as aws_patches
-from lab.aws.autoscaling import Engine
+from lab.aws.autoscaling import GROUP_TAG, Engine
 from lab.aws.autoscaling_api import Api
 from lab.aws.calls import TRACE_HEADER, Calls
-from lab.aws.control import CONTROL
+from lab.aws.control import CONTROL, FoundTarget
 from lab.aws.event_source import EventSources
 from lab.aws.permissions import Permissions
 from lab.aws.refresh import Rules
@@ -175,6 +175,11 @@ def _age_instances(parts: Parts, given: Any) -> None:
     parts.engine.age(**given)
 
 
+def _find_targets(parts: Parts, given: Any) -> None:
+    for each in given["found"]:
+        parts.targets.find(given["target_group"], FoundTarget(**each))
+
+
 def _fire_schedule(_: Parts, name: Any) -> None:
     if not aws_ministack.fire_schedule(name):
         raise _ControlRefused(404)
@@ -186,11 +191,17 @@ SHOWN: dict[str, Callable[[Parts], Any]] = {
     "timeouts": lambda parts: [asdict(each) for each in parts.engine.timeouts],
     "invocations": lambda parts: [asdict(each) for each in parts.sources.invocations],
     "target-events": lambda parts: [asdict(each) for each in parts.targets.events],
+    "machines-and-targets": lambda parts: {
+        "machines": [asdict(each) for each in aws_ministack.machines(GROUP_TAG)],
+        "targets": [asdict(each) for each in parts.targets.records()],
+    },
     "calls": lambda parts: parts.calls.counts,
 }
 """What GET shows, by path."""
 CHANGES: dict[tuple[str, str], Callable[[Parts, Any], None]] = {
     ("PUT", "target-health"): lambda parts, given: parts.targets.say(**given),
+    ("PUT", "load-balancers"): lambda parts, given: parts.targets.balance(**given),
+    ("PUT", "found-targets"): _find_targets,
     ("DELETE", "calls"): lambda parts, _: parts.calls.counts.clear(),
     ("PUT", "throttled-calls"): lambda parts, given: parts.calls.throttle(**given),
     ("PUT", "denied-calls"): lambda parts, given: parts.calls.deny(**given),

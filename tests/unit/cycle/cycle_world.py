@@ -152,6 +152,7 @@ class CycleWorld:
         self.history = FakeHistory()
         self.launched: dict[str, float] = {}
         self.terminated: dict[str, float] = {}
+        self.execution_name = EXECUTION.rpartition(":")[2]
         self.published: list[CycleEvent] = []
         self.started = datetime.fromtimestamp(world.clock.now, UTC).isoformat()
         world.fleet.activity_since = self._activity  # type: ignore[method-assign]
@@ -206,7 +207,7 @@ class CycleWorld:
     def step(self, name: str, state: CycleState, **event: Any) -> StepAnswer:
         """What a step answers, in a function that knows nothing of the steps before; through JSON, as it is carried."""
         run = self._run()
-        execution = {"id": EXECUTION, "name": EXECUTION.rpartition(":")[2], "started": self.started}
+        execution = {"id": EXECUTION, "name": self.execution_name, "started": self.started}
         answer = run.step(name, {"cycle": state.to_json(), "execution": execution, **event})
         self.published += [each.kind for each in answer.news]
         self.history.output = {"cycle": answer.state.to_json()}
@@ -226,6 +227,7 @@ class CycleWorld:
             self.world.fleet,
             chef=self.world.chef,
             clock=self.world.clock,
+            seconds_left=lambda: 100.0,
             evidence=self.world.evidence,
             aws=self.aws,
             gate_log=self.gate_log,

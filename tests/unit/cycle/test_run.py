@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from copy import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from rollcall.aws.gate_log import GateLine
 from rollcall.aws.instance_refreshes import Refresh
+from rollcall.cycle.names import execution_name
 from rollcall.cycle.news import CycleEvent
+from rollcall.cycle.preflight import Plan, Preflight
+from rollcall.cycle.request import read_request
+from rollcall.cycle.run import CycleRun
 from rollcall.cycle.state import CycleResult, CycleState, Phase
 from rollcall.domain.errors import AwsRejected, BadEvent, RefreshStillActive
 from rollcall.domain.jobs import JobEvent, JobStatus, Outcome
+from rollcall.domain.objections import Objection
 from rollcall.domain.settings import PINNED_TAG
 from unit.cycle.cycle_world import CycleWorld, FunctionDiedError, member
 from unit.fakes import FakeChef
 
 if TYPE_CHECKING:
+    from rollcall.cycle.run import StepAnswer
     from unit.world import World
 
 
@@ -47,6 +54,85 @@ def replaced(cycle: CycleWorld, *instance_ids: str, target_groups: tuple[str, ..
         world.tower.end_job(job.id, {each: Outcome.OK})
     cycle.group(*(member(each, "2") for each in instance_ids), version="2", target_groups=target_groups)
     cycle.aws.now(status="Successful", percent=100)
+
+
+# Pre-flight
+
+PLAN = Plan(
+    target_version="2",
+    from_version="1",
+    template_id="lt-1",
+    pinned_from="",
+    sent={"AutoScalingGroupName": "web", "Preferences": {}},
+    rolls_back=True,
+    why_no_rollback="",
+    skip_matching=False,
+    desired=2,
+    batch=1,
+    maximum_healthy=150,
+    replaced=2,
+    batches=2,
+    order=("i-1", "i-2"),
+    estimate_seconds=60.0,
+    nothing_to_replace=False,
+    untried=False,
+    notes=("careful",),
+)
+REQUEST = {"group": "web"}
+
+
+def preflight(cycle: CycleWorld, monkeypatch: pytest.MonkeyPatch, found: Preflight, **request: object) -> StepAnswer:
+    """What the step answers where pre-flight comes to this."""
+    asked = read_request({**REQUEST, **request}, None)
+    observer = SimpleNamespace(preflight=lambda raw, execution: (asked, found))
+    monkeypatch.setattr(CycleRun, "_observer", lambda run, state: observer)
+    return cycle.step("preflight", CycleState("web"), request={**REQUEST, **request})
+
+
+def test_what_nothing_speaks_against_is_started_as_planned(cycle: CycleWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = preflight(cycle, monkeypatch, Preflight((), PLAN.notes, PLAN))
+    assert (answer.next, answer.state.sent, answer.state.rolls_back) == ("start", PLAN.sent, True)
+    assert (answer.state.warnings, answer.state.plan["batches"], answer.state.left) == (("careful",), 2, 2)
+
+
+def test_a_group_that_is_to_be_pinned_is_pinned_first(cycle: CycleWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = preflight(cycle, monkeypatch, Preflight((), (), replace(PLAN, pinned_from="$Latest")))
+    assert (answer.next, answer.state.pinned_from) == ("pin", "$Latest")
+
+
+def test_all_objections_are_in_the_state_and_nothing_is_begun(
+    cycle: CycleWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    objections = (Objection("one", "the first", "mend it"), Objection("two", "the second", "mend it, too"))
+    answer = preflight(cycle, monkeypatch, Preflight(objections, (), PLAN))
+    assert (answer.next, answer.state.result, answer.state.objections) == ("put_back", CycleResult.REFUSED, objections)
+    assert answer.state.reason == "the first; the second"
+    assert cycle.aws.changes == []
+
+
+def test_a_dry_run_ends_with_the_plan(cycle: CycleWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = preflight(cycle, monkeypatch, Preflight((), (), PLAN), dry_run=True)
+    assert (answer.next, answer.state.result, answer.state.plan["order"]) == (
+        "put_back",
+        CycleResult.DRY_RUN,
+        ["i-1", "i-2"],
+    )
+
+
+def test_where_nothing_is_to_be_replaced_it_says_so_and_succeeds(
+    cycle: CycleWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = preflight(cycle, monkeypatch, Preflight((), (), replace(PLAN, nothing_to_replace=True)))
+    assert (answer.next, answer.state.result) == ("put_back", CycleResult.NOTHING_TO_REPLACE)
+
+
+@pytest.mark.parametrize(("key", "published"), [("by-hand", []), ("sched-2026-12-06", [CycleEvent.FAILED])])
+def test_only_a_cycle_that_nobody_watches_publishes_that_it_was_refused(
+    cycle: CycleWorld, key: str, published: list[CycleEvent]
+) -> None:
+    cycle.execution_name = execution_name("web", key)
+    cycle.step("put_back", cycle.state(result=CycleResult.REFUSED))
+    assert cycle.published == published
 
 
 # Start
@@ -283,7 +369,7 @@ def test_each_end_is_published_and_ends_the_execution(
 
 
 @pytest.mark.parametrize("result", [CycleResult.DRY_RUN, CycleResult.REFUSED])
-def test_a_dry_run_and_a_refusal_publish_nothing(cycle: CycleWorld, result: CycleResult) -> None:
+def test_a_dry_run_and_a_refusal_by_hand_publish_nothing(cycle: CycleWorld, result: CycleResult) -> None:
     cycle.step("put_back", cycle.state(result=result))
     assert cycle.published == []
 

@@ -22,9 +22,14 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
     from mypy_boto3_stepfunctions.literals import ExecutionStatusType
 
-RUNNING = "RUNNING"
+RUNNING: ExecutionStatusType = "RUNNING"
 UNFINISHED: tuple[ExecutionStatusType, ...] = ("ABORTED", "TIMED_OUT", "FAILED")
 LISTED_MAX = 100  # of a status: the newest, of which hardly any was stopped in the last hour
+
+
+def machine_of(execution: str) -> str:
+    """The ARN of the state machine of an execution, by the execution's."""
+    return execution.replace(":execution:", ":stateMachine:").rpartition(":")[0]
 
 
 class Execution(NamedTuple):
@@ -61,6 +66,14 @@ class Executions:
                     raise
                 return False
         return True
+
+    def running(self, prefix: str) -> list[str]:
+        """The names of those that run and whose names begin so."""
+        pages = self._client.get_paginator("list_executions").paginate(
+            stateMachineArn=self.machine, statusFilter=RUNNING
+        )
+        with aws_errors("ListExecutions"):
+            return [each["name"] for page in pages for each in page["executions"] if each["name"].startswith(prefix)]
 
     def find(self, name: str) -> Execution | None:
         """An execution with its input; None if there is none of this name, or not any more."""

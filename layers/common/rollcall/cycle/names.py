@@ -18,6 +18,7 @@ GROUP_MAX = 40  # characters
 HASH_LENGTH = 8  # hexadecimal digits
 KEY_MAX = 30  # characters; with the group, its hash and two hyphens 80: Step Functions' maximum
 NOT_ALLOWED = re.compile(r"[^A-Za-z0-9_-]", re.ASCII)
+BY_TAG = re.compile(r"sched-\d{4}-\d\d-\d\d|v\d+", re.ASCII)  # keys of cycles that a tag makes due
 TIMESTAMP_FORMAT = "%Y%m%dT%H%M%S"  # in UTC
 
 
@@ -53,6 +54,11 @@ def version_key(version: str) -> str:
 def timestamp_key(now: float) -> str:
     """The key of a cycle that is for nothing else. now: epoch seconds."""
     return datetime.fromtimestamp(now, UTC).strftime(TIMESTAMP_FORMAT)
+
+
+def is_scheduled(name: str, group: str) -> bool:
+    """Whether a group's cycle was started by its tag: by schedule, or for a new version."""
+    return BY_TAG.fullmatch(key_of(name, group)) is not None
 
 
 def _cleaned_key(key: str) -> str:

@@ -42,8 +42,8 @@ class PuttingBack:
         known = details.group.tags.get(PINNED_TAG)
         if known is not None and known != pin.written():
             raise BadSettings(
-                f"group {state.group!r} has the tag {PINNED_TAG} with {known!r}: another cycle has pinned it, or it was "
-                "left behind; wait for that one, or set the group's version and remove the tag"
+                f"group {state.group!r} has the tag {PINNED_TAG} with {known!r}: another cycle has pinned it, or it "
+                "was left behind; wait for that one, or set the group's version and remove the tag"
             )
         if known is None:
             self._aws.set_tag(state.group, PINNED_TAG, pin.written())

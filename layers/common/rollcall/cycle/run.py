@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rollcall.aws.execution_history import ExecutionHistory
+from rollcall.aws.executions import Executions, machine_of
 from rollcall.aws.gate_log import GateLog
 from rollcall.aws.instance_refreshes import Ending
 from rollcall.domain.errors import AwsRejected, BadEvent, BadSettings, RefreshStillActive
@@ -20,6 +21,7 @@ from rollcall.evidence.job_reader import JobEvidence
 
 from .cycle_aws import CycleAws
 from .invocation import execution_name
+from .names import is_scheduled, name_prefix
 from .news import CycleEvent, CycleNews
 from .progress import CycleDecision, is_new, progress
 from .putting_back import PuttingBack
@@ -38,6 +40,9 @@ if TYPE_CHECKING:
     from rollcall.domain.settings import Settings
     from rollcall.evidence.job_reader import Evidence
     from rollcall.tower.client import Tower
+
+    from .observer import PreflightObserver
+    from .preflight import Plan
 
 
 GROUP_GONE = "the group does not exist any more"
@@ -67,7 +72,7 @@ class StepAnswer(NamedTuple):
 
 
 class CycleRun:
-    """Takes the steps of cycles. clock: epoch seconds."""
+    """Takes the steps of cycles. clock: epoch seconds. seconds_left: of this invocation."""
 
     def __init__(
         self,
@@ -77,6 +82,7 @@ class CycleRun:
         *,
         chef: Chef | None,
         clock: Callable[[], float],
+        seconds_left: Callable[[], float],
         evidence: Evidence | None = None,
         aws: CycleAws | None = None,
         gate_log: GateLog | None = None,
@@ -88,6 +94,7 @@ class CycleRun:
         self._tower = tower
         self._fleet = fleet
         self._clock = clock
+        self._seconds_left = seconds_left
         gate_log = gate_log or GateLog(settings.gate_log_group, settings.region)
         self._reader = CycleReader(tower, evidence or JobEvidence(tower), fleet, self._aws, gate_log, chef)
         self._putting_back = PuttingBack(self._aws)
@@ -113,7 +120,41 @@ class CycleRun:
     # Preflight
 
     def _preflight(self, raw: object, execution: Mapping[str, Any]) -> StepAnswer:
-        raise NotImplementedError
+        """Every objection, or the plan; before anything is touched."""
+        now = self._clock()
+        group = str(raw.get("group", "")) if isinstance(raw, dict) else ""
+        state = _with_execution(CycleState(group, phase_since=now), execution)
+        request, found = self._observer(state).preflight(raw, state.name)
+        if request is not None:
+            state = replace(state, group=request.group, request=request.to_json())
+        state = replace(state, objections=found.objections, warnings=tuple(map(cut, found.warnings)))
+        if found.plan is not None:
+            state = with_plan(state, found.plan)
+        if found.objections or request is None or found.plan is None:
+            return _over(state, CycleResult.REFUSED, cut("; ".join(each.reason for each in found.objections)))
+        if request.dry_run:
+            return _over(state, CycleResult.DRY_RUN, "nothing speaks against it")
+        if found.plan.nothing_to_replace:
+            return _over(state, CycleResult.NOTHING_TO_REPLACE, "every instance has the version already")
+        return StepAnswer(state, "pin" if state.pinned_from else "start")
+
+    def _observer(self, state: CycleState) -> PreflightObserver:
+        from .observer import PreflightObserver  # imported where used: it brings doctor, and is used once in a cycle
+
+        machine = machine_of(state.execution)
+
+        def running(group: str) -> list[str]:
+            return Executions(machine).running(name_prefix(group))
+
+        return PreflightObserver(
+            self._settings,
+            self._tower,
+            self._fleet,
+            running=running,
+            clock=self._clock,
+            seconds_left=self._seconds_left,
+            aws=self._aws,
+        )
 
     # Pin
 
@@ -246,6 +287,8 @@ class CycleRun:
 def ending_news(state: CycleState) -> tuple[CycleNews, ...]:
     """What is published of a cycle that has ended."""
     kind = ENDINGS.get(state.result) if state.result else None
+    if state.result == CycleResult.REFUSED and is_scheduled(state.name, state.group):
+        kind = CycleEvent.FAILED  # whoever starts one by hand is told by the command
     return (CycleNews(kind, state),) if kind else ()
 
 
@@ -256,6 +299,24 @@ def _progress_news(before: CycleState, after: CycleState) -> tuple[CycleNews, ..
         return state.new, state.in_progress, state.left, state.phase, state.verdicts, state.dips
 
     return (CycleNews(CycleEvent.PROGRESS, after),) if shown(before) != shown(after) else ()
+
+
+def with_plan(state: CycleState, plan: Plan) -> CycleState:
+    """The state with what pre-flight planned."""
+    return replace(
+        state,
+        template_id=plan.template_id,
+        target_version=plan.target_version,
+        from_version=plan.from_version,
+        sent=plan.sent,
+        rolls_back=plan.rolls_back,
+        pinned_from=plan.pinned_from,
+        desired=plan.desired,
+        batch=plan.batch,
+        skip_matching=plan.skip_matching,
+        left=plan.replaced,
+        plan=plan.to_json(),
+    )
 
 
 def _over(state: CycleState, result: CycleResult, reason: str) -> StepAnswer:

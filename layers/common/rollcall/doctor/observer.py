@@ -59,7 +59,7 @@ class Observer:
 
     chef: the installation's Chef server, None if it has none. tower_at: a client for another API root of the same
     Tower. seconds_left: in this invocation. cycle_defaults: reads the tag rollcall:cycle, which is known further up;
-    raises BadSettings.
+    raises BadSettings. reads_hosts: whether the hosts of inventories are read, which takes Tower long.
     """
 
     def __init__(
@@ -74,6 +74,7 @@ class Observer:
         tower_at: Callable[[str], Tower],
         seconds_left: Callable[[], float],
         cycle_defaults: Callable[[Group], CycleDefaults | None] = lambda _: None,
+        reads_hosts: bool = True,
     ) -> None:
         self._settings = settings
         self._names = names
@@ -84,10 +85,14 @@ class Observer:
         self._tower_at = tower_at
         self._seconds_left = seconds_left
         self._cycle_defaults = cycle_defaults
+        self._reads_hosts = reads_hosts
 
-    def observe(self, wanted: Collection[str] | None) -> Observations:
-        """What there is. wanted: names of the requested groups, with what they need; None for all."""
-        stack = self._stack()
+    def observe(self, wanted: Collection[str] | None, stack: ObservedStack | None = None) -> Observations:
+        """What there is. wanted: names of the requested groups, with what they need; None for all.
+
+        stack: where it is known already, or as much of it as matters.
+        """
+        stack = stack or self._stack()
         groups = self._try(lambda: self._aws.groups(wanted))
         if isinstance(groups, RollcallError):
             return Observations(stack, self._observe_tower(()), groups)
@@ -244,7 +249,7 @@ class Observer:
         return ObservedInventory(
             inventory,
             self._in_time(lambda: self._tower.may_change(inventory)),
-            self._in_time(lambda: self._tower.dump(inventory).hosts),
+            self._in_time(lambda: self._tower.dump(inventory).hosts) if self._reads_hosts else (),
             self._in_time(lambda: self._tower.organization_limit(inventory)),
         )
 
@@ -253,7 +258,7 @@ class Observer:
         serving = [[each for each, known in sorted(one.group.members.items()) if known.serving] for one in opted_in]
         in_turn = [each for turn in zip_longest(*serving) for each in turn if each is not None]
         instances = tuple(dict.fromkeys(in_turn))[:SAMPLE_MAX]
-        if not instances:
+        if not instances or not self._reads_hosts:
             return None
         hosts = self._try(lambda: self._tower.hosts_of(instances))
         if isinstance(hosts, RollcallError):

@@ -1,0 +1,73 @@
+"""Cycles of groups on the embedded cloud: started as the command and reconcile start them, followed by their state."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from lab.cloud import eventually
+
+if TYPE_CHECKING:
+    from lab.cloud import Cloud, Group, Json
+
+KEYS = count(1)
+CYCLE_TIMEOUT = 120.0  # seconds
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """An execution of the state machine. arn: the execution's."""
+
+    cloud: Cloud
+    arn: str
+
+    @property
+    def status(self) -> str:
+        """RUNNING, SUCCEEDED, FAILED, ABORTED or TIMED_OUT."""
+        answer = self.cloud.aws.client("stepfunctions").describe_execution(executionArn=self.arn)
+        return str(answer["status"])
+
+    def outputs(self) -> list[Json]:
+        """The state after each task, the newest first."""
+        pages = self.cloud.aws.client("stepfunctions").get_paginator("get_execution_history")
+        return [
+            json.loads(event["stateExitedEventDetails"]["output"])
+            for page in pages.paginate(executionArn=self.arn, reverseOrder=True)
+            for event in page["events"]
+            if event["type"] == "TaskStateExited"
+        ]
+
+    @property
+    def state(self) -> Json:
+        """The cycle's state after the last task; empty before the first has ended."""
+        return next((each["cycle"] for each in self.outputs()), {})
+
+    def waited(self, timeout: float = CYCLE_TIMEOUT) -> Json:
+        """The state at the end of the execution, waited for."""
+        eventually(lambda: self.status != "RUNNING", f"{self.arn} ends; it is {self._in_words()}", timeout)
+        return self.state
+
+    def reaches(self, phase: str, timeout: float = CYCLE_TIMEOUT) -> Json:
+        """The state once it is in this phase."""
+        return dict(eventually(lambda: (own := self.state).get("phase") == phase and own, phase, timeout))
+
+    def stop(self) -> None:
+        """Stop the execution by hand, as nobody should."""
+        self.cloud.aws.client("stepfunctions").stop_execution(executionArn=self.arn)
+
+    def _in_words(self) -> str:
+        known = self.state
+        return json.dumps({name: known.get(name) for name in ("phase", "result", "reason", "objections")})
+
+
+def start_cycle(group: Group, key: str = "", **request: Any) -> Cycle:
+    """Start a cycle of a group. request: as the input of the state machine names it."""
+    client = group.cloud.aws.client("stepfunctions")
+    answer = client.start_execution(
+        stateMachineArn=group.cloud.physical_id("CycleStateMachine"),
+        name=key or f"cycle-{next(KEYS)}",
+        input=json.dumps({"group": group.name, **request}),
+    )
+    return Cycle(group.cloud, answer["executionArn"])
