@@ -38,6 +38,7 @@ PLACES: dict[str, dict[str, tuple[str, ...]]] = {  # by page and heading, the mo
             "doctor/group_findings",
         ),
         "Hooks and topics": ("doctor/hook_findings", "doctor/topic_findings"),
+        "Cycles": ("doctor/cycle_findings",),
     },
 }
 TITLES = {
@@ -54,6 +55,7 @@ Chef, or about the queues and rules of alert.
 Where one of several texts is printed, they stand below each other. How to run it: [Doctor](../operate/doctor.md).
 """
 WHERE = {"breaks": "B", "warns": "W", "say": "B, W", "Objection": "B"}  # the call, and how bad what it yields is
+WARNINGS_ONLY = ("cycle_findings",)  # modules whose objections keep no instance from being launched
 FIRST = {"breaks": 1, "warns": 1, "say": 1, "Finding": 1, "Objection": 0}  # the argument with the finding's name
 SHORT = {"B": "B", "W": "W", "BREAKS_LAUNCHES": "B", "WARNING": "W"}
 OR = "\n"  # between texts of which one is printed
@@ -109,7 +111,7 @@ def findings_in(path: Path) -> Iterator[Found]:
             known = {**shared, **_assigned(list(ast.walk(function)))}
             for each in _found_in(function, known):
                 if each.what != f"{ELLIPSIS}: {ELLIPSIS}":  # an objection, behind the tag that it is about
-                    yield each
+                    yield each._replace(severity="W") if path.stem in WARNINGS_ONLY else each
 
 
 def _imported(module: ast.Module, path: Path) -> dict[str, ast.expr]:

@@ -172,7 +172,7 @@ def _of_group(group: ObservedGroup, defaults: CycleDefaults, *, asks_elb: bool) 
         *weight_objections(details),
     ]
     for each in found:
-        yield warns(f"group {group.name}", f"cycle: {each.what}", f"no cycle of it begins: {each.reason}", each.remedy)
+        yield warns(f"group {group.name}", each.what, f"no cycle of it begins: {each.reason}", each.remedy)
 
 
 def _left_behind(group: ObservedGroup, cycle: ObservedCycle, now: float) -> Iterator[Finding]:
