@@ -472,6 +472,14 @@ BY_GROUP_AND_IN_ALL = (
     "SecondsToReady",
     "SecondsToRetired",
     "DriftFixed",
+    "CyclesStarted",
+    "CyclesSucceeded",
+    "CyclesFailed",
+    "CyclesRolledBack",
+    "CyclesCancelled",
+    "CycleSeconds",
+    "CycleInstancesReplaced",
+    "CycleTargetDips",
 )
 IN_ALL = (
     "DriftFound",

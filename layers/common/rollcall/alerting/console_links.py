@@ -1,4 +1,4 @@
-"""Links into the AWS console: a query of CloudWatch Logs Insights, an alarm, an execution of a state machine.
+"""Links into the AWS console: a query of CloudWatch Logs Insights, an alarm.
 
 The console keeps its state in the URL's fragment, in a notation called JSURL (Sage/jsurl): an object is
 ~(key~value~…), a list ~(~value~…), a string begins with ' and all of it but letters, digits, _ - . is written *xx, or
@@ -12,10 +12,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from rollcall.domain.console_pages import console_page
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-DOMAINS = {"cn-": "console.amazonaws.cn", "us-gov-": "console.amazonaws-us-gov.com"}
 SHOWN = "fields @timestamp, service, level, group, instance_id, message"
 
 
@@ -40,23 +41,12 @@ def log_query_url(region: str, log_groups: Sequence[str], query: str, start: flo
         f"editorString~{_string(query)}",
         f"source~({''.join(f'~{_string(each)}' for each in log_groups)})",
     )
-    return f"{_console(region)}#logsV2:logs-insights$3FqueryDetail$3D~({'~'.join(fields)})"
+    return f"{console_page(region, 'cloudwatch')}#logsV2:logs-insights$3FqueryDetail$3D~({'~'.join(fields)})"
 
 
 def alarm_url(region: str, name: str) -> str:
     """Where the console shows an alarm."""
-    return f"{_console(region)}#alarmsV2:alarm/{quote(name, safe='')}"
-
-
-def execution_url(arn: str) -> str:
-    """Where the console shows an execution of Step Functions."""
-    region = arn.split(":")[3]
-    return f"{_console(region, 'states')}#/v2/executions/details/{quote(arn, safe=':')}"
-
-
-def _console(region: str, service: str = "cloudwatch") -> str:
-    domain = next((each for prefix, each in DOMAINS.items() if region.startswith(prefix)), "console.aws.amazon.com")
-    return f"https://{region}.{domain}/{service}/home?region={region}"
+    return f"{console_page(region, 'cloudwatch')}#alarmsV2:alarm/{quote(name, safe='')}"
 
 
 def _time(seconds: float) -> str:
