@@ -1,0 +1,183 @@
+"""How far an instance refresh is, and what becomes of it now. Pure: what was observed in, the next state out.
+
+| the refresh is                | and                                          | decision  |
+|-------------------------------|----------------------------------------------|-----------|
+| Pending, InProgress, Baking   | the gate's verdicts speak against the version | ROLL_BACK where AWS can and was asked to, else CANCEL |
+|                               | they do not                                  | WAIT      |
+| Cancelling, RollbackInProgress|                                              | WAIT      |
+| Successful                    |                                              | VERIFY    |
+| RollbackSuccessful            | ended: rolled back                           | PUT_BACK  |
+| Cancelled                     | ended: failed if it was cancelled for verdicts, else cancelled | PUT_BACK |
+| Failed, RollbackFailed        | ended: failed                                | PUT_BACK  |
+
+The statuses are those of the API reference of Amazon EC2 Auto Scaling (InstanceRefresh). Instances in a lifecycle hook
+keep their own verdict: nothing is abandoned for a cycle's sake.
+"""
+
+from __future__ import annotations
+
+from copy import replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+from rollcall.domain.lifecycle_states import Phase as LifecyclePhase
+
+from .state import LISTED_MAX, CycleResult, ListedInstance, Phase, cut
+from .target_health import dips, with_dips
+from .verdicts import against_version, with_verdicts
+from .waiting import next_wait
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rollcall.aws.instance_refreshes import Refresh
+
+    from .observed import GroupNow, Member
+    from .state import CycleState, CycleVerdict, TargetDip
+
+
+class CycleDecision(StrEnum):
+    """What is done next."""
+
+    WAIT = "wait"
+    ROLL_BACK = "roll back"
+    CANCEL = "cancel"
+    VERIFY = "verify"
+    PUT_BACK = "put back"
+
+
+class Progress(NamedTuple):
+    """The state after a round, what is done next, and in how many seconds the next round is."""
+
+    state: CycleState
+    decision: CycleDecision
+    wait: float = 0.0
+
+
+PHASES = {
+    "Pending": Phase.STARTING,
+    "InProgress": Phase.REPLACING,
+    "Baking": Phase.BAKING,
+    "Cancelling": Phase.CANCELLING,
+    "RollbackInProgress": Phase.ROLLING_BACK,
+}
+REPLACING = ("Pending", "InProgress", "Baking")  # in which verdicts can still change something
+RESULTS = {
+    "RollbackSuccessful": CycleResult.ROLLED_BACK,
+    "Cancelled": CycleResult.CANCELLED,
+    "Failed": CycleResult.FAILED,
+    "RollbackFailed": CycleResult.FAILED,
+}
+STAGES = {
+    "Pending": "launching",
+    "Pending:Wait": "being provisioned and checked",
+    "Pending:Proceed": "going into service",
+    "InService": "in service",
+    "Terminating": "terminating",
+    "Terminating:Wait": "being removed from Tower",
+    "Terminating:Proceed": "terminating",
+    "Warmed:Pending": "launching into the warm pool",
+    "Warmed:Pending:Wait": "being provisioned for the warm pool",
+    "Warmed:Pending:Proceed": "going into the warm pool",
+}
+
+
+def is_new(state: CycleState, member: Member) -> bool:
+    """Whether an instance is one that the cycle wants: launched since it began, or one that it keeps for its version.
+
+    What was taken out of a warm pool meanwhile counts by its version: it may have been launched before.
+    """
+    of_version = state.target_version != "" and (member.template_id, member.version) == (
+        state.template_id,
+        state.target_version,
+    )
+    if state.skip_matching:
+        return of_version
+    launched = member.launched is not None and member.launched >= state.began
+    return launched and (of_version or not state.target_version)
+
+
+def progress(
+    state: CycleState, refresh: Refresh, group: GroupNow, verdicts: Iterable[CycleVerdict], now: float
+) -> Progress:
+    """The state as this round has it, and what is done next. verdicts: of new instances. now: epoch seconds."""
+    counted = _counted(state, refresh, group, verdicts, now)
+    if refresh.status == "Successful":
+        verifying = _in_phase(counted, Phase.VERIFYING, now)
+        return Progress(replace(verifying, verify_since=state.verify_since or now), CycleDecision.VERIFY)
+    if refresh.status in RESULTS:
+        return Progress(_ended(counted, refresh, now), CycleDecision.PUT_BACK)
+    if refresh.status in REPLACING and (against := against_version(counted.verdicts, group.desired)):
+        return _stopped(counted, against.reason, now)
+    phase = _phase(counted, refresh)
+    waiting = _in_phase(counted, phase, now)
+    return Progress(waiting, CycleDecision.WAIT, next_wait(now - state.began, _quiet_for(waiting, now)))
+
+
+def _counted(
+    state: CycleState, refresh: Refresh, group: GroupNow, verdicts: Iterable[CycleVerdict], now: float
+) -> CycleState:
+    new = [each for each in group.members if is_new(state, each)]
+    new_serving = [each for each in new if each.lifecycle_phase in (LifecyclePhase.SERVING, LifecyclePhase.POOLED)]
+    coming = [each for each in new if each.lifecycle_phase == LifecyclePhase.ENTERING]
+    old = [each for each in group.members if each not in new]
+    going = [each for each in old if each.lifecycle_phase in (LifecyclePhase.LEAVING, LifecyclePhase.RETAINED)]
+    staying = [each for each in old if each not in going and each.instance_id not in state.ignored]
+    found: list[TargetDip] = []
+    if refresh.status in ("InProgress", "Baking", "Successful"):
+        found = dips(group, state.healthy_at_start, lambda each: is_new(state, each), now)
+    return replace(
+        state,
+        polls=state.polls + 1,
+        began=state.began or refresh.began or now,
+        percent=refresh.percent,
+        desired=group.desired,
+        new=len(new_serving),
+        in_progress=len(coming) + len(going),
+        left=len(staying),
+        instances=tuple(_listed(each, now) for each in (*coming, *going, *new_serving)[:LISTED_MAX]),
+        verdicts=with_verdicts(state.verdicts, verdicts),
+        dips=with_dips(state.dips, found),
+    )
+
+
+def _listed(member: Member, now: float) -> ListedInstance:
+    seconds = max(0.0, now - member.began) if member.began is not None else 0.0
+    return ListedInstance(member.instance_id, STAGES.get(member.state, member.state), round(seconds), member.version)
+
+
+def _phase(state: CycleState, refresh: Refresh) -> Phase:
+    """What the refresh does. That it waits at a checkpoint AWS does not say: it has come to one, and nothing moves."""
+    checkpoints = state.request.get("checkpoints") or ()
+    at_checkpoint = refresh.percent in checkpoints and refresh.percent < 100  # noqa: PLR2004 - percent
+    if refresh.status == "InProgress" and at_checkpoint and not state.in_progress:
+        return Phase.CHECKPOINT
+    return PHASES.get(refresh.status, state.phase)
+
+
+def _in_phase(state: CycleState, phase: Phase, now: float) -> CycleState:
+    return state if state.phase == phase else replace(state, phase=phase, phase_since=now)
+
+
+def _quiet_for(state: CycleState, now: float) -> float:
+    seconds = {Phase.CHECKPOINT: "checkpoint_seconds", Phase.BAKING: "bake_seconds"}.get(state.phase)
+    if seconds is None:
+        return 0.0
+    return max(0.0, float(state.request.get(seconds) or 0) - (now - state.phase_since))
+
+
+def _stopped(state: CycleState, reason: str, now: float) -> Progress:
+    decided = replace(state, reason=reason)
+    if state.rolls_back:
+        return Progress(_in_phase(decided, Phase.ROLLING_BACK, now), CycleDecision.ROLL_BACK, next_wait(0))
+    return Progress(_in_phase(decided, Phase.CANCELLING, now), CycleDecision.CANCEL, next_wait(0))
+
+
+def _ended(state: CycleState, refresh: Refresh, now: float) -> CycleState:
+    """What a refresh that is over ended as. Why: by the gate's verdicts, if these ended it, else in AWS's words."""
+    result = RESULTS[refresh.status]
+    if result == CycleResult.CANCELLED and state.reason:
+        result = CycleResult.FAILED
+    words = refresh.rollback_reason or refresh.reason
+    reason = state.reason or cut(words) or f"the instance refresh is {refresh.status}"
+    return replace(_in_phase(state, Phase.PUTTING_BACK, now), result=result, reason=reason)
