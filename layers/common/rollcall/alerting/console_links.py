@@ -1,4 +1,4 @@
-"""Links into the AWS console: a query of CloudWatch Logs Insights, an alarm.
+"""Links into the AWS console: a query of CloudWatch Logs Insights, an alarm, an execution of a state machine.
 
 The console keeps its state in the URL's fragment, in a notation called JSURL (Sage/jsurl): an object is
 ~(key~value~…), a list ~(~value~…), a string begins with ' and all of it but letters, digits, _ - . is written *xx, or
@@ -48,9 +48,15 @@ def alarm_url(region: str, name: str) -> str:
     return f"{_console(region)}#alarmsV2:alarm/{quote(name, safe='')}"
 
 
-def _console(region: str) -> str:
+def execution_url(arn: str) -> str:
+    """Where the console shows an execution of Step Functions."""
+    region = arn.split(":")[3]
+    return f"{_console(region, 'states')}#/v2/executions/details/{quote(arn, safe=':')}"
+
+
+def _console(region: str, service: str = "cloudwatch") -> str:
     domain = next((each for prefix, each in DOMAINS.items() if region.startswith(prefix)), "console.aws.amazon.com")
-    return f"https://{region}.{domain}/cloudwatch/home?region={region}"
+    return f"https://{region}.{domain}/{service}/home?region={region}"
 
 
 def _time(seconds: float) -> str:

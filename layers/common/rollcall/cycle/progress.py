@@ -149,7 +149,7 @@ def _listed(member: Member, now: float) -> ListedInstance:
 def _phase(state: CycleState, refresh: Refresh) -> Phase:
     """What the refresh does. That it waits at a checkpoint AWS does not say: it has come to one, and nothing moves."""
     checkpoints = state.request.get("checkpoints") or ()
-    at_checkpoint = refresh.percent in checkpoints and refresh.percent < 100  # noqa: PLR2004 - percent
+    at_checkpoint = refresh.percent in checkpoints and refresh.percent < 100
     if refresh.status == "InProgress" and at_checkpoint and not state.in_progress:
         return Phase.CHECKPOINT
     return PHASES.get(refresh.status, state.phase)

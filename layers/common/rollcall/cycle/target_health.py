@@ -23,9 +23,7 @@ def healthy_targets(group: GroupNow) -> dict[str, int]:
     return {arn: sum(each == HEALTHY for each in targets.values()) for arn, targets in group.health.items()}
 
 
-def dips(
-    group: GroupNow, at_start: Mapping[str, int], is_new: Callable[[Member], bool], now: float
-) -> list[TargetDip]:
+def dips(group: GroupNow, at_start: Mapping[str, int], is_new: Callable[[Member], bool], now: float) -> list[TargetDip]:
     """The target groups in which targets are missing that this cycle launched or takes out. now: epoch seconds."""
     found = []
     for arn, healthy in healthy_targets(group).items():
