@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import json
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
 import boto3
 
 from .client import CLIENT_CONFIG, aws_errors
-
-if TYPE_CHECKING:
-    from mypy_boto3_logs import CloudWatchLogsClient
 
 
 class GateLine(NamedTuple):
@@ -40,7 +37,7 @@ class GateLog:
         self._region = region
 
     @cached_property
-    def _logs(self) -> CloudWatchLogsClient:
+    def _logs(self) -> Any:
         return boto3.client("logs", region_name=self._region, config=CLIENT_CONFIG)
 
     def decisions(self, group: str, since: float) -> list[GateLine]:

@@ -1,28 +1,31 @@
-"""What AWS shows of a group while a cycle runs. Frozen data."""
+"""What AWS shows of a group while a cycle runs. Frozen data, and how it is put together."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from rollcall.domain.lifecycle_states import Phase as LifecyclePhase
 from rollcall.domain.lifecycle_states import phase_of
+
+if TYPE_CHECKING:
+    from rollcall.aws.auto_scaling import Activity
+    from rollcall.aws.group_details import GroupDetails
 
 
 class Member(NamedTuple):
     """An instance of a group or of its warm pool.
 
     version: the number of its launch template's version, of template_id; both empty where Auto Scaling shows none.
-    began: when Auto Scaling began to launch it (or took it out of the pool), or to terminate it where it is leaving, in
-    epoch seconds; None where its activities do not say.
+    launched, terminated: when Auto Scaling began with that since the cycle began, in epoch seconds, else None.
     """
 
     instance_id: str
     state: str
     version: str = ""
     template_id: str = ""
-    began: float | None = None
     launched: float | None = None
+    terminated: float | None = None
     protected: bool = False
 
     @property
@@ -37,8 +40,31 @@ class Member(NamedTuple):
 
 
 class GroupNow(NamedTuple):
-    """A group as Auto Scaling shows it. health: by target group's ARN, the state of each target by instance id."""
+    """A group as AWS shows it now.
+
+    health: by target group's ARN, the state of each member as a target. launched, terminated: instances with which it
+    began that since the cycle began, by id, in epoch seconds; they may be gone by now.
+    """
 
     desired: int
     members: tuple[Member, ...]
     health: Mapping[str, Mapping[str, str]]
+    launched: Mapping[str, float]
+    terminated: Mapping[str, float]
+
+
+def group_now(details: GroupDetails, activity: Activity, health: Mapping[str, Mapping[str, str]]) -> GroupNow:
+    """What these say of a group together."""
+    members = tuple(
+        Member(
+            instance_id=each.instance_id,
+            state=each.state,
+            version=each.version,
+            template_id=each.template_id,
+            launched=activity.launched.get(each.instance_id),
+            terminated=activity.terminated.get(each.instance_id),
+            protected=each.protected,
+        )
+        for each in (*details.members, *details.pool)
+    )
+    return GroupNow(details.desired, members, health, activity.launched, activity.terminated)

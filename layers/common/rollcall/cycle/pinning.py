@@ -31,7 +31,7 @@ class Pin(NamedTuple):
 def read_pin(value: str) -> Pin | None:
     """The pin in a value of the tag; None for one that no cycle wrote."""
     words = value.split()
-    if len(words) != 3 or words[0] not in ALIASES or words[1] not in tuple(Follow):  # noqa: PLR2004 - its three words
+    if len(words) != 3 or words[0] not in ALIASES or words[1] not in tuple(Follow):
         return None
     return Pin(ALIASES[words[0]], Follow(words[1]), words[2])
 
@@ -48,6 +48,8 @@ def unpinning(pin: Pin, runs: str, resolved: str) -> Unpinning:
 
     An alias that stands for another version would have the next scale-out launch what the cycle did not bring.
     """
+    if runs == pin.alias:  # an earlier try has restored it
+        return Unpinning(False, f"the group is on {pin.alias} again, which is version {resolved}")
     if pin.follow == Follow.NUMBER:
         return Unpinning(False, f"the group stays on version {runs}, as asked for, and was on {pin.alias} before")
     if resolved == runs:

@@ -1,14 +1,15 @@
 """How far an instance refresh is, and what becomes of it now. Pure: what was observed in, the next state out.
 
-| the refresh is                | and                                          | decision  |
-|-------------------------------|----------------------------------------------|-----------|
-| Pending, InProgress, Baking   | the gate's verdicts speak against the version | ROLL_BACK where AWS can and was asked to, else CANCEL |
-|                               | they do not                                  | WAIT      |
-| Cancelling, RollbackInProgress|                                              | WAIT      |
-| Successful                    |                                              | VERIFY    |
-| RollbackSuccessful            | ended: rolled back                           | PUT_BACK  |
-| Cancelled                     | ended: failed if it was cancelled for verdicts, else cancelled | PUT_BACK |
-| Failed, RollbackFailed        | ended: failed                                | PUT_BACK  |
+| the refresh is                 | and                                            | decision                        |
+|--------------------------------|------------------------------------------------|---------------------------------|
+| Pending, InProgress, Baking    | the gate's verdicts speak against the version  | ROLL_BACK if it is to, or       |
+|                                |                                                | CANCEL                          |
+|                                | they do not                                    | WAIT                            |
+| Cancelling, RollbackInProgress |                                                | WAIT                            |
+| Successful                     |                                                | VERIFY                          |
+| RollbackSuccessful             | it was rolled back                             | PUT_BACK                        |
+| Cancelled                      | it failed, if that was for the gate's verdicts | PUT_BACK                        |
+| Failed, RollbackFailed         | it failed                                      | PUT_BACK                        |
 
 The statuses are those of the API reference of Amazon EC2 Auto Scaling (InstanceRefresh). Instances in a lifecycle hook
 keep their own verdict: nothing is abandoned for a cycle's sake.
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rollcall.domain.lifecycle_states import Phase as LifecyclePhase
 
+from .request import Protected, Standby
 from .state import LISTED_MAX, CycleResult, ListedInstance, Phase, cut
 from .target_health import dips, with_dips
 from .verdicts import against_version, with_verdicts
@@ -83,18 +85,23 @@ STAGES = {
 
 
 def is_new(state: CycleState, member: Member) -> bool:
-    """Whether an instance is one that the cycle wants: launched since it began, or one that it keeps for its version.
-
-    What was taken out of a warm pool meanwhile counts by its version: it may have been launched before.
-    """
+    """Whether the cycle wants an instance: launched since it began, or kept for its version."""
     of_version = state.target_version != "" and (member.template_id, member.version) == (
         state.template_id,
         state.target_version,
     )
     if state.skip_matching:
         return of_version
-    launched = member.launched is not None and member.launched >= state.began
-    return launched and (of_version or not state.target_version)
+    return member.launched is not None and (of_version or not state.target_version)
+
+
+def is_left_alone(state: CycleState, member: Member) -> bool:
+    """Whether an instance is not replaced because the request says so: it is protected, or in Standby."""
+    request = state.request
+    in_standby = member.state in ("Standby", "EnteringStandby")
+    return (member.protected and request.get("protected") == Protected.IGNORE) or (
+        in_standby and request.get("standby") == Standby.IGNORE
+    )
 
 
 def progress(
@@ -122,7 +129,7 @@ def _counted(
     coming = [each for each in new if each.lifecycle_phase == LifecyclePhase.ENTERING]
     old = [each for each in group.members if each not in new]
     going = [each for each in old if each.lifecycle_phase in (LifecyclePhase.LEAVING, LifecyclePhase.RETAINED)]
-    staying = [each for each in old if each not in going and each.instance_id not in state.ignored]
+    staying = [each for each in old if each not in going and not is_left_alone(state, each)]
     found: list[TargetDip] = []
     if refresh.status in ("InProgress", "Baking", "Successful"):
         found = dips(group, state.healthy_at_start, lambda each: is_new(state, each), now)
@@ -142,7 +149,8 @@ def _counted(
 
 
 def _listed(member: Member, now: float) -> ListedInstance:
-    seconds = max(0.0, now - member.began) if member.began is not None else 0.0
+    began = member.launched if member.terminated is None else member.terminated
+    seconds = 0.0 if began is None else max(0.0, now - began)
     return ListedInstance(member.instance_id, STAGES.get(member.state, member.state), round(seconds), member.version)
 
 

@@ -124,7 +124,6 @@ class CycleState:
     desired: int = 0
     batch: int = 0
     skip_matching: bool = False
-    ignored: tuple[str, ...] = ()
     healthy_at_start: Mapping[str, int] = field(default_factory=dict)
     polls: int = 0
     began: float = 0.0
@@ -156,17 +155,17 @@ class CycleState:
             "verdicts": [each._asdict() for each in self.verdicts],
             "dips": [each._asdict() for each in self.dips],
             "objections": [each._asdict() for each in self.objections],
-            **{name: list(getattr(self, name)) for name in ("ignored", "warnings", "unverified")},
+            **{name: list(getattr(self, name)) for name in ("warnings", "unverified")},
         }
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Self:
         """As it was written, by this version or one before or after it: what is not known is left out.
 
-        Raises KeyError without a group.
+        Before the first step there is only the request. Raises KeyError without a group.
         """
         known = {each.name: raw[each.name] for each in fields(cls) if each.name in raw}
-        known["group"] = str(raw["group"])
+        known["group"] = str(raw["group"] if "group" in raw else raw["request"]["group"])
         for name, kind in _LISTS.items():
             if name in known:
                 known[name] = tuple(_item(kind, each) for each in known[name])
@@ -180,7 +179,6 @@ _LISTS: dict[str, Any] = {
     "verdicts": CycleVerdict,
     "dips": TargetDip,
     "objections": Objection,
-    "ignored": str,
     "warnings": str,
     "unverified": str,
 }

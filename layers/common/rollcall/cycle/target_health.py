@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 HEALTHY = "healthy"
 
 
-def healthy_targets(group: GroupNow) -> dict[str, int]:
-    """How many targets are healthy, by target group's ARN."""
-    return {arn: sum(each == HEALTHY for each in targets.values()) for arn, targets in group.health.items()}
+def healthy_targets(health: Mapping[str, Mapping[str, str]]) -> dict[str, int]:
+    """How many targets are healthy, by target group's ARN. health: the state of each, by ARN and instance id."""
+    return {arn: sum(each == HEALTHY for each in targets.values()) for arn, targets in health.items()}
 
 
 def dips(group: GroupNow, at_start: Mapping[str, int], is_new: Callable[[Member], bool], now: float) -> list[TargetDip]:
     """The target groups in which targets are missing that this cycle launched or takes out. now: epoch seconds."""
     found = []
-    for arn, healthy in healthy_targets(group).items():
+    for arn, healthy in healthy_targets(group.health).items():
         expected = min(group.desired, at_start.get(arn, 0))
         targets = group.health[arn]
         by_themselves = sum(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rollcall.aws.target_groups import name_of
 from rollcall.domain.lifecycle_states import Phase as LifecyclePhase
 
-from .progress import is_new
+from .progress import is_left_alone, is_new
 from .target_health import HEALTHY
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ def verify(state: CycleState, group: GroupNow, unproven: Mapping[str, str], rema
     missing = [problem for each in members for problem in _of_member(state, each, group, unproven)]
     missing += [words for each in remains if not is_retiring(each) for words in _of_remains(each)]
     missing += [_dip(each.target_group, each.healthy, each.expected) for each in state.dips]
-    named = [f"{each} was left as it is" for each in state.ignored]
+    alone = [each.instance_id for each in group.members if is_left_alone(state, each)]
+    named = [f"{each} was left as it is" for each in alone]
     named += [
         f"{each.instance_id} is in its retire job, and its host goes after it" for each in remains if is_retiring(each)
     ]
@@ -64,7 +65,7 @@ def is_retiring(remains: Remains) -> bool:
 
 
 def _counts(state: CycleState, member: Member) -> bool:
-    if member.instance_id in state.ignored:
+    if is_left_alone(state, member):
         return False
     if member.lifecycle_phase in (LifecyclePhase.LEAVING, LifecyclePhase.RETAINED, LifecyclePhase.DETACHED):
         return False

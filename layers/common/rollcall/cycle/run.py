@@ -1,0 +1,238 @@
+"""The steps of a cycle, each a task of its state machine: read, decide, do.
+
+Every step may be repeated, and may have died anywhere before: what it does it does so that doing it again changes
+nothing, and what it needs to know of an earlier try it reads from AWS. What is decided is in preflight.py, progress.py,
+verification.py and pinning.py.
+"""
+
+from __future__ import annotations
+
+from copy import replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from rollcall.aws.gate_log import GateLog
+from rollcall.aws.instance_refreshes import Ending
+from rollcall.domain.errors import AwsRejected, BadEvent, BadSettings
+
+from .cycle_aws import CycleAws
+from .news import CycleEvent, CycleNews
+from .progress import CycleDecision, is_new, progress
+from .putting_back import PuttingBack
+from .reading import CycleReader
+from .starting_refresh import RefreshStarter
+from .state import CycleResult, CycleState, Phase, cut
+from .target_health import healthy_targets
+from .verification import verify
+from .waiting import SOON, next_wait
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from rollcall.aws.fleet import Fleet
+    from rollcall.chef.client import Chef
+    from rollcall.domain.settings import Settings
+    from rollcall.tower.client import Tower
+
+
+GROUP_GONE = "the group does not exist any more"
+ENDINGS = {
+    CycleResult.SUCCEEDED: CycleEvent.SUCCEEDED,
+    CycleResult.NOTHING_TO_REPLACE: CycleEvent.SUCCEEDED,
+    CycleResult.FAILED: CycleEvent.FAILED,
+    CycleResult.ROLLED_BACK: CycleEvent.ROLLED_BACK,
+    CycleResult.CANCELLED: CycleEvent.CANCELLED,
+}
+
+
+class StepAnswer(NamedTuple):
+    """What came of a step. next: the word by which the state machine goes on, after so many seconds.
+
+    news: what is to be published.
+    """
+
+    state: CycleState
+    next: str
+    wait: float = 0.0
+    news: tuple[CycleNews, ...] = ()
+
+
+class CycleRun:
+    """Takes the steps of cycles. clock: epoch seconds."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        tower: Tower,
+        fleet: Fleet,
+        *,
+        chef: Chef | None,
+        clock: Callable[[], float],
+        aws: CycleAws | None = None,
+        gate_log: GateLog | None = None,
+    ) -> None:
+        self._settings = settings
+        self._aws = aws or CycleAws(settings.region)
+        self._tower = tower
+        self._fleet = fleet
+        self._clock = clock
+        gate_log = gate_log or GateLog(settings.gate_log_group, settings.region)
+        self._reader = CycleReader(tower, fleet, self._aws, gate_log, chef)
+        self._putting_back = PuttingBack(self._aws)
+        self._steps: dict[str, Callable[[CycleState], StepAnswer]] = {
+            "pin": self._pin,
+            "start": self._start,
+            "follow": self._follow,
+            "verify": self._verify,
+        }
+
+    def step(self, name: str, event: Mapping[str, Any]) -> StepAnswer:
+        """Take a step. event: what the state machine hands to it. Raises what AWS and Tower refuse, and BadEvent."""
+        execution = event["execution"]
+        if name == "preflight":
+            return self._preflight(event["request"], execution)
+        state = _with_execution(CycleState.from_json(event["cycle"]), execution)
+        if name == "put_back":
+            return self._put_back(_with_error(state, event.get("error") or {}))
+        if name not in self._steps:
+            raise BadEvent(f"a cycle has no step {name!r}; it has preflight, {', '.join(self._steps)} and put_back")
+        return self._steps[name](state)
+
+    # Preflight
+
+    def _preflight(self, raw: object, execution: Mapping[str, Any]) -> StepAnswer:
+        raise NotImplementedError
+
+    # Pin
+
+    def _pin(self, state: CycleState) -> StepAnswer:
+        """Set the group from its alias to the number that its instances run."""
+        self._putting_back.pin(state)
+        return StepAnswer(state, "start")
+
+    # Start
+
+    def _start(self, state: CycleState) -> StepAnswer:
+        """Start the refresh, or find the one that an earlier try of this step has started."""
+        details = self._aws.details(state.group)
+        if details is None:
+            return _over(state, CycleResult.FAILED, GROUP_GONE)
+        starting = replace(
+            state,
+            phase=Phase.STARTING,
+            phase_since=self._clock(),
+            healthy_at_start=state.healthy_at_start or healthy_targets(self._reader.health(details)),
+        )
+        try:
+            refresh_id, began = RefreshStarter(self._aws).start(starting, self._clock())
+        except AwsRejected as error:
+            return _over(starting, CycleResult.FAILED, str(error))
+        if refresh_id is None:
+            words = "another instance refresh of the group began meanwhile: wait for it to end, and cycle again"
+            return _over(starting, CycleResult.REFUSED, words)
+        started = replace(starting, refresh_id=refresh_id, began=began)
+        return StepAnswer(started, "wait", SOON, (CycleNews(CycleEvent.STARTED, started),))
+
+    # Follow
+
+    def _follow(self, state: CycleState) -> StepAnswer:
+        now = self._clock()
+        group = self._reader.group(state.group, state.began)
+        refresh = self._aws.find(state.group, state.refresh_id) if group else None
+        if group is None or refresh is None:
+            gone = GROUP_GONE if group is None else f"AWS does not show instance refresh {state.refresh_id} any more"
+            return _over(state, CycleResult.FAILED, gone)
+        verdicts = self._reader.verdicts(state, group)
+        done = progress(state, refresh, group, verdicts, now)
+        match done.decision:
+            case CycleDecision.ROLL_BACK:
+                self._roll_back(state.group)
+            case CycleDecision.CANCEL:
+                self._aws.cancel(state.group)
+            case CycleDecision.VERIFY:
+                return StepAnswer(done.state, "verify", 0.0, _progress_news(state, done.state))
+            case CycleDecision.PUT_BACK:
+                return StepAnswer(done.state, "put_back")
+            case CycleDecision.WAIT:
+                pass
+        return StepAnswer(done.state, "wait", done.wait, _progress_news(state, done.state))
+
+    def _roll_back(self, group: str) -> None:
+        """Roll back, or cancel where AWS does not roll this refresh back after all."""
+        try:
+            ending = self._aws.rollback(group)
+        except AwsRejected:
+            ending = Ending.IRREVERSIBLE
+        if ending == Ending.IRREVERSIBLE:
+            self._aws.cancel(group)
+
+    # Verify
+
+    def _verify(self, state: CycleState) -> StepAnswer:
+        now = self._clock()
+        details = self._aws.details(state.group)
+        group = self._reader.group(state.group, state.began) if details else None
+        if details is None or group is None:
+            return _over(state, CycleResult.FAILED, GROUP_GONE)
+        members = [each for each in group.members if each.in_service and is_new(state, each)]
+        try:
+            unproven = self._reader.unproven(details.group, [each.instance_id for each in members])
+        except BadSettings as error:
+            return _over(state, CycleResult.FAILED, str(error))
+        found = verify(state, group, unproven, self._reader.remains(details.group, group))
+        verified = replace(state, unverified=tuple(map(cut, found.missing)), polls=state.polls + 1)
+        if not found.missing:
+            named = tuple(dict.fromkeys([*state.warnings, *found.named]))
+            reason = f"{len(members)} instances were verified" if members else "no instance was there to be verified"
+            return _over(replace(verified, warnings=named), CycleResult.SUCCEEDED, reason)
+        if now - state.verify_since < float(state.request["verify_seconds"]):
+            return StepAnswer(verified, "wait", next_wait(now - state.began))
+        reason = f"AWS calls the instance refresh successful, and this is not: {'; '.join(found.missing)}"
+        return _over(verified, CycleResult.FAILED, cut(reason))
+
+    # Put back
+
+    def _put_back(self, state: CycleState) -> StepAnswer:
+        putting_back = replace(state, phase=Phase.PUTTING_BACK, result=state.result or CycleResult.FAILED)
+        words = self._putting_back.put_back(putting_back)
+        if words is None:
+            return StepAnswer(putting_back, "wait", SOON)
+        now = self._clock()
+        ended = replace(putting_back, phase=Phase.ENDED, phase_since=now, ended=now, put_back=words)
+        well = ended.result is not None and ended.result.went_well
+        return StepAnswer(ended, "succeeded" if well else "failed", news=ending_news(ended))
+
+    def settle(self, detail: Mapping[str, Any]) -> StepAnswer:
+        raise NotImplementedError
+
+
+def ending_news(state: CycleState) -> tuple[CycleNews, ...]:
+    """What is published of a cycle that has ended."""
+    kind = ENDINGS.get(state.result) if state.result else None
+    return (CycleNews(kind, state),) if kind else ()
+
+
+def _progress_news(before: CycleState, after: CycleState) -> tuple[CycleNews, ...]:
+    """Progress, where people see something else than before."""
+
+    def shown(state: CycleState) -> object:
+        return state.new, state.in_progress, state.left, state.phase, state.verdicts, state.dips
+
+    return (CycleNews(CycleEvent.PROGRESS, after),) if shown(before) != shown(after) else ()
+
+
+def _over(state: CycleState, result: CycleResult, reason: str) -> StepAnswer:
+    return StepAnswer(replace(state, result=result, reason=reason), "put_back")
+
+
+def _with_execution(state: CycleState, execution: Mapping[str, Any]) -> CycleState:
+    started = datetime.fromisoformat(execution["started"]).timestamp()
+    return replace(state, execution=execution["id"], name=execution["name"], execution_started=started)
+
+
+def _with_error(state: CycleState, error: Mapping[str, Any]) -> CycleState:
+    """The state with the error that ended another task for good, if one did."""
+    if not error or state.result:
+        return state
+    words = f"the cycle function failed: {error.get('Error', '')}: {error.get('Cause', '')}"
+    return replace(state, result=CycleResult.FAILED, reason=cut(words))
