@@ -19,7 +19,7 @@ from rollcall.cycle.request import Follow, Protected, Standby
 from rollcall.domain.errors import AwsUnavailable, RollcallError, Throttled
 from rollcall.domain.shell_commands import command, operand, options
 from rollcall_cli.cycling import listing
-from rollcall_cli.cycling.executions import DRY_KEY, Executions, Started
+from rollcall_cli.cycling.executions import DRY_KEY, CycleExecutions, Started
 from rollcall_cli.cycling.following import display, follow
 from rollcall_cli.cycling.refresh import QUESTIONS, UNDER_WAY, Stop, active, require_its_own, stop, with_refresh
 from rollcall_cli.cycling.request import CycleOptions, OnFailure, request_of
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
-    from rollcall_cli.cycling.executions import Execution
+    from rollcall_cli.cycling.executions import CycleExecution
 
 MACHINE = "CycleStateMachine"  # its logical id
 TO_START = "states:StartExecution"
@@ -155,7 +155,7 @@ def _require_one_way(ways: Sequence[str], wanted: CycleOptions, key: str | None,
         raise NotRun(f"--key={key}: give a key that is not empty, and does not begin with {DRY_KEY}")
 
 
-def _executions(stack: str) -> Executions:
+def _executions(stack: str) -> CycleExecutions:
     """Those of the stack's state machine. Raises NotRun where it has none."""
     try:
         machine = physical_id(stack, MACHINE)
@@ -164,13 +164,15 @@ def _executions(stack: str) -> Executions:
             f"Stack {stack} runs no cycles: it has no state machine {MACHINE}. Deploy it with the "
             "parameter Cycles=true."
         ) from error
-    return Executions(boto3.client("stepfunctions", config=CLIENT_CONFIG), machine)
+    return CycleExecutions(boto3.client("stepfunctions", config=CLIENT_CONFIG), machine)
 
 
 class _Run:
     """One run of the command. group: empty for the list. key: as the operator gave it."""
 
-    def __init__(self, executions: Executions, group: str, key: str | None, given: Given, *, as_json: bool) -> None:
+    def __init__(
+        self, executions: CycleExecutions, group: str, key: str | None, given: Given, *, as_json: bool
+    ) -> None:
         self._executions = executions
         self._group = group
         self._key = key
@@ -237,7 +239,7 @@ class _Run:
         progress_line(f"cycle {started.name}: {execution_url(started.arn)}")
         unsaid = wanted is not None
 
-        def read() -> Execution:
+        def read() -> CycleExecution:
             nonlocal unsaid
             execution = self._executions.read(started.arn)
             if unsaid:
@@ -255,7 +257,7 @@ class _Run:
         self._print(execution, attached=started.attached)
         return code_of(execution)
 
-    def _say_attached(self, there: Execution, wanted: Mapping[str, Any] | None) -> None:
+    def _say_attached(self, there: CycleExecution, wanted: Mapping[str, Any] | None) -> None:
         words = "is running" if there.running else "is over"
         progress_line(f"A cycle with this key is there already, and {words}: this shows it, and starts none.")
         if there.request != wanted:
@@ -274,7 +276,7 @@ class _Run:
         }
         return f"The cycle goes on by itself. To watch it: {words['--watch']}\nTo stop it: {words['--cancel']}"
 
-    def _print(self, execution: Execution, *, attached: bool) -> None:
+    def _print(self, execution: CycleExecution, *, attached: bool) -> None:
         """How it ended. Where nobody reads that any more the exit code says it all the same."""
         url = execution_url(execution.arn)
         try:
@@ -286,7 +288,7 @@ class _Run:
         except BrokenPipeError:
             silence(sys.stdout)
 
-    def _show(self, execution: Execution) -> None:
+    def _show(self, execution: CycleExecution) -> None:
         out, ending = console(), ending_of(execution)
         out.print(Text(ending.heading, style="bold green" if ending.well else "bold red"), soft_wrap=True)
         for line in ending.lines:

@@ -58,7 +58,7 @@ class NotShown(AwsUnavailable):
 
 
 @dataclass(frozen=True)
-class Execution:
+class CycleExecution:
     """A cycle as Step Functions shows it. Times in epoch seconds, by AWS's clock.
 
     request: its input. ended: None while it runs. read: when this was read. state: what its last step answered, None
@@ -94,7 +94,7 @@ class Execution:
         return max(0.0, (self.ended or self.read) - self.began)
 
 
-class Executions:
+class CycleExecutions:
     """The executions of one state machine. client: boto3's for Step Functions. machine: its ARN.
 
     The methods raise what aws_errors raises.
@@ -139,13 +139,13 @@ class Executions:
         """The ARN of the group's cycle that runs, else of the last one; None without any in the last 90 days."""
         return self.running(group) or next(self._of_group(group), None)
 
-    def latest(self, most: int) -> list[Execution]:
+    def latest(self, most: int) -> list[CycleExecution]:
         """The last cycles of all groups, the newest first, dry runs among them; without their states while they run."""
         with aws_errors("the list of cycles"):
             answer = self._client.list_executions(stateMachineArn=self._machine, maxResults=most)
         return [self.described(each["executionArn"]) for each in answer["executions"][:most]]
 
-    def described(self, arn: str) -> Execution:
+    def described(self, arn: str) -> CycleExecution:
         """An execution, with its state only where it succeeded.
 
         Raises NotShown.
@@ -161,7 +161,7 @@ class Executions:
         now = moment_of(shown)
         ended = shown["stopDate"].timestamp() if "stopDate" in shown else None
         state = _state_in(shown.get("output"))
-        return Execution(
+        return CycleExecution(
             arn,
             Status(shown["status"]) if shown["status"] in list(Status) else Status.RUNNING,
             _object(shown.get("input")) or {},
@@ -174,7 +174,7 @@ class Executions:
             shown.get("cause", ""),
         )
 
-    def read(self, arn: str) -> Execution:
+    def read(self, arn: str) -> CycleExecution:
         """An execution with its newest state. Raises as described() does."""
         shown = self.described(arn)
         if shown.state is not None:

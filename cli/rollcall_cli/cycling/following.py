@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from .executions import Execution
+    from .executions import CycleExecution
 
 READ_EVERY = 5.0  # seconds
 REFRESHES = 2  # a second, of the picture: its seconds pass also while nothing is read
@@ -41,7 +41,7 @@ class Display(Protocol):
     def __exit__(self, *_: object) -> None:
         """Show no more."""
 
-    def show(self, execution: Execution) -> None:
+    def show(self, execution: CycleExecution) -> None:
         """Show how the cycle is now."""
 
     def say(self, words: str) -> None:
@@ -52,17 +52,19 @@ class Lines:
     """A line for each change, where there is no terminal."""
 
     def __init__(self) -> None:
-        self._before: Execution | None = None
+        self._before: CycleExecution | None = None
+        self._stages: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None: ...
 
-    def show(self, execution: Execution) -> None:
-        for words in changes(self._before, execution):
+    def show(self, execution: CycleExecution) -> None:
+        for words in changes(self._before, execution, self._stages):
             progress_line(words)
         self._before = execution
+        self._stages |= {each.id: each.stage for each in execution.state.instances} if execution.state else {}
 
     def say(self, words: str) -> None:
         progress_line(words)
@@ -73,7 +75,7 @@ class Picture:
 
     def __init__(self, console: Console, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
-        self._shown: Execution | None = None
+        self._shown: CycleExecution | None = None
         self._read_at = monotonic()
         self._live = Live(console=console, get_renderable=self._rendered, refresh_per_second=REFRESHES, transient=True)
 
@@ -84,7 +86,7 @@ class Picture:
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
-    def show(self, execution: Execution) -> None:
+    def show(self, execution: CycleExecution) -> None:
         self._shown, self._read_at = execution, self._monotonic()
         self._live.refresh()
 
@@ -102,7 +104,9 @@ def display() -> Display:
     return Lines()
 
 
-def follow(read: Callable[[], Execution], shown: Display, sleep: Callable[[float], None] = time.sleep) -> Execution:
+def follow(
+    read: Callable[[], CycleExecution], shown: Display, sleep: Callable[[float], None] = time.sleep
+) -> CycleExecution:
     """The cycle, once it is over. Raises what read() raises, but for what passes by itself."""
     failed, late = "", 0
     with shown:
@@ -122,7 +126,7 @@ def follow(read: Callable[[], Execution], shown: Display, sleep: Callable[[float
             sleep(READ_EVERY)
 
 
-def _lacks_result(execution: Execution) -> bool:
+def _lacks_result(execution: CycleExecution) -> bool:
     """Whether a cycle ended by itself, and what was read of it does not show how."""
     ended = execution.status in (Status.SUCCEEDED, Status.FAILED)
     return ended and (execution.state is None or execution.state.result is None)

@@ -15,7 +15,7 @@ from .executions import Status
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .executions import Execution
+    from .executions import CycleExecution
 
 type Json = dict[str, Any]
 
@@ -35,7 +35,7 @@ class Listed(NamedTuple):
     seconds: float
 
 
-def listed(execution: Execution) -> Listed:
+def listed(execution: CycleExecution) -> Listed:
     """A cycle as the list shows it."""
     state, request = execution.state, execution.request
     named = str(request.get("launch_template_version") or "")
@@ -49,7 +49,7 @@ def listed(execution: Execution) -> Listed:
     )
 
 
-def _result(execution: Execution) -> str:
+def _result(execution: CycleExecution) -> str:
     """One that failed says it as its error (statemachines/cycle.asl.json)."""
     if execution.running:
         return "running"

@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
     from rollcall.cycle.state import CycleState
 
-    from .executions import Execution
+    from .executions import CycleExecution
 
 BAR_WIDTH = 40  # characters
 NEW, IN_PROGRESS, LEFT = "green", "yellow", "bright_black"  # styles of the bar's parts
 INDENT = "  "
 
 
-def picture(execution: Execution, since: float) -> RenderableType:
+def picture(execution: CycleExecution, since: float) -> RenderableType:
     """What is shown now. since: seconds that passed since it was read."""
     return Group(*_rows(execution, since))
 
 
-def _rows(execution: Execution, since: float) -> Iterator[Text]:
+def _rows(execution: CycleExecution, since: float) -> Iterator[Text]:
     state = execution.state
     group = str(execution.request.get("group", ""))
     heading = "; ".join(filter(None, (group, version_words(state) if state else "", execution.name)))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from rollcall.aws.instance_refreshes import InstanceRefreshes, Refresh
 
-    from .executions import Execution
+    from .executions import CycleExecution
 
 AWAITED = 24  # readings of a cycle that has no refresh yet, two minutes: pre-flight takes seconds
 READ_EVERY = 5.0  # seconds
@@ -69,7 +69,7 @@ def active(refreshes: InstanceRefreshes, group: str) -> Refresh | None:
         raise NotRun(f"{in_words(error, 'autoscaling:DescribeInstanceRefreshes')}\n{NOTHING}") from error
 
 
-def with_refresh(read: Callable[[], Execution], sleep: Callable[[float], None] = time.sleep) -> Execution:
+def with_refresh(read: Callable[[], CycleExecution], sleep: Callable[[float], None] = time.sleep) -> CycleExecution:
     """A cycle, once it has begun its refresh. Raises NotRun where it is over, or does not begin one."""
     for _ in range(AWAITED):
         execution = read()
@@ -81,7 +81,7 @@ def with_refresh(read: Callable[[], Execution], sleep: Callable[[float], None] =
     raise NotRun(f"The cycle {execution.name} has not begun its instance refresh yet. {NOTHING} Try again in a minute.")
 
 
-def require_its_own(execution: Execution, shown: Refresh | None) -> Refresh:
+def require_its_own(execution: CycleExecution, shown: Refresh | None) -> Refresh:
     """The refresh that is active, if it is the cycle's. Raises NotRun. Pure."""
     group, own = str(execution.request.get("group", "")), execution.state.refresh_id if execution.state else ""
     if shown is None:

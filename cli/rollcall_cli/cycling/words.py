@@ -11,11 +11,11 @@ from rollcall_cli.times import clock, shortly
 from .executions import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from rollcall.cycle.state import CycleState, CycleVerdict, ListedInstance, TargetDip
 
-    from .executions import Execution
+    from .executions import CycleExecution
 
 type Json = dict[str, Any]
 
@@ -40,14 +40,14 @@ class Ending(NamedTuple):
 # The exit code
 
 
-def code_of(execution: Execution) -> ExitCode:
+def code_of(execution: CycleExecution) -> ExitCode:
     """What the command ends with: OK only for what is verified, or had nothing to do."""
     state = execution.state
     if state is None or state.result is None or execution.status not in (Status.SUCCEEDED, Status.FAILED):
         return ExitCode.ACT
     if state.result == CycleResult.REFUSED or (state.result == CycleResult.DRY_RUN and state.objections):
         return ExitCode.REFUSED
-    if state.result.went_well and execution.status == Status.SUCCEEDED:
+    if state.result and state.result.went_well and execution.status == Status.SUCCEEDED:
         return ExitCode.OK
     return ExitCode.ACT
 
@@ -55,8 +55,11 @@ def code_of(execution: Execution) -> ExitCode:
 # While it runs
 
 
-def changes(before: Execution | None, now: Execution) -> Iterator[str]:
-    """What is new since it was read before, a line each, with the time of day by AWS's clock."""
+def changes(before: CycleExecution | None, now: CycleExecution, stages: Mapping[str, str]) -> Iterator[str]:
+    """What is new since it was read before, a line each, with the time of day by AWS's clock.
+
+    stages: the last that was shown of each instance, for a state lists only some of them.
+    """
     old, new = before.state if before else None, now.state
     if now.failing and (before is None or before.failing != now.failing):
         yield f"{clock(now.read)}: a step of the cycle failed, and is tried again: {now.failing}"
@@ -64,16 +67,15 @@ def changes(before: Execution | None, now: Execution) -> Iterator[str]:
         if before is None:
             yield f"{clock(now.read)}: {Phase.PREFLIGHT}"
         return
-    for words in _changes(old, new):
+    for words in _changes(old, new, stages):
         yield f"{clock(now.answered)}: {words}"
 
 
-def _changes(old: CycleState | None, new: CycleState) -> Iterator[str]:
+def _changes(old: CycleState | None, new: CycleState, stages: Mapping[str, str]) -> Iterator[str]:
     if new.desired and not (old and old.desired):
         yield plan_words(new)
     if _position(new) != (_position(old) if old else None):
         yield f"{new.phase}{f': {counts(new)}' if _counted(new) else ''}"
-    stages = {each.id: each.stage for each in old.instances} if old else {}
     for each in new.instances:
         if stages.get(each.id) != each.stage:
             yield instance_words(each, each.seconds)
@@ -145,7 +147,7 @@ def dip_words(dip: TargetDip) -> str:
 # How it ended
 
 
-def ending_of(execution: Execution) -> Ending:
+def ending_of(execution: CycleExecution) -> Ending:
     """How a cycle ended, for an operator."""
     state, group = execution.state, str(execution.request.get("group", ""))
     if execution.status in ENDED_OUTSIDE:
@@ -154,19 +156,22 @@ def ending_of(execution: Execution) -> Ending:
     if state is None or state.result is None:
         return Ending(f"The cycle of group {group!r} FAILED: {_error(execution)}", (SETTLED,), well=False)
     lines = [*_evidence(state), *(_plan(state) if state.result == CycleResult.DRY_RUN else ())]
+    if execution.status == Status.FAILED and execution.error not in ("", state.result):  # its error is not its result
+        lines.append(f"the last step failed, so that something may be left to put back: {_error(execution)}")
+        lines.append(SETTLED)
     return Ending(_heading(execution, state), lines, code_of(execution) == ExitCode.OK)
 
 
-def _error(execution: Execution) -> str:
+def _error(execution: CycleExecution) -> str:
     said = ": ".join(filter(None, (execution.error, execution.cause)))
     return said or "its steps do not say how it ended: is the stack of another version than this command?"
 
 
-def _heading(execution: Execution, state: CycleState) -> str:
+def _heading(execution: CycleExecution, state: CycleState) -> str:
     group, took = repr(state.group), shortly(execution.seconds)
     reason = f": {state.reason}" if state.reason else "."
-    if state.result == CycleResult.SUCCEEDED and execution.status != Status.SUCCEEDED:
-        return f"The cycle of group {group} FAILED: {_error(execution)}"
+    if state.result and state.result.went_well and execution.status != Status.SUCCEEDED:
+        return f"The cycle of group {group} FAILED at its last step, after it had ended as: {state.result}{reason}"
     match state.result:
         case CycleResult.SUCCEEDED:
             versions = version_words(state)
@@ -177,8 +182,10 @@ def _heading(execution: Execution, state: CycleState) -> str:
             if state.objections:
                 return f"Dry run: a cycle of group {group} would be refused, for {_objected(state)}."
             return f"Dry run: nothing speaks against a cycle of group {group}. Nothing was changed."
-        case CycleResult.REFUSED:
+        case CycleResult.REFUSED if state.objections:
             return f"The cycle of group {group} was refused before anything was changed, for {_objected(state)}."
+        case CycleResult.REFUSED:
+            return f"The cycle of group {group} was refused{reason}"
         case CycleResult.ROLLED_BACK:
             return f"The cycle of group {group} was rolled back after {took}{reason}"
         case CycleResult.CANCELLED:
@@ -202,8 +209,6 @@ def _evidence(state: CycleState) -> Iterator[str]:
     yield from map(dip_words, state.dips)
     for warning in state.warnings:
         yield f"warning: {warning}"
-    if state.ignored:
-        yield f"not replaced, as asked for: {', '.join(state.ignored)}"
     if state.put_back:
         yield f"put back: {state.put_back}"
 
@@ -224,7 +229,7 @@ def _number(number: int, what: str) -> str:
 # As JSON
 
 
-def answer_of(execution: Execution, url: str, *, attached: bool) -> Json:
+def answer_of(execution: CycleExecution, url: str, *, attached: bool) -> Json:
     """How a cycle ended, for a program. Times in epoch seconds."""
     state = execution.state
     return {

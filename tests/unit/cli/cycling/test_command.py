@@ -265,6 +265,31 @@ def test_a_refusal_has_every_objection_with_its_remedy(command: Command) -> None
         assert f"  {each.what}: {each.reason}\n    remedy: {each.remedy}\n" in done.stdout
 
 
+def test_a_refusal_after_pre_flight_says_its_reason(command: Command) -> None:
+    command.aws.script = [badly(CycleResult.REFUSED, reason="another refresh began meanwhile")]
+    done = command("web", code=ExitCode.REFUSED)
+    assert done.stdout == "The cycle of group 'web' was refused: another refresh began meanwhile\n"
+
+
+@pytest.mark.parametrize(
+    ("result", "words"),
+    [
+        (CycleResult.SUCCEEDED, "FAILED at its last step, after it had ended as: succeeded."),
+        (CycleResult.ROLLED_BACK, "was rolled back after 5.0 s."),
+    ],
+)
+def test_what_was_not_put_back_is_said_whatever_came_before(command: Command, result: CycleResult, words: str) -> None:
+    command.aws.script = [Turn(state()), Turn(ended(result), "FAILED", "Sandbox.Timedout", "Task timed out")]
+    done = command("web", code=ExitCode.ACT)
+    assert words in done.stdout
+    assert "something may be left to put back: Sandbox.Timedout: Task timed out\n" in done.stdout
+
+
+def test_an_instance_is_shown_once_at_each_stage_also_where_the_list_left_it_out_meanwhile(command: Command) -> None:
+    command.aws.script = [Turn(state()), Turn(state(instances=())), Turn(state()), well()]
+    assert command("web").stderr.count("i-a: its job runs") == 1
+
+
 def test_a_dry_run_has_the_plan_and_is_always_a_new_one(command: Command) -> None:
     plan = {"batches": 5, "estimate_seconds": 720.0, "order": ["i-1", "i-2"]}
     command.aws.script = [Turn(ended(CycleResult.DRY_RUN, plan=plan), "SUCCEEDED")]

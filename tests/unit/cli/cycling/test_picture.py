@@ -10,12 +10,12 @@ import pytest
 from rich.console import Console
 
 from rollcall.cycle.state import CycleVerdict, TargetDip
-from rollcall_cli.cycling.executions import Execution, Status
+from rollcall_cli.cycling.executions import CycleExecution, Status
 from rollcall_cli.cycling.following import Lines, Picture, display
 from rollcall_cli.cycling.picture import BAR_WIDTH, IN_PROGRESS, LEFT, NEW, bar, picture
 from unit.cli.cycling.step_functions import MACHINE, NOW, state
 
-RUNNING = Execution(
+RUNNING = CycleExecution(
     f"{MACHINE.replace('stateMachine', 'execution')}:web-1",
     Status.RUNNING,
     {"group": "web"},
@@ -27,7 +27,7 @@ RUNNING = Execution(
 )
 
 
-def printed(execution: Execution, since: float = 0.0) -> list[str]:
+def printed(execution: CycleExecution, since: float = 0.0) -> list[str]:
     console = Console(file=io.StringIO(), width=200, highlight=False, markup=False)
     console.print(picture(execution, since))
     assert isinstance(console.file, io.StringIO)
