@@ -38,7 +38,6 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
         here.fleets.own,
         chef=chef(context),
         clock=time.time,
-        seconds_left=lambda: context.get_remaining_time_in_millis() / 1000,
     )
     with announcer.publishing(here.settings, here.tower, context):
         answer = run.step(invoked.step, invoked.fields) if invoked.step else run.settle(invoked.fields)

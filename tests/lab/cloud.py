@@ -169,6 +169,55 @@ class Group:
         """The instances in the warm pool that are ready there."""
         return {instance_id for instance_id, state in self.states().items() if state in RESTING}
 
+    def new_version(self, *, default: bool = False, **data: Any) -> str:
+        """Make a version of the group's launch template, and return its number: the newest one, but for these data.
+
+        data: of the launch template, as its API names them; UserData as bytes. default: whether it is the default.
+        """
+        ec2, template = self.cloud.aws.client("ec2"), self._launch_template_id()
+        if isinstance(data.get("UserData"), bytes):
+            data["UserData"] = base64.b64encode(data["UserData"]).decode()
+        (newest,) = ec2.describe_launch_template_versions(LaunchTemplateId=template, Versions=["$Latest"])[
+            "LaunchTemplateVersions"
+        ]
+        made = ec2.create_launch_template_version(
+            LaunchTemplateId=template, SourceVersion=str(newest["VersionNumber"]), LaunchTemplateData=data
+        )
+        number = str(made["LaunchTemplateVersion"]["VersionNumber"])
+        if default:
+            ec2.modify_launch_template(LaunchTemplateId=template, DefaultVersion=number)
+        return number
+
+    def _launch_template_id(self) -> str:
+        group = self.described()
+        policy = group.get("MixedInstancesPolicy", {}).get("LaunchTemplate", {})
+        return str((policy.get("LaunchTemplateSpecification") or group["LaunchTemplate"])["LaunchTemplateId"])
+
+    def described(self) -> Json:
+        """The group as DescribeAutoScalingGroups shows it."""
+        answer = self.cloud.aws.client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[self.name])
+        (group,) = answer["AutoScalingGroups"]
+        return dict(group)
+
+    def version_of(self, instance_id: str) -> str:
+        """The number of the launch template's version that an instance of the group was launched from."""
+        (found,) = self.cloud.aws.client("autoscaling").describe_auto_scaling_instances(InstanceIds=[instance_id])[
+            "AutoScalingInstances"
+        ]
+        return str(found["LaunchTemplate"]["Version"])
+
+    def use_version(self, version: str) -> None:
+        """Let the group launch from this version of its launch template: a number, $Latest or $Default."""
+        template = {"LaunchTemplateId": self._launch_template_id(), "Version": version}
+        self.cloud.aws.client("autoscaling").update_auto_scaling_group(
+            AutoScalingGroupName=self.name, LaunchTemplate=template
+        )
+
+    def refreshes(self) -> list[Json]:
+        """The group's instance refreshes, the newest first."""
+        answer = self.cloud.aws.client("autoscaling").describe_instance_refreshes(AutoScalingGroupName=self.name)
+        return list(answer["InstanceRefreshes"])
+
     def replace_root_volume(self, instance_id: str) -> None:
         """Begin to replace the root volume of an instance in service; ValueError if the group has a warm pool."""
         self.cloud.aws.replace_root_volume(instance_id)

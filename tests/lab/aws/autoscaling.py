@@ -29,8 +29,8 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv4Network
 
+from lab.aws import configurations, processes, warm_pools
 from lab.aws import ministack as cloud
-from lab.aws import warm_pools
 from lab.aws.activities import Activities
 from lab.aws.control import Timeout, Transition
 from lab.aws.lifecycle import (
@@ -58,6 +58,7 @@ from lab.aws.lifecycle import (
 from lab.aws.lifecycle_events import DESCRIPTIONS, LifecycleEvents
 from lab.aws.ministack import Record, Scope
 from lab.aws.notifications import send_test
+from lab.aws.refreshes import Refreshes
 from lab.aws.target_groups import TargetGroups
 
 logger = logging.getLogger(__name__)
@@ -109,6 +110,7 @@ class Engine:
         self.activities = Activities()
         self._targets = targets
         self._events = events or LifecycleEvents()
+        self.refreshes = Refreshes(self, self._events)
         # Thousands of instances are looked at many times a second, so each question has its index.
         self._instances: dict[str, Instance] = {}
         self._members: defaultdict[str, dict[str, Instance]] = defaultdict(dict)  # by the group's ARN
@@ -136,6 +138,7 @@ class Engine:
         for scope, group in cloud.groups():
             with cloud.within(scope), _failure_logged(group["AutoScalingGroupName"]):
                 self._test_targets(scope, group)
+                self.refreshes.advance(group, now)
                 self._adjust(scope, group, now)
                 self._adjust_pool(scope, group, now)
 
@@ -253,8 +256,10 @@ class Engine:
 
     def _advance(self, instance: Instance, group: Record, hooks: list[Record], now: float) -> None:
         self._follow_power(instance)
-        self._check_health(instance)
-        if instance.health == "Unhealthy" and instance.state in COUNTED | PREPARED:
+        if not processes.is_suspended(group, processes.HEALTH_CHECK):
+            self._check_health(instance)
+        replaces = not processes.is_suspended(group, processes.REPLACE_UNHEALTHY)
+        if replaces and instance.health == "Unhealthy" and instance.state in COUNTED | PREPARED:
             self.terminate(instance, now, "an instance was taken out of service in response to an EC2 health check.")
         elif instance.state == "EnteringStandby":
             self._enter(instance, "Standby", now)
@@ -356,10 +361,12 @@ class Engine:
             self._serve(instance, passage, group, now)
 
     def _serve(self, instance: Instance, passage: Passage, group: Record, now: float) -> None:
-        instance.passage = None
+        instance.passage, instance.in_service_since = None, now
         self._enter(instance, "InService", now)
         self.activities.end(instance, now)
-        instance.target_groups = [one["Identifier"] for one in traffic_sources(group) if one["Type"] == "elbv2"]
+        added = not processes.is_suspended(group, processes.ADD_TO_LOAD_BALANCER)
+        sources = traffic_sources(group) if added else []
+        instance.target_groups = [one["Identifier"] for one in sources if one["Type"] == "elbv2"]
         for target_group in instance.target_groups:
             self._targets.register(target_group, [instance.instance_id])
         if passage.action == "Launch":
@@ -436,17 +443,32 @@ class Engine:
 
     def _adjust(self, scope: Scope, group: Record, now: float) -> None:
         members = [instance for instance in self.members(group) if instance.state in COUNTED]
-        excess = len(members) - int(group["DesiredCapacity"])
+        live = _capacity(members)
+        wanted = self.refreshes.wanted(group, live, on_their_way=any(each.state != "InService" for each in members))
         cause = f"a change of the desired capacity to {group['DesiredCapacity']}."
-        for instance in [instance for instance in members if not instance.protected][: max(excess, 0)]:
-            self._scale_in(instance, group, now, cause)
+        if not processes.is_suspended(group, processes.TERMINATE):
+            for instance in [each for each in members if not each.protected]:
+                if _capacity([instance]) <= live - wanted:
+                    self._scale_in(instance, group, now, cause)
+                    live -= _capacity([instance])
+        if processes.is_suspended(group, processes.LAUNCH):
+            return
+        cause = self.refreshes.cause(group) or cause
         used = Counter(instance.subnet for instance in members)
-        ready = [instance for instance in self.members(group) if instance.state in READY and not instance.forced]
-        for _ in range(-excess):
+        ready = [instance for instance in self.members(group) if self._may_be_taken(group, instance)]
+        while live < wanted:
             if ready:
-                self._take_from_pool(ready.pop(0), now, cause)
+                one: Instance = ready.pop(0)
+                self._take_from_pool(one, now, cause)
+            elif launched := self._launch(scope, group, used, COLD, now, cause):
+                one = launched
             else:
-                self._launch(scope, group, used, COLD, now, cause)
+                return
+            live += _capacity([one])
+
+    def _may_be_taken(self, group: Record, instance: Instance) -> bool:
+        """Whether an instance may be taken from the pool into the group."""
+        return instance.state in READY and not instance.forced and self.refreshes.is_current(group, instance)
 
     def _scale_in(self, instance: Instance, group: Record, now: float, cause: str) -> None:
         place = warm_pools.wanted(group) - len(self._prepared(group))
@@ -477,8 +499,11 @@ class Engine:
             return
         members = self._prepared(group)
         excess = len(members) - warm_pools.wanted(group)
-        for instance in [each for each in members if each.state in READY][: max(excess, 0)]:
-            self.terminate(instance, now, "a change of the size of the warm pool.")
+        if not processes.is_suspended(group, processes.TERMINATE):
+            for instance in [each for each in members if each.state in READY][: max(excess, 0)]:
+                self.terminate(instance, now, "a change of the size of the warm pool.")
+        if processes.is_suspended(group, processes.LAUNCH):
+            return
         used = Counter(instance.subnet for instance in members)
         for _ in range(-excess):
             self._launch(scope, group, used, INTO_POOL, now, "a change of the size of the warm pool.")
@@ -496,19 +521,19 @@ class Engine:
 
     def _launch(
         self, scope: Scope, group: Record, used: Counter[str], passage: Passage, now: float, cause: str
-    ) -> None:
-        """Launch an instance in the subnet of which the fewest are used, and count it there."""
-        template = cloud.launch_template_version(group.get("LaunchTemplate") or {})
+    ) -> Instance | None:
+        """Launch an instance in the subnet of which the fewest are used, and count it there; None if it cannot be."""
+        template = self._choose(group)
         subnet = _emptiest_subnet(group, used)
         used[subnet] += 1
         zone = cloud.subnet_zone(subnet) or group["AvailabilityZones"][0]
         address = self._addresses.take()
         if address is None:
             logger.warning("No free address for an instance of %s", group["AutoScalingGroupName"])
-            return
+            return None
         public_address = self._public_addresses.take()
         instance_id = cloud.launch_instance(
-            template["Data"],
+            template.data,
             subnet=subnet,
             zone=zone,
             private=str(address),
@@ -524,15 +549,26 @@ class Engine:
             public_address=public_address,
             zone=zone,
             subnet=subnet,
-            launch_template={key: value for key, value in template.items() if key != "Data"},
+            launch_template=template.template,
             protected=bool(group["NewInstancesProtectedFromScaleIn"]),
             launched=now,
             cause=cause,
             passage=passage,
+            generation=self.refreshes.generation(group),
+            override=template.override,
+            image=template.image,
+            weight=template.weight,
         )
         self._instances[instance_id] = self._members[instance.group_arn][instance_id] = instance
         self._note(instance, passage, now)
         self._enter(instance, passage.first, now)
+        return instance
+
+    def _choose(self, group: Record) -> configurations.Choice:
+        """Return what the next instance of a group is launched from."""
+        used = Counter(each.override for each in self.members(group) if each.state in COUNTED | PREPARED)
+        wanted = self.refreshes.configuration(group)
+        return configurations.choose(configurations.of(group) if wanted is None else wanted, used)
 
     def _test_targets(self, scope: Scope, group: Record) -> None:
         """Send a hook's notification target its test message, once."""
@@ -564,8 +600,13 @@ GROUP_TAG = "aws:autoscaling:groupName"
 """The tag that names the group of an instance."""
 
 
-def _instance_tags(group: Record, template: Record) -> dict[str, str]:
-    specifications = [one for one in template["Data"].get("TagSpecifications", []) if one["ResourceType"] == "instance"]
+def _capacity(instances: Collection[Instance]) -> int:
+    """The units of capacity that these instances are: one each, or their weights."""
+    return sum(each.weight or 1 for each in instances)
+
+
+def _instance_tags(group: Record, template: configurations.Choice) -> dict[str, str]:
+    specifications = [one for one in template.data.get("TagSpecifications", []) if one["ResourceType"] == "instance"]
     tags = {tag["Key"]: tag["Value"] for one in specifications for tag in one.get("Tags", [])}
     tags |= {tag["Key"]: tag["Value"] for tag in group["Tags"] if tag["PropagateAtLaunch"]}
     return {**tags, GROUP_TAG: group["AutoScalingGroupName"]}

@@ -7,7 +7,8 @@ CONTROL = "/_lab/"
 
 GET states, transitions, timeouts, invocations, target-events; GET and DELETE calls; PUT dropped-events,
 throttled-calls, denied-calls, hidden-instances, aged-instances, due-schedule, target-health,
-replaced-root-volumes, forwarded-events; PUT and DELETE stale-answers, forced-states; DELETE idle-environments.
+replaced-root-volumes, forwarded-events, refresh-rules, lacking-permissions; PUT and DELETE stale-answers,
+forced-states, refused-refreshes; DELETE idle-environments.
 """
 
 

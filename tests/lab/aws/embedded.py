@@ -18,6 +18,7 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -28,6 +29,7 @@ from botocore.config import Config
 from lab.aws.control import CONTROL, Invocation, TargetEvent, Timeout, Transition
 from lab.aws.lifecycle import states
 from lab.aws.limits import SQS_BYTES
+from lab.aws.refresh import Rules
 
 __all__ = ["ACCOUNT", "OPEN_POLICY", "REGION", "EmbeddedAws", "Invocation", "TargetEvent", "Timeout", "Transition"]
 
@@ -228,6 +230,29 @@ class EmbeddedAws:
         """
         self._control("PUT", "replaced-root-volumes", instance_id)
 
+    def rule_refreshes(self, **rules: Any) -> None:
+        """Let instance refreshes follow these of the lab's rules, and the defaults beside them: see `lab.aws.refresh`.
+
+        rules: minimum_rounding, maximum_rounding, retry_seconds, pending_on_rollback, slow_launches_fail,
+        awaits_terminations. Raises TypeError for any other.
+        """
+        self._control("PUT", "refresh-rules", asdict(Rules(**rules)))
+
+    def refuse_refresh_call(self, action: str, code: str, calls: int = 1) -> None:
+        """Refuse the next calls of an action about instance refreshes: LimitExceeded or ResourceContention.
+
+        Whoever makes them. Raises ValueError for another code.
+        """
+        self._control("PUT", "refused-refreshes", {"action": action, "code": code, "calls": calls})
+
+    def lack(self, *permissions: str) -> None:
+        """Let all callers lack these permissions, and no others: ec2:RunInstances, ec2:CreateTags, iam:PassRole.
+
+        Those that AWS asks for when a refresh starts with a launch template, and in a dry run of RunInstances. Raises
+        ValueError for one that is never asked for.
+        """
+        self._control("PUT", "lacking-permissions", permissions)
+
     def answer_stale(
         self,
         *,
@@ -278,6 +303,9 @@ class EmbeddedAws:
         self.throttle(None)
         self._control("DELETE", "stale-answers")
         self._control("DELETE", "forced-states")
+        self._control("DELETE", "refused-refreshes")
+        self.lack()
+        self.rule_refreshes()
 
     def function_log(self, function_name: str) -> str:
         """Return what a function has logged, as far as its invocations have ended."""

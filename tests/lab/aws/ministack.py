@@ -27,7 +27,7 @@ from typing import Any
 
 from ministack.core import concurrency, lambda_runtime, responses
 from ministack.core.arn import parse_arn
-from ministack.services import alb, autoscaling, ec2, eventbridge, lambda_svc, scheduler, sns, sqs
+from ministack.services import alb, autoscaling, cloudwatch, ec2, eventbridge, lambda_svc, scheduler, sns, sqs
 from ministack.services.cloudformation import provisioners
 
 Record = dict[str, Any]
@@ -91,6 +91,8 @@ EXPECTED = {
     "ministack.services.cloudformation.provisioners._lambda_update": (
         "(physical_id, old_props, new_props, stack_name, logical_id=None)"
     ),
+    "ministack.services.cloudwatch._alarms": "AccountRegionScopedDict",
+    "ministack.services.cloudwatch._composite_alarms": "AccountRegionScopedDict",
     "ministack.services.ec2._ACTION_MAP": "dict",
     "ministack.services.ec2._DEFAULT_SUBNET_ID": "str",
     "ministack.services.ec2._INSTANCE_ID_RE": "Pattern",
@@ -294,6 +296,54 @@ def launch_template_version(specification: Record) -> Record:
     return {**known, "Data": data or {}}
 
 
+def launch_template_named(specification: Record) -> Record:
+    """Return the id, the name and the version, as it is given, of the launch template that a specification names."""
+    named: Record = provisioners._asg_launch_template(specification)
+    return named
+
+
+def launch_template_exists(specification: Record) -> bool:
+    """Whether a specification names a launch template that there is, and a version that it has."""
+    _, template, _ = ec2._resolve_launch_template_data(specification)
+    if not template:
+        return False
+    version = specification.get("Version") or "$Default"
+    numbers = {str(each["VersionNumber"]) for each in template["Versions"]}
+    return version in {"$Default", "$Latest", *numbers}
+
+
+def create_launch_template(name: str, data: Record) -> str:
+    """Make a launch template whose first version has these data, and return its id."""
+    params = {"LaunchTemplateName": name, **_template_params(data)}
+    ec2._ACTION_MAP["CreateLaunchTemplate"](params)
+    template_id: str = launch_template_named({"LaunchTemplateName": name})["LaunchTemplateId"]
+    return template_id
+
+
+def add_launch_template_version(template_id: str, data: Record) -> str:
+    """Give a launch template a version with these data and what else the first one has, and return its number."""
+    params = {"LaunchTemplateId": template_id, "SourceVersion": "1", **_template_params(data)}
+    ec2._ACTION_MAP["CreateLaunchTemplateVersion"](params)
+    number: str = launch_template_version({"LaunchTemplateId": template_id, "Version": "$Latest"})["Version"]
+    return number
+
+
+def _template_params(data: Record) -> dict[str, str]:
+    return {f"LaunchTemplateData.{key}": value for key, value in data.items()}
+
+
+def type_in(data: Record) -> str:
+    """Return the instance type that launch template data ask for."""
+    value: str = data.get("InstanceType", "t3.micro")
+    return value
+
+
+def alarm_state(name: str) -> str | None:
+    """Return the state of a CloudWatch alarm of the current scope, None if there is none of that name."""
+    alarm = cloudwatch._alarms.get(name) or cloudwatch._composite_alarms.get(name)
+    return alarm["StateValue"] if alarm else None
+
+
 def subnet_zone(subnet_id: str) -> str | None:
     """Return the Availability Zone of a subnet of the current scope."""
     zone: str | None = ec2._subnets.get(subnet_id, {}).get("AvailabilityZone")
@@ -310,7 +360,7 @@ def launch_instance(data: Record, *, subnet: str, zone: str, private: str, publi
     """Create a pending EC2 instance from launch template data and return its id."""
     (instance,) = ec2._launch_instances_internal(
         image_id=data.get("ImageId", "ami-00000000"),
-        instance_type=data.get("InstanceType", "t3.micro"),
+        instance_type=type_in(data),
         subnet_id=subnet,
         count=1,
         key_name=data.get("KeyName", ""),

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from hypercorn.asyncio import serve
@@ -26,6 +26,9 @@ from lab.aws.autoscaling_api import Api
 from lab.aws.calls import TRACE_HEADER, Calls
 from lab.aws.control import CONTROL
 from lab.aws.event_source import EventSources
+from lab.aws.permissions import Permissions
+from lab.aws.refresh import Rules
+from lab.aws.refresh_api import RefreshApi
 from lab.aws.stale_answers import StaleAnswers
 from lab.aws.target_groups import TargetGroups
 
@@ -41,6 +44,8 @@ class Parts:
     calls: Calls
     targets: TargetGroups
     stale: StaleAnswers
+    permissions: Permissions
+    refreshes: RefreshApi
 
 
 def main() -> None:
@@ -64,8 +69,10 @@ def main() -> None:
 
 async def _serve(listener: int, address_pool: str, sqs_pollers: int, sqs_bytes: int) -> None:
     targets, stale = TargetGroups(), StaleAnswers()
-    parts = Parts(Engine(address_pool, targets), EventSources(sqs_pollers), Calls(), targets, stale)
-    aws_patches.install(Api(parts.engine, stale).actions(), targets.actions(), sqs_bytes)
+    engine, permissions = Engine(address_pool, targets), Permissions()
+    api = Api(engine, stale, permissions)
+    parts = Parts(engine, EventSources(sqs_pollers), Calls(), targets, stale, permissions, api.refreshes)
+    aws_patches.install(api.actions(), targets.actions(), sqs_bytes)
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stopped.set)
@@ -145,6 +152,24 @@ def _replace_root_volume(parts: Parts, instance_id: Any) -> None:
         raise _ControlRefused(400, refusal)
 
 
+def _refuse_refresh(parts: Parts, given: Any) -> None:
+    try:
+        parts.refreshes.refuse(**given)
+    except ValueError as unknown:
+        raise _ControlRefused(400, str(unknown)) from unknown
+
+
+def _lack_permissions(parts: Parts, names: Any) -> None:
+    try:
+        parts.permissions.lack(names)
+    except ValueError as unknown:
+        raise _ControlRefused(400, str(unknown)) from unknown
+
+
+def _rule_refreshes(parts: Parts, given: Any) -> None:
+    parts.engine.refreshes.rules = replace(Rules(), **given)
+
+
 def _age_instances(parts: Parts, given: Any) -> None:
     aws_ministack.age_instances(**given)
     parts.engine.age(**given)
@@ -174,6 +199,10 @@ CHANGES: dict[tuple[str, str], Callable[[Parts, Any], None]] = {
     ("PUT", "forced-states"): _force_state,
     ("DELETE", "forced-states"): lambda parts, _: parts.engine.force_none(),
     ("PUT", "replaced-root-volumes"): _replace_root_volume,
+    ("PUT", "refresh-rules"): _rule_refreshes,
+    ("PUT", "refused-refreshes"): _refuse_refresh,
+    ("DELETE", "refused-refreshes"): lambda parts, _: parts.refreshes.refusals.clear(),
+    ("PUT", "lacking-permissions"): _lack_permissions,
     ("PUT", "forwarded-events"): lambda _, event: aws_ministack.forward_event(event),
     ("PUT", "dropped-events"): lambda _, types: aws_ministack.drop_events(types),
     ("PUT", "hidden-instances"): lambda _, ids: aws_ministack.hide_instances(ids),

@@ -13,11 +13,11 @@ from rollcall.cycle.state import (
     CycleState,
     CycleVerdict,
     ListedInstance,
-    Objection,
     Phase,
     TargetDip,
     cut,
 )
+from rollcall.domain.objections import Objection
 
 FULL = CycleState(
     group="web",

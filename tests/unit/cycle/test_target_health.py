@@ -11,43 +11,45 @@ OLD = [Member(f"i-old{number}", "InService", "1") for number in range(4)]
 NEW = Member("i-new", "InService", "2", launched=900.0)
 
 
-def found(at_start: int = 4, desired: int = 4, *, members: list[Member], **health: str) -> list[tuple[int, int]]:
-    targets = {name.replace("_", "-"): state for name, state in health.items()}
-    now = GroupNow(desired, tuple(members), {"tg": targets}, {}, {})
+def found(
+    members: list[Member], health: dict[str, str], *, at_start: int = 4, desired: int = 4
+) -> list[tuple[int, int]]:
+    """Of each dip, how many targets were healthy and how many should have been."""
+    now = GroupNow(desired, tuple(members), {"tg": health}, {}, {})
     return [
         (each.healthy, each.expected) for each in dips(now, {"tg": at_start}, lambda each: each.version == "2", NOW)
     ]
 
 
-ALL_OLD = {f"i_old{number}": "healthy" for number in range(4)}
+ALL_OLD = {f"i-old{number}": "healthy" for number in range(4)}
 
 
 def test_as_many_healthy_targets_as_before_are_no_dip() -> None:
-    assert found(members=OLD, **ALL_OLD) == []
+    assert found(OLD, ALL_OLD) == []
 
 
 def test_an_old_target_that_drains_before_a_new_one_is_healthy_is_a_dip() -> None:
     leaving = OLD[0]._replace(state="Terminating:Wait")
-    health = {**ALL_OLD, "i_old0": "draining", "i_new": "initial"}
-    assert found(members=[leaving, *OLD[1:], NEW], **health) == [(3, 4)]
+    health = {**ALL_OLD, "i-old0": "draining", "i-new": "initial"}
+    assert found([leaving, *OLD[1:], NEW], health) == [(3, 4)]
 
 
 def test_a_new_target_that_is_healthy_replaces_one_that_drains() -> None:
     leaving = OLD[0]._replace(state="Terminating:Wait")
-    health = {**ALL_OLD, "i_old0": "draining", "i_new": "healthy"}
-    assert found(members=[leaving, *OLD[1:], NEW], **health) == []
+    health = {**ALL_OLD, "i-old0": "draining", "i-new": "healthy"}
+    assert found([leaving, *OLD[1:], NEW], health) == []
 
 
 def test_an_old_target_that_is_unhealthy_by_itself_is_not_the_cycles_fault() -> None:
-    assert found(members=OLD, **{**ALL_OLD, "i_old1": "unhealthy"}) == []
+    assert found(OLD, {**ALL_OLD, "i-old1": "unhealthy"}) == []
 
 
 def test_a_target_that_was_unhealthy_at_the_start_is_not_missed() -> None:
-    assert found(at_start=3, members=[*OLD[1:], NEW], i_old1="healthy", i_old2="healthy", i_new="healthy") == []
+    assert found([*OLD[1:], NEW], {"i-old1": "healthy", "i-old2": "healthy", "i-new": "healthy"}, at_start=3) == []
 
 
 def test_a_group_that_was_scaled_in_meanwhile_needs_no_more_than_it_wants() -> None:
-    assert found(desired=2, members=OLD[:2], i_old0="healthy", i_old1="healthy") == []
+    assert found(OLD[:2], {"i-old0": "healthy", "i-old1": "healthy"}, desired=2) == []
 
 
 def test_of_each_target_group_the_deepest_dip_is_kept() -> None:

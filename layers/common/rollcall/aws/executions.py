@@ -28,7 +28,7 @@ LISTED_MAX = 100  # of a status: the newest, of which hardly any was stopped in 
 
 
 class Execution(NamedTuple):
-    """An execution. started, stopped: epoch seconds, None while it runs. request: its input, empty in a list of many."""
+    """An execution. started, stopped: epoch seconds, None while it runs. request: its input; empty of those listed."""
 
     arn: str
     name: str

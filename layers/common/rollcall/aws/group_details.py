@@ -53,6 +53,31 @@ class GroupDetails(NamedTuple):
     suspended: frozenset[str] = frozenset()
     default_warmup: int | None = None
 
+    @property
+    def overrides(self) -> tuple[Mapping[str, Any], ...]:
+        """Those of its mixed instances policy; none without one."""
+        policy = self.configuration.get("MixedInstancesPolicy") or {}
+        return tuple((policy.get("LaunchTemplate") or {}).get("Overrides") or ())
+
+    @property
+    def is_attribute_based(self) -> bool:
+        """Whether AWS chooses its instance types by attributes."""
+        return any("InstanceRequirements" in each for each in self.overrides)
+
+    @property
+    def largest_weight(self) -> int:
+        """The most units of its desired capacity that one instance counts for; 1 where none has a weight."""
+        weights = [int(each.get("WeightedCapacity") or 1) for each in self.overrides]
+        return max([1, *weights, *(each.weight for each in self.members)])
+
+    @property
+    def warmup(self) -> int:
+        """The seconds after which an instance refresh goes on once a new instance is in service.
+
+        The default warm-up, else the grace period of health checks (API reference, InstanceWarmup).
+        """
+        return self.grace_period if self.default_warmup is None else self.default_warmup
+
 
 class GroupReader(RegionalClients):
     """The groups of one account and Region, one at a time, read afresh."""
@@ -64,7 +89,7 @@ class GroupReader(RegionalClients):
             if not found:
                 return None
             pool = self._pool(name) if "WarmPoolConfiguration" in found[0] else []
-        return _details(found[0], pool)
+        return details_of(found[0], pool)
 
     def _pool(self, name: str) -> list[Any]:
         pages = self._autoscaling.get_paginator("describe_warm_pool")
@@ -76,7 +101,8 @@ class GroupReader(RegionalClients):
             raise
 
 
-def _details(raw: Any, pool: Iterable[Any]) -> GroupDetails:
+def details_of(raw: Any, pool: Iterable[Any] = ()) -> GroupDetails:
+    """A group as DescribeAutoScalingGroups answers it, with the instances of its warm pool."""
     kinds = ("LaunchTemplate", "MixedInstancesPolicy")
     return GroupDetails(
         group=Group(

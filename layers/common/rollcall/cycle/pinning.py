@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from .request import Follow
 
-PIN_TAG = "rollcall:cycle-pinned"
 ALIASES = {"latest": "$Latest", "default": "$Default"}  # values of tags hold no $
 
 

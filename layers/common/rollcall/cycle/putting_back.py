@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rollcall.domain.errors import BadSettings
+from rollcall.domain.settings import PINNED_TAG
 
-from .pinning import PIN_TAG, Pin, read_pin, unpinning
+from .pinning import Pin, read_pin, unpinning
 from .preferences import base_template, configuration_with
 from .request import Follow
 
@@ -38,14 +39,14 @@ class PuttingBack:
         if details is None:
             raise BadSettings(f"group {state.group!r} does not exist any more")
         pin = Pin(state.pinned_from, Follow(state.request["follow"]), state.name)
-        known = details.group.tags.get(PIN_TAG)
+        known = details.group.tags.get(PINNED_TAG)
         if known is not None and known != pin.written():
             raise BadSettings(
-                f"group {state.group!r} has the tag {PIN_TAG} with {known!r}: another cycle has pinned it, or it was "
+                f"group {state.group!r} has the tag {PINNED_TAG} with {known!r}: another cycle has pinned it, or it was "
                 "left behind; wait for that one, or set the group's version and remove the tag"
             )
         if known is None:
-            self._aws.set_tag(state.group, PIN_TAG, pin.written())
+            self._aws.set_tag(state.group, PINNED_TAG, pin.written())
         if _version(details) != state.from_version:
             self._aws.set_launch_template(state.group, configuration_with(details.configuration, state.from_version))
 
@@ -68,14 +69,14 @@ class PuttingBack:
     def unpin(self, details: GroupDetails, cycle: str) -> str:
         """Give a group that this cycle has pinned its alias back, if that is right; in words what was done."""
         name = details.group.name
-        pin = read_pin(details.group.tags.get(PIN_TAG, ""))
+        pin = read_pin(details.group.tags.get(PINNED_TAG, ""))
         if pin is None or pin.cycle != cycle:
             return NOTHING
         template = base_template(details.configuration)
         decided = unpinning(pin, str(template.get("Version", "")), self._aws.resolve(template, pin.alias))
         if decided.restores:
             self._aws.set_launch_template(name, configuration_with(details.configuration, pin.alias))
-        self._aws.remove_tag(name, PIN_TAG)
+        self._aws.remove_tag(name, PINNED_TAG)
         return decided.words
 
 

@@ -12,7 +12,6 @@ from rollcall.checks.registry import read_group_settings
 from rollcall.domain.chef_nodes import NamedAfter, identifier_in, node_name
 from rollcall.domain.groups import JOB_CHECK
 from rollcall.domain.settings import read_node_pattern
-from rollcall.evidence.job_reader import JobEvidence
 from rollcall.evidence.proofs import proofs
 from rollcall.tower.connection import job_page
 
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from rollcall.domain.chef_nodes import NodePattern
     from rollcall.domain.groups import Group
     from rollcall.domain.jobs import Job
+    from rollcall.evidence.job_reader import Evidence
     from rollcall.tower.client import Tower
 
     from .observed import GroupNow
@@ -43,8 +43,11 @@ EVENTS_MAX = 1000  # failures of one host in one job
 class CycleReader:
     """Reads for one step."""
 
-    def __init__(self, tower: Tower, fleet: Fleet, groups: GroupReader, gate_log: GateLog, chef: Chef | None) -> None:
+    def __init__(
+        self, tower: Tower, evidence: Evidence, fleet: Fleet, groups: GroupReader, gate_log: GateLog, chef: Chef | None
+    ) -> None:
         self._tower = tower
+        self._evidence = evidence
         self._fleet = fleet
         self._groups = groups
         self._gate_log = gate_log
@@ -110,7 +113,7 @@ class CycleReader:
         settings = read_group_settings(group)
         if settings is None or not instance_ids:
             return {}
-        found = proofs(self._tower, JobEvidence(self._tower), settings, instance_ids)
+        found = proofs(self._tower, self._evidence, settings, instance_ids)
         if settings.asks(JOB_CHECK):
             return {each: why for each, proof in found.items() if (why := proof.why_unproven())}
         return {each: "it has no host in Tower" for each, proof in found.items() if not proof.has_host}

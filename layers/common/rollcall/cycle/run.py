@@ -7,15 +7,19 @@ verification.py and pinning.py.
 
 from __future__ import annotations
 
+import json
 from copy import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from rollcall.aws.execution_history import ExecutionHistory
 from rollcall.aws.gate_log import GateLog
 from rollcall.aws.instance_refreshes import Ending
-from rollcall.domain.errors import AwsRejected, BadEvent, BadSettings
+from rollcall.domain.errors import AwsRejected, BadEvent, BadSettings, RefreshStillActive
+from rollcall.evidence.job_reader import JobEvidence
 
 from .cycle_aws import CycleAws
+from .invocation import execution_name
 from .news import CycleEvent, CycleNews
 from .progress import CycleDecision, is_new, progress
 from .putting_back import PuttingBack
@@ -32,10 +36,15 @@ if TYPE_CHECKING:
     from rollcall.aws.fleet import Fleet
     from rollcall.chef.client import Chef
     from rollcall.domain.settings import Settings
+    from rollcall.evidence.job_reader import Evidence
     from rollcall.tower.client import Tower
 
 
 GROUP_GONE = "the group does not exist any more"
+STOPPED = {  # by the status of an execution
+    "ABORTED": "its execution was stopped by hand",
+    "TIMED_OUT": "its execution has run for as long as one may, 14 days",
+}
 ENDINGS = {
     CycleResult.SUCCEEDED: CycleEvent.SUCCEEDED,
     CycleResult.NOTHING_TO_REPLACE: CycleEvent.SUCCEEDED,
@@ -68,16 +77,19 @@ class CycleRun:
         *,
         chef: Chef | None,
         clock: Callable[[], float],
+        evidence: Evidence | None = None,
         aws: CycleAws | None = None,
         gate_log: GateLog | None = None,
+        history: ExecutionHistory | None = None,
     ) -> None:
         self._settings = settings
         self._aws = aws or CycleAws(settings.region)
+        self._history = history or ExecutionHistory(settings.region)
         self._tower = tower
         self._fleet = fleet
         self._clock = clock
         gate_log = gate_log or GateLog(settings.gate_log_group, settings.region)
-        self._reader = CycleReader(tower, fleet, self._aws, gate_log, chef)
+        self._reader = CycleReader(tower, evidence or JobEvidence(tower), fleet, self._aws, gate_log, chef)
         self._putting_back = PuttingBack(self._aws)
         self._steps: dict[str, Callable[[CycleState], StepAnswer]] = {
             "pin": self._pin,
@@ -202,8 +214,33 @@ class CycleRun:
         well = ended.result is not None and ended.result.went_well
         return StepAnswer(ended, "succeeded" if well else "failed", news=ending_news(ended))
 
+    # An execution that ended some other way
+
     def settle(self, detail: Mapping[str, Any]) -> StepAnswer:
-        raise NotImplementedError
+        """Put back what a cycle changed whose execution was stopped, ran out of time, or failed before it could.
+
+        detail: of the event about the execution's status. Raises RefreshStillActive while its refresh is being
+        cancelled: then the group cannot be changed yet, and the event comes again.
+        """
+        state = self._last_state(detail)
+        if state.phase == Phase.ENDED:
+            return StepAnswer(state, "succeeded")
+        words = STOPPED.get(detail["status"], f"its execution is {detail['status']}")
+        result = CycleResult.FAILED if detail["status"] == "FAILED" else CycleResult.CANCELLED
+        answer = self._put_back(replace(state, result=result, reason=words))
+        if answer.next == "wait":
+            raise RefreshStillActive(
+                f"the instance refresh {state.refresh_id} of group {state.group!r} is being cancelled: what its cycle "
+                "changed is put back when it has ended"
+            )
+        return answer
+
+    def _last_state(self, detail: Mapping[str, Any]) -> CycleState:
+        """The state after the execution's last step; before the first there is only its input."""
+        arn = detail["executionArn"]
+        raw = self._history.last_output(arn) or {"cycle": {"request": json.loads(detail["input"])}}
+        state = CycleState.from_json(raw["cycle"])
+        return replace(state, execution=arn, name=execution_name(arn))
 
 
 def ending_news(state: CycleState) -> tuple[CycleNews, ...]:

@@ -15,11 +15,11 @@ from rollcall.aws.functions import Functions
 from rollcall.aws.instance_refreshes import InstanceRefreshes
 from rollcall.aws.tagged_groups import TaggedGroups
 from rollcall.domain.errors import NoTimeLeft, RollcallError
-from rollcall.domain.settings import CYCLE_TAG
+from rollcall.domain.settings import CYCLE_TAG, PINNED_TAG
 
 from .due import TaggedGroup, due_cycles
 from .invocation import ENDED, settling_event
-from .pinning import PIN_TAG, read_pin
+from .pinning import read_pin
 from .preferences import base_template
 from .tag import parse_cycle_tag
 
@@ -80,7 +80,7 @@ class CycleStarter:
         What fails for one group keeps no other from its turn. Raises what is about none in particular, and NoTimeLeft;
         outcome has what was done before that.
         """
-        for each in self._groups.tagged((CYCLE_TAG, PIN_TAG)):
+        for each in self._groups.tagged((CYCLE_TAG, PINNED_TAG)):
             if only is None or each.group.name in only:
                 self._require_time()
                 try:
@@ -102,7 +102,7 @@ class CycleStarter:
             raise NoTimeLeft("no time left in this run for cycles that are due; the next one starts them")
 
     def _look_at(self, running: RunningGroup, every: float | None) -> None:
-        if PIN_TAG in running.group.tags:
+        if PINNED_TAG in running.group.tags:
             self._settle_pin(running)
         else:
             self._start_first(self._due(running, every))
@@ -136,7 +136,7 @@ class CycleStarter:
 
     def _settle_pin(self, running: RunningGroup) -> None:
         """A pin that outlived its cycle by so long that nobody else takes it away."""
-        pin = read_pin(running.group.tags[PIN_TAG])
+        pin = read_pin(running.group.tags[PINNED_TAG])
         execution = self._executions.find(pin.cycle) if pin else None
         if execution and execution.status != RUNNING and (execution.stopped or 0.0) < self._clock() - SETTLE_AFTER:
             self._settle(execution)

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any, NamedTuple, Self
 
+from rollcall.domain.objections import Objection
+
 LISTED_MAX = 20  # instances, verdicts or dips in any list
 TEXT_MAX = 1000  # characters of a text from outside
 
@@ -87,14 +89,6 @@ class TargetDip(NamedTuple):
     target_group: str
     healthy: int
     expected: int
-
-
-class Objection(NamedTuple):
-    """Why a cycle is not begun. what: a few words that stay the same as long as it lasts."""
-
-    what: str
-    reason: str
-    remedy: str
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ CYCLE_CANCELLED = "Cycle Cancelled"
 
 REMOVAL_LIMIT = "breaker: "  # before the name of what it guards, the cause of a removal limit that was exceeded
 OF_AN_INSTANCE = "instance: "  # before group and id, the cause of what is wrong with one
+OF_A_CYCLE = "cycle: "  # before a group, the cause of a cycle of it that failed
 OF_THE_DOCTOR = "doctor: "  # before a finding's key, its cause
 
 

@@ -34,7 +34,7 @@ WATCHES = range(1, 3601)  # seconds; a load balancer's first checks take a few m
 class Settings(NamedTuple):
     """One installation's parameters. stack: its name. chef_secret is empty where there is no Chef server.
 
-    cycles: whether it may replace the instances of groups.
+    cycles: whether it may replace the instances of groups. gate_log_group: empty for functions that do not read it.
     """
 
     account: str
@@ -54,6 +54,7 @@ class Settings(NamedTuple):
     terminate_queue_url: str
     chef_secret: str = ""
     cycles: bool = False
+    gate_log_group: str = ""
 
 
 class OwnQueue(NamedTuple):
@@ -111,6 +112,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             terminate_queue_url=environment["TERMINATE_QUEUE_URL"],
             chef_secret=environment.get("CHEF_SECRET", ""),
             cycles=environment.get("CYCLES") == "true",
+            gate_log_group=environment.get("GATE_LOG_GROUP", ""),
         )
 
 
