@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import rollcall.runtime.garbage  # noqa: F401 - before what it is for
 
+from rollcall.cycle.request import cycle_defaults
 from rollcall.doctor.answer import answer
 from rollcall.doctor.aws_reader import AwsReader
 from rollcall.doctor.diagnosis import diagnose
@@ -46,6 +47,7 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
         chef=chef(context, afresh=True),
         tower_at=lambda url: tower_afresh(url, context),
         seconds_left=seconds_left,
+        cycle_defaults=cycle_defaults,
     )
     with announcer.publishing(here.settings, here.tower, context):
         observed = observer.observe(request.groups)

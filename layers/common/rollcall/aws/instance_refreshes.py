@@ -76,7 +76,7 @@ class InstanceRefreshes(RegionalClients):
                 if error.response["Error"]["Code"] == "ValidationError":  # the group was deleted a moment ago
                     return []
                 raise
-        return [_refresh(raw) for raw in answer["InstanceRefreshes"]]
+        return [refresh_of(raw) for raw in answer["InstanceRefreshes"]]
 
     def active(self, group: str) -> Refresh | None:
         """The one refresh of a group that goes on; None without."""
@@ -93,7 +93,7 @@ class InstanceRefreshes(RegionalClients):
                 if error.response["Error"]["Code"] == "ValidationError":
                     return None
                 raise
-        return next(map(_refresh, answer["InstanceRefreshes"]), None)
+        return next(map(refresh_of, answer["InstanceRefreshes"]), None)
 
     def start(self, parameters: Mapping[str, Any]) -> str | None:
         """Start a refresh with the parameters of StartInstanceRefresh; its id. None if one is active already.
@@ -166,7 +166,8 @@ def _ending(error: ClientError) -> Ending:
     raise error
 
 
-def _refresh(raw: Any) -> Refresh:
+def refresh_of(raw: Any) -> Refresh:
+    """A refresh as DescribeInstanceRefreshes answers it."""
     progress = raw.get("ProgressDetails") or {}
     return Refresh(
         id=raw["InstanceRefreshId"],

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from rollcall.doctor.observations import CycleDefaults
 from rollcall.domain.errors import BadSettings
 from rollcall.domain.json_input import listed_names, quoted
 
@@ -239,6 +240,15 @@ def require_readable_tag(group: Group) -> CycleTag | None:
     if tag is not None:
         _of_tag(group.name, tag)
     return tag
+
+
+def cycle_defaults(group: Group) -> CycleDefaults | None:
+    """What doctor needs of the tag of a group; None without. Raises BadSettings."""
+    tag = require_readable_tag(group)
+    if tag is None:
+        return None
+    request = read_request({"group": group.name}, tag)
+    return CycleDefaults(tag.never, request.protected == Protected.REFUSE, request.standby == Standby.REFUSE)
 
 
 def _of_input(key: str, value: object) -> Any:

@@ -55,8 +55,8 @@ def health_check_objections(details: GroupDetails, *, asks_elb: bool) -> Iterato
     if details.group.target_groups and not asks_elb and "ELB" not in kinds:
         yield Objection(
             "health check type",
-            f"its health check type is {details.health_check_type or 'EC2'}, and its gate has no check {ELB_CHECK}: old "
-            "instances would go before new ones are healthy in its target groups",
+            f"its health check type is {details.health_check_type or 'EC2'}, and its gate has no check {ELB_CHECK}: "
+            "old instances would go before new ones are healthy in its target groups",
             f"add {ELB_CHECK} to the tag {GATE_TAG}, or let load balancers have a say: "
             f"{_group_command('update-auto-scaling-group', details, '--health-check-type', 'ELB')}",
         )
@@ -92,8 +92,8 @@ def weight_objections(details: GroupDetails) -> Iterator[Objection]:
     if weight > 1 and weight >= details.desired > 0:
         yield Objection(
             "weights",
-            f"one instance may count for {weight} units, and the desired capacity is {details.desired}: AWS may replace "
-            "all instances at once",
+            f"one instance may count for {weight} units, and the desired capacity is {details.desired}: AWS may "
+            "replace all instances at once",
             "raise the desired capacity above the largest weight, or take the weights away",
         )
 

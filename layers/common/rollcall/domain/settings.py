@@ -72,7 +72,7 @@ class StackNames(NamedTuple):
     has announced.
     notification_topic: the ARN of the topic that the queues are subscribed to, alarm_topic: of the user's own that
     alarms go to; each empty if there is none. notifying_topics: ARNs, or patterns of them, of further topics that may
-    send to the queues.
+    send to the queues. cycle_machine: the ARN of the state machine Cycle, empty in a stack without.
     """
 
     rules: Mapping[str, str]
@@ -83,6 +83,7 @@ class StackNames(NamedTuple):
     notification_topic: str = ""
     notifying_topics: tuple[str, ...] = ()
     alarm_topic: str = ""
+    cycle_machine: str = ""
     topics: Mapping[str, str] = EMPTY_MAPPING
 
     @property
@@ -149,6 +150,7 @@ def read_stack_names(environment: Mapping[str, str]) -> StackNames:
             notification_topic=environment.get("NOTIFICATION_TOPIC", ""),
             notifying_topics=read_topics(environment.get("NOTIFYING_TOPICS", "")),
             alarm_topic=environment.get("ALARM_TOPIC", ""),
+            cycle_machine=environment.get("CYCLE_MACHINE", ""),
         )
         return _with_alert(names, environment) if "ALERT_QUEUE_URL" in environment else names
 
