@@ -277,7 +277,7 @@ class _Run:
         return f"The cycle goes on by itself. To watch it: {words['--watch']}\nTo stop it: {words['--cancel']}"
 
     def _print(self, execution: CycleExecution, *, attached: bool) -> None:
-        """How it ended. Where nobody reads that any more the exit code says it all the same."""
+        """How it ended. Where that is not read any more the exit code says it all the same."""
         url = execution_url(execution.arn)
         try:
             if self._as_json:
