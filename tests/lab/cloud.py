@@ -606,7 +606,9 @@ def sam_build(directory: Path) -> None:
     """
     template = directory.with_name(f"{directory.name}.yaml")
     template.parent.mkdir(parents=True, exist_ok=True)
-    template.write_text((REPOSITORY / "template.yaml").read_text().replace("arm64", ARCHITECTURE))
+    text = (REPOSITORY / "template.yaml").read_text().replace("arm64", ARCHITECTURE)
+    # Of a definition sam build keeps the path as it stands, and sam deploy reads it from where the template is.
+    template.write_text(text.replace("DefinitionUri: ", f"DefinitionUri: {REPOSITORY}/"))
     _sam("build", "--template", str(template), "--base-dir", str(REPOSITORY), "--build-dir", str(directory))
     for layer in LAYERS:
         code = directory / layer / "python"
