@@ -46,7 +46,11 @@ class Cycle:
 
     def waited(self, timeout: float = CYCLE_TIMEOUT) -> Json:
         """The state at the end of the execution, waited for."""
-        eventually(lambda: self.status != "RUNNING", f"{self.arn} ends; it is {self._in_words()}", timeout)
+        try:
+            eventually(lambda: self.status != "RUNNING", f"{self.arn} ends", timeout)
+        except TimeoutError as error:
+            error.add_note(f"it is {self._in_words()}")
+            raise
         return self.state
 
     def reaches(self, phase: str, timeout: float = CYCLE_TIMEOUT) -> Json:

@@ -34,7 +34,8 @@ def at_size(group: Group, size: int) -> set[str]:
 def test_ten_instances_are_replaced_under_load_and_no_request_is_lost(
     make_group: MakeGroup, cloud: Cloud, tower: Tower, arn: str
 ) -> None:
-    group = make_group(gate="job elb", traffic={"TargetGroupARNs": [arn]})
+    group = make_group(gate="job elb", traffic={"TargetGroupARNs": [arn], "DefaultInstanceWarmup": 1})
+    group.use_version("1")
     with cloud.traffic(group, arn) as traffic:
         old = at_size(group, 10)
         version = group.new_version(InstanceType="t4g.medium")
