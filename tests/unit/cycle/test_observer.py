@@ -248,6 +248,12 @@ def test_hosts_of_inventories_are_not_read_for_it() -> None:
     assert scene.tower.calls["inventory"] == 1
 
 
+def test_doctor_does_not_read_what_pre_flight_reads_itself() -> None:
+    scene = Scene(details(tags={**TAGS, "rollcall:cycle": "", "rollcall:cycle-pinned": "default keep web-0"}))
+    scene.preflight()
+    assert not {"active_refresh", "is_running", "rule", "queue"} & {method for method, _ in scene.reader.calls}
+
+
 def test_what_cannot_be_read_of_aws_is_raised_so_that_the_step_is_taken_again() -> None:
     scene = Scene()
 

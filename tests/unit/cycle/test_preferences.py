@@ -190,6 +190,11 @@ def fewer_overrides(shown: dict[str, Any]) -> None:
     shown["DesiredConfiguration"]["MixedInstancesPolicy"]["LaunchTemplate"]["Overrides"].pop()
 
 
+def more_overrides(shown: dict[str, Any]) -> None:
+    template = shown["DesiredConfiguration"]["MixedInstancesPolicy"]["LaunchTemplate"]
+    template["Overrides"].append({"InstanceType": "r6i.large"})
+
+
 def no_configuration(shown: dict[str, Any]) -> None:
     del shown["DesiredConfiguration"]
 
@@ -208,6 +213,7 @@ def preference(key: str, value: object) -> Callable[[dict[str, Any]], None]:
         other_version,
         other_override,
         fewer_overrides,
+        more_overrides,
         no_configuration,
         preference("MinHealthyPercentage", 90),
         preference("MaxHealthyPercentage", 110),

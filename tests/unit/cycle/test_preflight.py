@@ -192,6 +192,7 @@ def test_a_group_by_attributes_takes_no_new_version_and_skips_nothing() -> None:
     group = details(configuration=mixed("6", REQUIREMENTS))
     found = objections(given(group, {"skip_matching": True}))
     assert found.keys() == {"instance requirements", "skip matching"}
+    assert plan(given(group, {"skip_matching": True})).sent["Preferences"]["SkipMatching"] is False
     same = given(group, {"launch_template_version": None}, target=OWN)
     assert objections(same) == {}
     assert not plan(same).sends_configuration
