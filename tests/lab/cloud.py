@@ -212,6 +212,8 @@ class Group:
         policy = self.described().get("MixedInstancesPolicy")
         if policy:
             launch = {**policy["LaunchTemplate"], "LaunchTemplateSpecification": template}
+            for override in launch.get("Overrides", []):  # shown with id and name, and taken with only one of them
+                override.get("LaunchTemplateSpecification", {}).pop("LaunchTemplateName", None)
             configuration: Json = {"MixedInstancesPolicy": {**policy, "LaunchTemplate": launch}}
         else:
             configuration = {"LaunchTemplate": template}
