@@ -197,9 +197,9 @@ class Group:
         return number
 
     def _launch_template_id(self) -> str:
-        group = self.described()
-        policy = group.get("MixedInstancesPolicy", {}).get("LaunchTemplate", {})
-        return str((policy.get("LaunchTemplateSpecification") or group["LaunchTemplate"])["LaunchTemplateId"])
+        described = self.described()
+        policy = described.get("MixedInstancesPolicy", {}).get("LaunchTemplate", {})
+        return str((policy.get("LaunchTemplateSpecification") or described["LaunchTemplate"])["LaunchTemplateId"])
 
     def described(self) -> Json:
         """The group as DescribeAutoScalingGroups shows it."""
@@ -217,9 +217,15 @@ class Group:
     def use_version(self, version: str) -> None:
         """Let the group launch from this version of its launch template: a number, $Latest or $Default."""
         template = {"LaunchTemplateId": self._launch_template_id(), "Version": version}
-        self.cloud.aws.client("autoscaling").update_auto_scaling_group(
-            AutoScalingGroupName=self.name, LaunchTemplate=template
-        )
+        policy = self.described().get("MixedInstancesPolicy")
+        if policy:
+            launch = {**policy["LaunchTemplate"], "LaunchTemplateSpecification": template}
+            for override in launch.get("Overrides", []):  # shown with id and name, and taken with only one of them
+                override.get("LaunchTemplateSpecification", {}).pop("LaunchTemplateName", None)
+            configuration: Json = {"MixedInstancesPolicy": {**policy, "LaunchTemplate": launch}}
+        else:
+            configuration = {"LaunchTemplate": template}
+        self.cloud.aws.client("autoscaling").update_auto_scaling_group(AutoScalingGroupName=self.name, **configuration)
 
     def refreshes(self) -> list[Json]:
         """The group's instance refreshes, the newest first."""
@@ -360,6 +366,8 @@ class Cloud:
         user_data: bytes = b"",
         warm_pool: Mapping[str, Any] | None = None,
         retain: bool = False,
+        version: str = "$Latest",
+        overrides: Sequence[Mapping[str, Any]] = (),
         **settings: Any,
     ) -> Group:
         """An Auto Scaling group with both hooks and these tags rollcall:KEY (a value of None leaves one out).
@@ -367,14 +375,20 @@ class Cloud:
         hooks: True for OWN_HOOKS; else these and no others, their transitions (LAUNCHING, TERMINATING) by name.
         user_data: of its launch template. warm_pool: settings of PutWarmPool; without MaxGroupPreparedCapacity it is
         as large as the group may become. retain: whether a terminate hook that is abandoned retains the instance.
-        settings: of CreateAutoScalingGroup, as its API names them.
+        version: of its launch template, a number or an alias. overrides: of a mixed instances policy with that template
+        as its base; without any the group has no policy. settings: of CreateAutoScalingGroup, as its API names them.
         """
         if retain:
             settings["InstanceLifecyclePolicy"] = {"RetentionTriggers": {"TerminateHookAbandon": "retain"}}
+        template = {"LaunchTemplateName": self._launch_template(name, user_data), "Version": version}
+        if overrides:
+            launch = {"LaunchTemplateSpecification": template, "Overrides": list(overrides)}
+            settings["MixedInstancesPolicy"] = {"LaunchTemplate": launch}
+        else:
+            settings["LaunchTemplate"] = template
         self.note_asking(name, tags)
         self.aws.client("autoscaling").create_auto_scaling_group(
             AutoScalingGroupName=name,
-            LaunchTemplate={"LaunchTemplateName": self._launch_template(name, user_data), "Version": "$Latest"},
             MinSize=0,
             MaxSize=most,
             DesiredCapacity=0,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from lab.aws.alone import Group, Lab, eventually
 from lab.aws.lifecycle import LAUNCHING
+from lab.cloud import Cloud
 
 SAFE = {"MinHealthyPercentage": 100, "MaxHealthyPercentage": 150, "InstanceWarmup": 0}
 TEMPLATE = {"LaunchTemplateName": "template", "Version": "2"}
@@ -171,6 +174,31 @@ def test_what_a_caller_lacks_and_errors_that_pass_are_a_tests_to_set(lab: Lab) -
         lab.aws.lack("ec2:Fly")
     with pytest.raises(ValueError, match="is none of"):
         lab.aws.refuse_refresh_call("StartInstanceRefresh", "No")
+
+
+def test_a_test_makes_versions_of_a_groups_template_and_sees_which_instance_has_which(tmp_path: Path) -> None:
+    with Cloud(tmp_path) as cloud:
+        web = cloud.create_group("web", {}, hooks=False, size=1, version="1")
+        mixed = cloud.create_group(
+            "mixed", {}, hooks=False, overrides=[{"InstanceType": "m5.large"}], version="$Default"
+        )
+        (instance,) = eventually(web.in_service)
+        assert web.version_of(instance) == "1"
+        number = web.new_version(UserData=b"#!/bin/sh", default=True)
+        assert number == "2"
+        web.use_version(number)
+        assert web.described()["LaunchTemplate"]["Version"] == number
+        cloud.aws.client("autoscaling").start_instance_refresh(AutoScalingGroupName="web", Preferences=SAFE)
+        eventually(lambda: web.refreshes()[0]["Status"] == "Successful")
+        (new,) = eventually(lambda: [one for one in web.in_service() if one != instance])
+        assert web.version_of(new) == number
+        launched = cloud.aws.client("ec2").describe_instance_attribute(InstanceId=new, Attribute="userData")
+        assert launched["UserData"]["Value"] == base64.b64encode(b"#!/bin/sh").decode()
+        mixed.new_version(ImageId="ami-0123456789abcdef0")
+        mixed.use_version("$Latest")
+        mixed.scale(1)
+        (instance,) = eventually(mixed.in_service)
+        assert mixed.version_of(instance) == "2"
 
 
 # EC2.

@@ -24,7 +24,7 @@ from lab.aws.group_settings_api import GroupSettingsApi
 from lab.aws.lifecycle import COUNTED, Action, Instance, global_timeout, in_pool, is_retained
 from lab.aws.ministack import Record, Response
 from lab.aws.permissions import Permissions
-from lab.aws.refresh_api import RefreshApi, check_unheld
+from lab.aws.refresh_api import RefreshApi, check_templates, check_unheld
 from lab.aws.stale_answers import StaleAnswers
 from lab.aws.warm_pool_api import WarmPoolApi, pool_members
 
@@ -101,6 +101,7 @@ class Api:
         }
 
     def _create_group(self, params: Record) -> Response:
+        check_templates({kind: cloud.structure(params, kind) for kind in configurations.KINDS})
         response = cloud.create_group(params)
         if response[0] == 200:
             group = named_group(params)
@@ -116,6 +117,8 @@ class Api:
     def _update_group(self, params: Record) -> Response:
         group = named_group(params)
         check_unheld(self._engine, group, params)
+        configuration = {kind: cloud.structure(params, kind) for kind in configurations.KINDS}
+        check_templates(configuration)
         sizes = {key: int(params.get(key) or group[key]) for key in ("MinSize", "MaxSize", "DesiredCapacity")}
         if sizes["MinSize"] > sizes["MaxSize"]:
             raise RequestRefusedError("Max bound must be greater than or equal to min bound.")
@@ -123,7 +126,6 @@ class Api:
             _check_capacity(sizes)
         response = cloud.update_group(params)
         group["DesiredCapacity"] = min(max(sizes["DesiredCapacity"], sizes["MinSize"]), sizes["MaxSize"])
-        configuration = {kind: cloud.structure(params, kind) for kind in configurations.KINDS}
         if any(configuration.values()):
             configurations.save(group, configurations.given(configuration))
         _keep_settings(group, params)

@@ -98,6 +98,15 @@ def specifications(configuration: Record) -> list[Record]:
     return [template] if template else []
 
 
+def names_each_template_once(configuration: Record) -> bool:
+    """Whether every template is named by its id or by its name: a request with both, as groups show them, is refused.
+
+    Source: the issues of those who sent back what they had read (terraform-provider-aws, aws-cli #7281).
+    """
+    keys = ("LaunchTemplateId", "LaunchTemplateName")
+    return all(sum(bool(each.get(key)) for key in keys) == 1 for each in specifications(configuration))
+
+
 def has_requirements(configuration: Record) -> bool:
     """Whether instance types are chosen by their attributes."""
     return any("InstanceRequirements" in override for override in _overrides(configuration))

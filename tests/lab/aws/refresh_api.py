@@ -154,6 +154,12 @@ def check_unheld(engine: Engine, group: Record, params: Record) -> None:
         raise RequestRefusedError(CONFIGURATION_HELD)
 
 
+def check_templates(configuration: Record) -> None:
+    """Refuse a request that names a launch template twice or not at all."""
+    if not configurations.names_each_template_once(configuration):
+        raise RequestRefusedError(f"A launch template is named by its id or by its name, and not by both {OURS}")
+
+
 def _check_preferences(given: Record) -> None:
     """Refuse preferences of which one needs another that is not given."""
     if "MaxHealthyPercentage" in given and "MinHealthyPercentage" not in given:
@@ -176,6 +182,7 @@ def _check_configuration(asked: Record, previous: Record, preferences: Preferenc
     """Refuse a desired configuration that cannot be launched, or that does not go with the group or the preferences."""
     if asked and len([kind for kind in configurations.KINDS if asked.get(kind)]) != 1:
         raise RequestRefusedError(f"A desired configuration has a launch template or a mixed instances policy {OURS}")
+    check_templates(asked)
     for specification in configurations.specifications(asked):
         if not cloud.launch_template_exists(specification):
             raise RequestRefusedError(f"There is no such launch template or version {OURS}")

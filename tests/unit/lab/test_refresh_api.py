@@ -48,6 +48,22 @@ def test_a_version_that_is_not_there_is_refused(version: str) -> None:
         world.start(version)
 
 
+def test_a_template_with_id_and_name_as_groups_show_it_is_refused() -> None:
+    world = RefreshWorld(size=0)
+    shown = world.described()["LaunchTemplate"]
+    base = {"LaunchTemplate": {"LaunchTemplateSpecification": shown}}
+    for call, asked in (
+        (world.client.start_instance_refresh, {"DesiredConfiguration": {"LaunchTemplate": shown}}),
+        (world.client.start_instance_refresh, {"DesiredConfiguration": {"MixedInstancesPolicy": base}}),
+        (world.client.update_auto_scaling_group, {"LaunchTemplate": shown}),
+        (world.client.update_auto_scaling_group, {"MixedInstancesPolicy": base}),
+    ):
+        with pytest.raises(ClientError, match="its id or by its name"):
+            call(AutoScalingGroupName=world.name, **asked)
+    del shown["LaunchTemplateName"]
+    world.configure(LaunchTemplate=shown)
+
+
 def test_a_group_that_is_not_there_is_refused() -> None:
     world = RefreshWorld(size=0)
     for act in ("start", "cancel", "rollback"):

@@ -275,6 +275,15 @@ def test_a_policy_is_refreshed_to_another_base_version_and_overrides_keep_their_
     assert saved["Version"] == NEW
 
 
+def test_an_image_of_an_override_that_changed_does_not_match() -> None:
+    world = RefreshWorld(size=0)
+    world.configure(MixedInstancesPolicy=policy(world, OLD, {"InstanceType": "m5.large", "ImageId": "ami-old"}))
+    world.scale(1)
+    start_policy(world, policy(world, OLD, {"InstanceType": "m5.large", "ImageId": "ami-new"}), SkipMatching=True)
+    world.await_status("Successful")
+    assert world.described()["Instances"][-1]["ImageId"] == "ami-new"
+
+
 def test_weights_count_towards_the_capacity_and_are_shown() -> None:
     world = RefreshWorld(size=0)
     world.configure(MixedInstancesPolicy=policy(world, OLD, {"InstanceType": "m5.large", "WeightedCapacity": "2"}))
