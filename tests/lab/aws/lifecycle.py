@@ -146,8 +146,7 @@ class Instance:
 
     public_address: None where the addresses have run out, and while it is stopped. former_public: what it had before it
     was stopped; None unless it is. passage: what it is on, None while it stays where it is. abandoned: its last hooks
-    ended in ABANDON. forced: the state that a test lets the API show instead of its own. drained: when the target
-    groups that it left last have let its connections go, in seconds since the epoch.
+    ended in ABANDON. forced: the state that a test lets the API show instead of its own.
     """
 
     instance_id: str
@@ -169,9 +168,10 @@ class Instance:
     former_public: IPv4Address | None = None
     abandoned: bool = False
     addresses_held: bool = True
-    drained: float = 0.0
     target_groups: list[str] = field(default_factory=list)
     actions: list[Action] = field(default_factory=list)
+    drained: float = 0.0
+    """When the target groups that it left last have let its connections go: seconds since the epoch."""
 
     @property
     def shown(self) -> str:

@@ -79,10 +79,10 @@ def read_answer(received: bytes) -> Answer | None:
         return None
     first, *lines = head.decode("latin-1").split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    status, length = int(first.split(" ")[1]), headers.get("content-length")
-    if length is None:
-        raise ValueError("an answer has to say how long it is")
-    return Answer(status, headers.get(INSTANCE, ""), body) if len(body) >= int(length) else None
+    status, length = first.split(" ")[1:2], headers.get("content-length")
+    if not status or length is None:
+        raise ValueError(f"no answer, or none that says how long it is: {head!r}")
+    return Answer(int(status[0]), headers.get(INSTANCE, ""), body) if len(body) >= int(length) else None
 
 
 class Answering(asyncio.Protocol):
