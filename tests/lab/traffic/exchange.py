@@ -70,6 +70,7 @@ class _Asking(asyncio.Protocol):
     def _fail(self, error: Exception) -> None:
         if not self.answered.done():
             self.answered.set_exception(error)
+            self.answered.exception()  # whoever was to get it may have gone meanwhile, which is no error of its own
 
 
 def read_answer(received: bytes) -> Answer | None:

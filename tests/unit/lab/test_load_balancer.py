@@ -12,7 +12,7 @@ from lab.aws.control import TargetRecord
 from lab.traffic.health import CHECKING, HEALTHY, Finding, Health, HealthCheck
 from lab.traffic.load_balancer import Target, receivers
 from lab.traffic.service import DARK, FAILING, UNREADY, slow
-from unit.traffic_world import BEGAN, SOON, TARGET_GROUP, Site, until
+from unit.traffic_world import BEGAN, PATIENCE, SOON, TARGET_GROUP, Site, until
 
 ILL = Finding("unhealthy", "Target.Timeout")
 
@@ -190,9 +190,10 @@ def test_what_a_target_has_in_hand_ends_with_its_deregistration_delay() -> None:
         await site.healthy("i-a")
         request = await in_hand(site, 3600)
         await site.drain("i-a", 0)
-        assert await request == (502, "i-a", b"the deregistration delay was over")
+        ended = await asyncio.wait_for(request, PATIENCE)
+        assert ended == (502, "i-a", b"the deregistration delay was over")
 
-    on_a_site(story)
+    on_a_site(story, idle_timeout=3600)
 
 
 @pytest.mark.usefixtures("listen")
