@@ -149,7 +149,6 @@ class Instance:
     ended in ABANDON. forced: the state that a test lets the API show instead of its own. generation: the instance
     refresh, or its rollback, that went on when it was launched; "" without one. in_service_since: epoch seconds, None
     until it first is. override, image, weight: what the mixed instances policy that it was launched from says of it.
-    drained: when the target groups that it left last have let its connections go, in seconds since the epoch.
     """
 
     instance_id: str
@@ -171,7 +170,6 @@ class Instance:
     former_public: IPv4Address | None = None
     abandoned: bool = False
     addresses_held: bool = True
-    drained: float = 0.0
     generation: str = ""
     in_service_since: float | None = None
     override: int | None = None
@@ -179,6 +177,8 @@ class Instance:
     weight: int | None = None
     target_groups: list[str] = field(default_factory=list)
     actions: list[Action] = field(default_factory=list)
+    drained: float = 0.0
+    """When the target groups that it left last have let its connections go: seconds since the epoch."""
 
     @property
     def shown(self) -> str:

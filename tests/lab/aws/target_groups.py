@@ -112,7 +112,8 @@ class TargetGroups:
             if one.drained is None or now < one.drained + KEPT
         ]
 
-    def _health(self, target_group: str, instance_id: str) -> tuple[str, str]:
+    def health(self, target_group: str, instance_id: str) -> tuple[str, str]:
+        """Return state and reason of a target."""
         target, now = self._targets.get((target_group, instance_id)), self._clock()
         if target is None or now > (target.drained or now):
             return NOT_REGISTERED
@@ -160,7 +161,7 @@ class TargetGroups:
         listed = instance_ids or [each for owner, each in self._targets if owner == target_group]
         found = []
         for each in listed:
-            state, reason = self._health(target_group, each)
+            state, reason = self.health(target_group, each)
             if (state, reason) == NOT_REGISTERED and not instance_ids:
                 continue
             if state == "healthy" and not self._called_healthy(target_group, each):

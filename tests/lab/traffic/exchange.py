@@ -70,6 +70,7 @@ class _Asking(asyncio.Protocol):
     def _fail(self, error: Exception) -> None:
         if not self.answered.done():
             self.answered.set_exception(error)
+            self.answered.exception()  # whoever was to get it may have gone meanwhile, which is no error of its own
 
 
 def read_answer(received: bytes) -> Answer | None:
@@ -79,10 +80,10 @@ def read_answer(received: bytes) -> Answer | None:
         return None
     first, *lines = head.decode("latin-1").split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    status, length = int(first.split(" ")[1]), headers.get("content-length")
-    if length is None:
-        raise ValueError("an answer has to say how long it is")
-    return Answer(status, headers.get(INSTANCE, ""), body) if len(body) >= int(length) else None
+    status, length = first.split(" ")[1:2], headers.get("content-length")
+    if not status or length is None:
+        raise ValueError(f"no answer, or none that says how long it is: {head!r}")
+    return Answer(int(status[0]), headers.get(INSTANCE, ""), body) if len(body) >= int(length) else None
 
 
 class Answering(asyncio.Protocol):

@@ -24,7 +24,7 @@ class HealthCheck:
     """How targets are checked. Times in seconds; healthy, unhealthy: the thresholds."""
 
     path: str = HEALTH_PATH
-    interval: float = 0.3
+    interval: float = 0.5
     timeout: float = 2.0
     healthy: int = 2
     unhealthy: int = 2

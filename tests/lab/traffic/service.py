@@ -142,6 +142,10 @@ class Services:
         """The instances whose services take connections."""
         return {instance_id for instance_id, each in list(self._services.items()) if each.server}
 
+    def in_hand(self) -> int:
+        """How many requests the services have taken and not answered."""
+        return sum(len(each.requests) for each in list(self._services.values()))
+
     # What happens on the loop.
 
     async def see(self, machines: Iterable[Machine], now: float) -> None:

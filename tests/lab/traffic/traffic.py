@@ -83,6 +83,8 @@ class Traffic:
         self._thread.join(STOP_TIMEOUT)
         if error is None:
             self._raise_error()
+            if self._thread.is_alive():
+                raise TimeoutError("the traffic did not end")
 
     def summary(self, since: float = 0.0, until: float = float("inf")) -> Summary:
         """What came of the requests that were asked in this time (epoch seconds). Raises what ended the traffic."""

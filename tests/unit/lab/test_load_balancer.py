@@ -12,7 +12,7 @@ from lab.aws.control import TargetRecord
 from lab.traffic.health import CHECKING, HEALTHY, Finding, Health, HealthCheck
 from lab.traffic.load_balancer import Target, receivers
 from lab.traffic.service import DARK, FAILING, UNREADY, slow
-from unit.traffic_world import BEGAN, SOON, TARGET_GROUP, Site, until
+from unit.traffic_world import BEGAN, PATIENCE, SOON, TARGET_GROUP, Site, until
 
 ILL = Finding("unhealthy", "Target.Timeout")
 
@@ -162,9 +162,9 @@ def test_a_target_gets_requests_for_a_while_after_it_was_deregistered() -> None:
     on_a_site(story, lag=3600)
 
 
-async def in_hand(site: Site) -> asyncio.Task[object]:
-    """A request that the one target has in hand and takes a while to answer."""
-    site.services.set_fault(slow(1.0))
+async def in_hand(site: Site, seconds: float) -> asyncio.Task[object]:
+    """A request that the one target has in hand, and takes so long to answer."""
+    site.services.set_fault(slow(seconds))
     request = asyncio.create_task(site.ask())
     await until(lambda: any(each.requests for each in site.balancer.targets()), "in hand")
     return request
@@ -175,7 +175,7 @@ def test_what_a_draining_target_has_in_hand_is_answered_and_nothing_new_is_sent_
     async def story(site: Site) -> None:
         await site.add("i-a")
         await site.healthy("i-a")
-        request = await in_hand(site)
+        request = await in_hand(site, 0.5)
         await site.drain("i-a", 60)
         assert await site.answers(1) == [(503, "")]
         assert await request == (200, "i-a", b"i-a")
@@ -188,11 +188,12 @@ def test_what_a_target_has_in_hand_ends_with_its_deregistration_delay() -> None:
     async def story(site: Site) -> None:
         await site.add("i-a")
         await site.healthy("i-a")
-        request = await in_hand(site)
+        request = await in_hand(site, 3600)
         await site.drain("i-a", 0)
-        assert await request == (502, "i-a", b"the deregistration delay was over")
+        ended = await asyncio.wait_for(request, PATIENCE)
+        assert ended == (502, "i-a", b"the deregistration delay was over")
 
-    on_a_site(story)
+    on_a_site(story, idle_timeout=3600)
 
 
 @pytest.mark.usefixtures("listen")
