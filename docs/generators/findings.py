@@ -38,13 +38,16 @@ PLACES: dict[str, dict[str, tuple[str, ...]]] = {  # by page and heading, the mo
             "doctor/group_findings",
         ),
         "Hooks and topics": ("doctor/hook_findings", "doctor/topic_findings"),
-        "Cycles": ("doctor/cycle_findings",),
+    },
+    "doctor-findings-cycles": {
+        "Cycles of groups": ("doctor/cycle_findings",),
     },
 }
 TITLES = {
     "doctor-findings": "Findings of doctor",
     "doctor-findings-tower": "Findings of doctor about Tower",
     "doctor-findings-groups": "Findings of doctor about groups",
+    "doctor-findings-cycles": "Findings of doctor about cycles",
 }
 ABOUT = """\
 The finding's name is the end of its key, as in the incident `doctor: group web: no launch hook`. … stands for what

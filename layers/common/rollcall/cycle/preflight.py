@@ -44,7 +44,7 @@ class Plan:
     why_no_rollback: empty where AWS rolls back. batch, maximum_healthy: instances at a time, percent. replaced: how
     many instances, those of the warm pool included; order: the first of them that are known, though AWS does not say in
     which order it takes them. estimate_seconds: None without a launch in the group's history. nothing_to_replace: no
-    refresh is needed. untried: no instance will have tried the version. notes: what people should know beforehand.
+    refresh is needed. untried: no instance will have tried the version. notes: what an operator should know beforehand.
     """
 
     target_version: str
@@ -72,7 +72,7 @@ class Plan:
         return "DesiredConfiguration" in self.sent
 
     def to_json(self) -> dict[str, Any]:
-        """What people see of it: what the state of a cycle does not hold elsewhere."""
+        """What an operator sees of it: what the state of a cycle does not hold elsewhere."""
         elsewhere = {"sent", "target_version", "from_version", "template_id", "pinned_from", "skip_matching"}
         shown = {key: value for key, value in asdict(self).items() if key not in elsewhere}
         return shown | {
@@ -173,7 +173,7 @@ def _estimate(given: PreflightInput, details: GroupDetails, count: int) -> float
     return count * (launch + details.warmup) + (end if count else 0.0) + stops + request.bake_seconds
 
 
-# What people should know beforehand
+# What an operator should know beforehand
 
 
 def _notes(given: PreflightInput, details: GroupDetails, version: VersionPlan, *, untried: bool) -> Iterator[str]:

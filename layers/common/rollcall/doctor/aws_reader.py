@@ -17,7 +17,6 @@ from botocore.exceptions import ClientError
 from rollcall.aws.auto_scaling import GROUPS_PER_CALL, GROUPS_PER_PAGE, other_traffic_of, target_groups_of
 from rollcall.aws.client import aws_errors
 from rollcall.aws.group_details import details_of
-from rollcall.aws.instance_refreshes import refresh_of
 from rollcall.domain.actions import Result, Transition
 from rollcall.domain.groups import Group
 from rollcall.domain.membership import Membership
@@ -145,6 +144,8 @@ class AwsReader:
 
     def active_refresh(self, group: str) -> Refresh | None:
         """The instance refresh of a group that goes on; None without."""
+        from rollcall.aws.instance_refreshes import refresh_of  # only installations with cycles need it
+
         with aws_errors(f"DescribeInstanceRefreshes of group {group}"):
             answer = self._client("autoscaling").describe_instance_refreshes(AutoScalingGroupName=group)
         return next((each for each in map(refresh_of, answer["InstanceRefreshes"]) if each.active), None)

@@ -46,7 +46,9 @@ def suspension_objections(details: GroupDetails) -> Iterator[Objection]:
     for process, harm in NEEDED_PROCESSES.items():
         if process in details.suspended:
             resume = _group_command("resume-processes", details, "--scaling-processes", process)
-            yield Objection(f"{process} suspended", f"its process {process} is suspended: {harm}", resume)
+            yield Objection(
+                f"{process} suspended", f"its process {process} is suspended: {harm}", f"resume it: {resume}"
+            )
 
 
 def health_check_objections(details: GroupDetails, *, asks_elb: bool) -> Iterator[Objection]:
