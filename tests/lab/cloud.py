@@ -250,15 +250,22 @@ class Group:
 class Cloud:
     """The embedded AWS and the embedded Tower, and Rollcall between them.
 
-    directory takes logs. address_pool is the network of the instances' private addresses. runs: of reconcile, by hand,
-    as they ended. asking_since: by group, when it got the job template that it has; epoch seconds. read_only:
-    inventories that the functions' token may, or might for a while, only read.
+    directory takes logs. address_pool is the network of the instances' private addresses. wait_scale: see EmbeddedAws.
+    runs: of reconcile, by hand, as they ended. asking_since: by group, when it got the job template that it has; epoch
+    seconds. read_only: inventories that the functions' token may, or might for a while, only read.
     """
 
-    def __init__(self, directory: Path, *, address_pool: str = "10.0.0.0/28", tower: Tower | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        address_pool: str = "10.0.0.0/28",
+        tower: Tower | None = None,
+        wait_scale: float = 1.0,
+    ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
-        self.aws = EmbeddedAws(log=directory / "aws.log", address_pool=address_pool)
+        self.aws = EmbeddedAws(log=directory / "aws.log", address_pool=address_pool, wait_scale=wait_scale)
         self.tower = tower or Tower()
         self.tower_url = ""
         self.runs: list[Run] = []
@@ -599,7 +606,9 @@ def sam_build(directory: Path) -> None:
     """
     template = directory.with_name(f"{directory.name}.yaml")
     template.parent.mkdir(parents=True, exist_ok=True)
-    template.write_text((REPOSITORY / "template.yaml").read_text().replace("arm64", ARCHITECTURE))
+    text = (REPOSITORY / "template.yaml").read_text().replace("arm64", ARCHITECTURE)
+    # Of a definition sam build keeps the path as it stands, and sam deploy reads it from where the template is.
+    template.write_text(text.replace("DefinitionUri: ", f"DefinitionUri: {REPOSITORY}/"))
     _sam("build", "--template", str(template), "--base-dir", str(REPOSITORY), "--build-dir", str(directory))
     for layer in LAYERS:
         code = directory / layer / "python"

@@ -58,9 +58,9 @@ def job(*done: str, finished: float | None, results: dict[str, str] | None = Non
 class Site:
     """Machines that run, targets of one target group, and the load balancer before them; use it on one event loop."""
 
-    def __init__(self, check: HealthCheck = SOON, idle_timeout: float = 60.0) -> None:
+    def __init__(self, check: HealthCheck = SOON, idle_timeout: float = 60.0, lag: float = 0.0) -> None:
         self.services = Services(None, Start(0, 0))
-        self.balancer = LoadBalancer(TARGET_GROUP, self.services.port_of, check, idle_timeout=idle_timeout)
+        self.balancer = LoadBalancer(TARGET_GROUP, self.services.port_of, check, idle_timeout=idle_timeout, lag=lag)
         self.machines: dict[str, Machine] = {}
         self.targets: dict[str, TargetRecord] = {}
         self.address = (HERE, 0)

@@ -153,16 +153,6 @@ class Lab:
         self.groups.append(Group(self.aws, name))
         return self.groups[-1]
 
-    def second_version(self) -> None:
-        """Let the launch template of the groups have a second version, which stays there."""
-        ec2 = self.aws.client("ec2")
-        (template,) = ec2.describe_launch_templates(LaunchTemplateNames=["template"])["LaunchTemplates"]
-        if template["LatestVersionNumber"] == 1:
-            data = {"InstanceType": "m5.xlarge"}
-            ec2.create_launch_template_version(
-                LaunchTemplateName="template", SourceVersion="1", LaunchTemplateData=data
-            )
-
     def queue(
         self, name: str = "queue", receives: int = 10, policy: dict[str, Any] | None = OPEN_POLICY, **attributes: str
     ) -> Queue:

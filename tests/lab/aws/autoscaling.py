@@ -33,6 +33,7 @@ from lab.aws import configurations, processes, warm_pools
 from lab.aws import ministack as cloud
 from lab.aws.activities import Activities
 from lab.aws.control import Timeout, Transition
+from lab.aws.launch_limits import LaunchLimits
 from lab.aws.lifecycle import (
     BACK_TO_POOL,
     COLD,
@@ -86,6 +87,11 @@ class Addresses:
         heapq.heappush(self._free, address)
         return other
 
+    @property
+    def left(self) -> int:
+        """How many are free."""
+        return len(self._free)
+
     def free(self, address: IPv4Address) -> None:
         """Take an address back."""
         heapq.heappush(self._free, address)
@@ -108,6 +114,7 @@ class Engine:
         self.transitions: list[Transition] = []
         self.timeouts: list[Timeout] = []
         self.activities = Activities()
+        self.limits = LaunchLimits()
         self._targets = targets
         self._events = events or LifecycleEvents()
         self.refreshes = Refreshes(self, self._events)
@@ -158,6 +165,18 @@ class Engine:
     def age(self, instance_ids: Collection[str], seconds: float) -> None:
         """Let what these instances did have begun so many seconds earlier."""
         self.activities.age(instance_ids, seconds)
+
+    def free_addresses(self, subnet: str) -> int:
+        """Return how many addresses of a subnet are free."""
+        return self.limits.free(subnet, self._addresses.left, self._used)
+
+    def leave_free(self, subnet: str, free: int) -> None:
+        """Let a subnet have so many free addresses now."""
+        self.limits.leave_free(subnet, free, self._used(subnet))
+
+    def _used(self, subnet: str) -> int:
+        """How many instances have an address of a subnet."""
+        return sum(each.subnet == subnet and each.addresses_held for each in self._instances.values())
 
     def action(self, token: str) -> Action | None:
         """Return the action in progress that has this token."""
@@ -526,14 +545,18 @@ class Engine:
         self, scope: Scope, group: Record, used: Counter[str], passage: Passage, now: float, cause: str
     ) -> Instance | None:
         """Launch an instance in the subnet of which the fewest are used, and count it there; None if it cannot be."""
-        template = self._choose(group)
         subnet = _emptiest_subnet(group, used)
+        if self.limits.is_put_off(group, now):
+            return None
+        refusal = self.limits.refusal(group, subnet, self._addresses.left, self._used, now)
+        if refusal:
+            self.activities.fail_launch(scope, group, refusal, cause, now)
+            return None
+        template = self._choose(group)
         used[subnet] += 1
         zone = cloud.subnet_zone(subnet) or group["AvailabilityZones"][0]
         address = self._addresses.take()
-        if address is None:
-            logger.warning("No free address for an instance of %s", group["AutoScalingGroupName"])
-            return None
+        assert address, "there was a free one"
         public_address = self._public_addresses.take()
         instance_id = cloud.launch_instance(
             template.data,

@@ -7,8 +7,9 @@ CONTROL = "/_lab/"
 
 GET states, transitions, timeouts, invocations, target-events, machines-and-targets; GET and DELETE calls; PUT
 dropped-events, throttled-calls, denied-calls, hidden-instances, aged-instances, due-schedule, target-health,
-load-balancers, found-targets, replaced-root-volumes, forwarded-events, refresh-rules, lacking-permissions; PUT and
-DELETE stale-answers, forced-states, refused-refreshes; DELETE idle-environments.
+load-balancers, found-targets, replaced-root-volumes, forwarded-events, refresh-rules, lacking-permissions,
+free-addresses, refused-launches; PUT and DELETE stale-answers, forced-states, refused-refreshes; DELETE
+idle-environments, launch-limits.
 """
 
 

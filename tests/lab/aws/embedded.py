@@ -64,6 +64,8 @@ class EmbeddedAws:
     `log` is the file that the server writes to. `address_pool` is the network that instances get their private
     addresses from; the lowest free address is always given first. `sqs_pollers` is the number of batches that an
     event source mapping gathers side by side. `sqs_bytes` is what one call that sends to a queue may hold.
+    `wait_scale` is how long Step Functions waits for a second: of a Wait, between two tries, and until a timeout of an
+    execution.
     """
 
     endpoint_url: str
@@ -71,12 +73,19 @@ class EmbeddedAws:
     """What `sam`, the AWS CLI and boto3 need to find the server: endpoint, dummy credentials, Region."""
 
     def __init__(
-        self, *, log: Path, address_pool: str = "10.0.0.0/24", sqs_pollers: int = 5, sqs_bytes: int = SQS_BYTES
+        self,
+        *,
+        log: Path,
+        address_pool: str = "10.0.0.0/24",
+        sqs_pollers: int = 5,
+        sqs_bytes: int = SQS_BYTES,
+        wait_scale: float = 1.0,
     ) -> None:
         self._log = log
         self._address_pool = address_pool
         self._sqs_pollers = sqs_pollers
         self._sqs_bytes = sqs_bytes
+        self._wait_scale = wait_scale
         self._clients: dict[tuple[str, str, str], Any] = {}
         self._server: subprocess.Popen[bytes] | None = None
 
@@ -253,6 +262,14 @@ class EmbeddedAws:
         """
         self._control("PUT", "lacking-permissions", permissions)
 
+    def leave_free(self, subnet: str, free: int) -> None:
+        """Let a subnet have so many free addresses now, and no more than that can be launched into it."""
+        self._control("PUT", "free-addresses", {"subnet": subnet, "free": free})
+
+    def refuse_launches(self, group: str, words: str | None) -> None:
+        """Let every launch of a group fail, as a scaling activity says in these words of EC2's; None ends it."""
+        self._control("PUT", "refused-launches", {"group": group, "words": words})
+
     def answer_stale(
         self,
         *,
@@ -304,6 +321,7 @@ class EmbeddedAws:
         self._control("DELETE", "stale-answers")
         self._control("DELETE", "forced-states")
         self._control("DELETE", "refused-refreshes")
+        self._control("DELETE", "launch-limits")
         self.lack()
         self.rule_refreshes()
 
@@ -337,6 +355,7 @@ class EmbeddedAws:
             "MINISTACK_ACCOUNT_ID": ACCOUNT,
             "MINISTACK_REGION": REGION,
             "LAMBDA_ASYNC_RETRY_BASE_SECONDS": "0.2",  # AWS waits one minute, then two.
+            "SFN_WAIT_SCALE": str(self._wait_scale),
             "IOT_MTLS_ENABLED": "0",
             "SFTP_ENABLED": "0",
             "PYTHONPATH": str(tests),

@@ -1,4 +1,5 @@
-"""The seam to MiniStack: its private names that we read or call are in this file, those that we replace in aws_patches.
+"""The seam to MiniStack: its private names that we read or call are in this file, those that we replace in the modules
+of patches.
 
 MiniStack gives us EC2, EventBridge, SQS, Lambda, CloudFormation and the rest. It has no Auto Scaling lifecycle, all
 targets of its load balancers are healthy, and its SQS event sources differ from AWS (`lab.autoscaling`,
@@ -60,6 +61,10 @@ EXPECTED = {
     ),
     "ministack.core.responses.get_account_id": "() -> str",
     "ministack.core.responses.get_region": "() -> str",
+    "ministack.core.responses.json_response": (
+        "(data: dict, status: int = 200, *, content_type: str = 'application/x-amz-json-1.0') -> tuple"
+    ),
+    "ministack.core.responses.now_iso": "() -> str",
     "ministack.core.responses.request_scope": "(account_id: str, region: str)",
     "ministack.core.responses.AccountRegionScopedDict.all_items": "(self)",
     "ministack.services.alb._ACTION_MAP": "dict",
@@ -99,8 +104,10 @@ EXPECTED = {
     "ministack.services.ec2._ACTION_MAP": "dict",
     "ministack.services.ec2._DEFAULT_SUBNET_ID": "str",
     "ministack.services.ec2._INSTANCE_ID_RE": "Pattern",
+    "ministack.services.ec2._STUB_AMIS": "list",
     "ministack.services.ec2._parse_member_list": "(params, prefix)",
     "ministack.services.ec2._error": "(code, message, status)",
+    "ministack.services.ec2._images": "AccountRegionScopedDict",
     "ministack.services.ec2._instance_xml": "(inst)",
     "ministack.services.ec2._instances": "AccountRegionScopedDict",
     "ministack.services.ec2._launch_instances_internal": (
@@ -142,6 +149,15 @@ EXPECTED = {
     "ministack.services.scheduler._schedule_last_fired": "dict",
     "ministack.services.scheduler._schedules": "AccountRegionScopedDict",
     "ministack.services.scheduler._tick_schedules": "()",
+    "ministack.services.stepfunctions._ExecutionError": "(error, cause)",
+    "ministack.services.stepfunctions._add_event": "(execution, event_type, details=None)",
+    "ministack.services.stepfunctions._emit_execution_status_event": "(execution) -> None",
+    "ministack.services.stepfunctions._executions": "AccountRegionScopedDict",
+    "ministack.services.stepfunctions._fail_execution": "(execution, error, cause)",
+    "ministack.services.stepfunctions._resolve_state_machine_arn": "(arn)",
+    "ministack.services.stepfunctions._run_execution": "(exec_arn)",
+    "ministack.services.stepfunctions._start_execution": "(data)",
+    "ministack.services.stepfunctions._state_machines": "AccountRegionScopedDict",
     "ministack.services.sns.publish_internal": (
         "(topic_arn: str, message, subject: str = '', *, message_structure: str = '',"
         " message_attributes: dict | None = None, message_group_id: str = '',"
@@ -335,6 +351,11 @@ def _template_params(data: Record) -> dict[str, str]:
     return {f"LaunchTemplateData.{key}": value for key, value in data.items()}
 
 
+def image_exists(image_id: str) -> bool:
+    """Whether there is an image of this id in the current scope."""
+    return image_id in ec2._images or any(stub[0] == image_id for stub in ec2._STUB_AMIS)
+
+
 def type_in(data: Record) -> str:
     """Return the instance type that launch template data ask for."""
     value: str = data.get("InstanceType", "t3.micro")
@@ -351,6 +372,11 @@ def subnet_zone(subnet_id: str) -> str | None:
     """Return the Availability Zone of a subnet of the current scope."""
     zone: str | None = ec2._subnets.get(subnet_id, {}).get("AvailabilityZone")
     return zone
+
+
+def zones() -> set[str]:
+    """Return the Availability Zones in which the current scope has subnets."""
+    return {subnet["AvailabilityZone"] for subnet in ec2._subnets.values()}
 
 
 def default_subnet() -> str:

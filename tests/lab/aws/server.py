@@ -19,6 +19,7 @@ from hypercorn.config import Config
 from ministack.app import app as ministack
 
 from lab.asgi import Message, Receive, Send, read_body
+from lab.aws import execution_patches, launch_patches
 from lab.aws import ministack as aws_ministack
 from lab.aws import patches as aws_patches
 from lab.aws.autoscaling import GROUP_TAG, Engine
@@ -73,6 +74,8 @@ async def _serve(listener: int, address_pool: str, sqs_pollers: int, sqs_bytes: 
     api = Api(engine, stale, permissions)
     parts = Parts(engine, EventSources(sqs_pollers), Calls(), targets, stale, permissions, api.refreshes)
     aws_patches.install(api.actions(), targets.actions(), sqs_bytes)
+    launch_patches.install(permissions, engine.free_addresses)
+    execution_patches.install()
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stopped.set)
@@ -127,7 +130,7 @@ def _once_more(body: bytes, receive: Receive) -> Receive:
 
 
 async def _answer(send: Send, status: int, content_type: str, body: bytes) -> None:
-    headers = [(b"content-type", content_type.encode())]
+    headers = [(b"content-type", content_type.encode()), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
@@ -214,6 +217,9 @@ CHANGES: dict[tuple[str, str], Callable[[Parts, Any], None]] = {
     ("PUT", "refused-refreshes"): _refuse_refresh,
     ("DELETE", "refused-refreshes"): lambda parts, _: parts.refreshes.refusals.clear(),
     ("PUT", "lacking-permissions"): _lack_permissions,
+    ("PUT", "free-addresses"): lambda parts, given: parts.engine.leave_free(**given),
+    ("PUT", "refused-launches"): lambda parts, given: parts.engine.limits.refuse(**given),
+    ("DELETE", "launch-limits"): lambda parts, _: parts.engine.limits.clear(),
     ("PUT", "forwarded-events"): lambda _, event: aws_ministack.forward_event(event),
     ("PUT", "dropped-events"): lambda _, types: aws_ministack.drop_events(types),
     ("PUT", "hidden-instances"): lambda _, ids: aws_ministack.hide_instances(ids),

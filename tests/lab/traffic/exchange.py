@@ -79,8 +79,10 @@ def read_answer(received: bytes) -> Answer | None:
         return None
     first, *lines = head.decode("latin-1").split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    status, length = int(first.split(" ")[1]), int(headers.get("content-length", "0"))
-    return Answer(status, headers.get(INSTANCE, ""), body[:length]) if len(body) >= length else None
+    status, length = int(first.split(" ")[1]), headers.get("content-length")
+    if length is None:
+        raise ValueError("an answer has to say how long it is")
+    return Answer(status, headers.get(INSTANCE, ""), body) if len(body) >= int(length) else None
 
 
 class Answering(asyncio.Protocol):

@@ -8,6 +8,9 @@ attributes": no new requests go to one that drains, and what it has in hand may 
 delay. "Troubleshoot your Application Load Balancers": 502 where a target refuses or breaks off, and where that delay is
 over before the answer; 503 without a registered target; 504 where the answer takes longer than the idle timeout. No
 request is sent to a second target.
+
+That new requests still come for a while after a target was deregistered the guide does not say and users report: issues
+1064 and 2366 of kubernetes-sigs/aws-load-balancer-controller, where it took seconds to minutes.
 """
 
 from __future__ import annotations
@@ -23,6 +26,8 @@ from lab.traffic.health import Health, HealthCheck, HealthSample, Outcome
 
 IDLE_TIMEOUT = 60.0
 """Seconds that a target may take to answer: the default of idle_timeout.timeout_seconds."""
+LAG = 0.5
+"""Seconds for which a target that was deregistered still gets new requests, so what does not drain loses some."""
 BAD_GATEWAY, UNAVAILABLE, GATEWAY_TIMEOUT = 502, 503, 504
 
 
@@ -49,8 +54,8 @@ def receivers(targets: Iterable[Target]) -> list[Target]:
 class LoadBalancer:
     """Checks the targets of a target group, and answers requests through them. All of it runs on one event loop.
 
-    target_group: its ARN. port_of: the port of an instance's service, None where there is none. samples: the health of
-    the targets over time, a sample for each change.
+    target_group: its ARN. port_of: the port of an instance's service, None where there is none. lag: see LAG. samples:
+    the health of the targets over time, a sample for each change.
     """
 
     def __init__(
@@ -60,6 +65,7 @@ class LoadBalancer:
         check: HealthCheck | None = None,
         *,
         idle_timeout: float = IDLE_TIMEOUT,
+        lag: float = LAG,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.samples: list[HealthSample] = []
@@ -67,6 +73,7 @@ class LoadBalancer:
         self._port_of = port_of
         self._check = check or HealthCheck()
         self._idle_timeout = idle_timeout
+        self._lag = lag
         self._clock = clock
         self._targets: dict[tuple[str, float], Target] = {}  # by instance, and when it was registered
         self._turn = 0
@@ -95,13 +102,13 @@ class LoadBalancer:
         for key in self._targets.keys() - own.keys():  # drained long ago, or registered anew
             self._let_go(self._targets.pop(key), self._idle_timeout)
         for key, record in own.items():
-            if key not in self._targets and record.deregistered is None:
-                self._targets[key] = target = Target(record)
-                target.checks = asyncio.get_running_loop().create_task(self._go_on_checking(target))
-                self._report(target)
-            elif key in self._targets and record.deregistered and not self._targets[key].draining:
-                self._targets[key].record = record
-                self._let_go(self._targets[key], max(0.0, (record.drained or now) - now))
+            target = self._targets.get(key)
+            if record.deregistered is None:
+                if target is None:
+                    self._targets[key] = self._begin(record)
+            elif target and not target.draining and now >= record.deregistered + self._lag:
+                target.record = record
+                self._let_go(target, max(0.0, (record.drained or now) - now))
         self._sample(now)
 
     def take_findings(self) -> list[FoundTarget]:
@@ -122,6 +129,12 @@ class LoadBalancer:
         return self.samples[-1].healthy if self.samples else frozenset()
 
     # Health
+
+    def _begin(self, record: TargetRecord) -> Target:
+        target = Target(record)
+        target.checks = asyncio.get_running_loop().create_task(self._go_on_checking(target))
+        self._report(target)
+        return target
 
     async def _go_on_checking(self, target: Target) -> None:
         loop = asyncio.get_running_loop()

@@ -22,9 +22,11 @@ def listen() -> None:
     """Opens sockets for a test."""
 
 
-def on_a_site(story: Callable[[Site], Awaitable[None]], check: HealthCheck = SOON, idle_timeout: float = 60.0) -> None:
+def on_a_site(
+    story: Callable[[Site], Awaitable[None]], check: HealthCheck = SOON, idle_timeout: float = 60.0, lag: float = 0.0
+) -> None:
     async def run() -> None:
-        async with Site(check, idle_timeout) as site:
+        async with Site(check, idle_timeout, lag) as site:
             await story(site)
 
     asyncio.run(run())
@@ -145,6 +147,19 @@ def test_a_check_that_is_not_answered_in_time_fails() -> None:
         assert site.balancer.take_findings()[-1].reason == "Target.Timeout"
 
     on_a_site(story, HealthCheck(interval=0.02, timeout=0.05))
+
+
+@pytest.mark.usefixtures("listen")
+def test_a_target_gets_requests_for_a_while_after_it_was_deregistered() -> None:
+    async def story(site: Site) -> None:
+        await site.add("i-a")
+        await site.healthy("i-a")
+        await site.drain("i-a", 60)
+        assert await site.answers(1) == [(200, "i-a")]
+        await site.terminate("i-a")
+        assert await site.answers(1) == [(502, "i-a")]
+
+    on_a_site(story, lag=3600)
 
 
 async def in_hand(site: Site) -> asyncio.Task[object]:

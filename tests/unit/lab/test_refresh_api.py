@@ -127,7 +127,13 @@ def test_a_maintenance_policy_gives_the_percentages_that_the_refresh_leaves_out(
 
 def test_a_refresh_shows_what_was_asked_for() -> None:
     world = RefreshWorld(size=0)
-    asked = {**SAFE, "CheckpointPercentages": [50, 100], "CheckpointDelay": 5, "BakeTime": 7, "SkipMatching": True}
+    asked: dict[str, Any] = {
+        **SAFE,
+        "CheckpointPercentages": [50, 100],
+        "CheckpointDelay": 5,
+        "BakeTime": 7,
+        "SkipMatching": True,
+    }
     world.start(**asked)
     shown = world.refresh()
     assert {key: shown["Preferences"][key] for key in asked} == asked
