@@ -40,5 +40,6 @@ PAGES: dict[str, Callable[[], str]] = {
     **{f"reference/{name}.md": modules.writer(name) for name in modules.PACKAGES},
     "reference/parameters.md": parameters.write,
     "reference/permissions.md": permissions.write,
+    "reference/permissions-cycles.md": permissions.write_cycles,
     "reference/tags.md": tags.write,
 }

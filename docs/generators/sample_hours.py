@@ -1,8 +1,8 @@
 """Six hours of a stack that are made up, and agree with each other: what the drawn dashboard shows.
 
-Two groups scale out and in, one of them is cycled, one more follows, and Tower is away for three minutes. At the end the playbook
-of group canary fails on its instance, which its tag on-failure=hold keeps waiting: that is the one alert, the one
-newest line, and the one alarm that is red. All numbers are counted from what happens to each instance.
+Two groups scale out and in, one of them is cycled, one more follows, and Tower is away for three minutes in between. At
+the end the playbook of group canary fails on its instance, which its tag on-failure=hold keeps waiting: that is the one
+alert, the one newest line, and the one alarm that is red. All numbers are counted from what happens to each instance.
 """
 
 from __future__ import annotations
@@ -302,10 +302,10 @@ def _is_cycled(began: float, ended: float) -> bool:
 
 
 def _cycles(at: int, number: float = 1.0) -> Callable[[str, str, float, float], float | None]:
-    """So many of something when the cycle begins (at 1) or ends (at 2), for all or for the group of the cycle."""
+    """So many of something when the cycle begins (at 0) or ends (at 1), for all or for the group of the cycle."""
 
     def cycles(of: str, stat: str, began: float, ended: float) -> float | None:
-        there = of in ("", "cycle", CYCLED[0]) and began <= CYCLED[at] < ended
+        there = of in ("", "cycle", CYCLED[0]) and began <= CYCLED[1:][at] < ended
         return number if there else None if stat == "Maximum" else 0.0
 
     return cycles
@@ -330,10 +330,10 @@ MADE: dict[str, Callable[[str, str, float, float], float | None]] = {
     "DriftFound": _drift,
     "DriftFixed": _drift,
     "ReconcileRuns": _runs,
-    "CyclesStarted": _cycles(1),
-    "CyclesSucceeded": _cycles(2),
-    "CycleInstancesReplaced": _cycles(2, CYCLED[3]),
-    "CycleSeconds": _cycles(2, 60.0 * (CYCLED[2] - CYCLED[1])),
+    "CyclesStarted": _cycles(0),
+    "CyclesSucceeded": _cycles(1),
+    "CycleInstancesReplaced": _cycles(1, CYCLED[3]),
+    "CycleSeconds": _cycles(1, 60.0 * (CYCLED[2] - CYCLED[1])),
     "Duration": _duration,
     "ConcurrentExecutions": _at_once,
     "ApproximateNumberOfMessagesVisible": _visible,

@@ -99,6 +99,7 @@ def full_cloud(
         cloud.deploy(
             built,
             LoadBalancers="true",
+            Cycles="true",
             NotificationTopicArn=TOPIC,
             NotifyingTopicArns=f"arn:aws:sns:{REGION}:{ACCOUNT}:*",
             ChefSecretArn=secrets.create_secret(Name=CHEF_SECRET, SecretString=server.secret(url))["ARN"],

@@ -11,11 +11,11 @@ import boto3
 import typer
 from rich.text import Text
 
-from rollcall.alerting.console_links import execution_url
 from rollcall.aws.client import CLIENT_CONFIG
 from rollcall.aws.instance_refreshes import InstanceRefreshes
 from rollcall.cycle.names import key_of, timestamp_key
 from rollcall.cycle.request import Follow, Protected, Standby
+from rollcall.domain.console_pages import execution_url
 from rollcall.domain.errors import AwsUnavailable, RollcallError, Throttled
 from rollcall.domain.shell_commands import command, operand, options
 from rollcall_cli.cycling import listing

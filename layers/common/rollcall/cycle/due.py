@@ -13,7 +13,7 @@ from .names import execution_name, schedule_key, version_key
 if TYPE_CHECKING:
     from .tag import CycleTag
 
-LATE_MAX = 7200.0  # seconds; whoever names 3 in the morning does not mean noon, not even where reconcile was away
+LATE_MAX = 7200.0  # seconds; 3 in the morning does not mean noon, not even where reconcile did not run in between
 RUNS_LATE = 2  # runs of reconcile, where these are further apart than that: one may be lost
 BAKED = "rollcall bake"  # begins the description of versions that bake has made, and cycles to by itself
 

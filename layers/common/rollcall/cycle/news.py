@@ -1,4 +1,4 @@
-"""What is published of a cycle: the kinds of events, and what the steps hand to whoever publishes them. Pure."""
+"""What is published of a cycle: the kinds of events, and what the steps hand to the announcer. Pure."""
 
 from __future__ import annotations
 

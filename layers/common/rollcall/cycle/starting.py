@@ -37,7 +37,7 @@ SETTLE_WITHIN = 3600.0  # seconds; a run of reconcile or two come by then
 RUNS = 3  # of reconcile, where these are further apart than that
 LEAST_TIME = 15.0  # seconds of an invocation that one group may need, so that the answer about the run is not lost
 DEFAULT_VERSION = "$Default"  # of a group that names none (API reference, LaunchTemplateSpecification)
-ENDING = ("Cancelling", "RollbackInProgress")  # statuses of a refresh that need nobody any more
+ENDING = ("Cancelling", "RollbackInProgress")  # statuses of a refresh that ends without any further call
 
 
 @dataclass
@@ -139,7 +139,7 @@ class CycleStarter:
             return
 
     def _settle_pin(self, running: RunningGroup) -> None:
-        """A pin that outlived its cycle by so long that nobody else takes it away."""
+        """A pin that outlived its cycle by so long that nothing else will take it away."""
         pin = read_pin(running.group.tags[PINNED_TAG])
         execution = self._executions.find(pin.cycle) if pin else None
         if execution and execution.status != RUNNING and (execution.stopped or 0.0) < self._clock() - SETTLE_AFTER:

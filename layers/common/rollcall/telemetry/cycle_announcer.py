@@ -33,8 +33,8 @@ class CycleAnnouncer(Announcer):
     def announce_step(self, answer: StepAnswer, execution: str) -> None:
         """Announce what a step of a cycle has found. execution: the ARN of the cycle's.
 
-        Of a dry run, and of a cycle that somebody asked for and that was refused, nothing is published: who asked has
-        the answer. The log has it, too.
+        Of a dry run, and of a cycle by hand that was refused, nothing is published: the operator has the answer. The
+        log has it, too.
         """
         for each in answer.news:
             log = self.logger.error if each.kind in ERRORS else self.logger.info
