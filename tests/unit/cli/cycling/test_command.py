@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+import typer
 
 from rollcall.aws.instance_refreshes import Ending, Refresh
 from rollcall.cycle.names import execution_name
@@ -16,6 +17,7 @@ from rollcall.cycle.state import CycleResult, CycleVerdict, Objection, Phase, Ta
 from rollcall.domain.errors import AwsDenied
 from rollcall_cli.commands import cycle as module
 from rollcall_cli.exit_codes import ExitCode
+from rollcall_cli.questions import Questions
 from rollcall_cli.running import NotRun
 from rollcall_cli.stack import NoResource
 from unit.cli.commands import run
@@ -504,6 +506,21 @@ def test_a_cycle_is_ended_by_its_refresh_and_followed_on(command: Command, way: 
 def test_without_a_yes_and_without_a_terminal_it_goes_on(command: Command, way: str) -> None:
     command.runs(Turn(state()))
     assert "--yes" in command("web", way, code=ExitCode.NOT_RUN).stderr
+    assert command.refreshes.asked == []
+
+
+def test_an_operator_who_says_no_leaves_it_as_it_is(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def no(question: str, **_: object) -> bool:
+        asked.append(question)
+        return False
+
+    monkeypatch.setattr(module.Questions, "of", lambda yes: Questions(interactive=not yes))
+    monkeypatch.setattr(typer, "confirm", no)
+    command.runs(Turn(state()))
+    assert command("web", "--rollback", code=ExitCode.NOT_RUN).stderr.endswith("Nothing was changed.\n")
+    assert asked == ["Roll back the cycle of group 'web'? Its new instances are replaced by the version before."]
     assert command.refreshes.asked == []
 
 
