@@ -216,9 +216,14 @@ def _evidence(state: CycleState) -> Iterator[str]:
 def _plan(state: CycleState) -> Iterator[str]:
     if state.desired:
         yield plan_words(state)
-    if batches := state.plan.get("batches"):
-        yield f"batches: {batches:,}"
-    if order := state.plan.get("order"):
+    plan = state.plan
+    if "replaced" in plan:
+        many = "" if plan["batches"] == 1 else "es"
+        yield f"to replace: {_number(plan['replaced'], 'instance')}, in {plan['batches']:,} batch{many}"
+    if "rolls_back" in plan:
+        why = f", for AWS does not roll it back: {plan.get('why_no_rollback', '')}"
+        yield f"if it fails: {'AWS rolls it back' if plan['rolls_back'] else f'it is cancelled{why}'}"
+    if order := plan.get("order"):
         yield f"in this order, as far as it is known: {', '.join(map(str, order))}"
 
 

@@ -26,6 +26,7 @@ type Json = dict[str, Any]
 
 MACHINE = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:rollcall-cycle"
 NOW = 1_796_076_900.0  # 2026-11-30 22:15 UTC
+IDLE_MAX = 50  # sleeps in which nothing happens, and then nothing will
 WORLD: list[StepFunctions] = []
 """The one whose executions the client sees: all share it, for to make one takes a third of a second."""
 
@@ -66,6 +67,7 @@ class StepFunctions:
 
     def __init__(self) -> None:
         self.now = NOW
+        self.idle = 0  # sleeps since anything happened
         self.runs: dict[str, Run] = {}
         self.script: list[Turn] = []
         self.failing: list[tuple[int, str]] = []
@@ -76,9 +78,12 @@ class StepFunctions:
     def sleep(self, seconds: float) -> None:
         """What takes the place of time.sleep."""
         self.now += seconds
+        self.idle += 1
+        assert self.idle < IDLE_MAX, "the command waits for what does not come"
         for run in self.runs.values():
             if run.status == "RUNNING" and run.turns:
                 self._turn(run, run.turns.pop(0))
+                self.idle = 0
 
     def add(self, name: str, request: Mapping[str, Any], *turns: Turn, began: float | None = None) -> Run:
         """An execution that was started before; the first of its turns is true already."""

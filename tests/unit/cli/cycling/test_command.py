@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+import typer
 
 from rollcall.aws.instance_refreshes import Ending, Refresh
 from rollcall.cycle.names import execution_name
-from rollcall.cycle.state import CycleResult, CycleVerdict, Objection, Phase, TargetDip
+from rollcall.cycle.state import CycleResult, CycleVerdict, Phase, TargetDip
 from rollcall.domain.errors import AwsDenied
+from rollcall.domain.objections import Objection
 from rollcall_cli.commands import cycle as module
 from rollcall_cli.exit_codes import ExitCode
+from rollcall_cli.questions import Questions
 from rollcall_cli.running import NotRun
 from rollcall_cli.stack import NoResource
 from unit.cli.commands import run
@@ -291,15 +294,24 @@ def test_an_instance_is_shown_once_at_each_stage_also_where_the_list_left_it_out
 
 
 def test_a_dry_run_has_the_plan_and_is_always_a_new_one(command: Command) -> None:
-    plan = {"batches": 5, "estimate_seconds": 720.0, "order": ["i-1", "i-2"]}
+    plan = {"batches": 5, "replaced": 10, "estimate_seconds": 720.0, "order": ["i-1", "i-2"], "rolls_back": True}
     command.aws.script = [Turn(ended(CycleResult.DRY_RUN, plan=plan), "SUCCEEDED")]
     done = command("web", "--dry-run")
     assert command.inputs() == [{"group": "web", "dry_run": True}]
     assert "nothing speaks against a cycle of group 'web'. Nothing was changed." in done.stdout
-    assert "batches: 5\n" in done.stdout
+    assert "to replace: 10 instances, in 5 batches\n" in done.stdout
+    assert "if it fails: AWS rolls it back\n" in done.stdout
     assert "i-1, i-2\n" in done.stdout
     assert [each.startswith("web-") and "-dry-" in each for each in command.aws.runs] == [True]
     command("web", "--watch", code=ExitCode.NOT_RUN)
+
+
+def test_a_dry_run_says_why_aws_would_not_roll_back(command: Command) -> None:
+    plan = {"batches": 1, "replaced": 1, "rolls_back": False, "why_no_rollback": "the group is on $Latest"}
+    command.aws.script = [Turn(ended(CycleResult.DRY_RUN, plan=plan), "SUCCEEDED")]
+    done = command("web", "--dry-run")
+    assert "to replace: 1 instance, in 1 batch\n" in done.stdout
+    assert "if it fails: it is cancelled, for AWS does not roll it back: the group is on $Latest\n" in done.stdout
 
 
 def test_as_json_the_answer_is_all_that_stdout_has(command: Command) -> None:
@@ -504,6 +516,21 @@ def test_a_cycle_is_ended_by_its_refresh_and_followed_on(command: Command, way: 
 def test_without_a_yes_and_without_a_terminal_it_goes_on(command: Command, way: str) -> None:
     command.runs(Turn(state()))
     assert "--yes" in command("web", way, code=ExitCode.NOT_RUN).stderr
+    assert command.refreshes.asked == []
+
+
+def test_an_operator_who_says_no_leaves_it_as_it_is(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def no(question: str, **_: object) -> bool:
+        asked.append(question)
+        return False
+
+    monkeypatch.setattr(Questions, "of", lambda yes: Questions(interactive=not yes))
+    monkeypatch.setattr(typer, "confirm", no)
+    command.runs(Turn(state()))
+    assert command("web", "--rollback", code=ExitCode.NOT_RUN).stderr.endswith("Nothing was changed.\n")
+    assert asked == ["Roll back the cycle of group 'web'? Its new instances are replaced by the version before."]
     assert command.refreshes.asked == []
 
 
