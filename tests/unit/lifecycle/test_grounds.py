@@ -8,11 +8,12 @@ from rollcall.domain.jobs import Outcome
 from rollcall.domain.verdicts import Decision, Grounds
 
 if TYPE_CHECKING:
+    from rollcall.domain.messages import GateMessage
     from rollcall.lifecycle.gate_round import Round
     from unit.world import World
 
 
-def grounds(result: Round) -> list[tuple[Grounds | None, int | None]]:
+def grounds(result: Round[GateMessage]) -> list[tuple[Grounds | None, int | None]]:
     """Of everything that is reported of a round: of an outcome, or of an alert."""
     return [
         (found, report.job)
@@ -46,7 +47,8 @@ def test_a_held_instance_has_grounds_with_its_alert(world: World) -> None:
 def test_an_instance_that_is_held_by_the_circuit_breaker_has_grounds(world: World) -> None:
     for instance_id in ("i-a", "i-b"):
         failed = world.waiting(instance_id)
-        world.end(failed, **{instance_id.replace("-", "_"): Outcome.FAILED})
+        assert failed.job_id
+        world.tower.end_job(failed.job_id, {instance_id: Outcome.FAILED})
         world.evaluate_one(failed)
     message = world.waiting("i-c")
     world.end(message, i_c=Outcome.FAILED)

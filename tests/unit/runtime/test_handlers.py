@@ -17,8 +17,9 @@ from rollcall.cycle.due import DueCycle
 from rollcall.cycle.news import CycleEvent
 from rollcall.cycle.run import StepAnswer
 from rollcall.cycle.starting import CyclesOutcome
-from rollcall.cycle.state import CycleResult, Objection
+from rollcall.cycle.state import CycleResult
 from rollcall.domain.errors import AwsDenied, BadSettings, Throttled, TowerUnavailable
+from rollcall.domain.objections import Objection
 from rollcall.runtime.batch import BatchProcessor
 from unit.cycle_news import EXECUTION, STATE, answer_of, ended
 from unit.fakes import ACCOUNT, REGION
