@@ -127,7 +127,7 @@ def test_where_nothing_is_to_be_replaced_it_says_so_and_succeeds(
 
 
 @pytest.mark.parametrize(("key", "published"), [("by-hand", []), ("sched-2026-12-06", [CycleEvent.FAILED])])
-def test_only_a_cycle_that_nobody_watches_publishes_that_it_was_refused(
+def test_only_a_cycle_that_a_tag_started_publishes_that_it_was_refused(
     cycle: CycleWorld, key: str, published: list[CycleEvent]
 ) -> None:
     cycle.execution_name = execution_name("web", key)
@@ -194,7 +194,7 @@ def test_how_many_targets_were_healthy_is_known_from_the_start(cycle: CycleWorld
 # Follow
 
 
-def test_progress_is_published_when_people_see_something_else(cycle: CycleWorld) -> None:
+def test_progress_is_published_when_operators_see_something_else(cycle: CycleWorld) -> None:
     state = begun(cycle)
     cycle.published.clear()
     first = cycle.step("follow", state)

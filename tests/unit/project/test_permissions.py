@@ -31,8 +31,11 @@ READS_INSTANCES = {"autoscaling:DescribeAutoScalingInstances", "ec2:DescribeInst
 READS_WARM_POOLS = {"autoscaling:DescribeWarmPool"}
 ANSWERS_HOOKS = {"autoscaling:CompleteLifecycleAction", "autoscaling:RecordLifecycleActionHeartbeat"}
 PUBLISHES = {"events:PutEvents"}
-SEES_VERSIONS = {"autoscaling:DescribeInstanceRefreshes", "ec2:DescribeLaunchTemplateVersions"}
-READS_CYCLES = {*SEES_VERSIONS, "states:DescribeExecution"}
+READS_CYCLES = {
+    "autoscaling:DescribeInstanceRefreshes",
+    "ec2:DescribeLaunchTemplateVersions",
+    "states:DescribeExecution",
+}
 STARTS_CYCLES = {"states:StartExecution", "states:ListExecutions", "lambda:InvokeFunction"}
 REPLACES_INSTANCES = {
     "autoscaling:StartInstanceRefresh",
@@ -72,7 +75,7 @@ PERMITTED = {
         "ec2:DescribeInstanceAttribute",
     },
     "CycleRole": {
-        *(EVERY_FUNCTION | READS_GROUPS | READS_INSTANCES | READS_WARM_POOLS | PUBLISHES | SEES_VERSIONS),
+        *(EVERY_FUNCTION | READS_GROUPS | READS_WARM_POOLS | PUBLISHES | READS_CYCLES) - {"states:DescribeExecution"},
         *(REPLACES_INSTANCES | RECORDS_PINS | MAY_LAUNCH),
         "autoscaling:DescribeNotificationConfigurations",
         "autoscaling:DescribeScalingActivities",

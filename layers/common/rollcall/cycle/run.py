@@ -288,12 +288,12 @@ def ending_news(state: CycleState) -> tuple[CycleNews, ...]:
     """What is published of a cycle that has ended."""
     kind = ENDINGS.get(state.result) if state.result else None
     if state.result == CycleResult.REFUSED and is_scheduled(state.name, state.group):
-        kind = CycleEvent.FAILED  # whoever starts one by hand is told by the command
+        kind = CycleEvent.FAILED  # the command reports those that it starts
     return (CycleNews(kind, state),) if kind else ()
 
 
 def _progress_news(before: CycleState, after: CycleState) -> tuple[CycleNews, ...]:
-    """Progress, where people see something else than before."""
+    """Progress, where operators see something else than before."""
 
     def shown(state: CycleState) -> object:
         return state.new, state.in_progress, state.left, state.phase, state.verdicts, state.dips

@@ -1,6 +1,6 @@
 """What an execution of the state machine carries from one step to the next. Frozen data, and its JSON.
 
-It is also what people see of a cycle while it runs: the command reads it from the execution's history. Whatever can be
+It is also what operators see of a cycle while it runs: the command reads it from the execution's history. What can be
 read again from AWS and Tower is not in it, and no list holds more than LISTED_MAX instances, so that it stays far below
 the 256 KiB of a state's output (Step Functions quotas).
 """
@@ -21,7 +21,7 @@ type Json = dict[str, Any]
 
 
 class Phase(StrEnum):
-    """What a cycle is doing, in the words that people read."""
+    """What a cycle is doing, in the words that operators read."""
 
     PREFLIGHT = "pre-flight"
     STARTING = "starting"
