@@ -288,6 +288,18 @@ def test_a_group_that_is_deleted_meanwhile_fails(cycle: CycleWorld) -> None:
     assert (answer.next, answer.state.reason) == ("put_back", "the group does not exist any more")
 
 
+def test_while_tower_is_away_the_refresh_is_followed_and_it_is_said(cycle: CycleWorld) -> None:
+    state = begun(cycle)
+    against(cycle, "i-3", "i-4")
+    cycle.world.tower.unavailable = True
+    away = cycle.step("follow", state)
+    assert (away.next, away.state.verdicts) == ("wait", ())
+    assert away.state.unread.startswith("the gate's verdicts: ")
+    cycle.world.tower.unavailable = False
+    back = cycle.step("follow", away.state)
+    assert (back.state.phase, back.state.unread) == (Phase.ROLLING_BACK, "")
+
+
 # Verify
 
 
@@ -383,6 +395,22 @@ def test_after_an_error_the_refresh_is_cancelled_before_anything_is_put_back(cyc
     cycle.aws.now(status="Cancelled")
     ended = cycle.step("put_back", waiting.state, error=error)
     assert (ended.next, ended.state.result) == ("failed", CycleResult.FAILED)
+
+
+def test_a_refresh_that_was_begun_by_a_step_that_never_answered_is_cancelled(cycle: CycleWorld) -> None:
+    starting = cycle.state(phase=Phase.STARTING)
+    cycle.aws.dies_at, cycle.aws.dies_after = 1, True
+    with pytest.raises(FunctionDiedError):
+        cycle.step("start", starting)
+    waiting = cycle.step("put_back", starting, error={"Error": "Lambda.Unknown", "Cause": ""})
+    assert (waiting.next, waiting.state.refresh_id, cycle.aws.changes) == ("wait", "r-1", ["start", "cancel"])
+
+
+def test_a_refused_cycle_cancels_no_refresh_though_it_is_just_what_it_would_have_started(cycle: CycleWorld) -> None:
+    begun(cycle)
+    cycle.step("put_back", cycle.state(result=CycleResult.REFUSED))
+    cycle.step("put_back", cycle.state(phase=Phase.STARTING, result=CycleResult.REFUSED))
+    assert cycle.aws.changes == ["start"]
 
 
 # A pinned group
