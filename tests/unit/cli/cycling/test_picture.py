@@ -67,7 +67,7 @@ def test_what_could_not_be_read_is_shown_until_it_was_and_in_lines_once() -> Non
     words = "not read, and read again: the gate's verdicts: Tower is away"
     assert f"  {words}" in printed(unread)
     assert [each.endswith(words) for each in changes(None, unread, {})].count(True) == 1
-    assert list(changes(unread, unread, {})) == []
+    assert not any(words in each for each in changes(unread, unread, {}))
 
 
 def test_before_the_first_answer_it_shows_pre_flight() -> None:
