@@ -16,7 +16,7 @@ from rollcall.cycle.preflight import Plan, Preflight
 from rollcall.cycle.request import read_request
 from rollcall.cycle.run import CycleRun
 from rollcall.cycle.state import CycleResult, CycleState, Phase
-from rollcall.domain.errors import AwsRejected, BadEvent, RefreshStillActive
+from rollcall.domain.errors import AwsRejected, BadEvent, RefreshStillActive, TowerUnavailable
 from rollcall.domain.jobs import JobEvent, JobStatus, Outcome
 from rollcall.domain.objections import Objection
 from rollcall.domain.settings import PINNED_TAG
@@ -124,6 +124,16 @@ def test_where_nothing_is_to_be_replaced_it_says_so_and_succeeds(
 ) -> None:
     answer = preflight(cycle, monkeypatch, Preflight((), (), replace(PLAN, nothing_to_replace=True)))
     assert (answer.next, answer.state.result) == ("put_back", CycleResult.NOTHING_TO_REPLACE)
+
+
+def test_a_cycle_that_a_tag_started_waits_for_tower_and_one_by_hand_is_answered_at_once(
+    cycle: CycleWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cycle.world.tower.unavailable = True
+    assert preflight(cycle, monkeypatch, Preflight((), (), PLAN)).next == "start"
+    cycle.execution_name = execution_name("web", "sched-2026-12-06")
+    with pytest.raises(TowerUnavailable):
+        preflight(cycle, monkeypatch, Preflight((), (), PLAN))
 
 
 @pytest.mark.parametrize(("key", "published"), [("by-hand", []), ("sched-2026-12-06", [CycleEvent.FAILED])])

@@ -126,6 +126,8 @@ class CycleRun:
         now = self._clock()
         group = str(raw.get("group", "")) if isinstance(raw, dict) else ""
         state = _with_execution(CycleState(group, phase_since=now), execution)
+        if is_scheduled(state.name, group):
+            self._tower.version()  # raises while Tower is away: the step is tried again, where no one can start it anew
         request, found = self._observer(state).preflight(raw, state.name)
         if request is not None:
             state = replace(state, group=request.group, request=request.to_json())
