@@ -10,7 +10,7 @@ For load balancers: GET machines-and-targets; PUT load-balancers, found-targets.
 GET states, transitions, timeouts, invocations, target-events; GET and DELETE calls; PUT dropped-events,
 throttled-calls, denied-calls, hidden-instances, aged-instances, due-schedule, target-health,
 replaced-root-volumes, forwarded-events, refresh-rules, lacking-permissions, free-addresses, refused-launches; PUT and
-DELETE stale-answers, forced-states, refused-refreshes; DELETE idle-environments, launch-limits.
+DELETE stale-answers, forced-states, refused-refreshes, last-calls; DELETE idle-environments, launch-limits.
 """
 
 
