@@ -183,6 +183,13 @@ def test_at_a_checkpoint_the_pause_lasts_as_long_as_aws_waits_but_no_more_than_t
     assert late.wait == 100
 
 
+def test_new_instances_after_a_checkpoint_that_warm_up_are_not_taken_for_waiting_at_it() -> None:
+    state = replace(STATE, request={**STATE.request, "checkpoints": [50, 100], "checkpoint_seconds": 3600})
+    done = progress(state, refresh(percent=50), group(new(1), new(2), new(3), old(1), old(2)), (), NOW)
+    assert done.state.phase == Phase.REPLACING
+    assert done.wait < 60
+
+
 def test_between_checkpoints_it_is_not_at_one() -> None:
     state = replace(STATE, request={**STATE.request, "checkpoints": [50, 100]})
     assert progress(state, refresh(percent=40), group(new(1), old(1)), (), NOW).state.phase == Phase.REPLACING

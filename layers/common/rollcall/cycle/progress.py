@@ -17,6 +17,7 @@ keep their own verdict: nothing is abandoned for a cycle's sake.
 
 from __future__ import annotations
 
+import math
 from copy import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
@@ -155,10 +156,15 @@ def _listed(member: Member, now: float) -> ListedInstance:
 
 
 def _phase(state: CycleState, refresh: Refresh) -> Phase:
-    """What the refresh does. That it waits at a checkpoint AWS does not say: it has come to one, and nothing moves."""
+    """What the refresh does.
+
+    That it waits at a checkpoint AWS does not say: it has come to one, nothing moves, and there are no more new
+    instances than that takes. More of them are those after the checkpoint, which do not count before they warmed up.
+    """
     checkpoints = state.request.get("checkpoints") or ()
     at_checkpoint = refresh.percent in checkpoints and refresh.percent < 100
-    if refresh.status == "InProgress" and at_checkpoint and not state.in_progress:
+    enough = math.ceil(state.desired * refresh.percent / 100)
+    if refresh.status == "InProgress" and at_checkpoint and not state.in_progress and state.new <= enough:
         return Phase.CHECKPOINT
     return PHASES.get(refresh.status, state.phase)
 
