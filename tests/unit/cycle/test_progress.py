@@ -93,6 +93,13 @@ def test_with_skip_matching_what_has_the_version_already_counts_as_new() -> None
     assert (counted.new, counted.left) == (1, 1)
 
 
+def test_what_an_override_with_a_template_of_its_own_launches_is_new_once_it_was_launched_since() -> None:
+    override = Member("i-own", "InService", "7", "lt-own", of_override=True)
+    members = [override._replace(launched=NOW - 50), override._replace(instance_id="i-before"), old(1)]
+    counted = progress(STATE, refresh(), group(*members), (), NOW).state
+    assert (counted.new, counted.left) == (1, 2)
+
+
 def test_ignored_instances_are_not_left_to_replace() -> None:
     state = replace(STATE, request={**STATE.request, "protected": "ignore", "standby": "ignore"})
     members = [old(1, protected=True), old(2, "Standby"), old(3)]

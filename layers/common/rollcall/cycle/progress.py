@@ -86,11 +86,12 @@ STAGES = {
 
 
 def is_new(state: CycleState, member: Member) -> bool:
-    """Whether the cycle wants an instance: launched since it began, or kept for its version."""
-    of_version = state.target_version != "" and (member.template_id, member.version) == (
-        state.template_id,
-        state.target_version,
-    )
+    """Whether the cycle wants an instance: launched since it began, or kept for its version.
+
+    What an override with a launch template of its own launches has no version that the cycle changes.
+    """
+    wanted = (state.template_id, state.target_version)
+    of_version = state.target_version != "" and ((member.template_id, member.version) == wanted or member.of_override)
     if state.skip_matching:
         return of_version
     return member.launched is not None and (of_version or not state.target_version)
