@@ -93,11 +93,11 @@ class Cycle:
 
 
 def start_cycle(group: Group, key: str = "", **request: Any) -> Cycle:
-    """Start a cycle of a group. request: as the input of the state machine names it."""
+    """Start a cycle of a group. key: names it, as for the command. request: as the state machine's input names it."""
     client = group.cloud.aws.client("stepfunctions")
     answer = client.start_execution(
         stateMachineArn=group.cloud.physical_id("CycleStateMachine"),
-        name=key or f"cycle-{next(KEYS)}",
+        name=execution_name(group.name, key or f"cycle-{next(KEYS)}"),
         input=json.dumps({"group": group.name, **request}),
     )
     return Cycle(group.cloud, answer["executionArn"])
