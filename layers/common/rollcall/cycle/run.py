@@ -16,7 +16,7 @@ from rollcall.aws.execution_history import ExecutionHistory
 from rollcall.aws.executions import Executions, machine_of
 from rollcall.aws.gate_log import GateLog
 from rollcall.aws.instance_refreshes import Ending
-from rollcall.domain.errors import AwsRejected, BadEvent, BadSettings, RefreshStillActive
+from rollcall.domain.errors import AwsRejected, BadEvent, BadSettings, RefreshStillActive, TowerUnavailable
 from rollcall.evidence.job_reader import JobEvidence
 
 from .cycle_aws import CycleAws
@@ -41,8 +41,10 @@ if TYPE_CHECKING:
     from rollcall.evidence.job_reader import Evidence
     from rollcall.tower.client import Tower
 
+    from .observed import GroupNow
     from .observer import PreflightObserver
     from .preflight import Plan
+    from .state import CycleVerdict
 
 
 GROUP_GONE = "the group does not exist any more"
@@ -124,6 +126,8 @@ class CycleRun:
         now = self._clock()
         group = str(raw.get("group", "")) if isinstance(raw, dict) else ""
         state = _with_execution(CycleState(group, phase_since=now), execution)
+        if is_scheduled(state.name, group):
+            self._tower.version()  # raises while Tower is away: the step is tried again, where no one can start it anew
         request, found = self._observer(state).preflight(raw, state.name)
         if request is not None:
             state = replace(state, group=request.group, request=request.to_json())
@@ -136,7 +140,8 @@ class CycleRun:
             return _over(state, CycleResult.DRY_RUN, "nothing speaks against it")
         if found.plan.nothing_to_replace:
             return _over(state, CycleResult.NOTHING_TO_REPLACE, "every instance has the version already")
-        return StepAnswer(state, "pin" if state.pinned_from else "start")
+        starting = replace(state, phase=Phase.STARTING, phase_since=now)
+        return StepAnswer(starting, "pin" if starting.pinned_from else "start")
 
     def _observer(self, state: CycleState) -> PreflightObserver:
         from .observer import PreflightObserver  # imported where used: it brings doctor, and is used once in a cycle
@@ -195,8 +200,8 @@ class CycleRun:
         if group is None or refresh is None:
             gone = GROUP_GONE if group is None else f"AWS does not show instance refresh {state.refresh_id} any more"
             return _over(state, CycleResult.FAILED, gone)
-        verdicts = self._reader.verdicts(state, group)
-        done = progress(state, refresh, group, verdicts, now)
+        verdicts, unread = self._verdicts(state, group)
+        done = progress(replace(state, unread=unread), refresh, group, verdicts, now)
         match done.decision:
             case CycleDecision.ROLL_BACK:
                 self._roll_back(state.group)
@@ -209,6 +214,16 @@ class CycleRun:
             case CycleDecision.WAIT:
                 pass
         return StepAnswer(done.state, "wait", done.wait, _progress_news(state, done.state))
+
+    def _verdicts(self, state: CycleState, group: GroupNow) -> tuple[list[CycleVerdict], str]:
+        """New verdicts; and why they could not be read while Tower is away, during which no instance is let in either.
+
+        The refresh is followed all the same: it would be cancelled if this step failed for as long as Tower is away.
+        """
+        try:
+            return self._reader.verdicts(state, group), ""
+        except TowerUnavailable as error:
+            return [], f"the gate's verdicts: {error}"
 
     def _roll_back(self, group: str) -> None:
         """Roll back, or cancel where AWS does not roll this refresh back after all."""
@@ -246,7 +261,10 @@ class CycleRun:
     # Put back
 
     def _put_back(self, state: CycleState) -> StepAnswer:
-        putting_back = replace(state, phase=Phase.PUTTING_BACK, result=state.result or CycleResult.FAILED)
+        refresh_id = state.refresh_id or self._lost_refresh(state)
+        putting_back = replace(
+            state, phase=Phase.PUTTING_BACK, refresh_id=refresh_id, result=state.result or CycleResult.FAILED
+        )
         words = self._putting_back.put_back(putting_back)
         if words is None:
             return StepAnswer(putting_back, "wait", SOON)
@@ -254,6 +272,13 @@ class CycleRun:
         ended = replace(putting_back, phase=Phase.ENDED, phase_since=now, ended=now, put_back=words)
         well = ended.result is not None and ended.result.went_well
         return StepAnswer(ended, "succeeded" if well else "failed", news=ending_news(ended))
+
+    def _lost_refresh(self, state: CycleState) -> str:
+        """The id of a refresh that the step Start began, and could not say so; empty without."""
+        if state.phase != Phase.STARTING or state.result == CycleResult.REFUSED:
+            return ""
+        found = RefreshStarter(self._aws).find(state)
+        return found.id if found else ""
 
     # An execution that ended some other way
 
@@ -288,12 +313,12 @@ def ending_news(state: CycleState) -> tuple[CycleNews, ...]:
     """What is published of a cycle that has ended."""
     kind = ENDINGS.get(state.result) if state.result else None
     if state.result == CycleResult.REFUSED and is_scheduled(state.name, state.group):
-        kind = CycleEvent.FAILED  # whoever starts one by hand is told by the command
+        kind = CycleEvent.FAILED  # the command reports those that it starts
     return (CycleNews(kind, state),) if kind else ()
 
 
 def _progress_news(before: CycleState, after: CycleState) -> tuple[CycleNews, ...]:
-    """Progress, where people see something else than before."""
+    """Progress, where operators see something else than before."""
 
     def shown(state: CycleState) -> object:
         return state.new, state.in_progress, state.left, state.phase, state.verdicts, state.dips

@@ -36,7 +36,7 @@ class Remains(NamedTuple):
 
 
 class Verified(NamedTuple):
-    """missing: what does not hold, in sentences. named: what people should know, and counts against nothing."""
+    """missing: what does not hold, in sentences. named: what operators should know, and counts against nothing."""
 
     missing: tuple[str, ...]
     named: tuple[str, ...] = ()
