@@ -232,6 +232,20 @@ class EmbeddedAws:
         """
         self._control("PUT", "aged-instances", {"instance_ids": list(instance_ids), "seconds": seconds})
 
+    def age_execution(self, execution_arn: str, seconds: float) -> None:
+        """Let an execution of a state machine have begun, and ended if it has, so many seconds earlier.
+
+        Its history, and what it waits for, stay as they are. Raises ValueError where there is none.
+        """
+        self._control("PUT", "aged-executions", {"execution_arn": execution_arn, "seconds": seconds})
+
+    def age_group(self, group: str, seconds: float) -> None:
+        """Let a group have been created, and its instance refreshes have begun and ended, so many seconds earlier.
+
+        Raises ValueError where there is no such group.
+        """
+        self._control("PUT", "aged-groups", {"name": group, "seconds": seconds})
+
     def force_state(self, instance_id: str, state: str | None) -> None:
         """Let Auto Scaling show this lifecycle state of an instance from now on, any that its API knows; None ends it.
 

@@ -186,6 +186,16 @@ def _age_instances(parts: Parts, given: Any) -> None:
     parts.engine.age(**given)
 
 
+def _age_execution(_: Parts, given: Any) -> None:
+    if not execution_patches.age(**given):
+        raise _ControlRefused(404)
+
+
+def _age_group(parts: Parts, given: Any) -> None:
+    if not parts.engine.age_group(**given):
+        raise _ControlRefused(404)
+
+
 def _find_targets(parts: Parts, given: Any) -> None:
     for each in given["found"]:
         parts.targets.find(given["target_group"], FoundTarget(**each))
@@ -238,6 +248,8 @@ CHANGES: dict[tuple[str, str], Callable[[Parts, Any], None]] = {
     ("PUT", "dropped-events"): lambda _, types: aws_ministack.drop_events(types),
     ("PUT", "hidden-instances"): lambda _, ids: aws_ministack.hide_instances(ids),
     ("PUT", "aged-instances"): _age_instances,
+    ("PUT", "aged-executions"): _age_execution,
+    ("PUT", "aged-groups"): _age_group,
     ("DELETE", "idle-environments"): lambda _parts, _body: aws_ministack.end_idle_workers(),
     ("PUT", "due-schedule"): _fire_schedule,
 }

@@ -19,7 +19,7 @@ from rollcall.cycle.state import CycleResult, CycleState, Phase
 from rollcall.domain.errors import AwsRejected, BadEvent, RefreshStillActive, TowerUnavailable
 from rollcall.domain.jobs import JobEvent, JobStatus, Outcome
 from rollcall.domain.objections import Objection
-from rollcall.domain.settings import PINNED_TAG
+from rollcall.domain.settings import PINNED_TAG, RETIRE_TAG
 from unit.cycle.cycle_world import CycleWorld, FunctionDiedError, member
 from unit.fakes import FakeChef
 
@@ -321,6 +321,23 @@ def test_what_aws_calls_successful_is_verified_and_succeeds(cycle: CycleWorld) -
     verified = cycle.step("verify", verifying.state)
     assert (verified.next, verified.state.result) == ("put_back", CycleResult.SUCCEEDED)
     assert verified.state.reason == "2 instances were verified"
+
+
+@pytest.mark.parametrize(("retire", "then"), [("", "wait"), ("retire", "put_back")])
+def test_a_host_that_its_terminate_hook_still_holds_is_waited_for_unless_a_retire_job_needs_it(
+    cycle: CycleWorld, retire: str, then: str
+) -> None:
+    state = begun(cycle)
+    replaced(cycle, "i-3", "i-4")
+    cycle.world.tower.add_host(cycle.world.inventory, "i-1")
+    known = cycle.aws.groups["web"]
+    members = (*known.members, member("i-1", state="Terminating:Wait"))
+    tags = known.group.tags | {RETIRE_TAG: retire}
+    cycle.aws.groups["web"] = replace(known, members=members, group=known.group._replace(tags=tags))
+    verified = cycle.step("verify", cycle.step("follow", state).state)
+    assert verified.next == then
+    named = "i-1 is in its retire job, and its host goes after it"
+    assert (named in verified.state.warnings) == (then == "put_back")
 
 
 def test_what_does_not_verify_within_its_time_fails_with_the_list(cycle: CycleWorld) -> None:
