@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -44,7 +45,7 @@ def serving(group: Group, size: int) -> Group:
     return group
 
 
-def objections(group: Group, **request: object) -> dict[str, tuple[str, str]]:
+def objections(group: Group, **request: Any) -> dict[str, tuple[str, str]]:
     """Why a cycle is refused, by what it is about, and the remedies; that nothing was changed is looked at."""
     before = group.described()
     cycle = start_cycle(group, **request)
