@@ -287,7 +287,7 @@ class CycleRun:
 
         detail: of the event about the execution's status. While its refresh is being cancelled the group cannot be
         changed yet: then the answer is to wait, and the event has to come again (require_settled). How the cycle ended
-        is published when that begins, for a cancellation may take longer than an event is repeated, and when it is over.
+        is published when that begins, for a cancellation may take longer than an event is repeated, and at its end.
         """
         state = self._last_state(detail)
         if state.phase == Phase.ENDED:
