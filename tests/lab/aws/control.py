@@ -10,7 +10,8 @@ For load balancers: GET machines-and-targets; PUT load-balancers, found-targets.
 GET states, transitions, timeouts, invocations, target-events; GET and DELETE calls; PUT dropped-events,
 throttled-calls, denied-calls, hidden-instances, aged-instances, aged-executions, aged-groups, due-schedule,
 target-health, replaced-root-volumes, forwarded-events, refresh-rules, lacking-permissions, free-addresses,
-refused-launches; PUT and DELETE stale-answers, forced-states, refused-refreshes; DELETE idle-environments, launch-limits.
+refused-launches; PUT and DELETE stale-answers, forced-states, refused-refreshes; DELETE idle-environments,
+launch-limits.
 """
 
 
