@@ -184,3 +184,16 @@ def test_an_execution_that_takes_longer_than_its_machine_lets_it_times_out(lab: 
     assert statuses(queue, execution) == ["RUNNING", "TIMED_OUT"]
     short = start(lab, arn, {"wait": 1}, name="short")
     await_status(lab, short, "SUCCEEDED")
+
+
+def test_an_execution_that_is_aged_has_begun_and_ended_earlier_and_has_still_come_to_its_end(lab: Lab) -> None:
+    arn = machine(lab, waiting())
+    execution = start(lab, arn, {"wait": 1})
+    before = await_status(lab, execution, "SUCCEEDED")
+    lab.aws.age_execution(execution, 700)
+    after = described(lab, execution)
+    for name in ("startDate", "stopDate"):
+        assert (before[name] - after[name]).total_seconds() == pytest.approx(700, abs=0.01)
+    assert after["status"] == "SUCCEEDED"
+    with pytest.raises(ValueError, match="aged-executions"):
+        lab.aws.age_execution(f"{execution}-other", 700)

@@ -59,6 +59,8 @@ def _state_rows(state: CycleState, passed: float, age: float) -> Iterator[Text]:
         yield Text(INDENT + verdict_words(verdict), style="red")
     for dip in state.dips:
         yield Text(INDENT + dip_words(dip), style="yellow")
+    if state.unread:
+        yield Text(f"{INDENT}not read, and read again: {state.unread}", style="yellow")
     for warning in state.warnings:
         yield Text(f"{INDENT}warning: {warning}", style="yellow")
 

@@ -86,6 +86,8 @@ def _changes(old: CycleState | None, new: CycleState, stages: Mapping[str, str])
     for dip in new.dips:
         if not old or dip not in old.dips:
             yield dip_words(dip)
+    if new.unread and not (old and old.unread == new.unread):
+        yield f"not read, and read again: {new.unread}"
     for warning in new.warnings:
         if not old or warning not in old.warnings:
             yield f"warning: {warning}"

@@ -27,6 +27,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from ipaddress import IPv4Address, IPv4Network
 
 from lab.aws import configurations, processes, warm_pools
@@ -58,7 +59,7 @@ from lab.aws.lifecycle import (
 )
 from lab.aws.lifecycle_events import DESCRIPTIONS, LifecycleEvents
 from lab.aws.ministack import Record, Scope
-from lab.aws.notifications import send_test
+from lab.aws.notifications import send_test, timestamp
 from lab.aws.refreshes import Refreshes
 from lab.aws.target_groups import TargetGroups
 
@@ -165,6 +166,15 @@ class Engine:
     def age(self, instance_ids: Collection[str], seconds: float) -> None:
         """Let what these instances did have begun so many seconds earlier."""
         self.activities.age(instance_ids, seconds)
+
+    def age_group(self, name: str, seconds: float) -> bool:
+        """Let what there is of the groups of this name have begun so many seconds earlier; whether there are any."""
+        found = [group for _, group in cloud.groups() if group["AutoScalingGroupName"] == name]
+        for group in found:
+            created = datetime.fromisoformat(group["CreatedTime"]).timestamp() - seconds
+            group["CreatedTime"] = timestamp(created)
+            self.refreshes.age(group, seconds)
+        return bool(found)
 
     def free_addresses(self, subnet: str) -> int:
         """Return how many addresses of a subnet are free."""

@@ -204,6 +204,16 @@ class EmbeddedAws:
         """
         self._control("PUT", "denied-calls", {"action": action, "only": only})
 
+    def kill(self, function: str, action: str, number: int = 1, *, after: bool = False) -> None:
+        """Kill a function (its name) at a call of an API action, the one of this number from now on, named as in
+        `calls`: before it is done, or after that, with its answer unheard.
+
+        As where its environment fails: nothing of it runs any more, and Lambda reports an error. Several actions may
+        be ends at once, each once.
+        """
+        given = {"function": function, "action": action, "number": number, "after": after}
+        self._control("PUT", "last-calls", given)
+
     def drop_events(self, *detail_types: str) -> None:
         """Swallow EventBridge events with these detail types, and deliver all others, from now on."""
         self._control("PUT", "dropped-events", detail_types)
@@ -221,6 +231,20 @@ class EmbeddedAws:
         Nothing else gets older.
         """
         self._control("PUT", "aged-instances", {"instance_ids": list(instance_ids), "seconds": seconds})
+
+    def age_execution(self, execution_arn: str, seconds: float) -> None:
+        """Let an execution of a state machine have begun, and ended if it has, so many seconds earlier.
+
+        Its history, and what it waits for, stay as they are. Raises ValueError where there is none.
+        """
+        self._control("PUT", "aged-executions", {"execution_arn": execution_arn, "seconds": seconds})
+
+    def age_group(self, group: str, seconds: float) -> None:
+        """Let a group have been created, and its instance refreshes have begun and ended, so many seconds earlier.
+
+        Raises ValueError where there is no such group.
+        """
+        self._control("PUT", "aged-groups", {"name": group, "seconds": seconds})
 
     def force_state(self, instance_id: str, state: str | None) -> None:
         """Let Auto Scaling show this lifecycle state of an instance from now on, any that its API knows; None ends it.
@@ -318,6 +342,7 @@ class EmbeddedAws:
         self.hide()
         self.deny(None)
         self.throttle(None)
+        self._control("DELETE", "last-calls")
         self._control("DELETE", "stale-answers")
         self._control("DELETE", "forced-states")
         self._control("DELETE", "refused-refreshes")

@@ -11,6 +11,7 @@ import contextvars
 import json
 import os
 from collections.abc import Callable
+from datetime import datetime
 from threading import Timer
 from typing import Any
 
@@ -18,6 +19,7 @@ from ministack.core import responses
 from ministack.services import stepfunctions
 
 from lab.aws.ministack import Record, Response
+from lab.aws.notifications import timestamp
 
 RUNNING = "RUNNING"
 ENDS = "Execution"
@@ -29,6 +31,17 @@ def install() -> None:
     _repeat_starts()
     _end_for_good()
     _time_out()
+
+
+def age(execution_arn: str, seconds: float) -> bool:
+    """Let an execution have begun, and ended if it has, so many seconds earlier; whether there is such a one."""
+    for (_, _, arn), execution in stepfunctions._executions.all_items():
+        if arn == execution_arn:
+            for name in ("startDate", "stopDate"):
+                if execution[name]:
+                    execution[name] = timestamp(datetime.fromisoformat(execution[name]).timestamp() - seconds)
+            return True
+    return False
 
 
 def _repeat_starts() -> None:

@@ -114,6 +114,12 @@ class Refreshes:
         refresh = self.active(group)
         return refresh is None or not _is_outdated(refresh, instance)
 
+    def age(self, group: Record, seconds: float) -> None:
+        """Let the refreshes that a group has had have begun, and ended if they have, so many seconds earlier."""
+        for refresh in self.of(group):
+            refresh.started -= seconds
+            refresh.ended = None if refresh.ended is None else refresh.ended - seconds
+
     # What begins by a call.
 
     def start(self, group: Record, refresh: Refresh, now: float) -> None:

@@ -7,7 +7,6 @@ from copy import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from rollcall.aws.auto_scaling import Activity
 from rollcall.aws.execution_history import ExecutionHistory
 from rollcall.aws.gate_log import GateLine, GateLog
 from rollcall.aws.group_details import GroupDetails, MemberDetails
@@ -150,18 +149,11 @@ class CycleWorld:
         self.aws = FakeCycleAws()
         self.gate_log = FakeGateLog()
         self.history = FakeHistory()
-        self.launched: dict[str, float] = {}
-        self.terminated: dict[str, float] = {}
+        self.launched = world.fleet.known_arrivals
+        self.terminated = world.fleet.known_departures
         self.execution_name = EXECUTION.rpartition(":")[2]
         self.published: list[CycleEvent] = []
         self.started = datetime.fromtimestamp(world.clock.now, UTC).isoformat()
-        world.fleet.activity_since = self._activity  # type: ignore[method-assign]
-
-    def _activity(self, group: str, since: float) -> Activity:
-        return Activity(
-            {each: at for each, at in self.launched.items() if at >= since},
-            {each: at for each, at in self.terminated.items() if at >= since},
-        )
 
     def group(
         self,

@@ -95,7 +95,7 @@ def test_a_refresh_of_another_cycle_is_named_by_that_cycle() -> None:
     assert "rollcall cycle --cancel web" in found.remedy
 
 
-def test_a_refresh_of_nobodys_cycle_was_started_outside_of_rollcall() -> None:
+def test_a_refresh_of_no_cycle_was_started_outside_of_rollcall() -> None:
     found = only(given(active=ActiveRefresh(Refresh("r-1", "Pending", began=NOW))))
     assert "r-1 (started outside of Rollcall) is Pending since 2026-11-21 10:00:00 UTC" in found.reason
     assert "aws autoscaling cancel-instance-refresh --auto-scaling-group-name web" in found.remedy

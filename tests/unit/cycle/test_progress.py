@@ -93,6 +93,13 @@ def test_with_skip_matching_what_has_the_version_already_counts_as_new() -> None
     assert (counted.new, counted.left) == (1, 1)
 
 
+def test_what_an_override_with_a_template_of_its_own_launches_is_new_once_it_was_launched_since() -> None:
+    override = Member("i-own", "InService", "7", "lt-own", of_override=True)
+    members = [override._replace(launched=NOW - 50), override._replace(instance_id="i-before"), old(1)]
+    counted = progress(STATE, refresh(), group(*members), (), NOW).state
+    assert (counted.new, counted.left) == (1, 2)
+
+
 def test_ignored_instances_are_not_left_to_replace() -> None:
     state = replace(STATE, request={**STATE.request, "protected": "ignore", "standby": "ignore"})
     members = [old(1, protected=True), old(2, "Standby"), old(3)]
@@ -181,6 +188,13 @@ def test_at_a_checkpoint_the_pause_lasts_as_long_as_aws_waits_but_no_more_than_t
     assert (done.state.phase, done.wait) == (Phase.CHECKPOINT, 600)
     late = progress(done.state, refresh(percent=50), group(new(1), old(1)), (), NOW + 3500)
     assert late.wait == 100
+
+
+def test_new_instances_after_a_checkpoint_that_warm_up_are_not_taken_for_waiting_at_it() -> None:
+    state = replace(STATE, request={**STATE.request, "checkpoints": [50, 100], "checkpoint_seconds": 3600})
+    done = progress(state, refresh(percent=50), group(new(1), new(2), new(3), old(1), old(2)), (), NOW)
+    assert done.state.phase == Phase.REPLACING
+    assert done.wait < 60
 
 
 def test_between_checkpoints_it_is_not_at_one() -> None:

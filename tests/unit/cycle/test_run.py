@@ -14,12 +14,12 @@ from rollcall.cycle.names import execution_name
 from rollcall.cycle.news import CycleEvent
 from rollcall.cycle.preflight import Plan, Preflight
 from rollcall.cycle.request import read_request
-from rollcall.cycle.run import CycleRun
+from rollcall.cycle.run import CycleRun, require_settled
 from rollcall.cycle.state import CycleResult, CycleState, Phase
-from rollcall.domain.errors import AwsRejected, BadEvent, RefreshStillActive
+from rollcall.domain.errors import AwsRejected, BadEvent, RefreshStillActive, TowerUnavailable
 from rollcall.domain.jobs import JobEvent, JobStatus, Outcome
 from rollcall.domain.objections import Objection
-from rollcall.domain.settings import PINNED_TAG
+from rollcall.domain.settings import PINNED_TAG, RETIRE_TAG
 from unit.cycle.cycle_world import CycleWorld, FunctionDiedError, member
 from unit.fakes import FakeChef
 
@@ -126,8 +126,18 @@ def test_where_nothing_is_to_be_replaced_it_says_so_and_succeeds(
     assert (answer.next, answer.state.result) == ("put_back", CycleResult.NOTHING_TO_REPLACE)
 
 
+def test_a_cycle_that_a_tag_started_waits_for_tower_and_one_by_hand_is_answered_at_once(
+    cycle: CycleWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cycle.world.tower.unavailable = True
+    assert preflight(cycle, monkeypatch, Preflight((), (), PLAN)).next == "start"
+    cycle.execution_name = execution_name("web", "sched-2026-12-06")
+    with pytest.raises(TowerUnavailable):
+        preflight(cycle, monkeypatch, Preflight((), (), PLAN))
+
+
 @pytest.mark.parametrize(("key", "published"), [("by-hand", []), ("sched-2026-12-06", [CycleEvent.FAILED])])
-def test_only_a_cycle_that_nobody_watches_publishes_that_it_was_refused(
+def test_only_a_cycle_that_a_tag_started_publishes_that_it_was_refused(
     cycle: CycleWorld, key: str, published: list[CycleEvent]
 ) -> None:
     cycle.execution_name = execution_name("web", key)
@@ -194,7 +204,7 @@ def test_how_many_targets_were_healthy_is_known_from_the_start(cycle: CycleWorld
 # Follow
 
 
-def test_progress_is_published_when_people_see_something_else(cycle: CycleWorld) -> None:
+def test_progress_is_published_when_operators_see_something_else(cycle: CycleWorld) -> None:
     state = begun(cycle)
     cycle.published.clear()
     first = cycle.step("follow", state)
@@ -288,6 +298,18 @@ def test_a_group_that_is_deleted_meanwhile_fails(cycle: CycleWorld) -> None:
     assert (answer.next, answer.state.reason) == ("put_back", "the group does not exist any more")
 
 
+def test_while_tower_is_away_the_refresh_is_followed_and_it_is_said(cycle: CycleWorld) -> None:
+    state = begun(cycle)
+    against(cycle, "i-3", "i-4")
+    cycle.world.tower.unavailable = True
+    away = cycle.step("follow", state)
+    assert (away.next, away.state.verdicts) == ("wait", ())
+    assert away.state.unread.startswith("the gate's verdicts: ")
+    cycle.world.tower.unavailable = False
+    back = cycle.step("follow", away.state)
+    assert (back.state.phase, back.state.unread) == (Phase.ROLLING_BACK, "")
+
+
 # Verify
 
 
@@ -299,6 +321,23 @@ def test_what_aws_calls_successful_is_verified_and_succeeds(cycle: CycleWorld) -
     verified = cycle.step("verify", verifying.state)
     assert (verified.next, verified.state.result) == ("put_back", CycleResult.SUCCEEDED)
     assert verified.state.reason == "2 instances were verified"
+
+
+@pytest.mark.parametrize(("retire", "then"), [("", "wait"), ("retire", "put_back")])
+def test_a_host_that_its_terminate_hook_still_holds_is_waited_for_unless_a_retire_job_needs_it(
+    cycle: CycleWorld, retire: str, then: str
+) -> None:
+    state = begun(cycle)
+    replaced(cycle, "i-3", "i-4")
+    cycle.world.tower.add_host(cycle.world.inventory, "i-1")
+    known = cycle.aws.groups["web"]
+    members = (*known.members, member("i-1", state="Terminating:Wait"))
+    tags = {**known.group.tags, RETIRE_TAG: retire}
+    cycle.aws.groups["web"] = replace(known, members=members, group=known.group._replace(tags=tags))
+    verified = cycle.step("verify", cycle.step("follow", state).state)
+    assert verified.next == then
+    named = "i-1 is in its retire job, and its host goes after it"
+    assert (named in verified.state.warnings) == (then == "put_back")
 
 
 def test_what_does_not_verify_within_its_time_fails_with_the_list(cycle: CycleWorld) -> None:
@@ -383,6 +422,22 @@ def test_after_an_error_the_refresh_is_cancelled_before_anything_is_put_back(cyc
     cycle.aws.now(status="Cancelled")
     ended = cycle.step("put_back", waiting.state, error=error)
     assert (ended.next, ended.state.result) == ("failed", CycleResult.FAILED)
+
+
+def test_a_refresh_that_was_begun_by_a_step_that_never_answered_is_cancelled(cycle: CycleWorld) -> None:
+    starting = cycle.state(phase=Phase.STARTING)
+    cycle.aws.dies_at, cycle.aws.dies_after = 1, True
+    with pytest.raises(FunctionDiedError):
+        cycle.step("start", starting)
+    waiting = cycle.step("put_back", starting, error={"Error": "Lambda.Unknown", "Cause": ""})
+    assert (waiting.next, waiting.state.refresh_id, cycle.aws.changes) == ("wait", "r-1", ["start", "cancel"])
+
+
+def test_a_refused_cycle_cancels_no_refresh_though_it_is_just_what_it_would_have_started(cycle: CycleWorld) -> None:
+    begun(cycle)
+    cycle.step("put_back", cycle.state(result=CycleResult.REFUSED))
+    cycle.step("put_back", cycle.state(phase=Phase.STARTING, result=CycleResult.REFUSED))
+    assert cycle.aws.changes == ["start"]
 
 
 # A pinned group
@@ -478,9 +533,11 @@ def test_an_execution_that_was_stopped_by_hand_has_its_refresh_cancelled_and_its
     state = pinned(cycle)
     cycle.step("pin", state)
     begun(cycle, pinned_from="$Latest")
-    with pytest.raises(RefreshStillActive):
-        cycle.settle("ABORTED")
-    assert cycle.aws.changes[-1] == "cancel"
+    with pytest.raises(RefreshStillActive, match="what its cycle changed is put back when it has ended"):
+        require_settled(cycle.settle("ABORTED"))
+    assert (cycle.aws.changes[-1], cycle.published[-1]) == ("cancel", CycleEvent.CANCELLED)
+    cycle.published.clear()
+    assert (cycle.settle("ABORTED").next, cycle.published) == ("wait", [])
     cycle.aws.now(status="Cancelled")
     cycle.aws.aliases["$Latest"] = "1"
     answer = cycle.settle("ABORTED")

@@ -92,7 +92,7 @@ def test_hosts_and_nodes_of_old_instances_are_named() -> None:
 
 
 def test_an_old_instance_in_its_retire_job_is_named_and_not_missing() -> None:
-    found, named = remaining(Remains("i-old", ("fleet",), state="Terminating:Wait"))
+    found, named = remaining(Remains("i-old", ("fleet",), retiring=True))
     assert found == ()
     assert named == ("i-old is in its retire job, and its host goes after it",)
 

@@ -31,11 +31,8 @@ READS_INSTANCES = {"autoscaling:DescribeAutoScalingInstances", "ec2:DescribeInst
 READS_WARM_POOLS = {"autoscaling:DescribeWarmPool"}
 ANSWERS_HOOKS = {"autoscaling:CompleteLifecycleAction", "autoscaling:RecordLifecycleActionHeartbeat"}
 PUBLISHES = {"events:PutEvents"}
-READS_CYCLES = {
-    "autoscaling:DescribeInstanceRefreshes",
-    "ec2:DescribeLaunchTemplateVersions",
-    "states:DescribeExecution",
-}
+SEES_VERSIONS = {"autoscaling:DescribeInstanceRefreshes", "ec2:DescribeLaunchTemplateVersions"}
+READS_CYCLES = {*SEES_VERSIONS, "states:DescribeExecution"}
 STARTS_CYCLES = {"states:StartExecution", "states:ListExecutions", "lambda:InvokeFunction"}
 REPLACES_INSTANCES = {
     "autoscaling:StartInstanceRefresh",
@@ -75,17 +72,18 @@ PERMITTED = {
         "ec2:DescribeInstanceAttribute",
     },
     "CycleRole": {
-        *(EVERY_FUNCTION | READS_GROUPS | READS_INSTANCES | READS_WARM_POOLS | PUBLISHES | READS_CYCLES),
+        *(EVERY_FUNCTION | READS_GROUPS | READS_WARM_POOLS | PUBLISHES | SEES_VERSIONS),
         *(REPLACES_INSTANCES | RECORDS_PINS | MAY_LAUNCH),
+        "autoscaling:DescribeNotificationConfigurations",
         "autoscaling:DescribeScalingActivities",
         "cloudwatch:DescribeAlarms",
-        "ec2:DescribeImages",
-        "ec2:DescribeLaunchTemplates",
         "ec2:DescribeSubnets",
         "elasticloadbalancing:DescribeTargetGroups",
         "elasticloadbalancing:DescribeTargetHealth",
         "logs:FilterLogEvents",
+        "sns:ListSubscriptionsByTopic",
         "states:GetExecutionHistory",
+        "states:ListExecutions",
     },
     "CycleStateMachineRole": {"lambda:InvokeFunction", *DELIVERS_LOGS},
     "DoctorRole": {

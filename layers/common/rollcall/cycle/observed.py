@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from rollcall.domain.lifecycle_states import Phase as LifecyclePhase
 from rollcall.domain.lifecycle_states import phase_of
 
+from .preferences import base_template
+
 if TYPE_CHECKING:
     from rollcall.aws.auto_scaling import Activity
-    from rollcall.aws.group_details import GroupDetails
+    from rollcall.aws.group_details import GroupDetails, MemberDetails
 
 
 class Member(NamedTuple):
@@ -18,6 +20,7 @@ class Member(NamedTuple):
 
     version: the number of its launch template's version, of template_id; both empty where Auto Scaling shows none.
     launched, terminated: when Auto Scaling began with that since the cycle began, in epoch seconds, else None.
+    of_override: it is what an override of the mixed instances policy launches, which has a launch template of its own.
     """
 
     instance_id: str
@@ -27,6 +30,7 @@ class Member(NamedTuple):
     launched: float | None = None
     terminated: float | None = None
     protected: bool = False
+    of_override: bool = False
 
     @property
     def lifecycle_phase(self) -> LifecyclePhase:
@@ -64,7 +68,21 @@ def group_now(details: GroupDetails, activity: Activity, health: Mapping[str, Ma
             launched=activity.launched.get(each.instance_id),
             terminated=activity.terminated.get(each.instance_id),
             protected=each.protected,
+            of_override=_is_of_override(details, each),
         )
         for each in (*details.members, *details.pool)
     )
     return GroupNow(details.desired, members, health, activity.launched, activity.terminated)
+
+
+def _is_of_override(details: GroupDetails, member: MemberDetails) -> bool:
+    """Whether an instance is of an override's own launch template: a cycle changes only the version of the base."""
+    base = base_template(details.configuration).get("LaunchTemplateId")
+    templates = [
+        each["LaunchTemplateSpecification"] for each in details.overrides if "LaunchTemplateSpecification" in each
+    ]
+    return any(
+        each.get("LaunchTemplateId") == member.template_id
+        and (member.template_id != base or each.get("Version") == member.version)
+        for each in templates
+    )

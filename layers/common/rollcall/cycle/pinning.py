@@ -36,7 +36,7 @@ def read_pin(value: str) -> Pin | None:
 
 
 class Unpinning(NamedTuple):
-    """Whether a group gets its alias back, and what people should know of that."""
+    """Whether a group gets its alias back, and what operators should know of that."""
 
     restores: bool
     words: str

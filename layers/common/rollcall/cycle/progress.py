@@ -17,6 +17,7 @@ keep their own verdict: nothing is abandoned for a cycle's sake.
 
 from __future__ import annotations
 
+import math
 from copy import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
@@ -85,11 +86,12 @@ STAGES = {
 
 
 def is_new(state: CycleState, member: Member) -> bool:
-    """Whether the cycle wants an instance: launched since it began, or kept for its version."""
-    of_version = state.target_version != "" and (member.template_id, member.version) == (
-        state.template_id,
-        state.target_version,
-    )
+    """Whether the cycle wants an instance: launched since it began, or kept for its version.
+
+    What an override with a launch template of its own launches has no version that the cycle changes.
+    """
+    wanted = (state.template_id, state.target_version)
+    of_version = state.target_version != "" and ((member.template_id, member.version) == wanted or member.of_override)
     if state.skip_matching:
         return of_version
     return member.launched is not None and (of_version or not state.target_version)
@@ -155,10 +157,15 @@ def _listed(member: Member, now: float) -> ListedInstance:
 
 
 def _phase(state: CycleState, refresh: Refresh) -> Phase:
-    """What the refresh does. That it waits at a checkpoint AWS does not say: it has come to one, and nothing moves."""
+    """What the refresh does.
+
+    That it waits at a checkpoint AWS does not say: it has come to one, nothing moves, and there are no more new
+    instances than that takes. More of them are those after the checkpoint, which do not count before they warmed up.
+    """
     checkpoints = state.request.get("checkpoints") or ()
     at_checkpoint = refresh.percent in checkpoints and refresh.percent < 100
-    if refresh.status == "InProgress" and at_checkpoint and not state.in_progress:
+    enough = math.ceil(state.desired * refresh.percent / 100)
+    if refresh.status == "InProgress" and at_checkpoint and not state.in_progress and state.new <= enough:
         return Phase.CHECKPOINT
     return PHASES.get(refresh.status, state.phase)
 

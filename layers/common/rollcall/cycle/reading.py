@@ -11,7 +11,7 @@ from rollcall.aws.target_groups import NOT_REGISTERED
 from rollcall.checks.registry import read_group_settings
 from rollcall.domain.chef_nodes import NamedAfter, identifier_in, node_name
 from rollcall.domain.groups import JOB_CHECK
-from rollcall.domain.settings import read_node_pattern
+from rollcall.domain.settings import names_retire_template, read_node_pattern
 from rollcall.evidence.proofs import proofs
 from rollcall.tower.connection import job_page
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from .observed import GroupNow
     from .state import CycleState
 
+HELD = "Terminating:Wait"
 TASK_FAILED = ("runner_on_failed",)
 EVENTS_MAX = 1000  # failures of one host in one job
 
@@ -126,9 +127,10 @@ class CycleReader:
             for instance_id in {host.name, host.instance_id} & gone:
                 inventories.setdefault(instance_id, set()).add(host.inventory_name)
         nodes = self._nodes(group, gone)
-        states = {each.instance_id: each.state for each in now.members}
+        held = {each.instance_id for each in now.members if each.state == HELD}
+        retiring = held if names_retire_template(group) else frozenset()
         return tuple(
-            Remains(each, tuple(sorted(inventories.get(each, ()))), nodes.get(each, ""), states.get(each, ""))
+            Remains(each, tuple(sorted(inventories.get(each, ()))), nodes.get(each, ""), each in retiring)
             for each in sorted(inventories.keys() | nodes.keys())
         )
 

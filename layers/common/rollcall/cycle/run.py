@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from rollcall.aws.execution_history import ExecutionHistory
 from rollcall.aws.executions import Executions, machine_of
 from rollcall.aws.gate_log import GateLog
-from rollcall.aws.instance_refreshes import Ending
-from rollcall.domain.errors import AwsRejected, BadEvent, BadSettings, RefreshStillActive
+from rollcall.aws.instance_refreshes import ENDING, Ending
+from rollcall.domain.errors import AwsRejected, BadEvent, BadSettings, RefreshStillActive, TowerUnavailable
 from rollcall.evidence.job_reader import JobEvidence
 
 from .cycle_aws import CycleAws
@@ -41,8 +41,10 @@ if TYPE_CHECKING:
     from rollcall.evidence.job_reader import Evidence
     from rollcall.tower.client import Tower
 
+    from .observed import GroupNow
     from .observer import PreflightObserver
     from .preflight import Plan
+    from .state import CycleVerdict
 
 
 GROUP_GONE = "the group does not exist any more"
@@ -124,6 +126,8 @@ class CycleRun:
         now = self._clock()
         group = str(raw.get("group", "")) if isinstance(raw, dict) else ""
         state = _with_execution(CycleState(group, phase_since=now), execution)
+        if is_scheduled(state.name, group):
+            self._tower.version()  # raises while Tower is away: the step is tried again, where no one can start it anew
         request, found = self._observer(state).preflight(raw, state.name)
         if request is not None:
             state = replace(state, group=request.group, request=request.to_json())
@@ -136,7 +140,8 @@ class CycleRun:
             return _over(state, CycleResult.DRY_RUN, "nothing speaks against it")
         if found.plan.nothing_to_replace:
             return _over(state, CycleResult.NOTHING_TO_REPLACE, "every instance has the version already")
-        return StepAnswer(state, "pin" if state.pinned_from else "start")
+        starting = replace(state, phase=Phase.STARTING, phase_since=now)
+        return StepAnswer(starting, "pin" if starting.pinned_from else "start")
 
     def _observer(self, state: CycleState) -> PreflightObserver:
         from .observer import PreflightObserver  # imported where used: it brings doctor, and is used once in a cycle
@@ -195,8 +200,8 @@ class CycleRun:
         if group is None or refresh is None:
             gone = GROUP_GONE if group is None else f"AWS does not show instance refresh {state.refresh_id} any more"
             return _over(state, CycleResult.FAILED, gone)
-        verdicts = self._reader.verdicts(state, group)
-        done = progress(state, refresh, group, verdicts, now)
+        verdicts, unread = self._verdicts(state, group)
+        done = progress(replace(state, unread=unread), refresh, group, verdicts, now)
         match done.decision:
             case CycleDecision.ROLL_BACK:
                 self._roll_back(state.group)
@@ -209,6 +214,16 @@ class CycleRun:
             case CycleDecision.WAIT:
                 pass
         return StepAnswer(done.state, "wait", done.wait, _progress_news(state, done.state))
+
+    def _verdicts(self, state: CycleState, group: GroupNow) -> tuple[list[CycleVerdict], str]:
+        """New verdicts; and why they could not be read while Tower is away, during which no instance is let in either.
+
+        The refresh is followed all the same: it would be cancelled if this step failed for as long as Tower is away.
+        """
+        try:
+            return self._reader.verdicts(state, group), ""
+        except TowerUnavailable as error:
+            return [], f"the gate's verdicts: {error}"
 
     def _roll_back(self, group: str) -> None:
         """Roll back, or cancel where AWS does not roll this refresh back after all."""
@@ -246,7 +261,10 @@ class CycleRun:
     # Put back
 
     def _put_back(self, state: CycleState) -> StepAnswer:
-        putting_back = replace(state, phase=Phase.PUTTING_BACK, result=state.result or CycleResult.FAILED)
+        refresh_id = state.refresh_id or self._lost_refresh(state)
+        putting_back = replace(
+            state, phase=Phase.PUTTING_BACK, refresh_id=refresh_id, result=state.result or CycleResult.FAILED
+        )
         words = self._putting_back.put_back(putting_back)
         if words is None:
             return StepAnswer(putting_back, "wait", SOON)
@@ -255,25 +273,32 @@ class CycleRun:
         well = ended.result is not None and ended.result.went_well
         return StepAnswer(ended, "succeeded" if well else "failed", news=ending_news(ended))
 
+    def _lost_refresh(self, state: CycleState) -> str:
+        """The id of a refresh that the step Start began, and could not say so; empty without."""
+        if state.phase != Phase.STARTING or state.result == CycleResult.REFUSED:
+            return ""
+        found = RefreshStarter(self._aws).find(state)
+        return found.id if found else ""
+
     # An execution that ended some other way
 
     def settle(self, detail: Mapping[str, Any]) -> StepAnswer:
         """Put back what a cycle changed whose execution was stopped, ran out of time, or failed before it could.
 
-        detail: of the event about the execution's status. Raises RefreshStillActive while its refresh is being
-        cancelled: then the group cannot be changed yet, and the event comes again.
+        detail: of the event about the execution's status. While its refresh is being cancelled the group cannot be
+        changed yet: then the answer is to wait, and the event has to come again (require_settled). How the cycle ended
+        is published when that begins, for a cancellation may take longer than an event is repeated, and at its end.
         """
         state = self._last_state(detail)
         if state.phase == Phase.ENDED:
             return StepAnswer(state, "succeeded")
         words = STOPPED.get(detail["status"], f"its execution is {detail['status']}")
         result = CycleResult.FAILED if detail["status"] == "FAILED" else CycleResult.CANCELLED
-        answer = self._put_back(replace(state, result=result, reason=words))
-        if answer.next == "wait":
-            raise RefreshStillActive(
-                f"the instance refresh {state.refresh_id} of group {state.group!r} is being cancelled: what its cycle "
-                "changed is put back when it has ended"
-            )
+        stopped = replace(state, result=result, reason=words)
+        refresh = self._aws.find(state.group, state.refresh_id) if state.refresh_id else None
+        answer = self._put_back(stopped)
+        if answer.next == "wait" and refresh is not None and refresh.status not in ENDING:
+            return answer._replace(news=ending_news(replace(answer.state, phase=Phase.CANCELLING)))
         return answer
 
     def _last_state(self, detail: Mapping[str, Any]) -> CycleState:
@@ -284,16 +309,25 @@ class CycleRun:
         return replace(state, execution=arn, name=execution_name(arn))
 
 
+def require_settled(answer: StepAnswer) -> None:
+    """Raise RefreshStillActive where an execution that ended some other way has left something to put back yet."""
+    if answer.next == "wait":
+        raise RefreshStillActive(
+            f"the instance refresh {answer.state.refresh_id} of group {answer.state.group!r} is being cancelled: what "
+            "its cycle changed is put back when it has ended"
+        )
+
+
 def ending_news(state: CycleState) -> tuple[CycleNews, ...]:
     """What is published of a cycle that has ended."""
     kind = ENDINGS.get(state.result) if state.result else None
     if state.result == CycleResult.REFUSED and is_scheduled(state.name, state.group):
-        kind = CycleEvent.FAILED  # whoever starts one by hand is told by the command
+        kind = CycleEvent.FAILED  # the command reports those that it starts
     return (CycleNews(kind, state),) if kind else ()
 
 
 def _progress_news(before: CycleState, after: CycleState) -> tuple[CycleNews, ...]:
-    """Progress, where people see something else than before."""
+    """Progress, where operators see something else than before."""
 
     def shown(state: CycleState) -> object:
         return state.new, state.in_progress, state.left, state.phase, state.verdicts, state.dips

@@ -1,6 +1,6 @@
 """What an execution of the state machine carries from one step to the next. Frozen data, and its JSON.
 
-It is also what people see of a cycle while it runs: the command reads it from the execution's history. Whatever can be
+It is also what operators see of a cycle while it runs: the command reads it from the execution's history. What can be
 read again from AWS and Tower is not in it, and no list holds more than LISTED_MAX instances, so that it stays far below
 the 256 KiB of a state's output (Step Functions quotas).
 """
@@ -21,7 +21,7 @@ type Json = dict[str, Any]
 
 
 class Phase(StrEnum):
-    """What a cycle is doing, in the words that people read."""
+    """What a cycle is doing, in the words that operators read."""
 
     PREFLIGHT = "pre-flight"
     STARTING = "starting"
@@ -100,7 +100,8 @@ class CycleState:
     from_version: what the group ran before. sent: what StartInstanceRefresh is sent. rolls_back: whether AWS is to roll
     back. desired, batch: instances. healthy_at_start: healthy targets by target group's ARN. polls: evaluations so far.
     began: when the refresh began. new, in_progress, left: instances. verify_since: when AWS called the refresh
-    successful. reason: why it ended as it did, in a sentence. put_back: what was put back, or why not.
+    successful. unread: what could not be read in the last round, and will be
+    read in the next. reason: why it ended as it did, in a sentence. put_back: what was put back, or why not.
     """
 
     group: str
@@ -134,6 +135,7 @@ class CycleState:
     warnings: tuple[str, ...] = ()
     objections: tuple[Objection, ...] = ()
     plan: Json = field(default_factory=dict)
+    unread: str = ""
     verify_since: float = 0.0
     unverified: tuple[str, ...] = ()
     result: CycleResult | None = None

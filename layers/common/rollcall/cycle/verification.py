@@ -20,23 +20,21 @@ if TYPE_CHECKING:
     from .observed import GroupNow, Member
     from .state import CycleState
 
-RETIRING = "Terminating:Wait"
-
 
 class Remains(NamedTuple):
     """What is left of an old instance. inventories: those with a host of it. node: its name in Chef, empty without.
 
-    state: its lifecycle state, empty where Auto Scaling does not list it any more.
+    retiring: its terminate hook still holds it, and its group has a retire job: its host stays for that until then.
     """
 
     instance_id: str
     inventories: tuple[str, ...] = ()
     node: str = ""
-    state: str = ""
+    retiring: bool = False
 
 
 class Verified(NamedTuple):
-    """missing: what does not hold, in sentences. named: what people should know, and counts against nothing."""
+    """missing: what does not hold, in sentences. named: what operators should know, and counts against nothing."""
 
     missing: tuple[str, ...]
     named: tuple[str, ...] = ()
@@ -49,19 +47,14 @@ def verify(state: CycleState, group: GroupNow, unproven: Mapping[str, str], rema
     """
     members = [each for each in group.members if _counts(state, each)]
     missing = [problem for each in members for problem in _of_member(state, each, group, unproven)]
-    missing += [words for each in remains if not is_retiring(each) for words in _of_remains(each)]
+    missing += [words for each in remains if not each.retiring for words in _of_remains(each)]
     missing += [_dip(each.target_group, each.healthy, each.expected) for each in state.dips]
     alone = [each.instance_id for each in group.members if is_left_alone(state, each)]
     named = [f"{each} was left as it is" for each in alone]
     named += [
-        f"{each.instance_id} is in its retire job, and its host goes after it" for each in remains if is_retiring(each)
+        f"{each.instance_id} is in its retire job, and its host goes after it" for each in remains if each.retiring
     ]
     return Verified(tuple(missing), tuple(named))
-
-
-def is_retiring(remains: Remains) -> bool:
-    """Whether an old instance is still held by its terminate hook: its host stays for its retire job until then."""
-    return remains.state == RETIRING
 
 
 def _counts(state: CycleState, member: Member) -> bool:

@@ -13,6 +13,7 @@ from rollcall.cycle.state import CycleVerdict, TargetDip
 from rollcall_cli.cycling.executions import CycleExecution, Status
 from rollcall_cli.cycling.following import Lines, Picture, display
 from rollcall_cli.cycling.picture import BAR_WIDTH, IN_PROGRESS, LEFT, NEW, bar, picture
+from rollcall_cli.cycling.words import changes
 from unit.cli.cycling.step_functions import MACHINE, NOW, state
 
 RUNNING = CycleExecution(
@@ -59,6 +60,14 @@ def test_it_shows_verdicts_dips_warnings_and_a_step_that_fails() -> None:
         "  warning: mind this",
         "a step of the cycle failed, and is tried again: Tower is away",
     ]
+
+
+def test_what_could_not_be_read_is_shown_until_it_was_and_in_lines_once() -> None:
+    unread = replace(RUNNING, state=state(unread="the gate's verdicts: Tower is away"))
+    words = "not read, and read again: the gate's verdicts: Tower is away"
+    assert f"  {words}" in printed(unread)
+    assert [each.endswith(words) for each in changes(None, unread, {})].count(True) == 1
+    assert not any(words in each for each in changes(unread, unread, {}))
 
 
 def test_before_the_first_answer_it_shows_pre_flight() -> None:
