@@ -29,6 +29,7 @@ REQUESTS, TARGETS, INSTANCES = 46.0, 64.0, 110.0  # how high the lanes are
 BOTTOM = 26.0
 CHARACTER = 0.6  # the width of one, as a share of the font's size: as wide as they get
 COLOURS = ("--l", "--s", "--c", "--r")  # of versions in service, the oldest first
+FAILED = "--b"  # also what was lost
 COMING = {"--l": "--w"}  # of one on its way there, unless it is the version's own, paler
 PALE = 0.45  # opacity
 
@@ -127,7 +128,7 @@ class LoadPicture:
         for second, (answered, failed) in enumerate(zip(record.answered, record.lost, strict=True)):
             x, width = self._x(second), max(self._x(second + 1) - self._x(second) - 1, 0.6)
             top = bottom
-            for count, colour in ((answered, "--s"), (failed, "--b")):
+            for count, colour in ((answered, "--s"), (failed, FAILED)):
                 if count:
                     height = max(count / most * REQUESTS, 2.0)
                     top -= height
@@ -161,17 +162,18 @@ class LoadPicture:
             colour = self._colour(version, coming=coming)
             yield self._area(stacked[: number + 1], bottom, INSTANCES / most, colour, PALE if coming else 1.0)
             yield _rect(4, y - 9, 18, 10, colour, PALE if coming else 1.0)
-            yield _text(27, y, f"version {version}{', on its way' if coming else ''}", 11, "soft")
+            on_its_way = ", on its way" if self._served(version) else ", never served"
+            yield _text(27, y, f"version {version}{on_its_way if coming else ''}", 11, "soft")
             y += 15
+
+    def _served(self, version: str) -> bool:
+        return any(each.number for each in self._record.serving.get(version, ()))
 
     def _colour(self, version: str, *, coming: bool) -> str:
         """A version that never served is one that failed."""
-        if not any(each.number for each in self._record.serving.get(version, ())):
-            return "--b"
-        served = [
-            each for each in self._record.versions if any(one.number for one in self._record.serving.get(each, ()))
-        ]
-        colour = COLOURS[min(served.index(version), len(COLOURS) - 1)]
+        if not self._served(version):
+            return FAILED
+        colour = COLOURS[min(list(filter(self._served, self._record.versions)).index(version), len(COLOURS) - 1)]
         return COMING.get(colour, colour) if coming else colour
 
     def _area(self, stack: Sequence[Sequence[Count]], bottom: float, height: float, colour: str, opacity: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -29,7 +30,8 @@ def load_strips(record: LoadRecord, width: int, *, blocks: bool) -> list[Text]:
     """The record as lines of at most this many columns, or NARROWEST; in ASCII, with digits, without blocks."""
     width = min(max(width, NARROWEST), WIDEST)
     strips = _Strips(record, width - NAME - 1 - END, blocks=blocks)
-    lines = [Text(title(record), "bold"), Text(record.headline), *map(Text, record.endings), *strips.lines()]
+    endings = (line for each in record.endings for line in wrap(each, width, subsequent_indent="  "))
+    lines = [Text(title(record), "bold"), Text(record.headline), *map(Text, endings), *strips.lines()]
     for line in lines:
         line.rstrip()
         line.truncate(width, overflow="ellipsis" if blocks else "crop")
