@@ -28,8 +28,9 @@ $(VENV)/.done: tests/requirements.txt
 demo: setup ## Rollcall at work on an embedded cloud, in about two minutes; nothing needed but Python
 	@PYTHONPATH=tests:cli:layers/common python -m lab.demo.run
 
-picture: setup ## docs/images/timeline.svg out of its data; FROM=build/demo/timeline.json: out of the last demo's
-	@PYTHONPATH=docs:cli:layers/common python -m generators.timeline $(if $(FROM),--from $(FROM))
+picture: setup ## docs/images/timeline.svg and cycle.svg out of their data; FROM=build/demo: out of the last demo's
+	@PYTHONPATH=docs:cli:layers/common python -m generators.timeline $(if $(FROM),--from $(FROM)/timeline.json)
+	@PYTHONPATH=docs:cli:layers/common:tests python -m generators.cycle_picture $(if $(FROM),--from $(FROM)/cycle.json)
 
 lab: setup ## the embedded cloud with the stack deployed stays up, to try things on it, until Ctrl-C
 	@PYTHONPATH=tests:cli:layers/common exec python -m lab.by_hand.stay
@@ -67,7 +68,7 @@ ansible-truth: setup ## what we make of a job's events against real ansible-core
 	@PYTHONPATH=tests python -m truth.environments
 	pytest --numprocesses 2 --dist loadgroup tests/truth
 
-bench: setup ## large scale-outs, up to 1,000 instances, in figures, in nine minutes; or with TOWER_URL=... TOWER_TOKEN=... on yours
+bench: setup ## large scale-outs, up to 1,000 instances, and a cycle in figures, in 18 minutes; or with TOWER_URL=... TOWER_TOKEN=... on yours
 	@PYTHONPATH=layers/common:tests python -m bench.bench
 
 lint: setup ## what a reviewer would run: format, lint, types, template
