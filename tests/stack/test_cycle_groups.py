@@ -170,7 +170,8 @@ def test_a_pinned_group_is_put_back_on_its_alias_where_that_is_what_it_runs(
     state = cycle.waited()
     runs = "2" if ending == "succeeded" else "1"
     assert (state["result"], state["pinned_from"], state["rolls_back"]) == (ending, alias, True)
-    eventually(lambda: versions(group) == [runs], f"it runs version {runs}")
+    eventually(lambda: len(group.states()) == 1, "what is not needed any more is gone")
+    assert versions(group) == [runs]
     assert (own_version(group), PIN in group.tags()) == (afterwards, False)
     words = "is on" if afterwards == alias else "stays on"
     assert state["put_back"].startswith(f"the group {words} ")
@@ -192,16 +193,24 @@ def test_of_a_mixed_policy_only_the_base_changes_and_what_an_override_keeps_is_n
     group = make_group(traffic=AT_ONE | {"overrides": overrides})
     old = with_versions(group, 2)
     before = group.described()["MixedInstancesPolicy"]
+    [kept] = [each["InstanceId"] for each in group.described()["Instances"] if is_of(each, own)]
     state = succeeded(start_cycle(group, launch_template_version="2"))
     assert f"the override for t4g.large keeps launch template {own} of its own" in state["warnings"]
+    assert state["plan"]["order"] == [*(old - {kept})]
+    assert group.in_service() & old == {kept}  # it has what the group launches already
     after = group.described()["MixedInstancesPolicy"]
     assert before["LaunchTemplate"].pop("LaunchTemplateSpecification")["Version"] == "1"
     assert after["LaunchTemplate"].pop("LaunchTemplateSpecification")["Version"] == "2"
     assert after == before
+    replaced = succeeded(start_cycle(group, batch=2))
+    assert (replaced["plan"]["replaced"], replaced["new"]) == (2, 2)
     assert not group.in_service() & old
-    launched = {each["LaunchTemplate"]["LaunchTemplateName"] for each in group.described()["Instances"]}
-    assert own in launched
-    assert len(launched) == 2
+    eventually(lambda: len(group.states()) == 2, "the old ones are gone")
+    assert sorted(is_of(each, own) for each in group.described()["Instances"]) == [False, True]
+
+
+def is_of(instance: Json, template: str) -> bool:
+    return bool(instance["LaunchTemplate"]["LaunchTemplateName"] == template)
 
 
 def test_a_warm_pool_is_replaced_too(make_group: MakeGroup, cloud: Cloud) -> None:

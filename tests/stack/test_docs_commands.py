@@ -31,8 +31,8 @@ PAGES = [
 WANTED = ("web", "api")  # the groups that the pages speak of
 TIMEOUT = 180  # seconds; of a block, on a machine that has much else to do
 OPTED_IN = {"inventory": "fleet"}
-# A command that does not end well ends the block; `rollcall` ends with 1 where an operator has something to do, and
-# with 3 where a cycle is refused: of a version that the group's launch template here does not have, say.
+# A command that does not end well ends the block. `rollcall` ends with 1 where an operator has something to do, and
+# with 3 where a cycle is refused: the launch templates here do not have the version that a page speaks of.
 STRICT = r"""
 set -uo pipefail
 trap 'code=$?; [[ $code =~ ^[13]$ && $BASH_COMMAND == rollcall* ]] || exit $code' ERR

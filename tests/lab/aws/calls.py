@@ -1,4 +1,4 @@
-"""The API calls that Lambda functions make: counted, and refused or the caller's last where a test asks for it.
+"""The API calls that Lambda functions make: counted; refused, or their caller's last, where a test asks for it.
 
 A call is a function's if it carries a trace header: the SDK adds one wherever it runs inside an invocation ("Use
 Lambda recursive loop detection"), and nowhere else, so neither sam nor the lab's own clients count. Every try is a
@@ -8,7 +8,7 @@ call of its own, also one that is refused.
 import json
 import uuid
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qs
 
@@ -54,17 +54,17 @@ class Throttle:
 
 @dataclass
 class Death:
-    """The call of this number is a function's last: its process ends before it is done, or with after, once it is."""
+    """The calls of these numbers are a function's last: its process ends before each is done, or with after, then."""
 
     function: str
-    number: int
+    numbers: Collection[int]
     after: bool
     calls: int = 0
 
     def comes(self) -> bool:
         """Count a call and return whether it is the last."""
         self.calls += 1
-        return self.calls == self.number
+        return self.calls in self.numbers
 
 
 class Calls:
@@ -76,9 +76,9 @@ class Calls:
         self._throttles: dict[str, Throttle] = {}
         self._deaths: dict[str, Death] = {}
 
-    def kill(self, function: str, action: str, number: int, *, after: bool) -> None:
-        """Let a function (its name) die of the call of this number of an action, counted from now on."""
-        self._deaths[action] = Death(function, number, after)
+    def kill(self, function: str, action: str, numbers: Collection[int], *, after: bool) -> None:
+        """Let a function (its name) die of the calls of these numbers of an action, counted from now on."""
+        self._deaths[action] = Death(function, numbers, after)
 
     def spare(self) -> None:
         """Let no function die of a call any more."""

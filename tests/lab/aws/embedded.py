@@ -204,14 +204,13 @@ class EmbeddedAws:
         """
         self._control("PUT", "denied-calls", {"action": action, "only": only})
 
-    def kill(self, function: str, action: str, number: int = 1, *, after: bool = False) -> None:
-        """Kill a function (its name) at a call of an API action, the one of this number from now on, named as in
-        `calls`: before it is done, or after that, with its answer unheard.
+    def kill(self, function: str, action: str, *numbers: int, after: bool = False) -> None:
+        """Kill a function (its name) at calls of an API action, those of these numbers from now on, named as in
+        `calls`: before each is done, or after that, with its answer unheard.
 
-        As where its environment fails: nothing of it runs any more, and Lambda reports an error. Several actions may
-        be ends at once, each once.
+        As where its environment fails: nothing of it runs any more, and Lambda reports an error.
         """
-        given = {"function": function, "action": action, "number": number, "after": after}
+        given = {"function": function, "action": action, "numbers": numbers, "after": after}
         self._control("PUT", "last-calls", given)
 
     def drop_events(self, *detail_types: str) -> None:

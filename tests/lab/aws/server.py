@@ -202,7 +202,7 @@ def _find_targets(parts: Parts, given: Any) -> None:
 
 
 def _kill_at_call(parts: Parts, given: Any) -> None:
-    parts.calls.kill(given["function"], given["action"], given["number"], after=given["after"])
+    parts.calls.kill(given["function"], given["action"], given["numbers"], after=given["after"])
 
 
 def _fire_schedule(_: Parts, name: Any) -> None:

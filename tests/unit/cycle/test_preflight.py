@@ -373,6 +373,13 @@ def test_instances_on_their_way_out_are_not_replaced() -> None:
     assert plan(given(details(member(0, state="Terminating:Wait"), member(1)))).order == ("i-1",)
 
 
+def test_what_an_override_with_a_template_of_its_own_has_launched_is_skipped_too() -> None:
+    own = {"InstanceType": "m7g.large", "LaunchTemplateSpecification": {"LaunchTemplateId": "lt-own", "Version": "2"}}
+    members = (member(0), member(1, template_id="lt-own", version="2"), member(2, template_id="lt-own", version="1"))
+    group = details(*members, configuration=mixed("6", own))
+    assert plan(given(group)).order == ("i-0", "i-2")
+
+
 def test_there_is_nothing_to_replace_where_all_have_the_groups_own_version_and_these_are_skipped() -> None:
     skipping = {"launch_template_version": "6", "skip_matching": True}
     assert plan(given(None, skipping, target=OWN)).nothing_to_replace

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rollcall.domain.lifecycle_states import Phase as LifecyclePhase
 from rollcall.domain.lifecycle_states import phase_of
 
 from .preferences import base_template
+from .version_plan import DEFAULT_VERSION
 
 if TYPE_CHECKING:
     from rollcall.aws.auto_scaling import Activity
@@ -68,21 +69,22 @@ def group_now(details: GroupDetails, activity: Activity, health: Mapping[str, Ma
             launched=activity.launched.get(each.instance_id),
             terminated=activity.terminated.get(each.instance_id),
             protected=each.protected,
-            of_override=_is_of_override(details, each),
+            of_override=is_of_override(details, each),
         )
         for each in (*details.members, *details.pool)
     )
     return GroupNow(details.desired, members, health, activity.launched, activity.terminated)
 
 
-def _is_of_override(details: GroupDetails, member: MemberDetails) -> bool:
+def is_of_override(details: GroupDetails, member: MemberDetails) -> bool:
     """Whether an instance is of an override's own launch template: a cycle changes only the version of the base."""
     base = base_template(details.configuration).get("LaunchTemplateId")
-    templates = [
-        each["LaunchTemplateSpecification"] for each in details.overrides if "LaunchTemplateSpecification" in each
-    ]
-    return any(
-        each.get("LaunchTemplateId") == member.template_id
-        and (member.template_id != base or each.get("Version") == member.version)
-        for each in templates
-    )
+    return any(_is_of(each.get("LaunchTemplateSpecification") or {}, member, base) for each in details.overrides)
+
+
+def _is_of(template: Mapping[str, Any], member: MemberDetails, base: str | None) -> bool:
+    """Whether an instance is of a template. What an alias stands for is not known; of the base's it is not asked."""
+    if not template or template.get("LaunchTemplateId") != member.template_id:
+        return False
+    version = str(template.get("Version") or DEFAULT_VERSION)
+    return version == member.version or (version.startswith("$") and member.template_id != base)

@@ -14,6 +14,7 @@ from rollcall.doctor.cycle_findings import protected_in, standby_in
 from rollcall.doctor.unread_findings import listed
 
 from .batch import batch_size, batches, maximum_healthy
+from .observed import is_of_override
 from .preferences import refresh_parameters
 from .preflight_input import replaceable
 from .preflight_objections import no_group, objections_to
@@ -156,8 +157,14 @@ def _replaced(request: CycleRequest, details: GroupDetails, version: VersionPlan
         each
         for each in replaceable(details)
         if each.instance_id not in ignored
-        if not (version.skips_matching and (each.template_id, each.version) == (version.template_id, version.target))
+        if not (version.skips_matching and _has(each, details, version))
     ]
+
+
+def _has(member: MemberDetails, details: GroupDetails, version: VersionPlan) -> bool:
+    """Whether an instance is what the group will launch."""
+    wanted = (version.template_id, version.target)
+    return (member.template_id, member.version) == wanted or is_of_override(details, member)
 
 
 def _estimate(given: PreflightInput, details: GroupDetails, count: int) -> float | None:
