@@ -70,7 +70,8 @@ def section(record: LoadRecord) -> str:
             f'<p class="headline">{escape(record.headline)}</p>',
             *(f"<p>{escape(each)}</p>" for each in record.endings),
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH:.0f} {picture.height:.0f}" '
-            f'style="display: block; width: 100%; max-width: {WIDTH:.0f}px; height: auto" role="img" aria-label={words}>',
+            f'style="display: block; width: 100%; max-width: {WIDTH:.0f}px; height: auto" '
+            f'role="img" aria-label={words}>',
             *picture.elements(),
             "</svg>",
         )
