@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from .load_record import Count, LoadRecord
 
-WIDTH, LEFT, RIGHT = 900.0, 150.0, 884.0  # of the drawing, and of time in it
+WIDTH, LEFT, RIGHT = 900.0, 170.0, 884.0  # of the drawing, and of time in it
 MOST_TICKS = 12
 HEAD_TOP, HEAD_LINE = 24.0, 20.0  # base lines above the drawing, in a file of its own
 MOMENT_TOP, MOMENT_LINE, AXIS_GAP = 12.0, 13.0, 19.0  # base lines of the moments; from the last to the axis's labels
@@ -70,7 +70,8 @@ def section(record: LoadRecord) -> str:
             f'<p class="headline">{escape(record.headline)}</p>',
             *(f"<p>{escape(each)}</p>" for each in record.endings),
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH:.0f} {picture.height:.0f}" '
-            f'style="display: block; width: 100%; height: auto" role="img" aria-label={words}>',
+            f'style="display: block; width: 100%; max-width: {WIDTH:.0f}px; height: auto" '
+            f'role="img" aria-label={words}>',
             *picture.elements(),
             "</svg>",
         )
