@@ -332,7 +332,7 @@ def test_a_host_that_its_terminate_hook_still_holds_is_waited_for_unless_a_retir
     cycle.world.tower.add_host(cycle.world.inventory, "i-1")
     known = cycle.aws.groups["web"]
     members = (*known.members, member("i-1", state="Terminating:Wait"))
-    tags = known.group.tags | {RETIRE_TAG: retire}
+    tags = {**known.group.tags, RETIRE_TAG: retire}
     cycle.aws.groups["web"] = replace(known, members=members, group=known.group._replace(tags=tags))
     verified = cycle.step("verify", cycle.step("follow", state).state)
     assert verified.next == then
