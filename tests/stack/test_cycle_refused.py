@@ -143,6 +143,7 @@ def test_a_refresh_that_others_began_is_waited_for_and_not_ended_by_the_command(
     assert shown["Status"] in ("Pending", "InProgress", "Baking")
     autoscaling.cancel_instance_refresh(AutoScalingGroupName=group.name)
     eventually(lambda: group.refreshes()[0]["Status"] == "Cancelled", "it is cancelled")
+    eventually(lambda: len(group.states()) == len(group.in_service()) == 1, "it is one instance again")
 
 
 def test_doctor_names_what_would_make_a_cycle_fail(make_group: MakeGroup, cloud: Cloud, tower: Tower) -> None:
