@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import rollcall.runtime.garbage  # noqa: F401 - before what it is for
 
 from rollcall.cycle.invocation import read_invocation
-from rollcall.cycle.run import CycleRun
+from rollcall.cycle.run import CycleRun, require_settled
 from rollcall.runtime.installation import chef, installation
 from rollcall.telemetry.cycle_announcer import CycleAnnouncer
 
@@ -43,6 +43,8 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
     with announcer.publishing(here.settings, here.tower, context):
         answer = run.step(invoked.step, invoked.fields) if invoked.step else run.settle(invoked.fields)
         announcer.announce_step(answer, invoked.execution)
+        if not invoked.step:
+            require_settled(answer)
     return _as_state(answer)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from itertools import count, groupby
 from typing import TYPE_CHECKING, Any
@@ -11,12 +12,14 @@ from lab.cloud import eventually
 from rollcall.cycle.names import execution_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from lab.cloud import Cloud, Group, Json
+    from lab.tower.embedded import HostRecord
 
 KEYS = count(1)
 CYCLE_TIMEOUT = 120.0  # seconds
+WARM_SOON: dict[str, Any] = {"DefaultInstanceWarmup": 1}  # second; else the grace period of 300 s
+DRAINING = 1  # seconds that a target drains
+TARGET_GROUP_NAME = 32  # characters
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,15 @@ class Cycle:
             error.add_note(f"it is {self._in_words()}")
             raise
         return self.state
+
+    def failures(self, step: str) -> int:
+        """How often a step, by the name of its state in the machine, has failed so far, and was tried again or not."""
+        pages = self.cloud.aws.client("stepfunctions").get_paginator("get_execution_history")
+        inside, failed = "", 0
+        for event in (event for page in pages.paginate(executionArn=self.arn) for event in page["events"]):
+            inside = event.get("stateEnteredEventDetails", {}).get("name", inside)
+            failed += inside == step and event["type"] in ("TaskFailed", "LambdaFunctionFailed")
+        return failed
 
     def reaches(self, phase: str, timeout: float = CYCLE_TIMEOUT) -> Json:
         """The state once it is in this phase."""
@@ -107,3 +119,36 @@ def cycle_named(group: Group, key: str) -> Cycle:
     """The group's cycle with this key, as the command and reconcile name it; whether or not it is there."""
     machine = group.cloud.physical_id("CycleStateMachine")
     return Cycle(group.cloud, f"{machine.replace(':stateMachine:', ':execution:')}:{execution_name(group.name, key)}")
+
+
+def at_size(group: Group, size: int) -> set[str]:
+    """The group's instances once it has this size, and all are in service."""
+    group.scale(size)
+    eventually(lambda: len(group.states()) == len(group.in_service()) == size, f"{size} in service", 90)
+    return group.in_service()
+
+
+def draining_target_group(cloud: Cloud, name: str) -> str:
+    """A target group whose targets drain for a while, and its ARN."""
+    arn = cloud.create_target_group(
+        "".join(each for each in name if each.isalnum() or each == "-")[-TARGET_GROUP_NAME:].strip("-")
+    )
+    cloud.set_deregistration_delay(arn, DRAINING)
+    return arn
+
+
+def new_hosts(inventory: str, old: Collection[str]) -> Callable[[HostRecord], bool]:
+    """Matches the hosts in an inventory that are none of these instances': what Tower's faults take."""
+    return lambda host: host.inventory == inventory and host.name not in old
+
+
+def first_new_host(inventory: str, old: Collection[str]) -> Callable[[HostRecord], bool]:
+    """Matches the first such host that is asked about, and no other."""
+    is_new, first = new_hosts(inventory, old), set[str]()
+
+    def matches(host: HostRecord) -> bool:
+        if not first and is_new(host):
+            first.add(host.name)
+        return host.name in first
+
+    return matches

@@ -135,6 +135,23 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
+def all_ec2(tower: Tower, cloud: Cloud, name: str) -> Iterator[str]:
+    """An inventory that the token may only read."""
+    inventory = f"{name}-all-ec2"
+    tower.add_inventory(inventory)
+    tower.add_token("reader", inventories=[name], templates=[name], readable=[inventory])
+    cloud.set_token("reader")
+    cloud.read_only.add(inventory)
+    tower.revoke_token(tower.token)
+    yield inventory
+    tower.add_token(tower.token)
+    cloud.set_token(tower.token)
+    tower.revoke_token("reader")
+    for host in tower.hosts(inventory):
+        tower.remove_host(host.name, inventory)
+
+
+@pytest.fixture
 def make_group(cloud: Cloud, tower: Tower, name: str) -> Iterator[Callable[..., Group]]:
     """Makes groups with an inventory and a job template named like the test; the tags override.
 

@@ -95,4 +95,5 @@ ENDED: Mapping[CycleEvent, Mapping[str, Any]] = {  # what the state is when a cy
 
 def ended(kind: CycleEvent) -> StepAnswer:
     """The last step of a cycle that ended so, 930 s after it was started."""
-    return answer_of(kind, phase=Phase.ENDED, ended=STATE.execution_started + 930.0, **ENDED[kind])
+    last = answer_of(kind, phase=Phase.ENDED, ended=STATE.execution_started + 930.0, **ENDED[kind])
+    return last._replace(next="succeeded" if kind == CycleEvent.SUCCEEDED else "failed")

@@ -5,13 +5,7 @@ from dataclasses import dataclass
 CONTROL = "/_lab/"
 """Paths below this one are ours.
 
-For load balancers: GET machines-and-targets; PUT load-balancers, found-targets. For tests and the demo:
-
-GET states, transitions, timeouts, invocations, target-events; GET and DELETE calls; PUT dropped-events,
-throttled-calls, denied-calls, hidden-instances, aged-instances, aged-executions, aged-groups, due-schedule,
-target-health, replaced-root-volumes, forwarded-events, refresh-rules, lacking-permissions, free-addresses,
-refused-launches; PUT and DELETE stale-answers, forced-states, refused-refreshes; DELETE idle-environments,
-launch-limits.
+Which there are the tables of `lab.aws.server` say; `lab.aws.embedded` says what each does.
 """
 
 

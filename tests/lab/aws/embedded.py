@@ -204,6 +204,15 @@ class EmbeddedAws:
         """
         self._control("PUT", "denied-calls", {"action": action, "only": only})
 
+    def kill(self, function: str, action: str, *numbers: int, after: bool = False) -> None:
+        """Kill a function (its name) at calls of an API action, those of these numbers from now on, named as in
+        `calls`: before each is done, or after that, with its answer unheard.
+
+        As where its environment fails: nothing of it runs any more, and Lambda reports an error.
+        """
+        given = {"function": function, "action": action, "numbers": numbers, "after": after}
+        self._control("PUT", "last-calls", given)
+
     def drop_events(self, *detail_types: str) -> None:
         """Swallow EventBridge events with these detail types, and deliver all others, from now on."""
         self._control("PUT", "dropped-events", detail_types)
@@ -332,6 +341,7 @@ class EmbeddedAws:
         self.hide()
         self.deny(None)
         self.throttle(None)
+        self._control("DELETE", "last-calls")
         self._control("DELETE", "stale-answers")
         self._control("DELETE", "forced-states")
         self._control("DELETE", "refused-refreshes")

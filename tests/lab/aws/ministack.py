@@ -682,6 +682,15 @@ def end_idle_workers() -> None:
     Thread(target=lambda_runtime.kill_workers, args=(idle,)).start()  # it waits for those that do not end at once
 
 
+def kill_busy_workers(function: str) -> None:
+    """Kill the processes that run an invocation of a function now, at once."""
+    with lambda_runtime._lock:
+        workers = [worker for pool in lambda_runtime._workers.values() for worker in pool]
+        busy = [worker._proc for worker in workers if worker.in_use and worker.func_name == function]
+    for process in busy:
+        process.kill()
+
+
 def stop_workers() -> None:
     """Stop the processes that run Lambda functions and remove their directories."""
     lambda_runtime.reset()

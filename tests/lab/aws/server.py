@@ -113,6 +113,10 @@ def _controlled(app: Application, parts: Parts) -> Application:
             await _answer(send, status, "application/json", json.dumps(answer).encode())
         elif refusal := parts.calls.take(headers, body):
             await _answer(send, refusal.status, refusal.content_type, refusal.body)
+        elif death := parts.calls.death(headers, body):
+            if death.after:
+                await app(scope, _once_more(body, receive), _unheard)
+            aws_ministack.kill_busy_workers(death.function)
         else:
             await app(scope, _once_more(body, receive), send)
 
@@ -127,6 +131,10 @@ def _once_more(body: bytes, receive: Receive) -> Receive:
         return unread.pop() if unread else await receive()
 
     return receive_again
+
+
+async def _unheard(_: Message) -> None:
+    """Take an answer that nobody lives to hear."""
 
 
 async def _answer(send: Send, status: int, content_type: str, body: bytes) -> None:
@@ -193,6 +201,10 @@ def _find_targets(parts: Parts, given: Any) -> None:
         parts.targets.find(given["target_group"], FoundTarget(**each))
 
 
+def _kill_at_call(parts: Parts, given: Any) -> None:
+    parts.calls.kill(given["function"], given["action"], given["numbers"], after=given["after"])
+
+
 def _fire_schedule(_: Parts, name: Any) -> None:
     if not aws_ministack.fire_schedule(name):
         raise _ControlRefused(404)
@@ -218,6 +230,8 @@ CHANGES: dict[tuple[str, str], Callable[[Parts, Any], None]] = {
     ("DELETE", "calls"): lambda parts, _: parts.calls.counts.clear(),
     ("PUT", "throttled-calls"): lambda parts, given: parts.calls.throttle(**given),
     ("PUT", "denied-calls"): lambda parts, given: parts.calls.deny(**given),
+    ("PUT", "last-calls"): _kill_at_call,
+    ("DELETE", "last-calls"): lambda parts, _: parts.calls.spare(),
     ("PUT", "stale-answers"): lambda parts, given: parts.stale.refuse(parts.engine.clock(), **given),
     ("DELETE", "stale-answers"): lambda parts, _: parts.stale.clear(),
     ("PUT", "forced-states"): _force_state,

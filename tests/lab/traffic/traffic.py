@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from lab.aws.control import CONTROL, FoundTarget, Machine, TargetRecord
 from lab.tower.embedded import JobRecord
-from lab.traffic.client import Client, Summary
+from lab.traffic.client import Client, Request, Summary
 from lab.traffic.exchange import HERE, ask
 from lab.traffic.health import HealthCheck, HealthSample, fewest_healthy
 from lab.traffic.load_balancer import LoadBalancer
@@ -90,6 +90,10 @@ class Traffic:
         """What came of the requests that were asked in this time (epoch seconds). Raises what ended the traffic."""
         self._raise_error()
         return self._client.summary(since, until)
+
+    def requests(self) -> tuple[Request, ...]:
+        """Every request whose outcome is known, in the order of these."""
+        return tuple(self._client.requests)
 
     def set_fault(self, fault: Fault, instance_id: str | None = None) -> None:
         """Let a service have a fault from now on; all that have none of their own if no instance is named."""

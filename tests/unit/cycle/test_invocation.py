@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +26,15 @@ STOPPED: dict[str, Any] = {
 def test_a_step_is_read_with_all_that_came_with_it(step: str) -> None:
     event = STEP | {"step": step}
     assert read_invocation(event) == (step, event, ARN)
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parents[3] / "events").glob("cycle-*.json")), ids=lambda p: p.stem
+)
+def test_a_sample_is_the_step_that_it_is_named_after(path: Path) -> None:
+    read = read_invocation(json.loads(path.read_text()))
+    assert read.step == path.stem.removeprefix("cycle-").replace("-", "_")
+    assert execution_name(read.execution) == read.fields["execution"]["name"]
 
 
 @pytest.mark.parametrize("status", ENDED)

@@ -173,6 +173,20 @@ def test_one_that_was_cancelled_for_verdicts_has_failed_for_them() -> None:
     assert "Install nginx" in done.state.reason
 
 
+@pytest.mark.parametrize("status", ["Cancelled", "Cancelling", "RollbackInProgress", "RollbackSuccessful"])
+def test_a_round_that_died_as_it_ended_the_refresh_leaves_its_reason_to_the_next(status: str) -> None:
+    done = progress(STATE, refresh(status, reason="AWS says so"), group(new(1)), [verdict(1), verdict(2)], NOW)
+    assert "task 'Install nginx' failed on i-new1 and i-new2" in done.state.reason
+    assert done.state.result in (None, CycleResult.FAILED, CycleResult.ROLLED_BACK)
+
+
+def test_verdicts_that_come_while_it_is_rolled_back_for_something_else_are_not_why() -> None:
+    rolling = progress(STATE, refresh("RollbackInProgress"), group(new(1)), [verdict(1)], NOW).state
+    late = [verdict(1), verdict(2)]
+    done = progress(rolling, refresh("RollbackSuccessful", reason="an alarm"), group(), late, NOW)
+    assert done.state.reason == "an alarm"
+
+
 def test_a_refresh_that_aws_calls_successful_is_verified() -> None:
     done = progress(STATE, refresh("Successful"), group(new(1)), (), NOW)
     assert (done.decision, done.state.verify_since, done.state.result) == (CycleDecision.VERIFY, NOW, None)

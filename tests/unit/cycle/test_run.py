@@ -14,7 +14,7 @@ from rollcall.cycle.names import execution_name
 from rollcall.cycle.news import CycleEvent
 from rollcall.cycle.preflight import Plan, Preflight
 from rollcall.cycle.request import read_request
-from rollcall.cycle.run import CycleRun
+from rollcall.cycle.run import CycleRun, require_settled
 from rollcall.cycle.state import CycleResult, CycleState, Phase
 from rollcall.domain.errors import AwsRejected, BadEvent, RefreshStillActive, TowerUnavailable
 from rollcall.domain.jobs import JobEvent, JobStatus, Outcome
@@ -533,9 +533,11 @@ def test_an_execution_that_was_stopped_by_hand_has_its_refresh_cancelled_and_its
     state = pinned(cycle)
     cycle.step("pin", state)
     begun(cycle, pinned_from="$Latest")
-    with pytest.raises(RefreshStillActive):
-        cycle.settle("ABORTED")
-    assert cycle.aws.changes[-1] == "cancel"
+    with pytest.raises(RefreshStillActive, match="what its cycle changed is put back when it has ended"):
+        require_settled(cycle.settle("ABORTED"))
+    assert (cycle.aws.changes[-1], cycle.published[-1]) == ("cancel", CycleEvent.CANCELLED)
+    cycle.published.clear()
+    assert (cycle.settle("ABORTED").next, cycle.published) == ("wait", [])
     cycle.aws.now(status="Cancelled")
     cycle.aws.aliases["$Latest"] = "1"
     answer = cycle.settle("ABORTED")

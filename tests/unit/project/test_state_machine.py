@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from cfnlint import lint  # type: ignore[import-untyped]
+from cfnlint import lint
 
 from rollcall.cycle.invocation import STEPS, read_invocation
 from unit.project.template import REPOSITORY, Json

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ACTIVE = frozenset({"Pending", "InProgress", "Cancelling", "RollbackInProgress", "Baking"})
+ENDING = frozenset({"Cancelling", "RollbackInProgress"})  # of them, those that end by themselves
 SHOWN_MAX = 100  # refreshes of a group that one call shows: the newest ones
 IN_PROGRESS = "InstanceRefreshInProgress"
 NONE_ACTIVE = "ActiveInstanceRefreshNotFound"

@@ -65,6 +65,8 @@ PHASES = {
     "RollbackInProgress": Phase.ROLLING_BACK,
 }
 REPLACING = ("Pending", "InProgress", "Baking")  # in which verdicts can still change something
+STOPPED = ("Cancelling", "Cancelled", "RollbackInProgress", "RollbackSuccessful", "RollbackFailed")  # by a request
+ENDING = (Phase.CANCELLING, Phase.ROLLING_BACK)  # phases in which that is known
 RESULTS = {
     "RollbackSuccessful": CycleResult.ROLLED_BACK,
     "Cancelled": CycleResult.CANCELLED,
@@ -110,7 +112,7 @@ def progress(
     state: CycleState, refresh: Refresh, group: GroupNow, verdicts: Iterable[CycleVerdict], now: float
 ) -> Progress:
     """The state as this round has it, and what is done next. verdicts: of new instances. now: epoch seconds."""
-    counted = _counted(state, refresh, group, verdicts, now)
+    counted = _with_lost_reason(state, _counted(state, refresh, group, verdicts, now), refresh)
     if refresh.status == "Successful":
         verifying = _in_phase(counted, Phase.VERIFYING, now)
         return Progress(replace(verifying, verify_since=state.verify_since or now), CycleDecision.VERIFY)
@@ -148,6 +150,14 @@ def _counted(
         verdicts=with_verdicts(state.verdicts, verdicts),
         dips=with_dips(state.dips, found),
     )
+
+
+def _with_lost_reason(before: CycleState, counted: CycleState, refresh: Refresh) -> CycleState:
+    """The reason for which an earlier try of this round ended the refresh, and died before it could say so."""
+    if counted.reason or before.phase in ENDING or refresh.status not in STOPPED:
+        return counted
+    against = against_version(counted.verdicts, counted.desired)
+    return replace(counted, reason=against.reason) if against else counted
 
 
 def _listed(member: Member, now: float) -> ListedInstance:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rollcall.aws.instance_refreshes import ENDING
 from rollcall.domain.errors import BadSettings
 from rollcall.domain.settings import PINNED_TAG
 
@@ -58,7 +59,7 @@ class PuttingBack:
         """
         active = self._aws.active(state.group)
         if active is not None and active.id == state.refresh_id:
-            if active.status not in ("Cancelling", "RollbackInProgress"):
+            if active.status not in ENDING:
                 self._aws.cancel(state.group)
             return None
         details = self._aws.details(state.group)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from rollcall.aws.execution_history import ExecutionHistory
 from rollcall.aws.executions import Executions, machine_of
 from rollcall.aws.gate_log import GateLog
-from rollcall.aws.instance_refreshes import Ending
+from rollcall.aws.instance_refreshes import ENDING, Ending
 from rollcall.domain.errors import AwsRejected, BadEvent, BadSettings, RefreshStillActive, TowerUnavailable
 from rollcall.evidence.job_reader import JobEvidence
 
@@ -285,20 +285,20 @@ class CycleRun:
     def settle(self, detail: Mapping[str, Any]) -> StepAnswer:
         """Put back what a cycle changed whose execution was stopped, ran out of time, or failed before it could.
 
-        detail: of the event about the execution's status. Raises RefreshStillActive while its refresh is being
-        cancelled: then the group cannot be changed yet, and the event comes again.
+        detail: of the event about the execution's status. While its refresh is being cancelled the group cannot be
+        changed yet: then the answer is to wait, and the event has to come again (require_settled). How the cycle ended
+        is published when that begins, for a cancellation may take longer than an event is repeated, and at its end.
         """
         state = self._last_state(detail)
         if state.phase == Phase.ENDED:
             return StepAnswer(state, "succeeded")
         words = STOPPED.get(detail["status"], f"its execution is {detail['status']}")
         result = CycleResult.FAILED if detail["status"] == "FAILED" else CycleResult.CANCELLED
-        answer = self._put_back(replace(state, result=result, reason=words))
-        if answer.next == "wait":
-            raise RefreshStillActive(
-                f"the instance refresh {state.refresh_id} of group {state.group!r} is being cancelled: what its cycle "
-                "changed is put back when it has ended"
-            )
+        stopped = replace(state, result=result, reason=words)
+        refresh = self._aws.find(state.group, state.refresh_id) if state.refresh_id else None
+        answer = self._put_back(stopped)
+        if answer.next == "wait" and refresh is not None and refresh.status not in ENDING:
+            return answer._replace(news=ending_news(replace(answer.state, phase=Phase.CANCELLING)))
         return answer
 
     def _last_state(self, detail: Mapping[str, Any]) -> CycleState:
@@ -307,6 +307,15 @@ class CycleRun:
         raw = self._history.last_output(arn) or {"cycle": {"request": json.loads(detail["input"])}}
         state = CycleState.from_json(raw["cycle"])
         return replace(state, execution=arn, name=execution_name(arn))
+
+
+def require_settled(answer: StepAnswer) -> None:
+    """Raise RefreshStillActive where an execution that ended some other way has left something to put back yet."""
+    if answer.next == "wait":
+        raise RefreshStillActive(
+            f"the instance refresh {answer.state.refresh_id} of group {answer.state.group!r} is being cancelled: what "
+            "its cycle changed is put back when it has ended"
+        )
 
 
 def ending_news(state: CycleState) -> tuple[CycleNews, ...]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from rollcall.aws.executions import RUNNING, Executions
 from rollcall.aws.functions import Functions
-from rollcall.aws.instance_refreshes import InstanceRefreshes
+from rollcall.aws.instance_refreshes import ENDING, InstanceRefreshes
 from rollcall.aws.launch_templates import LaunchTemplates
 from rollcall.aws.tagged_groups import TaggedGroups
 from rollcall.domain.errors import NoTimeLeft, RollcallError
@@ -37,7 +37,6 @@ SETTLE_WITHIN = 3600.0  # seconds; a run of reconcile or two come by then
 RUNS = 3  # of reconcile, where these are further apart than that
 LEAST_TIME = 15.0  # seconds of an invocation that one group may need, so that the answer about the run is not lost
 DEFAULT_VERSION = "$Default"  # of a group that names none (API reference, LaunchTemplateSpecification)
-ENDING = ("Cancelling", "RollbackInProgress")  # statuses of a refresh that ends without any further call
 
 
 @dataclass
