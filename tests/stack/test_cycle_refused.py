@@ -124,7 +124,28 @@ def test_what_cannot_be_rolled_back_and_what_cannot_be_read_is_refused(make_grou
     assert (what, "'batch=many'" in reason) == ("tag rollcall:cycle", True)
 
 
-@pytest.mark.story
+def test_a_refresh_that_others_began_is_waited_for_and_not_ended_by_the_command(
+    make_group: MakeGroup, cloud: Cloud
+) -> None:
+    group = serving(make_group(traffic=AT_ONE), 1)
+    autoscaling = cloud.aws.client("autoscaling")
+    preferences = {"MinHealthyPercentage": 100, "MaxHealthyPercentage": 200, "BakeTime": 600}
+    begun = autoscaling.start_instance_refresh(AutoScalingGroupName=group.name, Preferences=preferences)
+    state = start_cycle(group, launch_template_version="2").waited()
+    [objection] = state["objections"]
+    assert (state["result"], objection["what"]) == ("refused", "refresh active")
+    assert f"{begun['InstanceRefreshId']} (started outside of Rollcall) is " in objection["reason"]
+    assert f"cancel-instance-refresh --auto-scaling-group-name {group.name}" in objection["remedy"]
+    ended = cloud.rollcall("cycle", group.name, "--cancel", "--yes")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert f"No cycle of Rollcall's runs for group '{group.name}': nothing was changed." in ended.stderr
+    [shown] = group.refreshes()
+    assert shown["Status"] in ("Pending", "InProgress", "Baking")
+    autoscaling.cancel_instance_refresh(AutoScalingGroupName=group.name)
+    eventually(lambda: group.refreshes()[0]["Status"] == "Cancelled", "it is cancelled")
+    eventually(lambda: len(group.states()) == len(group.in_service()) == 1, "it is one instance again")
+
+
 def test_doctor_names_what_would_make_a_cycle_fail(make_group: MakeGroup, cloud: Cloud, tower: Tower) -> None:
     group, plain = make_group(cycle="batch=1", traffic=AT_ONE), make_group("-plain", traffic=AT_ONE)
     asked = {"groups": [group.name, plain.name]}
