@@ -5,12 +5,15 @@ VENV := .venv
 ROLLCALL := PYTHONPATH=cli:layers/common python -m rollcall_cli
 SOURCES := layers functions cli docs/generators tests
 SIDE_BY_SIDE := --dist loadfile --no-loadscope-reorder # more than there are cores: those on the deployed stack mostly wait
+# About half of the unit tests' time, in a process of its own, as the rest is: xdist would collect all of them in each of
+# its workers and send three reports of each test, which takes a fifth of the time of tests as short as these.
+UNIT_EDGES := $(addprefix tests/unit/,aws cli project runtime tower)
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
 unexport PYTHONDONTWRITEBYTECODE # where it is set, each of the many processes compiles all that it imports
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo picture lab invoke check unit test test-rest test-stack test-properties test-all contract ansible-truth bench lint format build wheel docs chef-signatures requirements doctor reconcile redrive release uninstall-check clean
+.PHONY: help setup demo picture lab invoke check unit unit-edges unit-inner test test-rest test-stack test-properties test-all contract ansible-truth bench lint format build wheel docs chef-signatures requirements doctor reconcile redrive release uninstall-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,8 +31,9 @@ $(VENV)/.done: tests/requirements.txt
 demo: setup ## Rollcall at work on an embedded cloud, in about two minutes; nothing needed but Python
 	@PYTHONPATH=tests:cli:layers/common python -m lab.demo.run
 
-picture: setup ## docs/images/timeline.svg out of its data; FROM=build/demo/timeline.json: out of the last demo's
-	@PYTHONPATH=docs:cli:layers/common python -m generators.timeline $(if $(FROM),--from $(FROM))
+picture: setup ## docs/images/timeline.svg and cycle.svg out of their data; FROM=build/demo: out of the last demo's
+	@PYTHONPATH=docs:cli:layers/common python -m generators.timeline $(if $(FROM),--from $(FROM)/timeline.json)
+	@PYTHONPATH=docs:cli:layers/common:tests python -m generators.cycle_picture $(if $(FROM),--from $(FROM)/cycle.json)
 
 lab: setup ## the embedded cloud with the stack deployed stays up, to try things on it, until Ctrl-C
 	@PYTHONPATH=tests:cli:layers/common exec python -m lab.by_hand.stay
@@ -41,8 +45,14 @@ invoke: setup ## a built function on the lab, under Lambda's runtime: FUNCTION=r
 check: setup ## in seconds: format, lint, types and the unit tests of what changed; BASE=main: since it left that branch
 	@python tests/changed.py $(BASE)
 
-unit: setup ## the unit tests, in a minute and a half; K=words: those whose names match, as pytest -k has it
-	pytest -m "not thorough" $(if $(K),-k "$(K)",--numprocesses 2 --dist loadfile) tests/unit
+unit: setup ## the unit tests, in a minute; K=words: those whose names match, as pytest -k has it
+	$(if $(K),pytest -m "not thorough" -k "$(K)" tests/unit,@$(MAKE) --no-print-directory --jobs 2 --output-sync=target unit-edges unit-inner)
+
+unit-edges: setup
+	@pytest -q -m "not thorough" $(UNIT_EDGES)
+
+unit-inner: setup
+	@pytest -q -m "not thorough" tests/unit $(UNIT_EDGES:%=--ignore=%)
 
 test: setup ## the unit and contract tests, and the stories on the deployed stack: under eight minutes on two cores
 	pytest $(SIDE_BY_SIDE) --numprocesses 5 --shared-deployments 2 -m "story or not (stack or thorough)" tests/stack tests/contract tests/unit
@@ -67,7 +77,7 @@ ansible-truth: setup ## what we make of a job's events against real ansible-core
 	@PYTHONPATH=tests python -m truth.environments
 	pytest --numprocesses 2 --dist loadgroup tests/truth
 
-bench: setup ## large scale-outs, up to 1,000 instances, in figures, in nine minutes; or with TOWER_URL=... TOWER_TOKEN=... on yours
+bench: setup ## large scale-outs, up to 1,000 instances, and a cycle in figures, in 18 minutes; or with TOWER_URL=... TOWER_TOKEN=... on yours
 	@PYTHONPATH=layers/common:tests python -m bench.bench
 
 lint: setup ## what a reviewer would run: format, lint, types, template

@@ -32,8 +32,12 @@ class NoStack(NotRun):
     """There is no stack of that name in this account and Region."""
 
 
+class NoResource(NotRun):
+    """A stack that is there has no such resource."""
+
+
 def physical_id(stack: str, logical_id: str) -> str:
-    """What a resource of a stack is called in AWS: a function's name, a queue's URL. Raises NotRun."""
+    """What a resource of a stack is called in AWS: a function's name, a queue's URL. Raises NotRun, NoResource."""
     with asking_of(stack, f"resource {logical_id} of stack {stack}"):
         answer = boto3.client("cloudformation", config=ONCE).describe_stack_resource(
             StackName=stack, LogicalResourceId=logical_id
@@ -121,7 +125,7 @@ def not_asked(error: BotoCoreError | ClientError, what: str, needed: str = "") -
 
 @contextmanager
 def asking_of(stack: str, what: str) -> Iterator[None]:
-    """CloudFormation is called about a stack. what: is requested. Raises NoStack, and NotRun for all else."""
+    """CloudFormation is called about a stack. what: is requested. Raises NoStack, NoResource, else NotRun."""
     try:
         yield
     except ClientError as error:
@@ -129,7 +133,7 @@ def asking_of(stack: str, what: str) -> Iterator[None]:
         if "does not exist" not in words:
             raise not_asked(error, what) from error
         if words.startswith("Resource "):
-            raise NotRun(
+            raise NoResource(
                 f"Stack {stack} has no {words.split()[1]}: it was deployed without it, is of another version, or "
                 f"it is not Rollcall's: {STACK}."
             ) from error

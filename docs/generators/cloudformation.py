@@ -38,7 +38,7 @@ def deployed() -> dict[str, Json]:
     template = _read()
     template["Globals"]["Function"]["CodeUri"] = SOMEWHERE
     for each in template["Resources"].values():
-        for place in {"CodeUri", "ContentUri"} & each.get("Properties", {}).keys():
+        for place in {"CodeUri", "ContentUri", "DefinitionUri"} & each.get("Properties", {}).keys():
             each["Properties"][place] = SOMEWHERE
     session = boto3.Session(region_name="us-east-1")
     translator = Translator({"AWSLambdaVPCAccessExecutionRole": "arn:policy"}, Parser(), boto_session=session)
@@ -62,7 +62,7 @@ def short(value: Any) -> str:
             return str(name[0] if isinstance(name, list) else name.partition(".")[0])
         case ("Fn::Sub", text):
             return re.sub(
-                r"arn:\$\{AWS::Partition\}:(\w+):\$\{AWS::Region\}:(?:\$\{AWS::AccountId\}|\*):", r"\1 ", text
+                r"arn:\$\{AWS::Partition\}:(\w+):\$\{AWS::Region\}:(?:\$\{AWS::AccountId\}|\*)?:", r"\1 ", text
             )
         case ("Fn::If", [condition, first, _]):
             return f"{short(first)} (if {condition})"

@@ -1,4 +1,4 @@
-"""reference/commands.md: the commands of `rollcall` and their options, from the command line's own help."""
+"""reference/commands*.md: the commands of `rollcall` and their options, from the command line's own help."""
 
 from __future__ import annotations
 
@@ -25,20 +25,49 @@ completion.
 """
 
 
+GROUPS = ("cycle", "offboard", "onboard", "release")  # commands that act on a group; a page of their own
+ABOUT_GROUPS = """\
+Commands of `rollcall` that act on Auto Scaling groups. The others, the options that all have, and the exit codes:
+[Commands](commands.md).
+"""
+
+
 def write() -> str:
-    """The page."""
-    command: Any = typer.main.get_command(app)
-    common = _common(command.commands.values())
+    """The page of the commands about the stack, with what all commands share."""
+    commands = _commands()
+    common = _common(commands.values())
+    others = "Commands that act on groups have [a page of their own](commands-groups.md): "
     parts = [
         ABOUT,
+        others + ", ".join(f"[{code(name)}](commands-groups.md#rollcall-{name})" for name in GROUPS) + ".",
         "## Options of all commands",
         table(["option", "meaning"], [_row(each) for each in common]),
         "## Exit codes",
         table(["code", "meaning"], _exit_codes()),
+        *_sections(name for name in commands if name not in GROUPS),
     ]
-    for name, each in command.commands.items():
-        parts += [f"## {code(f'rollcall {name}')}", *_command(name, each, {option.name for option in common})]
     return page("Commands", "the command line's own help", *parts)
+
+
+def write_groups() -> str:
+    """The page of the commands that act on groups."""
+    return page("Commands about groups", "the command line's own help", ABOUT_GROUPS, *_sections(GROUPS))
+
+
+def _commands() -> dict[str, Any]:
+    """Every command by its name, in the order of the help."""
+    command: Any = typer.main.get_command(app)
+    commands: dict[str, Any] = command.commands
+    return commands
+
+
+def _sections(names: Iterable[str]) -> Iterator[str]:
+    """What stands of each of these commands."""
+    commands = _commands()
+    common = {option.name for option in _common(commands.values())}
+    for name in names:
+        yield f"## {code(f'rollcall {name}')}"
+        yield from _command(name, commands[name], common)
 
 
 def _common(commands: Iterable[Any]) -> list[Any]:

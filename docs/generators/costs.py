@@ -110,7 +110,7 @@ def write() -> str:
 - Something of a group is published in {BUSY_HOURS_A_DAY} hours of a day. CloudWatch charges a metric for the hours in
   which it is published: a group has at most {METRICS_OF_A_GROUP} metrics, ${at_most:.2f} a month if it is busy in every
   hour. This is what grows with the number of groups.
-- All alarms and metrics are counted, also those that are there only with Chef, PagerDuty or Slack.
+- All alarms and metrics are counted, also those that are there only with Chef, cycles, PagerDuty or Slack.
 - Reconcile is priced as for 10,000 hosts, which is more than these groups have ({INSTANCES} instances each: at most
   {max(GROUPS) * INSTANCES:,} hosts).
 - Left out: network traffic, a NAT gateway or VPC endpoints if you deploy with `SubnetIds`, the queries of an open

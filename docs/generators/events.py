@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from rollcall.cycle.news import CycleEvent
 from rollcall.domain import event_fields
 from rollcall.domain.reports import Event
 
@@ -54,6 +55,16 @@ PUBLISHED = {  # from which functions, and when
     ),
     event_fields.MISCONFIGURATION_FOUND: ("doctor", "Its daily run found it, and the run of the day before did not."),
     event_fields.MISCONFIGURATION_MENDED: ("doctor", "Its daily run finds it no more."),
+    CycleEvent.STARTED: ("cycle", "The instance refresh of a cycle has begun: [Cycles](../event-paths.md#a-cycle)."),
+    CycleEvent.PROGRESS: ("cycle", "Other numbers of instances, another phase, or another verdict than before."),
+    CycleEvent.SUCCEEDED: ("cycle", "All was verified; or there was nothing to replace."),
+    CycleEvent.FAILED: (
+        "cycle",
+        "It did not bring what it should, or what AWS called successful could not be verified. A pre-flight that "
+        "refuses a cycle is one if a tag started it.",
+    ),
+    CycleEvent.ROLLED_BACK: ("cycle", "The group runs again what it ran before."),
+    CycleEvent.CANCELLED: ("cycle", "Its refresh was cancelled, or its execution was stopped. What is new stays."),
     event_fields.WORK_FAILED: (
         "all",
         "A try of an action failed; an instance waits for what does not come by itself, or went or serves without "
@@ -64,13 +75,24 @@ PUBLISHED = {  # from which functions, and when
     ),
 }
 FIELDS = {
+    "cycle": "the name of its execution",
+    "execution_url": "that execution in the AWS console",
+    "version": "the number of the launch template's version that new instances run; null where there is none",
+    "from_version": "the number that the group ran before; null where there is none",
+    "new": "instances that serve and are new",
+    "in_progress": "instances that are being launched or terminated",
+    "left": "instances that are still to be replaced",
+    "percent": "as AWS counts it; it goes back in a rollback",
+    "instances": "up to 20 of those in progress: `id`, `stage`, `seconds` in it, `version`",
+    "verdicts": "what the gate decided against new instances, up to 20: `instance_id`, `decision` (`abandon`, `hold`), "
+    "`what` (the task that failed, or the check), `job`, `job_url`, `reason`",
     "group": "the Auto Scaling group that it is about; null where it is about none in particular",
     "instance_id": "the instance that it is about; null where it is about none in particular",
     "seconds": "since Auto Scaling announced the launch or termination (`Instance Serving`: since the launch "
-    "itself); null "
+    "itself; of a cycle since it was started); null "
     "where that is not known, as with an eviction",
     "reason": "what happened, in words; in `Work Failed` the error's own, with the remedy. At most 4,000 characters",
-    "job": "the id of the Tower job that it is about; null if there is none",
+    "job": "the id of the Tower job that it is about, of a cycle that of the first verdict; null if there is none",
     "job_url": "that job's page in Tower's user interface; null if there is none",
     "troubled": "whether a `Work Failed` was published of this instance before in this wait: if so this is how it "
     "ended. "
@@ -110,6 +132,7 @@ CAUSES = [
         f"{code(event_fields.REMOVAL_LIMIT + 'fleet')}, {code(event_fields.REMOVAL_LIMIT + 'Chef')}",
         "the removal limit of an inventory, of nodes in Chef",
     ),
+    (code(f"{event_fields.OF_A_CYCLE}web"), "in alerts: the cycles of a group, until one succeeds"),
     (code(f"{event_fields.OF_THE_DOCTOR}group web: no launch hook"), "a [finding of doctor](doctor-findings.md)"),
 ]
 ABOUT = """\
@@ -175,4 +198,11 @@ def read_samples() -> list[tuple[str, dict[str, Any]]]:
 def _fields(samples: list[tuple[str, dict[str, Any]]]) -> Iterator[tuple[str, str, str]]:
     for name, meaning in FIELDS.items():
         having = list(dict.fromkeys(each["detail-type"] for _, each in samples if name in each["detail"]))
-        yield code(name), meaning, "all" if len(having) == len(PUBLISHED) else ", ".join(code(each) for each in having)
+        yield code(name), meaning, "all" if len(having) == len(PUBLISHED) else ", ".join(_listed(having))
+
+
+def _listed(kinds: list[str]) -> Iterator[str]:
+    """Kinds of events; those of cycles in two words, for they all have the same fields."""
+    yield from (code(each) for each in kinds if each not in tuple(CycleEvent))
+    if set(kinds) & set(CycleEvent):
+        yield "those of cycles"

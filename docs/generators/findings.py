@@ -39,11 +39,15 @@ PLACES: dict[str, dict[str, tuple[str, ...]]] = {  # by page and heading, the mo
         ),
         "Hooks and topics": ("doctor/hook_findings", "doctor/topic_findings"),
     },
+    "doctor-findings-cycles": {
+        "Cycles of groups": ("doctor/cycle_findings",),
+    },
 }
 TITLES = {
     "doctor-findings": "Findings of doctor",
     "doctor-findings-tower": "Findings of doctor about Tower",
     "doctor-findings-groups": "Findings of doctor about groups",
+    "doctor-findings-cycles": "Findings of doctor about cycles",
 }
 ABOUT = """\
 The finding's name is the end of its key, as in the incident `doctor: group web: no launch hook`. … stands for what
@@ -54,6 +58,7 @@ Chef, or about the queues and rules of alert.
 Where one of several texts is printed, they stand below each other. How to run it: [Doctor](../operate/doctor.md).
 """
 WHERE = {"breaks": "B", "warns": "W", "say": "B, W", "Objection": "B"}  # the call, and how bad what it yields is
+WARNINGS_ONLY = ("cycle_findings",)  # modules whose objections keep no instance from being launched
 FIRST = {"breaks": 1, "warns": 1, "say": 1, "Finding": 1, "Objection": 0}  # the argument with the finding's name
 SHORT = {"B": "B", "W": "W", "BREAKS_LAUNCHES": "B", "WARNING": "W"}
 OR = "\n"  # between texts of which one is printed
@@ -109,7 +114,7 @@ def findings_in(path: Path) -> Iterator[Found]:
             known = {**shared, **_assigned(list(ast.walk(function)))}
             for each in _found_in(function, known):
                 if each.what != f"{ELLIPSIS}: {ELLIPSIS}":  # an objection, behind the tag that it is about
-                    yield each
+                    yield each._replace(severity="W") if path.stem in WARNINGS_ONLY else each
 
 
 def _imported(module: ast.Module, path: Path) -> dict[str, ast.expr]:

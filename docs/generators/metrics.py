@@ -38,13 +38,21 @@ MEANING = {
     "EventsLost": "events that the bus did not take",
     "AlertsSent": "messages that PagerDuty or Slack (`channel`) took",
     "AlertsLost": "messages that PagerDuty or Slack (`channel`) refused",
+    "CyclesStarted": "cycles whose instance refresh has begun",
+    "CyclesSucceeded": "cycles by `Cycle Succeeded`",
+    "CyclesFailed": "cycles by `Cycle Failed`",
+    "CyclesRolledBack": "cycles by `Cycle Rolled Back`",
+    "CyclesCancelled": "cycles by `Cycle Cancelled`",
+    "CycleSeconds": "from the start of a cycle to its end",
+    "CycleInstancesReplaced": "new instances at the end of a cycle",
+    "CycleTargetDips": "moments in which a cycle left a target group too few healthy targets; 0 where all is well",
     "Findings": "what doctor's daily run found, by severity",
 }
 ABOUT = f"""\
 Namespace `{NAMESPACE}`, written with the logs (CloudWatch's embedded metric format). *service* is the function
-(`register`, `gate`, `cleanup`, `reconcile`, `doctor`, `alert`), *group* the Auto Scaling group. "service; group" means
-that there are two of it. Instances, jobs and errors are never dimensions. Two stacks in one account and Region would
-add to the same metrics, and sound each other's alarms: deploy one.
+(`register`, `gate`, `cleanup`, `reconcile`, `cycle`, `doctor`, `alert`), *group* the Auto Scaling group. "service;
+group" means that there are two of it. Instances, jobs and errors are never dimensions. Two stacks in one account and
+Region would add to the same metrics, and sound each other's alarms: deploy one.
 """
 COST = """\
 Every value of the seconds and milliseconds is kept, so percentiles are exact. A metric costs in the hours in which it

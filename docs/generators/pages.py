@@ -30,6 +30,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "reference/alarms.md": alarms.write,
     "reference/checks.md": checks.write,
     "reference/commands.md": commands.write,
+    "reference/commands-groups.md": commands.write_groups,
     "reference/costs.md": costs.write,
     **{f"reference/{name}.md": findings.writer(name) for name in findings.PLACES},
     "reference/errors.md": errors.write,
@@ -39,5 +40,6 @@ PAGES: dict[str, Callable[[], str]] = {
     **{f"reference/{name}.md": modules.writer(name) for name in modules.PACKAGES},
     "reference/parameters.md": parameters.write,
     "reference/permissions.md": permissions.write,
+    "reference/permissions-cycles.md": permissions.write_cycles,
     "reference/tags.md": tags.write,
 }

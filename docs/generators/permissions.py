@@ -21,9 +21,19 @@ if TYPE_CHECKING:
 
 ABOUT = """\
 Each function has a role of its own, with these permissions and no others. *Only with* names the parameter without which
-a permission is not there. With `SubnetIds` every function but alert also has AWS's own policy
-`AWSLambdaVPCAccessExecutionRole`.
+a permission is not there; what there is only with `Cycles` is on [a page of its own](permissions-cycles.md). With
+`SubnetIds` every function but alert also has AWS's own policy `AWSLambdaVPCAccessExecutionRole`.
 """
+OF_CYCLES = """\
+In a stack with `Cycles=true` there is a state machine and a function for [cycles](../event-paths.md#a-cycle), each with
+a role of its own, and reconcile and doctor may do more. Without it nothing of this is permitted. What the functions may
+do in every stack: [Permissions](permissions.md).
+
+AWS starts an instance refresh only for a caller that may launch instances from the launch template, tag them, and pass
+on the role in its instance profile. Name these roles in `PassableRoleArns`. A template whose image is a parameter of
+Systems Manager also needs `ssm:GetParameters`, which is not permitted here.
+"""
+CYCLES = "RunsCycles"  # the condition of all that is on a page of its own
 DEPLOYING = """\
 ## To deploy
 
@@ -39,16 +49,27 @@ The token's user needs these roles and no others: the contract tests run with th
 
 def write() -> str:
     """The page."""
-    parts = [ABOUT]
-    for role, own in of_type("AWS::IAM::Role").items():
-        if role.endswith("Role") and own["Properties"].get("Policies"):
-            rows = list(_rows(role, own))
-            parts += [f"## {role.removesuffix('Role')}", table(["action", "on", "why", "only with"], rows)]
+    parts = [ABOUT, *_roles(of_cycles=False)]
     roles = [(f"*{each.role}*", each.objects, each.purpose) for each in NEEDED]
     roles += [(f"*{each.role}*, sometimes", each.objects, each.purpose) for each in SOMETIMES]
     parts += [DEPLOYING, table(["resource type", "how many at most", "only with"], _made())]
     parts += [TOWER, table(["role", "on", "so that"], roles)]
     return page("Permissions", "template.yaml", *parts)
+
+
+def write_cycles() -> str:
+    """The page about what is permitted only with cycles."""
+    return page("Permissions for cycles", "template.yaml", OF_CYCLES, *_roles(of_cycles=True))
+
+
+def _roles(*, of_cycles: bool) -> Iterator[str]:
+    """The sections of the roles: what is permitted only with cycles, or all else."""
+    for role, own in of_type("AWS::IAM::Role").items():
+        if not role.endswith("Role") or not own["Properties"].get("Policies"):
+            continue
+        if rows := [row for condition, row in _rows(role, own) if (condition == CYCLES) == of_cycles]:
+            yield f"## {role.removesuffix('Role')}"
+            yield table(["action", "on", "why", "only with"], rows)
 
 
 def _made() -> Iterator[tuple[str, str, str]]:
@@ -61,21 +82,26 @@ def _made() -> Iterator[tuple[str, str, str]]:
         yield code(kind), str(len(conditions)), codes(sorted(behind))
 
 
-def _rows(role: str, own: Json) -> Iterator[tuple[str, str, str, str]]:
+type Row = tuple[str, str, str, str]
+
+
+def _rows(role: str, own: Json) -> Iterator[tuple[str, Row]]:
+    """What a role permits; the condition under which the policy is there, and a row for each statement."""
     for policy in own["Properties"]["Policies"]:
-        yield from _of_policy(policy["PolicyDocument"], own["Metadata"]["Why"], "")
+        yield from _of_policy(policy["PolicyDocument"], own["Metadata"]["Why"], own.get("Condition", ""))
     for policy in of_type("AWS::IAM::Policy").values():
         if {"Ref": role} in policy["Properties"]["Roles"]:
             why = policy["Metadata"]["Why"]
             yield from _of_policy(policy["Properties"]["PolicyDocument"], why, policy["Condition"])
 
 
-def _of_policy(document: Json, why: dict[str, str], condition: str) -> Iterator[tuple[str, str, str, str]]:
+def _of_policy(document: Json, why: dict[str, str], condition: str) -> Iterator[tuple[str, Row]]:
     for statement, own_condition in statements(document):
-        behind = parameters_behind(own_condition or condition)
-        yield (
+        behind = {name for each in (own_condition, condition) for name in parameters_behind(each)}
+        row = (
             codes(as_list(statement["Action"])),
             ", ".join(code(short(each)) if each != "*" else "all" for each in as_list(statement["Resource"])),
             sentence(why[statement["Sid"]]),
-            " ".join(code(each) for each in behind),
+            " ".join(code(each) for each in sorted(behind)),
         )
+        yield condition, row

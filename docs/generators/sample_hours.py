@@ -1,8 +1,8 @@
 """Six hours of a stack that are made up, and agree with each other: what the drawn dashboard shows.
 
-Two groups scale out and in, one more follows, and Tower is away for three minutes in between. At the end the playbook
-of group canary fails on its instance, which its tag on-failure=hold keeps waiting: that is the one alert, the one
-newest line, and the one alarm that is red. All numbers are counted from what happens to each instance.
+Two groups scale out and in, one of them is cycled, one more follows, and Tower is away for three minutes in between. At
+the end the playbook of group canary fails on its instance, which its tag on-failure=hold keeps waiting: that is the one
+alert, the one newest line, and the one alarm that is red. All numbers are counted from what happens to each instance.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ SCALED = (  # group, minute in which so many are launched, and terminated
     ("api", 72, 236, 12),
     ("batch-eu", 262, 324, 40),
 )
+CYCLED = ("api", 166, 198, 8)  # a group, minutes in which its cycle begins and ends, and instances: two at a time
+BATCH = 2
 REPLACED = ("web", 40)  # a group of which one instance is replaced every so many minutes
 PLAYBOOK = {"web": 95, "api": 120, "batch-eu": 60, "canary": 95}  # seconds
 BALANCED = {"web": 38, "api": 52}  # seconds until a load balancer finds an instance healthy, in groups that have one
@@ -54,8 +56,20 @@ def instances() -> tuple[Instance, ...]:
         found += [_instance(group, out, back, place) for place in range(count)]
     group, every = REPLACED
     found += [_instance(group, minute, minute + 2 * every, 0) for minute in range(15, STUCK - 30, every)]
+    found += _cycled()
     found.append(Instance("canary", STUCK, STUCK + 0.1, None, None, None, None))
     return tuple(found)
+
+
+def _cycled() -> Iterator[Instance]:
+    """The new instances of a cycle, and the old ones, each terminated when the one in its place serves."""
+    group, begins, ends, count = CYCLED
+    each = (ends - begins) * BATCH / count
+    for place in range(count):
+        launched = begins + each * (place // BATCH)
+        new = _instance(group, launched, MINUTES + 1, place % BATCH)
+        yield new
+        yield _instance(group, -MINUTES, launched + each / 2, place % BATCH)
 
 
 def _instance(group: str, launched: float, terminated: float, place: int) -> Instance:
@@ -245,6 +259,8 @@ def _duration(of: str, stat: str, began: float, ended: float) -> float | None:
         return 3600 + 900 * math.sin(began / 40) + (1800 if began <= DRIFT < ended else 0)
     if function == "alert":
         return 640.0 if began <= ALERTED < ended else None
+    if function == "cycle":
+        return 820.0 if _is_cycled(began, ended) else None
     busy = _busy(function, began, ended)
     if not busy:
         return None
@@ -257,6 +273,8 @@ def _at_once(of: str, stat: str, began: float, ended: float) -> float:
         return float(any(began <= minute < ended for minute in range(2, MINUTES, 5)))
     if function == "alert":
         return float(began <= ALERTED < ended)
+    if function == "cycle":
+        return float(_is_cycled(began, ended))
     busy = _busy(function, began, ended)
     return 2.0 if busy > 8 else float(busy > 0)
 
@@ -279,6 +297,20 @@ def _serving(of: str, stat: str, began: float, ended: float) -> float | None:
     return percentile(took, stat)
 
 
+def _is_cycled(began: float, ended: float) -> bool:
+    return began < CYCLED[2] and ended > CYCLED[1]
+
+
+def _cycles(at: int, number: float = 1.0) -> Callable[[str, str, float, float], float | None]:
+    """So many of something when the cycle begins (at 0) or ends (at 1), for all or for the group of the cycle."""
+
+    def cycles(of: str, stat: str, began: float, ended: float) -> float | None:
+        there = of in ("", "cycle", CYCLED[0]) and began <= CYCLED[1:][at] < ended
+        return number if there else None if stat == "Maximum" else 0.0
+
+    return cycles
+
+
 MADE: dict[str, Callable[[str, str, float, float], float | None]] = {
     "Registered": _counted(lambda each: each.registered),
     "Ready": _counted(lambda each: each.ready),
@@ -298,6 +330,10 @@ MADE: dict[str, Callable[[str, str, float, float], float | None]] = {
     "DriftFound": _drift,
     "DriftFixed": _drift,
     "ReconcileRuns": _runs,
+    "CyclesStarted": _cycles(0),
+    "CyclesSucceeded": _cycles(1),
+    "CycleInstancesReplaced": _cycles(1, CYCLED[3]),
+    "CycleSeconds": _cycles(1, 60.0 * (CYCLED[2] - CYCLED[1])),
     "Duration": _duration,
     "ConcurrentExecutions": _at_once,
     "ApproximateNumberOfMessagesVisible": _visible,

@@ -6,10 +6,13 @@ group without the tag.
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from rollcall.checks.registry import NAMES, kind_named, read_group_settings
+from rollcall.cycle.request import OPTIONS, TAG_KEYS, read_request
+from rollcall.cycle.tag import ALLOWED_WORDS, SCHEDULE_FORM
 from rollcall.domain import settings as reader
 from rollcall.domain.errors import BadSettings
 from rollcall.domain.groups import EMERGENCY_TAG, Group
@@ -85,6 +88,17 @@ TAGS = {
         "instance for a job that ended before this moment.",
         default="never",
     ),
+    reader.CYCLE_TAG: Meaning(
+        "How the group is [cycled](#cycles) where that is not said otherwise, and when a cycle is due, in a stack with "
+        "`Cycles=true`.",
+        values="words separated by blanks: " + ALLOWED_WORDS,
+        default="cycled only by the command",
+    ),
+    reader.PINNED_TAG: Meaning(
+        "Set by a cycle while the group is pinned to a number of its launch template, and removed once it is put back.",
+        values="the cycle writes what the group had before, what is to become of it, and its own name",
+        default="not pinned",
+    ),
     EMERGENCY_TAG: Meaning(
         "Set by [`rollcall offboard GROUP --emergency`](../operate/emergency.md): nothing holds or abandons the "
         "group's instances.",
@@ -92,6 +106,38 @@ TAGS = {
         default="no emergency",
     ),
 }
+OF_CYCLES = {  # the keys of a cycle's input, with what each is about
+    "group": "The Auto Scaling group.",
+    "launch_template_version": "The version that its instances are to run; the group's own without it.",
+    "batch": "How many instances are launched before as many old ones go.",
+    "checkpoints": "Percentages of replaced instances at which it waits.",
+    "checkpoint_seconds": "How long it waits at each, in seconds.",
+    "bake_seconds": "How long it waits at the end before it calls itself done, in seconds.",
+    "skip_matching": "Whether instances that have the version already stay. Without it: yes, if another version than "
+    "the group's is named.",
+    "rollback": "Whether what fails is rolled back. `auto`: where AWS can, and to another version; elsewhere it is "
+    "cancelled.",
+    "pin": "Whether a group on `$Latest` or `$Default` may be set to the number that its instances run, so that AWS "
+    "can roll it back.",
+    "follow": "What a pinned group has afterwards: its alias, if that is what now runs, or the number.",
+    "alarms": "CloudWatch alarms that end it.",
+    "protected": "What becomes of instances that are protected from scale-in.",
+    "standby": "What becomes of instances in Standby.",
+    "verify_seconds": "How long after AWS calls it successful it may take until everything is as it should be.",
+    "dry_run": "Whether it ends before anything is touched.",
+}
+CYCLES = f"""\
+## Cycles
+
+What the tag `{reader.CYCLE_TAG}` says, besides the keys below as KEY=VALUE:
+
+- `never`: no cycle of the group begins.
+- `on-new-version`: one is due for each new version of the launch template.
+- `every=SCHEDULE`: one is due then, as in {SCHEDULE_FORM}.
+
+The same keys are those of a cycle's input, which goes before the tag. Tags hold no percent sign and no comma: write
+`25percent`, and lists as `25:100`. The keys without *in the tag* are about one cycle alone.
+"""
 ABOUT = """\
 Tags of an Auto Scaling group. A change takes effect within a minute. A value that is not allowed is an error of that
 group, which names the tag and what is allowed; other groups are untouched.
@@ -108,7 +154,21 @@ def write() -> str:
     if known != TAGS.keys():
         raise ValueError(f"docs/generators/tags.py: tags that only the reader or only TAGS has: {known ^ TAGS.keys()}")
     rows = table(["tag", "meaning", "allowed", "default"], _rows())
-    return page("Tags of a group", "domain/settings.py", ABOUT, rows, NAMES_IN_TOWER)
+    keys = table(["key", "in the tag", "meaning", "allowed", "default"], _rows_of_cycles())
+    return page("Tags of a group", "domain/settings.py", ABOUT, rows, NAMES_IN_TOWER, CYCLES, keys)
+
+
+def _rows_of_cycles() -> Iterator[tuple[str, str, str, str, str]]:
+    if OPTIONS.keys() != OF_CYCLES.keys():
+        raise ValueError(f"docs/generators/tags.py: say what this is: {OPTIONS.keys() ^ OF_CYCLES.keys()}")
+    defaults = read_request({"group": "web"}, None).to_json() | {"group": None}
+    for key, option in OPTIONS.items():
+        value = defaults[key]
+        shown = NONE if value in (None, []) else code(json.dumps(value).strip('"'))
+        words = option.allowed.split(", ")
+        one_of = all(re.fullmatch(r"[a-z]+", each) for each in words)
+        allowed = codes(words) if one_of else option.allowed
+        yield code(key), "yes" if key in TAG_KEYS else "", OF_CYCLES[key], allowed, shown
 
 
 def _rows() -> Iterator[tuple[str, str, str, str]]:

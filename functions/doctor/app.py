@@ -22,6 +22,9 @@ from rollcall.telemetry.doctor_announcer import FindingsAnnouncer
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+    from rollcall.doctor.observations import CycleDefaults
+    from rollcall.domain.groups import Group
+
 announcer = FindingsAnnouncer("doctor")
 aws = AwsReader()
 
@@ -46,6 +49,7 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
         chef=chef(context, afresh=True),
         tower_at=lambda url: tower_afresh(url, context),
         seconds_left=seconds_left,
+        cycle_defaults=_cycle_defaults,
     )
     with announcer.publishing(here.settings, here.tower, context):
         observed = observer.observe(request.groups)
@@ -58,3 +62,9 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
             announcer.publish_changes(here.settings, here.tower.root, changed.found, changed.fixed, seconds_left)
             known.write(changed.known)  # what the bus did not take is not known, and published with the next run
     return answer(diagnosis, time.monotonic() - began)
+
+
+def _cycle_defaults(group: Group) -> CycleDefaults | None:
+    from rollcall.cycle.request import cycle_defaults  # only installations with cycles need it
+
+    return cycle_defaults(group)

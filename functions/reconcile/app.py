@@ -20,6 +20,9 @@ from rollcall.telemetry.reconcile_announcer import RunAnnouncer
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+    from rollcall.domain.messages import RunRequest
+    from rollcall.runtime.installation import Installation
+
 announcer = RunAnnouncer("reconcile")
 
 
@@ -52,4 +55,25 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
             announcer.announce_fixes(run.outcome)
         if not request.dry_run:
             announcer.announce_run(outcome, options.every)
+            _start_cycles(here, request, context)
     return run_answer(outcome, dry_run=request.dry_run, seconds=time.monotonic() - began)
+
+
+def _start_cycles(here: Installation, request: RunRequest, context: LambdaContext) -> None:
+    """Cycles that are due by tags, where this installation runs cycles; for a run about single instances there is none.
+
+    The run is over: its answer does not depend on them.
+    """
+    machine = os.environ.get("CYCLE_MACHINE", "")
+    if not machine or request.options.instances is not None:
+        return
+    from rollcall.cycle.starting import cycle_starter  # imported where used: it slows a cold start
+
+    left = lambda: context.get_remaining_time_in_millis() / 1000  # noqa: E731
+    starter = cycle_starter(here.settings.region, machine, os.environ["CYCLE_FUNCTION"], left)
+    try:
+        starter.run(request.options.groups, request.options.every)
+    except Exception as error:  # noqa: BLE001 - published and logged, also a mistake of ours: the run went well
+        announcer.cycles_failed(error, request.options.every)
+    finally:
+        announcer.announce_cycles(starter.outcome, request.options.every)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
+from bench.cycling import FUNCTION as CYCLE_FUNCTION
+from bench.cycling import cycle_figures, measure_cycle
 from bench.figures import (
     Findings,
     Period,
@@ -26,7 +28,15 @@ from bench.own_code import cpu_ms_per_batch_100
 from bench.per_instance import per_instance_figures
 from bench.places import Model
 from bench.polls import poll_figures
-from bench.price import in_lambda, memory_size, price_figures, reconcile_in_lambda, standing_price, usage_of
+from bench.price import (
+    cycle_price,
+    in_lambda,
+    memory_size,
+    price_figures,
+    reconcile_in_lambda,
+    standing_price,
+    usage_of,
+)
 from bench.reconciling import FUNCTION, measure_reconcile
 from bench.scale_outs import FUNCTIONS, Stage
 from bench.table import REAL_EIGHT_WIDE
@@ -34,6 +44,7 @@ from lab.cloud import REPOSITORY, Cloud, sam_build
 from lab.invariants import broken_invariants
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from bench.progress import View
@@ -58,6 +69,9 @@ def measure(view: View, directory: Path) -> Findings:
     with view.step("Runs of reconcile, and the list API") as tell:
         reconciled, left_wrong = measure_reconcile(built, directory / "reconcile", tell)
         figures |= reconciled
+    with view.step("A cycle of a group under load") as tell:
+        cycled, wrong_in_cycle = _cycle(built, directory / "cycle", tell)
+        figures |= cycled
     with ExitStack() as running:
         with view.step("Starting the embedded cloud"):
             side = Model()
@@ -69,7 +83,16 @@ def measure(view: View, directory: Path) -> Findings:
         running.callback(stage.write_logs)
         course = _Course(view, stage, side, figures)
         wrong = course.run()
-    return Findings({"server": side.version, **course.figures}, [*left_wrong, *wrong])
+    return Findings({"server": side.version, **course.figures}, [*left_wrong, *wrong_in_cycle, *wrong])
+
+
+def _cycle(built: Path, directory: Path, tell: Callable[[str], None]) -> tuple[dict[str, float], tuple[str, ...]]:
+    """The figures of a cycle with its price, and what was wrong, as sentences."""
+    cycled = measure_cycle(built, directory, tell)
+    figures = cycle_figures(cycled)
+    memory = memory_size(yaml_parse((REPOSITORY / "template.yaml").read_text()), CYCLE_FUNCTION)
+    transitions = int(figures["cycle_state_transitions"])
+    return figures | cycle_price(cycled.period, transitions, cycled.events, memory), cycled.wrong
 
 
 class _Course:

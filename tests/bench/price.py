@@ -1,4 +1,4 @@
-"""What AWS charges for 1,000 lifecycles, by its list prices, from counts and durations that were measured. Pure.
+"""What AWS charges for 1,000 lifecycles and for a cycle, by its list prices, from what was measured. Pure.
 
 Left out: what does not depend on the load (standing_price), network traffic, and what the instances themselves cost.
 """
@@ -25,6 +25,7 @@ SQS_REQUEST = 0.40 / 1_000_000  # aws.amazon.com/sqs/pricing: standard queues; e
 LOG_GB = 0.50  # aws.amazon.com/cloudwatch/pricing: ingestion of logs
 SECRET_CALL = 0.05 / 10_000  # aws.amazon.com/secrets-manager/pricing
 CUSTOM_EVENT = 1.00 / 1_000_000  # aws.amazon.com/eventbridge/pricing: of up to 64 kB, on the default bus
+STATE_TRANSITION = 0.025 / 1000  # aws.amazon.com/step-functions/pricing: standard workflows
 ALARM_MONTH = 0.10  # aws.amazon.com/cloudwatch/pricing: standard resolution, for each metric that an alarm watches
 COMPOSITE_ALARM_MONTH = 0.50  # the same, for each
 DASHBOARD_MONTH = 3.00  # the same; an account's first three are free if they show no more than 50 metrics
@@ -223,6 +224,35 @@ def reconcile_in_lambda(figures: Mapping[str, float], memory_mb: int, every: int
         "reconcile_10000_s_in_lambda": seconds,
         "reconcile_10000_described_s_in_lambda": described,
         "usd_reconcile_10000_per_month": price * MONTH / (every * 60),
+    }
+
+
+def state_transitions(states: Counter[str]) -> int:
+    """What Step Functions counts of an execution, by how often each state was entered: its end is one, too."""
+    return states.total() + 1
+
+
+def cycle_price(period: Period, transitions: int, events: int, memory_mb: int) -> dict[str, float]:
+    """USD of a cycle: in all, and of that for state transitions. period: what CycleFunction did; events: it published.
+
+    All of its time counts as computing, which it was not: the most that it can be.
+    """
+    invocations = period.invocations["cycle"]
+    seconds = sum(each.ended - each.started for each in invocations)
+    work = Work(
+        invocations=len(invocations),
+        seconds=seconds,
+        cpu_seconds=seconds,
+        cold_starts=0,  # the first one's is in its time
+        cold_cpu_seconds=0.0,
+        peak_mb=0.0,
+        memory_mb=memory_mb,
+    )
+    steps = transitions * STATE_TRANSITION
+    logs = log_bytes(period) / BYTES_PER_GB * LOG_GB
+    return {
+        "usd_per_cycle": steps + work.price(memory_mb) + logs + events * CUSTOM_EVENT,
+        "usd_state_transitions_per_cycle": steps,
     }
 
 

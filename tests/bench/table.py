@@ -109,6 +109,8 @@ GOALS = (
     Goal("a run of reconcile, 20,000 hosts / 5,000 hosts", "reconcile_growth_20000_over_5000", at_most=4.4, ratio=True),
     Goal("cold start / floor, both with a compiled layer", "cold_start_compiled_ratio_max", at_most=1.23, ratio=True),
     Goal("list price of 1,000 lifecycles, USD", "usd_per_1000_lifecycles", at_most=0.02),
+    Goal("requests lost in a cycle of 100 instances under load", "cycle_failed_requests", at_most=0),
+    Goal("time of this cycle / the least that it can take", "cycle_overhead", at_most=1.15),
     Goal("CPU of our own code for a batch of 100, ms", "cpu_ms_per_batch_100", below=200),
     *(
         Goal(f"memory of {name} in the template, MB", f"memory_size_mb_{name}", same_as=f"cheapest_memory_mb_{name}")
@@ -185,6 +187,12 @@ ALONE = (
     ("peak memory of register, MB", "memory_mb_register"),
     ("peak memory of gate, MB", "memory_mb_gate"),
     ("peak memory of cleanup, MB", "memory_mb_cleanup"),
+    ("requests in a cycle of 100 instances", "cycle_requests"),
+    ("a cycle of 100 instances, s", "cycle_s"),
+    ("    the least that it can take, s", "cycle_least_s"),
+    ("state transitions of a cycle of 100 instances", "cycle_state_transitions"),
+    ("list price of a cycle of 100 instances, USD", "usd_per_cycle"),
+    ("    of these, state transitions, USD", "usd_state_transitions_per_cycle"),
     ("cold starts of 1,000 lifecycles that come one at a time, USD", "usd_cold_starts_of_1000"),
     ("whatever the load, USD a month", "usd_standing_per_month"),
 )
@@ -333,6 +341,13 @@ and works on two at a time. A job takes 110 s, 5 % more or less.
 - The list API: awxkit reads the 10,000 hosts, 200 a page, from the same model. 3 of the 50 pages are read, and the
   others counted as long. It is compared with a whole run that finds
   nothing to do, which reads the inventory and all groups, and with the one that put right what had drifted.
+- A cycle: 100 instances in four batches of 25, the default, on a stack with `Cycles` and `LoadBalancers` of its own,
+  with the check `elb`, and a client that sends 20 requests a second through a load balancer. Step Functions waits as
+  long as it is told. From the start of the execution to its end, until all is verified and put back. The least that it
+  can take is computed from what the embedded cloud was told: four times a launch (no time), the job of 110 s, in which
+  the boot is waited for, one health check of the load balancer (5 s) and the warm-up (1 s), and at last the draining of
+  the old targets (1 s). Its price: state transitions, the invocations of its function, logs and events; all of the
+  function's time counts as computing. Left out is what a launch and a termination cost anyway.
 - Cold start: from the start of the process under Lambda's runtime to the answer to its first event; the floor does the
   least such a function can: it imports boto3 and requests and makes the same clients, as `sam build` alone leaves it.
   Milliseconds are the least of nine each, ratios the median of nine pairs, each started one after the other. `make

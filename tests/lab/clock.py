@@ -1,7 +1,7 @@
 """Time that no test need wait for: what the models of AWS and Tower are given as their clock.
 
 The machine's clock stays at the edges: in what belongs to MiniStack, which knows no other (ministack, patches,
-recursion), and where it is recorded when something happened (cloud, the Tower's server, the demo).
+recursion), and where it is recorded when something happened (cloud, the Tower's server, the demo, the traffic).
 """
 
 from __future__ import annotations

@@ -29,6 +29,9 @@ from typing import Any, Self
 
 from lab.aws.embedded import ACCOUNT, OPEN_POLICY, REGION, EmbeddedAws, Transition
 from lab.tower.embedded import Tower
+from lab.traffic.health import HealthCheck
+from lab.traffic.service import Start
+from lab.traffic.traffic import Traffic
 
 STACK = "rollcall"
 SECRET = "tower"
@@ -124,6 +127,11 @@ class Group:
                 client.create_or_update_tags(Tags=[owner | _tag(key, value)])
         self.cloud.aws.end_idle_environments()
 
+    def tags(self) -> dict[str, str]:
+        """All tags of the group as it is described, by key."""
+        answer = self.cloud.aws.client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[self.name])
+        return {tag["Key"]: tag["Value"] for group in answer["AutoScalingGroups"] for tag in group["Tags"]}
+
     def notify(self, topic: str) -> None:
         """Let the group notify a topic of its launches and terminations, and of those that failed."""
         self.cloud.aws.client("autoscaling").put_notification_configuration(
@@ -169,6 +177,61 @@ class Group:
         """The instances in the warm pool that are ready there."""
         return {instance_id for instance_id, state in self.states().items() if state in RESTING}
 
+    def new_version(self, *, default: bool = False, **data: Any) -> str:
+        """Make a version of the group's launch template, and return its number: the newest one, but for these data.
+
+        data: of the launch template, as its API names them; UserData as bytes. default: whether it is the default.
+        """
+        ec2, template = self.cloud.aws.client("ec2"), self._launch_template_id()
+        if isinstance(data.get("UserData"), bytes):
+            data["UserData"] = base64.b64encode(data["UserData"]).decode()
+        (newest,) = ec2.describe_launch_template_versions(LaunchTemplateId=template, Versions=["$Latest"])[
+            "LaunchTemplateVersions"
+        ]
+        made = ec2.create_launch_template_version(
+            LaunchTemplateId=template, SourceVersion=str(newest["VersionNumber"]), LaunchTemplateData=data
+        )
+        number = str(made["LaunchTemplateVersion"]["VersionNumber"])
+        if default:
+            ec2.modify_launch_template(LaunchTemplateId=template, DefaultVersion=number)
+        return number
+
+    def _launch_template_id(self) -> str:
+        described = self.described()
+        policy = described.get("MixedInstancesPolicy", {}).get("LaunchTemplate", {})
+        return str((policy.get("LaunchTemplateSpecification") or described["LaunchTemplate"])["LaunchTemplateId"])
+
+    def described(self) -> Json:
+        """The group as DescribeAutoScalingGroups shows it."""
+        answer = self.cloud.aws.client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[self.name])
+        (group,) = answer["AutoScalingGroups"]
+        return dict(group)
+
+    def version_of(self, instance_id: str) -> str:
+        """The number of the launch template's version that an instance of the group was launched from."""
+        (found,) = self.cloud.aws.client("autoscaling").describe_auto_scaling_instances(InstanceIds=[instance_id])[
+            "AutoScalingInstances"
+        ]
+        return str(found["LaunchTemplate"]["Version"])
+
+    def use_version(self, version: str) -> None:
+        """Let the group launch from this version of its launch template: a number, $Latest or $Default."""
+        template = {"LaunchTemplateId": self._launch_template_id(), "Version": version}
+        policy = self.described().get("MixedInstancesPolicy")
+        if policy:
+            launch = {**policy["LaunchTemplate"], "LaunchTemplateSpecification": template}
+            for override in launch.get("Overrides", []):  # shown with id and name, and taken with only one of them
+                override.get("LaunchTemplateSpecification", {}).pop("LaunchTemplateName", None)
+            configuration: Json = {"MixedInstancesPolicy": {**policy, "LaunchTemplate": launch}}
+        else:
+            configuration = {"LaunchTemplate": template}
+        self.cloud.aws.client("autoscaling").update_auto_scaling_group(AutoScalingGroupName=self.name, **configuration)
+
+    def refreshes(self) -> list[Json]:
+        """The group's instance refreshes, the newest first."""
+        answer = self.cloud.aws.client("autoscaling").describe_instance_refreshes(AutoScalingGroupName=self.name)
+        return list(answer["InstanceRefreshes"])
+
     def replace_root_volume(self, instance_id: str) -> None:
         """Begin to replace the root volume of an instance in service; ValueError if the group has a warm pool."""
         self.cloud.aws.replace_root_volume(instance_id)
@@ -193,15 +256,22 @@ class Group:
 class Cloud:
     """The embedded AWS and the embedded Tower, and Rollcall between them.
 
-    directory takes logs. address_pool is the network of the instances' private addresses. runs: of reconcile, by hand,
-    as they ended. asking_since: by group, when it got the job template that it has; epoch seconds. read_only:
-    inventories that the functions' token may, or might for a while, only read.
+    directory takes logs. address_pool is the network of the instances' private addresses. wait_scale: see EmbeddedAws.
+    runs: of reconcile, by hand, as they ended. asking_since: by group, when it got the job template that it has; epoch
+    seconds. read_only: inventories that the functions' token may, or might for a while, only read.
     """
 
-    def __init__(self, directory: Path, *, address_pool: str = "10.0.0.0/28", tower: Tower | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        address_pool: str = "10.0.0.0/28",
+        tower: Tower | None = None,
+        wait_scale: float = 1.0,
+    ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
-        self.aws = EmbeddedAws(log=directory / "aws.log", address_pool=address_pool)
+        self.aws = EmbeddedAws(log=directory / "aws.log", address_pool=address_pool, wait_scale=wait_scale)
         self.tower = tower or Tower()
         self.tower_url = ""
         self.runs: list[Run] = []
@@ -296,6 +366,8 @@ class Cloud:
         user_data: bytes = b"",
         warm_pool: Mapping[str, Any] | None = None,
         retain: bool = False,
+        version: str = "$Latest",
+        overrides: Sequence[Mapping[str, Any]] = (),
         **settings: Any,
     ) -> Group:
         """An Auto Scaling group with both hooks and these tags rollcall:KEY (a value of None leaves one out).
@@ -303,14 +375,20 @@ class Cloud:
         hooks: True for OWN_HOOKS; else these and no others, their transitions (LAUNCHING, TERMINATING) by name.
         user_data: of its launch template. warm_pool: settings of PutWarmPool; without MaxGroupPreparedCapacity it is
         as large as the group may become. retain: whether a terminate hook that is abandoned retains the instance.
-        settings: of CreateAutoScalingGroup, as its API names them.
+        version: of its launch template, a number or an alias. overrides: of a mixed instances policy with that template
+        as its base; without any the group has no policy. settings: of CreateAutoScalingGroup, as its API names them.
         """
         if retain:
             settings["InstanceLifecyclePolicy"] = {"RetentionTriggers": {"TerminateHookAbandon": "retain"}}
+        template = {"LaunchTemplateName": self._launch_template(name, user_data), "Version": version}
+        if overrides:
+            launch = {"LaunchTemplateSpecification": template, "Overrides": list(overrides)}
+            settings["MixedInstancesPolicy"] = {"LaunchTemplate": launch}
+        else:
+            settings["LaunchTemplate"] = template
         self.note_asking(name, tags)
         self.aws.client("autoscaling").create_auto_scaling_group(
             AutoScalingGroupName=name,
-            LaunchTemplate={"LaunchTemplateName": self._launch_template(name, user_data), "Version": "$Latest"},
             MinSize=0,
             MaxSize=most,
             DesiredCapacity=0,
@@ -346,6 +424,32 @@ class Cloud:
             Name=name, Protocol="HTTP", Port=80, VpcId="vpc-00000001", TargetType=kind
         )
         return str(answer["TargetGroups"][0]["TargetGroupArn"])
+
+    def set_deregistration_delay(self, target_group: str, seconds: int) -> None:
+        """How long a target group lets its targets drain, and Auto Scaling waits for that; without it, not at all."""
+        self.aws.client("elbv2").modify_target_group_attributes(
+            TargetGroupArn=target_group,
+            Attributes=[{"Key": "deregistration_delay.timeout_seconds", "Value": str(seconds)}],
+        )
+
+    def traffic(
+        self,
+        group: Group,
+        target_group: str,
+        *,
+        rate: float = 50.0,
+        check: HealthCheck | None = None,
+        start: Start | None = None,
+    ) -> Traffic:
+        """Requests to a group through a load balancer before a target group (its ARN), while a `with` block runs.
+
+        rate: requests a second. check: how the load balancer checks targets. start: what a service takes to be up; it
+        waits for the job of the template that the group names now, if it names one.
+        """
+        template = group.tags().get("rollcall:job-template")
+        named = int(template) if template and template.isdecimal() else template
+        jobs = (lambda: self.tower.jobs(named)) if named else None
+        return Traffic(self.aws.endpoint_url, group.name, target_group, jobs, rate=rate, check=check, start=start)
 
     def note_asking(self, group: str, tags: Mapping[str, str | None]) -> None:
         """A group gets these tags rollcall:KEY."""
@@ -516,7 +620,9 @@ def sam_build(directory: Path) -> None:
     """
     template = directory.with_name(f"{directory.name}.yaml")
     template.parent.mkdir(parents=True, exist_ok=True)
-    template.write_text((REPOSITORY / "template.yaml").read_text().replace("arm64", ARCHITECTURE))
+    text = (REPOSITORY / "template.yaml").read_text().replace("arm64", ARCHITECTURE)
+    # Of a definition sam build keeps the path as it stands, and sam deploy reads it from where the template is.
+    template.write_text(text.replace("DefinitionUri: ", f"DefinitionUri: {REPOSITORY}/"))
     _sam("build", "--template", str(template), "--base-dir", str(REPOSITORY), "--build-dir", str(directory))
     for layer in LAYERS:
         code = directory / layer / "python"

@@ -35,6 +35,7 @@ ADDRESS_POOL = "127.77.0.0/24"  # on this machine, so that tcp and http checks r
 FULL_ADDRESS_POOL = "127.78.0.0/24"
 JOB_TIME = 0.5  # seconds
 EVENT_LAG = 0.3  # seconds
+WAIT_SCALE = 0.04  # of the time that Step Functions waits: 15 s are 0.6
 NUMBERS = count(1)
 
 
@@ -66,8 +67,10 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def cloud(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """Rollcall, deployed by sam on an embedded cloud of this worker's own."""
-    with Cloud(tmp_path_factory.mktemp("lab"), address_pool=ADDRESS_POOL, tower=Tower()) as cloud:
-        cloud.deploy(built, LoadBalancers="true")
+    with Cloud(
+        tmp_path_factory.mktemp("lab"), address_pool=ADDRESS_POOL, tower=Tower(), wait_scale=WAIT_SCALE
+    ) as cloud:
+        cloud.deploy(built, LoadBalancers="true", Cycles="true")
         yield cloud
 
 
@@ -96,6 +99,7 @@ def full_cloud(
         cloud.deploy(
             built,
             LoadBalancers="true",
+            Cycles="true",
             NotificationTopicArn=TOPIC,
             NotifyingTopicArns=f"arn:aws:sns:{REGION}:{ACCOUNT}:*",
             ChefSecretArn=secrets.create_secret(Name=CHEF_SECRET, SecretString=server.secret(url))["ARN"],
@@ -128,6 +132,23 @@ def tower(cloud: Cloud) -> Tower:
 def name(request: pytest.FixtureRequest) -> str:
     """A name of the test's own for its group, inventory and template."""
     return f"{request.node.name.removeprefix('test_')[:40]}-{next(NUMBERS)}"
+
+
+@pytest.fixture
+def all_ec2(tower: Tower, cloud: Cloud, name: str) -> Iterator[str]:
+    """An inventory that the token may only read."""
+    inventory = f"{name}-all-ec2"
+    tower.add_inventory(inventory)
+    tower.add_token("reader", inventories=[name], templates=[name], readable=[inventory])
+    cloud.set_token("reader")
+    cloud.read_only.add(inventory)
+    tower.revoke_token(tower.token)
+    yield inventory
+    tower.add_token(tower.token)
+    cloud.set_token(tower.token)
+    tower.revoke_token("reader")
+    for host in tower.hosts(inventory):
+        tower.remove_host(host.name, inventory)
 
 
 @pytest.fixture

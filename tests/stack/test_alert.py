@@ -16,6 +16,7 @@ import pytest
 
 from lab.alert_channels import AlertChannels, AlertRecord
 from lab.cloud import STACK, Cloud, Group, eventually
+from lab.cycles import WARM_SOON, at_size, new_hosts, start_cycle
 from lab.invariants import broken_invariants
 from lab.tower.embedded import Tower
 
@@ -27,19 +28,23 @@ INSTANCES = 200  # instances
 LARGE_GROUP = "large"
 AT_ONCE = 1  # seconds for which alert waits for more to read, where there is no large scale-out
 HEARTBEAT_TIMEOUT = 120  # seconds; retries come after a third of it at the latest
+WAIT_SCALE = 0.04  # of the time that Step Functions waits
 PATIENCE = 420.0  # seconds; how long nothing must be reported of an incident until it is over is minutes
 
 
 @pytest.fixture(scope="module")
 def cloud(built: Path, channels: AlertChannels, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """A cloud with both channels, and room for a large scale-out."""
-    with Cloud(tmp_path_factory.mktemp("lab"), address_pool="10.0.0.0/20", tower=Tower()) as cloud:
+    with Cloud(
+        tmp_path_factory.mktemp("lab"), address_pool="10.0.0.0/20", tower=Tower(), wait_scale=WAIT_SCALE
+    ) as cloud:
         secrets = cloud.aws.client("secretsmanager")
         cloud.deploy(
             built,
             PagerDutySecretArn=secrets.create_secret(Name="pagerduty", SecretString=channels.pagerduty_secret())["ARN"],
             SlackSecretArn=secrets.create_secret(Name="slack", SecretString=channels.slack_secret())["ARN"],
             AlertAfter=str(ALERT_AFTER),
+            Cycles="true",
         )
         yield cloud
 
@@ -122,6 +127,24 @@ def test_a_tower_outage_during_a_large_scale_out_is_one_incident(
     assert len(others) <= 1, "sent again only when it has grown tenfold"
     assert len({each.instance_id for each in outage.group.transitions()}) == INSTANCES
     assert set(counted(cloud, "AlertsSent")) == {"pagerduty", "slack"}
+
+
+def test_a_cycle_that_was_rolled_back_is_notified_with_its_job_and_over_with_the_next_that_succeeds(
+    make_group: MakeGroup, cloud: Cloud, channels: AlertChannels, tower: Tower, name: str
+) -> None:
+    group = make_group(traffic=WARM_SOON)
+    group.use_version("1")
+    old = at_size(group, 2)
+    tower.fail_host(new_hosts(name, old))
+    version = group.new_version()
+    (verdict, *_) = start_cycle(group, launch_template_version=version, batch=2).waited()["verdicts"]
+    alert = eventually(lambda: opened(channels, f"cycle: {group.name}"), "an operator is notified")
+    assert alert.payload["severity"] == "error"
+    assert "task 'provision' failed on" in alert.payload["summary"]
+    assert verdict["job_url"] in {each["href"] for each in alert.links}
+    tower.heal_hosts()
+    assert start_cycle(group, launch_template_version=version, batch=2).waited()["result"] == "succeeded"
+    eventually(lambda: resolved(channels, alert.key), "it is over")
 
 
 @pytest.mark.story

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -15,23 +15,6 @@ type MakeGroup = Callable[..., Group]
 def in_service(group: Group) -> str:
     [instance_id] = eventually(group.in_service, "in service")
     return str(instance_id)
-
-
-@pytest.fixture
-def all_ec2(tower: Tower, cloud: Cloud, name: str) -> Iterator[str]:
-    """An inventory that the token may only read."""
-    inventory = f"{name}-all-ec2"
-    tower.add_inventory(inventory)
-    tower.add_token("reader", inventories=[name], templates=[name], readable=[inventory])
-    cloud.set_token("reader")
-    cloud.read_only.add(inventory)
-    tower.revoke_token(tower.token)
-    yield inventory
-    tower.add_token(tower.token)
-    cloud.set_token(tower.token)
-    tower.revoke_token("reader")
-    for host in tower.hosts(inventory):
-        tower.remove_host(host.name, inventory)
 
 
 def test_a_host_in_an_inventory_that_may_only_be_read_keeps_no_termination_and_is_reported_once(

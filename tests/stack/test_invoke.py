@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(platform.system() != "Linux", reason="the emulat
 
 STORIES = (  # one for each function
     *("launch-eventbridge.json", "gate.json", "terminate-eventbridge.json"),
-    *("reconcile-dry-run.json", "doctor.json", "alert-trouble.json"),
+    *("reconcile-dry-run.json", "cycle-preflight.json", "doctor.json", "alert-trouble.json"),
 )
 INVOCATIONS = [
     pytest.param(name, function, marks=[pytest.mark.story] if name in STORIES else [])

@@ -684,6 +684,35 @@ def test_each_nth_call_of_a_throttled_action_is_refused_to_functions(lab: Lab) -
     eventually(lambda: function.said() == [outcomes, [None] * 12])
 
 
+CHANGES = """
+import boto3
+from botocore.config import Config
+groups = boto3.client('autoscaling', config=Config(retries={{'total_max_attempts': 1}}))
+for key in ('first', 'second'):
+    groups.create_or_update_tags(Tags=[{{'ResourceId': '{group}', 'ResourceType': 'auto-scaling-group', 'Key': key,
+                                         'Value': 'set', 'PropagateAtLaunch': False}}])
+say('survived')
+"""
+
+
+@pytest.mark.parametrize(("after", "changed"), [(False, {"first"}), (True, {"first", "second"})])
+def test_a_function_that_is_killed_at_a_call_has_made_it_or_not_and_goes_on_no_further(
+    lab: Lab, after: bool, changed: set[str]
+) -> None:
+    group = lab.group()
+    function = lab.function(CHANGES.format(group=group.name))
+    lab.aws.kill(function.name, "autoscaling:CreateOrUpdateTags", 2, after=after)
+    answer = lab.aws.client("lambda").invoke(FunctionName=function.name)
+    assert answer["FunctionError"]
+    described = lab.aws.client("autoscaling").describe_tags(
+        Filters=[{"Name": "auto-scaling-group", "Values": [group.name]}]
+    )
+    assert {each["Key"] for each in described["Tags"]} == changed
+    assert not function.said()
+    assert "FunctionError" not in lab.aws.client("lambda").invoke(FunctionName=function.name)
+    assert function.said() == [["survived"]]
+
+
 def test_calls_of_a_denied_action_are_refused_for_good_to_functions(lab: Lab) -> None:
     feed = lab.queue("feed")
     function = lab.function(REFUSED, feed)

@@ -10,6 +10,7 @@ from logging import StreamHandler
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from rollcall.telemetry.cycle_announcer import CycleAnnouncer
 from rollcall.telemetry.doctor_announcer import FindingsAnnouncer
 from rollcall.telemetry.reconcile_announcer import RunAnnouncer
 from unit.fakes import ACCOUNT, REGION, FakeBus, FakeTower
@@ -46,7 +47,7 @@ def read_metrics(text: str) -> list[Metric]:
     return found
 
 
-class EveryAnnouncer(RunAnnouncer, FindingsAnnouncer):
+class EveryAnnouncer(RunAnnouncer, FindingsAnnouncer, CycleAnnouncer):
     """Says what any function says."""
 
 

@@ -23,6 +23,7 @@ from lab.aws.autoscaling_api import Api
 from lab.aws.lifecycle import LAUNCHING, TERMINATING
 from lab.aws.lifecycle_events import LifecycleEvents
 from lab.aws.ministack import Record, Response, Scope
+from lab.aws.permissions import Permissions
 from lab.aws.stale_answers import StaleAnswers
 from lab.aws.target_groups import TargetGroups
 
@@ -62,7 +63,9 @@ class World:
         self.engine = Engine("10.0.0.0/24", TargetGroups(self.clock), self.heard, self.clock)
         ACTIONS.clear()
         ACTIONS.update(cloud.own_actions("PutLifecycleHook", "DeleteLifecycleHook", "CreateOrUpdateTags", "DeleteTags"))
-        ACTIONS.update(Api(self.engine, self.stale).actions())
+        self.permissions = Permissions()
+        self.api = Api(self.engine, self.stale, self.permissions)
+        ACTIONS.update(self.api.actions())
         CLOCK[:] = [self.clock]
         self.client = _client()
         policy = {"RetentionTriggers": {"TerminateHookAbandon": "retain"}} if retain else {}

@@ -13,6 +13,7 @@ from io import StringIO
 from types import SimpleNamespace
 from typing import Any
 
+from rollcall.cycle.news import CycleEvent
 from rollcall.domain.errors import BadEvent, BadSettings, Throttled, TowerRejected
 from rollcall.domain.findings import Finding as Diagnosed
 from rollcall.domain.findings import Severity
@@ -23,7 +24,9 @@ from rollcall.lifecycle.target_watch import TargetHealthChange
 from rollcall.reconcile.result import Fix, RunOutcome, Summary
 from rollcall.reconcile.steps import DriftFinding, DriftKind, NodeRemoval, Plan
 from rollcall.telemetry.metrics import Metrics
+from unit import cycle_news
 from unit.audience import EveryAnnouncer, Metric, read_metrics
+from unit.cycle_news import EXECUTION, answer_of
 from unit.fakes import ACCOUNT, REGION, FakeBus
 from unit.world import World
 
@@ -97,6 +100,10 @@ def _say_everything(bus: FakeBus) -> None:
         announcer.announce_run(outcome, 300.0)
         announcer.announce_run(outcome, None)
         announcer.run_failed(KeyError("bug"), 300.0)
+        announcer.announce_step(answer_of(CycleEvent.STARTED), EXECUTION)
+        announcer.announce_step(answer_of(CycleEvent.PROGRESS), EXECUTION)
+        for kind in cycle_news.ENDED:
+            announcer.announce_step(cycle_news.ended(kind), EXECUTION)
         announcer.count_findings([])
         findings = [Diagnosed("subject", "what", each, "reason", "remedy") for each in Severity]
         with suppress(Throttled):  # which it raises where the bus takes nothing

@@ -10,6 +10,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from lab.clock import StillClock
+from rollcall.aws.auto_scaling import Activity
 from rollcall.aws.fleet import Fleet, Fleets, require_served
 from rollcall.aws.queues import Queues
 from rollcall.aws.target_groups import NOT_REGISTERED, TargetHealth, Targets
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+    from rollcall.cycle.starting import CyclesOutcome
     from rollcall.domain.findings import Finding
     from rollcall.domain.reports import Report
     from rollcall.domain.settings import Settings
@@ -724,6 +726,13 @@ class FakeFleet(Fleet):
         self._asked("departures")
         return {each: self.known_departures[each] for each in instance_ids if each in self.known_departures}
 
+    def activity_since(self, group: str, since: float) -> Activity:
+        self._asked("activity_since")
+        return Activity(
+            {each: at for each, at in self.known_arrivals.items() if at >= since},
+            {each: at for each, at in self.known_departures.items() if at >= since},
+        )
+
     def hooks(self, group: str) -> list[Hook]:
         self._asked("hooks")
         return self.known_hooks.get(group, [])
@@ -962,6 +971,12 @@ class FakeAnnouncer(RunAnnouncer, FindingsAnnouncer):
     @contextmanager
     def publishing(self, settings: Settings, tower: Tower, context: LambdaContext) -> Iterator[None]:
         yield
+
+    def announce_cycles(self, outcome: CyclesOutcome, every: float | None) -> None:
+        self.announced.append(("announce_cycles", None))
+
+    def cycles_failed(self, error: Exception, every: float | None) -> None:
+        self.announced.append(("cycles_failed", error))
 
     def announce_fixes(self, outcome: RunOutcome) -> None:
         self.announced.append(("announce_fixes", None))

@@ -32,6 +32,7 @@ from unit.world import SETTINGS
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
+    from rollcall.aws.instance_refreshes import Refresh
     from rollcall.doctor.diagnosis import Finder
     from rollcall.domain.findings import Finding
     from rollcall.domain.settings import Settings
@@ -224,12 +225,17 @@ def findings(observations: Observations, here: Settings, *finders: Finder) -> di
 
 
 class FakeAwsReader(AwsReader):
-    """An installation and groups in memory, where nothing is wrong. failing: methods that raise an error."""
+    """An installation and groups in memory, where nothing is wrong.
+
+    failing: methods that raise an error. refreshes: by group; running: names of executions.
+    """
 
     def __init__(self, *groups: ObservedGroup) -> None:
         self.here = {each.name: each for each in groups}
         self.failing: dict[str, Exception] = {}
         self.calls: list[tuple[str, str]] = []
+        self.refreshes: dict[str, Refresh] = {}
+        self.running: set[str] = set()
 
     def _call(self, method: str, of: str = "") -> None:
         self.calls.append((method, of))
@@ -273,3 +279,11 @@ class FakeAwsReader(AwsReader):
     def subscribers(self, topic: str) -> frozenset[str]:
         self._call("subscribers", topic)
         return frozenset({queue_arn("LaunchQueue"), queue_arn("TerminateQueue")})
+
+    def active_refresh(self, group: str) -> Refresh | None:
+        self._call("active_refresh", group)
+        return self.refreshes.get(group)
+
+    def is_running(self, machine: str, execution: str) -> bool:
+        self._call("is_running", execution)
+        return execution in self.running

@@ -15,7 +15,7 @@ from rollcall.domain.errors import BadSettings, RollcallError
 from rollcall.domain.groups import EMERGENCY_TAG, Group
 from rollcall.domain.settings import MOMENT_FORMAT
 from rollcall.evidence.job_reader import JobEvidence
-from rollcall_cli.proven import unproven
+from rollcall.evidence.proofs import unproven
 from rollcall_cli.running import NotRun
 from rollcall_cli.tower import remedy_of, tower_of
 

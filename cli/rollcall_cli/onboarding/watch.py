@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from rollcall.domain.errors import RollcallError
 from rollcall.domain.jobs import JobStatus, Outcome
 from rollcall.domain.membership import Membership
-from rollcall_cli.proven import WORDS, proofs
+from rollcall.evidence.proofs import WORDS, proofs
 from rollcall_cli.running import in_words
 from rollcall_cli.tower import remedy_of
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from rollcall.domain.groups import GroupSettings
     from rollcall.evidence.job_reader import Evidence
+    from rollcall.evidence.proofs import Proof
     from rollcall.tower.client import Tower
-    from rollcall_cli.proven import Proof
     from rollcall_cli.scaling_group import ScalingGroup
 
 ROUND_EVERY = 2.0  # seconds

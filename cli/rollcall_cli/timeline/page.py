@@ -13,7 +13,7 @@ from .style import CLASSES, DRAWING_STYLE, HATCH, PAGE_STYLE
 from .timeline import headline, standing_out, title, to_service, waits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from .timeline import Timeline, Wait
 
@@ -21,8 +21,11 @@ HOVER = '<span class="hover"> Rest the mouse on a row for its instance and its t
 MOST_NAMES = 3  # instances that are named above the rows, of those that stand out for one reason
 
 
-def page(shown: Timeline) -> str:
-    """The whole page: what there is in words, the legend, the times, and the drawing for wide and narrow screens."""
+def page(shown: Timeline, below: Iterable[str] = ()) -> str:
+    """The whole page: what there is in words, the legend, the times, and the drawing for wide and narrow screens.
+
+    below: parts that follow these, well-formed; they may use the drawing's style.
+    """
     rows = rows_for(len(shown.instances))
     drawings = (Drawing(shown, WIDE).svg(), Drawing(shown, NARROW, with_titles=False).svg())
     parts = [
@@ -38,6 +41,7 @@ def page(shown: Timeline) -> str:
         # Patterns of a drawing that is not displayed are none for the other one.
         f'<svg xmlns="http://www.w3.org/2000/svg" width="0" height="0" style="position: absolute">{HATCH}</svg>',
         *(drawings if shown.instances else ()),
+        *below,
     ]
     head = (
         '<meta charset="utf-8"/><meta name="viewport" content="width=device-width, initial-scale=1"/>'

@@ -87,6 +87,22 @@ class Activities:
         """End a launch that the hook with this token has abandoned."""
         self.end(instance, now, "Failed", ABANDONED.format(token=token, reason=TIMEOUT if timed_out else ANSWER))
 
+    def fail_launch(self, scope: Scope, group: Record, words: str, cause: str, now: float) -> None:
+        """Note that a group could launch no instance. words: why not."""
+        record = {
+            "ActivityId": str(uuid.uuid4()),
+            "AutoScalingGroupName": group["AutoScalingGroupName"],
+            "AutoScalingGroupARN": group["AutoScalingGroupARN"],
+            "Description": f"Launching a new EC2 instance. Status Reason: {words}",
+            "Cause": f"At {timestamp(now)} {cause}",
+            "StartTime": timestamp(now),
+            "EndTime": timestamp(int(now)),
+            "StatusCode": "Failed",
+            "StatusMessage": words,
+            "Progress": 100,
+        }
+        self._kept.append(_Kept(scope, group["AutoScalingGroupARN"], "", record))
+
     def of(
         self, scope: Scope, group: str | None, since: float, until: float, among: Collection[str] | None
     ) -> list[Record]:

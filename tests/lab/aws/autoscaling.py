@@ -27,12 +27,14 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from ipaddress import IPv4Address, IPv4Network
 
+from lab.aws import configurations, processes, warm_pools
 from lab.aws import ministack as cloud
-from lab.aws import warm_pools
 from lab.aws.activities import Activities
 from lab.aws.control import Timeout, Transition
+from lab.aws.launch_limits import LaunchLimits
 from lab.aws.lifecycle import (
     BACK_TO_POOL,
     COLD,
@@ -57,7 +59,8 @@ from lab.aws.lifecycle import (
 )
 from lab.aws.lifecycle_events import DESCRIPTIONS, LifecycleEvents
 from lab.aws.ministack import Record, Scope
-from lab.aws.notifications import send_test
+from lab.aws.notifications import send_test, timestamp
+from lab.aws.refreshes import Refreshes
 from lab.aws.target_groups import TargetGroups
 
 logger = logging.getLogger(__name__)
@@ -85,6 +88,11 @@ class Addresses:
         heapq.heappush(self._free, address)
         return other
 
+    @property
+    def left(self) -> int:
+        """How many are free."""
+        return len(self._free)
+
     def free(self, address: IPv4Address) -> None:
         """Take an address back."""
         heapq.heappush(self._free, address)
@@ -107,8 +115,10 @@ class Engine:
         self.transitions: list[Transition] = []
         self.timeouts: list[Timeout] = []
         self.activities = Activities()
+        self.limits = LaunchLimits()
         self._targets = targets
         self._events = events or LifecycleEvents()
+        self.refreshes = Refreshes(self, self._events)
         # Thousands of instances are looked at many times a second, so each question has its index.
         self._instances: dict[str, Instance] = {}
         self._members: defaultdict[str, dict[str, Instance]] = defaultdict(dict)  # by the group's ARN
@@ -136,6 +146,7 @@ class Engine:
         for scope, group in cloud.groups():
             with cloud.within(scope), _failure_logged(group["AutoScalingGroupName"]):
                 self._test_targets(scope, group)
+                self.refreshes.advance(group, now)
                 self._adjust(scope, group, now)
                 self._adjust_pool(scope, group, now)
 
@@ -155,6 +166,27 @@ class Engine:
     def age(self, instance_ids: Collection[str], seconds: float) -> None:
         """Let what these instances did have begun so many seconds earlier."""
         self.activities.age(instance_ids, seconds)
+
+    def age_group(self, name: str, seconds: float) -> bool:
+        """Let what there is of the groups of this name have begun so many seconds earlier; whether there are any."""
+        found = [group for _, group in cloud.groups() if group["AutoScalingGroupName"] == name]
+        for group in found:
+            created = datetime.fromisoformat(group["CreatedTime"]).timestamp() - seconds
+            group["CreatedTime"] = timestamp(created)
+            self.refreshes.age(group, seconds)
+        return bool(found)
+
+    def free_addresses(self, subnet: str) -> int:
+        """Return how many addresses of a subnet are free."""
+        return self.limits.free(subnet, self._addresses.left, self._used)
+
+    def leave_free(self, subnet: str, free: int) -> None:
+        """Let a subnet have so many free addresses now."""
+        self.limits.leave_free(subnet, free, self._used(subnet))
+
+    def _used(self, subnet: str) -> int:
+        """How many instances have an address of a subnet."""
+        return sum(each.subnet == subnet and each.addresses_held for each in self._instances.values())
 
     def action(self, token: str) -> Action | None:
         """Return the action in progress that has this token."""
@@ -253,9 +285,13 @@ class Engine:
 
     def _advance(self, instance: Instance, group: Record, hooks: list[Record], now: float) -> None:
         self._follow_power(instance)
-        self._check_health(instance)
-        if instance.health == "Unhealthy" and instance.state in COUNTED | PREPARED:
+        if not processes.is_suspended(group, processes.HEALTH_CHECK):
+            self._check_health(instance)
+        replaces = not processes.is_suspended(group, processes.REPLACE_UNHEALTHY)
+        if replaces and instance.health == "Unhealthy" and instance.state in COUNTED | PREPARED:
             self.terminate(instance, now, "an instance was taken out of service in response to an EC2 health check.")
+        elif now < instance.drained:
+            pass  # its connections drain, before any hook is asked: "How lifecycle hooks work" of the user guide
         elif instance.state == "EnteringStandby":
             self._enter(instance, "Standby", now)
             self.activities.end(instance, now)
@@ -356,10 +392,12 @@ class Engine:
             self._serve(instance, passage, group, now)
 
     def _serve(self, instance: Instance, passage: Passage, group: Record, now: float) -> None:
-        instance.passage = None
+        instance.passage, instance.in_service_since = None, now
         self._enter(instance, "InService", now)
         self.activities.end(instance, now)
-        instance.target_groups = [one["Identifier"] for one in traffic_sources(group) if one["Type"] == "elbv2"]
+        added = not processes.is_suspended(group, processes.ADD_TO_LOAD_BALANCER)
+        sources = traffic_sources(group) if added else []
+        instance.target_groups = [one["Identifier"] for one in sources if one["Type"] == "elbv2"]
         for target_group in instance.target_groups:
             self._targets.register(target_group, [instance.instance_id])
         if passage.action == "Launch":
@@ -424,7 +462,8 @@ class Engine:
 
     def _leave_targets(self, instance: Instance) -> None:
         for target_group in instance.target_groups:
-            self._targets.deregister(target_group, [instance.instance_id])
+            drained = self._targets.deregister(target_group, [instance.instance_id])
+            instance.drained = max(instance.drained, drained)
         instance.target_groups = []
 
     def _enter(self, instance: Instance, state: str, now: float) -> None:
@@ -436,17 +475,32 @@ class Engine:
 
     def _adjust(self, scope: Scope, group: Record, now: float) -> None:
         members = [instance for instance in self.members(group) if instance.state in COUNTED]
-        excess = len(members) - int(group["DesiredCapacity"])
+        live = _capacity(members)
+        wanted = self.refreshes.wanted(group, live, on_their_way=any(each.state != "InService" for each in members))
         cause = f"a change of the desired capacity to {group['DesiredCapacity']}."
-        for instance in [instance for instance in members if not instance.protected][: max(excess, 0)]:
-            self._scale_in(instance, group, now, cause)
+        if not processes.is_suspended(group, processes.TERMINATE):
+            for instance in [each for each in members if not each.protected]:
+                if _capacity([instance]) <= live - wanted:
+                    self._scale_in(instance, group, now, cause)
+                    live -= _capacity([instance])
+        if processes.is_suspended(group, processes.LAUNCH):
+            return
+        cause = self.refreshes.cause(group) or cause
         used = Counter(instance.subnet for instance in members)
-        ready = [instance for instance in self.members(group) if instance.state in READY and not instance.forced]
-        for _ in range(-excess):
+        ready = [instance for instance in self.members(group) if self._may_be_taken(group, instance)]
+        while live < wanted:
             if ready:
-                self._take_from_pool(ready.pop(0), now, cause)
+                one: Instance = ready.pop(0)
+                self._take_from_pool(one, now, cause)
+            elif launched := self._launch(scope, group, used, COLD, now, cause):
+                one = launched
             else:
-                self._launch(scope, group, used, COLD, now, cause)
+                return
+            live += _capacity([one])
+
+    def _may_be_taken(self, group: Record, instance: Instance) -> bool:
+        """Whether an instance may be taken from the pool into the group."""
+        return instance.state in READY and not instance.forced and self.refreshes.is_current(group, instance)
 
     def _scale_in(self, instance: Instance, group: Record, now: float, cause: str) -> None:
         place = warm_pools.wanted(group) - len(self._prepared(group))
@@ -477,8 +531,11 @@ class Engine:
             return
         members = self._prepared(group)
         excess = len(members) - warm_pools.wanted(group)
-        for instance in [each for each in members if each.state in READY][: max(excess, 0)]:
-            self.terminate(instance, now, "a change of the size of the warm pool.")
+        if not processes.is_suspended(group, processes.TERMINATE):
+            for instance in [each for each in members if each.state in READY][: max(excess, 0)]:
+                self.terminate(instance, now, "a change of the size of the warm pool.")
+        if processes.is_suspended(group, processes.LAUNCH):
+            return
         used = Counter(instance.subnet for instance in members)
         for _ in range(-excess):
             self._launch(scope, group, used, INTO_POOL, now, "a change of the size of the warm pool.")
@@ -496,19 +553,23 @@ class Engine:
 
     def _launch(
         self, scope: Scope, group: Record, used: Counter[str], passage: Passage, now: float, cause: str
-    ) -> None:
-        """Launch an instance in the subnet of which the fewest are used, and count it there."""
-        template = cloud.launch_template_version(group.get("LaunchTemplate") or {})
+    ) -> Instance | None:
+        """Launch an instance in the subnet of which the fewest are used, and count it there; None if it cannot be."""
         subnet = _emptiest_subnet(group, used)
+        if self.limits.is_put_off(group, now):
+            return None
+        refusal = self.limits.refusal(group, subnet, self._addresses.left, self._used, now)
+        if refusal:
+            self.activities.fail_launch(scope, group, refusal, cause, now)
+            return None
+        template = self._choose(group)
         used[subnet] += 1
         zone = cloud.subnet_zone(subnet) or group["AvailabilityZones"][0]
         address = self._addresses.take()
-        if address is None:
-            logger.warning("No free address for an instance of %s", group["AutoScalingGroupName"])
-            return
+        assert address, "there was a free one"
         public_address = self._public_addresses.take()
         instance_id = cloud.launch_instance(
-            template["Data"],
+            template.data,
             subnet=subnet,
             zone=zone,
             private=str(address),
@@ -524,15 +585,26 @@ class Engine:
             public_address=public_address,
             zone=zone,
             subnet=subnet,
-            launch_template={key: value for key, value in template.items() if key != "Data"},
+            launch_template=template.template,
             protected=bool(group["NewInstancesProtectedFromScaleIn"]),
             launched=now,
             cause=cause,
             passage=passage,
+            generation=self.refreshes.generation(group),
+            override=template.override,
+            image=template.image,
+            weight=template.weight,
         )
         self._instances[instance_id] = self._members[instance.group_arn][instance_id] = instance
         self._note(instance, passage, now)
         self._enter(instance, passage.first, now)
+        return instance
+
+    def _choose(self, group: Record) -> configurations.Choice:
+        """Return what the next instance of a group is launched from."""
+        used = Counter(each.override for each in self.members(group) if each.state in COUNTED | PREPARED)
+        wanted = self.refreshes.configuration(group)
+        return configurations.choose(configurations.of(group) if wanted is None else wanted, used)
 
     def _test_targets(self, scope: Scope, group: Record) -> None:
         """Send a hook's notification target its test message, once."""
@@ -564,8 +636,13 @@ GROUP_TAG = "aws:autoscaling:groupName"
 """The tag that names the group of an instance."""
 
 
-def _instance_tags(group: Record, template: Record) -> dict[str, str]:
-    specifications = [one for one in template["Data"].get("TagSpecifications", []) if one["ResourceType"] == "instance"]
+def _capacity(instances: Collection[Instance]) -> int:
+    """The units of capacity that these instances are: one each, or their weights."""
+    return sum(each.weight or 1 for each in instances)
+
+
+def _instance_tags(group: Record, template: configurations.Choice) -> dict[str, str]:
+    specifications = [one for one in template.data.get("TagSpecifications", []) if one["ResourceType"] == "instance"]
     tags = {tag["Key"]: tag["Value"] for one in specifications for tag in one.get("Tags", [])}
     tags |= {tag["Key"]: tag["Value"] for tag in group["Tags"] if tag["PropagateAtLaunch"]}
     return {**tags, GROUP_TAG: group["AutoScalingGroupName"]}

@@ -69,6 +69,8 @@ def pool_member_description(instance: Instance) -> Record:
         "LifecycleState": instance.shown,
         "HealthStatus": instance.health,
         **({"LaunchTemplate": template} if template else {}),
+        **({"ImageId": instance.image} if instance.image else {}),
+        **({} if instance.weight is None else {"WeightedCapacity": str(instance.weight)}),
     }
 
 

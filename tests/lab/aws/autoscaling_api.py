@@ -7,9 +7,9 @@ users quote them. What is refused to retained instances is from published record
 import math
 from collections.abc import Callable
 
+from lab.aws import configurations, processes, warm_pools
 from lab.aws import ministack as cloud
 from lab.aws import notifications as aws_notifications
-from lab.aws import warm_pools
 from lab.aws.activities import moment_of
 from lab.aws.autoscaling import Engine, traffic_sources
 from lab.aws.autoscaling_answers import (
@@ -20,8 +20,11 @@ from lab.aws.autoscaling_answers import (
     page,
     refusing,
 )
+from lab.aws.group_settings_api import GroupSettingsApi
 from lab.aws.lifecycle import COUNTED, Action, Instance, global_timeout, in_pool, is_retained
 from lab.aws.ministack import Record, Response
+from lab.aws.permissions import Permissions
+from lab.aws.refresh_api import RefreshApi, check_templates, check_unheld
 from lab.aws.stale_answers import StaleAnswers
 from lab.aws.warm_pool_api import WarmPoolApi, pool_members
 
@@ -49,14 +52,21 @@ DESCRIBED = (
     "Tags",
 )
 """What DescribeAutoScalingGroups shows of a group as it is stored."""
+SETTINGS = ("MixedInstancesPolicy", "InstanceMaintenancePolicy", "InstanceLifecyclePolicy")
+"""What a group is given as a structure, and keeps as it is given."""
+UNSET = "-1"
+"""The value that takes a former one away."""
 
 
 class Api:
     """Answers the API actions of Auto Scaling."""
 
-    def __init__(self, engine: Engine, stale: StaleAnswers | None = None) -> None:
+    def __init__(
+        self, engine: Engine, stale: StaleAnswers | None = None, permissions: Permissions | None = None
+    ) -> None:
         self._engine = engine
         self._stale = stale or StaleAnswers()
+        self.refreshes = RefreshApi(engine, permissions or Permissions())
 
     def actions(self) -> dict[str, Callable[[Record], Response]]:
         """Return the API actions that the engine answers, by name."""
@@ -86,9 +96,12 @@ class Api:
             **{name: refusing(name, handler) for name, handler in passed_on.items()},
             **{name: refusing(name, answering(name, handler)) for name, handler in handlers.items()},
             **WarmPoolApi(self._engine).actions(),
+            **self.refreshes.actions(),
+            **GroupSettingsApi(self._engine).actions(),
         }
 
     def _create_group(self, params: Record) -> Response:
+        check_templates({kind: cloud.structure(params, kind) for kind in configurations.KINDS})
         response = cloud.create_group(params)
         if response[0] == 200:
             group = named_group(params)
@@ -96,13 +109,16 @@ class Api:
                 group[key] = cloud.members(params, key)
             group["TrafficSources"] = cloud.structure(params, "TrafficSources") or []
             group["LaunchTemplate"] = cloud.structure(params, "LaunchTemplate")
-            group["InstanceLifecyclePolicy"] = cloud.structure(params, "InstanceLifecyclePolicy")
+            _keep_settings(group, params)
             hooks = cloud.structure(params, "LifecycleHookSpecificationList")
             cloud.put_hooks(group["AutoScalingGroupName"], hooks or [])
         return response
 
     def _update_group(self, params: Record) -> Response:
         group = named_group(params)
+        check_unheld(self._engine, group, params)
+        configuration = {kind: cloud.structure(params, kind) for kind in configurations.KINDS}
+        check_templates(configuration)
         sizes = {key: int(params.get(key) or group[key]) for key in ("MinSize", "MaxSize", "DesiredCapacity")}
         if sizes["MinSize"] > sizes["MaxSize"]:
             raise RequestRefusedError("Max bound must be greater than or equal to min bound.")
@@ -110,12 +126,9 @@ class Api:
             _check_capacity(sizes)
         response = cloud.update_group(params)
         group["DesiredCapacity"] = min(max(sizes["DesiredCapacity"], sizes["MinSize"]), sizes["MaxSize"])
-        template = cloud.structure(params, "LaunchTemplate")
-        if template:
-            group["LaunchTemplate"] = template
-        policy = cloud.structure(params, "InstanceLifecyclePolicy")
-        if policy:
-            group["InstanceLifecyclePolicy"] = policy
+        if any(configuration.values()):
+            configurations.save(group, configurations.given(configuration))
+        _keep_settings(group, params)
         return response
 
     def _delete_group(self, params: Record) -> Response:
@@ -274,12 +287,16 @@ class Api:
         return page(chosen, params, "AutoScalingGroups", MAX_RECORDS)
 
     def _group_description(self, group: Record) -> Record:
-        template = {key: value for key, value in (group.get("LaunchTemplate") or {}).items() if value}
+        configuration = configurations.described(configurations.of(group))
+        maintenance, warmup = group.get("InstanceMaintenancePolicy"), group.get("DefaultInstanceWarmup")
         policy, pool = group.get("InstanceLifecyclePolicy"), warm_pools.of(group)
         size = len(pool_members(self._engine, group))
         return {
             **{key: group[key] for key in DESCRIBED},
-            **({"LaunchTemplate": template} if template else {}),
+            **configuration,
+            "SuspendedProcesses": processes.described(group),
+            **({"InstanceMaintenancePolicy": maintenance} if maintenance else {}),
+            **({} if warmup in (None, "") else {"DefaultInstanceWarmup": warmup}),
             "TargetGroupARNs": group.get("TargetGroupARNs", []),
             "LoadBalancerNames": group.get("LoadBalancerNames", []),
             "TrafficSources": traffic_sources(group),
@@ -356,6 +373,24 @@ class Api:
         found = [group for owner, group in cloud.groups() if owner == scope]
         chosen = [group for group in found if not names or group["AutoScalingGroupName"] in names]
         return page(aws_notifications.configurations(chosen), params, "NotificationConfigurations", MAX_RECORDS)
+
+
+def _keep_settings(group: Record, params: Record) -> None:
+    """Let a group have what a request says of it beyond what MiniStack keeps."""
+    for key in SETTINGS:
+        given = cloud.structure(params, key)
+        if given:
+            group[key] = given
+    if UNSET in (group.get("InstanceMaintenancePolicy") or {}).values():
+        del group["InstanceMaintenancePolicy"]
+    warmup = params.get("DefaultInstanceWarmup")
+    if warmup == UNSET:
+        group.pop("DefaultInstanceWarmup", None)
+    elif warmup:
+        group["DefaultInstanceWarmup"] = warmup
+    protects = params.get("NewInstancesProtectedFromScaleIn")
+    if protects:
+        group["NewInstancesProtectedFromScaleIn"] = protects == "true"
 
 
 def _check_capacity(group: Record) -> None:

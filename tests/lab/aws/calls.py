@@ -1,4 +1,4 @@
-"""The API calls that Lambda functions make: counted, and refused where a test asks for it.
+"""The API calls that Lambda functions make: counted; refused, or their caller's last, where a test asks for it.
 
 A call is a function's if it carries a trace header: the SDK adds one wherever it runs inside an invocation ("Use
 Lambda recursive loop detection"), and nowhere else, so neither sam nor the lab's own clients count. Every try is a
@@ -8,7 +8,7 @@ call of its own, also one that is refused.
 import json
 import uuid
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qs
 
@@ -52,6 +52,21 @@ class Throttle:
         return self.calls % self.every == 0
 
 
+@dataclass
+class Death:
+    """The calls of these numbers are a function's last: its process ends before each is done, or with after, then."""
+
+    function: str
+    numbers: Collection[int]
+    after: bool
+    calls: int = 0
+
+    def comes(self) -> bool:
+        """Count a call and return whether it is the last."""
+        self.calls += 1
+        return self.calls in self.numbers
+
+
 class Calls:
     """Counts the calls of functions by API action, "autoscaling:CompleteLifecycleAction", and refuses some."""
 
@@ -59,6 +74,15 @@ class Calls:
         self.counts: Counter[str] = Counter()
         self._denials: dict[str, Denials] = {}
         self._throttles: dict[str, Throttle] = {}
+        self._deaths: dict[str, Death] = {}
+
+    def kill(self, function: str, action: str, numbers: Collection[int], *, after: bool) -> None:
+        """Let a function (its name) die of the calls of these numbers of an action, counted from now on."""
+        self._deaths[action] = Death(function, numbers, after)
+
+    def spare(self) -> None:
+        """Let no function die of a call any more."""
+        self._deaths.clear()
 
     def throttle(self, action: str | None, every: int) -> None:
         """Refuse each `every`-th call of an action from now on; None refuses none of any action."""
@@ -87,6 +111,11 @@ class Calls:
         if throttle and throttle.refuses():
             return _refusal(service, headers, 400, ("ThrottlingException", "Throttling"), RATE_EXCEEDED)
         return None
+
+    def death(self, headers: Mapping[str, str], body: bytes) -> Death | None:
+        """Return what a function's call that may pass is to be its end by, if it is."""
+        death = self._deaths.get(f"{service_of(headers)}:{action_of(headers, body)}")
+        return death if death and death.comes() else None
 
 
 def service_of(headers: Mapping[str, str]) -> str:

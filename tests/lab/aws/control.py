@@ -5,9 +5,7 @@ from dataclasses import dataclass
 CONTROL = "/_lab/"
 """Paths below this one are ours.
 
-GET states, transitions, timeouts, invocations, target-events; GET and DELETE calls; PUT dropped-events,
-throttled-calls, denied-calls, hidden-instances, aged-instances, due-schedule, target-health,
-replaced-root-volumes, forwarded-events; PUT and DELETE stale-answers, forced-states; DELETE idle-environments.
+Which there are the tables of `lab.aws.server` say; `lab.aws.embedded` says what each does.
 """
 
 
@@ -47,6 +45,44 @@ class TargetEvent:
     instance_id: str
     what: str
     """'registered', 'deregistered', or 'healthy' when the target group first said so."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """An instance as EC2 has it: what its service and its load balancer have to know."""
+
+    instance_id: str
+    group: str
+    """Its Auto Scaling group; empty for one that is none's, or no longer one's."""
+    state: str
+    """Its state in EC2: 'pending', 'running', 'stopped' …"""
+    started: float
+    """When it was launched, or started last: seconds since the epoch, to the second for a launch."""
+
+
+@dataclass(frozen=True)
+class TargetRecord:
+    """A target of a target group. Times in seconds since the epoch."""
+
+    target_group: str
+    """Its ARN."""
+    instance_id: str
+    registered: float
+    deregistered: float | None
+    """When it began to drain; None while it is to get requests."""
+    drained: float | None
+    """When its deregistration delay is over, once it drains."""
+
+
+@dataclass(frozen=True)
+class FoundTarget:
+    """What a load balancer finds of a target that was registered at that time."""
+
+    instance_id: str
+    registered: float
+    state: str
+    reason: str
+    description: str
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -28,6 +29,7 @@ from botocore.config import Config
 from lab.aws.control import CONTROL, Invocation, TargetEvent, Timeout, Transition
 from lab.aws.lifecycle import states
 from lab.aws.limits import SQS_BYTES
+from lab.aws.refresh import Rules
 
 __all__ = ["ACCOUNT", "OPEN_POLICY", "REGION", "EmbeddedAws", "Invocation", "TargetEvent", "Timeout", "Transition"]
 
@@ -62,6 +64,8 @@ class EmbeddedAws:
     `log` is the file that the server writes to. `address_pool` is the network that instances get their private
     addresses from; the lowest free address is always given first. `sqs_pollers` is the number of batches that an
     event source mapping gathers side by side. `sqs_bytes` is what one call that sends to a queue may hold.
+    `wait_scale` is how long Step Functions waits for a second: of a Wait, between two tries, and until a timeout of an
+    execution.
     """
 
     endpoint_url: str
@@ -69,12 +73,19 @@ class EmbeddedAws:
     """What `sam`, the AWS CLI and boto3 need to find the server: endpoint, dummy credentials, Region."""
 
     def __init__(
-        self, *, log: Path, address_pool: str = "10.0.0.0/24", sqs_pollers: int = 5, sqs_bytes: int = SQS_BYTES
+        self,
+        *,
+        log: Path,
+        address_pool: str = "10.0.0.0/24",
+        sqs_pollers: int = 5,
+        sqs_bytes: int = SQS_BYTES,
+        wait_scale: float = 1.0,
     ) -> None:
         self._log = log
         self._address_pool = address_pool
         self._sqs_pollers = sqs_pollers
         self._sqs_bytes = sqs_bytes
+        self._wait_scale = wait_scale
         self._clients: dict[tuple[str, str, str], Any] = {}
         self._server: subprocess.Popen[bytes] | None = None
 
@@ -193,6 +204,15 @@ class EmbeddedAws:
         """
         self._control("PUT", "denied-calls", {"action": action, "only": only})
 
+    def kill(self, function: str, action: str, *numbers: int, after: bool = False) -> None:
+        """Kill a function (its name) at calls of an API action, those of these numbers from now on, named as in
+        `calls`: before each is done, or after that, with its answer unheard.
+
+        As where its environment fails: nothing of it runs any more, and Lambda reports an error.
+        """
+        given = {"function": function, "action": action, "numbers": numbers, "after": after}
+        self._control("PUT", "last-calls", given)
+
     def drop_events(self, *detail_types: str) -> None:
         """Swallow EventBridge events with these detail types, and deliver all others, from now on."""
         self._control("PUT", "dropped-events", detail_types)
@@ -211,6 +231,20 @@ class EmbeddedAws:
         """
         self._control("PUT", "aged-instances", {"instance_ids": list(instance_ids), "seconds": seconds})
 
+    def age_execution(self, execution_arn: str, seconds: float) -> None:
+        """Let an execution of a state machine have begun, and ended if it has, so many seconds earlier.
+
+        Its history, and what it waits for, stay as they are. Raises ValueError where there is none.
+        """
+        self._control("PUT", "aged-executions", {"execution_arn": execution_arn, "seconds": seconds})
+
+    def age_group(self, group: str, seconds: float) -> None:
+        """Let a group have been created, and its instance refreshes have begun and ended, so many seconds earlier.
+
+        Raises ValueError where there is no such group.
+        """
+        self._control("PUT", "aged-groups", {"name": group, "seconds": seconds})
+
     def force_state(self, instance_id: str, state: str | None) -> None:
         """Let Auto Scaling show this lifecycle state of an instance from now on, any that its API knows; None ends it.
 
@@ -227,6 +261,37 @@ class EmbeddedAws:
         Raises ValueError where it may not be: the instance is not in service, or its group has a warm pool.
         """
         self._control("PUT", "replaced-root-volumes", instance_id)
+
+    def rule_refreshes(self, **rules: Any) -> None:
+        """Let instance refreshes follow these of the lab's rules, and the defaults beside them: see `lab.aws.refresh`.
+
+        rules: minimum_rounding, maximum_rounding, retry_seconds, pending_on_rollback, slow_launches_fail,
+        awaits_terminations. Raises TypeError for any other.
+        """
+        self._control("PUT", "refresh-rules", asdict(Rules(**rules)))
+
+    def refuse_refresh_call(self, action: str, code: str, calls: int = 1) -> None:
+        """Refuse the next calls of an action about instance refreshes: LimitExceeded or ResourceContention.
+
+        Whoever makes them. Raises ValueError for another code.
+        """
+        self._control("PUT", "refused-refreshes", {"action": action, "code": code, "calls": calls})
+
+    def lack(self, *permissions: str) -> None:
+        """Let all callers lack these permissions, and no others: ec2:RunInstances, ec2:CreateTags, iam:PassRole.
+
+        Those that AWS asks for when a refresh starts with a launch template, and in a dry run of RunInstances. Raises
+        ValueError for one that is never asked for.
+        """
+        self._control("PUT", "lacking-permissions", permissions)
+
+    def leave_free(self, subnet: str, free: int) -> None:
+        """Let a subnet have so many free addresses now, and no more than that can be launched into it."""
+        self._control("PUT", "free-addresses", {"subnet": subnet, "free": free})
+
+    def refuse_launches(self, group: str, words: str | None) -> None:
+        """Let every launch of a group fail, as a scaling activity says in these words of EC2's; None ends it."""
+        self._control("PUT", "refused-launches", {"group": group, "words": words})
 
     def answer_stale(
         self,
@@ -276,8 +341,13 @@ class EmbeddedAws:
         self.hide()
         self.deny(None)
         self.throttle(None)
+        self._control("DELETE", "last-calls")
         self._control("DELETE", "stale-answers")
         self._control("DELETE", "forced-states")
+        self._control("DELETE", "refused-refreshes")
+        self._control("DELETE", "launch-limits")
+        self.lack()
+        self.rule_refreshes()
 
     def function_log(self, function_name: str) -> str:
         """Return what a function has logged, as far as its invocations have ended."""
@@ -309,6 +379,7 @@ class EmbeddedAws:
             "MINISTACK_ACCOUNT_ID": ACCOUNT,
             "MINISTACK_REGION": REGION,
             "LAMBDA_ASYNC_RETRY_BASE_SECONDS": "0.2",  # AWS waits one minute, then two.
+            "SFN_WAIT_SCALE": str(self._wait_scale),
             "IOT_MTLS_ENABLED": "0",
             "SFTP_ENABLED": "0",
             "PYTHONPATH": str(tests),

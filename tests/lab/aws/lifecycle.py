@@ -146,7 +146,9 @@ class Instance:
 
     public_address: None where the addresses have run out, and while it is stopped. former_public: what it had before it
     was stopped; None unless it is. passage: what it is on, None while it stays where it is. abandoned: its last hooks
-    ended in ABANDON. forced: the state that a test lets the API show instead of its own.
+    ended in ABANDON. forced: the state that a test lets the API show instead of its own. generation: the instance
+    refresh, or its rollback, that went on when it was launched; "" without one. in_service_since: epoch seconds, None
+    until it first is. override, image, weight: what the mixed instances policy that it was launched from says of it.
     """
 
     instance_id: str
@@ -168,8 +170,15 @@ class Instance:
     former_public: IPv4Address | None = None
     abandoned: bool = False
     addresses_held: bool = True
+    generation: str = ""
+    in_service_since: float | None = None
+    override: int | None = None
+    image: str = ""
+    weight: int | None = None
     target_groups: list[str] = field(default_factory=list)
     actions: list[Action] = field(default_factory=list)
+    drained: float = 0.0
+    """When the target groups that it left last have let its connections go: seconds since the epoch."""
 
     @property
     def shown(self) -> str:

@@ -1,4 +1,5 @@
-"""The seam to MiniStack: its private names that we read or call are in this file, those that we replace in aws_patches.
+"""The seam to MiniStack: its private names that we read or call are in this file, those that we replace in the modules
+of patches.
 
 MiniStack gives us EC2, EventBridge, SQS, Lambda, CloudFormation and the rest. It has no Auto Scaling lifecycle, all
 targets of its load balancers are healthy, and its SQS event sources differ from AWS (`lab.autoscaling`,
@@ -27,8 +28,10 @@ from typing import Any
 
 from ministack.core import concurrency, lambda_runtime, responses
 from ministack.core.arn import parse_arn
-from ministack.services import alb, autoscaling, ec2, eventbridge, lambda_svc, scheduler, sns, sqs
+from ministack.services import alb, autoscaling, cloudwatch, ec2, eventbridge, lambda_svc, scheduler, sns, sqs
 from ministack.services.cloudformation import provisioners
+
+from lab.aws.control import Machine
 
 Record = dict[str, Any]
 Response = tuple[int, dict[str, str], bytes]
@@ -58,12 +61,17 @@ EXPECTED = {
     ),
     "ministack.core.responses.get_account_id": "() -> str",
     "ministack.core.responses.get_region": "() -> str",
+    "ministack.core.responses.json_response": (
+        "(data: dict, status: int = 200, *, content_type: str = 'application/x-amz-json-1.0') -> tuple"
+    ),
+    "ministack.core.responses.now_iso": "() -> str",
     "ministack.core.responses.request_scope": "(account_id: str, region: str)",
     "ministack.core.responses.AccountRegionScopedDict.all_items": "(self)",
     "ministack.services.alb._ACTION_MAP": "dict",
     "ministack.services.alb._error": "(code, message, status=400)",
     "ministack.services.alb._p": "(params, key, default='')",
     "ministack.services.alb._parse_targets_param": "(params, prefix='Targets')",
+    "ministack.services.alb._tg_attrs": "AccountScopedDict",
     "ministack.services.alb._tgs": "AccountRegionScopedDict",
     "ministack.services.alb._xml": "(status, action, inner)",
     "ministack.services.autoscaling._ACTION_MAP": "dict",
@@ -91,11 +99,15 @@ EXPECTED = {
     "ministack.services.cloudformation.provisioners._lambda_update": (
         "(physical_id, old_props, new_props, stack_name, logical_id=None)"
     ),
+    "ministack.services.cloudwatch._alarms": "AccountRegionScopedDict",
+    "ministack.services.cloudwatch._composite_alarms": "AccountRegionScopedDict",
     "ministack.services.ec2._ACTION_MAP": "dict",
     "ministack.services.ec2._DEFAULT_SUBNET_ID": "str",
     "ministack.services.ec2._INSTANCE_ID_RE": "Pattern",
+    "ministack.services.ec2._STUB_AMIS": "list",
     "ministack.services.ec2._parse_member_list": "(params, prefix)",
     "ministack.services.ec2._error": "(code, message, status)",
+    "ministack.services.ec2._images": "AccountRegionScopedDict",
     "ministack.services.ec2._instance_xml": "(inst)",
     "ministack.services.ec2._instances": "AccountRegionScopedDict",
     "ministack.services.ec2._launch_instances_internal": (
@@ -137,6 +149,15 @@ EXPECTED = {
     "ministack.services.scheduler._schedule_last_fired": "dict",
     "ministack.services.scheduler._schedules": "AccountRegionScopedDict",
     "ministack.services.scheduler._tick_schedules": "()",
+    "ministack.services.stepfunctions._ExecutionError": "(error, cause)",
+    "ministack.services.stepfunctions._add_event": "(execution, event_type, details=None)",
+    "ministack.services.stepfunctions._emit_execution_status_event": "(execution) -> None",
+    "ministack.services.stepfunctions._executions": "AccountRegionScopedDict",
+    "ministack.services.stepfunctions._fail_execution": "(execution, error, cause)",
+    "ministack.services.stepfunctions._resolve_state_machine_arn": "(arn)",
+    "ministack.services.stepfunctions._run_execution": "(exec_arn)",
+    "ministack.services.stepfunctions._start_execution": "(data)",
+    "ministack.services.stepfunctions._state_machines": "AccountRegionScopedDict",
     "ministack.services.sns.publish_internal": (
         "(topic_arn: str, message, subject: str = '', *, message_structure: str = '',"
         " message_attributes: dict | None = None, message_group_id: str = '',"
@@ -294,10 +315,68 @@ def launch_template_version(specification: Record) -> Record:
     return {**known, "Data": data or {}}
 
 
+def launch_template_named(specification: Record) -> Record:
+    """Return the id, the name and the version, as it is given, of the launch template that a specification names."""
+    named: Record = provisioners._asg_launch_template(specification)
+    return named
+
+
+def launch_template_exists(specification: Record) -> bool:
+    """Whether a specification names a launch template that there is, and a version that it has."""
+    _, template, _ = ec2._resolve_launch_template_data(specification)
+    if not template:
+        return False
+    version = specification.get("Version") or "$Default"
+    numbers = {str(each["VersionNumber"]) for each in template["Versions"]}
+    return version in {"$Default", "$Latest", *numbers}
+
+
+def create_launch_template(name: str, data: Record) -> str:
+    """Make a launch template whose first version has these data, and return its id."""
+    params = {"LaunchTemplateName": name, **_template_params(data)}
+    ec2._ACTION_MAP["CreateLaunchTemplate"](params)
+    template_id: str = launch_template_named({"LaunchTemplateName": name})["LaunchTemplateId"]
+    return template_id
+
+
+def add_launch_template_version(template_id: str, data: Record) -> str:
+    """Give a launch template a version with these data and what else the first one has, and return its number."""
+    params = {"LaunchTemplateId": template_id, "SourceVersion": "1", **_template_params(data)}
+    ec2._ACTION_MAP["CreateLaunchTemplateVersion"](params)
+    number: str = launch_template_version({"LaunchTemplateId": template_id, "Version": "$Latest"})["Version"]
+    return number
+
+
+def _template_params(data: Record) -> dict[str, str]:
+    return {f"LaunchTemplateData.{key}": value for key, value in data.items()}
+
+
+def image_exists(image_id: str) -> bool:
+    """Whether there is an image of this id in the current scope."""
+    return image_id in ec2._images or any(stub[0] == image_id for stub in ec2._STUB_AMIS)
+
+
+def type_in(data: Record) -> str:
+    """Return the instance type that launch template data ask for."""
+    value: str = data.get("InstanceType", "t3.micro")
+    return value
+
+
+def alarm_state(name: str) -> str | None:
+    """Return the state of a CloudWatch alarm of the current scope, None if there is none of that name."""
+    alarm = cloudwatch._alarms.get(name) or cloudwatch._composite_alarms.get(name)
+    return alarm["StateValue"] if alarm else None
+
+
 def subnet_zone(subnet_id: str) -> str | None:
     """Return the Availability Zone of a subnet of the current scope."""
     zone: str | None = ec2._subnets.get(subnet_id, {}).get("AvailabilityZone")
     return zone
+
+
+def zones() -> set[str]:
+    """Return the Availability Zones in which the current scope has subnets."""
+    return {subnet["AvailabilityZone"] for subnet in ec2._subnets.values()}
 
 
 def default_subnet() -> str:
@@ -310,7 +389,7 @@ def launch_instance(data: Record, *, subnet: str, zone: str, private: str, publi
     """Create a pending EC2 instance from launch template data and return its id."""
     (instance,) = ec2._launch_instances_internal(
         image_id=data.get("ImageId", "ami-00000000"),
-        instance_type=data.get("InstanceType", "t3.micro"),
+        instance_type=type_in(data),
         subnet_id=subnet,
         count=1,
         key_name=data.get("KeyName", ""),
@@ -359,6 +438,7 @@ def start_instance(instance_id: str, now: float) -> None:
     set_instance_state(instance_id, "pending")
     instance = ec2._instances.get(instance_id)
     if instance:
+        instance["_started_at"] = now
         instance["LaunchTime"] = datetime.fromtimestamp(now, UTC).strftime(_LAUNCH_TIME)
 
 
@@ -404,6 +484,21 @@ def age_instances(instance_ids: Iterable[str], seconds: float) -> None:
             instance["LaunchTime"] = launched.strftime(_LAUNCH_TIME)
 
 
+def machines(group_tag: str) -> list[Machine]:
+    """Return the instances of all accounts and Regions that are not terminated; group_tag: what names their group."""
+    tags = dict(ec2._tags.all_items())
+    return [
+        Machine(
+            instance_id=key[-1],
+            group=next((tag["Value"] for tag in tags.get(key, ()) if tag["Key"] == group_tag), ""),
+            state=instance["State"]["Name"],
+            started=instance.get("_started_at") or datetime.fromisoformat(instance["LaunchTime"]).timestamp(),
+        )
+        for key, instance in ec2._instances.all_items()
+        if instance["State"]["Name"] != "terminated"
+    ]
+
+
 def hide_instances(instance_ids: Iterable[str]) -> None:
     """Leave these instances, and no others, out of what DescribeInstances answers."""
     hidden.clear()
@@ -414,6 +509,13 @@ def target_group(arn: str) -> Record | None:
     """Return a load balancer's target group: its `TargetType`, `Port` and the rest."""
     found: Record | None = alb._tgs.get(arn)
     return found
+
+
+def deregistration_delay(arn: str) -> float | None:
+    """Return the seconds that a target group lets its targets drain, None if it has no such attribute."""
+    attributes = {one["Key"]: one["Value"] for one in alb._tg_attrs.get(arn, [])}
+    delay = attributes.get("deregistration_delay.timeout_seconds")
+    return None if delay is None else float(delay)
 
 
 def targets_named(params: Record) -> tuple[str, list[str]]:
@@ -578,6 +680,15 @@ def end_idle_workers() -> None:
         for pool in pools.values():
             pool[:] = [worker for worker in pool if worker.in_use]
     Thread(target=lambda_runtime.kill_workers, args=(idle,)).start()  # it waits for those that do not end at once
+
+
+def kill_busy_workers(function: str) -> None:
+    """Kill the processes that run an invocation of a function now, at once."""
+    with lambda_runtime._lock:
+        workers = [worker for pool in lambda_runtime._workers.values() for worker in pool]
+        busy = [worker._proc for worker in workers if worker.in_use and worker.func_name == function]
+    for process in busy:
+        process.kill()
 
 
 def stop_workers() -> None:

@@ -348,6 +348,8 @@ def _keep_group(name: str, properties: Record) -> None:
     put_hooks(name, properties.get("LifecycleHookSpecificationList", []))
     for key in ("TargetGroupARNs", "LoadBalancerNames", "TrafficSources"):
         autoscaling._asgs[name][key] = properties.get(key, [])
+    for key in ("MixedInstancesPolicy", "InstanceMaintenancePolicy", "DefaultInstanceWarmup"):
+        autoscaling._asgs[name][key] = properties.get(key)
 
 
 def _create_function(logical_id: str, properties: Record, stack_name: str) -> Any:

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from hypercorn.asyncio import serve
@@ -19,13 +19,17 @@ from hypercorn.config import Config
 from ministack.app import app as ministack
 
 from lab.asgi import Message, Receive, Send, read_body
+from lab.aws import execution_patches, launch_patches
 from lab.aws import ministack as aws_ministack
 from lab.aws import patches as aws_patches
-from lab.aws.autoscaling import Engine
+from lab.aws.autoscaling import GROUP_TAG, Engine
 from lab.aws.autoscaling_api import Api
 from lab.aws.calls import TRACE_HEADER, Calls
-from lab.aws.control import CONTROL
+from lab.aws.control import CONTROL, FoundTarget
 from lab.aws.event_source import EventSources
+from lab.aws.permissions import Permissions
+from lab.aws.refresh import Rules
+from lab.aws.refresh_api import RefreshApi
 from lab.aws.stale_answers import StaleAnswers
 from lab.aws.target_groups import TargetGroups
 
@@ -41,6 +45,8 @@ class Parts:
     calls: Calls
     targets: TargetGroups
     stale: StaleAnswers
+    permissions: Permissions
+    refreshes: RefreshApi
 
 
 def main() -> None:
@@ -64,8 +70,12 @@ def main() -> None:
 
 async def _serve(listener: int, address_pool: str, sqs_pollers: int, sqs_bytes: int) -> None:
     targets, stale = TargetGroups(), StaleAnswers()
-    parts = Parts(Engine(address_pool, targets), EventSources(sqs_pollers), Calls(), targets, stale)
-    aws_patches.install(Api(parts.engine, stale).actions(), targets.actions(), sqs_bytes)
+    engine, permissions = Engine(address_pool, targets), Permissions()
+    api = Api(engine, stale, permissions)
+    parts = Parts(engine, EventSources(sqs_pollers), Calls(), targets, stale, permissions, api.refreshes)
+    aws_patches.install(api.actions(), targets.actions(), sqs_bytes)
+    launch_patches.install(permissions, engine.free_addresses)
+    execution_patches.install()
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stopped.set)
@@ -103,6 +113,10 @@ def _controlled(app: Application, parts: Parts) -> Application:
             await _answer(send, status, "application/json", json.dumps(answer).encode())
         elif refusal := parts.calls.take(headers, body):
             await _answer(send, refusal.status, refusal.content_type, refusal.body)
+        elif death := parts.calls.death(headers, body):
+            if death.after:
+                await app(scope, _once_more(body, receive), _unheard)
+            aws_ministack.kill_busy_workers(death.function)
         else:
             await app(scope, _once_more(body, receive), send)
 
@@ -119,8 +133,12 @@ def _once_more(body: bytes, receive: Receive) -> Receive:
     return receive_again
 
 
+async def _unheard(_: Message) -> None:
+    """Take an answer that nobody lives to hear."""
+
+
 async def _answer(send: Send, status: int, content_type: str, body: bytes) -> None:
-    headers = [(b"content-type", content_type.encode())]
+    headers = [(b"content-type", content_type.encode()), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
@@ -145,9 +163,46 @@ def _replace_root_volume(parts: Parts, instance_id: Any) -> None:
         raise _ControlRefused(400, refusal)
 
 
+def _refuse_refresh(parts: Parts, given: Any) -> None:
+    try:
+        parts.refreshes.refuse(**given)
+    except ValueError as unknown:
+        raise _ControlRefused(400, str(unknown)) from unknown
+
+
+def _lack_permissions(parts: Parts, names: Any) -> None:
+    try:
+        parts.permissions.lack(names)
+    except ValueError as unknown:
+        raise _ControlRefused(400, str(unknown)) from unknown
+
+
+def _rule_refreshes(parts: Parts, given: Any) -> None:
+    parts.engine.refreshes.rules = replace(Rules(), **given)
+
+
 def _age_instances(parts: Parts, given: Any) -> None:
     aws_ministack.age_instances(**given)
     parts.engine.age(**given)
+
+
+def _age_execution(_: Parts, given: Any) -> None:
+    if not execution_patches.age(**given):
+        raise _ControlRefused(404)
+
+
+def _age_group(parts: Parts, given: Any) -> None:
+    if not parts.engine.age_group(**given):
+        raise _ControlRefused(404)
+
+
+def _find_targets(parts: Parts, given: Any) -> None:
+    for each in given["found"]:
+        parts.targets.find(given["target_group"], FoundTarget(**each))
+
+
+def _kill_at_call(parts: Parts, given: Any) -> None:
+    parts.calls.kill(given["function"], given["action"], given["numbers"], after=given["after"])
 
 
 def _fire_schedule(_: Parts, name: Any) -> None:
@@ -161,23 +216,40 @@ SHOWN: dict[str, Callable[[Parts], Any]] = {
     "timeouts": lambda parts: [asdict(each) for each in parts.engine.timeouts],
     "invocations": lambda parts: [asdict(each) for each in parts.sources.invocations],
     "target-events": lambda parts: [asdict(each) for each in parts.targets.events],
+    "machines-and-targets": lambda parts: {
+        "machines": [asdict(each) for each in aws_ministack.machines(GROUP_TAG)],
+        "targets": [asdict(each) for each in parts.targets.records()],
+    },
     "calls": lambda parts: parts.calls.counts,
 }
 """What GET shows, by path."""
 CHANGES: dict[tuple[str, str], Callable[[Parts, Any], None]] = {
     ("PUT", "target-health"): lambda parts, given: parts.targets.say(**given),
+    ("PUT", "load-balancers"): lambda parts, given: parts.targets.balance(**given),
+    ("PUT", "found-targets"): _find_targets,
     ("DELETE", "calls"): lambda parts, _: parts.calls.counts.clear(),
     ("PUT", "throttled-calls"): lambda parts, given: parts.calls.throttle(**given),
     ("PUT", "denied-calls"): lambda parts, given: parts.calls.deny(**given),
+    ("PUT", "last-calls"): _kill_at_call,
+    ("DELETE", "last-calls"): lambda parts, _: parts.calls.spare(),
     ("PUT", "stale-answers"): lambda parts, given: parts.stale.refuse(parts.engine.clock(), **given),
     ("DELETE", "stale-answers"): lambda parts, _: parts.stale.clear(),
     ("PUT", "forced-states"): _force_state,
     ("DELETE", "forced-states"): lambda parts, _: parts.engine.force_none(),
     ("PUT", "replaced-root-volumes"): _replace_root_volume,
+    ("PUT", "refresh-rules"): _rule_refreshes,
+    ("PUT", "refused-refreshes"): _refuse_refresh,
+    ("DELETE", "refused-refreshes"): lambda parts, _: parts.refreshes.refusals.clear(),
+    ("PUT", "lacking-permissions"): _lack_permissions,
+    ("PUT", "free-addresses"): lambda parts, given: parts.engine.leave_free(**given),
+    ("PUT", "refused-launches"): lambda parts, given: parts.engine.limits.refuse(**given),
+    ("DELETE", "launch-limits"): lambda parts, _: parts.engine.limits.clear(),
     ("PUT", "forwarded-events"): lambda _, event: aws_ministack.forward_event(event),
     ("PUT", "dropped-events"): lambda _, types: aws_ministack.drop_events(types),
     ("PUT", "hidden-instances"): lambda _, ids: aws_ministack.hide_instances(ids),
     ("PUT", "aged-instances"): _age_instances,
+    ("PUT", "aged-executions"): _age_execution,
+    ("PUT", "aged-groups"): _age_group,
     ("DELETE", "idle-environments"): lambda _parts, _body: aws_ministack.end_idle_workers(),
     ("PUT", "due-schedule"): _fire_schedule,
 }

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 DIRECTORY = REPOSITORY / "build" / "lab"
-SOURCES = ("layers", "functions")
+SOURCES = ("layers", "functions", "statemachines")
 ADDRESS_POOL = "10.0.0.0/24"
 JOB_TIME = 3.0  # seconds
 JOB_TIMEOUT = 1800  # seconds
@@ -106,6 +106,7 @@ def deploy(cloud: Cloud, built: Path, channels: AlertChannels) -> None:
     cloud.deploy(
         built,
         LoadBalancers="true",
+        Cycles="true",
         PagerDutySecretArn=secrets.create_secret(Name="pagerduty", SecretString=channels.pagerduty_secret())["ARN"],
     )
 

@@ -1,13 +1,20 @@
 """`make demo`: Rollcall deployed on the embedded cloud, at work before your eyes.
 
-    scenes    the story: what happens, and what has to come of it
-    sights    what the embedded cloud recorded about each instance
-    checks    the invariants, and figures
-    view      how all this is shown: a live table, or plain lines
+    scenes        the story: what happens, and what has to come of it
+    cycle_scenes  its scenes about cycles
+    stage         where they play: the groups of the cloud
+    load          a group under load: the client that never stops asking, and the group's cycles
+    sights        what the embedded cloud recorded about each instance
+    checks        the invariants, and figures
+    view          how all this is shown: a live table, or plain lines
 
-At its end there is a timeline, as `rollcall history` draws it of a real stack (cli/rollcall_cli/timeline):
+At its end there is a timeline, as `rollcall history` draws it of a real stack (cli/rollcall_cli/timeline), and a
+picture of the group under load:
 
-    timeline  when each instance was in which stage, out of what the embedded cloud recorded
+    timeline      when each instance was in which stage, out of what the embedded cloud recorded
+    load_record   what became of requests, targets and instances while the group was cycled
+    load_picture  this as a drawing
+    load_strips   and in the terminal
 
 Exit codes: 0, or 1 if a scene did not come out or an invariant broke, or 128 + the signal that ended it.
 """
@@ -30,12 +37,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lab.cloud import Cloud
-    from lab.demo.scenes import Stage
+    from lab.demo.stage import Stage
     from lab.demo.view import View
 
-FUNCTIONS = ("register", "gate", "cleanup", "reconcile")
+FUNCTIONS = ("register", "gate", "cleanup", "reconcile", "cycle")
 LOGS = "build/demo"
-TIMELINE, DATA = "timeline.html", "timeline.json"
+TIMELINE, DATA, LOAD_DATA = "timeline.html", "timeline.json", "cycle.json"
+WAIT_SCALE = 0.04  # of the time that Step Functions waits: nobody wants to look on for it
 SETTLING = 60.0  # seconds for the last messages to be worked off
 
 
@@ -77,11 +85,11 @@ def _play(view: View, directory: Path) -> bool:
     from botocore.exceptions import BotoCoreError, ClientError
 
     from lab.cloud import Cloud, SamError, sam_build
-    from lab.demo.scenes import POOL, Stage
+    from lab.demo.stage import POOL, Stage
     from lab.tower.embedded import Tower
 
     built = directory / "built"
-    cloud = Cloud(directory, address_pool=POOL, tower=Tower(boot_time=0))
+    cloud = Cloud(directory, address_pool=POOL, tower=Tower(boot_time=0), wait_scale=WAIT_SCALE)
     try:
         with view.step("Building the functions and their layer (sam build)"):
             sam_build(built)
@@ -89,8 +97,9 @@ def _play(view: View, directory: Path) -> bool:
             with view.step("Starting the embedded cloud"):
                 running.enter_context(cloud)
             with view.step("Deploying template.yaml (sam deploy)"):
-                cloud.deploy(built)
+                cloud.deploy(built, LoadBalancers="true", Cycles="true")
             stage = Stage(cloud, view)
+            running.callback(stage.close)
             trouble = _tell_the_story(stage, view)
             well = _sum_up(stage, view, finished=not trouble)
             _write_logs(cloud)
@@ -107,7 +116,8 @@ def _play(view: View, directory: Path) -> bool:
 
 def _tell_the_story(stage: Stage, view: View) -> str:
     """All scenes, one after the other. Returns why one did not come out, or nothing."""
-    from lab.demo.scenes import SCENES, SceneFailed
+    from lab.demo.scenes import SCENES
+    from lab.demo.stage import SceneFailed
 
     with view.live():
         try:
@@ -135,18 +145,32 @@ def _sum_up(stage: Stage, view: View, *, finished: bool) -> bool:
 
 
 def draw(stage: Stage, view: View) -> None:
-    """When each instance was in which stage: a picture, the same in the terminal, and the data."""
+    """When each instance was in which stage, and what became of the group under load.
+
+    A picture of each on one page, the same in the terminal, and the data.
+    """
+    from lab.demo.load_picture import section
+    from lab.demo.load_record import written
     from lab.demo.timeline import read_records
     from rollcall_cli.timeline.json_format import read
     from rollcall_cli.timeline.page import page
 
-    document = read_records(stage.cloud, stage.marks)
+    load = stage.recorded()
+    document = read_records(stage.cloud, stage.marks, without=[stage.shop.name], until=stage.load_since)
     shown = read(document)
-    (stage.cloud.directory / DATA).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    (stage.cloud.directory / TIMELINE).write_text(page(shown), encoding="utf-8")
+    _write(stage.cloud.directory / DATA, document)
+    (stage.cloud.directory / TIMELINE).write_text(page(shown, [section(load)] if load else ()), encoding="utf-8")
     view.say("")
     view.draw(shown)
+    if load:
+        _write(stage.cloud.directory / LOAD_DATA, written(load))
+        view.say("")
+        view.draw_load(load)
     view.say(f"Timeline: {LOGS}/{TIMELINE}")
+
+
+def _write(file: Path, document: object) -> None:
+    file.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
 def _write_logs(cloud: Cloud) -> None:

@@ -2,114 +2,25 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from lab.cloud import eventually
+from lab.demo.cycle_scenes import cycle_under_load, roll_back_a_bad_version
 from lab.demo.sights import observe
-from lab.invariants import disagreements, others_hosts
-from rollcall_cli.timeline.timeline import Mark
+from lab.demo.stage import DEPLOY, HEARTBEAT_TIMEOUT, Sights, Stage
+from lab.invariants import disagreements
 
 if TYPE_CHECKING:
-    from lab.cloud import Cloud, Group
+    from lab.cloud import Group
     from lab.demo.sights import Sight
-    from lab.demo.view import View
 
-POOL = "10.0.0.0/29"  # six addresses, the lowest free one first: the demo needs them again
-FAILING, BOOTING = "10.0.0.2", "10.0.0.4"
+FAILING, BOOTING = "10.0.0.8", "10.0.0.10"  # shop has the first six
 BOOT_TIME = 8.0  # seconds from registration: too long for the first job, and over before the second
-JOB_TIME = 3.0  # seconds
-INVENTORY, TEMPLATE, DEPLOY = "production", "provision", "deploy web"
-HEARTBEAT_TIMEOUT = 60  # seconds
 SCALE_OUT_TIMEOUT = 120.0  # seconds; with the second job it takes 40
 SCALE_IN_TIMEOUT = HEARTBEAT_TIMEOUT - 5.0  # what comes later was not Rollcall's doing
 DEPLOY_TIMEOUT = 30.0  # seconds
 TERMINATION = "EC2 Instance-terminate Lifecycle Action"
 LOSS_TIMEOUT = 10.0  # seconds until an instance waits whose event is lost
-
-type Sights = list[Sight]
-
-
-class SceneFailed(Exception):
-    """A scene did not come out: why, in a sentence."""
-
-
-class Stage:
-    """Where the scenes play: the cloud with its two groups, and the view that shows it.
-
-    others: the hosts in Tower that are not Rollcall's, by id. acts: the scenes that have begun.
-    """
-
-    def __init__(self, cloud: Cloud, view: View) -> None:
-        self.cloud = cloud
-        self.marks: list[Mark] = []
-        self._view = view
-        cloud.tower.set_job_time(JOB_TIME)
-        cloud.tower.add_inventory(INVENTORY)
-        for template in (TEMPLATE, DEPLOY):
-            cloud.tower.add_job_template(template, INVENTORY)
-        cloud.tower.add_host(INVENTORY, "vpn-1.example.com", "# by hand\nansible_host: 192.0.2.7\n", groups=["network"])
-        self.others = others_hosts(cloud)
-        self.web = self._group("web")
-        self.db = self._group("db")
-
-    def _group(self, name: str) -> Group:
-        tags = {"inventory": INVENTORY, "groups": name, "job-template": TEMPLATE}
-        return self.cloud.create_group(name, tags, heartbeat_timeout=HEARTBEAT_TIMEOUT)
-
-    @property
-    def groups(self) -> tuple[str, ...]:
-        return self.web.name, self.db.name
-
-    def play(self, scene: Callable[[Stage], None]) -> None:
-        """A scene, from its beginning to its end. Raises SceneFailed."""
-        self.marks.append(Mark(time.time(), len(self.marks) + 1, scene.__name__.replace("_", " ")))
-        scene(self)
-
-    def say(self, text: str, style: str = "") -> None:
-        self._view.say(text, style)
-
-    def wait(
-        self,
-        condition: Callable[[Sights], bool],
-        what: str,
-        timeout: float,
-        *,
-        unless: Callable[[Sights], str] = lambda sights: "",
-    ) -> Sights:
-        """Show the instances until the condition holds. Returns them as they are then.
-
-        Raises SceneFailed after timeout seconds, as soon as `unless` knows a reason, or when a hook timed out.
-        """
-
-        def look() -> Sights | None:
-            sights = observe(self.cloud)
-            self._view.show(sights)
-            if late := [each for each in sights if each.timed_out]:
-                raise SceneFailed(f"a hook was not answered before its timeout ({late[0]})")
-            if reason := unless(sights):
-                raise SceneFailed(reason)
-            return sights if condition(sights) else None
-
-        try:
-            sights: Sights = eventually(look, what, timeout)
-        except TimeoutError as error:
-            stuck = [str(each) for each in observe(self.cloud) if not (each.serves or each.gone)]
-            raise SceneFailed(". ".join([str(error), *stuck])) from error
-        return sights
-
-    def expect(self, holds: bool, reason: str) -> None:
-        """Raises SceneFailed with this reason unless it holds."""
-        if not holds:
-            raise SceneFailed(reason)
-
-    def settle(self, timeout: float) -> None:
-        """Wait until no message is on its way, or until that takes too long, which is for the invariants to say."""
-        try:
-            eventually(lambda: self.cloud.in_flight() == 0, "every message is worked off", timeout)
-        except TimeoutError as error:
-            self.say(str(error), "red")
 
 
 def scale_out(stage: Stage) -> None:
@@ -260,4 +171,6 @@ def _abandoned(sights: Sights, group: Group) -> Sights:
     return [each for each in sights if each.group == group.name and each.abandoned]
 
 
-SCENES: tuple[Callable[[Stage], None], ...] = (scale_out, scale_in, recycle_an_address, lose_an_event)
+ON_THE_TIMELINE: tuple[Callable[[Stage], None], ...] = (scale_out, scale_in, recycle_an_address, lose_an_event)
+UNDER_LOAD: tuple[Callable[[Stage], None], ...] = (cycle_under_load, roll_back_a_bad_version)
+SCENES = (*ON_THE_TIMELINE, *UNDER_LOAD)

@@ -17,7 +17,7 @@ from rollcall_cli.timeline.json_format import written
 from rollcall_cli.timeline.timeline import requirements
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from lab.aws.embedded import Timeout, Transition
     from lab.cloud import Cloud
@@ -29,10 +29,17 @@ if TYPE_CHECKING:
 INSTEAD_OF_EVENTS = ("added", "removed", "requeued")  # what reconcile does where no event came
 
 
-def read_records(cloud: Cloud, marks: Iterable[Mark] = ()) -> Json:
-    """What was recorded until now, as `rollcall history --json` gives it of a real stack."""
+def read_records(
+    cloud: Cloud, marks: Iterable[Mark] = (), *, without: Collection[str] = (), until: float | None = None
+) -> Json:
+    """What was recorded, as `rollcall history --json` gives it of a real stack.
+
+    without: groups to leave out. until: when the record is to end (epoch seconds), at which nothing may have been under
+    way; now if it is not given.
+    """
+    now = time.time() if until is None else until
     records = recorded(
-        cloud.aws.transitions(),
+        (each for each in cloud.aws.transitions() if each.group not in without and each.time < now),
         cloud.aws.timeouts(),
         cloud.tower.host_lives(),
         cloud.tower.jobs_ever(),
@@ -41,8 +48,9 @@ def read_records(cloud: Cloud, marks: Iterable[Mark] = ()) -> Json:
     asks = {
         group["AutoScalingGroupName"]: requirements({tag["Key"]: tag["Value"] for tag in group["Tags"]})
         for group in cloud.opted_in()
+        if group["AutoScalingGroupName"] not in without
     }
-    return written(records, asks, time.time(), marks)
+    return written(records, asks, now, [each for each in marks if each.time < now])
 
 
 def reconciled(runs: Iterable[ReconcileRun]) -> Mapping[str, list[float]]:

@@ -19,11 +19,13 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from lab.demo.load_strips import load_strips
 from rollcall_cli.timeline.strips import strips
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from lab.demo.load_record import LoadRecord
     from lab.demo.sights import Sight
     from rollcall_cli.timeline.timeline import Timeline
 
@@ -74,6 +76,9 @@ class View(Protocol):
 
     def draw(self, shown: Timeline) -> None:
         """Show when each instance was in which stage."""
+
+    def draw_load(self, record: LoadRecord) -> None:
+        """Show what became of requests, targets and instances of a group under load."""
 
 
 def make_view() -> View:
@@ -134,7 +139,13 @@ class Lines:
             self._shown[sight.instance_id] = facts
 
     def draw(self, shown: Timeline) -> None:
-        for line in strips(shown, min(terminal_width(), PLAIN_WIDTH), blocks=False):
+        self._draw(strips(shown, min(terminal_width(), PLAIN_WIDTH), blocks=False))
+
+    def draw_load(self, record: LoadRecord) -> None:
+        self._draw(load_strips(record, min(terminal_width(), PLAIN_WIDTH), blocks=False))
+
+    def _draw(self, lines: Sequence[Text]) -> None:
+        for line in lines:
             self.say(line.plain)
 
 
@@ -189,7 +200,17 @@ class LiveTable:
             self._live.update(_table(sights, rows, wide=self._console.width >= WIDE), refresh=True)
 
     def draw(self, shown: Timeline) -> None:
-        for line in strips(shown, self._console.width, blocks=not self._console.options.ascii_only):
+        self._draw(strips(shown, self._console.width, blocks=self._blocks))
+
+    def draw_load(self, record: LoadRecord) -> None:
+        self._draw(load_strips(record, self._console.width, blocks=self._blocks))
+
+    @property
+    def _blocks(self) -> bool:
+        return not self._console.options.ascii_only
+
+    def _draw(self, lines: Sequence[Text]) -> None:
+        for line in lines:
             self._console.print(line, no_wrap=True, crop=True)
 
 

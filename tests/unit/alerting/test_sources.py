@@ -15,13 +15,25 @@ from rollcall.alerting import sources as alert_events
 from rollcall.alerting.incident import Ending, IncidentSeverity, Occurrence
 from rollcall.alerting.sources import DONE_WITH, LATE, PROBLEMS, REASON_MAX, TEXT_MAX, read_message
 from rollcall.domain.errors import BadEvent
-from rollcall.domain.event_fields import CONFLICT_FOUND, DRIFT_FIXED, MISCONFIGURATION_MENDED, SERVING, WORK_FAILED
+from rollcall.domain.event_fields import (
+    CONFLICT_FOUND,
+    CYCLE_CANCELLED,
+    CYCLE_PROGRESS,
+    CYCLE_STARTED,
+    CYCLE_SUCCEEDED,
+    DRIFT_FIXED,
+    MISCONFIGURATION_MENDED,
+    SERVING,
+    WORK_FAILED,
+)
 from rollcall.domain.reports import Event
 from rollcall.reconcile.steps import DriftKind
 from unit.alert_world import NOW, alarm, end, event, failed, record, trouble
 from unit.emitted import emitted_events
 
 SAMPLES = Path(__file__).parents[3] / "events"
+ENDS = (SERVING, MISCONFIGURATION_MENDED, CYCLE_SUCCEEDED)  # each of one kind of problem
+NO_ALERT = (Event.REGISTERED, DRIFT_FIXED, CYCLE_STARTED, CYCLE_PROGRESS, CYCLE_CANCELLED)
 STUCK: dict[str, Any] = {"cause": "instance: web/i-0a", "transient": False, "again_within": None}
 
 
@@ -79,6 +91,42 @@ def test_an_instance_that_serves_ends_what_load_balancers_had_against_it_and_not
     assert occurrence.ended_by != trouble(failed(**STUCK)).ended_by
     assert "web/i-0a" in occurrence.reason
     assert "unhealthy" in occurrence.reason
+
+
+CYCLE: dict[str, Any] = {
+    "group": "web",
+    "version": "7",
+    "seconds": 930.0,
+    "reason": "task 'install nginx' failed on 2 new instances",
+    "job_url": "https://tower/121",
+    "function": "cycle",
+}
+
+
+@pytest.mark.parametrize(("kind", "words"), [("Cycle Failed", "failed"), ("Cycle Rolled Back", "was rolled back")])
+def test_a_cycle_that_did_not_bring_what_it_should_is_an_incident_with_the_job_that_shows_why(
+    kind: str, words: str
+) -> None:
+    occurrence = trouble(event(kind, **CYCLE))
+    assert (occurrence.cause, occurrence.subject, occurrence.group) == ("cycle: web", "web", "web")
+    assert occurrence.reason == f"the cycle of web to version 7 {words}: {CYCLE['reason']}"
+    assert (occurrence.job_url, occurrence.began) == ("https://tower/121", NOW - 930)
+    assert (occurrence.repeated_until, occurrence.transient, occurrence.finding) == (None, False, False)
+
+
+def test_the_groups_next_cycle_that_succeeds_ends_what_was_wrong_with_the_one_before_and_nothing_else() -> None:
+    occurrence = trouble(event("Cycle Failed", **CYCLE))
+    ending = end(event("Cycle Succeeded", **CYCLE))
+    assert (ending.subject, ending.cause) == (occurrence.ended_by, occurrence.cause)
+    other = end(event("Cycle Succeeded", **CYCLE | {"group": "db"}))
+    assert other.subject != occurrence.ended_by
+    assert trouble(failed(**STUCK)).ended_by != ending.subject
+
+
+def test_a_cycle_that_brings_no_version_and_names_no_job_is_reported_without_them() -> None:
+    occurrence = trouble(event("Cycle Failed", **CYCLE | {"version": None, "job_url": None, "seconds": None}))
+    assert occurrence.reason.startswith("the cycle of web failed: ")
+    assert (occurrence.job_url, occurrence.began) == ("", NOW)
 
 
 def test_what_went_to_a_dead_letter_queue_is_left_to_the_queues_alarm() -> None:
@@ -176,6 +224,8 @@ SEVERITIES = [
     (failed(**STUCK), IncidentSeverity.ERROR),
     (failed(), IncidentSeverity.ERROR),
     (finding("breaks launches"), IncidentSeverity.ERROR),
+    (event("Cycle Failed", group="web", reason="r"), IncidentSeverity.ERROR),
+    (event("Cycle Rolled Back", group="web", reason="r"), IncidentSeverity.ERROR),
     (failed(cause="Throttled"), IncidentSeverity.WARNING),
     (failed(cause="AwsUnavailable"), IncidentSeverity.WARNING),
     (failed(cause="ChefUnavailable"), IncidentSeverity.WARNING),
@@ -202,7 +252,7 @@ def test_every_word_of_the_table_of_severities_is_tried() -> None:
 @pytest.mark.parametrize("name", sorted(path.name for path in (SAMPLES / "announced").iterdir()))
 def test_what_our_functions_announce_is_read_where_anyone_is_to_be_sent(name: str) -> None:
     body = json.loads((SAMPLES / "announced" / name).read_text())
-    if body["detail-type"] in {*PROBLEMS, *DONE_WITH, SERVING, MISCONFIGURATION_MENDED}:
+    if body["detail-type"] in {*PROBLEMS, *DONE_WITH, *ENDS}:
         message = read_message(record(body))
         assert message is None or message.id == body["id"]
     else:
@@ -287,7 +337,7 @@ def emitted() -> list[tuple[str, dict[str, Any]]]:
 
 def test_all_that_is_ever_sent_is_read(emitted: list[tuple[str, dict[str, Any]]]) -> None:
     for kind, detail in emitted:
-        if kind in (Event.REGISTERED, DRIFT_FIXED):
+        if kind in NO_ALERT:
             continue  # no one is to be notified of it
         message = read_message(record(event(kind, **detail)))
         if kind in PROBLEMS:
@@ -298,7 +348,7 @@ def test_all_that_is_ever_sent_is_read(emitted: list[tuple[str, dict[str, Any]]]
 
 def test_all_that_can_be_sent_is_tried(emitted: list[tuple[str, dict[str, Any]]]) -> None:
     kinds = {kind for kind, _ in emitted}
-    assert kinds == {*PROBLEMS, *DONE_WITH, SERVING, MISCONFIGURATION_MENDED, DRIFT_FIXED, Event.REGISTERED}
+    assert kinds == {*PROBLEMS, *DONE_WITH, *ENDS, *NO_ALERT}
     failures = [detail for kind, detail in emitted if kind == WORK_FAILED]
     assert {"breaker: prod", "breaker: Chef"} < {each["cause"] for each in failures}
     assert {"BreakerTripped", "InstanceInTrouble", "KeyError"} < {each["error"] for each in failures}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from copy import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -13,6 +14,20 @@ from botocore.parsers import create_parser
 from botocore.session import get_session
 
 from bench.bench import conclude
+from bench.cycling import (
+    BATCH,
+    DRAINING,
+    HEALTH_INTERVAL,
+    INSTANCES,
+    RATE,
+    WARM_UP,
+    Cycled,
+    cycle_figures,
+    entered_states,
+    invocations,
+    least_seconds,
+    wrong_cycle,
+)
 from bench.drifted import GROUP_SIZE, INVENTORY, Drift, drifted
 from bench.figures import (
     Findings,
@@ -30,14 +45,17 @@ from bench.places import JOB_SPREAD, JOB_TIME
 from bench.prepared_aws import CALL, GROUPS_PER_PAGE, INSTANCE, PER_INSTANCE, PreparedAws
 from bench.price import (
     LAMBDA_GB_SECOND,
+    LAMBDA_LINES_BYTES,
     LAMBDA_REQUEST,
     Usage,
     Work,
+    cycle_price,
     memory_size,
     price_figures,
     reconcile_in_lambda,
     sqs_requests,
     standing_price,
+    state_transitions,
     usage_of,
 )
 from bench.progress import View
@@ -75,6 +93,8 @@ GOOD: dict[str, float | str] = {
     "polls_5min_job": 12,
     "cold_start_compiled_ratio_max": 1.2,
     "usd_per_1000_lifecycles": 0.01,
+    "cycle_failed_requests": 0,
+    "cycle_overhead": 1.15,
     "cpu_ms_per_batch_100": 199.0,
     "reconcile_10000_s": 10.0,
     "reconcile_10000_mb": 512.0,
@@ -98,6 +118,8 @@ BAD: dict[str, float | str] = {
     "polls_5min_job": 13,
     "cold_start_compiled_ratio_max": 1.3,
     "usd_per_1000_lifecycles": 0.021,
+    "cycle_failed_requests": 1,
+    "cycle_overhead": 1.16,
     "cpu_ms_per_batch_100": 200.0,
     "reconcile_10000_s": 10.1,
     "reconcile_10000_mb": 513.0,
@@ -324,6 +346,100 @@ def test_a_run_in_lambda_computes_with_its_memorys_share_of_a_cpu() -> None:
     assert reconcile_in_lambda(measured, 3538, every=5)["reconcile_10000_s_in_lambda"] == 9
 
 
+# A cycle
+
+
+def happened(kind: str, at: float, name: str = "") -> dict[str, Any]:
+    """An event of an execution's history."""
+    event: dict[str, Any] = {"type": kind, "timestamp": datetime.fromtimestamp(at, UTC)}
+    return event | ({"stateEnteredEventDetails": {"name": name}} if kind.endswith("Entered") else {})
+
+
+HISTORY = [
+    happened("ExecutionStarted", 0),
+    happened("PassStateEntered", 0, "Begin"),
+    happened("PassStateExited", 0),
+    happened("TaskStateEntered", 1, "Follow"),
+    happened("TaskScheduled", 1),
+    happened("TaskStateExited", 3),
+    happened("WaitStateEntered", 3, "Wait"),
+    happened("WaitStateExited", 18),
+    happened("TaskStateEntered", 18, "Follow"),
+    happened("TaskStateExited", 18.5),
+    happened("SucceedStateEntered", 19, "Succeeded"),
+]
+
+
+def cycled(**changes: Any) -> Cycled:
+    """A cycle that was just in time."""
+    facts: dict[str, Any] = {
+        "seconds": least_seconds(INSTANCES, BATCH) * 1.15,
+        "asked": 1000,
+        "failed": 0,
+        "states": entered_states(HISTORY),
+        "period": replace(
+            period(), invocations={"cycle": invocations(HISTORY, "cycle")}, log_lines={"cycle": ["x" * 74]}
+        ),
+        "events": 2,
+        "wrong": (),
+    }
+    return Cycled(**(facts | changes))
+
+
+def test_the_states_of_an_execution_are_counted_and_its_end_as_one_more_transition() -> None:
+    assert entered_states(HISTORY) == {"Begin": 1, "Follow": 2, "Wait": 1, "Succeeded": 1}
+    assert state_transitions(entered_states(HISTORY)) == 6
+
+
+def test_an_invocation_of_a_cycle_lasts_from_its_tasks_begin_to_its_end() -> None:
+    assert [(each.started, each.ended) for each in invocations(HISTORY, "cycle")] == [(1, 3), (18, 18.5)]
+
+
+def test_the_least_that_a_cycle_can_take_is_batch_after_batch() -> None:
+    a_batch = JOB_TIME + HEALTH_INTERVAL + WARM_UP
+    assert least_seconds(100, 25) == 4 * a_batch + DRAINING
+    assert least_seconds(101, 25) == 5 * a_batch + DRAINING
+    assert least_seconds(10, 25, job=10) == 10 + HEALTH_INTERVAL + WARM_UP + DRAINING
+
+
+def test_the_overhead_is_the_time_over_the_least_and_a_lost_request_misses_the_goal() -> None:
+    assert cycle_figures(cycled())["cycle_overhead"] == pytest.approx(1.15)
+    figures = GOOD | cycle_figures(cycled(failed=1)) | {"cycle_overhead": 1.0}
+    assert missed_goals(figures) == [
+        "requests lost in a cycle of 100 instances under load: 1, and the goal is <= 0",
+    ]
+
+
+def test_a_cycle_costs_transitions_and_what_its_function_takes_logs_and_publishes() -> None:
+    about = cycled()
+    prices = cycle_price(about.period, 1_000_000, about.events, 1769)
+    assert prices["usd_state_transitions_per_cycle"] == pytest.approx(25)
+    work = 2.5 * 1769 / 1024 * LAMBDA_GB_SECOND + 2 * LAMBDA_REQUEST
+    logs = (100 + 2 * (LAMBDA_LINES_BYTES + 3 * 26)) / 1024**3 * 0.5
+    assert prices["usd_per_cycle"] == pytest.approx(25 + work + logs + 2 * 1e-6)
+
+
+def test_less_memory_than_a_cpus_makes_all_of_a_cycles_time_longer() -> None:
+    with_half, with_all = (cycle_price(cycled().period, 0, 0, size)["usd_per_cycle"] for size in (1769 // 2, 1769))
+    assert with_half == pytest.approx(with_all, rel=0.01)  # twice as long with half of it
+
+
+@pytest.mark.parametrize(
+    ("changes", "serving", "words"),
+    [
+        ({}, range(INSTANCES), ""),
+        ({"result": "failed", "reason": "AWS gave up"}, range(INSTANCES), "the cycle failed: AWS gave up"),
+        ({"batch": 1}, range(INSTANCES), f"the cycle took batches of 1, and was to take those of {BATCH}"),
+        ({"dips": [{}]}, range(INSTANCES), "the cycle saw 1 dips of healthy targets"),
+        ({}, range(-1, INSTANCES - 1), "1 old instances still serve after the cycle"),
+        ({}, range(INSTANCES - 1), f"{INSTANCES - 1} instances serve after the cycle, and {INSTANCES} should"),
+    ],
+)
+def test_a_cycle_that_did_not_come_out_is_wrong(changes: dict[str, Any], serving: range, words: str) -> None:
+    state = {"result": "succeeded", "reason": "", "dips": [], "batch": BATCH, **changes}
+    assert wrong_cycle(state, ["i--1"], [f"i-{number}" for number in serving]) == ([words] if words else [])
+
+
 # Reconcile
 
 
@@ -467,6 +583,12 @@ def test_the_words_about_how_it_was_made_are_true() -> None:
     assert f"{PAGES} of the {COMPARED // PAGE_SIZE} pages" in words
     assert f"{COMPARED:,} hosts, {PAGE_SIZE} a page" in words
     assert RECONCILED == SIZES
+    assert f"{INSTANCES} instances in four batches of {BATCH}" in words
+    assert INSTANCES == 4 * BATCH
+    assert f"sends {RATE:.0f} requests a second" in words
+    assert f"the job of {JOB_TIME:.0f} s" in words
+    assert f"health check of the load balancer ({HEALTH_INTERVAL:.0f} s) and the warm-up ({WARM_UP} s)" in words
+    assert f"draining of the old targets ({DRAINING} s)" in words
 
 
 def test_tables_show_what_was_measured_and_leave_out_the_rest() -> None:

@@ -14,7 +14,8 @@ from lab.aws.embedded import Timeout, Transition
 from lab.cloud import Run as ReconcileRun
 from lab.demo import run as demo
 from lab.demo.checks import WORDS
-from lab.demo.scenes import Stage as DemoStage
+from lab.demo.load_record import read as read_load
+from lab.demo.stage import Stage as DemoStage
 from lab.demo.timeline import read_records, reconciled, recorded
 from lab.demo.view import PLAIN_WIDTH, Lines, LiveTable, wrapped
 from lab.tower.embedded import OPERATOR, HostLife, HostPeriod, JobRecord
@@ -22,12 +23,14 @@ from rollcall_cli.timeline.instances import InstanceRecord, Outcome, Run
 from rollcall_cli.timeline.json_format import read
 from rollcall_cli.timeline.timeline import Mark
 from unit.cli.timeline.recorded import NOW, SERVED, TAGS, many
+from unit.lab.test_load import RECORD
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
     from lab.cloud import Cloud
+    from lab.demo.load_record import LoadRecord
 
 JOB = JobRecord(
     id=1,
@@ -155,14 +158,45 @@ def test_the_records_of_a_cloud_are_read(tmp_path: Path) -> None:
     assert found.ended > NOW
 
 
+def test_a_group_is_left_out_of_the_timeline_and_so_is_what_comes_later(tmp_path: Path) -> None:
+    cloud, marks = cast("Cloud", FakeCloud(tmp_path)), [Mark(99, 1, "scale out"), Mark(160, 2, "cycle")]
+    found = read(read_records(cloud, marks, until=105))
+    assert (found.ended, [mark.number for mark in found.marks]) == (105, [1])
+    without = read(read_records(cloud, marks, without=["web"]))
+    assert not without.instances
+    assert not without.asks
+
+
+def stage_of(directory: Path, load: LoadRecord | None) -> DemoStage:
+    """One that has played, with a group under load or without."""
+    stage = SimpleNamespace(
+        cloud=FakeCloud(directory),
+        marks=[Mark(99, 1, "scale out")],
+        shop=SimpleNamespace(name="shop"),
+        load_since=None,
+        recorded=lambda: load,
+    )
+    return cast("DemoStage", stage)
+
+
 def test_the_demo_draws_its_timeline_and_says_where_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    stage = SimpleNamespace(cloud=FakeCloud(tmp_path), marks=[Mark(99, 1, "scale out")])
-    demo.draw(cast("DemoStage", stage), Lines())
+    demo.draw(stage_of(tmp_path, None), Lines())
     said = capsys.readouterr().out
     assert "i-a" in said
     assert said.endswith("Timeline: build/demo/timeline.html\n")
     assert "1 scale out" in (tmp_path / "timeline.html").read_text(encoding="utf-8")
     assert json.loads((tmp_path / "timeline.json").read_text())["marks"][0]["name"] == "scale out"
+    assert not (tmp_path / "cycle.json").exists()
+
+
+def test_the_demo_draws_the_group_under_load_below_its_timeline(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    demo.draw(stage_of(tmp_path, RECORD), Lines())
+    assert RECORD.headline in capsys.readouterr().out
+    page = (tmp_path / "timeline.html").read_text(encoding="utf-8")
+    assert page.index("1 scale out") < page.index(RECORD.headline)
+    assert read_load(json.loads((tmp_path / "cycle.json").read_text())) == RECORD
 
 
 def test_a_scene_that_is_played_is_noted_with_its_number() -> None:

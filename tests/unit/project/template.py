@@ -31,6 +31,7 @@ def of_type(kind: str) -> dict[str, Json]:
 
 
 FUNCTIONS = of_type("AWS::Serverless::Function")
+STATE_MACHINES = of_type("AWS::Serverless::StateMachine")
 RULES = of_type("AWS::Events::Rule")
 QUEUES = of_type("AWS::SQS::Queue")
 QUEUE_POLICIES = of_type("AWS::SQS::QueuePolicy")
@@ -41,7 +42,9 @@ ALARMS = of_type("AWS::CloudWatch::Alarm")
 [HEALTH_ALARM] = of_type("AWS::CloudWatch::CompositeAlarm")
 WORK_QUEUES = {name: each for name, each in QUEUES.items() if "DeadLetter" not in name}
 SCHEDULED = ("ReconcileFunction", "DoctorFunction")
-FED = [name for name in FUNCTIONS if name not in (*SCHEDULED, "AlertFunction")]  # with lifecycle actions
+INVOKED = ("CycleFunction",)  # by a state machine, and a rule
+MADE_UP_FOR = ("CycleStoppedRule",)  # rules that feed no queue: reconcile does what an event that is lost would have
+FED = [name for name in FUNCTIONS if name not in (*SCHEDULED, *INVOKED, "AlertFunction")]  # with lifecycle actions
 
 
 def target(value: Json) -> str:

@@ -27,6 +27,7 @@ from unit.project.template import (
     QUEUES,
     REPOSITORY,
     RESOURCES,
+    STATE_MACHINES,
     WORK_QUEUES,
     Json,
     alarms_on_queues,
@@ -72,6 +73,14 @@ AWS_METRICS = {
         ),
         "FunctionName",
     ),
+    **dict.fromkeys(  # Step Functions developer guide, "Monitoring Step Functions metrics using Amazon CloudWatch"
+        (
+            ("AWS/States", "ExecutionsAborted"),
+            ("AWS/States", "ExecutionsFailed"),
+            ("AWS/States", "ExecutionsTimedOut"),
+        ),
+        "StateMachineArn",
+    ),
 }
 NOT_SHOWN = {  # what is emitted and not on the dashboard, and why
     **dict.fromkeys(
@@ -82,9 +91,23 @@ NOT_SHOWN = {  # what is emitted and not on the dashboard, and why
         ),
         "in all it is shown; by group it is for those who look into one",
     ),
+    **dict.fromkeys(
+        (
+            ("CyclesStarted", "group"),
+            ("CyclesSucceeded", "group"),
+            ("CyclesFailed", "group"),
+            ("CyclesRolledBack", "group"),
+            ("CyclesCancelled", "group"),
+        ),
+        "in all it is shown; a group is cycled now and then",
+    ),
+    **dict.fromkeys(
+        (("CycleSeconds", "service"), ("CycleInstancesReplaced", "service"), ("CycleTargetDips", "service")),
+        "by group it is shown; groups differ",
+    ),
     **dict.fromkeys((("AlertsSent", "service"), ("AlertsLost", "service")), "an alarm's; by channel it is shown"),
 }
-OPTIONAL = ("HasAlerts",)  # conditions under which the dashboard shows more
+OPTIONAL = ("HasAlerts", "RunsCycles")  # conditions under which the dashboard shows more
 SEARCH = re.compile(
     r"SEARCH\('\{(?P<namespace>[\w/]+),(?P<dimensions>[\w,]+)\} "
     r"MetricName=\"(?P<name>\w+)\"', '(?P<stat>\w+)', (?P<period>\d+)\)"
@@ -228,6 +251,7 @@ def test_the_values_of_dimensions_are_those_that_there_are() -> None:
         "class": {"Permanent", "Transient"},
         "QueueName": set(QUEUES),
         "FunctionName": set(FUNCTIONS),
+        "StateMachineArn": set(STATE_MACHINES),
     }
     for where, name, value in [*shown, *alarmed]:
         assert (target(value) if isinstance(value, dict) else value) in known[name], f"{where}: {name} {value}"
@@ -266,7 +290,7 @@ def test_waits_are_shown_as_percentiles(metric: str) -> None:
 
 
 def test_counts_are_summed_and_nothing_else_is() -> None:
-    lasting = {"FailingFor", "Findings", "TowerLatency", "TimeToServing"}
+    lasting = {"FailingFor", "Findings", "TowerLatency", "TimeToServing", "CycleSeconds"}
     for title, each in SHOWN:
         if each.namespace == "Rollcall":
             timed = each.name in lasting or each.name.startswith("SecondsTo")
@@ -354,9 +378,11 @@ def test_widgets_lie_within_the_grid_and_not_on_each_other() -> None:
         assert apart_across or apart_down, (one["properties"], other["properties"])
 
 
-def test_the_grid_has_no_holes() -> None:
-    covered = sum(each["width"] * each["height"] for each in WIDGETS)
-    assert covered == COLUMNS * max(each["y"] + each["height"] for each in WIDGETS)
+@pytest.mark.parametrize("holding", [OPTIONAL, *((each,) for each in OPTIONAL), ()])
+def test_the_grid_has_no_holes(holding: Collection[str]) -> None:
+    widgets = body(holding)["widgets"]
+    covered = sum(each["width"] * each["height"] for each in widgets)
+    assert covered == COLUMNS * max(each["y"] + each["height"] for each in widgets)
 
 
 def test_the_quotas_allow_a_hundred_groups() -> None:
@@ -421,7 +447,7 @@ def test_two_stacks_and_two_regions_have_dashboards_of_their_own() -> None:
 def test_the_newest_errors_are_of_every_function() -> None:
     [log] = [each["properties"] for each in WIDGETS if each["type"] == "log"]
     sources = re.findall(r"SOURCE '(\w+)'", log["query"])
-    assert set(sources) == set(LOG_GROUPS)
+    assert set(sources) == set(LOG_GROUPS) - {"CycleStateMachineLogGroup"}  # whose lines are of another form
     assert len(sources) <= LOG_GROUPS_MAX
     assert "alert = 1" in log["query"]
     assert "sort @timestamp desc" in log["query"]
@@ -445,7 +471,7 @@ def test_what_lambda_itself_logs_of_a_function_that_broke_is_among_them(line: st
 
 def test_the_text_leads_to_every_log() -> None:
     [text] = [each["properties"]["markdown"] for each in WIDGETS if each["type"] == "text"]
-    assert set(re.findall(r"log-group/(\w+)\)", text)) == set(LOG_GROUPS)
+    assert set(re.findall(r"log-group/(\w+)\)", text)) == set(LOG_GROUPS) - {"CycleStateMachineLogGroup"}
 
 
 # The picture

@@ -18,6 +18,7 @@ FLOORS = (  # from the ground up; a package imports from those below it and from
     ("checks", "evidence"),
     ("lifecycle", "reconcile"),
     ("doctor",),
+    ("cycle",),
     ("telemetry",),
     ("runtime",),
 )

@@ -25,6 +25,7 @@ HOLDS_STATE_OR_IS_REFERRED_TO = (  # from outside the stack, or by what it keeps
     "AWS::Logs::LogGroup",
     "AWS::IAM::Role",
     "AWS::Serverless::Function",
+    "AWS::Serverless::StateMachine",
     "AWS::Events::Rule",
     "AWS::CloudWatch::Dashboard",
 )
@@ -38,7 +39,7 @@ def test_the_parameters_are_those_that_deployments_set() -> None:
     assert set(PARAMETERS) == {
         *("TowerUrl", "TowerSecretArn", "ChefSecretArn", "PagerDutySecretArn", "SlackSecretArn"),
         *("HookPrefix", "NotificationTopicArn", "NotifyingTopicArns", "AlarmTopicArn", "SubnetIds", "SecurityGroupIds"),
-        *("AdoptByInstanceId", "LoadBalancers", "RetireJobs", "UserData"),
+        *("AdoptByInstanceId", "LoadBalancers", "RetireJobs", "UserData", "Cycles", "PassableRoleArns"),
         *("LogRetentionDays", "AlertAfter", "BatchesAtOnce", "MaxHostsPerJob", "ReconcileEvery", "RemoveAtMostPercent"),
     }
 
@@ -47,7 +48,7 @@ def test_the_outputs_are_those_that_scripts_and_hooks_are_given() -> None:
     assert set(TEMPLATE["Outputs"]) == {
         *("Version", "DashboardUrl", "HookPrefix", "LaunchQueueArn", "TerminateQueueArn", "GateQueueArn"),
         *("LaunchDeadLetterQueueArn", "GateDeadLetterQueueArn", "TerminateDeadLetterQueueArn"),
-        "AlertDeadLetterQueueArn",
+        *("AlertDeadLetterQueueArn", "CycleStateMachineArn"),
     }
     assert not any("Export" in each for each in TEMPLATE["Outputs"].values())
 
@@ -62,7 +63,8 @@ def test_an_upgrade_finds_what_holds_state_under_its_name() -> None:
         *("AlertQueuePolicy", "AlertDeadLetterQueuePolicy"),
         *("LaunchNotifications", "TerminateNotifications", "AlarmsToAlert", "AlarmTopic", "ToldTable"),
         *("RegisterFunction", "GateFunction", "CleanupFunction", "ReconcileFunction", "DoctorFunction"),
-        "AlertFunction",
+        *("AlertFunction", "CycleFunction", "CycleRole", "CycleStateMachineRole"),
+        *("CycleLogGroup", "CycleStateMachineLogGroup", "CycleStateMachine", "CycleStoppedRule"),
         *("RegisterRole", "GateRole", "CleanupRole", "ReconcileRole", "DoctorRole", "AlertRole"),
         *("RegisterLogGroup", "GateLogGroup", "CleanupLogGroup", "ReconcileLogGroup", "DoctorLogGroup"),
         "AlertLogGroup",
@@ -71,11 +73,12 @@ def test_an_upgrade_finds_what_holds_state_under_its_name() -> None:
 
 
 def test_an_upgrade_finds_every_event_source_and_schedule_under_its_name() -> None:
-    assert {name: sorted(each["Events"]) for name, each in FUNCTIONS.items()} == {
+    assert {name: sorted(each.get("Events", ())) for name, each in FUNCTIONS.items()} == {
         "RegisterFunction": ["Launches"],
         "GateFunction": ["Waiting"],
         "CleanupFunction": ["Terminations"],
         "ReconcileFunction": ["Schedule"],
+        "CycleFunction": [],
         "DoctorFunction": ["Schedule"],
         "AlertFunction": ["Sweep", "Trouble"],
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from rollcall.domain.settings import OPT_IN_TAG, PINNED_TAG
 from unit.project.template import (
     CONDITIONS,
     FED,
@@ -11,6 +12,7 @@ from unit.project.template import (
     POLICIES,
     RESOURCES,
     ROLES,
+    Json,
     actions_of,
     as_list,
     conditional_on,
@@ -29,6 +31,27 @@ READS_INSTANCES = {"autoscaling:DescribeAutoScalingInstances", "ec2:DescribeInst
 READS_WARM_POOLS = {"autoscaling:DescribeWarmPool"}
 ANSWERS_HOOKS = {"autoscaling:CompleteLifecycleAction", "autoscaling:RecordLifecycleActionHeartbeat"}
 PUBLISHES = {"events:PutEvents"}
+SEES_VERSIONS = {"autoscaling:DescribeInstanceRefreshes", "ec2:DescribeLaunchTemplateVersions"}
+READS_CYCLES = {*SEES_VERSIONS, "states:DescribeExecution"}
+STARTS_CYCLES = {"states:StartExecution", "states:ListExecutions", "lambda:InvokeFunction"}
+REPLACES_INSTANCES = {
+    "autoscaling:StartInstanceRefresh",
+    "autoscaling:CancelInstanceRefresh",
+    "autoscaling:RollbackInstanceRefresh",
+    "autoscaling:UpdateAutoScalingGroup",
+}
+RECORDS_PINS = {"autoscaling:CreateOrUpdateTags", "autoscaling:DeleteTags"}
+MAY_LAUNCH = {"ec2:RunInstances", "ec2:CreateTags", "iam:PassRole"}
+DELIVERS_LOGS = {  # of a state machine; these know no resources (Step Functions developer guide, "Logging")
+    "logs:CreateLogDelivery",
+    "logs:GetLogDelivery",
+    "logs:UpdateLogDelivery",
+    "logs:DeleteLogDelivery",
+    "logs:ListLogDeliveries",
+    "logs:PutResourcePolicy",
+    "logs:DescribeResourcePolicies",
+    "logs:DescribeLogGroups",
+}
 WORKS_ON_ACTIONS = EVERY_FUNCTION | RECEIVES | SENDS | READS_GROUPS | READS_INSTANCES | ANSWERS_HOOKS | PUBLISHES
 PERMITTED = {
     "RegisterRole": {*WORKS_ON_ACTIONS, "ec2:DescribeInstanceAttribute"},
@@ -42,13 +65,30 @@ PERMITTED = {
     },
     "CleanupRole": WORKS_ON_ACTIONS,
     "ReconcileRole": {
-        *(EVERY_FUNCTION | SENDS | READS_GROUPS | READS_INSTANCES | READS_WARM_POOLS | PUBLISHES),
+        *(EVERY_FUNCTION | SENDS | READS_GROUPS | READS_INSTANCES | READS_WARM_POOLS | PUBLISHES | READS_CYCLES),
+        *STARTS_CYCLES,
         "autoscaling:DescribeScalingActivities",
         "autoscaling:RecordLifecycleActionHeartbeat",
         "ec2:DescribeInstanceAttribute",
     },
+    "CycleRole": {
+        *(EVERY_FUNCTION | READS_GROUPS | READS_WARM_POOLS | PUBLISHES | SEES_VERSIONS),
+        *(REPLACES_INSTANCES | RECORDS_PINS | MAY_LAUNCH),
+        "autoscaling:DescribeNotificationConfigurations",
+        "autoscaling:DescribeScalingActivities",
+        "cloudwatch:DescribeAlarms",
+        "ec2:DescribeSubnets",
+        "elasticloadbalancing:DescribeTargetGroups",
+        "elasticloadbalancing:DescribeTargetHealth",
+        "logs:FilterLogEvents",
+        "sns:ListSubscriptionsByTopic",
+        "states:GetExecutionHistory",
+        "states:ListExecutions",
+    },
+    "CycleStateMachineRole": {"lambda:InvokeFunction", *DELIVERS_LOGS},
     "DoctorRole": {
         *(EVERY_FUNCTION | READS_GROUPS | READS_WARM_POOLS | PUBLISHES),
+        *{"autoscaling:DescribeInstanceRefreshes", "states:DescribeExecution"},
         "autoscaling:DescribeNotificationConfigurations",
         "dynamodb:GetItem",
         "dynamodb:PutItem",
@@ -72,6 +112,8 @@ SENDABLE = {  # with retire jobs
     "GateRole": {"GateQueue", "GateDeadLetterQueue", "TerminateQueue"},
     "CleanupRole": {"TerminateQueue", "TerminateDeadLetterQueue", "GateQueue"},
     "ReconcileRole": {"LaunchQueue", "TerminateQueue"},
+    "CycleRole": set(),
+    "CycleStateMachineRole": set(),
     "DoctorRole": set(),
     "AlertRole": {"AlertDeadLetterQueue"},
 }
@@ -108,7 +150,7 @@ def test_no_function_may_do_more_than_what_is_named() -> None:
 def test_only_describing_is_allowed_on_everything() -> None:
     for role, statement in statements():
         if "*" in as_list(statement["Resource"]):
-            actions = as_list(statement["Action"])
+            actions = set(as_list(statement["Action"])) - DELIVERS_LOGS
             assert all(action.split(":")[1].startswith("Describe") for action in actions), f"{role}: {actions}"
 
 
@@ -167,7 +209,7 @@ def test_only_where_jobs_retire_instances_do_gate_and_cleanup_hand_them_to_each_
 
 
 def test_user_data_may_be_read_only_where_it_is_asked_for_and_of_instances_alone() -> None:
-    conditional = {role: conditional_statements(role) for role in ROLES if conditional_statements(role)}
+    conditional = {role: own for role in ROLES if role != "CycleRole" and (own := conditional_statements(role))}
     assert list(conditional) == ["RegisterRole", "ReconcileRole"]
     assert is_switch("ReadsUserData", "UserData")
     for [(condition, allowed, otherwise)] in conditional.values():
@@ -178,16 +220,66 @@ def test_user_data_may_be_read_only_where_it_is_asked_for_and_of_instances_alone
     assert [role for role in ROLES if "ec2:DescribeInstanceAttribute" in actions_of(role)] == list(conditional)
 
 
-def test_only_the_gate_may_touch_load_balancers_and_only_doctor_reads_them_too_where_they_are_asked_for() -> None:
+def test_only_the_gate_may_touch_load_balancers_where_they_are_asked_for_and_only_doctor_and_cycle_read_them() -> None:
     service = "elasticloadbalancing:"
     actions = {role: {each.removeprefix(service) for each in actions_of(role) if service in each} for role in ROLES}
     assert {role: own for role, own in actions.items() if own} == {
         "GateRole": {"RegisterTargets", "DeregisterTargets", "DescribeTargetGroups", "DescribeTargetHealth"},
+        "CycleRole": {"DescribeTargetGroups", "DescribeTargetHealth"},
         "DoctorRole": {"DescribeTargetGroups"},
     }
     assert is_switch("UsesLoadBalancers", "LoadBalancers")
     assert {name for name, own in POLICIES.items() if service in str(own)} == conditional_on("UsesLoadBalancers")
-    assert not any(service in str(RESOURCES[role]) for role in ROLES)
+    assert [role for role in ROLES if service in str(RESOURCES[role])] == ["CycleRole"]
+
+
+CYCLING = {"states:StartExecution", *REPLACES_INSTANCES, *RECORDS_PINS, *MAY_LAUNCH}
+
+
+def test_a_stack_without_cycles_may_do_nothing_that_only_they_need() -> None:
+    """Which permissions there are then: of roles and policies that are there, those under no condition of cycles."""
+    assert is_switch("RunsCycles", "Cycles")
+    own = conditional_on("RunsCycles")
+    assert {"CycleRole", "CycleStateMachineRole", "CyclesPolicy", "ReconcileCyclesPolicy", "DoctorCyclesPolicy"} <= own
+    left = {role: document for role, document in ROLES.items() if role not in own}
+    left |= {policy: document for policy, document in POLICIES.items() if policy not in own}
+    for name, document in left.items():
+        assert not [each for each in sorted(CYCLING | READS_CYCLES | STARTS_CYCLES) if each in str(document)], name
+
+
+def statement_of(role: str, action: str) -> Json:
+    [found] = [each for each in statements_of(role) if action in as_list(each["Action"])]
+    return found
+
+
+def test_only_groups_that_opted_in_are_cycled_and_no_tag_is_written_but_that_of_a_pin() -> None:
+    """Auto Scaling knows the tags of a group as autoscaling:ResourceTag (service authorization reference)."""
+    opted_in = {f"autoscaling:ResourceTag/{OPT_IN_TAG}": "false"}
+    for action in sorted(REPLACES_INSTANCES):
+        assert statement_of("CycleRole", action)["Condition"] == {"Null": opted_in}
+    for action in sorted(RECORDS_PINS):
+        assert statement_of("CycleRole", action)["Condition"] == {
+            "Null": {**opted_in, "aws:TagKeys": "false"},
+            "ForAllValues:StringEquals": {"aws:TagKeys": [PINNED_TAG]},
+        }
+
+
+def test_launches_are_permitted_from_launch_templates_alone_and_tags_only_with_them() -> None:
+    launching = statement_of("CycleRole", "ec2:RunInstances")["Condition"]["ArnLike"]["ec2:LaunchTemplate"]
+    assert launching["Fn::Sub"].endswith(":launch-template/*")
+    tagging = statement_of("CycleRole", "ec2:CreateTags")["Condition"]
+    assert tagging == {"StringEquals": {"ec2:CreateAction": "RunInstances"}}
+
+
+def test_roles_are_passed_on_only_where_they_are_named_and_to_ec2_alone() -> None:
+    condition, passing, otherwise = next(
+        each for each in conditional_statements("CycleRole") if "iam:PassRole" in str(each)
+    )
+    assert isinstance(passing, dict)
+    assert (condition, otherwise) == ("PassesRoles", NO_VALUE)
+    assert passing["Resource"] == {"Ref": "PassableRoleArns"}
+    services = passing["Condition"]["StringEquals"]["iam:PassedToService"]
+    assert [each.split(".")[0] for each in services] == ["ec2", "ec2"]
 
 
 def test_every_condition_of_a_permission_is_one_of_the_template() -> None:

@@ -18,6 +18,7 @@ from rollcall.alerting.incident import EVENT_IDS_KEPT
 from rollcall.alerting.settings import read_alert_settings
 from rollcall.alerting.sources import DONE_WITH, PROBLEMS
 from rollcall.aws.queues import DELAY_MAX
+from rollcall.cycle import invocation
 from rollcall.doctor.hook_findings import OUTPUT_OF
 from rollcall.doctor.stack_findings import (
     ALERTS,
@@ -35,7 +36,7 @@ from rollcall.doctor.topic_findings import NOTICE_OF, QUEUE_OF
 from rollcall.domain import timing
 from rollcall.domain.actions import Transition
 from rollcall.domain.errors import BadSettings, TowerUnavailable
-from rollcall.domain.event_fields import MISCONFIGURATION_MENDED, SERVING
+from rollcall.domain.event_fields import CYCLE_SUCCEEDED, MISCONFIGURATION_MENDED, SERVING
 from rollcall.domain.message_format import GROUP_EVENTS, Record, read_examination_request, read_run_request
 from rollcall.domain.messages import ExaminationRequest, RunOptions, RunRequest
 from rollcall.domain.reports import Note, Report
@@ -56,7 +57,9 @@ from unit.project.template import (
     DAY,
     FED,
     FUNCTIONS,
+    INVOKED,
     LOG_GROUPS,
+    MADE_UP_FOR,
     NO_VALUE,
     PARAMETERS,
     QUEUE_POLICIES,
@@ -66,6 +69,7 @@ from unit.project.template import (
     RULES,
     SCHEDULED,
     SHARED,
+    STATE_MACHINES,
     TEMPLATE,
     TEXT,
     WORK_QUEUES,
@@ -78,6 +82,7 @@ from unit.project.template import (
     dead_letters_of,
     event_id,
     is_presence,
+    is_switch,
     of_type,
     only_if,
     queue_of,
@@ -138,7 +143,7 @@ def section_of(name: str) -> str:
 
 def test_sections_are_in_the_order_of_an_events_way() -> None:
     headings = HEADING.findall(TEXT)
-    way = ["Events", "Register", "Gate", "Cleanup", "Reconcile", "Doctor", "Alert"]
+    way = ["Events", "Register", "Gate", "Cleanup", "Reconcile", "Cycle", "Doctor", "Alert"]
     assert headings == ["Code", *way, "Alarms", "Dashboard"]
 
 
@@ -146,7 +151,7 @@ def test_sections_are_in_the_order_of_an_events_way() -> None:
 def test_a_function_stands_with_its_queues_its_log_its_role_and_its_alarms(function: str) -> None:
     own = FUNCTIONS[function]
     parts = {function, target(own["Role"]), target(own["LoggingConfig"]["LogGroup"])}
-    if function not in SCHEDULED:
+    if function not in (*SCHEDULED, *INVOKED):
         queue = target(source_of(function)["Queue"])
         parts |= {queue, dead_letters_of(queue)}
     for name, alarm in ALARMS.items():
@@ -173,6 +178,7 @@ def test_every_function_of_this_installation_is_here() -> None:
         "GateFunction",
         "CleanupFunction",
         "ReconcileFunction",
+        "CycleFunction",
         "AlertFunction",
         "DoctorFunction",
     }
@@ -304,10 +310,13 @@ def test_doctor_knows_the_parts_of_the_stack_by_their_names(alerts: bool) -> Non
     assert [replace(names, alarm_topic=topic).has_alarm_recipient for topic in ("", "arn")] == [alerts, True]
 
 
+FEEDING = {name: each for name, each in RULES.items() if name not in MADE_UP_FOR}  # a queue
+
+
 def test_doctor_knows_what_feeds_what() -> None:
     fed = [*FED, "AlertFunction"]
     subscribed = of_type("AWS::SNS::Subscription").values()
-    assert {name: target(each["Targets"][0]["Arn"]) for name, each in RULES.items()} == FED_BY
+    assert {name: target(each["Targets"][0]["Arn"]) for name, each in FEEDING.items()} == FED_BY
     assert {name: target(source_of(name)["Queue"]) for name in fed} == WORKS_ON
     assert {
         target(each["TopicArn"]): target(each["Endpoint"])
@@ -338,7 +347,7 @@ def test_doctor_may_read_every_part_that_it_knows() -> None:
         named = re.compile(rf'"{name}[".]|\$\{{{name}\}}')
         return any(action == each and named.search(resource) for each, resource in allowed)
 
-    for rule in RULES:
+    for rule in FEEDING:
         assert may("events:DescribeRule", rule), rule
         assert may("events:ListTargetsByRule", rule), rule
     assert [queue for queue in QUEUES if not may("sqs:GetQueueAttributes", queue)] == []
@@ -371,13 +380,13 @@ def test_doctor_publishes_once_a_day_and_nothing_else_repeats_a_run_that_failed(
 def test_without_a_chef_server_there_is_no_layer_permission_or_alarm_of_it() -> None:
     assert conditional_on("HasChef") == {"ChefLayer", "ChefPolicy", "DoctorChefPolicy"}
     assert is_presence("HasChef", "ChefSecretArn")
-    assert speaking_of("ChefSecretArn") == {"ChefPolicy", "DoctorChefPolicy"}
+    assert speaking_of("ChefSecretArn") == {"ChefPolicy", "DoctorChefPolicy", "CycleRole"}
     assert SHARED["Layers"] == [{"Ref": "CommonLayer"}]
     assert SHARED["Environment"]["Variables"]["CHEF_SECRET"] == only_if("HasChef", {"Ref": "ChefSecretArn"})
 
 
 def test_only_functions_that_use_chef_have_its_layer_and_its_secret() -> None:
-    asking = {"CleanupFunction", "ReconcileFunction", "DoctorFunction"}
+    asking = {"CleanupFunction", "ReconcileFunction", "CycleFunction", "DoctorFunction"}
     assert speaking_of("ChefLayer") == asking
     assert all(FUNCTIONS[name]["Layers"] == [only_if("HasChef", {"Ref": "ChefLayer"})] for name in asking)
     reading = {role for role, statement in statements() if statement["Resource"] == {"Ref": "ChefSecretArn"}}
@@ -468,7 +477,7 @@ def test_the_receive_count_never_ends_the_hour_in_which_an_operator_may_fix_some
 
 
 def test_rules_choose_by_the_hooks_prefix_and_lose_no_event() -> None:
-    for name, rule in RULES.items():
+    for name, rule in FEEDING.items():
         [each] = rule["Targets"]
         assert target(each["DeadLetterConfig"]["Arn"]) == dead_letters_of(target(each["Arn"]))
         if name in ("LaunchRule", "TerminateRule"):
@@ -655,7 +664,8 @@ def test_how_an_alarm_counts_is_a_matter_of_its_metric() -> None:
     for name, each in ALARMS.items():
         metric = each.get("MetricName", "a rate")
         assert each.get("Statistic", "Sum") == ("Maximum" if metric in gauges else "Sum"), name
-        assert each.get("Period", 60) == periods.get(metric, 180 if metric == "ReconcileRuns" else 60), name
+        period = periods.get(metric, 180 if metric == "ReconcileRuns" else 60)
+        assert each.get("Period", 60) == (300 if name == "CycleErrorAlarm" else period), name
         assert each["TreatMissingData"] == between_runs.get(metric, "notBreaching"), name
         assert (each["ComparisonOperator"] == "LessThanThreshold") == (metric == "ReconcileRuns"), name
         assert each["Dimensions" if metric != "a rate" else "Metrics"], name
@@ -767,6 +777,7 @@ REPEATING = {  # an event that operators are notified of
     "TransientFailureAlarm",
     "StuckInstancesAlarm",
     "ChefAlarm",
+    "CycleFailedAlarm",
 }
 OF_ALERT = {  # which cannot report its own failure
     "AlertErrorAlarm",
@@ -807,7 +818,7 @@ def test_every_event_that_a_rule_matches_is_one_that_is_read() -> None:
         if name.startswith("Alert")
         for kind in rule["EventPattern"]["detail-type"]
     }
-    assert set(asked) == {*PROBLEMS, *DONE_WITH, SERVING, MISCONFIGURATION_MENDED}
+    assert set(asked) == {*PROBLEMS, *DONE_WITH, SERVING, MISCONFIGURATION_MENDED, CYCLE_SUCCEEDED}
     own = {"stack": [{"Ref": "AWS::StackName"}]}  # the bus is shared with other stacks
     ends = ("Instance Ready", "Instance Abandoned")
     assert asked == {kind: {**own, "troubled": [True]} if kind in ends else own for kind in asked}
@@ -824,8 +835,9 @@ def test_the_environment_of_the_alert_function_is_what_its_settings_read() -> No
             read_alert_settings({key: "1" for key in variables if key != name})
     logs = FUNCTIONS["AlertFunction"]["Environment"]["Variables"]["LOG_GROUPS"]["Fn::Join"]
     assert logs[0] == " "
-    groups = {each for each in LOG_GROUPS if RESOURCES[each].get("Condition") != "HasAlerts"}
-    assert {each["Ref"] for each in logs[1]} == groups
+    groups = {each for each in LOG_GROUPS if "Condition" not in RESOURCES[each]}
+    assert [each["Ref"] for each in logs[1] if "Ref" in each] == sorted(groups, key=list(LOG_GROUPS).index)
+    assert [each["Fn::If"] for each in logs[1] if "Fn::If" in each] == [["RunsCycles", {"Ref": "CycleLogGroup"}, ""]]
 
 
 def test_a_large_scale_out_is_counted_before_operators_are_notified() -> None:
@@ -864,3 +876,87 @@ def test_alarms_come_to_the_alert_function_as_they_are() -> None:
     assert (subscription["RawMessageDelivery"], target(subscription["Endpoint"])) == (True, "AlertQueue")
     assert target(subscription["RedrivePolicy"]["deadLetterTargetArn"]) == "AlertDeadLetterQueue"
     assert RESOURCES["AlarmsToAlert"]["DependsOn"] == ["AlertQueuePolicy", "AlertDeadLetterQueuePolicy"]
+
+
+# Cycles
+
+MACHINE = STATE_MACHINES["CycleStateMachine"]
+DEFINITION: Json = json.loads((REPOSITORY / "statemachines" / "cycle.asl.json").read_text())
+
+
+def test_without_cycles_there_is_nothing_of_them() -> None:
+    assert is_switch("RunsCycles", "Cycles")
+    own = {name for name in RESOURCES if name.startswith("Cycle")} | {"ReconcileCyclesPolicy", "DoctorCyclesPolicy"}
+    assert conditional_on("RunsCycles") == own
+    shown = {"Dashboard", "HealthAlarm", "AlertFunction", "ReconcileFunction", "DoctorFunction"}  # each with Fn::If
+    for name in own:  # nothing else depends on what may not be there
+        assert speaking_of(name) - own <= shown, name
+    variables = FUNCTIONS["ReconcileFunction"]["Environment"]["Variables"]
+    assert variables == {
+        "CYCLE_MACHINE": only_if("RunsCycles", {"Ref": "CycleStateMachine"}),
+        "CYCLE_FUNCTION": only_if("RunsCycles", {"Ref": "CycleFunction"}),
+    }
+    assert TEMPLATE["Outputs"]["CycleStateMachineArn"]["Condition"] == "RunsCycles"
+
+
+def test_the_state_machine_is_the_file_and_names_nothing_that_it_is_not_given() -> None:
+    assert (REPOSITORY / MACHINE["DefinitionUri"]).samefile(REPOSITORY / "statemachines" / "cycle.asl.json")
+    named = set(re.findall(r"\$\{(\w+)\}", json.dumps(DEFINITION)))
+    assert named == MACHINE["DefinitionSubstitutions"].keys()
+    assert "Type" not in MACHINE  # a standard one, which may run for a year and has each execution's history
+    assert "Tracing" not in MACHINE
+
+
+def test_errors_of_executions_are_logged_where_step_functions_may_write() -> None:
+    logging = MACHINE["Logging"]
+    assert (logging["Level"], logging["IncludeExecutionData"]) == ("ERROR", True)
+    [destination] = logging["Destinations"]
+    group = target(destination["CloudWatchLogsLogGroup"]["LogGroupArn"])
+    assert LOG_GROUPS[group]["LogGroupName"]["Fn::Sub"].startswith("/aws/vendedlogs/states/")
+
+
+def test_a_step_has_time_to_end_before_the_state_machine_gives_it_up() -> None:
+    tasks = [each for each in DEFINITION["States"].values() if each["Type"] == "Task"]
+    assert all(each["TimeoutSeconds"] > timeout_of("CycleFunction") for each in tasks)
+
+
+def test_an_execution_that_was_stopped_failed_or_ran_out_of_time_comes_to_the_cycle_function() -> None:
+    rule = RULES["CycleStoppedRule"]
+    pattern = rule["EventPattern"]
+    assert (pattern["source"], pattern["detail-type"]) == ([invocation.SOURCE], [invocation.DETAIL_TYPE])
+    assert pattern["detail"] == {"stateMachineArn": [{"Ref": "CycleStateMachine"}], "status": list(invocation.ENDED)}
+    [to] = rule["Targets"]
+    assert target(to["Arn"]) == "CycleFunction"
+    permission = RESOURCES["CycleStoppedPermission"]["Properties"]
+    assert target(permission["FunctionName"]) == "CycleFunction"
+    assert target(permission["SourceArn"]) == "CycleStoppedRule"
+    again = FUNCTIONS["CycleFunction"]["EventInvokeConfig"]
+    assert again["MaximumRetryAttempts"] == 2
+    assert again["MaximumEventAgeInSeconds"] == to["RetryPolicy"]["MaximumEventAgeInSeconds"]
+
+
+def test_the_cycle_function_reads_what_the_gate_logs() -> None:
+    assert target(variables_of("CycleFunction")["GATE_LOG_GROUP"]) == "GateLogGroup"
+
+
+def test_errors_of_steps_sound_an_alarm_once_they_have_lasted_and_before_the_cycle_is_given_up() -> None:
+    alarm = ALARMS["CycleErrorAlarm"]
+    lasts = alarm["Period"] * alarm["DatapointsToAlarm"]
+    [retry] = DEFINITION["States"]["Follow"]["Retry"]
+    delays = [
+        min(retry["IntervalSeconds"] * retry["BackoffRate"] ** each, retry["MaxDelaySeconds"])
+        for each in range(retry["MaxAttempts"])
+    ]
+    assert max(delays) <= alarm["Period"]  # so that hardly a period is without a try
+    assert lasts < sum(delays) / 2 < sum(delays) < 3600  # with full jitter, they are half as long on average
+
+
+def test_every_way_in_which_an_execution_ends_badly_sounds_an_alarm() -> None:
+    expression, *metrics = ALARMS["CycleFailedAlarm"]["Metrics"]
+    assert expression["Expression"] == "SUM(METRICS())"  # which has a value where only one of them has
+    names = {each["MetricStat"]["Metric"]["MetricName"] for each in metrics}
+    assert names == {"ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"}
+    for each in metrics:
+        [dimension] = each["MetricStat"]["Metric"]["Dimensions"]
+        assert (dimension["Name"], target(dimension["Value"])) == ("StateMachineArn", "CycleStateMachine")
+        assert (each["MetricStat"]["Stat"], each["ReturnData"]) == ("Sum", False)

@@ -10,7 +10,9 @@ import json
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,31 +45,34 @@ TOWERS = (  # alert depends on none of it
     "runtime.installation",
     "telemetry.announcer",
 )
-SEARCHES = """
-import gc, sys
+START = """
+import gc, json, sys
 searches = []
 gc.callbacks.append(lambda phase, _: searches.append(phase) if "rollcall" in sys.modules else None)
 import app
-print(searches.count("start"))
+print(json.dumps({"searches": searches.count("start"), "modules": list(sys.modules)}))
 """
 
 
-def printed(function: str, program: str) -> str:
-    """What a program prints that finds the function's app.py."""
+@cache
+def started(function: str) -> dict[str, Any]:
+    """What is there once a function's app.py is imported: all modules, and how often garbage was searched for."""
     paths = [str(ROOT / "functions" / function), str(ROOT / "layers" / "common")]
-    return subprocess.run(
-        [sys.executable, "-c", program],
+    done = subprocess.run(
+        [sys.executable, "-c", START],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "AWS_DEFAULT_REGION": "us-east-1"},
         capture_output=True,
         text=True,
         timeout=60,
         check=True,
-    ).stdout
+    )
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
 
 
 def loaded_by(function: str) -> list[str]:
     """Our modules that a function has loaded once its app.py is imported, without the package's name."""
-    names = printed(function, "import sys, app; print(*sys.modules)").split()
+    names = started(function)["modules"]
     return sorted(each.removeprefix("rollcall.") for each in names if each.count(".") == 2 and "rollcall." in each)
 
 
@@ -81,4 +86,4 @@ def test_a_function_loads_what_is_listed_and_nothing_that_only_some_need(functio
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_what_a_function_loads_is_not_searched_for_garbage(function: str) -> None:
-    assert int(printed(function, SEARCHES)) <= 1  # one that was due when the first of our modules came
+    assert started(function)["searches"] <= 1  # one that was due when the first of our modules came

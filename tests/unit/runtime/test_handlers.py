@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import sys
 import time
+from copy import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rollcall.domain.errors import BadSettings, Throttled, TowerUnavailable
+from rollcall.cycle.due import DueCycle
+from rollcall.cycle.news import CycleEvent
+from rollcall.cycle.run import StepAnswer
+from rollcall.cycle.starting import CyclesOutcome
+from rollcall.cycle.state import CycleResult
+from rollcall.domain.errors import AwsDenied, BadSettings, Throttled, TowerUnavailable
+from rollcall.domain.objections import Objection
 from rollcall.runtime.batch import BatchProcessor
-from unit.fakes import REGION
+from unit.cycle_news import EXECUTION, STATE, answer_of, ended
+from unit.fakes import ACCOUNT, REGION
 from unit.world import OWN_QUEUE
 
 if TYPE_CHECKING:
@@ -169,3 +178,156 @@ def test_a_problem_of_a_run_by_hand_is_published_too(world: World, function: Cal
     assert function("reconcile")({})["failed"]
     [(kind, detail)] = world.bus.published
     assert (kind, detail["cause"], detail["error"]) == ("Work Failed", "reconcile: group db", BadSettings.__name__)
+
+
+# Cycles
+
+MACHINE = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:cycles"
+EVERY_FIVE = {"every": 5}
+
+
+class Starter:
+    """In the place of what starts cycles. asked: with what it was run."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.asked: list[tuple[object, float | None]] = []
+        self.outcome = CyclesOutcome()
+        self._error = error
+
+    def run(self, only: object, every: float | None) -> CyclesOutcome:
+        self.asked.append((only, every))
+        self.outcome.started.append(DueCycle("web", "web-1-v7", "version 7 is new"))
+        if self._error:
+            raise self._error
+        self.outcome.errors["cycles of group db"] = BadSettings("tag rollcall:cycle is misspelt")
+        return self.outcome
+
+
+@pytest.fixture
+def cycles(monkeypatch: pytest.MonkeyPatch) -> Callable[[Starter], Starter]:
+    """An installation that runs cycles, with this starter."""
+
+    def run_by(starter: Starter) -> Starter:
+        monkeypatch.setenv("CYCLE_MACHINE", MACHINE)
+        monkeypatch.setenv("CYCLE_FUNCTION", "cycle")
+        monkeypatch.setattr("rollcall.cycle.starting.cycle_starter", lambda *_: starter)
+        return starter
+
+    return run_by
+
+
+def test_a_run_starts_cycles_and_publishes_what_it_could_not_do_about_others(
+    function: Callable[[str], Handle], cycles: Callable[[Starter], Starter], world: World
+) -> None:
+    starter = cycles(Starter())
+    assert function("reconcile")(EVERY_FIVE)["failed"] is False
+    assert function("reconcile")({"groups": ["web"]})["failed"] is False
+    assert starter.asked == [(None, 300.0), (frozenset({"web"}), None)]
+    details = [detail for kind, detail in world.bus.published if kind == "Work Failed"]
+    assert {each["cause"] for each in details} == {"reconcile: cycles of group db"}
+
+
+@pytest.mark.parametrize("event", [{"dry_run": True}, {"instances": ["i-0123456789abcdef0"]}])
+def test_a_dry_run_and_a_run_about_single_instances_start_no_cycle(
+    function: Callable[[str], Handle], cycles: Callable[[Starter], Starter], event: dict[str, Any]
+) -> None:
+    starter = cycles(Starter())
+    function("reconcile")(event)
+    assert starter.asked == []
+
+
+def test_an_installation_without_cycles_does_not_even_load_them(
+    function: Callable[[str], Handle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CYCLE_MACHINE", raising=False)
+    monkeypatch.setitem(sys.modules, "rollcall.cycle.starting", None)  # an import of it is an error
+    assert function("reconcile")(EVERY_FIVE)["failed"] is False
+
+
+@pytest.mark.parametrize(
+    ("error", "transient"), [(Throttled("slow down"), True), (AwsDenied("no"), False), (KeyError("a bug"), False)]
+)
+def test_cycles_that_cannot_be_looked_at_are_published_and_hide_nothing_of_the_run(
+    world: World,
+    function: Callable[[str], Handle],
+    cycles: Callable[[Starter], Starter],
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+    transient: bool,
+) -> None:
+    world.host_of("i-gone", "10.0.0.1")
+    cycles(Starter(error))
+    answer = function("reconcile")(EVERY_FIVE)
+    assert (answer["failed"], len(answer["steps"])) == (False, 1)
+    published = dict(world.bus.published)
+    assert published["Drift Fixed"]
+    failed = published["Work Failed"]
+    assert (failed["transient"], failed["error"], failed["again_within"]) == (transient, type(error).__name__, 720)
+    assert failed["reason"].startswith("cycles: ")
+    logged = {each.getMessage(): each.levelname for each in caplog.records}
+    assert logged["cycle started: version 7 is new"] == "INFO"  # what was done before the error
+    [level] = [level for words, level in logged.items() if words.startswith("cycles that are due: ")]
+    assert level == ("WARNING" if transient else "ERROR")
+
+
+def step_answered(monkeypatch: pytest.MonkeyPatch, name: str, answer: StepAnswer) -> list[tuple[Any, ...]]:
+    """Let the steps of cycles answer so; with what they were called."""
+    called: list[tuple[Any, ...]] = []
+
+    def step(self: object, *arguments: Any) -> StepAnswer:
+        called.append(arguments)
+        return answer
+
+    monkeypatch.setattr(f"rollcall.cycle.run.CycleRun.{name}", step)
+    return called
+
+
+def test_a_step_of_a_cycle_answers_with_the_whole_state_and_publishes_what_it_found(
+    world: World, function: Callable[[str], Handle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = answer_of(CycleEvent.PROGRESS)._replace(wait=15.2)
+    called = step_answered(monkeypatch, "step", answer)
+    event = {"step": "follow", "cycle": STATE.to_json(), "execution": {"id": EXECUTION}}
+    answered = function("cycle")(event)
+    assert called == [("follow", event)]
+    assert answered == {"cycle": STATE.to_json(), "next": "wait", "wait": 16, "error": {}, "cause": STATE.reason}
+    assert json.loads(json.dumps(answered)) == answered
+    [(kind, detail)] = world.bus.published
+    assert (kind, detail["function"], detail["cycle"]) == ("Cycle Progress", "cycle", EXECUTION.rpartition(":")[2])
+
+
+def test_an_execution_that_was_stopped_is_settled(
+    world: World, function: Callable[[str], Handle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called = step_answered(monkeypatch, "settle", ended(CycleEvent.CANCELLED))
+    detail = {"executionArn": EXECUTION, "status": "ABORTED", "input": "{}"}
+    function("cycle")({"source": "aws.states", "detail": detail})
+    assert called == [(detail,)]
+    assert published_by(world) == [("Cycle Cancelled", "cycle")]
+
+
+def test_a_refusal_and_a_dry_run_publish_nothing_and_are_logged_with_every_objection(
+    world: World,
+    function: Callable[[str], Handle],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    objection = Objection("no hook", "group web has no launch hook", "rollcall onboard web")
+    refused = replace(STATE, result=CycleResult.REFUSED, reason="1 objection", objections=(objection,))
+    step_answered(monkeypatch, "step", StepAnswer(refused, "put_back"))
+    function("cycle")({"step": "preflight", "execution": {"id": EXECUTION}})
+    assert world.bus.published == []
+    [line] = [each for each in caplog.records if "1 objection" in each.getMessage()]
+    assert vars(line)["objections"] == [objection._asdict()]
+    assert (line.levelname, vars(line)["group"]) == ("INFO", "web")
+
+
+def test_an_error_of_a_step_is_raised_so_that_it_is_tried_again(
+    function: Callable[[str], Handle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise TowerUnavailable("away")
+
+    monkeypatch.setattr("rollcall.cycle.run.CycleRun.step", fail)
+    with pytest.raises(TowerUnavailable):
+        function("cycle")({"step": "follow", "execution": {"id": EXECUTION}})

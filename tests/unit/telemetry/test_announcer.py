@@ -13,6 +13,7 @@ from rollcall.domain.errors import BadSettings, DeleteRefused, Throttled, TowerU
 from rollcall.domain.findings import breaks, warns
 from rollcall.domain.message_format import Record
 from rollcall.domain.reports import Event, Note, Report
+from rollcall.domain.verdicts import Decision, Grounds
 from rollcall.http.transport import Exchange
 from rollcall.lifecycle.target_watch import TargetHealthChange
 from rollcall.reconcile.result import RunOutcome
@@ -60,6 +61,22 @@ def test_what_an_operator_should_look_at_is_an_alert_beside_the_outcome(world: W
     assert (alert["message"], alert["level"], alert["alert"]) == ("its retire job 7 failed on it", "ERROR", True)
     assert (alert["group"], alert["instance_id"], alert["action"]) == ("web", "i-a", "terminating")
     assert audience.counted() == {"Alerts": 1}
+
+
+def test_a_decision_against_an_instance_is_logged_with_what_it_rests_on(world: World, audience: Audience) -> None:
+    held = Note("held", alert=True, grounds=Grounds(Decision.HOLD, ("ec2", "http:80")))
+    abandoned = Grounds(Decision.ABANDON)
+    audience.announcer.announce(
+        [
+            Report(world.launching("i-a"), "abandoned", event=Event.ABANDONED, job=7, grounds=abandoned),
+            Report(world.launching("i-b"), "", job=8, notes=(held,)),
+        ]
+    )
+    lines = audience.lines()
+    assert [(line["decision"], line["checks"], line["job"]) for line in lines] == [
+        ("abandon", [], 7),
+        ("hold", ["ec2", "http:80"], 8),
+    ]
 
 
 def test_of_one_that_goes_on_waiting_only_the_alert_is_a_line(world: World, audience: Audience) -> None:
@@ -455,6 +472,14 @@ BY_GROUP_AND_IN_ALL = (
     "SecondsToReady",
     "SecondsToRetired",
     "DriftFixed",
+    "CyclesStarted",
+    "CyclesSucceeded",
+    "CyclesFailed",
+    "CyclesRolledBack",
+    "CyclesCancelled",
+    "CycleSeconds",
+    "CycleInstancesReplaced",
+    "CycleTargetDips",
 )
 IN_ALL = (
     "DriftFound",

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from rollcall.cycle.news import CycleEvent
+from rollcall.cycle.state import Phase
 from rollcall.domain.errors import (
     ActionNotVisible,
     AwsDenied,
@@ -41,11 +43,13 @@ from rollcall.reconcile.steps import DriftFinding, DriftKind, NodeRemoval, Plan
 from rollcall.telemetry.event_details import INSTANCE_IN_TROUBLE, LATENESS, REASON_MAX, error_cause
 from rollcall.telemetry.reconcile_details import BY_HAND
 from rollcall.tower.connection import job_page
+from unit.cycle_news import EXECUTION, VERDICT, answer_of, ended
 from unit.fakes import ACCOUNT, REGION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from rollcall.cycle.run import StepAnswer
     from rollcall.domain.actions import LifecycleAction
     from rollcall.domain.findings import Finding as Misconfiguration
     from unit.audience import Audience
@@ -130,6 +134,13 @@ def say_not_serving(world: World, audience: Audience) -> None:
     audience.announcer.announce_target_health([TargetHealthChange(launch(world), False, 360.0, reason, first=True)])
 
 
+JUST_STARTED: dict[str, Any] = {
+    "execution_started": NOW - 31.0,
+    "phase": Phase.STARTING,
+    "percent": 0,
+    "instances": (),
+}
+LATELY: dict[str, Any] = {"execution_started": NOW - 312.4}
 FOUND = warns(
     "group web",
     "two hooks for launches",
@@ -148,6 +159,10 @@ def say_misconfigured(found: Sequence[Misconfiguration], mended: Sequence[Miscon
     return say
 
 
+def say_cycle(answer: StepAnswer) -> Callable[..., None]:
+    return lambda world, audience: audience.announcer.announce_step(answer, EXECUTION)
+
+
 SAYING: dict[str, tuple[str, Callable[[World, Audience], None]]] = {
     "instance-registered": ("register", say_registered),
     "instance-ready": ("gate", say_ready),
@@ -161,6 +176,12 @@ SAYING: dict[str, tuple[str, Callable[[World, Audience], None]]] = {
     "instance-not-serving": ("gate", say_not_serving),
     "misconfiguration-found": ("doctor", say_misconfigured([FOUND], [])),
     "misconfiguration-mended": ("doctor", say_misconfigured([], [FOUND])),
+    "cycle-started": ("cycle", say_cycle(answer_of(CycleEvent.STARTED, new=0, in_progress=0, left=8, **JUST_STARTED))),
+    "cycle-progress": ("cycle", say_cycle(answer_of(CycleEvent.PROGRESS, verdicts=(VERDICT,), **LATELY))),
+    "cycle-succeeded": ("cycle", say_cycle(ended(CycleEvent.SUCCEEDED))),
+    "cycle-failed": ("cycle", say_cycle(ended(CycleEvent.FAILED))),
+    "cycle-rolled-back": ("cycle", say_cycle(ended(CycleEvent.ROLLED_BACK))),
+    "cycle-cancelled": ("cycle", say_cycle(ended(CycleEvent.CANCELLED))),
 }
 
 

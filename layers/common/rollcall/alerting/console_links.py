@@ -12,10 +12,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from rollcall.domain.console_pages import console_page
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-DOMAINS = {"cn-": "console.amazonaws.cn", "us-gov-": "console.amazonaws-us-gov.com"}
 SHOWN = "fields @timestamp, service, level, group, instance_id, message"
 
 
@@ -40,17 +41,12 @@ def log_query_url(region: str, log_groups: Sequence[str], query: str, start: flo
         f"editorString~{_string(query)}",
         f"source~({''.join(f'~{_string(each)}' for each in log_groups)})",
     )
-    return f"{_console(region)}#logsV2:logs-insights$3FqueryDetail$3D~({'~'.join(fields)})"
+    return f"{console_page(region, 'cloudwatch')}#logsV2:logs-insights$3FqueryDetail$3D~({'~'.join(fields)})"
 
 
 def alarm_url(region: str, name: str) -> str:
     """Where the console shows an alarm."""
-    return f"{_console(region)}#alarmsV2:alarm/{quote(name, safe='')}"
-
-
-def _console(region: str) -> str:
-    domain = next((each for prefix, each in DOMAINS.items() if region.startswith(prefix)), "console.aws.amazon.com")
-    return f"https://{region}.{domain}/cloudwatch/home?region={region}"
+    return f"{console_page(region, 'cloudwatch')}#alarmsV2:alarm/{quote(name, safe='')}"
 
 
 def _time(seconds: float) -> str:

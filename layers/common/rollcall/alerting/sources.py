@@ -5,7 +5,8 @@ How bad each is, by what it is about:
 critical  a token is refused, or a permission is missing (TowerDenied, ChefDenied, AwsDenied); the removal limit; an
           alarm on a function's errors or on a dead-letter queue
 error     what an operator has to fix within the hour: tags, inventories, templates; an instance that is stuck; Tower
-          being unavailable; what the doctor finds to break launches; every other alarm
+          being unavailable; what the doctor finds to break launches; a cycle that failed or was rolled back; every
+          other alarm
 warning   what passes by itself, unless it is Tower; what reconcile found and left; an instance that load balancers do
           not find healthy; the doctor's other findings
 """
@@ -22,9 +23,13 @@ from rollcall.domain.aws_text import aws_safe_json
 from rollcall.domain.errors import BadEvent
 from rollcall.domain.event_fields import (
     CONFLICT_FOUND,
+    CYCLE_FAILED,
+    CYCLE_ROLLED_BACK,
+    CYCLE_SUCCEEDED,
     MISCONFIGURATION_FOUND,
     MISCONFIGURATION_MENDED,
     NOT_SERVING,
+    OF_A_CYCLE,
     OF_AN_INSTANCE,
     OF_THE_DOCTOR,
     REMOVAL_LIMIT,
@@ -107,6 +112,11 @@ def not_serving(group: str) -> str:
     return f"not serving: group {group}"
 
 
+def cycle_of(group: str) -> str:
+    """The cause of all that is reported of a group's cycles: it has one at a time."""
+    return OF_A_CYCLE + group
+
+
 def _alarm(body: Json) -> Occurrence | Ending | None:
     name, state = str(body["AlarmName"]), body["NewStateValue"]
     at, cause = _seconds(body["StateChangeTime"]), f"alarm: {name}"
@@ -139,6 +149,8 @@ def _event(body: Json) -> Occurrence | Ending | None:
         return Ending(event_id, at, subject_of(detail["group"], detail["instance_id"]), instances_of(detail["group"]))
     if kind == SERVING:
         return Ending(event_id, at, _serving(detail), not_serving(detail["group"]))
+    if kind == CYCLE_SUCCEEDED:
+        return Ending(event_id, at, cycle_of(detail["group"]), cycle_of(detail["group"]))
     if kind == MISCONFIGURATION_MENDED:
         return Ending(event_id, at, OF_THE_DOCTOR + detail["key"], OF_THE_DOCTOR + detail["key"])
     raise BadEvent(f"field 'detail-type' is {quoted(kind)}, of which no alert is sent: narrow the rule that sent it")
@@ -230,6 +242,34 @@ def _serving(detail: Json) -> str:
     return f"serving: {subject_of(detail['group'], detail['instance_id'])}"
 
 
+def _cycle_failed(event_id: str, at: float, detail: Json) -> Occurrence:
+    return _bad_cycle(event_id, at, detail, "failed")
+
+
+def _cycle_rolled_back(event_id: str, at: float, detail: Json) -> Occurrence:
+    return _bad_cycle(event_id, at, detail, "was rolled back")
+
+
+def _bad_cycle(event_id: str, at: float, detail: Json, became: str) -> Occurrence:
+    """A cycle that did not bring what it should. It is over with the group's next cycle that succeeds."""
+    group = str(detail["group"])
+    version = f" to version {detail['version']}" if detail.get("version") else ""
+    return Occurrence(
+        id=event_id,
+        at=at,
+        cause=cycle_of(group),
+        reason=f"the cycle of {group}{version} {became}: {detail['reason']}",
+        severity=IncidentSeverity.ERROR,
+        began=max(0.0, at - float(detail.get("seconds") or 0.0)),
+        subject=group,
+        group=group,
+        function=str(detail.get("function") or ""),
+        job_url=str(detail.get("job_url") or ""),
+        ended_by=cycle_of(group),
+        forgotten_at=at + KEPT_FOR,
+    )
+
+
 def _misconfiguration(event_id: str, at: float, detail: Json) -> Occurrence:
     cause = OF_THE_DOCTOR + detail["key"]
     return Occurrence(
@@ -251,6 +291,8 @@ PROBLEMS: dict[str, Callable[[str, float, Json], Occurrence | None]] = {
     CONFLICT_FOUND: _finding,
     NOT_SERVING: _not_serving,
     MISCONFIGURATION_FOUND: _misconfiguration,
+    CYCLE_FAILED: _cycle_failed,
+    CYCLE_ROLLED_BACK: _cycle_rolled_back,
 }
 
 

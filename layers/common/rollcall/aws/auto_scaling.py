@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from itertools import batched
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
@@ -18,7 +18,7 @@ from .client import aws_errors, by_halves, require_no_refusals
 from .regional_clients import RegionalClients
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from mypy_boto3_autoscaling.type_defs import PaginatorConfigTypeDef
 
@@ -32,7 +32,15 @@ GROUPS_PER_PAGE = 100  # DescribeAutoScalingGroups' maximum
 STATES_PER_CALL = 50  # DescribeAutoScalingInstances' maximum
 ACTIVITIES: PaginatorConfigTypeDef = {"MaxItems": 1000, "PageSize": 100}  # DescribeScalingActivities' maximum
 LAUNCHING = re.compile(r"Launching a new EC2 instance(?! into)[^:]*: (?P<id>i-[0-9a-z]+)")
+ANY_LAUNCH = re.compile(r"Launching a new EC2 instance[^:]*: (?P<id>i-[0-9a-z]+)")  # also into a warm pool
 TERMINATING = re.compile(r"Terminating EC2 instance[^:]*: (?P<id>i-[0-9a-z]+)")
+
+
+class Activity(NamedTuple):
+    """When a group began to launch or terminate instances, in epoch seconds by instance id."""
+
+    launched: Mapping[str, float]
+    terminated: Mapping[str, float]
 
 
 class AutoScaling(RegionalClients):
@@ -116,6 +124,24 @@ class AutoScaling(RegionalClients):
     def departures(self, group: str, instance_ids: Collection[str]) -> dict[str, float]:
         """When a group began to terminate each of these instances, in epoch seconds: as arrivals, by its activities."""
         return self._began(group, instance_ids, TERMINATING)
+
+    def activity_since(self, group: str, since: float) -> Activity:
+        """Which instances a group began to launch, and to terminate, since then (epoch seconds), also in its pool."""
+        launched: dict[str, float] = {}
+        terminated: dict[str, float] = {}
+        pages = self._autoscaling.get_paginator("describe_scaling_activities")
+        with aws_errors(f"DescribeScalingActivities of group {group}"):
+            for page in pages.paginate(AutoScalingGroupName=group, PaginationConfig={"PageSize": 100}):
+                for raw in page["Activities"]:  # those in progress first, then the newest
+                    began = raw["StartTime"].timestamp()
+                    if began < since and raw.get("EndTime"):
+                        return Activity(launched, terminated)
+                    if began < since:
+                        continue
+                    for found, pattern in ((launched, ANY_LAUNCH), (terminated, TERMINATING)):
+                        if named := pattern.match(raw["Description"]):
+                            found.setdefault(named["id"], began)
+        return Activity(launched, terminated)
 
     def _began(self, group: str, instance_ids: Collection[str], activity: re.Pattern[str]) -> dict[str, float]:
         found: dict[str, float] = {}

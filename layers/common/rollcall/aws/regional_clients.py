@@ -46,7 +46,13 @@ class RegionalClients:
         client: ElasticLoadBalancingv2Client = self._client("elbv2")
         return client
 
-    def _client(self, service: Literal["autoscaling", "ec2", "elbv2"], config: Config = CLIENT_CONFIG) -> Any:
+    @property
+    def _cloudwatch(self) -> Any:
+        return self._client("cloudwatch")
+
+    def _client(
+        self, service: Literal["autoscaling", "cloudwatch", "ec2", "elbv2"], config: Config = CLIENT_CONFIG
+    ) -> Any:
         with self._making:  # clients may be shared by threads, but not made by several at once
             if (service, config) not in self._clients:
                 self._clients[service, config] = boto3.client(service, region_name=self.region, config=config)

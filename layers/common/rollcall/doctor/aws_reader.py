@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from rollcall.aws.auto_scaling import GROUPS_PER_CALL, GROUPS_PER_PAGE, other_traffic_of, target_groups_of
 from rollcall.aws.client import aws_errors
+from rollcall.aws.group_details import details_of
 from rollcall.domain.actions import Result, Transition
 from rollcall.domain.groups import Group
 from rollcall.domain.membership import Membership
@@ -23,6 +25,8 @@ from .observations import ObservedGroup, ObservedHook, ObservedQueue, ObservedRu
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
+
+    from rollcall.aws.instance_refreshes import Refresh
 
 PATIENT = Config(retries={"mode": "standard", "total_max_attempts": 6}, connect_timeout=3, read_timeout=10)  # seconds
 
@@ -136,6 +140,28 @@ class AwsReader:
                 if raw["Protocol"] == "sqs" and raw["SubscriptionArn"].startswith("arn:")
             )
 
+    # Cycles
+
+    def active_refresh(self, group: str) -> Refresh | None:
+        """The instance refresh of a group that goes on; None without."""
+        from rollcall.aws.instance_refreshes import refresh_of  # only installations with cycles need it
+
+        with aws_errors(f"DescribeInstanceRefreshes of group {group}"):
+            answer = self._client("autoscaling").describe_instance_refreshes(AutoScalingGroupName=group)
+        return next((each for each in map(refresh_of, answer["InstanceRefreshes"]) if each.active), None)
+
+    def is_running(self, machine: str, execution: str) -> bool:
+        """Whether an execution of a state machine (by its ARN) runs, by its name; one that is not there does not."""
+        arn = f"{machine.replace(':stateMachine:', ':execution:')}:{execution}"
+        with aws_errors(f"DescribeExecution {execution}"):
+            try:
+                answer = self._client("stepfunctions").describe_execution(executionArn=arn)
+            except ClientError as error:
+                if error.response["Error"]["Code"] not in ("ExecutionDoesNotExist", "InvalidArn"):
+                    raise
+                return False
+        return bool(answer["status"] == "RUNNING")
+
 
 def _group(raw: Any) -> ObservedGroup:
     name = raw["AutoScalingGroupName"]
@@ -149,4 +175,5 @@ def _group(raw: Any) -> ObservedGroup:
         ),
         {each["InstanceId"]: Membership(name, each["LifecycleState"]) for each in raw.get("Instances", ())},
         most=raw["MaxSize"],
+        details=details_of(raw),
     )

@@ -17,6 +17,7 @@ from rollcall.domain.findings import Finding, Severity
 from .chef_findings import chef_findings
 from .connection_findings import connection_findings
 from .coverage import coverage
+from .cycle_findings import cycle_findings
 from .group_findings import group_findings
 from .hook_findings import hook_findings
 from .host_findings import host_findings
@@ -50,6 +51,7 @@ FINDERS: tuple[Finder, ...] = (
     topic_findings,
     host_findings,
     chef_findings,
+    cycle_findings,
 )
 WORST_FIRST = [Severity.BREAKS_LAUNCHES, Severity.WARNING]
 

@@ -46,7 +46,7 @@ def _of_group(opted_in: OptedInGroup, observed: Observations, here: Settings) ->
     for transition in Transition:
         own = [each for each in ours if each.transition == transition]
         if not own:
-            yield _missing(opted_in, transition, observed, here)
+            yield missing_hook(opted_in, transition, observed, here)
         if len(own) > 1:
             yield warns(
                 f"group {opted_in.name}",
@@ -117,7 +117,8 @@ def _put_hook(group: ObservedGroup | Group, transition: Transition, name: str, c
 # No hook
 
 
-def _missing(opted_in: OptedInGroup, transition: Transition, observed: Observations, here: Settings) -> Finding:
+def missing_hook(opted_in: OptedInGroup, transition: Transition, observed: Observations, here: Settings) -> Finding:
+    """What is wrong where no hook of a group's for this transition is Rollcall's."""
     group, launching = opted_in.group, transition == Transition.LAUNCHING
     subject, what = f"group {group.name}", f"no {'launch' if launching else 'terminate'} hook"
     remedy = _put_hook(group, transition, f"{here.hook_prefix}-{'launching' if launching else 'terminating'}")

@@ -16,6 +16,8 @@ from .arn_patterns import arn_like
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from rollcall.aws.group_details import GroupDetails
+    from rollcall.aws.instance_refreshes import Refresh
     from rollcall.domain.actions import Result, Transition
     from rollcall.domain.errors import BadSettings
     from rollcall.domain.groups import Group, GroupSettings
@@ -98,12 +100,12 @@ class ObservedStack:
 
     def arn(self, queue: str) -> str:
         """The ARN of a queue; empty where it could not be read."""
-        observed = self.queues[queue]
+        observed = self.queues.get(queue)
         return observed.arn if isinstance(observed, ObservedQueue) else ""
 
     def visibility(self, *queues: str) -> int:
         """The longest visibility timeout of these queues, in seconds; 0 where none could be read."""
-        observed = (self.queues[each] for each in queues)
+        observed = (self.queues.get(each) for each in queues)
         return max((each.visibility for each in observed if isinstance(each, ObservedQueue)), default=0)
 
 
@@ -123,7 +125,7 @@ class ObservedHook:
 class ObservedGroup:
     """An Auto Scaling group, its instances by id, its hooks, and what it notifies which topics of.
 
-    most: instances that it may have.
+    most: instances that it may have. details: the group in full, without its warm pool.
     """
 
     group: Group
@@ -131,6 +133,7 @@ class ObservedGroup:
     hooks: OrError[tuple[ObservedHook, ...]] = ()
     topics: OrError[Mapping[str, frozenset[str]]] = field(default_factory=dict)
     most: int = 0
+    details: GroupDetails | None = None
 
     @property
     def name(self) -> str:
@@ -157,6 +160,32 @@ class UnreadableTag:
 
     group: str
     error: BadSettings
+
+
+@dataclass(frozen=True)
+class CycleDefaults:
+    """What the tag rollcall:cycle of a group asks for, as far as doctor needs it.
+
+    forbidden: no cycle is allowed. refuses_protected, refuses_standby: instances that are protected from scale-in, or
+    in Standby, keep a cycle from beginning.
+    """
+
+    forbidden: bool = False
+    refuses_protected: bool = True
+    refuses_standby: bool = True
+
+
+@dataclass(frozen=True)
+class ObservedCycle:
+    """What there is of the cycles of a group.
+
+    defaults: None for a group without the tag rollcall:cycle. refresh: its active instance refresh, None without.
+    pin_runs: whether the cycle that has pinned it still runs; None if it is not pinned.
+    """
+
+    defaults: OrError[CycleDefaults | None] = None
+    refresh: OrError[Refresh | None] = None
+    pin_runs: OrError[bool] | None = None
 
 
 @dataclass(frozen=True)
@@ -227,7 +256,7 @@ class Observations:
     groups: by name. opted_in: those with the tag, and unreadable_tags: what of their tags could not be read. wanted:
     the names of the requested ones, none for all. subscribers: the queues that are subscribed to a topic, by its
     ARN; kinds: of target groups, by ARN. chef: how many nodes the Chef server has, None if it was not read. at: when
-    it was observed, in epoch seconds.
+    it was observed, in epoch seconds. cycles: of groups with a tag of cycles, by name; none in a stack without them.
     """
 
     stack: ObservedStack
@@ -240,6 +269,7 @@ class Observations:
     kinds: Mapping[str, OrError[str]] = field(default_factory=dict)
     chef: OrError[int] | None = None
     at: float = 0.0
+    cycles: Mapping[str, ObservedCycle] = field(default_factory=dict)
 
     def template(self, reference: str | None) -> ObservedTemplate | None:
         """A job template that a tag names; None where there is none, or it could not be read."""

@@ -17,12 +17,13 @@ from rollcall.aws.client import AWS_CALLS_AT_ONCE
 from rollcall.checks.load_balancers import ELB_CHECK
 from rollcall.domain.errors import AwsDenied, NoTimeLeft, RollcallError
 from rollcall.domain.inventories import Inventory
-from rollcall.domain.settings import OPT_IN_TAG
+from rollcall.domain.settings import CYCLE_TAG, OPT_IN_TAG, PINNED_TAG
 from rollcall.tower.connection import TOWER_CALLS_AT_ONCE
 
 from .observations import (
     HostSample,
     Observations,
+    ObservedCycle,
     ObservedInventory,
     ObservedStack,
     ObservedTemplate,
@@ -39,11 +40,12 @@ if TYPE_CHECKING:
 
     from rollcall.aws.fleet import Fleet
     from rollcall.chef.client import Chef
+    from rollcall.domain.groups import Group
     from rollcall.domain.settings import Settings, StackNames
     from rollcall.tower.client import Tower
 
     from .aws_reader import AwsReader
-    from .observations import ObservedGroup, OptedInGroup, OrError
+    from .observations import CycleDefaults, ObservedGroup, OptedInGroup, OrError
 
 SAMPLE_MAX = 150  # instances that are searched for in every inventory: two requests
 INVENTORIES_MAX = 20  # beside those that tags name, for which it is read whether the token may change them
@@ -56,7 +58,8 @@ class Observer:
     """Reads everything once.
 
     chef: the installation's Chef server, None if it has none. tower_at: a client for another API root of the same
-    Tower. seconds_left: in this invocation.
+    Tower. seconds_left: in this invocation. cycle_defaults: reads the tag rollcall:cycle, which is known further up;
+    raises BadSettings. reads_hosts: whether the hosts of inventories are read, which takes Tower long.
     """
 
     def __init__(
@@ -70,6 +73,8 @@ class Observer:
         chef: Chef | None,
         tower_at: Callable[[str], Tower],
         seconds_left: Callable[[], float],
+        cycle_defaults: Callable[[Group], CycleDefaults | None] = lambda _: None,
+        reads_hosts: bool = True,
     ) -> None:
         self._settings = settings
         self._names = names
@@ -79,10 +84,15 @@ class Observer:
         self._chef = chef
         self._tower_at = tower_at
         self._seconds_left = seconds_left
+        self._cycle_defaults = cycle_defaults
+        self._reads_hosts = reads_hosts
 
-    def observe(self, wanted: Collection[str] | None) -> Observations:
-        """What there is. wanted: names of the requested groups, with what they need; None for all."""
-        stack = self._stack()
+    def observe(self, wanted: Collection[str] | None, stack: ObservedStack | None = None) -> Observations:
+        """What there is. wanted: names of the requested groups, with what they need; None for all.
+
+        stack: where it is known already, or as much of it as matters.
+        """
+        stack = stack or self._stack()
         groups = self._try(lambda: self._aws.groups(wanted))
         if isinstance(groups, RollcallError):
             return Observations(stack, self._observe_tower(()), groups)
@@ -100,6 +110,7 @@ class Observer:
             kinds=self._each(self._target_groups(opted_in), self._kind, AWS_CALLS_AT_ONCE),
             chef=self._observe_chef(opted_in),  # last, for it only warns, and one that does not answer takes its time
             at=time.time(),
+            cycles=self._cycles(groups),
         )
 
     # Calls that may fail
@@ -178,6 +189,27 @@ class Observer:
     def _kind(self, target_group: str) -> str:
         return self._fleet.targets.types([target_group])[target_group]
 
+    # Cycles
+
+    def _cycles(self, groups: Mapping[str, ObservedGroup]) -> dict[str, ObservedCycle]:
+        """Those of groups that are to be cycled, or that a cycle has pinned."""
+        if not self._settings.cycles:
+            return {}
+        tagged = {name for name, each in groups.items() if {CYCLE_TAG, PINNED_TAG} & each.group.tags.keys()}
+        refreshes = self._each(tagged, self._aws.active_refresh, AWS_CALLS_AT_ONCE)
+        pins = {name: groups[name].group.tags[PINNED_TAG] for name in tagged if PINNED_TAG in groups[name].group.tags}
+        runs = self._each(pins, lambda name: self._pin_runs(pins[name]), AWS_CALLS_AT_ONCE)
+        return {
+            name: ObservedCycle(
+                self._in_time(partial(self._cycle_defaults, groups[name].group)), refreshes[name], runs.get(name)
+            )
+            for name in tagged
+        }
+
+    def _pin_runs(self, pin: str) -> bool:
+        """Whether the execution runs whose name a pin ends with."""
+        return self._aws.is_running(self._names.cycle_machine, pin.rpartition(" ")[2])
+
     # Chef
 
     def _observe_chef(self, opted_in: Collection[OptedInGroup]) -> OrError[int] | None:
@@ -217,7 +249,7 @@ class Observer:
         return ObservedInventory(
             inventory,
             self._in_time(lambda: self._tower.may_change(inventory)),
-            self._in_time(lambda: self._tower.dump(inventory).hosts),
+            self._in_time(lambda: self._tower.dump(inventory).hosts) if self._reads_hosts else (),
             self._in_time(lambda: self._tower.organization_limit(inventory)),
         )
 
@@ -226,7 +258,7 @@ class Observer:
         serving = [[each for each, known in sorted(one.group.members.items()) if known.serving] for one in opted_in]
         in_turn = [each for turn in zip_longest(*serving) for each in turn if each is not None]
         instances = tuple(dict.fromkeys(in_turn))[:SAMPLE_MAX]
-        if not instances:
+        if not instances or not self._reads_hosts:
             return None
         hosts = self._try(lambda: self._tower.hosts_of(instances))
         if isinstance(hosts, RollcallError):

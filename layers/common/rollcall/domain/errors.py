@@ -12,6 +12,7 @@ RollcallError
 │  ├─ InstanceNotVisible   launched, and not yet known to EC2 or Auto Scaling
 │  ├─ ActionNotVisible     Auto Scaling holds the instance, and finds no such lifecycle action
 │  ├─ JobStillLanding      another message is at work on the host, or a job of a former stint still is
+│  ├─ RefreshStillActive   an instance refresh is being cancelled, and until then its group cannot be changed
 │  └─ NoTimeLeft           the invocation ends before this message can be worked on
 └─ Permanent               needs an operator: tried again for an hour, then moved to the dead-letter queue
    ├─ BadEvent             a message that is not a lifecycle action
@@ -147,6 +148,15 @@ class JobStillLanding(Transient):
     """
 
     scope = Scope.INSTANCE
+
+
+class RefreshStillActive(Transient):
+    """An instance refresh whose cycle was stopped is being cancelled; AWS takes no change of its group until then.
+
+    Remedy: nothing: it is tried again, by reconcile at the latest.
+    """
+
+    scope = Scope.GROUP
 
 
 class NoTimeLeft(Transient):

@@ -14,9 +14,16 @@ SERVING = "Instance Serving"
 NOT_SERVING = "Instance Not Serving"
 MISCONFIGURATION_FOUND = "Misconfiguration Found"
 MISCONFIGURATION_MENDED = "Misconfiguration Mended"
+CYCLE_STARTED = "Cycle Started"
+CYCLE_PROGRESS = "Cycle Progress"
+CYCLE_SUCCEEDED = "Cycle Succeeded"
+CYCLE_FAILED = "Cycle Failed"
+CYCLE_ROLLED_BACK = "Cycle Rolled Back"
+CYCLE_CANCELLED = "Cycle Cancelled"
 
 REMOVAL_LIMIT = "breaker: "  # before the name of what it guards, the cause of a removal limit that was exceeded
 OF_AN_INSTANCE = "instance: "  # before group and id, the cause of what is wrong with one
+OF_A_CYCLE = "cycle: "  # before a group, the cause of a cycle of it that failed
 OF_THE_DOCTOR = "doctor: "  # before a finding's key, its cause
 
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .errors import RollcallError
+from .verdicts import Grounds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,12 +32,14 @@ class Event(StrEnum):
 class Note(NamedTuple):
     """What an operator should know. alert: one should act; otherwise it is a warning beside what went well.
 
-    cause: of an alert about more than its instance, the same few words for all instances that it is about.
+    cause: of an alert about more than its instance, the same few words for all instances that it is about. grounds:
+    of a decision against the instance, where that is what the alert is about.
     """
 
     words: str
     alert: bool = False
     cause: str = ""
+    grounds: Grounds | None = None
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Report:
     provisioned_at: when the job ended that went well on its instance, in epoch seconds. alerted_before: whether an
     alert about it was published before, None where that is not known. left_out: the tags of the instance that did not
     become host variables, each with the reason. evicted: its stale host was removed from the address of a new instance;
-    it is reported as of a terminate action without a hook.
+    it is reported as of a terminate action without a hook. grounds: of ABANDON.
     """
 
     action: LifecycleAction
@@ -60,6 +63,7 @@ class Report:
     alerted_before: bool | None = None
     left_out: tuple[str, ...] = ()
     evicted: bool = False
+    grounds: Grounds | None = None
 
 
 def gone(action: LifecycleAction, outcome: str, removal: RemovalResult, *, published: bool, **own: Any) -> Report:

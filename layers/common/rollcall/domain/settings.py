@@ -22,6 +22,8 @@ JOB_TAG = "rollcall:job-template"
 GATE_TAG = "rollcall:gate"
 RETIRE_TAG = "rollcall:retire-job-template"
 RELEASED_TAG = "rollcall:released"
+CYCLE_TAG = "rollcall:cycle"
+PINNED_TAG = "rollcall:cycle-pinned"  # set by a cycle while the group is pinned to a number; see cycle/
 MOMENT_FORMAT = "%Y-%m-%dT%H:%M:%SZ"  # in UTC
 NAMING_TAGS = (OPT_IN_TAG, JOB_TAG, RETIRE_TAG)  # names in Tower, whose inner blanks count; it strips the outer ones
 DEFAULT_TIMEOUT = 1800  # seconds
@@ -30,7 +32,10 @@ WATCHES = range(1, 3601)  # seconds; a load balancer's first checks take a few m
 
 
 class Settings(NamedTuple):
-    """One installation's parameters. stack: its name. chef_secret is empty where there is no Chef server."""
+    """One installation's parameters. stack: its name. chef_secret is empty where there is no Chef server.
+
+    cycles: whether it may replace the instances of groups. gate_log_group: empty for functions that do not read it.
+    """
 
     account: str
     region: str
@@ -48,6 +53,8 @@ class Settings(NamedTuple):
     gate_queue_url: str
     terminate_queue_url: str
     chef_secret: str = ""
+    cycles: bool = False
+    gate_log_group: str = ""
 
 
 class OwnQueue(NamedTuple):
@@ -65,7 +72,7 @@ class StackNames(NamedTuple):
     has announced.
     notification_topic: the ARN of the topic that the queues are subscribed to, alarm_topic: of the user's own that
     alarms go to; each empty if there is none. notifying_topics: ARNs, or patterns of them, of further topics that may
-    send to the queues.
+    send to the queues. cycle_machine: the ARN of the state machine Cycle, empty in a stack without.
     """
 
     rules: Mapping[str, str]
@@ -76,6 +83,7 @@ class StackNames(NamedTuple):
     notification_topic: str = ""
     notifying_topics: tuple[str, ...] = ()
     alarm_topic: str = ""
+    cycle_machine: str = ""
     topics: Mapping[str, str] = EMPTY_MAPPING
 
     @property
@@ -104,6 +112,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             gate_queue_url=environment["GATE_QUEUE_URL"],
             terminate_queue_url=environment["TERMINATE_QUEUE_URL"],
             chef_secret=environment.get("CHEF_SECRET", ""),
+            cycles=environment.get("CYCLES") == "true",
+            gate_log_group=environment.get("GATE_LOG_GROUP", ""),
         )
 
 
@@ -140,6 +150,7 @@ def read_stack_names(environment: Mapping[str, str]) -> StackNames:
             notification_topic=environment.get("NOTIFICATION_TOPIC", ""),
             notifying_topics=read_topics(environment.get("NOTIFYING_TOPICS", "")),
             alarm_topic=environment.get("ALARM_TOPIC", ""),
+            cycle_machine=environment.get("CYCLE_MACHINE", ""),
         )
         return _with_alert(names, environment) if "ALERT_QUEUE_URL" in environment else names
 

@@ -67,10 +67,22 @@ class Decision(StrEnum):
 class Verdict(NamedTuple):
     """A decision about one instance and its reason.
 
-    delay: seconds until it is evaluated again (WAIT, HOLD). alert: whether an operator should know.
+    delay: seconds until it is evaluated again (WAIT, HOLD). alert: whether an operator should know. against: there is
+    evidence against the instance.
     """
 
     decision: Decision
     reason: str
     delay: float = 0
     alert: bool = False
+    against: bool = False
+
+
+class Grounds(NamedTuple):
+    """What a decision against an instance, ABANDON or HOLD, rests on.
+
+    checks: those of its gate that fail, as the tag spells them; empty where its job is the evidence.
+    """
+
+    decision: Decision
+    checks: tuple[str, ...] = ()

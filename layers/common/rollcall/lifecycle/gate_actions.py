@@ -14,7 +14,7 @@ from rollcall.domain.message_format import written
 from rollcall.domain.messages import Watched, WatchMessage
 from rollcall.domain.reports import NO_LONGER_WAITING, Event, Note, Report, notes_on_kept
 from rollcall.domain.stages import Stage, all_together, grouped, joined
-from rollcall.domain.verdicts import Decision
+from rollcall.domain.verdicts import Decision, Grounds
 from rollcall.hosts.job_templates import require_limitable
 from rollcall.hosts.jobs import launch
 from rollcall.hosts.removal import remove_from_every_inventory
@@ -43,6 +43,11 @@ class Decided(NamedTuple):
     def waiting(self) -> Waiting:
         """The waiting instance."""
         return self.observed.waiting
+
+    @property
+    def grounds(self) -> Grounds | None:
+        """What a decision against it rests on; None where there is no evidence against it."""
+        return Grounds(self.verdict.decision, self.observed.failed_checks) if self.verdict.against else None
 
 
 class GateActions:
@@ -150,7 +155,8 @@ class GateActions:
 
         def abandoned(each: Decided) -> Report:
             report = self._ended(each, f"abandoned: {each.verdict.reason}", Event.ABANDONED)
-            return replace(report, notes=tuple(notes_on_kept(removal, each.waiting.action.instance_id)))
+            notes = tuple(notes_on_kept(removal, each.waiting.action.instance_id))
+            return replace(report, notes=notes, grounds=each.grounds)
 
         completed = self._complete(removed, Result.ABANDON, abandoned)
         return Stage(completed.going_on, [*kept, *completed.left])
@@ -247,7 +253,9 @@ class GateActions:
 
     def _alerts(self, each: Decided) -> Alerts:
         alerts = Alerts(self._message.alerted)
-        return alerts.alert(each.verdict.reason, each.observed.job_id) if each.verdict.alert else alerts
+        if not each.verdict.alert:
+            return alerts
+        return alerts.alert(each.verdict.reason, each.observed.job_id, each.grounds)
 
 
 def _not_shown_as_held(waiting: Waiting) -> InstanceNotVisible:

@@ -69,7 +69,12 @@ def _checked(each: Observed, answers: Answers, *, may_serve: bool) -> Observed:
         failed=tuple(f"{check}: {one.reason}" for check, one in answers.items() if isinstance(one, Fail)),
         inconclusive=tuple(f"{check}: {one.reason}" for check, one in answers.items() if isinstance(one, Inconclusive)),
     )
-    return each._replace(waiting=_with_states(each.waiting, answers), observation=observation, may_serve=may_serve)
+    return each._replace(
+        waiting=_with_states(each.waiting, answers),
+        observation=observation,
+        may_serve=may_serve,
+        failed_checks=tuple(str(check) for check, one in answers.items() if isinstance(one, Fail)),
+    )
 
 
 def _with_states(waiting: Waiting, answers: Answers) -> Waiting:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rollcall.domain.jobs import JobTemplate, Outcome
     from rollcall.domain.messages import GateMessage, Waiting
     from rollcall.domain.settings import Settings
+    from rollcall.domain.verdicts import Grounds
     from rollcall.evidence.job_reader import Evidence
     from rollcall.tower.client import Tower
 
@@ -59,13 +60,13 @@ class Alerts(NamedTuple):
     alerted: bool
     notes: tuple[tuple[int | None, Note], ...] = ()
 
-    def alert(self, reason: str, job_id: int | None) -> Alerts:
+    def alert(self, reason: str, job_id: int | None, grounds: Grounds | None = None) -> Alerts:
         """The same with an alert, unless there was one: one for each instance is enough."""
-        return self if self.alerted else self.alert_again(reason, job_id)
+        return self if self.alerted else self.alert_again(reason, job_id, grounds)
 
-    def alert_again(self, reason: str, job_id: int | None) -> Alerts:
+    def alert_again(self, reason: str, job_id: int | None, grounds: Grounds | None = None) -> Alerts:
         """The same with an alert of what is to be known whatever was alerted before."""
-        return Alerts(True, (*self.notes, (job_id, Note(reason, alert=True))))
+        return Alerts(True, (*self.notes, (job_id, Note(reason, alert=True, grounds=grounds))))
 
     def warn(self, reason: str, job_id: int | None) -> Alerts:
         """The same with a warning."""

@@ -135,13 +135,15 @@ def _counts_as_unreachable(settings: GroupSettings, observation: GateObservation
 
 
 def _held_by_circuit_breaker(observation: GateObservation, evidence: str, delay: float) -> Verdict:
-    return _relaunch_after(delay, Decision.HOLD, f"{evidence}: {observation.circuit_breaker}", alert=True)
+    verdict = _relaunch_after(delay, Decision.HOLD, f"{evidence}: {observation.circuit_breaker}", alert=True)
+    return verdict._replace(against=True)
 
 
 def _against(settings: GroupSettings, evidence: str) -> Verdict:
     if settings.on_failure == OnFailure.HOLD:
-        return Verdict(Decision.HOLD, f"{evidence}; held for an operator to look", timing.HOLD_INTERVAL, alert=True)
-    return Verdict(Decision.ABANDON, evidence)
+        words = f"{evidence}; held for an operator to look"
+        return Verdict(Decision.HOLD, words, timing.HOLD_INTERVAL, alert=True, against=True)
+    return Verdict(Decision.ABANDON, evidence, against=True)
 
 
 def _until_next_try(observation: GateObservation, now: float) -> float:

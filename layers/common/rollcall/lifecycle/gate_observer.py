@@ -62,7 +62,8 @@ class Observed(NamedTuple):
 
     job_id: of the job that decides, None if the group has none. ran: that job ran its playbook to an end. hung: it was
     ended while it hung on this instance. provisioned_at: when it ended, if it went well, in epoch seconds. may_serve:
-    nothing but its load balancers may speak against it, so it may be among their targets.
+    nothing but its load balancers may speak against it, so it may be among their targets. failed_checks: as the tag
+    spells them.
     """
 
     waiting: Waiting
@@ -72,6 +73,7 @@ class Observed(NamedTuple):
     hung: bool = False
     provisioned_at: float | None = None
     may_serve: bool = False
+    failed_checks: tuple[str, ...] = ()
 
 
 type Found = AtWork | EventsPending | WithoutJob | Observed

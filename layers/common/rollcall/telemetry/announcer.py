@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from rollcall.domain.message_format import Record
     from rollcall.domain.reports import Report
     from rollcall.domain.settings import Settings
+    from rollcall.domain.verdicts import Grounds
     from rollcall.lifecycle.target_watch import TargetHealthChange
     from rollcall.tower.client import Tower
 
@@ -98,7 +99,7 @@ class Announcer:
             self.logger.info(report.outcome, extra=about | _outcome_fields(report))
         for note in report.notes:
             if note.alert:
-                self.logger.error(note.words, extra=about | {"alert": True})
+                self.logger.error(note.words, extra=about | {"alert": True} | _grounds_fields(note.grounds, report.job))
                 self.metrics.count("Alerts")
                 self._events.append(alert_event(report, note, time.time()))
             else:
@@ -273,7 +274,15 @@ def _kind(error: Exception) -> str:
 def _outcome_fields(report: Report) -> dict[str, object]:
     """What only the line of an outcome says: `rollcall history` reads event and job."""
     fields = {"event": report.event, "job": report.job, "tags_left_out": list(report.left_out)}
-    return {name: value for name, value in fields.items() if value}
+    told = {name: value for name, value in fields.items() if value}
+    return told | _grounds_fields(report.grounds, report.job)
+
+
+def _grounds_fields(grounds: Grounds | None, job: int | None) -> dict[str, object]:
+    """What a decision against an instance rests on: a cycle reads decision, checks and job (aws/gate_log.py)."""
+    if grounds is None:
+        return {}
+    return {"decision": grounds.decision.value, "checks": list(grounds.checks), "job": job}
 
 
 def _about(action: LifecycleAction) -> dict[str, object]:

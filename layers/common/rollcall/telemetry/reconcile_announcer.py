@@ -7,7 +7,7 @@ from dataclasses import asdict
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from rollcall.domain.errors import Transient
+from rollcall.domain.errors import RollcallError, Transient
 
 from .announcer import NAMED_MAX, Announcer
 from .event_details import error_name
@@ -16,7 +16,7 @@ from .reconcile_details import chef_removal_limit_words, problem_event, removal_
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from rollcall.domain.errors import RollcallError
+    from rollcall.cycle.starting import CyclesOutcome
     from rollcall.domain.inventories import Inventory
     from rollcall.reconcile.result import NodesOutcome, RunOutcome
     from rollcall.reconcile.steps import DriftFinding, DriftKind
@@ -65,6 +65,34 @@ class RunAnnouncer(Announcer):
         """Publish that a run of reconcile ends in an error, which Lambda logs and counts."""
         self.metrics.count("ReconcileRuns")
         self._events.append(problem_event("the run", error, every))
+
+    def announce_cycles(self, outcome: CyclesOutcome, every: float | None) -> None:
+        """Announce the cycles that a run of reconcile started or had settled, and what it could not do about others."""
+        for due in outcome.started:
+            self.logger.info(f"cycle started: {due.why}", extra={"group": due.group, "cycle": due.name})
+        for due in outcome.waiting:
+            words = f"a cycle waits for another instance refresh of the group to end: {due.why}"
+            self.logger.info(words, extra={"group": due.group, "cycle": due.name})
+        for name in outcome.settled:
+            self.logger.warning(
+                "the cycle was stopped, and left something behind: it is settled", extra={"cycle": name}
+            )
+        for what, error in outcome.errors.items():
+            self._problem(what, error)
+            self._events.append(problem_event(what, error, every))
+        self.metrics.count("ReconcileTroubles", len(outcome.errors))
+
+    def cycles_failed(self, error: Exception, every: float | None) -> None:
+        """Announce that cycles could not be looked at: the run itself went well."""
+        log = self.logger.warning if isinstance(error, Transient) else self.logger.error
+        unexpected = None if isinstance(error, RollcallError) else error
+        log(
+            f"cycles that are due: {error!r}" if unexpected else f"cycles that are due: {error}",
+            extra={"error": error_name(error)},
+            exc_info=unexpected,
+        )
+        self.metrics.count("ReconcileTroubles")
+        self._events.append(problem_event("cycles", error, every))
 
     def _problem(self, what: str, error: RollcallError) -> None:
         log = self.logger.warning if isinstance(error, Transient) else self.logger.error

@@ -11,8 +11,8 @@ from rollcall.checks.registry import read_group_settings
 from rollcall.domain.errors import AwsDenied
 from rollcall.domain.groups import Group
 from rollcall.domain.jobs import Job, JobStatus, Outcome
+from rollcall.evidence.proofs import Proof
 from rollcall_cli.onboarding.watch import Ended, First, Sight, Watching, not_resting
-from rollcall_cli.proven import Proof
 from rollcall_cli.scaling_group import ScalingGroup
 from unit.auto_scaling_world import World as AutoScalingWorld
 from unit.world import World

@@ -7,7 +7,7 @@ import pytest
 from rollcall.checks.registry import read_group_settings
 from rollcall.domain.groups import Group, GroupSettings
 from rollcall.domain.jobs import Outcome
-from rollcall_cli.proven import proofs, unproven
+from rollcall.evidence.proofs import proofs, unproven
 from unit.world import World
 
 

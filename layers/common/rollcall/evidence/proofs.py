@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from rollcall.domain.groups import GroupSettings
     from rollcall.domain.jobs import Job
-    from rollcall.evidence.job_reader import Evidence
     from rollcall.tower.client import Tower
+
+    from .job_reader import Evidence
 
 WORDS = {
     Outcome.FAILED: "failed on it",

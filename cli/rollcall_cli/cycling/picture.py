@@ -1,0 +1,84 @@
+"""A cycle that runs, as a terminal shows it: a bar for the group, a line for each instance, verdicts, the estimate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Group
+from rich.text import Text
+
+from rollcall.cycle.state import Phase
+from rollcall_cli.times import shortly
+
+from .words import counts, dip_words, instance_words, verdict_words, version_words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import RenderableType
+
+    from rollcall.cycle.state import CycleState
+
+    from .executions import CycleExecution
+
+BAR_WIDTH = 40  # characters
+NEW, IN_PROGRESS, LEFT = "green", "yellow", "bright_black"  # styles of the bar's parts
+INDENT = "  "
+
+
+def picture(execution: CycleExecution, since: float) -> RenderableType:
+    """What is shown now. since: seconds that passed since it was read."""
+    return Group(*_rows(execution, since))
+
+
+def _rows(execution: CycleExecution, since: float) -> Iterator[Text]:
+    state = execution.state
+    group = str(execution.request.get("group", ""))
+    heading = "; ".join(filter(None, (group, version_words(state) if state else "", execution.name)))
+    yield Text(heading, style="bold")
+    passed = execution.seconds + since
+    if state is None:
+        yield Text(f"{Phase.PREFLIGHT}, {shortly(passed)} so far")
+    else:
+        yield from _state_rows(state, passed, execution.read - execution.answered + since)
+    if execution.failing:
+        yield Text(f"a step of the cycle failed, and is tried again: {execution.failing}", style="yellow")
+
+
+def _state_rows(state: CycleState, passed: float, age: float) -> Iterator[Text]:
+    """passed: seconds since the cycle began. age: seconds since the state was answered."""
+    if state.new + state.in_progress + state.left:
+        yield bar(state.new, state.in_progress, state.left)
+        yield Text(f"{state.phase}: {counts(state)}")
+    else:
+        yield Text(str(state.phase))
+    yield Text(_times(state, passed))
+    for each in state.instances:
+        yield Text(INDENT + instance_words(each, each.seconds + max(0.0, age)))
+    for verdict in state.verdicts:
+        yield Text(INDENT + verdict_words(verdict), style="red")
+    for dip in state.dips:
+        yield Text(INDENT + dip_words(dip), style="yellow")
+    if state.unread:
+        yield Text(f"{INDENT}not read, and read again: {state.unread}", style="yellow")
+    for warning in state.warnings:
+        yield Text(f"{INDENT}warning: {warning}", style="yellow")
+
+
+def bar(new: int, in_progress: int, left: int) -> Text:
+    """The group as a bar: what is new, in progress and left, each at least a character wide."""
+    parts = [(new, NEW), (in_progress, IN_PROGRESS), (left, LEFT)]
+    total = max(1, new + in_progress + left)
+    widths = [max(1, BAR_WIDTH * number // total) if number else 0 for number, _ in parts]
+    widest = widths.index(max(widths))
+    widths[widest] += BAR_WIDTH - sum(widths)
+    return Text.assemble(*(("\N{FULL BLOCK}" * width, style) for width, (_, style) in zip(widths, parts, strict=True)))
+
+
+def _times(state: CycleState, passed: float) -> str:
+    estimate = state.plan.get("estimate_seconds")
+    if not estimate:
+        return f"{shortly(passed)} so far"
+    left = estimate - passed
+    more = f"about {shortly(left)} more" if left > 0 else "longer than estimated"
+    return f"{shortly(passed)} so far of about {shortly(estimate)}; {more}"

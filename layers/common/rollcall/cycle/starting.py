@@ -1,0 +1,176 @@
+"""What reconcile does for cycles: it starts what is due, and settles what stopped executions left behind.
+
+Groups without the tag cost nothing: one call shows those that have it.
+"""
+
+from __future__ import annotations
+
+import time
+from copy import replace
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from rollcall.aws.executions import RUNNING, Executions
+from rollcall.aws.functions import Functions
+from rollcall.aws.instance_refreshes import ENDING, InstanceRefreshes
+from rollcall.aws.launch_templates import LaunchTemplates
+from rollcall.aws.tagged_groups import TaggedGroups
+from rollcall.domain.errors import NoTimeLeft, RollcallError
+from rollcall.domain.settings import CYCLE_TAG, PINNED_TAG
+
+from .due import TaggedGroup, due_cycles
+from .invocation import ENDED, settling_event
+from .pinning import read_pin
+from .preferences import base_template
+from .tag import parse_cycle_tag
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from rollcall.aws.executions import Execution
+    from rollcall.aws.tagged_groups import RunningGroup
+
+    from .due import DueCycle
+
+SETTLE_AFTER = 600.0  # seconds; by then the event about a stopped execution has come, if it ever does
+SETTLE_WITHIN = 3600.0  # seconds; a run of reconcile or two come by then
+RUNS = 3  # of reconcile, where these are further apart than that
+LEAST_TIME = 15.0  # seconds of an invocation that one group may need, so that the answer about the run is not lost
+DEFAULT_VERSION = "$Default"  # of a group that names none (API reference, LaunchTemplateSpecification)
+
+
+@dataclass
+class CyclesOutcome:
+    """What a run did about cycles. waiting: those due while another refresh of their group is active.
+
+    settled: the names of stopped executions that the cycle function was sent. errors: by what they are about.
+    """
+
+    started: list[DueCycle] = field(default_factory=list)
+    waiting: list[DueCycle] = field(default_factory=list)
+    settled: list[str] = field(default_factory=list)
+    errors: dict[str, RollcallError] = field(default_factory=dict)
+
+
+class CycleStarter:
+    """Starts cycles, and has others settled. function: the cycle function's name. clock: epoch seconds."""
+
+    def __init__(
+        self,
+        executions: Executions,
+        groups: TaggedGroups,
+        templates: LaunchTemplates,
+        refreshes: InstanceRefreshes,
+        functions: Functions,
+        function: str,
+        *,
+        clock: Callable[[], float],
+        seconds_left: Callable[[], float],
+    ) -> None:
+        self._executions = executions
+        self._groups = groups
+        self._templates = templates
+        self._refreshes = refreshes
+        self._functions = functions
+        self._function = function
+        self._clock = clock
+        self._seconds_left = seconds_left
+        self.outcome = CyclesOutcome()
+
+    def run(self, only: Collection[str] | None, every: float | None) -> CyclesOutcome:
+        """Start and settle what is due. only: these groups, None for all. every: seconds between two runs, or None.
+
+        What fails for one group keeps no other from its turn. Raises what is about none in particular, and NoTimeLeft;
+        outcome has what was done before that.
+        """
+        for each in self._groups.tagged((CYCLE_TAG, PINNED_TAG)):
+            if only is None or each.group.name in only:
+                self._require_time()
+                try:
+                    self._look_at(each, every)
+                except RollcallError as error:
+                    self.outcome.errors[f"cycles of group {each.group.name}"] = error
+        until = self._clock() - SETTLE_AFTER
+        since = self._clock() - max(SETTLE_WITHIN, RUNS * (every or 0.0))
+        for stopped in self._executions.unfinished(since, until):
+            self._require_time()
+            try:
+                self._settle_refresh(stopped, only)
+            except RollcallError as error:
+                self.outcome.errors[f"cycle {stopped.name}"] = error
+        return self.outcome
+
+    def _require_time(self) -> None:
+        if self._seconds_left() < LEAST_TIME:
+            raise NoTimeLeft("no time left in this run for cycles that are due; the next one starts them")
+
+    def _look_at(self, running: RunningGroup, every: float | None) -> None:
+        if PINNED_TAG in running.group.tags:
+            self._settle_pin(running)
+        else:
+            self._start_first(self._due(running, every))
+
+    def _due(self, running: RunningGroup, every: float | None) -> Sequence[DueCycle]:
+        tag = parse_cycle_tag(running.group)
+        if tag is None:
+            return ()
+        group = TaggedGroup(running.group.name, tag, running.created)
+        template = base_template(running.configuration)
+        if tag.on_new_version and running.running and template:
+            version = self._templates.version(template, template.get("Version") or DEFAULT_VERSION)
+            if version:
+                runs = {number for template_id, number in running.running if template_id == version.template_id}
+                group = replace(group, version=version.number, description=version.description, running=frozenset(runs))
+        return due_cycles(group, self._clock(), every)
+
+    def _start_first(self, due: Sequence[DueCycle]) -> None:
+        """Start the first that was not started before: a group has one cycle at a time.
+
+        Another refresh is waited for: its cycle would be refused, and not be tried again.
+        """
+        for each in due:
+            if self._executions.find(each.name) is not None:
+                continue
+            if self._refreshes.active(each.group):
+                self.outcome.waiting.append(each)
+            elif self._executions.start(each.name, each.request):
+                self.outcome.started.append(each)
+            return
+
+    def _settle_pin(self, running: RunningGroup) -> None:
+        """A pin that outlived its cycle by so long that nothing else will take it away."""
+        pin = read_pin(running.group.tags[PINNED_TAG])
+        execution = self._executions.find(pin.cycle) if pin else None
+        if execution and execution.status != RUNNING and (execution.stopped or 0.0) < self._clock() - SETTLE_AFTER:
+            self._settle(execution)
+
+    def _settle_refresh(self, stopped: Execution, only: Collection[str] | None) -> None:
+        """A refresh that goes on without the execution that began it."""
+        execution = self._executions.find(stopped.name)
+        group = execution.request.get("group") if execution else None
+        if execution is None or not isinstance(group, str) or (only is not None and group not in only):
+            return
+        active = self._refreshes.active(group)
+        if active is None or active.status in ENDING or active.began is None:
+            return
+        if execution.started <= active.began <= (execution.stopped or 0.0):
+            self._settle(execution)
+
+    def _settle(self, execution: Execution) -> None:
+        if execution.status in ENDED and execution.name not in self.outcome.settled:
+            self._functions.send(self._function, settling_event(execution))
+            self.outcome.settled.append(execution.name)
+
+
+def cycle_starter(region: str, machine: str, function: str, seconds_left: Callable[[], float]) -> CycleStarter:
+    """The starter of an installation. machine: the state machine's ARN; function: the cycle function's name."""
+    return CycleStarter(
+        Executions(machine),
+        TaggedGroups(region),
+        LaunchTemplates(region),
+        InstanceRefreshes(region),
+        Functions(),
+        function,
+        clock=time.time,
+        seconds_left=seconds_left,
+    )

@@ -1,0 +1,191 @@
+"""What an execution of the state machine carries from one step to the next. Frozen data, and its JSON.
+
+It is also what operators see of a cycle while it runs: the command reads it from the execution's history. What can be
+read again from AWS and Tower is not in it, and no list holds more than LISTED_MAX instances, so that it stays far below
+the 256 KiB of a state's output (Step Functions quotas).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
+from typing import Any, NamedTuple, Self
+
+from rollcall.domain.objections import Objection
+
+LISTED_MAX = 20  # instances, verdicts or dips in any list
+TEXT_MAX = 1000  # characters of a text from outside
+
+type Json = dict[str, Any]
+
+
+class Phase(StrEnum):
+    """What a cycle is doing, in the words that operators read."""
+
+    PREFLIGHT = "pre-flight"
+    STARTING = "starting"
+    REPLACING = "replacing"
+    CHECKPOINT = "waiting at a checkpoint"
+    BAKING = "baking"
+    ROLLING_BACK = "rolling back"
+    CANCELLING = "cancelling"
+    VERIFYING = "verifying"
+    PUTTING_BACK = "putting back"
+    ENDED = "ended"
+
+
+class CycleResult(StrEnum):
+    """What a cycle ended as."""
+
+    SUCCEEDED = "succeeded"
+    NOTHING_TO_REPLACE = "nothing to replace"
+    DRY_RUN = "dry run"
+    REFUSED = "refused"
+    FAILED = "failed"
+    ROLLED_BACK = "rolled back"
+    CANCELLED = "cancelled"
+
+    @property
+    def went_well(self) -> bool:
+        """Whether it did what it was asked for."""
+        return self in (CycleResult.SUCCEEDED, CycleResult.NOTHING_TO_REPLACE, CycleResult.DRY_RUN)
+
+
+class ListedInstance(NamedTuple):
+    """An instance that a cycle launches or terminates. seconds: since Auto Scaling began with that."""
+
+    id: str
+    stage: str
+    seconds: float
+    version: str = ""
+
+
+class CycleVerdict(NamedTuple):
+    """A verdict of the gate against a new instance.
+
+    decision: abandon or hold. what: the task that failed, or the check. template: the job template's id, None for a
+    check. reason: in the gate's words.
+    """
+
+    instance_id: str
+    decision: str
+    what: str
+    template: int | None
+    job: int | None
+    job_url: str | None
+    reason: str
+
+    @property
+    def key(self) -> tuple[int | None, str]:
+        """The same for what fails in the same place: the task of a template, or the check."""
+        return self.template, self.what
+
+
+class TargetDip(NamedTuple):
+    """A moment in which a target group had fewer healthy targets than it should. at: epoch seconds."""
+
+    at: float
+    target_group: str
+    healthy: int
+    expected: int
+
+
+@dataclass(frozen=True)
+class CycleState:
+    """One cycle of a group. Times in epoch seconds.
+
+    request: the input as it was read. execution: the ARN; name: the execution's. refresh_id: empty until there is one.
+    target_version: the number that new instances run, empty where the group's configuration is not changed.
+    from_version: what the group ran before. sent: what StartInstanceRefresh is sent. rolls_back: whether AWS is to roll
+    back. desired, batch: instances. healthy_at_start: healthy targets by target group's ARN. polls: evaluations so far.
+    began: when the refresh began. new, in_progress, left: instances. verify_since: when AWS called the refresh
+    successful. unread: what could not be read in the last round, and will be
+    read in the next. reason: why it ended as it did, in a sentence. put_back: what was put back, or why not.
+    """
+
+    group: str
+    request: Json = field(default_factory=dict)
+    execution: str = ""
+    name: str = ""
+    execution_started: float = 0.0
+    refresh_id: str = ""
+    template_id: str = ""
+    target_version: str = ""
+    from_version: str = ""
+    sent: Json = field(default_factory=dict)
+    rolls_back: bool = False
+    pinned_from: str = ""
+    desired: int = 0
+    batch: int = 0
+    skip_matching: bool = False
+    healthy_at_start: Mapping[str, int] = field(default_factory=dict)
+    polls: int = 0
+    began: float = 0.0
+    ended: float = 0.0
+    phase: Phase = Phase.PREFLIGHT
+    phase_since: float = 0.0
+    percent: int = 0
+    new: int = 0
+    in_progress: int = 0
+    left: int = 0
+    instances: tuple[ListedInstance, ...] = ()
+    verdicts: tuple[CycleVerdict, ...] = ()
+    dips: tuple[TargetDip, ...] = ()
+    warnings: tuple[str, ...] = ()
+    objections: tuple[Objection, ...] = ()
+    plan: Json = field(default_factory=dict)
+    unread: str = ""
+    verify_since: float = 0.0
+    unverified: tuple[str, ...] = ()
+    result: CycleResult | None = None
+    reason: str = ""
+    put_back: str = ""
+
+    def to_json(self) -> Json:
+        """As Step Functions carries it."""
+        return {
+            **asdict(self),
+            "healthy_at_start": dict(self.healthy_at_start),
+            "instances": [each._asdict() for each in self.instances],
+            "verdicts": [each._asdict() for each in self.verdicts],
+            "dips": [each._asdict() for each in self.dips],
+            "objections": [each._asdict() for each in self.objections],
+            **{name: list(getattr(self, name)) for name in ("warnings", "unverified")},
+        }
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Self:
+        """As it was written, by this version or one before or after it: what is not known is left out.
+
+        Before the first step there is only the request. Raises KeyError without a group.
+        """
+        known = {each.name: raw[each.name] for each in fields(cls) if each.name in raw}
+        known["group"] = str(raw["group"] if "group" in raw else raw["request"]["group"])
+        for name, kind in _LISTS.items():
+            if name in known:
+                known[name] = tuple(_item(kind, each) for each in known[name])
+        known["phase"] = Phase(known.get("phase", Phase.PREFLIGHT))
+        known["result"] = CycleResult(known["result"]) if known.get("result") else None
+        return cls(**known)
+
+
+_LISTS: dict[str, Any] = {
+    "instances": ListedInstance,
+    "verdicts": CycleVerdict,
+    "dips": TargetDip,
+    "objections": Objection,
+    "warnings": str,
+    "unverified": str,
+}
+
+
+def _item(kind: Any, raw: Any) -> Any:
+    if kind is str:
+        return str(raw)
+    return kind(**{name: raw.get(name, kind._field_defaults.get(name)) for name in kind._fields})
+
+
+def cut(text: str) -> str:
+    """A text from outside, no longer than a state should hold."""
+    return text if len(text) <= TEXT_MAX else f"{text[: TEXT_MAX - 1]}…"

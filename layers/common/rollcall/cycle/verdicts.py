@@ -1,0 +1,57 @@
+"""What the gate decided against new instances, and whether that is enough to end a cycle. Pure.
+
+Two instances that fail in the same place are evidence against the new version; one alone may be a bad machine, which
+ABANDON replaces. Where a group has one instance, one is all there will be.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, NamedTuple
+
+from .state import LISTED_MAX
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from .state import CycleVerdict
+
+INSTANCES_AGAINST = 2  # distinct ones, with the same task or check
+UNREACHED = "could not be reached"  # what failed, of a job that did not come to any task
+
+
+class AgainstVersion(NamedTuple):
+    """Why a cycle is ended: the same thing failed on these."""
+
+    verdicts: tuple[CycleVerdict, ...]
+
+    @property
+    def reason(self) -> str:
+        """In a sentence."""
+        first = self.verdicts[0]
+        ids = " and ".join(sorted({each.instance_id for each in self.verdicts})[:INSTANCES_AGAINST])
+        where = f"check {first.what}" if first.template is None else f"task {first.what!r}"
+        if first.what == UNREACHED:
+            where = "the connection to them"
+        jobs = ", ".join(dict.fromkeys(f"job {each.job}" for each in self.verdicts if each.job is not None))
+        return f"{where} failed on {ids}{f' ({jobs})' if jobs else ''}"
+
+
+def against_version(verdicts: Iterable[CycleVerdict], size: int) -> AgainstVersion | None:
+    """Whether these verdicts speak against the new version. size: instances that the group wants."""
+    by_place: defaultdict[tuple[int | None, str], dict[str, CycleVerdict]] = defaultdict(dict)
+    for each in verdicts:
+        by_place[each.key].setdefault(each.instance_id, each)
+    needed = min(INSTANCES_AGAINST, max(size, 1))
+    for failed in by_place.values():
+        if len(failed) >= needed:
+            return AgainstVersion(tuple(failed.values()))
+    return None
+
+
+def with_verdicts(known: Collection[CycleVerdict], found: Iterable[CycleVerdict]) -> tuple[CycleVerdict, ...]:
+    """Those that are known with those that are new, one for each instance; what ended the list stays in it."""
+    by_instance = {each.instance_id: each for each in known}
+    for each in found:
+        by_instance.setdefault(each.instance_id, each)
+    return tuple(by_instance.values())[:LISTED_MAX]

@@ -1,0 +1,123 @@
+"""What we replace of MiniStack's Step Functions, where it differs from AWS.
+
+MiniStack refuses to start twice what runs under the same name with the same input, knows no timeout of an execution,
+and lets one that was stopped go on retrying, and fail. Of a task it does not record that it was started.
+
+Source: AWS Step Functions API reference (StartExecution is idempotent for standard workflows; StopExecution;
+HistoryEvent, TaskStartedEventDetails) and developer guide ("TimeoutSeconds" of a state machine: States.Timeout, status
+TIMED_OUT).
+"""
+
+import contextvars
+import json
+import os
+from collections.abc import Callable
+from datetime import datetime
+from threading import Timer
+from typing import Any
+
+from ministack.core import responses
+from ministack.services import stepfunctions
+
+from lab.aws.ministack import Record, Response
+from lab.aws.notifications import timestamp
+
+RUNNING = "RUNNING"
+ENDS = "Execution"
+"""What the events begin with that are about the whole of an execution."""
+
+
+def install() -> None:
+    """Put them in the place of MiniStack's."""
+    _repeat_starts()
+    _record()
+    _time_out()
+
+
+def age(execution_arn: str, seconds: float) -> bool:
+    """Let an execution have begun, and ended if it has, so many seconds earlier; whether there is such a one."""
+    for (_, _, arn), execution in stepfunctions._executions.all_items():
+        if arn == execution_arn:
+            for name in ("startDate", "stopDate"):
+                if execution[name]:
+                    execution[name] = timestamp(datetime.fromisoformat(execution[name]).timestamp() - seconds)
+            return True
+    return False
+
+
+def _repeat_starts() -> None:
+    """Answer a start as the one before, if that one's execution still runs and has the same name and input."""
+    start: Callable[[Record], Response] = stepfunctions._start_execution
+
+    def start_execution(data: Record) -> Response:
+        machine = stepfunctions._resolve_state_machine_arn(str(data.get("stateMachineArn", "")))
+        for execution in list(stepfunctions._executions.values()) if data.get("name") else []:
+            same = (execution["stateMachineArn"], execution["name"]) == (machine, data["name"])
+            if same and execution["status"] == RUNNING and execution["input"] == data.get("input", "{}"):
+                started = {"executionArn": execution["executionArn"], "startDate": execution["startDate"]}
+                answered: Response = responses.json_response(started)
+                return answered
+        return start(data)
+
+    stepfunctions._start_execution = start_execution
+
+
+def _record() -> None:
+    """Let nothing happen any more in an execution that was stopped, or timed out; and record that tasks are started."""
+    add, fail = stepfunctions._add_event, stepfunctions._fail_execution
+
+    def add_event(execution: Record, event_type: str, details: Record | None = None) -> Any:
+        if execution["status"] != RUNNING and not event_type.startswith(ENDS):
+            raise stepfunctions._ExecutionError("States.Runtime", "the execution has ended")
+        if event_type == "TaskScheduled" and details:
+            add(execution, event_type, details)
+            event_type, details = "TaskStarted", {"taskStartedEventDetails": details["taskScheduledEventDetails"]}
+        return add(execution, event_type, details)
+
+    def fail_execution(execution: Record, error: str, cause: str) -> None:
+        if execution["status"] == RUNNING:
+            fail(execution, error, cause)
+
+    stepfunctions._add_event = add_event
+    stepfunctions._fail_execution = fail_execution
+
+
+def _time_out() -> None:
+    """End an execution that runs longer than its state machine lets it; waits are shorter here, and so is that time."""
+    run = stepfunctions._run_execution
+    scale = float(os.environ.get("SFN_WAIT_SCALE", "1"))
+
+    def run_execution(execution_arn: str) -> None:
+        execution = stepfunctions._executions[execution_arn]
+        seconds = _timeout_of(stepfunctions._state_machines.get(execution["stateMachineArn"]))
+        if seconds is None:
+            run(execution_arn)
+            return
+        context = contextvars.copy_context()
+        timer = Timer(seconds * scale, lambda: context.run(_end_late, execution))
+        timer.daemon = True
+        timer.start()
+        try:
+            run(execution_arn)
+        finally:
+            timer.cancel()
+
+    stepfunctions._run_execution = run_execution
+
+
+def _timeout_of(machine: Record | None) -> float | None:
+    """Return the seconds that an execution of a state machine may take, None where it may take any time."""
+    try:
+        seconds = json.loads(machine["definition"]).get("TimeoutSeconds") if machine else None
+    except json.JSONDecodeError:  # the execution fails by that anyway
+        return None
+    return None if seconds is None else float(seconds)
+
+
+def _end_late(execution: Record) -> None:
+    if execution["status"] != RUNNING:
+        return
+    execution.update(status="TIMED_OUT", stopDate=responses.now_iso())
+    about = {"executionTimedOutEventDetails": {"error": "States.Timeout"}}
+    stepfunctions._add_event(execution, "ExecutionTimedOut", about)
+    stepfunctions._emit_execution_status_event(execution)

@@ -1,0 +1,363 @@
+"""Cycles as they are operated: waits, ended by hand, stopped, beside other changes, and through the command."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from signal import SIGINT
+from typing import Any
+
+import pytest
+
+from lab.aws.embedded import ACCOUNT, REGION
+from lab.cloud import COMMAND_TIMEOUT, Cloud, Group, eventually
+from lab.cycles import Cycle, cycle_named, start_cycle
+from rollcall.cycle.names import execution_name
+from rollcall.cycle.starting import SETTLE_AFTER
+from rollcall.cycle.waiting import EVENTS_PER_ROUND
+
+type MakeGroup = Callable[..., Group]
+type Json = dict[str, Any]
+
+EXECUTION_EVENT = "Step Functions Execution Status Change"
+EVENTS = "cycles"
+PIN = "rollcall:cycle-pinned"
+HOUR = 3600  # seconds
+ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+# A shell lets what it runs in the background ignore Ctrl-C, and children inherit that.
+ENDED_BY_CTRL_C = (
+    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+)
+LONG = 60  # seconds at a checkpoint, within which a test ends the cycle
+AT_ONE = {"version": "1", "DefaultInstanceWarmup": 1}  # a group on a number, whose new instances count at once
+
+
+class Ear:
+    """Hears what is published of cycles."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._aws = cloud.aws
+        self._queue = cloud.aws.open_queue(EVENTS)
+        self._heard: list[Json] = []
+        events = cloud.aws.client("events")
+        pattern = {"source": ["rollcall"], "detail-type": [{"prefix": "Cycle "}]}
+        events.put_rule(Name=EVENTS, EventPattern=json.dumps(pattern))
+        events.put_targets(Rule=EVENTS, Targets=[{"Id": EVENTS, "Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{EVENTS}"}])
+
+    def of(self, group: Group) -> list[str]:
+        """What was published of a group so far but for progress, in order."""
+        sqs = self._aws.client("sqs")
+        while messages := sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get("Messages", []):
+            for message in messages:
+                self._heard.append(json.loads(message["Body"]))
+                sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message["ReceiptHandle"])
+        of_group = [each for each in self._heard if each["detail"]["group"] == group.name]
+        kinds = [each["detail-type"] for each in sorted(of_group, key=lambda each: str(each["time"]))]
+        return [each.removeprefix("Cycle ") for each in kinds if each != "Cycle Progress"]
+
+    def close(self) -> None:
+        """Hear nothing more."""
+        events = self._aws.client("events")
+        events.remove_targets(Rule=EVENTS, Ids=[EVENTS])
+        events.delete_rule(Name=EVENTS)
+        self._aws.client("sqs").delete_queue(QueueUrl=self._queue)
+
+
+@pytest.fixture
+def ear(cloud: Cloud) -> Iterator[Ear]:
+    made = Ear(cloud)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def group(make_group: MakeGroup) -> Group:
+    """Two instances on version 1 of a launch template that has a version 2."""
+    return at_size(make_group(traffic=AT_ONE), 2)
+
+
+def at_size(group: Group, size: int) -> Group:
+    """The group with so many instances in service, and a second version of its launch template."""
+    group.scale(size)
+    in_service(group, size)
+    group.new_version(InstanceType="t4g.medium")
+    return group
+
+
+def in_service(group: Group, size: int) -> set[str]:
+    """Its instances, once there are so many and all are in service."""
+    eventually(lambda: len(group.states()) == len(group.in_service()) == size, f"{size} in service", 90)
+    return group.in_service()
+
+
+def versions(group: Group) -> list[str]:
+    """The version of each instance in service."""
+    return sorted(group.version_of(each) for each in group.in_service())
+
+
+def own_version(group: Group) -> str:
+    return str(group.described()["LaunchTemplate"]["Version"])
+
+
+def statuses(group: Group) -> list[str]:
+    """Of the group's refreshes, the newest first."""
+    return [each["Status"] for each in group.refreshes()]
+
+
+# How it goes
+
+
+def test_a_cycle_waits_at_its_checkpoint_and_goes_on_and_bakes_before_it_counts(group: Group) -> None:
+    cycle = start_cycle(
+        group, launch_template_version="2", batch=1, checkpoints=[50, 100], checkpoint_seconds=4, bake_seconds=2
+    )
+    state = cycle.waited()
+    assert (state["result"], state["unverified"], versions(group)) == ("succeeded", [], ["2", "2"])
+    assert cycle.phases() == [
+        *("starting", "replacing", "waiting at a checkpoint", "replacing", "baking", "verifying", "ended")
+    ]
+    states = [each["cycle"] for each in cycle.outputs()]
+    [waiting, *_] = [each for each in states if each["phase"] == "waiting at a checkpoint"]
+    assert (waiting["percent"], waiting["new"], waiting["in_progress"], waiting["left"]) == (50, 1, 0, 1)
+    [baking, *_] = [each for each in states if each["phase"] == "baking"]
+    assert (baking["percent"], baking["new"], baking["left"]) == (100, 2, 0)
+    own = cycle.history()
+    waits = [index for index, kind in enumerate(own) if kind == "WaitStateEntered"]
+    assert {after - before for before, after in pairwise(waits)} == {EVENTS_PER_ROUND}
+
+
+def test_a_group_that_grows_and_shrinks_meanwhile_is_new_in_the_end(group: Group) -> None:
+    cycle = held(group)
+    group.scale(4)
+    assert "2" in {group.version_of(each) for each in in_service(group, 4)}
+    group.scale(3)
+    in_service(group, 3)
+    state = cycle.waited()
+    assert (state["result"], state["unverified"]) == ("succeeded", [])
+    assert (versions(group), own_version(group)) == (["2", "2", "2"], "2")
+
+
+def test_instances_that_are_terminated_by_hand_meanwhile_are_replaced_and_count_for_nothing(group: Group) -> None:
+    cycle = held(group)
+    for each in group.in_service():
+        group.terminate(each)
+    state = cycle.waited()
+    assert (state["result"], state["unverified"], versions(group)) == ("succeeded", [], ["2", "2"])
+
+
+def test_one_group_has_one_cycle_at_a_time_and_others_are_not_kept_from_theirs(
+    make_group: MakeGroup, group: Group
+) -> None:
+    other = at_size(make_group("-other", traffic=AT_ONE), 1)
+    first = held(group)
+    others = start_cycle(other, launch_template_version="2")
+    second = start_cycle(group).waited()
+    [objection] = second["objections"]
+    assert (second["result"], objection["what"]) == ("refused", "refresh active")
+    assert f"{first.state['refresh_id']} (of cycle {first.name})" in objection["reason"]
+    assert f"rollcall cycle --cancel {group.name}" in objection["remedy"]
+    assert [each.waited()["result"] for each in (first, others)] == ["succeeded", "succeeded"]
+    assert statuses(group) == statuses(other) == ["Successful"]
+
+
+# Ended by hand
+
+
+def held(group: Group, key: str = "", seconds: int = 5, **request: Any) -> Cycle:
+    """A cycle of two instances to version 2 that has replaced one, and waits so many seconds until it goes on."""
+    cycle = start_cycle(
+        group,
+        key,
+        **{"launch_template_version": "2", "batch": 1, "checkpoints": [50, 100], "checkpoint_seconds": seconds}
+        | request,
+    )
+    cycle.reaches("waiting at a checkpoint")
+    return cycle
+
+
+def test_a_cycle_is_cancelled_by_the_command_and_what_was_replaced_stays(group: Group, cloud: Cloud, ear: Ear) -> None:
+    cycle = held(group, seconds=LONG)
+    ended = cloud.rollcall("cycle", group.name, "--cancel", "--yes")
+    assert ended.returncode == 1, ended.stderr
+    assert ended.stdout.startswith(f"The cycle of group '{group.name}' was cancelled after ")
+    assert (cycle.status, cycle.state["result"]) == ("FAILED", "cancelled")
+    assert (versions(group), own_version(group), statuses(group)) == (["1", "2"], "1", ["Cancelled"])
+    assert eventually(lambda: len(ear.of(group)) == 2 and ear.of(group), "it is published") == ["Started", "Cancelled"]
+    over = cloud.rollcall("cycle", group.name, "--cancel", "--yes")
+    assert (over.returncode, over.stdout) == (2, "")
+    assert "nothing was changed" in over.stderr
+
+
+def test_a_cycle_is_rolled_back_by_the_command_and_the_group_is_what_it_was(
+    group: Group, cloud: Cloud, ear: Ear
+) -> None:
+    cycle = held(group, seconds=LONG)
+    ended = cloud.rollcall("cycle", group.name, "--rollback", "--yes", "--json")
+    assert ended.returncode == 1, ended.stderr
+    answer = json.loads(ended.stdout)
+    assert (answer["result"], answer["verified"], answer["cycle"]) == ("rolled back", False, cycle.name)
+    in_service(group, 2)
+    assert (versions(group), own_version(group), statuses(group)) == (["1", "1"], "1", ["RollbackSuccessful"])
+    heard = eventually(lambda: len(ear.of(group)) == 2 and ear.of(group), "it is published")
+    assert heard == ["Started", "Rolled Back"]
+
+
+@pytest.mark.parametrize(
+    ("pinned", "lost"),
+    [(False, False), pytest.param(True, False, marks=pytest.mark.story), (False, True), (True, True)],
+)
+def test_an_execution_that_is_stopped_leaves_nothing_behind_even_where_the_event_about_it_is_lost(
+    make_group: MakeGroup, cloud: Cloud, ear: Ear, pinned: bool, lost: bool
+) -> None:
+    before = "$Default" if pinned else "1"
+    group = at_size(make_group(traffic=AT_ONE | {"version": before}), 2)
+    cycle = held(group, seconds=LONG, pin=pinned)
+    assert (own_version(group), PIN in group.tags()) == ("1", pinned)
+    if lost:
+        cloud.aws.drop_events(EXECUTION_EVENT)
+    cycle.stop()
+    if lost:
+        cloud.reconcile(groups=[group.name])
+        assert statuses(group) == ["InProgress"]  # the event may still come
+        cycle.age(group, SETTLE_AFTER + 60)
+        cloud.reconcile(groups=[group.name])
+    heard = eventually(lambda: len(ear.of(group)) == 2 and ear.of(group), "it is published")
+    assert heard == ["Started", "Cancelled"]
+    assert (statuses(group), versions(group)) == (["Cancelled"], ["1", "2"])
+    assert (own_version(group), PIN in group.tags()) == (before, False)
+
+
+# Through the command
+
+
+@pytest.mark.story
+def test_the_command_follows_a_cycle_to_its_end_and_the_same_key_shows_it_again(group: Group, cloud: Cloud) -> None:
+    arguments = ("cycle", group.name, "--version", "2", "--batch", "1", "--key", "release-7", "--json")
+    done = cloud.rollcall(*arguments)
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert (answer["result"], answer["verified"], answer["attached"]) == ("succeeded", True, False)
+    assert answer["cycle"] == execution_name(group.name, "release-7")
+    assert ": replacing: " in done.stderr
+    assert ": being provisioned and checked, for " in done.stderr
+    again = cloud.rollcall(*arguments)
+    assert again.returncode == 0, again.stderr
+    shown = json.loads(again.stdout)
+    assert (shown["attached"], shown["state"]) == (True, answer["state"])
+    assert "A cycle with this key is there already, and is over" in again.stderr
+    assert statuses(group) == ["Successful"]
+    watched = cloud.rollcall("cycle", group.name, "--watch")
+    assert watched.returncode == 0, watched.stderr
+    assert watched.stdout.startswith(f"Group '{group.name}' is cycled and verified, version 1 -> 2, in ")
+    listed = json.loads(cloud.rollcall("cycle", "--json").stdout)["cycles"]
+    [own] = [each for each in listed if each["group"] == group.name]
+    assert (own["cycle"], own["version"], own["result"]) == (answer["cycle"], "2", "succeeded")
+
+
+def test_a_cycle_goes_on_after_ctrl_c_and_is_attached_to_while_it_runs(group: Group, cloud: Cloud) -> None:
+    slowly = ["--checkpoints", "50,100", "--checkpoint-seconds", "6"]
+    arguments = [group.name, "--version", "2", "--batch", "1", *slowly, "--key", "k1"]
+    cycle = cycle_named(group, "k1")
+    with begun(cloud, arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as command:
+        assert command.stderr is not None
+        assert f"cycle {cycle.name}: https://" in command.stderr.readline()
+        command.send_signal(SIGINT)
+        output, said = command.communicate(timeout=COMMAND_TIMEOUT)
+    assert (command.returncode, output) == (130, "")
+    assert f"The cycle goes on by itself. To watch it: rollcall cycle --watch --key k1 {group.name}\n" in said
+    cycle.reaches("replacing")
+    attached = cloud.rollcall("cycle", *arguments)
+    assert attached.returncode == 0, attached.stderr
+    assert "A cycle with this key is there already, and is running: this shows it, and starts none." in attached.stderr
+    assert attached.stdout.startswith(f"Group '{group.name}' is cycled and verified")
+    assert (versions(group), statuses(group)) == (["2", "2"], ["Successful"])
+
+
+def test_a_terminal_shows_a_picture_and_then_how_it_ended(group: Group, cloud: Cloud) -> None:
+    controller, terminal = pty.openpty()
+    try:
+        arguments = [group.name, "--version", "2", "--batch", "1"]
+        with begun(cloud, arguments, stdin=terminal, stdout=terminal, stderr=terminal) as command:
+            os.close(terminal)
+            shown = b"".join(written_to(controller)).decode()
+            assert command.wait(COMMAND_TIMEOUT) == 0
+    finally:
+        os.close(controller)
+    lines = ANSI.sub("\n", shown).splitlines()
+    assert f"{group.name}; version 1 -> 2; " in lines
+    assert any(each.strip("\N{FULL BLOCK}") == "" for each in lines if each)
+    assert any(re.fullmatch(r"replacing: \d new, \d in progress, \d left, \d+ %", each) for each in lines)
+    assert any(each.endswith(", version 2") and ": being provisioned and checked, for " in each for each in lines)
+    assert any(each.startswith(f"Group '{group.name}' is cycled and verified, version 1 -> 2, in ") for each in lines)
+
+
+def test_a_dry_run_says_what_would_be_done_and_changes_nothing(group: Group, cloud: Cloud) -> None:
+    old = group.in_service()
+    done = cloud.rollcall("cycle", group.name, "--version", "2", "--batch", "1", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    heading, *lines = done.stdout.splitlines()
+    assert heading == f"Dry run: nothing speaks against a cycle of group '{group.name}'. Nothing was changed."
+    assert any("2 instances, 1 at a time; version 1 -> 2; it takes about " in each for each in lines)
+    assert any("to replace: 2 instances, in 2 batches" in each for each in lines)
+    assert any("if it fails: AWS rolls it back" in each for each in lines)
+    assert (group.in_service(), own_version(group), statuses(group)) == (old, "1", [])
+
+
+def test_the_command_ends_with_three_where_a_cycle_is_refused_and_with_two_where_none_could_be_asked_for(
+    group: Group, cloud: Cloud
+) -> None:
+    refused = cloud.rollcall("cycle", group.name, "--version", "99")
+    assert refused.returncode == 3, refused.stderr
+    heading, *lines = refused.stdout.splitlines()
+    assert heading.endswith(" was refused before anything was changed, for 1 objection.")
+    assert any("has no version 99" in each for each in lines)
+    assert any("remedy: name one that it has: aws ec2 describe-launch-template-versions" in each for each in lines)
+    assert cloud.rollcall("cycle", group.name, "--version", "99", "--dry-run").returncode == 3
+    for wrong in (["--batch", "none"], ["--rollback", "--yes"], ["--watch", "--key", "of-no-cycle"]):
+        ended = cloud.rollcall("cycle", group.name, *wrong)
+        assert (ended.returncode, ended.stdout) == (2, ""), ended.stderr
+    assert statuses(group) == []
+
+
+# Asked for by a tag
+
+
+def test_a_schedule_starts_its_cycle_once(make_group: MakeGroup, cloud: Cloud) -> None:
+    due = datetime.now(UTC) - timedelta(minutes=3)
+    group = make_group(cycle=f"every=daily-{due:%H:%M} batch=1", traffic=AT_ONE)
+    cloud.aws.age_group(group.name, HOUR)
+    cycle = cycle_named(group, f"sched-{due:%Y-%m-%d}")
+    cloud.reconcile(groups=[group.name])
+    state = cycle.waited()
+    assert (state["result"], state["request"]["batch"]) == ("nothing to replace", "1")
+    for _ in range(2):
+        cloud.reconcile(groups=[group.name])
+    listed = cloud.aws.client("stepfunctions").list_executions(
+        stateMachineArn=cloud.physical_id("CycleStateMachine"), maxResults=100
+    )["executions"]
+    assert [each["name"] for each in listed if group.name in each["name"]] == [cycle.name]
+
+
+def begun(cloud: Cloud, arguments: list[str], **streams: Any) -> subprocess.Popen[str]:
+    """The command `rollcall cycle` with these arguments, while it runs; Ctrl-C ends it, wherever the tests run."""
+    return subprocess.Popen(
+        [sys.executable, "-c", ENDED_BY_CTRL_C, str(cloud.programs() / "rollcall"), "cycle", *arguments],
+        env={**os.environ, **cloud.aws.environment, "TERM": "xterm-256color", "COLUMNS": "120"},
+        text=True,
+        **streams,
+    )
+
+
+def written_to(controller: int) -> Iterator[bytes]:
+    """What is written to a terminal until nobody has it open any more."""
+    with suppress(OSError):  # EIO, which is how Linux says that
+        while some := os.read(controller, 65536):
+            yield some

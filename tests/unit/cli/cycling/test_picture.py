@@ -1,0 +1,116 @@
+"""What a terminal shows of a cycle while it runs, and that it is shown only there."""
+
+from __future__ import annotations
+
+import io
+import sys
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from rollcall.cycle.state import CycleVerdict, TargetDip
+from rollcall_cli.cycling.executions import CycleExecution, Status
+from rollcall_cli.cycling.following import Lines, Picture, display
+from rollcall_cli.cycling.picture import BAR_WIDTH, IN_PROGRESS, LEFT, NEW, bar, picture
+from rollcall_cli.cycling.words import changes
+from unit.cli.cycling.step_functions import MACHINE, NOW, state
+
+RUNNING = CycleExecution(
+    f"{MACHINE.replace('stateMachine', 'execution')}:web-1",
+    Status.RUNNING,
+    {"group": "web"},
+    NOW - 100,
+    None,
+    NOW,
+    state(),
+    NOW - 10,
+)
+
+
+def printed(execution: CycleExecution, since: float = 0.0) -> list[str]:
+    console = Console(file=io.StringIO(), width=200, highlight=False, markup=False)
+    console.print(picture(execution, since))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue().splitlines()
+
+
+def test_it_shows_the_group_as_a_bar_each_instance_on_a_line_and_the_estimate() -> None:
+    heading, drawn, position, times, instance = printed(RUNNING)
+    assert heading == "web; version 7 -> 8; web-1"
+    assert len(drawn) == BAR_WIDTH
+    assert position == "replacing: 4 new, 2 in progress, 4 left, 40 %"
+    assert times == "100 s so far of about 12 min 00 s; about 10 min 20 s more"
+    assert instance == "  i-a: its job runs, for 75 s, version 8"
+
+
+def test_its_seconds_pass_while_nothing_is_read() -> None:
+    *_, times, instance = printed(RUNNING, since=30.0)
+    assert times.startswith("2 min 10 s so far")
+    assert ", for 105 s," in instance
+
+
+def test_it_shows_verdicts_dips_warnings_and_a_step_that_fails() -> None:
+    verdict = CycleVerdict("i-b", "abandon", "install nginx", 7, 42, "https://tower/42", "it failed")
+    known = state(verdicts=(verdict,), dips=(TargetDip(NOW, "tg", 1, 2),), warnings=("mind this",))
+    shown = printed(replace(RUNNING, state=known, failing="Tower is away"))
+    assert shown[-4:] == [
+        "  i-b: ABANDON: task 'install nginx'; it failed; job 42 https://tower/42",
+        "  target group tg had 1 healthy targets of 2 at 22:15:00 UTC",
+        "  warning: mind this",
+        "a step of the cycle failed, and is tried again: Tower is away",
+    ]
+
+
+def test_what_could_not_be_read_is_shown_until_it_was_and_in_lines_once() -> None:
+    unread = replace(RUNNING, state=state(unread="the gate's verdicts: Tower is away"))
+    words = "not read, and read again: the gate's verdicts: Tower is away"
+    assert f"  {words}" in printed(unread)
+    assert [each.endswith(words) for each in changes(None, unread, {})].count(True) == 1
+    assert not any(words in each for each in changes(unread, unread, {}))
+
+
+def test_before_the_first_answer_it_shows_pre_flight() -> None:
+    assert printed(replace(RUNNING, state=None)) == ["web; web-1", "pre-flight, 100 s so far"]
+
+
+def test_what_takes_longer_than_estimated_says_so() -> None:
+    assert "longer than estimated" in "\n".join(printed(RUNNING, since=1000.0))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "widths"),
+    [
+        ((4, 2, 4), (16, 8, 16)),
+        ((0, 0, 10), (0, 0, 40)),
+        ((1, 1, 998), (1, 1, 38)),
+        ((10, 0, 0), (40, 0, 0)),
+        ((1, 1, 1), (14, 13, 13)),
+    ],
+)
+def test_the_bar_is_always_as_wide_and_shows_each_part_that_there_is(
+    numbers: tuple[int, int, int], widths: tuple[int, int, int]
+) -> None:
+    drawn = bar(*numbers)
+    by_style = {str(span.style): span.end - span.start for span in drawn.spans}
+    assert tuple(by_style.get(style, 0) for style in (NEW, IN_PROGRESS, LEFT)) == widths
+
+
+def test_the_picture_takes_its_own_place_and_leaves_lines_that_were_said() -> None:
+    console = Console(file=io.StringIO(), width=100, force_terminal=True, highlight=False, markup=False)
+    with Picture(console, lambda: 0.0) as shown:
+        shown.show(RUNNING)
+        shown.say("AWS asks to slow down")
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert "replacing: 4 new" in text
+    assert "AWS asks to slow down\n" in text
+
+
+@pytest.mark.parametrize(("out", "err", "kind"), [(True, True, Picture), (True, False, Lines), (False, True, Lines)])
+def test_there_is_a_picture_only_where_both_streams_are_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, out: bool, err: bool, kind: type
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: out)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: err)
+    assert isinstance(display(), kind)

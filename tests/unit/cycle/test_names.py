@@ -1,0 +1,46 @@
+"""The names of executions: what they hold, and when two of them are one."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+
+import pytest
+
+from rollcall.cycle.names import execution_name, key_of, name_prefix, schedule_key, timestamp_key, version_key
+
+NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
+
+
+@pytest.mark.parametrize("group", ["web", "a/b c:d", "日本", "g" * 255, "-"])
+@pytest.mark.parametrize("key", ["v7", "sched-2026-12-06", "build 17/main", "k" * 200, ""])
+def test_every_group_and_key_make_a_name_that_step_functions_takes(group: str, key: str) -> None:
+    assert NAME.fullmatch(execution_name(group, key))
+
+
+def test_a_name_begins_with_its_group_and_ends_with_its_key() -> None:
+    name = execution_name("web/blue", "sched-2026-12-06")
+    assert re.fullmatch(r"web-blue-[0-9a-f]{8}-sched-2026-12-06", name)
+    assert key_of(name, "web/blue") == "sched-2026-12-06"
+    assert key_of(name, "web-blue") == ""
+
+
+def test_groups_whose_names_look_alike_have_names_of_their_own() -> None:
+    alike = ["web/blue", "web:blue", "web-blue", "w" * 50 + "1", "w" * 50 + "2"]
+    assert len({execution_name(group, "v7") for group in alike}) == len(alike)
+    assert len({name_prefix(group) for group in alike}) == len(alike)
+
+
+def test_keys_that_have_to_be_cut_or_cleaned_stay_apart() -> None:
+    keys = ["release-2026-11-30-build-123456", "release-2026-11-30-build-123457", "a b", "a-b", "a/b", "", "-"]
+    assert len({execution_name("web", key) for key in keys}) == len(keys)
+
+
+def test_the_same_group_and_key_are_one_cycle() -> None:
+    assert execution_name("web", "v7") == execution_name("web", "v7")
+
+
+def test_keys_of_schedules_versions_and_of_nothing_else() -> None:
+    assert schedule_key(date(2026, 12, 6)) == "sched-2026-12-06"
+    assert version_key("7") == "v7"
+    assert timestamp_key(1_796_076_900.0) == "20261130T221500"

@@ -1,0 +1,91 @@
+"""The words of the tag rollcall:cycle, and when a schedule was last due."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from rollcall.cycle.tag import CycleTag, Schedule, parse_cycle_tag
+from rollcall.domain.errors import BadSettings
+from rollcall.domain.groups import Group
+from rollcall.domain.settings import CYCLE_TAG
+
+
+def parsed(tag: str) -> CycleTag | None:
+    return parse_cycle_tag(Group("web", {CYCLE_TAG: tag}, {}))
+
+
+@pytest.mark.parametrize(
+    ("text", "tag"),
+    [
+        ("", CycleTag()),
+        ("never", CycleTag(never=True)),
+        ("never batch=2", CycleTag(never=True, words={"batch": "2"})),
+        ("on-new-version  batch=25percent", CycleTag(words={"batch": "25percent"}, on_new_version=True)),
+        ("every=sun-03:00@Europe/Berlin", CycleTag(every=Schedule(6, 3, 0, "Europe/Berlin"))),
+        ("every=daily-23:59", CycleTag(every=Schedule(None, 23, 59, "UTC"))),
+        ("alarms=a=b", CycleTag(words={"alarms": "a=b"})),
+    ],
+)
+def test_words_stand_in_any_order_separated_by_blanks(text: str, tag: CycleTag) -> None:
+    assert parsed(text) == tag
+
+
+def test_a_group_without_the_tag_has_none() -> None:
+    assert parse_cycle_tag(Group("web", {}, {})) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "word", "allowed"),
+    [
+        ("always", "always", "never, on-new-version, every=daily-03:00, and KEY=VALUE"),
+        ("=2", "=2", "never, on-new-version"),
+        ("never never", "never", "each word once"),
+        ("batch=2 batch=3", "batch=3", "each word once"),
+        ("every=daily-01:00 every=daily-02:00", "every=daily-02:00", "each word once"),
+        ("every=sunday-03:00", "every=sunday-03:00", "daily-03:00 or a day of the week"),
+        ("every=daily-24:00", "every=daily-24:00", "daily-03:00 or a day of the week"),
+        ("every=daily-03:60", "every=daily-03:60", "daily-03:00 or a day of the week"),
+        ("every=daily-3:00", "every=daily-3:00", "daily-03:00 or a day of the week"),
+        ("every=", "every=", "daily-03:00 or a day of the week"),
+        ("every=daily-03:00@Europe/Brelin", "every=daily-03:00@Europe/Brelin", "a time zone of the IANA database"),
+        ("every=daily-03:00@/etc/localtime", "every=daily-03:00@/etc/localtime", "a time zone of the IANA database"),
+        ("every=daily-03:00@Europe", "every=daily-03:00@Europe", "a time zone of the IANA database"),
+    ],
+)
+def test_a_word_that_cannot_be_read_is_named(text: str, word: str, allowed: str) -> None:
+    with pytest.raises(BadSettings) as refused:
+        parsed(text)
+    assert str(refused.value).startswith(f"group 'web': tag {CYCLE_TAG} has {word!r}; allowed: {allowed}")
+
+
+def at(text: str) -> float:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("schedule", "now", "last"),
+    [
+        # 2026-12-06 is a Sunday
+        (Schedule(6, 3, 0), "2026-12-06T03:00:00", "2026-12-06T03:00:00+00:00"),
+        (Schedule(6, 3, 0), "2026-12-06T02:59:59", "2026-11-29T03:00:00+00:00"),
+        (Schedule(6, 3, 0), "2026-12-05T23:00:00", "2026-11-29T03:00:00+00:00"),
+        (Schedule(6, 3, 0, "Europe/Berlin"), "2026-12-06T02:00:00", "2026-12-06T03:00:00+01:00"),
+        (Schedule(None, 3, 0), "2026-12-06T02:00:00", "2026-12-05T03:00:00+00:00"),
+        (Schedule(None, 23, 30, "Pacific/Auckland"), "2026-12-06T11:00:00", "2026-12-06T23:30:00+13:00"),
+        # summer time in Berlin begins on 2026-03-29 and ends on 2026-10-25
+        (Schedule(None, 2, 30, "Europe/Berlin"), "2026-03-29T12:00:00", "2026-03-29T02:30:00+01:00"),
+        (Schedule(None, 2, 30, "Europe/Berlin"), "2026-10-25T00:30:00", "2026-10-25T02:30:00+02:00"),
+        (Schedule(None, 2, 30, "Europe/Berlin"), "2026-10-25T12:00:00", "2026-10-25T02:30:00+02:00"),
+    ],
+)
+def test_a_schedule_is_due_once_on_each_of_its_days(schedule: Schedule, now: str, last: str) -> None:
+    assert schedule.last_before(at(now)).isoformat() == last
+
+
+def test_between_two_moments_of_a_schedule_the_earlier_one_is_the_last_in_every_hour_of_a_year() -> None:
+    schedule = Schedule(6, 2, 30, "Europe/Berlin")
+    moments = {schedule.last_before(at("2026-01-01") + hours * 3600).date() for hours in range(365 * 24)}
+    assert len(moments) == 53
+    assert {each.weekday() for each in moments} == {6}
