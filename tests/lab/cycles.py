@@ -152,3 +152,15 @@ def first_new_host(inventory: str, old: Collection[str]) -> Callable[[HostRecord
         return host.name in first
 
     return matches
+
+
+def hosts_of_version(group: Group, version: str) -> Callable[[HostRecord], bool]:
+    """Matches the hosts of a group's instances that were launched from this version of its template."""
+    known: dict[str, bool] = {}
+
+    def matches(host: HostRecord) -> bool:
+        if host.name in group.states() and host.name not in known:
+            known[host.name] = group.version_of(host.name) == version
+        return known.get(host.name, False)
+
+    return matches

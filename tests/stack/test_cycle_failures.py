@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lab.cloud import Cloud, Group, eventually
-from lab.cycles import WARM_SOON, Cycle, at_size, draining_target_group, new_hosts, start_cycle
+from lab.cycles import WARM_SOON, Cycle, at_size, draining_target_group, hosts_of_version, new_hosts, start_cycle
 from lab.ear import Ear
 from lab.tower.embedded import Tower
 
@@ -73,14 +73,17 @@ def all_new(group: Group, old: set[str], version: str) -> set[str]:
 
 @pytest.mark.parametrize("pending", ["terminate", "wait"])
 def test_a_bad_version_is_rolled_back_whatever_aws_does_with_those_on_their_way(
-    make_old: MakeOld, cloud: Cloud, tower: Tower, name: str, pending: str
+    make_old: MakeOld, cloud: Cloud, tower: Tower, pending: str
 ) -> None:
     cloud.aws.rule_refreshes(pending_on_rollback=pending)
-    group, old = make_old(2)
-    tower.fail_host(new_hosts(name, old))
-    state = start_cycle(group, launch_template_version=group.new_version(), batch=1).waited()
+    group, old = make_old(1)
+    version = group.new_version()
+    tower.fail_host(hosts_of_version(group, version))
+    state = start_cycle(group, launch_template_version=version).waited()
     assert (state["result"], {each["what"] for each in state["verdicts"]}) == ("rolled back", {"provision"})
-    assert only(group, old)
+    eventually(lambda: len(group.in_service()) == len(group.states()) == 1, "no other instance is there")
+    assert {group.version_of(each) for each in group.in_service()} == {"1"}
+    assert not [each for each in group.transitions() if each.instance_id in old and each.state == "Terminating"]
 
 
 def test_a_playbook_that_fails_on_ten_at_once_holds_them_by_the_circuit_breaker_and_is_rolled_back(
@@ -94,6 +97,25 @@ def test_a_playbook_that_fails_on_ten_at_once_holds_them_by_the_circuit_breaker_
     assert "it failed on all 10 instances of its group" in state["verdicts"][0]["reason"]
     assert only(group, old)
     assert len({each.instance_id for each in group.transitions()}) == 20, "the group churned"
+
+
+def test_those_that_a_group_holds_keep_a_refresh_from_being_cancelled_until_an_operator_ends_their_wait(
+    make_old: MakeOld, tower: Tower, name: str
+) -> None:
+    group, old = make_old(2, on_failure="hold")
+    tower.fail_host(new_hosts(name, old))
+    cycle = start_cycle(group, launch_template_version=group.new_version(), batch=2, rollback=False)
+    polls = cycle.reaches("cancelling")["polls"]
+    eventually(lambda: cycle.state["polls"] > polls + 2, "it is waited for")
+    held = set(group.states()) - old
+    listed = [(each["id"], each["stage"]) for each in cycle.state["instances"]]
+    assert sorted(listed) == sorted((each, "being provisioned and checked") for each in held)
+    assert [each["Status"] for each in group.refreshes()] == ["Cancelling"]
+    tower.heal_hosts()
+    tower.run_playbook(name, ",".join(held))
+    state = cycle.waited()
+    assert (state["result"], {each["decision"] for each in state["verdicts"]}) == ("failed", {"hold"})
+    eventually(lambda: len(group.in_service()) == len(group.states()) == 2, "two serve")
 
 
 @pytest.mark.parametrize("check", ["http:81/health", "tcp:81"])
@@ -294,7 +316,7 @@ def test_a_host_of_an_old_instance_that_is_left_anywhere_fails_the_cycle(
 def test_a_new_instance_that_is_unhealthy_at_the_end_fails_the_cycle(make_old: MakeOld, cloud: Cloud, arn: str) -> None:
     group, old = make_old(2, traffic={"TargetGroupARNs": [arn]}, gate="job elb")
     version = group.new_version()
-    cycle = start_cycle(group, launch_template_version=version, batch=1, verify_seconds=VERIFY_SECONDS)
+    cycle = start_cycle(group, launch_template_version=version, batch=2, verify_seconds=VERIFY_SECONDS)
     ill = min(eventually(lambda: group.in_service() - old, "a new one is in service"))
     cloud.aws.say_of_target(arn, "unhealthy", "Target.FailedHealthChecks", instance_id=ill)
     assert f"{ill} is unhealthy in target group {arn.split('/')[1]}" in failed_though_successful(cycle, group)

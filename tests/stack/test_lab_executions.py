@@ -104,6 +104,10 @@ def test_a_machine_goes_round_between_a_function_and_a_wait_until_it_is_told_oth
     found = await_status(lab, execution, "SUCCEEDED")
     assert json.loads(found["output"])["count"] == 3
     events = history(lab, execution)
+    begins = events.index("TaskStateEntered")
+    assert events[begins : begins + 5] == [
+        *("TaskStateEntered", "TaskScheduled", "TaskStarted", "TaskSucceeded", "TaskStateExited")
+    ]
     assert events.count("TaskSucceeded") == 3
     assert events.count("WaitStateEntered") == 2
     listed = lab.aws.client("stepfunctions").list_executions(stateMachineArn=arn, statusFilter="SUCCEEDED")

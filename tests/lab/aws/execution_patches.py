@@ -1,10 +1,11 @@
 """What we replace of MiniStack's Step Functions, where it differs from AWS.
 
 MiniStack refuses to start twice what runs under the same name with the same input, knows no timeout of an execution,
-and lets one that was stopped go on retrying, and fail.
+and lets one that was stopped go on retrying, and fail. Of a task it does not record that it was started.
 
-Source: AWS Step Functions API reference (StartExecution is idempotent for standard workflows; StopExecution) and
-developer guide ("TimeoutSeconds" of a state machine: States.Timeout, status TIMED_OUT).
+Source: AWS Step Functions API reference (StartExecution is idempotent for standard workflows; StopExecution;
+HistoryEvent, TaskStartedEventDetails) and developer guide ("TimeoutSeconds" of a state machine: States.Timeout, status
+TIMED_OUT).
 """
 
 import contextvars
@@ -29,7 +30,7 @@ ENDS = "Execution"
 def install() -> None:
     """Put them in the place of MiniStack's."""
     _repeat_starts()
-    _end_for_good()
+    _record()
     _time_out()
 
 
@@ -61,13 +62,16 @@ def _repeat_starts() -> None:
     stepfunctions._start_execution = start_execution
 
 
-def _end_for_good() -> None:
-    """Let nothing happen any more in an execution that was stopped, or timed out."""
+def _record() -> None:
+    """Let nothing happen any more in an execution that was stopped, or timed out; and record that tasks are started."""
     add, fail = stepfunctions._add_event, stepfunctions._fail_execution
 
     def add_event(execution: Record, event_type: str, details: Record | None = None) -> Any:
         if execution["status"] != RUNNING and not event_type.startswith(ENDS):
             raise stepfunctions._ExecutionError("States.Runtime", "the execution has ended")
+        if event_type == "TaskScheduled" and details:
+            add(execution, event_type, details)
+            event_type, details = "TaskStarted", {"taskStartedEventDetails": details["taskScheduledEventDetails"]}
         return add(execution, event_type, details)
 
     def fail_execution(execution: Record, error: str, cause: str) -> None:

@@ -224,7 +224,7 @@ def test_too_few_free_addresses_for_a_batch_are_counted_over_all_subnets() -> No
     few = {"subnet-a": Subnet("us-east-1a", 1), "subnet-b": Subnet("us-east-1b", 0)}
     found = only(given(subnets=few))
     assert found.what == "free addresses"
-    assert "1 free addresses, and a batch is 2" in found.reason
+    assert "1 free addresses, and a batch takes 2" in found.reason
     enough = given(subnets={**few, "subnet-a": Subnet("us-east-1a", 2)})
     assert objections(enough) == {}
     assert "subnet-b in us-east-1b has no free address" in notes(enough)
@@ -247,6 +247,7 @@ def test_a_missing_permission_is_named() -> None:
     assert f"iam:PassRole on {role} is missing" in found.reason
     assert found.remedy == f"deploy with {role} among PassableRoleArns"
     assert "ec2:RunInstances on *" in only(given(trials=(denial("ec2:RunInstances", "*"),))).reason
+    assert ": ec2:RunInstances is missing" in only(given(trials=(denial("ec2:RunInstances"),))).reason
     unnamed = only(given(trials=(denial(),)))
     assert "ec2:RunInstances, ec2:CreateTags or iam:PassRole is missing" in unnamed.reason
     assert "PassableRoleArns" in unnamed.remedy

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rollcall.aws.gate_log import GateLine
-from rollcall.aws.instance_refreshes import Refresh
+from rollcall.aws.instance_refreshes import Ending, Refresh
 from rollcall.cycle.names import execution_name
 from rollcall.cycle.news import CycleEvent
 from rollcall.cycle.preflight import Plan, Preflight
 from rollcall.cycle.request import read_request
 from rollcall.cycle.run import CycleRun, require_settled
 from rollcall.cycle.state import CycleResult, CycleState, Phase
+from rollcall.cycle.waiting import SOON, next_wait
 from rollcall.domain.errors import AwsRejected, BadEvent, RefreshStillActive, TowerUnavailable
 from rollcall.domain.jobs import JobEvent, JobStatus, Outcome
 from rollcall.domain.objections import Objection
@@ -291,6 +292,20 @@ def test_where_aws_cannot_roll_back_after_all_it_is_cancelled(cycle: CycleWorld)
     assert cycle.aws.changes[-1] == "cancel"
 
 
+def test_a_rollback_that_began_though_its_answer_was_lost_is_not_cancelled(cycle: CycleWorld) -> None:
+    state = begun(cycle)
+    against(cycle, "i-3", "i-4")
+    answered = cycle.aws.rollback
+
+    def lost(group: str) -> Ending:
+        answered(group)
+        return Ending.IRREVERSIBLE  # to the request that was sent again
+
+    cycle.aws.rollback = lost  # type: ignore[method-assign]
+    cycle.step("follow", state)
+    assert cycle.aws.changes == ["start", "rollback"]
+
+
 def test_a_group_that_is_deleted_meanwhile_fails(cycle: CycleWorld) -> None:
     state = begun(cycle)
     cycle.aws.groups.clear()
@@ -431,6 +446,14 @@ def test_a_refresh_that_was_begun_by_a_step_that_never_answered_is_cancelled(cyc
         cycle.step("start", starting)
     waiting = cycle.step("put_back", starting, error={"Error": "Lambda.Unknown", "Cause": ""})
     assert (waiting.next, waiting.state.refresh_id, cycle.aws.changes) == ("wait", "r-1", ["start", "cancel"])
+
+
+def test_the_rollback_of_a_long_cycle_is_waited_for_with_ever_longer_pauses(cycle: CycleWorld) -> None:
+    state = begun(cycle)
+    cycle.aws.now(status="RollbackInProgress")
+    assert cycle.step("put_back", state).wait == SOON
+    cycle.world.clock.now += 86_400
+    assert cycle.step("put_back", state).wait == next_wait(86_400)
 
 
 def test_a_refused_cycle_cancels_no_refresh_though_it_is_just_what_it_would_have_started(cycle: CycleWorld) -> None:

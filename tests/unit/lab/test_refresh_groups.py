@@ -330,3 +330,14 @@ def test_a_policy_with_an_alias_in_an_override_cannot_be_rolled_back() -> None:
     with pytest.raises(ClientError) as refused:
         world.client.rollback_instance_refresh(AutoScalingGroupName=world.name)
     assert refused.value.response["Error"]["Code"] == "IrreversibleInstanceRefresh"
+
+
+def test_a_group_that_is_aged_is_older_and_so_are_its_refreshes_and_these_go_on() -> None:
+    world = RefreshWorld(size=1)
+    world.start(BakeTime=60)
+    before = world.described()["CreatedTime"], world.refresh()["StartTime"]
+    assert world.engine.age_group(world.name, HOUR)
+    after = world.described()["CreatedTime"], world.refresh()["StartTime"]
+    assert [(one - other).total_seconds() for one, other in zip(before, after, strict=True)] == [HOUR, HOUR]
+    world.await_status("Successful")
+    assert not world.engine.age_group("another", HOUR)

@@ -227,7 +227,8 @@ def _launches(given: PreflightInput, details: GroupDetails, version: VersionPlan
         if refusal.is_denial and version.configuration is None:
             continue  # AWS checks the caller's permissions only with a desired configuration; a warning says it
         if refusal.is_denial:
-            missing = f"{refusal.action} on {refusal.resource}" if refusal.action else CALLERS_PERMISSIONS
+            on = f" on {refusal.resource}" if refusal.resource else ""
+            missing = f"{refusal.action}{on}" if refusal.action else CALLERS_PERMISSIONS
             yield Objection(
                 f"permission {refusal.action or 'to launch'}",
                 f"Rollcall may not launch {of}, which AWS checks of who starts a refresh: {missing} is missing. AWS "
@@ -270,7 +271,7 @@ def _addresses(given: PreflightInput, details: GroupDetails, size: int) -> Itera
     if free < size:
         yield Objection(
             "free addresses",
-            f"its subnets have {free} free addresses, and a batch is {size} new instances before any old one goes",
+            f"its subnets have {free} free addresses, and a batch takes {size} before any old instance goes",
             "cycle with a smaller batch, free addresses, or give the group another subnet",
         )
 

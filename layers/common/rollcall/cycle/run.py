@@ -204,7 +204,7 @@ class CycleRun:
         done = progress(replace(state, unread=unread), refresh, group, verdicts, now)
         match done.decision:
             case CycleDecision.ROLL_BACK:
-                self._roll_back(state.group)
+                self._roll_back(state)
             case CycleDecision.CANCEL:
                 self._aws.cancel(state.group)
             case CycleDecision.VERIFY:
@@ -225,14 +225,19 @@ class CycleRun:
         except TowerUnavailable as error:
             return [], f"the gate's verdicts: {error}"
 
-    def _roll_back(self, group: str) -> None:
-        """Roll back, or cancel where AWS does not roll this refresh back after all."""
+    def _roll_back(self, state: CycleState) -> None:
+        """Roll back, or cancel where AWS does not roll this refresh back after all.
+
+        It refuses a second request, too, where the answer to the first was lost: that rollback must not be cancelled.
+        """
         try:
-            ending = self._aws.rollback(group)
+            ending = self._aws.rollback(state.group)
         except AwsRejected:
             ending = Ending.IRREVERSIBLE
         if ending == Ending.IRREVERSIBLE:
-            self._aws.cancel(group)
+            refresh = self._aws.find(state.group, state.refresh_id)
+            if refresh is None or refresh.status not in ENDING:
+                self._aws.cancel(state.group)
 
     # Verify
 
@@ -266,9 +271,9 @@ class CycleRun:
             state, phase=Phase.PUTTING_BACK, refresh_id=refresh_id, result=state.result or CycleResult.FAILED
         )
         words = self._putting_back.put_back(putting_back)
-        if words is None:
-            return StepAnswer(putting_back, "wait", SOON)
         now = self._clock()
+        if words is None:  # a rollback may take as long as the cycle did, and an execution has only so many events
+            return StepAnswer(putting_back, "wait", next_wait(now - (state.began or now)))
         ended = replace(putting_back, phase=Phase.ENDED, phase_since=now, ended=now, put_back=words)
         well = ended.result is not None and ended.result.went_well
         return StepAnswer(ended, "succeeded" if well else "failed", news=ending_news(ended))
