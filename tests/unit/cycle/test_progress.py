@@ -135,6 +135,13 @@ def test_verdicts_for_different_reasons_do_not_end_it(other: CycleVerdict) -> No
     assert progress(STATE, refresh(), group(new(1)), [verdict(1), other], NOW).decision == CycleDecision.WAIT
 
 
+def test_one_check_that_two_machines_share_is_enough_whatever_else_failed_on_one() -> None:
+    both = verdict(1, what="http:80/health elb", template=None)
+    done = progress(STATE, refresh(), group(new(1)), [both, verdict(2, what="elb", template=None)], NOW)
+    assert done.decision == CycleDecision.ROLL_BACK
+    assert done.state.reason.startswith("check elb failed on i-new1 and i-new2")
+
+
 def test_one_verdict_is_enough_in_a_group_of_one() -> None:
     done = progress(STATE, refresh(), group(new(1), desired=1), [verdict(1)], NOW)
     assert done.decision == CycleDecision.ROLL_BACK

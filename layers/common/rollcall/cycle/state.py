@@ -64,8 +64,8 @@ class ListedInstance(NamedTuple):
 class CycleVerdict(NamedTuple):
     """A verdict of the gate against a new instance.
 
-    decision: abandon or hold. what: the task that failed, or the check. template: the job template's id, None for a
-    check. reason: in the gate's words.
+    decision: abandon or hold. what: the task that failed, or the checks with blanks between. template: the job
+    template's id, None for checks. reason: in the gate's words.
     """
 
     instance_id: str
@@ -78,8 +78,13 @@ class CycleVerdict(NamedTuple):
 
     @property
     def key(self) -> tuple[int | None, str]:
-        """The same for what fails in the same place: the task of a template, or the check."""
+        """The same for what fails in the same places: the task of a template, or the checks."""
         return self.template, self.what
+
+    @property
+    def places(self) -> tuple[tuple[int | None, str], ...]:
+        """Each place where the instance failed: the task of a template, or every one of its checks."""
+        return (self.key,) if self.template is not None else tuple((None, check) for check in self.what.split())
 
 
 class TargetDip(NamedTuple):
