@@ -135,6 +135,13 @@ def test_verdicts_for_different_reasons_do_not_end_it(other: CycleVerdict) -> No
     assert progress(STATE, refresh(), group(new(1)), [verdict(1), other], NOW).decision == CycleDecision.WAIT
 
 
+def test_verdicts_that_end_it_are_kept_among_however_many() -> None:
+    alone = tuple(verdict(number, what=f"task {number}") for number in range(20))
+    done = progress(replace(STATE, verdicts=alone), refresh(), group(new(1)), [verdict(30, what="task 7")], NOW)
+    assert (done.decision, len(done.state.verdicts)) == (CycleDecision.ROLL_BACK, 20)
+    assert [each.instance_id for each in done.state.verdicts[:2]] == ["i-new7", "i-new30"]
+
+
 def test_one_check_that_two_machines_share_is_enough_whatever_else_failed_on_one() -> None:
     both = verdict(1, what="http:80/health elb", template=None)
     done = progress(STATE, refresh(), group(new(1)), [both, verdict(2, what="elb", template=None)], NOW)

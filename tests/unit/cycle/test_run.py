@@ -13,6 +13,7 @@ from rollcall.aws.instance_refreshes import Ending, Refresh
 from rollcall.cycle.names import execution_name
 from rollcall.cycle.news import CycleEvent
 from rollcall.cycle.preflight import Plan, Preflight
+from rollcall.cycle.reading import LATE_LINES
 from rollcall.cycle.request import read_request
 from rollcall.cycle.run import CycleRun, require_settled
 from rollcall.cycle.state import CycleResult, CycleState, Phase
@@ -323,6 +324,31 @@ def test_while_tower_is_away_the_refresh_is_followed_and_it_is_said(cycle: Cycle
     cycle.world.tower.unavailable = False
     back = cycle.step("follow", away.state)
     assert (back.state.phase, back.state.unread) == (Phase.ROLLING_BACK, "")
+
+
+def test_of_the_gates_log_only_what_is_new_is_read_and_what_comes_late_is_not_missed(
+    cycle: CycleWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = begun(cycle)
+    asked: list[float] = []
+    decisions = cycle.gate_log.decisions
+
+    def noted(group: str, since: float) -> list[GateLine]:
+        asked.append(since)
+        return decisions(group, since)
+
+    monkeypatch.setattr(cycle.gate_log, "decisions", noted)
+    state = cycle.step("follow", state).state
+    against(cycle, "i-3")
+    cycle.world.clock.now += LATE_LINES
+    assert len(cycle.step("follow", state).state.verdicts) == 1
+    cycle.world.tower.unavailable = True
+    away = cycle.step("follow", state).state
+    assert (away.verdicts_read, away.verdicts) == (state.verdicts_read, ())
+    cycle.world.tower.unavailable = False
+    cycle.world.clock.now += 86_400
+    cycle.step("follow", cycle.step("follow", away).state)
+    assert asked == [*[state.began] * 4, cycle.world.clock.now - LATE_LINES]
 
 
 # Verify

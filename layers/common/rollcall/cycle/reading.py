@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 HELD = "Terminating:Wait"
 TASK_FAILED = ("runner_on_failed",)
 EVENTS_MAX = 1000  # failures of one host in one job
+LATE_LINES = 900.0  # seconds by which a line of the gate's log may be late, or its clock behind: moments, as a rule
 
 
 class CycleReader:
@@ -77,12 +78,14 @@ class CycleReader:
     def verdicts(self, state: CycleState, group: GroupNow) -> list[CycleVerdict]:
         """Those against instances that were launched since the cycle began, and that the state does not hold yet.
 
-        The job of one tells which task failed: it is read from Tower once.
+        The job of one tells which task failed: it is read from Tower once. Of the gate's log only what is new is read:
+        that of a busy installation is long after some days.
         """
+        since = max(state.began, state.verdicts_read - LATE_LINES)
         known = {each.instance_id for each in state.verdicts}
         lines = {
             line.instance_id: line
-            for line in self._gate_log.decisions(state.group, state.began)
+            for line in self._gate_log.decisions(state.group, since)
             if line.instance_id in group.launched and line.instance_id not in known
         }
         jobs = self._tower.jobs([line.job for line in lines.values() if line.job is not None]) if lines else {}

@@ -201,7 +201,8 @@ class CycleRun:
             gone = GROUP_GONE if group is None else f"AWS does not show instance refresh {state.refresh_id} any more"
             return _over(state, CycleResult.FAILED, gone)
         verdicts, unread = self._verdicts(state, group)
-        done = progress(replace(state, unread=unread), refresh, group, verdicts, now)
+        read = state.verdicts_read if unread else now
+        done = progress(replace(state, unread=unread, verdicts_read=read), refresh, group, verdicts, now)
         match done.decision:
             case CycleDecision.ROLL_BACK:
                 self._roll_back(state)

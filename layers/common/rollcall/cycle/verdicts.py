@@ -55,8 +55,12 @@ def against_version(verdicts: Iterable[CycleVerdict], size: int) -> AgainstVersi
 
 
 def with_verdicts(known: Collection[CycleVerdict], found: Iterable[CycleVerdict]) -> tuple[CycleVerdict, ...]:
-    """Those that are known with those that are new, one for each instance; what ended the list stays in it."""
+    """Those that are known with those that are new, one for each instance; of many those that end the cycle."""
     by_instance = {each.instance_id: each for each in known}
     for each in found:
         by_instance.setdefault(each.instance_id, each)
-    return tuple(by_instance.values())[:LISTED_MAX]
+    every = tuple(by_instance.values())
+    if len(every) <= LISTED_MAX:
+        return every
+    against = against_version(every, INSTANCES_AGAINST)
+    return tuple(dict.fromkeys([*(against.verdicts if against else ()), *every]))[:LISTED_MAX]
