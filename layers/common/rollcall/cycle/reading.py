@@ -11,6 +11,7 @@ from rollcall.aws.target_groups import NOT_REGISTERED
 from rollcall.checks.registry import read_group_settings
 from rollcall.domain.chef_nodes import NamedAfter, identifier_in, node_name
 from rollcall.domain.groups import JOB_CHECK
+from rollcall.domain.lifecycle_states import Phase
 from rollcall.domain.settings import names_retire_template, read_node_pattern
 from rollcall.evidence.proofs import proofs
 from rollcall.tower.connection import job_page
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from .state import CycleState
 
 HELD = "Terminating:Wait"
+THERE = (Phase.ENTERING, Phase.SERVING, Phase.POOLED)
 TASK_FAILED = ("runner_on_failed",)
 EVENTS_MAX = 1000  # failures of one host in one job
 LATE_LINES = 900.0  # seconds by which a line of the gate's log may be late, or its clock behind: moments, as a rule
@@ -122,9 +124,13 @@ class CycleReader:
             return {each: why for each, proof in found.items() if (why := proof.why_unproven())}
         return {each: "it has no host in Tower" for each, proof in found.items() if not proof.has_host}
 
-    def remains(self, group: Group, now: GroupNow) -> tuple[Remains, ...]:
-        """What is left of the instances that were terminated, of those of which anything is."""
-        gone = set(now.terminated)
+    def remains(self, group: Group, now: GroupNow, until: float) -> tuple[Remains, ...]:
+        """What is left of the instances that were terminated until then (epoch seconds), of those of which anything is.
+
+        One that went back into its warm pool keeps its host, and what the group terminates later is not the cycle's.
+        """
+        there = {each.instance_id for each in now.members if each.lifecycle_phase in THERE}
+        gone = {each for each, at in now.terminated.items() if at <= until} - there
         inventories: dict[str, set[str]] = {}
         for host in self._tower.hosts_of(gone) if gone else ():
             for instance_id in {host.name, host.instance_id} & gone:
