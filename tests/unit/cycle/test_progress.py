@@ -180,6 +180,14 @@ def test_a_refresh_that_is_over_is_put_back_with_awss_words(status: str, result:
     assert (done.decision, done.state.result, done.state.reason) == (CycleDecision.PUT_BACK, result, "AWS says so")
 
 
+def test_why_aws_launched_nothing_is_said_with_awss_reason() -> None:
+    starved = group(old(1))._replace(launch_failure="You have requested more vCPU capacity than your limit.")
+    known = progress(STATE, refresh(), starved, [], NOW).state
+    assert known.launch_failure == starved.launch_failure
+    ended = progress(known, refresh("Failed", reason="It took too long."), starved, [], NOW).state
+    assert ended.reason == f"It took too long. The last launch failed: {starved.launch_failure}"
+
+
 def test_one_that_was_cancelled_for_verdicts_has_failed_for_them() -> None:
     stopped = progress(replace(STATE, rolls_back=False), refresh(), group(new(1)), [verdict(1), verdict(2)], NOW).state
     done = progress(stopped, refresh("Cancelled", reason="Cancelled by user"), group(), (), NOW)

@@ -344,7 +344,7 @@ def _progress_news(before: CycleState, after: CycleState) -> tuple[CycleNews, ..
     """Progress, where operators see something else than before."""
 
     def shown(state: CycleState) -> object:
-        return state.new, state.in_progress, state.left, state.phase, state.verdicts, state.dips
+        return (state.new, state.in_progress, state.left, state.phase, state.verdicts, state.dips, state.launch_failure)
 
     return (CycleNews(CycleEvent.PROGRESS, after),) if shown(before) != shown(after) else ()
 

@@ -108,8 +108,9 @@ class CycleState:
     from_version: what the group ran before. sent: what StartInstanceRefresh is sent. rolls_back: whether AWS is to roll
     back. desired, batch: instances. healthy_at_start: healthy targets by target group's ARN. polls: evaluations so far.
     began: when the refresh began. new, in_progress, left: instances. verify_since: when AWS called the refresh
-    successful. verdicts_read: when the gate's log was read last. unread: what could not be read in the last round, and
-    will be read in the next. reason: why it ended as it did, in a sentence. put_back: what was put back, or why not.
+    successful. launch_failure: why AWS launches nothing, in its words. verdicts_read: when the gate's log was read
+    last. unread: what could not be read in the last round, and will be read in the next. reason: why it ended as it
+    did, in a sentence. put_back: what was put back, or why not.
     """
 
     group: str
@@ -143,6 +144,7 @@ class CycleState:
     warnings: tuple[str, ...] = ()
     objections: tuple[Objection, ...] = ()
     plan: Json = field(default_factory=dict)
+    launch_failure: str = ""
     verdicts_read: float = 0.0
     unread: str = ""
     verify_since: float = 0.0
