@@ -13,9 +13,10 @@ from rollcall.aws.instance_refreshes import Ending, Refresh
 from rollcall.cycle.names import execution_name
 from rollcall.cycle.news import CycleEvent
 from rollcall.cycle.preflight import Plan, Preflight
+from rollcall.cycle.reading import LATE_LINES
 from rollcall.cycle.request import read_request
 from rollcall.cycle.run import CycleRun, require_settled
-from rollcall.cycle.state import CycleResult, CycleState, Phase
+from rollcall.cycle.state import LISTED_MAX, CycleResult, CycleState, Phase
 from rollcall.cycle.waiting import SOON, next_wait
 from rollcall.domain.errors import AwsRejected, BadEvent, RefreshStillActive, TowerUnavailable
 from rollcall.domain.jobs import JobEvent, JobStatus, Outcome
@@ -325,6 +326,31 @@ def test_while_tower_is_away_the_refresh_is_followed_and_it_is_said(cycle: Cycle
     assert (back.state.phase, back.state.unread) == (Phase.ROLLING_BACK, "")
 
 
+def test_of_the_gates_log_only_what_is_new_is_read_and_what_comes_late_is_not_missed(
+    cycle: CycleWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = begun(cycle)
+    asked: list[float] = []
+    decisions = cycle.gate_log.decisions
+
+    def noted(group: str, since: float) -> list[GateLine]:
+        asked.append(since)
+        return decisions(group, since)
+
+    monkeypatch.setattr(cycle.gate_log, "decisions", noted)
+    state = cycle.step("follow", state).state
+    against(cycle, "i-3")
+    cycle.world.clock.now += LATE_LINES
+    assert len(cycle.step("follow", state).state.verdicts) == 1
+    cycle.world.tower.unavailable = True
+    away = cycle.step("follow", state).state
+    assert (away.verdicts_read, away.verdicts) == (state.verdicts_read, ())
+    cycle.world.tower.unavailable = False
+    cycle.world.clock.now += 86_400
+    cycle.step("follow", cycle.step("follow", away).state)
+    assert asked == [*[state.began] * 4, cycle.world.clock.now - LATE_LINES]
+
+
 # Verify
 
 
@@ -369,6 +395,27 @@ def test_what_does_not_verify_within_its_time_fails_with_the_list(cycle: CycleWo
     failed = cycle.step("verify", waiting.state)
     assert (failed.next, failed.state.result) == ("put_back", CycleResult.FAILED)
     assert "the host of the old instance i-1 is still in inventory 'prod'" in failed.state.reason
+
+
+def test_what_the_group_terminates_later_or_keeps_in_its_warm_pool_need_not_be_gone(cycle: CycleWorld) -> None:
+    state = begun(cycle)
+    replaced(cycle, "i-3", "i-4", "i-5")
+    verifying = cycle.step("follow", state).state
+    cycle.terminated["i-4"] = cycle.world.clock.now
+    cycle.terminated["i-5"] = cycle.world.clock.now + 1
+    known = cycle.aws.groups["web"]
+    cycle.aws.groups["web"] = known._replace(members=known.members[:1], pool=(member("i-4", "2", "Warmed:Stopped"),))
+    cycle.world.clock.now += 2
+    assert cycle.step("verify", verifying).state.result == CycleResult.SUCCEEDED
+
+
+def test_a_large_group_that_does_not_verify_keeps_the_state_small(cycle: CycleWorld) -> None:
+    state = begun(cycle)
+    replaced(cycle, "i-3")
+    cycle.group(*(member(f"i-{number}") for number in range(2000)), version="2")
+    waiting = cycle.step("verify", cycle.step("follow", state).state).state
+    assert len(waiting.unverified) == LISTED_MAX
+    assert waiting.unverified[-1] == "and 1981 more"
 
 
 def test_an_instance_that_no_job_of_its_stint_proves_does_not_verify(cycle: CycleWorld) -> None:
@@ -578,6 +625,12 @@ def test_an_execution_that_ended_as_it_should_has_nothing_to_settle(cycle: Cycle
 def test_an_execution_that_was_stopped_before_its_first_step_changed_nothing(cycle: CycleWorld) -> None:
     answer = cycle.settle("ABORTED")
     assert (answer.state.group, cycle.aws.changes) == ("web", [])
+
+
+@pytest.mark.parametrize("given", ["[]", "{}", '{"grop": "web"}', '{"group": 7}'])
+def test_an_execution_whose_input_names_no_group_has_nothing_to_settle(cycle: CycleWorld, given: str) -> None:
+    answer = cycle.settle("FAILED", given)
+    assert (answer.next, answer.news, cycle.aws.changes) == ("succeeded", (), [])
 
 
 def test_the_refresh_of_another_cycle_is_not_cancelled_with_a_stopped_execution(cycle: CycleWorld) -> None:
