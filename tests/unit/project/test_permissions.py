@@ -82,6 +82,7 @@ PERMITTED = {
         "elasticloadbalancing:DescribeTargetHealth",
         "logs:FilterLogEvents",
         "sns:ListSubscriptionsByTopic",
+        "ssm:GetParameters",
         "states:GetExecutionHistory",
         "states:ListExecutions",
     },
