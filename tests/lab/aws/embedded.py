@@ -213,6 +213,13 @@ class EmbeddedAws:
         given = {"function": function, "action": action, "numbers": numbers, "after": after}
         self._control("PUT", "last-calls", given)
 
+    def lose_answers(self, action: str, *numbers: int) -> None:
+        """Lose the answers to functions' calls of an API action, those of these numbers from now on, named as in
+        `calls`: each is done, and answered with status 500, after which the SDK makes it again.
+        """
+        given = {"function": "", "action": action, "numbers": numbers, "after": True}
+        self._control("PUT", "last-calls", given)
+
     def drop_events(self, *detail_types: str) -> None:
         """Swallow EventBridge events with these detail types, and deliver all others, from now on."""
         self._control("PUT", "dropped-events", detail_types)

@@ -116,7 +116,8 @@ def _controlled(app: Application, parts: Parts) -> Application:
         elif death := parts.calls.death(headers, body):
             if death.after:
                 await app(scope, _once_more(body, receive), _unheard)
-            aws_ministack.kill_busy_workers(death.function)
+            if death.function:
+                aws_ministack.kill_busy_workers(death.function)
         else:
             await app(scope, _once_more(body, receive), send)
 
@@ -134,7 +135,7 @@ def _once_more(body: bytes, receive: Receive) -> Receive:
 
 
 async def _unheard(_: Message) -> None:
-    """Take an answer that nobody lives to hear."""
+    """Take an answer that nobody hears: whoever asked gets a 500 from the server, if it is still there."""
 
 
 async def _answer(send: Send, status: int, content_type: str, body: bytes) -> None:
