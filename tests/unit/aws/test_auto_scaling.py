@@ -508,3 +508,26 @@ def test_why_the_last_launch_came_to_no_instance_is_read_in_awss_words(
 ) -> None:
     autoscaling.add_response("describe_scaling_activities", {"Activities": activities})
     assert fleet.activity_since("web", SECOND.timestamp()).launch_failure == words
+
+
+@pytest.mark.parametrize(
+    ("cause", "taken"),
+    [
+        ("an instance was taken out of service in response to a user request", True),
+        (
+            "instance i-a was taken out of service in response to a user request, shrinking the capacity from 2 to 1",
+            True,
+        ),
+        ("an instance was taken out of service in response to a user health-check", True),
+        ("an instance was taken out of service in response to an ELB system health check failure", True),
+        ("an instance was taken out of service in response to an EC2 instance status checks failure", True),
+        ("an instance was taken out of service in response to an instance refresh", False),
+        ("an instance was taken out of service in response to a difference between desired and actual capacity", False),
+    ],
+)
+def test_that_a_user_or_a_health_check_took_an_instance_is_told_from_its_groups_own_doing(
+    fleet: Fleet, autoscaling: Stubber, cause: str, taken: bool
+) -> None:
+    ending = activity("Terminating EC2 instance: i-a", 7) | {"Cause": f"At 2026-11-21T10:07:00Z {cause}."}
+    autoscaling.add_response("describe_scaling_activities", {"Activities": [ending]})
+    assert (fleet.activity_since("web", SECOND.timestamp()).taken == {"i-a"}) == taken

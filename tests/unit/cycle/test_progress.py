@@ -246,9 +246,10 @@ def test_while_it_bakes_the_pause_lasts_as_long_as_aws_waits() -> None:
     assert (done.state.phase, done.wait) == (Phase.BAKING, 300)
 
 
-def test_a_target_group_that_lacks_targets_of_the_cycle_is_noted() -> None:
+@pytest.mark.parametrize("status", ["Baking", "InProgress", "Successful"])
+def test_a_target_group_that_lacks_targets_of_the_cycle_is_noted(status: str) -> None:
     health = {"tg": {"i-new1": "initial", "i-old2": "healthy"}}
     members = (new(1), old(2))
     state = replace(STATE, healthy_at_start={"tg": 2})
-    done = progress(state, refresh(), GroupNow(2, members, health, {}, {}), (), NOW)
+    done = progress(state, refresh(status), GroupNow(2, members, health, {}, {}), (), NOW)
     assert [(each.healthy, each.expected) for each in done.state.dips] == [(1, 2)]

@@ -121,6 +121,19 @@ def test_a_dry_run_ends_with_the_plan(cycle: CycleWorld, monkeypatch: pytest.Mon
     )
 
 
+def test_a_dry_run_with_objections_has_answered_what_it_was_asked_and_fails_no_execution(
+    cycle: CycleWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Preflight((Objection("forbidden", "its tag says never", "take it out"),), (), PLAN)
+    state = preflight(cycle, monkeypatch, found, dry_run=True).state
+    assert (state.result, state.reason, state.objections) == (
+        CycleResult.DRY_RUN,
+        "its tag says never",
+        found.objections,
+    )
+    assert cycle.step("put_back", state).next == "succeeded"
+
+
 def test_where_nothing_is_to_be_replaced_it_says_so_and_succeeds(
     cycle: CycleWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,6 +177,13 @@ def test_a_function_that_dies_at_the_call_starts_one_refresh_in_all(cycle: Cycle
         cycle.step("start", cycle.state())
     answer = cycle.step("start", cycle.state())
     assert answer.state.refresh_id == "r-1"
+    assert cycle.aws.changes == ["start"]
+
+
+def test_a_step_that_is_repeated_after_its_refresh_has_ended_starts_no_second_one(cycle: CycleWorld) -> None:
+    cycle.step("start", cycle.state())
+    cycle.aws.now(status="Cancelled", began=cycle.world.clock.now)
+    assert cycle.step("start", cycle.state()).state.refresh_id == "r-1"
     assert cycle.aws.changes == ["start"]
 
 
@@ -409,6 +429,16 @@ def test_what_the_group_terminates_later_or_keeps_in_its_warm_pool_need_not_be_g
     assert cycle.step("verify", verifying).state.result == CycleResult.SUCCEEDED
 
 
+def test_only_instances_in_service_are_counted_as_verified(cycle: CycleWorld) -> None:
+    state = begun(cycle)
+    replaced(cycle, "i-3", "i-4")
+    known = cycle.aws.groups["web"]
+    pool = (member("i-4", "2", "Warmed:Stopped"),)
+    cycle.aws.groups["web"] = known._replace(members=known.members[:1], pool=pool)
+    verified = cycle.step("verify", cycle.step("follow", state).state).state
+    assert verified.reason == "1 instance was verified"
+
+
 def test_a_large_group_that_does_not_verify_keeps_the_state_small(cycle: CycleWorld) -> None:
     state = begun(cycle)
     replaced(cycle, "i-3")
@@ -501,6 +531,14 @@ def test_the_rollback_of_a_long_cycle_is_waited_for_with_ever_longer_pauses(cycl
     assert cycle.step("put_back", state).wait == SOON
     cycle.world.clock.now += 86_400
     assert cycle.step("put_back", state).wait == next_wait(86_400)
+    assert cycle.aws.changes == ["start"], "what ends by itself is not cancelled"
+
+
+def test_how_it_ended_stands_whatever_error_comes_after(cycle: CycleWorld) -> None:
+    answer = cycle.step(
+        "put_back", cycle.state(result=CycleResult.ROLLED_BACK, reason="two failed"), error={"Error": "E"}
+    )
+    assert (answer.state.result, answer.state.reason) == (CycleResult.ROLLED_BACK, "two failed")
 
 
 def test_a_refused_cycle_cancels_no_refresh_though_it_is_just_what_it_would_have_started(cycle: CycleWorld) -> None:
@@ -526,8 +564,11 @@ def version(cycle: CycleWorld) -> str:
 
 
 def test_a_group_is_pinned_to_what_its_instances_run_and_that_is_recorded_first(cycle: CycleWorld) -> None:
-    assert cycle.step("pin", pinned(cycle)).next == "start"
+    pinned_state = pinned(cycle)
+    assert cycle.step("pin", pinned_state).next == "start"
     assert cycle.aws.changes == ["tag latest keep web-1234abcd-now", "version 1"]
+    assert cycle.step("pin", pinned_state).next == "start"
+    assert len(cycle.aws.changes) == 2, "it is done once"
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
@@ -620,6 +661,20 @@ def test_an_execution_that_ended_as_it_should_has_nothing_to_settle(cycle: Cycle
     cycle.published.clear()
     cycle.settle("FAILED")
     assert cycle.published == []
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [("ABORTED", CycleEvent.CANCELLED), ("FAILED", CycleEvent.FAILED), ("TIMED_OUT", CycleEvent.CANCELLED)],
+)
+def test_what_is_published_of_an_execution_that_did_not_come_to_its_end(
+    cycle: CycleWorld, status: str, kind: CycleEvent
+) -> None:
+    begun(cycle)
+    cycle.aws.now(status="Cancelled")
+    cycle.published.clear()
+    cycle.settle(status)
+    assert cycle.published == [kind]
 
 
 def test_an_execution_that_was_stopped_before_its_first_step_changed_nothing(cycle: CycleWorld) -> None:

@@ -35,17 +35,23 @@ LAUNCH = "Launching a new EC2 instance"  # begins the description of one (user g
 LAUNCHING = re.compile(r"Launching a new EC2 instance(?! into)[^:]*: (?P<id>i-[0-9a-z]+)")
 ANY_LAUNCH = re.compile(r"Launching a new EC2 instance[^:]*: (?P<id>i-[0-9a-z]+)")  # also into a warm pool
 TERMINATING = re.compile(r"Terminating EC2 instance[^:]*: (?P<id>i-[0-9a-z]+)")
+# As AWS words why it terminates an instance of which neither the group's size nor a refresh is the reason: "At … an
+# instance was taken out of service in response to a user request", or "… to an ELB system health check failure" (user
+# guide, "View the reason for health check failures").
+TAKEN = re.compile(r"taken out of service in response to (?:a user|an? [^.]*\b(?:health|status)[ -]check)")
 
 
 class Activity(NamedTuple):
     """When a group began to launch or terminate instances, in epoch seconds by instance id.
 
-    launch_failure: why its last launch came to no instance, in AWS's words; empty where it came to one.
+    launch_failure: why its last launch came to no instance, in AWS's words; empty where it came to one. taken: of those
+    terminated the ones that a user terminated, or that failed a health check.
     """
 
     launched: Mapping[str, float]
     terminated: Mapping[str, float]
     launch_failure: str = ""
+    taken: frozenset[str] = frozenset()
 
 
 class AutoScaling(RegionalClients):
@@ -135,17 +141,21 @@ class AutoScaling(RegionalClients):
         launched: dict[str, float] = {}
         terminated: dict[str, float] = {}
         failures: dict[float, str] = {}
+        taken: set[str] = set()
         for began, raw in self._activities_since(group, since):
             words = raw["Description"]
             if launch := ANY_LAUNCH.match(words):
                 launched.setdefault(launch["id"], began)
             elif termination := TERMINATING.match(words):
                 terminated.setdefault(termination["id"], began)
+                if TAKEN.search(raw["Cause"]):
+                    taken.add(termination["id"])
             elif words.startswith(LAUNCH) and raw["StatusCode"] == "Failed":  # before there was an instance
                 failures[began] = raw.get("StatusMessage", "") or words
         failed = max(failures, default=None)
         is_last = failed is not None and failed >= max(launched.values(), default=failed)
-        return Activity(launched, terminated, failures[failed] if failed is not None and is_last else "")
+        failure = failures[failed] if failed is not None and is_last else ""
+        return Activity(launched, terminated, failure, frozenset(taken))
 
     def _activities_since(self, group: str, since: float) -> Iterator[tuple[float, ActivityTypeDef]]:
         """Those that began since then, each with when: AWS shows those in progress first, then the newest."""

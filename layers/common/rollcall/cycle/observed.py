@@ -57,6 +57,7 @@ class GroupNow(NamedTuple):
     launched: Mapping[str, float]
     terminated: Mapping[str, float]
     launch_failure: str = ""
+    taken: frozenset[str] = frozenset()
 
 
 def group_now(details: GroupDetails, activity: Activity, health: Mapping[str, Mapping[str, str]]) -> GroupNow:

@@ -134,10 +134,11 @@ class CycleRun:
         state = replace(state, objections=found.objections, warnings=listed_lines(found.warnings))
         if found.plan is not None:
             state = with_plan(state, found.plan)
+        objected = cut("; ".join(each.reason for each in found.objections))
+        if request is not None and request.dry_run:
+            return _over(state, CycleResult.DRY_RUN, objected or "nothing speaks against it")
         if found.objections or request is None or found.plan is None:
-            return _over(state, CycleResult.REFUSED, cut("; ".join(each.reason for each in found.objections)))
-        if request.dry_run:
-            return _over(state, CycleResult.DRY_RUN, "nothing speaks against it")
+            return _over(state, CycleResult.REFUSED, objected)
         if found.plan.nothing_to_replace:
             return _over(state, CycleResult.NOTHING_TO_REPLACE, "every instance has the version already")
         starting = replace(state, phase=Phase.STARTING, phase_since=now)
@@ -179,7 +180,7 @@ class CycleRun:
             state,
             phase=Phase.STARTING,
             phase_since=self._clock(),
-            healthy_at_start=state.healthy_at_start or healthy_targets(self._reader.health(details)),
+            healthy_at_start=healthy_targets(self._reader.health(details)),
         )
         try:
             refresh_id, began = RefreshStarter(self._aws).start(starting, self._clock())
@@ -258,7 +259,8 @@ class CycleRun:
         verified = replace(state, unverified=listed_lines(found.missing), polls=state.polls + 1)
         if not found.missing:
             named = listed_lines([*state.warnings, *found.named])
-            reason = f"{len(members)} instances were verified" if members else "no instance was there to be verified"
+            verified_all = "1 instance was verified" if len(members) == 1 else f"{len(members)} instances were verified"
+            reason = verified_all if members else "no instance was there to be verified"
             return _over(replace(verified, warnings=named), CycleResult.SUCCEEDED, reason)
         if now - state.verify_since < float(state.request["verify_seconds"]):
             return StepAnswer(verified, "wait", next_wait(now - state.began))
