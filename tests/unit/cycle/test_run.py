@@ -294,6 +294,15 @@ def test_machines_that_no_job_reached_fail_for_the_same_reason(cycle: CycleWorld
     assert "the connection to them failed on i-3 and i-4" in answer.state.reason
 
 
+def test_a_task_whose_failure_the_playbook_ignores_is_not_why(cycle: CycleWorld) -> None:
+    state = begun(cycle)
+    against(cycle, "i-3")
+    [run] = cycle.world.tower.runs.values()
+    run.events = [*run.events, JobEvent(2, "runner_on_failed", "i-3", "Try a mirror", ignored=True)]
+    [verdict] = cycle.step("follow", state).state.verdicts
+    assert verdict.what == "Install nginx"
+
+
 def test_a_check_that_fails_on_two_machines_is_named(cycle: CycleWorld) -> None:
     state = begun(cycle)
     for each in ("i-3", "i-4"):
