@@ -625,10 +625,18 @@ def sam_build(directory: Path) -> None:
     # Of a definition sam build keeps the path as it stands, and sam deploy reads it from where the template is.
     template.write_text(text.replace("DefinitionUri: ", f"DefinitionUri: {REPOSITORY}/"))
     _sam("build", "--template", str(template), "--base-dir", str(REPOSITORY), "--build-dir", str(directory))
+    _rewrite_as_json(directory / "template.yaml")
     for layer in LAYERS:
         code = directory / layer / "python"
         if not compileall.compile_dir(code, quiet=1, invalidation_mode=PycInvalidationMode.UNCHECKED_HASH):
             raise SamError(f"{code} cannot be compiled")
+
+
+def _rewrite_as_json(template: Path) -> None:
+    """The same template in JSON: each sam deploy reads it several times, and YAML takes it a second each time."""
+    from samcli.yamlhelper import yaml_parse  # takes half a second, and most who use this module build nothing
+
+    template.write_text(json.dumps(yaml_parse(template.read_text()), indent=1))
 
 
 def _sam(*arguments: str, environment: Mapping[str, str] | None = None) -> None:
