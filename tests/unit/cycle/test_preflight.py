@@ -298,6 +298,8 @@ def test_a_warm_up_shorter_than_the_last_launch_matters_where_nothing_else_waits
     assert found.what == "warm-up"
     assert "199 s, and its last instance took 200 s" in found.reason
     assert objections(given(details(health_check_type="ELB", default_warmup=200), settings=waits_for_nothing)) == {}
+    at_once = details(health_check_type="ELB", default_warmup=0, grace_period=300)
+    assert "its warm-up is 0 s" in only(given(at_once, settings=waits_for_nothing)).reason, "it has one, and it is 0"
     assert objections(given(group)) == {}, "the gate waits until it serves"
     assert objections(given(group, settings=waits_for_nothing, activities=())) == {}, "nothing is known"
 
