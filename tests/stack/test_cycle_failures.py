@@ -8,7 +8,16 @@ from typing import Any
 import pytest
 
 from lab.cloud import Cloud, Group, eventually
-from lab.cycles import WARM_SOON, Cycle, at_size, draining_target_group, hosts_of_version, new_hosts, start_cycle
+from lab.cycles import (
+    UNBROKEN,
+    WARM_SOON,
+    Cycle,
+    at_size,
+    draining_target_group,
+    hosts_of_version,
+    new_hosts,
+    start_cycle,
+)
 from lab.ear import Ear
 from lab.tower.embedded import Tower
 
@@ -271,7 +280,7 @@ def test_a_function_that_is_killed_as_it_rolls_back_says_why_and_puts_everything
 def test_a_function_that_is_killed_as_it_cancels_says_why_and_has_failed(
     make_old: MakeOld, cloud: Cloud, tower: Tower, name: str, after: bool, ear: Ear
 ) -> None:
-    group, old = make_old(2)
+    group, old = make_old(2, released=UNBROKEN)  # AWS waits for those on their way, and so for those held
     version = group.new_version()
     tower.fail_host(new_hosts(name, old))
     kill_at(cloud, after, CancelInstanceRefresh=(1,))
@@ -284,6 +293,39 @@ def test_a_function_that_is_killed_as_it_cancels_says_why_and_has_failed(
     assert only(group, old)
     assert put_back(group, "1")
     assert eventually(lambda: ear.told(group, "Cycle Failed"), "it is published")
+
+
+CHANGES = (
+    "CreateOrUpdateTags",
+    "UpdateAutoScalingGroup",
+    "StartInstanceRefresh",
+    "RollbackInstanceRefresh",
+    "CancelInstanceRefresh",
+    "DeleteTags",
+)
+
+
+@pytest.mark.parametrize(
+    ("rollback", "result", "status"), [(True, "rolled back", "RollbackSuccessful"), (False, "failed", "Cancelled")]
+)
+def test_changes_that_are_made_again_because_their_answers_were_lost_are_made_once(
+    make_old: MakeOld, cloud: Cloud, tower: Tower, name: str, rollback: bool, result: str, status: str
+) -> None:
+    group, old = make_old(2, "$Default", released=UNBROKEN)
+    group.new_version(default=True)
+    tower.fail_host(new_hosts(name, old))
+    for action in CHANGES:
+        cloud.aws.lose_answers(f"autoscaling:{action}", 1)
+    cloud.aws.forget_calls()
+    cycle = start_cycle(group, batch=2, pin=True, rollback=rollback)
+    state = cycle.waited()
+    assert (state["result"], [each["Status"] for each in group.refreshes()]) == (result, [status])
+    assert "task 'provision' failed on" in state["reason"]
+    assert not any(cycle.failures(step) for step in ("Pin", "Start", "Follow", "PutBack")), "the SDK tries again"
+    ending = "RollbackInstanceRefresh" if rollback else "CancelInstanceRefresh"
+    assert {cloud.aws.calls()[f"autoscaling:{action}"] for action in ("StartInstanceRefresh", ending)} == {2}
+    assert only(group, old)
+    assert put_back(group, "1")
 
 
 # Verified, not believed

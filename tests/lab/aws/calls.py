@@ -54,7 +54,10 @@ class Throttle:
 
 @dataclass
 class Death:
-    """The calls of these numbers are a function's last: its process ends before each is done, or with after, then."""
+    """The calls of these numbers get no answer: they are a function's last, and are done before its end, or are not.
+
+    function: whose process ends; empty where the answer alone is lost. after: whether the calls are done.
+    """
 
     function: str
     numbers: Collection[int]
@@ -62,7 +65,7 @@ class Death:
     calls: int = 0
 
     def comes(self) -> bool:
-        """Count a call and return whether it is the last."""
+        """Count a call and return whether it is one of them."""
         self.calls += 1
         return self.calls in self.numbers
 
@@ -77,7 +80,10 @@ class Calls:
         self._deaths: dict[str, Death] = {}
 
     def kill(self, function: str, action: str, numbers: Collection[int], *, after: bool) -> None:
-        """Let a function (its name) die of the calls of these numbers of an action, counted from now on."""
+        """Let a function (its name) die of the calls of these numbers of an action, counted from now on.
+
+        Without a name only their answers are lost.
+        """
         self._deaths[action] = Death(function, numbers, after)
 
     def spare(self) -> None:

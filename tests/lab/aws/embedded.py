@@ -65,7 +65,8 @@ class EmbeddedAws:
     addresses from; the lowest free address is always given first. `sqs_pollers` is the number of batches that an
     event source mapping gathers side by side. `sqs_bytes` is what one call that sends to a queue may hold.
     `wait_scale` is how long Step Functions waits for a second: of a Wait, between two tries, and until a timeout of an
-    execution.
+    execution. `forks`: functions with layers start as forks of a process that has imported the AWS SDK, in half the
+    time, where the system is Linux.
     """
 
     endpoint_url: str
@@ -80,12 +81,14 @@ class EmbeddedAws:
         sqs_pollers: int = 5,
         sqs_bytes: int = SQS_BYTES,
         wait_scale: float = 1.0,
+        forks: bool = False,
     ) -> None:
         self._log = log
         self._address_pool = address_pool
         self._sqs_pollers = sqs_pollers
         self._sqs_bytes = sqs_bytes
         self._wait_scale = wait_scale
+        self._forks = forks and sys.platform == "linux"
         self._clients: dict[tuple[str, str, str], Any] = {}
         self._server: subprocess.Popen[bytes] | None = None
 
@@ -211,6 +214,13 @@ class EmbeddedAws:
         As where its environment fails: nothing of it runs any more, and Lambda reports an error.
         """
         given = {"function": function, "action": action, "numbers": numbers, "after": after}
+        self._control("PUT", "last-calls", given)
+
+    def lose_answers(self, action: str, *numbers: int) -> None:
+        """Lose the answers to functions' calls of an API action, those of these numbers from now on, named as in
+        `calls`: each is done, and answered with status 500, after which the SDK makes it again.
+        """
+        given = {"function": "", "action": action, "numbers": numbers, "after": True}
         self._control("PUT", "last-calls", given)
 
     def drop_events(self, *detail_types: str) -> None:
@@ -387,6 +397,7 @@ class EmbeddedAws:
         command = [sys.executable, "-m", "lab.aws.server", "--listener", str(listener)]
         command += ["--address-pool", self._address_pool, "--sqs-pollers", str(self._sqs_pollers)]
         command += ["--sqs-bytes", str(self._sqs_bytes)]
+        command += ["--forks"] if self._forks else []
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("wb") as log:
             self._server = subprocess.Popen(

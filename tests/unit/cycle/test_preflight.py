@@ -253,6 +253,12 @@ def test_a_missing_permission_is_named() -> None:
     assert "PassableRoleArns" in unnamed.remedy
 
 
+def test_an_image_that_a_parameter_names_may_need_a_policy_of_the_operators() -> None:
+    parameter = "arn:aws:ssm:us-east-1:123456789012:parameter/images/web"
+    found = only(given(trials=(denial("ssm:GetParameters", parameter),)))
+    assert found.remedy == f"attach a policy to the stack's CycleRole that allows ssm:GetParameters on {parameter}"
+
+
 def test_without_a_version_the_permission_is_not_needed() -> None:
     without = given(None, {"launch_template_version": None}, target=OWN, trials=(denial("ec2:RunInstances"),))
     assert objections(without) == {}
@@ -292,6 +298,8 @@ def test_a_warm_up_shorter_than_the_last_launch_matters_where_nothing_else_waits
     assert found.what == "warm-up"
     assert "199 s, and its last instance took 200 s" in found.reason
     assert objections(given(details(health_check_type="ELB", default_warmup=200), settings=waits_for_nothing)) == {}
+    at_once = details(health_check_type="ELB", default_warmup=0, grace_period=300)
+    assert "its warm-up is 0 s" in only(given(at_once, settings=waits_for_nothing)).reason, "it has one, and it is 0"
     assert objections(given(group)) == {}, "the gate waits until it serves"
     assert objections(given(group, settings=waits_for_nothing, activities=())) == {}, "nothing is known"
 

@@ -18,7 +18,7 @@ from rollcall.cycle.news import CycleEvent
 from rollcall.cycle.run import StepAnswer
 from rollcall.cycle.starting import CyclesOutcome
 from rollcall.cycle.state import CycleResult
-from rollcall.domain.errors import AwsDenied, BadSettings, Throttled, TowerUnavailable
+from rollcall.domain.errors import AwsDenied, BadSettings, RefreshStillActive, Throttled, TowerUnavailable
 from rollcall.domain.objections import Objection
 from rollcall.runtime.batch import BatchProcessor
 from unit.cycle_news import EXECUTION, STATE, answer_of, ended
@@ -303,6 +303,16 @@ def test_an_execution_that_was_stopped_is_settled(
     detail = {"executionArn": EXECUTION, "status": "ABORTED", "input": "{}"}
     function("cycle")({"source": "aws.states", "detail": detail})
     assert called == [(detail,)]
+    assert published_by(world) == [("Cycle Cancelled", "cycle")]
+
+
+def test_a_stopped_execution_that_leaves_something_to_put_back_yet_is_published_and_tried_again(
+    world: World, function: Callable[[str], Handle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step_answered(monkeypatch, "settle", ended(CycleEvent.CANCELLED)._replace(next="wait"))
+    detail = {"executionArn": EXECUTION, "status": "ABORTED", "input": "{}"}
+    with pytest.raises(RefreshStillActive):
+        function("cycle")({"source": "aws.states", "detail": detail})
     assert published_by(world) == [("Cycle Cancelled", "cycle")]
 
 
