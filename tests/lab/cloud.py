@@ -256,9 +256,9 @@ class Group:
 class Cloud:
     """The embedded AWS and the embedded Tower, and Rollcall between them.
 
-    directory takes logs. address_pool is the network of the instances' private addresses. wait_scale: see EmbeddedAws.
-    runs: of reconcile, by hand, as they ended. asking_since: by group, when it got the job template that it has; epoch
-    seconds. read_only: inventories that the functions' token may, or might for a while, only read.
+    directory takes logs. address_pool is the network of the instances' private addresses. wait_scale, forks: see
+    EmbeddedAws. runs: of reconcile, by hand, as they ended. asking_since: by group, when it got the job template that
+    it has; epoch seconds. read_only: inventories that the functions' token may, or might for a while, only read.
     """
 
     def __init__(
@@ -268,10 +268,11 @@ class Cloud:
         address_pool: str = "10.0.0.0/28",
         tower: Tower | None = None,
         wait_scale: float = 1.0,
+        forks: bool = False,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
-        self.aws = EmbeddedAws(log=directory / "aws.log", address_pool=address_pool, wait_scale=wait_scale)
+        self.aws = EmbeddedAws(log=directory / "aws.log", address_pool=address_pool, wait_scale=wait_scale, forks=forks)
         self.tower = tower or Tower()
         self.tower_url = ""
         self.runs: list[Run] = []
@@ -624,10 +625,18 @@ def sam_build(directory: Path) -> None:
     # Of a definition sam build keeps the path as it stands, and sam deploy reads it from where the template is.
     template.write_text(text.replace("DefinitionUri: ", f"DefinitionUri: {REPOSITORY}/"))
     _sam("build", "--template", str(template), "--base-dir", str(REPOSITORY), "--build-dir", str(directory))
+    _rewrite_as_json(directory / "template.yaml")
     for layer in LAYERS:
         code = directory / layer / "python"
         if not compileall.compile_dir(code, quiet=1, invalidation_mode=PycInvalidationMode.UNCHECKED_HASH):
             raise SamError(f"{code} cannot be compiled")
+
+
+def _rewrite_as_json(template: Path) -> None:
+    """The same template in JSON: each sam deploy reads it several times, and YAML takes it a second each time."""
+    from samcli.yamlhelper import yaml_parse  # takes half a second, and most who use this module build nothing
+
+    template.write_text(json.dumps(yaml_parse(template.read_text()), indent=1))
 
 
 def _sam(*arguments: str, environment: Mapping[str, str] | None = None) -> None:

@@ -19,6 +19,7 @@ KEYS = count(1)
 CYCLE_TIMEOUT = 120.0  # seconds
 WARM_SOON: dict[str, Any] = {"DefaultInstanceWarmup": 1}  # second; else the grace period of 300 s
 UNBROKEN = "2100-01-01T00:00:00Z"  # of the tag released: no failure until then makes the circuit breaker hold a group
+AT_ONE = {**WARM_SOON, "version": "1"}  # of a group on a number
 DRAINING = 1  # seconds that a target drains
 TARGET_GROUP_NAME = 32  # characters
 
@@ -127,6 +128,18 @@ def at_size(group: Group, size: int) -> set[str]:
     group.scale(size)
     eventually(lambda: len(group.states()) == len(group.in_service()) == size, f"{size} in service", 90)
     return group.in_service()
+
+
+def with_versions(group: Group, size: int) -> set[str]:
+    """The group's instances once it has this size, all of version 1; its launch template has a version 2, too, then."""
+    old = at_size(group, size)
+    group.new_version(InstanceType="t4g.medium")
+    return old
+
+
+def versions(group: Group) -> list[str]:
+    """The version of each instance in service, in order."""
+    return sorted(group.version_of(each) for each in group.in_service())
 
 
 def draining_target_group(cloud: Cloud, name: str) -> str:

@@ -68,7 +68,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cloud(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """Rollcall, deployed by sam on an embedded cloud of this worker's own."""
     with Cloud(
-        tmp_path_factory.mktemp("lab"), address_pool=ADDRESS_POOL, tower=Tower(), wait_scale=WAIT_SCALE
+        tmp_path_factory.mktemp("lab"), address_pool=ADDRESS_POOL, tower=Tower(), wait_scale=WAIT_SCALE, forks=True
     ) as cloud:
         cloud.deploy(built, LoadBalancers="true", Cycles="true")
         yield cloud
@@ -92,7 +92,7 @@ def full_cloud(
     tower = Tower(boot_time=0, job_time=0.3, event_lag=0.1)
     with (
         channels.serve(),
-        Cloud(tmp_path_factory.mktemp("full-lab"), address_pool=FULL_ADDRESS_POOL, tower=tower) as cloud,
+        Cloud(tmp_path_factory.mktemp("full-lab"), address_pool=FULL_ADDRESS_POOL, tower=tower, forks=True) as cloud,
     ):
         assert cloud.aws.client("sns").create_topic(Name="notifications")["TopicArn"] == TOPIC
         secrets = cloud.aws.client("secretsmanager")

@@ -36,7 +36,7 @@ PATIENCE = 420.0  # seconds; how long nothing must be reported of an incident un
 def cloud(built: Path, channels: AlertChannels, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """A cloud with both channels, and room for a large scale-out."""
     with Cloud(
-        tmp_path_factory.mktemp("lab"), address_pool="10.0.0.0/20", tower=Tower(), wait_scale=WAIT_SCALE
+        tmp_path_factory.mktemp("lab"), address_pool="10.0.0.0/20", tower=Tower(), wait_scale=WAIT_SCALE, forks=True
     ) as cloud:
         secrets = cloud.aws.client("secretsmanager")
         cloud.deploy(

@@ -8,26 +8,12 @@ from typing import Any
 import pytest
 
 from lab.cloud import Cloud, Group, eventually
-from lab.cycles import Cycle, start_cycle
+from lab.cycles import AT_ONE, WARM_SOON, Cycle, at_size, start_cycle, versions, with_versions
 
 type MakeGroup = Callable[..., Group]
 type Json = dict[str, Any]
 
 PIN = "rollcall:cycle-pinned"
-SOON = {"DefaultInstanceWarmup": 1}  # new instances count at once
-AT_ONE = SOON | {"version": "1"}
-
-
-def with_versions(group: Group, size: int) -> set[str]:
-    """So many instances in service of a group whose launch template has a second version then."""
-    group.scale(size)
-    eventually(lambda: len(group.states()) == len(group.in_service()) == size, f"{size} in service", 90)
-    group.new_version(InstanceType="t4g.medium")
-    return group.in_service()
-
-
-def versions(group: Group) -> list[str]:
-    return sorted(group.version_of(each) for each in group.in_service())
 
 
 def own_version(group: Group) -> str:
@@ -98,9 +84,7 @@ def test_with_skip_matching_only_instances_of_another_version_are_replaced(make_
     group = make_group(traffic=AT_ONE)
     [old] = with_versions(group, 1)
     group.use_version("2")
-    group.scale(2)
-    eventually(lambda: len(group.in_service()) == 2, "two in service", 90)
-    [matching] = group.in_service() - {old}
+    [matching] = at_size(group, 2) - {old}
     state = succeeded(start_cycle(group, skip_matching=True))
     assert (state["plan"]["replaced"], state["plan"]["order"]) == (1, [old])
     assert matching in group.in_service()
@@ -123,7 +107,7 @@ def test_without_another_version_every_instance_is_replaced_all_the_same(make_gr
 def test_a_group_on_an_alias_is_cycled_to_what_that_stands_for_and_stays_on_it(
     make_group: MakeGroup, alias: str
 ) -> None:
-    group = make_group(traffic=SOON | {"version": alias})
+    group = make_group(traffic=WARM_SOON | {"version": alias})
     with_versions(group, 0)
     group.new_version(default=True)
     group.use_version("1")
@@ -137,7 +121,7 @@ def test_a_group_on_an_alias_is_cycled_to_what_that_stands_for_and_stays_on_it(
 
 
 def test_a_group_on_default_that_is_not_pinned_is_on_the_number_afterwards(make_group: MakeGroup) -> None:
-    group = make_group(traffic=SOON | {"version": "$Default"})
+    group = make_group(traffic=WARM_SOON | {"version": "$Default"})
     with_versions(group, 1)
     state = succeeded(start_cycle(group, launch_template_version="2"))
     assert (state["pinned_from"], state["rolls_back"]) == ("", False)
@@ -159,7 +143,7 @@ def test_a_group_on_default_that_is_not_pinned_is_on_the_number_afterwards(make_
 def test_a_pinned_group_is_put_back_on_its_alias_where_that_is_what_it_runs(
     make_group: MakeGroup, cloud: Cloud, alias: str, follow: str, ending: str, afterwards: str
 ) -> None:
-    group = make_group(traffic=SOON | {"version": alias})
+    group = make_group(traffic=WARM_SOON | {"version": alias})
     with_versions(group, 1)
     cycle = start_cycle(group, launch_template_version="2", pin=True, follow=follow)
     cycle.seen(lambda state: bool(state["refresh_id"]), "the refresh has begun")
@@ -222,8 +206,8 @@ def test_a_warm_pool_is_replaced_too(make_group: MakeGroup, cloud: Cloud) -> Non
     state = succeeded(start_cycle(group, launch_template_version="2"))
     assert "its warm pool is replaced, too: 1 instances" in state["warnings"]
     assert state["plan"]["replaced"] == 2
+    eventually(lambda: not set(group.states()) & old, "the old ones are gone")
     eventually(lambda: len(group.in_service()) == len(group.resting()) == 1, "as before", 90)
-    assert not set(group.states()) & old
     [pooled] = cloud.pool_members(group.name)
     assert (versions(group), pooled["LaunchTemplate"]["Version"]) == (["2"], "2")
 

@@ -11,15 +11,15 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from itertools import groupby, pairwise
 from signal import SIGINT
 from typing import Any
 
 import pytest
 
-from lab.aws.embedded import ACCOUNT, REGION
 from lab.cloud import COMMAND_TIMEOUT, Cloud, Group, eventually
-from lab.cycles import Cycle, cycle_named, start_cycle
+from lab.cycles import AT_ONE, Cycle, at_size, cycle_named, start_cycle, versions, with_versions
+from lab.ear import Ear
 from rollcall.cycle.names import execution_name
 from rollcall.cycle.starting import SETTLE_AFTER
 from rollcall.cycle.waiting import EVENTS_PER_ROUND
@@ -28,7 +28,6 @@ type MakeGroup = Callable[..., Group]
 type Json = dict[str, Any]
 
 EXECUTION_EVENT = "Step Functions Execution Status Change"
-EVENTS = "cycles"
 PIN = "rollcall:cycle-pinned"
 HOUR = 3600  # seconds
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -37,38 +36,6 @@ ENDED_BY_CTRL_C = (
     "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
 )
 LONG = 60  # seconds at a checkpoint, within which a test ends the cycle
-AT_ONE = {"version": "1", "DefaultInstanceWarmup": 1}  # a group on a number, whose new instances count at once
-
-
-class Ear:
-    """Hears what is published of cycles."""
-
-    def __init__(self, cloud: Cloud) -> None:
-        self._aws = cloud.aws
-        self._queue = cloud.aws.open_queue(EVENTS)
-        self._heard: list[Json] = []
-        events = cloud.aws.client("events")
-        pattern = {"source": ["rollcall"], "detail-type": [{"prefix": "Cycle "}]}
-        events.put_rule(Name=EVENTS, EventPattern=json.dumps(pattern))
-        events.put_targets(Rule=EVENTS, Targets=[{"Id": EVENTS, "Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{EVENTS}"}])
-
-    def of(self, group: Group) -> list[str]:
-        """What was published of a group so far but for progress, in order."""
-        sqs = self._aws.client("sqs")
-        while messages := sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get("Messages", []):
-            for message in messages:
-                self._heard.append(json.loads(message["Body"]))
-                sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message["ReceiptHandle"])
-        of_group = [each for each in self._heard if each["detail"]["group"] == group.name]
-        kinds = [each["detail-type"] for each in sorted(of_group, key=lambda each: str(each["time"]))]
-        return [each.removeprefix("Cycle ") for each in kinds if each != "Cycle Progress"]
-
-    def close(self) -> None:
-        """Hear nothing more."""
-        events = self._aws.client("events")
-        events.remove_targets(Rule=EVENTS, Ids=[EVENTS])
-        events.delete_rule(Name=EVENTS)
-        self._aws.client("sqs").delete_queue(QueueUrl=self._queue)
 
 
 @pytest.fixture
@@ -81,26 +48,9 @@ def ear(cloud: Cloud) -> Iterator[Ear]:
 @pytest.fixture
 def group(make_group: MakeGroup) -> Group:
     """Two instances on version 1 of a launch template that has a version 2."""
-    return at_size(make_group(traffic=AT_ONE), 2)
-
-
-def at_size(group: Group, size: int) -> Group:
-    """The group with so many instances in service, and a second version of its launch template."""
-    group.scale(size)
-    in_service(group, size)
-    group.new_version(InstanceType="t4g.medium")
-    return group
-
-
-def in_service(group: Group, size: int) -> set[str]:
-    """Its instances, once there are so many and all are in service."""
-    eventually(lambda: len(group.states()) == len(group.in_service()) == size, f"{size} in service", 90)
-    return group.in_service()
-
-
-def versions(group: Group) -> list[str]:
-    """The version of each instance in service."""
-    return sorted(group.version_of(each) for each in group.in_service())
+    made = make_group(traffic=AT_ONE)
+    with_versions(made, 2)
+    return made
 
 
 def own_version(group: Group) -> str:
@@ -110,6 +60,18 @@ def own_version(group: Group) -> str:
 def statuses(group: Group) -> list[str]:
     """Of the group's refreshes, the newest first."""
     return [each["Status"] for each in group.refreshes()]
+
+
+def published(ear: Ear, group: Group) -> list[str]:
+    """What is published of a cycle but for its progress, in order, once its end is."""
+
+    def heard() -> list[str]:
+        events = sorted(ear.of(group), key=lambda each: str(each["time"]))
+        kinds = [each["detail-type"] for each in events if each["detail-type"].startswith("Cycle ")]
+        return [each for each in kinds if each != "Cycle Progress"]
+
+    eventually(lambda: len(heard()) > 1, "the end of the cycle is published")
+    return [kind for kind, _ in groupby(heard())]  # a cancellation is when it begins, and when it is through
 
 
 # How it goes
@@ -136,10 +98,8 @@ def test_a_cycle_waits_at_its_checkpoint_and_goes_on_and_bakes_before_it_counts(
 
 def test_a_group_that_grows_and_shrinks_meanwhile_is_new_in_the_end(group: Group) -> None:
     cycle = held(group)
-    group.scale(4)
-    assert "2" in {group.version_of(each) for each in in_service(group, 4)}
-    group.scale(3)
-    in_service(group, 3)
+    assert "2" in {group.version_of(each) for each in at_size(group, 4)}
+    at_size(group, 3)
     state = cycle.waited()
     assert (state["result"], state["unverified"]) == ("succeeded", [])
     assert (versions(group), own_version(group)) == (["2", "2", "2"], "2")
@@ -156,16 +116,19 @@ def test_instances_that_are_terminated_by_hand_meanwhile_are_replaced_and_count_
 def test_one_group_has_one_cycle_at_a_time_and_others_are_not_kept_from_theirs(
     make_group: MakeGroup, group: Group
 ) -> None:
-    other = at_size(make_group("-other", traffic=AT_ONE), 1)
-    first = held(group)
+    other = make_group("-other", traffic=AT_ONE)
+    with_versions(other, 1)
+    first = held(group, seconds=LONG)
     others = start_cycle(other, launch_template_version="2")
     second = start_cycle(group).waited()
     [objection] = second["objections"]
     assert (second["result"], objection["what"]) == ("refused", "refresh active")
     assert f"{first.state['refresh_id']} (of cycle {first.name})" in objection["reason"]
     assert f"rollcall cycle --cancel {group.name}" in objection["remedy"]
-    assert [each.waited()["result"] for each in (first, others)] == ["succeeded", "succeeded"]
-    assert statuses(group) == statuses(other) == ["Successful"]
+    assert (others.waited()["result"], statuses(other)) == ("succeeded", ["Successful"])
+    assert statuses(group) == ["InProgress"]
+    group.cloud.aws.client("autoscaling").cancel_instance_refresh(AutoScalingGroupName=group.name)
+    assert first.waited()["result"] == "cancelled"
 
 
 # Ended by hand
@@ -190,7 +153,7 @@ def test_a_cycle_is_cancelled_by_the_command_and_what_was_replaced_stays(group: 
     assert ended.stdout.startswith(f"The cycle of group '{group.name}' was cancelled after ")
     assert (cycle.status, cycle.state["result"]) == ("FAILED", "cancelled")
     assert (versions(group), own_version(group), statuses(group)) == (["1", "2"], "1", ["Cancelled"])
-    assert eventually(lambda: len(ear.of(group)) == 2 and ear.of(group), "it is published") == ["Started", "Cancelled"]
+    assert published(ear, group) == ["Cycle Started", "Cycle Cancelled"]
     over = cloud.rollcall("cycle", group.name, "--cancel", "--yes")
     assert (over.returncode, over.stdout) == (2, "")
     assert "nothing was changed" in over.stderr
@@ -204,10 +167,9 @@ def test_a_cycle_is_rolled_back_by_the_command_and_the_group_is_what_it_was(
     assert ended.returncode == 1, ended.stderr
     answer = json.loads(ended.stdout)
     assert (answer["result"], answer["verified"], answer["cycle"]) == ("rolled back", False, cycle.name)
-    in_service(group, 2)
+    at_size(group, 2)
     assert (versions(group), own_version(group), statuses(group)) == (["1", "1"], "1", ["RollbackSuccessful"])
-    heard = eventually(lambda: len(ear.of(group)) == 2 and ear.of(group), "it is published")
-    assert heard == ["Started", "Rolled Back"]
+    assert published(ear, group) == ["Cycle Started", "Cycle Rolled Back"]
 
 
 @pytest.mark.parametrize(
@@ -218,7 +180,8 @@ def test_an_execution_that_is_stopped_leaves_nothing_behind_even_where_the_event
     make_group: MakeGroup, cloud: Cloud, ear: Ear, pinned: bool, lost: bool
 ) -> None:
     before = "$Default" if pinned else "1"
-    group = at_size(make_group(traffic=AT_ONE | {"version": before}), 2)
+    group = make_group(traffic=AT_ONE | {"version": before})
+    with_versions(group, 2)
     cycle = held(group, seconds=LONG, pin=pinned)
     assert (own_version(group), PIN in group.tags()) == ("1", pinned)
     if lost:
@@ -229,10 +192,9 @@ def test_an_execution_that_is_stopped_leaves_nothing_behind_even_where_the_event
         assert statuses(group) == ["InProgress"]  # the event may still come
         cycle.age(group, SETTLE_AFTER + 60)
         cloud.reconcile(groups=[group.name])
-    heard = eventually(lambda: len(ear.of(group)) == 2 and ear.of(group), "it is published")
-    assert heard == ["Started", "Cancelled"]
+    assert published(ear, group) == ["Cycle Started", "Cycle Cancelled"]
+    eventually(lambda: own_version(group) == before and PIN not in group.tags(), "it is put back")
     assert (statuses(group), versions(group)) == (["Cancelled"], ["1", "2"])
-    assert (own_version(group), PIN in group.tags()) == (before, False)
 
 
 # Through the command

@@ -9,13 +9,12 @@ from typing import Any
 import pytest
 
 from lab.cloud import Cloud, Group, eventually
-from lab.cycles import start_cycle
+from lab.cycles import AT_ONE, draining_target_group, start_cycle, with_versions
 from lab.tower.embedded import Tower
 
 type MakeGroup = Callable[..., Group]
 
 SUBNET = "subnet-00000001"
-AT_ONE = {"version": "1", "DefaultInstanceWarmup": 1}
 
 
 @pytest.fixture
@@ -37,14 +36,6 @@ def alarm(cloud: Cloud, name: str) -> Iterator[str]:
     cloudwatch.delete_alarms(AlarmNames=[name])
 
 
-def serving(group: Group, size: int) -> Group:
-    """The group with so many instances in service, and a second version of its launch template."""
-    group.scale(size)
-    eventually(lambda: len(group.states()) == len(group.in_service()) == size, f"{size} in service", 90)
-    group.new_version(InstanceType="t4g.medium")
-    return group
-
-
 def objections(group: Group, **request: Any) -> dict[str, tuple[str, str]]:
     """Why a cycle is refused, by what it is about, and the remedies; that nothing was changed is looked at."""
     before = group.described()
@@ -59,12 +50,12 @@ def objections(group: Group, **request: Any) -> dict[str, tuple[str, str]]:
 def test_all_that_speaks_against_a_cycle_is_said_at_once_and_each_with_its_remedy(
     make_group: MakeGroup, cloud: Cloud, alarm: str, name: str
 ) -> None:
-    arn = cloud.create_target_group("".join(each for each in name if each.isalnum() or each == "-")[-32:].strip("-"))
+    arn = draining_target_group(cloud, name)
     settings = AT_ONE | {"TargetGroupARNs": [arn], "VPCZoneIdentifier": SUBNET}
-    group = serving(make_group(gate="job", traffic=settings), 2)
+    group = make_group(gate="job", traffic=settings)
+    first, _ = sorted(with_versions(group, 2))
     autoscaling = cloud.aws.client("autoscaling")
     named = {"AutoScalingGroupName": group.name}
-    [first, _] = sorted(group.in_service())
     autoscaling.suspend_processes(ScalingProcesses=["Launch", "HealthCheck"], **named)
     autoscaling.set_instance_protection(InstanceIds=[first], ProtectedFromScaleIn=True, **named)
     autoscaling.delete_lifecycle_hook(LifecycleHookName="rollcall-launching", **named)
@@ -96,7 +87,8 @@ def test_all_that_speaks_against_a_cycle_is_said_at_once_and_each_with_its_remed
 
 
 def test_what_ec2_would_not_launch_is_refused_in_its_words(make_group: MakeGroup, cloud: Cloud) -> None:
-    group = serving(make_group(traffic=AT_ONE), 1)
+    group = make_group(traffic=AT_ONE)
+    with_versions(group, 1)
     bad = group.new_version(ImageId="ami-00000000000000bad")
     [(code, (reason, remedy))] = objections(group, launch_template_version=bad).items()
     assert code == "launch: InvalidAMIID.NotFound"
@@ -113,7 +105,8 @@ def test_what_ec2_would_not_launch_is_refused_in_its_words(make_group: MakeGroup
 
 
 def test_what_cannot_be_rolled_back_and_what_cannot_be_read_is_refused(make_group: MakeGroup) -> None:
-    group = serving(make_group(traffic=AT_ONE | {"version": "$Default"}), 1)
+    group = make_group(traffic=AT_ONE | {"version": "$Default"})
+    with_versions(group, 1)
     [(what, (_, remedy))] = objections(group, launch_template_version="2", rollback=True).items()
     assert (what, "cycle with pin=true" in remedy) == ("rollback impossible", True)
     [(what, (reason, _))] = objections(group, batch="many").items()
@@ -127,7 +120,8 @@ def test_what_cannot_be_rolled_back_and_what_cannot_be_read_is_refused(make_grou
 def test_a_refresh_that_others_began_is_waited_for_and_not_ended_by_the_command(
     make_group: MakeGroup, cloud: Cloud
 ) -> None:
-    group = serving(make_group(traffic=AT_ONE), 1)
+    group = make_group(traffic=AT_ONE)
+    with_versions(group, 1)
     autoscaling = cloud.aws.client("autoscaling")
     preferences = {"MinHealthyPercentage": 100, "MaxHealthyPercentage": 200, "BakeTime": 600}
     begun = autoscaling.start_instance_refresh(AutoScalingGroupName=group.name, Preferences=preferences)

@@ -36,7 +36,7 @@ def cloud(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clo
     """A cloud with addresses for thousands, and a Tower that takes its time, though much less than a real one."""
     # Memberships take longest, so that as many wait at Tower as register asks for side by side.
     tower = Tower(latency=Latency(associate=0.5, scale=0.03))
-    with Cloud(tmp_path_factory.mktemp("lab"), address_pool="10.0.0.0/20", tower=tower) as cloud:
+    with Cloud(tmp_path_factory.mktemp("lab"), address_pool="10.0.0.0/20", tower=tower, forks=True) as cloud:
         cloud.deploy(built, BatchesAtOnce=str(BATCHES_AT_ONCE))
         yield cloud
 

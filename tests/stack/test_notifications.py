@@ -28,7 +28,7 @@ TOPIC = f"arn:aws:sns:us-east-1:{ACCOUNT}:notifications"
 @pytest.fixture(scope="module")
 def cloud(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """Rollcall, deployed with a topic that was there before."""
-    with Cloud(tmp_path_factory.mktemp("lab"), address_pool="127.78.0.0/24", tower=Tower()) as cloud:
+    with Cloud(tmp_path_factory.mktemp("lab"), address_pool="127.78.0.0/24", tower=Tower(), forks=True) as cloud:
         assert cloud.aws.client("sns").create_topic(Name="notifications")["TopicArn"] == TOPIC
         cloud.deploy(built, NotificationTopicArn=TOPIC)
         yield cloud

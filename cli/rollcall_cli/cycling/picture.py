@@ -10,7 +10,7 @@ from rich.text import Text
 from rollcall.cycle.state import Phase
 from rollcall_cli.times import shortly
 
-from .words import counts, dip_words, instance_words, verdict_words, version_words
+from .words import counts, dip_words, instance_words, launch_words, verdict_words, version_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,6 +59,8 @@ def _state_rows(state: CycleState, passed: float, age: float) -> Iterator[Text]:
         yield Text(INDENT + verdict_words(verdict), style="red")
     for dip in state.dips:
         yield Text(INDENT + dip_words(dip), style="yellow")
+    if state.launch_failure:
+        yield Text(f"{INDENT}{launch_words(state)}", style="red")
     if state.unread:
         yield Text(f"{INDENT}not read, and read again: {state.unread}", style="yellow")
     for warning in state.warnings:

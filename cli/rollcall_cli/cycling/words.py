@@ -86,6 +86,8 @@ def _changes(old: CycleState | None, new: CycleState, stages: Mapping[str, str])
     for dip in new.dips:
         if not old or dip not in old.dips:
             yield dip_words(dip)
+    if new.launch_failure and not (old and old.launch_failure == new.launch_failure):
+        yield launch_words(new)
     if new.unread and not (old and old.unread == new.unread):
         yield f"not read, and read again: {new.unread}"
     for warning in new.warnings:
@@ -138,6 +140,11 @@ def verdict_words(verdict: CycleVerdict) -> str:
     if verdict.job is not None:
         parts.append(f"job {verdict.job}{f' {verdict.job_url}' if verdict.job_url else ''}")
     return "; ".join(parts)
+
+
+def launch_words(state: CycleState) -> str:
+    """Why AWS launches nothing, in a line."""
+    return f"AWS could not launch an instance: {state.launch_failure}"
 
 
 def dip_words(dip: TargetDip) -> str:

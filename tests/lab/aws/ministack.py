@@ -42,6 +42,8 @@ EXPECTED = {
     "ministack.core.lambda_runtime.kill_workers": "(workers) -> None",
     "ministack.core.lambda_runtime._lock": "lock",
     "ministack.core.lambda_runtime._workers": "dict",
+    "ministack.core.lambda_runtime.subprocess": "module",
+    "ministack.core.lambda_runtime.zipfile": "module",
     "ministack.core.arn.parse_arn": "(value: str) -> ministack.core.arn.Arn",
     "ministack.core.iam_evaluator.EvalContext": (
         "(principal_arn: str, principal_type: str, principal_account: str, action: str, resource_arn: str, region: str,"

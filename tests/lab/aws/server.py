@@ -10,8 +10,10 @@ import json
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from hypercorn.asyncio import serve
@@ -19,7 +21,7 @@ from hypercorn.config import Config
 from ministack.app import app as ministack
 
 from lab.asgi import Message, Receive, Send, read_body
-from lab.aws import execution_patches, launch_patches
+from lab.aws import environment_patches, execution_patches, launch_patches
 from lab.aws import ministack as aws_ministack
 from lab.aws import patches as aws_patches
 from lab.aws.autoscaling import GROUP_TAG, Engine
@@ -56,16 +58,19 @@ def main() -> None:
     parser.add_argument("--address-pool", required=True)
     parser.add_argument("--sqs-pollers", type=int, required=True)
     parser.add_argument("--sqs-bytes", type=int, required=True)
+    parser.add_argument("--forks", action="store_true", help="start functions as forks of a process with the AWS SDK")
     options = parser.parse_args()
     os.environ.pop("PYTHONPATH", None)  # Functions run in child processes and must not find our modules.
 
     moved = aws_ministack.drift()
     if moved:
         sys.exit("MiniStack is not the version we know:\n" + "\n".join(moved))
-    try:
-        asyncio.run(_serve(options.listener, options.address_pool, options.sqs_pollers, options.sqs_bytes))
-    finally:
-        aws_ministack.stop_workers()
+    with tempfile.TemporaryDirectory(prefix="lab-functions-") as code:
+        environment_patches.install(Path(code), forked=options.forks)
+        try:
+            asyncio.run(_serve(options.listener, options.address_pool, options.sqs_pollers, options.sqs_bytes))
+        finally:
+            aws_ministack.stop_workers()
 
 
 async def _serve(listener: int, address_pool: str, sqs_pollers: int, sqs_bytes: int) -> None:

@@ -20,10 +20,11 @@ GOOD_TYPE, BAD_TYPE = "t4g.medium", "t4g.nano"  # of the new versions
 def cycle_under_load(stage: Stage) -> None:
     """shop: all instances are replaced by those of a new version, and a client loses no request."""
     stage.say(f"5  Cycle under load: shop, {SHOP_SIZE} instances, {BATCH} at a time", "bold")
-    stage.say("   A client asks through a load balancer all the time. As by: rollcall cycle shop --version 2 --batch 3")
+    stage.say("   A client asks through a load balancer all the time.")
     load = stage.load()
     old = _serving(stage)
     version = stage.shop.new_version(InstanceType=GOOD_TYPE)
+    stage.say(f"   As by: rollcall cycle {stage.shop.name} --version {version} --batch {BATCH}")
     state = _cycled(stage, version)
     stage.expect(state["result"] == "succeeded", f"the cycle {state['result']}: {state['reason']}")
     new = stage.shop.in_service()

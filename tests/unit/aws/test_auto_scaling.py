@@ -463,3 +463,71 @@ def test_reading_fails_in_our_own_words(
     autoscaling.add_client_error(method, "AccessDenied", "no", 403)
     with pytest.raises(AwsDenied, match="AccessDenied"):
         read(fleet)
+
+
+# What a group did of late
+
+
+def failed_launch(minutes: int, words: str = "a quota", status: str = "Failed") -> dict[str, Any]:
+    made = activity("Launching a new EC2 instance.  Status Reason: a quota", minutes)
+    return {**made, "EndTime": made["StartTime"], "StatusCode": status, "StatusMessage": words}
+
+
+def ended(description: str, minutes: int) -> dict[str, Any]:
+    return {**activity(description, minutes), "EndTime": SECOND + timedelta(minutes=minutes + 1)}
+
+
+def test_what_a_group_launched_and_terminated_since_a_moment_is_read_also_in_its_pool_and_no_further(
+    fleet: Fleet, autoscaling: Stubber
+) -> None:
+    under_way = activity("Terminating EC2 instance: i-old", 1)  # those that go on come first, however old
+    newer = [ended("Launching a new EC2 instance into warm pool: i-b", 8), ended("Terminating EC2 instance: i-a", 6)]
+    older = [ended("Launching a new EC2 instance: i-a", 5), ended("Launching a new EC2 instance: i-0", 4)]
+    autoscaling.add_response("describe_scaling_activities", {"Activities": [under_way, *newer], "NextToken": "more"})
+    autoscaling.add_response("describe_scaling_activities", {"Activities": older, "NextToken": "and more"})
+    first = SECOND.timestamp()
+    found = fleet.activity_since("web", first + 5 * 60)
+    assert found.launched == {"i-b": first + 8 * 60, "i-a": first + 5 * 60}
+    assert (found.terminated, found.launch_failure) == ({"i-a": first + 6 * 60}, "")
+    autoscaling.assert_no_pending_responses()
+
+
+@pytest.mark.parametrize(
+    ("activities", "words"),
+    [
+        ([failed_launch(7, "a quota"), failed_launch(6, "no capacity")], "a quota"),
+        ([failed_launch(7), ended("Launching a new EC2 instance: i-a", 6)], "a quota"),
+        ([ended("Launching a new EC2 instance: i-a", 7), failed_launch(6)], ""),
+        ([failed_launch(7, status="InProgress")], ""),
+        ([ended("Terminating EC2 instance: i-a", 7)], ""),
+    ],
+    ids=["twice", "lately", "no longer", "not yet", "no launch"],
+)
+def test_why_the_last_launch_came_to_no_instance_is_read_in_awss_words(
+    fleet: Fleet, autoscaling: Stubber, activities: list[dict[str, Any]], words: str
+) -> None:
+    autoscaling.add_response("describe_scaling_activities", {"Activities": activities})
+    assert fleet.activity_since("web", SECOND.timestamp()).launch_failure == words
+
+
+@pytest.mark.parametrize(
+    ("cause", "taken"),
+    [
+        ("an instance was taken out of service in response to a user request", True),
+        (
+            "instance i-a was taken out of service in response to a user request, shrinking the capacity from 2 to 1",
+            True,
+        ),
+        ("an instance was taken out of service in response to a user health-check", True),
+        ("an instance was taken out of service in response to an ELB system health check failure", True),
+        ("an instance was taken out of service in response to an EC2 instance status checks failure", True),
+        ("an instance was taken out of service in response to an instance refresh", False),
+        ("an instance was taken out of service in response to a difference between desired and actual capacity", False),
+    ],
+)
+def test_that_a_user_or_a_health_check_took_an_instance_is_told_from_its_groups_own_doing(
+    fleet: Fleet, autoscaling: Stubber, cause: str, taken: bool
+) -> None:
+    ending = activity("Terminating EC2 instance: i-a", 7) | {"Cause": f"At 2026-11-21T10:07:00Z {cause}."}
+    autoscaling.add_response("describe_scaling_activities", {"Activities": [ending]})
+    assert (fleet.activity_since("web", SECOND.timestamp()).taken == {"i-a"}) == taken

@@ -205,9 +205,9 @@ class CycleWorld:
         self.history.output = {"cycle": answer.state.to_json()}
         return answer
 
-    def settle(self, status: str) -> StepAnswer:
-        """What comes of an event about an execution that ended so."""
-        detail = {"executionArn": EXECUTION, "status": status, "input": '{"group": "web"}'}
+    def settle(self, status: str, given: str = '{"group": "web"}') -> StepAnswer:
+        """What comes of an event about an execution that ended so. given: its input."""
+        detail = {"executionArn": EXECUTION, "status": status, "input": given}
         answer = self._run().settle(detail)
         self.published += [each.kind for each in answer.news]
         return answer

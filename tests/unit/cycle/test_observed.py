@@ -11,6 +11,7 @@ from rollcall.cycle.observed import group_now
 from unit.cycle.preflights import details, member, mixed
 
 OWN = {"InstanceType": "m7g.large", "LaunchTemplateSpecification": {"LaunchTemplateId": "lt-own", "Version": "$Latest"}}
+OF_ALIAS = {"InstanceType": "m7g.4xlarge", "LaunchTemplateSpecification": {"LaunchTemplateId": "lt-1"}}  # $Default
 OF_BASE = {"InstanceType": "m7g.xlarge", "LaunchTemplateSpecification": {"LaunchTemplateId": "lt-1", "Version": "3"}}
 
 FIXED = {"InstanceType": "m7g.2xlarge", "LaunchTemplateSpecification": {"LaunchTemplateId": "lt-fixed", "Version": "2"}}
@@ -31,7 +32,7 @@ FIXED = {"InstanceType": "m7g.2xlarge", "LaunchTemplateSpecification": {"LaunchT
 def test_an_instance_is_of_an_override_by_the_template_that_the_override_has(
     template: str, version: str, of_override: bool
 ) -> None:
-    policy = mixed("6", {"InstanceType": "m7g.medium"}, OWN, OF_BASE, FIXED)
+    policy = mixed("6", {"InstanceType": "m7g.medium"}, OWN, OF_ALIAS, OF_BASE, FIXED)
     one = replace(member(1), template_id=template, version=version)
     now = group_now(replace(details(one), configuration=policy), Activity({}, {}), {})
     assert [each.of_override for each in now.members] == [of_override]

@@ -253,6 +253,12 @@ def test_a_missing_permission_is_named() -> None:
     assert "PassableRoleArns" in unnamed.remedy
 
 
+def test_an_image_that_a_parameter_names_may_need_a_policy_of_the_operators() -> None:
+    parameter = "arn:aws:ssm:us-east-1:123456789012:parameter/images/web"
+    found = only(given(trials=(denial("ssm:GetParameters", parameter),)))
+    assert found.remedy == f"attach a policy to the stack's CycleRole that allows ssm:GetParameters on {parameter}"
+
+
 def test_without_a_version_the_permission_is_not_needed() -> None:
     without = given(None, {"launch_template_version": None}, target=OWN, trials=(denial("ec2:RunInstances"),))
     assert objections(without) == {}

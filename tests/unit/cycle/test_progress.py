@@ -135,6 +135,20 @@ def test_verdicts_for_different_reasons_do_not_end_it(other: CycleVerdict) -> No
     assert progress(STATE, refresh(), group(new(1)), [verdict(1), other], NOW).decision == CycleDecision.WAIT
 
 
+def test_verdicts_that_end_it_are_kept_among_however_many() -> None:
+    alone = tuple(verdict(number, what=f"task {number}") for number in range(20))
+    done = progress(replace(STATE, verdicts=alone), refresh(), group(new(1)), [verdict(30, what="task 7")], NOW)
+    assert (done.decision, len(done.state.verdicts)) == (CycleDecision.ROLL_BACK, 20)
+    assert [each.instance_id for each in done.state.verdicts[:2]] == ["i-new7", "i-new30"]
+
+
+def test_one_check_that_two_machines_share_is_enough_whatever_else_failed_on_one() -> None:
+    both = verdict(1, what="http:80/health elb", template=None)
+    done = progress(STATE, refresh(), group(new(1)), [both, verdict(2, what="elb", template=None)], NOW)
+    assert done.decision == CycleDecision.ROLL_BACK
+    assert done.state.reason.startswith("check elb failed on i-new1 and i-new2")
+
+
 def test_one_verdict_is_enough_in_a_group_of_one() -> None:
     done = progress(STATE, refresh(), group(new(1), desired=1), [verdict(1)], NOW)
     assert done.decision == CycleDecision.ROLL_BACK
@@ -164,6 +178,14 @@ def test_what_ends_already_is_waited_for_whatever_the_verdicts(status: str) -> N
 def test_a_refresh_that_is_over_is_put_back_with_awss_words(status: str, result: CycleResult) -> None:
     done = progress(STATE, refresh(status, reason="AWS says so"), group(), (), NOW)
     assert (done.decision, done.state.result, done.state.reason) == (CycleDecision.PUT_BACK, result, "AWS says so")
+
+
+def test_why_aws_launched_nothing_is_said_with_awss_reason() -> None:
+    starved = group(old(1))._replace(launch_failure="You have requested more vCPU capacity than your limit.")
+    known = progress(STATE, refresh(), starved, [], NOW).state
+    assert known.launch_failure == starved.launch_failure
+    ended = progress(known, refresh("Failed", reason="It took too long."), starved, [], NOW).state
+    assert ended.reason == f"It took too long. The last launch failed: {starved.launch_failure}"
 
 
 def test_one_that_was_cancelled_for_verdicts_has_failed_for_them() -> None:
@@ -224,9 +246,10 @@ def test_while_it_bakes_the_pause_lasts_as_long_as_aws_waits() -> None:
     assert (done.state.phase, done.wait) == (Phase.BAKING, 300)
 
 
-def test_a_target_group_that_lacks_targets_of_the_cycle_is_noted() -> None:
+@pytest.mark.parametrize("status", ["Baking", "InProgress", "Successful"])
+def test_a_target_group_that_lacks_targets_of_the_cycle_is_noted(status: str) -> None:
     health = {"tg": {"i-new1": "initial", "i-old2": "healthy"}}
     members = (new(1), old(2))
     state = replace(STATE, healthy_at_start={"tg": 2})
-    done = progress(state, refresh(), GroupNow(2, members, health, {}, {}), (), NOW)
+    done = progress(state, refresh(status), GroupNow(2, members, health, {}, {}), (), NOW)
     assert [(each.healthy, each.expected) for each in done.state.dips] == [(1, 2)]

@@ -13,9 +13,10 @@ from rollcall.aws.instance_refreshes import Ending, Refresh
 from rollcall.cycle.names import execution_name
 from rollcall.cycle.news import CycleEvent
 from rollcall.cycle.preflight import Plan, Preflight
+from rollcall.cycle.reading import LATE_LINES
 from rollcall.cycle.request import read_request
 from rollcall.cycle.run import CycleRun, require_settled
-from rollcall.cycle.state import CycleResult, CycleState, Phase
+from rollcall.cycle.state import LISTED_MAX, CycleResult, CycleState, Phase
 from rollcall.cycle.waiting import SOON, next_wait
 from rollcall.domain.errors import AwsRejected, BadEvent, RefreshStillActive, TowerUnavailable
 from rollcall.domain.jobs import JobEvent, JobStatus, Outcome
@@ -120,6 +121,19 @@ def test_a_dry_run_ends_with_the_plan(cycle: CycleWorld, monkeypatch: pytest.Mon
     )
 
 
+def test_a_dry_run_with_objections_has_answered_what_it_was_asked_and_fails_no_execution(
+    cycle: CycleWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Preflight((Objection("forbidden", "its tag says never", "take it out"),), (), PLAN)
+    state = preflight(cycle, monkeypatch, found, dry_run=True).state
+    assert (state.result, state.reason, state.objections) == (
+        CycleResult.DRY_RUN,
+        "its tag says never",
+        found.objections,
+    )
+    assert cycle.step("put_back", state).next == "succeeded"
+
+
 def test_where_nothing_is_to_be_replaced_it_says_so_and_succeeds(
     cycle: CycleWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,6 +177,13 @@ def test_a_function_that_dies_at_the_call_starts_one_refresh_in_all(cycle: Cycle
         cycle.step("start", cycle.state())
     answer = cycle.step("start", cycle.state())
     assert answer.state.refresh_id == "r-1"
+    assert cycle.aws.changes == ["start"]
+
+
+def test_a_step_that_is_repeated_after_its_refresh_has_ended_starts_no_second_one(cycle: CycleWorld) -> None:
+    cycle.step("start", cycle.state())
+    cycle.aws.now(status="Cancelled", began=cycle.world.clock.now)
+    assert cycle.step("start", cycle.state()).state.refresh_id == "r-1"
     assert cycle.aws.changes == ["start"]
 
 
@@ -273,6 +294,15 @@ def test_machines_that_no_job_reached_fail_for_the_same_reason(cycle: CycleWorld
     assert "the connection to them failed on i-3 and i-4" in answer.state.reason
 
 
+def test_a_task_whose_failure_the_playbook_ignores_is_not_why(cycle: CycleWorld) -> None:
+    state = begun(cycle)
+    against(cycle, "i-3")
+    [run] = cycle.world.tower.runs.values()
+    run.events = [*run.events, JobEvent(2, "runner_on_failed", "i-3", "Try a mirror", ignored=True)]
+    [verdict] = cycle.step("follow", state).state.verdicts
+    assert verdict.what == "Install nginx"
+
+
 def test_a_check_that_fails_on_two_machines_is_named(cycle: CycleWorld) -> None:
     state = begun(cycle)
     for each in ("i-3", "i-4"):
@@ -325,6 +355,31 @@ def test_while_tower_is_away_the_refresh_is_followed_and_it_is_said(cycle: Cycle
     assert (back.state.phase, back.state.unread) == (Phase.ROLLING_BACK, "")
 
 
+def test_of_the_gates_log_only_what_is_new_is_read_and_what_comes_late_is_not_missed(
+    cycle: CycleWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = begun(cycle)
+    asked: list[float] = []
+    decisions = cycle.gate_log.decisions
+
+    def noted(group: str, since: float) -> list[GateLine]:
+        asked.append(since)
+        return decisions(group, since)
+
+    monkeypatch.setattr(cycle.gate_log, "decisions", noted)
+    state = cycle.step("follow", state).state
+    against(cycle, "i-3")
+    cycle.world.clock.now += LATE_LINES
+    assert len(cycle.step("follow", state).state.verdicts) == 1
+    cycle.world.tower.unavailable = True
+    away = cycle.step("follow", state).state
+    assert (away.verdicts_read, away.verdicts) == (state.verdicts_read, ())
+    cycle.world.tower.unavailable = False
+    cycle.world.clock.now += 86_400
+    cycle.step("follow", cycle.step("follow", away).state)
+    assert asked == [*[state.began] * 4, cycle.world.clock.now - LATE_LINES]
+
+
 # Verify
 
 
@@ -369,6 +424,37 @@ def test_what_does_not_verify_within_its_time_fails_with_the_list(cycle: CycleWo
     failed = cycle.step("verify", waiting.state)
     assert (failed.next, failed.state.result) == ("put_back", CycleResult.FAILED)
     assert "the host of the old instance i-1 is still in inventory 'prod'" in failed.state.reason
+
+
+def test_what_the_group_terminates_later_or_keeps_in_its_warm_pool_need_not_be_gone(cycle: CycleWorld) -> None:
+    state = begun(cycle)
+    replaced(cycle, "i-3", "i-4", "i-5")
+    verifying = cycle.step("follow", state).state
+    cycle.terminated["i-4"] = cycle.world.clock.now
+    cycle.terminated["i-5"] = cycle.world.clock.now + 1
+    known = cycle.aws.groups["web"]
+    cycle.aws.groups["web"] = known._replace(members=known.members[:1], pool=(member("i-4", "2", "Warmed:Stopped"),))
+    cycle.world.clock.now += 2
+    assert cycle.step("verify", verifying).state.result == CycleResult.SUCCEEDED
+
+
+def test_only_instances_in_service_are_counted_as_verified(cycle: CycleWorld) -> None:
+    state = begun(cycle)
+    replaced(cycle, "i-3", "i-4")
+    known = cycle.aws.groups["web"]
+    pool = (member("i-4", "2", "Warmed:Stopped"),)
+    cycle.aws.groups["web"] = known._replace(members=known.members[:1], pool=pool)
+    verified = cycle.step("verify", cycle.step("follow", state).state).state
+    assert verified.reason == "1 instance was verified"
+
+
+def test_a_large_group_that_does_not_verify_keeps_the_state_small(cycle: CycleWorld) -> None:
+    state = begun(cycle)
+    replaced(cycle, "i-3")
+    cycle.group(*(member(f"i-{number}") for number in range(2000)), version="2")
+    waiting = cycle.step("verify", cycle.step("follow", state).state).state
+    assert len(waiting.unverified) == LISTED_MAX
+    assert waiting.unverified[-1] == "and 1981 more"
 
 
 def test_an_instance_that_no_job_of_its_stint_proves_does_not_verify(cycle: CycleWorld) -> None:
@@ -454,6 +540,14 @@ def test_the_rollback_of_a_long_cycle_is_waited_for_with_ever_longer_pauses(cycl
     assert cycle.step("put_back", state).wait == SOON
     cycle.world.clock.now += 86_400
     assert cycle.step("put_back", state).wait == next_wait(86_400)
+    assert cycle.aws.changes == ["start"], "what ends by itself is not cancelled"
+
+
+def test_how_it_ended_stands_whatever_error_comes_after(cycle: CycleWorld) -> None:
+    answer = cycle.step(
+        "put_back", cycle.state(result=CycleResult.ROLLED_BACK, reason="two failed"), error={"Error": "E"}
+    )
+    assert (answer.state.result, answer.state.reason) == (CycleResult.ROLLED_BACK, "two failed")
 
 
 def test_a_refused_cycle_cancels_no_refresh_though_it_is_just_what_it_would_have_started(cycle: CycleWorld) -> None:
@@ -479,8 +573,11 @@ def version(cycle: CycleWorld) -> str:
 
 
 def test_a_group_is_pinned_to_what_its_instances_run_and_that_is_recorded_first(cycle: CycleWorld) -> None:
-    assert cycle.step("pin", pinned(cycle)).next == "start"
+    pinned_state = pinned(cycle)
+    assert cycle.step("pin", pinned_state).next == "start"
     assert cycle.aws.changes == ["tag latest keep web-1234abcd-now", "version 1"]
+    assert cycle.step("pin", pinned_state).next == "start"
+    assert len(cycle.aws.changes) == 2, "it is done once"
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
@@ -575,9 +672,29 @@ def test_an_execution_that_ended_as_it_should_has_nothing_to_settle(cycle: Cycle
     assert cycle.published == []
 
 
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [("ABORTED", CycleEvent.CANCELLED), ("FAILED", CycleEvent.FAILED), ("TIMED_OUT", CycleEvent.CANCELLED)],
+)
+def test_what_is_published_of_an_execution_that_did_not_come_to_its_end(
+    cycle: CycleWorld, status: str, kind: CycleEvent
+) -> None:
+    begun(cycle)
+    cycle.aws.now(status="Cancelled")
+    cycle.published.clear()
+    cycle.settle(status)
+    assert cycle.published == [kind]
+
+
 def test_an_execution_that_was_stopped_before_its_first_step_changed_nothing(cycle: CycleWorld) -> None:
     answer = cycle.settle("ABORTED")
     assert (answer.state.group, cycle.aws.changes) == ("web", [])
+
+
+@pytest.mark.parametrize("given", ["[]", "{}", '{"grop": "web"}', '{"group": 7}'])
+def test_an_execution_whose_input_names_no_group_has_nothing_to_settle(cycle: CycleWorld, given: str) -> None:
+    answer = cycle.settle("FAILED", given)
+    assert (answer.next, answer.news, cycle.aws.changes) == ("succeeded", (), [])
 
 
 def test_the_refresh_of_another_cycle_is_not_cancelled_with_a_stopped_execution(cycle: CycleWorld) -> None:

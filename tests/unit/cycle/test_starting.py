@@ -14,7 +14,7 @@ from rollcall.aws.launch_templates import LaunchTemplates, TemplateVersion
 from rollcall.aws.tagged_groups import RunningGroup, TaggedGroups
 from rollcall.cycle.invocation import read_invocation
 from rollcall.cycle.names import execution_name
-from rollcall.cycle.starting import LEAST_TIME, SETTLE_AFTER, SETTLE_WITHIN, CycleStarter
+from rollcall.cycle.starting import IN_FLIGHT, LEAST_TIME, SETTLE_AFTER, SETTLE_WITHIN, CycleStarter
 from rollcall.domain.errors import AwsDenied, NoTimeLeft, Throttled
 from rollcall.domain.groups import Group
 from rollcall.domain.settings import CYCLE_TAG, PINNED_TAG
@@ -268,6 +268,12 @@ def stopped(world: World, ago: float = SETTLE_AFTER + 1, status: str = "ABORTED"
 @pytest.mark.parametrize("status", ["ABORTED", "TIMED_OUT", "FAILED"])
 def test_a_refresh_that_goes_on_without_its_execution_is_settled(world: World, status: str) -> None:
     stopped(world, status=status)
+    assert world.settled() == ["web-1-v7"]
+
+
+def test_a_refresh_that_the_last_task_began_as_its_execution_was_stopped_is_settled(world: World) -> None:
+    stopped(world)
+    world.refreshes.by_group["web"] = Refresh("r-1", "Pending", began=NOW - SETTLE_AFTER - 1 + IN_FLIGHT)
     assert world.settled() == ["web-1-v7"]
 
 

@@ -12,10 +12,16 @@ NEW = Member("i-new", "InService", "2", launched=900.0)
 
 
 def found(
-    members: list[Member], health: dict[str, str], *, at_start: int = 4, desired: int = 4
+    members: list[Member],
+    health: dict[str, str],
+    *,
+    at_start: int = 4,
+    desired: int = 4,
+    taken: frozenset[str] = frozenset(),
 ) -> list[tuple[int, int]]:
     """Of each dip, how many targets were healthy and how many should have been."""
-    now = GroupNow(desired, tuple(members), {"tg": health}, {}, {})
+    launched = {each.instance_id: each.launched for each in members if each.launched is not None}
+    now = GroupNow(desired, tuple(members), {"tg": health}, launched, {}, "", taken)
     return [
         (each.healthy, each.expected) for each in dips(now, {"tg": at_start}, lambda each: each.version == "2", NOW)
     ]
@@ -42,6 +48,24 @@ def test_a_new_target_that_is_healthy_replaces_one_that_drains() -> None:
 
 def test_an_old_target_that_is_unhealthy_by_itself_is_not_the_cycles_fault() -> None:
     assert found(OLD, {**ALL_OLD, "i-old1": "unhealthy"}) == []
+
+
+def test_an_old_target_that_somebody_terminated_is_not_missed_until_another_is_in_service_in_its_place() -> None:
+    leaving = OLD[0]._replace(state="Terminating:Wait")
+    coming = NEW._replace(state="Pending:Wait")
+    health = {**ALL_OLD, "i-old0": "draining"}
+    by_hand = frozenset({"i-old0"})
+    assert found([leaving, *OLD[1:], coming], health, taken=by_hand) == []
+    assert found([*OLD[1:], coming], {**health, "i-new": "initial"}, taken=by_hand) == []
+    assert found([*OLD[1:], NEW], {**health, "i-new": "initial"}, taken=by_hand) == [(3, 4)]
+
+
+def test_an_old_target_that_the_refresh_terminated_is_missed_and_so_is_a_new_one_however_it_went() -> None:
+    leaving = OLD[0]._replace(state="Terminating:Wait")
+    assert found([leaving, *OLD[1:]], {**ALL_OLD, "i-old0": "draining"}) == [(3, 4)]
+    failed = NEW._replace(state="Terminating")
+    health = {**ALL_OLD, "i-old0": "draining", "i-new": "unhealthy"}
+    assert found([leaving, *OLD[1:], failed], health, taken=frozenset({"i-new"})) == [(3, 4)]
 
 
 def test_a_target_that_was_unhealthy_at_the_start_is_not_missed() -> None:

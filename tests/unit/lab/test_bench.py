@@ -406,7 +406,7 @@ def test_the_overhead_is_the_time_over_the_least_and_a_lost_request_misses_the_g
     assert cycle_figures(cycled())["cycle_overhead"] == pytest.approx(1.15)
     figures = GOOD | cycle_figures(cycled(failed=1)) | {"cycle_overhead": 1.0}
     assert missed_goals(figures) == [
-        "requests lost in a cycle of 100 instances under load: 1, and the goal is <= 0",
+        "requests lost in a cycle of 100 instances: 1, and the goal is <= 0",
     ]
 
 

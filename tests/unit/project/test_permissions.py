@@ -82,6 +82,7 @@ PERMITTED = {
         "elasticloadbalancing:DescribeTargetHealth",
         "logs:FilterLogEvents",
         "sns:ListSubscriptionsByTopic",
+        "ssm:GetParameters",
         "states:GetExecutionHistory",
         "states:ListExecutions",
     },
@@ -265,8 +266,10 @@ def test_only_groups_that_opted_in_are_cycled_and_no_tag_is_written_but_that_of_
 
 
 def test_launches_are_permitted_from_launch_templates_alone_and_tags_only_with_them() -> None:
-    launching = statement_of("CycleRole", "ec2:RunInstances")["Condition"]["ArnLike"]["ec2:LaunchTemplate"]
-    assert launching["Fn::Sub"].endswith(":launch-template/*")
+    launching = statement_of("CycleRole", "ec2:RunInstances")
+    assert launching["Condition"]["ArnLike"]["ec2:LaunchTemplate"]["Fn::Sub"].endswith(":launch-template/*")
+    shared = {each["Fn::Sub"].rpartition(":")[2] for each in launching["Resource"] if ":*:" in each["Fn::Sub"]}
+    assert shared == {"subnet/*", "security-group/*"}, "those that a VPC's owner shares with other accounts"
     tagging = statement_of("CycleRole", "ec2:CreateTags")["Condition"]
     assert tagging == {"StringEquals": {"ec2:CreateAction": "RunInstances"}}
 

@@ -100,3 +100,11 @@ def test_a_group_without_launch_template_has_no_version_in_its_events(audience: 
     answer = answer_of(CycleEvent.STARTED, target_version="", from_version="")
     [(_, detail)] = audience.end(lambda: audience.announcer.announce_step(answer, EXECUTION))
     assert (detail["version"], detail["from_version"], detail["job_url"]) == (None, None, None)
+
+
+def test_that_aws_launches_nothing_is_the_reason_of_a_progress(audience: Audience) -> None:
+    answer = answer_of(CycleEvent.PROGRESS, launch_failure="more vCPU capacity than your limit")
+    [(_, detail)] = audience.end(lambda: audience.announcer.announce_step(answer, EXECUTION))
+    assert detail["reason"] == "more vCPU capacity than your limit"
+    [line] = audience.lines()
+    assert line["message"] == "Cycle Progress: more vCPU capacity than your limit"

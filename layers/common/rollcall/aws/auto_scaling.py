@@ -18,9 +18,9 @@ from .client import aws_errors, by_halves, require_no_refusals
 from .regional_clients import RegionalClients
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from mypy_boto3_autoscaling.type_defs import PaginatorConfigTypeDef
+    from mypy_boto3_autoscaling.type_defs import ActivityTypeDef, PaginatorConfigTypeDef
 
     from rollcall.domain.actions import LifecycleAction
 
@@ -31,16 +31,27 @@ GROUPS_PER_CALL = 50  # by name
 GROUPS_PER_PAGE = 100  # DescribeAutoScalingGroups' maximum
 STATES_PER_CALL = 50  # DescribeAutoScalingInstances' maximum
 ACTIVITIES: PaginatorConfigTypeDef = {"MaxItems": 1000, "PageSize": 100}  # DescribeScalingActivities' maximum
+LAUNCH = "Launching a new EC2 instance"  # begins the description of one (user guide, "Verify a scaling activity")
 LAUNCHING = re.compile(r"Launching a new EC2 instance(?! into)[^:]*: (?P<id>i-[0-9a-z]+)")
 ANY_LAUNCH = re.compile(r"Launching a new EC2 instance[^:]*: (?P<id>i-[0-9a-z]+)")  # also into a warm pool
 TERMINATING = re.compile(r"Terminating EC2 instance[^:]*: (?P<id>i-[0-9a-z]+)")
+# As AWS words why it terminates an instance of which neither the group's size nor a refresh is the reason: "At … an
+# instance was taken out of service in response to a user request", or "… to an ELB system health check failure" (user
+# guide, "View the reason for health check failures").
+TAKEN = re.compile(r"taken out of service in response to (?:a user|an? [^.]*\b(?:health|status)[ -]check)")
 
 
 class Activity(NamedTuple):
-    """When a group began to launch or terminate instances, in epoch seconds by instance id."""
+    """When a group began to launch or terminate instances, in epoch seconds by instance id.
+
+    launch_failure: why its last launch came to no instance, in AWS's words; empty where it came to one. taken: of those
+    terminated the ones that a user terminated, or that failed a health check.
+    """
 
     launched: Mapping[str, float]
     terminated: Mapping[str, float]
+    launch_failure: str = ""
+    taken: frozenset[str] = frozenset()
 
 
 class AutoScaling(RegionalClients):
@@ -126,22 +137,37 @@ class AutoScaling(RegionalClients):
         return self._began(group, instance_ids, TERMINATING)
 
     def activity_since(self, group: str, since: float) -> Activity:
-        """Which instances a group began to launch, and to terminate, since then (epoch seconds), also in its pool."""
+        """What a group began to launch, and to terminate, since then (epoch seconds), also in its pool."""
         launched: dict[str, float] = {}
         terminated: dict[str, float] = {}
+        failures: dict[float, str] = {}
+        taken: set[str] = set()
+        for began, raw in self._activities_since(group, since):
+            words = raw["Description"]
+            if launch := ANY_LAUNCH.match(words):
+                launched.setdefault(launch["id"], began)
+            elif termination := TERMINATING.match(words):
+                terminated.setdefault(termination["id"], began)
+                if TAKEN.search(raw["Cause"]):
+                    taken.add(termination["id"])
+            elif words.startswith(LAUNCH) and raw["StatusCode"] == "Failed":  # before there was an instance
+                failures[began] = raw.get("StatusMessage", "") or words
+        failed = max(failures, default=None)
+        is_last = failed is not None and failed >= max(launched.values(), default=failed)
+        failure = failures[failed] if failed is not None and is_last else ""
+        return Activity(launched, terminated, failure, frozenset(taken))
+
+    def _activities_since(self, group: str, since: float) -> Iterator[tuple[float, ActivityTypeDef]]:
+        """Those that began since then, each with when: AWS shows those in progress first, then the newest."""
         pages = self._autoscaling.get_paginator("describe_scaling_activities")
         with aws_errors(f"DescribeScalingActivities of group {group}"):
             for page in pages.paginate(AutoScalingGroupName=group, PaginationConfig={"PageSize": 100}):
-                for raw in page["Activities"]:  # those in progress first, then the newest
+                for raw in page["Activities"]:
                     began = raw["StartTime"].timestamp()
-                    if began < since and raw.get("EndTime"):
-                        return Activity(launched, terminated)
-                    if began < since:
-                        continue
-                    for found, pattern in ((launched, ANY_LAUNCH), (terminated, TERMINATING)):
-                        if named := pattern.match(raw["Description"]):
-                            found.setdefault(named["id"], began)
-        return Activity(launched, terminated)
+                    if began >= since:
+                        yield began, raw
+                    elif raw.get("EndTime"):
+                        return
 
     def _began(self, group: str, instance_ids: Collection[str], activity: re.Pattern[str]) -> dict[str, float]:
         found: dict[str, float] = {}

@@ -56,6 +56,8 @@ class GroupNow(NamedTuple):
     health: Mapping[str, Mapping[str, str]]
     launched: Mapping[str, float]
     terminated: Mapping[str, float]
+    launch_failure: str = ""
+    taken: frozenset[str] = frozenset()
 
 
 def group_now(details: GroupDetails, activity: Activity, health: Mapping[str, Mapping[str, str]]) -> GroupNow:
@@ -73,7 +75,7 @@ def group_now(details: GroupDetails, activity: Activity, health: Mapping[str, Ma
         )
         for each in (*details.members, *details.pool)
     )
-    return GroupNow(details.desired, members, health, activity.launched, activity.terminated)
+    return GroupNow(details.desired, members, health, activity.launched, activity.terminated, activity.launch_failure)
 
 
 def is_of_override(details: GroupDetails, member: MemberDetails) -> bool:

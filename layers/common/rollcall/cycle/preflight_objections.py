@@ -253,6 +253,9 @@ def _launches(given: PreflightInput, details: GroupDetails, version: VersionPlan
 def _permission_remedy(action: str, resource: str) -> str:
     if action == "iam:PassRole":
         return f"deploy with {resource or 'the role of the instance profile'} among PassableRoleArns"
+    if action == "ssm:GetParameters":
+        named = f"{resource or 'the parameter that names the image'}"
+        return f"attach a policy to the stack's CycleRole that allows ssm:GetParameters on {named}"
     among = "deploy with the role of the launch template's instance profile among PassableRoleArns; if it is there, "
     return (
         f"{'' if action else among}see that the template's policies are as deployed, and that no policy of your "

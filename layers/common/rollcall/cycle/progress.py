@@ -149,6 +149,7 @@ def _counted(
         instances=tuple(_listed(each, now) for each in (*coming, *going, *new_serving)[:LISTED_MAX]),
         verdicts=with_verdicts(state.verdicts, verdicts),
         dips=with_dips(state.dips, found),
+        launch_failure=cut(group.launch_failure),
     )
 
 
@@ -205,4 +206,6 @@ def _ended(state: CycleState, refresh: Refresh, now: float) -> CycleState:
         result = CycleResult.FAILED
     words = refresh.rollback_reason or refresh.reason
     reason = state.reason or cut(words) or f"the instance refresh is {refresh.status}"
+    if state.launch_failure and not state.reason:
+        reason = cut(f"{reason} The last launch failed: {state.launch_failure}")
     return replace(_in_phase(state, Phase.PUTTING_BACK, now), result=result, reason=reason)

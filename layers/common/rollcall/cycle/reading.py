@@ -11,6 +11,7 @@ from rollcall.aws.target_groups import NOT_REGISTERED
 from rollcall.checks.registry import read_group_settings
 from rollcall.domain.chef_nodes import NamedAfter, identifier_in, node_name
 from rollcall.domain.groups import JOB_CHECK
+from rollcall.domain.lifecycle_states import Phase
 from rollcall.domain.settings import names_retire_template, read_node_pattern
 from rollcall.evidence.proofs import proofs
 from rollcall.tower.connection import job_page
@@ -37,8 +38,10 @@ if TYPE_CHECKING:
     from .state import CycleState
 
 HELD = "Terminating:Wait"
+THERE = (Phase.ENTERING, Phase.SERVING, Phase.POOLED)
 TASK_FAILED = ("runner_on_failed",)
 EVENTS_MAX = 1000  # failures of one host in one job
+LATE_LINES = 900.0  # seconds by which a line of the gate's log may be late, or its clock behind: moments, as a rule
 
 
 class CycleReader:
@@ -77,12 +80,14 @@ class CycleReader:
     def verdicts(self, state: CycleState, group: GroupNow) -> list[CycleVerdict]:
         """Those against instances that were launched since the cycle began, and that the state does not hold yet.
 
-        The job of one tells which task failed: it is read from Tower once.
+        The job of one tells which task failed: it is read from Tower once. Of the gate's log only what is new is read:
+        that of a busy installation is long after some days.
         """
+        since = max(state.began, state.verdicts_read - LATE_LINES)
         known = {each.instance_id for each in state.verdicts}
         lines = {
             line.instance_id: line
-            for line in self._gate_log.decisions(state.group, state.began)
+            for line in self._gate_log.decisions(state.group, since)
             if line.instance_id in group.launched and line.instance_id not in known
         }
         jobs = self._tower.jobs([line.job for line in lines.values() if line.job is not None]) if lines else {}
@@ -119,9 +124,13 @@ class CycleReader:
             return {each: why for each, proof in found.items() if (why := proof.why_unproven())}
         return {each: "it has no host in Tower" for each, proof in found.items() if not proof.has_host}
 
-    def remains(self, group: Group, now: GroupNow) -> tuple[Remains, ...]:
-        """What is left of the instances that were terminated, of those of which anything is."""
-        gone = set(now.terminated)
+    def remains(self, group: Group, now: GroupNow, until: float) -> tuple[Remains, ...]:
+        """What is left of the instances that were terminated until then (epoch seconds), of those of which anything is.
+
+        One that went back into its warm pool keeps its host, and what the group terminates later is not the cycle's.
+        """
+        there = {each.instance_id for each in now.members if each.lifecycle_phase in THERE}
+        gone = {each for each, at in now.terminated.items() if at <= until} - there
         inventories: dict[str, set[str]] = {}
         for host in self._tower.hosts_of(gone) if gone else ():
             for instance_id in {host.name, host.instance_id} & gone:

@@ -27,7 +27,7 @@ from .progress import CycleDecision, is_new, progress
 from .putting_back import PuttingBack
 from .reading import CycleReader
 from .starting_refresh import RefreshStarter
-from .state import CycleResult, CycleState, Phase, cut
+from .state import CycleResult, CycleState, Phase, cut, listed_lines
 from .target_health import healthy_targets
 from .verification import verify
 from .waiting import SOON, next_wait
@@ -131,13 +131,14 @@ class CycleRun:
         request, found = self._observer(state).preflight(raw, state.name)
         if request is not None:
             state = replace(state, group=request.group, request=request.to_json())
-        state = replace(state, objections=found.objections, warnings=tuple(map(cut, found.warnings)))
+        state = replace(state, objections=found.objections, warnings=listed_lines(found.warnings))
         if found.plan is not None:
             state = with_plan(state, found.plan)
+        objected = cut("; ".join(each.reason for each in found.objections))
+        if request is not None and request.dry_run:
+            return _over(state, CycleResult.DRY_RUN, objected or "nothing speaks against it")
         if found.objections or request is None or found.plan is None:
-            return _over(state, CycleResult.REFUSED, cut("; ".join(each.reason for each in found.objections)))
-        if request.dry_run:
-            return _over(state, CycleResult.DRY_RUN, "nothing speaks against it")
+            return _over(state, CycleResult.REFUSED, objected)
         if found.plan.nothing_to_replace:
             return _over(state, CycleResult.NOTHING_TO_REPLACE, "every instance has the version already")
         starting = replace(state, phase=Phase.STARTING, phase_since=now)
@@ -179,7 +180,7 @@ class CycleRun:
             state,
             phase=Phase.STARTING,
             phase_since=self._clock(),
-            healthy_at_start=state.healthy_at_start or healthy_targets(self._reader.health(details)),
+            healthy_at_start=healthy_targets(self._reader.health(details)),
         )
         try:
             refresh_id, began = RefreshStarter(self._aws).start(starting, self._clock())
@@ -201,7 +202,8 @@ class CycleRun:
             gone = GROUP_GONE if group is None else f"AWS does not show instance refresh {state.refresh_id} any more"
             return _over(state, CycleResult.FAILED, gone)
         verdicts, unread = self._verdicts(state, group)
-        done = progress(replace(state, unread=unread), refresh, group, verdicts, now)
+        read = state.verdicts_read if unread else now
+        done = progress(replace(state, unread=unread, verdicts_read=read), refresh, group, verdicts, now)
         match done.decision:
             case CycleDecision.ROLL_BACK:
                 self._roll_back(state)
@@ -252,11 +254,13 @@ class CycleRun:
             unproven = self._reader.unproven(details.group, [each.instance_id for each in members])
         except BadSettings as error:
             return _over(state, CycleResult.FAILED, str(error))
-        found = verify(state, group, unproven, self._reader.remains(details.group, group))
-        verified = replace(state, unverified=tuple(map(cut, found.missing)), polls=state.polls + 1)
+        remains = self._reader.remains(details.group, group, state.verify_since or now)
+        found = verify(state, group, unproven, remains)
+        verified = replace(state, unverified=listed_lines(found.missing), polls=state.polls + 1)
         if not found.missing:
-            named = tuple(dict.fromkeys([*state.warnings, *found.named]))
-            reason = f"{len(members)} instances were verified" if members else "no instance was there to be verified"
+            named = listed_lines([*state.warnings, *found.named])
+            verified_all = "1 instance was verified" if len(members) == 1 else f"{len(members)} instances were verified"
+            reason = verified_all if members else "no instance was there to be verified"
             return _over(replace(verified, warnings=named), CycleResult.SUCCEEDED, reason)
         if now - state.verify_since < float(state.request["verify_seconds"]):
             return StepAnswer(verified, "wait", next_wait(now - state.began))
@@ -295,7 +299,7 @@ class CycleRun:
         is published when that begins, for a cancellation may take longer than an event is repeated, and at its end.
         """
         state = self._last_state(detail)
-        if state.phase == Phase.ENDED:
+        if state.phase == Phase.ENDED or not state.group:
             return StepAnswer(state, "succeeded")
         words = STOPPED.get(detail["status"], f"its execution is {detail['status']}")
         result = CycleResult.FAILED if detail["status"] == "FAILED" else CycleResult.CANCELLED
@@ -307,9 +311,16 @@ class CycleRun:
         return answer
 
     def _last_state(self, detail: Mapping[str, Any]) -> CycleState:
-        """The state after the execution's last step; before the first there is only its input."""
+        """The state after the execution's last step; before the first there is only its input.
+
+        One whose input names no group has failed before its first step: its state is of no group.
+        """
         arn = detail["executionArn"]
-        raw = self._history.last_output(arn) or {"cycle": {"request": json.loads(detail["input"])}}
+        raw = self._history.last_output(arn)
+        if raw is None:
+            request = json.loads(detail["input"])
+            known = isinstance(request, dict) and isinstance(request.get("group"), str)
+            raw = {"cycle": {"request": request} if known else {"group": ""}}
         state = CycleState.from_json(raw["cycle"])
         return replace(state, execution=arn, name=execution_name(arn))
 
@@ -335,7 +346,7 @@ def _progress_news(before: CycleState, after: CycleState) -> tuple[CycleNews, ..
     """Progress, where operators see something else than before."""
 
     def shown(state: CycleState) -> object:
-        return state.new, state.in_progress, state.left, state.phase, state.verdicts, state.dips
+        return (state.new, state.in_progress, state.left, state.phase, state.verdicts, state.dips, state.launch_failure)
 
     return (CycleNews(CycleEvent.PROGRESS, after),) if shown(before) != shown(after) else ()
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 SETTLE_AFTER = 600.0  # seconds; by then the event about a stopped execution has come, if it ever does
 SETTLE_WITHIN = 3600.0  # seconds; a run of reconcile or two come by then
 RUNS = 3  # of reconcile, where these are further apart than that
+IN_FLIGHT = 150.0  # seconds that a task which runs as its execution is stopped may go on: its timeout in the machine
 LEAST_TIME = 15.0  # seconds of an invocation that one group may need, so that the answer about the run is not lost
 DEFAULT_VERSION = "$Default"  # of a group that names none (API reference, LaunchTemplateSpecification)
 
@@ -145,7 +146,10 @@ class CycleStarter:
             self._settle(execution)
 
     def _settle_refresh(self, stopped: Execution, only: Collection[str] | None) -> None:
-        """A refresh that goes on without the execution that began it."""
+        """A refresh that goes on without the execution that began it, or whose last task did just after it was stopped.
+
+        Whether it is the execution's the cycle function sees by what was sent.
+        """
         execution = self._executions.find(stopped.name)
         group = execution.request.get("group") if execution else None
         if execution is None or not isinstance(group, str) or (only is not None and group not in only):
@@ -153,7 +157,7 @@ class CycleStarter:
         active = self._refreshes.active(group)
         if active is None or active.status in ENDING or active.began is None:
             return
-        if execution.started <= active.began <= (execution.stopped or 0.0):
+        if execution.started <= active.began <= (execution.stopped or 0.0) + IN_FLIGHT:
             self._settle(execution)
 
     def _settle(self, execution: Execution) -> None:

@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from rollcall.domain.objections import Objection
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 LISTED_MAX = 20  # instances, verdicts or dips in any list
 TEXT_MAX = 1000  # characters of a text from outside
@@ -64,8 +67,8 @@ class ListedInstance(NamedTuple):
 class CycleVerdict(NamedTuple):
     """A verdict of the gate against a new instance.
 
-    decision: abandon or hold. what: the task that failed, or the check. template: the job template's id, None for a
-    check. reason: in the gate's words.
+    decision: abandon or hold. what: the task that failed, or the checks with blanks between. template: the job
+    template's id, None for checks. reason: in the gate's words.
     """
 
     instance_id: str
@@ -78,8 +81,13 @@ class CycleVerdict(NamedTuple):
 
     @property
     def key(self) -> tuple[int | None, str]:
-        """The same for what fails in the same place: the task of a template, or the check."""
+        """The same for what fails in the same places: the task of a template, or the checks."""
         return self.template, self.what
+
+    @property
+    def places(self) -> tuple[tuple[int | None, str], ...]:
+        """Each place where the instance failed: the task of a template, or every one of its checks."""
+        return (self.key,) if self.template is not None else tuple((None, check) for check in self.what.split())
 
 
 class TargetDip(NamedTuple):
@@ -100,8 +108,9 @@ class CycleState:
     from_version: what the group ran before. sent: what StartInstanceRefresh is sent. rolls_back: whether AWS is to roll
     back. desired, batch: instances. healthy_at_start: healthy targets by target group's ARN. polls: evaluations so far.
     began: when the refresh began. new, in_progress, left: instances. verify_since: when AWS called the refresh
-    successful. unread: what could not be read in the last round, and will be
-    read in the next. reason: why it ended as it did, in a sentence. put_back: what was put back, or why not.
+    successful. launch_failure: why AWS launches nothing, in its words. verdicts_read: when the gate's log was read
+    last. unread: what could not be read in the last round, and will be read in the next. reason: why it ended as it
+    did, in a sentence. put_back: what was put back, or why not.
     """
 
     group: str
@@ -135,6 +144,8 @@ class CycleState:
     warnings: tuple[str, ...] = ()
     objections: tuple[Objection, ...] = ()
     plan: Json = field(default_factory=dict)
+    launch_failure: str = ""
+    verdicts_read: float = 0.0
     unread: str = ""
     verify_since: float = 0.0
     unverified: tuple[str, ...] = ()
@@ -184,6 +195,12 @@ def _item(kind: Any, raw: Any) -> Any:
     if kind is str:
         return str(raw)
     return kind(**{name: raw.get(name, kind._field_defaults.get(name)) for name in kind._fields})
+
+
+def listed_lines(lines: Collection[str]) -> tuple[str, ...]:
+    """Lines of which there may be one for each instance, each once, no more than a state should hold."""
+    every = tuple(map(cut, dict.fromkeys(lines)))
+    return every if len(every) <= LISTED_MAX else (*every[: LISTED_MAX - 1], f"and {len(every) - LISTED_MAX + 1} more")
 
 
 def cut(text: str) -> str:

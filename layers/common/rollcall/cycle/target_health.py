@@ -1,7 +1,8 @@
 """Whether a cycle cost a target group healthy targets. Pure.
 
 Each sample is compared with as many targets as the group wants now, or as were healthy when the cycle began if those
-were fewer. An old instance that is not being replaced and is unhealthy by itself is not the cycle's fault.
+were fewer. Not the cycle's fault are old instances that are not being replaced and are unhealthy by themselves, and
+those that somebody terminates, or a health check, until others are in service in their place.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ def healthy_targets(health: Mapping[str, Mapping[str, str]]) -> dict[str, int]:
 def dips(group: GroupNow, at_start: Mapping[str, int], is_new: Callable[[Member], bool], now: float) -> list[TargetDip]:
     """The target groups in which targets are missing that this cycle launched or takes out. now: epoch seconds."""
     found = []
+    serving = sum(each.in_service for each in group.members)
+    taken = len(group.taken - group.launched.keys())
     for arn, healthy in healthy_targets(group.health).items():
         expected = min(group.desired, at_start.get(arn, 0))
         targets = group.health[arn]
@@ -34,8 +37,9 @@ def dips(group: GroupNow, at_start: Mapping[str, int], is_new: Callable[[Member]
             for each in group.members
             if each.in_service and not is_new(each) and targets.get(each.instance_id, HEALTHY) != HEALTHY
         )
-        if healthy + by_themselves < expected:
-            found.append(TargetDip(now, arn, healthy, expected - by_themselves))
+        excused = by_themselves + min(taken, max(0, expected - serving))
+        if healthy + excused < expected:
+            found.append(TargetDip(now, arn, healthy, expected - excused))
     return found
 
 

@@ -38,7 +38,8 @@ class CycleAnnouncer(Announcer):
         """
         for each in answer.news:
             log = self.logger.error if each.kind in ERRORS else self.logger.info
-            log(f"{each.kind}: {each.state.reason or each.state.phase}", extra=_about(each.state, execution, each.kind))
+            words = each.state.reason or each.state.launch_failure or each.state.phase
+            log(f"{each.kind}: {words}", extra=_about(each.state, execution, each.kind))
             self._count_cycle(each)
             self._events.append(cycle_event(each, execution, time.time()))
         if answer.state.result and not answer.news:

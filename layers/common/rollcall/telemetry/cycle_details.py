@@ -33,7 +33,7 @@ def cycle_event(news: CycleNews, execution: str, now: float) -> PublishedEvent:
         "left": state.left,
         "percent": state.percent,
         "seconds": rounded(cycle_seconds(state, now)),
-        "reason": short(state.reason),
+        "reason": short(state.reason or state.launch_failure),
         "instances": [each._asdict() | {"seconds": rounded(each.seconds)} for each in state.instances],
         "verdicts": verdicts,
         "job": next((each["job"] for each in verdicts if each["job"] is not None), None),

@@ -70,6 +70,14 @@ def test_what_could_not_be_read_is_shown_until_it_was_and_in_lines_once() -> Non
     assert not any(words in each for each in changes(unread, unread, {}))
 
 
+def test_that_aws_launches_nothing_is_shown_in_its_words_and_in_lines_once() -> None:
+    quota = replace(RUNNING, state=state(launch_failure="more vCPU capacity than your limit"))
+    words = "AWS could not launch an instance: more vCPU capacity than your limit"
+    assert f"  {words}" in printed(quota)
+    assert [each.endswith(words) for each in changes(None, quota, {})].count(True) == 1
+    assert not any(words in each for each in changes(quota, quota, {}))
+
+
 def test_before_the_first_answer_it_shows_pre_flight() -> None:
     assert printed(replace(RUNNING, state=None)) == ["web; web-1", "pre-flight, 100 s so far"]
 
