@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
-from samcli.yamlhelper import yaml_dump  # type: ignore[import-untyped]
+from samcli.yamlhelper import yaml_dump
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 from rollcall.alerting.dispatch import CLAIM
