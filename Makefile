@@ -13,7 +13,7 @@ export SAM_CLI_TELEMETRY := 0
 unexport PYTHONDONTWRITEBYTECODE # where it is set, each of the many processes compiles all that it imports
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo picture lab invoke check unit unit-edges unit-inner test test-rest test-stack test-properties test-all contract ansible-truth bench lint format build wheel docs chef-signatures requirements doctor reconcile redrive release uninstall-check clean
+.PHONY: help setup demo picture lab invoke check unit unit-edges unit-inner test stories test-rest test-stack test-properties test-all contract ansible-truth bench lint format build wheel docs chef-signatures requirements doctor reconcile redrive release uninstall-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,7 +55,11 @@ unit-inner: setup
 	@pytest -q -m "not thorough" tests/unit $(UNIT_EDGES:%=--ignore=%)
 
 test: setup ## the unit and contract tests, and the stories on the deployed stack: under eight minutes on two cores
-	pytest $(SIDE_BY_SIDE) --numprocesses 5 --shared-deployments 2 -m "story or not (stack or thorough)" tests/stack tests/contract tests/unit
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target --keep-going stories unit-edges unit-inner
+
+# Its + is for --output-sync: what a make of its own says is not held back until it ends, and so neither is this.
+stories: setup
+	+pytest $(SIDE_BY_SIDE) --numprocesses 5 --shared-deployments 2 -m "story or not (stack or thorough)" tests/stack tests/contract
 
 test-rest: test-stack test-properties ## what make test leaves out: test-stack and test-properties
 

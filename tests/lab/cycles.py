@@ -19,7 +19,6 @@ KEYS = count(1)
 CYCLE_TIMEOUT = 120.0  # seconds
 WARM_SOON: dict[str, Any] = {"DefaultInstanceWarmup": 1}  # second; else the grace period of 300 s
 AT_ONE = {**WARM_SOON, "version": "1"}  # of a group on a number
-UNBROKEN = "2100-01-01T00:00:00Z"  # of the tag released: no failure until then makes the circuit breaker hold a group
 DRAINING = 1  # seconds that a target drains
 TARGET_GROUP_NAME = 32  # characters
 

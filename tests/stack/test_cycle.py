@@ -10,7 +10,6 @@ import pytest
 
 from lab.cloud import Cloud, Group, eventually
 from lab.cycles import (
-    UNBROKEN,
     WARM_SOON,
     Cycle,
     at_size,
@@ -199,7 +198,7 @@ def test_in_a_group_that_holds_two_that_are_held_are_enough_to_roll_back(
 def test_where_nothing_is_to_be_rolled_back_the_refresh_is_cancelled_and_the_cycle_fails(
     make_serving: MakeGroup, cloud: Cloud, tower: Tower, name: str, arn: str, ear: Ear
 ) -> None:
-    group = make_serving(released=UNBROKEN)  # AWS waits for those on their way, and so for those held
+    group = make_serving()
     with cloud.traffic(group, arn) as traffic:
         old = at_size(group, 4)
         tower.fail_host(new_hosts(name, old))

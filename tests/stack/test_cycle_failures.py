@@ -9,7 +9,6 @@ import pytest
 
 from lab.cloud import Cloud, Group, eventually
 from lab.cycles import (
-    UNBROKEN,
     WARM_SOON,
     Cycle,
     at_size,
@@ -108,22 +107,18 @@ def test_a_playbook_that_fails_on_ten_at_once_holds_them_by_the_circuit_breaker_
     assert len({each.instance_id for each in group.transitions()}) == 20, "the group churned"
 
 
-def test_those_that_a_group_holds_keep_a_refresh_from_being_cancelled_until_an_operator_ends_their_wait(
+def test_those_that_a_group_holds_keep_no_refresh_from_being_cancelled_and_keep_their_own_verdict(
     make_old: MakeOld, tower: Tower, name: str
 ) -> None:
     group, old = make_old(2, on_failure="hold")
     tower.fail_host(new_hosts(name, old))
-    cycle = start_cycle(group, launch_template_version=group.new_version(), batch=2, rollback=False)
-    polls = cycle.reaches("cancelling")["polls"]
-    eventually(lambda: cycle.state["polls"] > polls + 2, "it is waited for")
+    state = start_cycle(group, launch_template_version=group.new_version(), batch=2, rollback=False).waited()
+    assert (state["result"], {each["decision"] for each in state["verdicts"]}) == ("failed", {"hold"})
+    assert [each["Status"] for each in group.refreshes()] == ["Cancelled"]
     held = set(group.states()) - old
-    listed = [(each["id"], each["stage"]) for each in cycle.state["instances"]]
-    assert sorted(listed) == sorted((each, "being provisioned and checked") for each in held)
-    assert [each["Status"] for each in group.refreshes()] == ["Cancelling"]
+    assert {group.states()[each] for each in held} == {"Pending:Wait"}
     tower.heal_hosts()
     tower.run_playbook(name, ",".join(held))
-    state = cycle.waited()
-    assert (state["result"], {each["decision"] for each in state["verdicts"]}) == ("failed", {"hold"})
     eventually(lambda: len(group.in_service()) == len(group.states()) == 2, "two serve")
 
 
@@ -280,7 +275,7 @@ def test_a_function_that_is_killed_as_it_rolls_back_says_why_and_puts_everything
 def test_a_function_that_is_killed_as_it_cancels_says_why_and_has_failed(
     make_old: MakeOld, cloud: Cloud, tower: Tower, name: str, after: bool, ear: Ear
 ) -> None:
-    group, old = make_old(2, released=UNBROKEN)  # AWS waits for those on their way, and so for those held
+    group, old = make_old(2)
     version = group.new_version()
     tower.fail_host(new_hosts(name, old))
     kill_at(cloud, after, CancelInstanceRefresh=(1,))
@@ -311,7 +306,7 @@ CHANGES = (
 def test_changes_that_are_made_again_because_their_answers_were_lost_are_made_once(
     make_old: MakeOld, cloud: Cloud, tower: Tower, name: str, rollback: bool, result: str, status: str
 ) -> None:
-    group, old = make_old(2, "$Default", released=UNBROKEN)
+    group, old = make_old(2, "$Default")
     group.new_version(default=True)
     tower.fail_host(new_hosts(name, old))
     for action in CHANGES:

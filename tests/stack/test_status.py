@@ -36,7 +36,7 @@ def test_status_follows_an_instance_and_changes_nothing(
 ) -> None:
     target_group = cloud.create_target_group("".join(each for each in name if each.isalnum())[-32:])
     cloud.aws.say_of_target(target_group, "unhealthy", "Target.FailedHealthChecks")
-    tower.set_job_time(15)
+    tower.set_job_time(30)  # longer than the command takes on a machine that has much else to do
     group = make_group(
         gate="job elb", on_failure="hold", timeout="5", traffic={"TargetGroupARNs": [target_group]}, size=1
     )

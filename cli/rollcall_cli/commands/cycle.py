@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from time import sleep
 from typing import TYPE_CHECKING, Annotated
 
 import boto3
@@ -222,7 +223,7 @@ class _Run:
         arn = self._asked(lambda: self._executions.running(self._group))
         if arn is None:
             raise NotRun(f"No cycle of Rollcall's runs for group {self._group!r}: nothing was changed.")
-        execution = self._asked(lambda: with_refresh(lambda: self._executions.read(arn), time.sleep))
+        execution = self._asked(lambda: with_refresh(lambda: self._executions.read(arn), sleep))
         refreshes = InstanceRefreshes(arn.split(":")[3])
         shown = require_its_own(execution, active(refreshes, self._group))
         if shown.status == UNDER_WAY[how]:
@@ -248,7 +249,7 @@ class _Run:
             return execution
 
         try:
-            execution = follow(read, display(), time.sleep)
+            execution = follow(read, display(), sleep)
         except RollcallError as error:
             raise NotRun(f"{in_words(error, TO_READ)}\n{self._how_to_go_on(started)}") from error
         except KeyboardInterrupt:

@@ -121,7 +121,8 @@ def test_any_other_refusal_to_start_is_raised(
 
 
 def test_a_refresh_is_cancelled_or_rolled_back(refreshes: InstanceRefreshes, aws: Stubber) -> None:
-    aws.add_response("cancel_instance_refresh", {"InstanceRefreshId": "r-1"}, GROUP)
+    at_once = {**GROUP, "WaitForTransitioningInstances": False}
+    aws.add_response("cancel_instance_refresh", {"InstanceRefreshId": "r-1"}, at_once)
     aws.add_response("rollback_instance_refresh", {"InstanceRefreshId": "r-1"}, GROUP)
     assert refreshes.cancel("web") == Ending.BEGUN
     assert refreshes.rollback("web") == Ending.BEGUN

@@ -488,6 +488,17 @@ def test_a_node_of_an_old_instance_in_chef_does_not_verify(cycle: CycleWorld) ->
     assert problem == "the node i-1 of the old instance i-1 is still in Chef"
 
 
+def test_while_tower_is_away_it_is_verified_later_for_as_long_as_that_may_take(cycle: CycleWorld) -> None:
+    state = begun(cycle)
+    replaced(cycle, "i-3", "i-4")
+    verifying = cycle.step("follow", state).state
+    cycle.world.tower.unavailable = True
+    waiting = cycle.step("verify", verifying)
+    assert (waiting.next, len(waiting.state.unverified)) == ("wait", 1)
+    cycle.world.tower.unavailable = False
+    assert cycle.step("verify", waiting.state).state.result == CycleResult.SUCCEEDED
+
+
 # Put back
 
 
@@ -496,7 +507,6 @@ def test_a_node_of_an_old_instance_in_chef_does_not_verify(cycle: CycleWorld) ->
     [
         (CycleResult.CANCELLED, CycleEvent.CANCELLED, "failed"),
         (CycleResult.FAILED, CycleEvent.FAILED, "failed"),
-        (CycleResult.NOTHING_TO_REPLACE, CycleEvent.SUCCEEDED, "succeeded"),
         (CycleResult.ROLLED_BACK, CycleEvent.ROLLED_BACK, "failed"),
         (CycleResult.SUCCEEDED, CycleEvent.SUCCEEDED, "succeeded"),
     ],
@@ -508,8 +518,8 @@ def test_each_end_is_published_and_ends_the_execution(
     assert (answer.next, answer.state.phase, cycle.published) == (next_word, Phase.ENDED, [event])
 
 
-@pytest.mark.parametrize("result", [CycleResult.DRY_RUN, CycleResult.REFUSED])
-def test_a_dry_run_and_a_refusal_by_hand_publish_nothing(cycle: CycleWorld, result: CycleResult) -> None:
+@pytest.mark.parametrize("result", [CycleResult.DRY_RUN, CycleResult.NOTHING_TO_REPLACE, CycleResult.REFUSED])
+def test_what_replaced_nothing_publishes_nothing(cycle: CycleWorld, result: CycleResult) -> None:
     cycle.step("put_back", cycle.state(result=result))
     assert cycle.published == []
 
@@ -592,6 +602,14 @@ def test_a_function_that_dies_while_it_pins_leaves_a_record_or_nothing(
     assert version(cycle) == "$Latest" or PINNED_TAG in cycle.aws.groups["web"].group.tags
     cycle.step("pin", state)
     assert (version(cycle), cycle.aws.groups["web"].group.tags[PINNED_TAG]) == ("1", "latest keep web-1234abcd-now")
+
+
+def test_a_version_that_was_set_by_hand_meanwhile_is_not_overwritten(cycle: CycleWorld) -> None:
+    state = pinned(cycle)
+    cycle.group(member("i-1"), member("i-2"), version="9")
+    answer = cycle.step("pin", state)
+    assert (answer.next, answer.state.result, cycle.aws.changes) == ("put_back", CycleResult.FAILED, [])
+    assert "is on version 9 by now, and was on $Latest" in answer.state.reason
 
 
 def test_after_success_the_group_gets_its_alias_back(cycle: CycleWorld) -> None:

@@ -50,7 +50,7 @@ def test_an_old_target_that_is_unhealthy_by_itself_is_not_the_cycles_fault() -> 
     assert found(OLD, {**ALL_OLD, "i-old1": "unhealthy"}) == []
 
 
-def test_an_old_target_that_somebody_terminated_is_not_missed_until_another_is_in_service_in_its_place() -> None:
+def test_an_old_target_that_an_operator_terminated_is_not_missed_until_another_is_in_service_in_its_place() -> None:
     leaving = OLD[0]._replace(state="Terminating:Wait")
     coming = NEW._replace(state="Pending:Wait")
     health = {**ALL_OLD, "i-old0": "draining"}

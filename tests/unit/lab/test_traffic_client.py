@@ -82,7 +82,7 @@ def test_an_error_and_what_is_too_slow_are_failed_requests() -> None:
         async with Site() as site:
             await site.add("i-a")
             site.services.set_fault(FAILING)
-            client = Client(rate=200, timeout=0.1)
+            client = Client(rate=200)
             await asked(client, site.address, 1)
             assert {(each.failure, each.instance) for each in client.summary().failed} == {("500 i-a", "i-a")}
             site.services.set_fault(slow(3600))

@@ -951,12 +951,15 @@ def test_errors_of_steps_sound_an_alarm_once_they_have_lasted_and_before_the_cyc
     assert lasts < sum(delays) / 2 < sum(delays) < 3600  # with full jitter, they are half as long on average
 
 
-def test_every_way_in_which_an_execution_ends_badly_sounds_an_alarm() -> None:
+def test_every_way_in_which_a_cycle_ends_badly_sounds_an_alarm_but_what_an_operator_did() -> None:
     expression, *metrics = ALARMS["CycleFailedAlarm"]["Metrics"]
     assert expression["Expression"] == "SUM(METRICS())"  # which has a value where only one of them has
     names = {each["MetricStat"]["Metric"]["MetricName"] for each in metrics}
-    assert names == {"ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"}
+    assert names == {"CyclesFailed", "CyclesRolledBack", "ExecutionsTimedOut", "ExecutionsAborted"}
     for each in metrics:
         [dimension] = each["MetricStat"]["Metric"]["Dimensions"]
-        assert (dimension["Name"], target(dimension["Value"])) == ("StateMachineArn", "CycleStateMachine")
+        if each["MetricStat"]["Metric"]["Namespace"] == "Rollcall":
+            assert dimension == {"Name": "service", "Value": "cycle"}
+        else:
+            assert (dimension["Name"], target(dimension["Value"])) == ("StateMachineArn", "CycleStateMachine")
         assert (each["MetricStat"]["Stat"], each["ReturnData"]) == ("Sum", False)

@@ -110,10 +110,16 @@ class InstanceRefreshes(RegionalClients):
         return None
 
     def cancel(self, group: str) -> Ending:
-        """Cancel the active refresh: what was replaced stays replaced, what is under way is waited for."""
+        """Cancel the active refresh: what was replaced stays replaced, and what is under way goes on by itself.
+
+        AWS would else wait for instances that are launching (API reference, WaitForTransitioningInstances), and so for
+        one that a hook holds, as long as it is held.
+        """
         with aws_errors(f"CancelInstanceRefresh of group {group}"):
             try:
-                self._autoscaling.cancel_instance_refresh(AutoScalingGroupName=group)
+                self._autoscaling.cancel_instance_refresh(
+                    AutoScalingGroupName=group, WaitForTransitioningInstances=False
+                )
             except ClientError as error:
                 return _ending(error)
         return Ending.BEGUN

@@ -34,7 +34,7 @@ class PuttingBack:
     def pin(self, state: CycleState) -> None:
         """Set the cycle's group from its alias to the version it ran before; recorded before it is done.
 
-        Raises BadSettings where another cycle has pinned it, or it does not exist.
+        Raises BadSettings where another cycle has pinned it, its version was changed since, or it does not exist.
         """
         details = self._aws.details(state.group)
         if details is None:
@@ -45,6 +45,11 @@ class PuttingBack:
             raise BadSettings(
                 f"group {state.group!r} has the tag {PINNED_TAG} with {known!r}: another cycle has pinned it, or it "
                 "was left behind; wait for that one, or set the group's version and remove the tag"
+            )
+        if _version(details) not in (state.pinned_from, state.from_version):
+            raise BadSettings(
+                f"group {state.group!r} is on version {_version(details)} by now, and was on {state.pinned_from} when "
+                "this cycle began: cycle it again"
             )
         if known is None:
             self._aws.set_tag(state.group, PINNED_TAG, pin.written())

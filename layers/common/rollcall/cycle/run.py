@@ -29,7 +29,7 @@ from .reading import CycleReader
 from .starting_refresh import RefreshStarter
 from .state import CycleResult, CycleState, Phase, cut, listed_lines
 from .target_health import healthy_targets
-from .verification import verify
+from .verification import Verified, verify
 from .waiting import SOON, next_wait
 
 if TYPE_CHECKING:
@@ -54,7 +54,6 @@ STOPPED = {  # by the status of an execution
 }
 ENDINGS = {
     CycleResult.SUCCEEDED: CycleEvent.SUCCEEDED,
-    CycleResult.NOTHING_TO_REPLACE: CycleEvent.SUCCEEDED,
     CycleResult.FAILED: CycleEvent.FAILED,
     CycleResult.ROLLED_BACK: CycleEvent.ROLLED_BACK,
     CycleResult.CANCELLED: CycleEvent.CANCELLED,
@@ -166,7 +165,10 @@ class CycleRun:
 
     def _pin(self, state: CycleState) -> StepAnswer:
         """Set the group from its alias to the number that its instances run."""
-        self._putting_back.pin(state)
+        try:
+            self._putting_back.pin(state)
+        except BadSettings as error:
+            return _over(state, CycleResult.FAILED, str(error))
         return StepAnswer(state, "start")
 
     # Start
@@ -252,10 +254,12 @@ class CycleRun:
         members = [each for each in group.members if each.in_service and is_new(state, each)]
         try:
             unproven = self._reader.unproven(details.group, [each.instance_id for each in members])
+            remains = self._reader.remains(details.group, group, state.verify_since or now)
+            found = verify(state, group, unproven, remains)
         except BadSettings as error:
             return _over(state, CycleResult.FAILED, str(error))
-        remains = self._reader.remains(details.group, group, state.verify_since or now)
-        found = verify(state, group, unproven, remains)
+        except TowerUnavailable as error:  # which may be back before verify_seconds are over
+            found = Verified((str(error),))
         verified = replace(state, unverified=listed_lines(found.missing), polls=state.polls + 1)
         if not found.missing:
             named = listed_lines([*state.warnings, *found.named])

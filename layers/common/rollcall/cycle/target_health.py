@@ -2,7 +2,7 @@
 
 Each sample is compared with as many targets as the group wants now, or as were healthy when the cycle began if those
 were fewer. Not the cycle's fault are old instances that are not being replaced and are unhealthy by themselves, and
-those that somebody terminates, or a health check, until others are in service in their place.
+those that an operator or a health check terminates, until others are in service in their place.
 """
 
 from __future__ import annotations

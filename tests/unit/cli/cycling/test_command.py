@@ -88,7 +88,7 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Command:
     monkeypatch.setattr(module, "physical_id", lambda stack, logical_id: MACHINE)
     monkeypatch.setattr(module, "InstanceRefreshes", made.refreshes)
     monkeypatch.setattr(boto3, "client", lambda *_, **__: made.aws.client)
-    monkeypatch.setattr(time, "sleep", made.aws.sleep)
+    monkeypatch.setattr("rollcall_cli.commands.cycle.sleep", made.aws.sleep)
     monkeypatch.setattr(time, "time", lambda: NOW)
     return made
 
@@ -366,7 +366,7 @@ def test_an_error_that_passes_is_shown_once_and_the_cycle_read_again(
             command.aws.failing = [(400 if "Throttling" in code else 500, code)] * 2
         sleep(seconds)
 
-    monkeypatch.setattr(time, "sleep", failing)
+    monkeypatch.setattr("rollcall_cli.commands.cycle.sleep", failing)
     done = command("web")
     assert done.stderr.count("It is read again every 5 s") == 1
     assert "is cycled and verified" in done.stdout
@@ -395,7 +395,7 @@ def test_credentials_that_run_out_leave_it_running_and_say_how_to_go_on(
     def expired(seconds: float) -> None:
         command.aws.failing = [(403, "ExpiredTokenException")]
 
-    monkeypatch.setattr(time, "sleep", expired)
+    monkeypatch.setattr("rollcall_cli.commands.cycle.sleep", expired)
     done = command("web", *way, code=code)
     assert "states:GetExecutionHistory" in done.stderr
     assert "To watch it: rollcall cycle --watch web\n" in done.stderr
@@ -421,7 +421,7 @@ def test_ctrl_c_leaves_it_running_and_says_the_commands_that_go_on(
     def interrupted(seconds: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(time, "sleep", interrupted)
+    monkeypatch.setattr("rollcall_cli.commands.cycle.sleep", interrupted)
     given = ("--stack", "other", "--region", REGION)
     done = command("web", "--key", "v8", *given, "--json", code=ExitCode.INTERRUPTED)
     assert f"To watch it: rollcall cycle --watch {' '.join(given)} --key v8 web\n" in done.stderr
