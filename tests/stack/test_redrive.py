@@ -195,7 +195,11 @@ def test_make_redrive_passes_on_what_it_is_asked_for(make_group: MakeGroup, clou
 def test_what_cannot_be_asked_is_reported_with_its_remedy(cloud: Cloud) -> None:
     for told, words, remedy in (
         (redrive(cloud, "--stack", "no-such-stack"), "There is no stack no-such-stack", "--stack"),
-        (redrive(cloud, AWS_ENDPOINT_URL="http://127.0.0.1:9"), "AWS cannot be reached for the resources of stack", "--region"),
+        (
+            redrive(cloud, AWS_ENDPOINT_URL="http://127.0.0.1:9"),
+            "AWS cannot be reached for the resources of stack",
+            "--region",
+        ),
     ):
         assert (told.returncode, told.stdout) == (2, "")
         assert told.stderr.startswith(words)

@@ -16,6 +16,7 @@ from rollcall.aws.client import CLIENT_CONFIG
 from rollcall.aws.instance_refreshes import InstanceRefreshes
 from rollcall.cycle.names import key_of, timestamp_key
 from rollcall.cycle.request import Follow, Protected, Standby
+from rollcall.cycle.state import CycleResult
 from rollcall.domain.console_pages import execution_url
 from rollcall.domain.errors import AwsUnavailable, RollcallError, Throttled
 from rollcall.domain.shell_commands import command, operand, options
@@ -261,6 +262,8 @@ class _Run:
     def _say_attached(self, there: CycleExecution, wanted: Mapping[str, Any] | None) -> None:
         words = "is running" if there.running else "is over"
         progress_line(f"A cycle with this key is there already, and {words}: this shows it, and starts none.")
+        if there.state and there.state.result == CycleResult.REFUSED:
+            progress_line("It was refused then, and changed nothing. To try again give another --key.")
         if there.request != wanted:
             progress_line(
                 f"It was started with other options: {json.dumps(there.request, sort_keys=True)}. For a cycle with "

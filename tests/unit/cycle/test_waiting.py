@@ -29,7 +29,12 @@ def test_for_most_of_an_hour_it_is_evaluated_every_fifteen_seconds() -> None:
 
 
 def test_a_quiet_time_is_not_slept_through_beyond_ten_minutes() -> None:
-    assert next_wait(60, quiet_for=86_400) == QUIET_MAX
+    assert next_wait(50_000, quiet_for=86_400) == QUIET_MAX
+
+
+def test_in_a_young_cycle_what_an_operator_does_in_a_quiet_time_is_seen_within_a_minute() -> None:
+    assert next_wait(60, quiet_for=86_400) == next_wait(600, quiet_for=86_400) == 60
+    assert next_wait(1200, quiet_for=86_400) == 120
 
 
 def test_the_end_of_a_quiet_time_is_not_missed() -> None:

@@ -206,8 +206,12 @@ def _notes(given: PreflightInput, details: GroupDetails, version: VersionPlan, *
 def _version_notes(given: PreflightInput, details: GroupDetails, version: VersionPlan) -> Iterator[str]:
     if version.alias and version.configuration is not None and not version.pin:
         yield (
-            f"the group is on {version.alias}, and will be on version {version.target} afterwards; with pin=true it "
-            "could be put back"
+            f"the group is on {version.alias}, and will be on version {version.target} afterwards; "
+            + (
+                f"it is not pinned, for most of its instances run version {version.target} already"
+                if given.request.pin
+                else "with --pin (in input and tags: pin=true) it could be put back"
+            )
         )
     elif version.alias and version.configuration is None:
         yield f"the group stays on {version.alias}, which is version {version.target} now"

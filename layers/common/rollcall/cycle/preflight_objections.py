@@ -154,13 +154,12 @@ def _versions(given: PreflightInput, details: GroupDetails, version: VersionPlan
         yield from _attribute_based(given)
     if request.rollback == RollBack.ON and not version.rolls_back:
         why = version.no_rollback or "no other version than the group's is sent"
-        pin = " or with pin=true," if version.alias and not version.pin else ""
+        may_pin = version.alias and not version.pin and not request.pin
         yield Objection(
             "rollback impossible",
             f"AWS cannot roll it back: {why}",
-            f"cycle with rollback=auto or false,{pin} so that what fails is cancelled instead"
-            if not pin
-            else "cycle with pin=true, or with rollback=auto or false",
+            f"cycle with {'--pin, or with ' if may_pin else ''}--on-failure auto or cancel (in input and tags: "
+            f"{'pin=true, ' if may_pin else ''}rollback=auto or false), so that what fails is cancelled instead",
         )
     yield from _pin(given, details, version)
 

@@ -14,7 +14,9 @@ LONGEST = 14 * 86_400.0  # seconds
 SOON = 15.0  # seconds, while something can happen
 AGE_SHARE = 0.005  # of the age of a cycle: 15 s for its first 50 minutes
 LATE_MAX = 900.0  # seconds
-QUIET_MAX = 600.0  # seconds, while AWS waits at a checkpoint or at the end
+QUIET_MAX = 600.0  # seconds, while AWS waits at a checkpoint or at the end; and no more than
+QUIET_FIRST = 60.0  # seconds, or
+QUIET_SHARE = 0.1  # of the age of a cycle: an operator may cancel meanwhile, or roll back
 
 
 def next_wait(age: float, quiet_for: float = 0.0) -> float:
@@ -23,4 +25,5 @@ def next_wait(age: float, quiet_for: float = 0.0) -> float:
     quiet_for: seconds for which AWS does nothing yet, as far as that is known; 0 while something can happen.
     """
     busy = min(max(SOON, age * AGE_SHARE), LATE_MAX)
-    return max(busy, min(quiet_for, QUIET_MAX))
+    quiet = min(quiet_for, QUIET_MAX, max(QUIET_FIRST, age * QUIET_SHARE))
+    return max(busy, quiet)

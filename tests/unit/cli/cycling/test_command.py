@@ -456,6 +456,14 @@ def test_a_state_of_another_version_is_said_to_be_one(command: Command) -> None:
 # Attached
 
 
+def test_a_key_whose_cycle_was_refused_is_said_to_be_used_up(command: Command) -> None:
+    command.runs(Turn(ended(CycleResult.REFUSED), "FAILED"), key="v8")
+    assert (
+        "It was refused then, and changed nothing. To try again give another --key."
+        in command("web", "--key", "v8", code=3).stderr
+    )
+
+
 @pytest.mark.parametrize("over", [False, True])
 def test_the_same_key_is_the_same_cycle(command: Command, over: bool) -> None:
     command.runs(well() if over else Turn(state()), key="v8")
