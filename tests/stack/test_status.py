@@ -48,10 +48,13 @@ def test_status_follows_an_instance_and_changes_nothing(
     assert waits["job"]["url"] == f"{cloud.tower_url}/#/jobs/playbook/{job.id}/output"
     assert waits["ends"]["with"] == "ABANDON"
 
-    held = eventually(
-        lambda: (found := step_of(cloud, group, instance_id)).get("step") == "held" and found, "held by its check"
-    )
-    assert [(each["check"], each["answer"]) for each in held["checks"]] == [("job", "passes"), ("elb", "fails")]
+    def held_by_its_check() -> Json | None:
+        """What is said of it once the gate has made it a target: before that the check is not sure."""
+        found = step_of(cloud, group, instance_id)
+        answers = [(each["check"], each["answer"]) for each in found.get("checks", ())]
+        return found if answers == [("job", "passes"), ("elb", "fails")] and found["step"] == "held" else None
+
+    held = eventually(held_by_its_check, "held by its check")
     assert "unhealthy (Target.FailedHealthChecks)" in held["checks"][1]["reason"]
     shown = cloud.rollcall("status", group.name)
     assert shown.returncode == 1
