@@ -276,6 +276,15 @@ def test_an_old_instance_that_the_gate_abandoned_says_nothing_of_the_version(cyc
     assert cycle.step("follow", state).state.verdicts == ()
 
 
+def test_an_instance_of_the_old_version_that_is_launched_meanwhile_says_nothing_of_the_new_one(
+    cycle: CycleWorld,
+) -> None:
+    state = begun(cycle)
+    against(cycle, "i-3", "i-4")
+    cycle.group(member("i-1"), member("i-3", "1", "Pending:Wait"), member("i-4", "2", "Pending:Wait"))
+    assert [each.instance_id for each in cycle.step("follow", state).state.verdicts] == ["i-4"]
+
+
 def test_a_verdict_is_read_from_tower_once(cycle: CycleWorld) -> None:
     state = begun(cycle)
     against(cycle, "i-3")

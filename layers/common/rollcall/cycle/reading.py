@@ -17,6 +17,7 @@ from rollcall.evidence.proofs import proofs
 from rollcall.tower.connection import job_page
 
 from .observed import group_now
+from .progress import is_new
 from .state import CycleVerdict, cut
 from .verdicts import UNREACHED
 from .verification import Remains
@@ -81,14 +82,16 @@ class CycleReader:
         """Those against instances that were launched since the cycle began, and that the state does not hold yet.
 
         The job of one tells which task failed: it is read from Tower once. Of the gate's log only what is new is read:
-        that of a busy installation is long after some days.
+        that of a busy installation is long after some days. One that the group shows with another version was launched
+        before AWS took the new one.
         """
         since = max(state.began, state.verdicts_read - LATE_LINES)
         known = {each.instance_id for each in state.verdicts}
+        old = {each.instance_id for each in group.members if not is_new(state, each)}
         lines = {
             line.instance_id: line
             for line in self._gate_log.decisions(state.group, since)
-            if line.instance_id in group.launched and line.instance_id not in known
+            if line.instance_id in group.launched and line.instance_id not in known | old
         }
         jobs = self._tower.jobs([line.job for line in lines.values() if line.job is not None]) if lines else {}
         return [self._verdict(line, jobs.get(line.job or 0)) for line in lines.values()]
