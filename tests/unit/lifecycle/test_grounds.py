@@ -56,6 +56,28 @@ def test_an_instance_that_is_held_by_the_circuit_breaker_has_grounds(world: Worl
     assert found == Grounds(Decision.HOLD)
 
 
+def test_grounds_are_reported_though_an_alert_for_another_reason_came_before_and_not_for_ever(world: World) -> None:
+    world.group("web", on_failure="hold")
+    message = world.waiting("i-a")
+    world.end(message, i_a=Outcome.UNPROVEN)
+    first = world.evaluate_one(message)
+    assert (grounds(first), [note.alert for each in first.reports for note in each.notes]) == ([], [True])
+    [(message, delay)] = first.next
+    world.clock.advance(delay)
+    [(message, _)] = world.evaluate_one(message).next  # with another job
+    world.end(message, i_a=Outcome.FAILED)
+    failed = message.job_id
+    found = []
+    for _ in range(10):
+        held = world.evaluate_one(message)
+        found += grounds(held)
+        assert not any(note.alert for each in held.reports for note in each.notes)
+        [(message, delay)] = held.next
+        world.clock.advance(delay)
+    assert 1 <= len(found) <= 4
+    assert set(found) == {(Grounds(Decision.HOLD), failed)}
+
+
 def test_an_instance_against_which_nothing_speaks_has_none(world: World) -> None:
     message = world.waiting("i-a", "i-b")
     world.end(message, i_a=Outcome.OK, i_b=Outcome.UNPROVEN)

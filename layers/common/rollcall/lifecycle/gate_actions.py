@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from .gate_departures import GateDepartures
     from .gate_observer import Observed
 
+GROUNDS_LOGGED_FOR = 3 * timing.HOLD_INTERVAL  # seconds, so in a few rounds, though an alert was sent before
+
 
 class Decided(NamedTuple):
     """A waiting instance, with what is known of it and what is decided about it."""
@@ -167,7 +169,7 @@ class GateActions:
         """Of these no completed hook shows whether the instance is still there. Those that are gone leave here."""
         staying = all_together(members, action_of_waiting, self._without_departed)
         withdrawn = staying.together(action_of_waiting, partial(self._withdraw_held, source))
-        return withdrawn.apart(action_of_waiting, self._leave_or_wait)
+        return withdrawn.apart(action_of_waiting, partial(self._leave_or_wait, source))
 
     def _without_departed(self, members: Sequence[Decided]) -> Stage[Decided]:
         staying = self._departures.remove_departed([each.waiting for each in members])
@@ -180,14 +182,14 @@ class GateActions:
             self._departures.withdraw([each.waiting for each in held if not each.observed.may_serve])
         return Stage(members)
 
-    def _leave_or_wait(self, each: Decided) -> GoingOn | Report:
+    def _leave_or_wait(self, source: JobSource, each: Decided) -> GoingOn | Report:
         verdict = each.verdict
         if verdict.decision == Decision.READY:
             return self._ready(each)
         if verdict.decision == Decision.LEAVE:  # said at the end, whatever was said before
             left = self._ended(each, f"left in service: {verdict.reason}", None)
             return replace(left, notes=(Note(verdict.reason, alert=True),))
-        return GoingOn(each.waiting, each.observed.job_id, verdict.delay, self._alerts(each))
+        return GoingOn(each.waiting, each.observed.job_id, verdict.delay, self._alerts(source, each))
 
     # RELAUNCH
 
@@ -195,7 +197,7 @@ class GateActions:
         assert source.template  # noqa: S101 - without one no job can prove nothing
         outcome = each.observed.observation.outcome
         own = (source.template, source.inventory, source.settings, outcome, each.observed.hung)
-        return Relaunch(each.waiting, *own, self._alerts(each))
+        return Relaunch(each.waiting, *own, self._alerts(source, each))
 
     def launch(self, members: Sequence[Relaunch]) -> Stage[GoingOn]:
         """One job for all of these, of one template and inventory; for those that left meanwhile their wait is over."""
@@ -251,11 +253,19 @@ class GateActions:
             alerted_before=self._message.alerted,
         )
 
-    def _alerts(self, each: Decided) -> Alerts:
+    def _alerts(self, source: JobSource, each: Decided) -> Alerts:
+        """One alert for an instance, whatever for. Grounds are logged all the same: a cycle goes by them."""
         alerts = Alerts(self._message.alerted)
         if not each.verdict.alert:
             return alerts
+        if alerts.alerted and each.grounds and self._held_for(source, each) < GROUNDS_LOGGED_FOR:
+            return alerts.warn(each.verdict.reason, each.observed.job_id, each.grounds)
         return alerts.alert(each.verdict.reason, each.observed.job_id, each.grounds)
+
+    def _held_for(self, source: JobSource, each: Decided) -> float:
+        """Seconds since there were grounds: since its job ended, or since a check of it has failed for the timeout."""
+        since_job = self._context.tower.now() - each.observed.observation.job_ended_at
+        return since_job - source.settings.timeout if each.observed.failed_checks else since_job
 
 
 def _not_shown_as_held(waiting: Waiting) -> InstanceNotVisible:

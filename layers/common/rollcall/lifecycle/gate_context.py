@@ -68,9 +68,9 @@ class Alerts(NamedTuple):
         """The same with an alert of what is to be known whatever was alerted before."""
         return Alerts(True, (*self.notes, (job_id, Note(reason, alert=True, grounds=grounds))))
 
-    def warn(self, reason: str, job_id: int | None) -> Alerts:
+    def warn(self, reason: str, job_id: int | None, grounds: Grounds | None = None) -> Alerts:
         """The same with a warning."""
-        return Alerts(self.alerted, (*self.notes, (job_id, Note(reason))))
+        return Alerts(self.alerted, (*self.notes, (job_id, Note(reason, grounds=grounds))))
 
 
 class GoingOn(NamedTuple):

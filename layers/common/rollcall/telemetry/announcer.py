@@ -103,7 +103,7 @@ class Announcer:
                 self.metrics.count("Alerts")
                 self._events.append(alert_event(report, note, time.time()))
             else:
-                self.logger.warning(note.words, extra=about)
+                self.logger.warning(note.words, extra=about | _grounds_fields(note.grounds, report.job))
         self._event(report)
 
     def _event(self, report: Report) -> None:
