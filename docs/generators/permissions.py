@@ -31,7 +31,8 @@ do in every stack: [Permissions](permissions.md).
 
 AWS starts an instance refresh only for a caller that may launch instances from the launch template, tag them, and pass
 on the role in its instance profile. Name these roles in `PassableRoleArns`. A template whose image is a parameter of
-Systems Manager also needs `ssm:GetParameters`, which is not permitted here.
+Systems Manager also needs `ssm:GetParameters`: permitted for public ones, [not for your
+own](../operate/cycle-in-detail.md#images-named-by-parameters).
 """
 CYCLES = "RunsCycles"  # the condition of all that is on a page of its own
 DEPLOYING = """\
