@@ -245,7 +245,7 @@ def _launches(given: PreflightInput, details: GroupDetails, version: VersionPlan
             "instances held",
             f"held by its launch hook for longer than the tag rollcall:timeout gives them: {listed(held)}. New ones "
             "would be, too",
-            "see why, and fix it: " + command("rollcall", "status", *options("--group", [details.group.name])),
+            "see why, and fix it: " + command("rollcall", "status", *operand(details.group.name)),
         )
 
 
