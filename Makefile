@@ -65,7 +65,7 @@ test-rest: test-stack test-properties ## what make test leaves out: test-stack a
 
 test-stack: setup ## the tests on the deployed stack that make test leaves out
 	@echo "Ten minutes: these tests wait as Auto Scaling and Tower would"
-	pytest $(SIDE_BY_SIDE) --numprocesses 6 --shared-deployments 3 -m "stack and not story" tests/stack
+	pytest $(SIDE_BY_SIDE) --numprocesses 7 --shared-deployments 4 -m "stack and not story" tests/stack
 
 test-properties: setup ## properties on more examples, and what else is thorough, two minutes
 	pytest --numprocesses 2 --dist loadfile --hypothesis-profile thorough -m "thorough or hypothesis" tests/contract tests/unit
