@@ -126,7 +126,10 @@ def test_a_group_on_default_that_is_not_pinned_is_on_the_number_afterwards(make_
     state = succeeded(start_cycle(group, launch_template_version="2"))
     assert (state["pinned_from"], state["rolls_back"]) == ("", False)
     assert (versions(group), own_version(group)) == (["2"], "2")
-    assert any("will be on version 2 afterwards; with pin=true" in each for each in state["warnings"])
+    assert any(
+        "will be on version 2 afterwards; with --pin (in input and tags: pin=true)" in each
+        for each in state["warnings"]
+    )
 
 
 @pytest.mark.parametrize(

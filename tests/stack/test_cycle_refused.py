@@ -108,7 +108,7 @@ def test_what_cannot_be_rolled_back_and_what_cannot_be_read_is_refused(make_grou
     group = make_group(traffic=AT_ONE | {"version": "$Default"})
     with_versions(group, 1)
     [(what, (_, remedy))] = objections(group, launch_template_version="2", rollback=True).items()
-    assert (what, "cycle with pin=true" in remedy) == ("rollback impossible", True)
+    assert (what, "cycle with --pin, or with --on-failure auto or cancel" in remedy) == ("rollback impossible", True)
     [(what, (reason, _))] = objections(group, batch="many").items()
     assert what == "input"
     assert "'many' as 'batch'; allowed: " in reason

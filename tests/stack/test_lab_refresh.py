@@ -77,6 +77,7 @@ def test_all_instances_are_replaced_and_there_are_never_fewer(lab: Lab) -> None:
     found = await_status(lab, group, "Successful")
     new = set(group.await_members("InService", 4))
     assert not new & old
+    eventually(lambda: {each["InstanceId"] for each in described(lab, group)["Instances"]} == new)
     serving: set[str] = set()
     fewest = 4
     for each in lab.aws.transitions():

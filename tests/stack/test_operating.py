@@ -9,14 +9,18 @@ from typing import Any
 import pytest
 
 from lab.cloud import REGION, STACK, Cloud, Group, eventually
+from lab.cycles import WARM_SOON, start_cycle
 from lab.tower.embedded import Tower
 
 type Json = dict[str, Any]
 
-FUNCTIONS = ("register", "gate", "cleanup", "reconcile")
-IN_TROUBLE = {  # what nobody emits as long as all goes well
+FUNCTIONS = ("register", "gate", "cleanup", "reconcile", "cycle")
+IN_TROUBLE = {  # what no function emits as long as all goes well
     ("Abandoned", "gate"),
     ("Alerts", "gate"),
+    ("CyclesCancelled", "cycle"),
+    ("CyclesFailed", "cycle"),
+    ("CyclesRolledBack", "cycle"),
     ("Retired", "gate"),
     ("Retired", "register"),
     ("SecondsToRetired", "gate"),
@@ -87,19 +91,28 @@ def test_the_first_line_of_the_dashboard_is_red_while_one_alarm_is(
     assert state() == "OK"
 
 
-def test_the_dashboard_reads_the_logs_of_the_functions(dashboard: Json, resources: list[Json]) -> None:
+def test_the_dashboard_reads_the_logs_of_the_functions(cloud: Cloud, dashboard: Json, resources: list[Json]) -> None:
+    """And so all of the stack's but that of the state machine, whose lines have no level."""
     [query] = [each["properties"]["query"] for each in dashboard["widgets"] if each["type"] == "log"]
-    for group in physical(resources, "AWS::Logs::LogGroup"):
+    functions = cloud.aws.client("lambda")
+    logs = {
+        functions.get_function_configuration(FunctionName=each)["LoggingConfig"]["LogGroup"]
+        for each in physical(resources, "AWS::Lambda::Function")
+    }
+    for group in logs:
         assert f"SOURCE '{group}'" in query
+    others = physical(resources, "AWS::Logs::LogGroup") - logs
+    assert others == {f"/aws/vendedlogs/states/{STACK}-cycle"}
 
 
 def test_who_the_dashboard_says_emits_a_metric_does(
     make_group: Callable[..., Group], cloud: Cloud, tower: Tower, dashboard: Json, name: str
 ) -> None:
-    group = make_group(size=2)
+    group = make_group(size=2, traffic=WARM_SOON)
     eventually(lambda: len(group.in_service()) == 2, "two instances in service")
     group.scale(1)
     eventually(lambda: len(group.states()) == 1, "one is gone")
+    assert start_cycle(group).waited()["result"] == "succeeded"
     cloud.reconcile(groups=[group.name])
     shown = {
         (metric, value)
