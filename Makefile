@@ -32,8 +32,7 @@ demo: setup ## Rollcall at work on an embedded cloud, in about two minutes; noth
 	@PYTHONPATH=tests:cli:layers/common python -m lab.demo.run
 
 picture: setup ## docs/images/timeline.svg and cycle.svg out of their data; FROM=build/demo: out of the last demo's
-	@PYTHONPATH=docs:cli:layers/common python -m generators.timeline $(if $(FROM),--from $(FROM)/timeline.json)
-	@PYTHONPATH=docs:cli:layers/common:tests python -m generators.cycle_picture $(if $(FROM),--from $(FROM)/cycle.json)
+	@PYTHONPATH=docs:cli:layers/common:tests python -m generators.pictures $(if $(FROM),--from $(FROM))
 
 lab: setup ## the embedded cloud with the stack deployed stays up, to try things on it, until Ctrl-C
 	@PYTHONPATH=tests:cli:layers/common exec python -m lab.by_hand.stay

@@ -57,7 +57,7 @@ PUBLISHED = {  # from which functions, and when
     event_fields.MISCONFIGURATION_MENDED: ("doctor", "Its daily run finds it no more."),
     CycleEvent.STARTED: ("cycle", "The instance refresh of a cycle has begun: [Cycles](../event-paths.md#a-cycle)."),
     CycleEvent.PROGRESS: ("cycle", "Other numbers of instances, another phase, or another verdict than before."),
-    CycleEvent.SUCCEEDED: ("cycle", "All was verified; or there was nothing to replace."),
+    CycleEvent.SUCCEEDED: ("cycle", "All was verified. Where there was nothing to replace nothing is published."),
     CycleEvent.FAILED: (
         "cycle",
         "It did not bring what it should, or what AWS called successful could not be verified. A pre-flight that "

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
-from lab.demo.load_picture import file_of_its_own as load_picture
+import pytest
+
+from generators.pictures import PICTURES, data_of, drawn, picture_of
 from lab.demo.load_record import read as read_load
-from rollcall_cli.timeline.drawing import file_of_its_own
 from rollcall_cli.timeline.instances import Stage
 from rollcall_cli.timeline.json_format import read
 
-REPOSITORY = Path(__file__).parents[3]
-IMAGES = REPOSITORY / "docs" / "images"
-DEMO = read(json.loads((IMAGES / "timeline.json").read_text(encoding="utf-8")))
-LOAD = read_load(json.loads((IMAGES / "cycle.json").read_text(encoding="utf-8")))
+DEMO = read(json.loads(data_of("timeline").read_text(encoding="utf-8")))
+LOAD = read_load(json.loads(data_of("cycle").read_text(encoding="utf-8")))
 
 
-def test_the_picture_is_up_to_date() -> None:
-    picture = (IMAGES / "timeline.svg").read_text(encoding="utf-8")
-    assert picture == file_of_its_own(DEMO), "run `make picture`"
+@pytest.mark.parametrize("name", sorted(PICTURES))
+def test_a_picture_is_up_to_date(name: str) -> None:
+    assert picture_of(name).read_text(encoding="utf-8") == drawn(name), "run `make picture`"
 
 
 def test_the_demo_that_it_shows_shows_what_a_reader_is_to_see() -> None:
@@ -29,10 +27,6 @@ def test_the_demo_that_it_shows_shows_what_a_reader_is_to_see() -> None:
     assert any(each.tried_again and each.served for each in DEMO.instances)
     assert any(each.termination_missed for each in DEMO.instances)
     assert len(DEMO.marks) == 4
-
-
-def test_the_picture_of_a_cycle_is_up_to_date() -> None:
-    assert (IMAGES / "cycle.svg").read_text(encoding="utf-8") == load_picture(LOAD), "run `make picture`"
 
 
 def test_the_cycles_that_it_shows_lost_nothing_and_one_was_rolled_back() -> None:
