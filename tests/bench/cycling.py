@@ -1,8 +1,8 @@
 """A cycle of a group under load on the deployed stack: requests lost, its time beside the least there is, its price.
 
 The group has its instances before the clock starts. The playbook takes as long as elsewhere in the bench, and Step
-Functions waits for as long as it is told, so that what Rollcall adds to a batch is in the same proportion as it would
-be on AWS. An embedded cloud of its own: what the scale-outs leave behind would slow this one down.
+Functions waits as long as its definition says, so that what Rollcall adds to a batch is in the same proportion as on
+AWS. An embedded cloud of its own: what the scale-outs leave behind would slow this one down.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from lab.cycles import Cycle
 
 INSTANCES = 100
-BATCH = INSTANCES // 4  # of them at a time, as without being told
+BATCH = INSTANCES // 4  # of them at a time: the default
 ADDRESS_POOL = "10.1.0.0/24"
 FUNCTION = "CycleFunction"
 FIRST_JOB_TIME = 1.0  # seconds, of the job that brings the group's instances into service before the cycle
@@ -174,7 +174,7 @@ def wrong_cycle(state: Json, old: Iterable[str], serving: Collection[str]) -> li
 
 
 def least_seconds(instances: int, batch: int, job: float = JOB_TIME) -> float:
-    """The least that a cycle can take, by what the lab was told: batch after batch, and the last one's old targets.
+    """The least that a cycle can take, by the lab's own times: batch after batch, and the last one's old targets.
 
     A batch is launched, provisioned by a job that waits for the boot, found healthy by one check of the load balancer,
     and warmed up. A launch takes the lab no time.

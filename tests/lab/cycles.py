@@ -92,7 +92,7 @@ class Cycle:
         return [event["type"] for page in pages.paginate(executionArn=self.arn) for event in page["events"]]
 
     def stop(self) -> None:
-        """Stop the execution by hand, as nobody should."""
+        """Stop the execution by hand."""
         self.cloud.aws.client("stepfunctions").stop_execution(executionArn=self.arn)
 
     def age(self, group: Group, seconds: float) -> None:

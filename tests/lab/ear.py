@@ -37,7 +37,7 @@ class Ear:
         """By instance, the last of these events."""
         return {each["detail"]["instance_id"]: each for each in self.of(group) if each["detail-type"] == kind}
 
-    def told(self, group: Group, kind: str) -> list[Json]:
+    def details(self, group: Group, kind: str) -> list[Json]:
         """The details of all of these events, in the order in which they were published."""
         of_kind = [each for each in self.of(group) if each["detail-type"] == kind]
         return [each["detail"] for each in sorted(of_kind, key=lambda each: str(each["time"]))]

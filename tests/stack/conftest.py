@@ -28,6 +28,8 @@ from lab.cloud import (
     keep_to_this_machine,
     sam_build,
 )
+from lab.cycles import draining_target_group
+from lab.ear import Ear
 from lab.invariants import broken_invariants
 from lab.tower.embedded import Tower
 
@@ -149,6 +151,20 @@ def all_ec2(tower: Tower, cloud: Cloud, name: str) -> Iterator[str]:
     tower.revoke_token("reader")
     for host in tower.hosts(inventory):
         tower.remove_host(host.name, inventory)
+
+
+@pytest.fixture
+def ear(cloud: Cloud) -> Iterator[Ear]:
+    """Hears what is published."""
+    made = Ear(cloud)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def arn(cloud: Cloud, name: str) -> str:
+    """A target group of the test's own, whose targets drain for a while."""
+    return draining_target_group(cloud, name)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,6 @@ type MakeGroup = Callable[..., Group]
 type Json = dict[str, Any]
 
 SAMPLES = Path(__file__).parents[2] / "events" / "announced"
-
-
-@pytest.fixture
-def ear(cloud: Cloud) -> Iterator[Ear]:
-    made = Ear(cloud)
-    yield made
-    made.close()
 
 
 def sample(name: str) -> Json:

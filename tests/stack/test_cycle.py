@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,7 +13,6 @@ from lab.cycles import (
     WARM_SOON,
     Cycle,
     at_size,
-    draining_target_group,
     first_new_host,
     new_hosts,
     start_cycle,
@@ -24,20 +23,6 @@ from lab.traffic.service import UNREADY, Flapping
 from lab.traffic.traffic import Traffic
 
 type MakeGroup = Callable[..., Group]
-
-
-@pytest.fixture
-def arn(cloud: Cloud, name: str) -> str:
-    """A target group of the test's own, whose targets drain for a while."""
-    return draining_target_group(cloud, name)
-
-
-@pytest.fixture
-def ear(cloud: Cloud) -> Iterator[Ear]:
-    """Hears what is published."""
-    made = Ear(cloud)
-    yield made
-    made.close()
 
 
 @pytest.fixture
@@ -101,10 +86,10 @@ def test_a_machine_whose_playbook_fails_is_replaced_and_named_with_its_job_and_t
     url = f"{cloud.tower_url}/#/jobs/playbook/{job.id}/output"
     assert (verdict["instance_id"], verdict["decision"], verdict["what"]) == (bad, "abandon", "provision")
     assert (verdict["job"], verdict["job_url"]) == (job.id, url)
-    (event,) = eventually(lambda: ear.told(group, "Cycle Succeeded"), "it is published")
+    (event,) = eventually(lambda: ear.details(group, "Cycle Succeeded"), "it is published")
     assert (event["job"], event["job_url"]) == (job.id, url)
     assert event["verdicts"] == [{key: verdict[key] for key in event["verdicts"][0]}]
-    assert any(told["verdicts"] for told in ear.told(group, "Cycle Progress")), "not told before the end"
+    assert any(each["verdicts"] for each in ear.details(group, "Cycle Progress")), "not before the end"
 
 
 def test_a_machine_that_stays_dark_is_replaced_and_named_and_the_cycle_succeeds(
@@ -172,7 +157,7 @@ def test_a_version_whose_playbook_fails_everywhere_is_rolled_back_by_itself_and_
     assert cycle.status == "FAILED"
     assert state["result"] == "rolled back"
     assert [each["Status"] for each in group.refreshes()] == ["RollbackSuccessful"]
-    (event,) = eventually(lambda: ear.told(group, "Cycle Rolled Back"), "it is published")
+    (event,) = eventually(lambda: ear.details(group, "Cycle Rolled Back"), "it is published")
     assert (event["reason"], event["version"], event["from_version"]) == (state["reason"], "2", "1")
     assert "task 'provision' failed on" in event["reason"]
     assert {each["what"] for each in event["verdicts"]} == {"provision"}
@@ -207,9 +192,9 @@ def test_where_nothing_is_to_be_rolled_back_the_refresh_is_cancelled_and_the_cyc
     assert state["result"] == "failed"
     assert "task 'provision' failed on" in state["reason"]
     assert [each["Status"] for each in group.refreshes()] == ["Cancelled"]
-    (event,) = eventually(lambda: ear.told(group, "Cycle Failed"), "it is published")
+    (event,) = eventually(lambda: ear.details(group, "Cycle Failed"), "it is published")
     assert (event["reason"], {each["what"] for each in event["verdicts"]}) == (state["reason"], {"provision"})
-    assert not ear.told(group, "Cycle Cancelled")
+    assert not ear.details(group, "Cycle Cancelled")
 
 
 def test_a_tower_that_is_away_in_the_middle_costs_nothing_and_the_cycle_goes_on_when_it_is_back(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,7 +12,6 @@ from lab.cycles import (
     WARM_SOON,
     Cycle,
     at_size,
-    draining_target_group,
     hosts_of_version,
     new_hosts,
     start_cycle,
@@ -34,20 +33,6 @@ REFRESH_EVENTS = [
 LATE = 300  # seconds since its launch, beyond the longest back-off of register
 VERIFY_SECONDS = 2
 PINNED = "rollcall:cycle-pinned"
-
-
-@pytest.fixture
-def arn(cloud: Cloud, name: str) -> str:
-    """A target group of the test's own, whose targets drain for a while."""
-    return draining_target_group(cloud, name)
-
-
-@pytest.fixture
-def ear(cloud: Cloud) -> Iterator[Ear]:
-    """Hears what is published."""
-    made = Ear(cloud)
-    yield made
-    made.close()
 
 
 @pytest.fixture
@@ -139,22 +124,11 @@ def test_a_check_that_fails_everywhere_is_named_and_the_version_rolled_back(make
 
 
 def test_an_alarm_in_mid_flight_rolls_back_and_is_named(make_old: MakeOld, cloud: Cloud, name: str) -> None:
-    cloudwatch = cloud.aws.client("cloudwatch")
-    cloudwatch.put_metric_alarm(
-        AlarmName=name,
-        Namespace="test",
-        MetricName="errors",
-        Statistic="Sum",
-        Period=60,
-        EvaluationPeriods=1,
-        Threshold=1,
-        ComparisonOperator="GreaterThanThreshold",
-    )
-    cloudwatch.set_alarm_state(AlarmName=name, StateValue="OK", StateReason="a test")
+    cloud.aws.put_alarm(name, "OK")
     group, old = make_old(2)
     cycle = start_cycle(group, launch_template_version=group.new_version(), batch=1, alarms=[name])
     eventually(lambda: group.in_service() - old, "a new one is in service")
-    cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="a test")
+    cloud.aws.put_alarm(name, "ALARM")
     state = cycle.waited()
     assert (state["result"], state["verdicts"]) == ("rolled back", [])
     assert name in state["reason"]
@@ -287,7 +261,7 @@ def test_a_function_that_is_killed_as_it_cancels_says_why_and_has_failed(
     assert [each["Status"] for each in group.refreshes()] == ["Cancelled"]
     assert only(group, old)
     assert put_back(group, "1")
-    assert eventually(lambda: ear.told(group, "Cycle Failed"), "it is published")
+    assert eventually(lambda: ear.details(group, "Cycle Failed"), "it is published")
 
 
 CHANGES = (
@@ -346,7 +320,7 @@ def test_a_host_of_an_old_instance_that_is_left_anywhere_fails_the_cycle(
     words = f"the host of the old instance {left} is still in inventory '{all_ec2}'"
     assert failed_though_successful(cycle, group) == [words]
     assert all_new(group, old, version)
-    (event,) = eventually(lambda: ear.told(group, "Cycle Failed"), "it is published")
+    (event,) = eventually(lambda: ear.details(group, "Cycle Failed"), "it is published")
     assert words in event["reason"]
 
 

@@ -39,13 +39,6 @@ LONG = 60  # seconds at a checkpoint, within which a test ends the cycle
 
 
 @pytest.fixture
-def ear(cloud: Cloud) -> Iterator[Ear]:
-    made = Ear(cloud)
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def group(make_group: MakeGroup) -> Group:
     """Two instances on version 1 of a launch template that has a version 2."""
     made = make_group(traffic=AT_ONE)
@@ -319,7 +312,7 @@ def begun(cloud: Cloud, arguments: list[str], **streams: Any) -> subprocess.Pope
 
 
 def written_to(controller: int) -> Iterator[bytes]:
-    """What is written to a terminal until nobody has it open any more."""
+    """What is written to a terminal until no process has it open any more."""
     with suppress(OSError):  # EIO, which is how Linux says that
         while some := os.read(controller, 65536):
             yield some

@@ -20,20 +20,9 @@ SUBNET = "subnet-00000001"
 @pytest.fixture
 def alarm(cloud: Cloud, name: str) -> Iterator[str]:
     """An alarm that is in ALARM."""
-    cloudwatch = cloud.aws.client("cloudwatch")
-    cloudwatch.put_metric_alarm(
-        AlarmName=name,
-        Namespace="test",
-        MetricName="errors",
-        Statistic="Sum",
-        Period=60,
-        EvaluationPeriods=1,
-        Threshold=1,
-        ComparisonOperator="GreaterThanThreshold",
-    )
-    cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="test")
+    cloud.aws.put_alarm(name, "ALARM")
     yield name
-    cloudwatch.delete_alarms(AlarmNames=[name])
+    cloud.aws.client("cloudwatch").delete_alarms(AlarmNames=[name])
 
 
 def objections(group: Group, **request: Any) -> dict[str, tuple[str, str]]:
@@ -152,7 +141,7 @@ def test_doctor_names_what_would_make_a_cycle_fail(make_group: MakeGroup, cloud:
     found = findings(cloud, group, **asked)
     assert set(found) - set(before[0]) == {"Terminate suspended", "InstanceRefresh suspended", "pin left behind"}
     assert "resume-processes" in found["Terminate suspended"]
-    assert findings(cloud, plain, **asked) == before[1]  # nobody wants to cycle it
+    assert findings(cloud, plain, **asked) == before[1]  # no one wants to cycle it
     group.tag({"cycle": "batches=1", "cycle-pinned": None})
     assert set(findings(cloud, group, **asked)) - set(before[0]) == {"tag rollcall:cycle"}
     ended = cloud.rollcall("doctor", "--group", group.name)

@@ -119,29 +119,20 @@ def test_a_refresh_is_cancelled_and_another_is_rolled_back(lab: Lab) -> None:
 
 
 def test_an_alarm_of_cloudwatch_rolls_a_refresh_back(lab: Lab) -> None:
-    cloudwatch, client = lab.aws.client("cloudwatch"), lab.aws.client("autoscaling")
+    client = lab.aws.client("autoscaling")
     group = lab.group()
     version = {"LaunchTemplateName": "template", "Version": "1"}
     client.update_auto_scaling_group(AutoScalingGroupName=group.name, LaunchTemplate=version)
     group.resize(1)
     group.await_members("InService")
-    cloudwatch.put_metric_alarm(
-        AlarmName=lab.name,
-        Namespace="lab",
-        MetricName="errors",
-        Statistic="Sum",
-        Period=86400,
-        EvaluationPeriods=1,
-        Threshold=1,
-        ComparisonOperator="GreaterThanThreshold",
-    )
+    lab.aws.put_alarm(lab.name)
     alarms = {"AlarmSpecification": {"Alarms": [lab.name]}, "AutoRollback": True, "BakeTime": 600}
     with pytest.raises(ClientError, match="INSUFFICIENT_DATA"):
         start(lab, group, **alarms)
-    cloudwatch.set_alarm_state(AlarmName=lab.name, StateValue="OK", StateReason="test")
+    lab.aws.put_alarm(lab.name, "OK")
     start(lab, group, **alarms)
     await_status(lab, group, "Baking")
-    cloudwatch.set_alarm_state(AlarmName=lab.name, StateValue="ALARM", StateReason="test")
+    lab.aws.put_alarm(lab.name, "ALARM")
     found = await_status(lab, group, "RollbackSuccessful")
     assert lab.name in found["RollbackDetails"]["RollbackReason"]
     group.await_members("InService")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from .executions import CycleExecution
 
-AWAITED = 24  # readings of a cycle that has no refresh yet, two minutes: pre-flight takes seconds
+READINGS_MAX = 24  # readings of a cycle that has no refresh yet, two minutes: pre-flight takes seconds
 READ_EVERY = 5.0  # seconds
 NOTHING = "Nothing was changed."
 
@@ -71,7 +71,7 @@ def active(refreshes: InstanceRefreshes, group: str) -> Refresh | None:
 
 def with_refresh(read: Callable[[], CycleExecution], sleep: Callable[[float], None] = time.sleep) -> CycleExecution:
     """A cycle, once it has begun its refresh. Raises NotRun where it is over, or does not begin one."""
-    for _ in range(AWAITED):
+    for _ in range(READINGS_MAX):
         execution = read()
         if not execution.running:
             raise NotRun(f"The cycle {execution.name} is over. {NOTHING}")

@@ -223,6 +223,23 @@ class EmbeddedAws:
         given = {"function": "", "action": action, "numbers": numbers, "after": True}
         self._control("PUT", "last-calls", given)
 
+    def put_alarm(self, name: str, state: str = "") -> None:
+        """Make an alarm, or let it be in this state from now on: OK, ALARM. A new one without a state lacks data."""
+        cloudwatch = self.client("cloudwatch")
+        if not cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"]:
+            cloudwatch.put_metric_alarm(
+                AlarmName=name,
+                Namespace="lab",
+                MetricName="errors",
+                Statistic="Sum",
+                Period=86400,
+                EvaluationPeriods=1,
+                Threshold=1,
+                ComparisonOperator="GreaterThanThreshold",
+            )
+        if state:
+            cloudwatch.set_alarm_state(AlarmName=name, StateValue=state, StateReason="set by hand")
+
     def drop_events(self, *detail_types: str) -> None:
         """Swallow EventBridge events with these detail types, and deliver all others, from now on."""
         self._control("PUT", "dropped-events", detail_types)
@@ -283,7 +300,7 @@ class EmbeddedAws:
     def refuse_refresh_call(self, action: str, code: str, calls: int = 1) -> None:
         """Refuse the next calls of an action about instance refreshes: LimitExceeded or ResourceContention.
 
-        Whoever makes them. Raises ValueError for another code.
+        Of any caller. Raises ValueError for another code.
         """
         self._control("PUT", "refused-refreshes", {"action": action, "code": code, "calls": calls})
 

@@ -32,7 +32,7 @@ def install(directory: Path, *, forked: bool) -> None:
     lambda_runtime.zipfile = SimpleNamespace(
         ZipFile=partial(LinkedArchive, Unpacked(directory)),
         BadZipFile=zipfile.BadZipFile,
-        LargeFileError=zipfile.LargeZipFile,  # its name in MiniStack, which is nobody's
+        LargeFileError=zipfile.LargeZipFile,  # its name in MiniStack
     )
     if forked:
         lambda_runtime.subprocess = SimpleNamespace(

@@ -20,7 +20,7 @@ LENGTH = 8
 
 
 def main(listener: int, layers: list[str]) -> None:
-    """Import, and fork until nobody can ask any more. layers: where to import from, the first one last."""
+    """Import, and fork until the server has closed the pipe. layers: where to import from, the first one last."""
     del sys.path[0]  # where this file is
     kept = list(sys.path)
     sys.path[:0] = reversed(layers)

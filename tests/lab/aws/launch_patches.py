@@ -1,4 +1,4 @@
-"""What we replace of MiniStack's EC2 for whoever asks what can be launched, and where.
+"""What we replace of MiniStack's EC2: what can be launched, and where.
 
 Dry runs, the free addresses of subnets, and the errors for images and launch templates that do not exist: MiniStack
 launches in a dry run, calls 4,091 addresses free, and answers with nothing at all.

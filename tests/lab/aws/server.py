@@ -140,7 +140,7 @@ def _once_more(body: bytes, receive: Receive) -> Receive:
 
 
 async def _unheard(_: Message) -> None:
-    """Take an answer that nobody hears: whoever asked gets a 500 from the server, if it is still there."""
+    """Take an answer that is lost: the caller gets a 500 from the server, if it is still there."""
 
 
 async def _answer(send: Send, status: int, content_type: str, body: bytes) -> None:

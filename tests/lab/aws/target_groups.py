@@ -80,7 +80,7 @@ class TargetGroups:
                 self._note(target_group, instance_id, "registered")
 
     def deregister(self, target_group: str, instance_ids: Iterable[str]) -> float:
-        """Let targets drain; whoever is none is left so. Return until when Auto Scaling waits for that."""
+        """Let targets drain; an instance that is none is left so. Return until when Auto Scaling waits for that."""
         now, delay = self._clock(), cloud.deregistration_delay(target_group)
         for instance_id in instance_ids:
             target = self._targets.get((target_group, instance_id))

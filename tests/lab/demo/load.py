@@ -18,7 +18,7 @@ RUNNING = "RUNNING"  # an execution that has not ended
 
 
 class Load:
-    """What a client asks of a group, from now on. The traffic runs until whoever began it ends it.
+    """What a client asks of a group, from now on. The traffic runs until its caller ends it.
 
     size: of the group. asking: whether it has begun to ask, that is, a target was healthy.
     """
@@ -33,7 +33,7 @@ class Load:
         self._endings: list[str] = []
 
     def look(self) -> None:
-        """Learn which version the instances have that are there now: nobody knows of those that are gone."""
+        """Learn which version the instances have that are there now: of those that are gone none is shown."""
         for each in self.group.described()["Instances"]:
             self._versions[each["InstanceId"]] = each["LaunchTemplate"]["Version"]
 

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 FUNCTIONS = ("register", "gate", "cleanup", "reconcile", "cycle")
 LOGS = "build/demo"
 TIMELINE, DATA, LOAD_DATA = "timeline.html", "timeline.json", "cycle.json"
-WAIT_SCALE = 0.04  # of the time that Step Functions waits: nobody wants to look on for it
+WAIT_SCALE = 0.04  # of the time that Step Functions waits, so that the demo is short
 SETTLING = 60.0  # seconds for the last messages to be worked off
 
 

@@ -70,7 +70,7 @@ class _Asking(asyncio.Protocol):
     def _fail(self, error: Exception) -> None:
         if not self.answered.done():
             self.answered.set_exception(error)
-            self.answered.exception()  # whoever was to get it may have gone meanwhile, which is no error of its own
+            self.answered.exception()  # its receiver may have gone meanwhile, which is no error of its own
 
 
 def read_answer(received: bytes) -> Answer | None:
@@ -89,7 +89,7 @@ def read_answer(received: bytes) -> Answer | None:
 class Answering(asyncio.Protocol):
     """The side that answers: what loop.create_server is given for each connection. requests: those in hand.
 
-    A request that nobody waits for any more is let go.
+    A request for which no client waits any more is let go.
     """
 
     def __init__(self, handle: Handler, requests: set[asyncio.Task[None]]) -> None:

@@ -125,7 +125,7 @@ class Traffic:
     def _run(self) -> None:
         try:
             asyncio.run(self._flow())
-        except BaseException as error:  # noqa: BLE001 - whoever asks this traffic next gets it
+        except BaseException as error:  # noqa: BLE001 - the next call of this traffic raises it
             self._error = error
         finally:
             self._began.set()

@@ -274,8 +274,8 @@ def _kind(error: Exception) -> str:
 def _outcome_fields(report: Report) -> dict[str, object]:
     """What only the line of an outcome says: `rollcall history` reads event and job."""
     fields = {"event": report.event, "job": report.job, "tags_left_out": list(report.left_out)}
-    told = {name: value for name, value in fields.items() if value}
-    return told | _grounds_fields(report.grounds, report.job)
+    known = {name: value for name, value in fields.items() if value}
+    return known | _grounds_fields(report.grounds, report.job)
 
 
 def _grounds_fields(grounds: Grounds | None, job: int | None) -> dict[str, object]:
