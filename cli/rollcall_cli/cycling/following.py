@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Protocol, Self
 
 from rich.console import Console
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 
     from .executions import CycleExecution
 
-READ_EVERY = 5.0  # seconds
+READ_EVERY = 5.0  # seconds; but for the first
+READS_AT_FIRST = 10  # times, each after
+READ_AT_FIRST = 1.0  # second: a dry run or a refusal is over by then
 REFRESHES = 2  # a second, of the picture: its seconds pass also while nothing is read
 LATE_READS = 3  # of the history of one that ended, until it shows how: what AWS shows is eventually consistent
 
@@ -109,13 +112,16 @@ def follow(
 ) -> CycleExecution:
     """The cycle, once it is over. Raises what read() raises, but for what passes by itself."""
     failed, late = "", 0
+    pauses = chain(repeat(READ_AT_FIRST, READS_AT_FIRST), repeat(READ_EVERY))
     with shown:
         while True:
             try:
                 execution = read()
             except Transient as error:
                 if failed != str(error):
-                    shown.say(f"{error}\nIt is read again every {READ_EVERY:.0f} s; the cycle goes on meanwhile.")
+                    shown.say(
+                        f"{error}\nIt is read again, every {READ_EVERY:.0f} s at the latest; the cycle goes on meanwhile."
+                    )
                 failed = str(error)
             else:
                 failed = ""
@@ -123,7 +129,7 @@ def follow(
                 late += _lacks_result(execution)
                 if not execution.running and (not _lacks_result(execution) or late >= LATE_READS):
                     return execution
-            sleep(READ_EVERY)
+            sleep(next(pauses))
 
 
 def _lacks_result(execution: CycleExecution) -> bool:

@@ -109,11 +109,16 @@ def badly(result: CycleResult = CycleResult.FAILED, **own: Any) -> Turn:
 # Started and followed
 
 
+def test_it_is_read_every_second_at_first_and_every_five_later(command: Command) -> None:
+    command.aws.script = [*(Turn(state()) for _ in range(12)), well()]
+    assert "in 20 s." in command("web").stdout  # ten pauses of a second, and two of five
+
+
 def test_a_cycle_is_started_followed_and_ends_well_only_once_it_is_verified(command: Command) -> None:
     command.aws.script = [Turn(), Turn(state()), Turn(state(phase=Phase.VERIFYING, instances=())), well()]
     done = command("web")
     assert command.inputs() == [{"group": "web"}]
-    assert "Group 'web' is cycled and verified, version 7 -> 8, in 15 s." in done.stdout
+    assert "Group 'web' is cycled and verified, version 7 -> 8, in 3.0 s." in done.stdout
     lines = [each.partition("UTC: ")[2] for each in done.stderr.splitlines() if "UTC: " in each]
     assert lines == [
         "pre-flight",
@@ -244,7 +249,7 @@ def test_a_failure_names_the_machine_the_task_and_the_job(command: Command) -> N
     assert f"UTC: {words}\n" in done.stderr
     assert done.stderr.count(words) == 1
     assert done.stdout.splitlines() == [
-        "The cycle of group 'web' was rolled back after 10 s: two instances failed at the same task",
+        "The cycle of group 'web' was rolled back after 2.0 s: two instances failed at the same task",
         f"  {words}",
         "  not verified: i-c has version 7",
         "  target group web had 7 healthy targets of 8 at 22:15:00 UTC",
@@ -278,7 +283,7 @@ def test_a_refusal_after_pre_flight_says_its_reason(command: Command) -> None:
     ("result", "words"),
     [
         (CycleResult.SUCCEEDED, "FAILED at its last step, after it had ended as: succeeded."),
-        (CycleResult.ROLLED_BACK, "was rolled back after 5.0 s."),
+        (CycleResult.ROLLED_BACK, "was rolled back after 1.0 s."),
     ],
 )
 def test_what_was_not_put_back_is_said_whatever_came_before(command: Command, result: CycleResult, words: str) -> None:
@@ -326,7 +331,7 @@ def test_as_json_the_answer_is_all_that_stdout_has(command: Command) -> None:
         "all are new",
     )
     assert said["execution_url"].endswith(said["execution"])
-    assert said["ended"] - said["began"] == 5
+    assert said["ended"] - said["began"] == 1
     assert said["state"]["target_version"] == "8"
 
 
@@ -368,7 +373,7 @@ def test_an_error_that_passes_is_shown_once_and_the_cycle_read_again(
 
     monkeypatch.setattr("rollcall_cli.commands.cycle.sleep", failing)
     done = command("web")
-    assert done.stderr.count("It is read again every 5 s") == 1
+    assert done.stderr.count("It is read again, every 5 s at the latest") == 1
     assert "is cycled and verified" in done.stdout
 
 
