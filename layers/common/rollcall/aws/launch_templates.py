@@ -174,9 +174,9 @@ class LaunchTemplates(RegionalClients):
                 code = error.response["Error"]["Code"]
                 if code == WOULD_LAUNCH:
                     return None
-                if _passes(error, code):
+                if is_passing(error, code):
                     raise
-                return _refusal(code, error.response["Error"]["Message"])
+                return refusal_of(code, error.response["Error"]["Message"])
         raise AwsRejected("AWS launched something in answer to a dry run")  # which it never does
 
 
@@ -224,13 +224,14 @@ def _named(template: Mapping[str, Any]) -> str:
     return str(template.get("LaunchTemplateId") or template.get("LaunchTemplateName"))
 
 
-def _passes(error: ClientError, code: str) -> bool:
+def is_passing(error: ClientError, code: str) -> bool:
     """Whether a refusal is about the moment and not about what would be launched."""
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
     return code in RATE_CODES or code in FAILURE_CODES or status >= 500
 
 
-def _refusal(code: str, message: str) -> LaunchRefusal:
+def refusal_of(code: str, message: str) -> LaunchRefusal:
+    """Why EC2 refused a launch. message: in its words."""
     words = message.partition(" Encoded authorization failure message:")[0].strip()
     named = DENIED.search(words) if code == UNAUTHORIZED else None
     return LaunchRefusal(
