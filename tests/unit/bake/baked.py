@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rollcall.aws.group_details import GroupDetails
 from rollcall.aws.image_uses import Uses
 from rollcall.aws.images import AVAILABLE, DISABLED, Devices, Image, SnapshotResult
 from rollcall.aws.launch_templates import TemplateVersion
@@ -19,12 +20,10 @@ from rollcall.domain.bake_tags import (
     version_description,
 )
 from rollcall.domain.errors import AwsRejected
+from rollcall.domain.groups import Group
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
-
-    from rollcall.aws.group_details import GroupDetails
-
 DAY = 86_400.0
 NOW = 1_800_000_000.0
 TEMPLATE = "lt-1"
@@ -103,6 +102,9 @@ class FakeBakeAws(BakeAws):
             raise FunctionDiedError(words)
         self.changes.append(words)
         return self._calls == self.dies_at
+
+    def details(self, name: str) -> GroupDetails | None:
+        return self.groups.get(name)
 
     def image(self, image_id: str) -> Image | None:
         return None if image_id in self.hidden else self.known.get(image_id)
@@ -208,3 +210,10 @@ def state(**changes: Any) -> BakeState:
         "job": 7,
     }
     return BakeState(**(fields | changes))
+
+
+def on_version(number: str, **tags: str) -> GroupDetails:
+    """The group web on a version of its launch template: a number or an alias."""
+    template = {"LaunchTemplateId": TEMPLATE, "LaunchTemplateName": "web", "Version": number}
+    group = Group("web", tags, {})
+    return GroupDetails(group, 0, 4, 2, {"LaunchTemplate": template}, (), (), subnets=("subnet-1", "subnet-2"))
