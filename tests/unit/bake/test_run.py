@@ -72,6 +72,7 @@ def test_the_builder_has_no_template_no_profile_no_user_data_and_the_smoke_insta
 
 def test_the_builders_host_is_marked_as_one_until_the_bakes_time_is_over_and_the_job_is_limited_to_it() -> None:
     bake = world()
+    bake.group(groups="app web")
     bake.until("provision")
     [host] = bake.tower.hosts.values()
     marker = host.variables[MARKER]
@@ -82,6 +83,7 @@ def test_the_builders_host_is_marked_as_one_until_the_bakes_time_is_over_and_the
         host.name,
         bake.state["bake_id"],
     )
+    assert bake.tower.groups_of(host.id) == {"app", "web"}
     bake.until()
     assert [run.job.hosts for run in bake.tower.runs.values()] == [frozenset({host.name})]
 
