@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rollcall.bake.job_round import TRIES_ENDED_BY_TOWER, UNREACHED_FOR, JobDecision, Next, decide_job
+from rollcall.bake.job_round import TRIES_ENDED_BY_TOWER, UNREACHED_FOR, JobDecision, Next, decide_job, deciding
 from rollcall.domain.jobs import Job, JobStatus, Outcome
 from rollcall.domain.timing import EVENTS_TOO_LONG
 
@@ -79,3 +79,11 @@ def test_what_tower_itself_ended_is_tried_again_a_few_times() -> None:
     ended = [job(each, JobStatus.ERROR) for each in range(TRIES_ENDED_BY_TOWER, 0, -1)]
     assert decided(*ended[1:]).next == Next.LAUNCH
     assert decided(*ended).next == Next.FAILED
+
+
+def test_a_job_that_was_cancelled_for_another_ones_sake_decides_nothing() -> None:
+    first = job(1, ended=60)
+    second = job(2, JobStatus.CANCELED, ended=110, created_at=NOW - 115)
+    assert deciding([second, first]) == [first]
+    by_an_operator = job(3, JobStatus.CANCELED, ended=10, created_at=NOW - 50)
+    assert deciding([by_an_operator, first]) == [by_an_operator, first]

@@ -196,6 +196,25 @@ def test_a_job_that_tower_ends_is_tried_three_times() -> None:
     assert (ended.result, len(bake.tower.runs)) == (BakeResult.FAILED, 3)
 
 
+def test_two_invocations_of_one_task_run_one_job() -> None:
+    bake = world()
+    bake.until("provision")
+    builder = bake.state["builder"]
+    inventory = bake.tower.inventory("builders")
+
+    def another_was_faster(method: str) -> None:
+        if method == "launch":
+            bake.tower.before_call = lambda method: None
+            bake.clock.now += 1
+            bake.tower.add_job(bake.template, inventory, builder)
+
+    bake.tower.before_call = another_was_faster
+    bake.step("provision")
+    statuses = [run.job.status for run in bake.tower.runs.values()]
+    assert statuses == [JobStatus.RUNNING, JobStatus.CANCELED]
+    assert bake.until().result == BakeResult.SUCCEEDED
+
+
 def test_where_a_subnet_has_no_room_another_one_takes_the_builder() -> None:
     bake = world()
     bake.aws.no_room = {"subnet-1"}
