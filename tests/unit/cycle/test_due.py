@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from rollcall.cycle.due import BAKED, LATE_MAX, TaggedGroup, due_cycles
+from rollcall.cycle.due import LATE_MAX, TaggedGroup, due_cycles
 from rollcall.cycle.names import execution_name
 from rollcall.cycle.tag import parse_cycle_tag
+from rollcall.domain.bake_tags import BAKED
 from rollcall.domain.groups import Group
 from rollcall.domain.settings import CYCLE_TAG
 

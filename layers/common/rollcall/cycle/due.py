@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from rollcall.domain.bake_tags import BAKED
+
 from .names import execution_name, schedule_key, version_key
 
 if TYPE_CHECKING:
@@ -15,7 +17,6 @@ if TYPE_CHECKING:
 
 LATE_MAX = 7200.0  # seconds; 3 in the morning does not mean noon, not even where reconcile did not run in between
 RUNS_LATE = 2  # runs of reconcile, where these are further apart than that: one may be lost
-BAKED = "rollcall bake"  # begins the description of versions that bake has made, and cycles to by itself
 
 type Json = dict[str, Any]
 
