@@ -14,12 +14,12 @@ from rich.text import Text
 
 from rollcall.aws.client import CLIENT_CONFIG
 from rollcall.aws.instance_refreshes import InstanceRefreshes
-from rollcall.cycle.names import key_of, timestamp_key
 from rollcall.cycle.request import Follow, Protected, Standby
 from rollcall.cycle.state import CycleResult
 from rollcall.domain.console_pages import execution_url
 from rollcall.domain.errors import AwsUnavailable, RollcallError, Throttled
 from rollcall.domain.shell_commands import command, operand, options
+from rollcall.workflow.names import key_of, timestamp_key
 from rollcall_cli.cycling import listing
 from rollcall_cli.cycling.executions import DRY_KEY, CycleExecutions, Started
 from rollcall_cli.cycling.following import display, follow

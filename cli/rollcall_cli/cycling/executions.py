@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from botocore.exceptions import BotoCoreError, ClientError
 
 from rollcall.aws.client import aws_error, aws_errors
-from rollcall.cycle.names import execution_name, key_of
 from rollcall.cycle.state import CycleState
 from rollcall.domain.errors import AwsRejected, AwsUnavailable
+from rollcall.workflow.names import execution_name, key_of
 from rollcall_cli.scaling_group import moment_of
 
 if TYPE_CHECKING:

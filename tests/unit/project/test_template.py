@@ -18,7 +18,6 @@ from rollcall.alerting.incident import EVENT_IDS_KEPT
 from rollcall.alerting.settings import read_alert_settings
 from rollcall.alerting.sources import DONE_WITH, PROBLEMS
 from rollcall.aws.queues import DELAY_MAX
-from rollcall.cycle import invocation
 from rollcall.doctor.hook_findings import OUTPUT_OF
 from rollcall.doctor.stack_findings import (
     ALERTS,
@@ -49,6 +48,7 @@ from rollcall.telemetry.announcer import Announcer
 from rollcall.telemetry.event_bus import SOURCE
 from rollcall.telemetry.metrics import Metrics
 from rollcall.telemetry.reconcile_announcer import RunAnnouncer
+from rollcall.workflow import invocation
 from rollcall_cli.dead_letters.letters import RECEIVES_MAX
 from unit.fakes import REGION
 from unit.project.template import (

@@ -6,13 +6,13 @@ from copy import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rollcall.domain.empty_mapping import EMPTY_MAPPING
-
-from .state import BakeResult, BakeState, cut
+from rollcall.workflow.state_texts import cut
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .news import BakeNews
+    from .state import BakeResult, BakeState
 
 PUT_BACK = "put_back"
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from .answer import StepAnswer
 
-STEPS = (  # in their order; of statemachines/bake.asl.json
+STEPS = (  # of the state machine Bake, in their order
     "preflight",
     "launch",
     "register",

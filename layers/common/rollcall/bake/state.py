@@ -11,16 +11,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from rollcall.domain.objections import Objection
 
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
 ID_LENGTH = 12  # hexadecimal digits of a bake id
 LISTED_MAX = 40  # lines of any list
-TEXT_MAX = 1000  # characters of a text from outside
 
 type Json = dict[str, Any]
 
@@ -97,7 +93,7 @@ class BakeState:
     bake_id: str = ""
     phase: Phase = Phase.PREFLIGHT
     phase_since: float = 0.0
-    base_image: BaseImage = BaseImage()
+    base_image: BaseImage = field(default_factory=BaseImage)
     previous_image: str = ""
     template_id: str = ""
     template_name: str = ""
@@ -175,17 +171,6 @@ _TEXTS = ("snapshots", "retained", "removed", "warnings")
 def bake_id_of(execution: str) -> str:
     """The id of the bake that an execution is. execution: its ARN."""
     return sha256(execution.encode()).hexdigest()[:ID_LENGTH]
-
-
-def listed_lines(lines: Collection[str]) -> tuple[str, ...]:
-    """Lines of which there may be many, each once, no more than a state should hold."""
-    every = tuple(map(cut, dict.fromkeys(lines)))
-    return every if len(every) <= LISTED_MAX else (*every[: LISTED_MAX - 1], f"and {len(every) - LISTED_MAX + 1} more")
-
-
-def cut(text: str) -> str:
-    """A text from outside, no longer than a state should hold."""
-    return text if len(text) <= TEXT_MAX else f"{text[: TEXT_MAX - 1]}…"
 
 
 def _named(kind: Any, raw: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The tags of bake: on groups what is asked, on what a bake makes whose it is; and how its versions are described. Pure.
+"""The tags of bake: on groups what is asked, on what it makes, whose it is; and how its versions are described.
 
 Permissions are given by MADE_BY: whatever has it, EC2 may let the bake function change (template.yaml).
 """

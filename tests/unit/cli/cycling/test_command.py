@@ -12,10 +12,10 @@ import pytest
 import typer
 
 from rollcall.aws.instance_refreshes import Ending, Refresh
-from rollcall.cycle.names import execution_name
 from rollcall.cycle.state import CycleResult, CycleVerdict, Phase, TargetDip
 from rollcall.domain.errors import AwsDenied
 from rollcall.domain.objections import Objection
+from rollcall.workflow.names import execution_name
 from rollcall_cli.commands import cycle as module
 from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.questions import Questions
