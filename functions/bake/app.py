@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import rollcall.runtime.garbage  # noqa: F401 - before what it is for
 
-from rollcall.bake.run import STEPS, BakeRun, require_settled
+from rollcall.bake.run import STEPS, BakeRun
+from rollcall.bake.settled import require_settled
 from rollcall.domain.bake_settings import read_bake_settings
 from rollcall.runtime.installation import chef, installation
 from rollcall.telemetry.bake_announcer import BakeAnnouncer
