@@ -24,6 +24,7 @@ MADE_BY = "rollcall:made-by"
 MADE_BY_BAKE = "rollcall bake"
 BAKE_ID = "rollcall:bake-id"
 BAKE_GROUP = "rollcall:bake-group"
+BAKE_EXECUTION = "rollcall:bake-execution"  # of instances: the name of the execution of Bake
 BAKE_ROLE = "rollcall:bake-role"  # of instances and their volumes: Role
 BAKE_UNTIL = "rollcall:bake-until"  # of instances: when it is removed if it is still there, in MOMENT_FORMAT (settings)
 
